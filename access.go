@@ -1,0 +1,45 @@
+package userkeys
+
+import "context"
+
+// Call is what a check of a key looks at.
+type Call struct {
+	Key    string // the header's value as it came
+	Method string
+	// Path is the decoded path of a canonical request target; see [CanonicalPath].
+	Path string
+	// RevokesItself marks the one request that every live key may make whatever
+	// its scopes: to revoke itself.
+	RevokesItself bool
+}
+
+// Access is who calls with a key that was found good, and what they may do.
+type Access struct {
+	KeyID    int64
+	ClientID string
+	UserID   int64
+	Username string
+	*Standing
+}
+
+// Standing is what many keys have in common; it is shared between them and must not be changed.
+type Standing struct {
+	Scopes     Scopes
+	TrustLevel int
+	Admin      bool
+	Moderator  bool
+	Groups     []string
+}
+
+type contextKey struct{}
+
+// NewContext puts a into ctx.
+func NewContext(ctx context.Context, a Access) context.Context {
+	return context.WithValue(ctx, contextKey{}, a)
+}
+
+// FromContext tells who calls; ok is false for a request without a key.
+func FromContext(ctx context.Context) (a Access, ok bool) {
+	a, ok = ctx.Value(contextKey{}).(Access)
+	return a, ok
+}

@@ -1,0 +1,70 @@
+package authority
+
+import (
+	"context"
+	"time"
+
+	"userkeys"
+)
+
+// Store is what the authority needs remembered. The store package has it by
+// shape, on SQLite and Postgres.
+type Store interface {
+	KeyStore
+	ConsentStore
+	SettingStore
+	JobStore
+}
+
+// KeyStore remembers keys. Errors carry codes: [userkeys.NotFound] and those named below.
+type KeyStore interface {
+	// Grant writes a grant in one transaction: the consent is consumed (or
+	// [userkeys.ConsentGone]), the bounds are held, the client is found or
+	// made, the user's other keys on that client are removed, the key and its
+	// audit event are written. It returns the key with its id, and the hashes of the keys it removed.
+	Grant(ctx context.Context, g userkeys.Grant) (key userkeys.UserAPIKey, removed []userkeys.KeyHash, err error)
+	// KeyByHash finds a key, live or not, with its owner.
+	KeyByHash(ctx context.Context, h userkeys.KeyHash) (userkeys.StoredKey, error)
+	// Key finds a key by its id.
+	Key(ctx context.Context, id int64) (userkeys.UserAPIKey, error)
+	// Keys lists keys, newest first.
+	Keys(ctx context.Context, f userkeys.KeyFilter) ([]userkeys.UserAPIKey, error)
+	// Client finds a client by its client_id.
+	Client(ctx context.Context, clientID string) (userkeys.Client, error)
+	// Revoke revokes keys and returns the hashes of those that it changed. A key
+	// that is revoked already stays as it was, except that an administrator's
+	// revocation takes the place of any other.
+	Revoke(ctx context.Context, r userkeys.Revocation) ([]userkeys.KeyHash, error)
+	// UndoRevoke makes a revoked key live again and returns its hash.
+	UndoRevoke(ctx context.Context, id int64, at time.Time, by userkeys.Actor) (userkeys.KeyHash, error)
+	// RecordUses writes uses in one transaction. A LastUsedAt never goes back.
+	RecordUses(ctx context.Context, uses []userkeys.KeyUse) error
+	// Changes tells what happened since an epoch; since < 0 asks for the epoch only.
+	Changes(ctx context.Context, since int64) (userkeys.Changes, error)
+}
+
+// ConsentStore remembers open questions to users, by the hash of their id.
+type ConsentStore interface {
+	CreateConsent(ctx context.Context, c userkeys.Consent) error
+	Consent(ctx context.Context, id string) (userkeys.Consent, error)
+	// DeleteConsent consumes a consent without a grant and writes an audit event "consent denied".
+	DeleteConsent(ctx context.Context, id string, by userkeys.Actor, at time.Time) (userkeys.Consent, error)
+}
+
+// SettingStore remembers the settings that differ from their defaults. Every
+// change raises the epoch with [userkeys.Changes] All, and writes an audit event.
+type SettingStore interface {
+	SettingValues(ctx context.Context) (map[string]string, error)
+	SetSetting(ctx context.Context, name, value string, by userkeys.Actor, at time.Time) error
+	ResetSetting(ctx context.Context, name string, by userkeys.Actor, at time.Time) error
+}
+
+// JobStore is what the daily jobs need.
+type JobStore interface {
+	// RevokeStale revokes live keys last used before unusedBefore and those
+	// created before createdBefore; a zero time revokes none. It returns how many.
+	RevokeStale(ctx context.Context, unusedBefore, createdBefore, at time.Time) (int, error)
+	// Purge removes what is over: consents and sessions past their end, guesses
+	// that no longer count, changes older than an hour, keys revoked or expired for 90 days.
+	Purge(ctx context.Context, at time.Time) error
+}

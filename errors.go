@@ -1,0 +1,192 @@
+package userkeys
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"time"
+)
+
+// A Code says what kind of refusal an [Error] is. It is itself an error, so
+// that errors.Is(err, userkeys.NotFound) works on any wrapped error.
+type Code string
+
+// The codes. The wire knows fewer kinds than we tell apart: see [Code.Status]
+// and [Code.Type] for what each becomes in an answer.
+const (
+	MissingParameter   Code = "missing parameter"    // a required parameter is absent or blank
+	InvalidParameters  Code = "invalid parameters"   // malformed: duplicate, too long, not text
+	InvalidPadding     Code = "invalid padding"      // padding names no padding of this site
+	InvalidPublicKey   Code = "invalid public key"   // public_key is no RSA key that may be used
+	InvalidExpiry      Code = "invalid expiry"       // expires_in_seconds is no lifetime of this site
+	PayloadTooLarge    Code = "payload too large"    // the payload does not fit one RSA block
+	ScopeNotAllowed    Code = "scope not allowed"    // the site or the client does not allow a scope
+	RedirectNotAllowed Code = "redirect not allowed" // auth_redirect is not one of the site's
+	UserNotAllowed     Code = "user not allowed"     // trust level or groups do not suffice
+	KeysNotAllowed     Code = "keys not allowed"     // the site gives no new keys
+	ConsentGone        Code = "consent gone"         // consent record used, expired or somebody else's
+	NotLoggedIn        Code = "not logged in"
+	InvalidCredentials Code = "invalid credentials" // wrong user name or password
+	InvalidAccess      Code = "invalid access"      // not permitted: bad key, scope, other's property
+	InvalidCSRF        Code = "invalid csrf token"
+	NotFound           Code = "not found"
+	Conflict           Code = "conflict" // a name that is taken
+	MethodNotAllowed   Code = "method not allowed"
+	BodyTooLarge       Code = "body too large"
+	UnsupportedMedia   Code = "unsupported media type"
+	Misdirected        Code = "misdirected" // a host that is not this site
+	RateLimited        Code = "rate limited"
+	Unavailable        Code = "unavailable" // cannot tell now; ask again
+	Internal           Code = "internal"
+)
+
+func (c Code) Error() string { return string(c) }
+
+var codeStatus = map[Code]int{
+	MissingParameter: 400, InvalidParameters: 400, InvalidPadding: 400, InvalidPublicKey: 400,
+	InvalidExpiry: 400, PayloadTooLarge: 400,
+	ScopeNotAllowed: 403, RedirectNotAllowed: 403, UserNotAllowed: 403, KeysNotAllowed: 403,
+	ConsentGone: 403, NotLoggedIn: 403, InvalidCredentials: 403, InvalidAccess: 403, InvalidCSRF: 403,
+	NotFound: 404, MethodNotAllowed: 405, Conflict: 409, BodyTooLarge: 413, UnsupportedMedia: 415,
+	Misdirected: 421, RateLimited: 429, Unavailable: 503, Internal: 500,
+}
+
+// Status is the HTTP status of an answer with this code (Discourse, era N).
+func (c Code) Status() int {
+	if s, ok := codeStatus[c]; ok {
+		return s
+	}
+	return http.StatusInternalServerError
+}
+
+// Type is the error_type of the wire's JSON body; empty where the wire has
+// none (a missing parameter, for one).
+func (c Code) Type() string {
+	switch c {
+	case InvalidParameters, InvalidPadding, InvalidPublicKey, InvalidExpiry, PayloadTooLarge,
+		BodyTooLarge, UnsupportedMedia, MethodNotAllowed:
+		return "invalid_parameters"
+	case ScopeNotAllowed, RedirectNotAllowed, UserNotAllowed, KeysNotAllowed, ConsentGone, InvalidAccess,
+		InvalidCredentials:
+		return "invalid_access"
+	case NotLoggedIn:
+		return "not_logged_in"
+	case NotFound:
+		return "not_found"
+	case RateLimited:
+		return "rate_limit"
+	case Unavailable:
+		return "read_only"
+	}
+	return ""
+}
+
+// Error is the one error type of userkeys. Only Public ever reaches a person
+// or an app; Err is for the log. A nil or foreign error is [Internal].
+type Error struct {
+	Code   Code
+	Public string // for people: what is wrong and what would help
+	Reason string // for programs: "invalid key", "missing scope: write", "limit: 20 per 60 s"; may be empty
+	Err    error  // the private cause; may be nil
+
+	// RetryAfter is when asking again makes sense ([RateLimited], [Unavailable]); zero says nothing.
+	RetryAfter time.Duration
+	// LimitCode is the wire's name of the limit that was hit, for the header
+	// Discourse-Rate-Limit-Error-Code; empty for limits without one.
+	LimitCode string
+}
+
+// Errorf makes an [Error] whose Public text is formatted as by fmt.Sprintf.
+func Errorf(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Public: fmt.Sprintf(format, args...)}
+}
+
+func (e *Error) Error() string {
+	s := string(e.Code)
+	if e.Public != "" {
+		s += ": " + e.Public
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap gives the code and the cause, so that errors.Is finds both.
+func (e *Error) Unwrap() []error {
+	if e.Err == nil {
+		return []error{e.Code}
+	}
+	return []error{e.Code, e.Err}
+}
+
+// AsError finds the [Error] in err's chain; anything else becomes [Internal]
+// with a public text that tells nothing of the cause.
+func AsError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Code: Internal, Public: "something went wrong on this server; try again later", Err: err}
+}
+
+// RetryAfterSeconds is RetryAfter as the header of that name wants it: whole
+// seconds, rounded up, so that a retry at that moment is not too early.
+func (e *Error) RetryAfterSeconds() int {
+	return int(math.Ceil(e.RetryAfter.Seconds()))
+}
+
+// JSON is the body of an answer with this error in Discourse's shape:
+// {"errors":["..."],"error_type":"...","reason":"...","extras":{"wait_seconds":3,"time_left":"3 seconds"}}.
+// reason is our addition; error_type, reason and extras are left out where they say nothing.
+func (e *Error) JSON() []byte {
+	type extras struct {
+		WaitSeconds int    `json:"wait_seconds"`
+		TimeLeft    string `json:"time_left"`
+	}
+	body := struct {
+		Errors []string `json:"errors"`
+		Type   string   `json:"error_type,omitempty"`
+		Reason string   `json:"reason,omitempty"`
+		Extras *extras  `json:"extras,omitempty"`
+	}{Errors: []string{e.Public}, Type: e.Code.Type(), Reason: e.Reason}
+	if e.Code == RateLimited {
+		n := e.RetryAfterSeconds()
+		body.Extras = &extras{WaitSeconds: n, TimeLeft: timeLeft(n)}
+	}
+	b, err := json.Marshal(body)
+	if err != nil { // cannot happen: strings and numbers only
+		panic(err)
+	}
+	return b
+}
+
+// timeLeft says n seconds to a person (wire 13.2).
+func timeLeft(n int) string {
+	plural := func(n int, unit string) string {
+		if n == 1 {
+			return "1 " + unit
+		}
+		return fmt.Sprintf("%d %ss", n, unit)
+	}
+	switch {
+	case n <= 3:
+		return "a few seconds"
+	case n < 60:
+		return plural(n, "second")
+	case n < 3600:
+		return plural(n/60, "minute")
+	default:
+		return plural(n/3600, "hour")
+	}
+}
+
+// ErrInvalidKey is the one refusal of a key that is unknown, revoked, expired
+// or whose owner may not act: the same bytes for all, so that a stranger
+// learns nothing. It is shared; do not change it.
+var ErrInvalidKey = &Error{Code: InvalidAccess, Public: NotPermitted, Reason: "invalid key"}
+
+// NotPermitted is the sentence of every [InvalidAccess]; apps look for its words.
+const NotPermitted = "You are not permitted to view the requested resource."

@@ -1,0 +1,59 @@
+// Package identity is who is at the browser: accounts with passwords, sessions,
+// and the limits on guessing. It knows users, not keys.
+package identity
+
+import (
+	"context"
+	"time"
+
+	"userkeys"
+)
+
+// Store is what identity needs remembered; the store package has it by shape.
+type Store interface {
+	AccountStore
+	SessionStore
+	GuessStore
+}
+
+// AccountStore remembers users. Names and e-mail addresses are compared
+// without case. Errors: [userkeys.NotFound], [userkeys.Conflict].
+type AccountStore interface {
+	CreateUser(ctx context.Context, a userkeys.Account, by userkeys.Actor) (userkeys.User, error)
+	// UpdateUser writes every field of u but ID and CreatedAt. It raises the
+	// epoch for the user's keys in the same transaction, and refuses with
+	// [userkeys.Conflict] to leave the site without an active administrator.
+	UpdateUser(ctx context.Context, u userkeys.User, by userkeys.Actor, at time.Time) error
+	SetPassword(ctx context.Context, userID int64, hash string, by userkeys.Actor, at time.Time) error
+	// DeleteUser removes the user with keys, consents and sessions; not the last administrator.
+	DeleteUser(ctx context.Context, userID int64, by userkeys.Actor, at time.Time) error
+	User(ctx context.Context, id int64) (userkeys.User, error)
+	// Account finds by username or, if name has an '@', by e-mail address.
+	Account(ctx context.Context, name string) (userkeys.Account, error)
+	// Users lists users by id, after the given one, at most limit.
+	Users(ctx context.Context, after int64, limit int) ([]userkeys.User, error)
+	TouchUser(ctx context.Context, userID int64, seenAt time.Time) error
+}
+
+// SessionStore remembers browser sessions by the hash of their token, and
+// one-time tokens likewise.
+type SessionStore interface {
+	Session(ctx context.Context, tokenHash []byte, now time.Time) (data []byte, ok bool, err error)
+	SaveSession(ctx context.Context, tokenHash, data []byte, userID int64, expiresAt time.Time) error
+	DeleteSession(ctx context.Context, tokenHash []byte) error
+	DeleteUserSessions(ctx context.Context, userID int64) error
+	// CreateToken replaces every token of that kind.
+	CreateToken(ctx context.Context, kind string, tokenHash []byte, expiresAt time.Time) error
+	// ConsumeToken deletes the token and tells whether it was there and good.
+	ConsumeToken(ctx context.Context, kind string, tokenHash []byte, now time.Time) (bool, error)
+}
+
+// GuessStore counts failed logins. A guess is charged before the password is
+// looked at, in one statement, so that parallel guesses cannot outrun it.
+type GuessStore interface {
+	// ChargeGuess adds one to the count of name within its window and returns
+	// the new count and when the window began. A window older than its length begins anew;
+	// length 0 never does.
+	ChargeGuess(ctx context.Context, name string, window time.Duration, at time.Time) (count int, since time.Time, err error)
+	ForgetGuesses(ctx context.Context, names ...string) error
+}

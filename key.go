@@ -1,0 +1,123 @@
+package userkeys
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+)
+
+// The headers of the wire, in canonical spelling.
+const (
+	KeyHeader      = "User-Api-Key"
+	ClientIDHeader = "User-Api-Client-Id"
+)
+
+// A Key is the text of a user API key, a secret. It does not print itself.
+//
+// Its shape: an optional prefix of at most three lower-case letters and an
+// underscore, then 28 hex digits (112 random bits), then 4 hex digits of
+// checksum over all before. 32 hex digits are what every shipped app accepts;
+// the checksum refuses nearly every invented or mistyped key without a look-up.
+type Key string
+
+// KeyPattern is the regular expression of a key, for secret scanners.
+const KeyPattern = `\b(?:[a-z]{1,3}_)?[0-9a-f]{32}\b`
+
+const (
+	keySecretBytes = 14
+	keyHexLen      = 2*keySecretBytes + 4
+	maxPrefixLen   = 3
+)
+
+// String hides the key, so that no log shows it by accident.
+func (Key) String() string { return "[key]" }
+
+// GoString hides the key from %#v.
+func (Key) GoString() string { return "[key]" }
+
+// Reveal is the key's text, for the one place that hands it out.
+func (k Key) Reveal() string { return string(k) }
+
+// Hash is what is stored and looked up in place of the key.
+func (k Key) Hash() KeyHash { return sha256.Sum256([]byte(k)) }
+
+// KeyHash is the SHA-256 of a key's text.
+type KeyHash [sha256.Size]byte
+
+// Short is enough of the hash to find a key in a log: 12 hex digits.
+func (h KeyHash) Short() string { return hex.EncodeToString(h[:6]) }
+
+// NewKey makes a key from the system's randomness. The prefix is empty or a
+// valid user_api_key_prefix.
+func NewKey(prefix string) Key {
+	var secret [keySecretBytes]byte
+	_, _ = rand.Read(secret[:]) // crypto/rand.Read never fails
+	if prefix != "" {
+		prefix += "_"
+	}
+	text := hex.AppendEncode([]byte(prefix), secret[:])
+	return Key(appendChecksum(text))
+}
+
+// ParseKey checks the shape and checksum of a key's text; every failure is [ErrInvalidKey].
+func ParseKey(s string) (Key, error) {
+	body := s
+	if len(s) != keyHexLen {
+		i := len(s) - keyHexLen - 1
+		if i < 1 || i > maxPrefixLen || s[i] != '_' || !ValidKeyPrefix(s[:i]) {
+			return "", ErrInvalidKey
+		}
+		body = s[i+1:]
+	}
+	for i := range len(body) {
+		if c := body[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return "", ErrInvalidKey
+		}
+	}
+	sum := crc16(s[:len(s)-4])
+	for i := range 4 {
+		if s[len(s)-1-i] != hexDigits[sum>>(4*i)&15] {
+			return "", ErrInvalidKey
+		}
+	}
+	return Key(s), nil
+}
+
+// ValidKeyPrefix tells whether s may be a site's user_api_key_prefix: at most
+// three lower-case letters, or empty for none.
+func ValidKeyPrefix(s string) bool {
+	return len(s) <= maxPrefixLen && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz") == ""
+}
+
+const hexDigits = "0123456789abcdef"
+
+func appendChecksum(text []byte) []byte {
+	sum := crc16(string(text))
+	return append(text, hexDigits[sum>>12], hexDigits[sum>>8&15], hexDigits[sum>>4&15], hexDigits[sum&15])
+}
+
+// crc16 is CRC-16/CCITT-FALSE (polynomial 0x1021, start 0xffff): it finds every
+// single wrong character and every swap of neighbours. It is no secret and needs none.
+func crc16(s string) uint16 {
+	crc := uint16(0xffff)
+	for i := range len(s) {
+		crc = crc<<8 ^ crcTable[byte(crc>>8)^s[i]]
+	}
+	return crc
+}
+
+var crcTable = func() (t [256]uint16) {
+	for i := range t {
+		c := uint16(i) << 8
+		for range 8 {
+			if c&0x8000 != 0 {
+				c = c<<1 ^ 0x1021
+			} else {
+				c <<= 1
+			}
+		}
+		t[i] = c
+	}
+	return t
+}()

@@ -1,0 +1,167 @@
+package userkeys
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Methods are the request methods that a key may use at all; HEAD counts as
+// GET. Everything else is refused before any rule is asked.
+var Methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
+
+// A Route is one rule of a scope: a method and a path pattern, written
+// "GET /t/{id}" or "POST /message-bus/{client}/poll" or "GET /api/{rest...}".
+// {name} stands for one whole segment, {name...} at the end for any number of
+// them, also none. Everything else is compared byte by byte.
+type Route struct {
+	method   string
+	segments []string // "" stands for {name}
+	rest     bool     // ends in {name...}
+	text     string
+}
+
+// ParseRoute reads one route.
+func ParseRoute(s string) (Route, error) {
+	bad := func(why string) (Route, error) {
+		return Route{}, Errorf(InvalidParameters, "route %q: %s", s, why)
+	}
+	method, path, ok := strings.Cut(s, " ")
+	if !ok || method == "HEAD" || !slices.Contains(Methods, method) {
+		return bad("must begin with GET, POST, PUT, PATCH or DELETE and a space (HEAD counts as GET)")
+	}
+	if !strings.HasPrefix(path, "/") {
+		return bad("the path must begin with a slash")
+	}
+	r := Route{method: method, text: s}
+	segments := strings.Split(path[1:], "/")
+	for i, seg := range segments {
+		name, wild := strings.CutPrefix(seg, "{")
+		name, closed := strings.CutSuffix(name, "}")
+		switch {
+		case wild && closed && strings.HasSuffix(name, "..."):
+			if i != len(segments)-1 {
+				return bad("{name...} must come last")
+			}
+			r.rest = true
+		case wild && closed && name != "":
+			r.segments = append(r.segments, "")
+		case strings.ContainsAny(seg, "{}*?#\\;%") || seg == "." || seg == ".." || seg == "" && len(segments) > 1:
+			return bad("segment " + seg + " can match no request")
+		default:
+			r.segments = append(r.segments, seg)
+		}
+	}
+	return r, nil
+}
+
+// String is the route as it was written.
+func (r Route) String() string { return r.text }
+
+// Matches tells whether r covers a request. path is the decoded path of a
+// canonical target (see [CanonicalPath]).
+func (r Route) Matches(method, path string) bool {
+	if method == "HEAD" {
+		method = "GET"
+	}
+	if method != r.method {
+		return false
+	}
+	if r.rest && len(r.segments) == 0 {
+		return true
+	}
+	rest := path
+	for i, want := range r.segments {
+		if rest == "" {
+			return false
+		}
+		seg := rest[1:]
+		if j := strings.IndexByte(seg, '/'); j >= 0 {
+			seg, rest = seg[:j], seg[j:]
+		} else {
+			rest = ""
+		}
+		if want == "" && seg != "" || want != "" && want == seg || want == "" && isRoot(r, i, path) {
+			continue
+		}
+		return false
+	}
+	return rest == "" || r.rest
+}
+
+// isRoot tells whether r is the pattern "/" and path the root.
+func isRoot(r Route, i int, path string) bool {
+	return i == 0 && len(r.segments) == 1 && strings.HasSuffix(r.text, " /") && path == "/"
+}
+
+// CanonicalPath reads the path of a request target (as received, still escaped, without
+// the query) and refuses every spelling that two programs could read in two
+// ways: dot segments, empty segments, encoded slashes, backslashes, semicolons, '#', NUL and other
+// controls, double encoding, raw bytes outside ASCII. It never cleans: what was judged is what is forwarded.
+// It returns the decoded path.
+func CanonicalPath(target string) (string, error) {
+	refuse := func(why string) (string, error) {
+		return "", &Error{Code: InvalidParameters, Public: "this request path is ambiguous: " + why, Reason: "ambiguous path"}
+	}
+	if target == "" || target[0] != '/' {
+		return refuse("it must begin with a slash")
+	}
+	for i := range len(target) {
+		switch c := target[i]; {
+		case c <= ' ' || c >= 0x7f:
+			return refuse("it has a byte that must be percent-encoded")
+		case c == '\\' || c == ';' || c == '#' || c == '?':
+			return refuse("it has a " + string(rune(c)))
+		}
+	}
+	path := target
+	if strings.IndexByte(target, '%') >= 0 {
+		decoded, err := url.PathUnescape(target)
+		if err != nil {
+			return refuse("its percent-encoding is broken")
+		}
+		if why := ambiguousDecoded(target, decoded); why != "" {
+			return refuse(why)
+		}
+		path = decoded
+	}
+	for rest := path[1:]; ; {
+		seg, more, ok := strings.Cut(rest, "/")
+		if seg == "." || seg == ".." {
+			return refuse("it has dot segments")
+		}
+		if !ok {
+			return path, nil
+		}
+		if seg == "" {
+			return refuse("it has an empty segment")
+		}
+		rest = more
+	}
+}
+
+// ambiguousDecoded says what is wrong with a path once it is decoded; empty if nothing is.
+func ambiguousDecoded(target, decoded string) string {
+	if !utf8.ValidString(decoded) {
+		return "it is not UTF-8"
+	}
+	if strings.Count(decoded, "/") != strings.Count(target, "/") {
+		return "it has an encoded slash"
+	}
+	for i := range len(decoded) {
+		switch c := decoded[i]; {
+		case c < ' ' || c == 0x7f:
+			return "it has a control character"
+		case c == '\\' || c == ';' || c == '#':
+			return "it has an encoded " + string(rune(c))
+		case c == '%' && i+2 < len(decoded) && isHex(decoded[i+1]) && isHex(decoded[i+2]):
+			return "it is encoded twice"
+		}
+	}
+	return ""
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}

@@ -1,0 +1,324 @@
+package userkeys
+
+import (
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Settings are the site settings, by Discourse's names (wire 19) and a few of
+// our own. Make them with [DefaultSettings] and [Settings.Set], which validates.
+type Settings struct {
+	Title           string
+	SiteDescription string
+
+	AllowUserAPIKeys            bool
+	AllowUserAPIKeyScopes       Scopes
+	AllowUserAPIKeyClientScopes Scopes
+	UserAPIKeyAllowedGroups     []string
+	UserAPIKeyPrefix            string
+	MaxUserAPIKeysPerUser       int
+	MaxUserAPIKeyGrantsPerHour  int
+
+	AllowedUserAPIAuthRedirects  []string
+	AllowUserAPILoopbackRedirect bool
+
+	MaxUserAPIReqsPerMinute int
+	MaxUserAPIReqsPerDay    int
+
+	RevokeUserAPIKeysUnusedDays  int
+	RevokeUserAPIKeysMaxlifeDays int
+	MaxUserAPIKeyExpiryDays      int
+
+	AllowedUserAPIPushURLs         []string
+	PushAPISecretKey               string
+	PushNotificationTimeWindowMins int
+
+	UnusedRegisteredUserAPIKeyClientsDays          int
+	UserAPIKeyClientsCreatePerDay                  int
+	CreateUserAPIKeyClientIPRateLimitOverrideIPs   []string
+	VerboseUserAPIKeyDeviceAuthLogging, EnableCORS bool
+	CORSOrigins, CORSOrigin                        []string
+	MaxReqsPerIPPerMinute, MaxReqsPerIPPer10Second int
+	MaxReqsPerIPMode                               string
+}
+
+// Setting describes one site setting.
+type Setting struct {
+	Name    string
+	Aliases []string // older names, and the 2016 draft's
+	Kind    string   // "bool", "int", "list" (written a|b), "text"
+	Default string
+	Min     int // of an int
+	Max     int
+	Secret  bool // never shown
+	// Pending settings are kept and checked, but nothing uses them yet.
+	Pending bool
+	Summary string
+
+	field func(*Settings) any       // a pointer to its field: *bool, *int, *[]string, *Scopes or *string
+	check func(value string) string // what is wrong with one element of a list, or with the text; empty if nothing
+}
+
+const maxDays = 36500
+
+// settingTable is every setting in the order people read them.
+var settingTable = []Setting{
+	{Name: "title", Kind: "text", Default: "userkeys", Summary: "name of the site, shown on its pages", field: func(s *Settings) any { return &s.Title }, check: checkTitle},
+	{Name: "site_description", Kind: "text", Summary: "what the site is, in a sentence", Pending: true, field: func(s *Settings) any { return &s.SiteDescription }},
+
+	{Name: "allow_user_api_keys", Kind: "bool", Default: "true", Summary: "give new keys; existing keys go on without", field: func(s *Settings) any { return &s.AllowUserAPIKeys }},
+	{Name: "allow_user_api_key_scopes", Kind: "list", Default: "read|notifications|session_info|message_bus|push", Summary: "scopes that an app may have", field: func(s *Settings) any { return &s.AllowUserAPIKeyScopes }, check: checkScopeName},
+	{Name: "user_api_key_allowed_groups", Aliases: []string{minTrustLevel, "min_trust_level_for_api_keys"}, Kind: "list", Default: "admins|moderators|trust_level_0", Summary: "who may give an app a key; staff always may", field: func(s *Settings) any { return &s.UserAPIKeyAllowedGroups }, check: checkGroup},
+	{Name: "user_api_key_prefix", Kind: "text", Summary: "up to three letters before every new key, for secret scanners", field: func(s *Settings) any { return &s.UserAPIKeyPrefix }, check: checkKeyPrefix},
+	{Name: "max_user_api_keys_per_user", Kind: "int", Default: "100", Min: 1, Max: 10000, Summary: "live keys that a user may have at once", field: func(s *Settings) any { return &s.MaxUserAPIKeysPerUser }},
+	{Name: "max_user_api_key_grants_per_hour", Kind: "int", Default: "60", Min: 1, Max: 10000, Summary: "keys that a user may give in an hour", field: func(s *Settings) any { return &s.MaxUserAPIKeyGrantsPerHour }},
+
+	{Name: "allowed_user_api_auth_redirects", Kind: "list", Default: "https://api.discourse.org/api/auth_redirect|discourse://auth_redirect", Summary: "where the answer may be sent: exact, or with * as the left-most label or at the end", field: func(s *Settings) any { return &s.AllowedUserAPIAuthRedirects }, check: checkRedirectRule},
+	{Name: "allow_user_api_key_loopback_redirects", Kind: "bool", Default: "true", Summary: "also send it to programs on the user's own machine: http://127.0.0.1 and http://[::1], any port", field: func(s *Settings) any { return &s.AllowUserAPILoopbackRedirect }},
+
+	{Name: "max_user_api_reqs_per_minute", Kind: "int", Default: "20", Max: 10000, Summary: "requests of a key in any 60 seconds", field: func(s *Settings) any { return &s.MaxUserAPIReqsPerMinute }},
+	{Name: "max_user_api_reqs_per_day", Kind: "int", Default: "2880", Max: 10000000, Summary: "requests of a key in any 24 hours", field: func(s *Settings) any { return &s.MaxUserAPIReqsPerDay }},
+
+	{Name: "revoke_user_api_keys_unused_days", Aliases: []string{"expire_user_api_keys_days"}, Kind: "int", Default: "180", Max: maxDays, Summary: "revoke keys that were not used for so many days; 0 for never", field: func(s *Settings) any { return &s.RevokeUserAPIKeysUnusedDays }},
+	{Name: "revoke_user_api_keys_maxlife_days", Kind: "int", Default: "0", Max: maxDays, Summary: "revoke keys of that age in days; 0 for never", field: func(s *Settings) any { return &s.RevokeUserAPIKeysMaxlifeDays }},
+	{Name: "max_user_api_key_expiry_days", Kind: "int", Default: "365", Max: maxDays, Summary: "longest lifetime in days that an app may ask for; 0 to refuse any", field: func(s *Settings) any { return &s.MaxUserAPIKeyExpiryDays }},
+
+	{Name: "allowed_user_api_push_urls", Kind: "list", Summary: "where notifications may be pushed, exact addresses", field: func(s *Settings) any { return &s.AllowedUserAPIPushURLs }, check: checkURL},
+	{Name: "push_api_secret_key", Kind: "text", Secret: true, Pending: true, Summary: "secret that older push receivers look for", field: func(s *Settings) any { return &s.PushAPISecretKey }},
+	{Name: "push_notification_time_window_mins", Kind: "int", Default: "10", Max: 1440, Pending: true, Summary: "do not push to users seen within so many minutes", field: func(s *Settings) any { return &s.PushNotificationTimeWindowMins }},
+
+	{Name: "allow_user_api_key_client_scopes", Kind: "list", Pending: true, Summary: "scopes that a registered client may have", field: func(s *Settings) any { return &s.AllowUserAPIKeyClientScopes }, check: checkScopeName},
+	{Name: "unused_registered_user_api_key_clients_days", Kind: "int", Default: "30", Max: maxDays, Pending: true, Summary: "forget registered clients that were not used for so many days; 0 for never", field: func(s *Settings) any { return &s.UnusedRegisteredUserAPIKeyClientsDays }},
+	{Name: "user_api_key_clients_create_per_day", Kind: "int", Default: "1", Max: 10000, Pending: true, Summary: "clients that one address may register in a day", field: func(s *Settings) any { return &s.UserAPIKeyClientsCreatePerDay }},
+	{Name: "create_user_api_key_client_ip_rate_limit_override_ips", Kind: "list", Pending: true, Summary: "addresses without that limit", field: func(s *Settings) any { return &s.CreateUserAPIKeyClientIPRateLimitOverrideIPs }, check: checkIP},
+	{Name: "verbose_user_api_key_device_auth_logging", Kind: "bool", Default: "false", Pending: true, Summary: "log each step of the device flow", field: func(s *Settings) any { return &s.VerboseUserAPIKeyDeviceAuthLogging }},
+
+	{Name: "cors_origins", Kind: "list", Pending: true, Summary: "origins whose pages may call the API from a browser", field: func(s *Settings) any { return &s.CORSOrigins }, check: checkOrigin},
+	{Name: "enable_cors", Kind: "bool", Default: "false", Pending: true, Summary: "use cors_origin as well", field: func(s *Settings) any { return &s.EnableCORS }},
+	{Name: "cors_origin", Kind: "list", Pending: true, Summary: "more origins, see enable_cors", field: func(s *Settings) any { return &s.CORSOrigin }, check: checkOrigin},
+	{Name: "max_reqs_per_ip_per_minute", Kind: "int", Default: "200", Max: 1000000, Pending: true, Summary: "requests of one address in any 60 seconds", field: func(s *Settings) any { return &s.MaxReqsPerIPPerMinute }},
+	{Name: "max_reqs_per_ip_per_10_seconds", Kind: "int", Default: "50", Max: 1000000, Pending: true, Summary: "requests of one address in any 10 seconds", field: func(s *Settings) any { return &s.MaxReqsPerIPPer10Second }},
+	{Name: "max_reqs_per_ip_mode", Kind: "text", Default: "block", Pending: true, Summary: "what happens above them: block, warn, warn+block or none", field: func(s *Settings) any { return &s.MaxReqsPerIPMode }, check: checkIPMode},
+}
+
+// minTrustLevel is the older way to say who may: a level stands for the groups
+// admins, moderators and trust_level_N, as Discourse translates it.
+const minTrustLevel = "min_trust_level_for_user_api_key"
+
+// DefaultSettings are the settings of a site that nobody has changed.
+func DefaultSettings() Settings {
+	var s Settings
+	for _, d := range settingTable {
+		if err := s.Set(d.Name, d.Default); err != nil {
+			panic(err) // a programmer's mistake in the table
+		}
+	}
+	return s
+}
+
+// AllSettings describes every setting in the order people read them.
+func AllSettings() []Setting { return slices.Clone(settingTable) }
+
+// FindSetting finds a setting by its name or an alias. Spaces and hyphens
+// count as underscores, as the draft wrote them.
+func FindSetting(name string) (Setting, error) {
+	name = canonicalSettingName(name)
+	for _, d := range settingTable {
+		if d.Name == name || slices.Contains(d.Aliases, name) {
+			return d, nil
+		}
+	}
+	return Setting{}, Errorf(NotFound, "there is no setting %s", name)
+}
+
+func canonicalSettingName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r == ' ' || r == '-' {
+			return '_'
+		}
+		return r
+	}, strings.ToLower(strings.TrimSpace(name)))
+}
+
+// Set changes one setting by name or alias; s is unchanged if the value is not
+// allowed. Lists are written a|b.
+func (s *Settings) Set(name, value string) error {
+	d, err := FindSetting(name)
+	if err != nil {
+		return err
+	}
+	if isTrustLevelAlias(canonicalSettingName(name)) {
+		level, err := strconv.Atoi(value)
+		if err != nil || level < 0 || level > 4 {
+			return Errorf(InvalidParameters, "%s: a trust level is 0 to 4", canonicalSettingName(name))
+		}
+		value = "admins|moderators|trust_level_" + value
+	}
+	return d.set(s, value)
+}
+
+func isTrustLevelAlias(name string) bool { return strings.HasPrefix(name, "min_trust_level_for_") }
+
+func (d Setting) set(s *Settings, value string) error {
+	bad := func(why string) error { return Errorf(InvalidParameters, "%s: %s", d.Name, why) }
+	if len(value) > 65536 || !isText(value) {
+		return bad("the value is no text, or longer than 65536 bytes")
+	}
+	switch p := d.field(s).(type) {
+	case *bool:
+		v, err := strconv.ParseBool(value)
+		if err != nil {
+			return bad("must be true or false")
+		}
+		*p = v
+	case *int:
+		v, err := strconv.Atoi(value)
+		if err != nil || v < d.Min || v > d.Max {
+			return bad("must be a whole number from " + strconv.Itoa(d.Min) + " to " + strconv.Itoa(d.Max))
+		}
+		*p = v
+	case *string:
+		if d.check != nil {
+			if why := d.check(value); why != "" {
+				return bad(why)
+			}
+		}
+		*p = value
+	case *[]string:
+		v, err := d.parseList(value)
+		if err != nil {
+			return err
+		}
+		*p = v
+	case *Scopes:
+		v, err := d.parseList(value)
+		if err != nil {
+			return err
+		}
+		*p = v
+	}
+	return nil
+}
+
+func (d Setting) parseList(value string) ([]string, error) {
+	var out []string
+	for v := range strings.SplitSeq(value, "|") {
+		v = strings.TrimSpace(v)
+		if v == "" || slices.Contains(out, v) {
+			continue
+		}
+		if d.check != nil {
+			if why := d.check(v); why != "" {
+				return nil, Errorf(InvalidParameters, "%s: %s: %s", d.Name, v, why)
+			}
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+// Value is the value of a setting as [Settings.Set] takes it. An alias that
+// means a trust level answers with the lowest level among the groups, or "" if there is none.
+func (s Settings) Value(name string) (string, error) {
+	d, err := FindSetting(name)
+	if err != nil {
+		return "", err
+	}
+	switch p := d.field(&s).(type) {
+	case *bool:
+		return strconv.FormatBool(*p), nil
+	case *int:
+		return strconv.Itoa(*p), nil
+	case *string:
+		return *p, nil
+	case *Scopes:
+		return strings.Join(*p, "|"), nil
+	case *[]string:
+		if isTrustLevelAlias(canonicalSettingName(name)) {
+			return lowestTrustLevel(*p), nil
+		}
+		return strings.Join(*p, "|"), nil
+	}
+	return "", nil
+}
+
+func lowestTrustLevel(groups []string) string {
+	lowest := ""
+	for _, g := range groups {
+		if n, ok := trustLevelGroup(g); ok && (lowest == "" || strconv.Itoa(n) < lowest) {
+			lowest = strconv.Itoa(n)
+		}
+	}
+	return lowest
+}
+
+func checkScopeName(v string) string {
+	if !ValidScopeName(v) {
+		return "is no name of a scope (lower-case letters, digits and _)"
+	}
+	return ""
+}
+
+func checkGroup(v string) string {
+	if v == "" || len(v) > 100 || strings.ContainsAny(v, ", ") {
+		return "is no name of a group"
+	}
+	return ""
+}
+
+func checkKeyPrefix(v string) string {
+	if !ValidKeyPrefix(v) {
+		return "must be at most three lower-case letters; the underscore is added"
+	}
+	return ""
+}
+
+func checkTitle(v string) string {
+	if strings.TrimSpace(v) == "" || len(v) > 200 {
+		return "must have 1 to 200 bytes"
+	}
+	return ""
+}
+
+func checkRedirectRule(v string) string {
+	if _, err := ParseRedirectRule(v); err != nil {
+		return AsError(err).Public
+	}
+	return ""
+}
+
+func checkURL(v string) string {
+	u, err := url.Parse(v)
+	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http" {
+		return "is no http or https address"
+	}
+	return ""
+}
+
+func checkOrigin(v string) string {
+	u, err := url.Parse(v)
+	if err != nil || u.Host == "" || u.Scheme+"://"+u.Host != v {
+		return "is no origin such as https://app.example"
+	}
+	return ""
+}
+
+func checkIP(v string) string {
+	if _, err := netip.ParseAddr(v); err == nil {
+		return ""
+	}
+	if _, err := netip.ParsePrefix(v); err == nil {
+		return ""
+	}
+	return "is no address or network"
+}
+
+func checkIPMode(v string) string {
+	if !slices.Contains([]string{"block", "warn", "warn+block", "none"}, v) {
+		return "must be block, warn, warn+block or none"
+	}
+	return ""
+}
