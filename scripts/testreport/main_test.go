@@ -1,0 +1,40 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestReport(t *testing.T) {
+	t.Parallel()
+	const (
+		pass   = `{"Action":"pass","Package":"p","Test":"TestA"}` + "\n" + `{"Action":"pass","Package":"p","Elapsed":1.5}`
+		skip   = `{"Action":"output","Package":"p","Test":"TestB","Output":"    b_test.go:12: there is no chromium here\n"}` + "\n" + `{"Action":"output","Package":"p","Test":"TestB","Output":"--- SKIP: TestB (0.00s)\n"}` + "\n" + `{"Action":"skip","Package":"p","Test":"TestB"}`
+		fail   = `{"Action":"output","Package":"p","Test":"TestC","Output":"    c_test.go:3: wrong\n"}` + "\n" + `{"Action":"fail","Package":"p","Test":"TestC"}` + "\n" + `{"Action":"fail","Package":"p"}`
+		broken = `{"Action":"build-output","ImportPath":"p","Output":"p.go:1: syntax error\n"}` + "\n" + `{"Action":"build-fail","ImportPath":"p"}`
+	)
+	tests := []struct {
+		name   string
+		events string
+		ci     bool
+		ok     bool
+		want   string
+	}{
+		{"all passed", pass, true, true, "1 tests passed, 0 failed, 0 skipped"},
+		{"skipped on a bare machine", pass + "\n" + skip, false, true, "skipped p TestB: there is no chromium here"},
+		{"skipped in CI", pass + "\n" + skip, true, false, "nothing may be skipped"},
+		{"failed", fail, false, false, "c_test.go:3: wrong"},
+		{"does not build", broken, false, false, "syntax error"},
+		{"nothing ran", "postgres did not start", false, false, "postgres did not start"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var out strings.Builder
+			ok := report(strings.NewReader(tt.events), &out, tt.ci)
+			if ok != tt.ok || !strings.Contains(out.String(), tt.want) {
+				t.Errorf("report = %v, want %v; it printed:\n%s", ok, tt.ok, out.String())
+			}
+		})
+	}
+}
