@@ -16,6 +16,7 @@ type Call struct {
 // Access is who calls with a key that was found good, and what they may do.
 type Access struct {
 	KeyID    int64
+	KeyHash  KeyHash
 	ClientID string
 	UserID   int64
 	Username string

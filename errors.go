@@ -153,8 +153,7 @@ func (e *Error) JSON() []byte {
 		Extras *extras  `json:"extras,omitempty"`
 	}{Errors: []string{e.Public}, Type: e.Code.Type(), Reason: e.Reason}
 	if e.Code == RateLimited {
-		n := e.RetryAfterSeconds()
-		body.Extras = &extras{WaitSeconds: n, TimeLeft: timeLeft(n)}
+		body.Extras = &extras{WaitSeconds: e.RetryAfterSeconds(), TimeLeft: e.TimeLeft()}
 	}
 	b, err := json.Marshal(body)
 	if err != nil { // cannot happen: strings and numbers only
@@ -163,8 +162,9 @@ func (e *Error) JSON() []byte {
 	return b
 }
 
-// timeLeft says n seconds to a person (wire 13.2).
-func timeLeft(n int) string {
+// TimeLeft says RetryAfter to a person: "12 seconds" (wire 13.2).
+func (e *Error) TimeLeft() string {
+	n := e.RetryAfterSeconds()
 	plural := func(n int, unit string) string {
 		if n == 1 {
 			return "1 " + unit

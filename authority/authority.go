@@ -1,13 +1,23 @@
 // Package authority decides: may this app have a key, and is this key good for
 // this request now. Every door asks it; no door decides by itself.
+//
+// A grant goes Examine (before anybody signed in), Prepare (the question is
+// kept on the server), Grant or Deny (the answer). A check goes hash, cache,
+// both windows, scope, owner, last used: without a statement to the database
+// in steady state. What the cache holds is believed for one second after the
+// last look at the database's epoch; see lease.go.
 package authority
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"userkeys"
+	"userkeys/limit"
 )
 
 // Config is what an [Authority] is made of.
@@ -16,114 +26,111 @@ type Config struct {
 	Catalog *userkeys.Catalog // nil: Discourse's scopes
 	// Pinned site settings, by name, win over those in the store and cannot be changed while running.
 	Pinned map[string]string
-	Now    func() time.Time // nil: the system's clock
-	Logger *slog.Logger     // nil: none
+	// MaxKeys bounds the keys kept in memory; 0 means two million, some 600 MB if all are in use.
+	MaxKeys int
+	Now     func() time.Time // nil: the system's clock
+	Logger  *slog.Logger     // nil: none
 }
+
+const defaultMaxKeys = 2 << 20
 
 // Authority decides. Make one with [New] and keep [Authority.Run] running.
-type Authority struct{ cfg Config }
+type Authority struct {
+	store   Store
+	catalog *userkeys.Catalog
+	pinned  map[string]string
+	now     func() time.Time
+	log     *slog.Logger
+
+	policy  atomic.Pointer[policy]
+	cache   *cache
+	limiter *limit.Memory
+	loads   chan struct{} // a place for each look-up under way
+	lease   lease
+	writing sync.Mutex // one flush of uses at a time
+}
 
 // New makes an authority and loads the settings.
-func New(ctx context.Context, cfg Config) (*Authority, error) { panic("stub") }
+func New(ctx context.Context, cfg Config) (*Authority, error) {
+	if cfg.Store == nil {
+		return nil, errors.New("authority: Config.Store is missing")
+	}
+	a := &Authority{store: cfg.Store, catalog: cfg.Catalog, now: cfg.Now, log: cfg.Logger}
+	if a.now == nil {
+		a.now = time.Now
+	}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	if a.catalog == nil {
+		var err error
+		if a.catalog, err = userkeys.NewCatalog(); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.MaxKeys == 0 {
+		cfg.MaxKeys = defaultMaxKeys
+	}
+	a.cache = newCache(cfg.MaxKeys)
+	a.limiter = limit.NewMemory(limit.MemoryConfig{MaxKeys: cfg.MaxKeys})
+	a.loads = make(chan struct{}, maxLoads)
+	if err := a.setPinned(cfg.Pinned); err != nil {
+		return nil, err
+	}
+	a.lease.base, a.lease.epoch = a.now(), neverRead
+	if err := a.renew(ctx); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
 
-// Run reads the epoch, writes what was gathered and runs the daily jobs, until ctx ends; then it writes once more.
-func (a *Authority) Run(ctx context.Context) error { panic("stub") }
+// Run reads the epoch, writes what was gathered and runs the daily jobs, until
+// ctx ends; then it writes once more.
+func (a *Authority) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	wg.Go(func() { a.every(ctx, epochInterval, "reading the epoch", a.renewNow) })
+	wg.Go(func() { a.every(ctx, flushInterval, "writing last uses", a.flushDue) })
+	wg.Go(func() { a.runJobs(ctx) })
+	wg.Wait()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return a.flushAll(last)
+}
+
+// every calls f at each tick until ctx ends. Failures are logged when they
+// begin and when they end, not at each tick.
+func (a *Authority) every(ctx context.Context, interval time.Duration, what string, f func(context.Context) error) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := f(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if failed := err != nil; failed != failing {
+			failing = failed
+			if failed {
+				a.log.Error(what+" fails", "err", err)
+			} else {
+				a.log.Info(what + " works again")
+			}
+		}
+	}
+}
 
 // Ready tells whether requests can be decided now.
-func (a *Authority) Ready(ctx context.Context) error { panic("stub") }
+func (a *Authority) Ready(ctx context.Context) error { return a.ensureFresh(ctx) }
 
-// Settings are the settings in force.
-func (a *Authority) Settings() userkeys.Settings { panic("stub") }
+// Statistics of the memory held, for tests and for operators.
+type Statistics struct{ CachedKeys, LimitedKeys int }
 
-// Catalog is the site's catalog of scopes.
-func (a *Authority) Catalog() *userkeys.Catalog { panic("stub") }
-
-// Pinned tells whether a setting is set by the configuration and cannot be changed here.
-func (a *Authority) Pinned(name string) bool { panic("stub") }
-
-// ChangeSetting validates and stores a setting; it is in force when this returns.
-// Names may be aliases. [userkeys.Conflict] if it is pinned.
-func (a *Authority) ChangeSetting(ctx context.Context, name, value string, by userkeys.Actor) error {
-	panic("stub")
+// Statistics counts what is held in memory.
+func (a *Authority) Statistics() Statistics {
+	return Statistics{CachedKeys: a.cache.len(), LimitedKeys: a.limiter.Len()}
 }
-
-// ResetSetting gives a setting its default back.
-func (a *Authority) ResetSetting(ctx context.Context, name string, by userkeys.Actor) error {
-	panic("stub")
-}
-
-// Browser is who answers a question, and in which session.
-type Browser struct {
-	User    userkeys.User
-	Session string
-	IP      string
-}
-
-// Question is what a consent page asks.
-type Question struct {
-	ID string // of the consent record: the only thing that the form carries
-	userkeys.CheckedRequest
-	ExpiresAt time.Time // until when it may be answered
-}
-
-// Granted is a grant that was made.
-type Granted struct {
-	Key      userkeys.UserAPIKey
-	Payload  string // sealed, base64 in lines of 60 with a final newline
-	Location string // the composed way back; empty: show the payload instead
-}
-
-// Examine tells whether the site would put this request to a user, before anybody signed in.
-func (a *Authority) Examine(ctx context.Context, r userkeys.AuthorizationRequest) (userkeys.CheckedRequest, error) {
-	panic("stub")
-}
-
-// Prepare examines r, checks that the user may grant, and keeps the question for ten minutes.
-func (a *Authority) Prepare(ctx context.Context, r userkeys.AuthorizationRequest, b Browser) (Question, error) {
-	panic("stub")
-}
-
-// Grant answers a question with yes: makes the key, seals it, stores it.
-// [userkeys.ConsentGone] if the question was answered, is too old, or was put to another user or session.
-func (a *Authority) Grant(ctx context.Context, consentID string, b Browser) (Granted, error) {
-	panic("stub")
-}
-
-// Deny answers a question with no. The app is not told.
-func (a *Authority) Deny(ctx context.Context, consentID string, b Browser) error { panic("stub") }
-
-// Apps are the user's keys for the apps page, newest first: live ones, and those the user can still undo the revocation of.
-func (a *Authority) Apps(ctx context.Context, userID int64) ([]userkeys.UserAPIKey, error) {
-	panic("stub")
-}
-
-// CanUndo tells whether the owner of k may still undo its revocation.
-func (a *Authority) CanUndo(k userkeys.UserAPIKey) bool { panic("stub") }
-
-// Keys lists keys for administrators, newest first.
-func (a *Authority) Keys(ctx context.Context, f userkeys.KeyFilter) ([]userkeys.UserAPIKey, error) {
-	panic("stub")
-}
-
-// Revoke revokes one key: its owner's, by the key itself, or anybody's by an administrator (by.Admin).
-// The next check on this process refuses it. [userkeys.NotFound], [userkeys.InvalidAccess].
-func (a *Authority) Revoke(ctx context.Context, keyID int64, by userkeys.Actor) error { panic("stub") }
-
-// RevokeAll revokes all live keys of a user and returns how many.
-func (a *Authority) RevokeAll(ctx context.Context, userID int64, by userkeys.Actor) (int, error) {
-	panic("stub")
-}
-
-// UndoRevoke makes a key live again: by its owner what the owner revoked in
-// the last 24 hours, by an administrator any. [userkeys.NotFound], [userkeys.InvalidAccess].
-func (a *Authority) UndoRevoke(ctx context.Context, keyID int64, by userkeys.Actor) error {
-	panic("stub")
-}
-
-// Check charges and decides one request with a key.
-func (a *Authority) Check(ctx context.Context, c userkeys.Call) (userkeys.Access, error) {
-	panic("stub")
-}
-
-// Holds tells whether an access given earlier would still be given; it charges nothing.
-func (a *Authority) Holds(ctx context.Context, acc userkeys.Access) error { panic("stub") }

@@ -1,0 +1,250 @@
+package authority
+
+import (
+	"encoding/binary"
+	"sync"
+	"time"
+
+	"userkeys"
+)
+
+// The cache of checked keys: 64 shards, each a map from eight bytes of the
+// hash to a place in a slab of records. A record costs some 190 bytes and one
+// pointer to text, so that a million keys are cheap to keep and to collect.
+const (
+	shardCount  = 64
+	slabSize    = 256
+	negatives   = 256 // unknown keys remembered per shard
+	negativeFor = 10 * time.Second
+)
+
+// record is what a check needs to know of a key.
+type record struct {
+	hash     userkeys.KeyHash
+	keyID    int64
+	userID   int64
+	username string // username and clientID share one allocation
+	clientID string
+	standing *standing
+	expires  int64 // unix microseconds; 0: never
+	mayAct   bool  // the owner may use keys
+}
+
+func (r *record) expired(now time.Time) bool {
+	return r.expires != 0 && now.UnixMicro() >= r.expires
+}
+
+func (r *record) access() userkeys.Access {
+	return userkeys.Access{
+		KeyID: r.keyID, KeyHash: r.hash, ClientID: r.clientID, UserID: r.userID, Username: r.username,
+		Standing: &r.standing.Standing,
+	}
+}
+
+type slot struct {
+	record
+	lastUsed int64 // unix microseconds; 0: not since loaded
+	written  int64 // when lastUsed was last written to the database
+	taken    bool  // in use, not free
+	dirty    bool  // on the shard's dirty list
+	recent   bool  // used since the clock hand passed
+}
+
+type shard struct {
+	mu       sync.Mutex
+	index    map[uint64]uint32
+	slabs    []*[slabSize]slot
+	free     []uint32
+	hand     uint32
+	capacity int
+	dirty    []uint32
+	pending  map[int64]int64 // last uses, by key id, of records that were forgotten before they were written
+	negative [negatives]struct {
+		hash  userkeys.KeyHash
+		until int64
+	}
+	// generation counts what was forgotten. A look-up that began before a
+	// change must not be kept after it.
+	generation uint64
+	flights    map[userkeys.KeyHash]*flight
+
+	_ [64]byte // shards do not share a cache line
+}
+
+type cache struct {
+	shards [shardCount]shard
+}
+
+func newCache(maxKeys int) *cache {
+	c := &cache{}
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.index = make(map[uint64]uint32)
+		s.flights = make(map[userkeys.KeyHash]*flight)
+		// Shards fill unevenly: an eighth more each keeps maxKeys together.
+		s.capacity = max(1, maxKeys/shardCount+maxKeys/shardCount/8)
+	}
+	return c
+}
+
+func (c *cache) shard(h *userkeys.KeyHash) *shard { return &c.shards[h[8]%shardCount] }
+
+func place(h *userkeys.KeyHash) uint64 { return binary.LittleEndian.Uint64(h[:8]) }
+
+func (s *shard) at(i uint32) *slot { return &s.slabs[i/slabSize][i%slabSize] }
+
+// find gives the slot of h, which must be compared in full: the index knows eight bytes.
+func (s *shard) find(h *userkeys.KeyHash) (*slot, uint32, bool) {
+	i, ok := s.index[place(h)]
+	if !ok {
+		return nil, 0, false
+	}
+	sl := s.at(i)
+	return sl, i, sl.hash == *h
+}
+
+type lookup int
+
+const (
+	absent  lookup = iota // must be loaded
+	known                 // here it is
+	refused               // known to be no good key
+)
+
+// get looks h up in memory.
+func (c *cache) get(h *userkeys.KeyHash, now time.Time) (record, lookup) {
+	s := c.shard(h)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sl, _, ok := s.find(h); ok {
+		sl.recent = true
+		return sl.record, known
+	}
+	n := &s.negative[h[9]]
+	if n.hash == *h && now.UnixNano() < n.until && n.until-now.UnixNano() <= int64(negativeFor) {
+		return record{}, refused
+	}
+	return record{}, absent
+}
+
+// used notes that h was used. A record that was forgotten meanwhile is let go.
+func (c *cache) used(h *userkeys.KeyHash, now time.Time) {
+	s := c.shard(h)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sl, i, ok := s.find(h)
+	if !ok {
+		return
+	}
+	sl.lastUsed = now.UnixMicro()
+	if !sl.dirty {
+		sl.dirty = true
+		s.dirty = append(s.dirty, i)
+	}
+}
+
+// keep puts a record in. The shard's lock is held.
+func (s *shard) keep(r record) {
+	if _, _, ok := s.find(&r.hash); ok {
+		return
+	}
+	if i, ok := s.index[place(&r.hash)]; ok { // eight bytes in common with another: the newer stays
+		s.drop(i)
+	}
+	if len(s.index) >= s.capacity {
+		s.evict()
+	}
+	if len(s.free) == 0 {
+		base := uint32(len(s.slabs) * slabSize)
+		s.slabs = append(s.slabs, new([slabSize]slot))
+		for i := uint32(slabSize); i > 0; i-- {
+			s.free = append(s.free, base+i-1)
+		}
+	}
+	i := s.free[len(s.free)-1]
+	s.free = s.free[:len(s.free)-1]
+	sl := s.at(i)
+	// A stale place on the dirty list stays there; flush looks at lastUsed.
+	*sl = slot{record: r, taken: true, dirty: sl.dirty}
+	s.index[place(&r.hash)] = i
+}
+
+// evict drops a record that was not used since the hand last passed (CLOCK).
+func (s *shard) evict() {
+	n := uint32(len(s.slabs) * slabSize)
+	for range 2 * n {
+		s.hand = (s.hand + 1) % n
+		sl := s.at(s.hand)
+		if sl.taken && !sl.recent {
+			s.drop(s.hand)
+			return
+		}
+		sl.recent = false
+	}
+}
+
+// drop frees a place; a use that was not written yet moves to pending.
+func (s *shard) drop(i uint32) {
+	sl := s.at(i)
+	if sl.lastUsed > sl.written {
+		s.postpone(sl.keyID, sl.lastUsed)
+	}
+	delete(s.index, place(&sl.hash))
+	*sl = slot{dirty: sl.dirty}
+	s.free = append(s.free, i)
+}
+
+func (s *shard) postpone(keyID, lastUsed int64) {
+	if s.pending == nil {
+		s.pending = make(map[int64]int64)
+	}
+	s.pending[keyID] = max(s.pending[keyID], lastUsed)
+}
+
+// refuse remembers for a while that h is no good key. The shard's lock is held.
+func (s *shard) refuse(h userkeys.KeyHash, now time.Time) {
+	n := &s.negative[h[9]]
+	n.hash, n.until = h, now.Add(negativeFor).UnixNano()
+}
+
+// forget drops what is known of h, and keeps a look-up under way from being kept.
+func (c *cache) forget(h userkeys.KeyHash) {
+	s := c.shard(&h)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.generation++
+	if _, i, ok := s.find(&h); ok {
+		s.drop(i)
+	}
+	if n := &s.negative[h[9]]; n.hash == h {
+		n.until = 0
+	}
+	delete(s.flights, h)
+}
+
+// forgetAll drops everything.
+func (c *cache) forgetAll() {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		s.generation++
+		for _, i := range s.index {
+			s.drop(i)
+		}
+		for i := range s.negative {
+			s.negative[i].until = 0
+		}
+		clear(s.flights)
+		s.mu.Unlock()
+	}
+}
+
+func (c *cache) len() (n int) {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		n += len(s.index)
+		s.mu.Unlock()
+	}
+	return n
+}

@@ -1,0 +1,163 @@
+package authority
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"time"
+
+	"userkeys"
+)
+
+// ConsentLifetime is how long a question to a user stays open.
+const ConsentLifetime = 10 * time.Minute
+
+// Browser is who answers a question, and in which session.
+type Browser struct {
+	User    userkeys.User
+	Session string
+	IP      string
+}
+
+func (b Browser) actor() userkeys.Actor {
+	return userkeys.Actor{UserID: b.User.ID, Kind: "user", IP: b.IP, Admin: b.User.Admin}
+}
+
+// Question is what a consent page asks.
+type Question struct {
+	ID string // of the consent record: the only thing that the form carries
+	userkeys.CheckedRequest
+	ExpiresAt time.Time // until when it may be answered
+}
+
+// Granted is a grant that was made.
+type Granted struct {
+	Key      userkeys.UserAPIKey
+	Payload  string // sealed, base64 in lines of 60 with a final newline
+	Location string // the composed way back; empty: show the payload instead
+}
+
+// Examine tells whether the site would put this request to a user, before anybody signed in.
+func (a *Authority) Examine(ctx context.Context, r userkeys.AuthorizationRequest) (userkeys.CheckedRequest, error) {
+	client, err := a.store.Client(ctx, r.ClientID)
+	if err != nil && !errors.Is(err, userkeys.NotFound) {
+		return userkeys.CheckedRequest{}, err
+	}
+	return r.Check(a.Settings(), a.catalog, client)
+}
+
+// Prepare examines r, checks that the user may grant, and keeps the question for ten minutes.
+func (a *Authority) Prepare(ctx context.Context, r userkeys.AuthorizationRequest, b Browser) (Question, error) {
+	checked, err := a.Examine(ctx, r)
+	if err != nil {
+		return Question{}, err
+	}
+	if err := a.Settings().CheckGrantor(b.User); err != nil {
+		return Question{}, err
+	}
+	var id [32]byte
+	_, _ = rand.Read(id[:])
+	now := a.now()
+	c := userkeys.Consent{
+		ID: base64.RawURLEncoding.EncodeToString(id[:]), UserID: b.User.ID, Session: b.Session,
+		Request: r, CreatedAt: now, ExpiresAt: now.Add(ConsentLifetime),
+	}
+	if err := a.store.CreateConsent(ctx, c); err != nil {
+		return Question{}, err
+	}
+	return Question{ID: c.ID, CheckedRequest: checked, ExpiresAt: c.ExpiresAt}, nil
+}
+
+// Grant answers a question with yes: makes the key, seals it, stores it. What
+// counts is the question as it was kept, judged by the rules of now; size and
+// sealing come before any write. In one transaction the question is consumed,
+// the user's old key for that client goes, the new one comes.
+//
+// [userkeys.ConsentGone] if the question was answered, is too old, or was put to another user or session.
+func (a *Authority) Grant(ctx context.Context, consentID string, b Browser) (Granted, error) {
+	c, err := a.consent(ctx, consentID, b)
+	if err != nil {
+		return Granted{}, err
+	}
+	checked, err := a.Examine(ctx, c.Request)
+	if err != nil {
+		return Granted{}, err
+	}
+	if err := a.Settings().CheckGrantor(b.User); err != nil {
+		return Granted{}, err
+	}
+	for try := 0; ; try++ {
+		g, err := a.grantOnce(ctx, c, checked, b)
+		// A hash that exists already (it never should) is answered with another key.
+		if errors.Is(err, userkeys.Conflict) && try < 2 {
+			continue
+		}
+		return g, err
+	}
+}
+
+// consent finds an open question that was put to b.
+func (a *Authority) consent(ctx context.Context, id string, b Browser) (userkeys.Consent, error) {
+	c, err := a.store.Consent(ctx, id)
+	switch {
+	case errors.Is(err, userkeys.NotFound):
+		return c, errConsentGone
+	case err != nil:
+		return c, err
+	case c.UserID != b.User.ID,
+		subtle.ConstantTimeCompare([]byte(c.Session), []byte(b.Session)) != 1,
+		!a.now().Before(c.ExpiresAt):
+		return c, errConsentGone
+	}
+	return c, nil
+}
+
+var errConsentGone = userkeys.Errorf(userkeys.ConsentGone,
+	"this request was answered already, or has expired; go back to the app and start again")
+
+func (a *Authority) grantOnce(ctx context.Context, c userkeys.Consent, r userkeys.CheckedRequest, b Browser) (Granted, error) {
+	s, now := a.Settings(), a.now().UTC()
+	key := userkeys.NewKey(s.UserAPIKeyPrefix)
+	payload := userkeys.Payload{Key: key, Nonce: r.Nonce, Push: r.Push}
+	row := userkeys.UserAPIKey{
+		UserID: b.User.ID, ClientID: r.ClientID, ApplicationName: r.Name, Hash: key.Hash(),
+		Scopes: r.Scopes, PushURL: r.PushURL, CreatedAt: now, LastUsedAt: now,
+	}
+	if r.Lifetime > 0 {
+		payload.ExpiresAt = now.Add(r.Lifetime)
+		row.ExpiresAt = payload.ExpiresAt
+	}
+	sealed, err := payload.Seal(r.Key, r.Pad)
+	if err != nil {
+		return Granted{}, err
+	}
+	stored, removed, err := a.store.Grant(ctx, userkeys.Grant{
+		Key: row, ConsentID: c.ID, Actor: b.actor(), MaxKeys: s.MaxUserAPIKeysPerUser,
+		MaxRecent: s.MaxUserAPIKeyGrantsPerHour, RecentSince: now.Add(-time.Hour),
+	})
+	if err != nil {
+		return Granted{}, err
+	}
+	for _, h := range removed {
+		a.cache.forget(h)
+	}
+	g := Granted{Key: stored, Payload: sealed}
+	if r.Redirect != nil {
+		g.Location = r.Redirect.With("payload", sealed)
+	}
+	return g, nil
+}
+
+// Deny answers a question with no. The app is not told.
+func (a *Authority) Deny(ctx context.Context, consentID string, b Browser) error {
+	if _, err := a.consent(ctx, consentID, b); err != nil {
+		return err
+	}
+	_, err := a.store.DeleteConsent(ctx, consentID, b.actor(), a.now())
+	if errors.Is(err, userkeys.NotFound) {
+		return errConsentGone
+	}
+	return err
+}

@@ -1,0 +1,55 @@
+package authority
+
+import (
+	"context"
+	"time"
+)
+
+// jobInterval is how often the clean-up runs. Discourse runs it daily; each
+// run is one statement when nothing is due, so ours is hourly and its
+// lateness an hour at most.
+const jobInterval = time.Hour
+
+func (a *Authority) runJobs(ctx context.Context) {
+	tick := time.NewTicker(jobInterval)
+	defer tick.Stop()
+	for {
+		if err := a.CleanUp(ctx); err != nil && ctx.Err() == nil {
+			a.log.Error("cleaning up fails", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// CleanUp revokes keys that were not used for revoke_user_api_keys_unused_days
+// or are older than revoke_user_api_keys_maxlife_days, and removes what is
+// over. Uses that are still in memory are written first, so that no key in use counts as unused.
+func (a *Authority) CleanUp(ctx context.Context) error {
+	if err := a.flushAll(ctx); err != nil {
+		return err
+	}
+	s, now := a.Settings(), a.now()
+	n, err := a.store.RevokeStale(ctx, daysAgo(now, s.RevokeUserAPIKeysUnusedDays), daysAgo(now, s.RevokeUserAPIKeysMaxlifeDays), now)
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		a.log.Info("revoked stale keys", "keys", n)
+		if err := a.renew(ctx); err != nil {
+			return err
+		}
+	}
+	return a.store.Purge(ctx, now)
+}
+
+// daysAgo is the zero time, which no key is older than, for no days.
+func daysAgo(now time.Time, days int) time.Time {
+	if days <= 0 {
+		return time.Time{}
+	}
+	return now.AddDate(0, 0, -days)
+}

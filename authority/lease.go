@@ -1,0 +1,103 @@
+package authority
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"userkeys"
+)
+
+// How fresh is fresh. Every change that can take access away raises the epoch
+// in its own transaction. What memory holds counts only while the last good
+// reading of the epoch began at most leaseLength ago, so a change made
+// anywhere is obeyed here within that time whatever else fails.
+const (
+	epochInterval = 250 * time.Millisecond
+	leaseLength   = time.Second
+	renewTimeout  = time.Second
+	neverRead     = -1
+)
+
+// lease is the right to believe the cache for a while.
+type lease struct {
+	base  time.Time
+	until atomic.Int64 // nanoseconds since base, by the clock's monotonic reading
+
+	mu       sync.Mutex // held while renewing
+	epoch    int64
+	failedAt int64 // when renewing failed last, since base
+}
+
+// since is t on the lease's own axis.
+func (l *lease) since(t time.Time) int64 { return int64(t.Sub(l.base)) }
+
+func (l *lease) fresh(now time.Time) bool {
+	t := l.since(now)
+	until := l.until.Load()
+	// A clock that went back by more than a lease must not stretch one.
+	return t < until && t >= until-2*int64(leaseLength)
+}
+
+// ensureFresh renews the lease if the background has not; [userkeys.Unavailable] if that fails.
+func (a *Authority) ensureFresh(ctx context.Context) error {
+	began := a.now()
+	if a.lease.fresh(began) {
+		return nil
+	}
+	a.lease.mu.Lock()
+	defer a.lease.mu.Unlock()
+	if a.lease.fresh(a.now()) { // somebody else did while we waited
+		return nil
+	}
+	if a.lease.failedAt > a.lease.since(began) { // or tried in vain: do not queue up behind a dead database
+		return unavailable(errStale)
+	}
+	return a.renewLocked(ctx)
+}
+
+var errStale = errors.New("the epoch could not be read")
+
+// renewNow is the tick of the background.
+func (a *Authority) renewNow(ctx context.Context) error { return a.renew(ctx) }
+
+// renew reads the epoch, forgets what changed and extends the lease.
+func (a *Authority) renew(ctx context.Context) error {
+	a.lease.mu.Lock()
+	defer a.lease.mu.Unlock()
+	return a.renewLocked(ctx)
+}
+
+func (a *Authority) renewLocked(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, renewTimeout)
+	defer cancel()
+	began := a.now() // before the reading: a change after it may be missing
+	ch, err := a.store.Changes(ctx, a.lease.epoch)
+	if err == nil && (ch.All || a.lease.epoch == neverRead) {
+		err = a.loadPolicy(ctx)
+	}
+	if err != nil {
+		a.lease.failedAt = a.lease.since(a.now())
+		return unavailable(err)
+	}
+	if ch.All {
+		a.cache.forgetAll()
+	}
+	for _, h := range ch.Hashes {
+		a.cache.forget(h)
+	}
+	a.lease.epoch = ch.Epoch
+	a.lease.until.Store(a.lease.since(began) + int64(leaseLength))
+	return nil
+}
+
+// unavailable says "cannot tell now", which is never a no: an app must not
+// throw its key away because a database was down.
+func unavailable(err error) error {
+	return &userkeys.Error{
+		Code: userkeys.Unavailable, Public: "the site cannot check keys right now; try again shortly",
+		Reason: "unavailable", RetryAfter: time.Second, Err: err,
+	}
+}

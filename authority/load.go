@@ -1,0 +1,128 @@
+package authority
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"userkeys"
+)
+
+// Bounds of look-ups: invented keys with a right checksum must not drown the database.
+const (
+	maxLoads    = 64
+	loadTimeout = 1500 * time.Millisecond
+)
+
+// flight is one look-up that any number of requests wait for.
+type flight struct {
+	done chan struct{}
+	rec  record
+	err  error // ErrInvalidKey, or Unavailable
+}
+
+// find gives the record of a live key: from memory while the lease is fresh,
+// else after looking at the epoch. [userkeys.ErrInvalidKey] for any that is
+// not good, [userkeys.Unavailable] if nobody can tell.
+func (a *Authority) find(ctx context.Context, h *userkeys.KeyHash, now time.Time) (record, error) {
+	if !a.lease.fresh(now) {
+		if err := a.ensureFresh(ctx); err != nil {
+			return record{}, err
+		}
+	}
+	rec, found := a.cache.get(h, now)
+	switch found {
+	case refused:
+		return record{}, userkeys.ErrInvalidKey
+	case absent:
+		var err error
+		if rec, err = a.load(ctx, *h); err != nil {
+			return record{}, err
+		}
+	}
+	if rec.expired(now) {
+		return record{}, userkeys.ErrInvalidKey
+	}
+	return rec, nil
+}
+
+// load looks h up in the database, once however many ask.
+func (a *Authority) load(ctx context.Context, h userkeys.KeyHash) (record, error) {
+	s := a.cache.shard(&h)
+	s.mu.Lock()
+	f, joined := s.flights[h]
+	if !joined {
+		f = &flight{done: make(chan struct{})}
+		s.flights[h] = f
+	}
+	generation := s.generation
+	s.mu.Unlock()
+	if !joined {
+		// The one who loads does so for all: its own end must not end theirs.
+		go a.fly(context.WithoutCancel(ctx), s, f, h, generation)
+	}
+	select {
+	case <-f.done:
+		return f.rec, f.err
+	case <-ctx.Done():
+		return record{}, unavailable(ctx.Err())
+	}
+}
+
+func (a *Authority) fly(ctx context.Context, s *shard, f *flight, h userkeys.KeyHash, generation uint64) {
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	f.rec, f.err = a.read(ctx, h)
+	s.mu.Lock()
+	if s.flights[h] == f {
+		delete(s.flights, h)
+	}
+	if s.generation == generation { // nothing was forgotten since the look-up began
+		switch {
+		case f.err == nil:
+			s.keep(f.rec)
+		case errors.Is(f.err, userkeys.InvalidAccess):
+			s.refuse(h, a.now())
+		}
+	}
+	s.mu.Unlock()
+	close(f.done)
+}
+
+// read asks the database for h.
+func (a *Authority) read(ctx context.Context, h userkeys.KeyHash) (record, error) {
+	select {
+	case a.loads <- struct{}{}:
+		defer func() { <-a.loads }()
+	case <-ctx.Done():
+		return record{}, unavailable(ctx.Err())
+	}
+	p := a.policy.Load()
+	k, err := a.store.KeyByHash(ctx, h)
+	now := a.now()
+	switch {
+	case errors.Is(err, userkeys.NotFound):
+		return record{}, userkeys.ErrInvalidKey
+	case err != nil:
+		return record{}, unavailable(err)
+	case !k.Live(now) || k.Hash != h:
+		return record{}, userkeys.ErrInvalidKey
+	}
+	if !a.limiter.Known(k.ID) {
+		a.limiter.Restore(k.ID, k.Day, now)
+	}
+	return a.record(p, k), nil
+}
+
+func (a *Authority) record(p *policy, k userkeys.StoredKey) record {
+	text := k.Owner.Username + k.ClientID
+	r := record{
+		hash: k.Hash, keyID: k.ID, userID: k.UserID,
+		username: text[:len(k.Owner.Username)], clientID: text[len(k.Owner.Username):],
+		standing: p.standing(a.catalog, k), mayAct: k.Owner.MayAct(),
+	}
+	if !k.ExpiresAt.IsZero() {
+		r.expires = k.ExpiresAt.UnixMicro()
+	}
+	return r
+}

@@ -1,0 +1,116 @@
+package authority
+
+import (
+	"context"
+	"time"
+
+	"userkeys"
+)
+
+// UndoWindow is how long an owner may undo what they revoked.
+const UndoWindow = 24 * time.Hour
+
+// Apps are the user's keys for the apps page, newest first: live ones, and
+// those the user can still undo the revocation of.
+func (a *Authority) Apps(ctx context.Context, userID int64) ([]userkeys.UserAPIKey, error) {
+	all, err := a.store.Keys(ctx, userkeys.KeyFilter{UserID: userID, Limit: maxApps})
+	if err != nil {
+		return nil, err
+	}
+	now := a.now()
+	var apps []userkeys.UserAPIKey
+	for _, k := range all {
+		if k.Live(now) || a.CanUndo(k) {
+			apps = append(apps, k)
+		}
+	}
+	return apps, nil
+}
+
+// maxApps is more than a user can have: max_user_api_keys_per_user ends at 10,000.
+const maxApps = 20_000
+
+// CanUndo tells whether the owner of k may still undo its revocation: their
+// own, of the last day, of a key that has not expired meanwhile.
+func (a *Authority) CanUndo(k userkeys.UserAPIKey) bool {
+	now := a.now()
+	return k.RevokedBy == userkeys.RevokedByOwner && now.Sub(k.RevokedAt) <= UndoWindow &&
+		(k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
+}
+
+// Keys lists keys for administrators, newest first.
+func (a *Authority) Keys(ctx context.Context, f userkeys.KeyFilter) ([]userkeys.UserAPIKey, error) {
+	f.Now = a.now()
+	return a.store.Keys(ctx, f)
+}
+
+// Revoke revokes one key: its owner's, by the key itself, or anybody's by an
+// administrator (by.Admin). The next check on this process refuses it.
+// [userkeys.NotFound], [userkeys.InvalidAccess].
+func (a *Authority) Revoke(ctx context.Context, keyID int64, by userkeys.Actor) error {
+	k, err := a.own(ctx, keyID, by)
+	if err != nil {
+		return err
+	}
+	_, err = a.revoke(ctx, userkeys.Revocation{IDs: []int64{keyID}, By: revoker(k.UserID, by), Actor: by})
+	return err
+}
+
+// RevokeAll revokes all live keys of a user and returns how many.
+func (a *Authority) RevokeAll(ctx context.Context, userID int64, by userkeys.Actor) (int, error) {
+	if by.UserID != userID && !by.Admin {
+		return 0, userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
+	}
+	return a.revoke(ctx, userkeys.Revocation{UserID: userID, By: revoker(userID, by), Actor: by})
+}
+
+func (a *Authority) revoke(ctx context.Context, r userkeys.Revocation) (int, error) {
+	r.At = a.now()
+	hashes, err := a.store.Revoke(ctx, r)
+	for _, h := range hashes {
+		a.cache.forget(h)
+	}
+	return len(hashes), err
+}
+
+// own finds a key that by may manage.
+func (a *Authority) own(ctx context.Context, keyID int64, by userkeys.Actor) (userkeys.UserAPIKey, error) {
+	k, err := a.store.Key(ctx, keyID)
+	if err != nil {
+		return k, err
+	}
+	if k.UserID != by.UserID && !by.Admin {
+		return k, userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
+	}
+	return k, nil
+}
+
+// revoker tells owners from administrators: what an administrator stopped, the owner cannot restart.
+func revoker(owner int64, by userkeys.Actor) userkeys.RevokedBy {
+	if owner == by.UserID {
+		return userkeys.RevokedByOwner
+	}
+	return userkeys.RevokedByAdmin
+}
+
+// UndoRevoke makes a key live again: by its owner what the owner revoked in
+// the last 24 hours, by an administrator any. [userkeys.NotFound], [userkeys.InvalidAccess].
+func (a *Authority) UndoRevoke(ctx context.Context, keyID int64, by userkeys.Actor) error {
+	k, err := a.own(ctx, keyID, by)
+	if err != nil {
+		return err
+	}
+	if k.RevokedAt.IsZero() {
+		return nil
+	}
+	if !by.Admin && !a.CanUndo(k) {
+		return userkeys.Errorf(userkeys.InvalidAccess,
+			"%s Only what you revoked yourself in the last 24 hours can be undone; give the app a new key instead.", userkeys.NotPermitted)
+	}
+	h, err := a.store.UndoRevoke(ctx, keyID, a.now(), by)
+	if err != nil {
+		return err
+	}
+	a.cache.forget(h)
+	return nil
+}
