@@ -25,6 +25,10 @@ type AccountStore interface {
 	// [userkeys.Conflict] to leave the site without an active administrator.
 	UpdateUser(ctx context.Context, u userkeys.User, by userkeys.Actor, at time.Time) error
 	SetPassword(ctx context.Context, userID int64, hash string, by userkeys.Actor, at time.Time) error
+	// ReplacePassword writes hash in place of old if old is still what is
+	// stored, and tells whether it was: hashing an old password anew must
+	// not undo a change of password made meanwhile. It is no event of its own.
+	ReplacePassword(ctx context.Context, userID int64, old, hash string) (bool, error)
 	// DeleteUser removes the user with keys, consents and sessions; not the last administrator.
 	DeleteUser(ctx context.Context, userID int64, by userkeys.Actor, at time.Time) error
 	User(ctx context.Context, id int64) (userkeys.User, error)
@@ -40,6 +44,10 @@ type AccountStore interface {
 type SessionStore interface {
 	Session(ctx context.Context, tokenHash []byte, now time.Time) (data []byte, ok bool, err error)
 	SaveSession(ctx context.Context, tokenHash, data []byte, userID int64, expiresAt time.Time) error
+	// RenewSession writes data and end of a session that is still there, and
+	// tells whether it was. One that was deleted meanwhile stays deleted: a
+	// request in flight must not bring back what a logout ended.
+	RenewSession(ctx context.Context, tokenHash, data []byte, expiresAt time.Time) (bool, error)
 	DeleteSession(ctx context.Context, tokenHash []byte) error
 	DeleteUserSessions(ctx context.Context, userID int64) error
 	// CreateToken replaces every token of that kind.
@@ -55,5 +63,8 @@ type GuessStore interface {
 	// the new count and when the window began. A window older than its length begins anew;
 	// length 0 never does.
 	ChargeGuess(ctx context.Context, name string, window time.Duration, at time.Time) (count int, since time.Time, err error)
+	// Guesses is the count of name and when its window began, without charging;
+	// zeros if there is none. Whether the window is over is the caller's to judge.
+	Guesses(ctx context.Context, name string) (count int, since time.Time, err error)
 	ForgetGuesses(ctx context.Context, names ...string) error
 }
