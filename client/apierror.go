@@ -1,0 +1,184 @@
+package client
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"userkeys"
+)
+
+// Bounds of what is read from a site.
+const (
+	maxErrorBytes    = 64 << 10
+	maxBodyBytes     = 16 << 20
+	maxMessages      = 10
+	maxMessageRunes  = 500
+	maxRetrySeconds  = 7 * 24 * 3600
+	limitCodeHeader  = "Discourse-Rate-Limit-Error-Code"
+	retryAfterHeader = "Retry-After"
+)
+
+// An APIError is an answer that is not a success, in the shape that Discourse
+// and userkeys give it. errors.Is finds the [userkeys.Code] of it, such as [userkeys.RateLimited].
+type APIError struct {
+	Status     int
+	Type       string        // "invalid_access", "rate_limit", ...; may be empty
+	Reason     string        // for programs, userkeys only: "invalid key", "missing scope: write"
+	Messages   []string      // for people, without control characters; may be empty
+	RetryAfter time.Duration // when asking again makes sense; 0 says nothing
+	LimitCode  string        // the limit that was hit: "user_api_key_limiter_60_secs"
+}
+
+func (e *APIError) Error() string {
+	s := fmt.Sprintf("the site answered %d", e.Status)
+	if text := http.StatusText(e.Status); text != "" {
+		s += " " + text
+	}
+	if e.Reason != "" {
+		s += ": " + e.Reason
+	} else if len(e.Messages) > 0 {
+		s += ": " + strings.Join(e.Messages, " ")
+	}
+	if e.RetryAfter > 0 {
+		s += fmt.Sprintf("; try again in %v", e.RetryAfter)
+	}
+	return s
+}
+
+// Unwrap gives the kind of refusal, for errors.Is.
+func (e *APIError) Unwrap() error { return e.code() }
+
+var statusCodes = map[int]userkeys.Code{
+	401: userkeys.NotLoggedIn, 403: userkeys.InvalidAccess, 404: userkeys.NotFound, 405: userkeys.MethodNotAllowed,
+	409: userkeys.Conflict, 413: userkeys.BodyTooLarge, 415: userkeys.UnsupportedMedia, 421: userkeys.Misdirected,
+	429: userkeys.RateLimited, 502: userkeys.Unavailable, 503: userkeys.Unavailable, 504: userkeys.Unavailable,
+}
+
+func (e *APIError) code() userkeys.Code {
+	if e.Type == userkeys.NotLoggedIn.Type() {
+		return userkeys.NotLoggedIn
+	}
+	if c, ok := statusCodes[e.Status]; ok {
+		return c
+	}
+	if e.Status >= 500 {
+		return userkeys.Internal
+	}
+	return userkeys.InvalidParameters
+}
+
+// ParseError reads an answer that is not a success. It never fails: a body in
+// another shape only leaves fields empty.
+func ParseError(status int, h http.Header, body []byte) *APIError {
+	e := &APIError{Status: status, LimitCode: printable(h.Get(limitCodeHeader)), RetryAfter: retryAfter(h)}
+	var shape struct {
+		Errors []string `json:"errors"`
+		Type   string   `json:"error_type"`
+		Reason string   `json:"reason"`
+		Extras struct {
+			WaitSeconds float64 `json:"wait_seconds"`
+		} `json:"extras"`
+	}
+	kind, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
+	switch {
+	case json.Unmarshal(body, &shape) == nil:
+		e.Type, e.Reason = printable(shape.Type), printable(shape.Reason)
+		e.Messages = messages(shape.Errors)
+		if wait := shape.Extras.WaitSeconds; e.RetryAfter == 0 && wait > 0 && wait <= maxRetrySeconds {
+			e.RetryAfter = time.Duration(wait * float64(time.Second)).Round(time.Second)
+		}
+	case json.Unmarshal(body, &shape.Errors) == nil: // ["BAD CSRF"]
+		e.Messages = messages(shape.Errors)
+	case kind == "text/plain": // the limits per address answer so
+		e.Messages = messages([]string{string(body)})
+	}
+	return e
+}
+
+func messages(in []string) []string {
+	var out []string
+	for _, m := range in[:min(len(in), maxMessages)] {
+		if m = printable(m); m != "" {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// printable makes what a site said safe to show: no control characters (a
+// terminal would obey them), no direction tricks, bounded.
+func printable(s string) string {
+	clean := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+	runes := []rune(strings.Join(strings.Fields(clean), " "))
+	if len(runes) > maxMessageRunes {
+		return string(runes[:maxMessageRunes]) + "..."
+	}
+	return string(runes)
+}
+
+// retryAfter reads seconds, or a date measured against the answer's own clock.
+func retryAfter(h http.Header) time.Duration {
+	v := h.Get(retryAfterHeader)
+	if n, err := strconv.Atoi(v); err == nil && n > 0 && n <= maxRetrySeconds {
+		return time.Duration(n) * time.Second
+	}
+	at, err := http.ParseTime(v)
+	now, err2 := http.ParseTime(h.Get("Date"))
+	if d := at.Sub(now); err == nil && err2 == nil && d > 0 && d <= maxRetrySeconds*time.Second {
+		return d
+	}
+	return 0
+}
+
+// Do sends req and reads the JSON answer into the value that into points to; nil drops
+// it. An answer that is not a success is an [*APIError]; no answer at all is
+// [userkeys.Unavailable].
+func Do(hc *http.Client, req *http.Request, into any) error {
+	if req.Header.Get("Accept") == "" {
+		req = req.Clone(req.Context())
+		req.Header.Set("Accept", "application/json")
+	}
+	resp, err := hc.Do(req)
+	if err != nil {
+		return unreachable(req, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes)) // what came is enough
+		return ParseError(resp.StatusCode, resp.Header, body)
+	}
+	if into == nil {
+		return nil
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBodyBytes+1))
+	if err != nil {
+		return unreachable(req, err)
+	}
+	if len(body) > maxBodyBytes {
+		return userkeys.Errorf(userkeys.BodyTooLarge, "the site's answer is larger than %d bytes", maxBodyBytes)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return &userkeys.Error{Code: userkeys.Internal, Public: "the site's answer is not the JSON that was expected", Err: err}
+	}
+	return nil
+}
+
+// unreachable keeps a cancelled context recognisable and says where the call went.
+func unreachable(req *http.Request, err error) error {
+	if cause := req.Context().Err(); cause != nil {
+		return cause
+	}
+	return &userkeys.Error{Code: userkeys.Unavailable, Public: "cannot reach " + req.URL.Scheme + "://" + req.URL.Host, Err: err}
+}

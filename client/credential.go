@@ -1,0 +1,75 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+
+	"userkeys"
+)
+
+// A Credential is a key and where it may go. JSON of it leaves the key out:
+// what stores keys does so on purpose, by [userkeys.Key.Reveal].
+type Credential struct {
+	Site      string          `json:"site"`
+	Key       userkeys.Key    `json:"-"`
+	ClientID  string          `json:"client_id"`
+	Scopes    userkeys.Scopes `json:"scopes"`
+	Username  string          `json:"username,omitempty"` // as far as the site told; see [Credential.CurrentUsername]
+	Push      bool            `json:"push"`               // notifications will be delivered to the request's push URL
+	API       int             `json:"api"`                // the site's version of the protocol
+	ExpiresAt time.Time       `json:"expires_at,omitzero"`
+}
+
+// requestTimeout bounds a call from start to the end of its body, for clients that nobody configured.
+const requestTimeout = 30 * time.Second
+
+// Client is base with the key in place; nil means a client that gives up
+// after 30 seconds. See [Transport] for where the key goes and where not.
+func (c *Credential) Client(base *http.Client) *http.Client {
+	hc := http.Client{Timeout: requestTimeout}
+	if base != nil {
+		hc = *base
+	}
+	hc.Transport = &Transport{Credential: c, Base: hc.Transport}
+	return &hc
+}
+
+// URL is the address of a path on the site. The path begins with a slash and
+// may have a query.
+func (c *Credential) URL(path string) (string, error) {
+	u, err := url.Parse(c.Site + path)
+	if err != nil || path == "" || path[0] != '/' || !OnSite(c.Site, u) {
+		return "", userkeys.Errorf(userkeys.InvalidParameters, "%q is no path on %s; it begins with a slash", path, c.Site)
+	}
+	return u.String(), nil
+}
+
+// CurrentUsername asks the site whose key this is. It needs one of the scopes
+// session_info, read, write, and counts as a call.
+func (c *Credential) CurrentUsername(ctx context.Context, base *http.Client) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Site+sessionPath, nil)
+	if err != nil {
+		return "", err
+	}
+	var body struct {
+		CurrentUser struct {
+			Username string `json:"username"`
+		} `json:"current_user"`
+	}
+	if err := Do(c.Client(base), req, &body); err != nil {
+		return "", err
+	}
+	return body.CurrentUser.Username, nil
+}
+
+// Revoke makes the key worthless, by the key itself; every key may. A key
+// that is worthless already gives an [APIError] with status 403.
+func (c *Credential) Revoke(ctx context.Context, base *http.Client) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Site+revokePath, nil)
+	if err != nil {
+		return err
+	}
+	return Do(c.Client(base), req, nil)
+}

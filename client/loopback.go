@@ -1,0 +1,126 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"html/template"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"userkeys"
+)
+
+// A Loopback waits on an address of this machine for the one answer of a
+// site (RFC 8252, 7.3). Its path cannot be guessed, so that no other page or
+// program can answer in the site's place, and it hears only requests made to
+// that very address, so that no name of somebody else's can be pointed at it.
+type Loopback struct {
+	app      string
+	host     string // address and port, as browsers send it
+	path     string
+	answers  chan string // holds the one answer
+	server   *http.Server
+	finished chan struct{} // closed when the server's goroutine has ended
+}
+
+// Bounds of the listener. What a browser sends with a payload stays far below.
+const (
+	loopbackHeaderBytes = 32 << 10
+	loopbackTimeout     = 10 * time.Second
+	loopbackGrace       = time.Second // for the browser to get the page before we close
+)
+
+// ListenLoopback starts to listen on a free port of 127.0.0.1. The name is
+// what the page in the browser calls the app. Close it in any case.
+func ListenLoopback(ctx context.Context, applicationName string) (*Loopback, error) {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp4", "127.0.0.1:0")
+	if err != nil {
+		return nil, &userkeys.Error{Code: userkeys.Unavailable, Public: "cannot listen on 127.0.0.1; use the paste flow instead", Err: err}
+	}
+	l := &Loopback{
+		app: applicationName, host: ln.Addr().String(), path: "/answer/" + RandomID(),
+		answers: make(chan string, 1), finished: make(chan struct{}),
+	}
+	l.server = &http.Server{
+		Handler:           l,
+		ReadHeaderTimeout: loopbackTimeout, ReadTimeout: loopbackTimeout,
+		WriteTimeout: loopbackTimeout, IdleTimeout: loopbackTimeout,
+		MaxHeaderBytes: loopbackHeaderBytes,
+	}
+	l.server.SetKeepAlivesEnabled(false)
+	go func() {
+		defer close(l.finished)
+		_ = l.server.Serve(ln) // always ErrServerClosed or a dead listener; Wait ends by its context then
+	}()
+	return l, nil
+}
+
+// RedirectURL is the auth_redirect to ask for.
+func (l *Loopback) RedirectURL() string { return "http://" + l.host + l.path }
+
+// Wait returns the payload once it came, or the error of ctx.
+func (l *Loopback) Wait(ctx context.Context) (string, error) {
+	select {
+	case payload := <-l.answers:
+		return payload, nil
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+// Close stops listening, after the browser got its page.
+func (l *Loopback) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), loopbackGrace)
+	defer cancel()
+	err := l.server.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = l.server.Close()
+	}
+	<-l.finished
+	return err
+}
+
+// ServeHTTP answers the browser. Only the one right request counts; strays
+// (a favicon, a reload, a scanner) get their refusal and change nothing.
+func (l *Loopback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	payload := r.URL.Query()["payload"]
+	switch {
+	case r.Host != l.host:
+		l.answer(w, http.StatusMisdirectedRequest, "Wrong address", "Nothing lives under this name.")
+	case r.URL.Path != l.path:
+		l.answer(w, http.StatusNotFound, "Nothing here", "This address waits for one answer, on another path.")
+	case r.Method != http.MethodGet:
+		h.Set("Allow", http.MethodGet)
+		l.answer(w, http.StatusMethodNotAllowed, "Not like this", "The answer comes by a redirect of the browser.")
+	case len(payload) != 1 || strings.TrimSpace(payload[0]) == "" || len(payload[0]) > maxPayloadBytes:
+		l.answer(w, http.StatusBadRequest, "No answer in it", "The site sent the browser here without its answer. Go back and approve again.")
+	default:
+		select {
+		case l.answers <- payload[0]:
+			l.answer(w, http.StatusOK, "You can close this window", "The site's answer has arrived. Go back to "+l.app+".")
+		default:
+			l.answer(w, http.StatusGone, "Answered already", "You can close this window.")
+		}
+	}
+}
+
+func (l *Loopback) answer(w http.ResponseWriter, status int, title, text string) {
+	w.WriteHeader(status)
+	_ = loopbackPage.Execute(w, struct{ Title, Text string }{title, text}) // a browser that left needs no page
+}
+
+var loopbackPage = template.Must(template.New("").Parse(`<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{{.Title}}</title>
+<style>:root{color-scheme:light dark}body{font:1.1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:20vh auto;padding:0 1rem}h1{font-size:1.4rem}</style>
+</head><body><main><h1>{{.Title}}</h1><p>{{.Text}}</p></main></body></html>
+`))

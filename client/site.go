@@ -1,0 +1,74 @@
+package client
+
+import (
+	"net"
+	"net/url"
+	"path"
+	"strings"
+
+	"userkeys"
+)
+
+// ParseSite reads the address of a site as a person types it and returns its
+// one spelling: scheme, host, port unless usual, folder without a final slash.
+// Without a scheme it is https.
+func ParseSite(s string) (string, error) {
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return "", userkeys.Errorf(userkeys.MissingParameter, "the address of the site is missing; give one such as https://forum.example")
+	}
+	if !strings.Contains(s, "://") {
+		s = "https://" + s
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Hostname() == "" {
+		return "", userkeys.Errorf(userkeys.InvalidParameters, "%q is no address of a site; give one such as https://forum.example", s)
+	}
+	if u.Scheme != "https" && u.Scheme != "http" {
+		return "", userkeys.Errorf(userkeys.InvalidParameters, "the address of a site begins with https:// or http://, not %s://", u.Scheme)
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return "", userkeys.Errorf(userkeys.InvalidParameters, "the address of a site has no user name, query or fragment")
+	}
+	folder := path.Clean("/" + u.Path)
+	if folder == "/" {
+		folder = ""
+	}
+	site := url.URL{Scheme: u.Scheme, Host: originHost(u), Path: folder}
+	return site.String(), nil
+}
+
+// PlainHTTP tells whether what travels to site can be read on the way: http
+// to anything but this machine itself. Keys do not belong there.
+func PlainHTTP(site string) bool {
+	u, err := url.Parse(site)
+	if err != nil || u.Scheme != "http" {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback())
+}
+
+// originHost is host and port in the one spelling that can be compared.
+func originHost(u *url.URL) string {
+	host, port := strings.ToLower(u.Hostname()), u.Port()
+	if port == "" || u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {
+		if strings.Contains(host, ":") {
+			return "[" + host + "]"
+		}
+		return host
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// OnSite tells whether u lies on site (as [ParseSite] writes it): same scheme, host and
+// port, and inside its folder if it has one, so that neighbours on a shared
+// host are strangers.
+func OnSite(site string, u *url.URL) bool {
+	s, err := url.Parse(site)
+	if err != nil || s.Host == "" || u == nil || u.Scheme != s.Scheme || originHost(u) != originHost(s) {
+		return false
+	}
+	at, folder := path.Clean("/"+u.Path), s.Path
+	return folder == "" || at == folder || strings.HasPrefix(at, folder+"/")
+}
