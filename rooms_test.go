@@ -1,0 +1,197 @@
+package userkeys_test
+
+import (
+	"fmt"
+	"go/ast"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A room is a package and what it may import: of ours, and of others.
+type room struct {
+	dir   string
+	ours  []string // directories; "." is the root, "*" is any
+	third []string // modules
+	what  string   // for ARCHITECTURE.md
+}
+
+// Modules that more than one room may use.
+const (
+	sqliteDriver   = "modernc.org/sqlite"
+	postgresDriver = "github.com/jackc/pgx/v5"
+	xText          = "golang.org/x/text"
+	goCmp          = "github.com/google/go-cmp"
+)
+
+// rooms is the whole house. A new room, or a new arrow, is a line here, one in
+// ARCHITECTURE.md and, if it changes the shape, a page in docs/decisions.
+var rooms = []room{
+	{".", nil, nil, "the protocol and its nouns: pure, no I/O, no clock"},
+	{"limit", nil, nil, "how often: exact windows in memory"},
+	{"authority", []string{".", "limit"}, nil, "decides: may this app have a key; is this key good for this request now"},
+	{"store", []string{"."}, []string{"github.com/pressly/goose/v3"}, "remembers: one SQL text over database/sql, on SQLite and Postgres"},
+	{"store/storetest", []string{".", "store"}, []string{sqliteDriver, postgresDriver, goCmp}, "the suite that every store passes, and databases to run it on"},
+	{"gateway", []string{"."}, nil, "the API's door: the guard around a handler, the reverse proxy"},
+	{"server", []string{".", "authority", "gateway"}, []string{"golang.org/x/net/publicsuffix", xText}, "the browser's and the app's door: consent, apps page, settings, the wire's endpoints"},
+	{"client", []string{"."}, nil, "the app's side: ask for a key, open it, use it"},
+	{"internal/identity", []string{"."}, []string{"github.com/alexedwards/scs/v2", "golang.org/x/crypto", xText}, "who is at the browser: accounts, sessions, limits on guessing"},
+	{"internal/site", []string{"*"}, nil, "wires all rooms into one running site, for the command and the tests"},
+	{"internal/demo", []string{".", "client"}, []string{"golang.org/x/net/html"}, "a sample site, a sample app, and the walk through the protocol"},
+	{"internal/bench", nil, []string{"golang.org/x/sys"}, "servers compared in interleaved slices"},
+	{"internal/bench/compare", []string{"*"}, nil, "the command behind make bench: what is compared, and the goals"},
+	{"internal/testkit", []string{"*"}, []string{"*"}, "a whole running system for tests"},
+	{"scripts/testreport", nil, nil, "tells what the tests skipped, and why"},
+	{"cmd/userkeys", []string{"*"}, []string{
+		sqliteDriver, postgresDriver, "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/BurntSushi/toml",
+		"github.com/cli/browser", "github.com/mattn/go-isatty", "golang.org/x/term",
+	}, "the command: the only place that chooses drivers"},
+}
+
+// TestRooms holds the table above against the imports of every file but tests.
+func TestRooms(t *testing.T) {
+	t.Parallel()
+	byDir := map[string]room{}
+	for _, r := range rooms {
+		byDir[r.dir] = r
+	}
+	seen := map[string]bool{}
+	for _, f := range sources(t) {
+		if f.test {
+			continue
+		}
+		dir := path.Dir(f.path)
+		seen[dir] = true
+		r, ok := byDir[dir]
+		if !ok {
+			t.Errorf("%s: the room %s is not in the table of rooms", f.path, dir)
+			continue
+		}
+		for _, spec := range f.syntax.Imports {
+			if why := r.forbids(importPath(spec)); why != "" {
+				t.Errorf("%s: %s", f.path, why)
+			}
+		}
+	}
+	for dir := range byDir {
+		if !seen[dir] {
+			t.Errorf("the table of rooms has %s, which has no Go file", dir)
+		}
+	}
+}
+
+// TestRoomsRefuse proves that the test above can fail.
+func TestRoomsRefuse(t *testing.T) {
+	t.Parallel()
+	store := room{dir: "store", ours: []string{"."}, third: []string{"example.org/migrate"}}
+	tests := []struct {
+		name  string
+		path  string
+		allow bool
+	}{
+		{"the root", "userkeys", true},
+		{"standard library", "net/http", true},
+		{"its module", "example.org/migrate", true},
+		{"package of its module", "example.org/migrate/sub", true},
+		{"another room", "userkeys/authority", false},
+		{"another module", "example.org/other", false},
+		{"a module of a like name", "example.org/migrate2", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if why := store.forbids(tt.path); (why == "") != tt.allow {
+				t.Errorf("forbids(%q) = %q, want allowed %v", tt.path, why, tt.allow)
+			}
+		})
+	}
+}
+
+// forbids says why r may not import path; empty if it may.
+func (r room) forbids(imported string) string {
+	if imported == "userkeys" || strings.HasPrefix(imported, "userkeys/") {
+		dir := strings.TrimPrefix(strings.TrimPrefix(imported, "userkeys"), "/")
+		if dir == "" {
+			dir = "."
+		}
+		if slices.Contains(r.ours, "*") || slices.Contains(r.ours, dir) || path.Dir(dir) == r.dir && strings.HasPrefix(r.dir, "cmd/") {
+			return ""
+		}
+		return fmt.Sprintf("the room %s may not import the room %s", r.dir, dir)
+	}
+	if first, _, _ := strings.Cut(imported, "/"); !strings.Contains(first, ".") {
+		return "" // the standard library
+	}
+	for _, m := range r.third {
+		if m == "*" || imported == m || strings.HasPrefix(imported, m+"/") {
+			return ""
+		}
+	}
+	return fmt.Sprintf("the room %s may not import %s", r.dir, imported)
+}
+
+func importPath(spec *ast.ImportSpec) string {
+	p, err := strconv.Unquote(spec.Path.Value)
+	if err != nil {
+		panic(err) // the parser has checked it
+	}
+	return p
+}
+
+// TestArchitectureShowsTheRooms holds ARCHITECTURE.md to the table.
+func TestArchitectureShowsTheRooms(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "| `") {
+			got = append(got, strings.TrimSpace(line))
+		}
+	}
+	var want []string
+	for _, r := range rooms {
+		want = append(want, r.row())
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("ARCHITECTURE.md shows other rooms than rooms_test.go (-table +page):\n%s", diff)
+	}
+}
+
+// row is the room's line in ARCHITECTURE.md.
+func (r room) row() string {
+	return fmt.Sprintf("| `%s` | %s | %s | %s |", r.name(), r.what, list(r.ours, "all"), list(r.third, "any"))
+}
+
+func (r room) name() string {
+	if r.dir == "." {
+		return "userkeys"
+	}
+	return r.dir
+}
+
+// list writes names for people: the root as "root", "*" as all, none as a dash.
+func list(names []string, all string) string {
+	if len(names) == 0 {
+		return "-"
+	}
+	out := make([]string, len(names))
+	for i, n := range names {
+		switch n {
+		case "*":
+			out[i] = all
+		case ".":
+			out[i] = "root"
+		default:
+			out[i] = n
+		}
+	}
+	return strings.Join(out, ", ")
+}
