@@ -1,0 +1,157 @@
+// Package bench compares servers on one noisy machine.
+//
+// Long runs of one server after the other differ by tens of percent though
+// nothing changed. Here all servers of a comparison take turns in short slices, in the order A
+// B C ... C B A, so that a slow second hits all of them; each is charged the CPU time of its own
+// processes; and what is reported is a ratio to the first, the median over several blocks. Go there
+// to learn whether a change made requests dearer; `make bench` runs it.
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// A Target is a server under comparison.
+type Target struct {
+	Name string
+	Addr string // host:port
+	// Request appends a whole HTTP/1.1 request to buf; random requests draw from rng.
+	Request func(buf []byte, rng *rand.Rand) []byte
+	Status  int // that every answer must have: a fast wrong answer is no result
+	// CPU reads the CPU time that the server has used so far; see [ProcessCPU].
+	CPU func() (time.Duration, error)
+}
+
+// Options are how a comparison is run. Zero values mean the defaults.
+type Options struct {
+	Blocks int           // ratios that the median is taken of; 9
+	Passes int           // turns of each target in a block; 8
+	Slice  time.Duration // length of a turn; 150 ms
+	Conns  int           // connections, each with one request under way; 16
+	Now    func() time.Time
+}
+
+func (o *Options) defaults() {
+	if o.Blocks == 0 {
+		o.Blocks = 9
+	}
+	if o.Passes == 0 {
+		o.Passes = 8
+	}
+	if o.Slice == 0 {
+		o.Slice = 150 * time.Millisecond
+	}
+	if o.Conns == 0 {
+		o.Conns = 16
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+}
+
+// Spread is what the blocks gave.
+type Spread struct{ Min, Median, Max float64 }
+
+// String writes min/median/max.
+func (s Spread) String() string { return fmt.Sprintf("%.2f/%.2f/%.2f", s.Min, s.Median, s.Max) }
+
+// Result is what one target did. Ratios are to the first target.
+type Result struct {
+	Name     string
+	CPU      Spread        // CPU time per request
+	Rate     Spread        // requests per second
+	PerReq   time.Duration // CPU time per request, median; only ratios are quotable
+	Requests int
+	Bad      int    // answers with another status, and broken connections; must be 0
+	FirstBad string // what the first of them was
+}
+
+// Report is a comparison's outcome; the first result is the base.
+type Report struct{ Results []Result }
+
+// Compare runs the targets against each other. It takes about
+// Blocks * Passes * Slice for each.
+func Compare(ctx context.Context, targets []Target, o Options) (Report, error) {
+	if len(targets) < 2 {
+		return Report{}, errors.New("bench: a comparison needs two targets")
+	}
+	o.defaults()
+	lanes := make([]*lane, len(targets))
+	for i, t := range targets {
+		lanes[i] = newLane(t, o)
+		defer lanes[i].close()
+	}
+	// One turn each that does not count: connections, caches, the first garbage.
+	if err := pass(ctx, lanes); err != nil {
+		return Report{}, err
+	}
+	order := slices.Clone(lanes)
+	for _, l := range lanes {
+		l.turn = sample{}
+	}
+	for range o.Blocks {
+		for range o.Passes {
+			if err := pass(ctx, order); err != nil {
+				return Report{}, err
+			}
+			slices.Reverse(order) // the next pass goes back: C B A
+		}
+		for _, l := range lanes {
+			l.blocks = append(l.blocks, l.turn)
+			l.turn = sample{}
+		}
+	}
+	return sum(lanes), nil
+}
+
+// pass gives every lane one turn.
+func pass(ctx context.Context, lanes []*lane) error {
+	for _, l := range lanes {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := l.slice(ctx); err != nil {
+			return fmt.Errorf("bench: %s: %w", l.target.Name, err)
+		}
+	}
+	return nil
+}
+
+// sample is what was counted of a target in some turns.
+type sample struct {
+	cpu      time.Duration
+	wall     time.Duration
+	requests int
+}
+
+func (s sample) perRequest() float64 { return float64(s.cpu) / float64(max(s.requests, 1)) }
+func (s sample) rate() float64       { return float64(s.requests) / max(s.wall.Seconds(), 1e-9) }
+
+func sum(lanes []*lane) Report {
+	base := lanes[0]
+	var r Report
+	for _, l := range lanes {
+		res := Result{Name: l.target.Name, Bad: l.bad, FirstBad: l.firstBad}
+		var cpu, rate, per []float64
+		for i, b := range l.blocks {
+			res.Requests += b.requests
+			per = append(per, b.perRequest())
+			cpu = append(cpu, b.perRequest()/base.blocks[i].perRequest())
+			rate = append(rate, b.rate()/base.blocks[i].rate())
+		}
+		res.CPU, res.Rate = spread(cpu), spread(rate)
+		res.PerReq = time.Duration(spread(per).Median)
+		r.Results = append(r.Results, res)
+	}
+	return r
+}
+
+func spread(v []float64) Spread {
+	v = slices.Sorted(slices.Values(v))
+	return Spread{v[0], v[len(v)/2], v[len(v)-1]}
+}

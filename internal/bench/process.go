@@ -1,0 +1,75 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// A Process is a server in a process of its own: this program started again
+// with another environment. It ends when its standard input does, so that none outlives us.
+type Process struct {
+	Addr  string // where it listens, as it said itself
+	cmd   *exec.Cmd
+	stdin io.Closer
+}
+
+// Start runs this program again with env added, on the given core, and waits
+// until it prints the address that it listens on. A core below 0, or a machine without
+// that core, leaves the choice to the system.
+func Start(ctx context.Context, core int, env ...string) (*Process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, self)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := onCore(core, cmd.Start); err != nil {
+		return nil, err
+	}
+	p := &Process{cmd: cmd, stdin: stdin}
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		p.Stop()
+		return nil, fmt.Errorf("bench: the server %v did not start: %w", env, err)
+	}
+	p.Addr = strings.TrimSpace(line)
+	return p, nil
+}
+
+// CPU is the CPU time that the process has used.
+func (p *Process) CPU() (time.Duration, error) { return ProcessCPU(p.cmd.Process.Pid) }
+
+// Stop ends the process and waits for it.
+func (p *Process) Stop() {
+	_ = p.stdin.Close()
+	_ = p.cmd.Wait() // how it ended is of no interest
+}
+
+// Serve is the other side of [Start]: it prints addr and returns when the one
+// who started us is gone or wants us to end.
+func Serve(addr string) error {
+	if _, err := fmt.Println(addr); err != nil {
+		return err
+	}
+	_, err := io.Copy(io.Discard, os.Stdin)
+	if errors.Is(err, os.ErrClosed) {
+		return nil
+	}
+	return err
+}
