@@ -39,8 +39,16 @@ func NewContext(ctx context.Context, a Access) context.Context {
 	return context.WithValue(ctx, contextKey{}, a)
 }
 
-// FromContext tells who calls; ok is false for a request without a key.
+// noStanding lets code that forgets to look at ok ask a stranger's scopes and
+// be told none.
+var noStanding = &Standing{}
+
+// FromContext tells who calls; ok is false for a request without a key, and
+// the access is then one without name, scopes or groups.
 func FromContext(ctx context.Context) (a Access, ok bool) {
 	a, ok = ctx.Value(contextKey{}).(Access)
+	if a.Standing == nil {
+		a.Standing = noStanding
+	}
 	return a, ok
 }

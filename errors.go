@@ -126,7 +126,7 @@ func (e *Error) Unwrap() []error {
 // with a public text that tells nothing of the cause.
 func AsError(err error) *Error {
 	var e *Error
-	if errors.As(err, &e) {
+	if errors.As(err, &e) && e != nil {
 		return e
 	}
 	return &Error{Code: Internal, Public: "something went wrong on this server; try again later", Err: err}

@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"log/slog"
 	"strings"
 )
 
@@ -35,6 +37,12 @@ func (Key) String() string { return "[key]" }
 
 // GoString hides the key from %#v.
 func (Key) GoString() string { return "[key]" }
+
+// Format hides the key from every other verb.
+func (Key) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("[key]")) }
+
+// LogValue hides the key from slog, whose JSON would show it.
+func (Key) LogValue() slog.Value { return slog.StringValue("[key]") }
 
 // Reveal is the key's text, for the one place that hands it out.
 func (k Key) Reveal() string { return string(k) }

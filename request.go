@@ -2,10 +2,18 @@ package userkeys
 
 import (
 	"net/url"
-	"time"
+	"slices"
+	"unicode/utf8"
 )
 
-// STUB: being written.
+// Bounds of the parameters, in bytes where nothing else is said. A nonce must
+// leave room in one RSA block anyway: 427 bytes for a key of 4096 bits.
+const (
+	maxNonce           = 500
+	maxClientID        = 200
+	maxApplicationName = 800
+	maxNameCharacters  = 200
+)
 
 // AuthorizationRequest is what an app asks, as it asked: parsed, not yet checked against a site.
 type AuthorizationRequest struct {
@@ -21,23 +29,108 @@ type AuthorizationRequest struct {
 	ExpiresInSeconds string `json:"expires_in_seconds,omitempty"`
 }
 
-func ParseParameters(query string) (url.Values, error)                     { panic("stub") }
-func ParseAuthorizationRequest(p url.Values) (AuthorizationRequest, error) { panic("stub") }
-
-// CheckedRequest is a request that a site would grant, with all that a page shows.
-type CheckedRequest struct {
-	AuthorizationRequest           // as asked
-	Name                 string    // application name to show and store
-	Key                  PublicKey // the effective key
-	Pad                  Padding
-	Redirect             *Redirect     // nil: no redirect asked for
-	Lifetime             time.Duration // 0: no end of its own
-	Push                 bool          // the payload's push flag
+// ParseAuthorizationRequest reads the parameters of a request, as
+// [ParseParameters] gives them. First it asks for what is required, in the wire's order
+// (nonce, scopes, client_id), then it refuses what has no right form, in the
+// order of [AuthorizationRequest]'s parameters on the wire. What may be left out is asked for by
+// [AuthorizationRequest.Check], which knows the client.
+func ParseAuthorizationRequest(p url.Values) (AuthorizationRequest, error) {
+	for _, name := range protocolParameters {
+		if len(p[name]) > 1 {
+			return AuthorizationRequest{}, duplicateParameter(name)
+		}
+	}
+	for _, name := range []string{"nonce", "scopes", "client_id"} {
+		if isBlank(p.Get(name)) {
+			return AuthorizationRequest{}, missingParameter(name)
+		}
+	}
+	if problem := textProblem("scopes", p.Get("scopes"), maxScopesBytes); problem != nil {
+		return AuthorizationRequest{}, problem
+	}
+	scopes, err := ParseScopes(p.Get("scopes"))
+	if err != nil {
+		return AuthorizationRequest{}, err
+	}
+	r := AuthorizationRequest{
+		ApplicationName:  p.Get("application_name"),
+		ClientID:         p.Get("client_id"),
+		Nonce:            p.Get("nonce"),
+		Scopes:           scopes,
+		PublicKey:        p.Get("public_key"),
+		AuthRedirect:     p.Get("auth_redirect"),
+		HasAuthRedirect:  p.Has("auth_redirect"),
+		PushURL:          p.Get("push_url"),
+		Padding:          p.Get("padding"),
+		ExpiresInSeconds: p.Get("expires_in_seconds"),
+	}
+	if err := r.validate(); err != nil {
+		return AuthorizationRequest{}, err
+	}
+	return r, nil
 }
 
-func (r AuthorizationRequest) Check(s Settings, c *Catalog, client Client) (CheckedRequest, error) {
-	panic("stub")
+func missingParameter(name string) error {
+	return Errorf(MissingParameter, "param is missing or the value is empty: %s", name)
 }
 
-// CheckGrantor tells whether u may give keys on this site (wire 5.2).
-func (s Settings) CheckGrantor(u User) error { panic("stub") }
+// validate is the part of the judgement that needs no site: presence, then form.
+func (r AuthorizationRequest) validate() error {
+	switch {
+	case isBlank(r.Nonce):
+		return missingParameter("nonce")
+	case isBlank(r.Scopes.String()):
+		return missingParameter("scopes")
+	case isBlank(r.ClientID):
+		return missingParameter("client_id")
+	}
+	problems := []error{
+		textProblem("nonce", r.Nonce, maxNonce),
+		textProblem("scopes", r.Scopes.String(), maxScopesBytes),
+		textProblem("client_id", withoutLineEnd(r.ClientID), maxClientID),
+		publicKeyTextProblem(r.PublicKey),
+		nameProblem(r.ApplicationName),
+		textProblem("auth_redirect", r.AuthRedirect, maxAddress),
+		textProblem("push_url", r.PushURL, maxAddress),
+	}
+	if i := slices.IndexFunc(problems, func(err error) bool { return err != nil }); i >= 0 {
+		return problems[i]
+	}
+	return nil
+}
+
+// textProblem holds a value to what every log, page and database shows alike.
+func textProblem(name, value string, most int) error {
+	if len(value) > most {
+		return Errorf(InvalidParameters, "%s is longer than %d bytes", name, most)
+	}
+	if !isText(value) {
+		return Errorf(InvalidParameters, "%s is not text: it has control characters or is no UTF-8", name)
+	}
+	return nil
+}
+
+func publicKeyTextProblem(value string) error {
+	if problem := keyTextProblem(value); problem != "" {
+		return Errorf(InvalidParameters, "public_key %s", problem)
+	}
+	return nil
+}
+
+func nameProblem(name string) error {
+	if utf8.RuneCountInString(name) > maxNameCharacters {
+		return Errorf(InvalidParameters, "application_name is longer than %d characters", maxNameCharacters)
+	}
+	return textProblem("application_name", name, maxApplicationName)
+}
+
+// withoutLineEnd takes one final line end off a client_id: a published script
+// sends the output of hostname as it came, and its key must be found under that again.
+func withoutLineEnd(s string) string {
+	for _, end := range []string{"\r\n", "\n", "\r"} {
+		if n := len(s) - len(end); n >= 0 && s[n:] == end {
+			return s[:n]
+		}
+	}
+	return s
+}

@@ -17,10 +17,13 @@ var Methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
 // them, also none. Everything else is compared byte by byte.
 type Route struct {
 	method   string
-	segments []string // "" stands for {name}
+	segments []string // anySegment stands for {name}; the root is one empty segment
 	rest     bool     // ends in {name...}
 	text     string
 }
+
+// anySegment cannot be mistaken for a segment of a request: no pattern may have braces elsewhere.
+const anySegment = "{}"
 
 // ParseRoute reads one route.
 func ParseRoute(s string) (Route, error) {
@@ -37,23 +40,42 @@ func ParseRoute(s string) (Route, error) {
 	r := Route{method: method, text: s}
 	segments := strings.Split(path[1:], "/")
 	for i, seg := range segments {
-		name, wild := strings.CutPrefix(seg, "{")
-		name, closed := strings.CutSuffix(name, "}")
+		name, rest := strings.CutSuffix(wildcardName(seg), "...")
 		switch {
-		case wild && closed && strings.HasSuffix(name, "..."):
-			if i != len(segments)-1 {
-				return bad("{name...} must come last")
-			}
+		case isWildcardName(name) && rest && i != len(segments)-1:
+			return bad("{name...} must come last")
+		case isWildcardName(name) && rest:
 			r.rest = true
-		case wild && closed && name != "":
-			r.segments = append(r.segments, "")
-		case strings.ContainsAny(seg, "{}*?#\\;%") || seg == "." || seg == ".." || seg == "" && len(segments) > 1:
-			return bad("segment " + seg + " can match no request")
+		case isWildcardName(name):
+			r.segments = append(r.segments, anySegment)
+		case strings.ContainsAny(seg, "{}*"):
+			return bad("a segment is either written out or {name}")
+		case !canonicalSegment(seg) || seg == "" && len(segments) > 1:
+			return bad("no request can have the segment " + quoted(seg))
 		default:
 			r.segments = append(r.segments, seg)
 		}
 	}
 	return r, nil
+}
+
+// wildcardName is what stands in the braces of "{name}"; empty without braces.
+func wildcardName(seg string) string {
+	inner, opened := strings.CutPrefix(seg, "{")
+	inner, closed := strings.CutSuffix(inner, "}")
+	if !opened || !closed {
+		return ""
+	}
+	return inner
+}
+
+func isWildcardName(s string) bool {
+	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
+}
+
+// canonicalSegment tells whether [CanonicalPath] lets a decoded segment through.
+func canonicalSegment(seg string) bool {
+	return isText(seg) && seg != "." && seg != ".." && !strings.ContainsAny(seg, `\;#?%`)
 }
 
 // String is the route as it was written.
@@ -65,14 +87,11 @@ func (r Route) Matches(method, path string) bool {
 	if method == "HEAD" {
 		method = "GET"
 	}
-	if method != r.method {
+	if method != r.method || path == "" || path[0] != '/' {
 		return false
 	}
-	if r.rest && len(r.segments) == 0 {
-		return true
-	}
 	rest := path
-	for i, want := range r.segments {
+	for _, want := range r.segments {
 		if rest == "" {
 			return false
 		}
@@ -82,17 +101,11 @@ func (r Route) Matches(method, path string) bool {
 		} else {
 			rest = ""
 		}
-		if want == "" && seg != "" || want != "" && want == seg || want == "" && isRoot(r, i, path) {
-			continue
+		if want == anySegment && seg == "" || want != anySegment && want != seg {
+			return false
 		}
-		return false
 	}
 	return rest == "" || r.rest
-}
-
-// isRoot tells whether r is the pattern "/" and path the root.
-func isRoot(r Route, i int, path string) bool {
-	return i == 0 && len(r.segments) == 1 && strings.HasSuffix(r.text, " /") && path == "/"
 }
 
 // CanonicalPath reads the path of a request target (as received, still escaped, without
@@ -146,13 +159,14 @@ func ambiguousDecoded(target, decoded string) string {
 	if !utf8.ValidString(decoded) {
 		return "it is not UTF-8"
 	}
+	if !isText(decoded) {
+		return "it has a control character"
+	}
 	if strings.Count(decoded, "/") != strings.Count(target, "/") {
 		return "it has an encoded slash"
 	}
 	for i := range len(decoded) {
 		switch c := decoded[i]; {
-		case c < ' ' || c == 0x7f:
-			return "it has a control character"
 		case c == '\\' || c == ';' || c == '#':
 			return "it has an encoded " + string(rune(c))
 		case c == '%' && i+2 < len(decoded) && isHex(decoded[i+1]) && isHex(decoded[i+2]):

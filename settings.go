@@ -2,7 +2,6 @@ package userkeys
 
 import (
 	"net/netip"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -155,7 +154,7 @@ func (s *Settings) Set(name, value string) error {
 		if err != nil || level < 0 || level > 4 {
 			return Errorf(InvalidParameters, "%s: a trust level is 0 to 4", canonicalSettingName(name))
 		}
-		value = "admins|moderators|trust_level_" + value
+		value = "admins|moderators|trust_level_" + strconv.Itoa(level)
 	}
 	return d.set(s, value)
 }
@@ -291,17 +290,16 @@ func checkRedirectRule(v string) string {
 }
 
 func checkURL(v string) string {
-	u, err := url.Parse(v)
-	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http" {
-		return "is no http or https address"
+	if problem := webAddressProblem(v); problem != "" {
+		return "is no http or https address: " + problem
 	}
 	return ""
 }
 
+// checkOrigin asks for the spelling that browsers send, since origins are compared as bytes.
 func checkOrigin(v string) string {
-	u, err := url.Parse(v)
-	if err != nil || u.Host == "" || u.Scheme+"://"+u.Host != v {
-		return "is no origin such as https://app.example"
+	if a, problem := parseAddress(v); problem != "" || a.host == "" || a.origin() != v {
+		return "is no origin such as https://app.example, in lower case and without a path"
 	}
 	return ""
 }

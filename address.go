@@ -1,0 +1,235 @@
+package userkeys
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// maxAddress bounds auth_redirect and push_url, in bytes (attacks RD44).
+const maxAddress = 2000
+
+// An address is an absolute URL that every parser reads alike. Browsers, Go
+// and Ruby disagree about URLs in hundreds of ways; what they could disagree
+// about is refused and never repaired, so that the text that was checked, the
+// text that was shown and the text that is sent are the same bytes with the same meaning.
+type address struct {
+	scheme string // lower case
+	host   string // lower case, IPv6 in brackets; empty for com.example.app:/path
+	port   string // empty if none is written, or the scheme's own
+	rest   string // path and query as written
+}
+
+// dangerousSchemes run code, read files, open other programs or are no way
+// back to an app. No configuration admits them.
+var dangerousSchemes = []string{
+	"about", "afp", "android-app", "attributionsrc", "blob", "callto", "chrome", "chrome-search", "chrome-untrusted",
+	"cid", "content", "dav", "data", "devtools", "edge", "facetime", "facetime-audio", "feed", "file", "filesystem",
+	"ftp", "ftps", "geo", "git", "gopher", "imap", "intent", "irc", "ircs", "itms-services", "jar", "javascript",
+	"ldap", "ldaps", "livescript", "magnet", "mailto", "market", "mhtml", "mid", "mk", "mms", "mocha", "news", "nfs",
+	"nntp", "opaquelocktoken", "pop", "res", "resource", "rtsp", "search", "search-ms", "sftp", "shell", "sip", "sips",
+	"skype", "sms", "smsto", "smb", "ssh", "tel", "telnet", "tn3270", "urn", "vbs", "vbscript", "view-source", "webcal",
+	"ws", "wss", "wyciwyg", "x-apple.systempreferences", "xmpp",
+}
+
+func isDangerousScheme(scheme string) bool {
+	return strings.HasPrefix(scheme, "ms-") || slices.Contains(dangerousSchemes, scheme)
+}
+
+// parseAddress reads s; problem says what is wrong with it, empty if nothing is.
+func parseAddress(s string) (a address, problem string) {
+	if len(s) > maxAddress {
+		return a, "it is longer than 2000 bytes"
+	}
+	if problem := foreignByte(s); problem != "" {
+		return a, problem
+	}
+	scheme, after, ok := strings.Cut(s, ":")
+	if !ok || !isScheme(scheme) {
+		return a, "it does not begin with a scheme such as https:"
+	}
+	a.scheme = strings.ToLower(scheme)
+	if isDangerousScheme(a.scheme) {
+		return a, "the scheme " + a.scheme + ": is never a way back to an app"
+	}
+	after, hasAuthority := strings.CutPrefix(after, "//")
+	switch {
+	case hasAuthority:
+		end := strings.IndexAny(after, "/?")
+		if end < 0 {
+			end = len(after)
+		}
+		if problem := a.setAuthority(after[:end]); problem != "" {
+			return a, problem
+		}
+		a.rest = after[end:]
+	case a.scheme != "http" && a.scheme != "https" && strings.Contains(a.scheme, ".") && strings.HasPrefix(after, "/"):
+		a.rest = after // RFC 8252 7.1: com.example.app:/path
+	default:
+		return a, "it has no host: after the scheme come two slashes and a host"
+	}
+	return a, restProblem(a.rest)
+}
+
+// foreignByte finds the bytes that no address has, and names the ones that
+// parsers are known to quarrel about.
+func foreignByte(s string) string {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case isAlnum(c) || strings.IndexByte("-._~:/?[]@!$&'()*+,=%", c) >= 0:
+		case c == ';' && !strings.Contains(s[:i], "?"):
+		case c == ';':
+			return "its query has a ;"
+		case c == '#':
+			return "it has a fragment (#)"
+		case c == '\\':
+			return "it has a backslash, which browsers read as a slash"
+		case c >= 0x80:
+			return "it has characters outside ASCII; write the host as punycode (xn--...) and the rest percent-encoded"
+		case c <= ' ' || c == 0x7f:
+			return "it has a space or a control character"
+		default:
+			return "it has a " + string(rune(c)) + " that is not percent-encoded"
+		}
+	}
+	return ""
+}
+
+func isScheme(s string) bool {
+	if s == "" || !isLetter(s[0]) {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; !isAlnum(c) && c != '+' && c != '.' && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// setAuthority reads host[:port].
+func (a *address) setAuthority(s string) string {
+	if strings.Contains(s, "@") {
+		return "it has a user name before the host (@)"
+	}
+	s = strings.ToLower(s)
+	host, port, hasPort := s, "", false
+	if i := strings.LastIndexByte(s, ':'); i > strings.LastIndexByte(s, ']') {
+		host, port, hasPort = s[:i], s[i+1:], true
+	}
+	problem := ""
+	if a.web() {
+		problem = webHostProblem(host)
+	} else {
+		problem = customHostProblem(host)
+	}
+	if problem != "" {
+		return problem
+	}
+	if hasPort && !isPort(port) {
+		return "its port is no number from 1 to 65535 without leading zeros"
+	}
+	if port == a.defaultPort() {
+		port = ""
+	}
+	a.host, a.port = host, port
+	return ""
+}
+
+func (a address) web() bool { return a.scheme == "http" || a.scheme == "https" }
+
+func (a address) defaultPort() string {
+	switch a.scheme {
+	case "http":
+		return "80"
+	case "https":
+		return "443"
+	}
+	return ""
+}
+
+func isPort(s string) bool {
+	if s == "" || len(s) > 5 || s[0] == '0' {
+		return false
+	}
+	n := 0
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+		n = n*10 + int(s[i]-'0')
+	}
+	return n <= 65535
+}
+
+// hostPort is host[:port] without the scheme's own port.
+func (a address) hostPort() string {
+	if a.port == "" {
+		return a.host
+	}
+	return a.host + ":" + a.port
+}
+
+func (a address) origin() string {
+	switch {
+	case a.scheme == "":
+		return ""
+	case a.host == "":
+		return a.scheme + ":"
+	}
+	return a.scheme + "://" + a.hostPort()
+}
+
+// restProblem judges path and query.
+func restProblem(rest string) string {
+	for i := range len(rest) {
+		switch rest[i] {
+		case '%':
+			if i+2 >= len(rest) || !isHex(rest[i+1]) || !isHex(rest[i+2]) {
+				return "its percent-encoding is broken"
+			}
+		case '[', ']':
+			return "it has a " + rest[i:i+1] + " that is not percent-encoded"
+		}
+	}
+	path, query, _ := strings.Cut(rest, "?")
+	for seg := range strings.SplitSeq(path, "/") {
+		if isDotSegment(seg) {
+			return "its path has dot segments"
+		}
+	}
+	return queryProblem(query)
+}
+
+// isDotSegment tells ".", ".." and what browsers take for them: %2e for any dot.
+func isDotSegment(seg string) bool {
+	if len(seg) > len("%2e%2e") {
+		return false
+	}
+	seg = strings.ReplaceAll(strings.ToLower(seg), "%2e", ".")
+	return seg == "." || seg == ".."
+}
+
+// queryProblem refuses the names under which the answer is sent: a program
+// that reads the first of two would read the attacker's value (attacks RD28).
+func queryProblem(query string) string {
+	for pair := range strings.SplitSeq(query, "&") {
+		raw, _, _ := strings.Cut(pair, "=")
+		name, err := url.QueryUnescape(raw)
+		if err != nil {
+			return "its query cannot be read"
+		}
+		name, _, _ = strings.Cut(strings.ToLower(name), "[")
+		switch name = strings.TrimSpace(name); name {
+		case "payload", "onetimepassword", "api_key":
+			return "its query has a parameter " + name + " already, where the answer goes"
+		}
+	}
+	return ""
+}
+
+func isLetter(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+func isAlnum(c byte) bool { return isLetter(c) || isDigit(c) }

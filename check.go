@@ -1,0 +1,173 @@
+package userkeys
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// CheckedRequest is a request that a site would grant, with all that a page shows.
+type CheckedRequest struct {
+	AuthorizationRequest           // as asked
+	Name                 string    // application name to show and store
+	Key                  PublicKey // the effective key
+	Pad                  Padding
+	Redirect             *Redirect     // nil: no redirect asked for
+	Lifetime             time.Duration // 0: no end of its own
+	Push                 bool          // the payload's push flag
+}
+
+// Check tells whether a site with these settings and scopes would put r to a
+// user; client is what the site knows of r.ClientID, the zero Client if nothing.
+// The order of the questions is the wire's (4.2), so that apps see the same
+// refusal here as there. Whoever the user is comes after: [Settings.CheckGrantor].
+func (r AuthorizationRequest) Check(s Settings, c *Catalog, client Client) (CheckedRequest, error) {
+	if err := r.validate(); err != nil {
+		return CheckedRequest{}, err
+	}
+	if !s.AllowUserAPIKeys {
+		return CheckedRequest{}, Errorf(KeysNotAllowed, "unable to issue user api keys: the administrator of this site has turned them off (allow_user_api_keys)")
+	}
+	out := CheckedRequest{AuthorizationRequest: r, Name: r.nameFor(client)}
+	keyText := r.PublicKey
+	if client.PublicKey != "" {
+		keyText = client.PublicKey
+	}
+	switch {
+	case isBlank(keyText):
+		return CheckedRequest{}, missingParameter("public_key")
+	case isBlank(out.Name):
+		return CheckedRequest{}, missingParameter("application_name")
+	}
+	steps := []func() error{
+		func() error { return r.checkScopes(s, c, client) },
+		func() (err error) { out.Key, err = ParsePublicKey(keyText); return err },
+		func() (err error) { out.Pad, err = ParsePadding(r.Padding); return err },
+		func() (err error) { out.Redirect, err = r.checkRedirect(s, client); return err },
+		func() (err error) { out.Push, err = r.checkPush(s); return err },
+		func() (err error) { out.Lifetime, err = s.parseLifetime(r.ExpiresInSeconds); return err },
+		func() error { return out.checkSize(s) },
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return CheckedRequest{}, err
+		}
+	}
+	return out, nil
+}
+
+// nameFor is the name to show and store. A registered client keeps its name
+// whatever the request says: else anybody could rename an app for everybody.
+func (r AuthorizationRequest) nameFor(client Client) string {
+	if isBlank(r.ApplicationName) || client.Registered() && !isBlank(client.ApplicationName) {
+		return client.ApplicationName
+	}
+	return r.ApplicationName
+}
+
+// checkScopes asks the site's list first, then the catalog, then the client.
+func (r AuthorizationRequest) checkScopes(s Settings, c *Catalog, client Client) error {
+	refuse := func(format string, args ...any) error {
+		err := Errorf(ScopeNotAllowed, format, args...)
+		err.Reason = "scope not allowed"
+		return err
+	}
+	for _, name := range r.Scopes {
+		_, known := c.Scope(name)
+		switch allowed := s.AllowUserAPIKeyScopes.Has(name); {
+		case !known:
+			return refuse("this site knows no scope %s; it allows %s", shown(name), s.AllowUserAPIKeyScopes)
+		case !allowed:
+			return refuse("this site does not allow the scope %s, only %s; an administrator can add it to allow_user_api_key_scopes", name, s.AllowUserAPIKeyScopes)
+		}
+	}
+	for _, name := range r.Scopes {
+		if len(client.Scopes) > 0 && !client.Scopes.Has(name) {
+			return refuse("this app may not ask for the scope %s; it is registered for %s", name, client.Scopes)
+		}
+	}
+	return nil
+}
+
+// checkRedirect holds a registered client to its one address, byte by byte,
+// and every address to the site's list.
+func (r AuthorizationRequest) checkRedirect(s Settings, client Client) (*Redirect, error) {
+	switch {
+	case !r.HasAuthRedirect && r.AuthRedirect == "":
+		return nil, nil
+	case r.AuthRedirect == "":
+		return nil, Errorf(RedirectNotAllowed, "auth_redirect is empty; leave it out to have the payload shown to the user")
+	case client.Registered() && r.AuthRedirect != client.AuthRedirect:
+		return nil, Errorf(RedirectNotAllowed, "auth_redirect is not the one that this app is registered with, letter by letter")
+	}
+	to, err := s.CheckRedirect(r.AuthRedirect)
+	if err != nil {
+		return nil, err
+	}
+	return &to, nil
+}
+
+// checkPush tells the payload's push flag. An address that is not on the
+// site's list is no error on the wire, but the app is told that nothing will come.
+func (r AuthorizationRequest) checkPush(s Settings) (bool, error) {
+	if isSpaces(r.PushURL) {
+		return false, nil
+	}
+	if problem := webAddressProblem(r.PushURL); problem != "" {
+		return false, Errorf(InvalidParameters, "push_url is no http or https address: %s", problem)
+	}
+	return (r.Scopes.Has(ScopePush) || r.Scopes.Has(ScopeNotifications)) &&
+		slices.Contains(s.AllowedUserAPIPushURLs, r.PushURL), nil
+}
+
+// webAddressProblem holds an address that this site itself would call.
+func webAddressProblem(s string) string {
+	a, problem := parseAddress(s)
+	if problem == "" && !a.web() {
+		return "its scheme is " + a.scheme
+	}
+	return problem
+}
+
+const secondsPerDay = 24 * 60 * 60
+
+// parseLifetime reads expires_in_seconds. What is not plainly a number of
+// seconds within bounds is refused: a bad limit must never become no limit.
+func (s Settings) parseLifetime(text string) (time.Duration, error) {
+	if isSpaces(text) {
+		return 0, nil
+	}
+	days := s.MaxUserAPIKeyExpiryDays
+	if days <= 0 {
+		return 0, Errorf(InvalidExpiry, "this site lets no app choose a lifetime (max_user_api_key_expiry_days); leave expires_in_seconds out")
+	}
+	seconds, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || len(text) > 10 || strings.Trim(text, "0123456789") != "" || seconds == 0 || seconds > uint64(days)*secondsPerDay {
+		return 0, Errorf(InvalidExpiry, "expires_in_seconds must be a whole number from 1 to %d", uint64(days)*secondsPerDay)
+	}
+	return time.Duration(seconds) * time.Second, nil
+}
+
+// checkSize measures the very payload that a grant would seal; only the
+// characters of key and time are not known yet, and their number is.
+func (c CheckedRequest) checkSize(s Settings) error {
+	length := keyHexLen
+	if s.UserAPIKeyPrefix != "" {
+		length += len(s.UserAPIKeyPrefix) + len("_")
+	}
+	p := Payload{Key: Key(strings.Repeat("0", length)), Nonce: c.Nonce, Push: c.Push}
+	if c.Lifetime > 0 {
+		p.ExpiresAt = time.Unix(1, 0)
+	}
+	return p.Fits(c.Key, c.Pad)
+}
+
+// CheckGrantor tells whether u may give keys on this site (wire 5.2). It is
+// asked when a key is made; keys that exist are not taken away by it.
+func (s Settings) CheckGrantor(u User) error {
+	if u.Staff() || slices.ContainsFunc(s.UserAPIKeyAllowedGroups, u.InGroup) {
+		return nil
+	}
+	return Errorf(UserNotAllowed, "you may not give keys to apps on this site: your trust level is too low and you are in no allowed group (user_api_key_allowed_groups)")
+}
