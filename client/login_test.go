@@ -1,0 +1,171 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"userkeys"
+	"userkeys/client"
+)
+
+// browse plays the person's browser: it follows redirects and reads the page.
+func browse(ctx context.Context, address string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	page, err := io.ReadAll(resp.Body)
+	return string(page), err
+}
+
+func TestLoginByLoopback(t *testing.T) {
+	t.Parallel()
+	site := newFakeSite(t)
+	var page string
+	c, err := client.Login(t.Context(), client.Options{
+		Request: site.request(),
+		OpenBrowser: func(ctx context.Context, address string) error {
+			var err error
+			page, err = browse(ctx, address)
+			return err
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &client.Credential{
+		Site: site.URL, Key: testKey, ClientID: "installation 1", Scopes: userkeys.Scopes{"read"}, Username: "alice", API: 4,
+	}
+	if diff := cmp.Diff(want, c); diff != "" {
+		t.Errorf("credential (-want +got):\n%s", diff)
+	}
+	if !strings.Contains(page, "You can close this window") {
+		t.Errorf("the browser shows %s", page)
+	}
+	if to := site.asked.Get("auth_redirect"); !strings.HasPrefix(to, "http://127.0.0.1:") {
+		t.Errorf("the site was asked to answer at %s", to)
+	}
+	if err := c.Revoke(t.Context(), nil); err != nil {
+		t.Errorf("Revoke = %v", err)
+	}
+	if got := site.lastHeaders().Get(userkeys.ClientIDHeader); got != "installation 1" {
+		t.Errorf("the client id sent is %q", got)
+	}
+}
+
+func TestLoginByPaste(t *testing.T) {
+	t.Parallel()
+	site := newFakeSite(t)
+	var page string
+	c, err := client.Login(t.Context(), client.Options{
+		Request: site.request(),
+		OpenBrowser: func(ctx context.Context, address string) error {
+			var err error
+			page, err = browse(ctx, address)
+			return err
+		},
+		ReadPaste: func(_ context.Context, complete func(string) bool) (string, error) {
+			text := ""
+			for line := range strings.Lines(page + "what follows is not read\n") {
+				if text += line; complete(text) {
+					return text, nil
+				}
+			}
+			return text, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Key != testKey || c.Username != "alice" {
+		t.Errorf("credential %+v", c)
+	}
+	if site.asked.Has("auth_redirect") {
+		t.Error("a redirect was asked for")
+	}
+}
+
+func TestLoginKeepsAKeyThatCannotTellItsOwner(t *testing.T) {
+	t.Parallel()
+	site := newFakeSite(t)
+	site.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path == "/session/current.json":
+			http.NotFound(w, r)
+		case r.Method == http.MethodHead:
+			w.Header().Set("Auth-Api-Version", "4")
+		default:
+			site.approve(w, r)
+		}
+	})
+	c, err := client.Login(t.Context(), client.Options{
+		Request:     site.request(),
+		OpenBrowser: func(ctx context.Context, address string) error { _, err := browse(ctx, address); return err },
+	})
+	if err != nil || c.Username != "" || c.Key != testKey {
+		t.Errorf("Login = %+v, %v; want the key without a name", c, err)
+	}
+}
+
+func TestLoginRefuses(t *testing.T) {
+	t.Parallel()
+	open := func(ctx context.Context, address string) error { _, err := browse(ctx, address); return err }
+	stopped := errors.New("no browser and no terminal")
+	tests := []struct {
+		name   string
+		change func(*fakeSite, *client.Options)
+		want   error
+	}{
+		{"PK30 another nonce", func(s *fakeSite, o *client.Options) { s.nonce = "somebody else's" }, client.ErrWrongNonce},
+		{"a garbled answer", func(s *fakeSite, o *client.Options) {
+			o.OpenBrowser = func(ctx context.Context, address string) error {
+				u, err := url.Parse(address)
+				if err != nil {
+					return err
+				}
+				return open(ctx, u.Query().Get("auth_redirect")+"?payload=AAAA")
+			}
+		}, client.ErrCannotOpen},
+		{"the person cannot be reached", func(s *fakeSite, o *client.Options) {
+			o.OpenBrowser = func(context.Context, string) error { return stopped }
+		}, stopped},
+		{"the paste ends", func(s *fakeSite, o *client.Options) {
+			o.ReadPaste = func(context.Context, func(string) bool) (string, error) { return "", io.EOF }
+		}, io.EOF},
+		{"nothing pasted", func(s *fakeSite, o *client.Options) {
+			o.ReadPaste = func(context.Context, func(string) bool) (string, error) { return "", nil }
+		}, client.ErrNoPayload},
+		{"no way to the person", func(s *fakeSite, o *client.Options) { o.OpenBrowser = nil }, userkeys.MissingParameter},
+		{"a redirect of one's own", func(s *fakeSite, o *client.Options) { o.Request.AuthRedirect = "app://x" }, userkeys.InvalidParameters},
+		{"no such site", func(s *fakeSite, o *client.Options) { s.Close() }, userkeys.Unavailable},
+		{"nobody answers", func(s *fakeSite, o *client.Options) {
+			o.OpenBrowser = func(context.Context, string) error { return nil }
+		}, context.DeadlineExceeded},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			site := newFakeSite(t)
+			o := client.Options{Request: site.request(), OpenBrowser: open}
+			tt.change(site, &o)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			if c, err := client.Login(ctx, o); !errors.Is(err, tt.want) || c != nil {
+				t.Errorf("Login = %v, %v; want %v", c, err, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"userkeys"
+	"userkeys/client"
+)
+
+// call is one run of `userkeys call`.
+type call struct {
+	site    string
+	data    string
+	include bool
+	headers []string
+	timeout time.Duration
+
+	keys    *keyStore
+	in      io.Reader
+	out     io.Writer
+	method  string
+	hasData bool
+}
+
+const callLong = `Calls a site's API with the key that "userkeys login" stored, like a small
+curl. The body of the answer goes to standard output, whatever its status.
+PATH is a path on the site, or a full address of a stored site; with one
+stored site --site is not needed. The key is sent to its site and nowhere
+else, and is never printed. Redirects are not followed.
+
+Exit codes, with one line on standard error that says what would help:
+  0  the site answered 2xx
+  1  anything not named here
+  2  the command line was not understood
+  4  403: the key is revoked, expired, or lacks a scope
+  5  429: too many calls; the line says how long to wait
+  6  any other 4xx
+  7  5xx: the trouble is the site's
+  8  no answer: the site cannot be reached`
+
+// newCallCommand makes `userkeys call`.
+func newCallCommand() *cobra.Command {
+	c := &call{}
+	cmd := &cobra.Command{
+		Use:   "call METHOD PATH",
+		Short: "Call a site's API with the stored key",
+		Long:  callLong,
+		Example: `  userkeys call GET /notifications.json
+  userkeys call POST /posts.json -d '{"raw":"Hello"}' --site forum.example
+  userkeys call PUT /notifications/mark-read -d id=3 -i
+  userkeys call POST https://forum.example/posts.json -d @post.json`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cmd.SilenceUsage, cmd.SilenceErrors = true, true
+			keys, err := openKeyStore()
+			if err != nil {
+				return err
+			}
+			c.keys, c.in, c.out = keys, cmd.InOrStdin(), cmd.OutOrStdout()
+			c.method, c.hasData = strings.ToUpper(args[0]), cmd.Flags().Changed("data")
+			return c.run(cmd.Context(), args[1])
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&c.site, "site", "", "the site, if there are keys for several")
+	f.StringVarP(&c.data, "data", "d", "", "the body; @FILE reads it from a file, @- from standard input")
+	f.BoolVarP(&c.include, "include", "i", false, "print the status and headers of the answer first")
+	f.StringArrayVarP(&c.headers, "header", "H", nil, "a header to send, 'Name: value'; may be repeated")
+	f.DurationVar(&c.timeout, "timeout", time.Minute, "how long to wait for the whole answer")
+	return cmd
+}
+
+func (c *call) run(ctx context.Context, target string) error {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	file, err := c.keys.load()
+	if err != nil {
+		return err
+	}
+	key, path, err := file.find(c.site, target)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	req, err := c.request(ctx, key, path)
+	if err != nil {
+		return err
+	}
+	hc := key.credential().Client(&http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	})
+	resp, err := hc.Do(req)
+	if err != nil {
+		if cause := ctx.Err(); cause != nil {
+			err = cause
+		}
+		return siteError(key, err)
+	}
+	defer resp.Body.Close()
+	return c.answer(key, resp)
+}
+
+func (c *call) request(ctx context.Context, key storedKey, path string) (*http.Request, error) {
+	address, err := key.credential().URL(path)
+	if err != nil {
+		return nil, exitf(exitUsage, "%s", publicText(err))
+	}
+	body, err := c.body()
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, c.method, address, bytes.NewReader(body))
+	if err != nil {
+		return nil, exitf(exitUsage, "%q is no method; give GET, POST, PUT, PATCH or DELETE", c.method)
+	}
+	if !c.hasData {
+		req.Body, req.ContentLength = http.NoBody, 0
+	}
+	req.Header.Set("Accept", "application/json")
+	if c.hasData {
+		req.Header.Set("Content-Type", contentType(body))
+	}
+	return req, c.setHeaders(req)
+}
+
+// maxDataBytes bounds what is sent: it is held in memory.
+const maxDataBytes = 64 << 20
+
+func (c *call) body() ([]byte, error) {
+	name, fromFile := strings.CutPrefix(c.data, "@")
+	if !fromFile {
+		return []byte(c.data), nil
+	}
+	in := c.in
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, exitf(exitUsage, "cannot read the body: %v", err)
+		}
+		defer f.Close()
+		in = f
+	}
+	b, err := io.ReadAll(io.LimitReader(in, maxDataBytes+1))
+	if err != nil {
+		return nil, exitf(exitFailure, "cannot read the body: %v", err)
+	}
+	if len(b) > maxDataBytes {
+		return nil, exitf(exitUsage, "the body is larger than %d bytes", maxDataBytes)
+	}
+	return b, nil
+}
+
+// contentType guesses what curl's users mean: JSON that begins like JSON, else a form.
+func contentType(body []byte) string {
+	if t := bytes.TrimSpace(body); len(t) > 0 && (t[0] == '{' || t[0] == '[') {
+		return "application/json"
+	}
+	return "application/x-www-form-urlencoded"
+}
+
+func (c *call) setHeaders(req *http.Request) error {
+	own := []string{userkeys.KeyHeader, userkeys.ClientIDHeader}
+	for _, line := range c.headers {
+		name, value, ok := strings.Cut(line, ":")
+		name = http.CanonicalHeaderKey(strings.TrimSpace(name))
+		switch {
+		case !ok || name == "":
+			return exitf(exitUsage, "%q is no header; write 'Name: value'", line)
+		case slices.Contains(own, name):
+			return exitf(exitUsage, "%s is set from the stored key; log in to change it", name)
+		case name == "Host":
+			return exitf(exitUsage, "the Host header follows the site's address; it cannot be set")
+		}
+		req.Header.Set(name, strings.TrimSpace(value))
+	}
+	return nil
+}
+
+// answer prints what came and turns the status into an exit code.
+func (c *call) answer(key storedKey, resp *http.Response) error {
+	if c.include {
+		fmt.Fprintf(c.out, "%s %s\r\n", resp.Proto, resp.Status)
+		if err := resp.Header.Write(c.out); err != nil {
+			return exitf(exitFailure, "cannot print the answer: %v", err)
+		}
+		fmt.Fprint(c.out, "\r\n")
+	}
+	const enoughForAnError = 64 << 10
+	head, err := io.ReadAll(io.LimitReader(resp.Body, enoughForAnError))
+	if err == nil {
+		if _, werr := c.out.Write(head); werr != nil {
+			return exitf(exitFailure, "cannot print the answer: %v", werr)
+		}
+		_, err = io.Copy(c.out, resp.Body)
+	}
+	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			return siteError(key, context.DeadlineExceeded)
+		}
+		return &exitError{exitUnreachable, fmt.Sprintf("the answer of %s broke off", key.Site), err}
+	}
+	switch {
+	case resp.StatusCode >= 200 && resp.StatusCode <= 299:
+		return nil
+	case resp.StatusCode >= 300 && resp.StatusCode <= 399:
+		return exitf(exitFailure, "%d: the site points to %q; call that if it is what you meant", resp.StatusCode, resp.Header.Get("Location"))
+	}
+	return refusal(key, client.ParseError(resp.StatusCode, resp.Header, head))
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"userkeys"
+	"userkeys/client"
+)
+
+// The exit codes of commands that call a site, for scripts. 1 is any other
+// failure, 2 a command line that was not understood.
+const (
+	exitFailure     = 1
+	exitUsage       = 2
+	exitForbidden   = 4 // 403
+	exitLimited     = 5 // 429
+	exitRefused     = 6 // any other 4xx
+	exitServer      = 7 // 5xx
+	exitUnreachable = 8 // no answer
+)
+
+// An exitError ends the program with a code of its own. Its text is one line
+// for the person: what is wrong and what would help. main prints it.
+type exitError struct {
+	code int
+	text string
+	err  error
+}
+
+func (e *exitError) Error() string { return e.text }
+
+// Unwrap gives the cause.
+func (e *exitError) Unwrap() error { return e.err }
+
+// ExitCode is what the program ends with.
+func (e *exitError) ExitCode() int { return e.code }
+
+func exitf(code int, format string, args ...any) *exitError {
+	return &exitError{code: code, text: fmt.Sprintf(format, args...)}
+}
+
+// publicText is what a person may read of err: of ours only the public part.
+func publicText(err error) string {
+	var e *userkeys.Error
+	if errors.As(err, &e) && e.Public != "" {
+		return e.Public
+	}
+	return err.Error()
+}
+
+// siteError says what a failed call means, and picks the exit code.
+func siteError(k storedKey, err error) error {
+	var api *client.APIError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &api):
+		return refusal(k, api)
+	case errors.Is(err, context.DeadlineExceeded):
+		return &exitError{exitUnreachable, fmt.Sprintf("no answer from %s in time; is it running?", k.Site), err}
+	case errors.Is(err, context.Canceled):
+		return &exitError{exitFailure, "interrupted", err}
+	}
+	return &exitError{exitUnreachable, fmt.Sprintf("cannot reach %s: %s; is the address right, and is the site running?", k.Site, rootCause(err)), err}
+}
+
+// rootCause is the innermost text of a network error: "connection refused"
+// says more than the chain around it.
+func rootCause(err error) string {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err.Error()
+		}
+		err = inner
+	}
+}
+
+func refusal(k storedKey, e *client.APIError) *exitError {
+	said := e.Reason
+	if said == "" {
+		said = strings.Join(e.Messages, " ")
+	}
+	if said == "" {
+		said = strings.ToLower(http.StatusText(e.Status))
+	}
+	code, help := refusalHelp(k, e)
+	return &exitError{code, fmt.Sprintf("%d: %s; %s", e.Status, said, help), e}
+}
+
+func refusalHelp(k storedKey, e *client.APIError) (int, string) {
+	scope, missing := strings.CutPrefix(e.Reason, "missing scope: ")
+	switch {
+	case e.Status == http.StatusForbidden && e.Reason == "invalid key":
+		return exitForbidden, "the key was revoked or has expired; get a new one: userkeys login " + k.Site
+	case e.Status == http.StatusForbidden && missing:
+		return exitForbidden, fmt.Sprintf("ask for it: userkeys login %s --scopes %s", k.Site, with(k.Scopes, scope))
+	case e.Status == http.StatusForbidden:
+		return exitForbidden, fmt.Sprintf("the key may be revoked or lack a scope (it has %s); for another: userkeys login %s --scopes ...", k.Scopes, k.Site)
+	case e.Status == http.StatusTooManyRequests && e.RetryAfter > 0:
+		return exitLimited, fmt.Sprintf("try again in %v", e.RetryAfter)
+	case e.Status == http.StatusTooManyRequests:
+		return exitLimited, "try again in a minute"
+	case e.Status == http.StatusNotFound:
+		return exitRefused, "is the path right?"
+	case e.Status >= 500 && e.RetryAfter > 0:
+		return exitServer, fmt.Sprintf("the trouble is the site's; try again in %v", e.RetryAfter)
+	case e.Status >= 500:
+		return exitServer, "the trouble is the site's; try again later"
+	case e.Status >= 400:
+		return exitRefused, "the site does not take this request; compare it with the site's API"
+	}
+	return exitFailure, "this is no answer of an API; is the path right?"
+}
+
+// with is the scopes and one more.
+func with(scopes userkeys.Scopes, more string) userkeys.Scopes {
+	if scopes.Has(more) {
+		return scopes
+	}
+	return append(slices.Clone(scopes), more)
+}
