@@ -1,0 +1,93 @@
+package gateway
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"userkeys"
+)
+
+// The headers in which an upstream learns who calls with which key. The proxy
+// removes every header of a client whose name begins like these, in any
+// spelling, so an upstream that only the proxy can reach may believe them.
+// Values that are not plain are percent-encoded; see [EncodeHeader].
+const (
+	UsernameHeader   = "X-Userkeys-Username"
+	UserIDHeader     = "X-Userkeys-User-Id"
+	TrustLevelHeader = "X-Userkeys-Trust-Level" // 0 to 4
+	AdminHeader      = "X-Userkeys-Admin"       // true or false
+	ModeratorHeader  = "X-Userkeys-Moderator"   // true or false
+	GroupsHeader     = "X-Userkeys-Groups"      // separated by commas; absent if none
+	ScopesHeader     = "X-Userkeys-Scopes"      // separated by commas; absent if none
+	ClientIDHeader   = "X-Userkeys-Client-Id"
+	KeyIDHeader      = "X-Userkeys-Key-Id"
+)
+
+// setIdentity tells the upstream who calls. All values share one allocation.
+func setIdentity(h http.Header, a userkeys.Access) {
+	lines := make([]string, 0, 9)
+	set := func(name, value string) {
+		lines = append(lines, value)
+		h[name] = lines[len(lines)-1 : len(lines) : len(lines)]
+	}
+	set(UsernameHeader, EncodeHeader(a.Username))
+	set(UserIDHeader, strconv.FormatInt(a.UserID, 10))
+	set(ClientIDHeader, EncodeHeader(a.ClientID))
+	set(KeyIDHeader, strconv.FormatInt(a.KeyID, 10))
+	if a.Standing == nil {
+		return
+	}
+	set(TrustLevelHeader, strconv.Itoa(a.TrustLevel))
+	set(AdminHeader, strconv.FormatBool(a.Admin))
+	set(ModeratorHeader, strconv.FormatBool(a.Moderator))
+	if len(a.Groups) > 0 {
+		set(GroupsHeader, encodeList(a.Groups))
+	}
+	if len(a.Scopes) > 0 {
+		set(ScopesHeader, encodeList(a.Scopes))
+	}
+}
+
+func encodeList(values []string) string {
+	if len(values) == 1 {
+		return EncodeHeader(values[0])
+	}
+	var b strings.Builder
+	for i, v := range values {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(EncodeHeader(v))
+	}
+	return b.String()
+}
+
+// EncodeHeader makes one header value of s that no parser splits or ends
+// early: bytes that are not visible ASCII, and the marks % , ; " \ become %XX.
+// url.PathUnescape gives s back.
+func EncodeHeader(s string) string {
+	odd := 0
+	for i := range len(s) {
+		if !plain(s[i]) {
+			odd++
+		}
+	}
+	if odd == 0 {
+		return s
+	}
+	const hex = "0123456789ABCDEF"
+	b := make([]byte, 0, len(s)+2*odd)
+	for i := range len(s) {
+		if c := s[i]; plain(c) {
+			b = append(b, c)
+		} else {
+			b = append(b, '%', hex[c>>4], hex[c&15])
+		}
+	}
+	return string(b)
+}
+
+func plain(c byte) bool {
+	return c > ' ' && c < 0x7f && c != '%' && c != ',' && c != ';' && c != '"' && c != '\\'
+}

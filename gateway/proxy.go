@@ -1,0 +1,192 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"net/url"
+	"sync"
+	"time"
+
+	"userkeys"
+)
+
+// ProxyConfig is what a [Proxy] is made of.
+type ProxyConfig struct {
+	Upstream *url.URL // http or https and a host; no path, for what was judged is what is sent
+	Checker  Checker
+	// TrustedProxies are the networks whose forwarding headers are believed
+	// and passed on; see [ParseTrustedProxies]. Empty: nobody's.
+	TrustedProxies []netip.Prefix
+	// SessionCookies are the names of our own cookies: the upstream neither sees nor sets them.
+	SessionCookies []string
+	// ResponseHeaderTimeout is how long the upstream may think before it
+	// answers, 0: 30 seconds. Long polls must be shorter.
+	ResponseHeaderTimeout time.Duration
+	// StallTimeout is how long a client may take for one piece of a body, either way, 0: 60 seconds.
+	StallTimeout time.Duration
+	Logger       *slog.Logger      // nil: none
+	Transport    http.RoundTripper // nil: one made for this upstream, HTTP/1.1 with keep-alive
+	Now          func() time.Time  // nil: the system's clock
+}
+
+// Proxy is the door before a website. A request with a key is checked,
+// stripped of the key, and passed on with the identity in headers that no
+// client can forge; a request without one is passed on as it came.
+type Proxy struct {
+	cfg     ProxyConfig
+	log     *slog.Logger
+	reverse *httputil.ReverseProxy
+}
+
+// NewProxy makes a proxy.
+func NewProxy(cfg ProxyConfig) (*Proxy, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if cfg.ResponseHeaderTimeout == 0 {
+		cfg.ResponseHeaderTimeout = 30 * time.Second
+	}
+	if cfg.StallTimeout == 0 {
+		cfg.StallTimeout = time.Minute
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Transport == nil {
+		cfg.Transport = newTransport(cfg.ResponseHeaderTimeout)
+	}
+	p := &Proxy{cfg: cfg, log: cfg.Logger}
+	if p.log == nil {
+		p.log = slog.New(slog.DiscardHandler)
+	}
+	p.reverse = &httputil.ReverseProxy{
+		Rewrite:        p.rewrite, // never Director: there a client's Connection header removes what we set
+		Transport:      cfg.Transport,
+		BufferPool:     &buffers{},
+		ModifyResponse: p.modifyResponse,
+		ErrorHandler:   p.failed,
+		ErrorLog:       slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
+	}
+	return p, nil
+}
+
+func (c ProxyConfig) validate() error {
+	bad := func(why string) error {
+		return userkeys.Errorf(userkeys.InvalidParameters, "upstream: %s", why)
+	}
+	u := c.Upstream
+	switch {
+	case c.Checker == nil:
+		return userkeys.Errorf(userkeys.InvalidParameters, "a proxy needs a checker")
+	case u == nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return bad("must be an address such as http://127.0.0.1:3000")
+	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+		return bad("must have no path, query, fragment or user: requests are passed on as they were judged")
+	}
+	for _, p := range c.TrustedProxies {
+		if !p.IsValid() || p.Bits() == 0 {
+			return userkeys.Errorf(userkeys.InvalidParameters, "trusted proxy %s: everybody would be trusted", p)
+		}
+	}
+	return nil
+}
+
+// newTransport speaks HTTP/1.1 only: websockets need it, and every target can
+// be said in it. It asks no proxy of the environment and opens no gzip.
+func newTransport(headerTimeout time.Duration) *http.Transport {
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	return &http.Transport{
+		DialContext:            dialer.DialContext,
+		Protocols:              protocols,
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    512,
+		IdleConnTimeout:        90 * time.Second,
+		TLSHandshakeTimeout:    5 * time.Second,
+		ExpectContinueTimeout:  time.Second,
+		ResponseHeaderTimeout:  headerTimeout,
+		MaxResponseHeaderBytes: 128 << 10,
+	}
+}
+
+// exchange is one request on its way through the proxy.
+type exchange struct {
+	target    string // what is sent; see setTarget
+	keyed     bool
+	access    userkeys.Access // if keyed
+	websocket bool
+	body      *body // nil: none
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(r *http.Request) *exchange {
+	x, _ := r.Context().Value(exchangeKey{}).(*exchange)
+	return x
+}
+
+// ServeHTTP checks a request if it has a key, and passes it on.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if f := acceptable(r); f != nil {
+		f.write(w)
+		return
+	}
+	x := &exchange{}
+	ctx := r.Context()
+	out := &answer{ResponseWriter: w, http10: !r.ProtoAtLeast(1, 1)}
+	_, x.websocket = r.Header["Upgrade"] // no other is acceptable
+	t := targetOf(r)
+	x.target = t.raw
+	if keys, ok := r.Header[userkeys.KeyHeader]; ok {
+		var admitted bool
+		if x.access, admitted = admit(p.cfg.Checker, w, r, keys, upstreamRequest); !admitted {
+			return
+		}
+		x.keyed, x.target = true, t.withoutKeyParameter()
+		var stop func()
+		ctx, stop = watch(ctx, p.cfg.Checker, x.access, out)
+		defer stop()
+	} else if !sayable(r.URL, t.raw) {
+		refuseUnsayable.write(w)
+		return
+	}
+	r = r.WithContext(context.WithValue(ctx, exchangeKey{}, x))
+	p.watchProgress(x, out, r)
+	p.reverse.ServeHTTP(out, r)
+}
+
+// watchProgress puts deadlines on the pieces of both bodies. r is a copy of ours.
+func (p *Proxy) watchProgress(x *exchange, out *answer, r *http.Request) {
+	if r.ProtoMajor == 1 {
+		out.stall = &stall{after: p.cfg.StallTimeout, now: p.cfg.Now, control: http.NewResponseController(out.ResponseWriter)}
+	}
+	if r.ContentLength != 0 && r.Body != nil {
+		x.body = &body{ReadCloser: r.Body, stall: out.stall}
+		r.Body = x.body
+	}
+}
+
+// buffers lends the memory in which answers are copied.
+type buffers struct{ pool sync.Pool }
+
+const bufferSize = 32 << 10
+
+// Get lends a buffer.
+func (b *buffers) Get() []byte {
+	if p, ok := b.pool.Get().(*[bufferSize]byte); ok {
+		return p[:]
+	}
+	return make([]byte, bufferSize)
+}
+
+// Put takes a buffer back.
+func (b *buffers) Put(p []byte) {
+	if len(p) == bufferSize {
+		b.pool.Put((*[bufferSize]byte)(p))
+	}
+}

@@ -1,0 +1,170 @@
+package gateway
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// foldByte folds a byte of a header's name the way some server or framework
+// may: case is lost, and whatever is neither letter nor digit becomes '-'
+// (CGI makes '_' of '-', PHP makes '_' of '.').
+var foldByte = func() (t [256]byte) {
+	for i := range t {
+		c := byte(i)
+		switch {
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
+			t[i] = c
+		case 'A' <= c && c <= 'Z':
+			t[i] = c + 'a' - 'A'
+		default:
+			t[i] = '-'
+		}
+	}
+	return t
+}()
+
+// fate is what becomes of a client's header before an upstream.
+type fate int
+
+const (
+	passes      fate = iota
+	never            // removed from every request
+	fromTrusted      // removed unless a trusted proxy sent it
+	withoutKey       // removed from requests with a key
+)
+
+// fates are the headers that do not just pass, by folded name. Prefixes are in [fateOf].
+//
+// The identity headers are those of the common authenticating proxies: an
+// application that believes one would believe a client who sends it.
+var fates = func() map[string]fate {
+	m := map[string]fate{}
+	for f, names := range map[fate]string{
+		never: "user-api-key proxy http2-settings " +
+			"x-auth-user x-auth-username x-auth-userid x-auth-email x-auth-groups x-auth-roles " +
+			"x-forwarded-user x-forwarded-email x-forwarded-groups x-forwarded-preferred-username x-forwarded-access-token " +
+			"x-remote-user x-remote-email x-remote-group x-remote-groups x-remote-name " +
+			"remote-user remote-email remote-groups remote-name " +
+			"x-webauth-user x-webauth-email x-webauth-groups x-webauth-name x-webauth-role " +
+			"x-authenticated-user x-authenticated-userid x-authenticated-groups",
+		fromTrusted: "forwarded via x-real-ip true-client-ip cf-connecting-ip cf-connecting-ipv6 " +
+			"x-client-ip x-cluster-client-ip fastly-client-ip x-forwarded x-original-forwarded-for " +
+			"x-original-url x-original-uri x-original-host x-original-method x-rewrite-url",
+		withoutKey: "cookie cookie2 api-key api-username " +
+			"x-http-method x-http-method-override x-method x-method-override",
+	} {
+		for name := range strings.FieldsSeq(names) {
+			m[name] = f
+		}
+	}
+	return m
+}()
+
+// maxFolded is more than any name in [fates] has.
+const maxFolded = 48
+
+// fateOf tells what becomes of a header. odd says that the name is not spelled
+// as a well-behaved proxy spells it.
+func fateOf(name string) (f fate, odd bool) {
+	var buf [maxFolded]byte
+	n := min(len(name), maxFolded)
+	for i := range n {
+		c := name[i]
+		buf[i] = foldByte[c]
+		odd = odd || buf[i] == '-' && c != '-'
+	}
+	folded := buf[:n]
+	switch {
+	case hasPrefix(folded, "x-userkeys-"), hasPrefix(folded, "x-auth-request-"):
+		return never, odd
+	case len(name) > maxFolded:
+		f = passes
+	default:
+		f = fates[string(folded)]
+	}
+	if f == passes && hasPrefix(folded, "x-forwarded-") {
+		f = fromTrusted
+	}
+	return f, odd
+}
+
+func hasPrefix(b []byte, prefix string) bool {
+	return len(b) >= len(prefix) && string(b[:len(prefix)]) == prefix
+}
+
+// strip removes from h what an upstream must not get from this client. An
+// odd spelling of a forwarding header goes also when a trusted proxy sent it:
+// that proxy sets the usual spelling and has passed on a client's.
+func strip(h http.Header, trusted, keyed bool) {
+	for name := range h {
+		f, odd := fateOf(name)
+		if f == never || f == fromTrusted && (!trusted || odd) || f == withoutKey && keyed {
+			delete(h, name)
+		}
+	}
+}
+
+// stripCookies removes the named cookies from Cookie headers and leaves all
+// other bytes as they came. It may change lines in place.
+func stripCookies(h http.Header, names []string) {
+	lines := h["Cookie"]
+	if len(lines) == 0 || len(names) == 0 {
+		return
+	}
+	kept := lines[:0]
+	for _, line := range lines {
+		if line = withoutCookies(line, names); line != "" {
+			kept = append(kept, line)
+		}
+	}
+	if len(kept) == 0 {
+		delete(h, "Cookie")
+		return
+	}
+	h["Cookie"] = kept
+}
+
+func withoutCookies(line string, names []string) string {
+	found := false
+	for pair := range strings.SplitSeq(line, ";") {
+		found = found || isCookie(pair, names)
+	}
+	if !found {
+		return line
+	}
+	var kept []string
+	for pair := range strings.SplitSeq(line, ";") {
+		if !isCookie(pair, names) {
+			kept = append(kept, pair)
+		}
+	}
+	return strings.TrimLeft(strings.Join(kept, ";"), " \t")
+}
+
+// isCookie tells whether a browser or a server may take pair for one of the
+// named cookies. A pair without a name whose value looks like "name=value" is
+// sent back as just that, so leading '=' do not count.
+func isCookie(pair string, names []string) bool {
+	name, _, _ := strings.Cut(strings.TrimLeft(pair, " \t="), "=")
+	name = strings.TrimRight(name, " \t")
+	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
+}
+
+// stripSetCookies removes the named cookies from an upstream's answer, so that
+// no upstream can give a browser a session of ours.
+func stripSetCookies(h http.Header, names []string) {
+	lines := h["Set-Cookie"]
+	if len(lines) == 0 {
+		return
+	}
+	lines = slices.DeleteFunc(lines, func(line string) bool {
+		pair, _, _ := strings.Cut(line, ";")
+		return isCookie(pair, names)
+	})
+	if len(lines) == 0 {
+		delete(h, "Set-Cookie")
+		return
+	}
+	h["Set-Cookie"] = lines
+}

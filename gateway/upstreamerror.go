@@ -1,0 +1,122 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+
+	"userkeys"
+)
+
+var errUnaskedSwitch = errors.New("upstream switched protocols unasked")
+
+// statusClientGone is what logs show for a client that left before its answer (as nginx has it).
+const statusClientGone = 499
+
+// apology is an answer in the upstream's place, for programs and for people. It names no address.
+type apology struct {
+	json *refusal
+	page []byte
+}
+
+func newApology(status int, reason, public string) *apology {
+	e := &userkeys.Error{Code: userkeys.Internal, Reason: reason, Public: public}
+	title := http.StatusText(status)
+	page := `<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark"><title>` +
+		title + `</title></head>
+<body><h1>` + title + `</h1><p>` + strings.ToUpper(public[:1]) + public[1:] + `.</p></body></html>
+`
+	return &apology{json: newRefusal(status, e), page: []byte(page)}
+}
+
+var (
+	upstreamGone = newApology(http.StatusBadGateway, "upstream unreachable",
+		"the site behind this address cannot be reached at the moment; try again in a little while")
+	upstreamGarbled = newApology(http.StatusBadGateway, "upstream answer invalid",
+		"the site behind this address gave an answer that cannot be passed on; try again in a little while")
+	upstreamSlow = newApology(http.StatusGatewayTimeout, "upstream timeout",
+		"the site behind this address took too long to answer; try again in a little while")
+
+	refuseBody     = malformed("broken body", "the body of this request broke off or is malformed")
+	refuseSlowBody = newRefusal(http.StatusRequestTimeout, &userkeys.Error{
+		Code: userkeys.InvalidParameters, Reason: "slow body", Public: "the body of this request took too long to come",
+	})
+	refuseBigBody = newRefusal(http.StatusRequestEntityTooLarge, &userkeys.Error{
+		Code: userkeys.BodyTooLarge, Reason: "body too large", Public: "the body of this request is too large",
+	})
+)
+
+// failed answers when the upstream did not.
+func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
+	x := exchangeOf(r)
+	if lost := (revoked{}); errors.As(context.Cause(r.Context()), &lost) {
+		WriteError(w, lost.error) // the key ended while the upstream was thinking
+		return
+	}
+	if cause := x.body.failure(); cause != nil {
+		bodyRefusal(cause).write(w)
+		return
+	}
+	if r.Context().Err() != nil {
+		w.WriteHeader(statusClientGone)
+		return
+	}
+	path, _, _ := strings.Cut(x.target, "?") // the query may hold secrets
+	p.log.LogAttrs(r.Context(), slog.LevelWarn, "upstream did not answer", slog.String("method", r.Method), slog.String("path", path), slog.Any("error", err))
+	sorry := apologyFor(err)
+	if x.keyed || asksJSON(r, path) {
+		sorry.json.write(w)
+		return
+	}
+	sorry.writePage(w)
+}
+
+func bodyRefusal(cause error) *refusal {
+	var big *http.MaxBytesError
+	switch {
+	case errors.As(cause, &big):
+		return refuseBigBody
+	case isTimeout(cause):
+		return refuseSlowBody
+	}
+	return refuseBody
+}
+
+func apologyFor(err error) *apology {
+	var op *net.OpError
+	switch {
+	case isTimeout(err):
+		return upstreamSlow
+	case errors.As(err, &op) && op.Op == "dial":
+		return upstreamGone
+	}
+	return upstreamGarbled
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &t) && t.Timeout()
+}
+
+// asksJSON tells whether a program rather than a person waits for the answer.
+func asksJSON(r *http.Request, path string) bool {
+	accept := r.Header.Get("Accept")
+	return strings.HasSuffix(path, ".json") || r.Header.Get("X-Requested-With") == "XMLHttpRequest" ||
+		strings.Contains(accept, "json") && !strings.Contains(accept, "text/html")
+}
+
+func (a *apology) writePage(w http.ResponseWriter) {
+	h := w.Header()
+	h.Del("Content-Length")
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'")
+	w.WriteHeader(a.json.status)
+	_, _ = w.Write(a.page)
+}
