@@ -72,7 +72,7 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 		cfg.MaxKeys = defaultMaxKeys
 	}
 	a.cache = newCache(cfg.MaxKeys)
-	a.limiter = limit.NewMemory(limit.MemoryConfig{MaxKeys: cfg.MaxKeys})
+	a.limiter = limit.NewMemory(limit.MemoryConfig{MaxKeys: limitedKeys(cfg.MaxKeys)})
 	a.loads = make(chan struct{}, maxLoads)
 	if err := a.setPinned(cfg.Pinned); err != nil {
 		return nil, err
@@ -83,6 +83,10 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 	}
 	return a, nil
 }
+
+// limitedKeys is how many keys the limiter counts: more than the cache holds,
+// because it refuses new keys rather than forget a minute that is not over.
+func limitedKeys(maxKeys int) int { return 2*maxKeys + 1024 }
 
 // Run reads the epoch, writes what was gathered and runs the daily jobs, until
 // ctx ends; then it writes once more.

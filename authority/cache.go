@@ -23,11 +23,19 @@ type record struct {
 	hash     userkeys.KeyHash
 	keyID    int64
 	userID   int64
-	username string // username and clientID share one allocation
-	clientID string
+	text     string // username, then client_id: one allocation, one header
 	standing *standing
-	expires  int64 // unix microseconds; 0: never
-	mayAct   bool  // the owner may use keys
+	expires  int64  // unix microseconds; 0: never
+	nameLen  uint16 // of the username, in text
+	mayAct   bool   // the owner may use keys
+	slotState
+}
+
+// slotState is how a record stands in its shard; it sits here so that it fills the gap beside mayAct.
+type slotState struct {
+	taken  bool // in use, not free
+	dirty  bool // on the shard's dirty list
+	recent bool // used since the clock hand passed
 }
 
 func (r *record) expired(now time.Time) bool {
@@ -36,7 +44,7 @@ func (r *record) expired(now time.Time) bool {
 
 func (r *record) access() userkeys.Access {
 	return userkeys.Access{
-		KeyID: r.keyID, KeyHash: r.hash, ClientID: r.clientID, UserID: r.userID, Username: r.username,
+		KeyID: r.keyID, KeyHash: r.hash, ClientID: r.text[r.nameLen:], UserID: r.userID, Username: r.text[:r.nameLen],
 		Standing: &r.standing.Standing,
 	}
 }
@@ -45,9 +53,6 @@ type slot struct {
 	record
 	lastUsed int64 // unix microseconds; 0: not since loaded
 	written  int64 // when lastUsed was last written to the database
-	taken    bool  // in use, not free
-	dirty    bool  // on the shard's dirty list
-	recent   bool  // used since the clock hand passed
 }
 
 type shard struct {
@@ -165,7 +170,8 @@ func (s *shard) keep(r record) {
 	s.free = s.free[:len(s.free)-1]
 	sl := s.at(i)
 	// A stale place on the dirty list stays there; flush looks at lastUsed.
-	*sl = slot{record: r, taken: true, dirty: sl.dirty}
+	r.slotState = slotState{taken: true, dirty: sl.dirty}
+	*sl = slot{record: r}
 	s.index[place(&r.hash)] = i
 }
 
@@ -190,7 +196,7 @@ func (s *shard) drop(i uint32) {
 		s.postpone(sl.keyID, sl.lastUsed)
 	}
 	delete(s.index, place(&sl.hash))
-	*sl = slot{dirty: sl.dirty}
+	*sl = slot{record: record{slotState: slotState{dirty: sl.dirty}}}
 	s.free = append(s.free, i)
 }
 

@@ -115,11 +115,9 @@ func (a *Authority) read(ctx context.Context, h userkeys.KeyHash) (record, error
 }
 
 func (a *Authority) record(p *policy, k userkeys.StoredKey) record {
-	text := k.Owner.Username + k.ClientID
 	r := record{
-		hash: k.Hash, keyID: k.ID, userID: k.UserID,
-		username: text[:len(k.Owner.Username)], clientID: text[len(k.Owner.Username):],
-		standing: p.standing(a.catalog, k), mayAct: k.Owner.MayAct(),
+		hash: k.Hash, keyID: k.ID, userID: k.UserID, text: k.Owner.Username + k.ClientID,
+		nameLen: uint16(len(k.Owner.Username)), standing: p.standing(a.catalog, k), mayAct: k.Owner.MayAct(),
 	}
 	if !k.ExpiresAt.IsZero() {
 		r.expires = k.ExpiresAt.UnixMicro()

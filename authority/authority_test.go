@@ -1,0 +1,504 @@
+package authority_test
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"userkeys"
+	"userkeys/authority"
+	"userkeys/internal/identity"
+	"userkeys/store"
+	"userkeys/store/storetest"
+)
+
+var (
+	_ authority.Store = (*store.Store)(nil)
+	_ identity.Store  = (*store.Store)(nil)
+)
+
+// clock is a clock that tests move.
+type clock struct {
+	mu sync.Mutex
+	t  time.Time
+}
+
+func newClock() *clock { return &clock{t: time.Date(2026, 5, 20, 12, 0, 0, 0, time.UTC)} }
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.t
+}
+
+func (c *clock) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = c.t.Add(d)
+}
+
+var appKey = sync.OnceValue(func() *rsa.PrivateKey {
+	k, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return k
+})
+
+func publicPEM() string {
+	der, err := x509.MarshalPKIXPublicKey(&appKey().PublicKey)
+	if err != nil {
+		panic(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+}
+
+// desk is an authority over a real store, with a user and a clock to move.
+type desk struct {
+	*authority.Authority
+	t     *testing.T
+	store *store.Store
+	clock *clock
+	alice userkeys.User
+}
+
+func newDesk(t *testing.T, st *store.Store, opts ...func(*authority.Config)) *desk {
+	t.Helper()
+	d := &desk{t: t, store: st, clock: newClock()}
+	cfg := authority.Config{Store: st, Now: d.clock.now}
+	for _, o := range opts {
+		o(&cfg)
+	}
+	a, err := authority.New(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Authority = a
+	d.alice = d.user("alice", func(*userkeys.User) {})
+	return d
+}
+
+func (d *desk) user(name string, change func(*userkeys.User)) userkeys.User {
+	d.t.Helper()
+	u := userkeys.User{Username: name, TrustLevel: 1, Active: true, CreatedAt: d.clock.now()}
+	change(&u)
+	u, err := d.store.CreateUser(d.t.Context(), userkeys.Account{User: u}, userkeys.Actor{Kind: "command", Admin: true})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return u
+}
+
+func (d *desk) browser(u userkeys.User) authority.Browser {
+	return authority.Browser{User: u, Session: "session of " + u.Username, IP: "192.0.2.1"}
+}
+
+func request(change ...func(*userkeys.AuthorizationRequest)) userkeys.AuthorizationRequest {
+	r := userkeys.AuthorizationRequest{
+		ApplicationName: "Notifier", ClientID: "notifier-1", Nonce: "n0nce", Scopes: userkeys.Scopes{"read"}, PublicKey: publicPEM(),
+	}
+	for _, c := range change {
+		c(&r)
+	}
+	return r
+}
+
+func scopes(names ...string) func(*userkeys.AuthorizationRequest) {
+	return func(r *userkeys.AuthorizationRequest) { r.Scopes = names }
+}
+
+func client(id string) func(*userkeys.AuthorizationRequest) {
+	return func(r *userkeys.AuthorizationRequest) { r.ClientID = id }
+}
+
+// grant does the whole round and gives the opened key.
+func (d *desk) grant(u userkeys.User, r userkeys.AuthorizationRequest) (userkeys.Key, authority.Granted) {
+	d.t.Helper()
+	q, err := d.Prepare(d.t.Context(), r, d.browser(u))
+	if err != nil {
+		d.t.Fatalf("Prepare: %v", err)
+	}
+	g, err := d.Grant(d.t.Context(), q.ID, d.browser(u))
+	if err != nil {
+		d.t.Fatalf("Grant: %v", err)
+	}
+	p, err := userkeys.OpenPayload(appKey(), q.Pad, g.Payload)
+	if err != nil {
+		d.t.Fatalf("OpenPayload: %v", err)
+	}
+	if p.Nonce != r.Nonce {
+		d.t.Fatalf("nonce %q, want %q", p.Nonce, r.Nonce)
+	}
+	return p.Key, g
+}
+
+func (d *desk) check(k userkeys.Key, method, path string) (userkeys.Access, error) {
+	return d.Check(d.t.Context(), userkeys.Call{Key: k.Reveal(), Method: method, Path: path})
+}
+
+func (d *desk) mustCheck(k userkeys.Key) userkeys.Access {
+	d.t.Helper()
+	acc, err := d.check(k, "GET", "/posts.json")
+	if err != nil {
+		d.t.Fatalf("a good key is refused: %v", err)
+	}
+	return acc
+}
+
+func (d *desk) set(name, value string) {
+	d.t.Helper()
+	if err := d.ChangeSetting(d.t.Context(), name, value, userkeys.Actor{Kind: "command", Admin: true}); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+func reason(err error) string {
+	var e *userkeys.Error
+	if errors.As(err, &e) {
+		return e.Reason
+	}
+	return fmt.Sprint(err)
+}
+
+func TestGrantThenCheck(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		d := newDesk(t, st)
+		key, g := d.grant(d.alice, request())
+		if g.Location != "" {
+			t.Errorf("no redirect was asked for, but Location is %q", g.Location)
+		}
+		acc := d.mustCheck(key)
+		if acc.Username != "alice" || acc.UserID != d.alice.ID || acc.ClientID != "notifier-1" || acc.KeyID != g.Key.ID || acc.TrustLevel != 1 {
+			t.Errorf("access is %+v", acc)
+		}
+		if _, err := d.check(key, "POST", "/posts.json"); !errors.Is(err, userkeys.InvalidAccess) || reason(err) != "missing scope: write (not allowed on this site)" {
+			t.Errorf("a read key may write: %v", err)
+		}
+		d.set("allow_user_api_key_scopes", "read|write")
+		if _, err := d.check(key, "POST", "/posts.json"); reason(err) != "missing scope: write" {
+			t.Errorf("reason is %q", reason(err))
+		}
+	})
+}
+
+func TestRegrantReplacesTheOldKeyOfThatUserOnly(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		d := newDesk(t, st)
+		bob := d.user("bob", func(*userkeys.User) {})
+		first, _ := d.grant(d.alice, request())
+		others, _ := d.grant(bob, request())
+		d.mustCheck(first)
+		second, _ := d.grant(d.alice, request())
+		if _, err := d.check(first, "GET", "/"); !errors.Is(err, userkeys.InvalidAccess) {
+			t.Errorf("the replaced key still works: %v", err)
+		}
+		d.mustCheck(second)
+		d.mustCheck(others)
+	})
+}
+
+func TestConsentIsBoundAndUsedOnce(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		d := newDesk(t, st)
+		bob := d.user("bob", func(*userkeys.User) {})
+		ask := func() string {
+			q, err := d.Prepare(t.Context(), request(), d.browser(d.alice))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return q.ID
+		}
+		gone := func(name, id string, b authority.Browser) {
+			t.Helper()
+			if _, err := d.Grant(t.Context(), id, b); !errors.Is(err, userkeys.ConsentGone) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		id := ask()
+		gone("another user", id, d.browser(bob))
+		gone("another session", id, authority.Browser{User: d.alice, Session: "other"})
+		gone("last byte changed", id[:len(id)-1]+"-", d.browser(d.alice))
+		gone("empty", "", d.browser(d.alice))
+		if _, err := d.Grant(t.Context(), id, d.browser(d.alice)); err != nil {
+			t.Fatalf("failed attempts of others used it up: %v", err)
+		}
+		gone("RQ21 used", id, d.browser(d.alice))
+		old := ask()
+		d.clock.pass(authority.ConsentLifetime)
+		gone("expired", old, d.browser(d.alice))
+		denied := ask()
+		if err := d.Deny(t.Context(), denied, d.browser(d.alice)); err != nil {
+			t.Fatal(err)
+		}
+		gone("denied", denied, d.browser(d.alice))
+	})
+}
+
+// RQ21: a double click, or sixty-four, makes one key.
+func TestParallelAnswersMakeOneKey(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		d := newDesk(t, st)
+		q, err := d.Prepare(t.Context(), request(), d.browser(d.alice))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		granted := 0
+		for range 64 {
+			wg.Go(func() {
+				_, err := d.Grant(t.Context(), q.ID, d.browser(d.alice))
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil {
+					granted++
+				} else if !errors.Is(err, userkeys.ConsentGone) {
+					t.Errorf("Grant: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		keys, err := d.Apps(t.Context(), d.alice.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if granted != 1 || len(keys) != 1 {
+			t.Errorf("%d answers granted, %d keys; want 1 and 1", granted, len(keys))
+		}
+	})
+}
+
+func TestRulesOfNowDecideWhenAnswering(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, storetest.SQLite(t))
+	q, err := d.Prepare(t.Context(), request(), d.browser(d.alice))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.set("allow_user_api_keys", "false")
+	if _, err := d.Grant(t.Context(), q.ID, d.browser(d.alice)); !errors.Is(err, userkeys.KeysNotAllowed) {
+		t.Errorf("granted although the site stopped giving keys: %v", err)
+	}
+	d.set("allow_user_api_keys", "true")
+	if _, err := d.Grant(t.Context(), q.ID, d.browser(d.alice)); err != nil {
+		t.Errorf("the refusal used the question up: %v", err)
+	}
+}
+
+func TestExistingKeysGoOnWhenNewOnesStop(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, storetest.SQLite(t))
+	key, _ := d.grant(d.alice, request())
+	d.set("allow_user_api_keys", "false")
+	d.mustCheck(key)
+}
+
+// KU10.
+func TestExpiredKeyIsRefusedToTheMicrosecond(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, storetest.SQLite(t))
+	key, g := d.grant(d.alice, request(func(r *userkeys.AuthorizationRequest) { r.ExpiresInSeconds = "60" }))
+	d.mustCheck(key)
+	if want := d.clock.now().Add(time.Minute); !g.Key.ExpiresAt.Equal(want) {
+		t.Fatalf("expires %v, want %v", g.Key.ExpiresAt, want)
+	}
+	d.clock.pass(time.Minute - time.Millisecond)
+	d.mustCheck(key)
+	d.clock.pass(time.Millisecond)
+	if _, err := d.check(key, "GET", "/"); !errors.Is(err, userkeys.ErrInvalidKey) {
+		t.Errorf("an expired key is accepted: %v", err)
+	}
+}
+
+// RV8.
+func TestUndoRevoke(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		d := newDesk(t, st)
+		bob := d.user("bob", func(*userkeys.User) {})
+		admin := userkeys.Actor{Kind: "user", UserID: 999, Admin: true}
+		owner := userkeys.Actor{Kind: "user", UserID: d.alice.ID}
+		key, g := d.grant(d.alice, request())
+		undo := func(by userkeys.Actor) error { return d.UndoRevoke(t.Context(), g.Key.ID, by) }
+		revoke := func(by userkeys.Actor) {
+			t.Helper()
+			if err := d.Revoke(t.Context(), g.Key.ID, by); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := d.check(key, "GET", "/"); !errors.Is(err, userkeys.InvalidAccess) {
+				t.Fatalf("revoked, but: %v", err)
+			}
+		}
+		if err := d.Revoke(t.Context(), g.Key.ID, userkeys.Actor{UserID: bob.ID}); !errors.Is(err, userkeys.InvalidAccess) {
+			t.Errorf("RV1 another user revokes: %v", err)
+		}
+		if err := d.Revoke(t.Context(), 12345678, owner); !errors.Is(err, userkeys.NotFound) {
+			t.Errorf("RV2 unknown id: %v", err)
+		}
+		revoke(owner)
+		if err := undo(userkeys.Actor{UserID: bob.ID}); !errors.Is(err, userkeys.InvalidAccess) {
+			t.Errorf("another user undoes: %v", err)
+		}
+		if err := undo(owner); err != nil {
+			t.Fatal(err)
+		}
+		d.mustCheck(key)
+		revoke(owner)
+		d.clock.pass(authority.UndoWindow + time.Second)
+		if err := undo(owner); !errors.Is(err, userkeys.InvalidAccess) {
+			t.Errorf("undone after a day: %v", err)
+		}
+		if err := undo(admin); err != nil {
+			t.Errorf("an administrator may: %v", err)
+		}
+		revoke(admin)
+		if err := undo(owner); !errors.Is(err, userkeys.InvalidAccess) {
+			t.Errorf("the owner undoes what an administrator stopped: %v", err)
+		}
+	})
+}
+
+func TestRevokeAll(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, storetest.SQLite(t))
+	one, _ := d.grant(d.alice, request(client("one")))
+	two, _ := d.grant(d.alice, request(client("two")))
+	d.mustCheck(one)
+	d.mustCheck(two)
+	if n, err := d.RevokeAll(t.Context(), d.alice.ID, userkeys.Actor{UserID: d.alice.ID}); err != nil || n != 2 {
+		t.Fatalf("RevokeAll: %d, %v", n, err)
+	}
+	for _, k := range []userkeys.Key{one, two} {
+		if _, err := d.check(k, "GET", "/"); err == nil {
+			t.Error("a key survived")
+		}
+	}
+}
+
+// RL6, RL7: many keys are no way round the limits.
+func TestBoundsOnKeysAndGrants(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		d := newDesk(t, st)
+		d.set("max_user_api_keys_per_user", "3")
+		answer := func(id string) error {
+			q, err := d.Prepare(t.Context(), request(client(id)), d.browser(d.alice))
+			if err != nil {
+				return err
+			}
+			_, err = d.Grant(t.Context(), q.ID, d.browser(d.alice))
+			return err
+		}
+		for i := range 3 {
+			if err := answer(fmt.Sprint("app", i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := answer("app3"); !errors.Is(err, userkeys.Conflict) {
+			t.Errorf("a fourth key: %v", err)
+		}
+		if err := answer("app2"); err != nil {
+			t.Errorf("replacing one is no new one: %v", err)
+		}
+		d.set("max_user_api_key_grants_per_hour", "5")
+		if err := answer("app2"); err != nil {
+			t.Errorf("the fifth grant: %v", err)
+		}
+		if err := answer("app2"); !errors.Is(err, userkeys.RateLimited) {
+			t.Errorf("the sixth grant of the hour: %v", err)
+		}
+		d.clock.pass(time.Hour + time.Second)
+		if err := answer("app2"); err != nil {
+			t.Errorf("an hour later: %v", err)
+		}
+	})
+}
+
+func TestCleanUp(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		d := newDesk(t, st)
+		unused, _ := d.grant(d.alice, request(client("unused")))
+		used, _ := d.grant(d.alice, request(client("used")))
+		d.clock.pass(170 * 24 * time.Hour)
+		d.mustCheck(used)
+		d.clock.pass(11 * 24 * time.Hour)
+		if err := d.CleanUp(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.check(unused, "GET", "/"); err == nil {
+			t.Error("a key that was not used for 181 days works")
+		}
+		d.mustCheck(used)
+		d.set("revoke_user_api_keys_maxlife_days", "30")
+		if err := d.CleanUp(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.check(used, "GET", "/"); err == nil {
+			t.Error("a key older than its maximum life works")
+		}
+	})
+}
+
+var errDown = errors.New("the database is down")
+
+// flaky is a store that fails or waits where a test says so.
+type flaky struct {
+	authority.Store
+	mu        sync.Mutex
+	changes   error
+	byHash    func(userkeys.KeyHash) error // called after the row was read
+	hashReads int
+	write     error
+}
+
+func (f *flaky) Changes(ctx context.Context, since int64) (userkeys.Changes, error) {
+	f.mu.Lock()
+	err := f.changes
+	f.mu.Unlock()
+	if err != nil {
+		return userkeys.Changes{}, err
+	}
+	return f.Store.Changes(ctx, since)
+}
+
+func (f *flaky) KeyByHash(ctx context.Context, h userkeys.KeyHash) (userkeys.StoredKey, error) {
+	k, err := f.Store.KeyByHash(ctx, h)
+	f.mu.Lock()
+	f.hashReads++
+	hook := f.byHash
+	f.mu.Unlock()
+	if hook != nil {
+		if hookErr := hook(h); hookErr != nil {
+			return userkeys.StoredKey{}, hookErr
+		}
+	}
+	return k, err
+}
+
+func (f *flaky) RecordUses(ctx context.Context, uses []userkeys.KeyUse) error {
+	f.mu.Lock()
+	err := f.write
+	f.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return f.Store.RecordUses(ctx, uses)
+}
+
+func (f *flaky) set(change func(*flaky)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(f)
+}

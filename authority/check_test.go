@@ -1,0 +1,453 @@
+package authority_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"userkeys"
+	"userkeys/authority"
+	"userkeys/store"
+	"userkeys/store/storetest"
+)
+
+func withFlaky(f *flaky) func(*authority.Config) {
+	return func(cfg *authority.Config) {
+		f.Store = cfg.Store
+		cfg.Store = f
+	}
+}
+
+// KU1, KU11, KU13, KU14: nothing but the key itself is the key, and what has
+// a wrong shape or checksum is refused without asking the database.
+func TestWrongKeysAreRefusedAlike(t *testing.T) {
+	t.Parallel()
+	f := &flaky{}
+	d := newDesk(t, storetest.SQLite(t), withFlaky(f))
+	key, g := d.grant(d.alice, request())
+	k := key.Reveal()
+	other := byte('0')
+	if k[0] == '0' {
+		other = '1'
+	}
+	wrong := map[string]string{
+		"empty": "", "spaces": "   ", "31 characters": k[:31], "33 characters": k + "0", "upper case": strings.ToUpper(k[:31]) + "A",
+		"not hex": "g" + k[1:], "NUL": k[:16] + "\x00" + k[17:], "10 KB": strings.Repeat(k, 320), "one digit changed": string(other) + k[1:],
+		"prefix of another site": "abc_" + k, "stored hash": string(g.Key.Hash[:]), "two keys": k + ", " + k, "space around": " " + k,
+	}
+	f.set(func(f *flaky) { f.hashReads = 0 })
+	for name, text := range wrong {
+		if _, err := d.Check(t.Context(), userkeys.Call{Key: text, Method: "GET", Path: "/"}); err != error(userkeys.ErrInvalidKey) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if f.hashReads != 0 {
+		t.Errorf("%d database reads for keys of a wrong shape", f.hashReads)
+	}
+	// A key of the right shape that nobody was given costs one read, then none.
+	invented := userkeys.NewKey("")
+	for range 5 {
+		if _, err := d.check(invented, "GET", "/"); err != error(userkeys.ErrInvalidKey) {
+			t.Errorf("invented: %v", err)
+		}
+	}
+	if f.hashReads != 1 {
+		t.Errorf("%d database reads for one unknown key", f.hashReads)
+	}
+}
+
+// The order of a check (wire 7.2): who is charged and who is not.
+func TestCheckCharges(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, storetest.SQLite(t))
+	d.set("max_user_api_reqs_per_minute", "3")
+	t.Run("a refused scope is charged", func(t *testing.T) {
+		key, _ := d.grant(d.alice, request(client("scope")))
+		for range 3 {
+			if _, err := d.check(key, "POST", "/x"); !errors.Is(err, userkeys.InvalidAccess) {
+				t.Fatal(err)
+			}
+		}
+		if _, err := d.check(key, "GET", "/x"); !errors.Is(err, userkeys.RateLimited) {
+			t.Errorf("three refused requests were free: %v", err)
+		}
+	})
+	t.Run("a suspended owner is charged and refused like an unknown key", func(t *testing.T) {
+		bob := d.user("bob", func(*userkeys.User) {})
+		key, _ := d.grant(bob, request(client("bob's")))
+		d.mustCheck(key)
+		bob.SuspendedAt = d.clock.now()
+		if err := d.store.UpdateUser(t.Context(), bob, userkeys.Actor{Kind: "command", Admin: true}, d.clock.now()); err != nil {
+			t.Fatal(err)
+		}
+		d.clock.pass(1100 * time.Millisecond) // the lease
+		for range 2 {
+			if _, err := d.check(key, "GET", "/x"); err != error(userkeys.ErrInvalidKey) {
+				t.Fatalf("KU9 suspended: %v", err)
+			}
+		}
+		if _, err := d.check(key, "GET", "/x"); !errors.Is(err, userkeys.RateLimited) {
+			t.Errorf("not charged: %v", err)
+		}
+	})
+	t.Run("the window answers with the wire's code and a true time", func(t *testing.T) {
+		key, _ := d.grant(d.alice, request(client("window")))
+		for range 3 {
+			d.mustCheck(key)
+		}
+		d.clock.pass(10 * time.Second)
+		_, err := d.check(key, "GET", "/x")
+		var e *userkeys.Error
+		if !errors.As(err, &e) || e.LimitCode != "user_api_key_limiter_60_secs" || e.Reason != "limit: 3 per 60 s" || e.RetryAfterSeconds() != 50 {
+			t.Fatalf("got %+v", e)
+		}
+		d.clock.pass(50 * time.Second)
+		d.mustCheck(key)
+	})
+	t.Run("a revoked key is not charged", func(t *testing.T) {
+		key, g := d.grant(d.alice, request(client("revoked")))
+		owner := userkeys.Actor{Kind: "user", UserID: d.alice.ID}
+		if err := d.Revoke(t.Context(), g.Key.ID, owner); err != nil {
+			t.Fatal(err)
+		}
+		for range 10 {
+			if _, err := d.check(key, "GET", "/x"); err != error(userkeys.ErrInvalidKey) {
+				t.Fatal(err)
+			}
+		}
+		if err := d.UndoRevoke(t.Context(), g.Key.ID, owner); err != nil {
+			t.Fatal(err)
+		}
+		d.mustCheck(key)
+	})
+	t.Run("revoking itself needs no scope", func(t *testing.T) {
+		key, _ := d.grant(d.alice, request(client("self"), scopes("push")))
+		call := userkeys.Call{Key: key.Reveal(), Method: "POST", Path: "/user-api-key/revoke"}
+		if _, err := d.Check(t.Context(), call); !errors.Is(err, userkeys.InvalidAccess) {
+			t.Fatal(err)
+		}
+		call.RevokesItself = true
+		if _, err := d.Check(t.Context(), call); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// RL1: exactly as many as allowed, however many ask at once.
+func TestGHSA_984p_xq9m_4rjw_ParallelRequestsCannotOutrunTheLimit(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, storetest.SQLite(t))
+	for i := range 20 {
+		key, _ := d.grant(d.alice, request(client("app"+string(rune('a'+i)))))
+		var ok, limited atomic.Int64
+		var wg sync.WaitGroup
+		for range 200 {
+			wg.Go(func() {
+				switch _, err := d.check(key, "GET", "/x"); {
+				case err == nil:
+					ok.Add(1)
+				case errors.Is(err, userkeys.RateLimited):
+					limited.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if ok.Load() != 20 || limited.Load() != 180 {
+			t.Fatalf("%d accepted, %d refused; want 20 and 180", ok.Load(), limited.Load())
+		}
+	}
+}
+
+// SC5, E31: what the site no longer allows, no key has.
+func TestScopeTakenOffTheSiteIsTakenFromKeys(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, storetest.SQLite(t))
+	key, _ := d.grant(d.alice, request(scopes("read", "session_info")))
+	d.mustCheck(key)
+	d.set("allow_user_api_key_scopes", "session_info")
+	if _, err := d.check(key, "GET", "/posts.json"); !errors.Is(err, userkeys.InvalidAccess) {
+		t.Errorf("read is gone, but: %v", err)
+	}
+	if _, err := d.check(key, "GET", "/session/current.json"); err != nil {
+		t.Errorf("session_info stays: %v", err)
+	}
+}
+
+// G1: the next request after a revocation is refused, whatever was under way.
+func TestCVE_2020_15223_RevokeRefusesTheNextRequest(t *testing.T) {
+	t.Parallel()
+	const keys, trials = 20, 500 // 10,000 trials
+	d := newDesk(t, storetest.SQLite(t), func(cfg *authority.Config) { cfg.Now = nil })
+	d.set("max_user_api_reqs_per_minute", "10000")
+	owner := userkeys.Actor{Kind: "user", UserID: d.alice.ID}
+	slipped := 0
+	for i := range keys {
+		key, g := d.grant(d.alice, request(client("app"+string(rune('a'+i)))))
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		for range 4 { // others keep the entry coming and going in the cache
+			wg.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						_, _ = d.check(key, "POST", "/refused-by-scope")
+					}
+				}
+			})
+		}
+		for range trials / 50 { // each revocation is followed by 50 tries
+			if err := d.Revoke(t.Context(), g.Key.ID, owner); err != nil {
+				t.Fatal(err)
+			}
+			for range 50 {
+				if _, err := d.check(key, "GET", "/x"); err == nil {
+					slipped++
+				}
+			}
+			if err := d.UndoRevoke(t.Context(), g.Key.ID, owner); err != nil {
+				t.Fatal(err)
+			}
+		}
+		close(stop)
+		wg.Wait()
+	}
+	if slipped != 0 {
+		t.Errorf("%d of %d requests slipped through after a revocation", slipped, keys*trials)
+	}
+}
+
+// A look-up that read the row before the revocation must not be believed after it.
+func TestRevokeDuringALookUp(t *testing.T) {
+	t.Parallel()
+	f := &flaky{}
+	d := newDesk(t, storetest.SQLite(t), withFlaky(f))
+	key, g := d.grant(d.alice, request())
+	read, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	f.set(func(f *flaky) {
+		f.byHash = func(userkeys.KeyHash) error {
+			once.Do(func() { close(read); <-goOn })
+			return nil
+		}
+	})
+	early := make(chan error, 1)
+	go func() {
+		_, err := d.check(key, "GET", "/x")
+		early <- err
+	}()
+	<-read // the old row is in hand
+	if err := d.Revoke(t.Context(), g.Key.ID, userkeys.Actor{UserID: d.alice.ID}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.check(key, "GET", "/x"); !errors.Is(err, userkeys.ErrInvalidKey) {
+		t.Errorf("a request after the revocation joined the look-up before it: %v", err)
+	}
+	close(goOn)
+	<-early // it began before the revocation: either answer is right
+	if _, err := d.check(key, "GET", "/x"); !errors.Is(err, userkeys.ErrInvalidKey) {
+		t.Errorf("the old row was kept: %v", err)
+	}
+}
+
+func TestManyMissesLoadOnce(t *testing.T) {
+	t.Parallel()
+	f := &flaky{}
+	d := newDesk(t, storetest.SQLite(t), withFlaky(f))
+	d.set("max_user_api_reqs_per_minute", "1000")
+	key, _ := d.grant(d.alice, request())
+	release := make(chan struct{})
+	f.set(func(f *flaky) { f.hashReads, f.byHash = 0, func(userkeys.KeyHash) error { <-release; return nil } })
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() {
+			if _, err := d.check(key, "GET", "/x"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	time.Sleep(50 * time.Millisecond) // let them gather; more than one look-up would show below
+	close(release)
+	wg.Wait()
+	if f.hashReads != 1 {
+		t.Errorf("%d look-ups for one key", f.hashReads)
+	}
+}
+
+func TestNoStatementInSteadyState(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		d := newDesk(t, st)
+		d.set("max_user_api_reqs_per_minute", "10000")
+		key, _ := d.grant(d.alice, request())
+		d.mustCheck(key)
+		before := st.Statements()
+		for range 1000 {
+			d.mustCheck(key)
+		}
+		if n := st.Statements() - before; n != 0 {
+			t.Errorf("%d statements for 1000 accepted requests", n)
+		}
+	})
+}
+
+// T33, F26: a node that cannot look at the epoch says "cannot tell", never yes and never no.
+func TestWithoutTheDatabaseNobodyCanTell(t *testing.T) {
+	t.Parallel()
+	f := &flaky{}
+	d := newDesk(t, storetest.SQLite(t), withFlaky(f))
+	key, _ := d.grant(d.alice, request())
+	d.mustCheck(key)
+	f.set(func(f *flaky) { f.changes = errDown })
+	d.clock.pass(999 * time.Millisecond)
+	d.mustCheck(key) // the lease still runs
+	d.clock.pass(2 * time.Millisecond)
+	for name, k := range map[string]userkeys.Key{"cached": key, "unknown": userkeys.NewKey("")} {
+		_, err := d.check(k, "GET", "/x")
+		var e *userkeys.Error
+		if !errors.As(err, &e) || e.Code != userkeys.Unavailable || e.RetryAfterSeconds() < 1 {
+			t.Errorf("%s key with the database gone: %v", name, err)
+		}
+	}
+	if err := d.Ready(t.Context()); err == nil {
+		t.Error("ready without a database")
+	}
+	f.set(func(f *flaky) { f.changes = nil })
+	d.mustCheck(key) // recovers by itself
+}
+
+// RV7, Vault CVE-2022-41316, Vikunja CVE-2026-35594: what another node revoked is refused here within the bound.
+func TestCVE_2022_41316_RevocationElsewhereIsSeenHere(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		d := newDesk(t, st, func(cfg *authority.Config) { cfg.Now = nil })
+		other, err := authority.New(t.Context(), authority.Config{Store: st})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ran := make(chan error, 1)
+		go func() { ran <- d.Run(ctx) }()
+		key, g := d.grant(d.alice, request())
+		d.mustCheck(key)
+		began := time.Now()
+		if err := other.Revoke(t.Context(), g.Key.ID, userkeys.Actor{UserID: d.alice.ID}); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			if _, err := d.Authority.Check(t.Context(), userkeys.Call{Key: key.Reveal(), Method: "GET", Path: "/x"}); errors.Is(err, userkeys.ErrInvalidKey) {
+				break
+			}
+			if time.Since(began) > 5*time.Second {
+				t.Fatal("still accepted after five seconds")
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		t.Logf("refused after %v", time.Since(began).Round(time.Millisecond))
+		cancel()
+		if err := <-ran; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestLastUseAndDayCountSurviveARestart(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		d := newDesk(t, st)
+		d.set("max_user_api_reqs_per_day", "5")
+		key, g := d.grant(d.alice, request())
+		d.clock.pass(time.Hour)
+		for range 5 {
+			d.mustCheck(key)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := d.Run(ctx); err != nil { // ends at once and writes
+			t.Fatal(err)
+		}
+		k, err := st.Key(t.Context(), g.Key.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !k.LastUsedAt.Equal(d.clock.now()) {
+			t.Errorf("last used %v, want %v", k.LastUsedAt, d.clock.now())
+		}
+		again, err := authority.New(t.Context(), authority.Config{Store: st, Now: d.clock.now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.clock.pass(2 * time.Minute)
+		_, err = again.Check(t.Context(), userkeys.Call{Key: key.Reveal(), Method: "GET", Path: "/x"})
+		var e *userkeys.Error
+		if !errors.As(err, &e) || e.LimitCode != "user_api_key_limiter_1_day" {
+			t.Errorf("a restart handed out a second day: %v", err)
+		}
+	})
+}
+
+// KU18: that the last use cannot be written is no reason to refuse, and nothing is lost.
+func TestUsesThatCannotBeWrittenWait(t *testing.T) {
+	t.Parallel()
+	f := &flaky{}
+	d := newDesk(t, storetest.SQLite(t), withFlaky(f))
+	key, g := d.grant(d.alice, request())
+	d.clock.pass(time.Minute)
+	d.mustCheck(key)
+	f.set(func(f *flaky) { f.write = errDown })
+	if err := d.CleanUp(t.Context()); !errors.Is(err, errDown) {
+		t.Fatalf("CleanUp: %v", err)
+	}
+	d.mustCheck(key)
+	f.set(func(f *flaky) { f.write = nil })
+	if err := d.CleanUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if k, err := d.store.Key(t.Context(), g.Key.ID); err != nil || !k.LastUsedAt.Equal(d.clock.now()) {
+		t.Errorf("last used %v, %v; want %v", k.LastUsedAt, err, d.clock.now())
+	}
+}
+
+func TestHolds(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, storetest.SQLite(t))
+	key, g := d.grant(d.alice, request())
+	acc := d.mustCheck(key)
+	if err := d.Holds(t.Context(), acc); err != nil {
+		t.Fatal(err)
+	}
+	d.set("allow_user_api_key_scopes", "push")
+	if err := d.Holds(t.Context(), acc); err == nil {
+		t.Error("its scope is gone")
+	}
+	d.set("allow_user_api_key_scopes", "read")
+	if err := d.Revoke(t.Context(), g.Key.ID, userkeys.Actor{UserID: d.alice.ID}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Holds(t.Context(), acc); !errors.Is(err, userkeys.ErrInvalidKey) {
+		t.Errorf("revoked: %v", err)
+	}
+}
+
+func TestPinnedSettings(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, storetest.SQLite(t), func(cfg *authority.Config) {
+		cfg.Pinned = map[string]string{"expire user api keys days": "7"}
+	})
+	if got := d.Settings().RevokeUserAPIKeysUnusedDays; got != 7 {
+		t.Errorf("pinned value is %d", got)
+	}
+	err := d.ChangeSetting(t.Context(), "revoke_user_api_keys_unused_days", "9", userkeys.Actor{Admin: true})
+	if !errors.Is(err, userkeys.Conflict) || !d.Pinned("expire_user_api_keys_days") {
+		t.Errorf("a pinned setting was changed: %v", err)
+	}
+	_, err = authority.New(t.Context(), authority.Config{Store: d.store, Pinned: map[string]string{"max_user_api_reqs_per_day": "-1"}})
+	if !errors.Is(err, userkeys.InvalidParameters) {
+		t.Errorf("RL14 a pinned value out of bounds: %v", err)
+	}
+}

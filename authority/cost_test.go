@@ -1,0 +1,156 @@
+package authority_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+	"time"
+
+	"userkeys"
+	"userkeys/authority"
+)
+
+// shelf is a store of many keys that costs no memory: every well-formed key
+// is somebody's. Only checks are asked of it.
+type shelf struct{ authority.Store }
+
+func (shelf) Changes(context.Context, int64) (userkeys.Changes, error) {
+	return userkeys.Changes{}, nil
+}
+func (shelf) SettingValues(context.Context) (map[string]string, error) {
+	return map[string]string{"max_user_api_reqs_per_minute": "10000", "max_user_api_reqs_per_day": "10000000"}, nil
+}
+func (shelf) RecordUses(context.Context, []userkeys.KeyUse) error { return nil }
+
+func (shelf) KeyByHash(_ context.Context, h userkeys.KeyHash) (userkeys.StoredKey, error) {
+	id := int64(h[0]) | int64(h[1])<<8 | int64(h[2])<<16 | int64(h[3])<<24 | int64(h[4])<<32
+	return userkeys.StoredKey{
+		UserAPIKey: userkeys.UserAPIKey{ID: id, UserID: id, ClientID: fmt.Sprintf("%032x", id), Hash: h, Scopes: userkeys.Scopes{"read"}},
+		Owner:      userkeys.User{ID: id, Username: fmt.Sprintf("user%d", id), TrustLevel: 1, Active: true},
+	}, nil
+}
+
+func newShelf(tb testing.TB) *authority.Authority {
+	tb.Helper()
+	a, err := authority.New(tb.Context(), authority.Config{Store: shelf{}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return a
+}
+
+func newKeys(n int) []string {
+	keys := make([]string, n)
+	for i := range keys {
+		keys[i] = userkeys.NewKey("").Reveal()
+	}
+	return keys
+}
+
+func mustCheckAll(tb testing.TB, a *authority.Authority, keys []string) {
+	tb.Helper()
+	for _, k := range keys {
+		if _, err := a.Check(tb.Context(), userkeys.Call{Key: k, Method: "GET", Path: "/posts.json"}); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+func TestCheckAllocatesNothing(t *testing.T) {
+	a := newShelf(t)
+	keys := append(newKeys(1), userkeys.NewKey("abc").Reveal())
+	ctx := t.Context()
+	for _, k := range keys {
+		c := userkeys.Call{Key: k, Method: "GET", Path: "/posts.json"}
+		for range 4000 { // let the minute window grow to its size
+			if _, err := a.Check(ctx, c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := testing.AllocsPerRun(1000, func() { _, _ = a.Check(ctx, c) }); n != 0 {
+			t.Errorf("%v allocations for a key of %d characters", n, len(k))
+		}
+	}
+}
+
+// memoryGoal is the heap that a cached and limited key may cost after one call, in bytes.
+const memoryGoal = 300
+
+func TestMemoryPerKey(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short: measures 200,000 keys")
+	}
+	const n = 200_000
+	a := newShelf(t)
+	keys := newKeys(n)
+	before := liveHeap()
+	mustCheckAll(t, a, keys)
+	perKey := float64(liveHeap()-before) / n
+	t.Logf("%.0f bytes of heap per cached and limited key", perKey)
+	if perKey > memoryGoal {
+		t.Errorf("%.0f bytes per key, want at most %d", perKey, memoryGoal)
+	}
+	if s := a.Statistics(); s.CachedKeys != n || s.LimitedKeys != n {
+		t.Errorf("held: %+v", s)
+	}
+	runtime.KeepAlive(keys)
+}
+
+func liveHeap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// The cache is bounded: what does not fit is looked up again.
+func TestCacheIsBounded(t *testing.T) {
+	const bound = 6400
+	a, err := authority.New(t.Context(), authority.Config{Store: shelf{}, MaxKeys: bound})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := newKeys(5 * bound)
+	mustCheckAll(t, a, keys[:bound])
+	mustCheckAll(t, a, keys[:bound])
+	for _, k := range keys { // refusals by the bounded limiter are fine, other errors are not
+		_, err := a.Check(t.Context(), userkeys.Call{Key: k, Method: "GET", Path: "/posts.json"})
+		if err != nil && userkeys.AsError(err).Code != userkeys.RateLimited {
+			t.Fatal(err)
+		}
+	}
+	if s := a.Statistics(); s.CachedKeys > bound+bound/8 {
+		t.Errorf("%d keys cached, bound %d", s.CachedKeys, bound)
+	}
+}
+
+// BenchmarkCheck is the bare decision: 1 µs at 1,000 keys is the goal.
+func BenchmarkCheck(b *testing.B) {
+	for _, n := range []int{1, 1_000, 100_000, 1_000_000} {
+		b.Run(fmt.Sprintf("keys=%d", n), func(b *testing.B) {
+			// Each key stays below its minute, so the clock must run fast when there are few.
+			now := time.Now()
+			a, err := authority.New(b.Context(), authority.Config{Store: shelf{}, Now: func() time.Time { return now }})
+			if err != nil {
+				b.Fatal(err)
+			}
+			keys := newKeys(n)
+			mustCheckAll(b, a, keys)
+			order := make([]uint32, 1<<16)
+			for i := range order {
+				order[i] = rand.Uint32N(uint32(n))
+			}
+			ctx := b.Context()
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				now = now.Add(20 * time.Millisecond)
+				if _, err := a.Check(ctx, userkeys.Call{Key: keys[order[i&(1<<16-1)]], Method: "GET", Path: "/posts.json"}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

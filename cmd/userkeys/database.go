@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+	"github.com/spf13/cobra"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"userkeys"
+	"userkeys/authority"
+	"userkeys/internal/identity"
+	"userkeys/internal/site"
+	"userkeys/store"
+)
+
+// maxPostgresConns bounds the pool; idle ones are kept, so that a request never waits for a handshake.
+const maxPostgresConns = 16
+
+// openDatabase opens what --database or --data name.
+func openDatabase(cmd *cobra.Command) (*sql.DB, store.Dialect, error) {
+	dsn, err := cmd.Flags().GetString("database")
+	if err != nil {
+		return nil, store.SQLite, err
+	}
+	if dsn != "" {
+		db, err := sql.Open("pgx", dsn)
+		if err != nil {
+			return nil, store.Postgres, fmt.Errorf("--database: %w", err)
+		}
+		db.SetMaxOpenConns(maxPostgresConns)
+		db.SetMaxIdleConns(maxPostgresConns)
+		return db, store.Postgres, nil
+	}
+	dir, err := cmd.Flags().GetString("data")
+	if err != nil {
+		return nil, store.SQLite, err
+	}
+	db, err := openSQLite(dir)
+	return db, store.SQLite, err
+}
+
+// openSQLite opens the database in dir, which only its owner may read.
+func openSQLite(dir string) (*sql.DB, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	db, err := sql.Open("sqlite", store.SQLiteDSN(filepath.Join(dir, "userkeys.db")))
+	if err != nil {
+		return nil, err
+	}
+	n := runtime.GOMAXPROCS(0) + 1 // readers, and the one writer
+	db.SetMaxOpenConns(n)
+	db.SetMaxIdleConns(n)
+	return db, nil
+}
+
+func passwordIn(dsn string) bool {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return false
+	}
+	_, ok := u.User.Password()
+	return ok
+}
+
+// desk is what the managing commands work with: the data of a site, which may
+// be running at the same time and learns of every change within a second.
+type desk struct {
+	db        *sql.DB
+	authority *authority.Authority
+	identity  *identity.Manager
+	store     *store.Store
+}
+
+func (d *desk) Close() error { return d.db.Close() }
+
+// commandActor signs what is done at the command line.
+var commandActor = userkeys.Actor{Kind: "command", Admin: true}
+
+// openDesk opens the data that cmd's options name.
+func openDesk(cmd *cobra.Command) (*desk, error) {
+	sc, err := resolve(cmd)
+	if err != nil {
+		return nil, err
+	}
+	db, dialect, err := openDatabase(cmd)
+	if err != nil {
+		return nil, err
+	}
+	d := &desk{db: db}
+	if err := d.open(cmd.Context(), dialect, sc); err != nil {
+		_ = db.Close() // the first error is the one to tell
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *desk) open(ctx context.Context, dialect store.Dialect, sc siteConfig) error {
+	var err error
+	if d.store, err = site.OpenStore(ctx, d.db, dialect); err != nil {
+		return err
+	}
+	catalog, err := userkeys.NewCatalog(sc.scopes...)
+	if err != nil {
+		return err
+	}
+	d.authority, err = authority.New(ctx, authority.Config{Store: d.store, Catalog: catalog, Pinned: sc.pinned})
+	if err != nil {
+		return err
+	}
+	d.identity, err = site.NewIdentity(d.store, identity.Config{})
+	return err
+}
+
+// withDesk makes a command's body of one that works on a site's data.
+func withDesk(body func(cmd *cobra.Command, d *desk, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		d, err := openDesk(cmd)
+		if err != nil {
+			return err
+		}
+		err = body(cmd, d, args)
+		if closeErr := d.Close(); err == nil {
+			err = closeErr
+		}
+		return err
+	}
+}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"userkeys"
+)
+
+func newKeysCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "keys", Short: "List and revoke the keys that users gave"}
+	addDataFlags(cmd.PersistentFlags())
+	list := &cobra.Command{Use: "list", Short: "List keys, newest first", Args: cobra.NoArgs, RunE: withDesk(keysList)}
+	addJSONFlag(list)
+	addKeyFilterFlags(list)
+	list.Flags().Bool("all", false, "also those that are revoked or expired")
+	revoke := &cobra.Command{
+		Use: "revoke [ID...]", Short: "Revoke keys; their owners cannot undo it",
+		Long: `Revoke keys by their ids, or all that match. A running site refuses them within
+a second. Owners cannot undo what is revoked here.`,
+		Example: `  userkeys keys revoke 42
+  userkeys keys revoke --user alice
+  userkeys keys revoke --all --before 2026-01-31T00:00:00Z`,
+		RunE: withDesk(keysRevoke),
+	}
+	addKeyFilterFlags(revoke)
+	revoke.Flags().Bool("all", false, "all live keys, or all that match --before")
+	revoke.Flags().String("before", "", "only keys made before this time, such as 2026-01-31T00:00:00Z")
+	cmd.AddCommand(list, revoke)
+	return cmd
+}
+
+func addKeyFilterFlags(cmd *cobra.Command) {
+	cmd.Flags().String("user", "", "only keys of this user")
+	cmd.Flags().String("client", "", "only keys of this client_id")
+}
+
+// keyRow is a key in a listing.
+type keyRow struct {
+	ID              int64      `json:"id"`
+	User            string     `json:"user"`
+	ClientID        string     `json:"client_id"`
+	ApplicationName string     `json:"application_name"`
+	Scopes          []string   `json:"scopes"`
+	PushURL         string     `json:"push_url,omitempty"`
+	CreatedAt       *time.Time `json:"created_at"`
+	LastUsedAt      *time.Time `json:"last_used_at"`
+	ExpiresAt       *time.Time `json:"expires_at"`
+	RevokedAt       *time.Time `json:"revoked_at"`
+	RevokedBy       string     `json:"revoked_by,omitempty"`
+}
+
+// keyFilter reads the flags of addKeyFilterFlags.
+func keyFilter(cmd *cobra.Command, d *desk) (userkeys.KeyFilter, error) {
+	var f userkeys.KeyFilter
+	name, err := cmd.Flags().GetString("user")
+	if err != nil {
+		return f, err
+	}
+	if name != "" {
+		account, err := d.store.Account(cmd.Context(), name)
+		if err != nil {
+			return f, err
+		}
+		f.UserID = account.ID
+	}
+	f.ClientID, err = cmd.Flags().GetString("client")
+	return f, err
+}
+
+// eachKey calls visit with every key that f lets through.
+func eachKey(cmd *cobra.Command, d *desk, f userkeys.KeyFilter, visit func(userkeys.UserAPIKey) error) error {
+	for {
+		keys, err := d.authority.Keys(cmd.Context(), f)
+		if err != nil || len(keys) == 0 {
+			return err
+		}
+		for _, k := range keys {
+			if err := visit(k); err != nil {
+				return err
+			}
+		}
+		f.After = keys[len(keys)-1].ID
+	}
+}
+
+func keysList(cmd *cobra.Command, d *desk, _ []string) error {
+	f, err := keyFilter(cmd, d)
+	if err != nil {
+		return err
+	}
+	all, err := cmd.Flags().GetBool("all")
+	if err != nil {
+		return err
+	}
+	f.Live = !all
+	names := make(map[int64]string)
+	var rows []keyRow
+	err = eachKey(cmd, d, f, func(k userkeys.UserAPIKey) error {
+		if _, ok := names[k.UserID]; !ok {
+			u, err := d.store.User(cmd.Context(), k.UserID)
+			if err != nil {
+				return err
+			}
+			names[k.UserID] = u.Username
+		}
+		row := keyRow{
+			ID: k.ID, User: names[k.UserID], ClientID: k.ClientID, ApplicationName: k.ApplicationName, Scopes: k.Scopes,
+			PushURL: k.PushURL, CreatedAt: jsonTime(k.CreatedAt), ExpiresAt: jsonTime(k.ExpiresAt),
+			RevokedAt: jsonTime(k.RevokedAt), RevokedBy: string(k.RevokedBy),
+		}
+		if k.Used() {
+			row.LastUsedAt = jsonTime(k.LastUsedAt)
+		}
+		rows = append(rows, row)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return listing(cmd, rows, "ID,USER,APPLICATION,SCOPES,APPROVED,LAST USED,EXPIRES,REVOKED", keyCells)
+}
+
+func keyCells(k keyRow) []string {
+	at := func(t *time.Time) string {
+		if t == nil {
+			return "-"
+		}
+		return moment(*t)
+	}
+	revoked := at(k.RevokedAt)
+	if k.RevokedBy != "" {
+		revoked += " by " + k.RevokedBy
+	}
+	return []string{
+		strconv.FormatInt(k.ID, 10), k.User, k.ApplicationName, userkeys.Scopes(k.Scopes).String(),
+		at(k.CreatedAt), at(k.LastUsedAt), at(k.ExpiresAt), revoked,
+	}
+}
+
+func keysRevoke(cmd *cobra.Command, d *desk, args []string) error {
+	ids, err := keysToRevoke(cmd, d, args)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := d.authority.Revoke(cmd.Context(), id, commandActor); err != nil {
+			return fmt.Errorf("key %d: %s", id, explain(err))
+		}
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d revoked\n", len(ids))
+	return err
+}
+
+func keysToRevoke(cmd *cobra.Command, d *desk, args []string) ([]int64, error) {
+	var ids []int64
+	for _, arg := range args {
+		id, err := strconv.ParseInt(arg, 10, 64)
+		if err != nil || id <= 0 {
+			return nil, fmt.Errorf("%q is no id of a key; see userkeys keys list", arg)
+		}
+		ids = append(ids, id)
+	}
+	f, err := keyFilter(cmd, d)
+	if err != nil {
+		return nil, err
+	}
+	all, err := cmd.Flags().GetBool("all")
+	if err != nil {
+		return nil, err
+	}
+	before, err := beforeFlag(cmd)
+	if err != nil {
+		return nil, err
+	}
+	matching := all || f.UserID != 0 || f.ClientID != ""
+	if matching == (len(ids) > 0) {
+		return nil, errors.New("name keys by id, or say --user, --client or --all")
+	}
+	if !matching {
+		return ids, nil
+	}
+	f.Live = true
+	err = eachKey(cmd, d, f, func(k userkeys.UserAPIKey) error {
+		if before.IsZero() || k.CreatedAt.Before(before) {
+			ids = append(ids, k.ID)
+		}
+		return nil
+	})
+	return ids, err
+}
+
+func beforeFlag(cmd *cobra.Command) (time.Time, error) {
+	text, err := cmd.Flags().GetString("before")
+	if err != nil || text == "" {
+		return time.Time{}, err
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return t, fmt.Errorf("--before: %q is no time such as 2026-01-31T00:00:00Z", text)
+	}
+	return t, nil
+}

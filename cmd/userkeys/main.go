@@ -1,0 +1,85 @@
+// Command userkeys lets a site's users give scoped, revocable API keys to
+// apps that nobody registered: the server, its administration, and the app's side.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"userkeys"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is main without the process, so that tests can call it.
+func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errs)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(errs, "userkeys: "+explain(err))
+	var coded interface{ ExitCode() int }
+	if errors.As(err, &coded) {
+		return coded.ExitCode()
+	}
+	return 1
+}
+
+// explain is what a person at the terminal reads. The private cause is shown
+// too: whoever runs this command may see it.
+func explain(err error) string {
+	var e *userkeys.Error
+	if !errors.As(err, &e) || e.Public == "" {
+		return err.Error()
+	}
+	if e.Err != nil {
+		return e.Public + " (" + e.Err.Error() + ")"
+	}
+	return e.Public
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "userkeys",
+		Short: "API keys that a site's users give to apps",
+		Long: `userkeys lets a site's users give scoped, revocable API keys to apps that
+nobody registered beforehand, as Discourse's user API keys do.
+
+Try it:      userkeys demo
+Run it:      userkeys serve --upstream http://127.0.0.1:3000
+Use a site:  userkeys login https://site.example`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddGroup(
+		&cobra.Group{ID: "site", Title: "Run a site:"},
+		&cobra.Group{ID: "app", Title: "Use a site:"},
+	)
+	add := func(group string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add("site", newServeCommand(), newDemoCommand(), newUserCommand(), newSettingsCommand(), newKeysCommand(), newMigrateCommand())
+	add("app", newLoginCommand(), newCallCommand())
+	root.AddCommand(newVersionCommand())
+	return root
+}

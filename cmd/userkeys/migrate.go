@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"userkeys/store"
+)
+
+func newMigrateCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "migrate", Short: "Bring the database to this version's schema", Args: cobra.NoArgs,
+		Long: `Bring the database to this version's schema. Every other command does so by
+itself; this one is for doing it at a time of your choosing.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := resolve(cmd); err != nil {
+				return err
+			}
+			db, dialect, err := openDatabase(cmd)
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			st, err := store.Open(cmd.Context(), db, dialect)
+			if err != nil {
+				return err
+			}
+			n, err := st.Migrate(cmd.Context())
+			if err != nil {
+				return err
+			}
+			have, _, err := st.SchemaVersion(cmd.Context())
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "schema version %d, %d migrations applied\n", have, n)
+			return nil
+		},
+	}
+	addDataFlags(cmd.Flags())
+	return cmd
+}

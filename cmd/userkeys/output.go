@@ -1,0 +1,69 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// addJSONFlag gives a listing its --json.
+func addJSONFlag(cmd *cobra.Command) {
+	cmd.Flags().Bool("json", false, "print JSON")
+}
+
+// listing prints rows as JSON if asked to, else as a table with the given head.
+func listing[T any](cmd *cobra.Command, rows []T, head string, line func(T) []string) error {
+	out := cmd.OutOrStdout()
+	if asked, err := cmd.Flags().GetBool("json"); err != nil {
+		return err
+	} else if asked {
+		if rows == nil {
+			rows = []T{}
+		}
+		enc := json.NewEncoder(out)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		return enc.Encode(rows)
+	}
+	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, strings.ReplaceAll(head, ",", "\t"))
+	for _, r := range rows {
+		cells := line(r)
+		for i := range cells {
+			cells[i] = printable(cells[i])
+		}
+		fmt.Fprintln(tw, strings.Join(cells, "\t"))
+	}
+	return tw.Flush()
+}
+
+// printable keeps what apps and users wrote from steering the terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' {
+			return '\ufffd'
+		}
+		return r
+	}, s)
+}
+
+// moment is a time for a table; "-" for never.
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format("2006-01-02 15:04:05Z")
+}
+
+// jsonTime is a time for JSON; null for never.
+func jsonTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"userkeys/gateway"
+	"userkeys/internal/site"
+)
+
+// shutdownGrace is how long requests under way may take to end after the first signal.
+const shutdownGrace = 10 * time.Second
+
+func newServeCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Run a site, alone or before another website", Args: cobra.NoArgs,
+		Long: `Run a site.
+
+Without --upstream it stands alone. With --upstream it is a reverse proxy before
+your website: /user-api-key and all below it, /api_key/generate, /my/apps,
+/.well-known/user-api-key, /healthz and /readyz are answered here, everything
+else goes to the website. A request with a User-Api-Key header is checked on
+every path; if it may pass, the website gets the user's identity in
+X-Userkeys-... headers, which no client can send itself.
+
+Every option can also be set in the environment (USERKEYS_LISTEN for --listen)
+or in the --config file (listen = "..."); the command line wins, then the
+environment, then the file. In the file, [settings] pins site settings, and
+each [[scope]] with name, sentence and routes adds a scope of your own.
+
+The first start prints a one-time link that makes the first administrator.`,
+		Example: `  userkeys serve --data /var/lib/userkeys --url https://keys.example
+  userkeys serve --upstream http://127.0.0.1:3000 --url https://forum.example --trusted-proxy 10.0.0.0/8`,
+		RunE: serve,
+	}
+	f := cmd.Flags()
+	addDataFlags(f)
+	f.String("listen", "127.0.0.1:8080", "address to listen on")
+	f.String("url", "", "how browsers reach the site, such as https://keys.example; default http:// and the listening address")
+	f.String("upstream", "", "the website to stand before, such as http://127.0.0.1:3000")
+	f.Duration("upstream-timeout", 30*time.Second, "how long the website may take to begin an answer")
+	f.StringSlice("own", nil, "more paths to answer here although there is an upstream, such as /session/current.json")
+	f.StringSlice("trusted-proxy", nil, "networks of proxies before this server whose X-Forwarded-For is believed")
+	f.String("log-format", "text", "text or json")
+	f.String("log-level", "info", "debug, info, warn or error")
+	return cmd
+}
+
+func serve(cmd *cobra.Command, _ []string) error {
+	sc, err := resolve(cmd)
+	if err != nil {
+		return err
+	}
+	log, err := newLogger(cmd, cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	listen, err := cmd.Flags().GetString("listen")
+	if err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	defer ln.Close() // closed already when the server ran
+	cfg, err := siteOptions(cmd, sc, ln.Addr())
+	if err != nil {
+		return err
+	}
+	cfg.Logger = log
+	db, dialect, err := openDatabase(cmd)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	cfg.DB, cfg.Dialect = db, dialect
+	s, err := site.Open(cmd.Context(), cfg)
+	if err != nil {
+		return err
+	}
+	if err := printSetupLink(cmd, s, cfg.BaseURL); err != nil {
+		return err
+	}
+	log.Info("ready", "url", cfg.BaseURL.String(), "listen", ln.Addr().String())
+	return runSite(cmd.Context(), s, ln, log)
+}
+
+// siteOptions reads what a site needs from the flags of serve.
+func siteOptions(cmd *cobra.Command, sc siteConfig, addr net.Addr) (site.Config, error) {
+	cfg := site.Config{Scopes: sc.scopes, Pinned: sc.pinned}
+	f := cmd.Flags()
+	base, err := f.GetString("url")
+	if err != nil {
+		return cfg, err
+	}
+	if cfg.OnlyHost = base != ""; !cfg.OnlyHost {
+		base = "http://" + browsable(addr)
+	}
+	if cfg.BaseURL, err = parseOrigin("--url", base); err != nil {
+		return cfg, err
+	}
+	upstream, err := f.GetString("upstream")
+	if err != nil {
+		return cfg, err
+	}
+	if upstream != "" {
+		if cfg.Upstream, err = parseOrigin("--upstream", upstream); err != nil {
+			return cfg, err
+		}
+	}
+	if cfg.UpstreamTimeout, err = f.GetDuration("upstream-timeout"); err != nil {
+		return cfg, err
+	}
+	if cfg.OwnPaths, err = f.GetStringSlice("own"); err != nil {
+		return cfg, err
+	}
+	cfg.TrustedProxies, err = trustedProxies(cmd)
+	return cfg, err
+}
+
+func trustedProxies(cmd *cobra.Command) ([]netip.Prefix, error) {
+	list, err := cmd.Flags().GetStringSlice("trusted-proxy")
+	if err != nil {
+		return nil, err
+	}
+	prefixes, err := gateway.ParseTrustedProxies(list)
+	if err != nil {
+		return nil, fmt.Errorf("--trusted-proxy: %s", explain(err))
+	}
+	return prefixes, nil
+}
+
+// parseOrigin reads an address that is scheme and host only.
+func parseOrigin(flag, s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil ||
+		u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("%s: %q is no address such as http://127.0.0.1:3000 (scheme, host and port only)", flag, s)
+	}
+	u.Path = ""
+	return u, nil
+}
+
+// browsable is addr as one would type it: a server on all addresses is reached by 127.0.0.1.
+func browsable(addr net.Addr) string {
+	ap, err := netip.ParseAddrPort(addr.String())
+	if err != nil {
+		return addr.String()
+	}
+	if ap.Addr().IsUnspecified() {
+		ap = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), ap.Port())
+	}
+	return ap.String()
+}
+
+func newLogger(cmd *cobra.Command, w io.Writer) (*slog.Logger, error) {
+	format, err := cmd.Flags().GetString("log-format")
+	if err != nil {
+		return nil, err
+	}
+	text, err := cmd.Flags().GetString("log-level")
+	if err != nil {
+		return nil, err
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(text)); err != nil {
+		return nil, fmt.Errorf("--log-level: %q is none of debug, info, warn, error", text)
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, opts)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, opts)), nil
+	}
+	return nil, fmt.Errorf("--log-format: %q is neither text nor json", format)
+}
+
+// printSetupLink tells how to make the first administrator, if there are no users yet.
+func printSetupLink(cmd *cobra.Command, s *site.Site, base *url.URL) error {
+	token, needed, err := s.Identity.SetupToken(cmd.Context())
+	if err != nil || !needed {
+		return err
+	}
+	link := *base
+	link.Path, link.RawQuery = "/user-api-key/setup", url.Values{"token": {token}}.Encode()
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "There are no users yet. Make the first administrator with this link, good once and for a day:\n\n    %s\n\n", &link)
+	return err
+}
+
+// runSite serves s on ln until ctx ends, then lets requests end and writes what was gathered.
+func runSite(ctx context.Context, s *site.Site, ln net.Listener, log *slog.Logger) error {
+	srv := &http.Server{Handler: s.Handler(), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+	gateway.Limits(srv)
+	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBackground()
+	ran := make(chan error, 1)
+	go func() { ran <- s.Run(background) }()
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }()
+
+	var err error
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+		log.Info("stopping")
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+		if err = srv.Shutdown(grace); err != nil {
+			err = srv.Close() // streams that do not end by themselves
+		}
+		cancel()
+	}
+	stopBackground()
+	if runErr := <-ran; runErr != nil {
+		err = errors.Join(err, fmt.Errorf("writing what was gathered: %w", runErr))
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"userkeys"
+)
+
+func newSettingsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "settings", Short: "List and change site settings",
+		Long: `List and change site settings. A change is in force on a running site within
+a second. Lists are written a|b.`,
+		Example: `  userkeys settings list
+  userkeys settings set allow_user_api_key_scopes 'read|write|notifications|session_info'
+  userkeys settings reset allow_user_api_key_scopes`,
+	}
+	addDataFlags(cmd.PersistentFlags())
+	list := &cobra.Command{Use: "list", Short: "List all settings", Args: cobra.NoArgs, RunE: withDesk(settingsList)}
+	addJSONFlag(list)
+	get := &cobra.Command{Use: "get NAME", Short: "Print the value of a setting", Args: cobra.ExactArgs(1), RunE: withDesk(settingsGet)}
+	set := &cobra.Command{
+		Use: "set NAME VALUE", Short: "Change a setting", Args: cobra.ExactArgs(2),
+		RunE: withDesk(func(cmd *cobra.Command, d *desk, args []string) error {
+			if err := d.authority.ChangeSetting(cmd.Context(), args[0], args[1], commandActor); err != nil {
+				return err
+			}
+			return settingsGet(cmd, d, args)
+		}),
+	}
+	reset := &cobra.Command{
+		Use: "reset NAME", Short: "Give a setting its default back", Args: cobra.ExactArgs(1),
+		RunE: withDesk(func(cmd *cobra.Command, d *desk, args []string) error {
+			if err := d.authority.ResetSetting(cmd.Context(), args[0], commandActor); err != nil {
+				return err
+			}
+			return settingsGet(cmd, d, args)
+		}),
+	}
+	cmd.AddCommand(list, get, set, reset)
+	return cmd
+}
+
+// settingRow is a setting in a listing.
+type settingRow struct {
+	Name    string `json:"name"`
+	Value   string `json:"value"`
+	Default string `json:"default"`
+	Type    string `json:"type"`
+	Pinned  bool   `json:"pinned"`
+	Pending bool   `json:"pending"`
+	Summary string `json:"summary"`
+}
+
+func settingsList(cmd *cobra.Command, d *desk, _ []string) error {
+	s := d.authority.Settings()
+	var rows []settingRow
+	for _, def := range userkeys.AllSettings() {
+		v, err := s.Value(def.Name)
+		if err != nil {
+			return err
+		}
+		if def.Secret && v != "" {
+			v = "(hidden)"
+		}
+		rows = append(rows, settingRow{def.Name, v, def.Default, def.Kind, d.authority.Pinned(def.Name), def.Pending, def.Summary})
+	}
+	return listing(cmd, rows, "NAME,VALUE,ABOUT", func(r settingRow) []string {
+		about := r.Summary
+		switch {
+		case r.Pinned:
+			about += " (set by the configuration)"
+		case r.Value != r.Default:
+			about += " (default " + r.Default + ")"
+		}
+		if r.Pending {
+			about += " (kept, not in use yet)"
+		}
+		return []string{r.Name, r.Value, about}
+	})
+}
+
+func settingsGet(cmd *cobra.Command, d *desk, args []string) error {
+	v, err := d.authority.Settings().Value(args[0])
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), v)
+	return err
+}

@@ -1,0 +1,184 @@
+// Package site is a whole running userkeys site: every room wired to the
+// others. The program and the tests both start here, so what is tested is what ships.
+package site
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"userkeys"
+	"userkeys/authority"
+	"userkeys/gateway"
+	"userkeys/internal/identity"
+	"userkeys/server"
+	"userkeys/store"
+)
+
+// Config is what a site is made of. The caller opens the database and brings its driver.
+type Config struct {
+	DB      *sql.DB
+	Dialect store.Dialect
+	BaseURL *url.URL // how browsers reach the site; scheme and host, no path
+	// OnlyHost refuses browser pages under names that are not BaseURL's, which
+	// keeps other names pointed here (DNS rebinding) out of sessions.
+	OnlyHost bool
+
+	Upstream        *url.URL // nil: the site stands alone
+	UpstreamTimeout time.Duration
+	OwnPaths        []string // answered here although there is an upstream
+	TrustedProxies  []netip.Prefix
+
+	Scopes []userkeys.Scope  // the site's own
+	Pinned map[string]string // settings that cannot be changed while running
+
+	MaxKeys int              // see authority.Config
+	Now     func() time.Time // nil: the system's clock
+	Logger  *slog.Logger     // nil: none
+}
+
+// Site is a running site; see [Open].
+type Site struct {
+	Store     *store.Store
+	Authority *authority.Authority
+	Identity  *identity.Manager
+	handler   http.Handler
+}
+
+// Open brings the database to this version's schema and wires the rooms. The
+// site answers as soon as its handler is served; keep [Site.Run] running beside it.
+func Open(ctx context.Context, cfg Config) (*Site, error) {
+	if cfg.BaseURL == nil {
+		return nil, errors.New("site: Config.BaseURL is missing")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	catalog, err := userkeys.NewCatalog(cfg.Scopes...)
+	if err != nil {
+		return nil, err
+	}
+	s := &Site{}
+	if s.Store, err = OpenStore(ctx, cfg.DB, cfg.Dialect); err != nil {
+		return nil, err
+	}
+	s.Authority, err = authority.New(ctx, authority.Config{
+		Store: s.Store, Catalog: catalog, Pinned: cfg.Pinned, MaxKeys: cfg.MaxKeys, Now: cfg.Now, Logger: cfg.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	clientIP := gateway.ClientIP(cfg.TrustedProxies)
+	s.Identity, err = NewIdentity(s.Store, identity.Config{
+		Now: cfg.Now, Logger: cfg.Logger, Secure: cfg.BaseURL.Scheme == "https",
+		LoginPath: loginPath(cfg.Upstream == nil), ClientIP: clientIP,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if s.handler, err = s.doors(cfg, clientIP); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// OpenStore opens the store and brings its schema up to date.
+func OpenStore(ctx context.Context, db *sql.DB, d store.Dialect) (*store.Store, error) {
+	st, err := store.Open(ctx, db, d)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := st.Migrate(ctx); err != nil {
+		return nil, err
+	}
+	return st, nil
+}
+
+// NewIdentity is the built-in accounts over st.
+func NewIdentity(st *store.Store, cfg identity.Config) (*identity.Manager, error) {
+	cfg.Store = st
+	return identity.New(cfg)
+}
+
+func loginPath(standalone bool) string {
+	if standalone {
+		return "/login"
+	}
+	return "/user-api-key/login"
+}
+
+// doors puts the pages, and the upstream if there is one, behind the key check.
+func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Handler, error) {
+	pages, err := server.New(server.Config{
+		Authority: s.Authority, Identity: accounts{s.Identity}, BaseURL: cfg.BaseURL,
+		Standalone: cfg.Upstream == nil, Logger: cfg.Logger, Now: cfg.Now, ClientIP: clientIP, Ready: s.Ready,
+	})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	pages.Mount(mux)
+	front := &gateway.Front{Own: mux, Checker: s.Authority, Owns: gateway.OwnPath(cfg.OwnPaths...)}
+	if cfg.OnlyHost {
+		front.Own = onlyHost(cfg.BaseURL, mux)
+	}
+	if cfg.Upstream != nil {
+		front.Upstream, err = gateway.NewProxy(gateway.ProxyConfig{
+			Upstream: cfg.Upstream, Checker: s.Authority, TrustedProxies: cfg.TrustedProxies,
+			SessionCookies: identity.CookieNames(), ResponseHeaderTimeout: cfg.UpstreamTimeout, Logger: cfg.Logger,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return front, nil
+}
+
+// Handler answers for the whole site.
+func (s *Site) Handler() http.Handler { return s.handler }
+
+// Run does what a site does by itself, until ctx ends.
+func (s *Site) Run(ctx context.Context) error { return s.Authority.Run(ctx) }
+
+// Ready tells whether the site can answer.
+func (s *Site) Ready(ctx context.Context) error { return s.Authority.Ready(ctx) }
+
+// onlyHost lets requests through that were sent to base's host, to an address
+// or to localhost; other names are told where the site is. Health checks pass.
+func onlyHost(base *url.URL, next http.Handler) http.Handler {
+	want := canonicalHost(base.Host)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := canonicalHost(r.Host)
+		name := strings.Trim(host, "[]")
+		_, notIP := netip.ParseAddr(name)
+		if host == want || notIP == nil || name == "localhost" || r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		gateway.WriteError(w, userkeys.Errorf(userkeys.Misdirected, "this site is %s; start it with another --url if that is wrong", base))
+	})
+}
+
+// canonicalHost is a host without port, case and final dot.
+func canonicalHost(hostport string) string {
+	u := url.URL{Host: hostport}
+	return strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+}
+
+// accounts makes the identity's manager what the server asks for.
+type accounts struct{ *identity.Manager }
+
+// Visitor implements [server.Identity].
+func (a accounts) Visitor(r *http.Request) (server.Visitor, error) {
+	user, session, csrf, err := a.Manager.Visitor(r)
+	return server.Visitor{User: user, Session: session, CSRF: csrf}, err
+}
