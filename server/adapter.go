@@ -1,0 +1,224 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"userkeys"
+)
+
+// exchange is what the adapter keeps about one request and its answer.
+type exchange struct {
+	id      string
+	visitor Visitor
+	keyID   int64
+	err     error
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(r *http.Request) *exchange {
+	x, _ := r.Context().Value(exchangeKey{}).(*exchange)
+	if x == nil { // a handler outside of serve, which nothing does but tests
+		x = &exchange{}
+	}
+	return x
+}
+
+// serve is the one way from a route to a handler: headers, the check of a
+// key, session, rules of the door, errors, the log line.
+func (s *Server) serve(rt route) http.Handler {
+	inner := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := s.answer(rt, w, r); err != nil {
+			exchangeOf(r).err = err
+			s.fail(w, r, err)
+		}
+	})
+	checked := s.checkKey(rt, s.loadSession(rt, inner))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := s.cfg.Now()
+		x := &exchange{id: requestID()}
+		s.setHeaders(w.Header(), rt, x.id)
+		rec := &recorder{ResponseWriter: w}
+		checked.ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
+		s.log(rt, r, x, rec.status, s.cfg.Now().Sub(began))
+	})
+}
+
+// checkKey has a request's key checked, unless a guard further out did: so that an
+// embedder who mounts the pages bare is as safe as one who guards them. A bare route looks at nothing.
+func (s *Server) checkKey(rt route, next http.Handler) http.Handler {
+	if rt.door == bare {
+		return next
+	}
+	return s.guard(next)
+}
+
+func (s *Server) loadSession(rt route, next http.Handler) http.Handler {
+	if s.accounts == nil || !rt.door.session {
+		return next
+	}
+	sessions := s.accounts.Sessions(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, ok := userkeys.FromContext(r.Context()); ok { // a key stands alone: cookies beside it say nothing
+			next.ServeHTTP(w, r)
+			return
+		}
+		sessions.ServeHTTP(w, r)
+	})
+}
+
+// answer holds the rules of rt's door and calls its handler.
+func (s *Server) answer(rt route, w http.ResponseWriter, r *http.Request) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	if access, ok := userkeys.FromContext(r.Context()); ok {
+		return s.answerKey(rt, w, r, access)
+	}
+	if rt.door.origin {
+		if err := s.origins.Check(r); err != nil {
+			return &userkeys.Error{Code: userkeys.InvalidCSRF, Err: err}
+		}
+	}
+	if rt.door.form {
+		if r.PostForm, err = readBody(w, r, rt.door); err != nil {
+			return err
+		}
+		r.Form = r.PostForm // the query never counts where a body does
+	}
+	var v Visitor
+	if rt.door.session {
+		if v, err = s.cfg.Identity.Visitor(r); err != nil {
+			return err
+		}
+	}
+	if v.SignedIn() {
+		exchangeOf(r).visitor = v
+		setUsername(w, v.User.Username)
+	}
+	if rt.door.token && !tokenHolds(r, v) {
+		return userkeys.Errorf(userkeys.InvalidCSRF, "the form's token is not this session's")
+	}
+	switch {
+	case rt.who >= signedIn && !v.SignedIn():
+		return s.sendToLogin(w, r)
+	case rt.who == administrator && !v.User.Admin:
+		return userkeys.Errorf(userkeys.InvalidAccess, "only an administrator may see this page")
+	}
+	return rt.handle(w, r, v)
+}
+
+// answerKey answers a request with a key that was found good.
+func (s *Server) answerKey(rt route, w http.ResponseWriter, r *http.Request, access userkeys.Access) error {
+	exchangeOf(r).keyID = access.KeyID
+	setUsername(w, access.Username)
+	if !rt.door.keys {
+		return &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "not for keys"}
+	}
+	if rt.door.form {
+		fields, err := readKeyBody(w, r)
+		if err != nil {
+			return err
+		}
+		r.PostForm, r.Form = fields, fields
+	}
+	return rt.handle(w, r, Visitor{})
+}
+
+// sendToLogin asks somebody at a browser to sign in and come back. Programs,
+// and forms whose session ended, get a refusal.
+func (s *Server) sendToLogin(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead || wantsJSON(r) {
+		return userkeys.Errorf(userkeys.NotLoggedIn, "you need to be signed in to do that")
+	}
+	redirect(w, http.StatusFound, s.cfg.Identity.LoginURL(addressOf(r)))
+	return nil
+}
+
+// redirect sends the browser to location, byte for byte.
+func redirect(w http.ResponseWriter, status int, location string) {
+	w.Header()["Location"] = []string{location}
+	w.WriteHeader(status)
+}
+
+// setUsername tells who was recognised, as the wire does on every such answer.
+func setUsername(w http.ResponseWriter, name string) {
+	if name != "" && strings.IndexFunc(name, func(c rune) bool { return c <= ' ' || c > '~' }) < 0 {
+		w.Header().Set("X-Discourse-Username", name)
+	}
+}
+
+func requestID() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // crypto/rand.Read never fails
+	return hex.EncodeToString(b[:])
+}
+
+// log writes the one line of a request: never its query, body or headers.
+func (s *Server) log(rt route, r *http.Request, x *exchange, status int, took time.Duration) {
+	where := rt.pattern
+	if where == "" {
+		where = r.Method + " " + cut(r.URL.Path, 256)
+	}
+	attrs := []slog.Attr{
+		slog.String("id", x.id), slog.String("route", where), slog.Int("status", status),
+		slog.Duration("took", took), slog.String("ip", s.cfg.ClientIP(r)),
+	}
+	if x.visitor.SignedIn() {
+		attrs = append(attrs, slog.Int64("user", x.visitor.User.ID))
+	}
+	if x.keyID != 0 {
+		attrs = append(attrs, slog.Int64("key", x.keyID))
+	}
+	level := slog.LevelInfo
+	if x.err != nil {
+		attrs = append(attrs, slog.String("refused", string(userkeys.AsError(x.err).Code)), slog.String("error", cut(x.err.Error(), 256)))
+	}
+	if status >= 500 {
+		level = slog.LevelError
+	}
+	s.cfg.Logger.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// cut shortens s to at most n bytes, at a character's border.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "..."
+}
+
+// recorder remembers the status of an answer.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *recorder) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }

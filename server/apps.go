@@ -1,0 +1,207 @@
+package server
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"userkeys"
+)
+
+const appsPath = "/my/apps"
+
+// appsPage lists the user's apps.
+type appsPage struct {
+	Apps   []appView
+	All    int // before the filter
+	Live   int // that revoke-all would end
+	List   appList
+	Notice string
+}
+
+// appView is one key on the apps page.
+type appView struct {
+	ID       int64
+	Name     string
+	Can      []string
+	Write    bool
+	Off      []string // scopes that the site no longer allows
+	Approved moment
+	Used     moment // unknown: not used yet
+	Expires  moment // unknown: no end of its own
+	Revoked  moment // known: it is revoked, and can be undone
+	Push     string
+	Idle     bool
+}
+
+// appList is how the list is narrowed and ordered.
+type appList struct {
+	Unused int    // only apps not used for so many days; 0: all
+	Sort   string // "used": longest unused first; else newest first
+}
+
+// idleDays is what the page offers as a filter and marks in the list.
+const idleDays = 30
+
+func parseAppList(q url.Values) appList {
+	var l appList
+	if n, err := strconv.Atoi(q.Get("unused")); err == nil && 0 < n && n <= 36500 {
+		l.Unused = n
+	}
+	if q.Get("sort") == "used" {
+		l.Sort = "used"
+	}
+	return l
+}
+
+// With is the address of the list with another filter or order.
+func (l appList) With(unused int, sort string) string {
+	q := url.Values{}
+	if unused > 0 {
+		q.Set("unused", strconv.Itoa(unused))
+	}
+	if sort != "" {
+		q.Set("sort", sort)
+	}
+	if len(q) == 0 {
+		return appsPath
+	}
+	return appsPath + "?" + q.Encode()
+}
+
+var notices = map[string]string{
+	"revoked": "Revoked. The app can no longer use its key. You can undo this for 24 hours.",
+	"undone":  "Undone. The app can use its key again.",
+	"all":     "All keys are revoked. No app can use one any more.",
+}
+
+// apps shows the user which apps have a key and what each may do.
+func (s *Server) apps(w http.ResponseWriter, r *http.Request, v Visitor) error {
+	keys, err := s.keys.Apps(r.Context(), v.User.ID)
+	if err != nil {
+		return err
+	}
+	q := r.URL.Query()
+	p := appsPage{All: len(keys), List: parseAppList(q), Notice: notices[q.Get("done")]}
+	now := s.cfg.Now()
+	if p.List.Sort == "used" {
+		slices.SortStableFunc(keys, func(a, b userkeys.UserAPIKey) int { return a.LastUsedAt.Compare(b.LastUsedAt) })
+	}
+	for _, k := range keys {
+		if k.Live(now) {
+			p.Live++
+		}
+		if p.List.Unused > 0 && (!k.Live(now) || now.Sub(k.LastUsedAt) < time.Duration(p.List.Unused)*day) {
+			continue
+		}
+		p.Apps = append(p.Apps, s.appView(k, now))
+	}
+	return s.pages.Apps(w, s.frame(v), p)
+}
+
+func (s *Server) appView(k userkeys.UserAPIKey, now time.Time) appView {
+	a := appView{
+		ID: k.ID, Name: shownName(k.ApplicationName), Can: s.site.Catalog().Sentences(k.Scopes),
+		Write: k.Scopes.Has(userkeys.ScopeWrite), Approved: momentAt(k.CreatedAt, now),
+		Expires: momentAt(k.ExpiresAt, now), Revoked: momentAt(k.RevokedAt, now),
+		Idle: k.Live(now) && now.Sub(k.LastUsedAt) >= idleDays*day,
+	}
+	if k.Used() {
+		a.Used = momentAt(k.LastUsedAt, now)
+	}
+	if k.PushURL != "" {
+		a.Push = pushHost(k.PushURL)
+	}
+	allowed := s.site.Settings().AllowUserAPIKeyScopes
+	for _, name := range k.Scopes {
+		if !allowed.Has(name) {
+			a.Off = append(a.Off, name)
+		}
+	}
+	return a
+}
+
+// preferencesApps leads from where Discourse has the list to where ours is.
+func (s *Server) preferencesApps(w http.ResponseWriter, _ *http.Request, _ Visitor) error {
+	redirect(w, http.StatusFound, appsPath)
+	return nil
+}
+
+// revoke ends a key: the caller's own for a request with one, else one of the user's.
+func (s *Server) revoke(w http.ResponseWriter, r *http.Request, v Visitor) error {
+	if access, ok := userkeys.FromContext(r.Context()); ok {
+		return s.revokeItself(w, r, access)
+	}
+	id, err := keyID(r.PostForm)
+	if err != nil {
+		return err
+	}
+	if err := s.keys.Revoke(r.Context(), id, s.actor(r, v)); err != nil {
+		return err
+	}
+	return done(w, r, "revoked")
+}
+
+// revokeItself ends the key that asks. It may not name another, not even of the same user.
+func (s *Server) revokeItself(w http.ResponseWriter, r *http.Request, access userkeys.Access) error {
+	if r.PostForm.Has("id") && r.PostForm.Get("id") != strconv.FormatInt(access.KeyID, 10) {
+		return &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "a key revokes only itself"}
+	}
+	by := userkeys.Actor{UserID: access.UserID, Kind: "key", IP: s.cfg.ClientIP(r)}
+	if err := s.keys.Revoke(r.Context(), access.KeyID, by); err != nil {
+		return err
+	}
+	return success(w)
+}
+
+// undoRevoke gives a key back what a revocation took. No key can ask for it.
+func (s *Server) undoRevoke(w http.ResponseWriter, r *http.Request, v Visitor) error {
+	id, err := keyID(r.PostForm)
+	if err != nil {
+		return err
+	}
+	if err := s.keys.UndoRevoke(r.Context(), id, s.actor(r, v)); err != nil {
+		return err
+	}
+	return done(w, r, "undone")
+}
+
+// revokeAll ends every key of the user.
+func (s *Server) revokeAll(w http.ResponseWriter, r *http.Request, v Visitor) error {
+	if _, err := s.keys.RevokeAll(r.Context(), v.User.ID, s.actor(r, v)); err != nil {
+		return err
+	}
+	return done(w, r, "all")
+}
+
+// keyID reads the form's id: plain digits of a number that an id can be, or it
+// is nobody's. Databases and languages read the rest in ways of their own (RV2).
+func keyID(fields url.Values) (int64, error) {
+	text := fields.Get("id")
+	id, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || id <= 0 || strconv.FormatInt(id, 10) != text {
+		return 0, userkeys.Errorf(userkeys.NotFound, "there is no such key")
+	}
+	return id, nil
+}
+
+// done answers a form of the apps page: a browser goes back to the list as it was.
+func done(w http.ResponseWriter, r *http.Request, what string) error {
+	if wantsJSON(r) {
+		return success(w)
+	}
+	l := parseAppList(r.PostForm)
+	q := url.Values{"done": {what}}
+	if l.Unused > 0 {
+		q.Set("unused", strconv.Itoa(l.Unused))
+	}
+	if l.Sort != "" {
+		q.Set("sort", l.Sort)
+	}
+	redirect(w, http.StatusSeeOther, appsPath+"?"+q.Encode())
+	return nil
+}
+
+func success(w http.ResponseWriter) error { return writeJSON(w, map[string]string{"success": "OK"}) }

@@ -1,0 +1,61 @@
+// What pages do beyond plain HTML. Each works without it.
+"use strict";
+
+// A click that was meant for something else must not approve: the answers
+// wait half a second after the page appears or gets the focus back.
+const guarded = document.querySelectorAll("[data-guard]");
+let waiting = 0;
+let sent = false;
+
+function hold() {
+  if (sent) return;
+  for (const b of guarded) b.disabled = true;
+  clearTimeout(waiting);
+  waiting = setTimeout(() => {
+    for (const b of guarded) b.disabled = false;
+  }, 500);
+}
+
+if (guarded.length > 0) {
+  hold();
+  window.addEventListener("focus", hold);
+  document.addEventListener("visibilitychange", hold);
+  window.addEventListener("pageshow", (e) => {
+    if (e.persisted) sent = false;
+    hold();
+  });
+}
+
+// An answer counts once. An app's own address leaves this page standing, so it says what happened.
+for (const form of document.querySelectorAll("[data-once]")) {
+  form.addEventListener("submit", (e) => {
+    if (sent) {
+      e.preventDefault();
+      return;
+    }
+    sent = true;
+    clearTimeout(waiting);
+    setTimeout(() => {
+      for (const b of guarded) b.disabled = true;
+      const note = document.getElementById("sent");
+      note.textContent = note.dataset.text;
+    }, 0);
+  });
+}
+
+// Some apps read only the first line of what is pasted.
+const copy = document.getElementById("copy-api-key-btn");
+if (copy) {
+  const said = document.getElementById("copied");
+  const payload = document.getElementById("user-api-key-payload");
+  copy.hidden = false;
+  copy.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(payload.textContent.replace(/\s+/g, ""));
+      said.textContent = "Copied.";
+    } catch {
+      getSelection().selectAllChildren(payload);
+      said.textContent = "Selected: copy it with your keyboard or menu.";
+    }
+  });
+}

@@ -1,0 +1,173 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"html/template"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"userkeys"
+)
+
+// probe tells apps which generation of the wire this site speaks. It looks at nothing.
+func (s *Server) probe(w http.ResponseWriter, _ *http.Request, _ Visitor) error {
+	w.Header().Set("Auth-Api-Version", "4")
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// consent puts an app's request to the user. What is wrong with the request is
+// said before anybody is asked to sign in.
+func (s *Server) consent(w http.ResponseWriter, r *http.Request, v Visitor) error {
+	request, err := parseRequest(r)
+	if err != nil {
+		return s.refuse(w, r, v, request, err)
+	}
+	if !v.SignedIn() {
+		if _, err := s.consents.Examine(r.Context(), request); err != nil {
+			return s.refuse(w, r, v, request, err)
+		}
+		return s.sendToLogin(w, r)
+	}
+	question, err := s.consents.Prepare(r.Context(), request, s.browser(r, v))
+	if err != nil {
+		return s.refuse(w, r, v, request, err)
+	}
+	formTarget := ""
+	if question.Redirect != nil {
+		formTarget = question.Redirect.Scheme()
+	}
+	w.Header().Set("Content-Security-Policy", csp(formTarget))
+	return s.pages.Consent(w, s.frame(v), s.consentPage(question.ID, question.CheckedRequest, addressOf(r)))
+}
+
+func parseRequest(r *http.Request) (userkeys.AuthorizationRequest, error) {
+	parameters, err := userkeys.ParseParameters(r.URL.RawQuery)
+	if err != nil {
+		return userkeys.AuthorizationRequest{}, err
+	}
+	return userkeys.ParseAuthorizationRequest(parameters)
+}
+
+func (s *Server) consentPage(id string, q userkeys.CheckedRequest, here string) consentPage {
+	site, now := s.site.Settings(), s.cfg.Now()
+	c := consentPage{
+		ConsentID: id, To: destinationOf(q.Redirect), Name: shownName(q.Name),
+		Can: s.site.Catalog().Sentences(q.Scopes), Write: q.Scopes.Has(userkeys.ScopeWrite),
+		Pushes: q.Push, Unused: site.RevokeUserAPIKeysUnusedDays, MaxLife: site.RevokeUserAPIKeysMaxlifeDays,
+		Return: here,
+		Details: []detail{
+			{"Scopes", q.Scopes.String()}, {"Client id", shownText(q.ClientID)},
+			{"Encryption", "RSA, " + strconv.Itoa(q.Key.Bits()) + " bits, padding " + string(q.Pad)},
+		},
+	}
+	if q.PushURL != "" {
+		c.Push = pushHost(q.PushURL)
+	}
+	if q.Lifetime > 0 {
+		c.Lifetime, c.Until = lifetime(q.Lifetime), momentAt(now.Add(q.Lifetime), now)
+	}
+	if q.Redirect != nil {
+		c.Details = append(c.Details, detail{"Full address", q.Redirect.String()})
+	}
+	return c
+}
+
+// refuse answers a request that will not be put to the user. What every
+// program must see as malformed is JSON whatever it asked for (wire 4.3); the
+// rest is a page that says what would help. The page makes no link of what was sent (RD46).
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, v Visitor, q userkeys.AuthorizationRequest, err error) error {
+	e := userkeys.AsError(err)
+	site := s.site.Settings()
+	page := refusedPage{What: sentence(e.Public)}
+	switch e.Code {
+	case userkeys.MissingParameter, userkeys.InvalidParameters, userkeys.InvalidPadding:
+		return s.refuseJSON(w, r, e)
+	case userkeys.InvalidPublicKey, userkeys.PayloadTooLarge:
+		page.Author = "Send an RSA public key as PEM text, of 2048 bits or more, with line ends and plus signs percent-encoded, and a short nonce."
+	case userkeys.InvalidExpiry:
+		page.Author = "Ask for expires_in_seconds as a whole number, or leave it out."
+		page.Site = "The setting max_user_api_key_expiry_days holds the longest lifetime, " + count(site.MaxUserAPIKeyExpiryDays, "day") + " at present."
+	case userkeys.ScopeNotAllowed:
+		page.Author = "Ask only for scopes that this site gives: " + strings.Join(site.AllowUserAPIKeyScopes, ", ") + "."
+		page.Site = "The setting allow_user_api_key_scopes lists what an app may have."
+		page.Details = append(page.Details, detail{"Scopes asked for", shownText(q.Scopes.String())})
+	case userkeys.RedirectNotAllowed:
+		page.Author = "Ask this site's administrator to allow the address, or leave auth_redirect out: the user then copies the answer."
+		page.Site = "The setting allowed_user_api_auth_redirects lists where answers may be sent."
+		page.Details = append(page.Details, detail{"Address asked for (auth_redirect)", shownText(q.AuthRedirect)})
+	case userkeys.KeysNotAllowed:
+		page.Site = "The setting allow_user_api_keys is off. Apps that have a key keep it."
+	case userkeys.UserNotAllowed:
+		page.Trust = true
+		page.Site = "The setting user_api_key_allowed_groups says who may give an app a key: by trust level or allowed group."
+	default:
+		return err
+	}
+	if wantsJSON(r) {
+		return err
+	}
+	exchangeOf(r).err = err
+	return s.pages.Refused(w, s.frame(v), page)
+}
+
+func (s *Server) refuseJSON(w http.ResponseWriter, r *http.Request, e *userkeys.Error) error {
+	exchangeOf(r).err = e
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(e.Code.Status())
+	_, err := w.Write(e.JSON())
+	return err
+}
+
+// grant answers yes. Only the consent's id counts; what else the form says is ignored (RQ20).
+func (s *Server) grant(w http.ResponseWriter, r *http.Request, v Visitor) error {
+	granted, err := s.consents.Grant(r.Context(), r.PostForm.Get("id"), s.browser(r, v))
+	if err != nil {
+		return err
+	}
+	keepSecret(w)
+	name := shownName(granted.Key.ApplicationName)
+	switch {
+	case wantsJSON(r) && granted.Location != "":
+		return writeJSON(w, map[string]string{"redirect_url": granted.Location})
+	case wantsJSON(r):
+		return writeJSON(w, map[string]string{"payload": granted.Payload, "instructions": "Copy this payload to " + name + ". It is not yet the key: the app makes the key of it."})
+	case granted.Location != "":
+		redirect(w, http.StatusFound, granted.Location)
+		return nil
+	}
+	sealed, err := sealedHTML(granted.Payload)
+	if err != nil {
+		return err
+	}
+	return s.pages.Payload(w, s.frame(v), payloadPage{Name: name, Payload: sealed})
+}
+
+// sealedHTML lets a payload into a page as it is. A template would write each
+// plus sign as a character reference, and apps that read the page as text would copy that.
+func sealedHTML(payload string) (template.HTML, error) {
+	for _, c := range []byte(payload) {
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+		if !letter && c != '+' && c != '/' && c != '=' && c != '\n' {
+			return "", errors.New("server: the sealed payload is no base64")
+		}
+	}
+	return template.HTML(payload), nil
+}
+
+// deny answers no. The app is not told.
+func (s *Server) deny(w http.ResponseWriter, r *http.Request, v Visitor) error {
+	if err := s.consents.Deny(r.Context(), r.PostForm.Get("id"), s.browser(r, v)); err != nil {
+		return err
+	}
+	return s.pages.Denied(w, s.frame(v))
+}
+
+func writeJSON(w http.ResponseWriter, v any) error {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}

@@ -1,0 +1,93 @@
+package server
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"userkeys"
+	"userkeys/gateway"
+)
+
+// fail renders err: once, and here only.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	e := userkeys.AsError(err)
+	switch {
+	case e.Code == userkeys.InvalidCSRF:
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(e.Code.Status())
+		_, _ = w.Write([]byte(`["BAD CSRF"]`)) // the wire's body, for people and programs alike
+	case wantsJSON(r):
+		gateway.WriteError(w, e)
+	default:
+		s.failPage(w, r, e)
+	}
+}
+
+func (s *Server) failPage(w http.ResponseWriter, r *http.Request, e *userkeys.Error) {
+	x := exchangeOf(r)
+	retryAfter(w, e)
+	problem := problemPage{Title: problemTitle(e.Code), What: sentence(e.Public), ID: x.id}
+	switch e.Code {
+	case userkeys.ConsentGone:
+		problem.Help = "If you approved it a moment ago, the app is already in your list. If not, go back to the app and start again there."
+		problem.Apps = true
+	case userkeys.NotLoggedIn:
+		problem.Help = "Your session has ended. Sign in, then do it again."
+		problem.Login = s.cfg.Identity.LoginURL("/my/apps")
+	case userkeys.RateLimited, userkeys.Unavailable:
+		problem.Help = "Try again in " + waiting(e.RetryAfter) + "."
+	}
+	if err := s.pages.Problem(w, e.Code.Status(), s.frame(x.visitor), problem); err != nil {
+		s.cfg.Logger.ErrorContext(r.Context(), "an error page could not be written", "id", x.id, "error", err)
+	}
+}
+
+// retryAfter says when asking again makes sense.
+func retryAfter(w http.ResponseWriter, e *userkeys.Error) {
+	if e.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(e.RetryAfterSeconds()))
+	}
+	if e.LimitCode != "" {
+		w.Header().Set("Discourse-Rate-Limit-Error-Code", e.LimitCode)
+	}
+}
+
+func problemTitle(c userkeys.Code) string {
+	switch c {
+	case userkeys.NotFound:
+		return "Nothing here"
+	case userkeys.InvalidAccess, userkeys.UserNotAllowed:
+		return "Not permitted"
+	case userkeys.NotLoggedIn:
+		return "You are signed out"
+	case userkeys.ConsentGone:
+		return "This request is closed"
+	case userkeys.RateLimited:
+		return "Too many requests"
+	case userkeys.Unavailable:
+		return "Not available right now"
+	case userkeys.Internal:
+		return "Something went wrong"
+	}
+	return "That did not work"
+}
+
+// wantsJSON tells programs from browsers as Rails does: by the path's ending,
+// by XMLHttpRequest, or by an Accept that asks for JSON and is not a
+// browser's list with a wildcard in it. Whoever carries a key is a program.
+func wantsJSON(r *http.Request) bool {
+	if _, ok := userkeys.FromContext(r.Context()); ok || r.Header[userkeys.KeyHeader] != nil {
+		return true
+	}
+	if strings.HasSuffix(r.URL.Path, ".json") || strings.EqualFold(r.Header.Get("X-Requested-With"), "XMLHttpRequest") {
+		return true
+	}
+	accept := r.Header.Get("Accept")
+	first, _, several := strings.Cut(accept, ",")
+	if several && strings.Contains(accept, "*/*") {
+		return false
+	}
+	kind, _, _ := strings.Cut(first, ";")
+	return strings.EqualFold(strings.TrimSpace(kind), "application/json")
+}

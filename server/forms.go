@@ -1,0 +1,212 @@
+package server
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"userkeys"
+)
+
+const (
+	maxBody   = 64 << 10
+	maxFields = 100
+	// tokenField and tokenHeader carry a session's token, by the wire's names.
+	tokenField  = "authenticity_token"
+	tokenHeader = "X-CSRF-Token"
+)
+
+// readBody reads the body of a session's request: a form, or JSON where d has
+// it. No body at all is a form without fields.
+func readBody(w http.ResponseWriter, r *http.Request, d door) (url.Values, error) {
+	body, err := readAll(w, r)
+	if err != nil {
+		return nil, err
+	}
+	switch kind := mediaType(r); {
+	case kind == "application/x-www-form-urlencoded" || kind == "" && len(body) == 0:
+		return parseForm(string(body))
+	case d.json && kind == "application/json":
+		texts, numbers, err := parseJSON(body)
+		for name, values := range numbers {
+			texts[name] = values
+		}
+		return texts, err
+	}
+	return nil, userkeys.Errorf(userkeys.UnsupportedMedia, "the body must be application/x-www-form-urlencoded")
+}
+
+// readKeyBody reads the body of a request with a key. Apps send none, an empty
+// object, a form, or one thing under the other's name; what cannot be
+// read has no fields. A number is no text, so an id given as one is nobody's (wire 9.2).
+func readKeyBody(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+	body, err := readAll(w, r)
+	if err != nil {
+		return nil, err
+	}
+	if texts, numbers, err := parseJSON(body); err == nil {
+		for name := range numbers {
+			texts.Set(name, "")
+		}
+		return texts, nil
+	}
+	if fields, err := parseForm(string(body)); err == nil && mediaType(r) == "application/x-www-form-urlencoded" {
+		return fields, nil
+	}
+	return url.Values{}, nil
+}
+
+func readAll(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, userkeys.Errorf(userkeys.BodyTooLarge, "the body is larger than %d bytes", maxBody)
+	case err != nil:
+		return nil, &userkeys.Error{Code: userkeys.InvalidParameters, Public: "the body ended early", Err: err}
+	}
+	return body, nil
+}
+
+// mediaType is the body's type without its parameters; empty if there is none.
+func mediaType(r *http.Request) string {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil && r.Header.Get("Content-Type") != "" {
+		return "invalid"
+	}
+	return kind
+}
+
+// parseForm reads a form with one meaning only: each field once, well-formed, text.
+func parseForm(body string) (url.Values, error) {
+	bad := func(why string) (url.Values, error) {
+		return nil, userkeys.Errorf(userkeys.InvalidParameters, "the form %s", why)
+	}
+	if strings.Count(body, "&") >= maxFields {
+		return bad("has too many fields")
+	}
+	fields, err := url.ParseQuery(body)
+	if err != nil {
+		return bad("is not well-formed")
+	}
+	for _, values := range fields {
+		if len(values) > 1 {
+			return bad("has a field twice")
+		}
+		if !isFieldText(values[0]) {
+			return bad("has a field that is not text")
+		}
+	}
+	return fields, nil
+}
+
+// parseJSON reads one flat object of texts and numbers, each name once.
+// It goes by token: decoding into a struct would ignore case and take the last of two.
+func parseJSON(body []byte) (texts, numbers url.Values, err error) {
+	bad := userkeys.Errorf(userkeys.InvalidParameters, "the body is no flat JSON object with each name once")
+	texts, numbers = url.Values{}, url.Values{}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber()
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return nil, nil, bad
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return nil, nil, bad
+		}
+		value, err := d.Token()
+		if err != nil || texts.Has(name.(string)) || numbers.Has(name.(string)) || len(texts) >= maxFields {
+			return nil, nil, bad
+		}
+		switch value := value.(type) {
+		case string:
+			if !isFieldText(value) {
+				return nil, nil, bad
+			}
+			texts.Set(name.(string), value)
+		case json.Number:
+			numbers.Set(name.(string), value.String())
+		case nil:
+		default:
+			return nil, nil, bad
+		}
+	}
+	if _, err := d.Token(); err != nil { // the closing brace
+		return nil, nil, bad
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, nil, bad
+	}
+	return texts, numbers, nil
+}
+
+func isFieldText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
+
+// tokenHolds tells whether r may act for v's session. Nobody's session needs
+// no token; a session without one rests on the checks of Origin and
+// Sec-Fetch-Site, of which every browser that keeps cookies sends one.
+func tokenHolds(r *http.Request, v Visitor) bool {
+	if !v.SignedIn() {
+		return true
+	}
+	if v.CSRF == "" {
+		return r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != ""
+	}
+	given := r.PostForm.Get(tokenField)
+	if h := r.Header.Get(tokenHeader); given == "" && h != "" {
+		given = h
+	}
+	return subtle.ConstantTimeCompare([]byte(given), []byte(v.CSRF)) == 1
+}
+
+// localPath tells whether s is an address on this site that a browser may be
+// sent to: an absolute path with a query, in one reading only (RD48).
+func localPath(s string) bool {
+	const max = 16 << 10
+	if len(s) > max || !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if c <= ' ' || c >= 0x7f || c == '\\' || c == '#' {
+			return false
+		}
+	}
+	path, _, _ := strings.Cut(s, "?")
+	_, err := userkeys.CanonicalPath(path)
+	return err == nil
+}
+
+// addressOf is the path and query of r, to come back to with every parameter
+// intact. Bytes that a stricter reader would stumble over are percent-encoded, which changes no value.
+func addressOf(r *http.Request) string {
+	path := r.URL.EscapedPath()
+	if r.URL.RawQuery == "" {
+		return path
+	}
+	var b strings.Builder
+	for _, c := range []byte(r.URL.RawQuery) {
+		if c <= ' ' || c >= 0x7f || strings.IndexByte(`\#"<>`, c) >= 0 {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return path + "?" + b.String()
+}
+
+// returnAddress is where a form leads back to; the root of the site if s is no local path.
+func returnAddress(s string) string {
+	if localPath(s) {
+		return s
+	}
+	return "/"
+}

@@ -1,0 +1,93 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+
+	"userkeys"
+)
+
+const (
+	settingsPath = "/user-api-key/settings"
+	logoutPath   = "/user-api-key/logout"
+)
+
+// login asks who somebody is; who is signed in goes where they were going.
+func (s *Server) login(w http.ResponseWriter, r *http.Request, v Visitor) error {
+	back := returnAddress(r.URL.Query().Get("redirect"))
+	if v.SignedIn() {
+		redirect(w, http.StatusSeeOther, back)
+		return nil
+	}
+	return s.pages.Login(w, http.StatusOK, s.frame(v), loginPage{Redirect: back})
+}
+
+// loginPost signs somebody in. A refusal keeps the name and the way back, and
+// has one text for every reason that would tell who exists.
+func (s *Server) loginPost(w http.ResponseWriter, r *http.Request, v Visitor) error {
+	p := loginPage{Username: cut(r.PostForm.Get("username"), 200), Redirect: returnAddress(r.PostForm.Get("redirect"))}
+	_, err := s.accounts.Login(r, r.PostForm.Get("username"), r.PostForm.Get("password"))
+	if err == nil {
+		redirect(w, http.StatusSeeOther, p.Redirect)
+		return nil
+	}
+	e := userkeys.AsError(err)
+	switch e.Code {
+	case userkeys.InvalidCredentials:
+		p.Error = sentence(e.Public)
+	case userkeys.RateLimited, userkeys.Unavailable:
+		p.Error = sentence(e.Public) + " Try again in " + waiting(e.RetryAfter) + "."
+	default:
+		return err
+	}
+	if wantsJSON(r) {
+		return err
+	}
+	exchangeOf(r).err = err
+	retryAfter(w, e)
+	return s.pages.Login(w, e.Code.Status(), s.frame(v), p)
+}
+
+// logout ends the session and goes back to where the form was.
+func (s *Server) logout(w http.ResponseWriter, r *http.Request, _ Visitor) error {
+	if err := s.accounts.Logout(r.Context()); err != nil {
+		return err
+	}
+	redirect(w, http.StatusSeeOther, returnAddress(r.PostForm.Get("redirect")))
+	return nil
+}
+
+// setup asks for the first administrator's name and password. Whether the
+// token is good is known only once it is used.
+func (s *Server) setup(w http.ResponseWriter, r *http.Request, v Visitor) error {
+	return s.pages.Setup(w, http.StatusOK, s.frame(v), setupPage{Token: r.URL.Query().Get("token")})
+}
+
+func (s *Server) setupPost(w http.ResponseWriter, r *http.Request, v Visitor) error {
+	f := r.PostForm
+	p := setupPage{Token: f.Get("token"), Username: cut(f.Get("username"), 200)}
+	var err error
+	if f.Get("password") != f.Get("password_again") {
+		err = userkeys.Errorf(userkeys.InvalidParameters, "the two passwords differ")
+	} else {
+		_, err = s.accounts.Setup(r, p.Token, f.Get("username"), f.Get("password"))
+	}
+	if err == nil {
+		redirect(w, http.StatusSeeOther, settingsPath)
+		return nil
+	}
+	if !errors.Is(err, userkeys.InvalidParameters) && !errors.Is(err, userkeys.Conflict) || wantsJSON(r) {
+		return err
+	}
+	e := userkeys.AsError(err)
+	exchangeOf(r).err = err
+	p.Error = sentence(e.Public)
+	return s.pages.Setup(w, e.Code.Status(), s.frame(v), p)
+}
+
+// home is the page at the root of a site that has nothing else.
+func (s *Server) home(w http.ResponseWriter, _ *http.Request, v Visitor) error {
+	f := s.frame(v)
+	f.Login = s.cfg.Identity.LoginURL("/")
+	return s.pages.Home(w, f)
+}

@@ -1,0 +1,177 @@
+package server
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"net/http"
+)
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+// pages renders every page into one frame. Each page is a method, so that a
+// template cannot be handed the wrong value.
+type pages struct{ byName map[string]*template.Template }
+
+var pageNames = []string{"consent", "payload", "denied", "refused", "apps", "login", "setup", "settings", "home", "problem"}
+
+func loadPages(a assets) (*pages, error) {
+	funcs := template.FuncMap{"asset": a.url}
+	base, err := template.New("frame.html").Funcs(funcs).ParseFS(templateFiles, "templates/frame.html")
+	if err != nil {
+		return nil, err
+	}
+	p := &pages{byName: map[string]*template.Template{}}
+	for _, name := range pageNames {
+		t, err := base.Clone()
+		if err == nil {
+			t, err = t.ParseFS(templateFiles, "templates/"+name+".html")
+		}
+		if err != nil {
+			return nil, err
+		}
+		p.byName[name] = t
+	}
+	return p, nil
+}
+
+// frame is what stands around every page.
+type frame struct {
+	Site    string
+	User    string // empty: nobody is signed in
+	Admin   bool
+	CSRF    string
+	Login   string // where to sign in; empty where there is nothing to offer
+	Logout  string // where the sign-out form goes; empty if the embedder's site does that
+	HasHome bool
+}
+
+func (s *Server) frame(v Visitor) frame {
+	f := frame{Site: s.site.Settings().Title, HasHome: s.cfg.Standalone}
+	if v.SignedIn() {
+		f.User, f.Admin, f.CSRF = v.User.Username, v.User.Admin, v.CSRF
+		if s.accounts != nil {
+			f.Logout = logoutPath
+		}
+	}
+	return f
+}
+
+// Title is the page's title, and Page its content.
+type view struct {
+	frame
+	Title string
+	Page  any
+}
+
+// show renders a page whole before it sends the first byte.
+func (p *pages) show(w http.ResponseWriter, status int, name string, v view) error {
+	var b bytes.Buffer
+	if err := p.byName[name].Execute(&b, v); err != nil {
+		return fmt.Errorf("page %s: %w", name, err)
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, err := b.WriteTo(w)
+	return err
+}
+
+// consentPage asks the user.
+type consentPage struct {
+	ConsentID string
+	To        destination
+	Name      string
+	Can       []string
+	Write     bool
+	Push      string // host; empty: none named
+	Pushes    bool
+	Lifetime  string // empty: no end of its own
+	Until     moment
+	Unused    int // days; 0: never
+	MaxLife   int // days; 0: none
+	Return    string
+	Details   []detail
+}
+
+type detail struct{ Name, Value string }
+
+func (p *pages) Consent(w http.ResponseWriter, f frame, c consentPage) error {
+	return p.show(w, http.StatusOK, "consent", view{f, "Allow access?", c})
+}
+
+// payloadPage hands over a sealed payload.
+type payloadPage struct {
+	Name    string
+	Payload template.HTML // base64 in lines; see sealedHTML
+}
+
+func (p *pages) Payload(w http.ResponseWriter, f frame, c payloadPage) error {
+	return p.show(w, http.StatusOK, "payload", view{f, "Copy this to the app", c})
+}
+
+func (p *pages) Denied(w http.ResponseWriter, f frame) error {
+	return p.show(w, http.StatusOK, "denied", view{f, "Nothing was given", nil})
+}
+
+// refusedPage says why the site will not put a request to anybody.
+type refusedPage struct {
+	What    string
+	Author  string // what the app's author can do
+	Site    string // what an administrator can do
+	Trust   bool   // it is the user who may not
+	Details []detail
+}
+
+func (p *pages) Refused(w http.ResponseWriter, f frame, c refusedPage) error {
+	return p.show(w, http.StatusOK, "refused", view{f, "No key for this app", c})
+}
+
+func (p *pages) Apps(w http.ResponseWriter, f frame, c appsPage) error {
+	return p.show(w, http.StatusOK, "apps", view{f, "Your apps", c})
+}
+
+// loginPage asks who somebody is.
+type loginPage struct {
+	Username string
+	Redirect string
+	Error    string
+}
+
+func (p *pages) Login(w http.ResponseWriter, status int, f frame, c loginPage) error {
+	return p.show(w, status, "login", view{f, "Sign in", c})
+}
+
+// setupPage makes the first administrator.
+type setupPage struct {
+	Token    string
+	Username string
+	Error    string
+}
+
+func (p *pages) Setup(w http.ResponseWriter, status int, f frame, c setupPage) error {
+	return p.show(w, status, "setup", view{f, "Set up this site", c})
+}
+
+func (p *pages) Settings(w http.ResponseWriter, status int, f frame, c settingsPage) error {
+	return p.show(w, status, "settings", view{f, "Settings", c})
+}
+
+func (p *pages) Home(w http.ResponseWriter, f frame) error {
+	return p.show(w, http.StatusOK, "home", view{f, f.Site, nil})
+}
+
+// problemPage says what went wrong.
+type problemPage struct {
+	Title string
+	What  string
+	Help  string
+	Apps  bool   // offer the apps page
+	Login string // offer to sign in there
+	ID    string
+}
+
+func (p *pages) Problem(w http.ResponseWriter, status int, f frame, c problemPage) error {
+	return p.show(w, status, "problem", view{f, c.Title, c})
+}

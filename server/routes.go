@@ -1,0 +1,149 @@
+package server
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"userkeys"
+)
+
+// A handler answers one request of visitor v, who is zero where nobody is
+// signed in or a key calls. Errors are rendered by the adapter.
+type handler func(w http.ResponseWriter, r *http.Request, v Visitor) error
+
+// A door is a set of rules that a route is registered behind. The adapter
+// holds them, so that no handler can forget one.
+type door struct {
+	keys    bool // a request with a key may pass; all others are refused it, for keys cannot make keys
+	session bool // the browser's session is looked up
+	origin  bool // cross-origin requests are refused
+	token   bool // a session's form must carry its token
+	form    bool // the body is a form of at most maxBody, strictly read into r.PostForm; no other body is
+	json    bool // the body may be JSON as well
+}
+
+var (
+	bare     = door{keys: true}                                                                   // looks at nobody: health, probe, files
+	page     = door{session: true}                                                                // read by a browser
+	current  = door{keys: true, session: true}                                                    // read by a browser or an app
+	form     = door{session: true, origin: true, token: true, form: true}                         // changes something for a session
+	openForm = door{session: true, origin: true, form: true}                                      // the same before there is a session
+	wireForm = door{session: true, origin: true, token: true, form: true, json: true}             // a form that scripts send too
+	either   = door{keys: true, session: true, origin: true, token: true, form: true, json: true} // ... and apps with their key
+)
+
+// who may pass.
+type who int
+
+const (
+	anyone who = iota
+	signedIn
+	administrator
+)
+
+// A route is one line of the table.
+type route struct {
+	pattern string // METHOD and path
+	door    door
+	who     who
+	name    string // X-Discourse-Route, on the routes of the wire
+	handle  handler
+}
+
+// routes is every route of the server.
+func (s *Server) routes() []route {
+	all := []route{
+		{"HEAD /user-api-key/new", bare, anyone, "user_api_keys/new", s.probe},
+		{"GET /user-api-key/new", page, anyone, "user_api_keys/new", s.consent},
+		{"POST /user-api-key", wireForm, signedIn, "user_api_keys/create", s.grant},
+		{"POST /user-api-key.json", wireForm, signedIn, "user_api_keys/create", s.grant},
+		{"POST /user-api-key/deny", form, signedIn, "", s.deny},
+		{"POST /user-api-key/revoke", either, signedIn, "user_api_keys/revoke", s.revoke},
+		{"POST /user-api-key/revoke.json", either, signedIn, "user_api_keys/revoke", s.revoke},
+		{"POST /user-api-key/undo-revoke", wireForm, signedIn, "user_api_keys/undo_revoke", s.undoRevoke},
+		{"POST /user-api-key/undo-revoke.json", wireForm, signedIn, "user_api_keys/undo_revoke", s.undoRevoke},
+		{"POST /user-api-key/revoke-all", form, signedIn, "", s.revokeAll},
+		{"GET /my/apps", page, signedIn, "", s.apps},
+		{"GET /user-api-key/settings", page, administrator, "", s.settings},
+		{"POST /user-api-key/settings", form, administrator, "", s.settingsPost},
+		{"GET /session/current", current, anyone, "session/current", s.sessionCurrent},
+		{"GET /session/current.json", current, anyone, "session/current", s.sessionCurrent},
+		{"GET " + assetsPath + "{name}", bare, anyone, "", s.asset},
+	}
+	if s.accounts != nil {
+		all = append(all, []route{
+			{"GET /user-api-key/login", page, anyone, "", s.login},
+			{"POST /user-api-key/login", openForm, anyone, "", s.loginPost},
+			{"POST /user-api-key/logout", form, anyone, "", s.logout},
+			{"GET /user-api-key/setup", page, anyone, "", s.setup},
+			{"POST /user-api-key/setup", openForm, anyone, "", s.setupPost},
+		}...)
+	}
+	if s.cfg.Ready != nil {
+		all = append(all, []route{
+			{"GET /healthz", bare, anyone, "", s.healthz},
+			{"GET /readyz", bare, anyone, "", s.readyz},
+		}...)
+	}
+	if s.cfg.Standalone {
+		all = append(all, []route{
+			{"GET /{$}", page, anyone, "", s.home},
+			{"GET /login", page, anyone, "", s.login},
+			{"POST /login", openForm, anyone, "", s.loginPost},
+			{"POST /logout", form, anyone, "", s.logout},
+			{"GET /u/{username}/preferences/apps", page, signedIn, "", s.preferencesApps},
+		}...)
+	}
+	return all
+}
+
+// Mount registers every route on mux, and answers what is unknown below /user-api-key/ (and,
+// standalone, anywhere).
+func (s *Server) Mount(mux *http.ServeMux) {
+	paths := map[string]map[string]route{}
+	for _, rt := range s.routes() {
+		method, path, _ := strings.Cut(rt.pattern, " ")
+		if paths[path] == nil {
+			paths[path] = map[string]route{}
+		}
+		paths[path][method] = rt
+	}
+	for path, methods := range paths {
+		mux.Handle(path, s.byMethod(methods))
+	}
+	unknown := s.serve(route{door: bare, handle: s.unknown})
+	mux.Handle("/user-api-key/", unknown)
+	if s.cfg.Standalone {
+		mux.Handle("/", unknown)
+	}
+}
+
+// byMethod picks the route of a path. It is ours, and not left to the mux, so that a wrong
+// method gets the right refusal whatever else is mounted beside.
+func (s *Server) byMethod(methods map[string]route) http.Handler {
+	handlers := map[string]http.Handler{}
+	for method, rt := range methods {
+		handlers[method] = s.serve(rt)
+	}
+	if get, ok := handlers["GET"]; ok && handlers["HEAD"] == nil {
+		handlers["HEAD"] = get
+	}
+	allow := strings.Join(slices.Sorted(maps.Keys(handlers)), ", ")
+	refuse := s.serve(route{door: bare, handle: func(w http.ResponseWriter, r *http.Request, _ Visitor) error {
+		w.Header().Set("Allow", allow)
+		return userkeys.Errorf(userkeys.MethodNotAllowed, "this address answers %s only", allow)
+	}})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h, ok := handlers[r.Method]; ok {
+			h.ServeHTTP(w, r)
+			return
+		}
+		refuse.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) unknown(http.ResponseWriter, *http.Request, Visitor) error {
+	return userkeys.Errorf(userkeys.NotFound, "there is nothing at this address")
+}

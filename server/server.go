@@ -1,0 +1,139 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"userkeys"
+	"userkeys/authority"
+	"userkeys/gateway"
+)
+
+// Config is what a [Server] is made of.
+type Config struct {
+	Authority *authority.Authority
+	Identity  Identity // if it is an [Accounts], there are pages for login, logout and the first administrator
+	// BaseURL is the site's address as browsers see it. Its scheme decides
+	// about HSTS and its origin is trusted by the cross-origin checks. nil: neither.
+	BaseURL *url.URL
+	// Standalone adds /, /login, /logout and /u/{username}/preferences/apps, and
+	// answers every unknown path: for a site that has nothing else at its root.
+	Standalone bool
+	Logger     *slog.Logger                    // nil: none
+	Now        func() time.Time                // nil: the system's clock
+	ClientIP   func(r *http.Request) string    // nil: the peer's address; no header is believed
+	Ready      func(ctx context.Context) error // nil: no /healthz and /readyz
+}
+
+// consents is what the consent page needs of the authority.
+type consents interface {
+	Examine(ctx context.Context, r userkeys.AuthorizationRequest) (userkeys.CheckedRequest, error)
+	Prepare(ctx context.Context, r userkeys.AuthorizationRequest, b authority.Browser) (authority.Question, error)
+	Grant(ctx context.Context, consentID string, b authority.Browser) (authority.Granted, error)
+	Deny(ctx context.Context, consentID string, b authority.Browser) error
+}
+
+// keyring is what the apps page needs of the authority.
+type keyring interface {
+	Apps(ctx context.Context, userID int64) ([]userkeys.UserAPIKey, error)
+	CanUndo(k userkeys.UserAPIKey) bool
+	Revoke(ctx context.Context, keyID int64, by userkeys.Actor) error
+	RevokeAll(ctx context.Context, userID int64, by userkeys.Actor) (int, error)
+	UndoRevoke(ctx context.Context, keyID int64, by userkeys.Actor) error
+}
+
+// siteSettings is what the settings page, and every page's frame, need of the authority.
+type siteSettings interface {
+	Settings() userkeys.Settings
+	Catalog() *userkeys.Catalog
+	Pinned(name string) bool
+	ChangeSetting(ctx context.Context, name, value string, by userkeys.Actor) error
+	ResetSetting(ctx context.Context, name string, by userkeys.Actor) error
+}
+
+// decider is all of it, as authority.Authority has it by shape.
+type decider interface {
+	consents
+	keyring
+	siteSettings
+	gateway.Checker
+}
+
+// Server serves the pages and the browser's routes. Make one with [New].
+type Server struct {
+	cfg      Config
+	consents consents
+	keys     keyring
+	site     siteSettings
+	accounts Accounts // nil: the embedder's own sessions
+	guard    func(http.Handler) http.Handler
+	origins  *http.CrossOriginProtection
+	pages    *pages
+	assets   assets
+}
+
+// New makes a server. It does nothing until it is mounted.
+func New(cfg Config) (*Server, error) {
+	if cfg.Authority == nil {
+		return nil, errors.New("server: Config.Authority is missing")
+	}
+	return newServer(cfg, cfg.Authority)
+}
+
+func newServer(cfg Config, d decider) (*Server, error) {
+	if cfg.Identity == nil {
+		return nil, errors.New("server: Config.Identity is missing")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.ClientIP == nil {
+		cfg.ClientIP = peerIP
+	}
+	s := &Server{cfg: cfg, consents: d, keys: d, site: d, guard: gateway.Guard(d), origins: http.NewCrossOriginProtection()}
+	s.accounts, _ = cfg.Identity.(Accounts)
+	if cfg.Standalone && s.accounts == nil {
+		return nil, errors.New("server: a standalone site needs an Identity with accounts")
+	}
+	if cfg.BaseURL != nil {
+		if err := s.origins.AddTrustedOrigin(cfg.BaseURL.Scheme + "://" + strings.ToLower(cfg.BaseURL.Host)); err != nil {
+			return nil, errors.New("server: Config.BaseURL is no address of a site")
+		}
+	}
+	var err error
+	if s.assets, err = loadAssets(); err != nil {
+		return nil, err
+	}
+	s.pages, err = loadPages(s.assets)
+	return s, err
+}
+
+// peerIP is the address at the other end of the connection.
+func peerIP(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+func (s *Server) https() bool { return s.cfg.BaseURL != nil && s.cfg.BaseURL.Scheme == "https" }
+
+// browser is v as the authority knows it.
+func (s *Server) browser(r *http.Request, v Visitor) authority.Browser {
+	return authority.Browser{User: v.User, Session: v.Session, IP: s.cfg.ClientIP(r)}
+}
+
+// actor is v as the audit log knows it.
+func (s *Server) actor(r *http.Request, v Visitor) userkeys.Actor {
+	return userkeys.Actor{UserID: v.User.ID, Kind: "user", IP: s.cfg.ClientIP(r), Admin: v.User.Admin}
+}

@@ -1,0 +1,123 @@
+package server
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"userkeys"
+)
+
+// settingsPage shows every site setting.
+type settingsPage struct {
+	Settings []settingView
+	Saved    string // name of the setting that was just saved
+}
+
+// settingView is one setting on the page.
+type settingView struct {
+	userkeys.Setting
+	Value    string // as the field shows it; a list has one element a line
+	Was      string // the default in words
+	Changed  bool
+	Pinned   bool
+	Set      bool // a secret that has a value
+	Rows     int
+	Warnings []string
+	Error    string
+	Saved    bool
+}
+
+// settings shows an administrator every setting.
+func (s *Server) settings(w http.ResponseWriter, r *http.Request, v Visitor) error {
+	return s.pages.Settings(w, http.StatusOK, s.frame(v), s.settingsPage(r.URL.Query().Get("saved"), "", "", ""))
+}
+
+// settingsPost saves or resets one setting. What was typed stays in its field if it is refused.
+func (s *Server) settingsPost(w http.ResponseWriter, r *http.Request, v Visitor) error {
+	d, err := userkeys.FindSetting(r.PostForm.Get("name"))
+	if err != nil {
+		return err
+	}
+	value := r.PostForm.Get("value")
+	switch {
+	case r.PostForm.Get("action") == "reset":
+		err = s.site.ResetSetting(r.Context(), d.Name, s.actor(r, v))
+	case d.Secret && value == "":
+		err = userkeys.Errorf(userkeys.InvalidParameters, "type the new secret, or reset the setting to remove it")
+	default:
+		err = s.site.ChangeSetting(r.Context(), d.Name, fieldValue(d, value), s.actor(r, v))
+	}
+	if err == nil {
+		redirect(w, http.StatusSeeOther, settingsPath+"?saved="+d.Name+"#"+d.Name)
+		return nil
+	}
+	e := userkeys.AsError(err)
+	if e.Code != userkeys.InvalidParameters && e.Code != userkeys.Conflict || wantsJSON(r) {
+		return err
+	}
+	exchangeOf(r).err = err
+	if d.Secret {
+		value = ""
+	}
+	why := sentence(strings.TrimPrefix(e.Public, d.Name+": "))
+	return s.pages.Settings(w, e.Code.Status(), s.frame(v), s.settingsPage("", d.Name, value, why))
+}
+
+// fieldValue is a form's value as [userkeys.Settings.Set] takes it: a list is
+// written one element a line, or as a|b.
+func fieldValue(d userkeys.Setting, value string) string {
+	if d.Kind != "list" {
+		return value
+	}
+	return strings.Join(strings.FieldsFunc(value, func(r rune) bool { return r == '\n' || r == '\r' }), "|")
+}
+
+// settingsPage shows the settings in force; the one called wrong with what was typed and why it was refused.
+func (s *Server) settingsPage(saved, wrong, typed, why string) settingsPage {
+	inForce, catalogued := s.site.Settings(), userkeys.AllSettings()
+	p := settingsPage{}
+	for _, d := range catalogued {
+		view := settingView{Setting: d, Pinned: s.site.Pinned(d.Name), Was: inWords(d, d.Default)}
+		value, err := inForce.Value(d.Name)
+		if err != nil { // cannot happen: the table names its own
+			continue
+		}
+		view.Changed = value != d.Default
+		if d.Secret {
+			view.Set, value = value != "", ""
+		}
+		if d.Name == "allowed_user_api_auth_redirects" {
+			view.Warnings = publicSuffixWarnings(inForce.AllowedUserAPIAuthRedirects)
+		}
+		if d.Name == saved {
+			p.Saved, view.Saved = d.Name, true
+		}
+		view.Value = value
+		if d.Kind == "list" {
+			view.Value = strings.ReplaceAll(value, "|", "\n")
+		}
+		if d.Name == wrong {
+			view.Value, view.Error = typed, why
+		}
+		view.Rows = min(max(strings.Count(view.Value, "\n")+1, 2), 10)
+		p.Settings = append(p.Settings, view)
+	}
+	return p
+}
+
+// inWords says a value to people.
+func inWords(d userkeys.Setting, value string) string {
+	switch {
+	case d.Kind == "bool":
+		if on, _ := strconv.ParseBool(value); on {
+			return "on"
+		}
+		return "off"
+	case value == "":
+		return "empty"
+	case d.Kind == "list":
+		return strings.ReplaceAll(value, "|", ", ")
+	}
+	return value
+}

@@ -1,0 +1,161 @@
+package server
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// shownName is text that an app supplied, as a page shows it: without
+// characters that turn, hide or join what stands around them, and with at most
+// two marks on a letter. Pages put it into a bdi element besides (ID10).
+func shownName(s string) string {
+	var b strings.Builder
+	marks := 0
+	for _, r := range norm.NFC.String(strings.ToValidUTF8(s, "")) {
+		switch {
+		case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp), isFiller(r):
+			continue
+		case unicode.In(r, unicode.Mn, unicode.Me):
+			if marks++; marks > 2 {
+				continue
+			}
+		default:
+			marks = 0
+		}
+		b.WriteRune(r)
+	}
+	name := strings.Join(strings.Fields(b.String()), " ")
+	if name == "" {
+		return "an app without a name"
+	}
+	return cutRunes(name, 200)
+}
+
+// isFiller tells letters and signs that show nothing but are no spaces.
+func isFiller(r rune) bool {
+	switch r {
+	case 0x034f, 0x115f, 0x1160, 0x17b4, 0x17b5, 0x2800, 0x3164, 0xffa0:
+		return true
+	}
+	return unicode.Is(unicode.Variation_Selector, r)
+}
+
+// shownText is a value that an app supplied, in a line of details.
+func shownText(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsGraphic(r) || unicode.Is(unicode.Cf, r) || isFiller(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, strings.ToValidUTF8(s, string(unicode.ReplacementChar)))
+	return cutRunes(s, 300)
+}
+
+func cutRunes(s string, n int) string {
+	if utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	return string([]rune(s)[:n]) + "..."
+}
+
+// sentence makes the public text of an error one for a page: a capital first, a full stop last.
+func sentence(s string) string {
+	s = strings.TrimSpace(s)
+	if s == "" {
+		return ""
+	}
+	r, n := utf8.DecodeRuneInString(s)
+	s = string(unicode.ToUpper(r)) + s[n:]
+	if strings.ContainsAny(s[len(s)-1:], ".!?") {
+		return s
+	}
+	return s + "."
+}
+
+// moment is a time as a page shows it; its zero value is no time.
+type moment struct {
+	ISO      string // for machines
+	Absolute string // 2 Nov 2026, 15:04 UTC
+	Relative string // 3 days ago, in 2 hours
+}
+
+func momentAt(t, now time.Time) moment {
+	if t.IsZero() {
+		return moment{}
+	}
+	t = t.UTC()
+	return moment{ISO: t.Format(time.RFC3339), Absolute: t.Format("2 Jan 2006, 15:04 MST"), Relative: relative(t, now)}
+}
+
+// Known tells whether there is a time to show.
+func (m moment) Known() bool { return m.ISO != "" }
+
+func relative(t, now time.Time) string {
+	d := now.Sub(t)
+	if d.Abs() < time.Minute {
+		if d < 0 {
+			return "in a moment"
+		}
+		return "just now"
+	}
+	if d < 0 {
+		return "in " + roughly(-d)
+	}
+	return roughly(d) + " ago"
+}
+
+const day = 24 * time.Hour
+
+// roughly says a duration of at least a minute in one unit, rounded down.
+func roughly(d time.Duration) string {
+	switch {
+	case d < time.Hour:
+		return count(int(d/time.Minute), "minute")
+	case d < day:
+		return count(int(d/time.Hour), "hour")
+	case d < 60*day:
+		return count(int(d/day), "day")
+	case d < 730*day:
+		return count(int(d/(30*day)), "month")
+	}
+	return count(int(d/(365*day)), "year")
+}
+
+// lifetime says a duration in the largest unit that says it exactly.
+func lifetime(d time.Duration) string {
+	units := []struct {
+		size time.Duration
+		name string
+	}{{day, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}}
+	for _, u := range units {
+		if d >= u.size && d%u.size == 0 {
+			return count(int(d/u.size), u.name)
+		}
+	}
+	return count(int(d/time.Second), "second")
+}
+
+// waiting says how long somebody has to wait, rounded up.
+func waiting(d time.Duration) string {
+	switch {
+	case d <= 0:
+		return "a few seconds"
+	case d <= 90*time.Second:
+		return count(int((d+time.Second-1)/time.Second), "second")
+	case d <= 90*time.Minute:
+		return count(int((d+time.Minute-1)/time.Minute), "minute")
+	}
+	return count(int((d+time.Hour-1)/time.Hour), "hour")
+}
+
+func count(n int, unit string) string {
+	if n == 1 {
+		return "1 " + unit
+	}
+	return fmt.Sprintf("%d %ss", n, unit)
+}
