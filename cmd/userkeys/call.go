@@ -210,7 +210,7 @@ func (c *call) answer(key storedKey, resp *http.Response) error {
 		if errors.Is(err, context.DeadlineExceeded) {
 			return siteError(key, context.DeadlineExceeded)
 		}
-		return &exitError{exitUnreachable, fmt.Sprintf("the answer of %s broke off", key.Site), err}
+		return exitf(exitUnreachable, "the answer of %s broke off: %s", key.Site, rootCause(err))
 	}
 	switch {
 	case resp.StatusCode >= 200 && resp.StatusCode <= 299:

@@ -29,13 +29,9 @@ const (
 type exitError struct {
 	code int
 	text string
-	err  error
 }
 
 func (e *exitError) Error() string { return e.text }
-
-// Unwrap gives the cause.
-func (e *exitError) Unwrap() error { return e.err }
 
 // ExitCode is what the program ends with.
 func (e *exitError) ExitCode() int { return e.code }
@@ -62,11 +58,11 @@ func siteError(k storedKey, err error) error {
 	case errors.As(err, &api):
 		return refusal(k, api)
 	case errors.Is(err, context.DeadlineExceeded):
-		return &exitError{exitUnreachable, fmt.Sprintf("no answer from %s in time; is it running?", k.Site), err}
+		return exitf(exitUnreachable, "no answer from %s in time; is it running?", k.Site)
 	case errors.Is(err, context.Canceled):
-		return &exitError{exitFailure, "interrupted", err}
+		return exitf(exitFailure, "interrupted")
 	}
-	return &exitError{exitUnreachable, fmt.Sprintf("cannot reach %s: %s; is the address right, and is the site running?", k.Site, rootCause(err)), err}
+	return exitf(exitUnreachable, "cannot reach %s: %s; is the address right, and is the site running?", k.Site, rootCause(err))
 }
 
 // rootCause is the innermost text of a network error: "connection refused"
@@ -90,7 +86,7 @@ func refusal(k storedKey, e *client.APIError) *exitError {
 		said = strings.ToLower(http.StatusText(e.Status))
 	}
 	code, help := refusalHelp(k, e)
-	return &exitError{code, fmt.Sprintf("%d: %s; %s", e.Status, said, help), e}
+	return exitf(code, "%d: %s; %s", e.Status, said, help)
 }
 
 func refusalHelp(k storedKey, e *client.APIError) (int, string) {
@@ -99,7 +95,7 @@ func refusalHelp(k storedKey, e *client.APIError) (int, string) {
 	case e.Status == http.StatusForbidden && e.Reason == "invalid key":
 		return exitForbidden, "the key was revoked or has expired; get a new one: userkeys login " + k.Site
 	case e.Status == http.StatusForbidden && missing:
-		return exitForbidden, fmt.Sprintf("ask for it: userkeys login %s --scopes %s", k.Site, with(k.Scopes, scope))
+		return exitForbidden, fmt.Sprintf("ask for it: userkeys login %s --scopes %s", k.Site, withScope(k.Scopes, scope))
 	case e.Status == http.StatusForbidden:
 		return exitForbidden, fmt.Sprintf("the key may be revoked or lack a scope (it has %s); for another: userkeys login %s --scopes ...", k.Scopes, k.Site)
 	case e.Status == http.StatusTooManyRequests && e.RetryAfter > 0:
@@ -118,8 +114,8 @@ func refusalHelp(k storedKey, e *client.APIError) (int, string) {
 	return exitFailure, "this is no answer of an API; is the path right?"
 }
 
-// with is the scopes and one more.
-func with(scopes userkeys.Scopes, more string) userkeys.Scopes {
+// withScope is the scopes and one more.
+func withScope(scopes userkeys.Scopes, more string) userkeys.Scopes {
 	if scopes.Has(more) {
 		return scopes
 	}

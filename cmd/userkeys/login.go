@@ -197,15 +197,15 @@ func (l *login) explain(site string, err error) error {
 	var api *client.APIError
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return &exitError{exitFailure, fmt.Sprintf("nobody approved within %v (sites do not tell when a person says no); run the command again", l.timeout), err}
+		return exitf(exitFailure, "nobody approved within %v (sites do not tell when a person says no); run the command again", l.timeout)
 	case errors.Is(err, context.Canceled):
-		return &exitError{exitFailure, "interrupted; nothing was stored", err}
+		return exitf(exitFailure, "interrupted; nothing was stored")
 	case errors.As(err, &api):
 		return refusal(storedKey{Site: site}, api)
 	case errors.Is(err, userkeys.Unavailable):
 		return siteError(storedKey{Site: site}, err)
 	}
-	return &exitError{exitFailure, publicText(err), err}
+	return exitf(exitFailure, "%s", publicText(err))
 }
 
 func (l *login) report(c *client.Credential) error {
