@@ -1,0 +1,151 @@
+package identity
+
+import (
+	"context"
+	"time"
+
+	"userkeys"
+)
+
+// NewUser is an account to be made.
+type NewUser struct {
+	Username   string
+	Name       string
+	Email      string
+	TrustLevel int
+	Admin      bool
+	Moderator  bool
+	Inactive   bool // may not sign in until activated
+	Groups     []string
+	Password   string // empty: cannot sign in with a password
+}
+
+// Create makes an account. Errors: [userkeys.InvalidParameters] with what is
+// wrong, [userkeys.Conflict] for a name or e-mail address that is taken.
+func (m *Manager) Create(ctx context.Context, n NewUser, by userkeys.Actor) (userkeys.User, error) {
+	a := userkeys.Account{User: userkeys.User{
+		Username: n.Username, Name: n.Name, Email: n.Email, TrustLevel: n.TrustLevel,
+		Admin: n.Admin, Moderator: n.Moderator, Active: !n.Inactive, Groups: n.Groups,
+		CreatedAt: m.now().UTC(),
+	}}
+	if err := checkUser(&a.User); err != nil {
+		return userkeys.User{}, err
+	}
+	if n.Password != "" {
+		hash, err := m.hashNew(ctx, n.Password, a.User)
+		if err != nil {
+			return userkeys.User{}, err
+		}
+		a.PasswordHash = hash
+	}
+	u, err := m.store.CreateUser(ctx, a, by)
+	return u, coded(err)
+}
+
+// hashNew checks and hashes the password that u is to have.
+func (m *Manager) hashNew(ctx context.Context, password string, u userkeys.User) (string, error) {
+	if err := checkPassword(password, u); err != nil {
+		return "", err
+	}
+	release, err := m.hasher.acquire(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	return m.hasher.hash(password), nil
+}
+
+// User reads one user by id.
+func (m *Manager) User(ctx context.Context, id int64) (userkeys.User, error) {
+	u, err := m.store.User(ctx, id)
+	return u, coded(err)
+}
+
+// FindUser reads one user by user name or e-mail address, however spelled.
+func (m *Manager) FindUser(ctx context.Context, name string) (userkeys.User, error) {
+	a, err := m.find(ctx, canonical(name))
+	if err == nil && a.ID == 0 {
+		err = userkeys.Errorf(userkeys.NotFound, "there is no user of that name")
+	}
+	return a.User, err
+}
+
+// Users lists users by id, after the given one, at most limit.
+func (m *Manager) Users(ctx context.Context, after int64, limit int) ([]userkeys.User, error) {
+	users, err := m.store.Users(ctx, after, limit)
+	return users, coded(err)
+}
+
+// Update lets change have its way with the user as they are now, and writes
+// them if they are still valid. Whoever may no longer act, and whose rights
+// as administrator or moderator changed, has to sign in again.
+// [userkeys.Conflict]: the name is taken, or the site would be left without
+// an active administrator.
+func (m *Manager) Update(ctx context.Context, id int64, change func(*userkeys.User), by userkeys.Actor) (userkeys.User, error) {
+	old, err := m.store.User(ctx, id)
+	if err != nil {
+		return userkeys.User{}, coded(err)
+	}
+	u := old
+	change(&u)
+	u.ID, u.CreatedAt = old.ID, old.CreatedAt
+	if err := checkUser(&u); err != nil {
+		return userkeys.User{}, err
+	}
+	if err := m.store.UpdateUser(ctx, u, by, m.now().UTC()); err != nil {
+		return userkeys.User{}, coded(err)
+	}
+	if !u.MayAct() || u.Admin != old.Admin || u.Moderator != old.Moderator {
+		if err := m.store.DeleteUserSessions(ctx, id); err != nil {
+			return userkeys.User{}, coded(err)
+		}
+	}
+	return u, nil
+}
+
+// Suspend stops a user and all their keys until [Manager.Unsuspend].
+func (m *Manager) Suspend(ctx context.Context, id int64, by userkeys.Actor) (userkeys.User, error) {
+	return m.Update(ctx, id, func(u *userkeys.User) {
+		if u.SuspendedAt.IsZero() {
+			u.SuspendedAt = m.now().UTC()
+		}
+	}, by)
+}
+
+// Unsuspend lets a user act again, also one who was locked out by wrong passwords.
+func (m *Manager) Unsuspend(ctx context.Context, id int64, by userkeys.Actor) (userkeys.User, error) {
+	u, err := m.Update(ctx, id, func(u *userkeys.User) { u.SuspendedAt = time.Time{} }, by)
+	if err != nil {
+		return userkeys.User{}, err
+	}
+	return u, coded(m.store.ForgetGuesses(ctx, accountCounter(id)))
+}
+
+// SetPassword gives a user a new password, ends their sessions and lets one
+// who was locked out by wrong passwords try again.
+func (m *Manager) SetPassword(ctx context.Context, id int64, password string, by userkeys.Actor) error {
+	u, err := m.store.User(ctx, id)
+	if err != nil {
+		return coded(err)
+	}
+	hash, err := m.hashNew(ctx, password, u)
+	if err != nil {
+		return err
+	}
+	if err := m.store.SetPassword(ctx, id, hash, by, m.now().UTC()); err != nil {
+		return coded(err)
+	}
+	// Whoever knew the old password may still be signed in with it.
+	if err := m.store.DeleteUserSessions(ctx, id); err != nil {
+		return coded(err)
+	}
+	return coded(m.store.ForgetGuesses(ctx, accountCounter(id)))
+}
+
+// Delete removes a user with their keys, consents and sessions.
+func (m *Manager) Delete(ctx context.Context, id int64, by userkeys.Actor) error {
+	if err := m.store.DeleteUser(ctx, id, by, m.now().UTC()); err != nil {
+		return coded(err)
+	}
+	return coded(m.store.ForgetGuesses(ctx, accountCounter(id)))
+}

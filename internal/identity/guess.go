@@ -1,0 +1,180 @@
+package identity
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"userkeys"
+)
+
+// Limits on guessing a password. They are counted in the store, so that a
+// restart, another node or a flood of invented names forgets nothing.
+const (
+	pairWindow = time.Hour        // of one account from one address
+	pairLimit  = 20               // tries in it
+	freeTries  = 5                // failures before each next one takes a wait
+	maxWait    = 60 * time.Second // the longest of these waits
+	hardLimit  = 100              // failures in a row of one account, from anywhere
+	// strangerWindow is how long tries for a name that nobody has are
+	// remembered; those of an account never end by themselves.
+	strangerWindow = 30 * 24 * time.Hour
+)
+
+// guess names the counters of one try to sign in.
+type guess struct {
+	account string // of the account, whoever tries
+	pair    string // of the account and the address
+	wait    string // begins anew with each try of the pair that is let through
+	window  time.Duration
+}
+
+// newGuess finds the counters of an account by its id, whichever of its names
+// was typed, and those of a name that nobody has by the name. a is zero for the latter.
+func (m *Manager) newGuess(r *http.Request, name string, a userkeys.Account) guess {
+	g := guess{account: "name:" + digest(name), window: strangerWindow}
+	if a.ID != 0 {
+		g = guess{account: accountCounter(a.ID)}
+	}
+	// With the password hash in it a new password begins new pairs: an
+	// administrator who sets one also lifts the waits.
+	pair := digest(g.account, a.PasswordHash, network(m.clientIP(r)))
+	g.pair, g.wait = "pair:"+pair, "wait:"+pair
+	return g
+}
+
+func accountCounter(userID int64) string { return "user:" + strconv.FormatInt(userID, 10) }
+
+// digest keeps names and addresses out of the table and bounds their length.
+func digest(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		_, _ = h.Write([]byte(strconv.Itoa(len(p)) + ":" + p))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// network is what counts as one address: an IPv6 customer has a whole /64.
+func network(ip string) string {
+	a, err := netip.ParseAddr(ip)
+	if err != nil {
+		return ip
+	}
+	a = a.Unmap().WithZone("")
+	if a.Is4() {
+		return a.String()
+	}
+	p, _ := a.Prefix(64) // cannot fail: the address is valid and 64 in range
+	return p.String()
+}
+
+// peek refuses a try that is sure to be refused, without writing: a flood of
+// them costs reads only, and none of the turns to hash. It tells how often the
+// pair has failed.
+func (m *Manager) peek(ctx context.Context, g guess) (int, error) {
+	now := m.now().UTC()
+	n, since, err := m.store.Guesses(ctx, g.account)
+	if err != nil {
+		return 0, coded(err)
+	}
+	if n >= hardLimit && (g.window == 0 || now.Sub(since) < g.window) {
+		return 0, errLocked()
+	}
+	n, since, err = m.store.Guesses(ctx, g.pair)
+	if err != nil {
+		return 0, coded(err)
+	}
+	if left := since.Add(pairWindow).Sub(now); left <= 0 {
+		n = 0
+	} else if n >= pairLimit {
+		return 0, errTooMany(left)
+	}
+	if n < freeTries {
+		return n, nil
+	}
+	started, since, err := m.store.Guesses(ctx, g.wait)
+	if err != nil {
+		return 0, coded(err)
+	}
+	if left := since.Add(wait(n)).Sub(now); started > 0 && left > 0 {
+		return 0, errTooMany(left)
+	}
+	return n, nil
+}
+
+// charge counts a try before the password is looked at. Every count comes from
+// one statement, so that of parallel tries no more than the limits get through.
+func (m *Manager) charge(ctx context.Context, g guess) error {
+	before, err := m.peek(ctx, g)
+	if err != nil {
+		return err
+	}
+	if before >= freeTries {
+		if err := m.passWait(ctx, g, before); err != nil {
+			return err
+		}
+	}
+	now := m.now().UTC()
+	n, since, err := m.store.ChargeGuess(ctx, g.pair, pairWindow, now)
+	if err != nil {
+		return coded(err)
+	}
+	if n > pairLimit {
+		return errTooMany(max(since.Add(pairWindow).Sub(now), time.Second))
+	}
+	// The try that begins the waits, or one that others overtook since the peek.
+	if n >= freeTries && (before < freeTries || n-1 != before) {
+		if err := m.passWait(ctx, g, n-1); err != nil {
+			return err
+		}
+	}
+	n, _, err = m.store.ChargeGuess(ctx, g.account, g.window, now)
+	if err != nil {
+		return coded(err)
+	}
+	if n > hardLimit {
+		return errLocked()
+	}
+	return nil
+}
+
+// passWait lets one try through per wait: the one that begins the next.
+func (m *Manager) passWait(ctx context.Context, g guess, failures int) error {
+	now := m.now().UTC()
+	n, since, err := m.store.ChargeGuess(ctx, g.wait, wait(failures), now)
+	if err != nil {
+		return coded(err)
+	}
+	if n > 1 {
+		return errTooMany(max(since.Add(wait(failures)).Sub(now), time.Second))
+	}
+	return nil
+}
+
+// wait is how long after so many failures the next try may come: 1 s after
+// the fifth, twice that after each more.
+func wait(failures int) time.Duration {
+	over := failures - freeTries
+	if over <= 0 {
+		return time.Second
+	}
+	if over >= 6 {
+		return maxWait
+	}
+	return time.Second << over
+}
+
+func errTooMany(left time.Duration) error {
+	e := userkeys.Errorf(userkeys.RateLimited, "too many wrong passwords; wait a little and try again")
+	e.RetryAfter = left
+	return e
+}
+
+// errLocked looks the same for a name that nobody has.
+func errLocked() error {
+	return userkeys.Errorf(userkeys.RateLimited, "too many wrong passwords in a row for this account; ask an administrator of this site to set a new password")
+}

@@ -1,0 +1,427 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"userkeys"
+)
+
+// eachStore runs a test over every store that there is.
+func eachStore(t *testing.T, run func(t *testing.T, store Store)) {
+	t.Helper()
+	t.Run("memory", func(t *testing.T) { t.Parallel(); run(t, newMemory()) })
+}
+
+func TestCVE_2025_69413_Login_tells_nothing_about_accounts(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, store Store) {
+		s := newSite(t, store)
+		s.add("alice")
+		suspended := s.add("sam")
+		if _, err := s.Suspend(t.Context(), suspended.ID, command); err != nil {
+			t.Fatal(err)
+		}
+		s.add("ida", func(n *NewUser) { n.Inactive = true })
+		s.add("nora", func(n *NewUser) { n.Password = "" })
+		broken := s.add("bert")
+		if err := store.SetPassword(t.Context(), broken.ID, "$argon2id$v=19$m=4194304,t=9,p=1$AAAA$AAAA", command, s.clock.Now()); err != nil {
+			t.Fatal(err)
+		}
+		tests := []struct{ name, user, password string }{
+			{"LG1 wrong password", "alice", "not this one at all"},
+			{"LG1 unknown name", "mallory", password},
+			{"LG1 unknown address", "mallory@example.org", password},
+			{"LG1 suspended, right password", "sam", password},
+			{"LG1 inactive, right password", "ida", password},
+			{"LG1 without a password", "nora", ""},
+			{"LG1 hash that cannot be read", "bert", password},
+			{"LG1 empty name", "", password},
+			{"LG1 empty password", "alice", ""},
+			{"LG1 password longer than any", "alice", strings.Repeat("x", 100_000)},
+			{"LG1 name with NUL", "alice\x00", password},
+		}
+		var first []byte
+		for i, test := range tests {
+			s.hashes.Store(0)
+			b := s.browser(address(i))
+			_, err := b.login(test.user, test.password)
+			e := wantCode(t, err, userkeys.InvalidCredentials)
+			if first == nil {
+				first = e.JSON()
+			}
+			if d := cmp.Diff(string(first), string(e.JSON())); d != "" {
+				t.Errorf("%s: answer differs: %s", test.name, d)
+			}
+			if n := s.hashes.Load(); n != 1 {
+				t.Errorf("%s: %d hashes, want 1", test.name, n)
+			}
+			if b.cookie != "" {
+				t.Errorf("%s: got the cookie %s", test.name, b.cookie)
+			}
+		}
+	})
+}
+
+// The times themselves are printed, not judged: this machine is shared.
+func TestLG1_Login_times(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a second of hashing")
+	}
+	t.Parallel()
+	s := newSite(t, newMemory(), func(c *Config) { c.Cost = DefaultCost })
+	s.add("alice")
+	for _, name := range []string{"alice", "mallory"} {
+		var took []time.Duration
+		for i := range 9 {
+			start := time.Now()
+			_, err := s.browser(address(i)).login(name, "not this one at all")
+			took = append(took, time.Since(start))
+			wantCode(t, err, userkeys.InvalidCredentials)
+		}
+		slices.Sort(took)
+		t.Logf("%s: median %v", name, took[len(took)/2])
+	}
+}
+
+func TestLG2_Waits_from_the_fifth_failure_of_one_address(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, store Store) {
+		s := newSite(t, store)
+		s.add("alice")
+		b := s.browser(address(1))
+		fail := func() {
+			t.Helper()
+			_, err := b.login("alice", "not this one at all")
+			wantCode(t, err, userkeys.InvalidCredentials)
+		}
+		waits := func(want time.Duration) {
+			t.Helper()
+			s.hashes.Store(0)
+			for range 3 { // asking again and again does not prolong it
+				_, err := b.login("alice", password)
+				if e := wantCode(t, err, userkeys.RateLimited); e.RetryAfter != want {
+					t.Fatalf("wait %v, want %v", e.RetryAfter, want)
+				}
+			}
+			if n := s.hashes.Load(); n != 0 {
+				t.Fatalf("%d hashes while waiting", n)
+			}
+		}
+		for range freeTries {
+			fail()
+		}
+		for _, d := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60, 60, 60, 60} {
+			waits(d * time.Second)
+			s.clock.advance(d*time.Second - time.Millisecond)
+			waits(time.Millisecond)
+			s.clock.advance(time.Millisecond) // exactly at Retry-After
+			fail()
+		}
+		// That was the 20th.
+		_, err := b.login("alice", password)
+		e := wantCode(t, err, userkeys.RateLimited)
+		s.clock.advance(e.RetryAfter - time.Microsecond)
+		_, err = b.login("alice", password)
+		wantCode(t, err, userkeys.RateLimited)
+		if _, err := s.browser(address(2)).login("alice", password); err != nil {
+			t.Errorf("from another address: %v", err)
+		}
+		s.clock.advance(time.Microsecond)
+		b.mustLogin("alice")
+	})
+}
+
+func TestLG2_Hard_stop_from_many_addresses(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, store Store) {
+		s := newSite(t, store)
+		alice := s.add("alice")
+		texts := map[string]bool{}
+		for _, name := range []string{"alice", "mallory"} {
+			for i := range hardLimit {
+				_, err := s.browser(address(i)).login(name, "not this one at all")
+				wantCode(t, err, userkeys.InvalidCredentials)
+			}
+			s.hashes.Store(0)
+			_, err := s.browser(address(200)).login(name, password)
+			e := wantCode(t, err, userkeys.RateLimited)
+			texts[string(e.JSON())] = true
+			if e.RetryAfter != 0 || !strings.Contains(e.Public, "administrator") || s.hashes.Load() != 0 {
+				t.Errorf("%s: %v after %d hashes", name, e, s.hashes.Load())
+			}
+		}
+		if len(texts) != 1 {
+			t.Errorf("known and unknown names are told apart: %v", texts)
+		}
+		s.clock.advance(366 * 24 * time.Hour)
+		_, err := s.browser(address(200)).login("alice", password)
+		wantCode(t, err, userkeys.RateLimited)
+
+		if err := s.SetPassword(t.Context(), alice.ID, password, command); err != nil {
+			t.Fatal(err)
+		}
+		s.browser(address(1)).mustLogin("alice")
+	})
+}
+
+func TestLG2_An_administrator_lifts_the_locks(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, newMemory())
+	alice := s.add("alice")
+	b := s.browser(address(1))
+	for range freeTries {
+		_, _ = b.login("alice", "not this one at all")
+	}
+	_, err := b.login("alice", password)
+	wantCode(t, err, userkeys.RateLimited)
+	if err := s.SetPassword(t.Context(), alice.ID, password, command); err != nil {
+		t.Fatal(err)
+	}
+	b.mustLogin("alice") // the wait of the pair is lifted too
+
+	for i := range hardLimit {
+		_, _ = s.browser(address(i)).login("alice", "not this one at all")
+	}
+	if _, err := s.Unsuspend(t.Context(), alice.ID, command); err != nil {
+		t.Fatal(err)
+	}
+	s.browser(address(200)).mustLogin("alice")
+}
+
+func TestLG2_Success_begins_the_count_anew(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, newMemory())
+	s.add("alice")
+	b := s.browser(address(1))
+	for range 30 {
+		for range freeTries - 1 {
+			_, err := b.login("alice", "not this one at all")
+			wantCode(t, err, userkeys.InvalidCredentials)
+		}
+		b.mustLogin("alice")
+	}
+}
+
+func TestCVE_2025_24806_One_counter_for_every_spelling(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, store Store) {
+		s := newSite(t, store)
+		u := s.add("Alice", func(n *NewUser) { n.Email = "\u00c9lise@Example.org" })
+		spellings := []string{
+			"Alice", "alice", "ALICE", " alice", "alice \t", "\u00a0alice",
+			"\u00e9lise@example.org", "e\u0301lise@example.org", "\u00c9LISE@EXAMPLE.ORG", " E\u0301lise@example.org ",
+		}
+		for i, name := range spellings {
+			_, err := s.browser(address(i)).login(name, "not this one at all")
+			wantCode(t, err, userkeys.InvalidCredentials)
+			n, _, err := store.Guesses(t.Context(), accountCounter(u.ID))
+			if err != nil || n != i+1 {
+				t.Errorf("LG3 %q: the account's count is %d, want %d (%v)", name, n, i+1, err)
+			}
+		}
+		for _, name := range spellings {
+			if got, err := s.browser(address(99)).login(name, password); err != nil || got.ID != u.ID {
+				t.Errorf("LG3 %q with the right password: user %d, %v", name, got.ID, err)
+			}
+		}
+		// A tag makes another address, which is nobody's: it opens no account.
+		_, err := s.browser(address(98)).login("\u00e9lise+tag@example.org", password)
+		wantCode(t, err, userkeys.InvalidCredentials)
+	})
+}
+
+func TestLG3_Unknown_names_share_a_counter_by_their_canonical_form(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, newMemory())
+	b := s.browser(address(1))
+	for _, name := range []string{"mallory", "MALLORY", " mallory", "mallory ", "Mallory"} {
+		_, err := b.login(name, password)
+		wantCode(t, err, userkeys.InvalidCredentials)
+	}
+	_, err := b.login("malLory", password)
+	wantCode(t, err, userkeys.RateLimited)
+	_, err = b.login("mallory2", password)
+	wantCode(t, err, userkeys.InvalidCredentials)
+}
+
+func TestCVE_2021_3138_Parallel_tries_do_not_outrun_the_limit(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, store Store) {
+		s := newSite(t, store)
+		alice := s.add("alice")
+		burst := func(ip func(int) string) int64 {
+			s.hashes.Store(0)
+			var wg sync.WaitGroup
+			for i := range 50 {
+				wg.Go(func() { _, _ = s.browser(ip(i)).login("alice", "not this one at all") })
+			}
+			wg.Wait()
+			return s.hashes.Load()
+		}
+		one := func(int) string { return address(1) }
+		if n := burst(one); n > freeTries+1 {
+			t.Errorf("LG4 50 at once, none before: %d checked, want at most %d", n, freeTries+1)
+		}
+		for range pairLimit { // up to one below the limit
+			n, _, err := store.Guesses(t.Context(), s.pairCounter("alice", address(1)))
+			if err != nil || n >= pairLimit-1 {
+				break
+			}
+			s.clock.advance(maxWait)
+			_, _ = s.browser(address(1)).login("alice", "not this one at all")
+		}
+		s.clock.advance(maxWait)
+		if n := burst(one); n > 1 {
+			t.Errorf("LG4 50 at once at the limit - 1: %d checked, want at most 1", n)
+		}
+		if err := store.ForgetGuesses(t.Context(), accountCounter(alice.ID)); err != nil {
+			t.Fatal(err)
+		}
+		for i := range hardLimit - 1 {
+			_, _ = s.browser(address(i+2)).login("alice", "not this one at all")
+		}
+		if n := burst(func(i int) string { return address(120 + i) }); n > 1 {
+			t.Errorf("LG4 50 addresses at once at the hard limit - 1: %d checked, want at most 1", n)
+		}
+	})
+}
+
+// pairCounter is the counter of an account and an address.
+func (s *site) pairCounter(name, ip string) string {
+	s.t.Helper()
+	a, err := s.store.Account(s.t.Context(), name)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var g guess
+	b := s.browser(ip)
+	b.ask(func(r *http.Request) { g = s.newGuess(r, name, a) })
+	return g.pair
+}
+
+func TestLG5_Counts_outlive_restarts_and_floods_of_names(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, store Store) {
+		s := newSite(t, store)
+		s.add("alice")
+		for range freeTries {
+			_, _ = s.browser(address(1)).login("alice", "not this one at all")
+		}
+		for i := range 300 {
+			_, _ = s.browser(address(i%200)).login("nobody"+strings.Repeat("x", i), password)
+		}
+		s.Manager = s.node(store) // a restart, or another node
+		_, err := s.browser(address(1)).login("alice", password)
+		wantCode(t, err, userkeys.RateLimited)
+	})
+}
+
+func TestRL5_A_network_of_IPv6_is_one_address(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, a, b string }{
+		{"same /64", "2001:db8:1:2::1", "2001:db8:1:2:ffff::9"},
+		{"IPv4 in IPv6", "192.0.2.1", "::ffff:192.0.2.1"},
+		{"zone", "fe80::1%eth0", "fe80::2"},
+	}
+	for _, test := range tests {
+		if network(test.a) != network(test.b) {
+			t.Errorf("%s: %s and %s differ", test.name, network(test.a), network(test.b))
+		}
+	}
+	for _, b := range []string{"2001:db8:1:3::1", "192.0.2.1", "", "unix"} {
+		if network("2001:db8:1:2::1") == network(b) {
+			t.Errorf("%q is in the same network", b)
+		}
+	}
+}
+
+func TestLG7_At_most_two_hashes_at_once_and_a_bounded_queue(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, newMemory())
+	var mu sync.Mutex
+	running, most := 0, 0
+	count := func(n int) {
+		mu.Lock()
+		defer mu.Unlock()
+		running += n
+		most = max(most, running)
+	}
+	open := make(chan struct{})
+	s.hasher.derive = func(_, _ []byte, _ Cost, n uint32) []byte {
+		count(1)
+		defer count(-1)
+		<-open
+		return make([]byte, n)
+	}
+	const logins = 200
+	answers := make(chan error, logins)
+	for i := range logins {
+		go func() {
+			_, err := s.browser(address(i)).login("user"+address(i), password)
+			answers <- err
+		}()
+	}
+	// Nothing hashes to its end yet: all but those in turn and in the queue are refused.
+	for range logins - hashesAtOnce - hashesQueued {
+		if e := wantCode(t, <-answers, userkeys.Unavailable); e.RetryAfter <= 0 {
+			t.Errorf("%v does not say when to try again", e)
+		}
+	}
+	close(open)
+	for range hashesAtOnce + hashesQueued {
+		wantCode(t, <-answers, userkeys.InvalidCredentials)
+	}
+	if most != hashesAtOnce {
+		t.Errorf("%d hashes at once, want %d", most, hashesAtOnce)
+	}
+}
+
+func TestLG7_Who_goes_away_leaves_the_queue(t *testing.T) {
+	t.Parallel()
+	h := newHasher(cheap)
+	for range hashesAtOnce {
+		release, err := h.acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer release()
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 2 * hashesQueued {
+		_, err := h.acquire(ctx)
+		wantCode(t, err, userkeys.Unavailable)
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("%v: the queue kept those who went away", err)
+		}
+	}
+}
+
+func TestLG7_A_refused_login_takes_no_turn(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, newMemory())
+	s.add("alice")
+	for range freeTries {
+		_, _ = s.browser(address(1)).login("alice", "not this one at all")
+	}
+	for range hashesAtOnce + hashesQueued {
+		s.hasher.tickets <- struct{}{}
+	}
+	_, err := s.browser(address(1)).login("alice", password)
+	wantCode(t, err, userkeys.RateLimited)
+	// Who finds the queue full has not been looked at, and pays no try.
+	_, err = s.browser(address(2)).login("alice", password)
+	wantCode(t, err, userkeys.Unavailable)
+	if n, _, _ := s.store.Guesses(t.Context(), s.pairCounter("alice", address(2))); n != 0 {
+		t.Errorf("charged %d tries", n)
+	}
+}

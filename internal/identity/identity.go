@@ -1,0 +1,104 @@
+package identity
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+
+	"userkeys"
+)
+
+// Config says what a [Manager] works with. Only Store is required.
+type Config struct {
+	Store  Store
+	Now    func() time.Time // default time.Now
+	Logger *slog.Logger     // default: says nothing
+
+	// Secure tells that browsers see this site by https. The session cookie is
+	// then bound to https and to this very host.
+	Secure bool
+	// LoginPath is where the login page is; default "/user-api-key/login".
+	LoginPath string
+	// ClientIP tells the address that a request came from; the default trusts
+	// no header. Whoever can choose it can guess passwords for longer.
+	ClientIP func(*http.Request) string
+	// Cost is what one password hash takes; the zero value is [DefaultCost].
+	Cost Cost
+}
+
+// Manager knows the site's own accounts and who is signed in to them.
+// It is safe for concurrent use.
+type Manager struct {
+	store     Store
+	now       func() time.Time
+	log       *slog.Logger
+	secure    bool
+	loginPath string
+	clientIP  func(*http.Request) string
+	hasher    *hasher
+	sessions  *scs.SessionManager
+}
+
+// New checks cfg and makes a [Manager].
+func New(cfg Config) (*Manager, error) {
+	if cfg.Store == nil {
+		return nil, errors.New("identity: no store")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.LoginPath == "" {
+		cfg.LoginPath = "/user-api-key/login"
+	}
+	if SafeBack(cfg.LoginPath) != cfg.LoginPath || strings.ContainsAny(cfg.LoginPath, "?#") {
+		return nil, errors.New("identity: the login path is no path of this site")
+	}
+	if cfg.ClientIP == nil {
+		cfg.ClientIP = remoteIP
+	}
+	if cfg.Cost == (Cost{}) {
+		cfg.Cost = DefaultCost
+	}
+	if !cfg.Cost.sane() {
+		return nil, errors.New("identity: the cost of a password hash is out of bounds")
+	}
+	m := &Manager{
+		store: cfg.Store, now: cfg.Now, log: cfg.Logger,
+		secure: cfg.Secure, loginPath: cfg.LoginPath, clientIP: cfg.ClientIP,
+		hasher: newHasher(cfg.Cost),
+	}
+	m.sessions = m.newSessions()
+	return m, nil
+}
+
+// remoteIP is the address of the connection.
+func remoteIP(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// coded keeps an error that says what kind it is; any other failure of the
+// store means that we cannot tell now, which is no reason to call anybody a stranger.
+func coded(err error) error {
+	var e *userkeys.Error
+	if err == nil || errors.As(err, &e) {
+		return err
+	}
+	return &userkeys.Error{
+		Code:       userkeys.Unavailable,
+		Public:     "accounts cannot be read at the moment; try again in a few seconds",
+		RetryAfter: time.Second,
+		Err:        err,
+	}
+}

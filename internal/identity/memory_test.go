@@ -1,0 +1,249 @@
+package identity
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"userkeys"
+)
+
+// memory is a [Store] of maps, whose faults a test can choose.
+type memory struct {
+	mu       sync.Mutex
+	accounts map[int64]userkeys.Account
+	lastID   int64
+	sessions map[string]row
+	tokens   map[string]row
+	guesses  map[string]counted
+	touched  int
+	fail     error  // what every method answers, if not nil
+	onSave   func() // runs before a session is saved
+}
+
+type row struct {
+	data   []byte
+	userID int64
+	end    time.Time
+}
+
+type counted struct {
+	n     int
+	since time.Time
+}
+
+func newMemory() *memory {
+	return &memory{
+		accounts: map[int64]userkeys.Account{}, sessions: map[string]row{},
+		tokens: map[string]row{}, guesses: map[string]counted{},
+	}
+}
+
+var _ Store = (*memory)(nil)
+
+func (s *memory) lock() func() { s.mu.Lock(); return s.mu.Unlock }
+
+func (s *memory) CreateUser(_ context.Context, a userkeys.Account, _ userkeys.Actor) (userkeys.User, error) {
+	defer s.lock()()
+	if s.fail != nil {
+		return userkeys.User{}, s.fail
+	}
+	for _, b := range s.accounts {
+		if strings.EqualFold(a.Username, b.Username) || a.Email != "" && a.Email == b.Email {
+			return userkeys.User{}, userkeys.Errorf(userkeys.Conflict, "taken")
+		}
+	}
+	s.lastID++
+	a.ID = s.lastID
+	s.accounts[a.ID] = a
+	return a.User, nil
+}
+
+func (s *memory) UpdateUser(_ context.Context, u userkeys.User, _ userkeys.Actor, _ time.Time) error {
+	defer s.lock()()
+	a, ok := s.accounts[u.ID]
+	if !ok {
+		return userkeys.Errorf(userkeys.NotFound, "no user")
+	}
+	if a.Admin && (!u.Admin || !u.MayAct()) && !s.otherAdmin(u.ID) {
+		return userkeys.Errorf(userkeys.Conflict, "last administrator")
+	}
+	a.User = u
+	s.accounts[u.ID] = a
+	return nil
+}
+
+func (s *memory) otherAdmin(id int64) bool {
+	for _, a := range s.accounts {
+		if a.ID != id && a.Admin && a.MayAct() {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *memory) SetPassword(_ context.Context, id int64, hash string, _ userkeys.Actor, _ time.Time) error {
+	defer s.lock()()
+	a, ok := s.accounts[id]
+	if !ok {
+		return userkeys.Errorf(userkeys.NotFound, "no user")
+	}
+	a.PasswordHash = hash
+	s.accounts[id] = a
+	return nil
+}
+
+func (s *memory) ReplacePassword(_ context.Context, id int64, old, hash string) (bool, error) {
+	defer s.lock()()
+	a := s.accounts[id]
+	if a.PasswordHash != old {
+		return false, nil
+	}
+	a.PasswordHash = hash
+	s.accounts[id] = a
+	return true, nil
+}
+
+func (s *memory) DeleteUser(_ context.Context, id int64, _ userkeys.Actor, _ time.Time) error {
+	defer s.lock()()
+	if a := s.accounts[id]; a.Admin && !s.otherAdmin(id) {
+		return userkeys.Errorf(userkeys.Conflict, "last administrator")
+	}
+	delete(s.accounts, id)
+	s.dropSessions(id)
+	return nil
+}
+
+func (s *memory) dropSessions(id int64) {
+	for k, r := range s.sessions {
+		if r.userID == id {
+			delete(s.sessions, k)
+		}
+	}
+}
+
+func (s *memory) User(_ context.Context, id int64) (userkeys.User, error) {
+	defer s.lock()()
+	if s.fail != nil {
+		return userkeys.User{}, s.fail
+	}
+	a, ok := s.accounts[id]
+	if !ok {
+		return userkeys.User{}, userkeys.Errorf(userkeys.NotFound, "no user")
+	}
+	return a.User, nil
+}
+
+func (s *memory) Account(_ context.Context, name string) (userkeys.Account, error) {
+	defer s.lock()()
+	if s.fail != nil {
+		return userkeys.Account{}, s.fail
+	}
+	for _, a := range s.accounts {
+		if strings.EqualFold(a.Username, name) || a.Email != "" && strings.EqualFold(a.Email, name) {
+			return a, nil
+		}
+	}
+	return userkeys.Account{}, userkeys.Errorf(userkeys.NotFound, "no user")
+}
+
+func (s *memory) Users(_ context.Context, after int64, limit int) ([]userkeys.User, error) {
+	defer s.lock()()
+	var out []userkeys.User
+	for id := after + 1; id <= s.lastID && len(out) < limit; id++ {
+		if a, ok := s.accounts[id]; ok {
+			out = append(out, a.User)
+		}
+	}
+	return out, s.fail
+}
+
+func (s *memory) TouchUser(_ context.Context, id int64, at time.Time) error {
+	defer s.lock()()
+	a := s.accounts[id]
+	a.LastSeenAt = at
+	s.accounts[id] = a
+	s.touched++
+	return nil
+}
+
+func (s *memory) Session(_ context.Context, hash []byte, now time.Time) ([]byte, bool, error) {
+	defer s.lock()()
+	r, ok := s.sessions[string(hash)]
+	if s.fail != nil || !ok || !now.Before(r.end) {
+		return nil, false, s.fail
+	}
+	return r.data, true, nil
+}
+
+func (s *memory) SaveSession(_ context.Context, hash, data []byte, userID int64, end time.Time) error {
+	if s.onSave != nil {
+		s.onSave()
+	}
+	defer s.lock()()
+	s.sessions[string(hash)] = row{data, userID, end}
+	return s.fail
+}
+
+func (s *memory) RenewSession(_ context.Context, hash, data []byte, end time.Time) (bool, error) {
+	defer s.lock()()
+	r, ok := s.sessions[string(hash)]
+	if ok {
+		s.sessions[string(hash)] = row{data, r.userID, end}
+	}
+	return ok, s.fail
+}
+
+func (s *memory) DeleteSession(_ context.Context, hash []byte) error {
+	defer s.lock()()
+	delete(s.sessions, string(hash))
+	return s.fail
+}
+
+func (s *memory) DeleteUserSessions(_ context.Context, id int64) error {
+	defer s.lock()()
+	s.dropSessions(id)
+	return s.fail
+}
+
+func (s *memory) CreateToken(_ context.Context, kind string, hash []byte, end time.Time) error {
+	defer s.lock()()
+	s.tokens[kind] = row{data: hash, end: end}
+	return s.fail
+}
+
+func (s *memory) ConsumeToken(_ context.Context, kind string, hash []byte, now time.Time) (bool, error) {
+	defer s.lock()()
+	r, ok := s.tokens[kind]
+	if !ok || string(r.data) != string(hash) {
+		return false, s.fail
+	}
+	delete(s.tokens, kind)
+	return now.Before(r.end), s.fail
+}
+
+func (s *memory) ChargeGuess(_ context.Context, name string, window time.Duration, at time.Time) (int, time.Time, error) {
+	defer s.lock()()
+	c := s.guesses[name]
+	if c.n == 0 || window > 0 && at.Sub(c.since) >= window {
+		c = counted{since: at}
+	}
+	c.n++
+	s.guesses[name] = c
+	return c.n, c.since, s.fail
+}
+
+func (s *memory) Guesses(_ context.Context, name string) (int, time.Time, error) {
+	defer s.lock()()
+	c := s.guesses[name]
+	return c.n, c.since, s.fail
+}
+
+func (s *memory) ForgetGuesses(_ context.Context, names ...string) error {
+	defer s.lock()()
+	for _, n := range names {
+		delete(s.guesses, n)
+	}
+	return s.fail
+}

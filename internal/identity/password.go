@@ -1,0 +1,164 @@
+package identity
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/text/unicode/norm"
+
+	"userkeys"
+)
+
+// Cost is what one argon2id hash takes.
+type Cost struct {
+	Memory  uint32 // KiB
+	Time    uint32 // passes
+	Threads uint8
+}
+
+// DefaultCost takes about 50 ms of one core: dear to who guesses, and two at
+// once leave the rest of a small machine free.
+var DefaultCost = Cost{Memory: 19 * 1024, Time: 2, Threads: 1}
+
+// sane bounds what we are willing to compute, also for a hash that somebody
+// wrote into the database.
+func (c Cost) sane() bool {
+	return 8*uint32(c.Threads) <= c.Memory && c.Memory <= 128*1024 &&
+		1 <= c.Time && c.Time <= 10 && 1 <= c.Threads && c.Threads <= 4
+}
+
+const (
+	saltBytes    = 16
+	hashBytes    = 32
+	hashesAtOnce = 2
+	hashesQueued = 32
+)
+
+// hasher hashes passwords, a few at a time: each takes memory and a core, and
+// without a bound a burst of logins would stop everything else.
+type hasher struct {
+	cost    Cost
+	dummy   phc
+	tickets chan struct{} // running and queued
+	slots   chan struct{} // running
+	// derive is argon2id; tests count its calls.
+	derive func(password, salt []byte, c Cost, n uint32) []byte
+}
+
+func newHasher(c Cost) *hasher {
+	h := &hasher{
+		cost:    c,
+		tickets: make(chan struct{}, hashesAtOnce+hashesQueued),
+		slots:   make(chan struct{}, hashesAtOnce),
+		derive: func(password, salt []byte, c Cost, n uint32) []byte {
+			return argon2.IDKey(password, salt, c.Time, c.Memory, c.Threads, n)
+		},
+	}
+	// Nobody's password: the result of hashing is never known.
+	h.dummy = phc{cost: c, salt: randomBytes(saltBytes), hash: randomBytes(hashBytes)}
+	return h
+}
+
+// acquire waits for a turn to hash; the caller must release it. With too many
+// waiting already it refuses at once with [userkeys.Unavailable].
+func (h *hasher) acquire(ctx context.Context) (func(), error) {
+	select {
+	case h.tickets <- struct{}{}:
+	default:
+		return nil, busy(nil)
+	}
+	select {
+	case h.slots <- struct{}{}:
+		return func() { <-h.slots; <-h.tickets }, nil
+	case <-ctx.Done():
+		<-h.tickets
+		return nil, busy(ctx.Err())
+	}
+}
+
+func busy(cause error) error {
+	return &userkeys.Error{
+		Code:       userkeys.Unavailable,
+		Public:     "too many people are signing in at the moment; try again in a few seconds",
+		RetryAfter: 2 * time.Second,
+		Err:        cause,
+	}
+}
+
+// hash makes the PHC text of a password. The caller holds a turn.
+func (h *hasher) hash(password string) string {
+	p := phc{cost: h.cost, salt: randomBytes(saltBytes)}
+	p.hash = h.derive(passwordBytes(password), p.salt, p.cost, hashBytes)
+	return p.String()
+}
+
+// verify tells whether password made text, in the same time whatever text is:
+// one that is empty or no hash of ours is compared with nobody's. The caller holds a turn.
+func (h *hasher) verify(text, password string) bool {
+	p, ok := parsePHC(text)
+	if !ok {
+		p = h.dummy
+	}
+	got := h.derive(passwordBytes(password), p.salt, p.cost, uint32(len(p.hash)))
+	return subtle.ConstantTimeCompare(got, p.hash) == 1 && ok
+}
+
+// outdated tells whether text was made at another cost than is wanted now.
+func (h *hasher) outdated(text string) bool {
+	p, ok := parsePHC(text)
+	return ok && (p.cost != h.cost || len(p.salt) != saltBytes || len(p.hash) != hashBytes)
+}
+
+// passwordBytes is what is hashed: the same letters typed on another system
+// may come composed differently. What is too long can be no password and is cut.
+func passwordBytes(password string) []byte {
+	b := norm.NFC.Bytes([]byte(cut(password, 4*maxPasswordBytes)))
+	return b[:min(len(b), maxPasswordBytes+1)]
+}
+
+// phc is a password hash as it is stored: $argon2id$v=19$m=19456,t=2,p=1$salt$hash.
+type phc struct {
+	cost       Cost
+	salt, hash []byte
+}
+
+func (p phc) String() string {
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version,
+		p.cost.Memory, p.cost.Time, p.cost.Threads,
+		base64.RawStdEncoding.EncodeToString(p.salt), base64.RawStdEncoding.EncodeToString(p.hash))
+}
+
+// parsePHC reads exactly what [phc.String] writes, within bounds.
+func parsePHC(text string) (phc, bool) {
+	var p phc
+	parts := strings.Split(text, "$")
+	if len(text) > 512 || len(parts) != 6 {
+		return phc{}, false
+	}
+	_, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &p.cost.Memory, &p.cost.Time, &p.cost.Threads)
+	if err != nil || !p.cost.sane() {
+		return phc{}, false
+	}
+	var err2 error
+	p.salt, err = base64.RawStdEncoding.DecodeString(parts[4])
+	p.hash, err2 = base64.RawStdEncoding.DecodeString(parts[5])
+	if err != nil || err2 != nil || len(p.salt) < 8 || len(p.hash) < 16 || p.String() != text {
+		return phc{}, false
+	}
+	return p, true
+}
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // crypto/rand.Read never fails
+	return b
+}
+
+// cut shortens s to at most n bytes.
+func cut(s string, n int) string { return s[:min(len(s), n)] }

@@ -1,0 +1,325 @@
+package identity
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+
+	"userkeys"
+)
+
+const (
+	idleTimeout     = 14 * 24 * time.Hour // without a visit
+	sessionLifetime = 90 * 24 * time.Hour // whatever visits
+	touchEvery      = time.Minute         // how exactly a last visit is known
+	tokenBytes      = 32
+)
+
+// The values of a session.
+const (
+	keyUser = "user" // id
+	keyID   = "id"   // the session's public name
+	keyCSRF = "csrf" // secret of its forms
+	keySeen = "seen" // last visit, RFC 3339
+)
+
+// CookieName is the name of the session cookie. Behind https the browser
+// itself sees to it that no other host, and no page without https, can set it.
+func (m *Manager) CookieName() string {
+	if m.secure {
+		return "__Host-userkeys"
+	}
+	return "userkeys"
+}
+
+// newSessions sets up the library for what it does here: the data of one
+// session while a request lasts. When it is loaded, saved and sent is ours to
+// say, by our clock: the library would write at every request, and so bring
+// back a session that was ended while the request ran.
+func (m *Manager) newSessions() *scs.SessionManager {
+	s := scs.New()
+	s.Lifetime = sessionLifetime
+	s.Store = rows{m: m}
+	s.Codec = codec{}
+	return s
+}
+
+// visit is one request and the session it came with.
+type visit struct {
+	m     *Manager
+	w     http.ResponseWriter // nil: the request has not passed Sessions
+	token string              // as the browser sent it, if it looks like one
+
+	mu     sync.Mutex
+	ctx    context.Context // carries the session's data once loaded
+	looked bool            // user is known
+	user   userkeys.User
+}
+
+type visitKey struct{ m *Manager }
+
+// Sessions lets Login, Logout and Setup under it work, and Visitor look only
+// once per request. A request that asks none of them costs nothing, and a
+// visitor who is not signed in leaves no row and gets no cookie.
+func (m *Manager) Sessions(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if m.visitOf(r.Context()) == nil {
+			v := &visit{m: m, w: w, token: m.tokenOf(r)}
+			r = r.WithContext(context.WithValue(r.Context(), visitKey{m}, v))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (m *Manager) visitOf(ctx context.Context) *visit {
+	v, _ := ctx.Value(visitKey{m}).(*visit)
+	return v
+}
+
+// tokenOf reads the session cookie. Two of that name are none: without https
+// a neighbouring host can add its own, to have somebody act in its account.
+func (m *Manager) tokenOf(r *http.Request) string {
+	cookies := r.CookiesNamed(m.CookieName())
+	if len(cookies) != 1 {
+		return ""
+	}
+	token := cookies[0].Value
+	if b, err := base64.RawURLEncoding.Strict().DecodeString(token); err != nil || len(b) != tokenBytes {
+		return ""
+	}
+	return token
+}
+
+// Visitor tells who sends r, in which session, and the secret that the
+// session's forms carry. Nobody is a zero user. The user is read anew for each
+// request, so that a suspension counts at once.
+func (m *Manager) Visitor(r *http.Request) (userkeys.User, string, string, error) {
+	v := m.visitOf(r.Context())
+	if v == nil {
+		v = &visit{m: m, token: m.tokenOf(r)}
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if err := v.look(r.Context()); err != nil {
+		return userkeys.User{}, "", "", err
+	}
+	if v.user.ID == 0 {
+		return userkeys.User{}, "", "", nil
+	}
+	return v.user, v.get(keyID), v.get(keyCSRF), nil
+}
+
+func (v *visit) get(key string) string { return v.m.sessions.GetString(v.ctx, key) }
+
+// load makes the session's data available; the caller holds v.mu.
+func (v *visit) load(ctx context.Context) error {
+	if v.ctx != nil {
+		return nil
+	}
+	loaded, err := v.m.sessions.Load(ctx, v.token)
+	if err != nil {
+		return coded(err)
+	}
+	v.ctx = loaded
+	return nil
+}
+
+// look finds out who it is; the caller holds v.mu.
+func (v *visit) look(ctx context.Context) error {
+	if v.looked {
+		return nil
+	}
+	if err := v.load(ctx); err != nil {
+		return err
+	}
+	id, err := strconv.ParseInt(v.get(keyUser), 10, 64)
+	if err != nil || id == 0 {
+		v.looked = true
+		return nil
+	}
+	u, err := v.m.store.User(ctx, id)
+	if err != nil && !errors.Is(err, userkeys.NotFound) {
+		return coded(err)
+	}
+	if err != nil || !u.MayAct() {
+		return v.end(ctx)
+	}
+	v.user, v.looked = u, true
+	v.touch(ctx)
+	return nil
+}
+
+// touch remembers now and then that the session is in use. Failing to is no
+// reason to refuse the visit.
+func (v *visit) touch(ctx context.Context) {
+	now := v.m.now().UTC()
+	if seen, err := time.Parse(time.RFC3339, v.get(keySeen)); err == nil && now.Sub(seen) < touchEvery {
+		return
+	}
+	v.m.sessions.Put(v.ctx, keySeen, now.Format(time.RFC3339))
+	_, _, err := v.m.sessions.Commit(v.ctx)
+	if err == nil {
+		err = v.m.store.TouchUser(ctx, v.user.ID, now)
+	}
+	if err != nil {
+		v.m.log.WarnContext(ctx, "session: cannot remember a visit", "user", v.user.ID, "err", err)
+	}
+}
+
+// start signs u in: under a new token, so that whoever planted or saw the
+// old one has nothing.
+func (v *visit) start(ctx context.Context, u userkeys.User) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if err := v.load(ctx); err != nil {
+		return err
+	}
+	s, now := v.m.sessions, v.m.now().UTC()
+	if err := s.RenewToken(v.ctx); err != nil {
+		return coded(err)
+	}
+	if err := s.Clear(v.ctx); err != nil {
+		return coded(err)
+	}
+	s.Put(v.ctx, keyUser, strconv.FormatInt(u.ID, 10))
+	s.Put(v.ctx, keyID, hex.EncodeToString(randomBytes(16)))
+	s.Put(v.ctx, keyCSRF, base64.RawURLEncoding.EncodeToString(randomBytes(32)))
+	s.Put(v.ctx, keySeen, now.Format(time.RFC3339))
+	s.SetDeadline(v.ctx, now.Add(sessionLifetime))
+	token, _, err := s.Commit(context.WithValue(v.ctx, newRowKey{}, u.ID))
+	if err != nil {
+		return coded(err)
+	}
+	v.user, v.looked = u, true
+	v.setCookie(token, int(sessionLifetime/time.Second))
+	return nil
+}
+
+// end deletes the session, also when the browser has gone away meanwhile; the
+// caller holds v.mu.
+func (v *visit) end(ctx context.Context) error {
+	if err := v.load(ctx); err != nil {
+		return err
+	}
+	if err := v.m.sessions.Destroy(context.WithoutCancel(v.ctx)); err != nil {
+		return coded(err)
+	}
+	v.user, v.looked = userkeys.User{}, true
+	v.setCookie("", -1)
+	return nil
+}
+
+// stop ends the session from outside.
+func (v *visit) stop(ctx context.Context) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.end(ctx)
+}
+
+// setCookie gives the browser its token; it replaces what the same answer
+// said before.
+func (v *visit) setCookie(token string, maxAge int) {
+	if v.w == nil {
+		return
+	}
+	c := &http.Cookie{
+		Name: v.m.CookieName(), Value: token, Path: "/", MaxAge: maxAge,
+		Secure: v.m.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	}
+	h := v.w.Header()
+	kept := h.Values("Set-Cookie")
+	h.Del("Set-Cookie")
+	for _, line := range kept {
+		if !strings.HasPrefix(line, c.Name+"=") {
+			h.Add("Set-Cookie", line)
+		}
+	}
+	h.Add("Set-Cookie", c.String())
+}
+
+// newRowKey marks a commit that begins a session, with the user's id.
+type newRowKey struct{}
+
+// rows keeps sessions in the store by the hash of their token: who reads the
+// database can enter none. The methods without a context are never called.
+type rows struct {
+	scs.Store
+	m *Manager
+}
+
+func hashToken(token string) []byte {
+	h := sha256.Sum256([]byte(token))
+	return h[:]
+}
+
+// FindCtx reads a session that is not over.
+func (s rows) FindCtx(ctx context.Context, token string) ([]byte, bool, error) {
+	return s.m.store.Session(ctx, hashToken(token), s.m.now().UTC())
+}
+
+// CommitCtx writes a session. Only a login makes a row; anything else changes
+// one that is still there. deadline is the absolute end.
+func (s rows) CommitCtx(ctx context.Context, token string, data []byte, deadline time.Time) error {
+	end := s.m.now().UTC().Add(idleTimeout)
+	if deadline.Before(end) {
+		end = deadline
+	}
+	if id, ok := ctx.Value(newRowKey{}).(int64); ok {
+		return s.m.store.SaveSession(ctx, hashToken(token), data, id, end)
+	}
+	_, err := s.m.store.RenewSession(ctx, hashToken(token), data, end)
+	return err
+}
+
+// DeleteCtx ends a session.
+func (s rows) DeleteCtx(ctx context.Context, token string) error {
+	if token == "" {
+		return nil
+	}
+	return s.m.store.DeleteSession(ctx, hashToken(token))
+}
+
+// codec writes a session as JSON, which people and other versions can read.
+type codec struct{}
+
+type sessionJSON struct {
+	Deadline time.Time         `json:"deadline"`
+	Values   map[string]string `json:"values"`
+}
+
+// Encode writes text values; a session has no others.
+func (codec) Encode(deadline time.Time, values map[string]any) ([]byte, error) {
+	s := sessionJSON{Deadline: deadline, Values: map[string]string{}}
+	for k, v := range values {
+		text, ok := v.(string)
+		if !ok {
+			return nil, errors.New("session: a value is no text")
+		}
+		s.Values[k] = text
+	}
+	return json.Marshal(s)
+}
+
+// Decode reads what Encode wrote. Data that cannot be read is a session of
+// nobody: an error would shut the browser out for as long as it has the cookie.
+func (codec) Decode(data []byte) (time.Time, map[string]any, error) {
+	values := map[string]any{}
+	var s sessionJSON
+	if err := json.Unmarshal(data, &s); err != nil {
+		return time.Time{}, values, nil
+	}
+	for k, v := range s.Values {
+		values[k] = v
+	}
+	return s.Deadline, values, nil
+}

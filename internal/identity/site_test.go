@@ -1,0 +1,182 @@
+package identity
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"userkeys"
+)
+
+const password = "a horse nobody knows"
+
+var (
+	cheap   = Cost{Memory: 64, Time: 1, Threads: 1}
+	command = userkeys.Actor{Kind: "command", Admin: true}
+)
+
+// clock is a time that tests move.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// site is a manager whose clock stands still and whose hashes are counted.
+type site struct {
+	*Manager
+	t      *testing.T
+	clock  *clock
+	hashes *atomic.Int64
+}
+
+func newSite(t *testing.T, store Store, change ...func(*Config)) *site {
+	t.Helper()
+	c := &clock{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
+	s := &site{t: t, clock: c, hashes: &atomic.Int64{}}
+	s.Manager = s.node(store, change...)
+	return s
+}
+
+// node is another server of the same site.
+func (s *site) node(store Store, change ...func(*Config)) *Manager {
+	s.t.Helper()
+	cfg := Config{Store: store, Now: s.clock.Now, Secure: true, Cost: cheap}
+	for _, f := range change {
+		f(&cfg)
+	}
+	m, err := New(cfg)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	derive := m.hasher.derive
+	m.hasher.derive = func(password, salt []byte, c Cost, n uint32) []byte {
+		s.hashes.Add(1)
+		return derive(password, salt, c, n)
+	}
+	return m
+}
+
+// add makes a user with the password that all have.
+func (s *site) add(name string, change ...func(*NewUser)) userkeys.User {
+	s.t.Helper()
+	n := NewUser{Username: name, Email: name + "@example.org", Password: password}
+	for _, f := range change {
+		f(&n)
+	}
+	u, err := s.Create(s.t.Context(), n, command)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.hashes.Store(0)
+	return u
+}
+
+// browser keeps one cookie, as browsers do.
+type browser struct {
+	t      *testing.T
+	m      *Manager
+	ip     string
+	cookie string // name=value; empty: none
+	header http.Header
+}
+
+func (s *site) browser(ip string) *browser {
+	return &browser{t: s.t, m: s.Manager, ip: ip}
+}
+
+// ask sends a request that fn serves, and keeps the cookie of the answer.
+func (b *browser) ask(fn func(r *http.Request)) {
+	b.t.Helper()
+	r := httptest.NewRequestWithContext(context.Background(), http.MethodPost, "https://keys.example/", nil)
+	r.RemoteAddr = b.ip + ":4711"
+	if b.cookie != "" {
+		r.Header.Set("Cookie", b.cookie)
+	}
+	w := httptest.NewRecorder()
+	b.m.Sessions(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { fn(r) })).ServeHTTP(w, r)
+	b.header = w.Header()
+	for _, c := range w.Result().Cookies() {
+		b.cookie = c.Name + "=" + c.Value
+		if c.MaxAge < 0 {
+			b.cookie = ""
+		}
+	}
+}
+
+func (b *browser) login(name, password string) (u userkeys.User, err error) {
+	b.t.Helper()
+	b.ask(func(r *http.Request) { u, err = b.m.Login(r, name, password) })
+	return u, err
+}
+
+func (b *browser) mustLogin(name string) {
+	b.t.Helper()
+	if u, err := b.login(name, password); err != nil || u.ID == 0 {
+		b.t.Fatalf("login: user %d, %v", u.ID, err)
+	}
+}
+
+func (b *browser) logout() {
+	b.t.Helper()
+	b.ask(func(r *http.Request) {
+		if err := b.m.Logout(r.Context()); err != nil {
+			b.t.Errorf("logout: %v", err)
+		}
+	})
+}
+
+// visitor is what Visitor tells.
+type visitor struct {
+	user          userkeys.User
+	session, csrf string
+}
+
+func (b *browser) visitor() (v visitor) {
+	b.t.Helper()
+	b.ask(func(r *http.Request) {
+		var err error
+		if v.user, v.session, v.csrf, err = b.m.Visitor(r); err != nil {
+			b.t.Errorf("visitor: %v", err)
+		}
+	})
+	return v
+}
+
+// is fails unless the browser is signed in as the user of that id; 0: nobody.
+func (b *browser) is(id int64) {
+	b.t.Helper()
+	if v := b.visitor(); v.user.ID != id || (v.session == "") != (id == 0) || (v.csrf == "") != (id == 0) {
+		b.t.Errorf("visitor: user %d in session %q, want user %d", v.user.ID, v.session, id)
+	}
+}
+
+func wantCode(t *testing.T, err error, code userkeys.Code) *userkeys.Error {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error, want %q", code)
+	}
+	e := userkeys.AsError(err)
+	if e.Code != code {
+		t.Fatalf("%v, want %q", err, code)
+	}
+	return e
+}
+
+func address(n int) string { return fmt.Sprintf("192.0.2.%d", n) }

@@ -1,0 +1,137 @@
+package identity
+
+import (
+	_ "embed"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+
+	"userkeys"
+)
+
+const (
+	minPasswordBytes = 10
+	maxPasswordBytes = 256
+	maxEmailBytes    = 254
+	maxNameBytes     = 255
+	maxGroups        = 100
+)
+
+var (
+	usernamePattern = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,58}[A-Za-z0-9])?$`)
+	groupPattern    = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}$`)
+	// automaticGroup are the names that [userkeys.User.InGroup] answers by
+	// itself: a group of that name would look like a right and be none.
+	automaticGroup = regexp.MustCompile(`(?i)^(?:admins|moderators|staff|everyone|trust_level_[0-9]+)$`)
+)
+
+// canonical is the one spelling of what somebody types as their name: guessing
+// limits and look-ups use it, so that another spelling is not another account.
+func canonical(name string) string {
+	name = strings.ToValidUTF8(cut(name, 1024), "\ufffd")
+	name = strings.TrimSpace(norm.NFC.String(name))
+	return norm.NFC.String(strings.ToLower(name))
+}
+
+// checkUser brings the fields of u into their stored form, or says what is wrong.
+func checkUser(u *userkeys.User) error {
+	bad := func(format string, args ...any) error {
+		return userkeys.Errorf(userkeys.InvalidParameters, format, args...)
+	}
+	if !usernamePattern.MatchString(u.Username) {
+		return bad("a user name has 1 to 60 letters (a-z), digits, dots, hyphens and underscores, and begins and ends with a letter or digit")
+	}
+	u.Name = strings.TrimSpace(norm.NFC.String(u.Name))
+	if len(u.Name) > maxNameBytes || !isText(u.Name) {
+		return bad("the full name must be text of at most %d bytes on one line", maxNameBytes)
+	}
+	if u.Email != "" {
+		if len(u.Email) > maxEmailBytes || !validEmail(u.Email) {
+			return bad("the e-mail address must have the form name@example.org and at most %d bytes", maxEmailBytes)
+		}
+		u.Email = canonical(u.Email)
+	}
+	if u.TrustLevel < 0 || u.TrustLevel > 4 {
+		return bad("a trust level is 0 to 4")
+	}
+	groups, err := checkGroups(u.Groups)
+	u.Groups = groups
+	return err
+}
+
+// validEmail asks for no more than telling an address from a user name and
+// one address from another needs: exactly one '@', so that nobody reads
+// a@evil.example@good.example two ways.
+func validEmail(s string) bool {
+	local, domain, ok := strings.Cut(s, "@")
+	return ok && local != "" && domain != "" && !strings.Contains(domain, "@") &&
+		isText(s) && !strings.ContainsFunc(s, unicode.IsSpace) && len(canonical(s)) <= maxEmailBytes
+}
+
+func checkGroups(groups []string) ([]string, error) {
+	var out []string
+	for _, g := range groups {
+		if !groupPattern.MatchString(g) {
+			return nil, userkeys.Errorf(userkeys.InvalidParameters, "the name of a group has 1 to 100 letters, digits, dots, hyphens and underscores")
+		}
+		if automaticGroup.MatchString(g) {
+			return nil, userkeys.Errorf(userkeys.InvalidParameters, "the group %s is given by the site itself; set the trust level, administrator or moderator instead", g)
+		}
+		if !slices.Contains(out, g) {
+			out = append(out, g)
+		}
+	}
+	if len(out) > maxGroups {
+		return nil, userkeys.Errorf(userkeys.InvalidParameters, "a user is in at most %d groups", maxGroups)
+	}
+	return out, nil
+}
+
+//go:embed common_passwords.txt
+var commonPasswords string
+
+// checkPassword refuses what whoever guesses tries first.
+func checkPassword(password string, u userkeys.User) error {
+	bad := func(format string, args ...any) error {
+		return userkeys.Errorf(userkeys.InvalidParameters, format, args...)
+	}
+	n := norm.NFC.String(cut(password, 4*maxPasswordBytes))
+	folded := canonical(password)
+	switch {
+	case !utf8.ValidString(password) || strings.ContainsRune(password, 0):
+		return bad("the password is no text")
+	case len(n) < minPasswordBytes:
+		return bad("the password is too short: it needs at least %d characters", minPasswordBytes)
+	case len(n) > maxPasswordBytes:
+		return bad("the password is too long: it may have at most %d bytes", maxPasswordBytes)
+	case folded == canonical(u.Username), u.Email != "" && folded == canonical(u.Email), u.Name != "" && folded == canonical(u.Name):
+		return bad("the password must not be the user name, the full name or the e-mail address")
+	case isCommon(folded):
+		return bad("this password is among the first that anybody would guess; choose another")
+	}
+	return nil
+}
+
+func isCommon(folded string) bool {
+	if len(folded) > 0 && strings.Trim(folded, folded[:1]) == "" {
+		return true // one character again and again
+	}
+	for line := range strings.Lines(commonPasswords) {
+		if strings.TrimSpace(line) == folded {
+			return true
+		}
+	}
+	return false
+}
+
+// isText tells whether s is valid UTF-8 without control characters and
+// without characters that turn the direction of what follows.
+func isText(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
+	})
+}
