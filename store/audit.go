@@ -1,0 +1,131 @@
+package store
+
+import (
+	"context"
+	"sync"
+
+	"userkeys"
+)
+
+// The actions in the audit log.
+const (
+	actionKeyGranted       = "key granted"
+	actionKeyReplaced      = "key replaced"
+	actionKeyRevoked       = "key revoked"
+	actionRevocationUndone = "revocation undone"
+	actionConsentDenied    = "consent denied"
+	actionSettingChanged   = "setting changed"
+	actionSettingReset     = "setting reset"
+	actionUserCreated      = "user created"
+	actionUserUpdated      = "user updated"
+	actionPasswordSet      = "password set"
+	actionUserDeleted      = "user deleted"
+	actionPurged           = "purged"
+)
+
+const (
+	auditColumns       = "at, actor_user_id, actor_kind, actor_ip, actor_admin, action, user_id, key_id, client_id, detail"
+	auditWidth         = 10
+	eventsPerStatement = 100
+)
+
+// audit writes events, in the transaction of what they tell: there is no
+// action without its line.
+func audit(ctx context.Context, c conn, events ...userkeys.AuditEvent) error {
+	return inChunks(events, eventsPerStatement, func(chunk []userkeys.AuditEvent) error {
+		args := make([]any, 0, auditWidth*len(chunk))
+		for _, e := range chunk {
+			args = append(args, micros(e.At), e.Actor.UserID, e.Actor.Kind, e.Actor.IP, flag(e.Actor.Admin),
+				e.Action, e.UserID, e.KeyID, e.ClientID, e.Detail)
+		}
+		_, err := c.exec(ctx, "INSERT INTO userkeys_audit_events ("+auditColumns+") VALUES "+placeholders(1, len(chunk), auditWidth), args...)
+		return err
+	})
+}
+
+// auditOrKeep writes events or, where only that fails, undoes the attempt and
+// hands them back.
+func auditOrKeep(ctx context.Context, c conn, events []userkeys.AuditEvent) ([]userkeys.AuditEvent, error) {
+	if _, err := c.exec(ctx, "SAVEPOINT audit"); err != nil {
+		return nil, err
+	}
+	if err := audit(ctx, c, events...); err != nil {
+		if _, undo := c.exec(ctx, "ROLLBACK TO SAVEPOINT audit"); undo != nil {
+			return nil, err
+		}
+		return events, nil
+	}
+	_, err := c.exec(ctx, "RELEASE SAVEPOINT audit")
+	return nil, err
+}
+
+// keptEvents are audit events of revocations whose lines could not be written yet.
+type keptEvents struct {
+	mu     sync.Mutex
+	events []userkeys.AuditEvent
+}
+
+// maxKept bounds the memory of an audit log that stays unwritable; the oldest stay.
+const maxKept = 10_000
+
+func (k *keptEvents) add(events []userkeys.AuditEvent) {
+	if len(events) == 0 {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.events = append(k.events, events...)
+	if len(k.events) > maxKept {
+		k.events = k.events[:maxKept]
+	}
+}
+
+func (k *keptEvents) take() []userkeys.AuditEvent {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	events := k.events
+	k.events = nil
+	return events
+}
+
+// UnwrittenEvents is how many audit events of revocations wait to be written;
+// anything but 0 for long wants a look at the database.
+func (s *Store) UnwrittenEvents() int {
+	s.kept.mu.Lock()
+	defer s.kept.mu.Unlock()
+	return len(s.kept.events)
+}
+
+// writeKept writes the events that wait. It runs after a write that went well.
+func (s *Store) writeKept(ctx context.Context) {
+	events := s.kept.take()
+	if len(events) == 0 {
+		return
+	}
+	err := s.transact(ctx, func(ctx context.Context, c conn) error { return audit(ctx, c, events...) })
+	if err != nil {
+		s.kept.add(events)
+	}
+}
+
+func scanEvent(r row) (userkeys.AuditEvent, error) {
+	var e userkeys.AuditEvent
+	var at, admin int64
+	err := r.Scan(&e.ID, &at, &e.Actor.UserID, &e.Actor.Kind, &e.Actor.IP, &admin,
+		&e.Action, &e.UserID, &e.KeyID, &e.ClientID, &e.Detail)
+	e.At, e.Actor.Admin = fromMicros(at), admin != 0
+	return e, err
+}
+
+// AuditEvents lists the audit log, newest first: at most limit (0: 1000)
+// events, those before the event with the id before (0: from the newest on).
+func (s *Store) AuditEvents(ctx context.Context, before int64, limit int) ([]userkeys.AuditEvent, error) {
+	var w conditions
+	if before != 0 {
+		w.add("id < $?", before)
+	}
+	query := "SELECT id, " + auditColumns + " FROM userkeys_audit_events" + w.where() + " ORDER BY id DESC LIMIT " + listLimit(limit)
+	return read(ctx, s, func(ctx context.Context, c conn) ([]userkeys.AuditEvent, error) {
+		return all(ctx, c, scanEvent, query, w.args...)
+	})
+}

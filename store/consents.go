@@ -1,0 +1,95 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"userkeys"
+)
+
+const consentColumns = "user_id, session, request, created_at, expires_at"
+
+// scanConsent scans consentColumns; the id is known to the caller only.
+func scanConsent(r row) (userkeys.Consent, error) {
+	var c userkeys.Consent
+	var request string
+	var created, expires int64
+	if err := r.Scan(&c.UserID, &c.Session, &request, &created, &expires); err != nil {
+		return c, err
+	}
+	c.CreatedAt, c.ExpiresAt = fromMicros(created), fromMicros(expires)
+	return c, json.Unmarshal([]byte(request), &c.Request)
+}
+
+func consentGone() error {
+	return userkeys.Errorf(userkeys.ConsentGone, "this question was answered already, or is too old; go back to the app and start again")
+}
+
+// CreateConsent remembers a question to a user, by the hash of its id.
+// [userkeys.NotFound] without the user, [userkeys.Conflict] if the id is taken.
+func (s *Store) CreateConsent(ctx context.Context, c userkeys.Consent) error {
+	r := c.Request
+	if err := checkText(append([]string{c.ID, c.Session, r.ApplicationName, r.ClientID, r.Nonce, r.PublicKey,
+		r.AuthRedirect, r.PushURL, r.Padding, r.ExpiresInSeconds}, r.Scopes...)...); err != nil {
+		return err
+	}
+	if c.ID == "" {
+		return userkeys.Errorf(userkeys.InvalidParameters, "a consent without an id")
+	}
+	request, err := json.Marshal(r)
+	if err != nil {
+		return fail(err)
+	}
+	return s.write(ctx, func(ctx context.Context, tx conn) error {
+		if _, err := one(ctx, tx, scanInt, "SELECT id FROM userkeys_users WHERE id = $1"+s.diff.keepRow, c.UserID); err != nil {
+			return notFound(err, "user")
+		}
+		n, err := tx.exec(ctx, `INSERT INTO userkeys_consents (id_hash, user_id, session, request, created_at, expires_at)
+			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id_hash) DO NOTHING`,
+			secretHash(c.ID), c.UserID, c.Session, string(request), micros(c.CreatedAt), micros(c.ExpiresAt))
+		if err == nil && n == 0 {
+			return userkeys.Errorf(userkeys.Conflict, "there is such a question already")
+		}
+		return err
+	})
+}
+
+// Consent finds an open question, also one that is too old to be answered. [userkeys.ConsentGone].
+func (s *Store) Consent(ctx context.Context, id string) (userkeys.Consent, error) {
+	return read(ctx, s, func(ctx context.Context, c conn) (userkeys.Consent, error) {
+		consent, err := one(ctx, c, scanConsent, "SELECT "+consentColumns+" FROM userkeys_consents WHERE id_hash = $1", secretHash(id))
+		if isNoRows(err) {
+			return userkeys.Consent{}, consentGone()
+		}
+		consent.ID = id
+		return consent, err
+	})
+}
+
+// DeleteConsent consumes a consent without a grant and writes an audit event.
+// [userkeys.ConsentGone] if it is not there, or was put to another user than the one who acts.
+func (s *Store) DeleteConsent(ctx context.Context, id string, by userkeys.Actor, at time.Time) (userkeys.Consent, error) {
+	if err := checkText(by.Kind, by.IP); err != nil {
+		return userkeys.Consent{}, err
+	}
+	var consent userkeys.Consent
+	err := s.write(ctx, func(ctx context.Context, c conn) error {
+		var err error
+		consent, err = one(ctx, c, scanConsent, "DELETE FROM userkeys_consents WHERE id_hash = $1 RETURNING "+consentColumns, secretHash(id))
+		if err != nil && !isNoRows(err) {
+			return err
+		}
+		if err != nil || by.UserID != 0 && by.UserID != consent.UserID && !by.Admin {
+			return consentGone()
+		}
+		return audit(ctx, c, userkeys.AuditEvent{
+			At: at, Actor: by, Action: actionConsentDenied, UserID: consent.UserID, ClientID: consent.Request.ClientID,
+		})
+	})
+	if err != nil {
+		return userkeys.Consent{}, err
+	}
+	consent.ID = id
+	return consent, nil
+}

@@ -1,0 +1,79 @@
+package store
+
+import (
+	"database/sql/driver"
+	"errors"
+	"time"
+
+	"userkeys"
+)
+
+// fail gives a driver's error its code. An error that has one stays as it is.
+//
+// Whatever is not known to be this program's own mistake counts as "cannot
+// tell": a database that is away, slow, full or broken must never look like a
+// key that does not exist.
+func fail(err error) error {
+	if err == nil {
+		return nil
+	}
+	var e *userkeys.Error
+	if errors.As(err, &e) {
+		return err
+	}
+	if ourMistake(err) {
+		return userkeys.AsError(err)
+	}
+	return &userkeys.Error{
+		Code:       userkeys.Unavailable,
+		Public:     "the site cannot answer right now; try again shortly",
+		RetryAfter: time.Second,
+		Err:        err,
+	}
+}
+
+// sqlState is the five characters by which Postgres names an error; drivers
+// have it as a method, so that none has to be imported.
+func sqlState(err error) string {
+	var e interface{ SQLState() string }
+	if errors.As(err, &e) {
+		return e.SQLState()
+	}
+	return ""
+}
+
+// sqliteCode is SQLite's primary result code.
+func sqliteCode(err error) int {
+	var e interface{ Code() int }
+	if errors.As(err, &e) {
+		return e.Code() & 0xff
+	}
+	return 0
+}
+
+func ourMistake(err error) bool {
+	switch sqliteCode(err) {
+	case 1, 19, 20, 21, 25: // ERROR, CONSTRAINT, MISMATCH, MISUSE, RANGE
+		return true
+	}
+	if state := sqlState(err); len(state) == 5 {
+		switch state[:2] {
+		case "21", "22", "23", "42": // cardinality, data, integrity, syntax or access rule
+			return true
+		}
+	}
+	return false
+}
+
+// retryable tells whether a transaction that failed may simply be run again:
+// the database rolled it back in favour of another, or never saw it.
+func retryable(err error) bool {
+	switch sqlState(err) {
+	case "40001", "40P01": // serialization failure, deadlock
+		return true
+	case "23503", "23505": // another one made or removed the row since we looked; we will see that now
+		return true
+	}
+	var e interface{ SafeToRetry() bool }
+	return errors.Is(err, driver.ErrBadConn) || errors.As(err, &e) && e.SafeToRetry()
+}

@@ -1,0 +1,204 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"userkeys"
+)
+
+// Reasons by which the refusals of a grant with one code can be told apart.
+const (
+	ReasonHashTaken   = "hash taken"         // make another key and grant again
+	ReasonTooManyKeys = "too many live keys" // the user must revoke one first
+)
+
+// Grant writes a grant in one transaction: the consent is consumed, the bounds
+// are held, the client is found or made, the user's other keys on that client
+// are removed, the key and its audit event are written. After a refusal nothing
+// has changed; the consent is still there.
+//
+// Refusals: [userkeys.ConsentGone]; [userkeys.NotFound] without the user;
+// [userkeys.Conflict] for too many live keys or, with [ReasonHashTaken], a
+// hash that exists; [userkeys.RateLimited]. A bound of 0 is none.
+func (s *Store) Grant(ctx context.Context, g userkeys.Grant) (userkeys.UserAPIKey, []userkeys.KeyHash, error) {
+	if err := checkGrant(g); err != nil {
+		return userkeys.UserAPIKey{}, nil, err
+	}
+	var key userkeys.UserAPIKey
+	var removed []userkeys.KeyHash
+	err := s.write(ctx, func(ctx context.Context, c conn) error {
+		var err error
+		key, removed, err = s.grant(ctx, c, g)
+		return err
+	})
+	if err != nil {
+		return userkeys.UserAPIKey{}, nil, err
+	}
+	return key, removed, nil
+}
+
+func checkGrant(g userkeys.Grant) error {
+	k := g.Key
+	if err := checkIndexed(k.ClientID, g.ConsentID); err != nil {
+		return err
+	}
+	if k.ClientID == "" {
+		return userkeys.Errorf(userkeys.InvalidParameters, "a grant without a client_id")
+	}
+	if err := checkList(k.Scopes, scopeSeparator); err != nil {
+		return err
+	}
+	return checkText(k.ApplicationName, k.PushURL, g.Actor.Kind, g.Actor.IP)
+}
+
+func (s *Store) grant(ctx context.Context, c conn, g userkeys.Grant) (userkeys.UserAPIKey, []userkeys.KeyHash, error) {
+	key := g.Key
+	var replaced []keyRow
+	for _, step := range []func() error{
+		// One grant of a user at a time: what is counted below stays true.
+		func() error { return s.lockUser(ctx, c, key.UserID) },
+		func() error { return consumeConsent(ctx, c, g) },
+		func() error { return holdRecent(ctx, c, g) },
+		func() (err error) {
+			replaced, err = s.clientFor(ctx, c, &key)
+			return err
+		},
+		func() error { return holdLive(ctx, c, g) },
+		func() error { return insertKey(ctx, c, &key, replaced) },
+		func() error { return audit(ctx, c, grantEvents(g, key, replaced)...) },
+		func() error { return raise(ctx, c, key.CreatedAt, hashes(replaced)) },
+	} {
+		if err := step(); err != nil {
+			return userkeys.UserAPIKey{}, nil, err
+		}
+	}
+	return key, hashes(replaced), nil
+}
+
+func (s *Store) lockUser(ctx context.Context, c conn, id int64) error {
+	_, err := one(ctx, c, scanInt, "SELECT id FROM userkeys_users WHERE id = $1"+s.diff.lockRow, id)
+	return notFound(err, "user")
+}
+
+// consumeConsent deletes and checks in one: of many grants with one consent,
+// one finds it. Nobody can burn another user's consent: the refusal rolls back.
+func consumeConsent(ctx context.Context, c conn, g userkeys.Grant) error {
+	if g.ConsentID == "" {
+		return nil
+	}
+	consent, err := one(ctx, c, scanConsent, "DELETE FROM userkeys_consents WHERE id_hash = $1 RETURNING "+consentColumns, secretHash(g.ConsentID))
+	if err != nil && !isNoRows(err) {
+		return err
+	}
+	if err != nil || consent.UserID != g.Key.UserID || !g.Key.CreatedAt.Before(consent.ExpiresAt) {
+		return consentGone()
+	}
+	return nil
+}
+
+// holdRecent counts grants in the audit log: the keys themselves are removed by re-grants.
+func holdRecent(ctx context.Context, c conn, g userkeys.Grant) error {
+	if g.MaxRecent <= 0 {
+		return nil
+	}
+	// The MaxRecent-th newest grant: when it leaves the window there is room again.
+	at, err := one(ctx, c, scanInt, `SELECT at FROM userkeys_audit_events WHERE user_id = $1 AND action = $2 AND at > $3
+		ORDER BY at DESC LIMIT 1 OFFSET $4`, g.Key.UserID, actionKeyGranted, micros(g.RecentSince), g.MaxRecent-1)
+	if isNoRows(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return &userkeys.Error{
+		Code:       userkeys.RateLimited,
+		Public:     fmt.Sprintf("you have given %d keys lately; wait a little before giving more", g.MaxRecent),
+		RetryAfter: max(fromMicros(at).Sub(cut(g.RecentSince)), time.Microsecond),
+	}
+}
+
+// holdLive counts after the replaced key is gone: replacing needs no room.
+func holdLive(ctx context.Context, c conn, g userkeys.Grant) error {
+	if g.MaxKeys <= 0 {
+		return nil
+	}
+	n, err := one(ctx, c, scanInt, `SELECT COUNT(*) FROM userkeys_keys WHERE user_id = $1
+		AND revoked_at = 0 AND (expires_at = 0 OR expires_at > $2)`, g.Key.UserID, micros(g.Key.CreatedAt))
+	if err != nil || n < int64(g.MaxKeys) {
+		return err
+	}
+	return &userkeys.Error{
+		Code:   userkeys.Conflict,
+		Public: fmt.Sprintf("you have %d live keys, as many as this site allows; revoke one first", n),
+		Reason: ReasonTooManyKeys,
+	}
+}
+
+// clientFor finds or makes k's client and removes the user's key on it.
+// A registered client keeps its name: else any user's grant could rename it for all.
+func (s *Store) clientFor(ctx context.Context, c conn, k *userkeys.UserAPIKey) ([]keyRow, error) {
+	client, err := s.findOrMakeClient(ctx, c, *k)
+	if err != nil {
+		return nil, err
+	}
+	if client.Registered() {
+		k.ApplicationName = client.ApplicationName
+	} else if client.ApplicationName != k.ApplicationName {
+		if _, err := c.exec(ctx, "UPDATE userkeys_clients SET application_name = $1 WHERE id = $2", k.ApplicationName, client.ID); err != nil {
+			return nil, err
+		}
+	}
+	return all(ctx, c, scanKeyRow, "DELETE FROM userkeys_keys WHERE user_id = $1 AND client = $2 RETURNING "+keyRowColumns, k.UserID, client.ID)
+}
+
+func (s *Store) findOrMakeClient(ctx context.Context, c conn, k userkeys.UserAPIKey) (userkeys.Client, error) {
+	for i := 1; ; i++ {
+		_, err := c.exec(ctx, `INSERT INTO userkeys_clients (client_id, application_name, public_key, auth_redirect, scopes, created_at)
+			VALUES ($1, $2, '', '', '', $3) ON CONFLICT (client_id) DO NOTHING`, k.ClientID, k.ApplicationName, micros(k.CreatedAt))
+		if err != nil {
+			return userkeys.Client{}, err
+		}
+		client, err := one(ctx, c, scanClient, "SELECT "+clientColumns+" FROM userkeys_clients WHERE client_id = $1"+s.diff.keepRow, k.ClientID)
+		if !isNoRows(err) || i == attempts {
+			return client, err
+		}
+		// Purged between the two statements: make it again.
+	}
+}
+
+func insertKey(ctx context.Context, c conn, k *userkeys.UserAPIKey, replaced []keyRow) error {
+	taken := &userkeys.Error{Code: userkeys.Conflict, Public: "the key could not be made; try again", Reason: ReasonHashTaken}
+	for _, old := range replaced {
+		if old.hash == k.Hash {
+			return taken
+		}
+	}
+	id, err := one(ctx, c, scanInt, `INSERT INTO userkeys_keys
+		(user_id, client, hash, hash_kind, scopes, push_url, created_at, expires_at, revoked_at, revoked_by)
+		SELECT $1, c.id, $2, 1, $3, $4, $5, $6, 0, '' FROM userkeys_clients c WHERE c.client_id = $7
+		ON CONFLICT DO NOTHING RETURNING id`,
+		k.UserID, k.Hash[:], k.Scopes.String(), k.PushURL, micros(k.CreatedAt), micros(k.ExpiresAt), k.ClientID)
+	if isNoRows(err) {
+		return taken
+	}
+	k.ID = id
+	k.CreatedAt, k.ExpiresAt = cut(k.CreatedAt), cut(k.ExpiresAt)
+	k.LastUsedAt, k.RevokedAt, k.RevokedBy = k.CreatedAt, time.Time{}, ""
+	return err
+}
+
+func grantEvents(g userkeys.Grant, k userkeys.UserAPIKey, replaced []keyRow) []userkeys.AuditEvent {
+	event := userkeys.AuditEvent{
+		At: k.CreatedAt, Actor: g.Actor, Action: actionKeyGranted,
+		UserID: k.UserID, KeyID: k.ID, ClientID: k.ClientID, Detail: k.Scopes.String(),
+	}
+	events := []userkeys.AuditEvent{event}
+	for _, old := range replaced {
+		e := event
+		e.Action, e.KeyID, e.Detail = actionKeyReplaced, old.id, fmt.Sprintf("by key %d", k.ID)
+		events = append(events, e)
+	}
+	return events
+}

@@ -1,0 +1,71 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"userkeys"
+)
+
+type guess struct{ count, since int64 }
+
+func scanGuess(r row) (guess, error) {
+	var g guess
+	err := r.Scan(&g.count, &g.since)
+	return g, err
+}
+
+// ChargeGuess adds one to the count of name within its window and returns the
+// new count and when the window began. A window older than its length begins
+// anew; length 0 never does. It is one statement, so that parallel guesses are
+// all counted, and it is in the database, so that neither a restart nor a flood
+// of names makes it forget.
+func (s *Store) ChargeGuess(ctx context.Context, name string, window time.Duration, at time.Time) (int, time.Time, error) {
+	if err := checkIndexed(name); err != nil {
+		return 0, time.Time{}, err
+	}
+	if window < 0 {
+		return 0, time.Time{}, userkeys.Errorf(userkeys.InvalidParameters, "a window of %v", window)
+	}
+	since, until := micros(at), int64(0)
+	if window > 0 {
+		until = micros(at.Add(window))
+	}
+	var g guess
+	err := s.write(ctx, func(ctx context.Context, c conn) error {
+		var err error
+		g, err = one(ctx, c, scanGuess, `INSERT INTO userkeys_guesses (name, count, since, until) VALUES ($1, 1, $2, $3)
+			ON CONFLICT (name) DO UPDATE SET
+				count = CASE WHEN `+windowOver+` THEN 1 ELSE userkeys_guesses.count + 1 END,
+				since = CASE WHEN `+windowOver+` THEN excluded.since ELSE userkeys_guesses.since END,
+				until = CASE WHEN excluded.until = 0 THEN 0 WHEN `+windowOver+` THEN excluded.until
+					ELSE userkeys_guesses.since + excluded.until - excluded.since END
+			RETURNING count, since`, name, since, until)
+		return err
+	})
+	return int(g.count), fromMicros(g.since), err
+}
+
+// windowOver tells whether the window of the charge (excluded) is longer than
+// the counted one began ago.
+const windowOver = "(excluded.until <> 0 AND excluded.since - userkeys_guesses.since >= excluded.until - excluded.since)"
+
+// ForgetGuesses sets counts back to nothing.
+func (s *Store) ForgetGuesses(ctx context.Context, names ...string) error {
+	if err := checkIndexed(names...); err != nil {
+		return err
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return s.write(ctx, func(ctx context.Context, c conn) error {
+		return inChunks(names, idsPerStatement, func(chunk []string) error {
+			args := make([]any, len(chunk))
+			for i, n := range chunk {
+				args[i] = n
+			}
+			_, err := c.exec(ctx, "DELETE FROM userkeys_guesses WHERE name IN ("+list(1, len(chunk))+")", args...)
+			return err
+		})
+	})
+}

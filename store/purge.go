@@ -1,0 +1,104 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"userkeys"
+)
+
+// How long what is over stays.
+const (
+	keepChanges  = time.Hour           // a node that slept longer forgets everything anyway
+	keepDeadKeys = 90 * 24 * time.Hour // so that people find what they ask about
+)
+
+// Purge removes what is over: consents, sessions and tokens past their end,
+// guesses that no longer count, changes older than an hour, keys revoked or
+// expired for 90 days, and clients left without keys that nobody registered.
+func (s *Store) Purge(ctx context.Context, at time.Time) error {
+	for _, p := range []struct {
+		table, id, condition string
+		before               time.Time
+	}{
+		{"userkeys_consents", "id_hash", "expires_at <= $1", at},
+		{"userkeys_sessions", "token_hash", "expires_at <= $1", at},
+		{"userkeys_tokens", "kind", "expires_at <= $1", at},
+		{"userkeys_guesses", "name", "until <> 0 AND until <= $1", at},
+		// Always the oldest ones, whatever the clocks of the nodes: no gap may
+		// look like "nothing happened".
+		{"userkeys_changes", "id", "n <= (SELECT COALESCE(MAX(o.n), 0) FROM userkeys_changes o WHERE o.at < $1)", at.Add(-keepChanges)},
+	} {
+		query := "DELETE FROM " + p.table + " WHERE " + p.id + " IN (SELECT " + p.id + " FROM " + p.table + " WHERE " + p.condition + " LIMIT $2)"
+		for n := int64(jobBatch); n == jobBatch; {
+			err := s.write(ctx, func(ctx context.Context, c conn) error {
+				var err error
+				n, err = c.exec(ctx, query, micros(p.before), jobBatch)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	keys, err := s.purgeKeys(ctx, at)
+	if err != nil {
+		return err
+	}
+	clients, err := s.purgeClients(ctx, at)
+	if err != nil || keys+clients == 0 {
+		return err
+	}
+	return s.write(ctx, func(ctx context.Context, c conn) error {
+		return audit(ctx, c, userkeys.AuditEvent{
+			At: at, Actor: userkeys.Actor{Kind: "system"}, Action: actionPurged,
+			Detail: fmt.Sprintf("%d keys revoked or expired for long, %d clients without keys", keys, clients),
+		})
+	})
+}
+
+func (s *Store) purgeKeys(ctx context.Context, at time.Time) (int64, error) {
+	const query = `DELETE FROM userkeys_keys WHERE id IN (SELECT id FROM userkeys_keys
+		WHERE (revoked_at <> 0 AND revoked_at <= $1) OR (expires_at <> 0 AND expires_at <= $1) LIMIT $2)`
+	total := int64(0)
+	for n := int64(jobBatch); n == jobBatch; total += n {
+		err := s.write(ctx, func(ctx context.Context, c conn) error {
+			var err error
+			n, err = c.exec(ctx, query, micros(at.Add(-keepDeadKeys)), jobBatch)
+			return err
+		})
+		if err != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+// purgeClients locks the rows first and looks again for keys under the lock: a
+// grant that found the client meanwhile must keep it.
+func (s *Store) purgeClients(ctx context.Context, at time.Time) (int64, error) {
+	const unused = `auth_redirect = '' AND created_at < $1 AND NOT EXISTS (SELECT 1 FROM userkeys_keys k WHERE k.client = userkeys_clients.id)`
+	total := int64(0)
+	for n := int64(jobBatch); n == jobBatch; total += n {
+		err := s.write(ctx, func(ctx context.Context, c conn) error {
+			ids, err := all(ctx, c, scanInt, "SELECT id FROM userkeys_clients WHERE "+unused+" ORDER BY id LIMIT $2"+s.diff.lockGone, micros(at), jobBatch)
+			if err != nil {
+				return err
+			}
+			n = 0
+			for _, id := range ids {
+				gone, err := c.exec(ctx, "DELETE FROM userkeys_clients WHERE id = $2 AND "+unused, micros(at), id)
+				if err != nil {
+					return err
+				}
+				n += gone
+			}
+			return nil
+		})
+		if err != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}

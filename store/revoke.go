@@ -1,0 +1,201 @@
+package store
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"userkeys"
+)
+
+// keyRow is what the SQL of a change to keys gives back of each.
+type keyRow struct {
+	id, userID int64
+	clientID   string
+	hash       userkeys.KeyHash
+}
+
+const keyRowColumns = `id, user_id, hash, (SELECT c.client_id FROM userkeys_clients c WHERE c.id = client)`
+
+func scanKeyRow(r row) (keyRow, error) {
+	var k keyRow
+	var hash []byte
+	err := r.Scan(&k.id, &k.userID, &hash, &k.clientID)
+	k.hash = keyHash(hash)
+	return k, err
+}
+
+func hashes(keys []keyRow) []userkeys.KeyHash {
+	var out []userkeys.KeyHash
+	for _, k := range keys {
+		out = append(out, k.hash)
+	}
+	return out
+}
+
+func keyEvents(keys []keyRow, e userkeys.AuditEvent) []userkeys.AuditEvent {
+	out := make([]userkeys.AuditEvent, len(keys))
+	for i, k := range keys {
+		e.KeyID, e.UserID, e.ClientID = k.id, k.userID, k.clientID
+		out[i] = e
+	}
+	return out
+}
+
+const idsPerStatement = 500
+
+// Revoke revokes keys and returns the hashes of those that it changed. A key
+// that is revoked already stays as it was, except that an administrator's
+// revocation takes the place of any other. It goes through even where the audit
+// log cannot be written: to stop access must not depend on a log. The events
+// are then kept and written as soon as they can be.
+func (s *Store) Revoke(ctx context.Context, r userkeys.Revocation) ([]userkeys.KeyHash, error) {
+	if err := checkText(string(r.By), r.Actor.Kind, r.Actor.IP); err != nil {
+		return nil, err
+	}
+	if r.By == "" {
+		return nil, userkeys.Errorf(userkeys.InvalidParameters, "a revocation must say by whom")
+	}
+	var revoked []keyRow
+	var unwritten []userkeys.AuditEvent
+	err := s.write(ctx, func(ctx context.Context, c conn) error {
+		var err error
+		revoked, err = revokeKeys(ctx, c, r)
+		if err != nil || len(revoked) == 0 {
+			return err
+		}
+		if err := raise(ctx, c, r.At, hashes(revoked)); err != nil {
+			return err
+		}
+		unwritten, err = auditOrKeep(ctx, c, keyEvents(revoked, userkeys.AuditEvent{
+			At: r.At, Actor: r.Actor, Action: actionKeyRevoked, Detail: string(r.By),
+		}))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.kept.add(unwritten)
+	return hashes(revoked), nil
+}
+
+func revokeKeys(ctx context.Context, c conn, r userkeys.Revocation) ([]keyRow, error) {
+	const set = "UPDATE userkeys_keys SET revoked_at = $1, revoked_by = $2 WHERE "
+	at, by := micros(r.At), string(r.By)
+	if len(r.IDs) == 0 {
+		if r.UserID == 0 {
+			return nil, nil
+		}
+		return all(ctx, c, scanKeyRow, set+`user_id = $3 AND revoked_at = 0 AND (expires_at = 0 OR expires_at > $4)
+			RETURNING `+keyRowColumns, at, by, r.UserID, at)
+	}
+	var out []keyRow
+	err := inChunks(unique(r.IDs), idsPerStatement, func(ids []int64) error {
+		args := []any{at, by, string(userkeys.RevokedByAdmin), flag(r.By == userkeys.RevokedByAdmin)}
+		for _, id := range ids {
+			args = append(args, id)
+		}
+		rows, err := all(ctx, c, scanKeyRow, set+`id IN (`+list(5, len(ids))+`)
+			AND (revoked_at = 0 OR (revoked_by <> $3 AND CAST($4 AS BIGINT) = 1)) RETURNING `+keyRowColumns, args...)
+		out = append(out, rows...)
+		return err
+	})
+	return out, err
+}
+
+// list writes n placeholders from $first on: $5,$6,$7.
+func list(first, n int) string {
+	return strings.NewReplacer("(", "", ")", "").Replace(placeholders(first, n, 1))
+}
+
+// UndoRevoke makes a revoked key live again, with its own end unchanged, and
+// returns its hash. Who may is decided above, but for one thing: what an
+// administrator revoked meanwhile is not undone by anybody else
+// ([userkeys.InvalidAccess]). A key that is not revoked stays as it is. [userkeys.NotFound].
+func (s *Store) UndoRevoke(ctx context.Context, id int64, at time.Time, by userkeys.Actor) (userkeys.KeyHash, error) {
+	if err := checkText(by.Kind, by.IP); err != nil {
+		return userkeys.KeyHash{}, err
+	}
+	var hash userkeys.KeyHash
+	err := s.write(ctx, func(ctx context.Context, c conn) error {
+		undone, err := all(ctx, c, scanKeyRow, `UPDATE userkeys_keys SET revoked_at = 0, revoked_by = ''
+			WHERE id = $1 AND revoked_at <> 0 AND (revoked_by <> $2 OR CAST($3 AS BIGINT) = 1) RETURNING `+keyRowColumns,
+			id, string(userkeys.RevokedByAdmin), flag(by.Admin))
+		if err != nil {
+			return err
+		}
+		if len(undone) == 0 {
+			hash, err = notUndone(ctx, c, id)
+			return err
+		}
+		hash = undone[0].hash
+		if err := raise(ctx, c, at, hashes(undone)); err != nil {
+			return err
+		}
+		return audit(ctx, c, keyEvents(undone, userkeys.AuditEvent{At: at, Actor: by, Action: actionRevocationUndone})...)
+	})
+	if err != nil {
+		return userkeys.KeyHash{}, err
+	}
+	return hash, nil
+}
+
+// notUndone says why nothing was undone.
+func notUndone(ctx context.Context, c conn, id int64) (userkeys.KeyHash, error) {
+	k, err := one(ctx, c, scanKey, "SELECT "+keyColumns+keyTables+" WHERE k.id = $1", id)
+	if err != nil {
+		return userkeys.KeyHash{}, notFound(err, "key")
+	}
+	if !k.RevokedAt.IsZero() {
+		return userkeys.KeyHash{}, userkeys.Errorf(userkeys.InvalidAccess, "an administrator revoked this key; only an administrator can undo that")
+	}
+	return k.Hash, nil
+}
+
+// jobBatch bounds a transaction of the daily jobs, so that requests get a turn in between.
+const jobBatch = 1000
+
+// RevokeStale revokes live keys last used before unusedBefore and those
+// created before createdBefore; a zero time revokes none. It returns how many.
+func (s *Store) RevokeStale(ctx context.Context, unusedBefore, createdBefore, at time.Time) (int, error) {
+	unused, err := s.revokeWhere(ctx, "COALESCE(w.last_used_at, k.created_at) < $3", unusedBefore, at, userkeys.RevokedByUnused)
+	if err != nil {
+		return unused, err
+	}
+	old, err := s.revokeWhere(ctx, "k.created_at < $3", createdBefore, at, userkeys.RevokedByMaxLife)
+	return unused + old, err
+}
+
+func (s *Store) revokeWhere(ctx context.Context, condition string, before, at time.Time, by userkeys.RevokedBy) (int, error) {
+	if before.IsZero() {
+		return 0, nil
+	}
+	total, after := 0, int64(0)
+	for {
+		var revoked []keyRow
+		err := s.write(ctx, func(ctx context.Context, c conn) error {
+			var err error
+			revoked, err = all(ctx, c, scanKeyRow, `UPDATE userkeys_keys SET revoked_at = $1, revoked_by = $2 WHERE revoked_at = 0 AND id IN (
+				SELECT k.id FROM userkeys_keys k LEFT JOIN userkeys_key_uses w ON w.key_id = k.id
+				WHERE `+condition+` AND k.revoked_at = 0 AND (k.expires_at = 0 OR k.expires_at > $4) AND k.id > $5
+				ORDER BY k.id LIMIT $6) RETURNING `+keyRowColumns,
+				micros(at), string(by), micros(before), micros(at), after, jobBatch)
+			if err != nil || len(revoked) == 0 {
+				return err
+			}
+			if err := raise(ctx, c, at, hashes(revoked)); err != nil {
+				return err
+			}
+			return audit(ctx, c, keyEvents(revoked, userkeys.AuditEvent{
+				At: at, Actor: userkeys.Actor{Kind: "system"}, Action: actionKeyRevoked, Detail: string(by),
+			})...)
+		})
+		if err != nil || len(revoked) == 0 {
+			return total, err
+		}
+		total += len(revoked)
+		for _, k := range revoked {
+			after = max(after, k.id)
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"userkeys"
+)
+
+// maxSessionData bounds what a session holds.
+const maxSessionData = 1 << 16
+
+func scanBytes(r row) ([]byte, error) {
+	var b []byte
+	err := r.Scan(&b)
+	return b, err
+}
+
+// Session finds the data of a session that is not over.
+func (s *Store) Session(ctx context.Context, tokenHash []byte, now time.Time) ([]byte, bool, error) {
+	data, err := read(ctx, s, func(ctx context.Context, c conn) ([][]byte, error) {
+		return all(ctx, c, scanBytes, "SELECT data FROM userkeys_sessions WHERE token_hash = $1 AND expires_at > $2", tokenHash, micros(now))
+	})
+	if err != nil || len(data) == 0 {
+		return nil, false, err
+	}
+	return data[0], true, nil
+}
+
+// SaveSession makes or replaces a session; userID is 0 while nobody is signed in.
+func (s *Store) SaveSession(ctx context.Context, tokenHash, data []byte, userID int64, expiresAt time.Time) error {
+	if len(tokenHash) == 0 || len(tokenHash) > maxIndexed || len(data) > maxSessionData {
+		return userkeys.Errorf(userkeys.InvalidParameters, "a session without a token, or with more than %d bytes", maxSessionData)
+	}
+	if data == nil {
+		data = []byte{}
+	}
+	return s.write(ctx, func(ctx context.Context, c conn) error {
+		_, err := c.exec(ctx, `INSERT INTO userkeys_sessions (token_hash, user_id, data, expires_at) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (token_hash) DO UPDATE SET user_id = excluded.user_id, data = excluded.data, expires_at = excluded.expires_at`,
+			tokenHash, userID, data, micros(expiresAt))
+		return err
+	})
+}
+
+// DeleteSession ends a session; one that is not there is ended already.
+func (s *Store) DeleteSession(ctx context.Context, tokenHash []byte) error {
+	return s.write(ctx, func(ctx context.Context, c conn) error {
+		_, err := c.exec(ctx, "DELETE FROM userkeys_sessions WHERE token_hash = $1", tokenHash)
+		return err
+	})
+}
+
+// DeleteUserSessions ends all sessions of a user.
+func (s *Store) DeleteUserSessions(ctx context.Context, userID int64) error {
+	if userID == 0 {
+		return nil // those are nobody's
+	}
+	return s.write(ctx, func(ctx context.Context, c conn) error {
+		_, err := c.exec(ctx, "DELETE FROM userkeys_sessions WHERE user_id = $1", userID)
+		return err
+	})
+}
+
+// CreateToken replaces the token of that kind: there is one of each at a time.
+func (s *Store) CreateToken(ctx context.Context, kind string, tokenHash []byte, expiresAt time.Time) error {
+	if err := checkIndexed(kind); err != nil {
+		return err
+	}
+	if len(tokenHash) == 0 {
+		return userkeys.Errorf(userkeys.InvalidParameters, "a token without a hash")
+	}
+	return s.write(ctx, func(ctx context.Context, c conn) error {
+		_, err := c.exec(ctx, `INSERT INTO userkeys_tokens (kind, token_hash, expires_at) VALUES ($1, $2, $3)
+			ON CONFLICT (kind) DO UPDATE SET token_hash = excluded.token_hash, expires_at = excluded.expires_at`,
+			kind, tokenHash, micros(expiresAt))
+		return err
+	})
+}
+
+// ConsumeToken deletes the token and tells whether it was there and good. Of
+// many who try at once, one is told so.
+func (s *Store) ConsumeToken(ctx context.Context, kind string, tokenHash []byte, now time.Time) (bool, error) {
+	if err := checkIndexed(kind); err != nil {
+		return false, err
+	}
+	good := false
+	err := s.write(ctx, func(ctx context.Context, c conn) error {
+		expires, err := one(ctx, c, scanInt, "DELETE FROM userkeys_tokens WHERE kind = $1 AND token_hash = $2 RETURNING expires_at", kind, tokenHash)
+		good = err == nil && expires > micros(now)
+		if isNoRows(err) {
+			return nil
+		}
+		return err
+	})
+	return good && err == nil, err
+}

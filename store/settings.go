@@ -1,0 +1,86 @@
+package store
+
+import (
+	"context"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"userkeys"
+)
+
+func scanSetting(r row) ([2]string, error) {
+	var s [2]string
+	err := r.Scan(&s[0], &s[1])
+	return s, err
+}
+
+// SettingValues are the settings that were changed, by name.
+func (s *Store) SettingValues(ctx context.Context) (map[string]string, error) {
+	return read(ctx, s, func(ctx context.Context, c conn) (map[string]string, error) {
+		pairs, err := all(ctx, c, scanSetting, "SELECT name, value FROM userkeys_settings")
+		if err != nil {
+			return nil, err
+		}
+		values := make(map[string]string, len(pairs))
+		for _, p := range pairs {
+			values[p[0]] = p[1]
+		}
+		return values, nil
+	})
+}
+
+// SetSetting stores a setting's value; it is validated above.
+func (s *Store) SetSetting(ctx context.Context, name, value string, by userkeys.Actor, at time.Time) error {
+	if err := checkText(value, by.Kind, by.IP); err != nil {
+		return err
+	}
+	return s.changeSetting(ctx, name, userkeys.AuditEvent{
+		At: at, Actor: by, Action: actionSettingChanged, Detail: settingDetail(name, value),
+	}, `INSERT INTO userkeys_settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
+}
+
+// ResetSetting forgets a setting's value. One that was not changed stays quietly so.
+func (s *Store) ResetSetting(ctx context.Context, name string, by userkeys.Actor, at time.Time) error {
+	if err := checkText(by.Kind, by.IP); err != nil {
+		return err
+	}
+	return s.changeSetting(ctx, name, userkeys.AuditEvent{
+		At: at, Actor: by, Action: actionSettingReset, Detail: name,
+	}, "DELETE FROM userkeys_settings WHERE name = $1", name)
+}
+
+func (s *Store) changeSetting(ctx context.Context, name string, e userkeys.AuditEvent, query string, args ...any) error {
+	if err := checkIndexed(name); err != nil {
+		return err
+	}
+	return s.write(ctx, func(ctx context.Context, c conn) error {
+		n, err := c.exec(ctx, query, args...)
+		if err != nil || n == 0 {
+			return err
+		}
+		if err := audit(ctx, c, e); err != nil {
+			return err
+		}
+		return raiseAll(ctx, c, e.At)
+	})
+}
+
+const maxDetail = 500
+
+// settingDetail tells the value too, unless it may be a secret.
+func settingDetail(name, value string) string {
+	d, err := userkeys.FindSetting(name)
+	if err != nil || d.Secret {
+		return name
+	}
+	text := name + " = " + value
+	if len(text) > maxDetail {
+		text = text[:maxDetail]
+		for !utf8.ValidString(text) {
+			text = text[:len(text)-1]
+		}
+		text = strings.TrimSpace(text) + " ..."
+	}
+	return text
+}

@@ -1,0 +1,263 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"userkeys"
+)
+
+const userColumns = `u.id, u.username, u.name, u.email, u.trust_level, u.admin, u.moderator, u.active, u.group_names,
+	u.suspended_at, u.created_at, u.last_seen_at`
+
+// user scans userColumns.
+func (c *columns) user(u *userkeys.User) {
+	var admin, moderator, active, suspended, created, seen int64
+	var groups string
+	c.dest = append(c.dest, &u.ID, &u.Username, &u.Name, &u.Email, &u.TrustLevel, &admin, &moderator, &active, &groups,
+		&suspended, &created, &seen)
+	c.done = append(c.done, func() {
+		u.Admin, u.Moderator, u.Active = admin != 0, moderator != 0, active != 0
+		u.Groups = splitList(groups, groupSeparator)
+		u.SuspendedAt, u.CreatedAt, u.LastSeenAt = fromMicros(suspended), fromMicros(created), fromMicros(seen)
+	})
+}
+
+func scanUser(r row) (userkeys.User, error) {
+	var u userkeys.User
+	var c columns
+	c.user(&u)
+	return u, c.scan(r)
+}
+
+func scanAccount(r row) (userkeys.Account, error) {
+	var a userkeys.Account
+	var c columns
+	c.user(&a.User)
+	c.dest = append(c.dest, &a.PasswordHash)
+	return a, c.scan(r)
+}
+
+func checkUser(u userkeys.User, by userkeys.Actor) error {
+	if u.Username == "" {
+		return userkeys.Errorf(userkeys.InvalidParameters, "a user needs a name")
+	}
+	if err := checkIndexed(u.Username, u.Email); err != nil {
+		return err
+	}
+	if err := checkList(u.Groups, groupSeparator); err != nil {
+		return err
+	}
+	return checkText(u.Name, by.Kind, by.IP)
+}
+
+func nameTaken() error {
+	return userkeys.Errorf(userkeys.Conflict, "this user name or e-mail address is taken")
+}
+
+// CreateUser makes a user. [userkeys.Conflict] if the name or the address is taken.
+func (s *Store) CreateUser(ctx context.Context, a userkeys.Account, by userkeys.Actor) (userkeys.User, error) {
+	if err := checkUser(a.User, by); err != nil {
+		return userkeys.User{}, err
+	}
+	if err := checkText(a.PasswordHash); err != nil {
+		return userkeys.User{}, err
+	}
+	u := a.User
+	err := s.write(ctx, func(ctx context.Context, c conn) error {
+		id, err := one(ctx, c, scanInt, `INSERT INTO userkeys_users (username, username_key, name, email, email_key, trust_level,
+			admin, moderator, active, group_names, suspended_at, last_seen_at, created_at, password_hash)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING RETURNING id`,
+			append(userValues(u), micros(u.CreatedAt), a.PasswordHash)...)
+		if isNoRows(err) {
+			return nameTaken()
+		}
+		if err != nil {
+			return err
+		}
+		u.ID = id
+		return audit(ctx, c, userkeys.AuditEvent{At: u.CreatedAt, Actor: by, Action: actionUserCreated, UserID: id, Detail: u.Username})
+	})
+	if err != nil {
+		return userkeys.User{}, err
+	}
+	u.CreatedAt, u.LastSeenAt, u.SuspendedAt = cut(u.CreatedAt), cut(u.LastSeenAt), cut(u.SuspendedAt)
+	return u, nil
+}
+
+// userValues are the columns that may change, in the order of both statements that write them.
+func userValues(u userkeys.User) []any {
+	return []any{
+		u.Username, foldCase(u.Username), u.Name, u.Email, foldCase(u.Email), u.TrustLevel,
+		flag(u.Admin), flag(u.Moderator), flag(u.Active), strings.Join(u.Groups, groupSeparator),
+		micros(u.SuspendedAt), micros(u.LastSeenAt),
+	}
+}
+
+// UpdateUser writes every field of u but ID and CreatedAt. It raises the epoch
+// for the user's keys in the same transaction. [userkeys.NotFound], and
+// [userkeys.Conflict] if a name is taken or no active administrator would be left.
+func (s *Store) UpdateUser(ctx context.Context, u userkeys.User, by userkeys.Actor, at time.Time) error {
+	if err := checkUser(u, by); err != nil {
+		return err
+	}
+	return s.write(ctx, func(ctx context.Context, c conn) error {
+		old, err := s.lockForChange(ctx, c, u.ID, u.Admin && u.MayAct())
+		if err != nil {
+			return err
+		}
+		n, err := c.exec(ctx, `UPDATE userkeys_users SET username = $1, username_key = $2, name = $3, email = $4, email_key = $5,
+			trust_level = $6, admin = $7, moderator = $8, active = $9, group_names = $10, suspended_at = $11, last_seen_at = $12
+			WHERE id = $13 AND NOT EXISTS (SELECT 1 FROM userkeys_users o WHERE o.id <> $13
+				AND (o.username_key = $2 OR (o.email_key = $5 AND o.email_key <> '')))`, append(userValues(u), u.ID)...)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return nameTaken()
+		}
+		err = audit(ctx, c, userkeys.AuditEvent{At: at, Actor: by, Action: actionUserUpdated, UserID: u.ID, Detail: whatChanged(old, u)})
+		if err != nil {
+			return err
+		}
+		return raiseForUser(ctx, c, u.ID, at)
+	})
+}
+
+// lockForChange locks the user, and with them every acting administrator, in
+// one order everywhere: two administrators who demote each other at once must
+// not both succeed. It refuses if nobody would be left.
+func (s *Store) lockForChange(ctx context.Context, c conn, id int64, staysAdmin bool) (userkeys.User, error) {
+	locked, err := all(ctx, c, scanUser, "SELECT "+userColumns+` FROM userkeys_users u
+		WHERE u.id = $1 OR (u.admin = 1 AND u.active = 1 AND u.suspended_at = 0) ORDER BY u.id`+s.diff.lockRow, id)
+	if err != nil {
+		return userkeys.User{}, err
+	}
+	i := slices.IndexFunc(locked, func(u userkeys.User) bool { return u.ID == id })
+	if i < 0 {
+		return userkeys.User{}, userkeys.Errorf(userkeys.NotFound, "there is no such user")
+	}
+	acting := func(u userkeys.User) bool { return u.Admin && u.MayAct() }
+	others := slices.ContainsFunc(locked, func(u userkeys.User) bool { return u.ID != id && acting(u) })
+	if acting(locked[i]) && !staysAdmin && !others {
+		return userkeys.User{}, userkeys.Errorf(userkeys.Conflict, "this is the last active administrator; make another one first")
+	}
+	return locked[i], nil
+}
+
+// raiseForUser raises the epoch for all keys of a user.
+func raiseForUser(ctx context.Context, c conn, id int64, at time.Time) error {
+	keys, err := all(ctx, c, scanKeyRow, "SELECT "+keyRowColumns+" FROM userkeys_keys WHERE user_id = $1", id)
+	if err != nil {
+		return err
+	}
+	return raise(ctx, c, at, hashes(keys))
+}
+
+// whatChanged names the fields that differ; values only where they decide what somebody may do.
+func whatChanged(old, u userkeys.User) string {
+	var out []string
+	note := func(changed bool, text string) {
+		if changed {
+			out = append(out, text)
+		}
+	}
+	note(old.Username != u.Username, "username "+old.Username+" -> "+u.Username)
+	note(old.Name != u.Name, "name")
+	note(old.Email != u.Email, "email")
+	note(old.TrustLevel != u.TrustLevel, fmt.Sprintf("trust level %d -> %d", old.TrustLevel, u.TrustLevel))
+	note(old.Admin != u.Admin, fmt.Sprintf("admin %t -> %t", old.Admin, u.Admin))
+	note(old.Moderator != u.Moderator, fmt.Sprintf("moderator %t -> %t", old.Moderator, u.Moderator))
+	note(old.Active != u.Active, fmt.Sprintf("active %t -> %t", old.Active, u.Active))
+	note(!slices.Equal(old.Groups, u.Groups), "groups "+strings.Join(old.Groups, groupSeparator)+" -> "+strings.Join(u.Groups, groupSeparator))
+	note(old.SuspendedAt.IsZero() && !u.SuspendedAt.IsZero(), "suspended")
+	note(!old.SuspendedAt.IsZero() && u.SuspendedAt.IsZero(), "unsuspended")
+	return strings.Join(out, ", ")
+}
+
+// SetPassword stores the hash of a new password, or none. [userkeys.NotFound].
+func (s *Store) SetPassword(ctx context.Context, userID int64, hash string, by userkeys.Actor, at time.Time) error {
+	if err := checkText(hash, by.Kind, by.IP); err != nil {
+		return err
+	}
+	return s.write(ctx, func(ctx context.Context, c conn) error {
+		n, err := c.exec(ctx, "UPDATE userkeys_users SET password_hash = $1 WHERE id = $2", hash, userID)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return userkeys.Errorf(userkeys.NotFound, "there is no such user")
+		}
+		return audit(ctx, c, userkeys.AuditEvent{At: at, Actor: by, Action: actionPasswordSet, UserID: userID})
+	})
+}
+
+// DeleteUser removes the user with keys, consents and sessions. [userkeys.NotFound],
+// and [userkeys.Conflict] for the last active administrator.
+func (s *Store) DeleteUser(ctx context.Context, userID int64, by userkeys.Actor, at time.Time) error {
+	if err := checkText(by.Kind, by.IP); err != nil {
+		return err
+	}
+	return s.write(ctx, func(ctx context.Context, c conn) error {
+		u, err := s.lockForChange(ctx, c, userID, false)
+		if err != nil {
+			return err
+		}
+		if _, err := c.exec(ctx, "DELETE FROM userkeys_sessions WHERE user_id = $1", userID); err != nil {
+			return err
+		}
+		keys, err := all(ctx, c, scanKeyRow, "DELETE FROM userkeys_keys WHERE user_id = $1 RETURNING "+keyRowColumns, userID)
+		if err != nil {
+			return err
+		}
+		if _, err := c.exec(ctx, "DELETE FROM userkeys_users WHERE id = $1", userID); err != nil {
+			return err
+		}
+		detail := fmt.Sprintf("%s, with %d keys", u.Username, len(keys))
+		if err := audit(ctx, c, userkeys.AuditEvent{At: at, Actor: by, Action: actionUserDeleted, UserID: userID, Detail: detail}); err != nil {
+			return err
+		}
+		return raise(ctx, c, at, hashes(keys))
+	})
+}
+
+// User finds a user by id. [userkeys.NotFound].
+func (s *Store) User(ctx context.Context, id int64) (userkeys.User, error) {
+	return read(ctx, s, func(ctx context.Context, c conn) (userkeys.User, error) {
+		u, err := one(ctx, c, scanUser, "SELECT "+userColumns+" FROM userkeys_users u WHERE u.id = $1", id)
+		return u, notFound(err, "user")
+	})
+}
+
+// Account finds by username or, if name has an '@', by e-mail address. [userkeys.NotFound].
+func (s *Store) Account(ctx context.Context, name string) (userkeys.Account, error) {
+	if err := checkIndexed(name); err != nil {
+		return userkeys.Account{}, err
+	}
+	column := "username_key"
+	if strings.Contains(name, "@") {
+		column = "email_key"
+	}
+	return read(ctx, s, func(ctx context.Context, c conn) (userkeys.Account, error) {
+		a, err := one(ctx, c, scanAccount, "SELECT "+userColumns+", u.password_hash FROM userkeys_users u WHERE u."+column+" = $1", foldCase(name))
+		return a, notFound(err, "user")
+	})
+}
+
+// Users lists users by id, after the given one, at most limit (0: 1000).
+func (s *Store) Users(ctx context.Context, after int64, limit int) ([]userkeys.User, error) {
+	return read(ctx, s, func(ctx context.Context, c conn) ([]userkeys.User, error) {
+		return all(ctx, c, scanUser, "SELECT "+userColumns+" FROM userkeys_users u WHERE u.id > $1 ORDER BY u.id LIMIT "+listLimit(limit), after)
+	})
+}
+
+// TouchUser remembers when a user was seen last. It never goes back.
+func (s *Store) TouchUser(ctx context.Context, userID int64, seenAt time.Time) error {
+	return s.write(ctx, func(ctx context.Context, c conn) error {
+		_, err := c.exec(ctx, "UPDATE userkeys_users SET last_seen_at = $1 WHERE id = $2 AND last_seen_at < $1", micros(seenAt), userID)
+		return err
+	})
+}
