@@ -1,0 +1,62 @@
+package limit
+
+import (
+	"math"
+	"time"
+)
+
+// All arithmetic is in whole microseconds since 1970.
+const (
+	minuteLen int64 = 60e6
+	stepLen   int64 = 864e6 // a hundredth of a day
+	daySteps        = 100
+
+	// forgiven is how far behind the latest time seen a caller may be before the
+	// clock is taken to have been set back: requests wait for locks and loads
+	// between reading the clock and being charged.
+	forgiven int64 = 10e6
+
+	latest = (math.MaxUint32 - 2*daySteps) * stepLen // steps fit 32 bits: about the year 119000
+)
+
+// moment is a caller's time as the windows see it. A request is stamped with the
+// time rounded up and windows end by the time rounded down, so that rounding
+// never shortens a window.
+type moment struct {
+	now   int64         // the caller's time, rounded down
+	part  time.Duration // what rounding took off
+	floor int64         // windows end by this
+	stamp int64         // a request counts from this
+	step  uint32        // the day's step of floor
+}
+
+func momentOf(t time.Time) moment {
+	now := min(max(t.UnixMicro(), 0), latest)
+	m := moment{now: now, part: time.Duration(t.Nanosecond() % 1000), floor: now, stamp: now}
+	if m.part > 0 {
+		m.stamp++
+	}
+	m.step = stepOf(now)
+	return m
+}
+
+// notBefore moves the moment's clock forward to floor; the caller's time stays.
+func (m moment) notBefore(floor int64) moment {
+	if floor > m.floor {
+		m.floor, m.stamp, m.step = floor, max(m.stamp, floor), stepOf(floor)
+	}
+	return m
+}
+
+// until is how long the caller has to wait for t.
+func (m moment) until(t int64) time.Duration {
+	return time.Duration(t-m.now)*time.Microsecond - m.part
+}
+
+func stepOf(t int64) uint32 { return uint32(t / stepLen) }
+
+// stepEnds is when a step no longer counts: its end has left the window.
+func stepEnds(step uint32) int64 { return (int64(step) + daySteps + 1) * stepLen }
+
+// stepLive tells whether a step, not later than now, still counts.
+func stepLive(step, now uint32) bool { return now-step <= daySteps }

@@ -1,0 +1,72 @@
+package limit
+
+import "time"
+
+// The most that [Limits] can ask for; more counts as this much. A key's log of
+// the minute is then at most 256 KiB, and a step of the day fits its word.
+const (
+	MaxMinute = 1<<16 - 1
+	MaxDay    = fullStep - 1
+)
+
+// Limits are how many requests a key may make in any 60 seconds and in any 24
+// hours. Zero or less refuses everything.
+type Limits struct{ Minute, Day int }
+
+// Window is one of the two windows that every request is charged to.
+type Window int
+
+// The windows, named as in [Limits].
+const (
+	Minute Window = iota
+	Day
+)
+
+// Length is how long a request counts, but for the step that the day rounds up to.
+func (w Window) Length() time.Duration {
+	if w == Day {
+		return 24 * time.Hour
+	}
+	return time.Minute
+}
+
+// String is the window's name for logs and metrics: "minute" or "day".
+func (w Window) String() string {
+	if w == Day {
+		return "day"
+	}
+	return "minute"
+}
+
+// Decision is the outcome of one [Memory.Take].
+type Decision struct {
+	OK bool // charged to both windows; if false, to neither
+	// Window is the one that refused: if both did, the one that does so longer.
+	Window Window
+	// RetryAfter is after how long the same request passes if nothing else is
+	// charged meanwhile: not rounded, and not a moment longer than needed. With a
+	// limit of zero no wait helps, and it is the window's length.
+	RetryAfter time.Duration
+}
+
+// refuseAll is the answer to limits that let nothing through.
+func (l Limits) refuseAll() (Decision, bool) {
+	switch {
+	case l.Day <= 0:
+		return Decision{Window: Day, RetryAfter: Day.Length()}, true
+	case l.Minute <= 0:
+		return Decision{Window: Minute, RetryAfter: Minute.Length()}, true
+	}
+	return Decision{}, false
+}
+
+// decide puts the waits of both windows together; zero is no wait.
+func decide(minute, day time.Duration) Decision {
+	switch {
+	case day > minute:
+		return Decision{Window: Day, RetryAfter: day}
+	case minute > 0:
+		return Decision{Window: Minute, RetryAfter: minute}
+	}
+	return Decision{OK: true}
+}

@@ -1,0 +1,95 @@
+package limit
+
+import (
+	"math/bits"
+	"time"
+)
+
+// defaultMaxKeys keeps a memory in which every key made one call under 100 MB.
+const defaultMaxKeys = 1 << 20
+
+// maxShardBits keeps the locks of concurrent callers apart: 64 shards.
+const maxShardBits = 6
+
+// MemoryConfig is what a [Memory] is made of.
+type MemoryConfig struct {
+	MaxKeys int // remembered at once; 0: 1,048,576
+}
+
+// Memory counts the requests of many keys in this process. It is safe for
+// concurrent use and starts no goroutine.
+type Memory struct {
+	shards []shard
+	shift  uint // of a hashed id, to its shard
+}
+
+// NewMemory makes a memory without keys.
+func NewMemory(cfg MemoryConfig) *Memory {
+	most := cfg.MaxKeys
+	if most <= 0 {
+		most = defaultMaxKeys
+	}
+	// Fewer shards for a small memory, so that each has room for 64 and chance
+	// does not fill one long before the others.
+	width := min(maxShardBits, max(0, bits.Len(uint(most/64))-1))
+	m := &Memory{shards: make([]shard, 1<<width), shift: uint(64 - width)}
+	for i := range m.shards {
+		m.shards[i].init(most >> width)
+	}
+	return m
+}
+
+// shard is where a key lives. Ids that follow each other are spread evenly.
+func (m *Memory) shard(id int64) *shard {
+	return &m.shards[hash(id)>>m.shift]
+}
+
+// Take charges one request of a key to both windows, or to neither and says why.
+// A key that is not known begins with empty windows: see [Memory.Restore]. The
+// limits are those of this moment; what was counted under others stays counted.
+// now should be read just before the call; up to ten seconds late does no harm.
+func (m *Memory) Take(id int64, now time.Time, l Limits) Decision {
+	if d, ok := l.refuseAll(); ok {
+		return d
+	}
+	s := m.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := s.tick(now)
+	s.sweep(at)
+	i, wait := s.find(id, at)
+	if wait > 0 {
+		return Decision{Window: Minute, RetryAfter: wait}
+	}
+	k := s.key(i)
+	k.settle(&s.pool, at)
+	k.trim(&s.pool, at)
+	d := decide(k.minuteWait(&s.pool, l.Minute, at), k.dayWait(&s.pool, l.Day, at))
+	if d.OK {
+		k.charge(&s.pool, at)
+		s.move(i, hot)
+	}
+	return d
+}
+
+// Known tells whether [Memory.Restore] is unnecessary: the key is remembered and
+// what was saved of its day is in it.
+func (m *Memory) Known(id int64) bool {
+	s := m.shard(id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, i := s.index.find(id, s)
+	return i != 0 && s.key(i).known
+}
+
+// Len is how many keys are remembered now.
+func (m *Memory) Len() int {
+	n := 0
+	for i := range m.shards {
+		s := &m.shards[i]
+		s.mu.Lock()
+		n += s.index.n
+		s.mu.Unlock()
+	}
+	return n
+}
