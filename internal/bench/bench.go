@@ -144,14 +144,15 @@ func sum(lanes []*lane) Report {
 			cpu = append(cpu, b.perRequest()/base.blocks[i].perRequest())
 			rate = append(rate, b.rate()/base.blocks[i].rate())
 		}
-		res.CPU, res.Rate = spread(cpu), spread(rate)
-		res.PerReq = time.Duration(spread(per).Median)
+		res.CPU, res.Rate = NewSpread(cpu), NewSpread(rate)
+		res.PerReq = time.Duration(NewSpread(per).Median)
 		r.Results = append(r.Results, res)
 	}
 	return r
 }
 
-func spread(v []float64) Spread {
+// NewSpread sorts what blocks gave.
+func NewSpread(v []float64) Spread {
 	v = slices.Sorted(slices.Values(v))
 	return Spread{v[0], v[len(v)/2], v[len(v)-1]}
 }

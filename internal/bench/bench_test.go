@@ -92,7 +92,7 @@ func TestReadResponse(t *testing.T) {
 
 func TestSpreadIsTheMedian(t *testing.T) {
 	t.Parallel()
-	if got := spread([]float64{3, 1, 2}); got != (Spread{1, 2, 3}) {
+	if got := NewSpread([]float64{3, 1, 2}); got != (Spread{1, 2, 3}) {
 		t.Errorf("spread = %v", got)
 	}
 }

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	_ "modernc.org/sqlite" // the driver of the default database
+
+	"userkeys"
+	"userkeys/authority"
+	"userkeys/store"
+)
+
+// keyLength is that of a key's text without a prefix.
+const keyLength = 32
+
+// keyList is the texts of many keys in one piece of memory.
+type keyList []byte
+
+func newKeys(n int) keyList {
+	k := make(keyList, 0, n*keyLength)
+	for range n {
+		k = append(k, userkeys.NewKey("").Reveal()...)
+	}
+	return k
+}
+
+func (k keyList) len() int               { return len(k) / keyLength }
+func (k keyList) text(i int) []byte      { return k[i*keyLength : (i+1)*keyLength] }
+func (k keyList) first(n int) keyList    { return k[:n*keyLength] }
+func (k keyList) key(i int) userkeys.Key { return userkeys.Key(k.text(i)) }
+
+// misspelt are the same keys with another last digit, so that their checksums are wrong.
+func (k keyList) misspelt() keyList {
+	out := append(keyList(nil), k...)
+	for i := keyLength - 1; i < len(out); i += keyLength {
+		if out[i] == '0' {
+			out[i] = '1'
+		} else {
+			out[i] = '0'
+		}
+	}
+	return out
+}
+
+// Limits of the two kinds of server: none is ever reached, and all always are.
+var (
+	plenty = map[string]string{"max_user_api_reqs_per_minute": "10000", "max_user_api_reqs_per_day": "10000000"}
+	none   = map[string]string{"max_user_api_reqs_per_minute": "1", "max_user_api_reqs_per_day": "1"}
+)
+
+// scopes of every key here.
+var scopes = userkeys.Scopes{userkeys.ScopeRead, userkeys.ScopeNotifications}
+
+// openStore opens a new SQLite database as a site has it.
+func openStore(ctx context.Context, dir string) (*store.Store, error) {
+	db, err := sql.Open("sqlite", store.SQLiteDSN(filepath.Join(dir, "userkeys.db")))
+	if err != nil {
+		return nil, err
+	}
+	st, err := store.Open(ctx, db, store.SQLite)
+	if err != nil {
+		return nil, err
+	}
+	_, err = st.Migrate(ctx)
+	return st, err
+}
+
+// onSQLite is an authority on a database of its own that has the order's keys.
+func onSQLite(ctx context.Context, o order, limits map[string]string) (*authority.Authority, error) {
+	st, err := openStore(ctx, o.dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := grantAll(ctx, st, o.keys); err != nil {
+		return nil, err
+	}
+	return authority.New(ctx, authority.Config{Store: st, Pinned: limits})
+}
+
+// grantAll gives every key to one user, each on a client of its own.
+func grantAll(ctx context.Context, st *store.Store, keys keyList) error {
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	actor := userkeys.Actor{Kind: "system", Admin: true}
+	u, err := st.CreateUser(ctx, userkeys.Account{User: userkeys.User{
+		Username: "bench", TrustLevel: 1, Active: true, CreatedAt: now,
+	}}, actor)
+	if err != nil {
+		return err
+	}
+	for i := range keys.len() {
+		_, _, err := st.Grant(ctx, userkeys.Grant{
+			Key: userkeys.UserAPIKey{
+				UserID: u.ID, ClientID: fmt.Sprintf("client-%d", i), ApplicationName: "bench",
+				Hash: keys.key(i).Hash(), Scopes: scopes, CreatedAt: now, LastUsedAt: now,
+			},
+			Actor: actor, MaxKeys: 1 << 30, MaxRecent: 1 << 30, RecentSince: now,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// warm makes the first call with every key, which is the one that loads it.
+func warm(ctx context.Context, a *authority.Authority, keys keyList) error {
+	for i := range keys.len() {
+		_, err := a.Check(ctx, userkeys.Call{Key: string(keys.text(i)), Method: "GET", Path: requestPath})
+		if err != nil {
+			return fmt.Errorf("warming up key %d: %w", i, err)
+		}
+	}
+	return nil
+}

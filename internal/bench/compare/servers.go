@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"userkeys/authority"
+	"userkeys/gateway"
+	"userkeys/internal/bench"
+)
+
+// What a server process is told by who started it.
+const (
+	variantVariable  = "USERKEYS_BENCH_VARIANT"
+	keysVariable     = "USERKEYS_BENCH_KEYS"
+	countVariable    = "USERKEYS_BENCH_COUNT"
+	upstreamVariable = "USERKEYS_BENCH_UPSTREAM"
+)
+
+// Every request asks for this and, if all is well, is answered with that.
+const (
+	requestPath = "/notifications.json"
+	answerBody  = `{"notifications":[],"total_rows_notifications":0,"seen":0}`
+)
+
+func answer(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	_, _ = io.WriteString(w, answerBody)
+}
+
+// A variant makes the handler of a server. What it returns besides runs in the background.
+type variant func(context.Context, order) (http.Handler, *authority.Authority, error)
+
+var variants = map[string]variant{
+	"bare": func(context.Context, order) (http.Handler, *authority.Authority, error) {
+		return http.HandlerFunc(answer), nil, nil
+	},
+	"guard": func(ctx context.Context, o order) (http.Handler, *authority.Authority, error) {
+		a, err := onSQLite(ctx, o, plenty)
+		return guarded(a, gateway.Guard), a, err
+	},
+	"guard-memory": func(ctx context.Context, o order) (http.Handler, *authority.Authority, error) {
+		a, err := inMemory(ctx, o.keys, plenty, nil)
+		return guarded(a, gateway.Guard), a, err
+	},
+	"require": func(ctx context.Context, o order) (http.Handler, *authority.Authority, error) {
+		a, err := onSQLite(ctx, o, plenty)
+		return guarded(a, gateway.Require), a, err
+	},
+	"limited": func(ctx context.Context, o order) (http.Handler, *authority.Authority, error) {
+		a, err := onSQLite(ctx, o, none)
+		return guarded(a, gateway.Require), a, err
+	},
+	"plain-proxy": func(_ context.Context, o order) (http.Handler, *authority.Authority, error) {
+		return plainProxy(o.upstream), nil, nil
+	},
+	"proxy": func(ctx context.Context, o order) (http.Handler, *authority.Authority, error) {
+		a, err := onSQLite(ctx, o, plenty)
+		if err != nil {
+			return nil, nil, err
+		}
+		p, err := gateway.NewProxy(gateway.ProxyConfig{Upstream: o.upstream, Checker: a, Transport: newTransport()})
+		return p, a, err
+	},
+}
+
+func guarded(a *authority.Authority, door func(gateway.Checker) func(http.Handler) http.Handler) http.Handler {
+	if a == nil {
+		return nil // it could not be made, which the caller tells
+	}
+	return door(a)(http.HandlerFunc(answer))
+}
+
+// An order is what a server process is to be.
+type order struct {
+	keys     keyList
+	upstream *url.URL
+	dir      string // for a database
+}
+
+func readOrder() (order, error) {
+	n, err := strconv.Atoi(os.Getenv(countVariable))
+	if err != nil {
+		return order{}, err
+	}
+	keys, err := os.ReadFile(os.Getenv(keysVariable))
+	if err != nil {
+		return order{}, err
+	}
+	o := order{keys: keyList(keys).first(n), upstream: &url.URL{Scheme: "http", Host: os.Getenv(upstreamVariable)}}
+	o.dir, err = os.MkdirTemp("", "userkeys-bench-*")
+	return o, err
+}
+
+// serveVariant is the whole life of a server process.
+func serveVariant(ctx context.Context, name string) error {
+	o, err := readOrder()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(o.dir) }()
+	makeHandler, ok := variants[name]
+	if !ok {
+		return fmt.Errorf("there is no variant %s", name)
+	}
+	h, auth, err := makeHandler(ctx, o)
+	if err != nil {
+		return err
+	}
+	if auth != nil {
+		if err := warm(ctx, auth, o.keys); err != nil {
+			return err
+		}
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	if auth != nil {
+		wg.Go(func() { _ = auth.Run(ctx) }) // it ends with ctx; nobody needs its last write
+	}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	wg.Go(func() {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			fmt.Fprintln(os.Stderr, "compare:", err)
+		}
+	})
+	err = bench.Serve(l.Addr().String())
+	cancel()
+	_ = server.Close()
+	wg.Wait()
+	return err
+}
+
+// plainProxy is what anybody would write: the base that ours is held against.
+func plainProxy(upstream *url.URL) http.Handler {
+	return &httputil.ReverseProxy{
+		Rewrite:    func(r *httputil.ProxyRequest) { r.SetURL(upstream); r.SetXForwarded() },
+		Transport:  newTransport(),
+		BufferPool: &buffers{},
+	}
+}
+
+// newTransport is the same for both proxies.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+		DisableCompression:  true,
+		MaxIdleConnsPerHost: 512,
+		IdleConnTimeout:     time.Minute,
+	}
+}
+
+// buffers lends the memory in which answers are copied, as our proxy does.
+type buffers struct{ pool sync.Pool }
+
+// Get lends a buffer.
+func (b *buffers) Get() []byte {
+	if p, ok := b.pool.Get().(*[]byte); ok {
+		return *p
+	}
+	return make([]byte, 32<<10)
+}
+
+// Put takes a buffer back.
+func (b *buffers) Put(p []byte) { b.pool.Put(&p) }
