@@ -1,0 +1,232 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"userkeys"
+	"userkeys/client"
+)
+
+// NotifierConfig says where the sample app and its site are.
+type NotifierConfig struct {
+	SiteURL string       // the site that it asks for keys
+	URL     string       // its own address: http://127.0.0.1:PORT
+	HTTP    *http.Client // for its calls; nil: a client of its own
+	KeyBits int          // of its key pairs; 0: the usual size
+}
+
+// notifierScopes are the least that the app can do with.
+var notifierScopes = userkeys.Scopes{"notifications", "session_info"}
+
+const (
+	notifierName   = "Notifier"
+	notifierCookie = "notifier_visit"
+	maxVisits      = 200
+	visitLife      = 12 * time.Hour
+)
+
+// NewNotifier makes the sample app: a website of its own that asks its
+// visitors for a key to another site and shows what is new there. Everything
+// an app has to do is in this file. It panics on addresses that are none.
+func NewNotifier(cfg NotifierConfig) http.Handler {
+	site, err := client.ParseSite(cfg.SiteURL)
+	if err != nil {
+		panic(err)
+	}
+	own, err := client.ParseSite(cfg.URL)
+	if err != nil {
+		panic(err)
+	}
+	host, err := url.Parse(own)
+	if err != nil {
+		panic(err)
+	}
+	cfg.SiteURL, cfg.URL = site, own
+	n := &notifier{cfg: cfg, host: host.Host, clientID: "notifier-" + client.RandomID(), visits: map[string]*visit{}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", n.home)
+	mux.HandleFunc("GET /demo.css", serveStyle)
+	mux.HandleFunc("POST /connect", n.connect)
+	mux.HandleFunc("GET /callback", n.callback)
+	mux.HandleFunc("POST /mark-read", n.withKey(n.markRead))
+	mux.HandleFunc("POST /try", n.withKey(n.tryToPost))
+	mux.HandleFunc("POST /disconnect", n.withKey(n.disconnect))
+	// Forms of other sites must not act for this one's visitors.
+	return n.onlyOwnHost(http.NewCrossOriginProtection().Handler(mux))
+}
+
+type notifier struct {
+	cfg      NotifierConfig
+	host     string
+	clientID string // one for the installation; keys are per user and client id
+
+	mu     sync.Mutex
+	visits map[string]*visit // by the cookie's value
+	order  []string          // oldest first
+}
+
+// A visit is what the app remembers of one browser. It is replaced, never
+// changed, so that it can be read without a lock.
+type visit struct {
+	pending *client.Authorization // asked, not yet answered: key pair and nonce
+	cred    *client.Credential    // answered
+	tried   *client.APIError      // what the site said to the write that it must refuse
+	notice  string
+}
+
+// onlyOwnHost refuses names that somebody pointed at this address.
+func (n *notifier) onlyOwnHost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Host != n.host {
+			http.Error(w, "open "+n.cfg.URL, http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (n *notifier) visit(r *http.Request) (string, *visit) {
+	c, err := r.Cookie(notifierCookie)
+	if err != nil {
+		return "", nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return c.Value, n.visits[c.Value]
+}
+
+// remember replaces a visit; nil forgets it. The oldest browsers make room.
+func (n *notifier) remember(id string, v *visit) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if v == nil {
+		delete(n.visits, id)
+		n.order = slices.DeleteFunc(n.order, func(o string) bool { return o == id })
+		return
+	}
+	if _, ok := n.visits[id]; !ok {
+		n.order = append(n.order, id)
+		if len(n.order) > maxVisits {
+			delete(n.visits, n.order[0])
+			n.order = n.order[1:]
+		}
+	}
+	n.visits[id] = v
+}
+
+// connect begins: key pair and nonce stay here, the browser goes to the site.
+func (n *notifier) connect(w http.ResponseWriter, r *http.Request) {
+	pair, err := client.NewKeyPair(n.cfg.KeyBits)
+	if err != nil {
+		n.problem(w, http.StatusInternalServerError, err)
+		return
+	}
+	auth, err := client.Begin(client.Request{
+		Site: n.cfg.SiteURL, ApplicationName: notifierName, ClientID: n.clientID, Scopes: notifierScopes,
+		AuthRedirect: n.cfg.URL + "/callback", KeyPair: pair,
+	})
+	if err != nil {
+		n.problem(w, http.StatusInternalServerError, err)
+		return
+	}
+	old, _ := n.visit(r)
+	n.remember(old, nil)
+	id := client.RandomID() // always a new one: nobody can plant a cookie and share what comes
+	n.remember(id, &visit{pending: auth})
+	http.SetCookie(w, &http.Cookie{
+		Name: notifierCookie, Value: id, Path: "/", MaxAge: int(visitLife / time.Second),
+		HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+	http.Redirect(w, r, auth.URL, http.StatusSeeOther)
+}
+
+// callback is where the site sends the browser back with the sealed answer.
+func (n *notifier) callback(w http.ResponseWriter, r *http.Request) {
+	id, v := n.visit(r)
+	if v == nil || v.pending == nil {
+		n.problem(w, http.StatusBadRequest, userkeys.Errorf(userkeys.ConsentGone, "this browser has asked for nothing; begin on the first page"))
+		return
+	}
+	cred, err := v.pending.Open(r.URL.Query().Get("payload"))
+	if err != nil {
+		n.problem(w, http.StatusBadRequest, err)
+		return
+	}
+	if name, err := cred.CurrentUsername(r.Context(), n.cfg.HTTP); err == nil {
+		cred.Username = name
+	}
+	n.remember(id, &visit{cred: cred})
+	http.Redirect(w, r, "/", http.StatusSeeOther) // the payload leaves the address bar
+}
+
+// withKey is for what only connected browsers can do.
+func (n *notifier) withKey(h func(ctx context.Context, v visit) *visit) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if id, v := n.visit(r); v != nil && v.cred != nil {
+			n.remember(id, h(r.Context(), *v))
+		}
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+	}
+}
+
+// markRead is a write that the scope notifications allows.
+func (n *notifier) markRead(ctx context.Context, v visit) *visit {
+	if err := n.call(ctx, v.cred, http.MethodPut, "/notifications/mark-read", nil); err != nil {
+		return n.refused(v, err)
+	}
+	v.notice = "All notifications are marked as read."
+	return &v
+}
+
+// tryToPost is a write that none of the app's scopes allows.
+func (n *notifier) tryToPost(ctx context.Context, v visit) *visit {
+	err := n.call(ctx, v.cred, http.MethodPost, "/posts.json", nil)
+	var api *client.APIError
+	if errors.As(err, &api) && api.Status == http.StatusForbidden && api.Reason != "invalid key" {
+		v.tried = api
+		return &v
+	}
+	return n.refused(v, err)
+}
+
+func (n *notifier) disconnect(ctx context.Context, v visit) *visit {
+	if err := v.cred.Revoke(ctx, n.cfg.HTTP); err != nil {
+		return n.refused(v, err)
+	}
+	return &visit{notice: "The key has revoked itself. It is of no use to anybody now."}
+}
+
+// refused keeps the key unless the site says that it is no good: an app must
+// not throw keys away because a site is slow or busy.
+func (n *notifier) refused(v visit, err error) *visit {
+	var api *client.APIError
+	switch {
+	case err == nil:
+		v.notice = "The site allowed it."
+	case errors.As(err, &api) && api.Reason == "invalid key":
+		return &visit{notice: "The site no longer takes the key: it was revoked or has expired. Connect again to get a new one."}
+	case errors.As(err, &api):
+		v.notice = api.Error()
+	default:
+		v.notice = userkeys.AsError(err).Public
+	}
+	return &v
+}
+
+func (n *notifier) call(ctx context.Context, cred *client.Credential, method, path string, into any) error {
+	address, err := cred.URL(path)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, address, nil)
+	if err != nil {
+		return err
+	}
+	return client.Do(cred.Client(n.cfg.HTTP), req, into)
+}

@@ -1,0 +1,107 @@
+package demo
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"userkeys"
+	"userkeys/client"
+)
+
+// A notifierPage is what the app's one page shows.
+type notifierPage struct {
+	Site    string
+	Notice  string
+	Problem string // on the page of a problem
+
+	Connected bool
+	Username  string
+	Unread    int
+	Messages  int
+	News      []newsItem
+	KeyStart  string   // the first characters of the key
+	May       []string // in words
+	Tried     *client.APIError
+}
+
+type newsItem struct {
+	What, From, Title string
+	Unread            bool
+	At                time.Time
+}
+
+// home shows what is new, or the button that asks for a key.
+func (n *notifier) home(w http.ResponseWriter, r *http.Request) {
+	id, v := n.visit(r)
+	page := notifierPage{Site: n.cfg.SiteURL}
+	if v != nil {
+		shown := *v
+		if v.cred != nil {
+			if err := n.fill(r.Context(), &page, v); err != nil {
+				shown = *n.refused(shown, err)
+			}
+		}
+		page.Connected, page.Notice = shown.cred != nil, shown.notice
+		if v.cred != nil {
+			shown.notice = "" // said once
+			n.remember(id, &shown)
+		}
+	}
+	n.render(w, http.StatusOK, page)
+}
+
+// fill calls the site's API with the key.
+func (n *notifier) fill(ctx context.Context, page *notifierPage, v *visit) error {
+	page.Username, page.Tried = v.cred.Username, v.tried
+	page.KeyStart = maskKey(v.cred.Key)
+	page.May = scopeSentences(v.cred.Scopes)
+	var totals struct {
+		Notifications int `json:"unread_notifications"`
+		Messages      int `json:"unread_personal_messages"`
+	}
+	if err := n.call(ctx, v.cred, http.MethodGet, "/notifications/totals.json", &totals); err != nil {
+		return err
+	}
+	page.Unread, page.Messages = totals.Notifications, totals.Messages
+	var list struct {
+		Notifications []notification `json:"notifications"`
+	}
+	if err := n.call(ctx, v.cred, http.MethodGet, "/notifications.json?limit=10", &list); err != nil {
+		return err
+	}
+	what := map[int]string{typeMentioned: "mentioned you in", typeReplied: "wrote", typeLiked: "liked", typeMessage: "sent you a message:"}
+	for _, item := range list.Notifications {
+		page.News = append(page.News, newsItem{
+			What: what[item.Type], From: item.Data["display_username"], Title: item.Data["topic_title"],
+			Unread: !item.Read, At: item.CreatedAt,
+		})
+	}
+	return nil
+}
+
+// scopeSentences says in words what names allow, as the site's own pages do.
+func scopeSentences(names userkeys.Scopes) []string {
+	catalog, err := userkeys.NewCatalog()
+	if err != nil { // cannot happen: nothing of our own is added
+		panic(err)
+	}
+	return catalog.Sentences(names)
+}
+
+// maskKey shows enough of a key to recognise it and too little to use it.
+func maskKey(k userkeys.Key) string {
+	text := k.Reveal()
+	return text[:min(4, len(text))] + "..."
+}
+
+func (n *notifier) problem(w http.ResponseWriter, status int, err error) {
+	n.render(w, status, notifierPage{Site: n.cfg.SiteURL, Problem: userkeys.AsError(err).Public})
+}
+
+func (n *notifier) render(w http.ResponseWriter, status int, page notifierPage) {
+	// The connect form redirects to the site, and browsers hold form-action on redirects too.
+	setPageHeaders(w.Header(), "'self' "+originOf(n.cfg.SiteURL))
+	w.WriteHeader(status)
+	_ = pages.ExecuteTemplate(w, "notifier.html", page) // a browser that left needs no page
+}
