@@ -30,26 +30,26 @@ type moment struct {
 	step  uint32        // the day's step of floor
 }
 
+// momentOf is t as its caller sees it.
 func momentOf(t time.Time) moment {
 	now := min(max(t.UnixMicro(), 0), latest)
-	m := moment{now: now, part: time.Duration(t.Nanosecond() % 1000), floor: now, stamp: now}
-	if m.part > 0 {
-		m.stamp++
+	part := t.Nanosecond() % 1000
+	stamp := now
+	if part > 0 {
+		stamp++
 	}
-	m.step = stepOf(now)
-	return m
+	return moment{now, time.Duration(part), now, stamp, stepOf(now)}
 }
 
-// notBefore moves the moment's clock forward to floor; the caller's time stays.
-func (m moment) notBefore(floor int64) moment {
+// notBefore moves the windows forward to floor; the caller's time stays.
+func (m *moment) notBefore(floor int64) {
 	if floor > m.floor {
 		m.floor, m.stamp, m.step = floor, max(m.stamp, floor), stepOf(floor)
 	}
-	return m
 }
 
 // until is how long the caller has to wait for t.
-func (m moment) until(t int64) time.Duration {
+func (m *moment) until(t int64) time.Duration {
 	return time.Duration(t-m.now)*time.Microsecond - m.part
 }
 

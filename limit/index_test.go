@@ -24,7 +24,7 @@ func TestIndexIsAMap(t *testing.T) {
 			"add": func(t *rapid.T) {
 				for range rapid.IntRange(1, 20).Draw(t, "ids") {
 					id := id.Draw(t, "id")
-					i, _ := s.find(id, at)
+					i, _ := s.find(id, &at)
 					if old, ok := model[id]; ok && old != i {
 						t.Fatalf("id %d is at %d and at %d", id, old, i)
 					}

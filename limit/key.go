@@ -37,7 +37,7 @@ func (k *key) stepAt(ring []uint32, i int) (step, count uint32) {
 // settle brings a key from before a setback of the clock into the present: what
 // lies ahead happens now, so that nothing counts for longer than a window from
 // here, nor for less.
-func (k *key) settle(p *pool, at moment) {
+func (k *key) settle(p *pool, at *moment) {
 	if k.touched > at.floor+1 { // one ahead is rounding
 		ring := p.ring(&k.minute)
 		for i := int(k.minute.n) - 1; i >= 0 && k.stampAt(ring, i) > at.stamp; i-- {
@@ -52,7 +52,7 @@ func (k *key) settle(p *pool, at moment) {
 }
 
 // trim removes what has left the windows.
-func (k *key) trim(p *pool, at moment) {
+func (k *key) trim(p *pool, at *moment) {
 	if k.touched+minuteLen <= at.floor {
 		k.minute.clear()
 	}
@@ -77,7 +77,7 @@ func (k *key) trim(p *pool, at moment) {
 
 // minuteWait is how long the trimmed minute refuses one more request: until so
 // many have left that fewer than limit remain.
-func (k *key) minuteWait(p *pool, limit int, at moment) time.Duration {
+func (k *key) minuteWait(p *pool, limit int, at *moment) time.Duration {
 	over := int(k.minute.n) - min(limit, MaxMinute)
 	if over < 0 {
 		return 0
@@ -86,7 +86,7 @@ func (k *key) minuteWait(p *pool, limit int, at moment) time.Duration {
 }
 
 // dayWait is the same for the day, in which whole steps leave.
-func (k *key) dayWait(p *pool, limit int, at moment) time.Duration {
+func (k *key) dayWait(p *pool, limit int, at *moment) time.Duration {
 	over := int(k.total) - min(limit, MaxDay)
 	if over < 0 {
 		return 0
@@ -101,7 +101,7 @@ func (k *key) dayWait(p *pool, limit int, at moment) time.Duration {
 }
 
 // charge counts one request in both windows.
-func (k *key) charge(p *pool, at moment) {
+func (k *key) charge(p *pool, at *moment) {
 	k.touched = max(k.touched, at.stamp)
 	p.push(&k.minute, uint32(k.touched))
 	k.total++

@@ -52,10 +52,13 @@ func (m *Memory) Take(id int64, now time.Time, l Limits) Decision {
 	if d, ok := l.refuseAll(); ok {
 		return d
 	}
+	t := momentOf(now)
+	at := &t
 	s := m.shard(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := s.tick(now)
+	s.follow(at)
+	s.clock = at.floor
 	s.sweep(at)
 	i, wait := s.find(id, at)
 	if wait > 0 {

@@ -22,7 +22,7 @@ type shard struct {
 	most   int
 	clock  int64 // the latest time seen
 	index  index
-	chunks [][]key
+	chunks []*[chunkKeys]key
 	made   uint32 // keys ever made, free ones included
 	free   uint32 // first of the free keys, linked by next; 0: none
 	pool   pool
@@ -31,7 +31,7 @@ type shard struct {
 func (s *shard) init(most int) {
 	s.most = most
 	s.index = newIndex(4)
-	s.chunks = [][]key{make([]key, chunkKeys)}
+	s.chunks = []*[chunkKeys]key{{}}
 	s.made = lists
 	for _, list := range []uint32{hot, idle} {
 		k := s.key(list)
@@ -41,68 +41,45 @@ func (s *shard) init(most int) {
 
 func (s *shard) key(i uint32) *key { return &s.chunks[i/chunkKeys][i%chunkKeys] }
 
-// tick is [shard.moment], and remembers how late it is.
-func (s *shard) tick(now time.Time) moment {
-	at := s.moment(now)
-	s.clock = at.floor
-	return at
-}
-
-// moment is now by the shard's clock. That clock does not go back while callers
-// are less than [forgiven] behind it, so that one who was late to be charged does
-// not move a window; further behind it follows them, so that a clock set back
-// stops nobody for long.
-func (s *shard) moment(now time.Time) moment {
-	at := momentOf(now)
-	return at.notBefore(min(s.clock, at.floor+forgiven))
+// follow sets a moment to the shard's clock, which is the latest time seen. It does
+// not go back while callers are less than [forgiven] behind it, so that one who was
+// late to be charged does not move a window; further behind, it comes back to
+// ten seconds ahead of them, so that a clock set back stops nobody for long.
+func (s *shard) follow(at *moment) {
+	at.notBefore(min(s.clock, at.floor+forgiven))
 }
 
 // sweep does two requests' worth of tidying, which is more than a request can
 // leave behind.
-func (s *shard) sweep(at moment) {
+func (s *shard) sweep(at *moment) {
 	for range 2 {
-		s.cool(at)
-		s.forgetExpired(at)
+		if i := s.key(hot).prev; i != hot && s.hotUntil(i, at) <= at.floor {
+			s.pool.release(&s.key(i).minute)
+			s.move(i, idle)
+		}
+		if i := s.key(idle).prev; i != idle && s.dayOver(i, at) {
+			s.forget(i)
+		}
 	}
 }
 
-// cool moves the oldest hot key to the idle ones if its minute is over, and
-// takes its minute's block.
-func (s *shard) cool(at moment) {
-	i := s.key(hot).prev
-	if i == hot || s.hotFor(i, at) > 0 {
-		return
-	}
-	s.pool.release(&s.key(i).minute)
-	s.move(i, idle)
-}
-
-// forgetExpired frees the oldest idle key if its day is over.
-func (s *shard) forgetExpired(at moment) {
-	i := s.key(idle).prev
-	if i == idle {
-		return
-	}
+// hotUntil is when a key's minute will be over.
+func (s *shard) hotUntil(i uint32, at *moment) int64 {
 	k := s.key(i)
 	k.settle(&s.pool, at)
-	if k.day.n == 0 || !stepLive(k.step, at.step) {
-		s.forget(i)
-	}
+	return k.touched + minuteLen
 }
 
-// hotFor is for how long a key's minute is not over.
-func (s *shard) hotFor(i uint32, at moment) time.Duration {
+// dayOver tells whether nothing of a key's day counts.
+func (s *shard) dayOver(i uint32, at *moment) bool {
 	k := s.key(i)
 	k.settle(&s.pool, at)
-	if k.touched+minuteLen <= at.floor {
-		return 0
-	}
-	return at.until(k.touched + minuteLen)
+	return k.day.n == 0 || !stepLive(k.step, at.step)
 }
 
 // find returns a key, making it if need be. If there is no room and no key that
 // may be forgotten, it says how long until there is one.
-func (s *shard) find(id int64, at moment) (uint32, time.Duration) {
+func (s *shard) find(id int64, at *moment) (uint32, time.Duration) {
 	if _, i := s.index.find(id, s); i != 0 {
 		return i, 0
 	}
@@ -117,20 +94,20 @@ func (s *shard) find(id int64, at moment) (uint32, time.Duration) {
 // evict forgets the key that was idle longest. One with a request in the last
 // minute stays: to forget it would let it through twice, and it is for the
 // newcomer to wait.
-func (s *shard) evict(at moment) time.Duration {
+func (s *shard) evict(at *moment) time.Duration {
 	if i := s.key(idle).prev; i != idle {
 		s.forget(i)
 		return 0
 	}
 	i := s.key(hot).prev
-	wait := s.hotFor(i, at)
-	if wait == 0 {
-		s.forget(i)
+	if t := s.hotUntil(i, at); t > at.floor {
+		return at.until(t)
 	}
-	return wait
+	s.forget(i)
+	return 0
 }
 
-func (s *shard) create(id int64, at moment) uint32 {
+func (s *shard) create(id int64, at *moment) uint32 {
 	i := s.free
 	if i != 0 {
 		s.free = s.key(i).next
@@ -138,7 +115,7 @@ func (s *shard) create(id int64, at moment) uint32 {
 		i = s.made
 		s.made++
 		if int(i/chunkKeys) == len(s.chunks) {
-			s.chunks = append(s.chunks, make([]key, chunkKeys))
+			s.chunks = append(s.chunks, new([chunkKeys]key))
 		}
 	}
 	*s.key(i) = key{id: id, touched: at.stamp, prev: i, next: i}

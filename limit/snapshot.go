@@ -63,10 +63,12 @@ func (k *key) snapshot(p *pool, now uint32) []byte {
 // the error is [ErrSnapshot]. To pardon the key, delete what is saved and
 // restart.
 func (m *Memory) Restore(id int64, day []byte, now time.Time) error {
+	t := momentOf(now)
+	at := &t
 	s := m.shard(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := s.moment(now)
+	s.follow(at)
 	i, wait := s.find(id, at)
 	if wait > 0 {
 		return nil // Take refuses for the same reason, and the key stays unknown
