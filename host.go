@@ -91,7 +91,7 @@ func customHostProblem(host string) string {
 }
 
 // validPunycode tells whether the part after xn-- decodes (RFC 3492) to
-// letters, marks, digits or signs of which one at least is not ASCII. A browser does
+// what a label may hold, of which something at least is not ASCII. A browser does
 // not open anything else, and the user would be stuck after consent.
 func validPunycode(encoded string) bool {
 	runes, ok := decodePunycode(encoded)
@@ -107,7 +107,7 @@ func validPunycode(encoded string) bool {
 			}
 		}
 	}
-	return foreign && !unicode.IsMark(runes[0])
+	return foreign && !unicode.IsMark(runes[0]) && runes[0] != '-' && runes[len(runes)-1] != '-'
 }
 
 // The parameters of RFC 3492, section 5.

@@ -171,6 +171,8 @@ func decodeBody(lines []string) (der []byte, problem string) {
 	return der, ""
 }
 
+const notRSA = "has content that is no RSA key with an exponent such as 65537, or was cut off"
+
 // rsaKey reads the block's DER, which must be what its label says.
 func (b pemBlock) rsaKey() (key *rsa.PublicKey, problem string) {
 	if b.label == labelPKCS1 {
@@ -181,26 +183,18 @@ func (b pemBlock) rsaKey() (key *rsa.PublicKey, problem string) {
 		if _, err := x509.ParsePKIXPublicKey(b.der); err == nil {
 			return nil, "is labelled RSA PUBLIC KEY but has the content of a PUBLIC KEY"
 		}
-		return nil, derProblem(err)
+		return nil, notRSA
 	}
 	parsed, err := x509.ParsePKIXPublicKey(b.der)
 	if err != nil {
 		if _, err := x509.ParsePKCS1PublicKey(b.der); err == nil {
 			return nil, "is labelled PUBLIC KEY but has the content of an RSA PUBLIC KEY"
 		}
-		return nil, derProblem(err)
+		return nil, notRSA
 	}
 	key, ok := parsed.(*rsa.PublicKey)
 	if !ok {
 		return nil, "is no RSA key"
 	}
 	return key, ""
-}
-
-// derProblem tells a key whose numbers x509 will not read from one that is garbage.
-func derProblem(err error) string {
-	if strings.Contains(err.Error(), "exponent") || strings.Contains(err.Error(), "modulus") {
-		return "has a modulus or exponent that is not positive or too large: the exponent should be 65537"
-	}
-	return "has content that is no RSA key, or was cut off"
 }
