@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"userkeys"
+	"userkeys/gateway"
 )
 
 // probe tells apps which generation of the wire this site speaks. It looks at nothing.
@@ -84,7 +85,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, v Visitor, q use
 	page := refusedPage{What: sentence(e.Public)}
 	switch e.Code {
 	case userkeys.MissingParameter, userkeys.InvalidParameters, userkeys.InvalidPadding:
-		return s.refuseJSON(w, r, e)
+		return refuseJSON(w, r, e)
 	case userkeys.InvalidPublicKey, userkeys.PayloadTooLarge:
 		page.Author = "Send an RSA public key as PEM text, of 2048 bits or more, with line ends and plus signs percent-encoded, and a short nonce."
 	case userkeys.InvalidExpiry:
@@ -113,12 +114,11 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, v Visitor, q use
 	return s.pages.Refused(w, s.frame(v), page)
 }
 
-func (s *Server) refuseJSON(w http.ResponseWriter, r *http.Request, e *userkeys.Error) error {
+// refuseJSON answers with an error in the wire's shape, whatever was asked for.
+func refuseJSON(w http.ResponseWriter, r *http.Request, e *userkeys.Error) error {
 	exchangeOf(r).err = e
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.WriteHeader(e.Code.Status())
-	_, err := w.Write(e.JSON())
-	return err
+	gateway.WriteError(w, e)
+	return nil
 }
 
 // grant answers yes. Only the consent's id counts; what else the form says is ignored (RQ20).

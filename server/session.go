@@ -50,7 +50,7 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request, _ Visitor) erro
 // readyz tells whether requests can be answered now.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request, _ Visitor) error {
 	if err := s.cfg.Ready(r.Context()); err != nil {
-		return s.refuseJSON(w, r, &userkeys.Error{
+		return refuseJSON(w, r, &userkeys.Error{
 			Code: userkeys.Unavailable, Public: "not ready to decide requests", RetryAfter: time.Second, Err: err,
 		})
 	}

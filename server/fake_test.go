@@ -1,0 +1,502 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"userkeys"
+	"userkeys/authority"
+)
+
+// fakeSite is a site of four users with its own little authority and
+// sessions, to see what the pages make of their answers.
+type fakeSite struct {
+	t         *testing.T
+	handler   http.Handler
+	server    *Server
+	identity  *fakeIdentity
+	authority *fakeAuthority
+	log       *bytes.Buffer
+}
+
+var (
+	testNow = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	alice   = userkeys.User{ID: 1, Username: "alice", Name: "Alice A.", TrustLevel: 2, Active: true}
+	bob     = userkeys.User{ID: 2, Username: "bob", Active: true}
+	root    = userkeys.User{ID: 3, Username: "root", Admin: true, TrustLevel: 4, Active: true}
+	mod     = userkeys.User{ID: 4, Username: "mod", Moderator: true, TrustLevel: 4, Active: true}
+)
+
+type option func(*Config)
+
+func notStandalone(c *Config) { c.Standalone = false }
+
+func newSite(t *testing.T, options ...option) *fakeSite {
+	t.Helper()
+	base, err := url.Parse("https://site.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fakeSite{t: t, log: &bytes.Buffer{}, authority: newFakeAuthority(), identity: newFakeIdentity()}
+	cfg := Config{
+		Identity: f.identity, BaseURL: base, Standalone: true, Now: func() time.Time { return testNow },
+		Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: f.log}, nil)),
+		Ready:  func(context.Context) error { return f.authority.down },
+	}
+	for _, o := range options {
+		o(&cfg)
+	}
+	if f.server, err = newServer(cfg, f.authority); err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	f.server.Mount(mux)
+	f.handler = mux
+	return f
+}
+
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(b)
+}
+
+// A call is one request of a test. The zero value is a GET by nobody in a browser.
+type call struct {
+	method, path string
+	as           string            // who is signed in
+	key          string            // User-Api-Key
+	form         map[string]string // body; the session's token is added unless noToken
+	body         string
+	header       map[string]string
+	noToken      bool
+}
+
+// answer is what came back.
+type answer struct {
+	*http.Response
+	text string
+}
+
+// do makes a call, and holds what must be so for every answer of every test (G19).
+func (f *fakeSite) do(c call) answer {
+	f.t.Helper()
+	if c.method == "" {
+		c.method = http.MethodGet
+	}
+	body := c.body
+	if c.form != nil {
+		fields := url.Values{}
+		for name, value := range c.form {
+			fields.Set(name, value)
+		}
+		if _, given := c.form[tokenField]; !given && !c.noToken && c.as != "" {
+			fields.Set(tokenField, "token-of-"+c.as)
+		}
+		body = fields.Encode()
+	}
+	r := httptest.NewRequest(c.method, c.path, strings.NewReader(body))
+	r.Host = "site.example"
+	if c.form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if c.as != "" {
+		r.AddCookie(&http.Cookie{Name: "session", Value: c.as})
+	}
+	if c.key != "" {
+		r.Header.Set(userkeys.KeyHeader, c.key)
+	} else if c.method == http.MethodPost {
+		r.Header.Set("Origin", "https://site.example")
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+	}
+	for name, value := range c.header {
+		if r.Header.Set(name, value); value == "" {
+			r.Header.Del(name)
+		}
+	}
+	w := httptest.NewRecorder()
+	f.handler.ServeHTTP(w, r)
+	a := answer{w.Result(), w.Body.String()}
+	f.checkAnswer(c, a)
+	return a
+}
+
+// pageHeaders is what every HTML answer carries.
+var pageHeaders = map[string]string{
+	"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Cross-Origin-Opener-Policy": "same-origin",
+	"Cache-Control": "no-store", "Pragma": "no-cache", "Expires": "0",
+	"Strict-Transport-Security": "max-age=31536000", "Content-Type": "text/html; charset=utf-8",
+}
+
+func (f *fakeSite) checkAnswer(c call, a answer) {
+	f.t.Helper()
+	if len(a.text) > 64<<10 {
+		f.t.Errorf("%s %s: the answer has %d bytes", c.method, c.path, len(a.text))
+	}
+	if a.Header.Get("X-Request-Id") == "" && c.key == "" {
+		f.t.Errorf("%s %s: no request id", c.method, c.path)
+	}
+	if !strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") {
+		return
+	}
+	for name, want := range pageHeaders {
+		if got := a.Header.Get(name); got != want {
+			f.t.Errorf("%s %s: %s is %q, want %q", c.method, c.path, name, got, want)
+		}
+	}
+	policy := a.Header.Get("Content-Security-Policy")
+	for _, want := range []string{"default-src 'none'", "style-src 'self'", "script-src 'self'", "base-uri 'none'", "frame-ancestors 'none'", "form-action 'self'"} {
+		if !strings.Contains(policy, want) {
+			f.t.Errorf("%s %s: the policy %q lacks %s", c.method, c.path, policy, want)
+		}
+	}
+	if strings.Contains(policy, "unsafe") {
+		f.t.Errorf("%s %s: the policy %q allows inline code", c.method, c.path, policy)
+	}
+	if p := a.Header.Get("Referrer-Policy"); p != "same-origin" && p != "no-referrer" {
+		f.t.Errorf("%s %s: Referrer-Policy is %q", c.method, c.path, p)
+	}
+	if a.Header.Get("Permissions-Policy") == "" {
+		f.t.Errorf("%s %s: no Permissions-Policy", c.method, c.path)
+	}
+	checkHTML(f.t, c.method+" "+c.path, a.text)
+}
+
+// must and mustNot look for texts in an answer.
+func (a answer) must(t *testing.T, status int, texts ...string) {
+	t.Helper()
+	if a.StatusCode != status {
+		t.Errorf("status %d, want %d; body %s", a.StatusCode, status, cut(a.text, 2000))
+	}
+	for _, text := range texts {
+		if !strings.Contains(a.text, text) {
+			t.Errorf("the answer lacks %q: %s", text, cut(a.text, 4000))
+		}
+	}
+}
+
+func (a answer) mustNot(t *testing.T, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if strings.Contains(a.text, text) {
+			t.Errorf("the answer has %q: %s", text, cut(a.text, 4000))
+		}
+		for name, values := range a.Header {
+			if strings.Contains(strings.Join(values, "\n"), text) {
+				t.Errorf("the header %s has %q", name, text)
+			}
+		}
+	}
+}
+
+// fakeIdentity takes a cookie's value for who somebody is.
+type fakeIdentity struct {
+	users    map[string]userkeys.User
+	loginErr error
+	setupErr error
+	logouts  int
+	err      error
+}
+
+var _ Accounts = (*fakeIdentity)(nil)
+
+func newFakeIdentity() *fakeIdentity {
+	f := &fakeIdentity{users: map[string]userkeys.User{}}
+	for _, u := range []userkeys.User{alice, bob, root, mod} {
+		f.users[u.Username] = u
+	}
+	return f
+}
+
+func (f *fakeIdentity) Visitor(r *http.Request) (Visitor, error) {
+	c, err := r.Cookie("session")
+	if f.err != nil || err != nil {
+		return Visitor{}, f.err
+	}
+	u, ok := f.users[c.Value]
+	if !ok {
+		return Visitor{}, nil
+	}
+	return Visitor{User: u, Session: "session-of-" + u.Username, CSRF: "token-of-" + u.Username}, nil
+}
+
+func (f *fakeIdentity) LoginURL(back string) string {
+	return "/user-api-key/login?redirect=" + url.QueryEscape(back)
+}
+
+func (f *fakeIdentity) Sessions(next http.Handler) http.Handler { return next }
+
+func (f *fakeIdentity) Login(_ *http.Request, username, password string) (userkeys.User, error) {
+	if f.loginErr != nil {
+		return userkeys.User{}, f.loginErr
+	}
+	if u, ok := f.users[username]; ok && password == "right" {
+		return u, nil
+	}
+	return userkeys.User{}, userkeys.Errorf(userkeys.InvalidCredentials, "the user name or the password is wrong")
+}
+
+func (f *fakeIdentity) Logout(context.Context) error { f.logouts++; return nil }
+
+func (f *fakeIdentity) Setup(_ *http.Request, token, username, _ string) (userkeys.User, error) {
+	if f.setupErr != nil {
+		return userkeys.User{}, f.setupErr
+	}
+	if token != "good" {
+		return userkeys.User{}, userkeys.Errorf(userkeys.ConsentGone, "this link was used, or is too old")
+	}
+	return userkeys.User{ID: 9, Username: username, Admin: true}, nil
+}
+
+// fakeAuthority decides with the real rules of the root and forgets nothing.
+type fakeAuthority struct {
+	mu       sync.Mutex
+	settings userkeys.Settings
+	catalog  *userkeys.Catalog
+	pinned   map[string]bool
+	open     map[string]userkeys.CheckedRequest
+	owner    map[string]authority.Browser
+	keys     []userkeys.UserAPIKey
+	texts    map[string]int64 // key text to id
+	actors   []userkeys.Actor
+	down     error
+}
+
+func newFakeAuthority() *fakeAuthority {
+	catalog, err := userkeys.NewCatalog()
+	if err != nil {
+		panic(err)
+	}
+	f := &fakeAuthority{
+		settings: userkeys.DefaultSettings(), catalog: catalog, pinned: map[string]bool{},
+		open: map[string]userkeys.CheckedRequest{}, owner: map[string]authority.Browser{}, texts: map[string]int64{},
+	}
+	f.set("allowed_user_api_auth_redirects", "discourse://auth_redirect|https://app.example/cb|https://*.evil.net/*|https://bank.example.evil.net/")
+	return f
+}
+
+func (f *fakeAuthority) set(name, value string) {
+	if err := f.settings.Set(name, value); err != nil {
+		panic(err)
+	}
+}
+
+func (f *fakeAuthority) Settings() userkeys.Settings { return f.settings }
+func (f *fakeAuthority) Catalog() *userkeys.Catalog  { return f.catalog }
+func (f *fakeAuthority) Pinned(name string) bool     { return f.pinned[name] }
+func (f *fakeAuthority) CanUndo(k userkeys.UserAPIKey) bool {
+	return k.RevokedBy == userkeys.RevokedByOwner
+}
+
+func (f *fakeAuthority) ChangeSetting(_ context.Context, name, value string, by userkeys.Actor) error {
+	if f.down != nil {
+		return f.down
+	}
+	if f.pinned[name] {
+		return userkeys.Errorf(userkeys.Conflict, "%s is set by the configuration", name)
+	}
+	f.actors = append(f.actors, by)
+	return f.settings.Set(name, value)
+}
+
+func (f *fakeAuthority) ResetSetting(_ context.Context, name string, _ userkeys.Actor) error {
+	d, err := userkeys.FindSetting(name)
+	if err != nil {
+		return err
+	}
+	return f.settings.Set(name, d.Default)
+}
+
+func (f *fakeAuthority) Examine(_ context.Context, r userkeys.AuthorizationRequest) (userkeys.CheckedRequest, error) {
+	if f.down != nil {
+		return userkeys.CheckedRequest{}, f.down
+	}
+	return r.Check(f.settings, f.catalog, userkeys.Client{})
+}
+
+func (f *fakeAuthority) Prepare(ctx context.Context, r userkeys.AuthorizationRequest, b authority.Browser) (authority.Question, error) {
+	q, err := f.Examine(ctx, r)
+	if err == nil {
+		err = f.settings.CheckGrantor(b.User)
+	}
+	if err != nil {
+		return authority.Question{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	id := "consent-" + strconv.Itoa(len(f.owner)+1)
+	f.open[id], f.owner[id] = q, b
+	return authority.Question{ID: id, CheckedRequest: q, ExpiresAt: testNow.Add(10 * time.Minute)}, nil
+}
+
+func (f *fakeAuthority) take(id string, b authority.Browser) (userkeys.CheckedRequest, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	q, ok := f.open[id]
+	if !ok || f.owner[id].Session != b.Session {
+		return q, userkeys.Errorf(userkeys.ConsentGone, "this request was answered already, or has expired")
+	}
+	delete(f.open, id)
+	return q, nil
+}
+
+func (f *fakeAuthority) Grant(_ context.Context, id string, b authority.Browser) (authority.Granted, error) {
+	if f.down != nil {
+		return authority.Granted{}, f.down
+	}
+	q, err := f.take(id, b)
+	if err != nil {
+		return authority.Granted{}, err
+	}
+	key := userkeys.NewKey("")
+	sealed, err := userkeys.Payload{Key: key, Nonce: q.Nonce, Push: q.Push}.Seal(q.Key, q.Pad)
+	if err != nil {
+		return authority.Granted{}, err
+	}
+	k := f.add(userkeys.UserAPIKey{UserID: b.User.ID, ApplicationName: q.Name, Scopes: q.Scopes, CreatedAt: testNow, LastUsedAt: testNow})
+	g := authority.Granted{Key: k, Payload: sealed}
+	if q.Redirect != nil {
+		g.Location = q.Redirect.With("payload", sealed)
+	}
+	return g, nil
+}
+
+func (f *fakeAuthority) Deny(_ context.Context, id string, b authority.Browser) error {
+	_, err := f.take(id, b)
+	return err
+}
+
+// add remembers a key; its text is "key-<id>".
+func (f *fakeAuthority) add(k userkeys.UserAPIKey) userkeys.UserAPIKey {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	k.ID = int64(len(f.keys) + 1)
+	f.keys = append(f.keys, k)
+	f.texts["key-"+strconv.FormatInt(k.ID, 10)] = k.ID
+	return k
+}
+
+func (f *fakeAuthority) Apps(_ context.Context, userID int64) ([]userkeys.UserAPIKey, error) {
+	if f.down != nil {
+		return nil, f.down
+	}
+	var out []userkeys.UserAPIKey
+	for _, k := range slices.Backward(f.keys) {
+		if k.UserID == userID {
+			out = append(out, k)
+		}
+	}
+	return out, nil
+}
+
+func (f *fakeAuthority) find(id int64, by userkeys.Actor) (*userkeys.UserAPIKey, error) {
+	f.actors = append(f.actors, by)
+	if f.down != nil {
+		return nil, f.down
+	}
+	if id > int64(len(f.keys)) {
+		return nil, userkeys.Errorf(userkeys.NotFound, "there is no such key")
+	}
+	k := &f.keys[id-1]
+	if k.UserID != by.UserID && !by.Admin {
+		return nil, userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
+	}
+	return k, nil
+}
+
+func (f *fakeAuthority) Revoke(_ context.Context, id int64, by userkeys.Actor) error {
+	k, err := f.find(id, by)
+	if err == nil {
+		k.RevokedAt, k.RevokedBy = testNow, userkeys.RevokedByOwner
+	}
+	return err
+}
+
+func (f *fakeAuthority) UndoRevoke(_ context.Context, id int64, by userkeys.Actor) error {
+	k, err := f.find(id, by)
+	if err == nil {
+		k.RevokedAt, k.RevokedBy = time.Time{}, ""
+	}
+	return err
+}
+
+func (f *fakeAuthority) RevokeAll(ctx context.Context, userID int64, by userkeys.Actor) (int, error) {
+	n := 0
+	for _, k := range f.keys {
+		if k.UserID == userID && k.RevokedAt.IsZero() {
+			n++
+			if err := f.Revoke(ctx, k.ID, by); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return n, nil
+}
+
+func (f *fakeAuthority) Check(_ context.Context, c userkeys.Call) (userkeys.Access, error) {
+	id, ok := f.texts[c.Key]
+	if !ok || !f.keys[id-1].RevokedAt.IsZero() {
+		return userkeys.Access{}, userkeys.ErrInvalidKey
+	}
+	k := f.keys[id-1]
+	return userkeys.Access{
+		KeyID: id, UserID: k.UserID, Username: "alice",
+		Standing: &userkeys.Standing{Scopes: k.Scopes, TrustLevel: 2, Admin: k.UserID == root.ID},
+	}, nil
+}
+
+func (f *fakeAuthority) Holds(context.Context, userkeys.Access) error { return nil }
+
+// appKey is an app's key pair; its parameter is the PEM.
+var appKey = sync.OnceValues(func() (*rsa.PrivateKey, string) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		panic(err)
+	}
+	return key, string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+})
+
+// ask is the query of an ordinary request, with changes: "name=value"; "-name" leaves it out.
+func ask(changes ...string) string {
+	_, public := appKey()
+	q := url.Values{
+		"nonce": {"n-0123456789"}, "scopes": {"read"}, "client_id": {"client-1"}, "application_name": {"Notifier"},
+		"public_key": {public}, "auth_redirect": {"https://app.example/cb"}, "padding": {"oaep"},
+	}
+	for _, c := range changes {
+		if name, ok := strings.CutPrefix(c, "-"); ok {
+			q.Del(name)
+			continue
+		}
+		name, value, _ := strings.Cut(c, "=")
+		q.Set(name, value)
+	}
+	return "/user-api-key/new?" + q.Encode()
+}
+
+var errDown = &userkeys.Error{Code: userkeys.Unavailable, Public: "the database does not answer", RetryAfter: time.Second, Err: errors.New("secret-dsn")}

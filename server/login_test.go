@@ -1,0 +1,139 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"userkeys"
+)
+
+func TestLogin(t *testing.T) {
+	t.Parallel()
+	f := newSite(t)
+	a := f.do(call{path: "/user-api-key/login?redirect=%2Fmy%2Fapps"})
+	a.must(t, http.StatusOK, `value="/my/apps"`, `autocomplete="current-password"`)
+	post := call{method: http.MethodPost, path: "/user-api-key/login", form: map[string]string{"username": "alice", "password": "right", "redirect": "/my/apps?sort=used"}}
+	a = f.do(post)
+	a.must(t, http.StatusSeeOther)
+	if got := a.Header.Get("Location"); got != "/my/apps?sort=used" {
+		t.Errorf("it leads to %q", got)
+	}
+	post.form["password"] = "wrong"
+	a = f.do(post)
+	a.must(t, http.StatusForbidden, `value="alice"`, `value="/my/apps?sort=used"`, "The user name or the password is wrong.", `role="alert"`)
+	a.mustNot(t, "wrong\"")
+	post.path = "/login"
+	f.do(post).must(t, http.StatusForbidden)
+	if got := f.do(call{path: "/login?redirect=%2Fmy%2Fapps", as: "alice"}); got.Header.Get("Location") != "/my/apps" {
+		t.Errorf("who is signed in is led to %q", got.Header.Get("Location"))
+	}
+}
+
+func TestLoginRefusals(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		err    error
+		status int
+		retry  string
+		text   string
+	}{
+		{"limited", &userkeys.Error{Code: userkeys.RateLimited, Public: "too many attempts", RetryAfter: 5 * time.Minute}, 429, "300", "Try again in 5 minutes."},
+		{"unavailable", &userkeys.Error{Code: userkeys.Unavailable, Public: "sign-in is busy", RetryAfter: 2 * time.Second}, 503, "2", "Try again in 2 seconds."},
+		{"internal", http.ErrBodyNotAllowed, 500, "", "Something went wrong"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := newSite(t)
+			f.identity.loginErr = tt.err
+			a := f.do(call{method: http.MethodPost, path: "/user-api-key/login", form: map[string]string{"username": "<b>alice", "password": "right"}})
+			a.must(t, tt.status, tt.text)
+			a.mustNot(t, "<b>alice")
+			if got := a.Header.Get("Retry-After"); got != tt.retry {
+				t.Errorf("Retry-After is %q, want %q", got, tt.retry)
+			}
+		})
+	}
+}
+
+func TestLoginCSRF(t *testing.T) {
+	t.Parallel()
+	f := newSite(t)
+	f.do(call{
+		method: http.MethodPost, path: "/user-api-key/login", form: map[string]string{"username": "alice", "password": "right"},
+		header: map[string]string{"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"},
+	}).must(t, http.StatusForbidden, `["BAD CSRF"]`)
+}
+
+func TestRD48_ReturnAddresses(t *testing.T) {
+	t.Parallel()
+	f := newSite(t)
+	for _, bad := range []string{
+		"//evil.example", "https://evil.example", "/\\evil.example", "\\\\evil.example", "/%2fevil.example", "/%5cevil.example", "javascript:alert(1)", "evil",
+		"/a/../../x", "/a//b", "/user-api-key/new?x\nSet-Cookie: a=b", "/x#y", "/\u00e9", "/" + strings.Repeat("x", 20_000), "",
+	} {
+		a := f.do(call{method: http.MethodPost, path: "/user-api-key/login", form: map[string]string{"username": "alice", "password": "right", "redirect": bad}})
+		a.must(t, http.StatusSeeOther)
+		if got := a.Header.Get("Location"); got != "/" {
+			t.Errorf("%q leads to %q", cut(bad, 50), got)
+		}
+	}
+	for _, good := range []string{"/", "/my/apps?unused=30", "/user-api-key/new?nonce=%0a&auth_redirect=https%3A%2F%2Fapp.example%2F..//"} {
+		if !localPath(good) {
+			t.Errorf("%q is refused", good)
+		}
+	}
+}
+
+func TestNotYouSignsOutAndComesBack(t *testing.T) {
+	t.Parallel()
+	f := newSite(t)
+	path := ask()
+	a := f.do(call{path: path, as: "alice"})
+	form := byID(t, a.text, "not-you")
+	if form == nil || attr(form, "action") != "/user-api-key/logout" || attr(form, "method") != "post" {
+		t.Fatal("there is no form to sign out")
+	}
+	a = f.do(call{method: http.MethodPost, path: "/user-api-key/logout", as: "alice", form: map[string]string{"redirect": path}})
+	a.must(t, http.StatusSeeOther)
+	if a.Header.Get("Location") != path || f.identity.logouts != 1 {
+		t.Errorf("it leads to %q after %d logouts", a.Header.Get("Location"), f.identity.logouts)
+	}
+	f.do(call{method: http.MethodPost, path: "/logout", as: "alice", noToken: true, form: map[string]string{}}).must(t, http.StatusForbidden)
+	if f.identity.logouts != 1 {
+		t.Error("a form without the token signed out")
+	}
+	f.do(call{method: http.MethodPost, path: "/logout", form: map[string]string{}}).must(t, http.StatusSeeOther)
+}
+
+func TestSetup(t *testing.T) {
+	t.Parallel()
+	f := newSite(t)
+	f.do(call{path: "/user-api-key/setup?token=good"}).must(t, http.StatusOK, `value="good"`, "administrator")
+	form := func(token, again string) call {
+		return call{method: http.MethodPost, path: "/user-api-key/setup", form: map[string]string{"token": token, "username": "root", "password": "long enough", "password_again": again}}
+	}
+	a := f.do(form("good", "other"))
+	a.must(t, http.StatusBadRequest, "The two passwords differ.", `value="root"`, `value="good"`)
+	a.mustNot(t, "long enough")
+	f.do(form("used", "long enough")).must(t, http.StatusForbidden, "This link was used")
+	a = f.do(form("good", "long enough"))
+	a.must(t, http.StatusSeeOther)
+	if a.Header.Get("Location") != "/user-api-key/settings" {
+		t.Errorf("it leads to %q", a.Header.Get("Location"))
+	}
+	f.identity.setupErr = userkeys.Errorf(userkeys.InvalidParameters, "the password is too short")
+	f.do(form("good", "long enough")).must(t, http.StatusBadRequest, "The password is too short.")
+}
+
+func TestHome(t *testing.T) {
+	t.Parallel()
+	f := newSite(t)
+	f.do(call{path: "/"}).must(t, http.StatusOK, "Sign in")
+	a := f.do(call{path: "/", as: "alice"})
+	a.must(t, http.StatusOK, "Your apps")
+	a.mustNot(t, "/user-api-key/settings")
+	f.do(call{path: "/", as: "root"}).must(t, http.StatusOK, "/user-api-key/settings")
+}

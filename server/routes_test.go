@@ -1,0 +1,380 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"userkeys"
+)
+
+// TestG16_EveryRouteIsDeclared is the second writing of the table's rules: a
+// route that is not here, or whose door changed, is a decision to make anew.
+func TestG16_EveryRouteIsDeclared(t *testing.T) {
+	t.Parallel()
+	want := map[string]string{
+		"HEAD /user-api-key/new":              "anyone keys",
+		"GET /user-api-key/new":               "anyone session",
+		"POST /user-api-key":                  "signed in session origin token form json",
+		"POST /user-api-key.json":             "signed in session origin token form json",
+		"POST /user-api-key/deny":             "signed in session origin token form",
+		"POST /user-api-key/revoke":           "signed in keys session origin token form json",
+		"POST /user-api-key/revoke.json":      "signed in keys session origin token form json",
+		"POST /user-api-key/undo-revoke":      "signed in session origin token form json",
+		"POST /user-api-key/undo-revoke.json": "signed in session origin token form json",
+		"POST /user-api-key/revoke-all":       "signed in session origin token form",
+		"GET /my/apps":                        "signed in session",
+		"GET /user-api-key/settings":          "administrator session",
+		"POST /user-api-key/settings":         "administrator session origin token form",
+		"GET /session/current":                "anyone keys session",
+		"GET /session/current.json":           "anyone keys session",
+		"GET /user-api-key/assets/{name}":     "anyone keys",
+		"GET /user-api-key/login":             "anyone session",
+		"POST /user-api-key/login":            "anyone session origin form",
+		"POST /user-api-key/logout":           "anyone session origin token form",
+		"GET /user-api-key/setup":             "anyone session",
+		"POST /user-api-key/setup":            "anyone session origin form",
+		"GET /healthz":                        "anyone keys",
+		"GET /readyz":                         "anyone keys",
+		"GET /{$}":                            "anyone session",
+		"GET /login":                          "anyone session",
+		"POST /login":                         "anyone session origin form",
+		"POST /logout":                        "anyone session origin token form",
+		"GET /u/{username}/preferences/apps":  "signed in session",
+	}
+	got := map[string]string{}
+	for _, rt := range newSite(t).server.routes() {
+		rules := []string{[]string{"anyone", "signed in", "administrator"}[rt.who]}
+		for _, rule := range []struct {
+			name string
+			on   bool
+		}{{"keys", rt.door.keys}, {"session", rt.door.session}, {"origin", rt.door.origin}, {"token", rt.door.token}, {"form", rt.door.form}, {"json", rt.door.json}} {
+			if rule.on {
+				rules = append(rules, rule.name)
+			}
+		}
+		got[rt.pattern] = strings.Join(rules, " ")
+		if strings.HasPrefix(rt.pattern, "POST ") && !(rt.door.origin && rt.door.form) {
+			t.Errorf("%s is not protected", rt.pattern)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// concrete is a request that a route's pattern stands for.
+func concrete(pattern string) (method, path string) {
+	method, path, _ = strings.Cut(pattern, " ")
+	return method, strings.NewReplacer("{$}", "", "{username}", "alice", "{name}", "style.css").Replace(path)
+}
+
+// TestG19_EveryAnswer walks all routes as everybody; what must be so for every
+// answer is held by do.
+func TestG19_EveryAnswer(t *testing.T) {
+	t.Parallel()
+	f := withKeys(t)
+	for _, rt := range f.server.routes() {
+		method, path := concrete(rt.pattern)
+		for _, as := range []string{"", "alice", "mod", "root"} {
+			for _, accept := range []string{"text/html", "application/json"} {
+				a := f.do(call{method: method, path: path, as: as, form: formFor(method), header: map[string]string{"Accept": accept}})
+				if a.StatusCode >= 500 {
+					t.Errorf("%s as %q: status %d", rt.pattern, as, a.StatusCode)
+				}
+				if a.Header.Get("X-Content-Type-Options") != "nosniff" || a.Header.Get("Strict-Transport-Security") == "" {
+					t.Errorf("%s as %q lacks headers: %v", rt.pattern, as, a.Header)
+				}
+				if as == "" && a.Header.Get("X-Discourse-Username") != "" {
+					t.Errorf("%s names a stranger", rt.pattern)
+				}
+				if rt.name != a.Header.Get("X-Discourse-Route") {
+					t.Errorf("%s: X-Discourse-Route is %q", rt.pattern, a.Header.Get("X-Discourse-Route"))
+				}
+			}
+		}
+	}
+}
+
+func formFor(method string) map[string]string {
+	if method == http.MethodPost {
+		return map[string]string{}
+	}
+	return nil
+}
+
+func TestE12_KeysReachNoBrowserRoute(t *testing.T) {
+	t.Parallel()
+	f := withKeys(t)
+	for _, rt := range f.server.routes() {
+		if rt.door.keys {
+			continue
+		}
+		method, path := concrete(rt.pattern)
+		// A session's cookie and token beside the key help nothing.
+		c := call{method: method, path: path, as: "root", key: "key-3", form: formFor(method), header: map[string]string{"Origin": "https://site.example"}}
+		a := f.do(c)
+		a.must(t, http.StatusForbidden, `"error_type":"invalid_access"`, userkeys.NotPermitted)
+		if a.Header.Get("Location") != "" {
+			t.Errorf("%s leads somewhere", rt.pattern)
+		}
+		c.key = "key-99"
+		f.do(c).must(t, http.StatusForbidden, `"reason":"invalid key"`)
+	}
+	if len(f.authority.actors) != 0 {
+		t.Errorf("something was done: %v", f.authority.actors)
+	}
+}
+
+func TestAD1_SettingsAreTheAdministrators(t *testing.T) {
+	t.Parallel()
+	f := withKeys(t)
+	for _, tt := range []struct {
+		as, key   string
+		get, post int
+	}{{"", "", 302, 403}, {"alice", "", 403, 403}, {"mod", "", 403, 403}, {"", "key-3", 403, 403}, {"root", "", 200, 303}} {
+		f.do(call{path: "/user-api-key/settings", as: tt.as, key: tt.key}).must(t, tt.get)
+		f.do(call{method: http.MethodPost, path: "/user-api-key/settings", as: tt.as, key: tt.key, form: map[string]string{"name": "title", "value": "T"}}).must(t, tt.post)
+	}
+}
+
+// TestGR2_GR3 holds the two checks of a form: where it came from, and that the session wrote it.
+func TestGR2_GR3_CVE_2025_24358_FormsAreThisSessions(t *testing.T) {
+	t.Parallel()
+	own := map[string]string{"Origin": "https://site.example", "Sec-Fetch-Site": "same-origin"}
+	for _, tt := range []struct {
+		name, token string
+		header      map[string]string
+		ok          bool
+	}{
+		{"right", "token-of-alice", own, true},
+		{"behind a proxy with another host", "token-of-alice", map[string]string{"Host": "inner", "Origin": "https://site.example", "Sec-Fetch-Site": ""}, true},
+		{"of another user", "token-of-bob", own, false},
+		{"last byte changed", "token-of-alicf", own, false},
+		{"empty", "", own, false},
+		{"longer", "token-of-alice ", own, false},
+		{"cross-site", "token-of-alice", map[string]string{"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}, false},
+		{"sub-domain", "token-of-alice", map[string]string{"Origin": "https://a.site.example", "Sec-Fetch-Site": "same-site"}, false},
+		{"foreign origin alone", "token-of-alice", map[string]string{"Origin": "https://evil.example", "Sec-Fetch-Site": ""}, false},
+		{"origin null", "token-of-alice", map[string]string{"Origin": "null", "Sec-Fetch-Site": ""}, false},
+		{"neither header, but the token", "token-of-alice", map[string]string{"Origin": "", "Sec-Fetch-Site": ""}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := withKeys(t)
+			a := f.do(call{method: http.MethodPost, path: "/user-api-key/revoke", as: "alice", header: tt.header, form: map[string]string{"id": "1", tokenField: tt.token}})
+			if tt.ok {
+				a.must(t, http.StatusSeeOther)
+				return
+			}
+			a.must(t, http.StatusForbidden)
+			if a.text != `["BAD CSRF"]` || a.Header.Get("Content-Type") != "text/plain; charset=utf-8" {
+				t.Errorf("the answer is %q, %s", a.text, a.Header.Get("Content-Type"))
+			}
+		})
+	}
+}
+
+func TestSessionWithoutTokenRestsOnOrigin(t *testing.T) {
+	t.Parallel()
+	v := Visitor{User: alice, Session: "s"}
+	for _, tt := range []struct {
+		name   string
+		header string
+		want   bool
+	}{{"Origin", "Origin", true}, {"Sec-Fetch-Site", "Sec-Fetch-Site", true}, {"neither", "Accept", false}} {
+		r := httptest.NewRequest(http.MethodPost, "/user-api-key", nil)
+		r.Header.Set(tt.header, "x")
+		if got := tokenHolds(r, v); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestBodies(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, kind, body string
+		status           int
+	}{
+		{"RQ13 too large", "application/x-www-form-urlencoded", strings.Repeat("x", maxBody+1), 413},
+		{"RQ14 multipart", "multipart/form-data; boundary=x", "--x--", 415},
+		{"RQ15 text", "text/plain", "id=1", 415},
+		{"JSON where there is none", "application/json", "{}", 415},
+		{"no type", "", "id=1", 415},
+		{"a broken type", "application/x-www-form-urlencoded; charset", "id=1", 415},
+		{"a field twice", "application/x-www-form-urlencoded", "id=1&id=2", 400},
+		{"a semicolon", "application/x-www-form-urlencoded", "id=1;x=2", 400},
+		{"broken encoding", "application/x-www-form-urlencoded", "id=%zz", 400},
+		{"no UTF-8", "application/x-www-form-urlencoded", "id=%ff", 400},
+		{"NUL", "application/x-www-form-urlencoded", "id=%00", 400},
+		{"101 fields", "application/x-www-form-urlencoded", strings.Repeat("a=1&", 100) + "b=1", 400},
+		{"with a charset, but no token", "application/x-www-form-urlencoded; charset=UTF-8", "id=1", 403},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := newSite(t)
+			a := f.do(call{method: http.MethodPost, path: "/user-api-key/deny", as: "alice", body: tt.body, header: map[string]string{"Content-Type": tt.kind}})
+			a.must(t, tt.status)
+		})
+	}
+}
+
+func TestGR6_MethodsAndUnknownPaths(t *testing.T) {
+	t.Parallel()
+	f := newSite(t)
+	for _, tt := range []struct {
+		method, path string
+		status       int
+		allow        string
+	}{
+		{"GET", "/user-api-key", 405, "POST"},
+		{"HEAD", "/user-api-key?id=consent-1", 405, "POST"},
+		{"PUT", "/my/apps", 405, "GET, HEAD"},
+		{"DELETE", "/user-api-key/new", 405, "GET, HEAD"},
+		{"OPTIONS", "/user-api-key", 405, "POST"},
+		{"GET", "/user-api-key/nothing", 404, ""},
+		{"POST", "/user-api-key/new.json", 404, ""},
+		{"GET", "/user-api-keys", 404, ""},
+		{"GET", "/nothing", 404, ""},
+	} {
+		a := f.do(call{method: tt.method, path: tt.path, as: "alice", header: map[string]string{"X-Http-Method-Override": "POST"}})
+		a.must(t, tt.status)
+		if got := a.Header.Get("Allow"); got != tt.allow {
+			t.Errorf("%s %s: Allow is %q, want %q", tt.method, tt.path, got, tt.allow)
+		}
+	}
+	f.do(call{path: "/nothing"}).must(t, 404, "<h1>Nothing here</h1>")
+	f.do(call{path: "/nothing", key: "key-1"}).must(t, 404, `"error_type":"not_found"`)
+	f.do(call{path: "/nothing", header: map[string]string{"Accept": "application/json"}}).must(t, 404, `{"errors":[`)
+	f.do(call{path: "/nothing.json"}).must(t, 404, `{"errors":[`)
+}
+
+func TestMountedBesideAnotherSite(t *testing.T) {
+	t.Parallel()
+	f := newSite(t, notStandalone)
+	mux := http.NewServeMux()
+	f.server.Mount(mux)
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "the site") })
+	f.handler = mux
+	for path, ours := range map[string]bool{
+		"/": false, "/login": false, "/u/alice/preferences/apps": false, "/other": false, "/my/apps": true,
+		"/user-api-key/nothing": true, "/user-api-key/login": true,
+	} {
+		if got := f.do2(path); (got != "the site") != ours {
+			t.Errorf("%s answers %q", path, cut(got, 100))
+		}
+	}
+}
+
+// do2 is what a path answers to nobody, unchecked.
+func (f *fakeSite) do2(path string) string {
+	w := httptest.NewRecorder()
+	f.handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	return w.Body.String()
+}
+
+func TestWantsJSON(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		path, accept, with string
+		want               bool
+	}{
+		{"/x", "", "", false},
+		{"/x", "*/*", "", false},
+		{"/x", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "", false},
+		{"/x", "application/json", "", true},
+		{"/x", "application/json; charset=utf-8", "", true},
+		{"/x", "Application/JSON", "", true},
+		{"/x", "application/json, text/javascript", "", true},
+		{"/x", "application/json, text/javascript, */*; q=0.01", "", false},
+		{"/x", "application/json, text/javascript, */*; q=0.01", "XMLHttpRequest", true},
+		{"/x", "text/html, application/json", "", false},
+		{"/x.json", "text/html", "", true},
+	} {
+		r := httptest.NewRequest(http.MethodGet, tt.path, nil)
+		r.Header.Set("Accept", tt.accept)
+		r.Header.Set("X-Requested-With", tt.with)
+		if got := wantsJSON(r); got != tt.want {
+			t.Errorf("%s %q %q: %v, want %v", tt.path, tt.accept, tt.with, got, tt.want)
+		}
+	}
+}
+
+func TestLogLines(t *testing.T) {
+	t.Parallel()
+	f := withKeys(t)
+	f.do(call{path: ask("nonce=secret-nonce"), as: "alice"})
+	f.do(call{method: http.MethodPost, path: "/user-api-key", as: "alice", form: map[string]string{"id": "consent-1"}})
+	f.do(call{method: http.MethodPost, path: "/user-api-key/login", form: map[string]string{"username": "alice", "password": "secret-password"}})
+	f.do(call{path: "/user-api-key/setup?token=secret-token"})
+	f.do(call{method: http.MethodPost, path: "/user-api-key/revoke?secret-query", key: "key-1"})
+	f.do(call{path: "/nothing?secret-query"})
+	log := f.log.String()
+	if n := strings.Count(log, "\n"); n != 6 {
+		t.Errorf("%d lines for 6 requests:\n%s", n, log)
+	}
+	for _, secret := range []string{"secret-", "consent-1", "token-of", "payload", "key-1", "n-0123456789"} { // LK1, LK2
+		if strings.Contains(log, secret) {
+			t.Errorf("the log has %q:\n%s", secret, log)
+		}
+	}
+	for _, want := range []string{"user=1", "key=1", `route="GET /user-api-key/new"`, `refused="invalid credentials"`, "status=404", "ip=192.0.2.1"} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the log lacks %q:\n%s", want, log)
+		}
+	}
+}
+
+func TestLK4_APanicIsAnErrorWithoutABody(t *testing.T) {
+	t.Parallel()
+	f := newSite(t)
+	f.handler = f.server.serve(route{pattern: "GET /boom", door: page, handle: func(http.ResponseWriter, *http.Request, Visitor) error {
+		panic("boom")
+	}})
+	a := f.do(call{path: "/boom?secret", as: "alice"})
+	a.must(t, http.StatusInternalServerError, "Something went wrong", "Reference: <code>"+a.Header.Get("X-Request-Id"))
+	a.mustNot(t, "boom")
+	if log := f.log.String(); !strings.Contains(log, "boom") || !strings.Contains(log, "level=ERROR") || strings.Contains(log, "secret") {
+		t.Errorf("the log reads %s", log)
+	}
+}
+
+func TestVisitorUnknownIsNotNobody(t *testing.T) {
+	t.Parallel()
+	f := newSite(t)
+	f.identity.err = errDown
+	f.do(call{path: "/my/apps", as: "alice"}).must(t, http.StatusServiceUnavailable)
+}
+
+func TestNewRefuses(t *testing.T) {
+	t.Parallel()
+	if _, err := New(Config{Identity: newFakeIdentity()}); err == nil {
+		t.Error("a server without an authority")
+	}
+	if _, err := newServer(Config{}, newFakeAuthority()); err == nil {
+		t.Error("a server without an identity")
+	}
+	if _, err := newServer(Config{Identity: onlyVisitors{newFakeIdentity()}, Standalone: true}, newFakeAuthority()); err == nil {
+		t.Error("a standalone site without accounts")
+	}
+}
+
+// onlyVisitors is an embedder's identity: it has no accounts.
+type onlyVisitors struct{ f *fakeIdentity }
+
+func (o onlyVisitors) Visitor(r *http.Request) (Visitor, error) { return o.f.Visitor(r) }
+func (o onlyVisitors) LoginURL(back string) string              { return "https://site.example/in?to=" + back }
+
+func TestEmbeddersSessions(t *testing.T) {
+	t.Parallel()
+	f := newSite(t, notStandalone, func(c *Config) { c.Identity = onlyVisitors{newFakeIdentity()} })
+	f.do(call{path: "/user-api-key/login"}).must(t, http.StatusNotFound)
+	a := f.do(call{path: ask(), as: "alice"})
+	a.must(t, http.StatusOK, "approve-form")
+	a.mustNot(t, "logout", "Not you?")
+}

@@ -1,0 +1,146 @@
+package server
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"userkeys"
+)
+
+func TestShownName(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, in, want string }{
+		{"plain", "Notifier", "Notifier"},
+		{"fillers only", "\u3164\u115f\u2800", "an app without a name"},
+		{"variation selectors", "A\ufe0e\ufe0f\U000e0100B", "AB"},
+		{"tags", "A\U000e0041\U000e007fB", "AB"},
+		{"private use", "A\ue000B", "AB"},
+		{"no UTF-8", "A\xffB", "AB"},
+		{"line ends", "A\r\nB\u2028C", "ABC"},
+		{"composed", "e\u0301", "\u00e9"},
+		{"200 emoji stay", strings.Repeat("\U0001f511", 200), strings.Repeat("\U0001f511", 200)},
+		{"201 are cut", strings.Repeat("x", 201), strings.Repeat("x", 200) + "..."},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := shownName(tt.in); got != tt.want {
+				t.Errorf("%q is shown as %q, want %q", tt.in, got, tt.want)
+			}
+		})
+	}
+}
+
+func FuzzShownName(f *testing.F) {
+	f.Add("Not\u202eeifier")
+	f.Add("a\u0301\u0335\u0335\u0335")
+	f.Add("\u200d\U0001f468\u200d\U0001f469")
+	f.Fuzz(func(t *testing.T, in string) {
+		got := shownName(in)
+		if got == "" || strings.ContainsAny(got, "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200b\u200e\u200f\ufeff\x00\n\r\u2028\u2029") {
+			t.Errorf("%q is shown as %q", in, got)
+		}
+		if again := shownName(got); again != got && !strings.HasSuffix(got, "...") {
+			t.Errorf("%q changes when shown again: %q", got, again)
+		}
+	})
+}
+
+func TestRelative(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		ago  time.Duration
+		want string
+	}{
+		{0, "just now"}, {59 * time.Second, "just now"}, {time.Minute, "1 minute ago"}, {59 * time.Minute, "59 minutes ago"},
+		{time.Hour, "1 hour ago"}, {47 * time.Hour, "1 day ago"}, {59 * day, "59 days ago"}, {60 * day, "2 months ago"},
+		{800 * day, "2 years ago"}, {-time.Second, "in a moment"}, {-90 * time.Minute, "in 1 hour"}, {-7 * day, "in 7 days"},
+	} {
+		if got := relative(testNow.Add(-tt.ago), testNow); got != tt.want {
+			t.Errorf("%v ago is %q, want %q", tt.ago, got, tt.want)
+		}
+	}
+	if (momentAt(time.Time{}, testNow)).Known() {
+		t.Error("no time is known")
+	}
+}
+
+func TestDurations(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		time.Second: "1 second", 61 * time.Second: "61 seconds", 90 * time.Minute: "90 minutes", time.Hour: "1 hour",
+		36 * time.Hour: "36 hours", 7 * day: "7 days",
+	} {
+		if got := lifetime(d); got != want {
+			t.Errorf("a lifetime of %v reads %q, want %q", d, got, want)
+		}
+	}
+	for d, want := range map[time.Duration]string{
+		0: "a few seconds", time.Second: "1 second", 1500 * time.Millisecond: "2 seconds", 5 * time.Minute: "5 minutes",
+		5*time.Minute + time.Second: "6 minutes", 3 * time.Hour: "3 hours",
+	} {
+		if got := waiting(d); got != want {
+			t.Errorf("waiting %v reads %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestSentence(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{"": "", "it is off": "It is off.", userkeys.NotPermitted: userkeys.NotPermitted, "why?": "Why?"} {
+		if got := sentence(in); got != want {
+			t.Errorf("%q becomes %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestDestination(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		redirect string
+		want     destination
+	}{
+		{"https://app.example/cb", destination{Kind: "site", Before: "https://", Domain: "app.example"}},
+		{"https://a.b.co.uk:8443/cb", destination{Kind: "site", Before: "https://", Domain: "a.b.co.uk", After: ":8443"}},
+		{"https://x.a.b.co.uk/cb", destination{Kind: "site", Before: "https://x.a.", Domain: "b.co.uk"}},
+		{"https://me.github.io/cb", destination{Kind: "site", Before: "https://", Domain: "me.github.io"}},
+		{"https://github.io/cb", destination{Kind: "site", Before: "https://", Domain: "github.io"}},
+		{"http://192.0.2.7:3000/", destination{Kind: "site", Before: "http://", Domain: "192.0.2.7", After: ":3000"}},
+		{"http://[2001:db8::1]:3000/", destination{Kind: "site", Before: "http://", Domain: "[2001:db8::1]", After: ":3000"}},
+		{"http://[2001:db8::1]/", destination{Kind: "site", Before: "http://", Domain: "[2001:db8::1]"}},
+		{"http://intranet/", destination{Kind: "site", Before: "http://", Domain: "intranet"}},
+		{"http://127.0.0.1:1/", destination{Kind: "computer", Address: "127.0.0.1:1"}},
+		{"web+nextclouddiscourse://auth-redirect", destination{Kind: "app", Address: "web+nextclouddiscourse://auth-redirect"}},
+	} {
+		t.Run(tt.redirect, func(t *testing.T) {
+			t.Parallel()
+			r, err := userkeys.ParseRedirect(tt.redirect)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := tt.want
+			if want.Domain == "a.b.co.uk" { // the registrable part is b.co.uk
+				want.Before, want.Domain = "https://a.", "b.co.uk"
+			}
+			if got := destinationOf(&r); got != want {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+		})
+	}
+	if got := destinationOf(nil); got.Kind != "page" {
+		t.Errorf("without a redirect it is %+v", got)
+	}
+}
+
+func TestRD35_PublicSuffixWarnings(t *testing.T) {
+	t.Parallel()
+	for rule, warned := range map[string]bool{
+		"https://*.github.io/*": true, "https://*.co.uk/cb": true, "https://*.GitHub.io": true, "https://*.com:8443/*": true,
+		"https://*.example.com/*": false, "https://me.github.io/*": false, "https://*.me.github.io/*": false,
+		"https://*.chromiumapp.org/x": false, "https://*.internal/*": false, "discourse://auth_redirect": false,
+	} {
+		if got := len(publicSuffixWarnings([]string{rule})) > 0; got != warned {
+			t.Errorf("%s: warned %v, want %v", rule, got, warned)
+		}
+	}
+}
