@@ -1,0 +1,98 @@
+package gateway
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+func prefixes(list ...string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, s := range list {
+		out = append(out, netip.MustParsePrefix(s))
+	}
+	return out
+}
+
+func TestParseTrustedProxies(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, in, want string }{
+		{"RP21 everybody", "*", ""},
+		{"RP21 everybody in IPv4", "0.0.0.0/0", ""},
+		{"everybody in IPv6", "::/0", ""},
+		{"everybody in mapped IPv4", "::ffff:0.0.0.0/96", ""},
+		{"more than mapped IPv4", "::ffff:0.0.0.0/95", ""},
+		{"RP21 mapped network", "::ffff:10.0.0.0/104", "10.0.0.0/8"},
+		{"mapped address", "::ffff:10.1.2.3", "10.1.2.3/32"},
+		{"network", "10.0.0.0/8", "10.0.0.0/8"},
+		{"address in a network", " 10.1.2.3/8 ", "10.0.0.0/8"},
+		{"address", "192.0.2.1", "192.0.2.1/32"},
+		{"IPv6", "2001:db8::/32", "2001:db8::/32"},
+		{"IPv6 address", "::1", "::1/128"},
+		{"zone", "fe80::1%eth0", ""},
+		{"name", "proxy.example", ""},
+		{"port", "10.0.0.1:80", ""},
+		{"leading zero", "010.0.0.1", ""},
+		{"too long", "10.0.0.0/33", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := ParseTrustedProxies([]string{"", tt.in})
+			switch {
+			case tt.want == "" && err == nil:
+				t.Errorf("%q was taken as %v", tt.in, got)
+			case tt.want != "" && (err != nil || len(got) != 1 || got[0].String() != tt.want):
+				t.Errorf("%q is %v (%v), want %s", tt.in, got, err, tt.want)
+			}
+		})
+	}
+	if got, err := ParseTrustedProxies(nil); err != nil || len(got) != 0 {
+		t.Errorf("nothing is %v (%v), want nobody", got, err)
+	}
+}
+
+func TestClientIP(t *testing.T) {
+	t.Parallel()
+	trusted := prefixes("10.0.0.0/8", "2001:db8::/32")
+	many := func(n int, s string) string { return strings.TrimSuffix(strings.Repeat(s+", ", n), ", ") }
+	for _, tt := range []struct {
+		name, peer string
+		lines      []string
+		want       string
+	}{
+		{"no header", "10.0.0.1:5", nil, "10.0.0.1"},
+		{"T38 untrusted peer is not believed", "7.7.7.7:5", []string{"6.6.6.6"}, "7.7.7.7"},
+		{"one hop", "10.0.0.1:5", []string{"6.6.6.6"}, "6.6.6.6"},
+		{"RP22 two trusted hops", "10.0.0.1:5", []string{"6.6.6.6, 10.0.0.2"}, "6.6.6.6"},
+		{"RP22 what stands left is invented", "10.0.0.1:5", []string{"1.2.3.4, 6.6.6.6, 10.0.0.2"}, "6.6.6.6"},
+		{"two lines are one list", "10.0.0.1:5", []string{"6.6.6.6", "10.0.0.2"}, "6.6.6.6"},
+		{"RP22 1000 invented entries", "10.0.0.1:5", []string{many(1000, "1.2.3.4") + ", 6.6.6.6"}, "6.6.6.6"},
+		{"RP22 more than 32 trusted entries", "10.0.0.1:5", []string{"6.6.6.6, " + many(32, "10.0.0.2")}, "10.0.0.1"},
+		{"31 trusted entries", "10.0.0.1:5", []string{"6.6.6.6, " + many(31, "10.0.0.2")}, "6.6.6.6"},
+		{"RP22 unknown", "10.0.0.1:5", []string{"6.6.6.6, unknown"}, "10.0.0.1"},
+		{"RP22 unknown after a trusted hop", "10.0.0.1:5", []string{"unknown, 10.0.0.2"}, "10.0.0.1"},
+		{"RP22 port", "10.0.0.1:5", []string{"[::1]:80"}, "10.0.0.1"},
+		{"RP22 leading zero", "10.0.0.1:5", []string{"01.2.3.4"}, "10.0.0.1"},
+		{"empty header", "10.0.0.1:5", []string{""}, "10.0.0.1"},
+		{"empty entry", "10.0.0.1:5", []string{"6.6.6.6, , 10.0.0.2"}, "10.0.0.1"},
+		{"all trusted: the first asks", "10.0.0.1:5", []string{"10.0.0.9, 10.0.0.2"}, "10.0.0.9"},
+		{"mapped peer", "[::ffff:10.0.0.1]:5", []string{"6.6.6.6"}, "6.6.6.6"},
+		{"mapped entry", "10.0.0.1:5", []string{"::ffff:6.6.6.6"}, "6.6.6.6"},
+		{"mapped untrusted peer", "[::ffff:7.7.7.7]:5", nil, "7.7.7.7"},
+		{"IPv6", "[2001:db8::1]:5", []string{"2001:db9::7,2001:db8::2"}, "2001:db9::7"},
+		{"IPv6 with zone", "[fe80::1%eth0]:5", nil, "fe80::1%eth0"},
+		{"E23 a Unix socket is not trusted", "@", []string{"6.6.6.6"}, "@"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := &http.Request{RemoteAddr: tt.peer, Header: http.Header{"X-Forwarded-For": tt.lines}}
+			if got := ClientIP(trusted)(r); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+			if got := ClientIP(nil)(r); tt.peer == "10.0.0.1:5" && got != "10.0.0.1" {
+				t.Errorf("RP21 nobody is trusted, yet got %s", got)
+			}
+		})
+	}
+}

@@ -1,0 +1,248 @@
+package gateway
+
+import (
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// forgeries are header lines with which a client claims to be somebody.
+var forgeries = func() []string {
+	var lines []string
+	for _, name := range []string{UsernameHeader, AdminHeader, GroupsHeader} {
+		lower := strings.ToLower(name)
+		lines = append(lines,
+			name, lower, strings.ToUpper(name), "x-USERKEYS-"+lower[11:],
+			strings.ReplaceAll(name, "-", "_"), strings.ReplaceAll(lower, "-", "_"), strings.ReplaceAll(strings.ToUpper(name), "-", "_"),
+			strings.Replace(name, "-", "_", 1), "X-Userkeys_"+name[11:], strings.ReplaceAll(lower, "-", "."),
+			strings.Replace(name, "-", ".", 1), "X-Userkeys."+name[11:], "x_userkeys."+lower[11:],
+			strings.ReplaceAll(name, "-", "~"), strings.Replace(name, "-", "!", 1), strings.Replace(name, "-", "+", 1),
+		)
+	}
+	for _, name := range []string{
+		"X-Userkeys-", "X-Userkeys-Anything", "X-Userkeys-User", "X-Userkeys-Username-2",
+		"X-Auth-User", "X_Auth_User", "X-Auth_User", "x.auth.user", "X-AUTH-USER", "X-Auth-Email", "X-Auth-Groups",
+		"X-Auth-Request-User", "X_Auth_Request_User", "X-Auth-Request-Email", "X-Auth-Request-Groups", "X-Auth-Request-Access-Token",
+		"X-Forwarded-User", "X_Forwarded_User", "X-Forwarded_User", "x.forwarded.user", "X-Forwarded-Email", "X-Forwarded-Groups",
+		"X-Forwarded-Preferred-Username", "X-Remote-User", "X_Remote_User", "x-remote.user", "X-Remote-Group",
+		"Remote-User", "Remote_User", "REMOTE_USER", "remote.user", "Remote-Groups", "Remote-Email",
+		"X-WebAuth-User", "X_WEBAUTH_USER", "x-webauth.user", "X-WebAuth-Groups", "X-Authenticated-User", "X_Authenticated_UserId",
+	} {
+		lines = append(lines, name)
+	}
+	for i, name := range lines {
+		lines[i] = name + ": FORGED"
+	}
+	return lines
+}()
+
+// oauth2-proxy CVE-2025-64484: a header with '_' for '-' reached upstreams that take both for the same.
+func TestCVE_2025_64484_NoClientForgesIdentityInAnySpelling(t *testing.T) {
+	t.Parallel()
+	if len(forgeries) < 80 {
+		t.Fatalf("only %d spellings", len(forgeries))
+	}
+	for _, tt := range []struct {
+		name    string
+		trusted []netip.Prefix
+		key     []string
+		user    string
+	}{
+		{"RP1 stranger", nil, nil, ""},
+		{"RP1 key", nil, withKey(), "alice"},
+		{"stranger through a trusted proxy", prefixes("127.0.0.0/8"), nil, ""},
+		{"key through a trusted proxy", prefixes("127.0.0.0/8"), withKey(), "alice"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			addr, up, _ := proxyTo(t, ProxyConfig{TrustedProxies: tt.trusted})
+			for i, line := range forgeries {
+				send(t, addr, get("/x", slices.Concat(tt.key, []string{line, line})...))
+				head := up.got()[i]
+				if strings.Contains(head, "FORGED") {
+					t.Errorf("RP2 %s reached the upstream", line)
+				}
+				if headerLine(head, UsernameHeader) != tt.user {
+					t.Errorf("%s changed our header to %q", line, headerLine(head, UsernameHeader))
+				}
+			}
+			send(t, addr, get("/x", slices.Concat(tt.key, forgeries[:90])...))
+			if head := up.got()[len(forgeries)]; strings.Contains(head, "FORGED") {
+				t.Errorf("all at once:\n%s", head)
+			}
+		})
+	}
+}
+
+// Go CVE-2021-33197, Traefik CVE-2024-45410, Fabio CVE-2025-48865: a client names our header in Connection.
+func TestCVE_2021_33197_ConnectionCannotRemoveOurHeaders(t *testing.T) {
+	t.Parallel()
+	addr, up, _ := proxyTo(t, ProxyConfig{})
+	for i, line := range []string{
+		"Connection: X-Userkeys-Username", "Connection: close, x-userkeys-username", "Connection: X-USERKEYS-USERNAME,keep-alive",
+		"Connection: X-Forwarded-For", "Connection: Cookie, Authorization", "Connection: Host", "Connection: Content-Length",
+		"Connection: User-Api-Key", "Connection: X-Forwarded-Proto, X-Forwarded-Host", "Keep-Alive: X-Userkeys-Username", "Proxy-Connection: X-Userkeys-Username",
+	} {
+		got := send(t, addr, post("/x", "body", withKey(line)...))
+		head := up.got()[i]
+		if got.status != 200 || headerLine(head, UsernameHeader) != "alice" || headerLine(head, "X-Forwarded-For") != "127.0.0.1" ||
+			headerLine(head, "Host") != "site.example" || headerLine(head, "X-Forwarded-Proto") != "http" || headerLine(head, "Content-Length") != "4" {
+			t.Errorf("RP4 RP5 %s: %d, upstream got\n%s", line, got.status, head)
+		}
+	}
+	for _, b := range up.body {
+		if b != "body" {
+			t.Errorf("upstream got the body %q", b)
+		}
+	}
+}
+
+// Caddy CVE-2026-30851: a header that is not set for this request was the client's.
+func TestCVE_2026_30851_AbsentIdentityIsNotTheClients(t *testing.T) {
+	t.Parallel()
+	addr, up, _ := proxyTo(t, ProxyConfig{})
+	send(t, addr, get("/x", "User-Api-Key: "+bobKey, "X-Userkeys-Groups: FORGED", "X_Userkeys_Scopes: FORGED"))
+	if head := up.got()[0]; strings.Contains(head, "FORGED") || headerLine(head, GroupsHeader) != "" {
+		t.Errorf("RP3 upstream got\n%s", head)
+	}
+}
+
+var forwarding = []string{
+	"X-Forwarded-For: 6.6.6.6", "X-Forwarded-Host: evil", "X-Forwarded-Proto: https", "X-Forwarded-Port: 1", "X-Forwarded-Prefix: /evil",
+	"X-Forwarded-Uri: /evil", "X-Forwarded-Method: DELETE", "X-Forwarded: evil", "Forwarded: for=6.6.6.6", "X-Real-IP: 6.6.6.6",
+	"True-Client-IP: 6.6.6.6", "CF-Connecting-IP: 6.6.6.6", "X-Client-IP: 6.6.6.6", "X-Cluster-Client-IP: 6.6.6.6", "X-Original-URL: /evil",
+	"X-Rewrite-URL: /evil", "Via: 1.1 evil", "Proxy: http://evil", "X_Forwarded_For: 6.6.6.6", "X-Forwarded_Host: evil", "x.real.ip: 6.6.6.6",
+}
+
+// Traefik CVE-2026-35051, chi GHSA-3fxj-6jh8-hvhx: forwarding headers of a client were believed.
+func TestCVE_2026_35051_ForwardingHeadersOfStrangersAreOurs(t *testing.T) {
+	t.Parallel()
+	addr, up, _ := proxyTo(t, ProxyConfig{TrustedProxies: prefixes("10.0.0.0/8")})
+	for i, line := range forwarding {
+		send(t, addr, get("/x", line, line))
+		head := up.got()[i]
+		if strings.Contains(head, "6.6.6.6") || strings.Contains(head, "evil") || headerLine(head, "X-Forwarded-For") != "127.0.0.1" ||
+			headerLine(head, "X-Forwarded-Proto") != "http" || headerLine(head, "X-Forwarded-Host") != "site.example" {
+			t.Errorf("RP6 RP20 %s: upstream got\n%s", line, head)
+		}
+	}
+}
+
+func TestTrustedProxysForwardingHeadersStay(t *testing.T) {
+	t.Parallel()
+	addr, up, _ := proxyTo(t, ProxyConfig{TrustedProxies: prefixes("127.0.0.1/32")})
+	send(t, addr, get("/x",
+		"X-Forwarded-For: 6.6.6.6", "X-Forwarded-For: 5.5.5.5", "X-Forwarded-Proto: https", "X-Forwarded-Host: real.example",
+		"X-Real-IP: 5.5.5.5", "X_Forwarded_For: 9.9.9.9", "X_Real_Ip: 9.9.9.9", "Proxy: http://evil", "Connection: X-Forwarded-For"))
+	head := up.got()[0]
+	for name, want := range map[string]string{
+		"X-Forwarded-For": "6.6.6.6, 5.5.5.5, 127.0.0.1", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "real.example", "X-Real-Ip": "5.5.5.5", "Proxy": "",
+	} {
+		if got := headerLine(head, name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+	if strings.Contains(head, "9.9.9.9") {
+		t.Errorf("an odd spelling is a client's, also through a trusted proxy:\n%s", head)
+	}
+}
+
+func TestFateOfCommonHeadersIsToPass(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{
+		"Accept", "Content-Type", "Authorization", "Origin", "Sec-Websocket-Key", "X-Request-Id", "X-Csrf-Token", "X-Forwarder", "X-Userkey",
+		"Traceparent", "X-Auth-Token", "User-Agent", "X-" + strings.Repeat("long-", 100), "", "Discourse-Present", "User-Api-Client-Id",
+	} {
+		if f, _ := fateOf(name); f != passes {
+			t.Errorf("%q has the fate %v", name, f)
+		}
+	}
+	if f, _ := fateOf("X-Userkeys-" + strings.Repeat("a", 500)); f != never {
+		t.Error("a long name escapes")
+	}
+	if f, _ := fateOf("X-Forwarded-" + strings.Repeat("a", 500)); f != fromTrusted {
+		t.Error("a long forwarding name escapes")
+	}
+	for name := range fates {
+		if len(name) > maxFolded {
+			t.Errorf("%s is longer than what is looked at", name)
+		}
+	}
+}
+
+func TestOurCookiesDoNotReachTheUpstream(t *testing.T) {
+	t.Parallel()
+	ours := []string{"__Host-userkeys", "userkeys"}
+	for _, tt := range []struct {
+		name     string
+		in, want []string
+	}{
+		{"none of ours", []string{" a=1;b=2 "}, []string{" a=1;b=2 "}},
+		{"only ours", []string{"userkeys=s"}, nil},
+		{"first", []string{"userkeys=s; a=1"}, []string{"a=1"}},
+		{"last", []string{"a=1; userkeys=s"}, []string{"a=1"}},
+		{"between, odd bytes stay", []string{"a=\"1\"  ;userkeys=s;\tb"}, []string{"a=\"1\"  ;\tb"}},
+		{"twice", []string{"userkeys=s; a=1; userkeys=t"}, []string{"a=1"}},
+		{"other case", []string{"USERKEYS=s; a=1"}, []string{"a=1"}},
+		{"space before =", []string{"userkeys =s; a=1"}, []string{"a=1"}},
+		{"without a value", []string{"userkeys; a=1"}, []string{"a=1"}},
+		{"without a name", []string{"=userkeys=s; a=1"}, []string{"a=1"}},
+		{"in a second line", []string{"a=1", "__Host-userkeys=s"}, []string{"a=1"}},
+		{"longer name is another's", []string{"userkeys2=1; xuserkeys=2"}, []string{"userkeys2=1; xuserkeys=2"}},
+		{"in a value is another's", []string{"a=userkeys"}, []string{"a=userkeys"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := http.Header{"Cookie": slices.Clone(tt.in)}
+			stripCookies(h, ours)
+			if diff := cmp.Diff(tt.want, h["Cookie"]); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestKeyParameterLeavesTheQuery(t *testing.T) {
+	t.Parallel()
+	for query, want := range map[string]string{
+		"a=1":                               "/p?a=1",
+		"":                                  "/p?",
+		"user_api_key=x":                    "/p",
+		"a=1&user_api_key=x":                "/p?a=1",
+		"user_api_key=x&a=1":                "/p?a=1",
+		"a=%20&user_api_key&user_api_key=&": "/p?a=%20&",
+		"user%5Fapi%5fkey=x&b":              "/p?b",
+		"%75ser_api_key=x":                  "/p",
+		"user.api.key=x&User-Api-Key=y":     "/p",
+		"user_api_keys=x":                   "/p?user_api_keys=x",
+		"user_api=x":                        "/p?user_api=x",
+		"x=user_api_key":                    "/p?x=user_api_key",
+		"&&":                                "/p?&&",
+	} {
+		tg := target{raw: "/p?" + query, path: "/p", query: query, hasQuery: true}
+		if got := tg.withoutKeyParameter(); got != want {
+			t.Errorf("%q: %q, want %q", query, got, want)
+		}
+	}
+}
+
+// RP8: one value is one header line and one element.
+func TestEncodeHeaderCannotBeSplit(t *testing.T) {
+	t.Parallel()
+	for _, s := range []string{
+		"plain", "a, admin", "a\r\nX: y", "\u00fc", "50%", "", " ", strings.Repeat("\x00\xff", 5000), `a"b;c\d`, "x@y.example",
+	} {
+		got := EncodeHeader(s)
+		if strings.ContainsFunc(got, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(",;\"\\", r) }) {
+			t.Errorf("%q becomes %q", s, got)
+		}
+		if back, err := url.PathUnescape(got); err != nil || back != s {
+			t.Errorf("%q comes back as %q (%v)", s, back, err)
+		}
+	}
+}
