@@ -48,17 +48,13 @@ check-cross:
 setup: ## install what the tests need and is missing
 	@scripts/setup
 
-# The race detector needs cgo; what was skipped, and why, is printed at the end.
-# With CI=true a skipped test is a failure.
 .PHONY: test
-test: setup ## install and start what is missing, run every test
-	@$(GO) build -o bin/testreport ./scripts/testreport
-	@CGO_ENABLED=1 scripts/with-postgres $(GO) test -race -timeout 10m -json $(TESTARGS) | bin/testreport
+test: ## install and start what is missing, run every test, say what was skipped
+	@scripts/test $(TESTARGS)
 
 .PHONY: test-long
-test-long: setup ## the same with many more rounds (crashes, races, differential fuzz)
-	@$(GO) build -o bin/testreport ./scripts/testreport
-	@USERKEYS_TEST_LONG=1 CGO_ENABLED=1 scripts/with-postgres $(GO) test -race -timeout 3h -json $(TESTARGS) | bin/testreport
+test-long: ## the same with many more rounds (crashes, races, differential fuzz)
+	@USERKEYS_TEST_LONG=1 TIMEOUT=3h scripts/test $(TESTARGS)
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (20s)

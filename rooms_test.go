@@ -44,7 +44,7 @@ var rooms = []room{
 	{"internal/site", []string{"*"}, nil, "wires all rooms into one running site, for the command and the tests"},
 	{"internal/demo", []string{".", "client"}, []string{"golang.org/x/net/html"}, "a sample site, a sample app, and the walk through the protocol"},
 	{"internal/bench", nil, []string{"golang.org/x/sys"}, "servers compared in interleaved slices"},
-	{"internal/bench/compare", []string{"*"}, nil, "the command behind make bench: what is compared, and the goals"},
+	{"internal/bench/compare", []string{"*"}, []string{sqliteDriver}, "the command behind make bench: what is compared, and the goals"},
 	{"internal/testkit", []string{"*"}, []string{"*"}, "a whole running system for tests"},
 	{"scripts/testreport", nil, nil, "tells what the tests skipped, and why"},
 	{"cmd/userkeys", []string{"*"}, []string{
