@@ -23,8 +23,10 @@ func SafeBack(raw string) string {
 		return "/"
 	}
 	// The decoded path too, for programs between us and the browser that decode first.
+	// Dots between slashes go away on the browser's side: /.//host is //host there.
+	steps := strings.Split(u.Path, "/")
 	if strings.HasPrefix(u.Path, "//") || strings.Contains(u.Path, `\`) || !isText(u.Path) ||
-		slices.Contains(strings.Split(u.Path, "/"), "..") {
+		slices.Contains(steps, "..") || slices.Contains(steps, ".") {
 		return "/"
 	}
 	return raw
