@@ -43,8 +43,7 @@ func (n *notifier) home(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 		page.Connected, page.Notice = shown.cred != nil, shown.notice
-		if v.cred != nil {
-			shown.notice = "" // said once
+		if shown.notice = ""; v.cred != nil && shown != *v { // a notice is said once
 			n.remember(id, &shown)
 		}
 	}
