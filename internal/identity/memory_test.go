@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/store"
 )
 
 // memory is a [Store] of maps, whose faults a test can choose.
@@ -40,7 +41,10 @@ func newMemory() *memory {
 	}
 }
 
-var _ Store = (*memory)(nil)
+var (
+	_ Store = (*memory)(nil)
+	_ Store = (*store.Store)(nil)
+)
 
 func (s *memory) lock() func() { s.mu.Lock(); return s.mu.Unlock }
 
