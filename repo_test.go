@@ -448,11 +448,11 @@ func TestEveryFuzzTargetRuns(t *testing.T) {
 // happened to somebody and could happen here, the test that proves it does not.
 func TestPrecedents(t *testing.T) {
 	t.Parallel()
-	tests := map[string]bool{}
+	tests := map[string]source{}
 	for _, f := range sources(t) {
 		for _, d := range f.syntax.Decls {
 			if fn, ok := d.(*ast.FuncDecl); ok && f.test && fn.Recv == nil {
-				tests[path.Dir(f.path)+" "+fn.Name.Name] = true
+				tests[path.Dir(f.path)+" "+fn.Name.Name] = f
 			}
 		}
 	}
@@ -460,22 +460,47 @@ func TestPrecedents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := 0
+	listed := map[string]bool{}
 	for i, line := range strings.Split(string(text), "\n") {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		rows++
-		fields := strings.SplitN(line, "\t", 4)
-		if len(fields) != 4 {
-			t.Errorf("precedents.txt:%d: want attack, precedent, test, what, between tabs", i+1)
+		fields := strings.Split(line, "\t")
+		if len(fields) != 4 || slices.Contains(fields, "") {
+			t.Errorf("precedents.txt:%d: want row, precedent, test, what happened, between tabs", i+1)
 			continue
 		}
-		if !strings.HasPrefix(fields[0], "T") || fields[3] == "" || !tests[fields[2]] {
+		listed[fields[0]] = true
+		folder, test, _ := strings.Cut(fields[2], " ")
+		test, row, _ := strings.Cut(test, "/")
+		f, ok := tests[folder+" "+test]
+		if !ok || !bytes.Contains(f.text, []byte(row)) {
 			t.Errorf("precedents.txt:%d: %s %s: there is no test %q", i+1, fields[0], fields[1], fields[2])
 		}
 	}
-	if rows == 0 {
-		t.Error("precedents.txt is empty")
+	for i := range threats {
+		row := fmt.Sprintf("T%d", i+1)
+		if (elsewhere[row] == "") != listed[row] {
+			t.Errorf("precedents.txt: %s must either have a test or a reason in elsewhere", row)
+		}
 	}
+}
+
+// threats is how many rows the threat table has.
+const threats = 44
+
+// elsewhere are the rows of the threat table about what does not exist here yet.
+var elsewhere = map[string]string{
+	"T10": "there are no one-time passwords",
+	"T12": "there is one way to sign in",
+	"T14": "nobody signs in by e-mail of another provider",
+	"T26": "assertions to the upstream are not signed; it must be reachable by the proxy only",
+	"T27": "there is no forward authentication",
+	"T28": "there is no forward authentication",
+	"T29": "there is no forward authentication",
+	"T30": "nothing is sent to push addresses",
+	"T31": "nothing is sent to push addresses",
+	"T32": "nothing is sent to push addresses",
+	"T37": "limits are kept in memory and the database only",
+	"T44": "versions are held by go.mod",
 }
