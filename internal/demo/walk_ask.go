@@ -135,16 +135,10 @@ func (k *walker) readConsent(context.Context) error {
 	if err := k.page.want(http.StatusOK); err != nil {
 		return err
 	}
-	says := strings.ToLower(k.page.text())
-	k.out.say("Now the person decides. The page says who asks, where the answer goes and what the app could do, in words:")
-	k.out.got("Signed in as " + k.cfg.Username)
-	k.out.got("The answer goes to " + originOf(k.auth.Request.AuthRedirect) + ", a program on this computer")
-	k.out.got("The app calls itself " + walkerName)
-	facts := []string{strings.ToLower(k.cfg.Username), strings.ToLower(walkerName), strings.TrimPrefix(originOf(k.auth.Request.AuthRedirect), "http://")}
-	for _, sentence := range scopeSentences(walkScopes) {
-		k.out.got("It wants to " + sentence)
-		facts = append(facts, strings.ToLower(sentence))
-	}
+	k.out.say("Now the person decides. This is the page, without its small print:")
+	k.out.got(k.page.lines()...)
+	facts := append(scopeSentences(walkScopes), k.cfg.Username, walkerName, strings.TrimPrefix(originOf(k.auth.Request.AuthRedirect), "http://"))
+	says := k.page.text()
 	for _, fact := range facts {
 		if !strings.Contains(says, fact) {
 			return fmt.Errorf("the page does not say %q; it says: %s", fact, shorten(says, 600))

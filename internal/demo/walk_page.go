@@ -67,17 +67,18 @@ func (f *webForm) has(name string) bool {
 	return false
 }
 
-// text is what the page says in its main part, in one line.
-func (p *webPage) text() string {
-	within := p.root
+// lines is what the page says in its main part.
+func (p *webPage) lines() []string {
 	for n := range p.root.Descendants() {
 		if n.DataAtom == atom.Main {
-			within = n
-			break
+			return textLines(n)
 		}
 	}
-	return strings.Join(textLines(within), " ")
+	return textLines(p.root)
 }
+
+// text is the same in one line.
+func (p *webPage) text() string { return strings.Join(p.lines(), " ") }
 
 // item finds the smallest list item, row or article in which some element says exactly title.
 func (p *webPage) item(title string) *html.Node {
@@ -96,11 +97,12 @@ func (p *webPage) item(title string) *html.Node {
 
 var (
 	blocks = []atom.Atom{
-		atom.Address, atom.Article, atom.Aside, atom.Dd, atom.Details, atom.Div, atom.Dl, atom.Footer, atom.Form, atom.H1,
-		atom.H2, atom.H3, atom.H4, atom.Header, atom.Li, atom.Main, atom.Nav, atom.Ol, atom.P, atom.Pre, atom.Section, atom.Summary,
+		atom.Address, atom.Article, atom.Aside, atom.Div, atom.Dl, atom.Dt, atom.Footer, atom.Form, atom.H1,
+		atom.H2, atom.H3, atom.H4, atom.Header, atom.Li, atom.Main, atom.Nav, atom.Ol, atom.P, atom.Pre, atom.Section,
 		atom.Table, atom.Td, atom.Th, atom.Tr, atom.Ul,
 	}
-	unread = []atom.Atom{atom.Button, atom.Head, atom.Script, atom.Style, atom.Template, atom.Title}
+	// unread is what a person does not read at first sight, or does not call text.
+	unread = []atom.Atom{atom.Button, atom.Details, atom.Head, atom.Script, atom.Style, atom.Template, atom.Title}
 )
 
 // textLines is the text of a part of a page, a line for each block.

@@ -63,25 +63,38 @@ func (p *printer) traffic(style, mark string, lines []string) {
 	}
 }
 
-// wrapped breaks text at spaces, or anywhere within words longer than a line.
+// wrapped breaks text at spaces, and words that are longer than a line where
+// a list or an address goes on.
 func (p *printer) wrapped(style, first, next, text string) {
 	line, indent := first, first
-	for _, word := range strings.Fields(text) {
-		for {
-			room := lineWidth - len([]rune(line))
-			if runes := []rune(word); len(runes) <= room {
-				break
-			} else if line != indent {
-				p.line(style, strings.TrimRight(line, " "))
-			} else {
-				p.line(style, line+string(runes[:room]))
-				word = string(runes[room:])
-			}
-			line, indent = next, next
-		}
-		line += word + " "
+	flush := func() {
+		p.line(style, strings.TrimRight(line, " "))
+		line, indent = next, next
 	}
-	p.line(style, strings.TrimRight(line, " "))
+	for _, word := range strings.Fields(text) {
+		rest := []rune(word)
+		if len(rest) <= lineWidth-len(next) && len(rest) > lineWidth-len([]rune(line)) && line != indent {
+			flush()
+		}
+		for room := lineWidth - len([]rune(line)); len(rest) > room; room = lineWidth - len([]rune(line)) {
+			n := breakAt(rest, room)
+			line += string(rest[:n])
+			rest = rest[n:]
+			flush()
+		}
+		line += string(rest) + " "
+	}
+	flush()
+}
+
+// breakAt finds the last good place within room to break a long word.
+func breakAt(word []rune, room int) int {
+	for n := room; n > room/2; n-- {
+		if strings.ContainsRune(",&?", word[n-1]) {
+			return n
+		}
+	}
+	return max(room, 1)
 }
 
 // visible keeps what a site sends from steering the terminal.

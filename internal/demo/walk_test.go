@@ -27,16 +27,16 @@ func TestWalkTeachesTheProtocol(t *testing.T) {
 	for _, want := range []string{
 		"/user-api-key/new?", "application_name=Walker", "padding=oaep",
 		"302 Found", "Location: /user-api-key/login?", "password=*****", "HttpOnly",
-		"It wants to read your notifications and mark them as read", "?payload=",
+		"read your notifications and mark them as read", "a program on this computer", "not verified", "?payload=",
 		`"api":4}`, "User-Api-Key: ", "User-Api-Client-Id: demo-walker", `"unread_notifications":2`,
 		"403 Forbidden", "429 Too Many Requests", "Retry-After: ", "user_api_key_limiter_60_secs", `"error_type":"rate_limit"`,
 		"POST /user-api-key/revoke", `{"success":"OK"}`, `"reason":"invalid key"`, "13. Refused afterwards", "every step saw what it expected",
 	} {
-		if !strings.Contains(text, want) {
+		if !strings.Contains(unwrap(text), unwrap(want)) {
 			t.Errorf("the walk does not show %q", want)
 		}
 	}
-	if strings.Contains(text, password) || regexp.MustCompile(userkeys.KeyPattern).MatchString(strings.ReplaceAll(text, "nonce", "")) && showsKey(text) {
+	if strings.Contains(text, password) || showsKey(unwrap(text)) {
 		t.Error("the walk shows a secret")
 	}
 	if strings.Contains(text, "\x1b") {
@@ -56,6 +56,11 @@ func TestWalkTeachesTheProtocol(t *testing.T) {
 	if !strings.Contains(out.String(), "\x1b[1m") {
 		t.Error("there is no colour on a terminal")
 	}
+}
+
+// unwrap drops what breaking lines adds.
+func unwrap(text string) string {
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == '\n' || r == '<' || r == '>' }), "")
 }
 
 // showsKey tells whether a 32-digit text that passes a key's checksum is in text.

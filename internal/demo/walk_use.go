@@ -3,11 +3,13 @@ package demo
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"userkeys"
 	"userkeys/client"
@@ -162,29 +164,50 @@ func (k *walker) secondKey(ctx context.Context) (*client.Credential, error) {
 
 const appsPath = "/my/apps"
 
+// usesWritten is how long uses may take to show: they are written in batches,
+// at most a second apart.
+const usesWritten = 3 * time.Second
+
 func (k *walker) readApps(ctx context.Context) error {
-	page, err := k.browser.get(ctx, k.cfg.SiteURL+appsPath)
+	ctx, cancel := context.WithTimeout(ctx, usesWritten)
+	defer cancel()
+	lines, err := k.appLines(ctx)
+	for ; err == nil && strings.Contains(strings.Join(lines, " "), "not used yet"); lines, err = k.appLines(ctx) {
+		select {
+		case <-time.After(usesWritten / 20):
+		case <-ctx.Done():
+			return errors.New("the list does not show that the key was used")
+		}
+	}
 	if err != nil {
 		return err
 	}
-	if err := page.want(http.StatusOK); err != nil {
-		return err
-	}
-	item := page.item(walkerName)
-	if item == nil {
-		return fmt.Errorf("the page does not list %s; it says: %s", walkerName, shorten(page.text(), 400))
-	}
-	lines := textLines(item)
 	k.out.say("At %s the person sees every app, what it may do and when it was last used, and can revoke it:", k.cfg.SiteURL+appsPath)
 	k.out.got(lines...)
-	says := strings.ToLower(strings.Join(lines, " "))
+	says := strings.Join(lines, " ")
 	for _, sentence := range scopeSentences(walkScopes) {
-		if !strings.Contains(says, strings.ToLower(sentence)) {
+		if !strings.Contains(says, sentence) {
 			return fmt.Errorf("the list does not say %q", sentence)
 		}
 	}
-	k.page = page
 	return nil
+}
+
+// appLines is what the page of apps says about the walker's key.
+func (k *walker) appLines(ctx context.Context) ([]string, error) {
+	page, err := k.browser.get(ctx, k.cfg.SiteURL+appsPath)
+	if err != nil {
+		return nil, err
+	}
+	if err := page.want(http.StatusOK); err != nil {
+		return nil, err
+	}
+	k.page = page
+	item := page.item(walkerName)
+	if item == nil {
+		return nil, fmt.Errorf("the page does not list %s; it says: %s", walkerName, shorten(page.text(), 400))
+	}
+	return textLines(item), nil
 }
 
 const revokePath = "/user-api-key/revoke"
