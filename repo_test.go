@@ -502,5 +502,40 @@ var elsewhere = map[string]string{
 	"T31": "nothing is sent to push addresses",
 	"T32": "nothing is sent to push addresses",
 	"T37": "limits are kept in memory and the database only",
-	"T44": "versions are held by go.mod",
+}
+
+// TestCVE_2024_27304_MinimumVersions: below these, what we build on has known holes.
+func TestCVE_2024_27304_MinimumVersions(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for module, least := range map[string]string{
+		"github.com/jackc/pgx/v5": "v5.9.2",  // SQL injection by long messages
+		"modernc.org/sqlite":      "v1.61.1", // SQLite before 3.51.3 could corrupt a WAL database
+		"golang.org/x/crypto":     "v0.52.0",
+		"golang.org/x/net":        "v0.56.0",
+	} {
+		m := regexp.MustCompile(`(?m)^\s*(?:require )?` + regexp.QuoteMeta(module) + ` (v\S+)`).FindSubmatch(text)
+		switch {
+		case m == nil:
+			t.Errorf("go.mod: %s is not there; is its line here still needed?", module)
+		case compareVersions(string(m[1]), least) < 0:
+			t.Errorf("go.mod: %s %s, want %s or newer", module, m[1], least)
+		}
+	}
+	if m := regexp.MustCompile(`(?m)^\s*godebug\b.*`).Find(text); m != nil {
+		t.Errorf("go.mod: %q changes what Go checks by default", m)
+	}
+}
+
+// compareVersions compares vX.Y.Z by its numbers; pre-release parts are not looked at.
+func compareVersions(a, b string) int {
+	numbers := func(v string) (n [3]int) {
+		_, _ = fmt.Sscanf(v, "v%d.%d.%d", &n[0], &n[1], &n[2]) // what is missing counts as 0
+		return n
+	}
+	x, y := numbers(a), numbers(b)
+	return slices.Compare(x[:], y[:])
 }
