@@ -31,13 +31,11 @@ func (b *body) Read(p []byte) (int, error) {
 		_ = b.stall.control.SetReadDeadline(b.stall.now().Add(b.stall.after))
 	}
 	n, err := b.ReadCloser.Read(p)
-	if err != nil {
-		if err != io.EOF {
-			b.failed.Store(&err)
-		}
-		if b.stall != nil {
-			_ = b.stall.control.SetReadDeadline(time.Time{})
-		}
+	switch {
+	case err == io.EOF && b.stall != nil:
+		_ = b.stall.control.SetReadDeadline(time.Time{})
+	case err != nil && err != io.EOF:
+		b.failed.Store(&err) // the deadline stays: the server still reads what is left
 	}
 	return n, err
 }
