@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strings"
 	"sync"
 
 	"userkeys"
@@ -36,11 +37,21 @@ func audit(ctx context.Context, c conn, events ...userkeys.AuditEvent) error {
 		args := make([]any, 0, auditWidth*len(chunk))
 		for _, e := range chunk {
 			args = append(args, micros(e.At), e.Actor.UserID, e.Actor.Kind, e.Actor.IP, flag(e.Actor.Admin),
-				e.Action, e.UserID, e.KeyID, e.ClientID, e.Detail)
+				e.Action, e.UserID, e.KeyID, e.ClientID, shorten(e.Detail))
 		}
 		_, err := c.exec(ctx, "INSERT INTO userkeys_audit_events ("+auditColumns+") VALUES "+placeholders(1, len(chunk), auditWidth), args...)
 		return err
 	})
+}
+
+const maxDetail = 1000
+
+// shorten bounds the detail of an event: values in it may be as long as texts get.
+func shorten(detail string) string {
+	if len(detail) <= maxDetail {
+		return detail
+	}
+	return strings.ToValidUTF8(detail[:maxDetail], "") + " ..."
 }
 
 // auditOrKeep writes events or, where only that fails, undoes the attempt and

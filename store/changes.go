@@ -71,6 +71,9 @@ func scanChange(r row) (change, error) {
 // All is set when that cannot be told key by key: since is 0, or not an epoch
 // of this database, or too long ago, or too much happened.
 func (s *Store) Changes(ctx context.Context, since int64) (userkeys.Changes, error) {
+	if err := s.file.check(); err != nil {
+		return userkeys.Changes{}, fail(err)
+	}
 	return read(ctx, s, func(ctx context.Context, c conn) (userkeys.Changes, error) {
 		if since <= 0 {
 			n, err := one(ctx, c, scanInt, "SELECT n FROM userkeys_epoch")

@@ -2,9 +2,7 @@ package store
 
 import (
 	"context"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"userkeys"
 )
@@ -66,21 +64,11 @@ func (s *Store) changeSetting(ctx context.Context, name string, e userkeys.Audit
 	})
 }
 
-const maxDetail = 500
-
 // settingDetail tells the value too, unless it may be a secret.
 func settingDetail(name, value string) string {
 	d, err := userkeys.FindSetting(name)
 	if err != nil || d.Secret {
 		return name
 	}
-	text := name + " = " + value
-	if len(text) > maxDetail {
-		text = text[:maxDetail]
-		for !utf8.ValidString(text) {
-			text = text[:len(text)-1]
-		}
-		text = strings.TrimSpace(text) + " ..."
-	}
-	return text
+	return name + " = " + value
 }

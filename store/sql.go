@@ -81,7 +81,7 @@ const attempts = 3
 
 // read runs fn outside a transaction: one statement sees one state on both databases.
 func read[T any](ctx context.Context, s *Store, fn func(context.Context, conn) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	for i := 1; ; i++ {
 		v, err := fn(ctx, conn{s.db, &s.statements})
@@ -95,7 +95,7 @@ func read[T any](ctx context.Context, s *Store, fn func(context.Context, conn) (
 // write runs fn in a transaction, again if the database asks for it: fn must
 // set all its results anew each time. An error of fn rolls everything back.
 func (s *Store) write(ctx context.Context, fn func(context.Context, conn) error) error {
-	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	if s.writer != nil {
 		select {

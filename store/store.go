@@ -30,13 +30,17 @@ type Store struct {
 	// SQLite: its writers would else spin on each other. nil on Postgres.
 	writer chan struct{}
 
+	file       databaseFile
 	statements atomic.Int64
 	kept       keptEvents
 }
 
-// operationTimeout bounds every operation whose context has no earlier end,
-// so that a stopped database cannot pile up requests.
-const operationTimeout = 5 * time.Second
+// Every operation has an end, also where the caller's context has none: a
+// database that stopped in its tracks must not pile up requests.
+const (
+	readTimeout  = 2 * time.Second
+	writeTimeout = 5 * time.Second
+)
 
 // Open checks that db keeps what it acknowledges and takes it into use. It
 // does not migrate: see [Store.Migrate]. A schema that is newer than this
@@ -60,6 +64,9 @@ func Open(ctx context.Context, db *sql.DB, d Dialect) (*Store, error) {
 	}
 	if _, err := s.inspect(ctx); err != nil {
 		return nil, err
+	}
+	if err := s.rememberFile(ctx); err != nil {
+		return nil, fail(err)
 	}
 	return s, nil
 }

@@ -41,11 +41,11 @@ func verifySQLiteConn(ctx context.Context, c *sql.Conn) error {
 	var synchronous, foreignKeys, busyTimeout int
 	for query, dest := range map[string]any{
 		"SELECT sqlite_version()": &version,
-		"SELECT COALESCE(file, '') FROM pragma_database_list WHERE seq=0": &file,
-		"PRAGMA journal_mode": &journal,
-		"PRAGMA synchronous":  &synchronous,
-		"PRAGMA foreign_keys": &foreignKeys,
-		"PRAGMA busy_timeout": &busyTimeout,
+		mainFile:                  &file,
+		"PRAGMA journal_mode":     &journal,
+		"PRAGMA synchronous":      &synchronous,
+		"PRAGMA foreign_keys":     &foreignKeys,
+		"PRAGMA busy_timeout":     &busyTimeout,
 	} {
 		if err := c.QueryRowContext(ctx, query).Scan(dest); err != nil {
 			return err
