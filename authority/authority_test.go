@@ -14,15 +14,11 @@ import (
 
 	"userkeys"
 	"userkeys/authority"
-	"userkeys/internal/identity"
 	"userkeys/store"
 	"userkeys/store/storetest"
 )
 
-var (
-	_ authority.Store = (*store.Store)(nil)
-	_ identity.Store  = (*store.Store)(nil)
-)
+var _ authority.Store = (*store.Store)(nil)
 
 // clock is a clock that tests move.
 type clock struct {

@@ -229,10 +229,13 @@ func TestRevokeDuringALookUp(t *testing.T) {
 	d := newDesk(t, storetest.SQLite(t), withFlaky(f))
 	key, g := d.grant(d.alice, request())
 	read, goOn := make(chan struct{}), make(chan struct{})
-	var once sync.Once
+	var begun atomic.Bool
 	f.set(func(f *flaky) {
 		f.byHash = func(userkeys.KeyHash) error {
-			once.Do(func() { close(read); <-goOn })
+			if begun.CompareAndSwap(false, true) { // the first look-up only
+				close(read)
+				<-goOn
+			}
 			return nil
 		}
 	})

@@ -78,6 +78,8 @@ func appAPI(w http.ResponseWriter, r *http.Request) {
 		refuse(userkeys.ErrInvalidKey)
 	case "/write":
 		refuse(&userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "missing scope: write"})
+	case "/barred":
+		refuse(&userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "missing scope: write (not allowed on this site)"})
 	case "/other-403":
 		w.WriteHeader(403)
 	case "/limited":

@@ -21,6 +21,12 @@ import (
 	"userkeys/store"
 )
 
+// How long one of our own pages may take to be asked for and to be read.
+const (
+	ownReadTime  = 15 * time.Second
+	ownWriteTime = 30 * time.Second
+)
+
 // Config is what a site is made of. The caller opens the database and brings its driver.
 type Config struct {
 	DB      *sql.DB
@@ -127,14 +133,15 @@ func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Hand
 	}
 	mux := http.NewServeMux()
 	pages.Mount(mux)
-	front := &gateway.Front{Own: mux, Checker: s.Authority, Owns: gateway.OwnPath(cfg.OwnPaths...)}
+	own := gateway.Deadlines{Read: ownReadTime, Write: ownWriteTime}.Handler(mux)
 	if cfg.OnlyHost {
-		front.Own = onlyHost(cfg.BaseURL, mux)
+		own = onlyHost(cfg.BaseURL, own)
 	}
+	front := gateway.Front{Own: own, Checker: s.Authority, Owns: gateway.OwnPath(cfg.OwnPaths...)}
 	if cfg.Upstream != nil {
 		front.Upstream, err = gateway.NewProxy(gateway.ProxyConfig{
 			Upstream: cfg.Upstream, Checker: s.Authority, TrustedProxies: cfg.TrustedProxies,
-			SessionCookies: identity.CookieNames(), ResponseHeaderTimeout: cfg.UpstreamTimeout, Logger: cfg.Logger,
+			SessionCookies: []string{s.Identity.CookieName()}, ResponseHeaderTimeout: cfg.UpstreamTimeout, Logger: cfg.Logger,
 		})
 		if err != nil {
 			return nil, err

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"userkeys"
+	"userkeys/internal/identity"
+)
+
+func newUserCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "user", Short: "Add, list and change the site's own accounts",
+		Long: `Add, list and change the site's own accounts. A change is in force on a running
+site within a second: a suspended user's keys and sessions end.`,
+		Example: `  echo 'correct horse battery' | userkeys user add alice --password-stdin --trust-level 1
+  userkeys user set alice --moderator --groups editors,translators
+  userkeys user suspend alice`,
+	}
+	addDataFlags(cmd.PersistentFlags())
+	add := &cobra.Command{Use: "add NAME", Short: "Add a user", Args: cobra.ExactArgs(1), RunE: withDesk(userAdd)}
+	addUserFlags(add.Flags())
+	list := &cobra.Command{Use: "list", Short: "List users", Args: cobra.NoArgs, RunE: withDesk(userList)}
+	addJSONFlag(list)
+	set := &cobra.Command{
+		Use: "set NAME", Short: "Change a user: what is not named stays", Args: cobra.ExactArgs(1), RunE: withDesk(userSet),
+		Long: `Change a user: what is not named stays. A new password also lifts the lock that
+too many wrong ones put on an account.`,
+	}
+	addUserFlags(set.Flags())
+	cmd.AddCommand(add, list, set,
+		userVerb("suspend", "Suspend a user: no login, and every key refused", "suspended",
+			func(ctx context.Context, m *identity.Manager, id int64) error {
+				_, err := m.Suspend(ctx, id, commandActor)
+				return err
+			}),
+		userVerb("unsuspend", "End a suspension: the user's keys work again", "no longer suspended",
+			func(ctx context.Context, m *identity.Manager, id int64) error {
+				_, err := m.Unsuspend(ctx, id, commandActor)
+				return err
+			}),
+		userVerb("delete", "Delete a user with their keys and sessions", "deleted",
+			func(ctx context.Context, m *identity.Manager, id int64) error {
+				return m.Delete(ctx, id, commandActor)
+			}))
+	return cmd
+}
+
+func addUserFlags(f *pflag.FlagSet) {
+	f.Bool("password-stdin", false, "read the password from standard input, one line")
+	f.Int("trust-level", 1, "0 to 4")
+	f.Bool("admin", false, "administrator")
+	f.Bool("moderator", false, "moderator")
+	f.StringSlice("groups", nil, "groups, a,b")
+	f.String("email", "", "e-mail address; may be used to log in")
+	f.String("full-name", "", "full name")
+	f.Bool("active", true, "may sign in and use keys")
+}
+
+// userFlags applies the flags that were given to u.
+func userFlags(f *pflag.FlagSet, u *userkeys.User) error {
+	var failed error
+	f.Visit(func(fl *pflag.Flag) {
+		var err error
+		switch fl.Name {
+		case "trust-level":
+			u.TrustLevel, err = f.GetInt(fl.Name)
+		case "admin":
+			u.Admin, err = f.GetBool(fl.Name)
+		case "moderator":
+			u.Moderator, err = f.GetBool(fl.Name)
+		case "groups":
+			u.Groups, err = f.GetStringSlice(fl.Name)
+		case "email":
+			u.Email, err = f.GetString(fl.Name)
+		case "full-name":
+			u.Name, err = f.GetString(fl.Name)
+		case "active":
+			u.Active, err = f.GetBool(fl.Name)
+		}
+		failed = errors.Join(failed, err)
+	})
+	return failed
+}
+
+// password reads the password from standard input if that was asked for.
+func password(cmd *cobra.Command) (text string, given bool, err error) {
+	if given, err = cmd.Flags().GetBool("password-stdin"); err != nil || !given {
+		return "", given, err
+	}
+	line, err := bufio.NewReader(io.LimitReader(cmd.InOrStdin(), 4096)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", true, err
+	}
+	if line = strings.TrimRight(line, "\r\n"); line == "" {
+		return "", true, errors.New("--password-stdin: standard input has no password")
+	}
+	return line, true, nil
+}
+
+func userAdd(cmd *cobra.Command, d *desk, args []string) error {
+	secret, _, err := password(cmd)
+	if err != nil {
+		return err
+	}
+	u := userkeys.User{TrustLevel: 1, Active: true}
+	if err := userFlags(cmd.Flags(), &u); err != nil {
+		return err
+	}
+	made, err := d.identity.Create(cmd.Context(), identity.NewUser{
+		Username: args[0], Name: u.Name, Email: u.Email, TrustLevel: u.TrustLevel, Admin: u.Admin,
+		Moderator: u.Moderator, Inactive: !u.Active, Groups: u.Groups, Password: secret,
+	}, commandActor)
+	if err != nil {
+		return err
+	}
+	if secret == "" {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s has no password and cannot sign in; give one with: userkeys user set %s --password-stdin\n", made.Username, made.Username)
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "added %s (id %d)\n", made.Username, made.ID)
+	return err
+}
+
+func userSet(cmd *cobra.Command, d *desk, args []string) error {
+	u, err := d.identity.FindUser(cmd.Context(), args[0])
+	if err != nil {
+		return err
+	}
+	secret, given, err := password(cmd)
+	if err != nil {
+		return err
+	}
+	var flagErr error
+	_, err = d.identity.Update(cmd.Context(), u.ID, func(u *userkeys.User) { flagErr = userFlags(cmd.Flags(), u) }, commandActor)
+	if err = errors.Join(flagErr, err); err != nil {
+		return err
+	}
+	if given {
+		if err := d.identity.SetPassword(cmd.Context(), u.ID, secret, commandActor); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "changed %s\n", u.Username)
+	return err
+}
+
+// userVerb makes a command that does one thing to one user.
+func userVerb(name, short, done string, do func(context.Context, *identity.Manager, int64) error) *cobra.Command {
+	return &cobra.Command{
+		Use: name + " NAME", Short: short, Args: cobra.ExactArgs(1),
+		RunE: withDesk(func(cmd *cobra.Command, d *desk, args []string) error {
+			u, err := d.identity.FindUser(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if err := do(cmd.Context(), d.identity, u.ID); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is %s\n", u.Username, done)
+			return err
+		}),
+	}
+}
+
+// userRow is a user in a listing.
+type userRow struct {
+	ID          int64      `json:"id"`
+	Username    string     `json:"username"`
+	Name        string     `json:"name"`
+	Email       string     `json:"email"`
+	TrustLevel  int        `json:"trust_level"`
+	Admin       bool       `json:"admin"`
+	Moderator   bool       `json:"moderator"`
+	Groups      []string   `json:"groups"`
+	Active      bool       `json:"active"`
+	SuspendedAt *time.Time `json:"suspended_at"`
+	CreatedAt   *time.Time `json:"created_at"`
+	LastSeenAt  *time.Time `json:"last_seen_at"`
+}
+
+func userList(cmd *cobra.Command, d *desk, _ []string) error {
+	const page = 500
+	var rows []userRow
+	for after := int64(0); ; {
+		users, err := d.identity.Users(cmd.Context(), after, page)
+		if err != nil {
+			return err
+		}
+		for _, u := range users {
+			if u.Groups == nil {
+				u.Groups = []string{}
+			}
+			rows = append(rows, userRow{
+				u.ID, u.Username, u.Name, u.Email, u.TrustLevel, u.Admin, u.Moderator, u.Groups, u.Active,
+				jsonTime(u.SuspendedAt), jsonTime(u.CreatedAt), jsonTime(u.LastSeenAt),
+			})
+			after = u.ID
+		}
+		if len(users) < page {
+			break
+		}
+	}
+	return listing(cmd, rows, "ID,NAME,LEVEL,ROLE,GROUPS,STATE", userCells)
+}
+
+func userCells(u userRow) []string {
+	role, state := "user", "active"
+	switch {
+	case u.Admin:
+		role = "administrator"
+	case u.Moderator:
+		role = "moderator"
+	}
+	switch {
+	case u.SuspendedAt != nil:
+		state = "suspended"
+	case !u.Active:
+		state = "inactive"
+	}
+	return []string{strconv.FormatInt(u.ID, 10), u.Username, strconv.Itoa(u.TrustLevel), role, strings.Join(u.Groups, ","), state}
+}
