@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"userkeys"
 	"userkeys/gateway"
@@ -69,11 +70,20 @@ func (s *Server) consentPage(id string, q userkeys.CheckedRequest, here string) 
 	}
 	if q.Lifetime > 0 {
 		c.Lifetime, c.Until = lifetime(q.Lifetime), momentAt(now.Add(q.Lifetime), now)
+		c.Unused, c.MaxLife = sooner(c.Unused, q.Lifetime), sooner(c.MaxLife, q.Lifetime)
 	}
 	if q.Redirect != nil {
 		c.Details = append(c.Details, detail{"Full address", q.Redirect.String()})
 	}
 	return c
+}
+
+// sooner is days if a key would end by them before its lifetime does; else 0.
+func sooner(days int, lifetime time.Duration) int {
+	if time.Duration(days)*day < lifetime {
+		return days
+	}
+	return 0
 }
 
 // refuse answers a request that will not be put to the user. What every
@@ -87,23 +97,23 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, v Visitor, q use
 	case userkeys.MissingParameter, userkeys.InvalidParameters, userkeys.InvalidPadding:
 		return refuseJSON(w, r, e)
 	case userkeys.InvalidPublicKey, userkeys.PayloadTooLarge:
-		page.Author = "Send an RSA public key as PEM text, of 2048 bits or more, with line ends and plus signs percent-encoded, and a short nonce."
+		page.Author = "send an RSA public key as PEM text, of 2048 bits or more, with line ends and plus signs percent-encoded, and a short nonce."
 	case userkeys.InvalidExpiry:
-		page.Author = "Ask for expires_in_seconds as a whole number, or leave it out."
-		page.Site = "The setting max_user_api_key_expiry_days holds the longest lifetime, " + count(site.MaxUserAPIKeyExpiryDays, "day") + " at present."
+		page.Author = "ask for expires_in_seconds as a whole number, or leave it out."
+		page.Site = "the setting max_user_api_key_expiry_days holds the longest lifetime, " + count(site.MaxUserAPIKeyExpiryDays, "day") + " at present."
 	case userkeys.ScopeNotAllowed:
-		page.Author = "Ask only for scopes that this site gives: " + strings.Join(site.AllowUserAPIKeyScopes, ", ") + "."
-		page.Site = "The setting allow_user_api_key_scopes lists what an app may have."
+		page.Author = "ask only for scopes that this site gives: " + strings.Join(site.AllowUserAPIKeyScopes, ", ") + "."
+		page.Site = "the setting allow_user_api_key_scopes lists what an app may have."
 		page.Details = append(page.Details, detail{"Scopes asked for", shownText(q.Scopes.String())})
 	case userkeys.RedirectNotAllowed:
-		page.Author = "Ask this site's administrator to allow the address, or leave auth_redirect out: the user then copies the answer."
-		page.Site = "The setting allowed_user_api_auth_redirects lists where answers may be sent."
+		page.Author = "ask this site's administrator to allow the address, or leave auth_redirect out: the user then copies the answer."
+		page.Site = "the setting allowed_user_api_auth_redirects lists where answers may be sent."
 		page.Details = append(page.Details, detail{"Address asked for (auth_redirect)", shownText(q.AuthRedirect)})
 	case userkeys.KeysNotAllowed:
-		page.Site = "The setting allow_user_api_keys is off. Apps that have a key keep it."
+		page.Site = "the setting allow_user_api_keys is off. Apps that have a key keep it."
 	case userkeys.UserNotAllowed:
 		page.Trust = true
-		page.Site = "The setting user_api_key_allowed_groups says who may give an app a key: by trust level or allowed group."
+		page.Site = "the setting user_api_key_allowed_groups says who may give an app a key: by trust level or allowed group."
 	default:
 		return err
 	}

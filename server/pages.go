@@ -18,7 +18,7 @@ type pages struct{ byName map[string]*template.Template }
 var pageNames = []string{"consent", "payload", "denied", "refused", "apps", "login", "setup", "settings", "home", "problem"}
 
 func loadPages(a assets) (*pages, error) {
-	funcs := template.FuncMap{"asset": a.url}
+	funcs := template.FuncMap{"asset": a.url, "sentence": sentence}
 	base, err := template.New("frame.html").Funcs(funcs).ParseFS(templateFiles, "templates/frame.html")
 	if err != nil {
 		return nil, err

@@ -18,11 +18,11 @@ func TestSettingsPageShowsEverySetting(t *testing.T) {
 	f.authority.pinned["title"] = true
 	f.authority.set("push_api_secret_key", "planted-secret")
 	a := f.do(call{path: "/user-api-key/settings", as: "root"})
-	a.must(t, http.StatusOK, "Kept for later, has no effect yet", "set, not shown", "Set by the configuration of this server")
+	a.must(t, http.StatusOK, "kept for later, has no effect yet", "set, not shown", "Set by the configuration of this server")
 	a.mustNot(t, "planted-secret")
 	for _, d := range userkeys.AllSettings() {
 		text := inside(t, a.text, d.Name)
-		if !strings.Contains(text, d.Summary) {
+		if !strings.Contains(text, sentence(d.Summary)) {
 			t.Errorf("%s lacks its summary", d.Name)
 		}
 		field := byID(t, a.text, d.Name+"-value")

@@ -63,7 +63,8 @@ func cutRunes(s string, n int) string {
 	return string([]rune(s)[:n]) + "..."
 }
 
-// sentence makes the public text of an error one for a page: a capital first, a full stop last.
+// sentence makes the public text of an error one for a page: a capital first,
+// a full stop last, but none after an address, where somebody would copy it along.
 func sentence(s string) string {
 	s = strings.TrimSpace(s)
 	if s == "" {
@@ -71,7 +72,7 @@ func sentence(s string) string {
 	}
 	r, n := utf8.DecodeRuneInString(s)
 	s = string(unicode.ToUpper(r)) + s[n:]
-	if strings.ContainsAny(s[len(s)-1:], ".!?") {
+	if last := s[strings.LastIndexByte(s, ' ')+1:]; strings.ContainsAny(s[len(s)-1:], ".!?") || strings.Contains(last, "://") {
 		return s
 	}
 	return s + "."

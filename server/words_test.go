@@ -87,7 +87,7 @@ func TestDurations(t *testing.T) {
 
 func TestSentence(t *testing.T) {
 	t.Parallel()
-	for in, want := range map[string]string{"": "", "it is off": "It is off.", userkeys.NotPermitted: userkeys.NotPermitted, "why?": "Why?"} {
+	for in, want := range map[string]string{"": "", "it is off": "It is off.", userkeys.NotPermitted: userkeys.NotPermitted, "why?": "Why?", "add https://a.example/": "Add https://a.example/"} {
 		if got := sentence(in); got != want {
 			t.Errorf("%q becomes %q, want %q", in, got, want)
 		}
