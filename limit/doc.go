@@ -1,7 +1,6 @@
-// Package limit is how often: it counts the requests of many keys in two
-// sliding windows, 60 seconds and 24 hours, and says when to come back. It is
-// arithmetic and memory: no clock, no goroutine, no I/O, nothing but the
-// standard library.
+// Package limit is how often: it counts the requests of many keys in two sliding
+// windows, 60 seconds and 24 hours, and says when to come back. It is arithmetic
+// and memory: no clock, no goroutine, no I/O, nothing but the standard library.
 //
 //	m := limit.NewMemory(limit.MemoryConfig{})
 //	if !m.Known(id) {
@@ -13,7 +12,7 @@
 //
 // A request is charged to both windows or to neither: one that a window refuses
 // costs nothing. With limits N for the minute and D for the day, while the
-// caller's clock does not go back:
+// caller's clock does not go back and there is room for the key:
 //
 //   - In any 60 seconds at most N pass. A request at time t counts in [t, t+60s), so
 //     the next may pass at exactly t+60s. None is refused while fewer than N
@@ -32,35 +31,37 @@
 //
 // # When the clock goes back
 //
-// Requests wait between reading the clock and being charged, so a call may
-// carry an earlier time than the one before it. Up to ten seconds behind the
-// latest time seen it is taken as made at that latest time: it is never counted
-// too early. If the clock is further behind it was set back. Then what lies more than
-// ten seconds ahead is moved to ten seconds ahead; in real time that is later than it
-// was, so again it is never counted for too short a time. Nobody waits longer than a window and these
-// ten seconds (and the step, for the day).
+// Requests wait between reading the clock and being charged, so a call may carry
+// an earlier time than the one before it. Up to ten seconds behind the latest
+// time seen it is taken as made at that latest time: it is never counted too
+// early. If the clock is further behind it was set back. Then what lies more than
+// ten seconds ahead is moved to ten seconds ahead; in real time that is later
+// than it was, so again it is never counted for too short a time. Nobody waits
+// longer than a window and these ten seconds (and the step, for the day).
 //
 // # What it costs
 //
-// A key that made one request takes 64 bytes and its place in the index, about
-// 100 bytes of heap in all; there are no pointers in it for the garbage collector to follow. Each
-// request in the last 60 seconds costs 4 to 8 bytes more, and so does each step of the day in
-// which there was one. So with limits of 20 and 2880 a key
-// busy all day takes 64+128+512 bytes and its places in the tables: less than
-// 900, where a stamp for each request would be 23,000. Stamps of the
-// minute are given back when it is over, and a key is forgotten when its day
-// is. Each Take tidies up to two of each, so the tidying keeps up, and in
-// steady state allocates nothing.
+// A key that made one request takes 64 bytes and its place in the index: 75 to
+// 90 bytes of heap in all. There are no pointers in it for the garbage collector
+// to follow. Each request in the last 60 seconds costs 4 to 8 bytes more, and so
+// does each step of the day in which there was one. So with limits of 20 and 2880
+// a key busy all day takes 64+128+512 bytes and its places in the tables: less
+// than 900, where a stamp for each request would be 23,000. Stamps of the minute
+// are given back when it is over, and a key is forgotten when its day is. Each
+// Take tidies up to two of each, so the tidying keeps up, and in steady state
+// allocates nothing.
 //
 // # When it is full
 //
-// [MemoryConfig] bounds the number of keys; the room is divided among up to 64 shards
-// by a hash of the id. When a new key finds its shard full, the key whose last
-// request is longest ago is forgotten, but never one with a request in the last
-// minute: that would let it through twice in one window. If there are only such keys, the
-// newcomer is refused as if its minute were full, until the first of them may go. A
-// forgotten key begins a new day, unless the caller saves [Memory.Day] within a minute of
-// each request and restores it when the key is no longer [Memory.Known].
+// [MemoryConfig] bounds the number of keys; the room is divided among up to 64
+// shards by a hash of the id. When a new key finds its shard full, the key whose
+// last request is longest ago is forgotten, but never one with a request in the
+// last minute: that would let it through twice in one window. If there are only
+// such keys, the newcomer is refused as if its minute were full, until the first
+// of them may go. Chance fills one shard before the others, so leave a tenth of
+// room. A forgotten key begins a new day, unless the caller saves [Memory.Day]
+// within a minute of each request and restores it when the key is no longer
+// [Memory.Known].
 //
 // # When the process restarts
 //

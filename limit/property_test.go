@@ -43,15 +43,15 @@ func (s *system) gap(t *rapid.T) time.Duration {
 	edge := rapid.SampledFrom([]time.Duration{-micro, 0, micro}).Draw(t, "edge")
 	switch rapid.IntRange(0, 5).Draw(t, "kind") {
 	case 0:
-		return time.Duration(rapid.IntRange(0, 3).Draw(t, "µs")) * micro
+		return time.Duration(rapid.IntRange(0, 3).Draw(t, "us")) * micro
 	case 1:
-		return time.Duration(rapid.Int64Range(0, 20e6).Draw(t, "µs")) * micro
+		return time.Duration(rapid.Int64Range(0, 20e6).Draw(t, "us")) * micro
 	case 2:
 		return time.Minute + edge
 	case 3:
 		return max(0, s.now.Truncate(dayStep).Add(dayStep).Sub(s.now)+edge)
 	case 4:
-		return time.Duration(rapid.Int64Range(0, 26*3600e6).Draw(t, "µs")) * micro
+		return time.Duration(rapid.Int64Range(0, 26*3600e6).Draw(t, "us")) * micro
 	default:
 		return 24*time.Hour + time.Duration(rapid.IntRange(0, 1).Draw(t, "step"))*dayStep + edge
 	}

@@ -27,7 +27,7 @@ func TestQueuesAreSlices(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"push": func(t *rapid.T) {
 				i := which.Draw(t, "queue")
-				for range rapid.IntRange(1, 1500).Draw(t, "words") {
+				for range rapid.IntRange(1, 300).Draw(t, "words") {
 					next++
 					p.push(&queues[i], next)
 					models[i] = append(models[i], next)
