@@ -182,14 +182,14 @@ func TestStallTimeoutSparesASlowStream(t *testing.T) {
 	t.Parallel()
 	up := newUpstream(t, func(_ string, c net.Conn) {
 		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-		for range 3 {
-			time.Sleep(300 * time.Millisecond)
+		for range 2 {
+			time.Sleep(700 * time.Millisecond)
 			_, _ = io.WriteString(c, "1\r\nx\r\n")
 		}
 		_, _ = io.WriteString(c, "0\r\n\r\n")
 	})
-	addr := listen(t, newProxy(t, ProxyConfig{Upstream: up.url(), StallTimeout: 100 * time.Millisecond}))
-	if got := send(t, addr, post("/x", "body")); got.body != "xxx" || got.err != nil {
+	addr := listen(t, newProxy(t, ProxyConfig{Upstream: up.url(), StallTimeout: 500 * time.Millisecond}))
+	if got := send(t, addr, post("/x", "body")); got.body != "xx" || got.err != nil {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -1,0 +1,125 @@
+package gateway
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestLimitsOnHeaders(t *testing.T) {
+	t.Parallel()
+	addr := listen(t, identities)
+	lines := func(n int) []string {
+		out := make([]string, n)
+		for i := range out {
+			out[i] = fmt.Sprintf("X-%d: a", i)
+		}
+		return out
+	}
+	same := func(n int) []string { return strings.Split(strings.TrimSuffix(strings.Repeat("X-A: a|", n), "|"), "|") }
+	for _, tt := range []struct {
+		name, request string
+		want          int
+	}{
+		{"HT6 33 KB", get("/x", "X-A: "+strings.Repeat("a", 33<<10)), 431},
+		{"HT6 1 MB", get("/x", "X-A: "+strings.Repeat("a", 1<<20)), 431},
+		{"31 KB", get("/x", "X-A: "+strings.Repeat("a", 31<<10)), 200},
+		{"100 lines with Host", get("/x", lines(99)...), 200},
+		{"HT6 101 lines", get("/x", lines(100)...), 431},
+		{"HT6 101 lines of one name", get("/x", same(100)...), 431},
+		{"long target", get("/" + strings.Repeat("a", 40<<10)), 431},
+		{"HT3 odd transfer encoding", "POST" + get("/x", "Transfer-Encoding: xchunked")[3:], 501},
+		{"HT3 two codings", "POST" + get("/x", "Transfer-Encoding: chunked, identity")[3:], 501},
+		{"HT3 two headers", "POST" + get("/x", "Transfer-Encoding: chunked", "Transfer-Encoding: chunked")[3:], 501},
+		{"HT3 vertical tab", "POST" + get("/x", "Transfer-Encoding: \x0bchunked")[3:], 400},
+		{"HT5 space before colon", get("/x", "X-A : b"), 400},
+		{"HT5 no colon", get("/x", "X-A b"), 400},
+		{"HT5 empty name", get("/x", ": b"), 400},
+		{"HT5 bare CR", get("/x", "X-A: b\rX-B: c"), 400},
+		{"HT5 NUL", get("/x", "X-A: b\x00"), 400},
+		{"two hosts", get("/x", "Host: other.example"), 400},
+		{"two lengths", "POST" + get("/x", "Content-Length: 1", "Content-Length: 2")[3:], 400},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := send(t, addr, tt.request); got.status != tt.want {
+				t.Errorf("got %d (%v), want %d", got.status, got.err, tt.want)
+			}
+		})
+	}
+}
+
+// HT1: with a length and chunks at once the chunks count, and what comes after
+// them is a request of its own, checked like every other.
+func TestSmuggledRequestIsCheckedByItself(t *testing.T) {
+	t.Parallel()
+	up, c := newUpstream(t, nil), &fakeChecker{}
+	addr := listen(t, Front{Own: identities, Upstream: newProxy(t, ProxyConfig{Upstream: up.url(), Checker: c}), Checker: c})
+	conn := dial(t, addr)
+	defer conn.Close()
+	hidden := get("/admin", "User-Api-Key: x", "X-Userkeys-Admin: true", "Connection: close")
+	_, _ = io.WriteString(conn, "POST"+get("/x", withKey("Content-Length: 4", "Transfer-Encoding: chunked")...)[3:]+"0\r\n\r\n"+hidden)
+	answers, _ := io.ReadAll(conn)
+	if got := up.got(); len(got) != 1 || headerLine(got[0], "Content-Length") != "" && headerLine(got[0], "Transfer-Encoding") != "" {
+		t.Errorf("upstream got %q", got)
+	}
+	if calls := c.seen(); len(calls) > 2 || strings.Count(string(answers), "HTTP/1.1 200") != 1 {
+		t.Errorf("checked %+v, answered %q", calls, answers)
+	}
+}
+
+func TestLimitsAgainstSlowClients(t *testing.T) {
+	t.Parallel()
+	s := &http.Server{}
+	Limits(s)
+	if s.ReadHeaderTimeout != 5*time.Second || s.IdleTimeout != time.Minute || s.ReadTimeout != 0 || s.WriteTimeout != 0 ||
+		s.MaxHeaderBytes+4096 != 32<<10 || s.Handler == nil || s.HTTP2.WriteByteTimeout == 0 {
+		t.Errorf("limits are %+v", s)
+	}
+}
+
+func TestDeadlinesEndWhatIsSlow(t *testing.T) {
+	t.Parallel()
+	read := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.ReadAll(r.Body); err != nil {
+			w.WriteHeader(http.StatusRequestTimeout)
+		}
+	})
+	d := Deadlines{Read: 200 * time.Millisecond, Write: 2 * time.Second}
+	if got := send(t, listen(t, d.Handler(read)), "POST"+get("/x", "Content-Length: 5")[3:]+"ab"); got.status != 408 {
+		t.Errorf("a body that stops: %+v", got)
+	}
+	slow := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.ReadAll(r.Body)
+		select {
+		case <-time.After(500 * time.Millisecond):
+		case <-r.Context().Done():
+			w.WriteHeader(http.StatusTeapot)
+		}
+	})
+	for _, request := range []string{get("/x"), post("/x", "abc")} {
+		if got := send(t, listen(t, d.Handler(slow)), request); got.status != 200 {
+			t.Errorf("the deadline of the body ended the work on it: %.20q %+v", request, got)
+		}
+	}
+	failed := make(chan bool, 1)
+	big := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for piece := make([]byte, 1<<20); ; {
+			if _, err := w.Write(piece); err != nil {
+				failed <- true
+				return
+			}
+		}
+	})
+	conn := dial(t, listen(t, Deadlines{Write: 200 * time.Millisecond}.Handler(big)))
+	defer conn.Close()
+	_, _ = io.WriteString(conn, get("/x"))
+	select {
+	case <-failed:
+	case <-time.After(5 * time.Second):
+		t.Error("HT9 a client that does not read is written to without end")
+	}
+}
