@@ -54,7 +54,7 @@ test: ## install and start what is missing, run every test, say what was skipped
 
 .PHONY: test-long
 test-long: ## the same with many more rounds (crashes, races, differential fuzz)
-	@USERKEYS_TEST_LONG=1 TIMEOUT=3h scripts/test $(TESTARGS)
+	@USERKEYS_LONG=1 TIMEOUT=3h scripts/test $(TESTARGS)
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (20s)
