@@ -53,8 +53,8 @@ func (k *walker) makeAddress(ctx context.Context) error {
 		if !q.Has(e.name) {
 			return fmt.Errorf("the address lacks %s", e.name)
 		}
-		k.out.sent("  " + e.name + "=" + shorten(q.Get(e.name), 66))
-		k.out.say("      %s", e.why)
+		k.out.sent(e.name + "=" + shorten(q.Get(e.name), 66))
+		k.out.note(e.why)
 	}
 	return nil
 }

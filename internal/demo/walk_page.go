@@ -105,6 +105,9 @@ var (
 	unread = []atom.Atom{atom.Button, atom.Details, atom.Head, atom.Script, atom.Style, atom.Template, atom.Title}
 )
 
+// spaces makes the white space within a text equal, so that line ends come from blocks only.
+var spaces = strings.NewReplacer("\n", " ", "\r", " ", "\t", " ")
+
 // textLines is the text of a part of a page, a line for each block.
 func textLines(within *html.Node) []string {
 	var b strings.Builder
@@ -112,8 +115,7 @@ func textLines(within *html.Node) []string {
 	visit = func(n *html.Node) {
 		switch {
 		case n.Type == html.TextNode:
-			b.WriteString(strings.Join(strings.Fields(" "+n.Data+" "), " "))
-			b.WriteByte(' ')
+			b.WriteString(spaces.Replace(n.Data))
 		case slices.Contains(unread, n.DataAtom):
 			return
 		}

@@ -51,6 +51,9 @@ func (p *printer) say(format string, args ...any) {
 	p.wrapped(dim, "    ", "    ", fmt.Sprintf(format, args...))
 }
 
+// note explains one line of traffic.
+func (p *printer) note(text string) { p.wrapped(dim, "        ", "        ", text) }
+
 // sent shows what goes to the site.
 func (p *printer) sent(lines ...string) { p.traffic(cyan, "    > ", lines) }
 
