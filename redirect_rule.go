@@ -1,8 +1,6 @@
 package userkeys
 
-import (
-	"strings"
-)
+import "strings"
 
 // A RedirectRule is one line of allowed_user_api_auth_redirects: an exact
 // address; or with "*." as its whole left-most label, for every host below
@@ -81,10 +79,10 @@ func (a address) subdomainProblem() string {
 	switch {
 	case !a.web():
 		return "a * in the host is for http and https only"
+	case a.host[0] == '[' || isNumeric(a.host[strings.LastIndexByte(a.host, '.')+1:]):
+		return "an IP address has nothing below it"
 	case !strings.Contains(a.host, "."):
 		return "a * below a top-level domain would send answers to anybody"
-	case strings.HasPrefix(a.host, "[") || isNumeric(a.host[strings.LastIndexByte(a.host, '.')+1:]):
-		return "an IP address has nothing below it"
 	}
 	return ""
 }
