@@ -79,8 +79,12 @@ func TestRooms(t *testing.T) {
 		}
 	}
 	for dir := range byDir {
-		if !seen[dir] {
+		switch {
+		case seen[dir]:
+		case os.Getenv("CI") == "true":
 			t.Errorf("the table of rooms has %s, which has no Go file", dir)
+		default:
+			t.Logf("the table of rooms has %s, which has no Go file; that is an error with CI=true", dir)
 		}
 	}
 }
