@@ -66,7 +66,7 @@ func (a *Authority) missingScope(p *policy, c userkeys.Call) error {
 	if n := a.catalog.Missing(p.settings.AllowUserAPIKeyScopes, c.Method, c.Path); n != "" {
 		reason = "missing scope: " + n
 	} else if n := a.catalog.Missing(a.allScopes(), c.Method, c.Path); n != "" {
-		reason = "missing scope: " + n + " (not allowed on this site)"
+		reason = "missing scope: " + n // which this site allows to no app now
 	}
 	return &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: reason}
 }

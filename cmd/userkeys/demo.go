@@ -131,12 +131,16 @@ func (st *stage) open(ctx context.Context) error {
 		return err
 	}
 	st.close = append(st.close, db.Close)
+	remembered, err := site.OpenStore(ctx, db, store.SQLite)
+	if err != nil {
+		return err
+	}
 	base, err := url.Parse(st.siteURL)
 	if err != nil {
 		return err
 	}
 	st.site, err = site.Open(ctx, site.Config{
-		DB: db, Dialect: store.SQLite, BaseURL: base, Upstream: &url.URL{Scheme: "http", Host: st.upstreamLn.Addr().String()},
+		Store: remembered, BaseURL: base, Upstream: &url.URL{Scheme: "http", Host: st.upstreamLn.Addr().String()},
 		Pinned: map[string]string{"title": "The Noticeboard"},
 	})
 	if err != nil {

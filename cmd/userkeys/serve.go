@@ -84,7 +84,9 @@ func serve(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	defer db.Close()
-	cfg.DB, cfg.Dialect = db, dialect
+	if cfg.Store, err = site.OpenStore(cmd.Context(), db, dialect); err != nil {
+		return err
+	}
 	s, err := site.Open(cmd.Context(), cfg)
 	if err != nil {
 		return err

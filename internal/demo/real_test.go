@@ -36,8 +36,12 @@ func startSite(t *testing.T, tamper func(http.Handler) http.Handler) string {
 	var handler http.Handler
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
 	t.Cleanup(front.Close)
+	remembered, err := site.OpenStore(t.Context(), db, store.SQLite)
+	if err != nil {
+		t.Fatal(err)
+	}
 	s, err := site.Open(t.Context(), site.Config{
-		DB: db, Dialect: store.SQLite, BaseURL: mustParse(t, front.URL), Upstream: mustParse(t, upstream.URL),
+		Store: remembered, BaseURL: mustParse(t, front.URL), Upstream: mustParse(t, upstream.URL),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -27,11 +27,10 @@ const (
 	ownWriteTime = 30 * time.Second
 )
 
-// Config is what a site is made of. The caller opens the database and brings its driver.
+// Config is what a site is made of.
 type Config struct {
-	DB      *sql.DB
-	Dialect store.Dialect
-	BaseURL *url.URL // how browsers reach the site; scheme and host, no path
+	Store   *store.Store // see [OpenStore]
+	BaseURL *url.URL     // how browsers reach the site; scheme and host, no path
 	// OnlyHost refuses browser pages under names that are not BaseURL's, which
 	// keeps other names pointed here (DNS rebinding) out of sessions.
 	OnlyHost bool
@@ -57,11 +56,11 @@ type Site struct {
 	handler   http.Handler
 }
 
-// Open brings the database to this version's schema and wires the rooms. The
-// site answers as soon as its handler is served; keep [Site.Run] running beside it.
+// Open wires the rooms. The site answers as soon as its handler is served;
+// keep [Site.Run] running beside it.
 func Open(ctx context.Context, cfg Config) (*Site, error) {
-	if cfg.BaseURL == nil {
-		return nil, errors.New("site: Config.BaseURL is missing")
+	if cfg.Store == nil || cfg.BaseURL == nil {
+		return nil, errors.New("site: Config needs a Store and a BaseURL")
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -73,10 +72,7 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Site{}
-	if s.Store, err = OpenStore(ctx, cfg.DB, cfg.Dialect); err != nil {
-		return nil, err
-	}
+	s := &Site{Store: cfg.Store}
 	s.Authority, err = authority.New(ctx, authority.Config{
 		Store: s.Store, Catalog: catalog, Pinned: cfg.Pinned, MaxKeys: cfg.MaxKeys, Now: cfg.Now, Logger: cfg.Logger,
 	})
@@ -97,7 +93,8 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	return s, nil
 }
 
-// OpenStore opens the store and brings its schema up to date.
+// OpenStore opens the store in db, whose driver the caller brings, and brings
+// it to this version's schema.
 func OpenStore(ctx context.Context, db *sql.DB, d store.Dialect) (*store.Store, error) {
 	st, err := store.Open(ctx, db, d)
 	if err != nil {

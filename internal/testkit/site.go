@@ -1,0 +1,164 @@
+// Package testkit is a whole running system for tests, spoken to as actors: a
+// [Site] with its [Person]s at browsers and the [App]s that they give keys to.
+package testkit
+
+import (
+	"log/slog"
+	"net/http/httptest"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"userkeys"
+	"userkeys/gateway"
+	"userkeys/internal/identity"
+	"userkeys/internal/site"
+	"userkeys/store"
+)
+
+// Command is the actor of what a test arranges, as an administrator would at the command line.
+var Command = userkeys.Actor{Kind: "command", Admin: true}
+
+// Password is every person's password.
+const Password = "a long enough password"
+
+// Clock is a clock that tests move. It begins at the system's time, because
+// certificates and cookies of the test's own browser go by that.
+type Clock struct {
+	mu     sync.Mutex
+	offset time.Duration
+}
+
+// Now is the clock's time; it keeps running by itself.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.offset)
+}
+
+// Pass moves the clock forward.
+func (c *Clock) Pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.offset += d
+}
+
+// Site is a running site as cmd/userkeys wires it, on a server of its own.
+type Site struct {
+	*site.Site
+	URL   string
+	Clock *Clock
+	Log   *Log // everything that the site logged
+
+	t testing.TB
+}
+
+// Option changes how a site is made.
+type Option func(*site.Config)
+
+// Behind puts the site before an upstream.
+func Behind(upstream string) Option {
+	return func(cfg *site.Config) {
+		u, err := url.Parse(upstream)
+		if err != nil {
+			panic(err)
+		}
+		cfg.Upstream = u
+	}
+}
+
+// Pinned sets settings as a configuration file would.
+func Pinned(nameValues ...string) Option {
+	return func(cfg *site.Config) {
+		if cfg.Pinned == nil {
+			cfg.Pinned = make(map[string]string)
+		}
+		for i := 0; i+1 < len(nameValues); i += 2 {
+			cfg.Pinned[nameValues[i]] = nameValues[i+1]
+		}
+	}
+}
+
+// NewSite starts a site over st; it ends with the test.
+func NewSite(t testing.TB, st *store.Store, opts ...Option) *Site {
+	t.Helper()
+	s := &Site{t: t, Clock: &Clock{}, Log: &Log{}}
+	server := httptest.NewUnstartedServer(nil)
+	s.URL = "http://" + server.Listener.Addr().String()
+	base, err := url.Parse(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := site.Config{
+		Store: st, BaseURL: base, Now: s.Clock.Now,
+		Logger: slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	for _, o := range opts {
+		o(&cfg)
+	}
+	if s.Site, err = site.Open(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	server.Config.Handler = s.Handler()
+	gateway.Limits(server.Config)
+	server.Start()
+	t.Cleanup(server.Close)
+	return s
+}
+
+// User makes a user with [Password].
+func (s *Site) User(name string, change ...func(*identity.NewUser)) userkeys.User {
+	s.t.Helper()
+	n := identity.NewUser{Username: name, TrustLevel: 1, Password: Password}
+	for _, c := range change {
+		c(&n)
+	}
+	u, err := s.Identity.Create(s.t.Context(), n, Command)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return u
+}
+
+// Admin makes an administrator, for [Site.User].
+func Admin(n *identity.NewUser) { n.Admin = true }
+
+// Set changes a setting.
+func (s *Site) Set(name, value string) {
+	s.t.Helper()
+	if err := s.Authority.ChangeSetting(s.t.Context(), name, value, Command); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// Keys are all keys of the site, newest first, revoked ones too.
+func (s *Site) Keys() []userkeys.UserAPIKey {
+	s.t.Helper()
+	keys, err := s.Authority.Keys(s.t.Context(), userkeys.KeyFilter{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return keys
+}
+
+// Log keeps what was written to it.
+type Log struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+// Write implements io.Writer.
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, p...)
+	return len(p), nil
+}
+
+// String is everything that was logged.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.text)
+}
