@@ -87,29 +87,9 @@ func (s *Server) answer(rt route, w http.ResponseWriter, r *http.Request) (err e
 	if access, ok := userkeys.FromContext(r.Context()); ok {
 		return s.answerKey(rt, w, r, access)
 	}
-	if rt.door.origin {
-		if err := s.origins.Check(r); err != nil {
-			return &userkeys.Error{Code: userkeys.InvalidCSRF, Err: err}
-		}
-	}
-	if rt.door.form {
-		if r.PostForm, err = readBody(w, r, rt.door); err != nil {
-			return err
-		}
-		r.Form = r.PostForm // the query never counts where a body does
-	}
-	var v Visitor
-	if rt.door.session {
-		if v, err = s.cfg.Identity.Visitor(r); err != nil {
-			return err
-		}
-	}
-	if v.SignedIn() {
-		exchangeOf(r).visitor = v
-		setUsername(w, v.User.Username)
-	}
-	if rt.door.token && !tokenHolds(r, v) {
-		return userkeys.Errorf(userkeys.InvalidCSRF, "the form's token is not this session's")
+	v, err := s.enter(rt, w, r)
+	if err != nil {
+		return err
 	}
 	switch {
 	case rt.who >= signedIn && !v.SignedIn():
@@ -118,6 +98,35 @@ func (s *Server) answer(rt route, w http.ResponseWriter, r *http.Request) (err e
 		return userkeys.Errorf(userkeys.InvalidAccess, "only an administrator may see this page")
 	}
 	return rt.handle(w, r, v)
+}
+
+// enter looks at a request without a key in the order of cost: where it came
+// from, its body, who sends it, and whether their session wrote the form.
+func (s *Server) enter(rt route, w http.ResponseWriter, r *http.Request) (v Visitor, err error) {
+	if rt.door.origin {
+		if err := s.origins.Check(r); err != nil {
+			return v, &userkeys.Error{Code: userkeys.InvalidCSRF, Err: err}
+		}
+	}
+	if rt.door.form {
+		if r.PostForm, err = readBody(w, r, rt.door); err != nil {
+			return v, err
+		}
+		r.Form = r.PostForm // the query never counts where a body does
+	}
+	if rt.door.session {
+		if v, err = s.cfg.Identity.Visitor(r); err != nil {
+			return Visitor{}, err
+		}
+	}
+	if v.SignedIn() {
+		exchangeOf(r).visitor = v
+		setUsername(w, v.User.Username)
+	}
+	if rt.door.token && !tokenHolds(r, v) {
+		return v, userkeys.Errorf(userkeys.InvalidCSRF, "the form's token is not this session's")
+	}
+	return v, nil
 }
 
 // answerKey answers a request with a key that was found good.

@@ -397,6 +397,12 @@ func (f *fakeAuthority) add(k userkeys.UserAPIKey) userkeys.UserAPIKey {
 	return k
 }
 
+func (f *fakeAuthority) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.keys)
+}
+
 func (f *fakeAuthority) Apps(_ context.Context, userID int64) ([]userkeys.UserAPIKey, error) {
 	if f.down != nil {
 		return nil, f.down

@@ -73,30 +73,42 @@ func (s *Server) routes() []route {
 		{"GET " + assetsPath + "{name}", bare, anyone, "", s.asset},
 	}
 	if s.accounts != nil {
-		all = append(all, []route{
-			{"GET /user-api-key/login", page, anyone, "", s.login},
-			{"POST /user-api-key/login", openForm, anyone, "", s.loginPost},
-			{"POST /user-api-key/logout", form, anyone, "", s.logout},
-			{"GET /user-api-key/setup", page, anyone, "", s.setup},
-			{"POST /user-api-key/setup", openForm, anyone, "", s.setupPost},
-		}...)
+		all = append(all, s.accountRoutes()...)
 	}
 	if s.cfg.Ready != nil {
-		all = append(all, []route{
-			{"GET /healthz", bare, anyone, "", s.healthz},
-			{"GET /readyz", bare, anyone, "", s.readyz},
-		}...)
+		all = append(all, s.healthRoutes()...)
 	}
 	if s.cfg.Standalone {
-		all = append(all, []route{
-			{"GET /{$}", page, anyone, "", s.home},
-			{"GET /login", page, anyone, "", s.login},
-			{"POST /login", openForm, anyone, "", s.loginPost},
-			{"POST /logout", form, anyone, "", s.logout},
-			{"GET /u/{username}/preferences/apps", page, signedIn, "", s.preferencesApps},
-		}...)
+		all = append(all, s.standaloneRoutes()...)
 	}
 	return all
+}
+
+func (s *Server) accountRoutes() []route {
+	return []route{
+		{"GET /user-api-key/login", page, anyone, "", s.login},
+		{"POST /user-api-key/login", openForm, anyone, "", s.loginPost},
+		{"POST /user-api-key/logout", form, anyone, "", s.logout},
+		{"GET /user-api-key/setup", page, anyone, "", s.setup},
+		{"POST /user-api-key/setup", openForm, anyone, "", s.setupPost},
+	}
+}
+
+func (s *Server) healthRoutes() []route {
+	return []route{
+		{"GET /healthz", bare, anyone, "", s.healthz},
+		{"GET /readyz", bare, anyone, "", s.readyz},
+	}
+}
+
+func (s *Server) standaloneRoutes() []route {
+	return []route{
+		{"GET /{$}", page, anyone, "", s.home},
+		{"GET /login", page, anyone, "", s.login},
+		{"POST /login", openForm, anyone, "", s.loginPost},
+		{"POST /logout", form, anyone, "", s.logout},
+		{"GET /u/{username}/preferences/apps", page, signedIn, "", s.preferencesApps},
+	}
 }
 
 // Mount registers every route on mux, and answers what is unknown below /user-api-key/ (and,

@@ -12,6 +12,7 @@ import (
 type settingsPage struct {
 	Settings []settingView
 	Saved    string // name of the setting that was just saved
+	Failed   string // ... or refused
 }
 
 // settingView is one setting on the page.
@@ -75,35 +76,36 @@ func fieldValue(d userkeys.Setting, value string) string {
 
 // settingsPage shows the settings in force; the one called wrong with what was typed and why it was refused.
 func (s *Server) settingsPage(saved, wrong, typed, why string) settingsPage {
-	inForce, catalogued := s.site.Settings(), userkeys.AllSettings()
-	p := settingsPage{}
-	for _, d := range catalogued {
-		view := settingView{Setting: d, Pinned: s.site.Pinned(d.Name), Was: inWords(d, d.Default)}
-		value, err := inForce.Value(d.Name)
-		if err != nil { // cannot happen: the table names its own
-			continue
-		}
-		view.Changed = value != d.Default
-		if d.Secret {
-			view.Set, value = value != "", ""
-		}
-		if d.Name == "allowed_user_api_auth_redirects" {
-			view.Warnings = publicSuffixWarnings(inForce.AllowedUserAPIAuthRedirects)
-		}
+	inForce := s.site.Settings()
+	p := settingsPage{Failed: wrong}
+	for _, d := range userkeys.AllSettings() {
+		v := s.settingView(d, inForce)
 		if d.Name == saved {
-			p.Saved, view.Saved = d.Name, true
-		}
-		view.Value = value
-		if d.Kind == "list" {
-			view.Value = strings.ReplaceAll(value, "|", "\n")
+			p.Saved, v.Saved = d.Name, true
 		}
 		if d.Name == wrong {
-			view.Value, view.Error = typed, why
+			v.Value, v.Error = typed, why
 		}
-		view.Rows = min(max(strings.Count(view.Value, "\n")+1, 2), 10)
-		p.Settings = append(p.Settings, view)
+		v.Rows = min(max(strings.Count(v.Value, "\n")+1, 2), 10)
+		p.Settings = append(p.Settings, v)
 	}
 	return p
+}
+
+func (s *Server) settingView(d userkeys.Setting, inForce userkeys.Settings) settingView {
+	v := settingView{Setting: d, Pinned: s.site.Pinned(d.Name), Was: inWords(d, d.Default)}
+	v.Value, _ = inForce.Value(d.Name) // the table knows its own names
+	v.Changed = v.Value != d.Default
+	switch {
+	case d.Secret:
+		v.Set, v.Value = v.Value != "", ""
+	case d.Kind == "list":
+		v.Value = strings.ReplaceAll(v.Value, "|", "\n")
+	}
+	if d.Name == "allowed_user_api_auth_redirects" {
+		v.Warnings = publicSuffixWarnings(inForce.AllowedUserAPIAuthRedirects)
+	}
+	return v
 }
 
 // inWords says a value to people.

@@ -66,7 +66,7 @@ func TestSettingsErrorsStandAtTheField(t *testing.T) {
 	t.Parallel()
 	f := newSite(t)
 	a := f.do(save("max_user_api_reqs_per_minute", "1e9"))
-	a.must(t, http.StatusBadRequest, `aria-invalid="true"`)
+	a.must(t, http.StatusBadRequest, `aria-invalid="true" autofocus`, `role="alert">Not saved: <a href="#max_user_api_reqs_per_minute">`)
 	if got := inside(t, a.text, "max_user_api_reqs_per_minute-error"); !strings.Contains(got, "whole number") {
 		t.Errorf("the error reads %q", got)
 	}

@@ -7,12 +7,17 @@ const guarded = document.querySelectorAll("[data-guard]");
 let waiting = 0;
 let sent = false;
 
+let focused = null; // a disabled button loses the focus; whoever uses the keyboard gets it back
+
 function hold() {
   if (sent) return;
+  if (document.activeElement && document.activeElement.matches("[data-guard]")) focused = document.activeElement;
   for (const b of guarded) b.disabled = true;
   clearTimeout(waiting);
   waiting = setTimeout(() => {
     for (const b of guarded) b.disabled = false;
+    if (focused && document.activeElement === document.body) focused.focus();
+    focused = null;
   }, 500);
 }
 
