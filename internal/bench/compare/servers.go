@@ -10,6 +10,8 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"path/filepath"
+	"runtime/pprof"
 	"strconv"
 	"sync"
 	"time"
@@ -25,6 +27,7 @@ const (
 	keysVariable     = "USERKEYS_BENCH_KEYS"
 	countVariable    = "USERKEYS_BENCH_COUNT"
 	upstreamVariable = "USERKEYS_BENCH_UPSTREAM"
+	profileVariable  = "USERKEYS_BENCH_PROFILE" // folder for CPU profiles; empty: none
 )
 
 // Every request asks for this and, if all is well, is answered with that.
@@ -137,11 +140,35 @@ func serveVariant(ctx context.Context, name string) error {
 			fmt.Fprintln(os.Stderr, "compare:", err)
 		}
 	})
-	err = bench.Serve(l.Addr().String())
+	stopProfile, err := startProfile(name)
+	if err == nil {
+		err = bench.Serve(l.Addr().String())
+		stopProfile()
+	}
 	cancel()
 	_ = server.Close()
 	wg.Wait()
 	return err
+}
+
+// startProfile writes what the server does to a file, for `go tool pprof`. A
+// profiled server is slower: ratios of such a run are worth nothing.
+func startProfile(name string) (stop func(), err error) {
+	dir := os.Getenv(profileVariable)
+	if dir == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(filepath.Join(dir, name+".pprof"))
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, err
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close()
+	}, nil
 }
 
 // plainProxy is what anybody would write: the base that ours is held against.
