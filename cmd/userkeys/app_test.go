@@ -274,7 +274,9 @@ func TestLoginSaysWhatWentWrong(t *testing.T) {
 		code int
 		says string
 	}{
-		{"no site there", "", []string{gone.URL}, exitUnreachable, "cannot reach " + gone.URL},
+		{"no site there", "", []string{gone.URL}, exitUnreachable, "cannot reach " + gone.URL + ": connection refused;"},
+		{"no address", "", nil, exitUsage, "usage: login SITE"},
+		{"unknown flag", "", []string{site.URL, "--key"}, exitUsage, "unknown flag: --key; see login --help"},
 		{"not such a site", "", []string{plain.URL}, exitFailure, "gives no user API keys"},
 		{"not an address", "", []string{"ftp://x"}, exitUsage, "begins with https://"},
 		{"no scopes", "", []string{site.URL, "--scopes", ""}, exitUsage, "no scope"},

@@ -60,7 +60,6 @@ func newCallCommand() *cobra.Command {
   userkeys call POST /posts.json -d '{"raw":"Hello"}' --site forum.example
   userkeys call PUT /notifications/mark-read -d id=3 -i
   userkeys call POST https://forum.example/posts.json -d @post.json`,
-		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cmd.SilenceUsage, cmd.SilenceErrors = true, true
 			keys, err := openKeyStore()
@@ -72,6 +71,7 @@ func newCallCommand() *cobra.Command {
 			return c.run(cmd.Context(), args[1])
 		},
 	}
+	understand(cmd, 2)
 	f := cmd.Flags()
 	f.StringVar(&c.site, "site", "", "the site, if there are keys for several")
 	f.StringVarP(&c.data, "data", "d", "", "the body; @FILE reads it from a file, @- from standard input")

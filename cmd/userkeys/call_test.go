@@ -127,6 +127,7 @@ func TestCallRefuses(t *testing.T) {
 		{"the key's header", []string{"https://a.example"}, []string{"GET", "/x", "-H", "user-api-key: x"}, exitUsage, "stored key"},
 		{"no header", []string{"https://a.example"}, []string{"GET", "/x", "-H", "x"}, exitUsage, "Name: value"},
 		{"Host", []string{"https://a.example"}, []string{"GET", "/x", "-H", "Host: b.example"}, exitUsage, "cannot be set"},
+		{"no path", nil, []string{"GET"}, exitUsage, "usage: call METHOD PATH"},
 		{"no method", []string{"https://a.example"}, []string{"G T", "/x"}, exitUsage, "no method"},
 		{"no file", []string{"https://a.example"}, []string{"POST", "/x", "-d", "@/nowhere/at/all"}, exitUsage, "cannot read the body"},
 	}

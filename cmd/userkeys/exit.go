@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"userkeys"
 	"userkeys/client"
 )
@@ -40,6 +42,21 @@ func exitf(code int, format string, args ...any) *exitError {
 	return &exitError{code: code, text: fmt.Sprintf(format, args...)}
 }
 
+// understand makes cmd end with [exitUsage] where its command line is not
+// understood, and says how to learn more.
+func understand(cmd *cobra.Command, args int) {
+	help := func(cmd *cobra.Command, err error) error {
+		return exitf(exitUsage, "%v; see %s --help", err, cmd.CommandPath())
+	}
+	cmd.SetFlagErrorFunc(help)
+	cmd.Args = func(cmd *cobra.Command, given []string) error {
+		if len(given) != args {
+			return help(cmd, fmt.Errorf("usage: %s", cmd.UseLine()))
+		}
+		return nil
+	}
+}
+
 // publicText is what a person may read of err: of ours only the public part.
 func publicText(err error) string {
 	var e *userkeys.Error
@@ -68,6 +85,10 @@ func siteError(k storedKey, err error) error {
 // rootCause is the innermost text of a network error: "connection refused"
 // says more than the chain around it.
 func rootCause(err error) string {
+	var e *userkeys.Error
+	if errors.As(err, &e) && e.Err != nil {
+		err = e.Err
+	}
 	for {
 		inner := errors.Unwrap(err)
 		if inner == nil {

@@ -64,7 +64,6 @@ func loginCommand(open func(ctx context.Context, address string) error) *cobra.C
 		Example: `  userkeys login https://forum.example
   userkeys login forum.example --scopes read,write --name "Backup of my posts"
   userkeys login forum.example --paste`,
-		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cmd.SilenceUsage, cmd.SilenceErrors = true, true
 			keys, err := openKeyStore()
@@ -79,6 +78,7 @@ func loginCommand(open func(ctx context.Context, address string) error) *cobra.C
 			return l.run(cmd.Context(), args[0])
 		},
 	}
+	understand(cmd, 1)
 	f := cmd.Flags()
 	f.BoolVar(&l.paste, "paste", false, "show the address, and read the answer that the site shows")
 	f.BoolVar(&l.noBrowser, "no-browser", false, "only show the address, open nothing")
