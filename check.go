@@ -143,7 +143,7 @@ func (s Settings) parseLifetime(text string) (time.Duration, error) {
 		return 0, Errorf(InvalidExpiry, "this site lets no app choose a lifetime (max_user_api_key_expiry_days); leave expires_in_seconds out")
 	}
 	seconds, err := strconv.ParseUint(text, 10, 64)
-	if err != nil || len(text) > 10 || strings.Trim(text, "0123456789") != "" || seconds == 0 || seconds > uint64(days)*secondsPerDay {
+	if err != nil || len(text) > 10 || seconds == 0 || seconds > uint64(days)*secondsPerDay {
 		return 0, Errorf(InvalidExpiry, "expires_in_seconds must be a whole number from 1 to %d", uint64(days)*secondsPerDay)
 	}
 	return time.Duration(seconds) * time.Second, nil
