@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -85,6 +86,25 @@ func TestRD48_ReturnAddresses(t *testing.T) {
 			t.Errorf("%q is refused", good)
 		}
 	}
+}
+
+func FuzzLocalPath(f *testing.F) {
+	for _, s := range []string{"/my/apps", "//evil.example", "/\\evil.example", "/a?b=//c", "/%2f/x", "/.//x", "/\t/evil.example"} {
+		f.Add(s)
+	}
+	base := &url.URL{Scheme: "https", Host: "site.example"}
+	f.Fuzz(func(t *testing.T, s string) {
+		if !localPath(s) {
+			return
+		}
+		to, err := base.Parse(s)
+		if err != nil || to.Host != base.Host || to.Scheme != base.Scheme || to.User != nil {
+			t.Errorf("%q leads to %v: %v", s, to, err)
+		}
+		if strings.HasPrefix(to.Path, "//") || strings.ContainsAny(s, "\\\r\n\t\x00") {
+			t.Errorf("%q could be read as another host", s)
+		}
+	})
 }
 
 func TestNotYouSignsOutAndComesBack(t *testing.T) {

@@ -14,26 +14,32 @@ import (
 // characters that turn, hide or join what stands around them, and with at most
 // two marks on a letter. Pages put it into a bdi element besides (ID10).
 func shownName(s string) string {
-	var b strings.Builder
-	marks := 0
-	for _, r := range norm.NFC.String(strings.ToValidUTF8(s, "")) {
-		switch {
-		case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp), isFiller(r):
-			continue
-		case unicode.In(r, unicode.Mn, unicode.Me):
-			if marks++; marks > 2 {
-				continue
-			}
-		default:
-			marks = 0
+	s = strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp) || isFiller(r) {
+			return -1
 		}
-		b.WriteRune(r)
-	}
-	name := strings.Join(strings.Fields(b.String()), " ")
+		return r
+	}, strings.ToValidUTF8(s, ""))
+	name := strings.Join(strings.Fields(fewMarks(norm.NFC.String(s))), " ")
 	if name == "" {
 		return "an app without a name"
 	}
 	return cutRunes(name, 200)
+}
+
+// fewMarks leaves at most two marks on each letter, so that none reach into other lines.
+func fewMarks(s string) string {
+	marks := 0
+	return strings.Map(func(r rune) rune {
+		if !unicode.In(r, unicode.Mn, unicode.Me) {
+			marks = 0
+			return r
+		}
+		if marks++; marks > 2 {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // isFiller tells letters and signs that show nothing but are no spaces.

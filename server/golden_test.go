@@ -1,0 +1,122 @@
+package server
+
+import (
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/html"
+)
+
+var update = flag.Bool("update", false, "write testdata/pages anew")
+
+// TestPagesReadAsBefore compares what each page says and offers, in the order
+// in which a screen reader meets it, with testdata/pages.
+func TestPagesReadAsBefore(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		call call
+	}{
+		{"consent", call{as: "alice", path: ask("scopes=read,write,push", "push_url=https://push.example/hook", "expires_in_seconds=7200")}},
+		{"consent-paste", call{as: "alice", path: ask("-auth_redirect")}},
+		{"refused", call{path: ask("auth_redirect=https://not-listed.example/cb")}},
+		{"no-trust", call{as: "bob", path: ask("scopes=write")}},
+		{"denied", call{method: http.MethodPost, as: "alice", path: "/user-api-key/deny", form: map[string]string{"id": "consent-1"}}},
+		{"closed", call{method: http.MethodPost, as: "alice", path: "/user-api-key", form: map[string]string{"id": "no"}}},
+		{"apps", call{as: "alice", path: "/my/apps"}},
+		{"apps-none", call{as: "mod", path: "/my/apps"}},
+		{"login", call{path: "/user-api-key/login?redirect=/my/apps"}},
+		{"setup", call{path: "/user-api-key/setup?token=good"}},
+		{"home", call{path: "/"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			f := withKeys(t)
+			f.authority.set("allow_user_api_key_scopes", "read|write|push")
+			f.authority.set("allowed_user_api_push_urls", "https://push.example/hook")
+			f.do(call{path: ask(), as: "alice"})
+			if tt.name == "no-trust" {
+				f.authority.set("user_api_key_allowed_groups", "trust_level_2")
+			}
+			a := f.do(tt.call)
+			got := strings.ReplaceAll(outline(t, a.text), a.Header.Get("X-Request-Id"), "0000000000000000")
+			path := filepath.Join("testdata", "pages", tt.name+".txt")
+			if *update {
+				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" && !*update {
+				t.Errorf("the page changed; if it should have, run go test ./server -run %s -update\n%s", t.Name(), diff)
+			}
+		})
+	}
+}
+
+// outline is a page as text: one line for each block, with what can be followed, filled in or pressed.
+func outline(t *testing.T, page string) string {
+	t.Helper()
+	doc, err := html.Parse(strings.NewReader(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	writeOutline(&b, doc)
+	var lines []string
+	for line := range strings.Lines(b.String()) {
+		if line = strings.Join(strings.Fields(line), " "); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+func writeOutline(b *strings.Builder, n *html.Node) {
+	before, after := "", ""
+	switch n.Data {
+	case "head", "script":
+		return
+	case "h1", "h2":
+		before, after = "\n"+strings.Repeat("#", int(n.Data[1]-'0'))+" ", "\n"
+	case "a":
+		before, after = "[", "]("+attr(n, "href")+")"
+	case "button":
+		before, after = "\n<", ">\n"
+	case "form":
+		before, after = fmt.Sprintf("\n%s %s: ", strings.ToUpper(attr(n, "method")), attr(n, "action")), "\n"
+	case "input":
+		if name := attr(n, "name"); name != tokenField {
+			before = fmt.Sprintf(" {%s %s=%s}", attr(n, "type"), name, outlineValue(attr(n, "value")))
+		}
+	case "textarea":
+		before, after = " {"+attr(n, "name")+"=", "}"
+	case "p", "li", "dt", "dd", "label", "summary", "section", "div", "pre", "header", "main":
+		before, after = "\n", "\n"
+	}
+	b.WriteString(before)
+	if n.Type == html.TextNode {
+		b.WriteString(strings.ReplaceAll(n.Data, "\n", " "))
+	}
+	for k := n.FirstChild; k != nil; k = k.NextSibling {
+		writeOutline(b, k)
+	}
+	b.WriteString(after)
+}
+
+// outlineValue leaves out what differs from run to run.
+func outlineValue(v string) string {
+	if strings.Contains(v, "public_key") {
+		return "the same request"
+	}
+	return v
+}
