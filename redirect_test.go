@@ -163,7 +163,8 @@ func TestRedirectWith(t *testing.T) {
 			}
 		}()
 		r, _ := userkeys.ParseRedirect("http://o.the/r")
-		_ = r.With("payload")
+		name := []string{"payload"}
+		_ = r.With(name...)
 	})
 }
 
