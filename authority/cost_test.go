@@ -127,7 +127,7 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-// BenchmarkCheck is the bare decision: 1 µs at 1,000 keys is the goal.
+// BenchmarkCheck is the bare decision: one microsecond at 1,000 keys is the goal.
 func BenchmarkCheck(b *testing.B) {
 	for _, n := range []int{1, 1_000, 100_000, 1_000_000} {
 		b.Run(fmt.Sprintf("keys=%d", n), func(b *testing.B) {

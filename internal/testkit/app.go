@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -112,6 +113,37 @@ func (a *App) Call(method, path string, header ...string) Answer {
 		r.Header.Set(header[i], header[i+1])
 	}
 	return stranger.Do(r)
+}
+
+// Try is [App.Call] for a server that may be gone.
+func (a *App) Try(method, path string) (Answer, error) {
+	stranger := a.Site.Visitor()
+	r := stranger.Request(method, path, "")
+	r.Header.Set(userkeys.KeyHeader, a.Key.Reveal())
+	return stranger.Try(r)
+}
+
+// TryConnect is [App.Connect], without a redirect, for a server that may be
+// gone. asked tells whether the approval was sent, so that it may have counted.
+func (a *App) TryConnect(p *Person) (key userkeys.Key, asked bool, err error) {
+	page, err := p.Try(p.Request("GET", a.Path(), ""))
+	if err != nil {
+		return "", false, err
+	}
+	form, ok := formOf(page.Body, "/user-api-key")
+	if !ok {
+		return "", false, fmt.Errorf("no consent page: %d %.300s", page.StatusCode, page.Body)
+	}
+	answer, err := p.Try(p.form("/user-api-key", form))
+	if err != nil {
+		return "", true, err
+	}
+	sealed, ok := answer.Text("user-api-key-payload")
+	if !ok {
+		return "", true, fmt.Errorf("no payload: %d %.300s", answer.StatusCode, answer.Body)
+	}
+	payload, err := userkeys.OpenPayload(a.Private, userkeys.PaddingPKCS1, sealed)
+	return payload.Key, true, err
 }
 
 // IsRefused tells whether the answer is the one of a dead key.

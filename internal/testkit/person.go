@@ -78,16 +78,22 @@ func (s *Site) Person(name string) *Person {
 // Do sends a request and reads the answer.
 func (p *Person) Do(r *http.Request) Answer {
 	p.t.Helper()
-	res, err := p.HTTP.Do(r)
+	a, err := p.Try(r)
 	if err != nil {
 		p.t.Fatal(err)
+	}
+	return a
+}
+
+// Try is [Person.Do] for a server that may be gone.
+func (p *Person) Try(r *http.Request) (Answer, error) {
+	res, err := p.HTTP.Do(r)
+	if err != nil {
+		return Answer{}, err
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return Answer{Response: res, Body: string(body)}
+	return Answer{Response: res, Body: string(body)}, err
 }
 
 // Request makes a request to a path of the site, or to a whole address.
@@ -108,11 +114,17 @@ func (p *Person) Get(path string) Answer { return p.Do(p.Request("GET", path, ""
 
 // Post submits a form as a page of the site itself does.
 func (p *Person) Post(path string, form url.Values) Answer {
+	p.t.Helper()
+	return p.Do(p.form(path, form))
+}
+
+func (p *Person) form(path string, form url.Values) *http.Request {
+	p.t.Helper()
 	r := p.Request("POST", path, form.Encode())
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Origin", p.Site.URL)
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
-	return p.Do(r)
+	return r
 }
 
 // Login signs in on the login page.
