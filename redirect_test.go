@@ -163,8 +163,8 @@ func TestRedirectWith(t *testing.T) {
 			}
 		}()
 		r, _ := userkeys.ParseRedirect("http://o.the/r")
-		name := []string{"payload"}
-		_ = r.With(name...)
+		//lint:ignore SA5012 the mistake is the test
+		_ = r.With("payload")
 	})
 }
 
