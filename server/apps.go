@@ -26,7 +26,6 @@ type appView struct {
 	ID       int64
 	Name     string
 	Can      []string
-	Write    bool
 	Off      []string // scopes that the site no longer allows
 	Approved moment
 	Used     moment // unknown: not used yet
@@ -104,8 +103,8 @@ func (s *Server) apps(w http.ResponseWriter, r *http.Request, v Visitor) error {
 func (s *Server) appView(k userkeys.UserAPIKey, now time.Time) appView {
 	a := appView{
 		ID: k.ID, Name: shownName(k.ApplicationName), Can: s.site.Catalog().Sentences(k.Scopes),
-		Write: k.Scopes.Has(userkeys.ScopeWrite), Approved: momentAt(k.CreatedAt, now),
-		Expires: momentAt(k.ExpiresAt, now), Revoked: momentAt(k.RevokedAt, now),
+		Approved: momentAt(k.CreatedAt, now),
+		Expires:  momentAt(k.ExpiresAt, now), Revoked: momentAt(k.RevokedAt, now),
 		Idle: k.Live(now) && now.Sub(k.LastUsedAt) >= idleDays*day,
 	}
 	if k.Used() {

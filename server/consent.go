@@ -61,7 +61,8 @@ func (s *Server) consentPage(id string, q userkeys.CheckedRequest, here string) 
 		Pushes: q.Push, Unused: site.RevokeUserAPIKeysUnusedDays, MaxLife: site.RevokeUserAPIKeysMaxlifeDays,
 		Return: here,
 		Details: []detail{
-			{"Scopes", q.Scopes.String()}, {"Client id", shownText(q.ClientID)},
+			{"Scopes", q.Scopes.String()},
+			{"Client id", shownText(q.ClientID)},
 			{"Encryption", "RSA, " + strconv.Itoa(q.Key.Bits()) + " bits, padding " + string(q.Pad)},
 		},
 	}

@@ -52,15 +52,24 @@ func TestRelative(t *testing.T) {
 		ago  time.Duration
 		want string
 	}{
-		{0, "just now"}, {59 * time.Second, "just now"}, {time.Minute, "1 minute ago"}, {59 * time.Minute, "59 minutes ago"},
-		{time.Hour, "1 hour ago"}, {47 * time.Hour, "1 day ago"}, {59 * day, "59 days ago"}, {60 * day, "2 months ago"},
-		{800 * day, "2 years ago"}, {-time.Second, "in a moment"}, {-90 * time.Minute, "in 1 hour"}, {-7 * day, "in 7 days"},
+		{0, "just now"},
+		{59 * time.Second, "just now"},
+		{time.Minute, "1 minute ago"},
+		{59 * time.Minute, "59 minutes ago"},
+		{time.Hour, "1 hour ago"},
+		{47 * time.Hour, "1 day ago"},
+		{59 * day, "59 days ago"},
+		{60 * day, "2 months ago"},
+		{800 * day, "2 years ago"},
+		{-time.Second, "in a moment"},
+		{-90 * time.Minute, "in 1 hour"},
+		{-7 * day, "in 7 days"},
 	} {
 		if got := relative(testNow.Add(-tt.ago), testNow); got != tt.want {
 			t.Errorf("%v ago is %q, want %q", tt.ago, got, tt.want)
 		}
 	}
-	if (momentAt(time.Time{}, testNow)).Known() {
+	if momentAt(time.Time{}, testNow).Known() {
 		t.Error("no time is known")
 	}
 }
