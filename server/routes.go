@@ -125,7 +125,7 @@ func (s *Server) Mount(mux *http.ServeMux) {
 	for path, methods := range paths {
 		mux.Handle(path, s.byMethod(methods))
 	}
-	unknown := s.serve(route{door: bare, handle: s.unknown})
+	unknown := s.Unknown()
 	mux.Handle("/user-api-key/", unknown)
 	if s.cfg.Standalone {
 		mux.Handle("/", unknown)
@@ -159,3 +159,7 @@ func (s *Server) byMethod(methods map[string]route) http.Handler {
 func (s *Server) unknown(http.ResponseWriter, *http.Request, Visitor) error {
 	return userkeys.Errorf(userkeys.NotFound, "there is nothing at this address")
 }
+
+// Unknown answers for paths that nothing else answers for: 404, as JSON or as
+// a page. For whoever gives the server more paths than it has routes.
+func (s *Server) Unknown() http.Handler { return s.serve(route{door: bare, handle: s.unknown}) }

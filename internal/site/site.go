@@ -130,6 +130,9 @@ func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Hand
 	}
 	mux := http.NewServeMux()
 	pages.Mount(mux)
+	if cfg.Upstream != nil { // what is ours by name and has no route yet is not the upstream's
+		mux.Handle("/", pages.Unknown())
+	}
 	own := gateway.Deadlines{Read: ownReadTime, Write: ownWriteTime}.Handler(mux)
 	if cfg.OnlyHost {
 		own = onlyHost(cfg.BaseURL, own)
