@@ -32,11 +32,26 @@ type Standing struct {
 	Groups     []string
 }
 
+// accessContext carries an Access in one allocation; a value in a plain
+// context would be two, on the path of every request.
+type accessContext struct {
+	context.Context
+	access Access
+}
+
 type contextKey struct{}
+
+// Value implements [context.Context].
+func (c *accessContext) Value(key any) any {
+	if _, ours := key.(contextKey); ours {
+		return &c.access
+	}
+	return c.Context.Value(key)
+}
 
 // NewContext puts a into ctx.
 func NewContext(ctx context.Context, a Access) context.Context {
-	return context.WithValue(ctx, contextKey{}, a)
+	return &accessContext{Context: ctx, access: a}
 }
 
 // noStanding lets code that forgets to look at ok ask a stranger's scopes and
@@ -46,7 +61,9 @@ var noStanding = &Standing{}
 // FromContext tells who calls; ok is false for a request without a key, and
 // the access is then one without name, scopes or groups.
 func FromContext(ctx context.Context) (a Access, ok bool) {
-	a, ok = ctx.Value(contextKey{}).(Access)
+	if p, found := ctx.Value(contextKey{}).(*Access); found {
+		a, ok = *p, true
+	}
 	if a.Standing == nil {
 		a.Standing = noStanding
 	}
