@@ -129,7 +129,8 @@ func parseJSON(body []byte) (texts, numbers url.Values, err error) {
 		}
 		switch value := value.(type) {
 		case string:
-			if !isFieldText(value) {
+			// The decoder puts U+FFFD for what is no text: broken UTF-8, half of a surrogate pair.
+			if !isFieldText(value) || strings.ContainsRune(value, utf8.RuneError) {
 				return nil, nil, bad
 			}
 			texts.Set(name.(string), value)
