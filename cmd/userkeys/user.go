@@ -107,6 +107,13 @@ func password(cmd *cobra.Command) (text string, given bool, err error) {
 	return line, true, nil
 }
 
+// warnWeak says what an administrator may do and should not.
+func warnWeak(cmd *cobra.Command, password string, u userkeys.User) {
+	if err := identity.CheckPassword(password, u); err != nil {
+		fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+explain(err)+"; it was set all the same")
+	}
+}
+
 func userAdd(cmd *cobra.Command, d *desk, args []string) error {
 	secret, _, err := password(cmd)
 	if err != nil {
@@ -123,7 +130,9 @@ func userAdd(cmd *cobra.Command, d *desk, args []string) error {
 	if err != nil {
 		return err
 	}
-	if secret == "" {
+	if secret != "" {
+		warnWeak(cmd, secret, made)
+	} else {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s has no password and cannot sign in; give one with: userkeys user set %s --password-stdin\n", made.Username, made.Username)
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "added %s (id %d)\n", made.Username, made.ID)
@@ -148,6 +157,7 @@ func userSet(cmd *cobra.Command, d *desk, args []string) error {
 		if err := d.identity.SetPassword(cmd.Context(), u.ID, secret, commandActor); err != nil {
 			return err
 		}
+		warnWeak(cmd, secret, u)
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "changed %s\n", u.Username)
 	return err

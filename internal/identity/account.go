@@ -32,7 +32,7 @@ func (m *Manager) Create(ctx context.Context, n NewUser, by userkeys.Actor) (use
 		return userkeys.User{}, err
 	}
 	if n.Password != "" {
-		hash, err := m.hashNew(ctx, n.Password, a.User)
+		hash, err := m.hashNew(ctx, n.Password)
 		if err != nil {
 			return userkeys.User{}, err
 		}
@@ -42,9 +42,9 @@ func (m *Manager) Create(ctx context.Context, n NewUser, by userkeys.Actor) (use
 	return u, coded(err)
 }
 
-// hashNew checks and hashes the password that u is to have.
-func (m *Manager) hashNew(ctx context.Context, password string, u userkeys.User) (string, error) {
-	if err := checkPassword(password, u); err != nil {
+// hashNew hashes a password that an administrator sets.
+func (m *Manager) hashNew(ctx context.Context, password string) (string, error) {
+	if err := checkPasswordText(password); err != nil {
 		return "", err
 	}
 	release, err := m.hasher.acquire(ctx)
@@ -124,11 +124,7 @@ func (m *Manager) Unsuspend(ctx context.Context, id int64, by userkeys.Actor) (u
 // SetPassword gives a user a new password, ends their sessions and lets one
 // who was locked out by wrong passwords try again.
 func (m *Manager) SetPassword(ctx context.Context, id int64, password string, by userkeys.Actor) error {
-	u, err := m.store.User(ctx, id)
-	if err != nil {
-		return coded(err)
-	}
-	hash, err := m.hashNew(ctx, password, u)
+	hash, err := m.hashNew(ctx, password)
 	if err != nil {
 		return err
 	}

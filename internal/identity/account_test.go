@@ -131,7 +131,7 @@ func TestPassword_Rules(t *testing.T) {
 		{"one letter again and again", "zzzzzzzzzzzz", false},
 	}
 	for _, test := range tests {
-		err := checkPassword(test.password, u)
+		err := CheckPassword(test.password, u)
 		if test.ok != (err == nil) || err != nil && !errors.Is(err, userkeys.InvalidParameters) {
 			t.Errorf("%s: %v", test.name, err)
 		}
@@ -272,7 +272,11 @@ func TestUpdate(t *testing.T) {
 	wantCode(t, err, userkeys.InvalidParameters)
 	_, err = s.Update(t.Context(), u.ID+1, func(*userkeys.User) {}, command)
 	wantCode(t, err, userkeys.NotFound)
-	wantCode(t, s.SetPassword(t.Context(), u.ID, "short", command), userkeys.InvalidParameters)
+	wantCode(t, s.SetPassword(t.Context(), u.ID, "", command), userkeys.InvalidParameters)
+	wantCode(t, s.SetPassword(t.Context(), u.ID, "a\x00b and more", command), userkeys.InvalidParameters)
+	if err := s.SetPassword(t.Context(), u.ID, "short", command); err != nil {
+		t.Errorf("what an administrator chooses is their choice: %v", err)
+	}
 	wantCode(t, s.SetPassword(t.Context(), u.ID+1, password, command), userkeys.NotFound)
 	got, err = s.Suspend(t.Context(), u.ID, command)
 	first := got.SuspendedAt

@@ -167,7 +167,7 @@ func (m *Manager) Setup(r *http.Request, token, name, password string) (userkeys
 	if err := checkUser(&u); err != nil {
 		return userkeys.User{}, err
 	}
-	if err := checkPassword(password, u); err != nil {
+	if err := CheckPassword(password, u); err != nil {
 		return userkeys.User{}, err
 	}
 	a, err := m.createFirst(ctx, u, token, password, userkeys.Actor{Kind: "system", IP: m.clientIP(r)})

@@ -333,7 +333,6 @@ func TestSession_Ends(t *testing.T) {
 		idle, busy := s.browser(address(1)), s.browser(address(2))
 		idle.mustLogin("alice")
 		busy.mustLogin("alice")
-		start := s.clock.Now()
 		s.clock.advance(idleTimeout - time.Second)
 		idle.is(alice.ID)
 		s.clock.advance(idleTimeout - time.Second)
@@ -343,7 +342,7 @@ func TestSession_Ends(t *testing.T) {
 		idle.is(0)
 
 		busy.mustLogin("alice")
-		start = s.clock.Now()
+		start := s.clock.Now()
 		for s.clock.Now().Sub(start) < sessionLifetime-7*24*time.Hour {
 			s.clock.advance(7 * 24 * time.Hour)
 			if s.clock.Now().Sub(start) < sessionLifetime {

@@ -94,24 +94,40 @@ func checkGroups(groups []string) ([]string, error) {
 //go:embed common_passwords.txt
 var commonPasswords string
 
-// checkPassword refuses what whoever guesses tries first.
-func checkPassword(password string, u userkeys.User) error {
+// CheckPassword refuses what whoever guesses tries first. It is the rule for
+// what people choose on a page; an administrator at the command line may set
+// another and is warned.
+func CheckPassword(password string, u userkeys.User) error {
 	bad := func(format string, args ...any) error {
 		return userkeys.Errorf(userkeys.InvalidParameters, format, args...)
 	}
-	n := norm.NFC.String(cut(password, 4*maxPasswordBytes))
+	if err := checkPasswordText(password); err != nil {
+		return err
+	}
 	folded := canonical(password)
 	switch {
-	case !utf8.ValidString(password) || strings.ContainsRune(password, 0):
-		return bad("the password is no text")
-	case len(n) < minPasswordBytes:
+	case len(norm.NFC.String(password)) < minPasswordBytes:
 		return bad("the password is too short: it needs at least %d characters", minPasswordBytes)
-	case len(n) > maxPasswordBytes:
-		return bad("the password is too long: it may have at most %d bytes", maxPasswordBytes)
 	case folded == canonical(u.Username), u.Email != "" && folded == canonical(u.Email), u.Name != "" && folded == canonical(u.Name):
 		return bad("the password must not be the user name, the full name or the e-mail address")
 	case isCommon(folded):
 		return bad("this password is among the first that anybody would guess; choose another")
+	}
+	return nil
+}
+
+// checkPasswordText refuses what can be no password at all.
+func checkPasswordText(password string) error {
+	bad := func(format string, args ...any) error {
+		return userkeys.Errorf(userkeys.InvalidParameters, format, args...)
+	}
+	switch {
+	case !utf8.ValidString(password) || strings.ContainsRune(password, 0):
+		return bad("the password is no text")
+	case password == "":
+		return bad("the password is empty")
+	case len(norm.NFC.String(cut(password, 4*maxPasswordBytes))) > maxPasswordBytes:
+		return bad("the password is too long: it may have at most %d bytes", maxPasswordBytes)
 	}
 	return nil
 }
