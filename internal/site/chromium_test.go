@@ -308,7 +308,7 @@ func TestChromiumAppsPage(t *testing.T) {
 		t.Error("revoked all, but a key is alive")
 	}
 	b.Press(`form[action$="/logout"] button`)
-	b.At("Sign in")
+	b.Until(`location.pathname === "/" && document.querySelector("main a.first")?.textContent === "Sign in"`)
 	b.Open(s.URL + "/my/apps")
 	b.At("Sign in")
 }
@@ -376,7 +376,7 @@ func TestChromiumRefusals(t *testing.T) {
 		s.App("x", "session_info").With("auth_redirect", "https://evil.example/"+strings.Repeat("long", 100)).Path(),
 		s.App("x", "everything").Path(),
 		s.App("x", "session_info").With("public_key", "none").Path(),
-		"/user-api-key/new", "/nothing-here", "/user-api-key/setup?token=old",
+		"/nothing-here", "/user-api-key/setup?token=old",
 	} {
 		b.Open(s.URL + path)
 		proper(t, b)
