@@ -14,9 +14,18 @@ import (
 const (
 	shardCount  = 64
 	slabSize    = 256
-	negatives   = 256 // unknown keys remembered per shard
-	negativeFor = 10 * time.Second
+	// Unknown keys are remembered in 64 sets of 4 per shard: bounded, and a key
+	// asked for again and again is not pushed out by a neighbour or two.
+	negativeSets = 64
+	negativeWays = 4
+	negativeFor  = 10 * time.Second
 )
+
+// negative is an unknown key and until when it is believed to be one.
+type negative struct {
+	hash  userkeys.KeyHash
+	until int64 // unix nanoseconds
+}
 
 // record is what a check needs to know of a key.
 type record struct {
@@ -64,10 +73,7 @@ type shard struct {
 	capacity int
 	dirty    []uint32
 	pending  map[int64]int64 // last uses, by key id, of records that were forgotten before they were written
-	negative [negatives]struct {
-		hash  userkeys.KeyHash
-		until int64
-	}
+	negatives [negativeSets][negativeWays]negative
 	// generation counts what was forgotten. A look-up that began before a
 	// change must not be kept after it.
 	generation uint64
@@ -125,8 +131,7 @@ func (c *cache) get(h *userkeys.KeyHash, now time.Time) (record, lookup) {
 		sl.recent = true
 		return sl.record, known
 	}
-	n := &s.negative[h[9]]
-	if n.hash == *h && now.UnixNano() < n.until && n.until-now.UnixNano() <= int64(negativeFor) {
+	if n := s.unknown(h); n != nil && n.holds(now) {
 		return record{}, refused
 	}
 	return record{}, absent
@@ -209,8 +214,39 @@ func (s *shard) postpone(keyID, lastUsed int64) {
 
 // refuse remembers for a while that h is no good key. The shard's lock is held.
 func (s *shard) refuse(h userkeys.KeyHash, now time.Time) {
-	n := &s.negative[h[9]]
-	n.hash, n.until = h, now.Add(negativeFor).UnixNano()
+	set := s.negativesOf(&h)
+	oldest := &set[0]
+	for i := range set {
+		if set[i].hash == h {
+			oldest = &set[i]
+			break
+		}
+		if set[i].until < oldest.until {
+			oldest = &set[i]
+		}
+	}
+	oldest.hash, oldest.until = h, now.Add(negativeFor).UnixNano()
+}
+
+func (s *shard) negativesOf(h *userkeys.KeyHash) *[negativeWays]negative {
+	return &s.negatives[h[9]%negativeSets]
+}
+
+// unknown finds what is remembered of h being no good key; nil if nothing is.
+func (s *shard) unknown(h *userkeys.KeyHash) *negative {
+	set := s.negativesOf(h)
+	for i := range set {
+		if set[i].hash == *h {
+			return &set[i]
+		}
+	}
+	return nil
+}
+
+// holds tells whether n is still to be believed. A clock that went back does not prolong it.
+func (n *negative) holds(now time.Time) bool {
+	left := n.until - now.UnixNano()
+	return 0 < left && left <= int64(negativeFor)
 }
 
 // forget drops what is known of h, and keeps a look-up under way from being kept.
@@ -222,7 +258,7 @@ func (c *cache) forget(h userkeys.KeyHash) {
 	if _, i, ok := s.find(&h); ok {
 		s.drop(i)
 	}
-	if n := &s.negative[h[9]]; n.hash == h {
+	if n := s.unknown(&h); n != nil {
 		n.until = 0
 	}
 	delete(s.flights, h)
@@ -237,9 +273,7 @@ func (c *cache) forgetAll() {
 		for _, i := range s.index {
 			s.drop(i)
 		}
-		for i := range s.negative {
-			s.negative[i].until = 0
-		}
+		clear(s.negatives[:])
 		clear(s.flights)
 		s.mu.Unlock()
 	}
