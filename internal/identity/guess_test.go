@@ -3,6 +3,8 @@ package identity
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -296,6 +298,66 @@ func TestCVE_2021_3138_Parallel_tries_do_not_outrun_the_limit(t *testing.T) {
 			t.Errorf("LG4 50 addresses at once at the hard limit - 1: %d checked, want at most 1", n)
 		}
 	})
+}
+
+// frozen is a store whose peeks still tell what was so when it was made: the
+// worst that can happen between the peek and the charge of parallel tries on many nodes.
+type frozen struct {
+	Store
+	guesses map[string]counted
+}
+
+func freeze(s *memory) frozen {
+	defer s.lock()()
+	return frozen{Store: s, guesses: maps.Clone(s.guesses)}
+}
+
+func (s frozen) Guesses(_ context.Context, name string) (int, time.Time, error) {
+	return s.guesses[name].n, s.guesses[name].since, nil
+}
+
+func TestLG4_Charges_alone_hold_the_limits(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		before int           // failures of the pair, each after its wait
+		pause  time.Duration // between the tries that saw only these
+		pairs  int           // how many addresses try
+		want   int           // tries let through
+	}{
+		{"LG4 none before", 0, 0, 1, freeTries},
+		{"LG4 within a wait", 10, 0, 1, 1},
+		{"LG4 at the limit - 1", pairLimit - 1, 0, 1, 1},
+		{"LG4 none before, slowly", 0, maxWait, 1, pairLimit},
+		{"LG4 hard limit", 0, 0, 150, hardLimit},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			store := newMemory()
+			s := newSite(t, store)
+			pair := func(i int) guess {
+				return guess{account: "user:1", pair: fmt.Sprint("pair", i), wait: fmt.Sprint("wait", i)}
+			}
+			for range test.before {
+				if err := s.charge(t.Context(), pair(0)); err != nil {
+					t.Fatal(err)
+				}
+				s.clock.advance(maxWait)
+			}
+			m := s.node(freeze(store))
+			through := 0
+			for i := range max(50, test.pairs) {
+				if m.charge(t.Context(), pair(i%test.pairs)) == nil {
+					through++
+				}
+				s.clock.advance(test.pause)
+			}
+			if through != test.want {
+				t.Errorf("%d let through, want %d", through, test.want)
+			}
+		})
+	}
 }
 
 // pairCounter is the counter of an account and an address.
