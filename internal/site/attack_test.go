@@ -132,7 +132,7 @@ func (sc *scene) refused(name string, w want, do func(sc *scene) testkit.Answer)
 
 func (sc *scene) refusedOnce(w want, do func(sc *scene) testkit.Answer) {
 	sc.t.Helper()
-	began := time.Now()
+	mark, began := sc.Log.Len(), time.Now()
 	a := do(sc)
 	if took := time.Since(began); took > slow {
 		sc.t.Errorf("answered after %v", took)
@@ -141,7 +141,7 @@ func (sc *scene) refusedOnce(w want, do func(sc *scene) testkit.Answer) {
 	if w.status/100 != 3 && a.Header.Get("Location") != "" {
 		sc.t.Errorf("a refusal redirects to %q", a.Header.Get("Location"))
 	}
-	sc.oneLine(a)
+	sc.oneLine(a, mark)
 }
 
 // check holds an answer to what was wanted and to what every answer must be.
@@ -214,8 +214,8 @@ func (sc *scene) noEcho(a testkit.Answer) {
 }
 
 // oneLine fails unless the log has one short line for an answer of ours. The
-// line is written after the answer, so it is waited for.
-func (sc *scene) oneLine(a testkit.Answer) {
+// line is written after the answer, so it is waited for; it is after mark in the log.
+func (sc *scene) oneLine(a testkit.Answer, mark int) {
 	sc.t.Helper()
 	id := a.Header.Get("X-Request-Id")
 	if id == "" {
@@ -223,7 +223,7 @@ func (sc *scene) oneLine(a testkit.Answer) {
 	}
 	var lines []string
 	for end := time.Now().Add(slow); len(lines) == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
-		for line := range strings.Lines(sc.Log.String()) {
+		for line := range strings.Lines(sc.Log.Since(mark)) {
 			if strings.Contains(line, "id="+id) {
 				lines = append(lines, line)
 			}
