@@ -104,7 +104,7 @@ func (s *Server) answer(rt route, w http.ResponseWriter, r *http.Request) (err e
 // from, its body, who sends it, and whether their session wrote the form.
 func (s *Server) enter(rt route, w http.ResponseWriter, r *http.Request) (v Visitor, err error) {
 	if rt.door.origin {
-		if err := s.origins.Check(r); err != nil {
+		if err := s.checkOrigin(r); err != nil {
 			return v, &userkeys.Error{Code: userkeys.InvalidCSRF, Err: err}
 		}
 	}
@@ -127,6 +127,18 @@ func (s *Server) enter(rt route, w http.ResponseWriter, r *http.Request) (v Visi
 		return v, userkeys.Errorf(userkeys.InvalidCSRF, "the form's token is not this session's")
 	}
 	return v, nil
+}
+
+// checkOrigin refuses what a page of another origin made a browser send. What
+// the browser says of it outranks an Origin that names this site: the check
+// behind asks the two the other way round.
+func (s *Server) checkOrigin(r *http.Request) error {
+	switch from := r.Header.Get("Sec-Fetch-Site"); from {
+	case "", "same-origin", "none":
+		return s.origins.Check(r)
+	default:
+		return fmt.Errorf("sent from another site: %q", cut(from, 20))
+	}
 }
 
 // answerKey answers a request with a key that was found good.
