@@ -31,15 +31,26 @@ type scene struct {
 	victim *testkit.App
 }
 
+// eachStore opens a fresh store of each database.
+var eachStore = map[string]func(testing.TB) (*sql.DB, *store.Store){
+	"SQLite": func(t testing.TB) (*sql.DB, *store.Store) {
+		db := storetest.SQLiteDB(t)
+		return db, storetest.Open(t, db, store.SQLite)
+	},
+	"Postgres": func(t testing.TB) (*sql.DB, *store.Store) {
+		db := storetest.PostgresDB(t)
+		return db, storetest.Open(t, db, store.Postgres)
+	},
+}
+
 // onBoth plays a scene on each database.
 func onBoth(t *testing.T, play func(sc *scene), opts ...testkit.Option) {
 	t.Helper()
-	for name, dialect := range map[string]store.Dialect{"SQLite": store.SQLite, "Postgres": store.Postgres} {
+	for name, open := range eachStore {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			open := map[store.Dialect]func(testing.TB) *sql.DB{store.SQLite: storetest.SQLiteDB, store.Postgres: storetest.PostgresDB}
-			db := open[dialect](t)
-			play(newScene(t, db, storetest.Open(t, db, dialect), opts...))
+			db, st := open(t)
+			play(newScene(t, db, st, opts...))
 		})
 	}
 }
