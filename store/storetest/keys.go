@@ -1,0 +1,251 @@
+package storetest
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"userkeys"
+)
+
+func usesNeverGoBack(w *world) {
+	k := w.key(w.user("ada"), "c")
+	later := noon.Add(time.Hour)
+	check := func(what string, wantUsed time.Time, wantDay string) {
+		w.Helper()
+		got := must[userkeys.StoredKey](w)(w.KeyByHash(w.ctx, k.Hash))
+		if !got.LastUsedAt.Equal(micro(wantUsed)) || string(got.Day) != wantDay {
+			w.Errorf("%s: last used %v, day %q; want %v, %q", what, got.LastUsedAt, got.Day, micro(wantUsed), wantDay)
+		}
+	}
+	use := func(at time.Time, day []byte) {
+		w.Helper()
+		w.ok(w.RecordUses(w.ctx, []userkeys.KeyUse{{KeyID: k.ID, LastUsedAt: at, Day: day}}))
+	}
+	check("never used", noon, "")
+	use(noon.Add(-time.Hour), nil)
+	check("a use before the key was made", noon, "")
+	use(later, []byte("d1"))
+	check("first use", later, "d1")
+	use(noon.Add(time.Minute), []byte("d2"))
+	check("an older use with a newer day", later, "d2")
+	use(later.Add(time.Second), nil)
+	check("a use without a day", later.Add(time.Second), "d2")
+	w.ok(w.RecordUses(w.ctx, []userkeys.KeyUse{
+		{KeyID: k.ID, LastUsedAt: later.Add(time.Hour), Day: []byte("d3")},
+		{KeyID: k.ID, LastUsedAt: later.Add(time.Minute)},
+	}))
+	check("two uses of a key in a batch", later.Add(time.Hour), "d3")
+	if got := w.stored(k.ID); !got.Used() {
+		w.Error("a used key does not say so")
+	}
+}
+
+func usesOfMany(w *world) {
+	u := w.user("ada")
+	var uses []userkeys.KeyUse
+	for i := range 450 { // more than one statement holds
+		if i%90 == 0 {
+			uses = append(uses, userkeys.KeyUse{KeyID: w.key(u, fmt.Sprint(i)).ID, LastUsedAt: noon.Add(time.Second)})
+		} else {
+			uses = append(uses, userkeys.KeyUse{KeyID: int64(1000 + i), LastUsedAt: noon})
+		}
+	}
+	slices.Reverse(uses)
+	errs := w.together(4, func(int) error { return w.RecordUses(w.ctx, uses) })
+	if n := w.succeeded(errs, ""); n != 4 {
+		w.Errorf("%d of 4 batches written", n)
+	}
+	for _, k := range must[[]userkeys.UserAPIKey](w)(w.Keys(w.ctx, userkeys.KeyFilter{})) {
+		if !k.Used() {
+			w.Errorf("the use of key %d is lost", k.ID)
+		}
+	}
+	w.ok(w.RecordUses(w.ctx, nil))
+}
+
+func keysAreListed(w *world) {
+	ada, bob := w.user("ada"), w.user("bob")
+	k1, k2, k3, k4 := w.key(ada, "a"), w.key(ada, "b"), w.key(bob, "a"),
+		w.key(bob, "c", func(g *userkeys.Grant) { g.Key.ExpiresAt = noon.Add(time.Hour) })
+	w.revoke(userkeys.RevokedByOwner, k2.ID)
+	for _, test := range []struct {
+		name   string
+		filter userkeys.KeyFilter
+		want   []int64
+	}{
+		{"all", userkeys.KeyFilter{}, []int64{k4.ID, k3.ID, k2.ID, k1.ID}},
+		{"of a user", userkeys.KeyFilter{UserID: ada.ID}, []int64{k2.ID, k1.ID}},
+		{"of a client", userkeys.KeyFilter{ClientID: "a"}, []int64{k3.ID, k1.ID}},
+		{"of both", userkeys.KeyFilter{UserID: bob.ID, ClientID: "a"}, []int64{k3.ID}},
+		{"live", userkeys.KeyFilter{Live: true, Now: noon}, []int64{k4.ID, k3.ID, k1.ID}},
+		{"live at the end of one", userkeys.KeyFilter{Live: true, Now: micro(noon).Add(time.Hour)}, []int64{k3.ID, k1.ID}},
+		{"first page", userkeys.KeyFilter{Limit: 3}, []int64{k4.ID, k3.ID, k2.ID}},
+		{"next page", userkeys.KeyFilter{Limit: 3, After: k2.ID}, []int64{k1.ID}},
+		{"of nobody", userkeys.KeyFilter{UserID: 77}, nil},
+	} {
+		var got []int64
+		for _, k := range must[[]userkeys.UserAPIKey](w)(w.Keys(w.ctx, test.filter)) {
+			got = append(got, k.ID)
+		}
+		if !slices.Equal(got, test.want) {
+			w.Errorf("%s: keys %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+func revokeIsIdempotent(w *world) {
+	u := w.user("ada")
+	a, b := w.key(u, "a"), w.key(u, "b")
+	if got := w.revoke(userkeys.RevokedByOwner, a.ID, a.ID); !slices.Equal(got, []userkeys.KeyHash{a.Hash}) {
+		w.Errorf("first: changed %v", got)
+	}
+	k := w.stored(a.ID)
+	if k.RevokedBy != userkeys.RevokedByOwner || !k.RevokedAt.Equal(micro(noon.Add(time.Minute))) || k.Live(noon) {
+		w.Errorf("revoked key is %+v", k)
+	}
+	if w.stored(b.ID).RevokedBy != "" {
+		w.Error("another key was revoked too")
+	}
+	epoch, log := w.epoch(), w.actions()
+	for _, by := range []userkeys.RevokedBy{userkeys.RevokedByOwner, userkeys.RevokedByUnused, userkeys.RevokedByMaxLife} {
+		if got := w.revoke(by, a.ID); len(got) != 0 {
+			w.Errorf("again by %s: changed %v", by, got)
+		}
+	}
+	if w.stored(a.ID).RevokedBy != userkeys.RevokedByOwner || w.epoch() != epoch || len(w.actions()) != len(log) {
+		w.Error("revoking again changed something")
+	}
+	hashes := make([][]userkeys.KeyHash, 20)
+	for _, err := range w.together(20, func(i int) (err error) {
+		hashes[i], err = w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{b.ID, a.ID}, By: userkeys.RevokedByOwner, At: noon, Actor: admin})
+		return err
+	}) {
+		w.ok(err)
+	}
+	if got := slices.Concat(hashes...); !slices.Equal(got, []userkeys.KeyHash{b.Hash}) {
+		w.Errorf("20 at once changed %d keys", len(got))
+	}
+	_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{b.ID}, At: noon})
+	w.refused(err, userkeys.InvalidParameters)
+}
+
+func adminRevocationOutranks(w *world) {
+	k := w.key(w.user("ada"), "c")
+	owner := userkeys.Actor{UserID: k.UserID, Kind: "user"}
+	w.revoke(userkeys.RevokedByOwner, k.ID)
+	if got := w.revoke(userkeys.RevokedByAdmin, k.ID); len(got) != 1 {
+		w.Errorf("an administrator's revocation changed %d keys", len(got))
+	}
+	if got := w.revoke(userkeys.RevokedByOwner, k.ID); len(got) != 0 {
+		w.Error("the owner's revocation took the place of the administrator's")
+	}
+	if got := w.revoke(userkeys.RevokedByAdmin, k.ID); len(got) != 0 {
+		w.Error("an administrator's revocation changed the key twice")
+	}
+	_, err := w.UndoRevoke(w.ctx, k.ID, noon, owner)
+	w.refused(err, userkeys.InvalidAccess)
+	if got := w.stored(k.ID); got.RevokedBy != userkeys.RevokedByAdmin {
+		w.Fatalf("revoked by %q", got.RevokedBy)
+	}
+	_, err = w.UndoRevoke(w.ctx, k.ID, noon, admin)
+	w.ok(err)
+	if got := w.stored(k.ID); got.RevokedBy != "" || !got.RevokedAt.IsZero() {
+		w.Errorf("after the administrator's undo: %+v", got)
+	}
+}
+
+func revokeAll(w *world) {
+	ada, bob := w.user("ada"), w.user("bob")
+	k1, k2, theirs := w.key(ada, "a"), w.key(ada, "b"), w.key(bob, "a")
+	expired := w.key(ada, "x", func(g *userkeys.Grant) { g.Key.ExpiresAt = noon.Add(time.Second) })
+	got, err := w.Store.Revoke(w.ctx, userkeys.Revocation{UserID: ada.ID, By: userkeys.RevokedByOwner, At: noon.Add(time.Minute)})
+	w.ok(err)
+	if len(got) != 2 || !slices.Contains(got, k1.Hash) || !slices.Contains(got, k2.Hash) {
+		w.Errorf("changed %d keys", len(got))
+	}
+	if w.stored(theirs.ID).RevokedBy != "" || w.stored(expired.ID).RevokedBy != "" {
+		w.Error("keys of another user, or dead ones, were revoked")
+	}
+	got, err = w.Store.Revoke(w.ctx, userkeys.Revocation{By: userkeys.RevokedByOwner, At: noon})
+	if len(got) != 0 || err != nil {
+		w.Errorf("a revocation of nothing changed %v, error %v", got, err)
+	}
+}
+
+func revokeOddIDs(w *world) {
+	k := w.key(w.user("ada"), "c")
+	if got := w.revoke(userkeys.RevokedByAdmin, 0, -1, math.MaxInt64, math.MinInt64, k.ID+1); len(got) != 0 {
+		w.Errorf("changed %v", got)
+	}
+	for _, id := range []int64{0, -1, math.MaxInt64, math.MinInt64} {
+		_, err := w.UndoRevoke(w.ctx, id, noon, admin)
+		w.refused(err, userkeys.NotFound)
+		_, err = w.Store.Key(w.ctx, id)
+		w.refused(err, userkeys.NotFound)
+	}
+	many := make([]int64, 1200) // more than one statement holds
+	for i := range many {
+		many[i] = int64(i)
+	}
+	if got := w.revoke(userkeys.RevokedByOwner, many...); len(got) != 1 {
+		w.Errorf("of 1200 ids with one key %d were changed", len(got))
+	}
+}
+
+func undoLeavesExpiry(w *world) {
+	k := w.key(w.user("ada"), "c", func(g *userkeys.Grant) { g.Key.ExpiresAt = noon.Add(time.Hour) })
+	owner := userkeys.Actor{UserID: k.UserID, Kind: "user"}
+	epoch := w.epoch()
+	if h := must[userkeys.KeyHash](w)(w.UndoRevoke(w.ctx, k.ID, noon, owner)); h != k.Hash || w.epoch() != epoch {
+		w.Error("undoing nothing raised the epoch or gave another hash")
+	}
+	w.revoke(userkeys.RevokedByOwner, k.ID)
+	epoch = w.epoch()
+	if h := must[userkeys.KeyHash](w)(w.UndoRevoke(w.ctx, k.ID, noon, owner)); h != k.Hash {
+		w.Error("another hash")
+	}
+	if c := w.changes(epoch); c.All || !slices.Equal(c.Hashes, []userkeys.KeyHash{k.Hash}) {
+		w.Errorf("changes after undo: %+v", c)
+	}
+	if got := w.stored(k.ID); !got.Live(noon) || !got.ExpiresAt.Equal(micro(noon.Add(time.Hour))) {
+		w.Errorf("after undo: %+v", got)
+	}
+	w.key(userkeys.User{ID: k.UserID}, "c") // RV8: after a re-grant the old key is gone
+	_, err := w.UndoRevoke(w.ctx, k.ID, noon, owner)
+	w.refused(err, userkeys.NotFound)
+}
+
+func staleKeys(w *world) {
+	const day = 24 * time.Hour
+	u := w.user("ada")
+	made := func(age time.Duration) func(*userkeys.Grant) {
+		return func(g *userkeys.Grant) { g.Key.CreatedAt = noon.Add(-age) }
+	}
+	fresh, unused, used, old := w.key(u, "fresh", made(day)), w.key(u, "unused", made(200*day)),
+		w.key(u, "used", made(200*day)), w.key(u, "old", made(500*day))
+	gone := w.key(u, "gone", made(500*day))
+	w.revoke(userkeys.RevokedByOwner, gone.ID)
+	expired := w.key(u, "expired", made(500*day), func(g *userkeys.Grant) { g.Key.ExpiresAt = noon.Add(-day) })
+	w.ok(w.RecordUses(w.ctx, []userkeys.KeyUse{{KeyID: used.ID, LastUsedAt: noon.Add(-day)}, {KeyID: old.ID, LastUsedAt: noon.Add(-day)}}))
+
+	if n := must[int](w)(w.RevokeStale(w.ctx, time.Time{}, time.Time{}, noon)); n != 0 {
+		w.Errorf("zero times revoked %d", n)
+	}
+	epoch := w.epoch()
+	if n := must[int](w)(w.RevokeStale(w.ctx, noon.Add(-180*day), noon.Add(-365*day), noon)); n != 2 {
+		w.Errorf("revoked %d", n)
+	}
+	for id, want := range map[int64]userkeys.RevokedBy{
+		fresh.ID: "", used.ID: "", expired.ID: "", unused.ID: userkeys.RevokedByUnused,
+		old.ID: userkeys.RevokedByMaxLife, gone.ID: userkeys.RevokedByOwner,
+	} {
+		if got := w.stored(id); got.RevokedBy != want {
+			w.Errorf("%s: revoked by %q, want %q", got.ClientID, got.RevokedBy, want)
+		}
+	}
+	if c := w.changes(epoch); !slices.Contains(c.Hashes, unused.Hash) || !slices.Contains(c.Hashes, old.Hash) || len(c.Hashes) != 2 {
+		w.Errorf("changes %+v", c)
+	}
+}
