@@ -64,7 +64,12 @@ func readKeyBody(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	return url.Values{}, nil
 }
 
+// readAll reads a body as it came: a compressed one may be far larger than it
+// looks, and no app of the wire sends one (HT13).
 func readAll(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return nil, userkeys.Errorf(userkeys.UnsupportedMedia, "the body must not be compressed")
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var tooLarge *http.MaxBytesError
 	switch {
