@@ -58,11 +58,11 @@ func onBoth(t *testing.T, play func(sc *scene), opts ...testkit.Option) {
 func newScene(t *testing.T, db *sql.DB, st *store.Store, opts ...testkit.Option) *scene {
 	t.Helper()
 	sc := &scene{Site: testkit.NewSite(t, st, opts...), t: t, db: db}
+	sc.User("alice")
 	// The limits have rows of their own.
 	sc.Set("max_user_api_reqs_per_minute", "10000")
 	sc.Set("max_user_api_reqs_per_day", "1000000")
 	sc.Set("max_user_api_key_grants_per_hour", "10000")
-	sc.User("alice")
 	sc.alice = sc.Person("alice")
 	sc.victim = sc.App("victim", "read").Connect(sc.alice)
 	return sc

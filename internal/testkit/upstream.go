@@ -15,11 +15,11 @@ import (
 // Upstream is a website behind the site: it remembers what reached it and
 // answers with who it was told calls.
 type Upstream struct {
-	URL    string
-	Answer http.HandlerFunc // nil: "user=NAME target=TARGET"
+	URL string
 
-	mu  sync.Mutex
-	got []Received
+	mu     sync.Mutex
+	got    []Received
+	answer http.HandlerFunc // nil: "user=NAME target=TARGET"
 }
 
 // Received is a request as it reached the upstream.
@@ -41,12 +41,20 @@ func NewUpstream(t testing.TB) *Upstream {
 func (u *Upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	u.mu.Lock()
 	u.got = append(u.got, Received{r.Method, r.RequestURI, r.Host, r.Header.Clone(), r.Trailer})
+	answer := u.answer
 	u.mu.Unlock()
-	if u.Answer != nil {
-		u.Answer(w, r)
+	if answer != nil {
+		answer(w, r)
 		return
 	}
 	_, _ = w.Write([]byte("user=" + r.Header.Get("X-Userkeys-Username") + " target=" + r.RequestURI)) // a client that is gone needs none
+}
+
+// Say has answer answer from now on; nil: as at first.
+func (u *Upstream) Say(answer http.HandlerFunc) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.answer = answer
 }
 
 // Take returns what was received since the last call.
@@ -85,13 +93,13 @@ func (s *Site) RawAnswers(requests string, n int) []Answer {
 		if err != nil {
 			continue
 		}
-		out[i] = Answer{Response: res, Body: readAll(res)}
+		out[i] = Answer{Response: res, Body: Read(res)}
 	}
 	return out
 }
 
-// readAll reads a body as far as it comes.
-func readAll(res *http.Response) string {
+// Read reads a body as far as it comes.
+func Read(res *http.Response) string {
 	var b strings.Builder
 	_, _ = bufio.NewReader(res.Body).WriteTo(&b) // an answer that was cut says so by its length
 	_ = res.Body.Close()
