@@ -59,8 +59,9 @@ func (r AuthorizationRequest) Check(s Settings, c *Catalog, client Client) (Chec
 
 // nameFor is the name to show and store. A registered client keeps its name
 // whatever the request says: else anybody could rename an app for everybody.
+// The name of another client is what some other user was once told, and says nothing here.
 func (r AuthorizationRequest) nameFor(client Client) string {
-	if isBlank(r.ApplicationName) || client.Registered() && !isBlank(client.ApplicationName) {
+	if client.Registered() && !isBlank(client.ApplicationName) {
 		return client.ApplicationName
 	}
 	return r.ApplicationName

@@ -81,7 +81,7 @@ func TestCheck(t *testing.T) {
 		{name: "no public_key", set: map[string]string{"public_key": "-", "application_name": "-"}, code: userkeys.MissingParameter, words: "empty: public_key"},
 		{name: "RQ9 invisible public_key", set: map[string]string{"public_key": " \n"}, code: userkeys.MissingParameter, words: "empty: public_key"},
 		{name: "no application_name", set: map[string]string{"application_name": "\u200b"}, code: userkeys.MissingParameter, words: "empty: application_name"},
-		{name: "the name of an unregistered client serves", set: map[string]string{"application_name": "-"}, client: unregistered},
+		{name: "T6 the name of an unregistered client is what somebody else was told", set: map[string]string{"application_name": "-"}, client: unregistered, code: userkeys.MissingParameter, words: "application_name"},
 		{name: "an unregistered client has no key", set: map[string]string{"public_key": "-"}, client: unregistered, code: userkeys.MissingParameter, words: "public_key"},
 		{name: "a registered client needs neither", set: map[string]string{"public_key": "-", "application_name": "-"}, client: registered()},
 

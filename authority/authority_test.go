@@ -354,12 +354,64 @@ func TestUndoRevoke(t *testing.T) {
 		if err := undo(owner); !errors.Is(err, userkeys.InvalidAccess) {
 			t.Errorf("undone after a day: %v", err)
 		}
-		if err := undo(admin); err != nil {
-			t.Errorf("an administrator may: %v", err)
+		if err := undo(admin); !errors.Is(err, userkeys.InvalidAccess) {
+			t.Errorf("an administrator revives what its owner revoked: %v", err)
 		}
+		key, g = d.grant(d.alice, request())
+		d.mustCheck(key)
 		revoke(admin)
 		if err := undo(owner); !errors.Is(err, userkeys.InvalidAccess) {
 			t.Errorf("the owner undoes what an administrator stopped: %v", err)
+		}
+		if err := undo(admin); err != nil {
+			t.Errorf("an administrator undoes what an administrator stopped: %v", err)
+		}
+		d.mustCheck(key)
+	})
+}
+
+func TestUndoIsBounded(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, storetest.SQLite(t))
+	d.set("max_user_api_keys_per_user", "2")
+	owner := userkeys.Actor{Kind: "user", UserID: d.alice.ID}
+	_, first := d.grant(d.alice, request(client("one")))
+	back := func() error {
+		if err := d.Revoke(t.Context(), first.Key.ID, owner); err != nil {
+			t.Fatal(err)
+		}
+		return d.UndoRevoke(t.Context(), first.Key.ID, owner)
+	}
+	for range 30 {
+		if err := back(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := back(); !errors.Is(err, userkeys.RateLimited) {
+		t.Errorf("undone without end: %v", err)
+	}
+	d.clock.pass(time.Minute)
+	d.grant(d.alice, request(client("two")))
+	d.grant(d.alice, request(client("three")))
+	if err := d.UndoRevoke(t.Context(), first.Key.ID, owner); !errors.Is(err, userkeys.Conflict) {
+		t.Errorf("undo is a way past the number of keys: %v", err)
+	}
+}
+
+// T6: a client_id is no secret; who knows it must not rename the app on others' pages.
+func TestNobodyRenamesAnothersApp(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		d := newDesk(t, st)
+		mallory := d.user("mallory", func(*userkeys.User) {})
+		_, g := d.grant(d.alice, request())
+		d.grant(mallory, request(func(r *userkeys.AuthorizationRequest) { r.ApplicationName = "Your bank" }))
+		if k, err := st.Key(t.Context(), g.Key.ID); err != nil || k.ApplicationName != "Notifier" {
+			t.Errorf("alice's app is now called %q, %v", k.ApplicationName, err)
+		}
+		_, err := d.Examine(t.Context(), request(func(r *userkeys.AuthorizationRequest) { r.ApplicationName = "" }))
+		if !errors.Is(err, userkeys.MissingParameter) {
+			t.Errorf("a name that another user was told is shown: %v", err)
 		}
 	})
 }

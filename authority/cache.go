@@ -12,8 +12,8 @@ import (
 // hash to a place in a slab of records. A record costs some 190 bytes and one
 // pointer to text, so that a million keys are cheap to keep and to collect.
 const (
-	shardCount  = 64
-	slabSize    = 256
+	shardCount = 64
+	slabSize   = 256
 	// Unknown keys are remembered in 64 sets of 4 per shard: bounded, and a key
 	// asked for again and again is not pushed out by a neighbour or two.
 	negativeSets = 64
@@ -65,14 +65,14 @@ type slot struct {
 }
 
 type shard struct {
-	mu       sync.Mutex
-	index    map[uint64]uint32
-	slabs    []*[slabSize]slot
-	free     []uint32
-	hand     uint32
-	capacity int
-	dirty    []uint32
-	pending  map[int64]int64 // last uses, by key id, of records that were forgotten before they were written
+	mu        sync.Mutex
+	index     map[uint64]uint32
+	slabs     []*[slabSize]slot
+	free      []uint32
+	hand      uint32
+	capacity  int
+	dirty     []uint32
+	pending   map[int64]int64 // last uses, by key id, of records that were forgotten before they were written
 	negatives [negativeSets][negativeWays]negative
 	// generation counts what was forgotten. A look-up that began before a
 	// change must not be kept after it.

@@ -88,22 +88,13 @@ func (a *Authority) Grant(ctx context.Context, consentID string, b Browser) (Gra
 	if err := a.Settings().CheckGrantor(b.User); err != nil {
 		return Granted{}, err
 	}
-	for try := 0; ; try++ {
-		g, err := a.grantOnce(ctx, c, checked, b)
-		// A hash that exists already (it never should) is answered with another key.
-		if errors.Is(err, userkeys.Conflict) && try < 2 {
-			continue
-		}
-		return g, err
-	}
+	return a.answerYes(ctx, c, checked, b)
 }
 
 // consent finds an open question that was put to b.
 func (a *Authority) consent(ctx context.Context, id string, b Browser) (userkeys.Consent, error) {
 	c, err := a.store.Consent(ctx, id)
 	switch {
-	case errors.Is(err, userkeys.NotFound):
-		return c, errConsentGone
 	case err != nil:
 		return c, err
 	case c.UserID != b.User.ID,
@@ -117,7 +108,7 @@ func (a *Authority) consent(ctx context.Context, id string, b Browser) (userkeys
 var errConsentGone = userkeys.Errorf(userkeys.ConsentGone,
 	"this request was answered already, or has expired; go back to the app and start again")
 
-func (a *Authority) grantOnce(ctx context.Context, c userkeys.Consent, r userkeys.CheckedRequest, b Browser) (Granted, error) {
+func (a *Authority) answerYes(ctx context.Context, c userkeys.Consent, r userkeys.CheckedRequest, b Browser) (Granted, error) {
 	s, now := a.Settings(), a.now().UTC()
 	key := userkeys.NewKey(s.UserAPIKeyPrefix)
 	payload := userkeys.Payload{Key: key, Nonce: r.Nonce, Push: r.Push}
@@ -155,9 +146,5 @@ func (a *Authority) Deny(ctx context.Context, consentID string, b Browser) error
 	if _, err := a.consent(ctx, consentID, b); err != nil {
 		return err
 	}
-	_, err := a.store.DeleteConsent(ctx, consentID, b.actor(), a.now())
-	if errors.Is(err, userkeys.NotFound) {
-		return errConsentGone
-	}
-	return err
+	return a.store.DeleteConsent(ctx, consentID, b.actor(), a.now())
 }

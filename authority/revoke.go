@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/limit"
 )
 
 // UndoWindow is how long an owner may undo what they revoked.
@@ -94,7 +95,10 @@ func revoker(owner int64, by userkeys.Actor) userkeys.RevokedBy {
 }
 
 // UndoRevoke makes a key live again: by its owner what the owner revoked in
-// the last 24 hours, by an administrator any. [userkeys.NotFound], [userkeys.InvalidAccess].
+// the last 24 hours, by an administrator what an administrator or a job
+// revoked. It counts against max_user_api_keys_per_user, and a user may do it
+// thirty times a minute. [userkeys.NotFound], [userkeys.InvalidAccess],
+// [userkeys.Conflict], [userkeys.RateLimited].
 func (a *Authority) UndoRevoke(ctx context.Context, keyID int64, by userkeys.Actor) error {
 	k, err := a.own(ctx, keyID, by)
 	if err != nil {
@@ -103,9 +107,15 @@ func (a *Authority) UndoRevoke(ctx context.Context, keyID int64, by userkeys.Act
 	if k.RevokedAt.IsZero() {
 		return nil
 	}
-	if !by.Admin && !a.CanUndo(k) {
+	// What its owner revoked is perhaps in wrong hands: nobody else restarts it.
+	byAdmin := by.Admin && k.RevokedBy != userkeys.RevokedByOwner
+	byOwner := by.UserID == k.UserID && a.CanUndo(k)
+	if !byAdmin && !byOwner {
 		return userkeys.Errorf(userkeys.InvalidAccess,
 			"%s Only what you revoked yourself in the last 24 hours can be undone; give the app a new key instead.", userkeys.NotPermitted)
+	}
+	if err := a.roomToUndo(ctx, k.UserID); err != nil {
+		return err
 	}
 	h, err := a.store.UndoRevoke(ctx, keyID, a.now(), by)
 	if err != nil {
@@ -113,4 +123,25 @@ func (a *Authority) UndoRevoke(ctx context.Context, keyID int64, by userkeys.Act
 	}
 	a.cache.forget(h)
 	return nil
+}
+
+// undosPerMinute bounds what each costs for good: a line of the audit log, and a look by every node.
+const undosPerMinute = 30
+
+// roomToUndo refuses what would take the user past their number of keys, and
+// going back and forth without end.
+func (a *Authority) roomToUndo(ctx context.Context, userID int64) error {
+	// Users count apart from keys, whose ids are positive.
+	d := a.limiter.Take(-userID, a.now(), limit.Limits{Minute: undosPerMinute, Day: 100 * undosPerMinute})
+	if !d.OK {
+		return &userkeys.Error{
+			Code: userkeys.RateLimited, Public: "you have undone that very often; wait a little", RetryAfter: d.RetryAfter,
+		}
+	}
+	most := a.Settings().MaxUserAPIKeysPerUser
+	live, err := a.store.Keys(ctx, userkeys.KeyFilter{UserID: userID, Live: true, Limit: most, Now: a.now()})
+	if err == nil && len(live) >= most {
+		err = userkeys.Errorf(userkeys.Conflict, "there are %d live keys, as many as this site allows a user; revoke one first", len(live))
+	}
+	return err
 }

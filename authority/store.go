@@ -44,11 +44,12 @@ type KeyStore interface {
 }
 
 // ConsentStore remembers open questions to users, by the hash of their id.
+// [userkeys.ConsentGone] for those it does not have.
 type ConsentStore interface {
 	CreateConsent(ctx context.Context, c userkeys.Consent) error
 	Consent(ctx context.Context, id string) (userkeys.Consent, error)
 	// DeleteConsent consumes a consent without a grant and writes an audit event "consent denied".
-	DeleteConsent(ctx context.Context, id string, by userkeys.Actor, at time.Time) (userkeys.Consent, error)
+	DeleteConsent(ctx context.Context, id string, by userkeys.Actor, at time.Time) error
 }
 
 // SettingStore remembers the settings that differ from their defaults. Every

@@ -22,6 +22,10 @@ func scanConsent(r row) (userkeys.Consent, error) {
 	return c, json.Unmarshal([]byte(request), &c.Request)
 }
 
+// maxConsents is how many questions may be open to one user: more than people
+// have open, few enough that asking without end fills nothing.
+const maxConsents = 20
+
 func consentGone() error {
 	return userkeys.Errorf(userkeys.ConsentGone, "this question was answered already, or is too old; go back to the app and start again")
 }
@@ -51,6 +55,11 @@ func (s *Store) CreateConsent(ctx context.Context, c userkeys.Consent) error {
 		if err == nil && n == 0 {
 			return userkeys.Errorf(userkeys.Conflict, "there is such a question already")
 		}
+		if err != nil {
+			return err
+		}
+		_, err = tx.exec(ctx, `DELETE FROM userkeys_consents WHERE user_id = $1 AND id_hash NOT IN (
+			SELECT id_hash FROM userkeys_consents WHERE user_id = $1 ORDER BY created_at DESC, id_hash LIMIT $2)`, c.UserID, maxConsents)
 		return err
 	})
 }
@@ -69,14 +78,12 @@ func (s *Store) Consent(ctx context.Context, id string) (userkeys.Consent, error
 
 // DeleteConsent consumes a consent without a grant and writes an audit event.
 // [userkeys.ConsentGone] if it is not there, or was put to another user than the one who acts.
-func (s *Store) DeleteConsent(ctx context.Context, id string, by userkeys.Actor, at time.Time) (userkeys.Consent, error) {
+func (s *Store) DeleteConsent(ctx context.Context, id string, by userkeys.Actor, at time.Time) error {
 	if err := checkText(by.Kind, by.IP); err != nil {
-		return userkeys.Consent{}, err
+		return err
 	}
-	var consent userkeys.Consent
-	err := s.write(ctx, func(ctx context.Context, c conn) error {
-		var err error
-		consent, err = one(ctx, c, scanConsent, "DELETE FROM userkeys_consents WHERE id_hash = $1 RETURNING "+consentColumns, secretHash(id))
+	return s.write(ctx, func(ctx context.Context, c conn) error {
+		consent, err := one(ctx, c, scanConsent, "DELETE FROM userkeys_consents WHERE id_hash = $1 RETURNING "+consentColumns, secretHash(id))
 		if err != nil && !isNoRows(err) {
 			return err
 		}
@@ -87,9 +94,4 @@ func (s *Store) DeleteConsent(ctx context.Context, id string, by userkeys.Actor,
 			At: at, Actor: by, Action: actionConsentDenied, UserID: consent.UserID, ClientID: consent.Request.ClientID,
 		})
 	})
-	if err != nil {
-		return userkeys.Consent{}, err
-	}
-	consent.ID = id
-	return consent, nil
 }

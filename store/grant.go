@@ -136,8 +136,9 @@ func holdLive(ctx context.Context, c conn, g userkeys.Grant) error {
 	}
 }
 
-// clientFor finds or makes k's client and removes the user's key on it.
-// A registered client keeps its name: else any user's grant could rename it for all.
+// clientFor finds or makes k's client and removes the user's key on it. Each
+// key keeps the name that its user was told: a client_id is shared by all who
+// know it, and none of them may rename another's app. A registered client has one name for all.
 func (s *Store) clientFor(ctx context.Context, c conn, k *userkeys.UserAPIKey) ([]keyRow, error) {
 	client, err := s.findOrMakeClient(ctx, c, *k)
 	if err != nil {
@@ -145,10 +146,6 @@ func (s *Store) clientFor(ctx context.Context, c conn, k *userkeys.UserAPIKey) (
 	}
 	if client.Registered() {
 		k.ApplicationName = client.ApplicationName
-	} else if client.ApplicationName != k.ApplicationName {
-		if _, err := c.exec(ctx, "UPDATE userkeys_clients SET application_name = $1 WHERE id = $2", k.ApplicationName, client.ID); err != nil {
-			return nil, err
-		}
 	}
 	return all(ctx, c, scanKeyRow, "DELETE FROM userkeys_keys WHERE user_id = $1 AND client = $2 RETURNING "+keyRowColumns, k.UserID, client.ID)
 }
@@ -176,10 +173,10 @@ func insertKey(ctx context.Context, c conn, k *userkeys.UserAPIKey, replaced []k
 		}
 	}
 	id, err := one(ctx, c, scanInt, `INSERT INTO userkeys_keys
-		(user_id, client, hash, hash_kind, scopes, push_url, created_at, expires_at, revoked_at, revoked_by)
-		SELECT $1, c.id, $2, 1, $3, $4, $5, $6, 0, '' FROM userkeys_clients c WHERE c.client_id = $7
+		(user_id, client, hash, hash_kind, application_name, scopes, push_url, created_at, expires_at, revoked_at, revoked_by)
+		SELECT $1, c.id, $2, 1, $8, $3, $4, $5, $6, 0, '' FROM userkeys_clients c WHERE c.client_id = $7
 		ON CONFLICT DO NOTHING RETURNING id`,
-		k.UserID, k.Hash[:], k.Scopes.String(), k.PushURL, micros(k.CreatedAt), micros(k.ExpiresAt), k.ClientID)
+		k.UserID, k.Hash[:], k.Scopes.String(), k.PushURL, micros(k.CreatedAt), micros(k.ExpiresAt), k.ClientID, k.ApplicationName)
 	if isNoRows(err) {
 		return taken
 	}

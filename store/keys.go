@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	keyColumns = `k.id, k.user_id, c.client_id, c.application_name, k.hash, k.scopes, k.push_url, k.created_at,
+	keyColumns = `k.id, k.user_id, c.client_id, k.application_name, k.hash, k.scopes, k.push_url, k.created_at,
 		COALESCE(w.last_used_at, k.created_at), k.expires_at, k.revoked_at, k.revoked_by`
 	keyTables = ` FROM userkeys_keys k JOIN userkeys_clients c ON c.id = k.client
 		LEFT JOIN userkeys_key_uses w ON w.key_id = k.id`

@@ -131,6 +131,10 @@ func (s *Store) transact(ctx context.Context, fn func(context.Context, conn) err
 	if err := fn(ctx, c); err != nil {
 		return err
 	}
+	// What is written into a file that is gone would be acknowledged and lost.
+	if err := s.file.check(); err != nil {
+		return err
+	}
 	return tx.Commit()
 }
 

@@ -1,8 +1,14 @@
 package store_test
 
 import (
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
+	"userkeys"
 	"userkeys/authority"
 	"userkeys/internal/identity"
 	"userkeys/store"
@@ -18,4 +24,34 @@ var (
 func TestConformance(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) { storetest.Run(t, storetest.SQLite) })
 	t.Run("Postgres", func(t *testing.T) { storetest.Run(t, storetest.Postgres) })
+}
+
+// What is written into a file that was taken away is not acknowledged: it
+// would be lost when the program starts again on the file that is there.
+func TestWriteIntoAFileThatIsGone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "userkeys.db")
+	db, err := sql.Open("sqlite", store.SQLiteDSN(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	s := storetest.Open(t, db, store.SQLite)
+	by := userkeys.Actor{Kind: "command", Admin: true}
+	if err := s.SetSetting(t.Context(), "title", "before", by, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path, path+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetSetting(t.Context(), "title", "after", by, time.Now()); !errors.Is(err, userkeys.Unavailable) {
+		t.Errorf("a write into a file that is gone: %v", err)
+	}
+	if err := os.Rename(path+".away", path); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.SettingValues(t.Context()); err != nil || got["title"] != "before" {
+		t.Errorf("the refused write happened: %v, %v", got, err)
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"userkeys"
 )
@@ -29,10 +28,8 @@ func checkTextTo(limit int, values ...string) error {
 		switch {
 		case len(v) > limit:
 			return userkeys.Errorf(userkeys.InvalidParameters, "a text is longer than %d bytes", limit)
-		case !utf8.ValidString(v):
-			return userkeys.Errorf(userkeys.InvalidParameters, "a text is not valid UTF-8")
-		case strings.IndexByte(v, 0) >= 0:
-			return userkeys.Errorf(userkeys.InvalidParameters, "a text contains a NUL character")
+		case !userkeys.IsStorable(v):
+			return userkeys.Errorf(userkeys.InvalidParameters, "a text is not valid UTF-8, or contains a NUL character")
 		}
 	}
 	return nil

@@ -36,6 +36,7 @@ CREATE TABLE userkeys_keys (
 	client     {{int}}   NOT NULL REFERENCES userkeys_clients (id),
 	hash       {{bytes}} NOT NULL UNIQUE,
 	hash_kind  {{int}}   NOT NULL,        -- 1: SHA-256 of the key's text
+	application_name {{text}} NOT NULL,   -- as this user was told it
 	scopes     {{text}}  NOT NULL,        -- a,b
 	push_url   {{text}}  NOT NULL,
 	created_at {{int}}   NOT NULL,

@@ -181,10 +181,10 @@ func clientIDsAreBytes(w *world) {
 	}
 }
 
-func grantRenamesClient(w *world) {
+func grantRenamesNothing(w *world) {
 	k := w.key(w.user("ada"), "c")
 	w.key(w.user("bob"), "c", func(g *userkeys.Grant) { g.Key.ApplicationName = "New name" })
-	if got := w.stored(k.ID).ApplicationName; got != "New name" {
+	if got := w.stored(k.ID).ApplicationName; got != "App of c" {
 		w.Errorf("application name %q", got)
 	}
 }

@@ -23,7 +23,7 @@ func Run(t *testing.T, open func(t testing.TB) *store.Store) {
 		"a consent is good until its end only":                  consentEnds,
 		"ID5 of 50 parallel re-grants one key is left":          regrantLeavesOne,
 		"ID4 client ids are compared as bytes":                  clientIDsAreBytes,
-		"a later grant renames a client that nobody registered": grantRenamesClient,
+		"a grant of another user renames nothing":               grantRenamesNothing,
 		"live keys are bounded, also by parallel grants":        grantBoundsLive,
 		"grants in a while are bounded, and re-grants count":    grantBoundsRecent,
 		"DB8 a hash that is taken can be told from the rest":    grantHashTaken,
