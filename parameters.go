@@ -3,7 +3,6 @@ package userkeys
 import (
 	"net/url"
 	"strings"
-	"unicode/utf8"
 )
 
 // maxParameters bounds how many name=value pairs are read at all; a request
@@ -66,7 +65,7 @@ func parseParameter(pair string) (name, value string, err error) {
 	if err != nil {
 		return "", "", Errorf(InvalidParameters, "the name of a parameter has broken percent-encoding")
 	}
-	if !isText(name) {
+	if !IsText(name) {
 		return "", "", Errorf(InvalidParameters, "the name of a parameter is not text: control characters or no UTF-8")
 	}
 	if base, _, ok := strings.Cut(name, "["); ok && isProtocolParameter(strings.TrimSpace(base)) {
@@ -76,7 +75,7 @@ func parseParameter(pair string) (name, value string, err error) {
 	if err != nil {
 		return "", "", Errorf(InvalidParameters, "the percent-encoding of parameter %s is broken", shown(name))
 	}
-	if !utf8.ValidString(value) || strings.IndexByte(value, 0) >= 0 {
+	if !IsStorable(value) {
 		return "", "", Errorf(InvalidParameters, "parameter %s is not text: no UTF-8, or a NUL", shown(name))
 	}
 	return name, value, nil

@@ -104,7 +104,7 @@ func textProblem(name, value string, most int) error {
 	if len(value) > most {
 		return Errorf(InvalidParameters, "%s is longer than %d bytes", name, most)
 	}
-	if !isText(value) {
+	if !IsText(value) {
 		return Errorf(InvalidParameters, "%s is not text: it has control characters or is no UTF-8", name)
 	}
 	return nil

@@ -75,7 +75,7 @@ func isWildcardName(s string) bool {
 
 // canonicalSegment tells whether [CanonicalPath] lets a decoded segment through.
 func canonicalSegment(seg string) bool {
-	return isText(seg) && seg != "." && seg != ".." && !strings.ContainsAny(seg, `\;#?%`)
+	return IsText(seg) && seg != "." && seg != ".." && !strings.ContainsAny(seg, `\;#?%`)
 }
 
 // String is the route as it was written.
@@ -159,7 +159,7 @@ func ambiguousDecoded(target, decoded string) string {
 	if !utf8.ValidString(decoded) {
 		return "it is not UTF-8"
 	}
-	if !isText(decoded) {
+	if !IsText(decoded) {
 		return "it has a control character"
 	}
 	if strings.Count(decoded, "/") != strings.Count(target, "/") {

@@ -163,7 +163,7 @@ func isTrustLevelAlias(name string) bool { return strings.HasPrefix(name, "min_t
 
 func (d Setting) set(s *Settings, value string) error {
 	bad := func(why string) error { return Errorf(InvalidParameters, "%s: %s", d.Name, why) }
-	if len(value) > 65536 || !isText(value) {
+	if len(value) > 65536 || !IsText(value) {
 		return bad("the value is no text, or longer than 65536 bytes")
 	}
 	switch p := d.field(s).(type) {

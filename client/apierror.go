@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"userkeys"
 )
@@ -112,16 +111,9 @@ func messages(in []string) []string {
 	return out
 }
 
-// printable makes what a site said safe to show: no control characters (a
-// terminal would obey them), no direction tricks, bounded.
+// printable makes what a site said one bounded line that is safe to show.
 func printable(s string) string {
-	clean := strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029' {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "?"))
-	runes := []rune(strings.Join(strings.Fields(clean), " "))
+	runes := []rune(userkeys.Printable(strings.Join(strings.Fields(s), " ")))
 	if len(runes) > maxMessageRunes {
 		return string(runes[:maxMessageRunes]) + "..."
 	}

@@ -83,7 +83,7 @@ func TestParseError(t *testing.T) {
 		},
 		{
 			"terminal control", 400, nil, `{"errors":["a\u001b[2Jb\u202ec"],"reason":"x\ny"}`,
-			&client.APIError{Status: 400, Messages: []string{"a [2Jb c"}, Reason: "x y"},
+			&client.APIError{Status: 400, Messages: []string{"a\ufffd[2Jb\ufffdc"}, Reason: "x y"},
 			userkeys.InvalidParameters,
 		},
 		{"teapot", 500, nil, `{"errors":"not a list"}`, &client.APIError{Status: 500}, userkeys.Internal},

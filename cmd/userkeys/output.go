@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"userkeys"
 )
 
 // addJSONFlag gives a listing its --json.
@@ -34,21 +36,11 @@ func listing[T any](cmd *cobra.Command, rows []T, head string, line func(T) []st
 	for _, r := range rows {
 		cells := line(r)
 		for i := range cells {
-			cells[i] = printable(cells[i])
+			cells[i] = userkeys.Printable(cells[i]) // apps and users wrote some
 		}
 		fmt.Fprintln(tw, strings.Join(cells, "\t"))
 	}
 	return tw.Flush()
-}
-
-// printable keeps what apps and users wrote from steering the terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' {
-			return '\ufffd'
-		}
-		return r
-	}, s)
 }
 
 // moment is a time for a table; "-" for never.
