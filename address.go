@@ -193,21 +193,27 @@ func restProblem(rest string) string {
 		}
 	}
 	path, query, _ := strings.Cut(rest, "?")
-	for seg := range strings.SplitSeq(path, "/") {
-		if isDotSegment(seg) {
-			return "its path has dot segments"
-		}
+	if hasDotSegment(path) {
+		return "its path has dot segments"
 	}
 	return queryProblem(query)
 }
 
-// isDotSegment tells ".", ".." and what browsers take for them: %2e for any dot.
-func isDotSegment(seg string) bool {
-	if len(seg) > len("%2e%2e") {
-		return false
+// hasDotSegment tells whether anybody could climb out of path: a browser, which
+// takes %2e for a dot, or the app's own server, which may also take %2f and %5c for
+// slashes and "..;x" for "..".
+func hasDotSegment(path string) bool {
+	decoded, err := url.PathUnescape(path)
+	if err != nil {
+		return true
 	}
-	seg = strings.ReplaceAll(strings.ToLower(seg), "%2e", ".")
-	return seg == "." || seg == ".."
+	for seg := range strings.FieldsFuncSeq(decoded, func(r rune) bool { return r == '/' || r == '\\' }) {
+		seg, _, _ = strings.Cut(seg, ";")
+		if seg == "." || seg == ".." {
+			return true
+		}
+	}
+	return false
 }
 
 // queryProblem refuses the names under which the answer is sent: a program
