@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -29,7 +30,6 @@ const (
 const (
 	keyUser = "user" // id
 	keyID   = "id"   // the session's public name
-	keyCSRF = "csrf" // secret of its forms
 	keySeen = "seen" // last visit, RFC 3339
 )
 
@@ -116,7 +116,15 @@ func (m *Manager) Visitor(r *http.Request) (userkeys.User, string, string, error
 	if v.user.ID == 0 {
 		return userkeys.User{}, "", "", nil
 	}
-	return v.user, v.get(keyID), v.get(keyCSRF), nil
+	return v.user, v.get(keyID), formSecret(v.token), nil
+}
+
+// formSecret is what the forms of a session carry. It comes of the token that
+// only the browser has, so the database holds neither.
+func formSecret(token string) string {
+	h := hmac.New(sha256.New, []byte(token))
+	_, _ = h.Write([]byte("forms of this session")) // a hash never fails
+	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
 }
 
 func (v *visit) get(key string) string { return v.m.sessions.GetString(v.ctx, key) }
@@ -193,14 +201,13 @@ func (v *visit) start(ctx context.Context, u userkeys.User) error {
 	}
 	s.Put(v.ctx, keyUser, strconv.FormatInt(u.ID, 10))
 	s.Put(v.ctx, keyID, hex.EncodeToString(randomBytes(16)))
-	s.Put(v.ctx, keyCSRF, base64.RawURLEncoding.EncodeToString(randomBytes(32)))
 	s.Put(v.ctx, keySeen, now.Format(time.RFC3339))
 	s.SetDeadline(v.ctx, now.Add(sessionLifetime))
 	token, _, err := s.Commit(context.WithValue(v.ctx, newRowKey{}, u.ID))
 	if err != nil {
 		return coded(err)
 	}
-	v.user, v.looked = u, true
+	v.user, v.looked, v.token = u, true, token
 	v.setCookie(token, int(sessionLifetime/time.Second))
 	return nil
 }
