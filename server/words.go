@@ -76,8 +76,10 @@ func sentence(s string) string {
 	if s == "" {
 		return ""
 	}
-	r, n := utf8.DecodeRuneInString(s)
-	s = string(unicode.ToUpper(r)) + s[n:]
+	if first, _, _ := strings.Cut(s, " "); !strings.Contains(first, "_") { // public_key is a name, and names keep their case
+		r, n := utf8.DecodeRuneInString(s)
+		s = string(unicode.ToUpper(r)) + s[n:]
+	}
 	if last := s[strings.LastIndexByte(s, ' ')+1:]; strings.ContainsAny(s[len(s)-1:], ".!?") || strings.Contains(last, "://") {
 		return s
 	}
@@ -147,11 +149,9 @@ func lifetime(d time.Duration) string {
 	return count(int(d/time.Second), "second")
 }
 
-// waiting says how long somebody has to wait, rounded up.
+// waiting says how long somebody has to wait, rounded up to at least a second.
 func waiting(d time.Duration) string {
 	switch {
-	case d <= 0:
-		return "a few seconds"
 	case d <= 90*time.Second:
 		return count(int((d+time.Second-1)/time.Second), "second")
 	case d <= 90*time.Minute:

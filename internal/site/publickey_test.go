@@ -38,7 +38,7 @@ func TestPublicKeys(t *testing.T) {
 			sc.publicKeyRow(file)
 		}
 		for what, public := range oddKeys(sc.t) {
-			sc.refusedAsk(what, pageRefusal.saying("ublic_key has"), sc.ask("public_key", public))
+			sc.refusedAsk(what, pageRefusal.saying("public_key has"), sc.ask("public_key", public))
 		}
 	})
 }
