@@ -225,6 +225,28 @@ func TestChromiumShowsThePayloadAndCopiesItInOneLine(t *testing.T) {
 	}
 }
 
+// An app's name is text that a stranger chose: the longest one on the smallest
+// phone must not push out of sight that nobody has verified it.
+func TestChromiumALongNameHidesNothing(t *testing.T) {
+	t.Parallel()
+	b := testkit.Chromium(t)
+	s := pagesOf(t)
+	b.Width(320)
+	b.Open(s.URL + s.App("long", "session_info").With("application_name", strings.Repeat("W", 200)).Path())
+	signIn(b, "alice", testkit.Password)
+	b.At("Allow an app")
+	for _, selector := range []string{"#destination", "h1", ".claimed .tag", "#scopes li", "#signed-in-as", "#deny", "#approve"} {
+		seen := testkit.Eval[bool](b, fmt.Sprintf(`(e => {
+			scrollTo(0, e.getBoundingClientRect().top + scrollY - innerHeight / 2); // only the page: nothing in it scrolls for a reader
+			const r = e.getBoundingClientRect();
+			return r.height > 0 && r.right <= innerWidth && e.contains(document.elementFromPoint(r.left + r.width / 2, r.top + r.height / 2));
+		})(document.querySelector(%q))`, selector))
+		if !seen {
+			t.Errorf("%s cannot be seen", selector)
+		}
+	}
+}
+
 // Who mistypes, is somebody else or says no.
 func TestChromiumWrongPasswordNotYouAndDeny(t *testing.T) {
 	t.Parallel()

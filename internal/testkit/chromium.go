@@ -264,7 +264,8 @@ func (b *Browser) Width(pixels int64) {
 	b.Do(chromedp.EmulateViewport(pixels, 800))
 }
 
-// Dark turns the reader's preference for dark pages on or off.
+// Dark turns the reader's preference for dark pages on or off, and motion off:
+// a picture in the middle of a transition shows neither look.
 func (b *Browser) Dark(on bool) {
 	b.t.Helper()
 	value := "light"
@@ -272,7 +273,9 @@ func (b *Browser) Dark(on bool) {
 		value = "dark"
 	}
 	command(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: value}},
+		Features: []*emulation.MediaFeature{
+			{Name: "prefers-color-scheme", Value: value}, {Name: "prefers-reduced-motion", Value: "reduce"},
+		},
 	})
 }
 
