@@ -45,16 +45,48 @@ func exitf(code int, format string, args ...any) *exitError {
 // understand makes cmd end with [exitUsage] where its command line is not
 // understood, and says how to learn more.
 func understand(cmd *cobra.Command, args int) {
-	help := func(cmd *cobra.Command, err error) error {
-		return exitf(exitUsage, "%v; see %s --help", err, cmd.CommandPath())
-	}
-	cmd.SetFlagErrorFunc(help)
+	cmd.SetFlagErrorFunc(misunderstood)
 	cmd.Args = func(cmd *cobra.Command, given []string) error {
 		if len(given) != args {
-			return help(cmd, fmt.Errorf("usage: %s", cmd.UseLine()))
+			return misunderstood(cmd, fmt.Errorf("usage: %s", cmd.UseLine()))
 		}
 		return nil
 	}
+}
+
+// understandAll makes every command below root end with [exitUsage] where its
+// command line is not understood. A command that only has others under it shows
+// its help, and refuses a name that none of them has.
+func understandAll(root *cobra.Command) {
+	root.SetFlagErrorFunc(misunderstood)
+	commands := []*cobra.Command{root}
+	for len(commands) > 0 {
+		c := commands[0]
+		commands = append(commands[1:], c.Commands()...)
+		if !c.Runnable() {
+			c.Args, c.DisableFlagsInUseLine = cobra.NoArgs, true
+			c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+		check := c.Args
+		if check == nil {
+			continue
+		}
+		c.Args = func(cmd *cobra.Command, args []string) error {
+			err := check(cmd, args)
+			var said *exitError
+			switch {
+			case err == nil || errors.As(err, &said):
+				return err
+			case !cmd.HasSubCommands():
+				err = fmt.Errorf("usage: %s", cmd.UseLine())
+			}
+			return misunderstood(cmd, err)
+		}
+	}
+}
+
+func misunderstood(cmd *cobra.Command, err error) error {
+	return exitf(exitUsage, "%v; see %s --help", err, cmd.CommandPath())
 }
 
 // publicText is what a person may read of err: of ours only the public part.

@@ -172,12 +172,6 @@ func step(alice *testkit.Person, client int, p *promise, count *int) bool {
 	return true
 }
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	testkit.CleanUpBinary()
-	os.Exit(code)
-}
-
 // F18: asked to stop, the server ends with success and has written the last use.
 func TestStopWritesTheLastUse(t *testing.T) {
 	t.Parallel()

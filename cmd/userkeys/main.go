@@ -81,5 +81,6 @@ Use a site:  userkeys login https://site.example`,
 	add("site", newServeCommand(), newDemoCommand(), newUserCommand(), newSettingsCommand(), newKeysCommand(), newMigrateCommand())
 	add("app", newLoginCommand(), newCallCommand())
 	root.AddCommand(newVersionCommand())
+	understandAll(root)
 	return root
 }

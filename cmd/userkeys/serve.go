@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -127,6 +128,11 @@ func siteOptions(cmd *cobra.Command, sc siteConfig, addr net.Addr) (site.Config,
 	if cfg.OwnPaths, err = f.GetStringSlice("own"); err != nil {
 		return cfg, err
 	}
+	for _, p := range cfg.OwnPaths {
+		if !strings.HasPrefix(p, "/") {
+			return cfg, fmt.Errorf("--own: %q is no path such as /session/current.json", p)
+		}
+	}
 	cfg.TrustedProxies, err = trustedProxies(cmd)
 	return cfg, err
 }
@@ -148,6 +154,9 @@ func parseOrigin(flag, s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil ||
 		u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" {
+		if at := strings.LastIndexByte(s, '@'); at >= 0 {
+			s = "..." + s[at:] // what stands before it may be a password, and this goes to logs
+		}
 		return nil, fmt.Errorf("%s: %q is no address such as http://127.0.0.1:3000 (scheme, host and port only)", flag, s)
 	}
 	u.Path = ""

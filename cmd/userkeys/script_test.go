@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"userkeys"
+	"userkeys/internal/testkit"
+)
+
+// TestMain lets scripts run this program: the test binary is it when called by its name.
+func TestMain(m *testing.M) {
+	testscript.Main(tests{m}, map[string]func(){"userkeys": main})
+}
+
+type tests struct{ *testing.M }
+
+// Run runs the tests and leaves no program behind.
+func (m tests) Run() int {
+	defer testkit.CleanUpBinary()
+	return m.M.Run()
+}
+
+// TestScripts runs testdata/script: the program as people at a terminal and
+// their scripts meet it. Each script has $ADDR and $URL, where nothing listens yet, the file
+// password with the password that its people have, and the commands of scriptCommands.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script", Deadline: time.Now().Add(2 * time.Minute), RequireExplicitExec: true, RequireUniqueNames: true, Cmds: scriptCommands,
+		Setup: func(env *testscript.Env) error {
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			addr := ln.Addr().String()
+			env.Setenv("ADDR", addr)
+			env.Setenv("URL", "http://"+addr)
+			env.Setenv("USERKEYS_DATA", env.WorkDir+"/data")
+			env.Setenv(configDirEnv, env.WorkDir+"/keys")
+			env.Setenv("CI", "")
+			env.Values["test"] = env.T().(testing.TB)
+			return ln.Close()
+		},
+	})
+}
+
+// scriptCommands are what scripts can do besides calling programs.
+var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
+	"ready": scriptReady, "connect": scriptConnect, "api": scriptAPI, "approving": scriptApproving, "signal": scriptSignal, "exits": scriptExits,
+}
+
+// scriptSite is the site that the script has started at $URL.
+func scriptSite(ts *testscript.TestScript) *testkit.Site {
+	return testkit.At(ts.Value("test").(testing.TB), ts.Getenv("URL"))
+}
+
+func want(ts *testscript.TestScript, ok bool, usage string) {
+	if !ok {
+		ts.Fatalf("usage: %s", usage)
+	}
+}
+
+// scriptReady waits until the site can answer.
+func scriptReady(ts *testscript.TestScript, _ bool, args []string) {
+	want(ts, len(args) == 0, "ready")
+	visitor := scriptSite(ts).Visitor()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if a, err := visitor.Try(visitor.Request("GET", "/readyz", "")); err == nil && a.StatusCode == http.StatusOK {
+			return
+		}
+	}
+	ts.Fatalf("nothing is ready at %s", ts.Getenv("URL"))
+}
+
+// scriptConnect has a user give an app a key, which is then in the variable $CLIENT.
+func scriptConnect(ts *testscript.TestScript, _ bool, args []string) {
+	want(ts, len(args) == 3, "connect USER CLIENT SCOPES")
+	s := scriptSite(ts)
+	ts.Setenv(args[1], s.App(args[1], args[2]).Connect(s.Person(args[0])).Key.Reveal())
+}
+
+// scriptAPI calls the API and wants a status, and texts in the answer, within
+// the second that changes may take to come through.
+func scriptAPI(ts *testscript.TestScript, _ bool, args []string) {
+	want(ts, len(args) >= 4, "api STATUS METHOD PATH KEY [TEXT...]")
+	app := &testkit.App{Site: scriptSite(ts), Key: userkeys.Key(args[3])}
+	var a testkit.Answer
+	good := func() bool {
+		var err error
+		if a, err = app.Try(args[1], args[2]); err != nil {
+			ts.Fatalf("%v", err)
+		}
+		if strconv.Itoa(a.StatusCode) != args[0] {
+			return false
+		}
+		for _, text := range args[4:] {
+			if !strings.Contains(a.Body, text) {
+				return false
+			}
+		}
+		return true
+	}
+	for deadline := time.Now().Add(time.Second); !good(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s %s: %d %s", args[1], args[2], a.StatusCode, a.Body)
+		}
+	}
+}
+
+var addressLine = regexp.MustCompile(`(?m)^http\S+/user-api-key/new\?\S+$`)
+
+// scriptApproving runs a program that prints an address to open; a user approves there and types
+// what the page shows into the program. Its output is that of this command.
+func scriptApproving(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, len(args) >= 2, "approving USER PROGRAM [ARG...]")
+	path, err := exec.LookPath(args[1])
+	ts.Check(err)
+	cmd := exec.CommandContext(ts.Value("test").(testing.TB).Context(), path, args[2:]...)
+	cmd.Env = []string{configDirEnv + "=" + ts.Getenv(configDirEnv), "PATH=" + ts.Getenv("PATH")}
+	in, err := cmd.StdinPipe()
+	ts.Check(err)
+	approve := func(address string) {
+		person := scriptSite(ts).Person(args[0])
+		page := person.Do(person.Request("GET", address, ""))
+		sealed, ok := person.Submit(page, "/user-api-key").Text("user-api-key-payload")
+		if !ok {
+			ts.Logf("the page shows no payload")
+		}
+		_, _ = io.WriteString(in, sealed+"\n") // the program says itself what it misses
+		_ = in.Close()
+	}
+	var once sync.Once
+	cmd.Stdout = &typist{to: ts.Stdout(), once: &once, approve: approve}
+	cmd.Stderr = &typist{to: ts.Stderr(), once: &once, approve: approve}
+	if err := cmd.Run(); (err != nil) != neg {
+		ts.Fatalf("%s: %v", strings.Join(args[1:], " "), err)
+	}
+}
+
+// typist passes on what a program prints, and approves at the first address in it.
+type typist struct {
+	to      io.Writer
+	seen    []byte
+	once    *sync.Once
+	approve func(address string)
+}
+
+func (w *typist) Write(p []byte) (int, error) {
+	w.seen = append(w.seen, p...)
+	if end := bytes.LastIndexByte(w.seen, '\n'); end >= 0 {
+		if address := addressLine.Find(w.seen[:end]); address != nil {
+			w.once.Do(func() { w.approve(string(address)) })
+		}
+	}
+	return w.to.Write(p)
+}
+
+// scriptSignal sends what a service manager sends, and wants the program to end well.
+func scriptSignal(ts *testscript.TestScript, _ bool, args []string) {
+	signals := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT}
+	want(ts, len(args) == 1 && signals[args[0]] != 0, "signal TERM|INT")
+	for _, cmd := range ts.BackgroundCmds() {
+		ts.Check(cmd.Process.Signal(signals[args[0]]))
+	}
+}
+
+// scriptExits runs a program and wants its exit code.
+func scriptExits(ts *testscript.TestScript, _ bool, args []string) {
+	want(ts, len(args) >= 2, "exits CODE PROGRAM [ARG...]")
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	if err != nil {
+		exit, ok := err.(*exec.ExitError)
+		if !ok {
+			ts.Fatalf("%s: %v", args[1], err)
+		}
+		code = exit.ExitCode()
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("%s ended with %d, not %s", strings.Join(args[1:], " "), code, args[0])
+	}
+}
