@@ -36,11 +36,20 @@ func (s *Server) failPage(w http.ResponseWriter, r *http.Request, e *userkeys.Er
 		problem.Help = "Your session has ended. Sign in, then do it again."
 		problem.Login = s.cfg.Identity.LoginURL("/my/apps")
 	case userkeys.RateLimited, userkeys.Unavailable:
-		problem.Help = "Try again in " + waiting(e.RetryAfter) + "."
+		problem.Help = tryAgain(e)
 	}
 	if err := s.pages.Problem(w, e.Code.Status(), s.frame(x.visitor), problem); err != nil {
 		s.cfg.Logger.ErrorContext(r.Context(), "an error page could not be written", "id", x.id, "error", err)
 	}
+}
+
+// tryAgain tells a person how long to wait; nothing where waiting does not
+// help, as for an account that only an administrator unlocks.
+func tryAgain(e *userkeys.Error) string {
+	if e.RetryAfter <= 0 {
+		return ""
+	}
+	return "Try again in " + waiting(e.RetryAfter) + "."
 }
 
 // retryAfter says when asking again makes sense.

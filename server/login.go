@@ -1,8 +1,8 @@
 package server
 
 import (
-	"errors"
 	"net/http"
+	"strings"
 
 	"userkeys"
 )
@@ -36,7 +36,7 @@ func (s *Server) loginPost(w http.ResponseWriter, r *http.Request, v Visitor) er
 	case userkeys.InvalidCredentials:
 		p.Error = sentence(e.Public)
 	case userkeys.RateLimited, userkeys.Unavailable:
-		p.Error = sentence(e.Public) + " Try again in " + waiting(e.RetryAfter) + "."
+		p.Error = strings.TrimSpace(sentence(e.Public) + " " + tryAgain(e))
 	default:
 		return err
 	}
@@ -76,10 +76,17 @@ func (s *Server) setupPost(w http.ResponseWriter, r *http.Request, v Visitor) er
 		redirect(w, http.StatusSeeOther, settingsPath)
 		return nil
 	}
-	if !errors.Is(err, userkeys.InvalidParameters) && !errors.Is(err, userkeys.Conflict) || wantsJSON(r) {
+	e := userkeys.AsError(err)
+	switch e.Code {
+	case userkeys.InvalidParameters, userkeys.Conflict:
+	case userkeys.ConsentGone:
+		p.Closed = true
+	default:
 		return err
 	}
-	e := userkeys.AsError(err)
+	if wantsJSON(r) {
+		return err
+	}
 	exchangeOf(r).err = err
 	p.Error = sentence(e.Public)
 	return s.pages.Setup(w, e.Code.Status(), s.frame(v), p)

@@ -42,6 +42,7 @@ func TestLoginRefusals(t *testing.T) {
 		text   string
 	}{
 		{"limited", &userkeys.Error{Code: userkeys.RateLimited, Public: "too many attempts", RetryAfter: 5 * time.Minute}, 429, "300", "Try again in 5 minutes."},
+		{"locked until an administrator helps", &userkeys.Error{Code: userkeys.RateLimited, Public: "ask an administrator"}, 429, "", "Ask an administrator.</p>"},
 		{"unavailable", &userkeys.Error{Code: userkeys.Unavailable, Public: "sign-in is busy", RetryAfter: 2 * time.Second}, 503, "2", "Try again in 2 seconds."},
 		{"internal", http.ErrBodyNotAllowed, 500, "", "Something went wrong"},
 	} {
@@ -138,7 +139,9 @@ func TestSetup(t *testing.T) {
 	a := f.do(form("good", "other"))
 	a.must(t, http.StatusBadRequest, "The two passwords differ.", `value="root"`, `value="good"`)
 	a.mustNot(t, "long enough")
-	f.do(form("used", "long enough")).must(t, http.StatusForbidden, "This link was used")
+	a = f.do(form("used", "long enough"))
+	a.must(t, http.StatusForbidden, "<title>Set up this site", "This link was used", `href="/user-api-key/login"`)
+	a.mustNot(t, "/my/apps", "already in your list", `name="password"`)
 	a = f.do(form("good", "long enough"))
 	a.must(t, http.StatusSeeOther)
 	if a.Header.Get("Location") != "/user-api-key/settings" {

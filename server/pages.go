@@ -150,6 +150,7 @@ type setupPage struct {
 	Token    string
 	Username string
 	Error    string
+	Closed   bool // the link is spent: there is nothing to fill in
 }
 
 func (p *pages) Setup(w http.ResponseWriter, status int, f frame, c setupPage) error {

@@ -85,7 +85,7 @@ func TestDurations(t *testing.T) {
 		}
 	}
 	for d, want := range map[time.Duration]string{
-		0: "a few seconds", time.Second: "1 second", 1500 * time.Millisecond: "2 seconds", 5 * time.Minute: "5 minutes",
+		time.Second: "1 second", 1500 * time.Millisecond: "2 seconds", 5 * time.Minute: "5 minutes",
 		5*time.Minute + time.Second: "6 minutes", 3 * time.Hour: "3 hours",
 	} {
 		if got := waiting(d); got != want {

@@ -169,7 +169,7 @@ func wait(failures int) time.Duration {
 }
 
 func errTooMany(left time.Duration) error {
-	e := userkeys.Errorf(userkeys.RateLimited, "too many wrong passwords; wait a little and try again")
+	e := userkeys.Errorf(userkeys.RateLimited, "too many wrong passwords")
 	e.RetryAfter = left
 	return e
 }

@@ -97,7 +97,7 @@ func coded(err error) error {
 	}
 	return &userkeys.Error{
 		Code:       userkeys.Unavailable,
-		Public:     "accounts cannot be read at the moment; try again in a few seconds",
+		Public:     "accounts cannot be read at the moment",
 		RetryAfter: time.Second,
 		Err:        err,
 	}

@@ -85,7 +85,7 @@ func (h *hasher) acquire(ctx context.Context) (func(), error) {
 func busy(cause error) error {
 	return &userkeys.Error{
 		Code:       userkeys.Unavailable,
-		Public:     "too many people are signing in at the moment; try again in a few seconds",
+		Public:     "too many people are signing in at the moment",
 		RetryAfter: 2 * time.Second,
 		Err:        cause,
 	}
