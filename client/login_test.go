@@ -138,7 +138,7 @@ func TestLoginRefuses(t *testing.T) {
 				}
 				return open(ctx, u.Query().Get("auth_redirect")+"?payload=AAAA")
 			}
-		}, client.ErrCannotOpen},
+		}, userkeys.InvalidParameters},
 		{"the person cannot be reached", func(s *fakeSite, o *client.Options) {
 			o.OpenBrowser = func(context.Context, string) error { return stopped }
 		}, stopped},
@@ -147,7 +147,7 @@ func TestLoginRefuses(t *testing.T) {
 		}, io.EOF},
 		{"nothing pasted", func(s *fakeSite, o *client.Options) {
 			o.ReadPaste = func(context.Context, func(string) bool) (string, error) { return "", nil }
-		}, client.ErrNoPayload},
+		}, userkeys.InvalidParameters},
 		{"no way to the person", func(s *fakeSite, o *client.Options) { o.OpenBrowser = nil }, userkeys.MissingParameter},
 		{"a redirect of one's own", func(s *fakeSite, o *client.Options) { o.Request.AuthRedirect = "app://x" }, userkeys.InvalidParameters},
 		{"no such site", func(s *fakeSite, o *client.Options) { s.Close() }, userkeys.Unavailable},

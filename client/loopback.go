@@ -28,6 +28,7 @@ type Loopback struct {
 // Bounds of the listener. What a browser sends with a payload stays far below.
 const (
 	loopbackHeaderBytes = 32 << 10
+	maxPayloadBytes     = 16 << 10
 	loopbackTimeout     = 10 * time.Second
 	loopbackGrace       = time.Second // for the browser to get the page before we close
 )

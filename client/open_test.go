@@ -1,7 +1,6 @@
 package client_test
 
 import (
-	"errors"
 	"net/url"
 	"strings"
 	"testing"
@@ -61,25 +60,28 @@ func TestOpenRefuses(t *testing.T) {
 	_, foreign := site.begin(t, r)
 	tests := []struct {
 		name, text string
-		want       error
+		want       string
 	}{
-		{"PK30 another nonce", olderAnswer, client.ErrWrongNonce},
-		{"T2 sealed to another key", foreign, client.ErrCannotOpen},
-		{"a key", testKey.Reveal(), client.ErrIsKey},
-		{"a key with prefix and spaces", "  uk_" + testKey.Reveal() + "\n", client.ErrIsKey},
-		{"nothing", " \n ", client.ErrNoPayload},
-		{"half of it", sealed[:len(sealed)/2], client.ErrCannotOpen},
-		{"twice", sealed + sealed, client.ErrCannotOpen},
-		{"one character changed", "AAAA" + sealed[4:], client.ErrCannotOpen},
-		{"not base64", "what is this?", client.ErrCannotOpen},
-		{"endless", strings.Repeat("A", 1<<20), client.ErrCannotOpen},
+		{"PK30 another nonce", olderAnswer, client.ErrWrongNonce.Reason},
+		{"T2 sealed to another key", foreign, userkeys.ReasonNotOurs},
+		{"a key", testKey.Reveal(), userkeys.ReasonIsKey},
+		{"a key with prefix and spaces", "  uk_" + testKey.Reveal() + "\n", userkeys.ReasonIsKey},
+		{"nothing", " \n ", userkeys.ReasonNoPayload},
+		{"an address without it", site.URL + "/user-api-key/new?nonce=1", userkeys.ReasonNoPayload},
+		{"half of it", sealed[:len(sealed)/2], userkeys.ReasonCutOff},
+		{"cut within an escape", "payload=" + sealed[:10] + "%2", userkeys.ReasonCutOff},
+		{"broken escape", "payload=" + sealed[:10] + "%zz", userkeys.ReasonGarbled},
+		{"twice", sealed + sealed, userkeys.ReasonGarbled},
+		{"one character changed", "AAAA" + sealed[4:], userkeys.ReasonNotOurs},
+		{"not base64", "what is this?", userkeys.ReasonGarbled},
+		{"endless", strings.Repeat("A", 1<<20), userkeys.ReasonGarbled},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			c, err := a.Open(tt.text)
-			if !errors.Is(err, tt.want) || c != nil {
-				t.Errorf("Open = %v, %v; want %v", c, err, tt.want)
+			if got := userkeys.AsError(err).Reason; got != tt.want || c != nil {
+				t.Errorf("Open = %v, %v with the reason %q; want %q", c, err, got, tt.want)
 			}
 		})
 	}
@@ -102,7 +104,7 @@ func TestOpenRefusesPKCS1AnswerWithOAEP(t *testing.T) {
 	r := site.request()
 	r.Padding = userkeys.PaddingPKCS1
 	a, sealed := site.begin(t, r)
-	if _, err := a.Open(sealed); !errors.Is(err, client.ErrCannotOpen) {
+	if _, err := a.Open(sealed); userkeys.AsError(err).Reason != userkeys.ReasonNotOurs {
 		t.Errorf("Open = %v, want a refusal: the site never asked may not choose", err)
 	}
 }

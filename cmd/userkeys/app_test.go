@@ -280,8 +280,8 @@ func TestLoginSaysWhatWentWrong(t *testing.T) {
 		{"not such a site", "", []string{plain.URL}, exitFailure, "gives no user API keys"},
 		{"not an address", "", []string{"ftp://x"}, exitUsage, "begins with https://"},
 		{"no scopes", "", []string{site.URL, "--scopes", ""}, exitUsage, "no scope"},
-		{"a key pasted", appTestKey[:31] + "0\n", []string{site.URL, "--paste"}, exitFailure, "this is a key, not the payload"},
-		{"nothing pasted", "", []string{site.URL, "--paste"}, exitFailure, "no payload was given"},
+		{"a key pasted", appTestKey[:31] + "0\n", []string{site.URL, "--paste"}, exitFailure, "it looks like a key"},
+		{"nothing pasted", "", []string{site.URL, "--paste"}, exitFailure, "this is no payload: it is empty"},
 		{"nobody approves", "", []string{site.URL, "--no-browser", "--timeout", "50ms"}, exitFailure, "nobody approved within 50ms"},
 	}
 	for _, tt := range tests {
