@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -169,3 +170,51 @@ func BenchmarkGuard(b *testing.B) {
 		h.ServeHTTP(w, r)
 	}
 }
+
+// BenchmarkProxy is what the proxy does besides the network, next to the plain one.
+func BenchmarkProxy(b *testing.B) {
+	u := &url.URL{Scheme: "http", Host: "up.example"}
+	canned := cannedTransport{}
+	plain := &httputil.ReverseProxy{
+		Rewrite:   func(pr *httputil.ProxyRequest) { pr.SetURL(u); pr.SetXForwarded() },
+		Transport: canned, BufferPool: &buffers{},
+	}
+	ours := newProxy(b, ProxyConfig{Upstream: u, Checker: &quickChecker{}, Transport: canned})
+	for _, bb := range []struct {
+		name  string
+		h     http.Handler
+		lines []string
+	}{{"plain", plain, withKey()}, {"key", ours, withKey()}, {"stranger", ours, nil}} {
+		b.Run(bb.name, func(b *testing.B) {
+			request := get("/api/x?a=b", append(bb.lines, "Accept: */*", "User-Agent: bench")...)
+			r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(request)))
+			if err != nil {
+				b.Fatal(err)
+			}
+			r.RemoteAddr = "127.0.0.1:12345"
+			ctx, cancel := context.WithCancel(b.Context())
+			defer cancel()
+			r = r.WithContext(ctx)
+			b.ReportAllocs()
+			for b.Loop() {
+				bb.h.ServeHTTP(&discard{h: http.Header{}}, r)
+			}
+		})
+	}
+}
+
+type cannedTransport struct{}
+
+func (cannedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	return &http.Response{
+		StatusCode: 200, ContentLength: 2, Body: io.NopCloser(strings.NewReader("ok")), Request: r,
+		Header: http.Header{"Content-Type": {"text/plain"}, "Content-Length": {"2"}, "Date": {"x"}},
+	}, nil
+}
+
+type discard struct{ h http.Header }
+
+func (d *discard) Header() http.Header                { return d.h }
+func (d *discard) Write(p []byte) (int, error)        { return len(p), nil }
+func (d *discard) WriteHeader(int)                    {}
+func (d *discard) SetWriteDeadline(_ time.Time) error { return nil }

@@ -24,9 +24,18 @@ const (
 	KeyIDHeader      = "X-Userkeys-Key-Id"
 )
 
+// identityHeaders is how many headers [setIdentity] sets.
+func identityHeaders(a userkeys.Access) int {
+	n := 4
+	if a.Standing != nil {
+		n += 3 + min(len(a.Groups), 1) + min(len(a.Scopes), 1)
+	}
+	return n
+}
+
 // setIdentity tells the upstream who calls. All values share one allocation.
 func setIdentity(h http.Header, a userkeys.Access) {
-	lines := make([]string, 0, 9)
+	lines := make([]string, 0, identityHeaders(a))
 	set := func(name, value string) {
 		lines = append(lines, value)
 		h[name] = lines[len(lines)-1 : len(lines) : len(lines)]
@@ -53,7 +62,12 @@ func encodeList(values []string) string {
 	if len(values) == 1 {
 		return EncodeHeader(values[0])
 	}
+	size := 0
+	for _, v := range values {
+		size += len(v) + 1
+	}
 	var b strings.Builder
+	b.Grow(size)
 	for i, v := range values {
 		if i > 0 {
 			b.WriteByte(',')

@@ -114,16 +114,28 @@ func newTransport(headerTimeout time.Duration) *http.Transport {
 	}
 }
 
-// exchange is one request on its way through the proxy.
+// exchange is one request on its way through the proxy, and the context of its
+// copy for the upstream: everything in one piece of memory.
 type exchange struct {
+	context.Context
 	target    string // what is sent; see setTarget
 	keyed     bool
-	access    userkeys.Access // if keyed
 	websocket bool
-	body      *body // nil: none
+	answer    answer
+	stall     stall
+	body      body
+	watched   watched // if keyed
 }
 
 type exchangeKey struct{}
+
+// Value finds the exchange itself.
+func (x *exchange) Value(key any) any {
+	if key == (exchangeKey{}) {
+		return x
+	}
+	return x.Context.Value(key)
+}
 
 func exchangeOf(r *http.Request) *exchange {
 	x, _ := r.Context().Value(exchangeKey{}).(*exchange)
@@ -136,38 +148,35 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.write(w)
 		return
 	}
-	x := &exchange{}
-	ctx := r.Context()
-	out := &answer{ResponseWriter: w, http10: !r.ProtoAtLeast(1, 1)}
-	_, x.websocket = r.Header["Upgrade"] // no other is acceptable
 	t := targetOf(r)
-	x.target = t.raw
+	x := &exchange{Context: r.Context(), target: t.raw, answer: answer{ResponseWriter: w, http10: !r.ProtoAtLeast(1, 1)}}
+	_, x.websocket = r.Header["Upgrade"] // no other is acceptable
 	if keys, ok := r.Header[userkeys.KeyHeader]; ok {
-		var admitted bool
-		if x.access, admitted = admit(p.cfg.Checker, w, r, keys, upstreamRequest); !admitted {
+		a, admitted := admit(p.cfg.Checker, w, r, keys, upstreamRequest)
+		if !admitted {
 			return
 		}
 		x.keyed, x.target = true, t.withoutKeyParameter()
-		var stop func()
-		ctx, stop = watch(ctx, p.cfg.Checker, x.access, out)
-		defer stop()
+		x.Context = x.watched.start(r.Context(), p.cfg.Checker, a, &x.answer)
+		defer x.watched.stop()
 	} else if !sayable(r.URL, t.raw) {
 		refuseUnsayable.write(w)
 		return
 	}
-	r = r.WithContext(context.WithValue(ctx, exchangeKey{}, x))
-	p.watchProgress(x, out, r)
-	p.reverse.ServeHTTP(out, r)
+	r = r.WithContext(x)
+	p.watchProgress(x, r)
+	p.reverse.ServeHTTP(&x.answer, r)
 }
 
 // watchProgress puts deadlines on the pieces of both bodies. r is a copy of ours.
-func (p *Proxy) watchProgress(x *exchange, out *answer, r *http.Request) {
+func (p *Proxy) watchProgress(x *exchange, r *http.Request) {
 	if r.ProtoMajor == 1 {
-		out.stall = &stall{after: p.cfg.StallTimeout, now: p.cfg.Now, control: http.NewResponseController(out.ResponseWriter)}
+		x.stall = stall{after: p.cfg.StallTimeout, now: p.cfg.Now, control: *http.NewResponseController(x.answer.ResponseWriter)}
+		x.answer.stall = &x.stall
 	}
 	if r.ContentLength != 0 && r.Body != nil {
-		x.body = &body{ReadCloser: r.Body, stall: out.stall}
-		r.Body = x.body
+		x.body.ReadCloser, x.body.stall = r.Body, x.answer.stall
+		r.Body = &x.body
 	}
 }
 

@@ -16,17 +16,21 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	x, h := exchangeOf(pr.In), pr.Out.Header
 	peer, known := peerOf(pr.In)
 	trusted := known && isTrusted(peer, p.cfg.TrustedProxies)
-	strip(h, trusted, x.keyed)
-	if !x.keyed {
+	if x.keyed {
+		// Of those that came, the key goes; the forwarding three are added below.
+		h = stripped(h, trusted, identityHeaders(x.watched.access)+len(forwardHeaders)-1)
+		setIdentity(h, x.watched.access)
+		pr.Out.Header = h
+	} else {
+		strip(h, trusted)
 		stripCookies(h, p.cfg.SessionCookies)
 	}
 	forward(h, pr.In, trusted)
-	if x.keyed {
-		setIdentity(h, x.access)
-	}
 	pr.Out.Trailer = nil // a header in disguise
 	setTarget(pr.Out.URL, p.cfg.Upstream, x.target)
 }
+
+var forwardHeaders = [...]string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"}
 
 // forward tells the upstream about this hop. A trusted proxy's word on host
 // and protocol stands, and its list of addresses grows by its own.
@@ -35,11 +39,10 @@ func forward(h http.Header, in *http.Request, trusted bool) {
 	if in.TLS != nil {
 		lines[2] = "https"
 	}
-	names := [...]string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"}
 	if peer, ok := peerOf(in); ok {
 		lines[0] = peer.String()
 	}
-	for i, name := range names {
+	for i, name := range forwardHeaders {
 		// The reverse proxy has removed these three; the request that came in still has them.
 		if prior := in.Header[name]; trusted && len(prior) > 0 {
 			if lines[i] = strings.Join(prior, ", ") + ", " + lines[i]; i > 0 {
@@ -87,7 +90,17 @@ func (p *Proxy) modifyResponse(res *http.Response) error {
 	stripSetCookies(res.Header, p.cfg.SessionCookies)
 	if x.keyed {
 		// A cache between us and the app must not give one user's answer to another.
-		res.Header.Add("Vary", userkeys.KeyHeader)
+		varyByKey(res.Header)
 	}
 	return nil
+}
+
+var varyKey = []string{userkeys.KeyHeader}
+
+func varyByKey(h http.Header) {
+	if _, ok := h["Vary"]; ok {
+		h.Add("Vary", userkeys.KeyHeader)
+		return
+	}
+	h["Vary"] = varyKey // shared: the reverse proxy copies it
 }

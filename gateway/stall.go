@@ -13,7 +13,7 @@ import (
 type stall struct {
 	after   time.Duration
 	now     func() time.Time
-	control *http.ResponseController
+	control http.ResponseController
 }
 
 func (s *stall) beforeWrite() { _ = s.control.SetWriteDeadline(s.now().Add(s.after)) }
@@ -42,9 +42,6 @@ func (b *body) Read(p []byte) (int, error) {
 
 // failure is why the client's body could not be read; nil if it could.
 func (b *body) failure() error {
-	if b == nil {
-		return nil
-	}
 	if err := b.failed.Load(); err != nil {
 		return *err
 	}

@@ -178,7 +178,8 @@ func TestWatchAsksAtItsTimesAndStops(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := &fakeChecker{}
-		ctx, stop := watch(t.Context(), c, alice, &answer{ResponseWriter: httptest.NewRecorder()})
+		var w watched
+		ctx := w.start(t.Context(), c, alice, &answer{ResponseWriter: httptest.NewRecorder()})
 		var asked []int64
 		for _, d := range []time.Duration{firstLook - 1, 1, nextLook, nextLook} {
 			time.Sleep(d)
@@ -188,7 +189,7 @@ func TestWatchAsksAtItsTimesAndStops(t *testing.T) {
 		if !slices.Equal(asked, []int64{0, 1, 2, 3}) || ctx.Err() != nil {
 			t.Errorf("asked %v, context %v", asked, ctx.Err())
 		}
-		stop()
+		w.stop()
 		time.Sleep(time.Minute)
 		if n := c.asked.Load(); n != 3 {
 			t.Errorf("asked %d times, also after the end", n)
@@ -201,8 +202,9 @@ func TestWatchEndsTheContextWithItsReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &fakeChecker{}
 		out := &answer{ResponseWriter: httptest.NewRecorder()}
-		ctx, stop := watch(t.Context(), c, alice, out)
-		defer stop()
+		var w watched
+		ctx := w.start(t.Context(), c, alice, out)
+		defer w.stop()
 		_, _ = out.Write([]byte("x"))
 		time.Sleep(firstLook + 1)
 		c.ended.Store(true)

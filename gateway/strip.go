@@ -93,16 +93,32 @@ func hasPrefix(b []byte, prefix string) bool {
 	return len(b) >= len(prefix) && string(b[:len(prefix)]) == prefix
 }
 
-// strip removes from h what an upstream must not get from this client. An
-// odd spelling of a forwarding header goes also when a trusted proxy sent it:
-// that proxy sets the usual spelling and has passed on a client's.
-func strip(h http.Header, trusted, keyed bool) {
+// strip removes from h what an upstream must not get from a client without a key.
+func strip(h http.Header, trusted bool) {
 	for name := range h {
-		f, odd := fateOf(name)
-		if f == never || f == fromTrusted && (!trusted || odd) || f == withoutKey && keyed {
+		if f, odd := fateOf(name); f.dropped(odd, trusted) {
 			delete(h, name)
 		}
 	}
+}
+
+// stripped is what of h an upstream may get from a client with a key, in a
+// map that has room for more headers and so need not grow.
+func stripped(h http.Header, trusted bool, more int) http.Header {
+	out := make(http.Header, len(h)+more)
+	for name, lines := range h {
+		if f, odd := fateOf(name); f != withoutKey && !f.dropped(odd, trusted) {
+			out[name] = lines
+		}
+	}
+	return out
+}
+
+// dropped tells whether a header goes, with a key or without. An odd spelling
+// of a forwarding header goes also when a trusted proxy sent it: that proxy
+// sets the usual spelling and has passed on a client's.
+func (f fate) dropped(odd, trusted bool) bool {
+	return f == never || f == fromTrusted && (!trusted || odd)
 }
 
 // stripCookies removes the named cookies from Cookie headers and leaves all

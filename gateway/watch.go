@@ -34,10 +34,13 @@ func CutStreams(c Checker) func(http.Handler) http.Handler {
 				next.ServeHTTP(w, r)
 				return
 			}
-			out := &answer{ResponseWriter: w, http10: !r.ProtoAtLeast(1, 1)}
-			ctx, stop := watch(r.Context(), c, a, out)
-			defer stop()
-			next.ServeHTTP(out, r.WithContext(ctx))
+			x := &struct {
+				answer
+				watched
+			}{answer: answer{ResponseWriter: w, http10: !r.ProtoAtLeast(1, 1)}}
+			ctx := x.watched.start(r.Context(), c, a, &x.answer)
+			defer x.watched.stop()
+			next.ServeHTTP(&x.answer, r.WithContext(ctx))
 		})
 	}
 }
@@ -55,15 +58,15 @@ type watched struct {
 	over  bool
 }
 
-// watch returns a context that ends when the access does, with the refusal as
+// start returns a context that ends when the access does, with the refusal as
 // its cause. stop must be called before the handler returns.
-func watch(ctx context.Context, c Checker, a userkeys.Access, out *answer) (_ context.Context, stop func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	s := &watched{checker: c, access: a, ctx: ctx, cancel: cancel, out: out}
+func (s *watched) start(ctx context.Context, c Checker, a userkeys.Access, out *answer) context.Context {
+	s.checker, s.access, s.out = c, a, out
+	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	s.mu.Lock()
 	s.timer = time.AfterFunc(firstLook, s.look)
 	s.mu.Unlock()
-	return ctx, s.stop
+	return s.ctx
 }
 
 // look asks once. Whoever cannot be told that the key still holds is cut: a
