@@ -60,7 +60,7 @@ func (s *Store) Revoke(ctx context.Context, r userkeys.Revocation) ([]userkeys.K
 	var unwritten []userkeys.AuditEvent
 	err := s.write(ctx, func(ctx context.Context, c conn) error {
 		var err error
-		revoked, err = revokeKeys(ctx, c, r)
+		revoked, err = s.revokeKeys(ctx, c, r)
 		if err != nil || len(revoked) == 0 {
 			return err
 		}
@@ -79,28 +79,46 @@ func (s *Store) Revoke(ctx context.Context, r userkeys.Revocation) ([]userkeys.K
 	return hashes(revoked), nil
 }
 
-func revokeKeys(ctx context.Context, c conn, r userkeys.Revocation) ([]keyRow, error) {
+func (s *Store) revokeKeys(ctx context.Context, c conn, r userkeys.Revocation) ([]keyRow, error) {
 	const set = "UPDATE userkeys_keys SET revoked_at = $1, revoked_by = $2 WHERE "
 	at, by := micros(r.At), string(r.By)
 	if len(r.IDs) == 0 {
 		if r.UserID == 0 {
 			return nil, nil
 		}
+		if err := lockKeys(ctx, c, s.diff.lockRow, "user_id = $1", r.UserID); err != nil {
+			return nil, err
+		}
 		return all(ctx, c, scanKeyRow, set+`user_id = $3 AND revoked_at = 0 AND (expires_at = 0 OR expires_at > $4)
 			RETURNING `+keyRowColumns, at, by, r.UserID, at)
 	}
 	var out []keyRow
 	err := inChunks(unique(r.IDs), idsPerStatement, func(ids []int64) error {
-		args := []any{at, by, string(userkeys.RevokedByAdmin), flag(r.By == userkeys.RevokedByAdmin)}
-		for _, id := range ids {
-			args = append(args, id)
+		wanted := make([]any, len(ids))
+		for i, id := range ids {
+			wanted[i] = id
 		}
+		if err := lockKeys(ctx, c, s.diff.lockRow, "id IN ("+list(1, len(ids))+")", wanted...); err != nil {
+			return err
+		}
+		args := append([]any{at, by, string(userkeys.RevokedByAdmin), flag(r.By == userkeys.RevokedByAdmin)}, wanted...)
 		rows, err := all(ctx, c, scanKeyRow, set+`id IN (`+list(5, len(ids))+`)
 			AND (revoked_at = 0 OR (revoked_by <> $3 AND CAST($4 AS BIGINT) = 1)) RETURNING `+keyRowColumns, args...)
 		out = append(out, rows...)
 		return err
 	})
 	return out, err
+}
+
+// lockKeys locks keys in the order of their ids, the same everywhere, where a
+// change of many would else lock them in whatever order it finds them, and two
+// such changes wait for each other. With one writer at a time there is no need.
+func lockKeys(ctx context.Context, c conn, lock, condition string, args ...any) error {
+	if lock == "" {
+		return nil
+	}
+	_, err := all(ctx, c, scanInt, "SELECT id FROM userkeys_keys WHERE "+condition+" ORDER BY id"+lock, args...)
+	return err
 }
 
 // list writes n placeholders from $first on: $5,$6,$7.
@@ -118,21 +136,27 @@ func (s *Store) UndoRevoke(ctx context.Context, id int64, at time.Time, by userk
 	}
 	var hash userkeys.KeyHash
 	err := s.write(ctx, func(ctx context.Context, c conn) error {
-		undone, err := all(ctx, c, scanKeyRow, `UPDATE userkeys_keys SET revoked_at = 0, revoked_by = ''
-			WHERE id = $1 AND revoked_at <> 0 AND (revoked_by <> $2 OR CAST($3 AS BIGINT) = 1) RETURNING `+keyRowColumns,
-			id, string(userkeys.RevokedByAdmin), flag(by.Admin))
+		// Locked first, so that what is decided on is what is undone.
+		key, err := one(ctx, c, scanRevoked, "SELECT hash, revoked_by FROM userkeys_keys WHERE id = $1"+s.diff.lockRow, id)
+		if err != nil {
+			return notFound(err, "key")
+		}
+		hash = key.hash
+		switch {
+		case key.by == "":
+			return nil
+		case key.by == userkeys.RevokedByAdmin && !by.Admin:
+			return userkeys.Errorf(userkeys.InvalidAccess, "an administrator revoked this key; only an administrator can undo that")
+		}
+		undone, err := all(ctx, c, scanKeyRow, "UPDATE userkeys_keys SET revoked_at = 0, revoked_by = '' WHERE id = $1 RETURNING "+keyRowColumns, id)
 		if err != nil {
 			return err
 		}
-		if len(undone) == 0 {
-			hash, err = notUndone(ctx, c, id)
+		err = audit(ctx, c, keyEvents(undone, userkeys.AuditEvent{At: at, Actor: by, Action: actionRevocationUndone})...)
+		if err != nil {
 			return err
 		}
-		hash = undone[0].hash
-		if err := raise(ctx, c, at, hashes(undone)); err != nil {
-			return err
-		}
-		return audit(ctx, c, keyEvents(undone, userkeys.AuditEvent{At: at, Actor: by, Action: actionRevocationUndone})...)
+		return raise(ctx, c, at, hashes(undone))
 	})
 	if err != nil {
 		return userkeys.KeyHash{}, err
@@ -140,16 +164,17 @@ func (s *Store) UndoRevoke(ctx context.Context, id int64, at time.Time, by userk
 	return hash, nil
 }
 
-// notUndone says why nothing was undone.
-func notUndone(ctx context.Context, c conn, id int64) (userkeys.KeyHash, error) {
-	k, err := one(ctx, c, scanKey, "SELECT "+keyColumns+keyTables+" WHERE k.id = $1", id)
-	if err != nil {
-		return userkeys.KeyHash{}, notFound(err, "key")
-	}
-	if !k.RevokedAt.IsZero() {
-		return userkeys.KeyHash{}, userkeys.Errorf(userkeys.InvalidAccess, "an administrator revoked this key; only an administrator can undo that")
-	}
-	return k.Hash, nil
+// revoked is what an undo decides on.
+type revoked struct {
+	hash userkeys.KeyHash
+	by   userkeys.RevokedBy // empty: nobody
+}
+
+func scanRevoked(r row) (revoked, error) {
+	var hash []byte
+	var by string
+	err := r.Scan(&hash, &by)
+	return revoked{keyHash(hash), userkeys.RevokedBy(by)}, err
 }
 
 // jobBatch bounds a transaction of the daily jobs, so that requests get a turn in between.

@@ -209,6 +209,9 @@ func (s *Store) DeleteUser(ctx context.Context, userID int64, by userkeys.Actor,
 		if _, err := c.exec(ctx, "DELETE FROM userkeys_sessions WHERE user_id = $1", userID); err != nil {
 			return err
 		}
+		if err := lockKeys(ctx, c, s.diff.lockGone, "user_id = $1", userID); err != nil {
+			return err
+		}
 		keys, err := all(ctx, c, scanKeyRow, "DELETE FROM userkeys_keys WHERE user_id = $1 RETURNING "+keyRowColumns, userID)
 		if err != nil {
 			return err

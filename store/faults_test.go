@@ -1,0 +1,406 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"userkeys"
+	"userkeys/store"
+	"userkeys/store/storetest"
+)
+
+var at = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func makeUser(t testing.TB, s *store.Store, name string) userkeys.User {
+	t.Helper()
+	u, err := s.CreateUser(t.Context(), userkeys.Account{User: userkeys.User{Username: name, Active: true, CreatedAt: at}}, userkeys.Actor{Kind: "command"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func grantOf(userID int64, client string) userkeys.Grant {
+	return userkeys.Grant{Key: userkeys.UserAPIKey{
+		UserID: userID, ClientID: client, ApplicationName: "app", Hash: userkeys.NewKey("").Hash(),
+		Scopes: userkeys.Scopes{"read"}, CreatedAt: at,
+	}}
+}
+
+func makeKey(t testing.TB, s *store.Store, userID int64, client string) userkeys.UserAPIKey {
+	t.Helper()
+	k, _, err := s.Grant(t.Context(), grantOf(userID, client))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func revocation(ids ...int64) userkeys.Revocation {
+	return userkeys.Revocation{IDs: ids, By: userkeys.RevokedByOwner, At: at.Add(time.Minute)}
+}
+
+func TestID2RegisteredClientKeepsItsName(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *sql.DB, d store.Dialect) {
+		s := storetest.Open(t, db, d)
+		mustExec(t, db, `INSERT INTO userkeys_clients (client_id, application_name, public_key, auth_redirect, scopes, created_at)
+			VALUES ('c', 'Registered', 'pem', 'https://app.example/', 'read,push', 1)`)
+		if k := makeKey(t, s, makeUser(t, s, "ada").ID, "c"); k.ApplicationName != "Registered" {
+			t.Errorf("the key's application is %q", k.ApplicationName)
+		}
+		c, err := s.Client(t.Context(), "c")
+		if err != nil || c.ApplicationName != "Registered" || !c.Registered() || c.PublicKey != "pem" || c.Scopes.String() != "read,push" {
+			t.Errorf("client %+v, error %v", c, err)
+		}
+		if _, err := s.Revoke(t.Context(), revocation(1)); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Purge(t.Context(), at.Add(1000*24*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Client(t.Context(), "c"); err != nil {
+			t.Errorf("a registered client went with its last key: %v", err)
+		}
+	})
+}
+
+func TestChangesOfManyKeysAreToldAsEverything(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *sql.DB, d store.Dialect) {
+		s := storetest.Open(t, db, d)
+		u := makeUser(t, s, "ada")
+		hash := "CAST(CAST(n AS TEXT) AS BLOB)"
+		if d == store.Postgres {
+			hash = "CAST(CAST(n AS TEXT) AS BYTEA)"
+		}
+		const numbers = "WITH RECURSIVE t (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < %d) "
+		mustExec(t, db, fmt.Sprintf("INSERT INTO userkeys_clients (client_id, application_name, public_key, auth_redirect, scopes, created_at) "+
+			numbers+"SELECT 'c' || n, '', '', '', '', 0 FROM t", 1001))
+		mustExec(t, db, fmt.Sprintf("INSERT INTO userkeys_keys (user_id, client, hash, hash_kind, application_name, scopes, push_url, created_at, expires_at, revoked_at, revoked_by) "+
+			numbers+"SELECT %d, n, "+hash+", 1, '', 'read', '', 1, 0, 0, '' FROM t", 1001, u.ID))
+		before, err := s.Changes(t.Context(), -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hashes, err := s.Revoke(t.Context(), userkeys.Revocation{UserID: u.ID, By: userkeys.RevokedByOwner, At: at})
+		if err != nil || len(hashes) != 1001 {
+			t.Fatalf("revoked %d keys, error %v", len(hashes), err)
+		}
+		if c, err := s.Changes(t.Context(), before.Epoch); !c.All || c.Epoch != before.Epoch+1 || err != nil {
+			t.Errorf("one change of 1001 keys: all %t, epoch +%d, error %v", c.All, c.Epoch-before.Epoch, err)
+		}
+
+		for i, test := range []struct {
+			rows int
+			all  bool
+		}{{10_000, false}, {10_001, true}} {
+			since := int64(1000 * (i + 1))
+			mustExec(t, db, "UPDATE userkeys_epoch SET n = $1", since+1)
+			mustExec(t, db, fmt.Sprintf("INSERT INTO userkeys_changes (n, key_hash, at) "+numbers+"SELECT %d, "+hash+", 0 FROM t", test.rows, since+1))
+			c, err := s.Changes(t.Context(), since)
+			if c.All != test.all || err != nil || !test.all && len(c.Hashes) != test.rows {
+				t.Errorf("%d changes: all %t, %d hashes, error %v", test.rows, c.All, len(c.Hashes), err)
+			}
+		}
+	})
+}
+
+func TestAuditLogIsAppendOnly(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *sql.DB, d store.Dialect) {
+		s := storetest.Open(t, db, d)
+		makeUser(t, s, "ada")
+		for _, q := range []string{"UPDATE userkeys_audit_events SET action = 'x'", "DELETE FROM userkeys_audit_events"} {
+			if _, err := db.ExecContext(t.Context(), q); err == nil {
+				t.Errorf("%s succeeded", q)
+			}
+		}
+		if events, err := s.AuditEvents(t.Context(), 0, 0); len(events) != 1 || err != nil {
+			t.Errorf("%d events, error %v", len(events), err)
+		}
+	})
+}
+
+// F9 (Vault refuses where no audit device can be written): a grant without its
+// line does not happen; a revocation does, and its line follows.
+func TestF9AuditLogThatCannotBeWritten(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *sql.DB, d store.Dialect) {
+		ctx := t.Context()
+		s := storetest.Open(t, db, d)
+		u := makeUser(t, s, "ada")
+		k := makeKey(t, s, u.ID, "c")
+		block, unblock := "CREATE TRIGGER full_up BEFORE INSERT ON userkeys_audit_events BEGIN SELECT RAISE(ABORT, 'no'); END", "DROP TRIGGER full_up"
+		if d == store.Postgres {
+			mustExec(t, db, "CREATE FUNCTION full_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$")
+			block = "CREATE TRIGGER full_up BEFORE INSERT ON userkeys_audit_events FOR EACH ROW EXECUTE FUNCTION full_up()"
+			unblock += " ON userkeys_audit_events"
+		}
+		mustExec(t, db, block)
+
+		before, _ := s.Changes(ctx, -1)
+		if _, _, err := s.Grant(ctx, grantOf(u.ID, "c")); err == nil {
+			t.Error("a grant without a line in the log")
+		}
+		if err := s.SetSetting(ctx, "title", "x", userkeys.Actor{}, at); err == nil {
+			t.Error("a setting without a line in the log")
+		}
+		if _, err := s.UndoRevoke(ctx, k.ID, at, userkeys.Actor{}); err != nil {
+			t.Errorf("undoing nothing needs no line: %v", err)
+		}
+		if got, err := s.Key(ctx, k.ID); err != nil || got.RevokedBy != "" {
+			t.Fatalf("after the refusals: %+v, error %v", got, err)
+		}
+		hashes, err := s.Revoke(ctx, revocation(k.ID))
+		if err != nil || len(hashes) != 1 || s.UnwrittenEvents() != 1 {
+			t.Fatalf("revoke: %d hashes, %d events wait, error %v", len(hashes), s.UnwrittenEvents(), err)
+		}
+		if c, err := s.Changes(ctx, before.Epoch); len(c.Hashes) != 1 || err != nil {
+			t.Errorf("changes %+v, error %v", c, err)
+		}
+		if _, err := s.UndoRevoke(ctx, k.ID, at, userkeys.Actor{}); err == nil {
+			t.Error("an undo without a line in the log")
+		}
+
+		mustExec(t, db, unblock)
+		if err := s.TouchUser(ctx, u.ID, at); err != nil { // any write brings the line along
+			t.Fatal(err)
+		}
+		events, err := s.AuditEvents(ctx, 0, 1)
+		if err != nil || s.UnwrittenEvents() != 0 || events[0].Action != "key revoked" || events[0].KeyID != k.ID {
+			t.Errorf("%d events wait, the last is %+v, error %v", s.UnwrittenEvents(), events, err)
+		}
+	})
+}
+
+// F7: the disk is full, then has room again.
+func TestF7DiskFull(t *testing.T) {
+	t.Parallel()
+	db := storetest.SQLiteDB(t)
+	db.SetMaxOpenConns(1) // the bound below is the connection's
+	s := storetest.Open(t, db, store.SQLite)
+	u := makeUser(t, s, "ada")
+	k := makeKey(t, s, u.ID, "c")
+	mustExec(t, db, "PRAGMA max_page_count = 80")
+	var err error
+	for i := 0; err == nil && i < 1000; i++ {
+		err = s.SetSetting(t.Context(), fmt.Sprintf("s%d", i), strings.Repeat("x", 4000), userkeys.Actor{}, at)
+	}
+	if !errors.Is(err, userkeys.Unavailable) {
+		t.Fatalf("error %v", err)
+	}
+	if _, err := s.KeyByHash(t.Context(), k.Hash); err != nil {
+		t.Errorf("a look-up on a full disk: %v", err)
+	}
+	if _, err := s.Changes(t.Context(), 1); err != nil {
+		t.Errorf("the epoch on a full disk: %v", err)
+	}
+	mustExec(t, db, "PRAGMA max_page_count = 100000")
+	if _, err := s.Revoke(t.Context(), revocation(k.ID)); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+}
+
+// F11: who goes on reading a file that was replaced never hears of a revocation.
+func TestF11DatabaseFileGone(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a.db")
+	s := storetest.Open(t, openSQLite(t, store.SQLiteDSN(path)), store.SQLite)
+	if _, err := s.Changes(t.Context(), -1); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path, path+".old"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Changes(t.Context(), -1); !errors.Is(err, userkeys.Unavailable) {
+		t.Errorf("without the file: %v", err)
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Changes(t.Context(), -1); !errors.Is(err, userkeys.Unavailable) {
+		t.Errorf("with another file: %v", err)
+	}
+	if err := os.Rename(path+".old", path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Changes(t.Context(), -1); err != nil {
+		t.Errorf("with the file back: %v", err)
+	}
+}
+
+// F13: two servers on one file are both right.
+func TestF13TwoStoresOnOneSQLiteFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a.db")
+	// The second one lacks _txlock: its transactions must take the lock by themselves.
+	a := storetest.Open(t, openSQLite(t, store.SQLiteDSN(path)), store.SQLite)
+	b := storetest.Open(t, openSQLite(t, strings.Replace(store.SQLiteDSN(path), "&_txlock=immediate", "", 1)), store.SQLite)
+	u := makeUser(t, a, "ada")
+	const n = 20
+	var wg sync.WaitGroup
+	for i, s := range []*store.Store{a, b, a, b} {
+		wg.Go(func() {
+			for j := range n {
+				if _, _, err := s.Grant(context.Background(), grantOf(u.ID, fmt.Sprintf("%d.%d", i%2, j))); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	keys, err := b.Keys(t.Context(), userkeys.KeyFilter{})
+	if err != nil || len(keys) != 2*n {
+		t.Fatalf("%d keys, error %v", len(keys), err)
+	}
+	before, _ := b.Changes(t.Context(), -1)
+	if _, err := a.Revoke(t.Context(), revocation(keys[0].ID)); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := b.Changes(t.Context(), before.Epoch); err != nil || len(c.Hashes) != 1 || c.Hashes[0] != keys[0].Hash {
+		t.Errorf("the other store's revocation: %+v, error %v", c, err)
+	}
+}
+
+// F14: a copy taken under load opens and is whole.
+func TestF14BackupUnderLoad(t *testing.T) {
+	t.Parallel()
+	db := storetest.SQLiteDB(t)
+	s := storetest.Open(t, db, store.SQLite)
+	u := makeUser(t, s, "ada")
+	stop := make(chan struct{})
+	var load sync.WaitGroup
+	load.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if _, _, err := s.Grant(context.Background(), grantOf(u.ID, fmt.Sprint(i%7))); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	copied := filepath.Join(t.TempDir(), "copy.db")
+	time.Sleep(50 * time.Millisecond)
+	_, err := db.ExecContext(t.Context(), "VACUUM INTO $1", copied)
+	close(stop)
+	load.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	restored := openSQLite(t, store.SQLiteDSN(copied))
+	if err := storetest.Open(t, restored, store.SQLite).Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantWhole(t, restored)
+}
+
+// wantWhole looks for half-states: every key has its grant in the log, every
+// grant in the log its key or the line that replaced it, every change its epoch.
+func wantWhole(t *testing.T, db *sql.DB) {
+	t.Helper()
+	for what, query := range map[string]string{
+		"keys without a grant in the log": `SELECT COUNT(*) FROM userkeys_keys k WHERE NOT EXISTS
+			(SELECT 1 FROM userkeys_audit_events e WHERE e.key_id = k.id AND e.action = 'key granted')`,
+		"grants without a key": `SELECT COUNT(*) FROM userkeys_audit_events e WHERE e.action = 'key granted' AND NOT EXISTS
+			(SELECT 1 FROM userkeys_keys k WHERE k.id = e.key_id) AND NOT EXISTS
+			(SELECT 1 FROM userkeys_audit_events r WHERE r.key_id = e.key_id AND r.action = 'key replaced')`,
+		"revocations without a line": `SELECT COUNT(*) FROM userkeys_keys k WHERE k.revoked_at <> 0 AND NOT EXISTS
+			(SELECT 1 FROM userkeys_audit_events e WHERE e.key_id = k.id AND e.action = 'key revoked')`,
+		"revocations without a change": `SELECT COUNT(*) FROM userkeys_keys k WHERE k.revoked_at <> 0 AND NOT EXISTS
+			(SELECT 1 FROM userkeys_changes c WHERE c.key_hash = k.hash)`,
+		"changes after the epoch": `SELECT COUNT(*) FROM userkeys_changes WHERE n > (SELECT n FROM userkeys_epoch)`,
+		"epochs without a change": `SELECT n - 1 - (SELECT COUNT(DISTINCT c.n) FROM userkeys_changes c) FROM userkeys_epoch`,
+	} {
+		var n int
+		if err := db.QueryRow(query).Scan(&n); err != nil || n != 0 {
+			t.Errorf("%s: %d, error %v", what, n, err)
+		}
+	}
+}
+
+// DB11: a row that somebody else holds is "ask again", and soon.
+func TestDB11RowHeldBySomebodyElse(t *testing.T) {
+	t.Parallel()
+	db := storetest.PostgresDB(t)
+	s := storetest.Open(t, db, store.Postgres)
+	u := makeUser(t, s, "ada")
+	tx, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	if _, err := tx.Exec("UPDATE userkeys_users SET name = 'x' WHERE id = $1", u.ID); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	_, _, err = s.Grant(t.Context(), grantOf(u.ID, "c"))
+	if took := time.Since(start); !errors.Is(err, userkeys.Unavailable) || took > 5*time.Second {
+		t.Errorf("after %v: %v", took, err)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	makeKey(t, s, u.ID, "c")
+}
+
+// DB11: transactions that wait for each other are all done in the end.
+func TestDB11Deadlocks(t *testing.T) {
+	t.Parallel()
+	s := storetest.Postgres(t)
+	var ids []int64
+	for i := range 6 {
+		ids = append(ids, makeKey(t, s, makeUser(t, s, fmt.Sprint("u", i)).ID, "c").ID)
+	}
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for j := range 5 {
+				by := []userkeys.RevokedBy{userkeys.RevokedByOwner, userkeys.RevokedByAdmin}[j%2]
+				if _, err := s.Revoke(context.Background(), userkeys.Revocation{IDs: ids, By: by, At: at}); err != nil {
+					t.Error(err)
+				}
+				if _, err := s.UndoRevoke(context.Background(), ids[(5*i+j)%len(ids)], at, userkeys.Actor{Admin: true}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestClosedDatabaseCannotTell(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *sql.DB, d store.Dialect) {
+		s := storetest.Open(t, db, d)
+		k := makeKey(t, s, makeUser(t, s, "ada").ID, "c")
+		_ = db.Close()
+		_, readErr := s.KeyByHash(t.Context(), k.Hash)
+		_, writeErr := s.Revoke(t.Context(), revocation(k.ID))
+		for what, err := range map[string]error{"read": readErr, "write": writeErr} {
+			e := userkeys.AsError(err)
+			if !errors.Is(err, userkeys.Unavailable) || e.RetryAfter != time.Second || e.Public == "" || strings.Contains(e.Public, "sql") {
+				t.Errorf("%s: %#v", what, e)
+			}
+		}
+	})
+}
+
+func TestStatementsAreCounted(t *testing.T) {
+	t.Parallel()
+	s := storetest.SQLite(t)
+	before := s.Statements()
+	if _, err := s.Changes(t.Context(), -1); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.Statements() - before; n != 1 {
+		t.Errorf("a look at the epoch is %d statements", n)
+	}
+}
