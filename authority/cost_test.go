@@ -80,9 +80,9 @@ const memoryGoal = 300
 
 func TestMemoryPerKey(t *testing.T) {
 	if testing.Short() {
-		t.Skip("short: measures 200,000 keys")
+		t.Skip("short: measures 100,000 keys")
 	}
-	const n = 200_000
+	const n = 100_000
 	a := newShelf(t)
 	keys := newKeys(n)
 	before := liveHeap()
