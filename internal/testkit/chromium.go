@@ -44,7 +44,7 @@ func Chromium(t testing.TB) *Browser {
 	if testing.Short() {
 		t.Skip("short: a browser takes seconds to start")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromiumPath(t)),
 		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1000, 800))
