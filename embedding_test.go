@@ -26,7 +26,7 @@ import (
 type mySessions struct{}
 
 // Visitor finds nobody signed in.
-func (mySessions) Visitor(*http.Request) (server.Visitor, error) { return server.Visitor{}, nil }
+func (mySessions) Visitor(*http.Request) (userkeys.Visitor, error) { return userkeys.Visitor{}, nil }
 
 // LoginURL is the site's login page.
 func (mySessions) LoginURL(back string) string { return "/sign-in?back=" + back }

@@ -59,6 +59,21 @@ func trustLevelGroup(group string) (int, bool) {
 	return n, 0 <= n && n <= 4
 }
 
+// Actor is u at a browser at the address ip, as the audit log knows them.
+func (u User) Actor(ip string) Actor {
+	return Actor{UserID: u.ID, Kind: "user", IP: ip, Admin: u.Admin}
+}
+
+// Visitor is who sends a browser's request, in which session. The zero Visitor is nobody.
+type Visitor struct {
+	User    User
+	Session string // names the session, never its secret; a new login is a new one
+	CSRF    string // secret of the session that forms must carry; empty: the Origin checks alone protect them
+}
+
+// SignedIn tells whether v is anybody.
+func (v Visitor) SignedIn() bool { return v.User.ID != 0 }
+
 // Client is an app as the site knows it, by its client_id. A grant makes one
 // with a name only; a registered client also has a key, a redirect and scopes.
 type Client struct {

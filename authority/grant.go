@@ -21,10 +21,6 @@ type Browser struct {
 	IP      string
 }
 
-func (b Browser) actor() userkeys.Actor {
-	return userkeys.Actor{UserID: b.User.ID, Kind: "user", IP: b.IP, Admin: b.User.Admin}
-}
-
 // Question is what a consent page asks.
 type Question struct {
 	ID string // of the consent record: the only thing that the form carries
@@ -125,7 +121,7 @@ func (a *Authority) answerYes(ctx context.Context, c userkeys.Consent, r userkey
 		return Granted{}, err
 	}
 	stored, removed, err := a.store.Grant(ctx, userkeys.Grant{
-		Key: row, ConsentID: c.ID, Actor: b.actor(), MaxKeys: s.MaxUserAPIKeysPerUser,
+		Key: row, ConsentID: c.ID, Actor: b.User.Actor(b.IP), MaxKeys: s.MaxUserAPIKeysPerUser,
 		MaxRecent: s.MaxUserAPIKeyGrantsPerHour, RecentSince: now.Add(-time.Hour),
 	})
 	if err != nil {
@@ -146,5 +142,5 @@ func (a *Authority) Deny(ctx context.Context, consentID string, b Browser) error
 	if _, err := a.consent(ctx, consentID, b); err != nil {
 		return err
 	}
-	return a.store.DeleteConsent(ctx, consentID, b.actor(), a.now())
+	return a.store.DeleteConsent(ctx, consentID, b.User.Actor(b.IP), a.now())
 }

@@ -16,7 +16,7 @@ import (
 // exchange is what the adapter keeps about one request and its answer.
 type exchange struct {
 	id      string
-	visitor Visitor
+	visitor userkeys.Visitor
 	keyID   int64
 	err     error
 }
@@ -102,7 +102,7 @@ func (s *Server) answer(rt route, w http.ResponseWriter, r *http.Request) (err e
 
 // enter looks at a request without a key in the order of cost: where it came
 // from, its body, who sends it, and whether their session wrote the form.
-func (s *Server) enter(rt route, w http.ResponseWriter, r *http.Request) (v Visitor, err error) {
+func (s *Server) enter(rt route, w http.ResponseWriter, r *http.Request) (v userkeys.Visitor, err error) {
 	if rt.door.origin {
 		if err := s.checkOrigin(r); err != nil {
 			return v, &userkeys.Error{Code: userkeys.InvalidCSRF, Err: err}
@@ -116,7 +116,7 @@ func (s *Server) enter(rt route, w http.ResponseWriter, r *http.Request) (v Visi
 	}
 	if rt.door.session {
 		if v, err = s.cfg.Identity.Visitor(r); err != nil {
-			return Visitor{}, err
+			return userkeys.Visitor{}, err
 		}
 	}
 	if v.SignedIn() {
@@ -155,7 +155,7 @@ func (s *Server) answerKey(rt route, w http.ResponseWriter, r *http.Request, acc
 		}
 		r.PostForm, r.Form = fields, fields
 	}
-	return rt.handle(w, r, Visitor{})
+	return rt.handle(w, r, userkeys.Visitor{})
 }
 
 // sendToLogin asks somebody at a browser to sign in and come back. Programs,

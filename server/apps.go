@@ -77,7 +77,7 @@ var notices = map[string]string{
 }
 
 // apps shows the user which apps have a key and what each may do.
-func (s *Server) apps(w http.ResponseWriter, r *http.Request, v Visitor) error {
+func (s *Server) apps(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
 	keys, err := s.keys.Apps(r.Context(), v.User.ID)
 	if err != nil {
 		return err
@@ -123,13 +123,13 @@ func (s *Server) appView(k userkeys.UserAPIKey, now time.Time) appView {
 }
 
 // preferencesApps leads from where Discourse has the list to where ours is.
-func (s *Server) preferencesApps(w http.ResponseWriter, _ *http.Request, _ Visitor) error {
+func (s *Server) preferencesApps(w http.ResponseWriter, _ *http.Request, _ userkeys.Visitor) error {
 	redirect(w, http.StatusFound, appsPath)
 	return nil
 }
 
 // revoke ends a key: the caller's own for a request with one, else one of the user's.
-func (s *Server) revoke(w http.ResponseWriter, r *http.Request, v Visitor) error {
+func (s *Server) revoke(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
 	if access, ok := userkeys.FromContext(r.Context()); ok {
 		return s.revokeItself(w, r, access)
 	}
@@ -156,7 +156,7 @@ func (s *Server) revokeItself(w http.ResponseWriter, r *http.Request, access use
 }
 
 // undoRevoke gives a key back what a revocation took. No key can ask for it.
-func (s *Server) undoRevoke(w http.ResponseWriter, r *http.Request, v Visitor) error {
+func (s *Server) undoRevoke(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
 	id, err := keyID(r.PostForm)
 	if err != nil {
 		return err
@@ -168,7 +168,7 @@ func (s *Server) undoRevoke(w http.ResponseWriter, r *http.Request, v Visitor) e
 }
 
 // revokeAll ends every key of the user.
-func (s *Server) revokeAll(w http.ResponseWriter, r *http.Request, v Visitor) error {
+func (s *Server) revokeAll(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
 	if _, err := s.keys.RevokeAll(r.Context(), v.User.ID, s.actor(r, v)); err != nil {
 		return err
 	}

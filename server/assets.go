@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"path"
 	"strings"
+
+	"userkeys"
 )
 
 //go:embed assets/*
@@ -69,10 +71,10 @@ func (a assets) find(name string) (f asset, lasting, ok bool) {
 	return f, false, ok
 }
 
-func (s *Server) asset(w http.ResponseWriter, r *http.Request, _ Visitor) error {
+func (s *Server) asset(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
 	f, lasting, ok := s.assets.find(r.PathValue("name"))
 	if !ok {
-		return s.unknown(w, r, Visitor{})
+		return s.unknown(w, r, userkeys.Visitor{})
 	}
 	h := w.Header()
 	h.Del("Pragma")

@@ -14,7 +14,7 @@ import (
 )
 
 // probe tells apps which generation of the wire this site speaks. It looks at nothing.
-func (s *Server) probe(w http.ResponseWriter, _ *http.Request, _ Visitor) error {
+func (s *Server) probe(w http.ResponseWriter, _ *http.Request, _ userkeys.Visitor) error {
 	w.Header().Set("Auth-Api-Version", "4")
 	w.WriteHeader(http.StatusOK)
 	return nil
@@ -22,7 +22,7 @@ func (s *Server) probe(w http.ResponseWriter, _ *http.Request, _ Visitor) error 
 
 // consent puts an app's request to the user. What is wrong with the request is
 // said before anybody is asked to sign in.
-func (s *Server) consent(w http.ResponseWriter, r *http.Request, v Visitor) error {
+func (s *Server) consent(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
 	request, err := parseRequest(r)
 	if err != nil {
 		return s.refuse(w, r, v, request, err)
@@ -90,7 +90,7 @@ func sooner(days int, lifetime time.Duration) int {
 // refuse answers a request that will not be put to the user. What every
 // program must see as malformed is JSON whatever it asked for (wire 4.3); the
 // rest is a page that says what would help. The page makes no link of what was sent (RD46).
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, v Visitor, q userkeys.AuthorizationRequest, err error) error {
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, q userkeys.AuthorizationRequest, err error) error {
 	e := userkeys.AsError(err)
 	site := s.site.Settings()
 	page := refusedPage{What: sentence(e.Public)}
@@ -133,7 +133,7 @@ func refuseJSON(w http.ResponseWriter, r *http.Request, e *userkeys.Error) error
 }
 
 // grant answers yes. Only the consent's id counts; what else the form says is ignored (RQ20).
-func (s *Server) grant(w http.ResponseWriter, r *http.Request, v Visitor) error {
+func (s *Server) grant(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
 	granted, err := s.consents.Grant(r.Context(), r.PostForm.Get("id"), s.browser(r, v))
 	if err != nil {
 		return err
@@ -169,7 +169,7 @@ func sealedHTML(payload string) (template.HTML, error) {
 }
 
 // deny answers no. The app is not told.
-func (s *Server) deny(w http.ResponseWriter, r *http.Request, v Visitor) error {
+func (s *Server) deny(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
 	if err := s.consents.Deny(r.Context(), r.PostForm.Get("id"), s.browser(r, v)); err != nil {
 		return err
 	}

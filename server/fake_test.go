@@ -219,7 +219,7 @@ type fakeIdentity struct {
 	err      error
 }
 
-var _ Accounts = (*fakeIdentity)(nil)
+var _ LoginIdentity = (*fakeIdentity)(nil)
 
 func newFakeIdentity() *fakeIdentity {
 	f := &fakeIdentity{users: map[string]userkeys.User{}}
@@ -229,16 +229,16 @@ func newFakeIdentity() *fakeIdentity {
 	return f
 }
 
-func (f *fakeIdentity) Visitor(r *http.Request) (Visitor, error) {
+func (f *fakeIdentity) Visitor(r *http.Request) (userkeys.Visitor, error) {
 	c, err := r.Cookie("session")
 	if f.err != nil || err != nil {
-		return Visitor{}, f.err
+		return userkeys.Visitor{}, f.err
 	}
 	u, ok := f.users[c.Value]
 	if !ok {
-		return Visitor{}, nil
+		return userkeys.Visitor{}, nil
 	}
-	return Visitor{User: u, Session: "session-of-" + u.Username, CSRF: "token-of-" + u.Username}, nil
+	return userkeys.Visitor{User: u, Session: "session-of-" + u.Username, CSRF: "token-of-" + u.Username}, nil
 }
 
 func (f *fakeIdentity) LoginURL(back string) string {

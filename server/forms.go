@@ -160,7 +160,7 @@ func isFieldText(s string) bool { return utf8.ValidString(s) && !strings.Contain
 // tokenHolds tells whether r may act for v's session. Nobody's session needs
 // no token; a session without one rests on the checks of Origin and
 // Sec-Fetch-Site, of which every browser that keeps cookies sends one.
-func tokenHolds(r *http.Request, v Visitor) bool {
+func tokenHolds(r *http.Request, v userkeys.Visitor) bool {
 	if !v.SignedIn() {
 		return true
 	}

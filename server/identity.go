@@ -12,26 +12,16 @@ import (
 type Identity interface {
 	// Visitor tells who sends r. Nobody signed in is a zero Visitor and no error.
 	// A user who may not act (suspended, inactive) is nobody.
-	Visitor(r *http.Request) (Visitor, error)
+	Visitor(r *http.Request) (userkeys.Visitor, error)
 	// LoginURL is where somebody signs in and then comes back to back, an
 	// absolute path with query on this site.
 	LoginURL(back string) string
 }
 
-// Visitor is a signed-in user in one browser session.
-type Visitor struct {
-	User    userkeys.User
-	Session string // names the session, never its secret; a new login is a new one
-	CSRF    string // secret of the session that forms must carry; empty: the Origin checks alone protect them
-}
-
-// SignedIn tells whether anybody is.
-func (v Visitor) SignedIn() bool { return v.User.ID != 0 }
-
-// Accounts is what an Identity with its own accounts can do besides; only then
+// LoginIdentity is an Identity that signs people in by itself; only with one
 // does the server have pages for login, logout and the first administrator.
-// The request must have passed Sessions.
-type Accounts interface {
+// Requests to it must have passed Sessions.
+type LoginIdentity interface {
 	Identity
 	// Sessions loads and saves the session around next.
 	Sessions(next http.Handler) http.Handler

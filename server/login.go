@@ -13,7 +13,7 @@ const (
 )
 
 // login asks who somebody is; who is signed in goes where they were going.
-func (s *Server) login(w http.ResponseWriter, r *http.Request, v Visitor) error {
+func (s *Server) login(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
 	back := returnAddress(r.URL.Query().Get("redirect"))
 	if v.SignedIn() {
 		redirect(w, http.StatusSeeOther, back)
@@ -24,7 +24,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request, v Visitor) error 
 
 // loginPost signs somebody in. A refusal keeps the name and the way back, and
 // has one text for every reason that would tell who exists.
-func (s *Server) loginPost(w http.ResponseWriter, r *http.Request, v Visitor) error {
+func (s *Server) loginPost(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
 	p := loginPage{Username: cut(r.PostForm.Get("username"), 200), Redirect: returnAddress(r.PostForm.Get("redirect"))}
 	_, err := s.accounts.Login(r, r.PostForm.Get("username"), r.PostForm.Get("password"))
 	if err == nil {
@@ -49,7 +49,7 @@ func (s *Server) loginPost(w http.ResponseWriter, r *http.Request, v Visitor) er
 }
 
 // logout ends the session and goes back to where the form was.
-func (s *Server) logout(w http.ResponseWriter, r *http.Request, _ Visitor) error {
+func (s *Server) logout(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
 	if err := s.accounts.Logout(r.Context()); err != nil {
 		return err
 	}
@@ -59,11 +59,11 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request, _ Visitor) error
 
 // setup asks for the first administrator's name and password. Whether the
 // token is good is known only once it is used.
-func (s *Server) setup(w http.ResponseWriter, r *http.Request, v Visitor) error {
+func (s *Server) setup(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
 	return s.pages.Setup(w, http.StatusOK, s.frame(v), setupPage{Token: r.URL.Query().Get("token")})
 }
 
-func (s *Server) setupPost(w http.ResponseWriter, r *http.Request, v Visitor) error {
+func (s *Server) setupPost(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
 	f := r.PostForm
 	p := setupPage{Token: f.Get("token"), Username: cut(f.Get("username"), 200)}
 	var err error
@@ -93,7 +93,7 @@ func (s *Server) setupPost(w http.ResponseWriter, r *http.Request, v Visitor) er
 }
 
 // home is the page at the root of a site that has nothing else.
-func (s *Server) home(w http.ResponseWriter, _ *http.Request, v Visitor) error {
+func (s *Server) home(w http.ResponseWriter, _ *http.Request, v userkeys.Visitor) error {
 	f := s.frame(v)
 	f.Login = s.cfg.Identity.LoginURL("/")
 	return s.pages.Home(w, f)

@@ -7,6 +7,8 @@ import (
 	"html/template"
 	"net/http"
 	"strconv"
+
+	"userkeys"
 )
 
 //go:embed templates/*.html
@@ -49,7 +51,7 @@ type frame struct {
 	HasHome bool
 }
 
-func (s *Server) frame(v Visitor) frame {
+func (s *Server) frame(v userkeys.Visitor) frame {
 	f := frame{Site: s.site.Settings().Title, HasHome: s.cfg.Standalone}
 	if v.SignedIn() {
 		f.User, f.Admin, f.CSRF = v.User.Username, v.User.Admin, v.CSRF

@@ -11,7 +11,7 @@ import (
 
 // A handler answers one request of visitor v, who is zero where nobody is
 // signed in or a key calls. Errors are rendered by the adapter.
-type handler func(w http.ResponseWriter, r *http.Request, v Visitor) error
+type handler func(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error
 
 // A door is a set of rules that a route is registered behind. The adapter
 // holds them, so that no handler can forget one.
@@ -143,7 +143,7 @@ func (s *Server) byMethod(methods map[string]route) http.Handler {
 		handlers["HEAD"] = get
 	}
 	allow := strings.Join(slices.Sorted(maps.Keys(handlers)), ", ")
-	refuse := s.serve(route{door: bare, handle: func(w http.ResponseWriter, r *http.Request, _ Visitor) error {
+	refuse := s.serve(route{door: bare, handle: func(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
 		w.Header().Set("Allow", allow)
 		return userkeys.Errorf(userkeys.MethodNotAllowed, "this address answers %s only", allow)
 	}})
@@ -156,7 +156,7 @@ func (s *Server) byMethod(methods map[string]route) http.Handler {
 	})
 }
 
-func (s *Server) unknown(http.ResponseWriter, *http.Request, Visitor) error {
+func (s *Server) unknown(http.ResponseWriter, *http.Request, userkeys.Visitor) error {
 	return userkeys.Errorf(userkeys.NotFound, "there is nothing at this address")
 }
 

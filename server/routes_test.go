@@ -181,7 +181,7 @@ func TestGR2_GR3_CVE_2025_24358_FormsAreThisSessions(t *testing.T) {
 
 func TestSessionWithoutTokenRestsOnOrigin(t *testing.T) {
 	t.Parallel()
-	v := Visitor{User: alice, Session: "s"}
+	v := userkeys.Visitor{User: alice, Session: "s"}
 	for _, tt := range []struct {
 		name   string
 		header string
@@ -333,7 +333,7 @@ func TestLogLines(t *testing.T) {
 func TestLK4_APanicIsAnErrorWithoutABody(t *testing.T) {
 	t.Parallel()
 	f := newSite(t)
-	f.handler = f.server.serve(route{pattern: "GET /boom", door: page, handle: func(http.ResponseWriter, *http.Request, Visitor) error {
+	f.handler = f.server.serve(route{pattern: "GET /boom", door: page, handle: func(http.ResponseWriter, *http.Request, userkeys.Visitor) error {
 		panic("boom")
 	}})
 	a := f.do(call{path: "/boom?secret", as: "alice"})
@@ -367,8 +367,8 @@ func TestNewRefuses(t *testing.T) {
 // onlyVisitors is an embedder's identity: it has no accounts.
 type onlyVisitors struct{ f *fakeIdentity }
 
-func (o onlyVisitors) Visitor(r *http.Request) (Visitor, error) { return o.f.Visitor(r) }
-func (o onlyVisitors) LoginURL(back string) string              { return "https://site.example/in?to=" + back }
+func (o onlyVisitors) Visitor(r *http.Request) (userkeys.Visitor, error) { return o.f.Visitor(r) }
+func (o onlyVisitors) LoginURL(back string) string                       { return "https://site.example/in?to=" + back }
 
 func TestEmbeddersSessions(t *testing.T) {
 	t.Parallel()

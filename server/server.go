@@ -18,7 +18,7 @@ import (
 // Config is what a [Server] is made of.
 type Config struct {
 	Authority *authority.Authority
-	Identity  Identity // if it is an [Accounts], there are pages for login, logout and the first administrator
+	Identity  Identity // if it is a [LoginIdentity], there are pages for login, logout and the first administrator
 	// BaseURL is the site's address as browsers see it. Its scheme decides
 	// about HSTS and its origin is trusted by the cross-origin checks. nil: neither.
 	BaseURL *url.URL
@@ -71,7 +71,7 @@ type Server struct {
 	consents consents
 	keys     keyring
 	site     siteSettings
-	accounts Accounts // nil: the embedder's own sessions
+	accounts LoginIdentity // nil: the embedder's own sessions
 	guard    func(http.Handler) http.Handler
 	origins  *http.CrossOriginProtection
 	pages    *pages
@@ -100,9 +100,9 @@ func newServer(cfg Config, d decider) (*Server, error) {
 		cfg.ClientIP = peerIP
 	}
 	s := &Server{cfg: cfg, consents: d, keys: d, site: d, guard: gateway.Guard(d), origins: http.NewCrossOriginProtection()}
-	s.accounts, _ = cfg.Identity.(Accounts)
+	s.accounts, _ = cfg.Identity.(LoginIdentity)
 	if cfg.Standalone && s.accounts == nil {
-		return nil, errors.New("server: a standalone site needs an Identity with accounts")
+		return nil, errors.New("server: a standalone site needs a LoginIdentity")
 	}
 	if cfg.BaseURL != nil {
 		if err := s.origins.AddTrustedOrigin(cfg.BaseURL.Scheme + "://" + strings.ToLower(cfg.BaseURL.Host)); err != nil {
@@ -129,11 +129,11 @@ func peerIP(r *http.Request) string {
 func (s *Server) https() bool { return s.cfg.BaseURL != nil && s.cfg.BaseURL.Scheme == "https" }
 
 // browser is v as the authority knows it.
-func (s *Server) browser(r *http.Request, v Visitor) authority.Browser {
+func (s *Server) browser(r *http.Request, v userkeys.Visitor) authority.Browser {
 	return authority.Browser{User: v.User, Session: v.Session, IP: s.cfg.ClientIP(r)}
 }
 
 // actor is v as the audit log knows it.
-func (s *Server) actor(r *http.Request, v Visitor) userkeys.Actor {
-	return userkeys.Actor{UserID: v.User.ID, Kind: "user", IP: s.cfg.ClientIP(r), Admin: v.User.Admin}
+func (s *Server) actor(r *http.Request, v userkeys.Visitor) userkeys.Actor {
+	return v.User.Actor(s.cfg.ClientIP(r))
 }

@@ -19,7 +19,7 @@ type currentUser struct {
 }
 
 // sessionCurrent tells a browser or an app who they are. For nobody there is no such thing.
-func (s *Server) sessionCurrent(w http.ResponseWriter, r *http.Request, v Visitor) error {
+func (s *Server) sessionCurrent(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
 	u := currentUser{Avatar: s.assets.url("avatar.svg")}
 	access, keyed := userkeys.FromContext(r.Context())
 	switch {
@@ -41,14 +41,14 @@ func (s *Server) sessionCurrent(w http.ResponseWriter, r *http.Request, v Visito
 }
 
 // healthz tells that the process is alive.
-func (s *Server) healthz(w http.ResponseWriter, _ *http.Request, _ Visitor) error {
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request, _ userkeys.Visitor) error {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, err := w.Write([]byte("ok\n"))
 	return err
 }
 
 // readyz tells whether requests can be answered now.
-func (s *Server) readyz(w http.ResponseWriter, r *http.Request, _ Visitor) error {
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
 	if err := s.cfg.Ready(r.Context()); err != nil {
 		return refuseJSON(w, r, &userkeys.Error{
 			Code: userkeys.Unavailable, Public: "not ready to decide requests", RetryAfter: time.Second, Err: err,

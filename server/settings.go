@@ -30,12 +30,12 @@ type settingView struct {
 }
 
 // settings shows an administrator every setting.
-func (s *Server) settings(w http.ResponseWriter, r *http.Request, v Visitor) error {
+func (s *Server) settings(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
 	return s.pages.Settings(w, http.StatusOK, s.frame(v), s.settingsPage(r.URL.Query().Get("saved"), "", "", ""))
 }
 
 // settingsPost saves or resets one setting. What was typed stays in its field if it is refused.
-func (s *Server) settingsPost(w http.ResponseWriter, r *http.Request, v Visitor) error {
+func (s *Server) settingsPost(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
 	d, err := userkeys.FindSetting(r.PostForm.Get("name"))
 	if err != nil {
 		return err

@@ -75,7 +75,7 @@ func passwordIn(dsn string) bool {
 type desk struct {
 	db        *sql.DB
 	authority *authority.Authority
-	identity  *identity.Manager
+	identity  *identity.Accounts
 	store     *store.Store
 }
 

@@ -39,17 +39,17 @@ too many wrong ones put on an account.`,
 	addUserFlags(set.Flags())
 	cmd.AddCommand(add, list, set,
 		userVerb("suspend", "Suspend a user: no login, and every key refused", "suspended",
-			func(ctx context.Context, m *identity.Manager, id int64) error {
+			func(ctx context.Context, m *identity.Accounts, id int64) error {
 				_, err := m.Suspend(ctx, id, commandActor)
 				return err
 			}),
 		userVerb("unsuspend", "End a suspension: the user's keys work again", "no longer suspended",
-			func(ctx context.Context, m *identity.Manager, id int64) error {
+			func(ctx context.Context, m *identity.Accounts, id int64) error {
 				_, err := m.Unsuspend(ctx, id, commandActor)
 				return err
 			}),
 		userVerb("delete", "Delete a user with their keys and sessions", "deleted",
-			func(ctx context.Context, m *identity.Manager, id int64) error {
+			func(ctx context.Context, m *identity.Accounts, id int64) error {
 				return m.Delete(ctx, id, commandActor)
 			}))
 	return cmd
@@ -164,7 +164,7 @@ func userSet(cmd *cobra.Command, d *desk, args []string) error {
 }
 
 // userVerb makes a command that does one thing to one user.
-func userVerb(name, short, done string, do func(context.Context, *identity.Manager, int64) error) *cobra.Command {
+func userVerb(name, short, done string, do func(context.Context, *identity.Accounts, int64) error) *cobra.Command {
 	return &cobra.Command{
 		Use: name + " NAME", Short: short, Args: cobra.ExactArgs(1),
 		RunE: withDesk(func(cmd *cobra.Command, d *desk, args []string) error {

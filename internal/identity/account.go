@@ -22,48 +22,48 @@ type NewUser struct {
 
 // Create makes an account. Errors: [userkeys.InvalidParameters] with what is
 // wrong, [userkeys.Conflict] for a name or e-mail address that is taken.
-func (m *Manager) Create(ctx context.Context, n NewUser, by userkeys.Actor) (userkeys.User, error) {
+func (ac *Accounts) Create(ctx context.Context, n NewUser, by userkeys.Actor) (userkeys.User, error) {
 	a := userkeys.Account{User: userkeys.User{
 		Username: n.Username, Name: n.Name, Email: n.Email, TrustLevel: n.TrustLevel,
 		Admin: n.Admin, Moderator: n.Moderator, Active: !n.Inactive, Groups: n.Groups,
-		CreatedAt: m.now().UTC(),
+		CreatedAt: ac.now().UTC(),
 	}}
 	if err := checkUser(&a.User); err != nil {
 		return userkeys.User{}, err
 	}
 	if n.Password != "" {
-		hash, err := m.hashNew(ctx, n.Password)
+		hash, err := ac.hashNew(ctx, n.Password)
 		if err != nil {
 			return userkeys.User{}, err
 		}
 		a.PasswordHash = hash
 	}
-	u, err := m.store.CreateUser(ctx, a, by)
+	u, err := ac.store.CreateUser(ctx, a, by)
 	return u, coded(err)
 }
 
 // hashNew hashes a password that an administrator sets.
-func (m *Manager) hashNew(ctx context.Context, password string) (string, error) {
+func (ac *Accounts) hashNew(ctx context.Context, password string) (string, error) {
 	if err := checkPasswordText(password); err != nil {
 		return "", err
 	}
-	release, err := m.hasher.acquire(ctx)
+	release, err := ac.hasher.acquire(ctx)
 	if err != nil {
 		return "", err
 	}
 	defer release()
-	return m.hasher.hash(password), nil
+	return ac.hasher.hash(password), nil
 }
 
 // User reads one user by id.
-func (m *Manager) User(ctx context.Context, id int64) (userkeys.User, error) {
-	u, err := m.store.User(ctx, id)
+func (ac *Accounts) User(ctx context.Context, id int64) (userkeys.User, error) {
+	u, err := ac.store.User(ctx, id)
 	return u, coded(err)
 }
 
 // FindUser reads one user by user name or e-mail address, however spelled.
-func (m *Manager) FindUser(ctx context.Context, name string) (userkeys.User, error) {
-	a, err := m.find(ctx, canonical(name))
+func (ac *Accounts) FindUser(ctx context.Context, name string) (userkeys.User, error) {
+	a, err := ac.find(ctx, canonical(name))
 	if err == nil && a.ID == 0 {
 		err = userkeys.Errorf(userkeys.NotFound, "there is no user of that name")
 	}
@@ -71,8 +71,8 @@ func (m *Manager) FindUser(ctx context.Context, name string) (userkeys.User, err
 }
 
 // Users lists users by id, after the given one, at most limit.
-func (m *Manager) Users(ctx context.Context, after int64, limit int) ([]userkeys.User, error) {
-	users, err := m.store.Users(ctx, after, limit)
+func (ac *Accounts) Users(ctx context.Context, after int64, limit int) ([]userkeys.User, error) {
+	users, err := ac.store.Users(ctx, after, limit)
 	return users, coded(err)
 }
 
@@ -81,8 +81,8 @@ func (m *Manager) Users(ctx context.Context, after int64, limit int) ([]userkeys
 // as administrator or moderator changed, has to sign in again.
 // [userkeys.Conflict]: the name is taken, or the site would be left without
 // an active administrator.
-func (m *Manager) Update(ctx context.Context, id int64, change func(*userkeys.User), by userkeys.Actor) (userkeys.User, error) {
-	old, err := m.store.User(ctx, id)
+func (ac *Accounts) Update(ctx context.Context, id int64, change func(*userkeys.User), by userkeys.Actor) (userkeys.User, error) {
+	old, err := ac.store.User(ctx, id)
 	if err != nil {
 		return userkeys.User{}, coded(err)
 	}
@@ -92,56 +92,56 @@ func (m *Manager) Update(ctx context.Context, id int64, change func(*userkeys.Us
 	if err := checkUser(&u); err != nil {
 		return userkeys.User{}, err
 	}
-	if err := m.store.UpdateUser(ctx, u, by, m.now().UTC()); err != nil {
+	if err := ac.store.UpdateUser(ctx, u, by, ac.now().UTC()); err != nil {
 		return userkeys.User{}, coded(err)
 	}
 	if !u.MayAct() || u.Admin != old.Admin || u.Moderator != old.Moderator {
-		if err := m.store.DeleteUserSessions(ctx, id); err != nil {
+		if err := ac.store.DeleteUserSessions(ctx, id); err != nil {
 			return userkeys.User{}, coded(err)
 		}
 	}
 	return u, nil
 }
 
-// Suspend stops a user and all their keys until [Manager.Unsuspend].
-func (m *Manager) Suspend(ctx context.Context, id int64, by userkeys.Actor) (userkeys.User, error) {
-	return m.Update(ctx, id, func(u *userkeys.User) {
+// Suspend stops a user and all their keys until [Accounts.Unsuspend].
+func (ac *Accounts) Suspend(ctx context.Context, id int64, by userkeys.Actor) (userkeys.User, error) {
+	return ac.Update(ctx, id, func(u *userkeys.User) {
 		if u.SuspendedAt.IsZero() {
-			u.SuspendedAt = m.now().UTC()
+			u.SuspendedAt = ac.now().UTC()
 		}
 	}, by)
 }
 
 // Unsuspend lets a user act again, also one who was locked out by wrong passwords.
-func (m *Manager) Unsuspend(ctx context.Context, id int64, by userkeys.Actor) (userkeys.User, error) {
-	u, err := m.Update(ctx, id, func(u *userkeys.User) { u.SuspendedAt = time.Time{} }, by)
+func (ac *Accounts) Unsuspend(ctx context.Context, id int64, by userkeys.Actor) (userkeys.User, error) {
+	u, err := ac.Update(ctx, id, func(u *userkeys.User) { u.SuspendedAt = time.Time{} }, by)
 	if err != nil {
 		return userkeys.User{}, err
 	}
-	return u, coded(m.store.ForgetGuesses(ctx, accountCounter(id)))
+	return u, coded(ac.store.ForgetGuesses(ctx, accountCounter(id)))
 }
 
 // SetPassword gives a user a new password, ends their sessions and lets one
 // who was locked out by wrong passwords try again.
-func (m *Manager) SetPassword(ctx context.Context, id int64, password string, by userkeys.Actor) error {
-	hash, err := m.hashNew(ctx, password)
+func (ac *Accounts) SetPassword(ctx context.Context, id int64, password string, by userkeys.Actor) error {
+	hash, err := ac.hashNew(ctx, password)
 	if err != nil {
 		return err
 	}
-	if err := m.store.SetPassword(ctx, id, hash, by, m.now().UTC()); err != nil {
+	if err := ac.store.SetPassword(ctx, id, hash, by, ac.now().UTC()); err != nil {
 		return coded(err)
 	}
 	// Whoever knew the old password may still be signed in with it.
-	if err := m.store.DeleteUserSessions(ctx, id); err != nil {
+	if err := ac.store.DeleteUserSessions(ctx, id); err != nil {
 		return coded(err)
 	}
-	return coded(m.store.ForgetGuesses(ctx, accountCounter(id)))
+	return coded(ac.store.ForgetGuesses(ctx, accountCounter(id)))
 }
 
 // Delete removes a user with their keys, consents and sessions.
-func (m *Manager) Delete(ctx context.Context, id int64, by userkeys.Actor) error {
-	if err := m.store.DeleteUser(ctx, id, by, m.now().UTC()); err != nil {
+func (ac *Accounts) Delete(ctx context.Context, id int64, by userkeys.Actor) error {
+	if err := ac.store.DeleteUser(ctx, id, by, ac.now().UTC()); err != nil {
 		return coded(err)
 	}
-	return coded(m.store.ForgetGuesses(ctx, accountCounter(id)))
+	return coded(ac.store.ForgetGuesses(ctx, accountCounter(id)))
 }

@@ -203,7 +203,7 @@ func TestLogin_Hashes_anew_when_the_cost_changed(t *testing.T) {
 		s := newSite(t, store)
 		alice := s.add("alice")
 		dearer := Cost{Memory: 128, Time: 2, Threads: 1}
-		s.Manager = s.node(store, func(c *Config) { c.Cost = dearer })
+		s.Accounts = s.node(store, func(c *Config) { c.Cost = dearer })
 		hash := func() string {
 			a, err := store.Account(t.Context(), "alice")
 			if err != nil {

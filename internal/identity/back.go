@@ -33,6 +33,6 @@ func SafeBack(raw string) string {
 }
 
 // LoginURL is the login page that leads back to back afterwards.
-func (m *Manager) LoginURL(back string) string {
-	return m.loginPath + "?redirect=" + url.QueryEscape(SafeBack(back))
+func (ac *Accounts) LoginURL(back string) string {
+	return ac.loginPath + "?redirect=" + url.QueryEscape(SafeBack(back))
 }

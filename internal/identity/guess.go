@@ -35,14 +35,14 @@ type guess struct {
 
 // newGuess finds the counters of an account by its id, whichever of its names
 // was typed, and those of a name that nobody has by the name. a is zero for the latter.
-func (m *Manager) newGuess(r *http.Request, name string, a userkeys.Account) guess {
+func (ac *Accounts) newGuess(r *http.Request, name string, a userkeys.Account) guess {
 	g := guess{account: "name:" + digest(name), window: strangerWindow}
 	if a.ID != 0 {
 		g = guess{account: accountCounter(a.ID)}
 	}
 	// With the password hash in it a new password begins new pairs: an
 	// administrator who sets one also lifts the waits.
-	pair := digest(g.account, a.PasswordHash, network(m.clientIP(r)))
+	pair := digest(g.account, a.PasswordHash, network(ac.clientIP(r)))
 	g.pair, g.wait = "pair:"+pair, "wait:"+pair
 	return g
 }
@@ -75,16 +75,16 @@ func network(ip string) string {
 // peek refuses a try that is sure to be refused, without writing: a flood of
 // them costs reads only, and none of the turns to hash. It tells how often the
 // pair has failed.
-func (m *Manager) peek(ctx context.Context, g guess) (int, error) {
-	now := m.now().UTC()
-	n, since, err := m.store.Guesses(ctx, g.account)
+func (ac *Accounts) peek(ctx context.Context, g guess) (int, error) {
+	now := ac.now().UTC()
+	n, since, err := ac.store.Guesses(ctx, g.account)
 	if err != nil {
 		return 0, coded(err)
 	}
 	if n >= hardLimit && (g.window == 0 || now.Sub(since) < g.window) {
 		return 0, errLocked()
 	}
-	n, since, err = m.store.Guesses(ctx, g.pair)
+	n, since, err = ac.store.Guesses(ctx, g.pair)
 	if err != nil {
 		return 0, coded(err)
 	}
@@ -96,7 +96,7 @@ func (m *Manager) peek(ctx context.Context, g guess) (int, error) {
 	if n < freeTries {
 		return n, nil
 	}
-	started, since, err := m.store.Guesses(ctx, g.wait)
+	started, since, err := ac.store.Guesses(ctx, g.wait)
 	if err != nil {
 		return 0, coded(err)
 	}
@@ -108,18 +108,18 @@ func (m *Manager) peek(ctx context.Context, g guess) (int, error) {
 
 // charge counts a try before the password is looked at. Every count comes from
 // one statement, so that of parallel tries no more than the limits get through.
-func (m *Manager) charge(ctx context.Context, g guess) error {
-	before, err := m.peek(ctx, g)
+func (ac *Accounts) charge(ctx context.Context, g guess) error {
+	before, err := ac.peek(ctx, g)
 	if err != nil {
 		return err
 	}
 	if before >= freeTries {
-		if err := m.passWait(ctx, g, before); err != nil {
+		if err := ac.passWait(ctx, g, before); err != nil {
 			return err
 		}
 	}
-	now := m.now().UTC()
-	n, since, err := m.store.ChargeGuess(ctx, g.pair, pairWindow, now)
+	now := ac.now().UTC()
+	n, since, err := ac.store.ChargeGuess(ctx, g.pair, pairWindow, now)
 	if err != nil {
 		return coded(err)
 	}
@@ -128,11 +128,11 @@ func (m *Manager) charge(ctx context.Context, g guess) error {
 	}
 	// The try that begins the waits, or one that others overtook since the peek.
 	if n >= freeTries && (before < freeTries || n-1 != before) {
-		if err := m.passWait(ctx, g, n-1); err != nil {
+		if err := ac.passWait(ctx, g, n-1); err != nil {
 			return err
 		}
 	}
-	n, _, err = m.store.ChargeGuess(ctx, g.account, g.window, now)
+	n, _, err = ac.store.ChargeGuess(ctx, g.account, g.window, now)
 	if err != nil {
 		return coded(err)
 	}
@@ -143,9 +143,9 @@ func (m *Manager) charge(ctx context.Context, g guess) error {
 }
 
 // passWait lets one try through per wait: the one that begins the next.
-func (m *Manager) passWait(ctx context.Context, g guess, failures int) error {
-	now := m.now().UTC()
-	n, since, err := m.store.ChargeGuess(ctx, g.wait, wait(failures), now)
+func (ac *Accounts) passWait(ctx context.Context, g guess, failures int) error {
+	now := ac.now().UTC()
+	n, since, err := ac.store.ChargeGuess(ctx, g.wait, wait(failures), now)
 	if err != nil {
 		return coded(err)
 	}

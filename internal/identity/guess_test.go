@@ -384,7 +384,7 @@ func TestLG5_Counts_outlive_restarts_and_floods_of_names(t *testing.T) {
 		for i := range 300 {
 			_, _ = s.browser(address(i%200)).login("nobody"+strings.Repeat("x", i), password)
 		}
-		s.Manager = s.node(store) // a restart, or another node
+		s.Accounts = s.node(store) // a restart, or another node
 		_, err := s.browser(address(1)).login("alice", password)
 		wantCode(t, err, userkeys.RateLimited)
 	})

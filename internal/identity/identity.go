@@ -13,7 +13,7 @@ import (
 	"userkeys"
 )
 
-// Config says what a [Manager] works with. Only Store is required.
+// Config says what [Accounts] work with. Only Store is required.
 type Config struct {
 	Store  Store
 	Now    func() time.Time // default time.Now
@@ -31,9 +31,9 @@ type Config struct {
 	Cost Cost
 }
 
-// Manager knows the site's own accounts and who is signed in to them.
-// It is safe for concurrent use.
-type Manager struct {
+// Accounts are the site's own accounts, and who is signed in to them.
+// They are safe for concurrent use.
+type Accounts struct {
 	store     Store
 	now       func() time.Time
 	log       *slog.Logger
@@ -44,8 +44,8 @@ type Manager struct {
 	sessions  *scs.SessionManager
 }
 
-// New checks cfg and makes a [Manager].
-func New(cfg Config) (*Manager, error) {
+// New checks cfg and makes [Accounts].
+func New(cfg Config) (*Accounts, error) {
 	if cfg.Store == nil {
 		return nil, errors.New("identity: no store")
 	}
@@ -70,13 +70,13 @@ func New(cfg Config) (*Manager, error) {
 	if !cfg.Cost.sane() {
 		return nil, errors.New("identity: the cost of a password hash is out of bounds")
 	}
-	m := &Manager{
+	ac := &Accounts{
 		store: cfg.Store, now: cfg.Now, log: cfg.Logger,
 		secure: cfg.Secure, loginPath: cfg.LoginPath, clientIP: cfg.ClientIP,
 		hasher: newHasher(cfg.Cost),
 	}
-	m.sessions = m.newSessions()
-	return m, nil
+	ac.sessions = ac.newSessions()
+	return ac, nil
 }
 
 // remoteIP is the address of the connection.

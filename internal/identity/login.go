@@ -26,36 +26,36 @@ func errWrong() error {
 // or e-mail address, and gives the browser a new session. The request must
 // have passed Sessions. An unknown name, a wrong password, and an account that
 // may not act or has no password get one answer, in the same time.
-func (m *Manager) Login(r *http.Request, name, password string) (userkeys.User, error) {
+func (ac *Accounts) Login(r *http.Request, name, password string) (userkeys.User, error) {
 	ctx := r.Context()
-	v := m.visitOf(ctx)
+	v := ac.visitOf(ctx)
 	if v == nil {
 		return userkeys.User{}, errNoSession
 	}
 	name = canonical(name)
-	a, err := m.find(ctx, name)
+	a, err := ac.find(ctx, name)
 	if err != nil {
 		return userkeys.User{}, err
 	}
-	g := m.newGuess(r, name, a)
-	if a, err = m.try(ctx, g, a, password); err == nil {
-		err = m.signIn(ctx, v, a)
+	g := ac.newGuess(r, name, a)
+	if a, err = ac.try(ctx, g, a, password); err == nil {
+		err = ac.signIn(ctx, v, a)
 	}
 	if err != nil {
 		// Not the name: people type passwords there.
-		m.log.InfoContext(ctx, "login refused", "user", a.ID, "ip", m.clientIP(r), "err", err)
+		ac.log.InfoContext(ctx, "login refused", "user", a.ID, "ip", ac.clientIP(r), "err", err)
 		return userkeys.User{}, err
 	}
-	m.log.InfoContext(ctx, "login", "user", a.ID, "ip", m.clientIP(r))
+	ac.log.InfoContext(ctx, "login", "user", a.ID, "ip", ac.clientIP(r))
 	return a.User, nil
 }
 
 // find reads the account of a canonical name; nobody's is zero.
-func (m *Manager) find(ctx context.Context, name string) (userkeys.Account, error) {
+func (ac *Accounts) find(ctx context.Context, name string) (userkeys.Account, error) {
 	if name == "" || !isText(name) {
 		return userkeys.Account{}, nil
 	}
-	a, err := m.store.Account(ctx, name)
+	a, err := ac.store.Account(ctx, name)
 	if errors.Is(err, userkeys.NotFound) {
 		return userkeys.Account{}, nil
 	}
@@ -64,31 +64,31 @@ func (m *Manager) find(ctx context.Context, name string) (userkeys.Account, erro
 
 // try looks at the password, once the try is counted. It returns the account
 // with the password hash that is stored after it.
-func (m *Manager) try(ctx context.Context, g guess, a userkeys.Account, password string) (userkeys.Account, error) {
-	if _, err := m.peek(ctx, g); err != nil {
+func (ac *Accounts) try(ctx context.Context, g guess, a userkeys.Account, password string) (userkeys.Account, error) {
+	if _, err := ac.peek(ctx, g); err != nil {
 		return a, err
 	}
-	release, err := m.hasher.acquire(ctx)
+	release, err := ac.hasher.acquire(ctx)
 	if err != nil {
 		return a, err
 	}
 	defer release()
-	if err := m.charge(ctx, g); err != nil {
+	if err := ac.charge(ctx, g); err != nil {
 		return a, err
 	}
-	if !m.hasher.verify(a.PasswordHash, password) || !a.MayAct() {
+	if !ac.hasher.verify(a.PasswordHash, password) || !a.MayAct() {
 		return a, errWrong()
 	}
-	if err := m.store.ForgetGuesses(ctx, g.account, g.pair, g.wait); err != nil {
+	if err := ac.store.ForgetGuesses(ctx, g.account, g.pair, g.wait); err != nil {
 		return a, coded(err)
 	}
-	if !m.hasher.outdated(a.PasswordHash) {
+	if !ac.hasher.outdated(a.PasswordHash) {
 		return a, nil
 	}
-	hash := m.hasher.hash(password)
-	replaced, err := m.store.ReplacePassword(ctx, a.ID, a.PasswordHash, hash)
+	hash := ac.hasher.hash(password)
+	replaced, err := ac.store.ReplacePassword(ctx, a.ID, a.PasswordHash, hash)
 	if err != nil {
-		m.log.WarnContext(ctx, "login: cannot store the password hashed anew", "user", a.ID, "err", err)
+		ac.log.WarnContext(ctx, "login: cannot store the password hashed anew", "user", a.ID, "err", err)
 	}
 	if replaced {
 		a.PasswordHash = hash
@@ -100,27 +100,27 @@ func (m *Manager) try(ctx context.Context, g guess, a userkeys.Account, password
 // was suspended, while the old one was being looked at must not leave a
 // session behind: the change has deleted those that it found, so look again
 // once ours is there.
-func (m *Manager) signIn(ctx context.Context, v *visit, a userkeys.Account) error {
+func (ac *Accounts) signIn(ctx context.Context, v *visit, a userkeys.Account) error {
 	if err := v.start(ctx, a.User); err != nil {
 		return err
 	}
-	again, err := m.find(ctx, canonical(a.Username))
+	again, err := ac.find(ctx, canonical(a.Username))
 	if err == nil && (again.ID != a.ID || again.PasswordHash != a.PasswordHash || !again.MayAct()) {
 		err = errWrong()
 	}
 	if err != nil {
 		return errors.Join(err, v.stop(ctx))
 	}
-	if err := m.store.TouchUser(ctx, a.ID, m.now().UTC()); err != nil {
-		m.log.WarnContext(ctx, "login: cannot remember the visit", "user", a.ID, "err", err)
+	if err := ac.store.TouchUser(ctx, a.ID, ac.now().UTC()); err != nil {
+		ac.log.WarnContext(ctx, "login: cannot remember the visit", "user", a.ID, "err", err)
 	}
 	return nil
 }
 
 // Logout ends the session that the request of ctx came with, here and on
 // every node. The request must have passed Sessions.
-func (m *Manager) Logout(ctx context.Context) error {
-	v := m.visitOf(ctx)
+func (ac *Accounts) Logout(ctx context.Context) error {
+	v := ac.visitOf(ctx)
 	if v == nil {
 		return errNoSession
 	}
@@ -133,62 +133,62 @@ const (
 )
 
 // SetupToken tells whether the site still needs its first administrator, and
-// if so makes the one-time token for [Manager.Setup], good for a day. It takes
+// if so makes the one-time token for [Accounts.Setup], good for a day. It takes
 // the place of any token before.
-func (m *Manager) SetupToken(ctx context.Context) (string, bool, error) {
-	needed, err := m.empty(ctx)
+func (ac *Accounts) SetupToken(ctx context.Context) (string, bool, error) {
+	needed, err := ac.empty(ctx)
 	if err != nil || !needed {
 		return "", false, err
 	}
 	token := base64.RawURLEncoding.EncodeToString(randomBytes(tokenBytes))
-	err = m.store.CreateToken(ctx, setupKind, hashToken(token), m.now().UTC().Add(setupLifetime))
+	err = ac.store.CreateToken(ctx, setupKind, hashToken(token), ac.now().UTC().Add(setupLifetime))
 	if err != nil {
 		return "", false, coded(err)
 	}
 	return token, true, nil
 }
 
-func (m *Manager) empty(ctx context.Context) (bool, error) {
-	users, err := m.store.Users(ctx, 0, 1)
+func (ac *Accounts) empty(ctx context.Context) (bool, error) {
+	users, err := ac.store.Users(ctx, 0, 1)
 	return len(users) == 0, coded(err)
 }
 
-// Setup makes the first administrator with the token of [Manager.SetupToken]
+// Setup makes the first administrator with the token of [Accounts.SetupToken]
 // and signs them in. A name or password that will not do leaves the token
 // good; [userkeys.ConsentGone] says that it is used, old or wrong. The request
 // must have passed Sessions.
-func (m *Manager) Setup(r *http.Request, token, name, password string) (userkeys.User, error) {
+func (ac *Accounts) Setup(r *http.Request, token, name, password string) (userkeys.User, error) {
 	ctx := r.Context()
-	v := m.visitOf(ctx)
+	v := ac.visitOf(ctx)
 	if v == nil {
 		return userkeys.User{}, errNoSession
 	}
-	u := userkeys.User{Username: name, TrustLevel: 4, Admin: true, Active: true, CreatedAt: m.now().UTC()}
+	u := userkeys.User{Username: name, TrustLevel: 4, Admin: true, Active: true, CreatedAt: ac.now().UTC()}
 	if err := checkUser(&u); err != nil {
 		return userkeys.User{}, err
 	}
 	if err := CheckPassword(password, u); err != nil {
 		return userkeys.User{}, err
 	}
-	a, err := m.createFirst(ctx, u, token, password, userkeys.Actor{Kind: "system", IP: m.clientIP(r)})
+	a, err := ac.createFirst(ctx, u, token, password, userkeys.Actor{Kind: "system", IP: ac.clientIP(r)})
 	if err != nil {
 		return userkeys.User{}, err
 	}
-	m.log.InfoContext(ctx, "first administrator made", "user", a.ID, "ip", m.clientIP(r))
-	return a.User, m.signIn(ctx, v, a)
+	ac.log.InfoContext(ctx, "first administrator made", "user", a.ID, "ip", ac.clientIP(r))
+	return a.User, ac.signIn(ctx, v, a)
 }
 
 // createFirst consumes the token only when its turn to hash has come, so that
 // nothing but the database can fail between that and the user's row.
-func (m *Manager) createFirst(ctx context.Context, u userkeys.User, token, password string, by userkeys.Actor) (userkeys.Account, error) {
-	release, err := m.hasher.acquire(ctx)
+func (ac *Accounts) createFirst(ctx context.Context, u userkeys.User, token, password string, by userkeys.Actor) (userkeys.Account, error) {
+	release, err := ac.hasher.acquire(ctx)
 	if err != nil {
 		return userkeys.Account{}, err
 	}
 	defer release()
-	good, err := m.empty(ctx)
+	good, err := ac.empty(ctx)
 	if err == nil && good {
-		good, err = m.store.ConsumeToken(ctx, setupKind, hashToken(token), m.now().UTC())
+		good, err = ac.store.ConsumeToken(ctx, setupKind, hashToken(token), ac.now().UTC())
 	}
 	if err != nil {
 		return userkeys.Account{}, coded(err)
@@ -197,7 +197,7 @@ func (m *Manager) createFirst(ctx context.Context, u userkeys.User, token, passw
 		return userkeys.Account{}, userkeys.Errorf(userkeys.ConsentGone,
 			"this link has been used, is too old or is not complete; a restart of the server prints a new one while there are no users")
 	}
-	a := userkeys.Account{User: u, PasswordHash: m.hasher.hash(password)}
-	a.User, err = m.store.CreateUser(ctx, a, by)
+	a := userkeys.Account{User: u, PasswordHash: ac.hasher.hash(password)}
+	a.User, err = ac.store.CreateUser(ctx, a, by)
 	return a, coded(err)
 }

@@ -35,8 +35,8 @@ const (
 
 // CookieName is the name of the session cookie. Behind https the browser
 // itself sees to it that no other host, and no page without https, can set it.
-func (m *Manager) CookieName() string {
-	if m.secure {
+func (ac *Accounts) CookieName() string {
+	if ac.secure {
 		return "__Host-userkeys"
 	}
 	return "userkeys"
@@ -46,17 +46,17 @@ func (m *Manager) CookieName() string {
 // session while a request lasts. When it is loaded, saved and sent is ours to
 // say, by our clock: the library would write at every request, and so bring
 // back a session that was ended while the request ran.
-func (m *Manager) newSessions() *scs.SessionManager {
+func (ac *Accounts) newSessions() *scs.SessionManager {
 	s := scs.New()
 	s.Lifetime = sessionLifetime
-	s.Store = rows{m: m}
+	s.Store = rows{ac: ac}
 	s.Codec = codec{}
 	return s
 }
 
 // visit is one request and the session it came with.
 type visit struct {
-	m     *Manager
+	ac    *Accounts
 	w     http.ResponseWriter // nil: the request has not passed Sessions
 	token string              // as the browser sent it, if it looks like one
 
@@ -66,30 +66,30 @@ type visit struct {
 	user   userkeys.User
 }
 
-type visitKey struct{ m *Manager }
+type visitKey struct{ ac *Accounts }
 
 // Sessions lets Login, Logout and Setup under it work, and Visitor look only
 // once per request. A request that asks none of them costs nothing, and a
 // visitor who is not signed in leaves no row and gets no cookie.
-func (m *Manager) Sessions(next http.Handler) http.Handler {
+func (ac *Accounts) Sessions(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if m.visitOf(r.Context()) == nil {
-			v := &visit{m: m, w: w, token: m.tokenOf(r)}
-			r = r.WithContext(context.WithValue(r.Context(), visitKey{m}, v))
+		if ac.visitOf(r.Context()) == nil {
+			v := &visit{ac: ac, w: w, token: ac.tokenOf(r)}
+			r = r.WithContext(context.WithValue(r.Context(), visitKey{ac}, v))
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-func (m *Manager) visitOf(ctx context.Context) *visit {
-	v, _ := ctx.Value(visitKey{m}).(*visit)
+func (ac *Accounts) visitOf(ctx context.Context) *visit {
+	v, _ := ctx.Value(visitKey{ac}).(*visit)
 	return v
 }
 
 // tokenOf reads the session cookie. Two of that name are none: without https
 // a neighbouring host can add its own, to have somebody act in its account.
-func (m *Manager) tokenOf(r *http.Request) string {
-	cookies := r.CookiesNamed(m.CookieName())
+func (ac *Accounts) tokenOf(r *http.Request) string {
+	cookies := r.CookiesNamed(ac.CookieName())
 	if len(cookies) != 1 {
 		return ""
 	}
@@ -100,23 +100,22 @@ func (m *Manager) tokenOf(r *http.Request) string {
 	return token
 }
 
-// Visitor tells who sends r, in which session, and the secret that the
-// session's forms carry. Nobody is a zero user. The user is read anew for each
-// request, so that a suspension counts at once.
-func (m *Manager) Visitor(r *http.Request) (userkeys.User, string, string, error) {
-	v := m.visitOf(r.Context())
+// Visitor tells who sends r; nobody is a zero Visitor. The user is read anew
+// for each request, so that a suspension counts at once.
+func (ac *Accounts) Visitor(r *http.Request) (userkeys.Visitor, error) {
+	v := ac.visitOf(r.Context())
 	if v == nil {
-		v = &visit{m: m, token: m.tokenOf(r)}
+		v = &visit{ac: ac, token: ac.tokenOf(r)}
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if err := v.look(r.Context()); err != nil {
-		return userkeys.User{}, "", "", err
+		return userkeys.Visitor{}, err
 	}
 	if v.user.ID == 0 {
-		return userkeys.User{}, "", "", nil
+		return userkeys.Visitor{}, nil
 	}
-	return v.user, v.get(keyID), formSecret(v.token), nil
+	return userkeys.Visitor{User: v.user, Session: v.get(keyID), CSRF: formSecret(v.token)}, nil
 }
 
 // formSecret is what the forms of a session carry. It comes of the token that
@@ -127,14 +126,14 @@ func formSecret(token string) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
 }
 
-func (v *visit) get(key string) string { return v.m.sessions.GetString(v.ctx, key) }
+func (v *visit) get(key string) string { return v.ac.sessions.GetString(v.ctx, key) }
 
 // load makes the session's data available; the caller holds v.mu.
 func (v *visit) load(ctx context.Context) error {
 	if v.ctx != nil {
 		return nil
 	}
-	loaded, err := v.m.sessions.Load(ctx, v.token)
+	loaded, err := v.ac.sessions.Load(ctx, v.token)
 	if err != nil {
 		return coded(err)
 	}
@@ -155,7 +154,7 @@ func (v *visit) look(ctx context.Context) error {
 		v.looked = true
 		return nil
 	}
-	u, err := v.m.store.User(ctx, id)
+	u, err := v.ac.store.User(ctx, id)
 	if err != nil && !errors.Is(err, userkeys.NotFound) {
 		return coded(err)
 	}
@@ -170,17 +169,17 @@ func (v *visit) look(ctx context.Context) error {
 // touch remembers now and then that the session is in use. Failing to is no
 // reason to refuse the visit.
 func (v *visit) touch(ctx context.Context) {
-	now := v.m.now().UTC()
+	now := v.ac.now().UTC()
 	if seen, err := time.Parse(time.RFC3339, v.get(keySeen)); err == nil && now.Sub(seen) < touchEvery {
 		return
 	}
-	v.m.sessions.Put(v.ctx, keySeen, now.Format(time.RFC3339))
-	_, _, err := v.m.sessions.Commit(v.ctx)
+	v.ac.sessions.Put(v.ctx, keySeen, now.Format(time.RFC3339))
+	_, _, err := v.ac.sessions.Commit(v.ctx)
 	if err == nil {
-		err = v.m.store.TouchUser(ctx, v.user.ID, now)
+		err = v.ac.store.TouchUser(ctx, v.user.ID, now)
 	}
 	if err != nil {
-		v.m.log.WarnContext(ctx, "session: cannot remember a visit", "user", v.user.ID, "err", err)
+		v.ac.log.WarnContext(ctx, "session: cannot remember a visit", "user", v.user.ID, "err", err)
 	}
 }
 
@@ -192,7 +191,7 @@ func (v *visit) start(ctx context.Context, u userkeys.User) error {
 	if err := v.load(ctx); err != nil {
 		return err
 	}
-	s, now := v.m.sessions, v.m.now().UTC()
+	s, now := v.ac.sessions, v.ac.now().UTC()
 	if err := s.RenewToken(v.ctx); err != nil {
 		return coded(err)
 	}
@@ -218,7 +217,7 @@ func (v *visit) end(ctx context.Context) error {
 	if err := v.load(ctx); err != nil {
 		return err
 	}
-	if err := v.m.sessions.Destroy(context.WithoutCancel(v.ctx)); err != nil {
+	if err := v.ac.sessions.Destroy(context.WithoutCancel(v.ctx)); err != nil {
 		return coded(err)
 	}
 	v.user, v.looked = userkeys.User{}, true
@@ -240,8 +239,8 @@ func (v *visit) setCookie(token string, maxAge int) {
 		return
 	}
 	c := &http.Cookie{
-		Name: v.m.CookieName(), Value: token, Path: "/", MaxAge: maxAge,
-		Secure: v.m.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Name: v.ac.CookieName(), Value: token, Path: "/", MaxAge: maxAge,
+		Secure: v.ac.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}
 	h := v.w.Header()
 	kept := h.Values("Set-Cookie")
@@ -261,7 +260,7 @@ type newRowKey struct{}
 // database can enter none. The methods without a context are never called.
 type rows struct {
 	scs.Store
-	m *Manager
+	ac *Accounts
 }
 
 func hashToken(token string) []byte {
@@ -271,20 +270,20 @@ func hashToken(token string) []byte {
 
 // FindCtx reads a session that is not over.
 func (s rows) FindCtx(ctx context.Context, token string) ([]byte, bool, error) {
-	return s.m.store.Session(ctx, hashToken(token), s.m.now().UTC())
+	return s.ac.store.Session(ctx, hashToken(token), s.ac.now().UTC())
 }
 
 // CommitCtx writes a session. Only a login makes a row; anything else changes
 // one that is still there. deadline is the absolute end.
 func (s rows) CommitCtx(ctx context.Context, token string, data []byte, deadline time.Time) error {
-	end := s.m.now().UTC().Add(idleTimeout)
+	end := s.ac.now().UTC().Add(idleTimeout)
 	if deadline.Before(end) {
 		end = deadline
 	}
 	if id, ok := ctx.Value(newRowKey{}).(int64); ok {
-		return s.m.store.SaveSession(ctx, hashToken(token), data, id, end)
+		return s.ac.store.SaveSession(ctx, hashToken(token), data, id, end)
 	}
-	_, err := s.m.store.RenewSession(ctx, hashToken(token), data, end)
+	_, err := s.ac.store.RenewSession(ctx, hashToken(token), data, end)
 	return err
 }
 
@@ -293,7 +292,7 @@ func (s rows) DeleteCtx(ctx context.Context, token string) error {
 	if token == "" {
 		return nil
 	}
-	return s.m.store.DeleteSession(ctx, hashToken(token))
+	return s.ac.store.DeleteSession(ctx, hashToken(token))
 }
 
 // codec writes a session as JSON, which people and other versions can read.

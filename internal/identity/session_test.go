@@ -94,27 +94,27 @@ func TestSession_Tells_the_visitor(t *testing.T) {
 		b := s.browser(address(1))
 		b.mustLogin("alice")
 		first := b.visitor()
-		if first.user.ID != alice.ID || first.user.Username != "alice" {
-			t.Errorf("user %+v", first.user)
+		if first.User.ID != alice.ID || first.User.Username != "alice" {
+			t.Errorf("user %+v", first.User)
 		}
-		if secret, err := base64.RawURLEncoding.DecodeString(first.csrf); err != nil || len(secret) != 32 {
-			t.Errorf("csrf secret %q", first.csrf)
+		if secret, err := base64.RawURLEncoding.DecodeString(first.CSRF); err != nil || len(secret) != 32 {
+			t.Errorf("csrf secret %q", first.CSRF)
 		}
-		if again := b.visitor(); again.session != first.session || again.csrf != first.csrf {
-			t.Errorf("the same session is %q then %q", first.session, again.session)
+		if again := b.visitor(); again.Session != first.Session || again.CSRF != first.CSRF {
+			t.Errorf("the same session is %q then %q", first.Session, again.Session)
 		}
-		if strings.Contains(b.cookie, first.session) {
+		if strings.Contains(b.cookie, first.Session) {
 			t.Error("the public name tells the token")
 		}
 		b.mustLogin("alice")
-		if next := b.visitor(); next.session == first.session || next.csrf == first.csrf {
+		if next := b.visitor(); next.Session == first.Session || next.CSRF == first.CSRF {
 			t.Error("a new login has the name or the secret of the old")
 		}
 		// A request that did not pass Sessions may still ask.
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
 		r.Header.Set("Cookie", b.cookie)
-		if u, _, _, err := s.Visitor(r); err != nil || u.ID != alice.ID {
-			t.Errorf("outside of Sessions: user %d, %v", u.ID, err)
+		if v, err := s.Visitor(r); err != nil || v.User.ID != alice.ID {
+			t.Errorf("outside of Sessions: user %d, %v", v.User.ID, err)
 		}
 	})
 }
@@ -175,7 +175,7 @@ func TestDiscourse_41610_Old_cookies_are_dead(t *testing.T) {
 			"LG9 logout": func(b *browser, _ userkeys.User) { b.logout() },
 			"LG9 logout on another node": func(b *browser, _ userkeys.User) {
 				other := *b
-				other.m = s.node(store)
+				other.ac = s.node(store)
 				other.logout()
 			},
 			"LG9 suspended": func(_ *browser, u userkeys.User) { _, _ = s.Suspend(ctx, u.ID, command) },
@@ -234,8 +234,8 @@ func TestLG9_A_request_in_flight_does_not_bring_a_session_back(t *testing.T) {
 			if err := v.load(r.Context()); err != nil { // it has read the session
 				t.Error(err)
 			}
-			(&browser{t: t, m: s.Manager, cookie: kept.cookie}).logout() // which ends
-			if _, _, _, err := s.Visitor(r); err != nil {                // and now it writes
+			(&browser{t: t, ac: s.Accounts, cookie: kept.cookie}).logout() // which ends
+			if _, err := s.Visitor(r); err != nil {                        // and now it writes
 				t.Error(err)
 			}
 		})
@@ -317,8 +317,8 @@ func TestLG10_Forged_cookies(t *testing.T) {
 	for _, test := range tests {
 		forged := s.browser(address(3))
 		forged.cookie = test.cookie
-		if v := forged.visitor(); v.user.ID != 0 {
-			t.Errorf("LG10 %s: user %d", test.name, v.user.ID)
+		if v := forged.visitor(); v.User.ID != 0 {
+			t.Errorf("LG10 %s: user %d", test.name, v.User.ID)
 		}
 	}
 	b.is(alice.ID)
@@ -385,7 +385,7 @@ func TestSession_The_store_is_gone(t *testing.T) {
 	b.mustLogin("alice")
 	store.fail = errors.New("connection refused")
 	b.ask(func(r *http.Request) {
-		_, _, _, err := s.Visitor(r)
+		_, err := s.Visitor(r)
 		if e := wantCode(t, err, userkeys.Unavailable); e.RetryAfter <= 0 || strings.Contains(e.Public, "refused") {
 			t.Errorf("%+v", e)
 		}

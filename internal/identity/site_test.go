@@ -40,7 +40,7 @@ func (c *clock) advance(d time.Duration) {
 
 // site is a manager whose clock stands still and whose hashes are counted.
 type site struct {
-	*Manager
+	*Accounts
 	t      *testing.T
 	clock  *clock
 	hashes *atomic.Int64
@@ -50,12 +50,12 @@ func newSite(t *testing.T, store Store, change ...func(*Config)) *site {
 	t.Helper()
 	c := &clock{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
 	s := &site{t: t, clock: c, hashes: &atomic.Int64{}}
-	s.Manager = s.node(store, change...)
+	s.Accounts = s.node(store, change...)
 	return s
 }
 
 // node is another server of the same site.
-func (s *site) node(store Store, change ...func(*Config)) *Manager {
+func (s *site) node(store Store, change ...func(*Config)) *Accounts {
 	s.t.Helper()
 	cfg := Config{Store: store, Now: s.clock.Now, Secure: true, Cost: cheap}
 	for _, f := range change {
@@ -91,14 +91,14 @@ func (s *site) add(name string, change ...func(*NewUser)) userkeys.User {
 // browser keeps one cookie, as browsers do.
 type browser struct {
 	t      *testing.T
-	m      *Manager
+	ac     *Accounts
 	ip     string
 	cookie string // name=value; empty: none
 	header http.Header
 }
 
 func (s *site) browser(ip string) *browser {
-	return &browser{t: s.t, m: s.Manager, ip: ip}
+	return &browser{t: s.t, ac: s.Accounts, ip: ip}
 }
 
 // ask sends a request that fn serves, and keeps the cookie of the answer.
@@ -110,7 +110,7 @@ func (b *browser) ask(fn func(r *http.Request)) {
 		r.Header.Set("Cookie", b.cookie)
 	}
 	w := httptest.NewRecorder()
-	b.m.Sessions(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { fn(r) })).ServeHTTP(w, r)
+	b.ac.Sessions(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { fn(r) })).ServeHTTP(w, r)
 	b.header = w.Header()
 	for _, c := range w.Result().Cookies() {
 		b.cookie = c.Name + "=" + c.Value
@@ -122,7 +122,7 @@ func (b *browser) ask(fn func(r *http.Request)) {
 
 func (b *browser) login(name, password string) (u userkeys.User, err error) {
 	b.t.Helper()
-	b.ask(func(r *http.Request) { u, err = b.m.Login(r, name, password) })
+	b.ask(func(r *http.Request) { u, err = b.ac.Login(r, name, password) })
 	return u, err
 }
 
@@ -136,23 +136,17 @@ func (b *browser) mustLogin(name string) {
 func (b *browser) logout() {
 	b.t.Helper()
 	b.ask(func(r *http.Request) {
-		if err := b.m.Logout(r.Context()); err != nil {
+		if err := b.ac.Logout(r.Context()); err != nil {
 			b.t.Errorf("logout: %v", err)
 		}
 	})
 }
 
-// visitor is what Visitor tells.
-type visitor struct {
-	user          userkeys.User
-	session, csrf string
-}
-
-func (b *browser) visitor() (v visitor) {
+func (b *browser) visitor() (v userkeys.Visitor) {
 	b.t.Helper()
 	b.ask(func(r *http.Request) {
 		var err error
-		if v.user, v.session, v.csrf, err = b.m.Visitor(r); err != nil {
+		if v, err = b.ac.Visitor(r); err != nil {
 			b.t.Errorf("visitor: %v", err)
 		}
 	})
@@ -162,8 +156,8 @@ func (b *browser) visitor() (v visitor) {
 // is fails unless the browser is signed in as the user of that id; 0: nobody.
 func (b *browser) is(id int64) {
 	b.t.Helper()
-	if v := b.visitor(); v.user.ID != id || (v.session == "") != (id == 0) || (v.csrf == "") != (id == 0) {
-		b.t.Errorf("visitor: user %d in session %q, want user %d", v.user.ID, v.session, id)
+	if v := b.visitor(); v.User.ID != id || (v.Session == "") != (id == 0) || (v.CSRF == "") != (id == 0) {
+		b.t.Errorf("visitor: user %d in session %q, want user %d", v.User.ID, v.Session, id)
 	}
 }
 

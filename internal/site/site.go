@@ -52,7 +52,7 @@ type Config struct {
 type Site struct {
 	Store     *store.Store
 	Authority *authority.Authority
-	Identity  *identity.Manager
+	Identity  *identity.Accounts
 	handler   http.Handler
 }
 
@@ -107,7 +107,7 @@ func OpenStore(ctx context.Context, db *sql.DB, d store.Dialect) (*store.Store, 
 }
 
 // NewIdentity is the built-in accounts over st.
-func NewIdentity(st *store.Store, cfg identity.Config) (*identity.Manager, error) {
+func NewIdentity(st *store.Store, cfg identity.Config) (*identity.Accounts, error) {
 	cfg.Store = st
 	return identity.New(cfg)
 }
@@ -122,7 +122,7 @@ func loginPath(standalone bool) string {
 // doors puts the pages, and the upstream if there is one, behind the key check.
 func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Handler, error) {
 	pages, err := server.New(server.Config{
-		Authority: s.Authority, Identity: accounts{s.Identity}, BaseURL: cfg.BaseURL,
+		Authority: s.Authority, Identity: s.Identity, BaseURL: cfg.BaseURL,
 		Standalone: cfg.Upstream == nil, Logger: cfg.Logger, Now: cfg.Now, ClientIP: clientIP, Ready: s.Ready,
 	})
 	if err != nil {
@@ -179,13 +179,4 @@ func onlyHost(base *url.URL, next http.Handler) http.Handler {
 func canonicalHost(hostport string) string {
 	u := url.URL{Host: hostport}
 	return strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
-}
-
-// accounts makes the identity's manager what the server asks for.
-type accounts struct{ *identity.Manager }
-
-// Visitor implements [server.Identity].
-func (a accounts) Visitor(r *http.Request) (server.Visitor, error) {
-	user, session, csrf, err := a.Manager.Visitor(r)
-	return server.Visitor{User: user, Session: session, CSRF: csrf}, err
 }
