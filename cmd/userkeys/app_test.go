@@ -65,6 +65,8 @@ func appAPI(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(e.JSON())
 	}
 	switch r.URL.Path {
+	case "/notifications.json":
+		_, _ = io.WriteString(w, `{"notifications":[]}`)
 	case "/session/current.json":
 		_, _ = io.WriteString(w, `{"current_user":{"id":1,"username":"alice"}}`)
 	case "/echo", "/forum/echo":
@@ -78,8 +80,6 @@ func appAPI(w http.ResponseWriter, r *http.Request) {
 		refuse(userkeys.ErrInvalidKey)
 	case "/write":
 		refuse(&userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "missing scope: write"})
-	case "/barred":
-		refuse(&userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "missing scope: write (not allowed on this site)"})
 	case "/other-403":
 		w.WriteHeader(403)
 	case "/limited":

@@ -63,11 +63,10 @@ func TestCallExitCodes(t *testing.T) {
 		says string
 	}{
 		{"/revoked", 4, "403: invalid key; the key was revoked or has expired; get a new one: userkeys login " + site.URL},
-		{"/write", 4, "403: missing scope: write; ask for it: userkeys login " + site.URL + " --scopes read,write"},
-		{"/barred", 4, "403: missing scope: write (not allowed on this site); only the site's administrators can allow it"},
+		{"/write", 4, "403: missing scope: write; ask for it: userkeys login " + site.URL + " --scopes read,write (an administrator of the site may have to allow it first)"},
 		{"/other-403", 4, "it has read"},
 		{"/limited", 5, "429: limit: 20 per 60 s; try again in 13s"},
-		{"/invalid", 6, "400: raw is missing [2J;"},
+		{"/invalid", 6, "400: raw is missing\ufffd[2J;"},
 		{"/nowhere", 6, "404: not found; is the path right?"},
 		{"/broken", 7, "502: bad gateway;"},
 		{"/starting", 7, "try again in 13s"},

@@ -144,14 +144,11 @@ func refusal(k storedKey, e *client.APIError) *exitError {
 
 func refusalHelp(k storedKey, e *client.APIError) (int, string) {
 	scope, missing := strings.CutPrefix(e.Reason, "missing scope: ")
-	scope, _, barred := strings.Cut(scope, " ") // "write (not allowed on this site)"
 	switch {
 	case e.Status == http.StatusForbidden && e.Reason == "invalid key":
 		return exitForbidden, "the key was revoked or has expired; get a new one: userkeys login " + k.Site
-	case e.Status == http.StatusForbidden && missing && barred:
-		return exitForbidden, fmt.Sprintf("only the site's administrators can allow it (setting allow_user_api_key_scopes, which lacks %s)", scope)
 	case e.Status == http.StatusForbidden && missing:
-		return exitForbidden, fmt.Sprintf("ask for it: userkeys login %s --scopes %s", k.Site, withScope(k.Scopes, scope))
+		return exitForbidden, fmt.Sprintf("ask for it: userkeys login %s --scopes %s (an administrator of the site may have to allow it first)", k.Site, withScope(k.Scopes, scope))
 	case e.Status == http.StatusForbidden:
 		return exitForbidden, fmt.Sprintf("the key may be revoked or lack a scope (it has %s); for another: userkeys login %s --scopes ...", k.Scopes, k.Site)
 	case e.Status == http.StatusTooManyRequests && e.RetryAfter > 0:

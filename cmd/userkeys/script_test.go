@@ -20,9 +20,10 @@ import (
 	"userkeys/internal/testkit"
 )
 
-// TestMain lets scripts run this program: the test binary is it when called by its name.
+// TestMain lets scripts run this program, and a browser that only follows: the test
+// binary is they when called by their names.
 func TestMain(m *testing.M) {
-	testscript.Main(tests{m}, map[string]func(){"userkeys": main})
+	testscript.Main(tests{m}, map[string]func(){"userkeys": main, "follow": follow})
 }
 
 type tests struct{ *testing.M }

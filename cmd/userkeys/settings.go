@@ -27,7 +27,7 @@ a second. Lists are written a|b.`,
 			if err := d.authority.ChangeSetting(cmd.Context(), args[0], args[1], commandActor); err != nil {
 				return err
 			}
-			return settingsGet(cmd, d, args)
+			return settingsShow(cmd, d, args[0])
 		}),
 	}
 	reset := &cobra.Command{
@@ -36,7 +36,7 @@ a second. Lists are written a|b.`,
 			if err := d.authority.ResetSetting(cmd.Context(), args[0], commandActor); err != nil {
 				return err
 			}
-			return settingsGet(cmd, d, args)
+			return settingsShow(cmd, d, args[0])
 		}),
 	}
 	cmd.AddCommand(list, get, set, reset)
@@ -58,12 +58,9 @@ func settingsList(cmd *cobra.Command, d *desk, _ []string) error {
 	s := d.authority.Settings()
 	var rows []settingRow
 	for _, def := range userkeys.AllSettings() {
-		v, err := s.Value(def.Name)
+		v, err := shownValue(s, def.Name)
 		if err != nil {
 			return err
-		}
-		if def.Secret && v != "" {
-			v = "(hidden)"
 		}
 		rows = append(rows, settingRow{def.Name, v, def.Default, def.Kind, d.authority.Pinned(def.Name), def.Pending, def.Summary})
 	}
@@ -80,6 +77,26 @@ func settingsList(cmd *cobra.Command, d *desk, _ []string) error {
 		}
 		return []string{r.Name, r.Value, about}
 	})
+}
+
+// shownValue is a setting's value as it may stay on a screen and in a log: a
+// secret is shown to who asks for it by name, with get, and to nobody else.
+func shownValue(s userkeys.Settings, name string) (string, error) {
+	v, err := s.Value(name)
+	if def, _ := userkeys.FindSetting(name); def.Secret && v != "" {
+		v = "(hidden)"
+	}
+	return v, err
+}
+
+// settingsShow prints what a setting is after a change.
+func settingsShow(cmd *cobra.Command, d *desk, name string) error {
+	v, err := shownValue(d.authority.Settings(), name)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), v)
+	return err
 }
 
 func settingsGet(cmd *cobra.Command, d *desk, args []string) error {
