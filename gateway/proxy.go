@@ -115,17 +115,21 @@ func newTransport(headerTimeout time.Duration) *http.Transport {
 }
 
 // exchange is one request on its way through the proxy, and the context of its
-// copy for the upstream: everything in one piece of memory.
+// copy for the upstream: nearly everything in one piece of memory.
 type exchange struct {
 	context.Context
-	target    string // what is sent; see setTarget
+	target    string      // what is sent; see setTarget
+	header    http.Header // what came
 	keyed     bool
 	websocket bool
 	answer    answer
 	stall     stall
 	body      body
-	watched   watched // if keyed
+	watched   *watched // if keyed
 }
+
+// nothing spares the reverse proxy a copy of headers that are built anew.
+var nothing = http.Header{}
 
 type exchangeKey struct{}
 
@@ -149,14 +153,14 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	t := targetOf(r)
-	x := &exchange{Context: r.Context(), target: t.raw, answer: answer{ResponseWriter: w, http10: !r.ProtoAtLeast(1, 1)}}
-	_, x.websocket = r.Header["Upgrade"] // no other is acceptable
+	x := &exchange{Context: r.Context(), target: t.raw, header: r.Header, answer: answer{ResponseWriter: w, http10: !r.ProtoAtLeast(1, 1)}}
+	x.websocket = len(r.Header["Upgrade"]) > 0 && hasToken(r.Header["Connection"], "Upgrade") // no other is acceptable
 	if keys, ok := r.Header[userkeys.KeyHeader]; ok {
 		a, admitted := admit(p.cfg.Checker, w, r, keys, upstreamRequest)
 		if !admitted {
 			return
 		}
-		x.keyed, x.target = true, t.withoutKeyParameter()
+		x.keyed, x.target, x.watched = true, t.withoutKeyParameter(), new(watched)
 		x.Context = x.watched.start(r.Context(), p.cfg.Checker, a, &x.answer)
 		defer x.watched.stop()
 	} else if !sayable(r.URL, t.raw) {
@@ -164,6 +168,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r = r.WithContext(x)
+	r.Header = nothing // rewrite takes the headers from x
 	p.watchProgress(x, r)
 	p.reverse.ServeHTTP(&x.answer, r)
 }

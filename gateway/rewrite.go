@@ -3,56 +3,70 @@ package gateway
 import (
 	"net/http"
 	"net/http/httputil"
+	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"userkeys"
 )
 
-// rewrite makes the upstream's request. Headers that only concern this
-// connection are gone already, and those that the client named in Connection;
-// what is set here stays.
+// rewrite makes the upstream's request. Its headers are built anew: first what
+// may pass of the client's, without those that concern its connection and
+// those that it named in Connection; then ours, which so stay.
 func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
-	x, h := exchangeOf(pr.In), pr.Out.Header
+	x := exchangeOf(pr.In)
 	peer, known := peerOf(pr.In)
 	trusted := known && isTrusted(peer, p.cfg.TrustedProxies)
+	more := len(forwardHeaders)
 	if x.keyed {
-		// Of those that came, the key goes; the forwarding three are added below.
-		h = stripped(h, trusted, identityHeaders(x.watched.access)+len(forwardHeaders)-1)
+		more += identityHeaders(x.watched.access)
+	}
+	h := passing(x.header, trusted, x.keyed, more)
+	if x.keyed {
 		setIdentity(h, x.watched.access)
-		pr.Out.Header = h
 	} else {
-		strip(h, trusted)
 		stripCookies(h, p.cfg.SessionCookies)
 	}
-	forward(h, pr.In, trusted)
+	forward(h, x.header, pr.In, peer, trusted)
+	if hasToken(x.header["Te"], "trailers") {
+		h["Te"] = teTrailers
+	}
+	if x.websocket {
+		h["Connection"], h["Upgrade"] = connectionUpgrade, upgradeWebsocket
+	}
+	pr.Out.Header = h
 	pr.Out.Trailer = nil // a header in disguise
 	setTarget(pr.Out.URL, p.cfg.Upstream, x.target)
 }
+
+// Lines that are always the same. The transport only reads them.
+var (
+	teTrailers        = []string{"trailers"}
+	connectionUpgrade = []string{"Upgrade"}
+	upgradeWebsocket  = []string{"websocket"}
+)
 
 var forwardHeaders = [...]string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"}
 
 // forward tells the upstream about this hop. A trusted proxy's word on host
 // and protocol stands, and its list of addresses grows by its own.
-func forward(h http.Header, in *http.Request, trusted bool) {
+func forward(h, came http.Header, in *http.Request, peer netip.Addr, trusted bool) {
 	lines := [...]string{"", in.Host, "http"}
 	if in.TLS != nil {
 		lines[2] = "https"
 	}
-	if peer, ok := peerOf(in); ok {
+	if peer.IsValid() {
 		lines[0] = peer.String()
 	}
 	for i, name := range forwardHeaders {
-		// The reverse proxy has removed these three; the request that came in still has them.
-		if prior := in.Header[name]; trusted && len(prior) > 0 {
+		if prior := came[name]; trusted && len(prior) > 0 {
 			if lines[i] = strings.Join(prior, ", ") + ", " + lines[i]; i > 0 {
 				lines[i] = prior[len(prior)-1]
 			}
 		}
 		if lines[i] != "" {
 			h[name] = lines[i : i+1 : i+1]
-		} else {
-			delete(h, name)
 		}
 	}
 }
@@ -90,17 +104,22 @@ func (p *Proxy) modifyResponse(res *http.Response) error {
 	stripSetCookies(res.Header, p.cfg.SessionCookies)
 	if x.keyed {
 		// A cache between us and the app must not give one user's answer to another.
-		varyByKey(res.Header)
+		res.Header.Add("Vary", userkeys.KeyHeader)
+	}
+	if res.StatusCode != http.StatusSwitchingProtocols && !strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
+		handOver(x.answer.Header(), res)
 	}
 	return nil
 }
 
-var varyKey = []string{userkeys.KeyHeader}
-
-func varyByKey(h http.Header) {
-	if _, ok := h["Vary"]; ok {
-		h.Add("Vary", userkeys.KeyHeader)
-		return
+// handOver moves an answer's headers to the client's. The reverse proxy would copy
+// them one by one; it needs them itself only for protocol switches and event streams.
+func handOver(to http.Header, res *http.Response) {
+	for name, lines := range res.Header {
+		if prior, ok := to[name]; ok {
+			lines = slices.Concat(prior, lines)
+		}
+		to[name] = lines
 	}
-	h["Vary"] = varyKey // shared: the reverse proxy copies it
+	res.Header = nil
 }

@@ -32,16 +32,19 @@ const (
 	never            // removed from every request
 	fromTrusted      // removed unless a trusted proxy sent it
 	withoutKey       // removed from requests with a key
+	asSpelled        // removed in every odd spelling
 )
 
 // fates are the headers that do not just pass, by folded name. Prefixes are in [fateOf].
 //
 // The identity headers are those of the common authenticating proxies: an
-// application that believes one would believe a client who sends it.
+// application that believes one would believe a client who sends it. The
+// connection headers concern the client's connection and not the upstream's.
 var fates = func() map[string]fate {
 	m := map[string]fate{}
 	for f, names := range map[fate]string{
-		never: "user-api-key proxy http2-settings " +
+		never: "user-api-key proxy " +
+			"connection proxy-connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade http2-settings " +
 			"x-auth-user x-auth-username x-auth-userid x-auth-email x-auth-groups x-auth-roles " +
 			"x-forwarded-user x-forwarded-email x-forwarded-groups x-forwarded-preferred-username x-forwarded-access-token " +
 			"x-remote-user x-remote-email x-remote-group x-remote-groups x-remote-name " +
@@ -53,6 +56,7 @@ var fates = func() map[string]fate {
 			"x-original-url x-original-uri x-original-host x-original-method x-rewrite-url",
 		withoutKey: "cookie cookie2 api-key api-username " +
 			"x-http-method x-http-method-override x-method x-method-override",
+		asSpelled: "host content-length",
 	} {
 		for name := range strings.FieldsSeq(names) {
 			m[name] = f
@@ -60,6 +64,23 @@ var fates = func() map[string]fate {
 	}
 	return m
 }()
+
+// drops tells whether a header goes. An odd spelling of a forwarding header
+// goes also when a trusted proxy sent it: that proxy sets the usual spelling
+// and has passed on a client's.
+func (f fate) drops(odd, trusted, keyed bool) bool {
+	switch f {
+	case never:
+		return true
+	case fromTrusted:
+		return !trusted || odd
+	case withoutKey:
+		return keyed
+	case asSpelled:
+		return odd
+	}
+	return false
+}
 
 // maxFolded is more than any name in [fates] has.
 const maxFolded = 48
@@ -93,42 +114,41 @@ func hasPrefix(b []byte, prefix string) bool {
 	return len(b) >= len(prefix) && string(b[:len(prefix)]) == prefix
 }
 
-// strip removes from h what an upstream must not get from a client without a key.
-func strip(h http.Header, trusted bool) {
-	for name := range h {
-		if f, odd := fateOf(name); f.dropped(odd, trusted) {
-			delete(h, name)
+// passing is what of a client's headers an upstream may get, in a map that has
+// room for more, so that it need not grow. The values are shared with in.
+func passing(in http.Header, trusted, keyed bool, more int) http.Header {
+	out := make(http.Header, len(in)+more)
+	named := in["Connection"]
+	for name, lines := range in {
+		f, odd := fateOf(name)
+		if f.drops(odd, trusted, keyed) || len(named) > 0 && hasToken(named, name) {
+			continue
 		}
-	}
-}
-
-// stripped is what of h an upstream may get from a client with a key, in a
-// map that has room for more headers and so need not grow.
-func stripped(h http.Header, trusted bool, more int) http.Header {
-	out := make(http.Header, len(h)+more)
-	for name, lines := range h {
-		if f, odd := fateOf(name); f != withoutKey && !f.dropped(odd, trusted) {
-			out[name] = lines
-		}
+		out[name] = lines
 	}
 	return out
 }
 
-// dropped tells whether a header goes, with a key or without. An odd spelling
-// of a forwarding header goes also when a trusted proxy sent it: that proxy
-// sets the usual spelling and has passed on a client's.
-func (f fate) dropped(odd, trusted bool) bool {
-	return f == never || f == fromTrusted && (!trusted || odd)
+// hasToken finds token in header lines that are lists, in any case.
+func hasToken(lines []string, token string) bool {
+	for _, line := range lines {
+		for t := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.Trim(t, " \t"), token) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // stripCookies removes the named cookies from Cookie headers and leaves all
-// other bytes as they came. It may change lines in place.
+// other bytes as they came.
 func stripCookies(h http.Header, names []string) {
 	lines := h["Cookie"]
 	if len(lines) == 0 || len(names) == 0 {
 		return
 	}
-	kept := lines[:0]
+	kept := make([]string, 0, len(lines)) // the old ones are shared
 	for _, line := range lines {
 		if line = withoutCookies(line, names); line != "" {
 			kept = append(kept, line)
