@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	"github.com/spf13/cobra"
@@ -20,9 +19,6 @@ import (
 	"userkeys/store"
 )
 
-// maxPostgresConns bounds the pool; idle ones are kept, so that a request never waits for a handshake.
-const maxPostgresConns = 16
-
 // openDatabase opens what --database or --data name.
 func openDatabase(cmd *cobra.Command) (*sql.DB, store.Dialect, error) {
 	dsn, err := cmd.Flags().GetString("database")
@@ -34,8 +30,6 @@ func openDatabase(cmd *cobra.Command) (*sql.DB, store.Dialect, error) {
 		if err != nil {
 			return nil, store.Postgres, fmt.Errorf("--database: %w", err)
 		}
-		db.SetMaxOpenConns(maxPostgresConns)
-		db.SetMaxIdleConns(maxPostgresConns)
 		return db, store.Postgres, nil
 	}
 	dir, err := cmd.Flags().GetString("data")
@@ -51,14 +45,7 @@ func openSQLite(dir string) (*sql.DB, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	db, err := sql.Open("sqlite", store.SQLiteDSN(filepath.Join(dir, "userkeys.db")))
-	if err != nil {
-		return nil, err
-	}
-	n := runtime.GOMAXPROCS(0) + 1 // readers, and the one writer
-	db.SetMaxOpenConns(n)
-	db.SetMaxIdleConns(n)
-	return db, nil
+	return sql.Open("sqlite", store.SQLiteDSN(filepath.Join(dir, "userkeys.db")))
 }
 
 func passwordIn(dsn string) bool {
@@ -104,7 +91,7 @@ func openDesk(cmd *cobra.Command) (*desk, error) {
 
 func (d *desk) open(ctx context.Context, dialect store.Dialect, sc siteConfig) error {
 	var err error
-	if d.store, err = site.OpenStore(ctx, d.db, dialect); err != nil {
+	if d.store, err = openStore(ctx, d.db, dialect); err != nil {
 		return err
 	}
 	catalog, err := userkeys.NewCatalog(sc.scopes...)
@@ -117,6 +104,26 @@ func (d *desk) open(ctx context.Context, dialect store.Dialect, sc siteConfig) e
 	}
 	d.identity, err = site.NewIdentity(d.store, identity.Config{})
 	return err
+}
+
+// openStore opens the store in db for a managing command. Only an empty
+// database gets its schema here: to look at a listing with a newer program must
+// not take the schema away from under the server that is running.
+func openStore(ctx context.Context, db *sql.DB, dialect store.Dialect) (*store.Store, error) {
+	st, err := store.Open(ctx, db, dialect)
+	if err != nil {
+		return nil, err
+	}
+	have, _, err := st.SchemaVersion(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if have == 0 {
+		if _, err := st.Migrate(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return st, st.Check(ctx)
 }
 
 // withDesk makes a command's body of one that works on a site's data.

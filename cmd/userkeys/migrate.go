@@ -11,8 +11,9 @@ import (
 func newMigrateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "migrate", Short: "Bring the database to this version's schema", Args: cobra.NoArgs,
-		Long: `Bring the database to this version's schema. Every other command does so by
-itself; this one is for doing it at a time of your choosing.`,
+		Long: `Bring the database to this version's schema. serve does so by itself when it
+starts; this is for doing it at a time of your choosing. The commands that manage
+a site never change a schema: they refuse another version's.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if _, err := resolve(cmd); err != nil {
 				return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -32,7 +33,8 @@ func npmApp(t *testing.T, program string, args ...string) (say io.Writer, heard 
 		}
 		t.Skip("no testdata/apps/node_modules: an app that others wrote is not run (scripts/setup installs it)")
 	}
-	cmd := exec.CommandContext(t.Context(), node, append([]string{program}, args...)...)
+	// It ends by itself when its input does, after the test's context has ended.
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), node, append([]string{program}, args...)...)
 	cmd.Dir = dir
 	cmd.Stderr = t.Output()
 	in, err := cmd.StdinPipe()

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"userkeys/store"
+)
+
+// TestManagingCommandsKeepOffAnotherVersionsSchema: a server of another version
+// may be running on it.
+func TestManagingCommandsKeepOffAnotherVersionsSchema(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	db, err := openSQLite(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	st, err := openStore(t.Context(), db, store.SQLite)
+	if err != nil {
+		t.Fatalf("an empty database gets its schema: %v", err)
+	}
+	if _, err := openStore(t.Context(), db, store.SQLite); err != nil {
+		t.Fatalf("again: %v", err)
+	}
+	if _, err := db.ExecContext(t.Context(), "INSERT INTO userkeys_migrations (version_id, is_applied) VALUES (2, 1)"); err != nil {
+		t.Fatal(err)
+	}
+	before, _, err := st.SchemaVersion(t.Context())
+	if err != nil || before != 2 {
+		t.Fatalf("the test's own database has version %d, %v", before, err)
+	}
+	o := execute(t, newSettingsCommand(), "", "list", "--data", dir)
+	if o.code == 0 || !strings.Contains(o.err, "schema version 2") || !strings.Contains(o.err, "this program's 1") {
+		t.Errorf("code %d, said %q; want a refusal with both versions", o.code, o.err)
+	}
+	if after, _, err := st.SchemaVersion(t.Context()); err != nil || after != before {
+		t.Errorf("the schema went from version %d to %d, %v", before, after, err)
+	}
+}
