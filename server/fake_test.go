@@ -305,10 +305,6 @@ func (f *fakeAuthority) set(name, value string) {
 func (f *fakeAuthority) Settings() userkeys.Settings { return f.settings }
 func (f *fakeAuthority) Catalog() *userkeys.Catalog  { return f.catalog }
 func (f *fakeAuthority) Pinned(name string) bool     { return f.pinned[name] }
-func (f *fakeAuthority) CanUndo(k userkeys.UserAPIKey) bool {
-	return k.RevokedBy == userkeys.RevokedByOwner
-}
-
 func (f *fakeAuthority) ChangeSetting(_ context.Context, name, value string, by userkeys.Actor) error {
 	if f.down != nil {
 		return f.down

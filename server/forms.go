@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -19,6 +20,7 @@ import (
 const (
 	maxBody   = 64 << 10
 	maxFields = 100
+	maxReturn = 32 << 10 // as much as the headers of a request may have
 	// tokenField and tokenHeader carry a session's token, by the wire's names.
 	tokenField  = "authenticity_token"
 	tokenHeader = "X-CSRF-Token"
@@ -177,8 +179,7 @@ func tokenHolds(r *http.Request, v userkeys.Visitor) bool {
 // localPath tells whether s is an address on this site that a browser may be
 // sent to: an absolute path with a query, in one reading only (RD48).
 func localPath(s string) bool {
-	const max = 16 << 10
-	if len(s) > max || !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") {
+	if len(s) > maxReturn || !strings.HasPrefix(s, "/") || strings.HasPrefix(s, "//") {
 		return false
 	}
 	for _, c := range []byte(s) {
@@ -192,14 +193,21 @@ func localPath(s string) bool {
 }
 
 // addressOf is the path and query of r, to come back to with every parameter
-// intact. Bytes that a stricter reader would stumble over are percent-encoded, which changes no value.
+// intact. Bytes that a stricter reader would stumble over are percent-encoded
+// and plain ones are not, which changes no value: an app may encode every byte,
+// and the address must still fit into the one of the login page, encoded again.
 func addressOf(r *http.Request) string {
 	path := r.URL.EscapedPath()
 	if r.URL.RawQuery == "" {
 		return path
 	}
 	var b strings.Builder
-	for _, c := range []byte(r.URL.RawQuery) {
+	for q := r.URL.RawQuery; q != ""; {
+		c, size := q[0], 1
+		if plain, ok := plainEscape(q); ok {
+			c, size = plain, 3
+		}
+		q = q[size:]
 		if c <= ' ' || c >= 0x7f || strings.IndexByte(`\#"<>`, c) >= 0 {
 			fmt.Fprintf(&b, "%%%02X", c)
 		} else {
@@ -207,6 +215,18 @@ func addressOf(r *http.Request) string {
 		}
 	}
 	return path + "?" + b.String()
+}
+
+// plainEscape reads an escape (%41) at the begin of q that no query needs: of
+// a letter, a digit or one of -._~ (RFC 3986 2.3).
+func plainEscape(q string) (byte, bool) {
+	if len(q) < 3 || q[0] != '%' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(q[1:3], 16, 8)
+	c := byte(n)
+	letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+	return c, err == nil && (letter || '0' <= c && c <= '9' || strings.IndexByte("-._~", c) >= 0)
 }
 
 // returnAddress is where a form leads back to; the root of the site if s is no local path.

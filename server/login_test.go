@@ -1,11 +1,14 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
 )
@@ -74,7 +77,10 @@ func TestRD48_ReturnAddresses(t *testing.T) {
 	f := newSite(t)
 	for _, bad := range []string{
 		"//evil.example", "https://evil.example", "/\\evil.example", "\\\\evil.example", "/%2fevil.example", "/%5cevil.example", "javascript:alert(1)", "evil",
-		"/a/../../x", "/a//b", "/user-api-key/new?x\nSet-Cookie: a=b", "/x#y", "/\u00e9", "/" + strings.Repeat("x", 20_000), "",
+		"/a/../../x", "/a//b", "/user-api-key/new?x\nSet-Cookie: a=b", "/x#y", "/\u00e9", "/" + strings.Repeat("x", maxReturn), "",
+		"///evil.example", "\\/evil.example", "https:evil.example", "data:text/html,x", "HTTPS://site.example/", "/\t/evil.example", "\t//evil.example",
+		" //evil.example", "/a\x7f", "/a\u0085", "/a\u2028b", "/\u202e", "?a=b", "#a", "/a%0d%0ab", "/a\\..\\b", "/%zz",
+		"/../evil.example", "/..//evil.example", "/a/%2e%2e//evil.example", "/.//evil.example", "/./\\evil.example", "/%2e//evil.example",
 	} {
 		a := f.do(call{method: http.MethodPost, path: "/user-api-key/login", form: map[string]string{"username": "alice", "password": "right", "redirect": bad}})
 		a.must(t, http.StatusSeeOther)
@@ -82,11 +88,58 @@ func TestRD48_ReturnAddresses(t *testing.T) {
 			t.Errorf("%q leads to %q", cut(bad, 50), got)
 		}
 	}
-	for _, good := range []string{"/", "/my/apps?unused=30", "/user-api-key/new?nonce=%0a&auth_redirect=https%3A%2F%2Fapp.example%2F..//"} {
+	for _, good := range []string{"/", "/my/apps?unused=30", "/user-api-key/new?nonce=%0a&auth_redirect=https%3A%2F%2Fapp.example%2F..//", "/?" + strings.Repeat("x", maxReturn-2), "/@evil.example", "/a:b", "/a?b=..%2F..&c=%5C"} {
 		if !localPath(good) {
 			t.Errorf("%q is refused", good)
 		}
 	}
+}
+
+// An app may percent-encode every byte, of the longest request that headers
+// hold: after signing in the user is at that very request.
+func TestLoginComesBackToALongRequest(t *testing.T) {
+	t.Parallel()
+	f := newSite(t)
+	asked := "x=" + strings.Repeat("p", 8000) + "&y=" + strings.Repeat("+%26%C3%A9 ", 200) + "&" + strings.TrimPrefix(ask(), "/user-api-key/new?")
+	want, err := url.ParseQuery(strings.ReplaceAll(asked, " ", "+"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var q strings.Builder
+	for name, values := range want {
+		q.WriteString(everyByte(name) + "=" + everyByte(values[0]) + "&")
+	}
+	path := "/user-api-key/new?" + q.String()
+	if len(path) < 28<<10 {
+		t.Fatalf("the request has only %d bytes", len(path))
+	}
+	login := f.do(call{path: path})
+	login.must(t, http.StatusFound)
+	to := login.Header.Get("Location")
+	if len(to) > maxReturn-4096 {
+		t.Errorf("the login page's address has %d bytes: other headers would not fit beside it", len(to))
+	}
+	u, err := url.Parse(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := f.do(call{method: http.MethodPost, path: "/user-api-key/login", form: map[string]string{"username": "alice", "password": "right", "redirect": u.Query().Get("redirect")}})
+	a.must(t, http.StatusSeeOther)
+	back, err := url.Parse(a.Header.Get("Location"))
+	if err != nil || back.Path != "/user-api-key/new" {
+		t.Fatalf("it leads to %.100q: %v", a.Header.Get("Location"), err)
+	}
+	if diff := cmp.Diff(want, back.Query()); diff != "" {
+		t.Errorf("it is another request (-asked +after login):\n%s", diff)
+	}
+}
+
+func everyByte(s string) string {
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		fmt.Fprintf(&b, "%%%02x", c)
+	}
+	return b.String()
 }
 
 func FuzzLocalPath(f *testing.F) {

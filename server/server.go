@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -42,7 +41,6 @@ type consents interface {
 // keyring is what the apps page needs of the authority.
 type keyring interface {
 	Apps(ctx context.Context, userID int64) ([]userkeys.UserAPIKey, error)
-	CanUndo(k userkeys.UserAPIKey) bool
 	Revoke(ctx context.Context, keyID int64, by userkeys.Actor) error
 	RevokeAll(ctx context.Context, userID int64, by userkeys.Actor) (int, error)
 	UndoRevoke(ctx context.Context, keyID int64, by userkeys.Actor) error
@@ -97,7 +95,7 @@ func newServer(cfg Config, d decider) (*Server, error) {
 		cfg.Now = time.Now
 	}
 	if cfg.ClientIP == nil {
-		cfg.ClientIP = peerIP
+		cfg.ClientIP = gateway.ClientIP(nil)
 	}
 	s := &Server{cfg: cfg, consents: d, keys: d, site: d, guard: gateway.Guard(d), origins: http.NewCrossOriginProtection()}
 	s.accounts, _ = cfg.Identity.(LoginIdentity)
@@ -115,15 +113,6 @@ func newServer(cfg Config, d decider) (*Server, error) {
 	}
 	s.pages, err = loadPages(s.assets)
 	return s, err
-}
-
-// peerIP is the address at the other end of the connection.
-func peerIP(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
 }
 
 func (s *Server) https() bool { return s.cfg.BaseURL != nil && s.cfg.BaseURL.Scheme == "https" }

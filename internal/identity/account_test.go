@@ -384,17 +384,19 @@ func TestSetup_The_token_is_too_old_or_no_longer_needed(t *testing.T) {
 func TestNew_Refuses(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]Config{
-		"no store":             {},
-		"login path elsewhere": {Store: newMemory(), LoginPath: "//evil.example/"},
-		"login path no path":   {Store: newMemory(), LoginPath: "login"},
-		"login path and query": {Store: newMemory(), LoginPath: "/login?a=b"},
-		"cost out of bounds":   {Store: newMemory(), Cost: Cost{Memory: 1 << 30, Time: 1, Threads: 1}},
+		"no store":             {ClientIP: peer},
+		"no ClientIP":          {Store: newMemory()},
+		"login path elsewhere": {Store: newMemory(), ClientIP: peer, LoginPath: "//evil.example/"},
+		"login path no path":   {Store: newMemory(), ClientIP: peer, LoginPath: "login"},
+		"login path and query": {Store: newMemory(), ClientIP: peer, LoginPath: "/login?a=b"},
+		"login path and part":  {Store: newMemory(), ClientIP: peer, LoginPath: "/login#a"},
+		"cost out of bounds":   {Store: newMemory(), ClientIP: peer, Cost: Cost{Memory: 1 << 30, Time: 1, Threads: 1}},
 	} {
 		if _, err := New(cfg); err == nil {
 			t.Errorf("%s: taken", name)
 		}
 	}
-	m, err := New(Config{Store: newMemory()})
+	m, err := New(Config{Store: newMemory(), ClientIP: peer})
 	if err != nil || m.hasher.cost != DefaultCost {
 		t.Errorf("defaults: %v", err)
 	}

@@ -3,7 +3,6 @@ package identity
 import (
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -13,7 +12,7 @@ import (
 	"userkeys"
 )
 
-// Config says what [Accounts] work with. Only Store is required.
+// Config says what [Accounts] work with. Store and ClientIP are required.
 type Config struct {
 	Store  Store
 	Now    func() time.Time // default time.Now
@@ -24,8 +23,8 @@ type Config struct {
 	Secure bool
 	// LoginPath is where the login page is; default "/user-api-key/login".
 	LoginPath string
-	// ClientIP tells the address that a request came from; the default trusts
-	// no header. Whoever can choose it can guess passwords for longer.
+	// ClientIP tells the address that a request came from. Whoever can choose
+	// it can guess passwords for longer.
 	ClientIP func(*http.Request) string
 	// Cost is what one password hash takes; the zero value is [DefaultCost].
 	Cost Cost
@@ -46,8 +45,8 @@ type Accounts struct {
 
 // New checks cfg and makes [Accounts].
 func New(cfg Config) (*Accounts, error) {
-	if cfg.Store == nil {
-		return nil, errors.New("identity: no store")
+	if cfg.Store == nil || cfg.ClientIP == nil {
+		return nil, errors.New("identity: Config needs a Store and a ClientIP")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -58,11 +57,8 @@ func New(cfg Config) (*Accounts, error) {
 	if cfg.LoginPath == "" {
 		cfg.LoginPath = "/user-api-key/login"
 	}
-	if SafeBack(cfg.LoginPath) != cfg.LoginPath || strings.ContainsAny(cfg.LoginPath, "?#") {
+	if _, err := userkeys.CanonicalPath(cfg.LoginPath); err != nil || strings.Contains(cfg.LoginPath, "?") {
 		return nil, errors.New("identity: the login path is no path of this site")
-	}
-	if cfg.ClientIP == nil {
-		cfg.ClientIP = remoteIP
 	}
 	if cfg.Cost == (Cost{}) {
 		cfg.Cost = DefaultCost
@@ -77,15 +73,6 @@ func New(cfg Config) (*Accounts, error) {
 	}
 	ac.sessions = ac.newSessions()
 	return ac, nil
-}
-
-// remoteIP is the address of the connection.
-func remoteIP(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
 }
 
 // coded keeps an error that says what kind it is; any other failure of the

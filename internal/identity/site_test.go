@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -38,7 +39,16 @@ func (c *clock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// site is a manager whose clock stands still and whose hashes are counted.
+// peer is the address of the connection, whatever the headers say.
+func peer(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	return host
+}
+
+// site is accounts whose clock stands still and whose hashes are counted.
 type site struct {
 	*Accounts
 	t      *testing.T
@@ -57,7 +67,7 @@ func newSite(t *testing.T, store Store, change ...func(*Config)) *site {
 // node is another server of the same site.
 func (s *site) node(store Store, change ...func(*Config)) *Accounts {
 	s.t.Helper()
-	cfg := Config{Store: store, Now: s.clock.Now, Secure: true, Cost: cheap}
+	cfg := Config{Store: store, Now: s.clock.Now, Secure: true, Cost: cheap, ClientIP: peer}
 	for _, f := range change {
 		f(&cfg)
 	}

@@ -106,9 +106,12 @@ func OpenStore(ctx context.Context, db *sql.DB, d store.Dialect) (*store.Store, 
 	return st, nil
 }
 
-// NewIdentity is the built-in accounts over st.
+// NewIdentity is the built-in accounts over st. Without a ClientIP no header is believed.
 func NewIdentity(st *store.Store, cfg identity.Config) (*identity.Accounts, error) {
 	cfg.Store = st
+	if cfg.ClientIP == nil {
+		cfg.ClientIP = gateway.ClientIP(nil)
+	}
 	return identity.New(cfg)
 }
 
