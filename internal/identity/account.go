@@ -47,7 +47,7 @@ func (ac *Accounts) hashNew(ctx context.Context, password string) (string, error
 	if err := checkPasswordText(password); err != nil {
 		return "", err
 	}
-	release, err := ac.hasher.acquire(ctx)
+	release, err := ac.hasher.acquire(ctx, "")
 	if err != nil {
 		return "", err
 	}

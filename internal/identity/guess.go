@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"userkeys"
@@ -23,6 +24,14 @@ const (
 	// strangerWindow is how long tries for a name that nobody has are
 	// remembered; those of an account never end by themselves.
 	strangerWindow = 30 * 24 * time.Hour
+	// strangerDigits of a name's digest are its counter: invented names share
+	// 4,096 of them, so that they cannot fill the table.
+	strangerDigits = 3
+
+	homeWindow    = 365 * 24 * time.Hour // how long a network is remembered as one's own
+	networkWindow = time.Hour            // of all names together, from one network
+	networkLimit  = 100                  // wrong passwords in it
+	networkTurns  = 8                    // of the turns to hash, held or waited for by one network
 )
 
 // guess names the counters of one try to sign in.
@@ -31,20 +40,46 @@ type guess struct {
 	pair    string // of the account and the address
 	wait    string // begins anew with each try of the pair that is let through
 	window  time.Duration
+	home    string // whether the account has signed in from this network before
+	network string // of the address, whatever is tried; empty where many people may share it
 }
 
 // newGuess finds the counters of an account by its id, whichever of its names
 // was typed, and those of a name that nobody has by the name. a is zero for the latter.
-func (ac *Accounts) newGuess(r *http.Request, name string, a userkeys.Account) guess {
-	g := guess{account: "name:" + digest(name), window: strangerWindow}
+//
+// Tries from a network that the account has signed in from before have a
+// counter of their own: else anybody could lock an account's owner out by
+// failing a hundred times from elsewhere.
+func (ac *Accounts) newGuess(r *http.Request, name string, a userkeys.Account) (guess, error) {
+	from := network(ac.clientIP(r))
+	g := guess{account: "name:" + digest(name)[:strangerDigits], window: strangerWindow}
 	if a.ID != 0 {
 		g = guess{account: accountCounter(a.ID)}
 	}
+	if tellsPeopleApart(from) {
+		g.network = "network:" + digest(from)
+	}
+	g.home = "home:" + digest(g.account, from)
+	known, _, err := ac.store.Guesses(r.Context(), g.home)
+	if err != nil {
+		return guess{}, coded(err)
+	}
+	if known > 0 {
+		g.account = "at home:" + digest(g.account, a.PasswordHash, from)
+	}
 	// With the password hash in it a new password begins new pairs: an
 	// administrator who sets one also lifts the waits.
-	pair := digest(g.account, a.PasswordHash, network(ac.clientIP(r)))
+	pair := digest(g.account, a.PasswordHash, from)
 	g.pair, g.wait = "pair:"+pair, "wait:"+pair
-	return g
+	return g, nil
+}
+
+// tellsPeopleApart is false for addresses that a proxy before this server
+// gives to everybody: what one of them does must not be held against the others.
+func tellsPeopleApart(network string) bool {
+	host, _, _ := strings.Cut(network, "/")
+	a, err := netip.ParseAddr(host)
+	return err == nil && !a.IsLoopback() && !a.IsPrivate() && !a.IsLinkLocalUnicast()
 }
 
 func accountCounter(userID int64) string { return "user:" + strconv.FormatInt(userID, 10) }
@@ -77,6 +112,9 @@ func network(ip string) string {
 // pair has failed.
 func (ac *Accounts) peek(ctx context.Context, g guess) (int, error) {
 	now := ac.now().UTC()
+	if err := ac.peekNetwork(ctx, g, now); err != nil {
+		return 0, err
+	}
 	n, since, err := ac.store.Guesses(ctx, g.account)
 	if err != nil {
 		return 0, coded(err)
@@ -104,6 +142,40 @@ func (ac *Accounts) peek(ctx context.Context, g guess) (int, error) {
 		return 0, errTooMany(left)
 	}
 	return n, nil
+}
+
+// peekNetwork refuses a network that has been wrong too often, whatever the names.
+func (ac *Accounts) peekNetwork(ctx context.Context, g guess, now time.Time) error {
+	if g.network == "" {
+		return nil
+	}
+	n, since, err := ac.store.Guesses(ctx, g.network)
+	if err != nil {
+		return coded(err)
+	}
+	if left := since.Add(networkWindow).Sub(now); n >= networkLimit && left > 0 {
+		return errTooMany(left)
+	}
+	return nil
+}
+
+// wrong notes a wrong password against the network that it came from. It is
+// noted after the fact: the turns to hash bound how many run ahead.
+func (ac *Accounts) wrong(ctx context.Context, g guess) error {
+	if g.network == "" {
+		return nil
+	}
+	_, _, err := ac.store.ChargeGuess(ctx, g.network, networkWindow, ac.now().UTC())
+	return coded(err)
+}
+
+// right forgets the failures of whoever got in and remembers the network.
+func (ac *Accounts) right(ctx context.Context, g guess) error {
+	if err := ac.store.ForgetGuesses(ctx, g.account, g.pair, g.wait); err != nil {
+		return coded(err)
+	}
+	_, _, err := ac.store.ChargeGuess(ctx, g.home, homeWindow, ac.now().UTC())
+	return coded(err)
 }
 
 // charge counts a try before the password is looked at. Every count comes from

@@ -207,7 +207,7 @@ func TestLG2_Success_begins_the_count_anew(t *testing.T) {
 	s := newSite(t, newMemory())
 	s.add("alice")
 	b := s.browser(address(1))
-	for range 30 {
+	for range 20 { // 80 failures: fewer than the network may have
 		for range freeTries - 1 {
 			_, err := b.login("alice", "not this one at all")
 			wantCode(t, err, userkeys.InvalidCredentials)
@@ -369,7 +369,7 @@ func (s *site) pairCounter(name, ip string) string {
 	}
 	var g guess
 	b := s.browser(ip)
-	b.ask(func(r *http.Request) { g = s.newGuess(r, name, a) })
+	b.ask(func(r *http.Request) { g, _ = s.newGuess(r, name, a) })
 	return g.pair
 }
 
@@ -454,7 +454,7 @@ func TestLG7_Who_goes_away_leaves_the_queue(t *testing.T) {
 	t.Parallel()
 	h := newHasher(cheap)
 	for range hashesAtOnce {
-		release, err := h.acquire(t.Context())
+		release, err := h.acquire(t.Context(), "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -463,7 +463,7 @@ func TestLG7_Who_goes_away_leaves_the_queue(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 2 * hashesQueued {
-		_, err := h.acquire(ctx)
+		_, err := h.acquire(ctx, "")
 		wantCode(t, err, userkeys.Unavailable)
 		if !errors.Is(err, context.Canceled) {
 			t.Fatalf("%v: the queue kept those who went away", err)
@@ -488,5 +488,72 @@ func TestLG7_A_refused_login_takes_no_turn(t *testing.T) {
 	wantCode(t, err, userkeys.Unavailable)
 	if n, _, _ := s.store.Guesses(t.Context(), s.pairCounter("alice", address(2))); n != 0 {
 		t.Errorf("charged %d tries", n)
+	}
+}
+
+// Failing a hundred times from elsewhere stops strangers, and not the owner
+// where they are at home.
+func TestLG2_Nobody_locks_an_owner_out(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, store Store) {
+		s := newSite(t, store)
+		s.add("alice")
+		home := s.browser(address(1))
+		home.mustLogin("alice")
+		for i := range hardLimit {
+			_, _ = s.browser(fmt.Sprintf("198.51.100.%d", i)).login("alice", "not this one at all")
+		}
+		_, err := s.browser(address(2)).login("alice", password)
+		wantCode(t, err, userkeys.RateLimited)
+		home.mustLogin("alice")
+		_, err = s.browser(address(2)).login("alice", password)
+		wantCode(t, err, userkeys.RateLimited) // her own success tells nothing of who tries elsewhere
+	})
+}
+
+// One network does not try one password on every name, nor take every turn.
+func TestLG7_One_network_has_its_share(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, newMemory())
+	s.add("alice")
+	for i := range networkLimit {
+		_, err := s.browser("203.0.113.9").login(fmt.Sprintf("nobody%d", i), "Winter2026!")
+		if code := userkeys.AsError(err).Code; code != userkeys.InvalidCredentials && code != userkeys.RateLimited {
+			t.Fatal(err)
+		}
+	}
+	_, err := s.browser("203.0.113.9").login("alice", password)
+	wantCode(t, err, userkeys.RateLimited)
+	s.browser(address(1)).mustLogin("alice")
+	s.clock.advance(networkWindow)
+	s.browser("203.0.113.9").mustLogin("alice")
+
+	h := newHasher(DefaultCost)
+	for range networkTurns {
+		if !h.ticket("one") {
+			t.Fatal("refused within its share")
+		}
+	}
+	if h.ticket("one") || !h.ticket("another") || !h.ticket("") {
+		t.Error("one network takes the turns of others")
+	}
+	h.giveBack("one")
+	if !h.ticket("one") {
+		t.Error("a turn that was given back is gone")
+	}
+}
+
+func TestInvented_names_share_counters(t *testing.T) {
+	t.Parallel()
+	store := newMemory()
+	s := newSite(t, store)
+	seen := make(map[string]bool)
+	for i := range 6_000 {
+		g := guess{}
+		s.browser(address(1)).ask(func(r *http.Request) { g, _ = s.newGuess(r, fmt.Sprint("name", i), userkeys.Account{}) })
+		seen[g.account] = true
+	}
+	if len(seen) > 4096 {
+		t.Errorf("%d counters for invented names", len(seen))
 	}
 }

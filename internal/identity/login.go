@@ -37,7 +37,10 @@ func (ac *Accounts) Login(r *http.Request, name, password string) (userkeys.User
 	if err != nil {
 		return userkeys.User{}, err
 	}
-	g := ac.newGuess(r, name, a)
+	g, err := ac.newGuess(r, name, a)
+	if err != nil {
+		return userkeys.User{}, err
+	}
 	if a, err = ac.try(ctx, g, a, password); err == nil {
 		err = ac.signIn(ctx, v, a)
 	}
@@ -68,7 +71,7 @@ func (ac *Accounts) try(ctx context.Context, g guess, a userkeys.Account, passwo
 	if _, err := ac.peek(ctx, g); err != nil {
 		return a, err
 	}
-	release, err := ac.hasher.acquire(ctx)
+	release, err := ac.hasher.acquire(ctx, g.network)
 	if err != nil {
 		return a, err
 	}
@@ -77,10 +80,10 @@ func (ac *Accounts) try(ctx context.Context, g guess, a userkeys.Account, passwo
 		return a, err
 	}
 	if !ac.hasher.verify(a.PasswordHash, password) || !a.MayAct() {
-		return a, errWrong()
+		return a, errors.Join(errWrong(), ac.wrong(ctx, g))
 	}
-	if err := ac.store.ForgetGuesses(ctx, g.account, g.pair, g.wait); err != nil {
-		return a, coded(err)
+	if err := ac.right(ctx, g); err != nil {
+		return a, err
 	}
 	if !ac.hasher.outdated(a.PasswordHash) {
 		return a, nil
@@ -170,7 +173,7 @@ func (ac *Accounts) Setup(r *http.Request, token, name, password string) (userke
 	if err := CheckPassword(password, u); err != nil {
 		return userkeys.User{}, err
 	}
-	a, err := ac.createFirst(ctx, u, token, password, userkeys.Actor{Kind: "system", IP: ac.clientIP(r)})
+	a, err := ac.createFirst(ctx, u, token, password, userkeys.Actor{Kind: userkeys.ActorSystem, IP: ac.clientIP(r)})
 	if err != nil {
 		return userkeys.User{}, err
 	}
@@ -181,7 +184,7 @@ func (ac *Accounts) Setup(r *http.Request, token, name, password string) (userke
 // createFirst consumes the token only when its turn to hash has come, so that
 // nothing but the database can fail between that and the user's row.
 func (ac *Accounts) createFirst(ctx context.Context, u userkeys.User, token, password string, by userkeys.Actor) (userkeys.Account, error) {
-	release, err := ac.hasher.acquire(ctx)
+	release, err := ac.hasher.acquire(ctx, "")
 	if err != nil {
 		return userkeys.Account{}, err
 	}

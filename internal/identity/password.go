@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/argon2"
@@ -47,6 +48,8 @@ type hasher struct {
 	dummy   phc
 	tickets chan struct{} // running and queued
 	slots   chan struct{} // running
+	mu      sync.Mutex
+	turns   map[string]int // tickets by whom they are for
 	// derive is argon2id; tests count its calls.
 	derive func(password, salt []byte, c Cost, n uint32) []byte
 }
@@ -56,6 +59,7 @@ func newHasher(c Cost) *hasher {
 		cost:    c,
 		tickets: make(chan struct{}, hashesAtOnce+hashesQueued),
 		slots:   make(chan struct{}, hashesAtOnce),
+		turns:   make(map[string]int),
 		derive: func(password, salt []byte, c Cost, n uint32) []byte {
 			return argon2.IDKey(password, salt, c.Time, c.Memory, c.Threads, n)
 		},
@@ -66,19 +70,46 @@ func newHasher(c Cost) *hasher {
 }
 
 // acquire waits for a turn to hash; the caller must release it. With too many
-// waiting already it refuses at once with [userkeys.Unavailable].
-func (h *hasher) acquire(ctx context.Context) (func(), error) {
-	select {
-	case h.tickets <- struct{}{}:
-	default:
+// waiting already, in all or for the same network, it refuses at once with
+// [userkeys.Unavailable]; an empty network stands for nobody in particular.
+func (h *hasher) acquire(ctx context.Context, network string) (func(), error) {
+	if !h.ticket(network) {
 		return nil, busy(nil)
 	}
 	select {
 	case h.slots <- struct{}{}:
-		return func() { <-h.slots; <-h.tickets }, nil
+		return func() { <-h.slots; h.giveBack(network) }, nil
 	case <-ctx.Done():
-		<-h.tickets
+		h.giveBack(network)
 		return nil, busy(ctx.Err())
+	}
+}
+
+// ticket takes a place in the queue, if there is one for network: one that
+// sends many tries at once must not take all.
+func (h *hasher) ticket(network string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if network != "" && h.turns[network] >= networkTurns {
+		return false
+	}
+	select {
+	case h.tickets <- struct{}{}:
+		if network != "" {
+			h.turns[network]++
+		}
+		return true
+	default:
+		return false
+	}
+}
+
+func (h *hasher) giveBack(network string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	<-h.tickets
+	if h.turns[network]--; h.turns[network] <= 0 {
+		delete(h.turns, network)
 	}
 }
 
