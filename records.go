@@ -61,7 +61,7 @@ func trustLevelGroup(group string) (int, bool) {
 
 // Actor is u at a browser at the address ip, as the audit log knows them.
 func (u User) Actor(ip string) Actor {
-	return Actor{UserID: u.ID, Kind: "user", IP: ip, Admin: u.Admin}
+	return Actor{UserID: u.ID, Kind: ActorUser, IP: ip, Admin: u.Admin}
 }
 
 // Visitor is who sends a browser's request, in which session. The zero Visitor is nobody.
@@ -150,11 +150,22 @@ type AuditEvent struct {
 // Actor is who does something: a user at a browser, the app with a key, an
 // administrator at the command line, or the system itself.
 type Actor struct {
-	UserID int64  // 0: not a user
-	Kind   string // "user", "key", "command", "system"
+	UserID int64 // 0: not a user
+	Kind   ActorKind
 	IP     string // may be empty
 	Admin  bool   // may act on what belongs to others
 }
+
+// ActorKind says what sort of actor somebody is.
+type ActorKind string
+
+// The kinds of actors.
+const (
+	ActorUser    ActorKind = "user"    // at a browser, signed in
+	ActorKey     ActorKind = "key"     // an app with a key
+	ActorCommand ActorKind = "command" // an administrator at the command line
+	ActorSystem  ActorKind = "system"  // the site by itself
+)
 
 // Grant is everything one grant writes, in one transaction.
 type Grant struct {
@@ -198,7 +209,7 @@ type KeyFilter struct {
 	UserID   int64
 	ClientID string
 	Live     bool  // neither revoked nor expired
-	After    int64 // only ids below this one: the next page of a list, newest first
+	Before   int64 // only ids below this one: the next page of a list, newest first
 	Limit    int   // at most so many; 0: 1000
 	Now      time.Time
 }

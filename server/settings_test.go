@@ -32,7 +32,7 @@ func TestSettingsPageShowsEverySetting(t *testing.T) {
 			}
 			continue
 		}
-		want := map[string]string{"bool": "select", "int": "input", "list": "textarea", "text": "input"}[d.Kind]
+		want := map[userkeys.SettingKind]string{"bool": "select", "int": "input", "list": "textarea", "text": "input"}[d.Kind]
 		if field == nil || field.Data != want {
 			t.Errorf("%s has no %s", d.Name, want)
 		}

@@ -79,7 +79,7 @@ func (s *Store) Consent(ctx context.Context, id string) (userkeys.Consent, error
 // DeleteConsent consumes a consent without a grant and writes an audit event.
 // [userkeys.ConsentGone] if it is not there, or was put to another user than the one who acts.
 func (s *Store) DeleteConsent(ctx context.Context, id string, by userkeys.Actor, at time.Time) error {
-	if err := checkText(by.Kind, by.IP); err != nil {
+	if err := checkText(string(by.Kind), by.IP); err != nil {
 		return err
 	}
 	return s.write(ctx, func(ctx context.Context, c conn) error {

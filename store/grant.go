@@ -50,7 +50,7 @@ func checkGrant(g userkeys.Grant) error {
 	if err := checkList(k.Scopes, scopeSeparator); err != nil {
 		return err
 	}
-	return checkText(k.ApplicationName, k.PushURL, g.Actor.Kind, g.Actor.IP)
+	return checkText(k.ApplicationName, k.PushURL, string(g.Actor.Kind), g.Actor.IP)
 }
 
 func (s *Store) grant(ctx context.Context, c conn, g userkeys.Grant) (userkeys.UserAPIKey, []userkeys.KeyHash, error) {

@@ -115,8 +115,8 @@ func (s *Store) Keys(ctx context.Context, f userkeys.KeyFilter) ([]userkeys.User
 	if f.Live {
 		w.add("k.revoked_at = 0 AND (k.expires_at = 0 OR k.expires_at > $?)", micros(f.Now))
 	}
-	if f.After != 0 {
-		w.add("k.id < $?", f.After)
+	if f.Before != 0 {
+		w.add("k.id < $?", f.Before)
 	}
 	query := "SELECT " + keyColumns + keyTables + w.where() + " ORDER BY k.id DESC LIMIT " + listLimit(f.Limit)
 	return read(ctx, s, func(ctx context.Context, c conn) ([]userkeys.UserAPIKey, error) {

@@ -52,7 +52,7 @@ func (s *Store) Purge(ctx context.Context, at time.Time) error {
 	}
 	return s.write(ctx, func(ctx context.Context, c conn) error {
 		return audit(ctx, c, userkeys.AuditEvent{
-			At: at, Actor: userkeys.Actor{Kind: "system"}, Action: actionPurged,
+			At: at, Actor: userkeys.Actor{Kind: userkeys.ActorSystem}, Action: actionPurged,
 			Detail: fmt.Sprintf("%d keys revoked or expired for long, %d clients without keys", keys, clients),
 		})
 	})

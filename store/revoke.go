@@ -50,7 +50,7 @@ const idsPerStatement = 500
 // log cannot be written: to stop access must not depend on a log. The events
 // are then kept and written as soon as they can be.
 func (s *Store) Revoke(ctx context.Context, r userkeys.Revocation) ([]userkeys.KeyHash, error) {
-	if err := checkText(string(r.By), r.Actor.Kind, r.Actor.IP); err != nil {
+	if err := checkText(string(r.By), string(r.Actor.Kind), r.Actor.IP); err != nil {
 		return nil, err
 	}
 	if r.By == "" {
@@ -131,7 +131,7 @@ func list(first, n int) string {
 // administrator revoked meanwhile is not undone by anybody else
 // ([userkeys.InvalidAccess]). A key that is not revoked stays as it is. [userkeys.NotFound].
 func (s *Store) UndoRevoke(ctx context.Context, id int64, at time.Time, by userkeys.Actor) (userkeys.KeyHash, error) {
-	if err := checkText(by.Kind, by.IP); err != nil {
+	if err := checkText(string(by.Kind), by.IP); err != nil {
 		return userkeys.KeyHash{}, err
 	}
 	var hash userkeys.KeyHash
@@ -212,7 +212,7 @@ func (s *Store) revokeWhere(ctx context.Context, condition string, before, at ti
 				return err
 			}
 			return audit(ctx, c, keyEvents(revoked, userkeys.AuditEvent{
-				At: at, Actor: userkeys.Actor{Kind: "system"}, Action: actionKeyRevoked, Detail: string(by),
+				At: at, Actor: userkeys.Actor{Kind: userkeys.ActorSystem}, Action: actionKeyRevoked, Detail: string(by),
 			})...)
 		})
 		if err != nil || len(revoked) == 0 {

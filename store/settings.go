@@ -30,7 +30,7 @@ func (s *Store) SettingValues(ctx context.Context) (map[string]string, error) {
 
 // SetSetting stores a setting's value; it is validated above.
 func (s *Store) SetSetting(ctx context.Context, name, value string, by userkeys.Actor, at time.Time) error {
-	if err := checkText(value, by.Kind, by.IP); err != nil {
+	if err := checkText(value, string(by.Kind), by.IP); err != nil {
 		return err
 	}
 	return s.changeSetting(ctx, name, userkeys.AuditEvent{
@@ -40,7 +40,7 @@ func (s *Store) SetSetting(ctx context.Context, name, value string, by userkeys.
 
 // ResetSetting forgets a setting's value. One that was not changed stays quietly so.
 func (s *Store) ResetSetting(ctx context.Context, name string, by userkeys.Actor, at time.Time) error {
-	if err := checkText(by.Kind, by.IP); err != nil {
+	if err := checkText(string(by.Kind), by.IP); err != nil {
 		return err
 	}
 	return s.changeSetting(ctx, name, userkeys.AuditEvent{

@@ -51,7 +51,7 @@ func checkUser(u userkeys.User, by userkeys.Actor) error {
 	if err := checkList(u.Groups, groupSeparator); err != nil {
 		return err
 	}
-	return checkText(u.Name, by.Kind, by.IP)
+	return checkText(u.Name, string(by.Kind), by.IP)
 }
 
 func nameTaken() error {
@@ -180,7 +180,7 @@ func whatChanged(old, u userkeys.User) string {
 
 // SetPassword stores the hash of a new password, or none. [userkeys.NotFound].
 func (s *Store) SetPassword(ctx context.Context, userID int64, hash string, by userkeys.Actor, at time.Time) error {
-	if err := checkText(hash, by.Kind, by.IP); err != nil {
+	if err := checkText(hash, string(by.Kind), by.IP); err != nil {
 		return err
 	}
 	return s.write(ctx, func(ctx context.Context, c conn) error {
@@ -198,7 +198,7 @@ func (s *Store) SetPassword(ctx context.Context, userID int64, hash string, by u
 // DeleteUser removes the user with keys, consents and sessions. [userkeys.NotFound],
 // and [userkeys.Conflict] for the last active administrator.
 func (s *Store) DeleteUser(ctx context.Context, userID int64, by userkeys.Actor, at time.Time) error {
-	if err := checkText(by.Kind, by.IP); err != nil {
+	if err := checkText(string(by.Kind), by.IP); err != nil {
 		return err
 	}
 	return s.write(ctx, func(ctx context.Context, c conn) error {

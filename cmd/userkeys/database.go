@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -45,7 +46,29 @@ func openSQLite(dir string) (*sql.DB, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	return sql.Open("sqlite", store.SQLiteDSN(filepath.Join(dir, "userkeys.db")))
+	path := filepath.Join(dir, "userkeys.db")
+	if err := private(path); err != nil {
+		return nil, err
+	}
+	return sql.Open("sqlite", store.SQLiteDSN(path))
+}
+
+// private makes the file if it is missing and keeps everybody but its owner
+// out, also where the folder was made by somebody else and lets others in.
+// SQLite makes the files beside it with the same mode.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	err = f.Close()
+	for _, name := range []string{path, path + "-wal", path + "-shm"} {
+		info, statErr := os.Stat(name)
+		if statErr == nil && info.Mode().Perm()&0o077 != 0 {
+			err = errors.Join(err, os.Chmod(name, 0o600))
+		}
+	}
+	return err
 }
 
 func passwordIn(dsn string) bool {
@@ -69,7 +92,7 @@ type desk struct {
 func (d *desk) Close() error { return d.db.Close() }
 
 // commandActor signs what is done at the command line.
-var commandActor = userkeys.Actor{Kind: "command", Admin: true}
+var commandActor = userkeys.Actor{Kind: userkeys.ActorCommand, Admin: true}
 
 // openDesk opens the data that cmd's options name.
 func openDesk(cmd *cobra.Command) (*desk, error) {

@@ -84,7 +84,7 @@ func eachKey(cmd *cobra.Command, d *desk, f userkeys.KeyFilter, visit func(userk
 				return err
 			}
 		}
-		f.After = keys[len(keys)-1].ID
+		f.Before = keys[len(keys)-1].ID
 	}
 }
 

@@ -62,7 +62,7 @@ func settingsList(cmd *cobra.Command, d *desk, _ []string) error {
 		if err != nil {
 			return err
 		}
-		rows = append(rows, settingRow{def.Name, v, def.Default, def.Kind, d.authority.Pinned(def.Name), def.Pending, def.Summary})
+		rows = append(rows, settingRow{def.Name, v, def.Default, string(def.Kind), d.authority.Pinned(def.Name), def.Pending, def.Summary})
 	}
 	return listing(cmd, rows, "NAME,VALUE,ABOUT", func(r settingRow) []string {
 		about := r.Summary

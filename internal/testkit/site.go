@@ -18,7 +18,7 @@ import (
 )
 
 // Command is the actor of what a test arranges, as an administrator would at the command line.
-var Command = userkeys.Actor{Kind: "command", Admin: true}
+var Command = userkeys.Actor{Kind: userkeys.ActorCommand, Admin: true}
 
 // Password is every person's password.
 const Password = "a long enough password"

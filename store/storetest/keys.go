@@ -82,7 +82,7 @@ func keysAreListed(w *world) {
 		{"live", userkeys.KeyFilter{Live: true, Now: noon}, []int64{k4.ID, k3.ID, k1.ID}},
 		{"live at the end of one", userkeys.KeyFilter{Live: true, Now: micro(noon).Add(time.Hour)}, []int64{k3.ID, k1.ID}},
 		{"first page", userkeys.KeyFilter{Limit: 3}, []int64{k4.ID, k3.ID, k2.ID}},
-		{"next page", userkeys.KeyFilter{Limit: 3, After: k2.ID}, []int64{k1.ID}},
+		{"next page", userkeys.KeyFilter{Limit: 3, Before: k2.ID}, []int64{k1.ID}},
 		{"of nobody", userkeys.KeyFilter{UserID: 77}, nil},
 	} {
 		var got []int64

@@ -71,7 +71,7 @@ func auditLog(w *world) {
 func (w *world) textFields(text string) map[string]error {
 	u := w.user(fmt.Sprintf("user%d", w.next()))
 	out := map[string]error{}
-	by := userkeys.Actor{Kind: text}
+	by := userkeys.Actor{Kind: userkeys.ActorKind(text)}
 	from := userkeys.Actor{IP: text}
 	for name, edit := range map[string]func(*userkeys.Grant){
 		"grant client_id":        func(g *userkeys.Grant) { g.Key.ClientID = text },
