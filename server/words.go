@@ -76,7 +76,7 @@ func sentence(s string) string {
 	if s == "" {
 		return ""
 	}
-	if first, _, _ := strings.Cut(s, " "); !strings.Contains(first, "_") { // public_key is a name, and names keep their case
+	if first, _, _ := strings.Cut(s, " "); !strings.ContainsAny(first, "_/") { // public_key is a name, https://a.example an address: both keep their case
 		r, n := utf8.DecodeRuneInString(s)
 		s = string(unicode.ToUpper(r)) + s[n:]
 	}
