@@ -10,15 +10,27 @@ import (
 // Front is the door of the whole server. It decides which paths are ours and
 // which the upstream's, on the bytes that came and before any router cleans
 // them: a router's redirect to a cleaned path would be a second reading.
-type Front struct {
-	Own http.Handler
+type Front struct{ cfg FrontConfig }
+
+// FrontConfig is what a [Front] is made of.
+type FrontConfig struct {
+	Own     http.Handler
+	Checker Checker
 	// Owns tells whether a path (still escaped, without the query) is ours; nil: [OwnPath]().
 	Owns     func(path string) bool
-	Upstream http.Handler // nil: there is none, every path is ours
-	Checker  Checker
+	Upstream *Proxy // nil: there is none, every path is ours
 }
 
-var ownPath = OwnPath()
+// NewFront makes a front.
+func NewFront(cfg FrontConfig) (*Front, error) {
+	if cfg.Own == nil || cfg.Checker == nil {
+		return nil, userkeys.Errorf(userkeys.InvalidParameters, "a front needs a handler of its own paths and a checker")
+	}
+	if cfg.Owns == nil {
+		cfg.Owns = OwnPath()
+	}
+	return &Front{cfg}, nil
+}
 
 // OwnPath tells our paths before an upstream: the protocol's endpoints, the
 // apps page, the description and the health checks. extra adds paths; one that
@@ -52,18 +64,14 @@ func OwnPath(extra ...string) func(path string) bool {
 
 // ServeHTTP sends a request to the handler whose it is. For our own paths a
 // key is checked first, also where nothing answers.
-func (f Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if no := acceptable(r); no != nil {
-		no.write(w)
+func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	t := targetOf(r)
+	if f.cfg.Upstream != nil && !f.cfg.Owns(t.path) {
+		f.cfg.Upstream.ServeHTTP(w, r) // which refuses by itself what is not acceptable
 		return
 	}
-	owns := f.Owns
-	if owns == nil {
-		owns = ownPath
-	}
-	t := targetOf(r)
-	if f.Upstream != nil && !owns(t.path) {
-		f.Upstream.ServeHTTP(w, r)
+	if no := acceptable(r); no != nil {
+		no.write(w)
 		return
 	}
 	keys, keyed := r.Header[userkeys.KeyHeader]
@@ -71,13 +79,13 @@ func (f Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.serveStranger(w, r, t)
 		return
 	}
-	if a, ok := admit(f.Checker, w, r, keys, ownRequest); ok {
-		f.Own.ServeHTTP(w, r.WithContext(userkeys.NewContext(r.Context(), a)))
+	if a, ok := admit(f.cfg.Checker, w, r, keys, ownRequest); ok {
+		f.cfg.Own.ServeHTTP(w, r.WithContext(userkeys.NewContext(r.Context(), a)))
 	}
 }
 
 // serveStranger serves a request without a key, if it can be read in one way only.
-func (f Front) serveStranger(w http.ResponseWriter, r *http.Request, t target) {
+func (f *Front) serveStranger(w http.ResponseWriter, r *http.Request, t target) {
 	if r.Method != http.MethodOptions && !mayUseMethod(r.Method) {
 		refuseMethod.write(w)
 		return
@@ -86,5 +94,5 @@ func (f Front) serveStranger(w http.ResponseWriter, r *http.Request, t target) {
 		WriteError(w, err)
 		return
 	}
-	f.Own.ServeHTTP(w, r)
+	f.cfg.Own.ServeHTTP(w, r)
 }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -17,9 +18,31 @@ func named(name string) http.Handler {
 	})
 }
 
+func newFront(t *testing.T, cfg FrontConfig) *Front {
+	t.Helper()
+	f, err := NewFront(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestNewFrontRefuses(t *testing.T) {
+	t.Parallel()
+	if _, err := NewFront(FrontConfig{Own: identities}); err == nil {
+		t.Error("a front without a checker lets every key pass or panics at the first")
+	}
+	if _, err := NewFront(FrontConfig{Checker: &fakeChecker{}}); err == nil {
+		t.Error("a front without a handler")
+	}
+}
+
 func TestFrontDecidesWhoseAPathIs(t *testing.T) {
 	t.Parallel()
 	key := withKey()
+	up := newUpstream(t, func(_ string, c net.Conn) {
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nupstream")
+	})
 	for _, tt := range []struct {
 		name, request string
 		want          int
@@ -69,7 +92,10 @@ func TestFrontDecidesWhoseAPathIs(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			c := &fakeChecker{}
-			front := Front{Own: named("own"), Upstream: named("upstream"), Owns: OwnPath("/session/current.json", "/ours/", "/wild*"), Checker: c}
+			front := newFront(t, FrontConfig{
+				Own: named("own"), Owns: OwnPath("/session/current.json", "/ours/", "/wild*"), Checker: c,
+				Upstream: newProxy(t, ProxyConfig{Upstream: up.url()}),
+			})
 			got := send(t, listen(t, front), tt.request)
 			if got.status != tt.want || !strings.Contains(got.body, tt.body) || got.status == 200 && got.body != tt.body {
 				t.Errorf("answer %d %q, want %d %q", got.status, got.body, tt.want, tt.body)
@@ -86,7 +112,7 @@ func TestFrontAloneChecksEveryPath(t *testing.T) {
 	c := &fakeChecker{}
 	mux := http.NewServeMux()
 	mux.Handle("GET /x", identities)
-	addr := listen(t, Front{Own: mux, Checker: c})
+	addr := listen(t, newFront(t, FrontConfig{Own: mux, Checker: c}))
 	for _, tt := range []struct {
 		name, request string
 		want          int
@@ -112,7 +138,7 @@ func TestFrontAloneChecksEveryPath(t *testing.T) {
 func TestFrontWithTheProxyIsOneDoor(t *testing.T) {
 	t.Parallel()
 	up, c := newUpstream(t, nil), &fakeChecker{}
-	addr := listen(t, Front{Own: Require(c)(identities), Upstream: newProxy(t, ProxyConfig{Upstream: up.url(), Checker: c}), Checker: c})
+	addr := listen(t, newFront(t, FrontConfig{Own: Require(c)(identities), Upstream: newProxy(t, ProxyConfig{Upstream: up.url(), Checker: c}), Checker: c}))
 	for _, tt := range []struct{ request, body string }{
 		{get("/my/apps", withKey()...), "user alice"},
 		{get("/api", withKey()...), "ok"},

@@ -14,18 +14,19 @@ const maxHeaderLines = 100
 // Headers must have come after 5 seconds and have at most 32 KB. There is no
 // ReadTimeout and no WriteTimeout, for they would end honest streams and long
 // polls: [Proxy] has a deadline for every piece instead, and our own pages get theirs from [Deadlines].
+//
+// It panics if there is no handler: net/http would serve what any package may have registered.
 func Limits(s *http.Server) {
+	if s.Handler == nil {
+		panic("gateway: limits need a handler")
+	}
 	s.ReadHeaderTimeout = 5 * time.Second
 	s.IdleTimeout = 60 * time.Second
 	s.MaxHeaderBytes = 32<<10 - 4096 // net/http adds 4096 to what is set here
 	if s.HTTP2 == nil {
 		s.HTTP2 = &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, WriteByteTimeout: 30 * time.Second}
 	}
-	next := s.Handler
-	if next == nil {
-		next = http.DefaultServeMux
-	}
-	s.Handler = LimitHeaders(next)
+	s.Handler = LimitHeaders(s.Handler)
 }
 
 // LimitHeaders refuses requests with more than 100 header lines: each costs

@@ -57,7 +57,7 @@ func TestLimitsOnHeaders(t *testing.T) {
 func TestSmuggledRequestIsCheckedByItself(t *testing.T) {
 	t.Parallel()
 	up, c := newUpstream(t, nil), &fakeChecker{}
-	addr := listen(t, Front{Own: identities, Upstream: newProxy(t, ProxyConfig{Upstream: up.url(), Checker: c}), Checker: c})
+	addr := listen(t, newFront(t, FrontConfig{Own: identities, Upstream: newProxy(t, ProxyConfig{Upstream: up.url(), Checker: c}), Checker: c}))
 	conn := dial(t, addr)
 	defer conn.Close()
 	hidden := get("/admin", "User-Api-Key: x", "X-Userkeys-Admin: true", "Connection: close")
@@ -73,7 +73,7 @@ func TestSmuggledRequestIsCheckedByItself(t *testing.T) {
 
 func TestLimitsAgainstSlowClients(t *testing.T) {
 	t.Parallel()
-	s := &http.Server{}
+	s := &http.Server{Handler: identities}
 	Limits(s)
 	if s.ReadHeaderTimeout != 5*time.Second || s.IdleTimeout != time.Minute || s.ReadTimeout != 0 || s.WriteTimeout != 0 ||
 		s.MaxHeaderBytes+4096 != 32<<10 || s.Handler == nil || s.HTTP2.WriteByteTimeout == 0 {
@@ -122,4 +122,16 @@ func TestDeadlinesEndWhatIsSlow(t *testing.T) {
 	case <-time.After(5 * time.Second):
 		t.Error("HT9 a client that does not read is written to without end")
 	}
+}
+
+// Without a handler net/http would serve http.DefaultServeMux, where any
+// imported package may have put a page (net/http/pprof does).
+func TestLimitsNeedAHandler(t *testing.T) {
+	t.Parallel()
+	defer func() {
+		if recover() == nil {
+			t.Error("limits on a server without a handler")
+		}
+	}()
+	Limits(&http.Server{})
 }

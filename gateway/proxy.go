@@ -118,8 +118,8 @@ func newTransport(headerTimeout time.Duration) *http.Transport {
 // copy for the upstream: nearly everything in one piece of memory.
 type exchange struct {
 	context.Context
-	target    string      // what is sent; see setTarget
-	header    http.Header // what came
+	in        *http.Request // as it came
+	target    string        // what is sent; see setTarget
 	keyed     bool
 	websocket bool
 	answer    answer
@@ -153,7 +153,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	t := targetOf(r)
-	x := &exchange{Context: r.Context(), target: t.raw, header: r.Header, answer: answer{ResponseWriter: w, http10: !r.ProtoAtLeast(1, 1)}}
+	x := &exchange{Context: r.Context(), in: r, target: t.raw, answer: answer{ResponseWriter: w, http10: !r.ProtoAtLeast(1, 1)}}
 	x.websocket = len(r.Header["Upgrade"]) > 0 && hasToken(r.Header["Connection"], "Upgrade") // no other is acceptable
 	if keys, ok := r.Header[userkeys.KeyHeader]; ok {
 		a, admitted := admit(p.cfg.Checker, w, r, keys, upstreamRequest)

@@ -78,14 +78,39 @@ func WriteError(w http.ResponseWriter, err error) {
 		return
 	}
 	h := w.Header()
+	SetRetry(h, e)
+	if e.Code == userkeys.MethodNotAllowed && h.Get("Allow") == "" {
+		h.Set("Allow", allowed)
+	}
+	writeJSON(w, e.Code.Status(), e.JSON())
+}
+
+// SetRetry says in an answer's headers when asking again makes sense, and
+// which limit was hit. [WriteError] does so; it is for pages that show an error in their own way.
+func SetRetry(h http.Header, e *userkeys.Error) {
 	if e.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(e.RetryAfterSeconds()))
 	}
 	if e.LimitCode != "" {
 		h.Set("Discourse-Rate-Limit-Error-Code", e.LimitCode)
 	}
-	if e.Code == userkeys.MethodNotAllowed && h.Get("Allow") == "" {
-		h.Set("Allow", allowed)
+}
+
+// WantsJSON tells programs from people as Rails does: by the path's ending,
+// by XMLHttpRequest, or by an Accept that asks for JSON first and is not a
+// browser's list with a wildcard in it. Whoever carries a key is a program.
+func WantsJSON(r *http.Request) bool {
+	if _, ok := userkeys.FromContext(r.Context()); ok || r.Header[userkeys.KeyHeader] != nil {
+		return true
 	}
-	writeJSON(w, e.Code.Status(), e.JSON())
+	if strings.HasSuffix(r.URL.Path, ".json") || strings.EqualFold(r.Header.Get("X-Requested-With"), "XMLHttpRequest") {
+		return true
+	}
+	accept := r.Header.Get("Accept")
+	first, _, several := strings.Cut(accept, ",")
+	if several && strings.Contains(accept, "*/*") {
+		return false
+	}
+	kind, _, _ := strings.Cut(first, ";")
+	return strings.EqualFold(strings.TrimSpace(kind), "application/json")
 }

@@ -22,14 +22,14 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	if x.keyed {
 		more += identityHeaders(x.watched.access)
 	}
-	h := passing(x.header, trusted, x.keyed, more)
+	h := passing(x.in.Header, trusted, x.keyed, more)
 	if x.keyed {
 		setIdentity(h, x.watched.access)
 	} else {
 		stripCookies(h, p.cfg.SessionCookies)
 	}
-	forward(h, x.header, pr.In, peer, trusted)
-	if hasToken(x.header["Te"], "trailers") {
+	forward(h, x.in.Header, pr.In, peer, trusted)
+	if hasToken(x.in.Header["Te"], "trailers") {
 		h["Te"] = teTrailers
 	}
 	if x.websocket {

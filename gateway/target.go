@@ -46,17 +46,13 @@ func soundQuery(q string) bool {
 				return false
 			}
 		case '%':
-			if i+2 >= len(q) || !isHex(q[i+1]) || !isHex(q[i+2]) {
+			if _, ok := unescape(q[i:]); !ok {
 				return false
 			}
 			i += 2
 		}
 	}
 	return true
-}
-
-func isHex(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
 // keyParameter is the query parameter in which feed readers of the wire carry
@@ -98,7 +94,7 @@ func isKeyParameter(p string) bool {
 	for i := 0; i < len(p) && p[i] != '='; i++ {
 		c := p[i]
 		if c == '%' {
-			c = unhex(p[i+1])<<4 | unhex(p[i+2])
+			c, _ = unescape(p[i:])
 			i += 2
 		}
 		if n == len(keyParameter) || foldByte[c] != keyParameter[n] {
@@ -109,15 +105,25 @@ func isKeyParameter(p string) bool {
 	return n == len(keyParameter)
 }
 
-func unhex(c byte) byte {
-	switch {
-	case c <= '9':
-		return c - '0'
-	case c <= 'F':
-		return c - 'A' + 10
-	default:
-		return c - 'a' + 10
+// unescape is the byte of the escape that s begins with: %41 is 'A'.
+func unescape(s string) (c byte, ok bool) {
+	if len(s) < 3 {
+		return 0, false
 	}
+	for _, d := range []byte(s[1:3]) {
+		switch {
+		case '0' <= d && d <= '9':
+			d -= '0'
+		case 'a' <= d && d <= 'f':
+			d -= 'a' - 10
+		case 'A' <= d && d <= 'F':
+			d -= 'A' - 10
+		default:
+			return 0, false
+		}
+		c = c<<4 | d
+	}
+	return c, true
 }
 
 // acceptable refuses requests that no handler of ours should see and that no

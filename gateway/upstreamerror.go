@@ -29,18 +29,18 @@ func newApology(status int, reason, public string) *apology {
 	page := `<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark"><title>` +
 		title + `</title></head>
-<body><h1>` + title + `</h1><p>` + strings.ToUpper(public[:1]) + public[1:] + `.</p></body></html>
+<body><h1>` + title + `</h1><p>` + strings.ToUpper(public[:1]) + public[1:] + `. Try again in a little while.</p></body></html>
 `
 	return &apology{json: newRefusal(status, e), page: []byte(page)}
 }
 
 var (
 	upstreamGone = newApology(http.StatusBadGateway, "upstream unreachable",
-		"the site behind this address cannot be reached at the moment; try again in a little while")
+		"the site behind this address cannot be reached at the moment")
 	upstreamGarbled = newApology(http.StatusBadGateway, "upstream answer invalid",
-		"the site behind this address gave an answer that cannot be passed on; try again in a little while")
+		"the site behind this address gave an answer that cannot be passed on")
 	upstreamSlow = newApology(http.StatusGatewayTimeout, "upstream timeout",
-		"the site behind this address took too long to answer; try again in a little while")
+		"the site behind this address took too long to answer")
 
 	refuseBody     = malformed("broken body", "the body of this request broke off or is malformed")
 	refuseSlowBody = newRefusal(http.StatusRequestTimeout, &userkeys.Error{
@@ -69,7 +69,7 @@ func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	path, _, _ := strings.Cut(x.target, "?") // the query may hold secrets
 	p.log.LogAttrs(r.Context(), slog.LevelWarn, "upstream did not answer", slog.String("method", r.Method), slog.String("path", path), slog.Any("error", err))
 	sorry := apologyFor(err)
-	if x.keyed || asksJSON(r, path) {
+	if WantsJSON(x.in) {
 		sorry.json.write(w)
 		return
 	}
@@ -101,13 +101,6 @@ func apologyFor(err error) *apology {
 func isTimeout(err error) bool {
 	var t interface{ Timeout() bool }
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &t) && t.Timeout()
-}
-
-// asksJSON tells whether a program rather than a person waits for the answer.
-func asksJSON(r *http.Request, path string) bool {
-	accept := r.Header.Get("Accept")
-	return strings.HasSuffix(path, ".json") || r.Header.Get("X-Requested-With") == "XMLHttpRequest" ||
-		strings.Contains(accept, "json") && !strings.Contains(accept, "text/html")
 }
 
 func (a *apology) writePage(w http.ResponseWriter) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/gateway"
 )
 
 // exchange is what the adapter keeps about one request and its answer.
@@ -161,7 +162,7 @@ func (s *Server) answerKey(rt route, w http.ResponseWriter, r *http.Request, acc
 // sendToLogin asks somebody at a browser to sign in and come back. Programs,
 // and forms whose session ended, get a refusal.
 func (s *Server) sendToLogin(w http.ResponseWriter, r *http.Request) error {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead || wantsJSON(r) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead || gateway.WantsJSON(r) {
 		return userkeys.Errorf(userkeys.NotLoggedIn, "you need to be signed in to do that")
 	}
 	redirect(w, http.StatusFound, s.cfg.Identity.LoginURL(addressOf(r)))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/gateway"
 )
 
 const appsPath = "/my/apps"
@@ -148,7 +149,7 @@ func (s *Server) revokeItself(w http.ResponseWriter, r *http.Request, access use
 	if r.PostForm.Has("id") && r.PostForm.Get("id") != strconv.FormatInt(access.KeyID, 10) {
 		return &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "a key revokes only itself"}
 	}
-	by := userkeys.Actor{UserID: access.UserID, Kind: "key", IP: s.cfg.ClientIP(r)}
+	by := userkeys.Actor{UserID: access.UserID, Kind: userkeys.ActorKey, IP: s.cfg.ClientIP(r)}
 	if err := s.keys.Revoke(r.Context(), access.KeyID, by); err != nil {
 		return err
 	}
@@ -188,7 +189,7 @@ func keyID(fields url.Values) (int64, error) {
 
 // done answers a form of the apps page: a browser goes back to the list as it was.
 func done(w http.ResponseWriter, r *http.Request, what string) error {
-	if wantsJSON(r) {
+	if gateway.WantsJSON(r) {
 		return success(w)
 	}
 	l := parseAppList(r.PostForm)

@@ -118,7 +118,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, v userkeys.Visit
 	default:
 		return err
 	}
-	if wantsJSON(r) {
+	if gateway.WantsJSON(r) {
 		return err
 	}
 	exchangeOf(r).err = err
@@ -141,9 +141,9 @@ func (s *Server) grant(w http.ResponseWriter, r *http.Request, v userkeys.Visito
 	keepSecret(w)
 	name := shownName(granted.Key.ApplicationName)
 	switch {
-	case wantsJSON(r) && granted.Location != "":
+	case gateway.WantsJSON(r) && granted.Location != "":
 		return writeJSON(w, map[string]string{"redirect_url": granted.Location})
-	case wantsJSON(r):
+	case gateway.WantsJSON(r):
 		return writeJSON(w, map[string]string{"payload": granted.Payload, "instructions": "Copy this payload to " + name + ". It is not yet the key: the app makes the key of it."})
 	case granted.Location != "":
 		redirect(w, http.StatusFound, granted.Location)

@@ -2,8 +2,6 @@ package server
 
 import (
 	"net/http"
-	"strconv"
-	"strings"
 
 	"userkeys"
 	"userkeys/gateway"
@@ -17,7 +15,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(e.Code.Status())
 		_, _ = w.Write([]byte(`["BAD CSRF"]`)) // the wire's body, for people and programs alike
-	case wantsJSON(r):
+	case gateway.WantsJSON(r):
 		gateway.WriteError(w, e)
 	default:
 		s.failPage(w, r, e)
@@ -26,7 +24,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 func (s *Server) failPage(w http.ResponseWriter, r *http.Request, e *userkeys.Error) {
 	x := exchangeOf(r)
-	retryAfter(w, e)
+	gateway.SetRetry(w.Header(), e)
 	problem := problemPage{Title: problemTitle(e.Code), What: sentence(e.Public), ID: x.id}
 	switch e.Code {
 	case userkeys.ConsentGone:
@@ -52,16 +50,6 @@ func tryAgain(e *userkeys.Error) string {
 	return "Try again in " + waiting(e.RetryAfter) + "."
 }
 
-// retryAfter says when asking again makes sense.
-func retryAfter(w http.ResponseWriter, e *userkeys.Error) {
-	if e.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(e.RetryAfterSeconds()))
-	}
-	if e.LimitCode != "" {
-		w.Header().Set("Discourse-Rate-Limit-Error-Code", e.LimitCode)
-	}
-}
-
 func problemTitle(c userkeys.Code) string {
 	switch c {
 	case userkeys.NotFound:
@@ -80,23 +68,4 @@ func problemTitle(c userkeys.Code) string {
 		return "Something went wrong"
 	}
 	return "That did not work"
-}
-
-// wantsJSON tells programs from browsers as Rails does: by the path's ending,
-// by XMLHttpRequest, or by an Accept that asks for JSON and is not a
-// browser's list with a wildcard in it. Whoever carries a key is a program.
-func wantsJSON(r *http.Request) bool {
-	if _, ok := userkeys.FromContext(r.Context()); ok || r.Header[userkeys.KeyHeader] != nil {
-		return true
-	}
-	if strings.HasSuffix(r.URL.Path, ".json") || strings.EqualFold(r.Header.Get("X-Requested-With"), "XMLHttpRequest") {
-		return true
-	}
-	accept := r.Header.Get("Accept")
-	first, _, several := strings.Cut(accept, ",")
-	if several && strings.Contains(accept, "*/*") {
-		return false
-	}
-	kind, _, _ := strings.Cut(first, ";")
-	return strings.EqualFold(strings.TrimSpace(kind), "application/json")
 }

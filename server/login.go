@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"userkeys"
+	"userkeys/gateway"
 )
 
 const (
@@ -40,11 +41,11 @@ func (s *Server) loginPost(w http.ResponseWriter, r *http.Request, v userkeys.Vi
 	default:
 		return err
 	}
-	if wantsJSON(r) {
+	if gateway.WantsJSON(r) {
 		return err
 	}
 	exchangeOf(r).err = err
-	retryAfter(w, e)
+	gateway.SetRetry(w.Header(), e)
 	return s.pages.Login(w, e.Code.Status(), s.frame(v), p)
 }
 
@@ -84,7 +85,7 @@ func (s *Server) setupPost(w http.ResponseWriter, r *http.Request, v userkeys.Vi
 	default:
 		return err
 	}
-	if wantsJSON(r) {
+	if gateway.WantsJSON(r) {
 		return err
 	}
 	exchangeOf(r).err = err

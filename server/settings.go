@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"userkeys"
+	"userkeys/gateway"
 )
 
 // settingsPage shows every site setting.
@@ -54,7 +55,7 @@ func (s *Server) settingsPost(w http.ResponseWriter, r *http.Request, v userkeys
 		return nil
 	}
 	e := userkeys.AsError(err)
-	if e.Code != userkeys.InvalidParameters && e.Code != userkeys.Conflict || wantsJSON(r) {
+	if e.Code != userkeys.InvalidParameters && e.Code != userkeys.Conflict || gateway.WantsJSON(r) {
 		return err
 	}
 	exchangeOf(r).err = err
@@ -68,7 +69,7 @@ func (s *Server) settingsPost(w http.ResponseWriter, r *http.Request, v userkeys
 // fieldValue is a form's value as [userkeys.Settings.Set] takes it: a list is
 // written one element a line, or as a|b.
 func fieldValue(d userkeys.Setting, value string) string {
-	if d.Kind != "list" {
+	if d.Kind != userkeys.SettingList {
 		return value
 	}
 	return strings.Join(strings.FieldsFunc(value, func(r rune) bool { return r == '\n' || r == '\r' }), "|")
@@ -99,7 +100,7 @@ func (s *Server) settingView(d userkeys.Setting, inForce userkeys.Settings) sett
 	switch {
 	case d.Secret:
 		v.Set, v.Value = v.Value != "", ""
-	case d.Kind == "list":
+	case d.Kind == userkeys.SettingList:
 		v.Value = strings.ReplaceAll(v.Value, "|", "\n")
 	}
 	if d.Name == "allowed_user_api_auth_redirects" {
@@ -111,14 +112,14 @@ func (s *Server) settingView(d userkeys.Setting, inForce userkeys.Settings) sett
 // inWords says a value to people.
 func inWords(d userkeys.Setting, value string) string {
 	switch {
-	case d.Kind == "bool":
+	case d.Kind == userkeys.SettingBool:
 		if on, _ := strconv.ParseBool(value); on {
 			return "on"
 		}
 		return "off"
 	case value == "":
 		return "empty"
-	case d.Kind == "list":
+	case d.Kind == userkeys.SettingList:
 		return strings.ReplaceAll(value, "|", ", ")
 	}
 	return value

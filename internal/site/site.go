@@ -140,7 +140,7 @@ func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Hand
 	if cfg.OnlyHost {
 		own = onlyHost(cfg.BaseURL, own)
 	}
-	front := gateway.Front{Own: own, Checker: s.Authority, Owns: gateway.OwnPath(cfg.OwnPaths...)}
+	front := gateway.FrontConfig{Own: own, Checker: s.Authority, Owns: gateway.OwnPath(cfg.OwnPaths...)}
 	if cfg.Upstream != nil {
 		front.Upstream, err = gateway.NewProxy(gateway.ProxyConfig{
 			Upstream: cfg.Upstream, Checker: s.Authority, TrustedProxies: cfg.TrustedProxies,
@@ -150,7 +150,7 @@ func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Hand
 			return nil, err
 		}
 	}
-	return front, nil
+	return gateway.NewFront(front)
 }
 
 // Handler answers for the whole site.
