@@ -17,7 +17,20 @@ const (
 // Purge removes what is over: consents, sessions and tokens past their end,
 // guesses that no longer count, changes older than an hour, keys revoked or
 // expired for 90 days, and clients left without keys that nobody registered.
+//
+// It is also where audit events that could not be written come to light: while
+// [Store.UnwrittenEvents] are left, an error tells how many.
 func (s *Store) Purge(ctx context.Context, at time.Time) error {
+	if err := s.purge(ctx, at); err != nil {
+		return err
+	}
+	if n := s.UnwrittenEvents(); n > 0 {
+		return userkeys.Errorf(userkeys.Unavailable, "%d revocations hold but are not in the audit log yet: the database does not take the lines", n)
+	}
+	return nil
+}
+
+func (s *Store) purge(ctx context.Context, at time.Time) error {
 	for _, p := range []struct {
 		table, id, condition string
 		before               time.Time

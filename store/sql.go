@@ -81,7 +81,7 @@ const attempts = 3
 
 // read runs fn outside a transaction: one statement sees one state on both databases.
 func read[T any](ctx context.Context, s *Store, fn func(context.Context, conn) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	ctx, cancel := withEnd(ctx, readTimeout)
 	defer cancel()
 	for i := 1; ; i++ {
 		v, err := fn(ctx, conn{s.db, &s.statements})
@@ -95,7 +95,8 @@ func read[T any](ctx context.Context, s *Store, fn func(context.Context, conn) (
 // write runs fn in a transaction, again if the database asks for it: fn must
 // set all its results anew each time. An error of fn rolls everything back.
 func (s *Store) write(ctx context.Context, fn func(context.Context, conn) error) error {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	patience := s.patience(ctx)
+	ctx, cancel := withEnd(ctx, writeTimeout)
 	defer cancel()
 	if s.writer != nil {
 		select {
@@ -106,9 +107,9 @@ func (s *Store) write(ctx context.Context, fn func(context.Context, conn) error)
 		}
 	}
 	for i := 1; ; i++ {
-		err := s.transact(ctx, fn)
+		err := s.transact(ctx, patience, fn)
 		if err == nil {
-			s.writeKept(ctx)
+			s.writeKept(ctx, patience)
 			return nil
 		}
 		if i == attempts || !retryable(err) {
@@ -118,14 +119,14 @@ func (s *Store) write(ctx context.Context, fn func(context.Context, conn) error)
 	}
 }
 
-func (s *Store) transact(ctx context.Context, fn func(context.Context, conn) error) error {
+func (s *Store) transact(ctx context.Context, patience []any, fn func(context.Context, conn) error) error {
 	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{Isolation: s.diff.isolation})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
 	c := conn{tx, &s.statements}
-	if _, err := c.exec(ctx, s.diff.beginWrite); err != nil {
+	if _, err := c.exec(ctx, s.diff.beginWrite, patience...); err != nil {
 		return err
 	}
 	if err := fn(ctx, c); err != nil {
@@ -136,6 +137,27 @@ func (s *Store) transact(ctx context.Context, fn func(context.Context, conn) err
 		return err
 	}
 	return tx.Commit()
+}
+
+// withEnd gives ctx an end if it has none.
+func withEnd(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, timeout)
+}
+
+// patience is how long a transaction waits for one lock: less than the default
+// end, so that the server gives up in order and no connection breaks. With a
+// deadline of the caller's own, that alone decides.
+func (s *Store) patience(ctx context.Context) []any {
+	if !s.diff.takesPatience {
+		return nil
+	}
+	if _, ok := ctx.Deadline(); ok {
+		return []any{"0"}
+	}
+	return []any{"2s"}
 }
 
 // pause waits a little before an attempt is repeated, not in step with others.

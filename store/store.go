@@ -36,7 +36,8 @@ type Store struct {
 }
 
 // Every operation has an end, also where the caller's context has none: a
-// database that stopped in its tracks must not pile up requests.
+// database that stopped in its tracks must not pile up requests. A caller who
+// sets a deadline knows better, also if it is later.
 const (
 	readTimeout  = 2 * time.Second
 	writeTimeout = 5 * time.Second
@@ -77,11 +78,3 @@ func (s *Store) Dialect() Dialect { return s.d }
 // Statements counts the SQL statements that were sent so far; a test of what a
 // request costs compares two readings.
 func (s *Store) Statements() int64 { return s.statements.Load() }
-
-// Ping tells whether the database answers.
-func (s *Store) Ping(ctx context.Context) error {
-	_, err := read(ctx, s, func(ctx context.Context, c conn) (int64, error) {
-		return one(ctx, c, scanInt, "SELECT n FROM userkeys_epoch")
-	})
-	return err
-}

@@ -64,7 +64,10 @@ func Run(t *testing.T, open func(t testing.TB) *store.Store) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(&world{T: t, Store: open(t), ctx: t.Context()})
+			// Long enough for a machine that does ten other things.
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			test(&world{T: t, Store: open(t), ctx: ctx})
 		})
 	}
 }
