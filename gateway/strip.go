@@ -53,7 +53,8 @@ var fates = func() map[string]fate {
 			"x-authenticated-user x-authenticated-userid x-authenticated-groups",
 		fromTrusted: "forwarded via x-real-ip true-client-ip cf-connecting-ip cf-connecting-ipv6 " +
 			"x-client-ip x-cluster-client-ip fastly-client-ip x-forwarded x-original-forwarded-for " +
-			"x-original-url x-original-uri x-original-host x-original-method x-rewrite-url",
+			"x-original-url x-original-uri x-original-host x-original-method x-rewrite-url " +
+			"ssl-client-cert ssl-client-verify ssl-client-s-dn x-ssl-client-cert x-client-cert x-client-dn",
 		withoutKey: "cookie cookie2 api-key api-username " +
 			"x-http-method x-http-method-override x-method x-method-override",
 		asSpelled: "host content-length",
@@ -104,10 +105,17 @@ func fateOf(name string) (f fate, odd bool) {
 	default:
 		f = fates[string(folded)]
 	}
-	if f == passes && hasPrefix(folded, "x-forwarded-") {
+	if f == passes && slices.ContainsFunc(edgePrefixes, func(p string) bool { return hasPrefix(folded, p) }) {
 		f = fromTrusted
 	}
 	return f, odd
+}
+
+// edgePrefixes begin the headers in which the edges of hosting providers tell
+// an application who calls: theirs to say, if they are trusted proxies, and nobody else's.
+var edgePrefixes = []string{
+	"x-forwarded-", "x-amzn-oidc-", "cf-access-", "tailscale-user-", "x-authentik-", "x-goog-authenticated-user-",
+	"x-goog-iap-", "x-ms-client-principal", "x-pomerium-", "x-tailscale-",
 }
 
 func hasPrefix(b []byte, prefix string) bool {

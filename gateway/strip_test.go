@@ -115,6 +115,8 @@ func TestCVE_2026_30851_AbsentIdentityIsNotTheClients(t *testing.T) {
 var forwarding = []string{
 	"X-Forwarded-For: 6.6.6.6", "X-Forwarded-Host: evil", "X-Forwarded-Proto: https", "X-Forwarded-Port: 1", "X-Forwarded-Prefix: /evil",
 	"X-Forwarded-Uri: /evil", "X-Forwarded-Method: DELETE", "X-Forwarded: evil", "Forwarded: for=6.6.6.6", "X-Real-IP: 6.6.6.6",
+	"X-Amzn-Oidc-Identity: evil", "Cf-Access-Authenticated-User-Email: evil@x", "Tailscale_User_Login: evil", "X-Authentik-Username: evil",
+	"X-Goog-Authenticated-User-Email: evil@x", "X-MS-CLIENT-PRINCIPAL-NAME: evil", "X-Pomerium-Claim-Email: evil@x", "Ssl-Client-Cert: evil",
 	"True-Client-IP: 6.6.6.6", "CF-Connecting-IP: 6.6.6.6", "X-Client-IP: 6.6.6.6", "X-Cluster-Client-IP: 6.6.6.6", "X-Original-URL: /evil",
 	"X-Rewrite-URL: /evil", "Via: 1.1 evil", "Proxy: http://evil", "X_Forwarded_For: 6.6.6.6", "X-Forwarded_Host: evil", "x.real.ip: 6.6.6.6",
 }
