@@ -71,6 +71,15 @@ func parseAddress(s string) (a address, problem string) {
 	return a, restProblem(a.rest)
 }
 
+// webAddressProblem holds an address that this site itself would call.
+func webAddressProblem(s string) string {
+	a, problem := parseAddress(s)
+	if problem == "" && !a.web() {
+		return "its scheme is " + a.scheme
+	}
+	return problem
+}
+
 // foreignByte finds the bytes that no address has, and names the ones that
 // parsers are known to quarrel about.
 func foreignByte(s string) string {

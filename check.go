@@ -23,7 +23,10 @@ type CheckedRequest struct {
 // The order of the questions is the wire's (4.2), so that apps see the same
 // refusal here as there. Whoever the user is comes after: [Settings.CheckGrantor].
 func (r AuthorizationRequest) Check(s Settings, c *Catalog, client Client) (CheckedRequest, error) {
-	if err := r.validate(); err != nil {
+	if err := checkPresence(r.Nonce, r.Scopes.String(), r.ClientID); err != nil {
+		return CheckedRequest{}, err
+	}
+	if err := r.checkForm(); err != nil {
 		return CheckedRequest{}, err
 	}
 	if !s.AllowUserAPIKeys {
@@ -120,15 +123,6 @@ func (r AuthorizationRequest) checkPush(s Settings) (bool, error) {
 	}
 	return (r.Scopes.Has(ScopePush) || r.Scopes.Has(ScopeNotifications)) &&
 		slices.Contains(s.AllowedUserAPIPushURLs, r.PushURL), nil
-}
-
-// webAddressProblem holds an address that this site itself would call.
-func webAddressProblem(s string) string {
-	a, problem := parseAddress(s)
-	if problem == "" && !a.web() {
-		return "its scheme is " + a.scheme
-	}
-	return problem
 }
 
 const secondsPerDay = 24 * 60 * 60

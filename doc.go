@@ -20,7 +20,7 @@
 //	 |                                |                              | NewKey, Payload.Seal
 //	 |<-------------------------------|<--- Redirect.With(payload) --|
 //	 |  OpenPayload, compares the nonce                              |
-//	 |-- User-Api-Key: ... ----------------------------------------->| ParseKey, CanonicalPath, Catalog.Covers
+//	 |-- User-Api-Key: ... ----------------------------------------->| ParseKey, CanonicalPath, Route.Matches
 //
 // # Where safety decides
 //

@@ -40,10 +40,8 @@ func ParseAuthorizationRequest(p url.Values) (AuthorizationRequest, error) {
 			return AuthorizationRequest{}, duplicateParameter(name)
 		}
 	}
-	for _, name := range []string{"nonce", "scopes", "client_id"} {
-		if isBlank(p.Get(name)) {
-			return AuthorizationRequest{}, missingParameter(name)
-		}
+	if err := checkPresence(p.Get("nonce"), p.Get("scopes"), p.Get("client_id")); err != nil {
+		return AuthorizationRequest{}, err
 	}
 	if problem := textProblem("scopes", p.Get("scopes"), maxScopesBytes); problem != nil {
 		return AuthorizationRequest{}, problem
@@ -64,26 +62,31 @@ func ParseAuthorizationRequest(p url.Values) (AuthorizationRequest, error) {
 		Padding:          p.Get("padding"),
 		ExpiresInSeconds: p.Get("expires_in_seconds"),
 	}
-	if err := r.validate(); err != nil {
+	if err := r.checkForm(); err != nil {
 		return AuthorizationRequest{}, err
 	}
 	return r, nil
+}
+
+// checkPresence asks for what every request has, in the wire's order.
+func checkPresence(nonce, scopes, clientID string) error {
+	switch {
+	case isBlank(nonce):
+		return missingParameter("nonce")
+	case isBlank(scopes):
+		return missingParameter("scopes")
+	case isBlank(clientID):
+		return missingParameter("client_id")
+	}
+	return nil
 }
 
 func missingParameter(name string) error {
 	return Errorf(MissingParameter, "param is missing or the value is empty: %s", name)
 }
 
-// validate is the part of the judgement that needs no site: presence, then form.
-func (r AuthorizationRequest) validate() error {
-	switch {
-	case isBlank(r.Nonce):
-		return missingParameter("nonce")
-	case isBlank(r.Scopes.String()):
-		return missingParameter("scopes")
-	case isBlank(r.ClientID):
-		return missingParameter("client_id")
-	}
+// checkForm holds every text to its bounds.
+func (r AuthorizationRequest) checkForm() error {
 	problems := []error{
 		textProblem("nonce", r.Nonce, maxNonce),
 		textProblem("scopes", r.Scopes.String(), maxScopesBytes),

@@ -25,7 +25,6 @@ type Browser struct {
 type Question struct {
 	ID string // of the consent record: the only thing that the form carries
 	userkeys.CheckedRequest
-	ExpiresAt time.Time // until when it may be answered
 }
 
 // Granted is a grant that was made.
@@ -63,7 +62,7 @@ func (a *Authority) Prepare(ctx context.Context, r userkeys.AuthorizationRequest
 	if err := a.store.CreateConsent(ctx, c); err != nil {
 		return Question{}, err
 	}
-	return Question{ID: c.ID, CheckedRequest: checked, ExpiresAt: c.ExpiresAt}, nil
+	return Question{ID: c.ID, CheckedRequest: checked}, nil
 }
 
 // Grant answers a question with yes: makes the key, seals it, stores it. What

@@ -187,11 +187,11 @@ func (f *fakeSite) checkAnswer(c call, a answer) {
 func (a answer) must(t *testing.T, status int, texts ...string) {
 	t.Helper()
 	if a.StatusCode != status {
-		t.Errorf("status %d, want %d; body %s", a.StatusCode, status, cut(a.text, 2000))
+		t.Errorf("status %d, want %d; body %s", a.StatusCode, status, cutBytes(a.text, 2000))
 	}
 	for _, text := range texts {
 		if !strings.Contains(a.text, text) {
-			t.Errorf("the answer lacks %q: %s", text, cut(a.text, 4000))
+			t.Errorf("the answer lacks %q: %s", text, cutBytes(a.text, 4000))
 		}
 	}
 }
@@ -200,7 +200,7 @@ func (a answer) mustNot(t *testing.T, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
 		if strings.Contains(a.text, text) {
-			t.Errorf("the answer has %q: %s", text, cut(a.text, 4000))
+			t.Errorf("the answer has %q: %s", text, cutBytes(a.text, 4000))
 		}
 		for name, values := range a.Header {
 			if strings.Contains(strings.Join(values, "\n"), text) {
@@ -343,7 +343,7 @@ func (f *fakeAuthority) Prepare(ctx context.Context, r userkeys.AuthorizationReq
 	defer f.mu.Unlock()
 	id := "consent-" + strconv.Itoa(len(f.owner)+1)
 	f.open[id], f.owner[id] = q, b
-	return authority.Question{ID: id, CheckedRequest: q, ExpiresAt: testNow.Add(10 * time.Minute)}, nil
+	return authority.Question{ID: id, CheckedRequest: q}, nil
 }
 
 func (f *fakeAuthority) take(id string, b authority.Browser) (userkeys.CheckedRequest, error) {
