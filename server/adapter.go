@@ -138,7 +138,7 @@ func (s *Server) checkOrigin(r *http.Request) error {
 	case "", "same-origin", "none":
 		return s.origins.Check(r)
 	default:
-		return fmt.Errorf("sent from another site: %q", cut(from, 20))
+		return fmt.Errorf("sent from another site: %q", cutBytes(from, 20))
 	}
 }
 
@@ -192,7 +192,7 @@ func requestID() string {
 func (s *Server) log(rt route, r *http.Request, x *exchange, status int, took time.Duration) {
 	where := rt.pattern
 	if where == "" {
-		where = r.Method + " " + cut(r.URL.Path, 256)
+		where = r.Method + " " + cutBytes(r.URL.Path, 256)
 	}
 	attrs := []slog.Attr{
 		slog.String("id", x.id), slog.String("route", where), slog.Int("status", status),
@@ -206,7 +206,7 @@ func (s *Server) log(rt route, r *http.Request, x *exchange, status int, took ti
 	}
 	level := slog.LevelInfo
 	if x.err != nil {
-		attrs = append(attrs, slog.String("refused", string(userkeys.AsError(x.err).Code)), slog.String("error", cut(x.err.Error(), 256)))
+		attrs = append(attrs, slog.String("refused", string(userkeys.AsError(x.err).Code)), slog.String("error", cutBytes(x.err.Error(), 256)))
 	}
 	if status >= 500 {
 		level = slog.LevelError
@@ -214,8 +214,8 @@ func (s *Server) log(rt route, r *http.Request, x *exchange, status int, took ti
 	s.cfg.Logger.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
-// cut shortens s to at most n bytes, at a character's border.
-func cut(s string, n int) string {
+// cutBytes shortens s to at most n bytes, at a character's border.
+func cutBytes(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}

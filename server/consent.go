@@ -37,11 +37,7 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request, v userkeys.Visi
 	if err != nil {
 		return s.refuse(w, r, v, request, err)
 	}
-	formTarget := ""
-	if question.Redirect != nil {
-		formTarget = question.Redirect.Scheme()
-	}
-	w.Header().Set("Content-Security-Policy", csp(formTarget))
+	w.Header().Set("Content-Security-Policy", csp(question.Redirect))
 	return s.pages.Consent(w, s.frame(v), s.consentPage(question.ID, question.CheckedRequest, addressOf(r)))
 }
 

@@ -62,22 +62,20 @@ func registrable(host string) string {
 // host of their own: a wildcard right before a public suffix (RD35).
 func publicSuffixWarnings(rules []string) []string {
 	var out []string
-	for _, rule := range rules {
-		_, rest, ok := strings.Cut(rule, "://*.")
-		if !ok {
-			continue
+	for _, text := range rules {
+		rule, err := userkeys.ParseRedirectRule(text)
+		if err != nil {
+			continue // a rule that nothing matches sends nothing anywhere
 		}
-		host := strings.ToLower(rest[:len(rest)-len(strings.TrimLeft(rest, hostLetters))])
-		suffix, icann := publicsuffix.PublicSuffix(host)
+		domain := rule.WildcardDomain()
+		suffix, icann := publicsuffix.PublicSuffix(domain)
 		managed := icann || strings.Contains(suffix, ".")
-		if managed && suffix == host {
-			out = append(out, rule+": anybody can register a name under "+host+" and would be sent keys. Name the host instead.")
+		if domain != "" && managed && suffix == domain {
+			out = append(out, text+": anybody can register a name under "+domain+" and would be sent keys. Name the host instead.")
 		}
 	}
 	return out
 }
-
-const hostLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-"
 
 // pushHost is the host that notifications are sent to.
 func pushHost(address string) string {

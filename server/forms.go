@@ -108,7 +108,7 @@ func parseForm(body string) (url.Values, error) {
 		if len(values) > 1 {
 			return bad("has a field twice")
 		}
-		if !isFieldText(values[0]) {
+		if !userkeys.IsStorable(values[0]) {
 			return bad("has a field that is not text")
 		}
 	}
@@ -137,7 +137,7 @@ func parseJSON(body []byte) (texts, numbers url.Values, err error) {
 		switch value := value.(type) {
 		case string:
 			// The decoder puts U+FFFD for what is no text: broken UTF-8, half of a surrogate pair.
-			if !isFieldText(value) || strings.ContainsRune(value, utf8.RuneError) {
+			if !userkeys.IsStorable(value) || strings.ContainsRune(value, utf8.RuneError) {
 				return nil, nil, bad
 			}
 			texts.Set(name.(string), value)
@@ -156,8 +156,6 @@ func parseJSON(body []byte) (texts, numbers url.Values, err error) {
 	}
 	return texts, numbers, nil
 }
-
-func isFieldText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
 
 // tokenHolds tells whether r may act for v's session. Nobody's session needs
 // no token; a session without one rests on the checks of Origin and

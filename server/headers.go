@@ -2,7 +2,8 @@ package server
 
 import (
 	"net/http"
-	"strings"
+
+	"userkeys"
 )
 
 // setHeaders sets what every answer carries; a handler may narrow or replace a
@@ -12,7 +13,7 @@ func (s *Server) setHeaders(h http.Header, rt route, id string) {
 	if rt.name != "" {
 		h.Set("X-Discourse-Route", rt.name)
 	}
-	h.Set("Content-Security-Policy", csp(""))
+	h.Set("Content-Security-Policy", csp(nil))
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
@@ -27,28 +28,17 @@ func (s *Server) setHeaders(h http.Header, rt route, id string) {
 	}
 }
 
-// csp is the content security policy of a page. formTarget is the scheme of
-// the address that a form's answer redirects to, if that is not this site:
-// Chromium applies form-action to that redirect too.
-func csp(formTarget string) string {
+// csp is the content security policy of a page. A form on it may lead to, if
+// not nil, the address that answers are sent to: Chromium applies form-action
+// to the redirect after a form too. Only a parsed address gets in here, whose
+// scheme cannot end the directive.
+func csp(to *userkeys.Redirect) string {
 	action := "'self'"
-	if isScheme(formTarget) {
-		action += " " + strings.ToLower(formTarget) + ":"
+	if to != nil {
+		action += " " + to.Scheme() + ":"
 	}
 	return "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; " +
 		"base-uri 'none'; frame-ancestors 'none'; form-action " + action
-}
-
-// isScheme holds RFC 3986 3.1, so that no scheme can end a policy's directive.
-func isScheme(s string) bool {
-	for i, c := range []byte(s) {
-		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
-		other := '0' <= c && c <= '9' || c == '+' || c == '-' || c == '.'
-		if !letter && (i == 0 || !other) {
-			return false
-		}
-	}
-	return s != ""
 }
 
 // keepSecret marks an answer that carries a payload: not even this site's

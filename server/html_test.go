@@ -173,7 +173,7 @@ func inside(t *testing.T, page, id string) string {
 	t.Helper()
 	n := byID(t, page, id)
 	if n == nil {
-		t.Fatalf("the page has no #%s: %s", id, cut(page, 4000))
+		t.Fatalf("the page has no #%s: %s", id, cutBytes(page, 4000))
 	}
 	return textOf(n)
 }

@@ -26,7 +26,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request, v userkeys.Visito
 // loginPost signs somebody in. A refusal keeps the name and the way back, and
 // has one text for every reason that would tell who exists.
 func (s *Server) loginPost(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
-	p := loginPage{Username: cut(r.PostForm.Get("username"), 200), Redirect: returnAddress(r.PostForm.Get("redirect"))}
+	p := loginPage{Username: cutBytes(r.PostForm.Get("username"), 200), Redirect: returnAddress(r.PostForm.Get("redirect"))}
 	_, err := s.accounts.Login(r, r.PostForm.Get("username"), r.PostForm.Get("password"))
 	if err == nil {
 		redirect(w, http.StatusSeeOther, p.Redirect)
@@ -66,7 +66,7 @@ func (s *Server) setup(w http.ResponseWriter, r *http.Request, v userkeys.Visito
 
 func (s *Server) setupPost(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
 	f := r.PostForm
-	p := setupPage{Token: f.Get("token"), Username: cut(f.Get("username"), 200)}
+	p := setupPage{Token: f.Get("token"), Username: cutBytes(f.Get("username"), 200)}
 	var err error
 	if f.Get("password") != f.Get("password_again") {
 		err = userkeys.Errorf(userkeys.InvalidParameters, "the two passwords differ")

@@ -85,7 +85,7 @@ func TestRD48_ReturnAddresses(t *testing.T) {
 		a := f.do(call{method: http.MethodPost, path: "/user-api-key/login", form: map[string]string{"username": "alice", "password": "right", "redirect": bad}})
 		a.must(t, http.StatusSeeOther)
 		if got := a.Header.Get("Location"); got != "/" {
-			t.Errorf("%q leads to %q", cut(bad, 50), got)
+			t.Errorf("%q leads to %q", cutBytes(bad, 50), got)
 		}
 	}
 	for _, good := range []string{"/", "/my/apps?unused=30", "/user-api-key/new?nonce=%0a&auth_redirect=https%3A%2F%2Fapp.example%2F..//", "/?" + strings.Repeat("x", maxReturn-2), "/@evil.example", "/a:b", "/a?b=..%2F..&c=%5C"} {

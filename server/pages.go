@@ -62,7 +62,7 @@ func (s *Server) frame(v userkeys.Visitor) frame {
 	return f
 }
 
-// Title is the page's title, and Page its content.
+// view is one page: what stands around it, its title, and the value that its template shows.
 type view struct {
 	frame
 	Title string

@@ -68,8 +68,6 @@ func (s *Server) routes() []route {
 		{"GET /my/apps", page, signedIn, "", s.apps},
 		{"GET /user-api-key/settings", page, administrator, "", s.settings},
 		{"POST /user-api-key/settings", form, administrator, "", s.settingsPost},
-		{"GET /session/current", current, anyone, "session/current", s.sessionCurrent},
-		{"GET /session/current.json", current, anyone, "session/current", s.sessionCurrent},
 		{"GET " + assetsPath + "{name}", bare, anyone, "", s.asset},
 	}
 	if s.accounts != nil {
@@ -77,6 +75,9 @@ func (s *Server) routes() []route {
 	}
 	if s.cfg.Ready != nil {
 		all = append(all, s.healthRoutes()...)
+	}
+	if s.cfg.SessionCurrent || s.cfg.Standalone {
+		all = append(all, s.sessionRoutes()...)
 	}
 	if s.cfg.Standalone {
 		all = append(all, s.standaloneRoutes()...)
@@ -98,6 +99,13 @@ func (s *Server) healthRoutes() []route {
 	return []route{
 		{"GET /healthz", bare, anyone, "", s.healthz},
 		{"GET /readyz", bare, anyone, "", s.readyz},
+	}
+}
+
+func (s *Server) sessionRoutes() []route {
+	return []route{
+		{"GET /session/current", current, anyone, "session/current", s.sessionCurrent},
+		{"GET /session/current.json", current, anyone, "session/current", s.sessionCurrent},
 	}
 }
 

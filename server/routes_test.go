@@ -263,12 +263,14 @@ func TestMountedBesideAnotherSite(t *testing.T) {
 	f.handler = mux
 	for path, ours := range map[string]bool{
 		"/": false, "/login": false, "/u/alice/preferences/apps": false, "/other": false, "/my/apps": true,
-		"/user-api-key/nothing": true, "/user-api-key/login": true,
+		"/user-api-key/nothing": true, "/user-api-key/login": true, "/session/current": false, "/session/current.json": false,
 	} {
 		if got := f.do2(path); (got != "the site") != ours {
-			t.Errorf("%s answers %q", path, cut(got, 100))
+			t.Errorf("%s answers %q", path, cutBytes(got, 100))
 		}
 	}
+	f = newSite(t, notStandalone, func(c *Config) { c.SessionCurrent = true })
+	f.do(call{path: "/session/current.json", as: "alice"}).must(t, http.StatusOK, `"username":"alice"`)
 }
 
 // do2 is what a path answers to nobody, unchecked.

@@ -23,11 +23,16 @@ type Config struct {
 	BaseURL *url.URL
 	// Standalone adds /, /login, /logout and /u/{username}/preferences/apps, and
 	// answers every unknown path: for a site that has nothing else at its root.
+	// It implies SessionCurrent.
 	Standalone bool
-	Logger     *slog.Logger                    // nil: none
-	Now        func() time.Time                // nil: the system's clock
-	ClientIP   func(r *http.Request) string    // nil: the peer's address; no header is believed
-	Ready      func(ctx context.Context) error // nil: no /healthz and /readyz
+	// SessionCurrent adds /session/current and /session/current.json, where apps
+	// with the scope session_info learn whose key they have. They lie outside of our
+	// own paths, so a site that has something there must not be surprised.
+	SessionCurrent bool
+	Logger         *slog.Logger                    // nil: none
+	Now            func() time.Time                // nil: the system's clock
+	ClientIP       func(r *http.Request) string    // nil: the peer's address; no header is believed
+	Ready          func(ctx context.Context) error // nil: no /healthz and /readyz
 }
 
 // consents is what the consent page needs of the authority.

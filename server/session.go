@@ -2,7 +2,6 @@ package server
 
 import (
 	"net/http"
-	"time"
 
 	"userkeys"
 )
@@ -25,9 +24,7 @@ func (s *Server) sessionCurrent(w http.ResponseWriter, r *http.Request, v userke
 	switch {
 	case keyed:
 		u.ID, u.Username = access.UserID, access.Username
-		if access.Standing != nil {
-			u.TrustLevel, u.Admin, u.Moderator = access.TrustLevel, access.Admin, access.Moderator
-		}
+		u.TrustLevel, u.Admin, u.Moderator = access.TrustLevel, access.Admin, access.Moderator
 	case v.SignedIn():
 		u.ID, u.Username, u.TrustLevel = v.User.ID, v.User.Username, v.User.TrustLevel
 		u.Admin, u.Moderator = v.User.Admin, v.User.Moderator
@@ -38,21 +35,4 @@ func (s *Server) sessionCurrent(w http.ResponseWriter, r *http.Request, v userke
 		return userkeys.Errorf(userkeys.NotFound, "nobody is signed in")
 	}
 	return writeJSON(w, map[string]currentUser{"current_user": u})
-}
-
-// healthz tells that the process is alive.
-func (s *Server) healthz(w http.ResponseWriter, _ *http.Request, _ userkeys.Visitor) error {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, err := w.Write([]byte("ok\n"))
-	return err
-}
-
-// readyz tells whether requests can be answered now.
-func (s *Server) readyz(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
-	if err := s.cfg.Ready(r.Context()); err != nil {
-		return refuseJSON(w, r, &userkeys.Error{
-			Code: userkeys.Unavailable, Public: "not ready to decide requests", RetryAfter: time.Second, Err: err,
-		})
-	}
-	return writeJSON(w, map[string]string{"status": "ready"})
 }

@@ -123,12 +123,24 @@ func TestPayloadsAreBase64(t *testing.T) {
 
 func TestPolicies(t *testing.T) {
 	t.Parallel()
-	for scheme, want := range map[string]string{
-		"": "form-action 'self'", "https": "form-action 'self' https:", "web+Next.cloud-1": "form-action 'self' web+next.cloud-1:",
-		"x; script-src *": "form-action 'self'", "1x": "form-action 'self'", "'self'": "form-action 'self'",
+	if got := csp(nil); !strings.HasSuffix(got, "form-action 'self'") {
+		t.Errorf("without an address: %q", got)
+	}
+	for address, want := range map[string]string{
+		"https://app.example/cb": "form-action 'self' https:", "http://[::1]:8080/": "form-action 'self' http:",
+		"web+Next.cloud-1://done": "form-action 'self' web+next.cloud-1:",
 	} {
-		if got := csp(scheme); !strings.HasSuffix(got, want) {
-			t.Errorf("%q gives %q", scheme, got)
+		to, err := userkeys.ParseRedirect(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := csp(&to); !strings.HasSuffix(got, want) {
+			t.Errorf("%q gives %q", address, got)
+		}
+	}
+	for _, scheme := range []string{"x; script-src *", "1x", "'self'", "x 'unsafe-inline'"} {
+		if to, err := userkeys.ParseRedirect(scheme + "://done"); err == nil {
+			t.Errorf("%q is a scheme, and would give %q", scheme, csp(&to))
 		}
 	}
 }

@@ -8,18 +8,15 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"userkeys"
 )
 
 // shownName is text that an app supplied, as a page shows it: without
 // characters that turn, hide or join what stands around them, and with at most
 // two marks on a letter. Pages put it into a bdi element besides (ID10).
 func shownName(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp) || isFiller(r) {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(s, ""))
+	s = strings.ReplaceAll(userkeys.Printable(s), string(unicode.ReplacementChar), "")
 	name := strings.Join(strings.Fields(fewMarks(norm.NFC.String(s))), " ")
 	if name == "" {
 		return "an app without a name"
@@ -42,25 +39,8 @@ func fewMarks(s string) string {
 	}, s)
 }
 
-// isFiller tells letters and signs that show nothing but are no spaces.
-func isFiller(r rune) bool {
-	switch r {
-	case 0x034f, 0x115f, 0x1160, 0x17b4, 0x17b5, 0x2800, 0x3164, 0xffa0:
-		return true
-	}
-	return unicode.Is(unicode.Variation_Selector, r)
-}
-
 // shownText is a value that an app supplied, in a line of details.
-func shownText(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if !unicode.IsGraphic(r) || unicode.Is(unicode.Cf, r) || isFiller(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, strings.ToValidUTF8(s, string(unicode.ReplacementChar)))
-	return cutRunes(s, 300)
-}
+func shownText(s string) string { return cutRunes(userkeys.Printable(s), 300) }
 
 func cutRunes(s string, n int) string {
 	if utf8.RuneCountInString(s) <= n {

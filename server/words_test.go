@@ -144,7 +144,7 @@ func TestDestination(t *testing.T) {
 func TestRD35_PublicSuffixWarnings(t *testing.T) {
 	t.Parallel()
 	for rule, warned := range map[string]bool{
-		"https://*.github.io/*": true, "https://*.co.uk/cb": true, "https://*.GitHub.io": true, "https://*.com:8443/*": true,
+		"https://*.github.io/*": true, "https://*.co.uk/cb": true, "https://*.GitHub.io": true,
 		"https://*.example.com/*": false, "https://me.github.io/*": false, "https://*.me.github.io/*": false,
 		"https://*.chromiumapp.org/x": false, "https://*.internal/*": false, "discourse://auth_redirect": false,
 	} {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -115,10 +116,12 @@ func TestPassword_Rules(t *testing.T) {
 		name, password string
 		ok             bool
 	}{
-		{"ten bytes", "k3-Vq9!x_Z", true},
+		{"ten characters", "k3-Vq9!x_Z", true},
 		{"256 bytes", strings.Repeat("ab", 128), true},
 		{"spaces and any letter", " \u00fcber alle Berge ", true},
-		{"nine bytes", "k3-Vq9!x_", false},
+		{"nine characters", "k3-Vq9!x_", false},
+		{"nine characters of more bytes", "\u00fc\u00e43-Vq9!x", false},
+		{"ten letters and ten marks", "k3-Vq9!x" + strings.Repeat("u\u0308", 2), true},
 		{"257 bytes", strings.Repeat("ab", 128) + "c", false},
 		{"no text", "\xff\xfe\xff\xfe\xff\xfe\xff\xfe\xff\xfe", false},
 		{"NUL", "long enough\x00", false},
@@ -140,7 +143,7 @@ func TestPassword_Rules(t *testing.T) {
 		}
 	}
 	for line := range strings.Lines(commonPasswords) {
-		if p := strings.TrimSpace(line); len(p) < minPasswordBytes || p != canonical(p) {
+		if p := strings.TrimSpace(line); utf8.RuneCountInString(p) < minPasswordLength || p != canonical(p) {
 			t.Errorf("common_passwords.txt: %q can never be asked for", p)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 // errNoSession is a mistake in how the pages are mounted.
 var errNoSession = &userkeys.Error{
 	Code:   userkeys.Internal,
-	Public: "something went wrong on this server; try again later",
+	Public: "something went wrong on this server",
 	Err:    errors.New("identity: the request has not passed Sessions"),
 }
 

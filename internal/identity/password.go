@@ -149,7 +149,7 @@ func (h *hasher) outdated(text string) bool {
 // passwordBytes is what is hashed: the same letters typed on another system
 // may come composed differently. What is too long can be no password and is cut.
 func passwordBytes(password string) []byte {
-	b := norm.NFC.Bytes([]byte(cut(password, 4*maxPasswordBytes)))
+	b := norm.NFC.Bytes([]byte(firstBytes(password, 4*maxPasswordBytes)))
 	return b[:min(len(b), maxPasswordBytes+1)]
 }
 
@@ -192,4 +192,4 @@ func randomBytes(n int) []byte {
 }
 
 // cut shortens s to at most n bytes.
-func cut(s string, n int) string { return s[:min(len(s), n)] }
+func firstBytes(s string, n int) string { return s[:min(len(s), n)] }

@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	minPasswordBytes = 10
-	maxPasswordBytes = 256
-	maxEmailBytes    = 254
-	maxNameBytes     = 255
-	maxGroups        = 100
+	minPasswordLength = 10 // characters
+	maxPasswordBytes  = 256
+	maxEmailBytes     = 254
+	maxNameBytes      = 255
+	maxGroups         = 100
 )
 
 var (
@@ -32,7 +32,7 @@ var (
 // canonical is the one spelling of what somebody types as their name: guessing
 // limits and look-ups use it, so that another spelling is not another account.
 func canonical(name string) string {
-	name = strings.ToValidUTF8(cut(name, 1024), "\ufffd")
+	name = strings.ToValidUTF8(firstBytes(name, 1024), "\ufffd")
 	name = strings.TrimSpace(norm.NFC.String(name))
 	return norm.NFC.String(strings.ToLower(name))
 }
@@ -106,8 +106,8 @@ func CheckPassword(password string, u userkeys.User) error {
 	}
 	folded := canonical(password)
 	switch {
-	case len(norm.NFC.String(password)) < minPasswordBytes:
-		return bad("the password is too short: it needs at least %d characters", minPasswordBytes)
+	case utf8.RuneCountInString(norm.NFC.String(password)) < minPasswordLength:
+		return bad("the password is too short: it needs at least %d characters", minPasswordLength)
 	case folded == canonical(u.Username), u.Email != "" && folded == canonical(u.Email), u.Name != "" && folded == canonical(u.Name):
 		return bad("the password must not be the user name, the full name or the e-mail address")
 	case isCommon(folded):
@@ -126,7 +126,7 @@ func checkPasswordText(password string) error {
 		return bad("the password is no text")
 	case password == "":
 		return bad("the password is empty")
-	case len(norm.NFC.String(cut(password, 4*maxPasswordBytes))) > maxPasswordBytes:
+	case len(norm.NFC.String(firstBytes(password, 4*maxPasswordBytes))) > maxPasswordBytes:
 		return bad("the password is too long: it may have at most %d bytes", maxPasswordBytes)
 	}
 	return nil
@@ -144,10 +144,8 @@ func isCommon(folded string) bool {
 	return false
 }
 
-// isText tells whether s is valid UTF-8 without control characters and
-// without characters that turn the direction of what follows.
+// isText tells whether s is one line of text without characters that turn the
+// direction of what follows. Joiners may stay: some languages need them in names.
 func isText(s string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
-		return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
-	})
+	return userkeys.IsText(s) && !strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Bidi_Control, r) })
 }

@@ -126,7 +126,10 @@ func loginPath(standalone bool) string {
 func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Handler, error) {
 	pages, err := server.New(server.Config{
 		Authority: s.Authority, Identity: s.Identity, BaseURL: cfg.BaseURL,
-		Standalone: cfg.Upstream == nil, Logger: cfg.Logger, Now: cfg.Now, ClientIP: clientIP, Ready: s.Ready,
+		Standalone: cfg.Upstream == nil,
+		// Before an upstream the front asks us for it only if OwnPaths name it.
+		SessionCurrent: true,
+		Logger:         cfg.Logger, Now: cfg.Now, ClientIP: clientIP, Ready: s.Ready,
 	})
 	if err != nil {
 		return nil, err

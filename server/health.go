@@ -1,0 +1,25 @@
+package server
+
+import (
+	"net/http"
+	"time"
+
+	"userkeys"
+)
+
+// healthz tells that the process is alive.
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request, _ userkeys.Visitor) error {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, err := w.Write([]byte("ok\n"))
+	return err
+}
+
+// readyz tells whether requests can be answered now.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
+	if err := s.cfg.Ready(r.Context()); err != nil {
+		return refuseJSON(w, r, &userkeys.Error{
+			Code: userkeys.Unavailable, Public: "not ready to decide requests", RetryAfter: time.Second, Err: err,
+		})
+	}
+	return writeJSON(w, map[string]string{"status": "ready"})
+}
