@@ -26,7 +26,7 @@ func fail(err error) error {
 	}
 	return &userkeys.Error{
 		Code:       userkeys.Unavailable,
-		Public:     "the site cannot answer right now; try again shortly",
+		Public:     "the site cannot answer right now",
 		RetryAfter: time.Second,
 		Err:        err,
 	}

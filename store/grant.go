@@ -166,7 +166,7 @@ func (s *Store) findOrMakeClient(ctx context.Context, c conn, k userkeys.UserAPI
 }
 
 func insertKey(ctx context.Context, c conn, k *userkeys.UserAPIKey, replaced []keyRow) error {
-	taken := &userkeys.Error{Code: userkeys.Conflict, Public: "the key could not be made; try again", Reason: ReasonHashTaken}
+	taken := &userkeys.Error{Code: userkeys.Conflict, Public: "the key could not be made", Reason: ReasonHashTaken}
 	for _, old := range replaced {
 		if old.hash == k.Hash {
 			return taken
