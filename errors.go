@@ -87,7 +87,7 @@ func (c Code) Type() string {
 // or an app; Err is for the log. A nil or foreign error is [Internal].
 type Error struct {
 	Code   Code
-	Public string // for people: what is wrong and what would help
+	Public string // for people: what is wrong and what would help; how long to wait is RetryAfter's to say
 	Reason string // for programs: "invalid key", "missing scope: write", "limit: 20 per 60 s"; may be empty
 	Err    error  // the private cause; may be nil
 
@@ -129,7 +129,7 @@ func AsError(err error) *Error {
 	if errors.As(err, &e) && e != nil {
 		return e
 	}
-	return &Error{Code: Internal, Public: "something went wrong on this server; try again later", Err: err}
+	return &Error{Code: Internal, Public: "something went wrong on this server", Err: err}
 }
 
 // RetryAfterSeconds is RetryAfter as the header of that name wants it: whole
@@ -152,7 +152,7 @@ func (e *Error) JSON() []byte {
 		Reason string   `json:"reason,omitempty"`
 		Extras *extras  `json:"extras,omitempty"`
 	}{Errors: []string{e.Public}, Type: e.Code.Type(), Reason: e.Reason}
-	if e.Code == RateLimited {
+	if e.Code == RateLimited && e.RetryAfter > 0 { // a lock that waiting does not lift has no wait
 		body.Extras = &extras{WaitSeconds: e.RetryAfterSeconds(), TimeLeft: e.TimeLeft()}
 	}
 	b, err := json.Marshal(body)
@@ -162,7 +162,7 @@ func (e *Error) JSON() []byte {
 	return b
 }
 
-// TimeLeft says RetryAfter to a person: "12 seconds" (wire 13.2).
+// TimeLeft says RetryAfter to a person: "12 seconds" (wire 13.2); empty if it says nothing.
 func (e *Error) TimeLeft() string {
 	n := e.RetryAfterSeconds()
 	plural := func(n int, unit string) string {
@@ -172,6 +172,8 @@ func (e *Error) TimeLeft() string {
 		return fmt.Sprintf("%d %ss", n, unit)
 	}
 	switch {
+	case n <= 0:
+		return ""
 	case n <= 3:
 		return "a few seconds"
 	case n < 60:

@@ -54,6 +54,7 @@ func TestErrorJSON(t *testing.T) {
 		{"invalid", userkeys.Errorf(userkeys.InvalidPadding, "m"), `{"errors":["m"],"error_type":"invalid_parameters"}`},
 		{"markup is escaped", userkeys.Errorf(userkeys.NotFound, "<b>"), `{"errors":["\u003cb\u003e"],"error_type":"not_found"}`},
 		{"a few seconds", &userkeys.Error{Code: userkeys.RateLimited, Public: "m", RetryAfter: 2100 * time.Millisecond}, `{"errors":["m"],"error_type":"rate_limit","extras":{"wait_seconds":3,"time_left":"a few seconds"}}`},
+		{"no wait helps", &userkeys.Error{Code: userkeys.RateLimited, Public: "m"}, `{"errors":["m"],"error_type":"rate_limit"}`},
 		{"seconds", &userkeys.Error{Code: userkeys.RateLimited, RetryAfter: 59 * time.Second}, `{"errors":[""],"error_type":"rate_limit","extras":{"wait_seconds":59,"time_left":"59 seconds"}}`},
 		{"one minute", &userkeys.Error{Code: userkeys.RateLimited, RetryAfter: 119 * time.Second}, `{"errors":[""],"error_type":"rate_limit","extras":{"wait_seconds":119,"time_left":"1 minute"}}`},
 		{"hours", &userkeys.Error{Code: userkeys.RateLimited, RetryAfter: 23 * time.Hour}, `{"errors":[""],"error_type":"rate_limit","extras":{"wait_seconds":82800,"time_left":"23 hours"}}`},

@@ -97,7 +97,7 @@ func (a *Authority) renewLocked(ctx context.Context) error {
 // throw its key away because a database was down.
 func unavailable(err error) error {
 	return &userkeys.Error{
-		Code: userkeys.Unavailable, Public: "the site cannot check keys right now; try again shortly",
+		Code: userkeys.Unavailable, Public: "the site cannot check keys right now",
 		Reason: "unavailable", RetryAfter: time.Second, Err: err,
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -62,14 +61,18 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 	return failed
 }
 
-// configFile is the shape of the file: options by the names of serve's flags, and these.
+// configFile is what the file says: options by the names of serve's flags, and
+// what no flag has.
 type configFile struct {
-	Settings map[string]any `toml:"settings"`
-	Scopes   []struct {
-		Name     string   `toml:"name"`
-		Sentence string   `toml:"sentence"`
-		Routes   []string `toml:"routes"`
-	} `toml:"scope"`
+	options  map[string]any
+	settings map[string]any
+	scopes   []scopeTable
+}
+
+type scopeTable struct {
+	Name     string   `toml:"name"`
+	Sentence string   `toml:"sentence"`
+	Routes   []string `toml:"routes"`
 }
 
 func readConfig(path string, flags *pflag.FlagSet) (siteConfig, error) {
@@ -78,21 +81,14 @@ func readConfig(path string, flags *pflag.FlagSet) (siteConfig, error) {
 	if err != nil {
 		return sc, err
 	}
-	options := make(map[string]any)
-	if _, err := toml.Decode(string(text), &options); err != nil {
-		return sc, fmt.Errorf("%s: %w", path, err)
-	}
-	var file configFile
-	if _, err := toml.Decode(string(text), &file); err != nil {
-		return sc, fmt.Errorf("%s: %w", path, err)
-	}
-	if err := checkNames(path, text, file, options); err != nil {
+	file, err := parseConfig(path, text)
+	if err != nil {
 		return sc, err
 	}
-	if err := checkSecret(path, options); err != nil {
+	if err := checkSecret(path, file.options); err != nil {
 		return sc, err
 	}
-	for name, value := range options {
+	for name, value := range file.options {
 		f := flags.Lookup(name)
 		if f == nil || f.Changed { // another command's, or given already
 			continue
@@ -104,27 +100,37 @@ func readConfig(path string, flags *pflag.FlagSet) (siteConfig, error) {
 	return file.site(path, text)
 }
 
-// checkNames refuses names that mean nothing: a mistyped option must not be a silent default.
-func checkNames(path string, text []byte, file configFile, options map[string]any) error {
-	known := []string{"settings", "scope"}
-	newServeCommand().Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
-	for name := range options {
-		if name == "config" || name == "help" || !slices.Contains(known, name) {
-			return fmt.Errorf("%s:%d: there is no option %s", path, lineOf(text, name), name)
-		}
-	}
-	md, err := toml.Decode(string(text), new(struct {
-		Scope []map[string]any `toml:"scope"`
-	}))
+// parseConfig refuses names that mean nothing: a mistyped option must not be a silent default.
+func parseConfig(path string, text []byte) (configFile, error) {
+	file := configFile{options: make(map[string]any)}
+	var parts map[string]toml.Primitive
+	md, err := toml.Decode(string(text), &parts)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return file, fmt.Errorf("%s: %w", path, err)
 	}
-	for _, k := range md.Keys() {
-		if len(k) == 2 && k[0] == "scope" && !slices.Contains([]string{"name", "sentence", "routes"}, k[1]) {
-			return fmt.Errorf("%s:%d: a scope has a name, a sentence and routes, but no %s", path, lineOf(text, k[1]), k[1])
+	known := newServeCommand().Flags()
+	for name, part := range parts {
+		switch {
+		case name == "settings":
+			err = md.PrimitiveDecode(part, &file.settings)
+		case name == "scope":
+			err = md.PrimitiveDecode(part, &file.scopes)
+		case name == "config" || known.Lookup(name) == nil:
+			return file, fmt.Errorf("%s:%d: there is no option %s", path, lineOf(text, name), name)
+		default:
+			var value any
+			err = md.PrimitiveDecode(part, &value)
+			file.options[name] = value
+		}
+		if err != nil {
+			return file, fmt.Errorf("%s: %w", path, err)
 		}
 	}
-	return nil
+	if unknown := md.Undecoded(); len(unknown) > 0 {
+		name := unknown[0][len(unknown[0])-1]
+		return file, fmt.Errorf("%s:%d: a scope has a name, a sentence and routes, but no %s", path, lineOf(text, name), name)
+	}
+	return file, nil
 }
 
 // checkSecret refuses a password that everybody on the machine can read.
@@ -143,13 +149,13 @@ func checkSecret(path string, options map[string]any) error {
 func (file configFile) site(path string, text []byte) (siteConfig, error) {
 	sc := siteConfig{pinned: make(map[string]string)}
 	probe := userkeys.DefaultSettings()
-	for name, value := range file.Settings {
+	for name, value := range file.settings {
 		sc.pinned[name] = listText(value, "|")
 		if err := probe.Set(name, sc.pinned[name]); err != nil {
 			return sc, fmt.Errorf("%s:%d: %s", path, lineOf(text, name), explain(err))
 		}
 	}
-	for _, s := range file.Scopes {
+	for _, s := range file.scopes {
 		scope := userkeys.Scope{Name: s.Name, Sentence: s.Sentence}
 		for _, r := range s.Routes {
 			route, err := userkeys.ParseRoute(r)

@@ -16,7 +16,7 @@ func newVersionCommand() *cobra.Command {
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "userkeys %s %s %s/%s\n"+
-				"a revoked key is refused by the next request on its node, within 1 s on every node\n",
+				"revocation bound: 1s\n",
 				buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		},
