@@ -40,6 +40,7 @@ type Proxy struct {
 	cfg     ProxyConfig
 	log     *slog.Logger
 	reverse *httputil.ReverseProxy
+	watcher watcher
 }
 
 // NewProxy makes a proxy.
@@ -59,7 +60,7 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	if cfg.Transport == nil {
 		cfg.Transport = newTransport(cfg.ResponseHeaderTimeout)
 	}
-	p := &Proxy{cfg: cfg, log: cfg.Logger}
+	p := &Proxy{cfg: cfg, log: cfg.Logger, watcher: watcher{checker: cfg.Checker}}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
@@ -160,8 +161,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if !admitted {
 			return
 		}
-		x.keyed, x.target, x.watched = true, t.withoutKeyParameter(), new(watched)
-		x.Context = x.watched.start(r.Context(), p.cfg.Checker, a, &x.answer)
+		x.keyed, x.target = true, t.withoutKeyParameter()
+		x.watched = p.watcher.watch(r.Context(), a, &x.answer)
+		x.Context = x.watched.ctx
 		defer x.watched.stop()
 	} else if !sayable(r.URL, t.raw) {
 		refuseUnsayable.write(w)

@@ -178,21 +178,30 @@ func TestWatchAsksAtItsTimesAndStops(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := &fakeChecker{}
-		var w watched
-		ctx := w.start(t.Context(), c, alice, &answer{ResponseWriter: httptest.NewRecorder()})
+		all := &watcher{checker: c}
+		early := all.watch(t.Context(), alice, &answer{ResponseWriter: httptest.NewRecorder()})
 		var asked []int64
-		for _, d := range []time.Duration{firstLook - 1, 1, nextLook, nextLook} {
+		wait := func(d time.Duration) {
 			time.Sleep(d)
 			synctest.Wait()
 			asked = append(asked, c.asked.Load())
 		}
-		if !slices.Equal(asked, []int64{0, 1, 2, 3}) || ctx.Err() != nil {
-			t.Errorf("asked %v, context %v", asked, ctx.Err())
+		wait(2*lookPause - 1)
+		late := all.watch(t.Context(), bob, &answer{ResponseWriter: httptest.NewRecorder()})
+		between := all.watch(t.Context(), bob, &answer{ResponseWriter: httptest.NewRecorder()})
+		wait(1)
+		between.stop()
+		wait(lookPause)
+		wait(lookPause)
+		early.stop()
+		wait(lookPause)
+		late.stop()
+		wait(time.Minute)
+		if !slices.Equal(asked, []int64{0, 1, 3, 5, 6, 6}) || early.ctx.Err() == nil || context.Cause(late.ctx) != context.Canceled {
+			t.Errorf("asked %v, contexts %v and %v", asked, early.ctx.Err(), context.Cause(late.ctx))
 		}
-		w.stop()
-		time.Sleep(time.Minute)
-		if n := c.asked.Load(); n != 3 {
-			t.Errorf("asked %d times, also after the end", n)
+		if all.running || all.first != nil {
+			t.Error("the watcher does not rest")
 		}
 	})
 }
@@ -202,22 +211,77 @@ func TestWatchEndsTheContextWithItsReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &fakeChecker{}
 		out := &answer{ResponseWriter: httptest.NewRecorder()}
-		var w watched
-		ctx := w.start(t.Context(), c, alice, out)
-		defer w.stop()
+		s := (&watcher{checker: c}).watch(t.Context(), alice, out)
+		defer s.stop()
 		_, _ = out.Write([]byte("x"))
-		time.Sleep(firstLook + 1)
+		time.Sleep(2*lookPause + 1)
 		c.ended.Store(true)
 		start := time.Now()
-		<-ctx.Done()
-		if d := time.Since(start); d > nextLook || !errors.Is(context.Cause(ctx), userkeys.InvalidAccess) {
-			t.Errorf("ended after %v because of %v", d, context.Cause(ctx))
+		<-s.ctx.Done()
+		if d := time.Since(start); d > lookPause || !errors.Is(context.Cause(s.ctx), userkeys.InvalidAccess) {
+			t.Errorf("ended after %v because of %v", d, context.Cause(s.ctx))
 		}
 		synctest.Wait()
 		if _, err := out.Write([]byte("y")); err == nil {
 			t.Error("writing goes on after the cut")
 		}
 	})
+}
+
+// stuck is a checker whose Holds hangs for one user, as with a database that is gone.
+type stuck struct{ fakeChecker }
+
+func (s *stuck) Holds(ctx context.Context, a userkeys.Access) error {
+	if a.UserID == alice.UserID {
+		<-ctx.Done()
+		return userkeys.Errorf(userkeys.Unavailable, "cannot tell")
+	}
+	return s.fakeChecker.Holds(ctx, a)
+}
+
+func TestWatchCutsWhatItCannotVouchForAndNothingElse(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := &stuck{}
+		all := &watcher{checker: c}
+		var hanging, fine []*watched
+		for range 8 {
+			hanging = append(hanging, all.watch(t.Context(), alice, &answer{ResponseWriter: httptest.NewRecorder()}))
+			fine = append(fine, all.watch(t.Context(), bob, &answer{ResponseWriter: httptest.NewRecorder()}))
+		}
+		time.Sleep(2*lookPause + lookTime + 1)
+		synctest.Wait()
+		for i := range hanging {
+			if !errors.Is(context.Cause(hanging[i].ctx), userkeys.Unavailable) || fine[i].ctx.Err() != nil {
+				t.Errorf("%d: %v and %v", i, context.Cause(hanging[i].ctx), fine[i].ctx.Err())
+			}
+		}
+		if c.asked.Load() < 8*2 {
+			t.Error("one answer that does not come holds up the next round")
+		}
+		for i := range hanging {
+			hanging[i].stop()
+			fine[i].stop()
+		}
+		time.Sleep(time.Second) // until the last round is over
+	})
+}
+
+func TestWatchForgetsRequestsInAnyOrder(t *testing.T) {
+	t.Parallel()
+	all := &watcher{checker: &fakeChecker{}}
+	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {1, 2, 0}, {0, 2, 1}, {2, 0, 1}} {
+		var in []*watched
+		for range order {
+			in = append(in, all.watch(t.Context(), alice, &answer{}))
+		}
+		for _, i := range order {
+			in[i].stop()
+		}
+		if all.first != nil {
+			t.Fatalf("order %v leaves a request", order)
+		}
+	}
 }
 
 func TestServerSentEventsAreNotHeldBack(t *testing.T) {
