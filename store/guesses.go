@@ -50,6 +50,21 @@ func (s *Store) ChargeGuess(ctx context.Context, name string, window time.Durati
 // the counted one began ago.
 const windowOver = "(excluded.until <> 0 AND excluded.since - userkeys_guesses.since >= excluded.until - excluded.since)"
 
+// Guesses is the count of name and when its window began, without charging;
+// zeros if there is none.
+func (s *Store) Guesses(ctx context.Context, name string) (int, time.Time, error) {
+	if err := checkIndexed(name); err != nil {
+		return 0, time.Time{}, err
+	}
+	found, err := read(ctx, s, func(ctx context.Context, c conn) ([]guess, error) {
+		return all(ctx, c, scanGuess, "SELECT count, since FROM userkeys_guesses WHERE name = $1", name)
+	})
+	if err != nil || len(found) == 0 {
+		return 0, time.Time{}, err
+	}
+	return int(found[0].count), fromMicros(found[0].since), nil
+}
+
 // ForgetGuesses sets counts back to nothing.
 func (s *Store) ForgetGuesses(ctx context.Context, names ...string) error {
 	if err := checkIndexed(names...); err != nil {

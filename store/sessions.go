@@ -43,6 +43,19 @@ func (s *Store) SaveSession(ctx context.Context, tokenHash, data []byte, userID 
 	})
 }
 
+// RenewSession writes data and end of a session that is still there, and tells
+// whether it was: a request in flight must not bring back what a logout ended.
+func (s *Store) RenewSession(ctx context.Context, tokenHash, data []byte, expiresAt time.Time) (bool, error) {
+	if len(data) > maxSessionData {
+		return false, userkeys.Errorf(userkeys.InvalidParameters, "a session with more than %d bytes", maxSessionData)
+	}
+	if data == nil {
+		data = []byte{}
+	}
+	return s.changesOne(ctx, "UPDATE userkeys_sessions SET data = $1, expires_at = $2 WHERE token_hash = $3",
+		data, micros(expiresAt), tokenHash)
+}
+
 // DeleteSession ends a session; one that is not there is ended already.
 func (s *Store) DeleteSession(ctx context.Context, tokenHash []byte) error {
 	return s.write(ctx, func(ctx context.Context, c conn) error {

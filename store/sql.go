@@ -222,4 +222,15 @@ func (w *conditions) where() string {
 	return " WHERE " + strings.Join(w.parts, " AND ")
 }
 
+// changesOne runs one statement and tells whether it found a row to change.
+func (s *Store) changesOne(ctx context.Context, query string, args ...any) (bool, error) {
+	var n int64
+	err := s.write(ctx, func(ctx context.Context, c conn) error {
+		var err error
+		n, err = c.exec(ctx, query, args...)
+		return err
+	})
+	return err == nil && n > 0, err
+}
+
 func isNoRows(err error) bool { return errors.Is(err, sql.ErrNoRows) }

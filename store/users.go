@@ -195,6 +195,15 @@ func (s *Store) SetPassword(ctx context.Context, userID int64, hash string, by u
 	})
 }
 
+// ReplacePassword stores hash if old is what is stored, and tells whether it
+// was: the same password hashed anew must not undo a change of password made meanwhile.
+func (s *Store) ReplacePassword(ctx context.Context, userID int64, old, hash string) (bool, error) {
+	if err := checkText(old, hash); err != nil {
+		return false, err
+	}
+	return s.changesOne(ctx, "UPDATE userkeys_users SET password_hash = $1 WHERE id = $2 AND password_hash = $3", hash, userID, old)
+}
+
 // DeleteUser removes the user with keys, consents and sessions. [userkeys.NotFound],
 // and [userkeys.Conflict] for the last active administrator.
 func (s *Store) DeleteUser(ctx context.Context, userID int64, by userkeys.Actor, at time.Time) error {
