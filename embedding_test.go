@@ -2,12 +2,13 @@ package userkeys_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"fmt"
-	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,19 +18,27 @@ import (
 
 	"userkeys"
 	"userkeys/authority"
+	"userkeys/client"
 	"userkeys/gateway"
 	"userkeys/server"
 	"userkeys/store"
 )
 
-// mySessions stands for the sessions that a site has already.
-type mySessions struct{}
+// sessions stands for the sessions that a site has already: who is signed in, by cookie.
+type sessions map[string]userkeys.User
 
-// Visitor finds nobody signed in.
-func (mySessions) Visitor(*http.Request) (userkeys.Visitor, error) { return userkeys.Visitor{}, nil }
+// Visitor tells who sends r.
+func (s sessions) Visitor(r *http.Request) (userkeys.Visitor, error) {
+	cookie, err := r.Cookie("session")
+	if err != nil {
+		return userkeys.Visitor{}, nil // nobody is signed in
+	}
+	name := fmt.Sprintf("%x", sha256.Sum256([]byte(cookie.Value))) // the session's name, not its secret
+	return userkeys.Visitor{User: s[cookie.Value], Session: name}, nil
+}
 
-// LoginURL is the site's login page.
-func (mySessions) LoginURL(back string) string { return "/sign-in?back=" + back }
+// LoginURL is the site's login page. What it leads back to has parameters of its own.
+func (sessions) LoginURL(back string) string { return "/sign-in?back=" + url.QueryEscape(back) }
 
 // A site of one's own with userkeys in it: its pages beside yours, its guard
 // around your API. README.md shows the same lines.
@@ -53,27 +62,44 @@ func Example_embedding() {
 	check(err)
 	auth, err := authority.New(ctx, authority.Config{Store: st})
 	check(err)
-	pages, err := server.New(server.Config{Authority: auth, Identity: mySessions{}})
+	alice, err := st.CreateUser(ctx, userkeys.Account{User: userkeys.User{Username: "alice", TrustLevel: 1, Active: true}}, userkeys.Actor{Kind: userkeys.ActorSystem})
+	check(err)
+	mySessions := sessions{"secret": alice}
+	pages, err := server.New(server.Config{Authority: auth, Identity: mySessions})
 	check(err)
 	pages.Mount(mux)
 	mux.Handle("/api/", gateway.Guard(auth)(api))
 	running := make(chan error, 1)
 	go func() { running <- auth.Run(ctx) }()
 
-	for _, key := range []string{"", "0123456789abcdef0123456789abcdef"} {
-		r := httptest.NewRequest("GET", "/api/posts", nil)
-		if key != "" {
-			r.Header.Set(userkeys.KeyHeader, key)
+	get := func(address string, header ...string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("GET", address, nil)
+		for i := 0; i < len(header); i += 2 {
+			r.Header.Set(header[i], header[i+1])
 		}
 		w := httptest.NewRecorder()
 		mux.ServeHTTP(w, r)
-		body, err := io.ReadAll(w.Body)
-		check(err)
-		fmt.Println(w.Code, strings.TrimSpace(string(body)))
+		return w
+	}
+	app, err := client.Begin(client.Request{
+		Site: "http://example.com", ApplicationName: "Notifier", ClientID: "installation 1", Scopes: userkeys.Scopes{"read"},
+	})
+	check(err)
+	w := get(app.URL)
+	back, err := url.Parse(w.Header().Get("Location"))
+	check(err)
+	fmt.Println(w.Code, back.Path, "and back with every parameter:", "http://example.com"+back.Query().Get("back") == app.URL)
+	w = get(app.URL, "Cookie", "session=secret")
+	fmt.Println(w.Code, "asks alice:", strings.Contains(w.Body.String(), "Notifier") && strings.Contains(w.Body.String(), "alice"))
+	for _, key := range [][]string{nil, {userkeys.KeyHeader, "0123456789abcdef0123456789abcdef"}} {
+		w := get("/api/posts", key...)
+		fmt.Println(w.Code, strings.TrimSpace(w.Body.String()))
 	}
 	stop()
 	check(<-running)
 	// Output:
+	// 302 /sign-in and back with every parameter: true
+	// 200 asks alice: true
 	// 200 with a key: false
 	// 403 {"errors":["You are not permitted to view the requested resource."],"error_type":"invalid_access","reason":"invalid key"}
 }
