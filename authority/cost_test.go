@@ -19,6 +19,7 @@ type shelf struct{ authority.Store }
 func (shelf) Changes(context.Context, int64) (userkeys.Changes, error) {
 	return userkeys.Changes{}, nil
 }
+
 func (shelf) SettingValues(context.Context) (map[string]string, error) {
 	return map[string]string{"max_user_api_reqs_per_minute": "10000", "max_user_api_reqs_per_day": "10000000"}, nil
 }

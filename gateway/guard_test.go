@@ -240,7 +240,8 @@ func TestWriteErrorHasTheShapeOfTheWire(t *testing.T) {
 			`{"errors":["too many"],"error_type":"rate_limit","reason":"limit: 20 per 60 s","extras":{"wait_seconds":3,"time_left":"a few seconds"}}`,
 		},
 		{
-			"invalid key", userkeys.ErrInvalidKey, 403, map[string]string{"Retry-After": ""},
+			"invalid key", userkeys.ErrInvalidKey, 403,
+			map[string]string{"Retry-After": ""},
 			`{"errors":["` + userkeys.NotPermitted + `"],"error_type":"invalid_access","reason":"invalid key"}`,
 		},
 		{
@@ -249,7 +250,8 @@ func TestWriteErrorHasTheShapeOfTheWire(t *testing.T) {
 		},
 		{
 			"T28 an outage is 503 and never an opinion", &userkeys.Error{Code: userkeys.Unavailable, Public: "ask again", RetryAfter: time.Second, Err: errors.New("10.1.2.3 refused")}, 503,
-			map[string]string{"Retry-After": "1"}, `{"errors":["ask again"],"error_type":"read_only"}`,
+			map[string]string{"Retry-After": "1"},
+			`{"errors":["ask again"],"error_type":"read_only"}`,
 		},
 		{"a foreign error tells nothing", errors.New("pq: secret at 10.1.2.3"), 500, nil, string(userkeys.AsError(errors.New("x")).JSON())},
 		{"405 names what is allowed", userkeys.Errorf(userkeys.MethodNotAllowed, "no"), 405, map[string]string{"Allow": allowed}, `{"errors":["no"],"error_type":"invalid_parameters"}`},

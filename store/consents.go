@@ -34,8 +34,10 @@ func consentGone() error {
 // [userkeys.NotFound] without the user, [userkeys.Conflict] if the id is taken.
 func (s *Store) CreateConsent(ctx context.Context, c userkeys.Consent) error {
 	r := c.Request
-	if err := checkText(append([]string{c.ID, c.Session, r.ApplicationName, r.ClientID, r.Nonce, r.PublicKey,
-		r.AuthRedirect, r.PushURL, r.Padding, r.ExpiresInSeconds}, r.Scopes...)...); err != nil {
+	if err := checkText(append([]string{
+		c.ID, c.Session, r.ApplicationName, r.ClientID, r.Nonce, r.PublicKey,
+		r.AuthRedirect, r.PushURL, r.Padding, r.ExpiresInSeconds,
+	}, r.Scopes...)...); err != nil {
 		return err
 	}
 	if c.ID == "" {

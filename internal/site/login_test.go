@@ -35,8 +35,17 @@ func TestLogin(t *testing.T) {
 		sc.row("LG1 LG14 LG18 CVE-2025-69413 one answer to everybody who does not get in", func(sc *scene) {
 			answers := map[string]string{}
 			for _, who := range [][2]string{
-				{"nobody", testkit.Password}, {"bob", "wrong"}, {"ended", testkit.Password}, {"sleeping", testkit.Password}, {"keyless", ""}, {"keyless", testkit.Password},
-				{"' OR 1=1 --", "x"}, {"a\x01b", "x"}, {strings.Repeat("a", 5000), "x"}, {"", ""}, {"bob", strings.Repeat("a", 10<<10)},
+				{"nobody", testkit.Password},
+				{"bob", "wrong"},
+				{"ended", testkit.Password},
+				{"sleeping", testkit.Password},
+				{"keyless", ""},
+				{"keyless", testkit.Password},
+				{"' OR 1=1 --", "x"},
+				{"a\x01b", "x"},
+				{strings.Repeat("a", 5000), "x"},
+				{"", ""},
+				{"bob", strings.Repeat("a", 10<<10)},
 			} {
 				a := sc.loginFrom("198.51.100.1", who[0], who[1])
 				if a.StatusCode != 403 || len(a.Header["Set-Cookie"]) > 0 {

@@ -123,10 +123,14 @@ func spellings(name string) []string {
 func TestIdentityHeaders(t *testing.T) {
 	t.Parallel()
 	behind(t, func(sc *scene, up *testkit.Upstream) {
-		names := []string{"X-Userkeys-Username", "X-Userkeys-User-Id", "X-Userkeys-Groups", "X-Userkeys-Scopes", "X-Userkeys-Client-Id", "X-Userkeys-Admin", "X-Userkeys-Anything",
-			"X-Auth-User", "X-Forwarded-User", "Remote-User", "X-Remote-User", "X-Auth-Request-User"}
-		forwarding := []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Uri", "X-Forwarded-Method",
-			"Forwarded", "X-Real-IP", "True-Client-IP", "CF-Connecting-IP", "X-Original-URL", "X-Rewrite-URL", "Via", "Proxy"}
+		names := []string{
+			"X-Userkeys-Username", "X-Userkeys-User-Id", "X-Userkeys-Groups", "X-Userkeys-Scopes", "X-Userkeys-Client-Id", "X-Userkeys-Admin", "X-Userkeys-Anything",
+			"X-Auth-User", "X-Forwarded-User", "Remote-User", "X-Remote-User", "X-Auth-Request-User",
+		}
+		forwarding := []string{
+			"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Uri", "X-Forwarded-Method",
+			"Forwarded", "X-Real-IP", "True-Client-IP", "CF-Connecting-IP", "X-Original-URL", "X-Rewrite-URL", "Via", "Proxy",
+		}
 		for _, keyed := range []bool{true, false} {
 			who := map[bool]string{true: "with a key", false: "without"}[keyed]
 			for _, name := range append(slices.Clone(names), forwarding...) {

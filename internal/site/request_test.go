@@ -114,8 +114,10 @@ func TestGrantBody(t *testing.T) {
 		sc.refused("RQ17 a name in another case in JSON", gone, posts("/user-api-key", "application/json", `{"Id":"`+id+`"}`, "X-CSRF-Token", token, "Accept", "application/json"))
 		// After all of these the question is still open: refusals consume nothing.
 		sc.row("RQ20 CVE-2026-9689 only the stored request counts", func(sc *scene) {
-			changed := url.Values{"id": {id}, "authenticity_token": {token}, "scopes": {"write"}, "client_id": {"victim"}, "application_name": {"Bank"},
-				"auth_redirect": {"https://evil.example/"}, "public_key": {"x"}, "nonce": {"x"}, "expires_in_seconds": {"1"}}
+			changed := url.Values{
+				"id": {id}, "authenticity_token": {token}, "scopes": {"write"}, "client_id": {"victim"}, "application_name": {"Bank"},
+				"auth_redirect": {"https://evil.example/"}, "public_key": {"x"}, "nonce": {"x"}, "expires_in_seconds": {"1"},
+			}
 			a := post(sc.alice, "/user-api-key?scopes=write&client_id=victim", urlencoded, changed.Encode()).Must(sc.t, http.StatusOK)
 			if a.Header.Get("Location") != "" {
 				sc.t.Error("the answer goes to an address that nobody was shown")
