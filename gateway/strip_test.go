@@ -24,7 +24,7 @@ var forgeries = func() []string {
 			strings.ReplaceAll(name, "-", "~"), strings.Replace(name, "-", "!", 1), strings.Replace(name, "-", "+", 1),
 		)
 	}
-	for _, name := range []string{
+	lines = append(lines,
 		"X-Userkeys-", "X-Userkeys-Anything", "X-Userkeys-User", "X-Userkeys-Username-2",
 		"X-Auth-User", "X_Auth_User", "X-Auth_User", "x.auth.user", "X-AUTH-USER", "X-Auth-Email", "X-Auth-Groups",
 		"X-Auth-Request-User", "X_Auth_Request_User", "X-Auth-Request-Email", "X-Auth-Request-Groups", "X-Auth-Request-Access-Token",
@@ -32,9 +32,7 @@ var forgeries = func() []string {
 		"X-Forwarded-Preferred-Username", "X-Remote-User", "X_Remote_User", "x-remote.user", "X-Remote-Group",
 		"Remote-User", "Remote_User", "REMOTE_USER", "remote.user", "Remote-Groups", "Remote-Email",
 		"X-WebAuth-User", "X_WEBAUTH_USER", "x-webauth.user", "X-WebAuth-Groups", "X-Authenticated-User", "X_Authenticated_UserId",
-	} {
-		lines = append(lines, name)
-	}
+	)
 	for i, name := range lines {
 		lines[i] = name + ": FORGED"
 	}

@@ -139,9 +139,8 @@ func lastAdministrator(w *world) {
 
 func administratorsRace(w *world) {
 	for round := range 5 {
-		var admins []userkeys.User
 		for i := range 4 {
-			admins = append(admins, w.user(fmt.Sprintf("admin%d.%d", round, i), asAdmin))
+			w.user(fmt.Sprintf("admin%d.%d", round, i), asAdmin)
 		}
 		left := func() (out []userkeys.User) {
 			for _, u := range must[[]userkeys.User](w)(w.Users(w.ctx, 0, 0)) {
