@@ -168,7 +168,7 @@ func TestNotifierRefusesAnswersItDidNotAskFor(t *testing.T) {
 	}
 	p := newPerson(t)
 	p.press(app, "/connect", nil)
-	if page, resp := p.open(app + "/callback?payload=AAAA"); resp.StatusCode != 400 || !strings.Contains(page, "cannot be opened") {
+	if page, resp := p.open(app + "/callback?payload=AAAA"); resp.StatusCode != 400 || !strings.Contains(page, "was cut off") {
 		t.Errorf("a payload that is none was answered %d", resp.StatusCode)
 	}
 	// PK30: another browser's answer, sealed to another key pair, is of no use here.
