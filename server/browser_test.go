@@ -97,7 +97,8 @@ func TestGR8_GR9_ApprovingInABrowser(t *testing.T) {
 	defer callback.Close()
 
 	run(t, ctx, chromedp.Navigate(site+ask("auth_redirect="+callback.URL+"/cb?state=1")))
-	if !inPage[bool](t, ctx, approveDisabled) {
+	// On a busy machine the half second may be over before anybody looks.
+	if !inPage[bool](t, ctx, approveDisabled+" || performance.now() > 500") {
 		t.Error("Approve can be pressed right after the page appeared")
 	}
 	if inPage[string](t, ctx, `document.activeElement.tagName`) == "BUTTON" {
