@@ -34,7 +34,7 @@ func browser(t *testing.T) context.Context {
 		}
 		t.Skip("there is no Chromium on this machine; make test installs it")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Headless)
 	t.Cleanup(cancel)
