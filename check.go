@@ -81,14 +81,14 @@ func (r AuthorizationRequest) checkScopes(s Settings, c *Catalog, client Client)
 		_, known := c.Scope(name)
 		switch allowed := s.AllowUserAPIKeyScopes.Has(name); {
 		case !known:
-			return refuse("this site knows no scope %s; it allows %s", shown(name), s.AllowUserAPIKeyScopes)
+			return refuse("this site knows no scope %s; it allows %s", shown(name), s.AllowUserAPIKeyScopes.list())
 		case !allowed:
-			return refuse("this site does not allow the scope %s, only %s; an administrator can add it to allow_user_api_key_scopes", name, s.AllowUserAPIKeyScopes)
+			return refuse("this site does not allow the scope %s, only %s; an administrator can add it to allow_user_api_key_scopes", name, s.AllowUserAPIKeyScopes.list())
 		}
 	}
 	for _, name := range r.Scopes {
 		if len(client.Scopes) > 0 && !client.Scopes.Has(name) {
-			return refuse("this app may not ask for the scope %s; it is registered for %s", name, client.Scopes)
+			return refuse("this app may not ask for the scope %s; it is registered for %s", name, client.Scopes.list())
 		}
 	}
 	return nil

@@ -85,7 +85,7 @@ func TestCheck(t *testing.T) {
 		{name: "an unregistered client has no key", set: map[string]string{"public_key": "-"}, client: unregistered, code: userkeys.MissingParameter, words: "public_key"},
 		{name: "a registered client needs neither", set: map[string]string{"public_key": "-", "application_name": "-"}, client: registered()},
 
-		{name: "scope not on the site's list", set: map[string]string{"scopes": "read,write"}, code: userkeys.ScopeNotAllowed, words: "does not allow the scope write, only read,notifications,session_info,message_bus,push; an administrator can add it to allow_user_api_key_scopes"},
+		{name: "scope not on the site's list", set: map[string]string{"scopes": "read,write"}, code: userkeys.ScopeNotAllowed, words: "does not allow the scope write, only read, notifications, session_info, message_bus, push; an administrator can add it to allow_user_api_key_scopes"},
 		{name: "scope on the site's list", set: map[string]string{"scopes": "read,write"}, settings: write},
 		{name: "scope on the list that the site does not know", set: map[string]string{"scopes": "gone"}, settings: write, code: userkeys.ScopeNotAllowed, words: "knows no scope gone"},
 		{name: "SC2 leading comma", set: map[string]string{"scopes": ",read"}, code: userkeys.ScopeNotAllowed, words: `knows no scope ""`},

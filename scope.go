@@ -42,6 +42,9 @@ func ParseScopes(s string) (Scopes, error) {
 // String is the list as the wire writes it.
 func (s Scopes) String() string { return strings.Join(s, ",") }
 
+// list is s for people.
+func (s Scopes) list() string { return strings.Join(s, ", ") }
+
 // Has tells whether name is one of s.
 func (s Scopes) Has(name string) bool { return slices.Contains(s, name) }
 
