@@ -122,29 +122,36 @@ const (
 	refused               // known to be no good key
 )
 
-// get looks h up in memory.
-func (c *cache) get(h *userkeys.KeyHash, now time.Time) (record, lookup) {
+// get looks h up in memory. The place is where to note its use.
+func (c *cache) get(h *userkeys.KeyHash, now time.Time) (record, uint32, lookup) {
 	s := c.shard(h)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if sl, _, ok := s.find(h); ok {
+	if sl, i, ok := s.find(h); ok {
 		sl.recent = true
-		return sl.record, known
+		return sl.record, i, known
 	}
 	if n := s.unknown(h); n != nil && n.holds(now) {
-		return record{}, refused
+		return record{}, 0, refused
 	}
-	return record{}, absent
+	return record{}, 0, absent
 }
 
-// used notes that h was used. A record that was forgotten meanwhile is let go.
-func (c *cache) used(h *userkeys.KeyHash, now time.Time) {
+// used notes that h, which was at place i, was used. A record that was
+// forgotten or moved meanwhile is looked for, and let go if it is gone.
+func (c *cache) used(h *userkeys.KeyHash, i uint32, now time.Time) {
 	s := c.shard(h)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sl, i, ok := s.find(h)
-	if !ok {
-		return
+	var sl *slot
+	if i < uint32(len(s.slabs)*slabSize) {
+		sl = s.at(i)
+	}
+	if sl == nil || !sl.taken || sl.hash != *h {
+		var ok bool
+		if sl, i, ok = s.find(h); !ok {
+			return
+		}
 	}
 	sl.lastUsed = now.UnixMicro()
 	if !sl.dirty {

@@ -22,7 +22,7 @@ func (a *Authority) Check(ctx context.Context, c userkeys.Call) (userkeys.Access
 	}
 	h := key.Hash()
 	now := a.now()
-	rec, err := a.find(ctx, &h, now)
+	rec, place, err := a.find(ctx, &h, now)
 	if err != nil {
 		return userkeys.Access{}, err
 	}
@@ -37,14 +37,14 @@ func (a *Authority) Check(ctx context.Context, c userkeys.Call) (userkeys.Access
 	if !rec.mayAct {
 		return userkeys.Access{}, userkeys.ErrInvalidKey
 	}
-	a.cache.used(&h, now)
+	a.cache.used(&h, place, now)
 	return rec.access(), nil
 }
 
 // Holds tells whether an access given earlier would still be given; it charges
 // nothing. It is for streams that outlive the check.
 func (a *Authority) Holds(ctx context.Context, acc userkeys.Access) error {
-	rec, err := a.find(ctx, &acc.KeyHash, a.now())
+	rec, _, err := a.find(ctx, &acc.KeyHash, a.now())
 	if err != nil {
 		return err
 	}

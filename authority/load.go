@@ -24,26 +24,26 @@ type flight struct {
 // find gives the record of a live key: from memory while the lease is fresh,
 // else after looking at the epoch. [userkeys.ErrInvalidKey] for any that is
 // not good, [userkeys.Unavailable] if nobody can tell.
-func (a *Authority) find(ctx context.Context, h *userkeys.KeyHash, now time.Time) (record, error) {
+func (a *Authority) find(ctx context.Context, h *userkeys.KeyHash, now time.Time) (record, uint32, error) {
 	if !a.lease.fresh(now) {
 		if err := a.ensureFresh(ctx); err != nil {
-			return record{}, err
+			return record{}, 0, err
 		}
 	}
-	rec, found := a.cache.get(h, now)
+	rec, place, found := a.cache.get(h, now)
 	switch found {
 	case refused:
-		return record{}, userkeys.ErrInvalidKey
+		return record{}, 0, userkeys.ErrInvalidKey
 	case absent:
 		var err error
 		if rec, err = a.load(ctx, *h); err != nil {
-			return record{}, err
+			return record{}, 0, err
 		}
 	}
 	if rec.expired(now) {
-		return record{}, userkeys.ErrInvalidKey
+		return record{}, 0, userkeys.ErrInvalidKey
 	}
-	return rec, nil
+	return rec, place, nil
 }
 
 // load looks h up in the database, once however many ask.
