@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -169,7 +170,7 @@ func (e *Error) TimeLeft() string {
 		if n == 1 {
 			return "1 " + unit
 		}
-		return fmt.Sprintf("%d %ss", n, unit)
+		return strconv.Itoa(n) + " " + unit + "s"
 	}
 	switch {
 	case n <= 0:

@@ -18,7 +18,8 @@ const (
 	// asked for again and again is not pushed out by a neighbour or two.
 	negativeSets = 64
 	negativeWays = 4
-	negativeFor  = 10 * time.Second
+	// What could make an unknown key known raises the epoch, so this may be long.
+	negativeFor = 10 * time.Minute
 )
 
 // negative is an unknown key and until when it is believed to be one.

@@ -2,7 +2,7 @@ package authority
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 	"time"
 
 	"userkeys"
@@ -87,7 +87,7 @@ func limited(d limit.Decision, l limit.Limits) error {
 	}
 	e := &userkeys.Error{
 		Code: userkeys.RateLimited, RetryAfter: d.RetryAfter, LimitCode: code,
-		Reason: fmt.Sprintf("limit: %d per %d s", max(n, 0), int(d.Window.Length()/time.Second)),
+		Reason: "limit: " + strconv.Itoa(max(n, 0)) + " per " + strconv.Itoa(int(d.Window.Length()/time.Second)) + " s",
 	}
 	e.Public = "This key was used too many times. Please wait " + e.TimeLeft() + " before trying again."
 	return e
