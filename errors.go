@@ -126,6 +126,9 @@ func (e *Error) Unwrap() []error {
 // AsError finds the [Error] in err's chain; anything else becomes [Internal]
 // with a public text that tells nothing of the cause.
 func AsError(err error) *Error {
+	if e, ok := err.(*Error); ok && e != nil { // the usual case, without the search
+		return e
+	}
 	var e *Error
 	if errors.As(err, &e) && e != nil {
 		return e
@@ -143,24 +146,36 @@ func (e *Error) RetryAfterSeconds() int {
 // {"errors":["..."],"error_type":"...","reason":"...","extras":{"wait_seconds":3,"time_left":"3 seconds"}}.
 // reason is our addition; error_type, reason and extras are left out where they say nothing.
 func (e *Error) JSON() []byte {
-	type extras struct {
-		WaitSeconds int    `json:"wait_seconds"`
-		TimeLeft    string `json:"time_left"`
+	b := make([]byte, 0, 256)
+	b = appendJSON(append(b, `{"errors":[`...), e.Public)
+	b = append(b, ']')
+	if t := e.Code.Type(); t != "" {
+		b = appendJSON(append(b, `,"error_type":`...), t)
 	}
-	body := struct {
-		Errors []string `json:"errors"`
-		Type   string   `json:"error_type,omitempty"`
-		Reason string   `json:"reason,omitempty"`
-		Extras *extras  `json:"extras,omitempty"`
-	}{Errors: []string{e.Public}, Type: e.Code.Type(), Reason: e.Reason}
+	if e.Reason != "" {
+		b = appendJSON(append(b, `,"reason":`...), e.Reason)
+	}
 	if e.Code == RateLimited && e.RetryAfter > 0 { // a lock that waiting does not lift has no wait
-		body.Extras = &extras{WaitSeconds: e.RetryAfterSeconds(), TimeLeft: e.TimeLeft()}
+		b = strconv.AppendInt(append(b, `,"extras":{"wait_seconds":`...), int64(e.RetryAfterSeconds()), 10)
+		b = appendJSON(append(b, `,"time_left":`...), e.TimeLeft())
+		b = append(b, '}')
 	}
-	b, err := json.Marshal(body)
-	if err != nil { // cannot happen: strings and numbers only
-		panic(err)
+	return append(b, '}')
+}
+
+// appendJSON appends s as a JSON string. Refusals must not be dearer than
+// answers, so what needs no escaping does without the encoder.
+func appendJSON(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			q, err := json.Marshal(s)
+			if err != nil { // cannot happen: it is a string
+				panic(err)
+			}
+			return append(b, q...)
+		}
 	}
-	return b
+	return append(append(append(b, '"'), s...), '"')
 }
 
 // TimeLeft says RetryAfter to a person: "12 seconds" (wire 13.2); empty if it says nothing.
