@@ -92,7 +92,7 @@ func limitedKeys(maxKeys int) int { return 2*maxKeys + 1024 }
 // ctx ends; then it writes once more.
 func (a *Authority) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	wg.Go(func() { a.every(ctx, epochInterval, "reading the epoch", a.renewNow) })
+	wg.Go(func() { a.every(ctx, epochInterval, "reading the epoch", a.renew) })
 	wg.Go(func() { a.every(ctx, flushInterval, "writing last uses", a.flushDue) })
 	wg.Go(func() { a.runJobs(ctx) })
 	wg.Wait()

@@ -62,11 +62,13 @@ func (a *Authority) Holds(ctx context.Context, acc userkeys.Access) error {
 // missingScope says which scope would help. Only the holder of a live key
 // gets this far, so it tells a stranger nothing.
 func (a *Authority) missingScope(p *policy, c userkeys.Call) error {
-	reason := "no scope of this site allows this request"
-	if n := a.catalog.Missing(p.settings.AllowUserAPIKeyScopes, c.Method, c.Path); n != "" {
-		reason = "missing scope: " + n
-	} else if n := a.catalog.Missing(a.allScopes(), c.Method, c.Path); n != "" {
-		reason = "missing scope: " + n // which this site allows to no app now
+	name := a.catalog.Missing(p.settings.AllowUserAPIKeyScopes, c.Method, c.Path)
+	if name == "" { // perhaps one that the site allows to no app now
+		name = a.catalog.Missing(a.allScopes(), c.Method, c.Path)
+	}
+	reason := "missing scope: " + name
+	if name == "" {
+		reason = "no scope of this site allows this request"
 	}
 	return &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: reason}
 }

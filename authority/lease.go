@@ -60,9 +60,6 @@ func (a *Authority) ensureFresh(ctx context.Context) error {
 
 var errStale = errors.New("the epoch could not be read")
 
-// renewNow is the tick of the background.
-func (a *Authority) renewNow(ctx context.Context) error { return a.renew(ctx) }
-
 // renew reads the epoch, forgets what changed and extends the lease.
 func (a *Authority) renew(ctx context.Context) error {
 	a.lease.mu.Lock()

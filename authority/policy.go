@@ -162,11 +162,7 @@ func (a *Authority) ChangeSetting(ctx context.Context, name, value string, by us
 func (a *Authority) knownScopes(names userkeys.Scopes) error {
 	for _, n := range names {
 		if _, ok := a.catalog.Scope(n); !ok {
-			var known []string
-			for _, s := range a.catalog.Scopes() {
-				known = append(known, s.Name)
-			}
-			return userkeys.Errorf(userkeys.InvalidParameters, "this site has no scope %s; it has %s", n, strings.Join(known, ", "))
+			return userkeys.Errorf(userkeys.InvalidParameters, "this site has no scope %s; it has %s", n, strings.Join(a.allScopes(), ", "))
 		}
 	}
 	return nil

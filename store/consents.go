@@ -27,7 +27,7 @@ func scanConsent(r row) (userkeys.Consent, error) {
 const maxConsents = 20
 
 func consentGone() error {
-	return userkeys.Errorf(userkeys.ConsentGone, "this question was answered already, or is too old; go back to the app and start again")
+	return userkeys.Errorf(userkeys.ConsentGone, "this request was answered already, or has expired; go back to the app and start again")
 }
 
 // CreateConsent remembers a question to a user, by the hash of its id.
