@@ -69,6 +69,8 @@ type Visitor struct {
 	User    User
 	Session string // names the session, never its secret; a new login is a new one
 	CSRF    string // secret of the session that forms must carry; empty: the Origin checks alone protect them
+	// AdminKey is the id of the admin API key that speaks as User; 0: it is a browser.
+	AdminKey int64
 }
 
 // SignedIn tells whether v is anybody.
@@ -103,6 +105,15 @@ type UserAPIKey struct {
 	ExpiresAt       time.Time // zero: no end of its own
 	RevokedAt       time.Time // zero: not revoked
 	RevokedBy       RevokedBy // who or what revoked it; empty if nobody did
+
+	// What a renewal needs: the key that the answer was sealed to, how, and the lifetime that was granted.
+	PublicKey string // PEM; empty for keys made before renewal was known
+	Padding   Padding
+	Lifetime  time.Duration // 0: no end of its own
+	RenewedAt time.Time     // zero: never
+	// OldHash is the key before the last renewal, good until OldUntil. The zero hash: none.
+	OldHash  KeyHash
+	OldUntil time.Time
 }
 
 // Used tells whether the key was ever used.
@@ -161,23 +172,35 @@ type ActorKind string
 
 // The kinds of actors.
 const (
-	ActorUser    ActorKind = "user"    // at a browser, signed in
-	ActorKey     ActorKind = "key"     // an app with a key
-	ActorCommand ActorKind = "command" // an administrator at the command line
-	ActorSystem  ActorKind = "system"  // the site by itself
+	ActorUser     ActorKind = "user"      // at a browser, signed in
+	ActorKey      ActorKind = "key"       // an app with a key
+	ActorCommand  ActorKind = "command"   // an administrator at the command line
+	ActorAdminKey ActorKind = "admin key" // the site's own program, with an admin API key
+	ActorSystem   ActorKind = "system"    // the site by itself
 )
 
 // Grant is everything one grant writes, in one transaction.
 type Grant struct {
 	Key       UserAPIKey // ID is not set yet
 	ConsentID string     // consumed in the same transaction; empty for a grant without a page
-	Actor     Actor
+	// Device is answered in the same transaction with the sealed payload, if it is not nil.
+	Device *DeviceApproval
+	// OneTimePassword is stored in the same transaction, if it is not nil.
+	OneTimePassword *OneTimePassword
+	Actor           Actor
 	// MaxKeys and MaxRecent bound the user's live keys (the replaced one not
 	// counted) and their grants since RecentSince; the store refuses with
 	// [Conflict] and [RateLimited].
 	MaxKeys     int
 	MaxRecent   int
 	RecentSince time.Time
+}
+
+// DeviceApproval is a yes to a device authorization: which, and the answer for the app to fetch.
+type DeviceApproval struct {
+	DeviceHash [32]byte // of the device code
+	Payload    string   // sealed
+	Until      time.Time
 }
 
 // Revocation revokes keys: those of IDs, or all live keys of UserID if IDs is empty.

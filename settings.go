@@ -42,6 +42,14 @@ type Settings struct {
 	CORSOrigins, CORSOrigin                        []string
 	MaxReqsPerIPPerMinute, MaxReqsPerIPPer10Second int
 	MaxReqsPerIPMode                               string
+
+	AllowUserAPIKeyDeviceAuth      bool
+	AllowUserAPIKeyOAEP256         bool
+	AllowOneTimePasswordByKey      bool
+	UserAPIKeyParameterRoutes      []string
+	MaxUserAPIReqsPerUserPerMinute int
+	MaxUserAPIReqsPerUserPerDay    int
+	MaxAdminAPIReqsPerMinute       int
 }
 
 // SettingKind says what values a setting has.
@@ -92,6 +100,10 @@ var settingTable = []Setting{
 	{Name: "max_user_api_reqs_per_minute", Kind: SettingInt, Default: "20", Max: 10000, Summary: "requests of a key in any 60 seconds", field: func(s *Settings) any { return &s.MaxUserAPIReqsPerMinute }},
 	{Name: "max_user_api_reqs_per_day", Kind: SettingInt, Default: "2880", Max: 10000000, Summary: "requests of a key in any 24 hours", field: func(s *Settings) any { return &s.MaxUserAPIReqsPerDay }},
 
+	{Name: "max_user_api_reqs_per_user_per_minute", Kind: SettingInt, Default: "120", Max: 1000000, Pending: true, Summary: "requests of all keys of a user together in any 60 seconds; 0 for no such limit", field: func(s *Settings) any { return &s.MaxUserAPIReqsPerUserPerMinute }},
+	{Name: "max_user_api_reqs_per_user_per_day", Kind: SettingInt, Default: "14400", Max: 100000000, Pending: true, Summary: "requests of all keys of a user together in any 24 hours; 0 for no such limit", field: func(s *Settings) any { return &s.MaxUserAPIReqsPerUserPerDay }},
+	{Name: "user_api_key_parameter_routes", Kind: SettingList, Pending: true, Summary: "feeds and calendars where a key may stand in the address (user_api_key=...), such as GET /latest.rss", field: func(s *Settings) any { return &s.UserAPIKeyParameterRoutes }, check: checkParameterRoute},
+
 	{Name: "revoke_user_api_keys_unused_days", Aliases: []string{"expire_user_api_keys_days"}, Kind: SettingInt, Default: "180", Max: maxDays, Summary: "revoke keys that were not used for so many days; 0 for never", field: func(s *Settings) any { return &s.RevokeUserAPIKeysUnusedDays }},
 	{Name: "revoke_user_api_keys_maxlife_days", Kind: SettingInt, Default: "0", Max: maxDays, Summary: "revoke keys of that age in days; 0 for never", field: func(s *Settings) any { return &s.RevokeUserAPIKeysMaxlifeDays }},
 	{Name: "max_user_api_key_expiry_days", Kind: SettingInt, Default: "365", Max: maxDays, Summary: "longest lifetime in days that an app may ask for; 0 to refuse any", field: func(s *Settings) any { return &s.MaxUserAPIKeyExpiryDays }},
@@ -100,11 +112,17 @@ var settingTable = []Setting{
 	{Name: "push_api_secret_key", Kind: SettingText, Secret: true, Pending: true, Summary: "secret that older push receivers look for", field: func(s *Settings) any { return &s.PushAPISecretKey }},
 	{Name: "push_notification_time_window_mins", Kind: SettingInt, Default: "10", Max: 1440, Pending: true, Summary: "do not push to users seen within so many minutes", field: func(s *Settings) any { return &s.PushNotificationTimeWindowMins }},
 
+	{Name: "allow_user_api_key_device_auth", Kind: SettingBool, Default: "true", Pending: true, Summary: "apps on machines without a browser may ask with a code to type", field: func(s *Settings) any { return &s.AllowUserAPIKeyDeviceAuth }},
+	{Name: "allow_user_api_key_oaep_256", Kind: SettingBool, Default: "true", Pending: true, Summary: "answers may be sealed with OAEP and SHA-256 (padding=oaep-256)", field: func(s *Settings) any { return &s.AllowUserAPIKeyOAEP256 }},
+	{Name: "allow_user_api_key_otp_by_key", Kind: SettingBool, Default: "false", Pending: true, Summary: "a key with the scope write may make one-time passwords, which sign its owner in", field: func(s *Settings) any { return &s.AllowOneTimePasswordByKey }},
+
 	{Name: "allow_user_api_key_client_scopes", Kind: SettingList, Pending: true, Summary: "scopes that a registered client may have", field: func(s *Settings) any { return &s.AllowUserAPIKeyClientScopes }, check: checkScopeName},
 	{Name: "unused_registered_user_api_key_clients_days", Kind: SettingInt, Default: "30", Max: maxDays, Pending: true, Summary: "forget registered clients that were not used for so many days; 0 for never", field: func(s *Settings) any { return &s.UnusedRegisteredUserAPIKeyClientsDays }},
 	{Name: "user_api_key_clients_create_per_day", Kind: SettingInt, Default: "1", Max: 10000, Pending: true, Summary: "clients that one address may register in a day", field: func(s *Settings) any { return &s.UserAPIKeyClientsCreatePerDay }},
 	{Name: "create_user_api_key_client_ip_rate_limit_override_ips", Kind: SettingList, Pending: true, Summary: "addresses without that limit", field: func(s *Settings) any { return &s.CreateUserAPIKeyClientIPRateLimitOverrideIPs }, check: checkIP},
 	{Name: "verbose_user_api_key_device_auth_logging", Kind: SettingBool, Default: "false", Pending: true, Summary: "log each step of the device flow", field: func(s *Settings) any { return &s.VerboseUserAPIKeyDeviceAuthLogging }},
+
+	{Name: "max_admin_api_reqs_per_minute", Kind: SettingInt, Default: "60", Max: 1000000, Pending: true, Summary: "requests of an admin API key in any 60 seconds", field: func(s *Settings) any { return &s.MaxAdminAPIReqsPerMinute }},
 
 	{Name: "cors_origins", Kind: SettingList, Pending: true, Summary: "origins whose pages may call the API from a browser", field: func(s *Settings) any { return &s.CORSOrigins }, check: checkOrigin},
 	{Name: "enable_cors", Kind: SettingBool, Default: "false", Pending: true, Summary: "use cors_origin as well", field: func(s *Settings) any { return &s.EnableCORS }},
@@ -303,6 +321,17 @@ func checkRedirectRule(v string) string {
 func checkURL(v string) string {
 	if problem := webAddressProblem(v); problem != "" {
 		return "is no http or https address: " + problem
+	}
+	return ""
+}
+
+func checkParameterRoute(v string) string {
+	r, err := ParseRoute(v)
+	switch {
+	case err != nil:
+		return AsError(err).Public
+	case r.method != "GET":
+		return "a key in the address can only read: the method must be GET"
 	}
 	return ""
 }

@@ -70,6 +70,12 @@ func (s *Server) routes() []route {
 		{"POST /user-api-key/settings", form, administrator, "", s.settingsPost},
 		{"GET " + assetsPath + "{name}", bare, anyone, "", s.asset},
 	}
+	for _, domain := range []func() []route{
+		s.draftRoutes, s.deviceRoutes, s.clientRoutes, s.oneTimeRoutes, s.renewRoutes,
+		s.adminRoutes, s.discoveryRoutes, s.endpointRoutes, s.notificationRoutes,
+	} {
+		all = append(all, domain()...)
+	}
 	if s.accounts != nil {
 		all = append(all, s.accountRoutes()...)
 	}

@@ -1,0 +1,4 @@
+package server
+
+// notificationRoutes are the notifications of a user.
+func (s *Server) notificationRoutes() []route { return nil }
