@@ -448,14 +448,7 @@ func TestEveryFuzzTargetRuns(t *testing.T) {
 // happened to somebody and could happen here, the test that proves it does not.
 func TestPrecedents(t *testing.T) {
 	t.Parallel()
-	tests := map[string]source{}
-	for _, f := range sources(t) {
-		for _, d := range f.syntax.Decls {
-			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && (f.test || f.within("store/storetest")) {
-				tests[path.Dir(f.path)+" "+fn.Name.Name] = f
-			}
-		}
-	}
+	tests := testSources(t)
 	text, err := os.ReadFile("testdata/precedents.txt")
 	if err != nil {
 		t.Fatal(err)
@@ -471,10 +464,7 @@ func TestPrecedents(t *testing.T) {
 			continue
 		}
 		listed[fields[0]] = true
-		folder, test, _ := strings.Cut(fields[2], " ")
-		test, row, _ := strings.Cut(test, "/")
-		f, ok := tests[folder+" "+test]
-		if !ok || !bytes.Contains(f.text, []byte(row)) {
+		if !tests.has(fields[2]) {
 			t.Errorf("precedents.txt:%d: %s %s: there is no test %q", i+1, fields[0], fields[1], fields[2])
 		}
 	}

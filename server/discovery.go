@@ -1,4 +1,56 @@
 package server
 
+import (
+	_ "embed"
+	"net/http"
+
+	"userkeys"
+)
+
+// openAPI describes every route that answers in JSON. A test holds it against the handlers.
+//
+//go:embed openapi.json
+var openAPI []byte
+
 // discoveryRoutes are what this site allows, for programs.
-func (s *Server) discoveryRoutes() []route { return nil }
+func (s *Server) discoveryRoutes() []route {
+	all := []route{
+		{"GET /.well-known/user-api-key", bare, anyone, "", s.description},
+		{"GET /user-api-key/openapi.json", bare, anyone, "", s.openAPI},
+	}
+	if s.cfg.Standalone {
+		all = append(all, route{"GET /openapi.json", bare, anyone, "", s.openAPI})
+	}
+	return all
+}
+
+// description tells an app what it may ask for, before it asks.
+func (s *Server) description(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
+	// Short, because a change of settings must not leave apps asking for what is refused.
+	w.Header().Set("Cache-Control", "public, max-age=60")
+	w.Header().Del("Pragma")
+	w.Header().Del("Expires")
+	return writeJSON(w, s.site.Settings().Describe(s.site.Catalog(), s.base(r)))
+}
+
+// base is this site's address without a slash at its end: the configured one,
+// or, without, what the request was sent to.
+func (s *Server) base(r *http.Request) string {
+	if s.cfg.BaseURL != nil {
+		return s.cfg.BaseURL.Scheme + "://" + s.cfg.BaseURL.Host
+	}
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	return scheme + "://" + r.Host
+}
+
+func (s *Server) openAPI(w http.ResponseWriter, _ *http.Request, _ userkeys.Visitor) error {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Cache-Control", "public, max-age=60")
+	w.Header().Del("Pragma")
+	w.Header().Del("Expires")
+	_, err := w.Write(openAPI)
+	return err
+}

@@ -9,7 +9,7 @@ import (
 
 // fail renders err: once, and here only.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	e := userkeys.AsError(err)
+	e := withReason(r, userkeys.AsError(err))
 	switch {
 	case e.Code == userkeys.InvalidCSRF:
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -20,6 +20,17 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	default:
 		s.failPage(w, r, e)
 	}
+}
+
+// withReason gives the refusal of a request with a key a reason for programs,
+// where nothing said a closer one: the kind of refusal.
+func withReason(r *http.Request, e *userkeys.Error) *userkeys.Error {
+	if _, keyed := userkeys.FromContext(r.Context()); !keyed || e.Reason != "" {
+		return e
+	}
+	with := *e
+	with.Reason = string(e.Code)
+	return &with
 }
 
 func (s *Server) failPage(w http.ResponseWriter, r *http.Request, e *userkeys.Error) {
