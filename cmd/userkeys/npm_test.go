@@ -19,8 +19,8 @@ import (
 	"userkeys/internal/testkit"
 )
 
-// npmApp starts a program of testdata/apps under the Node that is installed there.
-func npmApp(t *testing.T, program string, args ...string) (say io.Writer, heard func() map[string]any) {
+// npmProgram is a program of testdata/apps, to be run by the Node that is installed there.
+func npmProgram(t *testing.T, program string, args ...string) *exec.Cmd {
 	t.Helper()
 	dir := filepath.Join("..", "..", "testdata", "apps")
 	node, err := filepath.Abs(filepath.Join(dir, "node_modules", ".bin", "node"))
@@ -37,6 +37,13 @@ func npmApp(t *testing.T, program string, args ...string) (say io.Writer, heard 
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), node, append([]string{program}, args...)...)
 	cmd.Dir = dir
 	cmd.Stderr = t.Output()
+	return cmd
+}
+
+// npmApp starts a program of testdata/apps; it is written to, and heard, line by line.
+func npmApp(t *testing.T, program string, args ...string) (say io.Writer, heard func() map[string]any) {
+	t.Helper()
+	cmd := npmProgram(t, program, args...)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
