@@ -12,9 +12,11 @@ type CheckedRequest struct {
 	AuthorizationRequest           // as asked
 	Name                 string    // application name to show and store
 	Key                  PublicKey // the effective key
+	KeyText              string    // and its PEM
 	Pad                  Padding
 	Redirect             *Redirect     // nil: no redirect asked for
-	Lifetime             time.Duration // 0: no end of its own
+	Lifetime             time.Duration // that the app asked for, and is told the end of; 0: none
+	Ends                 time.Duration // how long the key will live; 0: no end of its own
 	Push                 bool          // the payload's push flag
 }
 
@@ -23,7 +25,10 @@ type CheckedRequest struct {
 // The order of the questions is the wire's (4.2), so that apps see the same
 // refusal here as there. Whoever the user is comes after: [Settings.CheckGrantor].
 func (r AuthorizationRequest) Check(s Settings, c *Catalog, client Client) (CheckedRequest, error) {
-	if err := checkPresence(r.Nonce, r.Scopes.String(), r.ClientID); err != nil {
+	if r.OneTime {
+		return CheckedRequest{}, Errorf(InvalidParameters, "this is a request for a one-time password and not for a key")
+	}
+	if err := checkPresence(r.Nonce, r.Scopes.String(), r.ClientID); err != nil && !r.Draft {
 		return CheckedRequest{}, err
 	}
 	if err := r.checkForm(); err != nil {
@@ -43,13 +48,18 @@ func (r AuthorizationRequest) Check(s Settings, c *Catalog, client Client) (Chec
 	case isBlank(out.Name):
 		return CheckedRequest{}, missingParameter("application_name")
 	}
+	out.KeyText = keyText
 	steps := []func() error{
 		func() error { return r.checkScopes(s, c, client) },
 		func() (err error) { out.Key, err = ParsePublicKey(keyText); return err },
-		func() (err error) { out.Pad, err = ParsePadding(r.Padding); return err },
+		func() (err error) { out.Pad, err = s.ParsePadding(r.Padding); return err },
 		func() (err error) { out.Redirect, err = r.checkRedirect(s, client); return err },
 		func() (err error) { out.Push, err = r.checkPush(s); return err },
-		func() (err error) { out.Lifetime, err = s.parseLifetime(r.ExpiresInSeconds); return err },
+		func() (err error) {
+			out.Lifetime, err = s.parseLifetime(r.ExpiresInSeconds)
+			out.Ends = out.Lifetime
+			return err
+		},
 		func() error { return out.checkSize(s) },
 	}
 	for _, step := range steps {
@@ -121,8 +131,45 @@ func (r AuthorizationRequest) checkPush(s Settings) (bool, error) {
 	if problem := webAddressProblem(r.PushURL); problem != "" {
 		return false, Errorf(InvalidParameters, "push_url is no http or https address: %s", problem)
 	}
-	return (r.Scopes.Has(ScopePush) || r.Scopes.Has(ScopeNotifications)) &&
-		slices.Contains(s.AllowedUserAPIPushURLs, r.PushURL), nil
+	return s.pushes(r.Scopes, r.PushURL), nil
+}
+
+// pushes tells whether notifications of a key with these scopes go to pushURL.
+func (s Settings) pushes(scopes Scopes, pushURL string) bool {
+	return (scopes.Has(ScopePush) || scopes.Has(ScopeNotifications)) && slices.Contains(s.AllowedUserAPIPushURLs, pushURL)
+}
+
+// A Choice is what a user made of a request on the page. The zero Choice takes it as asked.
+type Choice struct {
+	Scopes   Scopes        // some of those asked for; nil: all
+	Lifetime time.Duration // an earlier end than asked for; 0: as asked
+}
+
+// Narrow is c as the user chose it: with some of its scopes and an earlier
+// end. It never widens: what was not asked for is refused.
+func (c CheckedRequest) Narrow(s Settings, choice Choice) (CheckedRequest, error) {
+	if choice.Scopes != nil {
+		if len(choice.Scopes) == 0 {
+			return c, Errorf(InvalidParameters, "choose at least one thing that the app may do, or deny the request")
+		}
+		for _, name := range choice.Scopes {
+			if !c.Scopes.Has(name) {
+				return c, Errorf(InvalidParameters, "the app did not ask for the scope %s", shown(name))
+			}
+		}
+		c.Scopes = choice.Scopes
+		c.Push = c.Push && s.pushes(c.Scopes, c.PushURL)
+	}
+	switch {
+	case choice.Lifetime < 0 || c.Lifetime > 0 && choice.Lifetime > c.Lifetime:
+		return c, Errorf(InvalidParameters, "a key cannot be given for longer than was asked for")
+	case choice.Lifetime > 0:
+		c.Ends = choice.Lifetime
+		if c.Lifetime > 0 { // only an app that asked for an end is told one: others break on the member
+			c.Lifetime = choice.Lifetime
+		}
+	}
+	return c, c.checkSize(s)
 }
 
 const secondsPerDay = 24 * 60 * 60

@@ -104,7 +104,8 @@ func TestCheck(t *testing.T) {
 		{name: "RQ24 oaep and a space", set: map[string]string{"padding": "oaep "}, code: userkeys.InvalidPadding, words: "pkcs1 or oaep"},
 		{name: "RQ24 none", set: map[string]string{"padding": "none"}, code: userkeys.InvalidPadding, words: "pkcs1 or oaep"},
 		{name: "RQ24 pkcs1v15", set: map[string]string{"padding": "pkcs1v15"}, code: userkeys.InvalidPadding, words: "pkcs1 or oaep"},
-		{name: "RQ24 oaep-256", set: map[string]string{"padding": "oaep-256"}, code: userkeys.InvalidPadding, words: "pkcs1 or oaep"},
+		{name: "RQ24 oaep-256", set: map[string]string{"padding": "oaep-256"}},
+		{name: "RQ24 oaep-256 when off", set: map[string]string{"padding": "oaep-256"}, settings: map[string]string{"allow_user_api_key_oaep_256": "false"}, code: userkeys.InvalidPadding, words: "does not seal"},
 		{name: "the padding is told before the redirect", set: map[string]string{"padding": "x", "auth_redirect": ""}, code: userkeys.InvalidPadding, words: "pkcs1"},
 
 		{name: "auth_redirect present and empty", set: map[string]string{"auth_redirect": ""}, code: userkeys.RedirectNotAllowed, words: "is empty"},

@@ -130,4 +130,19 @@ func (s Settings) redirectSchemes() []string {
 }
 
 // Paddings are those that the site seals answers with, the default first.
-func (s Settings) Paddings() []Padding { return []Padding{PaddingPKCS1, PaddingOAEP} }
+func (s Settings) Paddings() []Padding {
+	all := []Padding{PaddingPKCS1, PaddingOAEP}
+	if s.AllowUserAPIKeyOAEP256 {
+		all = append(all, PaddingOAEP256)
+	}
+	return all
+}
+
+// ParsePadding is [ParsePadding], for the paddings of this site.
+func (s Settings) ParsePadding(text string) (Padding, error) {
+	p, err := ParsePadding(text)
+	if err == nil && !slices.Contains(s.Paddings(), p) {
+		err = Errorf(InvalidPadding, "this site does not seal answers with padding %s; leave it out, or use oaep", p)
+	}
+	return p, err
+}

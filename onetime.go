@@ -1,6 +1,13 @@
 package userkeys
 
-import "time"
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/hex"
+	"net/url"
+	"strings"
+	"time"
+)
 
 // OneTimePassword signs a user in once (wire 10.2). A user has one at a time,
 // the newest, bound to the user and not to the name.
@@ -10,4 +17,90 @@ type OneTimePassword struct {
 	ApplicationName string // whom it was made for
 	CreatedAt       time.Time
 	ExpiresAt       time.Time
+}
+
+const oneTimeHexLen = 32
+
+// OneTimeLifetime is how long a one-time password is good (wire 10.2).
+const OneTimeLifetime = 10 * time.Minute
+
+// NewOneTimePassword makes the text of a one-time password: 128 random bits in lower-case hex.
+func NewOneTimePassword() string {
+	var b [oneTimeHexLen / 2]byte
+	_, _ = rand.Read(b[:]) // crypto/rand.Read never fails
+	return hex.EncodeToString(b[:])
+}
+
+// IsOneTimePassword tells whether s looks like one; nothing else need be looked up.
+func IsOneTimePassword(s string) bool {
+	return len(s) == oneTimeHexLen && strings.Trim(s, hexDigits) == ""
+}
+
+// SealOneTimePassword encrypts a one-time password to an app, as the wire has
+// it: the bare text, in the lines of [Payload.Seal].
+func SealOneTimePassword(k PublicKey, padding Padding, password string) (string, error) {
+	return k.seal(padding, []byte(password))
+}
+
+// OpenOneTimePassword opens what [SealOneTimePassword] sealed, however the way here bent it.
+func OpenOneTimePassword(key *rsa.PrivateKey, padding Padding, text string) (string, error) {
+	opened, err := openSealed(key, padding, text)
+	if err != nil {
+		return "", err
+	}
+	if !IsOneTimePassword(string(opened)) {
+		return "", Errorf(InvalidParameters, "what was sealed is no one-time password")
+	}
+	return string(opened), nil
+}
+
+// ParseOneTimeRequest reads the parameters of a request for a one-time
+// password alone, required ones first in the wire's order (10.1).
+func ParseOneTimeRequest(p url.Values) (AuthorizationRequest, error) {
+	for _, name := range []string{"public_key", "auth_redirect", "application_name"} {
+		if isBlank(p.Get(name)) {
+			return AuthorizationRequest{}, missingParameter(name)
+		}
+	}
+	r := AuthorizationRequest{
+		OneTime: true, ApplicationName: p.Get("application_name"), PublicKey: p.Get("public_key"),
+		AuthRedirect: p.Get("auth_redirect"), HasAuthRedirect: true, Padding: p.Get("padding"),
+	}
+	return r, r.checkForm()
+}
+
+// CheckOneTime tells whether a site would put a request for a one-time
+// password to a user, in the order of the wire (10.1); client is who is
+// registered with that public key, the zero Client if nobody.
+func (r AuthorizationRequest) CheckOneTime(s Settings, client Client) (CheckedRequest, error) {
+	if !r.OneTime {
+		return CheckedRequest{}, Errorf(InvalidParameters, "this is a request for a key and not for a one-time password")
+	}
+	if err := r.checkForm(); err != nil {
+		return CheckedRequest{}, err
+	}
+	out := CheckedRequest{AuthorizationRequest: r, Name: r.nameFor(client), KeyText: r.PublicKey}
+	for _, step := range []func() error{
+		func() (err error) { out.Key, err = ParsePublicKey(r.PublicKey); return err },
+		func() (err error) { out.Pad, err = s.ParsePadding(r.Padding); return err },
+		func() (err error) { out.Redirect, err = r.checkRedirect(s, client); return err },
+		func() error { return s.AllowsOneTimePasswords() },
+		func() error { return out.Key.fits(out.Pad, oneTimeHexLen) },
+	} {
+		if err := step(); err != nil {
+			return CheckedRequest{}, err
+		}
+	}
+	return out, nil
+}
+
+// AllowsOneTimePasswords refuses them where the site's scopes do not have them.
+func (s Settings) AllowsOneTimePasswords() error {
+	if s.AllowUserAPIKeyScopes.Has(ScopeOneTimePassword) {
+		return nil
+	}
+	return &Error{
+		Code: ScopeNotAllowed, Reason: "scope not allowed",
+		Public: "this site gives no one-time passwords; an administrator can add the scope one_time_password to allow_user_api_key_scopes",
+	}
 }

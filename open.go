@@ -32,21 +32,30 @@ const maxAnswer = 16 << 10
 //
 // The caller must compare the nonce with the one it sent, before it trusts the key.
 func OpenPayload(key *rsa.PrivateKey, padding Padding, text string) (Payload, error) {
+	opened, err := openSealed(key, padding, text)
+	if err != nil {
+		return Payload{}, err
+	}
+	return parsePayload(opened)
+}
+
+// openSealed undoes [PublicKey.seal], and what the way here did to it.
+func openSealed(key *rsa.PrivateKey, padding Padding, text string) ([]byte, error) {
 	if key == nil {
-		return Payload{}, Errorf(InvalidParameters, "there is no private key to open the payload with")
+		return nil, Errorf(InvalidParameters, "there is no private key to open the payload with")
 	}
 	if err := padding.usable(); err != nil {
-		return Payload{}, err
+		return nil, err
 	}
 	sealed, err := decodePayload(text, key.Size())
 	if err != nil {
-		return Payload{}, err
+		return nil, err
 	}
 	opened, err := padding.decrypt(key, sealed)
 	if err != nil {
-		return Payload{}, notOurs(err)
+		return nil, notOurs(err)
 	}
-	return parsePayload(opened)
+	return opened, nil
 }
 
 // notOurs is the refusal of a payload that the key does not open.

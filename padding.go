@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
+	"crypto/sha256"
+	"hash"
 )
 
 // A Padding is how a payload is padded before it is sealed.
@@ -12,8 +14,9 @@ type Padding string
 
 // The paddings of the wire.
 const (
-	PaddingPKCS1 Padding = "pkcs1" // PKCS#1 v1.5: what apps get that do not ask
-	PaddingOAEP  Padding = "oaep"  // OAEP with SHA-1 for hash and mask, as the wire has it; safe here, since OAEP needs no collision resistance
+	PaddingPKCS1   Padding = "pkcs1"    // PKCS#1 v1.5: what apps get that do not ask
+	PaddingOAEP    Padding = "oaep"     // OAEP with SHA-1 for hash and mask, as the wire has it; safe here, since OAEP needs no collision resistance
+	PaddingOAEP256 Padding = "oaep-256" // OAEP with SHA-256 for both: our addition, for libraries that no longer have SHA-1
 )
 
 // ParsePadding reads the padding parameter; blank means [PaddingPKCS1]. A
@@ -22,34 +25,49 @@ func ParsePadding(s string) (Padding, error) {
 	switch p := Padding(s); {
 	case isSpaces(s):
 		return PaddingPKCS1, nil
-	case p == PaddingPKCS1 || p == PaddingOAEP:
+	case p.known():
 		return p, nil
 	}
-	return "", Errorf(InvalidPadding, "padding must be pkcs1 or oaep, in lower case, or be left out")
+	return "", Errorf(InvalidPadding, "padding must be pkcs1 or oaep, in lower case, or be left out; oaep-256 where the site has it")
+}
+
+func (p Padding) known() bool {
+	return p == PaddingPKCS1 || p == PaddingOAEP || p == PaddingOAEP256
 }
 
 // name is what people call p.
 func (p Padding) name() string {
-	if p == PaddingOAEP {
+	switch p {
+	case PaddingOAEP:
 		return "OAEP"
+	case PaddingOAEP256:
+		return "OAEP with SHA-256"
 	}
 	return "PKCS#1"
 }
 
+// digest is OAEP's hash function.
+func (p Padding) digest() hash.Hash {
+	if p == PaddingOAEP256 {
+		return sha256.New()
+	}
+	return sha1.New()
+}
+
 // room is how many bytes fit a block of size bytes.
 func (p Padding) room(size int) int {
-	if p == PaddingOAEP {
-		return size - 2*sha1.Size - 2
+	if p == PaddingPKCS1 {
+		return size - 11
 	}
-	return size - 11
+	return size - 2*p.digest().Size() - 2
 }
 
 // usable refuses a padding that nobody can seal or open with in this process.
 func (p Padding) usable() error {
-	if p != PaddingPKCS1 && p != PaddingOAEP {
+	if !p.known() {
 		return Errorf(InvalidPadding, "%s is no padding", shown(string(p)))
 	}
-	if fips140.Enforced() { // else SHA-1 would panic
+	if p != PaddingOAEP256 && fips140.Enforced() { // else SHA-1 would panic
 		return Errorf(InvalidPadding, "this program runs in FIPS 140-only mode, which has neither PKCS#1 v1.5 nor OAEP with SHA-1")
 	}
 	return nil
@@ -57,16 +75,16 @@ func (p Padding) usable() error {
 
 // encrypt pads and encrypts. p must be usable.
 func (p Padding) encrypt(key *rsa.PublicKey, text []byte) ([]byte, error) {
-	if p == PaddingOAEP {
-		return rsa.EncryptOAEP(sha1.New(), rand.Reader, key, text, nil)
+	if p == PaddingPKCS1 {
+		return encryptPKCS1(key, text)
 	}
-	return encryptPKCS1(key, text)
+	return rsa.EncryptOAEP(p.digest(), rand.Reader, key, text, nil)
 }
 
 // decrypt undoes encrypt. p must be usable.
 func (p Padding) decrypt(key *rsa.PrivateKey, sealed []byte) ([]byte, error) {
-	if p == PaddingOAEP {
-		return rsa.DecryptOAEP(sha1.New(), nil, key, sealed, nil)
+	if p == PaddingPKCS1 {
+		return decryptPKCS1(key, sealed)
 	}
-	return decryptPKCS1(key, sealed)
+	return rsa.DecryptOAEP(p.digest(), nil, key, sealed, nil)
 }

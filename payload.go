@@ -57,14 +57,18 @@ func (p Payload) JSON() []byte {
 // request whose answer cannot be sealed is refused before anybody is asked.
 // Only lengths count, not what the key is.
 func (p Payload) Fits(k PublicKey, padding Padding) error {
+	return k.fits(padding, len(p.JSON()))
+}
+
+// fits tells whether size bytes can be sealed to k.
+func (k PublicKey) fits(padding Padding, size int) error {
 	if k.rsa == nil {
 		return Errorf(InvalidPublicKey, "there is no public key")
 	}
 	if err := padding.usable(); err != nil {
 		return err
 	}
-	room, size := padding.room(k.rsa.Size()), len(p.JSON())
-	if size > room {
+	if room := padding.room(k.rsa.Size()); size > room {
 		return Errorf(PayloadTooLarge, "Payload too large for %s: it has %d bytes, and a key of %d bits takes at most %d; use a shorter nonce or a larger key",
 			padding.name(), size, k.Bits(), room)
 	}
@@ -74,10 +78,15 @@ func (p Payload) Fits(k PublicKey, padding Padding) error {
 // Seal encrypts the payload to k and writes it in base64, in lines of 60 with
 // a newline after each. Sealing twice gives two different texts.
 func (p Payload) Seal(k PublicKey, padding Padding) (string, error) {
-	if err := p.Fits(k, padding); err != nil {
+	return k.seal(padding, p.JSON())
+}
+
+// seal encrypts text to k, in lines of base64.
+func (k PublicKey) seal(padding Padding, text []byte) (string, error) {
+	if err := k.fits(padding, len(text)); err != nil {
 		return "", err
 	}
-	sealed, err := padding.encrypt(k.rsa, p.JSON())
+	sealed, err := padding.encrypt(k.rsa, text)
 	if err != nil {
 		return "", &Error{Code: InvalidPublicKey, Public: "nothing can be encrypted to public_key", Err: err}
 	}

@@ -88,6 +88,7 @@ func TestPayloadSizes(t *testing.T) {
 		{"2048 OAEP", "spki_2048", userkeys.PaddingOAEP, time.Time{}, 140},
 		{"4096 PKCS#1", "spki_4096", userkeys.PaddingPKCS1, time.Time{}, 427},
 		{"4096 OAEP", "spki_4096", userkeys.PaddingOAEP, time.Time{}, 396},
+		{"4096 OAEP with SHA-256", "spki_4096", userkeys.PaddingOAEP256, time.Time{}, 372},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -102,7 +103,7 @@ func TestPayloadSizes(t *testing.T) {
 				t.Errorf("a nonce of %d: %v", c.most, err)
 			}
 			p.Nonce += "n"
-			name := map[userkeys.Padding]string{userkeys.PaddingPKCS1: "PKCS#1", userkeys.PaddingOAEP: "OAEP"}[c.padding]
+			name := map[userkeys.Padding]string{userkeys.PaddingPKCS1: "PKCS#1", userkeys.PaddingOAEP: "OAEP", userkeys.PaddingOAEP256: "OAEP with SHA-256"}[c.padding]
 			words := "Payload too large for " + name + ": it has " + strconv.Itoa(len(p.JSON())) + " bytes"
 			_, err = p.Seal(key, c.padding)
 			mustRefuse(t, err, userkeys.PayloadTooLarge, words)
@@ -143,7 +144,7 @@ func TestPK29SealedLayout(t *testing.T) {
 func TestPK27SealingTwiceDiffers(t *testing.T) {
 	t.Parallel()
 	p := userkeys.Payload{Key: testKeyText, Nonce: "1", Push: true, API: 4}
-	for _, padding := range []userkeys.Padding{userkeys.PaddingPKCS1, userkeys.PaddingOAEP} {
+	for _, padding := range []userkeys.Padding{userkeys.PaddingPKCS1, userkeys.PaddingOAEP, userkeys.PaddingOAEP256} {
 		var texts [2]string
 		for i := range texts {
 			var err error
@@ -166,7 +167,7 @@ func TestSealRefuses(t *testing.T) {
 	p := userkeys.Payload{Key: testKeyText, Nonce: "1"}
 	_, err := p.Seal(userkeys.PublicKey{}, userkeys.PaddingOAEP)
 	mustRefuse(t, err, userkeys.InvalidPublicKey, "no public key")
-	_, err = p.Seal(parsedKey(t, testPublicKey), "oaep-256")
+	_, err = p.Seal(parsedKey(t, testPublicKey), "oaep-512")
 	mustRefuse(t, err, userkeys.InvalidPadding, "no padding")
 	_, err = userkeys.OpenPayload(nil, userkeys.PaddingOAEP, "")
 	mustRefuse(t, err, userkeys.InvalidParameters, "no private key")
@@ -176,12 +177,12 @@ func TestSealRefuses(t *testing.T) {
 
 func TestParsePadding(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]userkeys.Padding{"": "pkcs1", " ": "pkcs1", "pkcs1": "pkcs1", "oaep": "oaep"} {
+	for text, want := range map[string]userkeys.Padding{"": "pkcs1", " ": "pkcs1", "pkcs1": "pkcs1", "oaep": "oaep", "oaep-256": "oaep-256"} {
 		if got, err := userkeys.ParsePadding(text); err != nil || got != want {
 			t.Errorf("%q: %q, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"OAEP", "oaep ", "none", "pkcs1v15", "oaep-256", "\u200b"} {
+	for _, text := range []string{"OAEP", "oaep ", "none", "pkcs1v15", "oaep-512", "OAEP-256", "\u200b"} {
 		got, err := userkeys.ParsePadding(text)
 		mustRefuse(t, err, userkeys.InvalidPadding, "pkcs1 or oaep")
 		if got != "" {
@@ -269,7 +270,7 @@ func FuzzPayload(f *testing.F) {
 		if !json.Valid(p.JSON()) {
 			t.Fatalf("no JSON: %s", p.JSON())
 		}
-		for _, padding := range []userkeys.Padding{userkeys.PaddingPKCS1, userkeys.PaddingOAEP} {
+		for _, padding := range []userkeys.Padding{userkeys.PaddingPKCS1, userkeys.PaddingOAEP, userkeys.PaddingOAEP256} {
 			fits := p.Fits(key, padding)
 			sealed, err := p.Seal(key, padding)
 			if (fits == nil) != (err == nil) {

@@ -69,6 +69,8 @@ type Visitor struct {
 	User    User
 	Session string // names the session, never its secret; a new login is a new one
 	CSRF    string // secret of the session that forms must carry; empty: the Origin checks alone protect them
+	// EarlyCSRF is what forms may carry besides: the secret that a program got before it signed in. Empty: none.
+	EarlyCSRF string
 	// AdminKey is the id of the admin API key that speaks as User; 0: it is a browser.
 	AdminKey int64
 }
@@ -196,11 +198,12 @@ type Grant struct {
 	RecentSince time.Time
 }
 
-// DeviceApproval is a yes to a device authorization: which, and the answer for the app to fetch.
+// DeviceApproval is a yes to a device authorization: which, whose, and the answer for the app to fetch.
 type DeviceApproval struct {
-	DeviceHash [32]byte // of the device code
-	Payload    string   // sealed
-	Until      time.Time
+	Approval string // token of the page that asked
+	Session  string
+	Payload  string    // sealed
+	Until    time.Time // when it is too late to fetch it
 }
 
 // Revocation revokes keys: those of IDs, or all live keys of UserID if IDs is empty.

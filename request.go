@@ -27,6 +27,10 @@ type AuthorizationRequest struct {
 	PushURL          string `json:"push_url,omitempty"`
 	Padding          string `json:"padding,omitempty"`
 	ExpiresInSeconds string `json:"expires_in_seconds,omitempty"`
+	// Draft marks a request of the 2016 draft, see [ParseDraftRequest].
+	Draft bool `json:"draft,omitempty"`
+	// OneTime marks a request for a one-time password alone, see [ParseOneTimeRequest].
+	OneTime bool `json:"one_time,omitempty"`
 }
 
 // ParseAuthorizationRequest reads the parameters of a request, as

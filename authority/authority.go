@@ -45,9 +45,11 @@ type Authority struct {
 	policy  atomic.Pointer[policy]
 	cache   *cache
 	limiter *limit.Memory
-	loads   chan struct{} // a place for each look-up under way
-	lease   lease
-	writing sync.Mutex // one flush of uses at a time
+	// strangers counts callers without a key.
+	strangers *limit.Memory
+	loads     chan struct{} // a place for each look-up under way
+	lease     lease
+	writing   sync.Mutex // one flush of uses at a time
 }
 
 // New makes an authority and loads the settings.
@@ -73,6 +75,7 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 	}
 	a.cache = newCache(cfg.MaxKeys)
 	a.limiter = limit.NewMemory(limit.MemoryConfig{MaxKeys: limitedKeys(cfg.MaxKeys)})
+	a.strangers = limit.NewMemory(limit.MemoryConfig{MaxKeys: maxStrangers})
 	a.loads = make(chan struct{}, maxLoads)
 	if err := a.setPinned(cfg.Pinned); err != nil {
 		return nil, err

@@ -121,7 +121,7 @@ func (d *desk) grant(u userkeys.User, r userkeys.AuthorizationRequest) (userkeys
 	if err != nil {
 		d.t.Fatalf("Prepare: %v", err)
 	}
-	g, err := d.Grant(d.t.Context(), q.ID, d.browser(u))
+	g, err := d.Grant(d.t.Context(), q.ID, d.browser(u), userkeys.Choice{})
 	if err != nil {
 		d.t.Fatalf("Grant: %v", err)
 	}
@@ -215,7 +215,7 @@ func TestConsentIsBoundAndUsedOnce(t *testing.T) {
 		}
 		gone := func(name, id string, b authority.Browser) {
 			t.Helper()
-			if _, err := d.Grant(t.Context(), id, b); !errors.Is(err, userkeys.ConsentGone) {
+			if _, err := d.Grant(t.Context(), id, b, userkeys.Choice{}); !errors.Is(err, userkeys.ConsentGone) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -224,7 +224,7 @@ func TestConsentIsBoundAndUsedOnce(t *testing.T) {
 		gone("another session", id, authority.Browser{User: d.alice, Session: "other"})
 		gone("last byte changed", id[:len(id)-1]+"-", d.browser(d.alice))
 		gone("empty", "", d.browser(d.alice))
-		if _, err := d.Grant(t.Context(), id, d.browser(d.alice)); err != nil {
+		if _, err := d.Grant(t.Context(), id, d.browser(d.alice), userkeys.Choice{}); err != nil {
 			t.Fatalf("failed attempts of others used it up: %v", err)
 		}
 		gone("RQ21 used", id, d.browser(d.alice))
@@ -253,7 +253,7 @@ func TestParallelAnswersMakeOneKey(t *testing.T) {
 		granted := 0
 		for range 64 {
 			wg.Go(func() {
-				_, err := d.Grant(t.Context(), q.ID, d.browser(d.alice))
+				_, err := d.Grant(t.Context(), q.ID, d.browser(d.alice), userkeys.Choice{})
 				mu.Lock()
 				defer mu.Unlock()
 				if err == nil {
@@ -282,11 +282,11 @@ func TestRulesOfNowDecideWhenAnswering(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.set("allow_user_api_keys", "false")
-	if _, err := d.Grant(t.Context(), q.ID, d.browser(d.alice)); !errors.Is(err, userkeys.KeysNotAllowed) {
+	if _, err := d.Grant(t.Context(), q.ID, d.browser(d.alice), userkeys.Choice{}); !errors.Is(err, userkeys.KeysNotAllowed) {
 		t.Errorf("granted although the site stopped giving keys: %v", err)
 	}
 	d.set("allow_user_api_keys", "true")
-	if _, err := d.Grant(t.Context(), q.ID, d.browser(d.alice)); err != nil {
+	if _, err := d.Grant(t.Context(), q.ID, d.browser(d.alice), userkeys.Choice{}); err != nil {
 		t.Errorf("the refusal used the question up: %v", err)
 	}
 }
@@ -444,7 +444,7 @@ func TestBoundsOnKeysAndGrants(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			_, err = d.Grant(t.Context(), q.ID, d.browser(d.alice))
+			_, err = d.Grant(t.Context(), q.ID, d.browser(d.alice), userkeys.Choice{})
 			return err
 		}
 		for i := range 3 {

@@ -19,6 +19,16 @@ type Browser struct {
 	User    userkeys.User
 	Session string
 	IP      string
+	Kind    userkeys.ActorKind // what speaks for the user; empty: they themselves
+}
+
+// actor is b as the audit log knows it.
+func (b Browser) actor() userkeys.Actor {
+	by := b.User.Actor(b.IP)
+	if b.Kind != "" {
+		by.Kind = b.Kind
+	}
+	return by
 }
 
 // Question is what a consent page asks.
@@ -52,6 +62,11 @@ func (a *Authority) Prepare(ctx context.Context, r userkeys.AuthorizationRequest
 	if err := a.Settings().CheckGrantor(b.User); err != nil {
 		return Question{}, err
 	}
+	return a.ask(ctx, r, checked, b)
+}
+
+// ask keeps the question for ten minutes.
+func (a *Authority) ask(ctx context.Context, r userkeys.AuthorizationRequest, checked userkeys.CheckedRequest, b Browser) (Question, error) {
 	var id [32]byte
 	_, _ = rand.Read(id[:])
 	now := a.now()
@@ -66,12 +81,12 @@ func (a *Authority) Prepare(ctx context.Context, r userkeys.AuthorizationRequest
 }
 
 // Grant answers a question with yes: makes the key, seals it, stores it. What
-// counts is the question as it was kept, judged by the rules of now; size and
-// sealing come before any write. In one transaction the question is consumed,
+// counts is the question as it was kept, judged by the rules of now, and
+// narrowed by the user's choice. In one transaction the question is consumed,
 // the user's old key for that client goes, the new one comes.
 //
 // [userkeys.ConsentGone] if the question was answered, is too old, or was put to another user or session.
-func (a *Authority) Grant(ctx context.Context, consentID string, b Browser) (Granted, error) {
+func (a *Authority) Grant(ctx context.Context, consentID string, b Browser, choice userkeys.Choice) (Granted, error) {
 	c, err := a.consent(ctx, consentID, b)
 	if err != nil {
 		return Granted{}, err
@@ -83,7 +98,7 @@ func (a *Authority) Grant(ctx context.Context, consentID string, b Browser) (Gra
 	if err := a.Settings().CheckGrantor(b.User); err != nil {
 		return Granted{}, err
 	}
-	return a.answerYes(ctx, c, checked, b)
+	return a.answerYes(ctx, checked, reply{by: b, choice: choice, consentID: c.ID})
 }
 
 // consent finds an open question that was put to b.
@@ -103,37 +118,18 @@ func (a *Authority) consent(ctx context.Context, id string, b Browser) (userkeys
 var errConsentGone = userkeys.Errorf(userkeys.ConsentGone,
 	"this request was answered already, or has expired; go back to the app and start again")
 
-func (a *Authority) answerYes(ctx context.Context, c userkeys.Consent, r userkeys.CheckedRequest, b Browser) (Granted, error) {
-	s, now := a.Settings(), a.now().UTC()
-	key := userkeys.NewKey(s.UserAPIKeyPrefix)
-	payload := userkeys.Payload{Key: key, Nonce: r.Nonce, Push: r.Push}
-	row := userkeys.UserAPIKey{
-		UserID: b.User.ID, ClientID: r.ClientID, ApplicationName: r.Name, Hash: key.Hash(),
-		Scopes: r.Scopes, PushURL: r.PushURL, CreatedAt: now, LastUsedAt: now,
-	}
-	if r.Lifetime > 0 {
-		payload.ExpiresAt = now.Add(r.Lifetime)
-		row.ExpiresAt = payload.ExpiresAt
-	}
-	sealed, err := payload.Seal(r.Key, r.Pad)
+// GrantDirect answers a request that came whole, without a page before it: from
+// the user's own program with the secret of their session, or from the site's
+// program with an admin API key. The same rules hold as for [Authority.Grant].
+func (a *Authority) GrantDirect(ctx context.Context, r userkeys.AuthorizationRequest, b Browser) (Granted, error) {
+	checked, err := a.Examine(ctx, r)
 	if err != nil {
 		return Granted{}, err
 	}
-	stored, removed, err := a.store.Grant(ctx, userkeys.Grant{
-		Key: row, ConsentID: c.ID, Actor: b.User.Actor(b.IP), MaxKeys: s.MaxUserAPIKeysPerUser,
-		MaxRecent: s.MaxUserAPIKeyGrantsPerHour, RecentSince: now.Add(-time.Hour),
-	})
-	if err != nil {
+	if err := a.Settings().CheckGrantor(b.User); err != nil {
 		return Granted{}, err
 	}
-	for _, h := range removed {
-		a.cache.forget(h)
-	}
-	g := Granted{Key: stored, Payload: sealed}
-	if r.Redirect != nil {
-		g.Location = r.Redirect.With("payload", sealed)
-	}
-	return g, nil
+	return a.answerYes(ctx, checked, reply{by: b})
 }
 
 // Deny answers a question with no. The app is not told.
@@ -141,5 +137,5 @@ func (a *Authority) Deny(ctx context.Context, consentID string, b Browser) error
 	if _, err := a.consent(ctx, consentID, b); err != nil {
 		return err
 	}
-	return a.store.DeleteConsent(ctx, consentID, b.User.Actor(b.IP), a.now())
+	return a.store.DeleteConsent(ctx, consentID, b.actor(), a.now())
 }

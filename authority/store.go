@@ -14,6 +14,9 @@ type Store interface {
 	ConsentStore
 	SettingStore
 	JobStore
+	DeviceStore
+	OneTimeStore
+	QuotaStore
 }
 
 // KeyStore remembers keys. Errors carry codes: [userkeys.NotFound] and those named below.

@@ -19,6 +19,8 @@ type FrontConfig struct {
 	// Owns tells whether a path (still escaped, without the query) is ours; nil: [OwnPath]().
 	Owns     func(path string) bool
 	Upstream *Proxy // nil: there is none, every path is ours
+	// Bounce may answer a request without a key for any path, and tells whether it did; nil: never.
+	Bounce func(w http.ResponseWriter, r *http.Request) bool
 }
 
 // NewFront makes a front.
@@ -66,6 +68,9 @@ func OwnPath(extra ...string) func(path string) bool {
 // key is checked first, also where nothing answers.
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t := targetOf(r)
+	if f.cfg.Bounce != nil && t.hasQuery && r.Header[userkeys.KeyHeader] == nil && acceptable(r) == nil && f.cfg.Bounce(w, r) {
+		return
+	}
 	if f.cfg.Upstream != nil && !f.cfg.Owns(t.path) {
 		f.cfg.Upstream.ServeHTTP(w, r) // which refuses by itself what is not acceptable
 		return

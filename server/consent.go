@@ -5,17 +5,22 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
 	"userkeys"
+	"userkeys/authority"
 	"userkeys/gateway"
 )
 
 // probe tells apps which generation of the wire this site speaks. It looks at nothing.
 func (s *Server) probe(w http.ResponseWriter, _ *http.Request, _ userkeys.Visitor) error {
 	w.Header().Set("Auth-Api-Version", "4")
+	if s.site.Settings().AllowUserAPIKeyDeviceAuth {
+		w.Header().Set("Auth-Api-Device-Code", "true")
+	}
 	w.WriteHeader(http.StatusOK)
 	return nil
 }
@@ -23,10 +28,15 @@ func (s *Server) probe(w http.ResponseWriter, _ *http.Request, _ userkeys.Visito
 // consent puts an app's request to the user. What is wrong with the request is
 // said before anybody is asked to sign in.
 func (s *Server) consent(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
-	request, err := parseRequest(r)
+	request, err := parseRequest(r, userkeys.ParseAuthorizationRequest)
 	if err != nil {
 		return s.refuse(w, r, v, request, err)
 	}
+	return s.putToUser(w, r, v, request)
+}
+
+// putToUser puts a request to the user, once they are signed in, as a page or as its model.
+func (s *Server) putToUser(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, request userkeys.AuthorizationRequest) error {
 	if !v.SignedIn() {
 		if _, err := s.consents.Examine(r.Context(), request); err != nil {
 			return s.refuse(w, r, v, request, err)
@@ -37,23 +47,26 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request, v userkeys.Visi
 	if err != nil {
 		return s.refuse(w, r, v, request, err)
 	}
+	if gateway.WantsJSON(r) {
+		return writeJSON(w, s.readyModel(v, question))
+	}
 	w.Header().Set("Content-Security-Policy", csp(question.Redirect))
 	return s.pages.Consent(w, s.frame(v), s.consentPage(question.ID, question.CheckedRequest, addressOf(r)))
 }
 
-func parseRequest(r *http.Request) (userkeys.AuthorizationRequest, error) {
+func parseRequest(r *http.Request, parse func(url.Values) (userkeys.AuthorizationRequest, error)) (userkeys.AuthorizationRequest, error) {
 	parameters, err := userkeys.ParseParameters(r.URL.RawQuery)
 	if err != nil {
 		return userkeys.AuthorizationRequest{}, err
 	}
-	return userkeys.ParseAuthorizationRequest(parameters)
+	return parse(parameters)
 }
 
 func (s *Server) consentPage(id string, q userkeys.CheckedRequest, here string) consentPage {
 	site, now := s.site.Settings(), s.cfg.Now()
 	c := consentPage{
 		ConsentID: id, To: destinationOf(q.Redirect), Name: shownName(q.Name),
-		Can: s.site.Catalog().Sentences(q.Scopes), Write: q.Scopes.Has(userkeys.ScopeWrite),
+		Ask: s.askView(q), Write: q.Scopes.Has(userkeys.ScopeWrite), SignsIn: q.Scopes.Has(userkeys.ScopeOneTimePassword),
 		Pushes: q.Push, Unused: site.RevokeUserAPIKeysUnusedDays, MaxLife: site.RevokeUserAPIKeysMaxlifeDays,
 		Return: here,
 		Details: []detail{
@@ -65,9 +78,9 @@ func (s *Server) consentPage(id string, q userkeys.CheckedRequest, here string) 
 	if q.PushURL != "" {
 		c.Push = pushHost(q.PushURL)
 	}
-	if q.Lifetime > 0 {
-		c.Lifetime, c.Until = lifetime(q.Lifetime), momentAt(now.Add(q.Lifetime), now)
-		c.Unused, c.MaxLife = sooner(c.Unused, q.Lifetime), sooner(c.MaxLife, q.Lifetime)
+	if q.Ends > 0 {
+		c.Lifetime, c.Until = lifetime(q.Ends), momentAt(now.Add(q.Ends), now)
+		c.Unused, c.MaxLife = sooner(c.Unused, q.Ends), sooner(c.MaxLife, q.Ends)
 	}
 	if q.Redirect != nil {
 		c.Details = append(c.Details, detail{"Full address", q.Redirect.String()})
@@ -114,10 +127,10 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, v userkeys.Visit
 	default:
 		return err
 	}
-	if gateway.WantsJSON(r) {
-		return err
-	}
 	exchangeOf(r).err = err
+	if gateway.WantsJSON(r) {
+		return writeJSON(w, s.refusedModel(v, q, e))
+	}
 	return s.pages.Refused(w, s.frame(v), page)
 }
 
@@ -128,12 +141,44 @@ func refuseJSON(w http.ResponseWriter, r *http.Request, e *userkeys.Error) error
 	return nil
 }
 
-// grant answers yes. Only the consent's id counts; what else the form says is ignored (RQ20).
+// grant answers yes. Of a page's form only the consent's id and the user's choice count (RQ20).
+// A program that knows the session's token, or has an admin API key, may send the whole request instead.
 func (s *Server) grant(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
-	granted, err := s.consents.Grant(r.Context(), r.PostForm.Get("id"), s.browser(r, v))
+	if !r.PostForm.Has("id") && mayAskDirectly(r, v) {
+		return s.grantDirect(w, r, v)
+	}
+	choice, err := parseChoice(r.PostForm)
 	if err != nil {
 		return err
 	}
+	granted, err := s.consents.Grant(r.Context(), r.PostForm.Get("id"), s.browser(r, v), choice)
+	if err != nil {
+		return err
+	}
+	return s.handOver(w, r, v, granted)
+}
+
+// mayAskDirectly tells a user's program, which read the session's token out of
+// an answer and sends it in a header that no form can send, and the site's own
+// program with an admin API key, from a page's form.
+func mayAskDirectly(r *http.Request, v userkeys.Visitor) bool {
+	return v.AdminKey != 0 || v.CSRF != "" && r.Header.Get(tokenHeader) != ""
+}
+
+func (s *Server) grantDirect(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+	request, err := userkeys.ParseAuthorizationRequest(r.PostForm)
+	if err != nil {
+		return err
+	}
+	granted, err := s.consents.GrantDirect(r.Context(), request, s.browser(r, v))
+	if err != nil {
+		return err
+	}
+	return s.handOver(w, r, v, granted)
+}
+
+// handOver gives the app its answer: by the way back, or to be copied.
+func (s *Server) handOver(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, granted authority.Granted) error {
 	keepSecret(w)
 	name := shownName(granted.Key.ApplicationName)
 	switch {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -22,10 +23,16 @@ func TestProbe(t *testing.T) {
 		if got := a.Header.Get("Auth-Api-Version"); got != "4" || a.text != "" {
 			t.Errorf("Auth-Api-Version is %q, body %q", got, a.text)
 		}
-		if a.Header.Get("Auth-Api-Device-Code") != "" {
-			t.Error("it promises a device flow that is not there")
+		if got := a.Header.Get("Auth-Api-Device-Code"); got != "true" {
+			t.Errorf("Auth-Api-Device-Code is %q", got)
 		}
 	}
+	f.authority.set("allow_user_api_key_device_auth", "false")
+	if a := f.do(call{method: http.MethodHead, path: "/user-api-key/new"}); a.Header.Get("Auth-Api-Device-Code") != "" {
+		t.Error("it promises a device flow that is not there")
+	}
+	f.do(call{method: "POST", path: "/user-api-key/device.json", body: "{}", header: map[string]string{"Content-Type": "application/json"}}).must(t, http.StatusNotFound)
+	f.do(call{path: "/user-api-key/activate", as: "alice"}).must(t, http.StatusNotFound)
 }
 
 func TestConsentIsJSONForWhatIsMalformed(t *testing.T) {
@@ -96,7 +103,7 @@ func TestConsentRefusesForPrograms(t *testing.T) {
 	t.Parallel()
 	f := newSite(t)
 	a := f.do(call{path: ask("scopes=write"), header: map[string]string{"Accept": "application/json"}})
-	a.must(t, http.StatusForbidden, `"error_type":"invalid_access"`)
+	a.must(t, http.StatusOK, `"state":"generic_error"`, `"reason":"scope not allowed"`)
 	a = f.do(call{path: ask(), header: map[string]string{"Accept": "application/json"}})
 	a.must(t, http.StatusForbidden, `"error_type":"not_logged_in"`)
 }
@@ -430,4 +437,122 @@ func TestGrantWhenTheSessionIsOver(t *testing.T) {
 	a.must(t, http.StatusForbidden, "You are signed out")
 	f.do(call{method: http.MethodPost, path: "/user-api-key.json", form: map[string]string{"id": "consent-1"}}).
 		must(t, http.StatusForbidden, `"error_type":"not_logged_in"`)
+}
+
+// The page as a model for programs (wire 4.3): every field, by its name.
+func TestConsentModel(t *testing.T) {
+	t.Parallel()
+	f := newSite(t)
+	f.authority.set("allow_user_api_key_scopes", "read|write")
+	asJSON := map[string]string{"Accept": "application/json"}
+	a := f.do(call{path: ask("scopes=read,write", "auth_redirect=https://app.example/cb", "expires_in_seconds=3600", "padding=oaep"), as: "alice", header: asJSON})
+	a.must(t, http.StatusOK, `"state":"ready"`, `"consent_id":"consent-1"`, `"application_name":"`, `"public_key":"`, `"nonce":"`, `"client_id":"`,
+		`"auth_redirect":"https://app.example/cb"`, `"redirect_uri":"app.example"`, `"push_url":null`, `"localized_scopes":["`, `"scopes":"read,write"`,
+		`"write_scope":true`, `"padding":"oaep"`, `"expires_in_seconds":"3600"`, `"expires_at":"2026-11-22T13:00:00Z"`, `"current_user":{"username":"alice","avatar_template":"`)
+	f.do(call{path: strings.Replace(ask("-auth_redirect"), "/new?", "/new.json?", 1), as: "alice"}).must(t, http.StatusOK, `"state":"ready"`, `"expires_at":null`, `"redirect_uri":null`)
+	f.authority.set("user_api_key_allowed_groups", "trust_level_4")
+	a = f.do(call{path: ask(), as: "alice", header: asJSON})
+	a.must(t, http.StatusOK, `"state":"no_trust_level"`, `"current_user":{"username":"alice"`)
+	a.mustNot(t, "consent_id")
+	f.do(call{path: ask(), as: "mod", header: asJSON}).must(t, http.StatusOK, `"state":"ready"`)
+	f.do(call{path: ask("padding=none"), as: "alice", header: asJSON}).must(t, http.StatusBadRequest, `"error_type":"invalid_parameters"`)
+	f.do(call{path: ask("-nonce"), as: "alice", header: asJSON}).must(t, http.StatusBadRequest, "nonce")
+}
+
+// A user takes less than was asked for, never more.
+func TestTheUserChooses(t *testing.T) {
+	t.Parallel()
+	f := newSite(t)
+	f.authority.set("allow_user_api_key_scopes", "read|write|notifications")
+	f.do(call{path: ask("scopes=read,notifications", "-auth_redirect"), as: "alice"}).must(t, http.StatusOK, `name="allow_read" value="1" checked`, `name="allow_notifications"`, `<select id="choose-lifetime" name="lifetime">`)
+	post := func(form map[string]string) answer {
+		return f.do(call{method: "POST", path: "/user-api-key", as: "alice", form: form})
+	}
+	post(map[string]string{"id": "consent-1", "choose": "1", "allow_notifications": "1"}).must(t, http.StatusOK)
+	if got := f.authority.keys[0].Scopes.String(); got != "notifications" {
+		t.Errorf("granted %q", got)
+	}
+	for name, form := range map[string]map[string]string{
+		"nothing is left":              {"choose": "1"},
+		"more than was asked for":      {"choose": "1", "allow_read": "1", "allow_write": "1"},
+		"a lifetime that is no number": {"lifetime": "1e3"},
+	} {
+		f.do(call{path: ask("scopes=read,notifications", "-auth_redirect"), as: "alice"}).must(t, http.StatusOK)
+		form["id"] = "consent-" + strconv.Itoa(len(f.authority.owner))
+		if a := post(form); a.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: status %d", name, a.StatusCode)
+		}
+	}
+	if n := f.authority.count(); n != 1 {
+		t.Errorf("%d keys", n)
+	}
+}
+
+// A whole request in place of the page's id counts only with the session's
+// token in a header, which no form can send (Nextcloud does so).
+func TestGrantDirect(t *testing.T) {
+	t.Parallel()
+	f := newSite(t)
+	fields := map[string]string{}
+	q, err := url.ParseQuery(strings.TrimPrefix(ask("auth_redirect=discourse://auth_redirect"), "/user-api-key/new?"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range q {
+		fields[name] = q.Get(name)
+	}
+	f.do(call{method: "POST", path: "/user-api-key", as: "alice", form: fields}).must(t, http.StatusForbidden)
+	xhr := map[string]string{"X-CSRF-Token": "token-of-alice", "X-Requested-With": "XMLHttpRequest", "Origin": "", "Sec-Fetch-Site": ""}
+	f.do(call{method: "POST", path: "/user-api-key", as: "alice", form: fields, noToken: true, header: xhr}).must(t, http.StatusOK, `{"redirect_url":"discourse://auth_redirect?payload=`)
+	wrong := map[string]string{"X-CSRF-Token": "token-of-bob", "X-Requested-With": "XMLHttpRequest", "Origin": "", "Sec-Fetch-Site": ""}
+	f.do(call{method: "POST", path: "/user-api-key", as: "alice", form: fields, noToken: true, header: wrong}).must(t, http.StatusForbidden, "BAD CSRF")
+	// Refusals of a POST have statuses of their own (wire 5.1).
+	for change, want := range map[string]int{"nonce=": 400, "scopes=write": 403, "public_key=x": 400, "padding=x": 400, "auth_redirect=": 403, "expires_in_seconds=x": 400} {
+		name, value, _ := strings.Cut(change, "=")
+		changed := map[string]string{}
+		for n, v := range fields {
+			changed[n] = v
+		}
+		changed[name] = value
+		if a := f.do(call{method: "POST", path: "/user-api-key", as: "alice", form: changed, noToken: true, header: xhr}); a.StatusCode != want {
+			t.Errorf("%s: status %d, want %d: %s", change, a.StatusCode, want, a.text)
+		}
+	}
+	if n := f.authority.count(); n != 1 {
+		t.Errorf("%d keys", n)
+	}
+}
+
+// The draft of 2016 comes in by its own words, and its answer goes back as api_key alone.
+func TestDraft(t *testing.T) {
+	t.Parallel()
+	f := newSite(t)
+	q, err := url.ParseQuery(strings.TrimPrefix(ask(), "/user-api-key/new?"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	draft := url.Values{"redirect_url": {"https://app.example/cb"}, "access_level": {"read,push"}, "client_id": {"desk-1"}, "public_key": q["public_key"], "push_url": {"https://push.example/p"}}
+	page := f.do(call{path: "/api_key/generate?" + draft.Encode(), as: "alice"})
+	page.must(t, http.StatusOK, "desk-1", "read everything that you can read", "push.example")
+	a := f.do(call{method: "POST", path: "/user-api-key", as: "alice", form: map[string]string{"id": "consent-1"}})
+	a.must(t, http.StatusFound)
+	if to := a.Header.Get("Location"); !strings.HasPrefix(to, "https://app.example/cb?api_key=") || strings.Contains(to, "&") {
+		t.Errorf("sent to %q", to)
+	}
+	draft.Set("access_level", "read")
+	f.do(call{path: "/api_key/generate?" + draft.Encode(), as: "alice"}).mustNot(t, `id="push-host"`)
+	for name, want := range map[string]int{"client_id": 400, "access_level": 400, "public_key": 400, "redirect_url": 400} {
+		less := url.Values{}
+		for n, v := range draft {
+			if n != name {
+				less[n] = v
+			}
+		}
+		f.do(call{path: "/api_key/generate?" + less.Encode(), as: "alice"}).must(t, want, name)
+	}
+	draft.Set("access_level", "admin")
+	f.do(call{path: "/api_key/generate?" + draft.Encode(), as: "alice"}).must(t, http.StatusOK, "unable to issue user API keys")
+	f.do(call{path: "/api_key/generate?" + draft.Encode()}).must(t, http.StatusOK)
+	draft.Set("access_level", "read")
+	f.do(call{path: "/api_key/generate?" + draft.Encode()}).must(t, http.StatusFound)
 }

@@ -29,7 +29,7 @@ func withReason(r *http.Request, e *userkeys.Error) *userkeys.Error {
 		return e
 	}
 	with := *e
-	with.Reason = string(e.Code)
+	with.Reason = reasonOf(e)
 	return &with
 }
 

@@ -257,6 +257,24 @@ func (f *fakeIdentity) Login(_ *http.Request, username, password string) (userke
 	return userkeys.User{}, userkeys.Errorf(userkeys.InvalidCredentials, "the user name or the password is wrong")
 }
 
+func (f *fakeIdentity) SignIn(_ *http.Request, userID int64, _ string) (userkeys.User, error) {
+	return f.User(context.Background(), userID)
+}
+
+func (f *fakeIdentity) FormToken(r *http.Request) (string, error) {
+	v, err := f.Visitor(r)
+	return v.CSRF, err
+}
+
+func (f *fakeIdentity) User(_ context.Context, id int64) (userkeys.User, error) {
+	for _, u := range f.users {
+		if u.ID == id {
+			return u, nil
+		}
+	}
+	return userkeys.User{}, userkeys.Errorf(userkeys.NotFound, "there is no such user")
+}
+
 func (f *fakeIdentity) Logout(context.Context) error { f.logouts++; return nil }
 
 func (f *fakeIdentity) Setup(_ *http.Request, token, username, _ string) (userkeys.User, error) {
@@ -281,6 +299,7 @@ type fakeAuthority struct {
 	texts    map[string]int64 // key text to id
 	actors   []userkeys.Actor
 	down     error
+	closedDesk
 }
 
 func newFakeAuthority() *fakeAuthority {
@@ -357,14 +376,32 @@ func (f *fakeAuthority) take(id string, b authority.Browser) (userkeys.CheckedRe
 	return q, nil
 }
 
-func (f *fakeAuthority) Grant(_ context.Context, id string, b authority.Browser) (authority.Granted, error) {
+func (f *fakeAuthority) Grant(_ context.Context, id string, b authority.Browser, choice userkeys.Choice) (authority.Granted, error) {
 	if f.down != nil {
 		return authority.Granted{}, f.down
 	}
 	q, err := f.take(id, b)
+	if err == nil {
+		q, err = q.Narrow(f.settings, choice)
+	}
 	if err != nil {
 		return authority.Granted{}, err
 	}
+	return f.give(q, b)
+}
+
+func (f *fakeAuthority) GrantDirect(ctx context.Context, r userkeys.AuthorizationRequest, b authority.Browser) (authority.Granted, error) {
+	q, err := f.Examine(ctx, r)
+	if err == nil {
+		err = f.settings.CheckGrantor(b.User)
+	}
+	if err != nil {
+		return authority.Granted{}, err
+	}
+	return f.give(q, b)
+}
+
+func (f *fakeAuthority) give(q userkeys.CheckedRequest, b authority.Browser) (authority.Granted, error) {
 	key := userkeys.NewKey("")
 	sealed, err := userkeys.Payload{Key: key, Nonce: q.Nonce, Push: q.Push}.Seal(q.Key, q.Pad)
 	if err != nil {
@@ -373,7 +410,7 @@ func (f *fakeAuthority) Grant(_ context.Context, id string, b authority.Browser)
 	k := f.add(userkeys.UserAPIKey{UserID: b.User.ID, ApplicationName: q.Name, Scopes: q.Scopes, CreatedAt: testNow, LastUsedAt: testNow})
 	g := authority.Granted{Key: k, Payload: sealed}
 	if q.Redirect != nil {
-		g.Location = q.Redirect.With("payload", sealed)
+		g.Location = q.Redirect.With(q.AnswerName(), sealed)
 	}
 	return g, nil
 }

@@ -29,6 +29,9 @@ const (
 // readBody reads the body of a session's request: a form, or JSON where d has
 // it. No body at all is a form without fields.
 func readBody(w http.ResponseWriter, r *http.Request, d door) (url.Values, error) {
+	if d.only && mediaType(r) != "application/json" {
+		return nil, userkeys.Errorf(userkeys.InvalidAccess, "send JSON with Content-Type: application/json")
+	}
 	body, err := readAll(w, r)
 	if err != nil {
 		return nil, err
@@ -171,7 +174,8 @@ func tokenHolds(r *http.Request, v userkeys.Visitor) bool {
 	if h := r.Header.Get(tokenHeader); given == "" && h != "" {
 		given = h
 	}
-	return subtle.ConstantTimeCompare([]byte(given), []byte(v.CSRF)) == 1
+	return subtle.ConstantTimeCompare([]byte(given), []byte(v.CSRF)) == 1 ||
+		v.EarlyCSRF != "" && subtle.ConstantTimeCompare([]byte(given), []byte(v.EarlyCSRF)) == 1
 }
 
 // localPath tells whether s is an address on this site that a browser may be

@@ -28,6 +28,14 @@ type LoginIdentity interface {
 	// Login signs in and gives the browser a new session. Errors:
 	// [userkeys.InvalidCredentials] (one text for every reason), [userkeys.RateLimited], [userkeys.Unavailable].
 	Login(r *http.Request, username, password string) (userkeys.User, error)
+	// SignIn gives the browser a session of a user who has proved to be one by
+	// other means, named by via. Errors: [userkeys.InvalidCredentials] for one who may not act.
+	SignIn(r *http.Request, userID int64, via string) (userkeys.User, error)
+	// FormToken is what a program must send in X-CSRF-Token. Before a session
+	// there is one too; a session that begins with its cookie takes it as well.
+	FormToken(r *http.Request) (string, error)
+	// User finds a user by id; [userkeys.NotFound].
+	User(ctx context.Context, id int64) (userkeys.User, error)
 	// Logout ends the session.
 	Logout(ctx context.Context) error
 	// Setup makes the first administrator, once, with the token of the one-time

@@ -18,7 +18,7 @@ var templateFiles embed.FS
 // template cannot be handed the wrong value.
 type pages struct{ byName map[string]*template.Template }
 
-var pageNames = []string{"consent", "payload", "denied", "refused", "apps", "login", "setup", "settings", "home", "problem"}
+var pageNames = []string{"device", "onetime", "signin", "consent", "payload", "denied", "refused", "apps", "login", "setup", "settings", "home", "problem"}
 
 func loadPages(a assets) (*pages, error) {
 	funcs := template.FuncMap{"asset": a.url, "sentence": sentence}
@@ -87,8 +87,9 @@ type consentPage struct {
 	ConsentID string
 	To        destination
 	Name      string
-	Can       []string
+	Ask       askView
 	Write     bool
+	SignsIn   bool   // the answer has a one-time password
 	Push      string // host; empty: none named
 	Pushes    bool
 	Lifetime  string // empty: no end of its own
@@ -113,6 +114,23 @@ type payloadPage struct {
 
 func (p *pages) Payload(w http.ResponseWriter, f frame, c payloadPage) error {
 	return p.show(w, http.StatusOK, "payload", view{f, "Copy this to the app", c})
+}
+
+// Device shows a state of the device authorization.
+func (p *pages) Device(w http.ResponseWriter, f frame, c deviceView) error {
+	title := "Connect a device"
+	if c.State == "complete" {
+		title = "Done"
+	}
+	return p.show(w, http.StatusOK, "device", view{f, title, c})
+}
+
+func (p *pages) OneTime(w http.ResponseWriter, f frame, c oneTimePage) error {
+	return p.show(w, http.StatusOK, "onetime", view{f, "Sign in on an app?", c})
+}
+
+func (p *pages) SignIn(w http.ResponseWriter, f frame, c signInPage) error {
+	return p.show(w, http.StatusOK, "signin", view{f, "Sign in", c})
 }
 
 func (p *pages) Denied(w http.ResponseWriter, f frame) error {

@@ -22,6 +22,8 @@ type door struct {
 	token   bool // a session's form must carry its token
 	form    bool // the body is a form of at most maxBody, strictly read into r.PostForm; no other body is
 	json    bool // the body may be JSON as well
+	only    bool // ... and nothing else
+	admin   bool // an admin API key may speak for a user
 }
 
 var (
@@ -32,6 +34,8 @@ var (
 	openForm = door{session: true, origin: true, form: true}                                      // the same before there is a session
 	wireForm = door{session: true, origin: true, token: true, form: true, json: true}             // a form that scripts send too
 	either   = door{keys: true, session: true, origin: true, token: true, form: true, json: true} // ... and apps with their key
+	openWire = door{session: true, origin: true, form: true, json: true}                          // openForm that scripts send too
+	program  = door{form: true, json: true, only: true}                                           // an app before it has a key, which sends JSON; cookies beside say nothing
 )
 
 // who may pass.
@@ -57,6 +61,7 @@ func (s *Server) routes() []route {
 	all := []route{
 		{"HEAD /user-api-key/new", bare, anyone, "user_api_keys/new", s.probe},
 		{"GET /user-api-key/new", page, anyone, "user_api_keys/new", s.consent},
+		{"GET /user-api-key/new.json", page, anyone, "user_api_keys/new", s.consent},
 		{"POST /user-api-key", wireForm, signedIn, "user_api_keys/create", s.grant},
 		{"POST /user-api-key.json", wireForm, signedIn, "user_api_keys/create", s.grant},
 		{"POST /user-api-key/deny", form, signedIn, "", s.deny},
@@ -82,7 +87,7 @@ func (s *Server) routes() []route {
 	if s.cfg.Ready != nil {
 		all = append(all, s.healthRoutes()...)
 	}
-	if s.cfg.SessionCurrent || s.cfg.Standalone {
+	if s.endpoints() {
 		all = append(all, s.sessionRoutes()...)
 	}
 	if s.cfg.Standalone {
@@ -108,11 +113,26 @@ func (s *Server) healthRoutes() []route {
 	}
 }
 
+// endpoints tells whether what apps ask a site for outside of our own paths is answered here.
+func (s *Server) endpoints() bool { return s.cfg.Endpoints || s.cfg.Standalone }
+
 func (s *Server) sessionRoutes() []route {
-	return []route{
+	all := []route{
 		{"GET /session/current", current, anyone, "session/current", s.sessionCurrent},
 		{"GET /session/current.json", current, anyone, "session/current", s.sessionCurrent},
 	}
+	if s.accounts == nil {
+		return all
+	}
+	return append(all, []route{
+		{"GET /session/csrf", page, anyone, "session/csrf", s.csrf},
+		{"GET /session/csrf.json", page, anyone, "session/csrf", s.csrf},
+		{"POST /session", openWire, anyone, "session/create", s.sessionCreate},
+		{"POST /session.json", openWire, anyone, "session/create", s.sessionCreate},
+		{"DELETE /session/{username}", wireForm, signedIn, "session/destroy", s.sessionDestroy},
+		{"GET /session/otp/{password}", page, anyone, "session/one_time_password", s.oneTimeLogin},
+		{"POST /session/otp/{password}", wireForm, anyone, "session/one_time_password", s.oneTimeLoginPost},
+	}...)
 }
 
 func (s *Server) standaloneRoutes() []route {

@@ -23,24 +23,45 @@ type Config struct {
 	BaseURL *url.URL
 	// Standalone adds /, /login, /logout and /u/{username}/preferences/apps, and
 	// answers every unknown path: for a site that has nothing else at its root.
-	// It implies SessionCurrent.
+	// It implies Endpoints.
 	Standalone bool
-	// SessionCurrent adds /session/current and /session/current.json, where apps
-	// with the scope session_info learn whose key they have. They lie outside of our
-	// own paths, so a site that has something there must not be surprised.
-	SessionCurrent bool
-	Logger         *slog.Logger                    // nil: none
-	Now            func() time.Time                // nil: the system's clock
-	ClientIP       func(r *http.Request) string    // nil: the peer's address; no header is believed
-	Ready          func(ctx context.Context) error // nil: no /healthz and /readyz
+	// Endpoints adds what apps ask a site for outside of our own paths, see
+	// [AppPaths]: a site that has something there must not be surprised.
+	Endpoints bool
+	Logger    *slog.Logger                    // nil: none
+	Now       func() time.Time                // nil: the system's clock
+	ClientIP  func(r *http.Request) string    // nil: the peer's address; no header is believed
+	Ready     func(ctx context.Context) error // nil: no /healthz and /readyz
 }
 
 // consents is what the consent page needs of the authority.
 type consents interface {
 	Examine(ctx context.Context, r userkeys.AuthorizationRequest) (userkeys.CheckedRequest, error)
 	Prepare(ctx context.Context, r userkeys.AuthorizationRequest, b authority.Browser) (authority.Question, error)
-	Grant(ctx context.Context, consentID string, b authority.Browser) (authority.Granted, error)
+	Grant(ctx context.Context, consentID string, b authority.Browser, choice userkeys.Choice) (authority.Granted, error)
+	GrantDirect(ctx context.Context, r userkeys.AuthorizationRequest, b authority.Browser) (authority.Granted, error)
 	Deny(ctx context.Context, consentID string, b authority.Browser) error
+}
+
+// devices is what the device authorization needs of the authority.
+type devices interface {
+	ChargeDeviceCreate(ip string) error
+	BeginDevice(ctx context.Context, r userkeys.AuthorizationRequest, ip string) (userkeys.DeviceGrant, error)
+	PollDevice(ctx context.Context, deviceCode, ip string) (userkeys.DeviceGrant, error)
+	PreviewDevice(ctx context.Context, token string, b authority.Browser) (authority.DeviceQuestion, error)
+	ActivateDevice(ctx context.Context, typed, token string, b authority.Browser) (authority.DeviceQuestion, error)
+	AuthorizeDevice(ctx context.Context, approval string, b authority.Browser, choice userkeys.Choice) (authority.Granted, error)
+	DenyDevice(ctx context.Context, approval string, b authority.Browser) error
+}
+
+// oneTimes is what one-time passwords need of the authority.
+type oneTimes interface {
+	ExamineOneTime(ctx context.Context, r userkeys.AuthorizationRequest) (userkeys.CheckedRequest, error)
+	PrepareOneTime(ctx context.Context, r userkeys.AuthorizationRequest, b authority.Browser) (authority.Question, error)
+	GrantOneTime(ctx context.Context, consentID string, b authority.Browser) (string, error)
+	GrantOneTimeDirect(ctx context.Context, r userkeys.AuthorizationRequest, b authority.Browser) (string, error)
+	OneTimePassword(ctx context.Context, password, ip string) (userkeys.OneTimePassword, error)
+	UseOneTimePassword(ctx context.Context, password, ip string) (userkeys.OneTimePassword, error)
 }
 
 // keyring is what the apps page needs of the authority.
@@ -65,6 +86,8 @@ type decider interface {
 	consents
 	keyring
 	siteSettings
+	devices
+	oneTimes
 	gateway.Checker
 }
 
@@ -74,6 +97,8 @@ type Server struct {
 	consents consents
 	keys     keyring
 	site     siteSettings
+	devices  devices
+	oneTimes oneTimes
 	accounts LoginIdentity // nil: the embedder's own sessions
 	guard    func(http.Handler) http.Handler
 	origins  *http.CrossOriginProtection
@@ -102,7 +127,7 @@ func newServer(cfg Config, d decider) (*Server, error) {
 	if cfg.ClientIP == nil {
 		cfg.ClientIP = gateway.ClientIP(nil)
 	}
-	s := &Server{cfg: cfg, consents: d, keys: d, site: d, guard: gateway.Guard(d), origins: http.NewCrossOriginProtection()}
+	s := &Server{cfg: cfg, consents: d, keys: d, site: d, devices: d, oneTimes: d, guard: gateway.Guard(d), origins: http.NewCrossOriginProtection()}
 	s.accounts, _ = cfg.Identity.(LoginIdentity)
 	if cfg.Standalone && s.accounts == nil {
 		return nil, errors.New("server: a standalone site needs a LoginIdentity")
@@ -124,10 +149,18 @@ func (s *Server) https() bool { return s.cfg.BaseURL != nil && s.cfg.BaseURL.Sch
 
 // browser is v as the authority knows it.
 func (s *Server) browser(r *http.Request, v userkeys.Visitor) authority.Browser {
-	return authority.Browser{User: v.User, Session: v.Session, IP: s.cfg.ClientIP(r)}
+	b := authority.Browser{User: v.User, Session: v.Session, IP: s.cfg.ClientIP(r)}
+	if v.AdminKey != 0 {
+		b.Kind = userkeys.ActorAdminKey
+	}
+	return b
 }
 
 // actor is v as the audit log knows it.
 func (s *Server) actor(r *http.Request, v userkeys.Visitor) userkeys.Actor {
-	return v.User.Actor(s.cfg.ClientIP(r))
+	by := v.User.Actor(s.cfg.ClientIP(r))
+	if v.AdminKey != 0 {
+		by.Kind = userkeys.ActorAdminKey
+	}
+	return by
 }

@@ -22,6 +22,9 @@ const (
 	actionPasswordSet      = "password set"
 	actionUserDeleted      = "user deleted"
 	actionPurged           = "purged"
+	actionOneTimeMade      = "one-time password made"
+	actionOneTimeUsed      = "one-time password used"
+	actionDeviceDenied     = "device denied"
 )
 
 const (

@@ -50,7 +50,12 @@ func checkGrant(g userkeys.Grant) error {
 	if err := checkList(k.Scopes, scopeSeparator); err != nil {
 		return err
 	}
-	return checkText(k.ApplicationName, k.PushURL, string(g.Actor.Kind), g.Actor.IP)
+	if p := g.OneTimePassword; p != nil {
+		if err := checkOneTimePassword(*p); err != nil {
+			return err
+		}
+	}
+	return checkText(k.ApplicationName, k.PushURL, k.PublicKey, string(k.Padding), string(g.Actor.Kind), g.Actor.IP)
 }
 
 func (s *Store) grant(ctx context.Context, c conn, g userkeys.Grant) (userkeys.UserAPIKey, []userkeys.KeyHash, error) {
@@ -67,6 +72,8 @@ func (s *Store) grant(ctx context.Context, c conn, g userkeys.Grant) (userkeys.U
 		},
 		func() error { return holdLive(ctx, c, g) },
 		func() error { return insertKey(ctx, c, &key, replaced) },
+		func() error { return authorizeDevice(ctx, c, g) },
+		func() error { return putOneTimePassword(ctx, c, g.OneTimePassword) },
 		func() error { return audit(ctx, c, grantEvents(g, key, replaced)...) },
 		func() error { return raise(ctx, c, key.CreatedAt, hashes(replaced)) },
 	} {
@@ -173,10 +180,12 @@ func insertKey(ctx context.Context, c conn, k *userkeys.UserAPIKey, replaced []k
 		}
 	}
 	id, err := one(ctx, c, scanInt, `INSERT INTO userkeys_keys
-		(user_id, client, hash, hash_kind, application_name, scopes, push_url, created_at, expires_at, revoked_at, revoked_by)
-		SELECT $1, c.id, $2, 1, $8, $3, $4, $5, $6, 0, '' FROM userkeys_clients c WHERE c.client_id = $7
+		(user_id, client, hash, hash_kind, application_name, scopes, push_url, created_at, expires_at, revoked_at, revoked_by,
+			public_key, padding, lifetime)
+		SELECT $1, c.id, $2, 1, $8, $3, $4, $5, $6, 0, '', $9, $10, $11 FROM userkeys_clients c WHERE c.client_id = $7
 		ON CONFLICT DO NOTHING RETURNING id`,
-		k.UserID, k.Hash[:], k.Scopes.String(), k.PushURL, micros(k.CreatedAt), micros(k.ExpiresAt), k.ClientID, k.ApplicationName)
+		k.UserID, k.Hash[:], k.Scopes.String(), k.PushURL, micros(k.CreatedAt), micros(k.ExpiresAt), k.ClientID, k.ApplicationName,
+		k.PublicKey, string(k.Padding), k.Lifetime.Microseconds())
 	if isNoRows(err) {
 		return taken
 	}

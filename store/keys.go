@@ -142,6 +142,17 @@ func (s *Store) Client(ctx context.Context, clientID string) (userkeys.Client, e
 	})
 }
 
+// ClientByPublicKey finds the registered client with exactly this PEM. [userkeys.NotFound].
+func (s *Store) ClientByPublicKey(ctx context.Context, publicKey string) (userkeys.Client, error) {
+	if err := checkText(publicKey); err != nil {
+		return userkeys.Client{}, err
+	}
+	return read(ctx, s, func(ctx context.Context, c conn) (userkeys.Client, error) {
+		cl, err := one(ctx, c, scanClient, "SELECT "+clientColumns+" FROM userkeys_clients WHERE public_key = $1 AND public_key <> '' ORDER BY id LIMIT 1", publicKey)
+		return cl, notFound(err, "client")
+	})
+}
+
 // usesPerStatement keeps a batch far below the bound of parameters of either database.
 const usesPerStatement = 200
 

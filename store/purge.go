@@ -37,6 +37,8 @@ func (s *Store) purge(ctx context.Context, at time.Time) error {
 	}{
 		{"userkeys_consents", "id_hash", "expires_at <= $1", at},
 		{"userkeys_sessions", "token_hash", "expires_at <= $1", at},
+		{"userkeys_device_grants", "device_hash", "expires_at <= $1", at},
+		{"userkeys_one_time_passwords", "user_id", "expires_at <= $1", at},
 		{"userkeys_tokens", "kind", "expires_at <= $1", at},
 		{"userkeys_guesses", "name", "until <> 0 AND until <= $1", at},
 		// Always the oldest ones, whatever the clocks of the nodes: no gap may

@@ -64,14 +64,16 @@ func (s *Store) DeleteSession(ctx context.Context, tokenHash []byte) error {
 	})
 }
 
-// DeleteUserSessions ends all sessions of a user.
+// DeleteUserSessions ends all sessions of a user, and their one-time password.
 func (s *Store) DeleteUserSessions(ctx context.Context, userID int64) error {
 	if userID == 0 {
 		return nil // those are nobody's
 	}
 	return s.write(ctx, func(ctx context.Context, c conn) error {
-		_, err := c.exec(ctx, "DELETE FROM userkeys_sessions WHERE user_id = $1", userID)
-		return err
+		if _, err := c.exec(ctx, "DELETE FROM userkeys_sessions WHERE user_id = $1", userID); err != nil {
+			return err
+		}
+		return dropOneTimePassword(ctx, c, userID) // it would be a way back in
 	})
 }
 

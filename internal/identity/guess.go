@@ -51,7 +51,7 @@ type guess struct {
 // counter of their own: else anybody could lock an account's owner out by
 // failing a hundred times from elsewhere.
 func (ac *Accounts) newGuess(r *http.Request, name string, a userkeys.Account) (guess, error) {
-	from := network(ac.clientIP(r))
+	from := userkeys.Network(ac.clientIP(r))
 	g := guess{account: "name:" + digest(name)[:strangerDigits], window: strangerWindow}
 	if a.ID != 0 {
 		g = guess{account: accountCounter(a.ID)}
@@ -91,20 +91,6 @@ func digest(parts ...string) string {
 		_, _ = h.Write([]byte(strconv.Itoa(len(p)) + ":" + p))
 	}
 	return hex.EncodeToString(h.Sum(nil))
-}
-
-// network is what counts as one address: an IPv6 customer has a whole /64.
-func network(ip string) string {
-	a, err := netip.ParseAddr(ip)
-	if err != nil {
-		return ip
-	}
-	a = a.Unmap().WithZone("")
-	if a.Is4() {
-		return a.String()
-	}
-	p, _ := a.Prefix(64) // cannot fail: the address is valid and 64 in range
-	return p.String()
 }
 
 // peek refuses a try that is sure to be refused, without writing: a flood of

@@ -398,12 +398,12 @@ func TestRL5_A_network_of_IPv6_is_one_address(t *testing.T) {
 		{"zone", "fe80::1%eth0", "fe80::2"},
 	}
 	for _, test := range tests {
-		if network(test.a) != network(test.b) {
-			t.Errorf("%s: %s and %s differ", test.name, network(test.a), network(test.b))
+		if userkeys.Network(test.a) != userkeys.Network(test.b) {
+			t.Errorf("%s: %s and %s differ", test.name, userkeys.Network(test.a), userkeys.Network(test.b))
 		}
 	}
 	for _, b := range []string{"2001:db8:1:3::1", "192.0.2.1", "", "unix"} {
-		if network("2001:db8:1:2::1") == network(b) {
+		if userkeys.Network("2001:db8:1:2::1") == userkeys.Network(b) {
 			t.Errorf("%q is in the same network", b)
 		}
 	}

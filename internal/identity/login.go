@@ -42,7 +42,7 @@ func (ac *Accounts) Login(r *http.Request, name, password string) (userkeys.User
 		return userkeys.User{}, err
 	}
 	if a, err = ac.try(ctx, g, a, password); err == nil {
-		err = ac.signIn(ctx, v, a)
+		err = ac.signIn(ctx, v, a, "", ac.earlyOf(r))
 	}
 	if err != nil {
 		// Not the name: people type passwords there.
@@ -103,8 +103,8 @@ func (ac *Accounts) try(ctx context.Context, g guess, a userkeys.Account, passwo
 // was suspended, while the old one was being looked at must not leave a
 // session behind: the change has deleted those that it found, so look again
 // once ours is there.
-func (ac *Accounts) signIn(ctx context.Context, v *visit, a userkeys.Account) error {
-	if err := v.start(ctx, a.User); err != nil {
+func (ac *Accounts) signIn(ctx context.Context, v *visit, a userkeys.Account, via, early string) error {
+	if err := v.start(ctx, a.User, via, early); err != nil {
 		return err
 	}
 	again, err := ac.find(ctx, canonical(a.Username))
@@ -118,6 +118,33 @@ func (ac *Accounts) signIn(ctx context.Context, v *visit, a userkeys.Account) er
 		ac.log.WarnContext(ctx, "login: cannot remember the visit", "user", a.ID, "err", err)
 	}
 	return nil
+}
+
+// SignIn begins a session of a user who has proved to be one by other means:
+// a one-time password that the app named via was given. The gates are those of
+// a login. The request must have passed Sessions.
+func (ac *Accounts) SignIn(r *http.Request, userID int64, via string) (userkeys.User, error) {
+	ctx := r.Context()
+	v := ac.visitOf(ctx)
+	if v == nil {
+		return userkeys.User{}, errNoSession
+	}
+	u, err := ac.store.User(ctx, userID)
+	if err != nil {
+		return userkeys.User{}, coded(err)
+	}
+	a, err := ac.find(ctx, canonical(u.Username))
+	if err != nil {
+		return userkeys.User{}, err
+	}
+	if a.ID != userID || !a.MayAct() {
+		return userkeys.User{}, errWrong()
+	}
+	if err := ac.signIn(ctx, v, a, via, ac.earlyOf(r)); err != nil {
+		return userkeys.User{}, err
+	}
+	ac.log.InfoContext(ctx, "login by one-time password", "user", a.ID, "ip", ac.clientIP(r))
+	return a.User, nil
 }
 
 // Logout ends the session that the request of ctx came with, here and on
@@ -178,7 +205,7 @@ func (ac *Accounts) Setup(r *http.Request, token, name, password string) (userke
 		return userkeys.User{}, err
 	}
 	ac.log.InfoContext(ctx, "first administrator made", "user", a.ID, "ip", ac.clientIP(r))
-	return a.User, ac.signIn(ctx, v, a)
+	return a.User, ac.signIn(ctx, v, a, "", "")
 }
 
 // createFirst consumes the token only when its turn to hash has come, so that

@@ -31,6 +31,9 @@ const (
 	keyUser = "user" // id
 	keyID   = "id"   // the session's public name
 	keySeen = "seen" // last visit, RFC 3339
+	keyVia  = "via"  // name of the app whose one-time password began it
+	// keyEarly is the hash of the form token that the browser had before.
+	keyEarly = "early"
 )
 
 // CookieName is the name of the session cookie. Behind https the browser
@@ -115,7 +118,59 @@ func (ac *Accounts) Visitor(r *http.Request) (userkeys.Visitor, error) {
 	if v.user.ID == 0 {
 		return userkeys.Visitor{}, nil
 	}
-	return userkeys.Visitor{User: v.user, Session: v.get(keyID), CSRF: formSecret(v.token)}, nil
+	return userkeys.Visitor{User: v.user, Session: v.get(keyID), CSRF: formSecret(v.token), EarlyCSRF: v.earlyToken(ac.earlyOf(r))}, nil
+}
+
+// earlyName is the cookie of a form token before there is a session.
+func (ac *Accounts) earlyName() string { return ac.CookieName() + "-early" }
+
+// CookieNames are the cookies of this site that nobody else need see.
+func (ac *Accounts) CookieNames() []string { return []string{ac.CookieName(), ac.earlyName()} }
+
+// earlyOf reads the cookie of a form token before the session; two of that name are none.
+func (ac *Accounts) earlyOf(r *http.Request) string {
+	cookies := r.CookiesNamed(ac.earlyName())
+	if len(cookies) != 1 {
+		return ""
+	}
+	if b, err := base64.RawURLEncoding.Strict().DecodeString(cookies[0].Value); err != nil || len(b) != tokenBytes {
+		return ""
+	}
+	return cookies[0].Value
+}
+
+// earlyToken is the form token from before the session, if the session began with it.
+func (v *visit) earlyToken(cookie string) string {
+	if cookie == "" {
+		return ""
+	}
+	token := formSecret(cookie)
+	if hex.EncodeToString(hashToken(token)) != v.get(keyEarly) {
+		return ""
+	}
+	return token
+}
+
+// FormToken is what a program must send in X-CSRF-Token: the session's, or,
+// before there is one, that of a cookie which it gets now. Programs ask once
+// and go on to use it after they signed in: a session that begins with the
+// cookie takes its token as well. Nobody else can know it: the token is made of the cookie.
+// The request must have passed Sessions.
+func (ac *Accounts) FormToken(r *http.Request) (string, error) {
+	visitor, err := ac.Visitor(r)
+	if err != nil || visitor.SignedIn() {
+		return visitor.CSRF, err
+	}
+	v := ac.visitOf(r.Context())
+	if v == nil || v.w == nil {
+		return "", errNoSession
+	}
+	cookie := ac.earlyOf(r)
+	if cookie == "" {
+		cookie = base64.RawURLEncoding.EncodeToString(randomBytes(tokenBytes))
+		http.SetCookie(v.w, &http.Cookie{Name: ac.earlyName(), Value: cookie, Path: "/", Secure: ac.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	}
+	return formSecret(cookie), nil
 }
 
 // formSecret is what the forms of a session carry. It comes of the token that
@@ -185,7 +240,7 @@ func (v *visit) touch(ctx context.Context) {
 
 // start signs u in: under a new token, so that whoever planted or saw the
 // old one has nothing.
-func (v *visit) start(ctx context.Context, u userkeys.User) error {
+func (v *visit) start(ctx context.Context, u userkeys.User, via, early string) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if err := v.load(ctx); err != nil {
@@ -201,6 +256,12 @@ func (v *visit) start(ctx context.Context, u userkeys.User) error {
 	s.Put(v.ctx, keyUser, strconv.FormatInt(u.ID, 10))
 	s.Put(v.ctx, keyID, hex.EncodeToString(randomBytes(16)))
 	s.Put(v.ctx, keySeen, now.Format(time.RFC3339))
+	if via != "" {
+		s.Put(v.ctx, keyVia, via)
+	}
+	if early != "" {
+		s.Put(v.ctx, keyEarly, hex.EncodeToString(hashToken(formSecret(early))))
+	}
 	s.SetDeadline(v.ctx, now.Add(sessionLifetime))
 	token, _, err := s.Commit(context.WithValue(v.ctx, newRowKey{}, u.ID))
 	if err != nil {

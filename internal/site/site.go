@@ -128,7 +128,7 @@ func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Hand
 		Authority: s.Authority, Identity: s.Identity, BaseURL: cfg.BaseURL,
 		Standalone: cfg.Upstream == nil,
 		// Before an upstream the front asks us for it only if OwnPaths name it.
-		SessionCurrent: true,
+		Endpoints: true,
 		Logger:         cfg.Logger, Now: cfg.Now, ClientIP: clientIP, Ready: s.Ready,
 	})
 	if err != nil {
@@ -143,11 +143,11 @@ func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Hand
 	if cfg.OnlyHost {
 		own = onlyHost(cfg.BaseURL, own)
 	}
-	front := gateway.FrontConfig{Own: own, Checker: s.Authority, Owns: gateway.OwnPath(cfg.OwnPaths...)}
+	front := gateway.FrontConfig{Own: own, Checker: s.Authority, Owns: gateway.OwnPath(cfg.OwnPaths...), Bounce: pages.Bounce}
 	if cfg.Upstream != nil {
 		front.Upstream, err = gateway.NewProxy(gateway.ProxyConfig{
 			Upstream: cfg.Upstream, Checker: s.Authority, TrustedProxies: cfg.TrustedProxies,
-			SessionCookies: []string{s.Identity.CookieName()}, ResponseHeaderTimeout: cfg.UpstreamTimeout, Logger: cfg.Logger,
+			SessionCookies: s.Identity.CookieNames(), ResponseHeaderTimeout: cfg.UpstreamTimeout, Logger: cfg.Logger,
 		})
 		if err != nil {
 			return nil, err

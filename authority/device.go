@@ -1,0 +1,239 @@
+package authority
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"strconv"
+	"time"
+
+	"userkeys"
+)
+
+// DeviceStore remembers device authorizations, by the hashes of their codes.
+// [userkeys.ConsentGone] for what is not known, over, or answered.
+type DeviceStore interface {
+	CreateDeviceGrant(ctx context.Context, d userkeys.DeviceGrant) error
+	DeviceGrantByRequest(ctx context.Context, token string, now time.Time) (userkeys.DeviceGrant, error)
+	DeviceGrantByApproval(ctx context.Context, token string, now time.Time) (userkeys.DeviceGrant, error)
+	// BindDeviceGrant gives an open one to the user who typed its code.
+	BindDeviceGrant(ctx context.Context, userCode, requestToken, approval string, userID int64, session string, now time.Time) (userkeys.DeviceGrant, error)
+	DenyDeviceGrant(ctx context.Context, approval string, userID int64, session string, by userkeys.Actor, now time.Time) error
+	// PollDeviceGrant tells how it stands; an answer is consumed by telling it.
+	PollDeviceGrant(ctx context.Context, deviceCode string, now time.Time) (userkeys.DeviceGrant, error)
+}
+
+// The limits of the device flow (wire 13.5).
+var (
+	deviceCreates     = quota{"device create", 20, time.Minute}
+	devicePolls       = quota{"device poll", 60, time.Minute}
+	deviceCodePolls   = quota{"device poll of a code", 60, time.Minute}
+	deviceLookups     = quota{"device look-up", 120, time.Hour}
+	deviceUserLookups = quota{"device look-up of a user", 30, time.Minute}
+	deviceTokenLooks  = quota{"device look-up of a token", 30, time.Minute}
+	deviceTries       = quota{"device code tried", 30, time.Hour}
+	deviceUserTries   = quota{"device code tried by a user", 10, time.Minute}
+	deviceCodeTries   = quota{"device code itself tried", 10, time.Minute}
+)
+
+// BeginDevice begins a device authorization: everything that could be refused
+// is refused now. [userkeys.NotFound] where the site has none.
+func (a *Authority) BeginDevice(ctx context.Context, r userkeys.AuthorizationRequest, ip string) (userkeys.DeviceGrant, error) {
+	if _, err := a.examineDevice(ctx, r); err != nil {
+		return userkeys.DeviceGrant{}, err
+	}
+	for range 3 { // codes are long; a clash is a miracle, and three are none
+		d := userkeys.NewDeviceGrant(r, ip, a.now().UTC())
+		err := a.store.CreateDeviceGrant(ctx, d)
+		if err == nil {
+			a.logDevice(ctx, "created", "device_code", d.DeviceCode, "user_code", d.UserCode, "request", d.RequestToken)
+			return d, nil
+		}
+		if !errors.Is(err, userkeys.Conflict) {
+			return userkeys.DeviceGrant{}, err
+		}
+	}
+	return userkeys.DeviceGrant{}, unavailable(errors.New("no free code"))
+}
+
+// ChargeDeviceCreate counts a begin of ip, before anything is read of it.
+func (a *Authority) ChargeDeviceCreate(ip string) error {
+	if !a.Settings().AllowUserAPIKeyDeviceAuth {
+		return userkeys.Errorf(userkeys.NotFound, "this site has no device authorization")
+	}
+	return a.charge(deviceCreates, userkeys.Network(ip))
+}
+
+func (a *Authority) examineDevice(ctx context.Context, r userkeys.AuthorizationRequest) (userkeys.CheckedRequest, error) {
+	client, err := a.store.Client(ctx, r.ClientID)
+	if err != nil && !errors.Is(err, userkeys.NotFound) {
+		return userkeys.CheckedRequest{}, err
+	}
+	return r.CheckDevice(a.Settings(), a.catalog, client)
+}
+
+// PollDevice tells the app of a device code how its request stands; an answer
+// only once. State is empty for a code that is not known or over: both are told alike.
+func (a *Authority) PollDevice(ctx context.Context, deviceCode, ip string) (userkeys.DeviceGrant, error) {
+	if !a.Settings().AllowUserAPIKeyDeviceAuth {
+		return userkeys.DeviceGrant{}, userkeys.Errorf(userkeys.NotFound, "this site has no device authorization")
+	}
+	if err := a.charge(devicePolls, userkeys.Network(ip)); err != nil {
+		return userkeys.DeviceGrant{}, err
+	}
+	if !userkeys.IsDeviceCode(deviceCode) {
+		return userkeys.DeviceGrant{}, nil
+	}
+	if err := a.charge(deviceCodePolls, deviceCode); err != nil {
+		return userkeys.DeviceGrant{}, err
+	}
+	d, err := a.store.PollDeviceGrant(ctx, deviceCode, a.now().UTC())
+	if errors.Is(err, userkeys.ConsentGone) {
+		return userkeys.DeviceGrant{}, nil
+	}
+	if err == nil && d.State != userkeys.DevicePending {
+		a.logDevice(ctx, "fetched", "device_code", deviceCode)
+	}
+	return d, err
+}
+
+// DeviceQuestion is what the page asks about a device authorization.
+type DeviceQuestion struct {
+	userkeys.CheckedRequest
+	Approval   string // what the page's form carries; empty for a preview
+	Request    string // token of the address that led here; may be empty
+	IP         string
+	Asked      time.Time
+	Until      time.Time
+	Registered bool // the public key is that of a registered client
+}
+
+// PreviewDevice shows a device authorization by the token in its address. It
+// binds nothing: the code must still be typed. [userkeys.ConsentGone].
+func (a *Authority) PreviewDevice(ctx context.Context, token string, b Browser) (DeviceQuestion, error) {
+	for _, c := range []struct {
+		quota   quota
+		subject string
+	}{{deviceLookups, userkeys.Network(b.IP)}, {deviceUserLookups, userSubject(b.User)}, {deviceTokenLooks, token}} {
+		if err := a.charge(c.quota, c.subject); err != nil {
+			return DeviceQuestion{}, err
+		}
+	}
+	d, err := a.store.DeviceGrantByRequest(ctx, token, a.now().UTC())
+	if err != nil {
+		return DeviceQuestion{}, err
+	}
+	q, err := a.deviceQuestion(ctx, d)
+	q.Request = token
+	return q, err
+}
+
+func (a *Authority) deviceQuestion(ctx context.Context, d userkeys.DeviceGrant) (DeviceQuestion, error) {
+	checked, err := a.examineDevice(ctx, d.Request)
+	if err != nil {
+		return DeviceQuestion{}, err
+	}
+	client, err := a.store.Client(ctx, d.Request.ClientID)
+	if err != nil && !errors.Is(err, userkeys.NotFound) {
+		return DeviceQuestion{}, err
+	}
+	return DeviceQuestion{
+		CheckedRequest: checked, IP: d.IP, Asked: d.CreatedAt, Until: d.ExpiresAt,
+		Registered: client.Registered() && client.PublicKey == checked.KeyText,
+	}, nil
+}
+
+// ActivateDevice binds the device authorization whose code was typed to the
+// user; token is that of the address that led here, or empty.
+// [userkeys.ConsentGone] for a code that is not known; [userkeys.RateLimited] for too many tries.
+func (a *Authority) ActivateDevice(ctx context.Context, typed, token string, b Browser) (DeviceQuestion, error) {
+	for _, c := range []struct {
+		quota   quota
+		subject string
+	}{{deviceTries, userkeys.Network(b.IP)}, {deviceUserTries, userSubject(b.User)}} {
+		if err := a.chargeStored(ctx, c.quota, c.subject); err != nil {
+			return DeviceQuestion{}, err
+		}
+	}
+	code, ok := userkeys.ParseUserCode(typed)
+	if !ok || token != "" && !userkeys.IsRequestToken(token) {
+		return DeviceQuestion{}, errDeviceCode
+	}
+	if err := a.chargeStored(ctx, deviceCodeTries, code); err != nil {
+		return DeviceQuestion{}, err
+	}
+	var secret [32]byte
+	_, _ = rand.Read(secret[:]) // crypto/rand.Read never fails
+	approval := base64.RawURLEncoding.EncodeToString(secret[:])
+	d, err := a.store.BindDeviceGrant(ctx, code, token, approval, b.User.ID, b.Session, a.now().UTC())
+	if err != nil {
+		return DeviceQuestion{}, err
+	}
+	a.logDevice(ctx, "activated", "user_code", code, "request", token, "approval", approval)
+	q, err := a.deviceQuestion(ctx, d)
+	q.Approval, q.Request = approval, token
+	return q, err
+}
+
+// errDeviceCode tells a code that cannot be one from one that is not known; see [IsDeviceCodeInvalid].
+var errDeviceCode = &userkeys.Error{
+	Code: userkeys.ConsentGone, Reason: "invalid code",
+	Public: "this is no code of ours: it has eight letters and digits, such as ABCD-2345",
+}
+
+// IsDeviceCodeInvalid tells whether err of [Authority.ActivateDevice] means that what was typed cannot be a code.
+func IsDeviceCodeInvalid(err error) bool { return errors.Is(err, errDeviceCode) }
+
+func userSubject(u userkeys.User) string { return strconv.FormatInt(u.ID, 10) }
+
+// AuthorizeDevice answers yes: the key is made and sealed, and in one
+// transaction stored and put where the device fetches it.
+// [userkeys.ConsentGone] if it was answered, is over, or is somebody else's.
+func (a *Authority) AuthorizeDevice(ctx context.Context, approval string, b Browser, choice userkeys.Choice) (Granted, error) {
+	d, err := a.store.DeviceGrantByApproval(ctx, approval, a.now().UTC())
+	if err != nil {
+		return Granted{}, err
+	}
+	if d.UserID != b.User.ID || d.Session != b.Session {
+		return Granted{}, errConsentGone
+	}
+	checked, err := a.examineDevice(ctx, d.Request)
+	if err != nil {
+		return Granted{}, err
+	}
+	if err := a.Settings().CheckGrantor(b.User); err != nil {
+		return Granted{}, err
+	}
+	g, err := a.answerYes(ctx, checked, reply{by: b, choice: choice, device: func(sealed string) *userkeys.DeviceApproval {
+		return &userkeys.DeviceApproval{Approval: approval, Session: b.Session, Payload: sealed, Until: a.now().UTC().Add(userkeys.DevicePayloadFor)}
+	}})
+	if err == nil {
+		a.logDevice(ctx, "authorized", "approval", approval)
+	}
+	return g, err
+}
+
+// DenyDevice answers no; the device is told.
+func (a *Authority) DenyDevice(ctx context.Context, approval string, b Browser) error {
+	err := a.store.DenyDeviceGrant(ctx, approval, b.User.ID, b.Session, b.actor(), a.now().UTC())
+	if err == nil {
+		a.logDevice(ctx, "denied", "approval", approval)
+	}
+	return err
+}
+
+// logDevice logs a step of the device flow where the site wants that. Of
+// codes it writes 12 hex digits of a hash (wire 21).
+func (a *Authority) logDevice(ctx context.Context, step string, codes ...string) {
+	if !a.Settings().VerboseUserAPIKeyDeviceAuthLogging {
+		return
+	}
+	attrs := []any{"step", step}
+	for i := 0; i+1 < len(codes); i += 2 {
+		if codes[i+1] != "" {
+			attrs = append(attrs, codes[i], userkeys.Key(codes[i+1]).Hash().Short())
+		}
+	}
+	a.log.InfoContext(ctx, "device authorization", attrs...)
+}

@@ -1,0 +1,99 @@
+package authority
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"userkeys"
+)
+
+// OneTimeStore remembers one-time passwords by their hashes, one of a user.
+// [userkeys.ConsentGone] for those that are not known, used or over.
+type OneTimeStore interface {
+	CreateOneTimePassword(ctx context.Context, p userkeys.OneTimePassword, consentID string, by userkeys.Actor) error
+	OneTimePassword(ctx context.Context, password string, now time.Time) (userkeys.OneTimePassword, error)
+	ConsumeOneTimePassword(ctx context.Context, password string, by userkeys.Actor, now time.Time) (userkeys.OneTimePassword, error)
+	// ClientByPublicKey finds who registered with exactly this text; [userkeys.NotFound].
+	ClientByPublicKey(ctx context.Context, publicKey string) (userkeys.Client, error)
+}
+
+// oneTimeTries bounds guessing (OT9).
+var oneTimeTries = quota{"one-time password", 10, time.Minute}
+
+// ExamineOneTime tells whether the site would put a request for a one-time password to a user.
+func (a *Authority) ExamineOneTime(ctx context.Context, r userkeys.AuthorizationRequest) (userkeys.CheckedRequest, error) {
+	client, err := a.store.ClientByPublicKey(ctx, r.PublicKey)
+	if err != nil && !errors.Is(err, userkeys.NotFound) {
+		return userkeys.CheckedRequest{}, err
+	}
+	return r.CheckOneTime(a.Settings(), client)
+}
+
+// PrepareOneTime examines r and keeps the question for ten minutes, as [Authority.Prepare] does.
+func (a *Authority) PrepareOneTime(ctx context.Context, r userkeys.AuthorizationRequest, b Browser) (Question, error) {
+	checked, err := a.ExamineOneTime(ctx, r)
+	if err != nil {
+		return Question{}, err
+	}
+	if err := a.Settings().CheckGrantor(b.User); err != nil {
+		return Question{}, err
+	}
+	return a.ask(ctx, r, checked, b)
+}
+
+// GrantOneTime answers a question of [Authority.PrepareOneTime] with yes and tells the way back.
+func (a *Authority) GrantOneTime(ctx context.Context, consentID string, b Browser) (string, error) {
+	c, err := a.consent(ctx, consentID, b)
+	if err != nil {
+		return "", err
+	}
+	return a.makeOneTime(ctx, c.Request, c.ID, b)
+}
+
+// GrantOneTimeDirect answers a request that came whole; see [Authority.GrantDirect].
+func (a *Authority) GrantOneTimeDirect(ctx context.Context, r userkeys.AuthorizationRequest, b Browser) (string, error) {
+	return a.makeOneTime(ctx, r, "", b)
+}
+
+func (a *Authority) makeOneTime(ctx context.Context, r userkeys.AuthorizationRequest, consentID string, b Browser) (string, error) {
+	checked, err := a.ExamineOneTime(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	if err := a.Settings().CheckGrantor(b.User); err != nil {
+		return "", err
+	}
+	p, sealed, err := a.newOneTimePassword(checked, b)
+	if err != nil {
+		return "", err
+	}
+	if err := a.store.CreateOneTimePassword(ctx, *p, consentID, b.actor()); err != nil {
+		return "", err
+	}
+	return checked.Redirect.With("oneTimePassword", sealed), nil
+}
+
+// OneTimePassword tells whose a one-time password is, without consuming it.
+// [userkeys.ConsentGone], [userkeys.RateLimited].
+func (a *Authority) OneTimePassword(ctx context.Context, password, ip string) (userkeys.OneTimePassword, error) {
+	if err := a.tryOneTime(ctx, password, ip); err != nil {
+		return userkeys.OneTimePassword{}, err
+	}
+	return a.store.OneTimePassword(ctx, password, a.now().UTC())
+}
+
+// UseOneTimePassword consumes a one-time password, once, and tells whom it signs in.
+func (a *Authority) UseOneTimePassword(ctx context.Context, password, ip string) (userkeys.OneTimePassword, error) {
+	if err := a.tryOneTime(ctx, password, ip); err != nil {
+		return userkeys.OneTimePassword{}, err
+	}
+	return a.store.ConsumeOneTimePassword(ctx, password, userkeys.Actor{Kind: userkeys.ActorUser, IP: ip}, a.now().UTC())
+}
+
+func (a *Authority) tryOneTime(ctx context.Context, password, ip string) error {
+	if !userkeys.IsOneTimePassword(password) {
+		return userkeys.Errorf(userkeys.NotFound, "there is no such sign-in link")
+	}
+	return a.chargeStored(ctx, oneTimeTries, userkeys.Network(ip))
+}

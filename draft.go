@@ -1,0 +1,68 @@
+package userkeys
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// ParseDraftRequest reads a request in the words of the draft of 2016, before
+// the protocol had its present names: redirect_url, access_level (read, write
+// or push, several with commas), client_id, push_url and public_key, which the
+// draft left out and nothing can do without. A name or nonce may be given;
+// without, the client_id is the name and an empty nonce is sealed. push_url counts only with push.
+// The answer goes back as the one parameter api_key.
+func ParseDraftRequest(p url.Values) (AuthorizationRequest, error) {
+	for _, name := range protocolParameters {
+		if len(p[name]) > 1 {
+			return AuthorizationRequest{}, duplicateParameter(name)
+		}
+	}
+	for _, name := range []string{"client_id", "access_level", "public_key", "redirect_url"} {
+		if isBlank(p.Get(name)) {
+			return AuthorizationRequest{}, missingParameter(name)
+		}
+	}
+	scopes, err := parseAccessLevel(p.Get("access_level"))
+	if err != nil {
+		return AuthorizationRequest{}, err
+	}
+	r := AuthorizationRequest{
+		Draft: true, ApplicationName: p.Get("application_name"), ClientID: p.Get("client_id"), Nonce: p.Get("nonce"), Scopes: scopes,
+		PublicKey: p.Get("public_key"), AuthRedirect: p.Get("redirect_url"), HasAuthRedirect: true,
+		Padding: p.Get("padding"), ExpiresInSeconds: p.Get("expires_in_seconds"),
+	}
+	if isBlank(r.ApplicationName) {
+		r.ApplicationName = withoutLineEnd(r.ClientID)
+	}
+	if scopes.Has(ScopePush) {
+		r.PushURL = p.Get("push_url")
+	}
+	return r, r.checkForm()
+}
+
+// parseAccessLevel reads the draft's levels, which are scopes by the same names.
+func parseAccessLevel(s string) (Scopes, error) {
+	levels := strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
+	var out Scopes
+	for _, l := range levels {
+		if l != ScopeRead && l != ScopeWrite && l != ScopePush {
+			return nil, Errorf(ScopeNotAllowed, "access_level is read, write or push, several with commas; not %s", shown(l))
+		}
+		if !slices.Contains(out, l) {
+			out = append(out, l)
+		}
+	}
+	if len(out) == 0 {
+		return nil, missingParameter("access_level")
+	}
+	return out, nil
+}
+
+// AnswerName is the parameter under which the sealed payload goes back.
+func (r AuthorizationRequest) AnswerName() string {
+	if r.Draft {
+		return "api_key"
+	}
+	return "payload"
+}

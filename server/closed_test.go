@@ -1,0 +1,62 @@
+package server
+
+import (
+	"context"
+
+	"userkeys"
+	"userkeys/authority"
+)
+
+// closedDesk has no device authorization and no one-time password for anybody:
+// what happens with them is seen on whole sites (internal/site).
+type closedDesk struct{}
+
+var errClosed = userkeys.Errorf(userkeys.ConsentGone, "this is over")
+
+func (closedDesk) ChargeDeviceCreate(string) error { return nil }
+
+func (closedDesk) BeginDevice(context.Context, userkeys.AuthorizationRequest, string) (userkeys.DeviceGrant, error) {
+	return userkeys.DeviceGrant{}, errClosed
+}
+
+func (closedDesk) PollDevice(context.Context, string, string) (userkeys.DeviceGrant, error) {
+	return userkeys.DeviceGrant{}, nil
+}
+
+func (closedDesk) PreviewDevice(context.Context, string, authority.Browser) (authority.DeviceQuestion, error) {
+	return authority.DeviceQuestion{}, errClosed
+}
+
+func (closedDesk) ActivateDevice(context.Context, string, string, authority.Browser) (authority.DeviceQuestion, error) {
+	return authority.DeviceQuestion{}, errClosed
+}
+
+func (closedDesk) AuthorizeDevice(context.Context, string, authority.Browser, userkeys.Choice) (authority.Granted, error) {
+	return authority.Granted{}, errClosed
+}
+
+func (closedDesk) DenyDevice(context.Context, string, authority.Browser) error { return errClosed }
+
+func (closedDesk) ExamineOneTime(context.Context, userkeys.AuthorizationRequest) (userkeys.CheckedRequest, error) {
+	return userkeys.CheckedRequest{}, errClosed
+}
+
+func (closedDesk) PrepareOneTime(context.Context, userkeys.AuthorizationRequest, authority.Browser) (authority.Question, error) {
+	return authority.Question{}, errClosed
+}
+
+func (closedDesk) GrantOneTime(context.Context, string, authority.Browser) (string, error) {
+	return "", errClosed
+}
+
+func (closedDesk) GrantOneTimeDirect(context.Context, userkeys.AuthorizationRequest, authority.Browser) (string, error) {
+	return "", errClosed
+}
+
+func (closedDesk) OneTimePassword(context.Context, string, string) (userkeys.OneTimePassword, error) {
+	return userkeys.OneTimePassword{}, errClosed
+}
+
+func (closedDesk) UseOneTimePassword(context.Context, string, string) (userkeys.OneTimePassword, error) {
+	return userkeys.OneTimePassword{}, errClosed
+}

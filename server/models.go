@@ -1,0 +1,92 @@
+package server
+
+import (
+	"time"
+
+	"userkeys"
+	"userkeys/authority"
+)
+
+// The models are the pages for programs, by the wire's names (4.3 and 22).
+
+// personModel is a signed-in user.
+type personModel struct {
+	Username string `json:"username"`
+	Avatar   string `json:"avatar_template"`
+}
+
+func (s *Server) person(v userkeys.Visitor) *personModel {
+	if !v.SignedIn() {
+		return nil
+	}
+	return &personModel{v.User.Username, s.assets.url("avatar.svg")}
+}
+
+// readyModel is a request that was put to the user. consent_id is our
+// addition: it is what an answer sends in place of the whole request.
+type readyModel struct {
+	State           string       `json:"state"`
+	ConsentID       string       `json:"consent_id"`
+	ApplicationName string       `json:"application_name"`
+	PublicKey       string       `json:"public_key"`
+	Nonce           string       `json:"nonce"`
+	ClientID        string       `json:"client_id"`
+	AuthRedirect    *string      `json:"auth_redirect"`
+	RedirectURI     *string      `json:"redirect_uri"`
+	PushURL         *string      `json:"push_url"`
+	LocalizedScopes []string     `json:"localized_scopes"`
+	Scopes          string       `json:"scopes"`
+	WriteScope      bool         `json:"write_scope"`
+	Padding         *string      `json:"padding"`
+	ExpiresIn       *string      `json:"expires_in_seconds"`
+	ExpiresAt       *string      `json:"expires_at"`
+	CurrentUser     *personModel `json:"current_user"`
+}
+
+func (s *Server) readyModel(v userkeys.Visitor, q authority.Question) readyModel {
+	m := readyModel{
+		State: "ready", ConsentID: q.ID, ApplicationName: q.Name, PublicKey: q.KeyText, Nonce: q.Nonce, ClientID: q.ClientID,
+		AuthRedirect: present(q.AuthRedirect), RedirectURI: redirectShown(q.Redirect), PushURL: present(q.PushURL),
+		LocalizedScopes: s.site.Catalog().Sentences(q.Scopes), Scopes: q.Scopes.String(), WriteScope: q.Scopes.Has(userkeys.ScopeWrite),
+		Padding: present(q.Padding), ExpiresIn: present(q.ExpiresInSeconds), CurrentUser: s.person(v),
+	}
+	if q.Lifetime > 0 {
+		m.ExpiresAt = present(s.cfg.Now().Add(q.Lifetime).UTC().Format(time.RFC3339))
+	}
+	return m
+}
+
+// present is nil for an empty text: JSON's null.
+func present(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// redirectShown is the host of a redirect, for people; null for none and for
+// the official app's own (wire 4.3).
+func redirectShown(r *userkeys.Redirect) *string {
+	if r == nil || r.String() == "discourse://auth_redirect" {
+		return nil
+	}
+	return present(r.Host())
+}
+
+// refusedModel says why a request is not put to the user. errors and reason are
+// our addition: a program should not have to guess.
+func (s *Server) refusedModel(v userkeys.Visitor, q userkeys.AuthorizationRequest, e *userkeys.Error) map[string]any {
+	m := map[string]any{"state": "generic_error", "errors": []string{e.Public}, "reason": reasonOf(e)}
+	if e.Code == userkeys.UserNotAllowed {
+		m["state"], m["application_name"], m["current_user"] = "no_trust_level", shownName(q.ApplicationName), s.person(v)
+	}
+	return m
+}
+
+// reasonOf is a refusal for programs.
+func reasonOf(e *userkeys.Error) string {
+	if e.Reason != "" {
+		return e.Reason
+	}
+	return string(e.Code)
+}

@@ -1,0 +1,160 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"userkeys"
+)
+
+const deviceColumns = "request, ip, state, user_id, session, payload, created_at, expires_at"
+
+func scanDevice(r row) (userkeys.DeviceGrant, error) {
+	var d userkeys.DeviceGrant
+	var request, state string
+	var created, expires int64
+	if err := r.Scan(&request, &d.IP, &state, &d.UserID, &d.Session, &d.Payload, &created, &expires); err != nil {
+		return d, err
+	}
+	d.State, d.CreatedAt, d.ExpiresAt = userkeys.DeviceState(state), fromMicros(created), fromMicros(expires)
+	return d, json.Unmarshal([]byte(request), &d.Request)
+}
+
+func deviceGone() error {
+	return userkeys.Errorf(userkeys.ConsentGone, "this code is not known, was answered already, or has expired; start again on the device")
+}
+
+// CreateDeviceGrant remembers a device authorization by the hashes of its
+// codes. [userkeys.Conflict] if one of them is taken: make another.
+func (s *Store) CreateDeviceGrant(ctx context.Context, d userkeys.DeviceGrant) error {
+	r := d.Request
+	if err := checkText(append([]string{
+		d.IP, r.ApplicationName, r.ClientID, r.Nonce, r.PublicKey, r.PushURL, r.Padding, r.ExpiresInSeconds,
+	}, r.Scopes...)...); err != nil {
+		return err
+	}
+	if d.DeviceCode == "" || d.UserCode == "" || d.RequestToken == "" {
+		return userkeys.Errorf(userkeys.InvalidParameters, "a device authorization without its codes")
+	}
+	request, err := json.Marshal(r)
+	if err != nil {
+		return fail(err)
+	}
+	return s.write(ctx, func(ctx context.Context, c conn) error {
+		n, err := c.exec(ctx, `INSERT INTO userkeys_device_grants (device_hash, user_code_hash, request_hash, request, ip, state, user_id, session, payload, created_at, expires_at)
+			VALUES ($1, $2, $3, $4, $5, 'pending', 0, '', '', $6, $7) ON CONFLICT DO NOTHING`,
+			secretHash(d.DeviceCode), secretHash(d.UserCode), secretHash(d.RequestToken), string(request), d.IP, micros(d.CreatedAt), micros(d.ExpiresAt))
+		if err == nil && n == 0 {
+			return userkeys.Errorf(userkeys.Conflict, "this code is taken")
+		}
+		return err
+	})
+}
+
+// open is what a device authorization must be for anybody to answer it.
+const openDevice = "state = 'pending' AND expires_at > "
+
+// DeviceGrantByRequest finds an open device authorization by the token in its
+// address, without binding it. [userkeys.ConsentGone].
+func (s *Store) DeviceGrantByRequest(ctx context.Context, token string, now time.Time) (userkeys.DeviceGrant, error) {
+	return s.openDevice(ctx, "request_hash", token, now)
+}
+
+// DeviceGrantByApproval finds an open device authorization by the token of the page that asks about it.
+func (s *Store) DeviceGrantByApproval(ctx context.Context, token string, now time.Time) (userkeys.DeviceGrant, error) {
+	return s.openDevice(ctx, "approval_hash", token, now)
+}
+
+func (s *Store) openDevice(ctx context.Context, column, secret string, now time.Time) (userkeys.DeviceGrant, error) {
+	return read(ctx, s, func(ctx context.Context, c conn) (userkeys.DeviceGrant, error) {
+		d, err := one(ctx, c, scanDevice, "SELECT "+deviceColumns+" FROM userkeys_device_grants WHERE "+column+" = $1 AND "+openDevice+"$2", secretHash(secret), micros(now))
+		if isNoRows(err) {
+			err = deviceGone()
+		}
+		return d, err
+	})
+}
+
+// BindDeviceGrant gives an open device authorization, found by its user code
+// and, if not empty, also by its request token, to a user in a session: from
+// then on only they answer it, with the approval token. [userkeys.ConsentGone]
+// for a code that nobody has, or that is somebody else's.
+func (s *Store) BindDeviceGrant(ctx context.Context, userCode, requestToken, approval string, userID int64, session string, now time.Time) (userkeys.DeviceGrant, error) {
+	if err := checkIndexed(session); err != nil {
+		return userkeys.DeviceGrant{}, err
+	}
+	var d userkeys.DeviceGrant
+	err := s.write(ctx, func(ctx context.Context, c conn) error {
+		query := "UPDATE userkeys_device_grants SET approval_hash = $1, user_id = $2, session = $3 WHERE user_code_hash = $4 AND " + openDevice + "$5 AND user_id IN (0, $2)"
+		args := []any{secretHash(approval), userID, session, secretHash(userCode), micros(now)}
+		if requestToken != "" {
+			query += " AND request_hash = $6"
+			args = append(args, secretHash(requestToken))
+		}
+		var err error
+		d, err = one(ctx, c, scanDevice, query+" RETURNING "+deviceColumns, args...)
+		if isNoRows(err) {
+			err = deviceGone()
+		}
+		return err
+	})
+	return d, err
+}
+
+// authorizeDevice answers a device authorization in the transaction of its grant.
+func authorizeDevice(ctx context.Context, c conn, g userkeys.Grant) error {
+	d := g.Device
+	if d == nil {
+		return nil
+	}
+	n, err := c.exec(ctx, `UPDATE userkeys_device_grants SET state = 'authorized', payload = $1, expires_at = $2, approval_hash = NULL
+		WHERE approval_hash = $3 AND user_id = $4 AND session = $5 AND `+openDevice+`$6`,
+		d.Payload, micros(d.Until), secretHash(d.Approval), g.Key.UserID, d.Session, micros(g.Key.CreatedAt))
+	if err == nil && n == 0 {
+		return deviceGone()
+	}
+	return err
+}
+
+// DenyDeviceGrant answers a device authorization with no. [userkeys.ConsentGone].
+func (s *Store) DenyDeviceGrant(ctx context.Context, approval string, userID int64, session string, by userkeys.Actor, now time.Time) error {
+	return s.write(ctx, func(ctx context.Context, c conn) error {
+		d, err := one(ctx, c, scanDevice, `UPDATE userkeys_device_grants SET state = 'denied', approval_hash = NULL
+			WHERE approval_hash = $1 AND user_id = $2 AND session = $3 AND `+openDevice+`$4 RETURNING `+deviceColumns,
+			secretHash(approval), userID, session, micros(now))
+		if isNoRows(err) {
+			return deviceGone()
+		}
+		if err != nil {
+			return err
+		}
+		return audit(ctx, c, userkeys.AuditEvent{At: now, Actor: by, Action: actionDeviceDenied, UserID: userID, ClientID: d.Request.ClientID})
+	})
+}
+
+// PollDeviceGrant tells the app how its request stands. An answer is consumed
+// by it: of many who ask at once, one gets the payload. [userkeys.ConsentGone] for a code that
+// nobody has, that is over, or whose answer was fetched.
+func (s *Store) PollDeviceGrant(ctx context.Context, deviceCode string, now time.Time) (userkeys.DeviceGrant, error) {
+	h := secretHash(deviceCode)
+	d, err := read(ctx, s, func(ctx context.Context, c conn) (userkeys.DeviceGrant, error) {
+		d, err := one(ctx, c, scanDevice, "SELECT "+deviceColumns+" FROM userkeys_device_grants WHERE device_hash = $1 AND expires_at > $2", h, micros(now))
+		if isNoRows(err) {
+			err = deviceGone()
+		}
+		return d, err
+	})
+	if err != nil || d.State == userkeys.DevicePending {
+		return d, err
+	}
+	err = s.write(ctx, func(ctx context.Context, c conn) error {
+		var err error
+		d, err = one(ctx, c, scanDevice, "DELETE FROM userkeys_device_grants WHERE device_hash = $1 AND expires_at > $2 AND state <> 'pending' RETURNING "+deviceColumns, h, micros(now))
+		if isNoRows(err) {
+			err = deviceGone()
+		}
+		return err
+	})
+	return d, err
+}

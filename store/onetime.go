@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"userkeys"
+)
+
+func checkOneTimePassword(p userkeys.OneTimePassword) error {
+	if !userkeys.IsOneTimePassword(p.Password) {
+		return userkeys.Errorf(userkeys.InvalidParameters, "this is no one-time password")
+	}
+	return checkText(p.ApplicationName)
+}
+
+// putOneTimePassword replaces the user's one-time password: the newest counts. nil is none.
+func putOneTimePassword(ctx context.Context, c conn, p *userkeys.OneTimePassword) error {
+	if p == nil {
+		return nil
+	}
+	_, err := c.exec(ctx, `INSERT INTO userkeys_one_time_passwords (user_id, hash, application_name, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, application_name = excluded.application_name,
+			created_at = excluded.created_at, expires_at = excluded.expires_at`,
+		p.UserID, secretHash(p.Password), p.ApplicationName, micros(p.CreatedAt), micros(p.ExpiresAt))
+	return err
+}
+
+// CreateOneTimePassword stores a one-time password in place of the user's last
+// one. A consent that is named is consumed in the same transaction, or
+// [userkeys.ConsentGone]. [userkeys.NotFound] without the user.
+func (s *Store) CreateOneTimePassword(ctx context.Context, p userkeys.OneTimePassword, consentID string, by userkeys.Actor) error {
+	if err := checkOneTimePassword(p); err != nil {
+		return err
+	}
+	if err := checkIndexed(consentID); err != nil {
+		return err
+	}
+	return s.write(ctx, func(ctx context.Context, c conn) error {
+		if err := s.lockUser(ctx, c, p.UserID); err != nil {
+			return err
+		}
+		g := userkeys.Grant{ConsentID: consentID, Key: userkeys.UserAPIKey{UserID: p.UserID, CreatedAt: p.CreatedAt}}
+		if err := consumeConsent(ctx, c, g); err != nil {
+			return err
+		}
+		if err := putOneTimePassword(ctx, c, &p); err != nil {
+			return err
+		}
+		return audit(ctx, c, userkeys.AuditEvent{At: p.CreatedAt, Actor: by, Action: actionOneTimeMade, UserID: p.UserID, Detail: p.ApplicationName})
+	})
+}
+
+const oneTimeColumns = "user_id, application_name, created_at, expires_at"
+
+func scanOneTime(r row) (userkeys.OneTimePassword, error) {
+	var p userkeys.OneTimePassword
+	var created, expires int64
+	err := r.Scan(&p.UserID, &p.ApplicationName, &created, &expires)
+	p.CreatedAt, p.ExpiresAt = fromMicros(created), fromMicros(expires)
+	return p, err
+}
+
+func oneTimeGone(err error, p userkeys.OneTimePassword, now time.Time) error {
+	if isNoRows(err) || err == nil && !cut(now).Before(p.ExpiresAt) {
+		return userkeys.Errorf(userkeys.ConsentGone, "this sign-in link is missing, was used already, or is too old; start again in the app")
+	}
+	return err
+}
+
+// OneTimePassword finds a one-time password that is good at now, without
+// consuming it. [userkeys.ConsentGone].
+func (s *Store) OneTimePassword(ctx context.Context, password string, now time.Time) (userkeys.OneTimePassword, error) {
+	return read(ctx, s, func(ctx context.Context, c conn) (userkeys.OneTimePassword, error) {
+		p, err := one(ctx, c, scanOneTime, "SELECT "+oneTimeColumns+" FROM userkeys_one_time_passwords WHERE hash = $1", secretHash(password))
+		return p, oneTimeGone(err, p, now)
+	})
+}
+
+// ConsumeOneTimePassword takes a one-time password away and tells whose it
+// was: of many who try at once, one is told. [userkeys.ConsentGone] to all others.
+func (s *Store) ConsumeOneTimePassword(ctx context.Context, password string, by userkeys.Actor, now time.Time) (userkeys.OneTimePassword, error) {
+	var p userkeys.OneTimePassword
+	err := s.write(ctx, func(ctx context.Context, c conn) error {
+		var err error
+		p, err = one(ctx, c, scanOneTime, "DELETE FROM userkeys_one_time_passwords WHERE hash = $1 RETURNING "+oneTimeColumns, secretHash(password))
+		if err := oneTimeGone(err, p, now); err != nil {
+			return err
+		}
+		return audit(ctx, c, userkeys.AuditEvent{At: now, Actor: by, Action: actionOneTimeUsed, UserID: p.UserID, Detail: p.ApplicationName})
+	})
+	return p, err
+}
+
+// dropOneTimePassword takes a user's one-time password away, where their sessions end too.
+func dropOneTimePassword(ctx context.Context, c conn, userID int64) error {
+	_, err := c.exec(ctx, "DELETE FROM userkeys_one_time_passwords WHERE user_id = $1", userID)
+	return err
+}
