@@ -103,7 +103,7 @@ func TestDeviceFlow(t *testing.T) {
 		d := sc.newDevice("tv", "read,notifications", "padding", "oaep")
 		d.mustBe("authorization_pending")
 		stranger := sc.Visitor()
-		to := stranger.Get(d.page + "&code=ABCD-2345").Must(sc.t, http.StatusFound).Header.Get("Location")
+		to := stranger.Get(d.page+"&code=ABCD-2345").Must(sc.t, http.StatusFound).Header.Get("Location")
 		if strings.Contains(to, "code") && strings.Contains(to, "ABCD") || !strings.Contains(to, "request%3D") {
 			sc.t.Errorf("sent to %q", to)
 		}
@@ -176,7 +176,7 @@ func TestDeviceAttacks(t *testing.T) {
 			}
 		}
 		sc.row("DV3 a code in the address is not taken", func(sc *scene) {
-			to := sc.alice.Get("/user-api-key/activate?code=" + d.user).Must(sc.t, http.StatusFound).Header.Get("Location")
+			to := sc.alice.Get("/user-api-key/activate?code="+d.user).Must(sc.t, http.StatusFound).Header.Get("Location")
 			if to != "/user-api-key/activate" {
 				sc.t.Errorf("sent to %q", to)
 			}
@@ -348,4 +348,3 @@ func once(t *testing.T, redeem func() error) {
 		t.Fatalf("%d of 64 got it", won)
 	}
 }
-

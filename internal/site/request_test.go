@@ -66,7 +66,7 @@ func TestRequestParameters(t *testing.T) {
 		for _, value := range []string{"abc", "-1", "0", "1.5", "1e3", "0x10", " 60", "+60", "\u0666\u0660", "99999999999", strings.Repeat("9", 1000)} {
 			sc.refusedAsk(sprint("RQ23 expires_in_seconds %.20q", value), pageRefusal.saying("expires_in_seconds"), sc.ask("expires_in_seconds", value))
 		}
-		for _, value := range []string{"OAEP", "oaep ", "none", "pkcs1v15", "oaep-256"} {
+		for _, value := range []string{"OAEP", "oaep ", "none", "pkcs1v15", "oaep-512"} {
 			sc.refusedAsk(sprint("RQ24 padding %q", value), malformed, sc.ask("padding", value))
 		}
 	})
@@ -111,7 +111,7 @@ func TestGrantBody(t *testing.T) {
 		} {
 			sc.refused(what, malformed, posts("/user-api-key", "application/json", json, "X-CSRF-Token", token, "Accept", "application/json"))
 		}
-		sc.refused("RQ17 a name in another case in JSON", gone, posts("/user-api-key", "application/json", `{"Id":"`+id+`"}`, "X-CSRF-Token", token, "Accept", "application/json"))
+		sc.refused("RQ17 a name in another case in JSON", missing, posts("/user-api-key", "application/json", `{"Id":"`+id+`"}`, "X-CSRF-Token", token, "Accept", "application/json"))
 		// After all of these the question is still open: refusals consume nothing.
 		sc.row("RQ20 CVE-2026-9689 only the stored request counts", func(sc *scene) {
 			changed := url.Values{

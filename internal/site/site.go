@@ -129,7 +129,7 @@ func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Hand
 		Standalone: cfg.Upstream == nil,
 		// Before an upstream the front asks us for it only if OwnPaths name it.
 		Endpoints: true,
-		Logger:         cfg.Logger, Now: cfg.Now, ClientIP: clientIP, Ready: s.Ready,
+		Logger:    cfg.Logger, Now: cfg.Now, ClientIP: clientIP, Ready: s.Ready,
 	})
 	if err != nil {
 		return nil, err
