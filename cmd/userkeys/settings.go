@@ -39,8 +39,60 @@ a second. Lists are written a|b.`,
 			return settingsShow(cmd, d, args[0])
 		}),
 	}
-	cmd.AddCommand(list, get, set, reset)
+	cmd.AddCommand(list, get, set, reset, newPresetCommand())
 	return cmd
+}
+
+func newPresetCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "preset discourse", Short: "Open the site as Discourse ships it, for the apps that exist",
+		Long: `Change the settings that apps written for Discourse rely on: the scopes, write
+and one_time_password among them; the ways back and push addresses of its apps;
+the feeds and calendars where a key may stand in the address. Each change is
+printed. Settings that the configuration pins stay as they are, and are named.`,
+		Example: `  userkeys settings preset discourse --dry-run
+  userkeys settings preset discourse`,
+		Args: cobra.ExactArgs(1), ValidArgs: []string{"discourse"},
+		RunE: withDesk(settingsPreset),
+	}
+	cmd.Flags().Bool("dry-run", false, "print what would change, and change nothing")
+	return cmd
+}
+
+func settingsPreset(cmd *cobra.Command, d *desk, args []string) error {
+	if args[0] != "discourse" {
+		return fmt.Errorf("there is no preset %q; there is: discourse", args[0])
+	}
+	dry, err := cmd.Flags().GetBool("dry-run")
+	if err != nil {
+		return err
+	}
+	say := func(format string, a ...any) {
+		if err == nil {
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), format, a...)
+		}
+	}
+	for _, p := range userkeys.DiscoursePreset() {
+		was, readErr := d.authority.Settings().Value(p.Name)
+		if readErr != nil {
+			return readErr
+		}
+		switch {
+		case was == p.Value:
+			say("%s: is so already\n", p.Name)
+			continue
+		case d.authority.Pinned(p.Name):
+			say("%s: stays, for the configuration sets it: %s\n", p.Name, was)
+			continue
+		}
+		if !dry {
+			if err := d.authority.ChangeSetting(cmd.Context(), p.Name, p.Value, commandActor); err != nil {
+				return err
+			}
+		}
+		say("%s:\n  was %s\n  now %s\n", p.Name, was, p.Value)
+	}
+	return err
 }
 
 // settingRow is a setting in a listing.

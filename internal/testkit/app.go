@@ -33,6 +33,26 @@ var appKey = sync.OnceValue(func() *rsa.PrivateKey {
 	return k
 })
 
+// KeyOf is a key pair of that many bits. Each size is made once.
+func KeyOf(t testing.TB, bits int) *rsa.PrivateKey {
+	t.Helper()
+	pairs.mu.Lock()
+	defer pairs.mu.Unlock()
+	if pairs.of[bits] == nil {
+		k, err := rsa.GenerateKey(rand.Reader, bits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pairs.of[bits] = k
+	}
+	return pairs.of[bits]
+}
+
+var pairs = struct {
+	mu sync.Mutex
+	of map[int]*rsa.PrivateKey
+}{of: map[int]*rsa.PrivateKey{}}
+
 // App makes an app that asks for scopes (comma separated) without a redirect.
 func (s *Site) App(clientID, scopes string) *App {
 	return &App{Site: s, Private: appKey(), t: s.t, Params: url.Values{

@@ -1,0 +1,19 @@
+package userkeys
+
+// PresetValue is what a preset gives one setting.
+type PresetValue struct{ Name, Value string }
+
+// DiscoursePreset opens a site as Discourse ships it, for the apps that exist:
+// the scopes that it allows, the ways back and push addresses of its apps, and
+// the feeds and calendars where a key may stand in the address. It gives more
+// than a new site gives: above all write, which lets an app act as its user.
+func DiscoursePreset() []PresetValue {
+	return []PresetValue{
+		{"allow_user_api_key_scopes", "read|write|message_bus|push|notifications|session_info|one_time_password|bookmarks_calendar|user_status"},
+		{"allowed_user_api_auth_redirects", "https://api.discourse.org/api/auth_redirect|discourse://auth_redirect|" +
+			"web+nextclouddiscourse://auth-redirect|https://*.chromiumapp.org/discourse-user-api"},
+		{"allowed_user_api_push_urls", "https://api.discourse.org/api/publish_ios|https://api.discourse.org/api/publish_android"},
+		{"user_api_key_parameter_routes", "GET /latest.rss|GET /unread.rss|GET /new.rss|GET /read.rss|GET /posted.rss|GET /bookmarks.rss|GET /top.rss|GET /posts.rss|" +
+			"GET /u/{username}/activity.rss|GET /u/{username}/bookmarks.ics"},
+	}
+}
