@@ -32,6 +32,8 @@ var (
 	openForm = door{session: true, origin: true, form: true}                                      // the same before there is a session
 	wireForm = door{session: true, origin: true, token: true, form: true, json: true}             // a form that scripts send too
 	either   = door{keys: true, session: true, origin: true, token: true, form: true, json: true} // ... and apps with their key
+	bodied   = door{keys: true, session: true, origin: true, token: true}                         // changes something, for a session or an app; the handler reads the body
+	ownBody  = door{session: true, origin: true, token: true}                                     // the same for a session only
 )
 
 // who may pass.
@@ -82,7 +84,7 @@ func (s *Server) routes() []route {
 	if s.cfg.Ready != nil {
 		all = append(all, s.healthRoutes()...)
 	}
-	if s.cfg.SessionCurrent || s.cfg.Standalone {
+	if s.endpoints() {
 		all = append(all, s.sessionRoutes()...)
 	}
 	if s.cfg.Standalone {

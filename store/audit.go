@@ -22,6 +22,7 @@ const (
 	actionPasswordSet      = "password set"
 	actionUserDeleted      = "user deleted"
 	actionPurged           = "purged"
+	actionNotified         = "users notified"
 )
 
 const (
