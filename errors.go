@@ -33,7 +33,8 @@ const (
 	InvalidAccess      Code = "invalid access"      // not permitted: bad key, scope, other's property
 	InvalidCSRF        Code = "invalid csrf token"
 	NotFound           Code = "not found"
-	Conflict           Code = "conflict" // a name that is taken
+	Conflict           Code = "conflict"      // a name that is taken
+	Unprocessable      Code = "unprocessable" // well-formed, but names what does not exist
 	MethodNotAllowed   Code = "method not allowed"
 	BodyTooLarge       Code = "body too large"
 	UnsupportedMedia   Code = "unsupported media type"
@@ -51,7 +52,7 @@ var codeStatus = map[Code]int{
 	ScopeNotAllowed: 403, RedirectNotAllowed: 403, UserNotAllowed: 403, KeysNotAllowed: 403,
 	ConsentGone: 403, NotLoggedIn: 403, InvalidCredentials: 403, InvalidAccess: 403, InvalidCSRF: 403,
 	NotFound: 404, MethodNotAllowed: 405, Conflict: 409, BodyTooLarge: 413, UnsupportedMedia: 415,
-	Misdirected: 421, RateLimited: 429, Unavailable: 503, Internal: 500,
+	Misdirected: 421, Unprocessable: 422, RateLimited: 429, Unavailable: 503, Internal: 500,
 }
 
 // Status is the HTTP status of an answer with this code (Discourse, era N).
@@ -67,7 +68,7 @@ func (c Code) Status() int {
 func (c Code) Type() string {
 	switch c {
 	case InvalidParameters, InvalidPadding, InvalidPublicKey, InvalidExpiry, PayloadTooLarge,
-		BodyTooLarge, UnsupportedMedia, MethodNotAllowed:
+		BodyTooLarge, UnsupportedMedia, MethodNotAllowed, Unprocessable:
 		return "invalid_parameters"
 	case ScopeNotAllowed, RedirectNotAllowed, UserNotAllowed, KeysNotAllowed, ConsentGone, InvalidAccess,
 		InvalidCredentials:

@@ -85,7 +85,7 @@ const maxDays = 36500
 // settingTable is every setting in the order people read them.
 var settingTable = []Setting{
 	{Name: "title", Kind: SettingText, Default: "userkeys", Summary: "name of the site, shown on its pages", field: func(s *Settings) any { return &s.Title }, check: checkTitle},
-	{Name: "site_description", Kind: SettingText, Summary: "what the site is, in a sentence", Pending: true, field: func(s *Settings) any { return &s.SiteDescription }},
+	{Name: "site_description", Kind: SettingText, Summary: "what the site is, in a sentence", field: func(s *Settings) any { return &s.SiteDescription }},
 
 	{Name: "allow_user_api_keys", Kind: SettingBool, Default: "true", Summary: "give new keys; existing keys go on without", field: func(s *Settings) any { return &s.AllowUserAPIKeys }},
 	{Name: "allow_user_api_key_scopes", Kind: SettingList, Default: "read|notifications|session_info|message_bus|push", Summary: "scopes that an app may have", field: func(s *Settings) any { return &s.AllowUserAPIKeyScopes }, check: checkScopeName},

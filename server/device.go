@@ -243,7 +243,7 @@ func (s *Server) deviceModel(v userkeys.Visitor, d deviceView) map[string]any {
 	m["request_token"], m["approval_token"] = nil, nil
 	m["no_trust_level"], m["invalid_code"], m["expired_code"] = d.NoTrust, d.Invalid, d.Expired
 	if q := d.Question; q != nil {
-		m["request_token"], m["approval_token"] = present(q.Request), present(q.Approval)
+		m["request_token"], m["approval_token"] = known(q.Request), known(q.Approval)
 		m["device_auth"] = map[string]any{
 			"application_name": q.Name, "localized_scopes": s.site.Catalog().Sentences(q.Scopes), "write_scope": d.Write,
 			"unregistered_client": !q.Registered, "expires_at": q.Until.UTC().Format(time.RFC3339),

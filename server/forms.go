@@ -71,15 +71,18 @@ func readKeyBody(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 
 // readAll reads a body as it came: a compressed one may be far larger than it
 // looks, and no app of the wire sends one (HT13).
-func readAll(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+func readAll(w http.ResponseWriter, r *http.Request) ([]byte, error) { return readUpTo(w, r, maxBody) }
+
+// readUpTo is readAll with another bound.
+func readUpTo(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return nil, userkeys.Errorf(userkeys.UnsupportedMedia, "the body must not be compressed")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return nil, userkeys.Errorf(userkeys.BodyTooLarge, "the body is larger than %d bytes", maxBody)
+		return nil, userkeys.Errorf(userkeys.BodyTooLarge, "the body is larger than %d bytes", limit)
 	case err != nil:
 		return nil, &userkeys.Error{Code: userkeys.InvalidParameters, Public: "the body ended early", Err: err}
 	}
@@ -96,9 +99,11 @@ func mediaType(r *http.Request) string {
 }
 
 // parseForm reads a form with one meaning only: each field once, well-formed, text.
-func parseForm(body string) (url.Values, error) {
+func parseForm(body string) (url.Values, error) { return parseFields("form", body) }
+
+func parseFields(what, body string) (url.Values, error) {
 	bad := func(why string) (url.Values, error) {
-		return nil, userkeys.Errorf(userkeys.InvalidParameters, "the form %s", why)
+		return nil, userkeys.Errorf(userkeys.InvalidParameters, "the %s %s", what, why)
 	}
 	if strings.Count(body, "&") >= maxFields {
 		return bad("has too many fields")

@@ -46,22 +46,14 @@ type readyModel struct {
 func (s *Server) readyModel(v userkeys.Visitor, q authority.Question) readyModel {
 	m := readyModel{
 		State: "ready", ConsentID: q.ID, ApplicationName: q.Name, PublicKey: q.KeyText, Nonce: q.Nonce, ClientID: q.ClientID,
-		AuthRedirect: present(q.AuthRedirect), RedirectURI: redirectShown(q.Redirect), PushURL: present(q.PushURL),
+		AuthRedirect: known(q.AuthRedirect), RedirectURI: redirectShown(q.Redirect), PushURL: known(q.PushURL),
 		LocalizedScopes: s.site.Catalog().Sentences(q.Scopes), Scopes: q.Scopes.String(), WriteScope: q.Scopes.Has(userkeys.ScopeWrite),
-		Padding: present(q.Padding), ExpiresIn: present(q.ExpiresInSeconds), CurrentUser: s.person(v),
+		Padding: known(q.Padding), ExpiresIn: known(q.ExpiresInSeconds), CurrentUser: s.person(v),
 	}
 	if q.Lifetime > 0 {
-		m.ExpiresAt = present(s.cfg.Now().Add(q.Lifetime).UTC().Format(time.RFC3339))
+		m.ExpiresAt = known(s.cfg.Now().Add(q.Lifetime).UTC().Format(time.RFC3339))
 	}
 	return m
-}
-
-// present is nil for an empty text: JSON's null.
-func present(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
 }
 
 // redirectShown is the host of a redirect, for people; null for none and for
@@ -70,7 +62,7 @@ func redirectShown(r *userkeys.Redirect) *string {
 	if r == nil || r.String() == "discourse://auth_redirect" {
 		return nil
 	}
-	return present(r.Host())
+	return known(r.Host())
 }
 
 // refusedModel says why a request is not put to the user. errors and reason are

@@ -48,7 +48,7 @@ func (s *Server) oneTime(w http.ResponseWriter, r *http.Request, v userkeys.Visi
 	}
 	if gateway.WantsJSON(r) {
 		return writeJSON(w, map[string]any{
-			"consent_id": q.ID, "application_name": q.Name, "public_key": q.KeyText, "auth_redirect": q.AuthRedirect, "padding": present(q.Padding),
+			"consent_id": q.ID, "application_name": q.Name, "public_key": q.KeyText, "auth_redirect": q.AuthRedirect, "padding": known(q.Padding),
 		})
 	}
 	w.Header().Set("Content-Security-Policy", csp(q.Redirect))

@@ -36,6 +36,8 @@ var (
 	either   = door{keys: true, session: true, origin: true, token: true, form: true, json: true} // ... and apps with their key
 	openWire = door{session: true, origin: true, form: true, json: true}                          // openForm that scripts send too
 	program  = door{form: true, json: true, only: true}                                           // an app before it has a key, which sends JSON; cookies beside say nothing
+	bodied   = door{keys: true, session: true, origin: true, token: true}                         // changes something, for a session or an app; the handler reads the body
+	ownBody  = door{session: true, origin: true, token: true}                                     // the same for a session only
 )
 
 // who may pass.
@@ -113,9 +115,6 @@ func (s *Server) healthRoutes() []route {
 	}
 }
 
-// endpoints tells whether what apps ask a site for outside of our own paths is answered here.
-func (s *Server) endpoints() bool { return s.cfg.Endpoints || s.cfg.Standalone }
-
 func (s *Server) sessionRoutes() []route {
 	all := []route{
 		{"GET /session/current", current, anyone, "session/current", s.sessionCurrent},
@@ -125,6 +124,8 @@ func (s *Server) sessionRoutes() []route {
 		return all
 	}
 	return append(all, []route{
+		{"GET /login", page, anyone, "", s.login},
+		{"POST /login", openForm, anyone, "", s.loginPost},
 		{"GET /session/csrf", page, anyone, "session/csrf", s.csrf},
 		{"GET /session/csrf.json", page, anyone, "session/csrf", s.csrf},
 		{"POST /session", openWire, anyone, "session/create", s.sessionCreate},
@@ -138,8 +139,6 @@ func (s *Server) sessionRoutes() []route {
 func (s *Server) standaloneRoutes() []route {
 	return []route{
 		{"GET /{$}", page, anyone, "", s.home},
-		{"GET /login", page, anyone, "", s.login},
-		{"POST /login", openForm, anyone, "", s.loginPost},
 		{"POST /logout", form, anyone, "", s.logout},
 		{"GET /u/{username}/preferences/apps", page, signedIn, "", s.preferencesApps},
 	}

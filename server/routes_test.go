@@ -19,7 +19,7 @@ import (
 func TestG16_EveryRouteIsDeclared(t *testing.T) {
 	t.Parallel()
 	var lines []string
-	for _, rt := range newSite(t).server.routes() {
+	for _, rt := range newSite(t, withInbox(t)).server.routes() {
 		rules := []string{[]string{"anyone", "signed in", "administrator"}[rt.who]}
 		for _, rule := range []struct {
 			name string
@@ -31,7 +31,7 @@ func TestG16_EveryRouteIsDeclared(t *testing.T) {
 		}
 		lines = append(lines, rt.pattern+": "+strings.Join(rules, " "))
 		// What changes something for a session is protected; what knows no session cannot be abused by a page.
-		if !strings.HasPrefix(rt.pattern, "GET ") && !strings.HasPrefix(rt.pattern, "HEAD ") && rt.door.session && !(rt.door.origin && rt.door.form) {
+		if !strings.HasPrefix(rt.pattern, "GET ") && !strings.HasPrefix(rt.pattern, "HEAD ") && rt.door.session && !(rt.door.origin && (rt.door.form || rt.door.token)) {
 			t.Errorf("%s is not protected", rt.pattern)
 		}
 	}

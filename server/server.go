@@ -12,6 +12,7 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/gateway"
+	"userkeys/notify"
 )
 
 // Config is what a [Server] is made of.
@@ -25,9 +26,13 @@ type Config struct {
 	// answers every unknown path: for a site that has nothing else at its root.
 	// It implies Endpoints.
 	Standalone bool
-	// Endpoints adds what apps ask a site for outside of our own paths, see
-	// [AppPaths]: a site that has something there must not be surprised.
+	// Endpoints adds what apps of the wire ask a site for: /session/current, where
+	// they learn whose key they have, /site/basic-info.json, /about.json, and with
+	// Users and Inbox those of users and notifications (see [EndpointPaths]). They lie
+	// outside of our own paths, so a site that has something there must not be surprised.
 	Endpoints bool
+	Users     Users                           // nil: no /u/{username}.json and no /user-status
+	Inbox     *notify.Inbox                   // nil: no notifications
 	Logger    *slog.Logger                    // nil: none
 	Now       func() time.Time                // nil: the system's clock
 	ClientIP  func(r *http.Request) string    // nil: the peer's address; no header is believed

@@ -25,6 +25,7 @@ const (
 	actionOneTimeMade      = "one-time password made"
 	actionOneTimeUsed      = "one-time password used"
 	actionDeviceDenied     = "device denied"
+	actionNotified         = "users notified"
 )
 
 const (

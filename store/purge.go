@@ -15,7 +15,7 @@ const (
 )
 
 // Purge removes what is over: consents, sessions and tokens past their end,
-// guesses that no longer count, changes older than an hour, keys revoked or
+// guesses that no longer count, statuses that ended, changes older than an hour, keys revoked or
 // expired for 90 days, and clients left without keys that nobody registered.
 //
 // It is also where audit events that could not be written come to light: while
@@ -40,6 +40,7 @@ func (s *Store) purge(ctx context.Context, at time.Time) error {
 		{"userkeys_device_grants", "device_hash", "expires_at <= $1", at},
 		{"userkeys_one_time_passwords", "user_id", "expires_at <= $1", at},
 		{"userkeys_tokens", "kind", "expires_at <= $1", at},
+		{"userkeys_user_statuses", "user_id", "ends_at <> 0 AND ends_at <= $1", at},
 		{"userkeys_guesses", "name", "until <> 0 AND until <= $1", at},
 		// Always the oldest ones, whatever the clocks of the nodes: no gap may
 		// look like "nothing happened".

@@ -259,6 +259,17 @@ func (s *Store) Account(ctx context.Context, name string) (userkeys.Account, err
 	})
 }
 
+// UserNamed finds a user by name, never by e-mail address. [userkeys.NotFound].
+func (s *Store) UserNamed(ctx context.Context, username string) (userkeys.User, error) {
+	if err := checkIndexed(username); err != nil {
+		return userkeys.User{}, err
+	}
+	return read(ctx, s, func(ctx context.Context, c conn) (userkeys.User, error) {
+		u, err := one(ctx, c, scanUser, "SELECT "+userColumns+" FROM userkeys_users u WHERE u.username_key = $1", foldCase(username))
+		return u, notFound(err, "user")
+	})
+}
+
 // Users lists users by id, after the given one, at most limit (0: 1000).
 func (s *Store) Users(ctx context.Context, after int64, limit int) ([]userkeys.User, error) {
 	return read(ctx, s, func(ctx context.Context, c conn) ([]userkeys.User, error) {

@@ -34,7 +34,7 @@ func openForShippedApps(t *testing.T, settings ...string) *shipped {
 	for i := 0; i < len(settings); i += 2 {
 		testkit.Run(t, "", "settings", "set", settings[i], settings[i+1], "--data", data)
 	}
-	server := testkit.Serve(t, "--data", data, "--upstream", shippedForum(t), "--own", "apps")
+	server := testkit.Serve(t, "--data", data, "--upstream", shippedForum(t), "--own", "apps,/login")
 	s := testkit.At(t, server.URL)
 	return &shipped{Site: s, t: t, alice: s.Person("alice"), data: data}
 }

@@ -17,6 +17,7 @@ import (
 
 	"userkeys/gateway"
 	"userkeys/internal/site"
+	"userkeys/server"
 )
 
 // shutdownGrace is how long requests under way may take to end after the first signal.
@@ -34,6 +35,12 @@ else goes to the website. A request with a User-Api-Key header is checked on
 every path; if it may pass, the website gets the user's identity in
 X-Userkeys-... headers, which no client can send itself.
 
+Apps also ask a site for /session/current.json, /site/basic-info.json, /about.json,
+/notifications.json and what lies below, /user-status.json and /u/NAME.json. Alone,
+all are answered here; before a website only those that --own names. --own apps
+stands for all but the last, which is --own /u/*; a path that ends in * or / stands
+for everything that begins so.
+
 Every option can also be set in the environment (USERKEYS_LISTEN for --listen)
 or in the --config file (listen = "..."); the command line wins, then the
 environment, then the file. In the file, [settings] pins site settings, and
@@ -50,7 +57,7 @@ The first start prints a one-time link that makes the first administrator.`,
 	f.String("url", "", "how browsers reach the site, such as https://keys.example; default http:// and the listening address")
 	f.String("upstream", "", "the website to stand before, such as http://127.0.0.1:3000")
 	f.Duration("upstream-timeout", 30*time.Second, "how long the website may take to begin an answer")
-	f.StringSlice("own", nil, "more paths to answer here although there is an upstream, such as /session/current.json")
+	f.StringSlice("own", nil, "more paths to answer here although there is an upstream, such as /session/current.json; apps for all that apps ask for (see above)")
 	f.StringSlice("trusted-proxy", nil, "networks of proxies before this server whose X-Forwarded-For is believed")
 	f.String("log-format", "text", "text or json")
 	f.String("log-level", "info", "debug, info, warn or error")
@@ -128,13 +135,30 @@ func siteOptions(cmd *cobra.Command, sc siteConfig, addr net.Addr) (site.Config,
 	if cfg.OwnPaths, err = f.GetStringSlice("own"); err != nil {
 		return cfg, err
 	}
-	for _, p := range cfg.OwnPaths {
-		if !strings.HasPrefix(p, "/") {
-			return cfg, fmt.Errorf("--own: %q is no path such as /session/current.json", p)
-		}
+	if cfg.OwnPaths, err = ownPaths(cfg.OwnPaths); err != nil {
+		return cfg, err
 	}
 	cfg.TrustedProxies, err = trustedProxies(cmd)
 	return cfg, err
+}
+
+// ownApps stands for everything that apps ask a site for.
+const ownApps = "apps"
+
+// ownPaths are the values of --own with the shorthand written out.
+func ownPaths(values []string) ([]string, error) {
+	var paths []string
+	for _, v := range values {
+		switch {
+		case v == ownApps:
+			paths = append(paths, server.EndpointPaths()...)
+		case strings.HasPrefix(v, "/"):
+			paths = append(paths, v)
+		default:
+			return nil, fmt.Errorf("--own: %q is neither a path such as /session/current.json nor %s", v, ownApps)
+		}
+	}
+	return paths, nil
 }
 
 func trustedProxies(cmd *cobra.Command) ([]netip.Prefix, error) {

@@ -17,6 +17,7 @@ import (
 	"userkeys/authority"
 	"userkeys/gateway"
 	"userkeys/internal/identity"
+	"userkeys/notify"
 	"userkeys/server"
 	"userkeys/store"
 )
@@ -53,6 +54,7 @@ type Site struct {
 	Store     *store.Store
 	Authority *authority.Authority
 	Identity  *identity.Accounts
+	Inbox     *notify.Inbox
 	handler   http.Handler
 }
 
@@ -72,7 +74,7 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Site{Store: cfg.Store}
+	s := &Site{Store: cfg.Store, Inbox: notify.New(cfg.Store, cfg.Now)}
 	s.Authority, err = authority.New(ctx, authority.Config{
 		Store: s.Store, Catalog: catalog, Pinned: cfg.Pinned, MaxKeys: cfg.MaxKeys, Now: cfg.Now, Logger: cfg.Logger,
 	})
@@ -127,9 +129,9 @@ func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Hand
 	pages, err := server.New(server.Config{
 		Authority: s.Authority, Identity: s.Identity, BaseURL: cfg.BaseURL,
 		Standalone: cfg.Upstream == nil,
-		// Before an upstream the front asks us for it only if OwnPaths name it.
-		Endpoints: true,
-		Logger:    cfg.Logger, Now: cfg.Now, ClientIP: clientIP, Ready: s.Ready,
+		// Before an upstream the front asks us for them only if OwnPaths name them.
+		Endpoints: true, Users: s.Store, Inbox: s.Inbox,
+		Logger: cfg.Logger, Now: cfg.Now, ClientIP: clientIP, Ready: s.Ready,
 	})
 	if err != nil {
 		return nil, err

@@ -59,7 +59,8 @@ CREATE TABLE userkeys_notifications (
 	created_at        {{int}}  NOT NULL
 ) {{strict}};
 CREATE INDEX userkeys_notifications_user ON userkeys_notifications (user_id, id);
-CREATE INDEX userkeys_notifications_unread ON userkeys_notifications (user_id, id) WHERE is_read = 0;
+-- In the order that lists show: what has high priority first, then the newest.
+CREATE INDEX userkeys_notifications_unread ON userkeys_notifications (user_id, high_priority, id) WHERE is_read = 0;
 
 CREATE TABLE userkeys_user_statuses (
 	user_id     {{int}}  NOT NULL PRIMARY KEY REFERENCES userkeys_users (id) ON DELETE CASCADE,

@@ -60,6 +60,15 @@ func Run(t *testing.T, open func(t testing.TB) *store.Store) {
 		"DB2 text that looks like SQL is kept as it is":         sqlText,
 		"DB3 long text is refused":                              longText,
 		"DB5 numbers and times at the limits":                   limits,
+		"a notification is kept as written, one a user":         notificationIsKept,
+		"notifications are written for all or for none":         notificationAllOrNone,
+		"notifications for many users":                          notificationToMany,
+		"AD4 notifications are listed, by filter and by page":   notificationsAreListed,
+		"notifications are counted, seen and read":              notificationsAreCounted,
+		"parallel marks and new notifications":                  notificationsInParallel,
+		"a deleted user leaves no notification":                 notificationsGoWithTheUser,
+		"statuses end, and are purged":                          statuses,
+		"a user is found by name only":                          usersByName,
 		"an error that cannot tell is not an error that denies": cancelled,
 	} {
 		t.Run(name, func(t *testing.T) {

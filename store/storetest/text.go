@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -73,6 +74,14 @@ func (w *world) textFields(text string) map[string]error {
 	out := map[string]error{}
 	by := userkeys.Actor{Kind: userkeys.ActorKind(text)}
 	from := userkeys.Actor{IP: text}
+	for name, edit := range map[string]func(*userkeys.Notification){
+		"notification slug":  func(n *userkeys.Notification) { n.Slug = text },
+		"notification title": func(n *userkeys.Notification) { n.FancyTitle = text },
+		"notification data":  func(n *userkeys.Notification) { n.Data = json.RawMessage(text) },
+	} {
+		_, out[name] = w.AddNotifications(w.ctx, []string{u.Username}, note(1, edit), admin)
+	}
+	_, out["notification actor"] = w.AddNotifications(w.ctx, []string{u.Username}, note(1), by)
 	for name, edit := range map[string]func(*userkeys.Grant){
 		"grant client_id":        func(g *userkeys.Grant) { g.Key.ClientID = text },
 		"grant application_name": func(g *userkeys.Grant) { g.Key.ApplicationName = text },
@@ -133,6 +142,8 @@ func (w *world) textFields(text string) map[string]error {
 	out["forget"] = w.ForgetGuesses(w.ctx, text)
 	out["token"] = w.CreateToken(w.ctx, text, []byte("x"), noon)
 	_, out["consume"] = w.ConsumeToken(w.ctx, text, []byte("x"), noon)
+	out["status emoji"] = w.SetUserStatus(w.ctx, u.ID, userkeys.UserStatus{Emoji: text})
+	out["status text"] = w.SetUserStatus(w.ctx, u.ID, userkeys.UserStatus{Description: text})
 	_, out["revoke actor"] = w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{1}, By: userkeys.RevokedByOwner, Actor: by})
 	_, out["list by client"] = w.Keys(w.ctx, userkeys.KeyFilter{ClientID: text})
 	return out
@@ -156,6 +167,10 @@ func badText(w *world) {
 		}
 	}
 	_, err := w.Account(w.ctx, "a\x00")
+	w.refused(err, userkeys.InvalidParameters)
+	_, err = w.UserNamed(w.ctx, "a\x00")
+	w.refused(err, userkeys.InvalidParameters)
+	_, err = w.AddNotifications(w.ctx, []string{"a\x00"}, note(1), admin)
 	w.refused(err, userkeys.InvalidParameters)
 	_, err = w.Client(w.ctx, "\xff")
 	w.refused(err, userkeys.InvalidParameters)

@@ -1,0 +1,70 @@
+package userkeys_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"userkeys"
+)
+
+func TestNotificationTypes(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]int{"mentioned": 1, "private_message": 6, "custom": 14, "bookmark_reminder": 24, "chat_mention": 29, "chat_watched_thread": 40, "circles_activity": 900} {
+		if n, err := userkeys.ParseNotificationType(name); err != nil || n != want {
+			t.Errorf("%s is %d, want %d: %v", name, n, want, err)
+		}
+	}
+	for _, name := range []string{"", "Mentioned", " mentioned", "1", "nothing", "\x00\xff", strings.Repeat("x", 1<<20)} {
+		_, err := userkeys.ParseNotificationType(name)
+		if !errors.Is(err, userkeys.InvalidParameters) || len(err.Error()) > 500 || strings.Contains(err.Error(), "\x00") {
+			t.Errorf("%.20q: %.600v", name, err)
+		}
+	}
+	for kind, want := range map[int]bool{6: true, 24: true, 1: false, 0: false} {
+		if userkeys.UrgentType(kind) != want {
+			t.Errorf("type %d: %v", kind, !want)
+		}
+	}
+}
+
+func TestNotificationCheck(t *testing.T) {
+	t.Parallel()
+	good := userkeys.Notification{Type: 1, Data: json.RawMessage(`{}`)}
+	for _, tt := range []struct {
+		name string
+		edit func(*userkeys.Notification)
+		ok   bool
+	}{
+		{"the least", func(*userkeys.Notification) {}, true},
+		{"type 0", func(n *userkeys.Notification) { n.Type = 0 }, false},
+		{"type 9999", func(n *userkeys.Notification) { n.Type = 9999 }, true},
+		{"type 10000", func(n *userkeys.Notification) { n.Type = 10000 }, false},
+		{"topic -1", func(n *userkeys.Notification) { n.TopicID = -1 }, false},
+		{"post -1", func(n *userkeys.Notification) { n.PostNumber = -1 }, false},
+		{"slug of 255 bytes", func(n *userkeys.Notification) { n.Slug = strings.Repeat("x", 255) }, true},
+		{"slug of 256 bytes", func(n *userkeys.Notification) { n.Slug = strings.Repeat("x", 256) }, false},
+		{"slug with a line", func(n *userkeys.Notification) { n.Slug = "a\nb" }, false},
+		{"title of 1000 bytes", func(n *userkeys.Notification) { n.FancyTitle = strings.Repeat("x", 1000) }, true},
+		{"title of 1001 bytes", func(n *userkeys.Notification) { n.FancyTitle = strings.Repeat("x", 1001) }, false},
+		{"title that is no text", func(n *userkeys.Notification) { n.FancyTitle = "\xff" }, false},
+		{"data of 8 KB", func(n *userkeys.Notification) { n.Data = sized(8 << 10) }, true},
+		{"data of 8 KB and a byte", func(n *userkeys.Notification) { n.Data = sized(8<<10 + 1) }, false},
+		{"no data", func(n *userkeys.Notification) { n.Data = nil }, false},
+		{"data that is a list", func(n *userkeys.Notification) { n.Data = json.RawMessage(`[]`) }, false},
+		{"data cut off", func(n *userkeys.Notification) { n.Data = json.RawMessage(`{"a":`) }, false},
+		{"data that is no text", func(n *userkeys.Notification) { n.Data = json.RawMessage("{\"a\":\"\xff\"}") }, false},
+	} {
+		n := good
+		tt.edit(&n)
+		if err := n.Check(); (err == nil) != tt.ok || err != nil && !errors.Is(err, userkeys.InvalidParameters) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
+// sized is an object of n bytes.
+func sized(n int) json.RawMessage {
+	return json.RawMessage(`{"a":"` + strings.Repeat("x", n-8) + `"}`)
+}

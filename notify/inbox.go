@@ -1,0 +1,163 @@
+// Package notify tells users what a site has for them. The site's program
+// writes notifications; users, and apps with their keys, read them.
+package notify
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"userkeys"
+)
+
+// Store is what an inbox needs remembered. The store package has it by shape.
+type Store interface {
+	// AddNotifications writes n for every one of usernames, in one transaction
+	// with one audit event, and returns the ids in their order. A name that
+	// nobody has is [userkeys.Unprocessable], and nothing is written.
+	AddNotifications(ctx context.Context, usernames []string, n userkeys.Notification, by userkeys.Actor) ([]int64, error)
+	// Notifications lists a user's notifications.
+	Notifications(ctx context.Context, f userkeys.NotificationFilter) ([]userkeys.Notification, error)
+	// CountNotifications counts what a filter's list has without Before, Offset and Limit.
+	CountNotifications(ctx context.Context, f userkeys.NotificationFilter) (int, error)
+	// NotificationCounts counts what waits for a user. [userkeys.NotFound].
+	NotificationCounts(ctx context.Context, userID int64) (userkeys.NotificationCounts, error)
+	// NotificationMarker tells which notification was the newest when the user
+	// looked last, and which is now. [userkeys.NotFound].
+	NotificationMarker(ctx context.Context, userID int64) (seen, newest int64, err error)
+	// SeeNotifications moves the marker up to id; it never goes back.
+	SeeNotifications(ctx context.Context, userID, id int64) error
+	// ReadNotifications marks as read, and returns how many were not. Unless it is
+	// one of ID only, it moves the marker to the newest as well.
+	ReadNotifications(ctx context.Context, m userkeys.NotificationMark) (int, error)
+}
+
+// Inbox is what users are told. Make one with [New].
+type Inbox struct {
+	store Store
+	now   func() time.Time
+}
+
+// New makes an inbox over st. A nil now is the system's clock.
+func New(st Store, now func() time.Time) *Inbox {
+	if now == nil {
+		now = time.Now
+	}
+	return &Inbox{store: st, now: now}
+}
+
+// List is a page of a user's notifications.
+type List struct {
+	Notifications []userkeys.Notification
+	Total         int   // with all pages
+	SeenID        int64 // the newest notification when the user looked last
+}
+
+// The sizes of a page.
+const (
+	MaxPage    = 60
+	RecentPage = 15
+	maxOffset  = 10_000
+)
+
+// Add tells users something: all of usernames, or none of them and an error.
+// Type and Data are needed; ID, UserID and CreatedAt are set here. What has
+// high priority by its type has it whatever n says. It returns the new ids in
+// the order of usernames. [userkeys.InvalidParameters], [userkeys.Unprocessable].
+func (in *Inbox) Add(ctx context.Context, usernames []string, n userkeys.Notification, by userkeys.Actor) ([]int64, error) {
+	if len(usernames) == 0 || len(usernames) > userkeys.MaxNotificationUsers {
+		return nil, userkeys.Errorf(userkeys.InvalidParameters, "there must be 1 to %d user names", userkeys.MaxNotificationUsers)
+	}
+	if len(n.Data) == 0 {
+		n.Data = json.RawMessage("{}")
+	}
+	var data bytes.Buffer
+	if err := json.Compact(&data, n.Data); err != nil {
+		return nil, userkeys.Errorf(userkeys.InvalidParameters, "data must be a JSON object")
+	}
+	n.Data = data.Bytes()
+	n.HighPriority = n.HighPriority || userkeys.UrgentType(n.Type)
+	n.ID, n.UserID, n.Read, n.CreatedAt = 0, 0, false, in.now()
+	if err := n.Check(); err != nil {
+		return nil, err
+	}
+	return in.store.AddNotifications(ctx, usernames, n, by)
+}
+
+// Page lists notifications, the newest first, [MaxPage] at most.
+func (in *Inbox) Page(ctx context.Context, f userkeys.NotificationFilter) (List, error) {
+	var l List
+	if err := checkPage(f); err != nil {
+		return l, err
+	}
+	var err error
+	if l.SeenID, _, err = in.store.NotificationMarker(ctx, f.UserID); err != nil {
+		return l, err
+	}
+	if l.Total, err = in.store.CountNotifications(ctx, f); err != nil {
+		return l, err
+	}
+	l.Notifications, err = in.store.Notifications(ctx, f)
+	return l, err
+}
+
+func checkPage(f userkeys.NotificationFilter) error {
+	if f.Limit < 1 || f.Limit > MaxPage {
+		return userkeys.Errorf(userkeys.InvalidParameters, "limit must be a number from 1 to %d", MaxPage)
+	}
+	if f.Offset < 0 || f.Offset > maxOffset {
+		return userkeys.Errorf(userkeys.InvalidParameters, "offset must be a number from 0 to %d; the address in load_more_notifications leads further", maxOffset)
+	}
+	return nil
+}
+
+// Recent lists what a menu shows: what is not read and urgent, then what is
+// not read, then what is. It moves the user's marker to the newest unless
+// silent; SeenID is where the marker was, so that the new ones can be told.
+func (in *Inbox) Recent(ctx context.Context, f userkeys.NotificationFilter, silent bool) (List, error) {
+	var l List
+	if err := checkPage(f); err != nil {
+		return l, err
+	}
+	seen, newest, err := in.store.NotificationMarker(ctx, f.UserID)
+	if err != nil {
+		return l, err
+	}
+	l.SeenID = seen
+	for _, part := range []userkeys.NotificationFilter{
+		{Unread: true, UrgentFirst: true, UserID: f.UserID, Types: f.Types, Limit: f.Limit},
+		{Read: true, UserID: f.UserID, Types: f.Types, Limit: f.Limit},
+	} {
+		if part.Read && f.Unread || part.Unread && f.Read || len(l.Notifications) >= f.Limit {
+			continue
+		}
+		part.Limit -= len(l.Notifications)
+		more, err := in.store.Notifications(ctx, part)
+		if err != nil {
+			return l, err
+		}
+		for _, n := range more { // one that was read meanwhile is in both
+			if !slices.ContainsFunc(l.Notifications, func(o userkeys.Notification) bool { return o.ID == n.ID }) {
+				l.Notifications = append(l.Notifications, n)
+			}
+		}
+	}
+	if silent || newest <= seen || len(l.Notifications) == 0 {
+		return l, nil
+	}
+	return l, in.store.SeeNotifications(ctx, f.UserID, newest)
+}
+
+// Counts tells how much waits for a user.
+func (in *Inbox) Counts(ctx context.Context, userID int64) (userkeys.NotificationCounts, error) {
+	return in.store.NotificationCounts(ctx, userID)
+}
+
+// MarkRead marks notifications as read: one, those of some types, or all. One
+// that is read already, gone, or somebody else's changes nothing.
+func (in *Inbox) MarkRead(ctx context.Context, m userkeys.NotificationMark) error {
+	_, err := in.store.ReadNotifications(ctx, m)
+	return err
+}
