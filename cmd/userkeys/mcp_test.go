@@ -131,6 +131,7 @@ func TestDiscourseMCPByPaste(t *testing.T) {
 	if _, err := io.WriteString(say, strings.ReplaceAll(sealed, "\n", "")+"\n"); err != nil {
 		t.Fatal(err)
 	}
+	_ = say.Close() // it reads one line, and ends when there is no more
 	done()
 	mcpReadsAUser(t, s, profile)
 }
