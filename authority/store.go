@@ -14,6 +14,7 @@ type Store interface {
 	ConsentStore
 	SettingStore
 	JobStore
+	AdminStore
 }
 
 // KeyStore remembers keys. Errors carry codes: [userkeys.NotFound] and those named below.

@@ -16,35 +16,55 @@ import (
 // route that is not here, or whose door changed, is a decision to make anew.
 func TestG16_EveryRouteIsDeclared(t *testing.T) {
 	t.Parallel()
+	const adminReads, adminWrites = "administrator admin-keys session", "administrator admin-keys session origin token form json lists"
 	want := map[string]string{
-		"HEAD /user-api-key/new":              "anyone keys",
-		"GET /user-api-key/new":               "anyone session",
-		"POST /user-api-key":                  "signed in session origin token form json",
-		"POST /user-api-key.json":             "signed in session origin token form json",
-		"POST /user-api-key/deny":             "signed in session origin token form",
-		"POST /user-api-key/revoke":           "signed in keys session origin token form json",
-		"POST /user-api-key/revoke.json":      "signed in keys session origin token form json",
-		"POST /user-api-key/undo-revoke":      "signed in session origin token form json",
-		"POST /user-api-key/undo-revoke.json": "signed in session origin token form json",
-		"POST /user-api-key/revoke-all":       "signed in session origin token form",
-		"GET /my/apps":                        "signed in session",
-		"GET /user-api-key/settings":          "administrator session",
-		"POST /user-api-key/settings":         "administrator session origin token form",
-		"GET /session/current":                "anyone keys session",
-		"GET /session/current.json":           "anyone keys session",
-		"GET /user-api-key/assets/{name}":     "anyone keys",
-		"GET /user-api-key/login":             "anyone session",
-		"POST /user-api-key/login":            "anyone session origin form",
-		"POST /user-api-key/logout":           "anyone session origin token form",
-		"GET /user-api-key/setup":             "anyone session",
-		"POST /user-api-key/setup":            "anyone session origin form",
-		"GET /healthz":                        "anyone keys",
-		"GET /readyz":                         "anyone keys",
-		"GET /{$}":                            "anyone session",
-		"GET /login":                          "anyone session",
-		"POST /login":                         "anyone session origin form",
-		"POST /logout":                        "anyone session origin token form",
-		"GET /u/{username}/preferences/apps":  "signed in session",
+		"HEAD /user-api-key/new":                                   "anyone keys",
+		"GET /user-api-key/new":                                    "anyone session",
+		"POST /user-api-key":                                       "signed in admin-keys session origin token form json",
+		"POST /user-api-key.json":                                  "signed in admin-keys session origin token form json",
+		"POST /user-api-key/deny":                                  "signed in session origin token form",
+		"POST /user-api-key/revoke":                                "signed in admin-keys keys session origin token form json",
+		"POST /user-api-key/revoke.json":                           "signed in admin-keys keys session origin token form json",
+		"POST /user-api-key/undo-revoke":                           "signed in admin-keys session origin token form json",
+		"POST /user-api-key/undo-revoke.json":                      "signed in admin-keys session origin token form json",
+		"POST /user-api-key/revoke-all":                            "signed in session origin token form",
+		"GET /my/apps":                                             "signed in session",
+		"GET /user-api-key/settings":                               "administrator session",
+		"POST /user-api-key/settings":                              "administrator session origin token form",
+		"GET /session/current":                                     "anyone admin-keys keys session",
+		"GET /session/current.json":                                "anyone admin-keys keys session",
+		"GET /user-api-key/admin/api-keys":                         "administrator session",
+		"POST /user-api-key/admin/api-keys":                        "administrator session origin token form",
+		"POST /user-api-key/admin/api-keys/revoke":                 "administrator session origin token form",
+		"GET /user-api-key/admin/api-keys.json":                    adminReads,
+		"POST /user-api-key/admin/api-keys.json":                   adminWrites,
+		"POST /user-api-key/admin/api-keys/{id}/revoke.json":       adminWrites,
+		"GET /user-api-key/admin/settings.json":                    adminReads,
+		"PUT /user-api-key/admin/settings/{name}":                  adminWrites,
+		"DELETE /user-api-key/admin/settings/{name}":               adminWrites,
+		"GET /user-api-key/admin/keys.json":                        adminReads,
+		"POST /user-api-key/admin/keys/{id}/revoke.json":           adminWrites,
+		"GET /user-api-key/admin/audit.json":                       adminReads,
+		"GET /user-api-key/admin/users.json":                       adminReads,
+		"POST /user-api-key/admin/users.json":                      adminWrites,
+		"GET /user-api-key/admin/users/{username}":                 adminReads,
+		"PUT /user-api-key/admin/users/{username}":                 adminWrites,
+		"DELETE /user-api-key/admin/users/{username}":              adminWrites,
+		"POST /user-api-key/admin/users/{username}/suspend.json":   adminWrites,
+		"POST /user-api-key/admin/users/{username}/unsuspend.json": adminWrites,
+		"GET /user-api-key/assets/{name}":                          "anyone keys",
+		"GET /user-api-key/login":                                  "anyone session",
+		"POST /user-api-key/login":                                 "anyone session origin form",
+		"POST /user-api-key/logout":                                "anyone session origin token form",
+		"GET /user-api-key/setup":                                  "anyone session",
+		"POST /user-api-key/setup":                                 "anyone session origin form",
+		"GET /healthz":                                             "anyone keys",
+		"GET /readyz":                                              "anyone keys",
+		"GET /{$}":                                                 "anyone session",
+		"GET /login":                                               "anyone session",
+		"POST /login":                                              "anyone session origin form",
+		"POST /logout":                                             "anyone session origin token form",
+		"GET /u/{username}/preferences/apps":                       "signed in session",
 	}
 	got := map[string]string{}
 	for _, rt := range newSite(t).server.routes() {
@@ -52,13 +72,13 @@ func TestG16_EveryRouteIsDeclared(t *testing.T) {
 		for _, rule := range []struct {
 			name string
 			on   bool
-		}{{"keys", rt.door.keys}, {"session", rt.door.session}, {"origin", rt.door.origin}, {"token", rt.door.token}, {"form", rt.door.form}, {"json", rt.door.json}} {
+		}{{"admin-keys", rt.door.adminKeys}, {"keys", rt.door.keys}, {"session", rt.door.session}, {"origin", rt.door.origin}, {"token", rt.door.token}, {"form", rt.door.form}, {"json", rt.door.json}, {"lists", rt.door.lists}} {
 			if rule.on {
 				rules = append(rules, rule.name)
 			}
 		}
 		got[rt.pattern] = strings.Join(rules, " ")
-		if strings.HasPrefix(rt.pattern, "POST ") && !(rt.door.origin && rt.door.form) {
+		if !strings.HasPrefix(rt.pattern, "GET ") && !strings.HasPrefix(rt.pattern, "HEAD ") && !(rt.door.origin && rt.door.form) {
 			t.Errorf("%s is not protected", rt.pattern)
 		}
 	}
@@ -70,7 +90,7 @@ func TestG16_EveryRouteIsDeclared(t *testing.T) {
 // concrete is a request that a route's pattern stands for.
 func concrete(pattern string) (method, path string) {
 	method, path, _ = strings.Cut(pattern, " ")
-	return method, strings.NewReplacer("{$}", "", "{username}", "alice", "{name}", "style.css").Replace(path)
+	return method, strings.NewReplacer("{$}", "", "{username}", "alice", "{name}", "style.css", "{id}", "1").Replace(path)
 }
 
 // TestG19_EveryAnswer walks all routes as everybody; what must be so for every

@@ -29,6 +29,7 @@ type Config struct {
 	// with the scope session_info learn whose key they have. They lie outside of our
 	// own paths, so a site that has something there must not be surprised.
 	SessionCurrent bool
+	Users          UserAdmin                       // manages the accounts through the admin API; nil: no such routes
 	Logger         *slog.Logger                    // nil: none
 	Now            func() time.Time                // nil: the system's clock
 	ClientIP       func(r *http.Request) string    // nil: the peer's address; no header is believed
@@ -66,6 +67,7 @@ type decider interface {
 	keyring
 	siteSettings
 	gateway.Checker
+	administration
 }
 
 // Server serves the pages and the browser's routes. Make one with [New].
@@ -74,6 +76,7 @@ type Server struct {
 	consents consents
 	keys     keyring
 	site     siteSettings
+	admin    administration
 	accounts LoginIdentity // nil: the embedder's own sessions
 	guard    func(http.Handler) http.Handler
 	origins  *http.CrossOriginProtection
@@ -102,7 +105,7 @@ func newServer(cfg Config, d decider) (*Server, error) {
 	if cfg.ClientIP == nil {
 		cfg.ClientIP = gateway.ClientIP(nil)
 	}
-	s := &Server{cfg: cfg, consents: d, keys: d, site: d, guard: gateway.Guard(d), origins: http.NewCrossOriginProtection()}
+	s := &Server{cfg: cfg, consents: d, keys: d, site: d, admin: d, guard: gateway.Guard(d), origins: http.NewCrossOriginProtection()}
 	s.accounts, _ = cfg.Identity.(LoginIdentity)
 	if cfg.Standalone && s.accounts == nil {
 		return nil, errors.New("server: a standalone site needs a LoginIdentity")
@@ -129,5 +132,5 @@ func (s *Server) browser(r *http.Request, v userkeys.Visitor) authority.Browser 
 
 // actor is v as the audit log knows it.
 func (s *Server) actor(r *http.Request, v userkeys.Visitor) userkeys.Actor {
-	return v.User.Actor(s.cfg.ClientIP(r))
+	return v.Actor(s.cfg.ClientIP(r))
 }

@@ -15,8 +15,8 @@ const (
 )
 
 // Purge removes what is over: consents, sessions and tokens past their end,
-// guesses that no longer count, changes older than an hour, keys revoked or
-// expired for 90 days, and clients left without keys that nobody registered.
+// guesses that no longer count, changes older than an hour, keys (users' and
+// admin API keys) revoked or expired for 90 days, and clients left without keys that nobody registered.
 //
 // It is also where audit events that could not be written come to light: while
 // [Store.UnwrittenEvents] are left, an error tells how many.
@@ -38,6 +38,7 @@ func (s *Store) purge(ctx context.Context, at time.Time) error {
 		{"userkeys_consents", "id_hash", "expires_at <= $1", at},
 		{"userkeys_sessions", "token_hash", "expires_at <= $1", at},
 		{"userkeys_tokens", "kind", "expires_at <= $1", at},
+		{"userkeys_admin_keys", "id", "revoked_at <> 0 AND revoked_at <= $1", at.Add(-keepDeadKeys)},
 		{"userkeys_guesses", "name", "until <> 0 AND until <= $1", at},
 		// Always the oldest ones, whatever the clocks of the nodes: no gap may
 		// look like "nothing happened".
