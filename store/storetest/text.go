@@ -134,6 +134,8 @@ func (w *world) textFields(text string) map[string]error {
 	out["token"] = w.CreateToken(w.ctx, text, []byte("x"), noon)
 	_, out["consume"] = w.ConsumeToken(w.ctx, text, []byte("x"), noon)
 	_, out["revoke actor"] = w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{1}, By: userkeys.RevokedByOwner, Actor: by})
+	_, out["admin key description"] = w.CreateAdminKey(w.ctx, userkeys.AdminAPIKey{Description: text, Hash: w.hash()}, admin)
+	_, out["find users"] = w.FindUsers(w.ctx, userkeys.UserFilter{Text: text})
 	_, out["list by client"] = w.Keys(w.ctx, userkeys.KeyFilter{ClientID: text})
 	return out
 }
