@@ -9,7 +9,10 @@ import (
 	"userkeys/gateway"
 )
 
-const adminKeysPath = "/user-api-key/admin/api-keys"
+const (
+	adminKeysPath  = "/user-api-key/admin/api-keys"
+	adminKeysShown = 50 // on a page
+)
 
 // adminKeysPage shows the admin API keys and makes new ones.
 type adminKeysPage struct {
@@ -43,7 +46,7 @@ func (s *Server) adminKeysPage(w http.ResponseWriter, r *http.Request, v userkey
 
 func (s *Server) showAdminKeys(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, status int, p adminKeysPage) error {
 	before, _ := plainID(r.URL.Query().Get("before")) // what is no id is the first page
-	keys, err := s.admin.AdminKeys(r.Context(), before, defaultPage)
+	keys, err := s.admin.AdminKeys(r.Context(), before, adminKeysShown)
 	if err != nil {
 		return err
 	}
@@ -54,7 +57,7 @@ func (s *Server) showAdminKeys(w http.ResponseWriter, r *http.Request, v userkey
 			Made: momentAt(k.CreatedAt, now), Used: momentAt(k.LastUsedAt, now), Revoked: momentAt(k.RevokedAt, now),
 		})
 	}
-	if id := next(keys, defaultPage, adminKeyID); id != nil {
+	if id := next(keys, adminKeysShown, adminKeyID); id != nil {
 		p.Older = adminKeysPath + "?before=" + strconv.FormatInt(*id, 10)
 	}
 	return s.pages.AdminKeys(w, status, s.frame(v), p)

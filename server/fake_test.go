@@ -91,6 +91,7 @@ type call struct {
 	key          string            // User-Api-Key
 	adminKey     string            // Api-Key
 	acts         string            // Api-Username
+	twice        string            // a header that is there twice
 	form         map[string]string // body; the session's token is added unless noToken
 	body         string
 	header       map[string]string
@@ -147,6 +148,9 @@ func (f *fakeSite) do(c call) answer {
 			r.Header.Del(name)
 		}
 	}
+	if c.twice != "" {
+		r.Header.Add(c.twice, r.Header.Get(c.twice))
+	}
 	w := httptest.NewRecorder()
 	f.handler.ServeHTTP(w, r)
 	a := answer{w.Result(), w.Body.String()}
@@ -196,7 +200,7 @@ func (f *fakeSite) checkAnswer(c call, a answer) {
 }
 
 // must and mustNot look for texts in an answer.
-func (a answer) must(t *testing.T, status int, texts ...string) {
+func (a answer) must(t *testing.T, status int, texts ...string) answer {
 	t.Helper()
 	if a.StatusCode != status {
 		t.Errorf("status %d, want %d; body %s", a.StatusCode, status, cutBytes(a.text, 2000))
@@ -206,6 +210,7 @@ func (a answer) must(t *testing.T, status int, texts ...string) {
 			t.Errorf("the answer lacks %q: %s", text, cutBytes(a.text, 4000))
 		}
 	}
+	return a
 }
 
 func (a answer) mustNot(t *testing.T, texts ...string) {

@@ -34,7 +34,7 @@ func readBody(w http.ResponseWriter, r *http.Request, d door) (url.Values, error
 		return nil, err
 	}
 	switch kind := mediaType(r); {
-	case kind == "application/x-www-form-urlencoded" || kind == "" && len(body) == 0:
+	case kind == "application/x-www-form-urlencoded" || len(body) == 0 && (kind == "" || d.json && kind == "application/json"):
 		return parseForm(string(body))
 	case d.json && kind == "application/json":
 		texts, numbers, err := parseJSON(body, d.lists)
