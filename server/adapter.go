@@ -59,7 +59,7 @@ func (s *Server) oneKey(rt route, next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if adminKeyed(r) && r.Header[userkeys.KeyHeader] != nil {
-			gateway.WriteError(w, userkeys.Errorf(userkeys.InvalidParameters, "a request has either a User-Api-Key or an Api-Key, not both"))
+			_ = refuseJSON(w, r, userkeys.Errorf(userkeys.InvalidParameters, "a request has either a User-Api-Key or an Api-Key, not both")) // it is written
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -38,37 +38,35 @@ type UserAdmin interface {
 	Delete(ctx context.Context, id int64, by userkeys.Actor) error
 }
 
-const adminPath = "/user-api-key/admin/"
-
 // adminRoutes are admin API keys and what they manage. Users' keys reach none
 // of them, whatever scopes they have and whoever owns them.
 func (s *Server) adminRoutes() []route {
 	all := []route{
-		{"GET " + adminKeysPath, page, administrator, "", s.adminKeysPage},
-		{"POST " + adminKeysPath, form, administrator, "", s.adminKeysPost},
-		{"POST " + adminKeysPath + "/revoke", form, administrator, "", s.adminKeysRevoke},
+		{"GET /user-api-key/admin/api-keys", page, administrator, "", s.adminKeysPage},
+		{"POST /user-api-key/admin/api-keys", form, administrator, "", s.adminKeysPost},
+		{"POST /user-api-key/admin/api-keys/revoke", form, administrator, "", s.adminKeysRevoke},
 
-		{"GET " + adminPath + "api-keys.json", adminRead, administrator, "", s.listAdminKeys},
-		{"POST " + adminPath + "api-keys.json", adminWrite, administrator, "", s.createAdminKey},
-		{"POST " + adminPath + "api-keys/{id}/revoke.json", adminWrite, administrator, "", s.revokeAdminKey},
-		{"GET " + adminPath + "settings.json", adminRead, administrator, "", s.listSettings},
-		{"PUT " + adminPath + "settings/{name}", adminWrite, administrator, "", s.putSetting},
-		{"DELETE " + adminPath + "settings/{name}", adminWrite, administrator, "", s.deleteSetting},
-		{"GET " + adminPath + "keys.json", adminRead, administrator, "", s.listKeys},
-		{"POST " + adminPath + "keys/{id}/revoke.json", adminWrite, administrator, "", s.revokeKey},
-		{"GET " + adminPath + "audit.json", adminRead, administrator, "", s.listEvents},
+		{"GET /user-api-key/admin/api-keys.json", adminRead, administrator, "", s.listAdminKeys},
+		{"POST /user-api-key/admin/api-keys.json", adminWrite, administrator, "", s.createAdminKey},
+		{"POST /user-api-key/admin/api-keys/{id}/revoke.json", adminWrite, administrator, "", s.revokeAdminKey},
+		{"GET /user-api-key/admin/settings.json", adminRead, administrator, "", s.listSettings},
+		{"PUT /user-api-key/admin/settings/{name}", adminWrite, administrator, "", s.putSetting},
+		{"DELETE /user-api-key/admin/settings/{name}", adminWrite, administrator, "", s.deleteSetting},
+		{"GET /user-api-key/admin/keys.json", adminRead, administrator, "", s.listKeys},
+		{"POST /user-api-key/admin/keys/{id}/revoke.json", adminWrite, administrator, "", s.revokeKey},
+		{"GET /user-api-key/admin/audit.json", adminRead, administrator, "", s.listEvents},
 	}
 	if s.cfg.Users == nil {
 		return all
 	}
 	return append(all,
-		route{"GET " + adminPath + "users.json", adminRead, administrator, "", s.listUsers},
-		route{"POST " + adminPath + "users.json", adminWrite, administrator, "", s.createUser},
-		route{"GET " + adminPath + "users/{username}", adminRead, administrator, "", s.getUser},
-		route{"PUT " + adminPath + "users/{username}", adminWrite, administrator, "", s.putUser},
-		route{"DELETE " + adminPath + "users/{username}", adminWrite, administrator, "", s.deleteUser},
-		route{"POST " + adminPath + "users/{username}/suspend.json", adminWrite, administrator, "", s.suspendUser},
-		route{"POST " + adminPath + "users/{username}/unsuspend.json", adminWrite, administrator, "", s.unsuspendUser},
+		route{"GET /user-api-key/admin/users.json", adminRead, administrator, "", s.listUsers},
+		route{"POST /user-api-key/admin/users.json", adminWrite, administrator, "", s.createUser},
+		route{"GET /user-api-key/admin/users/{username}", adminRead, administrator, "", s.getUser},
+		route{"PUT /user-api-key/admin/users/{username}", adminWrite, administrator, "", s.putUser},
+		route{"DELETE /user-api-key/admin/users/{username}", adminWrite, administrator, "", s.deleteUser},
+		route{"POST /user-api-key/admin/users/{username}/suspend.json", adminWrite, administrator, "", s.suspendUser},
+		route{"POST /user-api-key/admin/users/{username}/unsuspend.json", adminWrite, administrator, "", s.unsuspendUser},
 	)
 }
 
