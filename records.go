@@ -78,6 +78,15 @@ type Visitor struct {
 // SignedIn tells whether v is anybody.
 func (v Visitor) SignedIn() bool { return v.User.ID != 0 }
 
+// Actor is v at the address ip, as the audit log knows them.
+func (v Visitor) Actor(ip string) Actor {
+	a := v.User.Actor(ip)
+	if v.AdminKey != 0 {
+		a.Kind, a.AdminKey = ActorAdminKey, v.AdminKey
+	}
+	return a
+}
+
 // Client is an app as the site knows it, by its client_id. A grant makes one
 // with a name only; a registered client also has a key, a redirect and scopes.
 type Client struct {
@@ -167,6 +176,8 @@ type Actor struct {
 	Kind   ActorKind
 	IP     string // may be empty
 	Admin  bool   // may act on what belongs to others
+	// AdminKey is the id of the admin API key that acts as the user; the log tells it. 0: none.
+	AdminKey int64
 }
 
 // ActorKind says what sort of actor somebody is.

@@ -122,7 +122,7 @@ var settingTable = []Setting{
 	{Name: "create_user_api_key_client_ip_rate_limit_override_ips", Kind: SettingList, Pending: true, Summary: "addresses without that limit", field: func(s *Settings) any { return &s.CreateUserAPIKeyClientIPRateLimitOverrideIPs }, check: checkIP},
 	{Name: "verbose_user_api_key_device_auth_logging", Kind: SettingBool, Default: "false", Summary: "log each step of the device flow", field: func(s *Settings) any { return &s.VerboseUserAPIKeyDeviceAuthLogging }},
 
-	{Name: "max_admin_api_reqs_per_minute", Kind: SettingInt, Default: "60", Max: 1000000, Pending: true, Summary: "requests of an admin API key in any 60 seconds", field: func(s *Settings) any { return &s.MaxAdminAPIReqsPerMinute }},
+	{Name: "max_admin_api_reqs_per_minute", Kind: SettingInt, Default: "60", Max: 60000, Summary: "requests of an admin API key in any 60 seconds", field: func(s *Settings) any { return &s.MaxAdminAPIReqsPerMinute }},
 
 	{Name: "cors_origins", Kind: SettingList, Pending: true, Summary: "origins whose pages may call the API from a browser", field: func(s *Settings) any { return &s.CORSOrigins }, check: checkOrigin},
 	{Name: "enable_cors", Kind: SettingBool, Default: "false", Pending: true, Summary: "use cors_origin as well", field: func(s *Settings) any { return &s.EnableCORS }},

@@ -20,13 +20,15 @@ type Browser struct {
 	Session string
 	IP      string
 	Kind    userkeys.ActorKind // what speaks for the user; empty: they themselves
+	// AdminKey is the id of the admin API key that speaks as User; 0: none.
+	AdminKey int64
 }
 
 // actor is b as the audit log knows it.
 func (b Browser) actor() userkeys.Actor {
 	by := b.User.Actor(b.IP)
 	if b.Kind != "" {
-		by.Kind = b.Kind
+		by.Kind, by.AdminKey = b.Kind, b.AdminKey
 	}
 	return by
 }

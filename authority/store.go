@@ -17,6 +17,7 @@ type Store interface {
 	DeviceStore
 	OneTimeStore
 	QuotaStore
+	AdminStore
 }
 
 // KeyStore remembers keys. Errors carry codes: [userkeys.NotFound] and those named below.

@@ -41,7 +41,7 @@ func (s *Server) serve(rt route) http.Handler {
 			s.fail(w, r, err)
 		}
 	})
-	checked := s.checkKey(rt, s.loadSession(rt, inner))
+	checked := s.oneKey(rt, s.checkKey(rt, s.loadSession(rt, inner)))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := s.cfg.Now()
 		x := &exchange{id: requestID()}
@@ -49,6 +49,20 @@ func (s *Server) serve(rt route) http.Handler {
 		rec := &recorder{ResponseWriter: w}
 		checked.ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
 		s.log(rt, r, x, rec.status, s.cfg.Now().Sub(began))
+	})
+}
+
+// oneKey refuses a request with a user's key and an admin API key: it cannot be both.
+func (s *Server) oneKey(rt route, next http.Handler) http.Handler {
+	if rt.door == bare {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if adminKeyed(r) && r.Header[userkeys.KeyHeader] != nil {
+			_ = refuseJSON(w, r, userkeys.Errorf(userkeys.InvalidParameters, "a request has either a User-Api-Key or an Api-Key, not both")) // it is written
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -67,7 +81,7 @@ func (s *Server) loadSession(rt route, next http.Handler) http.Handler {
 	}
 	sessions := s.accounts.Sessions(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, ok := userkeys.FromContext(r.Context()); ok { // a key stands alone: cookies beside it say nothing
+		if _, ok := userkeys.FromContext(r.Context()); ok || adminKeyed(r) { // a key stands alone: cookies beside it say nothing
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -88,7 +102,12 @@ func (s *Server) answer(rt route, w http.ResponseWriter, r *http.Request) (err e
 	if access, ok := userkeys.FromContext(r.Context()); ok {
 		return s.answerKey(rt, w, r, access)
 	}
-	v, err := s.enter(rt, w, r)
+	var v userkeys.Visitor
+	if adminKeyed(r) && rt.door != bare {
+		v, err = s.enterAdminKey(rt, w, r)
+	} else {
+		v, err = s.enter(rt, w, r)
+	}
 	if err != nil {
 		return err
 	}
@@ -200,6 +219,9 @@ func (s *Server) log(rt route, r *http.Request, x *exchange, status int, took ti
 	}
 	if x.visitor.SignedIn() {
 		attrs = append(attrs, slog.Int64("user", x.visitor.User.ID))
+	}
+	if x.visitor.AdminKey != 0 {
+		attrs = append(attrs, slog.Int64("admin_key", x.visitor.AdminKey))
 	}
 	if x.keyID != 0 {
 		attrs = append(attrs, slog.Int64("key", x.keyID))

@@ -1,4 +1,211 @@
 package server
 
-// adminRoutes are admin API keys and what they manage.
-func (s *Server) adminRoutes() []route { return nil }
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"userkeys"
+)
+
+// administration is what the admin API and its page need of the authority.
+type administration interface {
+	CheckAdminKey(ctx context.Context, key, username string) (userkeys.User, int64, error)
+	CreateAdminKey(ctx context.Context, description, username string, by userkeys.Actor) (userkeys.Key, userkeys.AdminAPIKey, error)
+	AdminKeys(ctx context.Context, before int64, limit int) ([]userkeys.AdminAPIKey, error)
+	RevokeAdminKey(ctx context.Context, id int64, by userkeys.Actor) error
+	Keys(ctx context.Context, f userkeys.KeyFilter) ([]userkeys.UserAPIKey, error)
+	AuditEvents(ctx context.Context, before int64, limit int) ([]userkeys.AuditEvent, error)
+}
+
+// UserAdmin manages the site's accounts. Errors carry codes:
+// [userkeys.NotFound], [userkeys.InvalidParameters], [userkeys.Conflict].
+type UserAdmin interface {
+	Create(ctx context.Context, n userkeys.NewUser, by userkeys.Actor) (userkeys.User, error)
+	User(ctx context.Context, id int64) (userkeys.User, error)
+	// FindUser reads one user by user name or e-mail address.
+	FindUser(ctx context.Context, name string) (userkeys.User, error)
+	FindUsers(ctx context.Context, f userkeys.UserFilter) ([]userkeys.User, error)
+	// Update lets change have its way with the user as they are now.
+	Update(ctx context.Context, id int64, change func(*userkeys.User), by userkeys.Actor) (userkeys.User, error)
+	Suspend(ctx context.Context, id int64, by userkeys.Actor) (userkeys.User, error)
+	Unsuspend(ctx context.Context, id int64, by userkeys.Actor) (userkeys.User, error)
+	SetPassword(ctx context.Context, id int64, password string, by userkeys.Actor) error
+	Delete(ctx context.Context, id int64, by userkeys.Actor) error
+}
+
+// adminRoutes are admin API keys and what they manage. Users' keys reach none
+// of them, whatever scopes they have and whoever owns them.
+func (s *Server) adminRoutes() []route {
+	all := []route{
+		{"GET /user-api-key/admin/api-keys", page, administrator, "", s.adminKeysPage},
+		{"POST /user-api-key/admin/api-keys", form, administrator, "", s.adminKeysPost},
+		{"POST /user-api-key/admin/api-keys/revoke", form, administrator, "", s.adminKeysRevoke},
+
+		{"GET /user-api-key/admin/api-keys.json", adminRead, administrator, "", s.listAdminKeys},
+		{"POST /user-api-key/admin/api-keys.json", adminWrite, administrator, "", s.createAdminKey},
+		{"POST /user-api-key/admin/api-keys/{id}/revoke.json", adminWrite, administrator, "", s.revokeAdminKey},
+		{"GET /user-api-key/admin/settings.json", adminRead, administrator, "", s.listSettings},
+		{"PUT /user-api-key/admin/settings/{name}", adminWrite, administrator, "", s.putSetting},
+		{"DELETE /user-api-key/admin/settings/{name}", adminWrite, administrator, "", s.deleteSetting},
+		{"GET /user-api-key/admin/keys.json", adminRead, administrator, "", s.listKeys},
+		{"POST /user-api-key/admin/keys/{id}/revoke.json", adminWrite, administrator, "", s.revokeKey},
+		{"GET /user-api-key/admin/audit.json", adminRead, administrator, "", s.listEvents},
+	}
+	if s.cfg.Accounts == nil {
+		return all
+	}
+	return append(all,
+		route{"GET /user-api-key/admin/users.json", adminRead, administrator, "", s.listUsers},
+		route{"POST /user-api-key/admin/users.json", adminWrite, administrator, "", s.createUser},
+		route{"GET /user-api-key/admin/users/{username}", adminRead, administrator, "", s.getUser},
+		route{"PUT /user-api-key/admin/users/{username}", adminWrite, administrator, "", s.putUser},
+		route{"DELETE /user-api-key/admin/users/{username}", adminWrite, administrator, "", s.deleteUser},
+		route{"POST /user-api-key/admin/users/{username}/suspend.json", adminWrite, administrator, "", s.suspendUser},
+		route{"POST /user-api-key/admin/users/{username}/unsuspend.json", adminWrite, administrator, "", s.unsuspendUser},
+	)
+}
+
+// adminKeyed tells whether r has an admin API key, good or not. Only the
+// header counts: a key in an address gets into logs and histories.
+func adminKeyed(r *http.Request) bool { return r.Header[userkeys.AdminKeyHeader] != nil }
+
+// enterAdminKey is who sends a request with an admin API key. No session is
+// looked up, and what protects sessions is only left out once the key was
+// found good (KU7).
+func (s *Server) enterAdminKey(rt route, w http.ResponseWriter, r *http.Request) (userkeys.Visitor, error) {
+	nobody := userkeys.Visitor{}
+	if !rt.door.adminKeys {
+		return nobody, &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted + " An admin API key is not for this address.", Reason: "not for admin API keys"}
+	}
+	keys, names := r.Header[userkeys.AdminKeyHeader], r.Header[userkeys.AdminUsernameHeader]
+	if len(keys) != 1 || len(names) > 1 {
+		return nobody, userkeys.Errorf(userkeys.InvalidParameters, "the headers Api-Key and Api-Username may each be there once")
+	}
+	u, id, err := s.admin.CheckAdminKey(r.Context(), keys[0], strings.TrimSpace(strings.Join(names, "")))
+	if err != nil {
+		return nobody, err
+	}
+	v := userkeys.Visitor{User: u, AdminKey: id}
+	exchangeOf(r).visitor = v
+	setUsername(w, u.Username)
+	if rt.door.form {
+		d := rt.door
+		d.json = true
+		if r.PostForm, err = readBody(w, r, d); err != nil {
+			return nobody, err
+		}
+		r.Form = r.PostForm
+	}
+	return v, nil
+}
+
+const (
+	defaultPage = 100
+	mostPage    = 1000
+)
+
+// query is what a list is asked for: each name once, and none that the list
+// does not know, for a filter that is not understood would show what it should not.
+type query struct {
+	url.Values
+	limit int
+}
+
+func queryOf(r *http.Request, known ...string) (query, error) {
+	bad := func(format string, args ...any) (query, error) {
+		return query{}, userkeys.Errorf(userkeys.InvalidParameters, format, args...)
+	}
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return bad("the query is not well-formed")
+	}
+	q := query{Values: values, limit: defaultPage}
+	known = append(known, "limit")
+	for name, v := range values {
+		switch {
+		case !slices.Contains(known, name):
+			return bad("this list has no parameter %q; it has %s", cutBytes(name, 100), strings.Join(known, ", "))
+		case len(v) > 1:
+			return bad("the parameter %s is there twice", name)
+		case len(v[0]) > 1024 || !userkeys.IsStorable(v[0]):
+			return bad("the parameter %s is no text, or longer than 1024 bytes", name)
+		}
+	}
+	n, err := q.number("limit")
+	if err != nil || n > mostPage {
+		return bad("limit must be a whole number from 1 to %d", mostPage)
+	}
+	if n > 0 {
+		q.limit = int(n)
+	}
+	return q, nil
+}
+
+// number is a parameter that is an id or a count; 0 if it is absent. A cursor
+// is only an id, so there is nothing else in it to change (AD4).
+func (q query) number(name string) (int64, error) {
+	if !q.Has(name) {
+		return 0, nil
+	}
+	n, ok := plainID(q.Get(name))
+	if !ok {
+		return 0, userkeys.Errorf(userkeys.InvalidParameters, "%s must be a whole number above 0", name)
+	}
+	return n, nil
+}
+
+// plainID reads plain digits of a number that an id can be.
+func plainID(text string) (int64, bool) {
+	id, err := strconv.ParseInt(text, 10, 64)
+	return id, err == nil && id > 0 && strconv.FormatInt(id, 10) == text
+}
+
+// pathID reads the {id} of an address.
+func pathID(r *http.Request, what string) (int64, error) {
+	id, ok := plainID(r.PathValue("id"))
+	if !ok {
+		return 0, userkeys.Errorf(userkeys.NotFound, "there is no such %s", what)
+	}
+	return id, nil
+}
+
+// nameDotJSON reads a name in an address that ends with .json, as all of the
+// admin API do: names may have dots, so there must be one reading.
+func nameDotJSON(r *http.Request, wildcard string) (string, error) {
+	name, ok := strings.CutSuffix(r.PathValue(wildcard), ".json")
+	if !ok || name == "" || !userkeys.IsStorable(name) {
+		return "", userkeys.Errorf(userkeys.NotFound, "there is nothing at this address; it ends with .json")
+	}
+	return name, nil
+}
+
+// next is the cursor to the page after a list; nil at its end.
+func next[T any](list []T, limit int, id func(T) int64) *int64 {
+	if len(list) < limit {
+		return nil
+	}
+	last := id(list[len(list)-1])
+	return &last
+}
+
+// jsonTime is a time for JSON; null for never.
+func jsonTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+// required is a field that must be given; it may be empty.
+func required(fields url.Values, name string) (string, error) {
+	if !fields.Has(name) {
+		return "", userkeys.Errorf(userkeys.MissingParameter, "param is missing or the value is empty: %s", name)
+	}
+	return fields.Get(name), nil
+}

@@ -33,6 +33,7 @@ type fakeSite struct {
 	identity  *fakeIdentity
 	authority *fakeAuthority
 	log       *bytes.Buffer
+	users     *fakeUsers
 }
 
 var (
@@ -54,8 +55,9 @@ func newSite(t *testing.T, options ...option) *fakeSite {
 		t.Fatal(err)
 	}
 	f := &fakeSite{t: t, log: &bytes.Buffer{}, authority: newFakeAuthority(), identity: newFakeIdentity()}
+	f.users = &fakeUsers{users: []userkeys.User{alice, bob, root, mod}}
 	cfg := Config{
-		Identity: f.identity, BaseURL: base, Standalone: true, Now: func() time.Time { return testNow },
+		Accounts: f.users, Identity: f.identity, BaseURL: base, Standalone: true, Now: func() time.Time { return testNow },
 		Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: f.log}, nil)),
 		Ready:  func(context.Context) error { return f.authority.down },
 	}
@@ -87,6 +89,9 @@ type call struct {
 	method, path string
 	as           string            // who is signed in
 	key          string            // User-Api-Key
+	adminKey     string            // Api-Key
+	acts         string            // Api-Username
+	twice        string            // a header that is there twice
 	form         map[string]string // body; the session's token is added unless noToken
 	body         string
 	header       map[string]string
@@ -130,10 +135,21 @@ func (f *fakeSite) do(c call) answer {
 		r.Header.Set("Origin", "https://site.example")
 		r.Header.Set("Sec-Fetch-Site", "same-origin")
 	}
+	if c.adminKey != "" {
+		r.Header.Del("Origin")
+		r.Header.Del("Sec-Fetch-Site")
+		r.Header.Set(userkeys.AdminKeyHeader, c.adminKey)
+	}
+	if c.acts != "" {
+		r.Header.Set(userkeys.AdminUsernameHeader, c.acts)
+	}
 	for name, value := range c.header {
 		if r.Header.Set(name, value); value == "" {
 			r.Header.Del(name)
 		}
+	}
+	if c.twice != "" {
+		r.Header.Add(c.twice, r.Header.Get(c.twice))
 	}
 	w := httptest.NewRecorder()
 	f.handler.ServeHTTP(w, r)
@@ -184,7 +200,7 @@ func (f *fakeSite) checkAnswer(c call, a answer) {
 }
 
 // must and mustNot look for texts in an answer.
-func (a answer) must(t *testing.T, status int, texts ...string) {
+func (a answer) must(t *testing.T, status int, texts ...string) answer {
 	t.Helper()
 	if a.StatusCode != status {
 		t.Errorf("status %d, want %d; body %s", a.StatusCode, status, cutBytes(a.text, 2000))
@@ -194,6 +210,7 @@ func (a answer) must(t *testing.T, status int, texts ...string) {
 			t.Errorf("the answer lacks %q: %s", text, cutBytes(a.text, 4000))
 		}
 	}
+	return a
 }
 
 func (a answer) mustNot(t *testing.T, texts ...string) {
@@ -300,6 +317,10 @@ type fakeAuthority struct {
 	actors   []userkeys.Actor
 	down     error
 	closedDesk
+
+	adminKeys  []userkeys.AdminAPIKey
+	adminTexts map[string]int64 // key text to id
+	events     []userkeys.AuditEvent
 }
 
 func newFakeAuthority() *fakeAuthority {
@@ -309,7 +330,7 @@ func newFakeAuthority() *fakeAuthority {
 	}
 	f := &fakeAuthority{
 		settings: userkeys.DefaultSettings(), catalog: catalog, pinned: map[string]bool{},
-		open: map[string]userkeys.CheckedRequest{}, owner: map[string]authority.Browser{}, texts: map[string]int64{},
+		open: map[string]userkeys.CheckedRequest{}, owner: map[string]authority.Browser{}, texts: map[string]int64{}, adminTexts: map[string]int64{},
 	}
 	f.set("allowed_user_api_auth_redirects", "discourse://auth_redirect|https://app.example/cb|https://*.evil.net/*|https://bank.example.evil.net/")
 	return f

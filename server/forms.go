@@ -37,10 +37,10 @@ func readBody(w http.ResponseWriter, r *http.Request, d door) (url.Values, error
 		return nil, err
 	}
 	switch kind := mediaType(r); {
-	case kind == "application/x-www-form-urlencoded" || kind == "" && len(body) == 0:
+	case kind == "application/x-www-form-urlencoded" || len(body) == 0 && (kind == "" || d.json && kind == "application/json"):
 		return parseForm(string(body))
 	case d.json && kind == "application/json":
-		texts, numbers, err := parseJSON(body)
+		texts, numbers, err := parseJSON(body, d.lists)
 		for name, values := range numbers {
 			texts[name] = values
 		}
@@ -57,7 +57,7 @@ func readKeyBody(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if err != nil {
 		return nil, err
 	}
-	if texts, numbers, err := parseJSON(body); err == nil {
+	if texts, numbers, err := parseJSON(body, false); err == nil {
 		for name := range numbers {
 			texts.Set(name, "")
 		}
@@ -123,9 +123,10 @@ func parseFields(what, body string) (url.Values, error) {
 	return fields, nil
 }
 
-// parseJSON reads one flat object of texts and numbers, each name once.
+// parseJSON reads one flat object of texts and numbers, each name once; with
+// lists also true and false and lists of texts, which count among the numbers.
 // It goes by token: decoding into a struct would ignore case and take the last of two.
-func parseJSON(body []byte) (texts, numbers url.Values, err error) {
+func parseJSON(body []byte, lists bool) (texts, numbers url.Values, err error) {
 	bad := userkeys.Errorf(userkeys.InvalidParameters, "the body is no flat JSON object with each name once")
 	texts, numbers = url.Values{}, url.Values{}
 	d := json.NewDecoder(bytes.NewReader(body))
@@ -152,8 +153,17 @@ func parseJSON(body []byte) (texts, numbers url.Values, err error) {
 		case json.Number:
 			numbers.Set(name.(string), value.String())
 		case nil:
+		case bool:
+			if !lists {
+				return nil, nil, bad
+			}
+			numbers.Set(name.(string), strconv.FormatBool(value))
 		default:
-			return nil, nil, bad
+			list, ok := jsonList(d, value)
+			if !ok || !lists {
+				return nil, nil, bad
+			}
+			numbers.Set(name.(string), list)
 		}
 	}
 	if _, err := d.Token(); err != nil { // the closing brace
@@ -163,6 +173,24 @@ func parseJSON(body []byte) (texts, numbers url.Values, err error) {
 		return nil, nil, bad
 	}
 	return texts, numbers, nil
+}
+
+// jsonList reads a list of texts, after its first token, as a|b.
+func jsonList(d *json.Decoder, first json.Token) (string, bool) {
+	if first != json.Delim('[') {
+		return "", false
+	}
+	var list []string
+	for d.More() {
+		t, err := d.Token()
+		text, ok := t.(string)
+		if err != nil || !ok || text == "" || len(list) >= maxFields || !userkeys.IsStorable(text) || strings.ContainsAny(text, "|\uFFFD") {
+			return "", false
+		}
+		list = append(list, text)
+	}
+	_, err := d.Token() // the closing bracket
+	return strings.Join(list, "|"), err == nil
 }
 
 // tokenHolds tells whether r may act for v's session. Nobody's session needs

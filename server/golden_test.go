@@ -34,10 +34,13 @@ func TestPagesReadAsBefore(t *testing.T) {
 		{"login", call{path: "/user-api-key/login?redirect=/my/apps"}},
 		{"setup", call{path: "/user-api-key/setup?token=good"}},
 		{"home", call{path: "/"}},
+		{"api-keys", call{as: "root", path: "/user-api-key/admin/api-keys"}},
+		{"api-keys-none", call{as: "root", path: "/user-api-key/admin/api-keys?before=1"}},
+		{"api-keys-new", call{method: http.MethodPost, as: "root", path: "/user-api-key/admin/api-keys", form: map[string]string{"description": "backup", "username": "root"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			f := withKeys(t)
+			f := withAdminKeys(t)
 			f.authority.set("allow_user_api_key_scopes", "read|write|push")
 			f.authority.set("allowed_user_api_push_urls", "https://push.example/hook")
 			f.do(call{path: ask(), as: "alice"})

@@ -98,7 +98,7 @@ func (s *Server) notifications(w http.ResponseWriter, r *http.Request, v userkey
 	if err != nil {
 		return err
 	}
-	q, err := query(r)
+	q, err := queryFields(r)
 	if err != nil {
 		return err
 	}

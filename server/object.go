@@ -138,5 +138,5 @@ func readFields(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	return nil, err
 }
 
-// query reads the query of r in one meaning only.
-func query(r *http.Request) (url.Values, error) { return parseFields("query", r.URL.RawQuery) }
+// queryFields reads the query of r in one meaning only.
+func queryFields(r *http.Request) (url.Values, error) { return parseFields("query", r.URL.RawQuery) }

@@ -18,7 +18,7 @@ var templateFiles embed.FS
 // template cannot be handed the wrong value.
 type pages struct{ byName map[string]*template.Template }
 
-var pageNames = []string{"device", "onetime", "signin", "consent", "payload", "denied", "refused", "apps", "login", "setup", "settings", "home", "problem"}
+var pageNames = []string{"device", "onetime", "signin", "consent", "payload", "denied", "refused", "apps", "login", "setup", "settings", "adminkeys", "home", "problem"}
 
 func loadPages(a assets) (*pages, error) {
 	funcs := template.FuncMap{"asset": a.url, "sentence": sentence}
@@ -179,6 +179,10 @@ func (p *pages) Setup(w http.ResponseWriter, status int, f frame, c setupPage) e
 
 func (p *pages) Settings(w http.ResponseWriter, status int, f frame, c settingsPage) error {
 	return p.show(w, status, "settings", view{f, "Settings", c})
+}
+
+func (p *pages) AdminKeys(w http.ResponseWriter, status int, f frame, c adminKeysPage) error {
+	return p.show(w, status, "adminkeys", view{f, "API keys", c})
 }
 
 func (p *pages) Home(w http.ResponseWriter, f frame) error {

@@ -16,28 +16,33 @@ type handler func(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) er
 // A door is a set of rules that a route is registered behind. The adapter
 // holds them, so that no handler can forget one.
 type door struct {
-	keys    bool // a request with a key may pass; all others are refused it, for keys cannot make keys
-	session bool // the browser's session is looked up
-	origin  bool // cross-origin requests are refused
-	token   bool // a session's form must carry its token
-	form    bool // the body is a form of at most maxBody, strictly read into r.PostForm; no other body is
-	json    bool // the body may be JSON as well
-	only    bool // ... and nothing else
-	admin   bool // an admin API key may speak for a user
+	// adminKeys lets a request with an admin API key pass, as the user it names; all others but bare ones refuse it.
+	adminKeys bool
+	keys      bool // a request with a key may pass; all others are refused it, for keys cannot make keys
+	session   bool // the browser's session is looked up
+	origin    bool // cross-origin requests are refused
+	token     bool // a session's form must carry its token
+	form      bool // the body is a form of at most maxBody, strictly read into r.PostForm; no other body is
+	json      bool // the body may be JSON as well
+	lists     bool // ... with booleans and with lists of texts, which are read as a|b
+	only      bool // the body is JSON and nothing else
 }
 
 var (
-	bare     = door{keys: true}                                                                   // looks at nobody: health, probe, files
-	page     = door{session: true}                                                                // read by a browser
-	current  = door{keys: true, session: true}                                                    // read by a browser or an app
-	form     = door{session: true, origin: true, token: true, form: true}                         // changes something for a session
-	openForm = door{session: true, origin: true, form: true}                                      // the same before there is a session
-	wireForm = door{session: true, origin: true, token: true, form: true, json: true}             // a form that scripts send too
-	either   = door{keys: true, session: true, origin: true, token: true, form: true, json: true} // ... and apps with their key
-	openWire = door{session: true, origin: true, form: true, json: true}                          // openForm that scripts send too
-	program  = door{form: true, json: true, only: true}                                           // an app before it has a key, which sends JSON; cookies beside say nothing
-	bodied   = door{keys: true, session: true, origin: true, token: true}                         // changes something, for a session or an app; the handler reads the body
-	ownBody  = door{session: true, origin: true, token: true}                                     // the same for a session only
+	bare       = door{keys: true}                                                                        // looks at nobody: health, probe, files
+	page       = door{session: true}                                                                     // read by a browser
+	current    = door{adminKeys: true, keys: true, session: true}                                        // read by a browser or an app
+	form       = door{session: true, origin: true, token: true, form: true}                              // changes something for a session
+	openForm   = door{session: true, origin: true, form: true}                                           // the same before there is a session
+	wireForm   = door{session: true, origin: true, token: true, form: true, json: true}                  // a form that scripts send too
+	trusted    = door{adminKeys: true, session: true, origin: true, token: true, form: true, json: true} // ... and the site's own programs with an admin API key
+	adminRead  = door{adminKeys: true, session: true}                                                    // the admin API
+	adminWrite = door{adminKeys: true, session: true, origin: true, token: true, form: true, json: true, lists: true}
+	either     = door{adminKeys: true, keys: true, session: true, origin: true, token: true, form: true, json: true} // ... and apps with their key
+	openWire   = door{session: true, origin: true, form: true, json: true}                                           // openForm that scripts send too
+	program    = door{form: true, json: true, only: true}                                                            // an app before it has a key, which sends JSON; cookies beside say nothing
+	bodied     = door{keys: true, session: true, origin: true, token: true}                                          // changes something, for a session or an app; the handler reads the body
+	ownBody    = door{adminKeys: true, session: true, origin: true, token: true}                                     // the same for a session, or the site's own programs
 )
 
 // who may pass.
@@ -64,13 +69,13 @@ func (s *Server) routes() []route {
 		{"HEAD /user-api-key/new", bare, anyone, "user_api_keys/new", s.probe},
 		{"GET /user-api-key/new", page, anyone, "user_api_keys/new", s.consent},
 		{"GET /user-api-key/new.json", page, anyone, "user_api_keys/new", s.consent},
-		{"POST /user-api-key", wireForm, signedIn, "user_api_keys/create", s.grant},
-		{"POST /user-api-key.json", wireForm, signedIn, "user_api_keys/create", s.grant},
+		{"POST /user-api-key", trusted, signedIn, "user_api_keys/create", s.grant},
+		{"POST /user-api-key.json", trusted, signedIn, "user_api_keys/create", s.grant},
 		{"POST /user-api-key/deny", form, signedIn, "", s.deny},
 		{"POST /user-api-key/revoke", either, signedIn, "user_api_keys/revoke", s.revoke},
 		{"POST /user-api-key/revoke.json", either, signedIn, "user_api_keys/revoke", s.revoke},
-		{"POST /user-api-key/undo-revoke", wireForm, signedIn, "user_api_keys/undo_revoke", s.undoRevoke},
-		{"POST /user-api-key/undo-revoke.json", wireForm, signedIn, "user_api_keys/undo_revoke", s.undoRevoke},
+		{"POST /user-api-key/undo-revoke", trusted, signedIn, "user_api_keys/undo_revoke", s.undoRevoke},
+		{"POST /user-api-key/undo-revoke.json", trusted, signedIn, "user_api_keys/undo_revoke", s.undoRevoke},
 		{"POST /user-api-key/revoke-all", form, signedIn, "", s.revokeAll},
 		{"GET /my/apps", page, signedIn, "", s.apps},
 		{"GET /user-api-key/settings", page, administrator, "", s.settings},

@@ -24,7 +24,7 @@ func TestG16_EveryRouteIsDeclared(t *testing.T) {
 		for _, rule := range []struct {
 			name string
 			on   bool
-		}{{"keys", rt.door.keys}, {"session", rt.door.session}, {"origin", rt.door.origin}, {"token", rt.door.token}, {"form", rt.door.form}, {"json", rt.door.json}, {"only JSON", rt.door.only}, {"admin keys", rt.door.admin}} {
+		}{{"keys", rt.door.keys}, {"session", rt.door.session}, {"origin", rt.door.origin}, {"token", rt.door.token}, {"form", rt.door.form}, {"json", rt.door.json}, {"only JSON", rt.door.only}, {"lists", rt.door.lists}, {"admin keys", rt.door.adminKeys}} {
 			if rule.on {
 				rules = append(rules, rule.name)
 			}
@@ -55,7 +55,7 @@ func TestG16_EveryRouteIsDeclared(t *testing.T) {
 // concrete is a request that a route's pattern stands for.
 func concrete(pattern string) (method, path string) {
 	method, path, _ = strings.Cut(pattern, " ")
-	return method, strings.NewReplacer("{$}", "", "{username}", "alice", "{name}", "style.css").Replace(path)
+	return method, strings.NewReplacer("{$}", "", "{username}", "alice", "{name}", "style.css", "{id}", "1").Replace(path)
 }
 
 // TestG19_EveryAnswer walks all routes as everybody; what must be so for every

@@ -32,6 +32,7 @@ type Config struct {
 	// outside of our own paths, so a site that has something there must not be surprised.
 	Endpoints bool
 	Users     Users                           // nil: no /u/{username}.json and no /user-status
+	Accounts  UserAdmin                       // manages the accounts through the admin API; nil: no such routes
 	Inbox     *notify.Inbox                   // nil: no notifications
 	Logger    *slog.Logger                    // nil: none
 	Now       func() time.Time                // nil: the system's clock
@@ -94,6 +95,7 @@ type decider interface {
 	devices
 	oneTimes
 	gateway.Checker
+	administration
 }
 
 // Server serves the pages and the browser's routes. Make one with [New].
@@ -104,6 +106,7 @@ type Server struct {
 	site     siteSettings
 	devices  devices
 	oneTimes oneTimes
+	admin    administration
 	accounts LoginIdentity // nil: the embedder's own sessions
 	guard    func(http.Handler) http.Handler
 	origins  *http.CrossOriginProtection
@@ -132,7 +135,7 @@ func newServer(cfg Config, d decider) (*Server, error) {
 	if cfg.ClientIP == nil {
 		cfg.ClientIP = gateway.ClientIP(nil)
 	}
-	s := &Server{cfg: cfg, consents: d, keys: d, site: d, devices: d, oneTimes: d, guard: gateway.Guard(d), origins: http.NewCrossOriginProtection()}
+	s := &Server{cfg: cfg, consents: d, keys: d, site: d, devices: d, oneTimes: d, admin: d, guard: gateway.Guard(d), origins: http.NewCrossOriginProtection()}
 	s.accounts, _ = cfg.Identity.(LoginIdentity)
 	if cfg.Standalone && s.accounts == nil {
 		return nil, errors.New("server: a standalone site needs a LoginIdentity")
@@ -156,16 +159,12 @@ func (s *Server) https() bool { return s.cfg.BaseURL != nil && s.cfg.BaseURL.Sch
 func (s *Server) browser(r *http.Request, v userkeys.Visitor) authority.Browser {
 	b := authority.Browser{User: v.User, Session: v.Session, IP: s.cfg.ClientIP(r)}
 	if v.AdminKey != 0 {
-		b.Kind = userkeys.ActorAdminKey
+		b.Kind, b.AdminKey = userkeys.ActorAdminKey, v.AdminKey
 	}
 	return b
 }
 
 // actor is v as the audit log knows it.
 func (s *Server) actor(r *http.Request, v userkeys.Visitor) userkeys.Actor {
-	by := v.User.Actor(s.cfg.ClientIP(r))
-	if v.AdminKey != 0 {
-		by.Kind = userkeys.ActorAdminKey
-	}
-	return by
+	return v.Actor(s.cfg.ClientIP(r))
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -26,6 +27,8 @@ const (
 	actionOneTimeUsed      = "one-time password used"
 	actionDeviceDenied     = "device denied"
 	actionNotified         = "users notified"
+	actionAdminKeyMade     = "admin key created"
+	actionAdminKeyRevoked  = "admin key revoked"
 )
 
 const (
@@ -41,11 +44,24 @@ func audit(ctx context.Context, c conn, events ...userkeys.AuditEvent) error {
 		args := make([]any, 0, auditWidth*len(chunk))
 		for _, e := range chunk {
 			args = append(args, micros(e.At), e.Actor.UserID, e.Actor.Kind, e.Actor.IP, flag(e.Actor.Admin),
-				e.Action, e.UserID, e.KeyID, e.ClientID, shorten(e.Detail))
+				e.Action, e.UserID, e.KeyID, e.ClientID, shorten(detailOf(e)))
 		}
 		_, err := c.exec(ctx, "INSERT INTO userkeys_audit_events ("+auditColumns+") VALUES "+placeholders(1, len(chunk), auditWidth), args...)
 		return err
 	})
+}
+
+// detailOf tells first which admin API key it was that acted: a user's name
+// alone would not say which program to stop.
+func detailOf(e userkeys.AuditEvent) string {
+	if e.Actor.AdminKey == 0 {
+		return e.Detail
+	}
+	by := "by admin key " + strconv.FormatInt(e.Actor.AdminKey, 10)
+	if e.Detail == "" {
+		return by
+	}
+	return by + ": " + e.Detail
 }
 
 const maxDetail = 1000

@@ -277,6 +277,24 @@ func (s *Store) Users(ctx context.Context, after int64, limit int) ([]userkeys.U
 	})
 }
 
+// FindUsers lists users by id, those that f lets through.
+func (s *Store) FindUsers(ctx context.Context, f userkeys.UserFilter) ([]userkeys.User, error) {
+	if err := checkIndexed(f.Text); err != nil {
+		return nil, err
+	}
+	var w conditions
+	w.add("u.id > $?", f.After)
+	if f.Text != "" {
+		// Part of a name, whatever characters a pattern gives a meaning (AD3).
+		part := "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(foldCase(f.Text)) + "%"
+		w.add(`(u.username_key LIKE $? ESCAPE '\' OR u.email_key LIKE $? ESCAPE '\')`, part)
+	}
+	query := "SELECT " + userColumns + " FROM userkeys_users u" + w.where() + " ORDER BY u.id LIMIT " + listLimit(f.Limit)
+	return read(ctx, s, func(ctx context.Context, c conn) ([]userkeys.User, error) {
+		return all(ctx, c, scanUser, query, w.args...)
+	})
+}
+
 // TouchUser remembers when a user was seen last. It never goes back.
 func (s *Store) TouchUser(ctx context.Context, userID int64, seenAt time.Time) error {
 	return s.write(ctx, func(ctx context.Context, c conn) error {

@@ -78,7 +78,7 @@ Use a site:  userkeys login https://site.example`,
 			root.AddCommand(c)
 		}
 	}
-	add("site", newServeCommand(), newDemoCommand(), newUserCommand(), newSettingsCommand(), newKeysCommand(), newMigrateCommand())
+	add("site", newServeCommand(), newDemoCommand(), newUserCommand(), newSettingsCommand(), newKeysCommand(), newAdminKeysCommand(), newMigrateCommand())
 	add("app", newLoginCommand(), newCallCommand())
 	root.AddCommand(newVersionCommand())
 	understandAll(root)

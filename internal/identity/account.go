@@ -8,17 +8,7 @@ import (
 )
 
 // NewUser is an account to be made.
-type NewUser struct {
-	Username   string
-	Name       string
-	Email      string
-	TrustLevel int
-	Admin      bool
-	Moderator  bool
-	Inactive   bool // may not sign in until activated
-	Groups     []string
-	Password   string // empty: cannot sign in with a password
-}
+type NewUser = userkeys.NewUser
 
 // Create makes an account. Errors: [userkeys.InvalidParameters] with what is
 // wrong, [userkeys.Conflict] for a name or e-mail address that is taken.
@@ -73,6 +63,12 @@ func (ac *Accounts) FindUser(ctx context.Context, name string) (userkeys.User, e
 // Users lists users by id, after the given one, at most limit.
 func (ac *Accounts) Users(ctx context.Context, after int64, limit int) ([]userkeys.User, error) {
 	users, err := ac.store.Users(ctx, after, limit)
+	return users, coded(err)
+}
+
+// FindUsers lists users by id, those that f lets through.
+func (ac *Accounts) FindUsers(ctx context.Context, f userkeys.UserFilter) ([]userkeys.User, error) {
+	users, err := ac.store.FindUsers(ctx, f)
 	return users, coded(err)
 }
 

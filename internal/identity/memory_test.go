@@ -163,6 +163,10 @@ func (s *memory) Users(_ context.Context, after int64, limit int) ([]userkeys.Us
 	return out, s.fail
 }
 
+func (s *memory) FindUsers(ctx context.Context, f userkeys.UserFilter) ([]userkeys.User, error) {
+	return s.Users(ctx, f.After, f.Limit)
+}
+
 func (s *memory) TouchUser(_ context.Context, id int64, at time.Time) error {
 	defer s.lock()()
 	a := s.accounts[id]

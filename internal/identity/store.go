@@ -36,6 +36,8 @@ type AccountStore interface {
 	Account(ctx context.Context, name string) (userkeys.Account, error)
 	// Users lists users by id, after the given one, at most limit.
 	Users(ctx context.Context, after int64, limit int) ([]userkeys.User, error)
+	// FindUsers lists users by id, those that f lets through.
+	FindUsers(ctx context.Context, f userkeys.UserFilter) ([]userkeys.User, error)
 	TouchUser(ctx context.Context, userID int64, seenAt time.Time) error
 }
 

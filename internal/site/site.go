@@ -127,7 +127,7 @@ func loginPath(standalone bool) string {
 // doors puts the pages, and the upstream if there is one, behind the key check.
 func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Handler, error) {
 	pages, err := server.New(server.Config{
-		Authority: s.Authority, Identity: s.Identity, BaseURL: cfg.BaseURL,
+		Authority: s.Authority, Identity: s.Identity, Accounts: s.Identity, BaseURL: cfg.BaseURL,
 		Standalone: cfg.Upstream == nil,
 		// Before an upstream the front asks us for them only if OwnPaths name them.
 		Endpoints: true, Users: s.Store, Inbox: s.Inbox,

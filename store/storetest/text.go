@@ -145,6 +145,8 @@ func (w *world) textFields(text string) map[string]error {
 	out["status emoji"] = w.SetUserStatus(w.ctx, u.ID, userkeys.UserStatus{Emoji: text})
 	out["status text"] = w.SetUserStatus(w.ctx, u.ID, userkeys.UserStatus{Description: text})
 	_, out["revoke actor"] = w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{1}, By: userkeys.RevokedByOwner, Actor: by})
+	_, out["admin key description"] = w.CreateAdminKey(w.ctx, userkeys.AdminAPIKey{Description: text, Hash: w.hash()}, admin)
+	_, out["find users"] = w.FindUsers(w.ctx, userkeys.UserFilter{Text: text})
 	_, out["list by client"] = w.Keys(w.ctx, userkeys.KeyFilter{ClientID: text})
 	return out
 }

@@ -1,0 +1,69 @@
+package userkeys_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"userkeys"
+)
+
+func TestAdminKeyNumbers(t *testing.T) {
+	t.Parallel()
+	seen := map[userkeys.Key]bool{}
+	for range 10_000 {
+		k := userkeys.NewAdminKey()
+		if seen[k] {
+			t.Fatal("a key came twice")
+		}
+		seen[k] = true
+		if got, err := userkeys.ParseAdminKey(k.Reveal()); err != nil || got != k {
+			t.Fatalf("a new key is not taken: %v", err)
+		}
+		if _, err := userkeys.ParseKey(k.Reveal()); err == nil {
+			t.Fatal("an admin API key has the shape of a user's")
+		}
+	}
+	k := userkeys.NewAdminKey()
+	for _, verb := range []string{"%v", "%s", "%q", "%#v", "%x", "%d"} {
+		if got := fmt.Sprintf(verb, k); strings.Contains(got, k.Reveal()[:8]) {
+			t.Errorf("%s shows the key: %s", verb, got)
+		}
+	}
+	if k.Hash() == userkeys.NewAdminKey().Hash() {
+		t.Error("two keys have one hash")
+	}
+}
+
+func FuzzParseAdminKey(f *testing.F) {
+	for _, s := range []string{"", strings.Repeat("0", 64), strings.Repeat("0", 63) + "g", strings.Repeat("A", 64), strings.Repeat("0", 63), strings.Repeat("0", 65), " " + strings.Repeat("0", 63), strings.Repeat("\u0661", 32)} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		k, err := userkeys.ParseAdminKey(s)
+		if err != nil && err != error(userkeys.ErrInvalidAdminKey) {
+			t.Fatalf("another refusal: %v", err)
+		}
+		if err == nil && (k.Reveal() != s || len(s) != 64 || strings.ToLower(s) != s) {
+			t.Fatalf("%q is taken as %q", s, k.Reveal())
+		}
+	})
+}
+
+func TestVisitorActor(t *testing.T) {
+	t.Parallel()
+	root := userkeys.User{ID: 3, Admin: true}
+	for _, tt := range []struct {
+		name string
+		v    userkeys.Visitor
+		want userkeys.Actor
+	}{
+		{"browser", userkeys.Visitor{User: root}, userkeys.Actor{UserID: 3, Kind: userkeys.ActorUser, IP: "x", Admin: true}},
+		{"admin API key", userkeys.Visitor{User: root, AdminKey: 7}, userkeys.Actor{UserID: 3, Kind: userkeys.ActorAdminKey, IP: "x", Admin: true, AdminKey: 7}},
+		{"admin API key as a user", userkeys.Visitor{User: userkeys.User{ID: 4}, AdminKey: 7}, userkeys.Actor{UserID: 4, Kind: userkeys.ActorAdminKey, IP: "x", AdminKey: 7}},
+	} {
+		if got := tt.v.Actor("x"); got != tt.want {
+			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
+		}
+	}
+}

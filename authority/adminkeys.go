@@ -1,0 +1,175 @@
+package authority
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"userkeys"
+	"userkeys/limit"
+)
+
+// AdminStore remembers admin API keys, and finds the users they act as.
+type AdminStore interface {
+	CreateAdminKey(ctx context.Context, k userkeys.AdminAPIKey, by userkeys.Actor) (userkeys.AdminAPIKey, error)
+	// AdminKeys lists them newest first, revoked ones too, before an id (0: from the newest on), at most limit.
+	AdminKeys(ctx context.Context, before int64, limit int) ([]userkeys.AdminAPIKey, error)
+	AdminKeyByHash(ctx context.Context, h userkeys.KeyHash) (userkeys.AdminAPIKey, error)
+	RevokeAdminKey(ctx context.Context, id int64, by userkeys.Actor, at time.Time) error
+	TouchAdminKey(ctx context.Context, id int64, usedAt time.Time) error
+	User(ctx context.Context, id int64) (userkeys.User, error)
+	// Account finds by username or, if name has an '@', by e-mail address.
+	Account(ctx context.Context, name string) (userkeys.Account, error)
+	// AuditEvents lists the audit log newest first, before an id (0: from the newest on), at most limit.
+	AuditEvents(ctx context.Context, before int64, limit int) ([]userkeys.AuditEvent, error)
+}
+
+const (
+	maxDescription  = 255         // bytes
+	touchAdminEvery = time.Minute // how exactly an admin API key's last use is known
+)
+
+// CreateAdminKey makes an admin API key that acts as the user of that name, or
+// as anybody if username is empty. The text is given here once and never
+// again. [userkeys.InvalidParameters], [userkeys.NotFound].
+func (a *Authority) CreateAdminKey(ctx context.Context, description, username string, by userkeys.Actor) (userkeys.Key, userkeys.AdminAPIKey, error) {
+	none := userkeys.AdminAPIKey{}
+	if !by.Admin {
+		return "", none, userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
+	}
+	description = strings.TrimSpace(description)
+	switch {
+	case description == "":
+		return "", none, userkeys.Errorf(userkeys.MissingParameter, "param is missing or the value is empty: description; say what the key is for, so that others know whether it may be revoked")
+	case len(description) > maxDescription || !userkeys.IsText(description):
+		return "", none, userkeys.Errorf(userkeys.InvalidParameters, "the description must be text of at most %d bytes", maxDescription)
+	}
+	key := userkeys.NewAdminKey()
+	k := userkeys.AdminAPIKey{Description: description, Hash: key.Hash(), CreatedAt: a.now()}
+	if username = strings.TrimSpace(username); username != "" {
+		u, err := a.userNamed(ctx, username)
+		if err != nil {
+			return "", none, err
+		}
+		k.UserID = u.ID
+	}
+	k, err := a.store.CreateAdminKey(ctx, k, by)
+	if err != nil {
+		return "", none, err
+	}
+	return key, k, nil
+}
+
+// userNamed finds a user by user name alone.
+func (a *Authority) userNamed(ctx context.Context, name string) (userkeys.User, error) {
+	if strings.Contains(name, "@") { // an address, which is no name to act under
+		return userkeys.User{}, userkeys.Errorf(userkeys.NotFound, "there is no such user; give the user name, not an e-mail address")
+	}
+	account, err := a.store.Account(ctx, name)
+	return account.User, err
+}
+
+// AdminKeys lists admin API keys for administrators, newest first.
+func (a *Authority) AdminKeys(ctx context.Context, before int64, limit int) ([]userkeys.AdminAPIKey, error) {
+	return a.store.AdminKeys(ctx, before, limit)
+}
+
+// RevokeAdminKey stops an admin API key; the next request with it is refused. [userkeys.NotFound].
+func (a *Authority) RevokeAdminKey(ctx context.Context, id int64, by userkeys.Actor) error {
+	if !by.Admin {
+		return userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
+	}
+	return a.store.RevokeAdminKey(ctx, id, by, a.now())
+}
+
+// AuditEvents lists the audit log for administrators, newest first.
+func (a *Authority) AuditEvents(ctx context.Context, before int64, limit int) ([]userkeys.AuditEvent, error) {
+	return a.store.AuditEvents(ctx, before, limit)
+}
+
+// CheckAdminKey charges and decides one request with an admin API key, and
+// tells as whom it acts and the key's id: the one user that it is for, or the
+// one that username names. An unknown or revoked key is refused and charged
+// nothing. The database is asked each time, so that what was revoked is refused at once.
+//
+// Errors: [userkeys.ErrInvalidAdminKey], [userkeys.InvalidAccess] for a user
+// who is missing or may not act, [userkeys.RateLimited], [userkeys.Unavailable].
+func (a *Authority) CheckAdminKey(ctx context.Context, key, username string) (userkeys.User, int64, error) {
+	none := userkeys.User{}
+	text, err := userkeys.ParseAdminKey(key)
+	if err != nil {
+		return none, 0, err
+	}
+	k, err := a.store.AdminKeyByHash(ctx, text.Hash())
+	switch {
+	case errors.Is(err, userkeys.NotFound) || err == nil && !k.RevokedAt.IsZero():
+		return none, 0, userkeys.ErrInvalidAdminKey
+	case err != nil:
+		return none, 0, err
+	}
+	now := a.now()
+	if err := a.chargeAdminKey(k.ID, now); err != nil {
+		return none, 0, err
+	}
+	u, err := a.actsAs(ctx, k, username)
+	if err != nil {
+		return none, 0, err
+	}
+	if now.Sub(k.LastUsedAt) >= touchAdminEvery {
+		// The request is as good without (KU18).
+		if err := a.store.TouchAdminKey(ctx, k.ID, now); err != nil {
+			a.log.WarnContext(ctx, "the last use of an admin API key was not written", "admin_key", k.ID, "err", err)
+		}
+	}
+	return u, k.ID, nil
+}
+
+// adminLimiterIDs keeps admin API keys apart from users' keys, whose ids are
+// positive, and from users, who count below zero from the other end.
+const adminLimiterIDs = -1 << 63
+
+func (a *Authority) chargeAdminKey(id int64, now time.Time) error {
+	n := a.Settings().MaxAdminAPIReqsPerMinute
+	d := a.limiter.Take(adminLimiterIDs+id, now, limit.Limits{Minute: n, Day: limit.MaxDay})
+	if d.OK {
+		return nil
+	}
+	e := &userkeys.Error{
+		Code: userkeys.RateLimited, RetryAfter: d.RetryAfter, LimitCode: "admin_api_key_rate_limit",
+		Reason: "limit: " + strconv.Itoa(max(n, 0)) + " per 60 s",
+	}
+	e.Public = "This admin API key was used too many times. Please wait " + e.TimeLeft() + " before trying again."
+	return e
+}
+
+// actsAs is the user that a good key acts as in this request. Who holds the
+// key may learn what is wrong with the name beside it.
+func (a *Authority) actsAs(ctx context.Context, k userkeys.AdminAPIKey, username string) (userkeys.User, error) {
+	no := func(why string) (userkeys.User, error) {
+		return userkeys.User{}, &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted + " " + why, Reason: "invalid Api-Username"}
+	}
+	var u userkeys.User
+	var err error
+	switch {
+	case k.UserID != 0:
+		u, err = a.store.User(ctx, k.UserID)
+		if err == nil && username != "" && !strings.EqualFold(username, u.Username) {
+			return no("This admin API key acts as one user only, and Api-Username names another; leave it out.")
+		}
+	case username == "":
+		return no("This admin API key acts as anybody: name the user in the header Api-Username.")
+	default:
+		u, err = a.userNamed(ctx, username)
+	}
+	switch {
+	case errors.Is(err, userkeys.NotFound) || errors.Is(err, userkeys.InvalidParameters):
+		return no("There is no user of the name in Api-Username.")
+	case err != nil:
+		return userkeys.User{}, err
+	case !u.MayAct():
+		return no("The user that this admin API key acts as is suspended or not active.")
+	}
+	return u, nil
+}

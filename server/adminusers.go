@@ -1,0 +1,213 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"userkeys"
+)
+
+// userRecord is a user in the admin API.
+type userRecord struct {
+	ID          int64      `json:"id"`
+	Username    string     `json:"username"`
+	Name        string     `json:"name"`
+	Email       string     `json:"email"`
+	TrustLevel  int        `json:"trust_level"`
+	Admin       bool       `json:"admin"`
+	Moderator   bool       `json:"moderator"`
+	Active      bool       `json:"active"`
+	Groups      []string   `json:"groups"`
+	SuspendedAt *time.Time `json:"suspended_at"`
+	CreatedAt   *time.Time `json:"created_at"`
+	LastSeenAt  *time.Time `json:"last_seen_at"`
+}
+
+func userOf(u userkeys.User) userRecord {
+	return userRecord{
+		ID: u.ID, Username: u.Username, Name: u.Name, Email: u.Email, TrustLevel: u.TrustLevel,
+		Admin: u.Admin, Moderator: u.Moderator, Active: u.Active, Groups: append([]string{}, u.Groups...),
+		SuspendedAt: jsonTime(u.SuspendedAt), CreatedAt: jsonTime(u.CreatedAt), LastSeenAt: jsonTime(u.LastSeenAt),
+	}
+}
+
+func answerUser(w http.ResponseWriter, u userkeys.User) error {
+	return writeJSON(w, map[string]userRecord{"user": userOf(u)})
+}
+
+// listUsers lists users by id; filter is a part of the user name or the e-mail address.
+func (s *Server) listUsers(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
+	q, err := queryOf(r, "filter", "after")
+	if err != nil {
+		return err
+	}
+	after, err := q.number("after")
+	if err != nil {
+		return err
+	}
+	users, err := s.cfg.Accounts.FindUsers(r.Context(), userkeys.UserFilter{Text: q.Get("filter"), After: after, Limit: q.limit})
+	if err != nil {
+		return err
+	}
+	list := make([]userRecord, len(users))
+	for i, u := range users {
+		list[i] = userOf(u)
+	}
+	return writeJSON(w, map[string]any{"users": list, "next": next(users, q.limit, func(u userkeys.User) int64 { return u.ID })})
+}
+
+// userFields are what a user may be given; a password is given apart.
+var userFields = []string{"username", "name", "email", "trust_level", "admin", "moderator", "active", "groups"}
+
+const passwordField = "password"
+
+// onlyFields refuses a field that would be ignored: a misspelled one would look like done.
+func onlyFields(fields url.Values, known ...string) error {
+	for name := range fields {
+		if name != tokenField && !slices.Contains(known, name) {
+			return userkeys.Errorf(userkeys.InvalidParameters, "there is no field %q here; there is %s", cutBytes(name, 100), strings.Join(known, ", "))
+		}
+	}
+	return nil
+}
+
+// setUserFields gives u those of userFields that are in fields.
+func setUserFields(u *userkeys.User, fields url.Values) error {
+	for name, values := range fields {
+		var err error
+		switch value := values[0]; name {
+		case "username":
+			u.Username = value
+		case "name":
+			u.Name = value
+		case "email":
+			u.Email = value
+		case "trust_level":
+			if u.TrustLevel, err = strconv.Atoi(value); err != nil {
+				err = userkeys.Errorf(userkeys.InvalidParameters, "a trust level is 0 to 4")
+			}
+		case "admin":
+			u.Admin, err = truth(name, value)
+		case "moderator":
+			u.Moderator, err = truth(name, value)
+		case "active":
+			u.Active, err = truth(name, value)
+		case "groups":
+			u.Groups = nil
+			if value != "" {
+				u.Groups = strings.Split(value, "|")
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Server) createUser(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+	fields := r.PostForm
+	if err := onlyFields(fields, append(userFields, passwordField)...); err != nil {
+		return err
+	}
+	if _, err := required(fields, "username"); err != nil {
+		return err
+	}
+	u := userkeys.User{TrustLevel: 1, Active: true}
+	if err := setUserFields(&u, fields); err != nil {
+		return err
+	}
+	made, err := s.cfg.Accounts.Create(r.Context(), userkeys.NewUser{
+		Username: u.Username, Name: u.Name, Email: u.Email, TrustLevel: u.TrustLevel, Admin: u.Admin,
+		Moderator: u.Moderator, Inactive: !u.Active, Groups: u.Groups, Password: fields.Get(passwordField),
+	}, s.actor(r, v))
+	if err != nil {
+		return err
+	}
+	return answerUser(w, made)
+}
+
+// userNamed is the user of the address.
+func (s *Server) userNamed(r *http.Request) (userkeys.User, error) {
+	name, err := nameDotJSON(r, "username")
+	if err != nil {
+		return userkeys.User{}, err
+	}
+	return s.cfg.Accounts.FindUser(r.Context(), name)
+}
+
+func (s *Server) getUser(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
+	u, err := s.userNamed(r)
+	if err != nil {
+		return err
+	}
+	return answerUser(w, u)
+}
+
+// putUser changes what is given and leaves the rest. A password comes alone:
+// of two changes one could be refused after the other was made.
+func (s *Server) putUser(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+	u, err := s.userNamed(r)
+	if err != nil {
+		return err
+	}
+	fields := r.PostForm
+	fields.Del(tokenField)
+	if err := onlyFields(fields, append(userFields, passwordField)...); err != nil {
+		return err
+	}
+	switch {
+	case len(fields) == 0:
+		return userkeys.Errorf(userkeys.InvalidParameters, "nothing is to be changed; there is %s, %s", strings.Join(userFields, ", "), passwordField)
+	case fields.Has(passwordField) && len(fields) > 1:
+		return userkeys.Errorf(userkeys.InvalidParameters, "change the password in a request of its own")
+	case fields.Has(passwordField):
+		if err := s.cfg.Accounts.SetPassword(r.Context(), u.ID, fields.Get(passwordField), s.actor(r, v)); err != nil {
+			return err
+		}
+		return answerUser(w, u)
+	}
+	if err := setUserFields(&userkeys.User{}, fields); err != nil {
+		return err
+	}
+	u, err = s.cfg.Accounts.Update(r.Context(), u.ID, func(u *userkeys.User) { _ = setUserFields(u, fields) }, s.actor(r, v)) // read well a moment ago
+	if err != nil {
+		return err
+	}
+	return answerUser(w, u)
+}
+
+func (s *Server) deleteUser(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+	u, err := s.userNamed(r)
+	if err != nil {
+		return err
+	}
+	if err := s.cfg.Accounts.Delete(r.Context(), u.ID, s.actor(r, v)); err != nil {
+		return err
+	}
+	return success(w)
+}
+
+func (s *Server) suspendUser(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+	return s.changeUser(w, r, v, s.cfg.Accounts.Suspend)
+}
+
+func (s *Server) unsuspendUser(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+	return s.changeUser(w, r, v, s.cfg.Accounts.Unsuspend)
+}
+
+func (s *Server) changeUser(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, change func(context.Context, int64, userkeys.Actor) (userkeys.User, error)) error {
+	u, err := s.cfg.Accounts.FindUser(r.Context(), r.PathValue("username"))
+	if err != nil {
+		return err
+	}
+	if u, err = change(r.Context(), u.ID, s.actor(r, v)); err != nil {
+		return err
+	}
+	return answerUser(w, u)
+}

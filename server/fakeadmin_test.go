@@ -1,0 +1,177 @@
+package server
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+
+	"userkeys"
+)
+
+// fakeAuthority also knows admin API keys. The text of the one that acts as
+// root is adminText("root"), of the one that acts as anybody adminText("").
+func adminText(username string) string {
+	return strings.Repeat("0", 60) + map[string]string{"": "0000", "root": "0001", "alice": "0002", "mod": "0003"}[username]
+}
+
+func (f *fakeAuthority) addAdminKey(username string) {
+	k := userkeys.AdminAPIKey{ID: int64(len(f.adminKeys) + 1), Description: "for " + username, Username: username, CreatedAt: testNow}
+	f.adminKeys = append(f.adminKeys, k)
+	f.adminTexts[adminText(username)] = k.ID
+}
+
+func (f *fakeAuthority) CheckAdminKey(_ context.Context, key, username string) (userkeys.User, int64, error) {
+	if f.down != nil {
+		return userkeys.User{}, 0, f.down
+	}
+	id, ok := f.adminTexts[key]
+	if !ok || !f.adminKeys[id-1].RevokedAt.IsZero() {
+		return userkeys.User{}, 0, userkeys.ErrInvalidAdminKey
+	}
+	if own := f.adminKeys[id-1].Username; own != "" {
+		username = own
+	}
+	for _, u := range []userkeys.User{alice, bob, root, mod} {
+		if strings.EqualFold(u.Username, username) {
+			return u, id, nil
+		}
+	}
+	return userkeys.User{}, 0, &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "invalid Api-Username"}
+}
+
+func (f *fakeAuthority) CreateAdminKey(_ context.Context, description, username string, by userkeys.Actor) (userkeys.Key, userkeys.AdminAPIKey, error) {
+	f.actors = append(f.actors, by)
+	switch {
+	case f.down != nil:
+		return "", userkeys.AdminAPIKey{}, f.down
+	case description == "":
+		return "", userkeys.AdminAPIKey{}, userkeys.Errorf(userkeys.MissingParameter, "description is missing")
+	case username == "nobody":
+		return "", userkeys.AdminAPIKey{}, userkeys.Errorf(userkeys.NotFound, "there is no such user")
+	}
+	k := userkeys.AdminAPIKey{ID: int64(len(f.adminKeys) + 1), Description: description, Username: username, CreatedAt: testNow}
+	if username != "" {
+		k.UserID = root.ID
+	}
+	f.adminKeys = append(f.adminKeys, k)
+	text := "newkey" + strconv.FormatInt(k.ID, 10)
+	f.adminTexts[text] = k.ID
+	return userkeys.Key(text), k, nil
+}
+
+func (f *fakeAuthority) AdminKeys(_ context.Context, before int64, limit int) ([]userkeys.AdminAPIKey, error) {
+	var out []userkeys.AdminAPIKey
+	for _, k := range slices.Backward(f.adminKeys) {
+		if (before == 0 || k.ID < before) && len(out) < limit {
+			out = append(out, k)
+		}
+	}
+	return out, f.down
+}
+
+func (f *fakeAuthority) RevokeAdminKey(_ context.Context, id int64, by userkeys.Actor) error {
+	f.actors = append(f.actors, by)
+	if id > int64(len(f.adminKeys)) {
+		return userkeys.Errorf(userkeys.NotFound, "there is no such admin API key")
+	}
+	f.adminKeys[id-1].RevokedAt = testNow
+	return nil
+}
+
+func (f *fakeAuthority) Keys(_ context.Context, fl userkeys.KeyFilter) ([]userkeys.UserAPIKey, error) {
+	var out []userkeys.UserAPIKey
+	for _, k := range slices.Backward(f.keys) {
+		if (fl.UserID == 0 || k.UserID == fl.UserID) && (fl.Before == 0 || k.ID < fl.Before) && (!fl.Live || k.Live(testNow)) && len(out) < fl.Limit {
+			out = append(out, k)
+		}
+	}
+	return out, f.down
+}
+
+func (f *fakeAuthority) AuditEvents(_ context.Context, before int64, limit int) ([]userkeys.AuditEvent, error) {
+	var out []userkeys.AuditEvent
+	for _, e := range slices.Backward(f.events) {
+		if (before == 0 || e.ID < before) && len(out) < limit {
+			out = append(out, e)
+		}
+	}
+	return out, f.down
+}
+
+// fakeUsers are the accounts of the four users; it remembers who did what.
+type fakeUsers struct {
+	users []userkeys.User
+	done  []string
+}
+
+var _ UserAdmin = (*fakeUsers)(nil)
+
+func (f *fakeUsers) note(what string, by userkeys.Actor) {
+	f.done = append(f.done, what+" by "+strconv.FormatInt(by.UserID, 10)+" "+string(by.Kind))
+}
+
+func (f *fakeUsers) Create(_ context.Context, n userkeys.NewUser, by userkeys.Actor) (userkeys.User, error) {
+	f.note("create "+n.Username+" "+n.Password, by)
+	u := userkeys.User{
+		ID: int64(len(f.users) + 1), Username: n.Username, Name: n.Name, Email: n.Email, TrustLevel: n.TrustLevel,
+		Admin: n.Admin, Moderator: n.Moderator, Active: !n.Inactive, Groups: n.Groups,
+	}
+	f.users = append(f.users, u)
+	return u, nil
+}
+
+func (f *fakeUsers) find(fit func(userkeys.User) bool) (*userkeys.User, error) {
+	i := slices.IndexFunc(f.users, fit)
+	if i < 0 {
+		return &userkeys.User{}, userkeys.Errorf(userkeys.NotFound, "there is no user of that name")
+	}
+	return &f.users[i], nil
+}
+
+func (f *fakeUsers) User(_ context.Context, id int64) (userkeys.User, error) {
+	u, err := f.find(func(u userkeys.User) bool { return u.ID == id })
+	return *u, err
+}
+
+func (f *fakeUsers) FindUser(_ context.Context, name string) (userkeys.User, error) {
+	u, err := f.find(func(u userkeys.User) bool { return strings.EqualFold(u.Username, name) })
+	return *u, err
+}
+
+func (f *fakeUsers) FindUsers(_ context.Context, fl userkeys.UserFilter) ([]userkeys.User, error) {
+	var out []userkeys.User
+	for _, u := range f.users {
+		if u.ID > fl.After && strings.Contains(u.Username, fl.Text) && len(out) < fl.Limit {
+			out = append(out, u)
+		}
+	}
+	return out, nil
+}
+
+func (f *fakeUsers) Update(_ context.Context, id int64, change func(*userkeys.User), by userkeys.Actor) (userkeys.User, error) {
+	f.note("update", by)
+	u, err := f.find(func(u userkeys.User) bool { return u.ID == id })
+	if err == nil {
+		change(u)
+	}
+	return *u, err
+}
+
+func (f *fakeUsers) Suspend(ctx context.Context, id int64, by userkeys.Actor) (userkeys.User, error) {
+	return f.Update(ctx, id, func(u *userkeys.User) { u.SuspendedAt = testNow }, by)
+}
+
+func (f *fakeUsers) Unsuspend(ctx context.Context, id int64, by userkeys.Actor) (userkeys.User, error) {
+	return f.Update(ctx, id, func(u *userkeys.User) { u.SuspendedAt = userkeys.User{}.SuspendedAt }, by)
+}
+
+func (f *fakeUsers) SetPassword(_ context.Context, id int64, password string, by userkeys.Actor) error {
+	f.note("password "+strconv.FormatInt(id, 10)+" "+password, by)
+	return nil
+}
+
+func (f *fakeUsers) Delete(_ context.Context, id int64, by userkeys.Actor) error {
+	f.note("delete "+strconv.FormatInt(id, 10), by)
+	return nil
+}

@@ -1,0 +1,108 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"userkeys"
+)
+
+const (
+	adminKeyColumns = `k.id, k.description, k.hash, k.user_id, COALESCE(u.username, ''), k.created_at, k.last_used_at, k.revoked_at`
+	adminKeyTables  = ` FROM userkeys_admin_keys k LEFT JOIN userkeys_users u ON u.id = k.user_id`
+)
+
+func scanAdminKey(r row) (userkeys.AdminAPIKey, error) {
+	var k userkeys.AdminAPIKey
+	var hash []byte
+	var user sql.NullInt64
+	var created, used, revoked int64
+	err := r.Scan(&k.ID, &k.Description, &hash, &user, &k.Username, &created, &used, &revoked)
+	k.Hash, k.UserID = keyHash(hash), user.Int64
+	k.CreatedAt, k.LastUsedAt, k.RevokedAt = fromMicros(created), fromMicros(used), fromMicros(revoked)
+	return k, err
+}
+
+// CreateAdminKey keeps an admin API key. [userkeys.NotFound] if the user it acts as is gone.
+func (s *Store) CreateAdminKey(ctx context.Context, k userkeys.AdminAPIKey, by userkeys.Actor) (userkeys.AdminAPIKey, error) {
+	if err := checkText(k.Description, string(by.Kind), by.IP); err != nil {
+		return userkeys.AdminAPIKey{}, err
+	}
+	made := k
+	err := s.write(ctx, func(ctx context.Context, c conn) error {
+		as := "anybody"
+		user := sql.NullInt64{Int64: k.UserID, Valid: k.UserID != 0}
+		if user.Valid {
+			name, err := one(ctx, c, scanText, "SELECT username FROM userkeys_users WHERE id = $1", k.UserID)
+			if err != nil {
+				return notFound(err, "user")
+			}
+			made.Username, as = name, name
+		}
+		id, err := one(ctx, c, scanInt, `INSERT INTO userkeys_admin_keys (description, hash, user_id, created_at, last_used_at, revoked_at)
+			VALUES ($1, $2, $3, $4, 0, 0) RETURNING id`, k.Description, k.Hash[:], user, micros(k.CreatedAt))
+		if err != nil {
+			return err
+		}
+		made.ID, made.CreatedAt = id, cut(k.CreatedAt)
+		return audit(ctx, c, userkeys.AuditEvent{
+			At: k.CreatedAt, Actor: by, Action: actionAdminKeyMade, UserID: k.UserID,
+			Detail: fmt.Sprintf("admin key %d, acts as %s: %s", id, as, k.Description),
+		})
+	})
+	if err != nil {
+		return userkeys.AdminAPIKey{}, err
+	}
+	return made, nil
+}
+
+// AdminKeys lists admin API keys, newest first, revoked ones too: at most limit
+// (0: 1000), those before the one with the id before (0: from the newest on).
+func (s *Store) AdminKeys(ctx context.Context, before int64, limit int) ([]userkeys.AdminAPIKey, error) {
+	var w conditions
+	if before != 0 {
+		w.add("k.id < $?", before)
+	}
+	query := "SELECT " + adminKeyColumns + adminKeyTables + w.where() + " ORDER BY k.id DESC LIMIT " + listLimit(limit)
+	return read(ctx, s, func(ctx context.Context, c conn) ([]userkeys.AdminAPIKey, error) {
+		return all(ctx, c, scanAdminKey, query, w.args...)
+	})
+}
+
+// AdminKeyByHash finds an admin API key, revoked or not. [userkeys.NotFound].
+func (s *Store) AdminKeyByHash(ctx context.Context, h userkeys.KeyHash) (userkeys.AdminAPIKey, error) {
+	return read(ctx, s, func(ctx context.Context, c conn) (userkeys.AdminAPIKey, error) {
+		k, err := one(ctx, c, scanAdminKey, "SELECT "+adminKeyColumns+adminKeyTables+" WHERE k.hash = $1", h[:])
+		return k, notFound(err, "admin API key")
+	})
+}
+
+// RevokeAdminKey revokes an admin API key. One that is revoked already stays as it was. [userkeys.NotFound].
+func (s *Store) RevokeAdminKey(ctx context.Context, id int64, by userkeys.Actor, at time.Time) error {
+	if err := checkText(string(by.Kind), by.IP); err != nil {
+		return err
+	}
+	return s.write(ctx, func(ctx context.Context, c conn) error {
+		n, err := c.exec(ctx, "UPDATE userkeys_admin_keys SET revoked_at = $1 WHERE id = $2 AND revoked_at = 0", micros(at), id)
+		if err != nil {
+			return err
+		}
+		k, err := one(ctx, c, scanAdminKey, "SELECT "+adminKeyColumns+adminKeyTables+" WHERE k.id = $1", id)
+		if err != nil || n == 0 {
+			return notFound(err, "admin API key")
+		}
+		return audit(ctx, c, userkeys.AuditEvent{
+			At: at, Actor: by, Action: actionAdminKeyRevoked, UserID: k.UserID, Detail: fmt.Sprintf("admin key %d: %s", id, k.Description),
+		})
+	})
+}
+
+// TouchAdminKey remembers when an admin API key was used last. It never goes back.
+func (s *Store) TouchAdminKey(ctx context.Context, id int64, usedAt time.Time) error {
+	return s.write(ctx, func(ctx context.Context, c conn) error {
+		_, err := c.exec(ctx, "UPDATE userkeys_admin_keys SET last_used_at = $1 WHERE id = $2 AND last_used_at < $1", micros(usedAt), id)
+		return err
+	})
+}
