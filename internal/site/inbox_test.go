@@ -144,10 +144,15 @@ func TestInbox(t *testing.T) {
 		sc.row("SC1 each scope opens its own", func(sc *scene) {
 			type try struct{ method, path, scopes string }
 			for _, c := range []try{
-				{"GET", "/notifications", "notifications,read,write"}, {"GET", "/notifications/totals.json", "notifications,read,write"},
-				{"PUT", "/notifications/mark-read.json", "notifications,write"}, {"PUT", "/notifications/read", "notifications,write"},
-				{"GET", "/user-status.json", "user_status,read,write"}, {"PUT", "/user-status", "user_status,write"}, {"DELETE", "/user-status.json", "user_status,write"},
-				{"GET", "/u/alice.json", "read,write"}, {"GET", "/session/current", "session_info,read,write"},
+				{"GET", "/notifications", "notifications,read,write"},
+				{"GET", "/notifications/totals.json", "notifications,read,write"},
+				{"PUT", "/notifications/mark-read.json", "notifications,write"},
+				{"PUT", "/notifications/read", "notifications,write"},
+				{"GET", "/user-status.json", "user_status,read,write"},
+				{"PUT", "/user-status", "user_status,write"},
+				{"DELETE", "/user-status.json", "user_status,write"},
+				{"GET", "/u/alice.json", "read,write"},
+				{"GET", "/session/current", "session_info,read,write"},
 			} {
 				for _, scope := range []string{"notifications", "read", "write", "session_info", "user_status"} {
 					app := sc.App("of "+scope, scope).Connect(sc.alice)
