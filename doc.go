@@ -5,7 +5,8 @@
 //
 // This package is the protocol and its nouns: pure functions and values,
 // without network, database or clock. Others decide (authority), remember
-// (store), show pages (server), guard an API (gateway) and speak for the app (client).
+// (store), show pages (server), guard an API (gateway), tell users things (notify) and
+// speak for the app (client).
 //
 // # How a key is given
 //

@@ -329,8 +329,15 @@ func TestNotificationsAreForTheirOwner(t *testing.T) {
 		as, key, name string
 		status        int
 	}{
-		{"alice", "", "bob", 403}, {"alice", "", "nobody", 403}, {"", "key-1", "bob", 403}, {"", "key-1", "", 403},
-		{"root", "", "bob", 200}, {"mod", "", "BOB", 200}, {"root", "", "nobody", 404}, {"root", "", "bob@x", 404}, {"bob", "", "Bob", 200},
+		{"alice", "", "bob", 403},
+		{"alice", "", "nobody", 403},
+		{"", "key-1", "bob", 403},
+		{"", "key-1", "", 403},
+		{"root", "", "bob", 200},
+		{"mod", "", "BOB", 200},
+		{"root", "", "nobody", 404},
+		{"root", "", "bob@x", 404},
+		{"bob", "", "Bob", 200},
 	} {
 		a := f.do(call{path: "/notifications.json?username=" + tt.name, as: tt.as, key: tt.key})
 		a.must(t, tt.status)
@@ -467,9 +474,13 @@ func TestNotifyUsers(t *testing.T) {
 		header []string
 		says   string
 	}{
-		{"", nil, "not_logged_in"}, {"alice", nil, "invalid_access"}, {"mod", nil, "invalid_access"},
-		{"root", []string{"X-CSRF-Token", ""}, "BAD CSRF"}, {"root", []string{"X-CSRF-Token", "token-of-mod"}, "BAD CSRF"},
-		{"root", []string{"Sec-Fetch-Site", "same-site"}, "BAD CSRF"}, {"root", []string{"Sec-Fetch-Site", "cross-site"}, "BAD CSRF"},
+		{"", nil, "not_logged_in"},
+		{"alice", nil, "invalid_access"},
+		{"mod", nil, "invalid_access"},
+		{"root", []string{"X-CSRF-Token", ""}, "BAD CSRF"},
+		{"root", []string{"X-CSRF-Token", "token-of-mod"}, "BAD CSRF"},
+		{"root", []string{"Sec-Fetch-Site", "same-site"}, "BAD CSRF"},
+		{"root", []string{"Sec-Fetch-Site", "cross-site"}, "BAD CSRF"},
 	} {
 		post(path, tt.as, good, tt.header...).must(t, http.StatusForbidden, tt.says)
 	}

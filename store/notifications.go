@@ -208,25 +208,31 @@ func (s *Store) CountNotifications(ctx context.Context, f userkeys.NotificationF
 	return int(n), err
 }
 
-// waiting is how much is unread of one type and priority, and the marker.
+// waiting is how much is unread of one priority, and the marker.
 type waiting struct {
-	kind, urgent, unread, new int
-	seen                      int64
+	urgent, unread, new, messages int
+	seen                          int64
 }
 
 func scanWaiting(r row) (waiting, error) {
 	var w waiting
-	err := r.Scan(&w.seen, &w.kind, &w.urgent, &w.unread, &w.new)
+	err := r.Scan(&w.seen, &w.urgent, &w.unread, &w.new, &w.messages)
 	return w, err
 }
+
+// countWaiting has the user's own row in any case. It groups in the order of the
+// index of what is unread, so that what was read long ago costs nothing.
+var countWaiting = `SELECT seen_notification_id, 0, 0, 0, 0 FROM userkeys_users WHERE id = $1
+	UNION ALL
+	SELECT MAX(u.seen_notification_id), n.high_priority, COUNT(*), COUNT(CASE WHEN n.id > u.seen_notification_id THEN 1 END),
+		COUNT(CASE WHEN n.id > u.seen_notification_id AND n.notification_type = ` + strconv.Itoa(userkeys.NotificationPrivateMessage) + ` THEN 1 END)
+	FROM userkeys_notifications n JOIN userkeys_users u ON u.id = n.user_id
+	WHERE n.user_id = $1 AND n.is_read = 0 GROUP BY n.high_priority`
 
 // NotificationCounts counts what a user has not read. [userkeys.NotFound].
 func (s *Store) NotificationCounts(ctx context.Context, userID int64) (userkeys.NotificationCounts, error) {
 	return read(ctx, s, func(ctx context.Context, c conn) (userkeys.NotificationCounts, error) {
-		groups, err := all(ctx, c, scanWaiting, `SELECT u.seen_notification_id, COALESCE(n.notification_type, 0), COALESCE(n.high_priority, 0),
-			COUNT(n.id), COUNT(CASE WHEN n.id > u.seen_notification_id THEN 1 END)
-			FROM userkeys_users u LEFT JOIN userkeys_notifications n ON n.user_id = u.id AND n.is_read = 0
-			WHERE u.id = $1 GROUP BY u.seen_notification_id, n.notification_type, n.high_priority`, userID)
+		groups, err := all(ctx, c, scanWaiting, countWaiting, userID)
 		var sum userkeys.NotificationCounts
 		if err == nil && len(groups) == 0 {
 			err = userkeys.Errorf(userkeys.NotFound, "there is no such user")
@@ -234,9 +240,7 @@ func (s *Store) NotificationCounts(ctx context.Context, userID int64) (userkeys.
 		for _, g := range groups {
 			sum.SeenID = g.seen
 			sum.New += g.new
-			if g.kind == userkeys.NotificationPrivateMessage {
-				sum.NewMessages += g.new
-			}
+			sum.NewMessages += g.messages
 			if g.urgent != 0 {
 				sum.UnreadUrgent += g.unread
 			} else {
