@@ -479,3 +479,33 @@ func TestAdminKeyMadeByTheAPI(t *testing.T) {
 	f.do(jsonCall("POST", "/user-api-key/admin/api-keys.json", `{}`).by(adminText("root"), "")).must(t, 400, "description")
 	f.do(jsonCall("POST", "/user-api-key/admin/api-keys.json", `{"description":"x","user":"root"}`).by(adminText("root"), "")).must(t, 400, "there is no field")
 }
+
+// FuzzJSONBody: whatever is read means one thing, and can be stored.
+func FuzzJSONBody(f *testing.F) {
+	for _, s := range []string{
+		`{}`, `{"a":"b","n":1,"t":true,"f":false,"z":null,"l":["x","y"],"e":[]}`, `{"a":["b"`, `{"a":[[]]}`, `{"a":[{}]}`, `{"a":["b|c"]}`,
+		`{"a":1,"a":2}`, `{"a":[],"a":"x"}`, `[]`, `{"a":["\ud800"]}`, "{\"a\":[\"\xff\"]}", `{"a":["b"]]}`, `{"a":[null]}`, `{"a":[""]}`, `{"a":{`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		texts, others, err := parseJSON(body, true)
+		if err != nil {
+			if texts != nil || others != nil {
+				t.Fatal("a body that was refused has fields")
+			}
+			return
+		}
+		for _, fields := range []map[string][]string{texts, others} {
+			for name, values := range fields {
+				if len(values) != 1 || !userkeys.IsStorable(values[0]) || texts.Has(name) && others.Has(name) {
+					t.Fatalf("%q is %q", name, values)
+				}
+			}
+		}
+		plain, numbers, err := parseJSON(body, false)
+		if err == nil && (cmp.Diff(texts, plain) != "" || cmp.Diff(others, numbers) != "") {
+			t.Fatal("without lists the same body means something else")
+		}
+	})
+}

@@ -29,14 +29,14 @@ type door struct {
 }
 
 var (
-	bare       = door{keys: true}                                                                        // looks at nobody: health, probe, files
-	page       = door{session: true}                                                                     // read by a browser
-	current    = door{adminKeys: true, keys: true, session: true}                                        // read by a browser or an app
-	form       = door{session: true, origin: true, token: true, form: true}                              // changes something for a session
-	openForm   = door{session: true, origin: true, form: true}                                           // the same before there is a session
-	wireForm   = door{session: true, origin: true, token: true, form: true, json: true}                  // a form that scripts send too
-	trusted    = door{adminKeys: true, session: true, origin: true, token: true, form: true, json: true} // ... and the site's own programs with an admin API key
-	adminRead  = door{adminKeys: true, session: true}                                                    // the admin API
+	bare       = door{keys: true}                                                       // looks at nobody: health, probe, files
+	page       = door{session: true}                                                    // read by a browser
+	current    = door{adminKeys: true, keys: true, session: true}                       // read by a browser or an app
+	form       = door{session: true, origin: true, token: true, form: true}             // changes something for a session
+	openForm   = door{session: true, origin: true, form: true}                          // the same before there is a session
+	wireForm   = door{session: true, origin: true, token: true, form: true, json: true} // a form that scripts send too
+	trusted    = wireForm.forPrograms()                                                 // ... and the site's own programs with an admin API key
+	adminRead  = page.forPrograms()                                                     // the admin API
 	adminWrite = door{adminKeys: true, session: true, origin: true, token: true, form: true, json: true, lists: true}
 	either     = door{adminKeys: true, keys: true, session: true, origin: true, token: true, form: true, json: true} // ... and apps with their key
 	openWire   = door{session: true, origin: true, form: true, json: true}                                           // openForm that scripts send too
@@ -44,6 +44,12 @@ var (
 	bodied     = door{keys: true, session: true, origin: true, token: true}                                          // changes something, for a session or an app; the handler reads the body
 	ownBody    = door{adminKeys: true, session: true, origin: true, token: true}                                     // the same for a session, or the site's own programs
 )
+
+// forPrograms is d for the site's own programs too.
+func (d door) forPrograms() door {
+	d.adminKeys = true
+	return d
+}
 
 // who may pass.
 type who int

@@ -181,9 +181,9 @@ func TestAdminKeyOfThePage(t *testing.T) {
 	onBoth(t, func(sc *scene) {
 		sc.User("root", testkit.Admin)
 		root := sc.Person("root")
-		page := root.Get("/my/apps").Must(sc.t, 200, `href="/user-api-key/admin/api-keys"`)
+		root.Get("/my/apps").Must(sc.t, 200, `href="/user-api-key/admin/api-keys"`)
 		sc.alice.Get("/my/apps").MustNot(sc.t, `href="/user-api-key/admin/api-keys"`)
-		page = root.Get("/user-api-key/admin/api-keys").Must(sc.t, 200, "There are no API keys")
+		page := root.Get("/user-api-key/admin/api-keys").Must(sc.t, 200, "There are no API keys")
 		made := root.Submit(page, "/user-api-key/admin/api-keys", "description", "backup", "username", "ALICE").Must(sc.t, 200, "backup")
 		text, ok := made.Text("user-api-key-payload")
 		if _, err := userkeys.ParseAdminKey(text); !ok || err != nil {
