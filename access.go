@@ -8,9 +8,9 @@ type Call struct {
 	Method string
 	// Path is the decoded path of a canonical request target; see [CanonicalPath].
 	Path string
-	// RevokesItself marks the one request that every live key may make whatever
-	// its scopes: to revoke itself.
-	RevokesItself bool
+	// ManagesItself marks the two requests that every live key may make whatever
+	// its scopes: to revoke and to renew itself.
+	ManagesItself bool
 }
 
 // Access is who calls with a key that was found good, and what they may do.

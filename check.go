@@ -34,8 +34,8 @@ func (r AuthorizationRequest) Check(s Settings, c *Catalog, client Client) (Chec
 	if err := r.checkForm(); err != nil {
 		return CheckedRequest{}, err
 	}
-	if !s.AllowUserAPIKeys {
-		return CheckedRequest{}, Errorf(KeysNotAllowed, "unable to issue user api keys: the administrator of this site has turned them off (allow_user_api_keys)")
+	if err := s.givesKeys(); err != nil {
+		return CheckedRequest{}, err
 	}
 	out := CheckedRequest{AuthorizationRequest: r, Name: r.nameFor(client)}
 	keyText := r.PublicKey
@@ -68,6 +68,13 @@ func (r AuthorizationRequest) Check(s Settings, c *Catalog, client Client) (Chec
 		}
 	}
 	return out, nil
+}
+
+func (s Settings) givesKeys() error {
+	if s.AllowUserAPIKeys {
+		return nil
+	}
+	return Errorf(KeysNotAllowed, "unable to issue user api keys: the administrator of this site has turned them off (allow_user_api_keys)")
 }
 
 // nameFor is the name to show and store. A registered client keeps its name
@@ -131,11 +138,11 @@ func (r AuthorizationRequest) checkPush(s Settings) (bool, error) {
 	if problem := webAddressProblem(r.PushURL); problem != "" {
 		return false, Errorf(InvalidParameters, "push_url is no http or https address: %s", problem)
 	}
-	return s.pushes(r.Scopes, r.PushURL), nil
+	return s.Pushes(r.Scopes, r.PushURL), nil
 }
 
-// pushes tells whether notifications of a key with these scopes go to pushURL.
-func (s Settings) pushes(scopes Scopes, pushURL string) bool {
+// Pushes tells whether notifications of a key with these scopes go to pushURL.
+func (s Settings) Pushes(scopes Scopes, pushURL string) bool {
 	return (scopes.Has(ScopePush) || scopes.Has(ScopeNotifications)) && slices.Contains(s.AllowedUserAPIPushURLs, pushURL)
 }
 
@@ -158,7 +165,7 @@ func (c CheckedRequest) Narrow(s Settings, choice Choice) (CheckedRequest, error
 			}
 		}
 		c.Scopes = choice.Scopes
-		c.Push = c.Push && s.pushes(c.Scopes, c.PushURL)
+		c.Push = c.Push && s.Pushes(c.Scopes, c.PushURL)
 	}
 	switch {
 	case choice.Lifetime < 0 || c.Lifetime > 0 && choice.Lifetime > c.Lifetime:

@@ -81,6 +81,7 @@ func (r AuthorizationRequest) CheckOneTime(s Settings, client Client) (CheckedRe
 	}
 	out := CheckedRequest{AuthorizationRequest: r, Name: r.nameFor(client), KeyText: r.PublicKey}
 	for _, step := range []func() error{
+		func() error { return s.givesKeys() },
 		func() (err error) { out.Key, err = ParsePublicKey(r.PublicKey); return err },
 		func() (err error) { out.Pad, err = s.ParsePadding(r.Padding); return err },
 		func() (err error) { out.Redirect, err = r.checkRedirect(s, client); return err },

@@ -116,10 +116,10 @@ var settingTable = []Setting{
 	{Name: "allow_user_api_key_oaep_256", Kind: SettingBool, Default: "true", Summary: "answers may be sealed with OAEP and SHA-256 (padding=oaep-256)", field: func(s *Settings) any { return &s.AllowUserAPIKeyOAEP256 }},
 	{Name: "allow_user_api_key_otp_by_key", Kind: SettingBool, Default: "false", Summary: "a key with the scope write may make one-time passwords, which sign its owner in", field: func(s *Settings) any { return &s.AllowOneTimePasswordByKey }},
 
-	{Name: "allow_user_api_key_client_scopes", Kind: SettingList, Pending: true, Summary: "scopes that a registered client may have", field: func(s *Settings) any { return &s.AllowUserAPIKeyClientScopes }, check: checkScopeName},
-	{Name: "unused_registered_user_api_key_clients_days", Kind: SettingInt, Default: "30", Max: maxDays, Pending: true, Summary: "forget registered clients that were not used for so many days; 0 for never", field: func(s *Settings) any { return &s.UnusedRegisteredUserAPIKeyClientsDays }},
-	{Name: "user_api_key_clients_create_per_day", Kind: SettingInt, Default: "1", Max: 10000, Pending: true, Summary: "clients that one address may register in a day", field: func(s *Settings) any { return &s.UserAPIKeyClientsCreatePerDay }},
-	{Name: "create_user_api_key_client_ip_rate_limit_override_ips", Kind: SettingList, Pending: true, Summary: "addresses without that limit", field: func(s *Settings) any { return &s.CreateUserAPIKeyClientIPRateLimitOverrideIPs }, check: checkIP},
+	{Name: "allow_user_api_key_client_scopes", Kind: SettingList, Summary: "scopes that a registered client may have", field: func(s *Settings) any { return &s.AllowUserAPIKeyClientScopes }, check: checkScopeName},
+	{Name: "unused_registered_user_api_key_clients_days", Kind: SettingInt, Default: "30", Max: maxDays, Summary: "forget registered clients that were not used for so many days; 0 for never", field: func(s *Settings) any { return &s.UnusedRegisteredUserAPIKeyClientsDays }},
+	{Name: "user_api_key_clients_create_per_day", Kind: SettingInt, Default: "1", Max: 10000, Summary: "clients that one address may register in a day", field: func(s *Settings) any { return &s.UserAPIKeyClientsCreatePerDay }},
+	{Name: "create_user_api_key_client_ip_rate_limit_override_ips", Kind: SettingList, Summary: "addresses without that limit", field: func(s *Settings) any { return &s.CreateUserAPIKeyClientIPRateLimitOverrideIPs }, check: checkIP},
 	{Name: "verbose_user_api_key_device_auth_logging", Kind: SettingBool, Default: "false", Summary: "log each step of the device flow", field: func(s *Settings) any { return &s.VerboseUserAPIKeyDeviceAuthLogging }},
 
 	{Name: "max_admin_api_reqs_per_minute", Kind: SettingInt, Default: "60", Max: 60000, Summary: "requests of an admin API key in any 60 seconds", field: func(s *Settings) any { return &s.MaxAdminAPIReqsPerMinute }},

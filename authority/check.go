@@ -31,7 +31,7 @@ func (a *Authority) Check(ctx context.Context, c userkeys.Call) (userkeys.Access
 	if d := a.limiter.Take(rec.keyID, now, p.limits); !d.OK {
 		return userkeys.Access{}, limited(d, p.limits)
 	}
-	if !c.RevokesItself && !rec.standing.covers(c.Method, c.Path) {
+	if !c.ManagesItself && !rec.standing.covers(c.Method, c.Path) {
 		return userkeys.Access{}, a.missingScope(p, c)
 	}
 	if !rec.mayAct {

@@ -130,7 +130,7 @@ func TestCheckCharges(t *testing.T) {
 		if _, err := d.Check(t.Context(), call); !errors.Is(err, userkeys.InvalidAccess) {
 			t.Fatal(err)
 		}
-		call.RevokesItself = true
+		call.ManagesItself = true
 		if _, err := d.Check(t.Context(), call); err != nil {
 			t.Fatal(err)
 		}

@@ -37,8 +37,15 @@ func (a *Authority) CleanUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if since := daysAgo(now, s.UnusedRegisteredUserAPIKeyClientsDays); !since.IsZero() {
+		released, err := a.store.ReleaseClients(ctx, since, now)
+		if err != nil {
+			return err
+		}
+		n += released
+	}
 	if n > 0 {
-		a.log.Info("revoked stale keys", "keys", n)
+		a.log.Info("cleaned up stale keys and clients", "number", n)
 		if err := a.renew(ctx); err != nil {
 			return err
 		}

@@ -105,7 +105,14 @@ func (a *Authority) read(ctx context.Context, h userkeys.KeyHash) (record, error
 		return record{}, userkeys.ErrInvalidKey
 	case err != nil:
 		return record{}, unavailable(err)
-	case !k.Live(now) || k.Hash != h:
+	case !k.Live(now):
+		return record{}, userkeys.ErrInvalidKey
+	case k.Hash != h && k.OldHash == h && now.Before(k.OldUntil): // the key before a renewal has an end of its own
+		k.Hash = h
+		if k.ExpiresAt.IsZero() || k.OldUntil.Before(k.ExpiresAt) {
+			k.ExpiresAt = k.OldUntil
+		}
+	case k.Hash != h:
 		return record{}, userkeys.ErrInvalidKey
 	}
 	if !a.limiter.Known(k.ID) {

@@ -14,16 +14,20 @@ type OneTimeStore interface {
 	CreateOneTimePassword(ctx context.Context, p userkeys.OneTimePassword, consentID string, by userkeys.Actor) error
 	OneTimePassword(ctx context.Context, password string, now time.Time) (userkeys.OneTimePassword, error)
 	ConsumeOneTimePassword(ctx context.Context, password string, by userkeys.Actor, now time.Time) (userkeys.OneTimePassword, error)
-	// ClientByPublicKey finds who registered with exactly this text; [userkeys.NotFound].
-	ClientByPublicKey(ctx context.Context, publicKey string) (userkeys.Client, error)
+	// ClientByPublicKey finds who registered with exactly this text, and with this
+	// redirect if there are several; [userkeys.NotFound].
+	ClientByPublicKey(ctx context.Context, publicKey, authRedirect string) (userkeys.Client, error)
 }
 
 // oneTimeTries bounds guessing (OT9).
 var oneTimeTries = quota{"one-time password", 10, time.Minute}
 
+// oneTimeMakes bounds lines of the audit log.
+var oneTimeMakes = quota{"one-time password made", 30, time.Minute}
+
 // ExamineOneTime tells whether the site would put a request for a one-time password to a user.
 func (a *Authority) ExamineOneTime(ctx context.Context, r userkeys.AuthorizationRequest) (userkeys.CheckedRequest, error) {
-	client, err := a.store.ClientByPublicKey(ctx, r.PublicKey)
+	client, err := a.store.ClientByPublicKey(ctx, r.PublicKey, r.AuthRedirect)
 	if err != nil && !errors.Is(err, userkeys.NotFound) {
 		return userkeys.CheckedRequest{}, err
 	}
@@ -62,6 +66,9 @@ func (a *Authority) makeOneTime(ctx context.Context, r userkeys.AuthorizationReq
 		return "", err
 	}
 	if err := a.Settings().CheckGrantor(b.User); err != nil {
+		return "", err
+	}
+	if err := a.charge(oneTimeMakes, userSubject(b.User)); err != nil {
 		return "", err
 	}
 	p, sealed, err := a.newOneTimePassword(checked, b)

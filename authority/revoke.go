@@ -2,6 +2,7 @@ package authority
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"userkeys"
@@ -26,6 +27,17 @@ func (a *Authority) Apps(ctx context.Context, userID int64) ([]userkeys.UserAPIK
 		}
 	}
 	return apps, nil
+}
+
+// EndedApps are the user's keys that are over for good, newest first, as long
+// as they are remembered: expired, or revoked and not to be undone by the user.
+func (a *Authority) EndedApps(ctx context.Context, userID int64) ([]userkeys.UserAPIKey, error) {
+	all, err := a.store.Keys(ctx, userkeys.KeyFilter{UserID: userID, Limit: maxApps})
+	if err != nil {
+		return nil, err
+	}
+	now := a.now()
+	return slices.DeleteFunc(all, func(k userkeys.UserAPIKey) bool { return k.Live(now) || a.CanUndo(k) }), nil
 }
 
 // maxApps is more than a user can have: max_user_api_keys_per_user ends at 10,000.

@@ -17,6 +17,7 @@ type Store interface {
 	DeviceStore
 	OneTimeStore
 	QuotaStore
+	ClientStore
 	AdminStore
 }
 

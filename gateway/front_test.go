@@ -150,7 +150,7 @@ func TestFrontWithTheProxyIsOneDoor(t *testing.T) {
 		}
 	}
 	calls := c.seen()
-	if len(calls) != 3 || !calls[2].RevokesItself || calls[1].Path != "/api" {
+	if len(calls) != 3 || !calls[2].ManagesItself || calls[1].Path != "/api" {
 		t.Errorf("checked %+v, want once each", calls)
 	}
 	if got := up.got(); len(got) != 2 || requestLine(got[1]) != "GET //odd/../path HTTP/1.1" {

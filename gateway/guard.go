@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
+	"strings"
 
 	"userkeys"
 )
@@ -74,13 +76,34 @@ func admit(c Checker, w http.ResponseWriter, r *http.Request, keys []string, to 
 	}
 	a, err := c.Check(r.Context(), userkeys.Call{
 		Key: keys[0], Method: r.Method, Path: path,
-		RevokesItself: to == ownRequest && r.Method == http.MethodPost && (path == "/user-api-key/revoke" || path == "/user-api-key/revoke.json"),
+		ManagesItself: to == ownRequest && r.Method == http.MethodPost && managesItself(path),
 	})
 	if err != nil {
 		WriteError(w, err)
 		return userkeys.Access{}, false
 	}
+	if id := r.Header[userkeys.ClientIDHeader]; len(id) == 1 && id[0] != "" && id[0] != a.ClientID {
+		if re, ok := c.(Rebinder); ok {
+			a = re.Rebind(r.Context(), a, id[0])
+		}
+	}
 	return a, true
+}
+
+// A Rebinder moves a key to the client that its app names in the header
+// User-Api-Client-Id (wire 7.4): an app that learns another id of its device
+// goes on with the key that it has. A Checker that is none leaves keys where they are.
+type Rebinder interface {
+	// Rebind gives a as it is afterwards: moved, or, where that may not be, as it was.
+	Rebind(ctx context.Context, a userkeys.Access, clientID string) userkeys.Access
+}
+
+func managesItself(path string) bool {
+	switch strings.TrimSuffix(path, ".json") {
+	case "/user-api-key/revoke", "/user-api-key/renew":
+		return true
+	}
+	return false
 }
 
 // wellFormed refuses what is wrong with a key-bearing request before anybody

@@ -244,7 +244,7 @@ func TestProxyTakesRevokingForNothingSpecial(t *testing.T) {
 	t.Parallel()
 	addr, _, c := proxyTo(t, ProxyConfig{})
 	send(t, addr, post("/user-api-key/revoke", "", withKey()...))
-	if c.seen()[0].RevokesItself {
+	if c.seen()[0].ManagesItself {
 		t.Error("a request for the upstream was let in as one that revokes its key")
 	}
 }

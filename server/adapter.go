@@ -211,7 +211,7 @@ func requestID() string {
 func (s *Server) log(rt route, r *http.Request, x *exchange, status int, took time.Duration) {
 	where := rt.pattern
 	if where == "" {
-		where = r.Method + " " + cutBytes(r.URL.Path, 256)
+		where = r.Method + " " + cutBytes(loggedPath(r.URL.Path), 256)
 	}
 	attrs := []slog.Attr{
 		slog.String("id", x.id), slog.String("route", where), slog.Int("status", status),
@@ -234,6 +234,15 @@ func (s *Server) log(rt route, r *http.Request, x *exchange, status int, took ti
 		level = slog.LevelError
 	}
 	s.cfg.Logger.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// loggedPath is a path as the log may have it: an address that is nearly that
+// of a one-time password still has the password in it.
+func loggedPath(path string) string {
+	if before, _, ok := strings.Cut(path, "/otp/"); ok {
+		return before + "/otp/..."
+	}
+	return path
 }
 
 // cutBytes shortens s to at most n bytes, at a character's border.

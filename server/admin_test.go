@@ -419,7 +419,7 @@ func TestAdminAPILists(t *testing.T) {
 
 func TestWithoutAccountsThereAreNoUserRoutes(t *testing.T) {
 	t.Parallel()
-	f := newSite(t, func(c *Config) { c.Users = nil })
+	f := newSite(t, func(c *Config) { c.Accounts = nil })
 	f.authority.addAdminKey("root")
 	f.do(call{path: "/user-api-key/admin/users.json"}.by(adminText("root"), "")).must(t, 404, "nothing at this address")
 	f.do(call{path: "/user-api-key/admin/keys.json?user=alice"}.by(adminText("root"), "")).must(t, 400, "user_id")

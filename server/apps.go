@@ -16,8 +16,9 @@ const appsPath = "/my/apps"
 // appsPage lists the user's apps.
 type appsPage struct {
 	Apps   []appView
-	All    int // before the filter
-	Live   int // that revoke-all would end
+	Ended  []appView // over for good, for as long as they are remembered
+	All    int       // before the filter
+	Live   int       // that revoke-all would end
 	List   appList
 	Notice string
 }
@@ -31,6 +32,8 @@ type appView struct {
 	Approved moment
 	Used     moment // unknown: not used yet
 	Expires  moment // unknown: no end of its own
+	Ends     moment // when the first rule ends it, if it is not used before; unknown: never
+	Because  string // ... and by which rule; of one that has ended: why
 	Revoked  moment // known: it is revoked, and can be undone
 	Push     string
 	Idle     bool
@@ -98,7 +101,39 @@ func (s *Server) apps(w http.ResponseWriter, r *http.Request, v userkeys.Visitor
 		}
 		p.Apps = append(p.Apps, s.appView(k, now))
 	}
+	if p.List.Unused == 0 {
+		ended, err := s.keys.EndedApps(r.Context(), v.User.ID)
+		if err != nil {
+			return err
+		}
+		for _, k := range ended {
+			p.Ended = append(p.Ended, s.appView(k, now))
+		}
+	}
 	return s.pages.Apps(w, s.frame(v), p)
+}
+
+// because says in words why a key ended or will end.
+func because(why userkeys.Ending, s userkeys.Settings, ended bool) string {
+	switch why {
+	case userkeys.EndLifetime:
+		if ended {
+			return "its lifetime was over"
+		}
+		return "the lifetime that was granted"
+	case userkeys.EndUnused:
+		if ended {
+			return "it was not used for a long time"
+		}
+		return "if it is not used for " + count(s.RevokeUserAPIKeysUnusedDays, "day")
+	case userkeys.EndMaxLife:
+		return "keys of this site end after " + count(s.RevokeUserAPIKeysMaxlifeDays, "day")
+	case userkeys.EndByAdmin:
+		return "an administrator revoked it"
+	case userkeys.EndByOwner:
+		return "you, or the app itself, revoked it"
+	}
+	return ""
 }
 
 func (s *Server) appView(k userkeys.UserAPIKey, now time.Time) appView {
@@ -114,6 +149,8 @@ func (s *Server) appView(k userkeys.UserAPIKey, now time.Time) appView {
 	if k.PushURL != "" {
 		a.Push = pushHost(k.PushURL)
 	}
+	at, why := s.site.Settings().EndOf(k, now)
+	a.Ends, a.Because = momentAt(at, now), because(why, s.site.Settings(), !k.Live(now))
 	allowed := s.site.Settings().AllowUserAPIKeyScopes
 	for _, name := range k.Scopes {
 		if !allowed.Has(name) {

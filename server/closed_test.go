@@ -60,3 +60,17 @@ func (closedDesk) OneTimePassword(context.Context, string, string) (userkeys.One
 func (closedDesk) UseOneTimePassword(context.Context, string, string) (userkeys.OneTimePassword, error) {
 	return userkeys.OneTimePassword{}, errClosed
 }
+
+func (closedDesk) RegisteredClient(context.Context, string) (userkeys.Client, error) {
+	return userkeys.Client{}, userkeys.Errorf(userkeys.NotFound, "there is no such client")
+}
+
+func (closedDesk) ChargeRegistration(context.Context, string) error { return nil }
+
+func (closedDesk) RegisterClient(context.Context, userkeys.Client, string) error { return errClosed }
+
+func (closedDesk) Renew(context.Context, userkeys.Access, string, string) (authority.Renewed, error) {
+	return authority.Renewed{}, errClosed
+}
+
+func (closedDesk) EndedApps(context.Context, int64) ([]userkeys.UserAPIKey, error) { return nil, nil }

@@ -60,6 +60,14 @@ type devices interface {
 	DenyDevice(ctx context.Context, approval string, b authority.Browser) error
 }
 
+// clients is what registered clients and the renewal of keys need of the authority.
+type clients interface {
+	RegisteredClient(ctx context.Context, clientID string) (userkeys.Client, error)
+	ChargeRegistration(ctx context.Context, ip string) error
+	RegisterClient(ctx context.Context, c userkeys.Client, ip string) error
+	Renew(ctx context.Context, a userkeys.Access, nonce, ip string) (authority.Renewed, error)
+}
+
 // oneTimes is what one-time passwords need of the authority.
 type oneTimes interface {
 	ExamineOneTime(ctx context.Context, r userkeys.AuthorizationRequest) (userkeys.CheckedRequest, error)
@@ -73,6 +81,7 @@ type oneTimes interface {
 // keyring is what the apps page needs of the authority.
 type keyring interface {
 	Apps(ctx context.Context, userID int64) ([]userkeys.UserAPIKey, error)
+	EndedApps(ctx context.Context, userID int64) ([]userkeys.UserAPIKey, error)
 	Revoke(ctx context.Context, keyID int64, by userkeys.Actor) error
 	RevokeAll(ctx context.Context, userID int64, by userkeys.Actor) (int, error)
 	UndoRevoke(ctx context.Context, keyID int64, by userkeys.Actor) error
@@ -94,6 +103,7 @@ type decider interface {
 	siteSettings
 	devices
 	oneTimes
+	clients
 	gateway.Checker
 	administration
 }
@@ -106,6 +116,7 @@ type Server struct {
 	site     siteSettings
 	devices  devices
 	oneTimes oneTimes
+	clients  clients
 	admin    administration
 	accounts LoginIdentity // nil: the embedder's own sessions
 	guard    func(http.Handler) http.Handler
@@ -135,7 +146,7 @@ func newServer(cfg Config, d decider) (*Server, error) {
 	if cfg.ClientIP == nil {
 		cfg.ClientIP = gateway.ClientIP(nil)
 	}
-	s := &Server{cfg: cfg, consents: d, keys: d, site: d, devices: d, oneTimes: d, admin: d, guard: gateway.Guard(d), origins: http.NewCrossOriginProtection()}
+	s := &Server{cfg: cfg, consents: d, keys: d, site: d, devices: d, oneTimes: d, clients: d, admin: d, guard: gateway.Guard(d), origins: http.NewCrossOriginProtection()}
 	s.accounts, _ = cfg.Identity.(LoginIdentity)
 	if cfg.Standalone && s.accounts == nil {
 		return nil, errors.New("server: a standalone site needs a LoginIdentity")

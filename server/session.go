@@ -74,7 +74,9 @@ func (s *Server) sessionCreate(w http.ResponseWriter, r *http.Request, _ userkey
 		exchangeOf(r).err = err
 		gateway.SetRetry(w.Header(), e)
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
-		w.WriteHeader(e.Code.Status())
+		if e.Code != userkeys.InvalidCredentials { // the wire's answer to a wrong password is 200 with an error in it
+			w.WriteHeader(e.Code.Status())
+		}
 		return writeJSON(w, map[string]any{"error": e.Public, "errors": []string{e.Public}, "error_type": e.Code.Type(), "reason": reasonOf(e)})
 	}
 	setUsername(w, u.Username)

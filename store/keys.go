@@ -4,13 +4,15 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"time"
 
 	"userkeys"
 )
 
 const (
 	keyColumns = `k.id, k.user_id, c.client_id, k.application_name, k.hash, k.scopes, k.push_url, k.created_at,
-		COALESCE(w.last_used_at, k.created_at), k.expires_at, k.revoked_at, k.revoked_by`
+		COALESCE(w.last_used_at, k.created_at), k.expires_at, k.revoked_at, k.revoked_by,
+		k.public_key, k.padding, k.lifetime, k.renewed_at, k.old_hash, k.old_until`
 	keyTables = ` FROM userkeys_keys k JOIN userkeys_clients c ON c.id = k.client
 		LEFT JOIN userkeys_key_uses w ON w.key_id = k.id`
 	clientColumns = `id, client_id, application_name, public_key, auth_redirect, scopes, created_at`
@@ -34,17 +36,19 @@ func (c *columns) scan(r row) error {
 
 // key scans keyColumns.
 func (c *columns) key(k *userkeys.UserAPIKey) {
-	var hash []byte
-	var scopes, revokedBy string
-	var created, used, expires, revoked int64
+	var hash, oldHash []byte
+	var scopes, revokedBy, padding string
+	var created, used, expires, revoked, lifetime, renewed, oldUntil int64
 	c.dest = append(c.dest, &k.ID, &k.UserID, &k.ClientID, &k.ApplicationName, &hash, &scopes, &k.PushURL,
-		&created, &used, &expires, &revoked, &revokedBy)
+		&created, &used, &expires, &revoked, &revokedBy, &k.PublicKey, &padding, &lifetime, &renewed, &oldHash, &oldUntil)
 	c.done = append(c.done, func() {
 		k.Hash = keyHash(hash)
 		k.Scopes = splitList(scopes, scopeSeparator)
 		k.CreatedAt, k.LastUsedAt = fromMicros(created), fromMicros(used)
 		k.ExpiresAt, k.RevokedAt = fromMicros(expires), fromMicros(revoked)
-		k.RevokedBy = userkeys.RevokedBy(revokedBy)
+		k.RevokedBy, k.Padding = userkeys.RevokedBy(revokedBy), userkeys.Padding(padding)
+		k.Lifetime, k.RenewedAt = time.Duration(lifetime)*time.Microsecond, fromMicros(renewed)
+		k.OldHash, k.OldUntil = keyHash(oldHash), fromMicros(oldUntil)
 	})
 }
 
@@ -81,11 +85,12 @@ func notFound(err error, what string) error {
 	return err
 }
 
-// KeyByHash finds a key, live or not, with its owner. [userkeys.NotFound].
+// KeyByHash finds a key, live or not, with its owner, also by the hash that it
+// had before its last renewal. [userkeys.NotFound].
 func (s *Store) KeyByHash(ctx context.Context, h userkeys.KeyHash) (userkeys.StoredKey, error) {
 	return read(ctx, s, func(ctx context.Context, c conn) (userkeys.StoredKey, error) {
 		k, err := one(ctx, c, scanStoredKey, "SELECT "+keyColumns+", "+userColumns+", w.day"+keyTables+
-			" JOIN userkeys_users u ON u.id = k.user_id WHERE k.hash = $1", h[:])
+			" JOIN userkeys_users u ON u.id = k.user_id WHERE k.hash = $1 OR k.old_hash = $1", h[:])
 		return k, notFound(err, "key")
 	})
 }
@@ -138,17 +143,6 @@ func (s *Store) Client(ctx context.Context, clientID string) (userkeys.Client, e
 	}
 	return read(ctx, s, func(ctx context.Context, c conn) (userkeys.Client, error) {
 		cl, err := one(ctx, c, scanClient, "SELECT "+clientColumns+" FROM userkeys_clients WHERE client_id = $1", clientID)
-		return cl, notFound(err, "client")
-	})
-}
-
-// ClientByPublicKey finds the registered client with exactly this PEM. [userkeys.NotFound].
-func (s *Store) ClientByPublicKey(ctx context.Context, publicKey string) (userkeys.Client, error) {
-	if err := checkText(publicKey); err != nil {
-		return userkeys.Client{}, err
-	}
-	return read(ctx, s, func(ctx context.Context, c conn) (userkeys.Client, error) {
-		cl, err := one(ctx, c, scanClient, "SELECT "+clientColumns+" FROM userkeys_clients WHERE public_key = $1 AND public_key <> '' ORDER BY id LIMIT 1", publicKey)
 		return cl, notFound(err, "client")
 	})
 }

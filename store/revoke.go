@@ -13,15 +13,16 @@ type keyRow struct {
 	id, userID int64
 	clientID   string
 	hash       userkeys.KeyHash
+	old        userkeys.KeyHash // before the last renewal; zero: none
 }
 
-const keyRowColumns = `id, user_id, hash, (SELECT c.client_id FROM userkeys_clients c WHERE c.id = client)`
+const keyRowColumns = `id, user_id, hash, old_hash, (SELECT c.client_id FROM userkeys_clients c WHERE c.id = client)`
 
 func scanKeyRow(r row) (keyRow, error) {
 	var k keyRow
-	var hash []byte
-	err := r.Scan(&k.id, &k.userID, &hash, &k.clientID)
-	k.hash = keyHash(hash)
+	var hash, old []byte
+	err := r.Scan(&k.id, &k.userID, &hash, &old, &k.clientID)
+	k.hash, k.old = keyHash(hash), keyHash(old)
 	return k, err
 }
 
@@ -29,6 +30,9 @@ func hashes(keys []keyRow) []userkeys.KeyHash {
 	var out []userkeys.KeyHash
 	for _, k := range keys {
 		out = append(out, k.hash)
+		if k.old != (userkeys.KeyHash{}) {
+			out = append(out, k.old)
+		}
 	}
 	return out
 }

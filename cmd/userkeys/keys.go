@@ -52,6 +52,8 @@ type keyRow struct {
 	ExpiresAt       *time.Time `json:"expires_at"`
 	RevokedAt       *time.Time `json:"revoked_at"`
 	RevokedBy       string     `json:"revoked_by,omitempty"`
+	EndsAt          *time.Time `json:"ends_at"` // when the first rule ends it, if it is not used before; of one that ended: when
+	EndsBecause     string     `json:"ends_because,omitempty"`
 }
 
 // keyFilter reads the flags of addKeyFilterFlags.
@@ -116,6 +118,8 @@ func keysList(cmd *cobra.Command, d *desk, _ []string) error {
 		if k.Used() {
 			row.LastUsedAt = jsonTime(k.LastUsedAt)
 		}
+		ends, why := d.authority.Settings().EndOf(k, time.Now())
+		row.EndsAt, row.EndsBecause = jsonTime(ends), string(why)
 		rows = append(rows, row)
 		return nil
 	})

@@ -225,6 +225,9 @@ func TestEndpointsBeforeAWebsite(t *testing.T) {
 	})
 	behind(t, func(sc *scene, up *testkit.Upstream) {
 		for _, path := range paths {
+			if path == "/session/" { // all below it
+				continue
+			}
 			method := "GET"
 			if strings.Contains(path, "read") {
 				method = "PUT"

@@ -8,6 +8,10 @@ ALTER TABLE userkeys_keys ADD COLUMN old_hash   {{bytes}};
 ALTER TABLE userkeys_keys ADD COLUMN old_until  {{int}}  NOT NULL DEFAULT 0;
 CREATE UNIQUE INDEX userkeys_keys_old_hash ON userkeys_keys (old_hash) WHERE old_hash IS NOT NULL;
 
+-- Of registered clients only: public keys are too long for an index.
+ALTER TABLE userkeys_clients ADD COLUMN public_key_hash {{bytes}};
+CREATE INDEX userkeys_clients_public_key ON userkeys_clients (public_key_hash) WHERE public_key_hash IS NOT NULL;
+
 ALTER TABLE userkeys_users ADD COLUMN seen_notification_id {{int}} NOT NULL DEFAULT 0;
 
 CREATE TABLE userkeys_device_grants (

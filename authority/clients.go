@@ -1,0 +1,138 @@
+package authority
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"userkeys"
+)
+
+// ClientStore remembers registered clients, and moves and renews keys.
+type ClientStore interface {
+	// CreateClient registers a client; [userkeys.InvalidAccess] if its client_id is in use.
+	CreateClient(ctx context.Context, c userkeys.Client, by userkeys.Actor) error
+	// ReleaseClients forgets registered clients older than unusedSince and not used since, with their keys.
+	ReleaseClients(ctx context.Context, unusedSince, at time.Time) (int, error)
+	// RebindKey moves a key to another client and drops the user's other key on it.
+	// It returns the hashes of all keys concerned.
+	RebindKey(ctx context.Context, keyID int64, clientID string, by userkeys.Actor, at time.Time) ([]userkeys.KeyHash, error)
+	// RenewKey replaces a key; it returns the hashes that mean something else now.
+	RenewKey(ctx context.Context, r userkeys.Renewal) ([]userkeys.KeyHash, error)
+}
+
+// RegisteredClient finds a client that registered; [userkeys.NotFound] for any other.
+func (a *Authority) RegisteredClient(ctx context.Context, clientID string) (userkeys.Client, error) {
+	c, err := a.store.Client(ctx, clientID)
+	if err == nil && !c.Registered() {
+		err = userkeys.Errorf(userkeys.NotFound, "there is no such client")
+	}
+	return c, err
+}
+
+// RegisterClient registers an app by itself (wire 15). ChargeRegistration comes first.
+func (a *Authority) RegisterClient(ctx context.Context, c userkeys.Client, ip string) error {
+	if err := a.Settings().CheckRegistration(c, a.catalog); err != nil {
+		return err
+	}
+	c.CreatedAt = a.now().UTC()
+	return a.store.CreateClient(ctx, c, userkeys.Actor{Kind: userkeys.ActorSystem, IP: ip})
+}
+
+// ChargeRegistration counts a registration from ip, whatever becomes of it
+// (wire 13.4); networks that the site names are not counted.
+func (a *Authority) ChargeRegistration(ctx context.Context, ip string) error {
+	s := a.Settings()
+	if addr, err := netip.ParseAddr(ip); err == nil && listed(s.CreateUserAPIKeyClientIPRateLimitOverrideIPs, addr.Unmap()) {
+		return nil
+	}
+	return a.chargeStored(ctx, quota{"client registration", s.UserAPIKeyClientsCreatePerDay, 24 * time.Hour}, userkeys.Network(ip))
+}
+
+// listed tells whether a is one of the addresses or in one of the networks.
+func listed(list []string, a netip.Addr) bool {
+	for _, text := range list {
+		if p, err := netip.ParsePrefix(text); err == nil && p.Contains(a) {
+			return true
+		}
+		if one, err := netip.ParseAddr(text); err == nil && one.Unmap() == a {
+			return true
+		}
+	}
+	return false
+}
+
+var (
+	rebinds  = quota{"rebind", 5, time.Minute}
+	renewals = quota{"renewal", 10, time.Hour}
+)
+
+// Rebind moves a key that was found good to the client that its app names
+// (wire 7.4). What may not be is passed over, never a reason to refuse the
+// request: the header is a hint. The key's limits go on as they were (RL3).
+func (a *Authority) Rebind(ctx context.Context, acc userkeys.Access, clientID string) userkeys.Access {
+	if !userkeys.ValidClientID(clientID) || a.charge(rebinds, strconv.FormatInt(acc.KeyID, 10)) != nil {
+		return acc
+	}
+	by := userkeys.Actor{UserID: acc.UserID, Kind: userkeys.ActorKey}
+	concerned, err := a.store.RebindKey(ctx, acc.KeyID, clientID, by, a.now().UTC())
+	if err != nil {
+		if !errors.Is(err, userkeys.InvalidAccess) {
+			a.log.WarnContext(ctx, "a key could not be moved to another client", "key", acc.KeyID, "err", err)
+		}
+		return acc
+	}
+	for _, h := range concerned {
+		a.cache.forget(h)
+	}
+	acc.ClientID = clientID
+	return acc
+}
+
+// Renewed is a key in the place of another.
+type Renewed struct {
+	Payload   string    // sealed to the key of the grant
+	ExpiresAt time.Time // zero: no end of its own
+}
+
+// Renew gives a key that was found good a successor with the same grant,
+// sealed to the public key of the grant: only the app that was approved can
+// open it. Nothing widens: scopes, limits and the consent's time stay. The key
+// before goes on for ten minutes. [userkeys.Conflict] where the user must be asked again.
+func (a *Authority) Renew(ctx context.Context, acc userkeys.Access, nonce, ip string) (Renewed, error) {
+	if err := a.chargeStored(ctx, renewals, strconv.FormatInt(acc.KeyID, 10)); err != nil {
+		return Renewed{}, err
+	}
+	k, err := a.store.Key(ctx, acc.KeyID)
+	if err != nil {
+		return Renewed{}, err
+	}
+	s, now := a.Settings(), a.now().UTC()
+	end, err := s.RenewedEnd(k, now)
+	if err != nil {
+		return Renewed{}, err
+	}
+	public, err := userkeys.ParsePublicKey(k.PublicKey)
+	if err != nil {
+		return Renewed{}, err
+	}
+	key := userkeys.NewKey(s.UserAPIKeyPrefix)
+	payload := userkeys.Payload{Key: key, Nonce: nonce, Push: s.Pushes(k.Scopes, k.PushURL)}
+	out := Renewed{ExpiresAt: end}
+	if out.Payload, err = payload.Seal(public, k.Padding); err != nil {
+		return Renewed{}, err
+	}
+	concerned, err := a.store.RenewKey(ctx, userkeys.Renewal{
+		KeyID: k.ID, Presented: acc.KeyHash, Hash: key.Hash(), ExpiresAt: end, OldUntil: now.Add(userkeys.RenewedKeyGrace),
+		At: now, Actor: userkeys.Actor{UserID: acc.UserID, Kind: userkeys.ActorKey, IP: ip},
+	})
+	if err != nil {
+		return Renewed{}, err
+	}
+	for _, h := range concerned {
+		a.cache.forget(h)
+	}
+	return out, nil
+}

@@ -1,0 +1,18 @@
+package userkeys
+
+import "time"
+
+// Renewal puts a new key in the place of one that an app presents. The key
+// that it replaces lives on until OldUntil, in case the answer is lost.
+type Renewal struct {
+	KeyID     int64
+	Presented KeyHash // the key itself, or the one before it
+	Hash      KeyHash // of the new key
+	ExpiresAt time.Time
+	OldUntil  time.Time
+	At        time.Time
+	Actor     Actor
+}
+
+// RenewedKeyGrace is how long the key before a renewal goes on.
+const RenewedKeyGrace = 10 * time.Minute

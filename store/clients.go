@@ -1,0 +1,174 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"userkeys"
+)
+
+// CreateClient registers a client. [userkeys.InvalidAccess] if the client_id
+// is in use, also by a grant alone: the wire tells no more.
+func (s *Store) CreateClient(ctx context.Context, cl userkeys.Client, by userkeys.Actor) error {
+	if err := checkIndexed(cl.ClientID); err != nil {
+		return err
+	}
+	if err := checkText(cl.ApplicationName, cl.PublicKey, cl.AuthRedirect, by.IP); err != nil {
+		return err
+	}
+	if err := checkList(cl.Scopes, scopeSeparator); err != nil {
+		return err
+	}
+	return s.write(ctx, func(ctx context.Context, c conn) error {
+		n, err := c.exec(ctx, `INSERT INTO userkeys_clients (client_id, application_name, public_key, public_key_hash, auth_redirect, scopes, created_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (client_id) DO NOTHING`,
+			cl.ClientID, cl.ApplicationName, cl.PublicKey, secretHash(cl.PublicKey), cl.AuthRedirect, cl.Scopes.String(), micros(cl.CreatedAt))
+		if err == nil && n == 0 {
+			return userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
+		}
+		if err != nil {
+			return err
+		}
+		return audit(ctx, c, userkeys.AuditEvent{At: cl.CreatedAt, Actor: by, Action: actionClientRegistered, ClientID: cl.ClientID, Detail: cl.Scopes.String()})
+	})
+}
+
+// ClientByPublicKey finds the registered client with exactly this PEM; of
+// several, for anybody may register anybody's key, the one with this redirect. [userkeys.NotFound].
+func (s *Store) ClientByPublicKey(ctx context.Context, publicKey, authRedirect string) (userkeys.Client, error) {
+	if err := checkText(publicKey, authRedirect); err != nil {
+		return userkeys.Client{}, err
+	}
+	return read(ctx, s, func(ctx context.Context, c conn) (userkeys.Client, error) {
+		cl, err := one(ctx, c, scanClient, "SELECT "+clientColumns+` FROM userkeys_clients WHERE public_key_hash = $1 AND public_key = $2
+			ORDER BY CASE WHEN auth_redirect = $3 THEN 0 ELSE 1 END, id LIMIT 1`, secretHash(publicKey), publicKey, authRedirect)
+		return cl, notFound(err, "client")
+	})
+}
+
+// ReleaseClients forgets registered clients that were made before unusedSince
+// and of which no key was used since, with their keys. It returns how many.
+func (s *Store) ReleaseClients(ctx context.Context, unusedSince, at time.Time) (int, error) {
+	const unused = `auth_redirect <> '' AND created_at < $1 AND NOT EXISTS (
+		SELECT 1 FROM userkeys_keys k LEFT JOIN userkeys_key_uses w ON w.key_id = k.id
+		WHERE k.client = userkeys_clients.id AND COALESCE(w.last_used_at, k.created_at) >= $1)`
+	total := 0
+	for {
+		var released []userkeys.Client
+		err := s.write(ctx, func(ctx context.Context, c conn) error {
+			var err error
+			released, err = all(ctx, c, scanClient, "SELECT "+clientColumns+" FROM userkeys_clients WHERE "+unused+" ORDER BY id LIMIT $2"+s.diff.lockGone, micros(unusedSince), jobBatch)
+			if err != nil || len(released) == 0 {
+				return err
+			}
+			return s.releaseClients(ctx, c, released, at)
+		})
+		total += len(released)
+		if err != nil || len(released) < jobBatch {
+			return total, err
+		}
+	}
+}
+
+func (s *Store) releaseClients(ctx context.Context, c conn, released []userkeys.Client, at time.Time) error {
+	system := userkeys.Actor{Kind: userkeys.ActorSystem}
+	var gone []userkeys.KeyHash
+	var events []userkeys.AuditEvent
+	for _, cl := range released {
+		keys, err := all(ctx, c, scanKeyRow, "DELETE FROM userkeys_keys WHERE client = $1 RETURNING "+keyRowColumns, cl.ID)
+		if err != nil {
+			return err
+		}
+		if _, err := c.exec(ctx, "DELETE FROM userkeys_clients WHERE id = $1", cl.ID); err != nil {
+			return err
+		}
+		gone = append(gone, hashes(keys)...)
+		events = append(events, userkeys.AuditEvent{
+			At: at, Actor: system, Action: actionClientReleased, ClientID: cl.ClientID, Detail: fmt.Sprintf("not used for long; %d keys", len(keys)),
+		})
+	}
+	if err := raise(ctx, c, at, gone); err != nil {
+		return err
+	}
+	return audit(ctx, c, events...)
+}
+
+// RebindKey moves a key to another client, found or made, and removes the
+// user's other key on it. It returns the hashes of all keys concerned. A
+// registered client takes no key that it was not granted: [userkeys.InvalidAccess]. [userkeys.NotFound].
+func (s *Store) RebindKey(ctx context.Context, keyID int64, clientID string, by userkeys.Actor, at time.Time) ([]userkeys.KeyHash, error) {
+	if err := checkIndexed(clientID); err != nil {
+		return nil, err
+	}
+	var concerned []userkeys.KeyHash
+	err := s.write(ctx, func(ctx context.Context, c conn) error {
+		k, err := one(ctx, c, scanKey, "SELECT "+keyColumns+keyTables+" WHERE k.id = $1", keyID)
+		if err != nil {
+			return notFound(err, "key")
+		}
+		if err := s.lockUser(ctx, c, k.UserID); err != nil {
+			return err
+		}
+		k.ClientID, k.CreatedAt = clientID, at
+		client, err := s.findOrMakeClient(ctx, c, k)
+		if err != nil {
+			return err
+		}
+		if client.Registered() {
+			return userkeys.Errorf(userkeys.InvalidAccess, "a registered client is bound by a grant only")
+		}
+		dropped, err := all(ctx, c, scanKeyRow, "DELETE FROM userkeys_keys WHERE user_id = $1 AND client = $2 AND id <> $3 RETURNING "+keyRowColumns, k.UserID, client.ID, keyID)
+		if err != nil {
+			return err
+		}
+		moved, err := all(ctx, c, scanKeyRow, "UPDATE userkeys_keys SET client = $1 WHERE id = $2 RETURNING "+keyRowColumns, client.ID, keyID)
+		if err != nil {
+			return err
+		}
+		concerned = append(hashes(moved), hashes(dropped)...)
+		events := append(keyEvents(moved, userkeys.AuditEvent{At: at, Actor: by, Action: actionKeyMoved}),
+			keyEvents(dropped, userkeys.AuditEvent{At: at, Actor: by, Action: actionKeyReplaced, Detail: fmt.Sprintf("by key %d", keyID)})...)
+		if err := audit(ctx, c, events...); err != nil {
+			return err
+		}
+		return raise(ctx, c, at, concerned)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return concerned, nil
+}
+
+// RenewKey puts a new key in the place of one that lives; see
+// [userkeys.Renewal]. It returns the hashes that mean something else now.
+// [userkeys.InvalidAccess] if the presented key is no longer good.
+func (s *Store) RenewKey(ctx context.Context, r userkeys.Renewal) ([]userkeys.KeyHash, error) {
+	var concerned []userkeys.KeyHash
+	err := s.write(ctx, func(ctx context.Context, c conn) error {
+		before, err := one(ctx, c, scanKeyRow, "SELECT "+keyRowColumns+" FROM userkeys_keys WHERE id = $1"+s.diff.lockRow, r.KeyID)
+		if err != nil {
+			return notFound(err, "key")
+		}
+		// Renewed again with the key before: the newest one went astray, and the older keeps its end.
+		n, err := c.exec(ctx, `UPDATE userkeys_keys SET hash = $1, renewed_at = $2, expires_at = $3,
+				old_hash = $4, old_until = CASE WHEN hash = $4 THEN $5 ELSE old_until END
+			WHERE id = $6 AND revoked_at = 0 AND (expires_at = 0 OR expires_at > $2) AND (hash = $4 OR (old_hash = $4 AND old_until > $2))`,
+			r.Hash[:], micros(r.At), micros(r.ExpiresAt), r.Presented[:], micros(r.OldUntil), r.KeyID)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return userkeys.ErrInvalidKey
+		}
+		concerned = append(hashes([]keyRow{before}), r.Hash)
+		if err := audit(ctx, c, keyEvents([]keyRow{before}, userkeys.AuditEvent{At: r.At, Actor: r.Actor, Action: actionKeyRenewed})...); err != nil {
+			return err
+		}
+		return raise(ctx, c, r.At, concerned)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return concerned, nil
+}
