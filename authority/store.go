@@ -14,6 +14,7 @@ type Store interface {
 	ConsentStore
 	SettingStore
 	JobStore
+	SeenStore
 }
 
 // KeyStore remembers keys. Errors carry codes: [userkeys.NotFound] and those named below.
