@@ -102,7 +102,7 @@ var settingTable = []Setting{
 
 	{Name: "max_user_api_reqs_per_user_per_minute", Kind: SettingInt, Default: "120", Max: 65535, Summary: "requests of all keys of a user together in any 60 seconds; 0 for no such limit", field: func(s *Settings) any { return &s.MaxUserAPIReqsPerUserPerMinute }},
 	{Name: "max_user_api_reqs_per_user_per_day", Kind: SettingInt, Default: "14400", Max: 10000000, Summary: "requests of all keys of a user together in any 24 hours; 0 for no such limit", field: func(s *Settings) any { return &s.MaxUserAPIReqsPerUserPerDay }},
-	{Name: "user_api_key_parameter_routes", Kind: SettingList, Summary: "feeds and calendars where a key may stand in the address (user_api_key=...), such as GET /latest.rss", field: func(s *Settings) any { return &s.UserAPIKeyParameterRoutes }, check: checkParameterRoute},
+	{Name: "user_api_key_parameter_routes", Kind: SettingList, Summary: "feeds and calendars where a key may stand in the address (user_api_key=...), such as GET /latest.rss or GET /t/{slug}/{id}.rss", field: func(s *Settings) any { return &s.UserAPIKeyParameterRoutes }, check: checkParameterRoute},
 
 	{Name: "revoke_user_api_keys_unused_days", Aliases: []string{"expire_user_api_keys_days"}, Kind: SettingInt, Default: "180", Max: maxDays, Summary: "revoke keys that were not used for so many days; 0 for never", field: func(s *Settings) any { return &s.RevokeUserAPIKeysUnusedDays }},
 	{Name: "revoke_user_api_keys_maxlife_days", Kind: SettingInt, Default: "0", Max: maxDays, Summary: "revoke keys of that age in days; 0 for never", field: func(s *Settings) any { return &s.RevokeUserAPIKeysMaxlifeDays }},
@@ -326,12 +326,8 @@ func checkURL(v string) string {
 }
 
 func checkParameterRoute(v string) string {
-	r, err := ParseRoute(v)
-	switch {
-	case err != nil:
+	if _, err := ParseKeyRoute(v); err != nil {
 		return AsError(err).Public
-	case r.method != "GET":
-		return "a key in the address can only read: the method must be GET"
 	}
 	return ""
 }

@@ -57,7 +57,7 @@ type addressShard struct {
 // one that it begins in, so that what is counted is never too little.
 type addressCount struct {
 	newest int64
-	slots  [longWindow + 1]uint32
+	slots  [64]uint32 // more than longWindow+1, and a power of two
 }
 
 // excess is how an address is above a limit.
@@ -136,14 +136,17 @@ func (l *addressLimiter) add(k addressKey, now int64, e *userkeys.Edge, factor i
 	defer s.mu.Unlock()
 	c := s.find(k, now)
 	c.add(now)
-	short, long := c.wait(shortWindow, factor*e.Per10Seconds), c.wait(longWindow, factor*e.PerMinute)
-	switch {
-	case long > 0 && long >= short:
-		return excess{"ip_60_secs_limit", long}, true
-	case short > 0:
-		return excess{"ip_10_secs_limit", short}, true
+	short, long := factor*e.Per10Seconds, factor*e.PerMinute
+	overShort, overLong := c.sum(shortWindow) > short, c.sum(longWindow) > long
+	if !overShort && !overLong {
+		return excess{}, false
 	}
-	return excess{}, false
+	waitShort, waitLong := c.wait(shortWindow, short), c.wait(longWindow, long)
+	x := excess{"ip_10_secs_limit", max(waitShort, waitLong)}
+	if overLong && (!overShort || waitLong >= waitShort) {
+		x.code = "ip_60_secs_limit"
+	}
+	return x, true
 }
 
 // find gives the count of k, from this generation or the one before.
@@ -176,26 +179,26 @@ func (c *addressCount) add(now int64) {
 }
 
 func (c *addressCount) at(second int64) *uint32 {
-	return &c.slots[((second%int64(len(c.slots)))+int64(len(c.slots)))%int64(len(c.slots))]
+	return &c.slots[uint64(second)%uint64(len(c.slots))]
 }
 
-// wait is in how many seconds one more request is within limit, if no other
-// comes meanwhile; zero if the one just counted is.
-func (c *addressCount) wait(window int64, limit int) int {
-	sum := 0
+// sum is how many requests count in a window.
+func (c *addressCount) sum(window int64) int {
+	n := 0
 	for s := c.newest - window; s <= c.newest; s++ {
-		sum += int(*c.at(s))
+		n += int(*c.at(s))
 	}
-	if sum <= limit {
-		return 0
+	return n
+}
+
+// wait is in how many seconds one more request is within limit, if no other comes meanwhile.
+func (c *addressCount) wait(window int64, limit int) int {
+	n := c.sum(window)
+	d := int64(0)
+	for ; n >= limit && d <= window; d++ { // a second later, the oldest second counts no more
+		n -= int(*c.at(c.newest - window + d))
 	}
-	// One more at second newest+d counts with the seconds from newest+d-window on.
-	for d := int64(1); d <= window; d++ {
-		if sum -= int(*c.at(c.newest - window + d - 1)); sum < limit {
-			return int(d)
-		}
-	}
-	return int(window) + 1
+	return int(d)
 }
 
 // write is the answer of the wire: plain text, for whoever reads it.
