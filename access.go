@@ -11,6 +11,8 @@ type Call struct {
 	// ManagesItself marks the two requests that every live key may make whatever
 	// its scopes: to revoke and to renew itself.
 	ManagesItself bool
+	// Present says that the app's user is looking at it now (wire 7.5).
+	Present bool
 }
 
 // Access is who calls with a key that was found good, and what they may do.

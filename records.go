@@ -226,6 +226,12 @@ type Revocation struct {
 	Actor  Actor
 }
 
+// UserSeen is when a user was there last.
+type UserSeen struct {
+	UserID int64
+	SeenAt time.Time
+}
+
 // KeyUse is what is written of a key's use now and then: when it was used last
 // and, if not nil, the state of its day window (opaque to the store).
 type KeyUse struct {

@@ -100,9 +100,9 @@ var settingTable = []Setting{
 	{Name: "max_user_api_reqs_per_minute", Kind: SettingInt, Default: "20", Max: 10000, Summary: "requests of a key in any 60 seconds", field: func(s *Settings) any { return &s.MaxUserAPIReqsPerMinute }},
 	{Name: "max_user_api_reqs_per_day", Kind: SettingInt, Default: "2880", Max: 10000000, Summary: "requests of a key in any 24 hours", field: func(s *Settings) any { return &s.MaxUserAPIReqsPerDay }},
 
-	{Name: "max_user_api_reqs_per_user_per_minute", Kind: SettingInt, Default: "120", Max: 1000000, Pending: true, Summary: "requests of all keys of a user together in any 60 seconds; 0 for no such limit", field: func(s *Settings) any { return &s.MaxUserAPIReqsPerUserPerMinute }},
-	{Name: "max_user_api_reqs_per_user_per_day", Kind: SettingInt, Default: "14400", Max: 100000000, Pending: true, Summary: "requests of all keys of a user together in any 24 hours; 0 for no such limit", field: func(s *Settings) any { return &s.MaxUserAPIReqsPerUserPerDay }},
-	{Name: "user_api_key_parameter_routes", Kind: SettingList, Pending: true, Summary: "feeds and calendars where a key may stand in the address (user_api_key=...), such as GET /latest.rss", field: func(s *Settings) any { return &s.UserAPIKeyParameterRoutes }, check: checkParameterRoute},
+	{Name: "max_user_api_reqs_per_user_per_minute", Kind: SettingInt, Default: "120", Max: 65535, Summary: "requests of all keys of a user together in any 60 seconds; 0 for no such limit", field: func(s *Settings) any { return &s.MaxUserAPIReqsPerUserPerMinute }},
+	{Name: "max_user_api_reqs_per_user_per_day", Kind: SettingInt, Default: "14400", Max: 10000000, Summary: "requests of all keys of a user together in any 24 hours; 0 for no such limit", field: func(s *Settings) any { return &s.MaxUserAPIReqsPerUserPerDay }},
+	{Name: "user_api_key_parameter_routes", Kind: SettingList, Summary: "feeds and calendars where a key may stand in the address (user_api_key=...), such as GET /latest.rss or GET /t/{slug}/{id}.rss", field: func(s *Settings) any { return &s.UserAPIKeyParameterRoutes }, check: checkParameterRoute},
 
 	{Name: "revoke_user_api_keys_unused_days", Aliases: []string{"expire_user_api_keys_days"}, Kind: SettingInt, Default: "180", Max: maxDays, Summary: "revoke keys that were not used for so many days; 0 for never", field: func(s *Settings) any { return &s.RevokeUserAPIKeysUnusedDays }},
 	{Name: "revoke_user_api_keys_maxlife_days", Kind: SettingInt, Default: "0", Max: maxDays, Summary: "revoke keys of that age in days; 0 for never", field: func(s *Settings) any { return &s.RevokeUserAPIKeysMaxlifeDays }},
@@ -124,12 +124,12 @@ var settingTable = []Setting{
 
 	{Name: "max_admin_api_reqs_per_minute", Kind: SettingInt, Default: "60", Max: 60000, Summary: "requests of an admin API key in any 60 seconds", field: func(s *Settings) any { return &s.MaxAdminAPIReqsPerMinute }},
 
-	{Name: "cors_origins", Kind: SettingList, Pending: true, Summary: "origins whose pages may call the API from a browser", field: func(s *Settings) any { return &s.CORSOrigins }, check: checkOrigin},
-	{Name: "enable_cors", Kind: SettingBool, Default: "false", Pending: true, Summary: "use cors_origin as well", field: func(s *Settings) any { return &s.EnableCORS }},
-	{Name: "cors_origin", Kind: SettingList, Pending: true, Summary: "more origins, see enable_cors", field: func(s *Settings) any { return &s.CORSOrigin }, check: checkOrigin},
-	{Name: "max_reqs_per_ip_per_minute", Kind: SettingInt, Default: "200", Max: 1000000, Pending: true, Summary: "requests of one address in any 60 seconds", field: func(s *Settings) any { return &s.MaxReqsPerIPPerMinute }},
-	{Name: "max_reqs_per_ip_per_10_seconds", Kind: SettingInt, Default: "50", Max: 1000000, Pending: true, Summary: "requests of one address in any 10 seconds", field: func(s *Settings) any { return &s.MaxReqsPerIPPer10Second }},
-	{Name: "max_reqs_per_ip_mode", Kind: SettingText, Default: "block", Pending: true, Summary: "what happens above them: block, warn, warn+block or none", field: func(s *Settings) any { return &s.MaxReqsPerIPMode }, check: checkIPMode},
+	{Name: "cors_origins", Kind: SettingList, Summary: "origins whose pages may call the API from a browser", field: func(s *Settings) any { return &s.CORSOrigins }, check: checkOrigin},
+	{Name: "enable_cors", Kind: SettingBool, Default: "false", Summary: "use cors_origin as well", field: func(s *Settings) any { return &s.EnableCORS }},
+	{Name: "cors_origin", Kind: SettingList, Summary: "more origins, see enable_cors", field: func(s *Settings) any { return &s.CORSOrigin }, check: checkOrigin},
+	{Name: "max_reqs_per_ip_per_minute", Kind: SettingInt, Default: "200", Min: 1, Max: 1000000, Summary: "requests of one address in any 60 seconds", field: func(s *Settings) any { return &s.MaxReqsPerIPPerMinute }},
+	{Name: "max_reqs_per_ip_per_10_seconds", Kind: SettingInt, Default: "50", Min: 1, Max: 1000000, Summary: "requests of one address in any 10 seconds", field: func(s *Settings) any { return &s.MaxReqsPerIPPer10Second }},
+	{Name: "max_reqs_per_ip_mode", Kind: SettingText, Default: "block", Summary: "what happens above them: block, warn, warn+block or none", field: func(s *Settings) any { return &s.MaxReqsPerIPMode }, check: checkIPMode},
 }
 
 // minTrustLevel is the older way to say who may: a level stands for the groups
@@ -326,12 +326,8 @@ func checkURL(v string) string {
 }
 
 func checkParameterRoute(v string) string {
-	r, err := ParseRoute(v)
-	switch {
-	case err != nil:
+	if _, err := ParseKeyRoute(v); err != nil {
 		return AsError(err).Public
-	case r.method != "GET":
-		return "a key in the address can only read: the method must be GET"
 	}
 	return ""
 }

@@ -26,7 +26,7 @@ type Config struct {
 	Catalog *userkeys.Catalog // nil: Discourse's scopes
 	// Pinned site settings, by name, win over those in the store and cannot be changed while running.
 	Pinned map[string]string
-	// MaxKeys bounds the keys kept in memory; 0 means two million, some 600 MB if all are in use.
+	// MaxKeys bounds the keys kept in memory; 0 means two million, some 800 MB if all are in use by as many users.
 	MaxKeys int
 	Now     func() time.Time // nil: the system's clock
 	Logger  *slog.Logger     // nil: none
@@ -44,9 +44,11 @@ type Authority struct {
 
 	policy  atomic.Pointer[policy]
 	cache   *cache
-	limiter *limit.Memory
+	limiter *limit.Memory // by key
+	users   *limit.Memory // by user; always asked after limiter
 	// strangers counts callers without a key.
 	strangers *limit.Memory
+	seen      presence
 	loads     chan struct{} // a place for each look-up under way
 	lease     lease
 	writing   sync.Mutex // one flush of uses at a time
@@ -76,6 +78,7 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 	a.cache = newCache(cfg.MaxKeys)
 	a.limiter = limit.NewMemory(limit.MemoryConfig{MaxKeys: limitedKeys(cfg.MaxKeys)})
 	a.strangers = limit.NewMemory(limit.MemoryConfig{MaxKeys: maxStrangers})
+	a.users = limit.NewMemory(limit.MemoryConfig{MaxKeys: limitedKeys(cfg.MaxKeys)})
 	a.loads = make(chan struct{}, maxLoads)
 	if err := a.setPinned(cfg.Pinned); err != nil {
 		return nil, err

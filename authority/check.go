@@ -2,11 +2,8 @@ package authority
 
 import (
 	"context"
-	"strconv"
-	"time"
 
 	"userkeys"
-	"userkeys/limit"
 )
 
 // Check charges and decides one request with a key, in the order of Discourse
@@ -28,8 +25,8 @@ func (a *Authority) Check(ctx context.Context, c userkeys.Call) (userkeys.Access
 	}
 	p := a.policy.Load()
 	// The charge is made whether or not the caller still waits for the answer.
-	if d := a.limiter.Take(rec.keyID, now, p.limits); !d.OK {
-		return userkeys.Access{}, limited(d, p.limits)
+	if err := a.charge(&rec, p, now); err != nil {
+		return userkeys.Access{}, err
 	}
 	if !c.ManagesItself && !rec.standing.covers(c.Method, c.Path) {
 		return userkeys.Access{}, a.missingScope(p, c)
@@ -38,6 +35,9 @@ func (a *Authority) Check(ctx context.Context, c userkeys.Call) (userkeys.Access
 		return userkeys.Access{}, userkeys.ErrInvalidKey
 	}
 	a.cache.used(&h, place, now)
+	if c.Present {
+		a.seen.note(rec.userID, now)
+	}
 	return rec.access(), nil
 }
 
@@ -79,18 +79,4 @@ func (a *Authority) allScopes() userkeys.Scopes {
 		names = append(names, s.Name)
 	}
 	return names
-}
-
-// limited is the refusal of a window, with the wire's code for it (13.1).
-func limited(d limit.Decision, l limit.Limits) error {
-	n, code := l.Minute, "user_api_key_limiter_60_secs"
-	if d.Window == limit.Day {
-		n, code = l.Day, "user_api_key_limiter_1_day"
-	}
-	e := &userkeys.Error{
-		Code: userkeys.RateLimited, RetryAfter: d.RetryAfter, LimitCode: code,
-		Reason: "limit: " + strconv.Itoa(max(n, 0)) + " per " + strconv.Itoa(int(d.Window.Length()/time.Second)) + " s",
-	}
-	e.Public = "This key was used too many times. Please wait " + e.TimeLeft() + " before trying again."
-	return e
 }

@@ -141,6 +141,7 @@ func TestCheckCharges(t *testing.T) {
 func TestGHSA_984p_xq9m_4rjw_ParallelRequestsCannotOutrunTheLimit(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, storetest.SQLite(t))
+	d.set("max_user_api_reqs_per_user_per_minute", "60000")
 	for i := range 20 {
 		key, _ := d.grant(d.alice, request(client("app"+string(rune('a'+i)))))
 		var ok, limited atomic.Int64
@@ -185,6 +186,7 @@ func TestCVE_2020_15223_RevokeRefusesTheNextRequest(t *testing.T) {
 		const keys, tries = 200, 50
 		d := newDesk(t, st, func(cfg *authority.Config) { cfg.Now = nil })
 		d.set("max_user_api_reqs_per_minute", "10000")
+		d.set("max_user_api_reqs_per_user_per_minute", "60000")
 		d.set("max_user_api_key_grants_per_hour", "10000")
 		owner := userkeys.Actor{Kind: "user", UserID: d.alice.ID}
 		var refused, slipped atomic.Int64
@@ -291,6 +293,7 @@ func TestNoStatementInSteadyState(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, st *store.Store) {
 		d := newDesk(t, st)
 		d.set("max_user_api_reqs_per_minute", "10000")
+		d.set("max_user_api_reqs_per_user_per_minute", "60000")
 		key, _ := d.grant(d.alice, request())
 		d.mustCheck(key)
 		before := st.Statements()

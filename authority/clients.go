@@ -73,7 +73,7 @@ var (
 // (wire 7.4). What may not be is passed over, never a reason to refuse the
 // request: the header is a hint. The key's limits go on as they were (RL3).
 func (a *Authority) Rebind(ctx context.Context, acc userkeys.Access, clientID string) userkeys.Access {
-	if !userkeys.ValidClientID(clientID) || a.charge(rebinds, strconv.FormatInt(acc.KeyID, 10)) != nil {
+	if !userkeys.ValidClientID(clientID) || a.chargeHere(rebinds, strconv.FormatInt(acc.KeyID, 10)) != nil {
 		return acc
 	}
 	by := userkeys.Actor{UserID: acc.UserID, Kind: userkeys.ActorKey}

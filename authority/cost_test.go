@@ -14,14 +14,24 @@ import (
 
 // shelf is a store of many keys that costs no memory: every well-formed key
 // is somebody's. Only checks are asked of it.
-type shelf struct{ authority.Store }
+type shelf struct {
+	authority.Store
+	noUserLimits bool
+}
 
 func (shelf) Changes(context.Context, int64) (userkeys.Changes, error) {
 	return userkeys.Changes{}, nil
 }
 
-func (shelf) SettingValues(context.Context) (map[string]string, error) {
-	return map[string]string{"max_user_api_reqs_per_minute": "10000", "max_user_api_reqs_per_day": "10000000"}, nil
+func (s shelf) SettingValues(context.Context) (map[string]string, error) {
+	values := map[string]string{
+		"max_user_api_reqs_per_minute": "10000", "max_user_api_reqs_per_day": "10000000",
+		"max_user_api_reqs_per_user_per_minute": "10000", "max_user_api_reqs_per_user_per_day": "10000000",
+	}
+	if s.noUserLimits {
+		values["max_user_api_reqs_per_user_per_minute"], values["max_user_api_reqs_per_user_per_day"] = "0", "0"
+	}
+	return values, nil
 }
 func (shelf) RecordUses(context.Context, []userkeys.KeyUse) error { return nil }
 
@@ -76,22 +86,42 @@ func TestCheckAllocatesNothing(t *testing.T) {
 	}
 }
 
-// memoryGoal is the heap that a cached and limited key may cost after one call, in bytes.
-const memoryGoal = 300
+// The heap that a cached and limited key may cost after one call, in bytes:
+// alone, and with the windows of an owner who has no other key.
+const (
+	memoryGoal      = 300
+	memoryGoalOwner = 400
+)
 
 func TestMemoryPerKey(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short: measures 100,000 keys")
 	}
+	for _, tt := range []struct {
+		name string
+		st   shelf
+		goal float64
+	}{
+		{"the key alone", shelf{noUserLimits: true}, memoryGoal},
+		{"with its owner", shelf{}, memoryGoalOwner},
+	} {
+		t.Run(tt.name, func(t *testing.T) { measureMemory(t, tt.st, tt.goal) })
+	}
+}
+
+func measureMemory(t *testing.T, st shelf, goal float64) {
 	const n = 100_000
-	a := newShelf(t)
+	a, err := authority.New(t.Context(), authority.Config{Store: st})
+	if err != nil {
+		t.Fatal(err)
+	}
 	keys := newKeys(n)
 	before := liveHeap()
 	mustCheckAll(t, a, keys)
 	perKey := float64(liveHeap()-before) / n
 	t.Logf("%.0f bytes of heap per cached and limited key", perKey)
-	if perKey > memoryGoal {
-		t.Errorf("%.0f bytes per key, want at most %d", perKey, memoryGoal)
+	if perKey > goal {
+		t.Errorf("%.0f bytes per key, want at most %.0f", perKey, goal)
 	}
 	if s := a.Statistics(); s.CachedKeys != n || s.LimitedKeys != n {
 		t.Errorf("held: %+v", s)
@@ -129,12 +159,17 @@ func TestCacheIsBounded(t *testing.T) {
 }
 
 // BenchmarkCheck is the bare decision: one microsecond at 1,000 keys is the goal.
-func BenchmarkCheck(b *testing.B) {
+func BenchmarkCheck(b *testing.B) { benchmarkCheck(b, shelf{noUserLimits: true}) }
+
+// BenchmarkCheckUserLimits is the same where the keys of a user share a limit too, as sites have it by default.
+func BenchmarkCheckUserLimits(b *testing.B) { benchmarkCheck(b, shelf{}) }
+
+func benchmarkCheck(b *testing.B, st shelf) {
 	for _, n := range []int{1, 1_000, 100_000, 1_000_000} {
 		b.Run(fmt.Sprintf("keys=%d", n), func(b *testing.B) {
 			// Each key stays below its minute, so the clock must run fast when there are few.
 			now := time.Now()
-			a, err := authority.New(b.Context(), authority.Config{Store: shelf{}, Now: func() time.Time { return now }})
+			a, err := authority.New(b.Context(), authority.Config{Store: st, Now: func() time.Time { return now }})
 			if err != nil {
 				b.Fatal(err)
 			}

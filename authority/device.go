@@ -62,7 +62,7 @@ func (a *Authority) ChargeDeviceCreate(ip string) error {
 	if !a.Settings().AllowUserAPIKeyDeviceAuth {
 		return userkeys.Errorf(userkeys.NotFound, "this site has no device authorization")
 	}
-	return a.charge(deviceCreates, userkeys.Network(ip))
+	return a.chargeHere(deviceCreates, userkeys.Network(ip))
 }
 
 func (a *Authority) examineDevice(ctx context.Context, r userkeys.AuthorizationRequest) (userkeys.CheckedRequest, error) {
@@ -79,13 +79,13 @@ func (a *Authority) PollDevice(ctx context.Context, deviceCode, ip string) (user
 	if !a.Settings().AllowUserAPIKeyDeviceAuth {
 		return userkeys.DeviceGrant{}, userkeys.Errorf(userkeys.NotFound, "this site has no device authorization")
 	}
-	if err := a.charge(devicePolls, userkeys.Network(ip)); err != nil {
+	if err := a.chargeHere(devicePolls, userkeys.Network(ip)); err != nil {
 		return userkeys.DeviceGrant{}, err
 	}
 	if !userkeys.IsDeviceCode(deviceCode) {
 		return userkeys.DeviceGrant{}, nil
 	}
-	if err := a.charge(deviceCodePolls, deviceCode); err != nil {
+	if err := a.chargeHere(deviceCodePolls, deviceCode); err != nil {
 		return userkeys.DeviceGrant{}, err
 	}
 	d, err := a.store.PollDeviceGrant(ctx, deviceCode, a.now().UTC())
@@ -116,7 +116,7 @@ func (a *Authority) PreviewDevice(ctx context.Context, token string, b Browser) 
 		quota   quota
 		subject string
 	}{{deviceLookups, userkeys.Network(b.IP)}, {deviceUserLookups, userSubject(b.User)}, {deviceTokenLooks, token}} {
-		if err := a.charge(c.quota, c.subject); err != nil {
+		if err := a.chargeHere(c.quota, c.subject); err != nil {
 			return DeviceQuestion{}, err
 		}
 	}

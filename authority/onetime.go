@@ -68,7 +68,7 @@ func (a *Authority) makeOneTime(ctx context.Context, r userkeys.AuthorizationReq
 	if err := a.Settings().CheckGrantor(b.User); err != nil {
 		return "", err
 	}
-	if err := a.charge(oneTimeMakes, userSubject(b.User)); err != nil {
+	if err := a.chargeHere(oneTimeMakes, userSubject(b.User)); err != nil {
 		return "", err
 	}
 	p, sealed, err := a.newOneTimePassword(checked, b)

@@ -17,6 +17,9 @@ import (
 type policy struct {
 	settings userkeys.Settings
 	limits   limit.Limits
+	// userLimits are those of all keys of a user together; zero: none.
+	userLimits limit.Limits
+	edge       *userkeys.Edge
 
 	mu        sync.Mutex
 	standings map[string]*standing
@@ -33,9 +36,11 @@ const maxStandings = 10_000
 
 func newPolicy(s userkeys.Settings) *policy {
 	return &policy{
-		settings:  s,
-		limits:    limit.Limits{Minute: s.MaxUserAPIReqsPerMinute, Day: s.MaxUserAPIReqsPerDay},
-		standings: make(map[string]*standing),
+		settings:   s,
+		limits:     limit.Limits{Minute: s.MaxUserAPIReqsPerMinute, Day: s.MaxUserAPIReqsPerDay},
+		userLimits: userLimits(s),
+		edge:       userkeys.NewEdge(s),
+		standings:  make(map[string]*standing),
 	}
 }
 
@@ -118,6 +123,9 @@ func (a *Authority) loadPolicy(ctx context.Context) error {
 
 // Settings are the settings in force.
 func (a *Authority) Settings() userkeys.Settings { return a.policy.Load().settings }
+
+// Edge is what the outer door needs of the settings in force.
+func (a *Authority) Edge() *userkeys.Edge { return a.policy.Load().edge }
 
 // Catalog is the site's catalog of scopes.
 func (a *Authority) Catalog() *userkeys.Catalog { return a.catalog }

@@ -55,8 +55,8 @@ func (a *Authority) chargeStored(ctx context.Context, q quota, subject string) e
 	return err
 }
 
-// charge counts in memory, exactly, within a minute: for what only costs work.
-func (a *Authority) charge(q quota, subject string) error {
+// chargeHere counts in memory of this process, exactly, within a minute: for what only costs work.
+func (a *Authority) chargeHere(q quota, subject string) error {
 	h := sha256.Sum256([]byte(strconv.Itoa(len(q.name)) + ":" + q.name + subject))
 	id := int64(binary.LittleEndian.Uint64(h[:8]))
 	if d := a.strangers.Take(id, a.now(), limit.Limits{Minute: q.most, Day: 24 * 60 * q.most}); !d.OK {

@@ -19,6 +19,7 @@ type Store interface {
 	QuotaStore
 	ClientStore
 	AdminStore
+	SeenStore
 }
 
 // KeyStore remembers keys. Errors carry codes: [userkeys.NotFound] and those named below.

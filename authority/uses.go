@@ -2,6 +2,7 @@ package authority
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"userkeys"
@@ -18,12 +19,12 @@ const (
 
 // flushDue writes the uses that are due.
 func (a *Authority) flushDue(ctx context.Context) error {
-	return a.flush(ctx, a.now().Add(-rewriteAfter))
+	return errors.Join(a.flush(ctx, a.now().Add(-rewriteAfter)), a.writeSeen(ctx, false))
 }
 
 // flushAll writes every use that was not written.
 func (a *Authority) flushAll(ctx context.Context) error {
-	return a.flush(ctx, a.now().Add(time.Hour))
+	return errors.Join(a.flush(ctx, a.now().Add(time.Hour)), a.writeSeen(ctx, true))
 }
 
 // flush writes the uses of keys that were last written before the given time.

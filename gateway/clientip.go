@@ -63,15 +63,24 @@ const maxForwardedHops = 32
 // socket) is never trusted; the answer is then its name as the server has it.
 func ClientIP(trusted []netip.Prefix) func(*http.Request) string {
 	return func(r *http.Request) string {
-		peer, ok := peerOf(r)
+		a, ok := clientAddr(r, trusted)
 		if !ok {
 			return r.RemoteAddr
 		}
-		if a, ok := forwardedFor(r.Header["X-Forwarded-For"], peer, trusted); ok {
-			return a.String()
-		}
-		return peer.String()
+		return a.String()
 	}
+}
+
+// clientAddr is [ClientIP] as an address; ok is false if the peer has none.
+func clientAddr(r *http.Request, trusted []netip.Prefix) (a netip.Addr, ok bool) {
+	peer, ok := peerOf(r)
+	if !ok {
+		return netip.Addr{}, false
+	}
+	if a, ok := forwardedFor(r.Header["X-Forwarded-For"], peer, trusted); ok {
+		return a, true
+	}
+	return peer, true
 }
 
 // peerOf is the address at the other end of the connection.

@@ -1,8 +1,11 @@
 package gateway
 
 import (
+	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
+	"time"
 
 	"userkeys"
 )
@@ -10,7 +13,15 @@ import (
 // Front is the door of the whole server. It decides which paths are ours and
 // which the upstream's, on the bytes that came and before any router cleans
 // them: a router's redirect to a cleaned path would be a second reading.
-type Front struct{ cfg FrontConfig }
+//
+// It also holds what comes before any check of a key: the limits by address
+// and the answers to browsers about other origins (CORS), on our own paths and for requests
+// with a key, as the checker's method Edge tells them at each request.
+type Front struct {
+	cfg       FrontConfig
+	desk      desk
+	addresses *addressLimiter
+}
 
 // FrontConfig is what a [Front] is made of.
 type FrontConfig struct {
@@ -21,6 +32,11 @@ type FrontConfig struct {
 	Upstream *Proxy // nil: there is none, every path is ours
 	// Bounce may answer a request without a key for any path, and tells whether it did; nil: never.
 	Bounce func(w http.ResponseWriter, r *http.Request) bool
+	// TrustedProxies are the networks whose forwarding headers are believed. Without
+	// any, private addresses have no limit of their own: a proxy would be limited for everybody.
+	TrustedProxies []netip.Prefix
+	Logger         *slog.Logger     // of refusals, at most ten a second; nil: none
+	Now            func() time.Time // nil: the system's clock
 }
 
 // NewFront makes a front.
@@ -31,7 +47,14 @@ func NewFront(cfg FrontConfig) (*Front, error) {
 	if cfg.Owns == nil {
 		cfg.Owns = OwnPath()
 	}
-	return &Front{cfg}, nil
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	log := newRefusalLog(cfg.Logger, ClientIP(cfg.TrustedProxies), cfg.Now)
+	return &Front{
+		cfg: cfg, desk: newDesk(cfg.Checker, log),
+		addresses: &addressLimiter{trusted: cfg.TrustedProxies, now: cfg.Now, log: log},
+	}, nil
 }
 
 // OwnPath tells our paths before an upstream: the protocol's endpoints, the
@@ -67,25 +90,36 @@ func OwnPath(extra ...string) func(path string) bool {
 // ServeHTTP sends a request to the handler whose it is. For our own paths a
 // key is checked first, also where nothing answers.
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	t := targetOf(r)
-	if f.cfg.Bounce != nil && t.hasQuery && r.Header[userkeys.KeyHeader] == nil && acceptable(r) == nil && f.cfg.Bounce(w, r) {
+	t, e := targetOf(r), f.desk.edge()
+	k := presentedBy(r, t, e)
+	own := f.cfg.Upstream == nil || f.cfg.Owns(t.path)
+	if f.cfg.Bounce != nil && t.hasQuery && !k.given && acceptable(r) == nil && f.cfg.Bounce(w, r) {
 		return
 	}
-	if f.cfg.Upstream != nil && !f.cfg.Owns(t.path) {
-		f.cfg.Upstream.ServeHTTP(w, r) // which refuses by itself what is not acceptable
+	asks := len(e.Origins) > 0 && isPreflight(r) && (own || asksForKey(r))
+	if !own && !k.given && !asks {
+		f.cfg.Upstream.serve(w, r, k) // which refuses by itself what is not acceptable
 		return
 	}
 	if no := acceptable(r); no != nil {
 		no.write(w)
 		return
 	}
-	keys, keyed := r.Header[userkeys.KeyHeader]
-	if !keyed {
-		f.serveStranger(w, r, t)
-		return
+	if len(e.Origins) > 0 && !asks {
+		allowOrigin(w.Header(), r, e, k.given)
 	}
-	if a, ok := admit(f.cfg.Checker, w, r, keys, ownRequest); ok {
-		f.cfg.Own.ServeHTTP(w, r.WithContext(userkeys.NewContext(r.Context(), a)))
+	switch {
+	case !f.addresses.admits(w, r, k, e):
+	case asks:
+		answerPreflight(w, r, e)
+	case !own:
+		f.cfg.Upstream.serve(w, r, k)
+	case k.given:
+		if a, ok := f.desk.admit(w, r, k, ownRequest); ok {
+			f.cfg.Own.ServeHTTP(w, admitted(r, k, a))
+		}
+	default:
+		f.serveStranger(w, r, t)
 	}
 }
 
@@ -96,7 +130,7 @@ func (f *Front) serveStranger(w http.ResponseWriter, r *http.Request, t target) 
 		return
 	}
 	if _, err := userkeys.CanonicalPath(t.path); err != nil {
-		WriteError(w, err)
+		f.desk.refuse(w, r, presented{}, err)
 		return
 	}
 	f.cfg.Own.ServeHTTP(w, r)

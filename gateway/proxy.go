@@ -39,6 +39,7 @@ type ProxyConfig struct {
 type Proxy struct {
 	cfg     ProxyConfig
 	log     *slog.Logger
+	desk    desk
 	reverse *httputil.ReverseProxy
 	watcher watcher
 }
@@ -64,6 +65,7 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
+	p.desk = newDesk(cfg.Checker, newRefusalLog(cfg.Logger, ClientIP(cfg.TrustedProxies), cfg.Now))
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite:        p.rewrite, // never Director: there a client's Connection header removes what we set
 		Transport:      cfg.Transport,
@@ -122,6 +124,7 @@ type exchange struct {
 	in        *http.Request // as it came
 	target    string        // what is sent; see setTarget
 	keyed     bool
+	inQuery   bool // the key stood in the address
 	websocket bool
 	answer    answer
 	stall     stall
@@ -149,6 +152,11 @@ func exchangeOf(r *http.Request) *exchange {
 
 // ServeHTTP checks a request if it has a key, and passes it on.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.serve(w, r, p.desk.presentedBy(r))
+}
+
+// serve passes on a request whose key, if it has one, was found already.
+func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, k presented) {
 	if f := acceptable(r); f != nil {
 		f.write(w)
 		return
@@ -156,18 +164,23 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t := targetOf(r)
 	x := &exchange{Context: r.Context(), in: r, target: t.raw, answer: answer{ResponseWriter: w, http10: !r.ProtoAtLeast(1, 1)}}
 	x.websocket = len(r.Header["Upgrade"]) > 0 && hasToken(r.Header["Connection"], "Upgrade") // no other is acceptable
-	if keys, ok := r.Header[userkeys.KeyHeader]; ok {
-		a, admitted := admit(p.cfg.Checker, w, r, keys, upstreamRequest)
+	if k.given {
+		a, admitted := p.desk.admit(w, r, k, upstreamRequest)
 		if !admitted {
 			return
 		}
-		x.keyed, x.target = true, t.withoutKeyParameter()
+		x.keyed, x.inQuery, x.target = true, k.inQuery, t.withoutKeyParameter()
 		x.watched = p.watcher.watch(r.Context(), a, &x.answer)
 		x.Context = x.watched.ctx
 		defer x.watched.stop()
-	} else if !sayable(r.URL, t.raw) {
-		refuseUnsayable.write(w)
-		return
+	} else {
+		if carriesOurKey(t.query) {
+			x.target = t.withoutKeyParameter() // where it says nothing; no upstream shall log it
+		}
+		if !sayable(r.URL, x.target) {
+			refuseUnsayable.write(w)
+			return
+		}
 	}
 	r = r.WithContext(x)
 	r.Header = nothing // rewrite takes the headers from x

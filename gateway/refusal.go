@@ -15,12 +15,13 @@ var allowed = strings.Join(userkeys.Methods, ", ") + ", OPTIONS"
 // that refusing costs no more than serving.
 type refusal struct {
 	status int
+	reason string // for the log
 	body   []byte
 	allow  bool
 }
 
 func newRefusal(status int, e *userkeys.Error) *refusal {
-	return &refusal{status: status, body: e.JSON(), allow: e.Code == userkeys.MethodNotAllowed}
+	return &refusal{status: status, reason: reasonOf(e), body: e.JSON(), allow: e.Code == userkeys.MethodNotAllowed}
 }
 
 // malformed makes the refusal of a request that is wrong in itself.
@@ -43,12 +44,13 @@ var (
 	refuseHeaderCount = newRefusal(http.StatusRequestHeaderFieldsTooLarge, &userkeys.Error{
 		Code: userkeys.InvalidParameters, Reason: "too many headers", Public: "this request has more than 100 header lines",
 	})
-	refuseTwoKeys   = malformed("two keys", "the header User-Api-Key must be sent once")
-	refuseQuery     = malformed("ambiguous query", "this query is ambiguous: it has a broken percent-encoding, a ; or #, or too many parameters")
-	refuseNoHost    = malformed("no host", "this request names no host")
-	refuseAbsolute  = malformed("absolute target", "the request target must be a path")
-	refuseUpgrade   = malformed("upgrade", "the only protocol to switch to here is websocket")
-	refuseUnsayable = malformed("invalid path", "a path that begins with // must have its special characters percent-encoded")
+	refuseTwoKeys       = malformed("two keys", "the header User-Api-Key must be sent once")
+	refuseTwoParameters = malformed("two keys", "the parameter user_api_key must be sent once")
+	refuseQuery         = malformed("ambiguous query", "this query is ambiguous: it has a broken percent-encoding, a ; or #, or too many parameters")
+	refuseNoHost        = malformed("no host", "this request names no host")
+	refuseAbsolute      = malformed("absolute target", "the request target must be a path")
+	refuseUpgrade       = malformed("upgrade", "the only protocol to switch to here is websocket")
+	refuseUnsayable     = malformed("invalid path", "a path that begins with // must have its special characters percent-encoded")
 )
 
 func (f *refusal) write(w http.ResponseWriter) {

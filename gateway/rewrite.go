@@ -105,6 +105,11 @@ func (p *Proxy) modifyResponse(res *http.Response) error {
 	if x.keyed {
 		// A cache between us and the app must not give one user's answer to another.
 		res.Header.Add("Vary", userkeys.KeyHeader)
+		yieldCORS(x.answer.Header(), res.Header)
+	}
+	if x.inQuery {
+		// Links in a feed must not tell other sites the address that it was read at.
+		res.Header.Set("Referrer-Policy", "no-referrer")
 	}
 	if res.StatusCode != http.StatusSwitchingProtocols && !strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
 		handOver(x.answer.Header(), res)

@@ -57,22 +57,32 @@ func (m *Memory) Take(id int64, now time.Time, l Limits) Decision {
 	s := m.shard(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	i, d := s.ask(id, at, l)
+	if d.OK {
+		s.charge(i, at)
+	}
+	return d
+}
+
+// ask tells what a key's windows say of one more request, and where the key is.
+func (s *shard) ask(id int64, at *moment, l Limits) (uint32, Decision) {
 	s.follow(at)
 	s.clock = at.floor
 	s.sweep(at)
 	i, wait := s.find(id, at)
 	if wait > 0 {
-		return Decision{Window: Minute, RetryAfter: wait}
+		return 0, Decision{Window: Minute, RetryAfter: wait}
 	}
 	k := s.key(i)
 	k.settle(&s.pool, at)
 	k.trim(&s.pool, at)
-	d := decide(k.minuteWait(&s.pool, l.Minute, at), k.dayWait(&s.pool, l.Day, at))
-	if d.OK {
-		k.charge(&s.pool, at)
-		s.move(i, hot)
-	}
-	return d
+	return i, decide(k.minuteWait(&s.pool, l.Minute, at), k.dayWait(&s.pool, l.Day, at))
+}
+
+// charge counts the request that was asked about.
+func (s *shard) charge(i uint32, at *moment) {
+	s.key(i).charge(&s.pool, at)
+	s.move(i, hot)
 }
 
 // Known tells whether [Memory.Restore] is unnecessary: the key is remembered and

@@ -24,7 +24,7 @@ func TestManagingCommandsKeepOffAnotherVersionsSchema(t *testing.T) {
 	if _, err := openStore(t.Context(), db, store.SQLite); err != nil {
 		t.Fatalf("again: %v", err)
 	}
-	if _, err := db.ExecContext(t.Context(), "INSERT INTO userkeys_migrations (version_id, is_applied) VALUES (99, 1)"); err != nil {
+	if _, err := db.ExecContext(t.Context(), "INSERT INTO userkeys_migrations (version_id, is_applied) VALUES (3, 1)"); err != nil {
 		t.Fatal(err)
 	}
 	before, _, err := st.SchemaVersion(t.Context())
@@ -32,7 +32,7 @@ func TestManagingCommandsKeepOffAnotherVersionsSchema(t *testing.T) {
 		t.Fatalf("the test's own database has version %d, %v", before, err)
 	}
 	o := execute(t, newSettingsCommand(), "", "list", "--data", dir)
-	if o.code == 0 || !strings.Contains(o.err, "schema version 99") || !strings.Contains(o.err, "this program's ") {
+	if o.code == 0 || !strings.Contains(o.err, "schema version 3") || !strings.Contains(o.err, "this program's 2") {
 		t.Errorf("code %d, said %q; want a refusal with both versions", o.code, o.err)
 	}
 	if after, _, err := st.SchemaVersion(t.Context()); err != nil || after != before {

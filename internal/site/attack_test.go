@@ -62,6 +62,8 @@ func newScene(t *testing.T, db *sql.DB, st *store.Store, opts ...testkit.Option)
 	// The limits have rows of their own.
 	sc.Set("max_user_api_reqs_per_minute", "10000")
 	sc.Set("max_user_api_reqs_per_day", "1000000")
+	sc.Set("max_user_api_reqs_per_user_per_minute", "0")
+	sc.Set("max_user_api_reqs_per_user_per_day", "0")
 	sc.Set("max_user_api_key_grants_per_hour", "10000")
 	sc.alice = sc.Person("alice")
 	sc.victim = sc.App("victim", "read").Connect(sc.alice)

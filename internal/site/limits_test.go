@@ -128,6 +128,29 @@ func TestRateLimits(t *testing.T) {
 			sc.Set("max_user_api_reqs_per_minute", "10")
 			sc.check(app.Call("GET", path), limited)
 		})
+		sc.row("RL6 RL7 all keys of a user share a limit, and another user has their own", func(sc *scene) {
+			one, two, again := fresh(sc), fresh(sc), sc.App("over and over", "session_info")
+			sc.User("bob")
+			bobs := sc.App("bob's", "session_info").Connect(sc.Person("bob"))
+			sc.Clock.Pass(time.Minute)
+			sc.Set("max_user_api_reqs_per_user_per_minute", "30")
+			defer sc.Set("max_user_api_reqs_per_user_per_minute", "0")
+			spend(one, 15)
+			for range 5 {
+				spend(again.Connect(sc.alice), 2)
+			}
+			n += 6 // grants, which have a limit of their own below
+			spend(two, 5)
+			for _, app := range []*testkit.App{one, two, again, again.Connect(sc.alice)} {
+				a := app.Call("GET", path)
+				sc.check(a, want{status: 429, kind: "rate_limit", reason: "limit: 30 per 60 s for all keys of this user"})
+				_, body := wordsOf(a)
+				if a.Header.Get("Discourse-Rate-Limit-Error-Code") != "user_api_user_limiter_60_secs" || a.Header.Get("Retry-After") == "" || body.Extras.WaitSeconds < 1 {
+					sc.t.Errorf("%v %s", a.Header, a.Body)
+				}
+			}
+			spend(bobs, 20)
+		})
 		sc.row("RL14 zero refuses everything, and no number is no limit", func(sc *scene) {
 			app := fresh(sc)
 			sc.Set("max_user_api_reqs_per_minute", "0")

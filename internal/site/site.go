@@ -145,7 +145,10 @@ func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Hand
 	if cfg.OnlyHost {
 		own = onlyHost(cfg.BaseURL, own)
 	}
-	front := gateway.FrontConfig{Own: own, Checker: s.Authority, Owns: gateway.OwnPath(cfg.OwnPaths...), Bounce: pages.Bounce}
+	front := gateway.FrontConfig{
+		Own: own, Checker: s.Authority, Owns: gateway.OwnPath(cfg.OwnPaths...), Bounce: pages.Bounce,
+		TrustedProxies: cfg.TrustedProxies, Logger: cfg.Logger, Now: cfg.Now,
+	}
 	if cfg.Upstream != nil {
 		front.Upstream, err = gateway.NewProxy(gateway.ProxyConfig{
 			Upstream: cfg.Upstream, Checker: s.Authority, TrustedProxies: cfg.TrustedProxies,

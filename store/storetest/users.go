@@ -42,11 +42,24 @@ func usersAreKept(w *world) {
 		w.Errorf("last seen %v", got.LastSeenAt)
 	}
 
-	_, err := w.User(w.ctx, u.ID+1)
+	other := w.user("other")
+	w.ok(w.RecordSeen(w.ctx, nil))
+	w.ok(w.RecordSeen(w.ctx, []userkeys.UserSeen{
+		{UserID: other.ID, SeenAt: noon.Add(time.Second)},
+		{UserID: u.ID, SeenAt: noon.Add(-time.Hour)},
+		{UserID: other.ID + 100, SeenAt: noon}, // gone meanwhile
+	}))
+	for id, want := range map[int64]time.Time{u.ID: noon, other.ID: noon.Add(time.Second)} {
+		if got := must[userkeys.User](w)(w.User(w.ctx, id)); !got.LastSeenAt.Equal(micro(want)) {
+			w.Errorf("user %d was seen last at %v, want %v", id, got.LastSeenAt, want)
+		}
+	}
+
+	_, err := w.User(w.ctx, other.ID+1)
 	w.refused(err, userkeys.NotFound)
 	_, err = w.Account(w.ctx, "nobody")
 	w.refused(err, userkeys.NotFound)
-	w.refused(w.UpdateUser(w.ctx, userkeys.User{ID: u.ID + 1, Username: "x"}, admin, noon), userkeys.NotFound)
+	w.refused(w.UpdateUser(w.ctx, userkeys.User{ID: other.ID + 1, Username: "x"}, admin, noon), userkeys.NotFound)
 	w.refused(w.UpdateUser(w.ctx, userkeys.User{ID: u.ID}, admin, noon), userkeys.InvalidParameters)
 }
 

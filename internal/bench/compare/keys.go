@@ -48,8 +48,11 @@ func (k keyList) misspelt() keyList {
 
 // Limits of the two kinds of server: none is ever reached, and all always are.
 var (
-	plenty = map[string]string{"max_user_api_reqs_per_minute": "10000", "max_user_api_reqs_per_day": "10000000"}
-	none   = map[string]string{"max_user_api_reqs_per_minute": "1", "max_user_api_reqs_per_day": "1"}
+	plenty = map[string]string{
+		"max_user_api_reqs_per_minute": "10000", "max_user_api_reqs_per_day": "10000000",
+		"max_user_api_reqs_per_user_per_minute": "0", "max_user_api_reqs_per_user_per_day": "0", // all keys here are one user's
+	}
+	none = map[string]string{"max_user_api_reqs_per_minute": "1", "max_user_api_reqs_per_day": "1"}
 )
 
 // scopes of every key here.

@@ -1,0 +1,73 @@
+package authority
+
+import (
+	"strconv"
+	"time"
+
+	"userkeys"
+	"userkeys/limit"
+)
+
+// charge takes one request from the key's windows and, unless the site has no
+// such limit, from those that all keys of its owner share: from both or from
+// neither. Many keys, and new ones again and again, are so no way round the limits.
+//
+// The owner's windows live in memory alone: a restart begins them anew, and
+// the saved day of every single key goes on.
+func (a *Authority) charge(rec *record, p *policy, now time.Time) error {
+	if p.userLimits == (limit.Limits{}) {
+		if d := a.limiter.Take(rec.keyID, now, p.limits); !d.OK {
+			return keyLimited(d, p.limits)
+		}
+		return nil
+	}
+	d, byUser := limit.TakeBoth(
+		limit.Account{Memory: a.limiter, ID: rec.keyID, Limits: p.limits},
+		limit.Account{Memory: a.users, ID: rec.userID, Limits: p.userLimits}, now)
+	switch {
+	case d.OK:
+		return nil
+	case byUser:
+		return userLimited(d, p.userLimits)
+	}
+	return keyLimited(d, p.limits)
+}
+
+// userLimits are the limits of all keys of a user together; zero if there are
+// none. If there is only one of the two, the other is as much as can be counted.
+func userLimits(s userkeys.Settings) limit.Limits {
+	l := limit.Limits{Minute: s.MaxUserAPIReqsPerUserPerMinute, Day: s.MaxUserAPIReqsPerUserPerDay}
+	if l == (limit.Limits{}) {
+		return l
+	}
+	if l.Minute <= 0 {
+		l.Minute = limit.MaxMinute
+	}
+	if l.Day <= 0 {
+		l.Day = limit.MaxDay
+	}
+	return l
+}
+
+// keyLimited is the refusal of a key's window, with the wire's code for it (13.1).
+func keyLimited(d limit.Decision, l limit.Limits) error {
+	return limited(d, l, "user_api_key_limiter", "", "This key was used too many times.")
+}
+
+// userLimited is the refusal of a window of all keys of a user.
+func userLimited(d limit.Decision, l limit.Limits) error {
+	return limited(d, l, "user_api_user_limiter", " for all keys of this user", "The keys of this user were used too many times.")
+}
+
+func limited(d limit.Decision, l limit.Limits, code, whose, said string) error {
+	n, window := l.Minute, "_60_secs"
+	if d.Window == limit.Day {
+		n, window = l.Day, "_1_day"
+	}
+	e := &userkeys.Error{
+		Code: userkeys.RateLimited, RetryAfter: d.RetryAfter, LimitCode: code + window,
+		Reason: "limit: " + strconv.Itoa(max(n, 0)) + " per " + strconv.Itoa(int(d.Window.Length()/time.Second)) + " s" + whose,
+	}
+	e.Public = said + " Please wait " + e.TimeLeft() + " before trying again."
+	return e
+}

@@ -1,0 +1,220 @@
+package gateway
+
+import (
+	"encoding/binary"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"userkeys"
+)
+
+// The windows of an address (wire 13.3), in seconds.
+const (
+	shortWindow = 10
+	longWindow  = 60
+)
+
+// How many addresses are remembered: in 16 shards, two generations of 4096,
+// some 40 MB when all are full. Whoever fills them has so many addresses that
+// a limit on each stops them no more; then the longest idle are forgotten.
+const (
+	addressShards = 16
+	generation    = 4096
+)
+
+// wideFactor is how much more a /48 may ask for than a /64 of it: a customer of an IPv6
+// provider has at least the one, and often the other.
+const wideFactor = 4
+
+// addressLimiter counts requests by address before anybody is asked about a
+// key. Refused requests count too, so that hammering goes on being refused.
+type addressLimiter struct {
+	trusted []netip.Prefix
+	now     func() time.Time
+	log     *refusalLog
+	warned  atomic.Bool // that addresses are not counted
+	shards  [addressShards]addressShard
+}
+
+// addressKey is whose requests are counted together: an IPv4 address, or a network of IPv6.
+type addressKey struct {
+	bits uint64
+	size uint8 // 32, 64 or 48
+}
+
+type addressShard struct {
+	mu       sync.Mutex
+	born     int64
+	now, old map[addressKey]*addressCount
+}
+
+// addressCount has a number for each second of the long window and for the
+// one that it begins in, so that what is counted is never too little.
+type addressCount struct {
+	newest int64
+	slots  [64]uint32 // more than longWindow+1, and a power of two
+}
+
+// excess is how an address is above a limit.
+type excess struct {
+	code string
+	wait int // seconds
+}
+
+// carrierNAT is shared by the customers of a provider, or within a cloud (RFC 6598).
+var carrierNAT = netip.MustParsePrefix("100.64.0.0/10")
+
+// countable gives the address that a request is counted for. Without trusted
+// proxies a private peer is probably one, and everybody's; with them, one of
+// their own addresses means that they named no client.
+func (l *addressLimiter) countable(r *http.Request) (netip.Addr, bool) {
+	a, ok := clientAddr(r, l.trusted)
+	a = a.WithZone("")
+	if len(l.trusted) > 0 {
+		ok = ok && !isTrusted(a, l.trusted)
+	} else {
+		ok = ok && !a.IsPrivate() && !a.IsLoopback() && !a.IsLinkLocalUnicast() && !carrierNAT.Contains(a)
+	}
+	if !ok && l.log != nil && !l.warned.Swap(true) {
+		l.log.log.LogAttrs(r.Context(), slog.LevelWarn,
+			"requests of private addresses are not limited by address; if a proxy stands before this server, name it as a trusted proxy and let it send X-Forwarded-For",
+			slog.String("peer", r.RemoteAddr))
+	}
+	return a, ok
+}
+
+// admits counts a request and answers it if its address has asked too often.
+func (l *addressLimiter) admits(w http.ResponseWriter, r *http.Request, k presented, e *userkeys.Edge) bool {
+	if !e.LimitsAddresses() {
+		return true
+	}
+	a, ok := l.countable(r)
+	if !ok {
+		return true
+	}
+	x, over := l.count(a, e)
+	if !over {
+		return true
+	}
+	if e.WarnsOfAddresses {
+		l.log.write(w, r, slog.LevelWarn, "an address asks too often", append(keyAttr(k), slog.String("limit", x.code)))
+	}
+	if !e.BlocksAddresses {
+		return true
+	}
+	if !e.WarnsOfAddresses {
+		l.log.refused(w, r, k, http.StatusTooManyRequests, x.code)
+	}
+	x.write(w)
+	return false
+}
+
+// count counts one request of a; over if it is one too many.
+func (l *addressLimiter) count(a netip.Addr, e *userkeys.Edge) (x excess, over bool) {
+	now := l.now().Unix()
+	if a.Is4() {
+		b := a.As4()
+		return l.add(addressKey{uint64(binary.BigEndian.Uint32(b[:])), 32}, now, e, 1)
+	}
+	b := a.As16()
+	net := binary.BigEndian.Uint64(b[:8])
+	x, over = l.add(addressKey{net, 64}, now, e, 1)
+	if wide, tooMany := l.add(addressKey{net >> 16, 48}, now, e, wideFactor); tooMany && (!over || wide.wait > x.wait) {
+		x, over = wide, true
+	}
+	return x, over
+}
+
+func (l *addressLimiter) add(k addressKey, now int64, e *userkeys.Edge, factor int) (excess, bool) {
+	s := &l.shards[(k.bits+uint64(k.size))*0x9e3779b97f4a7c15>>60]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.find(k, now)
+	c.add(now)
+	short, long := factor*e.Per10Seconds, factor*e.PerMinute
+	overShort, overLong := c.sum(shortWindow) > short, c.sum(longWindow) > long
+	if !overShort && !overLong {
+		return excess{}, false
+	}
+	waitShort, waitLong := c.wait(shortWindow, short), c.wait(longWindow, long)
+	x := excess{"ip_10_secs_limit", max(waitShort, waitLong)}
+	if overLong && (!overShort || waitLong >= waitShort) {
+		x.code = "ip_60_secs_limit"
+	}
+	return x, true
+}
+
+// find gives the count of k, from this generation or the one before.
+func (s *addressShard) find(k addressKey, now int64) *addressCount {
+	if c := s.now[k]; c != nil {
+		return c
+	}
+	if age := now - s.born; s.now == nil || len(s.now) >= generation || age > longWindow || age < 0 {
+		s.now, s.old, s.born = map[addressKey]*addressCount{}, s.now, now
+	}
+	c := s.old[k]
+	if c == nil {
+		c = &addressCount{newest: now}
+	}
+	delete(s.old, k)
+	s.now[k] = c
+	return c
+}
+
+// add counts a request now. A clock that went back a little stands still
+// meanwhile; one that went back further than the window begins anew.
+func (c *addressCount) add(now int64) {
+	if c.newest-now > longWindow || now-c.newest > longWindow {
+		*c = addressCount{newest: now}
+	}
+	for ; c.newest < now; c.newest++ {
+		*c.at(c.newest + 1) = 0
+	}
+	*c.at(c.newest)++
+}
+
+func (c *addressCount) at(second int64) *uint32 {
+	return &c.slots[uint64(second)%uint64(len(c.slots))]
+}
+
+// sum is how many requests count in a window.
+func (c *addressCount) sum(window int64) int {
+	n := 0
+	for s := c.newest - window; s <= c.newest; s++ {
+		n += int(*c.at(s))
+	}
+	return n
+}
+
+// wait is in how many seconds one more request is within limit, if no other comes meanwhile.
+func (c *addressCount) wait(window int64, limit int) int {
+	n := c.sum(window)
+	d := int64(0)
+	for ; n >= limit && d <= window; d++ { // a second later, the oldest second counts no more
+		n -= int(*c.at(c.newest - window + d))
+	}
+	return int(d)
+}
+
+// write is the answer of the wire: plain text, for whoever reads it.
+func (x excess) write(w http.ResponseWriter) {
+	h := w.Header()
+	h.Del("Content-Length")
+	seconds := strconv.Itoa(x.wait)
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Retry-After", seconds)
+	h.Set("Discourse-Rate-Limit-Error-Code", x.code)
+	unit := " seconds"
+	if x.wait == 1 {
+		unit = " second"
+	}
+	w.WriteHeader(http.StatusTooManyRequests)
+	_, _ = w.Write([]byte("Slow down: too many requests come from this address.\nPlease try again in " + seconds + unit + ".\nError code: " + x.code + "\n"))
+}

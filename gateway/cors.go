@@ -1,0 +1,92 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+
+	"userkeys"
+)
+
+// What browsers are told about requests from other origins (wire 18), and what
+// code in a page may read of the answers, which the wire leaves out.
+const (
+	corsHeaders = "Content-Type, Cache-Control, X-Requested-With, X-CSRF-Token, Discourse-Present, User-Api-Key, User-Api-Client-Id, Authorization"
+	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+	corsExposed = "Retry-After, Discourse-Rate-Limit-Error-Code, X-Discourse-Username, X-Request-Id"
+	corsMaxAge  = "7200"
+	corsPrefix  = "Access-Control-"
+)
+
+// Lines that are always the same.
+var (
+	varyOrigin    = []string{"Origin"}
+	varyPreflight = []string{"Origin, Access-Control-Request-Method, Access-Control-Request-Headers"}
+	corsTrue      = []string{"true"}
+	corsExposes   = []string{corsExposed}
+)
+
+// allowOrigin lets code of a listed origin read the answer. Every answer
+// says that it depends on the origin, so that no cache gives one origin's to another.
+//
+// Cookies are let along with a key only: beside one they count for nothing. So no
+// page elsewhere, not even of a listed origin, can look at this site with its visitor's session.
+func allowOrigin(h http.Header, r *http.Request, e *userkeys.Edge, keyed bool) {
+	h["Vary"] = append(h["Vary"], varyOrigin...)
+	origin, ok := listedOrigin(r, e)
+	if !ok {
+		return
+	}
+	h["Access-Control-Allow-Origin"] = []string{origin}
+	h["Access-Control-Expose-Headers"] = corsExposes
+	if keyed {
+		h["Access-Control-Allow-Credentials"] = corsTrue
+	}
+}
+
+func listedOrigin(r *http.Request, e *userkeys.Edge) (string, bool) {
+	lines := r.Header["Origin"]
+	if len(lines) != 1 || !e.AllowsOrigin(lines[0]) {
+		return "", false
+	}
+	return lines[0], true
+}
+
+// isPreflight tells whether a browser asks what a page may ask.
+func isPreflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && len(r.Header["Access-Control-Request-Method"]) > 0
+}
+
+// asksForKey tells whether a preflight announces a key.
+func asksForKey(r *http.Request) bool {
+	return hasToken(r.Header["Access-Control-Request-Headers"], userkeys.KeyHeader)
+}
+
+// answerPreflight answers before anybody is asked for a key: a browser sends none along.
+func answerPreflight(w http.ResponseWriter, r *http.Request, e *userkeys.Edge) {
+	h := w.Header()
+	allowOrigin(h, r, e, asksForKey(r))
+	h["Vary"] = varyPreflight
+	delete(h, "Access-Control-Expose-Headers")
+	if _, ok := listedOrigin(r, e); ok {
+		h.Set("Access-Control-Allow-Headers", corsHeaders)
+		h.Set("Access-Control-Allow-Methods", corsMethods)
+		h.Set("Access-Control-Max-Age", corsMaxAge)
+	}
+	h.Set("Content-Length", "0")
+	w.WriteHeader(http.StatusOK)
+}
+
+// yieldCORS takes back what we said of origins if the upstream says it itself.
+func yieldCORS(ours, upstreams http.Header) {
+	if _, ok := ours["Access-Control-Allow-Origin"]; !ok {
+		return
+	}
+	for name := range upstreams {
+		if strings.HasPrefix(name, corsPrefix) {
+			for _, n := range []string{"Allow-Origin", "Allow-Credentials", "Expose-Headers"} {
+				delete(ours, corsPrefix+n)
+			}
+			return
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"userkeys"
+)
+
+// ParameterName is the query parameter in which a key may stand on the routes
+// that a site lists in user_api_key_parameter_routes (wire 7.1).
+const ParameterName = "user_api_key"
+
+// presented is the key of a request as it came.
+type presented struct {
+	values  []string // one, or the request is refused
+	given   bool
+	inQuery bool
+}
+
+// presentedBy finds the key of a request: in the header, else in the query if
+// its route is one of those that e lists. Elsewhere the parameter says nothing.
+func presentedBy(r *http.Request, t target, e *userkeys.Edge) presented {
+	if keys, ok := r.Header[userkeys.KeyHeader]; ok {
+		return presented{values: keys, given: true}
+	}
+	if len(e.KeyRoutes) == 0 || !strings.Contains(t.query, ParameterName+"=") {
+		return presented{}
+	}
+	path, err := userkeys.CanonicalPath(t.path)
+	if err != nil || !e.TakesKeyInQuery(r.Method, path) {
+		return presented{}
+	}
+	values := keyParameters(t.query)
+	return presented{values: values, given: len(values) > 0, inQuery: true}
+}
+
+// keyParameters are the values of the parameters that name a key. If one is
+// spelled as it should be, every other spelling counts too, for an upstream may read that one.
+func keyParameters(query string) []string {
+	var values []string
+	proper := false
+	for p := range strings.SplitSeq(query, "&") {
+		if !isKeyParameter(p) {
+			continue
+		}
+		name, value, _ := strings.Cut(p, "=")
+		proper = proper || name == ParameterName
+		if v, err := url.QueryUnescape(value); err == nil { // else soundQuery refuses the request
+			value = v
+		}
+		values = append(values, value)
+	}
+	if !proper {
+		return nil
+	}
+	return values
+}
+
+// carriesOurKey tells whether a query names a key of a form that only ours
+// have. Such a parameter goes no further, whoever reads it there.
+func carriesOurKey(query string) bool {
+	if !strings.Contains(query, ParameterName+"=") {
+		return false
+	}
+	for _, v := range keyParameters(query) {
+		if _, err := userkeys.ParseKey(v); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// keyless is r without the key in its query, for handlers and the logs that they write.
+func keyless(r *http.Request, t target) *http.Request {
+	r = r.WithContext(r.Context()) // a copy of ours
+	target := t.withoutKeyParameter()
+	if r.RequestURI != "" {
+		r.RequestURI = target
+	}
+	u := *r.URL
+	_, u.RawQuery, _ = strings.Cut(target, "?")
+	r.URL = &u
+	return r
+}

@@ -1,0 +1,115 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"userkeys"
+)
+
+// linesPerSecond bounds the refusals that are written down, so that a flood of
+// bad keys fills no disk. What is left out is counted.
+const linesPerSecond = 10
+
+// refusalLog writes down what the doors refuse. A nil one writes nothing.
+type refusalLog struct {
+	log      *slog.Logger
+	clientIP func(*http.Request) string
+	now      func() time.Time
+
+	mu      sync.Mutex
+	second  int64
+	written int
+	leftOut int
+}
+
+func newRefusalLog(log *slog.Logger, clientIP func(*http.Request) string, now func() time.Time) *refusalLog {
+	if log == nil {
+		return nil
+	}
+	return &refusalLog{log: log, clientIP: clientIP, now: now}
+}
+
+// refused writes one line of a refused request, and its id into the answer, so
+// that who asks about it can name it. The key is named by a part of its hash;
+// the query, which may hold one, is left out.
+func (l *refusalLog) refused(w http.ResponseWriter, r *http.Request, k presented, status int, reason string) {
+	l.write(w, r, slog.LevelInfo, "refused", append(keyAttr(k), slog.Int("status", status), slog.String("refused", reason)))
+}
+
+// write writes a line if one more fits into this second.
+func (l *refusalLog) write(w http.ResponseWriter, r *http.Request, level slog.Level, what string, attrs []slog.Attr) {
+	if l == nil || !l.log.Enabled(r.Context(), level) {
+		return
+	}
+	leftOut, ok := l.mayWrite()
+	if !ok {
+		return
+	}
+	if leftOut > 0 {
+		l.log.LogAttrs(context.WithoutCancel(r.Context()), slog.LevelWarn, "refusals left out of this log", slog.Int("count", leftOut))
+	}
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // crypto/rand.Read never fails
+	text := hex.EncodeToString(id[:])
+	w.Header().Set("X-Request-Id", text)
+	l.log.LogAttrs(r.Context(), level, what, append(attrs,
+		slog.String("id", text), slog.String("ip", l.clientIP(r)), slog.String("method", cut(r.Method, 20)), slog.String("path", loggable(r)))...)
+}
+
+// mayWrite counts a line, and tells how many were left out before it.
+func (l *refusalLog) mayWrite() (leftOut int, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.now().Unix(); s != l.second {
+		l.second, l.written = s, 0
+	}
+	if l.written >= linesPerSecond {
+		l.leftOut++
+		return 0, false
+	}
+	l.written++
+	leftOut, l.leftOut = l.leftOut, 0
+	return leftOut, true
+}
+
+func keyAttr(k presented) []slog.Attr {
+	if len(k.values) != 1 {
+		return nil
+	}
+	return []slog.Attr{slog.String("key_hash", userkeys.Key(k.values[0]).Hash().Short())}
+}
+
+// loggable is a request's path for a log: only if it reads in one way, and
+// without the secret at the end of a one-time password's address.
+func loggable(r *http.Request) string {
+	path, err := userkeys.CanonicalPath(targetOf(r).path)
+	if err != nil {
+		return "(ambiguous)"
+	}
+	if before, _, ok := strings.Cut(path, "/otp/"); ok {
+		path = before + "/otp/..."
+	}
+	return cut(path, 256)
+}
+
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "..."
+}
+
+// reasonOf is what a log calls an error.
+func reasonOf(e *userkeys.Error) string {
+	if e.Reason != "" {
+		return e.Reason
+	}
+	return string(e.Code)
+}
