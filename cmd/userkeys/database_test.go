@@ -28,7 +28,7 @@ func TestManagingCommandsKeepOffAnotherVersionsSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	before, _, err := st.SchemaVersion(t.Context())
-	if err != nil || before != 2 {
+	if err != nil || before != 3 {
 		t.Fatalf("the test's own database has version %d, %v", before, err)
 	}
 	o := execute(t, newSettingsCommand(), "", "list", "--data", dir)

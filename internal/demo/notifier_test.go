@@ -59,7 +59,7 @@ func (p *person) press(origin, path string, fields url.Values) (string, *http.Re
 	return p.do(req, err)
 }
 
-var hiddenField = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)">`)
+var hiddenField = regexp.MustCompile(`<input type="(?:hidden|checkbox)" name="([^"]+)" value="([^"]*)"(?: checked)?>`)
 
 // hidden reads the hidden fields of the form that posts to action.
 func hidden(t *testing.T, page, action string) url.Values {

@@ -48,7 +48,7 @@ func (p *webPage) formIn(within *html.Node, path string) (*webForm, error) {
 		}
 		f := &webForm{action: action, hidden: url.Values{}, node: n}
 		for input := range n.Descendants() {
-			if input.DataAtom == atom.Input && strings.EqualFold(attribute(input, "type"), "hidden") {
+			if input.DataAtom == atom.Input && sentAsItStands(input) {
 				f.hidden.Add(attribute(input, "name"), attribute(input, "value"))
 			}
 		}
@@ -58,6 +58,17 @@ func (p *webPage) formIn(within *html.Node, path string) (*webForm, error) {
 }
 
 // has tells whether the form has a field for a person to fill in.
+// sentAsItStands tells the fields that a browser sends where nobody touches the form.
+func sentAsItStands(input *html.Node) bool {
+	switch strings.ToLower(attribute(input, "type")) {
+	case "hidden":
+		return true
+	case "checkbox":
+		return slices.ContainsFunc(input.Attr, func(a html.Attribute) bool { return a.Key == "checked" })
+	}
+	return false
+}
+
 func (f *webForm) has(name string) bool {
 	for n := range f.node.Descendants() {
 		if n.DataAtom == atom.Input && attribute(n, "name") == name {
