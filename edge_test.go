@@ -73,6 +73,9 @@ func TestEdgeOfSettings(t *testing.T) {
 			}
 		}
 	}
+	if e := (&userkeys.Edge{Origins: []string{"null", ""}}); e.AllowsOrigin("null") || e.AllowsOrigin("") {
+		t.Error("an origin that any page has is allowed")
+	}
 	if s.Set("cors_origins", "null") == nil || s.Set("cors_origins", "*") == nil {
 		t.Error("everybody may be listed")
 	}

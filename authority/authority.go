@@ -138,9 +138,9 @@ func (a *Authority) every(ctx context.Context, interval time.Duration, what stri
 func (a *Authority) Ready(ctx context.Context) error { return a.ensureFresh(ctx) }
 
 // Statistics of the memory held, for tests and for operators.
-type Statistics struct{ CachedKeys, LimitedKeys int }
+type Statistics struct{ CachedKeys, LimitedKeys, LimitedUsers int }
 
 // Statistics counts what is held in memory.
 func (a *Authority) Statistics() Statistics {
-	return Statistics{CachedKeys: a.cache.len(), LimitedKeys: a.limiter.Len()}
+	return Statistics{CachedKeys: a.cache.len(), LimitedKeys: a.limiter.Len(), LimitedUsers: a.users.Len()}
 }

@@ -123,7 +123,7 @@ func measureMemory(t *testing.T, st shelf, goal float64) {
 	if perKey > goal {
 		t.Errorf("%.0f bytes per key, want at most %.0f", perKey, goal)
 	}
-	if s := a.Statistics(); s.CachedKeys != n || s.LimitedKeys != n {
+	if s := a.Statistics(); s.CachedKeys != n || s.LimitedKeys != n || !st.noUserLimits && s.LimitedUsers != n {
 		t.Errorf("held: %+v", s)
 	}
 	runtime.KeepAlive(keys)
