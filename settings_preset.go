@@ -1,7 +1,23 @@
 package userkeys
 
-// PresetValue is what a preset gives one setting.
+import (
+	"slices"
+	"strings"
+)
+
+// PresetValue is what a preset adds to one setting, a list.
 type PresetValue struct{ Name, Value string }
+
+// AddTo is the list was with what it lacks of v: what an administrator listed stays.
+func (v PresetValue) AddTo(was string) string {
+	out := strings.Split(was, "|")
+	for e := range strings.SplitSeq(v.Value, "|") {
+		if !slices.Contains(out, e) {
+			out = append(out, e)
+		}
+	}
+	return strings.Trim(strings.Join(out, "|"), "|")
+}
 
 // DiscoursePreset opens a site as Discourse ships it, for the apps that exist:
 // the scopes that it allows, the ways back and push addresses of its apps, and
@@ -14,6 +30,7 @@ func DiscoursePreset() []PresetValue {
 			"web+nextclouddiscourse://auth-redirect|https://*.chromiumapp.org/discourse-user-api"},
 		{"allowed_user_api_push_urls", "https://api.discourse.org/api/publish_ios|https://api.discourse.org/api/publish_android"},
 		{"user_api_key_parameter_routes", "GET /latest.rss|GET /unread.rss|GET /new.rss|GET /read.rss|GET /posted.rss|GET /bookmarks.rss|GET /top.rss|GET /posts.rss|" +
+			"GET /c/{slug}/{id}.rss|GET /t/{slug}/{id}.rss|GET /tag/{name}.rss|" +
 			"GET /u/{username}/activity.rss|GET /u/{username}/bookmarks.ics"},
 	}
 }

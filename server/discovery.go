@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	_ "embed"
 	"net/http"
 
@@ -54,3 +55,6 @@ func (s *Server) openAPI(w http.ResponseWriter, _ *http.Request, _ userkeys.Visi
 	_, err := w.Write(openAPI)
 	return err
 }
+
+// OpenAPI is the OpenAPI 3.1 document of every route that answers in JSON.
+func OpenAPI() []byte { return bytes.Clone(openAPI) }

@@ -46,7 +46,7 @@ a second. Lists are written a|b.`,
 func newPresetCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "preset discourse", Short: "Open the site as Discourse ships it, for the apps that exist",
-		Long: `Change the settings that apps written for Discourse rely on: the scopes, write
+		Long: `Add to the settings that apps written for Discourse rely on: the scopes, write
 and one_time_password among them; the ways back and push addresses of its apps;
 the feeds and calendars where a key may stand in the address. Each change is
 printed. Settings that the configuration pins stay as they are, and are named.`,
@@ -77,8 +77,9 @@ func settingsPreset(cmd *cobra.Command, d *desk, args []string) error {
 		if readErr != nil {
 			return readErr
 		}
+		now := p.AddTo(was)
 		switch {
-		case was == p.Value:
+		case now == was:
 			say("%s: is so already\n", p.Name)
 			continue
 		case d.authority.Pinned(p.Name):
@@ -86,11 +87,11 @@ func settingsPreset(cmd *cobra.Command, d *desk, args []string) error {
 			continue
 		}
 		if !dry {
-			if err := d.authority.ChangeSetting(cmd.Context(), p.Name, p.Value, commandActor); err != nil {
+			if err := d.authority.ChangeSetting(cmd.Context(), p.Name, now, commandActor); err != nil {
 				return err
 			}
 		}
-		say("%s:\n  was %s\n  now %s\n", p.Name, was, p.Value)
+		say("%s:\n  was %s\n  now %s\n", p.Name, was, now)
 	}
 	return err
 }

@@ -82,6 +82,7 @@ func (p *Person) Do(r *http.Request) Answer {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	checkOpenAPI(p.t, a)
 	return a
 }
 

@@ -1,0 +1,63 @@
+package server
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// pagesOnly are the routes that answer a browser only; all others are in the document.
+var pagesOnly = []string{
+	"GET /{$}", "GET /my/apps", "GET /login", "POST /login", "POST /logout", "GET /user-api-key/login", "POST /user-api-key/login", "POST /user-api-key/logout",
+	"GET /user-api-key/setup", "POST /user-api-key/setup", "GET /user-api-key/settings", "POST /user-api-key/settings", "GET /user-api-key/assets/{name}",
+	"GET /u/{username}/preferences/apps", "POST /user-api-key/deny", "POST /user-api-key/revoke-all", "GET /healthz", "HEAD /user-api-key/new",
+	"GET /user-api-key/admin/api-keys", "POST /user-api-key/admin/api-keys", "POST /user-api-key/admin/api-keys/revoke",
+	"GET /session/otp/{password}", "POST /session/otp/{password}", "GET /api_key/generate",
+}
+
+// TestOpenAPIKnowsEveryRoute: what answers in JSON is in the document, and nothing else is.
+// That the answers are as it says is held by every scenario of internal/site, whose browser reads it.
+func TestOpenAPIKnowsEveryRoute(t *testing.T) {
+	t.Parallel()
+	var doc struct {
+		Paths map[string]map[string]json.RawMessage
+	}
+	if err := json.Unmarshal(openAPI, &doc); err != nil {
+		t.Fatal(err)
+	}
+	described := map[string]bool{}
+	for path, methods := range doc.Paths {
+		for method := range methods {
+			described[strings.ToUpper(method)+" "+path] = false
+		}
+	}
+	skip := map[string]bool{}
+	for _, p := range pagesOnly {
+		skip[p] = true
+	}
+	for _, rt := range newSite(t, withInbox(t)).server.routes() {
+		if skip[rt.pattern] {
+			skip[rt.pattern] = false
+			continue
+		}
+		name := rt.pattern
+		if _, ok := described[name]; !ok {
+			name += ".json"
+		}
+		if _, ok := described[name]; !ok {
+			t.Errorf("the document lacks %s", rt.pattern)
+			continue
+		}
+		described[name] = true
+	}
+	for name, answered := range described {
+		if !answered {
+			t.Errorf("the document has %s, which nothing answers", name)
+		}
+	}
+	for name, unused := range skip {
+		if unused {
+			t.Errorf("there is no route %s", name)
+		}
+	}
+}
