@@ -73,7 +73,7 @@ func (s Settings) Describe(c *Catalog, base string) Description {
 		APIVersion: APIVersion, Title: s.Title, Open: s.AllowUserAPIKeys, Scopes: s.describeScopes(c), Paddings: s.Paddings(),
 		PublicKey: DescribedRSA{
 			Type: "RSA", Formats: []string{labelSPKI, labelPKCS1},
-			MinBits: minKeyBits, MinBitsDevice: 2048, MaxBits: maxKeyBits,
+			MinBits: minKeyBits, MinBitsDevice: minDeviceBits, MaxBits: maxKeyBits,
 		},
 		DeviceFlow: s.AllowUserAPIKeyDeviceAuth,
 		Redirects:  DescribedRedirect{Paste: true, Loopback: s.AllowUserAPILoopbackRedirect, Schemes: s.redirectSchemes()},

@@ -52,6 +52,7 @@ const (
 	requestTokenBytes  = 6
 	minDeviceBits      = 2048
 	minDeviceCodeInHex = 2 * deviceCodeBytes
+	maxDeviceNonce     = 256
 )
 
 // NewDeviceGrant makes the codes of a device authorization.
@@ -119,6 +120,9 @@ func (r AuthorizationRequest) CheckDevice(s Settings, c *Catalog, client Client)
 	r.AuthRedirect, r.HasAuthRedirect = "", false
 	if r.Scopes.Has(ScopeOneTimePassword) {
 		return CheckedRequest{}, Errorf(InvalidParameters, "the scope one_time_password cannot be asked for from a device")
+	}
+	if problem := textProblem("nonce", r.Nonce, maxDeviceNonce); problem != nil {
+		return CheckedRequest{}, problem
 	}
 	out, err := r.Check(s, c, client)
 	if err == nil && out.Key.Bits() < minDeviceBits {

@@ -52,9 +52,6 @@ func (s *Server) deviceBegin(w http.ResponseWriter, r *http.Request, _ userkeys.
 		return refuseJSON(w, r, userkeys.AsError(err))
 	}
 	request, err := userkeys.ParseDeviceRequest(r.PostForm)
-	if err == nil && len(r.PostForm.Encode()) > 2*maxDeviceRequest {
-		err = userkeys.Errorf(userkeys.InvalidParameters, "the request is larger than %d bytes", maxDeviceRequest)
-	}
 	if err != nil {
 		return refuseJSON(w, r, userkeys.AsError(err))
 	}

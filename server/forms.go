@@ -33,6 +33,9 @@ func readBody(w http.ResponseWriter, r *http.Request, d door) (url.Values, error
 		return nil, userkeys.Errorf(userkeys.InvalidAccess, "send JSON with Content-Type: application/json")
 	}
 	body, err := readAll(w, r)
+	if err == nil && d.only && len(body) > maxDeviceRequest {
+		err = userkeys.Errorf(userkeys.InvalidParameters, "the request is larger than %d bytes", maxDeviceRequest)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -96,8 +96,8 @@ func (d *device) mustBe(want string) string {
 	return payload
 }
 
-// TestDeviceFlow is the whole way, by both ends of it.
-func TestDeviceFlow(t *testing.T) {
+// TestDeviceWay is the whole way, by both ends of it.
+func TestDeviceWay(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
 		d := sc.newDevice("tv", "read,notifications", "padding", "oaep")

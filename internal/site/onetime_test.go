@@ -42,8 +42,8 @@ func (sc *scene) askOneTime(app *testkit.App, redirect string) string {
 	return openPassword(sc.t, app, sc.alice.Submit(page, "/user-api-key/otp").Must(sc.t, http.StatusFound).Header.Get("Location"))
 }
 
-// TestOneTimePasswords is B13.
-func TestOneTimePasswords(t *testing.T) {
+// TestOneTimeScenes is B13.
+func TestOneTimeScenes(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
 		app := sc.App("phone", "read")
@@ -190,8 +190,8 @@ func TestOneTimePasswords(t *testing.T) {
 	})
 }
 
-// TestBounce is wire 10.4: the official app opens any page to find out.
-func TestBounce(t *testing.T) {
+// TestBounceWay is wire 10.4: the official app opens any page to find out.
+func TestBounceWay(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
 		app := sc.App("phone", "read")
