@@ -15,7 +15,7 @@ import (
 // wireRules are the numbered rules of the wire: W and a section of what is
 // known of Discourse's protocol, C and a number of what shipped apps need.
 func wireRules() []string {
-	sections := strings.Fields(`2 3 4.1 4.2 4.3 4.4 4.5 4.6 5.1 5.2 5.3 6.1 6.2 6.3 6.4 6.5
+	sections := strings.Fields(`1 2 3 4.1 4.2 4.3 4.4 4.5 4.6 5.1 5.2 5.3 6.1 6.2 6.3 6.4 6.5
 		7.1 7.2 7.3 7.4 7.5 7.6 7.7 8.1 8.2 8.3 9.1 9.2 9.3 10.1 10.2 10.3 10.4 11 12.1 12.2 12.3
 		13.1 13.2 13.3 13.4 13.5 14 15 16 17 18 19 20 21 22`)
 	var out []string

@@ -348,3 +348,33 @@ func once(t *testing.T, redeem func() error) {
 		t.Fatalf("%d of 64 got it", won)
 	}
 }
+
+// TestDeviceLogIsWithoutCodes is wire 21: each step is logged where the site
+// wants that, and of codes 12 digits of a hash.
+func TestDeviceLogIsWithoutCodes(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(sc *scene) {
+		way := func() *device {
+			d := sc.newDevice("tv", "read")
+			page := sc.alice.Post("/user-api-key/activate", url.Values{"code": {d.user}, "authenticity_token": {sc.token()}})
+			sc.alice.Submit(page, "/user-api-key/device/authorize").Must(sc.t, http.StatusOK)
+			d.mustBe("authorized")
+			return d
+		}
+		way()
+		if strings.Contains(sc.Log.String(), "device authorization") {
+			sc.t.Error("the flow is logged without the setting")
+		}
+		sc.Set("verbose_user_api_key_device_auth_logging", "true")
+		d := way()
+		log := sc.Log.String()
+		for _, step := range []string{"created", "activated", "authorized", "fetched"} {
+			if !strings.Contains(log, "step="+step) {
+				sc.t.Errorf("the log lacks the step %s", step)
+			}
+		}
+		if !strings.Contains(log, userkeys.Key(d.code).Hash().Short()) || strings.Contains(log, d.code) || strings.Contains(log, strings.ReplaceAll(d.user, "-", "")) {
+			sc.t.Error("the log lacks the hash of a code, or has the code")
+		}
+	})
+}
