@@ -122,7 +122,8 @@ func TestCVE_2024_25619_EventStreamEndsWithItsKey(t *testing.T) {
 	} {
 		conn := dial(t, listen(t, h))
 		t.Cleanup(func() { conn.Close() })
-		_, _ = io.WriteString(conn, get("/events", withKey()...))
+		// An answer that ends in good order must end the connection too, or its end would not be seen here.
+		_, _ = io.WriteString(conn, get("/events", withKey("Connection: close")...))
 		br := bufio.NewReader(conn)
 		for line := ""; line != "data: tick\n"; {
 			var err error

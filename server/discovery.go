@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	_ "embed"
+	"encoding/json"
 	"net/http"
 
 	"userkeys"
@@ -11,7 +12,16 @@ import (
 // openAPI describes every route that answers in JSON. A test holds it against the handlers.
 //
 //go:embed openapi.json
-var openAPI []byte
+var openAPISource []byte
+
+// openAPI is the document as it is served: without the spaces that people read it by.
+var openAPI = func() []byte {
+	var b bytes.Buffer
+	if err := json.Compact(&b, openAPISource); err != nil {
+		panic(err) // a programmer's mistake in the file
+	}
+	return b.Bytes()
+}()
 
 // discoveryRoutes are what this site allows, for programs.
 func (s *Server) discoveryRoutes() []route {

@@ -444,5 +444,5 @@ func TestReplayDiscovery(t *testing.T) {
 	if len(scopes) != 9 || d["device_flow"] != true {
 		t.Errorf("%d scopes, device flow %v", len(scopes), d["device_flow"])
 	}
-	s.send("GET", "/user-api-key/openapi.json", "").Must(t, http.StatusOK, `"openapi": "3.1`)
+	s.send("GET", "/user-api-key/openapi.json", "").Must(t, http.StatusOK, `"openapi":"3.1`)
 }
