@@ -485,7 +485,6 @@ const threats = 44
 
 // elsewhere are the rows of the threat table about what does not exist here yet.
 var elsewhere = map[string]string{
-	"T10": "there are no one-time passwords",
 	"T12": "there is one way to sign in",
 	"T14": "nobody signs in by e-mail of another provider",
 	"T26": "assertions to the upstream are not signed; it must be reachable by the proxy only",

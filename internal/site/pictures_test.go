@@ -1,6 +1,7 @@
 package site_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"userkeys"
 	"userkeys/internal/testkit"
 	"userkeys/store/storetest"
 )
@@ -54,8 +56,10 @@ func TestPicturesOfEveryPage(t *testing.T) {
 	s.Set("allowed_user_api_push_urls", "https://push.apps.example.net/hook")
 	p.beforeLogin(s)
 	p.consents(s)
+	p.devices(s)
 	p.apps(t, s)
 	p.settings(t, s)
+	p.oneTimes(t, s)
 	p.sent(s)
 }
 
@@ -124,6 +128,70 @@ func (p photographer) consents(s *testkit.Site) {
 	p.Press("#deny")
 	p.At("Nothing was given")
 	p.click("denied")
+}
+
+// devices are the pages where a device's code is typed and its request answered.
+func (p photographer) devices(s *testkit.Site) {
+	app := s.App("tv", "read,write,notifications").With("expires_in_seconds", "2592000", "application_name", "Living room television")
+	begin := func() userkeys.DeviceGrant {
+		r, err := userkeys.ParseDeviceRequest(app.Params)
+		if err != nil {
+			panic(err)
+		}
+		d, err := s.Authority.BeginDevice(context.Background(), r, "203.0.113.7")
+		if err != nil {
+			panic(err)
+		}
+		return d
+	}
+	d := begin()
+	p.Open(s.URL + "/user-api-key/activate")
+	p.click("device-code")
+	p.Do(chromedp.SendKeys("#code", "wrong\r"))
+	p.Until(`document.getElementById("problem")`)
+	p.click("device-wrong-code")
+	p.Open(s.URL + "/user-api-key/activate?request=" + d.RequestToken)
+	p.click("device-preview")
+	p.Open(s.URL + "/user-api-key/activate")
+	p.Do(chromedp.SendKeys("#code", strings.ToLower(d.UserCode)+"\r"))
+	p.Until(`document.getElementById("approve") && !document.getElementById("approve").disabled`)
+	p.click("device-ask")
+	p.Press("#approve")
+	p.Until(`document.getElementById("device-done")`)
+	p.click("device-done")
+}
+
+// oneTimes are the pages of one-time passwords, walked through.
+func (p photographer) oneTimes(t *testing.T, s *testkit.Site) {
+	s.Set("allow_user_api_key_scopes", "read|one_time_password")
+	app := s.App("phone", "read")
+	ask := url.Values{"public_key": app.Params["public_key"], "auth_redirect": {"discourse://auth_redirect"}, "application_name": {"Discourse - Alice's iPhone"}}
+	p.Open(s.URL + "/user-api-key/otp?" + ask.Encode())
+	signIn(p.Browser, "root", testkit.Password)
+	p.Until(`document.getElementById("sign-in-warning")`)
+	p.click("one-time")
+	p.Open(s.URL + "/session/otp/" + strings.Repeat("0", 32))
+	p.click("one-time-gone")
+	u, err := s.Identity.FindUser(t.Context(), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	password := userkeys.NewOneTimePassword()
+	now := s.Clock.Now()
+	err = s.Store.CreateOneTimePassword(t.Context(), userkeys.OneTimePassword{
+		Password: password, UserID: u.ID, ApplicationName: "phone", CreatedAt: now, ExpiresAt: now.Add(time.Hour),
+	}, "", testkit.Command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Open(s.URL + "/session/otp/" + password)
+	p.click("one-time-sign-in-other")
+	p.signOut()
+	p.Open(s.URL + "/session/otp/" + password)
+	p.click("one-time-sign-in")
+	p.Press("#sign-in")
+	p.Until(`location.pathname === "/" && document.querySelector("nav")`)
+	p.signOut()
 }
 
 func (p photographer) apps(t *testing.T, s *testkit.Site) {
