@@ -37,9 +37,13 @@ func (a *Authorization) Open(text string) (*Credential, error) {
 // open decrypts. Sites from before the padding parameter seal with PKCS#1
 // whatever was asked for; so that is tried second.
 func (a *Authorization) open(text string) (userkeys.Payload, error) {
-	p, err := userkeys.OpenPayload(a.KeyPair.private, a.Request.Padding, text)
-	if a.Request.Padding == userkeys.PaddingOAEP && reason(err) == userkeys.ReasonNotOurs {
-		if older, err := userkeys.OpenPayload(a.KeyPair.private, userkeys.PaddingPKCS1, text); err == nil {
+	return openWith(a.KeyPair, a.Request.Padding, text)
+}
+
+func openWith(pair *KeyPair, padding userkeys.Padding, text string) (userkeys.Payload, error) {
+	p, err := userkeys.OpenPayload(pair.private, padding, text)
+	if padding == userkeys.PaddingOAEP && reason(err) == userkeys.ReasonNotOurs {
+		if older, err := userkeys.OpenPayload(pair.private, userkeys.PaddingPKCS1, text); err == nil {
 			return older, nil
 		}
 	}
