@@ -33,7 +33,7 @@ type DescribedRSA struct {
 	Type          string   `json:"type"`
 	Formats       []string `json:"formats"`
 	MinBits       int      `json:"min_bits"`
-	MinBitsDevice int      `json:"min_bits_device_flow"`
+	MinBitsDevice int      `json:"min_bits_device_flow"` // whose nonce has at most 256 bytes
 	MaxBits       int      `json:"max_bits"`
 }
 

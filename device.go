@@ -47,12 +47,12 @@ type DeviceGrant struct {
 const userCodeAlphabet = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 
 const (
-	deviceCodeBytes    = 32
-	userCodeLen        = 8
-	requestTokenBytes  = 6
-	minDeviceBits      = 2048
-	minDeviceCodeInHex = 2 * deviceCodeBytes
-	maxDeviceNonce     = 256
+	deviceCodeBytes   = 32
+	userCodeLen       = 8
+	requestTokenBytes = 6
+	minDeviceBits     = 2048
+	deviceCodeHexLen  = 2 * deviceCodeBytes
+	maxDeviceNonce    = 256
 )
 
 // NewDeviceGrant makes the codes of a device authorization.
@@ -99,7 +99,7 @@ func ParseUserCode(typed string) (code string, ok bool) {
 
 // IsDeviceCode tells whether s looks like a device code.
 func IsDeviceCode(s string) bool {
-	return len(s) == minDeviceCodeInHex && strings.Trim(s, hexDigits) == ""
+	return len(s) == deviceCodeHexLen && strings.Trim(s, hexDigits) == ""
 }
 
 // IsRequestToken tells whether s looks like the token of a device authorization's address.
@@ -114,10 +114,6 @@ func (r AuthorizationRequest) CheckDevice(s Settings, c *Catalog, client Client)
 	if !s.AllowUserAPIKeyDeviceAuth {
 		return CheckedRequest{}, Errorf(NotFound, "this site has no device authorization")
 	}
-	if client.Registered() && client.PublicKey == r.PublicKey {
-		r.ApplicationName = client.ApplicationName
-	}
-	r.AuthRedirect, r.HasAuthRedirect = "", false
 	if r.Scopes.Has(ScopeOneTimePassword) {
 		return CheckedRequest{}, Errorf(InvalidParameters, "the scope one_time_password cannot be asked for from a device")
 	}

@@ -50,8 +50,9 @@ func (k UserAPIKey) ended() (time.Time, Ending) {
 	return k.RevokedAt, why
 }
 
-// RenewedEnd is when k ends if it is renewed now: its lifetime from now on, but
-// never later than max_user_api_key_expiry_days after the consent. A renewal that would not
+// RenewedEnd is when k ends if it is renewed now: the lifetime that the app
+// asked for from now on, but never later than max_user_api_key_expiry_days after the consent,
+// and where the user set an end, that end. A renewal that would not
 // move the end is refused with [Conflict], as is one of a key that was given before renewal was known.
 func (s Settings) RenewedEnd(k UserAPIKey, now time.Time) (time.Time, error) {
 	refuse := func(reason, public string) (time.Time, error) {
@@ -62,8 +63,8 @@ func (s Settings) RenewedEnd(k UserAPIKey, now time.Time) (time.Time, error) {
 		return time.Time{}, s.givesKeys()
 	case k.PublicKey == "":
 		return refuse("not renewable", "this key was given before renewal was known; ask the user to approve the app again")
-	case k.Lifetime == 0:
-		return time.Time{}, nil
+	case k.Lifetime == 0: // the end that is there, if there is one, was set by the user
+		return k.ExpiresAt, nil
 	}
 	end := now.Add(k.Lifetime)
 	if last := k.CreatedAt.AddDate(0, 0, s.MaxUserAPIKeyExpiryDays); end.After(last) {

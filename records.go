@@ -120,7 +120,7 @@ type UserAPIKey struct {
 	// What a renewal needs: the key that the answer was sealed to, how, and the lifetime that was granted.
 	PublicKey string // PEM; empty for keys made before renewal was known
 	Padding   Padding
-	Lifetime  time.Duration // 0: no end of its own
+	Lifetime  time.Duration // that a renewal gives anew; 0: it moves no end
 	RenewedAt time.Time     // zero: never
 	// OldHash is the key before the last renewal, good until OldUntil. The zero hash: none.
 	OldHash  KeyHash

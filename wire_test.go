@@ -2,14 +2,13 @@ package userkeys_test
 
 import (
 	"bytes"
+	"go/ast"
 	"os"
 	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
-
-	"go/ast"
 )
 
 // wireRules are the numbered rules of the wire: W and a section of what is

@@ -196,7 +196,11 @@ func TestRenewedEnd(t *testing.T) {
 	k.ExpiresAt = made.AddDate(0, 0, 365)
 	_, err := s.RenewedEnd(k, made.AddDate(0, 0, 360))
 	mustRefuse(t, err, userkeys.Conflict, "approve the app again")
-	k.Lifetime = 0
+	k.Lifetime = 0 // the user set the end
+	if end, err := s.RenewedEnd(k, made); err != nil || !end.Equal(k.ExpiresAt) {
+		t.Errorf("%v, %v", end, err)
+	}
+	k.ExpiresAt = time.Time{}
 	if end, err := s.RenewedEnd(k, made); err != nil || !end.IsZero() {
 		t.Errorf("%v, %v", end, err)
 	}
@@ -226,8 +230,13 @@ func TestClientRegistrationRules(t *testing.T) {
 		name, value string
 		code        userkeys.Code
 	}{
-		{"", "", ""}, {"client_id", " ", userkeys.MissingParameter}, {"scopes", "write", userkeys.ScopeNotAllowed}, {"scopes", "made_up", userkeys.Unprocessable},
-		{"public_key", "x", userkeys.InvalidPublicKey}, {"auth_redirect", "javascript://a/", userkeys.InvalidParameters}, {"application_name", "a\x01", userkeys.InvalidParameters},
+		{"", "", ""},
+		{"client_id", " ", userkeys.MissingParameter},
+		{"scopes", "write", userkeys.ScopeNotAllowed},
+		{"scopes", "made_up", userkeys.Unprocessable},
+		{"public_key", "x", userkeys.InvalidPublicKey},
+		{"auth_redirect", "javascript://a/", userkeys.InvalidParameters},
+		{"application_name", "a\x01", userkeys.InvalidParameters},
 	} {
 		client, err := userkeys.ParseClientRegistration(fields(c.name, c.value))
 		if err == nil {

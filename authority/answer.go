@@ -28,7 +28,10 @@ func (a *Authority) answerYes(ctx context.Context, r userkeys.CheckedRequest, y 
 	row := userkeys.UserAPIKey{
 		UserID: y.by.User.ID, ClientID: r.ClientID, ApplicationName: r.Name, Hash: key.Hash(),
 		Scopes: r.Scopes, PushURL: r.PushURL, CreatedAt: now, LastUsedAt: now,
-		PublicKey: r.KeyText, Padding: r.Pad, Lifetime: r.Ends,
+		PublicKey: r.KeyText, Padding: r.Pad, Lifetime: r.Lifetime,
+	}
+	if y.choice.Lifetime > 0 { // an end that the user set is no app's to move
+		row.Lifetime = 0
 	}
 	if r.Ends > 0 {
 		row.ExpiresAt = now.Add(r.Ends)

@@ -46,7 +46,7 @@ type Authority struct {
 	cache   *cache
 	limiter *limit.Memory // by key
 	users   *limit.Memory // by user; always asked after limiter
-	// strangers counts callers without a key.
+	// strangers counts what is bounded by the minute beside keys: callers without one, users, moves of keys.
 	strangers *limit.Memory
 	seen      presence
 	loads     chan struct{} // a place for each look-up under way

@@ -66,6 +66,7 @@ func listed(list []string, a netip.Addr) bool {
 
 var (
 	rebinds  = quota{"rebind", 5, time.Minute}
+	moves    = quota{"rebind", 20, 24 * time.Hour} // each costs a line of the log for good
 	renewals = quota{"renewal", 10, time.Hour}
 )
 
@@ -74,6 +75,9 @@ var (
 // request: the header is a hint. The key's limits go on as they were (RL3).
 func (a *Authority) Rebind(ctx context.Context, acc userkeys.Access, clientID string) userkeys.Access {
 	if !userkeys.ValidClientID(clientID) || a.chargeHere(rebinds, strconv.FormatInt(acc.KeyID, 10)) != nil {
+		return acc
+	}
+	if a.chargeStored(ctx, moves, strconv.FormatInt(acc.KeyID, 10)) != nil {
 		return acc
 	}
 	by := userkeys.Actor{UserID: acc.UserID, Kind: userkeys.ActorKey}

@@ -85,14 +85,15 @@ func (a *Authority) PollDevice(ctx context.Context, deviceCode, ip string) (user
 	if !userkeys.IsDeviceCode(deviceCode) {
 		return userkeys.DeviceGrant{}, nil
 	}
-	if err := a.chargeHere(deviceCodePolls, deviceCode); err != nil {
-		return userkeys.DeviceGrant{}, err
-	}
 	d, err := a.store.PollDeviceGrant(ctx, deviceCode, a.now().UTC())
 	if errors.Is(err, userkeys.ConsentGone) {
 		return userkeys.DeviceGrant{}, nil
 	}
-	if err == nil && d.State != userkeys.DevicePending {
+	switch {
+	case err != nil:
+	case d.State == userkeys.DevicePending: // counted once it is known: invented codes must not fill the memory
+		err = a.chargeHere(deviceCodePolls, deviceCode)
+	default:
 		a.logDevice(ctx, "fetched", "device_code", deviceCode)
 	}
 	return d, err
@@ -112,10 +113,13 @@ type DeviceQuestion struct {
 // PreviewDevice shows a device authorization by the token in its address. It
 // binds nothing: the code must still be typed. [userkeys.ConsentGone].
 func (a *Authority) PreviewDevice(ctx context.Context, token string, b Browser) (DeviceQuestion, error) {
+	if err := a.chargeStored(ctx, deviceLookups, userkeys.Network(b.IP)); err != nil {
+		return DeviceQuestion{}, err
+	}
 	for _, c := range []struct {
 		quota   quota
 		subject string
-	}{{deviceLookups, userkeys.Network(b.IP)}, {deviceUserLookups, userSubject(b.User)}, {deviceTokenLooks, token}} {
+	}{{deviceUserLookups, userSubject(b.User)}, {deviceTokenLooks, token}} {
 		if err := a.chargeHere(c.quota, c.subject); err != nil {
 			return DeviceQuestion{}, err
 		}

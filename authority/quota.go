@@ -12,7 +12,7 @@ import (
 	"userkeys/limit"
 )
 
-// QuotaStore counts what must not be forgotten by a restart: guesses at codes.
+// QuotaStore counts what must not be forgotten by a restart: guesses at codes, registrations, renewals.
 type QuotaStore interface {
 	// ChargeGuess adds one to a count within its window and tells the count and when the window began.
 	ChargeGuess(ctx context.Context, name string, window time.Duration, at time.Time) (int, time.Time, error)
@@ -57,6 +57,9 @@ func (a *Authority) chargeStored(ctx context.Context, q quota, subject string) e
 
 // chargeHere counts in memory of this process, exactly, within a minute: for what only costs work.
 func (a *Authority) chargeHere(q quota, subject string) error {
+	if q.window != time.Minute {
+		panic("authority: what is counted in memory is counted by the minute")
+	}
 	h := sha256.Sum256([]byte(strconv.Itoa(len(q.name)) + ":" + q.name + subject))
 	id := int64(binary.LittleEndian.Uint64(h[:8]))
 	if d := a.strangers.Take(id, a.now(), limit.Limits{Minute: q.most, Day: 24 * 60 * q.most}); !d.OK {

@@ -93,8 +93,11 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t, e := targetOf(r), f.desk.edge()
 	k := presentedBy(r, t, e)
 	own := f.cfg.Upstream == nil || f.cfg.Owns(t.path)
-	if f.cfg.Bounce != nil && t.hasQuery && !k.given && acceptable(r) == nil && f.cfg.Bounce(w, r) {
-		return
+	if f.cfg.Bounce != nil && t.hasQuery && !k.given && strings.Contains(t.query, "user_api_public_key=") && acceptable(r) == nil {
+		// It reads a public key, which is work: counted before it is done.
+		if !f.addresses.admits(w, r, k, e) || f.cfg.Bounce(w, r) {
+			return
+		}
 	}
 	asks := len(e.Origins) > 0 && isPreflight(r) && (own || asksForKey(r))
 	if !own && !k.given && !asks {

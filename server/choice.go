@@ -22,6 +22,8 @@ const (
 type askView struct {
 	Scopes []scopeView
 	Terms  []term // shorter lifetimes to choose from; none if there are none
+	// Prolong is until when the app can renew its key by itself; unknown: it cannot.
+	Prolong moment
 }
 
 // Several tells whether there is anything to untick.
@@ -43,6 +45,10 @@ func (s *Server) askView(q userkeys.CheckedRequest) askView {
 		if q.Ends == 0 || d < q.Ends {
 			a.Terms = append(a.Terms, term{strconv.Itoa(int(d / time.Second)), lifetime(d)})
 		}
+	}
+	now := s.cfg.Now()
+	if most := now.AddDate(0, 0, s.site.Settings().MaxUserAPIKeyExpiryDays); q.Lifetime > 0 && now.Add(q.Lifetime).Before(most) {
+		a.Prolong = momentAt(most, now)
 	}
 	return a
 }

@@ -105,7 +105,6 @@ type deviceView struct {
 	Push     string
 	Pushes   bool
 	Asked    moment
-	Until    moment
 	Lifetime string
 	Details  []detail
 }
@@ -114,7 +113,7 @@ func (s *Server) deviceView(q authority.DeviceQuestion) deviceView {
 	now := s.cfg.Now()
 	v := deviceView{
 		State: "authorize", Request: q.Request, Question: &q, Name: shownName(q.Name), Ask: s.askView(q.CheckedRequest),
-		Write: q.Scopes.Has(userkeys.ScopeWrite), Pushes: q.Push, Asked: momentAt(q.Asked, now), Until: momentAt(q.Until, now),
+		Write: q.Scopes.Has(userkeys.ScopeWrite), Pushes: q.Push, Asked: momentAt(q.Asked, now),
 		Details: []detail{{"Scopes", q.Scopes.String()}, {"Client id", shownText(q.ClientID)}},
 	}
 	if q.PushURL != "" {
@@ -126,7 +125,7 @@ func (s *Server) deviceView(q authority.DeviceQuestion) deviceView {
 	return v
 }
 
-// show answers with a state, always 200 but where somebody has to wait.
+// showDevice answers with a state, always 200 but where somebody has to wait.
 func (s *Server) showDevice(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, d deviceView) error {
 	if gateway.WantsJSON(r) {
 		return writeJSON(w, s.deviceModel(v, d))
@@ -204,6 +203,9 @@ func (s *Server) deviceAuthorize(w http.ResponseWriter, r *http.Request, v userk
 	choice, err := parseChoice(f)
 	if err != nil {
 		return err
+	}
+	if approval == "" && !userkeys.IsRequestToken(f.Get("request")) { // a code alone names no app that anybody has seen
+		return s.showDevice(w, r, v, deviceView{State: "enter_code", Invalid: true, Problem: "Type the code first: the next page says who asks."})
 	}
 	if approval == "" {
 		question, err := s.devices.ActivateDevice(r.Context(), f.Get("code"), f.Get("request"), b)

@@ -27,7 +27,8 @@ type Config struct {
 	// It implies Endpoints.
 	Standalone bool
 	// Endpoints adds what apps of the wire ask a site for: /session/current, where
-	// they learn whose key they have, /site/basic-info.json, /about.json, and with
+	// they learn whose key they have, /site/basic-info.json, /about.json, with a
+	// LoginIdentity /login and /session/..., and with
 	// Users and Inbox those of users and notifications (see [EndpointPaths]). They lie
 	// outside of our own paths, so a site that has something there must not be surprised.
 	Endpoints bool

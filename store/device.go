@@ -42,6 +42,9 @@ func (s *Store) CreateDeviceGrant(ctx context.Context, d userkeys.DeviceGrant) e
 		return fail(err)
 	}
 	return s.write(ctx, func(ctx context.Context, c conn) error {
+		if err := roomForDevice(ctx, c, d.CreatedAt); err != nil {
+			return err
+		}
 		n, err := c.exec(ctx, `INSERT INTO userkeys_device_grants (device_hash, user_code_hash, request_hash, request, ip, state, user_id, session, payload, created_at, expires_at)
 			VALUES ($1, $2, $3, $4, $5, 'pending', 0, '', '', $6, $7) ON CONFLICT DO NOTHING`,
 			secretHash(d.DeviceCode), secretHash(d.UserCode), secretHash(d.RequestToken), string(request), d.IP, micros(d.CreatedAt), micros(d.ExpiresAt))
@@ -52,7 +55,27 @@ func (s *Store) CreateDeviceGrant(ctx context.Context, d userkeys.DeviceGrant) e
 	})
 }
 
-// open is what a device authorization must be for anybody to answer it.
+// maxOpenDevices bounds what strangers can have stored.
+const maxOpenDevices = 20_000
+
+// roomForDevice removes some of what is over, so that nothing piles up between two clean-ups, and holds the bound.
+func roomForDevice(ctx context.Context, c conn, now time.Time) error {
+	if _, err := c.exec(ctx, "DELETE FROM userkeys_device_grants WHERE device_hash IN (SELECT device_hash FROM userkeys_device_grants WHERE expires_at <= $1 LIMIT 20)", micros(now)); err != nil {
+		return err
+	}
+	_, err := one(ctx, c, scanInt, "SELECT created_at FROM userkeys_device_grants ORDER BY expires_at LIMIT 1 OFFSET $1", maxOpenDevices)
+	switch {
+	case isNoRows(err):
+		return nil
+	case err != nil:
+		return err
+	}
+	return &userkeys.Error{
+		Code: userkeys.RateLimited, Public: "too many devices ask at once; try again in a few minutes", Reason: "limit: open device authorizations", RetryAfter: time.Minute,
+	}
+}
+
+// openDevice is what a device authorization must be for anybody to answer it.
 const openDevice = "state = 'pending' AND expires_at > "
 
 // DeviceGrantByRequest finds an open device authorization by the token in its

@@ -92,6 +92,14 @@ func (s *Store) ConsumeOneTimePassword(ctx context.Context, password string, by 
 	return p, err
 }
 
+// endSignIns ends what apps were given to sign in with, and the sessions that they began with it.
+func endSignIns(ctx context.Context, c conn, userID int64) error {
+	if _, err := c.exec(ctx, "DELETE FROM userkeys_sessions WHERE user_id = $1 AND via_app = 1", userID); err != nil {
+		return err
+	}
+	return dropOneTimePassword(ctx, c, userID)
+}
+
 // dropOneTimePassword takes a user's one-time password away, where their sessions end too.
 func dropOneTimePassword(ctx context.Context, c conn, userID int64) error {
 	_, err := c.exec(ctx, "DELETE FROM userkeys_one_time_passwords WHERE user_id = $1", userID)

@@ -64,12 +64,15 @@ func (s *Store) Revoke(ctx context.Context, r userkeys.Revocation) ([]userkeys.K
 	var unwritten []userkeys.AuditEvent
 	err := s.write(ctx, func(ctx context.Context, c conn) error {
 		var err error
-		if len(r.IDs) == 0 && r.UserID != 0 { // what may still sign somebody in is taken back too
-			if err := dropOneTimePassword(ctx, c, r.UserID); err != nil {
+		if len(r.IDs) == 0 && r.UserID != 0 {
+			if err := endSignIns(ctx, c, r.UserID); err != nil {
 				return err
 			}
 		}
 		revoked, err = s.revokeKeys(ctx, c, r)
+		for i := 0; i < len(revoked) && err == nil; i++ { // what may still sign the app in is taken back too
+			err = dropOneTimePassword(ctx, c, revoked[i].userID)
+		}
 		if err != nil || len(revoked) == 0 {
 			return err
 		}

@@ -43,6 +43,12 @@ func (s *Store) SaveSession(ctx context.Context, tokenHash, data []byte, userID 
 	})
 }
 
+// MarkSession notes that an app began a session, with a one-time password.
+func (s *Store) MarkSession(ctx context.Context, tokenHash []byte) error {
+	_, err := s.changesOne(ctx, "UPDATE userkeys_sessions SET via_app = 1 WHERE token_hash = $1", tokenHash)
+	return err
+}
+
 // RenewSession writes data and end of a session that is still there, and tells
 // whether it was: a request in flight must not bring back what a logout ended.
 func (s *Store) RenewSession(ctx context.Context, tokenHash, data []byte, expiresAt time.Time) (bool, error) {

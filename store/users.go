@@ -101,6 +101,24 @@ func userValues(u userkeys.User) []any {
 // for the user's keys in the same transaction. [userkeys.NotFound], and
 // [userkeys.Conflict] if a name is taken or no active administrator would be left.
 func (s *Store) UpdateUser(ctx context.Context, u userkeys.User, by userkeys.Actor, at time.Time) error {
+	return s.updateUser(ctx, func(userkeys.User) bool { return true }, u, by, at)
+}
+
+// ReplaceUser is [Store.UpdateUser] for a user who is still as was, but for
+// when they were last seen: of two changes at once none undoes the other.
+// [userkeys.Conflict] with [ReasonChanged] otherwise: read again, and change that.
+func (s *Store) ReplaceUser(ctx context.Context, was, u userkeys.User, by userkeys.Actor, at time.Time) error {
+	same := func(now userkeys.User) bool {
+		now.LastSeenAt = was.LastSeenAt
+		return slices.Equal(userValues(now), userValues(was))
+	}
+	return s.updateUser(ctx, same, u, by, at)
+}
+
+// ReasonChanged says that somebody else changed the row meanwhile.
+const ReasonChanged = "changed meanwhile"
+
+func (s *Store) updateUser(ctx context.Context, same func(userkeys.User) bool, u userkeys.User, by userkeys.Actor, at time.Time) error {
 	if err := checkUser(u, by); err != nil {
 		return err
 	}
@@ -108,6 +126,9 @@ func (s *Store) UpdateUser(ctx context.Context, u userkeys.User, by userkeys.Act
 		old, err := s.lockForChange(ctx, c, u.ID, u.Admin && u.MayAct())
 		if err != nil {
 			return err
+		}
+		if !same(old) {
+			return &userkeys.Error{Code: userkeys.Conflict, Reason: ReasonChanged, Public: "somebody else changed this user at the same time; look again"}
 		}
 		n, err := c.exec(ctx, `UPDATE userkeys_users SET username = $1, username_key = $2, name = $3, email = $4, email_key = $5,
 			trust_level = $6, admin = $7, moderator = $8, active = $9, group_names = $10, suspended_at = $11, last_seen_at = $12

@@ -78,6 +78,19 @@ func (ac *Accounts) FindUsers(ctx context.Context, f userkeys.UserFilter) ([]use
 // [userkeys.Conflict]: the name is taken, or the site would be left without
 // an active administrator.
 func (ac *Accounts) Update(ctx context.Context, id int64, change func(*userkeys.User), by userkeys.Actor) (userkeys.User, error) {
+	for range 5 {
+		u, err := ac.update(ctx, id, change, by)
+		if err == nil || userkeys.AsError(err).Reason != changedMeanwhile {
+			return u, err
+		}
+	}
+	return userkeys.User{}, userkeys.Errorf(userkeys.Unavailable, "this user is being changed all the time; try again")
+}
+
+// changedMeanwhile is the store's reason for a change that came too late.
+const changedMeanwhile = "changed meanwhile"
+
+func (ac *Accounts) update(ctx context.Context, id int64, change func(*userkeys.User), by userkeys.Actor) (userkeys.User, error) {
 	old, err := ac.store.User(ctx, id)
 	if err != nil {
 		return userkeys.User{}, coded(err)
@@ -88,7 +101,7 @@ func (ac *Accounts) Update(ctx context.Context, id int64, change func(*userkeys.
 	if err := checkUser(&u); err != nil {
 		return userkeys.User{}, err
 	}
-	if err := ac.store.UpdateUser(ctx, u, by, ac.now().UTC()); err != nil {
+	if err := ac.store.ReplaceUser(ctx, old, u, by, ac.now().UTC()); err != nil {
 		return userkeys.User{}, coded(err)
 	}
 	if !u.MayAct() || u.Admin != old.Admin || u.Moderator != old.Moderator {

@@ -64,7 +64,9 @@ func (s *memory) CreateUser(_ context.Context, a userkeys.Account, _ userkeys.Ac
 	return a.User, nil
 }
 
-func (s *memory) UpdateUser(_ context.Context, u userkeys.User, _ userkeys.Actor, _ time.Time) error {
+func (s *memory) MarkSession(context.Context, []byte) error { return nil }
+
+func (s *memory) ReplaceUser(_ context.Context, _, u userkeys.User, _ userkeys.Actor, _ time.Time) error {
 	defer s.lock()()
 	a, ok := s.accounts[u.ID]
 	if !ok {

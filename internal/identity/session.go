@@ -267,6 +267,11 @@ func (v *visit) start(ctx context.Context, u userkeys.User, via, early string) e
 	if err != nil {
 		return coded(err)
 	}
+	if via != "" {
+		if err := v.ac.store.MarkSession(ctx, hashToken(token)); err != nil {
+			return errors.Join(coded(err), v.end(ctx))
+		}
+	}
 	v.user, v.looked, v.token = u, true, token
 	v.setCookie(token, int(sessionLifetime/time.Second))
 	return nil

@@ -181,11 +181,11 @@ func TestDiscourse_41610_Old_cookies_are_dead(t *testing.T) {
 			"LG9 suspended": func(_ *browser, u userkeys.User) { _, _ = s.Suspend(ctx, u.ID, command) },
 			"LG9 suspended past us": func(_ *browser, u userkeys.User) {
 				u.SuspendedAt = s.clock.Now()
-				_ = store.UpdateUser(ctx, u, command, s.clock.Now())
+				_ = setUser(ctx, store, u, command, s.clock.Now())
 			},
 			"LG14 made inactive past us": func(_ *browser, u userkeys.User) {
 				u.Active = false
-				_ = store.UpdateUser(ctx, u, command, s.clock.Now())
+				_ = setUser(ctx, store, u, command, s.clock.Now())
 			},
 			"LG9 deleted":  func(_ *browser, u userkeys.User) { _ = s.Delete(ctx, u.ID, command) },
 			"new password": func(_ *browser, u userkeys.User) { _ = s.SetPassword(ctx, u.ID, "another "+password, command) },
@@ -255,7 +255,7 @@ func TestLG9_A_password_changed_during_login_leaves_no_session(t *testing.T) {
 		"suspended": func(s *site, id int64) error {
 			u, err := s.store.User(context.Background(), id)
 			u.SuspendedAt = s.clock.Now()
-			return errors.Join(err, s.store.UpdateUser(context.Background(), u, command, s.clock.Now()))
+			return errors.Join(err, setUser(context.Background(), s.store, u, command, s.clock.Now()))
 		},
 	}
 	for name, change := range changes {
@@ -462,4 +462,13 @@ func TestSession_Keeps_other_cookies(t *testing.T) {
 	if store := s.store.(*memory); len(store.sessions) != 1 {
 		t.Errorf("%d sessions, want 1", len(store.sessions))
 	}
+}
+
+// setUser writes u, whatever the user is now.
+func setUser(ctx context.Context, st Store, u userkeys.User, by userkeys.Actor, at time.Time) error {
+	was, err := st.User(ctx, u.ID)
+	if err != nil {
+		return err
+	}
+	return st.ReplaceUser(ctx, was, u, by, at)
 }

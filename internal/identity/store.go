@@ -20,10 +20,11 @@ type Store interface {
 // without case. Errors: [userkeys.NotFound], [userkeys.Conflict].
 type AccountStore interface {
 	CreateUser(ctx context.Context, a userkeys.Account, by userkeys.Actor) (userkeys.User, error)
-	// UpdateUser writes every field of u but ID and CreatedAt. It raises the
-	// epoch for the user's keys in the same transaction, and refuses with
-	// [userkeys.Conflict] to leave the site without an active administrator.
-	UpdateUser(ctx context.Context, u userkeys.User, by userkeys.Actor, at time.Time) error
+	// ReplaceUser writes every field of u but ID and CreatedAt, if the user is
+	// still as was. It raises the epoch for the user's keys.
+	// [userkeys.Conflict]: the name is taken, no active administrator would be
+	// left, or somebody else changed the user meanwhile (reason "changed meanwhile").
+	ReplaceUser(ctx context.Context, was, u userkeys.User, by userkeys.Actor, at time.Time) error
 	SetPassword(ctx context.Context, userID int64, hash string, by userkeys.Actor, at time.Time) error
 	// ReplacePassword writes hash in place of old if old is still what is
 	// stored, and tells whether it was: hashing an old password anew must
@@ -46,6 +47,8 @@ type AccountStore interface {
 type SessionStore interface {
 	Session(ctx context.Context, tokenHash []byte, now time.Time) (data []byte, ok bool, err error)
 	SaveSession(ctx context.Context, tokenHash, data []byte, userID int64, expiresAt time.Time) error
+	// MarkSession notes that an app began the session: it ends when its user revokes everything.
+	MarkSession(ctx context.Context, tokenHash []byte) error
 	// RenewSession writes data and end of a session that is still there, and
 	// tells whether it was. One that was deleted meanwhile stays deleted: a
 	// request in flight must not bring back what a logout ended.

@@ -299,3 +299,55 @@ func TestEndedKeysStayVisible(t *testing.T) {
 		sc.Person("alice").Get("/my/apps").Must(sc.t, http.StatusOK).MustNot(sc.t, "ended-title")
 	})
 }
+
+// An end that the user chose is no app's to move.
+func TestAChosenEndStays(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(sc *scene) {
+		app := sc.App("short", "session_info,read")
+		page := app.Ask(sc.alice).Must(sc.t, http.StatusOK)
+		sealed, ok := sc.alice.Submit(page, "/user-api-key", "lifetime", "3600").Must(sc.t, http.StatusOK).Text("user-api-key-payload")
+		if !ok {
+			sc.t.Fatal("no payload")
+		}
+		payload, err := userkeys.OpenPayload(app.Private, userkeys.PaddingPKCS1, sealed)
+		if err != nil || !payload.ExpiresAt.IsZero() {
+			sc.t.Fatalf("%+v, %v", payload, err)
+		}
+		app.Key = payload.Key
+		sc.Clock.Pass(50 * time.Minute)
+		app.Call("POST", "/user-api-key/renew.json").Must(sc.t, http.StatusOK)
+		sc.Clock.Pass(11 * time.Minute)
+		for _, k := range sc.Keys() {
+			if k.ClientID == "short" && k.Live(sc.Clock.Now()) {
+				sc.t.Errorf("it lives until %v", k.ExpiresAt)
+			}
+		}
+	})
+}
+
+// Two changes of a user at once: none undoes the other (a script that writes
+// names must not bring back whom an administrator suspends).
+func TestConcurrentChangesOfAUser(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(sc *scene) {
+		u := sc.User("busy")
+		first := true
+		_, err := sc.Identity.Update(sc.t.Context(), u.ID, func(u *userkeys.User) {
+			if first {
+				first = false
+				if _, err := sc.Identity.Suspend(sc.t.Context(), u.ID, testkit.Command); err != nil {
+					sc.t.Fatal(err)
+				}
+			}
+			u.Name = "Busy"
+		}, testkit.Command)
+		if err != nil {
+			sc.t.Fatal(err)
+		}
+		got, err := sc.Identity.User(sc.t.Context(), u.ID)
+		if err != nil || got.SuspendedAt.IsZero() || got.Name != "Busy" {
+			sc.t.Errorf("%+v, %v", got, err)
+		}
+	})
+}

@@ -243,3 +243,37 @@ func TestSessionsForPrograms(t *testing.T) {
 		p.Get("/session/current.json").Must(sc.t, http.StatusNotFound)
 	})
 }
+
+// TestRevokingEndsSignIns is RV9: what an app was given to sign in with ends
+// with its key, and the sessions that it began with it when everything is revoked.
+func TestRevokingEndsSignIns(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(sc *scene) {
+		sc.Set("allow_user_api_key_scopes", "read|one_time_password")
+		grant := func() (*testkit.App, string) {
+			app := sc.App("phone", "read,one_time_password").With("auth_redirect", "discourse://auth_redirect")
+			to := app.Approve(sc.alice).Must(sc.t, http.StatusFound).Header.Get("Location")
+			u, err := url.Parse(to)
+			if err != nil {
+				sc.t.Fatal(err)
+			}
+			payload, err := userkeys.OpenPayload(app.Private, userkeys.PaddingPKCS1, u.Query().Get("payload"))
+			if err != nil {
+				sc.t.Fatal(err)
+			}
+			app.Key = payload.Key
+			return app, openPassword(sc.t, app, to)
+		}
+		app, password := grant()
+		app.Call("POST", "/user-api-key/revoke").Must(sc.t, http.StatusOK)
+		sc.Visitor().Get("/session/otp/"+password).Must(sc.t, http.StatusOK, "does not sign in")
+
+		_, password = grant()
+		window := sc.Visitor()
+		window.Post("/session/otp/"+password, url.Values{}).Must(sc.t, http.StatusFound)
+		window.Get("/session/current.json").Must(sc.t, http.StatusOK, "alice")
+		sc.alice.Post("/user-api-key/revoke-all", url.Values{"authenticity_token": {sc.token()}}).Must(sc.t, http.StatusSeeOther)
+		window.Get("/session/current.json").Must(sc.t, http.StatusNotFound)
+		sc.alice.Get("/session/current.json").Must(sc.t, http.StatusOK, "alice")
+	})
+}

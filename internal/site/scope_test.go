@@ -93,6 +93,9 @@ func siteRoutes(t *testing.T) []siteRoute {
 	for line := range strings.Lines(string(text)) {
 		route, rules, _ := strings.Cut(strings.TrimSpace(line), ": ")
 		method, path, _ := strings.Cut(route, " ")
+		if strings.Contains(path, "/admin/") { // what an administrator may do to users must not be done to alice
+			path = strings.ReplaceAll(path, "{username}", "nobody")
+		}
 		path = strings.NewReplacer("{$}", "", "{username}", "alice", "{password}", strings.Repeat("a", 32), "{id}", "999999", "{name}", "title").Replace(path)
 		out = append(out, siteRoute{method, path, rules})
 	}

@@ -14,6 +14,9 @@ CREATE INDEX userkeys_clients_public_key ON userkeys_clients (public_key_hash) W
 
 ALTER TABLE userkeys_users ADD COLUMN seen_notification_id {{int}} NOT NULL DEFAULT 0;
 
+-- 1: began with a one-time password that an app was given, and ends when its user revokes everything.
+ALTER TABLE userkeys_sessions ADD COLUMN via_app {{int}} NOT NULL DEFAULT 0;
+
 CREATE TABLE userkeys_device_grants (
 	device_hash    {{bytes}} NOT NULL PRIMARY KEY,
 	user_code_hash {{bytes}} NOT NULL UNIQUE,
