@@ -70,7 +70,9 @@ func (s *Store) Revoke(ctx context.Context, r userkeys.Revocation) ([]userkeys.K
 			}
 		}
 		revoked, err = s.revokeKeys(ctx, c, r)
-		for i := 0; i < len(revoked) && err == nil; i++ { // what may still sign the app in is taken back too
+		// What may still sign the app in is taken back too; but not from an app that gives its key back
+		// because it has that now: shipped ones do so before they use it.
+		for i := 0; i < len(revoked) && err == nil && r.Actor.Kind != userkeys.ActorKey; i++ {
 			err = dropOneTimePassword(ctx, c, revoked[i].userID)
 		}
 		if err != nil || len(revoked) == 0 {

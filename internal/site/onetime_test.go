@@ -265,7 +265,11 @@ func TestRevokingEndsSignIns(t *testing.T) {
 			return app, openPassword(sc.t, app, to)
 		}
 		app, password := grant()
-		app.Call("POST", "/user-api-key/revoke").Must(sc.t, http.StatusOK)
+		app.Call("POST", "/user-api-key/revoke").Must(sc.t, http.StatusOK) // chat wrappers do, and sign in then
+		sc.Visitor().Get("/session/otp/"+password).Must(sc.t, http.StatusOK, "signing-in-as")
+
+		_, password = grant()
+		sc.alice.Post("/user-api-key/revoke", url.Values{"id": {sprint("%d", sc.Keys()[0].ID)}, "authenticity_token": {sc.token()}}).Must(sc.t, http.StatusSeeOther)
 		sc.Visitor().Get("/session/otp/"+password).Must(sc.t, http.StatusOK, "does not sign in")
 
 		_, password = grant()

@@ -52,7 +52,10 @@ var (
 		"max_user_api_reqs_per_minute": "10000", "max_user_api_reqs_per_day": "10000000",
 		"max_user_api_reqs_per_user_per_minute": "0", "max_user_api_reqs_per_user_per_day": "0", // all keys here are one user's
 	}
-	none = map[string]string{"max_user_api_reqs_per_minute": "1", "max_user_api_reqs_per_day": "1"}
+	none = map[string]string{
+		"max_user_api_reqs_per_minute": "1", "max_user_api_reqs_per_day": "1",
+		"max_user_api_reqs_per_user_per_minute": "0", "max_user_api_reqs_per_user_per_day": "0",
+	}
 )
 
 // scopes of every key here.

@@ -69,6 +69,11 @@ func (m *memoryStore) RevokeStale(context.Context, time.Time, time.Time, time.Ti
 	return 0, nil
 }
 
+// ReleaseClients finds nothing.
+func (m *memoryStore) ReleaseClients(context.Context, time.Time, time.Time) (int, error) {
+	return 0, nil
+}
+
 // Purge has nothing to remove.
 func (m *memoryStore) Purge(context.Context, time.Time) error { return nil }
 
