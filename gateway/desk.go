@@ -28,9 +28,6 @@ func newDesk(c Checker, log *refusalLog) desk {
 
 // presentedBy finds the key of a request.
 func (d *desk) presentedBy(r *http.Request) presented {
-	if keys, ok := r.Header[userkeys.KeyHeader]; ok {
-		return presented{values: keys, given: true}
-	}
 	return presentedBy(r, targetOf(r), d.edge())
 }
 

@@ -94,9 +94,7 @@ func (s *Server) enterAdminKey(rt route, w http.ResponseWriter, r *http.Request)
 	exchangeOf(r).visitor = v
 	setUsername(w, u.Username)
 	if rt.door.form {
-		d := rt.door
-		d.json = true
-		if r.PostForm, err = readBody(w, r, d); err != nil {
+		if r.PostForm, err = readBody(w, r, rt.door); err != nil {
 			return nobody, err
 		}
 		r.Form = r.PostForm

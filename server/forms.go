@@ -137,15 +137,17 @@ func parseJSON(body []byte, lists bool) (texts, numbers url.Values, err error) {
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return nil, nil, bad
 	}
+	seen := map[string]bool{} // also names without a value, which are in neither
 	for d.More() {
 		name, err := d.Token()
 		if err != nil {
 			return nil, nil, bad
 		}
 		value, err := d.Token()
-		if err != nil || texts.Has(name.(string)) || numbers.Has(name.(string)) || len(texts) >= maxFields {
+		if err != nil || seen[name.(string)] || len(seen) >= maxFields || !userkeys.IsText(name.(string)) {
 			return nil, nil, bad
 		}
+		seen[name.(string)] = true
 		switch value := value.(type) {
 		case string:
 			// The decoder puts U+FFFD for what is no text: broken UTF-8, half of a surrogate pair.

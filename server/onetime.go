@@ -77,13 +77,10 @@ func (s *Server) oneTimePost(w http.ResponseWriter, r *http.Request, v userkeys.
 // wantsJSONAnswer is [gateway.WantsJSON] for an answer that exists in both
 // forms: here a key alone does not mean JSON.
 func wantsJSONAnswer(r *http.Request) bool {
-	plain := r.WithContext(r.Context())
-	plain.Header = r.Header.Clone()
-	plain.Header.Del(userkeys.KeyHeader)
 	if _, keyed := userkeys.FromContext(r.Context()); keyed {
 		return strings.HasSuffix(r.URL.Path, ".json") || strings.HasPrefix(r.Header.Get("Accept"), "application/json")
 	}
-	return gateway.WantsJSON(plain)
+	return gateway.WantsJSON(r)
 }
 
 func (s *Server) makeOneTime(r *http.Request, v userkeys.Visitor) (string, error) {

@@ -101,6 +101,7 @@ func TestGrantBody(t *testing.T) {
 			"RQ6 an object in JSON":                `{"id":{"a":"` + id + `"}}`,
 			"RQ16 a name twice in JSON":            `{"id":"x","id":"` + id + `"}`,
 			"RQ16 a name twice, once escaped":      `{"id":"x","\u0069d":"` + id + `"}`,
+			"RQ16 a name twice, once null":         `{"id":null,"id":"` + id + `"}`,
 			"RQ18 a second document after JSON":    `{"id":"` + id + `"}{"id":"x"}`,
 			"RQ18 JSON that is a text":             `"` + id + `"`,
 			"RQ18 10 000 nested arrays":            `{"a":` + strings.Repeat("[", 10000) + strings.Repeat("]", 10000) + `}`,
