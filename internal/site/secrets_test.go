@@ -92,7 +92,7 @@ func nowhere(t *testing.T, secrets map[string]string, log, dump string) {
 		t.Fatal("this is no dump, or no log")
 	}
 	for what, secret := range secrets {
-		if len(secret) < 10 {
+		if len(secret) < 8 {
 			t.Errorf("no %s was planted: %q", what, secret)
 			continue
 		}
@@ -206,8 +206,44 @@ func aDay(t *testing.T, db *sql.DB, st *store.Store) (secrets map[string]string,
 	sc.victim.Call("POST", "/user-api-key/revoke").Must(t, 200)
 	sc.check(sc.key(key, "GET", "/session/current.json"), deadKey)
 	sc.App("victim", "read").Connect(sc.alice)
+	sc.withoutPage(secrets)
 	if err := sc.Authority.CleanUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return secrets, early.Log.String() + sc.Log.String()
+}
+
+// withoutPage plants the secrets of those who have no page of consent: devices, one-time passwords,
+// the site's programs. Of each kind one is used and one is left lying, and of the codes one is mistyped.
+func (sc *scene) withoutPage(secrets map[string]string) {
+	sc.t.Helper()
+	sc.Set("verbose_user_api_key_device_auth_logging", "true")
+	sc.Set("allow_user_api_key_scopes", "read|write|one_time_password")
+	sc.Set("allowed_user_api_auth_redirects", "discourse://auth_redirect")
+	for _, state := range []string{"used", "open"} {
+		d := sc.newDevice("tv", "read")
+		secrets[state+" device code"], secrets[state+" user code"] = d.code, d.user
+		secrets[state+" user code, as kept"] = strings.ReplaceAll(d.user, "-", "")
+		_, secrets[state+" request"], _ = strings.Cut(d.page, "request=")
+		sc.Visitor().Get("/user-api-key/device/poll.json?device_code=" + d.code)
+		sc.Visitor().Get(d.page + "&code=" + d.user)
+		password := sc.askOneTime(sc.App("phone", "read"), "discourse://auth_redirect")
+		secrets[state+" one-time password"] = password
+		sc.Visitor().Get("/session/otp/"+password).Must(sc.t, 200, "signing-in-as")
+		program := sc.Program("alice")
+		secrets[state+" admin API key"] = program.Key.Reveal()
+		sc.Visitor().Get("/session/current.json?api_key=" + program.Key.Reveal())
+		if state == "open" {
+			break
+		}
+		page := sc.alice.Post("/user-api-key/activate", url.Values{"code": {d.user}, "authenticity_token": {sc.token()}})
+		sc.alice.Submit(page, "/user-api-key/device/authorize").Must(sc.t, 200)
+		secrets["payload of a device"] = d.mustBe("authorized")
+		window := sc.Visitor()
+		window.Submit(window.Get("/session/otp/"+password), "/session/otp/"+password).Must(sc.t, 302)
+		_, secrets["session begun by a one-time password"], _ = strings.Cut(sc.cookie(window), "=")
+		program.Call("GET", "/session/current.json", "").Must(sc.t, 200, "alice")
+	}
+	secrets["mistyped user code"] = "WXYZ-2345"
+	sc.alice.Post("/user-api-key/activate", url.Values{"code": {"WXYZ-2345"}, "authenticity_token": {sc.token()}})
 }
