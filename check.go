@@ -148,12 +148,13 @@ func (s Settings) Pushes(scopes Scopes, pushURL string) bool {
 
 // A Choice is what a user made of a request on the page. The zero Choice takes it as asked.
 type Choice struct {
-	Scopes   Scopes        // some of those asked for; nil: all
+	Scopes   Scopes        // some of those asked for, in any order; nil: all
 	Lifetime time.Duration // an earlier end than asked for; 0: as asked
 }
 
 // Narrow is c as the user chose it: with some of its scopes and an earlier
-// end. It never widens: what was not asked for is refused.
+// end. It never widens: what was not asked for is refused. Scopes stay in the
+// order in which they were asked for.
 func (c CheckedRequest) Narrow(s Settings, choice Choice) (CheckedRequest, error) {
 	if choice.Scopes != nil {
 		if len(choice.Scopes) == 0 {
@@ -164,7 +165,7 @@ func (c CheckedRequest) Narrow(s Settings, choice Choice) (CheckedRequest, error
 				return c, Errorf(InvalidParameters, "the app did not ask for the scope %s", shown(name))
 			}
 		}
-		c.Scopes = choice.Scopes
+		c.Scopes = slices.DeleteFunc(slices.Clone(c.Scopes), func(name string) bool { return !choice.Scopes.Has(name) })
 		c.Push = c.Push && s.Pushes(c.Scopes, c.PushURL)
 	}
 	switch {

@@ -134,6 +134,10 @@ func TestNarrow(t *testing.T) {
 	if err != nil || got.Scopes.String() != "read" || got.Push || got.Ends != time.Hour || got.Lifetime != 0 {
 		t.Errorf("less: %+v, %v", got, err)
 	}
+	got, err = asked.Narrow(s, userkeys.Choice{Scopes: userkeys.Scopes{"push", "read", "push"}})
+	if err != nil || got.Scopes.String() != "read,push" {
+		t.Errorf("all, in another order: %+v, %v", got, err)
+	}
 	_, err = asked.Narrow(s, userkeys.Choice{Scopes: userkeys.Scopes{}})
 	mustRefuse(t, err, userkeys.InvalidParameters, "at least one")
 	_, err = asked.Narrow(s, userkeys.Choice{Scopes: userkeys.Scopes{"write"}})
