@@ -111,7 +111,8 @@ const (
 // does not know, for a filter that is not understood would show what it should not.
 type query struct {
 	url.Values
-	limit int
+	limit  int
+	before int64 // the cursor of a list that is newest first; 0: its start
 }
 
 func queryOf(r *http.Request, known ...string) (query, error) {
@@ -141,7 +142,8 @@ func queryOf(r *http.Request, known ...string) (query, error) {
 	if n > 0 {
 		q.limit = int(n)
 	}
-	return q, nil
+	q.before, err = q.number("before")
+	return q, err
 }
 
 // number is a parameter that is an id or a count; 0 if it is absent. A cursor

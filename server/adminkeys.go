@@ -131,11 +131,7 @@ func (s *Server) listAdminKeys(w http.ResponseWriter, r *http.Request, _ userkey
 	if err != nil {
 		return err
 	}
-	before, err := q.number("before")
-	if err != nil {
-		return err
-	}
-	keys, err := s.admin.AdminKeys(r.Context(), before, q.limit)
+	keys, err := s.admin.AdminKeys(r.Context(), q.before, q.limit)
 	if err != nil {
 		return err
 	}

@@ -143,11 +143,8 @@ func (s *Server) listKeys(w http.ResponseWriter, r *http.Request, _ userkeys.Vis
 }
 
 func (s *Server) keyFilter(r *http.Request, q query) (userkeys.KeyFilter, error) {
-	f := userkeys.KeyFilter{ClientID: q.Get("client_id"), Limit: q.limit}
+	f := userkeys.KeyFilter{ClientID: q.Get("client_id"), Before: q.before, Limit: q.limit}
 	var err error
-	if f.Before, err = q.number("before"); err != nil {
-		return f, err
-	}
 	if f.UserID, err = q.number("user_id"); err != nil {
 		return f, err
 	}
@@ -215,11 +212,7 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request, _ userkeys.V
 	if err != nil {
 		return err
 	}
-	before, err := q.number("before")
-	if err != nil {
-		return err
-	}
-	events, err := s.admin.AuditEvents(r.Context(), before, q.limit)
+	events, err := s.admin.AuditEvents(r.Context(), q.before, q.limit)
 	if err != nil {
 		return err
 	}

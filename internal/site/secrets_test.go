@@ -244,6 +244,6 @@ func (sc *scene) withoutPage(secrets map[string]string) {
 		_, secrets["session begun by a one-time password"], _ = strings.Cut(sc.cookie(window), "=")
 		program.Call("GET", "/session/current.json", "").Must(sc.t, 200, "alice")
 	}
-	secrets["mistyped user code"] = "WXYZ-2345"
+	secrets["mistyped user code"], secrets["mistyped user code, as kept"] = "WXYZ-2345", "WXYZ2345"
 	sc.alice.Post("/user-api-key/activate", url.Values{"code": {"WXYZ-2345"}, "authenticity_token": {sc.token()}})
 }
