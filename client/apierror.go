@@ -51,6 +51,25 @@ func (e *APIError) Error() string {
 	return s
 }
 
+// KeyIsDead tells whether the site says that the key is revoked, expired or unknown. Discourse
+// says the same of a scope that is missing: there [Credential.Diagnose] finds out.
+func (e *APIError) KeyIsDead() bool {
+	return e.Status == http.StatusForbidden && e.Reason == userkeys.ErrInvalidKey.Reason
+}
+
+// MissingScope is the scope that the site says the key lacks; empty if it says no such thing.
+func (e *APIError) MissingScope() string {
+	scope, ok := strings.CutPrefix(e.Reason, "missing scope: ")
+	if !ok || e.Status != http.StatusForbidden {
+		return ""
+	}
+	return scope
+}
+
+// DayLimit tells whether the limit that was hit is one of a day: waiting for it is
+// no matter of a minute.
+func (e *APIError) DayLimit() bool { return strings.HasSuffix(e.LimitCode, "_1_day") }
+
 // Unwrap gives the kind of refusal, for errors.Is.
 func (e *APIError) Unwrap() error { return e.code() }
 
@@ -147,9 +166,8 @@ func Do(hc *http.Client, req *http.Request, into any) error {
 		return unreachable(req, err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes)) // what came is enough
-		return ParseError(resp.StatusCode, resp.Header, body)
+	if err := CheckResponse(resp); err != nil {
+		return err
 	}
 	if into == nil {
 		return nil
@@ -165,6 +183,15 @@ func Do(hc *http.Client, req *http.Request, into any) error {
 		return &userkeys.Error{Code: userkeys.Internal, Public: "the site's answer is not the JSON that was expected", Err: err}
 	}
 	return nil
+}
+
+// CheckResponse is nil for a success; for any other answer it reads the body and gives the [*APIError].
+func CheckResponse(resp *http.Response) error {
+	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
+		return nil
+	}
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes)) // what came is enough
+	return ParseError(resp.StatusCode, resp.Header, body)
 }
 
 // unreachable keeps a cancelled context recognisable and says where the call went.

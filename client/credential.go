@@ -20,18 +20,27 @@ type Credential struct {
 	Push      bool            `json:"push"`               // notifications will be delivered to the request's push URL
 	API       int             `json:"api"`                // the site's version of the protocol
 	ExpiresAt time.Time       `json:"expires_at,omitzero"`
+
+	// KeyPair and Padding are those that the site sealed the key with. Only
+	// [Credential.Renew] needs them: an app that never renews may forget the key pair.
+	KeyPair *KeyPair         `json:"-"`
+	Padding userkeys.Padding `json:"-"`
 }
 
-// requestTimeout bounds a call from start to the end of its body, for clients that nobody configured.
-const requestTimeout = 30 * time.Second
+// Bounds of clients that nobody configured.
+const (
+	requestTimeout = 30 * time.Second // a call from start to the end of its body
+	usualMaxWait   = time.Minute      // as long as a minute's limit can last
+)
 
-// Client is base with the key in place; nil means a client that gives up
-// after 30 seconds. See [Transport] for where the key goes and where not.
+// Client is base with the key in place. nil means a client that waits up to a minute for a limit
+// of the site, and gives up after 90 seconds in all; a base of one's own waits only
+// where it has a [Transport] that says so. See there for where the key goes and where not.
 func (c *Credential) Client(base *http.Client) *http.Client {
-	hc := http.Client{Timeout: requestTimeout}
-	if base != nil {
-		hc = *base
+	if base == nil {
+		return &http.Client{Timeout: requestTimeout + usualMaxWait, Transport: &Transport{Credential: c, MaxWait: usualMaxWait}}
 	}
+	hc := *base
 	hc.Transport = &Transport{Credential: c, Base: hc.Transport}
 	return &hc
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 
@@ -42,6 +43,7 @@ func newFakeSite(t testing.TB) *fakeSite {
 		w.Header().Set("Auth-Api-Device-Code", "true")
 	})
 	mux.HandleFunc("GET /user-api-key/new", s.approve)
+	mux.HandleFunc("GET /user-api-key/new.json", s.askFirst)
 	mux.HandleFunc("POST /user-api-key/revoke", s.api(`{"success":"OK"}`))
 	mux.HandleFunc("GET /session/current.json", s.api(`{"current_user":{"id":1,"username":"alice"}}`))
 	s.Server = httptest.NewServer(mux)
@@ -62,6 +64,17 @@ func (s *fakeSite) approve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_, _ = w.Write([]byte(sealed))
+}
+
+// askFirst answers a program that looks whether its request would be put to a person.
+func (s *fakeSite) askFirst(w http.ResponseWriter, r *http.Request) {
+	if !strings.HasSuffix(r.URL.Path, ".json") {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusForbidden)
+	_, _ = w.Write(userkeys.Errorf(userkeys.NotLoggedIn, "sign in").JSON())
 }
 
 func (s *fakeSite) seal(q url.Values) string {

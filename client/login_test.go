@@ -31,6 +31,9 @@ func browse(ctx context.Context, address string) (string, error) {
 	return string(page), err
 }
 
+// samePair compares key pairs, which show nothing of themselves.
+var samePair = cmp.Comparer(func(a, b *client.KeyPair) bool { return a == b })
+
 func TestLoginByLoopback(t *testing.T) {
 	t.Parallel()
 	site := newFakeSite(t)
@@ -48,8 +51,9 @@ func TestLoginByLoopback(t *testing.T) {
 	}
 	want := &client.Credential{
 		Site: site.URL, Key: testKey, ClientID: "installation 1", Scopes: userkeys.Scopes{"read"}, Username: "alice", API: 4,
+		KeyPair: testPair(), Padding: userkeys.PaddingOAEP,
 	}
-	if diff := cmp.Diff(want, c); diff != "" {
+	if diff := cmp.Diff(want, c, samePair); diff != "" {
 		t.Errorf("credential (-want +got):\n%s", diff)
 	}
 	if !strings.Contains(page, "You can close this window") {
@@ -71,7 +75,7 @@ func TestLoginByPaste(t *testing.T) {
 	site := newFakeSite(t)
 	var page string
 	c, err := client.Login(t.Context(), client.Options{
-		Request: site.request(),
+		Request: site.request(), Flow: client.FlowPaste,
 		OpenBrowser: func(ctx context.Context, address string) error {
 			var err error
 			page, err = browse(ctx, address)
@@ -105,6 +109,8 @@ func TestLoginKeepsAKeyThatCannotTellItsOwner(t *testing.T) {
 		switch {
 		case r.URL.Path == "/session/current.json":
 			http.NotFound(w, r)
+		case r.URL.Path != "/user-api-key/new":
+			site.askFirst(w, r)
 		case r.Method == http.MethodHead:
 			w.Header().Set("Auth-Api-Version", "4")
 		default:
@@ -143,10 +149,10 @@ func TestLoginRefuses(t *testing.T) {
 			o.OpenBrowser = func(context.Context, string) error { return stopped }
 		}, stopped},
 		{"the paste ends", func(s *fakeSite, o *client.Options) {
-			o.ReadPaste = func(context.Context, func(string) bool) (string, error) { return "", io.EOF }
+			o.Flow, o.ReadPaste = client.FlowPaste, func(context.Context, func(string) bool) (string, error) { return "", io.EOF }
 		}, io.EOF},
 		{"nothing pasted", func(s *fakeSite, o *client.Options) {
-			o.ReadPaste = func(context.Context, func(string) bool) (string, error) { return "", nil }
+			o.Flow, o.ReadPaste = client.FlowPaste, func(context.Context, func(string) bool) (string, error) { return "", nil }
 		}, userkeys.InvalidParameters},
 		{"no way to the person", func(s *fakeSite, o *client.Options) { o.OpenBrowser = nil }, userkeys.MissingParameter},
 		{"a redirect of one's own", func(s *fakeSite, o *client.Options) { o.Request.AuthRedirect = "app://x" }, userkeys.InvalidParameters},

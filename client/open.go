@@ -3,6 +3,7 @@ package client
 import (
 	"crypto/subtle"
 	"errors"
+	"strings"
 
 	"userkeys"
 )
@@ -30,7 +31,7 @@ func (a *Authorization) Open(text string) (*Credential, error) {
 	}
 	return &Credential{
 		Site: a.Request.Site, Key: p.Key, ClientID: a.Request.ClientID, Scopes: a.Request.Scopes,
-		Push: p.Push, API: p.API, ExpiresAt: p.ExpiresAt,
+		Push: p.Push, API: p.API, ExpiresAt: p.ExpiresAt, KeyPair: a.KeyPair, Padding: a.Request.Padding,
 	}, nil
 }
 
@@ -70,3 +71,27 @@ func reason(err error) string {
 	}
 	return ""
 }
+
+// ParseKey reads the text of a key that a person or a configuration gives. It takes keys of every
+// site (16 to 256 letters, digits, "_" and "-"), and says what it was given where that is no key: a payload, most often.
+func ParseKey(text string) (userkeys.Key, error) {
+	text = strings.Trim(text, "\"'` \t\r\n")
+	bad := func(format string, args ...any) (userkeys.Key, error) {
+		err := userkeys.Errorf(userkeys.InvalidParameters, format, args...)
+		err.Reason = "not a key"
+		return "", err
+	}
+	switch {
+	case text == "":
+		return bad("there is no key; it is a text such as 32 hex digits")
+	case strings.HasPrefix(text, "-----BEGIN"):
+		return bad("this is a PEM text, one half of a key pair, and not the API key")
+	case strings.Contains(text, "payload=") || strings.ContainsAny(text, "+/=%\r\n") && len(text) > 100:
+		return bad("this is a payload: the key is sealed in it; open it with the private key that the request was made with")
+	case len(text) < 16 || len(text) > 256 || strings.Trim(text, keyCharacters) != "":
+		return bad("this does not look like a key: that has 16 to 256 letters and digits, mostly 32 hex digits")
+	}
+	return userkeys.Key(text), nil
+}
+
+const keyCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"

@@ -35,8 +35,8 @@ func TestOpenReadsEverySpellingOfTheAnswer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := &client.Credential{Site: site.URL, Key: testKey, ClientID: "installation 1", Scopes: userkeys.Scopes{"read"}, API: 4}
-			if diff := cmp.Diff(want, c); diff != "" {
+			want := &client.Credential{Site: site.URL, Key: testKey, ClientID: "installation 1", Scopes: userkeys.Scopes{"read"}, API: 4, KeyPair: testPair(), Padding: userkeys.PaddingOAEP}
+			if diff := cmp.Diff(want, c, samePair); diff != "" {
 				t.Errorf("credential (-want +got):\n%s", diff)
 			}
 			if !a.Complete(tt.text) {
@@ -135,5 +135,34 @@ func TestCompleteWaitsForTheLastLine(t *testing.T) {
 	}
 	if !a.Complete(testKey.Reveal()) {
 		t.Error("Complete waits for more of what is a key")
+	}
+}
+
+func TestParseKey(t *testing.T) {
+	t.Parallel()
+	site := newFakeSite(t)
+	_, sealed := site.begin(t, site.request())
+	for text, says := range map[string]string{
+		testKey.Reveal():                     "",
+		" \"" + testKey.Reveal() + "\"\n":    "",
+		"uk_" + testKey.Reveal():             "",
+		strings.Repeat("aB3-_", 20):          "",
+		"":                                   "there is no key",
+		"short":                              "does not look like a key",
+		strings.Repeat("a", 257):             "does not look like a key",
+		testKey.Reveal() + "\x1b[2J":         "does not look like a key",
+		sealed:                               "this is a payload",
+		strings.ReplaceAll(sealed, "\n", ""): "this is a payload",
+		url.QueryEscape(sealed):              "this is a payload",
+		"http://127.0.0.1/?payload=abc":      "this is a payload",
+		testPair().PublicPEM():               "PEM",
+	} {
+		key, err := client.ParseKey(text)
+		if says == "" && (err != nil || key.Reveal() != strings.Trim(text, "\" \n")) || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {
+			t.Errorf("ParseKey(%q) = %v; want %q", text, err, says)
+		}
+		if err != nil && len(text) > 20 && strings.Contains(err.Error(), text) {
+			t.Errorf("the error shows what was given: %v", err)
+		}
 	}
 }

@@ -15,22 +15,49 @@ type Support struct {
 	Site       string // where the site really is, after its redirects
 	APIVersion int    // 4 today
 	DeviceCode bool   // a person may approve on another machine
+
+	// Description is what a userkeys site tells of what it allows; nil on
+	// Discourse, which tells nothing.
+	Description *userkeys.Description
+}
+
+// Speaks says in words which generation of the protocol the site speaks.
+func (s Support) Speaks() string {
+	switch {
+	case s.Description != nil:
+		return "userkeys"
+	case s.DeviceCode:
+		return "Discourse of 2026 or later"
+	}
+	return "Discourse before 2026"
+}
+
+// Flows are the ways to ask for a key that are known to work on the site, the
+// most convenient first. A Discourse does not tell which redirects it allows:
+// whether the loopback works there is for [Authorization.Check] to find out.
+func (s Support) Flows() []Flow {
+	var all []Flow
+	if s.Description != nil && s.Description.Redirects.Loopback {
+		all = append(all, FlowLoopback)
+	}
+	if s.DeviceCode {
+		all = append(all, FlowDevice)
+	}
+	return append(all, FlowPaste)
 }
 
 // minAPIVersion is the first version with scopes and sealed answers.
 const minAPIVersion = 2
 
-// Probe asks whether site gives user API keys. It needs no key and shows the person nothing.
+// Probe asks whether site gives user API keys, and what it tells of itself. It needs no key and
+// shows the person nothing.
 // Errors: [userkeys.Unavailable] if nobody answers, [userkeys.NotFound] if it gives none.
 func Probe(ctx context.Context, base *http.Client, site string) (Support, error) {
 	site, err := ParseSite(site)
 	if err != nil {
 		return Support{}, err
 	}
-	hc := http.Client{Timeout: requestTimeout}
-	if base != nil {
-		hc = *base
-	}
+	hc := *strangersClient(base)
 	hc.CheckRedirect = followSafely
 	req, err := http.NewRequestWithContext(ctx, http.MethodHead, site+newPath, nil)
 	if err != nil {
@@ -54,7 +81,42 @@ func Probe(ctx context.Context, base *http.Client, site string) (Support, error)
 	if err != nil {
 		return Support{}, err
 	}
-	return Support{Site: site, APIVersion: version, DeviceCode: strings.EqualFold(resp.Header.Get("Auth-Api-Device-Code"), "true")}, nil
+	s := Support{Site: site, APIVersion: version, DeviceCode: strings.EqualFold(resp.Header.Get("Auth-Api-Device-Code"), "true")}
+	s.Description, err = describe(ctx, base, site)
+	return s, err
+}
+
+// describe reads the site's description. That there is none, or none that can be
+// read, only says that the site is no userkeys site.
+func describe(ctx context.Context, base *http.Client, site string) (*userkeys.Description, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, site+descriptionPath, nil)
+	if err != nil {
+		return nil, err
+	}
+	var d userkeys.Description
+	if err := Do(stayingClient(base), req, &d); err != nil {
+		return nil, ctx.Err()
+	}
+	if d.APIVersion < minAPIVersion {
+		return nil, nil
+	}
+	return &d, nil
+}
+
+// strangersClient makes the calls that carry no key; base, or one with bounds of its own.
+func strangersClient(base *http.Client) *http.Client {
+	if base != nil {
+		return base
+	}
+	return &http.Client{Timeout: requestTimeout}
+}
+
+// stayingClient is [strangersClient] that takes a redirect for the answer: what it
+// asks lives where the site is, and a redirect means something there.
+func stayingClient(base *http.Client) *http.Client {
+	hc := *strangersClient(base)
+	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &hc
 }
 
 // followSafely follows a site that moved, but never from https to http: the

@@ -55,8 +55,8 @@ func TestRenew(t *testing.T) {
 				_, _ = w.Write([]byte(mustJSON(map[string]string{"payload": sealed})))
 			}))
 			t.Cleanup(s.Close)
-			old := &client.Credential{Site: s.URL, Key: testKey, ClientID: "c", Scopes: userkeys.Scopes{"read"}, Username: "alice", API: 4}
-			renewed, err := old.Renew(t.Context(), nil, testPair(), "")
+			old := &client.Credential{Site: s.URL, Key: testKey, ClientID: "c", Scopes: userkeys.Scopes{"read"}, Username: "alice", API: 4, KeyPair: testPair()}
+			renewed, err := old.Renew(t.Context(), nil)
 			if tt.says != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.says) {
 					t.Errorf("error %v, want %q", err, tt.says)
@@ -71,7 +71,25 @@ func TestRenew(t *testing.T) {
 			}
 		})
 	}
-	if _, err := (&client.Credential{Site: "https://a.example"}).Renew(t.Context(), nil, nil, ""); err == nil {
+	if _, err := (&client.Credential{Site: "https://a.example"}).Renew(t.Context(), nil); err == nil {
 		t.Error("renewed without a key pair")
+	}
+}
+
+func TestRenewalDue(t *testing.T) {
+	t.Parallel()
+	issued := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
+	c := &client.Credential{ExpiresAt: issued.Add(90 * time.Hour), KeyPair: testPair()}
+	for hours, want := range map[int]bool{0: false, 59: false, 60: true, 89: true, 90: false, 200: false} {
+		if got := c.RenewalDue(issued, issued.Add(time.Duration(hours)*time.Hour)); got != want {
+			t.Errorf("after %d of 90 hours: %v, want %v", hours, got, want)
+		}
+	}
+	if (&client.Credential{KeyPair: testPair()}).RenewalDue(issued, issued.Add(time.Hour)) {
+		t.Error("a key without an end is to be renewed")
+	}
+	c.KeyPair = nil
+	if c.RenewalDue(issued, issued.Add(60*time.Hour)) {
+		t.Error("a key that cannot be renewed is to be renewed")
 	}
 }

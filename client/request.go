@@ -67,9 +67,10 @@ func Begin(r Request) (*Authorization, error) {
 
 // The paths of the wire that an app asks.
 const (
-	newPath     = "/user-api-key/new"
-	revokePath  = "/user-api-key/revoke"
-	sessionPath = "/session/current.json"
+	newPath         = "/user-api-key/new"
+	revokePath      = "/user-api-key/revoke"
+	sessionPath     = "/session/current.json"
+	descriptionPath = "/.well-known/user-api-key"
 )
 
 func (r Request) check() error {

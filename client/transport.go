@@ -1,7 +1,11 @@
 package client
 
 import (
+	"bytes"
+	"context"
+	"io"
 	"net/http"
+	"time"
 
 	"userkeys"
 )
@@ -9,24 +13,65 @@ import (
 // A Transport sends a key with every request to its site. Requests to anybody
 // else (another host, port or scheme; outside the site's folder), also those that follow a redirect,
 // pass without the key: a site's link to elsewhere must not hand the key to elsewhere.
+//
+// With MaxWait it bears with limits and outages of its site, as far as that is safe: what
+// was refused for a limit (429) waits as long as the site says and is sent again; a request
+// that only reads is also sent again after a 502, 503 or 504, and once after no answer at all. A
+// request that may have changed something is never sent twice unless the site said
+// that it was refused for a limit. What would take longer, such as the end of
+// a day's limit, comes back at once.
 type Transport struct {
 	Credential *Credential
 	Base       http.RoundTripper // nil: http.DefaultTransport
+	MaxWait    time.Duration     // for all waits of one request together; 0: never wait, never repeat
 }
+
+// usualPause is how long to wait for a site that is out and does not say for how long.
+const usualPause = time.Second
 
 // RoundTrip sends a copy of r with the headers in place.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	base := t.Base
-	if base == nil {
-		base = http.DefaultTransport
-	}
 	if t.Credential == nil {
 		if r.Body != nil {
 			_ = r.Body.Close() // the contract of RoundTripper: closed also on errors
 		}
 		return nil, userkeys.Errorf(userkeys.NotLoggedIn, "there is no key to call with")
 	}
+	left := t.MaxWait
+	for again := false; ; again = true {
+		resp, err := t.send(r, again)
+		if !OnSite(t.Credential.Site, r.URL) || !replayable(r) {
+			return resp, err
+		}
+		pause := t.pauseAfter(r, resp, err, again)
+		if pause <= 0 || pause > left || r.Context().Err() != nil {
+			return resp, err
+		}
+		if resp != nil {
+			_ = resp.Body.Close() // the answer that replaces it is what counts
+		}
+		if err := sleep(r.Context(), pause); err != nil {
+			return nil, err
+		}
+		left -= pause
+	}
+}
+
+// send sends a copy of r; again, with a body of its own.
+func (t *Transport) send(r *http.Request, again bool) (*http.Response, error) {
+	base := t.Base
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	body := r.Body
+	if again && r.GetBody != nil {
+		var err error
+		if body, err = r.GetBody(); err != nil {
+			return nil, err
+		}
+	}
 	r = r.Clone(r.Context())
+	r.Body = body
 	if r.Header == nil {
 		r.Header = http.Header{}
 	}
@@ -39,4 +84,52 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	}
 	return base.RoundTrip(r)
+}
+
+// replayable tells whether r can be sent twice at all.
+func replayable(r *http.Request) bool {
+	return r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
+}
+
+// pauseAfter is how long to wait before r is sent again; 0: it is not.
+func (t *Transport) pauseAfter(r *http.Request, resp *http.Response, err error, again bool) time.Duration {
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == ""
+	switch {
+	case err != nil && reads && !again:
+		return usualPause
+	case err != nil:
+		return 0
+	case resp.StatusCode == http.StatusTooManyRequests:
+		return peekRetryAfter(resp)
+	case reads && (resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusBadGateway || resp.StatusCode == http.StatusGatewayTimeout):
+		if said := retryAfter(resp.Header); said > 0 {
+			return said
+		}
+		if !again {
+			return usualPause
+		}
+	}
+	return 0
+}
+
+// peekRetryAfter reads how long a limit lasts, and leaves the body to be read again.
+func peekRetryAfter(resp *http.Response) time.Duration {
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes)) // what came is enough
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(body), resp.Body), resp.Body}
+	return ParseError(resp.StatusCode, resp.Header, body).RetryAfter
+}
+
+// sleep waits, or gives the error of ctx.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

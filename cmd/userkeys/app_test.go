@@ -49,6 +49,10 @@ func newAppSite(t *testing.T) *httptest.Server {
 		}
 		_, _ = io.WriteString(w, sealed)
 	})
+	mux.HandleFunc("GET /user-api-key/new.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = w.Write(userkeys.Errorf(userkeys.NotLoggedIn, "sign in").JSON())
+	})
 	mux.HandleFunc("/", appAPI)
 	ts := httptest.NewServer(mux)
 	t.Cleanup(ts.Close)
@@ -307,7 +311,7 @@ func TestLoginOpensTheBrowserUnlessToldNotTo(t *testing.T) {
 		storeKeys(t)
 		opened := false
 		cmd := loginCommand(func(context.Context, string) error { opened = true; return errors.New("none here") })
-		execute(t, cmd, "", append([]string{site.URL, "--timeout", "50ms"}, tt.args...)...)
+		execute(t, cmd, "", append([]string{site.URL, "--timeout", "3s"}, tt.args...)...)
 		if opened != tt.want {
 			t.Errorf("login %v opened a browser: %v", tt.args, opened)
 		}

@@ -105,7 +105,7 @@ func (l *login) run(ctx context.Context, site string) error {
 	}
 	options := client.Options{Request: request, OpenBrowser: l.show}
 	if l.paste {
-		options.ReadPaste = l.readPaste
+		options.Flow, options.ReadPaste = client.FlowPaste, l.readPaste
 	}
 	cred, err := client.Login(ctx, options)
 	if err != nil {

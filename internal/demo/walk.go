@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"userkeys"
 	"userkeys/client"
@@ -44,6 +45,9 @@ func Walk(ctx context.Context, w io.Writer, cfg WalkConfig) error {
 		return err
 	}
 	cfg.SiteURL = site
+	if cfg.HTTP == nil {
+		cfg.HTTP = &http.Client{Timeout: 30 * time.Second} // one that does not wait for limits: the walk shows them
+	}
 	b, err := newBrowser(site, cfg.HTTP)
 	if err != nil {
 		return err

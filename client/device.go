@@ -1,0 +1,198 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"userkeys"
+)
+
+// The ends of a device authorization that only the person, or bad luck, brings about.
+// They are shared; do not change them.
+var (
+	// ErrDenied is the person's no.
+	ErrDenied = &userkeys.Error{Code: userkeys.InvalidAccess, Reason: "access denied", Public: "the person refused; nothing was granted"}
+	// ErrCodeExpired is a code that nobody approved in time.
+	ErrCodeExpired = &userkeys.Error{Code: userkeys.NotFound, Reason: "expired token", Public: "nobody approved the code in time; begin again"}
+	// ErrAnswerLost is a code that is over before its time, after a poll whose answer did not
+	// arrive: the site may have handed the key to that poll. Asking again under the same client
+	// id puts a new key in the place of the lost one.
+	ErrAnswerLost = &userkeys.Error{
+		Code: userkeys.Unavailable, Reason: "answer lost",
+		Public: "the site's answer was lost on the way; begin again: the new key replaces the lost one, which until then stands unused on the person's apps page",
+	}
+)
+
+// A DeviceAuthorization is a request whose person may sit anywhere: they open
+// an address, type a code and approve, while the app polls (RFC 8628 in Discourse's form).
+type DeviceAuthorization struct {
+	Request  Request
+	UserCode string // "ABCD-EFGH": show it
+	// VerificationURI is where the code is typed; VerificationURIWithRequest is the same page
+	// that knows already what is asked for, for a link or a QR code. Both lie on the site.
+	VerificationURI            string
+	VerificationURIWithRequest string
+	ExpiresIn                  time.Duration // of the code, from when it was given
+	Interval                   time.Duration // between polls
+
+	answer     *Authorization // key pair and nonce
+	deviceCode string
+}
+
+// The paths and bounds of the device flow. What a site says beyond the bounds is cut to them.
+const (
+	devicePath       = "/user-api-key/device.json"
+	devicePollPath   = "/user-api-key/device/poll.json"
+	maxUserCode      = 32
+	maxDeviceCode    = 512
+	minPollInterval  = time.Second
+	maxPollInterval  = time.Minute
+	usualInterval    = 5 * time.Second
+	usualDeviceLife  = 10 * time.Minute
+	maxDeviceLife    = time.Hour
+	expirySlack      = 15 * time.Second // the site's clock and ours
+	maxPollingErrors = 8                // in a row
+)
+
+// BeginDevice asks the site for a code. AuthRedirect of r is not used.
+func BeginDevice(ctx context.Context, base *http.Client, r Request) (*DeviceAuthorization, error) {
+	r.AuthRedirect = ""
+	a, err := Begin(r)
+	if err != nil {
+		return nil, err
+	}
+	ask := map[string]string{}
+	for name, values := range a.parameters() {
+		ask[name] = values[0]
+	}
+	var body struct {
+		DeviceCode  string  `json:"device_code"`
+		UserCode    string  `json:"user_code"`
+		URI         string  `json:"verification_uri"`
+		URIAndToken string  `json:"verification_uri_with_request"`
+		ExpiresIn   float64 `json:"expires_in"`
+		Interval    float64 `json:"interval"`
+	}
+	if err := postJSON(ctx, base, a.Request.Site+devicePath, ask, &body); err != nil {
+		return nil, err
+	}
+	if body.DeviceCode == "" || len(body.DeviceCode) > maxDeviceCode || body.UserCode == "" || len(body.UserCode) > maxUserCode {
+		return nil, userkeys.Errorf(userkeys.Internal, "the site's answer has no code that could be shown")
+	}
+	d := &DeviceAuthorization{
+		Request: a.Request, UserCode: printable(body.UserCode), VerificationURI: body.URI, VerificationURIWithRequest: body.URIAndToken,
+		ExpiresIn: seconds(body.ExpiresIn, usualDeviceLife, time.Minute, maxDeviceLife),
+		Interval:  seconds(body.Interval, usualInterval, minPollInterval, maxPollInterval),
+		answer:    a, deviceCode: body.DeviceCode,
+	}
+	if d.VerificationURIWithRequest == "" {
+		d.VerificationURIWithRequest = d.VerificationURI
+	}
+	// The person will sign in there: an address elsewhere would be somebody else's login page.
+	for _, address := range []string{d.VerificationURI, d.VerificationURIWithRequest} {
+		if u, err := url.Parse(address); err != nil || !OnSite(d.Request.Site, u) {
+			return nil, userkeys.Errorf(userkeys.Internal, "the site sends the person to an address that is not its own: %s", printable(address))
+		}
+	}
+	return d, nil
+}
+
+// seconds is what a site said as a duration within bounds; the usual one if it said nothing.
+func seconds(said float64, usual, least, most time.Duration) time.Duration {
+	if !(said > 0) || said > 1e9 {
+		return usual
+	}
+	return min(max(time.Duration(said*float64(time.Second)), least), most)
+}
+
+// Wait polls until the person has answered, the code is over, or ctx ends. It bears with a
+// network that comes and goes.
+// Errors: [ErrDenied], [ErrCodeExpired], [ErrAnswerLost], an [*APIError] of a site that refuses
+// for good, [ErrWrongNonce].
+func (d *DeviceAuthorization) Wait(ctx context.Context, base *http.Client) (*Credential, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, d.ExpiresIn+expirySlack, ErrCodeExpired)
+	defer cancel()
+	young, grow := context.WithTimeout(ctx, d.ExpiresIn-expirySlack)
+	defer grow()
+	pause, failures, maybeLost := d.Interval, 0, false
+	for {
+		if sleep(ctx, pause) != nil {
+			return nil, context.Cause(ctx)
+		}
+		pause = d.Interval
+		status, payload, err := d.poll(ctx, base)
+		switch {
+		case err == nil && status == "authorized":
+			return d.answer.Open(payload)
+		case err == nil && status == "access_denied":
+			return nil, ErrDenied
+		case err == nil && status == "expired_token":
+			if maybeLost && young.Err() == nil {
+				return nil, ErrAnswerLost
+			}
+			return nil, ErrCodeExpired
+		case err == nil && status == "authorization_pending":
+			failures, maybeLost = 0, false
+		case err == nil && status == "slow_down": // RFC 8628, 3.5
+			d.Interval = min(d.Interval+usualInterval, maxPollInterval)
+			pause = d.Interval
+		case err == nil:
+			return nil, userkeys.Errorf(userkeys.Internal, "the site's answer to a poll is %q, which means nothing here", printable(status))
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		default:
+			failures++
+			var refused bool
+			if pause, refused = d.pauseAfter(err, failures); refused {
+				return nil, err
+			}
+			maybeLost = maybeLost || !errors.Is(err, userkeys.RateLimited)
+		}
+	}
+}
+
+// pauseAfter is how long to wait after a poll that failed, longer each time;
+// or true for an answer that waiting does not change.
+func (d *DeviceAuthorization) pauseAfter(err error, failures int) (time.Duration, bool) {
+	var api *APIError
+	switch {
+	case errors.As(err, &api) && api.Status == http.StatusTooManyRequests:
+		return min(max(api.RetryAfter, d.Interval), d.ExpiresIn), false
+	case errors.As(err, &api) && api.Status < 500, failures >= maxPollingErrors:
+		return 0, true
+	}
+	return min(d.Interval<<min(failures, 4), maxPollInterval), false
+}
+
+func (d *DeviceAuthorization) poll(ctx context.Context, base *http.Client) (string, string, error) {
+	var body struct {
+		Status  string `json:"status"`
+		Payload string `json:"payload"`
+	}
+	err := postJSON(ctx, base, d.Request.Site+devicePollPath, map[string]string{"device_code": d.deviceCode}, &body)
+	return body.Status, body.Payload, err
+}
+
+// String hides the device code, by which whoever reads it could take the answer away.
+func (d *DeviceAuthorization) String() string { return "[device authorization]" }
+
+// GoString hides it from %#v.
+func (d *DeviceAuthorization) GoString() string { return d.String() }
+
+func postJSON(ctx context.Context, base *http.Client, address string, body, into any) error {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(b))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	return Do(stayingClient(base), req, into)
+}

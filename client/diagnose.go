@@ -1,0 +1,126 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+
+	"userkeys"
+)
+
+// Diagnose finds out what a 403 to a call of c means on a site that does not say: it asks
+// one harmless thing that the key's scopes open. The answer is an [*APIError]
+// whose KeyIsDead or MissingScope says which it is; err itself if there
+// is nothing to find out or nothing to ask. It counts as a call.
+func (c *Credential) Diagnose(ctx context.Context, base *http.Client, method, path string, err error) error {
+	var e *APIError
+	if !errors.As(err, &e) || e.Status != http.StatusForbidden || e.Reason != "" {
+		return err
+	}
+	told := *e
+	switch alive, askErr := c.Alive(ctx, base); {
+	case askErr != nil:
+		return err
+	case !alive:
+		told.Reason = userkeys.ErrInvalidKey.Reason
+	default:
+		scope := (Support{}).MissingScope(c.Scopes, method, path)
+		if scope == "" {
+			return err // the key is good and the scope too: the person may not do this
+		}
+		told.Reason = "missing scope: " + scope
+	}
+	return &told
+}
+
+// Alive asks the site whether the key still works, by something that its scopes
+// open. The error says that there is no such thing, or that the site cannot be asked now.
+func (c *Credential) Alive(ctx context.Context, base *http.Client) (bool, error) {
+	path := c.harmlessPath()
+	if path == "" {
+		return false, userkeys.Errorf(userkeys.InvalidAccess, "none of the scopes %s opens anything that could be asked", c.Scopes)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Site+path, nil)
+	if err != nil {
+		return false, err
+	}
+	err = Do(c.Client(base), req, nil)
+	var e *APIError
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.As(err, &e) && e.Status == http.StatusForbidden:
+		return e.MissingScope() != "", nil
+	case errors.As(err, &e) && e.Status == http.StatusNotFound:
+		return true, nil // the key was looked at before the route
+	}
+	return false, err
+}
+
+// harmlessPath is a route that shows little, changes nothing and is open to c's scopes.
+func (c *Credential) harmlessPath() string {
+	for _, path := range []string{sessionPath, "/notifications.json?limit=1", "/user-status.json"} {
+		if (Support{}).covers(c.Scopes, http.MethodGet, path) {
+			return path
+		}
+	}
+	return ""
+}
+
+// MissingScope names the narrowest scope that scopes lack for a request to a path of the site (its query does not
+// matter); empty if they suffice, or if no scope opens it.
+func (s Support) MissingScope(scopes userkeys.Scopes, method, path string) string {
+	if s.covers(scopes, method, path) {
+		return ""
+	}
+	var all userkeys.Scopes
+	catalog := s.catalog()
+	for _, scope := range catalog.Scopes() {
+		all = append(all, scope.Name)
+	}
+	return catalog.Missing(all, method, pathOf(path))
+}
+
+func (s Support) covers(scopes userkeys.Scopes, method, path string) bool {
+	return s.catalog().Covers(scopes, method, pathOf(path))
+}
+
+// catalog is Discourse's scopes, and those of its own that the site describes.
+func (s Support) catalog() *userkeys.Catalog {
+	var own []userkeys.Scope
+	preset, err := userkeys.NewCatalog()
+	if err != nil { // cannot happen: the preset is tested
+		panic(err)
+	}
+	if s.Description != nil {
+		for _, d := range s.Description.Scopes {
+			if _, ok := preset.Scope(d.Name); !ok {
+				own = append(own, described(d))
+			}
+		}
+	}
+	if c, err := userkeys.NewCatalog(own...); err == nil {
+		return c
+	}
+	return preset // the description is broken: what everybody knows must do
+}
+
+func described(d userkeys.DescribedScope) userkeys.Scope {
+	scope := userkeys.Scope{Name: d.Name, Sentence: d.Sentence}
+	for _, text := range d.Routes {
+		if r, err := userkeys.ParseRoute(text); err == nil {
+			scope.Routes = append(scope.Routes, r)
+		}
+	}
+	return scope
+}
+
+// pathOf is the decoded path of a path with a query.
+func pathOf(path string) string {
+	u, err := url.Parse(path)
+	if err != nil {
+		return path
+	}
+	return u.Path
+}
