@@ -41,6 +41,7 @@ var rooms = []room{
 	{"notify", []string{"."}, nil, "tells: what a site has for its users, and what they have read of it"},
 	{"server", []string{".", "authority", "gateway", "notify"}, []string{"golang.org/x/net/publicsuffix", xText}, "the browser's and the app's door: consent, apps page, settings, the wire's endpoints"},
 	{"client", []string{"."}, nil, "the app's side: ask for a key, open it, use it"},
+	{"internal/desk", []string{".", "client"}, []string{"filippo.io/age", "github.com/gofrs/flock", "github.com/zalando/go-keyring"}, "behind the app's commands: keys, watching, posting, what could be wrong"},
 	{"internal/identity", []string{"."}, []string{"github.com/alexedwards/scs/v2", "golang.org/x/crypto", xText}, "who is at the browser: accounts, sessions, limits on guessing"},
 	{"internal/site", []string{"*"}, nil, "wires all rooms into one running site, for the command and the tests"},
 	{"internal/demo", []string{".", "client"}, []string{"golang.org/x/net/html"}, "a sample site, a sample app, and the walk through the protocol"},

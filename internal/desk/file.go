@@ -1,0 +1,122 @@
+package desk
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"userkeys"
+)
+
+// A file is a JSON file of the person's own: nobody else can read it, it is
+// replaced as a whole, and one program at a time changes it.
+type file struct {
+	name string
+	max  int64 // bytes; more is no file of ours
+}
+
+// lockPatience is how long to wait for another program, which holds the file for milliseconds.
+const lockPatience = 5 * time.Second
+
+func fault(err error, format string, args ...any) error {
+	e := userkeys.Errorf(userkeys.Internal, format, args...)
+	e.Err = err
+	return e
+}
+
+// read reads the file into the value that into points to; false if there is no file.
+func (f file) read(into any) (bool, error) {
+	h, err := os.Open(f.name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fault(err, "cannot read %s", f.name)
+	}
+	defer h.Close()
+	info, err := h.Stat()
+	if err != nil {
+		return false, fault(err, "cannot read %s", f.name)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		return false, userkeys.Errorf(userkeys.InvalidAccess, "other users of this machine can read %s; make it yours (chmod 600) and consider new keys", f.name)
+	}
+	if info.Size() > f.max {
+		return false, userkeys.Errorf(userkeys.Internal, "%s is too large to be ours; move it away", f.name)
+	}
+	dec := json.NewDecoder(h)
+	if err := dec.Decode(into); err != nil {
+		// The cause is not shown: a JSON error may quote the file.
+		return false, f.unreadable()
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return false, f.unreadable()
+	}
+	return true, nil
+}
+
+func (f file) unreadable() error {
+	return userkeys.Errorf(userkeys.Internal, "%s is not readable by this version; move it away and log in again", f.name)
+}
+
+// lock holds the file against other programs until the function that it gives is called. A program
+// that dies lets go by that.
+func (f file) lock() (func(), error) { return lockWithin(f.name+".lock", lockPatience) }
+
+func lockWithin(name string, patience time.Duration) (func(), error) {
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		return nil, fault(err, "cannot make the folder %s", filepath.Dir(name))
+	}
+	l := flock.New(name, flock.SetPermissions(0o600))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	ok, err := l.TryLockContext(ctx, 10*time.Millisecond)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) || err == nil && !ok:
+		return nil, errBusy
+	case err != nil:
+		return nil, fault(err, "cannot lock %s", name)
+	}
+	return func() { _ = l.Unlock() }, nil // the lock ends with the program in any case
+}
+
+// errBusy is the lock that another program holds.
+var errBusy = userkeys.Errorf(userkeys.Conflict, "another userkeys command is at it; try again when it is done")
+
+// write leaves the old file or the whole new one, readable by its owner only.
+func (f file) write(v any) error {
+	content, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fault(err, "cannot write %s", f.name)
+	}
+	if err := writeAtomically(f.name, append(content, '\n')); err != nil {
+		return fault(err, "cannot write %s", f.name)
+	}
+	return nil
+}
+
+func writeAtomically(name string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // after the rename there is nothing to remove
+	if _, err = f.Write(content); err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}

@@ -1,0 +1,375 @@
+package desk
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"userkeys"
+	"userkeys/client"
+)
+
+const testKey = "0123456789abcdef0123456789abcdef"
+
+var testPair = sync.OnceValue(func() *client.KeyPair {
+	k, err := client.NewKeyPair(2048)
+	if err != nil {
+		panic(err)
+	}
+	return k
+})
+
+// memoryKeychain is a keychain of the test's own; broken, it answers nothing.
+type memoryKeychain struct {
+	mu     sync.Mutex
+	items  map[string]string
+	broken bool
+}
+
+func (k *memoryKeychain) Get(service, name string) (string, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.broken {
+		return "", errors.New("no keychain here")
+	}
+	s, ok := k.items[service+"/"+name]
+	if !ok {
+		return "", errNoSecret
+	}
+	return s, nil
+}
+
+func (k *memoryKeychain) Set(service, name, secret string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.broken {
+		return errors.New("no keychain here")
+	}
+	if k.items == nil {
+		k.items = map[string]string{}
+	}
+	k.items[service+"/"+name] = secret
+	return nil
+}
+
+func says(text string) func(bool) (string, error) {
+	return func(bool) (string, error) { return text, nil }
+}
+
+func credential(site, name string) *client.Credential {
+	return &client.Credential{Site: site, Username: name, Key: testKey, ClientID: "c1", Scopes: userkeys.Scopes{"read"}, API: 4, Padding: userkeys.PaddingOAEP}
+}
+
+// TestKeyStore is what every keeping does.
+func TestKeyStore(t *testing.T) {
+	t.Parallel()
+	keepings := map[Keeping]StoreConfig{
+		InKeychain:      {Keychain: &memoryKeychain{}},
+		UnderPassphrase: {Keychain: &memoryKeychain{broken: true}, Passphrase: says("correct horse"), work: 5},
+		Plain:           {Keychain: &memoryKeychain{broken: true}, Keeping: Plain},
+	}
+	for keeping, cfg := range keepings {
+		t.Run(string(keeping), func(t *testing.T) {
+			t.Parallel()
+			now := time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC)
+			cfg.Dir, cfg.Now = filepath.Join(t.TempDir(), "a", "b"), func() time.Time { return now }
+			open := func() *KeyStore { return OpenKeyStore(cfg) } // a new program each time
+			if got, err := open().Prepare(); err != nil || got != keeping {
+				t.Fatalf("Prepare = %s, %v; want %s", got, err, keeping)
+			}
+			ends := now.Add(time.Hour).UTC().Truncate(time.Second)
+			first := credential("https://b.example", "alice")
+			first.ExpiresAt, first.KeyPair = ends, testPair()
+			for _, c := range []*client.Credential{first, credential("https://b.example", "bob"), credential("https://a.example", "")} {
+				if replaced, err := open().Add(c); err != nil || replaced != nil {
+					t.Fatalf("Add = %v, %v", replaced, err)
+				}
+			}
+			all, err := open().Accounts()
+			if err != nil || all.list() != "https://a.example, alice on https://b.example, bob on https://b.example" {
+				t.Fatalf("accounts %s, %v", all.list(), err)
+			}
+			got, err := open().Credential(all[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			same := cmp.Comparer(func(a, b *client.KeyPair) bool { return string(a.PrivatePEM()) == string(b.PrivatePEM()) })
+			if diff := cmp.Diff(first, got, same); diff != "" {
+				t.Errorf("credential (-want +got):\n%s", diff)
+			}
+			if bob, err := open().Credential(all[2]); err != nil || bob.KeyPair != nil {
+				t.Errorf("a key pair without use was kept: %v", err)
+			}
+
+			again := credential("https://b.example", "alice")
+			again.Key = "fedcba9876543210fedcba9876543210"
+			if replaced, err := open().Add(again); err != nil || replaced == nil || replaced.Key != testKey {
+				t.Errorf("the replaced key: %v, %v", replaced, err)
+			}
+			if _, err := open().Credential(all[1]); !errors.Is(err, userkeys.NotFound) {
+				t.Errorf("a replaced account: %v", err)
+			}
+			all, _ = open().Accounts()
+			renewed := credential("https://b.example", "alice")
+			renewed.Key, renewed.ExpiresAt = "00112233445566778899aabbccddeeff", ends.Add(time.Hour)
+			now = now.Add(time.Minute)
+			if err := open().Replace(all[1].ID, renewed); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := open().Credential(all[1]); err != nil || got.Key != renewed.Key || !got.ExpiresAt.Equal(renewed.ExpiresAt) {
+				t.Errorf("the renewed key: %v, %v", got, err)
+			}
+			if err := open().Used(all[1].ID); err != nil {
+				t.Fatal(err)
+			}
+			if err := open().Forget(all[2].ID); err != nil {
+				t.Fatal(err)
+			}
+			if err := open().Forget(all[2].ID); err != nil {
+				t.Errorf("forgotten twice: %v", err)
+			}
+			all, err = open().Accounts()
+			if err != nil || len(all) != 2 || all[1].LastUsedAt.Unix() != now.Unix() || all[1].CreatedAt.Unix() != now.Unix() {
+				t.Errorf("in the end %+v, %v", all, err)
+			}
+			content, err := os.ReadFile(open().Path())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, text := range []string{testKey, renewed.Key.Reveal(), "PRIVATE KEY"} {
+				if keeping != Plain && strings.Contains(string(content), text) {
+					t.Errorf("the file shows %q", text)
+				}
+			}
+		})
+	}
+}
+
+func TestKeyStoreRefuses(t *testing.T) {
+	t.Parallel()
+	broken := &memoryKeychain{broken: true}
+	sealed := func(t *testing.T) StoreConfig {
+		cfg := StoreConfig{Dir: t.TempDir(), Keychain: broken, Passphrase: says("correct horse"), work: 5}
+		if _, err := OpenKeyStore(cfg).Add(credential("https://a.example", "alice")); err != nil {
+			t.Fatal(err)
+		}
+		return cfg
+	}
+	tests := []struct {
+		name string
+		do   func(t *testing.T) error
+		says string
+	}{
+		{"no keychain and nobody to ask", func(t *testing.T) error {
+			_, err := OpenKeyStore(StoreConfig{Dir: t.TempDir(), Keychain: broken}).Prepare()
+			return err
+		}, "USERKEYS_PASSPHRASE"},
+		{"an empty passphrase", func(t *testing.T) error {
+			_, err := OpenKeyStore(StoreConfig{Dir: t.TempDir(), Keychain: broken, Passphrase: says(""), work: 5}).Prepare()
+			return err
+		}, "protects nothing"},
+		{"another passphrase", func(t *testing.T) error {
+			cfg := sealed(t)
+			cfg.Passphrase = says("wrong")
+			_, err := OpenKeyStore(cfg).Add(credential("https://b.example", ""))
+			return err
+		}, "not the passphrase"},
+		{"a keychain that lost its secret", func(t *testing.T) error {
+			cfg := StoreConfig{Dir: t.TempDir(), Keychain: &memoryKeychain{}}
+			if _, err := OpenKeyStore(cfg).Add(credential("https://a.example", "")); err != nil {
+				t.Fatal(err)
+			}
+			cfg.Keychain = &memoryKeychain{}
+			_, err := OpenKeyStore(cfg).Prepare()
+			return err
+		}, "does not give the secret"},
+		{"a key that was pointed to another site", func(t *testing.T) error {
+			cfg := sealed(t)
+			s := OpenKeyStore(cfg)
+			if err := s.update(func(f *storeFile) error { f.Accounts[0].Site = "https://evil.example"; return nil }); err != nil {
+				t.Fatal(err)
+			}
+			all, err := s.Accounts()
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = s.Credential(all[0])
+			return err
+		}, "somebody changed the file"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if err := tt.do(t); err == nil || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("error %v, want %q", err, tt.says)
+			}
+		})
+	}
+}
+
+func TestKeyStoreChangesItsKeeping(t *testing.T) {
+	t.Parallel()
+	cfg := StoreConfig{Dir: t.TempDir(), Keychain: &memoryKeychain{}, Passphrase: says("correct horse"), work: 5, Keeping: Plain}
+	if _, err := OpenKeyStore(cfg).Add(credential("https://a.example", "alice")); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []Keeping{UnderPassphrase, InKeychain, Plain, InKeychain, "", UnderPassphrase} {
+		cfg.Keeping = k
+		kept, err := OpenKeyStore(cfg).Prepare()
+		if err != nil || k != "" && kept != k {
+			t.Fatalf("to %s: %s, %v", k, kept, err)
+		}
+		all, err := OpenKeyStore(cfg).Accounts()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c, err := OpenKeyStore(cfg).Credential(all[0]); err != nil || c.Key != testKey {
+			t.Errorf("in %s: %v, %v", k, c, err)
+		}
+	}
+}
+
+func TestKeyStoreIsForItsOwnerOnly(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has other permissions")
+	}
+	s := OpenKeyStore(StoreConfig{Dir: filepath.Join(t.TempDir(), "a"), Keeping: Plain})
+	if _, err := s.Add(credential("https://a.example", "")); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(s.cfg.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v, %v", e.Name(), info.Mode(), err)
+		}
+	}
+	if info, err := os.Stat(s.cfg.Dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder has mode %v, %v", info.Mode(), err)
+	}
+	if err := os.Chmod(s.Path(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Accounts(); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+		t.Errorf("a file that others read is loaded: %v", err)
+	}
+}
+
+func TestKeyStoreLosesNoKeyToAnotherProgram(t *testing.T) {
+	t.Parallel()
+	cfg := StoreConfig{Dir: t.TempDir(), Keeping: Plain}
+	const n = 20
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			if _, err := OpenKeyStore(cfg).Add(credential(fmt.Sprintf("https://%d.example", i), "")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if all, err := OpenKeyStore(cfg).Accounts(); err != nil || len(all) != n {
+		t.Errorf("%d of %d keys are there, %v", len(all), n, err)
+	}
+}
+
+func TestKeyStoreThatIsDamagedIsNotOverwritten(t *testing.T) {
+	t.Parallel()
+	for name, content := range map[string]string{
+		"no JSON": "key=" + testKey, "a later version": `{"version":9}`, "empty": "", "another program's": `{"accounts":{}}`,
+		"two values": `{"version":2}{"version":2}`, "too large": strings.Repeat(" ", maxStoreBytes) + `{"version":2}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := OpenKeyStore(StoreConfig{Dir: t.TempDir(), Keeping: Plain})
+			if err := os.WriteFile(s.Path(), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := s.Add(credential("https://a.example", ""))
+			if err == nil || strings.Contains(err.Error(), testKey) {
+				t.Errorf("Add = %v, want a refusal that quotes nothing", err)
+			}
+			if got, rerr := os.ReadFile(s.Path()); rerr != nil || string(got) != content {
+				t.Errorf("the file now holds %.50q, %v", got, rerr)
+			}
+		})
+	}
+}
+
+func TestTwoLoginsToOneSite(t *testing.T) {
+	t.Parallel()
+	s := OpenKeyStore(StoreConfig{Dir: t.TempDir(), Keeping: Plain})
+	done, err := s.LockLogin("https://a.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.LockLogin("https://a.example"); !errors.Is(err, userkeys.Conflict) {
+		t.Errorf("a second login: %v", err)
+	}
+	other, err := s.LockLogin("https://b.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other()
+	done()
+	if done, err = s.LockLogin("https://a.example"); err != nil {
+		t.Fatal(err)
+	}
+	done()
+}
+
+func TestAccountsFor(t *testing.T) {
+	t.Parallel()
+	all := Accounts{
+		{Site: "https://a.example", Name: "alice"},
+		{Site: "https://a.example/forum", Name: "carol"},
+		{Site: "http://b.example", Name: "alice"},
+		{Site: "http://b.example", Name: "bob"},
+	}
+	tests := []struct{ name, site, account, target, want, path, says string }{
+		{name: "an address in the deeper folder", target: "https://a.example/forum/t/1?a=%2F", want: "carol on https://a.example/forum", path: "/t/1?a=%2F"},
+		{name: "the folder itself", target: "https://a.example/forum", want: "carol on https://a.example/forum", path: "/"},
+		{name: "a folder that begins alike", target: "https://a.example/forums", want: "alice on https://a.example", path: "/forums"},
+		{name: "another spelling", target: "https://A.example:443", want: "alice on https://a.example", path: "/"},
+		{name: "an account of an address", target: "http://b.example/x", account: "bob", want: "bob on http://b.example", path: "/x"},
+		{name: "a site without its scheme", site: "b.example", account: "alice", target: "/x", want: "alice on http://b.example", path: "/x"},
+		{name: "account and site in one", site: "bob@b.example", target: "/x", want: "bob on http://b.example", path: "/x"},
+		{name: "several accounts", site: "b.example", target: "/x", says: "--account: alice on http://b.example, bob on http://b.example"},
+		{name: "several sites", target: "/x", says: "--site"},
+		{name: "no such account", site: "b.example", account: "eve", target: "/x", says: "no account eve"},
+		{name: "no such site", site: "c.example", target: "/x", says: "no key for https://c.example"},
+		{name: "an address of no site", target: "https://c.example/x", says: "no key for https://c.example"},
+		{name: "site and address", site: "b.example", target: "http://b.example/x", says: "not both"},
+		{name: "no path", target: "x", says: "no path"},
+		{name: "a site that is none", site: "ftp://x", target: "/x", says: "begins with https"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			a, path, err := all.For(tt.site, tt.account, tt.target)
+			if tt.says != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.says) {
+					t.Errorf("error %v, want %q", err, tt.says)
+				}
+				return
+			}
+			if err != nil || a.String() != tt.want || path != tt.path {
+				t.Errorf("For = %s, %s, %v; want %s, %s", a, path, err, tt.want, tt.path)
+			}
+		})
+	}
+	if _, _, err := (Accounts{}).For("", "", "/x"); err == nil || !strings.Contains(err.Error(), "userkeys login") {
+		t.Errorf("without any: %v", err)
+	}
+}
