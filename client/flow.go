@@ -24,8 +24,9 @@ const (
 type Options struct {
 	// Request is what to ask for. AuthRedirect stays empty: Login fills it in.
 	Request Request
-	// Flow is the one to take; empty lets Login choose what works on the site.
-	Flow Flow
+	// Flows are those to choose from; one alone is taken whatever the site is known to
+	// allow. Empty: all that the options have the part for.
+	Flows []Flow
 	// OpenBrowser sends the person to address on this machine: opens a browser, prints it, or
 	// both. An error ends the login, so what only failed to open may return nil
 	// if the person has seen the address. For the loopback and, beside ReadPaste, the paste flow.
@@ -41,6 +42,9 @@ type Options struct {
 
 // can tells whether the options have what a flow needs.
 func (o Options) can(f Flow) bool {
+	if len(o.Flows) > 0 && !slices.Contains(o.Flows, f) {
+		return false
+	}
 	switch f {
 	case FlowLoopback:
 		return o.OpenBrowser != nil
@@ -70,13 +74,11 @@ func Login(ctx context.Context, o Options) (*Credential, error) {
 		return nil, err
 	}
 	o.Request.Site = support.Site
-	if o.Flow == "" {
-		o.Flow = o.choose(ctx, support)
-	}
-	if err := o.usable(support); err != nil {
+	flow := o.choose(ctx, support)
+	if err := o.usable(flow, support); err != nil {
 		return nil, err
 	}
-	c, err := o.ask(ctx)
+	c, err := o.ask(ctx, flow)
 	if err != nil {
 		return nil, err
 	}
@@ -93,6 +95,9 @@ func Login(ctx context.Context, o Options) (*Credential, error) {
 // say whether it allows the loopback, it is asked; where it does not know before the
 // person approves, the other flows come first.
 func (o Options) choose(ctx context.Context, s Support) Flow {
+	if len(o.Flows) == 1 {
+		return o.Flows[0]
+	}
 	flows := s.Flows()
 	if s.Description == nil && s.DeviceCode && o.can(FlowLoopback) && o.loopbackAllowed(ctx) {
 		flows = append([]Flow{FlowLoopback}, flows...)
@@ -113,20 +118,20 @@ func (o Options) loopbackAllowed(ctx context.Context) bool {
 	return err == nil && a.Check(ctx, o.HTTP) == nil
 }
 
-func (o Options) usable(s Support) error {
+func (o Options) usable(f Flow, s Support) error {
 	switch {
-	case !o.can(o.Flow):
-		return userkeys.Errorf(userkeys.MissingParameter, "the flow %q is not one that this program can do: it needs a browser, a way to show a code, or a way to paste", o.Flow)
-	case o.Flow == FlowDevice && !s.DeviceCode:
+	case !o.can(f):
+		return userkeys.Errorf(userkeys.MissingParameter, "the flow %q is not one that this program can do: it needs a browser, a way to show a code, or a way to paste", f)
+	case f == FlowDevice && !s.DeviceCode:
 		return userkeys.Errorf(userkeys.NotFound, "%s has no device flow; paste the answer, or use a browser on this machine", s.Site)
-	case o.Flow == FlowLoopback && s.Description != nil && !s.Description.Redirects.Loopback:
+	case f == FlowLoopback && s.Description != nil && !s.Description.Redirects.Loopback:
 		return userkeys.Errorf(userkeys.RedirectNotAllowed, "%s does not send answers to programs on this machine (setting allow_user_api_key_loopback_redirects); use the device flow or paste", s.Site)
 	}
 	return nil
 }
 
-func (o Options) ask(ctx context.Context) (*Credential, error) {
-	switch o.Flow {
+func (o Options) ask(ctx context.Context, f Flow) (*Credential, error) {
+	switch f {
 	case FlowDevice:
 		return o.askByDevice(ctx)
 	case FlowPaste:

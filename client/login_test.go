@@ -75,7 +75,7 @@ func TestLoginByPaste(t *testing.T) {
 	site := newFakeSite(t)
 	var page string
 	c, err := client.Login(t.Context(), client.Options{
-		Request: site.request(), Flow: client.FlowPaste,
+		Request: site.request(), Flows: []client.Flow{client.FlowPaste},
 		OpenBrowser: func(ctx context.Context, address string) error {
 			var err error
 			page, err = browse(ctx, address)
@@ -149,10 +149,10 @@ func TestLoginRefuses(t *testing.T) {
 			o.OpenBrowser = func(context.Context, string) error { return stopped }
 		}, stopped},
 		{"the paste ends", func(s *fakeSite, o *client.Options) {
-			o.Flow, o.ReadPaste = client.FlowPaste, func(context.Context, func(string) bool) (string, error) { return "", io.EOF }
+			o.Flows, o.ReadPaste = []client.Flow{client.FlowPaste}, func(context.Context, func(string) bool) (string, error) { return "", io.EOF }
 		}, io.EOF},
 		{"nothing pasted", func(s *fakeSite, o *client.Options) {
-			o.Flow, o.ReadPaste = client.FlowPaste, func(context.Context, func(string) bool) (string, error) { return "", nil }
+			o.Flows, o.ReadPaste = []client.Flow{client.FlowPaste}, func(context.Context, func(string) bool) (string, error) { return "", nil }
 		}, userkeys.InvalidParameters},
 		{"no way to the person", func(s *fakeSite, o *client.Options) { o.OpenBrowser = nil }, userkeys.MissingParameter},
 		{"a redirect of one's own", func(s *fakeSite, o *client.Options) { o.Request.AuthRedirect = "app://x" }, userkeys.InvalidParameters},

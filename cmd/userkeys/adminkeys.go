@@ -24,7 +24,7 @@ acts as may do. A running site refuses a revoked one at once.`,
 	}
 	addDataFlags(cmd.PersistentFlags())
 	add := &cobra.Command{
-		Use: "add", Short: "Make a key and print it, this once", Args: cobra.NoArgs, RunE: withDesk(adminKeysAdd),
+		Use: "add", Short: "Make a key and print it, this once", Args: cobra.NoArgs, RunE: withOffice(adminKeysAdd),
 		Long: `Make a key and print it. It is shown only now: the site keeps no more than a
 fingerprint of it. Without --user the key acts as whomever each request names
 in the header Api-Username: with it a program can do anything on this site.`,
@@ -32,9 +32,9 @@ in the header Api-Username: with it a program can do anything on this site.`,
 	add.Flags().String("description", "", "what the key is for (required)")
 	add.Flags().String("user", "", "act as this user only")
 	addJSONFlag(add)
-	list := &cobra.Command{Use: "list", Short: "List keys, newest first", Args: cobra.NoArgs, RunE: withDesk(adminKeysList)}
+	list := &cobra.Command{Use: "list", Short: "List keys, newest first", Args: cobra.NoArgs, RunE: withOffice(adminKeysList)}
 	addJSONFlag(list)
-	revoke := &cobra.Command{Use: "revoke ID...", Short: "Revoke keys by their ids, for good", Args: cobra.MinimumNArgs(1), RunE: withDesk(adminKeysRevoke)}
+	revoke := &cobra.Command{Use: "revoke ID...", Short: "Revoke keys by their ids, for good", Args: cobra.MinimumNArgs(1), RunE: withOffice(adminKeysRevoke)}
 	cmd.AddCommand(add, list, revoke)
 	return cmd
 }
@@ -61,7 +61,7 @@ func adminKeyRowOf(k userkeys.AdminAPIKey) adminKeyRow {
 	return row
 }
 
-func adminKeysAdd(cmd *cobra.Command, d *desk, _ []string) error {
+func adminKeysAdd(cmd *cobra.Command, d *office, _ []string) error {
 	description, err := cmd.Flags().GetString("description")
 	if err != nil {
 		return err
@@ -101,7 +101,7 @@ func adminKeysAdd(cmd *cobra.Command, d *desk, _ []string) error {
 	return err
 }
 
-func adminKeysList(cmd *cobra.Command, d *desk, _ []string) error {
+func adminKeysList(cmd *cobra.Command, d *office, _ []string) error {
 	const page = 500
 	var rows []adminKeyRow
 	for before := int64(0); ; {
@@ -134,7 +134,7 @@ func adminKeyCells(k adminKeyRow) []string {
 	return []string{strconv.FormatInt(k.ID, 10), k.Description, as, at(k.CreatedAt), at(k.LastUsedAt), at(k.RevokedAt)}
 }
 
-func adminKeysRevoke(cmd *cobra.Command, d *desk, args []string) error {
+func adminKeysRevoke(cmd *cobra.Command, d *office, args []string) error {
 	ids := make([]int64, len(args))
 	for i, arg := range args {
 		id, err := strconv.ParseInt(arg, 10, 64)

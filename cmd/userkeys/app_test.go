@@ -15,10 +15,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 
 	"userkeys"
+	"userkeys/client"
+	"userkeys/internal/desk"
 )
 
 const appTestKey = "0123456789abcdef0123456789abcdef"
@@ -48,6 +49,9 @@ func newAppSite(t *testing.T) *httptest.Server {
 			return
 		}
 		_, _ = io.WriteString(w, sealed)
+	})
+	mux.HandleFunc("GET /.well-known/user-api-key", func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(userkeys.Description{APIVersion: 4, Redirects: userkeys.DescribedRedirect{Paste: true, Loopback: true}})
 	})
 	mux.HandleFunc("GET /user-api-key/new.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
@@ -150,56 +154,61 @@ func execute(t *testing.T, cmd *cobra.Command, in string, args ...string) outcom
 
 // storeKeys writes keys for sites into a folder of the test's own. Tests that use it set the
 // environment, so they do not run in parallel.
-func storeKeys(t *testing.T, sites ...string) *keyStore {
+func storeKeys(t *testing.T, sites ...string) *desk.KeyStore {
 	t.Helper()
 	t.Setenv(configDirEnv, filepath.Join(t.TempDir(), "keys"))
-	s, err := openKeyStore()
+	t.Setenv(keystoreEnv, "plain")
+	store, err := openKeyStore(&cobra.Command{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, site := range sites {
-		if err := s.add(storedKey{Site: site, ClientID: "c1", Key: appTestKey, Scopes: userkeys.Scopes{"read"}}); err != nil {
+		if _, err := store.Add(&client.Credential{Site: site, ClientID: "c1", Key: appTestKey, Scopes: userkeys.Scopes{"read"}}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return s
+	return store
+}
+
+// stored are the accounts that are stored.
+func stored(t *testing.T, store *desk.KeyStore) desk.Accounts {
+	t.Helper()
+	all, err := store.Accounts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 func TestLoginStoresTheKey(t *testing.T) {
 	keys := storeKeys(t)
 	site := newAppSite(t)
 	var page string
-	o := execute(t, loginCommand(browserOf(t, &page)), "", site.URL, "--scopes", "read,write", "--name", "My app")
+	o := execute(t, loginCommand(browserOf(t, &page)), "", "--loopback", site.URL, "--scopes", "read,write", "--name", "My app")
 	if o.code != 0 || !strings.Contains(o.out, "Logged in to "+site.URL+" as alice") || !strings.Contains(o.out, site.URL+"/user-api-key/new?application_name=My+app") {
 		t.Fatalf("login: %+v", o)
 	}
 	if !strings.Contains(page, "You can close this window") {
 		t.Errorf("the browser shows %q", page)
 	}
-	file, err := keys.load()
-	if err != nil {
-		t.Fatal(err)
+	all := stored(t, keys)
+	if id, err := keys.ClientID(); err != nil || len(id) != 32 || all[0].ClientID != id {
+		t.Errorf("the installation's id is %q, %v", id, err)
 	}
-	if len(file.ClientID) != 32 {
-		t.Errorf("the installation's id is %q", file.ClientID)
+	c, err := keys.Credential(all[0])
+	if err != nil || len(all) != 1 || c.Key != appTestKey || c.Username != "alice" || c.Scopes.String() != "read,write" || all[0].CreatedAt.IsZero() {
+		t.Errorf("stored %+v, %v", all, err)
 	}
-	want := []storedKey{{
-		Site: site.URL, Username: "alice", ClientID: file.ClientID, Key: appTestKey,
-		Scopes: userkeys.Scopes{"read", "write"}, CreatedAt: file.Keys[0].CreatedAt,
-	}}
-	if diff := cmp.Diff(want, file.Keys); diff != "" || file.Keys[0].CreatedAt.IsZero() {
-		t.Errorf("stored (-want +got):\n%s", diff)
-	}
-	raw, err := os.ReadFile(keys.path())
+	raw, err := os.ReadFile(keys.Path())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if bytes.Contains(raw, []byte("PRIVATE KEY")) {
-		t.Error("the private key was kept")
+		t.Error("the private key of a key without an end was kept")
 	}
-	o = execute(t, loginCommand(browserOf(t, &page)), "", site.URL, "--client-id", "mine")
-	if again, err := keys.load(); err != nil || o.code != 0 || len(again.Keys) != 1 || again.Keys[0].ClientID != "mine" || again.ClientID != file.ClientID {
-		t.Errorf("a second login leaves %+v, %v", again, err)
+	o = execute(t, loginCommand(browserOf(t, &page)), "", "--loopback", site.URL, "--client-id", "mine")
+	if again := stored(t, keys); o.code != 0 || len(again) != 1 || again[0].ClientID != "mine" {
+		t.Errorf("a second login leaves %+v", again)
 	}
 }
 
@@ -228,8 +237,8 @@ func TestLoginByPaste(t *testing.T) {
 	if err := cmd.ExecuteContext(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if file, err := keys.load(); err != nil || len(file.Keys) != 1 {
-		t.Errorf("stored %+v, %v", file, err)
+	if all := stored(t, keys); len(all) != 1 {
+		t.Errorf("stored %+v", all)
 	}
 	if strings.Contains(out.text.String(), appTestKey) {
 		t.Error("the key was printed")
@@ -254,7 +263,7 @@ func TestLoginJSONKeepsTalkOffStandardOutput(t *testing.T) {
 	storeKeys(t)
 	site := newAppSite(t)
 	var page string
-	o := execute(t, loginCommand(browserOf(t, &page)), "", site.URL, "--json")
+	o := execute(t, loginCommand(browserOf(t, &page)), "", "--loopback", site.URL, "--json")
 	var got struct{ Site, Username, File string }
 	if err := json.Unmarshal([]byte(o.out), &got); err != nil || got.Site != site.URL || got.Username != "alice" || got.File == "" {
 		t.Errorf("printed %q: %v", o.out, err)
@@ -286,7 +295,7 @@ func TestLoginSaysWhatWentWrong(t *testing.T) {
 		{"no scopes", "", []string{site.URL, "--scopes", ""}, exitUsage, "no scope"},
 		{"a key pasted", appTestKey[:31] + "0\n", []string{site.URL, "--paste"}, exitFailure, "it looks like a key"},
 		{"nothing pasted", "", []string{site.URL, "--paste"}, exitFailure, "this is no payload: it is empty"},
-		{"nobody approves", "", []string{site.URL, "--no-browser", "--timeout", "50ms"}, exitFailure, "nobody approved within 50ms"},
+		{"nobody approves", "", []string{site.URL, "--loopback", "--no-browser", "--timeout", "2s"}, exitUnapproved, "nobody approved within 2s"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -295,8 +304,8 @@ func TestLoginSaysWhatWentWrong(t *testing.T) {
 			if o.code != tt.code || !strings.Contains(o.err, tt.says) {
 				t.Errorf("code %d, said %q; want %d and %q", o.code, o.err, tt.code, tt.says)
 			}
-			if file, err := keys.load(); err != nil || len(file.Keys) != 0 {
-				t.Errorf("stored %+v, %v", file, err)
+			if all := stored(t, keys); len(all) != 0 {
+				t.Errorf("stored %+v", all)
 			}
 		})
 	}
@@ -307,7 +316,7 @@ func TestLoginOpensTheBrowserUnlessToldNotTo(t *testing.T) {
 	for _, tt := range []struct {
 		args []string
 		want bool
-	}{{nil, true}, {[]string{"--no-browser"}, false}, {[]string{"--paste"}, false}} {
+	}{{[]string{"--loopback"}, true}, {[]string{"--no-browser", "--loopback"}, false}, {[]string{"--paste"}, false}} {
 		storeKeys(t)
 		opened := false
 		cmd := loginCommand(func(context.Context, string) error { opened = true; return errors.New("none here") })

@@ -20,13 +20,13 @@ import (
 
 // call is one run of `userkeys call`.
 type call struct {
-	site    string
 	data    string
 	include bool
 	headers []string
 	timeout time.Duration
+	wait    time.Duration
 
-	keys    *keyStore
+	key     inHand
 	in      io.Reader
 	out     io.Writer
 	method  string
@@ -37,14 +37,18 @@ const callLong = `Calls a site's API with the key that "userkeys login" stored, 
 curl. The body of the answer goes to standard output, whatever its status.
 PATH is a path on the site, or a full address of a stored site; with one
 stored site --site is not needed. The key is sent to its site and nowhere
-else, and is never printed. Redirects are not followed.
+else, and is never printed. Redirects are not followed. A key whose end is near
+is renewed first, where the site does that.
+
+A machine without a key store gives the key in USERKEYS_KEY, and its site in
+--site or USERKEYS_SITE.
 
 Exit codes, with one line on standard error that says what would help:
   0  the site answered 2xx
   1  anything not named here
   2  the command line was not understood
   4  403: the key is revoked, expired, or lacks a scope
-  5  429: too many calls; the line says how long to wait
+  5  429: too many calls; the line says how long to wait (--wait does it)
   6  any other 4xx
   7  5xx: the trouble is the site's
   8  no answer: the site cannot be reached`
@@ -59,62 +63,65 @@ func newCallCommand() *cobra.Command {
 		Example: `  userkeys call GET /notifications.json
   userkeys call POST /posts.json -d '{"raw":"Hello"}' --site forum.example
   userkeys call PUT /notifications/mark-read -d id=3 -i
-  userkeys call POST https://forum.example/posts.json -d @post.json`,
+  userkeys call POST https://forum.example/posts.json -d @post.json
+  echo '{"raw":"Hello"}' | userkeys call POST /posts.json --data @-`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cmd.SilenceUsage, cmd.SilenceErrors = true, true
-			keys, err := openKeyStore()
+			c.in, c.out = cmd.InOrStdin(), cmd.OutOrStdout()
+			c.method, c.hasData = strings.ToUpper(args[0]), cmd.Flags().Changed("data")
+			key, path, err := keyFor(cmd, args[1])
 			if err != nil {
 				return err
 			}
-			c.keys, c.in, c.out = keys, cmd.InOrStdin(), cmd.OutOrStdout()
-			c.method, c.hasData = strings.ToUpper(args[0]), cmd.Flags().Changed("data")
-			return c.run(cmd.Context(), args[1])
+			c.key = key
+			return c.run(cmd.Context(), path)
 		},
 	}
 	understand(cmd, 2)
+	addAccountFlags(cmd)
 	f := cmd.Flags()
-	f.StringVar(&c.site, "site", "", "the site, if there are keys for several")
 	f.StringVarP(&c.data, "data", "d", "", "the body; @FILE reads it from a file, @- from standard input")
 	f.BoolVarP(&c.include, "include", "i", false, "print the status and headers of the answer first")
 	f.StringArrayVarP(&c.headers, "header", "H", nil, "a header to send, 'Name: value'; may be repeated")
 	f.DurationVar(&c.timeout, "timeout", time.Minute, "how long to wait for the whole answer")
+	f.DurationVar(&c.wait, "wait", 0, "how long to wait for a limit of the site, and then call")
+	cmd.ValidArgsFunction = completeCall
 	return cmd
 }
 
-func (c *call) run(ctx context.Context, target string) error {
-	if ctx == nil {
-		ctx = context.Background()
+// completeCall completes the method; paths are the site's own.
+func completeCall(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return []string{"GET", "POST", "PUT", "PATCH", "DELETE"}, cobra.ShellCompDirectiveNoFileComp
 	}
-	file, err := c.keys.load()
-	if err != nil {
-		return err
-	}
-	key, path, err := file.find(c.site, target)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	return nil, cobra.ShellCompDirectiveNoFileComp
+}
+
+func (c *call) run(ctx context.Context, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout+c.wait)
 	defer cancel()
-	req, err := c.request(ctx, key, path)
+	req, err := c.request(ctx, path)
 	if err != nil {
 		return err
 	}
-	hc := key.credential().Client(&http.Client{
+	hc := &http.Client{
+		Transport:     &client.Transport{Credential: c.key.Credential, MaxWait: c.wait},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	})
+	}
 	resp, err := hc.Do(req)
 	if err != nil {
 		if cause := ctx.Err(); cause != nil {
 			err = cause
 		}
-		return siteError(key, err)
+		return siteError(c.key.Credential, err)
 	}
 	defer resp.Body.Close()
-	return c.answer(key, resp)
+	c.key.used()
+	return c.answer(ctx, resp, path)
 }
 
-func (c *call) request(ctx context.Context, key storedKey, path string) (*http.Request, error) {
-	address, err := key.credential().URL(path)
+func (c *call) request(ctx context.Context, path string) (*http.Request, error) {
+	address, err := c.key.URL(path)
 	if err != nil {
 		return nil, exitf(exitUsage, "%s", publicText(err))
 	}
@@ -190,7 +197,7 @@ func (c *call) setHeaders(req *http.Request) error {
 }
 
 // answer prints what came and turns the status into an exit code.
-func (c *call) answer(key storedKey, resp *http.Response) error {
+func (c *call) answer(ctx context.Context, resp *http.Response, path string) error {
 	if c.include {
 		fmt.Fprintf(c.out, "%s %s\r\n", resp.Proto, resp.Status)
 		if err := resp.Header.Write(c.out); err != nil {
@@ -208,9 +215,9 @@ func (c *call) answer(key storedKey, resp *http.Response) error {
 	}
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
-			return siteError(key, context.DeadlineExceeded)
+			return siteError(c.key.Credential, context.DeadlineExceeded)
 		}
-		return exitf(exitUnreachable, "the answer of %s broke off: %s", key.Site, rootCause(err))
+		return exitf(exitUnreachable, "the answer of %s broke off: %s", c.key.Site, rootCause(err))
 	}
 	switch {
 	case resp.StatusCode >= 200 && resp.StatusCode <= 299:
@@ -218,5 +225,7 @@ func (c *call) answer(key storedKey, resp *http.Response) error {
 	case resp.StatusCode >= 300 && resp.StatusCode <= 399:
 		return exitf(exitFailure, "%d: the site points to %q; call that if it is what you meant", resp.StatusCode, resp.Header.Get("Location"))
 	}
-	return refusal(key, client.ParseError(resp.StatusCode, resp.Header, head))
+	// Discourse does not say what a 403 is about; another harmless call can tell.
+	err = c.key.Diagnose(ctx, nil, c.method, path, client.ParseError(resp.StatusCode, resp.Header, head))
+	return siteError(c.key.Credential, err)
 }

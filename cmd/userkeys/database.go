@@ -80,22 +80,22 @@ func passwordIn(dsn string) bool {
 	return ok
 }
 
-// desk is what the managing commands work with: the data of a site, which may
+// office is what the managing commands work with: the data of a site, which may
 // be running at the same time and learns of every change within a second.
-type desk struct {
+type office struct {
 	db        *sql.DB
 	authority *authority.Authority
 	identity  *identity.Accounts
 	store     *store.Store
 }
 
-func (d *desk) Close() error { return d.db.Close() }
+func (d *office) Close() error { return d.db.Close() }
 
 // commandActor signs what is done at the command line.
 var commandActor = userkeys.Actor{Kind: userkeys.ActorCommand, Admin: true}
 
-// openDesk opens the data that cmd's options name.
-func openDesk(cmd *cobra.Command) (*desk, error) {
+// openOffice opens the data that cmd's options name.
+func openOffice(cmd *cobra.Command) (*office, error) {
 	sc, err := resolve(cmd)
 	if err != nil {
 		return nil, err
@@ -104,7 +104,7 @@ func openDesk(cmd *cobra.Command) (*desk, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &desk{db: db}
+	d := &office{db: db}
 	if err := d.open(cmd.Context(), dialect, sc); err != nil {
 		_ = db.Close() // the first error is the one to tell
 		return nil, err
@@ -112,7 +112,7 @@ func openDesk(cmd *cobra.Command) (*desk, error) {
 	return d, nil
 }
 
-func (d *desk) open(ctx context.Context, dialect store.Dialect, sc siteConfig) error {
+func (d *office) open(ctx context.Context, dialect store.Dialect, sc siteConfig) error {
 	var err error
 	if d.store, err = openStore(ctx, d.db, dialect); err != nil {
 		return err
@@ -149,10 +149,10 @@ func openStore(ctx context.Context, db *sql.DB, dialect store.Dialect) (*store.S
 	return st, st.Check(ctx)
 }
 
-// withDesk makes a command's body of one that works on a site's data.
-func withDesk(body func(cmd *cobra.Command, d *desk, args []string) error) func(*cobra.Command, []string) error {
+// withOffice makes a command's body of one that works on a site's data.
+func withOffice(body func(cmd *cobra.Command, d *office, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		d, err := openDesk(cmd)
+		d, err := openOffice(cmd)
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +20,7 @@ import (
 const (
 	exitFailure     = 1
 	exitUsage       = 2
+	exitUnapproved  = 3 // the person refused, or did not answer in time
 	exitForbidden   = 4 // 403
 	exitLimited     = 5 // 429
 	exitRefused     = 6 // any other 4xx
@@ -99,7 +101,7 @@ func publicText(err error) string {
 }
 
 // siteError says what a failed call means, and picks the exit code.
-func siteError(k storedKey, err error) error {
+func siteError(k *client.Credential, err error) error {
 	var api *client.APIError
 	switch {
 	case err == nil:
@@ -130,7 +132,7 @@ func rootCause(err error) string {
 	}
 }
 
-func refusal(k storedKey, e *client.APIError) *exitError {
+func refusal(k *client.Credential, e *client.APIError) *exitError {
 	said := e.Reason
 	if said == "" {
 		said = strings.Join(e.Messages, " ")
@@ -142,7 +144,7 @@ func refusal(k storedKey, e *client.APIError) *exitError {
 	return exitf(code, "%d: %s; %s", e.Status, said, help)
 }
 
-func refusalHelp(k storedKey, e *client.APIError) (int, string) {
+func refusalHelp(k *client.Credential, e *client.APIError) (int, string) {
 	scope, missing := strings.CutPrefix(e.Reason, "missing scope: ")
 	switch {
 	case e.Status == http.StatusForbidden && e.Reason == "invalid key":
@@ -150,7 +152,9 @@ func refusalHelp(k storedKey, e *client.APIError) (int, string) {
 	case e.Status == http.StatusForbidden && missing:
 		return exitForbidden, fmt.Sprintf("ask for it: userkeys login %s --scopes %s (an administrator of the site may have to allow it first)", k.Site, withScope(k.Scopes, scope))
 	case e.Status == http.StatusForbidden:
-		return exitForbidden, fmt.Sprintf("the key may be revoked or lack a scope (it has %s); for another: userkeys login %s --scopes ...", k.Scopes, k.Site)
+		return exitForbidden, fmt.Sprintf("the key may be revoked, lack a scope (it has %s), or its owner may not do this; what it is: userkeys doctor %s", k.Scopes, k.Site)
+	case e.Status == http.StatusTooManyRequests && e.DayLimit() && e.RetryAfter > 0:
+		return exitLimited, fmt.Sprintf("the day's calls are used up; again at %s (in %v)", time.Now().Add(e.RetryAfter).Format("2006-01-02 15:04"), e.RetryAfter)
 	case e.Status == http.StatusTooManyRequests && e.RetryAfter > 0:
 		return exitLimited, fmt.Sprintf("try again in %v", e.RetryAfter)
 	case e.Status == http.StatusTooManyRequests:

@@ -14,7 +14,7 @@ import (
 func newKeysCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "keys", Short: "List and revoke the keys that users gave"}
 	addDataFlags(cmd.PersistentFlags())
-	list := &cobra.Command{Use: "list", Short: "List keys, newest first", Args: cobra.NoArgs, RunE: withDesk(keysList)}
+	list := &cobra.Command{Use: "list", Short: "List keys, newest first", Args: cobra.NoArgs, RunE: withOffice(keysList)}
 	addJSONFlag(list)
 	addKeyFilterFlags(list)
 	list.Flags().Bool("all", false, "also those that are revoked or expired")
@@ -25,7 +25,7 @@ a second. Owners cannot undo what is revoked here.`,
 		Example: `  userkeys keys revoke 42
   userkeys keys revoke --user alice
   userkeys keys revoke --all --before 2026-01-31T00:00:00Z`,
-		RunE: withDesk(keysRevoke),
+		RunE: withOffice(keysRevoke),
 	}
 	addKeyFilterFlags(revoke)
 	revoke.Flags().Bool("all", false, "all live keys, or all that match --before")
@@ -57,7 +57,7 @@ type keyRow struct {
 }
 
 // keyFilter reads the flags of addKeyFilterFlags.
-func keyFilter(cmd *cobra.Command, d *desk) (userkeys.KeyFilter, error) {
+func keyFilter(cmd *cobra.Command, d *office) (userkeys.KeyFilter, error) {
 	var f userkeys.KeyFilter
 	name, err := cmd.Flags().GetString("user")
 	if err != nil {
@@ -75,7 +75,7 @@ func keyFilter(cmd *cobra.Command, d *desk) (userkeys.KeyFilter, error) {
 }
 
 // eachKey calls visit with every key that f lets through.
-func eachKey(cmd *cobra.Command, d *desk, f userkeys.KeyFilter, visit func(userkeys.UserAPIKey) error) error {
+func eachKey(cmd *cobra.Command, d *office, f userkeys.KeyFilter, visit func(userkeys.UserAPIKey) error) error {
 	for {
 		keys, err := d.authority.Keys(cmd.Context(), f)
 		if err != nil || len(keys) == 0 {
@@ -90,7 +90,7 @@ func eachKey(cmd *cobra.Command, d *desk, f userkeys.KeyFilter, visit func(userk
 	}
 }
 
-func keysList(cmd *cobra.Command, d *desk, _ []string) error {
+func keysList(cmd *cobra.Command, d *office, _ []string) error {
 	f, err := keyFilter(cmd, d)
 	if err != nil {
 		return err
@@ -146,7 +146,7 @@ func keyCells(k keyRow) []string {
 	}
 }
 
-func keysRevoke(cmd *cobra.Command, d *desk, args []string) error {
+func keysRevoke(cmd *cobra.Command, d *office, args []string) error {
 	ids, err := keysToRevoke(cmd, d, args)
 	if err != nil {
 		return err
@@ -160,7 +160,7 @@ func keysRevoke(cmd *cobra.Command, d *desk, args []string) error {
 	return err
 }
 
-func keysToRevoke(cmd *cobra.Command, d *desk, args []string) ([]int64, error) {
+func keysToRevoke(cmd *cobra.Command, d *office, args []string) ([]int64, error) {
 	var ids []int64
 	for _, arg := range args {
 		id, err := strconv.ParseInt(arg, 10, 64)

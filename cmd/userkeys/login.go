@@ -10,47 +10,60 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
 	"github.com/cli/browser"
+	"github.com/skip2/go-qrcode"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"userkeys"
 	"userkeys/client"
+	"userkeys/internal/desk"
 )
 
 // login is one run of `userkeys login`.
 type login struct {
 	paste     bool
+	device    bool
+	loopback  bool
 	noBrowser bool
 	asJSON    bool
 	scopes    string
 	name      string
+	account   string
 	clientID  string
+	expires   time.Duration
 	timeout   time.Duration
 
-	keys *keyStore
-	in   io.Reader
-	out  io.Writer // the result
-	talk io.Writer // what a person reads meanwhile: out, or stderr beside JSON
-	warn io.Writer
-	open func(ctx context.Context, address string) error
+	keys  *desk.KeyStore
+	in    io.Reader
+	out   io.Writer // the result
+	talk  io.Writer // what a person reads meanwhile: out, or stderr beside JSON
+	warn  io.Writer
+	open  func(ctx context.Context, address string) error
+	asked client.Flow // the flow that was taken
 }
 
-const loginLong = `Asks a person for a key to a site, and keeps it for "userkeys call".
+const loginLong = `Asks a person for a key to a site, and keeps it for the other commands.
 
-The browser opens on the site's page, where the person signs in if need be,
-reads what is asked for and approves. The answer comes back to an address of
-this machine that exists for that moment only. With --paste, for a browser on
-another machine or a site that allows no such address, the site shows the
-answer and it is pasted here.
+Three ways lead to a key. Without a choice, the first that works is taken:
+  --loopback  the browser opens on the site's page, where the person signs in if
+              need be, reads what is asked for and approves; the answer comes
+              back to an address of this machine that exists for that moment only
+  --device    the site gives a code; the person opens the site on any device,
+              types it and approves, while this program waits
+  --paste     the site shows the answer, and it is pasted here
 
-The key is kept in keys.json in a folder of your own (USERKEYS_CONFIG_DIR
-chooses another), readable by you only. It is never printed. A new login
-replaces the site's older key.
+The key is never printed. A new login replaces the older key of the same
+account, here and on the site.
 
-BROWSER chooses the program that opens the address.`
+` + storeHelp + `
+
+BROWSER chooses the program that opens the address. Exit codes are those of
+"userkeys call"; 3 means that the person refused or did not answer in time.`
 
 // newLoginCommand makes `userkeys login`.
 func newLoginCommand() *cobra.Command { return loginCommand(openBrowser) }
@@ -63,10 +76,11 @@ func loginCommand(open func(ctx context.Context, address string) error) *cobra.C
 		Long:  loginLong,
 		Example: `  userkeys login https://forum.example
   userkeys login forum.example --scopes read,write --name "Backup of my posts"
-  userkeys login forum.example --paste`,
+  userkeys login forum.example --device --expires 720h`,
+		ValidArgsFunction: completeSites,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cmd.SilenceUsage, cmd.SilenceErrors = true, true
-			keys, err := openKeyStore()
+			keys, err := openKeyStore(cmd)
 			if err != nil {
 				return err
 			}
@@ -80,22 +94,23 @@ func loginCommand(open func(ctx context.Context, address string) error) *cobra.C
 	}
 	understand(cmd, 1)
 	f := cmd.Flags()
+	f.BoolVar(&l.loopback, "loopback", false, "answer to this program, by a browser on this machine")
+	f.BoolVar(&l.device, "device", false, "show a code, to be typed on any device")
 	f.BoolVar(&l.paste, "paste", false, "show the address, and read the answer that the site shows")
 	f.BoolVar(&l.noBrowser, "no-browser", false, "only show the address, open nothing")
 	f.BoolVar(&l.asJSON, "json", false, "print what was stored as JSON (without the key)")
 	f.StringVar(&l.scopes, "scopes", "read", "what to ask for, separated by commas")
 	f.StringVar(&l.name, "name", "userkeys", "the name that the person is shown")
+	f.StringVar(&l.account, "account", "", "what to call this key, if the site does not tell whose it is")
 	f.StringVar(&l.clientID, "client-id", "", "what the site knows this app by (default: one id for this installation)")
+	f.DurationVar(&l.expires, "expires", 0, "ask for a key that ends by itself after that long, such as 720h")
 	f.DurationVar(&l.timeout, "timeout", 10*time.Minute, "how long to wait for the person")
+	f.String("keystore", "", "how to keep keys: keychain, passphrase or plain")
+	cmd.MarkFlagsMutuallyExclusive("loopback", "device", "paste")
 	return cmd
 }
 
 func (l *login) run(ctx context.Context, site string) error {
-	if ctx == nil {
-		ctx = context.Background()
-	}
-	ctx, cancel := context.WithTimeout(ctx, l.timeout)
-	defer cancel()
 	request, err := l.request(site)
 	if err != nil {
 		return err
@@ -103,20 +118,93 @@ func (l *login) run(ctx context.Context, site string) error {
 	if client.PlainHTTP(request.Site) {
 		fmt.Fprintf(l.warn, "warning: %s is plain http; whoever is on the way can read the key\n", request.Site)
 	}
-	options := client.Options{Request: request, OpenBrowser: l.show}
-	if l.paste {
-		options.Flow, options.ReadPaste = client.FlowPaste, l.readPaste
+	unlock, err := l.keys.LockLogin(request.Site)
+	if err != nil {
+		return deskError(err)
 	}
-	cred, err := client.Login(ctx, options)
+	defer unlock()
+	// Before anybody is asked: a key that cannot be kept would stand unused on the person's apps page.
+	keeping, err := l.keys.Prepare()
+	if err != nil {
+		return deskError(err)
+	}
+	if keeping == desk.Plain {
+		fmt.Fprintf(l.warn, "warning: keys stand readable in %s, by your choice\n", l.keys.Path())
+	}
+	cred, err := l.ask(ctx, request)
 	if err != nil {
 		return l.explain(request.Site, err)
 	}
-	key := storedKey{
-		Site: cred.Site, Username: cred.Username, ClientID: cred.ClientID, Key: cred.Key,
-		Scopes: cred.Scopes, CreatedAt: l.keys.now().UTC().Truncate(time.Second), ExpiresAt: cred.ExpiresAt,
+	return l.keep(ctx, cred)
+}
+
+func (l *login) ask(ctx context.Context, request client.Request) (*client.Credential, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.timeout)
+	defer cancel()
+	progress := startProgress(l.warn, l.timeout)
+	defer progress.stop()
+	return client.Login(ctx, client.Options{
+		Request: request, Flows: l.flows(),
+		OpenBrowser: func(ctx context.Context, address string) error { return l.show(ctx, address, progress) },
+		ShowCode: func(_ context.Context, d *client.DeviceAuthorization) error {
+			l.asked = client.FlowDevice
+			l.showCode(d)
+			progress.start()
+			return nil
+		},
+		ReadPaste: l.readPaste,
+	})
+}
+
+// flows are those that the person chose, or those that make sense here.
+func (l *login) flows() []client.Flow {
+	switch {
+	case l.loopback:
+		return []client.Flow{client.FlowLoopback}
+	case l.device:
+		return []client.Flow{client.FlowDevice}
+	case l.paste:
+		return []client.Flow{client.FlowPaste}
+	case browserHere():
+		return nil
 	}
-	if err := l.keys.add(key); err != nil {
-		return err
+	return []client.Flow{client.FlowDevice, client.FlowPaste}
+}
+
+// browserHere tells whether a browser on this machine is likely: not over ssh, and not without a screen.
+func browserHere() bool {
+	switch {
+	case os.Getenv("BROWSER") != "":
+		return true
+	case os.Getenv("SSH_CONNECTION") != "":
+		return false
+	case runtime.GOOS == "linux" || strings.HasSuffix(runtime.GOOS, "bsd"):
+		return os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != ""
+	}
+	return true
+}
+
+// keep stores the key. What it replaces is revoked: the site does that itself where it is the
+// same person's, but nobody may be left with a key that no program has.
+func (l *login) keep(ctx context.Context, cred *client.Credential) error {
+	if l.account != "" {
+		cred.Username = l.account
+	}
+	replaced, err := l.keys.Add(cred)
+	if err != nil {
+		if rerr := cred.Revoke(ctx, nil); rerr != nil {
+			fmt.Fprintf(l.warn, "warning: the new key could not be revoked either; revoke it on your apps page at %s\n", cred.Site)
+		}
+		return deskError(err)
+	}
+	if replaced != nil {
+		var api *client.APIError
+		if err := replaced.Revoke(ctx, nil); err != nil && !errors.As(err, &api) {
+			fmt.Fprintf(l.warn, "warning: the key that this one replaces could not be revoked: %s\n", publicText(err))
+		}
+	}
+	if l.expires > 0 && cred.ExpiresAt.IsZero() {
+		fmt.Fprintf(l.warn, "warning: %s gave a key without an end; it does not know --expires\n", cred.Site)
 	}
 	return l.report(cred)
 }
@@ -130,30 +218,47 @@ func (l *login) request(site string) (client.Request, error) {
 	if err != nil {
 		return client.Request{}, exitf(exitUsage, "%s", publicText(err))
 	}
+	if l.expires < 0 || l.expires%time.Second != 0 {
+		return client.Request{}, exitf(exitUsage, "--expires is a whole number of seconds, such as 720h")
+	}
 	id := l.clientID
 	if id == "" {
-		if id, err = l.keys.clientID(); err != nil {
-			return client.Request{}, err
+		if id, err = l.keys.ClientID(); err != nil {
+			return client.Request{}, deskError(err)
 		}
 	}
-	return client.Request{Site: site, ApplicationName: l.name, ClientID: id, Scopes: scopes}, nil
+	return client.Request{Site: site, ApplicationName: l.name, ClientID: id, Scopes: scopes, ExpiresIn: l.expires}, nil
 }
 
 // show tells the person where to go. The address is printed in any case: a
 // browser that does not open is no reason to give up.
-func (l *login) show(ctx context.Context, address string) error {
+func (l *login) show(ctx context.Context, address string, p *progress) error {
 	fmt.Fprintf(l.talk, "Open this address, sign in and approve:\n\n%s\n\n", address)
-	if l.paste {
+	if !strings.Contains(address, "auth_redirect=") {
+		l.asked = client.FlowPaste
 		fmt.Fprintln(l.talk, "The page then shows a long text. Paste it here, all of it:")
 		return nil
 	}
+	l.asked = client.FlowLoopback
 	if !l.noBrowser {
 		if err := l.open(ctx, address); err != nil {
 			fmt.Fprintln(l.warn, "no browser could be opened here; open the address yourself")
 		}
 	}
-	fmt.Fprintln(l.talk, "Waiting for the answer (Ctrl-C gives up; --paste is for a browser on another machine) ...")
+	fmt.Fprintln(l.talk, "Waiting for the answer (Ctrl-C gives up; --device or --paste is for a browser on another machine) ...")
+	p.start()
 	return nil
+}
+
+// showCode tells the person where to go and what to type. A terminal shows the address as a picture too.
+func (l *login) showCode(d *client.DeviceAuthorization) {
+	fmt.Fprintf(l.talk, "Open this address on any device, and type the code:\n\n    %s\n\n    %s\n\n", d.VerificationURI, d.UserCode)
+	if out, ok := l.talk.(*os.File); ok && term.IsTerminal(int(out.Fd())) {
+		if qr, err := qrcode.New(d.VerificationURIWithRequest, qrcode.Low); err == nil {
+			fmt.Fprintln(l.talk, qr.ToSmallString(false))
+		}
+	}
+	fmt.Fprintf(l.talk, "Waiting for the approval, for at most %v (Ctrl-C gives up) ...\n", d.ExpiresIn)
 }
 
 // maxPasteBytes bounds what is read; a payload has at most 1400 characters.
@@ -192,18 +297,27 @@ func (l *login) readPaste(ctx context.Context, complete func(string) bool) (stri
 	}
 }
 
-// explain says what a failed login means.
+// explain says what a failed login means, in one line.
 func (l *login) explain(site string, err error) error {
+	asked := &client.Credential{Site: site}
 	var api *client.APIError
 	switch {
+	case errors.Is(err, context.DeadlineExceeded) && l.asked == "":
+		return siteError(asked, err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return exitf(exitFailure, "nobody approved within %v (sites do not tell when a person says no); run the command again", l.timeout)
+		return exitf(exitUnapproved, "nobody approved within %v (sites do not tell when a person says no); run the command again", l.timeout)
 	case errors.Is(err, context.Canceled):
 		return exitf(exitFailure, "interrupted; nothing was stored")
-	case errors.As(err, &api):
-		return refusal(storedKey{Site: site}, api)
-	case errors.Is(err, userkeys.Unavailable):
-		return siteError(storedKey{Site: site}, err)
+	case errors.Is(err, client.ErrDenied), errors.Is(err, client.ErrCodeExpired), errors.Is(err, client.ErrAnswerLost):
+		return exitf(exitUnapproved, "%s", publicText(err))
+	case errors.Is(err, userkeys.ScopeNotAllowed), errors.Is(err, userkeys.RedirectNotAllowed), errors.Is(err, userkeys.KeysNotAllowed), errors.Is(err, userkeys.UserNotAllowed):
+		return exitf(exitForbidden, "%s", publicText(err))
+	case errors.As(err, &api) && api.Status == 403:
+		return exitf(exitForbidden, "%s does not put this request to its users: %s; what it is: userkeys doctor %s", site, strings.Join(api.Messages, " "), site)
+	case errors.As(err, &api), errors.Is(err, userkeys.Unavailable):
+		return siteError(asked, err)
+	case errors.Is(err, userkeys.InvalidAccess) && !errors.Is(err, client.ErrWrongNonce):
+		return exitf(exitForbidden, "%s; which it is: userkeys doctor %s", publicText(err), site)
 	}
 	return exitf(exitFailure, "%s", publicText(err))
 }
@@ -215,7 +329,7 @@ func (l *login) report(c *client.Credential) error {
 		return enc.Encode(struct {
 			*client.Credential
 			File string `json:"file"`
-		}{c, l.keys.path()})
+		}{c, l.keys.Path()})
 	}
 	who := ""
 	if c.Username != "" {
@@ -225,7 +339,7 @@ func (l *login) report(c *client.Credential) error {
 	if !c.ExpiresAt.IsZero() {
 		fmt.Fprintf(l.out, "It ends at %s.\n", c.ExpiresAt.Format(time.RFC3339))
 	}
-	fmt.Fprintf(l.out, "It is kept in %s. Try: userkeys call GET /session/current.json --site %s\n", l.keys.path(), c.Site)
+	fmt.Fprintf(l.out, "It is kept in %s. Try: userkeys call GET /session/current.json --site %s\n", l.keys.Path(), c.Site)
 	return nil
 }
 

@@ -67,7 +67,6 @@ Use a site:  userkeys login https://site.example`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddGroup(
 		&cobra.Group{ID: "site", Title: "Run a site:"},
 		&cobra.Group{ID: "app", Title: "Use a site:"},
@@ -79,7 +78,7 @@ Use a site:  userkeys login https://site.example`,
 		}
 	}
 	add("site", newServeCommand(), newDemoCommand(), newUserCommand(), newSettingsCommand(), newKeysCommand(), newAdminKeysCommand(), newMigrateCommand())
-	add("app", newLoginCommand(), newCallCommand())
+	add("app", newLoginCommand(), newSitesCommand(), newCallCommand(), newKeyCommand(), newRenewCommand(), newLogoutCommand())
 	root.AddCommand(newVersionCommand())
 	understandAll(root)
 	return root

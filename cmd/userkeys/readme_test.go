@@ -36,7 +36,7 @@ func TestReadmeCommandsRun(t *testing.T) {
 		ran++
 		cmd := exec.CommandContext(t.Context(), "sh", "-eu", "-c", strings.ReplaceAll(script, "https://forum.example", site.URL))
 		cmd.Env = append(os.Environ(), "PASSWORD=a long enough one", "BROWSER=follow", "NO_COLOR=1",
-			"USERKEYS_DATA="+filepath.Join(dir, "data"), configDirEnv+"="+filepath.Join(dir, "keys"))
+			"USERKEYS_DATA="+filepath.Join(dir, "data"), configDirEnv+"="+filepath.Join(dir, "keys"), keystoreEnv+"=plain")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s\n%s", err, script, out)
 		}

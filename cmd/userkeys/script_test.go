@@ -51,6 +51,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("URL", "http://"+addr)
 			env.Setenv("USERKEYS_DATA", env.WorkDir+"/data")
 			env.Setenv(configDirEnv, env.WorkDir+"/keys")
+			env.Setenv(keystoreEnv, "plain")
 			env.Setenv("CI", "")
 			env.Values["test"] = env.T().(testing.TB)
 			return ln.Close()
@@ -130,7 +131,7 @@ func scriptApproving(ts *testscript.TestScript, neg bool, args []string) {
 	path, err := exec.LookPath(args[1])
 	ts.Check(err)
 	cmd := exec.CommandContext(ts.Value("test").(testing.TB).Context(), path, args[2:]...)
-	cmd.Env = []string{configDirEnv + "=" + ts.Getenv(configDirEnv), "PATH=" + ts.Getenv("PATH")}
+	cmd.Env = []string{configDirEnv + "=" + ts.Getenv(configDirEnv), keystoreEnv + "=" + ts.Getenv(keystoreEnv), passphraseEnv + "=" + ts.Getenv(passphraseEnv), "PATH=" + ts.Getenv("PATH")}
 	in, err := cmd.StdinPipe()
 	ts.Check(err)
 	approve := func(address string) {

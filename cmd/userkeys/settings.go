@@ -18,12 +18,12 @@ a second. Lists are written a|b.`,
   userkeys settings reset allow_user_api_key_scopes`,
 	}
 	addDataFlags(cmd.PersistentFlags())
-	list := &cobra.Command{Use: "list", Short: "List all settings", Args: cobra.NoArgs, RunE: withDesk(settingsList)}
+	list := &cobra.Command{Use: "list", Short: "List all settings", Args: cobra.NoArgs, RunE: withOffice(settingsList)}
 	addJSONFlag(list)
-	get := &cobra.Command{Use: "get NAME", Short: "Print the value of a setting", Args: cobra.ExactArgs(1), RunE: withDesk(settingsGet)}
+	get := &cobra.Command{Use: "get NAME", Short: "Print the value of a setting", Args: cobra.ExactArgs(1), RunE: withOffice(settingsGet)}
 	set := &cobra.Command{
 		Use: "set NAME VALUE", Short: "Change a setting", Args: cobra.ExactArgs(2),
-		RunE: withDesk(func(cmd *cobra.Command, d *desk, args []string) error {
+		RunE: withOffice(func(cmd *cobra.Command, d *office, args []string) error {
 			if err := d.authority.ChangeSetting(cmd.Context(), args[0], args[1], commandActor); err != nil {
 				return err
 			}
@@ -32,7 +32,7 @@ a second. Lists are written a|b.`,
 	}
 	reset := &cobra.Command{
 		Use: "reset NAME", Short: "Give a setting its default back", Args: cobra.ExactArgs(1),
-		RunE: withDesk(func(cmd *cobra.Command, d *desk, args []string) error {
+		RunE: withOffice(func(cmd *cobra.Command, d *office, args []string) error {
 			if err := d.authority.ResetSetting(cmd.Context(), args[0], commandActor); err != nil {
 				return err
 			}
@@ -53,13 +53,13 @@ printed. Settings that the configuration pins stay as they are, and are named.`,
 		Example: `  userkeys settings preset discourse --dry-run
   userkeys settings preset discourse`,
 		Args: cobra.ExactArgs(1), ValidArgs: []string{"discourse"},
-		RunE: withDesk(settingsPreset),
+		RunE: withOffice(settingsPreset),
 	}
 	cmd.Flags().Bool("dry-run", false, "print what would change, and change nothing")
 	return cmd
 }
 
-func settingsPreset(cmd *cobra.Command, d *desk, args []string) error {
+func settingsPreset(cmd *cobra.Command, d *office, args []string) error {
 	if args[0] != "discourse" {
 		return fmt.Errorf("there is no preset %q; there is: discourse", args[0])
 	}
@@ -107,7 +107,7 @@ type settingRow struct {
 	Summary string `json:"summary"`
 }
 
-func settingsList(cmd *cobra.Command, d *desk, _ []string) error {
+func settingsList(cmd *cobra.Command, d *office, _ []string) error {
 	s := d.authority.Settings()
 	var rows []settingRow
 	for _, def := range userkeys.AllSettings() {
@@ -143,7 +143,7 @@ func shownValue(s userkeys.Settings, name string) (string, error) {
 }
 
 // settingsShow prints what a setting is after a change.
-func settingsShow(cmd *cobra.Command, d *desk, name string) error {
+func settingsShow(cmd *cobra.Command, d *office, name string) error {
 	v, err := shownValue(d.authority.Settings(), name)
 	if err != nil {
 		return err
@@ -152,7 +152,7 @@ func settingsShow(cmd *cobra.Command, d *desk, name string) error {
 	return err
 }
 
-func settingsGet(cmd *cobra.Command, d *desk, args []string) error {
+func settingsGet(cmd *cobra.Command, d *office, args []string) error {
 	v, err := d.authority.Settings().Value(args[0])
 	if err != nil {
 		return err

@@ -27,12 +27,12 @@ site within a second: a suspended user's keys and sessions end.`,
   userkeys user suspend alice`,
 	}
 	addDataFlags(cmd.PersistentFlags())
-	add := &cobra.Command{Use: "add NAME", Short: "Add a user", Args: cobra.ExactArgs(1), RunE: withDesk(userAdd)}
+	add := &cobra.Command{Use: "add NAME", Short: "Add a user", Args: cobra.ExactArgs(1), RunE: withOffice(userAdd)}
 	addUserFlags(add.Flags())
-	list := &cobra.Command{Use: "list", Short: "List users", Args: cobra.NoArgs, RunE: withDesk(userList)}
+	list := &cobra.Command{Use: "list", Short: "List users", Args: cobra.NoArgs, RunE: withOffice(userList)}
 	addJSONFlag(list)
 	set := &cobra.Command{
-		Use: "set NAME", Short: "Change a user: what is not named stays", Args: cobra.ExactArgs(1), RunE: withDesk(userSet),
+		Use: "set NAME", Short: "Change a user: what is not named stays", Args: cobra.ExactArgs(1), RunE: withOffice(userSet),
 		Long: `Change a user: what is not named stays. A new password also lifts the lock that
 too many wrong ones put on an account.`,
 	}
@@ -114,7 +114,7 @@ func warnWeak(cmd *cobra.Command, password string, u userkeys.User) {
 	}
 }
 
-func userAdd(cmd *cobra.Command, d *desk, args []string) error {
+func userAdd(cmd *cobra.Command, d *office, args []string) error {
 	secret, _, err := password(cmd)
 	if err != nil {
 		return err
@@ -139,7 +139,7 @@ func userAdd(cmd *cobra.Command, d *desk, args []string) error {
 	return err
 }
 
-func userSet(cmd *cobra.Command, d *desk, args []string) error {
+func userSet(cmd *cobra.Command, d *office, args []string) error {
 	u, err := d.identity.FindUser(cmd.Context(), args[0])
 	if err != nil {
 		return err
@@ -167,7 +167,7 @@ func userSet(cmd *cobra.Command, d *desk, args []string) error {
 func userVerb(name, short, done string, do func(context.Context, *identity.Accounts, int64) error) *cobra.Command {
 	return &cobra.Command{
 		Use: name + " NAME", Short: short, Args: cobra.ExactArgs(1),
-		RunE: withDesk(func(cmd *cobra.Command, d *desk, args []string) error {
+		RunE: withOffice(func(cmd *cobra.Command, d *office, args []string) error {
 			u, err := d.identity.FindUser(cmd.Context(), args[0])
 			if err != nil {
 				return err
@@ -197,7 +197,7 @@ type userRow struct {
 	LastSeenAt  *time.Time `json:"last_seen_at"`
 }
 
-func userList(cmd *cobra.Command, d *desk, _ []string) error {
+func userList(cmd *cobra.Command, d *office, _ []string) error {
 	const page = 500
 	var rows []userRow
 	for after := int64(0); ; {

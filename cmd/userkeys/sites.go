@@ -1,0 +1,322 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"userkeys"
+	"userkeys/client"
+	"userkeys/internal/desk"
+)
+
+// reachTimeout bounds the look at a site in a listing.
+const reachTimeout = 5 * time.Second
+
+// siteRow is a line of `userkeys sites`.
+type siteRow struct {
+	desk.Account
+	Reachable *bool `json:"reachable"` // null: not asked
+}
+
+func newSitesCommand() *cobra.Command {
+	var offline bool
+	cmd := &cobra.Command{
+		Use:   "sites",
+		Short: "List the sites and accounts that there are keys for",
+		Long: `Lists every stored key: site, account, scopes, when it ends, when it was last
+used, and whether the site answers. No key is used for that, and none is shown.`,
+		Example: `  userkeys sites
+  userkeys sites --offline --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			store, err := openKeyStore(cmd)
+			if err != nil {
+				return err
+			}
+			all, err := store.Accounts()
+			if err != nil {
+				return deskError(err)
+			}
+			rows := make([]siteRow, len(all))
+			for i, a := range all {
+				rows[i].Account = a
+			}
+			if !offline {
+				reach(cmd.Context(), rows)
+			}
+			return listing(cmd, rows, "SITE,ACCOUNT,SCOPES,EXPIRES,LAST USED,REACHABLE", func(r siteRow) []string {
+				return []string{r.Site, orDash(r.Name), r.Scopes.String(), moment(r.ExpiresAt), moment(r.LastUsedAt), yesNo(r.Reachable)}
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&offline, "offline", false, "do not look whether the sites answer")
+	addJSONFlag(cmd)
+	return cmd
+}
+
+// reach asks each site once, all at the same time.
+func reach(ctx context.Context, rows []siteRow) {
+	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
+	defer cancel()
+	answers := map[string]bool{}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for _, r := range rows {
+		mu.Lock()
+		_, asked := answers[r.Site]
+		answers[r.Site] = answers[r.Site]
+		mu.Unlock()
+		if asked {
+			continue
+		}
+		wg.Go(func() {
+			ok := reachable(ctx, r.Site)
+			mu.Lock()
+			defer mu.Unlock()
+			answers[r.Site] = ok
+		})
+	}
+	wg.Wait()
+	for i := range rows {
+		ok := answers[rows[i].Site]
+		rows[i].Reachable = &ok
+	}
+}
+
+func reachable(ctx context.Context, site string) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, site+"/user-api-key/new", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		return false
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode < 500
+}
+
+func yesNo(b *bool) string {
+	switch {
+	case b == nil:
+		return "-"
+	case *b:
+		return "yes"
+	}
+	return "no"
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// chosen are the accounts that SITE and --account, or --all, name.
+func chosen(cmd *cobra.Command, args []string, everything bool) (*desk.KeyStore, desk.Accounts, error) {
+	store, err := openKeyStore(cmd)
+	if err != nil {
+		return nil, nil, err
+	}
+	all, err := store.Accounts()
+	if err != nil {
+		return nil, nil, deskError(err)
+	}
+	if everything {
+		return store, all, nil
+	}
+	site := ""
+	if len(args) > 0 {
+		site = args[0]
+	}
+	_, account := accountFlags(cmd)
+	one, err := all.One(site, account)
+	return store, desk.Accounts{one}, deskError(err)
+}
+
+func newLogoutCommand() *cobra.Command {
+	var everything, force bool
+	cmd := &cobra.Command{
+		Use:   "logout SITE",
+		Short: "Revoke the key to a site, then forget it",
+		Long: `Revokes the key on the site, so that it is worth nothing any more, and then
+forgets it here. Where the site cannot be reached the key is kept, unless
+--force says to forget it anyway: it then lives on until it is revoked on the
+person's apps page.`,
+		Example: `  userkeys logout forum.example
+  userkeys logout forum.example --account alice
+  userkeys logout --all`,
+		ValidArgsFunction: completeSites,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			store, accounts, err := chosen(cmd, args, everything)
+			if err != nil {
+				return err
+			}
+			var failed error
+			for _, a := range accounts {
+				if err := logout(cmd, store, a, force); err != nil {
+					fmt.Fprintf(cmd.ErrOrStderr(), "userkeys: %s: %s\n", userkeys.Printable(a.String()), publicText(err))
+					failed = err
+				}
+			}
+			return failed
+		},
+	}
+	understand(cmd, 1)
+	cmd.Args = siteOrAll(&everything)
+	cmd.Flags().String("account", "", "the account, if there are several on the site")
+	cmd.Flags().BoolVar(&everything, "all", false, "every site and account")
+	cmd.Flags().BoolVar(&force, "force", false, "forget the key even if it could not be revoked")
+	_ = cmd.RegisterFlagCompletionFunc("account", completeAccounts) // only a flag that is not there fails
+	return cmd
+}
+
+// siteOrAll wants a site, or --all and none.
+func siteOrAll(everything *bool) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if *everything == (len(args) == 1) || len(args) > 1 {
+			return misunderstood(cmd, fmt.Errorf("usage: %s (or --all)", cmd.UseLine()))
+		}
+		return nil
+	}
+}
+
+func logout(cmd *cobra.Command, store *desk.KeyStore, a desk.Account, force bool) error {
+	c, err := store.Credential(a)
+	if err == nil {
+		err = c.Revoke(cmd.Context(), nil)
+	}
+	var api *client.APIError
+	switch {
+	case err == nil:
+		fmt.Fprintf(cmd.OutOrStdout(), "The key of %s is revoked and forgotten.\n", userkeys.Printable(a.String()))
+	case errors.As(err, &api) && api.Status == http.StatusForbidden:
+		fmt.Fprintf(cmd.OutOrStdout(), "The key of %s was worthless already; it is forgotten.\n", userkeys.Printable(a.String()))
+	case force:
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: the key of %s is forgotten but not revoked (%s); revoke it on your apps page there\n", userkeys.Printable(a.String()), publicText(err))
+	default:
+		return notRevoked(c, err)
+	}
+	return deskError(store.Forget(a.ID))
+}
+
+func notRevoked(c *client.Credential, err error) error {
+	if c == nil {
+		return deskError(err)
+	}
+	said := siteError(c, err)
+	var coded *exitError
+	if errors.As(said, &coded) {
+		return exitf(coded.code, "%s; the key is kept (--force forgets it unrevoked)", coded.text)
+	}
+	return said
+}
+
+func newRenewCommand() *cobra.Command {
+	var everything bool
+	cmd := &cobra.Command{
+		Use:   "renew SITE",
+		Short: "Put a new key in the place of one that will end, without asking again",
+		Long: `Asks the site for a new key in the place of the stored one, with the same
+scopes and a new end. Nobody has to approve, because nothing widens; the site bounds for
+how long. Keys near their end are renewed by the other commands without being told.
+It is an addition of userkeys sites; on Discourse log in again.`,
+		Example: `  userkeys renew forum.example
+  userkeys renew --all`,
+		ValidArgsFunction: completeSites,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			store, accounts, err := chosen(cmd, args, everything)
+			if err != nil {
+				return err
+			}
+			for _, a := range accounts {
+				if everything && a.ExpiresAt.IsZero() {
+					continue
+				}
+				if err := renewOne(cmd, store, a); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	understand(cmd, 1)
+	cmd.Args = siteOrAll(&everything)
+	cmd.Flags().String("account", "", "the account, if there are several on the site")
+	cmd.Flags().BoolVar(&everything, "all", false, "every key that will end")
+	_ = cmd.RegisterFlagCompletionFunc("account", completeAccounts) // only a flag that is not there fails
+	return cmd
+}
+
+func renewOne(cmd *cobra.Command, store *desk.KeyStore, a desk.Account) error {
+	if a.ExpiresAt.IsZero() {
+		return exitf(exitFailure, "the key of %s has no end of its own; there is nothing to renew", userkeys.Printable(a.String()))
+	}
+	c, err := store.Credential(a)
+	if err != nil {
+		return deskError(err)
+	}
+	renewed, err := renew(cmd.Context(), store, a, c)
+	var api *client.APIError
+	switch {
+	case errors.As(err, &api) && api.Status == http.StatusNotFound:
+		return exitf(exitRefused, "%s does not renew keys; log in again: userkeys login %s", a.Site, a.Site)
+	case errors.As(err, &api) && api.Status == http.StatusConflict:
+		return exitf(exitRefused, "%s does not renew this key any further; log in again: userkeys login %s", a.Site, a.Site)
+	case errors.As(err, &api), errors.Is(err, userkeys.Unavailable):
+		return siteError(c, err)
+	case err != nil:
+		return deskError(err)
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "The key of %s now ends at %s.\n", userkeys.Printable(a.String()), renewed.ExpiresAt.Format(time.RFC3339))
+	return nil
+}
+
+func newKeyCommand() *cobra.Command {
+	var header bool
+	cmd := &cobra.Command{
+		Use:   "key SITE",
+		Short: "Print the key to a site, for another program",
+		Long: `Prints the stored key, for a program that cannot ask for one itself. Hand it on by a
+pipe or a variable, not by an argument: other users of the machine can see those.`,
+		Example: `  USERKEYS_KEY=$(userkeys key forum.example) ./backup
+  userkeys key forum.example --header | curl -H @- https://forum.example/session/current.json`,
+		ValidArgsFunction: completeSites,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			store, accounts, err := chosen(cmd, args, false)
+			if err != nil {
+				return err
+			}
+			c, err := freshCredential(cmd.Context(), store, accounts[0], cmd.ErrOrStderr())
+			if err != nil {
+				return deskError(err)
+			}
+			asJSON, err := cmd.Flags().GetBool("json")
+			switch {
+			case err != nil:
+				return err
+			case asJSON:
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{"site": c.Site, "account": c.Username, "client_id": c.ClientID, "key": c.Key.Reveal()})
+			case header:
+				fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", userkeys.KeyHeader, c.Key.Reveal())
+			default:
+				fmt.Fprintln(cmd.OutOrStdout(), c.Key.Reveal())
+			}
+			return nil
+		},
+	}
+	understand(cmd, 1)
+	cmd.Flags().String("account", "", "the account, if there are several on the site")
+	cmd.Flags().BoolVar(&header, "header", false, "print it as a header line")
+	addJSONFlag(cmd)
+	_ = cmd.RegisterFlagCompletionFunc("account", completeAccounts) // only a flag that is not there fails
+	return cmd
+}
