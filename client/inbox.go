@@ -1,0 +1,268 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"html"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The paths of the notifications.
+const (
+	totalsPath        = "/notifications/totals.json"
+	notificationsPath = "/notifications.json"
+	markReadPath      = "/notifications/mark-read.json"
+)
+
+// Totals are what waits for a person on a site.
+type Totals struct {
+	UserID   int64  `json:"id"`
+	Username string `json:"username"`
+	Unread   int    `json:"unread_notifications"` // without personal messages
+	Messages int    `json:"unread_personal_messages"`
+	Chat     int    `json:"chat_notifications"` // sites with chat only
+}
+
+// All is everything that is unread.
+func (t Totals) All() int { return t.Unread + t.Messages + t.Chat }
+
+// Totals asks what is unread. It needs one of the scopes notifications, read, write; a Discourse before
+// 2024 has no such route and is asked for the session instead, which takes session_info, read or write.
+func (c *Credential) Totals(ctx context.Context, base *http.Client) (Totals, error) {
+	var t Totals
+	err := c.get(ctx, base, totalsPath, &t)
+	if statusOf(err) != http.StatusNotFound {
+		return t.printable(), err
+	}
+	var session struct {
+		User struct {
+			Totals
+			Messages int `json:"unread_private_messages"`
+		} `json:"current_user"`
+	}
+	if err := c.get(ctx, base, sessionPath, &session); err != nil {
+		return Totals{}, err
+	}
+	t = session.User.Totals
+	t.Messages = session.User.Messages
+	return t.printable(), nil
+}
+
+func (t Totals) printable() Totals {
+	t.Username = printable(t.Username)
+	t.Unread, t.Messages, t.Chat = max(t.Unread, 0), max(t.Messages, 0), max(t.Chat, 0)
+	return t
+}
+
+// A Notification is one line of a person's list, as text that is safe to show.
+type Notification struct {
+	ID        int64
+	Type      int // Discourse's number: 1 mentioned, 2 replied, 6 personal message, ...
+	Read      bool
+	CreatedAt time.Time // zero if the site does not say
+	Title     string    // of the topic, or what the site says instead
+	From      string    // who caused it, as the site names them; may be empty
+	URL       string    // where it leads, on the site; empty if nowhere
+}
+
+// Notifications are the newest of the person's list, at most limit (1 to 60). It takes the same scopes
+// as [Credential.Totals] and marks nothing as seen.
+func (c *Credential) Notifications(ctx context.Context, base *http.Client, limit int) ([]Notification, error) {
+	var body struct {
+		Notifications []struct {
+			ID         int64           `json:"id"`
+			Type       int             `json:"notification_type"`
+			Read       bool            `json:"read"`
+			CreatedAt  string          `json:"created_at"`
+			FancyTitle string          `json:"fancy_title"`
+			Slug       string          `json:"slug"`
+			TopicID    int64           `json:"topic_id"`
+			PostNumber int             `json:"post_number"`
+			Data       json.RawMessage `json:"data"`
+		} `json:"notifications"`
+	}
+	query := url.Values{"recent": {"true"}, "silent": {"true"}, "limit": {fmt.Sprint(min(max(limit, 1), 60))}}
+	if err := c.get(ctx, base, notificationsPath+"?"+query.Encode(), &body); err != nil {
+		return nil, err
+	}
+	out := make([]Notification, 0, min(len(body.Notifications), limit))
+	for _, n := range body.Notifications {
+		if len(out) == limit {
+			break
+		}
+		var data notificationData
+		_ = json.Unmarshal(n.Data, &data) // what it lacks stays empty
+		created, _ := time.Parse(time.RFC3339, n.CreatedAt)
+		out = append(out, Notification{
+			ID: n.ID, Type: n.Type, Read: n.Read, CreatedAt: created,
+			Title: data.title(n.FancyTitle), From: printable(first(data.DisplayUsername, data.OriginalUsername, data.Username)),
+			URL: c.link(data, n.Slug, n.TopicID, n.PostNumber),
+		})
+	}
+	return out, nil
+}
+
+// notificationData is what is of use in the data of all types.
+type notificationData struct {
+	TopicTitle       string `json:"topic_title"`
+	Title            string `json:"title"`
+	Message          string `json:"message"`
+	BadgeName        string `json:"badge_name"`
+	DisplayUsername  string `json:"display_username"`
+	OriginalUsername string `json:"original_username"`
+	Username         string `json:"username"`
+	URL              string `json:"url"`
+	Link             string `json:"link"`
+}
+
+var htmlTag = regexp.MustCompile(`<[^>]*>`)
+
+func (d notificationData) title(fancy string) string {
+	if fancy != "" {
+		fancy = html.UnescapeString(htmlTag.ReplaceAllString(fancy, ""))
+	}
+	return printable(first(fancy, d.TopicTitle, d.Title, d.BadgeName, d.Message))
+}
+
+func first(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}
+
+// link is where a notification leads. Addresses elsewhere are left out: a person
+// who clicks on it trusts the site.
+func (c *Credential) link(d notificationData, slug string, topic int64, post int) string {
+	if to := first(d.URL, d.Link); to != "" {
+		if strings.HasPrefix(to, "/") && !strings.HasPrefix(to, "//") {
+			to = c.Site + to
+		}
+		if u, err := url.Parse(to); err == nil && OnSite(c.Site, u) {
+			return u.String()
+		}
+	}
+	if topic <= 0 {
+		return ""
+	}
+	if slug == "" {
+		slug = "-"
+	}
+	address := fmt.Sprintf("%s/t/%s/%d", c.Site, url.PathEscape(slug), topic)
+	if post > 0 {
+		address += fmt.Sprintf("/%d", post)
+	}
+	return address
+}
+
+// MarkRead marks one notification as read, or all if id is 0. It needs notifications or write.
+func (c *Credential) MarkRead(ctx context.Context, base *http.Client, id int64) error {
+	form := url.Values{}
+	if id != 0 {
+		form.Set("id", fmt.Sprint(id))
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, c.Site+markReadPath, strings.NewReader(form.Encode()))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return Do(c.Client(base), req, nil)
+}
+
+func (c *Credential) get(ctx context.Context, base *http.Client, path string, into any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Site+path, nil)
+	if err != nil {
+		return err
+	}
+	return Do(c.Client(base), req, into)
+}
+
+// statusOf is the status of an [APIError]; 0 for any other error.
+func statusOf(err error) int {
+	if e, ok := err.(*APIError); ok {
+		return e.Status
+	}
+	return 0
+}
+
+// A Bus reads messages of a site's message bus: POST /message-bus/ID/poll. It remembers what it
+// has read, so that nothing is missed between two polls. The zero value is ready.
+type Bus struct {
+	id        string
+	seq       int
+	positions map[string]int64
+}
+
+// A BusMessage is news on a channel, such as /notification/7.
+type BusMessage struct {
+	Channel   string          `json:"channel"`
+	MessageID int64           `json:"message_id"`
+	Data      json.RawMessage `json:"data"`
+}
+
+// busTimeout is longer than any site holds a poll open.
+const busTimeout = 90 * time.Second
+
+// Poll waits until there is news on channels, or until the site ends the poll without any, usually after 25
+// seconds; the first poll of a channel only finds its end. It counts as a call, and takes one of the
+// scopes message_bus, notifications, write. On a Discourse a key that is dead or lacks
+// them hears nothing, without an error.
+func (b *Bus) Poll(ctx context.Context, c *Credential, base *http.Client, channels ...string) ([]BusMessage, error) {
+	if b.positions == nil {
+		b.id, b.positions = RandomID(), map[string]int64{}
+	}
+	b.seq++
+	form := url.Values{"__seq": {fmt.Sprint(b.seq)}}
+	for _, ch := range channels {
+		at, ok := b.positions[ch]
+		if !ok {
+			at = -1
+		}
+		form.Set(ch, fmt.Sprint(at))
+	}
+	ctx, cancel := context.WithTimeout(ctx, busTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Site+"/message-bus/"+b.id+"/poll", strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Dont-Chunk", "true")
+	var all []BusMessage
+	if err := Do(c.Client(base), req, &all); err != nil {
+		return nil, err
+	}
+	return b.read(all, channels), nil
+}
+
+// read notes the positions and drops what nobody asked for.
+func (b *Bus) read(all []BusMessage, channels []string) []BusMessage {
+	asked := func(ch string) bool { return slices.Contains(channels, ch) }
+	var news []BusMessage
+	for _, m := range all {
+		if m.Channel == "/__status" {
+			var ends map[string]int64
+			if json.Unmarshal(m.Data, &ends) == nil {
+				for ch, at := range ends {
+					if asked(ch) {
+						b.positions[ch] = at
+					}
+				}
+			}
+			continue
+		}
+		if asked(m.Channel) {
+			b.positions[m.Channel] = m.MessageID
+			news = append(news, m)
+		}
+	}
+	return news
+}

@@ -1,0 +1,111 @@
+package desk
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"userkeys/client"
+)
+
+// Limits are how often a key may be used on its site.
+type Limits struct {
+	PerMinute int `json:"per_minute"`
+	PerDay    int `json:"per_day"`
+}
+
+// discourseLimits are those of a Discourse that nobody changed; it does not tell.
+var discourseLimits = Limits{PerMinute: 20, PerDay: 2880}
+
+// LimitsOf are the limits that a site tells of, or Discourse's.
+func LimitsOf(s client.Support) Limits {
+	if s.Description == nil {
+		return discourseLimits
+	}
+	d := s.Description.Limits
+	// All keys of a user share the user's limits; one key must not use them up.
+	return Limits{PerMinute: least(d.PerMinute, d.UserPerMinute), PerDay: least(d.PerDay, d.UserPerDay)}
+}
+
+// least is the smaller one; 0 is no limit of that kind.
+func least(a, b int) int {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
+}
+
+// A Budget keeps the calls of one key below half of its limits: the other half is the person's other
+// programs'. It is exact: no minute and no day, wherever it begins, has more calls.
+// It is not safe for several goroutines.
+type Budget struct {
+	limits Limits
+	calls  []time.Time // of the last day, the oldest first
+}
+
+// NewBudget makes a budget that nothing was spent of.
+func NewBudget(l Limits) *Budget {
+	l.PerMinute = cmp.Or(max(l.PerMinute, 0), discourseLimits.PerMinute)
+	l.PerDay = cmp.Or(max(l.PerDay, 0), discourseLimits.PerDay)
+	return &Budget{limits: l}
+}
+
+// half is our share; of a limit of 1 it is 1, or nothing could be asked at all.
+func half(limit int) int { return max(limit/2, 1) }
+
+const day = 24 * time.Hour
+
+// Wait is how long no call may be made; 0: one may be made now.
+func (b *Budget) Wait(now time.Time) time.Duration {
+	b.forget(now)
+	return max(b.until(now, half(b.limits.PerMinute), time.Minute), b.until(now, half(b.limits.PerDay), day))
+}
+
+// until is how long until fewer than most calls lie within the window that ends now.
+func (b *Budget) until(now time.Time, most int, window time.Duration) time.Duration {
+	if len(b.calls) < most {
+		return 0
+	}
+	// A nanosecond more: whether the border belongs to the window is the site's to decide.
+	return max(0, b.calls[len(b.calls)-most].Add(window).Sub(now)+1)
+}
+
+// Spend notes a call.
+func (b *Budget) Spend(now time.Time) { b.calls = append(b.calls, now) }
+
+// Usage is what our own calls have used of a key's limits.
+type Usage struct {
+	Limits
+	Minute int `json:"minute"`
+	Day    int `json:"day"`
+}
+
+// Used is what was spent up to now.
+func (b *Budget) Used(now time.Time) Usage {
+	b.forget(now)
+	inMinute := len(b.calls) - b.index(now.Add(-time.Minute))
+	return Usage{Limits: b.limits, Minute: inMinute, Day: len(b.calls)}
+}
+
+// Pace is how far apart calls are that go on all day and leave a fifth of our share for what is
+// asked in between.
+func (b *Budget) Pace() time.Duration {
+	return max(day*5/4/time.Duration(half(b.limits.PerDay)), time.Minute*5/4/time.Duration(half(b.limits.PerMinute)))
+}
+
+func (b *Budget) forget(now time.Time) {
+	if i := b.index(now.Add(-day)); i > 0 {
+		b.calls = slices.Delete(b.calls, 0, i)
+	}
+}
+
+// index is the first call after t.
+func (b *Budget) index(t time.Time) int {
+	i, _ := slices.BinarySearchFunc(b.calls, t, func(call, t time.Time) int {
+		if call.After(t) {
+			return 1
+		}
+		return -1
+	})
+	return i
+}

@@ -1,0 +1,43 @@
+package desk
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"userkeys"
+)
+
+// Quiet is a part of every day, by the clock on the person's wall; the zero value is none.
+type Quiet struct{ from, to int } // minutes of the day
+
+// ParseQuiet reads "22:00-07:30"; empty is none.
+func ParseQuiet(s string) (Quiet, error) {
+	if s == "" {
+		return Quiet{}, nil
+	}
+	from, to, ok := strings.Cut(s, "-")
+	a, err := time.Parse("15:04", strings.TrimSpace(from))
+	b, err2 := time.Parse("15:04", strings.TrimSpace(to))
+	if !ok || err != nil || err2 != nil || a.Equal(b) {
+		return Quiet{}, userkeys.Errorf(userkeys.InvalidParameters, "quiet hours are written like 22:00-07:30, not %q", s)
+	}
+	return Quiet{a.Hour()*60 + a.Minute(), b.Hour()*60 + b.Minute()}, nil
+}
+
+// At tells whether t is quiet, in t's own zone.
+func (q Quiet) At(t time.Time) bool {
+	m := t.Hour()*60 + t.Minute()
+	if q.from <= q.to {
+		return q.from <= m && m < q.to
+	}
+	return m >= q.from || m < q.to
+}
+
+// String is as [ParseQuiet] reads it.
+func (q Quiet) String() string {
+	if q == (Quiet{}) {
+		return ""
+	}
+	return fmt.Sprintf("%02d:%02d-%02d:%02d", q.from/60, q.from%60, q.to/60, q.to%60)
+}
