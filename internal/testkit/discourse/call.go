@@ -3,6 +3,7 @@ package discourse
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"mime"
 	"net"
@@ -196,8 +197,8 @@ func invalidParameter(why string) *failure {
 
 // render makes the answer of an error, in the form that the call asked for.
 func (c *call) render(err error) answer {
-	f, ok := err.(*failure) //nolint:errorlint // handlers wrap nothing
-	if !ok {
+	var f *failure
+	if !errors.As(err, &f) {
 		f = &failure{status: errCrash.status, text: err.Error()}
 	}
 	c.limited = c.limited || f.status == http.StatusTooManyRequests

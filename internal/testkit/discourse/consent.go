@@ -1,6 +1,7 @@
 package discourse
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -143,7 +144,7 @@ func (c *call) consent() (answer, error) {
 	}
 	switch err := c.check(&g, checks...); {
 	case err == nil:
-	case err == errPadding || err == errCrash: //nolint:errorlint // nobody wraps them
+	case errors.Is(err, errPadding), errors.Is(err, errCrash):
 		return answer{}, err
 	default:
 		return c.state(map[string]any{"state": "generic_error"}, genericErrorPage), nil
