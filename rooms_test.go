@@ -48,6 +48,7 @@ var rooms = []room{
 	{"internal/bench", nil, []string{"golang.org/x/sys"}, "servers compared in interleaved slices"},
 	{"internal/bench/compare", []string{"*"}, []string{sqliteDriver}, "the command behind make bench: what is compared, and the goals"},
 	{"internal/testkit", []string{"*"}, []string{"*"}, "a whole running system for tests"},
+	{"internal/testkit/discourse", []string{"."}, nil, "a stand-in for Discourse of three eras"},
 	{"scripts/testreport", nil, nil, "tells what the tests skipped, and why"},
 	{"cmd/userkeys", []string{"*"}, []string{
 		sqliteDriver, postgresDriver, "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/BurntSushi/toml",
