@@ -253,7 +253,7 @@ func TestWatchTellsHowItStands(t *testing.T) {
 		says   string
 		asked  int // in an hour
 	}{
-		{"well", &fakeSite{}, "read", Well, "", 49},
+		{"well", &fakeSite{}, "read", Well, "", 48},
 		{"revoked", &fakeSite{status: 403, reason: "invalid key"}, "read", Dead, "log in again: userkeys login https://a.example", 1},
 		{"without the scope", &fakeSite{status: 403, reason: "missing scope: notifications"}, "session_info", Dead, "lacks the scope notifications", 1},
 		{"refused without a word", &fakeSite{status: 403}, "push", Dead, "userkeys doctor", 1},
@@ -274,7 +274,7 @@ func TestWatchTellsHowItStands(t *testing.T) {
 					Accounts: sites.watched(tt.scopes), HTTP: &http.Client{Transport: sites},
 					Changed: func(s State) { told = append(told, s) }, Spread: func(time.Duration) time.Duration { return 0 },
 				})
-				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				ctx, cancel := context.WithTimeout(t.Context(), 59*time.Minute)
 				defer cancel()
 				if err := w.Run(ctx); err != nil {
 					t.Error(err)
