@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -26,15 +27,27 @@ func listing[T any](cmd *cobra.Command, rows []T, head string, line func(T) []st
 		if rows == nil {
 			rows = []T{}
 		}
-		enc := json.NewEncoder(out)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		return enc.Encode(rows)
+		return writeJSON(out, rows)
 	}
-	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, strings.ReplaceAll(head, ",", "\t"))
+	table := [][]string{strings.Split(head, ",")}
 	for _, r := range rows {
-		cells := line(r)
+		table = append(table, line(r))
+	}
+	return printTable(out, table)
+}
+
+// writeJSON prints a value for programs, which people read too.
+func writeJSON(out io.Writer, v any) error {
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// printTable prints rows in columns.
+func printTable(out io.Writer, rows [][]string) error {
+	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, cells := range rows {
 		for i := range cells {
 			cells[i] = userkeys.Printable(cells[i]) // apps and users wrote some
 		}

@@ -28,6 +28,7 @@ type WatcherConfig struct {
 	Now      func() time.Time                  // in the person's zone: quiet hours go by it
 	Quiet    Quiet                             // nobody is disturbed then, and sites are asked less often
 	Every    time.Duration                     // the least time between two looks at a site; 0: what its limits allow
+	Latest   int                               // how many of the newest notifications the states show; 0: none
 	Changed  func(State)                       // told of every new state, one at a time; may be nil
 	Risen    func(State, int)                  // told how many more are unread than were last told of; may be nil
 	Spread   func(time.Duration) time.Duration // a random part of a pause, so that sites are not asked in step; nil: the usual
@@ -62,6 +63,8 @@ type State struct {
 	CheckedAt time.Time `json:"checked_at,omitzero"`
 	NextAt    time.Time `json:"next_at,omitzero"`
 	Budget    Usage     `json:"budget"`
+
+	Latest []client.Notification `json:"-"` // the newest, if they are wanted
 }
 
 // All is everything that is unread.
@@ -183,16 +186,6 @@ func (w *Watcher) Refresh(id string) {
 	}
 }
 
-// Notifications are the newest notifications of an account. The person asked for them, so the
-// budget is charged and not asked.
-func (w *Watcher) Notifications(ctx context.Context, id string, limit int) ([]client.Notification, error) {
-	e := w.entry(id)
-	if e == nil {
-		return nil, gone(id)
-	}
-	return e.charge().Notifications(ctx, w.cfg.HTTP, limit)
-}
-
 // MarkRead marks a notification of an account as read, or all of them if it is 0.
 func (w *Watcher) MarkRead(ctx context.Context, id string, notification int64) error {
 	e := w.entry(id)
@@ -275,13 +268,30 @@ func (e *entry) look(ctx context.Context) {
 		return
 	}
 	e.userID, e.failures = totals.UserID, 0
-	e.counted(totals)
+	news := e.counted(totals)
 	e.schedule(e.pace())
+	if news && e.w.cfg.Latest > 0 && e.spend() {
+		e.readLatest(ctx)
+	}
 }
 
-// counted notes what is unread, and tells of a rise.
-func (e *entry) counted(t client.Totals) {
+// readLatest reads what the counts are about. Without it the states keep what they had.
+func (e *entry) readLatest(ctx context.Context) {
+	latest, err := e.cred.Notifications(ctx, e.w.cfg.HTTP, e.w.cfg.Latest)
+	if err != nil {
+		return
+	}
 	e.mu.Lock()
+	e.state.Latest = latest
+	s := e.snapshot()
+	e.mu.Unlock()
+	e.w.tell(s, 0)
+}
+
+// counted notes what is unread, and tells of a rise. It tells whether anything is new since the last time.
+func (e *entry) counted(t client.Totals) bool {
+	e.mu.Lock()
+	news := e.state.CheckedAt.IsZero() || e.state.Unread != t.Unread || e.state.Messages != t.Messages || e.state.Chat != t.Chat
 	e.state.Health, e.state.Says, e.state.CheckedAt = Well, "", e.w.cfg.Now()
 	e.state.Unread, e.state.Messages, e.state.Chat = t.Unread, t.Messages, t.Chat
 	e.state.Name = cmp.Or(e.state.Name, t.Username)
@@ -297,6 +307,7 @@ func (e *entry) counted(t client.Totals) {
 	s := e.snapshot()
 	e.mu.Unlock()
 	e.w.tell(s, rise)
+	return news
 }
 
 // failed notes what went wrong, and when to try again.

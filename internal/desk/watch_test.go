@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -216,17 +217,17 @@ func TestWatchHearsOfNewsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		site := &fakeSite{perMinute: 200, perDay: 200_000, bus: true, describes: true}
 		var heard []time.Duration
-		var added time.Time
+		var added atomic.Int64
 		w := NewWatcher(WatcherConfig{
 			Accounts: fakeNet{"a.example": site}.watched("notifications"), HTTP: &http.Client{Transport: fakeNet{"a.example": site}},
-			Risen: func(State, int) { heard = append(heard, time.Since(added)) },
+			Risen: func(State, int) { heard = append(heard, time.Since(time.Unix(0, added.Load()))) },
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- w.Run(ctx) }()
 		for range 5 {
 			time.Sleep(17 * time.Minute)
-			added = time.Now()
+			added.Store(time.Now().UnixNano())
 			site.add(1)
 		}
 		time.Sleep(time.Minute)

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"userkeys/internal/desk"
+)
+
+// dashboardLatest is how many notifications the page shows of each account.
+const dashboardLatest = 8
+
+func newDashboardCommand() *cobra.Command {
+	var port int
+	var noBrowser bool
+	var quiet string
+	cmd := &cobra.Command{
+		Use:   "dashboard [SITE...]",
+		Short: "A page with what is unread on all sites, on this machine only",
+		Long: `Serves a page to the browser of this machine: what is unread on every site that
+there is a key for, the newest notifications with links, a button that marks
+them as read, and how many calls of each key are used. It is live, and works
+without JavaScript. Its address holds a random token; whoever has it sees the
+page, so keep it to yourself. No key is in the page.
+
+Sites are asked as "userkeys watch" asks them, within half of their limits.`,
+		Example: `  userkeys dashboard
+  userkeys dashboard --no-browser --port 8400`,
+		ValidArgsFunction: completeSites,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := watcherConfig(cmd, args)
+			if err != nil {
+				return err
+			}
+			if cfg.Quiet, err = desk.ParseQuiet(quiet); err != nil {
+				return deskError(err)
+			}
+			open := openBrowser
+			if noBrowser || !browserHere() {
+				open = nil
+			}
+			return runDashboard(cmd.Context(), cfg, fmt.Sprintf("127.0.0.1:%d", port), open, cmd.OutOrStdout())
+		},
+	}
+	f := cmd.Flags()
+	f.IntVar(&port, "port", 0, "the port to listen on (default: a free one)")
+	f.BoolVar(&noBrowser, "no-browser", false, "only print the address")
+	f.StringVar(&quiet, "quiet", "", "hours with few looks, such as 22:00-07:30")
+	return cmd
+}
+
+// Bounds of the dashboard's server, which only the person's own browser talks to.
+const (
+	dashboardTimeout     = 30 * time.Second
+	dashboardHeaderBytes = 16 << 10
+	dashboardGrace       = 2 * time.Second
+)
+
+func runDashboard(ctx context.Context, cfg desk.WatcherConfig, addr string, open func(context.Context, string) error, out io.Writer) error {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp4", addr)
+	if err != nil {
+		return exitf(exitFailure, "cannot listen on %s: %v", addr, err)
+	}
+	var page *desk.Dashboard
+	cfg.Latest = dashboardLatest
+	cfg.Changed = func(desk.State) { page.Changed() }
+	watcher := desk.NewWatcher(cfg)
+	page = desk.NewDashboard(desk.DashboardConfig{Watcher: watcher, Host: ln.Addr().String(), Now: time.Now})
+	server := &http.Server{
+		Handler: page, ReadHeaderTimeout: dashboardTimeout, ReadTimeout: dashboardTimeout, WriteTimeout: dashboardTimeout,
+		MaxHeaderBytes: dashboardHeaderBytes, BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ln) }()
+	fmt.Fprintf(out, "%s\nThe page is for you alone: whoever has its address sees it. Ctrl-C ends it.\n", page.URL())
+	if open != nil {
+		if err := open(ctx, page.URL()); err != nil {
+			fmt.Fprintln(out, "no browser could be opened here; open the address yourself")
+		}
+	}
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		_ = watcher.Run(ctx) // it ends with ctx and without an error
+	}()
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), dashboardGrace)
+		defer cancel()
+		err = server.Shutdown(stop)
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = server.Close()
+		}
+		<-watched
+	}
+	if err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return exitf(exitFailure, "the page ended: %v", err)
+	}
+	return nil
+}

@@ -1,0 +1,342 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"userkeys"
+	"userkeys/client"
+	"userkeys/internal/desk"
+)
+
+// watch is one run of `userkeys watch`.
+type watch struct {
+	once, asJSON, silent bool
+	quiet                string
+	every                time.Duration
+
+	out, errs io.Writer
+}
+
+const watchLong = `Keeps an eye on what is unread on every site that there is a key for, or on
+those named. On a terminal it is one live screen; elsewhere a line for every
+change. A desktop notification tells when a count rises.
+
+Sites are asked as often as half of their limits bears, the other half is for
+your other programs. Where a site has a message bus that the key may hear (scope
+notifications, message_bus or write), news comes at once. A site that does not
+answer is asked less and less often.`
+
+func newWatchCommand() *cobra.Command {
+	w := &watch{}
+	cmd := &cobra.Command{
+		Use:   "watch [SITE...]",
+		Short: "Watch what is unread on many sites at once",
+		Long:  watchLong,
+		Example: `  userkeys watch
+  userkeys watch --once --json
+  userkeys watch forum.example meta.example --quiet 22:00-07:30`,
+		ValidArgsFunction: completeSites,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			w.out, w.errs = cmd.OutOrStdout(), cmd.ErrOrStderr()
+			cfg, err := w.config(cmd, args)
+			if err != nil {
+				return err
+			}
+			if w.once {
+				return w.lookOnce(cmd.Context(), cfg)
+			}
+			return w.run(cmd.Context(), cfg)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&w.once, "once", false, "look once, print, and end")
+	f.BoolVar(&w.asJSON, "json", false, "print JSON: one object a line, or with --once a list")
+	f.BoolVar(&w.silent, "no-notify", false, "no desktop notifications")
+	f.StringVar(&w.quiet, "quiet", "", "hours without notifications and with few looks, such as 22:00-07:30")
+	f.DurationVar(&w.every, "every", 0, "the least time between two looks at a site (default: what its limits allow)")
+	return cmd
+}
+
+func (w *watch) config(cmd *cobra.Command, sites []string) (desk.WatcherConfig, error) {
+	quiet, err := desk.ParseQuiet(w.quiet)
+	if err != nil {
+		return desk.WatcherConfig{}, deskError(err)
+	}
+	cfg, err := watcherConfig(cmd, sites)
+	cfg.Quiet, cfg.Every = quiet, w.every
+	return cfg, err
+}
+
+// watcherConfig opens the keys of the sites named, or all.
+func watcherConfig(cmd *cobra.Command, sites []string) (desk.WatcherConfig, error) {
+	store, err := openKeyStore(cmd)
+	if err != nil {
+		return desk.WatcherConfig{}, err
+	}
+	all, err := store.Accounts()
+	if err != nil {
+		return desk.WatcherConfig{}, deskError(err)
+	}
+	if len(sites) == 0 {
+		sites = []string{""}
+	}
+	var cfg desk.WatcherConfig
+	seen := map[string]bool{}
+	for _, site := range sites {
+		found, err := all.At(site, "")
+		if err == nil && len(found) == 0 {
+			_, err = all.One("", "") // says what to do where there is none at all
+		}
+		if err != nil {
+			return desk.WatcherConfig{}, deskError(err)
+		}
+		for _, a := range found {
+			if seen[a.ID] {
+				continue
+			}
+			seen[a.ID] = true
+			c, err := store.Credential(a)
+			if err != nil {
+				return desk.WatcherConfig{}, deskError(err)
+			}
+			cfg.Accounts = append(cfg.Accounts, desk.Watched{Account: a, Credential: c})
+		}
+	}
+	cfg.Renew = func(ctx context.Context, a desk.Account, c *client.Credential) (*client.Credential, error) {
+		return renew(ctx, store, a, c)
+	}
+	return cfg, nil
+}
+
+// lookOnce prints how all accounts stand, and ends with an error if one could not be asked.
+func (w *watch) lookOnce(ctx context.Context, cfg desk.WatcherConfig) error {
+	states := desk.NewWatcher(cfg).Once(ctx)
+	if w.asJSON {
+		if err := writeJSON(w.out, states); err != nil {
+			return err
+		}
+	} else {
+		if err := printStates(w.out, states, 0); err != nil {
+			return err
+		}
+	}
+	for _, s := range states {
+		if s.Health != desk.Well {
+			return exitf(healthCode(s.Health), "%s: %s", s.Site, s.Says)
+		}
+	}
+	return nil
+}
+
+func healthCode(h desk.Health) int {
+	switch h {
+	case desk.Dead:
+		return exitForbidden
+	case desk.Limited:
+		return exitLimited
+	}
+	return exitUnreachable
+}
+
+func (w *watch) run(ctx context.Context, cfg desk.WatcherConfig) error {
+	debug.SetGCPercent(50) // it runs all day beside everything else: small is better than quick
+	if !w.silent {
+		cfg.Risen = func(s desk.State, rise int) { go notifyDesktop(ctx, s, rise) }
+	}
+	file, ok := w.out.(*os.File)
+	if ok && !w.asJSON && term.IsTerminal(int(file.Fd())) {
+		return w.screen(ctx, cfg, file)
+	}
+	cfg.Changed = w.line
+	return desk.NewWatcher(cfg).Run(ctx)
+}
+
+// line prints one change.
+func (w *watch) line(s desk.State) {
+	if w.asJSON {
+		_ = json.NewEncoder(w.out).Encode(s) // a reader that left ends the program by the signal of the pipe
+		return
+	}
+	fmt.Fprintf(w.out, "%s %s\n", time.Now().Format("15:04:05"), stateLine(s))
+}
+
+func stateLine(s desk.State) string {
+	who := s.Site
+	if s.Name != "" {
+		who = userkeys.Printable(s.Name) + " on " + s.Site
+	}
+	if s.Health != desk.Well {
+		return fmt.Sprintf("%s: %s: %s", who, s.Health, s.Says)
+	}
+	return fmt.Sprintf("%s: %d unread, %d personal messages", who, s.Unread+s.Chat, s.Messages)
+}
+
+// screen shows all accounts, and draws them anew at every change.
+func (w *watch) screen(ctx context.Context, cfg desk.WatcherConfig, file *os.File) error {
+	const enter, leave = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
+	fmt.Fprint(file, enter)
+	defer fmt.Fprint(file, leave)
+	var mu sync.Mutex
+	var watcher *desk.Watcher
+	draw := func() {
+		mu.Lock()
+		defer mu.Unlock()
+		width, height, err := term.GetSize(int(file.Fd()))
+		if err != nil {
+			width, height = 80, 24
+		}
+		fmt.Fprint(file, "\x1b[H", screenText(watcher.States(), time.Now(), width, height), "\x1b[J")
+	}
+	cfg.Changed = func(desk.State) { draw() }
+	watcher = desk.NewWatcher(cfg)
+	draw()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var ticking sync.WaitGroup
+	ticking.Go(func() {
+		tick := time.NewTicker(15 * time.Second) // the ages of what is shown
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				draw()
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	err := watcher.Run(ctx)
+	if ctx.Err() == nil { // every key is dead: there is nothing more to see, and the person should see why
+		<-ctx.Done()
+	}
+	cancel()
+	ticking.Wait()
+	return err
+}
+
+// screenText is the screen: as many lines as there is room for, what is unread first.
+func screenText(states []desk.State, now time.Time, width, height int) string {
+	var b strings.Builder
+	total := 0
+	for _, s := range states {
+		total += s.All()
+	}
+	line := func(text string) { b.WriteString(cut(text, width) + "\x1b[K\r\n") }
+	line(fmt.Sprintf("userkeys watch    %s    %d unread on %s    Ctrl-C ends", now.Format("15:04:05"), total, plural(len(states), "account")))
+	line("")
+	var table strings.Builder
+	_ = printStates(&table, states, now.Unix()) // to memory
+	rows := strings.Split(strings.TrimSuffix(table.String(), "\n"), "\n")
+	room := max(height-4, 1)
+	for i, row := range rows {
+		if i == room && len(rows) > room+1 {
+			line(fmt.Sprintf("... and %d more; make the window taller", len(rows)-i))
+			break
+		}
+		line(row)
+	}
+	return strings.TrimSuffix(b.String(), "\r\n")
+}
+
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// cut shortens a line to the width of the screen.
+func cut(text string, width int) string {
+	runes := []rune(text)
+	if width < 2 || len(runes) <= width {
+		return text
+	}
+	return string(runes[:width-1]) + "…"
+}
+
+// printStates prints a table; with the time of now, how old everything is.
+func printStates(out io.Writer, states []desk.State, now int64) error {
+	rows := [][]string{{"UNREAD", "MESSAGES", "SITE", "ACCOUNT", "CHECKED", "CALLS TODAY", "STATE"}}
+	for _, s := range states {
+		state := string(s.Health)
+		if s.Live && s.Health == desk.Well {
+			state = "live"
+		}
+		if s.Says != "" {
+			state += ": " + s.Says
+		}
+		unread, messages := fmt.Sprint(s.Unread+s.Chat), fmt.Sprint(s.Messages)
+		if s.CheckedAt.IsZero() {
+			unread, messages = "-", "-"
+		}
+		rows = append(rows, []string{
+			unread, messages, strings.TrimPrefix(s.Site, "https://"), orDash(s.Name), age(s.CheckedAt, now),
+			fmt.Sprintf("%d of %d", s.Budget.Day, s.Budget.PerDay), state,
+		})
+	}
+	return printTable(out, rows)
+}
+
+func age(t time.Time, now int64) string {
+	switch {
+	case t.IsZero():
+		return "-"
+	case now == 0:
+		return moment(t)
+	}
+	d := time.Duration(now-t.Unix()) * time.Second
+	if d < time.Minute {
+		return "just now"
+	}
+	return fmt.Sprintf("%d min ago", int(d.Minutes()))
+}
+
+// notifyTimeout bounds the program that shows a notification.
+const notifyTimeout = 10 * time.Second
+
+// notifyDesktop shows a notification by what the system has for it. What sites say does not reach a
+// shell or a script: it travels as arguments or in the environment. A system without such a
+// program shows nothing.
+func notifyDesktop(ctx context.Context, s desk.State, rise int) {
+	ctx, cancel := context.WithTimeout(ctx, notifyTimeout)
+	defer cancel()
+	title := strings.TrimPrefix(strings.TrimPrefix(s.Site, "https://"), "http://")
+	text := fmt.Sprintf("%d new, %d unread", rise, s.All())
+	cmd := desktopCommand(ctx, title, text)
+	_ = cmd.Run()
+}
+
+func desktopCommand(ctx context.Context, title, text string) *exec.Cmd {
+	if program := os.Getenv("USERKEYS_NOTIFY"); program != "" {
+		return exec.CommandContext(ctx, program, title, text)
+	}
+	switch runtime.GOOS {
+	case "darwin":
+		return exec.CommandContext(ctx, "osascript", "-e", "on run argv", "-e", "display notification (item 2 of argv) with title (item 1 of argv)", "-e", "end run", "--", title, text)
+	case "windows":
+		cmd := exec.CommandContext(ctx, "powershell", "-NoProfile", "-NonInteractive", "-Command", windowsNotification)
+		cmd.Env = append(os.Environ(), "USERKEYS_TITLE="+title, "USERKEYS_TEXT="+text)
+		return cmd
+	}
+	return exec.CommandContext(ctx, "notify-send", "--app-name=userkeys", "--", title, text)
+}
+
+const windowsNotification = `[Windows.UI.Notifications.ToastNotificationManager, Windows.UI.Notifications, ContentType=WindowsRuntime] > $null
+$t = [Windows.UI.Notifications.ToastNotificationManager]::GetTemplateContent([Windows.UI.Notifications.ToastTemplateType]::ToastText02)
+$n = $t.GetElementsByTagName("text")
+$n.Item(0).AppendChild($t.CreateTextNode($env:USERKEYS_TITLE)) > $null
+$n.Item(1).AppendChild($t.CreateTextNode($env:USERKEYS_TEXT)) > $null
+[Windows.UI.Notifications.ToastNotificationManager]::CreateToastNotifier("userkeys").Show([Windows.UI.Notifications.ToastNotification]::new($t))`
