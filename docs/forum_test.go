@@ -107,7 +107,7 @@ func (f *forum) approve(r *run, change map[string]string) {
 		if !ok {
 			f.t.Fatal("the page shows no payload")
 		}
-		r.write(strings.TrimSpace(sealed) + "\n")
+		r.paste(strings.TrimSpace(sealed))
 		return
 	}
 	f.follow(r, answer.Must(f.t, http.StatusFound).Header.Get("Location"))
@@ -153,6 +153,9 @@ func (f *forum) noSecrets(r *run) {
 	said := r.everything()
 	if strings.Contains(said, "PRIVATE KEY") {
 		f.t.Error("the private key was printed")
+	}
+	if strings.Contains(said, "payload=") || r.pasted != "" && strings.Contains(said, r.pasted[:40]) {
+		f.t.Error("the payload was printed")
 	}
 	for _, word := range hexDigits.FindAllString(said, -1) {
 		for _, k := range f.Keys() {

@@ -48,6 +48,7 @@ func snippets(t *testing.T) map[string]string {
 type run struct {
 	program
 	home, temp string
+	pasted     string
 
 	t     *testing.T
 	in    io.WriteCloser
@@ -138,9 +139,11 @@ func (r *run) line(prefix string) string {
 	}
 }
 
-func (r *run) write(text string) {
+// paste types text as the person at the terminal.
+func (r *run) paste(text string) {
 	r.t.Helper()
-	if _, err := io.WriteString(r.in, text); err != nil {
+	r.pasted = text
+	if _, err := io.WriteString(r.in, text+"\n"); err != nil {
 		r.t.Fatal(err)
 	}
 }
