@@ -370,3 +370,26 @@ func TestExamineEndsInTime(t *testing.T) {
 	cancel()
 	must(t, Examine(ctx, Patient{Site: ts.URL, KeyPair: testPair()}), CheckAddress, Skipped, "no time left")
 }
+
+// TestExamineDoesNotRepeatTheKey: some sites quote in a refusal what they were sent.
+func TestExamineDoesNotRepeatTheKey(t *testing.T) {
+	t.Parallel()
+	good := newDiscourse(discourse{})
+	ts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		key := r.Header.Get(userkeys.KeyHeader)
+		if key == "" {
+			good.ServeHTTP(w, r)
+			return
+		}
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		_, _ = w.Write([]byte(`{"errors":["what is ` + key + `?"]}`))
+	}))
+	t.Cleanup(ts.Close)
+	all, _ := examine(t, Patient{Site: ts.URL, OpenKey: keyOf(testKey)})
+	must(t, all, CheckKey, Warning, "what is [the key]?")
+	for _, f := range all {
+		if strings.Contains(f.Says+f.Advice, testKey) {
+			t.Errorf("the key is in %+v", f)
+		}
+	}
+}
