@@ -137,13 +137,14 @@ func (s Settings) CheckRedirect(authRedirect string) (Redirect, error) {
 	return Redirect{}, &Error{
 		Code:   RedirectNotAllowed,
 		Reason: "redirect not allowed",
-		Public: "this site does not send answers to that auth_redirect; an administrator can allow it with this line in allowed_user_api_auth_redirects: " + to.suggestedRule(),
+		Public: "this site does not send answers to that auth_redirect; an administrator can allow it with this line in allowed_user_api_auth_redirects: " + to.SuggestedRule(),
 	}
 }
 
-// suggestedRule is the narrowest rule that admits r whatever state the app
+// SuggestedRule is the line of allowed_user_api_auth_redirects to ask an administrator for: the narrowest
+// rule that admits r whatever state the app
 // puts in the query.
-func (r Redirect) suggestedRule() string {
+func (r Redirect) SuggestedRule() string {
 	path, _, hasQuery := strings.Cut(r.raw, "?")
 	switch {
 	case r.addr.host != "" && strings.Contains(path, "*"):

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"userkeys/internal/desk"
+	"userkeys/internal/watch"
 )
 
 // dashboardLatest is how many notifications the page shows of each account.
@@ -39,7 +39,7 @@ Sites are asked as "userkeys watch" asks them, within half of their limits.`,
 			if err != nil {
 				return err
 			}
-			if cfg.Quiet, err = desk.ParseQuiet(quiet); err != nil {
+			if cfg.Quiet, err = watch.ParseQuiet(quiet); err != nil {
 				return deskError(err)
 			}
 			open := openBrowser
@@ -63,17 +63,17 @@ const (
 	dashboardGrace       = 2 * time.Second
 )
 
-func runDashboard(ctx context.Context, cfg desk.WatcherConfig, addr string, open func(context.Context, string) error, out io.Writer) error {
+func runDashboard(ctx context.Context, cfg watch.Config, addr string, open func(context.Context, string) error, out io.Writer) error {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp4", addr)
 	if err != nil {
 		return exitf(exitFailure, "cannot listen on %s: %v", addr, err)
 	}
-	var page *desk.Dashboard
+	var page *watch.Dashboard
 	cfg.Latest = dashboardLatest
-	cfg.Changed = func(desk.State) { page.Changed() }
-	watcher := desk.NewWatcher(cfg)
-	page = desk.NewDashboard(desk.DashboardConfig{Watcher: watcher, Host: ln.Addr().String(), Now: time.Now})
+	cfg.Changed = func(watch.State) { page.Changed() }
+	watcher := watch.New(cfg)
+	page = watch.NewDashboard(watch.DashboardConfig{Watcher: watcher, Host: ln.Addr().String(), Now: time.Now})
 	server := &http.Server{
 		Handler: page, ReadHeaderTimeout: dashboardTimeout, ReadTimeout: dashboardTimeout, WriteTimeout: dashboardTimeout,
 		MaxHeaderBytes: dashboardHeaderBytes, BaseContext: func(net.Listener) context.Context { return ctx },

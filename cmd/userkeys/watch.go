@@ -19,10 +19,11 @@ import (
 	"userkeys"
 	"userkeys/client"
 	"userkeys/internal/desk"
+	"userkeys/internal/watch"
 )
 
-// watch is one run of `userkeys watch`.
-type watch struct {
+// watching is one run of `userkeys watch`.
+type watching struct {
 	once, asJSON, silent bool
 	quiet                string
 	every                time.Duration
@@ -40,7 +41,7 @@ notifications, message_bus or write), news comes at once. A site that does not
 answer is asked less and less often.`
 
 func newWatchCommand() *cobra.Command {
-	w := &watch{}
+	w := &watching{}
 	cmd := &cobra.Command{
 		Use:   "watch [SITE...]",
 		Short: "Watch what is unread on many sites at once",
@@ -70,10 +71,10 @@ func newWatchCommand() *cobra.Command {
 	return cmd
 }
 
-func (w *watch) config(cmd *cobra.Command, sites []string) (desk.WatcherConfig, error) {
-	quiet, err := desk.ParseQuiet(w.quiet)
+func (w *watching) config(cmd *cobra.Command, sites []string) (watch.Config, error) {
+	quiet, err := watch.ParseQuiet(w.quiet)
 	if err != nil {
-		return desk.WatcherConfig{}, deskError(err)
+		return watch.Config{}, deskError(err)
 	}
 	cfg, err := watcherConfig(cmd, sites)
 	cfg.Quiet, cfg.Every = quiet, w.every
@@ -81,19 +82,19 @@ func (w *watch) config(cmd *cobra.Command, sites []string) (desk.WatcherConfig, 
 }
 
 // watcherConfig opens the keys of the sites named, or all.
-func watcherConfig(cmd *cobra.Command, sites []string) (desk.WatcherConfig, error) {
+func watcherConfig(cmd *cobra.Command, sites []string) (watch.Config, error) {
 	store, err := openKeyStore(cmd)
 	if err != nil {
-		return desk.WatcherConfig{}, err
+		return watch.Config{}, err
 	}
 	all, err := store.Accounts()
 	if err != nil {
-		return desk.WatcherConfig{}, deskError(err)
+		return watch.Config{}, deskError(err)
 	}
 	if len(sites) == 0 {
 		sites = []string{""}
 	}
-	var cfg desk.WatcherConfig
+	var cfg watch.Config
 	seen := map[string]bool{}
 	for _, site := range sites {
 		found, err := all.At(site, "")
@@ -101,7 +102,7 @@ func watcherConfig(cmd *cobra.Command, sites []string) (desk.WatcherConfig, erro
 			_, err = all.One("", "") // says what to do where there is none at all
 		}
 		if err != nil {
-			return desk.WatcherConfig{}, deskError(err)
+			return watch.Config{}, deskError(err)
 		}
 		for _, a := range found {
 			if seen[a.ID] {
@@ -110,9 +111,9 @@ func watcherConfig(cmd *cobra.Command, sites []string) (desk.WatcherConfig, erro
 			seen[a.ID] = true
 			c, err := store.Credential(a)
 			if err != nil {
-				return desk.WatcherConfig{}, deskError(err)
+				return watch.Config{}, deskError(err)
 			}
-			cfg.Accounts = append(cfg.Accounts, desk.Watched{Account: a, Credential: c})
+			cfg.Accounts = append(cfg.Accounts, watch.Watched{Account: a, Credential: c})
 		}
 	}
 	cfg.Renew = func(ctx context.Context, a desk.Account, c *client.Credential) (*client.Credential, error) {
@@ -122,8 +123,8 @@ func watcherConfig(cmd *cobra.Command, sites []string) (desk.WatcherConfig, erro
 }
 
 // lookOnce prints how all accounts stand, and ends with an error if one could not be asked.
-func (w *watch) lookOnce(ctx context.Context, cfg desk.WatcherConfig) error {
-	states := desk.NewWatcher(cfg).Once(ctx)
+func (w *watching) lookOnce(ctx context.Context, cfg watch.Config) error {
+	states := watch.New(cfg).Once(ctx)
 	if w.asJSON {
 		if err := writeJSON(w.out, states); err != nil {
 			return err
@@ -134,38 +135,38 @@ func (w *watch) lookOnce(ctx context.Context, cfg desk.WatcherConfig) error {
 		}
 	}
 	for _, s := range states {
-		if s.Health != desk.Well {
+		if s.Health != watch.Well {
 			return exitf(healthCode(s.Health), "%s: %s", s.Site, s.Says)
 		}
 	}
 	return nil
 }
 
-func healthCode(h desk.Health) int {
+func healthCode(h watch.Health) int {
 	switch h {
-	case desk.Dead:
+	case watch.Dead:
 		return exitForbidden
-	case desk.Limited:
+	case watch.Limited:
 		return exitLimited
 	}
 	return exitUnreachable
 }
 
-func (w *watch) run(ctx context.Context, cfg desk.WatcherConfig) error {
+func (w *watching) run(ctx context.Context, cfg watch.Config) error {
 	debug.SetGCPercent(50) // it runs all day beside everything else: small is better than quick
 	if !w.silent {
-		cfg.Risen = func(s desk.State, rise int) { go notifyDesktop(ctx, s, rise) }
+		cfg.Risen = func(s watch.State, rise int) { go notifyDesktop(ctx, s, rise) }
 	}
 	file, ok := w.out.(*os.File)
 	if ok && !w.asJSON && term.IsTerminal(int(file.Fd())) {
 		return w.screen(ctx, cfg, file)
 	}
 	cfg.Changed = w.line
-	return desk.NewWatcher(cfg).Run(ctx)
+	return watch.New(cfg).Run(ctx)
 }
 
 // line prints one change.
-func (w *watch) line(s desk.State) {
+func (w *watching) line(s watch.State) {
 	if w.asJSON {
 		_ = json.NewEncoder(w.out).Encode(s) // a reader that left ends the program by the signal of the pipe
 		return
@@ -173,24 +174,24 @@ func (w *watch) line(s desk.State) {
 	fmt.Fprintf(w.out, "%s %s\n", time.Now().Format("15:04:05"), stateLine(s))
 }
 
-func stateLine(s desk.State) string {
+func stateLine(s watch.State) string {
 	who := s.Site
 	if s.Name != "" {
 		who = userkeys.Printable(s.Name) + " on " + s.Site
 	}
-	if s.Health != desk.Well {
+	if s.Health != watch.Well {
 		return fmt.Sprintf("%s: %s: %s", who, s.Health, s.Says)
 	}
 	return fmt.Sprintf("%s: %d unread, %d personal messages", who, s.Unread+s.Chat, s.Messages)
 }
 
 // screen shows all accounts, and draws them anew at every change.
-func (w *watch) screen(ctx context.Context, cfg desk.WatcherConfig, file *os.File) error {
+func (w *watching) screen(ctx context.Context, cfg watch.Config, file *os.File) error {
 	const enter, leave = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 	fmt.Fprint(file, enter)
 	defer fmt.Fprint(file, leave)
 	var mu sync.Mutex
-	var watcher *desk.Watcher
+	var watcher *watch.Watcher
 	draw := func() {
 		mu.Lock()
 		defer mu.Unlock()
@@ -200,8 +201,8 @@ func (w *watch) screen(ctx context.Context, cfg desk.WatcherConfig, file *os.Fil
 		}
 		fmt.Fprint(file, "\x1b[H", screenText(watcher.States(), time.Now(), width, height), "\x1b[J")
 	}
-	cfg.Changed = func(desk.State) { draw() }
-	watcher = desk.NewWatcher(cfg)
+	cfg.Changed = func(watch.State) { draw() }
+	watcher = watch.New(cfg)
 	draw()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -228,7 +229,7 @@ func (w *watch) screen(ctx context.Context, cfg desk.WatcherConfig, file *os.Fil
 }
 
 // screenText is the screen: as many lines as there is room for, what is unread first.
-func screenText(states []desk.State, now time.Time, width, height int) string {
+func screenText(states []watch.State, now time.Time, width, height int) string {
 	var b strings.Builder
 	total := 0
 	for _, s := range states {
@@ -261,18 +262,18 @@ func plural(n int, thing string) string {
 // cut shortens a line to the width of the screen.
 func cut(text string, width int) string {
 	runes := []rune(text)
-	if width < 2 || len(runes) <= width {
+	if width < 4 || len(runes) <= width {
 		return text
 	}
-	return string(runes[:width-1]) + "…"
+	return string(runes[:width-3]) + "..."
 }
 
 // printStates prints a table; with the time of now, how old everything is.
-func printStates(out io.Writer, states []desk.State, now int64) error {
+func printStates(out io.Writer, states []watch.State, now int64) error {
 	rows := [][]string{{"UNREAD", "MESSAGES", "SITE", "ACCOUNT", "CHECKED", "CALLS TODAY", "STATE"}}
 	for _, s := range states {
 		state := string(s.Health)
-		if s.Live && s.Health == desk.Well {
+		if s.Live && s.Health == watch.Well {
 			state = "live"
 		}
 		if s.Says != "" {
@@ -310,7 +311,7 @@ const notifyTimeout = 10 * time.Second
 // notifyDesktop shows a notification by what the system has for it. What sites say does not reach a
 // shell or a script: it travels as arguments or in the environment. A system without such a
 // program shows nothing.
-func notifyDesktop(ctx context.Context, s desk.State, rise int) {
+func notifyDesktop(ctx context.Context, s watch.State, rise int) {
 	ctx, cancel := context.WithTimeout(ctx, notifyTimeout)
 	defer cancel()
 	title := strings.TrimPrefix(strings.TrimPrefix(s.Site, "https://"), "http://")

@@ -1,4 +1,4 @@
-package desk
+package watch
 
 import (
 	"context"

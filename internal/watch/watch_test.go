@@ -1,4 +1,4 @@
-package desk
+package watch
 
 import (
 	"context"
@@ -18,6 +18,7 @@ import (
 
 	"userkeys"
 	"userkeys/client"
+	"userkeys/internal/desk"
 )
 
 // A fakeSite is a site in memory, under the test's own clock, that counts its calls.
@@ -142,8 +143,8 @@ func (n fakeNet) RoundTrip(r *http.Request) (*http.Response, error) {
 func (n fakeNet) watched(scopes string) []Watched {
 	var all []Watched
 	for host := range n {
-		a := Account{ID: host, Site: "https://" + host, Scopes: userkeys.Scopes(strings.Split(scopes, ","))}
-		all = append(all, Watched{a, &client.Credential{Site: a.Site, Key: testKey, Scopes: a.Scopes}})
+		a := desk.Account{ID: host, Site: "https://" + host, Scopes: userkeys.Scopes(strings.Split(scopes, ","))}
+		all = append(all, Watched{a, &client.Credential{Site: a.Site, Key: "0123456789abcdef0123456789abcdef", Scopes: a.Scopes}})
 	}
 	return all
 }
@@ -167,7 +168,7 @@ func TestWatchingADayStaysBelowHalfOfEveryLimit(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		var rises int
-		w := NewWatcher(WatcherConfig{
+		w := New(Config{
 			Accounts: sites.watched("notifications"), HTTP: &http.Client{Transport: sites},
 			Risen: func(State, int) { rises++ },
 		})
@@ -218,7 +219,7 @@ func TestWatchHearsOfNewsAtOnce(t *testing.T) {
 		site := &fakeSite{perMinute: 200, perDay: 200_000, bus: true, describes: true}
 		var heard []time.Duration
 		var added atomic.Int64
-		w := NewWatcher(WatcherConfig{
+		w := New(Config{
 			Accounts: fakeNet{"a.example": site}.watched("notifications"), HTTP: &http.Client{Transport: fakeNet{"a.example": site}},
 			Risen: func(State, int) { heard = append(heard, time.Since(time.Unix(0, added.Load()))) },
 		})
@@ -271,7 +272,7 @@ func TestWatchTellsHowItStands(t *testing.T) {
 					tt.site.perMinute, tt.site.perDay = 20, 2880
 				}
 				var told []State
-				w := NewWatcher(WatcherConfig{
+				w := New(Config{
 					Accounts: sites.watched(tt.scopes), HTTP: &http.Client{Transport: sites},
 					Changed: func(s State) { told = append(told, s) }, Spread: func(time.Duration) time.Duration { return 0 },
 				})
@@ -304,7 +305,7 @@ func TestWatchKeepsQuiet(t *testing.T) {
 			t.Fatal(err)
 		}
 		var rises []string
-		w := NewWatcher(WatcherConfig{
+		w := New(Config{
 			Accounts: fakeNet{"a.example": site}.watched("read"), HTTP: &http.Client{Transport: fakeNet{"a.example": site}}, Quiet: quiet,
 			Now: func() time.Time { return time.Now().UTC() },
 			Risen: func(s State, rise int) {
@@ -337,7 +338,7 @@ func TestWatchOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		sites := fakeNet{"a.example": {perMinute: 20, perDay: 2880, unread: 3}, "b.example": {perMinute: 20, perDay: 2880, status: 500}}
-		for _, st := range NewWatcher(WatcherConfig{Accounts: sites.watched("read"), HTTP: &http.Client{Transport: sites}}).Once(t.Context()) {
+		for _, st := range New(Config{Accounts: sites.watched("read"), HTTP: &http.Client{Transport: sites}}).Once(t.Context()) {
 			if st.ID == "a.example" && (st.Unread != 3 || st.Health != Well) || st.ID == "b.example" && st.Health != Unreachable {
 				t.Errorf("%+v", st)
 			}

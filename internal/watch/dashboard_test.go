@@ -1,4 +1,4 @@
-package desk_test
+package watch_test
 
 import (
 	"bufio"
@@ -18,22 +18,23 @@ import (
 	"userkeys/internal/desk"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/discourse"
+	"userkeys/internal/watch"
 )
 
 // account is a key of a user of a Discourse, as it is watched.
-func account(t *testing.T, d *discourse.Site, user string, scopes ...string) desk.Watched {
+func account(t *testing.T, d *discourse.Site, user string, scopes ...string) watch.Watched {
 	t.Helper()
 	a := desk.Account{ID: client.RandomID(), Site: d.URL, Name: user, Scopes: userkeys.Scopes(scopes)}
-	return desk.Watched{Account: a, Credential: &client.Credential{Site: d.URL, Key: d.Mint(user, scopes...), Scopes: a.Scopes}}
+	return watch.Watched{Account: a, Credential: &client.Credential{Site: d.URL, Key: d.Mint(user, scopes...), Scopes: a.Scopes}}
 }
 
 // dashboard serves a page of accounts, which are watched.
-func dashboard(t *testing.T, accounts ...desk.Watched) (*desk.Dashboard, *desk.Watcher) {
+func dashboard(t *testing.T, accounts ...watch.Watched) (*watch.Dashboard, *watch.Watcher) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(nil)
-	var page *desk.Dashboard
-	w := desk.NewWatcher(desk.WatcherConfig{Accounts: accounts, Latest: 5, Changed: func(desk.State) { page.Changed() }})
-	page = desk.NewDashboard(desk.DashboardConfig{Watcher: w, Host: server.Listener.Addr().String(), Now: time.Now})
+	var page *watch.Dashboard
+	w := watch.New(watch.Config{Accounts: accounts, Latest: 5, Changed: func(watch.State) { page.Changed() }})
+	page = watch.NewDashboard(watch.DashboardConfig{Watcher: w, Host: server.Listener.Addr().String(), Now: time.Now})
 	server.Config.Handler = page
 	server.Start()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -52,12 +53,12 @@ func dashboard(t *testing.T, accounts ...desk.Watched) (*desk.Dashboard, *desk.W
 }
 
 // read waits until all accounts were asked.
-func read(t *testing.T, w *desk.Watcher) {
+func read(t *testing.T, w *watch.Watcher) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		asked := true
 		for _, s := range w.States() {
-			asked = asked && s.Health != desk.Waiting && (s.All() == 0 || s.Latest != nil)
+			asked = asked && s.Health != watch.Waiting && (s.All() == 0 || s.Latest != nil)
 		}
 		if asked {
 			return
@@ -166,7 +167,7 @@ func TestDashboardRefuses(t *testing.T) {
 // TestDashboardInABrowser drives the page in Chromium, with and without scripts.
 func TestDashboardInABrowser(t *testing.T) {
 	t.Parallel()
-	var accounts []desk.Watched
+	var accounts []watch.Watched
 	var sites []*discourse.Site
 	for _, era := range discourse.Eras {
 		d := discourse.Start(t, era)

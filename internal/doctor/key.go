@@ -1,0 +1,259 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"userkeys"
+	"userkeys/client"
+)
+
+// What a Discourse allows that does not say it.
+const (
+	usualPerMinute = 20
+	usualPerDay    = 2880
+)
+
+// lookAtKey asks whether the stored key still works, and tells when it ends.
+func (e *examination) lookAtKey(ctx context.Context) {
+	key, err := e.p.OpenKey(e.site)
+	if typed, _ := client.ParseSite(e.p.Site); err == nil && key == nil && typed != "" && typed != e.site {
+		key, err = e.p.OpenKey(typed)
+	}
+	switch {
+	case err != nil:
+		e.find(CheckKey, Warning, "", "not looked at: %s", userkeys.AsError(err).Public)
+		return
+	case key == nil:
+		e.find(CheckKey, Skipped, "get one: userkeys login "+e.site, "there is no stored key for the site")
+		return
+	}
+	e.key = key
+	if key.Site != e.site {
+		e.find(CheckKey, Problem, "log in again: userkeys login "+e.site, "the stored key is for %s, and goes to that address only", key.Site)
+		return
+	}
+	if !key.ExpiresAt.IsZero() && !e.p.Now().Before(key.ExpiresAt) {
+		e.find(CheckKey, Problem, e.loginAgain(), "the key ended at %s", key.ExpiresAt.UTC().Format("2006-01-02 15:04:05 UTC"))
+		return
+	}
+	alive, err := key.Alive(ctx, e.http)
+	var api *client.APIError
+	switch {
+	case err == nil && alive:
+		e.find(CheckKey, OK, "", "the stored key works; it may %s", key.Scopes)
+	case err == nil:
+		e.find(CheckKey, Problem, e.loginAgain()+"; if its owner is suspended there, that does not help", "the site refuses the stored key: it was revoked, it ended, or its owner may not act (sites do not say which)")
+		return
+	case errors.As(err, &api) && api.Status >= 300 && api.Status < 400:
+		e.find(CheckKey, Problem, "its administrator must let requests with a User-Api-Key header pass", "something before the site sends a request with a key to a login page (%d)", api.Status)
+		return
+	case isRefusal(err): // of our own: there is nothing to ask
+		e.find(CheckKey, Skipped, "", "nobody can tell whether the key works: none of its scopes (%s) opens anything that only reads", key.Scopes)
+	default:
+		e.unasked(CheckKey, err)
+	}
+	e.lookAtEnd()
+}
+
+func (e *examination) loginAgain() string {
+	return "get a new one: userkeys login " + e.site + " --scopes " + e.key.Scopes.String()
+}
+
+// lookAtEnd tells when the key ends.
+func (e *examination) lookAtEnd() {
+	var rules []string
+	if d := e.support.Description; d == nil {
+		rules = append(rules, "a Discourse ends keys after 180 days without use, if nobody changed that")
+	} else {
+		if n := d.Lifetime.UnusedDays; n > 0 {
+			rules = append(rules, fmt.Sprintf("the site ends it after %d days without use", n))
+		}
+		if n := d.Lifetime.MaxLifeDays; n > 0 {
+			rules = append(rules, fmt.Sprintf("the site ends it %d days after it was given", n))
+		}
+	}
+	if e.key.ExpiresAt.IsZero() {
+		e.find(CheckEnd, OK, "", "%s", strings.Join(append([]string{"the key has no end of its own"}, rules...), "; "))
+		return
+	}
+	left := e.key.ExpiresAt.Sub(e.p.Now())
+	says := fmt.Sprintf("the key ends at %s, in %s", e.key.ExpiresAt.UTC().Format("2006-01-02 15:04:05 UTC"), days(left))
+	switch {
+	case left >= expiresSoon:
+		e.find(CheckEnd, OK, "", "%s", says)
+	case e.userkeysSite() && e.key.KeyPair != nil:
+		e.find(CheckEnd, Warning, "renew it in time: the site gives a new one in its place without asking the person", "%s", says)
+	default:
+		e.find(CheckEnd, Warning, e.loginAgain(), "%s", says)
+	}
+}
+
+// lookAtCalls compares what the app will do with what the key may, or would.
+func (e *examination) lookAtCalls(context.Context) {
+	scopes, whose := e.p.Scopes, "asked for"
+	if e.key != nil {
+		scopes, whose = e.key.Scopes, "of the key"
+	}
+	for _, c := range e.p.Calls {
+		missing := e.support.MissingScope(scopes, c.Method, c.Path)
+		switch {
+		case c.Method == http.MethodHead && !e.userkeysSite():
+			e.find(CheckCall, Problem, "use GET", "%s: a Discourse takes no key with HEAD, whatever its scopes", c)
+		case e.support.MissingScope(nil, c.Method, c.Path) == "":
+			e.find(CheckCall, Warning, "check method and path", "%s: no scope that is known here opens this", c)
+		case missing == "":
+			e.find(CheckCall, OK, "", "%s: the scopes %s (%s) suffice", c, whose, scopes)
+		default:
+			more := append(slices.Clone(scopes), missing)
+			e.find(CheckCall, Problem, "ask for it: userkeys login "+e.site+" --scopes "+more.String()+"; the site must allow it ("+scopeSetting+")",
+				"%s: the scope %s is missing; the scopes %s are %s", c, missing, whose, scopes)
+		}
+	}
+}
+
+// lookAtTrust says what is known of who may give keys: most often nothing before somebody is signed in.
+func (e *examination) lookAtTrust(context.Context) {
+	const advice = "an administrator can add a group or trust level to user_api_key_allowed_groups (older Discourse: min_trust_level_for_user_api_key)"
+	switch {
+	case e.trustErr != nil:
+		e.find(CheckTrust, Problem, advice, "the site does not let everybody give keys (no_trust_level)")
+	case e.closed:
+		e.find(CheckTrust, Skipped, "", gaveNoKeys)
+	default:
+		e.find(CheckTrust, Skipped, "if the page says that the trust level is too low, "+advice, "who may give keys a site tells only to those who are signed in")
+	}
+}
+
+// lookAtLimits says how often the key may be used, and whether that was too often.
+func (e *examination) lookAtLimits(context.Context) {
+	says := fmt.Sprintf("usually %d requests of a key a minute and %d a day; a Discourse does not say", usualPerMinute, usualPerDay)
+	if d := e.support.Description; d != nil {
+		says = fmt.Sprintf("%d requests of a key a minute and %d a day", d.Limits.PerMinute, d.Limits.PerDay)
+		if d.Limits.UserPerMinute > 0 || d.Limits.UserPerDay > 0 {
+			says += fmt.Sprintf(" (of all keys of a person %s and %s)", orNone(d.Limits.UserPerMinute), orNone(d.Limits.UserPerDay))
+		}
+	}
+	says += "; above that the site answers 429 and says in Retry-After how many seconds to wait"
+	for _, h := range e.heard.hops {
+		if h.resp == nil || h.resp.StatusCode != http.StatusTooManyRequests {
+			continue
+		}
+		api := client.ParseError(h.resp.StatusCode, h.resp.Header, nil)
+		wait := "the site does not say how long to wait: a minute is enough for most limits"
+		if api.RetryAfter > 0 {
+			wait = "wait " + api.RetryAfter.String()
+		}
+		e.find(CheckLimits, Warning, wait+"; an administrator can raise max_user_api_reqs_per_minute and max_user_api_reqs_per_day (of a Discourse DISCOURSE_MAX_USER_API_REQS_PER_MINUTE and _PER_DAY)",
+			"a limit was hit just now%s: %s", limitOf(api), says)
+		return
+	}
+	e.find(CheckLimits, OK, "", "%s", says)
+}
+
+func orNone(n int) string {
+	if n == 0 {
+		return "no limit"
+	}
+	return fmt.Sprint(n)
+}
+
+// lookAtOrigin asks what a browser asks before a page of another origin may use the key, and then
+// reads an answer as that page would.
+func (e *examination) lookAtOrigin(ctx context.Context) {
+	origin := e.p.Origin
+	u, err := url.Parse(origin)
+	if err != nil || u.Host == "" || origin != u.Scheme+"://"+u.Host || origin != strings.ToLower(origin) {
+		e.find(CheckPreflight, Problem, "give scheme, host and port as browsers write them: https://app.example", "%s is no origin: it has no path and no slash at the end, and is in lower case", origin)
+		return
+	}
+	c := Call{http.MethodGet, "/session/current.json"}
+	if len(e.p.Calls) > 0 {
+		c = e.p.Calls[0]
+	}
+	e.preflight(ctx, c)
+	e.crossOrigin(ctx)
+}
+
+func (e *examination) preflight(ctx context.Context, c Call) {
+	headers := []string{"user-api-key"}
+	if c.Method != http.MethodGet && c.Method != http.MethodHead {
+		headers = []string{"content-type", "user-api-key"}
+	}
+	resp, err := e.send(ctx, http.MethodOptions, e.site+c.Path, http.Header{
+		"Origin": {e.p.Origin}, "Access-Control-Request-Method": {c.Method}, "Access-Control-Request-Headers": {strings.Join(headers, ",")},
+	})
+	if err != nil {
+		e.unasked(CheckPreflight, &userkeys.Error{Code: userkeys.Unavailable, Public: innermost(err), Err: err})
+		return
+	}
+	faults := e.originFaults(resp)
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		faults = append(faults, fmt.Sprintf("the preflight is answered with %d instead of a success", resp.StatusCode))
+	}
+	for _, h := range headers {
+		if !listed(resp.Header, "Access-Control-Allow-Headers", h) {
+			faults = append(faults, "Access-Control-Allow-Headers lacks "+http.CanonicalHeaderKey(h))
+		}
+	}
+	simple := c.Method == http.MethodGet || c.Method == http.MethodHead || c.Method == http.MethodPost
+	if !simple && !listed(resp.Header, "Access-Control-Allow-Methods", c.Method) {
+		faults = append(faults, "Access-Control-Allow-Methods lacks "+c.Method)
+	}
+	e.judgeOrigin(CheckPreflight, faults, "a page of "+e.p.Origin+" may send "+c.Method+" with a key")
+}
+
+// crossOrigin reads without the key: what is allowed to a page does not depend on it.
+func (e *examination) crossOrigin(ctx context.Context) {
+	resp, err := e.send(ctx, http.MethodGet, e.site+"/session/current.json", http.Header{"Origin": {e.p.Origin}, "Accept": {"application/json"}})
+	if err != nil {
+		e.unasked(CheckCORS, &userkeys.Error{Code: userkeys.Unavailable, Public: innermost(err), Err: err})
+		return
+	}
+	works := "and may read the answer"
+	if !listed(resp.Header, "Access-Control-Expose-Headers", "Retry-After") {
+		works += ", but not Retry-After (Access-Control-Expose-Headers lacks it)"
+	}
+	e.judgeOrigin(CheckCORS, e.originFaults(resp), works)
+}
+
+func (e *examination) judgeOrigin(c Check, faults []string, works string) {
+	if len(faults) == 0 {
+		e.find(c, OK, "", "%s", works)
+		return
+	}
+	advice := "an administrator can add this line to cors_origins: " + e.p.Origin
+	if !e.userkeysSite() {
+		advice += "; a Discourse also needs DISCOURSE_ENABLE_CORS: true in its app.yml, and a rebuild"
+	}
+	e.find(c, Problem, advice, "a browser refuses it: %s", strings.Join(faults, "; "))
+}
+
+// originFaults is what is missing for the page to read the answer.
+func (e *examination) originFaults(resp *http.Response) []string {
+	switch allowed := resp.Header.Get("Access-Control-Allow-Origin"); allowed {
+	case e.p.Origin, "*":
+		return nil
+	case "":
+		return []string{"the header Access-Control-Allow-Origin is missing"}
+	default:
+		return []string{"Access-Control-Allow-Origin allows " + allowed + ", not " + e.p.Origin}
+	}
+}
+
+// listed tells whether a header that is a list has a word, in any case; * is any but in the way of credentials, which keys are not.
+func listed(h http.Header, name, word string) bool {
+	for _, line := range h.Values(name) {
+		for w := range strings.SplitSeq(line, ",") {
+			if w = strings.TrimSpace(w); w == "*" || strings.EqualFold(w, word) {
+				return true
+			}
+		}
+	}
+	return false
+}
