@@ -79,7 +79,7 @@ Use a site:  userkeys login https://site.example`,
 		}
 	}
 	add("site", newServeCommand(), newDemoCommand(), newUserCommand(), newSettingsCommand(), newKeysCommand(), newAdminKeysCommand(), newMigrateCommand())
-	add("app", newLoginCommand(), newCallCommand())
+	add("app", newLoginCommand(), newCallCommand(), newPostCommand())
 	root.AddCommand(newVersionCommand())
 	understandAll(root)
 	return root
