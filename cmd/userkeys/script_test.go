@@ -52,6 +52,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("USERKEYS_DATA", env.WorkDir+"/data")
 			env.Setenv(configDirEnv, env.WorkDir+"/keys")
 			env.Setenv("CI", "")
+			env.Values["board"] = &board{}
 			env.Values["test"] = env.T().(testing.TB)
 			return ln.Close()
 		},
@@ -61,6 +62,7 @@ func TestScripts(t *testing.T) {
 // scriptCommands are what scripts can do besides calling programs.
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"ready": scriptReady, "connect": scriptConnect, "api": scriptAPI, "approving": scriptApproving, "signal": scriptSignal, "exits": scriptExits, "admin": scriptAdmin,
+	"stored": scriptStored, "board": scriptBoard, "word": scriptWord,
 }
 
 // scriptSite is the site that the script has started at $URL.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -78,6 +79,50 @@ func (q *Queue) running(report func(Report), do func(*runner) error) error {
 		report(Report{Post: p, Result: Unknown})
 	}
 	return do(&runner{q: q, report: report, rests: map[string]rest{}})
+}
+
+// mending runs do after what a runner that died left behind was looked at, if none is running now.
+func (q *Queue) mending(do func() error) error {
+	unlock, err := q.lockRunner()
+	if errors.Is(err, userkeys.Conflict) {
+		return do()
+	}
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if _, err := q.mend(); err != nil {
+		return err
+	}
+	return do()
+}
+
+// mend makes unknown what is marked as being sent; the caller holds the runner's lock, so nobody sends it.
+func (q *Queue) mend() ([]Post, error) {
+	f, err := q.load()
+	if err != nil || !slices.ContainsFunc(f.Posts, func(p Post) bool { return p.State == Sending }) {
+		return nil, err
+	}
+	var found []Post
+	err = q.update(func(f *queueFile) error {
+		for i := range f.Posts {
+			if p := &f.Posts[i]; p.State == Sending {
+				p.State, p.LastError = Unknown, "the program ended before the site's answer came"
+				found = append(found, *p)
+			}
+		}
+		return nil
+	})
+	return found, err
+}
+
+// lockRunner lets one program publish at a time, until the function that it gives is called.
+func (q *Queue) lockRunner() (func(), error) {
+	unlock, err := lockWithin(filepath.Join(filepath.Dir(q.file.name), "posts-run.lock"), 200*time.Millisecond)
+	if errors.Is(err, errBusy) {
+		return nil, userkeys.Errorf(userkeys.Conflict, "another userkeys post run is publishing; one is enough")
+	}
+	return unlock, err
 }
 
 // pause waits, or less if ctx ends.

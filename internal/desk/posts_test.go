@@ -184,6 +184,7 @@ func TestPublishOutcomes(t *testing.T) {
 		{"broken", saysStatus(500, `{"errors":["oops"]}`), Unknown, "oops"},
 		{"bad gateway", saysStatus(502, "<html>"), Unknown, "502"},
 		{"sent elsewhere", saysStatus(307, "", "Location", "/posts.json"), Unknown, "points elsewhere"},
+		{"sent elsewhere to read", saysStatus(302, "", "Location", "/t/choir/12"), Unknown, "points elsewhere"},
 		{"no JSON", says200("<html>thanks</html>"), Unknown, "not the JSON"},
 		{"no post", says200(`{"ok":true}`), Unknown, "names no post"},
 		{"an empty answer", saysStatus(204, ""), Unknown, "not the JSON"},
@@ -701,6 +702,16 @@ func TestClockJumps(t *testing.T) {
 		t.Fatal(err)
 	}
 	reach(start.Add(time.Hour), 5)
+
+	// Somebody says of a lost one that it was sent, with the clock set back: its time is done all the same.
+	lost, err := q.change(p.ID, func(p *Post) error { p.State, p.At = Unknown, start.AddDate(0, 0, 9).Add(time.Hour); return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.now = start
+	if got, err := q.Resolve(p.ID, ItWasSent); err != nil || !got.At.After(lost.At) {
+		t.Errorf("next at %v after %v, %v", got.At, lost.At, err)
+	}
 }
 
 func TestEvery(t *testing.T) {
