@@ -32,26 +32,29 @@ type Totals struct {
 // All is everything that is unread.
 func (t Totals) All() int { return t.Unread + t.Messages + t.Chat }
 
-// Totals asks what is unread. It needs one of the scopes notifications, read, write; a Discourse before
-// 2024 has no such route and is asked for the session instead, which takes session_info, read or write.
+// Totals asks what is unread. It needs one of the scopes notifications, read, write. A Discourse before
+// 2024 has no such route: see [Credential.SessionTotals].
 func (c *Credential) Totals(ctx context.Context, base *http.Client) (Totals, error) {
 	var t Totals
 	err := c.get(ctx, base, totalsPath, &t)
-	if statusOf(err) != http.StatusNotFound {
-		return t.printable(), err
-	}
+	return t.printable(), err
+}
+
+// SessionTotals is [Credential.Totals] by what the session tells of the person, which every site
+// does; it needs session_info, read or write.
+func (c *Credential) SessionTotals(ctx context.Context, base *http.Client) (Totals, error) {
 	var session struct {
 		User struct {
-			Totals
-			Messages int `json:"unread_private_messages"`
+			ID       int64  `json:"id"`
+			Username string `json:"username"`
+			Unread   int    `json:"unread_notifications"`
+			Messages int    `json:"unread_private_messages"`            // before 2021
+			Urgent   int    `json:"unread_high_priority_notifications"` // since then; messages, mostly
 		} `json:"current_user"`
 	}
-	if err := c.get(ctx, base, sessionPath, &session); err != nil {
-		return Totals{}, err
-	}
-	t = session.User.Totals
-	t.Messages = session.User.Messages
-	return t.printable(), nil
+	err := c.get(ctx, base, sessionPath, &session)
+	u := session.User
+	return Totals{UserID: u.ID, Username: u.Username, Unread: u.Unread, Messages: max(u.Messages, u.Urgent)}.printable(), err
 }
 
 func (t Totals) printable() Totals {

@@ -23,9 +23,11 @@ func scriptStoreKey(ts *testscript.TestScript, _ bool, args []string) {
 	s := scriptSite(ts)
 	scopes, err := userkeys.ParseScopes(args[1])
 	ts.Check(err)
-	key := s.App("storekey", args[1]).Connect(s.Person(args[0])).Key
 	store := desk.OpenKeyStore(desk.StoreConfig{Dir: ts.Getenv(configDirEnv), Keeping: desk.Plain})
-	_, err = store.Add(&client.Credential{Site: s.URL, Key: key, ClientID: "storekey", Scopes: scopes, Username: args[0], API: 4})
+	id, err := store.ClientID()
+	ts.Check(err)
+	key := s.App(id, args[1]).Connect(s.Person(args[0])).Key
+	_, err = store.Add(&client.Credential{Site: s.URL, Key: key, ClientID: id, Scopes: scopes, Username: args[0], API: 4})
 	ts.Check(err)
 	ts.Setenv("KEY", key.Reveal())
 }

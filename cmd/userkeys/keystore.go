@@ -224,7 +224,7 @@ func deskError(err error) error {
 		return err
 	}
 	code := exitFailure
-	if errors.Is(err, userkeys.InvalidParameters) {
+	if errors.Is(err, userkeys.InvalidParameters) || errors.Is(err, userkeys.MissingParameter) {
 		code = exitUsage
 	}
 	var e *userkeys.Error

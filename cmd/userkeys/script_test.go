@@ -53,6 +53,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv(configDirEnv, env.WorkDir+"/keys")
 			env.Setenv(keystoreEnv, "plain")
 			env.Setenv("CI", "")
+			env.Values["board"] = &board{}
 			env.Values["test"] = env.T().(testing.TB)
 			return ln.Close()
 		},
@@ -62,6 +63,7 @@ func TestScripts(t *testing.T) {
 // scriptCommands are what scripts can do besides calling programs.
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"ready": scriptReady, "connect": scriptConnect, "api": scriptAPI, "approving": scriptApproving, "signal": scriptSignal, "exits": scriptExits, "admin": scriptAdmin, "storekey": scriptStoreKey,
+	"board": scriptBoard, "word": scriptWord,
 }
 
 // scriptSite is the site that the script has started at $URL.

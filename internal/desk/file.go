@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -20,7 +21,8 @@ import (
 // replaced as a whole, and one program at a time changes it.
 type file struct {
 	name string
-	max  int64 // bytes; more is no file of ours
+	max  int64  // bytes; more is no file of ours
+	lost string // what to do when it cannot be read and was moved away
 }
 
 // lockPatience is how long to wait for another program, which holds the file for milliseconds.
@@ -64,7 +66,7 @@ func (f file) read(into any) (bool, error) {
 }
 
 func (f file) unreadable() error {
-	return userkeys.Errorf(userkeys.Internal, "%s is not readable by this version; move it away and log in again", f.name)
+	return userkeys.Errorf(userkeys.Internal, "%s is not readable by this version; move it away and %s", f.name, f.lost)
 }
 
 // lock holds the file against other programs until the function that it gives is called. A program
@@ -118,5 +120,25 @@ func writeAtomically(name string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), name)
+	if err := os.Rename(f.Name(), name); err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(name))
+}
+
+// syncFolder makes a rename last: without it a power cut may bring the old file back. Windows and
+// some network file systems have no such thing for folders.
+func syncFolder(name string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
+		return err
+	}
+	return nil
 }

@@ -62,7 +62,7 @@ func OpenKeyStore(cfg StoreConfig) *KeyStore {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &KeyStore{cfg: cfg, file: file{name: filepath.Join(cfg.Dir, storeName), max: maxStoreBytes}}
+	return &KeyStore{cfg: cfg, file: file{name: filepath.Join(cfg.Dir, storeName), max: maxStoreBytes, lost: "log in again"}}
 }
 
 // Path is the store's file.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,10 +28,11 @@ type entry struct {
 	toldOnce bool // ... ever
 	wake     chan struct{}
 
-	bus      client.Bus
-	noBus    bool
-	userID   int64
-	failures int
+	bus       client.Bus
+	noBus     bool
+	bySession bool // the site has no totals
+	userID    int64
+	failures  int
 }
 
 // watch looks at one account again and again.
@@ -85,7 +87,7 @@ func (e *entry) look(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	totals, err := e.cred.Totals(ctx, e.w.cfg.HTTP)
+	totals, err := e.totals(ctx)
 	if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return
 	}
@@ -99,6 +101,23 @@ func (e *entry) look(ctx context.Context) {
 	if news && e.w.cfg.Latest > 0 && e.spend() {
 		e.readLatest(ctx)
 	}
+}
+
+// totals asks in the way that the site knows: one that has no totals, or opens them to no scope, is of
+// an older generation and tells by the session, if the key may see it.
+func (e *entry) totals(ctx context.Context) (client.Totals, error) {
+	if e.bySession {
+		return e.cred.SessionTotals(ctx, e.w.cfg.HTTP)
+	}
+	t, err := e.cred.Totals(ctx, e.w.cfg.HTTP)
+	var api *client.APIError
+	if errors.As(err, &api) && (api.Status == http.StatusNotFound || api.Status == http.StatusForbidden && api.Reason == "") && e.spend() {
+		if old, oldErr := e.cred.SessionTotals(ctx, e.w.cfg.HTTP); oldErr == nil {
+			e.bySession = true
+			return old, nil
+		}
+	}
+	return t, err
 }
 
 // readLatest reads what the counts are about. Without it the states keep what they had.
@@ -239,6 +258,25 @@ func (e *entry) charge() *client.Credential {
 	defer e.mu.Unlock()
 	e.budget.Spend(e.w.cfg.Now())
 	return e.cred
+}
+
+// marked notes what the person has read, so that they see it before the site is asked again.
+func (e *entry) marked(notification int64) {
+	e.mu.Lock()
+	latest := slices.Clone(e.state.Latest) // others may be reading the old one
+	for i := range latest {
+		if n := &latest[i]; !n.Read && (notification == 0 || n.ID == notification) {
+			n.Read = true
+			e.state.Unread = max(e.state.Unread-1, 0)
+		}
+	}
+	e.state.Latest = latest
+	if notification == 0 {
+		e.state.Unread, e.state.Messages = 0, 0
+	}
+	s := e.snapshot()
+	e.mu.Unlock()
+	e.w.tell(s, 0)
 }
 
 func (e *entry) wait() time.Duration {

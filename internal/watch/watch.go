@@ -174,6 +174,7 @@ func (w *Watcher) MarkRead(ctx context.Context, id string, notification int64) e
 	}
 	err := e.charge().MarkRead(ctx, w.cfg.HTTP, notification)
 	if err == nil {
+		e.marked(notification)
 		w.Refresh(id)
 	}
 	return err
