@@ -198,7 +198,7 @@ func TestWebappRefuses(t *testing.T) {
 		{"no site", func(t *testing.T, s *testkit.Site, v *testkit.Person) {
 			v.Post("/connect", url.Values{"site": {"http://" + freeAddr(t)}}).Must(t, 400, "cannot reach").MustNot(t, "refused")
 			v.Post("/connect", url.Values{"site": {"ftp://forum.example"}}).Must(t, 400, "begins with https")
-			v.Post("/disconnect", url.Values{"site": {s.URL}}).Must(t, 400, "is not connected")
+			v.Post("/disconnect", url.Values{"site": {s.URL}}).Must(t, 400, "there is no key that opens")
 		}},
 	}
 	for _, tt := range tests {
@@ -228,7 +228,7 @@ func TestWebappKeysAreBound(t *testing.T) {
 	if err := os.WriteFile(his[0], sealed, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	bob.Get("/").Must(t, 200, s.URL, "the key does not open; connect again").MustNot(t, "5 notifications")
+	bob.Get("/").Must(t, 200, s.URL, "there is no key that opens; connect again").MustNot(t, "5 notifications")
 	alice.Get("/").Must(t, 200, "5 notifications")
 	a.connect(t, bob, s.Person("bob"))
 	bob.Get("/").Must(t, 200, s.URL+": 0 notifications")
@@ -242,7 +242,7 @@ func TestWebappKeysAreBound(t *testing.T) {
 	for _, c := range alice.HTTP.Jar.Cookies(alice.Request("GET", "/", "").URL) {
 		r.AddCookie(c)
 	}
-	alice.Do(r).Must(t, 200, s.URL, "the key does not open; connect again").MustNot(t, "5 notifications")
+	alice.Do(r).Must(t, 200, s.URL, "there is no key that opens; connect again").MustNot(t, "5 notifications")
 }
 
 // TestWebappStaysOutside: the address that a visitor gives is not a way into the network of the app.

@@ -1,5 +1,5 @@
 // Webapp shows its visitors what waits for them on any number of sites. It is told by the environment: WEBAPP_URL, its own
-// https address (something before it ends TLS); WEBAPP_SECRET, 64 random hex digits; WEBAPP_DATA, the folder for keys;
+// https address (something before it ends TLS); WEBAPP_SECRET, 64 random hex digits; WEBAPP_DATA, the folder for keys, else the current one;
 // WEBAPP_LISTEN. WEBAPP_PRIVATE=yes lets it call private addresses: then every visitor can look into your network.
 package main
 
@@ -34,8 +34,8 @@ var (
 	text string
 	page = template.Must(template.New("").Parse(text))
 
-	own    = must(client.ParseSite(os.Getenv("WEBAPP_URL")))
-	data   = cmp.Or(os.Getenv("WEBAPP_DATA"), "webapp-data")
+	own, data, listen = must(client.ParseSite(os.Getenv("WEBAPP_URL"))), os.Getenv("WEBAPP_DATA"), cmp.Or(os.Getenv("WEBAPP_LISTEN"), "127.0.0.1:8080")
+
 	pair   = must(client.NewKeyPair(0)) // one for all: nonces tell requests apart, and making one is work
 	box    cipher.AEAD
 	scopes = userkeys.Scopes{"notifications"}
@@ -64,8 +64,8 @@ func main() {
 	mux.HandleFunc("POST /connect", answer(connect))
 	mux.HandleFunc("GET /callback", answer(callback))
 	mux.HandleFunc("POST /disconnect", answer(disconnect))
-	server := &http.Server{Addr: cmp.Or(os.Getenv("WEBAPP_LISTEN"), "127.0.0.1:8080"), Handler: http.NewCrossOriginProtection().Handler(mux), ReadTimeout: 10 * time.Second}
-	log.Fatal(server.ListenAndServe())
+	handler := http.NewCrossOriginProtection().Handler(mux) // forms of other sites must not act for visitors
+	log.Fatal((&http.Server{Addr: listen, Handler: handler, ReadTimeout: 10 * time.Second}).ListenAndServe())
 }
 
 func must[T any](v T, err error) T {
@@ -146,13 +146,10 @@ func place(visitor, site string) string {
 
 // stored opens a visitor's key. It is bound to its place: moved to another visitor, or another site, it does not open.
 func stored(visitor, site string) (*client.Credential, error) {
-	sealed, err := os.ReadFile(place(visitor, site))
-	if err != nil {
-		return nil, userkeys.Errorf(userkeys.NotFound, "%s is not connected", site)
-	}
+	sealed, _ := os.ReadFile(place(visitor, site)) // without a file there is nothing to open
 	key, err := box.Open(nil, nil, sealed, []byte(place(visitor, site)))
-	if err != nil { // a new key replaces the old one on the site too, for it is the same client id
-		return nil, userkeys.Errorf(userkeys.Internal, "the key does not open; connect again")
+	if err != nil {
+		return nil, userkeys.Errorf(userkeys.NotFound, "there is no key that opens; connect again")
 	}
 	return &client.Credential{Site: site, Key: userkeys.Key(key), ClientID: own, Scopes: scopes}, nil
 }
