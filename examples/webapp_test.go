@@ -279,9 +279,9 @@ func TestWebappInChromium(t *testing.T) {
 	b := testkit.Chromium(t)
 	a := &webapp{data: t.TempDir()}
 	address := freeAddr(t)
-	a.url = "http://" + address
+	a.url = "http://localhost" + address[strings.LastIndex(address, ":"):] // for a browser another site than 127.0.0.1
 	a.start(t, address, a.url, "yes", strings.Repeat("0123456789abcdef", 4))
-	s := newSite(t)
+	s := newWebSite(t, a)
 	notify(t, s, "alice", 2)
 	b.Open(a.url + "/")
 	b.TabTo("[name=site]")
