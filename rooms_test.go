@@ -51,6 +51,9 @@ var rooms = []room{
 	{"internal/bench/compare", []string{"*"}, []string{sqliteDriver}, "the command behind make bench: what is compared, and the goals"},
 	{"internal/testkit", []string{"*"}, []string{"*"}, "a whole running system for tests"},
 	{"internal/testkit/discourse", []string{"."}, nil, "a stand-in for Discourse of three eras"},
+	{"examples/notifier", []string{".", "client"}, nil, "an app to copy: desktop notifications"},
+	{"examples/webapp", []string{".", "client"}, nil, "an app to copy: a web app for many people and many sites"},
+	{"examples/ci", []string{".", "client"}, nil, "an app to copy: a job that nobody watches"},
 	{"scripts/testreport", nil, nil, "tells what the tests skipped, and why"},
 	{"cmd/userkeys", []string{"*"}, []string{
 		sqliteDriver, postgresDriver, "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/BurntSushi/toml",

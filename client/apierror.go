@@ -1,7 +1,9 @@
 package client
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -200,4 +202,21 @@ func unreachable(req *http.Request, err error) error {
 		return cause
 	}
 	return &userkeys.Error{Code: userkeys.Unavailable, Public: "cannot reach " + req.URL.Scheme + "://" + req.URL.Host, Err: err}
+}
+
+// Explain is an error of this package in a line for the person: what the site said, or what is
+// wrong here, without what only a log should have.
+func Explain(err error) string {
+	var api *APIError
+	switch {
+	case errors.As(err, &api) && api.KeyIsDead():
+		return "the site no longer takes the key: it was revoked or has ended; ask for a new one"
+	case api != nil:
+		return api.Error()
+	case errors.Is(err, context.DeadlineExceeded):
+		return "there was no answer in time"
+	case errors.Is(err, context.Canceled):
+		return "it was interrupted"
+	}
+	return userkeys.AsError(err).Public
 }

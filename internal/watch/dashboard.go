@@ -105,13 +105,14 @@ type dashboardView struct {
 
 type accountView struct {
 	State
-	Host            string
-	Checked         string
-	Known           bool // counts were ever read
-	DayPercent      int
-	HalfReached     bool
-	Lines           []lineView
-	Working, Listen bool
+	Host        string
+	Checked     string
+	Known       bool // counts were ever read
+	DayPercent  int
+	HalfReached bool
+	Lines       []lineView
+	Listen      bool
+	Over        bool // the key is dead: nothing more will be asked
 }
 
 type lineView struct {
@@ -126,7 +127,7 @@ func (d *Dashboard) view(problem string) dashboardView {
 		a := accountView{
 			State: s, Host: strings.TrimPrefix(strings.TrimPrefix(s.Site, "https://"), "http://"), Known: !s.CheckedAt.IsZero(),
 			Checked: ago(s.CheckedAt, now), DayPercent: min(100, s.Budget.Day*100/max(s.Budget.PerDay, 1)),
-			HalfReached: s.Budget.Day >= half(s.Budget.PerDay), Working: s.Health == Well, Listen: s.Live,
+			HalfReached: s.Budget.Day >= half(s.Budget.PerDay), Listen: s.Live, Over: s.Health == Dead,
 		}
 		for _, n := range s.Latest {
 			if n.Title == "" {

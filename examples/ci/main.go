@@ -1,0 +1,131 @@
+// Ci posts a message to a site from a job that nobody watches:
+//
+//	USERKEYS_SITE=https://forum.example USERKEYS_KEY=... ci "Build 17 is green"
+//
+// USERKEYS_TOPIC is the number of the topic to reply in, where the site wants one. Without
+// USERKEYS_KEY it prints a code for somebody to approve, and ends the key that it gets when it has posted.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"userkeys"
+	"userkeys/client"
+)
+
+// The exit codes.
+const (
+	exitDone    = 0
+	exitFailed  = 1 // it was not posted
+	exitUsage   = 2
+	exitNoKey   = 3 // there is no key, or it is revoked or over
+	exitScope   = 4 // the key may not write, or the site gives no such key
+	exitLimit   = 5 // too many requests; not posted
+	exitUnknown = 6 // it may stand there: look before you run the job again
+)
+
+func main() {
+	code, err := run(context.Background(), os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "ci:", err)
+	}
+	os.Exit(code)
+}
+
+func run(ctx context.Context, args []string) (int, error) {
+	site, err := client.ParseSite(os.Getenv("USERKEYS_SITE"))
+	switch {
+	case err != nil:
+		return exitUsage, fmt.Errorf("USERKEYS_SITE: %w", err)
+	case client.PlainHTTP(site):
+		return exitUsage, errors.New("USERKEYS_SITE: over plain http others would read the key; use https")
+	case len(args) != 1 || strings.TrimSpace(args[0]) == "":
+		return exitUsage, errors.New(`usage: ci "the message"`)
+	}
+	if given := os.Getenv("USERKEYS_KEY"); given != "" {
+		key, err := client.ParseKey(given)
+		if err != nil {
+			return exitNoKey, fmt.Errorf("USERKEYS_KEY: %w", err)
+		}
+		return post(ctx, &client.Credential{Site: site, Key: key, Scopes: userkeys.Scopes{"write"}}, args[0])
+	}
+	c, err := ask(ctx, site)
+	var refused *client.APIError
+	switch {
+	case errors.Is(err, userkeys.RateLimited):
+		return exitLimit, err
+	case errors.As(err, &refused) && refused.Reason == string(userkeys.ScopeNotAllowed):
+		return exitScope, err
+	case err != nil:
+		return exitNoKey, err
+	}
+	code, err := post(ctx, c, args[0])
+	if ended := c.Revoke(ctx, nil); ended != nil {
+		err = errors.Join(err, fmt.Errorf("the key goes on for an hour; revoke it on the site: %w", ended))
+	}
+	return code, err
+}
+
+// ask gets a key for this run. It ends within the hour even if this program is killed before.
+func ask(ctx context.Context, site string) (*client.Credential, error) {
+	return client.Login(ctx, client.Options{
+		Request: client.Request{
+			Site: site, ApplicationName: "CI job", ClientID: client.RandomID(),
+			Scopes: userkeys.Scopes{"write"}, ExpiresIn: time.Hour,
+		},
+		ShowCode: func(_ context.Context, d *client.DeviceAuthorization) error {
+			_, err := fmt.Fprintf(os.Stderr, "There is no USERKEYS_KEY. Within %v open %s and type %s\n", d.ExpiresIn, d.VerificationURI, d.UserCode)
+			return err
+		},
+	})
+}
+
+// post sends the message once. The client sends it again only where the site has said that it refused it for a limit.
+func post(ctx context.Context, c *client.Credential, message string) (int, error) {
+	const path = "/posts.json"
+	form := url.Values{"raw": {message}}
+	if topic := os.Getenv("USERKEYS_TOPIC"); topic != "" {
+		form.Set("topic_id", topic)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Site+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		return exitUsage, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	hc := c.Client(nil)
+	// A redirect would turn the POST into a GET, whose success says nothing of the message.
+	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	var made struct {
+		ID int64 `json:"id"` // 0 where somebody has to look at it first
+	}
+	if err := c.Diagnose(ctx, nil, req.Method, path, client.Do(hc, req, &made)); err != nil {
+		return outcome(err)
+	}
+	fmt.Println("posted", made.ID)
+	return exitDone, nil
+}
+
+// outcome tells what is known to have failed from what may have been done all the same.
+func outcome(err error) (int, error) {
+	var refused *client.APIError
+	var network *net.OpError
+	switch {
+	case errors.As(err, &refused) && refused.KeyIsDead():
+		return exitNoKey, err
+	case refused != nil && refused.MissingScope() != "":
+		return exitScope, err
+	case errors.Is(err, userkeys.RateLimited):
+		return exitLimit, err
+	case refused != nil && refused.Status < 500, errors.As(err, &network) && network.Op == "dial":
+		return exitFailed, err
+	}
+	return exitUnknown, fmt.Errorf("look whether the message was posted before you try again: %w", err)
+}

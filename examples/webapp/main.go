@@ -1,0 +1,163 @@
+// Webapp shows its visitors what waits for them on any number of sites. It is told by the environment: WEBAPP_URL, its own
+// https address (something before it ends TLS); WEBAPP_SECRET, 64 random hex digits; WEBAPP_DATA, the folder for keys, else the current one;
+// WEBAPP_LISTEN. WEBAPP_PRIVATE=yes lets it call private addresses: then every visitor can look into your network.
+package main
+
+import (
+	"cmp"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"html/template"
+	"log"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"userkeys"
+	"userkeys/client"
+)
+
+const cookie = "__Host-visitor" // a name that no neighbour of this host can plant
+
+//go:embed page.html
+var text string
+
+var (
+	page              = template.Must(template.New("").Parse(text))
+	own, data, listen = must(client.ParseSite(os.Getenv("WEBAPP_URL"))), os.Getenv("WEBAPP_DATA"), cmp.Or(os.Getenv("WEBAPP_LISTEN"), "127.0.0.1:8080")
+	pair              = must(client.NewKeyPair(0)) // one for all: nonces tell requests apart, and making one is work
+	box               cipher.AEAD
+	scopes            = userkeys.Scopes{"notifications"}
+	asked             sync.Map // *client.Authorization by visitor and state
+
+	outward = client.Outward() // visitors say where to call: this machine and its network are out of reach
+)
+
+func main() {
+	secret, err := hex.DecodeString(os.Getenv("WEBAPP_SECRET"))
+	if err != nil || len(secret) != 32 {
+		log.Fatal("WEBAPP_SECRET must be 64 hex digits: openssl rand -hex 32")
+	}
+	if os.Getenv("WEBAPP_PRIVATE") == "yes" {
+		outward = &http.Client{Timeout: 10 * time.Second}
+	}
+	box = must(cipher.NewGCMWithRandomNonce(must(aes.NewCipher(secret))))
+	mux := http.NewServeMux()
+	for route, h := range map[string]handler{"GET /{$}": home, "POST /connect": connect, "GET /callback": callback, "POST /disconnect": disconnect} {
+		mux.HandleFunc(route, h.answer)
+	}
+	handler := http.NewCrossOriginProtection().Handler(mux) // forms of other sites must not act for visitors
+	log.Fatal((&http.Server{Addr: listen, Handler: handler, ReadTimeout: 10 * time.Second}).ListenAndServe())
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		log.Fatal(err)
+	}
+	return v
+}
+
+// A handler says where a visitor goes next, or what is wrong.
+type handler func(w http.ResponseWriter, r *http.Request, visitor string) (string, error)
+
+func (h handler) answer(w http.ResponseWriter, r *http.Request) {
+	// Without form-action: the answer to a form leads on to the visitor's site.
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; img-src data:; base-uri 'none'; frame-ancestors 'none'")
+	w.Header().Set("Cache-Control", "no-store")
+	c, err := r.Cookie(cookie)
+	if err != nil {
+		c = &http.Cookie{Name: cookie, Value: client.RandomID() + client.RandomID(), Path: "/", MaxAge: 90 * 24 * 3600, Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode}
+		http.SetCookie(w, c)
+	}
+	id := sha256.Sum256([]byte(c.Value)) // who reads the folder of keys cannot come as its visitors
+	if to, err := h(w, r, hex.EncodeToString(id[:])); err != nil {
+		http.Error(w, client.Explain(err), http.StatusBadRequest)
+	} else if to != "" {
+		http.Redirect(w, r, to, http.StatusSeeOther)
+	}
+}
+
+func connect(_ http.ResponseWriter, r *http.Request, visitor string) (string, error) {
+	support, err := client.Probe(r.Context(), outward, r.PostFormValue("site"))
+	if err == nil && client.PlainHTTP(support.Site) {
+		err = userkeys.Errorf(userkeys.InvalidParameters, "over plain http others would read the key; give an https address")
+	}
+	if err != nil {
+		return "", err
+	}
+	state := client.RandomID()
+	auth, err := client.Begin(client.Request{Site: support.Site, ApplicationName: "What waits", ClientID: own, Scopes: scopes,
+		AuthRedirect: own + "/callback?state=" + state, KeyPair: pair})
+	if err != nil {
+		return "", err
+	}
+	asked.Store(visitor+state, auth)
+	time.AfterFunc(10*time.Minute, func() { asked.Delete(visitor + state) }) // as long as sites wait for an answer
+	return auth.URL, auth.Check(r.Context(), outward)
+}
+
+func callback(_ http.ResponseWriter, r *http.Request, visitor string) (string, error) {
+	auth, ok := asked.LoadAndDelete(visitor + r.FormValue("state"))
+	if !ok {
+		return "", userkeys.Errorf(userkeys.ConsentGone, "this browser has not asked for that, or too long ago; begin again")
+	}
+	c, err := auth.(*client.Authorization).Open(r.FormValue("payload"))
+	if err != nil {
+		return "", err
+	}
+	at := place(visitor, c.Site)
+	return "/", errors.Join(os.MkdirAll(filepath.Dir(at), 0o700), os.WriteFile(at, box.Seal(nil, nil, []byte(c.Key.Reveal()), []byte(at)), 0o600))
+}
+
+func place(visitor, site string) string {
+	return filepath.Join(data, visitor, base64.RawURLEncoding.EncodeToString([]byte(site)))
+}
+
+// stored opens a visitor's key. It is bound to its place: moved to another visitor, or another site, it does not open.
+func stored(visitor, site string) (*client.Credential, error) {
+	sealed, _ := os.ReadFile(place(visitor, site)) // without a file there is nothing to open
+	key, err := box.Open(nil, nil, sealed, []byte(place(visitor, site)))
+	if err != nil {
+		return nil, userkeys.Errorf(userkeys.NotFound, "there is no key that opens; connect again")
+	}
+	return &client.Credential{Site: site, Key: userkeys.Key(key), ClientID: own, Scopes: scopes}, nil
+}
+
+func disconnect(_ http.ResponseWriter, r *http.Request, visitor string) (string, error) {
+	c, err := stored(visitor, r.PostFormValue("site"))
+	if err != nil {
+		return "", err
+	}
+	if err := c.Revoke(r.Context(), outward); err != nil && !errors.Is(err, userkeys.InvalidAccess) { // 403: it had ended before
+		return "", err // and the key stays, for it may still be good
+	}
+	return "/", os.Remove(place(visitor, c.Site))
+}
+
+func home(w http.ResponseWriter, r *http.Request, visitor string) (string, error) {
+	files, _ := filepath.Glob(filepath.Join(data, visitor, "*")) // none: no site yet
+	rows := make([]struct {
+		Site, Problem string
+		client.Totals
+	}, len(files))
+	for i, file := range files {
+		site, _ := base64.RawURLEncoding.DecodeString(filepath.Base(file))
+		rows[i].Site = string(site)
+		c, err := stored(visitor, rows[i].Site)
+		if err == nil {
+			rows[i].Totals, err = c.Totals(r.Context(), outward)
+			err = c.Diagnose(r.Context(), outward, http.MethodGet, "/notifications/totals.json", err)
+		}
+		if err != nil {
+			rows[i].Problem = client.Explain(err)
+		}
+	}
+	return "", page.Execute(w, rows)
+}
