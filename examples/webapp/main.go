@@ -93,8 +93,10 @@ func connect(_ http.ResponseWriter, r *http.Request, visitor string) (string, er
 		return "", err
 	}
 	state := client.RandomID()
-	auth, err := client.Begin(client.Request{Site: support.Site, ApplicationName: "What waits", ClientID: own, Scopes: scopes,
-		AuthRedirect: own + "/callback?state=" + state, KeyPair: pair})
+	auth, err := client.Begin(client.Request{
+		Site: support.Site, ApplicationName: "What waits", ClientID: own, Scopes: scopes,
+		AuthRedirect: own + "/callback?state=" + state, KeyPair: pair,
+	})
 	if err != nil {
 		return "", err
 	}
