@@ -188,14 +188,6 @@ func (c *Credential) get(ctx context.Context, base *http.Client, path string, in
 	return Do(c.Client(base), req, into)
 }
 
-// statusOf is the status of an [APIError]; 0 for any other error.
-func statusOf(err error) int {
-	if e, ok := err.(*APIError); ok {
-		return e.Status
-	}
-	return 0
-}
-
 // A Bus reads messages of a site's message bus: POST /message-bus/ID/poll. It remembers what it
 // has read, so that nothing is missed between two polls. The zero value is ready.
 type Bus struct {

@@ -68,14 +68,12 @@ func reach(ctx context.Context, rows []siteRow) {
 	answers := map[string]bool{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
+	asked := map[string]bool{}
 	for _, r := range rows {
-		mu.Lock()
-		_, asked := answers[r.Site]
-		answers[r.Site] = answers[r.Site]
-		mu.Unlock()
-		if asked {
+		if asked[r.Site] {
 			continue
 		}
+		asked[r.Site] = true
 		wg.Go(func() {
 			ok := reachable(ctx, r.Site)
 			mu.Lock()
