@@ -106,11 +106,13 @@ func loginCommand(open func(ctx context.Context, address string) error) *cobra.C
 	f.DurationVar(&l.expires, "expires", 0, "ask for a key that ends by itself after that long, such as 720h")
 	f.DurationVar(&l.timeout, "timeout", 10*time.Minute, "how long to wait for the person")
 	f.String("keystore", "", "how to keep keys: keychain, passphrase or plain")
-	cmd.MarkFlagsMutuallyExclusive("loopback", "device", "paste")
 	return cmd
 }
 
 func (l *login) run(ctx context.Context, site string) error {
+	if l.loopback && l.device || l.device && l.paste || l.paste && l.loopback {
+		return exitf(exitUsage, "choose one of --loopback, --device and --paste, or none")
+	}
 	request, err := l.request(site)
 	if err != nil {
 		return err

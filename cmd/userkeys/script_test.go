@@ -124,9 +124,9 @@ func scriptAPI(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-var addressLine = regexp.MustCompile(`(?m)^http\S+/user-api-key/new\?\S+$`)
+var asked = regexp.MustCompile(shownAddress + "|" + shownCode)
 
-// scriptApproving runs a program that prints an address to open; a user approves there and types
+// scriptApproving runs a program that prints an address to open, or one and a code to type; a user approves there, and types
 // what the page shows into the program. Its output is that of this command.
 func scriptApproving(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, len(args) >= 2, "approving USER PROGRAM [ARG...]")
@@ -136,13 +136,15 @@ func scriptApproving(ts *testscript.TestScript, neg bool, args []string) {
 	cmd.Env = []string{configDirEnv + "=" + ts.Getenv(configDirEnv), keystoreEnv + "=" + ts.Getenv(keystoreEnv), passphraseEnv + "=" + ts.Getenv(passphraseEnv), "PATH=" + ts.Getenv("PATH")}
 	in, err := cmd.StdinPipe()
 	ts.Check(err)
-	approve := func(address string) {
-		person := scriptSite(ts).Person(args[0])
-		page := person.Do(person.Request("GET", address, ""))
-		sealed, ok := person.Submit(page, "/user-api-key").Text("user-api-key-payload")
-		if !ok {
-			ts.Logf("the page shows no payload")
+	approve := func(address, code string) {
+		own := &ownSite{Site: scriptSite(ts)}
+		own.alice = own.Person(args[0])
+		if code != "" {
+			ts.Check(own.activate("", code))
+			return
 		}
+		sealed, err := own.approve(address)
+		ts.Check(err)
 		_, _ = io.WriteString(in, sealed+"\n") // the program says itself what it misses
 		_ = in.Close()
 	}
@@ -159,14 +161,14 @@ type typist struct {
 	to      io.Writer
 	seen    []byte
 	once    *sync.Once
-	approve func(address string)
+	approve func(address, code string)
 }
 
 func (w *typist) Write(p []byte) (int, error) {
 	w.seen = append(w.seen, p...)
 	if end := bytes.LastIndexByte(w.seen, '\n'); end >= 0 {
-		if address := addressLine.Find(w.seen[:end]); address != nil {
-			w.once.Do(func() { w.approve(string(address)) })
+		if m := asked.FindSubmatch(w.seen[:end]); m != nil {
+			w.once.Do(func() { w.approve(string(m[1]), string(m[3])) })
 		}
 	}
 	return w.to.Write(p)

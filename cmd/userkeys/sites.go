@@ -158,14 +158,20 @@ person's apps page.`,
 			if err != nil {
 				return err
 			}
-			var failed error
+			if len(accounts) == 1 {
+				return logout(cmd, store, accounts[0], force)
+			}
+			failed := 0
 			for _, a := range accounts {
 				if err := logout(cmd, store, a, force); err != nil {
-					fmt.Fprintf(cmd.ErrOrStderr(), "userkeys: %s: %s\n", userkeys.Printable(a.String()), publicText(err))
-					failed = err
+					fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", userkeys.Printable(a.String()), publicText(err))
+					failed++
 				}
 			}
-			return failed
+			if failed > 0 {
+				return exitf(exitFailure, "%d of %d keys are not revoked", failed, len(accounts))
+			}
+			return nil
 		},
 	}
 	understand(cmd, 1)
