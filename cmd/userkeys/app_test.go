@@ -51,7 +51,7 @@ func newAppSite(t *testing.T) *httptest.Server {
 		_, _ = io.WriteString(w, sealed)
 	})
 	mux.HandleFunc("GET /.well-known/user-api-key", func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(userkeys.Description{APIVersion: 4, Redirects: userkeys.DescribedRedirect{Paste: true, Loopback: true}})
+		_ = json.NewEncoder(w).Encode(userkeys.Description{APIVersion: 4, Open: true, Scopes: []userkeys.DescribedScope{{Name: "read"}, {Name: "write"}, {Name: "notifications"}}, Redirects: userkeys.DescribedRedirect{Paste: true, Loopback: true}})
 	})
 	mux.HandleFunc("GET /user-api-key/new.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
