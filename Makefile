@@ -43,6 +43,10 @@ check-cross:
 		echo "build $$p"; \
 		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -o /dev/null ./cmd/userkeys; \
 	done
+	@for os in darwin windows; do \
+		echo "vet $$os"; \
+		CGO_ENABLED=0 GOOS=$$os $(GO) vet ./client ./cmd/userkeys ./internal/desk ./internal/watch ./internal/doctor; \
+	done
 
 .PHONY: setup
 setup: ## install what the tests need and is missing

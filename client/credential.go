@@ -55,22 +55,30 @@ func (c *Credential) URL(path string) (string, error) {
 	return u.String(), nil
 }
 
+// Get reads the JSON at a path of the site into the value that into points to, as [Do] does. base
+// is as for [Credential.Client].
+func (c *Credential) Get(ctx context.Context, base *http.Client, path string, into any) error {
+	address, err := c.URL(path)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	return Do(c.Client(base), req, into)
+}
+
 // CurrentUsername asks the site whose key this is. It needs one of the scopes
 // session_info, read, write, and counts as a call.
 func (c *Credential) CurrentUsername(ctx context.Context, base *http.Client) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Site+sessionPath, nil)
-	if err != nil {
-		return "", err
-	}
 	var body struct {
 		CurrentUser struct {
 			Username string `json:"username"`
 		} `json:"current_user"`
 	}
-	if err := Do(c.Client(base), req, &body); err != nil {
-		return "", err
-	}
-	return body.CurrentUser.Username, nil
+	err := c.Get(ctx, base, sessionPath, &body)
+	return body.CurrentUser.Username, err
 }
 
 // Revoke makes the key worthless, by the key itself; every key may. A key

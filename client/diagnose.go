@@ -41,11 +41,7 @@ func (c *Credential) Alive(ctx context.Context, base *http.Client) (bool, error)
 	if path == "" {
 		return false, userkeys.Errorf(userkeys.InvalidAccess, "none of the scopes %s opens anything that could be asked", c.Scopes)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Site+path, nil)
-	if err != nil {
-		return false, err
-	}
-	err = Do(c.Client(base), req, nil)
+	err := c.Get(ctx, base, path, nil)
 	var e *APIError
 	switch {
 	case err == nil:

@@ -11,7 +11,8 @@ import (
 	"userkeys/client"
 )
 
-// An app on a person's machine: one call opens the browser and waits.
+// Five lines to a key, for an app on a person's machine: one call opens the browser and waits.
+// [client.OpenBrowser] is an OpenBrowser for that.
 func ExampleLogin() {
 	site := newFakeSite(nil) // yours is https://forum.example
 	defer site.Close()
@@ -68,24 +69,37 @@ func ExampleBegin() {
 	// Output: may: notifications
 }
 
-// Calls go through a client that sends the key to its site only.
+// Five lines to a call. What is not a success is an error that says why.
+func ExampleCredential_Get() {
+	site := newFakeSite(nil)
+	defer site.Close()
+	cred := &client.Credential{Site: site.URL, Key: "0123456789abcdef0123456789abcdef", ClientID: "reader-1"}
+
+	var session struct {
+		CurrentUser struct{ Username string } `json:"current_user"`
+	}
+	if err := cred.Get(context.Background(), nil, "/session/current.json", &session); err != nil {
+		log.Fatal(client.Explain(err))
+	}
+	fmt.Println(session.CurrentUser.Username)
+	// Output: alice
+}
+
+// Any other request goes through a client that sends the key to its site only.
 func ExampleCredential_Client() {
 	site := newFakeSite(nil)
 	defer site.Close()
 	cred := &client.Credential{Site: site.URL, Key: "0123456789abcdef0123456789abcdef", ClientID: "reader-1"}
 
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, cred.Site+"/session/current.json", nil)
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, cred.Site+"/user-api-key/revoke", nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	var body struct {
-		CurrentUser struct{ Username string } `json:"current_user"`
+	if err := client.Do(cred.Client(nil), req, nil); err != nil {
+		log.Fatal(client.Explain(err))
 	}
-	if err := client.Do(cred.Client(nil), req, &body); err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(body.CurrentUser.Username)
-	// Output: alice
+	fmt.Println("revoked")
+	// Output: revoked
 }
 
 // What an app does with refusals.

@@ -36,7 +36,7 @@ func (t Totals) All() int { return t.Unread + t.Messages + t.Chat }
 // 2024 has no such route: see [Credential.SessionTotals].
 func (c *Credential) Totals(ctx context.Context, base *http.Client) (Totals, error) {
 	var t Totals
-	err := c.get(ctx, base, totalsPath, &t)
+	err := c.Get(ctx, base, totalsPath, &t)
 	return t.printable(), err
 }
 
@@ -52,7 +52,7 @@ func (c *Credential) SessionTotals(ctx context.Context, base *http.Client) (Tota
 			Urgent   int    `json:"unread_high_priority_notifications"` // since then; messages, mostly
 		} `json:"current_user"`
 	}
-	err := c.get(ctx, base, sessionPath, &session)
+	err := c.Get(ctx, base, sessionPath, &session)
 	u := session.User
 	return Totals{UserID: u.ID, Username: u.Username, Unread: u.Unread, Messages: max(u.Messages, u.Urgent)}.printable(), err
 }
@@ -91,7 +91,7 @@ func (c *Credential) Notifications(ctx context.Context, base *http.Client, limit
 		} `json:"notifications"`
 	}
 	query := url.Values{"recent": {"true"}, "silent": {"true"}, "limit": {fmt.Sprint(min(max(limit, 1), 60))}}
-	if err := c.get(ctx, base, notificationsPath+"?"+query.Encode(), &body); err != nil {
+	if err := c.Get(ctx, base, notificationsPath+"?"+query.Encode(), &body); err != nil {
 		return nil, err
 	}
 	out := make([]Notification, 0, min(len(body.Notifications), limit))
@@ -178,14 +178,6 @@ func (c *Credential) MarkRead(ctx context.Context, base *http.Client, id int64) 
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return Do(c.Client(base), req, nil)
-}
-
-func (c *Credential) get(ctx context.Context, base *http.Client, path string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Site+path, nil)
-	if err != nil {
-		return err
-	}
-	return Do(c.Client(base), req, into)
 }
 
 // A Bus reads messages of a site's message bus: POST /message-bus/ID/poll. It remembers what it

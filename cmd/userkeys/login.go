@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cli/browser"
 	"github.com/skip2/go-qrcode"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -364,8 +363,7 @@ func openBrowser(ctx context.Context, address string) error {
 func startBrowser(ctx context.Context, address string) error {
 	list := os.Getenv("BROWSER")
 	if list == "" {
-		browser.Stdout, browser.Stderr = io.Discard, io.Discard // their chatter is not our output
-		return browser.OpenURL(address)
+		return client.OpenBrowser(ctx, address)
 	}
 	err := exec.ErrNotFound
 	for program := range strings.SplitSeq(list, string(filepath.ListSeparator)) {

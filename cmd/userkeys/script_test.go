@@ -40,7 +40,7 @@ func (m tests) Run() int {
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script", Deadline: time.Now().Add(2 * time.Minute), RequireExplicitExec: true, RequireUniqueNames: true, Cmds: scriptCommands,
+		Dir: "testdata/script", Deadline: time.Now().Add(8 * time.Minute), RequireExplicitExec: true, RequireUniqueNames: true, Cmds: scriptCommands,
 		Setup: func(env *testscript.Env) error {
 			ln, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -235,16 +236,21 @@ func screenText(states []watch.State, now time.Time, width, height int) string {
 	for _, s := range states {
 		total += s.All()
 	}
-	line := func(text string) { b.WriteString(cut(text, width) + "\x1b[K\r\n") }
-	line(fmt.Sprintf("userkeys watch    %s    %d unread on %s    Ctrl-C ends", now.Format("15:04:05"), total, plural(len(states), "account")))
+	line := func(text string) { b.WriteString(text + "\x1b[K\r\n") }
+	slices.SortStableFunc(states, func(a, b watch.State) int { return b.All() - a.All() })
+	line(cut(fmt.Sprintf("userkeys watch    %s    %d unread on %s    Ctrl-C ends", now.Format("15:04:05"), total, plural(len(states), "account")), width))
 	line("")
 	var table strings.Builder
 	_ = printStates(&table, states, now.Unix()) // to memory
 	rows := strings.Split(strings.TrimSuffix(table.String(), "\n"), "\n")
 	room := max(height-4, 1)
 	for i, row := range rows {
+		row = cut(row, width)
+		if i > 0 && states[i-1].All() > 0 && os.Getenv("NO_COLOR") == "" {
+			row = "\x1b[1m" + row + "\x1b[0m"
+		}
 		if i == room && len(rows) > room+1 {
-			line(fmt.Sprintf("... and %d more; make the window taller", len(rows)-i))
+			line(cut(fmt.Sprintf("... and %d more; make the window taller", len(rows)-i), width))
 			break
 		}
 		line(row)

@@ -77,9 +77,9 @@ func login(ctx context.Context, site, clientID string) (*client.Credential, erro
 	return client.Login(ctx, client.Options{
 		Request: client.Request{Site: site, ApplicationName: "Notifier", ClientID: clientID, Scopes: userkeys.Scopes{"notifications"}},
 		Flows:   flows,
-		OpenBrowser: func(_ context.Context, address string) error {
+		OpenBrowser: func(ctx context.Context, address string) error {
 			fmt.Println("Approve in your browser:", address)
-			_ = exec.Command("xdg-open", address).Start() // else the person opens what is printed
+			go client.OpenBrowser(ctx, address) // else the person opens what is printed
 			return nil
 		},
 		ShowCode: func(_ context.Context, d *client.DeviceAuthorization) error {
