@@ -232,7 +232,7 @@ func TestConsentIsBoundAndUsedOnce(t *testing.T) {
 		d.clock.pass(authority.ConsentLifetime)
 		gone("expired", old, d.browser(d.alice))
 		denied := ask()
-		if err := d.Deny(t.Context(), denied, d.browser(d.alice)); err != nil {
+		if _, err := d.Deny(t.Context(), denied, d.browser(d.alice)); err != nil {
 			t.Fatal(err)
 		}
 		gone("denied", denied, d.browser(d.alice))

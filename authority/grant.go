@@ -134,10 +134,15 @@ func (a *Authority) GrantDirect(ctx context.Context, r userkeys.AuthorizationReq
 	return a.answerYes(ctx, checked, reply{by: b})
 }
 
-// Deny answers a question with no. The app is not told.
-func (a *Authority) Deny(ctx context.Context, consentID string, b Browser) error {
-	if _, err := a.consent(ctx, consentID, b); err != nil {
-		return err
+// Deny answers a question with no. It gives the address by which a program on the user's own machine
+// is told, so that it need not wait; empty for any other app, which is not told.
+func (a *Authority) Deny(ctx context.Context, consentID string, b Browser) (string, error) {
+	c, err := a.consent(ctx, consentID, b)
+	if err != nil {
+		return "", err
 	}
-	return a.store.DeleteConsent(ctx, consentID, b.actor(), a.now())
+	if err := a.store.DeleteConsent(ctx, consentID, b.actor(), a.now()); err != nil {
+		return "", err
+	}
+	return c.Request.DeniedLocation(), nil
 }

@@ -20,9 +20,15 @@ type Loopback struct {
 	app      string
 	host     string // address and port, as browsers send it
 	path     string
-	answers  chan string // holds the one answer
+	answers  chan loopbackAnswer // holds the one answer
 	server   *http.Server
 	finished chan struct{} // closed when the server's goroutine has ended
+}
+
+// A loopbackAnswer is a payload, or the person's no.
+type loopbackAnswer struct {
+	payload string
+	err     error
 }
 
 // Bounds of the listener. What a browser sends with a payload stays far below.
@@ -43,7 +49,7 @@ func ListenLoopback(ctx context.Context, applicationName string) (*Loopback, err
 	}
 	l := &Loopback{
 		app: applicationName, host: ln.Addr().String(), path: "/answer/" + RandomID(),
-		answers: make(chan string, 1), finished: make(chan struct{}),
+		answers: make(chan loopbackAnswer, 1), finished: make(chan struct{}),
 	}
 	l.server = &http.Server{
 		Handler:           l,
@@ -62,11 +68,12 @@ func ListenLoopback(ctx context.Context, applicationName string) (*Loopback, err
 // RedirectURL is the auth_redirect to ask for.
 func (l *Loopback) RedirectURL() string { return "http://" + l.host + l.path }
 
-// Wait returns the payload once it came, or the error of ctx.
+// Wait returns the payload once it came; [ErrDenied] if the person said no, which userkeys sites tell; or the
+// error of ctx.
 func (l *Loopback) Wait(ctx context.Context) (string, error) {
 	select {
-	case payload := <-l.answers:
-		return payload, nil
+	case a := <-l.answers:
+		return a.payload, a.err
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
@@ -102,15 +109,22 @@ func (l *Loopback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodGet:
 		h.Set("Allow", http.MethodGet)
 		l.answer(w, http.StatusMethodNotAllowed, "Not like this", "The answer comes by a redirect of the browser.")
+	case r.URL.Query().Get("error") == "access_denied":
+		l.take(w, loopbackAnswer{err: ErrDenied}, "Nothing was given", "You said no. You can close this window.")
 	case len(payload) != 1 || strings.TrimSpace(payload[0]) == "" || len(payload[0]) > maxPayloadBytes:
 		l.answer(w, http.StatusBadRequest, "No answer in it", "The site sent the browser here without its answer. Go back and approve again.")
 	default:
-		select {
-		case l.answers <- payload[0]:
-			l.answer(w, http.StatusOK, "You can close this window", "The site's answer has arrived. Go back to "+l.app+".")
-		default:
-			l.answer(w, http.StatusGone, "Answered already", "You can close this window.")
-		}
+		l.take(w, loopbackAnswer{payload: payload[0]}, "You can close this window", "The site's answer has arrived. Go back to "+l.app+".")
+	}
+}
+
+// take passes the first answer on, and only that.
+func (l *Loopback) take(w http.ResponseWriter, a loopbackAnswer, title, text string) {
+	select {
+	case l.answers <- a:
+		l.answer(w, http.StatusOK, title, text)
+	default:
+		l.answer(w, http.StatusGone, "Answered already", "You can close this window.")
 	}
 }
 

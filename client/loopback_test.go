@@ -148,3 +148,14 @@ func TestLoopbackCloseFreesThePort(t *testing.T) {
 		t.Error("the port still answers")
 	}
 }
+
+func TestLoopbackHearsANo(t *testing.T) {
+	t.Parallel()
+	l := listen(t)
+	if status, page := send(t, "GET", l.RedirectURL()+"?error=access_denied", ""); status != 200 || !strings.Contains(page, "You said no") {
+		t.Errorf("%d %s", status, page)
+	}
+	if _, err := l.Wait(t.Context()); !errors.Is(err, client.ErrDenied) {
+		t.Errorf("Wait = %v", err)
+	}
+}

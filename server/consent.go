@@ -209,10 +209,15 @@ func sealedHTML(payload string) (template.HTML, error) {
 	return template.HTML(payload), nil
 }
 
-// deny answers no. The app is not told.
+// deny answers no. Only a program on the user's own machine, which waits for the answer, is told.
 func (s *Server) deny(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
-	if err := s.consents.Deny(r.Context(), r.PostForm.Get("id"), s.browser(r, v)); err != nil {
+	location, err := s.consents.Deny(r.Context(), r.PostForm.Get("id"), s.browser(r, v))
+	switch {
+	case err != nil:
 		return err
+	case location != "":
+		redirect(w, http.StatusFound, location)
+		return nil
 	}
 	return s.pages.Denied(w, s.frame(v))
 }

@@ -417,6 +417,13 @@ func TestID16_DenyGivesNothing(t *testing.T) {
 	if len(f.authority.keys) != 0 || a.Header.Get("Location") != "" {
 		t.Error("something was given or told")
 	}
+	// A program on the user's own machine waits: it is told, and nothing more.
+	f.do(call{path: ask("auth_redirect=http://127.0.0.1:8787/cb?state=1"), as: "alice"})
+	a = f.do(call{method: http.MethodPost, path: "/user-api-key/deny", as: "alice", form: map[string]string{"id": "consent-2"}})
+	a.must(t, http.StatusFound)
+	if to := a.Header.Get("Location"); to != "http://127.0.0.1:8787/cb?state=1&error=access_denied" || len(f.authority.keys) != 0 {
+		t.Errorf("sent to %q", to)
+	}
 }
 
 func TestGR14_GrantWhileNothingCanBeWritten(t *testing.T) {

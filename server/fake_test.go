@@ -436,9 +436,12 @@ func (f *fakeAuthority) give(q userkeys.CheckedRequest, b authority.Browser) (au
 	return g, nil
 }
 
-func (f *fakeAuthority) Deny(_ context.Context, id string, b authority.Browser) error {
-	_, err := f.take(id, b)
-	return err
+func (f *fakeAuthority) Deny(_ context.Context, id string, b authority.Browser) (string, error) {
+	q, err := f.take(id, b)
+	if err != nil {
+		return "", err
+	}
+	return q.DeniedLocation(), nil
 }
 
 // add remembers a key; its text is "key-<id>".

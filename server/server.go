@@ -47,7 +47,7 @@ type consents interface {
 	Prepare(ctx context.Context, r userkeys.AuthorizationRequest, b authority.Browser) (authority.Question, error)
 	Grant(ctx context.Context, consentID string, b authority.Browser, choice userkeys.Choice) (authority.Granted, error)
 	GrantDirect(ctx context.Context, r userkeys.AuthorizationRequest, b authority.Browser) (authority.Granted, error)
-	Deny(ctx context.Context, consentID string, b authority.Browser) error
+	Deny(ctx context.Context, consentID string, b authority.Browser) (string, error)
 }
 
 // devices is what the device authorization needs of the authority.

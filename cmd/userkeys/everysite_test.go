@@ -136,12 +136,22 @@ func (s *ownSite) approve(address string) (string, error) {
 	if sealed, ok := answer.Text("user-api-key-payload"); ok {
 		return sealed, nil
 	}
-	to := answer.Header.Get("Location")
-	resp, err := http.Get(to) //nolint // the test's own listener
+	return "", visit(answer.Header.Get("Location"))
+}
+
+// refuse says no on the consent page.
+func (s *ownSite) refuse(address string) error {
+	page := s.alice.Do(s.alice.Request("GET", address, ""))
+	return visit(s.alice.Submit(page, "/user-api-key/deny").Header.Get("Location"))
+}
+
+// visit follows a redirect to a program on this machine.
+func visit(address string) error {
+	resp, err := http.Get(address)
 	if err != nil {
-		return "", err
+		return err
 	}
-	return "", resp.Body.Close()
+	return resp.Body.Close()
 }
 
 func (s *ownSite) typed(code, action string) error {
@@ -477,6 +487,14 @@ func TestLoginsThatFail(t *testing.T) {
 			d.refuses(exitForbidden, "the site does not put this request to its users", "login", s.address(), "--loopback")
 		} else {
 			d.start("login", s.address(), "--loopback", "--timeout", "4s").ends(exitUnapproved, "nobody approved within 4s")
+		}
+
+		if own, ok := s.(*ownSite); ok { // which tells a program on this machine of a no
+			p := d.start("login", s.address(), "--loopback")
+			if err := own.refuse(p.until(shownAddress)[1]); err != nil {
+				t.Fatal(err)
+			}
+			p.ends(exitUnapproved, "the person refused; nothing was granted")
 		}
 
 		p := d.start("login", s.address(), "--paste")
