@@ -156,8 +156,8 @@ func (c *Credential) link(d notificationData, slug string, topic int64, post int
 	if topic <= 0 {
 		return ""
 	}
-	if slug == "" {
-		slug = "-"
+	if slug == "" || strings.ContainsAny(slug, "/\\.") {
+		slug = "-" // sites find a topic by its number
 	}
 	address := fmt.Sprintf("%s/t/%s/%d", c.Site, url.PathEscape(slug), topic)
 	if post > 0 {
