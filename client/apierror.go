@@ -18,6 +18,7 @@ import (
 // Bounds of what is read from a site.
 const (
 	maxErrorBytes    = 64 << 10
+	maxAnswerBytes   = 1 << 20 // of what this package asks for itself
 	maxBodyBytes     = 16 << 20
 	maxMessages      = 10
 	maxMessageRunes  = 500
@@ -53,6 +54,12 @@ func (e *APIError) Error() string {
 	return s
 }
 
+// Worthless tells whether the site itself, and nothing between, says that it does not take the key: for
+// [Credential.Revoke], which every key may, that means that there is nothing left to revoke.
+func (e *APIError) Worthless() bool {
+	return e.Status == http.StatusForbidden && e.Type == userkeys.InvalidAccess.Type()
+}
+
 // KeyIsDead tells whether the site says that the key is revoked, expired or unknown. Discourse
 // says the same of a scope that is missing: there [Credential.Diagnose] finds out.
 func (e *APIError) KeyIsDead() bool {
@@ -82,6 +89,9 @@ var statusCodes = map[int]userkeys.Code{
 }
 
 func (e *APIError) code() userkeys.Code {
+	if c := reasonCode(e.Reason); c != "" {
+		return c
+	}
 	if e.Type == userkeys.NotLoggedIn.Type() {
 		return userkeys.NotLoggedIn
 	}
@@ -159,6 +169,11 @@ func retryAfter(h http.Header) time.Duration {
 // it. An answer that is not a success is an [*APIError]; no answer at all is
 // [userkeys.Unavailable].
 func Do(hc *http.Client, req *http.Request, into any) error {
+	return doWithin(maxBodyBytes, hc, req, into)
+}
+
+// doWithin is [Do] for answers of at most so many bytes.
+func doWithin(most int64, hc *http.Client, req *http.Request, into any) error {
 	if req.Header.Get("Accept") == "" {
 		req = req.Clone(req.Context())
 		req.Header.Set("Accept", "application/json")
@@ -174,12 +189,12 @@ func Do(hc *http.Client, req *http.Request, into any) error {
 	if into == nil {
 		return nil
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBodyBytes+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
 	if err != nil {
 		return unreachable(req, err)
 	}
-	if len(body) > maxBodyBytes {
-		return userkeys.Errorf(userkeys.BodyTooLarge, "the site's answer is larger than %d bytes", maxBodyBytes)
+	if int64(len(body)) > most {
+		return userkeys.Errorf(userkeys.BodyTooLarge, "the site's answer is larger than %d bytes", most)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
 		return &userkeys.Error{Code: userkeys.Internal, Public: "the site's answer is not the JSON that was expected", Err: err}
@@ -219,4 +234,26 @@ func Explain(err error) string {
 		return "it was interrupted"
 	}
 	return userkeys.AsError(err).Public
+}
+
+// reasonCode is the kind of refusal that a userkeys site names; empty for any other reason.
+func reasonCode(reason string) userkeys.Code {
+	for _, c := range []userkeys.Code{
+		userkeys.ScopeNotAllowed, userkeys.RedirectNotAllowed, userkeys.KeysNotAllowed, userkeys.UserNotAllowed,
+		userkeys.InvalidExpiry, userkeys.InvalidPublicKey, userkeys.PayloadTooLarge,
+	} {
+		if reason == string(c) {
+			return c
+		}
+	}
+	return ""
+}
+
+// statusOf is the status of an [APIError]; 0 for any other error.
+func statusOf(err error) int {
+	var e *APIError
+	if errors.As(err, &e) {
+		return e.Status
+	}
+	return 0
 }

@@ -43,7 +43,7 @@ func (a *Authorization) look(ctx context.Context, base *http.Client, suffix stri
 	if suffix == "" {
 		req.Header.Set("Accept", "text/html")
 	}
-	return Do(stayingClient(base), req, into)
+	return doWithin(maxAnswerBytes, stayingClient(base), req, into)
 }
 
 // wouldAsk tells whether an answer means that the request itself is good: it
@@ -81,13 +81,8 @@ func (s consentState) refusal() error {
 	case "no_trust_level":
 		e.Code = userkeys.UserNotAllowed
 	}
-	for _, c := range []userkeys.Code{
-		userkeys.ScopeNotAllowed, userkeys.RedirectNotAllowed, userkeys.KeysNotAllowed,
-		userkeys.InvalidExpiry, userkeys.InvalidPublicKey, userkeys.PayloadTooLarge,
-	} {
-		if e.Reason == string(c) {
-			e.Code = c
-		}
+	if c := reasonCode(e.Reason); c != "" {
+		e.Code = c
 	}
 	if e.Public == "" {
 		e.Public = "the site does not put this request to its users, and does not say why: a scope, the redirect or the whole feature is not allowed there"

@@ -36,14 +36,25 @@ const (
 // Client is base with the key in place. nil means a client that waits up to a minute for a limit
 // of the site, and gives up after 90 seconds in all; a base of one's own waits only
 // where it has a [Transport] that says so. See there for where the key goes and where not.
+//
+// It follows no redirect, unless base has a CheckRedirect that does: an API does not move, a login page in place of
+// an answer is no success, and a site must not send an app to addresses of the app's own network.
 func (c *Credential) Client(base *http.Client) *http.Client {
 	if base == nil {
-		return &http.Client{Timeout: requestTimeout + usualMaxWait, Transport: &Transport{Credential: c, MaxWait: usualMaxWait}}
+		return &http.Client{
+			Timeout: requestTimeout + usualMaxWait, Transport: &Transport{Credential: c, MaxWait: usualMaxWait}, CheckRedirect: stay,
+		}
 	}
 	hc := *base
 	hc.Transport = &Transport{Credential: c, Base: hc.Transport}
+	if hc.CheckRedirect == nil {
+		hc.CheckRedirect = stay
+	}
 	return &hc
 }
+
+// stay takes a redirect for the answer.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // URL is the address of a path on the site. The path begins with a slash and
 // may have a query.
@@ -69,6 +80,15 @@ func (c *Credential) Get(ctx context.Context, base *http.Client, path string, in
 	return Do(c.Client(base), req, into)
 }
 
+// get is [Credential.Get] for what this package asks for itself, which is small.
+func (c *Credential) get(ctx context.Context, base *http.Client, path string, into any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Site+path, nil)
+	if err != nil {
+		return err
+	}
+	return doWithin(maxAnswerBytes, c.Client(base), req, into)
+}
+
 // CurrentUsername asks the site whose key this is. It needs one of the scopes
 // session_info, read, write, and counts as a call.
 func (c *Credential) CurrentUsername(ctx context.Context, base *http.Client) (string, error) {
@@ -77,16 +97,26 @@ func (c *Credential) CurrentUsername(ctx context.Context, base *http.Client) (st
 			Username string `json:"username"`
 		} `json:"current_user"`
 	}
-	err := c.Get(ctx, base, sessionPath, &body)
+	err := c.get(ctx, base, sessionPath, &body)
 	return body.CurrentUser.Username, err
 }
 
-// Revoke makes the key worthless, by the key itself; every key may. A key
-// that is worthless already gives an [APIError] with status 403.
+// Revoke makes the key worthless, by the key itself; every key may. Only the site's own word
+// counts: a page of something between is an error. A key that is worthless already gives an
+// [APIError] whose Worthless is true.
 func (c *Credential) Revoke(ctx context.Context, base *http.Client) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Site+revokePath, nil)
 	if err != nil {
 		return err
 	}
-	return Do(c.Client(base), req, nil)
+	var body struct {
+		Success string `json:"success"`
+	}
+	if err := Do(c.Client(base), req, &body); err != nil {
+		return err
+	}
+	if body.Success != "OK" {
+		return userkeys.Errorf(userkeys.Internal, "the answer does not say that the key is revoked; is something between this machine and the site?")
+	}
+	return nil
 }

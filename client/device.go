@@ -94,10 +94,12 @@ func BeginDevice(ctx context.Context, base *http.Client, r Request) (*DeviceAuth
 		d.VerificationURIWithRequest = d.VerificationURI
 	}
 	// The person will sign in there: an address elsewhere would be somebody else's login page.
-	for _, address := range []string{d.VerificationURI, d.VerificationURIWithRequest} {
-		if u, err := url.Parse(address); err != nil || !OnSite(d.Request.Site, u) {
-			return nil, userkeys.Errorf(userkeys.Internal, "the site sends the person to an address that is not its own: %s", printable(address))
+	for _, address := range []*string{&d.VerificationURI, &d.VerificationURIWithRequest} {
+		u, err := url.Parse(*address)
+		if err != nil || !OnSite(d.Request.Site, u) {
+			return nil, userkeys.Errorf(userkeys.Internal, "the site sends the person to an address that is not its own: %s", printable(*address))
 		}
+		*address = u.String() // as browsers spell it: nothing in it steers a terminal
 	}
 	return d, nil
 }
@@ -119,12 +121,13 @@ func (d *DeviceAuthorization) Wait(ctx context.Context, base *http.Client) (*Cre
 	defer cancel()
 	young, grow := context.WithTimeout(ctx, d.ExpiresIn-expirySlack)
 	defer grow()
-	pause, failures, maybeLost := d.Interval, 0, false
+	interval, failures, maybeLost := d.Interval, 0, false
+	pause := interval
 	for {
 		if sleep(ctx, pause) != nil {
 			return nil, context.Cause(ctx)
 		}
-		pause = d.Interval
+		pause = interval
 		status, payload, err := d.poll(ctx, base)
 		switch {
 		case err == nil && status == "authorized":
@@ -139,8 +142,8 @@ func (d *DeviceAuthorization) Wait(ctx context.Context, base *http.Client) (*Cre
 		case err == nil && status == "authorization_pending":
 			failures, maybeLost = 0, false
 		case err == nil && status == "slow_down": // RFC 8628, 3.5
-			d.Interval = min(d.Interval+usualInterval, maxPollInterval)
-			pause = d.Interval
+			interval = min(interval+usualInterval, maxPollInterval)
+			pause = interval
 		case err == nil:
 			return nil, userkeys.Errorf(userkeys.Internal, "the site's answer to a poll is %q, which means nothing here", printable(status))
 		case ctx.Err() != nil:
@@ -194,5 +197,5 @@ func postJSON(ctx context.Context, base *http.Client, address string, body, into
 		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	return Do(stayingClient(base), req, into)
+	return doWithin(maxAnswerBytes, stayingClient(base), req, into)
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -41,12 +42,13 @@ func (c *Credential) Alive(ctx context.Context, base *http.Client) (bool, error)
 	if path == "" {
 		return false, userkeys.Errorf(userkeys.InvalidAccess, "none of the scopes %s opens anything that could be asked", c.Scopes)
 	}
-	err := c.Get(ctx, base, path, nil)
+	var body map[string]json.RawMessage // an object: a page of something between says nothing of the key
+	err := c.get(ctx, base, path, &body)
 	var e *APIError
 	switch {
 	case err == nil:
 		return true, nil
-	case errors.As(err, &e) && e.Status == http.StatusForbidden:
+	case errors.As(err, &e) && e.Worthless():
 		return e.MissingScope() != "", nil
 	case errors.As(err, &e) && e.Status == http.StatusNotFound:
 		return true, nil // the key was looked at before the route

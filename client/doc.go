@@ -2,8 +2,8 @@
 // sealed answer, and calls the site's API with it. It works against userkeys
 // and against Discourse.
 //
-// An app on a person's machine needs one call, [Login]: it opens the browser,
-// waits on a loopback address for the answer and returns a [Credential].
+// An app on a person's machine needs one call, [Login]: it sends the person to the
+// site by a browser on this machine, a code for any device, or an answer to paste, waits, and returns a [Credential].
 // An app with a web server of its own uses [Begin], sends the browser to
 // [Authorization].URL, and gives what comes back to [Authorization.Open].
 // Either way [Credential.Client] is then an [net/http.Client] that sends the key to

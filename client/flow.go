@@ -1,7 +1,9 @@
 package client
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 
@@ -24,8 +26,8 @@ const (
 type Options struct {
 	// Request is what to ask for. AuthRedirect stays empty: Login fills it in.
 	Request Request
-	// Flows are those to choose from; one alone is taken whatever the site is known to
-	// allow. Empty: all that the options have the part for.
+	// Flows are those to choose from; of several the first that works on the
+	// site. Empty: all that the options have the part for.
 	Flows []Flow
 	// OpenBrowser sends the person to address on this machine: opens a browser, prints it, or
 	// both. An error ends the login, so what only failed to open may return nil
@@ -36,6 +38,9 @@ type Options struct {
 	// ReadPaste returns what the person pastes. complete tells whether the text read so
 	// far is all. For the paste flow.
 	ReadPaste func(ctx context.Context, complete func(text string) bool) (string, error)
+	// LoopbackPort is the port of the loopback flow; 0 is a free one. Discourse compares ports: an
+	// administrator there lists http://127.0.0.1:PORT/* in allowed_user_api_auth_redirects.
+	LoopbackPort int
 	// HTTP makes the calls to the site; nil means a client of our own.
 	HTTP *http.Client
 }
@@ -113,7 +118,7 @@ func (o Options) choose(ctx context.Context, s Support) Flow {
 // loopbackAllowed asks a Discourse that checks redirects before it asks the person.
 func (o Options) loopbackAllowed(ctx context.Context) bool {
 	r := o.Request
-	r.AuthRedirect = "http://127.0.0.1:49152/answer/" + RandomID()
+	r.AuthRedirect = fmt.Sprintf("http://127.0.0.1:%d/answer/%s", cmp.Or(o.LoopbackPort, 49152), RandomID())
 	a, err := Begin(r)
 	return err == nil && a.Check(ctx, o.HTTP) == nil
 }
@@ -141,7 +146,7 @@ func (o Options) ask(ctx context.Context, f Flow) (*Credential, error) {
 }
 
 func (o Options) askByLoopback(ctx context.Context) (*Credential, error) {
-	l, err := ListenLoopback(ctx, o.Request.ApplicationName)
+	l, err := listenLoopback(ctx, o.Request.ApplicationName, o.LoopbackPort)
 	if err != nil {
 		return nil, err
 	}
@@ -151,11 +156,27 @@ func (o Options) askByLoopback(ctx context.Context) (*Credential, error) {
 	if err != nil {
 		return nil, err
 	}
-	payload, err := l.Wait(ctx)
-	if err != nil {
-		return nil, err
+	return a.waitAt(ctx, l)
+}
+
+// waitAt waits for the answer that opens. Whoever finds the address on this machine could answer
+// first: what does not open changes nothing, but for the error if nothing better comes.
+func (a *Authorization) waitAt(ctx context.Context, l *Loopback) (*Credential, error) {
+	var wrong error
+	for {
+		payload, err := l.Wait(ctx)
+		switch {
+		case err != nil && wrong != nil && ctx.Err() != nil:
+			return nil, wrong
+		case err != nil:
+			return nil, err
+		}
+		c, err := a.Open(payload)
+		if err == nil {
+			return c, nil
+		}
+		wrong = err
 	}
-	return a.Open(payload)
 }
 
 func (o Options) askByPaste(ctx context.Context) (*Credential, error) {

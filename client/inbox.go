@@ -36,7 +36,7 @@ func (t Totals) All() int { return t.Unread + t.Messages + t.Chat }
 // 2024 has no such route: see [Credential.SessionTotals].
 func (c *Credential) Totals(ctx context.Context, base *http.Client) (Totals, error) {
 	var t Totals
-	err := c.Get(ctx, base, totalsPath, &t)
+	err := c.get(ctx, base, totalsPath, &t)
 	return t.printable(), err
 }
 
@@ -52,7 +52,7 @@ func (c *Credential) SessionTotals(ctx context.Context, base *http.Client) (Tota
 			Urgent   int    `json:"unread_high_priority_notifications"` // since then; messages, mostly
 		} `json:"current_user"`
 	}
-	err := c.Get(ctx, base, sessionPath, &session)
+	err := c.get(ctx, base, sessionPath, &session)
 	u := session.User
 	return Totals{UserID: u.ID, Username: u.Username, Unread: u.Unread, Messages: max(u.Messages, u.Urgent)}.printable(), err
 }
@@ -77,27 +77,19 @@ type Notification struct {
 // Notifications are the newest of the person's list, at most limit (1 to 60). It takes the same scopes
 // as [Credential.Totals] and marks nothing as seen.
 func (c *Credential) Notifications(ctx context.Context, base *http.Client, limit int) ([]Notification, error) {
+	limit = min(max(limit, 1), 60)
 	var body struct {
-		Notifications []struct {
-			ID         int64           `json:"id"`
-			Type       int             `json:"notification_type"`
-			Read       bool            `json:"read"`
-			CreatedAt  string          `json:"created_at"`
-			FancyTitle string          `json:"fancy_title"`
-			Slug       string          `json:"slug"`
-			TopicID    int64           `json:"topic_id"`
-			PostNumber int             `json:"post_number"`
-			Data       json.RawMessage `json:"data"`
-		} `json:"notifications"`
+		Notifications []json.RawMessage `json:"notifications"`
 	}
-	query := url.Values{"recent": {"true"}, "silent": {"true"}, "limit": {fmt.Sprint(min(max(limit, 1), 60))}}
-	if err := c.Get(ctx, base, notificationsPath+"?"+query.Encode(), &body); err != nil {
+	query := url.Values{"recent": {"true"}, "silent": {"true"}, "limit": {fmt.Sprint(limit)}}
+	if err := c.get(ctx, base, notificationsPath+"?"+query.Encode(), &body); err != nil {
 		return nil, err
 	}
 	out := make([]Notification, 0, min(len(body.Notifications), limit))
-	for _, n := range body.Notifications {
-		if len(out) == limit {
-			break
+	for _, raw := range body.Notifications[:min(len(body.Notifications), limit)] {
+		var n notificationJSON
+		if json.Unmarshal(raw, &n) != nil {
+			continue // one that nobody can read
 		}
 		var data notificationData
 		_ = json.Unmarshal(n.Data, &data) // what it lacks stays empty
@@ -109,6 +101,18 @@ func (c *Credential) Notifications(ctx context.Context, base *http.Client, limit
 		})
 	}
 	return out, nil
+}
+
+type notificationJSON struct {
+	ID         int64           `json:"id"`
+	Type       int             `json:"notification_type"`
+	Read       bool            `json:"read"`
+	CreatedAt  string          `json:"created_at"`
+	FancyTitle string          `json:"fancy_title"`
+	Slug       string          `json:"slug"`
+	TopicID    int64           `json:"topic_id"`
+	PostNumber int             `json:"post_number"`
+	Data       json.RawMessage `json:"data"`
 }
 
 // notificationData is what is of use in the data of all types.
@@ -198,6 +202,9 @@ type BusMessage struct {
 // busTimeout is longer than any site holds a poll open.
 const busTimeout = 90 * time.Second
 
+// maxBusMessages bounds what one poll brings; what follows comes with the next.
+const maxBusMessages = 1000
+
 // Poll waits until there is news on channels, or until the site ends the poll without any, usually after 25
 // seconds; the first poll of a channel only finds its end. It counts as a call, and takes one of the
 // scopes message_bus, notifications, write. On a Discourse a key that is dead or lacks
@@ -223,9 +230,16 @@ func (b *Bus) Poll(ctx context.Context, c *Credential, base *http.Client, channe
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Dont-Chunk", "true")
-	var all []BusMessage
-	if err := Do(c.Client(base), req, &all); err != nil {
+	var raw []json.RawMessage
+	if err := doWithin(maxAnswerBytes, c.Client(base), req, &raw); err != nil {
 		return nil, err
+	}
+	var all []BusMessage
+	for _, text := range raw[:min(len(raw), maxBusMessages)] {
+		var m BusMessage
+		if json.Unmarshal(text, &m) == nil {
+			all = append(all, m)
+		}
 	}
 	return b.read(all, channels), nil
 }

@@ -20,8 +20,8 @@ const (
 // maxPEMBytes bounds what [ParseKeyPair] looks at: an 8192-bit key needs about 6500.
 const maxPEMBytes = 16 << 10
 
-// A KeyPair is made for one request: the site seals its answer to the public
-// half, and only the holder of the private half can open it. It does not print itself.
+// A KeyPair opens the answer: the site seals it to the public half, and only the holder of the
+// private half can open it. One may serve several requests, for nonces tell those apart. It does not print itself.
 type KeyPair struct{ private *rsa.PrivateKey }
 
 // NewKeyPair makes a key pair with a modulus of that many bits; 0 means [DefaultBits].
@@ -47,7 +47,7 @@ func checkBits(bits int) error {
 }
 
 // ParseKeyPair reads a private key that [KeyPair.PrivatePEM] wrote, or any RSA
-// private key as PKCS#8 or PKCS#1 PEM. Apps need it only if the person may answer after a restart.
+// private key as PKCS#8 or PKCS#1 PEM. Apps need it if the person may answer after a restart, or the key is to be renewed.
 func ParseKeyPair(text []byte) (*KeyPair, error) {
 	bad := func(why string, err error) (*KeyPair, error) {
 		return nil, &userkeys.Error{Code: userkeys.InvalidPublicKey, Public: "not an RSA private key in PEM: " + why, Err: err}
@@ -94,7 +94,7 @@ func (k *KeyPair) PublicPEM() string {
 }
 
 // PrivatePEM is the private half as PKCS#8 PEM: a secret until the answer is
-// opened, and of no use after.
+// opened, and of use after only to renew.
 func (k *KeyPair) PrivatePEM() []byte {
 	der, err := x509.MarshalPKCS8PrivateKey(k.private)
 	if err != nil { // cannot happen: an RSA key always marshals

@@ -175,3 +175,66 @@ func TestLoginRefuses(t *testing.T) {
 		})
 	}
 }
+
+// TestRevokeBelievesTheSiteOnly: what stands between must not make an app forget a key that lives.
+func TestRevokeBelievesTheSiteOnly(t *testing.T) {
+	t.Parallel()
+	page := status(200, "<html>please sign in", "Content-Type", "text/html")
+	for name, tt := range map[string]struct {
+		answer    func(*http.Request) (*http.Response, error)
+		revoked   bool
+		worthless bool
+	}{
+		"the site":                       {status(200, `{"success":"OK"}`), true, false},
+		"a dead key":                     {status(403, `{"errors":["x"],"error_type":"invalid_access"}`), false, true},
+		"a login page":                   {page, false, false},
+		"the way to a login page":        {status(302, "", "Location", "https://login.example/"), false, false},
+		"a firewall":                     {status(403, "<html>blocked"), false, false},
+		"JSON of something else":         {status(200, `{"status":"ok"}`), false, false},
+		"nothing":                        {status(204, ""), false, false},
+		"a limit, which is the site's":   {status(429, `{"error_type":"rate_limit"}`), false, false},
+		"no answer, after one try alone": {cut, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := &client.Credential{Site: "https://forum.example", Key: testKey, Scopes: userkeys.Scopes{"read"}}
+			hc := &http.Client{Transport: &answers{steps: steps(tt.answer)}}
+			err := c.Revoke(t.Context(), hc)
+			var api *client.APIError
+			if (err == nil) != tt.revoked || errors.As(err, &api) && api.Worthless() != tt.worthless {
+				t.Errorf("Revoke = %v", err)
+			}
+			if alive, err := c.Alive(t.Context(), hc); err == nil && name == "a firewall" || name == "a login page" && err == nil {
+				t.Errorf("Alive = %v", alive)
+			}
+		})
+	}
+}
+
+// TestLoopbackLoginOutlivesJunk: whoever finds the address on this machine may answer first.
+func TestLoopbackLoginOutlivesJunk(t *testing.T) {
+	t.Parallel()
+	site := newFakeSite(t)
+	c, err := client.Login(t.Context(), client.Options{
+		Request: site.request(),
+		OpenBrowser: func(ctx context.Context, address string) error {
+			u, err := url.Parse(address)
+			if err != nil {
+				return err
+			}
+			back := u.Query().Get("auth_redirect")
+			other := u.Query()
+			other.Set("nonce", "somebody else's")
+			go func() {
+				_, _ = browse(ctx, back+"?payload=AAAA") // that it is not taken shows below
+				_, _ = browse(ctx, back+"?payload="+url.QueryEscape(site.seal(other)))
+				time.Sleep(100 * time.Millisecond)
+				_, _ = browse(ctx, address)
+			}()
+			return nil
+		},
+	})
+	if err != nil || c.Key != testKey {
+		t.Errorf("Login = %v, %v", c, err)
+	}
+}

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"html/template"
 	"net"
 	"net/http"
@@ -42,10 +43,14 @@ const (
 // ListenLoopback starts to listen on a free port of 127.0.0.1. The name is
 // what the page in the browser calls the app. Close it in any case.
 func ListenLoopback(ctx context.Context, applicationName string) (*Loopback, error) {
+	return listenLoopback(ctx, applicationName, 0)
+}
+
+func listenLoopback(ctx context.Context, applicationName string, port int) (*Loopback, error) {
 	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "tcp4", "127.0.0.1:0")
+	ln, err := lc.Listen(ctx, "tcp4", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
-		return nil, &userkeys.Error{Code: userkeys.Unavailable, Public: "cannot listen on 127.0.0.1; use the paste flow instead", Err: err}
+		return nil, &userkeys.Error{Code: userkeys.Unavailable, Public: "cannot listen on 127.0.0.1; choose another port, or use the paste flow", Err: err}
 	}
 	l := &Loopback{
 		app: applicationName, host: ln.Addr().String(), path: "/answer/" + RandomID(),

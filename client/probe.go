@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -16,8 +17,8 @@ type Support struct {
 	APIVersion int    // 4 today
 	DeviceCode bool   // a person may approve on another machine
 
-	// Description is what a userkeys site tells of what it allows; nil on
-	// Discourse, which tells nothing.
+	// Description is what a userkeys site tells of what it allows; nil where a
+	// site tells nothing, as Discourse does.
 	Description *userkeys.Description
 }
 
@@ -48,6 +49,12 @@ func (s Support) Flows() []Flow {
 
 // minAPIVersion is the first version with scopes and sealed answers.
 const minAPIVersion = 2
+
+// Bounds of a description: more is no help to anybody, and work.
+const (
+	maxDescribedScopes = 200
+	maxDescribedRoutes = 100
+)
 
 // Probe asks whether site gives user API keys, and what it tells of itself. It needs no key and
 // shows the person nothing.
@@ -87,18 +94,23 @@ func Probe(ctx context.Context, base *http.Client, site string) (Support, error)
 }
 
 // describe reads the site's description. That there is none, or none that can be
-// read, only says that the site is no userkeys site.
+// read, only says that the site is no userkeys site; that it cannot be asked now is an error.
 func describe(ctx context.Context, base *http.Client, site string) (*userkeys.Description, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, site+descriptionPath, nil)
 	if err != nil {
 		return nil, err
 	}
 	var d userkeys.Description
-	if err := Do(stayingClient(base), req, &d); err != nil {
-		return nil, ctx.Err()
-	}
-	if d.APIVersion < minAPIVersion {
+	err = doWithin(maxAnswerBytes, stayingClient(base), req, &d)
+	switch status := statusOf(err); {
+	case status == http.StatusTooManyRequests || status >= 500 || errors.Is(err, userkeys.Unavailable) || ctx.Err() != nil:
+		return nil, err
+	case err != nil || d.APIVersion < minAPIVersion:
 		return nil, nil
+	}
+	d.Scopes = d.Scopes[:min(len(d.Scopes), maxDescribedScopes)]
+	for i := range d.Scopes {
+		d.Scopes[i].Routes = d.Scopes[i].Routes[:min(len(d.Scopes[i].Routes), maxDescribedRoutes)]
 	}
 	return &d, nil
 }
@@ -115,7 +127,7 @@ func strangersClient(base *http.Client) *http.Client {
 // asks lives where the site is, and a redirect means something there.
 func stayingClient(base *http.Client) *http.Client {
 	hc := *strangersClient(base)
-	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	hc.CheckRedirect = stay
 	return &hc
 }
 

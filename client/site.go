@@ -63,10 +63,10 @@ func originHost(u *url.URL) string {
 
 // OnSite tells whether u lies on site (as [ParseSite] writes it): same scheme, host and
 // port, and inside its folder if it has one, so that neighbours on a shared
-// host are strangers.
+// host are strangers. An address with a user name is nobody's: it looks like another one.
 func OnSite(site string, u *url.URL) bool {
 	s, err := url.Parse(site)
-	if err != nil || s.Host == "" || u == nil || u.Scheme != s.Scheme || originHost(u) != originHost(s) {
+	if err != nil || s.Host == "" || u == nil || u.User != nil || u.Scheme != s.Scheme || originHost(u) != originHost(s) {
 		return false
 	}
 	at, folder := path.Clean("/"+u.Path), s.Path

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"userkeys"
@@ -83,8 +84,45 @@ func (t *Transport) send(r *http.Request, again bool) (*http.Response, error) {
 			r.Header.Set(userkeys.ClientIDHeader, t.Credential.ClientID)
 		}
 	}
-	return base.RoundTrip(r)
+	resp, err := base.RoundTrip(r)
+	if err == nil && resp.StatusCode >= 400 {
+		t.hideKey(resp)
+	}
+	return resp, err
 }
+
+// hideKey takes the key out of a refusal that repeats the request, as some sites and proxies do:
+// refusals are shown and logged.
+func (t *Transport) hideKey(resp *http.Response) {
+	key := t.Credential.Key.Reveal()
+	if key == "" {
+		return
+	}
+	const hidden = "[key]"
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes))
+	rest := io.Reader(resp.Body)
+	if err != nil {
+		rest = broken{err}
+	}
+	body = bytes.ReplaceAll(body, []byte(key), []byte(hidden))
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(body), rest), resp.Body}
+	resp.ContentLength = -1
+	resp.Header.Del("Content-Length")
+	resp.Status = strings.ReplaceAll(resp.Status, key, hidden)
+	for _, values := range resp.Header {
+		for i := range values {
+			values[i] = strings.ReplaceAll(values[i], key, hidden)
+		}
+	}
+}
+
+// broken is the rest of a body that broke off.
+type broken struct{ err error }
+
+func (b broken) Read([]byte) (int, error) { return 0, b.err }
 
 // replayable tells whether r can be sent twice at all.
 func replayable(r *http.Request) bool {

@@ -95,7 +95,11 @@ func TestTransportDoesNotFollowARedirectWithTheKey(t *testing.T) {
 		http.Redirect(w, r, r.URL.Query().Get("to"), http.StatusTemporaryRedirect)
 	}))
 	defer site.Close()
-	hc := (&client.Credential{Site: site.URL, Key: testKey, ClientID: "c1"}).Client(nil)
+	cred := &client.Credential{Site: site.URL, Key: testKey, ClientID: "c1"}
+	if resp, err := cred.Client(nil).Get(site.URL + "/?to=" + url.QueryEscape(evil.URL)); err != nil || resp.StatusCode != http.StatusTemporaryRedirect {
+		t.Errorf("a redirect was followed unasked: %v, %v", resp, err)
+	}
+	hc := cred.Client(&http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return nil }})
 	for _, to := range []string{evil.URL + "/", site.URL + "/within"} {
 		resp, err := hc.Post(site.URL+"/?to="+url.QueryEscape(to), "text/plain", strings.NewReader("x"))
 		if err != nil {

@@ -151,3 +151,17 @@ func newRequest(t *testing.T, ctx context.Context, address string) *http.Request
 	}
 	return req
 }
+
+func TestTransportHidesTheKeyInRefusals(t *testing.T) {
+	t.Parallel()
+	body := "you sent " + testKey.Reveal() + " and " + testKey.Reveal()
+	tr := &client.Transport{Credential: &client.Credential{Site: "https://forum.example", Key: testKey}, Base: &answers{steps: steps(status(500, body, "X-Sent", testKey.Reveal()))}}
+	resp, err := tr.RoundTrip(newRequest(t, t.Context(), "https://forum.example/x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(resp.Body)
+	if err != nil || string(got) != "you sent [key] and [key]" || resp.Header.Get("X-Sent") != "[key]" {
+		t.Errorf("%q %v %v", got, resp.Header, err)
+	}
+}

@@ -67,7 +67,7 @@ func newCallCommand() *cobra.Command {
   echo '{"raw":"Hello"}' | userkeys call POST /posts.json --data @-`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cmd.SilenceUsage, cmd.SilenceErrors = true, true
-			c.in, c.out = cmd.InOrStdin(), cmd.OutOrStdout()
+			c.in, c.out = cmd.InOrStdin(), forTerminal(cmd.OutOrStdout())
 			c.method, c.hasData = strings.ToUpper(args[0]), cmd.Flags().Changed("data")
 			key, path, err := keyFor(cmd, args[1])
 			if err != nil {
@@ -199,7 +199,7 @@ func (c *call) setHeaders(req *http.Request) error {
 // answer prints what came and turns the status into an exit code.
 func (c *call) answer(ctx context.Context, resp *http.Response, path string) error {
 	if c.include {
-		fmt.Fprintf(c.out, "%s %s\r\n", resp.Proto, resp.Status)
+		fmt.Fprintf(c.out, "%s %s\r\n", resp.Proto, userkeys.Printable(resp.Status))
 		if err := resp.Header.Write(c.out); err != nil {
 			return exitf(exitFailure, "cannot print the answer: %v", err)
 		}

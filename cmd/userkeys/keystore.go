@@ -76,7 +76,7 @@ func askPassphrase(cmd *cobra.Command) func(fresh bool) (string, error) {
 		if !fresh {
 			return ask("Passphrase of your keys: ")
 		}
-		text, err := ask("There is no keychain here. Choose a passphrase for your keys: ")
+		text, err := ask("Choose a passphrase for your keys (there is no keychain here, or you asked for one): ")
 		if err != nil || text == "" {
 			return text, err
 		}
@@ -136,30 +136,26 @@ const renewalTimeout = 15 * time.Second
 // renewed is only a warning while the old one lives.
 func freshCredential(ctx context.Context, store *desk.KeyStore, a desk.Account, warn io.Writer) (*client.Credential, error) {
 	c, err := store.Credential(a)
-	if err != nil || !c.RenewalDue(a.CreatedAt, time.Now()) {
+	if err != nil || !a.RenewalDue(c, time.Now()) {
 		return c, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, renewalTimeout)
 	defer cancel()
-	renewed, err := renew(ctx, store, a, c)
-	if err == nil {
-		return renewed, nil
+	_, fresh, err := store.Renew(ctx, a, renewBy(nil))
+	if fresh != nil {
+		c = fresh
 	}
 	var api *client.APIError
-	if errors.As(err, &api) && (api.Status == http.StatusNotFound || api.Status == http.StatusConflict) {
-		return c, nil // a site that does not renew, or not any further: nothing to be done now
+	if err == nil || errors.As(err, &api) && (api.Status == http.StatusNotFound || api.Status == http.StatusConflict) {
+		return c, nil // renewed, or a site that does not renew, or not any further: nothing to be done now
 	}
 	fmt.Fprintf(warn, "warning: the key of %s ends at %s and could not be renewed: %s\n", a, c.ExpiresAt.Format(time.RFC3339), publicText(err))
 	return c, nil
 }
 
-// renew puts a new key in the place of an account's.
-func renew(ctx context.Context, store *desk.KeyStore, a desk.Account, c *client.Credential) (*client.Credential, error) {
-	renewed, err := c.Renew(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
-	return renewed, store.Replace(a.ID, renewed)
+// renewBy asks the site for a new key by hc; nil: a client of our own.
+func renewBy(hc *http.Client) func(context.Context, *client.Credential) (*client.Credential, error) {
+	return func(ctx context.Context, c *client.Credential) (*client.Credential, error) { return c.Renew(ctx, hc) }
 }
 
 // inHand is the key that a call is made with.

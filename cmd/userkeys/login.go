@@ -35,6 +35,7 @@ type login struct {
 	account   string
 	clientID  string
 	expires   time.Duration
+	port      int
 	timeout   time.Duration
 
 	keys  *desk.KeyStore
@@ -96,6 +97,7 @@ func loginCommand(open func(ctx context.Context, address string) error) *cobra.C
 	f.BoolVar(&l.loopback, "loopback", false, "answer to this program, by a browser on this machine")
 	f.BoolVar(&l.device, "device", false, "show a code, to be typed on any device")
 	f.BoolVar(&l.paste, "paste", false, "show the address, and read the answer that the site shows")
+	f.IntVar(&l.port, "port", 0, "the port of --loopback (default: a free one); a Discourse must list http://127.0.0.1:PORT/*")
 	f.BoolVar(&l.noBrowser, "no-browser", false, "only show the address, open nothing")
 	f.BoolVar(&l.asJSON, "json", false, "print what was stored as JSON (without the key)")
 	f.StringVar(&l.scopes, "scopes", "read", "what to ask for, separated by commas")
@@ -116,6 +118,12 @@ func (l *login) run(ctx context.Context, site string) error {
 	if err != nil {
 		return err
 	}
+	// Where the site really is: another name of it would be another lock, and perhaps another warning.
+	support, err := client.Probe(ctx, nil, request.Site)
+	if err != nil {
+		return l.explain(request.Site, err)
+	}
+	request.Site = support.Site
 	if client.PlainHTTP(request.Site) {
 		fmt.Fprintf(l.warn, "warning: %s is plain http; whoever is on the way can read the key\n", request.Site)
 	}
@@ -130,7 +138,7 @@ func (l *login) run(ctx context.Context, site string) error {
 		return deskError(err)
 	}
 	if keeping == desk.Plain {
-		fmt.Fprintf(l.warn, "warning: keys stand readable in %s, by your choice\n", l.keys.Path())
+		fmt.Fprintf(l.warn, "warning: all keys stand readable in %s, by your choice\n", l.keys.Path())
 	}
 	cred, err := l.ask(ctx, request)
 	if err != nil {
@@ -145,7 +153,7 @@ func (l *login) ask(ctx context.Context, request client.Request) (*client.Creden
 	progress := startProgress(l.warn, l.timeout)
 	defer progress.stop()
 	return client.Login(ctx, client.Options{
-		Request: request, Flows: l.flows(),
+		Request: request, Flows: l.flows(), LoopbackPort: l.port,
 		OpenBrowser: func(ctx context.Context, address string) error { return l.show(ctx, address, progress) },
 		ShowCode: func(_ context.Context, d *client.DeviceAuthorization) error {
 			l.asked = client.FlowDevice
@@ -188,6 +196,7 @@ func browserHere() bool {
 // keep stores the key. What it replaces is revoked: the site does that itself where it is the
 // same person's, but nobody may be left with a key that no program has.
 func (l *login) keep(ctx context.Context, cred *client.Credential) error {
+	ctx = context.WithoutCancel(ctx) // there is a key now: Ctrl-C must not leave it to nobody
 	if l.account != "" {
 		cred.Username = l.account
 	}
@@ -198,10 +207,10 @@ func (l *login) keep(ctx context.Context, cred *client.Credential) error {
 		}
 		return deskError(err)
 	}
-	if replaced != nil {
+	if replaced != nil && replaced.Key != cred.Key {
 		var api *client.APIError
-		if err := replaced.Revoke(ctx, nil); err != nil && !errors.As(err, &api) {
-			fmt.Fprintf(l.warn, "warning: the key that this one replaces could not be revoked: %s\n", publicText(err))
+		if err := replaced.Revoke(ctx, nil); err != nil && !(errors.As(err, &api) && api.Worthless()) {
+			fmt.Fprintf(l.warn, "warning: the key that this one replaces could not be revoked (%s); revoke it on your apps page at %s\n", client.Explain(err), cred.Site)
 		}
 	}
 	if l.expires > 0 && cred.ExpiresAt.IsZero() {
@@ -307,6 +316,8 @@ func (l *login) explain(site string, err error) error {
 		return siteError(asked, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return exitf(exitUnapproved, "nobody approved within %v (sites do not tell when a person says no); run the command again", l.timeout)
+	case errors.Is(err, context.Canceled) && l.asked == client.FlowDevice:
+		return exitf(exitFailure, "interrupted; nothing was stored (a key that was approved just now stands unused on your apps page until the next login replaces it)")
 	case errors.Is(err, context.Canceled):
 		return exitf(exitFailure, "interrupted; nothing was stored")
 	case errors.Is(err, client.ErrDenied), errors.Is(err, client.ErrCodeExpired), errors.Is(err, client.ErrAnswerLost):
@@ -363,6 +374,8 @@ func openBrowser(ctx context.Context, address string) error {
 func startBrowser(ctx context.Context, address string) error {
 	list := os.Getenv("BROWSER")
 	if list == "" {
+		_ = os.Unsetenv(keyEnv) // the browser needs neither; what we need of them was read
+		_ = os.Unsetenv(passphraseEnv)
 		return client.OpenBrowser(ctx, address)
 	}
 	err := exec.ErrNotFound
@@ -378,7 +391,9 @@ func startBrowser(ctx context.Context, address string) error {
 		} else {
 			words = append(words, address)
 		}
-		if err = exec.CommandContext(ctx, words[0], words[1:]...).Run(); err == nil {
+		cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+		cmd.Env = withoutSecrets(nil)
+		if err = cmd.Run(); err == nil {
 			return nil
 		}
 	}

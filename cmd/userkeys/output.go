@@ -1,14 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"userkeys"
 )
@@ -42,6 +46,30 @@ func writeJSON(out io.Writer, v any) error {
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
+}
+
+// forTerminal is out, without what steers a terminal if it is one. A file gets every byte.
+func forTerminal(out io.Writer) io.Writer {
+	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return harmless{out}
+	}
+	return out
+}
+
+// harmless writes control characters as question marks, but for line ends and tabs.
+type harmless struct{ to io.Writer }
+
+func (w harmless) Write(p []byte) (int, error) {
+	shown := bytes.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' && r != '\r' {
+			return '?'
+		}
+		return r
+	}, p)
+	if _, err := w.to.Write(shown); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // printTable prints rows in columns.

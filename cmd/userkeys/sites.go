@@ -202,7 +202,7 @@ func logout(cmd *cobra.Command, store *desk.KeyStore, a desk.Account, force bool
 	switch {
 	case err == nil:
 		fmt.Fprintf(cmd.OutOrStdout(), "The key of %s is revoked and forgotten.\n", userkeys.Printable(a.String()))
-	case errors.As(err, &api) && api.Status == http.StatusForbidden:
+	case errors.As(err, &api) && api.Worthless():
 		fmt.Fprintf(cmd.OutOrStdout(), "The key of %s was worthless already; it is forgotten.\n", userkeys.Printable(a.String()))
 	case force:
 		fmt.Fprintf(cmd.ErrOrStderr(), "warning: the key of %s is forgotten but not revoked (%s); revoke it on your apps page there\n", userkeys.Printable(a.String()), publicText(err))
@@ -241,13 +241,22 @@ It is an addition of userkeys sites; on Discourse log in again.`,
 			if err != nil {
 				return err
 			}
+			if !everything {
+				return renewOne(cmd, store, accounts[0])
+			}
+			failed, ending := 0, 0
 			for _, a := range accounts {
-				if everything && a.ExpiresAt.IsZero() {
+				if a.ExpiresAt.IsZero() {
 					continue
 				}
+				ending++
 				if err := renewOne(cmd, store, a); err != nil {
-					return err
+					fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", userkeys.Printable(a.String()), publicText(err))
+					failed++
 				}
+			}
+			if failed > 0 {
+				return exitf(exitFailure, "%d of %d keys are not renewed", failed, ending)
 			}
 			return nil
 		},
@@ -268,7 +277,7 @@ func renewOne(cmd *cobra.Command, store *desk.KeyStore, a desk.Account) error {
 	if err != nil {
 		return deskError(err)
 	}
-	renewed, err := renew(cmd.Context(), store, a, c)
+	now, _, err := store.Renew(cmd.Context(), a, renewBy(nil))
 	var api *client.APIError
 	switch {
 	case errors.As(err, &api) && api.Status == http.StatusNotFound:
@@ -280,7 +289,7 @@ func renewOne(cmd *cobra.Command, store *desk.KeyStore, a desk.Account) error {
 	case err != nil:
 		return deskError(err)
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "The key of %s now ends at %s.\n", userkeys.Printable(a.String()), renewed.ExpiresAt.Format(time.RFC3339))
+	fmt.Fprintf(cmd.OutOrStdout(), "The key of %s now ends at %s.\n", userkeys.Printable(a.String()), now.ExpiresAt.Format(time.RFC3339))
 	return nil
 }
 

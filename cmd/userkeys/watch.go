@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -39,7 +41,10 @@ change. A desktop notification tells when a count rises.
 Sites are asked as often as half of their limits bears, the other half is for
 your other programs. Where a site has a message bus that the key may hear (scope
 notifications, message_bus or write), news comes at once. A site that does not
-answer is asked less and less often.`
+answer is asked less and less often.
+
+USERKEYS_NOTIFY names a program that shows notifications, which is given a title and
+a text; else notify-send, or what macOS and Windows have, is called.`
 
 func newWatchCommand() *cobra.Command {
 	w := &watching{}
@@ -117,8 +122,10 @@ func watcherConfig(cmd *cobra.Command, sites []string) (watch.Config, error) {
 			cfg.Accounts = append(cfg.Accounts, watch.Watched{Account: a, Credential: c})
 		}
 	}
-	cfg.Renew = func(ctx context.Context, a desk.Account, c *client.Credential) (*client.Credential, error) {
-		return renew(ctx, store, a, c)
+	cfg.Calls = desk.OpenCalls(filepath.Dir(store.Path()))
+	cfg.Current = store.Current
+	cfg.Renew = func(ctx context.Context, a desk.Account, hc *http.Client) (desk.Account, *client.Credential, error) {
+		return store.Renew(ctx, a, renewBy(hc))
 	}
 	return cfg, nil
 }
@@ -156,7 +163,9 @@ func healthCode(h watch.Health) int {
 func (w *watching) run(ctx context.Context, cfg watch.Config) error {
 	debug.SetGCPercent(50) // it runs all day beside everything else: small is better than quick
 	if !w.silent {
-		cfg.Risen = func(s watch.State, rise int) { go notifyDesktop(ctx, s, rise) }
+		n := startNotifier(ctx)
+		defer n.stop()
+		cfg.Risen = n.rise
 	}
 	file, ok := w.out.(*os.File)
 	if ok && !w.asJSON && term.IsTerminal(int(file.Fd())) {
@@ -311,19 +320,83 @@ func age(t time.Time, now int64) string {
 	return fmt.Sprintf("%d min ago", int(d.Minutes()))
 }
 
-// notifyTimeout bounds the program that shows a notification.
-const notifyTimeout = 10 * time.Second
+// Bounds of desktop notifications.
+const (
+	notifyTimeout = 10 * time.Second // of the program that shows one
+	notifyPause   = 3 * time.Second  // between two
+	notifyWaiting = 100              // sites whose news wait to be shown
+)
 
-// notifyDesktop shows a notification by what the system has for it. What sites say does not reach a
+// A notifier shows desktop notifications, one at a time. What comes for a site while others are shown becomes one.
+type notifier struct {
+	news chan risen
+	done sync.WaitGroup
+	end  context.CancelFunc
+}
+
+type risen struct {
+	state watch.State
+	rise  int
+}
+
+func startNotifier(ctx context.Context) *notifier {
+	ctx, cancel := context.WithCancel(ctx)
+	n := &notifier{news: make(chan risen, notifyWaiting), end: cancel}
+	n.done.Go(func() {
+		waiting := map[string]risen{}
+		for {
+			select {
+			case r := <-n.news:
+				r.rise += waiting[r.state.ID].rise
+				waiting[r.state.ID] = r
+				continue
+			case <-ctx.Done():
+				return
+			case <-time.After(notifyPause):
+			}
+			for id, r := range waiting {
+				delete(waiting, id)
+				showDesktop(ctx, r)
+				break
+			}
+		}
+	})
+	return n
+}
+
+// rise has a rise shown. Of more than anybody could look at the rest is left out.
+func (n *notifier) rise(s watch.State, rise int) {
+	select {
+	case n.news <- risen{s, rise}:
+	default:
+	}
+}
+
+func (n *notifier) stop() {
+	n.end()
+	n.done.Wait()
+}
+
+// showDesktop shows a notification by what the system has for it, or USERKEYS_NOTIFY names. What sites say does not reach a
 // shell or a script: it travels as arguments or in the environment. A system without such a
 // program shows nothing.
-func notifyDesktop(ctx context.Context, s watch.State, rise int) {
+func showDesktop(ctx context.Context, r risen) {
 	ctx, cancel := context.WithTimeout(ctx, notifyTimeout)
 	defer cancel()
-	title := strings.TrimPrefix(strings.TrimPrefix(s.Site, "https://"), "http://")
-	text := fmt.Sprintf("%d new, %d unread", rise, s.All())
-	cmd := desktopCommand(ctx, title, text)
-	_ = cmd.Run()
+	title := strings.TrimPrefix(strings.TrimPrefix(r.state.Site, "https://"), "http://")
+	cmd := desktopCommand(ctx, title, fmt.Sprintf("%d new, %d unread", r.rise, r.state.All()))
+	cmd.Env = withoutSecrets(cmd.Env)
+	_ = cmd.Run() // there may be no such program
+}
+
+// withoutSecrets is an environment for programs that need none of ours.
+func withoutSecrets(env []string) []string {
+	if env == nil {
+		env = os.Environ()
+	}
+	return slices.DeleteFunc(env, func(v string) bool {
+		return strings.HasPrefix(v, keyEnv+"=") || strings.HasPrefix(v, passphraseEnv+"=")
+	})
 }
 
 func desktopCommand(ctx context.Context, title, text string) *exec.Cmd {

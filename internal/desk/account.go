@@ -24,6 +24,12 @@ type Account struct {
 	CreatedAt  time.Time        `json:"created_at"`
 	ExpiresAt  time.Time        `json:"expires_at,omitzero"`
 	LastUsedAt time.Time        `json:"last_used_at,omitzero"`
+	RenewAfter time.Time        `json:"renew_after,omitzero"` // before it a renewal is not tried again
+}
+
+// RenewalDue tells whether c, the account's key, should be renewed at now.
+func (a Account) RenewalDue(c *client.Credential, now time.Time) bool {
+	return c.RenewalDue(a.CreatedAt, now) && !now.Before(a.RenewAfter)
 }
 
 // String is the account for people: alice on https://forum.example.

@@ -99,10 +99,19 @@ func (f file) write(v any) error {
 	if err != nil {
 		return fault(err, "cannot write %s", f.name)
 	}
+	f.removeLeftOvers()
 	if err := writeAtomically(f.name, append(content, '\n')); err != nil {
 		return fault(err, "cannot write %s", f.name)
 	}
 	return nil
+}
+
+// removeLeftOvers removes what programs left that died while they wrote. The lock is held: nobody writes now.
+func (f file) removeLeftOvers() {
+	left, _ := filepath.Glob(filepath.Join(filepath.Dir(f.name), "."+filepath.Base(f.name)+"-*")) // the pattern is good
+	for _, name := range left {
+		_ = os.Remove(name) // the next write tries again
+	}
 }
 
 func writeAtomically(name string, content []byte) error {

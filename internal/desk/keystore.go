@@ -1,10 +1,11 @@
 package desk
 
 import (
-	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"time"
@@ -121,10 +122,18 @@ func (s *KeyStore) ClientID() (string, error) {
 }
 
 // Prepare makes sure that a key could be kept, before anybody is asked for one: it finds the keychain,
-// asks for the passphrase, and changes the keeping of what is there if another one is wanted.
+// asks for the passphrase, and changes the keeping of all that is there if another one is wanted.
 func (s *KeyStore) Prepare() (Keeping, error) {
+	// The person is asked before the file is locked: they may take their time.
+	f, err := s.load()
+	if err == nil && f.Sealed != "" {
+		_, err = s.open(&f)
+	}
+	if err != nil {
+		return "", err
+	}
 	var kept Keeping
-	err := s.update(func(f *storeFile) error {
+	err = s.update(func(f *storeFile) error {
 		all, err := s.open(f)
 		if err != nil {
 			return err
@@ -167,7 +176,7 @@ func (s *KeyStore) Add(c *client.Credential) (*client.Credential, error) {
 }
 
 func secretOf(c *client.Credential) secret {
-	kept := secret{Site: c.Site, Key: c.Key.Reveal()}
+	kept := secret{Site: c.Site, Name: c.Username, Key: c.Key.Reveal()}
 	if c.KeyPair != nil && !c.ExpiresAt.IsZero() { // a key that does not end is not renewed
 		kept.PrivateKey = string(c.KeyPair.PrivatePEM())
 	}
@@ -186,7 +195,8 @@ func (s *KeyStore) Replace(id string, c *client.Credential) error {
 			return err
 		}
 		all[id] = secretOf(c)
-		f.Accounts[i].ExpiresAt, f.Accounts[i].CreatedAt = c.ExpiresAt, s.cfg.Now().UTC().Truncate(time.Second)
+		a := &f.Accounts[i]
+		a.ExpiresAt, a.CreatedAt, a.RenewAfter = c.ExpiresAt, s.cfg.Now().UTC().Truncate(time.Second), time.Time{}
 		_, err = s.keep(f, all)
 		return err
 	})
@@ -260,7 +270,7 @@ func (f *storeFile) index(id string) int {
 // credential puts an account and its secret together.
 func (a Account) credential(all secrets) (*client.Credential, error) {
 	kept, ok := all[a.ID]
-	if !ok || kept.Site != a.Site {
+	if !ok || kept.Site != a.Site || kept.Name != a.Name {
 		return nil, userkeys.Errorf(userkeys.InvalidAccess, "the stored key of %s is not for that site; somebody changed the file: log in again", a)
 	}
 	c := &client.Credential{
@@ -277,141 +287,80 @@ func (a Account) credential(all secrets) (*client.Credential, error) {
 	return c, nil
 }
 
-// open gives the secrets of a file as it was read.
-func (s *KeyStore) open(f *storeFile) (secrets, error) {
-	switch {
-	case f.Keeping == Plain && f.Secrets != nil:
-		return f.Secrets, nil
-	case f.Keeping == "" || f.Sealed == "":
-		return secrets{}, nil
-	}
-	by, err := s.identity(f)
+// Bounds of a renewal.
+const (
+	renewPatience  = 30 * time.Second // for another program that renews the same key
+	renewAgain     = 10 * time.Minute // after a site that could not be asked
+	renewAgainLate = 24 * time.Hour   // after a site that does not renew the key
+	replaceTries   = 5
+)
+
+// Renew puts the key that ask gets in the place of an account's, and gives the account as it is then. One
+// program at a time does so: of two renewals by the same key the second kills what the first one got. Where another one has
+// renewed it meanwhile, or a login has, nothing is asked.
+func (s *KeyStore) Renew(ctx context.Context, a Account, ask func(context.Context, *client.Credential) (*client.Credential, error)) (Account, *client.Credential, error) {
+	unlock, err := lockWithin(filepath.Join(s.cfg.Dir, "renew-"+a.ID+".lock"), renewPatience)
 	if err != nil {
-		return nil, err
+		return a, nil, err
 	}
-	all, err := unseal(f.Sealed, by)
+	defer unlock()
+	now, c, err := s.Current(a)
+	if err != nil || now.ID != a.ID || !now.CreatedAt.Equal(a.CreatedAt) {
+		return now, c, err
+	}
+	renewed, err := ask(ctx, c)
 	if err != nil {
-		s.opener, s.closer = nil, nil
-		if f.Keeping == UnderPassphrase {
-			return nil, userkeys.Errorf(userkeys.InvalidCredentials, "this is not the passphrase of %s", s.file.name)
+		s.postponeRenewal(a.ID, err)
+		return now, c, err
+	}
+	// The old key ends in ten minutes: the new one must not be lost to a file that is busy.
+	for try := range replaceTries {
+		if err = s.Replace(a.ID, renewed); err == nil {
+			break
 		}
-		return nil, fault(nil, "the keychain's secret does not open %s; move the file away and log in again", s.file.name)
+		time.Sleep(time.Duration(try) * time.Second)
 	}
-	return all, nil
-}
-
-// keep puts secrets into a file that is to be written, in the way that it says, or in the best there is.
-func (s *KeyStore) keep(f *storeFile, all secrets) (Keeping, error) {
-	if f.Keeping == "" {
-		f.Keeping = s.cfg.Keeping
-	}
-	if f.Keeping == "" {
-		f.Keeping = s.usual()
-	}
-	f.Sealed, f.Secrets = "", nil
-	if f.Keeping == Plain {
-		f.Secrets = all
-		return Plain, nil
-	}
-	to, err := s.recipient(f.Keeping)
 	if err != nil {
-		return "", err
+		return now, renewed, err
 	}
-	if f.Sealed, err = seal(all, to); err != nil {
-		return "", fault(err, "cannot encrypt the keys")
-	}
-	return f.Keeping, nil
+	return s.Current(now)
 }
 
-// usual is the keychain where one answers, else a passphrase.
-func (s *KeyStore) usual() Keeping {
-	if _, err := s.cfg.Keychain.Get(keychainService, s.item()); err == nil || errors.Is(err, errNoSecret) {
-		return InKeychain
+// postponeRenewal notes when a renewal that failed makes sense again; without the note it is tried at the next use.
+func (s *KeyStore) postponeRenewal(id string, cause error) {
+	in := renewAgain
+	var api *client.APIError
+	if errors.As(cause, &api) && api.Status >= 400 && api.Status < 500 && api.Status != http.StatusTooManyRequests {
+		in = renewAgainLate
 	}
-	return UnderPassphrase
-}
-
-// item is the store's name in the keychain: each folder has a secret of its own.
-func (s *KeyStore) item() string {
-	path, err := filepath.Abs(s.cfg.Dir)
-	if err != nil {
-		path = s.cfg.Dir
-	}
-	sum := sha256.Sum256([]byte(path))
-	return "keys of " + hex.EncodeToString(sum[:8])
-}
-
-// identity opens what was sealed before.
-func (s *KeyStore) identity(f *storeFile) (age.Identity, error) {
-	if s.opener != nil {
-		return s.opener, nil
-	}
-	if f.Keeping == InKeychain {
-		text, err := s.cfg.Keychain.Get(keychainService, s.item())
-		if err != nil {
-			return nil, fault(err, "the keychain does not give the secret that opens %s", s.file.name)
+	_ = s.update(func(f *storeFile) error {
+		if i := f.index(id); i >= 0 {
+			f.Accounts[i].RenewAfter = s.cfg.Now().UTC().Add(in).Truncate(time.Second)
 		}
-		return s.byKeychain(text)
-	}
-	return s.byPassphrase(false)
+		return nil
+	})
 }
 
-// recipient is to whom secrets are sealed: the keeper that opened them, or a new one.
-func (s *KeyStore) recipient(k Keeping) (age.Recipient, error) {
-	if s.closer != nil {
-		return s.closer, nil
-	}
-	if k == UnderPassphrase {
-		_, err := s.byPassphrase(true)
-		return s.closer, err
-	}
-	text, err := s.cfg.Keychain.Get(keychainService, s.item())
-	if errors.Is(err, errNoSecret) {
-		var fresh *age.X25519Identity
-		if fresh, err = age.GenerateX25519Identity(); err == nil {
-			text = fresh.String()
-			err = s.cfg.Keychain.Set(keychainService, s.item(), text)
-		}
-	}
+// Current is an account as it is stored now, with its key: another program may have renewed it, or logged
+// in again in its place.
+func (s *KeyStore) Current(a Account) (Account, *client.Credential, error) {
+	f, err := s.load()
 	if err != nil {
-		return nil, fault(err, "the keychain cannot keep a secret; choose another key store: --keystore passphrase")
+		return a, nil, err
 	}
-	_, err = s.byKeychain(text)
-	return s.closer, err
-}
-
-func (s *KeyStore) byKeychain(text string) (age.Identity, error) {
-	id, err := age.ParseX25519Identity(text)
+	i := f.index(a.ID)
+	if i < 0 {
+		i = slices.IndexFunc(f.Accounts, func(b Account) bool { return b.Site == a.Site && b.Name == a.Name })
+	}
+	if i < 0 {
+		return a, nil, gone(a.String())
+	}
+	all, err := s.open(&f)
 	if err != nil {
-		return nil, fault(nil, "the keychain's secret for %s is broken", s.file.name)
+		return a, nil, err
 	}
-	s.opener, s.closer = id, id.Recipient()
-	return id, nil
-}
-
-func (s *KeyStore) byPassphrase(fresh bool) (age.Identity, error) {
-	if s.cfg.Passphrase == nil {
-		return nil, userkeys.Errorf(userkeys.MissingParameter,
-			"the keys need a passphrase: there is no keychain here and no terminal to ask on; set USERKEYS_PASSPHRASE, or keep keys readable by choice: --keystore plain")
-	}
-	text, err := s.cfg.Passphrase(fresh)
-	if err != nil {
-		return nil, err
-	}
-	if text == "" {
-		return nil, userkeys.Errorf(userkeys.MissingParameter, "an empty passphrase protects nothing; nothing was stored")
-	}
-	opener, err := age.NewScryptIdentity(text)
-	if err != nil {
-		return nil, fault(err, "cannot use the passphrase")
-	}
-	closer, err := age.NewScryptRecipient(text)
-	if err != nil {
-		return nil, fault(err, "cannot use the passphrase")
-	}
-	closer.SetWorkFactor(cmp.Or(s.cfg.work, passphraseWork))
-	s.opener, s.closer = opener, closer
-	return opener, nil
+	c, err := f.Accounts[i].credential(all)
+	return f.Accounts[i], c, err
 }
 
 // LockLogin holds a site against a second login at the same time: each would replace the

@@ -98,6 +98,7 @@ type secrets map[string]secret
 // file must not be able to send the key to another site.
 type secret struct {
 	Site       string `json:"site"`
+	Name       string `json:"account,omitempty"`
 	Key        string `json:"key"`
 	PrivateKey string `json:"private_key,omitempty"` // PKCS#8 PEM, to renew with
 }

@@ -43,10 +43,18 @@ type Budget struct {
 	calls  []time.Time // of the last day, the oldest first
 }
 
+// Bounds of what is believed of a site's limits, and of how close calls come: a site that tells of
+// enormous limits must not have this machine call it all the time.
+const (
+	mostPerMinute = 60
+	mostPerDay    = 20_000
+	leastPace     = 15 * time.Second
+)
+
 // NewBudget makes a budget that nothing was spent of.
 func NewBudget(l Limits) *Budget {
-	l.PerMinute = cmp.Or(max(l.PerMinute, 0), discourseLimits.PerMinute)
-	l.PerDay = cmp.Or(max(l.PerDay, 0), discourseLimits.PerDay)
+	l.PerMinute = min(cmp.Or(max(l.PerMinute, 0), discourseLimits.PerMinute), mostPerMinute)
+	l.PerDay = min(cmp.Or(max(l.PerDay, 0), discourseLimits.PerDay), mostPerDay)
 	return &Budget{limits: l}
 }
 
@@ -73,6 +81,28 @@ func (b *Budget) until(now time.Time, most int, window time.Duration) time.Durat
 // Spend notes a call.
 func (b *Budget) Spend(now time.Time) { b.calls = append(b.calls, now) }
 
+// take spends a call if one may be made now, by the memory that all programs share, or without one by our own.
+func (b *Budget) take(id string, shared Ledger, now time.Time) bool {
+	if shared != nil {
+		taken := false
+		calls, err := shared.Take(id, now, func(calls []time.Time) time.Duration {
+			b.calls = calls
+			wait := b.Wait(now)
+			taken = wait == 0
+			return wait
+		})
+		if err == nil {
+			b.calls = calls
+			return taken
+		}
+	}
+	if b.Wait(now) > 0 {
+		return false
+	}
+	b.Spend(now)
+	return true
+}
+
 // Usage is what our own calls have used of a key's limits.
 type Usage struct {
 	Limits
@@ -90,7 +120,7 @@ func (b *Budget) Used(now time.Time) Usage {
 // Pace is how far apart calls are that go on all day and leave a fifth of our share for what is
 // asked in between.
 func (b *Budget) Pace() time.Duration {
-	return max(day*5/4/time.Duration(half(b.limits.PerDay)), time.Minute*5/4/time.Duration(half(b.limits.PerMinute)))
+	return max(day*5/4/time.Duration(half(b.limits.PerDay)), time.Minute*5/4/time.Duration(half(b.limits.PerMinute)), leastPace)
 }
 
 func (b *Budget) forget(now time.Time) {

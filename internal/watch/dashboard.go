@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"userkeys"
 	"userkeys/client"
 )
 
@@ -148,8 +150,9 @@ func (d *Dashboard) page(w http.ResponseWriter, r *http.Request) {
 
 // problems are what a page may say by its address: nobody else's words.
 var problems = map[string]string{
-	"":     "",
-	"read": "The site did not mark that as read. Its line below says how it stands; try again later, or do it there.",
+	"":      "",
+	"limit": "Our half of the calls of that key is used up for now, so nothing was sent. Try again in a minute.",
+	"read":  "The site did not mark that as read. Its line below says how it stands; try again later, or do it there.",
 }
 
 // read marks one notification as read, or all of an account.
@@ -165,6 +168,9 @@ func (d *Dashboard) read(w http.ResponseWriter, r *http.Request) {
 	to := "./"
 	if err := d.cfg.Watcher.MarkRead(ctx, r.PostFormValue("account"), id); err != nil {
 		to = "./?problem=read"
+		if errors.Is(err, userkeys.RateLimited) {
+			to = "./?problem=limit"
+		}
 	}
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }

@@ -31,30 +31,59 @@ type entry struct {
 	bus       client.Bus
 	noBus     bool
 	bySession bool // the site has no totals
+	met       bool // its limits are known
 	userID    int64
 	failures  int
 }
 
 // watch looks at one account again and again.
 func (e *entry) watch(ctx context.Context) {
-	e.meet(ctx)
 	for ctx.Err() == nil {
+		e.meet(ctx)
 		e.renew(ctx)
 		e.look(ctx)
-		if e.now().Health == Dead {
+		if e.now().Health == Dead && !e.replaced() {
 			return
 		}
 		if e.listen(ctx) {
 			continue
 		}
-		if _, err := pause(ctx, e.wake, e.rest()); err != nil {
+		wake := e.wake
+		if e.now().Health == Limited {
+			wake = nil // the site said how long to wait: nobody is in such a hurry
+		}
+		if _, err := pause(ctx, wake, e.rest()); err != nil {
 			return
 		}
 	}
 }
 
-// meet learns the site's limits, by what it tells strangers: no key is used for it.
+// replaced looks whether the store has another key than the one that is dead, by a login or a renewal elsewhere.
+func (e *entry) replaced() bool {
+	if e.w.cfg.Current == nil {
+		return false
+	}
+	a, c, err := e.w.cfg.Current(e.account)
+	if err != nil || c.Key == e.cred.Key {
+		return false
+	}
+	e.adopt(a, c)
+	e.schedule(0)
+	return true
+}
+
+func (e *entry) adopt(a desk.Account, c *client.Credential) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.cred, e.account.CreatedAt, e.account.RenewAfter, e.account.Scopes = c, a.CreatedAt, a.RenewAfter, a.Scopes
+}
+
+// meet learns the site's limits, by what it tells strangers: no key is used for it. A site that cannot be
+// asked is asked again at the next look.
 func (e *entry) meet(ctx context.Context) {
+	if e.met {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	s, err := client.Probe(ctx, e.w.cfg.HTTP, e.account.Site)
@@ -63,18 +92,23 @@ func (e *entry) meet(ctx context.Context) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.budget = NewBudget(LimitsOf(s))
+	known := e.budget.calls
+	e.budget, e.met = NewBudget(LimitsOf(s)), true
+	e.budget.calls = known
 }
 
 // renew puts a new key in the place of one that is about to end.
 func (e *entry) renew(ctx context.Context) {
-	if e.w.cfg.Renew == nil || !e.cred.RenewalDue(e.account.CreatedAt, e.w.cfg.Now()) || !e.spend() {
+	now := e.w.cfg.Now()
+	if e.w.cfg.Renew == nil || !e.account.RenewalDue(e.cred, now) || !e.spend() {
 		return
 	}
-	if c, err := e.w.cfg.Renew(ctx, e.account, e.cred); err == nil {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		e.cred, e.account.CreatedAt = c, e.w.cfg.Now()
+	a, c, err := e.w.cfg.Renew(ctx, e.account, e.w.cfg.HTTP)
+	if c != nil {
+		e.adopt(a, c)
+	}
+	if err != nil && !now.Before(e.account.RenewAfter) {
+		e.account.RenewAfter = now.Add(renewPause) // the store could not keep it
 	}
 }
 
@@ -244,19 +278,13 @@ func (e *entry) live(on bool) {
 func (e *entry) spend() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	now := e.w.cfg.Now()
-	if e.budget.Wait(now) > 0 {
-		return false
-	}
-	e.budget.Spend(now)
-	return true
+	return e.budget.take(e.account.ID, e.w.cfg.Calls, e.w.cfg.Now())
 }
 
-// charge notes a call that the person asked for, and gives the key for it.
-func (e *entry) charge() *client.Credential {
+// key is the key, for what the person asks for meanwhile.
+func (e *entry) key() *client.Credential {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.budget.Spend(e.w.cfg.Now())
 	return e.cred
 }
 

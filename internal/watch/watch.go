@@ -32,8 +32,18 @@ type Config struct {
 	Risen    func(State, int)                  // told how many more are unread than were last told of; may be nil
 	Spread   func(time.Duration) time.Duration // a random part of a pause, so that sites are not asked in step; nil: the usual
 
-	// Renew puts a new key in the place of one whose end is near; nil: keys are left to end.
-	Renew func(context.Context, desk.Account, *client.Credential) (*client.Credential, error)
+	// Calls is the memory of calls that all programs share; nil: only this one's count.
+	Calls Ledger
+	// Renew gives an account whose end is near a new key, or what another program has put in its
+	// place; nil: keys are left to end. Its calls go by HTTP.
+	Renew func(ctx context.Context, a desk.Account, hc *http.Client) (desk.Account, *client.Credential, error)
+	// Current is an account and its key as they are stored now, which another program may have changed; nil: as they were.
+	Current func(desk.Account) (desk.Account, *client.Credential, error)
+}
+
+// A Ledger remembers the calls of keys; see [desk.Calls].
+type Ledger interface {
+	Take(id string, now time.Time, wait func(calls []time.Time) time.Duration) ([]time.Time, error)
 }
 
 // Health is how it stands with an account.
@@ -82,6 +92,7 @@ const (
 	longestPause  = 15 * time.Minute // between tries of a site that does not answer
 	quietFactor   = 5                // how much less often sites are asked in quiet hours
 	busTrust      = 10 * time.Minute // how long the bus is believed without a look at the totals
+	renewPause    = 10 * time.Minute // after a renewal that failed
 	watchTogether = 8                // first looks at the same time
 )
 
@@ -166,13 +177,19 @@ func (w *Watcher) Refresh(id string) {
 	}
 }
 
-// MarkRead marks a notification of an account as read, or all of them if it is 0.
+// MarkRead marks a notification of an account as read, or all of them if it is 0. It is
+// [userkeys.RateLimited] where our share of the key's calls is used up.
 func (w *Watcher) MarkRead(ctx context.Context, id string, notification int64) error {
 	e := w.entry(id)
 	if e == nil {
 		return notWatched(id)
 	}
-	err := e.charge().MarkRead(ctx, w.cfg.HTTP, notification)
+	if !e.spend() {
+		err := userkeys.Errorf(userkeys.RateLimited, "our half of the calls of this key is used up for now")
+		err.RetryAfter = e.wait()
+		return err
+	}
+	err := e.key().MarkRead(ctx, w.cfg.HTTP, notification)
 	if err == nil {
 		e.marked(notification)
 		w.Refresh(id)

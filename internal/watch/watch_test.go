@@ -162,7 +162,7 @@ func TestWatchingADayStaysBelowHalfOfEveryLimit(t *testing.T) {
 		for i := range count {
 			s := &fakeSite{perMinute: 20, perDay: 2880, bus: i%3 == 0, describes: i%2 == 0}
 			if s.describes {
-				s.perMinute, s.perDay = []int{2, 20, 100}[i%3], []int{100, 2880, 100_000}[i/3%3]
+				s.perMinute, s.perDay = []int{2, 20, 60}[i%3], []int{100, 2880, 20_000}[i/3%3]
 			}
 			sites[fmt.Sprintf("s%d.example", i)] = s
 		}
@@ -216,7 +216,7 @@ func TestWatchingADayStaysBelowHalfOfEveryLimit(t *testing.T) {
 func TestWatchHearsOfNewsAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		site := &fakeSite{perMinute: 200, perDay: 200_000, bus: true, describes: true}
+		site := &fakeSite{perMinute: 60, perDay: 20_000, bus: true, describes: true}
 		var heard []time.Duration
 		var added atomic.Int64
 		w := New(Config{

@@ -1,0 +1,153 @@
+package desk
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"path/filepath"
+
+	"filippo.io/age"
+
+	"userkeys"
+)
+
+// open gives the secrets of a file as it was read.
+func (s *KeyStore) open(f *storeFile) (secrets, error) {
+	switch {
+	case f.Keeping == Plain && f.Sealed != "":
+		// Whoever changes the file must not make the store decrypt itself at the next write.
+		return nil, userkeys.Errorf(userkeys.InvalidAccess, "%s says that it is plain, and is encrypted; somebody changed the file: move it away and log in again", s.file.name)
+	case f.Keeping == Plain && f.Secrets != nil:
+		return f.Secrets, nil
+	case f.Keeping == "" || f.Sealed == "":
+		return secrets{}, nil
+	}
+	by, err := s.identity(f)
+	if err != nil {
+		return nil, err
+	}
+	all, err := unseal(f.Sealed, by)
+	if err != nil {
+		s.opener, s.closer = nil, nil
+		if f.Keeping == UnderPassphrase {
+			return nil, userkeys.Errorf(userkeys.InvalidCredentials, "this is not the passphrase of %s", s.file.name)
+		}
+		return nil, fault(nil, "the keychain's secret does not open %s; move the file away and log in again", s.file.name)
+	}
+	return all, nil
+}
+
+// keep puts secrets into a file that is to be written, in the way that it says, or in the best there is.
+func (s *KeyStore) keep(f *storeFile, all secrets) (Keeping, error) {
+	if f.Keeping == "" {
+		f.Keeping = s.cfg.Keeping
+	}
+	if f.Keeping == "" {
+		f.Keeping = s.usual()
+	}
+	f.Sealed, f.Secrets = "", nil
+	if f.Keeping == Plain {
+		f.Secrets = all
+		return Plain, nil
+	}
+	to, err := s.recipient(f.Keeping)
+	if err != nil {
+		return "", err
+	}
+	if f.Sealed, err = seal(all, to); err != nil {
+		return "", fault(err, "cannot encrypt the keys")
+	}
+	return f.Keeping, nil
+}
+
+// usual is the keychain where one answers, else a passphrase.
+func (s *KeyStore) usual() Keeping {
+	if _, err := s.cfg.Keychain.Get(keychainService, s.item()); err == nil || errors.Is(err, errNoSecret) {
+		return InKeychain
+	}
+	return UnderPassphrase
+}
+
+// item is the store's name in the keychain: each folder has a secret of its own.
+func (s *KeyStore) item() string {
+	path, err := filepath.Abs(s.cfg.Dir)
+	if err != nil {
+		path = s.cfg.Dir
+	}
+	sum := sha256.Sum256([]byte(path))
+	return "keys of " + hex.EncodeToString(sum[:8])
+}
+
+// identity opens what was sealed before.
+func (s *KeyStore) identity(f *storeFile) (age.Identity, error) {
+	if s.opener != nil {
+		return s.opener, nil
+	}
+	if f.Keeping == InKeychain {
+		text, err := s.cfg.Keychain.Get(keychainService, s.item())
+		if err != nil {
+			return nil, fault(err, "the keychain does not give the secret that opens %s", s.file.name)
+		}
+		return s.byKeychain(text)
+	}
+	return s.byPassphrase(false)
+}
+
+// recipient is to whom secrets are sealed: the keeper that opened them, or a new one.
+func (s *KeyStore) recipient(k Keeping) (age.Recipient, error) {
+	if s.closer != nil {
+		return s.closer, nil
+	}
+	if k == UnderPassphrase {
+		_, err := s.byPassphrase(true)
+		return s.closer, err
+	}
+	text, err := s.cfg.Keychain.Get(keychainService, s.item())
+	if errors.Is(err, errNoSecret) {
+		var fresh *age.X25519Identity
+		if fresh, err = age.GenerateX25519Identity(); err == nil {
+			text = fresh.String()
+			err = s.cfg.Keychain.Set(keychainService, s.item(), text)
+		}
+	}
+	if err != nil {
+		return nil, fault(err, "the keychain cannot keep a secret; choose another key store: --keystore passphrase")
+	}
+	_, err = s.byKeychain(text)
+	return s.closer, err
+}
+
+func (s *KeyStore) byKeychain(text string) (age.Identity, error) {
+	id, err := age.ParseX25519Identity(text)
+	if err != nil {
+		return nil, fault(nil, "the keychain's secret for %s is broken", s.file.name)
+	}
+	s.opener, s.closer = id, id.Recipient()
+	return id, nil
+}
+
+func (s *KeyStore) byPassphrase(fresh bool) (age.Identity, error) {
+	if s.cfg.Passphrase == nil {
+		return nil, userkeys.Errorf(userkeys.MissingParameter,
+			"the keys need a passphrase: there is no keychain here and no terminal to ask on; set USERKEYS_PASSPHRASE, or keep keys readable by choice: --keystore plain")
+	}
+	text, err := s.cfg.Passphrase(fresh)
+	if err != nil {
+		return nil, err
+	}
+	if text == "" {
+		return nil, userkeys.Errorf(userkeys.MissingParameter, "an empty passphrase protects nothing; nothing was stored")
+	}
+	opener, err := age.NewScryptIdentity(text)
+	if err != nil {
+		return nil, fault(err, "cannot use the passphrase")
+	}
+	closer, err := age.NewScryptRecipient(text)
+	if err != nil {
+		return nil, fault(err, "cannot use the passphrase")
+	}
+	closer.SetWorkFactor(cmp.Or(s.cfg.work, passphraseWork))
+	s.opener, s.closer = opener, closer
+	return opener, nil
+}
