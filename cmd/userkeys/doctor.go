@@ -31,9 +31,11 @@ type examining struct {
 	account  string
 	asJSON   bool
 
-	store *desk.KeyStore
-	out   io.Writer
-	color bool
+	store    *desk.KeyStore
+	accounts desk.Accounts
+	noKey    error // why no key can be looked at
+	out      io.Writer
+	color    bool
 }
 
 const doctorLong = `Looks at everything that can go wrong between an app and a site, userkeys or
@@ -41,7 +43,7 @@ Discourse of any age, and says in words what is wrong and what would help:
 address, network, certificate, clock, what the site allows an app to ask for,
 and whether the stored key works. It shows no person a page, changes nothing,
 and sends few requests; it says how many. If a key is stored for the site, it
-is used for one call that only reads.
+is used for a call or two that only read.
 
 Each line begins with what was found:
   ok  as it should be
@@ -66,8 +68,8 @@ func newDoctorCommand() *cobra.Command {
   userkeys doctor forum.example --scopes read,write --redirect myapp://done
   userkeys doctor alice@forum.example --for "GET /notifications.json"
   userkeys doctor https://forum.example --origin https://app.example --json`,
+		ValidArgsFunction: completeSites,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cmd.SilenceUsage, cmd.SilenceErrors = true, true
 			store, err := openKeyStore(cmd)
 			if err != nil {
 				return err
@@ -86,6 +88,7 @@ func newDoctorCommand() *cobra.Command {
 	f.StringVar(&d.origin, "origin", "", "the origin of the page that calls the site from a browser")
 	f.StringVar(&d.account, "account", "", "the account whose key to look at, if there are several for the site")
 	f.BoolVar(&d.asJSON, "json", false, "print JSON")
+	_ = cmd.RegisterFlagCompletionFunc("account", completeAccounts) // only a flag that is not there fails
 	return cmd
 }
 
@@ -96,12 +99,12 @@ func colorful(out io.Writer) bool {
 }
 
 func (d *examining) run(ctx context.Context, site string) error {
-	if ctx == nil {
-		ctx = context.Background()
-	}
-	p, err := d.patient(site)
+	p, err := d.patient()
 	if err != nil {
 		return exitf(exitUsage, "%s", publicText(err))
+	}
+	if p.Site, err = d.choose(site); err != nil {
+		return err
 	}
 	requests := 0
 	p.Asked = func(string, string) { requests++ }
@@ -112,17 +115,14 @@ func (d *examining) run(ctx context.Context, site string) error {
 	return verdict(findings)
 }
 
-// patient reads the command line.
-func (d *examining) patient(site string) (doctor.Patient, error) {
-	if at := strings.LastIndexByte(site, '@'); at > 0 && !strings.Contains(site[:at], "/") && d.account == "" {
-		site, d.account = site[at+1:], site[:at] // alice@forum.example
-	}
+// patient reads the flags.
+func (d *examining) patient() (doctor.Patient, error) {
 	scopes, err := userkeys.ParseScopes(strings.ReplaceAll(d.scopes, " ", ""))
 	if err != nil {
 		return doctor.Patient{}, err
 	}
 	p := doctor.Patient{
-		Site: site, Scopes: scopes, Redirect: d.redirect, PushURL: d.push, ExpiresIn: d.expires, Origin: d.origin, OpenKey: d.openKey,
+		Scopes: scopes, Redirect: d.redirect, PushURL: d.push, ExpiresIn: d.expires, Origin: d.origin, OpenKey: d.openKey,
 	}
 	for _, text := range d.calls {
 		c, err := doctor.ParseCall(text)
@@ -134,16 +134,34 @@ func (d *examining) patient(site string) (doctor.Patient, error) {
 	return p, nil
 }
 
+// choose reads SITE as the other commands do: it may be an account, alice@forum.example, and a stored
+// site needs no scheme. What is neither is for the doctor to explain.
+func (d *examining) choose(typed string) (string, error) {
+	if d.accounts, d.noKey = d.store.Accounts(); d.noKey != nil || strings.TrimSpace(typed) == "" {
+		return typed, nil
+	}
+	found, err := d.accounts.At(typed, d.account)
+	_, noSite := client.ParseSite(typed)
+	switch {
+	case noSite != nil && errors.Is(err, userkeys.NotFound):
+		return "", deskError(err) // the account has a name: another must not stand in for it
+	case err != nil || slices.ContainsFunc(found, func(a desk.Account) bool { return a.Site != found[0].Site }):
+		return typed, nil
+	case noSite != nil:
+		d.account = found[0].Name
+	}
+	return found[0].Site, nil
+}
+
 // openKey is the stored key for a site; nil if there is none and none was asked for by name.
 func (d *examining) openKey(site string) (*client.Credential, error) {
-	all, err := d.store.Accounts()
-	if err != nil {
-		return nil, err
+	if d.noKey != nil {
+		return nil, d.noKey
 	}
-	if found, err := all.At(site, ""); errors.Is(err, userkeys.NotFound) || err == nil && len(found) == 0 {
+	if _, err := d.accounts.At(site, ""); errors.Is(err, userkeys.NotFound) {
 		return nil, nil
 	}
-	account, err := all.One(site, d.account)
+	account, err := d.accounts.One(site, d.account)
 	if err != nil {
 		return nil, err
 	}

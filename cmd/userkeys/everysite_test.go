@@ -554,14 +554,36 @@ func TestWatchPostDoctor(t *testing.T) {
 		if err := json.Unmarshal([]byte(d.run(0, "watch", "--once", "--json")), &states); err != nil || len(states) != 1 || states[0].Unread != 2 || states[0].Health != "well" {
 			t.Errorf("watch prints %+v, %v", states, err)
 		}
-		if out := d.run(0, "doctor", s.address(), "--for", "POST /posts.json"); strings.Contains(out, "problem") && !strings.Contains(out, "no problem") {
-			t.Logf("doctor prints %s", out)
+		protocol, policy, limits, end := "Discourse before 2026", "-  policy", "usually 20 requests", "nothing is wrong (requests sent: "
+		loopback := "-  loopback    a Discourse of this age looks at it only when the person approves"
+		switch {
+		case s.has(client.FlowLoopback):
+			protocol, policy, limits = "userkeys", "ok policy", "20 requests of a key a minute and 2880 a day"
+			loopback = "ok loopback"
+		case s.has(client.FlowDevice):
+			protocol, end = "Discourse of 2026 or later", "nothing is wrong, warnings: 1 (requests sent: "
+			loopback = "!  loopback    the site does not send answers to programs on the person's machine"
+		}
+		out := d.run(0, "doctor", "alice@"+s.address()[len("http://"):], "--for", "POST /posts.json")
+		for _, text := range []string{
+			"ok address     " + s.address() + "\n", "ok protocol    " + protocol + ", version 4", policy, "ok scope       read: allowed", loopback,
+			"ok key         the stored key works; it may read,write,notifications,session_info", "ok end ",
+			"ok call        POST /posts.json: the scopes of the key", "-  trust       alice has trust level 1 there", "trust_level_1 to user_api_key_allowed_groups",
+			"ok limits      " + limits, "at most 19 and 2879 are left to the stored key now", "\n" + end,
+		} {
+			if !strings.Contains(out, text) {
+				t.Errorf("doctor does not say %q:\n%s", text, out)
+			}
 		}
 		d.run(0, "post", "add", s.address(), "--title", "A title that is long enough", "-d", "A text that is long enough to be posted anywhere.")
 		d.run(0, "post", "run", "--once")
 		d.run(0, "post", "run", "--once")
 		if n := s.posted(); n != 1 {
 			t.Errorf("%d posts were sent", n)
+		}
+		s.revokeAll()
+		if out := d.run(1, "doctor", s.address()); !strings.Contains(out, "\nx  key         the site refuses the stored key") || !strings.Contains(out, "-> get a new one: userkeys login "+s.address()+" --scopes read,write,notifications,session_info") {
+			t.Errorf("of a revoked key doctor says:\n%s", out)
 		}
 		d.run(0, "logout", s.address())
 	})

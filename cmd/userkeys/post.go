@@ -62,7 +62,8 @@ as 36h counts hours. Times that were missed are not made up for.`,
 		Example: `  userkeys post add forum.example --title "Choir on Thursday" --category 4 -d @choir.md --at "2026-12-01 09:00"
   userkeys post add --topic 12 -d "Open until six today." --at +2h
   date | userkeys post add --topic 12 -d @- --every weekly`,
-		RunE: withQueue(a.run),
+		ValidArgsFunction: completeSites,
+		RunE:              withQueue(a.run),
 	}
 	f := cmd.Flags()
 	f.StringVar(&a.title, "title", "", "the title of a new topic")
@@ -72,6 +73,7 @@ as 36h counts hours. Times that were missed are not made up for.`,
 	f.StringVarP(&a.data, "data", "d", "", "the text; @FILE reads it from a file, @- from standard input")
 	f.StringVar(&a.at, "at", "", "when to publish it (default: at the next run)")
 	f.StringVar(&a.every, "every", "", "repeat it: daily, weekly or a duration")
+	_ = cmd.RegisterFlagCompletionFunc("account", completeAccounts) // only a flag that is not there fails
 	return cmd
 }
 

@@ -54,7 +54,7 @@ func (e *examination) unasked(c Check, err error) {
 	case errors.Is(err, context.DeadlineExceeded):
 		e.find(c, Warning, "run this again", "cannot be asked now: there was no answer within %v", e.p.Patience)
 	default:
-		e.find(c, Warning, "run this again", "cannot be asked now: %s", userkeys.AsError(err).Public)
+		e.find(c, Warning, "run this again", "cannot be asked now: %s", client.Explain(err))
 	}
 }
 

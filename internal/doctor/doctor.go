@@ -108,6 +108,7 @@ type examination struct {
 	probeErr error
 	support  client.Support
 	key      *client.Credential
+	owner    person          // of the key, as far as the site tells
 	closed   bool            // the site gives no new keys
 	unsure   bool            // it did not answer about the scopes
 	allowed  userkeys.Scopes // of those asked for; known after [examination.scopes]
@@ -123,7 +124,7 @@ type step struct {
 
 // Examine looks at everything that can go wrong between an app and a site, and says what it found in the
 // order of the checks. It shows no person anything and changes nothing; a stored key is used for
-// one call. The findings hold no key, and only characters that a terminal may show.
+// one call, and for a second where the first leaves a doubt. The findings hold no key, and only characters that a terminal may show.
 func Examine(ctx context.Context, p Patient) []Finding {
 	e := newExamination(p)
 	ctx, cancel := context.WithTimeout(ctx, patienceForAll*e.p.Patience)
@@ -228,6 +229,7 @@ type hop struct {
 	resp   *http.Response // without its body; nil if there was none
 	err    error
 	at     time.Time // when it ended
+	keyed  bool      // it was sent with the stored key
 }
 
 func (h hop) host() string { return h.url.Host }
@@ -245,7 +247,7 @@ func (h hop) redirect() *url.URL {
 }
 
 // A recorder keeps what every request met on its way, and bounds what is read and for how long. It keeps no request
-// headers: the key is among them.
+// headers, only whether the key was among them.
 type recorder struct {
 	base     http.RoundTripper
 	asked    func(method, address string)
@@ -262,7 +264,7 @@ func (c *recorder) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), c.patience)
 	resp, err := c.base.RoundTrip(r.WithContext(ctx))
-	h := hop{method: r.Method, url: r.URL, err: err, at: c.now()}
+	h := hop{method: r.Method, url: r.URL, err: err, at: c.now(), keyed: r.Header.Get(userkeys.KeyHeader) != ""}
 	if err != nil {
 		cancel()
 	} else {

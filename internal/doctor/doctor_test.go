@@ -24,6 +24,7 @@ import (
 	"userkeys"
 	"userkeys/client"
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/discourse"
 	"userkeys/store/storetest"
 )
 
@@ -290,7 +291,7 @@ func tlsSite(t *testing.T, change func(*x509.Certificate), handler http.Handler)
 
 func TestExamineTLS(t *testing.T) {
 	t.Parallel()
-	good := newDiscourse(discourse{device: true})
+	good := handler(t, discourse.New)
 	tests := []struct {
 		name   string
 		change func(*x509.Certificate)
@@ -331,8 +332,7 @@ func TestExamineUnreachable(t *testing.T) {
 	t.Cleanup(func() { _ = ln.Close() }) // a listener that nobody accepts from: it swallows what is sent
 	hangsUp := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
 	t.Cleanup(hangsUp.Close)
-	plain := httptest.NewServer(newDiscourse(discourse{}))
-	t.Cleanup(plain.Close)
+	plain := discourse.Start(t, discourse.New)
 	tests := []struct {
 		name string
 		p    Patient
@@ -366,41 +366,26 @@ func TestExamineUnreachable(t *testing.T) {
 
 func TestExamineEndsInTime(t *testing.T) {
 	t.Parallel()
-	slow := newDiscourse(discourse{})
-	slow.wait = func(r *http.Request) bool { return r.Method == http.MethodGet }
-	ts := httptest.NewServer(slow)
-	t.Cleanup(ts.Close)
+	slow := newForum(t, discourse.Old)
+	slow.always(discourse.Fault{Method: http.MethodGet, Delay: time.Hour})
 	scopes := userkeys.Scopes{"read", "write", "push", "notifications", "session_info"}
 	began := time.Now()
-	all, _ := examine(t, Patient{Site: ts.URL, Scopes: scopes, Patience: 100 * time.Millisecond, Origin: "https://app.example"})
+	all, _ := examine(t, Patient{Site: slow.URL, Scopes: scopes, Patience: 100 * time.Millisecond, Origin: "https://app.example"})
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("it took %v", took)
 	}
 	must(t, all, CheckScope, Warning, "cannot")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	must(t, Examine(ctx, Patient{Site: ts.URL, KeyPair: testPair()}), CheckAddress, Skipped, "no time left")
+	must(t, Examine(ctx, Patient{Site: slow.URL, KeyPair: testPair()}), CheckAddress, Skipped, "no time left")
 }
 
 // TestExamineDoesNotRepeatTheKey: some sites quote in a refusal what they were sent.
 func TestExamineDoesNotRepeatTheKey(t *testing.T) {
 	t.Parallel()
-	good := newDiscourse(discourse{})
-	ts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		key := r.Header.Get(userkeys.KeyHeader)
-		if key == "" {
-			good.ServeHTTP(w, r)
-			return
-		}
-		w.WriteHeader(http.StatusUnprocessableEntity)
-		_, _ = w.Write([]byte(`{"errors":["what is ` + key + `?"]}`))
-	}))
-	t.Cleanup(ts.Close)
-	all, _ := examine(t, Patient{Site: ts.URL, OpenKey: keyOf(testKey)})
+	f := newForum(t, discourse.New, "read")
+	f.always(discourse.Fault{Path: sessionPath, Status: http.StatusUnprocessableEntity, Body: `{"errors":["what is ` + f.key.Reveal() + `?"]}`})
+	all, _ := examine(t, Patient{Site: f.URL, OpenKey: f.open})
 	must(t, all, CheckKey, Warning, "what is [the key]?")
-	for _, f := range all {
-		if strings.Contains(f.Says+f.Advice, testKey) {
-			t.Errorf("the key is in %+v", f)
-		}
-	}
+	hides(t, all, f.key)
 }

@@ -13,12 +13,6 @@ import (
 	"userkeys/client"
 )
 
-// What a Discourse allows that does not say it.
-const (
-	usualPerMinute = 20
-	usualPerDay    = 2880
-)
-
 // lookAtKey asks whether the stored key still works, and tells when it ends.
 func (e *examination) lookAtKey(ctx context.Context) {
 	key, err := e.p.OpenKey(e.site)
@@ -42,7 +36,7 @@ func (e *examination) lookAtKey(ctx context.Context) {
 		e.find(CheckKey, Problem, e.loginAgain(), "the key ended at %s", key.ExpiresAt.UTC().Format("2006-01-02 15:04:05 UTC"))
 		return
 	}
-	alive, err := key.Alive(ctx, e.http)
+	alive, err := e.alive(ctx)
 	var api *client.APIError
 	switch {
 	case err == nil && alive:
@@ -59,6 +53,27 @@ func (e *examination) lookAtKey(ctx context.Context) {
 		e.unasked(CheckKey, err)
 	}
 	e.lookAtEnd()
+}
+
+// alive tells whether the key works. Where its scopes allow, it asks what tells of its owner too.
+func (e *examination) alive(ctx context.Context) (bool, error) {
+	if e.support.MissingScope(e.key.Scopes, http.MethodGet, sessionPath) != "" {
+		return e.key.Alive(ctx, e.http)
+	}
+	var session struct {
+		CurrentUser person `json:"current_user"`
+	}
+	err := e.key.Get(ctx, e.http, sessionPath, &session)
+	var api *client.APIError
+	switch {
+	case err == nil:
+		e.owner = session.CurrentUser
+		return true, nil
+	case errors.As(err, &api) && (api.Status == http.StatusForbidden || api.Status == http.StatusNotFound),
+		api == nil && errors.Is(err, userkeys.Internal): // an answer, but no session
+		return e.key.Alive(ctx, e.http)
+	}
+	return false, err
 }
 
 func (e *examination) loginAgain() string {
@@ -117,52 +132,6 @@ func (e *examination) lookAtCalls(context.Context) {
 	}
 }
 
-// lookAtTrust says what is known of who may give keys: most often nothing before somebody is signed in.
-func (e *examination) lookAtTrust(context.Context) {
-	const advice = "an administrator can add a group or trust level to user_api_key_allowed_groups (older Discourse: min_trust_level_for_user_api_key)"
-	switch {
-	case e.trustErr != nil:
-		e.find(CheckTrust, Problem, advice, "the site does not let everybody give keys (no_trust_level)")
-	case e.closed:
-		e.find(CheckTrust, Skipped, "", gaveNoKeys)
-	default:
-		e.find(CheckTrust, Skipped, "if the page says that the trust level is too low, "+advice, "who may give keys a site tells only to those who are signed in")
-	}
-}
-
-// lookAtLimits says how often the key may be used, and whether that was too often.
-func (e *examination) lookAtLimits(context.Context) {
-	says := fmt.Sprintf("usually %d requests of a key a minute and %d a day; a Discourse does not say", usualPerMinute, usualPerDay)
-	if d := e.support.Description; d != nil {
-		says = fmt.Sprintf("%d requests of a key a minute and %d a day", d.Limits.PerMinute, d.Limits.PerDay)
-		if d.Limits.UserPerMinute > 0 || d.Limits.UserPerDay > 0 {
-			says += fmt.Sprintf(" (of all keys of a person %s and %s)", orNone(d.Limits.UserPerMinute), orNone(d.Limits.UserPerDay))
-		}
-	}
-	says += "; above that the site answers 429 and says in Retry-After how many seconds to wait"
-	for _, h := range e.heard.hops {
-		if h.resp == nil || h.resp.StatusCode != http.StatusTooManyRequests {
-			continue
-		}
-		api := client.ParseError(h.resp.StatusCode, h.resp.Header, nil)
-		wait := "the site does not say how long to wait: a minute is enough for most limits"
-		if api.RetryAfter > 0 {
-			wait = "wait " + api.RetryAfter.String()
-		}
-		e.find(CheckLimits, Warning, wait+"; an administrator can raise max_user_api_reqs_per_minute and max_user_api_reqs_per_day (of a Discourse DISCOURSE_MAX_USER_API_REQS_PER_MINUTE and _PER_DAY)",
-			"a limit was hit just now%s: %s", limitOf(api), says)
-		return
-	}
-	e.find(CheckLimits, OK, "", "%s", says)
-}
-
-func orNone(n int) string {
-	if n == 0 {
-		return "no limit"
-	}
-	return fmt.Sprint(n)
-}
-
 // lookAtOrigin asks what a browser asks before a page of another origin may use the key, and then
 // reads an answer as that page would.
 func (e *examination) lookAtOrigin(ctx context.Context) {
@@ -172,7 +141,7 @@ func (e *examination) lookAtOrigin(ctx context.Context) {
 		e.find(CheckPreflight, Problem, "give scheme, host and port as browsers write them: https://app.example", "%s is no origin: it has no path and no slash at the end, and is in lower case", origin)
 		return
 	}
-	c := Call{http.MethodGet, "/session/current.json"}
+	c := Call{http.MethodGet, sessionPath}
 	if len(e.p.Calls) > 0 {
 		c = e.p.Calls[0]
 	}
@@ -189,7 +158,7 @@ func (e *examination) preflight(ctx context.Context, c Call) {
 		"Origin": {e.p.Origin}, "Access-Control-Request-Method": {c.Method}, "Access-Control-Request-Headers": {strings.Join(headers, ",")},
 	})
 	if err != nil {
-		e.unasked(CheckPreflight, &userkeys.Error{Code: userkeys.Unavailable, Public: innermost(err), Err: err})
+		e.unasked(CheckPreflight, err)
 		return
 	}
 	faults := e.originFaults(resp)
@@ -210,9 +179,9 @@ func (e *examination) preflight(ctx context.Context, c Call) {
 
 // crossOrigin reads without the key: what is allowed to a page does not depend on it.
 func (e *examination) crossOrigin(ctx context.Context) {
-	resp, err := e.send(ctx, http.MethodGet, e.site+"/session/current.json", http.Header{"Origin": {e.p.Origin}, "Accept": {"application/json"}})
+	resp, err := e.send(ctx, http.MethodGet, e.site+sessionPath, http.Header{"Origin": {e.p.Origin}, "Accept": {"application/json"}})
 	if err != nil {
-		e.unasked(CheckCORS, &userkeys.Error{Code: userkeys.Unavailable, Public: innermost(err), Err: err})
+		e.unasked(CheckCORS, err)
 		return
 	}
 	works := "and may read the answer"

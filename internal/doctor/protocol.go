@@ -130,7 +130,7 @@ func (e *examination) send(ctx context.Context, method, address string, h http.H
 	}
 	resp, err := e.http.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, &userkeys.Error{Code: userkeys.Unavailable, Public: innermost(err), Err: err}
 	}
 	return resp, resp.Body.Close()
 }

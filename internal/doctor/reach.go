@@ -22,6 +22,7 @@ import (
 
 const (
 	probePath       = "/user-api-key/new"
+	sessionPath     = "/session/current.json"
 	expiresSoon     = 14 * 24 * time.Hour // for certificates and keys
 	clockTolerance  = time.Minute
 	todaysAPI       = 4
