@@ -46,7 +46,7 @@ func (e *APIError) Error() string {
 	if e.Reason != "" {
 		s += ": " + e.Reason
 	} else if len(e.Messages) > 0 {
-		s += ": " + strings.Join(e.Messages, " ")
+		s += ": " + strings.Join(e.Messages, "; ")
 	}
 	if e.RetryAfter > 0 {
 		s += fmt.Sprintf("; try again in %v", e.RetryAfter)
@@ -174,9 +174,10 @@ func Do(hc *http.Client, req *http.Request, into any) error {
 
 // doWithin is [Do] for answers of at most so many bytes.
 func doWithin(most int64, hc *http.Client, req *http.Request, into any) error {
-	if req.Header.Get("Accept") == "" {
+	if req.Header.Get("Accept") == "" || req.Header.Get("User-Agent") == "" {
 		req = req.Clone(req.Context())
-		req.Header.Set("Accept", "application/json")
+		setMissing(req.Header, "Accept", "application/json")
+		setMissing(req.Header, "User-Agent", userAgent)
 	}
 	resp, err := hc.Do(req)
 	if err != nil {
@@ -200,6 +201,15 @@ func doWithin(most int64, hc *http.Client, req *http.Request, into any) error {
 		return &userkeys.Error{Code: userkeys.Internal, Public: "the site's answer is not the JSON that was expected", Err: err}
 	}
 	return nil
+}
+
+// userAgent names us where the app does not name itself: some sites refuse what Go's own client calls itself.
+const userAgent = "userkeys-client"
+
+func setMissing(h http.Header, name, value string) {
+	if h.Get(name) == "" {
+		h.Set(name, value)
+	}
 }
 
 // CheckResponse is nil for a success; for any other answer it reads the body and gives the [*APIError].

@@ -38,6 +38,9 @@ type Options struct {
 	// ReadPaste returns what the person pastes. complete tells whether the text read so
 	// far is all. For the paste flow.
 	ReadPaste func(ctx context.Context, complete func(text string) bool) (string, error)
+	// WrongPaste is told why a pasted text does not open, before ReadPaste is asked again; nil: the
+	// first wrong one ends the login, and the person's approval is lost.
+	WrongPaste func(err error)
 	// LoopbackPort is the port of the loopback flow; 0 is a free one. Discourse compares ports: an
 	// administrator there lists http://127.0.0.1:PORT/* in allowed_user_api_auth_redirects.
 	LoopbackPort int
@@ -184,12 +187,21 @@ func (o Options) askByPaste(ctx context.Context) (*Credential, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := o.ReadPaste(ctx, a.Complete)
-	if err != nil {
-		return nil, err
+	for try := 1; ; try++ {
+		text, err := o.ReadPaste(ctx, a.Complete)
+		if err != nil {
+			return nil, err
+		}
+		c, err := a.Open(text)
+		if err == nil || o.WrongPaste == nil || try == maxPastes {
+			return c, err
+		}
+		o.WrongPaste(err)
 	}
-	return a.Open(text)
 }
+
+// maxPastes bounds how often a person is asked for the same answer.
+const maxPastes = 10
 
 // begin sends the person to the consent page, unless the site has said before that it
 // would refuse: then the reason reaches the program and not only the browser.

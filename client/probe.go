@@ -70,6 +70,7 @@ func Probe(ctx context.Context, base *http.Client, site string) (Support, error)
 	if err != nil {
 		return Support{}, err
 	}
+	req.Header.Set("User-Agent", userAgent)
 	resp, err := hc.Do(req)
 	if err != nil {
 		return Support{}, unreachable(req, err)

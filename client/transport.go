@@ -76,6 +76,7 @@ func (t *Transport) send(r *http.Request, again bool) (*http.Response, error) {
 	if r.Header == nil {
 		r.Header = http.Header{}
 	}
+	setMissing(r.Header, "User-Agent", userAgent)
 	r.Header.Del(userkeys.KeyHeader)
 	r.Header.Del(userkeys.ClientIDHeader)
 	if OnSite(t.Credential.Site, r.URL) {

@@ -47,6 +47,7 @@ Exit codes, with one line on standard error that says what would help:
   0  the site answered 2xx
   1  anything not named here
   2  the command line was not understood
+  3  (login) the person refused, or did not answer in time
   4  403: the key is revoked, expired, or lacks a scope
   5  429: too many calls; the line says how long to wait (--wait does it)
   6  any other 4xx
@@ -80,7 +81,7 @@ func newCallCommand() *cobra.Command {
 	understand(cmd, 2)
 	addAccountFlags(cmd)
 	f := cmd.Flags()
-	f.StringVarP(&c.data, "data", "d", "", "the body; @FILE reads it from a file, @- from standard input")
+	f.StringVarP(&c.data, "data", "d", "", "the body; @FILE reads it from a file, @- from standard input; sent as JSON if it begins like JSON, else as a form")
 	f.BoolVarP(&c.include, "include", "i", false, "print the status and headers of the answer first")
 	f.StringArrayVarP(&c.headers, "header", "H", nil, "a header to send, 'Name: value'; may be repeated")
 	f.DurationVar(&c.timeout, "timeout", time.Minute, "how long to wait for the whole answer")
@@ -113,11 +114,21 @@ func (c *call) run(ctx context.Context, path string) error {
 		if cause := ctx.Err(); cause != nil {
 			err = cause
 		}
-		return siteError(c.key.Credential, err)
+		return c.warnOfEffect(siteError(c.key.Credential, err))
 	}
 	defer resp.Body.Close()
 	c.key.used()
 	return c.answer(ctx, resp, path)
+}
+
+// warnOfEffect says of a write without a clear answer that it may have happened.
+func (c *call) warnOfEffect(err error) error {
+	var e *exitError
+	reads := c.method == http.MethodGet || c.method == http.MethodHead
+	if !reads && errors.As(err, &e) && (e.code == exitServer || e.code == exitUnreachable) {
+		return exitf(e.code, "%s; it may have had its effect: look before you send it again", e.text)
+	}
+	return err
 }
 
 func (c *call) request(ctx context.Context, path string) (*http.Request, error) {
@@ -219,6 +230,9 @@ func (c *call) answer(ctx context.Context, resp *http.Response, path string) err
 		}
 		return exitf(exitUnreachable, "the answer of %s broke off: %s", c.key.Site, rootCause(err))
 	}
+	if _, shown := c.out.(harmless); shown && len(head) > 0 && head[len(head)-1] != '\n' {
+		fmt.Fprintln(c.out) // what follows, or the prompt, gets a line of its own
+	}
 	switch {
 	case resp.StatusCode >= 200 && resp.StatusCode <= 299:
 		return nil
@@ -227,5 +241,5 @@ func (c *call) answer(ctx context.Context, resp *http.Response, path string) err
 	}
 	// Discourse does not say what a 403 is about; another harmless call can tell.
 	err = c.key.Diagnose(ctx, nil, c.method, path, client.ParseError(resp.StatusCode, resp.Header, head))
-	return siteError(c.key.Credential, err)
+	return c.warnOfEffect(siteError(c.key.Credential, err))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -46,12 +47,17 @@ Sites are asked as "userkeys watch" asks them, within half of their limits.`,
 			if noBrowser || !browserHere() {
 				open = nil
 			}
-			return runDashboard(cmd.Context(), cfg, fmt.Sprintf("127.0.0.1:%d", port), open, cmd.OutOrStdout())
+			d := dashboardRun{addr: fmt.Sprintf("127.0.0.1:%d", port), open: open, out: cmd.OutOrStdout()}
+			if d.asJSON, err = cmd.Flags().GetBool("json"); err != nil {
+				return err
+			}
+			return d.run(cmd.Context(), cfg)
 		},
 	}
 	f := cmd.Flags()
 	f.IntVar(&port, "port", 0, "the port to listen on (default: a free one)")
 	f.BoolVar(&noBrowser, "no-browser", false, "only print the address")
+	addJSONFlag(cmd)
 	f.StringVar(&quiet, "quiet", "", "hours with few looks, such as 22:00-07:30")
 	return cmd
 }
@@ -63,11 +69,19 @@ const (
 	dashboardGrace       = 2 * time.Second
 )
 
-func runDashboard(ctx context.Context, cfg watch.Config, addr string, open func(context.Context, string) error, out io.Writer) error {
+// dashboardRun is one run of `userkeys dashboard`.
+type dashboardRun struct {
+	addr   string
+	open   func(context.Context, string) error // nil: no browser
+	asJSON bool
+	out    io.Writer
+}
+
+func (d dashboardRun) run(ctx context.Context, cfg watch.Config) error {
 	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "tcp4", addr)
+	ln, err := lc.Listen(ctx, "tcp4", d.addr)
 	if err != nil {
-		return exitf(exitFailure, "cannot listen on %s: %v", addr, err)
+		return exitf(exitFailure, "cannot listen on %s: %v", d.addr, err)
 	}
 	var page *watch.Dashboard
 	cfg.Latest = dashboardLatest
@@ -80,12 +94,7 @@ func runDashboard(ctx context.Context, cfg watch.Config, addr string, open func(
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
-	fmt.Fprintf(out, "%s\nThe page is for you alone: whoever has its address sees it. Ctrl-C ends it.\n", page.URL())
-	if open != nil {
-		if err := open(ctx, page.URL()); err != nil {
-			fmt.Fprintln(out, "no browser could be opened here; open the address yourself")
-		}
-	}
+	d.announce(ctx, page.URL())
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
@@ -106,4 +115,16 @@ func runDashboard(ctx context.Context, cfg watch.Config, addr string, open func(
 		return exitf(exitFailure, "the page ended: %v", err)
 	}
 	return nil
+}
+
+// announce says where the page is, and opens it.
+func (d dashboardRun) announce(ctx context.Context, address string) {
+	if d.asJSON {
+		_ = json.NewEncoder(d.out).Encode(map[string]string{"url": address}) // a reader that left needs none
+	} else {
+		fmt.Fprintf(d.out, "%s\nThe page is for you alone: whoever has its address sees it. Ctrl-C ends it.\n", address)
+	}
+	if d.open != nil && d.open(ctx, address) != nil && !d.asJSON {
+		fmt.Fprintln(d.out, "no browser could be opened here; open the address yourself")
+	}
 }

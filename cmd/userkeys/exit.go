@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -123,6 +124,13 @@ func rootCause(err error) string {
 	if errors.As(err, &e) && e.Err != nil {
 		err = e.Err
 	}
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return "there is no host " + dns.Name
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return "it speaks plain http; write http:// before the address"
+	}
 	for {
 		inner := errors.Unwrap(err)
 		if inner == nil {
@@ -135,7 +143,7 @@ func rootCause(err error) string {
 func refusal(k *client.Credential, e *client.APIError) *exitError {
 	said := e.Reason
 	if said == "" {
-		said = strings.Join(e.Messages, " ")
+		said = strings.Join(e.Messages, "; ")
 	}
 	if said == "" {
 		said = strings.ToLower(http.StatusText(e.Status))

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -64,13 +66,9 @@ func askPassphrase(cmd *cobra.Command) func(fresh bool) (string, error) {
 		return nil
 	}
 	ask := func(text string) (string, error) {
-		fmt.Fprint(cmd.ErrOrStderr(), text)
-		b, err := term.ReadPassword(int(in.Fd()))
+		secret, err := readSecret(cmd.Context(), in, func() { fmt.Fprint(cmd.ErrOrStderr(), text) })
 		fmt.Fprintln(cmd.ErrOrStderr())
-		if err != nil {
-			return "", exitf(exitFailure, "the passphrase could not be read: %v", err)
-		}
-		return string(b), nil
+		return secret, err
 	}
 	return func(fresh bool) (string, error) {
 		if !fresh {
@@ -85,6 +83,36 @@ func askPassphrase(cmd *cobra.Command) func(fresh bool) (string, error) {
 			err = exitf(exitFailure, "the two are not the same; nothing was stored")
 		}
 		return text, err
+	}
+}
+
+// readSecret reads a line without showing it. Ctrl-C ends it at once and leaves the terminal as it was:
+// the read itself cannot be interrupted, and ends with the program.
+func readSecret(ctx context.Context, in *os.File, prompt func()) (string, error) {
+	before, err := term.GetState(int(in.Fd()))
+	if err != nil {
+		return "", exitf(exitFailure, "the passphrase could not be read: %v", err)
+	}
+	type result struct {
+		text []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		text, err := term.ReadPassword(int(in.Fd()))
+		done <- result{text, err}
+	}()
+	time.Sleep(50 * time.Millisecond) // until what is typed is not shown any more
+	prompt()
+	select {
+	case r := <-done:
+		if r.err != nil {
+			return "", exitf(exitFailure, "no passphrase was given; nothing was done")
+		}
+		return string(r.text), nil
+	case <-ctx.Done():
+		_ = term.Restore(int(in.Fd()), before)
+		return "", exitf(exitFailure, "interrupted; nothing was done")
 	}
 }
 
@@ -122,7 +150,7 @@ func completeFrom(cmd *cobra.Command, text func(desk.Account) string) ([]string,
 	}
 	var out []string
 	for _, a := range all {
-		if t := text(a); t != "" {
+		if t := text(a); t != "" && !slices.Contains(out, t) {
 			out = append(out, t)
 		}
 	}
@@ -165,10 +193,11 @@ type inHand struct {
 	id    string // of the account; empty for a key from the environment
 }
 
-// used notes the use; that it could not be noted spoils nothing.
+// used notes the use, for the listing and for what watches; that it could not be noted spoils nothing.
 func (k inHand) used() {
 	if k.id != "" {
 		_ = k.store.Used(k.id)
+		_, _ = desk.OpenCalls(filepath.Dir(k.store.Path())).Take(k.id, time.Now(), func([]time.Time) time.Duration { return 0 })
 	}
 }
 
@@ -201,6 +230,9 @@ func keyFromEnvironment(text, site, target string) (inHand, string, error) {
 	}
 	if site == "" {
 		site = os.Getenv(siteEnv)
+	}
+	if u, err := url.Parse(target); site == "" && err == nil && u.Host != "" {
+		site = u.Scheme + "://" + u.Host
 	}
 	if site == "" {
 		return inHand{}, "", exitf(exitUsage, "%s is set; say which site it is for: --site, or %s", keyEnv, siteEnv)

@@ -31,6 +31,7 @@ type login struct {
 	noBrowser bool
 	asJSON    bool
 	scopes    string
+	scopesSet bool
 	name      string
 	account   string
 	clientID  string
@@ -45,6 +46,8 @@ type login struct {
 	warn  io.Writer
 	open  func(ctx context.Context, address string) error
 	asked client.Flow // the flow that was taken
+	lines *bufio.Reader
+	old   desk.Accounts // that the site has here already
 }
 
 const loginLong = `Asks a person for a key to a site, and keeps it for the other commands.
@@ -84,6 +87,7 @@ func loginCommand(open func(ctx context.Context, address string) error) *cobra.C
 			if err != nil {
 				return err
 			}
+			l.scopesSet = cmd.Flags().Changed("scopes")
 			l.keys, l.in, l.out, l.warn = keys, cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
 			l.talk = l.out
 			if l.asJSON {
@@ -137,14 +141,41 @@ func (l *login) run(ctx context.Context, site string) error {
 	if err != nil {
 		return deskError(err)
 	}
-	if keeping == desk.Plain {
-		fmt.Fprintf(l.warn, "warning: all keys stand readable in %s, by your choice\n", l.keys.Path())
+	if err := l.likeBefore(&request); err != nil {
+		return err
 	}
 	cred, err := l.ask(ctx, request)
 	if err != nil {
 		return l.explain(request.Site, err)
 	}
+	if keeping == desk.Plain {
+		fmt.Fprintf(l.warn, "warning: all keys stand readable in %s, by your choice\n", l.keys.Path())
+	}
 	return l.keep(ctx, cred)
+}
+
+// likeBefore asks for what the key that will be replaced could do, where nothing else is said: a
+// login after an end must not quietly give less.
+func (l *login) likeBefore(r *client.Request) error {
+	all, err := l.keys.Accounts()
+	if err != nil {
+		return deskError(err)
+	}
+	for _, a := range all {
+		if a.Site == r.Site && (l.account == "" || a.Name == l.account) {
+			l.old = append(l.old, a)
+		}
+	}
+	if len(l.old) != 1 || l.scopesSet {
+		return nil
+	}
+	old := l.old[0]
+	r.Scopes = old.Scopes
+	if l.expires == 0 && !old.ExpiresAt.IsZero() {
+		r.ExpiresIn = max(old.ExpiresAt.Sub(old.CreatedAt).Round(time.Minute), time.Minute)
+	}
+	fmt.Fprintf(l.talk, "Asking for what the key of %s has: %s (--scopes asks for something else).\n", userkeys.Printable(old.String()), old.Scopes)
+	return nil
 }
 
 func (l *login) ask(ctx context.Context, request client.Request) (*client.Credential, error) {
@@ -161,8 +192,20 @@ func (l *login) ask(ctx context.Context, request client.Request) (*client.Creden
 			progress.start()
 			return nil
 		},
-		ReadPaste: l.readPaste,
+		ReadPaste:  l.readPaste,
+		WrongPaste: l.wrongPaste(),
 	})
+}
+
+// wrongPaste asks a person at a terminal for the paste again; nil for any other input, which says no more.
+func (l *login) wrongPaste() func(error) {
+	in, ok := l.in.(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		return nil
+	}
+	return func(err error) {
+		fmt.Fprintf(l.warn, "%s\nPaste it again, and end with an empty line (Ctrl-C gives up):\n", publicText(err))
+	}
 }
 
 // flows are those that the person chose, or those that make sense here.
@@ -220,6 +263,9 @@ func (l *login) keep(ctx context.Context, cred *client.Credential) error {
 }
 
 func (l *login) request(site string) (client.Request, error) {
+	if name, rest, ok := strings.Cut(site, "@"); ok && l.account == "" && !strings.Contains(name, "/") {
+		l.account, site = name, rest // alice@forum.example
+	}
 	site, err := client.ParseSite(site)
 	if err != nil {
 		return client.Request{}, exitf(exitUsage, "%s", publicText(err))
@@ -246,7 +292,7 @@ func (l *login) show(ctx context.Context, address string, p *progress) error {
 	fmt.Fprintf(l.talk, "Open this address, sign in and approve:\n\n%s\n\n", address)
 	if !strings.Contains(address, "auth_redirect=") {
 		l.asked = client.FlowPaste
-		fmt.Fprintln(l.talk, "The page then shows a long text. Paste it here, all of it:")
+		fmt.Fprintln(l.talk, "The page then shows a long text. Paste it here, all of it (an empty line ends it):")
 		return nil
 	}
 	l.asked = client.FlowLoopback
@@ -262,13 +308,15 @@ func (l *login) show(ctx context.Context, address string, p *progress) error {
 
 // showCode tells the person where to go and what to type. A terminal shows the address as a picture too.
 func (l *login) showCode(d *client.DeviceAuthorization) {
-	fmt.Fprintf(l.talk, "Open this address on any device, and type the code:\n\n    %s\n\n    %s\n\n", d.VerificationURI, d.UserCode)
 	if out, ok := l.talk.(*os.File); ok && term.IsTerminal(int(out.Fd())) {
-		if qr, err := qrcode.New(d.VerificationURIWithRequest, qrcode.Low); err == nil {
+		width, _, sizeErr := term.GetSize(int(out.Fd()))
+		qr, err := qrcode.New(d.VerificationURIWithRequest, qrcode.Low)
+		if err == nil && sizeErr == nil && width > len(qr.Bitmap()) {
 			fmt.Fprintln(l.talk, qr.ToSmallString(false))
 		}
 	}
-	fmt.Fprintf(l.talk, "Waiting for the approval, for at most %v (Ctrl-C gives up) ...\n", d.ExpiresIn)
+	fmt.Fprintf(l.talk, "Open this address on any device, and type the code:\n\n    %s\n\n    %s\n\n", d.VerificationURI, d.UserCode)
+	fmt.Fprintf(l.talk, "Waiting for the approval, for at most %v (Ctrl-C gives up) ...\n", min(d.ExpiresIn, l.timeout))
 }
 
 // maxPasteBytes bounds what is read; a payload has at most 1400 characters.
@@ -284,13 +332,16 @@ func (l *login) readPaste(ctx context.Context, complete func(string) bool) (stri
 	}
 	done := make(chan result, 1)
 	go func() {
-		in := bufio.NewReader(io.LimitReader(l.in, maxPasteBytes))
+		if l.lines == nil {
+			l.lines = bufio.NewReader(io.LimitReader(l.in, maxPasteBytes))
+		}
 		var text strings.Builder
 		for {
-			line, err := in.ReadString('\n')
+			line, err := l.lines.ReadString('\n')
 			text.WriteString(line)
+			begun := strings.TrimSpace(text.String()) != ""
 			switch {
-			case strings.TrimSpace(text.String()) != "" && complete(text.String()), errors.Is(err, io.EOF):
+			case begun && (complete(text.String()) || strings.TrimSpace(line) == ""), errors.Is(err, io.EOF):
 				done <- result{text.String(), nil}
 				return
 			case err != nil:
@@ -328,6 +379,8 @@ func (l *login) explain(site string, err error) error {
 		return exitf(exitForbidden, "%s does not put this request to its users: %s; what it is: userkeys doctor %s", site, strings.Join(api.Messages, " "), site)
 	case errors.As(err, &api), errors.Is(err, userkeys.Unavailable):
 		return siteError(asked, err)
+	case l.asked == client.FlowPaste && len(l.old) > 0 && errors.Is(err, userkeys.InvalidParameters):
+		return exitf(exitFailure, "%s; if you approved, the site has replaced the key that is stored here: log in again", publicText(err))
 	case errors.Is(err, userkeys.InvalidAccess) && !errors.Is(err, client.ErrWrongNonce):
 		return exitf(exitForbidden, "%s; which it is: userkeys doctor %s", publicText(err), site)
 	}

@@ -158,6 +158,9 @@ person's apps page.`,
 			if err != nil {
 				return err
 			}
+			if len(accounts) == 0 {
+				fmt.Fprintln(cmd.ErrOrStderr(), "there is no stored key")
+			}
 			if len(accounts) == 1 {
 				return logout(cmd, store, accounts[0], force)
 			}
@@ -179,6 +182,7 @@ person's apps page.`,
 	cmd.Flags().String("account", "", "the account, if there are several on the site")
 	cmd.Flags().BoolVar(&everything, "all", false, "every site and account")
 	cmd.Flags().BoolVar(&force, "force", false, "forget the key even if it could not be revoked")
+	addJSONFlag(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("account", completeAccounts) // only a flag that is not there fails
 	return cmd
 }
@@ -201,15 +205,29 @@ func logout(cmd *cobra.Command, store *desk.KeyStore, a desk.Account, force bool
 	var api *client.APIError
 	switch {
 	case err == nil:
-		fmt.Fprintf(cmd.OutOrStdout(), "The key of %s is revoked and forgotten.\n", userkeys.Printable(a.String()))
+		tell(cmd, a, "revoked", "The key of %s is revoked and forgotten.\n")
 	case errors.As(err, &api) && api.Worthless():
-		fmt.Fprintf(cmd.OutOrStdout(), "The key of %s was worthless already; it is forgotten.\n", userkeys.Printable(a.String()))
+		tell(cmd, a, "worthless", "The key of %s was worthless already; it is forgotten.\n")
 	case force:
 		fmt.Fprintf(cmd.ErrOrStderr(), "warning: the key of %s is forgotten but not revoked (%s); revoke it on your apps page there\n", userkeys.Printable(a.String()), publicText(err))
 	default:
 		return notRevoked(c, err)
 	}
 	return deskError(store.Forget(a.ID))
+}
+
+// tell prints what became of an account's key: as a sentence, or as a line of JSON.
+func tell(cmd *cobra.Command, a desk.Account, result, sentence string) {
+	if asked, err := cmd.Flags().GetBool("json"); err == nil && asked {
+		_ = json.NewEncoder(cmd.OutOrStdout()).Encode(struct {
+			Site      string    `json:"site"`
+			Account   string    `json:"account"`
+			Result    string    `json:"result"`
+			ExpiresAt time.Time `json:"expires_at,omitzero"`
+		}{a.Site, a.Name, result, a.ExpiresAt}) // a reader that left needs none
+		return
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), sentence, userkeys.Printable(a.String()))
 }
 
 func notRevoked(c *client.Credential, err error) error {
@@ -219,7 +237,7 @@ func notRevoked(c *client.Credential, err error) error {
 	said := siteError(c, err)
 	var coded *exitError
 	if errors.As(said, &coded) {
-		return exitf(coded.code, "%s; the key is kept (--force forgets it unrevoked)", coded.text)
+		return exitf(coded.code, "%s (the key is kept; --force forgets it unrevoked)", coded.text)
 	}
 	return said
 }
@@ -265,6 +283,7 @@ It is an addition of userkeys sites; on Discourse log in again.`,
 	cmd.Args = siteOrAll(&everything)
 	cmd.Flags().String("account", "", "the account, if there are several on the site")
 	cmd.Flags().BoolVar(&everything, "all", false, "every key that will end")
+	addJSONFlag(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("account", completeAccounts) // only a flag that is not there fails
 	return cmd
 }
@@ -289,7 +308,7 @@ func renewOne(cmd *cobra.Command, store *desk.KeyStore, a desk.Account) error {
 	case err != nil:
 		return deskError(err)
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "The key of %s now ends at %s.\n", userkeys.Printable(a.String()), now.ExpiresAt.Format(time.RFC3339))
+	tell(cmd, now, "renewed", "The key of %s now ends at "+now.ExpiresAt.Format(time.RFC3339)+".\n")
 	return nil
 }
 

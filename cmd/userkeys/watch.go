@@ -78,6 +78,9 @@ func newWatchCommand() *cobra.Command {
 }
 
 func (w *watching) config(cmd *cobra.Command, sites []string) (watch.Config, error) {
+	if w.every < 0 {
+		return watch.Config{}, exitf(exitUsage, "--every is a time such as 5m, not %v", w.every)
+	}
 	quiet, err := watch.ParseQuiet(w.quiet)
 	if err != nil {
 		return watch.Config{}, deskError(err)
@@ -141,6 +144,9 @@ func (w *watching) lookOnce(ctx context.Context, cfg watch.Config) error {
 		if err := printStates(w.out, states, 0); err != nil {
 			return err
 		}
+		for _, line := range troubles(states) {
+			fmt.Fprintln(w.out, line)
+		}
 	}
 	for _, s := range states {
 		if s.Health != watch.Well {
@@ -198,6 +204,9 @@ func stateLine(s watch.State) string {
 // screen shows all accounts, and draws them anew at every change.
 func (w *watching) screen(ctx context.Context, cfg watch.Config, file *os.File) error {
 	const enter, leave = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
+	ctx, quit := context.WithCancel(ctx)
+	defer quit()
+	defer keysOf(os.Stdin, quit)()
 	fmt.Fprint(file, enter)
 	defer fmt.Fprint(file, leave)
 	var mu sync.Mutex
@@ -218,7 +227,7 @@ func (w *watching) screen(ctx context.Context, cfg watch.Config, file *os.File) 
 	defer cancel()
 	var ticking sync.WaitGroup
 	ticking.Go(func() {
-		tick := time.NewTicker(15 * time.Second) // the ages of what is shown
+		tick := time.NewTicker(2 * time.Second) // the ages of what is shown, and the size of the window
 		defer tick.Stop()
 		for {
 			select {
@@ -238,21 +247,43 @@ func (w *watching) screen(ctx context.Context, cfg watch.Config, file *os.File) 
 	return err
 }
 
+// keysOf takes the keyboard for the screen: nothing typed is shown, q and Ctrl-C quit. What it gives puts
+// the terminal back.
+func keysOf(in *os.File, quit func()) func() {
+	before, err := term.MakeRaw(int(in.Fd()))
+	if err != nil {
+		return func() {} // no keyboard: signals end the program
+	}
+	go func() { // until a key or the program's end: nothing can interrupt the read
+		key := make([]byte, 1)
+		for {
+			if n, err := in.Read(key); err != nil || n == 1 && (key[0] == 'q' || key[0] == 3 || key[0] == 4) {
+				quit()
+				return
+			}
+		}
+	}()
+	return func() { _ = term.Restore(int(in.Fd()), before) }
+}
+
 // screenText is the screen: as many lines as there is room for, what is unread first.
 func screenText(states []watch.State, now time.Time, width, height int) string {
 	var b strings.Builder
 	total := 0
 	for _, s := range states {
-		total += s.All()
+		if known(s) {
+			total += s.All()
+		}
 	}
 	line := func(text string) { b.WriteString(text + "\x1b[K\r\n") }
 	slices.SortStableFunc(states, func(a, b watch.State) int { return b.All() - a.All() })
-	line(cut(fmt.Sprintf("userkeys watch    %s    %d unread on %s    Ctrl-C ends", now.Format("15:04:05"), total, plural(len(states), "account")), width))
+	line(cut(fmt.Sprintf("userkeys watch    %s    %d unread on %s    q ends", now.Format("15:04:05"), total, plural(len(states), "account")), width))
 	line("")
 	var table strings.Builder
 	_ = printStates(&table, states, now.Unix()) // to memory
 	rows := strings.Split(strings.TrimSuffix(table.String(), "\n"), "\n")
-	room := max(height-4, 1)
+	wrong := troubles(states)
+	room := max(height-4-min(len(wrong), height/3)*2, 1)
 	for i, row := range rows {
 		row = cut(row, width)
 		if i > 0 && states[i-1].All() > 0 && os.Getenv("NO_COLOR") == "" {
@@ -264,7 +295,30 @@ func screenText(states []watch.State, now time.Time, width, height int) string {
 		}
 		line(row)
 	}
+	for _, text := range wrong[:min(len(wrong), height/3)] {
+		for i, part := range wrap(text, width, 2) {
+			if i == 0 {
+				line(part)
+				continue
+			}
+			line("  " + part)
+		}
+	}
 	return strings.TrimSuffix(b.String(), "\r\n")
+}
+
+// wrap breaks a text into at most so many lines of a width, at spaces where it can.
+func wrap(text string, width, most int) []string {
+	var lines []string
+	for text != "" && len(lines) < most-1 && len([]rune(text)) > width && width > 10 {
+		at := strings.LastIndexByte(string([]rune(text)[:width]), ' ')
+		if at <= 0 {
+			break
+		}
+		lines = append(lines, text[:at])
+		text, width = text[at+1:], width-2
+	}
+	return append(lines, cut(text, width))
 }
 
 func plural(n int, thing string) string {
@@ -285,25 +339,40 @@ func cut(text string, width int) string {
 
 // printStates prints a table; with the time of now, how old everything is.
 func printStates(out io.Writer, states []watch.State, now int64) error {
-	rows := [][]string{{"UNREAD", "MESSAGES", "SITE", "ACCOUNT", "CHECKED", "CALLS TODAY", "STATE"}}
+	rows := [][]string{{"UNREAD", "MESSAGES", "STATE", "SITE", "ACCOUNT", "CHECKED", "CALLS TODAY"}}
 	for _, s := range states {
 		state := string(s.Health)
 		if s.Live && s.Health == watch.Well {
 			state = "live"
 		}
-		if s.Says != "" {
-			state += ": " + s.Says
-		}
 		unread, messages := fmt.Sprint(s.Unread+s.Chat), fmt.Sprint(s.Messages)
-		if s.CheckedAt.IsZero() {
+		if !known(s) {
 			unread, messages = "-", "-"
 		}
 		rows = append(rows, []string{
-			unread, messages, strings.TrimPrefix(s.Site, "https://"), orDash(s.Name), age(s.CheckedAt, now),
-			fmt.Sprintf("%d of %d", s.Budget.Day, s.Budget.PerDay), state,
+			unread, messages, state, host(s.Site), orDash(s.Name), age(s.CheckedAt, now), fmt.Sprintf("%d of %d", s.Budget.Day, s.Budget.PerDay),
 		})
 	}
 	return printTable(out, rows)
+}
+
+// known tells whether the counts say anything about now.
+func known(s watch.State) bool { return !s.CheckedAt.IsZero() && s.Health != watch.Dead }
+
+// host is a site without what goes without saying.
+func host(site string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(site, "https://"), "http://")
+}
+
+// troubles are what is wrong, a line for each account.
+func troubles(states []watch.State) []string {
+	var lines []string
+	for _, s := range states {
+		if s.Says != "" {
+			lines = append(lines, userkeys.Printable(host(s.Site)+": "+s.Says))
+		}
+	}
+	return lines
 }
 
 func age(t time.Time, now int64) string {
@@ -383,7 +452,10 @@ func (n *notifier) stop() {
 func showDesktop(ctx context.Context, r risen) {
 	ctx, cancel := context.WithTimeout(ctx, notifyTimeout)
 	defer cancel()
-	title := strings.TrimPrefix(strings.TrimPrefix(r.state.Site, "https://"), "http://")
+	title := host(r.state.Site)
+	if r.state.Name != "" {
+		title = userkeys.Printable(r.state.Name) + " on " + title
+	}
 	cmd := desktopCommand(ctx, title, fmt.Sprintf("%d new, %d unread", r.rise, r.state.All()))
 	cmd.Env = withoutSecrets(cmd.Env)
 	_ = cmd.Run() // there may be no such program

@@ -23,7 +23,7 @@ func TestScreenText(t *testing.T) {
 		{Site: "https://dead.example", Health: watch.Dead, Says: "the key was revoked"},
 	}
 	text := screenText(states, now, 200, 20)
-	for _, want := range []string{"4 unread on 3 accounts", "3 min ago", "live", "dead: the key was revoked", "just now", "-       -         dead.example"} {
+	for _, want := range []string{"4 unread on 3 accounts", "3 min ago", "live", "dead.example: the key was revoked", "just now", "-       -         dead   dead.example"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the screen lacks %q:\n%s", want, text)
 		}

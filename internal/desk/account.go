@@ -88,7 +88,7 @@ func (all Accounts) One(site, name string) (Account, error) {
 		return Account{}, err
 	}
 	if len(found) > 1 {
-		return Account{}, userkeys.Errorf(userkeys.InvalidParameters, "there are several keys; choose one with --site and --account: %s", found.list())
+		return Account{}, userkeys.Errorf(userkeys.InvalidParameters, "there are several keys; choose one by --account, or as in alice@forum.example: %s", found.list())
 	}
 	return found[0], nil
 }

@@ -128,6 +128,10 @@ func (s *KeyStore) byKeychain(text string) (age.Identity, error) {
 }
 
 func (s *KeyStore) byPassphrase(fresh bool) (age.Identity, error) {
+	if s.cfg.Passphrase == nil && !fresh {
+		return nil, userkeys.Errorf(userkeys.MissingParameter,
+			"the keys in %s are under a passphrase, and there is no terminal to ask for it on; set USERKEYS_PASSPHRASE", s.file.name)
+	}
 	if s.cfg.Passphrase == nil {
 		return nil, userkeys.Errorf(userkeys.MissingParameter,
 			"the keys need a passphrase: there is no keychain here and no terminal to ask on; set USERKEYS_PASSPHRASE, or keep keys readable by choice: --keystore plain")
