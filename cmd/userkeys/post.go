@@ -2,8 +2,11 @@ package main
 
 import (
 	"cmp"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,6 +76,7 @@ as 36h counts hours. Times that were missed are not made up for.`,
 	f.StringVarP(&a.data, "data", "d", "", "the text; @FILE reads it from a file, @- from standard input")
 	f.StringVar(&a.at, "at", "", "when to publish it (default: at the next run)")
 	f.StringVar(&a.every, "every", "", "repeat it: daily, weekly or a duration")
+	addJSONFlag(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("account", completeAccounts) // only a flag that is not there fails
 	return cmd
 }
@@ -102,8 +106,16 @@ func (a *postAdd) run(cmd *cobra.Command, keys *desk.KeyStore, q *desk.Queue, ar
 		fmt.Fprintf(cmd.ErrOrStderr(), "warning: the stored key may only %s; before the post is due: userkeys login %s --scopes %s\n",
 			account.Scopes, account.Site, withScope(account.Scopes, scope))
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s waits until %s, for %s; \"userkeys post run\" publishes it\n", p.ID, localMoment(p.At), userkeys.Printable(p.Owner()))
-	return nil
+	return tellPost(cmd, p, fmt.Sprintf("%s waits until %s, for %s; \"userkeys post run\" publishes it", p.ID, localMoment(p.At), userkeys.Printable(p.Owner())))
+}
+
+// tellPost prints what became of a post: as a sentence, or as JSON.
+func tellPost(cmd *cobra.Command, p desk.Post, sentence string) error {
+	if asked, err := cmd.Flags().GetBool("json"); err != nil || asked {
+		return errors.Join(err, json.NewEncoder(cmd.OutOrStdout()).Encode(p))
+	}
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), sentence)
+	return err
 }
 
 func (a *postAdd) findAccount(keys *desk.KeyStore, args []string) (desk.Account, error) {
@@ -191,6 +203,7 @@ Exit codes:
 		RunE: withQueue(postRun),
 	}
 	cmd.Flags().Bool("once", false, "publish what is due now, and end")
+	addJSONFlag(cmd)
 	return cmd
 }
 
@@ -204,7 +217,7 @@ func postRun(cmd *cobra.Command, _ *desk.KeyStore, q *desk.Queue, _ []string) er
 		if r.Result == desk.Unknown || r.Result == desk.Failed || r.NoKey {
 			bad++
 		}
-		fmt.Fprintln(cmd.OutOrStdout(), userkeys.Printable(reportLine(r)))
+		_ = tellPost(cmd, r.Post, userkeys.Printable(reportLine(r))) // a reader that left does not stop the posts
 	}
 	if !once {
 		fmt.Fprintln(cmd.ErrOrStderr(), "publishing what is due; Ctrl-C ends it")
@@ -215,6 +228,13 @@ func postRun(cmd *cobra.Command, _ *desk.KeyStore, q *desk.Queue, _ []string) er
 	}
 	if bad > 0 {
 		return exitf(exitFailure, "not published: %d; see userkeys post list", bad)
+	}
+	posts, err := q.Posts()
+	if err != nil {
+		return err
+	}
+	if i := slices.IndexFunc(posts, func(p desk.Post) bool { return p.State == desk.Unknown }); i >= 0 {
+		return exitf(exitFailure, "nobody knows yet what became of %s; see userkeys post list", posts[i].ID)
 	}
 	return nil
 }
@@ -262,20 +282,19 @@ func newPostResolveCommand() *cobra.Command {
 				return err
 			}
 			if p.State == desk.Waiting {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s waits until %s\n", p.ID, localMoment(p.At))
-				return nil
+				return tellPost(cmd, p, fmt.Sprintf("%s waits until %s", p.ID, localMoment(p.At)))
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is done\n", p.ID)
-			return nil
+			return tellPost(cmd, p, p.ID+" is done")
 		}),
 	}
 	cmd.Flags().BoolVar(&sent, "sent", false, "the site has it")
 	cmd.Flags().BoolVar(&again, "again", false, "send it (once more)")
+	addJSONFlag(cmd)
 	return cmd
 }
 
 func newPostCancelCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "cancel ID", Short: "Take a post out of the queue", Args: cobra.ExactArgs(1),
 		Long:    `Takes a post out of the queue, also one that is repeated. What was sent stays on the site.`,
 		Example: `  userkeys post cancel k3fd`,
@@ -284,8 +303,9 @@ func newPostCancelCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is cancelled\n", p.ID)
-			return nil
+			return tellPost(cmd, p, p.ID+" is cancelled")
 		}),
 	}
+	addJSONFlag(cmd)
+	return cmd
 }
