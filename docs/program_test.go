@@ -49,6 +49,7 @@ func snippets(t *testing.T) map[string]string {
 type run struct {
 	program
 	home, temp string
+	told       string // what the person is to do
 	pasted     string
 
 	t     *testing.T

@@ -73,10 +73,11 @@ func run(ctx context.Context, args []string) (int, error) {
 	return code, err
 }
 
-// ended tells whether a key that was to be revoked is of no use any more. A 403 alone does not say so: firewalls answer it, too.
+// ended tells whether a key that was to be revoked is of no use any more: revoked now, or dead before. A 403 alone does not
+// say so: firewalls answer it, too.
 func ended(err error) bool {
 	var refused *client.APIError
-	return err == nil || errors.As(err, &refused) && refused.Status == http.StatusForbidden && refused.Type == userkeys.InvalidAccess.Type()
+	return err == nil || errors.As(err, &refused) && refused.Worthless()
 }
 
 // ask gets a key for this run. It ends within the hour even if this program is killed before.

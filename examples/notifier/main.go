@@ -64,10 +64,11 @@ func run(ctx context.Context, site string) error {
 	return watch(ctx, c)
 }
 
-// ended tells whether a key that was to be revoked is of no use any more. A 403 alone does not say so: firewalls answer it, too.
+// ended tells whether a key that was to be revoked is of no use any more: revoked now, or dead before. A 403 alone does not
+// say so: firewalls answer it, too.
 func ended(err error) bool {
 	var refused *client.APIError
-	return err == nil || errors.As(err, &refused) && refused.Status == http.StatusForbidden && refused.Type == userkeys.InvalidAccess.Type()
+	return err == nil || errors.As(err, &refused) && refused.Worthless()
 }
 
 func login(ctx context.Context, site, clientID string) (*client.Credential, error) {
@@ -101,7 +102,7 @@ func watch(ctx context.Context, c *client.Credential) error {
 		total, err := c.Totals(ctx, nil)
 		err = c.Diagnose(ctx, nil, http.MethodGet, "/notifications/totals.json", err) // Discourse does not say what a 403 means
 		n, refused := total.All(), &client.APIError{}
-		if errors.As(err, &refused) && refused.KeyIsDead() && ended(err) {
+		if errors.As(err, &refused) && refused.KeyIsDead() {
 			err = errors.New("the site no longer takes the key: it was revoked or has ended; log in again")
 			if now, _ := load(); now != nil && now.Key == c.Key { // and not that of a login meanwhile
 				err = errors.Join(err, save(&client.Credential{ClientID: c.ClientID}))

@@ -143,8 +143,8 @@ func disconnect(_ http.ResponseWriter, r *http.Request, visitor string) (string,
 	if err == nil {
 		err = c.Revoke(r.Context(), outward)
 	}
-	// This 403 says that the key had ended before. Any other may be a firewall's: then the key stays, for it may still be good.
-	if e := (&client.APIError{}); err != nil && !(errors.As(err, &e) && e.Status == http.StatusForbidden && e.Type == userkeys.InvalidAccess.Type()) {
+	// Worthless: it had ended before. Without that word of the site it may still be good, and stays; a 403 may be a firewall's.
+	if e := (&client.APIError{}); err != nil && !(errors.As(err, &e) && e.Worthless()) {
 		return "", err
 	}
 	return "/", os.Remove(place(visitor, c.Site))
