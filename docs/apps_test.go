@@ -163,6 +163,13 @@ func TestProgramsRefuseAnotherNonce(t *testing.T) {
 		}
 		r := p.start(t, base, t.TempDir())
 		f.approve(r, map[string]string{"nonce": "another"})
+		if p.file == "hello.go" && p.flow == loopback { // package client waits on, for whoever answered first may be anybody
+			if got := f.upstream.Take(); len(got) != 0 {
+				t.Errorf("the key of somebody else's request was used: %+v", got)
+			}
+			f.greets(r, 1)
+			return
+		}
 		if err := r.wait(); err == nil || !strings.Contains(r.everything(), "this answers another request") {
 			t.Errorf("%v\n%s", err, r.everything())
 		}

@@ -83,11 +83,14 @@ func (f *forum) revokeAll() {
 
 var codeLine = regexp.MustCompile(`^Open (\S+) and type (\S+)$`)
 
-// approve does what the program tells the person, as alice; change is what an
+// approve does what the program tells the person, as alice, also a second time; change is what an
 // attacker or an older site makes of the request on its way, empty for nothing.
 func (f *forum) approve(r *run, change map[string]string) {
 	f.t.Helper()
-	line := r.line("Open ")
+	if r.told == "" {
+		r.told = r.line("Open ")
+	}
+	line := r.told
 	if m := codeLine.FindStringSubmatch(line); m != nil && r.flow == device {
 		f.activate(m[1], m[2])
 		return

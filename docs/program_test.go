@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -32,7 +33,7 @@ type program struct {
 	find func(t *testing.T) []string // the command that runs the file, which is its last argument
 }
 
-var codeBlock = regexp.MustCompile("(?ms)^```[a-z]+ (hello\\.[a-z]+)\n(.*?)^```$")
+var codeBlock = regexp.MustCompile("(?ms)^```[a-z]+ ((?:hello|five)\\.[a-z]+)\n(.*?)^```$")
 
 // snippets are the programs of apps.md as they stand there, by the name of their file.
 func snippets(t *testing.T) map[string]string {
@@ -48,6 +49,7 @@ func snippets(t *testing.T) map[string]string {
 type run struct {
 	program
 	home, temp string
+	told       string // what the person is to do
 	pasted     string
 
 	t     *testing.T
@@ -69,7 +71,7 @@ func (p program) start(t *testing.T, site, home string) *run {
 	}
 	command := append(p.find(t), file)
 	if p.file == "hello.go" {
-		command = []string{builtGo(t)}
+		command = []string{builtGo(t, p.file, snippets(t)[p.file])}
 	}
 	cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
 	cmd.Env = append(os.Environ(), "SITE="+site, "HOME="+home, "TMPDIR="+r.temp, "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1", "PYTHONDONTWRITEBYTECODE=1")
@@ -191,12 +193,11 @@ func findGo(t *testing.T) []string {
 	return nil
 }
 
-var goBuild struct {
-	once sync.Once
-	dir  string
-	err  error
-	said []byte
-}
+// goBuilds are the Go programs that were built: func() (string, error) by the name of the file.
+var (
+	goBuilds   sync.Map
+	goBuildDir string
+)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -204,31 +205,35 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
 	}
-	code := m.Run()
-	if goBuild.dir != "" {
-		_ = os.RemoveAll(goBuild.dir) // a left-over in the temporary folder harms nobody
+	dir, err := os.MkdirTemp("", "userkeys-docs-")
+	if err != nil {
+		panic(err)
 	}
+	goBuildDir = dir
+	code := m.Run()
+	_ = os.RemoveAll(dir) // a left-over in the temporary folder harms nobody
 	os.Exit(code)
 }
 
-// builtGo is hello.go, built once, beside the packages of this module.
-func builtGo(t *testing.T) string {
+// builtGo is a Go program, built once, beside the packages of this module.
+func builtGo(t *testing.T, name, text string) string {
 	t.Helper()
-	text := snippets(t)["hello.go"]
-	goBuild.once.Do(func() {
-		b := &goBuild
-		if b.dir, b.err = os.MkdirTemp("", "userkeys-docs-"); b.err != nil {
-			return
+	once, _ := goBuilds.LoadOrStore(name, sync.OnceValues(func() (string, error) {
+		file := filepath.Join(goBuildDir, name)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			return "", err
 		}
-		file := filepath.Join(b.dir, "hello.go")
-		if b.err = os.WriteFile(file, []byte(text), 0o600); b.err == nil {
-			b.said, b.err = exec.Command("go", "build", "-o", filepath.Join(b.dir, "hello"), file).CombinedOutput()
+		made := strings.TrimSuffix(file, ".go")
+		if said, err := exec.Command("go", "build", "-o", made, file).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("%w\n%s", err, said)
 		}
-	})
-	if goBuild.err != nil {
-		t.Fatalf("%v\n%s", goBuild.err, goBuild.said)
+		return made, nil
+	}))
+	file, err := once.(func() (string, error))()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return filepath.Join(goBuild.dir, "hello")
+	return file
 }
 
 // findNode prefers the Node that comes with the npm packages: a Debian's may be too old.

@@ -10,8 +10,16 @@ import (
 	"userkeys/internal/testkit"
 )
 
-// newPage serves the page as whoever ships it would: with the address of their site in it.
+// newPage serves the page for a site that lets it call.
 func newPage(t *testing.T, s *testkit.Site) string {
+	t.Helper()
+	page := servePage(t, s.URL)
+	s.Set("cors_origins", strings.TrimSuffix(page, "/"))
+	return page
+}
+
+// servePage serves the page as whoever ships it would: with the address of their site in it.
+func servePage(t *testing.T, site string) string {
 	t.Helper()
 	html, err := os.ReadFile("browser/index.html")
 	if err != nil {
@@ -24,12 +32,11 @@ func newPage(t *testing.T, s *testkit.Site) string {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = w.Write([]byte(strings.ReplaceAll(string(html), example, s.URL))) // a browser that left needs none
+		_, _ = w.Write([]byte(strings.ReplaceAll(string(html), example, site))) // a browser that left needs none
 	})
 	mux.HandleFunc("GET /app.js", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, "browser/app.js") })
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	s.Set("cors_origins", server.URL)
 	return server.URL + "/"
 }
 

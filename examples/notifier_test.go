@@ -111,6 +111,23 @@ func TestNotifier(t *testing.T) {
 	secret(t, s, "the output", p.said())
 }
 
+// TestNotifierKeepsALaterKey: one that still runs when its key dies does not forget the key of a login meanwhile.
+func TestNotifierKeepsALaterKey(t *testing.T) {
+	t.Parallel()
+	s, d := newSite(t), newDesk(t)
+	app := s.App("notifier-1", "notifications").Connect(s.Person("alice"))
+	d.keep(s.URL, app.Key.Reveal(), 0o600)
+	p := start(t, "notifier", d.env, "--every", "20ms")
+	p.says("Watching")
+	later := s.App("notifier-2", "notifications").Connect(s.Person("alice"))
+	d.keep(s.URL, later.Key.Reveal(), 0o600)
+	app.Call("POST", "/user-api-key/revoke").Must(t, 200)
+	p.must(1, "no longer takes the key")
+	if !strings.Contains(d.read(d.file), later.Key.Reveal()) {
+		t.Error("the later key is lost")
+	}
+}
+
 // TestNotifierRefused is what keeps it from watching.
 func TestNotifierRefused(t *testing.T) {
 	t.Parallel()
@@ -136,10 +153,11 @@ func TestNotifierRefused(t *testing.T) {
 			u := s.Visitor().Request("GET", address, "").URL
 			to := u.Query().Get("auth_redirect") + "?" + query("payload", forge(t, address))
 			s.Visitor().Get(to).Must(t, 200)
-			p.must(1, "this answers another request")
 			if exists(d.file) {
 				t.Error("something is kept")
 			}
+			s.Visitor().Get(approve(t, s.Person("bob"), address)).Must(t, 200) // it waits on for the right one
+			p.says("Watching " + s.URL)
 		}},
 		{"a missing scope", func(t *testing.T, s *testkit.Site, d *desk) {
 			d.keep(s.URL, other, 0o600)

@@ -1,6 +1,7 @@
 package examples_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -245,6 +246,36 @@ func TestWebappKeysAreBound(t *testing.T) {
 	alice.Do(r).Must(t, 200, s.URL, "there is no key that opens; connect again").MustNot(t, "5 notifications")
 }
 
+// TestWebappLeavesNoKeyBehind: what is replaced, and what cannot be kept, is revoked, for nobody could later.
+func TestWebappLeavesNoKeyBehind(t *testing.T) {
+	t.Parallel()
+	a := newWebapp(t, "yes")
+	s := newWebSite(t, a)
+	v := a.visitor(t)
+	a.connect(t, v, s.Person("alice"))
+	a.connect(t, v, s.Person("bob"))
+	if keys := s.Keys(); len(keys) != 2 || !keys[0].RevokedAt.IsZero() || keys[1].RevokedAt.IsZero() {
+		t.Errorf("the newest key alone must be good: %+v", keys)
+	}
+	v.Get("/").Must(t, 200, s.URL+": 0 notifications")
+
+	files, _ := a.kept(t)
+	if err := errors.Join(os.Remove(files[0]), os.MkdirAll(filepath.Join(files[0], "full"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	to := approve(t, s.Person("alice"), a.ask(t, v, s))
+	if k := s.Keys()[0]; !k.RevokedAt.IsZero() {
+		t.Fatalf("the key is revoked before it comes: %+v", k)
+	}
+	v.Get(to).Must(t, 400, "something went wrong").MustNot(t, a.data)
+	if k := s.Keys()[0]; k.RevokedAt.IsZero() {
+		t.Errorf("the key that nobody keeps is good: %+v", k)
+	}
+	if files, _ := a.kept(t); len(files) != 0 {
+		t.Errorf("kept are %q", files)
+	}
+}
+
 // TestWebappStaysOutside: the address that a visitor gives is not a way into the network of the app.
 func TestWebappStaysOutside(t *testing.T) {
 	t.Parallel()
@@ -265,10 +296,10 @@ func TestWebappStaysOutside(t *testing.T) {
 // TestWebappNeedsItsSecret: without one it does not run.
 func TestWebappNeedsItsSecret(t *testing.T) {
 	t.Parallel()
-	for name, value := range map[string]string{"none": "", "short": strings.Repeat("0", 32), "no hex": strings.Repeat("x", 64)} {
+	for name, value := range map[string]string{"none": "", "short": strings.Repeat("0", 62), "no hex": strings.Repeat("x", 64)} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			run(t, "webapp", []string{"WEBAPP_URL=https://app.example", "WEBAPP_DATA=" + t.TempDir(), "WEBAPP_SECRET=" + value}).must(1, "must be 64 hex digits")
+			run(t, "webapp", []string{"WEBAPP_URL=https://app.example", "WEBAPP_DATA=" + t.TempDir(), "WEBAPP_SECRET=" + value}).must(1, "WEBAPP_SECRET 64 hex digits")
 		})
 	}
 }

@@ -57,14 +57,15 @@ async function comeBack(sealed) {
   await forget("asked");
 }
 
-// call asks the site. Its refusals are errors; that of a dead key also forgets it.
+// call asks the site. Its refusals are errors; that of a dead key also forgets it. Discourse gives that one no reason, but the
+// key has the scopes for all that this page asks. A 403 without a type is not the site's, but a firewall's.
 async function call(key, method, path) {
   const response = await fetch(site + path, {
     method, headers: {"User-Api-Key": key, "Accept": "application/json"}, credentials: "omit", redirect: "error", cache: "no-store",
   }).catch(() => { throw new Error("The site cannot be reached, or does not let this page call it."); });
   const body = await response.json().catch(() => ({}));
   if (response.ok) return body;
-  if (body.reason === "invalid key") {
+  if (response.status === 403 && body.error_type === "invalid_access" && (body.reason ?? "invalid key") === "invalid key") {
     await forget("login");
     throw new Error("The site no longer takes the key: it was revoked or has ended. Connect again.");
   }

@@ -58,20 +58,26 @@ func run(ctx context.Context, args []string) (int, error) {
 		return post(ctx, &client.Credential{Site: site, Key: key, Scopes: userkeys.Scopes{"write"}}, args[0])
 	}
 	c, err := ask(ctx, site)
-	var refused *client.APIError
 	switch {
 	case errors.Is(err, userkeys.RateLimited):
 		return exitLimit, err
-	case errors.As(err, &refused) && refused.Reason == string(userkeys.ScopeNotAllowed):
+	case errors.Is(err, userkeys.ScopeNotAllowed):
 		return exitScope, err
 	case err != nil:
 		return exitNoKey, err
 	}
 	code, err := post(ctx, c, args[0])
-	if ended := c.Revoke(ctx, nil); ended != nil {
-		err = errors.Join(err, fmt.Errorf("the key goes on for an hour; revoke it on the site: %w", ended))
+	if said := c.Revoke(ctx, nil); !ended(said) {
+		err = errors.Join(err, fmt.Errorf("the key may go on for an hour; revoke it on the site: %w", said))
 	}
 	return code, err
+}
+
+// ended tells whether a key that was to be revoked is of no use any more: revoked now, or dead before. A 403 alone does not
+// say so: firewalls answer it, too.
+func ended(err error) bool {
+	var refused *client.APIError
+	return err == nil || errors.As(err, &refused) && refused.Worthless()
 }
 
 // ask gets a key for this run. It ends within the hour even if this program is killed before.
@@ -100,13 +106,10 @@ func post(ctx context.Context, c *client.Credential, message string) (int, error
 		return exitUsage, err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	hc := c.Client(nil)
-	// A redirect would turn the POST into a GET, whose success says nothing of the message.
-	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	var made struct {
 		ID int64 `json:"id"` // 0 where somebody has to look at it first
 	}
-	if err := c.Diagnose(ctx, nil, req.Method, path, client.Do(hc, req, &made)); err != nil {
+	if err := c.Diagnose(ctx, nil, req.Method, path, client.Do(c.Client(nil), req, &made)); err != nil {
 		return outcome(err)
 	}
 	fmt.Println("posted", made.ID)

@@ -46,7 +46,7 @@ func run(ctx context.Context, site string) error {
 	case c.Key == "" && (site == "" || *logout):
 		return errors.New("there is no key; log in: notifier https://forum.example")
 	case *logout:
-		if err := c.Revoke(ctx, nil); err != nil && !errors.Is(err, userkeys.InvalidAccess) { // 403: it had ended before
+		if err := c.Revoke(ctx, nil); !ended(err) {
 			return fmt.Errorf("the key stays, for it may still be good: %w", err)
 		}
 		return save(&client.Credential{ClientID: c.ClientID})
@@ -64,6 +64,13 @@ func run(ctx context.Context, site string) error {
 	return watch(ctx, c)
 }
 
+// ended tells whether a key that was to be revoked is of no use any more: revoked now, or dead before. A 403 alone does not
+// say so: firewalls answer it, too.
+func ended(err error) bool {
+	var refused *client.APIError
+	return err == nil || errors.As(err, &refused) && refused.Worthless()
+}
+
 func login(ctx context.Context, site, clientID string) (*client.Credential, error) {
 	if site, err := client.ParseSite(site); err == nil && client.PlainHTTP(site) {
 		return nil, errors.New("over plain http others would read the key; use https")
@@ -79,7 +86,7 @@ func login(ctx context.Context, site, clientID string) (*client.Credential, erro
 		Flows:   flows,
 		OpenBrowser: func(ctx context.Context, address string) error {
 			fmt.Println("Approve in your browser:", address)
-			go client.OpenBrowser(ctx, address) // else the person opens what is printed
+			_ = client.OpenBrowser(ctx, address) // else the person opens what is printed
 			return nil
 		},
 		ShowCode: func(_ context.Context, d *client.DeviceAuthorization) error {
@@ -91,20 +98,16 @@ func login(ctx context.Context, site, clientID string) (*client.Credential, erro
 
 // watch ends only with the key. That a site is out or busy says nothing of the key.
 func watch(ctx context.Context, c *client.Credential) error {
-	const path = "/notifications/totals.json"
 	for last := 0; ; {
-		var total struct {
-			Ordinary int `json:"unread_notifications"`
-			Messages int `json:"unread_personal_messages"`
-		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Site+path, nil)
-		if err == nil {
-			err = c.Diagnose(ctx, nil, req.Method, path, client.Do(c.Client(nil), req, &total))
-		}
-		n, refused := total.Ordinary+total.Messages, &client.APIError{}
+		total, err := c.Totals(ctx, nil)
+		err = c.Diagnose(ctx, nil, http.MethodGet, "/notifications/totals.json", err) // Discourse does not say what a 403 means
+		n, refused := total.All(), &client.APIError{}
 		if errors.As(err, &refused) && refused.KeyIsDead() {
 			err = errors.New("the site no longer takes the key: it was revoked or has ended; log in again")
-			return errors.Join(err, save(&client.Credential{ClientID: c.ClientID}))
+			if now, _ := load(); now != nil && now.Key == c.Key { // and not that of a login meanwhile
+				err = errors.Join(err, save(&client.Credential{ClientID: c.ClientID}))
+			}
+			return err
 		}
 		if err == nil && n > last { // nothing that the site wrote becomes part of a command
 			err = exec.Command(cmp.Or(os.Getenv("NOTIFY_COMMAND"), "notify-send"), "Notifier", fmt.Sprintf("%d new on %s", n, c.Site)).Run()

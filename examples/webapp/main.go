@@ -5,13 +5,14 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/sha256"
 	_ "embed"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"html/template"
 	"log"
 	"net/http"
@@ -32,8 +33,8 @@ var text string
 var (
 	page              = template.Must(template.New("").Parse(text))
 	own, data, listen = must(client.ParseSite(os.Getenv("WEBAPP_URL"))), os.Getenv("WEBAPP_DATA"), cmp.Or(os.Getenv("WEBAPP_LISTEN"), "127.0.0.1:8080")
+	box               = must(cipher.NewGCMWithRandomNonce(must(aes.NewCipher(must(hex.DecodeString(os.Getenv("WEBAPP_SECRET")))))))
 	pair              = must(client.NewKeyPair(0)) // one for all: nonces tell requests apart, and making one is work
-	box               cipher.AEAD
 	scopes            = userkeys.Scopes{"notifications"}
 	asked             sync.Map // *client.Authorization by visitor and state
 
@@ -41,25 +42,20 @@ var (
 )
 
 func main() {
-	secret, err := hex.DecodeString(os.Getenv("WEBAPP_SECRET"))
-	if err != nil || len(secret) != 32 {
-		log.Fatal("WEBAPP_SECRET must be 64 hex digits: openssl rand -hex 32")
-	}
 	if os.Getenv("WEBAPP_PRIVATE") == "yes" {
 		outward = &http.Client{Timeout: 10 * time.Second}
 	}
-	box = must(cipher.NewGCMWithRandomNonce(must(aes.NewCipher(secret))))
 	mux := http.NewServeMux()
 	for route, h := range map[string]handler{"GET /{$}": home, "POST /connect": connect, "GET /callback": callback, "POST /disconnect": disconnect} {
 		mux.HandleFunc(route, h.answer)
 	}
-	handler := http.NewCrossOriginProtection().Handler(mux) // forms of other sites must not act for visitors
-	log.Fatal((&http.Server{Addr: listen, Handler: handler, ReadTimeout: 10 * time.Second}).ListenAndServe())
+	// The protection: forms of other sites must not act for visitors.
+	log.Fatal((&http.Server{Addr: listen, Handler: http.NewCrossOriginProtection().Handler(mux), ReadTimeout: 10 * time.Second}).ListenAndServe())
 }
 
 func must[T any](v T, err error) T {
 	if err != nil {
-		log.Fatal(err)
+		log.Fatalf("WEBAPP_URL must be an address, and WEBAPP_SECRET 64 hex digits (openssl rand -hex 32): %v", err)
 	}
 	return v
 }
@@ -114,12 +110,22 @@ func callback(_ http.ResponseWriter, r *http.Request, visitor string) (string, e
 	if err != nil {
 		return "", err
 	}
-	at := place(visitor, c.Site)
-	return "/", errors.Join(os.MkdirAll(filepath.Dir(at), 0o700), os.WriteFile(at, box.Seal(nil, nil, []byte(c.Key.Reveal()), []byte(at)), 0o600))
+	old, _ := stored(visitor, c.Site)                                              // nil: none that opens
+	at, temp := place(visitor, c.Site), filepath.Join(data, "."+client.RandomID()) // so that at is all of a key at any time
+	err = errors.Join(os.MkdirAll(filepath.Dir(at), 0o700), os.WriteFile(temp, box.Seal(nil, nil, []byte(c.Key.Reveal()), []byte(at)), 0o600))
+	if err == nil {
+		err = os.Rename(temp, at)
+	}
+	if ctx := context.WithoutCancel(r.Context()); err != nil { // what nobody keeps must not stay good, also when the visitor leaves now
+		err = errors.Join(err, os.Remove(temp), c.Revoke(ctx, outward))
+	} else if old != nil && old.Key != c.Key {
+		_ = old.Revoke(ctx, outward) // of another account there, perhaps; else the site has ended it already
+	}
+	return "/", err
 }
 
 func place(visitor, site string) string {
-	return filepath.Join(data, visitor, base64.RawURLEncoding.EncodeToString([]byte(site)))
+	return filepath.Join(data, visitor, hex.EncodeToString([]byte(site)))
 }
 
 // stored opens a visitor's key. It is bound to its place: moved to another visitor, or another site, it does not open.
@@ -134,32 +140,30 @@ func stored(visitor, site string) (*client.Credential, error) {
 
 func disconnect(_ http.ResponseWriter, r *http.Request, visitor string) (string, error) {
 	c, err := stored(visitor, r.PostFormValue("site"))
-	if err != nil {
-		return "", err
+	if err == nil {
+		err = c.Revoke(r.Context(), outward)
 	}
-	if err := c.Revoke(r.Context(), outward); err != nil && !errors.Is(err, userkeys.InvalidAccess) { // 403: it had ended before
-		return "", err // and the key stays, for it may still be good
+	// Worthless: it had ended before. Without that word of the site it may still be good, and stays; a 403 may be a firewall's.
+	if e := (&client.APIError{}); err != nil && !(errors.As(err, &e) && e.Worthless()) {
+		return "", err
 	}
 	return "/", os.Remove(place(visitor, c.Site))
 }
 
 func home(w http.ResponseWriter, r *http.Request, visitor string) (string, error) {
 	files, _ := filepath.Glob(filepath.Join(data, visitor, "*")) // none: no site yet
-	rows := make([]struct {
-		Site, Problem string
-		client.Totals
-	}, len(files))
-	for i, file := range files {
-		site, _ := base64.RawURLEncoding.DecodeString(filepath.Base(file))
-		rows[i].Site = string(site)
-		c, err := stored(visitor, rows[i].Site)
+	waits := map[string]string{}                                 // by site
+	for _, file := range files {
+		site, _ := hex.DecodeString(filepath.Base(file))
+		var t client.Totals
+		c, err := stored(visitor, string(site))
 		if err == nil {
-			rows[i].Totals, err = c.Totals(r.Context(), outward)
+			t, err = c.Totals(r.Context(), outward)
 			err = c.Diagnose(r.Context(), outward, http.MethodGet, "/notifications/totals.json", err)
 		}
-		if err != nil {
-			rows[i].Problem = client.Explain(err)
+		if waits[string(site)] = fmt.Sprintf("%d notifications, %d messages", t.Unread, t.Messages); err != nil {
+			waits[string(site)] = client.Explain(err)
 		}
 	}
-	return "", page.Execute(w, rows)
+	return "", page.Execute(w, waits)
 }
