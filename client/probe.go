@@ -20,6 +20,8 @@ type Support struct {
 	// Description is what a userkeys site tells of what it allows; nil where a
 	// site tells nothing, as Discourse does.
 	Description *userkeys.Description
+	// DescriptionUnknown tells that there may be one: the site could not be asked for it now.
+	DescriptionUnknown bool
 }
 
 // Speaks says in words which generation of the protocol the site speaks.
@@ -91,11 +93,12 @@ func Probe(ctx context.Context, base *http.Client, site string) (Support, error)
 	}
 	s := Support{Site: site, APIVersion: version, DeviceCode: strings.EqualFold(resp.Header.Get("Auth-Api-Device-Code"), "true")}
 	s.Description, err = describe(ctx, base, site)
-	return s, err
+	s.DescriptionUnknown = err != nil
+	return s, ctx.Err()
 }
 
 // describe reads the site's description. That there is none, or none that can be
-// read, only says that the site is no userkeys site; that it cannot be asked now is an error.
+// read, says that the site is no userkeys site; that it cannot be asked now is an error.
 func describe(ctx context.Context, base *http.Client, site string) (*userkeys.Description, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, site+descriptionPath, nil)
 	if err != nil {

@@ -213,7 +213,7 @@ func TestExamineAKeyOfADiscourse(t *testing.T) {
 		{"whose scopes do not open the session", []string{"notifications"}, func(*forum) {}, CheckKey, OK, []string{"works"}},
 		{"whose scopes do not open the session, as trust", []string{"notifications"}, func(*forum) {}, CheckTrust, Skipped, []string{"only to those who are signed in"}},
 		{"of a site without a session", []string{"read"}, func(f *forum) { f.always(discourse.Fault{Path: sessionPath, Status: http.StatusNotFound}) }, CheckKey, OK, []string{"works"}},
-		{"of a site whose session is a page", []string{"read"}, func(f *forum) { f.always(discourse.Fault{Path: sessionPath, Body: "<p>"}) }, CheckKey, OK, []string{"works"}},
+		{"of a site whose session is a page", []string{"read"}, func(f *forum) { f.always(discourse.Fault{Path: sessionPath, Body: "<p>"}) }, CheckKey, Warning, []string{"not the JSON that was expected"}},
 		{"used up for the minute", []string{"read"}, usedUp("max_user_api_reqs_per_minute"), CheckLimits, Warning, []string{"nothing is left for the key of the minute (user_api_key_limiter_60_secs)", "wait ", "until ", "DISCOURSE_MAX_USER_API_REQS_PER_MINUTE"}},
 		{"used up for the day", []string{"read"}, usedUp("max_user_api_reqs_per_day"), CheckLimits, Warning, []string{"nothing is left for the key of the day (user_api_key_limiter_1_day)", "wait 2"}},
 		{"used up, as key", []string{"read"}, usedUp("max_user_api_reqs_per_day"), CheckKey, Warning, []string{"429"}},

@@ -386,6 +386,6 @@ func TestExamineDoesNotRepeatTheKey(t *testing.T) {
 	f := newForum(t, discourse.New, "read")
 	f.always(discourse.Fault{Path: sessionPath, Status: http.StatusUnprocessableEntity, Body: `{"errors":["what is ` + f.key.Reveal() + `?"]}`})
 	all, _ := examine(t, Patient{Site: f.URL, OpenKey: f.open})
-	must(t, all, CheckKey, Warning, "what is [the key]?")
+	must(t, all, CheckKey, Warning, "what is [key]?")
 	hides(t, all, f.key)
 }

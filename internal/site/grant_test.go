@@ -78,10 +78,15 @@ func TestNames(t *testing.T) {
 		}
 		sc.row("ID16 no is no", func(sc *scene) {
 			before := sc.Keys()
-			page := sc.App("unwanted", "read").With("auth_redirect", "http://127.0.0.1:5000/cb").Ask(sc.alice)
+			page := sc.App("unwanted", "read").With("auth_redirect", "discourse://auth_redirect").Ask(sc.alice)
 			a := sc.alice.Submit(page, "/user-api-key/deny").Must(sc.t, 200)
-			if a.Header.Get("Location") != "" || strings.Contains(a.Body, "127.0.0.1:5000") {
+			if a.Header.Get("Location") != "" || strings.Contains(a.Body, "discourse://") {
 				sc.t.Errorf("the app is told: %v", a.Header)
+			}
+			own := sc.App("waiting", "read").With("auth_redirect", "http://127.0.0.1:5000/cb?a=1").Ask(sc.alice)
+			a = sc.alice.Submit(own, "/user-api-key/deny").Must(sc.t, 302)
+			if to := a.Header.Get("Location"); to != "http://127.0.0.1:5000/cb?a=1&error=access_denied" {
+				sc.t.Errorf("a program on the user's machine is sent %q", to)
 			}
 			sc.check(sc.alice.Submit(page, "/user-api-key"), gone)
 			sc.check(sc.alice.Submit(page, "/user-api-key/deny"), gone)

@@ -87,8 +87,8 @@ func (e *entry) meet(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	s, err := client.Probe(ctx, e.w.cfg.HTTP, e.account.Site)
-	if err != nil {
-		return // the first look will say what is wrong
+	if err != nil || s.DescriptionUnknown {
+		return // the look will say what is wrong
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
