@@ -65,7 +65,9 @@ account, here and on the site.
 
 ` + storeHelp + `
 
-BROWSER chooses the program that opens the address. Exit codes are those of
+BROWSER chooses the program that opens the address. Other users of the machine
+can see with which address it was started; where they are strangers, give
+--no-browser and open it yourself, or --device. Exit codes are those of
 "userkeys call"; 3 means that the person refused or did not answer in time.`
 
 // newLoginCommand makes `userkeys login`.
