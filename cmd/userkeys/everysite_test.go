@@ -251,6 +251,9 @@ func (p *process) printed() (string, string) {
 
 func (d *desktop) start(args ...string) *process {
 	d.t.Helper()
+	if args[0] == "login" {
+		args = append(args, "--bits", "2048") // quicker to make
+	}
 	p := &process{d: d, cmd: exec.Command(testkit.Binary(d.t), args...), done: make(chan int, 1)}
 	p.cmd.Env = d.env
 	p.cmd.Stdout, p.cmd.Stderr = tee{p, &p.out}, tee{p, &p.err}

@@ -37,6 +37,7 @@ type login struct {
 	clientID  string
 	expires   time.Duration
 	port      int
+	bits      int
 	timeout   time.Duration
 
 	keys  *desk.KeyStore
@@ -103,6 +104,7 @@ func loginCommand(open func(ctx context.Context, address string) error) *cobra.C
 	f.BoolVar(&l.loopback, "loopback", false, "answer to this program, by a browser on this machine")
 	f.BoolVar(&l.device, "device", false, "show a code, to be typed on any device")
 	f.BoolVar(&l.paste, "paste", false, "show the address, and read the answer that the site shows")
+	f.IntVar(&l.bits, "bits", client.DefaultBits, "the size of the key pair that the answer is sealed to")
 	f.IntVar(&l.port, "port", 0, "the port of --loopback (default: a free one); a Discourse must list http://127.0.0.1:PORT/*")
 	f.BoolVar(&l.noBrowser, "no-browser", false, "only show the address, open nothing")
 	f.BoolVar(&l.asJSON, "json", false, "print what was stored as JSON (without the key)")
@@ -145,6 +147,9 @@ func (l *login) run(ctx context.Context, site string) error {
 	}
 	if err := l.likeBefore(&request); err != nil {
 		return err
+	}
+	if request.KeyPair, err = client.NewKeyPair(l.bits); err != nil {
+		return exitf(exitUsage, "%s", publicText(err))
 	}
 	cred, err := l.ask(ctx, request)
 	if err != nil {

@@ -48,6 +48,9 @@ func NewNotifier(cfg NotifierConfig) http.Handler {
 		panic(err)
 	}
 	cfg.SiteURL, cfg.URL = site, own
+	if cfg.HTTP == nil {
+		cfg.HTTP = &http.Client{Timeout: 30 * time.Second} // a visitor should not wait for a limit: the page says it
+	}
 	n := &notifier{cfg: cfg, host: host.Host, clientID: "notifier-" + client.RandomID(), visits: map[string]*visit{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", n.home)
