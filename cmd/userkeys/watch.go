@@ -283,7 +283,7 @@ func screenText(states []watch.State, now time.Time, width, height int) string {
 	_ = printStates(&table, states, now.Unix()) // to memory
 	rows := strings.Split(strings.TrimSuffix(table.String(), "\n"), "\n")
 	wrong := troubles(states)
-	room := max(height-4-min(len(wrong), height/3)*2, 1)
+	room := max(height-5-min(len(wrong), height/3)*2, 1)
 	for i, row := range rows {
 		row = cut(row, width)
 		if i > 0 && states[i-1].All() > 0 && os.Getenv("NO_COLOR") == "" {
@@ -294,6 +294,9 @@ func screenText(states []watch.State, now time.Time, width, height int) string {
 			break
 		}
 		line(row)
+	}
+	if len(wrong) > 0 {
+		line("")
 	}
 	for _, text := range wrong[:min(len(wrong), height/3)] {
 		for i, part := range wrap(text, width, 2) {
