@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"flag"
 	"io"
 	"net"
 	"net/http"
@@ -28,9 +29,13 @@ func TestMain(m *testing.M) {
 
 type tests struct{ *testing.M }
 
-// Run runs the tests and leaves no program behind.
+// Run runs the tests and leaves no program behind. Most of them wait, for programs and for what sites make apps wait:
+// more than one for each core may do so at a time.
 func (m tests) Run() int {
 	defer testkit.CleanUpBinary()
+	if f := flag.Lookup("test.parallel"); f != nil && f.Value.String() == f.DefValue {
+		_ = f.Value.Set("8") // a number
+	}
 	return m.M.Run()
 }
 
