@@ -17,7 +17,8 @@ import (
 
 // An entry is an account that is watched. Its goroutine alone writes it, but for what is asked on demand.
 type entry struct {
-	w *Watcher
+	w  *Watcher
+	id string // of the account as the watch began: pages and tests know it by that
 
 	mu       sync.Mutex
 	state    State
@@ -75,7 +76,7 @@ func (e *entry) replaced() bool {
 func (e *entry) adopt(a desk.Account, c *client.Credential) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.cred, e.account.CreatedAt, e.account.RenewAfter, e.account.Scopes = c, a.CreatedAt, a.RenewAfter, a.Scopes
+	e.cred, e.account = c, a
 }
 
 // meet learns the site's limits, by what it tells strangers: no key is used for it. A site that cannot be

@@ -113,7 +113,7 @@ func New(cfg Config) *Watcher {
 	w := &Watcher{cfg: cfg}
 	for _, a := range cfg.Accounts {
 		w.entries = append(w.entries, &entry{
-			w: w, account: a.Account, cred: a.Credential, budget: NewBudget(discourseLimits), wake: make(chan struct{}, 1),
+			w: w, id: a.Account.ID, account: a.Account, cred: a.Credential, budget: NewBudget(discourseLimits), wake: make(chan struct{}, 1),
 			state: State{ID: a.Account.ID, Site: a.Account.Site, Name: a.Account.Name, Health: Waiting},
 		})
 	}
@@ -202,7 +202,7 @@ func notWatched(id string) error {
 }
 
 func (w *Watcher) entry(id string) *entry {
-	i := slices.IndexFunc(w.entries, func(e *entry) bool { return e.account.ID == id })
+	i := slices.IndexFunc(w.entries, func(e *entry) bool { return e.id == id })
 	if i < 0 {
 		return nil
 	}

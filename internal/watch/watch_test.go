@@ -372,3 +372,43 @@ func TestParseQuiet(t *testing.T) {
 		t.Error("spelling")
 	}
 }
+
+// TestWatchGoesOnWithTheKeyOfANewLogin: the account has another id then, and is renewed by that.
+func TestWatchGoesOnWithTheKeyOfANewLogin(t *testing.T) {
+	t.Parallel()
+	pair, err := client.NewKeyPair(2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		site := &fakeSite{perMinute: 20, perDay: 2880, status: 403, reason: "invalid key"}
+		var renewed []string
+		w := New(Config{
+			Accounts: fakeNet{"a.example": site}.watched("read"), HTTP: &http.Client{Transport: fakeNet{"a.example": site}},
+			Current: func(a desk.Account) (desk.Account, *client.Credential, error) {
+				site.mu.Lock()
+				defer site.mu.Unlock()
+				site.status = 0
+				now := a
+				now.ID, now.CreatedAt, now.ExpiresAt = "new", time.Now(), time.Now().Add(time.Hour)
+				return now, &client.Credential{Site: a.Site, Key: "fedcba9876543210fedcba9876543210", Scopes: a.Scopes, ExpiresAt: now.ExpiresAt, KeyPair: pair}, nil
+			},
+			Renew: func(_ context.Context, a desk.Account, _ *http.Client) (desk.Account, *client.Credential, error) {
+				renewed = append(renewed, a.ID)
+				a.CreatedAt = time.Now()
+				return a, &client.Credential{Site: a.Site, Key: "00112233445566778899aabbccddeeff", Scopes: a.Scopes}, nil
+			},
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Hour)
+		defer cancel()
+		if err := w.Run(ctx); err != nil {
+			t.Error(err)
+		}
+		if st := w.States()[0]; st.Health != Well || st.ID != "a.example" {
+			t.Errorf("%+v", st)
+		}
+		if fmt.Sprint(renewed) != "[new]" {
+			t.Errorf("renewed %v", renewed)
+		}
+	})
+}
