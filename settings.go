@@ -1,6 +1,7 @@
 package userkeys
 
 import (
+	"net"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -32,8 +33,11 @@ type Settings struct {
 	MaxUserAPIKeyExpiryDays      int
 
 	AllowedUserAPIPushURLs         []string
+	AllowedInternalHosts           []string
+	DiscoursePushSecret            bool
 	PushAPISecretKey               string
 	PushNotificationTimeWindowMins int
+	NotificationRetentionDays      int
 
 	UnusedRegisteredUserAPIKeyClientsDays          int
 	UserAPIKeyClientsCreatePerDay                  int
@@ -72,8 +76,6 @@ type Setting struct {
 	Min     int // of an int
 	Max     int
 	Secret  bool // left out of lists, pages and logs
-	// Pending settings are kept and checked, but nothing uses them yet.
-	Pending bool
 	Summary string
 
 	field func(*Settings) any       // a pointer to its field: *bool, *int, *[]string, *Scopes or *string
@@ -109,8 +111,11 @@ var settingTable = []Setting{
 	{Name: "max_user_api_key_expiry_days", Kind: SettingInt, Default: "365", Max: maxDays, Summary: "longest lifetime in days that an app may ask for; 0 to refuse any", field: func(s *Settings) any { return &s.MaxUserAPIKeyExpiryDays }},
 
 	{Name: "allowed_user_api_push_urls", Kind: SettingList, Summary: "where notifications may be pushed, exact addresses", field: func(s *Settings) any { return &s.AllowedUserAPIPushURLs }, check: checkURL},
-	{Name: "push_api_secret_key", Kind: SettingText, Secret: true, Pending: true, Summary: "secret that older push receivers look for", field: func(s *Settings) any { return &s.PushAPISecretKey }},
-	{Name: "push_notification_time_window_mins", Kind: SettingInt, Default: "10", Max: 1440, Pending: true, Summary: "do not push to users seen within so many minutes", field: func(s *Settings) any { return &s.PushNotificationTimeWindowMins }},
+	{Name: "allowed_internal_hosts", Kind: SettingList, Summary: "host:port of push addresses that may lie in this server's own network, such as hub:8080", field: func(s *Settings) any { return &s.AllowedInternalHosts }, check: checkHostPort},
+	{Name: "discourse_push_secret", Kind: SettingBool, Default: "false", Summary: "also send push_api_secret_key in every push, as Discourse does; every receiver learns it", field: func(s *Settings) any { return &s.DiscoursePushSecret }},
+	{Name: "push_api_secret_key", Kind: SettingText, Secret: true, Summary: "secret that older push receivers look for, see discourse_push_secret", field: func(s *Settings) any { return &s.PushAPISecretKey }},
+	{Name: "notification_retention_days", Kind: SettingInt, Default: "365", Max: maxDays, Summary: "forget notifications of that age in days; 0 for never", field: func(s *Settings) any { return &s.NotificationRetentionDays }},
+	{Name: "push_notification_time_window_mins", Kind: SettingInt, Default: "10", Max: 1440, Summary: "do not push to users seen within so many minutes", field: func(s *Settings) any { return &s.PushNotificationTimeWindowMins }},
 
 	{Name: "allow_user_api_key_device_auth", Kind: SettingBool, Default: "true", Summary: "apps on machines without a browser may ask with a code to type", field: func(s *Settings) any { return &s.AllowUserAPIKeyDeviceAuth }},
 	{Name: "allow_user_api_key_oaep_256", Kind: SettingBool, Default: "true", Summary: "answers may be sealed with OAEP and SHA-256 (padding=oaep-256)", field: func(s *Settings) any { return &s.AllowUserAPIKeyOAEP256 }},
@@ -321,6 +326,15 @@ func checkRedirectRule(v string) string {
 func checkURL(v string) string {
 	if problem := webAddressProblem(v); problem != "" {
 		return "is no http or https address: " + problem
+	}
+	return ""
+}
+
+func checkHostPort(v string) string {
+	host, port, err := net.SplitHostPort(v)
+	n, portErr := strconv.Atoi(port)
+	if err != nil || portErr != nil || n < 1 || n > 65535 || strconv.Itoa(n) != port || webAddressProblem("http://"+v+"/") != "" || host != strings.ToLower(host) {
+		return "is no host:port in lower case, such as hub:8080 or 127.0.0.1:9000"
 	}
 	return ""
 }

@@ -14,10 +14,10 @@ import (
 
 // Store is what an inbox needs remembered. The store package has it by shape.
 type Store interface {
-	// AddNotifications writes n for every one of usernames, in one transaction
-	// with one audit event, and returns the ids in their order. A name that
-	// nobody has is [userkeys.Unprocessable], and nothing is written.
-	AddNotifications(ctx context.Context, usernames []string, n userkeys.Notification, by userkeys.Actor) ([]int64, error)
+	// AddNotifications writes a notification for every one of the users, with the deliveries of their
+	// pushes and one audit event, in one transaction. A name that nobody has is [userkeys.Unprocessable], and nothing is
+	// written; an idempotency key that another call had is [userkeys.Conflict].
+	AddNotifications(ctx context.Context, a userkeys.Announcement) (userkeys.Announced, error)
 	// Notifications lists a user's notifications.
 	Notifications(ctx context.Context, f userkeys.NotificationFilter) ([]userkeys.Notification, error)
 	// CountNotifications counts what a filter's list has without Before, Offset and Limit.
@@ -34,18 +34,32 @@ type Store interface {
 	ReadNotifications(ctx context.Context, m userkeys.NotificationMark) (int, error)
 }
 
-// Inbox is what users are told. Make one with [New].
-type Inbox struct {
-	store Store
-	now   func() time.Time
+// Config is what an [Inbox] is made of.
+type Config struct {
+	Store    Store
+	Settings func() userkeys.Settings // the site settings of the moment; nil: nothing is pushed
+	Now      func() time.Time         // nil: the system's clock
+	// Changed hears of every change to the inboxes of users, after it is written; nil: nobody does.
+	Changed func(userIDs ...int64)
+	// Queued hears that there is something to push, after it is written; nil: nobody does.
+	Queued func()
 }
 
-// New makes an inbox over st. A nil now is the system's clock.
-func New(st Store, now func() time.Time) *Inbox {
-	if now == nil {
-		now = time.Now
+// Inbox is what users are told. Make one with [New].
+type Inbox struct{ cfg Config }
+
+// New makes an inbox.
+func New(cfg Config) *Inbox {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
-	return &Inbox{store: st, now: now}
+	if cfg.Changed == nil {
+		cfg.Changed = func(...int64) {}
+	}
+	if cfg.Queued == nil {
+		cfg.Queued = func() {}
+	}
+	return &Inbox{cfg}
 }
 
 // List is a page of a user's notifications.
@@ -62,28 +76,43 @@ const (
 	maxOffset  = 10_000
 )
 
-// Add tells users something: all of usernames, or none of them and an error.
-// Type and Data are needed; ID, UserID and CreatedAt are set here. What has
-// high priority by its type has it whatever n says. It returns the new ids in
-// the order of usernames. [userkeys.InvalidParameters], [userkeys.Unprocessable].
-func (in *Inbox) Add(ctx context.Context, usernames []string, n userkeys.Notification, by userkeys.Actor) ([]int64, error) {
-	if len(usernames) == 0 || len(usernames) > userkeys.MaxNotificationUsers {
-		return nil, userkeys.Errorf(userkeys.InvalidParameters, "there must be 1 to %d user names", userkeys.MaxNotificationUsers)
+// Add tells users something: all of them, or none and an error. Type is needed; ID,
+// UserID, Read and CreatedAt are set here, and what decides about pushes. What has high priority
+// by its type has it whatever the notification says.
+// [userkeys.InvalidParameters], [userkeys.Unprocessable], [userkeys.Conflict].
+func (in *Inbox) Add(ctx context.Context, a userkeys.Announcement) (userkeys.Announced, error) {
+	var none userkeys.Announced
+	n := a.Notification
+	if len(a.Usernames) == 0 || len(a.Usernames) > userkeys.MaxNotificationUsers {
+		return none, userkeys.Errorf(userkeys.InvalidParameters, "there must be 1 to %d user names", userkeys.MaxNotificationUsers)
 	}
 	if len(n.Data) == 0 {
 		n.Data = json.RawMessage("{}")
 	}
 	var data bytes.Buffer
 	if err := json.Compact(&data, n.Data); err != nil {
-		return nil, userkeys.Errorf(userkeys.InvalidParameters, "data must be a JSON object")
+		return none, userkeys.Errorf(userkeys.InvalidParameters, "data must be a JSON object")
 	}
 	n.Data = data.Bytes()
 	n.HighPriority = n.HighPriority || userkeys.UrgentType(n.Type)
-	n.ID, n.UserID, n.Read, n.CreatedAt = 0, 0, false, in.now()
+	n.ID, n.UserID, n.Read, n.CreatedAt = 0, 0, false, in.cfg.Now()
 	if err := n.Check(); err != nil {
-		return nil, err
+		return none, err
 	}
-	return in.store.AddNotifications(ctx, usernames, n, by)
+	a.Notification = n
+	if in.cfg.Settings != nil {
+		set := in.cfg.Settings()
+		a.Pushes, a.SeenWindow = set.Pushes, time.Duration(set.PushNotificationTimeWindowMins)*time.Minute
+	}
+	told, err := in.cfg.Store.AddNotifications(ctx, a)
+	if err != nil || told.Repeated {
+		return told, err
+	}
+	in.cfg.Changed(told.UserIDs...)
+	if told.Queued > 0 {
+		in.cfg.Queued()
+	}
+	return told, nil
 }
 
 // Page lists notifications, the newest first, [MaxPage] at most.
@@ -93,13 +122,13 @@ func (in *Inbox) Page(ctx context.Context, f userkeys.NotificationFilter) (List,
 		return l, err
 	}
 	var err error
-	if l.SeenID, _, err = in.store.NotificationMarker(ctx, f.UserID); err != nil {
+	if l.SeenID, _, err = in.cfg.Store.NotificationMarker(ctx, f.UserID); err != nil {
 		return l, err
 	}
-	if l.Total, err = in.store.CountNotifications(ctx, f); err != nil {
+	if l.Total, err = in.cfg.Store.CountNotifications(ctx, f); err != nil {
 		return l, err
 	}
-	l.Notifications, err = in.store.Notifications(ctx, f)
+	l.Notifications, err = in.cfg.Store.Notifications(ctx, f)
 	return l, err
 }
 
@@ -121,7 +150,7 @@ func (in *Inbox) Recent(ctx context.Context, f userkeys.NotificationFilter, sile
 	if err := checkPage(f); err != nil {
 		return l, err
 	}
-	seen, newest, err := in.store.NotificationMarker(ctx, f.UserID)
+	seen, newest, err := in.cfg.Store.NotificationMarker(ctx, f.UserID)
 	if err != nil {
 		return l, err
 	}
@@ -134,7 +163,7 @@ func (in *Inbox) Recent(ctx context.Context, f userkeys.NotificationFilter, sile
 			continue
 		}
 		part.Limit -= len(l.Notifications)
-		more, err := in.store.Notifications(ctx, part)
+		more, err := in.cfg.Store.Notifications(ctx, part)
 		if err != nil {
 			return l, err
 		}
@@ -147,17 +176,17 @@ func (in *Inbox) Recent(ctx context.Context, f userkeys.NotificationFilter, sile
 	if silent || newest <= seen || len(l.Notifications) == 0 {
 		return l, nil
 	}
-	return l, in.store.SeeNotifications(ctx, f.UserID, newest)
+	return l, in.cfg.Store.SeeNotifications(ctx, f.UserID, newest)
 }
 
 // Counts tells how much waits for a user.
 func (in *Inbox) Counts(ctx context.Context, userID int64) (userkeys.NotificationCounts, error) {
-	return in.store.NotificationCounts(ctx, userID)
+	return in.cfg.Store.NotificationCounts(ctx, userID)
 }
 
 // MarkRead marks notifications as read: one, those of some types, or all. One
 // that is read already, gone, or somebody else's changes nothing.
 func (in *Inbox) MarkRead(ctx context.Context, m userkeys.NotificationMark) error {
-	_, err := in.store.ReadNotifications(ctx, m)
+	_, err := in.cfg.Store.ReadNotifications(ctx, m)
 	return err
 }

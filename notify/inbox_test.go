@@ -27,7 +27,7 @@ func inbox(t *testing.T) (*notify.Inbox, *store.Store) {
 			t.Fatal(err)
 		}
 	}
-	return notify.New(st, func() time.Time { return noon }), st
+	return notify.New(notify.Config{Store: st, Now: func() time.Time { return noon }}), st
 }
 
 func TestAdd(t *testing.T) {
@@ -35,15 +35,15 @@ func TestAdd(t *testing.T) {
 	in, _ := inbox(t)
 	// What a caller says of these does not count.
 	n := userkeys.Notification{Type: 6, ID: 99, UserID: 2, Read: true, CreatedAt: noon.Add(time.Hour), Data: json.RawMessage("{ \"a\":\n1 }")}
-	ids, err := in.Add(t.Context(), []string{"ada"}, n, system)
-	if err != nil || len(ids) != 1 {
-		t.Fatal(ids, err)
+	told, err := in.Add(t.Context(), userkeys.Announcement{Usernames: []string{"ada"}, Notification: n, Actor: system})
+	if err != nil || len(told.IDs) != 1 {
+		t.Fatal(told, err)
 	}
 	l, err := in.Page(t.Context(), userkeys.NotificationFilter{UserID: 1, Limit: 1})
 	if err != nil || l.Total != 1 || len(l.Notifications) != 1 {
 		t.Fatal(l, err)
 	}
-	if got := l.Notifications[0]; got.ID != ids[0] || got.UserID != 1 || got.Read || !got.CreatedAt.Equal(noon) || string(got.Data) != `{"a":1}` || !got.HighPriority {
+	if got := l.Notifications[0]; got.ID != told.IDs[0] || got.UserID != 1 || got.Read || !got.CreatedAt.Equal(noon) || string(got.Data) != `{"a":1}` || !got.HighPriority {
 		t.Errorf("it is kept as %+v", got)
 	}
 	for name, c := range map[string]struct {
@@ -59,7 +59,7 @@ func TestAdd(t *testing.T) {
 		"too much":       {[]string{"ada"}, userkeys.Notification{Type: 1, Data: json.RawMessage(`{"a":"` + strings.Repeat("x", 9000) + `"}`)}, userkeys.InvalidParameters},
 		"unknown":        {[]string{"ada", "carol"}, userkeys.Notification{Type: 1}, userkeys.Unprocessable},
 	} {
-		if _, err := in.Add(t.Context(), c.to, c.n, system); !errors.Is(err, c.code) {
+		if _, err := in.Add(t.Context(), userkeys.Announcement{Usernames: c.to, Notification: c.n, Actor: system}); !errors.Is(err, c.code) {
 			t.Errorf("%s: %v, want %v", name, err, c.code)
 		}
 	}
@@ -90,7 +90,7 @@ func TestPages(t *testing.T) {
 func TestRecentWritesOnlyWhatIsNew(t *testing.T) {
 	t.Parallel()
 	in, st := inbox(t)
-	if _, err := in.Add(t.Context(), []string{"ada"}, userkeys.Notification{Type: 1}, system); err != nil {
+	if _, err := in.Add(t.Context(), userkeys.Announcement{Usernames: []string{"ada"}, Notification: userkeys.Notification{Type: 1}, Actor: system}); err != nil {
 		t.Fatal(err)
 	}
 	recent := func(silent bool) int64 {

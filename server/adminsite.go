@@ -21,7 +21,6 @@ type settingJSON struct {
 	Max     *int     `json:"max,omitempty"`
 	Changed bool     `json:"changed"`
 	Pinned  bool     `json:"pinned"`  // by the configuration: cannot be changed here
-	Pending bool     `json:"pending"` // kept, and not used yet
 	Summary string   `json:"summary"`
 }
 
@@ -29,7 +28,7 @@ func (s *Server) settingJSON(d userkeys.Setting, inForce userkeys.Settings) sett
 	value, _ := inForce.Value(d.Name) // the table knows its own names
 	out := settingJSON{
 		Name: d.Name, Aliases: append([]string{}, d.Aliases...), Kind: string(d.Kind), Set: value != "", Default: d.Default,
-		Changed: value != d.Default, Pinned: s.site.Pinned(d.Name), Pending: d.Pending, Summary: d.Summary,
+		Changed: value != d.Default, Pinned: s.site.Pinned(d.Name), Summary: d.Summary,
 	}
 	if !d.Secret {
 		out.Value = &value

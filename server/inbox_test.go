@@ -28,7 +28,7 @@ func withInbox(t *testing.T) option {
 			t.Fatalf("%s has the id %d, want %d: %v", u.Username, made.ID, u.ID, err)
 		}
 	}
-	return func(c *Config) { c.Users, c.Inbox = st, notify.New(st, c.Now) }
+	return func(c *Config) { c.Users, c.Inbox = st, notify.New(notify.Config{Store: st, Now: c.Now}) }
 }
 
 // inboxSite is a site where alice has keys 1 to 4 and bob has 5, with an inbox.
@@ -44,11 +44,11 @@ func inboxSite(t *testing.T, options ...option) *fakeSite {
 // tell adds a notification for somebody and returns its id.
 func (f *fakeSite) tell(who string, n userkeys.Notification) int64 {
 	f.t.Helper()
-	ids, err := f.server.cfg.Inbox.Add(f.t.Context(), []string{who}, n, userkeys.Actor{Kind: userkeys.ActorSystem})
+	told, err := f.server.cfg.Inbox.Add(f.t.Context(), userkeys.Announcement{Usernames: []string{who}, Notification: n, Actor: userkeys.Actor{Kind: userkeys.ActorSystem}})
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	return ids[0]
+	return told.IDs[0]
 }
 
 // put sends a PUT as a script of the site itself does, or an app.

@@ -28,11 +28,11 @@ func (s *Server) notifyUsers(w http.ResponseWriter, r *http.Request, v userkeys.
 	if err != nil {
 		return err
 	}
-	ids, err := s.cfg.Inbox.Add(r.Context(), usernames, n, s.actor(r, v))
+	told, err := s.cfg.Inbox.Add(r.Context(), userkeys.Announcement{Usernames: usernames, Notification: n, Actor: s.actor(r, v)})
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, map[string]any{"success": "OK", "created": len(ids), "ids": ids})
+	return writeJSON(w, map[string]any{"success": "OK", "created": len(told.IDs), "ids": told.IDs})
 }
 
 // parseNotify reads what to tell whom. Every member is known and has its own type:

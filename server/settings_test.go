@@ -18,7 +18,7 @@ func TestSettingsPageShowsEverySetting(t *testing.T) {
 	f.authority.pinned["title"] = true
 	f.authority.set("push_api_secret_key", "planted-secret")
 	a := f.do(call{path: "/user-api-key/settings", as: "root"})
-	a.must(t, http.StatusOK, "kept for later, has no effect yet", "set, not shown", "Set by the configuration of this server")
+	a.must(t, http.StatusOK, "set, not shown", "Set by the configuration of this server")
 	a.mustNot(t, "planted-secret")
 	for _, d := range userkeys.AllSettings() {
 		text := inside(t, a.text, d.Name)

@@ -47,32 +47,42 @@ func scanPair(r row) ([2]int64, error) {
 // AddNotifications writes n for each of usernames, whatever their case, once
 // each, with one audit event; the ids are in the order of usernames. If
 // anybody is unknown nothing is written: [userkeys.Unprocessable] names them.
-func (s *Store) AddNotifications(ctx context.Context, usernames []string, n userkeys.Notification, by userkeys.Actor) ([]int64, error) {
-	if err := checkIndexed(usernames...); err != nil {
-		return nil, err
+func (s *Store) AddNotifications(ctx context.Context, a userkeys.Announcement) (userkeys.Announced, error) {
+	n := a.Notification
+	if err := checkIndexed(append([]string{a.IdempotencyKey}, a.Usernames...)...); err != nil {
+		return userkeys.Announced{}, err
 	}
-	if err := checkText(n.Slug, n.FancyTitle, string(n.Data), string(by.Kind), by.IP); err != nil {
-		return nil, err
+	if err := checkText(n.Slug, n.FancyTitle, string(n.Data), string(a.Actor.Kind), a.Actor.IP); err != nil {
+		return userkeys.Announced{}, err
 	}
-	keys := distinctNames(usernames)
-	var ids []int64
+	keys := distinctNames(a.Usernames)
+	var done userkeys.Announced
 	err := s.write(ctx, func(ctx context.Context, c conn) error {
+		done = userkeys.Announced{}
 		users, err := userIDs(ctx, c, keys)
 		if err != nil {
 			return err
 		}
-		if ids, err = insertNotifications(ctx, c, users, n); err != nil || len(ids) == 0 {
+		done.UserIDs = users
+		if done.IDs, err = insertNotifications(ctx, c, users, n); err != nil || len(done.IDs) == 0 {
+			return err
+		}
+		notified := make(map[int64]int64, len(users))
+		for i, u := range users {
+			notified[u] = done.IDs[i]
+		}
+		if done.Queued, err = enqueue(ctx, c, a, notified); err != nil {
 			return err
 		}
 		return audit(ctx, c, userkeys.AuditEvent{
-			At: n.CreatedAt, Actor: by, Action: actionNotified,
+			At: n.CreatedAt, Actor: a.Actor, Action: actionNotified,
 			Detail: fmt.Sprintf("type %d, %d users: %s", n.Type, len(keys), strings.Join(keys, ", ")),
 		})
 	})
 	if err != nil {
-		return nil, err
+		return userkeys.Announced{}, err
 	}
-	return ids, nil
+	return done, nil
 }
 
 // distinctNames are names as they are compared, each once, in their order.

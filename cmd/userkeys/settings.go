@@ -103,7 +103,6 @@ type settingRow struct {
 	Default string `json:"default"`
 	Type    string `json:"type"`
 	Pinned  bool   `json:"pinned"`
-	Pending bool   `json:"pending"`
 	Summary string `json:"summary"`
 }
 
@@ -115,7 +114,7 @@ func settingsList(cmd *cobra.Command, d *office, _ []string) error {
 		if err != nil {
 			return err
 		}
-		rows = append(rows, settingRow{def.Name, v, def.Default, string(def.Kind), d.authority.Pinned(def.Name), def.Pending, def.Summary})
+		rows = append(rows, settingRow{def.Name, v, def.Default, string(def.Kind), d.authority.Pinned(def.Name), def.Summary})
 	}
 	return listing(cmd, rows, "NAME,VALUE,ABOUT", func(r settingRow) []string {
 		about := r.Summary
@@ -124,9 +123,6 @@ func settingsList(cmd *cobra.Command, d *office, _ []string) error {
 			about += " (set by the configuration)"
 		case r.Value != r.Default:
 			about += " (default " + r.Default + ")"
-		}
-		if r.Pending {
-			about += " (kept, not in use yet)"
 		}
 		return []string{r.Name, r.Value, about}
 	})

@@ -74,13 +74,14 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Site{Store: cfg.Store, Inbox: notify.New(cfg.Store, cfg.Now)}
+	s := &Site{Store: cfg.Store}
 	s.Authority, err = authority.New(ctx, authority.Config{
 		Store: s.Store, Catalog: catalog, Pinned: cfg.Pinned, MaxKeys: cfg.MaxKeys, Now: cfg.Now, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, err
 	}
+	s.Inbox = notify.New(notify.Config{Store: cfg.Store, Settings: s.Authority.Settings, Now: cfg.Now})
 	clientIP := gateway.ClientIP(cfg.TrustedProxies)
 	s.Identity, err = NewIdentity(s.Store, identity.Config{
 		Now: cfg.Now, Logger: cfg.Logger, Secure: cfg.BaseURL.Scheme == "https",

@@ -25,7 +25,11 @@ func note(kind int, edit ...func(*userkeys.Notification)) userkeys.Notification 
 // tell writes n for each name and returns the ids.
 func (w *world) tell(n userkeys.Notification, names ...string) []int64 {
 	w.Helper()
-	return must[[]int64](w)(w.AddNotifications(w.ctx, names, n, admin))
+	return must[userkeys.Announced](w)(w.AddNotifications(w.ctx, announce(n, names...))).IDs
+}
+
+func announce(n userkeys.Notification, names ...string) userkeys.Announcement {
+	return userkeys.Announcement{Usernames: names, Notification: n, Actor: admin}
 }
 
 // ids lists those of f, in its order.
@@ -72,12 +76,12 @@ func notificationAllOrNone(w *world) {
 		names = append(names, fmt.Sprint("ghost", i))
 	}
 	before := len(w.actions())
-	_, err := w.AddNotifications(w.ctx, names, note(1), admin)
+	_, err := w.AddNotifications(w.ctx, announce(note(1), names...))
 	w.refused(err, userkeys.Unprocessable)
 	if text := userkeys.AsError(err).Public; !strings.Contains(text, "no'body, ghost0") || !strings.Contains(text, "and 11 more") || strings.Contains(text, "ada") {
 		w.Errorf("it says %q", text)
 	}
-	_, err = w.AddNotifications(w.ctx, []string{"ada", ""}, note(1), admin)
+	_, err = w.AddNotifications(w.ctx, announce(note(1), "ada", ""))
 	w.refused(err, userkeys.Unprocessable)
 	if got := w.ids(userkeys.NotificationFilter{UserID: ada.ID}); got != nil || len(w.actions()) != before {
 		w.Errorf("something was written: %v, %v", got, w.actions()[before:])
@@ -229,7 +233,7 @@ func notificationsInParallel(w *world) {
 	marked := make([]int, 20)
 	for _, err := range w.together(20, func(i int) (err error) {
 		if i%4 == 3 {
-			_, err = w.AddNotifications(w.ctx, []string{"ada"}, note(2), admin)
+			_, err = w.AddNotifications(w.ctx, announce(note(2), "ada"))
 			return err
 		}
 		marked[i], err = w.ReadNotifications(w.ctx, userkeys.NotificationMark{UserID: ada.ID, Types: []int{1}})

@@ -79,9 +79,9 @@ func (w *world) textFields(text string) map[string]error {
 		"notification title": func(n *userkeys.Notification) { n.FancyTitle = text },
 		"notification data":  func(n *userkeys.Notification) { n.Data = json.RawMessage(text) },
 	} {
-		_, out[name] = w.AddNotifications(w.ctx, []string{u.Username}, note(1, edit), admin)
+		_, out[name] = w.AddNotifications(w.ctx, announce(note(1, edit), u.Username))
 	}
-	_, out["notification actor"] = w.AddNotifications(w.ctx, []string{u.Username}, note(1), by)
+	_, out["notification actor"] = w.AddNotifications(w.ctx, userkeys.Announcement{Usernames: []string{u.Username}, Notification: note(1), Actor: by})
 	for name, edit := range map[string]func(*userkeys.Grant){
 		"grant client_id":        func(g *userkeys.Grant) { g.Key.ClientID = text },
 		"grant application_name": func(g *userkeys.Grant) { g.Key.ApplicationName = text },
@@ -172,7 +172,7 @@ func badText(w *world) {
 	w.refused(err, userkeys.InvalidParameters)
 	_, err = w.UserNamed(w.ctx, "a\x00")
 	w.refused(err, userkeys.InvalidParameters)
-	_, err = w.AddNotifications(w.ctx, []string{"a\x00"}, note(1), admin)
+	_, err = w.AddNotifications(w.ctx, announce(note(1), "a\x00"))
 	w.refused(err, userkeys.InvalidParameters)
 	_, err = w.Client(w.ctx, "\xff")
 	w.refused(err, userkeys.InvalidParameters)

@@ -1,0 +1,193 @@
+package userkeys
+
+import (
+	"net/url"
+	"slices"
+	"time"
+)
+
+// Announcement is what a site tells some of its users: one notification for each of them.
+type Announcement struct {
+	Usernames    []string     // whatever their case; each is told once
+	Notification Notification // ID, UserID and Read are the store's
+	Actor        Actor
+	// IdempotencyKey names the call: repeated within [IdempotencyLifetime] it
+	// writes nothing, and is answered with the ids of the first time. Empty: it is never a repetition.
+	IdempotencyKey string
+	// Pushes tells whether notifications of a key with these scopes go to pushURL, see [Settings.Pushes].
+	// nil: nothing is pushed.
+	Pushes func(scopes Scopes, pushURL string) bool
+	// SeenWindow is how long after a user was seen last nothing is pushed to them.
+	SeenWindow time.Duration
+}
+
+// IdempotencyLifetime is how long a repeated call is known.
+const IdempotencyLifetime = 7 * 24 * time.Hour
+
+// Announced is what became of an [Announcement].
+type Announced struct {
+	IDs      []int64 // of the notifications, in the order of the names, each user once
+	UserIDs  []int64 // whose they are
+	Repeated bool    // nothing was written: the ids are those of the first time
+	Queued   int     // deliveries written
+}
+
+// Inbox is the state of a user's notifications, for whoever waits for a change.
+type Inbox struct {
+	UserID  int64
+	Version int64 // raised by every change to the notifications, read marks and the marker; 0: there never was one
+	// Newest is the id of the newest notification; 0: none.
+	Newest int64
+	Counts NotificationCounts
+	// QuietUntil is when pushes go on after "do not disturb"; zero: it is not set.
+	QuietUntil time.Time
+}
+
+// Delivery is a push that is to be made: one for a notification and an
+// address, whatever the number of keys there.
+type Delivery struct {
+	ID             int64
+	UserID         int64
+	NotificationID int64 // 0: a test
+	KeyID          int64 // 0: all of the user's keys with this address; else this one only
+	PushURL        string
+	Host           string    // see [PushHostOf]
+	CreatedAt      time.Time // of it and its ID the receiver's webhook-id is made: the same at each attempt
+	QueuedAt       time.Time // since when it may be tried
+	NextAt         time.Time // when it is due
+	Attempt        int       // how often it was taken
+	DeadAt         time.Time // zero: it is still tried
+	Problem        PushProblem
+}
+
+// PushParcel is a delivery with everything that it is made of, as the
+// database has it at one moment.
+type PushParcel struct {
+	Delivery     Delivery
+	User         User
+	QuietUntil   time.Time
+	Notification Notification // zero ID: a test, or it is gone
+	// Keys are the user's keys with the delivery's address, live or not (of a test: the one that it is for).
+	Keys []PushedKey
+}
+
+// PushedKey is a key with how pushing to it goes.
+type PushedKey struct {
+	UserAPIKey
+	Push KeyPush
+}
+
+// KeyPush is how pushing to a key goes. The zero KeyPush is one that nothing was pushed to.
+type KeyPush struct {
+	DeliveredAt  time.Time // last; zero: never
+	FailedAt     time.Time // last; zero: never
+	FailingSince time.Time // zero: the last attempt went well
+	Problem      PushProblem
+	OffAt        time.Time // zero: on. Else nothing is pushed until somebody tries again
+}
+
+// PushHost is how pushing to a host goes.
+type PushHost struct {
+	Host        string
+	Failures    int       // in a row
+	ClosedUntil time.Time // nothing is sent before
+	DeliveredAt time.Time // last
+	FailedAt    time.Time // last
+	Problem     PushProblem
+	Delivered   int64 // so many, ever
+	Failed      int64
+	Queued      int       // waiting now; only in lists for administrators
+	Dead        int       // given up; only in lists for administrators
+	DueAt       time.Time // of what is due first; zero: nothing waits
+}
+
+// PushProblem says in a word why a push failed; an app's user is told by
+// [PushProblem.Sentence], which has neither addresses nor statuses (attacks SS27).
+type PushProblem string
+
+// The problems. A status that is no success is written "status 503".
+const (
+	PushConnection PushProblem = "connection" // nobody listens, or the name is unknown
+	PushTimeout    PushProblem = "timeout"
+	PushTLS        PushProblem = "tls"
+	PushAddress    PushProblem = "address" // it is inside, where nothing is pushed to
+	PushGone       PushProblem = "gone"    // 410, or 404 again and again
+	PushMoved      PushProblem = "moved"   // 301 or 308
+	PushOverdue    PushProblem = "overdue" // it could not be tried in time
+	PushBusy       PushProblem = "busy"    // 429, or 503 with Retry-After
+	PushSwitched   PushProblem = "off"     // pushing to the app was switched off meanwhile
+)
+
+// PushOutcome is what became of an attempt.
+type PushOutcome int
+
+// The outcomes.
+const (
+	PushDelivered PushOutcome = iota + 1 // it is done
+	PushDropped                          // nobody is to have it any more
+	PushRetried                          // it is tried again at NextAt
+	PushDied                             // it is given up, and kept for an administrator
+)
+
+// PushResult is what the sender writes of an attempt.
+type PushResult struct {
+	ID      int64
+	Attempt int // the one that ended; a later one has the say
+	Outcome PushOutcome
+	At      time.Time
+	NextAt  time.Time   // of PushRetried
+	Problem PushProblem // empty: none
+	Host    string
+	KeyIDs  []int64 // that it was for; their state is written too
+	// Off switches pushing to these keys off.
+	Off bool
+	// Uncounted attempts say nothing about the host and the keys: they were not made.
+	Uncounted bool
+}
+
+// DeliveryFilter narrows a list of deliveries. Zero values do not narrow.
+type DeliveryFilter struct {
+	Dead   bool // given up; else those that are still tried
+	Host   string
+	UserID int64
+	Before int64 // only ids below this one: the next page, newest first
+	Limit  int   // at most so many; 0: 1000
+}
+
+// PushHostOf is the part of an address that a host is known by: scheme, host
+// and port, such as https://push.example:443. Empty for what is no web address.
+func PushHostOf(pushURL string) string {
+	u, err := url.Parse(pushURL)
+	if err != nil || u.Hostname() == "" {
+		return ""
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	if !slices.Contains([]string{"http", "https"}, u.Scheme) || port == "" {
+		return ""
+	}
+	host := u.Host
+	if u.Port() == "" {
+		host += ":" + port
+	}
+	return u.Scheme + "://" + host
+}
+
+// Sentence says a problem to the app's user.
+func (p PushProblem) Sentence() string {
+	switch p {
+	case "":
+		return ""
+	case PushGone:
+		return "the app's server says that it wants no more notifications"
+	case PushMoved:
+		return "the app's server has moved; approve the app anew to use its new address"
+	case PushAddress:
+		return "this site does not send to the app's address"
+	case PushBusy:
+		return "the app's server takes no more at the moment"
+	}
+	return "the app's server could not be reached, or did not accept them"
+}

@@ -1,0 +1,129 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"userkeys"
+)
+
+// destination is an address that a user's notifications go to.
+type destination struct {
+	userID     int64
+	scopes     string
+	pushURL    string
+	seen       int64
+	quietUntil int64
+}
+
+func scanDestination(r row) (destination, error) {
+	var d destination
+	err := r.Scan(&d.userID, &d.scopes, &d.pushURL, &d.seen, &d.quietUntil)
+	return d, err
+}
+
+const deliveryWidth = 11
+
+// enqueue writes the deliveries of an announcement: one for each notification
+// and address. notified gives the notification of each user. It is called in the
+// transaction that writes the notifications, so that neither is there without the other.
+func enqueue(ctx context.Context, c conn, a userkeys.Announcement, notified map[int64]int64) (int, error) {
+	if a.Pushes == nil || len(notified) == 0 {
+		return 0, nil
+	}
+	users := make([]int64, 0, len(notified))
+	for id := range notified {
+		users = append(users, id)
+	}
+	slices.Sort(users)
+	queued := 0
+	err := inChunks(users, idsPerStatement, func(chunk []int64) error {
+		found, err := destinations(ctx, c, chunk, a.Notification.CreatedAt)
+		if err != nil {
+			return err
+		}
+		var args []any
+		hosts := map[string]bool{}
+		var last destination
+		for _, d := range found {
+			host := userkeys.PushHostOf(d.pushURL)
+			same := d.userID == last.userID && d.pushURL == last.pushURL
+			if same || host == "" || !a.Pushes(splitList(d.scopes, scopeSeparator), d.pushURL) {
+				continue
+			}
+			last = d
+			at := a.Notification.CreatedAt
+			due := later(at, fromMicros(d.quietUntil))
+			if d.seen != 0 && a.SeenWindow > 0 {
+				due = later(due, fromMicros(d.seen).Add(a.SeenWindow))
+			}
+			args = append(args, d.userID, notified[d.userID], 0, d.pushURL, host, micros(at), micros(due), micros(due), 0, 0, "")
+			hosts[host] = true
+		}
+		queued += len(args) / deliveryWidth
+		if err := insertDeliveries(ctx, c, args); err != nil {
+			return err
+		}
+		return knowHosts(ctx, c, hosts)
+	})
+	return queued, err
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// destinations are the addresses of the users' live keys that push is not
+// switched off for, those of one address beside each other.
+func destinations(ctx context.Context, c conn, users []int64, at time.Time) ([]destination, error) {
+	args := []any{micros(at)}
+	for _, id := range users {
+		args = append(args, id)
+	}
+	return all(ctx, c, scanDestination, `SELECT k.user_id, k.scopes, k.push_url, u.last_seen_at, COALESCE(i.quiet_until, 0)
+		FROM userkeys_keys k JOIN userkeys_users u ON u.id = k.user_id
+		LEFT JOIN userkeys_inboxes i ON i.user_id = k.user_id
+		LEFT JOIN userkeys_key_pushes p ON p.key_id = k.id
+		WHERE k.user_id IN (`+list(2, len(users))+`) AND k.push_url <> '' AND k.revoked_at = 0 AND (k.expires_at = 0 OR k.expires_at > $1)
+			AND COALESCE(p.off_at, 0) = 0
+		ORDER BY k.user_id, k.push_url, k.id`, args...)
+}
+
+// deliveriesPerStatement keeps below the bound on parameters.
+const deliveriesPerStatement = 100
+
+func insertDeliveries(ctx context.Context, c conn, args []any) error {
+	return inChunks(args, deliveriesPerStatement*deliveryWidth, func(chunk []any) error {
+		_, err := c.exec(ctx, `INSERT INTO userkeys_deliveries
+			(user_id, notification_id, key_id, push_url, host, created_at, queued_at, next_at, attempt, dead_at, problem) VALUES `+
+			placeholders(1, len(chunk)/deliveryWidth, deliveryWidth), chunk...)
+		return err
+	})
+}
+
+// knowHosts gives hosts a line where they have none. The order is the same everywhere, so that two who do it never wait for each other.
+func knowHosts(ctx context.Context, c conn, hosts map[string]bool) error {
+	names := make([]string, 0, len(hosts))
+	for h := range hosts {
+		names = append(names, h)
+	}
+	slices.Sort(names)
+	for _, h := range names {
+		known, err := all(ctx, c, scanText, "SELECT host FROM userkeys_push_hosts WHERE host = $1", h)
+		if err != nil {
+			return err
+		}
+		if len(known) > 0 {
+			continue
+		}
+		if _, err := c.exec(ctx, `INSERT INTO userkeys_push_hosts (host, failures, closed_until, delivered_at, failed_at, problem, delivered, failed)
+			VALUES ($1, 0, 0, 0, 0, '', 0, 0) ON CONFLICT DO NOTHING`, h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
