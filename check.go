@@ -1,6 +1,8 @@
 package userkeys
 
 import (
+	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -141,9 +143,31 @@ func (r AuthorizationRequest) checkPush(s Settings) (bool, error) {
 	return s.Pushes(r.Scopes, r.PushURL), nil
 }
 
-// Pushes tells whether notifications of a key with these scopes go to pushURL.
+// InternalPushTargets are the hosts with ports that pushes may reach although they lie
+// inside: those of allowed_internal_hosts, and addresses in allowed_user_api_push_urls that are
+// written out as an IP address or as localhost.
+func (s Settings) InternalPushTargets() []string {
+	targets := slices.Clone(s.AllowedInternalHosts)
+	for _, address := range s.AllowedUserAPIPushURLs {
+		u, err := url.Parse(address)
+		if err != nil {
+			continue
+		}
+		if _, notIP := netip.ParseAddr(u.Hostname()); notIP == nil || u.Hostname() == "localhost" {
+			_, target, _ := strings.Cut(PushHostOf(address), "://")
+			targets = append(targets, target)
+		}
+	}
+	return targets
+}
+
+// Pushes tells whether notifications of a key with these scopes go to pushURL:
+// one of the two scopes that stand for it is among them and still allowed, and the
+// address is listed, byte for byte (Discourse compares parts of the list's text).
 func (s Settings) Pushes(scopes Scopes, pushURL string) bool {
-	return (scopes.Has(ScopePush) || scopes.Has(ScopeNotifications)) && slices.Contains(s.AllowedUserAPIPushURLs, pushURL)
+	return slices.ContainsFunc([]string{ScopePush, ScopeNotifications}, func(n string) bool {
+		return scopes.Has(n) && s.AllowUserAPIKeyScopes.Has(n)
+	}) && slices.Contains(s.AllowedUserAPIPushURLs, pushURL)
 }
 
 // A Choice is what a user made of a request on the page. The zero Choice takes it as asked.

@@ -141,9 +141,56 @@ type PushResult struct {
 	KeyIDs  []int64 // that it was for; their state is written too
 	// Off switches pushing to these keys off.
 	Off bool
-	// Uncounted attempts say nothing about the host and the keys: they were not made.
-	Uncounted bool
+	// Unmade attempts say nothing about the host and the keys, and are not counted.
+	Unmade bool
+	// Answered tells that somebody at the host gave an answer, whatever it was.
+	Answered bool
+	// CloseUntil is until when the host asked to be left alone; zero: it did not.
+	CloseUntil time.Time
 }
+
+// How long a host that does not answer is left alone: after a few failures
+// in a row a little, then longer with each.
+const (
+	failuresToClose = 5
+	closedPerFail   = 2 * time.Second
+	closedAtMost    = 10 * time.Minute
+)
+
+// PushPause is how long nothing is sent to a host after so many failures in a row; 0: it is not closed.
+func PushPause(failures int) time.Duration {
+	if failures < failuresToClose {
+		return 0
+	}
+	return min(time.Duration(min(failures, 1000))*closedPerFail, closedAtMost)
+}
+
+// Note adds what became of an attempt to what is known of its host. Results come in the order of their times.
+func (h *PushHost) Note(r PushResult) {
+	switch {
+	case r.Unmade:
+		return
+	case r.Outcome == PushDelivered:
+		h.Failures, h.ClosedUntil, h.DeliveredAt = 0, time.Time{}, r.At
+		h.Delivered++
+		return
+	case r.Answered:
+		h.Failures = 0
+	default:
+		h.Failures++
+		if pause := PushPause(h.Failures); pause > 0 {
+			h.ClosedUntil = r.At.Add(pause)
+		}
+	}
+	h.Failed++
+	h.FailedAt, h.Problem = r.At, r.Problem
+	if r.CloseUntil.After(h.ClosedUntil) {
+		h.ClosedUntil = r.CloseUntil
+	}
+}
+
+// Troubled tells whether the host failed so often that it gets one push at a time, to try.
+func (h PushHost) Troubled() bool { return h.Failures >= failuresToClose }
 
 // DeliveryFilter narrows a list of deliveries. Zero values do not narrow.
 type DeliveryFilter struct {

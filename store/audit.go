@@ -31,6 +31,9 @@ const (
 	actionOneTimeUsed      = "one-time password used"
 	actionDeviceDenied     = "device denied"
 	actionNotified         = "users notified"
+	actionPushResumed      = "push resumed"
+	actionPushReplayed     = "pushes replayed"
+	actionPushDiscarded    = "pushes discarded"
 	actionAdminKeyMade     = "admin key created"
 	actionAdminKeyRevoked  = "admin key revoked"
 )

@@ -45,6 +45,8 @@ type differences struct {
 	// else changes the rows (lockRow), deletes them (keepRow), or refers to them
 	// (lockGone, before a delete). SQLite has one writer at a time and needs none.
 	lockRow, keepRow, lockGone string
+	// takeRow is lockRow that passes over rows which somebody else holds.
+	takeRow string
 
 	// tables selects the names of our tables that exist.
 	tables string
@@ -89,6 +91,7 @@ var dialects = map[Dialect]differences{
 		lockRow:       " FOR NO KEY UPDATE",
 		keepRow:       " FOR KEY SHARE",
 		lockGone:      " FOR UPDATE",
+		takeRow:       " FOR NO KEY UPDATE SKIP LOCKED",
 		tables:        "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename LIKE 'userkeys~_%' ESCAPE '~'",
 		schema:        "SELECT COALESCE(current_schema(), '')",
 		names: map[string]string{

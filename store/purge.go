@@ -12,6 +12,8 @@ import (
 const (
 	keepChanges  = time.Hour           // a node that slept longer forgets everything anyway
 	keepDeadKeys = 90 * 24 * time.Hour // so that people find what they ask about
+	// keepDeadDeliveries is how long an administrator can replay what was given up.
+	keepDeadDeliveries = 30 * 24 * time.Hour
 )
 
 // Purge removes what is over: consents, sessions and tokens past their end,
@@ -42,6 +44,7 @@ func (s *Store) purge(ctx context.Context, at time.Time) error {
 		{"userkeys_tokens", "kind", "expires_at <= $1", at},
 		{"userkeys_user_statuses", "user_id", "ends_at <> 0 AND ends_at <= $1", at},
 		{"userkeys_admin_keys", "id", "revoked_at <> 0 AND revoked_at <= $1", at.Add(-keepDeadKeys)},
+		{"userkeys_deliveries", "id", "dead_at <> 0 AND dead_at <= $1", at.Add(-keepDeadDeliveries)},
 		{"userkeys_guesses", "name", "until <> 0 AND until <= $1", at},
 		// Always the oldest ones, whatever the clocks of the nodes: no gap may
 		// look like "nothing happened".

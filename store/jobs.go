@@ -1,0 +1,42 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// ClaimJob takes a job that is due at a time: of all nodes that try, one gets
+// it, and nobody else before until. [Store.FinishJob] says when it is due again; if the one who
+// took it is gone by then, it is due at until.
+func (s *Store) ClaimJob(ctx context.Context, name string, at, until time.Time) (bool, error) {
+	return s.changesOne(ctx, `INSERT INTO userkeys_jobs (name, due_at) VALUES ($1, $3)
+		ON CONFLICT (name) DO UPDATE SET due_at = excluded.due_at WHERE userkeys_jobs.due_at <= $2`, name, micros(at), micros(until))
+}
+
+// FinishJob says when a job is due again.
+func (s *Store) FinishJob(ctx context.Context, name string, due time.Time) error {
+	_, err := s.changesOne(ctx, "UPDATE userkeys_jobs SET due_at = $2 WHERE name = $1", name, micros(due))
+	return err
+}
+
+// Mark remembers a value that all nodes of a site must agree on, the first time it is
+// told, and returns what is remembered.
+func (s *Store) Mark(ctx context.Context, name string, value []byte) ([]byte, error) {
+	var have []byte
+	err := s.write(ctx, func(ctx context.Context, c conn) error {
+		if _, err := c.exec(ctx, "INSERT INTO userkeys_marks (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, value); err != nil {
+			return err
+		}
+		var err error
+		have, err = one(ctx, c, scanBytes, "SELECT value FROM userkeys_marks WHERE name = $1", name)
+		return err
+	})
+	return have, err
+}
+
+// Remark remembers another value in the place of the one before.
+func (s *Store) Remark(ctx context.Context, name string, value []byte) error {
+	_, err := s.changesOne(ctx, `INSERT INTO userkeys_marks (name, value) VALUES ($1, $2)
+		ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
+	return err
+}

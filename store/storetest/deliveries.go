@@ -1,0 +1,428 @@
+package storetest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"userkeys"
+)
+
+const (
+	hub     = "https://hub.example/push"
+	hubHost = "https://hub.example:443"
+)
+
+// pushKey grants a key with an address for pushes.
+func (w *world) pushKey(u userkeys.User, client, pushURL string) userkeys.UserAPIKey {
+	w.Helper()
+	return w.key(u, client, func(g *userkeys.Grant) { g.Key.PushURL = pushURL })
+}
+
+// pushes announces something to users, with pushes to wherever their keys say.
+func (w *world) pushes(names ...string) userkeys.Announced {
+	w.Helper()
+	a := announce(note(1), names...)
+	a.Pushes = func(scopes userkeys.Scopes, _ string) bool { return scopes.Has("push") }
+	return must[userkeys.Announced](w)(w.AddNotifications(w.ctx, a))
+}
+
+func (w *world) claim(host string, n int, at time.Time) []userkeys.Delivery {
+	w.Helper()
+	return must[[]userkeys.Delivery](w)(w.ClaimDeliveries(w.ctx, host, n, at, at.Add(time.Minute)))
+}
+
+func (w *world) waiting() []userkeys.Delivery {
+	w.Helper()
+	return must[[]userkeys.Delivery](w)(w.Deliveries(w.ctx, userkeys.DeliveryFilter{}))
+}
+
+func (w *world) dead() []userkeys.Delivery {
+	w.Helper()
+	return must[[]userkeys.Delivery](w)(w.Deliveries(w.ctx, userkeys.DeliveryFilter{Dead: true}))
+}
+
+// finish ends an attempt.
+func (w *world) finish(d userkeys.Delivery, edit func(*userkeys.PushResult)) {
+	w.Helper()
+	r := userkeys.PushResult{ID: d.ID, Attempt: d.Attempt, Host: d.Host, Outcome: userkeys.PushDelivered, At: noon.Add(time.Second)}
+	edit(&r)
+	w.ok(w.FinishDeliveries(w.ctx, []userkeys.PushResult{r}))
+}
+
+func deliveriesAreQueued(w *world) {
+	ada, bob := w.user("ada"), w.user("bob")
+	w.user("carol")
+	phone := w.pushKey(ada, "phone", hub)
+	w.pushKey(ada, "tablet", hub)
+	w.pushKey(ada, "watch", "http://other.example:8080/x?y=z")
+	w.key(ada, "reader")
+	gone := w.pushKey(bob, "gone", hub)
+	w.revoke(userkeys.RevokedByOwner, gone.ID)
+	w.key(bob, "over", func(g *userkeys.Grant) { g.Key.PushURL, g.Key.ExpiresAt = hub, noon.Add(time.Nanosecond) })
+	w.key(bob, "noscope", func(g *userkeys.Grant) { g.Key.PushURL, g.Key.Scopes = hub, userkeys.Scopes{"read"} })
+	w.key(bob, "noaddress", func(g *userkeys.Grant) { g.Key.PushURL = "gopher://x" })
+	if got := w.pushes("ada", "bob", "carol"); got.Queued != 2 || len(got.IDs) != 3 {
+		w.Fatalf("%+v", got)
+	}
+	list := w.waiting()
+	want := userkeys.Delivery{
+		ID: list[1].ID, UserID: ada.ID, NotificationID: list[1].NotificationID, PushURL: hub, Host: hubHost,
+		CreatedAt: micro(noon), QueuedAt: micro(noon), NextAt: micro(noon),
+	}
+	urls := map[string]userkeys.Delivery{}
+	for _, d := range list {
+		urls[d.PushURL] = d
+	}
+	want.ID, want.NotificationID = urls[hub].ID, list[0].NotificationID
+	if diff := cmp.Diff(want, urls[hub]); diff != "" {
+		w.Errorf("-want +got\n%s", diff)
+	}
+	if h := urls["http://other.example:8080/x?y=z"].Host; h != "http://other.example:8080" || len(list) != 2 {
+		w.Errorf("host %q, %d deliveries", h, len(list))
+	}
+	// Nothing is queued for who is not to have pushes at all.
+	if got := must[userkeys.Announced](w)(w.AddNotifications(w.ctx, announce(note(1), "ada"))); got.Queued != 0 || len(w.waiting()) != 2 {
+		w.Errorf("%+v, %d wait", got, len(w.waiting()))
+	}
+	// What is switched off gets nothing.
+	d := w.claim(hubHost, 9, noon)[0]
+	w.finish(d, func(r *userkeys.PushResult) {
+		r.Outcome, r.Problem, r.Off, r.KeyIDs = userkeys.PushDied, userkeys.PushGone, true, []int64{phone.ID}
+	})
+	if got := w.pushes("ada"); got.Queued != 2 { // the tablet is still on
+		w.Errorf("%+v", got)
+	}
+}
+
+// deliveriesKeepTheirTime: users who were just here, and those who want no disturbance, get it later.
+func deliveriesKeepTheirTime(w *world) {
+	ada := w.user("ada")
+	w.pushKey(ada, "phone", hub)
+	w.ok(w.RecordSeen(w.ctx, []userkeys.UserSeen{{UserID: ada.ID, SeenAt: noon.Add(-4 * time.Minute)}}))
+	a := announce(note(1), "ada")
+	a.Pushes = func(userkeys.Scopes, string) bool { return true }
+	a.SeenWindow = 10 * time.Minute
+	must[userkeys.Announced](w)(w.AddNotifications(w.ctx, a))
+	d := w.waiting()[0]
+	if want := micro(noon.Add(6 * time.Minute)); !d.NextAt.Equal(want) || !d.QueuedAt.Equal(want) || !d.CreatedAt.Equal(micro(noon)) {
+		w.Errorf("%+v, want it at %v", d, want)
+	}
+	if got := w.claim(hubHost, 1, noon.Add(6*time.Minute-time.Second)); len(got) != 0 {
+		w.Errorf("taken too early: %v", got)
+	}
+	hosts := must[[]userkeys.PushHost](w)(w.WaitingHosts(w.ctx))
+	if len(hosts) != 1 || hosts[0].Host != hubHost || !hosts[0].DueAt.Equal(d.NextAt) {
+		w.Errorf("%+v", hosts)
+	}
+}
+
+// F38: whoever claims has it alone for a while; who is gone leaves it to another.
+func deliveriesAreClaimedOnce(w *world) {
+	ada := w.user("ada")
+	w.pushKey(ada, "phone", hub)
+	for range 30 {
+		w.pushes("ada")
+	}
+	var taken [20][]userkeys.Delivery
+	for _, err := range w.together(20, func(i int) (err error) {
+		taken[i], err = w.ClaimDeliveries(w.ctx, hubHost, 3, noon, noon.Add(time.Minute))
+		return err
+	}) {
+		w.ok(err)
+	}
+	seen := map[int64]bool{}
+	for _, some := range taken {
+		for _, d := range some {
+			if seen[d.ID] || d.Attempt != 1 || !d.NextAt.Equal(micro(noon.Add(time.Minute))) {
+				w.Errorf("%+v was taken twice or wrongly", d)
+			}
+			seen[d.ID] = true
+		}
+	}
+	for range 9 { // those that pass over others' rows may have left some
+		for _, d := range w.claim(hubHost, 9, noon) {
+			seen[d.ID] = true
+		}
+	}
+	if len(seen) != 30 {
+		w.Fatalf("30 were taken %d times", len(seen))
+	}
+	again := w.claim(hubHost, 1, noon.Add(time.Minute))
+	if len(again) != 1 || again[0].Attempt != 2 {
+		w.Fatalf("after its time: %+v", again)
+	}
+	late, now := again[0], again[0]
+	late.Attempt = 1
+	w.finish(late, func(r *userkeys.PushResult) { r.Outcome = userkeys.PushDelivered })
+	if len(w.waiting()) != 30 {
+		w.Error("the first, late one ended the second's attempt")
+	}
+	w.finish(now, func(r *userkeys.PushResult) { r.Outcome = userkeys.PushDelivered })
+	if len(w.waiting()) != 29 {
+		w.Error("what was delivered still waits")
+	}
+}
+
+// SS23, SS24: a parcel has the rights of now, not those of when it was queued.
+func parcelsAreOfNow(w *world) {
+	ada := w.user("ada")
+	phone, tablet := w.pushKey(ada, "phone", hub), w.pushKey(ada, "tablet", hub)
+	w.pushKey(ada, "watch", "https://other.example/")
+	told := w.pushes("ada")
+	ds := w.claim(hubHost, 9, noon)
+	w.revoke(userkeys.RevokedByOwner, tablet.ID)
+	w.ok(w.RecordSeen(w.ctx, []userkeys.UserSeen{{UserID: ada.ID, SeenAt: noon}}))
+	must[int](w)(w.ReadNotifications(w.ctx, userkeys.NotificationMark{UserID: ada.ID}))
+	parcels := must[[]userkeys.PushParcel](w)(w.PushParcels(w.ctx, ds))
+	if len(parcels) != 1 {
+		w.Fatalf("%+v", parcels)
+	}
+	p := parcels[0]
+	if p.User.ID != ada.ID || !p.User.LastSeenAt.Equal(micro(noon)) || p.Notification.ID != told.IDs[0] || !p.Notification.Read || len(p.Keys) != 2 ||
+		p.Keys[0].ID != phone.ID || p.Keys[1].RevokedAt.IsZero() {
+		w.Errorf("%+v", p)
+	}
+	if n := len(must[[]userkeys.PushParcel](w)(w.PushParcels(w.ctx, nil))); n != 0 {
+		w.Errorf("%d parcels of nothing", n)
+	}
+	w.ok(w.QueueTest(w.ctx, phone, noon))
+	w.refused(w.QueueTest(w.ctx, phone, noon), userkeys.Conflict)
+	test := must[[]userkeys.PushParcel](w)(w.PushParcels(w.ctx, w.claim(hubHost, 9, noon)))
+	if len(test) != 1 || len(test[0].Keys) != 1 || test[0].Keys[0].ID != phone.ID || test[0].Notification.ID != 0 || test[0].Delivery.KeyID != phone.ID {
+		w.Errorf("the test is %+v", test)
+	}
+	w.ok(w.DeleteUser(w.ctx, ada.ID, admin, noon))
+	if left := must[[]userkeys.PushParcel](w)(w.PushParcels(w.ctx, ds)); len(left) != 0 || len(w.waiting()) != 0 {
+		w.Errorf("of a deleted user is left: %v", left)
+	}
+}
+
+func deliveriesFailAndRest(w *world) {
+	ada := w.user("ada")
+	phone := w.pushKey(ada, "phone", hub)
+	w.pushes("ada")
+	d := w.claim(hubHost, 1, noon)[0]
+	failing := func(at time.Time, edit func(*userkeys.PushResult)) func(*userkeys.PushResult) {
+		return func(r *userkeys.PushResult) {
+			r.Outcome, r.Problem, r.At, r.NextAt, r.KeyIDs = userkeys.PushRetried, userkeys.PushTimeout, at, at.Add(time.Minute), []int64{phone.ID}
+			edit(r)
+		}
+	}
+	state := func() userkeys.KeyPush {
+		return must[map[int64]userkeys.KeyPush](w)(w.KeyPushes(w.ctx, []int64{phone.ID, 99}))[phone.ID]
+	}
+	host := func() userkeys.PushHost { return must[[]userkeys.PushHost](w)(w.PushHosts(w.ctx))[0] }
+	if s := state(); s != (userkeys.KeyPush{}) {
+		w.Errorf("before anything: %+v", s)
+	}
+	for i := range 5 {
+		w.finish(d, failing(noon.Add(time.Duration(i)*time.Minute), func(*userkeys.PushResult) {}))
+		d = w.claim(hubHost, 1, noon.Add(time.Duration(i+1)*time.Minute))[0]
+	}
+	last := micro(noon.Add(4 * time.Minute))
+	if diff := cmp.Diff(userkeys.KeyPush{FailedAt: last, FailingSince: micro(noon), Problem: userkeys.PushTimeout}, state()); diff != "" {
+		w.Errorf("-want +got\n%s", diff)
+	}
+	want := userkeys.PushHost{
+		Host: hubHost, Failures: 5, ClosedUntil: last.Add(10 * time.Second), FailedAt: last, Problem: userkeys.PushTimeout,
+		Failed: 5, Queued: 1, DueAt: d.NextAt,
+	}
+	if diff := cmp.Diff(want, host()); diff != "" {
+		w.Errorf("-want +got\n%s", diff)
+	}
+	// What was put off says nothing about the host, and is not counted.
+	w.finish(d, func(r *userkeys.PushResult) {
+		r.Outcome, r.Unmade, r.At, r.NextAt = userkeys.PushRetried, true, noon, noon.Add(time.Hour)
+	})
+	if diff := cmp.Diff(want, host(), cmp.FilterPath(func(p cmp.Path) bool { return p.String() == "DueAt" }, cmp.Ignore())); diff != "" {
+		w.Errorf("-want +got\n%s", diff)
+	}
+	if d = w.claim(hubHost, 1, noon.Add(time.Hour))[0]; d.Attempt != 6 || !d.QueuedAt.Equal(micro(noon.Add(time.Hour))) {
+		w.Errorf("attempt %+v", d)
+	}
+	w.finish(d, func(r *userkeys.PushResult) { r.At, r.KeyIDs = noon.Add(2*time.Hour), []int64{phone.ID, 99} })
+	at := micro(noon.Add(2 * time.Hour))
+	if h := host(); h.Failures != 0 || !h.ClosedUntil.IsZero() || h.Delivered != 1 || !h.DeliveredAt.Equal(at) || h.Queued != 0 {
+		w.Errorf("after a success: %+v", h)
+	}
+	if s := state(); !s.DeliveredAt.Equal(at) || !s.FailingSince.IsZero() || s.Problem != "" || s.FailedAt.IsZero() {
+		w.Errorf("after a success: %+v", s)
+	}
+}
+
+func deadDeliveries(w *world) {
+	ada, bob := w.user("ada"), w.user("bob")
+	phone, other := w.pushKey(ada, "phone", hub), w.pushKey(bob, "phone", "https://other.example/")
+	w.pushes("ada", "bob")
+	die := func(host string, key int64) userkeys.Delivery {
+		d := w.claim(host, 1, noon)[0]
+		w.finish(d, func(r *userkeys.PushResult) {
+			r.Outcome, r.Problem, r.Off, r.KeyIDs = userkeys.PushDied, "status 500", true, []int64{key}
+		})
+		return d
+	}
+	first, second := die(hubHost, phone.ID), die("https://other.example:443", other.ID)
+	if dead := w.dead(); len(dead) != 2 || len(w.waiting()) != 0 || dead[0].Problem != "status 500" || dead[0].DeadAt.IsZero() {
+		w.Fatalf("dead: %+v", dead)
+	}
+	if got := must[[]userkeys.Delivery](w)(w.Deliveries(w.ctx, userkeys.DeliveryFilter{Dead: true, Host: hubHost, UserID: ada.ID, Limit: 1})); len(got) != 1 || got[0].ID != first.ID {
+		w.Errorf("by host: %+v", got)
+	}
+	if got := must[[]userkeys.Delivery](w)(w.Deliveries(w.ctx, userkeys.DeliveryFilter{Dead: true, Before: second.ID})); len(got) != 1 || got[0].ID != first.ID {
+		w.Errorf("the next page: %+v", got)
+	}
+	later := noon.Add(time.Hour)
+	if n := must[int](w)(w.ReplayDeliveries(w.ctx, []int64{first.ID, first.ID, 9999}, "", later, admin)); n != 1 {
+		w.Errorf("replayed %d", n)
+	}
+	d := w.claim(hubHost, 9, later)
+	if len(d) != 1 || d[0].ID != first.ID || d[0].Attempt != 1 || !d[0].CreatedAt.Equal(first.CreatedAt) || !d[0].QueuedAt.Equal(micro(later)) {
+		w.Errorf("the same again, as if it were new: %+v", d)
+	}
+	if n := must[int](w)(w.DiscardDeliveries(w.ctx, nil, "https://other.example:443", later, admin)); n != 1 || len(w.dead()) != 0 {
+		w.Errorf("discarded %d", n)
+	}
+	if n := must[int](w)(w.ReplayDeliveries(w.ctx, nil, "", later, admin)); n != 0 {
+		w.Errorf("replayed %d of none", n)
+	}
+	_, err := w.DiscardDeliveries(w.ctx, make([]int64, 501), "", later, admin)
+	w.refused(err, userkeys.InvalidParameters)
+	actions := w.actions()
+	if !slices.Equal(actions[len(actions)-2:], []string{"pushes replayed", "pushes discarded"}) {
+		w.Errorf("the log has %v", actions)
+	}
+}
+
+func pushesAreResumed(w *world) {
+	ada, bob := w.user("ada"), w.user("bob")
+	keys := []userkeys.UserAPIKey{w.pushKey(ada, "phone", hub), w.pushKey(bob, "phone", hub), w.pushKey(bob, "watch", "https://hub.example:8443/")}
+	w.pushes("ada", "bob")
+	for host, n := range map[string]int{hubHost: 2, "https://hub.example:8443": 1} {
+		for _, d := range w.claim(host, n, noon) {
+			w.finish(d, func(r *userkeys.PushResult) {
+				r.Outcome, r.Off, r.Problem, r.At = userkeys.PushDied, true, userkeys.PushTimeout, noon.Add(time.Minute)
+				for _, k := range keys {
+					if k.UserID == d.UserID && k.PushURL == d.PushURL {
+						r.KeyIDs = append(r.KeyIDs, k.ID)
+					}
+				}
+			})
+		}
+	}
+	off := func() (ids []int64) {
+		for id, p := range must[map[int64]userkeys.KeyPush](w)(w.KeyPushes(w.ctx, []int64{keys[0].ID, keys[1].ID, keys[2].ID})) {
+			if !p.OffAt.IsZero() {
+				ids = append(ids, id)
+			}
+		}
+		slices.Sort(ids)
+		return ids
+	}
+	if got := off(); len(got) != 3 {
+		w.Fatalf("off: %v", got)
+	}
+	w.ok(w.ResumeKeyPush(w.ctx, keys[0].ID, noon, noon.Add(time.Hour), admin))
+	if got := off(); !slices.Equal(got, []int64{keys[1].ID, keys[2].ID}) || len(w.waiting()) != 1 {
+		w.Errorf("off: %v, %d wait", got, len(w.waiting()))
+	}
+	// What was given up too long ago stays so.
+	w.ok(w.ResumeHostPushes(w.ctx, hubHost, noon.Add(time.Minute), noon.Add(time.Hour), admin))
+	if got := off(); !slices.Equal(got, []int64{keys[2].ID}) || len(w.waiting()) != 1 {
+		w.Errorf("off: %v, %d wait", got, len(w.waiting()))
+	}
+	w.ok(w.ResumeHostPushes(w.ctx, hubHost, noon, noon.Add(time.Hour), admin))
+	if got := len(w.waiting()); got != 2 {
+		w.Errorf("%d wait", got)
+	}
+	w.refused(w.ResumeHostPushes(w.ctx, "https://never.example:443", noon, noon, admin), userkeys.NotFound)
+	w.refused(w.ResumeKeyPush(w.ctx, 9999, noon, noon, admin), userkeys.NotFound)
+}
+
+func overdueDeliveries(w *world) {
+	var names []string
+	for i := range 3 {
+		u := w.user(fmt.Sprint("user", i))
+		w.pushKey(u, "phone", hub)
+		names = append(names, u.Username)
+	}
+	w.pushes(names...)
+	reached := w.claim(hubHost, 1, noon)[0]
+	k := must[[]userkeys.UserAPIKey](w)(w.Keys(w.ctx, userkeys.KeyFilter{UserID: reached.UserID}))[0]
+	w.pushes(names[:1]...)
+	w.finish(reached, func(r *userkeys.PushResult) { r.At, r.KeyIDs = noon.Add(time.Hour), []int64{k.ID} })
+	day := noon.Add(25 * time.Hour)
+	if n := must[int](w)(w.GiveUpOverdue(w.ctx, noon.Add(-time.Second), day)); n != 0 {
+		w.Errorf("gave up %d too early", n)
+	}
+	busy := w.claim(hubHost, 1, day)[0]
+	if n := must[int](w)(w.GiveUpOverdue(w.ctx, day.Add(-24*time.Hour), day)); n != 2 {
+		w.Errorf("gave up %d, want all but the one that is being sent", n)
+	}
+	if n := must[int](w)(w.GiveUpOverdue(w.ctx, day.Add(-24*time.Hour), day)); n != 0 {
+		w.Errorf("gave up %d more", n)
+	}
+	if left := w.waiting(); len(left) != 1 || left[0].ID != busy.ID {
+		w.Errorf("waiting: %+v", left)
+	}
+	for _, d := range w.dead() {
+		id := must[[]userkeys.UserAPIKey](w)(w.Keys(w.ctx, userkeys.KeyFilter{UserID: d.UserID}))[0].ID
+		off := !must[map[int64]userkeys.KeyPush](w)(w.KeyPushes(w.ctx, []int64{id}))[id].OffAt.IsZero()
+		if off == (id == k.ID) || d.Problem != userkeys.PushOverdue {
+			w.Errorf("key %d off=%v after %+v", id, off, d)
+		}
+	}
+}
+
+func jobsAreClaimedOnce(w *world) {
+	for round := range 3 {
+		at := noon.Add(time.Duration(round) * time.Hour)
+		var mine [20]bool
+		for _, err := range w.together(20, func(i int) (err error) {
+			mine[i], err = w.ClaimJob(w.ctx, "clean-up", at, at.Add(time.Minute))
+			return err
+		}) {
+			w.ok(err)
+		}
+		if n := len(slices.DeleteFunc(mine[:], func(b bool) bool { return !b })); n != 1 {
+			w.Fatalf("round %d: %d have it", round, n)
+		}
+		if round == 0 {
+			w.ok(w.FinishJob(w.ctx, "clean-up", at.Add(time.Hour)))
+		}
+	}
+	// Who had it last never said that it is done: after its time somebody else gets it.
+	if ok := must[bool](w)(w.ClaimJob(w.ctx, "clean-up", noon.Add(2*time.Hour+time.Minute-time.Second), noon)); ok {
+		w.Error("taken from who still has it")
+	}
+	if ok := must[bool](w)(w.ClaimJob(w.ctx, "clean-up", noon.Add(2*time.Hour+time.Minute), noon.Add(9*time.Hour))); !ok {
+		w.Error("nobody gets it any more")
+	}
+	if ok := must[bool](w)(w.ClaimJob(w.ctx, "another", noon, noon.Add(time.Hour))); !ok {
+		w.Error("one job stops another")
+	}
+}
+
+func marksAreAgreedOn(w *world) {
+	first := map[string]bool{}
+	var got [10][]byte
+	for _, err := range w.together(10, func(i int) (err error) {
+		got[i], err = w.Mark(w.ctx, "secret", []byte{byte(i)})
+		return err
+	}) {
+		w.ok(err)
+	}
+	for _, b := range got {
+		first[string(b)] = true
+	}
+	if len(first) != 1 {
+		w.Errorf("%d values: %v", len(first), slices.Collect(maps.Keys(first)))
+	}
+	w.ok(w.Remark(w.ctx, "secret", []byte("new")))
+	if b := must[[]byte](w)(w.Mark(w.ctx, "secret", []byte("other"))); string(b) != "new" {
+		w.Errorf("%q", b)
+	}
+}
