@@ -1,6 +1,7 @@
 package outward
 
 import (
+	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -120,11 +121,17 @@ func TestAnswersAreBoundedInSize(t *testing.T) {
 			_, _ = io.CopyN(w, zeros{}, gigabyte)
 		}, Config{}, 64 << 10, ProblemSize},
 		{"F37 a gigabyte that nobody announced", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.CopyN(w, zeros{}, gigabyte) }, Config{MaxBody: 1000}, 1000, ProblemSize},
-		{"F37 a gigabyte, compressed unasked", func(w http.ResponseWriter, _ *http.Request) {
+		{"F37 nothing, compressed without end", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
-			z := gzip.NewWriter(w)
-			_, _ = io.CopyN(z, zeros{}, gigabyte/8)
-			_ = z.Close()
+			var member bytes.Buffer
+			if err := gzip.NewWriter(&member).Close(); err != nil {
+				panic(err)
+			}
+			for {
+				if _, err := w.Write(bytes.Repeat(member.Bytes(), 100)); err != nil {
+					return
+				}
+			}
 		}, Config{}, 64 << 10, ProblemSize},
 		{"as much as is allowed", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.CopyN(w, zeros{}, 1000) }, Config{MaxBody: 1000}, 1000, ""},
 		{"one byte more", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.CopyN(w, zeros{}, 1001) }, Config{MaxBody: 1000}, 1000, ProblemSize},
@@ -430,7 +437,8 @@ type closed struct {
 
 func (c *closed) Close() error { c.yes.Store(true); return nil }
 
-// TestConnectionsAreUsedAgain: a thousand requests, 64 at a time, need no more connections than that.
+// TestConnectionsAreUsedAgain: a thousand requests, 64 at a time, need few connections: a second set of 64 at most, since a
+// request may begin to connect a moment before another gives its connection back.
 func TestConnectionsAreUsedAgain(t *testing.T) {
 	t.Parallel()
 	const atOnce, each = 64, 16
@@ -454,7 +462,7 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 			t.Error(Detail(err))
 		}
 	}
-	if n := connects.Load(); n > atOnce {
+	if n := connects.Load(); n > 2*atOnce {
 		t.Errorf("%d connections for %d requests at once", n, atOnce)
 	}
 }
@@ -503,9 +511,14 @@ func BenchmarkPost(b *testing.B) {
 		return time.Since(start)
 	}
 	var mine, its time.Duration
-	for b.Loop() {
-		mine += slices(ours)
-		its += slices(plain)
+	for i := 0; b.Loop(); i++ {
+		if i%2 == 0 {
+			mine += slices(ours)
+			its += slices(plain)
+		} else {
+			its += slices(plain)
+			mine += slices(ours)
+		}
 	}
 	b.ReportMetric(float64(mine)/float64(its), "ratio")
 	b.ReportMetric(float64(b.N*slice)/mine.Seconds(), "posts/s")
