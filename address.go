@@ -80,6 +80,23 @@ func webAddressProblem(s string) string {
 	return problem
 }
 
+// WebTarget is the host:port that an http or https address with this scheme and authority (host[:port]) leads to: in
+// lower case, IPv6 in brackets, the scheme's own port if none is written. [InvalidParameters] if programs could
+// read it in more than one way, such as 127.1 or 0x7f000001, and if it has a user name, or port 0.
+func WebTarget(scheme, authority string) (string, error) {
+	a := address{scheme: strings.ToLower(scheme)}
+	if !a.web() {
+		return "", Errorf(InvalidParameters, "the scheme of the address is neither http nor https")
+	}
+	if problem := a.setAuthority(authority); problem != "" {
+		return "", Errorf(InvalidParameters, "the address cannot be called: %s", problem)
+	}
+	if a.port == "" {
+		a.port = a.defaultPort()
+	}
+	return a.host + ":" + a.port, nil
+}
+
 // foreignByte finds the bytes that no address has, and names the ones that
 // parsers are known to quarrel about.
 func foreignByte(s string) string {

@@ -1,0 +1,84 @@
+// Package outward makes every request of ours to an address that somebody else chose: pushes, and what an app on a
+// server asks of sites that its visitors name. It reaches public addresses, and inside only what an administrator lists; it takes
+// no proxy from the environment, follows no redirect, keeps no cookies, and bounds time and size.
+package outward
+
+import (
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"userkeys"
+)
+
+// Config is how far a client reaches. The zero value reaches public addresses only.
+type Config struct {
+	// Inward lists what may be reached though it lies inside: "host:port" each, with host as the address has it: a name,
+	// or an IP address in its canonical spelling, IPv6 in brackets. A name may then lead anywhere inside; an IP
+	// address to itself only. It is asked at each connection, and again before anything is written to one
+	// that leads inside: a line that is taken out holds at once. Several goroutines call it. nil lists nothing.
+	Inward func() []string
+
+	// CAs are whom to trust for certificates; nil is whom the system trusts. See [TrustFile].
+	CAs *x509.CertPool
+
+	Resolver    *net.Resolver // nil is the system's
+	Timeout     time.Duration // a request from start to the end of its answer; 0 is 10 s
+	DialTimeout time.Duration // looking up a name and connecting, together; 0 is 5 s
+
+	// MaxBody bounds an answer, in bytes: reading on fails with [ProblemSize]. 0 is 64 KiB. Below 0 nothing is
+	// bounded here, for callers that do it themselves; then answers may also come compressed.
+	MaxBody int64
+}
+
+// Bounds of every client. Idle connections suffice for some thousand requests a second to one host, and end.
+const (
+	usualTimeout     = 10 * time.Second
+	usualDialTimeout = 5 * time.Second // attacks F39
+	usualMaxBody     = 64 << 10
+	maxHeaderBytes   = 64 << 10
+	maxIdle          = 512
+	maxIdlePerHost   = 128
+	idleTimeout      = 60 * time.Second
+)
+
+const userAgent = "userkeys"
+
+// New makes a client. Its errors tell what went wrong by [Problem], and their texts nothing of what lies inside. A redirect
+// is the answer, and is for the caller to count as a failure.
+func New(c Config) *http.Client {
+	t := &transport{inward: c.Inward, maxBody: orUsual(c.MaxBody, usualMaxBody)}
+	t.dialer = net.Dialer{Timeout: orUsual(c.DialTimeout, usualDialTimeout), Resolver: c.Resolver}
+	t.base = newBase(t, c)
+	return &http.Client{
+		Timeout: orUsual(c.Timeout, usualTimeout), Transport: t,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+func orUsual[T int64 | time.Duration](v, usual T) T {
+	if v == 0 {
+		return usual
+	}
+	return v
+}
+
+// TrustFile is whom the system trusts and, beside them, the certificates in a PEM file, such as those of a private authority.
+// [userkeys.InvalidParameters] if it cannot be read, or has none.
+func TrustFile(name string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(name)
+	if err != nil {
+		return nil, &userkeys.Error{Code: userkeys.InvalidParameters, Public: fmt.Sprintf("the file of certificates %s cannot be read", name), Err: err}
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, &userkeys.Error{Code: userkeys.Internal, Public: "the system's certificates cannot be read", Err: err}
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, userkeys.Errorf(userkeys.InvalidParameters, "the file %s holds no certificate in PEM", name)
+	}
+	return pool, nil
+}
