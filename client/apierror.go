@@ -143,10 +143,12 @@ func messages(in []string) []string {
 }
 
 // printable makes what a site said one bounded line that is safe to show.
-func printable(s string) string {
+func printable(s string) string { return printableWithin(maxMessageRunes, s) }
+
+func printableWithin(most int, s string) string {
 	runes := []rune(userkeys.Printable(strings.Join(strings.Fields(s), " ")))
-	if len(runes) > maxMessageRunes {
-		return string(runes[:maxMessageRunes]) + "..."
+	if len(runes) > most {
+		return string(runes[:most]) + "..."
 	}
 	return string(runes)
 }
@@ -233,8 +235,11 @@ func unreachable(req *http.Request, err error) error {
 // wrong here, without what only a log should have.
 func Explain(err error) string {
 	var api *APIError
+	own, isOwn := err.(*userkeys.Error)
 	switch {
-	case errors.As(err, &api) && api.KeyIsDead():
+	case errors.As(err, &api) && isOwn: // what the answer means is told
+		return own.Public
+	case api != nil && api.KeyIsDead():
 		return "the site no longer takes the key: it was revoked or has ended; ask for a new one"
 	case api != nil:
 		return api.Error()
