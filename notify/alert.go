@@ -1,0 +1,127 @@
+package notify
+
+import (
+	"encoding/json"
+	"html"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"userkeys"
+)
+
+// Bounds of an alert's texts, in characters (wire 12.3: an excerpt has at most 400).
+const (
+	maxAlertExcerpt = 400
+	maxAlertText    = 255
+	maxAlertLink    = 2000 // bytes
+)
+
+// AlertPayload is a notification as apps show it on a lock screen: the data of a
+// message on /notification-alert/ID, and, with post_url made absolute and
+// called url, an element of a push (wire 12.3). What a notification lacks is left out,
+// as Discourse leaves it out of those of its chat.
+type AlertPayload struct {
+	Type            int    `json:"notification_type"`
+	PostNumber      int    `json:"post_number,omitempty"`
+	TopicTitle      string `json:"topic_title,omitempty"` // plain text
+	TopicID         int64  `json:"topic_id,omitempty"`
+	Excerpt         string `json:"excerpt,omitempty"` // plain text
+	Username        string `json:"username,omitempty"`
+	GroupName       string `json:"group_name,omitempty"`
+	TranslatedTitle string `json:"translated_title,omitempty"`
+	Tag             string `json:"tag,omitempty"`
+	// PostURL is where it leads: a path on the site, or an address by http or https.
+	PostURL string `json:"post_url,omitempty"`
+}
+
+// Alert makes of a notification what apps show of it. Texts are one line, without
+// markup and control characters; a text that is too long is cut and ends in an ellipsis.
+func Alert(n userkeys.Notification) AlertPayload {
+	data := alertData(n.Data)
+	fancy := html.UnescapeString(markup.ReplaceAllString(n.FancyTitle, ""))
+	return AlertPayload{
+		Type: n.Type, PostNumber: n.PostNumber, TopicID: n.TopicID,
+		TopicTitle:      line(firstText(data.text("topic_title"), fancy, data.text("title")), maxAlertText),
+		Excerpt:         line(data.text("excerpt"), maxAlertExcerpt),
+		Username:        line(firstText(data.text("display_username"), data.text("original_username"), data.text("username")), maxAlertText),
+		GroupName:       line(data.text("group_name"), maxAlertText),
+		TranslatedTitle: line(data.text("translated_title"), maxAlertText),
+		Tag:             line(data.text("tag"), maxAlertText),
+		PostURL:         alertLink(n, data),
+	}
+}
+
+// markup is what a fancy_title may have besides text, such as an emoji's image.
+var markup = regexp.MustCompile(`<[^>]*>`)
+
+// members are those of a notification's data. Names are compared exactly.
+type members map[string]json.RawMessage
+
+func alertData(raw json.RawMessage) members {
+	var m members
+	_ = json.Unmarshal(raw, &m) // what is no object has no members
+	return m
+}
+
+// text is a member that is a text; else empty.
+func (m members) text(name string) string {
+	var s string
+	_ = json.Unmarshal(m[name], &s) // another kind of value is no text
+	return s
+}
+
+// firstText is the first one that shows something.
+func firstText(texts ...string) string {
+	for _, t := range texts {
+		if strings.TrimSpace(t) != "" {
+			return t
+		}
+	}
+	return ""
+}
+
+// line is s as one line of at most most characters: runs of spaces and control characters become one space.
+func line(s string, most int) string {
+	s = strings.ToValidUTF8(s, "")
+	s = strings.Join(strings.FieldsFunc(s, func(c rune) bool { return unicode.IsSpace(c) || unicode.IsControl(c) }), " ")
+	if utf8.RuneCountInString(s) <= most {
+		return s
+	}
+	return strings.TrimRight(string([]rune(s)[:most-1]), " ") + "\u2026"
+}
+
+// alertLink is where a notification leads: to what its data says, else to its post.
+func alertLink(n userkeys.Notification, data members) string {
+	if to := firstText(data.text("url"), data.text("link")); linkable(to) {
+		return to
+	}
+	if n.TopicID <= 0 {
+		return ""
+	}
+	slug := n.Slug
+	if slug == "" || strings.ContainsAny(slug, `/\.`) {
+		slug = "-" // sites find a topic by its number
+	}
+	to := "/t/" + url.PathEscape(slug) + "/" + strconv.FormatInt(n.TopicID, 10)
+	if n.PostNumber > 0 {
+		to += "/" + strconv.Itoa(n.PostNumber)
+	}
+	return to
+}
+
+// linkable tells whether an app may open to: a path on the site itself, in one reading
+// only (//host and \\host are none), or an address by http or https.
+func linkable(to string) bool {
+	if to == "" || len(to) > maxAlertLink || strings.ContainsRune(to, '\\') || strings.IndexFunc(to, func(c rune) bool { return c <= ' ' || c >= 0x7f }) >= 0 {
+		return false
+	}
+	if strings.HasPrefix(to, "/") {
+		return !strings.HasPrefix(to, "//")
+	}
+	u, err := url.Parse(to)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil
+}
