@@ -1,0 +1,56 @@
+package notify
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// JobStore lets one node do what is done once for all.
+type JobStore interface {
+	// ClaimJob takes a job that is due; nobody else gets it before until.
+	ClaimJob(ctx context.Context, name string, at, until time.Time) (bool, error)
+	// FinishJob says when it is due again.
+	FinishJob(ctx context.Context, name string, due time.Time) error
+}
+
+// jobLease is how long whoever claimed a job may be gone before somebody else takes it.
+const jobLease = 10 * time.Minute
+
+// everyClaimed runs a job at each interval until ctx ends, on one node of all.
+func everyClaimed(ctx context.Context, st JobStore, now func() time.Time, log *slog.Logger, name string, interval time.Duration, job func(context.Context) error) {
+	trouble := newTrouble(log, "the job "+name)
+	for {
+		at := now()
+		mine, err := st.ClaimJob(ctx, name, at, at.Add(max(interval, jobLease)))
+		if err == nil && mine {
+			if err = job(ctx); err == nil {
+				err = st.FinishJob(ctx, name, at.Add(interval))
+			}
+		}
+		trouble.note(ctx, err)
+		if !pause(ctx, interval) {
+			return
+		}
+	}
+}
+
+// trouble logs failures when they begin and when they end, not at each.
+type trouble struct {
+	log     *slog.Logger
+	what    string
+	failing bool
+}
+
+func newTrouble(log *slog.Logger, what string) *trouble { return &trouble{log: log, what: what} }
+
+func (t *trouble) note(ctx context.Context, err error) {
+	if ctx.Err() != nil || (err != nil) == t.failing {
+		return
+	}
+	if t.failing = err != nil; t.failing {
+		t.log.ErrorContext(ctx, t.what+" fails", "err", err)
+	} else {
+		t.log.InfoContext(ctx, t.what+" works again")
+	}
+}

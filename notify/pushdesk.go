@@ -1,0 +1,158 @@
+package notify
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"userkeys"
+)
+
+// DeskStore is what people see and do about pushes, as the store has it.
+type DeskStore interface {
+	// Key finds a key. [userkeys.NotFound].
+	Key(ctx context.Context, id int64) (userkeys.UserAPIKey, error)
+	// KeyPushes tells how pushing to keys goes, by their ids; those that nothing was pushed to are absent.
+	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]userkeys.KeyPush, error)
+	// QueueTest queues a test for a key. [userkeys.Conflict] if one waits already.
+	QueueTest(ctx context.Context, k userkeys.UserAPIKey, at time.Time) error
+	// ResumeKeyPush and ResumeHostPushes switch pushing on again, and queue again what was given up since a time. [userkeys.NotFound].
+	ResumeKeyPush(ctx context.Context, keyID int64, since, at time.Time, by userkeys.Actor) error
+	ResumeHostPushes(ctx context.Context, host string, since, at time.Time, by userkeys.Actor) error
+	// Deliveries lists what waits or was given up, newest first.
+	Deliveries(ctx context.Context, f userkeys.DeliveryFilter) ([]userkeys.Delivery, error)
+	// PushHosts lists hosts with their numbers.
+	PushHosts(ctx context.Context) ([]userkeys.PushHost, error)
+	// ReplayDeliveries queues given-up ones again, and DiscardDeliveries forgets them: those of ids, or all of a host, or all.
+	ReplayDeliveries(ctx context.Context, ids []int64, host string, at time.Time, by userkeys.Actor) (int, error)
+	DiscardDeliveries(ctx context.Context, ids []int64, host string, at time.Time, by userkeys.Actor) (int, error)
+}
+
+// Bounds of what people do.
+const (
+	testEvery   = 10 * time.Second // a test of a key
+	resumeSince = 24 * time.Hour   // what was given up longer ago nobody waits for
+)
+
+// DeskConfig is what a [Desk] is made of.
+type DeskConfig struct {
+	Store    DeskStore
+	Settings func() userkeys.Settings // the site settings of the moment
+	Now      func() time.Time         // nil: the system's clock
+	// Queued hears that there is something to push; nil: nobody does, and a running pusher finds it by itself.
+	Queued func()
+}
+
+// Desk is where people see how pushes go, and set them going again. Make one with [NewDesk]; every [Pusher] has one.
+type Desk struct {
+	cfg DeskConfig
+
+	mu    sync.Mutex
+	tests map[int64]time.Time // the last of each key
+}
+
+// NewDesk makes a desk.
+func NewDesk(cfg DeskConfig) *Desk {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Queued == nil {
+		cfg.Queued = func() {}
+	}
+	return &Desk{cfg: cfg, tests: map[int64]time.Time{}}
+}
+
+// KeyPushes tells how pushing to keys goes, by their ids; those that nothing was pushed to are absent.
+func (d *Desk) KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]userkeys.KeyPush, error) {
+	return d.cfg.Store.KeyPushes(ctx, keyIDs)
+}
+
+// own finds a key that by may manage, with somewhere to push to.
+func (d *Desk) own(ctx context.Context, keyID int64, by userkeys.Actor) (userkeys.UserAPIKey, error) {
+	k, err := d.cfg.Store.Key(ctx, keyID)
+	if err == nil && k.UserID != by.UserID && !by.Admin {
+		err = userkeys.Errorf(userkeys.NotFound, "there is no such key")
+	}
+	if err == nil && k.PushURL == "" {
+		err = userkeys.Errorf(userkeys.Conflict, "this app named no address for notifications")
+	}
+	return k, err
+}
+
+// SendTest queues a test for a key of by's own, or anybody's for an administrator. [userkeys.NotFound],
+// [userkeys.Conflict], [userkeys.RateLimited] above one every ten seconds.
+func (d *Desk) SendTest(ctx context.Context, keyID int64, by userkeys.Actor) error {
+	k, err := d.own(ctx, keyID, by)
+	if err != nil {
+		return err
+	}
+	now := d.cfg.Now()
+	switch {
+	case !k.Live(now):
+		return userkeys.Errorf(userkeys.Conflict, "this app has no access any more, and gets no notifications")
+	case !d.cfg.Settings().Pushes(k.Scopes, k.PushURL):
+		return userkeys.Errorf(userkeys.Conflict, "this site does not send notifications to this app now")
+	}
+	if wait := d.tooSoon(keyID, now); wait > 0 {
+		return &userkeys.Error{Code: userkeys.RateLimited, Public: "a test was just sent; wait a moment", RetryAfter: wait}
+	}
+	if err := d.cfg.Store.QueueTest(ctx, k, now); err != nil {
+		return err
+	}
+	d.cfg.Queued()
+	return nil
+}
+
+// tooSoon is how long to wait with the next test of a key; 0, and it counts from now.
+func (d *Desk) tooSoon(keyID int64, now time.Time) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if wait := d.tests[keyID].Add(testEvery).Sub(now); wait > 0 {
+		return wait
+	}
+	for id, at := range d.tests {
+		if now.Sub(at) >= testEvery {
+			delete(d.tests, id)
+		}
+	}
+	d.tests[keyID] = now
+	return 0
+}
+
+// ResumeKey switches pushing to a key on again, and queues again what was given up for it in the last day.
+func (d *Desk) ResumeKey(ctx context.Context, keyID int64, by userkeys.Actor) error {
+	if _, err := d.own(ctx, keyID, by); err != nil {
+		return err
+	}
+	now := d.cfg.Now()
+	defer d.cfg.Queued()
+	return d.cfg.Store.ResumeKeyPush(ctx, keyID, now.Add(-resumeSince), now, by)
+}
+
+// ResumeHost does so for a host and everything at it.
+func (d *Desk) ResumeHost(ctx context.Context, host string, by userkeys.Actor) error {
+	now := d.cfg.Now()
+	defer d.cfg.Queued()
+	return d.cfg.Store.ResumeHostPushes(ctx, host, now.Add(-resumeSince), now, by)
+}
+
+// Deliveries lists what waits or was given up, newest first.
+func (d *Desk) Deliveries(ctx context.Context, f userkeys.DeliveryFilter) ([]userkeys.Delivery, error) {
+	return d.cfg.Store.Deliveries(ctx, f)
+}
+
+// Hosts lists hosts with their numbers.
+func (d *Desk) Hosts(ctx context.Context) ([]userkeys.PushHost, error) {
+	return d.cfg.Store.PushHosts(ctx)
+}
+
+// Replay queues given-up deliveries again: those of ids, or all of a host, or all. It returns how many.
+func (d *Desk) Replay(ctx context.Context, ids []int64, host string, by userkeys.Actor) (int, error) {
+	defer d.cfg.Queued()
+	return d.cfg.Store.ReplayDeliveries(ctx, ids, host, d.cfg.Now(), by)
+}
+
+// Discard forgets given-up deliveries in the same way.
+func (d *Desk) Discard(ctx context.Context, ids []int64, host string, by userkeys.Actor) (int, error) {
+	return d.cfg.Store.DiscardDeliveries(ctx, ids, host, d.cfg.Now(), by)
+}
