@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 	"userkeys/gateway"
 	"userkeys/internal/site"
 	"userkeys/server"
+	"userkeys/store"
 )
 
 // shutdownGrace is how long requests under way may take to end after the first signal.
@@ -59,6 +62,8 @@ The first start prints a one-time link that makes the first administrator.`,
 	f.Duration("upstream-timeout", 30*time.Second, "how long the website may take to begin an answer")
 	f.StringSlice("own", nil, "more paths to answer here although there is an upstream, such as /session/current.json; apps for all that apps ask for (see above)")
 	f.StringSlice("trusted-proxy", nil, "networks of proxies before this server whose X-Forwarded-For is believed")
+	f.String("secret-file", "", "file with the machine secret, 64 hexadecimal digits, the same on all servers of a site; default userkeys.secret in --data, made if missing")
+	f.Bool("replace-secret", false, "use this machine secret although the site had another one: apps must then ask for their push secrets anew")
 	f.String("log-format", "text", "text or json")
 	f.String("log-level", "info", "debug, info, warn or error")
 	return cmd
@@ -93,6 +98,9 @@ func serve(cmd *cobra.Command, _ []string) error {
 	}
 	defer db.Close()
 	if cfg.Store, err = site.OpenStore(cmd.Context(), db, dialect); err != nil {
+		return err
+	}
+	if cfg.Secret, err = machineSecret(cmd, cfg.Store); err != nil {
 		return err
 	}
 	s, err := site.Open(cmd.Context(), cfg)
@@ -140,6 +148,34 @@ func siteOptions(cmd *cobra.Command, sc siteConfig, addr net.Addr) (site.Config,
 	}
 	cfg.TrustedProxies, err = trustedProxies(cmd)
 	return cfg, err
+}
+
+// machineSecret reads the secret that pushes are signed with.
+func machineSecret(cmd *cobra.Command, st *store.Store) ([]byte, error) {
+	path, err := cmd.Flags().GetString("secret-file")
+	if err != nil {
+		return nil, err
+	}
+	create := path == ""
+	if create {
+		dir, err := cmd.Flags().GetString("data")
+		if err != nil {
+			return nil, err
+		}
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("the machine secret has no place (give --secret-file): %w", err)
+		}
+		path = filepath.Join(dir, "userkeys.secret")
+	}
+	secret, err := site.ReadSecret(path, create)
+	if err != nil {
+		return nil, err
+	}
+	replace, err := cmd.Flags().GetBool("replace-secret")
+	if err != nil {
+		return nil, err
+	}
+	return secret, site.AgreeOnSecret(cmd.Context(), st, secret, replace)
 }
 
 // ownApps stands for everything that apps ask a site for.

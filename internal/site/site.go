@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"userkeys"
@@ -44,6 +45,11 @@ type Config struct {
 	Scopes []userkeys.Scope  // the site's own
 	Pinned map[string]string // settings that cannot be changed while running
 
+	// Secret is the machine secret that pushes are signed with, see [ReadSecret]; empty: nothing is pushed.
+	Secret []byte
+	// PushClient makes the requests of pushes; nil: the one of package notify.
+	PushClient *http.Client
+
 	MaxKeys int              // see authority.Config
 	Now     func() time.Time // nil: the system's clock
 	Logger  *slog.Logger     // nil: none
@@ -55,6 +61,7 @@ type Site struct {
 	Authority *authority.Authority
 	Identity  *identity.Accounts
 	Inbox     *notify.Inbox
+	Pusher    *notify.Pusher // nil without a secret
 	handler   http.Handler
 }
 
@@ -81,7 +88,14 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Inbox = notify.New(notify.Config{Store: cfg.Store, Settings: s.Authority.Settings, Now: cfg.Now})
+	inbox := notify.Config{Store: cfg.Store, Settings: s.Authority.Settings, Now: cfg.Now}
+	if len(cfg.Secret) > 0 {
+		if s.Pusher, err = s.newPusher(cfg); err != nil {
+			return nil, err
+		}
+		inbox.Queued = s.Pusher.Wake
+	}
+	s.Inbox = notify.New(inbox)
 	clientIP := gateway.ClientIP(cfg.TrustedProxies)
 	s.Identity, err = NewIdentity(s.Store, identity.Config{
 		Now: cfg.Now, Logger: cfg.Logger, Secure: cfg.BaseURL.Scheme == "https",
@@ -166,7 +180,16 @@ func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Hand
 func (s *Site) Handler() http.Handler { return s.handler }
 
 // Run does what a site does by itself, until ctx ends.
-func (s *Site) Run(ctx context.Context) error { return s.Authority.Run(ctx) }
+func (s *Site) Run(ctx context.Context) error {
+	var all sync.WaitGroup
+	var pushed error
+	if s.Pusher != nil {
+		all.Go(func() { pushed = s.Pusher.Run(ctx) })
+	}
+	err := s.Authority.Run(ctx)
+	all.Wait()
+	return errors.Join(err, pushed)
+}
 
 // Ready tells whether the site can answer.
 func (s *Site) Ready(ctx context.Context) error { return s.Authority.Ready(ctx) }

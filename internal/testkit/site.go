@@ -3,6 +3,7 @@
 package testkit
 
 import (
+	"context"
 	"log/slog"
 	"net/http/httptest"
 	"net/url"
@@ -91,7 +92,7 @@ func NewSite(t testing.TB, st *store.Store, opts ...Option) *Site {
 		t.Fatal(err)
 	}
 	cfg := site.Config{
-		Store: st, BaseURL: base, Now: s.Clock.Now,
+		Store: st, BaseURL: base, Now: s.Clock.Now, Secret: []byte("the machine secret of every test"),
 		Logger: slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, o := range opts {
@@ -104,6 +105,20 @@ func NewSite(t testing.TB, st *store.Store, opts ...Option) *Site {
 	gateway.Limits(server.Config)
 	server.Start()
 	t.Cleanup(server.Close)
+	return s
+}
+
+// Start runs what the site does by itself, such as pushing, until the test ends.
+func (s *Site) Start() *Site {
+	ctx, stop := context.WithCancel(context.WithoutCancel(s.t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	s.t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			s.t.Error("the site's own work:", err)
+		}
+	})
 	return s
 }
 
