@@ -5,16 +5,21 @@ import (
 	"time"
 )
 
-// jobInterval is how often the clean-up runs. Discourse runs it daily; each
-// run is one statement when nothing is due, so ours is hourly and its
-// lateness an hour at most.
-const jobInterval = time.Hour
+// How often the clean-up runs. Discourse runs it daily; each run is one
+// statement when nothing is due, so ours is hourly. Each node looks whether it
+// is due, and one of them does it; if that one is gone before the end, another does.
+const (
+	jobInterval = time.Hour
+	jobLook     = 10 * time.Minute
+	jobLease    = 10 * time.Minute
+	cleanUpJob  = "clean-up"
+)
 
 func (a *Authority) runJobs(ctx context.Context) {
-	tick := time.NewTicker(jobInterval)
+	tick := time.NewTicker(jobLook)
 	defer tick.Stop()
 	for {
-		if err := a.CleanUp(ctx); err != nil && ctx.Err() == nil {
+		if err := a.cleanUpIfDue(ctx); err != nil && ctx.Err() == nil {
 			a.log.Error("cleaning up fails", "err", err)
 		}
 		select {
@@ -23,6 +28,19 @@ func (a *Authority) runJobs(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// cleanUpIfDue cleans up if no node has done so for an hour.
+func (a *Authority) cleanUpIfDue(ctx context.Context) error {
+	began := a.now()
+	mine, err := a.store.ClaimJob(ctx, cleanUpJob, began, began.Add(jobLease))
+	if err != nil || !mine {
+		return err
+	}
+	if err := a.CleanUp(ctx); err != nil {
+		return err
+	}
+	return a.store.FinishJob(ctx, cleanUpJob, began.Add(jobInterval))
 }
 
 // CleanUp revokes keys that were not used for revoke_user_api_keys_unused_days

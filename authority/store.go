@@ -74,4 +74,8 @@ type JobStore interface {
 	// Purge removes what is over: consents and sessions past their end, guesses
 	// that no longer count, changes older than an hour, keys revoked or expired for 90 days.
 	Purge(ctx context.Context, at time.Time) error
+	// ClaimJob takes a job that is due at a time; no other node gets it before until.
+	ClaimJob(ctx context.Context, name string, at, until time.Time) (bool, error)
+	// FinishJob says when a job is due again.
+	FinishJob(ctx context.Context, name string, due time.Time) error
 }
