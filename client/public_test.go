@@ -6,9 +6,11 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"userkeys"
 	"userkeys/client"
+	"userkeys/outward"
 )
 
 func TestOutwardReachesPublicAddressesOnly(t *testing.T) {
@@ -24,6 +26,28 @@ func TestOutwardReachesPublicAddressesOnly(t *testing.T) {
 		_, err := client.Probe(t.Context(), client.Outward(), "http://"+host+port)
 		if !errors.Is(err, userkeys.Unavailable) || !strings.Contains(err.Error(), "no public address") {
 			t.Errorf("%s: %v", host, err)
+		}
+	}
+}
+
+// TestOutwardFollowsAsAnyClient: redirects lead on, and are judged like everything else.
+func TestOutwardFollowsAsAnyClient(t *testing.T) {
+	t.Parallel()
+	hc := client.Outward()
+	if hc.CheckRedirect != nil || hc.Timeout != 30*time.Second {
+		t.Errorf("it follows redirects its own way, or ends after %v", hc.Timeout)
+	}
+	for _, address := range []string{"http://127.1/", "http://localhost/", "http://[::1]/"} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := hc.Do(r)
+		if err == nil {
+			resp.Body.Close()
+		}
+		if outward.Problem(err) != outward.ProblemAddress || userkeys.AsError(err).Public != "this is no public address" {
+			t.Errorf("%s: %v", address, err)
 		}
 	}
 }

@@ -196,8 +196,12 @@ func TestF39_DNSWithoutAnAnswerEnds(t *testing.T) {
 	t.Parallel()
 	n := &names{zone: map[string]record{"silent.test": {silent: true}}}
 	c := New(Config{Resolver: n.resolver(), DialTimeout: 100 * time.Millisecond, Timeout: time.Hour})
+	start := time.Now()
 	if got := problem(t, c, "http://silent.test/"); got != ProblemTimeout {
 		t.Errorf("%q", got)
+	}
+	if took := time.Since(start); took > 4*time.Second { // left alone, a resolver tries twice for 5 seconds
+		t.Errorf("it took %v", took)
 	}
 	usual := New(Config{}).Transport.(*transport)
 	if usual.dialer.Timeout != 5*time.Second || usual.base.TLSHandshakeTimeout != 5*time.Second {

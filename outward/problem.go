@@ -115,6 +115,6 @@ func isTLS(err error) bool {
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
 	var operation *net.OpError
-	return errors.As(err, &certificate) || errors.As(err, &record) || errors.Is(err, http.ErrSchemeMismatch) ||
+	return errors.As(err, &certificate) || errors.As(err, &record) ||
 		errors.As(err, &operation) && (operation.Op == "remote error" || operation.Op == "local error") // crypto/tls: an alert
 }

@@ -49,12 +49,10 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, failed(err)
 	}
-	switch _, upgraded := resp.Body.(io.Writer); {
-	case t.maxBody >= 0:
-		resp.Body = &answer{http.MaxBytesReader(nil, resp.Body, t.maxBody)}
-	case !upgraded:
-		resp.Body = &answer{resp.Body}
+	if t.maxBody >= 0 {
+		resp.Body = http.MaxBytesReader(nil, resp.Body, t.maxBody)
 	}
+	resp.Body = &answer{resp.Body}
 	return resp, nil
 }
 
