@@ -492,7 +492,6 @@ var elsewhere = map[string]string{
 	"T28": "there is no forward authentication",
 	"T29": "there is no forward authentication",
 	"T30": "nothing is sent to push addresses",
-	"T31": "nothing is sent to push addresses",
 	"T32": "nothing is sent to push addresses",
 	"T37": "limits are kept in memory and the database only",
 }
