@@ -491,7 +491,6 @@ var elsewhere = map[string]string{
 	"T27": "there is no forward authentication",
 	"T28": "there is no forward authentication",
 	"T29": "there is no forward authentication",
-	"T31": "nothing is sent to push addresses",
 	"T32": "nothing is sent to push addresses",
 	"T37": "limits are kept in memory and the database only",
 }

@@ -33,20 +33,20 @@ type Push struct {
 	seen [][sha256Size]byte // what a ReplayGuard knows it by, one for each secret that signed it
 }
 
-// A PushNotification is one notification for one client of a site.
+// A PushNotification is one notification for one client of a site. Its JSON has the wire's names.
 type PushNotification struct {
-	ClientID        string // whose it is: the client_id that the key was asked for with
-	NotificationID  int64  // of the person's list; 0 if the site does not say (Discourse)
-	Type            int    // Discourse's number: 1 mentioned, 2 replied, 6 personal message, ...
-	TopicTitle      string
-	TopicID         int64
-	PostNumber      int
-	Excerpt         string
-	Username        string // who caused it
-	GroupName       string
-	TranslatedTitle string // a line to show in place of one's own, in the person's language
-	Tag             string // what a newer notification replaces
-	URL             string // where it leads, on the site; empty if nowhere
+	ClientID        string `json:"client_id"`                 // whose it is: the client_id that the key was asked for with
+	NotificationID  int64  `json:"notification_id,omitempty"` // of the person's list; 0 if the site does not say (Discourse)
+	Type            int    `json:"notification_type"`         // Discourse's number: 1 mentioned, 2 replied, 6 personal message, ...
+	TopicTitle      string `json:"topic_title,omitempty"`
+	TopicID         int64  `json:"topic_id,omitempty"`
+	PostNumber      int    `json:"post_number,omitempty"`
+	Excerpt         string `json:"excerpt,omitempty"`
+	Username        string `json:"username,omitempty"` // who caused it
+	GroupName       string `json:"group_name,omitempty"`
+	TranslatedTitle string `json:"translated_title,omitempty"` // a line to show in place of one's own, in the person's language
+	Tag             string `json:"tag,omitempty"`              // what a newer notification replaces
+	URL             string `json:"url,omitempty"`              // where it leads, on the site; empty if nowhere
 }
 
 // A PushVerifier checks pushes for many keys: an app's on many sites, or for many people. For one key there is [VerifyPush].
@@ -217,30 +217,18 @@ func parsePush(body []byte) (Push, error) {
 }
 
 func parsePushNotification(site string, raw []byte) (PushNotification, bool) {
-	var in struct {
-		Type            int    `json:"notification_type"`
-		PostNumber      int    `json:"post_number"`
-		TopicTitle      string `json:"topic_title"`
-		TopicID         int64  `json:"topic_id"`
-		Excerpt         string `json:"excerpt"`
-		Username        string `json:"username"`
-		GroupName       string `json:"group_name"`
-		TranslatedTitle string `json:"translated_title"`
-		Tag             string `json:"tag"`
-		URL             string `json:"url"`
-		ClientID        string `json:"client_id"`
-		NotificationID  int64  `json:"notification_id"`
-	}
-	if json.Unmarshal(raw, &in) != nil {
+	var n PushNotification
+	if string(raw) == "null" || json.Unmarshal(raw, &n) != nil {
 		return PushNotification{}, false
 	}
-	n := PushNotification{
-		ClientID: in.ClientID, NotificationID: in.NotificationID, Type: in.Type, TopicTitle: printable(in.TopicTitle), TopicID: in.TopicID,
-		PostNumber: in.PostNumber, Excerpt: printableWithin(maxPushTextRunes, in.Excerpt), Username: printable(in.Username), GroupName: printable(in.GroupName),
-		TranslatedTitle: printable(in.TranslatedTitle), Tag: printable(in.Tag),
+	for _, text := range []*string{&n.TopicTitle, &n.Username, &n.GroupName, &n.TranslatedTitle, &n.Tag} {
+		*text = printable(*text)
 	}
-	if u, err := url.Parse(in.URL); err == nil && OnSite(site, u) {
+	n.Excerpt = printableWithin(maxPushTextRunes, n.Excerpt)
+	if u, err := url.Parse(n.URL); err == nil && OnSite(site, u) {
 		n.URL = u.String()
+	} else {
+		n.URL = ""
 	}
 	return n, true
 }

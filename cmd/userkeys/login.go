@@ -37,6 +37,7 @@ type login struct {
 	clientID  string
 	expires   time.Duration
 	port      int
+	pushURL   string
 	bits      int
 	timeout   time.Duration
 
@@ -112,6 +113,7 @@ func loginCommand(open func(ctx context.Context, address string) error) *cobra.C
 	f.StringVar(&l.name, "name", "userkeys", "the name that the person is shown")
 	f.StringVar(&l.account, "account", "", "what to call this key, if the site does not tell whose it is")
 	f.StringVar(&l.clientID, "client-id", "", "what the site knows this app by (default: one id for this installation)")
+	f.StringVar(&l.pushURL, "push-url", "", "where the site should push notifications to; needs the scope push or notifications")
 	f.DurationVar(&l.expires, "expires", 0, "ask for a key that ends by itself after that long, such as 720h")
 	f.DurationVar(&l.timeout, "timeout", 10*time.Minute, "how long to wait for the person")
 	f.String("keystore", "", "how to keep keys: keychain, passphrase or plain")
@@ -178,6 +180,9 @@ func (l *login) likeBefore(r *client.Request) error {
 	}
 	old := l.old[0]
 	r.Scopes = old.Scopes
+	if old.Push && l.pushURL == "" {
+		fmt.Fprintf(l.warn, "warning: the key of %s has a push URL, and the new one will have none; --push-url asks for it\n", userkeys.Printable(old.String()))
+	}
 	if l.expires == 0 && !old.ExpiresAt.IsZero() {
 		r.ExpiresIn = max(old.ExpiresAt.Sub(old.CreatedAt).Round(time.Minute), time.Minute)
 	}
@@ -266,6 +271,10 @@ func (l *login) keep(ctx context.Context, cred *client.Credential) error {
 	if l.expires > 0 && cred.ExpiresAt.IsZero() {
 		fmt.Fprintf(l.warn, "warning: %s gave a key without an end; it does not know --expires\n", cred.Site)
 	}
+	if l.pushURL != "" && !cred.Push {
+		fmt.Fprintf(l.warn, "warning: %s will push nothing: an administrator has to add %s to allowed_user_api_push_urls first, and the key needs the scope push or notifications\n",
+			cred.Site, userkeys.Printable(l.pushURL))
+	}
 	return l.report(cred)
 }
 
@@ -290,7 +299,7 @@ func (l *login) request(site string) (client.Request, error) {
 			return client.Request{}, deskError(err)
 		}
 	}
-	return client.Request{Site: site, ApplicationName: l.name, ClientID: id, Scopes: scopes, ExpiresIn: l.expires}, nil
+	return client.Request{Site: site, ApplicationName: l.name, ClientID: id, Scopes: scopes, ExpiresIn: l.expires, PushURL: l.pushURL}, nil
 }
 
 // show tells the person where to go. The address is printed in any case: a

@@ -78,7 +78,7 @@ Use a site:  userkeys login https://site.example`,
 		}
 	}
 	add("site", newServeCommand(), newDemoCommand(), newUserCommand(), newSettingsCommand(), newKeysCommand(), newAdminKeysCommand(), newMigrateCommand())
-	add("app", newLoginCommand(), newSitesCommand(), newCallCommand(), newKeyCommand(), newRenewCommand(), newLogoutCommand(), newWatchCommand(), newDashboardCommand(), newPostCommand(), newDoctorCommand())
+	add("app", newLoginCommand(), newSitesCommand(), newCallCommand(), newKeyCommand(), newRenewCommand(), newLogoutCommand(), newWatchCommand(), newDashboardCommand(), newPostCommand(), newReceiveCommand(), newDoctorCommand())
 	root.AddCommand(newVersionCommand())
 	understandAll(root)
 	return root

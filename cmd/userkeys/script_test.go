@@ -68,7 +68,7 @@ func TestScripts(t *testing.T) {
 // scriptCommands are what scripts can do besides calling programs.
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"ready": scriptReady, "connect": scriptConnect, "api": scriptAPI, "approving": scriptApproving, "signal": scriptSignal, "exits": scriptExits, "admin": scriptAdmin, "storekey": scriptStoreKey,
-	"board": scriptBoard, "word": scriptWord,
+	"board": scriptBoard, "word": scriptWord, "push": scriptPush,
 }
 
 // scriptSite is the site that the script has started at $URL.

@@ -313,16 +313,21 @@ func renewOne(cmd *cobra.Command, store *desk.KeyStore, a desk.Account) error {
 }
 
 func newKeyCommand() *cobra.Command {
-	var header bool
+	var header, pushSecret bool
 	cmd := &cobra.Command{
 		Use:   "key SITE",
 		Short: "Print the key to a site, for another program",
 		Long: `Prints the stored key, for a program that cannot ask for one itself. Hand it on by a
-pipe or a variable, not by an argument: other users of the machine can see those.`,
+pipe or a variable, not by an argument: other users of the machine can see those.
+--push-secret prints what the site signs this key's pushes with, in place of the key.`,
 		Example: `  USERKEYS_KEY=$(userkeys key forum.example) ./backup
+  userkeys key forum.example --push-secret >secret.txt
   userkeys key forum.example --header | curl -H @- https://forum.example/session/current.json`,
 		ValidArgsFunction: completeSites,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if pushSecret {
+				return printPushSecret(cmd, args[0], header)
+			}
 			store, accounts, err := chosen(cmd, args, false)
 			if err != nil {
 				return err
@@ -348,7 +353,27 @@ pipe or a variable, not by an argument: other users of the machine can see those
 	understand(cmd, 1)
 	cmd.Flags().String("account", "", "the account, if there are several on the site")
 	cmd.Flags().BoolVar(&header, "header", false, "print it as a header line")
+	cmd.Flags().BoolVar(&pushSecret, "push-secret", false, "print what the site signs this key's pushes with")
 	addJSONFlag(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("account", completeAccounts) // only a flag that is not there fails
 	return cmd
+}
+
+func printPushSecret(cmd *cobra.Command, site string, header bool) error {
+	if header {
+		return exitf(exitUsage, "a push secret is sent in no header; choose --header or --push-secret")
+	}
+	asJSON, err := cmd.Flags().GetBool("json")
+	if err != nil {
+		return err
+	}
+	s, err := storedPushSecret(cmd, site)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{"site": s.site, "client_id": s.clientID, "push_secret": s.secret.Reveal()})
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), s.secret.Reveal())
+	return err
 }

@@ -177,7 +177,7 @@ func (s *KeyStore) Add(c *client.Credential) (*client.Credential, error) {
 
 func secretOf(c *client.Credential) secret {
 	kept := secret{Site: c.Site, Name: c.Username, Key: c.Key.Reveal()}
-	if c.KeyPair != nil && !c.ExpiresAt.IsZero() { // a key that does not end is not renewed
+	if c.KeyPair != nil && (c.Push || !c.ExpiresAt.IsZero()) { // to open the push secret, or to renew: a key that does not end is not renewed
 		kept.PrivateKey = string(c.KeyPair.PrivatePEM())
 	}
 	return kept
