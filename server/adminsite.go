@@ -20,7 +20,7 @@ type settingJSON struct {
 	Min     *int     `json:"min,omitempty"` // of a number
 	Max     *int     `json:"max,omitempty"`
 	Changed bool     `json:"changed"`
-	Pinned  bool     `json:"pinned"`  // by the configuration: cannot be changed here
+	Pinned  bool     `json:"pinned"` // by the configuration: cannot be changed here
 	Summary string   `json:"summary"`
 }
 

@@ -80,7 +80,7 @@ func parseDeliveriesAt(q url.Values) deliveriesAt {
 	at := deliveriesAt{allHosts: q.Get("hosts") == "all"}
 	at.waiting, _ = plainID(q.Get("waiting")) // what is no id is the first page
 	at.dead, _ = plainID(q.Get("dead"))
-	if host := userkeys.PushHostOf(q.Get("host")); userkeys.IsStorable(host) && len(host) <= 1024 {
+	if host, err := userkeys.ParsePushHost(q.Get("host")); err == nil { // what is no host is all of them
 		at.Host, at.Name = host, hostName(host)
 	}
 	return at
@@ -338,7 +338,7 @@ func (s *Server) deliveriesDiscard(w http.ResponseWriter, r *http.Request, v use
 
 // deliveriesResume has a host tried again at once.
 func (s *Server) deliveriesResume(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
-	host, err := parsePushHost(r.PostForm.Get("host"))
+	host, err := userkeys.ParsePushHost(r.PostForm.Get("host"))
 	if err != nil {
 		return err
 	}
@@ -385,7 +385,7 @@ func pickedByForm(fields url.Values) (picked, error) {
 		}
 		p.ids = []int64{n}
 	case id == "" && host != "" && all == "":
-		p.host, err = parsePushHost(host)
+		p.host, err = userkeys.ParsePushHost(host)
 	case id != "" || host != "" || all != "true":
 		err = errPicked
 	}
@@ -393,16 +393,3 @@ func pickedByForm(fields url.Values) (picked, error) {
 }
 
 var errPicked = userkeys.Errorf(userkeys.InvalidParameters, "say which deliveries are meant: ids, host, or all with the value true, and only one of them")
-
-// parsePushHost reads a host as it is listed, https://push.example:443; scheme
-// and port may be left out where they are these.
-func parsePushHost(text string) (string, error) {
-	if !strings.Contains(text, "://") {
-		text = "https://" + text
-	}
-	host := userkeys.PushHostOf(text)
-	if host == "" || len(host) > 1024 || !userkeys.IsText(host) {
-		return "", userkeys.Errorf(userkeys.InvalidParameters, "a host is written as it is listed, such as https://push.example:443")
-	}
-	return host, nil
-}

@@ -44,6 +44,9 @@ type Config struct {
 	Scopes []userkeys.Scope  // the site's own
 	Pinned map[string]string // settings that cannot be changed while running
 
+	// Pushes is what the pages show of pushes; nil: nothing.
+	Pushes server.Pushes
+
 	MaxKeys int              // see authority.Config
 	Now     func() time.Time // nil: the system's clock
 	Logger  *slog.Logger     // nil: none
@@ -131,7 +134,7 @@ func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Hand
 		Authority: s.Authority, Identity: s.Identity, Accounts: s.Identity, BaseURL: cfg.BaseURL,
 		Standalone: cfg.Upstream == nil,
 		// Before an upstream the front asks us for them only if OwnPaths name them.
-		Endpoints: true, Users: s.Store, Inbox: s.Inbox,
+		Endpoints: true, Users: s.Store, Inbox: s.Inbox, Pushes: cfg.Pushes,
 		Logger: cfg.Logger, Now: cfg.Now, ClientIP: clientIP, Ready: s.Ready,
 	})
 	if err != nil {
