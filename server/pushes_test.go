@@ -227,6 +227,8 @@ func TestNoPushesNothingShown(t *testing.T) {
 		f.do(call{path: path, as: "root"}).must(t, http.StatusNotFound)
 	}
 	f.do(call{path: "/user-api-key/push-secret.json", key: "key-1"}).must(t, http.StatusNotFound, "not_found")
+	f.do(call{path: "/.well-known/user-api-key"}).must(t, http.StatusOK, "renewal").mustNot(t, "push_secret")
+	newSite(t).do(call{path: "/.well-known/user-api-key"}).must(t, http.StatusOK, `"push_secret":"https://site.example/user-api-key/push-secret.json"`)
 }
 
 func TestAdminKeysListHasPushes(t *testing.T) {
