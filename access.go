@@ -8,8 +8,8 @@ type Call struct {
 	Method string
 	// Path is the decoded path of a canonical request target; see [CanonicalPath].
 	Path string
-	// ManagesItself marks the two requests that every live key may make whatever
-	// its scopes: to revoke and to renew itself.
+	// ManagesItself marks the requests that every live key may make whatever its
+	// scopes: to revoke and to renew itself, and for the secret of its own pushes.
 	ManagesItself bool
 	// Present says that the app's user is looking at it now (wire 7.5).
 	Present bool

@@ -68,6 +68,7 @@ var (
 	rebinds  = quota{"rebind", 5, time.Minute}
 	moves    = quota{"rebind", 20, 24 * time.Hour} // each costs a line of the log for good
 	renewals = quota{"renewal", 10, time.Hour}
+	secrets  = quota{"push secret", 10, time.Minute}
 )
 
 // Rebind moves a key that was found good to the client that its app names
@@ -93,6 +94,12 @@ func (a *Authority) Rebind(ctx context.Context, acc userkeys.Access, clientID st
 	}
 	acc.ClientID = clientID
 	return acc
+}
+
+// ChargePushSecret counts that the app of a key that was found good asks for
+// its push secret, which costs work of sealing. [userkeys.RateLimited].
+func (a *Authority) ChargePushSecret(acc userkeys.Access) error {
+	return a.chargeHere(secrets, strconv.FormatInt(acc.KeyID, 10))
 }
 
 // Renewed is a key in the place of another.

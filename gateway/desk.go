@@ -64,7 +64,7 @@ func (d *desk) admit(w http.ResponseWriter, r *http.Request, k presented, to add
 	present := r.Header[presentHeader]
 	a, err := d.checker.Check(r.Context(), userkeys.Call{
 		Key: k.values[0], Method: r.Method, Path: path,
-		ManagesItself: to == ownRequest && r.Method == http.MethodPost && managesItself(path),
+		ManagesItself: to == ownRequest && managesItself(r.Method, path),
 		Present:       len(present) == 1 && present[0] == "true",
 	})
 	if err != nil {
@@ -87,12 +87,14 @@ type Rebinder interface {
 	Rebind(ctx context.Context, a userkeys.Access, clientID string) userkeys.Access
 }
 
-// managesItself tells the paths of what every live key may do whatever its
-// scopes: revoke and renew itself.
-func managesItself(path string) bool {
+// managesItself tells what every live key may do whatever its scopes: revoke
+// and renew itself, and read what its own pushes are signed with.
+func managesItself(method, path string) bool {
 	switch strings.TrimSuffix(path, ".json") {
 	case "/user-api-key/revoke", "/user-api-key/renew":
-		return true
+		return method == http.MethodPost
+	case "/user-api-key/push-secret":
+		return method == http.MethodGet
 	}
 	return false
 }

@@ -133,6 +133,8 @@ func TestGuardTellsTheCheckerWhatItSaw(t *testing.T) {
 		{"decoded", get("/caf%C3%A9", withKey()...), userkeys.Call{Key: aliceKey, Method: "GET", Path: "/caf\u00e9"}},
 		{"revoke", post("/user-api-key/revoke", "", withKey()...), userkeys.Call{Key: aliceKey, Method: "POST", Path: "/user-api-key/revoke", ManagesItself: true}},
 		{"revoke as JSON", post("/user-api-key/revoke.json?x", "", withKey()...), userkeys.Call{Key: aliceKey, Method: "POST", Path: "/user-api-key/revoke.json", ManagesItself: true}},
+		{"the secret of its pushes", get("/user-api-key/push-secret.json", withKey()...), userkeys.Call{Key: aliceKey, Method: "GET", Path: "/user-api-key/push-secret.json", ManagesItself: true}},
+		{"POST reads no secret", post("/user-api-key/push-secret.json", "", withKey()...), userkeys.Call{Key: aliceKey, Method: "POST", Path: "/user-api-key/push-secret.json"}},
 		{"GET revokes nothing", get("/user-api-key/revoke", withKey()...), userkeys.Call{Key: aliceKey, Method: "GET", Path: "/user-api-key/revoke"}},
 		{"case counts", post("/user-api-key/Revoke", "", withKey()...), userkeys.Call{Key: aliceKey, Method: "POST", Path: "/user-api-key/Revoke"}},
 		{"a trailing path is another", post("/user-api-key/revoke/x", "", withKey()...), userkeys.Call{Key: aliceKey, Method: "POST", Path: "/user-api-key/revoke/x"}},

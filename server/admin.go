@@ -159,10 +159,13 @@ func (q query) number(name string) (int64, error) {
 	return n, nil
 }
 
-// plainID reads plain digits of a number that an id can be.
+// plainID reads plain digits of a number that an id can be; it is 0 for others.
 func plainID(text string) (int64, bool) {
 	id, err := strconv.ParseInt(text, 10, 64)
-	return id, err == nil && id > 0 && strconv.FormatInt(id, 10) == text
+	if err != nil || id <= 0 || strconv.FormatInt(id, 10) != text {
+		return 0, false
+	}
+	return id, true
 }
 
 // pathID reads the {id} of an address.

@@ -45,6 +45,10 @@ func adminCall(rt route) call {
 		"POST /user-api-key/admin/users.json":        `{"username":"carol"}`,
 		"PUT /user-api-key/admin/users/{username}":   `{"name":"A."}`,
 		"DELETE /user-api-key/admin/settings/{name}": ``,
+
+		"POST /user-api-key/admin/deliveries/replay.json":  `{"all":true}`,
+		"POST /user-api-key/admin/deliveries/discard.json": `{"ids":[4,5]}`,
+		"POST /user-api-key/admin/deliveries/resume.json":  `{"host":"https://push.example"}`,
 	}[rt.pattern]
 	path = strings.Replace(path, "/settings/style.css", "/settings/title", 1)
 	if !strings.HasSuffix(path, ".json") {
@@ -106,6 +110,7 @@ func TestAD1_AdminAPIByEverybody(t *testing.T) {
 			{"both kinds of keys", func(c call) call { c.key = "key-6"; return c.by(adminText("root"), "") }, 400, "not both"},
 		} {
 			f := withAdminKeys(t)
+			f.pushes.fill()
 			c := who.sends(adminCall(rt))
 			a := f.do(c)
 			status := who.status
@@ -119,12 +124,12 @@ func TestAD1_AdminAPIByEverybody(t *testing.T) {
 			if a.must(t, status, who.text); t.Failed() {
 				t.Fatalf("%s as %s", rt.pattern, who.name)
 			}
-			if len(f.authority.actors)+len(f.users.done) != 0 {
-				t.Errorf("%s as %s: something was done: %v %v", rt.pattern, who.name, f.authority.actors, f.users.done)
+			if len(f.authority.actors)+len(f.users.done)+len(f.pushes.done) != 0 {
+				t.Errorf("%s as %s: something was done: %v %v %v", rt.pattern, who.name, f.authority.actors, f.users.done, f.pushes.done)
 			}
 		}
 	}
-	if n != 16 {
+	if n != 21 {
 		t.Errorf("%d routes were walked; a new one wants a line in adminCall", n)
 	}
 }

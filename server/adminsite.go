@@ -107,6 +107,8 @@ type keyJSON struct {
 	ExpiresAt       *time.Time `json:"expires_at"`
 	RevokedAt       *time.Time `json:"revoked_at"`
 	RevokedBy       string     `json:"revoked_by,omitempty"`
+
+	Push *keyPushJSON `json:"push,omitempty"` // of a key with a push address
 }
 
 // listKeys lists users' keys, newest first: of a user, of a client, live ones.
@@ -123,6 +125,10 @@ func (s *Server) listKeys(w http.ResponseWriter, r *http.Request, _ userkeys.Vis
 	if err != nil {
 		return err
 	}
+	pushes, err := s.keyPushes(r.Context(), keys)
+	if err != nil {
+		return err
+	}
 	names := map[int64]string{}
 	list := make([]keyJSON, len(keys))
 	for i, k := range keys {
@@ -134,6 +140,9 @@ func (s *Server) listKeys(w http.ResponseWriter, r *http.Request, _ userkeys.Vis
 		if k.Used() {
 			list[i].LastUsedAt = jsonTime(k.LastUsedAt)
 		}
+		if push, ok := pushes[k.ID]; ok {
+			list[i].Push = keyPushOf(push)
+		}
 		if list[i].Username, err = s.nameOf(r, k.UserID, names); err != nil {
 			return err
 		}
@@ -144,21 +153,24 @@ func (s *Server) listKeys(w http.ResponseWriter, r *http.Request, _ userkeys.Vis
 func (s *Server) keyFilter(r *http.Request, q query) (userkeys.KeyFilter, error) {
 	f := userkeys.KeyFilter{ClientID: q.Get("client_id"), Before: q.before, Limit: q.limit}
 	var err error
-	if f.UserID, err = q.number("user_id"); err != nil {
-		return f, err
-	}
 	if f.Live, err = truth("live", q.Get("live")); q.Has("live") && err != nil {
 		return f, err
 	}
-	if !q.Has("user") {
-		return f, nil
+	f.UserID, err = s.userOfQuery(r, q)
+	return f, err
+}
+
+// userOfQuery is the user whose things a list is to have, by user_id or user; 0 for everybody's.
+func (s *Server) userOfQuery(r *http.Request, q query) (int64, error) {
+	id, err := q.number("user_id")
+	if err != nil || !q.Has("user") {
+		return id, err
 	}
-	if f.UserID != 0 || s.cfg.Accounts == nil {
-		return f, userkeys.Errorf(userkeys.InvalidParameters, "name the user by user_id, or by user where this site has its own accounts")
+	if id != 0 || s.cfg.Accounts == nil {
+		return 0, userkeys.Errorf(userkeys.InvalidParameters, "name the user by user_id, or by user where this site has its own accounts")
 	}
 	u, err := s.cfg.Accounts.FindUser(r.Context(), q.Get("user"))
-	f.UserID = u.ID
-	return f, err
+	return u.ID, err
 }
 
 // nameOf is a user's name, where this site has accounts; names remembers those found.

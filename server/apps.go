@@ -35,7 +35,8 @@ type appView struct {
 	Ends     moment // when the first rule ends it, if it is not used before; unknown: never
 	Because  string // ... and by which rule; of one that has ended: why
 	Revoked  moment // known: it is revoked, and can be undone
-	Push     string
+	Push     string // host; empty: none named
+	Pushes   *pushView
 	Idle     bool
 }
 
@@ -78,6 +79,8 @@ var notices = map[string]string{
 	"revoked": "Revoked. The app can no longer use its key. You can undo this for 24 hours.",
 	"undone":  "Undone. The app can use its key again.",
 	"all":     "All keys are revoked. No app can use one any more.",
+	"tested":  "A test is on its way. Load this page again in a moment to see how it went.",
+	"resumed": "Notifications are sent to the app again, with those that could not be sent in the last day.",
 }
 
 // apps shows the user which apps have a key and what each may do.
@@ -89,6 +92,10 @@ func (s *Server) apps(w http.ResponseWriter, r *http.Request, v userkeys.Visitor
 	q := r.URL.Query()
 	p := appsPage{All: len(keys), List: parseAppList(q), Notice: notices[q.Get("done")]}
 	now := s.cfg.Now()
+	pushes, err := s.pushViews(r.Context(), keys, now)
+	if err != nil {
+		return err
+	}
 	if p.List.Sort == "used" {
 		slices.SortStableFunc(keys, func(a, b userkeys.UserAPIKey) int { return a.LastUsedAt.Compare(b.LastUsedAt) })
 	}
@@ -99,7 +106,11 @@ func (s *Server) apps(w http.ResponseWriter, r *http.Request, v userkeys.Visitor
 		if p.List.Unused > 0 && (!k.Live(now) || now.Sub(k.LastUsedAt) < time.Duration(p.List.Unused)*day) {
 			continue
 		}
-		p.Apps = append(p.Apps, s.appView(k, now))
+		a := s.appView(k, now)
+		if push, ok := pushes[k.ID]; ok {
+			a.Pushes = &push
+		}
+		p.Apps = append(p.Apps, a)
 	}
 	if p.List.Unused == 0 {
 		ended, err := s.keys.EndedApps(r.Context(), v.User.ID)

@@ -41,7 +41,11 @@ func (s *Server) description(w http.ResponseWriter, r *http.Request, _ userkeys.
 	w.Header().Set("Cache-Control", "public, max-age=60")
 	w.Header().Del("Pragma")
 	w.Header().Del("Expires")
-	return writeJSON(w, s.site.Settings().Describe(s.site.Catalog(), s.base(r)))
+	d := s.site.Settings().Describe(s.site.Catalog(), s.base(r))
+	if s.cfg.Pushes != nil {
+		d.Endpoints["push_secret"] = s.base(r) + "/user-api-key/push-secret.json"
+	}
+	return writeJSON(w, d)
 }
 
 // base is this site's address without a slash at its end: the configured one,

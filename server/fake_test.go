@@ -34,6 +34,7 @@ type fakeSite struct {
 	authority *fakeAuthority
 	log       *bytes.Buffer
 	users     *fakeUsers
+	pushes    *fakePushes
 }
 
 var (
@@ -46,6 +47,8 @@ var (
 
 type option func(*Config)
 
+func withoutPushes(c *Config) { c.Pushes = nil }
+
 func notStandalone(c *Config) { c.Standalone = false }
 
 func newSite(t *testing.T, options ...option) *fakeSite {
@@ -56,8 +59,9 @@ func newSite(t *testing.T, options ...option) *fakeSite {
 	}
 	f := &fakeSite{t: t, log: &bytes.Buffer{}, authority: newFakeAuthority(), identity: newFakeIdentity()}
 	f.users = &fakeUsers{users: []userkeys.User{alice, bob, root, mod}}
+	f.pushes = &fakePushes{authority: f.authority, states: map[int64]userkeys.KeyPush{}}
 	cfg := Config{
-		Accounts: f.users, Identity: f.identity, BaseURL: base, Standalone: true, Now: func() time.Time { return testNow },
+		Accounts: f.users, Pushes: f.pushes, Identity: f.identity, BaseURL: base, Standalone: true, Now: func() time.Time { return testNow },
 		Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: f.log}, nil)),
 		Ready:  func(context.Context) error { return f.authority.down },
 	}
@@ -315,6 +319,7 @@ type fakeAuthority struct {
 	keys     []userkeys.UserAPIKey
 	texts    map[string]int64 // key text to id
 	actors   []userkeys.Actor
+	charged  error // that an app asks for its push secret
 	down     error
 	closedDesk
 
@@ -443,6 +448,8 @@ func (f *fakeAuthority) Deny(_ context.Context, id string, b authority.Browser) 
 	}
 	return q.DeniedLocation(), nil
 }
+
+func (f *fakeAuthority) ChargePushSecret(userkeys.Access) error { return f.charged }
 
 // add remembers a key; its text is "key-<id>".
 func (f *fakeAuthority) add(k userkeys.UserAPIKey) userkeys.UserAPIKey {

@@ -31,6 +31,9 @@ func TestPagesReadAsBefore(t *testing.T) {
 		{"closed", call{method: http.MethodPost, as: "alice", path: "/user-api-key", form: map[string]string{"id": "no"}}},
 		{"apps", call{as: "alice", path: "/my/apps"}},
 		{"apps-none", call{as: "mod", path: "/my/apps"}},
+		{"deliveries", call{as: "root", path: "/user-api-key/deliveries"}},
+		{"deliveries-host", call{as: "root", path: "/user-api-key/deliveries?host=http%3A%2F%2F10.1.2.3%3A9000&done=replayed&n=2"}},
+		{"deliveries-none", call{as: "root", path: "/user-api-key/deliveries"}},
 		{"login", call{path: "/user-api-key/login?redirect=/my/apps"}},
 		{"setup", call{path: "/user-api-key/setup?token=good"}},
 		{"home", call{path: "/"}},
@@ -46,6 +49,9 @@ func TestPagesReadAsBefore(t *testing.T) {
 			f.do(call{path: ask(), as: "alice"})
 			if tt.name == "no-trust" {
 				f.authority.set("user_api_key_allowed_groups", "trust_level_2")
+			}
+			if tt.name != "deliveries-none" {
+				f.pushes.fill()
 			}
 			a := f.do(tt.call)
 			got := strings.ReplaceAll(outline(t, a.text), a.Header.Get("X-Request-Id"), "0000000000000000")

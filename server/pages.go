@@ -18,7 +18,7 @@ var templateFiles embed.FS
 // template cannot be handed the wrong value.
 type pages struct{ byName map[string]*template.Template }
 
-var pageNames = []string{"device", "onetime", "signin", "consent", "payload", "denied", "refused", "apps", "login", "setup", "settings", "adminkeys", "home", "problem"}
+var pageNames = []string{"device", "onetime", "signin", "consent", "payload", "denied", "refused", "apps", "login", "setup", "settings", "adminkeys", "deliveries", "home", "problem"}
 
 func loadPages(a assets) (*pages, error) {
 	funcs := template.FuncMap{"asset": a.url, "sentence": sentence}
@@ -49,10 +49,11 @@ type frame struct {
 	Login   string // where to sign in; empty where there is nothing to offer
 	Logout  string // where the sign-out form goes; empty if the embedder's site does that
 	HasHome bool
+	Pushes  bool // there are deliveries for administrators to see
 }
 
 func (s *Server) frame(v userkeys.Visitor) frame {
-	f := frame{Site: s.site.Settings().Title, HasHome: s.cfg.Standalone}
+	f := frame{Site: s.site.Settings().Title, HasHome: s.cfg.Standalone, Pushes: s.cfg.Pushes != nil}
 	if v.SignedIn() {
 		f.User, f.Admin, f.CSRF = v.User.Username, v.User.Admin, v.CSRF
 		if s.accounts != nil {
@@ -183,6 +184,10 @@ func (p *pages) Settings(w http.ResponseWriter, status int, f frame, c settingsP
 
 func (p *pages) AdminKeys(w http.ResponseWriter, status int, f frame, c adminKeysPage) error {
 	return p.show(w, status, "adminkeys", view{f, "API keys", c})
+}
+
+func (p *pages) Deliveries(w http.ResponseWriter, f frame, c deliveriesPage) error {
+	return p.show(w, http.StatusOK, "deliveries", view{f, "Deliveries", c})
 }
 
 func (p *pages) Home(w http.ResponseWriter, f frame) error {

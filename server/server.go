@@ -35,6 +35,7 @@ type Config struct {
 	Users     Users                           // nil: no /u/{username}.json and no /user-status
 	Accounts  UserAdmin                       // manages the accounts through the admin API; nil: no such routes
 	Inbox     *notify.Inbox                   // nil: no notifications
+	Pushes    Pushes                          // how pushing notifications to apps goes; nil: none are pushed, and nothing is shown of it
 	Logger    *slog.Logger                    // nil: none
 	Now       func() time.Time                // nil: the system's clock
 	ClientIP  func(r *http.Request) string    // nil: the peer's address; no header is believed
@@ -61,12 +62,13 @@ type devices interface {
 	DenyDevice(ctx context.Context, approval string, b authority.Browser) error
 }
 
-// clients is what registered clients and the renewal of keys need of the authority.
+// clients is what registered clients and apps that manage their key need of the authority.
 type clients interface {
 	RegisteredClient(ctx context.Context, clientID string) (userkeys.Client, error)
 	ChargeRegistration(ctx context.Context, ip string) error
 	RegisterClient(ctx context.Context, c userkeys.Client, ip string) error
 	Renew(ctx context.Context, a userkeys.Access, nonce, ip string) (authority.Renewed, error)
+	ChargePushSecret(a userkeys.Access) error
 }
 
 // oneTimes is what one-time passwords need of the authority.

@@ -17,6 +17,7 @@ import (
 	"userkeys/authority"
 	"userkeys/internal/identity"
 	"userkeys/internal/site"
+	"userkeys/server"
 	"userkeys/store"
 )
 
@@ -87,6 +88,7 @@ type office struct {
 	authority *authority.Authority
 	identity  *identity.Accounts
 	store     *store.Store
+	pushes    server.Pushes // nil: none
 }
 
 func (d *office) Close() error { return d.db.Close() }

@@ -54,6 +54,7 @@ type keyRow struct {
 	RevokedBy       string     `json:"revoked_by,omitempty"`
 	EndsAt          *time.Time `json:"ends_at"` // when the first rule ends it, if it is not used before; of one that ended: when
 	EndsBecause     string     `json:"ends_because,omitempty"`
+	Push            *pushRow   `json:"push,omitempty"` // of a key with a push address
 }
 
 // keyFilter reads the flags of addKeyFilterFlags.
@@ -123,6 +124,9 @@ func keysList(cmd *cobra.Command, d *office, _ []string) error {
 		rows = append(rows, row)
 		return nil
 	})
+	if err == nil {
+		err = addPushes(cmd.Context(), d, rows)
+	}
 	if err != nil {
 		return err
 	}

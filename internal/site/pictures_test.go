@@ -61,6 +61,29 @@ func TestPicturesOfEveryPage(t *testing.T) {
 	p.settings(t, s)
 	p.oneTimes(t, s)
 	p.sent(s)
+	photographer{testkit.Chromium(t), dir}.pushes(t)
+}
+
+// pushes are the apps page with pushes in every state, and the administrator's page of them.
+func (p photographer) pushes(t *testing.T) {
+	s, f := pushedSite(t)
+	p.Open(s.URL + "/my/apps")
+	signIn(p.Browser, "alice", testkit.Password)
+	p.At("Your apps")
+	p.click("apps-pushes")
+	p.signOut()
+	p.Open(s.URL + "/user-api-key/deliveries")
+	signIn(p.Browser, "root", testkit.Password)
+	p.At("Deliveries")
+	p.click("deliveries-none")
+	f.fill(s.Clock.Now())
+	p.Open(s.URL + "/user-api-key/deliveries")
+	p.click("deliveries")
+	p.Open(s.URL + "/user-api-key/deliveries?host=push.old-hub.example:8443&done=replayed&n=2")
+	p.click("deliveries-host")
+	f.failEverywhere(s.Clock.Now())
+	p.Open(s.URL + "/user-api-key/deliveries")
+	p.click("deliveries-failing")
 }
 
 func (p photographer) signOut() {

@@ -49,6 +49,8 @@ type Config struct {
 	Secret []byte
 	// PushClient makes the requests of pushes; nil: the one of package notify.
 	PushClient *http.Client
+	// Pushes is what the pages show of pushes; nil: the site's own, if it has a secret.
+	Pushes server.Pushes
 
 	MaxKeys int              // see authority.Config
 	Now     func() time.Time // nil: the system's clock
@@ -94,6 +96,9 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 			return nil, err
 		}
 		inbox.Queued = s.Pusher.Wake
+		if cfg.Pushes == nil {
+			cfg.Pushes = s.Pusher
+		}
 	}
 	s.Inbox = notify.New(inbox)
 	clientIP := gateway.ClientIP(cfg.TrustedProxies)
@@ -145,7 +150,7 @@ func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Hand
 		Authority: s.Authority, Identity: s.Identity, Accounts: s.Identity, BaseURL: cfg.BaseURL,
 		Standalone: cfg.Upstream == nil,
 		// Before an upstream the front asks us for them only if OwnPaths name them.
-		Endpoints: true, Users: s.Store, Inbox: s.Inbox,
+		Endpoints: true, Users: s.Store, Inbox: s.Inbox, Pushes: cfg.Pushes,
 		Logger: cfg.Logger, Now: cfg.Now, ClientIP: clientIP, Ready: s.Ready,
 	})
 	if err != nil {

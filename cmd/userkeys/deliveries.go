@@ -1,0 +1,371 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"userkeys"
+	"userkeys/server"
+)
+
+// officePushes are the pushes of the data that a command works on.
+func officePushes(d *office) server.Pushes { return d.pushes }
+
+// newDeliveriesCommand makes the command over whatever pushes gives for the data; nil is none.
+func newDeliveriesCommand(pushes func(*office) server.Pushes) *cobra.Command {
+	with := func(body func(*cobra.Command, *office, server.Pushes, []string) error) func(*cobra.Command, []string) error {
+		return withOffice(func(cmd *cobra.Command, d *office, args []string) error {
+			p := pushes(d)
+			if p == nil {
+				return errors.New("nothing is pushed from this data")
+			}
+			return body(cmd, d, p, args)
+		})
+	}
+	cmd := &cobra.Command{
+		Use: "deliveries", Short: "See what is pushed to apps, and what could not be",
+		Long: `See the notifications that wait to be pushed to the servers of apps, and those
+that were given up after a day of attempts. A running site notices by itself what
+is done here.`,
+		Example: `  userkeys deliveries hosts
+  userkeys deliveries list --dead --host push.example
+  userkeys deliveries resume push.example
+  userkeys deliveries replay --all`,
+	}
+	addDataFlags(cmd.PersistentFlags())
+	list := &cobra.Command{Use: "list", Short: "List what waits, newest first", Args: cobra.NoArgs, RunE: with(deliveriesList)}
+	list.Flags().Bool("dead", false, "those that were given up, instead")
+	list.Flags().String("host", "", "only to this host, such as https://push.example:443")
+	list.Flags().String("user", "", "only for this user")
+	list.Flags().Int("limit", 100, "at most so many; 0 for all")
+	addJSONFlag(list)
+	hosts := &cobra.Command{Use: "hosts", Short: "List hosts with their numbers", Args: cobra.NoArgs, RunE: with(deliveriesHosts)}
+	addJSONFlag(hosts)
+	replay := &cobra.Command{Use: "replay [ID...]", Short: "Try again what was given up", RunE: with(deliveriesReplay)}
+	addPickFlags(replay)
+	discard := &cobra.Command{Use: "discard [ID...]", Short: "Forget what was given up", RunE: with(deliveriesDiscard)}
+	addPickFlags(discard)
+	resume := &cobra.Command{
+		Use: "resume HOST", Short: "Try a host again now, and what was switched off for it", Args: cobra.MaximumNArgs(1), RunE: with(deliveriesResume),
+		Long: `Try a host again now: close no more before it, switch on again the apps at it
+that pushing was switched off for, and queue again what was given up in the last
+day. With --key this is done for the one key.`,
+	}
+	resume.Flags().Int64("key", 0, "the key with this id only, instead of a host")
+	cmd.AddCommand(list, hosts, replay, discard, resume)
+	return cmd
+}
+
+func addPickFlags(cmd *cobra.Command) {
+	cmd.Flags().String("host", "", "all that were given up for this host")
+	cmd.Flags().Bool("all", false, "all that were given up")
+}
+
+// deliveryRow is a delivery in a listing.
+type deliveryRow struct {
+	ID             int64      `json:"id"`
+	User           string     `json:"user"`
+	NotificationID int64      `json:"notification_id"` // 0: a test
+	KeyID          int64      `json:"key_id"`          // 0: all of the user's keys with this address
+	PushURL        string     `json:"push_url"`
+	Host           string     `json:"host"`
+	CreatedAt      *time.Time `json:"created_at"`
+	QueuedAt       *time.Time `json:"queued_at"`
+	NextAt         *time.Time `json:"next_at"` // null: it was given up
+	Attempts       int        `json:"attempts"`
+	DeadAt         *time.Time `json:"dead_at"`
+	Problem        string     `json:"problem"`
+}
+
+func deliveryRowOf(d userkeys.Delivery, user string) deliveryRow {
+	row := deliveryRow{
+		ID: d.ID, User: user, NotificationID: d.NotificationID, KeyID: d.KeyID, PushURL: d.PushURL, Host: d.Host,
+		CreatedAt: jsonTime(d.CreatedAt), QueuedAt: jsonTime(d.QueuedAt), Attempts: d.Attempt, DeadAt: jsonTime(d.DeadAt), Problem: string(d.Problem),
+	}
+	if d.DeadAt.IsZero() {
+		row.NextAt = jsonTime(d.NextAt)
+	}
+	return row
+}
+
+// deliveriesPage is how many deliveries are asked for at a time.
+const deliveriesPage = 500
+
+func deliveriesList(cmd *cobra.Command, d *office, p server.Pushes, _ []string) error {
+	f, most, err := deliveryFilter(cmd, d)
+	if err != nil {
+		return err
+	}
+	names := map[int64]string{}
+	var rows []deliveryRow
+	for more := true; more; {
+		f.Limit = deliveriesPage
+		if most > 0 {
+			f.Limit = min(deliveriesPage, most+1-len(rows)) // one more than is shown tells whether there is more
+		}
+		found, err := p.Deliveries(cmd.Context(), f)
+		if err != nil {
+			return err
+		}
+		for _, one := range found {
+			name, err := nameOf(cmd.Context(), d, one.UserID, names)
+			if err != nil {
+				return err
+			}
+			rows = append(rows, deliveryRowOf(one, name))
+			f.Before = one.ID
+		}
+		more = len(found) == f.Limit && (most == 0 || len(rows) <= most)
+	}
+	if most > 0 && len(rows) > most {
+		rows = rows[:most]
+		fmt.Fprintf(cmd.ErrOrStderr(), "there are more than %d; --limit 0 lists all\n", most)
+	}
+	return listing(cmd, rows, "ID,USER,TO,QUEUED,ATTEMPTS,NEXT,GIVEN UP,PROBLEM", deliveryCells)
+}
+
+// deliveryFilter reads the flags of the list, and how many it may have; 0: all.
+func deliveryFilter(cmd *cobra.Command, d *office) (f userkeys.DeliveryFilter, most int, err error) {
+	flags := cmd.Flags()
+	if f.Dead, err = flags.GetBool("dead"); err != nil {
+		return f, 0, err
+	}
+	if f.Host, err = hostFlag(cmd); err != nil {
+		return f, 0, err
+	}
+	user, err := flags.GetString("user")
+	if err == nil && user != "" {
+		var account userkeys.Account
+		account, err = d.store.Account(cmd.Context(), user)
+		f.UserID = account.ID
+	}
+	if err != nil {
+		return f, 0, err
+	}
+	most, err = flags.GetInt("limit")
+	if err == nil && most < 0 {
+		err = errors.New("--limit must be a whole number, 0 for all")
+	}
+	return f, most, err
+}
+
+// hostFlag reads --host; empty if it was not given.
+func hostFlag(cmd *cobra.Command) (string, error) {
+	text, err := cmd.Flags().GetString("host")
+	if err != nil || !cmd.Flags().Changed("host") {
+		return "", err
+	}
+	host, err := userkeys.ParsePushHost(text) // an empty variable must not mean every host
+	if err != nil {
+		return "", fmt.Errorf("--host: %q: %s", text, explain(err))
+	}
+	return host, nil
+}
+
+// nameOf is a user's name; names remembers those found.
+func nameOf(ctx context.Context, d *office, id int64, names map[int64]string) (string, error) {
+	if name, ok := names[id]; ok {
+		return name, nil
+	}
+	u, err := d.store.User(ctx, id)
+	if err != nil && !errors.Is(err, userkeys.NotFound) { // deleted a moment ago
+		return "", err
+	}
+	names[id] = u.Username
+	return u.Username, nil
+}
+
+func deliveryCells(r deliveryRow) []string {
+	at := func(t *time.Time) string {
+		if t == nil {
+			return "-"
+		}
+		return moment(*t)
+	}
+	return []string{strconv.FormatInt(r.ID, 10), r.User, r.PushURL, at(r.QueuedAt), strconv.Itoa(r.Attempts), at(r.NextAt), at(r.DeadAt), dash(r.Problem)}
+}
+
+// dash stands in a table for what there is not.
+func dash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// hostRow is a host in a listing.
+type hostRow struct {
+	Host        string     `json:"host"`
+	Queued      int        `json:"queued"`
+	Dead        int        `json:"dead"`
+	Delivered   int64      `json:"delivered"`
+	Failed      int64      `json:"failed"`
+	Failures    int        `json:"failures"` // in a row
+	ClosedUntil *time.Time `json:"closed_until"`
+	DeliveredAt *time.Time `json:"delivered_at"`
+	FailedAt    *time.Time `json:"failed_at"`
+	Problem     string     `json:"problem"`
+	DueAt       *time.Time `json:"due_at"`
+}
+
+func deliveriesHosts(cmd *cobra.Command, _ *office, p server.Pushes, _ []string) error {
+	hosts, err := p.Hosts(cmd.Context())
+	if err != nil {
+		return err
+	}
+	rows := make([]hostRow, len(hosts))
+	for i, h := range hosts {
+		rows[i] = hostRow{
+			Host: h.Host, Queued: h.Queued, Dead: h.Dead, Delivered: h.Delivered, Failed: h.Failed, Failures: h.Failures,
+			DeliveredAt: jsonTime(h.DeliveredAt), FailedAt: jsonTime(h.FailedAt), Problem: string(h.Problem), DueAt: jsonTime(h.DueAt),
+		}
+		if h.ClosedUntil.After(time.Now()) {
+			rows[i].ClosedUntil = jsonTime(h.ClosedUntil)
+		}
+	}
+	return listing(cmd, rows, "HOST,WAITING,GIVEN UP,DELIVERED,FAILED,LAST SUCCESS,LAST FAILURE,PROBLEM,CLOSED UNTIL", hostCells)
+}
+
+func hostCells(r hostRow) []string {
+	at := func(t *time.Time) string {
+		if t == nil {
+			return "-"
+		}
+		return moment(*t)
+	}
+	return []string{
+		r.Host, strconv.Itoa(r.Queued), strconv.Itoa(r.Dead), strconv.FormatInt(r.Delivered, 10), strconv.FormatInt(r.Failed, 10),
+		at(r.DeliveredAt), at(r.FailedAt), dash(r.Problem), at(r.ClosedUntil),
+	}
+}
+
+// pickDeliveries is which given-up deliveries a command line means: some, all of a host, or all.
+func pickDeliveries(cmd *cobra.Command, args []string) (ids []int64, host string, err error) {
+	for _, arg := range args {
+		id, err := strconv.ParseInt(arg, 10, 64)
+		if err != nil || id <= 0 {
+			return nil, "", fmt.Errorf("%q is no id of a delivery; see userkeys deliveries list --dead", arg)
+		}
+		ids = append(ids, id)
+	}
+	all, err := cmd.Flags().GetBool("all")
+	if err != nil {
+		return nil, "", err
+	}
+	if host, err = hostFlag(cmd); err != nil {
+		return nil, "", err
+	}
+	said := 0
+	for _, one := range []bool{len(ids) > 0, host != "", all} {
+		if one {
+			said++
+		}
+	}
+	if said != 1 {
+		return nil, "", errors.New("name deliveries by id, or say --host or --all; only one of them")
+	}
+	return ids, host, nil
+}
+
+func deliveriesReplay(cmd *cobra.Command, _ *office, p server.Pushes, args []string) error {
+	return changeDeliveries(cmd, args, p.Replay, "queued again")
+}
+
+func deliveriesDiscard(cmd *cobra.Command, _ *office, p server.Pushes, args []string) error {
+	return changeDeliveries(cmd, args, p.Discard, "discarded")
+}
+
+// changeDeliveries has change do its work, by 1000 ids at a time, and tells how many it was done to.
+func changeDeliveries(cmd *cobra.Command, args []string, change func(context.Context, []int64, string, userkeys.Actor) (int, error), what string) error {
+	ids, host, err := pickDeliveries(cmd, args)
+	if err != nil {
+		return err
+	}
+	parts := [][]int64{nil}
+	if len(ids) > 0 {
+		parts = slices.Collect(slices.Chunk(ids, 1000))
+	}
+	n := 0
+	for _, part := range parts {
+		changed, err := change(cmd.Context(), part, host, commandActor)
+		if err != nil {
+			return err
+		}
+		n += changed
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d %s\n", n, what)
+	return err
+}
+
+func deliveriesResume(cmd *cobra.Command, _ *office, p server.Pushes, args []string) error {
+	key, err := cmd.Flags().GetInt64("key")
+	if err != nil {
+		return err
+	}
+	byKey := cmd.Flags().Changed("key")
+	if byKey == (len(args) == 1) || byKey && key <= 0 {
+		return errors.New("name a host, see userkeys deliveries hosts, or a key by --key ID; only one of them")
+	}
+	if byKey {
+		if err := p.ResumeKey(cmd.Context(), key, commandActor); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "key %d is pushed to again\n", key)
+		return err
+	}
+	host, err := userkeys.ParsePushHost(args[0])
+	if err != nil {
+		return err
+	}
+	if err := p.ResumeHost(cmd.Context(), host, commandActor); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is tried again\n", host)
+	return err
+}
+
+// pushRow is how pushing to a key goes, in a listing of keys.
+type pushRow struct {
+	DeliveredAt  *time.Time `json:"delivered_at"`
+	FailedAt     *time.Time `json:"failed_at"`
+	FailingSince *time.Time `json:"failing_since"` // null: the last attempt went well
+	Problem      string     `json:"problem"`
+	OffAt        *time.Time `json:"off_at"` // null: it is on
+}
+
+// addPushes tells of each key with a push address how pushing to it goes.
+func addPushes(ctx context.Context, d *office, rows []keyRow) error {
+	if d.pushes == nil {
+		return nil
+	}
+	var pushed []int // rows with an address
+	for i, r := range rows {
+		if r.PushURL != "" {
+			pushed = append(pushed, i)
+		}
+	}
+	for part := range slices.Chunk(pushed, 500) {
+		ids := make([]int64, len(part))
+		for i, row := range part {
+			ids[i] = rows[row].ID
+		}
+		states, err := d.pushes.KeyPushes(ctx, ids)
+		if err != nil {
+			return err
+		}
+		for _, row := range part {
+			p := states[rows[row].ID]
+			rows[row].Push = &pushRow{
+				DeliveredAt: jsonTime(p.DeliveredAt), FailedAt: jsonTime(p.FailedAt), FailingSince: jsonTime(p.FailingSince),
+				Problem: string(p.Problem), OffAt: jsonTime(p.OffAt),
+			}
+		}
+	}
+	return nil
+}

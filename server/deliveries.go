@@ -1,0 +1,395 @@
+package server
+
+import (
+	"cmp"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"userkeys"
+	"userkeys/gateway"
+)
+
+const (
+	deliveriesPath  = "/user-api-key/deliveries"
+	deliveriesShown = 20 // of each list on a page
+	hostsShown      = 20 // unless all are asked for
+)
+
+// deliveriesPage shows an administrator what is pushed, and what could not be.
+type deliveriesPage struct {
+	At      deliveriesAt
+	Totals  pushTotals
+	Hosts   []hostView // those in trouble first
+	Hidden  int        // hosts that are left out
+	Waiting deliveryList
+	Dead    deliveryList
+	Notice  string
+}
+
+// deliveriesAt is which part of it.
+type deliveriesAt struct {
+	Host          string // only this one; empty: all
+	Name          string // of it, for people
+	waiting, dead int64  // the cursors; 0: the start
+	allHosts      bool
+}
+
+// pushTotals are sums over all hosts.
+type pushTotals struct {
+	Queued, Dead      int
+	Delivered, Failed int64
+	Due               moment // of what is due first
+}
+
+// hostView is how pushing to a host goes.
+type hostView struct {
+	Host, Name        string
+	State             string // closed, failing, or empty
+	Queued, Dead      int
+	Delivered, Failed int64
+	Success, Failure  moment // last
+	Why               string // it failed
+	Closed            moment // until when nothing is sent; unknown: it is open
+}
+
+// deliveryView is a delivery in a list.
+type deliveryView struct {
+	ID       int64
+	To       string
+	User     string
+	Test     bool
+	Attempts int
+	Queued   moment
+	Next     moment // unknown: now
+	Died     moment
+	Why      string
+}
+
+// deliveryList is a page of deliveries.
+type deliveryList struct {
+	Deliveries []deliveryView
+	Later      bool   // it is not the first page
+	Older      string // address of the next page; empty: this is the last
+}
+
+func parseDeliveriesAt(q url.Values) deliveriesAt {
+	at := deliveriesAt{allHosts: q.Get("hosts") == "all"}
+	at.waiting, _ = plainID(q.Get("waiting")) // what is no id is the first page
+	at.dead, _ = plainID(q.Get("dead"))
+	if host, err := userkeys.ParsePushHost(q.Get("host")); err == nil { // what is no host is all of them
+		at.Host, at.Name = host, hostName(host)
+	}
+	return at
+}
+
+// address is where at is to be seen.
+func (at deliveriesAt) address() string {
+	q := url.Values{}
+	if at.Host != "" {
+		q.Set("host", at.Host)
+	}
+	if at.waiting != 0 {
+		q.Set("waiting", strconv.FormatInt(at.waiting, 10))
+	}
+	if at.dead != 0 {
+		q.Set("dead", strconv.FormatInt(at.dead, 10))
+	}
+	if at.allHosts {
+		q.Set("hosts", "all")
+	}
+	if len(q) == 0 {
+		return deliveriesPath
+	}
+	return deliveriesPath + "?" + q.Encode()
+}
+
+// Of is the address of the page of one host; of all for an empty one.
+func (at deliveriesAt) Of(host string) string { return deliveriesAt{Host: host}.address() }
+
+// Every is the address of the page with all hosts.
+func (at deliveriesAt) Every() string {
+	at.allHosts = true
+	return at.address()
+}
+
+// hostName is a host as people write it: without the port that its scheme has anyway.
+func hostName(host string) string {
+	name := host
+	if strings.HasPrefix(host, "https://") {
+		name = strings.TrimSuffix(host, ":443")
+	} else if strings.HasPrefix(host, "http://") {
+		name = strings.TrimSuffix(host, ":80")
+	}
+	return shownText(name)
+}
+
+func (s *Server) deliveries(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+	q := r.URL.Query()
+	p := deliveriesPage{At: parseDeliveriesAt(q), Notice: deliveryNotice(q)}
+	hosts, err := s.cfg.Pushes.Hosts(r.Context())
+	if err != nil {
+		return err
+	}
+	now := s.cfg.Now()
+	p.showHosts(hosts, now)
+	names := map[int64]string{}
+	for _, list := range []struct {
+		to     *deliveryList
+		dead   bool
+		before int64
+		older  func(id int64) deliveriesAt
+	}{
+		{&p.Waiting, false, p.At.waiting, func(id int64) deliveriesAt { at := p.At; at.waiting = id; return at }},
+		{&p.Dead, true, p.At.dead, func(id int64) deliveriesAt { at := p.At; at.dead = id; return at }},
+	} {
+		found, err := s.cfg.Pushes.Deliveries(r.Context(), userkeys.DeliveryFilter{Dead: list.dead, Host: p.At.Host, Before: list.before, Limit: deliveriesShown + 1})
+		if err != nil {
+			return err
+		}
+		if len(found) > deliveriesShown {
+			found = found[:deliveriesShown]
+			list.to.Older = list.older(found[deliveriesShown-1].ID).address()
+		}
+		list.to.Later = list.before != 0
+		for _, d := range found {
+			name, err := s.nameOf(r, d.UserID, names)
+			if err != nil {
+				return err
+			}
+			list.to.Deliveries = append(list.to.Deliveries, viewDelivery(d, name, now))
+		}
+	}
+	return s.pages.Deliveries(w, s.frame(v), p)
+}
+
+// showHosts sums hosts up, and puts those that are to be seen in order.
+func (p *deliveriesPage) showHosts(hosts []userkeys.PushHost, now time.Time) {
+	var due time.Time
+	for _, h := range hosts {
+		p.Totals.Queued += h.Queued
+		p.Totals.Dead += h.Dead
+		p.Totals.Delivered += h.Delivered
+		p.Totals.Failed += h.Failed
+		if !h.DueAt.IsZero() && (due.IsZero() || h.DueAt.Before(due)) {
+			due = h.DueAt
+		}
+		if p.At.Host == "" || p.At.Host == h.Host {
+			p.Hosts = append(p.Hosts, viewHost(h, now))
+		}
+	}
+	p.Totals.Due = momentAt(due, now)
+	slices.SortStableFunc(p.Hosts, func(a, b hostView) int {
+		return cmp.Or(cmp.Compare(b.trouble(), a.trouble()), cmp.Compare(a.Host, b.Host))
+	})
+	if !p.At.allHosts && len(p.Hosts) > hostsShown {
+		p.Hidden = len(p.Hosts) - hostsShown
+		p.Hosts = p.Hosts[:hostsShown]
+	}
+}
+
+func viewHost(h userkeys.PushHost, now time.Time) hostView {
+	v := hostView{
+		Host: h.Host, Name: hostName(h.Host), Queued: h.Queued, Dead: h.Dead, Delivered: h.Delivered, Failed: h.Failed,
+		Success: momentAt(h.DeliveredAt, now), Failure: momentAt(h.FailedAt, now), Why: problemWords(h.Problem),
+	}
+	switch {
+	case h.ClosedUntil.After(now):
+		v.State, v.Closed = "closed", momentAt(h.ClosedUntil, now)
+	case h.Failures > 0:
+		v.State = "failing"
+	}
+	return v
+}
+
+// trouble is how much a host wants to be looked at.
+func (h hostView) trouble() int {
+	switch {
+	case h.State == "closed":
+		return 4
+	case h.State == "failing":
+		return 3
+	case h.Dead > 0:
+		return 2
+	case h.Queued > 0:
+		return 1
+	}
+	return 0
+}
+
+// Stuck tells whether trying again could change anything.
+func (h hostView) Stuck() bool { return h.trouble() > 1 }
+
+func viewDelivery(d userkeys.Delivery, username string, now time.Time) deliveryView {
+	v := deliveryView{
+		ID: d.ID, To: shownText(d.PushURL), User: username, Test: d.NotificationID == 0, Attempts: d.Attempt,
+		Queued: momentAt(d.QueuedAt, now), Died: momentAt(d.DeadAt, now), Why: problemWords(d.Problem),
+	}
+	if d.NextAt.After(now) {
+		v.Next = momentAt(d.NextAt, now)
+	}
+	if v.User == "" {
+		v.User = "user " + strconv.FormatInt(d.UserID, 10)
+	}
+	return v
+}
+
+// Tried says how it went so far.
+func (d deliveryView) Tried() string {
+	switch {
+	case d.Attempts == 0:
+		return "not tried yet"
+	case d.Why == "":
+		return "it is being sent"
+	case d.Attempts == 1:
+		return "tried once: " + d.Why
+	}
+	return "tried " + count(d.Attempts, "time") + ", the last time: " + d.Why
+}
+
+// problemWords says a problem to an administrator, who may know more than an app's user.
+func problemWords(p userkeys.PushProblem) string {
+	switch p {
+	case "":
+		return ""
+	case userkeys.PushConnection:
+		return "nobody listens there, or the name is unknown"
+	case userkeys.PushTimeout:
+		return "no answer in time"
+	case userkeys.PushTLS:
+		return "no secure connection: the certificate has expired, is for another name, or is from nobody whom this server trusts"
+	case userkeys.PushAddress:
+		return "the address lies inside, and allowed_internal_hosts does not name it"
+	case userkeys.PushGone:
+		return "the receiver wants no more (status 410, or 404 again and again)"
+	case userkeys.PushMoved:
+		return "the receiver has moved (status 301 or 308), and redirects are not followed"
+	case userkeys.PushOverdue:
+		return "it could not be tried in time"
+	case userkeys.PushBusy:
+		return "the receiver takes no more at the moment (status 429 or 503)"
+	case userkeys.PushSwitched:
+		return "pushing to the app was switched off meanwhile"
+	}
+	if status, ok := strings.CutPrefix(string(p), "status "); ok {
+		return "the receiver answered with status " + shownText(status)
+	}
+	return shownText(string(p))
+}
+
+// deliveryNotice says what was done a moment ago.
+func deliveryNotice(q url.Values) string {
+	n, err := strconv.Atoi(q.Get("n"))
+	if err != nil || n < 0 {
+		n = 0
+	}
+	switch q.Get("done") {
+	case "replayed":
+		if n == 0 {
+			return "There was nothing left to send again."
+		}
+		return deliveryCount(n) + " waiting again."
+	case "discarded":
+		if n == 0 {
+			return "There was nothing left to discard."
+		}
+		return deliveryCount(n) + " discarded."
+	case "resumed":
+		return "The host is tried again, with everything that was given up in the last day."
+	}
+	return ""
+}
+
+func deliveryCount(n int) string {
+	if n == 1 {
+		return "1 delivery is"
+	}
+	return strconv.Itoa(n) + " deliveries are"
+}
+
+// deliveriesReplay queues given-up deliveries again.
+func (s *Server) deliveriesReplay(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+	p, err := pickedByForm(r.PostForm)
+	if err != nil {
+		return err
+	}
+	n, err := s.cfg.Pushes.Replay(r.Context(), p.ids, p.host, s.actor(r, v))
+	if err != nil {
+		return err
+	}
+	return backToDeliveries(w, r, "replayed", n)
+}
+
+// deliveriesDiscard forgets given-up deliveries.
+func (s *Server) deliveriesDiscard(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+	p, err := pickedByForm(r.PostForm)
+	if err != nil {
+		return err
+	}
+	n, err := s.cfg.Pushes.Discard(r.Context(), p.ids, p.host, s.actor(r, v))
+	if err != nil {
+		return err
+	}
+	return backToDeliveries(w, r, "discarded", n)
+}
+
+// deliveriesResume has a host tried again at once.
+func (s *Server) deliveriesResume(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+	host, err := userkeys.ParsePushHost(r.PostForm.Get("host"))
+	if err != nil {
+		return err
+	}
+	if err := s.cfg.Pushes.ResumeHost(r.Context(), host, s.actor(r, v)); err != nil {
+		return err
+	}
+	return backToDeliveries(w, r, "resumed", 0)
+}
+
+// backToDeliveries answers a form of the page: a browser goes back to it as it was.
+func backToDeliveries(w http.ResponseWriter, r *http.Request, what string, n int) error {
+	if gateway.WantsJSON(r) {
+		return success(w)
+	}
+	at := parseDeliveriesAt(url.Values{"host": {r.PostForm.Get("of")}})
+	q := url.Values{"done": {what}}
+	if at.Host != "" {
+		q.Set("host", at.Host)
+	}
+	if n > 0 {
+		q.Set("n", strconv.Itoa(n))
+	}
+	redirect(w, http.StatusSeeOther, deliveriesPath+"?"+q.Encode())
+	return nil
+}
+
+// picked is which given-up deliveries are meant: those of ids, all of a host,
+// or all. "All" is always said: that nothing was said must not discard everything.
+type picked struct {
+	ids  []int64
+	host string
+}
+
+// pickedByForm reads a form's id, host, or all=true: one of them.
+func pickedByForm(fields url.Values) (picked, error) {
+	var p picked
+	var err error
+	id, host, all := fields.Get("id"), fields.Get("host"), fields.Get("all")
+	switch {
+	case id != "" && host == "" && all == "":
+		n, ok := plainID(id)
+		if !ok {
+			err = userkeys.Errorf(userkeys.NotFound, "there is no such delivery")
+		}
+		p.ids = []int64{n}
+	case id == "" && host != "" && all == "":
+		p.host, err = userkeys.ParsePushHost(host)
+	case id != "" || host != "" || all != "true":
+		err = errPicked
+	}
+	return p, err
+}
+
+var errPicked = userkeys.Errorf(userkeys.InvalidParameters, "say which deliveries are meant: ids, host, or all with the value true, and only one of them")
