@@ -1,13 +1,10 @@
 package notify
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"sync"
 	"time"
@@ -272,101 +269,6 @@ func (p *Pusher) forgetIdle(waiting []userkeys.PushHost) {
 	}
 }
 
-// send makes one attempt. read is when the parcel was read.
-func (p *Pusher) send(ctx context.Context, parcel userkeys.PushParcel, read time.Time) userkeys.PushResult {
-	d := parcel.Delivery
-	r := userkeys.PushResult{ID: d.ID, Attempt: d.Attempt, Host: d.Host}
-	v := judge(parcel, p.cfg.Settings(), p.cfg.Now())
-	if v.outcome != 0 {
-		r.Outcome, r.NextAt, r.Problem, r.Unmade, r.At = v.outcome, v.nextAt, v.problem, true, p.cfg.Now()
-		return r
-	}
-	r.KeyIDs = keyIDs(v.keys)
-	res, err := p.post(ctx, parcel, v.keys, read)
-	r.At = p.cfg.Now()
-	var changed rightsChanged
-	switch {
-	case errors.As(err, &changed): // what it was to be sent with holds no more: from the start, at once
-		r.Outcome, r.Unmade, r.NextAt, r.KeyIDs = userkeys.PushRetried, true, r.At, nil
-	case err != nil:
-		p.cfg.Logger.DebugContext(ctx, "a push failed", "delivery", d.ID, "host", d.Host, "err", outward.Detail(err))
-		r.Problem = userkeys.PushProblem(outward.Problem(err))
-		again(&r, d.Attempt, d.QueuedAt)
-	default:
-		answered(&r, res.StatusCode, retryAfter(res.Header, r.At), d.Attempt, d.QueuedAt)
-	}
-	return r
-}
-
-// rightsChanged stops an attempt before a byte of it is written.
-type rightsChanged struct{}
-
-func (rightsChanged) Error() string { return "what may be sent has changed" }
-
-// post sends the parcel to keys. When the connection is there and what was read of
-// rights is old by then, they are read again, and anything else than before ends the attempt.
-func (p *Pusher) post(ctx context.Context, parcel userkeys.PushParcel, keys []userkeys.PushedKey, read time.Time) (*http.Response, error) {
-	set := p.cfg.Settings()
-	body, err := bodyOf(parcel, keys, set, p.cfg.BaseURL)
-	if err != nil {
-		return nil, err
-	}
-	secrets := make([]userkeys.PushSecret, len(keys))
-	for i, k := range keys {
-		if secrets[i], err = userkeys.NewPushSecret(p.cfg.Secret, k.ID, k.CreatedAt); err != nil {
-			return nil, err
-		}
-	}
-	signed, err := userkeys.SignPush(webhookID(parcel.Delivery), p.cfg.Now(), body, secrets...)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
-		if p.cfg.Now().Sub(read) > freshFor && !p.stillRight(ctx, parcel.Delivery, keys) {
-			cancel(rightsChanged{})
-		}
-	}})
-	req, err := http.NewRequestWithContext(traced, http.MethodPost, parcel.Delivery.PushURL, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set(userkeys.PushIDHeader, signed.ID)
-	req.Header.Set(userkeys.PushTimestampHeader, signed.Timestamp)
-	req.Header.Set(userkeys.PushSignatureHeader, signed.Signature)
-	req.GetBody = nil // an attempt is one request: a second one would be counted by nobody
-	res, err := p.cfg.Client.Do(req)
-	if err != nil {
-		if why := context.Cause(ctx); errors.As(why, &rightsChanged{}) {
-			return nil, why
-		}
-		return nil, err
-	}
-	_, _ = io.Copy(io.Discard, res.Body) // its status is the answer; the rest is read so that the connection can be used again
-	_ = res.Body.Close()
-	return res, nil
-}
-
-// stillRight reads a delivery's rights again and tells whether it would be sent to the same keys.
-func (p *Pusher) stillRight(ctx context.Context, d userkeys.Delivery, keys []userkeys.PushedKey) bool {
-	parcels, err := p.cfg.Store.PushParcels(ctx, []userkeys.Delivery{d})
-	if err != nil || len(parcels) != 1 {
-		return false
-	}
-	v := judge(parcels[0], p.cfg.Settings(), p.cfg.Now())
-	if v.outcome != 0 || len(v.keys) != len(keys) {
-		return false
-	}
-	for i := range keys {
-		if v.keys[i].ID != keys[i].ID {
-			return false
-		}
-	}
-	return true
-}
-
 // finish writes results, many at a time, until ctx ends. A place at a host is free again
 // when its result is written: what the database cannot take is not made.
 func (p *Pusher) finish(ctx context.Context) {
@@ -376,11 +278,11 @@ func (p *Pusher) finish(ctx context.Context) {
 		if len(batch) == 0 {
 			return
 		}
-		for since := time.Now(); ; {
+		for since := p.cfg.Now(); ; {
 			err := p.cfg.Store.FinishDeliveries(context.WithoutCancel(ctx), batch)
 			trouble.note(ctx, err)
 			// Past the claim somebody else has them; and at the end nobody waits for long.
-			if err == nil || time.Since(since) > claimFor || !pause(ctx, 200*time.Millisecond) {
+			if err == nil || p.cfg.Now().Sub(since) > claimFor || !pause(ctx, 200*time.Millisecond) {
 				break
 			}
 		}
