@@ -405,7 +405,7 @@ func TestProblem(t *testing.T) {
 	for problem, sentence := range sentences {
 		f := fail(problem, errors.New("cause"))
 		var network net.Error
-		if f.Error() != sentence || Problem(&url.Error{Err: f}) != problem || !errors.As(f, &network) || network.Timeout() != (problem == ProblemTimeout) || network.Temporary() {
+		if f.Error() != sentence || Problem(&url.Error{Err: f}) != problem || !errors.As(f, &network) || network.Timeout() != (problem == ProblemTimeout) {
 			t.Errorf("%s: %v", problem, f)
 		}
 	}
