@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"userkeys"
 	"userkeys/gateway"
 	"userkeys/internal/demo"
 	"userkeys/internal/identity"
@@ -52,6 +55,9 @@ type stage struct {
 	siteURL, appURL string
 	siteLn, appLn   net.Listener
 	upstreamLn      net.Listener
+	pushLn          net.Listener // where the walk is pushed to
+	pushURL         string
+	adminKey        userkeys.Key // of the website
 	dir             string
 	close           []func() error
 	walk            bool
@@ -98,6 +104,14 @@ func (st *stage) listen(cmd *cobra.Command) error {
 		return err
 	}
 	st.upstreamLn, err = net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	st.pushLn, err = net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	st.pushURL = "http://" + browsable(st.pushLn.Addr()) + "/push"
 	st.siteURL, st.appURL = "http://"+browsable(st.siteLn.Addr()), "http://"+browsable(st.appLn.Addr())
 	return err
 }
@@ -141,7 +155,11 @@ func (st *stage) open(ctx context.Context) error {
 	}
 	st.site, err = site.Open(ctx, site.Config{
 		Store: remembered, BaseURL: base, Upstream: &url.URL{Scheme: "http", Host: st.upstreamLn.Addr().String()},
-		Pinned: map[string]string{"title": "The Noticeboard"},
+		Secret: bytes.Repeat([]byte{1}, 32), // of a site that is gone in a moment
+		Pinned: map[string]string{
+			"title": "The Noticeboard", "allowed_user_api_push_urls": st.appURL + "/push|" + st.pushURL,
+			"push_notification_time_window_mins": "0", // whoever tries the demo has just been on its pages
+		},
 	})
 	if err != nil {
 		return err
@@ -149,18 +167,22 @@ func (st *stage) open(ctx context.Context) error {
 	for _, u := range []identity.NewUser{
 		{Username: demoAdmin, Name: "Root Administrator", Password: demoAdminPassword, TrustLevel: 4, Admin: true},
 		{Username: demoUser, Name: "Alice Example", Password: demoUserPassword, TrustLevel: 1},
+		{Username: "bob", Name: "Bob Example", Password: rand.Text(), TrustLevel: 1},
 	} {
 		if _, err := st.site.Identity.Create(ctx, u, commandActor); err != nil {
 			return err
 		}
 	}
-	return nil
+	st.adminKey, _, err = st.site.Authority.CreateAdminKey(ctx, "The Noticeboard itself", "", commandActor)
+	return err
 }
 
 // run serves the three until ctx ends.
 func (st *stage) run(ctx context.Context, wg *sync.WaitGroup, failed chan<- error) {
 	for ln, h := range map[net.Listener]http.Handler{
-		st.upstreamLn: demo.NewSite(demo.SiteConfig{NotifierURL: st.appURL}),
+		st.upstreamLn: demo.NewSite(demo.SiteConfig{
+			NotifierURL: st.appURL, Tell: demo.NewTeller(st.siteURL, st.adminKey.Reveal(), demoAdmin),
+		}),
 		st.appLn:      demo.NewNotifier(demo.NotifierConfig{SiteURL: st.siteURL, URL: st.appURL}),
 	} {
 		wg.Go(func() { serveUntil(ctx, ln, h, failed) })
@@ -189,7 +211,7 @@ func serveUntil(ctx context.Context, ln net.Listener, h http.Handler, failed cha
 func (st *stage) goRound(ctx context.Context) error {
 	file, ok := st.out.(*os.File)
 	return demo.Walk(ctx, st.out, demo.WalkConfig{
-		SiteURL: st.siteURL, NotifierURL: st.appURL, Username: demoUser, Password: demoUserPassword,
+		SiteURL: st.siteURL, NotifierURL: st.appURL, Push: st.pushLn, Username: demoUser, Password: demoUserPassword,
 		PerMinute: st.site.Authority.Settings().MaxUserAPIReqsPerMinute,
 		Colour:    ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == "",
 	})
@@ -205,8 +227,9 @@ or as        %[5]s    password  %[6]s   (administrator)
   1. Open %[2]s and press "Connect to The Noticeboard".
   2. Sign in as %[3]s. Read who asks for what; approve.
   3. Notifier has opened its answer, holds a key and shows %[3]s's notifications.
-  4. Open %[1]s/my/apps, revoke Notifier, and reload Notifier: the key is dead.
-  5. As %[5]s, change what apps may ask for: %[1]s/user-api-key/settings
+  4. Open %[1]s and post a notice: a moment later Notifier has it pushed.
+  5. Open %[1]s/my/apps, revoke Notifier, and reload Notifier: the key is dead.
+  6. As %[5]s, change what apps may ask for: %[1]s/user-api-key/settings
 
 Or see every step explained: userkeys demo --walk
 Stop with Ctrl-C; all data goes away.
@@ -214,7 +237,7 @@ Stop with Ctrl-C; all data goes away.
 }
 
 func (st *stage) end() error {
-	for _, ln := range []net.Listener{st.siteLn, st.appLn, st.upstreamLn} {
+	for _, ln := range []net.Listener{st.siteLn, st.appLn, st.upstreamLn, st.pushLn} {
 		if ln != nil {
 			_ = ln.Close() // closed already if it was served
 		}

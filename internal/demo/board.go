@@ -163,17 +163,23 @@ func (b *board) latest(n int) []post {
 	return out[:min(n, len(out))]
 }
 
-// post adds a notice and tells everybody else who has been here.
-func (b *board) post(user, raw string, now time.Time) post {
+// post adds a notice for everybody else who has been here, and returns their names.
+func (b *board) post(user, raw string, now time.Time) (p post, others []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.member(user)
-	p := b.addPost(user, raw, now)
-	title := []rune(raw)
+	p = b.addPost(user, raw, now)
 	for name, m := range b.members {
 		if name != strings.ToLower(user) {
-			b.notify(m, typeReplied, user, string(title[:min(len(title), 60)]), now)
+			b.notify(m, typeReplied, user, titleOf(raw), now)
+			others = append(others, name)
 		}
 	}
-	return p
+	return p, others
+}
+
+// titleOf is the beginning of a notice.
+func titleOf(raw string) string {
+	title := []rune(raw)
+	return string(title[:min(len(title), 60)])
 }

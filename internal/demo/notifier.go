@@ -51,10 +51,12 @@ func NewNotifier(cfg NotifierConfig) http.Handler {
 	if cfg.HTTP == nil {
 		cfg.HTTP = &http.Client{Timeout: 30 * time.Second} // a visitor should not wait for a limit: the page says it
 	}
-	n := &notifier{cfg: cfg, host: host.Host, clientID: "notifier-" + client.RandomID(), visits: map[string]*visit{}}
+	n := &notifier{cfg: cfg, host: host.Host, clientID: "notifier-" + client.RandomID(), visits: map[string]*visit{}, seen: client.NewReplayGuard()}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", n.home)
 	mux.HandleFunc("GET /demo.css", serveStyle)
+	mux.HandleFunc("GET /pushed", n.pushed)
+	mux.HandleFunc("POST /push", n.push)
 	mux.HandleFunc("POST /connect", n.connect)
 	mux.HandleFunc("GET /callback", n.callback)
 	mux.HandleFunc("POST /mark-read", n.withKey(n.markRead))
@@ -71,6 +73,7 @@ type notifier struct {
 
 	mu     sync.Mutex
 	visits map[string]*visit // by the cookie's value
+	seen   *client.ReplayGuard
 	order  []string          // oldest first
 }
 
@@ -80,6 +83,8 @@ type visit struct {
 	pending *client.Authorization // asked, not yet answered: key pair and nonce
 	cred    *client.Credential    // answered
 	tried   *client.APIError      // what the site said to the write that it must refuse
+	secret  userkeys.PushSecret   // what the site signs pushes with; zero: it does not push
+	news    *pushedNews           // the last that was pushed
 	notice  string
 }
 
@@ -132,7 +137,7 @@ func (n *notifier) connect(w http.ResponseWriter, r *http.Request) {
 	}
 	auth, err := client.Begin(client.Request{
 		Site: n.cfg.SiteURL, ApplicationName: notifierName, ClientID: n.clientID, Scopes: notifierScopes,
-		AuthRedirect: n.cfg.URL + "/callback", KeyPair: pair,
+		AuthRedirect: n.cfg.URL + "/callback", PushURL: n.cfg.URL + pushPath, KeyPair: pair,
 	})
 	if err != nil {
 		n.problem(w, http.StatusInternalServerError, err)
@@ -164,7 +169,13 @@ func (n *notifier) callback(w http.ResponseWriter, r *http.Request) {
 	if name, err := cred.CurrentUsername(r.Context(), n.cfg.HTTP); err == nil {
 		cred.Username = name
 	}
-	n.remember(id, &visit{cred: cred})
+	connected := &visit{cred: cred}
+	if cred.Push { // the site will push; what it signs with it tells to the key only
+		if connected.secret, err = cred.PushSecret(r.Context(), n.cfg.HTTP); err != nil {
+			connected.notice = "No pushes: " + userkeys.AsError(err).Public
+		}
+	}
+	n.remember(id, connected)
 	http.Redirect(w, r, "/", http.StatusSeeOther) // the payload leaves the address bar
 }
 

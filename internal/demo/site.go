@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"context"
 	"encoding/json"
 	"mime"
 	"net/http"
@@ -22,6 +23,8 @@ const maxBody = 64 << 10
 // SiteConfig says what the sample site shows.
 type SiteConfig struct {
 	NotifierURL string           // where the sample app is; empty shows no link
+	// Tell tells users of a new notice, as [NewTeller] does; nil: they see it when they look.
+	Tell func(context.Context, News) error
 	Now         func() time.Time // nil: the system's clock
 }
 
@@ -36,6 +39,7 @@ func NewSite(cfg SiteConfig) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.front)
 	mux.HandleFunc("GET /noticeboard.css", serveStyle)
+	mux.Handle("POST /notices", http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.leave)))
 	for pattern, h := range map[string]apiHandler{
 		"GET /session/current":              s.current,
 		"GET /session/current.json":         s.current,
@@ -161,7 +165,31 @@ func (s *noticeboard) create(r *http.Request, user string) (any, error) {
 	if n := len([]rune(raw)); n == 0 || n > maxRaw {
 		return nil, userkeys.Errorf(userkeys.InvalidParameters, "raw is the text of the post, 1 to %d characters", maxRaw)
 	}
-	return s.board.post(user, raw, s.cfg.Now()), nil
+	return s.post(r.Context(), user, raw)
+}
+
+// post adds a notice, and tells everybody else who has been here.
+func (s *noticeboard) post(ctx context.Context, user, raw string) (post, error) {
+	p, others := s.board.post(user, raw, s.cfg.Now())
+	if s.cfg.Tell == nil || len(others) == 0 {
+		return p, nil
+	}
+	return p, s.cfg.Tell(ctx, News{Usernames: others, From: user, Title: titleOf(raw), Excerpt: raw, Link: "/"})
+}
+
+// leave is the page's form: a notice by bob, so that there is somebody to be told by.
+func (s *noticeboard) leave(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	raw := strings.TrimSpace(r.FormValue("raw"))
+	if n := len([]rune(raw)); n == 0 || n > maxRaw {
+		http.Error(w, "a notice has 1 to 5000 characters", http.StatusBadRequest)
+		return
+	}
+	if _, err := s.post(r.Context(), "bob", raw); err != nil {
+		http.Error(w, "the notice is there, but nobody could be told: "+userkeys.AsError(err).Public, http.StatusBadGateway)
+		return
+	}
+	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
 // readFields reads a form or a flat JSON object.
@@ -196,7 +224,7 @@ func readFields(r *http.Request) (map[string]string, error) {
 
 // front is the one page: the board as strangers read it.
 func (s *noticeboard) front(w http.ResponseWriter, _ *http.Request) {
-	setPageHeaders(w.Header(), "'none'")
+	setPageHeaders(w.Header(), "'self'")
 	_ = pages.ExecuteTemplate(w, "site.html", struct {
 		Posts       []post
 		NotifierURL string

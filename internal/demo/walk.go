@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"time"
 
@@ -17,6 +18,7 @@ type WalkConfig struct {
 	NotifierURL string // the sample app; empty: not looked at
 	Username    string
 	Password    string
+	Push        net.Listener // where the app is pushed to, an address that the site lists; nil: that step is left out
 	PerMinute   int          // the site's calls per minute and key; 0: 20
 	HTTP        *http.Client // nil: a client of its own
 	KeyBits     int          // of the app's key pair; 0: the usual size
@@ -87,6 +89,7 @@ func (k *walker) steps() []step {
 		{"The first call with the key", k.firstCall},
 		{"A write that the person did not allow", k.refusedWrite},
 		{fmt.Sprintf("Call number %d within a minute", k.cfg.PerMinute+1), k.tooManyCalls},
+		{"What is new is pushed", k.pushed},
 		{"The person's own list of apps", k.readApps},
 		{"The key revokes itself", k.revoke},
 		{"Refused afterwards", k.refusedAfterwards},

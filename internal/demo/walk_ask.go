@@ -33,6 +33,7 @@ var explanations = []struct{ name, why string }{
 	{"public_key", "what the answer is sealed to"},
 	{"nonce", "comes back inside the sealed answer, and proves that it answers this request"},
 	{"auth_redirect", "where the browser brings the answer: an address of this machine that exists for this moment"},
+	{"push_url", "where the app wants notifications to be sent"},
 	{"padding", "how the answer is sealed: OAEP, the safer of the two"},
 }
 
@@ -50,6 +51,9 @@ func (k *walker) makeAddress(ctx context.Context) error {
 	k.out.say("The app opens the person's browser on this address. It travels in the open and holds no secret.")
 	k.out.sent("GET " + u.Scheme + "://" + u.Host + u.Path + "?")
 	for _, e := range explanations {
+		if e.name == "push_url" && k.cfg.Push == nil {
+			continue
+		}
 		if !q.Has(e.name) {
 			return fmt.Errorf("the address lacks %s", e.name)
 		}
@@ -65,9 +69,13 @@ func (k *walker) begin(ctx context.Context, name string) (*client.Authorization,
 	if err != nil {
 		return nil, nil, err
 	}
+	push := ""
+	if name == walkerName {
+		push = k.pushURL()
+	}
 	auth, err := client.Begin(client.Request{
 		Site: k.cfg.SiteURL, ApplicationName: name, ClientID: "demo-" + strings.ToLower(name), Scopes: walkScopes,
-		AuthRedirect: l.RedirectURL(), KeyPair: k.pair,
+		AuthRedirect: l.RedirectURL(), PushURL: push, KeyPair: k.pair,
 	})
 	if err != nil {
 		_ = l.Close()

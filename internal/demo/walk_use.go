@@ -227,7 +227,7 @@ func (k *walker) refusedAfterwards(ctx context.Context) error {
 	if err := k.wantDead(ctx, k.cred); err != nil {
 		return err
 	}
-	k.out.say("The second app is revoked by the person, with the button on the page of step 11. It was over its limit, " +
+	k.out.say("The second app is revoked by the person, with the button on the page of step 12. It was over its limit, " +
 		"but now it learns that its key is gone, and need not try again:")
 	item := k.page.item(sprinterName)
 	if item == nil {
