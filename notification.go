@@ -57,9 +57,10 @@ type NotificationFilter struct {
 	Read   bool  // only those that are read
 	Unread bool  // only those that are not
 	Types  []int // only these; nil: all
-	// UrgentFirst puts what has high priority before the rest; else the newest come first.
+	// UrgentFirst puts what has high priority before the rest, among those that are not read; else the newest come first.
 	UrgentFirst bool
 	Before      int64 // only ids below this one: the next page; 0: from the newest on
+	After       int64 // only ids above this one, the oldest first; 0: no such bound, the newest first
 	Offset      int   // leave out so many
 	Limit       int
 }
@@ -73,6 +74,9 @@ type NotificationCounts struct {
 	NewMessages  int // ... private messages among them
 	NewOrdinary  int // ... those without high priority
 	UnreadUrgent int // not read, with high priority, also those seen already
+	Unread       int // not read, also those seen already
+	// UnreadByType is Unread by type, of the types that have any.
+	UnreadByType map[int]int
 }
 
 // NotificationMark says which notifications somebody has read: the one of ID,
