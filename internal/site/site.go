@@ -81,7 +81,7 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Inbox = notify.New(notify.Config{Store: cfg.Store, Settings: s.Authority.Settings, Now: cfg.Now})
+	s.Inbox = notify.New(notify.Config{Store: cfg.Store, Settings: s.Authority.Settings, Origin: cfg.BaseURL.Scheme + "://" + cfg.BaseURL.Host, Now: cfg.Now})
 	clientIP := gateway.ClientIP(cfg.TrustedProxies)
 	s.Identity, err = NewIdentity(s.Store, identity.Config{
 		Now: cfg.Now, Logger: cfg.Logger, Secure: cfg.BaseURL.Scheme == "https",
