@@ -1,0 +1,13 @@
+package store
+
+import "context"
+
+// MigrateTo takes the steps up to a version, as an older program did.
+func (s *Store) MigrateTo(ctx context.Context, version int64) error {
+	p, err := s.provider(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = p.UpTo(ctx, version)
+	return err
+}
