@@ -1,6 +1,10 @@
 package store
 
-import "context"
+import (
+	"context"
+
+	"userkeys"
+)
 
 // MigrateTo takes the steps up to a version, as an older program did.
 func (s *Store) MigrateTo(ctx context.Context, version int64) error {
@@ -11,3 +15,6 @@ func (s *Store) MigrateTo(ctx context.Context, version int64) error {
 	_, err = p.UpTo(ctx, version)
 	return err
 }
+
+// ListQuery is the statement of a list of notifications.
+func ListQuery(f userkeys.NotificationFilter) (string, []any) { return listQuery(f) }

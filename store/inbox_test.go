@@ -149,7 +149,10 @@ func TestStatementsOfTheInbox(t *testing.T) {
 			_, err := s.Notifications(ctx, userkeys.NotificationFilter{UserID: 1, Unread: true, Types: []int{1, 2, 3}})
 			return err
 		})
-		cost("a mark", 7, func() error { _, err := s.ReadNotifications(ctx, userkeys.NotificationMark{UserID: 1, ID: 1}); return err })
+		cost("a mark", 7, func() error {
+			_, err := s.ReadNotifications(ctx, userkeys.NotificationMark{UserID: 1, ID: 1})
+			return err
+		})
 		cost("a look", 9, func() error { return s.SeeNotifications(ctx, 1, 1000) })
 		cost("versions", 2, func() error { _, err := s.InboxVersions(ctx, make([]int64, 1)); return err })
 	})
