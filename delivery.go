@@ -10,7 +10,10 @@ import (
 type Announcement struct {
 	Usernames    []string     // whatever their case; each is told once
 	Notification Notification // ID, UserID and Read are the store's
+	Message      Message      // what goes into Notification, see [Message.Notification]; zero: nothing
 	Actor        Actor
+	// Push tells whether it is pushed at all; nil: as [PushedType] says of its type.
+	Push *bool
 	// IdempotencyKey names the call: repeated within [IdempotencyLifetime] it
 	// writes nothing, and is answered with the ids of the first time. Empty: it is never a repetition.
 	IdempotencyKey string
@@ -27,7 +30,7 @@ const IdempotencyLifetime = 7 * 24 * time.Hour
 // Announced is what became of an [Announcement].
 type Announced struct {
 	IDs      []int64 // of the notifications, in the order of the names, each user once
-	UserIDs  []int64 // whose they are
+	UserIDs  []int64 // whose they are; of a repeated call it is not told
 	Repeated bool    // nothing was written: the ids are those of the first time
 	Queued   int     // deliveries written
 }

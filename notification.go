@@ -9,7 +9,7 @@ import (
 // Bounds of a notification.
 const (
 	maxNotificationType  = 9999
-	maxNotificationTitle = 1000
+	maxNotificationTitle = 1500 // 255 characters, escaped
 	maxNotificationSlug  = 255
 	maxNotificationData  = 8 << 10
 	// MaxNotificationUsers is how many users one call may tell something.
@@ -57,9 +57,10 @@ type NotificationFilter struct {
 	Read   bool  // only those that are read
 	Unread bool  // only those that are not
 	Types  []int // only these; nil: all
-	// UrgentFirst puts what has high priority before the rest; else the newest come first.
+	// UrgentFirst puts what has high priority before the rest, among those that are not read; else the newest come first.
 	UrgentFirst bool
 	Before      int64 // only ids below this one: the next page; 0: from the newest on
+	After       int64 // only ids above this one, the oldest first; 0: no such bound, the newest first
 	Offset      int   // leave out so many
 	Limit       int
 }
@@ -73,6 +74,9 @@ type NotificationCounts struct {
 	NewMessages  int // ... private messages among them
 	NewOrdinary  int // ... those without high priority
 	UnreadUrgent int // not read, with high priority, also those seen already
+	Unread       int // not read, also those seen already
+	// UnreadByType is Unread by type, of the types that have any.
+	UnreadByType map[int]int
 }
 
 // NotificationMark says which notifications somebody has read: the one of ID,
@@ -121,6 +125,19 @@ var urgentTypes = []int{NotificationPrivateMessage, notificationTypes["bookmark_
 
 // UrgentType tells whether notifications of a type have high priority by themselves.
 func UrgentType(n int) bool { return slices.Contains(urgentTypes, n) }
+
+// unpushedTypes are those that a user may read when they look, and need not be
+// called for: Discourse pushes none of them either.
+var unpushedTypes = []int{
+	notificationTypes["edited"], notificationTypes["liked"], notificationTypes["invitee_accepted"], notificationTypes["moved_post"],
+	notificationTypes["granted_badge"], notificationTypes["group_message_summary"], notificationTypes["liked_consolidated"],
+	notificationTypes["membership_request_consolidated"], notificationTypes["reaction"], notificationTypes["new_features"],
+	notificationTypes["admin_problems"], notificationTypes["linked_consolidated"],
+}
+
+// PushedType tells whether notifications of a type are pushed, unless whoever
+// makes one says otherwise: mentions, replies, messages, chat and the like, and every type that a site made up.
+func PushedType(n int) bool { return !slices.Contains(unpushedTypes, n) }
 
 func cutText(s string, n int) string {
 	if len(s) <= n {

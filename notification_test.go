@@ -29,6 +29,29 @@ func TestNotificationTypes(t *testing.T) {
 	}
 }
 
+func TestPushedType(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{
+		"mentioned", "replied", "quoted", "private_message", "posted", "linked", "custom", "group_mentioned", "watching_first_post", "event_reminder",
+		"event_invitation", "chat_mention", "chat_message", "chat_invitation", "chat_group_mention", "chat_quoted", "chat_watched_thread", "following_replied", "circles_activity",
+	} {
+		if n, err := userkeys.ParseNotificationType(name); err != nil || !userkeys.PushedType(n) {
+			t.Errorf("%s is not pushed: %v", name, err)
+		}
+	}
+	for _, name := range []string{
+		"edited", "liked", "invitee_accepted", "moved_post", "granted_badge", "group_message_summary", "liked_consolidated",
+		"membership_request_consolidated", "reaction", "new_features", "admin_problems", "linked_consolidated",
+	} {
+		if n, err := userkeys.ParseNotificationType(name); err != nil || userkeys.PushedType(n) {
+			t.Errorf("%s is pushed: %v", name, err)
+		}
+	}
+	if !userkeys.PushedType(4711) {
+		t.Error("a type of a site's own is not pushed")
+	}
+}
+
 func TestNotificationCheck(t *testing.T) {
 	t.Parallel()
 	good := userkeys.Notification{Type: 1, Data: json.RawMessage(`{}`)}
@@ -46,8 +69,8 @@ func TestNotificationCheck(t *testing.T) {
 		{"slug of 255 bytes", func(n *userkeys.Notification) { n.Slug = strings.Repeat("x", 255) }, true},
 		{"slug of 256 bytes", func(n *userkeys.Notification) { n.Slug = strings.Repeat("x", 256) }, false},
 		{"slug with a line", func(n *userkeys.Notification) { n.Slug = "a\nb" }, false},
-		{"title of 1000 bytes", func(n *userkeys.Notification) { n.FancyTitle = strings.Repeat("x", 1000) }, true},
-		{"title of 1001 bytes", func(n *userkeys.Notification) { n.FancyTitle = strings.Repeat("x", 1001) }, false},
+		{"title of 1500 bytes", func(n *userkeys.Notification) { n.FancyTitle = strings.Repeat("x", 1500) }, true},
+		{"title of 1501 bytes", func(n *userkeys.Notification) { n.FancyTitle = strings.Repeat("x", 1501) }, false},
 		{"title that is no text", func(n *userkeys.Notification) { n.FancyTitle = "\xff" }, false},
 		{"data of 8 KB", func(n *userkeys.Notification) { n.Data = sized(8 << 10) }, true},
 		{"data of 8 KB and a byte", func(n *userkeys.Notification) { n.Data = sized(8<<10 + 1) }, false},

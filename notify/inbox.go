@@ -32,13 +32,21 @@ type Store interface {
 	// ReadNotifications marks as read, and returns how many were not. Unless it is
 	// one of ID only, it moves the marker to the newest as well.
 	ReadNotifications(ctx context.Context, m userkeys.NotificationMark) (int, error)
+	// InboxState is a user's inbox at one moment. [userkeys.NotFound].
+	InboxState(ctx context.Context, userID int64) (userkeys.Inbox, error)
+	// SetQuiet sets until when nothing is pushed to a user; the zero time ends it. [userkeys.NotFound].
+	SetQuiet(ctx context.Context, userID int64, until time.Time) error
+	// PurgeNotifications forgets those from before a time, and returns how many.
+	PurgeNotifications(ctx context.Context, before time.Time) (int, error)
 }
 
 // Config is what an [Inbox] is made of.
 type Config struct {
 	Store    Store
-	Settings func() userkeys.Settings // the site settings of the moment; nil: nothing is pushed
-	Now      func() time.Time         // nil: the system's clock
+	Settings func() userkeys.Settings // the site settings of the moment; nil: nothing is pushed, and nothing forgotten
+	// Origin is the site's own, such as https://site.example, where links of messages may lead; empty: they are paths.
+	Origin string
+	Now    func() time.Time // nil: the system's clock
 	// Changed hears of every change to the inboxes of users, after it is written; nil: nobody does.
 	Changed func(userIDs ...int64)
 	// Queued hears that there is something to push, after it is written; nil: nobody does.
@@ -74,17 +82,25 @@ const (
 	MaxPage    = 60
 	RecentPage = 15
 	maxOffset  = 10_000
+
+	maxIdempotencyKey = 255 // bytes
 )
 
-// Add tells users something: all of them, or none and an error. Type is needed; ID,
-// UserID, Read and CreatedAt are set here, and what decides about pushes. What has high priority
+// Add tells users something: all of them, or none and an error. A type is needed unless the message has a title; ID,
+// UserID, Read and CreatedAt are set here, and what decides about pushes: the settings, and a.Push or the type. What has high priority
 // by its type has it whatever the notification says.
 // [userkeys.InvalidParameters], [userkeys.Unprocessable], [userkeys.Conflict].
 func (in *Inbox) Add(ctx context.Context, a userkeys.Announcement) (userkeys.Announced, error) {
 	var none userkeys.Announced
-	n := a.Notification
 	if len(a.Usernames) == 0 || len(a.Usernames) > userkeys.MaxNotificationUsers {
 		return none, userkeys.Errorf(userkeys.InvalidParameters, "there must be 1 to %d user names", userkeys.MaxNotificationUsers)
+	}
+	if len(a.IdempotencyKey) > maxIdempotencyKey || !userkeys.IsText(a.IdempotencyKey) {
+		return none, userkeys.Errorf(userkeys.InvalidParameters, "an idempotency key is one line of at most %d bytes", maxIdempotencyKey)
+	}
+	n, err := a.Message.Notification(a.Notification, in.cfg.Origin)
+	if err != nil {
+		return none, err
 	}
 	if len(n.Data) == 0 {
 		n.Data = json.RawMessage("{}")
@@ -99,8 +115,8 @@ func (in *Inbox) Add(ctx context.Context, a userkeys.Announcement) (userkeys.Ann
 	if err := n.Check(); err != nil {
 		return none, err
 	}
-	a.Notification = n
-	if in.cfg.Settings != nil {
+	a.Notification, a.Pushes = n, nil
+	if pushed := userkeys.PushedType(n.Type); in.cfg.Settings != nil && (a.Push == nil && pushed || a.Push != nil && *a.Push) {
 		set := in.cfg.Settings()
 		a.Pushes, a.SeenWindow = set.Pushes, time.Duration(set.PushNotificationTimeWindowMins)*time.Minute
 	}
@@ -176,7 +192,11 @@ func (in *Inbox) Recent(ctx context.Context, f userkeys.NotificationFilter, sile
 	if silent || newest <= seen || len(l.Notifications) == 0 {
 		return l, nil
 	}
-	return l, in.cfg.Store.SeeNotifications(ctx, f.UserID, newest)
+	if err := in.cfg.Store.SeeNotifications(ctx, f.UserID, newest); err != nil {
+		return l, err
+	}
+	in.cfg.Changed(f.UserID)
+	return l, nil
 }
 
 // Counts tells how much waits for a user.
@@ -184,9 +204,46 @@ func (in *Inbox) Counts(ctx context.Context, userID int64) (userkeys.Notificatio
 	return in.cfg.Store.NotificationCounts(ctx, userID)
 }
 
+// State is a user's inbox at one moment: what waits, and until when they are not to be disturbed. [userkeys.NotFound].
+func (in *Inbox) State(ctx context.Context, userID int64) (userkeys.Inbox, error) {
+	return in.cfg.Store.InboxState(ctx, userID)
+}
+
 // MarkRead marks notifications as read: one, those of some types, or all. One
 // that is read already, gone, or somebody else's changes nothing.
 func (in *Inbox) MarkRead(ctx context.Context, m userkeys.NotificationMark) error {
-	_, err := in.cfg.Store.ReadNotifications(ctx, m)
+	n, err := in.cfg.Store.ReadNotifications(ctx, m)
+	if n > 0 || err == nil && m.ID == 0 { // the marker may have moved
+		in.cfg.Changed(m.UserID)
+	}
 	return err
+}
+
+// maxQuiet is how long "do not disturb" may last.
+const maxQuiet = 7 * 24 * time.Hour
+
+// Quiet keeps pushes from a user until a time, at most a week from now; they are
+// held back until then. The zero time ends it, as does one that is over. [userkeys.InvalidParameters], [userkeys.NotFound].
+func (in *Inbox) Quiet(ctx context.Context, userID int64, until time.Time) error {
+	now := in.cfg.Now()
+	if until.After(now.Add(maxQuiet)) {
+		return userkeys.Errorf(userkeys.InvalidParameters, "do not disturb lasts a week at most")
+	}
+	if !until.After(now) {
+		until = time.Time{}
+	}
+	return in.cfg.Store.SetQuiet(ctx, userID, until)
+}
+
+// Purge forgets notifications that are older than the setting
+// notification_retention_days, read or not, and tells how many. One node of a site needs to, once a day.
+func (in *Inbox) Purge(ctx context.Context) (int, error) {
+	if in.cfg.Settings == nil {
+		return 0, nil
+	}
+	days := in.cfg.Settings().NotificationRetentionDays
+	if days <= 0 {
+		return 0, nil
+	}
+	return in.cfg.Store.PurgeNotifications(ctx, in.cfg.Now().AddDate(0, 0, -days))
 }

@@ -1,8 +1,10 @@
 package notify_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -108,5 +110,181 @@ func TestRecentWritesOnlyWhatIsNew(t *testing.T) {
 	counts, err := in.Counts(t.Context(), 1)
 	if err != nil || counts.New != 0 || counts.SeenID == 0 {
 		t.Errorf("%+v, %v", counts, err)
+	}
+}
+
+// heard is an inbox over users ada and bob that remembers whose change was told.
+func heard(t *testing.T, edit func(*userkeys.Settings)) (*notify.Inbox, *store.Store, *[]int64) {
+	t.Helper()
+	_, st := inbox(t)
+	var who []int64
+	return notify.New(notify.Config{
+		Store: st, Now: func() time.Time { return noon }, Origin: "https://site.example", Changed: func(ids ...int64) { who = append(who, ids...) },
+		Settings: func() userkeys.Settings {
+			s := userkeys.DefaultSettings()
+			if edit != nil {
+				edit(&s)
+			}
+			return s
+		},
+	}), st, &who
+}
+
+func TestChangesAreTold(t *testing.T) {
+	t.Parallel()
+	in, _, who := heard(t, nil)
+	told := func(what string, want ...int64) {
+		t.Helper()
+		if !slices.Equal(*who, want) {
+			t.Errorf("after %s %v were told, want %v", what, *who, want)
+		}
+		*who = nil
+	}
+	ok := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	call := userkeys.Announcement{Usernames: []string{"bob", "ada"}, Message: userkeys.Message{Title: "Hello"}, Actor: system, IdempotencyKey: "k"}
+	first, err := in.Add(t.Context(), call)
+	ok(err)
+	told("a call", 2, 1)
+	again, err := in.Add(t.Context(), call)
+	ok(err)
+	if !again.Repeated || !slices.Equal(again.IDs, first.IDs) {
+		t.Errorf("repeated: %+v, first %+v", again, first)
+	}
+	told("a repeated call")
+	_, err = in.Recent(t.Context(), userkeys.NotificationFilter{UserID: 1, Limit: 15}, true)
+	ok(err)
+	told("a silent look")
+	_, err = in.Recent(t.Context(), userkeys.NotificationFilter{UserID: 1, Limit: 15}, false)
+	ok(err)
+	told("a look", 1)
+	ok(in.MarkRead(t.Context(), userkeys.NotificationMark{UserID: 1, ID: first.IDs[0]})) // bob's
+	told("a mark of nothing")
+	ok(in.MarkRead(t.Context(), userkeys.NotificationMark{UserID: 1, ID: first.IDs[1]}))
+	told("a mark", 1)
+	ok(in.MarkRead(t.Context(), userkeys.NotificationMark{UserID: 2}))
+	told("marking all", 2)
+}
+
+func TestAddMessage(t *testing.T) {
+	t.Parallel()
+	in, _, _ := heard(t, nil)
+	ctx := t.Context()
+	add := func(a userkeys.Announcement) error {
+		a.Usernames, a.Actor = []string{"ada"}, system
+		_, err := in.Add(ctx, a)
+		return err
+	}
+	if err := add(userkeys.Announcement{Message: userkeys.Message{Title: "A & B", Excerpt: "two\nlines", Link: "https://site.example/t/1", From: "carol"}}); err != nil {
+		t.Fatal(err)
+	}
+	l, err := in.Page(ctx, userkeys.NotificationFilter{UserID: 1, Limit: 1})
+	if err != nil || len(l.Notifications) != 1 {
+		t.Fatal(l, err)
+	}
+	if n := l.Notifications[0]; n.Type != 14 || n.FancyTitle != "A &amp; B" || string(n.Data) != `{"topic_title":"A & B","excerpt":"two lines","url":"https://site.example/t/1","display_username":"carol"}` {
+		t.Errorf("it is kept as %+v", n)
+	}
+	for name, a := range map[string]userkeys.Announcement{
+		"a link elsewhere":       {Message: userkeys.Message{Title: "t", Link: "https://evil.example/"}},
+		"neither type nor title": {Message: userkeys.Message{Excerpt: "e"}},
+		"a long key":             {Message: userkeys.Message{Title: "t"}, IdempotencyKey: strings.Repeat("k", 256)},
+		"a key of two lines":     {Message: userkeys.Message{Title: "t"}, IdempotencyKey: "a\nb"},
+	} {
+		if err := add(a); !errors.Is(err, userkeys.InvalidParameters) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if l, err := in.Page(ctx, userkeys.NotificationFilter{UserID: 1, Limit: 60}); err != nil || l.Total != 1 {
+		t.Errorf("something was written: %+v, %v", l, err)
+	}
+}
+
+// asked is a store that tells whether pushes were asked for.
+type asked struct {
+	notify.Store
+	pushes, calls int
+}
+
+func (s *asked) AddNotifications(_ context.Context, a userkeys.Announcement) (userkeys.Announced, error) {
+	s.calls++
+	if a.Pushes != nil {
+		s.pushes++
+	}
+	return userkeys.Announced{}, nil
+}
+
+func TestWhatIsPushed(t *testing.T) {
+	t.Parallel()
+	yes, no := true, false
+	for name, c := range map[string]struct {
+		kind int
+		push *bool
+		want int
+	}{
+		"a mention": {1, nil, 1}, "a like": {5, nil, 0}, "a like that shall be": {5, &yes, 1}, "a mention that shall not": {1, &no, 0},
+	} {
+		st := &asked{}
+		in := notify.New(notify.Config{Store: st, Settings: userkeys.DefaultSettings})
+		a := userkeys.Announcement{Usernames: []string{"ada"}, Notification: userkeys.Notification{Type: c.kind}, Push: c.push, Pushes: func(userkeys.Scopes, string) bool { return true }}
+		if _, err := in.Add(t.Context(), a); err != nil || st.calls != 1 || st.pushes != c.want {
+			t.Errorf("%s: %d pushed of %d, %v", name, st.pushes, st.calls, err)
+		}
+	}
+}
+
+func TestQuiet(t *testing.T) {
+	t.Parallel()
+	in, st, who := heard(t, nil)
+	for _, c := range []struct {
+		name        string
+		until, want time.Time
+	}{
+		{"an hour", noon.Add(time.Hour), noon.Add(time.Hour)},
+		{"a week", noon.Add(7 * 24 * time.Hour), noon.Add(7 * 24 * time.Hour)},
+		{"what is over", noon, time.Time{}},
+		{"an hour again", noon.Add(time.Hour), noon.Add(time.Hour)},
+		{"the end", time.Time{}, time.Time{}},
+	} {
+		if err := in.Quiet(t.Context(), 1, c.until); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if got, err := in.State(t.Context(), 1); err != nil || !got.QuietUntil.Equal(c.want) {
+			t.Errorf("%s: until %v, want %v: %v", c.name, got.QuietUntil, c.want, err)
+		}
+	}
+	if err := in.Quiet(t.Context(), 1, noon.Add(7*24*time.Hour+time.Second)); !errors.Is(err, userkeys.InvalidParameters) {
+		t.Errorf("more than a week: %v", err)
+	}
+	if err := in.Quiet(t.Context(), 99, noon.Add(time.Hour)); !errors.Is(err, userkeys.NotFound) {
+		t.Errorf("nobody: %v", err)
+	}
+	if state, err := st.InboxState(t.Context(), 1); err != nil || state.Version != 0 || len(*who) != 0 {
+		t.Errorf("it counts as a change: %+v, %v, %v", state, *who, err)
+	}
+}
+
+func TestPurgeBySetting(t *testing.T) {
+	t.Parallel()
+	days := 0
+	in, st, _ := heard(t, func(s *userkeys.Settings) { s.NotificationRetentionDays = days })
+	for _, age := range []int{0, 29, 31} {
+		n := userkeys.Notification{Type: 1, Data: json.RawMessage("{}"), CreatedAt: noon.AddDate(0, 0, -age)}
+		if _, err := st.AddNotifications(t.Context(), userkeys.Announcement{Usernames: []string{"ada"}, Notification: n, Actor: system}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct{ days, gone int }{{0, 0}, {365, 0}, {30, 1}, {30, 0}, {1, 1}} {
+		days = c.days
+		if n, err := in.Purge(t.Context()); err != nil || n != c.gone {
+			t.Errorf("at %d days %d went, want %d: %v", c.days, n, c.gone, err)
+		}
+	}
+	if n, err := notify.New(notify.Config{Store: st}).Purge(t.Context()); err != nil || n != 0 {
+		t.Errorf("without settings %d went: %v", n, err)
 	}
 }

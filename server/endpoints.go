@@ -32,7 +32,7 @@ type Users interface {
 // of its own there. /u/{username}.json and the admin endpoints are not among them.
 func EndpointPaths() []string {
 	paths := []string{"/site/basic-info.json", "/about.json", "/session", "/session.json", "/session/"}
-	for _, p := range []string{"/notifications", "/notifications/totals", "/notifications/mark-read", "/notifications/read", "/user-status"} {
+	for _, p := range []string{"/notifications", "/notifications/totals", "/notifications/mark-read", "/notifications/read", "/do-not-disturb", "/user-status"} {
 		paths = append(paths, p, p+".json")
 	}
 	return paths

@@ -495,7 +495,10 @@ func TestNotifyUsers(t *testing.T) {
 		`{"usernames":["bob","ALICE"],"notification_type":6,"topic_id":42,"post_number":3,"slug":"s","fancy_title":"T <b>","data":{"k":[{"a":1}]}}`,
 		`{"username":"mod","notification_type":1,"high_priority":true}`,
 	} {
-		want := []string{`{"created":1,"ids":[1],"success":"OK"}`, `{"created":1,"ids":[2],"success":"OK"}`, `{"created":2,"ids":[3,4],"success":"OK"}`, `"ids":[5]`}[i]
+		want := []string{
+			`{"created":1,"ids":[1],"queued":0,"repeated":false,"success":"OK"}`, `{"created":1,"ids":[2],"queued":0,"repeated":false,"success":"OK"}`,
+			`{"created":2,"ids":[4,3],"queued":0,"repeated":false,"success":"OK"}`, `"ids":[5]`,
+		}[i]
 		p := []string{path, "/user-api-key" + path}[i%2]
 		post(p, "root", body).must(t, http.StatusOK, want)
 	}

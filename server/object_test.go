@@ -29,6 +29,6 @@ func FuzzParseObject(f *testing.F) {
 			}
 		}
 		_, _ = o.flat() // must not panic
-		_, _, _ = parseNotify(o)
+		_, _ = parseNotify(o)
 	})
 }

@@ -92,7 +92,7 @@ func (s *Server) routes() []route {
 	}
 	for _, domain := range []func() []route{
 		s.draftRoutes, s.deviceRoutes, s.clientRoutes, s.oneTimeRoutes, s.renewRoutes,
-		s.adminRoutes, s.discoveryRoutes, s.endpointRoutes, s.notificationRoutes, s.pushRoutes,
+		s.adminRoutes, s.discoveryRoutes, s.endpointRoutes, s.notificationRoutes, s.pushRoutes, s.quietRoutes,
 	} {
 		all = append(all, domain()...)
 	}

@@ -23,6 +23,8 @@ type currentUser struct {
 	Urgent    *int   `json:"unread_high_priority_notifications,omitempty"`
 	AllUnread *int   `json:"all_unread_notifications_count,omitempty"`
 	SeenID    *int64 `json:"seen_notification_id,omitempty"`
+	// QuietUntil is when "do not disturb" ends; absent unless it lasts.
+	QuietUntil *string `json:"do_not_disturb_until,omitempty"`
 }
 
 // sessionCurrent tells a browser or an app who they are. For nobody there is no such thing.
@@ -42,9 +44,13 @@ func (s *Server) sessionCurrent(w http.ResponseWriter, r *http.Request, v userke
 	}
 	u.Name = known(name)
 	if s.cfg.Inbox != nil {
-		counts, err := s.cfg.Inbox.Counts(r.Context(), who.id)
+		state, err := s.cfg.Inbox.State(r.Context(), who.id)
 		if err != nil {
 			return err
+		}
+		counts := &state.Counts
+		if state.QuietUntil.After(s.cfg.Now()) {
+			u.QuietUntil = known(wireTime(state.QuietUntil))
 		}
 		u.Unread, u.Urgent, u.AllUnread, u.SeenID = &counts.NewOrdinary, &counts.UnreadUrgent, &counts.New, &counts.SeenID
 	}

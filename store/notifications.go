@@ -2,20 +2,14 @@ package store
 
 import (
 	"context"
-	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"userkeys"
 )
 
-const (
-	notificationColumns = `id, user_id, notification_type, is_read, high_priority, topic_id, post_number, slug, fancy_title, data, created_at`
-	// What is written: all but the id, of which the database gives the next.
-	notificationWidth         = 10
-	notificationsPerStatement = 100
-	unknownNamesInError       = 10
-)
+const notificationColumns = `id, user_id, notification_type, is_read, high_priority, topic_id, post_number, slug, fancy_title, data, created_at`
 
 func scanNotification(r row) (userkeys.Notification, error) {
 	var n userkeys.Notification
@@ -26,153 +20,228 @@ func scanNotification(r row) (userkeys.Notification, error) {
 	return n, err
 }
 
-// namedID is a user's id and the name that it is found by.
-type namedID struct {
-	id  int64
-	key string
-}
-
-func scanNamedID(r row) (namedID, error) {
-	var n namedID
-	err := r.Scan(&n.id, &n.key)
-	return n, err
-}
-
 func scanPair(r row) ([2]int64, error) {
 	var p [2]int64
 	err := r.Scan(&p[0], &p[1])
 	return p, err
 }
 
-// AddNotifications writes n for each of usernames, whatever their case, once
-// each, with one audit event; the ids are in the order of usernames. If
-// anybody is unknown nothing is written: [userkeys.Unprocessable] names them.
-func (s *Store) AddNotifications(ctx context.Context, a userkeys.Announcement) (userkeys.Announced, error) {
-	n := a.Notification
-	if err := checkIndexed(append([]string{a.IdempotencyKey}, a.Usernames...)...); err != nil {
-		return userkeys.Announced{}, err
+// maxListedTypes bounds the parts of a list's statement: four for each type.
+const maxListedTypes = 100
+
+func checkTypes(types []int) error {
+	if len(types) > maxListedTypes {
+		return userkeys.Errorf(userkeys.InvalidParameters, "more than %d notification types", maxListedTypes)
 	}
-	if err := checkText(n.Slug, n.FancyTitle, string(n.Data), string(a.Actor.Kind), a.Actor.IP); err != nil {
-		return userkeys.Announced{}, err
-	}
-	keys := distinctNames(a.Usernames)
-	var done userkeys.Announced
-	err := s.write(ctx, func(ctx context.Context, c conn) error {
-		done = userkeys.Announced{}
-		users, err := userIDs(ctx, c, keys)
-		if err != nil {
-			return err
-		}
-		done.UserIDs = users
-		if done.IDs, err = insertNotifications(ctx, c, users, n); err != nil || len(done.IDs) == 0 {
-			return err
-		}
-		notified := make(map[int64]int64, len(users))
-		for i, u := range users {
-			notified[u] = done.IDs[i]
-		}
-		if done.Queued, err = enqueue(ctx, c, a, notified); err != nil {
-			return err
-		}
-		return audit(ctx, c, userkeys.AuditEvent{
-			At: n.CreatedAt, Actor: a.Actor, Action: actionNotified,
-			Detail: fmt.Sprintf("type %d, %d users: %s", n.Type, len(keys), strings.Join(keys, ", ")),
-		})
-	})
-	if err != nil {
-		return userkeys.Announced{}, err
-	}
-	return done, nil
+	return nil
 }
 
-// distinctNames are names as they are compared, each once, in their order.
-func distinctNames(names []string) []string {
-	seen := make(map[string]bool, len(names))
-	var out []string
-	for _, n := range names {
-		if n = foldCase(n); !seen[n] {
-			seen[n] = true
-			out = append(out, n)
-		}
-	}
-	return out
-}
+// maxListOffset keeps sums of offsets and limits in range; it is far above every offset that is let in.
+const maxListOffset = 1 << 31
 
-// userIDs finds users by names as they are compared, all or none.
-func userIDs(ctx context.Context, c conn, keys []string) ([]int64, error) {
-	found := make(map[string]int64, len(keys))
-	err := inChunks(keys, idsPerStatement, func(chunk []string) error {
-		args := make([]any, len(chunk))
-		for i, k := range chunk {
-			args[i] = k
-		}
-		rows, err := all(ctx, c, scanNamedID, "SELECT id, username_key FROM userkeys_users WHERE username_key IN ("+list(1, len(chunk))+")", args...)
-		for _, r := range rows {
-			found[r.key] = r.id
-		}
-		return err
-	})
-	if err != nil {
+// Notifications lists a user's notifications, at most f.Limit (0: 1000). It reads no more of them than it
+// lists and leaves out, however many there are.
+func (s *Store) Notifications(ctx context.Context, f userkeys.NotificationFilter) ([]userkeys.Notification, error) {
+	if err := checkTypes(f.Types); err != nil {
 		return nil, err
 	}
-	ids := make([]int64, 0, len(keys))
-	var unknown []string
-	for _, k := range keys {
-		if id, ok := found[k]; ok {
-			ids = append(ids, id)
-		} else {
-			unknown = append(unknown, k)
-		}
+	if f.UrgentFirst && !f.Unread {
+		return nil, userkeys.Errorf(userkeys.InvalidParameters, "only what is not read is listed by priority")
 	}
-	if len(unknown) > 0 {
-		return nil, unknownUsers(unknown)
+	if f.Read && f.Unread {
+		return nil, nil
 	}
-	return ids, nil
-}
-
-func unknownUsers(names []string) error {
-	shown, more := names[:min(len(names), unknownNamesInError)], ""
-	if n := len(names) - len(shown); n > 0 {
-		more = fmt.Sprintf(" and %d more", n)
-	}
-	return userkeys.Errorf(userkeys.Unprocessable, "nobody was notified: there is no user %s%s", strings.Join(shown, ", "), more)
-}
-
-func insertNotifications(ctx context.Context, c conn, users []int64, n userkeys.Notification) ([]int64, error) {
-	idOf := make(map[int64]int64, len(users))
-	err := inChunks(users, notificationsPerStatement, func(chunk []int64) error {
-		args := make([]any, 0, notificationWidth*len(chunk))
-		for _, u := range chunk {
-			args = append(args, u, n.Type, flag(n.Read), flag(n.HighPriority), n.TopicID, n.PostNumber, n.Slug, n.FancyTitle,
-				string(n.Data), micros(n.CreatedAt))
-		}
-		_, columns, _ := strings.Cut(notificationColumns, ", ")
-		rows, err := all(ctx, c, scanPair, "INSERT INTO userkeys_notifications ("+columns+") VALUES "+
-			placeholders(1, len(chunk), notificationWidth)+" RETURNING id, user_id", args...)
-		for _, r := range rows {
-			idOf[r[1]] = r[0]
-		}
-		return err
+	query, args := listQuery(f)
+	return read(ctx, s, func(ctx context.Context, c conn) ([]userkeys.Notification, error) {
+		return all(ctx, c, scanNotification, query, args...)
 	})
-	ids := make([]int64, len(users))
-	for i, u := range users {
-		ids[i] = idOf[u]
-	}
-	return ids, err
 }
 
-// whereNotifications is the condition of f without its page.
-func whereNotifications(f userkeys.NotificationFilter) conditions {
+// listQuery merges the ends of the parts of an index that hold what f asks for,
+// each of them in the list's order already: nothing but these ends is read or sorted.
+func listQuery(f userkeys.NotificationFilter) (string, []any) {
 	var w conditions
 	w.add("user_id = $?", f.UserID)
-	if f.Read {
-		w.parts = append(w.parts, "is_read = 1")
+	if f.Before != 0 {
+		w.add("id < $?", f.Before)
 	}
-	if f.Unread {
-		w.parts = append(w.parts, "is_read = 0") // written out: the index is a partial one
+	order := "id DESC"
+	if f.After != 0 {
+		w.add("id > $?", f.After)
+		order = "id"
 	}
-	w.types(f.Types)
-	return w
+	from := "SELECT " + notificationColumns + " FROM userkeys_notifications" + w.where()
+	offset := min(max(f.Offset, 0), maxListOffset)
+	page := " LIMIT " + listLimit(f.Limit) + " OFFSET " + strconv.Itoa(offset)
+	parts := listParts(f)
+	if len(parts) == 1 {
+		return from + parts[0] + " ORDER BY " + order + page, w.args
+	}
+	limit := f.Limit
+	if limit <= 0 {
+		limit = defaultListLimit
+	}
+	end := " ORDER BY " + order + " LIMIT " + strconv.Itoa(limit+offset)
+	for i, part := range parts {
+		parts[i] = "SELECT * FROM (" + from + part + end + ") AS part" + strconv.Itoa(i)
+	}
+	if f.UrgentFirst {
+		order = "high_priority DESC, " + order
+	}
+	return "SELECT * FROM (" + strings.Join(parts, " UNION ALL ") + ") AS listed ORDER BY " + order + page, w.args
+}
+
+// listParts are the conditions of the parts of f's list. What they compare with is written
+// out: two of the indexes are partial ones.
+func listParts(f userkeys.NotificationFilter) []string {
+	const read, unread, urgent, ordinary = " AND is_read = 1", " AND is_read = 0", " AND high_priority = 1", " AND high_priority = 0"
+	states := []string{read, unread}
+	switch {
+	case f.Read:
+		states = states[:1]
+	case f.Unread:
+		states = states[1:]
+	}
+	if len(f.Types) == 0 {
+		switch {
+		case f.Unread:
+			return []string{unread + urgent, unread + ordinary}
+		case f.Read:
+			return states
+		}
+		return []string{""}
+	}
+	var parts []string
+	types := slices.Compact(slices.Sorted(slices.Values(f.Types)))
+	for _, t := range types {
+		for _, state := range states {
+			of := " AND notification_type = " + strconv.Itoa(t) + state
+			parts = append(parts, of+urgent, of+ordinary)
+		}
+	}
+	return parts
+}
+
+// CountNotifications counts what the list of f has on all its pages.
+func (s *Store) CountNotifications(ctx context.Context, f userkeys.NotificationFilter) (int, error) {
+	if err := checkTypes(f.Types); err != nil {
+		return 0, err
+	}
+	groups, err := read(ctx, s, func(ctx context.Context, c conn) ([]group, error) {
+		return all(ctx, c, scanGroup, "SELECT "+groupsOf, f.UserID)
+	})
+	n := int64(0)
+	for _, g := range groups {
+		switch {
+		case len(f.Types) > 0 && !slices.Contains(f.Types, int(g.kind)), f.Read && f.Unread:
+		case f.Read:
+			n += g.total - g.unread
+		case f.Unread:
+			n += g.unread
+		default:
+			n += g.total
+		}
+	}
+	return int(n), err
+}
+
+// NotificationCounts counts what a user has not read. [userkeys.NotFound].
+func (s *Store) NotificationCounts(ctx context.Context, userID int64) (userkeys.NotificationCounts, error) {
+	in, err := s.InboxState(ctx, userID)
+	return in.Counts, err
+}
+
+// NotificationMarker tells which notification was the newest when the user
+// looked at the list last, and which is now; 0 for none. [userkeys.NotFound].
+func (s *Store) NotificationMarker(ctx context.Context, userID int64) (seen, newest int64, err error) {
+	p, err := read(ctx, s, func(ctx context.Context, c conn) ([2]int64, error) {
+		p, err := one(ctx, c, scanPair, "SELECT seen_notification_id, "+newestNotification+" FROM userkeys_users WHERE id = $1", userID)
+		return p, notFound(err, "user")
+	})
+	return p[0], p[1], err
+}
+
+// SeeNotifications remembers that the user has seen the list up to id, at most
+// up to what there is: what comes later is new whatever anybody says. It never goes back.
+func (s *Store) SeeNotifications(ctx context.Context, userID, id int64) error {
+	return s.write(ctx, func(ctx context.Context, c conn) error {
+		in, there, err := s.openInbox(ctx, c, userID)
+		if err != nil || !there {
+			return err
+		}
+		moved, err := in.see(ctx, c, id)
+		if err != nil || !moved {
+			return err
+		}
+		return in.raise(ctx, c)
+	})
+}
+
+// markBatch bounds a transaction that marks: a list of a hundred thousand must
+// neither hold up everybody's writes nor run out of its time.
+const markBatch = 5000
+
+// ReadNotifications marks as read what m says of the user's own, and tells how
+// many were not. Unless it is about one only, the list counts as seen. What is
+// more than 5000 is marked in several transactions: one that fails leaves the rest as it was.
+func (s *Store) ReadNotifications(ctx context.Context, m userkeys.NotificationMark) (int, error) {
+	if err := checkTypes(m.Types); err != nil {
+		return 0, err
+	}
+	total, upTo := 0, m.ID
+	for n := markBatch; n == markBatch; total += n {
+		err := s.write(ctx, func(ctx context.Context, c conn) error {
+			n = 0
+			in, there, err := s.openInbox(ctx, c, m.UserID)
+			if err != nil || !there {
+				return err
+			}
+			if upTo == 0 { // what comes in from now on is not meant
+				upTo = in.newest
+			}
+			moved := false
+			if m.ID == 0 {
+				if moved, err = in.see(ctx, c, upTo); err != nil {
+					return err
+				}
+			}
+			if n, err = in.read(ctx, c, m, upTo); err != nil || n == 0 && !moved {
+				return err
+			}
+			return in.raise(ctx, c)
+		})
+		if err != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+// read marks some of what m says up to an id, keeps the counts, and tells how many it were.
+func (in *inbox) read(ctx context.Context, c conn, m userkeys.NotificationMark, upTo int64) (int, error) {
+	var w conditions
+	w.add("user_id = $?", in.userID)
+	w.parts = append(w.parts, "is_read = 0")
+	if m.ID != 0 {
+		w.add("id = $?", m.ID)
+	} else {
+		w.add("id <= $?", upTo)
+		w.types(m.Types)
+	}
+	// Of one that is above the marker it is told that it counted as new.
+	w.args = append(w.args, in.seen)
+	seen := "$" + strconv.Itoa(len(w.args))
+	marked, err := all(ctx, c, scanGroup, `UPDATE userkeys_notifications SET is_read = 1 WHERE id IN (SELECT id FROM userkeys_notifications`+w.where()+
+		" LIMIT "+strconv.Itoa(markBatch)+") RETURNING notification_type, high_priority, 0, -1, CASE WHEN id > "+seen+" THEN -1 ELSE 0 END", w.args...)
+	if err != nil {
+		return 0, err
+	}
+	for _, g := range together(marked) {
+		if err := count(ctx, c, in.userID, g); err != nil {
+			return 0, err
+		}
+	}
+	return len(marked), nil
 }
 
 // types keeps to notifications of some types; none mean all.
@@ -186,123 +255,18 @@ func (w *conditions) types(types []int) {
 	}
 }
 
-// Notifications lists a user's notifications, at most f.Limit (0: 1000).
-func (s *Store) Notifications(ctx context.Context, f userkeys.NotificationFilter) ([]userkeys.Notification, error) {
-	if len(f.Types) > idsPerStatement {
-		return nil, userkeys.Errorf(userkeys.InvalidParameters, "too many notification types")
-	}
-	w := whereNotifications(f)
-	if f.Before != 0 {
-		w.add("id < $?", f.Before)
-	}
-	order := " ORDER BY id DESC"
-	if f.UrgentFirst {
-		order = " ORDER BY high_priority DESC, id DESC"
-	}
-	query := "SELECT " + notificationColumns + " FROM userkeys_notifications" + w.where() + order +
-		" LIMIT " + listLimit(f.Limit) + " OFFSET " + strconv.Itoa(max(f.Offset, 0))
-	return read(ctx, s, func(ctx context.Context, c conn) ([]userkeys.Notification, error) {
-		return all(ctx, c, scanNotification, query, w.args...)
-	})
-}
-
-// CountNotifications counts what the list of f has on all its pages.
-func (s *Store) CountNotifications(ctx context.Context, f userkeys.NotificationFilter) (int, error) {
-	if len(f.Types) > idsPerStatement {
-		return 0, userkeys.Errorf(userkeys.InvalidParameters, "too many notification types")
-	}
-	w := whereNotifications(f)
-	n, err := read(ctx, s, func(ctx context.Context, c conn) (int64, error) {
-		return one(ctx, c, scanInt, "SELECT COUNT(*) FROM userkeys_notifications"+w.where(), w.args...)
-	})
-	return int(n), err
-}
-
-// waiting is how much is unread of one priority, and the marker.
-type waiting struct {
-	urgent, unread, new, messages int
-	seen                          int64
-}
-
-func scanWaiting(r row) (waiting, error) {
-	var w waiting
-	err := r.Scan(&w.seen, &w.urgent, &w.unread, &w.new, &w.messages)
-	return w, err
-}
-
-// countWaiting has the user's own row in any case. It groups in the order of the
-// index of what is unread, so that what was read long ago costs nothing.
-var countWaiting = `SELECT seen_notification_id, 0, 0, 0, 0 FROM userkeys_users WHERE id = $1
-	UNION ALL
-	SELECT MAX(u.seen_notification_id), n.high_priority, COUNT(*), COUNT(CASE WHEN n.id > u.seen_notification_id THEN 1 END),
-		COUNT(CASE WHEN n.id > u.seen_notification_id AND n.notification_type = ` + strconv.Itoa(userkeys.NotificationPrivateMessage) + ` THEN 1 END)
-	FROM userkeys_notifications n JOIN userkeys_users u ON u.id = n.user_id
-	WHERE n.user_id = $1 AND n.is_read = 0 GROUP BY n.high_priority`
-
-// NotificationCounts counts what a user has not read. [userkeys.NotFound].
-func (s *Store) NotificationCounts(ctx context.Context, userID int64) (userkeys.NotificationCounts, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) (userkeys.NotificationCounts, error) {
-		groups, err := all(ctx, c, scanWaiting, countWaiting, userID)
-		var sum userkeys.NotificationCounts
-		if err == nil && len(groups) == 0 {
-			err = userkeys.Errorf(userkeys.NotFound, "there is no such user")
+// together sums groups of the same type and priority, in a steady order.
+func together(groups []group) []group {
+	var sums []group
+	for _, g := range groups {
+		i := slices.IndexFunc(sums, func(s group) bool { return s.kind == g.kind && s.urgent == g.urgent })
+		if i < 0 {
+			sums = append(sums, g)
+			continue
 		}
-		for _, g := range groups {
-			sum.SeenID = g.seen
-			sum.New += g.new
-			sum.NewMessages += g.messages
-			if g.urgent != 0 {
-				sum.UnreadUrgent += g.unread
-			} else {
-				sum.NewOrdinary += g.new
-			}
-		}
-		return sum, err
-	})
-}
-
-// NotificationMarker tells which notification was the newest when the user
-// looked at the list last, and which is now; 0 for none. [userkeys.NotFound].
-func (s *Store) NotificationMarker(ctx context.Context, userID int64) (seen, newest int64, err error) {
-	p, err := read(ctx, s, func(ctx context.Context, c conn) ([2]int64, error) {
-		p, err := one(ctx, c, scanPair, "SELECT seen_notification_id, "+newestNotification+" FROM userkeys_users WHERE id = $1", userID)
-		return p, notFound(err, "user")
-	})
-	return p[0], p[1], err
-}
-
-// newestNotification is the id of the newest one of the user $1; 0 if there is none.
-const newestNotification = "(SELECT COALESCE(MAX(id), 0) FROM userkeys_notifications WHERE user_id = $1)"
-
-// SeeNotifications remembers that the user has seen the list up to id. It never goes back.
-func (s *Store) SeeNotifications(ctx context.Context, userID, id int64) error {
-	_, err := s.changesOne(ctx, "UPDATE userkeys_users SET seen_notification_id = $2 WHERE id = $1 AND seen_notification_id < $2", userID, id)
-	return err
-}
-
-// ReadNotifications marks as read what m says of the user's own, and tells how
-// many were not. Unless it is about one only, the list counts as seen.
-func (s *Store) ReadNotifications(ctx context.Context, m userkeys.NotificationMark) (int, error) {
-	if len(m.Types) > idsPerStatement {
-		return 0, userkeys.Errorf(userkeys.InvalidParameters, "too many notification types")
+		sums[i].total += g.total
+		sums[i].unread += g.unread
+		sums[i].fresh += g.fresh
 	}
-	var w conditions
-	w.add("user_id = $?", m.UserID)
-	w.parts = append(w.parts, "is_read = 0")
-	if m.ID != 0 {
-		w.add("id = $?", m.ID)
-	} else {
-		w.types(m.Types)
-	}
-	var n int64
-	err := s.write(ctx, func(ctx context.Context, c conn) error {
-		var err error
-		if n, err = c.exec(ctx, "UPDATE userkeys_notifications SET is_read = 1"+w.where(), w.args...); err != nil || m.ID != 0 {
-			return err
-		}
-		_, err = c.exec(ctx, "UPDATE userkeys_users SET seen_notification_id = "+newestNotification+
-			" WHERE id = $1 AND seen_notification_id < "+newestNotification, m.UserID)
-		return err
-	})
-	return int(n), err
+	return sums
 }

@@ -17,8 +17,8 @@ const (
 )
 
 // Purge removes what is over: consents, sessions and tokens past their end,
-// guesses that no longer count, statuses that ended, changes older than an hour, keys revoked or
-// expired for 90 days, and clients left without keys that nobody registered.
+// guesses that no longer count, statuses that ended, idempotency keys of a week ago, changes older
+// than an hour, keys revoked or expired for 90 days, and clients left without keys that nobody registered.
 //
 // It is also where audit events that could not be written come to light: while
 // [Store.UnwrittenEvents] are left, an error tells how many.
@@ -45,6 +45,7 @@ func (s *Store) purge(ctx context.Context, at time.Time) error {
 		{"userkeys_user_statuses", "user_id", "ends_at <> 0 AND ends_at <= $1", at},
 		{"userkeys_admin_keys", "id", "revoked_at <> 0 AND revoked_at <= $1", at.Add(-keepDeadKeys)},
 		{"userkeys_deliveries", "id", "dead_at <> 0 AND dead_at <= $1", at.Add(-keepDeadDeliveries)},
+		{"userkeys_announcements", "key_hash", "created_at <= $1", at.Add(-userkeys.IdempotencyLifetime)},
 		{"userkeys_guesses", "name", "until <> 0 AND until <= $1", at},
 		// Always the oldest ones, whatever the clocks of the nodes: no gap may
 		// look like "nothing happened".

@@ -77,7 +77,7 @@ Use a site:  userkeys login https://site.example`,
 			root.AddCommand(c)
 		}
 	}
-	add("site", newServeCommand(), newDemoCommand(), newUserCommand(), newSettingsCommand(), newKeysCommand(), newAdminKeysCommand(), newDeliveriesCommand(officePushes), newMigrateCommand())
+	add("site", newServeCommand(), newDemoCommand(), newUserCommand(), newNotifyCommand(), newSettingsCommand(), newKeysCommand(), newAdminKeysCommand(), newDeliveriesCommand(officePushes), newMigrateCommand())
 	add("app", newLoginCommand(), newSitesCommand(), newCallCommand(), newKeyCommand(), newRenewCommand(), newLogoutCommand(), newWatchCommand(), newDashboardCommand(), newPostCommand(), newReceiveCommand(), newDoctorCommand())
 	root.AddCommand(newVersionCommand())
 	understandAll(root)

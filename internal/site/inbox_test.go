@@ -151,17 +151,34 @@ func TestInbox(t *testing.T) {
 				{"GET", "/user-status.json", "user_status,read,write"},
 				{"PUT", "/user-status", "user_status,write"},
 				{"DELETE", "/user-status.json", "user_status,write"},
+				{"POST", "/do-not-disturb.json", "write"},
+				{"DELETE", "/do-not-disturb", "write"},
 				{"GET", "/u/alice.json", "read,write"},
 				{"GET", "/session/current", "session_info,read,write"},
 			} {
 				for _, scope := range []string{"notifications", "read", "write", "session_info", "user_status"} {
 					app := sc.App("of "+scope, scope).Connect(sc.alice)
-					a := send(app, c.method, c.path, `{"id":1,"emoji":"e","description":"d"}`)
+					a := send(app, c.method, c.path, `{"id":1,"emoji":"e","description":"d","duration":5}`)
 					if open := slices.Contains(strings.Split(c.scopes, ","), scope); (a.StatusCode == 200) != open || !open && a.StatusCode != 403 {
 						sc.t.Errorf("%s %s with %s: %d %.200s", c.method, c.path, scope, a.StatusCode, a.Body)
 					}
 				}
 			}
+		})
+		sc.row("do not disturb ends by itself", func(sc *scene) {
+			app := sc.App("quiet", "write,session_info").Connect(sc.alice)
+			var until struct {
+				At string `json:"ends_at"`
+			}
+			a := send(app, "POST", "/do-not-disturb.json", `{"duration":60}`).Must(sc.t, 200)
+			if err := json.Unmarshal([]byte(a.Body), &until); err != nil || until.At == "" {
+				sc.t.Fatalf("%s: %v", a.Body, err)
+			}
+			sc.alice.Get("/session/current.json").Must(sc.t, 200, `"do_not_disturb_until":"`+until.At+`"`)
+			sc.Clock.Pass(time.Hour)
+			sc.alice.Get("/session/current.json").Must(sc.t, 200).MustNot(sc.t, "do_not_disturb")
+			sc.check(sc.alice.Do(sc.alice.Request("POST", "/do-not-disturb.json", `{"duration":60}`)), badCSRF)
+			sc.check(sc.Visitor().Do(sc.Visitor().Request("POST", "/do-not-disturb.json", `{"duration":60}`)), want{status: 403, kind: "not_logged_in"})
 		})
 		sc.row("W20 keys are listed to their owner and administrators, at a browser", func(sc *scene) {
 			sc.alice.Get("/u/alice.json").Must(sc.t, 200, `"application_name":"App victim"`, `"user_api_keys":[{`).MustNot(sc.t, sc.victim.Key.Reveal(), "hash")
@@ -201,6 +218,25 @@ func TestInbox(t *testing.T) {
 				sc.t.Errorf("%d %s; %d %s", a.StatusCode, a.Body, b.StatusCode, b.Body)
 			}
 			sc.alice.Get("/notifications.json?filter=unread").Must(sc.t, 200, `"total_rows_notifications":1`)
+		})
+		sc.row("an announcement is made once, whoever asks again", func(sc *scene) {
+			const hello = `{"usernames":["root","alice"],"title":"Hello","excerpt":"all","link":"/t/1","from":"root","idempotency_key":"7f1c"}`
+			ids := func(a testkit.Answer) (got struct{ IDs []int64 }) {
+				if err := json.Unmarshal([]byte(a.Must(sc.t, 200, `"created":2`).Body), &got); err != nil {
+					sc.t.Fatal(err)
+				}
+				return got
+			}
+			first := ids(sc.notify(root.At(sc.Site), adminNotifications, hello))
+			again := ids(sc.notify(root.At(sc.Site), "/admin/notifications.json", hello).Must(sc.t, 200, `"repeated":true`, `"queued":0`))
+			if !slices.Equal(first.IDs, again.IDs) {
+				sc.t.Errorf("first %v, again %v", first, again)
+			}
+			sc.check(sc.notify(root.At(sc.Site), adminNotifications, strings.Replace(hello, "all", "some", 1)), want{status: 409})
+			sc.check(sc.notify(root.At(sc.Site), adminNotifications, hello, "Idempotency-Key", "other"), want{status: 400, kind: "invalid_parameters"})
+			sc.alice.Get("/notifications.json?filter_by_types=custom").Must(sc.t, 200, `"total_rows_notifications":1`, `"excerpt":"all"`)
+			own := strings.Replace(hello, "/t/1", sc.URL+"/t/1", 1)
+			sc.notify(root.At(sc.Site), adminNotifications, strings.Replace(own, "7f1c", "7f1d", 1)).Must(sc.t, 200, `"repeated":false`)
 		})
 	})
 }

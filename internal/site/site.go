@@ -90,7 +90,9 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	inbox := notify.Config{Store: cfg.Store, Settings: s.Authority.Settings, Now: cfg.Now}
+	inbox := notify.Config{
+		Store: cfg.Store, Settings: s.Authority.Settings, Origin: cfg.BaseURL.Scheme + "://" + cfg.BaseURL.Host, Now: cfg.Now,
+	}
 	if len(cfg.Secret) > 0 {
 		if s.Pusher, err = s.newPusher(cfg); err != nil {
 			return nil, err

@@ -23,8 +23,10 @@ INSERT INTO userkeys_notification_counts (user_id, notification_type, high_prior
 	FROM userkeys_notifications n JOIN userkeys_users u ON u.id = n.user_id
 	GROUP BY n.user_id, n.notification_type, n.high_priority;
 
+-- Every list is the end of some of these, so that its page costs what the page holds; those of 0002 are
+-- for all of a user's, and for what is not read.
 CREATE INDEX userkeys_notifications_read ON userkeys_notifications (user_id, id) WHERE is_read = 1;
-CREATE INDEX userkeys_notifications_type ON userkeys_notifications (user_id, notification_type, is_read, id);
+CREATE INDEX userkeys_notifications_type ON userkeys_notifications (user_id, notification_type, is_read, high_priority, id);
 CREATE INDEX userkeys_notifications_age ON userkeys_notifications (created_at);
 
 -- What a repeated call is answered with, by the hash of its idempotency key.

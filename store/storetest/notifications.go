@@ -176,13 +176,14 @@ func notificationsAreCounted(w *world) {
 		}
 	}
 	want(ada, userkeys.NotificationCounts{})
+	bobs := userkeys.NotificationCounts{New: 1, NewMessages: 1, UnreadUrgent: 1, Unread: 1, UnreadByType: map[int]int{6: 1}}
 	var ids []int64
 	for _, kind := range []int{1, 6, 24, 2} {
 		ids = append(ids, w.tell(note(kind), "ada")...)
 	}
 	w.tell(note(6), "bob")
-	want(ada, userkeys.NotificationCounts{New: 4, NewMessages: 1, NewOrdinary: 2, UnreadUrgent: 2})
-	want(bob, userkeys.NotificationCounts{New: 1, NewMessages: 1, UnreadUrgent: 1})
+	want(ada, userkeys.NotificationCounts{New: 4, NewMessages: 1, NewOrdinary: 2, UnreadUrgent: 2, Unread: 4, UnreadByType: map[int]int{1: 1, 2: 1, 6: 1, 24: 1}})
+	want(bob, bobs)
 	marker := func(wantSeen, wantNewest int64) {
 		w.Helper()
 		seen, newest, err := w.NotificationMarker(w.ctx, ada.ID)
@@ -196,8 +197,8 @@ func notificationsAreCounted(w *world) {
 	w.ok(w.SeeNotifications(w.ctx, ada.ID, ids[0])) // never back
 	w.ok(w.SeeNotifications(w.ctx, 9999, ids[0]))
 	marker(ids[1], ids[3])
-	want(ada, userkeys.NotificationCounts{SeenID: ids[1], New: 2, NewOrdinary: 1, UnreadUrgent: 2})
-	want(bob, userkeys.NotificationCounts{New: 1, NewMessages: 1, UnreadUrgent: 1})
+	want(ada, userkeys.NotificationCounts{SeenID: ids[1], New: 2, NewOrdinary: 1, UnreadUrgent: 2, Unread: 4, UnreadByType: map[int]int{1: 1, 2: 1, 6: 1, 24: 1}})
+	want(bob, bobs)
 
 	mark := func(m userkeys.NotificationMark, n int) {
 		w.Helper()
@@ -210,15 +211,15 @@ func notificationsAreCounted(w *world) {
 	mark(userkeys.NotificationMark{UserID: ada.ID, ID: ids[2]}, 1)
 	mark(userkeys.NotificationMark{UserID: ada.ID, ID: ids[2]}, 0)
 	marker(ids[1], ids[3])
-	want(ada, userkeys.NotificationCounts{SeenID: ids[1], New: 1, NewOrdinary: 1, UnreadUrgent: 1})
+	want(ada, userkeys.NotificationCounts{SeenID: ids[1], New: 1, NewOrdinary: 1, UnreadUrgent: 1, Unread: 3, UnreadByType: map[int]int{1: 1, 2: 1, 6: 1}})
 	mark(userkeys.NotificationMark{UserID: ada.ID, Types: []int{6, 5}}, 1)
 	marker(ids[3], ids[3])
-	want(ada, userkeys.NotificationCounts{SeenID: ids[3]})
+	want(ada, userkeys.NotificationCounts{SeenID: ids[3], Unread: 2, UnreadByType: map[int]int{1: 1, 2: 1}})
 	mark(userkeys.NotificationMark{UserID: ada.ID}, 2)
 	if got := w.ids(userkeys.NotificationFilter{UserID: ada.ID, Unread: true}); got != nil {
 		w.Errorf("unread: %v", got)
 	}
-	want(bob, userkeys.NotificationCounts{New: 1, NewMessages: 1, UnreadUrgent: 1})
+	want(bob, bobs)
 	_, err := w.NotificationCounts(w.ctx, 9999)
 	w.refused(err, userkeys.NotFound)
 	_, _, err = w.NotificationMarker(w.ctx, 9999)

@@ -1,0 +1,155 @@
+package userkeys_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"userkeys"
+)
+
+const ownOrigin = "https://site.example"
+
+func TestMessage(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		m    userkeys.Message
+		n    userkeys.Notification
+		want userkeys.Notification
+	}{
+		{"nothing", userkeys.Message{}, userkeys.Notification{Type: 2}, userkeys.Notification{Type: 2}},
+		{
+			"all of it",
+			userkeys.Message{Title: `Tom & "Jerry" <b>`, Excerpt: " two\r\nlines\tand a tab\u2028x ", Link: "/t/x/1?page=2#post_3", From: "J\u00f6rg M."},
+			userkeys.Notification{},
+			userkeys.Notification{
+				Type: 14, FancyTitle: "Tom &amp; &#34;Jerry&#34; &lt;b&gt;",
+				Data: json.RawMessage(`{"topic_title":"Tom & \"Jerry\" <b>","excerpt":"two  lines and a tab x","url":"/t/x/1?page=2#post_3","display_username":"J` + "\u00f6" + `rg M."}`),
+			},
+		},
+		{
+			"what is there stays",
+			userkeys.Message{Title: "T", Excerpt: "E", Link: "/l", From: "F"},
+			userkeys.Notification{Type: 1, FancyTitle: "fancy", Data: json.RawMessage(`{ "url": null, "topic_title": "old", "n": 1.50 }`)},
+			userkeys.Notification{Type: 1, FancyTitle: "fancy", Data: json.RawMessage(`{"url":null,"topic_title":"old","n":1.50,"excerpt":"E","display_username":"F"}`)},
+		},
+		{
+			"a link of the site's own address, in any case",
+			userkeys.Message{Link: "HTTPS://Site.Example:443/t/1"},
+			userkeys.Notification{Type: 1},
+			userkeys.Notification{Type: 1, Data: json.RawMessage(`{"url":"HTTPS://Site.Example:443/t/1"}`)},
+		},
+		{"no title, no type", userkeys.Message{From: "f"}, userkeys.Notification{}, userkeys.Notification{Data: json.RawMessage(`{"display_username":"f"}`)}},
+	} {
+		got, err := tt.m.Notification(tt.n, ownOrigin)
+		if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v\n%s", tt.name, err, diff)
+		}
+	}
+}
+
+func TestMessageThatIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, m := range map[string]userkeys.Message{
+		"title of 256 characters": {Title: strings.Repeat("\u00fc", 256)}, "title of two lines": {Title: "a\nb"}, "title that is no text": {Title: "\xff"},
+		"blank title": {Title: " \u200b"}, "NUL in the title": {Title: "a\x00"},
+		"from of 101 characters": {From: strings.Repeat("x", 101)}, "from with a line": {From: "a\rb"}, "blank from": {From: " "},
+		"excerpt that is no text": {Excerpt: "a\xff"}, "NUL in the excerpt": {Excerpt: "a\x00b"},
+		"link to another host":      {Link: "//evil.example/"},
+		"link with a backslash":     {Link: `/\evil.example/`},
+		"link with a backslash 2":   {Link: `\\evil.example`},
+		"link with a tab":           {Link: "/\t/evil.example"},
+		"link with a space":         {Link: "/a b"},
+		"link that is not ASCII":    {Link: "/\u00fc"},
+		"link without a slash":      {Link: "t/x/1"},
+		"link of a query":           {Link: "?a=b"},
+		"link with a script":        {Link: "javascript:alert(1)"},
+		"link with data":            {Link: "data:text/html,x"},
+		"link to another site":      {Link: "https://evil.example/"},
+		"link to another scheme":    {Link: "http://site.example/"},
+		"link to another port":      {Link: "https://site.example:444/"},
+		"link with a user":          {Link: "https://site.example@evil.example/"},
+		"link to a longer name":     {Link: "https://site.example.evil.example/"},
+		"link to an app":            {Link: "com.example.app:/x"},
+		"link of 2001 bytes":        {Link: "/" + strings.Repeat("x", 2000)},
+		"broken percent-encoding":   {Link: "/%zz"},
+		"address of 2001 bytes":     {Link: ownOrigin + "/" + strings.Repeat("x", 2000)},
+		"address with a line break": {Link: ownOrigin + "/\n"},
+	} {
+		if got, err := m.Notification(userkeys.Notification{Type: 1}, ownOrigin); !errors.Is(err, userkeys.InvalidParameters) {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+	if _, err := (userkeys.Message{Link: ownOrigin + "/x"}).Notification(userkeys.Notification{}, ""); !errors.Is(err, userkeys.InvalidParameters) || !strings.Contains(err.Error(), "give a path") {
+		t.Errorf("an address where the site's own is not known: %v", err)
+	}
+	for _, data := range []string{`[]`, `null`, `{`, `"x"`, `{}{}`} {
+		if _, err := (userkeys.Message{Title: "t"}).Notification(userkeys.Notification{Data: json.RawMessage(data)}, ""); !errors.Is(err, userkeys.InvalidParameters) {
+			t.Errorf("data %s: %v", data, err)
+		}
+	}
+}
+
+// The largest message fits, whatever it is made of.
+func TestMessageOfTheLargestSize(t *testing.T) {
+	t.Parallel()
+	for _, c := range []string{"x", "\"", "&", "\u00fc", "\U0001F600"} {
+		n, err := userkeys.Message{
+			Title: strings.Repeat(c, 255), Excerpt: strings.Repeat(c, 100_000), From: strings.Repeat(c, 100), Link: "/" + strings.Repeat("x", 1999),
+		}.Notification(userkeys.Notification{}, "")
+		if err == nil {
+			err = n.Check()
+		}
+		if err != nil {
+			t.Errorf("%s: %v", c, err)
+			continue
+		}
+		var data struct{ Excerpt string }
+		if err := json.Unmarshal(n.Data, &data); err != nil || utf8.RuneCountInString(data.Excerpt) != 400 || !strings.HasSuffix(data.Excerpt, "\u2026") {
+			t.Errorf("%s: the excerpt has %d characters: %v", c, utf8.RuneCountInString(data.Excerpt), err)
+		}
+	}
+	n, err := userkeys.Message{Excerpt: strings.Repeat("x", 400)}.Notification(userkeys.Notification{}, "")
+	if err != nil || strings.Contains(string(n.Data), "\u2026") {
+		t.Errorf("400 characters are cut: %v", err)
+	}
+}
+
+// FuzzMessage: whatever it is made of, a message is refused or becomes a
+// notification whose data is an object, and whose link a browser opens on this site.
+func FuzzMessage(f *testing.F) {
+	f.Add("Hello", "there", "/t/x/1", "ada", `{"a":1}`)
+	f.Add("<b>", "a\u2028b", "//evil.example", "\u202e", `{}`)
+	f.Add("", "", `/\evil`, "", ``)
+	f.Fuzz(func(t *testing.T, title, excerpt, link, from, data string) {
+		n, err := userkeys.Message{Title: title, Excerpt: excerpt, Link: link, From: from}.Notification(userkeys.Notification{Data: json.RawMessage(data)}, ownOrigin)
+		if err != nil {
+			if !errors.Is(err, userkeys.InvalidParameters) {
+				t.Fatal(err)
+			}
+			return
+		}
+		var had, got map[string]any
+		if title+excerpt+link+from == "" {
+			return
+		}
+		if err := json.Unmarshal(n.Data, &got); err != nil {
+			t.Fatalf("%s: %v", n.Data, err)
+		}
+		_ = json.Unmarshal([]byte(data), &had) // nothing may be none
+		if had["url"] == nil && link != "" && had != nil && !strings.HasPrefix(link, "/") && !strings.HasPrefix(strings.ToLower(link), ownOrigin) {
+			t.Fatalf("the link %q was let in", link)
+		}
+		if strings.HasPrefix(link, "//") || strings.ContainsAny(link, "\\\n\t ") {
+			t.Fatalf("the link %q was let in", link)
+		}
+		if strings.ContainsAny(n.FancyTitle, "<>\"'") {
+			t.Fatalf("the title %q is no plain text", n.FancyTitle)
+		}
+	})
+}

@@ -1,0 +1,286 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"userkeys"
+)
+
+// What is written of a notification: all but the id, of which the database
+// gives the next. Those of one call differ in their user only.
+const (
+	notificationsPerStatement = 500
+	unknownNamesInError       = 10
+)
+
+// namedID is a user's id and the name that it is found by.
+type namedID struct {
+	id  int64
+	key string
+}
+
+func scanNamedID(r row) (namedID, error) {
+	var n namedID
+	err := r.Scan(&n.id, &n.key)
+	return n, err
+}
+
+// AddNotifications writes a's notification for each of its users, whatever the case of their names, once
+// each, with what is to be pushed and one audit event; the ids are in the order of the names. If
+// anybody is unknown nothing is written: [userkeys.Unprocessable] names them.
+//
+// A call with an idempotency key that was used within [userkeys.IdempotencyLifetime] writes nothing: it is
+// answered with the ids of the first one, or, if it says something else, refused with [userkeys.Conflict].
+// Of calls at the same time with the same key one writes, and the others wait for it.
+func (s *Store) AddNotifications(ctx context.Context, a userkeys.Announcement) (userkeys.Announced, error) {
+	n := a.Notification
+	if err := checkIndexed(append([]string{a.IdempotencyKey}, a.Usernames...)...); err != nil {
+		return userkeys.Announced{}, err
+	}
+	if err := checkText(n.Slug, n.FancyTitle, string(n.Data), string(a.Actor.Kind), a.Actor.IP); err != nil {
+		return userkeys.Announced{}, err
+	}
+	keys := distinctNames(a.Usernames)
+	if len(keys) == 0 {
+		return userkeys.Announced{}, nil
+	}
+	var done userkeys.Announced
+	err := s.write(ctx, func(ctx context.Context, c conn) error {
+		var err error
+		if done, err = repeated(ctx, c, a, keys); err != nil || done.Repeated {
+			return err
+		}
+		done, err = s.announce(ctx, c, a, keys)
+		return err
+	})
+	if err != nil {
+		return userkeys.Announced{}, err
+	}
+	return done, nil
+}
+
+// announce writes what is new. The users' rows stay until its end, so that nobody is deleted half-way, and
+// their inboxes are locked before anything is written, always in the order of the
+// users' ids: of two calls one waits, and one user's ids are in the order of the commits.
+func (s *Store) announce(ctx context.Context, c conn, a userkeys.Announcement, keys []string) (userkeys.Announced, error) {
+	var done userkeys.Announced
+	n := a.Notification
+	users, err := s.userIDs(ctx, c, keys)
+	if err != nil {
+		return done, err
+	}
+	ordered := unique(users)
+	if err := raiseInboxes(ctx, c, ordered); err != nil {
+		return done, err
+	}
+	notified, err := insertNotifications(ctx, c, ordered, n)
+	if err != nil {
+		return done, err
+	}
+	if err := countNew(ctx, c, ordered, n); err != nil {
+		return done, err
+	}
+	done.UserIDs, done.IDs = users, make([]int64, len(users))
+	for i, u := range users {
+		done.IDs[i] = notified[u]
+	}
+	if done.Queued, err = enqueue(ctx, c, a, notified); err != nil {
+		return done, err
+	}
+	if err := remember(ctx, c, a.IdempotencyKey, done.IDs); err != nil {
+		return done, err
+	}
+	return done, audit(ctx, c, userkeys.AuditEvent{
+		At: n.CreatedAt, Actor: a.Actor, Action: actionNotified,
+		Detail: fmt.Sprintf("type %d, %d users: %s", n.Type, len(keys), strings.Join(keys, ", ")),
+	})
+}
+
+// announcementRow is what is kept of a call with an idempotency key.
+type announcementRow struct {
+	body []byte
+	ids  string
+}
+
+func scanAnnouncement(r row) (announcementRow, error) {
+	var a announcementRow
+	err := r.Scan(&a.body, &a.ids)
+	return a, err
+}
+
+// repeated takes a's idempotency key for this transaction, or tells what was
+// answered when it was used before. A second call waits here until the first has ended.
+func repeated(ctx context.Context, c conn, a userkeys.Announcement, names []string) (userkeys.Announced, error) {
+	var none userkeys.Announced
+	if a.IdempotencyKey == "" {
+		return none, nil
+	}
+	body, err := bodyHash(a, names)
+	if err != nil {
+		return none, err
+	}
+	key, at := secretHash(a.IdempotencyKey), a.Notification.CreatedAt
+	taken, err := c.exec(ctx, `INSERT INTO userkeys_announcements (key_hash, body_hash, ids, created_at) VALUES ($1, $2, '', $3)
+		ON CONFLICT (key_hash) DO UPDATE SET body_hash = excluded.body_hash, ids = '', created_at = excluded.created_at
+		WHERE userkeys_announcements.created_at <= $4`, key, body, micros(at), micros(at.Add(-userkeys.IdempotencyLifetime)))
+	if err != nil || taken > 0 {
+		return none, err
+	}
+	first, err := one(ctx, c, scanAnnouncement, "SELECT body_hash, ids FROM userkeys_announcements WHERE key_hash = $1", key)
+	if err != nil {
+		return none, err
+	}
+	if !slices.Equal(first.body, body) {
+		return none, userkeys.Errorf(userkeys.Conflict, "nobody was notified: this idempotency key was used for something else within the last %d days", int(userkeys.IdempotencyLifetime.Hours()/24))
+	}
+	ids, err := parseIDs(first.ids)
+	return userkeys.Announced{IDs: ids, Repeated: true}, err
+}
+
+// remember completes the row that repeated began.
+func remember(ctx context.Context, c conn, key string, ids []int64) error {
+	if key == "" {
+		return nil
+	}
+	_, err := c.exec(ctx, "UPDATE userkeys_announcements SET ids = $2 WHERE key_hash = $1", secretHash(key), joinIDs(ids))
+	return err
+}
+
+// bodyHash is the same for calls that say the same: to whom, what, whether it is pushed, and by which kind of actor.
+func bodyHash(a userkeys.Announcement, names []string) ([]byte, error) {
+	n := a.Notification
+	text, err := json.Marshal(map[string]any{
+		"names": names, "type": n.Type, "read": n.Read, "urgent": n.HighPriority, "topic": n.TopicID, "post": n.PostNumber,
+		"slug": n.Slug, "title": n.FancyTitle, "data": string(n.Data), "push": a.Push, "kind": a.Actor.Kind,
+	})
+	if err != nil {
+		return nil, err
+	}
+	h := sha256.Sum256(text)
+	return h[:], nil
+}
+
+func joinIDs(ids []int64) string {
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = strconv.FormatInt(id, 10)
+	}
+	return strings.Join(texts, ",")
+}
+
+func parseIDs(s string) ([]int64, error) {
+	var ids []int64
+	for _, text := range splitList(s, ",") {
+		id, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+// distinctNames are names as they are compared, each once, in their order.
+func distinctNames(names []string) []string {
+	seen := make(map[string]bool, len(names))
+	var out []string
+	for _, n := range names {
+		if n = foldCase(n); !seen[n] {
+			seen[n] = true
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// userIDs finds users by names as they are compared, all or none, in the order of the names. Nobody deletes them until the transaction ends.
+func (s *Store) userIDs(ctx context.Context, c conn, keys []string) ([]int64, error) {
+	found := make(map[string]int64, len(keys))
+	err := inChunks(keys, idsPerStatement, func(chunk []string) error {
+		args := make([]any, len(chunk))
+		for i, k := range chunk {
+			args[i] = k
+		}
+		rows, err := all(ctx, c, scanNamedID, "SELECT id, username_key FROM userkeys_users WHERE username_key IN ("+list(1, len(chunk))+") ORDER BY id"+s.diff.keepRow, args...)
+		for _, r := range rows {
+			found[r.key] = r.id
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]int64, 0, len(keys))
+	var unknown []string
+	for _, k := range keys {
+		if id, ok := found[k]; ok {
+			ids = append(ids, id)
+		} else {
+			unknown = append(unknown, k)
+		}
+	}
+	if len(unknown) > 0 {
+		return nil, unknownUsers(unknown)
+	}
+	return ids, nil
+}
+
+func unknownUsers(names []string) error {
+	shown, more := names[:min(len(names), unknownNamesInError)], ""
+	if n := len(names) - len(shown); n > 0 {
+		more = fmt.Sprintf(" and %d more", n)
+	}
+	return userkeys.Errorf(userkeys.Unprocessable, "nobody was notified: there is no user %s%s", strings.Join(shown, ", "), more)
+}
+
+// insertNotifications writes n for each of users and tells the ids by user.
+func insertNotifications(ctx context.Context, c conn, users []int64, n userkeys.Notification) (map[int64]int64, error) {
+	shared := []any{
+		n.Type, flag(n.Read), flag(n.HighPriority), n.TopicID, n.PostNumber, n.Slug, n.FancyTitle, string(n.Data), micros(n.CreatedAt),
+	}
+	_, columns, _ := strings.Cut(notificationColumns, ", ") // all but the id
+	ids := make(map[int64]int64, len(users))
+	err := inChunks(users, notificationsPerStatement, func(chunk []int64) error {
+		values, args := forEachUser(shared, chunk)
+		rows, err := all(ctx, c, scanPair, "INSERT INTO userkeys_notifications ("+columns+") VALUES "+values+" RETURNING id, user_id", args...)
+		for _, r := range rows {
+			ids[r[1]] = r[0]
+		}
+		return err
+	})
+	return ids, err
+}
+
+// countNew counts a new notification of each of users. What is new is newer than every marker.
+func countNew(ctx context.Context, c conn, users []int64, n userkeys.Notification) error {
+	unread := flag(!n.Read)
+	shared := []any{n.Type, flag(n.HighPriority), 1, unread, unread}
+	return inChunks(users, notificationsPerStatement, func(chunk []int64) error {
+		values, args := forEachUser(shared, chunk)
+		_, err := c.exec(ctx, `INSERT INTO userkeys_notification_counts AS k (user_id, notification_type, high_priority, total, unread, fresh) VALUES `+values+`
+			ON CONFLICT (user_id, notification_type, high_priority) DO UPDATE SET
+				total = k.total + excluded.total, unread = k.unread + excluded.unread, fresh = k.fresh + excluded.fresh`, args...)
+		return err
+	})
+}
+
+// forEachUser writes a row for each of users: the user, then what they all share.
+func forEachUser(shared []any, users []int64) (values string, args []any) {
+	rest := list(1, len(shared))
+	args = slices.Clone(shared)
+	var b strings.Builder
+	for i, u := range users {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		args = append(args, u)
+		b.WriteString("($" + strconv.Itoa(len(args)) + "," + rest + ")")
+	}
+	return b.String(), args
+}

@@ -1,0 +1,20 @@
+package store
+
+import (
+	"context"
+
+	"userkeys"
+)
+
+// MigrateTo takes the steps up to a version, as an older program did.
+func (s *Store) MigrateTo(ctx context.Context, version int64) error {
+	p, err := s.provider(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = p.UpTo(ctx, version)
+	return err
+}
+
+// ListQuery is the statement of a list of notifications.
+func ListQuery(f userkeys.NotificationFilter) (string, []any) { return listQuery(f) }

@@ -1,0 +1,200 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"userkeys"
+)
+
+// raiseInboxes raises the version of users' inboxes and locks them until the
+// transaction ends. The order of the ids is the order of the locks, everywhere.
+func raiseInboxes(ctx context.Context, c conn, users []int64) error {
+	return inChunks(users, idsPerStatement, func(chunk []int64) error {
+		values, args := forEachUser([]any{1, 0}, chunk)
+		_, err := c.exec(ctx, `INSERT INTO userkeys_inboxes AS i (user_id, version, quiet_until) VALUES `+values+`
+			ON CONFLICT (user_id) DO UPDATE SET version = i.version + 1`, args...)
+		return err
+	})
+}
+
+// inbox is a user's in a transaction that changes it: nobody else does until it ends.
+type inbox struct {
+	userID int64
+	seen   int64 // the marker
+	newest int64
+}
+
+// openInbox locks a user's inbox: first the user's row, which has the marker, as whoever
+// deletes the user does. false: there is nothing in it and never was, or no such user.
+func (s *Store) openInbox(ctx context.Context, c conn, userID int64) (inbox, bool, error) {
+	in := inbox{userID: userID}
+	seen, err := all(ctx, c, scanInt, "SELECT seen_notification_id FROM userkeys_users WHERE id = $1"+s.diff.lockRow, userID)
+	if err != nil || len(seen) == 0 {
+		return in, false, err
+	}
+	in.seen = seen[0]
+	there, err := all(ctx, c, scanInt, "SELECT version FROM userkeys_inboxes WHERE user_id = $1"+s.diff.lockRow, userID)
+	if err != nil || len(there) == 0 {
+		return in, false, err
+	}
+	in.newest, err = one(ctx, c, scanInt, "SELECT "+newestNotification, userID)
+	return in, true, err
+}
+
+// newestNotification is the id of the newest one of the user $1; 0 if there is none.
+const newestNotification = "(SELECT COALESCE(MAX(id), 0) FROM userkeys_notifications WHERE user_id = $1)"
+
+// raise tells those who wait that the inbox has changed.
+func (in *inbox) raise(ctx context.Context, c conn) error {
+	_, err := c.exec(ctx, "UPDATE userkeys_inboxes SET version = version + 1 WHERE user_id = $1", in.userID)
+	return err
+}
+
+// see moves the marker up to id, but never back and never above what there is,
+// and counts anew what is above it: that is little, because markers are moved to the end. It tells whether it moved.
+func (in *inbox) see(ctx context.Context, c conn, id int64) (bool, error) {
+	if id = min(id, in.newest); id <= in.seen {
+		return false, nil
+	}
+	in.seen = id
+	if _, err := c.exec(ctx, "UPDATE userkeys_users SET seen_notification_id = $2 WHERE id = $1", in.userID, id); err != nil {
+		return false, err
+	}
+	above, err := all(ctx, c, scanGroup, `SELECT notification_type, high_priority, 0, 0, COUNT(*) FROM userkeys_notifications
+		WHERE user_id = $1 AND id > $2 AND is_read = 0 GROUP BY notification_type, high_priority`, in.userID, id)
+	if err != nil {
+		return false, err
+	}
+	if _, err := c.exec(ctx, "UPDATE userkeys_notification_counts SET fresh = 0 WHERE user_id = $1 AND fresh <> 0", in.userID); err != nil {
+		return false, err
+	}
+	for _, g := range above {
+		if err := count(ctx, c, in.userID, g); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// group is how many notifications of one type and priority a user has.
+type group struct {
+	kind, urgent         int64
+	total, unread, fresh int64
+}
+
+func scanGroup(r row) (group, error) {
+	var g group
+	err := r.Scan(&g.kind, &g.urgent, &g.total, &g.unread, &g.fresh)
+	return g, err
+}
+
+// count adds to the counts of a user's notifications of one type and priority.
+func count(ctx context.Context, c conn, userID int64, by group) error {
+	_, err := c.exec(ctx, `UPDATE userkeys_notification_counts SET total = total + $4, unread = unread + $5, fresh = fresh + $6
+		WHERE user_id = $1 AND notification_type = $2 AND high_priority = $3`, userID, by.kind, by.urgent, by.total, by.unread, by.fresh)
+	return err
+}
+
+const groupsOf = "notification_type, high_priority, total, unread, fresh FROM userkeys_notification_counts WHERE user_id = $1"
+
+// inboxRows is a user's inbox with its counts in one statement, and so at one
+// moment: a row of its own, 0, and one for each type and priority, 1.
+const inboxRows = `SELECT 0, u.seen_notification_id, COALESCE(i.version, 0), COALESCE(i.quiet_until, 0), ` + newestNotification + `, 0
+	FROM userkeys_users u LEFT JOIN userkeys_inboxes i ON i.user_id = u.id WHERE u.id = $1
+	UNION ALL SELECT 1, ` + groupsOf
+
+type inboxPart struct {
+	kind  int64
+	parts [5]int64
+}
+
+func scanInboxPart(r row) (inboxPart, error) {
+	var p inboxPart
+	err := r.Scan(&p.kind, &p.parts[0], &p.parts[1], &p.parts[2], &p.parts[3], &p.parts[4])
+	return p, err
+}
+
+// InboxState is a user's inbox at one moment. It costs the same however much is in it. [userkeys.NotFound].
+func (s *Store) InboxState(ctx context.Context, userID int64) (userkeys.Inbox, error) {
+	return read(ctx, s, func(ctx context.Context, c conn) (userkeys.Inbox, error) {
+		in := userkeys.Inbox{UserID: userID}
+		parts, err := all(ctx, c, scanInboxPart, inboxRows, userID)
+		if err != nil {
+			return in, err
+		}
+		var groups []group
+		found := false
+		for _, p := range parts {
+			v := p.parts
+			if p.kind != 0 {
+				groups = append(groups, group{v[0], v[1], v[2], v[3], v[4]})
+				continue
+			}
+			found = true
+			in.Counts.SeenID, in.Version, in.QuietUntil, in.Newest = v[0], v[1], fromMicros(v[2]), v[3]
+		}
+		if !found {
+			return in, userkeys.Errorf(userkeys.NotFound, "there is no such user")
+		}
+		sumUp(&in.Counts, groups)
+		return in, nil
+	})
+}
+
+// sumUp fills counts, except for the marker, from what is counted by type and priority.
+func sumUp(counts *userkeys.NotificationCounts, groups []group) {
+	for _, g := range groups {
+		counts.New += int(g.fresh)
+		if g.kind == userkeys.NotificationPrivateMessage {
+			counts.NewMessages += int(g.fresh)
+		}
+		if g.urgent != 0 {
+			counts.UnreadUrgent += int(g.unread)
+		} else {
+			counts.NewOrdinary += int(g.fresh)
+		}
+		if g.unread == 0 {
+			continue
+		}
+		counts.Unread += int(g.unread)
+		if counts.UnreadByType == nil {
+			counts.UnreadByType = map[int]int{}
+		}
+		counts.UnreadByType[int(g.kind)] += int(g.unread)
+	}
+}
+
+// InboxVersions tells the versions of users' inboxes. Users who never had one are absent.
+func (s *Store) InboxVersions(ctx context.Context, userIDs []int64) (map[int64]int64, error) {
+	versions := make(map[int64]int64, len(userIDs))
+	err := inChunks(unique(userIDs), idsPerStatement, func(chunk []int64) error {
+		args := make([]any, len(chunk))
+		for i, id := range chunk {
+			args[i] = id
+		}
+		rows, err := read(ctx, s, func(ctx context.Context, c conn) ([][2]int64, error) {
+			return all(ctx, c, scanPair, "SELECT user_id, version FROM userkeys_inboxes WHERE user_id IN ("+list(1, len(args))+")", args...)
+		})
+		for _, r := range rows {
+			versions[r[0]] = r[1]
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return versions, nil
+}
+
+// SetQuiet sets until when nothing is pushed to a user; the zero time ends it. It is
+// no change to the inbox, whose version stays. [userkeys.NotFound].
+func (s *Store) SetQuiet(ctx context.Context, userID int64, until time.Time) error {
+	found, err := s.changesOne(ctx, `INSERT INTO userkeys_inboxes (user_id, version, quiet_until)
+		SELECT id, 0, $2 FROM userkeys_users WHERE id = $1
+		ON CONFLICT (user_id) DO UPDATE SET quiet_until = excluded.quiet_until`, userID, micros(until))
+	if err == nil && !found {
+		err = userkeys.Errorf(userkeys.NotFound, "there is no such user")
+	}
+	return err
+}

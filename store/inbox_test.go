@@ -1,0 +1,185 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"userkeys"
+	"userkeys/notify"
+	"userkeys/store"
+	"userkeys/store/storetest"
+)
+
+var _ notify.Store = (*store.Store)(nil)
+
+// notificationsOf is the SQL that writes n notifications of a user, faster than one after the other.
+func notificationsOf(user int64, n int, kind, read string) string {
+	return fmt.Sprintf(`INSERT INTO userkeys_notifications (user_id, notification_type, is_read, high_priority, topic_id, post_number, slug, fancy_title, data, created_at)
+		WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < %d)
+		SELECT %d, %s, %s, 0, 0, 0, '', '', '{}', 1 FROM i`, n, user, kind, read)
+}
+
+// recount is the counts table as it should be.
+const recount = `DELETE FROM userkeys_notification_counts;
+	DELETE FROM userkeys_inboxes;
+	INSERT INTO userkeys_inboxes (user_id, version, quiet_until) SELECT DISTINCT user_id, 1, 0 FROM userkeys_notifications;
+	INSERT INTO userkeys_notification_counts (user_id, notification_type, high_priority, total, unread, fresh)
+	SELECT n.user_id, n.notification_type, n.high_priority, COUNT(*), COUNT(CASE WHEN n.is_read = 0 THEN 1 END),
+		COUNT(CASE WHEN n.is_read = 0 AND n.id > u.seen_notification_id THEN 1 END)
+	FROM userkeys_notifications n JOIN userkeys_users u ON u.id = n.user_id GROUP BY n.user_id, n.notification_type, n.high_priority`
+
+// What an older program wrote is counted when its database is brought to this version.
+func TestMigrateNotifications(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *sql.DB, d store.Dialect) {
+		ctx := t.Context()
+		s, err := store.Open(ctx, db, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.MigrateTo(ctx, 2); err != nil {
+			t.Fatal(err)
+		}
+		for id, seen := range []int{1: 0, 2: 5, 3: 0} {
+			if id > 0 {
+				mustExec(t, db, fmt.Sprintf(`INSERT INTO userkeys_users (username, username_key, name, email, email_key, trust_level, admin, moderator, active,
+					group_names, password_hash, suspended_at, created_at, last_seen_at, seen_notification_id)
+					VALUES ('u%d', 'u%d', '', '', '', 1, 0, 0, 1, '', '', 0, 1, 0, %d)`, id, id, seen))
+			}
+		}
+		for _, n := range []struct{ user, kind, read, urgent int }{
+			{1, 1, 0, 0}, {1, 6, 0, 1}, {1, 6, 1, 1}, {1, 1, 0, 1}, // ids 1 to 4
+			{2, 1, 0, 0}, {2, 1, 1, 0}, {2, 6, 0, 1}, // 5 to 7; 5 was seen
+		} {
+			mustExec(t, db, fmt.Sprintf(`INSERT INTO userkeys_notifications (user_id, notification_type, is_read, high_priority, topic_id, post_number, slug, fancy_title, data, created_at)
+				VALUES (%d, %d, %d, %d, 0, 0, '', '', '{}', 1)`, n.user, n.kind, n.read, n.urgent))
+		}
+		if n, err := s.Migrate(ctx); n < 1 || err != nil {
+			t.Fatal(n, err)
+		}
+		for i, want := range []userkeys.Inbox{
+			{UserID: 1, Version: 1, Newest: 4, Counts: userkeys.NotificationCounts{New: 3, NewMessages: 1, NewOrdinary: 1, UnreadUrgent: 2, Unread: 3, UnreadByType: map[int]int{1: 2, 6: 1}}},
+			{UserID: 2, Version: 1, Newest: 7, Counts: userkeys.NotificationCounts{SeenID: 5, New: 1, NewMessages: 1, UnreadUrgent: 1, Unread: 2, UnreadByType: map[int]int{1: 1, 6: 1}}},
+			{UserID: 3},
+		} {
+			got, err := s.InboxState(ctx, int64(i+1))
+			if diff := cmp.Diff(want, got); err != nil || diff != "" {
+				t.Errorf("user %d: %v\n%s", i+1, err, diff)
+			}
+		}
+		for user, want := range map[int64]int{1: 4, 2: 3, 3: 0} {
+			if n, err := s.CountNotifications(ctx, userkeys.NotificationFilter{UserID: user}); n != want || err != nil {
+				t.Errorf("user %d has %d, want %d: %v", user, n, want, err)
+			}
+		}
+		if _, err := s.AddNotifications(ctx, told("u1", "u3")); err != nil {
+			t.Fatal(err)
+		}
+		if in, err := s.InboxState(ctx, 1); in.Version != 2 || in.Counts.Unread != 4 || in.Newest != 8 || err != nil {
+			t.Errorf("and one more: %+v, %v", in, err)
+		}
+	})
+}
+
+func told(names ...string) userkeys.Announcement {
+	return userkeys.Announcement{Usernames: names, Notification: userkeys.Notification{Type: 1, Data: []byte("{}"), CreatedAt: at}}
+}
+
+// What is more than one transaction may mark is marked to the end, and the marker and the counts with it.
+func TestMarkAllOfMany(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *sql.DB, d store.Dialect) {
+		ctx := t.Context()
+		s := storetest.Open(t, db, d)
+		u := makeUser(t, s, "ada")
+		mustExec(t, db, notificationsOf(u.ID, 12_345, "n % 3 + 1", "0"))
+		mustExec(t, db, recount)
+		mark := func(m userkeys.NotificationMark, want int) {
+			t.Helper()
+			m.UserID = u.ID
+			if n, err := s.ReadNotifications(ctx, m); n != want || err != nil {
+				t.Fatalf("%+v marked %d, want %d: %v", m, n, want, err)
+			}
+		}
+		mark(userkeys.NotificationMark{Types: []int{1}}, 4115)
+		in, err := s.InboxState(ctx, u.ID)
+		if err != nil || in.Counts.Unread != 8230 || in.Counts.New != 0 || in.Counts.SeenID != in.Newest || in.Newest == 0 {
+			t.Fatalf("%+v, %v", in, err)
+		}
+		mark(userkeys.NotificationMark{}, 8230)
+		if in, err = s.InboxState(ctx, u.ID); err != nil || in.Counts.Unread != 0 || in.Counts.UnreadByType != nil {
+			t.Errorf("%+v, %v", in, err)
+		}
+		if n, err := s.CountNotifications(ctx, userkeys.NotificationFilter{UserID: u.ID, Read: true}); n != 12_345 || err != nil {
+			t.Errorf("%d are read: %v", n, err)
+		}
+	})
+}
+
+// A broadcast to a thousand is a few statements, and so is everything else, however much there is.
+func TestStatementsOfTheInbox(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *sql.DB, d store.Dialect) {
+		ctx := t.Context()
+		s := storetest.Open(t, db, d)
+		names := make([]string, 1000)
+		for i := range names {
+			names[i] = makeUser(t, s, fmt.Sprint("user", i)).Username
+		}
+		cost := func(what string, most int64, do func() error) {
+			t.Helper()
+			before := s.Statements()
+			if err := do(); err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			if n := s.Statements() - before; n > most {
+				t.Errorf("%s takes %d statements, want at most %d", what, n, most)
+			}
+		}
+		add := func(names ...string) func() error {
+			return func() error { _, err := s.AddNotifications(ctx, told(names...)); return err }
+		}
+		cost("one", 7, add("user0"))
+		cost("a thousand", 12, add(names...))
+		cost("the state", 1, func() error { _, err := s.InboxState(ctx, 1); return err })
+		cost("a list", 1, func() error {
+			_, err := s.Notifications(ctx, userkeys.NotificationFilter{UserID: 1, Unread: true, Types: []int{1, 2, 3}})
+			return err
+		})
+		cost("a mark", 7, func() error {
+			_, err := s.ReadNotifications(ctx, userkeys.NotificationMark{UserID: 1, ID: 1})
+			return err
+		})
+		cost("a look", 9, func() error { return s.SeeNotifications(ctx, 1, 1000) })
+		cost("versions", 2, func() error { _, err := s.InboxVersions(ctx, make([]int64, 1)); return err })
+	})
+}
+
+// Whoever is told by a call that ends half-way was told nothing, and may be told by the same key.
+func TestAnnouncementThatFailsHalfWay(t *testing.T) {
+	eachDB(t, func(t *testing.T, db *sql.DB, d store.Dialect) {
+		s := storetest.Open(t, db, d)
+		u := makeUser(t, s, "ada")
+		a := told("ada")
+		a.IdempotencyKey = "k"
+		mustExec(t, db, "ALTER TABLE userkeys_notification_counts RENAME TO gone")
+		if _, err := s.AddNotifications(t.Context(), a); err == nil {
+			t.Fatal("it was written without its count")
+		}
+		mustExec(t, db, "ALTER TABLE gone RENAME TO userkeys_notification_counts")
+		ended, cancel := context.WithDeadline(t.Context(), time.Unix(1, 0))
+		defer cancel()
+		if _, err := s.AddNotifications(ended, a); !errors.Is(err, userkeys.Unavailable) {
+			t.Errorf("a call that ended: %v", err)
+		}
+		if in, err := s.InboxState(t.Context(), u.ID); err != nil || in.Version != 0 || in.Newest != 0 {
+			t.Errorf("something of it is left: %+v, %v", in, err)
+		}
+		if got, err := s.AddNotifications(t.Context(), a); err != nil || got.Repeated || len(got.IDs) != 1 {
+			t.Errorf("again: %+v, %v", got, err)
+		}
+	})
+}

@@ -1,0 +1,116 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// ownedGroup is a notification that is gone, as its owner's counts know it.
+type ownedGroup struct {
+	userID, id int64
+	group
+}
+
+func scanOwnedGroup(r row) (ownedGroup, error) {
+	g := ownedGroup{group: group{total: -1}}
+	var read int64
+	err := r.Scan(&g.userID, &g.id, &g.kind, &g.urgent, &read)
+	g.unread = read - 1
+	return g, err
+}
+
+// PurgeNotifications forgets notifications from before a time, read or not, in
+// batches, and tells how many. Nothing stays for the markers' sake: ids are never given again, so a
+// marker at one that is gone, or a newest one that is lower than before, is no harm.
+func (s *Store) PurgeNotifications(ctx context.Context, before time.Time) (int, error) {
+	total := 0
+	for found := jobBatch; found == jobBatch; {
+		gone := 0
+		err := s.write(ctx, func(ctx context.Context, c conn) error {
+			gone = 0
+			old, err := all(ctx, c, scanPair, "SELECT id, user_id FROM userkeys_notifications WHERE created_at < $1 ORDER BY created_at LIMIT $2", micros(before), jobBatch)
+			found = len(old)
+			if err != nil || found == 0 {
+				return err
+			}
+			gone, err = s.forget(ctx, c, old)
+			return err
+		})
+		if total += gone; err != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+// forget deletes notifications, given by id and user, and tells how many were still there.
+func (s *Store) forget(ctx context.Context, c conn, old [][2]int64) (int, error) {
+	var ids, users []int64
+	for _, p := range old {
+		ids, users = append(ids, p[0]), append(users, p[1])
+	}
+	users = unique(users)
+	seen := make(map[int64]int64, len(users))
+	err := inChunks(users, idsPerStatement, func(chunk []int64) error {
+		args := make([]any, len(chunk))
+		for i, u := range chunk {
+			args[i] = u
+		}
+		in := " IN (" + list(1, len(args)) + ")"
+		if _, err := all(ctx, c, scanInt, "SELECT user_id FROM userkeys_inboxes WHERE user_id"+in+" ORDER BY user_id"+s.diff.lockRow, args...); err != nil {
+			return err
+		}
+		marks, err := all(ctx, c, scanPair, "SELECT id, seen_notification_id FROM userkeys_users WHERE id"+in, args...)
+		for _, m := range marks {
+			seen[m[0]] = m[1]
+		}
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	lost := map[int64][]group{}
+	gone := 0
+	err = inChunks(unique(ids), idsPerStatement, func(chunk []int64) error {
+		args := make([]any, len(chunk))
+		for i, id := range chunk {
+			args[i] = id
+		}
+		rows, err := all(ctx, c, scanOwnedGroup, "DELETE FROM userkeys_notifications WHERE id IN ("+list(1, len(args))+
+			") RETURNING user_id, id, notification_type, high_priority, is_read", args...)
+		for _, g := range rows {
+			if g.id > seen[g.userID] {
+				g.fresh = g.unread
+			}
+			lost[g.userID] = append(lost[g.userID], g.group)
+		}
+		gone += len(rows)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, u := range users {
+		if err := uncount(ctx, c, u, lost[u]); err != nil {
+			return 0, err
+		}
+	}
+	return gone, nil
+}
+
+// uncount takes what is gone off a user's counts, and tells those who wait.
+func uncount(ctx context.Context, c conn, userID int64, lost []group) error {
+	if len(lost) == 0 {
+		return nil
+	}
+	for _, g := range together(lost) {
+		if err := count(ctx, c, userID, g); err != nil {
+			return err
+		}
+	}
+	if _, err := c.exec(ctx, "DELETE FROM userkeys_notification_counts WHERE user_id = $1 AND total = 0", userID); err != nil {
+		return err
+	}
+	in := inbox{userID: userID}
+	return in.raise(ctx, c)
+}
