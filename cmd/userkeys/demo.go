@@ -183,7 +183,7 @@ func (st *stage) run(ctx context.Context, wg *sync.WaitGroup, failed chan<- erro
 		st.upstreamLn: demo.NewSite(demo.SiteConfig{
 			NotifierURL: st.appURL, Tell: demo.NewTeller(st.siteURL, st.adminKey.Reveal(), demoAdmin),
 		}),
-		st.appLn:      demo.NewNotifier(demo.NotifierConfig{SiteURL: st.siteURL, URL: st.appURL}),
+		st.appLn: demo.NewNotifier(demo.NotifierConfig{SiteURL: st.siteURL, URL: st.appURL}),
 	} {
 		wg.Go(func() { serveUntil(ctx, ln, h, failed) })
 	}

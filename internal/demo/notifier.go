@@ -74,7 +74,7 @@ type notifier struct {
 	mu     sync.Mutex
 	visits map[string]*visit // by the cookie's value
 	seen   *client.ReplayGuard
-	order  []string          // oldest first
+	order  []string // oldest first
 }
 
 // A visit is what the app remembers of one browser. It is replaced, never

@@ -22,10 +22,10 @@ const maxBody = 64 << 10
 
 // SiteConfig says what the sample site shows.
 type SiteConfig struct {
-	NotifierURL string           // where the sample app is; empty shows no link
+	NotifierURL string // where the sample app is; empty shows no link
 	// Tell tells users of a new notice, as [NewTeller] does; nil: they see it when they look.
 	Tell func(context.Context, News) error
-	Now         func() time.Time // nil: the system's clock
+	Now  func() time.Time // nil: the system's clock
 }
 
 // NewSite makes The Noticeboard: a website as one would be without userkeys.

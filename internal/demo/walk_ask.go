@@ -218,6 +218,6 @@ func (k *walker) openAnswer(context.Context) error {
 	k.out.say("The browser brought %d characters that mean nothing to it or to anybody on the way. The private key opens them:", len(k.payload))
 	k.out.got(string(masked.JSON()))
 	k.out.say("The nonce is the one of step 2, so this answers our request and not somebody else's. " +
-		"The key is shown in part: whoever has it can use it. The private key has done its work and is forgotten.")
+		"The key is shown in part: whoever has it can use it. The app keeps the private key for what the site may seal to it later.")
 	return nil
 }

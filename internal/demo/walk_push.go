@@ -74,7 +74,7 @@ func (k *walker) pushed(ctx context.Context) error {
 		return err
 	}
 	k.out.sent("POST /notices", form)
-	if err := client.Do(k.withoutRedirects(), req, nil); err != nil {
+	if err := k.post(req); err != nil {
 		return err
 	}
 	select {
@@ -87,11 +87,19 @@ func (k *walker) pushed(ctx context.Context) error {
 	}
 }
 
-// withoutRedirects is the walker's client, to which a redirect is an answer.
-func (k *walker) withoutRedirects() *http.Client {
+// post sends a form that is answered with a redirect.
+func (k *walker) post(req *http.Request) error {
 	c := *k.cfg.HTTP
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &c
+	resp, err := c.Do(req)
+	if err != nil {
+		return err
+	}
+	a, err := readAnswer(resp)
+	if err != nil {
+		return err
+	}
+	return a.want(http.StatusSeeOther)
 }
 
 func (k *walker) wantPush(a arrival, began time.Time) error {
