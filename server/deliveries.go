@@ -16,7 +16,7 @@ import (
 const (
 	deliveriesPath  = "/user-api-key/deliveries"
 	deliveriesShown = 20 // of each list on a page
-	hostsShown      = 20 // unless all are asked for
+	hostsShown      = 10 // unless all are asked for
 )
 
 // deliveriesPage shows an administrator what is pushed, and what could not be.
@@ -42,7 +42,7 @@ type deliveriesAt struct {
 type pushTotals struct {
 	Queued, Dead      int
 	Delivered, Failed int64
-	Due               moment // of what is due first
+	Due               moment // of what is due first; unknown: now
 }
 
 // hostView is how pushing to a host goes.
@@ -181,9 +181,11 @@ func (p *deliveriesPage) showHosts(hosts []userkeys.PushHost, now time.Time) {
 			p.Hosts = append(p.Hosts, viewHost(h, now))
 		}
 	}
-	p.Totals.Due = momentAt(due, now)
+	if due.After(now) {
+		p.Totals.Due = momentAt(due, now)
+	}
 	slices.SortStableFunc(p.Hosts, func(a, b hostView) int {
-		return cmp.Or(cmp.Compare(b.trouble(), a.trouble()), cmp.Compare(a.Host, b.Host))
+		return cmp.Or(cmp.Compare(b.trouble(), a.trouble()), cmp.Compare(b.Queued+b.Dead, a.Queued+a.Dead), cmp.Compare(a.Host, b.Host))
 	})
 	if !p.At.allHosts && len(p.Hosts) > hostsShown {
 		p.Hidden = len(p.Hosts) - hostsShown

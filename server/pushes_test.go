@@ -57,9 +57,9 @@ func TestAppsPageTellsHowPushesGo(t *testing.T) {
 	}{
 		{"an app without an address", 1, nil, []string{"Notifications to", "Send a test"}},
 		{"nothing was sent yet", 6, []string{"push.example", "nothing sent yet", "none so far", "Send a test to Untold"}, []string{"Try again"}},
-		{"it works", 7, []string{"working", "(2 minutes ago)", "Send a test to Works"}, []string{"arrive since", "could not be reached"}},
-		{"it fails", 8, []string{"failing", "do not arrive since", "(3 hours ago)", "the app's server could not be reached, or did not accept them", "(2 days ago)", "Send a test to Fails"}, []string{"Try again"}},
-		{"it is switched off", 9, []string{"switched off", "No notifications are sent since", "(5 hours ago)", "wants no more notifications", "none so far", "Try again to send notifications to Off"}, []string{"Send a test"}},
+		{"it works", 7, []string{"working", "(2 minutes ago)", "Send a test to Works"}, []string{"arrived since", "could not be reached"}},
+		{"it fails", 8, []string{"failing", "have not arrived since", "(3 hours ago)", "the app's server could not be reached, or did not accept them", "(2 days ago)", "Send a test to Fails"}, []string{"Try again"}},
+		{"it is switched off", 9, []string{"switched off", "No notifications have been sent since", "(5 hours ago)", "wants no more notifications", "none so far", "Try again to send notifications to Off"}, []string{"Send a test"}},
 		{"the site does not allow it any more", 10, []string{"elsewhere.example", "not allowed", "This site does not allow sending to that address now"}, []string{"Send a test", "Try again"}},
 		{"the user did not allow it", 11, []string{"not allowed", "you did not let it"}, []string{"Send a test", "Try again"}},
 		{"a revoked key has nothing to try", 12, []string{"push.example", "Undo"}, []string{"Send a test", "Try again", "switched off"}},
@@ -322,7 +322,7 @@ func TestDeliveriesPageWithManyHosts(t *testing.T) {
 		}
 		f.pushes.hosts = append(f.pushes.hosts, h)
 	}
-	a := f.do(call{path: "/user-api-key/deliveries", as: "root"}).must(t, http.StatusOK, "40 more", "<dd>100</dd>", "<dd>60</dd>")
+	a := f.do(call{path: "/user-api-key/deliveries", as: "root"}).must(t, http.StatusOK, "50 more", "<dd>100</dd>", "<dd>60</dd>")
 	at := func(host string) int { return strings.Index(a.text, "<bdi>https://"+host+".example</bdi>") }
 	if at("h59") < 0 || at("h59") > at("h58") || at("h58") > at("h57") || at("h57") > at("h00") || at("h30") >= 0 {
 		t.Errorf("the order is h59 %d, h58 %d, h57 %d, h00 %d, h30 %d", at("h59"), at("h58"), at("h57"), at("h00"), at("h30"))

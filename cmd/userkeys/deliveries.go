@@ -51,14 +51,18 @@ is done here.`,
 	addPickFlags(replay)
 	discard := &cobra.Command{Use: "discard [ID...]", Short: "Forget what was given up", RunE: with(deliveriesDiscard)}
 	addPickFlags(discard)
-	resume := &cobra.Command{
-		Use: "resume HOST", Short: "Try a host again now, and what was switched off for it", Args: cobra.MaximumNArgs(1), RunE: with(deliveriesResume),
+	cmd.AddCommand(list, hosts, replay, discard, newResumeCommand(with(deliveriesResume)))
+	return cmd
+}
+
+func newResumeCommand(body func(*cobra.Command, []string) error) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "resume HOST", Short: "Try a host again now, and what was switched off for it", Args: cobra.MaximumNArgs(1), RunE: body,
 		Long: `Try a host again now: close no more before it, switch on again the apps at it
 that pushing was switched off for, and queue again what was given up in the last
 day. With --key this is done for the one key.`,
 	}
-	resume.Flags().Int64("key", 0, "the key with this id only, instead of a host")
-	cmd.AddCommand(list, hosts, replay, discard, resume)
+	cmd.Flags().Int64("key", 0, "the key with this id only, instead of a host")
 	return cmd
 }
 

@@ -61,10 +61,21 @@ func TestPicturesOfEveryPage(t *testing.T) {
 	p.settings(t, s)
 	p.oneTimes(t, s)
 	p.sent(s)
+}
+
+// TestPicturesOfPushes are more of them: the apps page with pushes in every
+// state, and the administrator's page of them.
+func TestPicturesOfPushes(t *testing.T) {
+	dir := os.Getenv("USERKEYS_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	photographer{testkit.Chromium(t), dir}.pushes(t)
 }
 
-// pushes are the apps page with pushes in every state, and the administrator's page of them.
 func (p photographer) pushes(t *testing.T) {
 	s, f := pushedSite(t)
 	p.Open(s.URL + "/my/apps")
