@@ -234,8 +234,6 @@ func (p PushProblem) Sentence() string {
 		return "the app's server says that it wants no more notifications"
 	case PushMoved:
 		return "the app's server has moved; approve the app anew to use its new address"
-	case PushAddress:
-		return "this site does not send to the app's address"
 	case PushBusy:
 		return "the app's server takes no more at the moment"
 	}

@@ -17,7 +17,7 @@ import (
 	"userkeys/authority"
 	"userkeys/internal/identity"
 	"userkeys/internal/site"
-	"userkeys/server"
+	"userkeys/notify"
 	"userkeys/store"
 )
 
@@ -88,7 +88,7 @@ type office struct {
 	authority *authority.Authority
 	identity  *identity.Accounts
 	store     *store.Store
-	pushes    server.Pushes // nil: none
+	pushes    pushDesk
 }
 
 func (d *office) Close() error { return d.db.Close() }
@@ -127,6 +127,7 @@ func (d *office) open(ctx context.Context, dialect store.Dialect, sc siteConfig)
 	if err != nil {
 		return err
 	}
+	d.pushes = notify.NewDesk(notify.DeskConfig{Store: d.store, Settings: d.authority.Settings})
 	d.identity, err = site.NewIdentity(d.store, identity.Config{})
 	return err
 }

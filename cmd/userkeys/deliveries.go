@@ -11,22 +11,26 @@ import (
 	"github.com/spf13/cobra"
 
 	"userkeys"
-	"userkeys/server"
 )
 
-// officePushes are the pushes of the data that a command works on.
-func officePushes(d *office) server.Pushes { return d.pushes }
+// pushDesk is what the commands do about pushes; notify.Desk has it by shape.
+type pushDesk interface {
+	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]userkeys.KeyPush, error)
+	ResumeKey(ctx context.Context, keyID int64, by userkeys.Actor) error
+	ResumeHost(ctx context.Context, host string, by userkeys.Actor) error
+	Deliveries(ctx context.Context, f userkeys.DeliveryFilter) ([]userkeys.Delivery, error)
+	Hosts(ctx context.Context) ([]userkeys.PushHost, error)
+	Replay(ctx context.Context, ids []int64, host string, by userkeys.Actor) (int, error)
+	Discard(ctx context.Context, ids []int64, host string, by userkeys.Actor) (int, error)
+}
 
-// newDeliveriesCommand makes the command over whatever pushes gives for the data; nil is none.
-func newDeliveriesCommand(pushes func(*office) server.Pushes) *cobra.Command {
-	with := func(body func(*cobra.Command, *office, server.Pushes, []string) error) func(*cobra.Command, []string) error {
-		return withOffice(func(cmd *cobra.Command, d *office, args []string) error {
-			p := pushes(d)
-			if p == nil {
-				return errors.New("nothing is pushed from this data")
-			}
-			return body(cmd, d, p, args)
-		})
+// officePushes are the pushes of the data that a command works on.
+func officePushes(d *office) pushDesk { return d.pushes }
+
+// newDeliveriesCommand makes the command over what pushes gives for the data.
+func newDeliveriesCommand(pushes func(*office) pushDesk) *cobra.Command {
+	with := func(body func(*cobra.Command, *office, pushDesk, []string) error) func(*cobra.Command, []string) error {
+		return withOffice(func(cmd *cobra.Command, d *office, args []string) error { return body(cmd, d, pushes(d), args) })
 	}
 	cmd := &cobra.Command{
 		Use: "deliveries", Short: "See what is pushed to apps, and what could not be",
@@ -101,7 +105,7 @@ func deliveryRowOf(d userkeys.Delivery, user string) deliveryRow {
 // deliveriesPage is how many deliveries are asked for at a time.
 const deliveriesPage = 500
 
-func deliveriesList(cmd *cobra.Command, d *office, p server.Pushes, _ []string) error {
+func deliveriesList(cmd *cobra.Command, d *office, p pushDesk, _ []string) error {
 	f, most, err := deliveryFilter(cmd, d)
 	if err != nil {
 		return err
@@ -218,7 +222,7 @@ type hostRow struct {
 	DueAt       *time.Time `json:"due_at"`
 }
 
-func deliveriesHosts(cmd *cobra.Command, _ *office, p server.Pushes, _ []string) error {
+func deliveriesHosts(cmd *cobra.Command, _ *office, p pushDesk, _ []string) error {
 	hosts, err := p.Hosts(cmd.Context())
 	if err != nil {
 		return err
@@ -277,11 +281,11 @@ func pickDeliveries(cmd *cobra.Command, args []string) (ids []int64, host string
 	return ids, host, nil
 }
 
-func deliveriesReplay(cmd *cobra.Command, _ *office, p server.Pushes, args []string) error {
+func deliveriesReplay(cmd *cobra.Command, _ *office, p pushDesk, args []string) error {
 	return changeDeliveries(cmd, args, p.Replay, "queued again")
 }
 
-func deliveriesDiscard(cmd *cobra.Command, _ *office, p server.Pushes, args []string) error {
+func deliveriesDiscard(cmd *cobra.Command, _ *office, p pushDesk, args []string) error {
 	return changeDeliveries(cmd, args, p.Discard, "discarded")
 }
 
@@ -307,7 +311,7 @@ func changeDeliveries(cmd *cobra.Command, args []string, change func(context.Con
 	return err
 }
 
-func deliveriesResume(cmd *cobra.Command, _ *office, p server.Pushes, args []string) error {
+func deliveriesResume(cmd *cobra.Command, _ *office, p pushDesk, args []string) error {
 	key, err := cmd.Flags().GetInt64("key")
 	if err != nil {
 		return err
@@ -345,9 +349,6 @@ type pushRow struct {
 
 // addPushes tells of each key with a push address how pushing to it goes.
 func addPushes(ctx context.Context, d *office, rows []keyRow) error {
-	if d.pushes == nil {
-		return nil
-	}
 	var pushed []int // rows with an address
 	for i, r := range rows {
 		if r.PushURL != "" {

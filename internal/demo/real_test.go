@@ -1,12 +1,15 @@
 package demo_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -25,7 +28,21 @@ const password = "correct horse battery"
 // user alice. Every answer passes tamper, if it is given, so that a test can make the site lie.
 func startSite(t *testing.T, tamper func(http.Handler) http.Handler) string {
 	t.Helper()
-	upstream := httptest.NewServer(newSite())
+	url, _ := startPushingSite(t, tamper)
+	return url
+}
+
+// startPushingSite is startSite with a place that the site pushes to.
+func startPushingSite(t *testing.T, tamper func(http.Handler) http.Handler, pushURLs ...string) (string, net.Listener) {
+	t.Helper()
+	push, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = push.Close() })
+	pushURLs = append(pushURLs, "http://"+push.Addr().String()+"/push")
+	var tell func(context.Context, demo.News) error
+	upstream := httptest.NewServer(demo.NewSite(demo.SiteConfig{Tell: func(ctx context.Context, n demo.News) error { return tell(ctx, n) }}))
 	t.Cleanup(upstream.Close)
 	db, err := sql.Open("sqlite", store.SQLiteDSN(filepath.Join(t.TempDir(), "userkeys.db")))
 	if err != nil {
@@ -41,15 +58,23 @@ func startSite(t *testing.T, tamper func(http.Handler) http.Handler) string {
 		t.Fatal(err)
 	}
 	s, err := site.Open(t.Context(), site.Config{
-		Store: remembered, BaseURL: mustParse(t, front.URL), Upstream: mustParse(t, upstream.URL),
+		Store: remembered, BaseURL: mustParse(t, front.URL), Upstream: mustParse(t, upstream.URL), Secret: bytes.Repeat([]byte{1}, 32),
+		Pinned: map[string]string{"allowed_user_api_push_urls": strings.Join(pushURLs, "|"), "push_notification_time_window_mins": "0"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.Identity.Create(t.Context(), identity.NewUser{Username: "alice", TrustLevel: 1, Password: password}, userkeys.Actor{Kind: "test", Admin: true})
+	by := userkeys.Actor{Kind: "test", Admin: true}
+	for _, u := range []identity.NewUser{{Username: "alice", TrustLevel: 1, Password: password}, {Username: "bob", Password: password}, {Username: "root", Password: password, Admin: true}} {
+		if _, err := s.Identity.Create(t.Context(), u, by); err != nil {
+			t.Fatal(err)
+		}
+	}
+	key, _, err := s.Authority.CreateAdminKey(t.Context(), "the website", "", by)
 	if err != nil {
 		t.Fatal(err)
 	}
+	tell = demo.NewTeller(front.URL, key.Reveal(), "root")
 	handler = s.Handler()
 	if tamper != nil {
 		handler = tamper(handler)
@@ -62,7 +87,7 @@ func startSite(t *testing.T, tamper func(http.Handler) http.Handler) string {
 		}
 	})
 	t.Cleanup(func() { cancel(); running.Wait() })
-	return front.URL
+	return front.URL, push
 }
 
 func mustParse(t *testing.T, s string) *url.URL {

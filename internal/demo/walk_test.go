@@ -16,8 +16,8 @@ import (
 
 func TestWalkTeachesTheProtocol(t *testing.T) {
 	t.Parallel()
-	siteURL := startSite(t, nil)
-	cfg := demo.WalkConfig{SiteURL: siteURL, NotifierURL: startNotifier(t, siteURL), Username: "alice", Password: password, KeyBits: 2048}
+	siteURL, push := startPushingSite(t, nil)
+	cfg := demo.WalkConfig{SiteURL: siteURL, NotifierURL: startNotifier(t, siteURL), Push: push, Username: "alice", Password: password, KeyBits: 2048}
 	var out bytes.Buffer
 	if err := demo.Walk(t.Context(), &out, cfg); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
@@ -30,7 +30,8 @@ func TestWalkTeachesTheProtocol(t *testing.T) {
 		"read your notifications and mark them as read", "a program on this computer", "not verified", "?payload=",
 		`"api":4}`, "User-Api-Key: ", "User-Api-Client-Id: demo-walker", `"unread_notifications":2`,
 		"403 Forbidden", "429 Too Many Requests", "Retry-After: ", "user_api_key_limiter_60_secs", `"error_type":"rate_limit"`,
-		"POST /user-api-key/revoke", `{"success":"OK"}`, `"reason":"invalid key"`, "13. Refused afterwards", "every step saw what it expected",
+		"GET /user-api-key/push-secret.json", "Webhook-Signature: v1,", `"topic_title":"The choir needs two more altos."`, "its signature is right",
+		"POST /user-api-key/revoke", `{"success":"OK"}`, `"reason":"invalid key"`, "14. Refused afterwards", "every step saw what it expected",
 	} {
 		if !strings.Contains(unwrap(text), unwrap(want)) {
 			t.Errorf("the walk does not show %q", want)
@@ -48,7 +49,7 @@ func TestWalkTeachesTheProtocol(t *testing.T) {
 		}
 	}
 	// A second walk finds the first one's leavings and needs no cleaning.
-	cfg.Colour = true
+	cfg.Colour, cfg.Push = true, nil
 	out.Reset()
 	if err := demo.Walk(t.Context(), &out, cfg); err != nil {
 		t.Fatalf("again: %v", err)
@@ -140,15 +141,19 @@ func TestWalkNoticesASiteThatErrs(t *testing.T) {
 		{"the limit is lifted", lies("GET /notifications/totals.json", status(429, 200)), "step 10 "},
 		{"the limit does not say how long", lies("GET /notifications/totals.json", header("Retry-After", "soon")), "step 10 "},
 		{"the limit has no name", lies("GET /notifications/totals.json", header("Discourse-Rate-Limit-Error-Code", "x")), "step 10 "},
-		{"the app is not listed", lies("GET /my/apps", replace("Walker", "Somebody")), "step 11 "},
-		{"revoking fails", lies("POST /user-api-key/revoke", status(200, 500)), "step 12 "},
-		{"the dead key is told apart", lies("GET /notifications/totals.json", replace("invalid key", "revoked key")), "step 13 "},
+		{"the push secret is another's", lies("GET /user-api-key/push-secret.json", status(200, 403)), "step 11 "},
+		{"the notice is not taken", lies("POST /notices", status(303, 200)), "step 11 "},
+		{"the website can tell nobody", lies("POST /user-api-key/admin/notifications.json", status(200, 403)), "step 11 "},
+		{"the app is not listed", lies("GET /my/apps", replace("Walker", "Somebody")), "step 12 "},
+		{"revoking fails", lies("POST /user-api-key/revoke", status(200, 500)), "step 13 "},
+		{"the dead key is told apart", lies("GET /notifications/totals.json", replace("invalid key", "revoked key")), "step 14 "},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			err := demo.Walk(t.Context(), &out, demo.WalkConfig{SiteURL: startSite(t, tt.tamper), Username: "alice", Password: password, KeyBits: 2048})
+			siteURL, push := startPushingSite(t, tt.tamper)
+			err := demo.Walk(t.Context(), &out, demo.WalkConfig{SiteURL: siteURL, Push: push, Username: "alice", Password: password, KeyBits: 2048})
 			if err == nil || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("Walk = %v, want an error at %s", err, tt.says)
 			}
