@@ -112,95 +112,141 @@ func btoi(b bool) int {
 	return 0
 }
 
+// modelRun is a store and its naive model, to which the same is done.
+type modelRun struct {
+	*world
+	r     *rand.Rand
+	seed  uint64
+	m     *naive
+	users []int64
+	log   []string
+}
+
+var (
+	modelNames = []string{"ada", "bob", "carol"}
+	modelTypes = []int{1, 2, 6, 24}
+)
+
 // inboxModel does what users and sites may do, in any order, and compares with the naive model.
 func inboxModel(w *world) {
 	seed := uint64(time.Now().UnixNano())
-	r := rand.New(rand.NewPCG(seed, 0))
-	names := []string{"ada", "bob", "carol"}
-	var users []int64
-	for _, n := range names {
-		users = append(users, w.user(n).ID)
+	run := &modelRun{world: w, seed: seed, r: rand.New(rand.NewPCG(seed, 0)), m: &naive{seen: map[int64]int64{}}}
+	for _, n := range modelNames {
+		run.users = append(run.users, w.user(n).ID)
 	}
-	types := []int{1, 2, 6, 24}
-	m := &naive{seen: map[int64]int64{}}
-	var log []string
-	for step := range 250 {
-		u := users[r.IntN(3)]
-		switch r.IntN(8) {
+	for step := range 120 {
+		switch run.r.IntN(8) {
 		case 0, 1, 2:
-			to := r.Perm(3)[:1+r.IntN(3)]
-			var told []string
-			for _, i := range to {
-				told = append(told, names[i])
-			}
-			n := note(types[r.IntN(4)], func(n *userkeys.Notification) { n.CreatedAt = noon.Add(time.Duration(step-r.IntN(20)) * time.Minute) })
-			n.HighPriority = n.HighPriority || r.IntN(5) == 0
-			for i, id := range w.tell(n, told...) {
-				n.ID, n.UserID = id, users[to[i]]
-				m.notes = append(m.notes, n)
-			}
-			slices.SortFunc(m.notes, func(a, b userkeys.Notification) int { return cmp.Compare(a.ID, b.ID) })
-			log = append(log, fmt.Sprint("tell ", told, n.Type))
+			run.tell(step)
 		case 3, 4:
-			mark := userkeys.NotificationMark{UserID: u}
-			switch r.IntN(6) {
-			case 0:
-			case 1:
-				mark.Types = types[:1+r.IntN(3)]
-			default:
-				if len(m.notes) > 0 {
-					mark.ID = m.notes[r.IntN(len(m.notes))].ID // perhaps somebody else's
-				}
-			}
-			want := m.read(mark)
-			log = append(log, fmt.Sprintf("read %+v", mark))
-			if got := must[int](w)(w.ReadNotifications(w.ctx, mark)); got != want {
-				w.Fatalf("seed %d: %+v marked %d, want %d\n%v", seed, mark, got, want, log)
-			}
+			run.read()
 		case 5, 6:
-			id := m.newest(u) - int64(r.IntN(10)) + 3
-			m.see(u, id)
-			log = append(log, fmt.Sprint("see ", u, id))
-			w.ok(w.SeeNotifications(w.ctx, u, id))
+			run.see()
 		case 7:
-			if r.IntN(4) == 0 {
-				before := noon.Add(time.Duration(step-60) * time.Minute)
-				want := m.purge(before)
-				log = append(log, fmt.Sprint("purge ", before))
-				if got := must[int](w)(w.PurgeNotifications(w.ctx, before)); got != want {
-					w.Fatalf("seed %d: %d were purged, want %d\n%v", seed, got, want, log)
-				}
+			if run.r.IntN(4) == 0 {
+				run.purge(noon.Add(time.Duration(step-60) * time.Minute))
 			}
 		}
-		for _, u := range users {
-			in := w.inbox(u)
-			if diff := gocmp.Diff(m.counts(u), in.Counts); diff != "" || in.Newest != m.newest(u) {
-				w.Fatalf("seed %d: user %d, newest %d, want %d: -want +got\n%s\n%v", seed, u, in.Newest, m.newest(u), diff, log)
-			}
+		run.compare()
+	}
+}
+
+// differs ends the test with all that is needed to repeat it.
+func (run *modelRun) differs(format string, args ...any) {
+	run.Helper()
+	run.Fatalf("seed %d: %s\n%v", run.seed, fmt.Sprintf(format, args...), run.log)
+}
+
+func (run *modelRun) someone() int64 { return run.users[run.r.IntN(3)] }
+
+// some is the id of a notification, perhaps of somebody else; 0 if there is none.
+func (run *modelRun) some() int64 {
+	if len(run.m.notes) == 0 {
+		return 0
+	}
+	return run.m.notes[run.r.IntN(len(run.m.notes))].ID
+}
+
+func (run *modelRun) tell(step int) {
+	to := run.r.Perm(3)[:1+run.r.IntN(3)]
+	var told []string
+	for _, i := range to {
+		told = append(told, modelNames[i])
+	}
+	n := note(modelTypes[run.r.IntN(4)], func(n *userkeys.Notification) {
+		n.CreatedAt = noon.Add(time.Duration(step-run.r.IntN(20)) * time.Minute)
+	})
+	n.HighPriority = n.HighPriority || run.r.IntN(5) == 0
+	run.log = append(run.log, fmt.Sprint("tell ", told, n.Type))
+	for i, id := range run.world.tell(n, told...) {
+		n.ID, n.UserID = id, run.users[to[i]]
+		run.m.notes = append(run.m.notes, n)
+	}
+	slices.SortFunc(run.m.notes, func(a, b userkeys.Notification) int { return cmp.Compare(a.ID, b.ID) })
+}
+
+func (run *modelRun) read() {
+	mark := userkeys.NotificationMark{UserID: run.someone()}
+	switch run.r.IntN(6) {
+	case 0:
+	case 1:
+		mark.Types = modelTypes[:1+run.r.IntN(3)]
+	default:
+		mark.ID = run.some()
+	}
+	run.log = append(run.log, fmt.Sprintf("read %+v", mark))
+	want := run.m.read(mark)
+	if got := must[int](run.world)(run.ReadNotifications(run.ctx, mark)); got != want {
+		run.differs("%+v marked %d, want %d", mark, got, want)
+	}
+}
+
+func (run *modelRun) see() {
+	u := run.someone()
+	id := run.m.newest(u) - int64(run.r.IntN(10)) + 3
+	run.log = append(run.log, fmt.Sprint("see ", u, id))
+	run.m.see(u, id)
+	run.ok(run.SeeNotifications(run.ctx, u, id))
+}
+
+func (run *modelRun) purge(before time.Time) {
+	run.log = append(run.log, fmt.Sprint("purge ", before))
+	want := run.m.purge(before)
+	if got := must[int](run.world)(run.PurgeNotifications(run.ctx, before)); got != want {
+		run.differs("%d were purged, want %d", got, want)
+	}
+}
+
+// compare looks at every inbox, and at a list of one.
+func (run *modelRun) compare() {
+	for _, u := range run.users {
+		in := run.inbox(u)
+		if diff := gocmp.Diff(run.m.counts(u), in.Counts); diff != "" || in.Newest != run.m.newest(u) {
+			run.differs("user %d, newest %d, want %d: -want +got\n%s", u, in.Newest, run.m.newest(u), diff)
 		}
-		f := userkeys.NotificationFilter{UserID: u, Limit: 1 + r.IntN(20), Offset: r.IntN(3)}
-		switch r.IntN(3) {
-		case 0:
-			f.Unread, f.UrgentFirst = true, r.IntN(2) == 0
-		case 1:
-			f.Read = true
-		}
-		if r.IntN(2) == 0 {
-			f.Types = types[r.IntN(3):]
-		}
-		if len(m.notes) > 0 && r.IntN(2) == 0 {
-			f.Before = m.notes[r.IntN(len(m.notes))].ID
-		}
-		if len(m.notes) > 0 && r.IntN(3) == 0 {
-			f.After = m.notes[r.IntN(len(m.notes))].ID
-		}
-		ids, total := m.list(f)
-		if got := w.ids(f); !slices.Equal(got, ids) {
-			w.Fatalf("seed %d: %+v lists %v, want %v\n%v", seed, f, got, ids, log)
-		}
-		if got := must[int](w)(w.CountNotifications(w.ctx, f)); got != total {
-			w.Fatalf("seed %d: %+v counts %d, want %d\n%v", seed, f, got, total, log)
-		}
+	}
+	f := userkeys.NotificationFilter{UserID: run.someone(), Limit: 1 + run.r.IntN(20), Offset: run.r.IntN(3)}
+	switch run.r.IntN(3) {
+	case 0:
+		f.Unread, f.UrgentFirst = true, run.r.IntN(2) == 0
+	case 1:
+		f.Read = true
+	}
+	if run.r.IntN(2) == 0 {
+		f.Types = modelTypes[run.r.IntN(3):]
+	}
+	if run.r.IntN(2) == 0 {
+		f.Before = run.some()
+	}
+	if run.r.IntN(3) == 0 {
+		f.After = run.some()
+	}
+	ids, total := run.m.list(f)
+	if got := run.ids(f); !slices.Equal(got, ids) {
+		run.differs("%+v lists %v, want %v", f, got, ids)
+	}
+	if got := must[int](run.world)(run.CountNotifications(run.ctx, f)); got != total {
+		run.differs("%+v counts %d, want %d", f, got, total)
 	}
 }
 
@@ -219,42 +265,14 @@ func inboxInParallel(w *world) {
 	for _, err := range w.together(12, func(i int) error {
 		r := rand.New(rand.NewPCG(uint64(i), 7))
 		for range 15 {
-			u := users[r.IntN(4)]
-			switch r.IntN(5) {
-			case 0, 1:
-				var to []string
-				for _, j := range r.Perm(4)[:1+r.IntN(4)] { // in any order of names
-					to = append(to, names[j])
-				}
-				a, err := w.AddNotifications(w.ctx, announce(note([]int{1, 2, 6}[r.IntN(3)], func(n *userkeys.Notification) {
-					n.CreatedAt = noon.Add(-time.Duration(r.IntN(2)) * time.Hour)
-				}), to...))
-				if err != nil {
-					return err
-				}
-				told.Add(int64(len(a.IDs)))
-			case 2:
-				if _, err := w.ReadNotifications(w.ctx, userkeys.NotificationMark{UserID: u, ID: 1 + int64(r.IntN(100))}); err != nil {
-					return err
-				}
-			case 3:
-				if _, err := w.ReadNotifications(w.ctx, userkeys.NotificationMark{UserID: u, Types: []int{1 + r.IntN(2)}}); err != nil {
-					return err
-				}
-			case 4:
-				if err := w.SeeNotifications(w.ctx, u, int64(r.IntN(200))); err != nil {
-					return err
-				}
-				if i == 0 {
-					gone, err := w.PurgeNotifications(w.ctx, noon)
-					if err != nil {
-						return err
-					}
-					told.Add(-int64(gone))
-				}
+			n, err := w.writeOne(r, users, names)
+			if told.Add(n); err != nil {
+				return err
 			}
 		}
-		return nil
+		gone, err := w.PurgeNotifications(w.ctx, noon)
+		told.Add(-int64(gone))
+		return err
 	}) {
 		w.ok(err)
 	}
@@ -278,6 +296,29 @@ func inboxInParallel(w *world) {
 	}
 }
 
+// writeOne does one thing to inboxes and tells how many notifications it wrote.
+func (w *world) writeOne(r *rand.Rand, users []int64, names []string) (int64, error) {
+	u := users[r.IntN(len(users))]
+	switch r.IntN(5) {
+	case 0, 1:
+		var to []string
+		for _, j := range r.Perm(len(names))[:1+r.IntN(len(names))] { // in any order
+			to = append(to, names[j])
+		}
+		a, err := w.AddNotifications(w.ctx, announce(note([]int{1, 2, 6}[r.IntN(3)], func(n *userkeys.Notification) {
+			n.CreatedAt = noon.Add(-time.Duration(r.IntN(2)) * time.Hour)
+		}), to...))
+		return int64(len(a.IDs)), err
+	case 2:
+		_, err := w.ReadNotifications(w.ctx, userkeys.NotificationMark{UserID: u, ID: 1 + int64(r.IntN(100))})
+		return 0, err
+	case 3:
+		_, err := w.ReadNotifications(w.ctx, userkeys.NotificationMark{UserID: u, Types: []int{1 + r.IntN(2)}})
+		return 0, err
+	}
+	return 0, w.SeeNotifications(w.ctx, u, int64(r.IntN(200)))
+}
+
 // idsInOrder looks on until stop: nothing may come in below what was seen to be the newest.
 func (w *world) idsInOrder(userID int64, stop <-chan struct{}) error {
 	known := map[int64]bool{}
@@ -298,7 +339,7 @@ func (w *world) idsInOrder(userID int64, stop <-chan struct{}) error {
 		select {
 		case <-stop:
 			return nil
-		default:
+		case <-time.After(2 * time.Millisecond): // the writers need the processor too
 		}
 	}
 }
