@@ -376,11 +376,11 @@ func (p *Pusher) finish(ctx context.Context) {
 		if len(batch) == 0 {
 			return
 		}
-		for since := time.Now(); ; {
+		for since := p.cfg.Now(); ; {
 			err := p.cfg.Store.FinishDeliveries(context.WithoutCancel(ctx), batch)
 			trouble.note(ctx, err)
 			// Past the claim somebody else has them; and at the end nobody waits for long.
-			if err == nil || time.Since(since) > claimFor || !pause(ctx, 200*time.Millisecond) {
+			if err == nil || p.cfg.Now().Sub(since) > claimFor || !pause(ctx, 200*time.Millisecond) {
 				break
 			}
 		}
