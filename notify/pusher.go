@@ -2,6 +2,7 @@ package notify
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,6 +61,7 @@ const (
 	lookEvery    = 500 * time.Millisecond
 	lookPause    = 5 * time.Millisecond // between two looks, however much is going on
 	finishAtOnce = 200
+	othersFor    = 100 * time.Millisecond // for hosts that are not known to be well, until those that are have their turn again
 	// freshFor is how long what was read of rights is believed; with what a write takes it
 	// stays far below the second after which nothing is sent for a revoked key (attacks G2).
 	freshFor = 300 * time.Millisecond
@@ -161,15 +164,20 @@ func (p *Pusher) round(ctx context.Context, sends *sync.WaitGroup) (time.Duratio
 		return lookEvery, err
 	}
 	p.forgetIdle(hosts)
+	slices.SortFunc(hosts, byHealth)
 	next := lookEvery
 	var errs error
+	var others time.Time // since when it is the turn of hosts that are not known to be well
 	for _, h := range hosts {
 		now := p.cfg.Now()
-		due := h.DueAt
-		if h.ClosedUntil.After(due) {
-			due = h.ClosedUntil
+		switch {
+		case health(h) == well:
+		case others.IsZero():
+			others = now
+		case now.Sub(others) > othersFor:
+			return 0, errs
 		}
-		if wait := due.Sub(now); wait > 0 {
+		if wait := later(h.DueAt, h.ClosedUntil).Sub(now); wait > 0 {
 			next = min(next, wait)
 			continue
 		}
@@ -187,16 +195,40 @@ func (p *Pusher) round(ctx context.Context, sends *sync.WaitGroup) (time.Duratio
 			next = 0 // there may be more
 		}
 		for _, parcel := range taken {
-			sends.Go(func() {
-				r := p.send(ctx, parcel, now)
-				if ctx.Err() != nil && !r.Answered && r.Outcome != userkeys.PushDelivered {
-					return // the attempt was cut by our own end: it says nothing
-				}
-				p.results <- r
-			})
+			sends.Go(func() { p.results <- p.send(ctx, parcel, now) })
 		}
 	}
 	return next, errs
+}
+
+// The health of a host, best first.
+const (
+	well    = iota // it took the last push
+	unknown        // nothing was delivered there yet
+	ill            // it failed last
+)
+
+func health(h userkeys.PushHost) int {
+	switch {
+	case h.Failures > 0:
+		return ill
+	case h.DeliveredAt.IsZero():
+		return unknown
+	}
+	return well
+}
+
+// byHealth puts those that are well first, so that a thousand others delay them by [othersFor] only;
+// of the same health, whoever waits longest.
+func byHealth(a, b userkeys.PushHost) int {
+	return cmp.Or(cmp.Compare(health(a), health(b)), a.DueAt.Compare(b.DueAt))
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // take claims deliveries and reads what they are made of.
@@ -287,6 +319,8 @@ func (p *Pusher) send(ctx context.Context, parcel userkeys.PushParcel, read time
 	var changed rightsChanged
 	switch {
 	case errors.As(err, &changed): // what it was to be sent with holds no more: from the start, at once
+		r.Outcome, r.Unmade, r.NextAt, r.KeyIDs = userkeys.PushRetried, true, r.At, nil
+	case err != nil && ctx.Err() != nil: // our own end cut it, which says nothing of the receiver: whoever looks next sends it
 		r.Outcome, r.Unmade, r.NextAt, r.KeyIDs = userkeys.PushRetried, true, r.At, nil
 	case err != nil:
 		p.cfg.Logger.DebugContext(ctx, "a push failed", "delivery", d.ID, "host", d.Host, "err", outward.Detail(err))

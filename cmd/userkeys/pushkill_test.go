@@ -142,7 +142,7 @@ func TestKill9LosesNoPush(t *testing.T) {
 			}
 			tr.rc.calm.Store(true)
 			p := tr.serve()
-			tr.drain()
+			tr.drain(p)
 			p.Stop(t)
 			tr.judge(rounds)
 		})
@@ -344,7 +344,7 @@ func (tr *pushTrial) timePasses() {
 }
 
 // drain waits until nothing is left to push.
-func (tr *pushTrial) drain() {
+func (tr *pushTrial) drain(p *testkit.Process) {
 	tr.Helper()
 	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		left, err := tr.store.Deliveries(tr.Context(), userkeys.DeliveryFilter{})
@@ -355,7 +355,8 @@ func (tr *pushTrial) drain() {
 			break
 		}
 		if time.Now().After(end) {
-			tr.Fatalf("%d deliveries are left, such as %+v", len(left), left[0])
+			hosts, err := tr.store.PushHosts(tr.Context())
+			tr.Fatalf("%d deliveries are left, such as %+v; hosts %+v, %v; the server said %s", len(left), left[0], hosts, err, p.Stop(tr.T))
 		}
 	}
 	if dead, err := tr.store.Deliveries(tr.Context(), userkeys.DeliveryFilter{Dead: true}); err != nil || len(dead) != 0 {
