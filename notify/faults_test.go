@@ -1,6 +1,7 @@
 package notify_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 	"userkeys/internal/testkit/dns"
 	"userkeys/notify"
 	"userkeys/outward"
+	"userkeys/store"
 )
 
 // A ward is an office whose receivers have names, which lead to servers on this machine.
@@ -314,5 +317,73 @@ func TestF39_PushesAndDNS(t *testing.T) {
 	}
 	if n := len(inner.all()); n != 0 {
 		t.Errorf("%d pushes came inside", n)
+	}
+}
+
+// countingStore counts how often rights are read.
+type countingStore struct {
+	*store.Store
+	reads atomic.Int64
+	slow  atomic.Int64 // nanoseconds that each read takes longer
+}
+
+func (s *countingStore) PushParcels(ctx context.Context, d []userkeys.Delivery) ([]userkeys.PushParcel, error) {
+	s.reads.Add(1)
+	parcels, err := s.Store.PushParcels(ctx, d)
+	time.Sleep(time.Duration(s.slow.Load()))
+	return parcels, err
+}
+
+// SS23, G2: pushes that wait for connections have their rights read again all at once, and none is sent on what a slow
+// database told too long ago.
+func TestRightsAreReadAgainTogether(t *testing.T) {
+	t.Parallel()
+	const hosts = 60
+	rc := newReceiver(t, nil)
+	var urls []string
+	for i := range hosts {
+		urls = append(urls, fmt.Sprintf("http://host%d.test/push", i))
+	}
+	o := newOffice(t, urls...)
+	ada := o.user("ada")
+	for i, u := range urls {
+		o.key(ada, fmt.Sprint("app", i), u)
+	}
+	st := &countingStore{Store: o.Store}
+	var dialled atomic.Int64
+	open := make(chan struct{})
+	p := o.pusher(func(c *notify.PusherConfig) {
+		c.Store = st
+		c.Client = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			dialled.Add(1)
+			<-open
+			return (&net.Dialer{}).DialContext(ctx, network, rc.Listener.Addr().String())
+		}}}
+	})
+	o.run(p)
+	o.tell("ada")
+	p.Wake()
+	o.eventually("all wait for connections", func() bool { return dialled.Load() == hosts })
+	time.Sleep(400 * time.Millisecond) // until what was read counts as old
+	before := st.reads.Load()
+	st.slow.Store(int64(time.Second))
+	close(open)
+	o.eventually("rights are read again", func() bool { return st.reads.Load() > before })
+	time.Sleep(500 * time.Millisecond)
+	if n := st.reads.Load() - before; n > 2 {
+		t.Errorf("%d reads for pushes that ask at the same time", n)
+	}
+	o.eventually("the slow read is over", func() bool { return st.reads.Load() > before+1 })
+	if n := len(rc.all()); n != 0 {
+		t.Errorf("%d pushes were sent on what was read a second before", n)
+	}
+	st.slow.Store(0)
+	o.eventually("all are sent", func() bool { return len(rc.all()) >= hosts })
+	ids := map[string]bool{}
+	for _, r := range rc.all() {
+		ids[r.id] = true
+	}
+	if len(ids) != hosts || len(rc.all()) != hosts {
+		t.Errorf("%d pushes, %d different ones", len(rc.all()), len(ids))
 	}
 }

@@ -65,6 +65,8 @@ const (
 	// freshFor is how long what was read of rights is believed; with what a write takes it
 	// stays far below the second after which nothing is sent for a revoked key (attacks G2).
 	freshFor = 300 * time.Millisecond
+	// staleAfter is how old it may be when it was read again: where a database is so slow, nothing is sent.
+	staleAfter = 800 * time.Millisecond
 )
 
 // Pusher sends what the outbox holds. Make one with [NewPusher] and keep [Pusher.Run] running, on as many nodes as there are.
@@ -73,6 +75,7 @@ type Pusher struct {
 	cfg     PusherConfig
 	wake    chan struct{} // something was queued, or a place became free
 	results chan userkeys.PushResult
+	doubts  chan doubt
 
 	mu    sync.Mutex
 	hosts map[string]*hostState
@@ -104,7 +107,8 @@ func NewPusher(cfg PusherConfig) (*Pusher, error) {
 		cfg.Client = outward.New(outward.Config{Inward: func() []string { return settings().InternalPushTargets() }})
 	}
 	p := &Pusher{
-		cfg: cfg, wake: make(chan struct{}, 1), results: make(chan userkeys.PushResult, inFlight), hosts: map[string]*hostState{},
+		cfg: cfg, wake: make(chan struct{}, 1), results: make(chan userkeys.PushResult, inFlight),
+		doubts: make(chan doubt), hosts: map[string]*hostState{},
 	}
 	p.Desk = NewDesk(DeskConfig{Store: cfg.Store, Settings: cfg.Settings, Now: cfg.Now, Queued: p.Wake})
 	return p, nil
@@ -123,6 +127,7 @@ func (p *Pusher) Run(ctx context.Context) error {
 	var all, sends sync.WaitGroup
 	finish, stopFinishing := context.WithCancel(context.WithoutCancel(ctx))
 	all.Go(func() { p.finish(finish) })
+	all.Go(func() { p.readAgain(finish) })
 	all.Go(func() { everyClaimed(ctx, p.cfg.Store, p.cfg.Now, p.cfg.Logger, "push overdue", time.Minute, p.giveUp) })
 	trouble := newTrouble(p.cfg.Logger, "the outbox of pushes")
 	for ctx.Err() == nil {
@@ -383,22 +388,77 @@ func (p *Pusher) post(ctx context.Context, parcel userkeys.PushParcel, keys []us
 	return res, nil
 }
 
-// stillRight reads a delivery's rights again and tells whether it would be sent to the same keys.
+// A doubt is whether a delivery would still be sent to the same keys.
+type doubt struct {
+	delivery userkeys.Delivery
+	keys     []userkeys.PushedKey
+	still    chan bool // with room for the answer
+}
+
+// stillRight has a delivery's rights read again and tells whether it would be sent to the same keys.
 func (p *Pusher) stillRight(ctx context.Context, d userkeys.Delivery, keys []userkeys.PushedKey) bool {
-	parcels, err := p.cfg.Store.PushParcels(ctx, []userkeys.Delivery{d})
-	if err != nil || len(parcels) != 1 {
+	asked := doubt{d, keys, make(chan bool, 1)}
+	select {
+	case p.doubts <- asked:
+	case <-ctx.Done():
 		return false
 	}
-	v := judge(parcels[0], p.cfg.Settings(), p.cfg.Now())
-	if v.outcome != 0 || len(v.keys) != len(keys) {
+	select {
+	case still := <-asked.still:
+		return still
+	case <-ctx.Done():
 		return false
 	}
-	for i := range keys {
-		if v.keys[i].ID != keys[i].ID {
-			return false
+}
+
+// readAgain answers doubts until ctx ends, those of all who wait with one read: where everything is slow, a read for each
+// would make it slower, also for those who check keys.
+func (p *Pusher) readAgain(ctx context.Context) {
+	for {
+		var asked []doubt
+		select {
+		case d := <-p.doubts:
+			asked = append(asked, d)
+		case <-ctx.Done():
+			return
+		}
+		for more := true; more && len(asked) < inFlight; {
+			select {
+			case d := <-p.doubts:
+				asked = append(asked, d)
+			default:
+				more = false
+			}
+		}
+		p.settle(ctx, asked)
+	}
+}
+
+// settle answers doubts by what the database has now.
+func (p *Pusher) settle(ctx context.Context, asked []doubt) {
+	deliveries := make([]userkeys.Delivery, len(asked))
+	for i, d := range asked {
+		deliveries[i] = d.delivery
+	}
+	began := p.cfg.Now()
+	parcels, err := p.cfg.Store.PushParcels(ctx, deliveries)
+	now := p.cfg.Now()
+	is := make(map[int64]userkeys.PushParcel, len(parcels))
+	if err == nil && now.Sub(began) <= staleAfter {
+		for _, parcel := range parcels {
+			is[parcel.Delivery.ID] = parcel
 		}
 	}
-	return true
+	settings := p.cfg.Settings()
+	for _, d := range asked {
+		parcel, ok := is[d.delivery.ID]
+		d.still <- ok && sameKeys(judge(parcel, settings, now), d.keys)
+	}
+}
+
+// sameKeys tells whether a verdict sends to keys, no more and no fewer.
+func sameKeys(v verdict, keys []userkeys.PushedKey) bool {
+	return v.outcome == 0 && slices.EqualFunc(v.keys, keys, func(a, b userkeys.PushedKey) bool { return a.ID == b.ID })
 }
 
 // finish writes results, many at a time, until ctx ends. A place at a host is free again
