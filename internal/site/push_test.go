@@ -213,7 +213,7 @@ func TestDiscourseHub(t *testing.T) {
 	})
 }
 
-// TestPushAddresses is B12's SS1, SS3, SS16 and T30: where pushes may go is listed, whole and letter by letter.
+// TestPushAddresses is SS1, SS3, SS16, SS28 and T30: where pushes may go is listed, whole and letter by letter.
 func TestPushAddresses(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -258,6 +258,14 @@ func TestPushAddresses(t *testing.T) {
 			if err := sc.Authority.ChangeSetting(sc.t.Context(), "allowed_user_api_push_urls", address, testkit.Command); !errors.Is(err, userkeys.InvalidParameters) {
 				sc.t.Errorf("SS3 %s: an administrator may list it: %v", name, err)
 			}
+		}
+		for address, host := range map[string]string{listed: "push.example", "https://unlisted.example:8443/x?to=push.example": "unlisted.example:8443"} {
+			sc.row("SS28 whom the data would go to is shown, listed or not: "+host, func(sc *scene) {
+				page := sc.alice.Get("/user-api-key/new?"+sc.ask("scopes", "notifications", "push_url", address)).Must(sc.t, 200)
+				if got, ok := page.Text("push-host"); !ok || got != host {
+					sc.t.Errorf("the page shows %q", got)
+				}
+			})
 		}
 		sc.Start()
 		sc.notify(root, adminNotifications, `{"username":"alice","notification_type":"mentioned","data":{"topic_title":"Hello"}}`).Must(sc.t, 200)
