@@ -485,13 +485,12 @@ const threats = 44
 
 // elsewhere are the rows of the threat table about what does not exist here yet.
 var elsewhere = map[string]string{
-	"T12": "there is one way to sign in",
+	"T12": "there is one way to sign in, and no identity provider that could be down (F40)",
 	"T14": "nobody signs in by e-mail of another provider",
 	"T26": "assertions to the upstream are not signed; it must be reachable by the proxy only",
 	"T27": "there is no forward authentication",
 	"T28": "there is no forward authentication",
 	"T29": "there is no forward authentication",
-	"T32": "nothing is sent to push addresses",
 	"T37": "limits are kept in memory and the database only",
 }
 

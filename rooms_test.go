@@ -53,6 +53,7 @@ var rooms = []room{
 	{"internal/bench/compare", []string{"*"}, []string{sqliteDriver}, "the command behind make bench: what is compared, and the goals"},
 	{"internal/testkit", []string{"*"}, []string{"*"}, "a whole running system for tests"},
 	{"internal/testkit/discourse", []string{"."}, nil, "a stand-in for Discourse of three eras"},
+	{"internal/testkit/dns", nil, []string{"golang.org/x/net/dns/dnsmessage"}, "answers for names as a test wants it"},
 	{"examples/notifier", []string{".", "client"}, nil, "an app to copy: desktop notifications"},
 	{"examples/webapp", []string{".", "client"}, nil, "an app to copy: a web app for many people and many sites"},
 	{"examples/ci", []string{".", "client"}, nil, "an app to copy: a job that nobody watches"},

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -49,6 +51,47 @@ func TestLimitsOnHeaders(t *testing.T) {
 				t.Errorf("got %d (%v), want %d", got.status, got.err, tt.want)
 			}
 		})
+	}
+}
+
+// TestF35_FloodsOfHeadersLeaveNothing: a thousand requests with endless headers and addresses, a hundred at a time, are all refused, and
+// the heap is afterwards as it was. It runs beside no other test: the heap is everybody's.
+func TestF35_FloodsOfHeadersLeaveNothing(t *testing.T) {
+	addr := listen(t, identities)
+	kinds := []string{
+		get("/x", "X-A: "+strings.Repeat("a", 1<<20)), get("/" + strings.Repeat("a", 1<<20)), get("/x", strings.Split(strings.Repeat("a: b|", 20000)+"a: b", "|")...),
+	}
+	flood := func(n int) {
+		var all sync.WaitGroup
+		for i := range 100 {
+			all.Go(func() {
+				for j := range n / 100 {
+					if got := send(t, addr, kinds[(i+j)%len(kinds)]); got.status != 431 {
+						t.Errorf("got %d (%v), want 431", got.status, got.err)
+					}
+				}
+			})
+		}
+		all.Wait()
+	}
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	flood(100) // what is made once
+	before := heap()
+	flood(1000)
+	var after uint64
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) { // the last connections end by themselves
+		if after = heap(); after < before+2<<20 || time.Now().After(end) {
+			break
+		}
+	}
+	if after >= before+2<<20 {
+		t.Errorf("the heap grew from %d to %d bytes", before, after)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"time"
 
 	"userkeys"
@@ -28,6 +29,8 @@ func (p *Pusher) send(ctx context.Context, parcel userkeys.PushParcel, read time
 	var changed rightsChanged
 	switch {
 	case errors.As(err, &changed): // what it was to be sent with holds no more: from the start, at once
+		r.Outcome, r.Unmade, r.NextAt, r.KeyIDs = userkeys.PushRetried, true, r.At, nil
+	case err != nil && ctx.Err() != nil: // our own end cut it, which says nothing of the receiver: whoever looks next sends it
 		r.Outcome, r.Unmade, r.NextAt, r.KeyIDs = userkeys.PushRetried, true, r.At, nil
 	case err != nil:
 		p.cfg.Logger.DebugContext(ctx, "a push failed", "delivery", d.ID, "host", d.Host, "err", outward.Detail(err))
@@ -90,20 +93,75 @@ func (p *Pusher) post(ctx context.Context, parcel userkeys.PushParcel, keys []us
 	return res, nil
 }
 
-// stillRight reads a delivery's rights again and tells whether it would be sent to the same keys.
+// A doubt is whether a delivery would still be sent to the same keys.
+type doubt struct {
+	delivery userkeys.Delivery
+	keys     []userkeys.PushedKey
+	still    chan bool // with room for the answer
+}
+
+// stillRight has a delivery's rights read again and tells whether it would be sent to the same keys.
 func (p *Pusher) stillRight(ctx context.Context, d userkeys.Delivery, keys []userkeys.PushedKey) bool {
-	parcels, err := p.cfg.Store.PushParcels(ctx, []userkeys.Delivery{d})
-	if err != nil || len(parcels) != 1 {
+	asked := doubt{d, keys, make(chan bool, 1)}
+	select {
+	case p.doubts <- asked:
+	case <-ctx.Done():
 		return false
 	}
-	v := judge(parcels[0], p.cfg.Settings(), p.cfg.Now())
-	if v.outcome != 0 || len(v.keys) != len(keys) {
+	select {
+	case still := <-asked.still:
+		return still
+	case <-ctx.Done():
 		return false
 	}
-	for i := range keys {
-		if v.keys[i].ID != keys[i].ID {
-			return false
+}
+
+// readAgain answers doubts until ctx ends, those of all who wait with one read: where everything is slow, a read for each
+// would make it slower, also for those who check keys.
+func (p *Pusher) readAgain(ctx context.Context) {
+	for {
+		var asked []doubt
+		select {
+		case d := <-p.doubts:
+			asked = append(asked, d)
+		case <-ctx.Done():
+			return
+		}
+		for more := true; more && len(asked) < inFlight; {
+			select {
+			case d := <-p.doubts:
+				asked = append(asked, d)
+			default:
+				more = false
+			}
+		}
+		p.settle(ctx, asked)
+	}
+}
+
+// settle answers doubts by what the database has now.
+func (p *Pusher) settle(ctx context.Context, asked []doubt) {
+	deliveries := make([]userkeys.Delivery, len(asked))
+	for i, d := range asked {
+		deliveries[i] = d.delivery
+	}
+	began := p.cfg.Now()
+	parcels, err := p.cfg.Store.PushParcels(ctx, deliveries)
+	now := p.cfg.Now()
+	is := make(map[int64]userkeys.PushParcel, len(parcels))
+	if err == nil && now.Sub(began) <= staleAfter {
+		for _, parcel := range parcels {
+			is[parcel.Delivery.ID] = parcel
 		}
 	}
-	return true
+	settings := p.cfg.Settings()
+	for _, d := range asked {
+		parcel, ok := is[d.delivery.ID]
+		d.still <- ok && sameKeys(judge(parcel, settings, now), d.keys)
+	}
+}
+
+// sameKeys tells whether a verdict sends to keys, no more and no fewer.
+func sameKeys(v verdict, keys []userkeys.PushedKey) bool {
+	return v.outcome == 0 && slices.EqualFunc(v.keys, keys, func(a, b userkeys.PushedKey) bool { return a.ID == b.ID })
 }

@@ -1,11 +1,13 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -56,9 +58,12 @@ const (
 	lookEvery    = 500 * time.Millisecond
 	lookPause    = 5 * time.Millisecond // between two looks, however much is going on
 	finishAtOnce = 200
+	othersFor    = 100 * time.Millisecond // for hosts that are not known to be well, until those that are have their turn again
 	// freshFor is how long what was read of rights is believed; with what a write takes it
 	// stays far below the second after which nothing is sent for a revoked key (attacks G2).
 	freshFor = 300 * time.Millisecond
+	// staleAfter is how old it may be when it was read again: where a database is so slow, nothing is sent.
+	staleAfter = 800 * time.Millisecond
 )
 
 // Pusher sends what the outbox holds. Make one with [NewPusher] and keep [Pusher.Run] running, on as many nodes as there are.
@@ -67,6 +72,7 @@ type Pusher struct {
 	cfg     PusherConfig
 	wake    chan struct{} // something was queued, or a place became free
 	results chan userkeys.PushResult
+	doubts  chan doubt
 
 	mu    sync.Mutex
 	hosts map[string]*hostState
@@ -98,7 +104,8 @@ func NewPusher(cfg PusherConfig) (*Pusher, error) {
 		cfg.Client = outward.New(outward.Config{Inward: func() []string { return settings().InternalPushTargets() }})
 	}
 	p := &Pusher{
-		cfg: cfg, wake: make(chan struct{}, 1), results: make(chan userkeys.PushResult, inFlight), hosts: map[string]*hostState{},
+		cfg: cfg, wake: make(chan struct{}, 1), results: make(chan userkeys.PushResult, inFlight),
+		doubts: make(chan doubt), hosts: map[string]*hostState{},
 	}
 	p.Desk = NewDesk(DeskConfig{Store: cfg.Store, Settings: cfg.Settings, Now: cfg.Now, Queued: p.Wake})
 	return p, nil
@@ -117,6 +124,7 @@ func (p *Pusher) Run(ctx context.Context) error {
 	var all, sends sync.WaitGroup
 	finish, stopFinishing := context.WithCancel(context.WithoutCancel(ctx))
 	all.Go(func() { p.finish(finish) })
+	all.Go(func() { p.readAgain(finish) })
 	all.Go(func() { everyClaimed(ctx, p.cfg.Store, p.cfg.Now, p.cfg.Logger, "push overdue", time.Minute, p.giveUp) })
 	trouble := newTrouble(p.cfg.Logger, "the outbox of pushes")
 	for ctx.Err() == nil {
@@ -158,15 +166,20 @@ func (p *Pusher) round(ctx context.Context, sends *sync.WaitGroup) (time.Duratio
 		return lookEvery, err
 	}
 	p.forgetIdle(hosts)
+	slices.SortFunc(hosts, byHealth)
 	next := lookEvery
 	var errs error
+	var others time.Time // since when it is the turn of hosts that are not known to be well
 	for _, h := range hosts {
 		now := p.cfg.Now()
-		due := h.DueAt
-		if h.ClosedUntil.After(due) {
-			due = h.ClosedUntil
+		switch {
+		case health(h) == well:
+		case others.IsZero():
+			others = now
+		case now.Sub(others) > othersFor:
+			return 0, errs
 		}
-		if wait := due.Sub(now); wait > 0 {
+		if wait := later(h.DueAt, h.ClosedUntil).Sub(now); wait > 0 {
 			next = min(next, wait)
 			continue
 		}
@@ -184,16 +197,40 @@ func (p *Pusher) round(ctx context.Context, sends *sync.WaitGroup) (time.Duratio
 			next = 0 // there may be more
 		}
 		for _, parcel := range taken {
-			sends.Go(func() {
-				r := p.send(ctx, parcel, now)
-				if ctx.Err() != nil && !r.Answered && r.Outcome != userkeys.PushDelivered {
-					return // the attempt was cut by our own end: it says nothing
-				}
-				p.results <- r
-			})
+			sends.Go(func() { p.results <- p.send(ctx, parcel, now) })
 		}
 	}
 	return next, errs
+}
+
+// The health of a host, best first.
+const (
+	well    = iota // it took the last push
+	unknown        // nothing was delivered there yet
+	ill            // it failed last
+)
+
+func health(h userkeys.PushHost) int {
+	switch {
+	case h.Failures > 0:
+		return ill
+	case h.DeliveredAt.IsZero():
+		return unknown
+	}
+	return well
+}
+
+// byHealth puts those that are well first, so that a thousand others delay them by [othersFor] only;
+// of the same health, whoever waits longest.
+func byHealth(a, b userkeys.PushHost) int {
+	return cmp.Or(cmp.Compare(health(a), health(b)), a.DueAt.Compare(b.DueAt))
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // take claims deliveries and reads what they are made of.

@@ -488,8 +488,12 @@ func TestPushStopsWithItsProcess(t *testing.T) {
 	p.Wake()
 	o.eventually("it is sent", func() bool { return len(rc.all()) == 1 })
 	stop()
-	if ds := o.list(userkeys.DeliveryFilter{}); len(ds) != 1 || ds[0].Problem != "" || !o.push(k).FailedAt.IsZero() {
-		t.Errorf("%+v, %+v", ds, o.push(k))
+	ds := o.list(userkeys.DeliveryFilter{})
+	if len(ds) != 1 || ds[0].Problem != "" || !o.push(k).FailedAt.IsZero() {
+		t.Fatalf("%+v, %+v", ds, o.push(k))
+	}
+	if ds[0].NextAt.After(o.now()) || ds[0].Attempt != 0 {
+		t.Errorf("the next process must wait for it, or counts the attempt: %+v", ds[0])
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/internal/testkit/dns"
 )
 
 // errWatched stands for a connection that would have been made.
@@ -55,8 +56,8 @@ func problem(t *testing.T, c *http.Client, address string) string {
 
 func TestSS4_SS10_NoAddressInsideIsDialled(t *testing.T) {
 	t.Parallel()
-	n := &names{}
-	c := New(Config{Resolver: n.resolver()})
+	n := &dns.Names{}
+	c := New(Config{Resolver: n.Resolver()})
 	seen := watch(c)
 	hosts := []string{
 		"localhost", "LOCALHOST", "0", "00", "127.1", "127.0.1", "2130706433", "0x7f000001", "0X7F.1", "0177.0.0.1", "017700000001",
@@ -82,8 +83,8 @@ func TestSS4_SS10_NoAddressInsideIsDialled(t *testing.T) {
 	if got := seen(); got != nil {
 		t.Errorf("dialled: %q", got)
 	}
-	if len(n.looked) != 0 {
-		t.Errorf("a resolver was asked: %v", n.looked)
+	if asked := n.Asked(); len(asked) != 0 {
+		t.Errorf("a resolver was asked: %v", asked)
 	}
 }
 
@@ -93,7 +94,7 @@ func TestPublicAddressesAreDialled(t *testing.T) {
 		if strings.HasPrefix(ip, "::ffff:") {
 			continue // in an address, no spelling of it is canonical
 		}
-		c := New(Config{Resolver: (&names{}).resolver()})
+		c := New(Config{Resolver: (&dns.Names{}).Resolver()})
 		seen := watch(c)
 		at := netip.AddrPortFrom(netip.MustParseAddr(ip), 8080).String()
 		if got := problem(t, c, "http://"+at+"/"); got != ProblemConnection || !slices.Equal(seen(), []string{at}) {
@@ -110,26 +111,26 @@ func TestSS11_SS13_NamesAreJudgedWhereTheyLead(t *testing.T) {
 		many[i] = fmt.Sprintf("10.0.%d.%d", i/250, i%250)
 		manyPublic[i] = fmt.Sprintf("8.8.%d.%d", i/250, i%250)
 	}
-	zone := map[string]record{
-		"public.test":              {ips: []string{"8.8.8.8"}},
-		"public6.test":             {ips: []string{"2606:4700:4700::1111"}},
-		"inward.test":              {ips: []string{"10.0.0.1"}},
-		"inward6.test":             {ips: []string{"fd00::1"}},
-		"mapped.test":              {ips: []string{"::ffff:127.0.0.1"}},
-		"metadata.google.internal": {ips: []string{"169.254.169.254"}},
-		"mix.test":                 {ips: []string{"127.0.0.1", "10.0.0.1", "8.8.8.8", "::1", "fd00::1"}},
-		"inward-mix.test":          {ips: []string{"127.0.0.1", "::1", "fe80::1", "192.168.0.1"}},
-		"alias.test":               {cname: "alias2.test"},
-		"alias2.test":              {cname: "inward.test"},
-		"public-alias.test":        {cname: "public.test"},
-		"127.0.0.1.nip.test":       {ips: []string{"127.0.0.1"}},
-		"7f000001.nip.test":        {ips: []string{"127.0.0.1"}},
-		"many.test":                {ips: many},
-		"many-public.test":         {ips: manyPublic},
-		"last-is-public.test":      {ips: append(slices.Clone(many), "8.8.8.8")},
-		"broken.test":              {broken: true},
+	zone := map[string]dns.Record{
+		"public.test":              {IPs: []string{"8.8.8.8"}},
+		"public6.test":             {IPs: []string{"2606:4700:4700::1111"}},
+		"inward.test":              {IPs: []string{"10.0.0.1"}},
+		"inward6.test":             {IPs: []string{"fd00::1"}},
+		"mapped.test":              {IPs: []string{"::ffff:127.0.0.1"}},
+		"metadata.google.internal": {IPs: []string{"169.254.169.254"}},
+		"mix.test":                 {IPs: []string{"127.0.0.1", "10.0.0.1", "8.8.8.8", "::1", "fd00::1"}},
+		"inward-mix.test":          {IPs: []string{"127.0.0.1", "::1", "fe80::1", "192.168.0.1"}},
+		"alias.test":               {CNAME: "alias2.test"},
+		"alias2.test":              {CNAME: "inward.test"},
+		"public-alias.test":        {CNAME: "public.test"},
+		"127.0.0.1.nip.test":       {IPs: []string{"127.0.0.1"}},
+		"7f000001.nip.test":        {IPs: []string{"127.0.0.1"}},
+		"many.test":                {IPs: many},
+		"many-public.test":         {IPs: manyPublic},
+		"last-is-public.test":      {IPs: append(slices.Clone(many), "8.8.8.8")},
+		"broken.test":              {Broken: true},
 		"empty.test":               {},
-		"xn--bcher-kva.test":       {ips: []string{"8.8.8.8"}},
+		"xn--bcher-kva.test":       {IPs: []string{"8.8.8.8"}},
 	}
 	for _, tt := range []struct {
 		name, host, problem string
@@ -161,7 +162,7 @@ func TestSS11_SS13_NamesAreJudgedWhereTheyLead(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c := New(Config{Resolver: (&names{zone: zone}).resolver()})
+			c := New(Config{Resolver: (&dns.Names{Zone: zone}).Resolver()})
 			seen := watch(c)
 			if got := problem(t, c, "https://"+tt.host+"/push"); got != tt.problem {
 				t.Errorf("%q, want %q", got, tt.problem)
@@ -177,8 +178,8 @@ func TestSS11_SS13_NamesAreJudgedWhereTheyLead(t *testing.T) {
 // both, and the next connection looks again.
 func TestSS12_RebindingChangesNothing(t *testing.T) {
 	t.Parallel()
-	n := &names{zone: map[string]record{"turns.test": {ips: []string{"8.8.8.8"}, then: &record{ips: []string{"127.0.0.1"}}}}}
-	c := New(Config{Resolver: n.resolver()})
+	n := &dns.Names{Zone: map[string]dns.Record{"turns.test": {IPs: []string{"8.8.8.8"}, Then: &dns.Record{IPs: []string{"127.0.0.1"}}}}}
+	c := New(Config{Resolver: n.Resolver()})
 	seen := watch(c)
 	var got []string
 	for range 3 {
@@ -187,15 +188,15 @@ func TestSS12_RebindingChangesNothing(t *testing.T) {
 	if !slices.Equal(got, []string{ProblemConnection, ProblemAddress, ProblemAddress}) {
 		t.Errorf("%q", got)
 	}
-	if !slices.Equal(seen(), []string{"8.8.8.8:80"}) || n.count("turns.test") != 3 {
-		t.Errorf("dialled %q, looked %d times", seen(), n.count("turns.test"))
+	if !slices.Equal(seen(), []string{"8.8.8.8:80"}) || n.Looked("turns.test") != 3 {
+		t.Errorf("dialled %q, looked %d times", seen(), n.Looked("turns.test"))
 	}
 }
 
 func TestF39_DNSWithoutAnAnswerEnds(t *testing.T) {
 	t.Parallel()
-	n := &names{zone: map[string]record{"silent.test": {silent: true}}}
-	c := New(Config{Resolver: n.resolver(), DialTimeout: 100 * time.Millisecond, Timeout: time.Hour})
+	n := &dns.Names{Zone: map[string]dns.Record{"silent.test": {Silent: true}}}
+	c := New(Config{Resolver: n.Resolver(), DialTimeout: 100 * time.Millisecond, Timeout: time.Hour})
 	start := time.Now()
 	if got := problem(t, c, "http://silent.test/"); got != ProblemTimeout {
 		t.Errorf("%q", got)
@@ -254,7 +255,7 @@ func TestSS4_ListedTargets(t *testing.T) {
 		reached[r.Host]++
 	})
 	other := inside(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s was reached", r.Host) })
-	zone := map[string]record{"hub.test": {ips: []string{"127.0.0.1"}}, "sub.hub.test": {ips: []string{"127.0.0.1"}}, "hub": {ips: []string{"127.0.0.1"}}}
+	zone := map[string]dns.Record{"hub.test": {IPs: []string{"127.0.0.1"}}, "sub.hub.test": {IPs: []string{"127.0.0.1"}}, "hub": {IPs: []string{"127.0.0.1"}}}
 	for _, tt := range []struct{ name, entry, host, problem string }{
 		{"address", "127.0.0.1" + port, "127.0.0.1" + port, ""},
 		{"name", "hub.test" + port, "hub.test" + port, ""},
@@ -278,7 +279,7 @@ func TestSS4_ListedTargets(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c := New(Config{Inward: func() []string { return []string{"x.test:1", tt.entry} }, Resolver: (&names{zone: zone}).resolver()})
+			c := New(Config{Inward: func() []string { return []string{"x.test:1", tt.entry} }, Resolver: (&dns.Names{Zone: zone}).Resolver()})
 			defer c.CloseIdleConnections()
 			mu.Lock()
 			before := reached[tt.host]

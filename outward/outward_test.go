@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/internal/testkit/dns"
 )
 
 // server starts one that does what h says, and a client that may reach it.
@@ -95,8 +96,8 @@ func TestSS15_NoProxyOfTheEnvironment(t *testing.T) {
 	}
 	asked := 0
 	port := inside(t, func(http.ResponseWriter, *http.Request) { asked++ })
-	n := &names{zone: map[string]record{"hub.test": {ips: []string{"127.0.0.1"}}}}
-	c := New(Config{Inward: func() []string { return []string{"hub.test" + port} }, Resolver: n.resolver()})
+	n := &dns.Names{Zone: map[string]dns.Record{"hub.test": {IPs: []string{"127.0.0.1"}}}}
+	c := New(Config{Inward: func() []string { return []string{"hub.test" + port} }, Resolver: n.Resolver()})
 	defer c.CloseIdleConnections()
 	if got := problem(t, c, "http://hub.test"+port); got != "" || asked != 1 {
 		t.Errorf("%q, asked %d times", got, asked)
@@ -341,10 +342,10 @@ func TestSS27_ErrorsTellNothingOfTheInside(t *testing.T) {
 		_ = conn.(*net.TCPConn).SetLinger(0)
 		conn.Close()
 	})
-	n := &names{zone: map[string]record{
-		"hub.test": {ips: []string{"127.0.0.1"}}, "metadata.test": {ips: []string{"10.1.2.3"}}, "broken.test": {broken: true},
+	n := &dns.Names{Zone: map[string]dns.Record{
+		"hub.test": {IPs: []string{"127.0.0.1"}}, "metadata.test": {IPs: []string{"10.1.2.3"}}, "broken.test": {Broken: true},
 	}}
-	c := New(Config{Resolver: n.resolver(), Inward: func() []string {
+	c := New(Config{Resolver: n.Resolver(), Inward: func() []string {
 		return []string{"hub.test" + port, "hub.test" + broken, "hub.test" + garbage, "hub.test" + partial}
 	}})
 	defer c.CloseIdleConnections()

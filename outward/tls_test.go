@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/internal/testkit/dns"
 )
 
 // An issuer is a private authority.
@@ -118,8 +119,8 @@ func TestSS19_Certificates(t *testing.T) {
 			s.StartTLS()
 			defer s.Close()
 			at := "hub.test" + s.URL[strings.LastIndexByte(s.URL, ':'):]
-			n := &names{zone: map[string]record{"hub.test": {ips: []string{"127.0.0.1"}}}}
-			c := New(Config{Inward: func() []string { return []string{at} }, CAs: tt.trust, Resolver: n.resolver()})
+			n := &dns.Names{Zone: map[string]dns.Record{"hub.test": {IPs: []string{"127.0.0.1"}}}}
+			c := New(Config{Inward: func() []string { return []string{at} }, CAs: tt.trust, Resolver: n.Resolver()})
 			defer c.CloseIdleConnections()
 			resp, err := post(t, c, "https://"+at)
 			if err == nil {

@@ -1,36 +1,40 @@
-package outward
+// Package dns answers for names as a test wants it: with any addresses, with none, late, or each time others.
+package dns
 
 import (
 	"context"
 	"encoding/binary"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
-	"testing"
 
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// names is a DNS server that nobody else hears: what it answers for each name in lower case, without the final dot.
-type names struct {
+// Names is a DNS server that nobody else hears. Do not change it while it is asked.
+type Names struct {
+	// Zone is what it answers for each name in lower case, without the final dot.
+	Zone map[string]Record
+
 	mu     sync.Mutex
-	zone   map[string]record
-	looked map[string]int // how often each was asked for its IPv4 addresses
+	looked map[string]int
 }
 
-// A record is what is told of a name.
-type record struct {
-	ips    []string
-	cname  string
-	silent bool    // no answer at all
-	broken bool    // SERVFAIL
-	then   *record // from the second look on
+// A Record is what is told of a name.
+type Record struct {
+	IPs    []string
+	CNAME  string
+	Silent bool    // no answer at all
+	Broken bool    // SERVFAIL
+	Then   *Record // from the second look on
 }
 
-// resolver asks n.
-func (n *names) resolver() *net.Resolver {
+// Resolver asks n.
+func (n *Names) Resolver() *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
 		ours, theirs := net.Pipe() // no net.PacketConn: the resolver speaks as over TCP, so that long answers fit
 		go n.serve(theirs)
@@ -38,13 +42,21 @@ func (n *names) resolver() *net.Resolver {
 	}}
 }
 
-func (n *names) count(name string) int {
+// Looked is how often a name was asked for its IPv4 addresses.
+func (n *Names) Looked(name string) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.looked[name]
 }
 
-func (n *names) serve(conn net.Conn) {
+// Asked are the names that were asked for their IPv4 addresses.
+func (n *Names) Asked() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Sorted(maps.Keys(n.looked))
+}
+
+func (n *Names) serve(conn net.Conn) {
 	defer conn.Close()
 	for {
 		var size [2]byte
@@ -67,15 +79,15 @@ func (n *names) serve(conn net.Conn) {
 }
 
 // look is the record of name, and whether there is one. Looks for IPv4 addresses count.
-func (n *names) look(name string, kind dnsmessage.Type) (record, bool) {
+func (n *Names) look(name string, kind dnsmessage.Type) (Record, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.looked == nil {
 		n.looked = map[string]int{}
 	}
-	r, ok := n.zone[name]
-	if n.looked[name] > 0 && r.then != nil {
-		r = *r.then
+	r, ok := n.Zone[name]
+	if n.looked[name] > 0 && r.Then != nil {
+		r = *r.Then
 	}
 	if kind == dnsmessage.TypeA {
 		n.looked[name]++
@@ -84,7 +96,7 @@ func (n *names) look(name string, kind dnsmessage.Type) (record, bool) {
 }
 
 // answer is false where a name is silent.
-func (n *names) answer(query []byte) ([]byte, bool) {
+func (n *Names) answer(query []byte) ([]byte, bool) {
 	var m dnsmessage.Message
 	if err := m.Unpack(query); err != nil || len(m.Questions) != 1 {
 		return nil, false
@@ -95,22 +107,22 @@ func (n *names) answer(query []byte) ([]byte, bool) {
 	for name := q.Name; ; {
 		r, ok := n.look(strings.TrimSuffix(strings.ToLower(name.String()), "."), q.Type)
 		switch {
-		case r.silent:
+		case r.Silent:
 			return nil, false
-		case r.broken:
+		case r.Broken:
 			m.RCode = dnsmessage.RCodeServerFailure
 		case !ok:
 			m.RCode = dnsmessage.RCodeNameError
 		}
-		for _, ip := range r.ips {
+		for _, ip := range r.IPs {
 			if body := resource(netip.MustParseAddr(ip), q.Type); body != nil {
 				m.Answers = append(m.Answers, dnsmessage.Resource{Header: dnsmessage.ResourceHeader{Name: name, Class: q.Class, TTL: 0}, Body: body})
 			}
 		}
-		if r.cname == "" {
+		if r.CNAME == "" {
 			break
 		}
-		next := dnsmessage.MustNewName(r.cname + ".")
+		next := dnsmessage.MustNewName(r.CNAME + ".")
 		m.Answers = append(m.Answers, dnsmessage.Resource{
 			Header: dnsmessage.ResourceHeader{Name: name, Class: q.Class}, Body: &dnsmessage.CNAMEResource{CNAME: next},
 		})
@@ -129,22 +141,4 @@ func resource(ip netip.Addr, kind dnsmessage.Type) dnsmessage.ResourceBody {
 		return &dnsmessage.AAAAResource{AAAA: ip.As16()}
 	}
 	return nil
-}
-
-// TestNames proves that the server above answers: the tests with it look for what does not happen.
-func TestNames(t *testing.T) {
-	t.Parallel()
-	n := &names{zone: map[string]record{
-		"one.test":   {ips: []string{"192.0.2.1", "2001:db8::1"}},
-		"alias.test": {cname: "one.test"},
-	}}
-	for _, name := range []string{"one.test", "alias.test"} {
-		ips, err := n.resolver().LookupNetIP(t.Context(), "ip", name)
-		if err != nil || len(ips) != 2 {
-			t.Errorf("%s: %v, %v", name, ips, err)
-		}
-	}
-	if ips, err := n.resolver().LookupNetIP(t.Context(), "ip", "none.test"); err == nil {
-		t.Errorf("none.test: %v", ips)
-	}
 }

@@ -1,0 +1,389 @@
+package notify_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"userkeys"
+	"userkeys/internal/testkit/dns"
+	"userkeys/notify"
+	"userkeys/outward"
+	"userkeys/store"
+)
+
+// A ward is an office whose receivers have names, which lead to servers on this machine.
+type ward struct {
+	*office
+	names  dns.Names
+	inward []string
+}
+
+func newWard(t *testing.T) *ward {
+	t.Helper()
+	return &ward{office: newOffice(t), names: dns.Names{Zone: map[string]dns.Record{}}}
+}
+
+// host gives a listening address a name, and an address to push to under it.
+func (w *ward) host(scheme, name, at string) (pushURL string) {
+	w.Helper()
+	_, port, err := net.SplitHostPort(at)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.names.Zone[name] = dns.Record{IPs: []string{"127.0.0.1"}}
+	w.inward = append(w.inward, name+":"+port)
+	return scheme + "://" + name + ":" + port + "/push"
+}
+
+// allow lists addresses.
+func (w *ward) allow(pushURLs []string) {
+	w.Helper()
+	for name, value := range map[string]string{"allowed_user_api_push_urls": strings.Join(pushURLs, "|"), "allowed_internal_hosts": strings.Join(w.inward, "|")} {
+		if err := w.settings.Set(name, value); err != nil {
+			w.Fatal(err)
+		}
+	}
+}
+
+// start runs a pusher with the client of the shipped one, but for who tells it what names lead to.
+func (w *ward) start() *notify.Pusher {
+	w.Helper()
+	p := w.pusher(func(c *notify.PusherConfig) {
+		c.Client = outward.New(outward.Config{Resolver: w.names.Resolver(), Inward: func() []string { return w.settings.InternalPushTargets() }})
+	})
+	w.run(p)
+	return p
+}
+
+// sick are servers of which none takes a push well, by what is wrong with them, and what an app's user is told of it.
+func sick(t *testing.T) map[string]struct {
+	server  *httptest.Server
+	problem userkeys.PushProblem
+	off     bool
+} {
+	t.Helper()
+	serve := func(h http.HandlerFunc) *httptest.Server {
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body) // else the handler does not learn that the client went away
+			h(w, r)
+		}))
+		s.Config.ErrorLog = log.New(io.Discard, "", 0)
+		t.Cleanup(func() {
+			s.CloseClientConnections()
+			s.Close()
+		})
+		return s
+	}
+	plain := func(h http.HandlerFunc) *httptest.Server {
+		s := serve(h)
+		s.Start()
+		return s
+	}
+	tls := serve(func(http.ResponseWriter, *http.Request) { t.Error("a push came by a connection that nobody can trust") })
+	tls.StartTLS()
+	dead := plain(nil)
+	dead.Close()
+	elsewhere := plain(func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") })
+	status := func(n int) http.HandlerFunc { return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(n) } }
+	redirect := func(n int) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, n) }
+	}
+	slow := func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		for _, c := range "HTTP/1.1 200 OK\r\nX-Long: " + strings.Repeat("a", 1000) {
+			if _, err := conn.Write([]byte{byte(c)}); err != nil {
+				return
+			}
+			time.Sleep(time.Second)
+		}
+	}
+	type ill = struct {
+		server  *httptest.Server
+		problem userkeys.PushProblem
+		off     bool
+	}
+	return map[string]ill{
+		"dead":  {dead, userkeys.PushConnection, false},
+		"slow":  {plain(slow), userkeys.PushTimeout, false},
+		"500":   {plain(status(500)), "status 500", false},
+		"410":   {plain(status(410)), userkeys.PushGone, true},
+		"moved": {plain(redirect(308)), userkeys.PushMoved, true},
+		"303":   {plain(redirect(303)), "status 303", false},
+		"tls":   {tls, userkeys.PushTLS, false},
+	}
+}
+
+// F37, SS14, SS19, SS22, SS25: a thousand hosts that are dead, slow (a byte a second), broken, gone, moved or not to be
+// trusted delay the one that is well by less than a second.
+func TestF37_OneGoodReceiverAmongAThousand(t *testing.T) {
+	t.Parallel()
+	const hosts = 1000
+	w := newWard(t)
+	rc := newReceiver(t, nil)
+	good := w.host("http", "good.test", rc.Listener.Addr().String())
+	urls := []string{good}
+	kinds := sick(t)
+	of := map[string][]userkeys.UserAPIKey{}
+	ada := w.user("ada")
+	var patients []userkeys.User
+	var names []string
+	for i := range 100 {
+		patients = append(patients, w.user(fmt.Sprint("ill", i)))
+		names = append(names, patients[i].Username)
+	}
+	for i := range hosts - 1 {
+		kind := slices.Sorted(maps.Keys(kinds))[i%len(kinds)]
+		scheme := "http"
+		if kind == "tls" {
+			scheme = "https"
+		}
+		u := w.host(scheme, fmt.Sprintf("%s%d.test", kind, i), kinds[kind].server.Listener.Addr().String())
+		urls = append(urls, u)
+		of[kind] = append(of[kind], w.key(patients[i%len(patients)], fmt.Sprint("ill", i), u))
+	}
+	w.allow(urls)
+	w.key(ada, "well", good)
+	p := w.start()
+	var slowest time.Duration
+	tell := func() {
+		began, n := time.Now(), len(rc.all())
+		w.tell("ada")
+		p.Wake()
+		w.eventually("the good one has it", func() bool { return len(rc.all()) > n })
+		slowest = max(slowest, rc.all()[n].at.Sub(began))
+	}
+	tell()
+	w.tell(names...)
+	w.tell(names...)
+	p.Wake()
+	tried := func() (n int) {
+		for _, keys := range of {
+			for _, s := range w.pushes(keys) {
+				if !s.FailedAt.IsZero() {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	// Again and again, while all others are tried, the slow ones until they end.
+	w.eventually("all were tried", func() bool {
+		tell()
+		time.Sleep(100 * time.Millisecond)
+		return tried() == hosts-1
+	})
+	t.Logf("the good one waited for %v at most, for %d notifications", slowest.Round(time.Millisecond), len(rc.all()))
+	if slowest > 5*time.Second { // the promise is one, beside no other tests
+		t.Errorf("the good one waited for %v", slowest)
+	}
+	for kind, keys := range of {
+		for id, s := range w.pushes(keys) {
+			if s.Problem != kinds[kind].problem || s.OffAt.IsZero() == kinds[kind].off || !s.DeliveredAt.IsZero() {
+				t.Errorf("%s: key %d is told %+v", kind, id, s)
+			}
+		}
+	}
+}
+
+// pushes are how it goes with keys.
+func (o *office) pushes(keys []userkeys.UserAPIKey) map[int64]userkeys.KeyPush {
+	o.Helper()
+	ids := make([]int64, len(keys))
+	for i, k := range keys {
+		ids[i] = k.ID
+	}
+	out, err := o.KeyPushes(o.ctx, ids)
+	if err != nil {
+		o.Fatal(err)
+	}
+	for _, id := range ids {
+		if _, ok := out[id]; !ok {
+			out[id] = userkeys.KeyPush{}
+		}
+	}
+	return out
+}
+
+// F37: an answer of a gigabyte is a success by its status, and nobody reads it.
+func TestF37_AGigabyteIsNotRead(t *testing.T) {
+	t.Parallel()
+	const gigabyte = 1 << 30
+	written := make(chan int64, 100)
+	rc := newReceiver(t, func(_ int, rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Length", fmt.Sprint(gigabyte))
+		n, _ := io.CopyN(rw, zeros{}, gigabyte)
+		written <- n
+	})
+	w := newWard(t)
+	u := w.host("http", "big.test", rc.Listener.Addr().String())
+	w.allow([]string{u})
+	k := w.key(w.user("ada"), "phone", u)
+	p := w.start()
+	w.tell("ada")
+	p.Wake()
+	w.eventually("it is delivered", func() bool { return !w.push(k).DeliveredAt.IsZero() })
+	if n := <-written; n > 64<<20 { // what the systems' buffers hold
+		t.Errorf("%d bytes were taken", n)
+	}
+	w.eventually("it is done", func() bool { return len(w.list(userkeys.DeliveryFilter{})) == 0 })
+}
+
+// zeros is a source without end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+// F39, SS11, SS12, SS13: whatever DNS does, an attempt ends within five seconds, reaches nothing inside, and delays no other host.
+func TestF39_PushesAndDNS(t *testing.T) {
+	t.Parallel()
+	rc, inner := newReceiver(t, nil), newReceiver(t, nil)
+	w := newWard(t)
+	good := w.host("http", "good.test", rc.Listener.Addr().String())
+	_, port, _ := net.SplitHostPort(inner.Listener.Addr().String())
+	inside := make([]string, 1000)
+	for i := range inside {
+		inside[i] = fmt.Sprintf("10.0.%d.%d", i/250, i%250)
+	}
+	here := dns.Record{IPs: []string{"127.0.0.1", "::1"}}
+	want := map[string]userkeys.PushProblem{
+		"silent.test": userkeys.PushTimeout, "broken.test": userkeys.PushConnection, "unknown.test": userkeys.PushConnection,
+		"many.test": userkeys.PushAddress, "inside.test": userkeys.PushAddress, "alias.test": userkeys.PushAddress,
+		"turns.test": userkeys.PushAddress, "appears.test": userkeys.PushConnection,
+	}
+	for name, r := range map[string]dns.Record{
+		"silent.test": {Silent: true}, "broken.test": {Broken: true}, "many.test": {IPs: inside}, "inside.test": here, "alias.test": {CNAME: "inside.test"},
+		"turns.test": {IPs: []string{"10.0.0.1"}, Then: &here}, "appears.test": {Then: &dns.Record{IPs: []string{"127.0.0.1"}}},
+	} {
+		w.names.Zone[name] = r
+	}
+	urls := []string{good}
+	keys := map[string]userkeys.UserAPIKey{}
+	ada := w.user("ada")
+	for name := range want {
+		u := "http://" + name + ":" + port + "/push"
+		urls = append(urls, u)
+		keys[name] = w.key(ada, name, u)
+	}
+	w.allow(urls)
+	w.key(ada, "well", good)
+	p := w.start()
+	w.tell("ada")
+	began := time.Now()
+	p.Wake()
+	w.eventually("the good one has it", func() bool { return len(rc.all()) == 1 })
+	if late := rc.all()[0].at.Sub(began); late > 5*time.Second { // without other tests far below one
+		t.Errorf("the good one waited for %v", late)
+	}
+	for name, k := range keys {
+		w.eventually(name+" was tried", func() bool { return w.push(k).Problem != "" })
+		if got := w.push(k); got.Problem != want[name] || !got.DeliveredAt.IsZero() {
+			t.Errorf("%s: %+v, want %s", name, got, want[name])
+		}
+	}
+	first := map[string]time.Time{}
+	for name, k := range keys {
+		first[name] = w.push(k).FailedAt
+	}
+	took := w.push(keys["silent.test"]).FailedAt.Sub(began)
+	t.Logf("without an answer of DNS an attempt took %v", took.Round(time.Millisecond))
+	if took > 20*time.Second { // the promise is five, beside no other tests
+		t.Errorf("an attempt took %v", took)
+	}
+
+	// Another answer at the next attempt: what it leads to is judged again.
+	w.offset.Store(int64(time.Minute))
+	p.Wake()
+	for _, name := range []string{"turns.test", "appears.test"} {
+		w.eventually(name+" was tried again", func() bool { return w.names.Looked(name) > 1 && w.push(keys[name]).FailedAt.After(first[name]) })
+		if got := w.push(keys[name]); got.Problem != userkeys.PushAddress {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	if n := len(inner.all()); n != 0 {
+		t.Errorf("%d pushes came inside", n)
+	}
+}
+
+// countingStore counts how often rights are read.
+type countingStore struct {
+	*store.Store
+	reads atomic.Int64
+	slow  atomic.Int64 // nanoseconds that each read takes longer
+}
+
+func (s *countingStore) PushParcels(ctx context.Context, d []userkeys.Delivery) ([]userkeys.PushParcel, error) {
+	s.reads.Add(1)
+	parcels, err := s.Store.PushParcels(ctx, d)
+	time.Sleep(time.Duration(s.slow.Load()))
+	return parcels, err
+}
+
+// SS23, G2: pushes that wait for connections have their rights read again all at once, and none is sent on what a slow
+// database told too long ago.
+func TestRightsAreReadAgainTogether(t *testing.T) {
+	t.Parallel()
+	const hosts = 60
+	rc := newReceiver(t, nil)
+	var urls []string
+	for i := range hosts {
+		urls = append(urls, fmt.Sprintf("http://host%d.test/push", i))
+	}
+	o := newOffice(t, urls...)
+	ada := o.user("ada")
+	for i, u := range urls {
+		o.key(ada, fmt.Sprint("app", i), u)
+	}
+	st := &countingStore{Store: o.Store}
+	var dialled atomic.Int64
+	open := make(chan struct{})
+	p := o.pusher(func(c *notify.PusherConfig) {
+		c.Store = st
+		c.Client = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			dialled.Add(1)
+			<-open
+			return (&net.Dialer{}).DialContext(ctx, network, rc.Listener.Addr().String())
+		}}}
+	})
+	o.run(p)
+	o.tell("ada")
+	p.Wake()
+	o.eventually("all wait for connections", func() bool { return dialled.Load() == hosts })
+	time.Sleep(400 * time.Millisecond) // until what was read counts as old
+	before := st.reads.Load()
+	st.slow.Store(int64(time.Second))
+	close(open)
+	o.eventually("rights are read again", func() bool { return st.reads.Load() > before })
+	time.Sleep(500 * time.Millisecond)
+	if n := st.reads.Load() - before; n > 2 {
+		t.Errorf("%d reads for pushes that ask at the same time", n)
+	}
+	o.eventually("the slow read is over", func() bool { return st.reads.Load() > before+1 })
+	if n := len(rc.all()); n != 0 {
+		t.Errorf("%d pushes were sent on what was read a second before", n)
+	}
+	st.slow.Store(0)
+	o.eventually("all are sent", func() bool { return len(rc.all()) >= hosts })
+	ids := map[string]bool{}
+	for _, r := range rc.all() {
+		ids[r.id] = true
+	}
+	if len(ids) != hosts || len(rc.all()) != hosts {
+		t.Errorf("%d pushes, %d different ones", len(rc.all()), len(ids))
+	}
+}
