@@ -406,6 +406,7 @@ func TestProblem(t *testing.T) {
 	for problem, sentence := range sentences {
 		f := fail(problem, errors.New("cause"))
 		var network net.Error
+		//lint:ignore SA1019 it is part of the interface
 		if f.Error() != sentence || Problem(&url.Error{Err: f}) != problem || !errors.As(f, &network) || network.Timeout() != (problem == ProblemTimeout) || network.Temporary() {
 			t.Errorf("%s: %v", problem, f)
 		}

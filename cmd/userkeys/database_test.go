@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -24,15 +25,19 @@ func TestManagingCommandsKeepOffAnotherVersionsSchema(t *testing.T) {
 	if _, err := openStore(t.Context(), db, store.SQLite); err != nil {
 		t.Fatalf("again: %v", err)
 	}
-	if _, err := db.ExecContext(t.Context(), "INSERT INTO userkeys_migrations (version_id, is_applied) VALUES (3, 1)"); err != nil {
+	_, ours, err := st.SchemaVersion(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), "INSERT INTO userkeys_migrations (version_id, is_applied) VALUES ($1, 1)", ours+1); err != nil {
 		t.Fatal(err)
 	}
 	before, _, err := st.SchemaVersion(t.Context())
-	if err != nil || before != 3 {
+	if err != nil || before != ours+1 {
 		t.Fatalf("the test's own database has version %d, %v", before, err)
 	}
 	o := execute(t, newSettingsCommand(), "", "list", "--data", dir)
-	if o.code == 0 || !strings.Contains(o.err, "schema version 3") || !strings.Contains(o.err, "this program's 2") {
+	if o.code == 0 || !strings.Contains(o.err, fmt.Sprint("schema version ", ours+1)) || !strings.Contains(o.err, fmt.Sprint("this program's ", ours)) {
 		t.Errorf("code %d, said %q; want a refusal with both versions", o.code, o.err)
 	}
 	if after, _, err := st.SchemaVersion(t.Context()); err != nil || after != before {
