@@ -73,6 +73,9 @@ type NotificationCounts struct {
 	NewMessages  int // ... private messages among them
 	NewOrdinary  int // ... those without high priority
 	UnreadUrgent int // not read, with high priority, also those seen already
+	Unread       int // not read, whatever their priority, also those seen already
+	// UnreadByType is Unread for each type that has any.
+	UnreadByType map[int]int
 }
 
 // NotificationMark says which notifications somebody has read: the one of ID,

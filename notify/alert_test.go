@@ -20,15 +20,30 @@ func TestAlert(t *testing.T) {
 		data string
 		want notify.AlertPayload
 	}{
-		{"a reply", userkeys.Notification{Type: 2, TopicID: 42, PostNumber: 3, Slug: "hello", FancyTitle: "Hello"},
+		{
+			"a reply",
+			userkeys.Notification{Type: 2, TopicID: 42, PostNumber: 3, Slug: "hello", FancyTitle: "Hello"},
 			`{"topic_title":"Hello &","excerpt":"What\n\tcame","display_username":"bob","original_username":"x","username":"y"}`,
-			notify.AlertPayload{Type: 2, TopicID: 42, PostNumber: 3, TopicTitle: "Hello &", Excerpt: "What came", Username: "bob", PostURL: "/t/hello/42/3"}},
-		{"a title as HTML", userkeys.Notification{Type: 2, FancyTitle: `A &amp; B <img alt="x"> &lt;b&gt;`}, `{"original_username":"bob","username":"y"}`,
-			notify.AlertPayload{Type: 2, TopicTitle: "A & B <b>", Username: "bob"}},
-		{"chat", userkeys.Notification{Type: 30}, `{"url":"/chat/c/general/2","tag":"chat-2","translated_title":"bob in general","group_name":"staff","username":"bob"}`,
-			notify.AlertPayload{Type: 30, PostURL: "/chat/c/general/2", Tag: "chat-2", TranslatedTitle: "bob in general", GroupName: "staff", Username: "bob"}},
-		{"a link elsewhere", userkeys.Notification{Type: 14}, `{"url":"https://shop.example/orders/1?x=2","title":"Order"}`,
-			notify.AlertPayload{Type: 14, TopicTitle: "Order", PostURL: "https://shop.example/orders/1?x=2"}},
+			notify.AlertPayload{Type: 2, TopicID: 42, PostNumber: 3, TopicTitle: "Hello &", Excerpt: "What came", Username: "bob", PostURL: "/t/hello/42/3"},
+		},
+		{
+			"a title as HTML",
+			userkeys.Notification{Type: 2, FancyTitle: `A &amp; B <img alt="x"> &lt;b&gt;`},
+			`{"original_username":"bob","username":"y"}`,
+			notify.AlertPayload{Type: 2, TopicTitle: "A & B <b>", Username: "bob"},
+		},
+		{
+			"chat",
+			userkeys.Notification{Type: 30},
+			`{"url":"/chat/c/general/2","tag":"chat-2","translated_title":"bob in general","group_name":"staff","username":"bob"}`,
+			notify.AlertPayload{Type: 30, PostURL: "/chat/c/general/2", Tag: "chat-2", TranslatedTitle: "bob in general", GroupName: "staff", Username: "bob"},
+		},
+		{
+			"a link elsewhere",
+			userkeys.Notification{Type: 14},
+			`{"url":"https://shop.example/orders/1?x=2","title":"Order"}`,
+			notify.AlertPayload{Type: 14, TopicTitle: "Order", PostURL: "https://shop.example/orders/1?x=2"},
+		},
 		{"a topic without a slug", userkeys.Notification{Type: 1, TopicID: 5}, `{}`, notify.AlertPayload{Type: 1, TopicID: 5, PostURL: "/t/-/5"}},
 		{"a slug that leads away", userkeys.Notification{Type: 1, TopicID: 5, Slug: "../../admin"}, `{}`, notify.AlertPayload{Type: 1, TopicID: 5, PostURL: "/t/-/5"}},
 		{"a slug in another script", userkeys.Notification{Type: 1, TopicID: 5, Slug: "\u00fc?#"}, `{}`, notify.AlertPayload{Type: 1, TopicID: 5, PostURL: "/t/%C3%BC%3F%23/5"}},

@@ -229,6 +229,7 @@ func (a answer) mustNot(t *testing.T, texts ...string) {
 
 // fakeIdentity takes a cookie's value for who somebody is.
 type fakeIdentity struct {
+	mu       sync.Mutex // of users and err, in Visitor
 	users    map[string]userkeys.User
 	loginErr error
 	setupErr error
@@ -247,6 +248,8 @@ func newFakeIdentity() *fakeIdentity {
 }
 
 func (f *fakeIdentity) Visitor(r *http.Request) (userkeys.Visitor, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	c, err := r.Cookie("session")
 	if f.err != nil || err != nil {
 		return userkeys.Visitor{}, f.err
@@ -256,6 +259,20 @@ func (f *fakeIdentity) Visitor(r *http.Request) (userkeys.Visitor, error) {
 		return userkeys.Visitor{}, nil
 	}
 	return userkeys.Visitor{User: u, Session: "session-of-" + u.Username, CSRF: "token-of-" + u.Username}, nil
+}
+
+// forget ends the sessions of somebody.
+func (f *fakeIdentity) forget(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.users, name)
+}
+
+// failWith has every look at a session fail from now on.
+func (f *fakeIdentity) failWith(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
 }
 
 func (f *fakeIdentity) LoginURL(back string) string {

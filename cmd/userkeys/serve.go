@@ -238,6 +238,7 @@ func printSetupLink(cmd *cobra.Command, s *site.Site, base *url.URL) error {
 func runSite(ctx context.Context, s *site.Site, ln net.Listener, log *slog.Logger) error {
 	srv := &http.Server{Handler: s.Handler(), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	gateway.Limits(srv)
+	srv.RegisterOnShutdown(s.Drain)
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()
 	ran := make(chan error, 1)

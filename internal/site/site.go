@@ -55,6 +55,7 @@ type Site struct {
 	Authority *authority.Authority
 	Identity  *identity.Accounts
 	Inbox     *notify.Inbox
+	Bus       *notify.Bus
 	handler   http.Handler
 }
 
@@ -74,6 +75,9 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Upstream == nil || gateway.OwnPath(cfg.OwnPaths...)("/events") {
+		catalog = catalog.WithEvents()
+	}
 	s := &Site{Store: cfg.Store}
 	s.Authority, err = authority.New(ctx, authority.Config{
 		Store: s.Store, Catalog: catalog, Pinned: cfg.Pinned, MaxKeys: cfg.MaxKeys, Now: cfg.Now, Logger: cfg.Logger,
@@ -81,7 +85,8 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Inbox = notify.New(notify.Config{Store: cfg.Store, Settings: s.Authority.Settings, Now: cfg.Now})
+	s.Bus = notify.NewBus(notify.BusConfig{Store: cfg.Store, Logger: cfg.Logger})
+	s.Inbox = notify.New(notify.Config{Store: cfg.Store, Settings: s.Authority.Settings, Now: cfg.Now, Changed: s.Bus.Changed})
 	clientIP := gateway.ClientIP(cfg.TrustedProxies)
 	s.Identity, err = NewIdentity(s.Store, identity.Config{
 		Now: cfg.Now, Logger: cfg.Logger, Secure: cfg.BaseURL.Scheme == "https",
@@ -131,7 +136,7 @@ func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Hand
 		Authority: s.Authority, Identity: s.Identity, Accounts: s.Identity, BaseURL: cfg.BaseURL,
 		Standalone: cfg.Upstream == nil,
 		// Before an upstream the front asks us for them only if OwnPaths name them.
-		Endpoints: true, Users: s.Store, Inbox: s.Inbox,
+		Endpoints: true, Users: s.Store, Inbox: s.Inbox, Bus: s.Bus,
 		Logger: cfg.Logger, Now: cfg.Now, ClientIP: clientIP, Ready: s.Ready,
 	})
 	if err != nil {
@@ -166,7 +171,14 @@ func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Hand
 func (s *Site) Handler() http.Handler { return s.handler }
 
 // Run does what a site does by itself, until ctx ends.
-func (s *Site) Run(ctx context.Context) error { return s.Authority.Run(ctx) }
+func (s *Site) Run(ctx context.Context) error {
+	ran := make(chan error, 1)
+	go func() { ran <- s.Bus.Run(ctx) }()
+	return errors.Join(s.Authority.Run(ctx), <-ran)
+}
+
+// Drain ends requests that wait for news, so that a server that stops need not wait for them.
+func (s *Site) Drain() { s.Bus.Close() }
 
 // Ready tells whether the site can answer.
 func (s *Site) Ready(ctx context.Context) error { return s.Authority.Ready(ctx) }
