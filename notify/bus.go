@@ -27,6 +27,9 @@ const (
 	maxPerUser          = 64 // so that no user takes the place of all
 	// tooManyWait is when one who was refused may ask again: what message-bus-client waits at least.
 	tooManyWait = 15 * time.Second
+	// maxReadings is how many inboxes are read at a time. However many apps come back at once, as after a
+	// restart, the database has time for the checks of keys: without that every open poll would be cut.
+	maxReadings = 4
 )
 
 // How often the database is asked for changes that other processes made. A round
@@ -52,6 +55,8 @@ type BusConfig struct {
 type Bus struct {
 	cfg  BusConfig
 	stir chan struct{} // somebody listens now
+	// readings has a place for each inbox that is being read.
+	readings chan struct{}
 
 	mu      sync.Mutex
 	users   map[int64]*audience
@@ -88,7 +93,7 @@ func NewBus(cfg BusConfig) *Bus {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Bus{
-		cfg: cfg, stir: make(chan struct{}, 1),
+		cfg: cfg, stir: make(chan struct{}, 1), readings: make(chan struct{}, maxReadings),
 		users: map[int64]*audience{}, callers: map[caller]int{}, clients: map[clientOf]*Listener{},
 	}
 }
@@ -103,14 +108,16 @@ type Hearer struct {
 	Seq    int64
 }
 
-// Listener waits for news of one inbox. It is for one goroutine.
+// Listener waits for news of one inbox. It is for one goroutine at a time.
 type Listener struct {
 	bus  *Bus
 	who  Hearer
 	subs []Subscription
 	wake chan struct{} // has one when there may be news
 
-	over, gone bool // guarded by bus.mu
+	// Guarded by bus.mu.
+	over, gone bool
+	call       func() // instead of wake
 }
 
 // Listen begins to listen: what changes from now on wakes the listener, so the
@@ -193,6 +200,31 @@ func (l *Listener) Wait(ctx context.Context, until <-chan time.Time) bool {
 	return false
 }
 
+// Call has f called whenever [Listener.Wait] would return, for one who waits without a goroutine. It is called at once
+// if there was something since the last wait. f must be quick, and must not use the bus.
+func (l *Listener) Call(f func()) {
+	l.bus.mu.Lock()
+	defer l.bus.mu.Unlock()
+	l.call = f
+	select {
+	case <-l.wake:
+		f()
+	default:
+		if l.over {
+			f()
+		}
+	}
+}
+
+// rouse wakes l. The caller holds bus.mu.
+func (l *Listener) rouse() {
+	if l.call != nil {
+		l.call()
+		return
+	}
+	poke(l.wake)
+}
+
 // Over tells whether the listening has ended: by a later poll of the same client, or because the server stops.
 func (l *Listener) Over() bool {
 	l.bus.mu.Lock()
@@ -210,7 +242,7 @@ func (l *Listener) Close() {
 // end takes l out and wakes it. The caller holds bus.mu.
 func (l *Listener) end() {
 	l.over = true
-	poke(l.wake)
+	l.rouse()
 	if l.gone {
 		return
 	}
@@ -252,7 +284,7 @@ func (b *Bus) Changed(userIDs ...int64) {
 func (a *audience) tell(but *Listener) {
 	for _, l := range a.listeners {
 		if l != but {
-			poke(l.wake)
+			l.rouse()
 		}
 	}
 }

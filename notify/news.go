@@ -46,6 +46,12 @@ func (b *Bus) Read(ctx context.Context, userID int64, subs []Subscription) ([]Me
 
 // read is Read, and the inbox's version at that moment.
 func (b *Bus) read(ctx context.Context, userID int64, subs []Subscription) ([]Message, int64, error) {
+	select {
+	case b.readings <- struct{}{}:
+		defer func() { <-b.readings }()
+	case <-ctx.Done():
+		return nil, 0, ctx.Err()
+	}
 	state, err := b.cfg.Store.InboxState(ctx, userID)
 	if err != nil {
 		return nil, 0, err

@@ -20,6 +20,7 @@ type exchange struct {
 	visitor userkeys.Visitor
 	keyID   int64
 	err     error
+	status  int           // of an answer that is not written through the adapter
 	came    *http.Request // as it was before its session was looked at; only where a session is looked at again
 }
 
@@ -49,7 +50,7 @@ func (s *Server) serve(rt route) http.Handler {
 		s.setHeaders(w.Header(), rt, x.id)
 		rec := &recorder{ResponseWriter: w}
 		checked.ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
-		s.log(rt, r, x, rec.status, s.cfg.Now().Sub(began))
+		s.log(rt, r, x, max(rec.status, x.status), s.cfg.Now().Sub(began))
 	})
 }
 

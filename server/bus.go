@@ -88,6 +88,9 @@ func (s *Server) answerPoll(w http.ResponseWriter, r *http.Request, v userkeys.V
 	if err != nil {
 		return err
 	}
+	if s.park(w, r, l, p.parts) {
+		return nil
+	}
 	defer l.Close()
 	if p.parts {
 		return s.pollParts(w, r, v, l)
@@ -221,8 +224,7 @@ func (s *Server) pollParts(w http.ResponseWriter, r *http.Request, v userkeys.Vi
 	if err = ended(r.Context(), err); err != nil || r.Context().Err() != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Accel-Buffering", "no")
+	setParts(w.Header())
 	if messages == nil {
 		messages = []notify.Message{}
 	}
@@ -243,6 +245,12 @@ func (s *Server) pollParts(w http.ResponseWriter, r *http.Request, v userkeys.Vi
 	}
 	exchangeOf(r).err = ended(r.Context(), err) // the answer has begun: there is no other place to say it
 	return nil
+}
+
+// setParts says that an answer comes in parts: as text, and not to be held back on the way.
+func setParts(h http.Header) {
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Accel-Buffering", "no")
 }
 
 // sendPart writes one part of an answer in parts.

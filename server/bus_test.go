@@ -332,11 +332,29 @@ func (f *fakeSite) told(who string, id int64) {
 	f.server.cfg.Bus.Changed(id)
 }
 
+// eachWay plays with polls that have a goroutine each, and with those of keys parked, as in a crowd.
+func eachWay(t *testing.T, play func(t *testing.T, f *fakeSite)) {
+	t.Helper()
+	t.Parallel()
+	for name, above := range map[string]int{"few": parkAbove, "a crowd": -1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := busSite(t)
+			f.server.lot.above = above
+			play(t, f)
+			f.server.Drain(t.Context())
+			if n := f.server.lot.parked(); n != 0 {
+				t.Errorf("%d are still parked", n)
+			}
+		})
+	}
+}
+
 const dontChunk = "Dont-Chunk"
 
-func TestLongPolls(t *testing.T) {
-	t.Parallel()
-	f := busSite(t)
+func TestLongPolls(t *testing.T) { eachWay(t, theLongPolls) }
+
+func theLongPolls(t *testing.T, f *fakeSite) {
 	s := f.live()
 	last := f.tell("alice", userkeys.Notification{Type: 1})
 	body := fmt.Sprintf("/notification-alert/1=%d", last)
@@ -387,9 +405,9 @@ func TestLongPolls(t *testing.T) {
 }
 
 // TestPollLimits: no key, session or user takes the place of all.
-func TestPollLimits(t *testing.T) {
-	t.Parallel()
-	f := busSite(t)
+func TestPollLimits(t *testing.T) { eachWay(t, thePollLimits) }
+
+func thePollLimits(t *testing.T, f *fakeSite) {
 	s := f.live()
 	var open []<-chan said
 	for i := range 6 {
@@ -420,9 +438,9 @@ func TestPollLimits(t *testing.T) {
 }
 
 // TestPollParts: without Dont-Chunk the answer stays open, and has a part for each news.
-func TestPollParts(t *testing.T) {
-	t.Parallel()
-	f := busSite(t)
+func TestPollParts(t *testing.T) { eachWay(t, thePollParts) }
+
+func thePollParts(t *testing.T, f *fakeSite) {
 	s := f.live()
 	for _, key := range []string{"key-1", "alice"} {
 		res, err := f.open(s, t.Context(), "POST", busAddress, key, "/notification-alert/1=-1")
@@ -439,7 +457,9 @@ func TestPollParts(t *testing.T) {
 		f.told("alice", alice.ID)
 		f.heard(parts, "/notification-alert/1")
 		_ = res.Body.Close()
-		f.listeners(0) // it is noticed that the app has gone
+		if f.server.lot.parked() == 0 { // of a parked one it is noticed at the second part that follows
+			f.listeners(0) // it is noticed that the app has gone
+		}
 	}
 	res, err := f.open(s, t.Context(), "POST", busAddress, "key-1", "/a=0")
 	if err != nil {

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -29,7 +28,7 @@ type crowd struct {
 	keys  []userkeys.Key // of the user with the id i+1
 	admin string         // an admin API key
 	on    *testkit.Process
-	polls []net.Conn
+	polls []*openPoll
 }
 
 // pollsPerUser is as many as a key may have.
@@ -69,42 +68,84 @@ func newCrowd(t *testing.T, users int) *crowd {
 	for _, s := range []string{"max_user_api_reqs_per_minute", "max_user_api_reqs_per_user_per_minute"} {
 		testkit.Run(t, "", "settings", "set", s, "1000", "--data", c.dir)
 	}
-	c.on = testkit.Serve(t, "--data", c.dir, "--log-level", "error")
+	c.on = testkit.Serve(t, "--data", c.dir, "--log-level", "warn")
 	return c
 }
 
-// gather opens polls, so many at each of their users, and leaves them open.
+// gather opens polls, so many at each of their users, and leaves them open: in parts, so that the first part
+// tells that the poll waits now. Some come at a time.
 func (c *crowd) gather(polls int) {
 	c.t.Helper()
-	addr := strings.TrimPrefix(c.on.URL, "http://")
-	c.polls = make([]net.Conn, polls)
+	c.polls = make([]*openPoll, polls)
 	c.t.Cleanup(func() {
-		for _, conn := range c.polls {
-			if conn != nil {
-				_ = conn.Close()
+		for _, p := range c.polls {
+			if p != nil {
+				_ = p.conn.Close()
 			}
 		}
 	})
 	var all sync.WaitGroup
-	for part := range 16 { // some at a time, as apps come
+	for part := range 16 {
 		all.Go(func() {
 			for i := part; i < polls; i += 16 {
-				conn, err := net.Dial("tcp", addr)
-				if err != nil {
-					c.t.Error(err)
-					return
-				}
-				c.polls[i] = conn
-				user := i / pollsPerUser
-				body := fmt.Sprintf("/notification/%d=0&/notification-alert/%d=0&__seq=1", user+1, user+1)
-				if _, err := fmt.Fprintf(conn, "POST /message-bus/client%d/poll HTTP/1.1\r\nHost: %s\r\nUser-Api-Key: %s\r\nDont-Chunk: true\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s",
-					i, addr, c.keys[user].Reveal(), len(body), body); err != nil {
-					c.t.Error(err)
-				}
+				c.polls[i] = c.open(i)
+				c.hear(i, "[]", time.Now().Add(30*time.Second))
 			}
 		})
 	}
 	all.Wait()
+}
+
+// openPoll is a connection, with little of its own: there are thousands.
+type openPoll struct {
+	conn net.Conn
+	text string // read, and not looked at yet
+}
+
+func (c *crowd) open(i int) *openPoll {
+	c.t.Helper()
+	addr := strings.TrimPrefix(c.on.URL, "http://")
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		c.t.Error(err)
+		return nil
+	}
+	user := i / pollsPerUser
+	body := fmt.Sprintf("/notification/%d=0&/notification-alert/%d=0&__seq=1", user+1, user+1)
+	if _, err := fmt.Fprintf(conn, "POST /message-bus/client%d/poll HTTP/1.1\r\nHost: %s\r\nUser-Api-Key: %s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s",
+		i, addr, c.keys[user].Reveal(), len(body), body); err != nil {
+		c.t.Error(err)
+	}
+	return &openPoll{conn: conn}
+}
+
+// hear reads a poll's answer until it has a text.
+func (c *crowd) hear(i int, want string, until time.Time) {
+	c.t.Helper()
+	p := c.polls[i]
+	if p == nil {
+		return
+	}
+	_ = p.conn.SetReadDeadline(until)
+	var buf [4096]byte
+	for {
+		if at := strings.Index(p.text, want); at >= 0 {
+			p.text = strings.Clone(p.text[at+len(want):])
+			return
+		}
+		n, err := p.conn.Read(buf[:])
+		if err != nil {
+			c.t.Errorf("poll %d: %v; it said %.400q", i, err, p.text)
+			return
+		}
+		p.text += string(buf[:n])
+	}
+}
+
+// alerted reads the answer of a poll until there is an alert for its user.
+func (c *crowd) alerted(i int, until time.Time) {
+	c.t.Helper()
+	c.hear(i, fmt.Sprintf(`"/notification-alert/%d"`, i/pollsPerUser+1), until)
 }
 
 // tell has the site's program tell users something.
@@ -127,22 +168,6 @@ func (c *crowd) tell(users ...int) {
 	defer res.Body.Close()
 	if body, err := io.ReadAll(res.Body); err != nil || res.StatusCode != 200 {
 		c.t.Fatalf("%d %s, %v", res.StatusCode, body, err)
-	}
-}
-
-// hear reads the answer of a poll, which must be a message for its user.
-func (c *crowd) hear(poll int, until time.Time) {
-	c.t.Helper()
-	conn := c.polls[poll]
-	_ = conn.SetReadDeadline(until)
-	res, err := http.ReadResponse(bufio.NewReaderSize(conn, 2048), nil)
-	if err != nil {
-		c.t.Errorf("poll %d: %v", poll, err)
-		return
-	}
-	body, err := io.ReadAll(res.Body)
-	if want := fmt.Sprintf(`"/notification-alert/%d"`, poll/pollsPerUser+1); err != nil || res.StatusCode != 200 || !strings.Contains(string(body), want) {
-		c.t.Errorf("poll %d: %d %s, %v", poll, res.StatusCode, body, err)
 	}
 }
 
@@ -186,7 +211,7 @@ func TestBusCrowd(t *testing.T) {
 		began := time.Now()
 		c.tell(user)
 		for poll := user * pollsPerUser; poll < (user+1)*pollsPerUser; poll++ {
-			c.hear(poll, began.Add(20*time.Second))
+			c.alerted(poll, began.Add(20*time.Second))
 		}
 		took = append(took, time.Since(began))
 		woken[user] = true
@@ -208,7 +233,7 @@ func TestBusCrowd(t *testing.T) {
 	}
 	for i := range c.polls {
 		if !woken[i/pollsPerUser] {
-			c.hear(i, began.Add(30*time.Second))
+			c.alerted(i, began.Add(30*time.Second))
 		}
 	}
 	t.Logf("all others were woken in %v; at most %.0f MB", time.Since(began).Round(time.Millisecond), float64(kilobytes(t, c.on.PID(), "VmHWM:"))/1024)
@@ -219,7 +244,10 @@ func TestBusCrowd(t *testing.T) {
 		t.Errorf("it takes %v until a user is woken", took[10])
 	}
 	stop := time.Now()
-	c.on.Stop(t)
+	said := c.on.Stop(t)
+	if strings.Contains(said, "level=ERROR") {
+		t.Errorf("the server said:\n%.3000s", said)
+	}
 	t.Logf("stopped in %v", time.Since(stop).Round(time.Millisecond))
 }
 

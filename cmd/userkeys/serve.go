@@ -238,7 +238,6 @@ func printSetupLink(cmd *cobra.Command, s *site.Site, base *url.URL) error {
 func runSite(ctx context.Context, s *site.Site, ln net.Listener, log *slog.Logger) error {
 	srv := &http.Server{Handler: s.Handler(), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	gateway.Limits(srv)
-	srv.RegisterOnShutdown(s.Drain)
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()
 	ran := make(chan error, 1)
@@ -252,6 +251,7 @@ func runSite(ctx context.Context, s *site.Site, ln net.Listener, log *slog.Logge
 	case <-ctx.Done():
 		log.Info("stopping")
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+		s.Drain(grace)
 		if err = srv.Shutdown(grace); err != nil {
 			err = srv.Close() // streams that do not end by themselves
 		}

@@ -56,6 +56,7 @@ type Site struct {
 	Identity  *identity.Accounts
 	Inbox     *notify.Inbox
 	Bus       *notify.Bus
+	pages     *server.Server
 	handler   http.Handler
 }
 
@@ -142,6 +143,7 @@ func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Hand
 	if err != nil {
 		return nil, err
 	}
+	s.pages = pages
 	mux := http.NewServeMux()
 	pages.Mount(mux)
 	if cfg.Upstream != nil { // what is ours by name and has no route yet is not the upstream's
@@ -177,8 +179,9 @@ func (s *Site) Run(ctx context.Context) error {
 	return errors.Join(s.Authority.Run(ctx), <-ran)
 }
 
-// Drain ends requests that wait for news, so that a server that stops need not wait for them.
-func (s *Site) Drain() { s.Bus.Close() }
+// Drain ends requests that wait for news, so that a server that stops need not wait for them. It returns soon, at the
+// latest when ctx ends.
+func (s *Site) Drain(ctx context.Context) { s.pages.Drain(ctx) }
 
 // Ready tells whether the site can answer.
 func (s *Site) Ready(ctx context.Context) error { return s.Authority.Ready(ctx) }
