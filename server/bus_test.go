@@ -515,6 +515,66 @@ func (f *fakeSite) heard(parts <-chan string, channel string) {
 	}
 }
 
+// TestPollsOfDeadKeys is KU16 and T34: a poll ends within a second of its key, with the news that the key is dead
+// if the answer has not begun.
+func TestPollsOfDeadKeys(t *testing.T) { eachWay(t, thePollsOfDeadKeys) }
+
+func thePollsOfDeadKeys(t *testing.T, f *fakeSite) {
+	s := f.live()
+	once := f.later(s, busAddress, "key-1", "/notification-alert/1=0", dontChunk, "true")
+	res, err := f.open(s, t.Context(), "POST", "/message-bus/other/poll", "key-1", "/notification-alert/1=0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := partsOf(res)
+	f.heard(parts, "")
+	others := f.later(s, busAddress, "key-2", "/notification-alert/1=0", dontChunk, "true")
+	f.listeners(3)
+	f.authority.over.Store(int64(1), true)
+	began := time.Now()
+	if got := f.whole(once); got.status != http.StatusForbidden || !strings.Contains(got.text, `"reason":"invalid key"`) {
+		t.Errorf("%+v", got)
+	}
+	for p := range parts {
+		t.Errorf("a dead key hears %q", p)
+	}
+	if took := time.Since(began); took > 2*time.Second { // the bound is 1 s; this is beside other tests
+		t.Errorf("the polls went on for %v", took)
+	}
+	f.listeners(1)
+	f.told("alice", alice.ID)
+	if got := f.whole(others); got.status != 200 || !strings.Contains(got.text, "/notification-alert/1") {
+		t.Errorf("the other key's poll: %+v", got)
+	}
+}
+
+// TestParkedPollsEnd: when their time is over, in order.
+func TestParkedPollsEnd(t *testing.T) {
+	t.Parallel()
+	f := busSite(t)
+	f.server.lot.above, f.server.lot.pollTime = -1, 50*time.Millisecond
+	f.authority.add(userkeys.UserAPIKey{UserID: 99}) // key-6, whose owner has no inbox any more
+	s := f.live()
+	once := f.later(s, busAddress, "key-1", "/a=0", dontChunk, "true")
+	parts := f.later(s, busAddress, "key-2", "/a=0")
+	if got := f.whole(once); got.status != 200 || got.text != "[]\n" || got.header.Get("X-Request-Id") == "" {
+		t.Errorf("%+v", got)
+	}
+	if got := f.whole(parts); got.status != 200 || got.text != "[]"+partEnd {
+		t.Errorf("%+v", got)
+	}
+	f.listeners(0)
+	if got := f.whole(f.later(s, busAddress, "key-6", "/a=0", dontChunk, "true")); got.status != http.StatusNotFound || !strings.Contains(got.text, "no such user") {
+		t.Errorf("%+v", got)
+	}
+	f.listeners(0)
+	for deadline := time.Now().Add(10 * time.Second); strings.Count(f.logged(), "status=200") != 3 || strings.Contains(f.logged(), "status=0"); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the log has:\n%s", f.logged())
+		}
+	}
+}
+
 // TestSessionsOfPolls: a session that ends while its poll waits gets nothing more.
 func TestSessionsOfPolls(t *testing.T) {
 	t.Parallel()

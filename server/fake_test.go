@@ -33,6 +33,7 @@ type fakeSite struct {
 	identity  *fakeIdentity
 	authority *fakeAuthority
 	log       *bytes.Buffer
+	logging   *lockedWriter // to log
 	users     *fakeUsers
 }
 
@@ -56,9 +57,10 @@ func newSite(t *testing.T, options ...option) *fakeSite {
 	}
 	f := &fakeSite{t: t, log: &bytes.Buffer{}, authority: newFakeAuthority(), identity: newFakeIdentity()}
 	f.users = &fakeUsers{users: []userkeys.User{alice, bob, root, mod}}
+	f.logging = &lockedWriter{w: f.log}
 	cfg := Config{
 		Accounts: f.users, Identity: f.identity, BaseURL: base, Standalone: true, Now: func() time.Time { return testNow },
-		Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: f.log}, nil)),
+		Logger: slog.New(slog.NewTextHandler(f.logging, nil)),
 		Ready:  func(context.Context) error { return f.authority.down },
 	}
 	for _, o := range options {
@@ -82,6 +84,13 @@ func (l *lockedWriter) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.w.Write(b)
+}
+
+// logged is what the log has while requests are still answered.
+func (f *fakeSite) logged() string {
+	f.logging.mu.Lock()
+	defer f.logging.mu.Unlock()
+	return f.log.String()
 }
 
 // A call is one request of a test. The zero value is a GET by nobody in a browser.
@@ -333,6 +342,7 @@ type fakeAuthority struct {
 	texts    map[string]int64 // key text to id
 	actors   []userkeys.Actor
 	down     error
+	over     sync.Map // ids of keys that end while a request of theirs is answered
 	closedDesk
 
 	adminKeys  []userkeys.AdminAPIKey
@@ -546,7 +556,12 @@ func (f *fakeAuthority) Check(_ context.Context, c userkeys.Call) (userkeys.Acce
 	}, nil
 }
 
-func (f *fakeAuthority) Holds(context.Context, userkeys.Access) error { return nil }
+func (f *fakeAuthority) Holds(_ context.Context, a userkeys.Access) error {
+	if _, over := f.over.Load(a.KeyID); over {
+		return userkeys.ErrInvalidKey
+	}
+	return nil
+}
 
 // appKey is an app's key pair; its parameter is the PEM.
 var appKey = sync.OnceValues(func() (*rsa.PrivateKey, string) {

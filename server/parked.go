@@ -30,7 +30,9 @@ const (
 type lot struct {
 	watcher *gateway.Watcher
 	now     func() time.Time
-	above   int
+	// above is how many must listen, and pollTime how long a poll stays.
+	above    int
+	pollTime time.Duration
 
 	mu      sync.Mutex
 	due     []*parked
@@ -71,7 +73,7 @@ func (s *Server) park(w http.ResponseWriter, r *http.Request, l *notify.Listener
 	p := &parked{lot: s.lot, conn: conn, l: l, parts: parts, head: headOf(w.Header(), parts, s.cfg.Now())}
 	// The request's own context ends with the handler.
 	p.ctx, p.stop = s.lot.watcher.Watch(context.Background(), access)
-	p.end = time.AfterFunc(pollTime, func() { s.lot.wake(p, true) })
+	p.end = time.AfterFunc(s.lot.pollTime, func() { s.lot.wake(p, true) })
 	context.AfterFunc(p.ctx, func() { s.lot.wake(p, false) })
 	s.lot.enter(p)
 	l.Call(func() { s.lot.wake(p, false) })

@@ -151,7 +151,7 @@ func newServer(cfg Config, d decider) (*Server, error) {
 		cfg.ClientIP = gateway.ClientIP(nil)
 	}
 	s := &Server{cfg: cfg, consents: d, keys: d, site: d, devices: d, oneTimes: d, clients: d, admin: d, guard: gateway.Guard(d), cut: gateway.CutStreams(d), origins: http.NewCrossOriginProtection()}
-	s.lot = &lot{watcher: gateway.NewWatcher(d), now: time.Now, above: parkAbove}
+	s.lot = &lot{watcher: gateway.NewWatcher(d), now: time.Now, above: parkAbove, pollTime: pollTime}
 	s.accounts, _ = cfg.Identity.(LoginIdentity)
 	if cfg.Standalone && s.accounts == nil {
 		return nil, errors.New("server: a standalone site needs a LoginIdentity")
