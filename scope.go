@@ -70,6 +70,7 @@ const (
 	ScopeWrite           = "write"
 	ScopePush            = "push"
 	ScopeNotifications   = "notifications"
+	ScopeMessageBus      = "message_bus"
 	ScopeOneTimePassword = "one_time_password"
 )
 
@@ -97,7 +98,7 @@ func presetScopes() []Scope {
 			"PUT /notifications/mark-read", "PUT /notifications/mark-read.json",
 			"PUT /notifications/read", "PUT /notifications/read.json",
 			"POST /message-bus/{client}/poll"),
-		preset("message_bus", "receive live updates", "POST /message-bus/{client}/poll"),
+		preset(ScopeMessageBus, "receive live updates", "POST /message-bus/{client}/poll"),
 		preset("push", "send your notifications to an outside service"),
 		preset("one_time_password", "sign in to this site as you, once, when it is installed"),
 		preset("bookmarks_calendar", "read your bookmark reminders", "GET /u/{username}/bookmarks.ics"),
@@ -130,6 +131,23 @@ func NewCatalog(own ...Scope) (*Catalog, error) {
 		c.scopes = append(c.scopes, s)
 	}
 	return c, nil
+}
+
+// WithEvents is c for a site that answers GET /events itself, which is its message bus as
+// server-sent events: what opens the bus opens it too. Everywhere else a path of that
+// name is the website's own, and what its users have granted must not grow by it.
+func (c *Catalog) WithEvents() *Catalog {
+	r, err := ParseRoute("GET /events")
+	if err != nil {
+		panic(err) // a programmer's mistake in the line above
+	}
+	with := &Catalog{scopes: slices.Clone(c.scopes)}
+	for i, s := range with.scopes {
+		if s.Name == ScopeNotifications || s.Name == ScopeMessageBus {
+			with.scopes[i].Routes = append(slices.Clone(s.Routes), r)
+		}
+	}
+	return with
 }
 
 // Scopes are all scopes, the site's own first.

@@ -111,6 +111,28 @@ func TestPresetScopes(t *testing.T) {
 	}
 }
 
+// TestEventsAreTheSitesOwn: what opens the message bus opens /events where that is the bus too, and only there.
+func TestEventsAreTheSitesOwn(t *testing.T) {
+	t.Parallel()
+	plain := discourse(t)
+	with := plain.WithEvents()
+	for scope, opens := range map[string]bool{"message_bus": true, "notifications": true, "session_info": false, "push": false, "read": true} {
+		names := userkeys.Scopes{scope}
+		if got := with.Covers(names, "GET", "/events"); got != opens {
+			t.Errorf("%s opens the site's /events: %v", scope, got)
+		}
+		if got := plain.Covers(names, "GET", "/events"); got != (scope == "read") {
+			t.Errorf("%s opens another website's /events: %v", scope, got)
+		}
+		if with.Covers(names, "POST", "/events") || scope != "read" && with.Covers(names, "GET", "/events/1") {
+			t.Errorf("%s opens more", scope)
+		}
+	}
+	if !with.Covers(userkeys.Scopes{"message_bus"}, "POST", "/message-bus/x/poll") {
+		t.Error("the bus is closed")
+	}
+}
+
 func TestMissing(t *testing.T) {
 	t.Parallel()
 	c := discourse(t)

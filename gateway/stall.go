@@ -75,6 +75,16 @@ func (d Deadlines) Handler(next http.Handler) http.Handler {
 	})
 }
 
+// Extend gives the client d.Write from now on to take what is written, in place of the deadline that
+// it had: for a handler within [Deadlines.Handler] that answers for long.
+func (d Deadlines) Extend(w http.ResponseWriter) {
+	now := d.Now
+	if now == nil {
+		now = time.Now
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(now().Add(d.Write)) // a writer without deadlines has none to keep
+}
+
 // deadlineBody lifts the deadline when the body has come.
 type deadlineBody struct {
 	io.ReadCloser

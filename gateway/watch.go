@@ -44,6 +44,18 @@ func CutStreams(c Checker) func(http.Handler) http.Handler {
 	}
 }
 
+// Watcher watches requests that outlive their handler, as [CutStreams] watches those that do not.
+type Watcher struct{ all watcher }
+
+// NewWatcher makes a watcher.
+func NewWatcher(c Checker) *Watcher { return &Watcher{watcher{checker: c}} }
+
+// Watch gives a context that ends within a second of the access, with the refusal as its cause. stop ends the watch.
+func (w *Watcher) Watch(ctx context.Context, a userkeys.Access) (while context.Context, stop func()) {
+	s := w.all.watch(ctx, a, nil)
+	return s.ctx, s.stop
+}
+
 // watcher asks about the keys of requests in progress, all in one round: a
 // timer for each would be dearer than the check itself. It rests while there are none.
 type watcher struct {
@@ -61,7 +73,7 @@ type watched struct {
 	access userkeys.Access
 	ctx    context.Context // ends when the access does, with the refusal as its cause
 	cancel context.CancelCauseFunc
-	out    *answer
+	out    *answer // nil: there is none to cut
 
 	// Guarded by all.mu.
 	since      int64
@@ -149,7 +161,7 @@ func (s *watched) look(ctx context.Context) {
 	s.cancel(revoked{err})
 	s.all.mu.Lock()
 	defer s.all.mu.Unlock()
-	if !s.over { // else the connection may serve another request by now
+	if !s.over && s.out != nil { // else the connection may serve another request by now
 		s.out.cut()
 	}
 }

@@ -35,6 +35,18 @@ func everyClaimed(ctx context.Context, st JobStore, now func() time.Time, log *s
 	}
 }
 
+// pause waits, and tells whether ctx goes on.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
 // trouble logs failures when they begin and when they end, not at each.
 type trouble struct {
 	log     *slog.Logger

@@ -147,18 +147,6 @@ func (p *Pusher) Run(ctx context.Context) error {
 	return nil
 }
 
-// pause waits, and tells whether ctx goes on.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
-}
-
 // round takes what is due and may be sent now, and begins to send it. It tells when to look again.
 func (p *Pusher) round(ctx context.Context, sends *sync.WaitGroup) (time.Duration, error) {
 	hosts, err := p.cfg.Store.WaitingHosts(ctx)

@@ -20,6 +20,8 @@ type exchange struct {
 	visitor userkeys.Visitor
 	keyID   int64
 	err     error
+	status  int           // of an answer that is not written through the adapter
+	came    *http.Request // as it was before its session was looked at; only where a session is looked at again
 }
 
 type exchangeKey struct{}
@@ -41,14 +43,14 @@ func (s *Server) serve(rt route) http.Handler {
 			s.fail(w, r, err)
 		}
 	})
-	checked := s.oneKey(rt, s.checkKey(rt, s.loadSession(rt, inner)))
+	checked := s.oneKey(rt, s.checkKey(rt, s.loadSession(rt, s.cutStreams(rt, inner))))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := s.cfg.Now()
 		x := &exchange{id: requestID()}
 		s.setHeaders(w.Header(), rt, x.id)
 		rec := &recorder{ResponseWriter: w}
 		checked.ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
-		s.log(rt, r, x, rec.status, s.cfg.Now().Sub(began))
+		s.log(rt, r, x, max(rec.status, x.status), s.cfg.Now().Sub(began))
 	})
 }
 
@@ -85,8 +87,19 @@ func (s *Server) loadSession(rt route, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
+		if rt.door.long {
+			exchangeOf(r).came = r
+		}
 		sessions.ServeHTTP(w, r)
 	})
+}
+
+// cutStreams ends what is answered for long when its key ends (KU16, T34).
+func (s *Server) cutStreams(rt route, next http.Handler) http.Handler {
+	if !rt.door.long {
+		return next
+	}
+	return s.cut(next)
 }
 
 // answer holds the rules of rt's door and calls its handler.

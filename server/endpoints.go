@@ -28,14 +28,14 @@ type Users interface {
 }
 
 // EndpointPaths are the paths of what apps of the wire ask a site for about
-// itself, whose key they have, and notifications; for a site that has nothing
+// itself, whose key they have, notifications and news of them; for a site that has nothing
 // of its own there. /u/{username}.json and the admin endpoints are not among them.
 func EndpointPaths() []string {
 	paths := []string{"/site/basic-info.json", "/about.json", "/session", "/session.json", "/session/"}
 	for _, p := range []string{"/notifications", "/notifications/totals", "/notifications/mark-read", "/notifications/read", "/do-not-disturb", "/user-status"} {
 		paths = append(paths, p, p+".json")
 	}
-	return paths
+	return append(paths, "/message-bus/", "/events")
 }
 
 func (s *Server) endpoints() bool { return s.cfg.Endpoints || s.cfg.Standalone }

@@ -33,6 +33,7 @@ type fakeSite struct {
 	identity  *fakeIdentity
 	authority *fakeAuthority
 	log       *bytes.Buffer
+	logging   *lockedWriter // to log
 	users     *fakeUsers
 	pushes    *fakePushes
 }
@@ -59,10 +60,11 @@ func newSite(t *testing.T, options ...option) *fakeSite {
 	}
 	f := &fakeSite{t: t, log: &bytes.Buffer{}, authority: newFakeAuthority(), identity: newFakeIdentity()}
 	f.users = &fakeUsers{users: []userkeys.User{alice, bob, root, mod}}
+	f.logging = &lockedWriter{w: f.log}
 	f.pushes = &fakePushes{authority: f.authority, states: map[int64]userkeys.KeyPush{}}
 	cfg := Config{
 		Accounts: f.users, Pushes: f.pushes, Identity: f.identity, BaseURL: base, Standalone: true, Now: func() time.Time { return testNow },
-		Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: f.log}, nil)),
+		Logger: slog.New(slog.NewTextHandler(f.logging, nil)),
 		Ready:  func(context.Context) error { return f.authority.down },
 	}
 	for _, o := range options {
@@ -86,6 +88,13 @@ func (l *lockedWriter) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.w.Write(b)
+}
+
+// logged is what the log has while requests are still answered.
+func (f *fakeSite) logged() string {
+	f.logging.mu.Lock()
+	defer f.logging.mu.Unlock()
+	return f.log.String()
 }
 
 // A call is one request of a test. The zero value is a GET by nobody in a browser.
@@ -233,6 +242,7 @@ func (a answer) mustNot(t *testing.T, texts ...string) {
 
 // fakeIdentity takes a cookie's value for who somebody is.
 type fakeIdentity struct {
+	mu       sync.Mutex // of users and err, in Visitor
 	users    map[string]userkeys.User
 	loginErr error
 	setupErr error
@@ -251,6 +261,8 @@ func newFakeIdentity() *fakeIdentity {
 }
 
 func (f *fakeIdentity) Visitor(r *http.Request) (userkeys.Visitor, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	c, err := r.Cookie("session")
 	if f.err != nil || err != nil {
 		return userkeys.Visitor{}, f.err
@@ -260,6 +272,20 @@ func (f *fakeIdentity) Visitor(r *http.Request) (userkeys.Visitor, error) {
 		return userkeys.Visitor{}, nil
 	}
 	return userkeys.Visitor{User: u, Session: "session-of-" + u.Username, CSRF: "token-of-" + u.Username}, nil
+}
+
+// forget ends the sessions of somebody.
+func (f *fakeIdentity) forget(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.users, name)
+}
+
+// failWith has every look at a session fail from now on.
+func (f *fakeIdentity) failWith(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.err = err
 }
 
 func (f *fakeIdentity) LoginURL(back string) string {
@@ -321,6 +347,7 @@ type fakeAuthority struct {
 	actors   []userkeys.Actor
 	charged  error // that an app asks for its push secret
 	down     error
+	over     sync.Map // ids of keys that end while a request of theirs is answered
 	closedDesk
 
 	adminKeys  []userkeys.AdminAPIKey
@@ -536,7 +563,12 @@ func (f *fakeAuthority) Check(_ context.Context, c userkeys.Call) (userkeys.Acce
 	}, nil
 }
 
-func (f *fakeAuthority) Holds(context.Context, userkeys.Access) error { return nil }
+func (f *fakeAuthority) Holds(_ context.Context, a userkeys.Access) error {
+	if _, over := f.over.Load(a.KeyID); over {
+		return userkeys.ErrInvalidKey
+	}
+	return nil
+}
 
 // appKey is an app's key pair; its parameter is the PEM.
 var appKey = sync.OnceValues(func() (*rsa.PrivateKey, string) {

@@ -641,11 +641,11 @@ func TestEndpointsAreAsked(t *testing.T) {
 		return out
 	}
 	bare := has(newSite(t, notStandalone))
-	with := has(newSite(t, notStandalone, func(c *Config) { c.Endpoints = true }, withInbox(t)))
+	with := has(newSite(t, notStandalone, func(c *Config) { c.Endpoints = true }, withInbox(t), withBus))
 	noStore := has(newSite(t, notStandalone, func(c *Config) { c.Endpoints = true }))
-	inboxOnly := has(newSite(t, notStandalone, withInbox(t)))
-	for _, path := range append(EndpointPaths(), "/u/{username}", "/admin/notifications.json") {
-		if path == "/session/" { // all below it
+	inboxOnly := has(newSite(t, notStandalone, withInbox(t), withBus))
+	for _, path := range append(EndpointPaths(), "/u/{username}", "/admin/notifications.json", "/message-bus/{client}/poll") {
+		if path == "/session/" || path == "/message-bus/" { // all below it
 			continue
 		}
 		if bare[path] || !with[path] || inboxOnly[path] {

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -32,28 +31,10 @@ func (s *Server) notificationRoutes() []route {
 	return all
 }
 
-// notificationJSON is a notification as the wire writes it.
-type notificationJSON struct {
-	ID           int64           `json:"id"`
-	UserID       int64           `json:"user_id"`
-	Type         int             `json:"notification_type"`
-	Read         bool            `json:"read"`
-	HighPriority bool            `json:"high_priority"`
-	CreatedAt    string          `json:"created_at"`
-	PostNumber   *int            `json:"post_number"`
-	TopicID      *int64          `json:"topic_id"`
-	FancyTitle   *string         `json:"fancy_title"`
-	Slug         *string         `json:"slug"`
-	Data         json.RawMessage `json:"data"`
-}
-
-func notificationsJSON(list []userkeys.Notification) []notificationJSON {
-	out := make([]notificationJSON, len(list)) // never null
+func notificationsJSON(list []userkeys.Notification) []notify.JSON {
+	out := make([]notify.JSON, len(list)) // never null
 	for i, n := range list {
-		out[i] = notificationJSON{
-			ID: n.ID, UserID: n.UserID, Type: n.Type, Read: n.Read, HighPriority: n.HighPriority, CreatedAt: wireTime(n.CreatedAt),
-			PostNumber: known(n.PostNumber), TopicID: known(n.TopicID), FancyTitle: known(n.FancyTitle), Slug: known(n.Slug), Data: n.Data,
-		}
+		out[i] = notify.NewJSON(n)
 	}
 	return out
 }
@@ -68,7 +49,7 @@ func known[T comparable](v T) *T {
 }
 
 // wireTime writes a time as Discourse does.
-func wireTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+func wireTime(t time.Time) string { return notify.WireTime(t) }
 
 // asker is who asks, at a browser or with a key.
 type asker struct {

@@ -37,7 +37,7 @@ func TestOpenAPIKnowsEveryRoute(t *testing.T) {
 	for _, p := range pagesOnly {
 		skip[p] = true
 	}
-	for _, rt := range newSite(t, withInbox(t)).server.routes() {
+	for _, rt := range newSite(t, withInbox(t), withBus).server.routes() {
 		if skip[rt.pattern] {
 			skip[rt.pattern] = false
 			continue

@@ -26,6 +26,7 @@ type door struct {
 	json      bool // the body may be JSON as well
 	lists     bool // ... with booleans and with lists of texts, which are read as a|b
 	only      bool // the body is JSON and nothing else
+	long      bool // the answer takes long: it ends with its key, and its session is looked at again
 }
 
 var (
@@ -44,6 +45,7 @@ var (
 	programForm = door{form: true, json: true}                                                                        // the same, also as a form
 	keyOnly     = door{keys: true, form: true, json: true}                                                            // an app with its key, and nobody else
 	bodied      = door{keys: true, session: true, origin: true, token: true}                                          // changes something, for a session or an app; the handler reads the body
+	listen      = door{keys: true, session: true, origin: true, long: true}                                           // waits for news, for a session or an app; the handler reads the body
 	ownBody     = door{adminKeys: true, session: true, origin: true, token: true}                                     // the same for a session, or the site's own programs
 )
 
@@ -92,7 +94,7 @@ func (s *Server) routes() []route {
 	}
 	for _, domain := range []func() []route{
 		s.draftRoutes, s.deviceRoutes, s.clientRoutes, s.oneTimeRoutes, s.renewRoutes,
-		s.adminRoutes, s.discoveryRoutes, s.endpointRoutes, s.notificationRoutes, s.pushRoutes, s.quietRoutes,
+		s.adminRoutes, s.discoveryRoutes, s.endpointRoutes, s.notificationRoutes, s.pushRoutes, s.quietRoutes, s.busRoutes,
 	} {
 		all = append(all, domain()...)
 	}

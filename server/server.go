@@ -29,13 +29,14 @@ type Config struct {
 	// Endpoints adds what apps of the wire ask a site for: /session/current, where
 	// they learn whose key they have, /site/basic-info.json, /about.json, with a
 	// LoginIdentity /login and /session/..., and with
-	// Users and Inbox those of users and notifications (see [EndpointPaths]). They lie
+	// Users, Inbox and Bus those of users, notifications and news (see [EndpointPaths]). They lie
 	// outside of our own paths, so a site that has something there must not be surprised.
 	Endpoints bool
 	Users     Users                           // nil: no /u/{username}.json and no /user-status
 	Accounts  UserAdmin                       // manages the accounts through the admin API; nil: no such routes
 	Inbox     *notify.Inbox                   // nil: no notifications
 	Pushes    Pushes                          // how pushing notifications to apps goes; nil: none are pushed, and nothing is shown of it
+	Bus       *notify.Bus                     // nil: no message bus and no /events; else see to it that Inbox tells it of changes, and that it runs
 	Logger    *slog.Logger                    // nil: none
 	Now       func() time.Time                // nil: the system's clock
 	ClientIP  func(r *http.Request) string    // nil: the peer's address; no header is believed
@@ -123,6 +124,8 @@ type Server struct {
 	admin    administration
 	accounts LoginIdentity // nil: the embedder's own sessions
 	guard    func(http.Handler) http.Handler
+	cut      func(http.Handler) http.Handler
+	lot      *lot
 	origins  *http.CrossOriginProtection
 	pages    *pages
 	assets   assets
@@ -149,7 +152,8 @@ func newServer(cfg Config, d decider) (*Server, error) {
 	if cfg.ClientIP == nil {
 		cfg.ClientIP = gateway.ClientIP(nil)
 	}
-	s := &Server{cfg: cfg, consents: d, keys: d, site: d, devices: d, oneTimes: d, clients: d, admin: d, guard: gateway.Guard(d), origins: http.NewCrossOriginProtection()}
+	s := &Server{cfg: cfg, consents: d, keys: d, site: d, devices: d, oneTimes: d, clients: d, admin: d, guard: gateway.Guard(d), cut: gateway.CutStreams(d), origins: http.NewCrossOriginProtection()}
+	s.lot = &lot{watcher: gateway.NewWatcher(d), now: time.Now, above: parkAbove, pollTime: pollTime}
 	s.accounts, _ = cfg.Identity.(LoginIdentity)
 	if cfg.Standalone && s.accounts == nil {
 		return nil, errors.New("server: a standalone site needs a LoginIdentity")

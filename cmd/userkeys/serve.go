@@ -287,6 +287,7 @@ func runSite(ctx context.Context, s *site.Site, ln net.Listener, log *slog.Logge
 	case <-ctx.Done():
 		log.Info("stopping")
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+		s.Drain(grace)
 		if err = srv.Shutdown(grace); err != nil {
 			err = srv.Close() // streams that do not end by themselves
 		}

@@ -64,6 +64,8 @@ type Site struct {
 	Identity  *identity.Accounts
 	Inbox     *notify.Inbox
 	Pusher    *notify.Pusher // nil without a secret
+	Bus       *notify.Bus
+	pages     *server.Server
 	handler   http.Handler
 }
 
@@ -83,6 +85,9 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Upstream == nil || gateway.OwnPath(cfg.OwnPaths...)("/events") {
+		catalog = catalog.WithEvents()
+	}
 	s := &Site{Store: cfg.Store}
 	s.Authority, err = authority.New(ctx, authority.Config{
 		Store: s.Store, Catalog: catalog, Pinned: cfg.Pinned, MaxKeys: cfg.MaxKeys, Now: cfg.Now, Logger: cfg.Logger,
@@ -90,8 +95,10 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.Bus = notify.NewBus(notify.BusConfig{Store: cfg.Store, Logger: cfg.Logger})
 	inbox := notify.Config{
 		Store: cfg.Store, Settings: s.Authority.Settings, Origin: cfg.BaseURL.Scheme + "://" + cfg.BaseURL.Host, Now: cfg.Now,
+		Changed: s.Bus.Changed,
 	}
 	if len(cfg.Secret) > 0 {
 		if s.Pusher, err = s.newPusher(cfg); err != nil {
@@ -152,12 +159,13 @@ func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Hand
 		Authority: s.Authority, Identity: s.Identity, Accounts: s.Identity, BaseURL: cfg.BaseURL,
 		Standalone: cfg.Upstream == nil,
 		// Before an upstream the front asks us for them only if OwnPaths name them.
-		Endpoints: true, Users: s.Store, Inbox: s.Inbox, Pushes: cfg.Pushes,
+		Endpoints: true, Users: s.Store, Inbox: s.Inbox, Pushes: cfg.Pushes, Bus: s.Bus,
 		Logger: cfg.Logger, Now: cfg.Now, ClientIP: clientIP, Ready: s.Ready,
 	})
 	if err != nil {
 		return nil, err
 	}
+	s.pages = pages
 	mux := http.NewServeMux()
 	pages.Mount(mux)
 	if cfg.Upstream != nil { // what is ours by name and has no route yet is not the upstream's
@@ -189,14 +197,19 @@ func (s *Site) Handler() http.Handler { return s.handler }
 // Run does what a site does by itself, until ctx ends.
 func (s *Site) Run(ctx context.Context) error {
 	var all sync.WaitGroup
-	var pushed error
+	var pushed, told error
 	if s.Pusher != nil {
 		all.Go(func() { pushed = s.Pusher.Run(ctx) })
 	}
+	all.Go(func() { told = s.Bus.Run(ctx) })
 	err := s.Authority.Run(ctx)
 	all.Wait()
-	return errors.Join(err, pushed)
+	return errors.Join(err, pushed, told)
 }
+
+// Drain ends requests that wait for news, so that a server that stops need not wait for them. It returns soon, at the
+// latest when ctx ends.
+func (s *Site) Drain(ctx context.Context) { s.pages.Drain(ctx) }
 
 // Ready tells whether the site can answer.
 func (s *Site) Ready(ctx context.Context) error { return s.Authority.Ready(ctx) }

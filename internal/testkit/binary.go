@@ -128,6 +128,9 @@ func (p *Process) Kill() {
 	p.ended <- err
 }
 
+// PID is the number of the process.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 // Stop ends the process as a service manager does, and gives what it said.
 func (p *Process) Stop(t testing.TB) string {
 	t.Helper()

@@ -1,0 +1,396 @@
+package notify
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"userkeys"
+)
+
+// BusStore is what a message bus needs remembered. The store package has it by shape.
+type BusStore interface {
+	// InboxState is the state of a user's inbox at one moment. [userkeys.NotFound] for no such user.
+	InboxState(ctx context.Context, userID int64) (userkeys.Inbox, error)
+	// InboxVersions are the versions of many inboxes; users who never had anything are absent.
+	InboxVersions(ctx context.Context, userIDs []int64) (map[int64]int64, error)
+	// Notifications lists a user's notifications.
+	Notifications(ctx context.Context, f userkeys.NotificationFilter) ([]userkeys.Notification, error)
+}
+
+// How many may listen at a time.
+const (
+	defaultMaxListeners = 20_000
+	maxPerCaller        = 6  // of one key or session: a browser has no more connections to a site
+	maxPerUser          = 64 // so that no user takes the place of all
+	// tooManyWait is when one who was refused may ask again: what message-bus-client waits at least.
+	tooManyWait = 15 * time.Second
+	// maxReadings is how many inboxes are read at a time. However many apps come back at once, as after a
+	// restart, the database has time for the checks of keys: without that every open poll would be cut.
+	maxReadings = 4
+)
+
+// How often the database is asked for changes that other processes made. A round
+// reads a row for each user who waits here.
+const (
+	fastRound    = 250 * time.Millisecond
+	slowRound    = time.Second
+	usersInARush = 1000 // up to so many rounds are fast
+	roundTime    = 5 * time.Second
+)
+
+// BusConfig is what a [Bus] is made of.
+type BusConfig struct {
+	Store        BusStore
+	MaxListeners int          // on this node; 0: 20 000
+	Logger       *slog.Logger // nil: none
+}
+
+// Bus tells those who listen what changes in their inboxes, in the manner of Discourse's message bus. It
+// keeps no messages: a position on a channel is a version of the inbox, or the id of a
+// notification, and what is above it is read from the database. So it makes no difference which node or
+// process wrote it, or whether anybody listened. Make one with [NewBus] and keep [Bus.Run] running.
+type Bus struct {
+	cfg  BusConfig
+	stir chan struct{} // somebody listens now
+	// readings has a place for each inbox that is being read.
+	readings chan struct{}
+
+	mu      sync.Mutex
+	users   map[int64]*audience
+	callers map[caller]int
+	clients map[clientOf]*Listener // the newest of each client
+	open    int
+	closed  bool
+}
+
+// caller is a key or a session of a user.
+type caller struct {
+	userID int64
+	name   string
+}
+
+// clientOf is a client as its caller names it: nobody can end another's.
+type clientOf struct {
+	caller
+	client string
+}
+
+// audience is who listens to one inbox.
+type audience struct {
+	version   int64 // that somebody here has read; -1: nobody yet
+	listeners []*Listener
+}
+
+// NewBus makes a bus.
+func NewBus(cfg BusConfig) *Bus {
+	if cfg.MaxListeners == 0 {
+		cfg.MaxListeners = defaultMaxListeners
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Bus{
+		cfg: cfg, stir: make(chan struct{}, 1), readings: make(chan struct{}, maxReadings),
+		users: map[int64]*audience{}, callers: map[caller]int{}, clients: map[clientOf]*Listener{},
+	}
+}
+
+// Hearer is somebody who wants to listen.
+type Hearer struct {
+	UserID int64
+	Caller string // the key or session that it is with
+	// Client and Seq are of a poll: the client's name of itself, and the poll's number. A
+	// later poll of the same client ends an earlier one. Empty: there is no other.
+	Client string
+	Seq    int64
+}
+
+// Listener waits for news of one inbox. It is for one goroutine at a time.
+type Listener struct {
+	bus  *Bus
+	who  Hearer
+	subs []Subscription
+	wake chan struct{} // has one when there may be news
+
+	// Guarded by bus.mu.
+	over, gone bool
+	call       func() // instead of wake
+}
+
+// Listen begins to listen: what changes from now on wakes the listener, so the
+// first thing to do is [Listener.Read]. [Listener.Close] must follow. [userkeys.RateLimited]
+// where too many listen already, [userkeys.Unavailable] when the bus is closed.
+func (b *Bus) Listen(who Hearer, subs []Subscription) (*Listener, error) {
+	l := &Listener{bus: b, who: who, subs: subs, wake: make(chan struct{}, 1)}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil, &userkeys.Error{Code: userkeys.Unavailable, Public: "this server is stopping; ask again", RetryAfter: time.Second}
+	}
+	if b.isLate(l) {
+		l.over, l.gone = true, true
+		return l, nil
+	}
+	a := b.users[who.UserID]
+	if a == nil {
+		a = &audience{version: -1}
+	}
+	by := caller{who.UserID, who.Caller}
+	if b.open >= b.cfg.MaxListeners || b.callers[by] >= maxPerCaller || len(a.listeners) >= maxPerUser {
+		return nil, &userkeys.Error{
+			Code: userkeys.RateLimited, Reason: "limit: open polls", RetryAfter: tooManyWait,
+			Public: "too many polls and event streams are open",
+		}
+	}
+	if b.open == 0 {
+		poke(b.stir)
+	}
+	b.open++
+	b.callers[by]++
+	a.listeners = append(a.listeners, l)
+	b.users[who.UserID] = a
+	if who.Client != "" {
+		b.clients[clientOf{by, who.Client}] = l
+	}
+	return l, nil
+}
+
+// isLate ends the earlier poll of l's client, or tells that l is the earlier one: polls may overtake each
+// other on the way. The caller holds b.mu.
+func (b *Bus) isLate(l *Listener) bool {
+	if l.who.Client == "" {
+		return false
+	}
+	other := b.clients[clientOf{caller{l.who.UserID, l.who.Caller}, l.who.Client}]
+	if other == nil {
+		return false
+	}
+	if other.who.Seq > l.who.Seq {
+		return true
+	}
+	other.end()
+	return false
+}
+
+// Read is what is new to the listener since it was read last.
+func (l *Listener) Read(ctx context.Context) ([]Message, error) {
+	messages, version, err := l.bus.read(ctx, l.who.UserID, l.subs)
+	if err != nil {
+		return nil, err
+	}
+	l.bus.saw(l, version)
+	return messages, nil
+}
+
+// Wait returns true when there may be news. It returns false when there is
+// nothing to wait for: until fired, ctx or the listening ended.
+func (l *Listener) Wait(ctx context.Context, until <-chan time.Time) bool {
+	if l.Over() {
+		return false
+	}
+	select {
+	case <-l.wake:
+		return !l.Over()
+	case <-until:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// Call has f called whenever [Listener.Wait] would return, for one who waits without a goroutine. It is called at once
+// if there was something since the last wait. f must be quick, and must not use the bus.
+func (l *Listener) Call(f func()) {
+	l.bus.mu.Lock()
+	defer l.bus.mu.Unlock()
+	l.call = f
+	select {
+	case <-l.wake:
+		f()
+	default:
+		if l.over {
+			f()
+		}
+	}
+}
+
+// rouse wakes l. The caller holds bus.mu.
+func (l *Listener) rouse() {
+	if l.call != nil {
+		l.call()
+		return
+	}
+	poke(l.wake)
+}
+
+// Over tells whether the listening has ended: by a later poll of the same client, or because the server stops.
+func (l *Listener) Over() bool {
+	l.bus.mu.Lock()
+	defer l.bus.mu.Unlock()
+	return l.over
+}
+
+// Close ends the listening.
+func (l *Listener) Close() {
+	l.bus.mu.Lock()
+	defer l.bus.mu.Unlock()
+	l.end()
+}
+
+// end takes l out and wakes it. The caller holds bus.mu.
+func (l *Listener) end() {
+	l.over = true
+	l.rouse()
+	if l.gone {
+		return
+	}
+	l.gone = true
+	b, by := l.bus, caller{l.who.UserID, l.who.Caller}
+	b.open--
+	if b.callers[by]--; b.callers[by] == 0 {
+		delete(b.callers, by)
+	}
+	if at := (clientOf{by, l.who.Client}); b.clients[at] == l {
+		delete(b.clients, at)
+	}
+	a := b.users[l.who.UserID]
+	a.listeners = slices.DeleteFunc(a.listeners, func(o *Listener) bool { return o == l })
+	if len(a.listeners) == 0 {
+		delete(b.users, l.who.UserID)
+	}
+}
+
+func poke(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // it has one already
+	}
+}
+
+// Changed wakes who listens here to the inboxes of users. It is quick, and waits for nobody.
+func (b *Bus) Changed(userIDs ...int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, id := range userIDs {
+		if a := b.users[id]; a != nil {
+			a.tell(nil)
+		}
+	}
+}
+
+// tell wakes all but one who knows already.
+func (a *audience) tell(but *Listener) {
+	for _, l := range a.listeners {
+		if l != but {
+			l.rouse()
+		}
+	}
+}
+
+// saw notes a version that l has read. If it is news, it is to the others too.
+func (b *Bus) saw(l *Listener, version int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if a := b.users[l.who.UserID]; a != nil && !l.gone && version > a.version {
+		a.version = version
+		a.tell(l)
+	}
+}
+
+// Close ends all listening, and lets nobody begin: for a server that stops.
+func (b *Bus) Close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	for _, a := range b.users {
+		for _, l := range slices.Clone(a.listeners) {
+			l.end()
+		}
+	}
+}
+
+// Listeners is how many listen now.
+func (b *Bus) Listeners() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.open
+}
+
+// Run looks for changes that other nodes and processes wrote, until ctx ends. While nobody listens
+// it asks nothing.
+func (b *Bus) Run(ctx context.Context) error {
+	failing := false
+	for {
+		known := b.waiting()
+		if known == nil {
+			select {
+			case <-b.stir:
+				continue
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		if !pause(ctx, roundPause(len(known), failing)) {
+			return nil
+		}
+		err := b.round(ctx)
+		if err != nil && !failing {
+			b.cfg.Logger.WarnContext(ctx, "message bus: cannot look for news", "error", err)
+		}
+		failing = err != nil
+	}
+}
+
+// roundPause is how long to rest before a round over so many users: a thousand of them in 250 ms.
+func roundPause(users int, failing bool) time.Duration {
+	if failing {
+		return slowRound
+	}
+	return min(max(fastRound, fastRound*time.Duration(users)/usersInARush), slowRound)
+}
+
+// waiting are the users who are listened to, with the versions that were read; nil if there are none.
+func (b *Bus) waiting() map[int64]int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.users) == 0 {
+		return nil
+	}
+	known := make(map[int64]int64, len(b.users))
+	for id, a := range b.users {
+		known[id] = a.version
+	}
+	return known
+}
+
+// round asks once. Those whose first reading is not done are left out: it will see what is now.
+func (b *Bus) round(ctx context.Context) error {
+	known := b.waiting()
+	ids := make([]int64, 0, len(known))
+	for id, version := range known {
+		if version >= 0 {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, roundTime)
+	defer cancel()
+	versions, err := b.cfg.Store.InboxVersions(ctx, ids)
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, id := range ids {
+		// Lower is news too: the database may be an older one that was brought back.
+		if a := b.users[id]; a != nil && a.version >= 0 && a.version != versions[id] && known[id] != versions[id] {
+			a.version = versions[id]
+			a.tell(nil)
+		}
+	}
+	return nil
+}

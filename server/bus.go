@@ -1,0 +1,306 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"userkeys"
+	"userkeys/gateway"
+	"userkeys/notify"
+)
+
+// How long a poll and an event stream stay open without news.
+const (
+	// pollTime: each poll is charged to the key, and with Discourse's 25 seconds an app that only waits would use up
+	// 3456 calls of its 2880 a day; with this 1920. It is below the 60 seconds after which proxies give up.
+	pollTime = 45 * time.Second
+	// A line now and then tells the client, and proxies, that the stream is alive.
+	heartbeat = 15 * time.Second
+	// After so many the stream ends and the client comes back, so that a day of it is 144 calls.
+	heartbeats = 40
+	// takeTime is how long a client may take for a piece.
+	takeTime = 30 * time.Second
+)
+
+// Bounds of a poll.
+const (
+	maxChannelName = 200
+	maxBusClient   = 100
+	minBusWait     = 15 // seconds; message-bus-client waits no less after a 429
+)
+
+// partEnd stands after each part of an answer in parts. JSON has no line ends of its own in it.
+const partEnd = "\r\n|\r\n"
+
+// busRoutes are the message bus, and the same news as server-sent events.
+func (s *Server) busRoutes() []route {
+	if s.cfg.Bus == nil || !s.endpoints() {
+		return nil
+	}
+	return []route{
+		{"POST /message-bus/{client}/poll", listen, anyone, "", s.poll},
+		{"GET /events", listen, anyone, "", s.events},
+	}
+}
+
+// A poll is what an app wants to hear, and how.
+type poll struct {
+	who   notify.Hearer
+	subs  []notify.Subscription
+	waits bool
+	parts bool // the answer comes in parts and stays open
+}
+
+// poll answers a poll of the message bus (wire 7.7): at once where there is news or the app does not
+// wait, else when there is. Somebody without a key or session is refused: there is no channel for everybody.
+func (s *Server) poll(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+	if err := s.answerPoll(w, r, v); err != nil {
+		return s.refusePoll(w, r, err)
+	}
+	return nil
+}
+
+func (s *Server) answerPoll(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+	who, err := askerOf(r, v)
+	if err != nil {
+		return err
+	}
+	p, err := parsePoll(w, r)
+	if err != nil {
+		return err
+	}
+	p.who.UserID, p.who.Caller = who.id, callerOf(r, v)
+	if !p.waits {
+		messages, err := s.cfg.Bus.Read(r.Context(), who.id, p.subs)
+		if err != nil {
+			return err
+		}
+		return writeMessages(w, messages)
+	}
+	l, err := s.cfg.Bus.Listen(p.who, p.subs)
+	if err != nil {
+		return err
+	}
+	if s.park(w, r, l, p.parts) {
+		return nil
+	}
+	defer l.Close()
+	if p.parts {
+		return s.pollParts(w, r, v, l)
+	}
+	return s.pollOnce(w, r, v, l)
+}
+
+// callerOf names the key or session of r, for what is counted for each.
+func callerOf(r *http.Request, v userkeys.Visitor) string {
+	if access, ok := userkeys.FromContext(r.Context()); ok {
+		return "key " + strconv.FormatInt(access.KeyID, 10)
+	}
+	return "session " + v.Session
+}
+
+// refusePoll answers as message-bus-client expects it: what is limited as text, with a wait that it honours.
+func (s *Server) refusePoll(w http.ResponseWriter, r *http.Request, err error) error {
+	e := withReason(r, userkeys.AsError(err))
+	text := ""
+	switch e.Code {
+	case userkeys.NotLoggedIn:
+		text = "Invalid Access"
+	case userkeys.RateLimited:
+		text = e.Public + "\n"
+		gateway.SetRetry(w.Header(), e)
+		w.Header().Set("Retry-After", strconv.Itoa(max(e.RetryAfterSeconds(), minBusWait)))
+	default:
+		return refuseJSON(w, r, e)
+	}
+	exchangeOf(r).err = e
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(e.Code.Status())
+	_, _ = w.Write([]byte(text)) // a client that is gone needs no answer
+	return nil
+}
+
+// parsePoll reads a poll: a form or JSON of channels and positions, and __seq.
+func parsePoll(w http.ResponseWriter, r *http.Request) (poll, error) {
+	p := poll{waits: r.URL.Query().Get("dlp") != "t"}
+	p.parts = p.waits && r.Header.Get("Dont-Chunk") == "" && r.ProtoAtLeast(1, 1)
+	p.who.Client = r.PathValue("client")
+	if len(p.who.Client) > maxBusClient || !userkeys.IsText(p.who.Client) {
+		return p, userkeys.Errorf(userkeys.InvalidParameters, "the client's name must be text of at most %d bytes", maxBusClient)
+	}
+	fields, err := readFields(w, r)
+	if err != nil {
+		return p, err
+	}
+	if p.who.Seq, err = position(fields, "__seq", 0); err != nil {
+		return p, err
+	}
+	p.subs, err = parseChannels(fields)
+	return p, err
+}
+
+// parseChannels are the fields that name channels, in one order whatever order they came in. Others say nothing.
+func parseChannels(fields url.Values) ([]notify.Subscription, error) {
+	subs := make([]notify.Subscription, 0, len(fields))
+	for name := range fields {
+		if !strings.HasPrefix(name, "/") {
+			continue
+		}
+		if len(name) > maxChannelName || !userkeys.IsText(name) {
+			return nil, userkeys.Errorf(userkeys.InvalidParameters, "a channel's name must be text of at most %d bytes", maxChannelName)
+		}
+		at, err := position(fields, name, -1)
+		if err != nil {
+			return nil, err
+		}
+		subs = append(subs, notify.Subscription{Channel: name, Position: at})
+	}
+	slices.SortFunc(subs, func(a, b notify.Subscription) int { return strings.Compare(a.Channel, b.Channel) })
+	return subs, nil
+}
+
+// position reads a whole number, absent where there is none.
+func position(fields url.Values, name string, absent int64) (int64, error) {
+	text := fields.Get(name)
+	if text == "" {
+		return absent, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0, userkeys.Errorf(userkeys.InvalidParameters, "%s must be a whole number", userkeys.Printable(name))
+	}
+	return n, nil
+}
+
+// pollOnce waits for news and answers with it; with none when the time is over.
+func (s *Server) pollOnce(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, l *notify.Listener) error {
+	gateway.Deadlines{Write: pollTime + takeTime}.Extend(w)
+	end := time.NewTimer(pollTime)
+	defer end.Stop()
+	messages, err := l.Read(r.Context())
+	for err == nil && len(messages) == 0 && l.Wait(r.Context(), end.C) {
+		if err = s.stillThere(r, v); err == nil {
+			messages, err = l.Read(r.Context())
+		}
+	}
+	if err = ended(r.Context(), err); err != nil || r.Context().Err() != nil {
+		return err
+	}
+	return writeMessages(w, messages)
+}
+
+// ended is err, or, where the request itself has ended, why: its key was revoked. Where the client has just gone away nobody is
+// left to hear anything, and it is nil.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	var e *userkeys.Error
+	if errors.As(context.Cause(ctx), &e) {
+		return e
+	}
+	return nil
+}
+
+// writeMessages answers with messages and nothing after.
+func writeMessages(w http.ResponseWriter, messages []notify.Message) error {
+	if messages == nil {
+		messages = []notify.Message{}
+	}
+	return writeJSON(w, messages)
+}
+
+// pollParts answers with part after part until the time is over. The first comes at once, empty if
+// need be: by it the client knows that nobody on the way holds the parts back.
+func (s *Server) pollParts(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, l *notify.Listener) error {
+	messages, err := l.Read(r.Context())
+	if err = ended(r.Context(), err); err != nil || r.Context().Err() != nil {
+		return err
+	}
+	setParts(w.Header())
+	if messages == nil {
+		messages = []notify.Message{}
+	}
+	end := time.NewTimer(pollTime)
+	defer end.Stop()
+	for err == nil {
+		if messages != nil {
+			if err = sendPart(w, messages); err != nil {
+				break
+			}
+		}
+		if !l.Wait(r.Context(), end.C) {
+			break
+		}
+		if err = s.stillThere(r, v); err == nil {
+			messages, err = l.Read(r.Context())
+		}
+	}
+	exchangeOf(r).err = ended(r.Context(), err) // the answer has begun: there is no other place to say it
+	return nil
+}
+
+// setParts says that an answer comes in parts: as text, and not to be held back on the way.
+func setParts(h http.Header) {
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Accel-Buffering", "no")
+}
+
+// sendPart writes one part of an answer in parts.
+func sendPart(w http.ResponseWriter, messages []notify.Message) error {
+	body, err := json.Marshal(messages)
+	if err != nil {
+		return err
+	}
+	return sendNow(w, append(body, partEnd...))
+}
+
+// sendNow writes b, which the client must take in time.
+func sendNow(w http.ResponseWriter, b []byte) error {
+	gateway.Deadlines{Write: takeTime}.Extend(w)
+	if _, err := w.Write(b); err != nil {
+		return err
+	}
+	return http.NewResponseController(w).Flush()
+}
+
+// stillThere refuses what v's session may not have any more: it may have ended while the request waits.
+// Those of keys are watched by the door.
+func (s *Server) stillThere(r *http.Request, v userkeys.Visitor) error {
+	if _, keyed := userkeys.FromContext(r.Context()); keyed {
+		return nil
+	}
+	now, err := s.visitorAgain(r)
+	if err == nil && (now.User.ID != v.User.ID || now.Session != v.Session) {
+		err = userkeys.Errorf(userkeys.NotLoggedIn, "you are not signed in any more")
+	}
+	return err
+}
+
+// visitorAgain looks anew who sends r. Our own sessions are read once for a request, so they get it as it
+// came; those of an embedder are asked again about r.
+func (s *Server) visitorAgain(r *http.Request) (userkeys.Visitor, error) {
+	came := exchangeOf(r).came
+	if s.accounts == nil || came == nil {
+		return s.cfg.Identity.Visitor(r)
+	}
+	var v userkeys.Visitor
+	err := error(userkeys.Errorf(userkeys.NotLoggedIn, "you are not signed in any more"))
+	look := func(_ http.ResponseWriter, r *http.Request) { v, err = s.cfg.Identity.Visitor(r) }
+	s.accounts.Sessions(http.HandlerFunc(look)).ServeHTTP(noAnswer{http.Header{}}, came)
+	return v, err
+}
+
+// noAnswer is for a look at a session that is not answered.
+type noAnswer struct{ header http.Header }
+
+func (n noAnswer) Header() http.Header         { return n.header }
+func (n noAnswer) Write(b []byte) (int, error) { return len(b), nil }
+func (n noAnswer) WriteHeader(int)             {}

@@ -1,0 +1,598 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"userkeys"
+	"userkeys/gateway"
+	"userkeys/notify"
+	"userkeys/store"
+)
+
+// busSite is an inboxSite with a message bus.
+func busSite(t *testing.T, options ...option) *fakeSite {
+	t.Helper()
+	return inboxSite(t, append([]option{withBus}, options...)...)
+}
+
+// withBus gives a site a bus over its inbox's store: it is made when that is known.
+func withBus(c *Config) {
+	c.Bus = notify.NewBus(notify.BusConfig{Store: lateStore{c}})
+}
+
+// lateStore is the store of a Config that is not whole yet.
+type lateStore struct{ cfg *Config }
+
+func (s lateStore) store() *store.Store { return s.cfg.Users.(*store.Store) }
+
+func (s lateStore) InboxState(ctx context.Context, id int64) (userkeys.Inbox, error) {
+	return s.store().InboxState(ctx, id)
+}
+
+func (s lateStore) InboxVersions(ctx context.Context, ids []int64) (map[int64]int64, error) {
+	return s.store().InboxVersions(ctx, ids)
+}
+
+func (s lateStore) Notifications(ctx context.Context, f userkeys.NotificationFilter) ([]userkeys.Notification, error) {
+	return s.store().Notifications(ctx, f)
+}
+
+const busAddress = "/message-bus/0123456789abcdef0123456789abcdef/poll"
+
+// message is one as an app reads it.
+type message struct {
+	GlobalID  int64          `json:"global_id"`
+	MessageID int64          `json:"message_id"`
+	Channel   string         `json:"channel"`
+	Data      map[string]any `json:"data"`
+}
+
+// polled polls with dlp=t, so that it answers at once, as alice with key-1 unless c says otherwise.
+func (f *fakeSite) polled(c call) []message {
+	f.t.Helper()
+	c.method, c.path = "POST", busAddress+"?dlp=t"
+	if c.as == "" && c.key == "" {
+		c.key = "key-1"
+	}
+	if c.header == nil {
+		c.header = map[string]string{"Content-Type": "application/x-www-form-urlencoded"}
+	}
+	a := f.do(c)
+	a.must(f.t, http.StatusOK)
+	if got := a.Header.Get("Content-Type"); got != "application/json; charset=utf-8" {
+		f.t.Errorf("Content-Type is %q", got)
+	}
+	return decode[[]message](f.t, a)
+}
+
+// short is messages without their data: channel and number.
+func short(all []message) []string {
+	var out []string
+	for _, m := range all {
+		if m.Channel == "/__status" {
+			for _, ch := range slices.Sorted(maps.Keys(m.Data)) {
+				out = append(out, fmt.Sprintf("%s stands at %v", ch, m.Data[ch]))
+			}
+			continue
+		}
+		out = append(out, fmt.Sprintf("%s %d", m.Channel, m.MessageID))
+	}
+	return out
+}
+
+func TestPollPositions(t *testing.T) {
+	t.Parallel()
+	f := busSite(t)
+	var ids []int64
+	for range 3 {
+		ids = append(ids, f.tell("alice", userkeys.Notification{Type: 1}))
+	}
+	f.tell("bob", userkeys.Notification{Type: 1})
+	state, err := f.server.cfg.Users.(*store.Store).InboxState(t.Context(), alice.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := state.Version
+	counts, alerts := "/notification/1", "/notification-alert/1"
+	n := func(at int64) string { return fmt.Sprintf("%s %d", counts, at) }
+	a := func(at int64) string { return fmt.Sprintf("%s %d", alerts, at) }
+	for _, tt := range []struct {
+		name string
+		body string
+		want []string
+	}{
+		{"-1 asks where a channel stands", fmt.Sprintf("%s=-1&%s=-1", counts, alerts), []string{fmt.Sprintf("%s stands at %d", alerts, ids[2]), fmt.Sprintf("%s stands at %d", counts, v)}},
+		{"0 asks for everything, of counts the newest only", fmt.Sprintf("%s=0&%s=0&__seq=1", counts, alerts), []string{a(ids[0]), a(ids[1]), a(ids[2]), n(v)}},
+		{"what is above a position", fmt.Sprintf("%s=%d", alerts, ids[0]), []string{a(ids[1]), a(ids[2])}},
+		{"nothing is above the newest", fmt.Sprintf("%s=%d&%s=%d", alerts, ids[2], counts, v), nil},
+		{"-2 asks for the last", fmt.Sprintf("%s=-2&%s=-2", counts, alerts), []string{a(ids[2]), n(v)}},
+		{"-3 asks for the last two", fmt.Sprintf("%s=-3", alerts), []string{a(ids[1]), a(ids[2])}},
+		{"-100 asks for more than there are", fmt.Sprintf("%s=-100", alerts), []string{a(ids[0]), a(ids[1]), a(ids[2])}},
+		{"the smallest number that there is", alerts + "=-9223372036854775808", []string{a(ids[0]), a(ids[1]), a(ids[2])}},
+		{"a position ahead of the bus is put right", fmt.Sprintf("%s=%d&%s=%d", counts, v+1, alerts, ids[2]+100), []string{fmt.Sprintf("%s stands at %d", alerts, ids[2]), fmt.Sprintf("%s stands at %d", counts, v)}},
+		{"another user's channels say nothing, not even where they stand", "/notification/2=-1&/notification-alert/2=-1&/notification/2x=0&/notification/=-1&/notification/01=-2", nil},
+		{"channels that there are not stand at 0", "/latest=-1&/new=500&/private-messages/topic=0", []string{"/latest stands at 0", "/new stands at 0"}},
+		{"fields that are no channels say nothing", "x=y&authenticity_token=z&__seq=2", nil},
+		{"no channel", "", nil},
+	} {
+		if diff := cmp.Diff(tt.want, short(f.polled(call{body: tt.body}))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+	json := f.polled(call{body: fmt.Sprintf(`{"%s":%d,"__seq":3}`, alerts, ids[1]), header: map[string]string{"Content-Type": "application/json"}})
+	if diff := cmp.Diff([]string{a(ids[2])}, short(json)); diff != "" {
+		t.Errorf("as JSON (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{a(ids[2])}, short(f.polled(call{as: "alice", body: fmt.Sprintf("%s=%d", alerts, ids[1])}))); diff != "" {
+		t.Errorf("with a session (-want +got):\n%s", diff)
+	}
+	if got := short(f.polled(call{key: "key-5", body: alerts + "=0"})); got != nil {
+		t.Errorf("bob hears of alice: %v", got)
+	}
+}
+
+// TestPollData is what the messages say (wire 7.7).
+func TestPollData(t *testing.T) {
+	t.Parallel()
+	f := busSite(t)
+	first := f.tell("alice", userkeys.Notification{
+		Type: 6, TopicID: 42, PostNumber: 2, Slug: "hello", FancyTitle: "Hello &amp; bye",
+		Data: json.RawMessage(`{"display_username":"bob","excerpt":"<b>\r\n|\r\nwhat"}`),
+	})
+	second := f.tell("alice", userkeys.Notification{Type: 1, Data: json.RawMessage(`{"topic_title":"T","url":"/somewhere"}`)})
+	f.put("/notifications/read", "", "key-1", fmt.Sprintf(`{"id":%d}`, first)).must(t, http.StatusOK)
+	got := f.polled(call{body: "/notification/1=0&/notification-alert/1=0"})
+	if len(got) != 3 {
+		t.Fatalf("%+v", got)
+	}
+	for i, want := range []string{
+		`{"excerpt":"<b> | what","notification_type":6,"post_number":2,"post_url":"/t/hello/42/2","topic_id":42,"topic_title":"Hello & bye","username":"bob"}`,
+		`{"notification_type":1,"post_url":"/somewhere","topic_title":"T"}`,
+		fmt.Sprintf(`{"all_unread_notifications_count":1,"grouped_unread_notifications":{"1":1},"last_notification":{"notification":{"created_at":"2026-11-22T12:00:00.000Z","data":{"topic_title":"T","url":"/somewhere"},"fancy_title":null,"high_priority":false,"id":%d,"notification_type":1,"post_number":null,"read":false,"slug":null,"topic_id":null,"user_id":1}},"new_personal_messages_notifications_count":0,"read_first_notification":false,"recent":[[%d,false],[%d,true]],"seen_notification_id":0,"unread_high_priority_notifications":0,"unread_notifications":1}`, second, second, first),
+	} {
+		var data map[string]any
+		if err := json.Unmarshal([]byte(want), &data); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(data, got[i].Data); diff != "" {
+			t.Errorf("message %d (-want +got):\n%s", i, diff)
+		}
+	}
+	f.do(call{path: "/notifications.json?recent=true", key: "key-1"}).must(t, http.StatusOK)
+	got = f.polled(call{body: fmt.Sprintf("/notification/1=%d", got[2].MessageID)})
+	if len(got) != 1 || got[0].Data["all_unread_notifications_count"] != 0.0 || got[0].Data["seen_notification_id"] != float64(second) || got[0].Data["read_first_notification"] != true {
+		t.Errorf("after a look at the list: %+v", got)
+	}
+}
+
+// TestPollBacklog: who was away for long gets the newest alerts only, and goes on after them.
+func TestPollBacklog(t *testing.T) {
+	t.Parallel()
+	f := busSite(t)
+	var last int64
+	for range 50 {
+		last = f.tell("alice", userkeys.Notification{Type: 1})
+	}
+	got := f.polled(call{body: "/notification-alert/1=0"})
+	if len(got) != 30 || got[29].MessageID != last || got[0].MessageID >= got[1].MessageID {
+		t.Errorf("%d messages: %v", len(got), short(got))
+	}
+}
+
+func TestPollRefusals(t *testing.T) {
+	t.Parallel()
+	f := busSite(t)
+	form := map[string]string{"Content-Type": "application/x-www-form-urlencoded"}
+	at := func(key, path, body string) answer {
+		return f.do(call{method: "POST", path: path, key: key, body: body, header: form})
+	}
+	nobody := at("", busAddress, "/notification/1=-1")
+	nobody.must(t, http.StatusForbidden)
+	if nobody.text != "Invalid Access" || nobody.Header.Get("Content-Type") != "text/plain; charset=utf-8" {
+		t.Errorf("nobody gets %q", nobody.text)
+	}
+	at("0123", busAddress, "").must(t, http.StatusForbidden, `"reason":"invalid key"`)
+	for body, says := range map[string]string{
+		"/a=x": "/a must be a whole number", "/a=1.5": "whole number", "/a=9223372036854775808": "whole number", "__seq=x": "__seq must be",
+		"/" + strings.Repeat("x", 200) + "=1": "at most 200", "/a%0Ab=1": "must be text", "/a=1&/a=2": "twice", "%zz=1": "not well-formed",
+		strings.Repeat("/a&", 200): "too many fields", "/a=" + strings.Repeat("1", 70<<10): "larger than",
+	} {
+		a := at("key-1", busAddress, body)
+		if a.StatusCode != http.StatusBadRequest && a.StatusCode != http.StatusRequestEntityTooLarge || !strings.Contains(a.text, says) {
+			t.Errorf("%.40q: %d %s, want %q", body, a.StatusCode, a.text, says)
+		}
+	}
+	at("key-1", "/message-bus/"+strings.Repeat("x", 101)+"/poll?dlp=t", "").must(t, http.StatusBadRequest, "at most 100 bytes")
+	f.do(call{path: busAddress, key: "key-1"}).must(t, http.StatusMethodNotAllowed)
+	f.do(call{method: "POST", path: "/message-bus/a/b/poll", key: "key-1"}).must(t, http.StatusNotFound)
+	f.adminKeysHearNothing()
+	cross := f.do(call{method: "POST", path: busAddress + "?dlp=t", as: "alice", header: map[string]string{"Sec-Fetch-Site": "cross-site", "Content-Type": form["Content-Type"]}})
+	cross.must(t, http.StatusForbidden, "BAD CSRF")
+	f.do(call{path: "/events", as: "alice", header: map[string]string{"Sec-Fetch-Site": "same-site"}}).must(t, http.StatusForbidden, "BAD CSRF")
+	f.do(call{path: "/events"}).must(t, http.StatusForbidden, `"error_type":"not_logged_in"`)
+}
+
+// adminKeysHearNothing: the site's own programs have no inbox of their own to listen to.
+func (f *fakeSite) adminKeysHearNothing() {
+	f.t.Helper()
+	f.authority.addAdminKey("alice")
+	for _, c := range []call{{method: "POST", path: busAddress}, {path: "/events"}} {
+		c.adminKey = adminText("alice")
+		if a := f.do(c); a.StatusCode != http.StatusForbidden {
+			f.t.Errorf("%s with an admin API key: %d", c.path, a.StatusCode)
+		}
+	}
+}
+
+// live serves f over a connection, for answers that come in pieces. The deadlines are the site's.
+func (f *fakeSite) live() *httptest.Server {
+	s := httptest.NewServer(gateway.Deadlines{Read: 15 * time.Second, Write: 30 * time.Second}.Handler(f.handler))
+	f.t.Cleanup(s.Close)
+	f.t.Cleanup(f.server.cfg.Bus.Close)
+	return s
+}
+
+// open sends a request whose answer may take its time.
+func (f *fakeSite) open(s *httptest.Server, ctx context.Context, method, path, key, body string, header ...string) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, method, s.URL+path, strings.NewReader(body))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if strings.HasPrefix(key, "key-") {
+		r.Header.Set(userkeys.KeyHeader, key)
+	} else {
+		r.AddCookie(&http.Cookie{Name: "session", Value: key})
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	return http.DefaultClient.Do(r)
+}
+
+// listeners waits until so many listen.
+func (f *fakeSite) listeners(n int) {
+	f.t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); f.server.cfg.Bus.Listeners() != n; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			f.t.Fatalf("%d listen, want %d", f.server.cfg.Bus.Listeners(), n)
+		}
+	}
+}
+
+// said is a whole answer.
+type said struct {
+	status int
+	text   string
+	header http.Header
+	err    error
+}
+
+// later sends a request and gives the answer when it has come.
+func (f *fakeSite) later(s *httptest.Server, path, key, body string, header ...string) <-chan said {
+	c := make(chan said, 1)
+	go func() {
+		res, err := f.open(s, f.t.Context(), "POST", path, key, body, header...)
+		if err != nil {
+			c <- said{err: err}
+			return
+		}
+		defer res.Body.Close()
+		var text strings.Builder
+		_, err = fmt.Fprint(&text, readAllText(res))
+		c <- said{res.StatusCode, text.String(), res.Header, err}
+	}()
+	return c
+}
+
+func readAllText(res *http.Response) string {
+	var b strings.Builder
+	buf := make([]byte, 4096)
+	for {
+		n, err := res.Body.Read(buf)
+		b.Write(buf[:n])
+		if err != nil {
+			return b.String()
+		}
+	}
+}
+
+// whole waits for an answer.
+func (f *fakeSite) whole(c <-chan said) said {
+	f.t.Helper()
+	select {
+	case s := <-c:
+		if s.err != nil {
+			f.t.Fatal(s.err)
+		}
+		return s
+	case <-time.After(20 * time.Second):
+		f.t.Fatal("no answer")
+		return said{}
+	}
+}
+
+// told adds a notification and tells the bus, as a whole site does.
+func (f *fakeSite) told(who string, id int64) {
+	f.t.Helper()
+	f.tell(who, userkeys.Notification{Type: 1})
+	f.server.cfg.Bus.Changed(id)
+}
+
+// eachWay plays with polls that have a goroutine each, and with those of keys parked, as in a crowd.
+func eachWay(t *testing.T, play func(t *testing.T, f *fakeSite)) {
+	t.Helper()
+	t.Parallel()
+	for name, above := range map[string]int{"few": parkAbove, "a crowd": -1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := busSite(t)
+			f.server.lot.above = above
+			play(t, f)
+			f.server.Drain(t.Context())
+			if n := f.server.lot.parked(); n != 0 {
+				t.Errorf("%d are still parked", n)
+			}
+		})
+	}
+}
+
+const dontChunk = "Dont-Chunk"
+
+func TestLongPolls(t *testing.T) { eachWay(t, theLongPolls) }
+
+func theLongPolls(t *testing.T, f *fakeSite) {
+	s := f.live()
+	last := f.tell("alice", userkeys.Notification{Type: 1})
+	body := fmt.Sprintf("/notification-alert/1=%d", last)
+
+	waits := f.later(s, busAddress, "key-1", body, dontChunk, "true")
+	f.listeners(1)
+	f.told("bob", bob.ID)
+	f.server.cfg.Bus.Changed(alice.ID) // woken for nothing: it goes on
+	time.Sleep(20 * time.Millisecond)
+	f.listeners(1)
+	f.told("alice", alice.ID)
+	got := f.whole(waits)
+	if got.status != 200 || !strings.Contains(got.text, `"channel":"/notification-alert/1"`) || got.header.Get("Content-Type") != "application/json; charset=utf-8" {
+		t.Errorf("%+v", got)
+	}
+	f.listeners(0)
+
+	// What came while nobody polled is there at once.
+	if got := f.whole(f.later(s, busAddress, "key-1", body, dontChunk, "true")); !strings.Contains(got.text, "/notification-alert/1") {
+		t.Errorf("%+v", got)
+	}
+
+	// A later poll of the client ends the earlier one, of the same key only.
+	body = "/notification/1=9999999" // ahead: told where it stands
+	_ = f.whole(f.later(s, busAddress, "key-1", body, dontChunk, "true"))
+	none := "/private=0"
+	first := f.later(s, busAddress, "key-1", none+"&__seq=4", dontChunk, "true")
+	f.listeners(1)
+	other := f.later(s, busAddress, "key-2", none+"&__seq=5", dontChunk, "true")
+	f.listeners(2)
+	second := f.later(s, busAddress, "key-1", none+"&__seq=5", dontChunk, "true")
+	if got := f.whole(first); got.status != 200 || strings.TrimSpace(got.text) != "[]" {
+		t.Errorf("the earlier poll: %+v", got)
+	}
+	if got := f.whole(f.later(s, busAddress, "key-1", none+"&__seq=4", dontChunk, "true")); strings.TrimSpace(got.text) != "[]" {
+		t.Errorf("one that was overtaken on the way: %+v", got)
+	}
+	f.listeners(2)
+	f.server.cfg.Bus.Close()
+	for _, c := range []<-chan said{other, second} {
+		if got := f.whole(c); got.status != 200 || strings.TrimSpace(got.text) != "[]" {
+			t.Errorf("when the server stops: %+v", got)
+		}
+	}
+	if got := f.whole(f.later(s, busAddress, "key-1", none)); got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" {
+		t.Errorf("after it stopped: %+v", got)
+	}
+}
+
+// TestPollLimits: no key, session or user takes the place of all.
+func TestPollLimits(t *testing.T) { eachWay(t, thePollLimits) }
+
+func thePollLimits(t *testing.T, f *fakeSite) {
+	s := f.live()
+	var open []<-chan said
+	for i := range 6 {
+		open = append(open, f.later(s, fmt.Sprintf("/message-bus/c%d/poll", i), "key-1", "/a=0", dontChunk, "true"))
+	}
+	f.listeners(6)
+	for _, path := range []string{"/message-bus/c7/poll"} {
+		got := f.whole(f.later(s, path, "key-1", "/a=0"))
+		if got.status != http.StatusTooManyRequests || got.header.Get("Retry-After") != "15" || got.header.Get("Content-Type") != "text/plain; charset=utf-8" {
+			t.Errorf("a seventh poll: %+v", got)
+		}
+	}
+	res, err := f.open(s, t.Context(), "GET", "/events", "key-1", "")
+	if err != nil || res.StatusCode != http.StatusTooManyRequests {
+		t.Fatalf("an event stream beside them: %v, %v", res, err)
+	}
+	_ = res.Body.Close()
+	open = append(open, f.later(s, busAddress, "alice", "/a=0", dontChunk, "true"), f.later(s, busAddress, "key-2", "/a=0", dontChunk, "true"))
+	f.listeners(8)
+	// A poll in place of one of the six is no seventh.
+	open = append(open, f.later(s, "/message-bus/c0/poll", "key-1", "/a=0&__seq=2", dontChunk, "true"))
+	_ = f.whole(open[0])
+	f.listeners(8)
+	f.server.cfg.Bus.Close()
+	for _, c := range open[1:] {
+		_ = f.whole(c)
+	}
+}
+
+// TestPollParts: without Dont-Chunk the answer stays open, and has a part for each news.
+func TestPollParts(t *testing.T) { eachWay(t, thePollParts) }
+
+func thePollParts(t *testing.T, f *fakeSite) {
+	s := f.live()
+	for _, key := range []string{"key-1", "alice"} {
+		res, err := f.open(s, t.Context(), "POST", busAddress, key, "/notification-alert/1=-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/plain; charset=utf-8" || res.Header.Get("X-Content-Type-Options") != "nosniff" || !slices.Equal(res.TransferEncoding, []string{"chunked"}) {
+			t.Errorf("%d %v %v", res.StatusCode, res.Header, res.TransferEncoding)
+		}
+		parts := partsOf(res)
+		f.heard(parts, "/__status")
+		f.told("alice", alice.ID)
+		f.heard(parts, "/notification-alert/1")
+		f.told("alice", alice.ID)
+		f.heard(parts, "/notification-alert/1")
+		_ = res.Body.Close()
+		if f.server.lot.parked() == 0 { // of a parked one it is noticed at the second part that follows
+			f.listeners(0) // it is noticed that the app has gone
+		}
+	}
+	res, err := f.open(s, t.Context(), "POST", busAddress, "key-1", "/a=0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := partsOf(res)
+	f.heard(parts, "") // the first part comes at once
+	f.server.cfg.Bus.Close()
+	if p, more := <-parts; more {
+		t.Errorf("after the server stopped: %q", p)
+	}
+}
+
+// partsOf reads an answer in parts as message-bus-client does.
+func partsOf(res *http.Response) <-chan string {
+	parts := make(chan string, 10)
+	go func() {
+		defer close(parts)
+		text, buf := "", make([]byte, 4096)
+		for {
+			n, err := res.Body.Read(buf)
+			text += string(buf[:n])
+			for {
+				part, rest, ok := strings.Cut(text, "\r\n|\r\n")
+				if !ok {
+					break
+				}
+				parts <- part
+				text = rest
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return parts
+}
+
+// heard waits for a part with one message of channel, or an empty one.
+func (f *fakeSite) heard(parts <-chan string, channel string) {
+	f.t.Helper()
+	select {
+	case p := <-parts:
+		var got []message
+		if err := json.Unmarshal([]byte(p), &got); err != nil {
+			f.t.Fatalf("the part %q: %v", p, err)
+		}
+		if channel == "" && len(got) > 0 || channel != "" && (len(got) != 1 || got[0].Channel != channel) {
+			f.t.Errorf("the part is %q, want %s", p, channel)
+		}
+	case <-time.After(20 * time.Second):
+		f.t.Fatalf("no part for %s", channel)
+	}
+}
+
+// TestPollsOfDeadKeys is KU16 and T34: a poll ends within a second of its key, with the news that the key is dead
+// if the answer has not begun.
+func TestPollsOfDeadKeys(t *testing.T) { eachWay(t, thePollsOfDeadKeys) }
+
+func thePollsOfDeadKeys(t *testing.T, f *fakeSite) {
+	s := f.live()
+	once := f.later(s, busAddress, "key-1", "/notification-alert/1=0", dontChunk, "true")
+	res, err := f.open(s, t.Context(), "POST", "/message-bus/other/poll", "key-1", "/notification-alert/1=0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := partsOf(res)
+	f.heard(parts, "")
+	others := f.later(s, busAddress, "key-2", "/notification-alert/1=0", dontChunk, "true")
+	f.listeners(3)
+	f.authority.over.Store(int64(1), true)
+	began := time.Now()
+	if got := f.whole(once); got.status != http.StatusForbidden || !strings.Contains(got.text, `"reason":"invalid key"`) {
+		t.Errorf("%+v", got)
+	}
+	for p := range parts {
+		t.Errorf("a dead key hears %q", p)
+	}
+	if took := time.Since(began); took > 2*time.Second { // the bound is 1 s; this is beside other tests
+		t.Errorf("the polls went on for %v", took)
+	}
+	f.listeners(1)
+	f.told("alice", alice.ID)
+	if got := f.whole(others); got.status != 200 || !strings.Contains(got.text, "/notification-alert/1") {
+		t.Errorf("the other key's poll: %+v", got)
+	}
+}
+
+// TestParkedPollsEnd: when their time is over, in order.
+func TestParkedPollsEnd(t *testing.T) {
+	t.Parallel()
+	f := busSite(t)
+	f.server.lot.above, f.server.lot.pollTime = -1, 50*time.Millisecond
+	f.authority.add(userkeys.UserAPIKey{UserID: 99}) // key-6, whose owner has no inbox any more
+	s := f.live()
+	once := f.later(s, busAddress, "key-1", "/a=0", dontChunk, "true")
+	parts := f.later(s, busAddress, "key-2", "/a=0")
+	if got := f.whole(once); got.status != 200 || got.text != "[]\n" || got.header.Get("X-Request-Id") == "" {
+		t.Errorf("%+v", got)
+	}
+	if got := f.whole(parts); got.status != 200 || got.text != "[]"+partEnd {
+		t.Errorf("%+v", got)
+	}
+	f.listeners(0)
+	if got := f.whole(f.later(s, busAddress, "key-6", "/a=0", dontChunk, "true")); got.status != http.StatusNotFound || !strings.Contains(got.text, "no such user") {
+		t.Errorf("%+v", got)
+	}
+	f.listeners(0)
+	for deadline := time.Now().Add(10 * time.Second); strings.Count(f.logged(), "status=200") != 3 || strings.Contains(f.logged(), "status=0"); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the log has:\n%s", f.logged())
+		}
+	}
+}
+
+// TestSessionsOfPolls: a session that ends while its poll waits gets nothing more.
+func TestSessionsOfPolls(t *testing.T) {
+	t.Parallel()
+	f := busSite(t)
+	s := f.live()
+	waits := f.later(s, busAddress, "alice", "/notification-alert/1=0", dontChunk, "true")
+	f.listeners(1)
+	f.identity.forget("alice")
+	f.told("alice", alice.ID)
+	if got := f.whole(waits); got.status != http.StatusForbidden || got.text != "Invalid Access" {
+		t.Errorf("%+v", got)
+	}
+	// Somebody else with the same browser is not the one who polls.
+	waits = f.later(s, busAddress, "bob", "/notification-alert/2=0", dontChunk, "true")
+	f.listeners(1)
+	f.identity.failWith(errors.New("the database is gone"))
+	f.told("bob", bob.ID)
+	if got := f.whole(waits); got.status != http.StatusInternalServerError || strings.Contains(got.text, "database") {
+		t.Errorf("%+v", got)
+	}
+}
