@@ -179,11 +179,11 @@ func (s *Store) SeeNotifications(ctx context.Context, userID, id int64) error {
 
 // markBatch bounds a transaction that marks: a list of a hundred thousand must
 // neither hold up everybody's writes nor run out of its time.
-const markBatch = 5000
+const markBatch = 1000
 
 // ReadNotifications marks as read what m says of the user's own, and tells how
 // many were not. Unless it is about one only, the list counts as seen. What is
-// more than 5000 is marked in several transactions: one that fails leaves the rest as it was.
+// more than 1000 is marked in several transactions: one that fails leaves the rest as it was.
 func (s *Store) ReadNotifications(ctx context.Context, m userkeys.NotificationMark) (int, error) {
 	if err := checkTypes(m.Types); err != nil {
 		return 0, err

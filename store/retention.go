@@ -43,13 +43,8 @@ func (s *Store) PurgeNotifications(ctx context.Context, before time.Time) (int, 
 	return total, nil
 }
 
-// forget deletes notifications, given by id and user, and tells how many were still there.
-func (s *Store) forget(ctx context.Context, c conn, old [][2]int64) (int, error) {
-	var ids, users []int64
-	for _, p := range old {
-		ids, users = append(ids, p[0]), append(users, p[1])
-	}
-	users = unique(users)
+// lockInboxes locks the inboxes of users, in the order of their ids, and tells their markers.
+func (s *Store) lockInboxes(ctx context.Context, c conn, users []int64) (map[int64]int64, error) {
 	seen := make(map[int64]int64, len(users))
 	err := inChunks(users, idsPerStatement, func(chunk []int64) error {
 		args := make([]any, len(chunk))
@@ -66,6 +61,17 @@ func (s *Store) forget(ctx context.Context, c conn, old [][2]int64) (int, error)
 		}
 		return err
 	})
+	return seen, err
+}
+
+// forget deletes notifications, given by id and user, and tells how many were still there.
+func (s *Store) forget(ctx context.Context, c conn, old [][2]int64) (int, error) {
+	var ids, users []int64
+	for _, p := range old {
+		ids, users = append(ids, p[0]), append(users, p[1])
+	}
+	users = unique(users)
+	seen, err := s.lockInboxes(ctx, c, users)
 	if err != nil {
 		return 0, err
 	}
