@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -38,6 +39,7 @@ type Store interface {
 	SetQuiet(ctx context.Context, userID int64, until time.Time) error
 	// PurgeNotifications forgets those from before a time, and returns how many.
 	PurgeNotifications(ctx context.Context, before time.Time) (int, error)
+	JobStore
 }
 
 // Config is what an [Inbox] is made of.
@@ -47,6 +49,7 @@ type Config struct {
 	// Origin is the site's own, such as https://site.example, where links of messages may lead; empty: they are paths.
 	Origin string
 	Now    func() time.Time // nil: the system's clock
+	Logger *slog.Logger     // nil: none
 	// Changed hears of every change to the inboxes of users, after it is written; nil: nobody does.
 	Changed func(userIDs ...int64)
 	// Queued hears that there is something to push, after it is written; nil: nobody does.
@@ -60,6 +63,9 @@ type Inbox struct{ cfg Config }
 func New(cfg Config) *Inbox {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Changed == nil {
 		cfg.Changed = func(...int64) {}
@@ -233,6 +239,18 @@ func (in *Inbox) Quiet(ctx context.Context, userID int64, until time.Time) error
 		until = time.Time{}
 	}
 	return in.cfg.Store.SetQuiet(ctx, userID, until)
+}
+
+// Run forgets old notifications once a day, on one node of all, until ctx ends.
+func (in *Inbox) Run(ctx context.Context) error {
+	everyClaimed(ctx, in.cfg.Store, in.cfg.Now, in.cfg.Logger, "forgetting old notifications", 24*time.Hour, func(ctx context.Context) error {
+		n, err := in.Purge(ctx)
+		if n > 0 {
+			in.cfg.Logger.InfoContext(ctx, "old notifications are forgotten", "number", n)
+		}
+		return err
+	})
+	return nil
 }
 
 // Purge forgets notifications that are older than the setting

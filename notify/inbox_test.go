@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"userkeys"
@@ -287,4 +288,48 @@ func TestPurgeBySetting(t *testing.T) {
 	if n, err := notify.New(notify.Config{Store: st}).Purge(t.Context()); err != nil || n != 0 {
 		t.Errorf("without settings %d went: %v", n, err)
 	}
+}
+
+// TestOldNotificationsAreForgotten: once a day, by one node of several.
+func TestOldNotificationsAreForgotten(t *testing.T) {
+	t.Parallel()
+	st := storetest.SQLite(t)
+	if _, err := st.CreateUser(t.Context(), userkeys.Account{User: userkeys.User{Username: "ada", Active: true}}, system); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		settings := userkeys.DefaultSettings()
+		if err := settings.Set("notification_retention_days", "2"); err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		var in *notify.Inbox
+		for range 3 {
+			in = notify.New(notify.Config{Store: st, Settings: func() userkeys.Settings { return settings }})
+			go func() { _ = in.Run(ctx) }()
+		}
+		synctest.Wait()
+		left := func() int {
+			l, err := in.Page(ctx, userkeys.NotificationFilter{UserID: 1, Limit: 60})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return l.Total
+		}
+		for range 3 { // a day apart: the first is two days old when the third comes
+			if _, err := in.Add(ctx, userkeys.Announcement{Usernames: []string{"ada"}, Notification: userkeys.Notification{Type: 1}, Actor: system}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(24*time.Hour + 15*time.Minute)
+		}
+		if n := left(); n != 2 {
+			t.Errorf("%d are left of three, want 2", n)
+		}
+		time.Sleep(10 * 24 * time.Hour)
+		if n := left(); n != 0 {
+			t.Errorf("%d are left after ten days", n)
+		}
+		stop()
+		synctest.Wait()
+	})
 }

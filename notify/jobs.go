@@ -14,22 +14,24 @@ type JobStore interface {
 	FinishJob(ctx context.Context, name string, due time.Time) error
 }
 
-// jobLease is how long whoever claimed a job may be gone before somebody else takes it.
-const jobLease = 10 * time.Minute
+const (
+	jobLease = 10 * time.Minute // how long whoever claimed a job may be gone before somebody else takes it
+	jobLook  = 10 * time.Minute // how often a node looks whether one is due
+)
 
-// everyClaimed runs a job at each interval until ctx ends, on one node of all.
+// everyClaimed runs a job once in each interval until ctx ends, on one node of all.
 func everyClaimed(ctx context.Context, st JobStore, now func() time.Time, log *slog.Logger, name string, interval time.Duration, job func(context.Context) error) {
 	trouble := newTrouble(log, "the job "+name)
 	for {
 		at := now()
-		mine, err := st.ClaimJob(ctx, name, at, at.Add(max(interval, jobLease)))
+		mine, err := st.ClaimJob(ctx, name, at, at.Add(jobLease))
 		if err == nil && mine {
 			if err = job(ctx); err == nil {
 				err = st.FinishJob(ctx, name, at.Add(interval))
 			}
 		}
 		trouble.note(ctx, err)
-		if !pause(ctx, interval) {
+		if !pause(ctx, min(interval, jobLook)) {
 			return
 		}
 	}

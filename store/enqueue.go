@@ -38,13 +38,13 @@ func enqueue(ctx context.Context, c conn, a userkeys.Announcement, notified map[
 	}
 	slices.Sort(users)
 	queued := 0
+	hosts := map[string]bool{}
 	err := inChunks(users, idsPerStatement, func(chunk []int64) error {
 		found, err := destinations(ctx, c, chunk, a.Notification.CreatedAt)
 		if err != nil {
 			return err
 		}
 		var args []any
-		hosts := map[string]bool{}
 		var last destination
 		for _, d := range found {
 			host := userkeys.PushHostOf(d.pushURL)
@@ -62,12 +62,12 @@ func enqueue(ctx context.Context, c conn, a userkeys.Announcement, notified map[
 			hosts[host] = true
 		}
 		queued += len(args) / deliveryWidth
-		if err := insertDeliveries(ctx, c, args); err != nil {
-			return err
-		}
-		return knowHosts(ctx, c, hosts)
+		return insertDeliveries(ctx, c, args)
 	})
-	return queued, err
+	if err != nil {
+		return 0, err
+	}
+	return queued, knowHosts(ctx, c, hosts)
 }
 
 func later(a, b time.Time) time.Time {

@@ -97,7 +97,7 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	}
 	s.Bus = notify.NewBus(notify.BusConfig{Store: cfg.Store, Logger: cfg.Logger})
 	inbox := notify.Config{
-		Store: cfg.Store, Settings: s.Authority.Settings, Origin: cfg.BaseURL.Scheme + "://" + cfg.BaseURL.Host, Now: cfg.Now,
+		Store: cfg.Store, Settings: s.Authority.Settings, Origin: cfg.BaseURL.Scheme + "://" + cfg.BaseURL.Host, Now: cfg.Now, Logger: cfg.Logger,
 		Changed: s.Bus.Changed,
 	}
 	if len(cfg.Secret) > 0 {
@@ -197,14 +197,15 @@ func (s *Site) Handler() http.Handler { return s.handler }
 // Run does what a site does by itself, until ctx ends.
 func (s *Site) Run(ctx context.Context) error {
 	var all sync.WaitGroup
-	var pushed, told error
+	var pushed, told, kept error
 	if s.Pusher != nil {
 		all.Go(func() { pushed = s.Pusher.Run(ctx) })
 	}
 	all.Go(func() { told = s.Bus.Run(ctx) })
+	all.Go(func() { kept = s.Inbox.Run(ctx) })
 	err := s.Authority.Run(ctx)
 	all.Wait()
-	return errors.Join(err, pushed, told)
+	return errors.Join(err, pushed, told, kept)
 }
 
 // Drain ends requests that wait for news, so that a server that stops need not wait for them. It returns soon, at the
