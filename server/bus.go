@@ -25,9 +25,12 @@ const (
 	heartbeat = 15 * time.Second
 	// After so many the stream ends and the client comes back, so that a day of it is 144 calls.
 	heartbeats = 40
-	// takeTime is how long a client may take for a piece.
-	takeTime = 30 * time.Second
+	// takeTime is how long a client may take for a piece of an answer.
+	takeTime = 10 * time.Second
 )
+
+// patience is how long polls and streams wait; tests have less of it.
+type patience struct{ poll, take time.Duration }
 
 // Bounds of a poll.
 const (
@@ -181,8 +184,8 @@ func position(fields url.Values, name string, absent int64) (int64, error) {
 
 // pollOnce waits for news and answers with it; with none when the time is over.
 func (s *Server) pollOnce(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, l *notify.Listener) error {
-	gateway.Deadlines{Write: pollTime + takeTime}.Extend(w)
-	end := time.NewTimer(pollTime)
+	gateway.Deadlines{Write: s.patience.poll + s.patience.take}.Extend(w)
+	end := time.NewTimer(s.patience.poll)
 	defer end.Stop()
 	messages, err := l.Read(r.Context())
 	for err == nil && len(messages) == 0 && l.Wait(r.Context(), end.C) {
@@ -228,11 +231,11 @@ func (s *Server) pollParts(w http.ResponseWriter, r *http.Request, v userkeys.Vi
 	if messages == nil {
 		messages = []notify.Message{}
 	}
-	end := time.NewTimer(pollTime)
+	end := time.NewTimer(s.patience.poll)
 	defer end.Stop()
 	for err == nil {
 		if messages != nil {
-			if err = sendPart(w, messages); err != nil {
+			if err = s.sendPart(w, messages); err != nil {
 				break
 			}
 		}
@@ -254,17 +257,17 @@ func setParts(h http.Header) {
 }
 
 // sendPart writes one part of an answer in parts.
-func sendPart(w http.ResponseWriter, messages []notify.Message) error {
+func (s *Server) sendPart(w http.ResponseWriter, messages []notify.Message) error {
 	body, err := json.Marshal(messages)
 	if err != nil {
 		return err
 	}
-	return sendNow(w, append(body, partEnd...))
+	return s.sendNow(w, append(body, partEnd...))
 }
 
 // sendNow writes b, which the client must take in time.
-func sendNow(w http.ResponseWriter, b []byte) error {
-	gateway.Deadlines{Write: takeTime}.Extend(w)
+func (s *Server) sendNow(w http.ResponseWriter, b []byte) error {
+	gateway.Deadlines{Write: s.patience.take}.Extend(w)
 	if _, err := w.Write(b); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -552,7 +553,7 @@ func thePollsOfDeadKeys(t *testing.T, f *fakeSite) {
 func TestParkedPollsEnd(t *testing.T) {
 	t.Parallel()
 	f := busSite(t)
-	f.server.lot.above, f.server.lot.pollTime = -1, 50*time.Millisecond
+	f.server.lot.above, f.server.lot.poll = -1, 50*time.Millisecond
 	f.authority.add(userkeys.UserAPIKey{UserID: 99}) // key-6, whose owner has no inbox any more
 	s := f.live()
 	once := f.later(s, busAddress, "key-1", "/a=0", dontChunk, "true")
@@ -572,6 +573,46 @@ func TestParkedPollsEnd(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the log has:\n%s", f.logged())
 		}
+	}
+}
+
+// TestSlowReaders: a client that takes nothing is let go, and holds up nobody.
+func TestSlowReaders(t *testing.T) { eachWay(t, theSlowReaders) }
+
+func theSlowReaders(t *testing.T, f *fakeSite) {
+	f.server.patience.take, f.server.lot.take = 200*time.Millisecond, 200*time.Millisecond
+	s := httptest.NewUnstartedServer(f.handler)
+	s.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		_ = c.(*net.TCPConn).SetWriteBuffer(4096)
+		return ctx
+	}
+	s.Start()
+	t.Cleanup(s.Close)
+	data, err := json.Marshal(map[string]string{"excerpt": strings.Repeat("x", 400), "more": strings.Repeat("x", 7000)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slow, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	_ = slow.(*net.TCPConn).SetReadBuffer(4096)
+	body := "/notification-alert/1=0&/notification/1=0"
+	fmt.Fprintf(slow, "POST %s HTTP/1.1\r\nHost: site.example\r\nUser-Api-Key: key-1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", busAddress, len(body), body)
+	quick := f.later(s, busAddress, "key-2", "/notification-alert/2=0", dontChunk, "true") // alice's too, and hears nothing
+	f.listeners(2)
+	for began := time.Now(); f.server.cfg.Bus.Listeners() == 2; {
+		f.tell("alice", userkeys.Notification{Type: 1, Data: data})
+		f.server.cfg.Bus.Changed(alice.ID)
+		if time.Since(began) > 30*time.Second {
+			t.Fatal("it waits for the slow one")
+		}
+	}
+	f.listeners(1)
+	f.server.cfg.Bus.Close()
+	if got := f.whole(quick); got.status != 200 {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -50,7 +50,7 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, v userkeys.Visit
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for beats := 0; ; {
-		if err := sendNow(w, text); err != nil {
+		if err := s.sendNow(w, text); err != nil {
 			return err
 		}
 		woken := l.Wait(r.Context(), beat.C)

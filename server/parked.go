@@ -23,16 +23,15 @@ import (
 const (
 	parkAbove   = 1000 // listeners
 	parkWorkers = 8
-	parkedWork  = 5 * time.Second // for one look at a parked poll, and for the client to take what is written
+	parkedWork  = 5 * time.Second // for one look at a parked poll
 )
 
 // lot is where polls are parked.
 type lot struct {
 	watcher *gateway.Watcher
 	now     func() time.Time
-	// above is how many must listen, and pollTime how long a poll stays.
-	above    int
-	pollTime time.Duration
+	above   int // how many must listen
+	patience
 
 	mu      sync.Mutex
 	due     []*parked
@@ -73,7 +72,7 @@ func (s *Server) park(w http.ResponseWriter, r *http.Request, l *notify.Listener
 	p := &parked{lot: s.lot, conn: conn, l: l, parts: parts, head: headOf(w.Header(), parts, s.cfg.Now())}
 	// The request's own context ends with the handler.
 	p.ctx, p.stop = s.lot.watcher.Watch(context.Background(), access)
-	p.end = time.AfterFunc(s.lot.pollTime, func() { s.lot.wake(p, true) })
+	p.end = time.AfterFunc(s.lot.poll, func() { s.lot.wake(p, true) })
 	context.AfterFunc(p.ctx, func() { s.lot.wake(p, false) })
 	s.lot.enter(p)
 	l.Call(func() { s.lot.wake(p, false) })
@@ -206,7 +205,7 @@ func (p *parked) look(ended bool) bool {
 
 // write gives b to the client, who must take it in time.
 func (p *parked) write(b []byte) error {
-	_ = p.conn.SetWriteDeadline(p.lot.now().Add(parkedWork))
+	_ = p.conn.SetWriteDeadline(p.lot.now().Add(p.lot.take))
 	_, err := p.conn.Write(b)
 	return err
 }

@@ -126,6 +126,7 @@ type Server struct {
 	guard    func(http.Handler) http.Handler
 	cut      func(http.Handler) http.Handler
 	lot      *lot
+	patience patience
 	origins  *http.CrossOriginProtection
 	pages    *pages
 	assets   assets
@@ -153,7 +154,8 @@ func newServer(cfg Config, d decider) (*Server, error) {
 		cfg.ClientIP = gateway.ClientIP(nil)
 	}
 	s := &Server{cfg: cfg, consents: d, keys: d, site: d, devices: d, oneTimes: d, clients: d, admin: d, guard: gateway.Guard(d), cut: gateway.CutStreams(d), origins: http.NewCrossOriginProtection()}
-	s.lot = &lot{watcher: gateway.NewWatcher(d), now: time.Now, above: parkAbove, pollTime: pollTime}
+	s.patience = patience{poll: pollTime, take: takeTime}
+	s.lot = &lot{watcher: gateway.NewWatcher(d), now: time.Now, above: parkAbove, patience: s.patience}
 	s.accounts, _ = cfg.Identity.(LoginIdentity)
 	if cfg.Standalone && s.accounts == nil {
 		return nil, errors.New("server: a standalone site needs a LoginIdentity")

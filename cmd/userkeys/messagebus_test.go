@@ -109,6 +109,9 @@ func heardOf(t *testing.T, heard func() map[string]any, n float64) (poll float64
 	seen := map[string]bool{}
 	for len(seen) < 2 {
 		m := heard()
+		if m["channel"] == nil {
+			t.Fatalf("heard %v", m)
+		}
 		channel, _ := m["channel"].(string)
 		data, _ := m["data"].(map[string]any)
 		seen[channel], poll = true, m["poll"].(float64)

@@ -28,10 +28,9 @@ let polls = 0;
 bus.baseUrl = site + "/";
 bus.headers = { "User-Api-Key": key };
 bus.minPollInterval = 50;
-if (mode === "dlp") {
-  bus.enableLongPolling = false;
-  bus.callbackInterval = 100;
-}
+if (mode) bus.callbackInterval = 100;
+if (mode === "dlp") bus.enableLongPolling = false;
+if (mode === "once") bus.enableChunkedEncoding = false;
 
 // receive reads an answer in parts, and tells the package of each piece that comes, as an XMLHttpRequest does.
 async function receive(o, r) {
@@ -45,20 +44,30 @@ async function receive(o, r) {
   return xhr.responseText;
 }
 
+// send sends a poll as jQuery would, and tells the package how it went.
+async function send(o, signal) {
+  try {
+    const r = await fetch(o.url, { method: o.type, headers: { ...o.headers, "Content-Type": "application/x-www-form-urlencoded" }, body: new URLSearchParams(o.data), signal });
+    if (r.status !== 200) {
+      say({ refused: r.status });
+      return o.error({ status: r.status, getResponseHeader: (n) => r.headers.get(n) }, "error");
+    }
+    o.success(o.messageBus.chunked ? await receive(o, r) : await r.json());
+  } catch {
+    o.error({ status: 0 }, signal.aborted ? "abort" : "error");
+  } finally {
+    o.complete();
+  }
+}
+
 bus.ajax = (o) => {
   polls++;
   const controller = new AbortController();
-  fetch(o.url, { method: o.type, headers: { ...o.headers, "Content-Type": "application/x-www-form-urlencoded" }, body: new URLSearchParams(o.data), signal: controller.signal })
-    .then(async (r) => {
-      if (r.status === 200) return o.success(o.messageBus.chunked ? await receive(o, r) : await r.json());
-      say({ refused: r.status });
-      o.error({ status: r.status, getResponseHeader: (n) => r.headers.get(n) }, "error");
-    }, () => o.error({ status: 0 }, controller.signal.aborted ? "abort" : "error"))
-    .finally(() => o.complete());
+  send(o, controller.signal);
   return { abort() { controller.abort(); } };
 };
 for (const channel of channels.split(",")) {
-  bus.subscribe(channel, (data, _, id) => say(mode ? { channel, id, poll: polls, data } : { data }), mode ? -1 : 0);
+  bus.subscribe(channel, (data, _, id) => say(mode ? { channel, id, poll: polls, data } : { data }), 0);
 }
 bus.start();
 
