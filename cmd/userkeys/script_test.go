@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"bytes"
 	"flag"
 	"io"
@@ -40,7 +41,7 @@ func (m tests) Run() int {
 }
 
 // TestScripts runs testdata/script: the program as people at a terminal and
-// their scripts meet it. Each script has $ADDR and $URL, where nothing listens yet, the file
+// their scripts meet it. Each script has $ADDR and $URL, where nothing listens yet, $OTHER likewise, the file
 // password with the password that its people have, and the commands of scriptCommands.
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -51,7 +52,12 @@ func TestScripts(t *testing.T) {
 			if err != nil {
 				return err
 			}
+			other, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return errors.Join(err, ln.Close())
+			}
 			addr := ln.Addr().String()
+			env.Setenv("OTHER", other.Addr().String())
 			env.Setenv("ADDR", addr)
 			env.Setenv("URL", "http://"+addr)
 			env.Setenv("USERKEYS_DATA", env.WorkDir+"/data")
@@ -60,7 +66,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("CI", "")
 			env.Values["board"] = &board{}
 			env.Values["test"] = env.T().(testing.TB)
-			return ln.Close()
+			return errors.Join(ln.Close(), other.Close())
 		},
 	})
 }
