@@ -73,8 +73,8 @@ type NotificationCounts struct {
 	NewMessages  int // ... private messages among them
 	NewOrdinary  int // ... those without high priority
 	UnreadUrgent int // not read, with high priority, also those seen already
-	Unread       int // not read, whatever their priority, also those seen already
-	// UnreadByType is Unread for each type that has any.
+	Unread       int // not read, also those seen already
+	// UnreadByType is Unread by type, of the types that have any.
 	UnreadByType map[int]int
 }
 
