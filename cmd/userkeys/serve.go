@@ -39,7 +39,8 @@ every path; if it may pass, the website gets the user's identity in
 X-Userkeys-... headers, which no client can send itself.
 
 Apps also ask a site for /session/current.json, /site/basic-info.json, /about.json,
-/notifications.json and what lies below, /user-status.json and /u/NAME.json. Alone,
+/notifications.json and what lies below, /message-bus/, /events, /user-status.json and
+/u/NAME.json. Alone,
 all are answered here; before a website only those that --own names. --own apps
 stands for all but the last, which is --own /u/*; a path that ends in * or / stands
 for everything that begins so.
