@@ -58,7 +58,8 @@ type Delivery struct {
 	CreatedAt      time.Time // of it and its ID the receiver's webhook-id is made: the same at each attempt
 	QueuedAt       time.Time // since when it may be tried
 	NextAt         time.Time // when it is due
-	Attempt        int       // how often it was taken
+	Claim          int       // how often it was taken
+	Attempt        int       // how often it was tried and failed
 	DeadAt         time.Time // zero: it is still tried
 	Problem        PushProblem
 }
@@ -89,9 +90,11 @@ type KeyPush struct {
 	OffAt        time.Time // zero: on. Else nothing is pushed until somebody tries again
 }
 
-// PushHost is how pushing to a host goes.
-type PushHost struct {
-	Host        string
+// PushReceiver is how pushing to an address goes. What other addresses of its host
+// answer says nothing about it; whether anybody can be reached at the host does.
+type PushReceiver struct {
+	PushURL     string
+	Host        string    // see [PushHostOf]
 	Failures    int       // in a row
 	ClosedUntil time.Time // nothing is sent before
 	DeliveredAt time.Time // last
@@ -99,8 +102,28 @@ type PushHost struct {
 	Problem     PushProblem
 	Delivered   int64 // so many, ever
 	Failed      int64
-	Queued      int       // waiting now; only in lists for administrators
-	Dead        int       // given up; only in lists for administrators
+	Reach       PushReach
+	DueAt       time.Time // of what is due first; zero: nothing waits
+}
+
+// PushReach is whether anybody can be reached at a host.
+type PushReach struct {
+	Failures    int       // in a row, at whatever address
+	ClosedUntil time.Time // nothing is sent to any of its addresses before
+}
+
+// PushHost is how pushing to all addresses of a host goes, for administrators.
+type PushHost struct {
+	Host        string
+	Failures    int       // in a row: of the host, or of the address that fails most
+	ClosedUntil time.Time // nothing is sent before, to some address of it at least
+	DeliveredAt time.Time // last
+	FailedAt    time.Time // last
+	Problem     PushProblem
+	Delivered   int64 // so many, ever
+	Failed      int64
+	Queued      int       // waiting now
+	Dead        int       // given up
 	DueAt       time.Time // of what is due first; zero: nothing waits
 }
 
@@ -135,32 +158,34 @@ const (
 // PushResult is what the sender writes of an attempt.
 type PushResult struct {
 	ID      int64
-	Attempt int // the one that ended; a later one has the say
+	Claim   int // the delivery's when it was taken; whoever took it later has the say
 	Outcome PushOutcome
 	At      time.Time
-	NextAt  time.Time   // of PushRetried
-	Problem PushProblem // empty: none
-	Host    string
-	KeyIDs  []int64 // that it was for; their state is written too
+	NextAt  time.Time // of PushRetried
+	// Deferred: it waits for its user, and its time begins when it is over.
+	Deferred bool
+	Problem  PushProblem // empty: none
+	PushURL  string
+	KeyIDs   []int64 // that it was for; their state is written too
 	// Off switches pushing to these keys off.
 	Off bool
-	// Unmade attempts say nothing about the host and the keys, and are not counted.
+	// Unmade attempts say nothing about the address and the keys, and are not counted.
 	Unmade bool
-	// Answered tells that somebody at the host gave an answer, whatever it was.
-	Answered bool
-	// CloseUntil is until when the host asked to be left alone; zero: it did not.
+	// Reached tells that somebody at the host took the connection, whatever came of it.
+	Reached bool
+	// CloseUntil is until when the address asked to be left alone; zero: it did not.
 	CloseUntil time.Time
 }
 
-// How long a host that does not answer is left alone: after a few failures
-// in a row a little, then longer with each.
+// How long whoever does not answer is left alone: after a few failures in a row
+// a little, then longer with each.
 const (
 	failuresToClose = 5
 	closedPerFail   = 2 * time.Second
 	closedAtMost    = 10 * time.Minute
 )
 
-// PushPause is how long nothing is sent to a host after so many failures in a row; 0: it is not closed.
+// PushPause is how long nothing is sent after so many failures in a row; 0: it goes on.
 func PushPause(failures int) time.Duration {
 	if failures < failuresToClose {
 		return 0
@@ -168,32 +193,55 @@ func PushPause(failures int) time.Duration {
 	return min(time.Duration(min(failures, 1000))*closedPerFail, closedAtMost)
 }
 
-// Note adds what became of an attempt to what is known of its host. Results come in the order of their times.
-func (h *PushHost) Note(r PushResult) {
+// Note adds what became of an attempt to what is known of its address. Results come in the order of their times.
+func (a *PushReceiver) Note(r PushResult) {
+	if r.Unmade {
+		return
+	}
+	if r.Outcome == PushDelivered {
+		a.Failures, a.ClosedUntil, a.DeliveredAt = 0, time.Time{}, r.At
+		a.Delivered++
+		return
+	}
+	a.Failures++
+	a.Failed++
+	a.FailedAt, a.Problem = r.At, r.Problem
+	if pause := PushPause(a.Failures); pause > 0 {
+		a.ClosedUntil = r.At.Add(pause)
+	}
+	// One user's limit must not stop all others for a day: the delivery waits as long as it was asked to, the address less.
+	if until := r.At.Add(closedAtMost); r.CloseUntil.After(until) {
+		r.CloseUntil = until
+	}
+	if r.CloseUntil.After(a.ClosedUntil) {
+		a.ClosedUntil = r.CloseUntil
+	}
+}
+
+// Note does so for its host.
+func (h *PushReach) Note(r PushResult) {
 	switch {
 	case r.Unmade:
-		return
-	case r.Outcome == PushDelivered:
-		h.Failures, h.ClosedUntil, h.DeliveredAt = 0, time.Time{}, r.At
-		h.Delivered++
-		return
-	case r.Answered:
-		h.Failures = 0
+	case r.Reached:
+		h.Failures, h.ClosedUntil = 0, time.Time{}
 	default:
 		h.Failures++
 		if pause := PushPause(h.Failures); pause > 0 {
 			h.ClosedUntil = r.At.Add(pause)
 		}
 	}
-	h.Failed++
-	h.FailedAt, h.Problem = r.At, r.Problem
-	if r.CloseUntil.After(h.ClosedUntil) {
-		h.ClosedUntil = r.CloseUntil
-	}
 }
 
-// Troubled tells whether the host failed so often that it gets one push at a time, to try.
-func (h PushHost) Troubled() bool { return h.Failures >= failuresToClose }
+// OpensAt is when something may be sent; the zero time, or any that has passed: now.
+func (a PushReceiver) OpensAt() time.Time {
+	if a.Reach.ClosedUntil.After(a.ClosedUntil) {
+		return a.Reach.ClosedUntil
+	}
+	return a.ClosedUntil
+}
+
+// Troubled tells whether it failed so often that it gets one push at a time, to try.
+func (a PushReceiver) Troubled() bool { return max(a.Failures, a.Reach.Failures) >= failuresToClose }
 
 // DeliveryFilter narrows a list of deliveries. Zero values do not narrow.
 type DeliveryFilter struct {

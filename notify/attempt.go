@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"userkeys"
@@ -17,27 +18,30 @@ import (
 // send makes one attempt. read is when the parcel was read.
 func (p *Pusher) send(ctx context.Context, parcel userkeys.PushParcel, read time.Time) userkeys.PushResult {
 	d := parcel.Delivery
-	r := userkeys.PushResult{ID: d.ID, Attempt: d.Attempt, Host: d.Host}
+	r := userkeys.PushResult{ID: d.ID, Claim: d.Claim, PushURL: d.PushURL}
 	v := judge(parcel, p.cfg.Settings(), p.cfg.Now())
 	if v.outcome != 0 {
-		r.Outcome, r.NextAt, r.Problem, r.Unmade, r.At = v.outcome, v.nextAt, v.problem, true, p.cfg.Now()
+		r.Outcome, r.NextAt, r.Problem, r.Unmade, r.Deferred, r.At = v.outcome, v.nextAt, v.problem, true, v.outcome == userkeys.PushRetried, p.cfg.Now()
 		return r
 	}
 	r.KeyIDs = keyIDs(v.keys)
-	res, err := p.post(ctx, parcel, v.keys, read)
+	res, reached, err := p.post(ctx, parcel, v.keys, read)
+	r.Reached = reached
 	r.At = p.cfg.Now()
-	var changed rightsChanged
 	switch {
-	case errors.As(err, &changed): // what it was to be sent with holds no more: from the start, at once
-		r.Outcome, r.Unmade, r.NextAt, r.KeyIDs = userkeys.PushRetried, true, r.At, nil
+	case errors.As(err, &rightsChanged{}): // what it was to be sent with holds no more, or nobody can tell: from the start
+		r.Outcome, r.Unmade, r.NextAt, r.KeyIDs = userkeys.PushRetried, true, r.At.Add(doubtPause), nil
 	case err != nil && ctx.Err() != nil: // our own end cut it, which says nothing of the receiver: whoever looks next sends it
 		r.Outcome, r.Unmade, r.NextAt, r.KeyIDs = userkeys.PushRetried, true, r.At, nil
+	case errors.As(err, &tooSlow{}):
+		r.Problem = userkeys.PushTimeout
+		again(&r, d.Attempt+1, d.QueuedAt)
 	case err != nil:
 		p.cfg.Logger.DebugContext(ctx, "a push failed", "delivery", d.ID, "host", d.Host, "err", outward.Detail(err))
 		r.Problem = userkeys.PushProblem(outward.Problem(err))
-		again(&r, d.Attempt, d.QueuedAt)
+		again(&r, d.Attempt+1, d.QueuedAt)
 	default:
-		answered(&r, res.StatusCode, retryAfter(res.Header, r.At), d.Attempt, d.QueuedAt)
+		answered(&r, res.StatusCode, retryAfter(res.Header, r.At), d.Attempt+1, d.QueuedAt)
 	}
 	return r
 }
@@ -47,11 +51,76 @@ type rightsChanged struct{}
 
 func (rightsChanged) Error() string { return "what may be sent has changed" }
 
-// post sends the parcel to keys. When the connection is there and what was read of
-// rights is old by then, they are read again, and anything else than before ends the attempt.
-func (p *Pusher) post(ctx context.Context, parcel userkeys.PushParcel, keys []userkeys.PushedKey, read time.Time) (*http.Response, error) {
-	set := p.cfg.Settings()
-	body, err := bodyOf(parcel, keys, set, p.cfg.BaseURL)
+// tooSlow stops an attempt that the receiver does not take in the time for which what was
+// read of rights holds: it decides how fast it reads (attacks SS23).
+type tooSlow struct{}
+
+func (tooSlow) Error() string { return "the receiver did not take it in time" }
+
+// post sends the parcel to keys, and tells whether anybody took the connection. The gate before the body reads rights
+// again if what was read is old by then, and lets nothing pass if anything has changed. The attempt also ends if the
+// body is not written soon after.
+func (p *Pusher) post(ctx context.Context, parcel userkeys.PushParcel, keys []userkeys.PushedKey, read time.Time) (res *http.Response, reached bool, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var took atomic.Bool
+	late := time.AfterFunc(forEver, func() { cancel(tooSlow{}) })
+	defer late.Stop()
+	req, err := p.request(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn:      func(httptrace.GotConnInfo) { took.Store(true) },
+		WroteRequest: func(httptrace.WroteRequestInfo) { late.Stop() },
+	}), parcel, keys)
+	if err != nil {
+		return nil, false, err
+	}
+	req.Body = io.NopCloser(&gate{Reader: req.Body, open: func() error {
+		since := read
+		if now := p.cfg.Now(); now.Sub(since) > freshFor {
+			if since = now; !p.stillRight(ctx, parcel.Delivery, keys) {
+				cancel(rightsChanged{})
+				return rightsChanged{}
+			}
+		}
+		late.Reset(max(writtenWithin-p.cfg.Now().Sub(since), 0))
+		return nil
+	}})
+	res, err = p.cfg.Client.Do(req)
+	if err != nil {
+		why := context.Cause(ctx)
+		if errors.As(why, &rightsChanged{}) || errors.As(why, &tooSlow{}) {
+			err = why
+		}
+		return nil, took.Load(), err
+	}
+	_, _ = io.Copy(io.Discard, res.Body) // its status is the answer; the rest is read so that the connection can be used again
+	_ = res.Body.Close()
+	return res, true, nil
+}
+
+// A gate is asked before the first byte of a body is read, which is when the connection is there: a request's context
+// is not looked at between the two.
+type gate struct {
+	io.Reader
+	open   func() error
+	opened bool
+}
+
+func (g *gate) Read(b []byte) (int, error) {
+	if !g.opened {
+		if err := g.open(); err != nil {
+			return 0, err
+		}
+		g.opened = true
+	}
+	return g.Reader.Read(b)
+}
+
+// forEver is when a timer is to go off that is not set yet.
+const forEver = 1 << 62
+
+// request makes the request of a parcel to keys, signed for each of them.
+func (p *Pusher) request(ctx context.Context, parcel userkeys.PushParcel, keys []userkeys.PushedKey) (*http.Request, error) {
+	body, err := bodyOf(parcel, keys, p.cfg.Settings(), p.cfg.BaseURL)
 	if err != nil {
 		return nil, err
 	}
@@ -65,14 +134,7 @@ func (p *Pusher) post(ctx context.Context, parcel userkeys.PushParcel, keys []us
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
-		if p.cfg.Now().Sub(read) > freshFor && !p.stillRight(ctx, parcel.Delivery, keys) {
-			cancel(rightsChanged{})
-		}
-	}})
-	req, err := http.NewRequestWithContext(traced, http.MethodPost, parcel.Delivery.PushURL, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, parcel.Delivery.PushURL, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -81,16 +143,7 @@ func (p *Pusher) post(ctx context.Context, parcel userkeys.PushParcel, keys []us
 	req.Header.Set(userkeys.PushTimestampHeader, signed.Timestamp)
 	req.Header.Set(userkeys.PushSignatureHeader, signed.Signature)
 	req.GetBody = nil // an attempt is one request: a second one would be counted by nobody
-	res, err := p.cfg.Client.Do(req)
-	if err != nil {
-		if why := context.Cause(ctx); errors.As(why, &rightsChanged{}) {
-			return nil, why
-		}
-		return nil, err
-	}
-	_, _ = io.Copy(io.Discard, res.Body) // its status is the answer; the rest is read so that the connection can be used again
-	_ = res.Body.Close()
-	return res, nil
+	return req, nil
 }
 
 // A doubt is whether a delivery would still be sent to the same keys.

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 )
@@ -26,9 +27,7 @@ func everyClaimed(ctx context.Context, st JobStore, now func() time.Time, log *s
 		at := now()
 		mine, err := st.ClaimJob(ctx, name, at, at.Add(jobLease))
 		if err == nil && mine {
-			if err = job(ctx); err == nil {
-				err = st.FinishJob(ctx, name, at.Add(interval))
-			}
+			err = errors.Join(job(ctx), st.FinishJob(ctx, name, at.Add(interval)))
 		}
 		trouble.note(ctx, err)
 		if !pause(ctx, min(interval, jobLook)) {

@@ -150,7 +150,6 @@ func webhookID(d userkeys.Delivery) string {
 
 // answered says what becomes of an attempt by the answer's status. attempt is how many were made with this one.
 func answered(r *userkeys.PushResult, status int, retryAfter time.Duration, attempt int, queued time.Time) {
-	r.Answered = true
 	r.Problem = userkeys.PushProblem("status " + strconv.Itoa(status))
 	switch {
 	case 200 <= status && status <= 299:
@@ -167,8 +166,6 @@ func answered(r *userkeys.PushResult, status int, retryAfter time.Duration, atte
 			retryAfter = busyFor
 		}
 		r.Problem, r.CloseUntil = userkeys.PushBusy, r.At.Add(min(retryAfter, retryFor))
-	case status >= 500:
-		r.Answered = false // a host in trouble: it is to be spared
 	}
 	again(r, attempt, queued)
 	if r.Outcome == userkeys.PushRetried && r.CloseUntil.After(r.NextAt) {

@@ -161,7 +161,6 @@ func TestAnswered(t *testing.T) {
 		want       userkeys.PushOutcome
 		problem    userkeys.PushProblem
 		off        bool
-		silent     bool // counts as a host in trouble
 		close      time.Duration
 		soonest    time.Duration
 		latest     time.Duration
@@ -180,10 +179,10 @@ func TestAnswered(t *testing.T) {
 		"429 for an hour":        {status: 429, retryAfter: time.Hour, want: userkeys.PushRetried, problem: userkeys.PushBusy, close: time.Hour, soonest: time.Hour, latest: time.Hour},
 		"429 for a month":        {status: 429, retryAfter: 30 * day, want: userkeys.PushRetried, problem: userkeys.PushBusy, close: day, soonest: day, latest: day},
 		"503 with a time":        {status: 503, retryAfter: time.Hour, want: userkeys.PushRetried, problem: userkeys.PushBusy, close: time.Hour, soonest: time.Hour, latest: time.Hour},
-		"503":                    {status: 503, want: userkeys.PushRetried, problem: "status 503", silent: true, soonest: 2500 * time.Millisecond, latest: 5 * time.Second},
-		"500 many times":         {status: 500, attempt: 40, want: userkeys.PushRetried, problem: "status 500", silent: true, soonest: 2 * time.Hour, latest: 4 * time.Hour},
-		"500 shortly before end": {status: 500, attempt: 40, age: day - time.Minute, want: userkeys.PushRetried, problem: "status 500", silent: true, soonest: time.Minute, latest: time.Minute},
-		"500 after a day":        {status: 500, attempt: 40, age: day, want: userkeys.PushDied, problem: "status 500", off: true, silent: true},
+		"503":                    {status: 503, want: userkeys.PushRetried, problem: "status 503", soonest: 2500 * time.Millisecond, latest: 5 * time.Second},
+		"500 many times":         {status: 500, attempt: 40, want: userkeys.PushRetried, problem: "status 500", soonest: 2 * time.Hour, latest: 4 * time.Hour},
+		"500 shortly before end": {status: 500, attempt: 40, age: day - time.Minute, want: userkeys.PushRetried, problem: "status 500", soonest: time.Minute, latest: time.Minute},
+		"500 after a day":        {status: 500, attempt: 40, age: day, want: userkeys.PushDied, problem: "status 500", off: true},
 		"101 unasked":            {status: 101, want: userkeys.PushRetried, problem: "status 101", soonest: 2500 * time.Millisecond, latest: 5 * time.Second},
 	} {
 		r := userkeys.PushResult{At: noonish}
@@ -192,7 +191,7 @@ func TestAnswered(t *testing.T) {
 		if !r.CloseUntil.IsZero() {
 			close = r.CloseUntil.Sub(noonish)
 		}
-		if r.Outcome != c.want || r.Problem != c.problem || r.Off != c.off || r.Answered == c.silent || close != c.close {
+		if r.Outcome != c.want || r.Problem != c.problem || r.Off != c.off || close != c.close {
 			t.Errorf("%s: %+v", name, r)
 		}
 		if wait := r.NextAt.Sub(noonish); r.Outcome == userkeys.PushRetried && (wait < c.soonest || wait > c.latest) {

@@ -20,13 +20,13 @@ import (
 // A delivery is claimed for a while, sent, and finished. Whoever claimed it and is gone
 // leaves it to somebody else, who sends it again under the same id.
 type PushStore interface {
-	// WaitingHosts lists the hosts that something waits for, with when the first of it is due.
-	WaitingHosts(ctx context.Context) ([]userkeys.PushHost, error)
-	// ClaimDeliveries takes up to n deliveries to a host that are due. Nobody else gets them before until.
-	ClaimDeliveries(ctx context.Context, host string, n int, at, until time.Time) ([]userkeys.Delivery, error)
+	// WaitingReceivers lists the addresses that something waits for, with when the first of it is due.
+	WaitingReceivers(ctx context.Context) ([]userkeys.PushReceiver, error)
+	// ClaimDeliveries takes up to n deliveries to an address that are due, those first that were never tried. Nobody else gets them before until.
+	ClaimDeliveries(ctx context.Context, pushURL string, n int, at, until time.Time) ([]userkeys.Delivery, error)
 	// PushParcels reads everything that deliveries are made of, as it is now; those of users that are gone are left out.
 	PushParcels(ctx context.Context, deliveries []userkeys.Delivery) ([]userkeys.PushParcel, error)
-	// FinishDeliveries writes what became of attempts, with the state of their hosts and keys.
+	// FinishDeliveries writes what became of attempts, with the state of their addresses, hosts and keys.
 	FinishDeliveries(ctx context.Context, results []userkeys.PushResult) error
 	// GiveUpOverdue gives up what waits since before a time, and returns how many; 0: that was all.
 	GiveUpOverdue(ctx context.Context, queuedBefore, at time.Time) (int, error)
@@ -50,18 +50,22 @@ type PusherConfig struct {
 
 // How the pusher shares its means.
 const (
-	inFlight     = 2048 // requests under way, at all hosts
-	perHost      = 64   // ... at one that answers well
-	firstPerHost = 1    // ... at one that nothing is known of; doubled by every answer
-	claimAtOnce  = 64
-	claimFor     = time.Minute // until somebody else may take a delivery: far above what an attempt takes
-	lookEvery    = 500 * time.Millisecond
-	lookPause    = 5 * time.Millisecond // between two looks, however much is going on
-	finishAtOnce = 200
-	othersFor    = 100 * time.Millisecond // for hosts that are not known to be well, until those that are have their turn again
+	inFlight         = 2048 // requests under way, at all addresses
+	perReceiver      = 64   // ... at one that answers well
+	firstPerReceiver = 1    // ... at one that nothing is known of; doubled by every answer
+	claimAtOnce      = 64
+	claimFor         = time.Minute // until somebody else may take a delivery: far above what an attempt takes
+	lookEvery        = 500 * time.Millisecond
+	lookPause        = 5 * time.Millisecond // between two looks, however much is going on
+	finishAtOnce     = 200
+	othersFor        = 100 * time.Millisecond // for those that are not known to be well, until those that are have their turn again
 	// freshFor is how long what was read of rights is believed; with what a write takes it
 	// stays far below the second after which nothing is sent for a revoked key (attacks G2).
 	freshFor = 300 * time.Millisecond
+	// writtenWithin is from that reading on how soon a request is written, or it ends.
+	writtenWithin = 900 * time.Millisecond
+	// doubtPause is how long a delivery rests whose rights have changed, or could not be read again.
+	doubtPause = 2 * time.Second
 	// staleAfter is how old it may be when it was read again: where a database is so slow, nothing is sent.
 	staleAfter = 800 * time.Millisecond
 )
@@ -74,13 +78,13 @@ type Pusher struct {
 	results chan userkeys.PushResult
 	doubts  chan doubt
 
-	mu    sync.Mutex
-	hosts map[string]*hostState
-	total int // in flight
+	mu        sync.Mutex
+	receivers map[string]*lane
+	total     int // in flight
 }
 
-// hostState is what this node knows of a host.
-type hostState struct {
+// A lane is what this node has under way to an address.
+type lane struct {
 	inFlight int
 	allowed  int // how many may be
 }
@@ -101,11 +105,11 @@ func NewPusher(cfg PusherConfig) (*Pusher, error) {
 	}
 	if cfg.Client == nil {
 		settings := cfg.Settings
-		cfg.Client = outward.New(outward.Config{Inward: func() []string { return settings().InternalPushTargets() }})
+		cfg.Client = outward.New(outward.Config{OnlyHTTP1: true, Inward: func() []string { return settings().InternalPushTargets() }})
 	}
 	p := &Pusher{
 		cfg: cfg, wake: make(chan struct{}, 1), results: make(chan userkeys.PushResult, inFlight),
-		doubts: make(chan doubt), hosts: map[string]*hostState{},
+		doubts: make(chan doubt), receivers: map[string]*lane{},
 	}
 	p.Desk = NewDesk(DeskConfig{Store: cfg.Store, Settings: cfg.Settings, Now: cfg.Now, Queued: p.Wake})
 	return p, nil
@@ -149,34 +153,34 @@ func (p *Pusher) Run(ctx context.Context) error {
 
 // round takes what is due and may be sent now, and begins to send it. It tells when to look again.
 func (p *Pusher) round(ctx context.Context, sends *sync.WaitGroup) (time.Duration, error) {
-	hosts, err := p.cfg.Store.WaitingHosts(ctx)
+	waiting, err := p.cfg.Store.WaitingReceivers(ctx)
 	if err != nil {
 		return lookEvery, err
 	}
-	p.forgetIdle(hosts)
-	slices.SortFunc(hosts, byHealth)
+	p.forgetIdle(waiting)
+	slices.SortFunc(waiting, byHealth)
 	next := lookEvery
 	var errs error
-	var others time.Time // since when it is the turn of hosts that are not known to be well
-	for _, h := range hosts {
+	var others time.Time // since when it is the turn of those that are not known to be well
+	for _, to := range waiting {
 		now := p.cfg.Now()
 		switch {
-		case health(h) == well:
+		case health(to) == well:
 		case others.IsZero():
 			others = now
 		case now.Sub(others) > othersFor:
 			return 0, errs
 		}
-		if wait := later(h.DueAt, h.ClosedUntil).Sub(now); wait > 0 {
+		if wait := later(to.DueAt, to.OpensAt()).Sub(now); wait > 0 {
 			next = min(next, wait)
 			continue
 		}
-		n := p.reserve(h)
+		n := p.reserve(to)
 		if n == 0 {
 			continue // a place that becomes free wakes us
 		}
-		taken, err := p.take(ctx, h.Host, n, now)
-		p.release(h.Host, n-len(taken))
+		taken, err := p.take(ctx, to.PushURL, n, now)
+		p.release(to.PushURL, n-len(taken))
 		if err != nil {
 			errs = errors.Join(errs, err)
 			continue
@@ -191,18 +195,18 @@ func (p *Pusher) round(ctx context.Context, sends *sync.WaitGroup) (time.Duratio
 	return next, errs
 }
 
-// The health of a host, best first.
+// The health of an address, best first.
 const (
 	well    = iota // it took the last push
 	unknown        // nothing was delivered there yet
 	ill            // it failed last
 )
 
-func health(h userkeys.PushHost) int {
+func health(to userkeys.PushReceiver) int {
 	switch {
-	case h.Failures > 0:
+	case to.Failures > 0 || to.Reach.Failures > 0:
 		return ill
-	case h.DeliveredAt.IsZero():
+	case to.DeliveredAt.IsZero():
 		return unknown
 	}
 	return well
@@ -210,7 +214,7 @@ func health(h userkeys.PushHost) int {
 
 // byHealth puts those that are well first, so that a thousand others delay them by [othersFor] only;
 // of the same health, whoever waits longest.
-func byHealth(a, b userkeys.PushHost) int {
+func byHealth(a, b userkeys.PushReceiver) int {
 	return cmp.Or(cmp.Compare(health(a), health(b)), a.DueAt.Compare(b.DueAt))
 }
 
@@ -222,27 +226,27 @@ func later(a, b time.Time) time.Time {
 }
 
 // take claims deliveries and reads what they are made of.
-func (p *Pusher) take(ctx context.Context, host string, n int, now time.Time) ([]userkeys.PushParcel, error) {
-	claimed, err := p.cfg.Store.ClaimDeliveries(ctx, host, n, now, now.Add(claimFor))
+func (p *Pusher) take(ctx context.Context, pushURL string, n int, now time.Time) ([]userkeys.PushParcel, error) {
+	claimed, err := p.cfg.Store.ClaimDeliveries(ctx, pushURL, n, now, now.Add(claimFor))
 	if err != nil || len(claimed) == 0 {
 		return nil, err
 	}
 	return p.cfg.Store.PushParcels(ctx, claimed)
 }
 
-// reserve takes places for deliveries to a host: half of its places at least are asked for at a time, so
-// that a busy host costs few look-ups; none if there is no such room.
-func (p *Pusher) reserve(h userkeys.PushHost) int {
+// reserve takes places for deliveries to an address: half of its places at least are asked for at a time, so
+// that a busy one costs few look-ups; none if there is no such room.
+func (p *Pusher) reserve(to userkeys.PushReceiver) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := p.hosts[h.Host]
+	s := p.receivers[to.PushURL]
 	if s == nil {
-		s = &hostState{allowed: firstPerHost}
-		p.hosts[h.Host] = s
+		s = &lane{allowed: firstPerReceiver}
+		p.receivers[to.PushURL] = s
 	}
 	allowed := s.allowed
-	if h.Troubled() {
-		allowed, s.allowed = 1, firstPerHost
+	if to.Troubled() {
+		allowed, s.allowed = 1, firstPerReceiver
 	}
 	n := min(allowed-s.inFlight, claimAtOnce, inFlight-p.total)
 	if n <= 0 || n < allowed/2 {
@@ -253,48 +257,48 @@ func (p *Pusher) reserve(h userkeys.PushHost) int {
 	return n
 }
 
-func (p *Pusher) release(host string, n int) {
+func (p *Pusher) release(pushURL string, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s := p.hosts[host]; s != nil {
+	if s := p.receivers[pushURL]; s != nil {
 		s.inFlight -= n
 	}
 	p.total -= n
 }
 
-// learn changes how much a host is given by how it answered.
+// learn changes how much an address is given by how it answered.
 func (p *Pusher) learn(r userkeys.PushResult) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := p.hosts[r.Host]
+	s := p.receivers[r.PushURL]
 	switch {
 	case s == nil || r.Unmade:
 	case r.Outcome == userkeys.PushDelivered:
-		s.allowed = min(2*s.allowed, perHost)
-	case !r.Answered:
-		s.allowed = max(s.allowed/2, firstPerHost)
+		s.allowed = min(2*s.allowed, perReceiver)
+	case r.Problem != userkeys.PushBusy:
+		s.allowed = max(s.allowed/2, firstPerReceiver)
 	}
 }
 
-// forgetIdle forgets hosts that nothing waits for.
-func (p *Pusher) forgetIdle(waiting []userkeys.PushHost) {
+// forgetIdle forgets addresses that nothing waits for.
+func (p *Pusher) forgetIdle(waiting []userkeys.PushReceiver) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.hosts) < 2*len(waiting)+1000 {
+	if len(p.receivers) < 2*len(waiting)+1000 {
 		return
 	}
 	keep := make(map[string]bool, len(waiting))
-	for _, h := range waiting {
-		keep[h.Host] = true
+	for _, to := range waiting {
+		keep[to.PushURL] = true
 	}
-	for name, s := range p.hosts {
+	for name, s := range p.receivers {
 		if s.inFlight == 0 && !keep[name] {
-			delete(p.hosts, name)
+			delete(p.receivers, name)
 		}
 	}
 }
 
-// finish writes results, many at a time, until ctx ends. A place at a host is free again
+// finish writes results, many at a time, until ctx ends. A place at an address is free again
 // when its result is written: what the database cannot take is not made.
 func (p *Pusher) finish(ctx context.Context) {
 	trouble := newTrouble(p.cfg.Logger, "writing what became of pushes")
@@ -313,7 +317,7 @@ func (p *Pusher) finish(ctx context.Context) {
 		}
 		for _, r := range batch {
 			p.learn(r)
-			p.release(r.Host, 1)
+			p.release(r.PushURL, 1)
 		}
 		p.Wake()
 	}
@@ -343,7 +347,7 @@ func (p *Pusher) gather(ctx context.Context) []userkeys.PushResult {
 	return batch
 }
 
-// giveUp gives up what could not be sent for a day, such as at hosts that are closed.
+// giveUp gives up what could not be sent for a day, such as at addresses that are closed.
 func (p *Pusher) giveUp(ctx context.Context) error {
 	for {
 		now := p.cfg.Now()

@@ -25,6 +25,10 @@ type Config struct {
 	// CAs are whom to trust for certificates; nil is whom the system trusts. See [TrustFile].
 	CAs *x509.CertPool
 
+	// OnlyHTTP1 keeps to HTTP/1.1, where a request that is being written leaves this process at once: in HTTP/2
+	// the other side may let it wait here as long as it likes.
+	OnlyHTTP1 bool
+
 	Resolver    *net.Resolver // nil is the system's
 	Timeout     time.Duration // a request from start to the end of its answer; 0 is 10 s
 	DialTimeout time.Duration // looking up a name and connecting, together; 0 is 5 s

@@ -25,7 +25,7 @@ type transport struct {
 func newBase(t *transport, c Config) *http.Transport {
 	return &http.Transport{
 		Proxy:       nil, // a proxy would dial, and dial anywhere (attacks SS15)
-		DialContext: t.dial, ForceAttemptHTTP2: true,
+		DialContext: t.dial, ForceAttemptHTTP2: !c.OnlyHTTP1,
 		TLSClientConfig: &tls.Config{RootCAs: c.CAs}, TLSHandshakeTimeout: orUsual(c.DialTimeout, usualDialTimeout),
 		MaxIdleConns: maxIdle, MaxIdleConnsPerHost: maxIdlePerHost, IdleConnTimeout: idleTimeout,
 		MaxResponseHeaderBytes: maxHeaderBytes, ExpectContinueTimeout: time.Second,

@@ -244,8 +244,6 @@ func (d deliveryView) Tried() string {
 	switch {
 	case d.Attempts == 0:
 		return "not tried yet"
-	case d.Why == "":
-		return "it is being sent"
 	case d.Attempts == 1:
 		return "tried once: " + d.Why
 	}

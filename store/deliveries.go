@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	deliveryColumns = `id, user_id, notification_id, key_id, push_url, host, created_at, queued_at, next_at, attempt, dead_at, problem`
-	hostColumns     = `h.host, h.failures, h.closed_until, h.delivered_at, h.failed_at, h.problem, h.delivered, h.failed`
+	deliveryColumns = `id, user_id, notification_id, key_id, push_url, host, created_at, queued_at, next_at, claim, attempt, dead_at, problem`
+	receiverColumns = `a.push_url, a.host, a.failures, a.closed_until, a.delivered_at, a.failed_at, a.problem, a.delivered, a.failed`
+	reachColumns    = `h.failures, h.closed_until`
 	pushColumns     = `COALESCE(p.delivered_at, 0), COALESCE(p.failed_at, 0), COALESCE(p.failing_since, 0), COALESCE(p.problem, ''), COALESCE(p.off_at, 0)`
 )
 
@@ -21,21 +22,28 @@ func scanDelivery(r row) (userkeys.Delivery, error) {
 	var d userkeys.Delivery
 	var created, queued, next, dead int64
 	var problem string
-	err := r.Scan(&d.ID, &d.UserID, &d.NotificationID, &d.KeyID, &d.PushURL, &d.Host, &created, &queued, &next, &d.Attempt, &dead, &problem)
+	err := r.Scan(&d.ID, &d.UserID, &d.NotificationID, &d.KeyID, &d.PushURL, &d.Host, &created, &queued, &next, &d.Claim, &d.Attempt, &dead, &problem)
 	d.CreatedAt, d.QueuedAt, d.NextAt, d.DeadAt = fromMicros(created), fromMicros(queued), fromMicros(next), fromMicros(dead)
 	d.Problem = userkeys.PushProblem(problem)
 	return d, err
 }
 
-// host scans hostColumns.
-func (c *columns) host(h *userkeys.PushHost) {
+// receiver scans receiverColumns.
+func (c *columns) receiver(a *userkeys.PushReceiver) {
 	var closed, delivered, failed int64
 	var problem string
-	c.dest = append(c.dest, &h.Host, &h.Failures, &closed, &delivered, &failed, &problem, &h.Delivered, &h.Failed)
+	c.dest = append(c.dest, &a.PushURL, &a.Host, &a.Failures, &closed, &delivered, &failed, &problem, &a.Delivered, &a.Failed)
 	c.done = append(c.done, func() {
-		h.ClosedUntil, h.DeliveredAt, h.FailedAt = fromMicros(closed), fromMicros(delivered), fromMicros(failed)
-		h.Problem = userkeys.PushProblem(problem)
+		a.ClosedUntil, a.DeliveredAt, a.FailedAt = fromMicros(closed), fromMicros(delivered), fromMicros(failed)
+		a.Problem = userkeys.PushProblem(problem)
 	})
+}
+
+// reach scans reachColumns.
+func (c *columns) reach(h *userkeys.PushReach) {
+	var closed int64
+	c.dest = append(c.dest, &h.Failures, &closed)
+	c.done = append(c.done, func() { h.ClosedUntil = fromMicros(closed) })
 }
 
 // push scans pushColumns.
@@ -49,22 +57,30 @@ func (c *columns) push(p *userkeys.KeyPush) {
 	})
 }
 
-func scanHost(r row) (userkeys.PushHost, error) {
-	var h userkeys.PushHost
+func scanReceiver(r row) (userkeys.PushReceiver, error) {
+	var a userkeys.PushReceiver
 	var c columns
-	c.host(&h)
+	c.receiver(&a)
+	return a, c.scan(r)
+}
+
+func scanReach(r row) (userkeys.PushReach, error) {
+	var h userkeys.PushReach
+	var c columns
+	c.reach(&h)
 	return h, c.scan(r)
 }
 
-func scanWaitingHost(r row) (userkeys.PushHost, error) {
-	var h userkeys.PushHost
+func scanWaitingReceiver(r row) (userkeys.PushReceiver, error) {
+	var a userkeys.PushReceiver
 	var due int64
 	var c columns
-	c.host(&h)
+	c.receiver(&a)
+	c.reach(&a.Reach)
 	c.dest = append(c.dest, &due)
 	err := c.scan(r)
-	h.DueAt = fromMicros(due)
-	return h, err
+	a.DueAt = fromMicros(due)
+	return a, err
 }
 
 func scanPushedKey(r row) (userkeys.PushedKey, error) {
@@ -92,26 +108,36 @@ func scanAddressee(r row) (addressee, error) {
 	return a, err
 }
 
-// WaitingHosts lists the hosts that something waits for, with when the first
-// of it is due. It looks at one line of each host's queue, however long that is.
-func (s *Store) WaitingHosts(ctx context.Context) ([]userkeys.PushHost, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) ([]userkeys.PushHost, error) {
-		hosts, err := all(ctx, c, scanWaitingHost, `SELECT `+hostColumns+`, COALESCE(
-			(SELECT MIN(d.next_at) FROM userkeys_deliveries d WHERE d.host = h.host AND d.dead_at = 0), 0) FROM userkeys_push_hosts h`)
-		return slices.DeleteFunc(hosts, func(h userkeys.PushHost) bool { return h.DueAt.IsZero() }), err
+// WaitingReceivers lists the addresses that something waits for, with when the first
+// of it is due. It looks at one line of each one's queue, however long that is.
+func (s *Store) WaitingReceivers(ctx context.Context) ([]userkeys.PushReceiver, error) {
+	return read(ctx, s, func(ctx context.Context, c conn) ([]userkeys.PushReceiver, error) {
+		found, err := all(ctx, c, scanWaitingReceiver, `SELECT `+receiverColumns+`, `+reachColumns+`, COALESCE(
+			(SELECT MIN(d.next_at) FROM userkeys_deliveries d WHERE d.push_url = a.push_url AND d.dead_at = 0), 0)
+			FROM userkeys_push_receivers a JOIN userkeys_push_hosts h ON h.host = a.host`)
+		return slices.DeleteFunc(found, func(a userkeys.PushReceiver) bool { return a.DueAt.IsZero() }), err
 	})
 }
 
-// ClaimDeliveries takes up to n deliveries to a host that are due at a time. Nobody else gets
+// ClaimDeliveries takes up to n deliveries to an address that are due at a time: first those that were never tried, so
+// that one that fails again and again holds up no other. Nobody else gets
 // them before until: if the one who took them is gone by then, somebody else takes them.
-func (s *Store) ClaimDeliveries(ctx context.Context, host string, n int, at, until time.Time) ([]userkeys.Delivery, error) {
+func (s *Store) ClaimDeliveries(ctx context.Context, pushURL string, n int, at, until time.Time) ([]userkeys.Delivery, error) {
+	claim := func(ctx context.Context, c conn, which string, n int) ([]userkeys.Delivery, error) {
+		return all(ctx, c, scanDelivery, `WITH due (delivery) AS MATERIALIZED (
+				SELECT id FROM userkeys_deliveries WHERE push_url = $1 AND dead_at = 0 AND next_at <= $2`+which+`
+				ORDER BY next_at, id LIMIT $3`+s.diff.takeRow+`)
+			UPDATE userkeys_deliveries SET next_at = $4, claim = claim + 1 FROM due WHERE id = delivery RETURNING `+deliveryColumns,
+			pushURL, micros(at), n, micros(until))
+	}
 	var taken []userkeys.Delivery
 	err := s.write(ctx, func(ctx context.Context, c conn) error {
 		var err error
-		taken, err = all(ctx, c, scanDelivery, `WITH due (delivery) AS MATERIALIZED (
-				SELECT id FROM userkeys_deliveries WHERE host = $1 AND dead_at = 0 AND next_at <= $2 ORDER BY next_at, id LIMIT $3`+s.diff.takeRow+`)
-			UPDATE userkeys_deliveries SET next_at = $4, attempt = attempt + 1 FROM due WHERE id = delivery RETURNING `+deliveryColumns,
-			host, micros(at), n, micros(until))
+		if taken, err = claim(ctx, c, " AND attempt = 0", n); err != nil || len(taken) == n {
+			return err
+		}
+		more, err := claim(ctx, c, "", n-len(taken))
+		taken = append(taken, more...)
 		return err
 	})
 	return taken, err
@@ -213,10 +239,11 @@ func (s *Store) FinishDeliveries(ctx context.Context, results []userkeys.PushRes
 				return err
 			}
 		}
+		slices.SortStableFunc(results, func(a, b userkeys.PushResult) int { return a.At.Compare(b.At) })
 		if err := settleKeys(ctx, c, results); err != nil {
 			return err
 		}
-		return s.settleHosts(ctx, c, results)
+		return s.settleReceivers(ctx, c, results)
 	})
 }
 
@@ -225,125 +252,131 @@ func removeDeliveries(ctx context.Context, c conn, results []userkeys.PushResult
 	var done []any
 	for _, r := range results {
 		if r.Outcome == userkeys.PushDelivered || r.Outcome == userkeys.PushDropped {
-			done = append(done, r.ID, r.Attempt)
+			done = append(done, r.ID, r.Claim)
 		}
 	}
 	return inChunks(done, 2*deliveriesPerStatement, func(chunk []any) error {
 		values := strings.Replace(placeholders(1, len(chunk)/2, 2), "($1,$2)", "(CAST($1 AS BIGINT),CAST($2 AS BIGINT))", 1)
-		_, err := c.exec(ctx, "DELETE FROM userkeys_deliveries WHERE (id, attempt) IN (VALUES "+values+")", chunk...)
+		_, err := c.exec(ctx, "DELETE FROM userkeys_deliveries WHERE (id, claim) IN (VALUES "+values+")", chunk...)
 		return err
 	})
 }
 
 // settleDelivery writes when an attempt is repeated, or that it was the last.
 func settleDelivery(ctx context.Context, c conn, r userkeys.PushResult) error {
-	var err error
-	switch {
-	case r.Outcome == userkeys.PushRetried && r.Unmade:
-		_, err = c.exec(ctx, `UPDATE userkeys_deliveries SET next_at = $3, queued_at = $3, attempt = attempt - 1
-			WHERE id = $1 AND attempt = $2 AND dead_at = 0`, r.ID, r.Attempt, micros(r.NextAt))
-	case r.Outcome == userkeys.PushRetried:
-		_, err = c.exec(ctx, "UPDATE userkeys_deliveries SET next_at = $3, problem = $4 WHERE id = $1 AND attempt = $2 AND dead_at = 0",
-			r.ID, r.Attempt, micros(r.NextAt), string(r.Problem))
-	case r.Outcome == userkeys.PushDied:
-		_, err = c.exec(ctx, "UPDATE userkeys_deliveries SET dead_at = $3, problem = $4 WHERE id = $1 AND attempt = $2 AND dead_at = 0",
-			r.ID, r.Attempt, micros(r.At), string(r.Problem))
+	if r.Outcome != userkeys.PushRetried && r.Outcome != userkeys.PushDied {
+		return nil
 	}
+	set, args := "attempt = attempt + $3, problem = $4", []any{r.ID, r.Claim, 1, string(r.Problem)}
+	if r.Unmade {
+		set, args = "attempt = attempt + $3, problem = CASE WHEN $4 = '' THEN problem ELSE $4 END", []any{r.ID, r.Claim, 0, string(r.Problem)}
+	}
+	switch {
+	case r.Outcome == userkeys.PushDied:
+		set, args = set+", dead_at = $5", append(args, micros(r.At))
+	case r.Deferred:
+		set, args = set+", next_at = $5, queued_at = $5", append(args, micros(r.NextAt))
+	default:
+		set, args = set+", next_at = $5", append(args, micros(r.NextAt))
+	}
+	_, err := c.exec(ctx, "UPDATE userkeys_deliveries SET "+set+" WHERE id = $1 AND claim = $2 AND dead_at = 0", args...)
 	return err
 }
 
 // keysPerStatement bounds an upsert of the keys' state.
-const keysPerStatement = 200
+const keysPerStatement = 100
 
-// settleKeys writes how pushing to the keys goes: those that were reached, then those that were not.
+// settleKeys writes how pushing to the keys goes, in the order of their ids: two
+// nodes that do it at once wait for each other and no more.
 func settleKeys(ctx context.Context, c conn, results []userkeys.PushResult) error {
-	var reached []int64
-	var at time.Time // one for all: they are moments apart
-	failed := map[int64]userkeys.PushResult{}
-	for _, r := range results {
+	states := map[int64]userkeys.KeyPush{}
+	for _, r := range results { // in the order of their times
+		if r.Unmade && !r.Off {
+			continue
+		}
 		for _, id := range r.KeyIDs {
-			switch {
-			case r.Unmade && !r.Off:
-			case r.Outcome == userkeys.PushDelivered:
-				reached, at = append(reached, id), later(at, r.At)
-			default:
-				before := failed[id]
-				off := r.Off || before.Off
-				if before.At.After(r.At) {
-					r = before
+			k := states[id]
+			if r.Outcome == userkeys.PushDelivered {
+				k.DeliveredAt, k.FailingSince, k.Problem = r.At, time.Time{}, ""
+			} else {
+				k.FailedAt, k.Problem = r.At, r.Problem
+				if k.FailingSince.IsZero() {
+					k.FailingSince = r.At
 				}
-				r.Off = off
-				failed[id] = r
 			}
+			if r.Off && k.OffAt.IsZero() {
+				k.OffAt = r.At
+			}
+			states[id] = k
 		}
 	}
-	if err := keysReached(ctx, c, unique(reached), at); err != nil {
-		return err
-	}
-	for _, id := range slices.Sorted(maps.Keys(failed)) {
-		if err := keyFailed(ctx, c, id, failed[id]); err != nil {
-			return err
+	return inChunks(slices.Sorted(maps.Keys(states)), keysPerStatement, func(ids []int64) error {
+		args := make([]any, 0, 6*len(ids))
+		for _, id := range ids {
+			k := states[id]
+			args = append(args, id, micros(k.DeliveredAt), micros(k.FailedAt), micros(k.FailingSince), string(k.Problem), micros(k.OffAt))
 		}
-	}
-	return nil
-}
-
-func keysReached(ctx context.Context, c conn, ids []int64, at time.Time) error {
-	return inChunks(ids, keysPerStatement, func(chunk []int64) error {
-		args := []any{micros(at)}
-		for _, id := range chunk {
-			args = append(args, id)
-		}
-		_, err := c.exec(ctx, `INSERT INTO userkeys_key_pushes (key_id, delivered_at, failed_at, failing_since, problem, off_at)
-			SELECT k.id, $1, 0, 0, '', 0 FROM userkeys_keys k WHERE k.id IN (`+list(2, len(chunk))+`) ORDER BY k.id
-			ON CONFLICT (key_id) DO UPDATE SET delivered_at = excluded.delivered_at, failing_since = 0, problem = ''`, args...)
+		values := strings.Replace(placeholders(1, len(ids), 6), "($1,$2,$3,$4,$5,$6)",
+			"(CAST($1 AS BIGINT),CAST($2 AS BIGINT),CAST($3 AS BIGINT),CAST($4 AS BIGINT),CAST($5 AS TEXT),CAST($6 AS BIGINT))", 1)
+		// A key that was failing before, and is not reached here, fails since then.
+		_, err := c.exec(ctx, `WITH v (id, delivered_at, failed_at, failing_since, problem, off_at) AS (VALUES `+values+`)
+			INSERT INTO userkeys_key_pushes (key_id, delivered_at, failed_at, failing_since, problem, off_at)
+			SELECT k.id, v.delivered_at, v.failed_at, v.failing_since, v.problem, v.off_at
+				FROM userkeys_keys k JOIN v ON v.id = k.id WHERE k.id > 0 ORDER BY k.id
+			ON CONFLICT (key_id) DO UPDATE SET
+				delivered_at = CASE WHEN excluded.delivered_at = 0 THEN userkeys_key_pushes.delivered_at ELSE excluded.delivered_at END,
+				failed_at = CASE WHEN excluded.failed_at = 0 THEN userkeys_key_pushes.failed_at ELSE excluded.failed_at END,
+				failing_since = CASE WHEN excluded.delivered_at = 0 AND userkeys_key_pushes.failing_since <> 0
+					THEN userkeys_key_pushes.failing_since ELSE excluded.failing_since END,
+				problem = excluded.problem,
+				off_at = CASE WHEN userkeys_key_pushes.off_at = 0 THEN excluded.off_at ELSE userkeys_key_pushes.off_at END`, args...)
 		return err
 	})
 }
 
-func keyFailed(ctx context.Context, c conn, id int64, r userkeys.PushResult) error {
-	off := int64(0)
-	if r.Off {
-		off = micros(r.At)
-	}
-	_, err := c.exec(ctx, `INSERT INTO userkeys_key_pushes (key_id, delivered_at, failed_at, failing_since, problem, off_at)
-		SELECT k.id, 0, $1, $1, $2, $3 FROM userkeys_keys k WHERE k.id = $4
-		ON CONFLICT (key_id) DO UPDATE SET failed_at = excluded.failed_at, problem = excluded.problem,
-			failing_since = CASE WHEN userkeys_key_pushes.failing_since = 0 THEN excluded.failing_since ELSE userkeys_key_pushes.failing_since END,
-			off_at = CASE WHEN userkeys_key_pushes.off_at = 0 THEN excluded.off_at ELSE userkeys_key_pushes.off_at END`,
-		micros(r.At), string(r.Problem), off, id)
-	return err
-}
-
-// settleHosts counts what was made of each host's deliveries and closes those that fail.
-func (s *Store) settleHosts(ctx context.Context, c conn, results []userkeys.PushResult) error {
-	byHost := map[string][]userkeys.PushResult{}
-	var names []string
+// settleReceivers counts what was made of each address's deliveries, and closes those
+// that fail, and hosts at which nobody can be reached.
+func (s *Store) settleReceivers(ctx context.Context, c conn, results []userkeys.PushResult) error {
+	made := map[string][]userkeys.PushResult{}
+	hosts := map[string][]userkeys.PushResult{}
 	for _, r := range results {
-		if r.Unmade {
-			continue
+		if host := userkeys.PushHostOf(r.PushURL); !r.Unmade {
+			made[r.PushURL], hosts[host] = append(made[r.PushURL], r), append(hosts[host], r)
 		}
-		if byHost[r.Host] == nil {
-			names = append(names, r.Host)
-		}
-		byHost[r.Host] = append(byHost[r.Host], r)
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		h, err := one(ctx, c, scanHost, "SELECT "+hostColumns+" FROM userkeys_push_hosts h WHERE h.host = $1"+s.diff.lockRow, name)
+	for _, address := range slices.Sorted(maps.Keys(made)) {
+		a, err := one(ctx, c, scanReceiver, "SELECT "+receiverColumns+" FROM userkeys_push_receivers a WHERE a.push_url = $1"+s.diff.lockRow, address)
 		if isNoRows(err) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		slices.SortStableFunc(byHost[name], func(a, b userkeys.PushResult) int { return a.At.Compare(b.At) })
-		for _, r := range byHost[name] {
+		for _, r := range made[address] {
+			a.Note(r)
+		}
+		if _, err := c.exec(ctx, `UPDATE userkeys_push_receivers SET failures = $2, closed_until = $3, delivered_at = $4, failed_at = $5, problem = $6,
+			delivered = $7, failed = $8 WHERE push_url = $1`, address, a.Failures, micros(a.ClosedUntil), micros(a.DeliveredAt), micros(a.FailedAt),
+			string(a.Problem), a.Delivered, a.Failed); err != nil {
+			return err
+		}
+	}
+	for _, host := range slices.Sorted(maps.Keys(hosts)) {
+		h, err := one(ctx, c, scanReach, "SELECT "+reachColumns+" FROM userkeys_push_hosts h WHERE h.host = $1"+s.diff.lockRow, host)
+		if isNoRows(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		before := h
+		for _, r := range hosts[host] {
 			h.Note(r)
 		}
-		if _, err := c.exec(ctx, `UPDATE userkeys_push_hosts SET failures = $2, closed_until = $3, delivered_at = $4, failed_at = $5, problem = $6,
-			delivered = $7, failed = $8 WHERE host = $1`, name, h.Failures, micros(h.ClosedUntil), micros(h.DeliveredAt), micros(h.FailedAt),
-			string(h.Problem), h.Delivered, h.Failed); err != nil {
+		if h == before {
+			continue
+		}
+		if _, err := c.exec(ctx, "UPDATE userkeys_push_hosts SET failures = $2, closed_until = $3 WHERE host = $1", host, h.Failures, micros(h.ClosedUntil)); err != nil {
 			return err
 		}
 	}
@@ -351,7 +384,7 @@ func (s *Store) settleHosts(ctx context.Context, c conn, results []userkeys.Push
 }
 
 // GiveUpOverdue gives up what could not be delivered since queuedBefore, also where
-// nothing could be tried, and switches pushing off for its keys unless
+// nothing could be tried. If it was tried, pushing to its keys is switched off, unless
 // something reached them since. It returns how many; call it again until that is none.
 func (s *Store) GiveUpOverdue(ctx context.Context, queuedBefore, at time.Time) (int, error) {
 	var dead []userkeys.Delivery
@@ -369,7 +402,8 @@ func (s *Store) GiveUpOverdue(ctx context.Context, queuedBefore, at time.Time) (
 			return cmp.Or(cmp.Compare(a.UserID, b.UserID), cmp.Compare(a.PushURL, b.PushURL), cmp.Compare(a.KeyID, b.KeyID), cmp.Compare(a.ID, b.ID))
 		})
 		for i, d := range dead {
-			if i > 0 && d.UserID == dead[i-1].UserID && d.PushURL == dead[i-1].PushURL && d.KeyID == dead[i-1].KeyID {
+			same := i > 0 && d.UserID == dead[i-1].UserID && d.PushURL == dead[i-1].PushURL && d.KeyID == dead[i-1].KeyID && dead[i-1].Attempt > 0
+			if same || d.Attempt == 0 { // what was never tried says nothing about the app
 				continue
 			}
 			if _, err := c.exec(ctx, `INSERT INTO userkeys_key_pushes (key_id, delivered_at, failed_at, failing_since, problem, off_at)

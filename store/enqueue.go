@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -23,7 +24,7 @@ func scanDestination(r row) (destination, error) {
 	return d, err
 }
 
-const deliveryWidth = 11
+const deliveryWidth = 12
 
 // enqueue writes the deliveries of an announcement: one for each notification
 // and address. notified gives the notification of each user. It is called in the
@@ -38,7 +39,7 @@ func enqueue(ctx context.Context, c conn, a userkeys.Announcement, notified map[
 	}
 	slices.Sort(users)
 	queued := 0
-	hosts := map[string]bool{}
+	addresses := map[string]string{} // their hosts
 	err := inChunks(users, idsPerStatement, func(chunk []int64) error {
 		found, err := destinations(ctx, c, chunk, a.Notification.CreatedAt)
 		if err != nil {
@@ -58,8 +59,8 @@ func enqueue(ctx context.Context, c conn, a userkeys.Announcement, notified map[
 			if d.seen != 0 && a.SeenWindow > 0 {
 				due = later(due, fromMicros(d.seen).Add(a.SeenWindow))
 			}
-			args = append(args, d.userID, notified[d.userID], 0, d.pushURL, host, micros(at), micros(due), micros(due), 0, 0, "")
-			hosts[host] = true
+			args = append(args, d.userID, notified[d.userID], 0, d.pushURL, host, micros(at), micros(due), micros(due), 0, 0, 0, "")
+			addresses[d.pushURL] = host
 		}
 		queued += len(args) / deliveryWidth
 		return insertDeliveries(ctx, c, args)
@@ -67,7 +68,7 @@ func enqueue(ctx context.Context, c conn, a userkeys.Announcement, notified map[
 	if err != nil {
 		return 0, err
 	}
-	return queued, knowHosts(ctx, c, hosts)
+	return queued, knowReceivers(ctx, c, addresses)
 }
 
 func later(a, b time.Time) time.Time {
@@ -99,29 +100,28 @@ const deliveriesPerStatement = 100
 func insertDeliveries(ctx context.Context, c conn, args []any) error {
 	return inChunks(args, deliveriesPerStatement*deliveryWidth, func(chunk []any) error {
 		_, err := c.exec(ctx, `INSERT INTO userkeys_deliveries
-			(user_id, notification_id, key_id, push_url, host, created_at, queued_at, next_at, attempt, dead_at, problem) VALUES `+
+			(user_id, notification_id, key_id, push_url, host, created_at, queued_at, next_at, claim, attempt, dead_at, problem) VALUES `+
 			placeholders(1, len(chunk)/deliveryWidth, deliveryWidth), chunk...)
 		return err
 	})
 }
 
-// knowHosts gives hosts a line where they have none. The order is the same everywhere, so that two who do it never wait for each other.
-func knowHosts(ctx context.Context, c conn, hosts map[string]bool) error {
-	names := make([]string, 0, len(hosts))
-	for h := range hosts {
-		names = append(names, h)
-	}
-	slices.Sort(names)
-	for _, h := range names {
-		known, err := all(ctx, c, scanText, "SELECT host FROM userkeys_push_hosts WHERE host = $1", h)
+// knowReceivers gives addresses and their hosts a line where they have none. The
+// order is the same everywhere, so that two who do it never wait for each other.
+func knowReceivers(ctx context.Context, c conn, hosts map[string]string) error {
+	for _, address := range slices.Sorted(maps.Keys(hosts)) {
+		known, err := all(ctx, c, scanText, "SELECT push_url FROM userkeys_push_receivers WHERE push_url = $1", address)
 		if err != nil {
 			return err
 		}
 		if len(known) > 0 {
 			continue
 		}
-		if _, err := c.exec(ctx, `INSERT INTO userkeys_push_hosts (host, failures, closed_until, delivered_at, failed_at, problem, delivered, failed)
-			VALUES ($1, 0, 0, 0, 0, '', 0, 0) ON CONFLICT DO NOTHING`, h); err != nil {
+		if _, err := c.exec(ctx, `INSERT INTO userkeys_push_receivers (push_url, host, failures, closed_until, delivered_at, failed_at, problem, delivered, failed)
+			VALUES ($1, $2, 0, 0, 0, 0, '', 0, 0) ON CONFLICT DO NOTHING`, address, hosts[address]); err != nil {
+			return err
+		}
+		if _, err := c.exec(ctx, "INSERT INTO userkeys_push_hosts (host, failures, closed_until) VALUES ($1, 0, 0) ON CONFLICT DO NOTHING", hosts[address]); err != nil {
 			return err
 		}
 	}

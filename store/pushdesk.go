@@ -1,10 +1,8 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -37,40 +35,81 @@ func (s *Store) Deliveries(ctx context.Context, f userkeys.DeliveryFilter) ([]us
 	})
 }
 
-func scanHostCount(r row) (hostCount, error) {
-	var n hostCount
-	err := r.Scan(&n.host, &n.dead, &n.count, &n.due)
+// queued is how many deliveries an address, or a host, has, and when the first is due.
+type queued struct {
+	name  string
+	count int
+	due   int64
+}
+
+func scanQueued(r row) (queued, error) {
+	var n queued
+	err := r.Scan(&n.name, &n.count, &n.due)
 	return n, err
 }
 
-// hostCount is how many deliveries of a host wait, or are given up.
-type hostCount struct {
-	host  string
-	dead  bool
-	count int
-	due   int64
+func scanKnownReceiver(r row) (userkeys.PushReceiver, error) {
+	var a userkeys.PushReceiver
+	var c columns
+	c.receiver(&a)
+	c.reach(&a.Reach)
+	return a, c.scan(r)
 }
 
 // PushHosts lists every host that something was pushed to or waits for, with its numbers.
 func (s *Store) PushHosts(ctx context.Context) ([]userkeys.PushHost, error) {
 	return read(ctx, s, func(ctx context.Context, c conn) ([]userkeys.PushHost, error) {
-		hosts, err := all(ctx, c, scanHost, "SELECT "+hostColumns+" FROM userkeys_push_hosts h ORDER BY h.host")
+		addresses, err := all(ctx, c, scanKnownReceiver, "SELECT "+receiverColumns+", "+reachColumns+
+			" FROM userkeys_push_receivers a JOIN userkeys_push_hosts h ON h.host = a.host ORDER BY a.host")
 		if err != nil {
 			return nil, err
 		}
-		counts, err := all(ctx, c, scanHostCount, `SELECT host, dead_at <> 0, COUNT(*), MIN(next_at) FROM userkeys_deliveries GROUP BY host, dead_at <> 0`)
-		for _, n := range counts {
-			i := slices.IndexFunc(hosts, func(h userkeys.PushHost) bool { return h.Host == n.host })
-			switch {
-			case i < 0:
-			case n.dead:
-				hosts[i].Dead = n.count
-			default:
-				hosts[i].Queued, hosts[i].DueAt = n.count, fromMicros(n.due)
+		var hosts []userkeys.PushHost
+		for _, a := range addresses {
+			if n := len(hosts); n == 0 || hosts[n-1].Host != a.Host {
+				hosts = append(hosts, userkeys.PushHost{Host: a.Host})
+			}
+			addReceiver(&hosts[len(hosts)-1], a)
+		}
+		// Both are answered from an index alone.
+		waiting, err := all(ctx, c, scanQueued, "SELECT push_url, COUNT(*), MIN(next_at) FROM userkeys_deliveries WHERE dead_at = 0 GROUP BY push_url")
+		if err != nil {
+			return nil, err
+		}
+		dead, err := all(ctx, c, scanQueued, "SELECT host, COUNT(*), 0 FROM userkeys_deliveries WHERE dead_at <> 0 GROUP BY host")
+		if err != nil {
+			return nil, err
+		}
+		for i := range hosts {
+			h := &hosts[i]
+			for _, n := range waiting {
+				if due := fromMicros(n.due); userkeys.PushHostOf(n.name) == h.Host {
+					h.Queued += n.count
+					if h.DueAt.IsZero() || due.Before(h.DueAt) {
+						h.DueAt = due
+					}
+				}
+			}
+			for _, n := range dead {
+				if n.name == h.Host {
+					h.Dead = n.count
+				}
 			}
 		}
-		return hosts, err
+		return hosts, nil
 	})
+}
+
+// addReceiver adds an address of a host to what is told of the host.
+func addReceiver(h *userkeys.PushHost, a userkeys.PushReceiver) {
+	h.Failures = max(h.Failures, a.Failures, a.Reach.Failures)
+	h.ClosedUntil = later(h.ClosedUntil, a.OpensAt())
+	h.DeliveredAt = later(h.DeliveredAt, a.DeliveredAt)
+	if a.FailedAt.After(h.FailedAt) {
+		h.FailedAt, h.Problem = a.FailedAt, a.Problem
+	}
+	h.Delivered += a.Delivered
+	h.Failed += a.Failed
 }
 
 func scanKeyPush(r row) (userkeys.PushedKey, error) {
@@ -108,18 +147,19 @@ func (s *Store) QueueTest(ctx context.Context, k userkeys.UserAPIKey, at time.Ti
 			return userkeys.Errorf(userkeys.Conflict, "a test is on its way to this app already")
 		}
 		host := userkeys.PushHostOf(k.PushURL)
-		if err := knowHosts(ctx, c, map[string]bool{host: true}); err != nil {
+		if err := knowReceivers(ctx, c, map[string]string{k.PushURL: host}); err != nil {
 			return err
 		}
-		return insertDeliveries(ctx, c, []any{k.UserID, 0, k.ID, k.PushURL, host, micros(at), micros(at), micros(at), 0, 0, ""})
+		return insertDeliveries(ctx, c, []any{k.UserID, 0, k.ID, k.PushURL, host, micros(at), micros(at), micros(at), 0, 0, 0, ""})
 	})
 }
 
 // requeue is how what was given up is tried again: as if it were new, under the same id.
 const requeue = "UPDATE userkeys_deliveries SET dead_at = 0, next_at = $1, queued_at = $1, attempt = 0, problem = ''"
 
-// ResumeKeyPush switches pushing to a key on again, opens its host, and queues again
-// what was given up for it since a time. [userkeys.NotFound].
+// ResumeKeyPush switches pushing to a key on again, and queues again what was given
+// up for it since a time. What is on already, with nothing to queue, stays as it is and leaves no
+// line in the log. An address that is closed opens in its time: its owner is one of many. [userkeys.NotFound].
 func (s *Store) ResumeKeyPush(ctx context.Context, keyID int64, since, at time.Time, by userkeys.Actor) error {
 	if err := checkText(string(by.Kind), by.IP); err != nil {
 		return err
@@ -129,33 +169,37 @@ func (s *Store) ResumeKeyPush(ctx context.Context, keyID int64, since, at time.T
 		if err != nil {
 			return notFound(err, "key")
 		}
-		if err := switchOn(ctx, c, []int64{keyID}); err != nil {
+		switched, err := switchOn(ctx, c, []int64{keyID})
+		if err != nil {
 			return err
 		}
-		if _, err := c.exec(ctx, requeue+" WHERE dead_at > $2 AND user_id = $3 AND push_url = $4 AND (key_id = 0 OR key_id = $5)",
-			micros(at), micros(since), k.UserID, k.PushURL, k.ID); err != nil {
-			return err
-		}
-		host := userkeys.PushHostOf(k.PushURL)
-		if _, err := c.exec(ctx, openHost, host); err != nil {
+		queued, err := c.exec(ctx, requeue+" WHERE dead_at > $2 AND user_id = $3 AND push_url = $4 AND (key_id = 0 OR key_id = $5)",
+			micros(at), micros(since), k.UserID, k.PushURL, k.ID)
+		if err != nil || switched+queued == 0 {
 			return err
 		}
 		return audit(ctx, c, userkeys.AuditEvent{
-			At: at, Actor: by, Action: actionPushResumed, KeyID: k.ID, UserID: k.UserID, ClientID: k.ClientID, Detail: host,
+			At: at, Actor: by, Action: actionPushResumed, KeyID: k.ID, UserID: k.UserID, ClientID: k.ClientID, Detail: userkeys.PushHostOf(k.PushURL),
 		})
 	})
 }
 
-const openHost = "UPDATE userkeys_push_hosts SET closed_until = 0 WHERE host = $1"
-
-// ResumeHostPushes does so for a host and all keys with an address there. [userkeys.NotFound].
+// ResumeHostPushes does so for all keys with an address at a host, and opens it and its addresses. [userkeys.NotFound].
+// Rows are locked in the order in which [Store.FinishDeliveries] does.
 func (s *Store) ResumeHostPushes(ctx context.Context, host string, since, at time.Time, by userkeys.Actor) error {
 	if err := checkText(host, string(by.Kind), by.IP); err != nil {
 		return err
 	}
 	return s.write(ctx, func(ctx context.Context, c conn) error {
-		if n, err := c.exec(ctx, openHost, host); err != nil || n == 0 {
-			return cmp.Or(err, error(userkeys.Errorf(userkeys.NotFound, "nothing was ever pushed to %s", host)))
+		known, err := all(ctx, c, scanText, "SELECT host FROM userkeys_push_hosts WHERE host = $1", host)
+		if err != nil {
+			return err
+		}
+		if len(known) == 0 {
+			return userkeys.Errorf(userkeys.NotFound, "nothing was ever pushed to %s", host)
+		}
+		if _, err := c.exec(ctx, requeue+" WHERE dead_at > $2 AND host = $3", micros(at), micros(since), host); err != nil {
+			return err
 		}
 		off, err := all(ctx, c, scanKeyAddress, `SELECT k.id, k.push_url FROM userkeys_keys k
 			JOIN userkeys_key_pushes p ON p.key_id = k.id WHERE p.off_at <> 0 ORDER BY k.id`)
@@ -168,14 +212,27 @@ func (s *Store) ResumeHostPushes(ctx context.Context, host string, since, at tim
 				ids = append(ids, k.ID)
 			}
 		}
-		if err := switchOn(ctx, c, ids); err != nil {
+		if _, err := switchOn(ctx, c, ids); err != nil {
 			return err
 		}
-		if _, err := c.exec(ctx, requeue+" WHERE dead_at > $2 AND host = $3", micros(at), micros(since), host); err != nil {
+		if err := s.openHost(ctx, c, host); err != nil {
 			return err
 		}
 		return audit(ctx, c, userkeys.AuditEvent{At: at, Actor: by, Action: actionPushResumed, Detail: fmt.Sprintf("%s, %d keys", host, len(ids))})
 	})
+}
+
+// openHost opens a host and its addresses, which are locked in the order of their names.
+func (s *Store) openHost(ctx context.Context, c conn, host string) error {
+	if _, err := all(ctx, c, scanText, "SELECT push_url FROM userkeys_push_receivers WHERE host = $1 ORDER BY push_url"+s.diff.lockRow, host); err != nil {
+		return err
+	}
+	for _, table := range []string{"userkeys_push_receivers", "userkeys_push_hosts"} {
+		if _, err := c.exec(ctx, "UPDATE "+table+" SET closed_until = 0 WHERE host = $1", host); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func scanKeyAddress(r row) (userkeys.UserAPIKey, error) {
@@ -184,16 +241,19 @@ func scanKeyAddress(r row) (userkeys.UserAPIKey, error) {
 	return k, err
 }
 
-// switchOn switches pushing to keys on.
-func switchOn(ctx context.Context, c conn, keyIDs []int64) error {
-	return inChunks(keyIDs, idsPerStatement, func(chunk []int64) error {
+// switchOn switches pushing to keys on, and tells how many were off.
+func switchOn(ctx context.Context, c conn, keyIDs []int64) (int64, error) {
+	total := int64(0)
+	err := inChunks(keyIDs, idsPerStatement, func(chunk []int64) error {
 		args := make([]any, len(chunk))
 		for i, id := range chunk {
 			args[i] = id
 		}
-		_, err := c.exec(ctx, "UPDATE userkeys_key_pushes SET off_at = 0, failing_since = 0, problem = '' WHERE key_id IN ("+list(1, len(chunk))+")", args...)
+		n, err := c.exec(ctx, "UPDATE userkeys_key_pushes SET off_at = 0, failing_since = 0, problem = '' WHERE off_at <> 0 AND key_id IN ("+list(1, len(chunk))+")", args...)
+		total += n
 		return err
 	})
+	return total, err
 }
 
 // ReplayDeliveries queues again what was given up: those of ids, or all of a host, or all.

@@ -49,12 +49,15 @@ CREATE TABLE userkeys_deliveries (
 	created_at      {{int}}  NOT NULL,
 	queued_at       {{int}}  NOT NULL, -- since when it may be tried; a replay begins anew
 	next_at         {{int}}  NOT NULL, -- when it is due, or until when somebody who sends it has it
-	attempt         {{int}}  NOT NULL, -- how often it was taken
+	claim           {{int}}  NOT NULL, -- how often it was taken: whoever took it last has the say
+	attempt         {{int}}  NOT NULL, -- how often it was tried and failed
 	dead_at         {{int}}  NOT NULL, -- 0: it is still tried
 	problem         {{text}} NOT NULL  -- of the last attempt
 ) {{strict}};
-CREATE INDEX userkeys_deliveries_due ON userkeys_deliveries (host, next_at) WHERE dead_at = 0;
-CREATE INDEX userkeys_deliveries_dead ON userkeys_deliveries (dead_at, id) WHERE dead_at <> 0;
+CREATE INDEX userkeys_deliveries_due ON userkeys_deliveries (push_url, next_at) WHERE dead_at = 0;
+CREATE INDEX userkeys_deliveries_fresh ON userkeys_deliveries (push_url, next_at) WHERE dead_at = 0 AND attempt = 0;
+CREATE INDEX userkeys_deliveries_host ON userkeys_deliveries (host, id);
+CREATE INDEX userkeys_deliveries_dead ON userkeys_deliveries (dead_at, host) WHERE dead_at <> 0;
 CREATE INDEX userkeys_deliveries_age ON userkeys_deliveries (queued_at) WHERE dead_at = 0;
 CREATE INDEX userkeys_deliveries_user ON userkeys_deliveries (user_id, push_url);
 
@@ -69,10 +72,12 @@ CREATE TABLE userkeys_key_pushes (
 	problem       {{text}} NOT NULL, -- of the last failure
 	off_at        {{int}}  NOT NULL  -- 0: on
 ) {{strict}};
+CREATE INDEX userkeys_key_pushes_off ON userkeys_key_pushes (key_id) WHERE off_at <> 0;
 
--- How pushing to a host goes, for all nodes.
-CREATE TABLE userkeys_push_hosts (
-	host         {{text}} NOT NULL PRIMARY KEY,
+-- How pushing to an address goes, for all nodes.
+CREATE TABLE userkeys_push_receivers (
+	push_url     {{text}} NOT NULL PRIMARY KEY,
+	host         {{text}} NOT NULL,
 	failures     {{int}}  NOT NULL, -- in a row
 	closed_until {{int}}  NOT NULL, -- nothing is sent before
 	delivered_at {{int}}  NOT NULL, -- last
@@ -80,6 +85,14 @@ CREATE TABLE userkeys_push_hosts (
 	problem      {{text}} NOT NULL, -- of the last failure
 	delivered    {{int}}  NOT NULL, -- so many, ever
 	failed       {{int}}  NOT NULL
+) {{strict}};
+CREATE INDEX userkeys_push_receivers_host ON userkeys_push_receivers (host);
+
+-- Hosts, which may have many addresses: whether anybody can be reached there.
+CREATE TABLE userkeys_push_hosts (
+	host         {{text}} NOT NULL PRIMARY KEY,
+	failures     {{int}}  NOT NULL, -- to reach anybody, in a row
+	closed_until {{int}}  NOT NULL  -- nothing is sent to any address before
 ) {{strict}};
 
 -- What one node does for all: due_at is when the job may be claimed again.

@@ -30,9 +30,9 @@ func (w *world) pushes(names ...string) userkeys.Announced {
 	return must[userkeys.Announced](w)(w.AddNotifications(w.ctx, a))
 }
 
-func (w *world) claim(host string, n int, at time.Time) []userkeys.Delivery {
+func (w *world) claim(pushURL string, n int, at time.Time) []userkeys.Delivery {
 	w.Helper()
-	return must[[]userkeys.Delivery](w)(w.ClaimDeliveries(w.ctx, host, n, at, at.Add(time.Minute)))
+	return must[[]userkeys.Delivery](w)(w.ClaimDeliveries(w.ctx, pushURL, n, at, at.Add(time.Minute)))
 }
 
 func (w *world) waiting() []userkeys.Delivery {
@@ -48,7 +48,7 @@ func (w *world) dead() []userkeys.Delivery {
 // finish ends an attempt.
 func (w *world) finish(d userkeys.Delivery, edit func(*userkeys.PushResult)) {
 	w.Helper()
-	r := userkeys.PushResult{ID: d.ID, Attempt: d.Attempt, Host: d.Host, Outcome: userkeys.PushDelivered, At: noon.Add(time.Second)}
+	r := userkeys.PushResult{ID: d.ID, Claim: d.Claim, PushURL: d.PushURL, Reached: true, Outcome: userkeys.PushDelivered, At: noon.Add(time.Second)}
 	edit(&r)
 	w.ok(w.FinishDeliveries(w.ctx, []userkeys.PushResult{r}))
 }
@@ -89,7 +89,7 @@ func deliveriesAreQueued(w *world) {
 		w.Errorf("%+v, %d wait", got, len(w.waiting()))
 	}
 	// What is switched off gets nothing.
-	d := w.claim(hubHost, 9, noon)[0]
+	d := w.claim(hub, 9, noon)[0]
 	w.finish(d, func(r *userkeys.PushResult) {
 		r.Outcome, r.Problem, r.Off, r.KeyIDs = userkeys.PushDied, userkeys.PushGone, true, []int64{phone.ID}
 	})
@@ -111,12 +111,12 @@ func deliveriesKeepTheirTime(w *world) {
 	if want := micro(noon.Add(6 * time.Minute)); !d.NextAt.Equal(want) || !d.QueuedAt.Equal(want) || !d.CreatedAt.Equal(micro(noon)) {
 		w.Errorf("%+v, want it at %v", d, want)
 	}
-	if got := w.claim(hubHost, 1, noon.Add(6*time.Minute-time.Second)); len(got) != 0 {
+	if got := w.claim(hub, 1, noon.Add(6*time.Minute-time.Second)); len(got) != 0 {
 		w.Errorf("taken too early: %v", got)
 	}
-	hosts := must[[]userkeys.PushHost](w)(w.WaitingHosts(w.ctx))
-	if len(hosts) != 1 || hosts[0].Host != hubHost || !hosts[0].DueAt.Equal(d.NextAt) {
-		w.Errorf("%+v", hosts)
+	to := must[[]userkeys.PushReceiver](w)(w.WaitingReceivers(w.ctx))
+	if len(to) != 1 || to[0].PushURL != hub || to[0].Host != hubHost || !to[0].DueAt.Equal(d.NextAt) {
+		w.Errorf("%+v", to)
 	}
 }
 
@@ -129,7 +129,7 @@ func deliveriesAreClaimedOnce(w *world) {
 	}
 	var taken [20][]userkeys.Delivery
 	for _, err := range w.together(20, func(i int) (err error) {
-		taken[i], err = w.ClaimDeliveries(w.ctx, hubHost, 3, noon, noon.Add(time.Minute))
+		taken[i], err = w.ClaimDeliveries(w.ctx, hub, 3, noon, noon.Add(time.Minute))
 		return err
 	}) {
 		w.ok(err)
@@ -137,26 +137,26 @@ func deliveriesAreClaimedOnce(w *world) {
 	seen := map[int64]bool{}
 	for _, some := range taken {
 		for _, d := range some {
-			if seen[d.ID] || d.Attempt != 1 || !d.NextAt.Equal(micro(noon.Add(time.Minute))) {
+			if seen[d.ID] || d.Claim != 1 || !d.NextAt.Equal(micro(noon.Add(time.Minute))) {
 				w.Errorf("%+v was taken twice or wrongly", d)
 			}
 			seen[d.ID] = true
 		}
 	}
 	for range 9 { // those that pass over others' rows may have left some
-		for _, d := range w.claim(hubHost, 9, noon) {
+		for _, d := range w.claim(hub, 9, noon) {
 			seen[d.ID] = true
 		}
 	}
 	if len(seen) != 30 {
 		w.Fatalf("30 were taken %d times", len(seen))
 	}
-	again := w.claim(hubHost, 1, noon.Add(time.Minute))
-	if len(again) != 1 || again[0].Attempt != 2 {
+	again := w.claim(hub, 1, noon.Add(time.Minute))
+	if len(again) != 1 || again[0].Claim != 2 {
 		w.Fatalf("after its time: %+v", again)
 	}
 	late, now := again[0], again[0]
-	late.Attempt = 1
+	late.Claim = 1
 	w.finish(late, func(r *userkeys.PushResult) { r.Outcome = userkeys.PushDelivered })
 	if len(w.waiting()) != 30 {
 		w.Error("the first, late one ended the second's attempt")
@@ -173,7 +173,7 @@ func parcelsAreOfNow(w *world) {
 	phone, tablet := w.pushKey(ada, "phone", hub), w.pushKey(ada, "tablet", hub)
 	w.pushKey(ada, "watch", "https://other.example/")
 	told := w.pushes("ada")
-	ds := w.claim(hubHost, 9, noon)
+	ds := w.claim(hub, 9, noon)
 	w.revoke(userkeys.RevokedByOwner, tablet.ID)
 	w.ok(w.RecordSeen(w.ctx, []userkeys.UserSeen{{UserID: ada.ID, SeenAt: noon}}))
 	must[int](w)(w.ReadNotifications(w.ctx, userkeys.NotificationMark{UserID: ada.ID}))
@@ -191,7 +191,7 @@ func parcelsAreOfNow(w *world) {
 	}
 	w.ok(w.QueueTest(w.ctx, phone, noon))
 	w.refused(w.QueueTest(w.ctx, phone, noon), userkeys.Conflict)
-	test := must[[]userkeys.PushParcel](w)(w.PushParcels(w.ctx, w.claim(hubHost, 9, noon)))
+	test := must[[]userkeys.PushParcel](w)(w.PushParcels(w.ctx, w.claim(hub, 9, noon)))
 	if len(test) != 1 || len(test[0].Keys) != 1 || test[0].Keys[0].ID != phone.ID || test[0].Notification.ID != 0 || test[0].Delivery.KeyID != phone.ID {
 		w.Errorf("the test is %+v", test)
 	}
@@ -205,7 +205,7 @@ func deliveriesFailAndRest(w *world) {
 	ada := w.user("ada")
 	phone := w.pushKey(ada, "phone", hub)
 	w.pushes("ada")
-	d := w.claim(hubHost, 1, noon)[0]
+	d := w.claim(hub, 1, noon)[0]
 	failing := func(at time.Time, edit func(*userkeys.PushResult)) func(*userkeys.PushResult) {
 		return func(r *userkeys.PushResult) {
 			r.Outcome, r.Problem, r.At, r.NextAt, r.KeyIDs = userkeys.PushRetried, userkeys.PushTimeout, at, at.Add(time.Minute), []int64{phone.ID}
@@ -221,7 +221,7 @@ func deliveriesFailAndRest(w *world) {
 	}
 	for i := range 5 {
 		w.finish(d, failing(noon.Add(time.Duration(i)*time.Minute), func(*userkeys.PushResult) {}))
-		d = w.claim(hubHost, 1, noon.Add(time.Duration(i+1)*time.Minute))[0]
+		d = w.claim(hub, 1, noon.Add(time.Duration(i+1)*time.Minute))[0]
 	}
 	last := micro(noon.Add(4 * time.Minute))
 	if diff := cmp.Diff(userkeys.KeyPush{FailedAt: last, FailingSince: micro(noon), Problem: userkeys.PushTimeout}, state()); diff != "" {
@@ -236,12 +236,12 @@ func deliveriesFailAndRest(w *world) {
 	}
 	// What was put off says nothing about the host, and is not counted.
 	w.finish(d, func(r *userkeys.PushResult) {
-		r.Outcome, r.Unmade, r.At, r.NextAt = userkeys.PushRetried, true, noon, noon.Add(time.Hour)
+		r.Outcome, r.Unmade, r.Deferred, r.At, r.NextAt = userkeys.PushRetried, true, true, noon, noon.Add(time.Hour)
 	})
 	if diff := cmp.Diff(want, host(), cmp.FilterPath(func(p cmp.Path) bool { return p.String() == "DueAt" }, cmp.Ignore())); diff != "" {
 		w.Errorf("-want +got\n%s", diff)
 	}
-	if d = w.claim(hubHost, 1, noon.Add(time.Hour))[0]; d.Attempt != 6 || !d.QueuedAt.Equal(micro(noon.Add(time.Hour))) {
+	if d = w.claim(hub, 1, noon.Add(time.Hour))[0]; d.Attempt != 5 || d.Claim != 7 || !d.QueuedAt.Equal(micro(noon.Add(time.Hour))) {
 		w.Errorf("attempt %+v", d)
 	}
 	w.finish(d, func(r *userkeys.PushResult) { r.At, r.KeyIDs = noon.Add(2*time.Hour), []int64{phone.ID, 99} })
@@ -258,14 +258,14 @@ func deadDeliveries(w *world) {
 	ada, bob := w.user("ada"), w.user("bob")
 	phone, other := w.pushKey(ada, "phone", hub), w.pushKey(bob, "phone", "https://other.example/")
 	w.pushes("ada", "bob")
-	die := func(host string, key int64) userkeys.Delivery {
-		d := w.claim(host, 1, noon)[0]
+	die := func(pushURL string, key int64) userkeys.Delivery {
+		d := w.claim(pushURL, 1, noon)[0]
 		w.finish(d, func(r *userkeys.PushResult) {
 			r.Outcome, r.Problem, r.Off, r.KeyIDs = userkeys.PushDied, "status 500", true, []int64{key}
 		})
 		return d
 	}
-	first, second := die(hubHost, phone.ID), die("https://other.example:443", other.ID)
+	first, second := die(hub, phone.ID), die("https://other.example/", other.ID)
 	if dead := w.dead(); len(dead) != 2 || len(w.waiting()) != 0 || dead[0].Problem != "status 500" || dead[0].DeadAt.IsZero() {
 		w.Fatalf("dead: %+v", dead)
 	}
@@ -279,8 +279,8 @@ func deadDeliveries(w *world) {
 	if n := must[int](w)(w.ReplayDeliveries(w.ctx, []int64{first.ID, first.ID, 9999}, "", later, admin)); n != 1 {
 		w.Errorf("replayed %d", n)
 	}
-	d := w.claim(hubHost, 9, later)
-	if len(d) != 1 || d[0].ID != first.ID || d[0].Attempt != 1 || !d[0].CreatedAt.Equal(first.CreatedAt) || !d[0].QueuedAt.Equal(micro(later)) {
+	d := w.claim(hub, 9, later)
+	if len(d) != 1 || d[0].ID != first.ID || d[0].Attempt != 0 || !d[0].CreatedAt.Equal(first.CreatedAt) || !d[0].QueuedAt.Equal(micro(later)) {
 		w.Errorf("the same again, as if it were new: %+v", d)
 	}
 	if n := must[int](w)(w.DiscardDeliveries(w.ctx, nil, "https://other.example:443", later, admin)); n != 1 || len(w.dead()) != 0 {
@@ -301,8 +301,8 @@ func pushesAreResumed(w *world) {
 	ada, bob := w.user("ada"), w.user("bob")
 	keys := []userkeys.UserAPIKey{w.pushKey(ada, "phone", hub), w.pushKey(bob, "phone", hub), w.pushKey(bob, "watch", "https://hub.example:8443/")}
 	w.pushes("ada", "bob")
-	for host, n := range map[string]int{hubHost: 2, "https://hub.example:8443": 1} {
-		for _, d := range w.claim(host, n, noon) {
+	for pushURL, n := range map[string]int{hub: 2, "https://hub.example:8443/": 1} {
+		for _, d := range w.claim(pushURL, n, noon) {
 			w.finish(d, func(r *userkeys.PushResult) {
 				r.Outcome, r.Off, r.Problem, r.At = userkeys.PushDied, true, userkeys.PushTimeout, noon.Add(time.Minute)
 				for _, k := range keys {
@@ -350,15 +350,19 @@ func overdueDeliveries(w *world) {
 		names = append(names, u.Username)
 	}
 	w.pushes(names...)
-	reached := w.claim(hubHost, 1, noon)[0]
+	reached := w.claim(hub, 1, noon)[0]
 	k := must[[]userkeys.UserAPIKey](w)(w.Keys(w.ctx, userkeys.KeyFilter{UserID: reached.UserID}))[0]
 	w.pushes(names[:1]...)
+	tried := w.claim(hub, 1, noon)[0]
+	w.finish(tried, func(r *userkeys.PushResult) {
+		r.Outcome, r.Problem, r.At, r.NextAt = userkeys.PushRetried, "status 500", noon.Add(time.Minute), noon.Add(time.Hour)
+	})
 	w.finish(reached, func(r *userkeys.PushResult) { r.At, r.KeyIDs = noon.Add(time.Hour), []int64{k.ID} })
 	day := noon.Add(25 * time.Hour)
 	if n := must[int](w)(w.GiveUpOverdue(w.ctx, noon.Add(-time.Second), day)); n != 0 {
 		w.Errorf("gave up %d too early", n)
 	}
-	busy := w.claim(hubHost, 1, day)[0]
+	busy := w.claim(hub, 1, day)[0]
 	if n := must[int](w)(w.GiveUpOverdue(w.ctx, day.Add(-24*time.Hour), day)); n != 2 {
 		w.Errorf("gave up %d, want all but the one that is being sent", n)
 	}
@@ -371,7 +375,12 @@ func overdueDeliveries(w *world) {
 	for _, d := range w.dead() {
 		id := must[[]userkeys.UserAPIKey](w)(w.Keys(w.ctx, userkeys.KeyFilter{UserID: d.UserID}))[0].ID
 		off := !must[map[int64]userkeys.KeyPush](w)(w.KeyPushes(w.ctx, []int64{id}))[id].OffAt.IsZero()
-		if off == (id == k.ID) || d.Problem != userkeys.PushOverdue {
+		want := userkeys.PushOverdue
+		if d.ID == tried.ID {
+			want = "status 500"
+		}
+		// What was never tried, or reached meanwhile, says nothing about the app.
+		if off != (d.ID == tried.ID) || d.Problem != want {
 			w.Errorf("key %d off=%v after %+v", id, off, d)
 		}
 	}
