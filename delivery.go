@@ -122,6 +122,7 @@ type PushHost struct {
 	Problem     PushProblem
 	Delivered   int64 // so many, ever
 	Failed      int64
+	Off         int       // live keys with an address there that pushing is switched off to
 	Queued      int       // waiting now
 	Dead        int       // given up
 	DueAt       time.Time // of what is due first; zero: nothing waits

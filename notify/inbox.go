@@ -36,7 +36,7 @@ type Store interface {
 	// InboxState is a user's inbox at one moment. [userkeys.NotFound].
 	InboxState(ctx context.Context, userID int64) (userkeys.Inbox, error)
 	// SetQuiet sets until when nothing is pushed to a user; the zero time ends it. [userkeys.NotFound].
-	SetQuiet(ctx context.Context, userID int64, until time.Time) error
+	SetQuiet(ctx context.Context, userID int64, until, at time.Time) error
 	// PurgeNotifications forgets those from before a time, and returns how many.
 	PurgeNotifications(ctx context.Context, before time.Time) (int, error)
 	JobStore
@@ -238,7 +238,11 @@ func (in *Inbox) Quiet(ctx context.Context, userID int64, until time.Time) error
 	if !until.After(now) {
 		until = time.Time{}
 	}
-	return in.cfg.Store.SetQuiet(ctx, userID, until)
+	if err := in.cfg.Store.SetQuiet(ctx, userID, until, now); err != nil {
+		return err
+	}
+	in.cfg.Queued() // what was held back may be due
+	return nil
 }
 
 // Run forgets old notifications once a day, on one node of all, until ctx ends.

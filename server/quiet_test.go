@@ -83,7 +83,7 @@ func TestDoNotDisturb(t *testing.T) {
 	until("2026-11-22T13:00:00.000Z")
 
 	// It is over by itself.
-	if err := f.server.cfg.Users.(notify.Store).SetQuiet(t.Context(), alice.ID, testNow.Add(-time.Second)); err != nil {
+	if err := f.server.cfg.Users.(notify.Store).SetQuiet(t.Context(), alice.ID, testNow.Add(-time.Second), testNow); err != nil {
 		t.Fatal(err)
 	}
 	until("")

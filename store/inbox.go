@@ -189,12 +189,20 @@ func (s *Store) InboxVersions(ctx context.Context, userIDs []int64) (map[int64]i
 
 // SetQuiet sets until when nothing is pushed to a user; the zero time ends it. It is
 // no change to the inbox, whose version stays. [userkeys.NotFound].
-func (s *Store) SetQuiet(ctx context.Context, userID int64, until time.Time) error {
-	found, err := s.changesOne(ctx, `INSERT INTO userkeys_inboxes (user_id, version, quiet_until)
-		SELECT id, 0, $2 FROM userkeys_users WHERE id = $1
-		ON CONFLICT (user_id) DO UPDATE SET quiet_until = excluded.quiet_until`, userID, micros(until))
-	if err == nil && !found {
-		err = userkeys.Errorf(userkeys.NotFound, "there is no such user")
-	}
-	return err
+func (s *Store) SetQuiet(ctx context.Context, userID int64, until, at time.Time) error {
+	return s.write(ctx, func(ctx context.Context, c conn) error {
+		n, err := c.exec(ctx, `INSERT INTO userkeys_inboxes (user_id, version, quiet_until)
+			SELECT id, 0, $2 FROM userkeys_users WHERE id = $1
+			ON CONFLICT (user_id) DO UPDATE SET quiet_until = excluded.quiet_until`, userID, micros(until))
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return userkeys.Errorf(userkeys.NotFound, "there is no such user")
+		}
+		// What was held back for longer: whether it is its time is decided again when it is sent.
+		_, err = c.exec(ctx, `UPDATE userkeys_deliveries SET next_at = $2, queued_at = $2
+			WHERE user_id = $1 AND dead_at = 0 AND attempt = 0 AND next_at > $2`, userID, micros(later(until, at)))
+		return err
+	})
 }

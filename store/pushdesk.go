@@ -80,8 +80,18 @@ func (s *Store) PushHosts(ctx context.Context) ([]userkeys.PushHost, error) {
 		if err != nil {
 			return nil, err
 		}
+		off, err := all(ctx, c, scanQueued, `SELECT k.push_url, COUNT(*), 0 FROM userkeys_key_pushes p JOIN userkeys_keys k ON k.id = p.key_id
+			WHERE p.off_at <> 0 AND k.revoked_at = 0 GROUP BY k.push_url`)
+		if err != nil {
+			return nil, err
+		}
 		for i := range hosts {
 			h := &hosts[i]
+			for _, n := range off {
+				if userkeys.PushHostOf(n.name) == h.Host {
+					h.Off += n.count
+				}
+			}
 			for _, n := range waiting {
 				if due := fromMicros(n.due); userkeys.PushHostOf(n.name) == h.Host {
 					h.Queued += n.count
@@ -154,11 +164,14 @@ func (s *Store) QueueTest(ctx context.Context, k userkeys.UserAPIKey, at time.Ti
 	})
 }
 
+// hurry is for what waits for its next attempt, when somebody says that it would go well now.
+const hurry = "UPDATE userkeys_deliveries SET next_at = $1 WHERE dead_at = 0 AND attempt > 0 AND next_at > $1"
+
 // requeue is how what was given up is tried again: as if it were new, under the same id.
 const requeue = "UPDATE userkeys_deliveries SET dead_at = 0, next_at = $1, queued_at = $1, attempt = 0, problem = ''"
 
 // ResumeKeyPush switches pushing to a key on again, and queues again what was given
-// up for it since a time. What is on already, with nothing to queue, stays as it is and leaves no
+// up for it since a time, and what waits for its next attempt. What is on already, with nothing to queue, stays as it is and leaves no
 // line in the log. An address that is closed opens in its time: its owner is one of many. [userkeys.NotFound].
 func (s *Store) ResumeKeyPush(ctx context.Context, keyID int64, since, at time.Time, by userkeys.Actor) error {
 	if err := checkText(string(by.Kind), by.IP); err != nil {
@@ -175,7 +188,11 @@ func (s *Store) ResumeKeyPush(ctx context.Context, keyID int64, since, at time.T
 		}
 		queued, err := c.exec(ctx, requeue+" WHERE dead_at > $2 AND user_id = $3 AND push_url = $4 AND (key_id = 0 OR key_id = $5)",
 			micros(at), micros(since), k.UserID, k.PushURL, k.ID)
-		if err != nil || switched+queued == 0 {
+		if err != nil {
+			return err
+		}
+		hurried, err := c.exec(ctx, hurry+" AND user_id = $2 AND push_url = $3", micros(at), k.UserID, k.PushURL)
+		if err != nil || switched+queued+hurried == 0 {
 			return err
 		}
 		return audit(ctx, c, userkeys.AuditEvent{
@@ -199,6 +216,9 @@ func (s *Store) ResumeHostPushes(ctx context.Context, host string, since, at tim
 			return userkeys.Errorf(userkeys.NotFound, "nothing was ever pushed to %s", host)
 		}
 		if _, err := c.exec(ctx, requeue+" WHERE dead_at > $2 AND host = $3", micros(at), micros(since), host); err != nil {
+			return err
+		}
+		if _, err := c.exec(ctx, hurry+" AND host = $2", micros(at), host); err != nil {
 			return err
 		}
 		off, err := all(ctx, c, scanKeyAddress, `SELECT k.id, k.push_url FROM userkeys_keys k
@@ -256,17 +276,20 @@ func switchOn(ctx context.Context, c conn, keyIDs []int64) (int64, error) {
 	return total, err
 }
 
-// ReplayDeliveries queues again what was given up: those of ids, or all of a host, or all.
+// ReplayDeliveries queues again what was given up: those of ids, or all of a host, or all. Pushing to the
+// keys that they are for is switched on: else they would be given up once more.
 func (s *Store) ReplayDeliveries(ctx context.Context, ids []int64, host string, at time.Time, by userkeys.Actor) (int, error) {
-	return s.settleDead(ctx, ids, host, at, by, actionPushReplayed, requeue)
+	return s.settleDead(ctx, ids, host, at, by, actionPushReplayed, requeue, `UPDATE userkeys_key_pushes SET off_at = 0, failing_since = 0, problem = ''
+		WHERE off_at <> 0 AND EXISTS (SELECT 1 FROM userkeys_keys k JOIN userkeys_deliveries d ON d.user_id = k.user_id AND d.push_url = k.push_url
+			WHERE k.id = userkeys_key_pushes.key_id AND d.dead_at = 0 AND d.queued_at = $1)`)
 }
 
 // DiscardDeliveries forgets what was given up, in the same way.
 func (s *Store) DiscardDeliveries(ctx context.Context, ids []int64, host string, at time.Time, by userkeys.Actor) (int, error) {
-	return s.settleDead(ctx, ids, host, at, by, actionPushDiscarded, "DELETE FROM userkeys_deliveries")
+	return s.settleDead(ctx, ids, host, at, by, actionPushDiscarded, "DELETE FROM userkeys_deliveries", "")
 }
 
-func (s *Store) settleDead(ctx context.Context, ids []int64, host string, at time.Time, by userkeys.Actor, action, statement string) (int, error) {
+func (s *Store) settleDead(ctx context.Context, ids []int64, host string, at time.Time, by userkeys.Actor, action, statement, after string) (int, error) {
 	if err := checkText(host, string(by.Kind), by.IP); err != nil {
 		return 0, err
 	}
@@ -290,6 +313,11 @@ func (s *Store) settleDead(ctx context.Context, ids []int64, host string, at tim
 		var err error
 		if n, err = c.exec(ctx, statement+w.where(), w.args...); err != nil || n == 0 {
 			return err
+		}
+		if after != "" {
+			if _, err := c.exec(ctx, after, micros(at)); err != nil {
+				return err
+			}
 		}
 		return audit(ctx, c, userkeys.AuditEvent{At: at, Actor: by, Action: action, Detail: strings.TrimSpace(fmt.Sprintf("%d deliveries %s", n, host))})
 	})

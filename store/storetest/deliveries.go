@@ -435,3 +435,155 @@ func marksAreAgreedOn(w *world) {
 		w.Errorf("%q", b)
 	}
 }
+
+// One that fails again and again holds up no other: what was never tried goes first, and
+// what an address answers says nothing about its neighbours.
+func poisonHoldsUpNobody(w *world) {
+	ada, bob := w.user("ada"), w.user("bob")
+	w.pushKey(ada, "phone", hub)
+	w.pushKey(bob, "phone", hub+"/2")
+	for range 3 {
+		w.pushes("ada")
+	}
+	at := noon
+	for range 10 { // each is tried, and fails
+		for _, d := range w.claim(hub, 3, at) {
+			w.finish(d, func(r *userkeys.PushResult) {
+				r.Outcome, r.Problem, r.At, r.NextAt = userkeys.PushRetried, "status 500", at, at
+			})
+		}
+		at = at.Add(time.Minute)
+	}
+	told := w.pushes("bob", "ada")
+	for _, to := range must[[]userkeys.PushReceiver](w)(w.WaitingReceivers(w.ctx)) {
+		if ill := to.PushURL == hub; to.Troubled() != ill || to.OpensAt().IsZero() == ill || to.Reach.Failures != 0 {
+			w.Errorf("%+v", to)
+		}
+	}
+	if d := w.claim(hub, 1, at); len(d) != 1 || d[0].NotificationID != told.IDs[1] {
+		w.Errorf("tried next: %+v, want the new one", d)
+	}
+	if d := w.claim(hub+"/2", 1, at); len(d) != 1 || d[0].NotificationID != told.IDs[0] {
+		w.Errorf("the neighbour: %+v", d)
+	}
+	// Where nobody can be reached at all, that is so for all addresses of a host.
+	d := w.claim(hub, 1, at)[0]
+	for range 5 {
+		w.finish(d, func(r *userkeys.PushResult) {
+			r.Outcome, r.Problem, r.At, r.NextAt, r.Reached = userkeys.PushRetried, userkeys.PushConnection, at, at, false
+		})
+		d = w.claim(hub, 9, at)[0]
+	}
+	w.pushes("bob")
+	for _, to := range must[[]userkeys.PushReceiver](w)(w.WaitingReceivers(w.ctx)) {
+		if !to.Troubled() || !to.OpensAt().After(at) || to.Reach.Failures != 5 {
+			w.Errorf("%+v", to)
+		}
+	}
+}
+
+// A day that one receiver asks for, for one user, is not everybody's.
+func aLongRestIsOneDeliverys(w *world) {
+	w.pushKey(w.user("ada"), "phone", hub)
+	w.pushes("ada")
+	w.finish(w.claim(hub, 1, noon)[0], func(r *userkeys.PushResult) {
+		r.Outcome, r.Problem, r.At = userkeys.PushRetried, userkeys.PushBusy, noon
+		r.NextAt, r.CloseUntil = noon.Add(24*time.Hour), noon.Add(24*time.Hour)
+	})
+	to := must[[]userkeys.PushReceiver](w)(w.WaitingReceivers(w.ctx))[0]
+	if want := micro(noon.Add(10 * time.Minute)); !to.OpensAt().Equal(want) || !to.DueAt.Equal(micro(noon.Add(24*time.Hour))) {
+		w.Errorf("%+v, want it open at %v", to, want)
+	}
+}
+
+// heldBackIsLetGo: the end of "do not disturb", and a hand that says "try again".
+func heldBackIsLetGo(w *world) {
+	ada := w.user("ada")
+	k := w.pushKey(ada, "phone", hub)
+	w.ok(w.SetQuiet(w.ctx, ada.ID, noon.Add(24*time.Hour), noon))
+	w.pushes("ada")
+	next := func() time.Time { return w.waiting()[0].NextAt }
+	if !next().Equal(micro(noon.Add(24 * time.Hour))) {
+		w.Fatalf("held until %v", next())
+	}
+	w.ok(w.SetQuiet(w.ctx, ada.ID, noon.Add(time.Hour), noon))
+	if !next().Equal(micro(noon.Add(time.Hour))) {
+		w.Errorf("of a shorter quiet: %v", next())
+	}
+	w.ok(w.SetQuiet(w.ctx, ada.ID, time.Time{}, noon))
+	if !next().Equal(micro(noon)) {
+		w.Errorf("of its end: %v", next())
+	}
+	fail := func() {
+		w.finish(w.claim(hub, 1, noon)[0], func(r *userkeys.PushResult) {
+			r.Outcome, r.Problem, r.At, r.NextAt = userkeys.PushRetried, "status 500", noon, noon.Add(4*time.Hour)
+		})
+	}
+	fail()
+	w.ok(w.ResumeHostPushes(w.ctx, hubHost, noon, noon, admin))
+	if !next().Equal(micro(noon)) {
+		w.Errorf("tried again by an administrator: %v", next())
+	}
+	fail()
+	w.ok(w.ResumeKeyPush(w.ctx, k.ID, noon, noon, admin))
+	if !next().Equal(micro(noon)) {
+		w.Errorf("tried again by its owner: %v", next())
+	}
+	events := len(w.actions())
+	w.ok(w.ResumeKeyPush(w.ctx, k.ID, noon, noon, admin))
+	if len(w.actions()) != events {
+		w.Error("nothing to resume leaves a line in the log")
+	}
+	// A replay of what is for a key that is off switches it on.
+	w.finish(w.claim(hub, 1, noon)[0], func(r *userkeys.PushResult) {
+		r.Outcome, r.Problem, r.Off, r.At, r.KeyIDs = userkeys.PushDied, userkeys.PushGone, true, noon, []int64{k.ID}
+	})
+	if h := must[[]userkeys.PushHost](w)(w.PushHosts(w.ctx))[0]; h.Off != 1 || h.Dead != 1 || h.Queued != 0 {
+		w.Errorf("%+v", h)
+	}
+	if n := must[int](w)(w.ReplayDeliveries(w.ctx, nil, hubHost, noon.Add(time.Second), admin)); n != 1 {
+		w.Errorf("replayed %d", n)
+	}
+	if h := must[[]userkeys.PushHost](w)(w.PushHosts(w.ctx))[0]; h.Off != 0 || h.Dead != 0 || h.Queued != 1 {
+		w.Errorf("%+v", h)
+	}
+}
+
+// Nodes that finish and an administrator who resumes at the same time wait for each other, and no more.
+func finishingAndResuming(w *world) {
+	var keys []int64
+	var names []string
+	for i := range 20 {
+		u := w.user(fmt.Sprint("user", i))
+		keys = append(keys, w.pushKey(u, "phone", fmt.Sprint(hub, "/", i%3)).ID)
+		names = append(names, u.Username)
+	}
+	w.pushes(names...)
+	for _, err := range w.together(12, func(i int) error {
+		for round := range 10 {
+			if i == 0 {
+				if err := w.ResumeHostPushes(w.ctx, hubHost, noon, noon, admin); err != nil {
+					return err
+				}
+				continue
+			}
+			var results []userkeys.PushResult
+			for j, id := range keys {
+				r := userkeys.PushResult{ID: int64(1e6 + j), PushURL: fmt.Sprint(hub, "/", j%3), KeyIDs: []int64{id}, At: noon, Outcome: userkeys.PushDelivered}
+				if (i+j+round)%2 == 0 {
+					r.Outcome, r.Problem, r.NextAt = userkeys.PushRetried, "status 500", noon
+				}
+				results = append(results, r)
+			}
+			if i%2 == 0 {
+				slices.Reverse(results)
+			}
+			if err := w.FinishDeliveries(w.ctx, results); err != nil {
+				return err
+			}
+		}
+		return nil
+	}) {
+		w.ok(err)
+	}
+}

@@ -55,11 +55,11 @@ func inboxVersions(w *world) {
 	version(ada, 5, "marking all")
 	read(userkeys.NotificationMark{UserID: ada.ID})
 	version(ada, 5, "marking all again")
-	w.ok(w.SetQuiet(w.ctx, ada.ID, noon))
+	w.ok(w.SetQuiet(w.ctx, ada.ID, noon, noon))
 	version(ada, 5, "do not disturb")
 
 	quiet := w.user("quiet")
-	w.ok(w.SetQuiet(w.ctx, quiet.ID, noon))
+	w.ok(w.SetQuiet(w.ctx, quiet.ID, noon, noon))
 	got := must[map[int64]int64](w)(w.InboxVersions(w.ctx, []int64{bob.ID, ada.ID, ada.ID, 9999, -1}))
 	if diff := cmp.Diff(map[int64]int64{ada.ID: 5, bob.ID: 1}, got); diff != "" {
 		w.Errorf("-want +got\n%s", diff)
@@ -80,7 +80,7 @@ func inboxVersions(w *world) {
 
 func quietUntil(w *world) {
 	ada := w.user("ada")
-	w.ok(w.SetQuiet(w.ctx, ada.ID, noon))
+	w.ok(w.SetQuiet(w.ctx, ada.ID, noon, noon))
 	if got := w.inbox(ada.ID); !got.QuietUntil.Equal(micro(noon)) || got.Version != 0 {
 		w.Errorf("%+v", got)
 	}
@@ -88,11 +88,11 @@ func quietUntil(w *world) {
 	if got := w.inbox(ada.ID); !got.QuietUntil.Equal(micro(noon)) || got.Version != 1 {
 		w.Errorf("after a notification: %+v", got)
 	}
-	w.ok(w.SetQuiet(w.ctx, ada.ID, time.Time{}))
+	w.ok(w.SetQuiet(w.ctx, ada.ID, time.Time{}, noon))
 	if got := w.inbox(ada.ID); !got.QuietUntil.IsZero() {
 		w.Errorf("after its end: %+v", got)
 	}
-	w.refused(w.SetQuiet(w.ctx, 9999, noon), userkeys.NotFound)
+	w.refused(w.SetQuiet(w.ctx, 9999, noon, noon), userkeys.NotFound)
 }
 
 func idempotent(w *world) {
