@@ -30,7 +30,7 @@ type DeskStore interface {
 
 // Bounds of what people do.
 const (
-	testEvery   = 10 * time.Second // a test of a key
+	testEvery   = 10 * time.Second // a test of a key, and a resumption
 	resumeSince = 24 * time.Hour   // what was given up longer ago nobody waits for
 )
 
@@ -38,17 +38,18 @@ const (
 type DeskConfig struct {
 	Store    DeskStore
 	Settings func() userkeys.Settings // the site settings of the moment
+	Secret   []byte                   // the machine secret, see [PusherConfig]; empty: no push secret can be told
 	Now      func() time.Time         // nil: the system's clock
 	// Queued hears that there is something to push; nil: nobody does, and a running pusher finds it by itself.
 	Queued func()
 }
 
-// Desk is where people see how pushes go, and set them going again. Make one with [NewDesk]; every [Pusher] has one.
+// Desk is where people see how pushes go, and set them going again. Make one with [NewDesk].
 type Desk struct {
 	cfg DeskConfig
 
 	mu    sync.Mutex
-	tests map[int64]time.Time // the last of each key
+	last map[int64]time.Time // test of a key, by its id, or resumption, by the negative one
 }
 
 // NewDesk makes a desk.
@@ -59,7 +60,7 @@ func NewDesk(cfg DeskConfig) *Desk {
 	if cfg.Queued == nil {
 		cfg.Queued = func() {}
 	}
-	return &Desk{cfg: cfg, tests: map[int64]time.Time{}}
+	return &Desk{cfg: cfg, last: map[int64]time.Time{}}
 }
 
 // KeyPushes tells how pushing to keys goes, by their ids; those that nothing was pushed to are absent.
@@ -103,28 +104,32 @@ func (d *Desk) SendTest(ctx context.Context, keyID int64, by userkeys.Actor) err
 	return nil
 }
 
-// tooSoon is how long to wait with the next test of a key; 0, and it counts from now.
+// tooSoon is how long to wait with the next test of a key, or resumption of a negative one; 0, and it counts from now.
 func (d *Desk) tooSoon(keyID int64, now time.Time) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if wait := d.tests[keyID].Add(testEvery).Sub(now); wait > 0 {
+	if wait := d.last[keyID].Add(testEvery).Sub(now); wait > 0 {
 		return wait
 	}
-	for id, at := range d.tests {
+	for id, at := range d.last {
 		if now.Sub(at) >= testEvery {
-			delete(d.tests, id)
+			delete(d.last, id)
 		}
 	}
-	d.tests[keyID] = now
+	d.last[keyID] = now
 	return 0
 }
 
-// ResumeKey switches pushing to a key on again, and queues again what was given up for it in the last day.
+// ResumeKey switches pushing to a key on again, and queues again what was given up for it in the last
+// day. [userkeys.NotFound], [userkeys.Conflict], [userkeys.RateLimited] above once in ten seconds.
 func (d *Desk) ResumeKey(ctx context.Context, keyID int64, by userkeys.Actor) error {
 	if _, err := d.own(ctx, keyID, by); err != nil {
 		return err
 	}
 	now := d.cfg.Now()
+	if wait := d.tooSoon(-keyID, now); wait > 0 {
+		return &userkeys.Error{Code: userkeys.RateLimited, Public: "this was just tried; wait a moment", RetryAfter: wait}
+	}
 	defer d.cfg.Queued()
 	return d.cfg.Store.ResumeKeyPush(ctx, keyID, now.Add(-resumeSince), now, by)
 }
@@ -155,4 +160,28 @@ func (d *Desk) Replay(ctx context.Context, ids []int64, host string, by userkeys
 // Discard forgets given-up deliveries in the same way.
 func (d *Desk) Discard(ctx context.Context, ids []int64, host string, by userkeys.Actor) (int, error) {
 	return d.cfg.Store.DiscardDeliveries(ctx, ids, host, d.cfg.Now(), by)
+}
+
+// SealedSecret is the push secret of a key for its app, sealed to the public key of the grant.
+// [userkeys.NotFound] if the key has no push address, [userkeys.Conflict] if the user must approve the app anew.
+func (d *Desk) SealedSecret(ctx context.Context, keyID int64) (string, error) {
+	k, err := d.cfg.Store.Key(ctx, keyID)
+	if err != nil {
+		return "", err
+	}
+	if k.PushURL == "" {
+		return "", userkeys.Errorf(userkeys.NotFound, "this key has no push_url: nothing is pushed for it")
+	}
+	if k.PublicKey == "" {
+		return "", userkeys.Errorf(userkeys.Conflict, "this key is from before push secrets; ask the user to approve the app anew")
+	}
+	public, err := userkeys.ParsePublicKey(k.PublicKey)
+	if err != nil {
+		return "", err
+	}
+	secret, err := userkeys.NewPushSecret(d.cfg.Secret, k.ID, k.CreatedAt)
+	if err != nil {
+		return "", err
+	}
+	return userkeys.SealPushSecret(public, k.Padding, secret)
 }

@@ -31,7 +31,6 @@ type PushStore interface {
 	// GiveUpOverdue gives up what waits since before a time, and returns how many; 0: that was all.
 	GiveUpOverdue(ctx context.Context, queuedBefore, at time.Time) (int, error)
 	JobStore
-	DeskStore
 }
 
 // PusherConfig is what a [Pusher] is made of.
@@ -72,7 +71,6 @@ const (
 
 // Pusher sends what the outbox holds. Make one with [NewPusher] and keep [Pusher.Run] running, on as many nodes as there are.
 type Pusher struct {
-	*Desk
 	cfg     PusherConfig
 	wake    chan struct{} // something was queued, or a place became free
 	results chan userkeys.PushResult
@@ -107,12 +105,10 @@ func NewPusher(cfg PusherConfig) (*Pusher, error) {
 		settings := cfg.Settings
 		cfg.Client = outward.New(outward.Config{OnlyHTTP1: true, Inward: func() []string { return settings().InternalPushTargets() }})
 	}
-	p := &Pusher{
+	return &Pusher{
 		cfg: cfg, wake: make(chan struct{}, 1), results: make(chan userkeys.PushResult, inFlight),
 		doubts: make(chan doubt), receivers: map[string]*lane{},
-	}
-	p.Desk = NewDesk(DeskConfig{Store: cfg.Store, Settings: cfg.Settings, Now: cfg.Now, Queued: p.Wake})
-	return p, nil
+	}, nil
 }
 
 // Wake tells that something was queued. It never waits.
@@ -357,28 +353,4 @@ func (p *Pusher) giveUp(ctx context.Context) error {
 		}
 		p.cfg.Logger.WarnContext(ctx, "pushes were given up: they could not be sent for a day", "number", n)
 	}
-}
-
-// SealedSecret is the push secret of a key for its app, sealed to the public key of the grant.
-// [userkeys.NotFound] if the key has no push address, [userkeys.Conflict] if the user must approve the app anew.
-func (p *Pusher) SealedSecret(ctx context.Context, keyID int64) (string, error) {
-	k, err := p.cfg.Store.Key(ctx, keyID)
-	if err != nil {
-		return "", err
-	}
-	if k.PushURL == "" {
-		return "", userkeys.Errorf(userkeys.NotFound, "this key has no push_url: nothing is pushed for it")
-	}
-	if k.PublicKey == "" {
-		return "", userkeys.Errorf(userkeys.Conflict, "this key is from before push secrets; ask the user to approve the app anew")
-	}
-	public, err := userkeys.ParsePublicKey(k.PublicKey)
-	if err != nil {
-		return "", err
-	}
-	secret, err := userkeys.NewPushSecret(p.cfg.Secret, k.ID, k.CreatedAt)
-	if err != nil {
-		return "", err
-	}
-	return userkeys.SealPushSecret(public, k.Padding, secret)
 }

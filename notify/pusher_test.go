@@ -139,6 +139,11 @@ func (o *office) pusher(edit ...func(*notify.PusherConfig)) *notify.Pusher {
 	return p
 }
 
+// desk is one that wakes p.
+func (o *office) desk(p *notify.Pusher) *notify.Desk {
+	return notify.NewDesk(notify.DeskConfig{Store: o.Store, Settings: func() userkeys.Settings { return o.settings }, Secret: machineSecret, Now: o.now, Queued: p.Wake})
+}
+
 // run runs a pusher until the test ends, or stop is called.
 func (o *office) run(p *notify.Pusher) (stop func()) {
 	ctx, cancel := context.WithCancel(o.ctx)
@@ -291,7 +296,7 @@ func TestPushEndsWhereItIsNotWanted(t *testing.T) {
 			t.Errorf("%d: dead %+v", status, dead)
 		}
 		well.Store(true)
-		if err := p.ResumeKey(o.ctx, k.ID, userkeys.Actor{UserID: k.UserID}); err != nil {
+		if err := o.desk(p).ResumeKey(o.ctx, k.ID, userkeys.Actor{UserID: k.UserID}); err != nil {
 			t.Fatal(err)
 		}
 		o.eventually("the dead one arrives", func() bool { return len(rc.all()) == 2 && o.push(k).OffAt.IsZero() })
@@ -506,7 +511,8 @@ func TestPushTests(t *testing.T) {
 	own := userkeys.Actor{UserID: ada.ID}
 	p := o.pusher()
 	o.run(p)
-	if err := p.SendTest(o.ctx, k.ID, own); err != nil {
+	desk := o.desk(p)
+	if err := desk.SendTest(o.ctx, k.ID, own); err != nil {
 		t.Fatal(err)
 	}
 	o.eventually("the test arrives", func() bool { return len(rc.all()) == 1 })
@@ -525,7 +531,7 @@ func TestPushTests(t *testing.T) {
 		"none":             {99, own, userkeys.NotFound},
 		"an administrator": {k.ID, userkeys.Actor{UserID: bob.ID, Admin: true}, userkeys.RateLimited},
 	} {
-		if err := p.SendTest(o.ctx, c.key, c.by); !errors.Is(err, c.code) {
+		if err := desk.SendTest(o.ctx, c.key, c.by); !errors.Is(err, c.code) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -533,7 +539,7 @@ func TestPushTests(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.offset.Store(int64(time.Minute))
-	if err := p.SendTest(o.ctx, k.ID, own); !errors.Is(err, userkeys.Conflict) {
+	if err := desk.SendTest(o.ctx, k.ID, own); !errors.Is(err, userkeys.Conflict) {
 		t.Errorf("of a revoked key: %v", err)
 	}
 }

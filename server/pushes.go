@@ -8,7 +8,7 @@ import (
 	"userkeys"
 )
 
-// Pushes is what the pages need of the push worker. notify.Pusher has it by shape.
+// Pushes is what the pages need of the push worker. notify.Desk has it by shape.
 type Pushes interface {
 	// KeyPushes tells how pushing to keys goes, by their ids; those that nothing was pushed to are absent.
 	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]userkeys.KeyPush, error)

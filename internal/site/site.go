@@ -64,6 +64,7 @@ type Site struct {
 	Identity  *identity.Accounts
 	Inbox     *notify.Inbox
 	Pusher    *notify.Pusher // nil without a secret
+	Desk      *notify.Desk   // likewise
 	Bus       *notify.Bus
 	pages     *server.Server
 	handler   http.Handler
@@ -105,8 +106,11 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 			return nil, err
 		}
 		inbox.Queued = s.Pusher.Wake
+		s.Desk = notify.NewDesk(notify.DeskConfig{
+			Store: cfg.Store, Settings: s.Authority.Settings, Secret: cfg.Secret, Now: cfg.Now, Queued: s.Pusher.Wake,
+		})
 		if cfg.Pushes == nil {
-			cfg.Pushes = s.Pusher
+			cfg.Pushes = s.Desk
 		}
 	}
 	s.Inbox = notify.New(inbox)
