@@ -549,6 +549,80 @@ func thePollsOfDeadKeys(t *testing.T, f *fakeSite) {
 	}
 }
 
+// TestNothingAfterARevoke is KU16: what is written after a revoke was answered is given to no open poll or stream of the key,
+// however soon it is written, and they end at once.
+func TestNothingAfterARevoke(t *testing.T) { eachWay(t, nothingAfterARevoke) }
+
+func nothingAfterARevoke(t *testing.T, f *fakeSite) {
+	s := f.live()
+	once := f.later(s, busAddress, "key-1", "/notification-alert/1=0&/notification/1=0", dontChunk, "true")
+	parts := f.later(s, "/message-bus/other/poll", "key-1", "/notification-alert/1=0&/notification/1=0")
+	events := f.stream(s, "key-1", "0.0")
+	f.listeners(3)
+	time.Sleep(50 * time.Millisecond) // for what is refused at the first reading there is the next test
+	f.authority.over.Store(int64(1), true)
+	f.told("alice", alice.ID)
+	if got := f.whole(once); got.status != http.StatusForbidden || !strings.Contains(got.text, `"reason":"invalid key"`) {
+		t.Errorf("a poll: %+v", got)
+	}
+	if got := f.whole(parts); strings.Contains(got.text, "notification") {
+		t.Errorf("a poll in parts: %+v", got)
+	}
+	for e := range events.events {
+		t.Errorf("an event stream: %+v", e)
+	}
+	f.listeners(0)
+}
+
+// TestRevokedWhileReading is KU16: a key is asked about after the reading. One that ends between its check and the reading
+// gets nothing of what was written between.
+func TestRevokedWhileReading(t *testing.T) {
+	t.Parallel()
+	for name, above := range map[string]int{"few": parkAbove, "a crowd": -1} {
+		for what, path := range map[string]string{"a poll that waits": busAddress, "a poll that does not": busAddress + "?dlp=t", "events": "/events"} {
+			t.Run(what+", "+name, func(t *testing.T) {
+				t.Parallel()
+				var f *fakeSite
+				f = busSite(t, func(c *Config) {
+					c.Bus = notify.NewBus(notify.BusConfig{Store: revokedStore{lateStore{c}, func() {
+						f.authority.over.Store(int64(1), true)
+						f.tell("alice", userkeys.Notification{Type: 1})
+					}}})
+				})
+				f.server.lot.above = above
+				s := f.live()
+				method := "POST"
+				if what == "events" {
+					method = "GET"
+				}
+				for _, chunk := range []string{"true", ""} {
+					f.authority.over.Delete(int64(1))
+					res, err := f.open(s, t.Context(), method, path, "key-1", "/notification-alert/1=0&/notification/1=0", dontChunk, chunk)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if text := readAllText(res); res.StatusCode != http.StatusForbidden || !strings.Contains(text, `"reason":"invalid key"`) {
+						t.Errorf("%d %s", res.StatusCode, text)
+					}
+					_ = res.Body.Close()
+				}
+				f.listeners(0)
+			})
+		}
+	}
+}
+
+// revokedStore has something happen before each reading of an inbox.
+type revokedStore struct {
+	lateStore
+	before func()
+}
+
+func (s revokedStore) InboxState(ctx context.Context, id int64) (userkeys.Inbox, error) {
+	s.before()
+	return s.lateStore.InboxState(ctx, id)
+}
+
 // TestParkedPollsEnd: when their time is over, in order.
 func TestParkedPollsEnd(t *testing.T) {
 	t.Parallel()

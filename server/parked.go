@@ -28,6 +28,7 @@ const (
 
 // lot is where polls are parked.
 type lot struct {
+	checker gateway.Checker
 	watcher *gateway.Watcher
 	now     func() time.Time
 	above   int // how many must listen
@@ -41,14 +42,15 @@ type lot struct {
 
 // parked is a poll without a goroutine. One worker has it at a time.
 type parked struct {
-	lot   *lot
-	conn  net.Conn
-	l     *notify.Listener
-	head  []byte // of the answer, until it is sent; without the line that says how long it is
-	parts bool
-	ctx   context.Context // ends with the access
-	stop  func()          // the watch of it
-	end   *time.Timer
+	lot    *lot
+	conn   net.Conn
+	access userkeys.Access
+	l      *notify.Listener
+	head   []byte // of the answer, until it is sent; without the line that says how long it is
+	parts  bool
+	ctx    context.Context // ends with the access
+	stop   func()          // the watch of it
+	end    *time.Timer
 
 	// Guarded by lot.mu.
 	queued  bool
@@ -69,7 +71,7 @@ func (s *Server) park(w http.ResponseWriter, r *http.Request, l *notify.Listener
 		return false // HTTP/2 over a proxy of the embedder's, or a test
 	}
 	exchangeOf(r).status = http.StatusOK
-	p := &parked{lot: s.lot, conn: conn, l: l, parts: parts, head: headOf(w.Header(), parts, s.cfg.Now())}
+	p := &parked{lot: s.lot, conn: conn, access: access, l: l, parts: parts, head: headOf(w.Header(), parts, s.cfg.Now())}
 	// The request's own context ends with the handler.
 	p.ctx, p.stop = s.lot.watcher.Watch(context.Background(), access)
 	p.end = time.AfterFunc(s.lot.poll, func() { s.lot.wake(p, true) })
@@ -182,6 +184,9 @@ func (p *parked) look(ended bool) bool {
 	defer cancel()
 	over := ended || p.l.Over()
 	messages, err := p.l.Read(ctx)
+	if err == nil && len(messages) > 0 { // after the reading: see Server.mayHave
+		err = p.lot.checker.Holds(ctx, p.access)
+	}
 	switch {
 	case p.ctx.Err() != nil:
 		p.refuse(userkeys.AsError(context.Cause(p.ctx)))
