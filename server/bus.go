@@ -90,7 +90,7 @@ func (s *Server) answerPoll(w http.ResponseWriter, r *http.Request, v userkeys.V
 		}
 		return writeMessages(w, messages)
 	}
-	l, err := s.cfg.Bus.Listen(p.who, p.subs)
+	l, err := s.listen(p.who, p.subs)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -458,9 +460,7 @@ func thePollParts(t *testing.T, f *fakeSite) {
 		f.told("alice", alice.ID)
 		f.heard(parts, "/notification-alert/1")
 		_ = res.Body.Close()
-		if f.server.lot.parked() == 0 { // of a parked one it is noticed at the second part that follows
-			f.listeners(0) // it is noticed that the app has gone
-		}
+		f.listeners(0) // it is noticed that the app has gone
 	}
 	res, err := f.open(s, t.Context(), "POST", busAddress, "key-1", "/a=0")
 	if err != nil {
@@ -621,6 +621,124 @@ type revokedStore struct {
 func (s revokedStore) InboxState(ctx context.Context, id int64) (userkeys.Inbox, error) {
 	s.before()
 	return s.lateStore.InboxState(ctx, id)
+}
+
+// TestParkedPollsOfClientsThatLeft hold no places: not those of the key that comes back, and not for long any others.
+func TestParkedPollsOfClientsThatLeft(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("it cannot be seen there who has left")
+	}
+	for _, how := range []string{"http", "https"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			f := busSite(t)
+			f.server.lot.above, f.server.lot.pause = -1, time.Hour
+			s := f.live()
+			if how == "https" {
+				s = httptest.NewTLSServer(f.handler)
+				t.Cleanup(s.Close)
+			}
+			crowd := func() []net.Conn {
+				conns := make([]net.Conn, maxOpen)
+				for i := range conns {
+					conns[i] = f.parkedPoll(s, fmt.Sprintf("c%d", i), 7)
+				}
+				f.listeners(maxOpen)
+				return conns
+			}
+			poll := func(client string, seq int) *http.Response {
+				f.t.Helper()
+				r, err := http.NewRequestWithContext(t.Context(), "POST", s.URL+"/message-bus/"+client+"/poll", strings.NewReader(fmt.Sprintf("/notification-alert/1=-1&__seq=%d", seq)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Header = http.Header{"User-Api-Key": {"key-1"}, "Content-Type": {"application/x-www-form-urlencoded"}}
+				res, err := s.Client().Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = res.Body.Close() })
+				return res
+			}
+			left := crowd()
+			if res := poll("more", 0); res.StatusCode != http.StatusTooManyRequests {
+				t.Fatalf("beside polls that wait: %d", res.StatusCode)
+			}
+			f.listeners(maxOpen) // they stay
+			_, _ = left[0].Write([]byte("more"))
+			for _, c := range left[:maxOpen-1] {
+				_ = c.Close()
+			}
+			time.Sleep(50 * time.Millisecond)                          // until the kernel has told
+			if res := poll("c0", 1); res.StatusCode != http.StatusOK { // whose count has begun anew
+				t.Fatalf("after they left: %d", res.StatusCode)
+			}
+			f.listeners(2) // it waits, and so does the one that stayed
+			f.told("alice", alice.ID)
+			if text := make([]byte, 4096); !strings.HasPrefix(read(left[maxOpen-1], text), "HTTP/1.1 200") {
+				t.Errorf("the one that stayed hears %q", text)
+			}
+		})
+	}
+}
+
+// TestParkedPollsAreSwept: whoever leaves is noticed also when nobody comes back.
+func TestParkedPollsAreSwept(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("it cannot be seen there who has left")
+	}
+	f := busSite(t)
+	f.server.lot.above, f.server.lot.pause = -1, 5*time.Millisecond
+	s := f.live()
+	for range 2 { // the sweeper rests between
+		gone, stays := f.parkedPoll(s, "a", 0), f.parkedPoll(s, "b", 0)
+		f.listeners(2)
+		time.Sleep(20 * time.Millisecond)
+		f.listeners(2)
+		_ = gone.Close()
+		f.listeners(1)
+		_ = stays.Close()
+		f.listeners(0)
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+			f.server.lot.mu.Lock()
+			rests := !f.server.lot.sweeping && len(f.server.lot.open)+len(f.server.lot.of) == 0
+			f.server.lot.mu.Unlock()
+			if rests {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("something is left of them")
+			}
+		}
+	}
+}
+
+// maxOpen is how many polls a key may have open.
+const maxOpen = 6
+
+// parkedPoll begins a poll of key-1 and gives its connection.
+func (f *fakeSite) parkedPoll(s *httptest.Server, client string, seq int) net.Conn {
+	f.t.Helper()
+	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if s.TLS != nil {
+		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+	}
+	f.t.Cleanup(func() { _ = conn.Close() })
+	body := fmt.Sprintf("/notification-alert/1=0&__seq=%d", seq)
+	fmt.Fprintf(conn, "POST /message-bus/%s/poll HTTP/1.1\r\nHost: site.example\r\nDont-Chunk: true\r\nUser-Api-Key: key-1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", client, len(body), body)
+	return conn
+}
+
+// read is what comes first on a connection.
+func read(c net.Conn, into []byte) string {
+	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	n, _ := c.Read(into)
+	return string(into[:n])
 }
 
 // TestParkedPollsEnd: when their time is over, in order.

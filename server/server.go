@@ -156,7 +156,7 @@ func newServer(cfg Config, d decider) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, consents: d, keys: d, site: d, devices: d, oneTimes: d, clients: d, admin: d, checker: d, guard: gateway.Guard(d), cut: gateway.CutStreams(d), origins: http.NewCrossOriginProtection()}
 	s.patience = patience{poll: pollTime, take: takeTime}
-	s.lot = &lot{checker: d, watcher: gateway.NewWatcher(d), now: time.Now, above: parkAbove, patience: s.patience}
+	s.lot = &lot{checker: d, watcher: gateway.NewWatcher(d), now: time.Now, above: parkAbove, pause: sweepPause, of: map[int64][]*parked{}, patience: s.patience}
 	s.accounts, _ = cfg.Identity.(LoginIdentity)
 	if cfg.Standalone && s.accounts == nil {
 		return nil, errors.New("server: a standalone site needs a LoginIdentity")
