@@ -19,7 +19,7 @@ const (
 	maxPushTextRunes = 1000 // an excerpt has 400
 )
 
-// A Push is what a site sent to an app's push URL. Its texts are one line each, safe to show.
+// A Push is what a site sent to an app's push URL. Its texts are one line each, safe to show, but for ClientID and Body.
 type Push struct {
 	ID            string // the same at every try to deliver it: what is to happen once goes by this; empty if it is not signed
 	SentAt        time.Time
@@ -30,12 +30,12 @@ type Push struct {
 	LeftOut       int    // notifications for clients whose secret did not sign the push, or that nobody can read
 	Body          []byte // as it came, with all notifications
 
-	seen [][sha256Size]byte // what a ReplayGuard knows it by, one for each secret that signed it
+	marks []pushMark // what a ReplayGuard knows it by: for each client one for each secret that signed for it
 }
 
 // A PushNotification is one notification for one client of a site. Its JSON has the wire's names.
 type PushNotification struct {
-	ClientID        string `json:"client_id"`                 // whose it is: the client_id that the key was asked for with
+	ClientID        string `json:"client_id"`                 // whose it is: the client_id that the key was asked for with, as it is, to be compared; show its [userkeys.Printable] form
 	NotificationID  int64  `json:"notification_id,omitempty"` // of the person's list; 0 if the site does not say (Discourse)
 	Type            int    `json:"notification_type"`         // Discourse's number: 1 mentioned, 2 replied, 6 personal message, ...
 	TopicTitle      string `json:"topic_title,omitempty"`
@@ -90,12 +90,10 @@ func (v PushVerifier) Verify(r *http.Request) (Push, error) {
 	}
 	p.ID = h.ID
 	p.SentAt, _ = h.SentAt() // it was read before
-	for _, i := range signers {
-		p.seen = append(p.seen, seenBy(k.secrets[i], p.ID))
-	}
 	all := len(p.Notifications)
 	p.Notifications = slices.DeleteFunc(p.Notifications, func(n PushNotification) bool { return !k.signed(n.ClientID, signers) })
 	p.LeftOut += all - len(p.Notifications)
+	p.marks = k.marks(p, signers)
 	return p, nil
 }
 
@@ -123,6 +121,29 @@ type knownSecrets struct {
 
 func (k knownSecrets) signed(clientID string, signers []int) bool {
 	return slices.ContainsFunc(k.of[clientID], func(i int) bool { return slices.Contains(signers, i) })
+}
+
+// marks are those of a push that signers, places in secrets, have signed; of one without a notification that of the client "".
+func (k knownSecrets) marks(p Push, signers []int) []pushMark {
+	var marks []pushMark
+	marked := map[string]bool{}
+	for _, n := range p.Notifications {
+		if marked[n.ClientID] {
+			continue
+		}
+		marked[n.ClientID] = true
+		for _, i := range k.of[n.ClientID] {
+			if slices.Contains(signers, i) {
+				marks = append(marks, markOf(k.secrets[i], p.ID, n.ClientID))
+			}
+		}
+	}
+	if len(marks) == 0 {
+		for _, i := range signers {
+			marks = append(marks, markOf(k.secrets[i], p.ID, ""))
+		}
+	}
+	return marks
 }
 
 // secrets looks up the candidates: once for each client that the push names; for "" if it has no notification.

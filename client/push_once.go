@@ -2,6 +2,7 @@ package client
 
 import (
 	"crypto/sha256"
+	"slices"
 	"sync"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 
 const sha256Size = sha256.Size
 
-// ErrPushSeen is a push whose id was here before: a site that did not hear our answer sends it again, and so does
+// ErrPushSeen is a push that was here before, all of it: a site that did not hear our answer sends it again, and so does
 // whoever kept a copy. Answer it as a success. It is shared; do not change it.
 var ErrPushSeen = &userkeys.Error{
 	Code: userkeys.Conflict, Reason: "seen already", Public: "this push was here before",
@@ -22,10 +23,11 @@ const (
 	seenPushFor   = 2 * userkeys.PushTolerance // from the earliest clock that is borne with to the latest
 )
 
-// A ReplayGuard sees to it that a push is acted on once, for as long as a copy of it would verify. A site that does not reach the app tries
-// the same push again for a day, and later than that nothing is remembered: what must not happen
-// twice even then is kept by the app beside the push's id. It holds at most 100,000 pushes of the last
-// minutes, and refuses more with [userkeys.Unavailable] rather than forget one. Make one with [NewReplayGuard] for all requests.
+// A ReplayGuard sees to it that a push is acted on once for each client, for as long as a copy of it would verify. A site that does not
+// reach the app tries the same push again for a day, and later than that nothing is remembered: what must not happen
+// twice even then is kept by the app beside the push's id. It remembers at most 100,000 pushes of the last
+// minutes, each once for every client and every secret that signed for it, and refuses more with [userkeys.Unavailable] rather than
+// forget one. Make one with [NewReplayGuard] for all requests.
 type ReplayGuard struct {
 	Now func() time.Time // nil: the clock
 
@@ -39,53 +41,62 @@ func NewReplayGuard() *ReplayGuard {
 	return &ReplayGuard{young: map[[sha256Size]byte]bool{}}
 }
 
-// Once acts on a push by calling do, unless that was done before, which is [ErrPushSeen], or is being done now, which is
-// [userkeys.Unavailable]. If do fails the push is not remembered, so that the site's next try comes through. An unsigned push is always acted on.
-func (g *ReplayGuard) Once(p Push, do func() error) error {
-	if err := g.begin(p); err != nil {
+// Once acts on a push by calling do with what is new in it: the notifications of clients that it was not done for before. A
+// try after the first may have some, as where a second key has got the same address since. If there is nothing new that is [ErrPushSeen], and
+// while some of it is being done it is [userkeys.Unavailable]. If do fails the push is not remembered, so that the site's next try
+// comes through. An unsigned push is always acted on.
+func (g *ReplayGuard) Once(p Push, do func(Push) error) error {
+	fresh, err := g.begin(p)
+	if err != nil {
 		return err
 	}
 	done := false
-	defer func() { g.end(p, done) }() // also where do panics
-	err := do()
+	defer func() { g.end(fresh, done) }() // also where do panics
+	err = do(fresh)
 	done = err == nil
 	return err
 }
 
-func (g *ReplayGuard) begin(p Push) error {
+// begin notes that somebody is at p, and gives what is new in it.
+func (g *ReplayGuard) begin(p Push) (Push, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.turn()
-	for _, s := range p.seen {
-		done, ok := g.young[s]
+	known := map[string]bool{} // clients
+	for _, m := range p.marks {
+		done, ok := g.young[m.sum]
 		if !ok {
-			done, ok = g.old[s]
+			done, ok = g.old[m.sum]
 		}
-		switch {
-		case done:
-			return ErrPushSeen
-		case ok:
-			return &userkeys.Error{Code: userkeys.Unavailable, Public: "this push is being handled now", RetryAfter: time.Second}
+		if ok && !done {
+			return Push{}, &userkeys.Error{Code: userkeys.Unavailable, Public: "this push is being handled now", RetryAfter: time.Second}
+		}
+		if done {
+			known[m.clientID] = true
 		}
 	}
-	if len(g.young)+len(p.seen) > maxSeenPushes {
-		return &userkeys.Error{Code: userkeys.Unavailable, Public: "there are too many pushes to remember", RetryAfter: time.Minute}
+	fresh := p.without(known)
+	if len(p.marks) > 0 && len(fresh.marks) == 0 {
+		return Push{}, ErrPushSeen
 	}
-	for _, s := range p.seen {
-		g.young[s] = false
+	if len(g.young)+len(fresh.marks) > maxSeenPushes {
+		return Push{}, &userkeys.Error{Code: userkeys.Unavailable, Public: "there are too many pushes to remember", RetryAfter: time.Minute}
 	}
-	return nil
+	for _, m := range fresh.marks {
+		g.young[m.sum] = false
+	}
+	return fresh, nil
 }
 
 func (g *ReplayGuard) end(p Push, done bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, s := range p.seen {
-		delete(g.old, s)
+	for _, m := range p.marks {
+		delete(g.old, m.sum)
 		if done {
-			g.young[s] = true
+			g.young[m.sum] = true
 		} else {
-			delete(g.young, s)
+			delete(g.young, m.sum)
 		}
 	}
 }
@@ -108,7 +119,23 @@ func (g *ReplayGuard) turn() {
 	g.young, g.turned = map[[sha256Size]byte]bool{}, at
 }
 
-// seenBy is what a push is remembered by. The secret is in it: no site can use up another one's ids.
-func seenBy(s userkeys.PushSecret, id string) [sha256Size]byte {
-	return sha256.Sum256([]byte(s.Reveal() + "." + id))
+// pushMark is what a push is remembered by for one client.
+type pushMark struct {
+	clientID string
+	sum      [sha256Size]byte
+}
+
+// markOf is the mark of a push for a client, by a secret that signed for it. The secret is in it: no site can use up another one's ids.
+func markOf(s userkeys.PushSecret, id, clientID string) pushMark {
+	return pushMark{clientID, sha256.Sum256([]byte(s.Reveal() + "." + id + "." + clientID))} // no dot is in the first two
+}
+
+// without is p without what it has for some clients. p itself stays as it is.
+func (p Push) without(clients map[string]bool) Push {
+	if len(clients) == 0 {
+		return p
+	}
+	p.Notifications = slices.DeleteFunc(slices.Clone(p.Notifications), func(n PushNotification) bool { return clients[n.ClientID] })
+	p.marks = slices.DeleteFunc(slices.Clone(p.marks), func(m pushMark) bool { return clients[m.clientID] })
+	return p
 }

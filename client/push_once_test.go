@@ -16,8 +16,8 @@ func TestReplayGuardIsBounded(t *testing.T) {
 	guard := NewReplayGuard()
 	guard.Now = func() time.Time { return now }
 	act := func(id string) error {
-		p := Push{ID: id, seen: [][sha256Size]byte{seenBy(userkeys.PushSecret{}, id)}}
-		return guard.Once(p, func() error { return nil })
+		p := Push{ID: id, marks: []pushMark{markOf(userkeys.PushSecret{}, id, "c")}}
+		return guard.Once(p, func(Push) error { return nil })
 	}
 	for i := range maxSeenPushes {
 		if err := act(strconv.Itoa(i)); err != nil {

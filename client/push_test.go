@@ -264,7 +264,7 @@ func TestSS21AReplayIsActedOnOnce(t *testing.T) {
 	}
 	did := 0
 	act := func(p client.Push, fail error) error {
-		return guard.Once(p, func() error { did++; return fail })
+		return guard.Once(p, func(client.Push) error { did++; return fail })
 	}
 	out := errors.New("disk full")
 	for _, c := range []struct {
@@ -315,6 +315,60 @@ func TestSS21AReplayIsActedOnOnce(t *testing.T) {
 	}
 }
 
+// TestAReplayOfMoreIsActedOnForWhatIsNew: between two tries a second key may have got the same address. Its client hears of it, and
+// the first one's not twice; also where some of it fails, and where one app has the secrets of all.
+func TestAReplayOfMoreIsActedOnForWhatIsNew(t *testing.T) {
+	t.Parallel()
+	a, b := pushSecret(t, 1), pushSecret(t, 2)
+	for name, v := range map[string]client.PushVerifier{
+		"a secret for each client":   verifier(map[string][]userkeys.PushSecret{forum + " c1": {a}, forum + " c2": {b}}),
+		"secrets that speak for all": verifier(map[string][]userkeys.PushSecret{forum + " c1": {a, b}, forum + " c2": {a, b}}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			push := func(clients []string, secrets ...userkeys.PushSecret) client.Push {
+				t.Helper()
+				p, err := v.Verify(pushed(t, "1", pushBody(forum, clients...), secrets...))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return p
+			}
+			guard := client.NewReplayGuard()
+			guard.Now = func() time.Time { return pushTime }
+			out := errors.New("disk full")
+			for _, c := range []struct {
+				name string
+				p    client.Push
+				want error
+				got  string
+			}{
+				{"the first try", push([]string{"c1"}, a), nil, "c1"},
+				{"the second fails for the new one", push([]string{"c1", "c2"}, a, b), out, "c2"},
+				{"the third", push([]string{"c1", "c2"}, a, b), nil, "c2"},
+				{"the fourth", push([]string{"c1", "c2"}, a, b), client.ErrPushSeen, ""},
+				{"the first client's alone", push([]string{"c1"}, a), client.ErrPushSeen, ""},
+				{"the second client's alone", push([]string{"c2"}, b), client.ErrPushSeen, ""},
+			} {
+				all := len(c.p.Notifications)
+				got := ""
+				err := guard.Once(c.p, func(p client.Push) error {
+					for _, n := range p.Notifications {
+						got += n.ClientID
+					}
+					if c.want == out {
+						return out
+					}
+					return nil
+				})
+				if !errors.Is(err, c.want) || got != c.got || len(c.p.Notifications) != all {
+					t.Errorf("%s: %v, done for %q, want %q", c.name, err, got, c.got)
+				}
+			}
+		})
+	}
+}
+
 // Of two that come at the same time one is acted on, and the other's sender tries again; a panic is a failure.
 func TestReplayGuardHoldsTheSecondBack(t *testing.T) {
 	t.Parallel()
@@ -326,14 +380,14 @@ func TestReplayGuardHoldsTheSecondBack(t *testing.T) {
 	guard := client.NewReplayGuard()
 	func() {
 		defer func() { _ = recover() }()
-		_ = guard.Once(p, func() error { panic("x") })
+		_ = guard.Once(p, func(client.Push) error { panic("x") })
 	}()
 	var did, busy, seen atomic.Int32
 	release := make(chan struct{})
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			err := guard.Once(p, func() error { did.Add(1); <-release; return nil })
+			err := guard.Once(p, func(client.Push) error { did.Add(1); <-release; return nil })
 			switch {
 			case errors.Is(err, userkeys.Unavailable):
 				if busy.Add(1) == 7 {
@@ -464,7 +518,7 @@ func ExampleVerifyPush() {
 	handler := func(w http.ResponseWriter, r *http.Request) {
 		push, err := client.VerifyPush(r, secret)
 		if err == nil {
-			err = once.Once(push, func() error {
+			err = once.Once(push, func(push client.Push) error {
 				for _, n := range push.Notifications {
 					fmt.Println(push.Title, "-", n.TopicTitle)
 				}

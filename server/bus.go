@@ -82,12 +82,15 @@ func (s *Server) answerPoll(w http.ResponseWriter, r *http.Request, v userkeys.V
 	p.who.UserID, p.who.Caller = who.id, callerOf(r, v)
 	if !p.waits {
 		messages, err := s.cfg.Bus.Read(r.Context(), who.id, p.subs)
+		if err == nil {
+			err = s.mayHave(r, v, messages)
+		}
 		if err != nil {
 			return err
 		}
 		return writeMessages(w, messages)
 	}
-	l, err := s.cfg.Bus.Listen(p.who, p.subs)
+	l, err := s.listen(p.who, p.subs)
 	if err != nil {
 		return err
 	}
@@ -187,11 +190,9 @@ func (s *Server) pollOnce(w http.ResponseWriter, r *http.Request, v userkeys.Vis
 	gateway.Deadlines{Write: s.patience.poll + s.patience.take}.Extend(w)
 	end := time.NewTimer(s.patience.poll)
 	defer end.Stop()
-	messages, err := l.Read(r.Context())
+	messages, err := s.hear(r, v, l)
 	for err == nil && len(messages) == 0 && l.Wait(r.Context(), end.C) {
-		if err = s.stillThere(r, v); err == nil {
-			messages, err = l.Read(r.Context())
-		}
+		messages, err = s.hear(r, v, l)
 	}
 	if err = ended(r.Context(), err); err != nil || r.Context().Err() != nil {
 		return err
@@ -223,7 +224,7 @@ func writeMessages(w http.ResponseWriter, messages []notify.Message) error {
 // pollParts answers with part after part until the time is over. The first comes at once, empty if
 // need be: by it the client knows that nobody on the way holds the parts back.
 func (s *Server) pollParts(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, l *notify.Listener) error {
-	messages, err := l.Read(r.Context())
+	messages, err := s.hear(r, v, l)
 	if err = ended(r.Context(), err); err != nil || r.Context().Err() != nil {
 		return err
 	}
@@ -242,9 +243,7 @@ func (s *Server) pollParts(w http.ResponseWriter, r *http.Request, v userkeys.Vi
 		if !l.Wait(r.Context(), end.C) {
 			break
 		}
-		if err = s.stillThere(r, v); err == nil {
-			messages, err = l.Read(r.Context())
-		}
+		messages, err = s.hear(r, v, l)
 	}
 	exchangeOf(r).err = ended(r.Context(), err) // the answer has begun: there is no other place to say it
 	return nil
@@ -274,11 +273,31 @@ func (s *Server) sendNow(w http.ResponseWriter, b []byte) error {
 	return http.NewResponseController(w).Flush()
 }
 
-// stillThere refuses what v's session may not have any more: it may have ended while the request waits.
-// Those of keys are watched by the door.
-func (s *Server) stillThere(r *http.Request, v userkeys.Visitor) error {
-	if _, keyed := userkeys.FromContext(r.Context()); keyed {
+// hear is what is new to l, for one who may have it.
+func (s *Server) hear(r *http.Request, v userkeys.Visitor, l *notify.Listener) ([]notify.Message, error) {
+	messages, err := l.Read(r.Context())
+	if err == nil {
+		err = s.mayHave(r, v, messages)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return messages, nil
+}
+
+// mayHave refuses messages that were just read to one whose key or session has ended. It is asked after the reading, never
+// before: so what was written after a revoke was answered is not given (KU16), without waiting for the door's next look.
+func (s *Server) mayHave(r *http.Request, v userkeys.Visitor, messages []notify.Message) error {
+	if len(messages) == 0 {
 		return nil
+	}
+	return s.stillThere(r, v)
+}
+
+// stillThere refuses what r's key or v's session may not have any more: it may have ended while the request waits.
+func (s *Server) stillThere(r *http.Request, v userkeys.Visitor) error {
+	if access, keyed := userkeys.FromContext(r.Context()); keyed {
+		return s.checker.Holds(r.Context(), access)
 	}
 	now, err := s.visitorAgain(r)
 	if err == nil && (now.User.ID != v.User.ID || now.Session != v.Session) {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -458,9 +460,7 @@ func thePollParts(t *testing.T, f *fakeSite) {
 		f.told("alice", alice.ID)
 		f.heard(parts, "/notification-alert/1")
 		_ = res.Body.Close()
-		if f.server.lot.parked() == 0 { // of a parked one it is noticed at the second part that follows
-			f.listeners(0) // it is noticed that the app has gone
-		}
+		f.listeners(0) // it is noticed that the app has gone
 	}
 	res, err := f.open(s, t.Context(), "POST", busAddress, "key-1", "/a=0")
 	if err != nil {
@@ -547,6 +547,201 @@ func thePollsOfDeadKeys(t *testing.T, f *fakeSite) {
 	if got := f.whole(others); got.status != 200 || !strings.Contains(got.text, "/notification-alert/1") {
 		t.Errorf("the other key's poll: %+v", got)
 	}
+}
+
+// TestNothingAfterARevoke is KU16: what is written after a revoke was answered is given to no open poll or stream of the key,
+// however soon it is written, and they end at once.
+func TestNothingAfterARevoke(t *testing.T) { eachWay(t, nothingAfterARevoke) }
+
+func nothingAfterARevoke(t *testing.T, f *fakeSite) {
+	s := f.live()
+	once := f.later(s, busAddress, "key-1", "/notification-alert/1=0&/notification/1=0", dontChunk, "true")
+	parts := f.later(s, "/message-bus/other/poll", "key-1", "/notification-alert/1=0&/notification/1=0")
+	events := f.stream(s, "key-1", "0.0")
+	f.listeners(3)
+	time.Sleep(50 * time.Millisecond) // for what is refused at the first reading there is the next test
+	f.authority.over.Store(int64(1), true)
+	f.told("alice", alice.ID)
+	if got := f.whole(once); got.status != http.StatusForbidden || !strings.Contains(got.text, `"reason":"invalid key"`) {
+		t.Errorf("a poll: %+v", got)
+	}
+	if got := f.whole(parts); strings.Contains(got.text, "notification") {
+		t.Errorf("a poll in parts: %+v", got)
+	}
+	for e := range events.events {
+		t.Errorf("an event stream: %+v", e)
+	}
+	f.listeners(0)
+}
+
+// TestRevokedWhileReading is KU16: a key is asked about after the reading. One that ends between its check and the reading
+// gets nothing of what was written between.
+func TestRevokedWhileReading(t *testing.T) {
+	t.Parallel()
+	for name, above := range map[string]int{"few": parkAbove, "a crowd": -1} {
+		for what, path := range map[string]string{"a poll that waits": busAddress, "a poll that does not": busAddress + "?dlp=t", "events": "/events"} {
+			t.Run(what+", "+name, func(t *testing.T) {
+				t.Parallel()
+				var f *fakeSite
+				f = busSite(t, func(c *Config) {
+					c.Bus = notify.NewBus(notify.BusConfig{Store: revokedStore{lateStore{c}, func() {
+						f.authority.over.Store(int64(1), true)
+						f.tell("alice", userkeys.Notification{Type: 1})
+					}}})
+				})
+				f.server.lot.above = above
+				s := f.live()
+				method := "POST"
+				if what == "events" {
+					method = "GET"
+				}
+				for _, chunk := range []string{"true", ""} {
+					f.authority.over.Delete(int64(1))
+					res, err := f.open(s, t.Context(), method, path, "key-1", "/notification-alert/1=0&/notification/1=0", dontChunk, chunk)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if text := readAllText(res); res.StatusCode != http.StatusForbidden || !strings.Contains(text, `"reason":"invalid key"`) {
+						t.Errorf("%d %s", res.StatusCode, text)
+					}
+					_ = res.Body.Close()
+				}
+				f.listeners(0)
+			})
+		}
+	}
+}
+
+// revokedStore has something happen before each reading of an inbox.
+type revokedStore struct {
+	lateStore
+	before func()
+}
+
+func (s revokedStore) InboxState(ctx context.Context, id int64) (userkeys.Inbox, error) {
+	s.before()
+	return s.lateStore.InboxState(ctx, id)
+}
+
+// TestParkedPollsOfClientsThatLeft hold no places: not those of the key that comes back, and not for long any others.
+func TestParkedPollsOfClientsThatLeft(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("it cannot be seen there who has left")
+	}
+	for how, client := range map[string]string{
+		"a client that comes back by http": "c0", "another one by http": "new", // who counts its polls anew, or is over the limit
+		"a client that comes back by https": "c0", "another one by https": "new",
+	} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			f := busSite(t)
+			f.server.lot.above, f.server.lot.pause = -1, time.Hour
+			s := f.live()
+			if strings.HasSuffix(how, "https") {
+				s = httptest.NewTLSServer(f.handler)
+				t.Cleanup(s.Close)
+			}
+			crowd := func() []net.Conn {
+				conns := make([]net.Conn, maxOpen)
+				for i := range conns {
+					conns[i] = f.parkedPoll(s, fmt.Sprintf("c%d", i), 7)
+				}
+				f.listeners(maxOpen)
+				return conns
+			}
+			poll := func(client string, seq int) *http.Response {
+				f.t.Helper()
+				r, err := http.NewRequestWithContext(t.Context(), "POST", s.URL+"/message-bus/"+client+"/poll", strings.NewReader(fmt.Sprintf("/notification-alert/1=-1&__seq=%d", seq)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Header = http.Header{"User-Api-Key": {"key-1"}, "Content-Type": {"application/x-www-form-urlencoded"}}
+				res, err := s.Client().Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = res.Body.Close() })
+				return res
+			}
+			left := crowd()
+			if res := poll("more", 0); res.StatusCode != http.StatusTooManyRequests {
+				t.Fatalf("beside polls that wait: %d", res.StatusCode)
+			}
+			f.listeners(maxOpen) // they stay
+			_, _ = left[0].Write([]byte("more"))
+			for _, c := range left[:maxOpen-1] {
+				_ = c.Close()
+			}
+			time.Sleep(50 * time.Millisecond) // until the kernel has told
+			if res := poll(client, 1); res.StatusCode != http.StatusOK {
+				t.Fatalf("after they left: %d", res.StatusCode)
+			}
+			f.listeners(2) // it waits, and so does the one that stayed
+			f.told("alice", alice.ID)
+			if text := make([]byte, 4096); !strings.HasPrefix(read(left[maxOpen-1], text), "HTTP/1.1 200") {
+				t.Errorf("the one that stayed hears %q", text)
+			}
+		})
+	}
+}
+
+// TestParkedPollsAreSwept: whoever leaves is noticed also when nobody comes back.
+func TestParkedPollsAreSwept(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("it cannot be seen there who has left")
+	}
+	f := busSite(t)
+	f.server.lot.above, f.server.lot.pause = -1, 5*time.Millisecond
+	s := f.live()
+	for range 2 { // the sweeper rests between
+		gone, stays := f.parkedPoll(s, "a", 0), f.parkedPoll(s, "b", 0)
+		f.listeners(2)
+		time.Sleep(20 * time.Millisecond)
+		f.listeners(2)
+		_ = gone.Close()
+		f.listeners(1)
+		_ = stays.Close()
+		f.listeners(0)
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+			f.server.lot.mu.Lock()
+			rests := !f.server.lot.sweeping && len(f.server.lot.open)+len(f.server.lot.of) == 0
+			f.server.lot.mu.Unlock()
+			if rests {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("something is left of them")
+			}
+		}
+	}
+}
+
+// maxOpen is how many polls a key may have open.
+const maxOpen = 6
+
+// parkedPoll begins a poll of key-1 and gives its connection.
+func (f *fakeSite) parkedPoll(s *httptest.Server, client string, seq int) net.Conn {
+	f.t.Helper()
+	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if s.TLS != nil {
+		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+	}
+	f.t.Cleanup(func() { _ = conn.Close() })
+	body := fmt.Sprintf("/notification-alert/1=0&__seq=%d", seq)
+	fmt.Fprintf(conn, "POST /message-bus/%s/poll HTTP/1.1\r\nHost: site.example\r\nDont-Chunk: true\r\nUser-Api-Key: key-1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", client, len(body), body)
+	return conn
+}
+
+// read is what comes first on a connection.
+func read(c net.Conn, into []byte) string {
+	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	n, _ := c.Read(into)
+	return string(into[:n])
 }
 
 // TestParkedPollsEnd: when their time is over, in order.

@@ -27,12 +27,12 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, v userkeys.Visit
 		return nil
 	}
 	f := newFollower(who.id, r.Header.Get("Last-Event-ID"))
-	l, err := s.cfg.Bus.Listen(notify.Hearer{UserID: who.id, Caller: callerOf(r, v)}, f.subs)
+	l, err := s.listen(notify.Hearer{UserID: who.id, Caller: callerOf(r, v)}, f.subs)
 	if err != nil {
 		return s.refusePoll(w, r, err)
 	}
 	defer l.Close()
-	messages, err := l.Read(r.Context())
+	messages, err := s.hear(r, v, l)
 	if err = ended(r.Context(), err); err != nil {
 		return refuseJSON(w, r, withReason(r, userkeys.AsError(err)))
 	}
@@ -57,17 +57,17 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, v userkeys.Visit
 		if r.Context().Err() != nil || l.Over() {
 			return nil
 		}
-		if err := s.stillThere(r, v); err != nil {
-			return err
-		}
 		if !woken {
+			if err := s.stillThere(r, v); err != nil {
+				return err
+			}
 			if beats++; beats == heartbeats {
 				return nil
 			}
 			text = []byte(":\n\n")
 			continue
 		}
-		if messages, err = l.Read(r.Context()); err != nil {
+		if messages, err = s.hear(r, v, l); err != nil {
 			return err
 		}
 		if text, err = f.write(nil, messages); err != nil {

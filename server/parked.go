@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"userkeys"
@@ -24,33 +28,43 @@ const (
 	parkAbove   = 1000 // listeners
 	parkWorkers = 8
 	parkedWork  = 5 * time.Second // for one look at a parked poll
+	sweepPause  = time.Second     // between two looks for clients that have left
+	sweepAtOnce = 2000            // polls in one such look: 20,000 are through in ten seconds
 )
 
 // lot is where polls are parked.
 type lot struct {
+	checker gateway.Checker
 	watcher *gateway.Watcher
 	now     func() time.Time
-	above   int // how many must listen
+	above   int           // how many must listen
+	pause   time.Duration // sweepPause
 	patience
 
-	mu      sync.Mutex
-	due     []*parked
-	workers int
-	open    int // parked and not settled
+	mu       sync.Mutex
+	due      []*parked
+	workers  int
+	open     []*parked // those that are not settled, in no order
+	of       map[int64][]*parked
+	swept    int // the place in open where the next look for clients that have left begins
+	sweeping bool
 }
 
 // parked is a poll without a goroutine. One worker has it at a time.
 type parked struct {
-	lot   *lot
-	conn  net.Conn
-	l     *notify.Listener
-	head  []byte // of the answer, until it is sent; without the line that says how long it is
-	parts bool
-	ctx   context.Context // ends with the access
-	stop  func()          // the watch of it
-	end   *time.Timer
+	lot    *lot
+	conn   net.Conn
+	access userkeys.Access
+	l      *notify.Listener
+	head   []byte // of the answer, until it is sent; without the line that says how long it is
+	parts  bool
+	ctx    context.Context // ends with the access
+	stop   func()          // the watch of it
+	end    *time.Timer
+	left   atomic.Bool // the client has
 
 	// Guarded by lot.mu.
+	place   int // in lot.open
 	queued  bool
 	busy    bool // a worker has it
 	ended   bool // the time is over
@@ -69,7 +83,7 @@ func (s *Server) park(w http.ResponseWriter, r *http.Request, l *notify.Listener
 		return false // HTTP/2 over a proxy of the embedder's, or a test
 	}
 	exchangeOf(r).status = http.StatusOK
-	p := &parked{lot: s.lot, conn: conn, l: l, parts: parts, head: headOf(w.Header(), parts, s.cfg.Now())}
+	p := &parked{lot: s.lot, conn: conn, access: access, l: l, parts: parts, head: headOf(w.Header(), parts, s.cfg.Now())}
 	// The request's own context ends with the handler.
 	p.ctx, p.stop = s.lot.watcher.Watch(context.Background(), access)
 	p.end = time.AfterFunc(s.lot.poll, func() { s.lot.wake(p, true) })
@@ -100,16 +114,106 @@ func (s *Server) Drain(ctx context.Context) {
 func (t *lot) parked() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.open
+	return len(t.open)
 }
 
 // enter takes p in, which has not been looked at yet.
 func (t *lot) enter(p *parked) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.open++
+	p.place = len(t.open)
+	t.open = append(t.open, p)
+	t.of[p.access.UserID] = append(t.of[p.access.UserID], p)
+	if !t.sweeping {
+		t.sweeping = true
+		time.AfterFunc(t.pause, t.sweepSome)
+	}
 	p.queued = true
 	t.queue(p)
+}
+
+// leave takes p out, which is settled. The caller holds mu.
+func (t *lot) leave(p *parked) {
+	end := len(t.open) - 1
+	t.open[p.place], t.open[end].place = t.open[end], p.place
+	t.open[end] = nil
+	t.open = t.open[:end]
+	user := p.access.UserID
+	t.of[user] = slices.DeleteFunc(t.of[user], func(o *parked) bool { return o == p })
+	if len(t.of[user]) == 0 {
+		delete(t.of, user)
+	}
+}
+
+// listen is [notify.Bus.Listen]. Nobody is told when the client of a parked poll leaves, so the poll keeps its place; where
+// such polls may be in the way of a new one of the user, they are looked for first.
+func (s *Server) listen(who notify.Hearer, subs []notify.Subscription) (*notify.Listener, error) {
+	l, err := s.cfg.Bus.Listen(who, subs)
+	inTheWay := errors.Is(err, userkeys.RateLimited) || err == nil && l.Over() // over at once: a later poll of its client is open
+	if !inTheWay || !s.lot.sweep(who.UserID) {
+		return l, err
+	}
+	return s.cfg.Bus.Listen(who, subs)
+}
+
+// sweep lets go a user's polls whose clients have left, and tells whether there were any. Their places are free then.
+func (t *lot) sweep(userID int64) bool {
+	t.mu.Lock()
+	polls := slices.Clone(t.of[userID])
+	t.mu.Unlock()
+	return letGo(polls)
+}
+
+// sweepSome is one of the slow looks at all polls, which go on while there are any.
+func (t *lot) sweepSome() {
+	t.mu.Lock()
+	n := min(len(t.open), sweepAtOnce)
+	polls := make([]*parked, 0, n)
+	for range n {
+		if t.swept >= len(t.open) {
+			t.swept = 0
+		}
+		polls = append(polls, t.open[t.swept])
+		t.swept++
+	}
+	t.sweeping = n > 0
+	t.mu.Unlock()
+	if n == 0 {
+		return
+	}
+	letGo(polls)
+	time.AfterFunc(t.pause, t.sweepSome)
+}
+
+// letGo ends those of polls whose clients have left: the listening at once, the rest when a worker comes to it.
+func letGo(polls []*parked) (any bool) {
+	for _, p := range polls {
+		if hasLeft(p.conn) {
+			any = true
+			p.left.Store(true)
+			p.l.Close()
+		}
+	}
+	return any
+}
+
+// hasLeft tells whether the client at the other end has closed the connection, where that can be seen. What else it
+// sent is dropped: nobody reads it, and unread it would hide the end.
+func hasLeft(conn net.Conn) bool {
+	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = secure.NetConn()
+	}
+	plain, ok := conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := plain.SyscallConn()
+	if err != nil {
+		return false
+	}
+	left := false
+	_ = raw.Read(func(fd uintptr) bool { left = atEnd(fd); return true }) // closed here meanwhile: somebody is at it
+	return left
 }
 
 // headOf is the head of an answer, as net/http would write it.
@@ -167,7 +271,7 @@ func (t *lot) work() {
 		t.mu.Lock()
 		p.busy, p.settled = false, settled
 		if settled {
-			t.open--
+			t.leave(p)
 		} else if p.queued {
 			t.queue(p)
 		}
@@ -178,10 +282,17 @@ func (t *lot) work() {
 
 // look answers p if there is something to say, and tells whether that was all.
 func (p *parked) look(ended bool) bool {
+	if p.left.Load() {
+		p.settle()
+		return true
+	}
 	ctx, cancel := context.WithTimeout(p.ctx, parkedWork)
 	defer cancel()
 	over := ended || p.l.Over()
 	messages, err := p.l.Read(ctx)
+	if err == nil && len(messages) > 0 { // after the reading: see Server.mayHave
+		err = p.lot.checker.Holds(ctx, p.access)
+	}
 	switch {
 	case p.ctx.Err() != nil:
 		p.refuse(userkeys.AsError(context.Cause(p.ctx)))
@@ -196,11 +307,16 @@ func (p *parked) look(ended bool) bool {
 	default:
 		return false
 	}
+	p.settle()
+	return true
+}
+
+// settle gives up all that p has.
+func (p *parked) settle() {
 	p.end.Stop()
 	p.stop()
 	p.l.Close()
 	_ = p.conn.Close() // what could be told was
-	return true
 }
 
 // write gives b to the client, who must take it in time.

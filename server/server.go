@@ -122,6 +122,7 @@ type Server struct {
 	oneTimes oneTimes
 	clients  clients
 	admin    administration
+	checker  gateway.Checker
 	accounts LoginIdentity // nil: the embedder's own sessions
 	guard    func(http.Handler) http.Handler
 	cut      func(http.Handler) http.Handler
@@ -153,9 +154,9 @@ func newServer(cfg Config, d decider) (*Server, error) {
 	if cfg.ClientIP == nil {
 		cfg.ClientIP = gateway.ClientIP(nil)
 	}
-	s := &Server{cfg: cfg, consents: d, keys: d, site: d, devices: d, oneTimes: d, clients: d, admin: d, guard: gateway.Guard(d), cut: gateway.CutStreams(d), origins: http.NewCrossOriginProtection()}
+	s := &Server{cfg: cfg, consents: d, keys: d, site: d, devices: d, oneTimes: d, clients: d, admin: d, checker: d, guard: gateway.Guard(d), cut: gateway.CutStreams(d), origins: http.NewCrossOriginProtection()}
 	s.patience = patience{poll: pollTime, take: takeTime}
-	s.lot = &lot{watcher: gateway.NewWatcher(d), now: time.Now, above: parkAbove, patience: s.patience}
+	s.lot = &lot{checker: d, watcher: gateway.NewWatcher(d), now: time.Now, above: parkAbove, pause: sweepPause, of: map[int64][]*parked{}, patience: s.patience}
 	s.accounts, _ = cfg.Identity.(LoginIdentity)
 	if cfg.Standalone && s.accounts == nil {
 		return nil, errors.New("server: a standalone site needs a LoginIdentity")

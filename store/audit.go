@@ -36,6 +36,7 @@ const (
 	actionPushDiscarded    = "pushes discarded"
 	actionAdminKeyMade     = "admin key created"
 	actionAdminKeyRevoked  = "admin key revoked"
+	actionReplaced         = " replaced" // after the name of a mark
 )
 
 const (

@@ -2,7 +2,11 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"time"
+
+	"userkeys"
 )
 
 // ClaimJob takes a job that is due at a time: of all nodes that try, one gets
@@ -34,9 +38,28 @@ func (s *Store) Mark(ctx context.Context, name string, value []byte) ([]byte, er
 	return have, err
 }
 
-// Remark remembers another value in the place of the one before.
-func (s *Store) Remark(ctx context.Context, name string, value []byte) error {
-	_, err := s.changesOne(ctx, `INSERT INTO userkeys_marks (name, value) VALUES ($1, $2)
-		ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
-	return err
+// Marked is what [Store.Mark] remembers under a name; nil if there is nothing.
+func (s *Store) Marked(ctx context.Context, name string) ([]byte, error) {
+	return read(ctx, s, func(ctx context.Context, c conn) ([]byte, error) {
+		have, err := one(ctx, c, scanBytes, "SELECT value FROM userkeys_marks WHERE name = $1", name)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil, nil
+		}
+		return have, err
+	})
+}
+
+// Remark remembers another value in the place of the one before. The audit log tells that NAME was replaced.
+func (s *Store) Remark(ctx context.Context, name string, value []byte, at time.Time, by userkeys.Actor) error {
+	return s.write(ctx, func(ctx context.Context, c conn) error {
+		// Where it is this value already, or was none, nothing is replaced.
+		if _, err := c.exec(ctx, "INSERT INTO userkeys_marks (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, value); err != nil {
+			return err
+		}
+		n, err := c.exec(ctx, "UPDATE userkeys_marks SET value = $2 WHERE name = $1 AND value <> $2", name, value)
+		if err != nil || n == 0 {
+			return err
+		}
+		return audit(ctx, c, userkeys.AuditEvent{At: at, Actor: by, Action: name + actionReplaced})
+	})
 }

@@ -453,7 +453,7 @@ func sentAfterRevoke() time.Duration {
 // secrets are those of all keys there ever were, by their client.
 func (tr *pushTrial) secrets() map[string]userkeys.PushSecret {
 	tr.Helper()
-	machine, err := site.ReadSecret(filepath.Join(tr.data, "userkeys.secret"), false)
+	machine, err := site.ReadSecret(filepath.Join(tr.data, "userkeys.secret"))
 	if err != nil {
 		tr.Fatal(err)
 	}

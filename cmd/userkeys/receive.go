@@ -134,9 +134,7 @@ func (c *receive) run(cmd *cobra.Command) error {
 // tell prints an event. That nobody reads it spoils nothing: it is kept where --store says.
 func (c *receive) tell(out io.Writer, e receiver.Event) {
 	if c.asJSON {
-		enc := json.NewEncoder(out)
-		enc.SetEscapeHTML(false)
-		_ = enc.Encode(e)
+		_, _ = out.Write(e.JSON())
 		return
 	}
 	_, _ = fmt.Fprintln(out, e.Line())

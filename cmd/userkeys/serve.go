@@ -101,7 +101,7 @@ func serve(cmd *cobra.Command, _ []string) error {
 	if cfg.Store, err = site.OpenStore(cmd.Context(), db, dialect); err != nil {
 		return err
 	}
-	if cfg.Secret, err = machineSecret(cmd, cfg.Store); err != nil {
+	if cfg.Secret, err = machineSecret(cmd, cfg.Store, log); err != nil {
 		return err
 	}
 	s, err := site.Open(cmd.Context(), cfg)
@@ -152,13 +152,13 @@ func siteOptions(cmd *cobra.Command, sc siteConfig, addr net.Addr) (site.Config,
 }
 
 // machineSecret reads the secret that pushes are signed with.
-func machineSecret(cmd *cobra.Command, st *store.Store) ([]byte, error) {
-	path, err := cmd.Flags().GetString("secret-file")
-	if err != nil {
+func machineSecret(cmd *cobra.Command, st *store.Store, log *slog.Logger) ([]byte, error) {
+	f := site.SecretFile{Actor: commandActor, Now: time.Now, Logger: log}
+	var err error
+	if f.Path, err = cmd.Flags().GetString("secret-file"); err != nil {
 		return nil, err
 	}
-	create := path == ""
-	if create {
+	if f.Own = f.Path == ""; f.Own {
 		dir, err := cmd.Flags().GetString("data")
 		if err != nil {
 			return nil, err
@@ -166,17 +166,12 @@ func machineSecret(cmd *cobra.Command, st *store.Store) ([]byte, error) {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("the machine secret has no place (give --secret-file): %w", err)
 		}
-		path = filepath.Join(dir, "userkeys.secret")
+		f.Path = filepath.Join(dir, "userkeys.secret")
 	}
-	secret, err := site.ReadSecret(path, create)
-	if err != nil {
+	if f.Replace, err = cmd.Flags().GetBool("replace-secret"); err != nil {
 		return nil, err
 	}
-	replace, err := cmd.Flags().GetBool("replace-secret")
-	if err != nil {
-		return nil, err
-	}
-	return secret, site.AgreeOnSecret(cmd.Context(), st, secret, replace)
+	return site.OpenSecret(cmd.Context(), st, f)
 }
 
 // ownApps stands for everything that apps ask a site for.

@@ -31,7 +31,7 @@ func (n *notifier) push(w http.ResponseWriter, r *http.Request) {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		p, err := client.VerifyPush(r, v.secret)
 		if err == nil {
-			err = n.seen.Once(p, func() error { n.show(id, v, p); return nil })
+			err = n.seen.Once(p, func(p client.Push) error { n.show(id, v, p); return nil })
 		}
 		if s := client.PushStatus(err); s != http.StatusUnauthorized {
 			status = s

@@ -1,10 +1,15 @@
 package receiver
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
 
+	"userkeys"
 	"userkeys/client"
 )
 
@@ -21,7 +26,7 @@ const (
 	Broken    Result = "broken"    // genuine, and could not be taken now
 )
 
-// An Event is what a receiver tells of one request. Its texts are safe to show.
+// An Event is what a receiver tells of one request. Its texts are safe to show, but for ClientID; [Event.JSON] is, whole.
 type Event struct {
 	At      time.Time `json:"at"`
 	Result  Result    `json:"result"`
@@ -62,6 +67,37 @@ func notes(p client.Push) []Note {
 		out = append(out, Note{ClientID: n.ClientID, Type: n.Type, Text: text, URL: n.URL})
 	}
 	return out
+}
+
+// JSON is the event in one line for programs.
+func (e Event) JSON() []byte {
+	line, err := lineOf(e)
+	if err != nil {
+		panic(err) // there is nothing in it that JSON has not
+	}
+	return line
+}
+
+// lineOf is v as a line of JSON. What would steer a terminal, or be hidden in it, is escaped: a client_id, and a body as
+// it came, must stay what they are for programs, and people look at the line too.
+func lineOf(v any) ([]byte, error) {
+	var plain bytes.Buffer
+	enc := json.NewEncoder(&plain)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	var line []byte
+	for _, r := range plain.String() { // bytes that are no UTF-8 are U+FFFD for all who read JSON
+		if s := string(r); r < unicode.MaxASCII || userkeys.Printable(s) == s {
+			line = append(line, s...)
+			continue
+		}
+		for _, half := range utf16.Encode([]rune{r}) {
+			line = fmt.Appendf(line, `\u%04x`, half)
+		}
+	}
+	return line, nil
 }
 
 // Line is the event in one line for people.

@@ -106,7 +106,8 @@ func (rc *Receiver) receive(r *http.Request) (Event, error) {
 		e.Result, e.Status, e.Why = Failed, rc.cfg.Faults.Status, "on purpose"
 		return e, nil
 	}
-	err = rc.once.Once(p, func() error {
+	err = rc.once.Once(p, func(p client.Push) error {
+		e.Notes = notes(p)
 		if rc.cfg.Store == nil {
 			return nil
 		}

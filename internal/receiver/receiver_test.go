@@ -267,6 +267,86 @@ func TestStoreKeepsEachPushOnce(t *testing.T) {
 	}
 }
 
+// A later try that has a second client's notification is not the same push for that client, before a restart and after it.
+func TestStoreAddsWhatALaterTryHas(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	start := func() *rig {
+		store, err := OpenStore(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return newRig(t, func(c *Config) { c.Store = store })
+	}
+	kept := func(id string) (clients []string) {
+		text, err := os.ReadFile(filepath.Join(dir, "push-"+pushName("https://forum.example", id)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var in stored
+		if err := json.Unmarshal(text, &in); err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range in.Notifications {
+			clients = append(clients, n.ClientID)
+		}
+		return clients
+	}
+	first, rest, _ := strings.Cut(body, "]}")
+	_, note, _ := strings.Cut(first, "[")
+	both := first + "," + strings.Replace(note, `"c1"`, `"c2"`, 1) + "]}" + rest
+	r := start()
+	for id, later := range map[string]*rig{"m1": r, "m2": start()} {
+		if r.push(id, body); r.last().Result != Verified {
+			t.Fatalf("%+v", r.last())
+		}
+		if later.push(id, both); later.last().Result != Verified || !slices.Equal(kept(id), []string{"c1", "c2"}) {
+			t.Errorf("%s: %+v, kept for %v", id, later.last(), kept(id))
+		}
+		if later.push(id, both); later.last().Result != Duplicate {
+			t.Errorf("%s once more: %+v", id, later.last())
+		}
+	}
+	r.push("m3", body)
+	r.push("m3", both)
+	if told := r.last().Notes; len(told) != 1 || told[0].ClientID != "c2" {
+		t.Errorf("it tells of %+v, want what is new", told)
+	}
+}
+
+// A client_id may be anything that an app chose. It stays what it is for programs, and steers no terminal.
+func TestEventsSteerNoTerminal(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	store, err := OpenStore(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, func(c *Config) { c.Store = store })
+	const evil = "a\u009b31m\u202eb\x7f\U000e0041\n\u00e9"
+	named, err := json.Marshal(evil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.push("m1", strings.Replace(body, `"c1"`, string(named), 1)); r.last().Result != Verified || r.last().Notes[0].ClientID != evil {
+		t.Fatalf("%+v", r.last())
+	}
+	file, err := os.ReadFile(r.last().File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, line := range map[string][]byte{"told": r.last().JSON(), "kept": file} {
+		text, ok := strings.CutSuffix(string(line), "\n")
+		if !ok || text != userkeys.Printable(text) {
+			t.Errorf("%s: %q", what, line)
+		}
+		var in struct{ Notifications []Note }
+		if err := json.Unmarshal(line, &in); err != nil || in.Notifications[0].ClientID != evil {
+			t.Errorf("%s: %+v, %v", what, in, err)
+		}
+	}
+}
+
 func pushName(site, id string) string {
 	return strings.TrimPrefix(filepath.Base((&Store{}).name(client.Push{Site: site, ID: id})), "push-")
 }

@@ -1,7 +1,6 @@
 package receiver
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -10,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"syscall"
 	"time"
 
@@ -19,7 +19,12 @@ import (
 
 // A Store keeps pushes in a folder, each as one line of JSON in a file of its own. The name of the file is made of the
 // site and the push's id, so a push is there once whatever comes twice, and also after a restart.
-type Store struct{ dir string }
+type Store struct {
+	dir string
+
+	mu     sync.Mutex
+	adding map[string]bool // names of files
+}
 
 // OpenStore makes the folder if it is not there. Only its owner can read it.
 func OpenStore(dir string) (*Store, error) {
@@ -31,7 +36,7 @@ func OpenStore(dir string) (*Store, error) {
 		return nil, notStored(err)
 	}
 	_ = probe.Close() // nothing is in it
-	return &Store{dir}, os.Remove(probe.Name())
+	return &Store{dir: dir, adding: map[string]bool{}}, os.Remove(probe.Name())
 }
 
 // temporary is the name of a file that is not whole yet.
@@ -53,28 +58,74 @@ type stored struct {
 }
 
 // Add keeps a push and gives its file. When it returns the push is on the disk. If it was there already the error
-// is [client.ErrPushSeen].
+// is [client.ErrPushSeen]; where a later try has notifications for more clients these are added.
 func (s *Store) Add(p client.Push, at time.Time) (string, error) {
 	name := s.name(p)
-	switch _, err := os.Lstat(name); {
+	if !s.begin(name) {
+		return "", notStored(errors.New("the same push is being stored"))
+	}
+	defer s.end(name)
+	keep := stored{
+		ID: p.ID, Verified: p.ID != "", Site: p.Site, SentAt: p.SentAt, ReceivedAt: at.UTC(), Notifications: p.Notifications, Body: p.Body,
+	}
+	switch text, err := os.ReadFile(name); {
 	case err == nil:
-		return name, client.ErrPushSeen
+		if keep.Notifications, err = withNew(text, p.Notifications); err != nil {
+			return "", notStored(err)
+		}
+		if keep.Notifications == nil {
+			return name, client.ErrPushSeen
+		}
 	case !errors.Is(err, fs.ErrNotExist):
 		return "", notStored(err)
 	}
-	var line bytes.Buffer
-	enc := json.NewEncoder(&line)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(stored{
-		ID: p.ID, Verified: p.ID != "", Site: p.Site, SentAt: p.SentAt, ReceivedAt: at.UTC(), Notifications: p.Notifications, Body: p.Body,
-	})
+	line, err := lineOf(keep)
 	if err == nil {
-		err = s.write(name, line.Bytes())
+		err = s.write(name, line)
 	}
 	if err != nil {
 		return "", notStored(err)
 	}
 	return name, nil
+}
+
+// begin and end keep two tries of one push apart.
+func (s *Store) begin(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.adding[name] {
+		return false
+	}
+	s.adding[name] = true
+	return true
+}
+
+func (s *Store) end(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.adding, name)
+}
+
+// withNew are the notifications of a file, and those for clients that have none there; nil if there are no such.
+func withNew(file []byte, more []client.PushNotification) ([]client.PushNotification, error) {
+	var old stored
+	if err := json.Unmarshal(file, &old); err != nil {
+		return nil, err
+	}
+	known := map[string]bool{}
+	for _, n := range old.Notifications {
+		known[n.ClientID] = true
+	}
+	all := old.Notifications
+	for _, n := range more {
+		if !known[n.ClientID] {
+			all = append(all, n)
+		}
+	}
+	if len(all) == len(old.Notifications) {
+		return nil, nil
+	}
+	return all, nil
 }
 
 // name is the file of a push; one without an id is never the same as another.

@@ -216,6 +216,45 @@ func TestBusEndsWithTheKey(t *testing.T) {
 	})
 }
 
+// TestBusSaysNothingAfterARevoke is KU16 for the whole site: what is written after a revoke was answered, on this node, reaches
+// no poll and no stream that was open.
+func TestBusSaysNothingAfterARevoke(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(sc *scene) {
+		go func() { _ = sc.Run(sc.t.Context()) }() // ends with the test
+		app := sc.App("listener", "notifications").Connect(sc.alice)
+		body := sprint("/notification-alert/%d=0", sc.Keys()[0].UserID)
+		waits := pollOf(app, body)
+		all := make(chan string, 2)
+		for i, r := range []*http.Request{app.Request("POST", "/message-bus/other/poll", body), app.Request("GET", "/events", "")} {
+			if i == 0 {
+				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			}
+			res, err := http.DefaultClient.Do(r)
+			if err != nil || res.StatusCode != 200 {
+				sc.t.Fatal(res, err)
+			}
+			go func() {
+				defer res.Body.Close()
+				text, _ := io.ReadAll(res.Body) // how it ends does not matter
+				all <- string(text)
+			}()
+		}
+		sc.listening(sc.Site, 3)
+		app.Call("POST", "/user-api-key/revoke").Must(sc.t, 200)
+		for range 40 {
+			sc.add(sc.Site, "alice")
+		}
+		sc.check(soon(sc, waits, 5*time.Second), deadKey)
+		for range 2 {
+			if text := soon(sc, all, 5*time.Second); strings.Contains(text, "notification_type") || strings.Contains(text, `"unread_notifications":1`) {
+				sc.t.Errorf("after the revoke it says %s", text)
+			}
+		}
+		sc.listening(sc.Site, 0)
+	})
+}
+
 // TestBusBeforeAWebsite: the bus is the website's unless it was named, and so is /events, which no scope of the bus opens then.
 func TestBusBeforeAWebsite(t *testing.T) {
 	t.Parallel()

@@ -416,6 +416,9 @@ func jobsAreClaimedOnce(w *world) {
 }
 
 func marksAreAgreedOn(w *world) {
+	if b := must[[]byte](w)(w.Marked(w.ctx, "secret")); b != nil {
+		w.Errorf("before anybody told: %q", b)
+	}
 	first := map[string]bool{}
 	var got [10][]byte
 	for _, err := range w.together(10, func(i int) (err error) {
@@ -430,9 +433,19 @@ func marksAreAgreedOn(w *world) {
 	if len(first) != 1 {
 		w.Errorf("%d values: %v", len(first), slices.Collect(maps.Keys(first)))
 	}
-	w.ok(w.Remark(w.ctx, "secret", []byte("new")))
+	for range 2 { // once is all that the log has
+		w.ok(w.Remark(w.ctx, "secret", []byte("new"), noon, userkeys.Actor{Kind: userkeys.ActorCommand}))
+	}
 	if b := must[[]byte](w)(w.Mark(w.ctx, "secret", []byte("other"))); string(b) != "new" {
 		w.Errorf("%q", b)
+	}
+	if b := must[[]byte](w)(w.Marked(w.ctx, "secret")); string(b) != "new" {
+		w.Errorf("%q", b)
+	}
+	w.ok(w.Remark(w.ctx, "the first", []byte("of its name"), noon, userkeys.Actor{Kind: userkeys.ActorCommand}))
+	events := must[[]userkeys.AuditEvent](w)(w.AuditEvents(w.ctx, 0, 0))
+	if len(events) != 1 || events[0].Action != "secret replaced" || events[0].Actor.Kind != userkeys.ActorCommand || !events[0].At.Equal(noon) {
+		w.Errorf("the log has %+v", events)
 	}
 }
 
