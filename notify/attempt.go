@@ -33,9 +33,6 @@ func (p *Pusher) send(ctx context.Context, parcel userkeys.PushParcel, read time
 		r.Outcome, r.Unmade, r.NextAt, r.KeyIDs = userkeys.PushRetried, true, r.At.Add(doubtPause), nil
 	case err != nil && ctx.Err() != nil: // our own end cut it, which says nothing of the receiver: whoever looks next sends it
 		r.Outcome, r.Unmade, r.NextAt, r.KeyIDs = userkeys.PushRetried, true, r.At, nil
-	case errors.As(err, &tooSlow{}):
-		r.Problem = userkeys.PushTimeout
-		again(&r, d.Attempt+1, d.QueuedAt)
 	case err != nil:
 		p.cfg.Logger.DebugContext(ctx, "a push failed", "delivery", d.ID, "host", d.Host, "err", outward.Detail(err))
 		r.Problem = userkeys.PushProblem(outward.Problem(err))
@@ -51,43 +48,29 @@ type rightsChanged struct{}
 
 func (rightsChanged) Error() string { return "what may be sent has changed" }
 
-// tooSlow stops an attempt that the receiver does not take in the time for which what was
-// read of rights holds: it decides how fast it reads (attacks SS23).
-type tooSlow struct{}
-
-func (tooSlow) Error() string { return "the receiver did not take it in time" }
-
 // post sends the parcel to keys, and tells whether anybody took the connection. The gate before the body reads rights
-// again if what was read is old by then, and lets nothing pass if anything has changed. The attempt also ends if the
-// body is not written soon after.
+// again if what was read is old by then, and lets nothing pass if anything has changed. What passes is written at once,
+// or the attempt ends: see [outward.Config].
 func (p *Pusher) post(ctx context.Context, parcel userkeys.PushParcel, keys []userkeys.PushedKey, read time.Time) (res *http.Response, reached bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var took atomic.Bool
-	late := time.AfterFunc(forEver, func() { cancel(tooSlow{}) })
-	defer late.Stop()
 	req, err := p.request(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn:      func(httptrace.GotConnInfo) { took.Store(true) },
-		WroteRequest: func(httptrace.WroteRequestInfo) { late.Stop() },
+		GotConn: func(httptrace.GotConnInfo) { took.Store(true) },
 	}), parcel, keys)
 	if err != nil {
 		return nil, false, err
 	}
 	req.Body = io.NopCloser(&gate{Reader: req.Body, open: func() error {
-		since := read
-		if now := p.cfg.Now(); now.Sub(since) > freshFor {
-			if since = now; !p.stillRight(ctx, parcel.Delivery, keys) {
-				cancel(rightsChanged{})
-				return rightsChanged{}
-			}
+		if p.cfg.Now().Sub(read) > freshFor && !p.stillRight(ctx, parcel.Delivery, keys) {
+			cancel(rightsChanged{})
+			return rightsChanged{}
 		}
-		late.Reset(max(writtenWithin-p.cfg.Now().Sub(since), 0))
 		return nil
 	}})
 	res, err = p.cfg.Client.Do(req)
 	if err != nil {
-		why := context.Cause(ctx)
-		if errors.As(why, &rightsChanged{}) || errors.As(why, &tooSlow{}) {
+		if why := context.Cause(ctx); errors.As(why, &rightsChanged{}) {
 			err = why
 		}
 		return nil, took.Load(), err
@@ -114,9 +97,6 @@ func (g *gate) Read(b []byte) (int, error) {
 	}
 	return g.Reader.Read(b)
 }
-
-// forEver is when a timer is to go off that is not set yet.
-const forEver = 1 << 62
 
 // request makes the request of a parcel to keys, signed for each of them.
 func (p *Pusher) request(ctx context.Context, parcel userkeys.PushParcel, keys []userkeys.PushedKey) (*http.Request, error) {

@@ -48,7 +48,7 @@ type DeskConfig struct {
 type Desk struct {
 	cfg DeskConfig
 
-	mu    sync.Mutex
+	mu   sync.Mutex
 	last map[int64]time.Time // test of a key, by its id, or resumption, by the negative one
 }
 

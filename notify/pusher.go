@@ -61,12 +61,12 @@ const (
 	// freshFor is how long what was read of rights is believed; with what a write takes it
 	// stays far below the second after which nothing is sent for a revoked key (attacks G2).
 	freshFor = 300 * time.Millisecond
-	// writtenWithin is from that reading on how soon a request is written, or it ends.
-	writtenWithin = 900 * time.Millisecond
+	// writeFor is how long a receiver may take what it is sent, piece by piece: it must not decide how long a reading holds.
+	writeFor = 400 * time.Millisecond
 	// doubtPause is how long a delivery rests whose rights have changed, or could not be read again.
 	doubtPause = 2 * time.Second
 	// staleAfter is how old it may be when it was read again: where a database is so slow, nothing is sent.
-	staleAfter = 800 * time.Millisecond
+	staleAfter = 500 * time.Millisecond
 )
 
 // Pusher sends what the outbox holds. Make one with [NewPusher] and keep [Pusher.Run] running, on as many nodes as there are.
@@ -103,7 +103,7 @@ func NewPusher(cfg PusherConfig) (*Pusher, error) {
 	}
 	if cfg.Client == nil {
 		settings := cfg.Settings
-		cfg.Client = outward.New(outward.Config{OnlyHTTP1: true, Inward: func() []string { return settings().InternalPushTargets() }})
+		cfg.Client = outward.New(outward.Config{OnlyHTTP1: true, WriteTimeout: writeFor, Inward: func() []string { return settings().InternalPushTargets() }})
 	}
 	return &Pusher{
 		cfg: cfg, wake: make(chan struct{}, 1), results: make(chan userkeys.PushResult, inFlight),

@@ -543,3 +543,45 @@ func TestPushTests(t *testing.T) {
 		t.Errorf("of a revoked key: %v", err)
 	}
 }
+
+// What one address of a host answers, its neighbours do not pay for.
+func TestPushToABadNeighbour(t *testing.T) {
+	t.Parallel()
+	rc := newReceiver(t, func(_ int, w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/evil":
+			w.WriteHeader(http.StatusInternalServerError)
+		case "/busy":
+			w.Header().Set("Retry-After", "86400")
+			w.WriteHeader(http.StatusTooManyRequests)
+		}
+	})
+	o := newOffice(t, rc.URL+"/evil", rc.URL+"/busy", rc.URL+"/good")
+	bob, ada := o.user("bob"), o.user("ada")
+	o.key(bob, "evil", rc.URL+"/evil")
+	o.key(bob, "busy", rc.URL+"/busy")
+	o.key(ada, "good", rc.URL+"/good")
+	p := o.pusher()
+	o.run(p)
+	for range 20 {
+		o.tell("bob")
+	}
+	p.Wake()
+	o.eventually("the bad ones are closed", func() bool {
+		hosts, err := o.PushHosts(o.ctx)
+		return err == nil && len(hosts) == 1 && hosts[0].Failures >= 5 && hosts[0].ClosedUntil.After(o.now())
+	})
+	for range 5 {
+		o.tell("ada")
+	}
+	p.Wake()
+	o.eventually("the good one has all", func() bool {
+		n := 0
+		for _, r := range rc.all() {
+			if r.url == "/good" {
+				n++
+			}
+		}
+		return n == 5
+	})
+}

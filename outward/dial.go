@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"userkeys"
 )
@@ -51,6 +52,9 @@ func (t *transport) dial(ctx context.Context, network, address string) (net.Conn
 	case err != nil:
 		return nil, failed(err)
 	}
+	if t.writeTimeout > 0 {
+		conn = &hurriedConn{conn, t.writeTimeout}
+	}
 	if to, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err != nil || !Public(to.Addr()) {
 		return &lentConn{conn, func() bool { return t.lends(target) }}, nil
 	}
@@ -75,6 +79,21 @@ func permits(target, at string, lent bool) bool {
 		return false // 0.0.0.0 becomes 127.0.0.1 on some systems
 	}
 	return lent
+}
+
+// longAgo is a deadline that has passed by any clock.
+var longAgo = time.Unix(1, 0)
+
+// A hurriedConn breaks when the other side does not take what it is sent.
+type hurriedConn struct {
+	net.Conn
+	within time.Duration
+}
+
+func (c *hurriedConn) Write(b []byte) (int, error) {
+	late := time.AfterFunc(c.within, func() { _ = c.SetWriteDeadline(longAgo) })
+	defer late.Stop()
+	return c.Conn.Write(b)
 }
 
 // A lentConn leads inside, as long as the list says so.

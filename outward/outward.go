@@ -29,6 +29,9 @@ type Config struct {
 	// the other side may let it wait here as long as it likes.
 	OnlyHTTP1 bool
 
+	// WriteTimeout is how long the other side may take to take one piece of what is sent; 0 is as long as Timeout.
+	WriteTimeout time.Duration
+
 	Resolver    *net.Resolver // nil is the system's
 	Timeout     time.Duration // a request from start to the end of its answer; 0 is 10 s
 	DialTimeout time.Duration // looking up a name and connecting, together; 0 is 5 s
@@ -54,7 +57,7 @@ const userAgent = "userkeys"
 // New makes a client. Its errors tell what went wrong by [Problem], and their texts nothing of what lies inside. A redirect
 // is the answer, and is for the caller to count as a failure.
 func New(c Config) *http.Client {
-	t := &transport{inward: c.Inward, maxBody: orUsual(c.MaxBody, usualMaxBody)}
+	t := &transport{writeTimeout: c.WriteTimeout, inward: c.Inward, maxBody: orUsual(c.MaxBody, usualMaxBody)}
 	t.dialer = net.Dialer{Timeout: orUsual(c.DialTimeout, usualDialTimeout), Resolver: c.Resolver}
 	t.base = newBase(t, c)
 	return &http.Client{

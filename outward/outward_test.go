@@ -524,3 +524,31 @@ func BenchmarkPost(b *testing.B) {
 	b.ReportMetric(float64(mine)/float64(its), "ratio")
 	b.ReportMetric(float64(b.N*slice)/mine.Seconds(), "posts/s")
 }
+
+// TestWriteTimeout: whoever takes the connection and reads nothing is not waited for.
+func TestWriteTimeout(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		for {
+			conn, err := ln.Accept() // and nothing more
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { _ = conn.Close() })
+		}
+	}()
+	c := New(Config{WriteTimeout: 50 * time.Millisecond, Timeout: time.Minute, Inward: func() []string { return []string{ln.Addr().String()} }})
+	resp, err := c.Post("http://"+ln.Addr().String()+"/", "application/octet-stream", bytes.NewReader(make([]byte, 64<<20)))
+	if err == nil {
+		_ = resp.Body.Close()
+		t.Fatal("it answered")
+	}
+	if Problem(err) != ProblemTimeout {
+		t.Errorf("%q: %s", Problem(err), Detail(err))
+	}
+}

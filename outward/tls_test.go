@@ -208,3 +208,24 @@ func TestTrustFileRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestOnlyHTTP1: a receiver that would speak HTTP/2 is spoken to in HTTP/1.1 where that is asked for.
+func TestOnlyHTTP1(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) }))
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	defer s.Close()
+	pool := x509.NewCertPool()
+	pool.AddCert(s.Certificate())
+	target := strings.TrimPrefix(s.URL, "https://")
+	c := New(Config{OnlyHTTP1: true, CAs: pool, Inward: func() []string { return []string{target} }})
+	resp, err := c.Get(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, _ := io.ReadAll(resp.Body); string(body) != "HTTP/1.1" {
+		t.Errorf("it was spoken to in %s", body)
+	}
+}

@@ -19,6 +19,8 @@ type transport struct {
 	inward  func() []string
 	maxBody int64
 
+	writeTimeout time.Duration // 0: none
+
 	connecting func(address string) error // tests: stands for the connecting that was permitted
 }
 
