@@ -25,10 +25,20 @@ func TestTwoServersWithTwoSecrets(t *testing.T) {
 	p := testkit.Serve(t, "--data", first, "--database", dsn)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, testkit.Binary(t), "serve", "--listen", "127.0.0.1:0", "--data", second, "--database", dsn).CombinedOutput()
-	if err == nil || ctx.Err() != nil || !strings.Contains(string(out), "another machine secret: give --secret-file the one that its other servers have") {
-		t.Fatalf("%v, it said: %s", err, out)
+	var out []byte
+	refused := func(says string) {
+		t.Helper()
+		var err error
+		out, err = exec.CommandContext(ctx, testkit.Binary(t), "serve", "--listen", "127.0.0.1:0", "--data", second, "--database", dsn).CombinedOutput()
+		if err == nil || ctx.Err() != nil || !strings.Contains(string(out), says) || !strings.Contains(string(out), "give --secret-file the one that its other servers have") {
+			t.Fatalf("%v, it said: %s", err, out)
+		}
 	}
+	refused("is missing") // nothing is made that would be wrong
+	if err := os.WriteFile(filepath.Join(second, "userkeys.secret"), []byte(strings.Repeat("ab", 32)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	refused("another machine secret")
 	testkit.At(t, p.URL).Visitor().Get("/readyz").Must(t, 200)
 	secret, err := os.ReadFile(filepath.Join(first, "userkeys.secret"))
 	if err != nil {
