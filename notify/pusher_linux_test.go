@@ -222,3 +222,42 @@ func (m *pushBench) checkCost(b *testing.B, over func() bool) float64 {
 	}
 	return float64(spent) / float64(n)
 }
+
+// BenchmarkQueueMemory measures the heap while a queue of a hundred thousand pushes goes out, and as a
+// multiple of that of a tenth of it: what waits, waits in the database.
+func BenchmarkQueueMemory(b *testing.B) {
+	m := newPushBench(b, storetest.SQLite(b))
+	for b.Loop() {
+		few := m.heapWhile(b, func() { m.fromTheQueue(b, 10) })
+		many := m.heapWhile(b, func() { m.fromTheQueue(b, 100) })
+		b.ReportMetric(many/1e6, "MB-heap")
+		b.ReportMetric(many/few, "heap-ratio")
+	}
+}
+
+// heapWhile is the most that the heap held while f ran.
+func (m *pushBench) heapWhile(b *testing.B, f func()) float64 {
+	b.Helper()
+	runtime.GC()
+	over := make(chan struct{})
+	most := make(chan float64)
+	go func() {
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		top := uint64(0)
+		for {
+			select {
+			case <-over:
+				most <- float64(top)
+				return
+			case <-tick.C:
+				var s runtime.MemStats
+				runtime.ReadMemStats(&s)
+				top = max(top, s.HeapInuse)
+			}
+		}
+	}()
+	f()
+	close(over)
+	return <-most
+}
