@@ -15,6 +15,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/identity"
+	"userkeys/notify"
 )
 
 func newUserCommand() *cobra.Command {
@@ -211,7 +212,7 @@ func userList(cmd *cobra.Command, d *office, _ []string) error {
 			}
 			rows = append(rows, userRow{
 				u.ID, u.Username, u.Name, u.Email, u.TrustLevel, u.Admin, u.Moderator, u.Groups, u.Active,
-				jsonTime(u.SuspendedAt), jsonTime(u.CreatedAt), jsonTime(u.LastSeenAt),
+				notify.JSONTime(u.SuspendedAt), notify.JSONTime(u.CreatedAt), notify.JSONTime(u.LastSeenAt),
 			})
 			after = u.ID
 		}
