@@ -103,13 +103,18 @@ func notifyUsers(cmd *cobra.Command, d *office, args []string) error {
 		enc.SetIndent("", "  ")
 		return enc.Encode(notified{told.IDs, told.Repeated, told.Queued})
 	}
+	_, err = fmt.Fprint(cmd.OutOrStdout(), toldText(told, d.authority.Settings().PushNotificationTimeWindowMins))
+	return err
+}
+
+// toldText says what became of it on a site that pushes nothing for so many minutes after a user's visit.
+func toldText(told userkeys.Announced, window int) string {
+	if told.Repeated {
+		return fmt.Sprintf("users told before: %d; nobody was told again\n", len(told.IDs))
+	}
 	text := fmt.Sprintf("users told: %d; pushes that wait to be sent: %d\n", len(told.IDs), told.Queued)
-	if window := d.authority.Settings().PushNotificationTimeWindowMins; told.Queued > 0 && window > 0 {
+	if told.Queued > 0 && window > 0 {
 		text += fmt.Sprintf("the site holds back pushes for %d minutes after a user's visit\n", window)
 	}
-	if told.Repeated {
-		text = fmt.Sprintf("users told before: %d; nobody was told again\n", len(told.IDs))
-	}
-	_, err = fmt.Fprint(cmd.OutOrStdout(), text)
-	return err
+	return text
 }
