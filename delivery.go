@@ -128,9 +128,9 @@ type PushHost struct {
 	DueAt       time.Time // of what is due first; zero: nothing waits
 }
 
-// CurrentProblem is why pushing to the host fails; empty if something was delivered since.
+// CurrentProblem is why pushing to the host fails; empty if something was delivered since, and every address works.
 func (h PushHost) CurrentProblem() PushProblem {
-	if !h.FailedAt.After(h.DeliveredAt) {
+	if h.Failures == 0 && !h.FailedAt.After(h.DeliveredAt) {
 		return ""
 	}
 	return h.Problem

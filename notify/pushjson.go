@@ -48,7 +48,7 @@ type PushHostJSON struct {
 	ClosedUntil *time.Time `json:"closed_until"` // null: all of it is open
 	DeliveredAt *time.Time `json:"delivered_at"`
 	FailedAt    *time.Time `json:"failed_at"`
-	Problem     *string    `json:"problem"` // null: nothing failed since the last success
+	Problem     *string    `json:"problem"` // null: nothing fails now
 	DueAt       *time.Time `json:"due_at"`  // of what is due first; null: nothing waits
 }
 
