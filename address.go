@@ -74,8 +74,8 @@ func parseAddress(s string) (a address, problem string) {
 // webAddressProblem holds an address that this site itself would call.
 func webAddressProblem(s string) string {
 	a, problem := parseAddress(s)
-	if problem == "" && !a.web() {
-		return "its scheme is " + a.scheme
+	if a.scheme != "" && !a.web() {
+		return "its scheme is " + a.scheme // whatever else is wrong with it: it is no way back to an app
 	}
 	return problem
 }

@@ -128,6 +128,17 @@ type PushHost struct {
 	DueAt       time.Time // of what is due first; zero: nothing waits
 }
 
+// CurrentProblem is why pushing to the host fails; empty if something was delivered since, and every address works.
+func (h PushHost) CurrentProblem() PushProblem {
+	if h.Failures == 0 && !h.FailedAt.After(h.DeliveredAt) {
+		return ""
+	}
+	return h.Problem
+}
+
+// Held tells whether a delivery waits for its user, who was just here or does not want to be disturbed: until d.NextAt.
+func (d Delivery) Held(now time.Time) bool { return d.DeadAt.IsZero() && d.QueuedAt.After(now) }
+
 // PushProblem says in a word why a push failed; an app's user is told by
 // [PushProblem.Sentence], which has neither addresses nor statuses (attacks SS27).
 type PushProblem string
@@ -284,7 +295,7 @@ func (p PushProblem) Sentence() string {
 	case PushMoved:
 		return "the app's server has moved; approve the app anew to use its new address"
 	case PushBusy:
-		return "the app's server takes no more at the moment"
+		return "the app's server asked for a pause"
 	}
 	return "the app's server could not be reached, or did not accept them"
 }

@@ -10,12 +10,13 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of a message, in characters; of a link in bytes.
+// Bounds of a message, and of what apps show of any notification, in characters; of a link in bytes.
 const (
-	maxMessageTitle   = 255
-	maxMessageExcerpt = 400
-	maxMessageFrom    = 100
-	maxMessageLink    = 2000
+	MaxMessageTitle   = 255
+	MaxMessageExcerpt = 400
+	MaxMessageLink    = 2000
+
+	maxMessageFrom = 100
 )
 
 // Message is what a site says to a user in its own words, without knowing the members of the wire's data.
@@ -25,9 +26,6 @@ type Message struct {
 	Link    string // where it leads: a path of this site such as /t/hello/42, or an address of its origin
 	From    string // whom it is from: one line, at most 100 characters
 }
-
-// notificationCustom is the type of what has none of the wire's.
-const notificationCustom = 14
 
 // Notification puts m into n, where apps and pushes look for it: into the members topic_title,
 // excerpt, url and display_username of n.Data, and the title as n.FancyTitle; what n has already stays. A
@@ -42,7 +40,7 @@ func (m Message) Notification(n Notification, origin string) (Notification, erro
 		return n, err
 	}
 	if n.Type == 0 && m.Title != "" {
-		n.Type = notificationCustom
+		n.Type = NotificationCustom
 	}
 	if n.FancyTitle == "" {
 		n.FancyTitle = html.EscapeString(m.Title)
@@ -58,7 +56,7 @@ func (m Message) check(origin string) error {
 	for _, f := range []struct {
 		name, text string
 		most       int
-	}{{"title", m.Title, maxMessageTitle}, {"from", m.From, maxMessageFrom}} {
+	}{{"title", m.Title, MaxMessageTitle}, {"from", m.From, maxMessageFrom}} {
 		if !IsText(f.text) || f.text != "" && isBlank(f.text) || utf8.RuneCountInString(f.text) > f.most {
 			return Errorf(InvalidParameters, "%s must be one line of text, of at most %d characters", f.name, f.most)
 		}
@@ -84,10 +82,10 @@ func cutExcerpt(s string) string {
 		return r
 	}, s))
 	runes := []rune(line)
-	if len(runes) <= maxMessageExcerpt {
+	if len(runes) <= MaxMessageExcerpt {
 		return line
 	}
-	return strings.TrimRight(string(runes[:maxMessageExcerpt-1]), " ") + "\u2026"
+	return strings.TrimRight(string(runes[:MaxMessageExcerpt-1]), " ") + "\u2026"
 }
 
 // linkProblem says what is wrong with where a message leads; empty if nothing
@@ -114,7 +112,7 @@ func linkProblem(link, origin string) string {
 	}
 	u, err := url.Parse(path)
 	switch {
-	case len(path) > maxMessageLink:
+	case len(path) > MaxMessageLink:
 		return "it is longer than 2000 bytes"
 	case strings.HasPrefix(path, "//"):
 		return "it leads to another site"

@@ -95,14 +95,17 @@ type UserStatus struct {
 	EndsAt      time.Time // zero: until changed
 }
 
-// NotificationPrivateMessage is the type that is counted by itself.
-const NotificationPrivateMessage = 6
+// Types that mean something here: of private messages, which are counted by themselves, and of what has none of the wire's.
+const (
+	NotificationPrivateMessage = 6
+	NotificationCustom         = 14
+)
 
 // notificationTypes are Discourse's types by name, its plugins' among them.
 var notificationTypes = map[string]int{
 	"mentioned": 1, "replied": 2, "quoted": 3, "edited": 4, "liked": 5,
 	"private_message": NotificationPrivateMessage, "invited_to_private_message": 7, "invitee_accepted": 8, "posted": 9, "moved_post": 10,
-	"linked": 11, "granted_badge": 12, "invited_to_topic": 13, "custom": 14, "group_mentioned": 15,
+	"linked": 11, "granted_badge": 12, "invited_to_topic": 13, "custom": NotificationCustom, "group_mentioned": 15,
 	"group_message_summary": 16, "watching_first_post": 17, "topic_reminder": 18, "liked_consolidated": 19, "post_approved": 20,
 	"code_review_commit_approved": 21, "membership_request_accepted": 22, "membership_request_consolidated": 23, "bookmark_reminder": 24, "reaction": 25,
 	"votes_released": 26, "event_reminder": 27, "event_invitation": 28, "chat_mention": 29, "chat_message": 30,

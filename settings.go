@@ -110,7 +110,7 @@ var settingTable = []Setting{
 	{Name: "revoke_user_api_keys_maxlife_days", Kind: SettingInt, Default: "0", Max: maxDays, Summary: "revoke keys of that age in days; 0 for never", field: func(s *Settings) any { return &s.RevokeUserAPIKeysMaxlifeDays }},
 	{Name: "max_user_api_key_expiry_days", Kind: SettingInt, Default: "365", Max: maxDays, Summary: "longest lifetime in days that an app may ask for; 0 to refuse any", field: func(s *Settings) any { return &s.MaxUserAPIKeyExpiryDays }},
 
-	{Name: "allowed_user_api_push_urls", Kind: SettingList, Summary: "where notifications may be pushed, exact addresses", field: func(s *Settings) any { return &s.AllowedUserAPIPushURLs }, check: checkURL},
+	{Name: "allowed_user_api_push_urls", Kind: SettingList, Summary: "where notifications may be pushed, exact addresses", field: func(s *Settings) any { return &s.AllowedUserAPIPushURLs }, check: checkPushURL},
 	{Name: "allowed_internal_hosts", Kind: SettingList, Summary: "host:port of push addresses that may lie in this server's own network, such as hub:8080", field: func(s *Settings) any { return &s.AllowedInternalHosts }, check: checkHostPort},
 	{Name: "discourse_push_secret", Kind: SettingBool, Default: "false", Summary: "also send push_api_secret_key in every push, as Discourse does; every receiver learns it", field: func(s *Settings) any { return &s.DiscoursePushSecret }},
 	{Name: "push_api_secret_key", Kind: SettingText, Secret: true, Summary: "secret that older push receivers look for, see discourse_push_secret", field: func(s *Settings) any { return &s.PushAPISecretKey }},
@@ -323,7 +323,10 @@ func checkRedirectRule(v string) string {
 	return ""
 }
 
-func checkURL(v string) string {
+func checkPushURL(v string) string {
+	if strings.Contains(v, "*") {
+		return "has a *: exact addresses only, each written out"
+	}
 	if problem := webAddressProblem(v); problem != "" {
 		return "is no http or https address: " + problem
 	}

@@ -126,6 +126,8 @@ func TestSetting(t *testing.T) {
 		{name: "blank title", setting: "title", value: " ", words: "1 to 200 bytes"},
 		{name: "push address", setting: "allowed_user_api_push_urls", value: "https://push.example/p", want: "https://push.example/p"},
 		{name: "push address without a host", setting: "allowed_user_api_push_urls", value: "https:///p", words: "no http or https address"},
+		{name: "push address with a pattern", setting: "allowed_user_api_push_urls", value: "https://push.example/*", words: "exact addresses only"},
+		{name: "push address by ftp", setting: "allowed_user_api_push_urls", value: "ftp://push.example/x", words: "https address: its scheme is ftp"},
 		{name: "push address of another scheme", setting: "allowed_user_api_push_urls", value: "app://push", words: "its scheme is app"},
 		{name: "push address with a user name", setting: "allowed_user_api_push_urls", value: "https://u@push.example/p", words: "user name"},
 		{name: "redirect rule", setting: "allowed_user_api_auth_redirects", value: "https://*.example.com/cb", want: "https://*.example.com/cb"},

@@ -13,13 +13,6 @@ import (
 	"userkeys"
 )
 
-// Bounds of an alert's texts, in characters (wire 12.3: an excerpt has at most 400).
-const (
-	maxAlertExcerpt = 400
-	maxAlertText    = 255
-	maxAlertLink    = 2000 // bytes
-)
-
 // AlertPayload is a notification as apps show it on a lock screen: the data of a
 // message on /notification-alert/ID, and, with post_url made absolute and
 // called url, an element of a push (wire 12.3). What a notification lacks is left out,
@@ -38,19 +31,19 @@ type AlertPayload struct {
 	PostURL string `json:"post_url,omitempty"`
 }
 
-// Alert makes of a notification what apps show of it. Texts are one line, without
+// Alert makes of a notification what apps show of it (wire 12.3: an excerpt has at most 400 characters). Texts are one line, without
 // markup and control characters; a text that is too long is cut and ends in an ellipsis.
 func Alert(n userkeys.Notification) AlertPayload {
 	data := alertData(n.Data)
 	fancy := html.UnescapeString(markup.ReplaceAllString(n.FancyTitle, ""))
 	return AlertPayload{
 		Type: n.Type, PostNumber: n.PostNumber, TopicID: n.TopicID,
-		TopicTitle:      line(firstText(data.text("topic_title"), fancy, data.text("title")), maxAlertText),
-		Excerpt:         line(data.text("excerpt"), maxAlertExcerpt),
-		Username:        line(firstText(data.text("display_username"), data.text("original_username"), data.text("username")), maxAlertText),
-		GroupName:       line(data.text("group_name"), maxAlertText),
-		TranslatedTitle: line(data.text("translated_title"), maxAlertText),
-		Tag:             line(data.text("tag"), maxAlertText),
+		TopicTitle:      line(firstText(data.text("topic_title"), fancy, data.text("title")), userkeys.MaxMessageTitle),
+		Excerpt:         line(data.text("excerpt"), userkeys.MaxMessageExcerpt),
+		Username:        line(firstText(data.text("display_username"), data.text("original_username"), data.text("username")), userkeys.MaxMessageTitle),
+		GroupName:       line(data.text("group_name"), userkeys.MaxMessageTitle),
+		TranslatedTitle: line(data.text("translated_title"), userkeys.MaxMessageTitle),
+		Tag:             line(data.text("tag"), userkeys.MaxMessageTitle),
 		PostURL:         alertLink(n, data),
 	}
 }
@@ -116,7 +109,7 @@ func alertLink(n userkeys.Notification, data members) string {
 // linkable tells whether an app may open to: a path on the site itself, in one reading
 // only (//host and \\host are none), or an address by http or https.
 func linkable(to string) bool {
-	if to == "" || len(to) > maxAlertLink || strings.ContainsRune(to, '\\') || strings.IndexFunc(to, func(c rune) bool { return c <= ' ' || c >= 0x7f }) >= 0 {
+	if to == "" || len(to) > userkeys.MaxMessageLink || strings.ContainsRune(to, '\\') || strings.IndexFunc(to, func(c rune) bool { return c <= ' ' || c >= 0x7f }) >= 0 {
 		return false
 	}
 	if strings.HasPrefix(to, "/") {

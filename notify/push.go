@@ -123,12 +123,9 @@ func bodyOf(p userkeys.PushParcel, keys []userkeys.PushedKey, s userkeys.Setting
 	return bytes.TrimRight(out.Bytes(), "\n"), err
 }
 
-// customType is Discourse's type of what is none of the others.
-const customType = 14
-
 // testAlert is what a test says.
 func testAlert(title string) AlertPayload {
-	return AlertPayload{Type: customType, TopicTitle: "Test notification", Excerpt: "Notifications of " + title + " arrive here.", PostURL: "/"}
+	return AlertPayload{Type: userkeys.NotificationCustom, TopicTitle: "Test notification", Excerpt: "Notifications of " + title + " arrive here.", PostURL: "/"}
 }
 
 func siteURL(base *url.URL) string { return (&url.URL{Scheme: base.Scheme, Host: base.Host}).String() }

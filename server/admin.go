@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"userkeys"
 )
@@ -194,15 +193,6 @@ func next[T any](list []T, limit int, id func(T) int64) *int64 {
 	}
 	last := id(list[len(list)-1])
 	return &last
-}
-
-// jsonTime is a time for JSON; null for never.
-func jsonTime(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	t = t.UTC()
-	return &t
 }
 
 // required is a field that must be given; it may be empty.

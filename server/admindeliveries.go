@@ -1,46 +1,18 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"userkeys"
+	"userkeys/notify"
 )
 
 // maxPicked is how many deliveries one request may name.
 const maxPicked = 1000
-
-// deliveryJSON is a delivery in the admin API.
-type deliveryJSON struct {
-	ID             int64      `json:"id"`
-	UserID         int64      `json:"user_id"`
-	Username       string     `json:"username,omitempty"`
-	NotificationID *int64     `json:"notification_id"` // null: a test
-	KeyID          *int64     `json:"key_id"`          // null: all of the user's keys with this address
-	PushURL        string     `json:"push_url"`
-	Host           string     `json:"host"`
-	CreatedAt      *time.Time `json:"created_at"`
-	QueuedAt       *time.Time `json:"queued_at"`
-	NextAt         *time.Time `json:"next_at"` // null: it was given up
-	Attempts       int        `json:"attempts"`
-	DeadAt         *time.Time `json:"dead_at"` // null: it is still tried
-	Problem        *string    `json:"problem"`
-}
-
-func deliveryOf(d userkeys.Delivery, username string) deliveryJSON {
-	out := deliveryJSON{
-		ID: d.ID, UserID: d.UserID, Username: username, NotificationID: known(d.NotificationID), KeyID: known(d.KeyID),
-		PushURL: d.PushURL, Host: d.Host, CreatedAt: jsonTime(d.CreatedAt), QueuedAt: jsonTime(d.QueuedAt),
-		Attempts: d.Attempt, DeadAt: jsonTime(d.DeadAt), Problem: known(string(d.Problem)),
-	}
-	if d.DeadAt.IsZero() {
-		out.NextAt = jsonTime(d.NextAt)
-	}
-	return out
-}
 
 // listDeliveries lists deliveries, newest first: those that wait, or those that were given up.
 func (s *Server) listDeliveries(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
@@ -57,13 +29,13 @@ func (s *Server) listDeliveries(w http.ResponseWriter, r *http.Request, _ userke
 		return err
 	}
 	names := map[int64]string{}
-	list := make([]deliveryJSON, len(found))
+	list := make([]notify.DeliveryJSON, len(found))
 	for i, d := range found {
 		name, err := s.nameOf(r, d.UserID, names)
 		if err != nil {
 			return err
 		}
-		list[i] = deliveryOf(d, name)
+		list[i] = notify.NewDeliveryJSON(d, name)
 	}
 	return writeJSON(w, map[string]any{"deliveries": list, "next": next(found, q.limit, func(d userkeys.Delivery) int64 { return d.ID })})
 }
@@ -81,21 +53,6 @@ func (s *Server) deliveryFilter(r *http.Request, q query) (userkeys.DeliveryFilt
 	return f, err
 }
 
-// pushHostJSON is a host in the admin API.
-type pushHostJSON struct {
-	Host        string     `json:"host"`
-	Queued      int        `json:"queued"`
-	Dead        int        `json:"dead"`
-	Delivered   int64      `json:"delivered"`
-	Failed      int64      `json:"failed"`
-	Failures    int        `json:"failures"` // in a row
-	ClosedUntil *time.Time `json:"closed_until"`
-	DeliveredAt *time.Time `json:"delivered_at"`
-	FailedAt    *time.Time `json:"failed_at"`
-	Problem     *string    `json:"problem"`
-	DueAt       *time.Time `json:"due_at"` // of what is due first; null: nothing waits
-}
-
 // listPushHosts lists every host that something was to be pushed to.
 func (s *Server) listPushHosts(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
 	if _, err := queryOf(r); err != nil {
@@ -105,15 +62,11 @@ func (s *Server) listPushHosts(w http.ResponseWriter, r *http.Request, _ userkey
 	if err != nil {
 		return err
 	}
-	list := make([]pushHostJSON, len(hosts))
+	list, now := make([]notify.PushHostJSON, len(hosts)), s.cfg.Now()
 	for i, h := range hosts {
-		list[i] = pushHostJSON{
-			Host: h.Host, Queued: h.Queued, Dead: h.Dead, Delivered: h.Delivered, Failed: h.Failed, Failures: h.Failures,
-			ClosedUntil: jsonTime(h.ClosedUntil), DeliveredAt: jsonTime(h.DeliveredAt), FailedAt: jsonTime(h.FailedAt),
-			Problem: known(string(h.Problem)), DueAt: jsonTime(h.DueAt),
-		}
+		list[i] = notify.NewPushHostJSON(h, now)
 	}
-	return writeJSON(w, map[string][]pushHostJSON{"hosts": list})
+	return writeJSON(w, map[string][]notify.PushHostJSON{"hosts": list})
 }
 
 // readObject reads a body that is one JSON object with no members but those that are known.
@@ -188,6 +141,9 @@ func (s *Server) replayDeliveries(w http.ResponseWriter, r *http.Request, v user
 		return err
 	}
 	n, err := s.cfg.Pushes.Replay(r.Context(), p.ids, p.host, s.actor(r, v))
+	if err == nil && n == 0 {
+		err = s.unknownPicked(r.Context(), p)
+	}
 	if err != nil {
 		return err
 	}
@@ -201,10 +157,41 @@ func (s *Server) discardDeliveries(w http.ResponseWriter, r *http.Request, v use
 		return err
 	}
 	n, err := s.cfg.Pushes.Discard(r.Context(), p.ids, p.host, s.actor(r, v))
+	if err == nil && n == 0 {
+		err = s.unknownPicked(r.Context(), p)
+	}
 	if err != nil {
 		return err
 	}
 	return writeJSON(w, map[string]any{"success": "OK", "discarded": n})
+}
+
+// unknownPicked says that there is none of what was picked, if so; nil for a host with nothing given up, and for all.
+func (s *Server) unknownPicked(ctx context.Context, p picked) error {
+	switch {
+	case len(p.ids) > 0:
+		return userkeys.Errorf(userkeys.NotFound, "none of these deliveries is there, and given up")
+	case p.host != "":
+		return s.knownHost(ctx, p.host)
+	}
+	return nil
+}
+
+// knownHost says that nothing was ever pushed to a host, and where something was.
+func (s *Server) knownHost(ctx context.Context, host string) error {
+	hosts, err := s.cfg.Pushes.Hosts(ctx)
+	if err != nil {
+		return err
+	}
+	return notify.KnownHost(host, hosts)
+}
+
+// resumeHost has a host tried again at once. [userkeys.NotFound].
+func (s *Server) resumeHost(ctx context.Context, host string, by userkeys.Actor) error {
+	if err := s.knownHost(ctx, host); err != nil {
+		return err
+	}
+	return s.cfg.Pushes.ResumeHost(ctx, host, by)
 }
 
 // resumePushes has a host, or one key, tried again at once.
@@ -219,7 +206,7 @@ func (s *Server) resumePushes(w http.ResponseWriter, r *http.Request, v userkeys
 	case o["host"] != nil:
 		var host string
 		if host, err = hostMember(o["host"]); err == nil {
-			err = s.cfg.Pushes.ResumeHost(r.Context(), host, s.actor(r, v))
+			err = s.resumeHost(r.Context(), host, s.actor(r, v))
 		}
 	default:
 		id, ok := plainID(string(o["key_id"]))
@@ -232,20 +219,4 @@ func (s *Server) resumePushes(w http.ResponseWriter, r *http.Request, v userkeys
 		return err
 	}
 	return success(w)
-}
-
-// keyPushJSON is how pushing to a key goes, in the admin API.
-type keyPushJSON struct {
-	DeliveredAt  *time.Time `json:"delivered_at"` // last; null: never
-	FailedAt     *time.Time `json:"failed_at"`
-	FailingSince *time.Time `json:"failing_since"` // null: the last attempt went well
-	Problem      *string    `json:"problem"`
-	OffAt        *time.Time `json:"off_at"` // null: it is on
-}
-
-func keyPushOf(p userkeys.KeyPush) *keyPushJSON {
-	return &keyPushJSON{
-		DeliveredAt: jsonTime(p.DeliveredAt), FailedAt: jsonTime(p.FailedAt), FailingSince: jsonTime(p.FailingSince),
-		Problem: known(string(p.Problem)), OffAt: jsonTime(p.OffAt),
-	}
 }

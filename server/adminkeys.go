@@ -7,6 +7,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
+	"userkeys/notify"
 )
 
 const (
@@ -118,7 +119,7 @@ type adminKeyJSON struct {
 func adminKeyOf(k userkeys.AdminAPIKey) adminKeyJSON {
 	out := adminKeyJSON{
 		ID: k.ID, Description: k.Description,
-		CreatedAt: jsonTime(k.CreatedAt), LastUsedAt: jsonTime(k.LastUsedAt), RevokedAt: jsonTime(k.RevokedAt),
+		CreatedAt: notify.JSONTime(k.CreatedAt), LastUsedAt: notify.JSONTime(k.LastUsedAt), RevokedAt: notify.JSONTime(k.RevokedAt),
 	}
 	if k.UserID != 0 {
 		out.Username = &k.Username

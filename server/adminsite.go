@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/notify"
 )
 
 // settingJSON is one setting in the admin API. A list is written a|b, a
@@ -108,7 +109,7 @@ type keyJSON struct {
 	RevokedAt       *time.Time `json:"revoked_at"`
 	RevokedBy       string     `json:"revoked_by,omitempty"`
 
-	Push *keyPushJSON `json:"push,omitempty"` // of a key with a push address
+	Push *notify.KeyPushJSON `json:"push,omitempty"` // of a key with a push address
 }
 
 // listKeys lists users' keys, newest first: of a user, of a client, live ones.
@@ -134,14 +135,14 @@ func (s *Server) listKeys(w http.ResponseWriter, r *http.Request, _ userkeys.Vis
 	for i, k := range keys {
 		list[i] = keyJSON{
 			ID: k.ID, UserID: k.UserID, ClientID: k.ClientID, ApplicationName: k.ApplicationName, Scopes: append([]string{}, k.Scopes...),
-			PushURL: k.PushURL, CreatedAt: jsonTime(k.CreatedAt), ExpiresAt: jsonTime(k.ExpiresAt),
-			RevokedAt: jsonTime(k.RevokedAt), RevokedBy: string(k.RevokedBy),
+			PushURL: k.PushURL, CreatedAt: notify.JSONTime(k.CreatedAt), ExpiresAt: notify.JSONTime(k.ExpiresAt),
+			RevokedAt: notify.JSONTime(k.RevokedAt), RevokedBy: string(k.RevokedBy),
 		}
 		if k.Used() {
-			list[i].LastUsedAt = jsonTime(k.LastUsedAt)
+			list[i].LastUsedAt = notify.JSONTime(k.LastUsedAt)
 		}
 		if push, ok := pushes[k.ID]; ok {
-			list[i].Push = keyPushOf(push)
+			list[i].Push = notify.NewKeyPushJSON(push)
 		}
 		if list[i].Username, err = s.nameOf(r, k.UserID, names); err != nil {
 			return err
@@ -230,7 +231,7 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request, _ userkeys.V
 	list := make([]eventJSON, len(events))
 	for i, e := range events {
 		list[i] = eventJSON{
-			ID: e.ID, At: jsonTime(e.At), Action: e.Action, UserID: e.UserID, KeyID: e.KeyID, ClientID: e.ClientID, Detail: e.Detail,
+			ID: e.ID, At: notify.JSONTime(e.At), Action: e.Action, UserID: e.UserID, KeyID: e.KeyID, ClientID: e.ClientID, Detail: e.Detail,
 			Actor: actorJSON{Kind: string(e.Actor.Kind), UserID: e.Actor.UserID, IP: e.Actor.IP, Admin: e.Actor.Admin},
 		}
 	}

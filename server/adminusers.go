@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/notify"
 )
 
 // userRecord is a user in the admin API.
@@ -32,7 +33,7 @@ func userOf(u userkeys.User) userRecord {
 	return userRecord{
 		ID: u.ID, Username: u.Username, Name: u.Name, Email: u.Email, TrustLevel: u.TrustLevel,
 		Admin: u.Admin, Moderator: u.Moderator, Active: u.Active, Groups: append([]string{}, u.Groups...),
-		SuspendedAt: jsonTime(u.SuspendedAt), CreatedAt: jsonTime(u.CreatedAt), LastSeenAt: jsonTime(u.LastSeenAt),
+		SuspendedAt: notify.JSONTime(u.SuspendedAt), CreatedAt: notify.JSONTime(u.CreatedAt), LastSeenAt: notify.JSONTime(u.LastSeenAt),
 	}
 }
 

@@ -80,7 +80,8 @@ var notices = map[string]string{
 	"undone":  "Undone. The app can use its key again.",
 	"all":     "All keys are revoked. No app can use one any more.",
 	"tested":  "A test is on its way. Load this page again in a moment to see how it went.",
-	"resumed": "Notifications are sent to the app again, with those that could not be sent in the last day.",
+	"soon":    "A test was sent to the app a moment ago. Wait ten seconds before the next one.",
+	"resumed": "Notifications are sent to the app again: from now on, and what was given up in the last day. What came while they were switched off is not sent.",
 }
 
 // apps shows the user which apps have a key and what each may do.

@@ -40,20 +40,19 @@ type deliveriesAt struct {
 
 // pushTotals are sums over all hosts.
 type pushTotals struct {
-	Queued, Dead      int
-	Delivered, Failed int64
-	Due               moment // of what is due first; unknown: now
+	Queued, Dead, Delivered, Failed int64
+	Due                             moment // of what is due first; unknown: now
 }
 
 // hostView is how pushing to a host goes.
 type hostView struct {
-	Host, Name        string
-	State             string // closed, failing, or empty
-	Queued, Dead      int
-	Delivered, Failed int64
-	Success, Failure  moment // last
-	Why               string // it failed
-	Closed            moment // until when nothing is sent; unknown: it is open
+	Host, Name                      string
+	State                           string // closed, failing, waiting, or empty
+	Off                             string // to whom pushing is switched off; empty: to nobody
+	Queued, Dead, Delivered, Failed int64
+	Success, Failure                moment // last
+	Why                             string // it fails
+	Closed                          moment // until when some of it is left alone; unknown: all of it is open
 }
 
 // deliveryView is a delivery in a list.
@@ -65,6 +64,7 @@ type deliveryView struct {
 	Attempts int
 	Queued   moment
 	Next     moment // unknown: now
+	Held     bool   // until then, for its user
 	Died     moment
 	Why      string
 }
@@ -170,8 +170,8 @@ func (s *Server) deliveries(w http.ResponseWriter, r *http.Request, v userkeys.V
 func (p *deliveriesPage) showHosts(hosts []userkeys.PushHost, now time.Time) {
 	var due time.Time
 	for _, h := range hosts {
-		p.Totals.Queued += h.Queued
-		p.Totals.Dead += h.Dead
+		p.Totals.Queued += int64(h.Queued)
+		p.Totals.Dead += int64(h.Dead)
 		p.Totals.Delivered += h.Delivered
 		p.Totals.Failed += h.Failed
 		if !h.DueAt.IsZero() && (due.IsZero() || h.DueAt.Before(due)) {
@@ -194,15 +194,25 @@ func (p *deliveriesPage) showHosts(hosts []userkeys.PushHost, now time.Time) {
 }
 
 func viewHost(h userkeys.PushHost, now time.Time) hostView {
+	problem := h.CurrentProblem()
 	v := hostView{
-		Host: h.Host, Name: hostName(h.Host), Queued: h.Queued, Dead: h.Dead, Delivered: h.Delivered, Failed: h.Failed,
-		Success: momentAt(h.DeliveredAt, now), Failure: momentAt(h.FailedAt, now), Why: problemWords(h.Problem),
+		Host: h.Host, Name: hostName(h.Host), Queued: int64(h.Queued), Dead: int64(h.Dead), Delivered: h.Delivered, Failed: h.Failed,
+		Success: momentAt(h.DeliveredAt, now), Failure: momentAt(h.FailedAt, now), Why: problemWords(problem),
 	}
+	closed := h.ClosedUntil.After(now)
 	switch {
-	case h.ClosedUntil.After(now):
-		v.State, v.Closed = "closed", momentAt(h.ClosedUntil, now)
+	case (closed || h.Failures > 0) && problem == userkeys.PushBusy, h.Failures == 1 && !closed:
+		v.State = "waiting"
+	case closed:
+		v.State = "closed"
 	case h.Failures > 0:
 		v.State = "failing"
+	}
+	if closed {
+		v.Closed = momentAt(h.ClosedUntil, now)
+	}
+	if h.Off > 0 {
+		v.Off = "switched off for " + count(h.Off, "app")
 	}
 	return v
 }
@@ -211,8 +221,12 @@ func viewHost(h userkeys.PushHost, now time.Time) hostView {
 func (h hostView) trouble() int {
 	switch {
 	case h.State == "closed":
-		return 4
+		return 6
 	case h.State == "failing":
+		return 5
+	case h.Off != "":
+		return 4
+	case h.State != "":
 		return 3
 	case h.Dead > 0:
 		return 2
@@ -228,7 +242,7 @@ func (h hostView) Stuck() bool { return h.trouble() > 1 }
 func viewDelivery(d userkeys.Delivery, username string, now time.Time) deliveryView {
 	v := deliveryView{
 		ID: d.ID, To: shownText(d.PushURL), User: username, Test: d.NotificationID == 0, Attempts: d.Attempt,
-		Queued: momentAt(d.QueuedAt, now), Died: momentAt(d.DeadAt, now), Why: problemWords(d.Problem),
+		Queued: momentAt(d.CreatedAt, now), Held: d.Held(now), Died: momentAt(d.DeadAt, now), Why: problemWords(d.Problem),
 	}
 	if d.NextAt.After(now) {
 		v.Next = momentAt(d.NextAt, now)
@@ -245,9 +259,17 @@ func (d deliveryView) Tried() string {
 	case d.Attempts == 0:
 		return "not tried yet"
 	case d.Attempts == 1:
-		return "tried once: " + d.Why
+		return "tried once" + explained(d.Why, ": ")
 	}
-	return "tried " + count(d.Attempts, "time") + ", the last time: " + d.Why
+	return "tried " + count(d.Attempts, "time") + explained(d.Why, ", the last time: ")
+}
+
+// explained puts a reason behind what it explains; nothing if there is none.
+func explained(why, between string) string {
+	if why == "" {
+		return ""
+	}
+	return between + why
 }
 
 // problemWords says a problem to an administrator, who may know more than an app's user.
@@ -342,7 +364,7 @@ func (s *Server) deliveriesResume(w http.ResponseWriter, r *http.Request, v user
 	if err != nil {
 		return err
 	}
-	if err := s.cfg.Pushes.ResumeHost(r.Context(), host, s.actor(r, v)); err != nil {
+	if err := s.resumeHost(r.Context(), host, s.actor(r, v)); err != nil {
 		return err
 	}
 	return backToDeliveries(w, r, "resumed", 0)

@@ -131,7 +131,7 @@ func (f *fakePushes) fill() {
 		{Host: goodHost, Delivered: 1204, Failed: 3, DeliveredAt: ago(2 * time.Minute), FailedAt: ago(day), Problem: userkeys.PushTimeout, Queued: 1, DueAt: testNow},
 		{
 			Host: badHost, Delivered: 7, Failed: 40, Failures: 12, FailedAt: ago(time.Minute), DeliveredAt: ago(2 * day), Problem: "status 503",
-			ClosedUntil: testNow.Add(4 * time.Minute), Queued: 2, Dead: 2, DueAt: testNow.Add(4 * time.Minute),
+			ClosedUntil: testNow.Add(4 * time.Minute), Queued: 2, Dead: 2, Off: 3, DueAt: testNow.Add(4 * time.Minute),
 		},
 	}
 	f.deliveries = []userkeys.Delivery{

@@ -21,7 +21,7 @@ type pages struct{ byName map[string]*template.Template }
 var pageNames = []string{"device", "onetime", "signin", "consent", "payload", "denied", "refused", "apps", "login", "setup", "settings", "adminkeys", "deliveries", "home", "problem"}
 
 func loadPages(a assets) (*pages, error) {
-	funcs := template.FuncMap{"asset": a.url, "sentence": sentence}
+	funcs := template.FuncMap{"asset": a.url, "sentence": sentence, "number": number}
 	base, err := template.New("frame.html").Funcs(funcs).ParseFS(templateFiles, "templates/frame.html")
 	if err != nil {
 		return nil, err

@@ -2,10 +2,12 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
 	"userkeys"
+	"userkeys/gateway"
 )
 
 // Pushes is what the pages need of the push worker. notify.Desk has it by shape.
@@ -64,8 +66,17 @@ type pushView struct {
 	Barred    string // why nothing is sent there now whatever the app's server does; empty: nothing is in the way
 	Off       moment // since when it is switched off; unknown: it is on
 	Failing   moment // since when every attempt failed; unknown: the last went well
+	Waiting   bool   // it fails since a few minutes only, or the app's server asked for it
 	Why       string // it failed
 	Delivered moment // last; unknown: never
+}
+
+// failsFor is how long attempts fail before it is trouble: servers are started anew every day.
+const failsFor = 10 * time.Minute
+
+// waits tells whether pushing fails in a way that most likely ends by itself.
+func waits(p userkeys.KeyPush, now time.Time) bool {
+	return !p.FailingSince.IsZero() && p.OffAt.IsZero() && (p.Problem == userkeys.PushBusy || now.Sub(p.FailingSince) < failsFor)
 }
 
 // Health says the state in a word.
@@ -75,12 +86,19 @@ func (p pushView) Health() string {
 		return "not allowed"
 	case p.Off.Known():
 		return "switched off"
+	case p.Waiting:
+		return "waiting"
 	case p.Failing.Known():
 		return "failing"
 	case p.Delivered.Known():
 		return "working"
 	}
 	return "nothing sent yet"
+}
+
+// Trouble tells whether somebody should look after it.
+func (p pushView) Trouble() bool {
+	return p.Barred != "" || p.Off.Known() || p.Failing.Known() && !p.Waiting
 }
 
 // pushViews are those of the live keys with a push address, by id; none where nothing is pushed.
@@ -100,7 +118,7 @@ func (s *Server) pushViews(ctx context.Context, keys []userkeys.UserAPIKey, now 
 		if p, ok := states[k.ID]; ok {
 			views[k.ID] = pushView{
 				Barred: s.barred(k), Off: momentAt(p.OffAt, now), Failing: momentAt(p.FailingSince, now),
-				Why: p.Problem.Sentence(), Delivered: momentAt(p.DeliveredAt, now),
+				Waiting: waits(p, now), Why: p.Problem.Sentence(), Delivered: momentAt(p.DeliveredAt, now),
 			}
 		}
 	}
@@ -155,7 +173,11 @@ func (s *Server) changePush(w http.ResponseWriter, r *http.Request, v userkeys.V
 	if err != nil {
 		return err
 	}
-	if err := change(r.Context(), id, s.actor(r, v)); err != nil {
+	err = change(r.Context(), id, s.actor(r, v))
+	if errors.Is(err, userkeys.RateLimited) && !gateway.WantsJSON(r) {
+		return done(w, r, "soon") // who pressed the button twice sees how the first test went
+	}
+	if err != nil {
 		return err
 	}
 	return done(w, r, what)

@@ -13,9 +13,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/notify"
 )
 
-// withPushed is withKeys where alice has more keys, 6 to 12, that notifications are pushed to.
+// withPushed is withKeys where alice has more keys, 6 to 14, that notifications are pushed to.
 func withPushed(t *testing.T) *fakeSite {
 	t.Helper()
 	f := withKeys(t)
@@ -35,6 +36,8 @@ func withPushed(t *testing.T) *fakeSite {
 		{name: "Off", url: at, scopes: both, state: userkeys.KeyPush{FailedAt: ago(5 * time.Hour), FailingSince: ago(29 * time.Hour), OffAt: ago(5 * time.Hour), Problem: userkeys.PushGone}},
 		{name: "Barred", url: "https://elsewhere.example/hook", scopes: both, state: userkeys.KeyPush{DeliveredAt: ago(40 * day)}},
 		{name: "Unasked", url: at, scopes: userkeys.Scopes{"read"}},
+		{name: "Busy", url: at, scopes: both, state: userkeys.KeyPush{DeliveredAt: ago(2 * day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour), Problem: userkeys.PushBusy}},
+		{name: "Hiccup", url: at, scopes: both, state: userkeys.KeyPush{FailedAt: ago(time.Minute), FailingSince: ago(time.Minute), Problem: "status 503"}},
 		{name: "Ended", url: at, scopes: both, state: userkeys.KeyPush{OffAt: ago(time.Hour), Problem: userkeys.PushGone}, revoked: ago(time.Minute)},
 	} {
 		made := f.authority.add(userkeys.UserAPIKey{
@@ -62,7 +65,9 @@ func TestAppsPageTellsHowPushesGo(t *testing.T) {
 		{"it is switched off", 9, []string{"switched off", "No notifications have been sent since", "(5 hours ago)", "wants no more notifications", "none so far", "Try again to send notifications to Off"}, []string{"Send a test"}},
 		{"the site does not allow it any more", 10, []string{"elsewhere.example", "not allowed", "This site does not allow sending to that address now"}, []string{"Send a test", "Try again"}},
 		{"the user did not allow it", 11, []string{"not allowed", "you did not let it"}, []string{"Send a test", "Try again"}},
-		{"a revoked key has nothing to try", 12, []string{"push.example", "Undo"}, []string{"Send a test", "Try again", "switched off"}},
+		{"its server asked for a pause", 12, []string{"waiting", "have been waiting since", "(3 hours ago)", "the app's server asked for a pause", "tries again by itself", "Send a test to Busy"}, []string{"failing", "trouble", "Try again"}},
+		{"it failed once", 13, []string{"waiting", "(1 minute ago)", "Send a test to Hiccup"}, []string{"failing", "trouble", "Try again"}},
+		{"a revoked key has nothing to try", 14, []string{"push.example", "Undo"}, []string{"Send a test", "Try again", "switched off"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := inside(t, page, fmt.Sprintf("key-%d", tt.id))
@@ -133,7 +138,7 @@ func TestPushTestAndResume(t *testing.T) {
 		{"no such key", pushCall("push-test", "alice", "4711"), 404, "", nil},
 		{"RV2 no id", pushCall("push-test", "alice", "06"), 404, "", nil},
 		{"an app without an address", pushCall("push-test", "alice", "1"), 409, "", nil},
-		{"a revoked key", pushCall("push-test", "alice", "12"), 409, "", nil},
+		{"a revoked key", pushCall("push-test", "alice", "14"), 409, "", nil},
 		{"nobody", pushCall("push-test", "", "6"), 403, "", nil},
 		{"GR2 from another site", with(pushCall("push-test", "alice", "6"), "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"), 403, "", nil},
 		{"GR3 without the session's token", without(pushCall("push-test", "alice", "6")), 403, "", nil},
@@ -156,7 +161,14 @@ func TestPushTestAndResume(t *testing.T) {
 	f.do(call{path: "/my/apps?done=tested", as: "alice"}).must(t, http.StatusOK, `role="status">A test is on its way`)
 	f.do(call{path: "/my/apps?done=resumed", as: "alice"}).must(t, http.StatusOK, `role="status">Notifications are sent to the app again`)
 	f.pushes.err = &userkeys.Error{Code: userkeys.RateLimited, Public: "one test in ten seconds", RetryAfter: 7 * time.Second}
-	a := f.do(pushCall("push-test", "alice", "6")).must(t, http.StatusTooManyRequests, "One test in ten seconds.", "Try again in 7 seconds.")
+	a := f.do(pushCall("push-test", "alice", "6")).must(t, http.StatusSeeOther)
+	if a.Header.Get("Location") != "/my/apps?done=soon" {
+		t.Errorf("a second test leads to %q", a.Header.Get("Location"))
+	}
+	f.pushes.err = nil
+	f.do(call{path: "/my/apps?done=soon", as: "alice"}).must(t, http.StatusOK, `role="status">A test was sent to the app a moment ago`)
+	f.pushes.err = &userkeys.Error{Code: userkeys.RateLimited, Public: "one test in ten seconds", RetryAfter: 7 * time.Second}
+	a = f.do(with(pushCall("push-test", "alice", "6"), "Accept", "application/json")).must(t, http.StatusTooManyRequests, "one test in ten seconds")
 	if a.Header.Get("Retry-After") != "7" {
 		t.Errorf("Retry-After is %q", a.Header.Get("Retry-After"))
 	}
@@ -193,7 +205,7 @@ func TestPushSecret(t *testing.T) {
 		text   string
 	}{
 		{"a key without an address", call{path: path, key: "key-1"}, 404, "no push address"},
-		{"a revoked key", call{path: path, key: "key-12"}, 403, "invalid key"},
+		{"a revoked key", call{path: path, key: "key-14"}, 403, "invalid key"},
 		{"nobody", call{path: path}, 403, "no key"},
 		{"the key's owner, at a browser", call{path: path, as: "alice"}, 403, "no key"},
 		{"an administrator, at a browser", call{path: path, as: "root"}, 403, "no key"},
@@ -239,7 +251,7 @@ func TestAdminKeysListHasPushes(t *testing.T) {
 	var got struct {
 		Keys []struct {
 			ID   int64
-			Push *keyPushJSON
+			Push *notify.KeyPushJSON
 		}
 	}
 	if err := json.Unmarshal([]byte(a.text), &got); err != nil {
@@ -257,7 +269,7 @@ func TestAdminKeysListHasPushes(t *testing.T) {
 			states[k.ID] = "on"
 		}
 	}
-	want := map[int64]string{2: "on", 6: "on", 7: "on", 8: "failing status 503", 9: "off gone", 10: "on", 11: "on"}
+	want := map[int64]string{2: "on", 6: "on", 7: "on", 8: "failing status 503", 9: "off gone", 10: "on", 11: "on", 12: "failing busy", 13: "failing status 503"}
 	if diff := cmp.Diff(want, states); diff != "" {
 		t.Error(diff)
 	}
@@ -266,7 +278,7 @@ func TestAdminKeysListHasPushes(t *testing.T) {
 // manyDeliveries gives n given-up deliveries and n that wait, newest last.
 func (f *fakePushes) manyDeliveries(n int, host string) {
 	for i := range 2 * n {
-		d := userkeys.Delivery{ID: int64(i + 1), UserID: 1, NotificationID: int64(i + 1), PushURL: host + "/" + strings.Repeat("p", 100), Host: host, QueuedAt: testNow, NextAt: testNow.Add(time.Hour)}
+		d := userkeys.Delivery{ID: int64(i + 1), UserID: 1, NotificationID: int64(i + 1), PushURL: host + "/" + strings.Repeat("p", 100), Host: host, CreatedAt: testNow, QueuedAt: testNow, NextAt: testNow.Add(time.Hour)}
 		if i%2 == 0 {
 			d.DeadAt, d.Problem, d.Attempt = testNow, userkeys.PushTLS, 9
 		}
@@ -390,6 +402,57 @@ func TestDeliveriesForms(t *testing.T) {
 	}
 }
 
+// What needs no hand looks different from what does.
+func TestDeliveriesPageTellsStates(t *testing.T) {
+	t.Parallel()
+	ago := func(d time.Duration) time.Time { return testNow.Add(-d) }
+	f := newSite(t)
+	f.pushes.hosts = []userkeys.PushHost{
+		{Host: "https://off.example:443", Delivered: 1_204_331, DeliveredAt: ago(day), Off: 3},
+		{Host: "https://busy.example:443", Failures: 1, FailedAt: ago(time.Minute), Problem: userkeys.PushBusy, ClosedUntil: testNow.Add(time.Minute)},
+		{Host: "https://once.example:443", Failures: 1, FailedAt: ago(time.Minute), Problem: "status 503"},
+		{Host: "https://down.example:443", Failures: 4, FailedAt: ago(time.Minute), Problem: "status 503", Off: 1},
+		{Host: "https://well.example:443", DeliveredAt: ago(time.Minute), FailedAt: ago(time.Hour), Problem: "status 500", ClosedUntil: ago(time.Hour)},
+	}
+	f.pushes.deliveries = []userkeys.Delivery{
+		{ID: 1, UserID: 1, NotificationID: 1, PushURL: "https://a.example/x", CreatedAt: ago(time.Hour), QueuedAt: testNow.Add(5 * time.Minute), NextAt: testNow.Add(5 * time.Minute)},
+		{ID: 2, UserID: 1, NotificationID: 1, PushURL: "https://a.example/x", CreatedAt: ago(time.Hour), QueuedAt: ago(time.Hour), NextAt: testNow.Add(time.Minute)},
+	}
+	a := f.do(call{path: "/user-api-key/deliveries", as: "root"}).must(t, http.StatusOK, "1,204,331 delivered")
+	rows := map[string]string{}
+	for _, row := range strings.Split(a.text, "<li>") {
+		for _, h := range f.pushes.hosts {
+			if strings.Contains(row, "<bdi>"+hostName(h.Host)+"</bdi>") {
+				rows[h.Host], _, _ = strings.Cut(row, "</li>")
+			}
+		}
+	}
+	for host, want := range map[string]struct{ must, not []string }{
+		"https://off.example:443":  {[]string{`<span class="tag trouble">switched off for 3 apps</span>`, "Try again"}, []string{"Replay"}},
+		"https://busy.example:443": {[]string{`<span class="tag">waiting</span>`, "Some of it is left alone until", "Try again"}, []string{"trouble"}},
+		"https://once.example:443": {[]string{`<span class="tag">waiting</span>`, "status 503"}, []string{"trouble"}},
+		"https://down.example:443": {[]string{`<span class="tag trouble">failing</span>`, "switched off for 1 app<"}, nil},
+		"https://well.example:443": {[]string{">1 hour ago</time>.</p>"}, []string{"status 500", "left alone", "Try again", "tag"}},
+	} {
+		for _, text := range want.must {
+			if !strings.Contains(rows[host], text) {
+				t.Errorf("%s lacks %q: %s", host, text, rows[host])
+			}
+		}
+		for _, text := range want.not {
+			if strings.Contains(rows[host], text) {
+				t.Errorf("%s has %q: %s", host, text, rows[host])
+			}
+		}
+	}
+	if got := inside(t, a.text, "delivery-1"); !strings.Contains(got, "queued 1 hour ago") || !strings.Contains(got, "Held back until") || !strings.Contains(got, "in 5 minutes") {
+		t.Errorf("what is held back reads %s", got)
+	}
+	if got := inside(t, a.text, "delivery-2"); strings.Contains(got, "Held back") || !strings.Contains(got, "not tried yet") {
+		t.Errorf("what is being sent reads %s", got)
+	}
+}
+
 // The page is the administrators'; what it shows of apps is text.
 func TestDeliveriesPageIsTheAdministrators(t *testing.T) {
 	t.Parallel()
@@ -458,8 +521,8 @@ func TestAdminDeliveries(t *testing.T) {
 		`{"id":3,"user_id":2,"username":"bob","notification_id":null,"key_id":5,"push_url":"http://10.1.2.3:9000/secret-path","host":"http://10.1.2.3:9000","created_at":"2026-11-22T11:00:00Z","queued_at":"2026-11-22T11:00:00Z","next_at":"2026-11-22T12:01:00Z","attempts":1,"dead_at":null,"problem":"address"}`)
 	get("/user-api-key/admin/deliveries.json?dead=true").must(t, http.StatusOK, `"next_at":null,"attempts":14,"dead_at":"2026-11-21T12:00:00Z","problem":"connection"`)
 	get("/user-api-key/admin/push-hosts.json").must(t, http.StatusOK,
-		`{"host":"https://push.example:443","queued":1,"dead":0,"delivered":1204,"failed":3,"failures":0,"closed_until":null,"delivered_at":"2026-11-22T11:58:00Z","failed_at":"2026-11-21T12:00:00Z","problem":"timeout","due_at":"2026-11-22T12:00:00Z"}`,
-		`"failures":12,"closed_until":"2026-11-22T12:04:00Z"`)
+		`{"host":"https://push.example:443","queued":1,"dead":0,"off":0,"delivered":1204,"failed":3,"failures":0,"closed_until":null,"delivered_at":"2026-11-22T11:58:00Z","failed_at":"2026-11-21T12:00:00Z","problem":null,"due_at":"2026-11-22T12:00:00Z"}`,
+		`"off":3,"delivered":7,"failed":40,"failures":12,"closed_until":"2026-11-22T12:04:00Z"`)
 	for _, bad := range []string{"deliveries.json?dead=maybe", "deliveries.json?host=ftp://x", "deliveries.json?user=alice&user_id=1", "deliveries.json?before=0", "deliveries.json?limit=1001", "deliveries.json?dad=true", "deliveries.json?dead=true&dead=false", "push-hosts.json?host=x"} {
 		get("/user-api-key/admin/"+bad).must(t, http.StatusBadRequest, "invalid_parameters")
 	}
@@ -494,7 +557,11 @@ func TestAdminDeliveriesChanges(t *testing.T) {
 		{"no text for a host", "resume", `{"host":7}`, 400, "must be a text", nil},
 		{"no id of a key", "resume", `{"key_id":"9"}`, 400, "whole number", nil},
 		{"nothing to try again", "resume", `{}`, 400, "host or key_id", nil},
-		{"an unknown host", "resume", `{"host":"unknown.example"}`, 404, "no such host", nil},
+		{"of a host with nothing given up", "discard", `{"host":"push.example"}`, 200, `"discarded":0`, []string{`discard [] "https://push.example:443" by 3 admin key`}},
+		{"none that is there", "replay", `{"ids":[99]}`, 404, "none of these deliveries", []string{`replay [99] "" by 3 admin key`}},
+		{"an unknown host's", "replay", `{"host":"nope"}`, 404, "nothing was ever pushed to https://nope:443; there is https://push.example:443, http://10.1.2.3:9000", []string{`replay [] "https://nope:443" by 3 admin key`}},
+		{"an unknown host", "resume", `{"host":"unknown.example"}`, 404, "there is https://push.example:443", nil},
+		{"a host without its scheme", "resume", `{"host":"10.1.2.3:9000"}`, 404, "did you mean http://10.1.2.3:9000?", nil},
 		{"an unknown key", "resume", `{"key_id":4711}`, 404, "no such key", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

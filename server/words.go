@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -113,6 +114,17 @@ func roughly(d time.Duration) string {
 		return count(int(d/(30*day)), "month")
 	}
 	return count(int(d/(365*day)), "year")
+}
+
+// number writes a number in groups of three digits: 128,204.
+func number(n int64) string {
+	digits := strconv.FormatInt(n, 10)
+	var groups []string
+	for len(digits) > 3 && digits[len(digits)-4] != '-' {
+		groups = append([]string{digits[len(digits)-3:]}, groups...)
+		digits = digits[:len(digits)-3]
+	}
+	return strings.Join(append([]string{digits}, groups...), ",")
 }
 
 // lifetime says a duration in the largest unit that says it exactly.

@@ -153,3 +153,12 @@ func TestRD35_PublicSuffixWarnings(t *testing.T) {
 		}
 	}
 }
+
+func TestNumber(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 128204: "128,204", 1204331: "1,204,331", -1: "-1", -100: "-100", -1000: "-1,000"} {
+		if got := number(n); got != want {
+			t.Errorf("%d reads %q, want %q", n, got, want)
+		}
+	}
+}

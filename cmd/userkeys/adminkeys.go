@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"userkeys"
+	"userkeys/notify"
 )
 
 func newAdminKeysCommand() *cobra.Command {
@@ -53,7 +54,7 @@ type adminKeyRow struct {
 func adminKeyRowOf(k userkeys.AdminAPIKey) adminKeyRow {
 	row := adminKeyRow{
 		ID: k.ID, Description: k.Description,
-		CreatedAt: jsonTime(k.CreatedAt), LastUsedAt: jsonTime(k.LastUsedAt), RevokedAt: jsonTime(k.RevokedAt),
+		CreatedAt: notify.JSONTime(k.CreatedAt), LastUsedAt: notify.JSONTime(k.LastUsedAt), RevokedAt: notify.JSONTime(k.RevokedAt),
 	}
 	if k.UserID != 0 {
 		row.User = &k.Username

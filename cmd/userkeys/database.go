@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -42,12 +43,14 @@ func openDatabase(cmd *cobra.Command) (*sql.DB, store.Dialect, error) {
 	return db, store.SQLite, err
 }
 
+const databaseName = "userkeys.db" // in the folder --data
+
 // openSQLite opens the database in dir, which only its owner may read.
 func openSQLite(dir string) (*sql.DB, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, "userkeys.db")
+	path := filepath.Join(dir, databaseName)
 	if err := private(path); err != nil {
 		return nil, err
 	}
@@ -96,29 +99,61 @@ func (d *office) Close() error { return d.db.Close() }
 // commandActor signs what is done at the command line.
 var commandActor = userkeys.Actor{Kind: userkeys.ActorCommand, Admin: true}
 
-// openOffice opens the data that cmd's options name.
+// openOffice opens the data that cmd's options name. [userkeys.NotFound] where no site was made.
 func openOffice(cmd *cobra.Command) (*office, error) {
 	sc, err := resolve(cmd)
 	if err != nil {
 		return nil, err
 	}
+	if err := siteThere(cmd); err != nil {
+		return nil, err
+	}
+	return officeIn(cmd, sc, openStore)
+}
+
+// newOffice does so, and makes a site where there is none.
+func newOffice(cmd *cobra.Command) (*office, error) {
+	sc, err := resolve(cmd)
+	if err != nil {
+		return nil, err
+	}
+	return officeIn(cmd, sc, makeStore)
+}
+
+// officeIn opens the database, and the store in it by open.
+func officeIn(cmd *cobra.Command, sc siteConfig, open func(context.Context, *sql.DB, store.Dialect) (*store.Store, error)) (*office, error) {
 	db, dialect, err := openDatabase(cmd)
 	if err != nil {
 		return nil, err
 	}
 	d := &office{db: db}
-	if err := d.open(cmd.Context(), dialect, sc); err != nil {
+	if d.store, err = open(cmd.Context(), db, dialect); err == nil {
+		err = d.open(cmd.Context(), sc)
+	}
+	if err != nil {
 		_ = db.Close() // the first error is the one to tell
 		return nil, err
 	}
 	return d, nil
 }
 
-func (d *office) open(ctx context.Context, dialect store.Dialect, sc siteConfig) error {
-	var err error
-	if d.store, err = openStore(ctx, d.db, dialect); err != nil {
+// siteThere refuses a folder that has no database: a mistyped one must not become an empty site.
+func siteThere(cmd *cobra.Command) error {
+	dsn, err := cmd.Flags().GetString("database")
+	if err != nil || dsn != "" {
 		return err
 	}
+	dir, err := cmd.Flags().GetString("data")
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(dir, databaseName)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return userkeys.Errorf(userkeys.NotFound, "there is no site in %s; name its folder with --data (userkeys serve, user add and settings set make a new site)", dir)
+}
+
+func (d *office) open(ctx context.Context, sc siteConfig) error {
 	catalog, err := userkeys.NewCatalog(sc.scopes...)
 	if err != nil {
 		return err
@@ -132,9 +167,8 @@ func (d *office) open(ctx context.Context, dialect store.Dialect, sc siteConfig)
 	return err
 }
 
-// openStore opens the store in db for a managing command. Only an empty
-// database gets its schema here: to look at a listing with a newer program must
-// not take the schema away from under the server that is running.
+// openStore opens the store in db for a managing command, which never changes a schema: to look
+// at a listing with a newer program must not take it away from under the server that is running.
 func openStore(ctx context.Context, db *sql.DB, dialect store.Dialect) (*store.Store, error) {
 	st, err := store.Open(ctx, db, dialect)
 	if err != nil {
@@ -145,17 +179,40 @@ func openStore(ctx context.Context, db *sql.DB, dialect store.Dialect) (*store.S
 		return nil, err
 	}
 	if have == 0 {
-		if _, err := st.Migrate(ctx); err != nil {
-			return nil, err
-		}
+		return nil, userkeys.Errorf(userkeys.NotFound, "there is no site in this database; name its folder with --data, or its database with --database")
+	}
+	return st, st.Check(ctx)
+}
+
+// makeStore does so for a command that may be a site's first: an empty database gets its schema.
+func makeStore(ctx context.Context, db *sql.DB, dialect store.Dialect) (*store.Store, error) {
+	st, err := store.Open(ctx, db, dialect)
+	if err != nil {
+		return nil, err
+	}
+	have, _, err := st.SchemaVersion(ctx)
+	if err == nil && have == 0 {
+		_, err = st.Migrate(ctx)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return st, st.Check(ctx)
 }
 
 // withOffice makes a command's body of one that works on a site's data.
 func withOffice(body func(cmd *cobra.Command, d *office, args []string) error) func(*cobra.Command, []string) error {
+	return inOffice(openOffice, body)
+}
+
+// withNewOffice does so for a command that may be a site's first.
+func withNewOffice(body func(cmd *cobra.Command, d *office, args []string) error) func(*cobra.Command, []string) error {
+	return inOffice(newOffice, body)
+}
+
+func inOffice(open func(*cobra.Command) (*office, error), body func(cmd *cobra.Command, d *office, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		d, err := openOffice(cmd)
+		d, err := open(cmd)
 		if err != nil {
 			return err
 		}

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"userkeys"
 	"userkeys/store"
 )
 
@@ -18,7 +22,10 @@ func TestManagingCommandsKeepOffAnotherVersionsSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	st, err := openStore(t.Context(), db, store.SQLite)
+	if _, err := openStore(t.Context(), db, store.SQLite); !errors.Is(err, userkeys.NotFound) {
+		t.Fatalf("an empty database is no site: %v", err)
+	}
+	st, err := makeStore(t.Context(), db, store.SQLite)
 	if err != nil {
 		t.Fatalf("an empty database gets its schema: %v", err)
 	}
@@ -42,5 +49,43 @@ func TestManagingCommandsKeepOffAnotherVersionsSchema(t *testing.T) {
 	}
 	if after, _, err := st.SchemaVersion(t.Context()); err != nil || after != before {
 		t.Errorf("the schema went from version %d to %d, %v", before, after, err)
+	}
+}
+
+// A mistyped --data must not become an empty site, which answers that there is nothing.
+func TestCommandsRefuseAFolderWithoutASite(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"user", "list"},
+		{"user", "set", "alice", "--admin"},
+		{"user", "suspend", "alice"},
+		{"settings", "list"},
+		{"settings", "get", "title"},
+		{"keys", "list"},
+		{"keys", "revoke", "1"},
+		{"admin-keys", "list"},
+		{"admin-keys", "add", "--description", "x"},
+		{"notify", "alice", "--title", "x"},
+		{"deliveries", "list"},
+		{"deliveries", "hosts"},
+		{"deliveries", "discard", "--all"},
+	} {
+		dir := filepath.Join(t.TempDir(), "typo")
+		o := execute(t, newRootCommand(), "", append(args, "--data", dir)...)
+		if o.code != 1 || !strings.Contains(o.err, "there is no site in "+dir+"; name its folder with --data") {
+			t.Errorf("%q ends with %d: %s", args, o.code, o.err)
+		}
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("%q made the folder", args)
+		}
+	}
+	for _, args := range [][]string{{"user", "add", "alice", "--password-stdin"}, {"settings", "set", "title", "Forum"}, {"settings", "preset", "discourse"}, {"migrate"}} {
+		dir := filepath.Join(t.TempDir(), "new")
+		if o := execute(t, newRootCommand(), "a long enough password\n", append(args, "--data", dir)...); o.code != 0 {
+			t.Errorf("%q makes no site: %s", args, o.err)
+		}
+		if o := execute(t, newRootCommand(), "", "user", "list", "--data", dir); o.code != 0 {
+			t.Errorf("after %q: %s", args, o.err)
+		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"userkeys"
+	"userkeys/notify"
 )
 
 // pushDesk is what the commands do about pushes; notify.Desk has it by shape.
@@ -75,43 +76,19 @@ func addPickFlags(cmd *cobra.Command) {
 	cmd.Flags().Bool("all", false, "all that were given up")
 }
 
-// deliveryRow is a delivery in a listing.
-type deliveryRow struct {
-	ID             int64      `json:"id"`
-	User           string     `json:"user"`
-	NotificationID int64      `json:"notification_id"` // 0: a test
-	KeyID          int64      `json:"key_id"`          // 0: all of the user's keys with this address
-	PushURL        string     `json:"push_url"`
-	Host           string     `json:"host"`
-	CreatedAt      *time.Time `json:"created_at"`
-	QueuedAt       *time.Time `json:"queued_at"`
-	NextAt         *time.Time `json:"next_at"` // null: it was given up
-	Attempts       int        `json:"attempts"`
-	DeadAt         *time.Time `json:"dead_at"`
-	Problem        string     `json:"problem"`
-}
-
-func deliveryRowOf(d userkeys.Delivery, user string) deliveryRow {
-	row := deliveryRow{
-		ID: d.ID, User: user, NotificationID: d.NotificationID, KeyID: d.KeyID, PushURL: d.PushURL, Host: d.Host,
-		CreatedAt: jsonTime(d.CreatedAt), QueuedAt: jsonTime(d.QueuedAt), Attempts: d.Attempt, DeadAt: jsonTime(d.DeadAt), Problem: string(d.Problem),
-	}
-	if d.DeadAt.IsZero() {
-		row.NextAt = jsonTime(d.NextAt)
-	}
-	return row
-}
-
 // deliveriesPage is how many deliveries are asked for at a time.
 const deliveriesPage = 500
 
 func deliveriesList(cmd *cobra.Command, d *office, p pushDesk, _ []string) error {
 	f, most, err := deliveryFilter(cmd, d)
+	if err == nil && f.Host != "" {
+		err = knownHost(cmd.Context(), p, f.Host)
+	}
 	if err != nil {
 		return err
 	}
 	names := map[int64]string{}
-	var rows []deliveryRow
+	var rows []notify.DeliveryJSON
 	for more := true; more; {
 		f.Limit = deliveriesPage
 		if most > 0 {
@@ -126,7 +103,7 @@ func deliveriesList(cmd *cobra.Command, d *office, p pushDesk, _ []string) error
 			if err != nil {
 				return err
 			}
-			rows = append(rows, deliveryRowOf(one, name))
+			rows = append(rows, notify.NewDeliveryJSON(one, name))
 			f.Before = one.ID
 		}
 		more = len(found) == f.Limit && (most == 0 || len(rows) <= most)
@@ -135,7 +112,7 @@ func deliveriesList(cmd *cobra.Command, d *office, p pushDesk, _ []string) error
 		rows = rows[:most]
 		fmt.Fprintf(cmd.ErrOrStderr(), "there are more than %d; --limit 0 lists all\n", most)
 	}
-	return listing(cmd, rows, "ID,USER,TO,QUEUED,ATTEMPTS,NEXT,GIVEN UP,PROBLEM", deliveryCells)
+	return listing(cmd, rows, "ID,USER,TO,QUEUED,ATTEMPTS,NEXT,GIVEN UP,PROBLEM", deliveryCells(time.Now()))
 }
 
 // deliveryFilter reads the flags of the list, and how many it may have; 0: all.
@@ -161,6 +138,15 @@ func deliveryFilter(cmd *cobra.Command, d *office) (f userkeys.DeliveryFilter, m
 		err = errors.New("--limit must be a whole number, 0 for all")
 	}
 	return f, most, err
+}
+
+// knownHost refuses a host that nothing was ever pushed to: it is mistyped.
+func knownHost(ctx context.Context, p pushDesk, host string) error {
+	hosts, err := p.Hosts(ctx)
+	if err != nil {
+		return err
+	}
+	return notify.KnownHost(host, hosts)
 }
 
 // hostFlag reads --host; empty if it was not given.
@@ -189,37 +175,35 @@ func nameOf(ctx context.Context, d *office, id int64, names map[int64]string) (s
 	return u.Username, nil
 }
 
-func deliveryCells(r deliveryRow) []string {
-	at := func(t *time.Time) string {
-		if t == nil {
-			return "-"
+// deliveryCells is a delivery in the table, at a moment.
+func deliveryCells(now time.Time) func(notify.DeliveryJSON) []string {
+	return func(d notify.DeliveryJSON) []string {
+		return []string{
+			strconv.FormatInt(d.ID, 10), dash(d.Username), d.PushURL, timeCell(d.CreatedAt), strconv.Itoa(d.Attempts),
+			nextCell(d, now), timeCell(d.DeadAt), dash(d.Problem),
 		}
-		return moment(*t)
 	}
-	return []string{strconv.FormatInt(r.ID, 10), r.User, r.PushURL, at(r.QueuedAt), strconv.Itoa(r.Attempts), at(r.NextAt), at(r.DeadAt), dash(r.Problem)}
 }
 
-// dash stands in a table for what there is not.
-func dash(text string) string {
-	if text == "" {
+// nextCell says when a delivery is tried next.
+func nextCell(d notify.DeliveryJSON, now time.Time) string {
+	switch {
+	case d.NextAt == nil:
+		return "-"
+	case d.QueuedAt != nil && d.QueuedAt.After(now):
+		return "held back until " + moment(*d.NextAt)
+	case !d.NextAt.After(now):
+		return "now"
+	}
+	return moment(*d.NextAt)
+}
+
+// dash is a text for a table; - for what there is not.
+func dash(text *string) string {
+	if text == nil {
 		return "-"
 	}
-	return text
-}
-
-// hostRow is a host in a listing.
-type hostRow struct {
-	Host        string     `json:"host"`
-	Queued      int        `json:"queued"`
-	Dead        int        `json:"dead"`
-	Delivered   int64      `json:"delivered"`
-	Failed      int64      `json:"failed"`
-	Failures    int        `json:"failures"` // in a row
-	ClosedUntil *time.Time `json:"closed_until"`
-	DeliveredAt *time.Time `json:"delivered_at"`
-	FailedAt    *time.Time `json:"failed_at"`
-	Problem     string     `json:"problem"`
-	DueAt       *time.Time `json:"due_at"`
+	return *text
 }
 
 func deliveriesHosts(cmd *cobra.Command, _ *office, p pushDesk, _ []string) error {
@@ -227,29 +211,17 @@ func deliveriesHosts(cmd *cobra.Command, _ *office, p pushDesk, _ []string) erro
 	if err != nil {
 		return err
 	}
-	rows := make([]hostRow, len(hosts))
+	rows := make([]notify.PushHostJSON, len(hosts))
 	for i, h := range hosts {
-		rows[i] = hostRow{
-			Host: h.Host, Queued: h.Queued, Dead: h.Dead, Delivered: h.Delivered, Failed: h.Failed, Failures: h.Failures,
-			DeliveredAt: jsonTime(h.DeliveredAt), FailedAt: jsonTime(h.FailedAt), Problem: string(h.Problem), DueAt: jsonTime(h.DueAt),
-		}
-		if h.ClosedUntil.After(time.Now()) {
-			rows[i].ClosedUntil = jsonTime(h.ClosedUntil)
-		}
+		rows[i] = notify.NewPushHostJSON(h, time.Now())
 	}
-	return listing(cmd, rows, "HOST,WAITING,GIVEN UP,DELIVERED,FAILED,LAST SUCCESS,LAST FAILURE,PROBLEM,CLOSED UNTIL", hostCells)
+	return listing(cmd, rows, "HOST,WAITING,GIVEN UP,APPS OFF,DELIVERED,FAILED,LAST SUCCESS,LAST FAILURE,PROBLEM,SOME CLOSED UNTIL", hostCells)
 }
 
-func hostCells(r hostRow) []string {
-	at := func(t *time.Time) string {
-		if t == nil {
-			return "-"
-		}
-		return moment(*t)
-	}
+func hostCells(h notify.PushHostJSON) []string {
 	return []string{
-		r.Host, strconv.Itoa(r.Queued), strconv.Itoa(r.Dead), strconv.FormatInt(r.Delivered, 10), strconv.FormatInt(r.Failed, 10),
-		at(r.DeliveredAt), at(r.FailedAt), dash(r.Problem), at(r.ClosedUntil),
+		h.Host, strconv.Itoa(h.Queued), strconv.Itoa(h.Dead), strconv.Itoa(h.Off), strconv.FormatInt(h.Delivered, 10), strconv.FormatInt(h.Failed, 10),
+		timeCell(h.DeliveredAt), timeCell(h.FailedAt), dash(h.Problem), timeCell(h.ClosedUntil),
 	}
 }
 
@@ -282,16 +254,19 @@ func pickDeliveries(cmd *cobra.Command, args []string) (ids []int64, host string
 }
 
 func deliveriesReplay(cmd *cobra.Command, _ *office, p pushDesk, args []string) error {
-	return changeDeliveries(cmd, args, p.Replay, "queued again")
+	return changeDeliveries(cmd, p, args, p.Replay, "queued again")
 }
 
 func deliveriesDiscard(cmd *cobra.Command, _ *office, p pushDesk, args []string) error {
-	return changeDeliveries(cmd, args, p.Discard, "discarded")
+	return changeDeliveries(cmd, p, args, p.Discard, "discarded")
 }
 
 // changeDeliveries has change do its work, by 1000 ids at a time, and tells how many it was done to.
-func changeDeliveries(cmd *cobra.Command, args []string, change func(context.Context, []int64, string, userkeys.Actor) (int, error), what string) error {
+func changeDeliveries(cmd *cobra.Command, p pushDesk, args []string, change func(context.Context, []int64, string, userkeys.Actor) (int, error), what string) error {
 	ids, host, err := pickDeliveries(cmd, args)
+	if err == nil && host != "" {
+		err = knownHost(cmd.Context(), p, host)
+	}
 	if err != nil {
 		return err
 	}
@@ -306,6 +281,9 @@ func changeDeliveries(cmd *cobra.Command, args []string, change func(context.Con
 			return err
 		}
 		n += changed
+	}
+	if len(ids) > 0 && n == 0 {
+		return userkeys.Errorf(userkeys.NotFound, "none of these deliveries is there, and given up; see userkeys deliveries list --dead")
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d %s\n", n, what)
 	return err
@@ -328,6 +306,9 @@ func deliveriesResume(cmd *cobra.Command, _ *office, p pushDesk, args []string) 
 		return err
 	}
 	host, err := userkeys.ParsePushHost(args[0])
+	if err == nil {
+		err = knownHost(cmd.Context(), p, host)
+	}
 	if err != nil {
 		return err
 	}
@@ -336,15 +317,6 @@ func deliveriesResume(cmd *cobra.Command, _ *office, p pushDesk, args []string) 
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is tried again\n", host)
 	return err
-}
-
-// pushRow is how pushing to a key goes, in a listing of keys.
-type pushRow struct {
-	DeliveredAt  *time.Time `json:"delivered_at"`
-	FailedAt     *time.Time `json:"failed_at"`
-	FailingSince *time.Time `json:"failing_since"` // null: the last attempt went well
-	Problem      string     `json:"problem"`
-	OffAt        *time.Time `json:"off_at"` // null: it is on
 }
 
 // addPushes tells of each key with a push address how pushing to it goes.
@@ -365,11 +337,7 @@ func addPushes(ctx context.Context, d *office, rows []keyRow) error {
 			return err
 		}
 		for _, row := range part {
-			p := states[rows[row].ID]
-			rows[row].Push = &pushRow{
-				DeliveredAt: jsonTime(p.DeliveredAt), FailedAt: jsonTime(p.FailedAt), FailingSince: jsonTime(p.FailingSince),
-				Problem: string(p.Problem), OffAt: jsonTime(p.OffAt),
-			}
+			rows[row].Push = notify.NewKeyPushJSON(states[rows[row].ID])
 		}
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/notify"
 )
 
 // fakePushes sends nothing, and remembers what it was told to do.
@@ -36,6 +37,9 @@ func (f *fakePushes) Hosts(context.Context) ([]userkeys.PushHost, error) { retur
 
 func (f *fakePushes) Replay(_ context.Context, ids []int64, host string, by userkeys.Actor) (int, error) {
 	f.done = append(f.done, fmt.Sprintf("replay %d %v %q by %s", len(ids), slices.MaxFunc(append(ids, 0), func(a, b int64) int { return int(a - b) }), host, by.Kind))
+	if len(ids) == 1 && ids[0] == 99 {
+		return 0, nil
+	}
 	return max(len(ids), 1), nil
 }
 
@@ -79,7 +83,7 @@ func testDeliveries() *fakePushes {
 	at := time.Date(2026, 5, 20, 12, 0, 0, 0, time.UTC)
 	f := &fakePushes{hosts: []userkeys.PushHost{
 		{Host: good, Delivered: 1204, DeliveredAt: at, Queued: 1},
-		{Host: bad, Failures: 12, Failed: 40, FailedAt: at, Problem: "status 503", Dead: 2, ClosedUntil: time.Now().Add(time.Hour)},
+		{Host: bad, Failures: 12, Failed: 40, Off: 3, FailedAt: at, Problem: "status 503", Dead: 2, ClosedUntil: time.Now().Add(time.Hour)},
 	}}
 	for i, d := range []userkeys.Delivery{
 		{PushURL: "https://push.example/x", Host: good, UserID: 1, NotificationID: 11, NextAt: at},
@@ -99,14 +103,14 @@ func TestDeliveriesLists(t *testing.T) {
 		args      []string
 		must, not []string
 	}{
-		{[]string{"list"}, []string{"ID  USER   TO ", "1   alice  https://push.example/x  2026-05-20 12:00:00Z  0         2026-05-20 12:00:00Z  -         -"}, []string{"hub"}},
+		{[]string{"list"}, []string{"ID  USER   TO ", "1   alice  https://push.example/x  2026-05-20 12:00:00Z  0         now   -         -"}, []string{"hub"}},
 		{[]string{"list", "--dead"}, []string{"connection", "status 503", "http://hub:8080/x"}, []string{"push.example", "\x1b"}},
 		{[]string{"list", "--dead", "--user", "ALICE"}, []string{"connection"}, []string{"status 503"}},
 		{[]string{"list", "--dead", "--host", "http://hub:8080"}, []string{"connection", "status 503"}, nil},
 		{[]string{"list", "--dead", "--host", "push.example"}, []string{"ID  USER"}, []string{"hub"}},
 		{[]string{"list", "--dead", "--host", "push.example", "--json"}, []string{"[]"}, nil},
-		{[]string{"hosts"}, []string{"HOST  ", "https://push.example:443  1        0         1204       0       2026-05-20 12:00:00Z", "status 503"}, nil},
-		{[]string{"hosts", "--json"}, []string{`"host": "http://hub:8080"`, `"failures": 12`, `"closed_until": "20`, `"closed_until": null`}, nil},
+		{[]string{"hosts"}, []string{"HOST  ", "https://push.example:443  1        0         0         1204       0       2026-05-20 12:00:00Z", "status 503"}, nil},
+		{[]string{"hosts", "--json"}, []string{`"host": "http://hub:8080"`, `"failures": 12`, `"closed_until": "20`, `"closed_until": null`, `"off": 3`, `"problem": null`}, nil},
 	} {
 		o := run(tt.args...)
 		if o.code != 0 {
@@ -123,9 +127,30 @@ func TestDeliveriesLists(t *testing.T) {
 			}
 		}
 	}
-	var rows []deliveryRow
-	if err := json.Unmarshal([]byte(run("list", "--dead", "--json").out), &rows); err != nil || len(rows) != 2 || rows[0].NextAt != nil || rows[0].User != "" || rows[1].User != "alice" || rows[1].Attempts != 14 {
+	var rows []notify.DeliveryJSON
+	if err := json.Unmarshal([]byte(run("list", "--dead", "--json").out), &rows); err != nil || len(rows) != 2 || rows[0].NextAt != nil || rows[0].Username != nil || rows[1].Username == nil || *rows[1].Username != "alice" || rows[0].NotificationID != nil || *rows[1].NotificationID != 12 || rows[1].Attempts != 14 {
 		t.Errorf("%+v, %v", rows, err)
+	}
+}
+
+// A table has no next attempt in the past, and tells what waits for its user from what is tried again.
+func TestDeliveriesTellWhenTheyAreTriedNext(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 5, 20, 12, 0, 0, 0, time.UTC)
+	soon := now.Add(time.Minute)
+	for _, tt := range []struct {
+		name string
+		d    userkeys.Delivery
+		want string
+	}{
+		{"it is due", userkeys.Delivery{QueuedAt: now.Add(-time.Hour), NextAt: now.Add(-time.Minute)}, "now"},
+		{"it is tried again", userkeys.Delivery{QueuedAt: now.Add(-time.Hour), NextAt: soon, Attempt: 1}, "2026-05-20 12:01:00Z"},
+		{"it waits for its user", userkeys.Delivery{QueuedAt: soon, NextAt: soon}, "held back until 2026-05-20 12:01:00Z"},
+		{"it was given up", userkeys.Delivery{QueuedAt: now, NextAt: soon, DeadAt: now}, "-"},
+	} {
+		if got := nextCell(notify.NewDeliveryJSON(tt.d, "alice"), now); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
 	}
 }
 
@@ -142,7 +167,7 @@ func TestDeliveriesListIsBounded(t *testing.T) {
 			args = append(args, "--limit", limit)
 		}
 		o := run(args...)
-		var rows []deliveryRow
+		var rows []notify.DeliveryJSON
 		if err := json.Unmarshal([]byte(o.out), &rows); err != nil || len(rows) != want || rows[0].ID != 1203 || rows[want-1].ID != int64(1204-want) {
 			t.Errorf("--limit %q: %d rows, want %d; %v", limit, len(rows), want, err)
 		}
@@ -178,6 +203,10 @@ func TestDeliveriesChanges(t *testing.T) {
 		{"no host", []string{"resume", "ftp://x"}, "a host is written as", nil},
 		{"nothing to try again", []string{"resume"}, "name a host", nil},
 		{"a host and a key", []string{"resume", "push.example", "--key", "7"}, "only one of them", nil},
+		{"none that was given up", []string{"replay", "99"}, "none of these deliveries is there, and given up; see userkeys deliveries list --dead", []string{`replay 1 99 "" by command`}},
+		{"an unknown host's", []string{"discard", "--host", "nope"}, "nothing was ever pushed to https://nope:443; there is https://push.example:443, http://hub:8080", nil},
+		{"an unknown host's, listed", []string{"list", "--host", "9000"}, "nothing was ever pushed to https://9000:443", nil},
+		{"an unknown host tried again", []string{"resume", "hub:8080"}, "did you mean http://hub:8080?", nil},
 		{"no key", []string{"resume", "--key", "0"}, "name a host", nil},
 		{"an unknown key", []string{"resume", "--key", "4711"}, "there is no such key", nil},
 		{"an unknown user", []string{"list", "--user", "nobody"}, "there is no", nil},
@@ -190,7 +219,7 @@ func TestDeliveriesChanges(t *testing.T) {
 			if diff := cmp.Diff(tt.done, f.done); diff != "" {
 				t.Error(diff)
 			}
-			if tt.done != nil && (o.code != 0 || o.out != tt.says) || tt.done == nil && (o.code == 0 || !strings.Contains(o.err, tt.says)) {
+			if o.code == 0 && (tt.done == nil || o.out != tt.says) || o.code != 0 && (strings.HasSuffix(tt.says, "\n") || !strings.Contains(o.err, tt.says)) {
 				t.Errorf("it ends with %d and says %q, %q; want %q", o.code, o.out, o.err, tt.says)
 			}
 		})
@@ -207,7 +236,7 @@ func TestKeysListTellsHowPushesGo(t *testing.T) {
 	if err := addPushes(t.Context(), &office{pushes: f}, rows); err != nil {
 		t.Fatal(err)
 	}
-	if rows[0].Push != nil || rows[1].Push == nil || rows[1].Push.Problem != "gone" || rows[1].Push.OffAt == nil || rows[2].Push == nil || rows[2].Push.OffAt != nil {
+	if rows[0].Push != nil || rows[1].Push == nil || *rows[1].Push.Problem != "gone" || rows[1].Push.OffAt == nil || rows[2].Push == nil || rows[2].Push.OffAt != nil {
 		t.Errorf("%+v %+v %+v", rows[0].Push, rows[1].Push, rows[2].Push)
 	}
 	if diff := cmp.Diff([]string{"500 keys", "500 keys", "200 keys"}, f.done); diff != "" {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"userkeys"
+	"userkeys/notify"
 )
 
 func newKeysCommand() *cobra.Command {
@@ -41,20 +42,20 @@ func addKeyFilterFlags(cmd *cobra.Command) {
 
 // keyRow is a key in a listing.
 type keyRow struct {
-	ID              int64      `json:"id"`
-	User            string     `json:"user"`
-	ClientID        string     `json:"client_id"`
-	ApplicationName string     `json:"application_name"`
-	Scopes          []string   `json:"scopes"`
-	PushURL         string     `json:"push_url,omitempty"`
-	CreatedAt       *time.Time `json:"created_at"`
-	LastUsedAt      *time.Time `json:"last_used_at"`
-	ExpiresAt       *time.Time `json:"expires_at"`
-	RevokedAt       *time.Time `json:"revoked_at"`
-	RevokedBy       string     `json:"revoked_by,omitempty"`
-	EndsAt          *time.Time `json:"ends_at"` // when the first rule ends it, if it is not used before; of one that ended: when
-	EndsBecause     string     `json:"ends_because,omitempty"`
-	Push            *pushRow   `json:"push,omitempty"` // of a key with a push address
+	ID              int64               `json:"id"`
+	User            string              `json:"user"`
+	ClientID        string              `json:"client_id"`
+	ApplicationName string              `json:"application_name"`
+	Scopes          []string            `json:"scopes"`
+	PushURL         string              `json:"push_url,omitempty"`
+	CreatedAt       *time.Time          `json:"created_at"`
+	LastUsedAt      *time.Time          `json:"last_used_at"`
+	ExpiresAt       *time.Time          `json:"expires_at"`
+	RevokedAt       *time.Time          `json:"revoked_at"`
+	RevokedBy       string              `json:"revoked_by,omitempty"`
+	EndsAt          *time.Time          `json:"ends_at"` // when the first rule ends it, if it is not used before; of one that ended: when
+	EndsBecause     string              `json:"ends_because,omitempty"`
+	Push            *notify.KeyPushJSON `json:"push,omitempty"` // of a key with a push address
 }
 
 // keyFilter reads the flags of addKeyFilterFlags.
@@ -113,14 +114,14 @@ func keysList(cmd *cobra.Command, d *office, _ []string) error {
 		}
 		row := keyRow{
 			ID: k.ID, User: names[k.UserID], ClientID: k.ClientID, ApplicationName: k.ApplicationName, Scopes: k.Scopes,
-			PushURL: k.PushURL, CreatedAt: jsonTime(k.CreatedAt), ExpiresAt: jsonTime(k.ExpiresAt),
-			RevokedAt: jsonTime(k.RevokedAt), RevokedBy: string(k.RevokedBy),
+			PushURL: k.PushURL, CreatedAt: notify.JSONTime(k.CreatedAt), ExpiresAt: notify.JSONTime(k.ExpiresAt),
+			RevokedAt: notify.JSONTime(k.RevokedAt), RevokedBy: string(k.RevokedBy),
 		}
 		if k.Used() {
-			row.LastUsedAt = jsonTime(k.LastUsedAt)
+			row.LastUsedAt = notify.JSONTime(k.LastUsedAt)
 		}
 		ends, why := d.authority.Settings().EndOf(k, time.Now())
-		row.EndsAt, row.EndsBecause = jsonTime(ends), string(why)
+		row.EndsAt, row.EndsBecause = notify.JSONTime(ends), string(why)
 		rows = append(rows, row)
 		return nil
 	})
@@ -134,19 +135,13 @@ func keysList(cmd *cobra.Command, d *office, _ []string) error {
 }
 
 func keyCells(k keyRow) []string {
-	at := func(t *time.Time) string {
-		if t == nil {
-			return "-"
-		}
-		return moment(*t)
-	}
-	revoked := at(k.RevokedAt)
+	revoked := timeCell(k.RevokedAt)
 	if k.RevokedBy != "" {
 		revoked += " by " + k.RevokedBy
 	}
 	return []string{
 		strconv.FormatInt(k.ID, 10), k.User, k.ApplicationName, userkeys.Scopes(k.Scopes).String(),
-		at(k.CreatedAt), at(k.LastUsedAt), at(k.ExpiresAt), revoked,
+		timeCell(k.CreatedAt), timeCell(k.LastUsedAt), timeCell(k.ExpiresAt), revoked,
 	}
 }
 

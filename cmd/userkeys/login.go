@@ -282,6 +282,9 @@ func (l *login) request(site string) (client.Request, error) {
 	if name, rest, ok := strings.Cut(site, "@"); ok && l.account == "" && !strings.Contains(name, "/") {
 		l.account, site = name, rest // alice@forum.example
 	}
+	if l.account == desk.NoName {
+		return client.Request{}, exitf(exitUsage, "an account cannot be called %s: that means the one without a name", desk.NoName)
+	}
 	site, err := client.ParseSite(site)
 	if err != nil {
 		return client.Request{}, exitf(exitUsage, "%s", publicText(err))

@@ -35,7 +35,7 @@ machines: within a week the same key tells nobody twice.`,
 	f.String("from", "", "whom it is from")
 	f.String("type", "", "a type by Discourse's name, such as mentioned, or by number (default custom, if there is a title)")
 	f.String("details", "", "a JSON object that apps read by type: the data of the wire")
-	f.Bool("push", true, "push it to apps; by default the type decides")
+	f.Bool("push", false, "push it to apps whatever its type, or with --push=false to none; without it the type decides")
 	f.String("idempotency-key", "", "a name of this call: repeated, it tells nobody again")
 	addJSONFlag(cmd)
 	return cmd
@@ -103,10 +103,18 @@ func notifyUsers(cmd *cobra.Command, d *office, args []string) error {
 		enc.SetIndent("", "  ")
 		return enc.Encode(notified{told.IDs, told.Repeated, told.Queued})
 	}
-	text := fmt.Sprintf("users told: %d; pushes that wait to be sent: %d\n", len(told.IDs), told.Queued)
-	if told.Repeated {
-		text = fmt.Sprintf("users told before: %d; nobody was told again\n", len(told.IDs))
-	}
-	_, err = fmt.Fprint(cmd.OutOrStdout(), text)
+	_, err = fmt.Fprint(cmd.OutOrStdout(), toldText(told, d.authority.Settings().PushNotificationTimeWindowMins))
 	return err
+}
+
+// toldText says what became of it on a site that pushes nothing for so many minutes after a user's visit.
+func toldText(told userkeys.Announced, window int) string {
+	if told.Repeated {
+		return fmt.Sprintf("users told before: %d; nobody was told again\n", len(told.IDs))
+	}
+	text := fmt.Sprintf("users told: %d; pushes that wait to be sent: %d\n", len(told.IDs), told.Queued)
+	if told.Queued > 0 && window > 0 {
+		text += fmt.Sprintf("the site holds back pushes for %d minutes after a user's visit\n", window)
+	}
+	return text
 }

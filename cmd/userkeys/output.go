@@ -92,11 +92,10 @@ func moment(t time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04:05Z")
 }
 
-// jsonTime is a time for JSON; null for never.
-func jsonTime(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
+// timeCell is a time of a JSON value for a table; "-" for null.
+func timeCell(t *time.Time) string {
+	if t == nil {
+		return "-"
 	}
-	t = t.UTC()
-	return &t
+	return moment(*t)
 }

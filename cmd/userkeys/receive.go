@@ -332,7 +332,7 @@ func pushSecretError(c *client.Credential, err error) error {
 	refused := errors.As(err, &api)
 	switch {
 	case isOwn && refused && api.Status == http.StatusForbidden:
-		return exitf(exitForbidden, "%s; ask with both: userkeys login %s --scopes %s --push-url URL", own.Public, c.Site, withScope(c.Scopes, "push"))
+		return exitf(exitForbidden, "%s; an administrator adds the push URL to allowed_user_api_push_urls, then log in again: userkeys login %s --scopes %s --push-url URL", own.Public, c.Site, withScope(c.Scopes, "push"))
 	case isOwn && refused:
 		return exitf(exitRefused, "%s", own.Public)
 	case c.KeyPair == nil:

@@ -114,7 +114,7 @@ func TestKeyPrintsThePushSecret(t *testing.T) {
 		{"as JSON", 200, true, []string{"--json"}, 0, `"push_secret":"` + secret.Reveal() + `"`},
 		{"not as a header", 200, true, []string{"--header"}, exitUsage, "choose --header or --push-secret"},
 		{"a site that signs nothing", 404, true, nil, exitRefused, "it is a Discourse, which does not sign its pushes"},
-		{"a key without push", 403, true, nil, exitForbidden, "ask with both: userkeys login "},
+		{"a key without push", 403, true, nil, exitForbidden, "an administrator adds the push URL to allowed_user_api_push_urls, then log in again: userkeys login "},
 		{"a site that is out", 500, true, nil, exitServer, "the trouble is the site's"},
 		{"a key whose key pair is not kept", 200, false, nil, exitFailure, "log in again: userkeys login "},
 	} {

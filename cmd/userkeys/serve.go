@@ -38,12 +38,12 @@ else goes to the website. A request with a User-Api-Key header is checked on
 every path; if it may pass, the website gets the user's identity in
 X-Userkeys-... headers, which no client can send itself.
 
-Apps also ask a site for /session/current.json, /site/basic-info.json, /about.json,
-/notifications.json and what lies below, /message-bus/, /events, /user-status.json and
-/u/NAME.json. Alone,
-all are answered here; before a website only those that --own names. --own apps
-stands for all but the last, which is --own /u/*; a path that ends in * or / stands
-for everything that begins so.
+Apps also ask a site for /session/current.json and how to sign in and out,
+/site/basic-info.json, /about.json, /notifications.json and what lies below,
+/message-bus/ and /events (news as it comes), /do-not-disturb.json,
+/user-status.json and /u/NAME.json. Alone, all are answered here; before a website
+only those that --own names. --own apps stands for all but the last, which is
+--own /u/*; a path that ends in * or / stands for everything that begins so.
 
 Every option can also be set in the environment (USERKEYS_LISTEN for --listen)
 or in the --config file (listen = "..."); the command line wins, then the

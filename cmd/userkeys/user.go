@@ -15,6 +15,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/identity"
+	"userkeys/notify"
 )
 
 func newUserCommand() *cobra.Command {
@@ -27,7 +28,7 @@ site within a second: a suspended user's keys and sessions end.`,
   userkeys user suspend alice`,
 	}
 	addDataFlags(cmd.PersistentFlags())
-	add := &cobra.Command{Use: "add NAME", Short: "Add a user", Args: cobra.ExactArgs(1), RunE: withOffice(userAdd)}
+	add := &cobra.Command{Use: "add NAME", Short: "Add a user", Args: cobra.ExactArgs(1), RunE: withNewOffice(userAdd)}
 	addUserFlags(add.Flags())
 	list := &cobra.Command{Use: "list", Short: "List users", Args: cobra.NoArgs, RunE: withOffice(userList)}
 	addJSONFlag(list)
@@ -211,7 +212,7 @@ func userList(cmd *cobra.Command, d *office, _ []string) error {
 			}
 			rows = append(rows, userRow{
 				u.ID, u.Username, u.Name, u.Email, u.TrustLevel, u.Admin, u.Moderator, u.Groups, u.Active,
-				jsonTime(u.SuspendedAt), jsonTime(u.CreatedAt), jsonTime(u.LastSeenAt),
+				notify.JSONTime(u.SuspendedAt), notify.JSONTime(u.CreatedAt), notify.JSONTime(u.LastSeenAt),
 			})
 			after = u.ID
 		}

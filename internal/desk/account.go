@@ -32,6 +32,9 @@ func (a Account) RenewalDue(c *client.Credential, now time.Time) bool {
 	return c.RenewalDue(a.CreatedAt, now) && !now.Before(a.RenewAfter)
 }
 
+// NoName is how a person asks for a key whose account has no name.
+const NoName = "-"
+
 // String is the account for people: alice on https://forum.example.
 func (a Account) String() string {
 	if a.Name == "" {
@@ -49,7 +52,7 @@ func (all Accounts) sort() {
 	})
 }
 
-// At are the accounts on a site as a person writes it (an empty one is any), with a name if that is given.
+// At are the accounts on a site as a person writes it (an empty one is any), with a name if that is given; [NoName] is none.
 func (all Accounts) At(site, name string) (Accounts, error) {
 	site, asked, found := strings.TrimSpace(site), name, all
 	if at := strings.LastIndexByte(site, '@'); at > 0 && name == "" && !strings.Contains(site[:at], "://") {
@@ -69,7 +72,11 @@ func (all Accounts) At(site, name string) (Accounts, error) {
 		}
 	}
 	if asked != "" {
-		named := slices.DeleteFunc(slices.Clone(found), func(a Account) bool { return a.Name != asked })
+		want := asked
+		if asked == NoName {
+			want = ""
+		}
+		named := slices.DeleteFunc(slices.Clone(found), func(a Account) bool { return a.Name != want })
 		if len(named) == 0 {
 			return nil, userkeys.Errorf(userkeys.NotFound, "there is no account %s (there is %s)", userkeys.Printable(asked), found.list())
 		}
@@ -88,9 +95,18 @@ func (all Accounts) One(site, name string) (Account, error) {
 		return Account{}, err
 	}
 	if len(found) > 1 {
-		return Account{}, userkeys.Errorf(userkeys.InvalidParameters, "there are several keys; choose one by --account, or as in alice@forum.example: %s", found.list())
+		return Account{}, found.several()
 	}
 	return found[0], nil
+}
+
+// several says how to choose one.
+func (all Accounts) several() error {
+	nameless := ""
+	if slices.ContainsFunc(all, func(a Account) bool { return a.Name == "" }) {
+		nameless = " (--account " + NoName + " is the one without a name)"
+	}
+	return userkeys.Errorf(userkeys.InvalidParameters, "there are several keys; choose one by --account%s, or as in alice@forum.example: %s", nameless, all.list())
 }
 
 // For is the account for a call: by target if that is a whole address of a stored site, else as in

@@ -336,6 +336,8 @@ func TestAccountsFor(t *testing.T) {
 		{Site: "https://a.example/forum", Name: "carol"},
 		{Site: "http://b.example", Name: "alice"},
 		{Site: "http://b.example", Name: "bob"},
+		{Site: "https://d.example"},
+		{Site: "https://d.example", Name: "alice"},
 	}
 	tests := []struct{ name, site, account, target, want, path, says string }{
 		{name: "an address in the deeper folder", target: "https://a.example/forum/t/1?a=%2F", want: "carol on https://a.example/forum", path: "/t/1?a=%2F"},
@@ -346,6 +348,11 @@ func TestAccountsFor(t *testing.T) {
 		{name: "a site without its scheme", site: "b.example", account: "alice", target: "/x", want: "alice on http://b.example", path: "/x"},
 		{name: "account and site in one", site: "bob@b.example", target: "/x", want: "bob on http://b.example", path: "/x"},
 		{name: "several accounts", site: "b.example", target: "/x", says: "as in alice@forum.example: alice on http://b.example, bob on http://b.example"},
+		{name: "one without a name beside others", site: "d.example", target: "/x", says: "by --account (--account - is the one without a name), or as in alice@forum.example: https://d.example, alice on https://d.example"},
+		{name: "the one without a name", site: "d.example", account: "-", target: "/x", want: "https://d.example", path: "/x"},
+		{name: "the one without a name, in one", site: "-@d.example", target: "/x", want: "https://d.example", path: "/x"},
+		{name: "the one with a name", site: "d.example", account: "alice", target: "/x", want: "alice on https://d.example", path: "/x"},
+		{name: "none without a name", site: "b.example", account: "-", target: "/x", says: "no account -"},
 		{name: "several sites", target: "/x", says: "several keys"},
 		{name: "no such account", site: "b.example", account: "eve", target: "/x", says: "no account eve"},
 		{name: "no such site", site: "c.example", target: "/x", says: "no key for https://c.example"},

@@ -103,7 +103,11 @@ func lineOf(v any) ([]byte, error) {
 // Line is the event in one line for people.
 func (e Event) Line() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %-9s %3d", e.At.UTC().Format("2006-01-02 15:04:05Z"), e.Result, e.Status)
+	what := fmt.Sprintf("%-9s %3d", e.Result, e.Status)
+	if e.Status == 0 {
+		what = fmt.Sprintf("%-13s", "no answer")
+	}
+	fmt.Fprintf(&b, "%s %s", e.At.UTC().Format("2006-01-02 15:04:05Z"), what)
 	if e.Title != "" || e.Site != "" {
 		fmt.Fprintf(&b, "  %s", strings.TrimSpace(e.Title+" "+e.Site))
 	}

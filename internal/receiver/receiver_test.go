@@ -202,6 +202,10 @@ func TestLine(t *testing.T) {
 	if got, want := e.Line(), "2030-01-02 03:04:05Z failed    503  F: n0; n1; n2; and 2 more; 2 left out  (on purpose)"; got != want {
 		t.Errorf("%q\nwant %q", got, want)
 	}
+	e = Event{At: now, Result: Failed, Title: "F", Why: "on purpose"}
+	if got, want := e.Line(), "2030-01-02 03:04:05Z no answer      F  (on purpose)"; got != want {
+		t.Errorf("it hangs: %q\nwant %q", got, want)
+	}
 }
 
 // A push is kept before it is answered, once, and is known again after a restart.

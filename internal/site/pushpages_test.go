@@ -89,8 +89,8 @@ func shown(f *shownPushes) testkit.Option { return func(cfg *site.Config) { cfg.
 
 const pushHook = "https://push.apps.example.net/api/notifications/discourse/hook"
 
-// pushedSite is a site where alice has four apps that notifications are pushed to: one
-// that works, one that fails, one that is switched off, and one whose address is not allowed.
+// pushedSite is a site where alice has five apps that notifications are pushed to: one
+// that works, one that fails, one that is switched off, one that asked for a pause, and one whose address is not allowed.
 func pushedSite(t *testing.T) (*testkit.Site, *shownPushes) {
 	t.Helper()
 	f := &shownPushes{states: map[int64]userkeys.KeyPush{}}
@@ -106,6 +106,7 @@ func pushedSite(t *testing.T) (*testkit.Site, *shownPushes) {
 		{"Living room television", pushHook, userkeys.KeyPush{DeliveredAt: now.Add(-3 * time.Minute)}},
 		{"Pocket reader", pushHook, userkeys.KeyPush{DeliveredAt: now.Add(-26 * time.Hour), FailedAt: now, FailingSince: now.Add(-3 * time.Hour), Problem: "status 503"}},
 		{"Notifier with a name that somebody thought about for a long time", pushHook, userkeys.KeyPush{FailedAt: now, OffAt: now.Add(-5 * time.Hour), Problem: userkeys.PushGone}},
+		{"Busy watch", pushHook, userkeys.KeyPush{DeliveredAt: now.Add(-26 * time.Hour), FailedAt: now, FailingSince: now.Add(-3 * time.Hour), Problem: userkeys.PushBusy}},
 		{"From before the list", "https://" + strings.Repeat("very-long-name.", 8) + "example/hook", userkeys.KeyPush{DeliveredAt: now.Add(-50 * 24 * time.Hour)}},
 	} {
 		s.App(app.name, "notifications,push").With("application_name", app.name, "push_url", app.url).Connect(alice)
@@ -124,7 +125,8 @@ func (f *shownPushes) fill(now time.Time) {
 		{Host: bad, Delivered: 7031, Failed: 412, Failures: 29, DeliveredAt: ago(9 * time.Hour), FailedAt: ago(time.Minute), Problem: "status 503", ClosedUntil: now.Add(4 * time.Minute), Queued: 3, Dead: 4, DueAt: now.Add(4 * time.Minute)},
 		{Host: inside, Failed: 3, Failures: 3, FailedAt: ago(20 * time.Minute), Problem: userkeys.PushAddress, Dead: 1},
 		{Host: long, Delivered: 1, Failed: 2, Failures: 1, DeliveredAt: ago(30 * time.Hour), FailedAt: ago(2 * time.Hour), Problem: userkeys.PushTLS, Queued: 1, DueAt: now.Add(time.Hour)},
-		{Host: "https://new.example:443"},
+		{Host: "https://new.example:443", Delivered: 12, DeliveredAt: ago(40 * time.Hour), Off: 3},
+		{Host: "https://busy.example:443", Failures: 2, Failed: 2, FailedAt: ago(time.Minute), Problem: userkeys.PushBusy, ClosedUntil: now.Add(time.Minute)},
 	}
 	for i, d := range []userkeys.Delivery{
 		{Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", DeadAt: ago(30 * time.Hour), Attempt: 17, Problem: userkeys.PushConnection},
@@ -141,6 +143,9 @@ func (f *shownPushes) fill(now time.Time) {
 		d.ID, d.UserID, d.NotificationID = int64(4001+i), 1, d.NotificationID+int64(i+1)
 		d.CreatedAt = now.Add(-time.Duration(10-i) * 3 * time.Hour)
 		d.QueuedAt = d.CreatedAt
+		if d.PushURL == pushHook && d.Attempt == 0 {
+			d.QueuedAt, d.NextAt = now.Add(7*time.Minute), now.Add(7*time.Minute)
+		}
 		if strings.HasPrefix(d.PushURL, inside) {
 			d.NotificationID = 0
 		}
@@ -168,13 +173,13 @@ func TestChromiumPushesOnTheAppsPage(t *testing.T) {
 	b.At("Your apps")
 	proper(t, b)
 	keys := s.Keys() // newest first
-	b.TabTo(fmt.Sprintf("#push-%d button", keys[3].ID))
+	b.TabTo(fmt.Sprintf("#push-%d button", keys[4].ID))
 	b.Type("\r")
 	b.Until(`document.querySelector("[role=status]")?.textContent.startsWith("A test is on its way")`)
-	b.TabTo(fmt.Sprintf("#push-%d button", keys[1].ID))
+	b.TabTo(fmt.Sprintf("#push-%d button", keys[2].ID))
 	b.Type("\r")
 	b.Until(`document.querySelector("[role=status]")?.textContent.startsWith("Notifications are sent to the app again")`)
-	want := []string{fmt.Sprintf("test %d by 1", keys[3].ID), fmt.Sprintf("resume key %d by 1", keys[1].ID)}
+	want := []string{fmt.Sprintf("test %d by 1", keys[4].ID), fmt.Sprintf("resume key %d by 1", keys[2].ID)}
 	if got := f.notes(); !slices.Equal(got, want) {
 		t.Errorf("done was %q, want %q", got, want)
 	}
