@@ -94,14 +94,14 @@ func (s *Server) answerPoll(w http.ResponseWriter, r *http.Request, v userkeys.V
 	if p.l, err = s.cfg.Bus.Listen(p.who, p.subs); err != nil {
 		return err
 	}
-	if s.park(w, r, p) {
+	if s.park(w, r, &p) {
 		return nil
 	}
-	return s.hold(w, r, v, p)
+	return s.hold(w, r, v, &p)
 }
 
 // hold has p wait, and answers it.
-func (s *Server) hold(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, p poll) error {
+func (s *Server) hold(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, p *poll) error {
 	defer p.l.Close()
 	if p.parts {
 		return s.pollParts(w, r, v, p.l)

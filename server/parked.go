@@ -25,7 +25,7 @@ const (
 
 // park takes r's connection over, if there is a crowd and it can be. Then the poll is answered without the handler, which has
 // nothing left to do.
-func (s *Server) park(w http.ResponseWriter, r *http.Request, p poll) bool {
+func (s *Server) park(w http.ResponseWriter, r *http.Request, p *poll) bool {
 	_, keyed := userkeys.FromContext(r.Context())
 	if !keyed || r.ProtoMajor != 1 || s.cfg.Bus.Listeners() <= s.cfg.ParkAbove {
 		return false
@@ -33,10 +33,10 @@ func (s *Server) park(w http.ResponseWriter, r *http.Request, p poll) bool {
 	s.parked.Add(1) // before it is looked whether the server stops: see Drain
 	if !p.l.Over() {
 		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil { // else HTTP/2 over a proxy of the embedder's, or a test
-			exchangeOf(r).parked = true
+			x := exchangeOf(r)
+			x.parked = true
 			t := &takenOver{conn: conn, now: s.cfg.Now, header: w.Header().Clone()}
-			// The request's own context ends with the handler.
-			go s.unpark(t, new(http.Request).WithContext(context.WithoutCancel(r.Context())), p)
+			go s.unpark(context.WithoutCancel(r.Context()), t, x, p) // that context ends with the handler
 			return true
 		}
 	}
@@ -62,27 +62,26 @@ func (s *Server) Drain(ctx context.Context) {
 	}
 }
 
-// unpark is the life of a parked poll. Of r there is the context only.
-func (s *Server) unpark(t *takenOver, r *http.Request, p poll) {
+// unpark is the life of a parked poll, in a goroutine of its own.
+func (s *Server) unpark(ctx context.Context, t *takenOver, x *exchange, p *poll) {
 	defer s.parked.Add(-1)
-	x := exchangeOf(r)
-	defer func() { s.log(r.Context(), x, t.status) }()
-	access, _ := userkeys.FromContext(r.Context())
-	ctx, stop := s.watcher.Watch(r.Context(), access)
-	context.AfterFunc(ctx, t.cut)
+	defer func() { s.log(ctx, x, t.status) }()
+	access, _ := userkeys.FromContext(ctx)
+	while, stop := s.watcher.Watch(ctx, access)
+	context.AfterFunc(while, t.cut)
 	left := make(chan struct{})
 	go func() {
 		defer close(left)
 		t.untilLeft()
 		stop()
 	}()
-	s.answerParked(t, r.WithContext(ctx), p)
+	s.answerParked(t, new(http.Request).WithContext(while), p)
 	_ = t.conn.Close() // what could be told was
 	<-left
 }
 
-// answerParked does what the adapter does for a poll in its handler.
-func (s *Server) answerParked(t *takenOver, r *http.Request, p poll) {
+// answerParked does what the adapter does for a poll in its handler. Of r there is the context only.
+func (s *Server) answerParked(t *takenOver, r *http.Request, p *poll) {
 	err := s.holdParked(t, r, p)
 	if err != nil {
 		exchangeOf(r).err = err
@@ -95,7 +94,7 @@ func (s *Server) answerParked(t *takenOver, r *http.Request, p poll) {
 }
 
 // holdParked is hold; a panic in it is an error.
-func (s *Server) holdParked(t *takenOver, r *http.Request, p poll) (err error) {
+func (s *Server) holdParked(t *takenOver, r *http.Request, p *poll) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("panic: %v", v)
