@@ -734,6 +734,29 @@ func TestManyAreParked(t *testing.T) {
 	}
 }
 
+// TestDrainWhileTheyPark: polls that come while the server stops are answered, parked or not.
+func TestDrainWhileTheyPark(t *testing.T) {
+	t.Parallel()
+	for range 10 {
+		f := busSite(t, parkingAbove(3))
+		s := f.live()
+		var all []<-chan said
+		for i := range 15 {
+			all = append(all, f.later(s, fmt.Sprintf("/message-bus/c%d/poll", i), []string{"key-1", "key-2", "key-5"}[i%3], "/a=0", dontChunk, "true"))
+		}
+		for f.server.parked.Load() == 0 {
+			time.Sleep(100 * time.Microsecond)
+		}
+		f.server.Drain(t.Context())
+		for _, c := range all {
+			if got := f.whole(c); got.status != 200 && got.status != http.StatusServiceUnavailable || got.status == 200 && got.text != "[]\n" {
+				t.Errorf("%+v", got)
+			}
+		}
+		leavesNothing(t, f)
+	}
+}
+
 // TestPanicsOfParkedPolls end the poll, and nothing else.
 func TestPanicsOfParkedPolls(t *testing.T) {
 	t.Parallel()
@@ -820,30 +843,10 @@ func TestSlowReaders(t *testing.T) { eachWay(t, theSlowReaders) }
 
 func theSlowReaders(t *testing.T, f *fakeSite) {
 	f.server.patience.take = 200 * time.Millisecond
-	s := httptest.NewUnstartedServer(f.handler)
-	s.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		_ = c.(*net.TCPConn).SetWriteBuffer(4096)
-		return ctx
-	}
-	s.Start()
-	t.Cleanup(s.Close)
-	data, err := json.Marshal(map[string]string{"excerpt": strings.Repeat("x", 400), "more": strings.Repeat("x", 7000)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	slow, err := net.Dial("tcp", s.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer slow.Close()
-	_ = slow.(*net.TCPConn).SetReadBuffer(4096)
-	body := "/notification-alert/1=0&/notification/1=0"
-	fmt.Fprintf(slow, "POST %s HTTP/1.1\r\nHost: site.example\r\nUser-Api-Key: key-1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", busAddress, len(body), body)
+	s, more := f.slowPoll()
 	quick := f.later(s, busAddress, "key-2", "/notification-alert/2=0", dontChunk, "true") // alice's too, and hears nothing
 	f.listeners(2)
-	for began := time.Now(); f.server.cfg.Bus.Listeners() == 2; {
-		f.tell("alice", userkeys.Notification{Type: 1, Data: data})
-		f.server.cfg.Bus.Changed(alice.ID)
+	for began := time.Now(); f.server.cfg.Bus.Listeners() == 2; more() {
 		if time.Since(began) > 30*time.Second {
 			t.Fatal("it waits for the slow one")
 		}
@@ -852,6 +855,50 @@ func theSlowReaders(t *testing.T, f *fakeSite) {
 	f.server.cfg.Bus.Close()
 	if got := f.whole(quick); got.status != 200 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestSlowReadersOfDeadKeys is KU16 and T34: a client that takes nothing is not waited for when its key has ended.
+func TestSlowReadersOfDeadKeys(t *testing.T) { eachWay(t, theSlowReadersOfDeadKeys) }
+
+func theSlowReadersOfDeadKeys(t *testing.T, f *fakeSite) {
+	f.server.patience.take = time.Hour
+	_, more := f.slowPoll()
+	f.listeners(1)
+	for range 200 { // far more than what is on the way can hold
+		more()
+	}
+	time.Sleep(100 * time.Millisecond)
+	f.listeners(1)
+	f.authority.over.Store(int64(1), true)
+	f.listeners(0)
+}
+
+// slowPoll opens a poll of key-1 in parts whose client takes nothing. more makes news for it.
+func (f *fakeSite) slowPoll() (s *httptest.Server, more func()) {
+	f.t.Helper()
+	s = httptest.NewUnstartedServer(f.handler)
+	s.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		_ = c.(*net.TCPConn).SetWriteBuffer(4096)
+		return ctx
+	}
+	s.Start()
+	f.t.Cleanup(s.Close)
+	data, err := json.Marshal(map[string]string{"excerpt": strings.Repeat("x", 400), "more": strings.Repeat("x", 7000)})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	slow, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { _ = slow.Close() })
+	_ = slow.(*net.TCPConn).SetReadBuffer(4096)
+	body := "/notification-alert/1=0&/notification/1=0"
+	fmt.Fprintf(slow, "POST %s HTTP/1.1\r\nHost: site.example\r\nUser-Api-Key: key-1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", busAddress, len(body), body)
+	return s, func() {
+		f.tell("alice", userkeys.Notification{Type: 1, Data: data})
+		f.server.cfg.Bus.Changed(alice.ID)
 	}
 }
 
