@@ -27,8 +27,8 @@ const (
 	maxPerUser          = 64 // so that no user takes the place of all
 	// tooManyWait is when one who was refused may ask again: what message-bus-client waits at least.
 	tooManyWait = 15 * time.Second
-	// maxReadings is how many inboxes are read at a time. However many apps come back at once, as after a
-	// restart, the database has time for the checks of keys: without that every open poll would be cut.
+	// maxReadings is how many inboxes are read at a time, while the bus runs. However many apps come back at once, as after
+	// a restart, the database has time for the checks of keys: without that every open poll would be cut.
 	maxReadings = 4
 )
 
@@ -55,10 +55,10 @@ type BusConfig struct {
 type Bus struct {
 	cfg  BusConfig
 	stir chan struct{} // somebody listens now
-	// readings has a place for each inbox that is being read.
-	readings chan struct{}
+	jobs chan *job     // for the readers that Run has
 
 	mu      sync.Mutex
+	running chan struct{} // closed when Run ends; nil while it does not run
 	users   map[int64]*audience
 	callers map[caller]int
 	clients map[clientOf]*Listener // the newest of each client
@@ -93,7 +93,7 @@ func NewBus(cfg BusConfig) *Bus {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Bus{
-		cfg: cfg, stir: make(chan struct{}, 1), readings: make(chan struct{}, maxReadings),
+		cfg: cfg, stir: make(chan struct{}, 1), jobs: make(chan *job),
 		users: map[int64]*audience{}, callers: map[caller]int{}, clients: map[clientOf]*Listener{},
 	}
 }
@@ -117,7 +117,6 @@ type Listener struct {
 
 	// Guarded by bus.mu.
 	over, gone bool
-	call       func() // instead of wake
 }
 
 // Listen begins to listen: what changes from now on wakes the listener, so the
@@ -200,31 +199,6 @@ func (l *Listener) Wait(ctx context.Context, until <-chan time.Time) bool {
 	return false
 }
 
-// Call has f called whenever [Listener.Wait] would return, for one who waits without a goroutine. It is called at once
-// if there was something since the last wait. f must be quick, and must not use the bus.
-func (l *Listener) Call(f func()) {
-	l.bus.mu.Lock()
-	defer l.bus.mu.Unlock()
-	l.call = f
-	select {
-	case <-l.wake:
-		f()
-	default:
-		if l.over {
-			f()
-		}
-	}
-}
-
-// rouse wakes l. The caller holds bus.mu.
-func (l *Listener) rouse() {
-	if l.call != nil {
-		l.call()
-		return
-	}
-	poke(l.wake)
-}
-
 // Over tells whether the listening has ended: by a later poll of the same client, or because the server stops.
 func (l *Listener) Over() bool {
 	l.bus.mu.Lock()
@@ -242,7 +216,7 @@ func (l *Listener) Close() {
 // end takes l out and wakes it. The caller holds bus.mu.
 func (l *Listener) end() {
 	l.over = true
-	l.rouse()
+	poke(l.wake)
 	if l.gone {
 		return
 	}
@@ -284,7 +258,7 @@ func (b *Bus) Changed(userIDs ...int64) {
 func (a *audience) tell(but *Listener) {
 	for _, l := range a.listeners {
 		if l != but {
-			l.rouse()
+			poke(l.wake)
 		}
 	}
 }
@@ -318,9 +292,10 @@ func (b *Bus) Listeners() int {
 	return b.open
 }
 
-// Run looks for changes that other nodes and processes wrote, until ctx ends. While nobody listens
-// it asks nothing.
+// Run reads inboxes for those who listen, and looks for changes that other nodes and processes wrote, until ctx ends. While
+// nobody listens it asks nothing.
 func (b *Bus) Run(ctx context.Context) error {
+	defer b.startReaders()()
 	failing := false
 	for {
 		known := b.waiting()

@@ -394,3 +394,95 @@ func follow(ctx context.Context, t *testing.T, b *notify.Bus, user int64, caller
 	}
 	return last
 }
+
+// slowInboxes keep whoever reads an inbox waiting until the test lets them go, or the reader's context ends.
+type slowInboxes struct {
+	*inboxes
+	reads chan struct{} // gets one when a reading begins
+	let   chan struct{} // a reading goes on for each, and for good when it is closed
+}
+
+func (in slowInboxes) InboxState(ctx context.Context, id int64) (userkeys.Inbox, error) {
+	in.reads <- struct{}{}
+	select {
+	case <-in.let:
+		return in.inboxes.InboxState(ctx, id)
+	case <-ctx.Done():
+		return userkeys.Inbox{}, ctx.Err()
+	}
+}
+
+// TestBusReaders: while the bus runs four inboxes are read at a time, whoever asks; before and after everybody reads
+// by themselves. Nobody waits longer than their context.
+func TestBusReaders(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		in := slowInboxes{newInboxes(), make(chan struct{}, 100), make(chan struct{})}
+		b := notify.NewBus(notify.BusConfig{Store: in})
+		var all sync.WaitGroup
+		ask := func(ctx context.Context, n int, want error) {
+			for range n {
+				all.Go(func() {
+					messages, err := b.Read(ctx, 1, []notify.Subscription{{Channel: "/notification/1", Position: -1}})
+					if !errors.Is(err, want) || err == nil && len(messages) != 1 {
+						t.Errorf("it reads %v, %v; want %v", messages, err, want)
+					}
+				})
+			}
+			synctest.Wait()
+		}
+		begun := func(want int) {
+			t.Helper()
+			n := 0
+			for len(in.reads) > 0 {
+				<-in.reads
+				n++
+			}
+			if n != want {
+				t.Errorf("%d readings began, want %d", n, want)
+			}
+		}
+		ask(t.Context(), 10, nil)
+		begun(10) // it does not run yet
+
+		ctx, stop := context.WithCancel(t.Context())
+		ran := make(chan error, 1)
+		go func() { ran <- b.Run(ctx) }()
+		synctest.Wait()
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		ask(short, 6, context.DeadlineExceeded)
+		begun(4)
+		ask(t.Context(), 3, nil)
+		begun(0)
+		time.Sleep(2 * time.Second) // the six have given up, two without having been read for
+		synctest.Wait()
+		begun(3)
+		ask(t.Context(), 6, nil)
+		begun(1)
+		stop()
+		synctest.Wait()
+		begun(5) // who waits for a reader waits no more
+		close(in.let)
+		all.Wait()
+		if err := <-ran; err != nil {
+			t.Error(err)
+		}
+		ask(t.Context(), 10, nil)
+		begun(10) // it does not run any more
+	})
+}
+
+// TestBusReadersSurviveAPanic: it is an error of the one for whom it read.
+func TestBusReadersSurviveAPanic(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := running(t, nil, nil) // a nil store panics
+		synctest.Wait()
+		for range 10 {
+			if _, err := b.Read(t.Context(), 1, nil); err == nil || !strings.Contains(err.Error(), "panic") {
+				t.Errorf("it reads with %v", err)
+			}
+		}
+	})
+}

@@ -38,20 +38,15 @@ type Message struct {
 	Data      any    `json:"data"`
 }
 
-// Read is what is new on subscriptions of a user, whose positions it moves on. For polls that do not wait.
+// Read is what is new on subscriptions of a user, whose positions it moves on. For polls that do not wait. ctx's error
+// where the database, or the readers before it, take longer than ctx.
 func (b *Bus) Read(ctx context.Context, userID int64, subs []Subscription) ([]Message, error) {
 	messages, _, err := b.read(ctx, userID, subs)
 	return messages, err
 }
 
-// read is Read, and the inbox's version at that moment.
-func (b *Bus) read(ctx context.Context, userID int64, subs []Subscription) ([]Message, int64, error) {
-	select {
-	case b.readings <- struct{}{}:
-		defer func() { <-b.readings }()
-	case <-ctx.Done():
-		return nil, 0, ctx.Err()
-	}
+// readNow is Read without waiting for a reader, and the inbox's version at that moment.
+func (b *Bus) readNow(ctx context.Context, userID int64, subs []Subscription) ([]Message, int64, error) {
 	state, err := b.cfg.Store.InboxState(ctx, userID)
 	if err != nil {
 		return nil, 0, err

@@ -17,10 +17,13 @@ import (
 // exchange is what the adapter keeps about one request and its answer.
 type exchange struct {
 	id      string
+	began   time.Time
+	where   string // the route, or what was asked for where there is none
+	ip      string
 	visitor userkeys.Visitor
 	keyID   int64
 	err     error
-	status  int           // of an answer that is not written through the adapter
+	parked  bool          // it is answered, and written to the log, after its handler has returned
 	came    *http.Request // as it was before its session was looked at; only where a session is looked at again
 }
 
@@ -45,12 +48,16 @@ func (s *Server) serve(rt route) http.Handler {
 	})
 	checked := s.oneKey(rt, s.checkKey(rt, s.loadSession(rt, s.cutStreams(rt, inner))))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		began := s.cfg.Now()
-		x := &exchange{id: requestID()}
+		x := &exchange{id: requestID(), began: s.cfg.Now(), where: rt.pattern, ip: s.cfg.ClientIP(r)}
+		if x.where == "" {
+			x.where = r.Method + " " + cutBytes(loggedPath(r.URL.Path), 256)
+		}
 		s.setHeaders(w.Header(), rt, x.id)
 		rec := &recorder{ResponseWriter: w}
 		checked.ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x)))
-		s.log(rt, r, x, max(rec.status, x.status), s.cfg.Now().Sub(began))
+		if !x.parked {
+			s.log(r.Context(), x, rec.status)
+		}
 	})
 }
 
@@ -221,14 +228,10 @@ func requestID() string {
 }
 
 // log writes the one line of a request: never its query, body or headers.
-func (s *Server) log(rt route, r *http.Request, x *exchange, status int, took time.Duration) {
-	where := rt.pattern
-	if where == "" {
-		where = r.Method + " " + cutBytes(loggedPath(r.URL.Path), 256)
-	}
+func (s *Server) log(ctx context.Context, x *exchange, status int) {
 	attrs := []slog.Attr{
-		slog.String("id", x.id), slog.String("route", where), slog.Int("status", status),
-		slog.Duration("took", took), slog.String("ip", s.cfg.ClientIP(r)),
+		slog.String("id", x.id), slog.String("route", x.where), slog.Int("status", status),
+		slog.Duration("took", s.cfg.Now().Sub(x.began)), slog.String("ip", x.ip),
 	}
 	if x.visitor.SignedIn() {
 		attrs = append(attrs, slog.Int64("user", x.visitor.User.ID))
@@ -246,7 +249,7 @@ func (s *Server) log(rt route, r *http.Request, x *exchange, status int, took ti
 	if status >= 500 {
 		level = slog.LevelError
 	}
-	s.cfg.Logger.LogAttrs(r.Context(), level, "request", attrs...)
+	s.cfg.Logger.LogAttrs(ctx, level, "request", attrs...)
 }
 
 // loggedPath is a path as the log may have it: an address that is nearly that

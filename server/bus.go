@@ -58,7 +58,8 @@ type poll struct {
 	who   notify.Hearer
 	subs  []notify.Subscription
 	waits bool
-	parts bool // the answer comes in parts and stays open
+	parts bool             // the answer comes in parts and stays open
+	l     *notify.Listener // nil unless it waits
 }
 
 // poll answers a poll of the message bus (wire 7.7): at once where there is news or the app does not
@@ -90,18 +91,22 @@ func (s *Server) answerPoll(w http.ResponseWriter, r *http.Request, v userkeys.V
 		}
 		return writeMessages(w, messages)
 	}
-	l, err := s.listen(p.who, p.subs)
-	if err != nil {
+	if p.l, err = s.cfg.Bus.Listen(p.who, p.subs); err != nil {
 		return err
 	}
-	if s.park(w, r, l, p.parts) {
+	if s.park(w, r, &p) {
 		return nil
 	}
-	defer l.Close()
+	return s.hold(w, r, v, &p)
+}
+
+// hold has p wait, and answers it.
+func (s *Server) hold(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, p *poll) error {
+	defer p.l.Close()
 	if p.parts {
-		return s.pollParts(w, r, v, l)
+		return s.pollParts(w, r, v, p.l)
 	}
-	return s.pollOnce(w, r, v, l)
+	return s.pollOnce(w, r, v, p.l)
 }
 
 // callerOf names the key or session of r, for what is counted for each.
@@ -187,13 +192,13 @@ func position(fields url.Values, name string, absent int64) (int64, error) {
 
 // pollOnce waits for news and answers with it; with none when the time is over.
 func (s *Server) pollOnce(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, l *notify.Listener) error {
-	gateway.Deadlines{Write: s.patience.poll + s.patience.take}.Extend(w)
 	end := time.NewTimer(s.patience.poll)
 	defer end.Stop()
 	messages, err := s.hear(r, v, l)
 	for err == nil && len(messages) == 0 && l.Wait(r.Context(), end.C) {
 		messages, err = s.hear(r, v, l)
 	}
+	gateway.Deadlines{Write: s.patience.take}.Extend(w) // the waiting has used up what there was
 	if err = ended(r.Context(), err); err != nil || r.Context().Err() != nil {
 		return err
 	}

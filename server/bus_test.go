@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -339,19 +338,23 @@ func (f *fakeSite) told(who string, id int64) {
 func eachWay(t *testing.T, play func(t *testing.T, f *fakeSite)) {
 	t.Helper()
 	t.Parallel()
-	for name, above := range map[string]int{"few": parkAbove, "a crowd": -1} {
+	for name, above := range ways {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := busSite(t)
-			f.server.lot.above = above
+			f := busSite(t, parkingAbove(above))
 			play(t, f)
 			f.server.Drain(t.Context())
-			if n := f.server.lot.parked(); n != 0 {
+			if n := f.server.parked.Load(); n != 0 {
 				t.Errorf("%d are still parked", n)
 			}
 		})
 	}
 }
+
+// ways are the bounds of parking that tests play with: none of their polls is parked, or each one of a key.
+var ways = map[string]int{"few": parkAbove, "a crowd": -1}
+
+func parkingAbove(n int) option { return func(c *Config) { c.ParkAbove = n } }
 
 const dontChunk = "Dont-Chunk"
 
@@ -578,18 +581,17 @@ func nothingAfterARevoke(t *testing.T, f *fakeSite) {
 // gets nothing of what was written between.
 func TestRevokedWhileReading(t *testing.T) {
 	t.Parallel()
-	for name, above := range map[string]int{"few": parkAbove, "a crowd": -1} {
+	for name, above := range ways {
 		for what, path := range map[string]string{"a poll that waits": busAddress, "a poll that does not": busAddress + "?dlp=t", "events": "/events"} {
 			t.Run(what+", "+name, func(t *testing.T) {
 				t.Parallel()
 				var f *fakeSite
-				f = busSite(t, func(c *Config) {
+				f = busSite(t, parkingAbove(above), func(c *Config) {
 					c.Bus = notify.NewBus(notify.BusConfig{Store: revokedStore{lateStore{c}, func() {
 						f.authority.over.Store(int64(1), true)
 						f.tell("alice", userkeys.Notification{Type: 1})
 					}}})
 				})
-				f.server.lot.above = above
 				s := f.live()
 				method := "POST"
 				if what == "events" {
@@ -623,106 +625,171 @@ func (s revokedStore) InboxState(ctx context.Context, id int64) (userkeys.Inbox,
 	return s.lateStore.InboxState(ctx, id)
 }
 
-// TestParkedPollsOfClientsThatLeft hold no places: not those of the key that comes back, and not for long any others.
-func TestParkedPollsOfClientsThatLeft(t *testing.T) {
-	t.Parallel()
-	if runtime.GOOS == "windows" {
-		t.Skip("it cannot be seen there who has left")
+// TestPollsOfClientsThatLeft hold no places, also not those of the key that comes back.
+func TestPollsOfClientsThatLeft(t *testing.T) { eachWay(t, thePollsOfClientsThatLeft) }
+
+func thePollsOfClientsThatLeft(t *testing.T, f *fakeSite) {
+	secure := httptest.NewTLSServer(f.handler)
+	t.Cleanup(secure.Close)
+	last := int64(0)
+	for _, s := range []*httptest.Server{f.live(), secure} {
+		poll := func(client string) *http.Response {
+			f.t.Helper()
+			r, err := http.NewRequestWithContext(t.Context(), "POST", s.URL+"/message-bus/"+client+"/poll", strings.NewReader("/notification-alert/1=-1&__seq=1"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header = http.Header{"User-Api-Key": {"key-1"}, "Content-Type": {"application/x-www-form-urlencoded"}}
+			res, err := s.Client().Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return res
+		}
+		conns := make([]net.Conn, maxOpen)
+		for i := range conns {
+			conns[i] = f.rawPoll(s, fmt.Sprintf("c%d", i), fmt.Sprintf("/notification-alert/1=%d&__seq=7", last))
+		}
+		f.listeners(maxOpen)
+		full := poll("more")
+		if _ = full.Body.Close(); full.StatusCode != http.StatusTooManyRequests {
+			t.Fatalf("beside polls that wait: %d", full.StatusCode)
+		}
+		f.listeners(maxOpen) // they stay
+		for _, c := range conns[:maxOpen-1] {
+			_ = c.Close()
+		}
+		f.listeners(1)
+		for _, client := range []string{"c0", "new"} { // one that comes back counts its polls anew
+			res := poll(client)
+			if _ = res.Body.Close(); res.StatusCode != http.StatusOK {
+				t.Fatalf("%s, after they left: %d", client, res.StatusCode)
+			}
+			f.listeners(1)
+		}
+		last = f.tell("alice", userkeys.Notification{Type: 1})
+		f.server.cfg.Bus.Changed(alice.ID)
+		if text := read(conns[maxOpen-1]); !strings.HasPrefix(text, "HTTP/1.1 200") {
+			t.Errorf("the one that stayed hears %q", text)
+		}
+		f.listeners(0)
 	}
-	for how, client := range map[string]string{
-		"a client that comes back by http": "c0", "another one by http": "new", // who counts its polls anew, or is over the limit
-		"a client that comes back by https": "c0", "another one by https": "new",
-	} {
-		t.Run(how, func(t *testing.T) {
-			t.Parallel()
-			f := busSite(t)
-			f.server.lot.above, f.server.lot.pause = -1, time.Hour
-			s := f.live()
-			if strings.HasSuffix(how, "https") {
-				s = httptest.NewTLSServer(f.handler)
-				t.Cleanup(s.Close)
-			}
-			crowd := func() []net.Conn {
-				conns := make([]net.Conn, maxOpen)
-				for i := range conns {
-					conns[i] = f.parkedPoll(s, fmt.Sprintf("c%d", i), 7)
-				}
-				f.listeners(maxOpen)
-				return conns
-			}
-			poll := func(client string, seq int) *http.Response {
-				f.t.Helper()
-				r, err := http.NewRequestWithContext(t.Context(), "POST", s.URL+"/message-bus/"+client+"/poll", strings.NewReader(fmt.Sprintf("/notification-alert/1=-1&__seq=%d", seq)))
-				if err != nil {
-					t.Fatal(err)
-				}
-				r.Header = http.Header{"User-Api-Key": {"key-1"}, "Content-Type": {"application/x-www-form-urlencoded"}}
-				res, err := s.Client().Do(r)
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(func() { _ = res.Body.Close() })
-				return res
-			}
-			left := crowd()
-			if res := poll("more", 0); res.StatusCode != http.StatusTooManyRequests {
-				t.Fatalf("beside polls that wait: %d", res.StatusCode)
-			}
-			f.listeners(maxOpen) // they stay
-			_, _ = left[0].Write([]byte("more"))
-			for _, c := range left[:maxOpen-1] {
-				_ = c.Close()
-			}
-			time.Sleep(50 * time.Millisecond) // until the kernel has told
-			if res := poll(client, 1); res.StatusCode != http.StatusOK {
-				t.Fatalf("after they left: %d", res.StatusCode)
-			}
-			f.listeners(2) // it waits, and so does the one that stayed
-			f.told("alice", alice.ID)
-			if text := make([]byte, 4096); !strings.HasPrefix(read(left[maxOpen-1], text), "HTTP/1.1 200") {
-				t.Errorf("the one that stayed hears %q", text)
-			}
-		})
+	leavesNothing(t, f)
+}
+
+// leavesNothing waits until no poll is parked.
+func leavesNothing(t *testing.T, f *fakeSite) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); f.server.parked.Load() != 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d are still parked", f.server.parked.Load())
+		}
 	}
 }
 
-// TestParkedPollsAreSwept: whoever leaves is noticed also when nobody comes back.
-func TestParkedPollsAreSwept(t *testing.T) {
+// TestParkedPollsThatAreTalkedTo: what a client sends after its poll is dropped, until it is too much.
+func TestParkedPollsThatAreTalkedTo(t *testing.T) {
 	t.Parallel()
-	if runtime.GOOS == "windows" {
-		t.Skip("it cannot be seen there who has left")
-	}
-	f := busSite(t)
-	f.server.lot.above, f.server.lot.pause = -1, 5*time.Millisecond
+	f := busSite(t, parkingAbove(-1))
 	s := f.live()
-	for range 2 { // the sweeper rests between
-		gone, stays := f.parkedPoll(s, "a", 0), f.parkedPoll(s, "b", 0)
-		f.listeners(2)
-		time.Sleep(20 * time.Millisecond)
-		f.listeners(2)
-		_ = gone.Close()
-		f.listeners(1)
-		_ = stays.Close()
-		f.listeners(0)
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-			f.server.lot.mu.Lock()
-			rests := !f.server.lot.sweeping && len(f.server.lot.open)+len(f.server.lot.of) == 0
-			f.server.lot.mu.Unlock()
-			if rests {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatal("something is left of them")
+	conn := f.rawPoll(s, "a", "/notification-alert/1=0")
+	f.listeners(1)
+	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: site.example\r\n\r\n")
+	time.Sleep(20 * time.Millisecond)
+	f.listeners(1)
+	f.told("alice", alice.ID)
+	if text := read(conn); !strings.HasPrefix(text, "HTTP/1.1 200") || !strings.Contains(text, "Connection: close\r\n") {
+		t.Errorf("it hears %q", text)
+	}
+	f.listeners(0)
+	conn = f.rawPoll(s, "a", "/a=0")
+	f.listeners(1)
+	_, _ = conn.Write(make([]byte, 64*maxStray+1)) // it may be closed before all is sent
+	f.listeners(0)
+	leavesNothing(t, f)
+}
+
+// TestManyAreParked: polls of keys are parked when so many listen, and no others.
+func TestManyAreParked(t *testing.T) {
+	t.Parallel()
+	f := busSite(t, parkingAbove(2))
+	s := f.live()
+	for i, key := range []string{"key-1", "key-2", "alice", "key-1", "bob", "key-2"} {
+		res, err := f.open(s, t.Context(), "POST", fmt.Sprintf("/message-bus/c%d/poll", i), key, "/a=0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		parked := i >= 2 && strings.HasPrefix(key, "key-")
+		if res.Close != parked {
+			t.Errorf("poll %d of %s: parked is %v", i, key, res.Close)
+		}
+	}
+	if n := f.server.parked.Load(); n != 2 {
+		t.Errorf("%d are parked", n)
+	}
+	f.server.Drain(t.Context())
+	if n := f.server.parked.Load(); n != 0 {
+		t.Errorf("%d are still parked", n)
+	}
+}
+
+// TestDrainWhileTheyPark: polls that come while the server stops are answered, parked or not.
+func TestDrainWhileTheyPark(t *testing.T) {
+	t.Parallel()
+	for range 10 {
+		f := busSite(t, parkingAbove(3))
+		s := f.live()
+		var all []<-chan said
+		for i := range 15 {
+			all = append(all, f.later(s, fmt.Sprintf("/message-bus/c%d/poll", i), []string{"key-1", "key-2", "key-5"}[i%3], "/a=0", dontChunk, "true"))
+		}
+		for f.server.parked.Load() == 0 {
+			time.Sleep(100 * time.Microsecond)
+		}
+		f.server.Drain(t.Context())
+		for _, c := range all {
+			if got := f.whole(c); got.status != 200 && got.status != http.StatusServiceUnavailable || got.status == 200 && got.text != "[]\n" {
+				t.Errorf("%+v", got)
 			}
 		}
+		leavesNothing(t, f)
+	}
+}
+
+// TestPanicsOfParkedPolls end the poll, and nothing else.
+func TestPanicsOfParkedPolls(t *testing.T) {
+	t.Parallel()
+	for name, run := range map[string]bool{"before the bus runs": false, "while it runs": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := busSite(t, parkingAbove(-1), func(c *Config) {
+				c.Bus = notify.NewBus(notify.BusConfig{Store: revokedStore{lateStore{c}, func() { panic("a test") }}})
+			})
+			if run {
+				ctx, stop := context.WithCancel(t.Context())
+				ran := make(chan error, 1)
+				go func() { ran <- f.server.cfg.Bus.Run(ctx) }()
+				defer func() { stop(); <-ran }()
+			}
+			got := f.whole(f.later(f.live(), busAddress, "key-1", "/a=0", dontChunk, "true"))
+			if got.status != http.StatusInternalServerError || strings.Contains(got.text, "a test") {
+				t.Errorf("%+v", got)
+			}
+			f.listeners(0)
+			leavesNothing(t, f)
+			if !strings.Contains(f.logged(), "panic: a test") {
+				t.Errorf("the log has %s", f.logged())
+			}
+		})
 	}
 }
 
 // maxOpen is how many polls a key may have open.
 const maxOpen = 6
 
-// parkedPoll begins a poll of key-1 and gives its connection.
-func (f *fakeSite) parkedPoll(s *httptest.Server, client string, seq int) net.Conn {
+// rawPoll begins a poll of key-1 and gives its connection.
+func (f *fakeSite) rawPoll(s *httptest.Server, client, body string) net.Conn {
 	f.t.Helper()
 	conn, err := net.Dial("tcp", s.Listener.Addr().String())
 	if err != nil {
@@ -732,23 +799,23 @@ func (f *fakeSite) parkedPoll(s *httptest.Server, client string, seq int) net.Co
 		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
 	}
 	f.t.Cleanup(func() { _ = conn.Close() })
-	body := fmt.Sprintf("/notification-alert/1=0&__seq=%d", seq)
 	fmt.Fprintf(conn, "POST /message-bus/%s/poll HTTP/1.1\r\nHost: site.example\r\nDont-Chunk: true\r\nUser-Api-Key: key-1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", client, len(body), body)
 	return conn
 }
 
 // read is what comes first on a connection.
-func read(c net.Conn, into []byte) string {
+func read(c net.Conn) string {
 	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
-	n, _ := c.Read(into)
-	return string(into[:n])
+	var text [8192]byte
+	n, _ := c.Read(text[:])
+	return string(text[:n])
 }
 
 // TestParkedPollsEnd: when their time is over, in order.
 func TestParkedPollsEnd(t *testing.T) {
 	t.Parallel()
-	f := busSite(t)
-	f.server.lot.above, f.server.lot.poll = -1, 50*time.Millisecond
+	f := busSite(t, parkingAbove(-1))
+	f.server.patience.poll = 50 * time.Millisecond
 	f.authority.add(userkeys.UserAPIKey{UserID: 99}) // key-6, whose owner has no inbox any more
 	s := f.live()
 	once := f.later(s, busAddress, "key-1", "/a=0", dontChunk, "true")
@@ -764,7 +831,7 @@ func TestParkedPollsEnd(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	f.listeners(0)
-	for deadline := time.Now().Add(10 * time.Second); strings.Count(f.logged(), "status=200") != 3 || strings.Contains(f.logged(), "status=0"); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); strings.Count(f.logged(), "status=200") != 2 || strings.Count(f.logged(), "status=") != 3 || !strings.Contains(f.logged(), "status=404"); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the log has:\n%s", f.logged())
 		}
@@ -775,31 +842,11 @@ func TestParkedPollsEnd(t *testing.T) {
 func TestSlowReaders(t *testing.T) { eachWay(t, theSlowReaders) }
 
 func theSlowReaders(t *testing.T, f *fakeSite) {
-	f.server.patience.take, f.server.lot.take = 200*time.Millisecond, 200*time.Millisecond
-	s := httptest.NewUnstartedServer(f.handler)
-	s.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		_ = c.(*net.TCPConn).SetWriteBuffer(4096)
-		return ctx
-	}
-	s.Start()
-	t.Cleanup(s.Close)
-	data, err := json.Marshal(map[string]string{"excerpt": strings.Repeat("x", 400), "more": strings.Repeat("x", 7000)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	slow, err := net.Dial("tcp", s.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer slow.Close()
-	_ = slow.(*net.TCPConn).SetReadBuffer(4096)
-	body := "/notification-alert/1=0&/notification/1=0"
-	fmt.Fprintf(slow, "POST %s HTTP/1.1\r\nHost: site.example\r\nUser-Api-Key: key-1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", busAddress, len(body), body)
+	f.server.patience.take = 200 * time.Millisecond
+	s, more := f.slowPoll()
 	quick := f.later(s, busAddress, "key-2", "/notification-alert/2=0", dontChunk, "true") // alice's too, and hears nothing
 	f.listeners(2)
-	for began := time.Now(); f.server.cfg.Bus.Listeners() == 2; {
-		f.tell("alice", userkeys.Notification{Type: 1, Data: data})
-		f.server.cfg.Bus.Changed(alice.ID)
+	for began := time.Now(); f.server.cfg.Bus.Listeners() == 2; more() {
 		if time.Since(began) > 30*time.Second {
 			t.Fatal("it waits for the slow one")
 		}
@@ -808,6 +855,50 @@ func theSlowReaders(t *testing.T, f *fakeSite) {
 	f.server.cfg.Bus.Close()
 	if got := f.whole(quick); got.status != 200 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestSlowReadersOfDeadKeys is KU16 and T34: a client that takes nothing is not waited for when its key has ended.
+func TestSlowReadersOfDeadKeys(t *testing.T) { eachWay(t, theSlowReadersOfDeadKeys) }
+
+func theSlowReadersOfDeadKeys(t *testing.T, f *fakeSite) {
+	f.server.patience.take = time.Hour
+	_, more := f.slowPoll()
+	f.listeners(1)
+	for range 200 { // far more than what is on the way can hold
+		more()
+	}
+	time.Sleep(100 * time.Millisecond)
+	f.listeners(1)
+	f.authority.over.Store(int64(1), true)
+	f.listeners(0)
+}
+
+// slowPoll opens a poll of key-1 in parts whose client takes nothing. more makes news for it.
+func (f *fakeSite) slowPoll() (s *httptest.Server, more func()) {
+	f.t.Helper()
+	s = httptest.NewUnstartedServer(f.handler)
+	s.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		_ = c.(*net.TCPConn).SetWriteBuffer(4096)
+		return ctx
+	}
+	s.Start()
+	f.t.Cleanup(s.Close)
+	data, err := json.Marshal(map[string]string{"excerpt": strings.Repeat("x", 400), "more": strings.Repeat("x", 7000)})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	slow, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { _ = slow.Close() })
+	_ = slow.(*net.TCPConn).SetReadBuffer(4096)
+	body := "/notification-alert/1=0&/notification/1=0"
+	fmt.Fprintf(slow, "POST %s HTTP/1.1\r\nHost: site.example\r\nUser-Api-Key: key-1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", busAddress, len(body), body)
+	return s, func() {
+		f.tell("alice", userkeys.Notification{Type: 1, Data: data})
+		f.server.cfg.Bus.Changed(alice.ID)
 	}
 }
 

@@ -27,7 +27,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, v userkeys.Visit
 		return nil
 	}
 	f := newFollower(who.id, r.Header.Get("Last-Event-ID"))
-	l, err := s.listen(notify.Hearer{UserID: who.id, Caller: callerOf(r, v)}, f.subs)
+	l, err := s.cfg.Bus.Listen(notify.Hearer{UserID: who.id, Caller: callerOf(r, v)}, f.subs)
 	if err != nil {
 		return s.refusePoll(w, r, err)
 	}

@@ -3,94 +3,45 @@ package server
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"slices"
 	"strconv"
-	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"userkeys"
-	"userkeys/gateway"
-	"userkeys/notify"
 )
 
-// A request that waits costs a goroutine with its stack, and the buffers of its connection: about 60 kB. So in a crowd
-// polls of apps are parked: the connection is taken over, everything else of the request is
-// let go, and a few workers write the answers. Such a connection is closed after its answer, which is
-// why polls are not parked before there are many.
+// A request that waits in its handler costs two goroutines, whose stacks grew with all that is around a handler, and the
+// buffers of its connection. So in a crowd polls of apps are parked: the connection is taken over, everything else of
+// the request is let go, and the waiting goes on in two goroutines with small stacks. Such a connection is closed after its
+// answer, which is why polls are not parked before there are many.
 const (
-	parkAbove   = 1000 // listeners
-	parkWorkers = 8
-	parkedWork  = 5 * time.Second // for one look at a parked poll
-	sweepPause  = time.Second     // between two looks for clients that have left
-	sweepAtOnce = 2000            // polls in one such look: 20,000 are through in ten seconds
+	parkAbove = 1000 // listeners
+	// maxStray is how many pieces of something else a client may send while its poll is parked.
+	maxStray = 128
 )
 
-// lot is where polls are parked.
-type lot struct {
-	checker gateway.Checker
-	watcher *gateway.Watcher
-	now     func() time.Time
-	above   int           // how many must listen
-	pause   time.Duration // sweepPause
-	patience
-
-	mu       sync.Mutex
-	due      []*parked
-	workers  int
-	open     []*parked // those that are not settled, in no order
-	of       map[int64][]*parked
-	swept    int // the place in open where the next look for clients that have left begins
-	sweeping bool
-}
-
-// parked is a poll without a goroutine. One worker has it at a time.
-type parked struct {
-	lot    *lot
-	conn   net.Conn
-	access userkeys.Access
-	l      *notify.Listener
-	head   []byte // of the answer, until it is sent; without the line that says how long it is
-	parts  bool
-	ctx    context.Context // ends with the access
-	stop   func()          // the watch of it
-	end    *time.Timer
-	left   atomic.Bool // the client has
-
-	// Guarded by lot.mu.
-	place   int // in lot.open
-	queued  bool
-	busy    bool // a worker has it
-	ended   bool // the time is over
-	settled bool // it is answered
-}
-
-// park takes r's connection over, if there is a crowd and it can be. Then the poll is l's no more, and the
-// handler has nothing left to do.
-func (s *Server) park(w http.ResponseWriter, r *http.Request, l *notify.Listener, parts bool) bool {
-	access, keyed := userkeys.FromContext(r.Context())
-	if !keyed || r.ProtoMajor != 1 || s.cfg.Bus.Listeners() <= s.lot.above {
+// park takes r's connection over, if there is a crowd and it can be. Then the poll is answered without the handler, which has
+// nothing left to do.
+func (s *Server) park(w http.ResponseWriter, r *http.Request, p *poll) bool {
+	_, keyed := userkeys.FromContext(r.Context())
+	if !keyed || r.ProtoMajor != 1 || s.cfg.Bus.Listeners() <= s.cfg.ParkAbove {
 		return false
 	}
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		return false // HTTP/2 over a proxy of the embedder's, or a test
+	s.parked.Add(1) // before it is looked whether the server stops: see Drain
+	if !p.l.Over() {
+		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil { // else HTTP/2 over a proxy of the embedder's, or a test
+			x := exchangeOf(r)
+			x.parked = true
+			t := &takenOver{conn: conn, now: s.cfg.Now, header: w.Header().Clone()}
+			go s.unpark(context.WithoutCancel(r.Context()), t, x, p) // that context ends with the handler
+			return true
+		}
 	}
-	exchangeOf(r).status = http.StatusOK
-	p := &parked{lot: s.lot, conn: conn, access: access, l: l, parts: parts, head: headOf(w.Header(), parts, s.cfg.Now())}
-	// The request's own context ends with the handler.
-	p.ctx, p.stop = s.lot.watcher.Watch(context.Background(), access)
-	p.end = time.AfterFunc(s.lot.poll, func() { s.lot.wake(p, true) })
-	context.AfterFunc(p.ctx, func() { s.lot.wake(p, false) })
-	s.lot.enter(p)
-	l.Call(func() { s.lot.wake(p, false) })
-	return true
+	s.parked.Add(-1)
+	return false
 }
 
 // Drain ends requests that wait for news, for a server that is about to stop: it returns when those whose
@@ -102,7 +53,7 @@ func (s *Server) Drain(ctx context.Context) {
 	s.cfg.Bus.Close()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for s.lot.parked() > 0 {
+	for s.parked.Load() > 0 { // those who come to park now see that it is over
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -111,285 +62,134 @@ func (s *Server) Drain(ctx context.Context) {
 	}
 }
 
-func (t *lot) parked() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.open)
+// unpark is the life of a parked poll, in a goroutine of its own.
+func (s *Server) unpark(ctx context.Context, t *takenOver, x *exchange, p *poll) {
+	defer s.parked.Add(-1)
+	defer func() { s.log(ctx, x, t.status) }()
+	access, _ := userkeys.FromContext(ctx)
+	while, stop := s.watcher.Watch(ctx, access)
+	context.AfterFunc(while, t.cut)
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		t.untilLeft()
+		stop()
+	}()
+	s.answerParked(t, new(http.Request).WithContext(while), p)
+	_ = t.conn.Close() // what could be told was
+	<-left
 }
 
-// enter takes p in, which has not been looked at yet.
-func (t *lot) enter(p *parked) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	p.place = len(t.open)
-	t.open = append(t.open, p)
-	t.of[p.access.UserID] = append(t.of[p.access.UserID], p)
-	if !t.sweeping {
-		t.sweeping = true
-		time.AfterFunc(t.pause, t.sweepSome)
-	}
-	p.queued = true
-	t.queue(p)
-}
-
-// leave takes p out, which is settled. The caller holds mu.
-func (t *lot) leave(p *parked) {
-	end := len(t.open) - 1
-	t.open[p.place], t.open[end].place = t.open[end], p.place
-	t.open[end] = nil
-	t.open = t.open[:end]
-	user := p.access.UserID
-	t.of[user] = slices.DeleteFunc(t.of[user], func(o *parked) bool { return o == p })
-	if len(t.of[user]) == 0 {
-		delete(t.of, user)
-	}
-}
-
-// listen is [notify.Bus.Listen]. Nobody is told when the client of a parked poll leaves, so the poll keeps its place; where
-// such polls may be in the way of a new one of the user, they are looked for first.
-func (s *Server) listen(who notify.Hearer, subs []notify.Subscription) (*notify.Listener, error) {
-	l, err := s.cfg.Bus.Listen(who, subs)
-	inTheWay := errors.Is(err, userkeys.RateLimited) || err == nil && l.Over() // over at once: a later poll of its client is open
-	if !inTheWay || !s.lot.sweep(who.UserID) {
-		return l, err
-	}
-	return s.cfg.Bus.Listen(who, subs)
-}
-
-// sweep lets go a user's polls whose clients have left, and tells whether there were any. Their places are free then.
-func (t *lot) sweep(userID int64) bool {
-	t.mu.Lock()
-	polls := slices.Clone(t.of[userID])
-	t.mu.Unlock()
-	return letGo(polls)
-}
-
-// sweepSome is one of the slow looks at all polls, which go on while there are any.
-func (t *lot) sweepSome() {
-	t.mu.Lock()
-	n := min(len(t.open), sweepAtOnce)
-	polls := make([]*parked, 0, n)
-	for range n {
-		if t.swept >= len(t.open) {
-			t.swept = 0
-		}
-		polls = append(polls, t.open[t.swept])
-		t.swept++
-	}
-	t.sweeping = n > 0
-	t.mu.Unlock()
-	if n == 0 {
-		return
-	}
-	letGo(polls)
-	time.AfterFunc(t.pause, t.sweepSome)
-}
-
-// letGo ends those of polls whose clients have left: the listening at once, the rest when a worker comes to it.
-func letGo(polls []*parked) (any bool) {
-	for _, p := range polls {
-		if hasLeft(p.conn) {
-			any = true
-			p.left.Store(true)
-			p.l.Close()
-		}
-	}
-	return any
-}
-
-// hasLeft tells whether the client at the other end has closed the connection, where that can be seen. What else it
-// sent is dropped: nobody reads it, and unread it would hide the end.
-func hasLeft(conn net.Conn) bool {
-	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		conn = secure.NetConn()
-	}
-	plain, ok := conn.(syscall.Conn)
-	if !ok {
-		return false
-	}
-	raw, err := plain.SyscallConn()
+// answerParked does what the adapter does for a poll in its handler. Of r there is the context only.
+func (s *Server) answerParked(t *takenOver, r *http.Request, p *poll) {
+	err := s.holdParked(t, r, p)
 	if err != nil {
-		return false
-	}
-	left := false
-	_ = raw.Read(func(fd uintptr) bool { left = atEnd(fd); return true }) // closed here meanwhile: somebody is at it
-	return left
-}
-
-// headOf is the head of an answer, as net/http would write it.
-func headOf(h http.Header, parts bool, now time.Time) []byte {
-	h = h.Clone()
-	h.Set("Content-Type", "application/json; charset=utf-8")
-	if parts {
-		setParts(h)
-		h.Set("Transfer-Encoding", "chunked")
-	}
-	h.Set("Date", now.UTC().Format(http.TimeFormat))
-	h.Set("Connection", "close")
-	var b bytes.Buffer
-	b.WriteString("HTTP/1.1 200 OK\r\n")
-	_ = h.Write(&b) // to memory
-	return bytes.Clone(b.Bytes())
-}
-
-// wake has a worker look at p.
-func (t *lot) wake(p *parked, ended bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	p.ended = p.ended || ended
-	if p.queued || p.settled {
-		return
-	}
-	p.queued = true
-	if p.busy { // its worker queues it again
-		return
-	}
-	t.queue(p)
-}
-
-// queue gives p to a worker. The caller holds mu.
-func (t *lot) queue(p *parked) {
-	t.due = append(t.due, p)
-	if t.workers < parkWorkers {
-		t.workers++
-		go t.work()
-	}
-}
-
-// work looks at what is due until there is nothing.
-func (t *lot) work() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for len(t.due) > 0 {
-		p := t.due[0]
-		t.due[0] = nil // the list would keep it
-		t.due = t.due[1:]
-		p.queued, p.busy = false, true
-		ended := p.ended
-		t.mu.Unlock()
-		settled := p.look(ended)
-		t.mu.Lock()
-		p.busy, p.settled = false, settled
-		if settled {
-			t.leave(p)
-		} else if p.queued {
-			t.queue(p)
+		exchangeOf(r).err = err
+		if t.begun.Load() {
+			return // it ends without its end
 		}
+		_ = s.refusePoll(t, r, err) // it is written
 	}
-	t.due = nil
-	t.workers--
+	_ = t.finish() // a client that is gone needs no answer
 }
 
-// look answers p if there is something to say, and tells whether that was all.
-func (p *parked) look(ended bool) bool {
-	if p.left.Load() {
-		p.settle()
-		return true
-	}
-	ctx, cancel := context.WithTimeout(p.ctx, parkedWork)
-	defer cancel()
-	over := ended || p.l.Over()
-	messages, err := p.l.Read(ctx)
-	if err == nil && len(messages) > 0 { // after the reading: see Server.mayHave
-		err = p.lot.checker.Holds(ctx, p.access)
-	}
-	switch {
-	case p.ctx.Err() != nil:
-		p.refuse(userkeys.AsError(context.Cause(p.ctx)))
-	case err != nil:
-		p.refuse(userkeys.AsError(err))
-	case p.parts:
-		if err := p.part(messages, over); err == nil && !over {
-			return false
+// holdParked is hold; a panic in it is an error.
+func (s *Server) holdParked(t *takenOver, r *http.Request, p *poll) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v", v)
 		}
-	case len(messages) > 0 || over:
-		p.whole(messages)
-	default:
-		return false
+	}()
+	return s.hold(t, r, userkeys.Visitor{}, p)
+}
+
+// takenOver writes the one answer that a connection that was taken over still has, as net/http would: in one piece, or
+// in chunks once it is flushed. Its connection is closed afterwards.
+type takenOver struct {
+	conn   net.Conn
+	now    func() time.Time
+	header http.Header
+	status int         // 0: there is no answer yet
+	body   []byte      // what is not sent yet
+	begun  atomic.Bool // the head was sent
+}
+
+// Header is the answer's head, until it is sent.
+func (t *takenOver) Header() http.Header { return t.header }
+
+// WriteHeader sets the status; the first one counts.
+func (t *takenOver) WriteHeader(status int) {
+	if t.status == 0 {
+		t.status = status
 	}
-	p.settle()
-	return true
 }
 
-// settle gives up all that p has.
-func (p *parked) settle() {
-	p.end.Stop()
-	p.stop()
-	p.l.Close()
-	_ = p.conn.Close() // what could be told was
+// Write keeps b until the answer is flushed or finished.
+func (t *takenOver) Write(b []byte) (int, error) {
+	t.WriteHeader(http.StatusOK)
+	t.body = append(t.body, b...)
+	return len(b), nil
 }
 
-// write gives b to the client, who must take it in time.
-func (p *parked) write(b []byte) error {
-	_ = p.conn.SetWriteDeadline(p.lot.now().Add(p.lot.take))
-	_, err := p.conn.Write(b)
+// SetWriteDeadline is for http.ResponseController.
+func (t *takenOver) SetWriteDeadline(at time.Time) error { return t.conn.SetWriteDeadline(at) }
+
+// FlushError sends what was written as a chunk (RFC 9112 7.1), for http.ResponseController.
+func (t *takenOver) FlushError() error {
+	t.WriteHeader(http.StatusOK)
+	b := t.head("Transfer-Encoding", "chunked")
+	if len(t.body) > 0 {
+		b = fmt.Appendf(b, "%x\r\n%s\r\n", len(t.body), t.body)
+	}
+	t.body = nil
+	_, err := t.conn.Write(b)
 	return err
 }
 
-// whole is the answer in one piece.
-func (p *parked) whole(messages []notify.Message) {
-	if messages == nil {
-		messages = []notify.Message{}
-	}
-	body, err := json.Marshal(messages)
-	if err != nil {
-		p.refuse(userkeys.AsError(err))
-		return
-	}
-	b := append(p.head, "Content-Length: "+strconv.Itoa(len(body)+1)+"\r\n\r\n"...)
-	_ = p.write(append(append(b, body...), '\n')) // a client that is gone needs no answer
-}
-
-// part is one part of an answer in parts, as a chunk (RFC 9112 7.1), and the end of all if it is the last.
-func (p *parked) part(messages []notify.Message, last bool) error {
-	var b []byte
-	if p.head != nil {
-		b = append(p.head, "\r\n"...)
-		p.head = nil
-		if messages == nil {
-			messages = []notify.Message{}
-		}
-	}
-	if messages != nil {
-		body, err := json.Marshal(messages)
-		if err != nil {
-			return err
-		}
-		b = fmt.Appendf(b, "%x\r\n%s%s\r\n", len(body)+len(partEnd), body, partEnd)
-	}
-	if last {
-		b = append(b, "0\r\n\r\n"...)
-	}
-	if len(b) == 0 {
+// finish sends the rest of the answer, if there is one.
+func (t *takenOver) finish() error {
+	if t.status == 0 {
 		return nil
 	}
-	return p.write(b)
-}
-
-// refuse answers with an error; where the answer has begun it ends without its end.
-func (p *parked) refuse(e *userkeys.Error) {
-	if p.head == nil {
-		return
+	b := []byte("0\r\n\r\n")
+	if !t.begun.Load() {
+		b = append(t.head("Content-Length", strconv.Itoa(len(t.body))), t.body...)
 	}
-	w := &written{header: http.Header{}}
-	gateway.WriteError(w, e)
-	w.header.Set("Content-Length", strconv.Itoa(w.body.Len()))
-	w.header.Set("Connection", "close")
+	_, err := t.conn.Write(b)
+	return err
+}
+
+// head is the head with what says how long the answer is; nothing if it was sent.
+func (t *takenOver) head(length, is string) []byte {
+	if t.begun.Swap(true) {
+		return nil
+	}
+	t.header.Set(length, is)
+	t.header.Set("Date", t.now().UTC().Format(http.TimeFormat))
+	t.header.Set("Connection", "close")
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\n", w.status, http.StatusText(w.status))
-	_ = w.header.Write(&b) // to memory
+	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\n", t.status, http.StatusText(t.status))
+	_ = t.header.Write(&b) // to memory
 	b.WriteString("\r\n")
-	_, _ = w.body.WriteTo(&b)
-	_ = p.write(b.Bytes()) // a client that is gone needs no answer
+	t.header = http.Header{} // it may wait for long
+	return b.Bytes()
 }
 
-// written keeps an answer.
-type written struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
+// cut ends an answer that has begun, also a write that waits for a client who reads slowly. Another is left alone: it will
+// say why.
+func (t *takenOver) cut() {
+	if t.begun.Load() {
+		_ = t.conn.Close() // that is all there is to do
+	}
 }
 
-func (w *written) Header() http.Header         { return w.header }
-func (w *written) Write(b []byte) (int, error) { return w.body.Write(b) }
-func (w *written) WriteHeader(status int)      { w.status = status }
+// untilLeft returns when the client has closed the connection, or it was closed here. What else a client sends is
+// dropped; who sends much is taken for one that does not wait.
+func (t *takenOver) untilLeft() {
+	var dropped [64]byte
+	for range maxStray {
+		if _, err := t.conn.Read(dropped[:]); err != nil {
+			return
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"userkeys"
@@ -37,6 +38,7 @@ type Config struct {
 	Inbox     *notify.Inbox                   // nil: no notifications
 	Pushes    Pushes                          // how pushing notifications to apps goes; nil: none are pushed, and nothing is shown of it
 	Bus       *notify.Bus                     // nil: no message bus and no /events; else see to it that Inbox tells it of changes, and that it runs
+	ParkAbove int                             // when so many listen to the bus, polls of apps get by with less memory (see park); 0: 1000; negative: always
 	Logger    *slog.Logger                    // nil: none
 	Now       func() time.Time                // nil: the system's clock
 	ClientIP  func(r *http.Request) string    // nil: the peer's address; no header is believed
@@ -126,7 +128,8 @@ type Server struct {
 	accounts LoginIdentity // nil: the embedder's own sessions
 	guard    func(http.Handler) http.Handler
 	cut      func(http.Handler) http.Handler
-	lot      *lot
+	watcher  *gateway.Watcher
+	parked   atomic.Int64 // polls, see park
 	patience patience
 	origins  *http.CrossOriginProtection
 	pages    *pages
@@ -154,9 +157,12 @@ func newServer(cfg Config, d decider) (*Server, error) {
 	if cfg.ClientIP == nil {
 		cfg.ClientIP = gateway.ClientIP(nil)
 	}
+	if cfg.ParkAbove == 0 {
+		cfg.ParkAbove = parkAbove
+	}
 	s := &Server{cfg: cfg, consents: d, keys: d, site: d, devices: d, oneTimes: d, clients: d, admin: d, checker: d, guard: gateway.Guard(d), cut: gateway.CutStreams(d), origins: http.NewCrossOriginProtection()}
 	s.patience = patience{poll: pollTime, take: takeTime}
-	s.lot = &lot{checker: d, watcher: gateway.NewWatcher(d), now: time.Now, above: parkAbove, pause: sweepPause, of: map[int64][]*parked{}, patience: s.patience}
+	s.watcher = gateway.NewWatcher(d)
 	s.accounts, _ = cfg.Identity.(LoginIdentity)
 	if cfg.Standalone && s.accounts == nil {
 		return nil, errors.New("server: a standalone site needs a LoginIdentity")

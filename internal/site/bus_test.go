@@ -12,6 +12,7 @@ import (
 
 	"userkeys"
 	"userkeys/client"
+	"userkeys/internal/site"
 	"userkeys/internal/testkit"
 	"userkeys/server"
 	"userkeys/store/storetest"
@@ -67,11 +68,31 @@ func (sc *scene) add(s *testkit.Site, who string) {
 	}
 }
 
+// eachWay plays on both databases, with polls that wait in their handlers, and with those of keys parked as in a crowd. The
+// site runs.
+func eachWay(t *testing.T, play func(sc *scene)) {
+	t.Helper()
+	t.Parallel()
+	for name, above := range map[string]int{"few": 0, "a crowd": -1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			onBoth(t, func(sc *scene) {
+				go func() { _ = sc.Run(sc.t.Context()) }() // ends with the test
+				first := soon(sc, pollOf(sc.App("first", "message_bus").Connect(sc.alice), "/latest=-1"), 20*time.Second).Must(sc.t, 200)
+				if parked := first.Close; parked != (above < 0) {
+					sc.t.Fatalf("that a poll is parked is %v", parked)
+				}
+				play(sc)
+			}, parkAbove(above))
+		})
+	}
+}
+
+func parkAbove(n int) testkit.Option { return func(cfg *site.Config) { cfg.ParkAbove = n } }
+
 // TestBus is the message bus of a whole site of two nodes.
 func TestBus(t *testing.T) {
-	t.Parallel()
-	onBoth(t, func(sc *scene) {
-		go func() { _ = sc.Run(sc.t.Context()) }() // ends with the test
+	eachWay(t, func(sc *scene) {
 		other := testkit.NewSite(sc.t, sc.Store)
 		aliceID := sc.Keys()[0].UserID
 		alerts := fmt.Sprintf("/notification-alert/%d", aliceID)
@@ -169,9 +190,7 @@ func TestBus(t *testing.T) {
 
 // TestBusEndsWithTheKey is KU16 and T34 for polls and event streams.
 func TestBusEndsWithTheKey(t *testing.T) {
-	t.Parallel()
-	onBoth(t, func(sc *scene) {
-		go func() { _ = sc.Run(sc.t.Context()) }() // ends with the test
+	eachWay(t, func(sc *scene) {
 		other := testkit.NewSite(sc.t, sc.Store)
 		for what, end := range map[string]func(sc *scene, app *testkit.App, name string){
 			"revoked by itself": func(sc *scene, app *testkit.App, _ string) { app.Call("POST", "/user-api-key/revoke").Must(sc.t, 200) },
@@ -219,9 +238,7 @@ func TestBusEndsWithTheKey(t *testing.T) {
 // TestBusSaysNothingAfterARevoke is KU16 for the whole site: what is written after a revoke was answered, on this node, reaches
 // no poll and no stream that was open.
 func TestBusSaysNothingAfterARevoke(t *testing.T) {
-	t.Parallel()
-	onBoth(t, func(sc *scene) {
-		go func() { _ = sc.Run(sc.t.Context()) }() // ends with the test
+	eachWay(t, func(sc *scene) {
 		app := sc.App("listener", "notifications").Connect(sc.alice)
 		body := sprint("/notification-alert/%d=0", sc.Keys()[0].UserID)
 		waits := pollOf(app, body)

@@ -52,9 +52,10 @@ type Config struct {
 	// Pushes is what the pages show of pushes; nil: the site's own, if it has a secret.
 	Pushes server.Pushes
 
-	MaxKeys int              // see authority.Config
-	Now     func() time.Time // nil: the system's clock
-	Logger  *slog.Logger     // nil: none
+	MaxKeys   int              // see authority.Config
+	ParkAbove int              // see server.Config
+	Now       func() time.Time // nil: the system's clock
+	Logger    *slog.Logger     // nil: none
 }
 
 // Site is a running site; see [Open].
@@ -163,7 +164,7 @@ func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Hand
 		Authority: s.Authority, Identity: s.Identity, Accounts: s.Identity, BaseURL: cfg.BaseURL,
 		Standalone: cfg.Upstream == nil,
 		// Before an upstream the front asks us for them only if OwnPaths name them.
-		Endpoints: true, Users: s.Store, Inbox: s.Inbox, Pushes: cfg.Pushes, Bus: s.Bus,
+		Endpoints: true, Users: s.Store, Inbox: s.Inbox, Pushes: cfg.Pushes, Bus: s.Bus, ParkAbove: cfg.ParkAbove,
 		Logger: cfg.Logger, Now: cfg.Now, ClientIP: clientIP, Ready: s.Ready,
 	})
 	if err != nil {
