@@ -56,9 +56,10 @@ func TestEmbeddingPushes(t *testing.T) {
 	pusher, err := notify.NewPusher(notify.PusherConfig{Store: st, Settings: auth.Settings, Secret: secret, BaseURL: base})
 	must(t, err)
 	inbox := notify.New(notify.Config{Store: st, Settings: auth.Settings, Origin: "https://www.example", Changed: bus.Changed, Queued: pusher.Wake})
+	desk := notify.NewDesk(notify.DeskConfig{Store: st, Settings: auth.Settings, Secret: secret, Queued: pusher.Wake}) // for the pages
 	pages, err := server.New(server.Config{
 		Authority: auth, Identity: mySessions, BaseURL: base,
-		Endpoints: true, Users: st, Inbox: inbox, Bus: bus, Pushes: pusher,
+		Endpoints: true, Users: st, Inbox: inbox, Bus: bus, Pushes: desk,
 	})
 	must(t, err)
 	pages.Mount(http.NewServeMux())
