@@ -43,7 +43,7 @@ func (p *Pusher) send(ctx context.Context, parcel userkeys.PushParcel, read time
 	return r
 }
 
-// rightsChanged stops an attempt before a byte of it is written.
+// rightsChanged stops an attempt before a byte of its body is written.
 type rightsChanged struct{}
 
 func (rightsChanged) Error() string { return "what may be sent has changed" }
