@@ -134,7 +134,7 @@ func sick(t *testing.T) map[string]struct {
 // trusted delay the one that is well by less than a second.
 func TestF37_OneGoodReceiverAmongAThousand(t *testing.T) {
 	t.Parallel()
-	hosts := 300
+	hosts := 100
 	if os.Getenv("USERKEYS_LONG") != "" {
 		hosts = 1000
 	}
@@ -173,8 +173,11 @@ func TestF37_OneGoodReceiverAmongAThousand(t *testing.T) {
 		slowest = max(slowest, rc.all()[n].at.Sub(began))
 	}
 	tell()
-	w.tell(names...)
-	w.tell(names...)
+	for range 2 {
+		for some := range slices.Chunk(names, 20) { // in small transactions: a busy machine must not run out of time for one
+			w.tell(some...)
+		}
+	}
 	p.Wake()
 	var all []int64
 	for _, keys := range of {

@@ -303,10 +303,10 @@ func TestOldNotificationsAreForgotten(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, stop := context.WithCancel(t.Context())
-		var in *notify.Inbox
+		in := notify.New(notify.Config{Store: st, Settings: func() userkeys.Settings { return settings }})
 		for range 3 {
-			in = notify.New(notify.Config{Store: st, Settings: func() userkeys.Settings { return settings }})
-			go func() { _ = in.Run(ctx) }()
+			node := notify.New(notify.Config{Store: st, Settings: func() userkeys.Settings { return settings }})
+			go func() { _ = node.Run(ctx) }()
 		}
 		synctest.Wait()
 		left := func() int {
