@@ -1,18 +1,18 @@
-package authority_test
+package authority
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"userkeys/authority"
 	"userkeys/store"
 	"userkeys/store/storetest"
 )
 
-// purges counts clean-ups, of which the first may be cut off.
+// purges counts clean-ups, which may be cut off.
 type purges struct {
 	*store.Store
 	count *atomic.Int64
@@ -22,7 +22,7 @@ type purges struct {
 func (p purges) Purge(ctx context.Context, at time.Time) error {
 	p.count.Add(1)
 	if p.fail.Load() {
-		return context.DeadlineExceeded
+		return errors.New("the machine stops")
 	}
 	return p.Store.Purge(ctx, at)
 }
@@ -31,34 +31,41 @@ func (p purges) Purge(ctx context.Context, at time.Time) error {
 func TestCleanUpIsOneNodes(t *testing.T) {
 	t.Parallel()
 	st := storetest.SQLite(t)
-	synctest.Test(t, func(t *testing.T) {
-		var count atomic.Int64
-		var fail atomic.Bool
-		ctx, stop := context.WithCancel(t.Context())
-		for range 3 {
-			a, err := authority.New(ctx, authority.Config{Store: purges{st, &count, &fail}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			go func() { _ = a.Run(ctx) }()
+	var count atomic.Int64
+	var fail atomic.Bool
+	now := time.Date(2026, 5, 20, 12, 0, 0, 0, time.UTC)
+	var nodes []*Authority
+	for range 3 {
+		a, err := New(t.Context(), Config{Store: purges{st, &count, &fail}, Now: func() time.Time { return now }})
+		if err != nil {
+			t.Fatal(err)
 		}
-		pass := func(d time.Duration, want int64) {
-			t.Helper()
-			time.Sleep(d)
-			synctest.Wait()
-			if n := count.Load(); n != want {
-				t.Errorf("%d clean-ups, want %d", n, want)
-			}
+		nodes = append(nodes, a)
+	}
+	look := func(pass time.Duration, want int64, well bool) {
+		t.Helper()
+		now = now.Add(pass)
+		var all sync.WaitGroup
+		var failed atomic.Int64
+		for _, a := range nodes {
+			all.Go(func() {
+				if a.cleanUpIfDue(t.Context()) != nil {
+					failed.Add(1)
+				}
+			})
 		}
-		pass(time.Minute, 1)
-		pass(50*time.Minute, 1)
-		fail.Store(true)
-		pass(15*time.Minute, 2)
-		fail.Store(false)
-		pass(15*time.Minute, 3)
-		pass(45*time.Minute, 3)
-		pass(15*time.Minute, 4)
-		stop()
-		synctest.Wait()
-	})
+		all.Wait()
+		if n := count.Load(); n != want || (failed.Load() == 0) != well {
+			t.Errorf("at %v: %d clean-ups, want %d; %d failed", now, n, want, failed.Load())
+		}
+	}
+	look(0, 1, true)
+	look(50*time.Minute, 1, true)
+	fail.Store(true)
+	look(10*time.Minute, 2, false)
+	fail.Store(false)
+	look(9*time.Minute, 2, true) // whoever took it may still be at it
+	look(time.Minute, 3, true)
+	look(59*time.Minute, 3, true)
+	look(time.Minute, 4, true)
 }
