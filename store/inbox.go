@@ -200,9 +200,9 @@ func (s *Store) SetQuiet(ctx context.Context, userID int64, until, at time.Time)
 		if n == 0 {
 			return userkeys.Errorf(userkeys.NotFound, "there is no such user")
 		}
-		// What was held back for longer: whether it is its time is decided again when it is sent.
+		// What was held back for longer, and not what is being sent: whether it is its time is decided again when it is sent.
 		_, err = c.exec(ctx, `UPDATE userkeys_deliveries SET next_at = $2, queued_at = $2
-			WHERE user_id = $1 AND dead_at = 0 AND attempt = 0 AND next_at > $2`, userID, micros(later(until, at)))
+			WHERE user_id = $1 AND dead_at = 0 AND attempt = 0 AND queued_at > $2`, userID, micros(later(until, at)))
 		return err
 	})
 }

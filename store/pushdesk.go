@@ -164,8 +164,9 @@ func (s *Store) QueueTest(ctx context.Context, k userkeys.UserAPIKey, at time.Ti
 	})
 }
 
-// hurry is for what waits for its next attempt, when somebody says that it would go well now.
-const hurry = "UPDATE userkeys_deliveries SET next_at = $1 WHERE dead_at = 0 AND attempt > 0 AND next_at > $1"
+// hurry is for what waits for its next attempt, when somebody says that it would go well now. What is due within
+// a minute comes by itself; it may also be what somebody has taken and is sending, which must not go out twice.
+const hurry = "UPDATE userkeys_deliveries SET next_at = $1 WHERE dead_at = 0 AND attempt > 0 AND next_at - $1 > 60000000"
 
 // requeue is how what was given up is tried again: as if it were new, under the same id.
 const requeue = "UPDATE userkeys_deliveries SET dead_at = 0, next_at = $1, queued_at = $1, attempt = 0, problem = ''"

@@ -528,6 +528,23 @@ func heldBackIsLetGo(w *world) {
 	if !next().Equal(micro(noon)) {
 		w.Errorf("of its end: %v", next())
 	}
+	// What somebody is sending is not let go a second time.
+	taken := w.claim(hub, 1, noon)
+	w.ok(w.SetQuiet(w.ctx, ada.ID, time.Time{}, noon.Add(time.Second)))
+	if again := w.claim(hub, 1, noon.Add(time.Second)); len(taken) != 1 || len(again) != 0 {
+		w.Errorf("taken %v, and again %v", taken, again)
+	}
+	w.finish(taken[0], func(r *userkeys.PushResult) {
+		r.Outcome, r.Problem, r.At, r.NextAt = userkeys.PushRetried, "status 500", noon, noon
+	})
+	taken = w.claim(hub, 1, noon)
+	w.ok(w.ResumeHostPushes(w.ctx, hubHost, noon, noon.Add(time.Second), admin))
+	if again := w.claim(hub, 1, noon.Add(time.Second)); len(taken) != 1 || len(again) != 0 {
+		w.Errorf("taken %v, and again %v", taken, again)
+	}
+	w.finish(taken[0], func(r *userkeys.PushResult) {
+		r.Outcome, r.Problem, r.At, r.NextAt = userkeys.PushRetried, "status 500", noon, noon
+	})
 	fail := func() {
 		w.finish(w.claim(hub, 1, noon)[0], func(r *userkeys.PushResult) {
 			r.Outcome, r.Problem, r.At, r.NextAt = userkeys.PushRetried, "status 500", noon, noon.Add(4*time.Hour)
