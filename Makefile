@@ -3,6 +3,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
+export GOTOOLCHAIN := $(shell scripts/toolchain 2>/dev/null)
+
 GO        ?= go
 TOOL      := $(GO) tool -modfile=tools.mod
 FUZZTIME  ?= 20s
@@ -20,7 +22,8 @@ run: ## watch it happen: the server, a sample site and a sample app
 
 .PHONY: build
 build: ## one static binary, bin/userkeys
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/userkeys ./cmd/userkeys
+	@scripts/toolchain >/dev/null
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -ldflags '-s -w' -o bin/userkeys ./cmd/userkeys
 
 .PHONY: check
 check: check-lint check-tidy check-cross ## format, lint, dead code, tidy modules, other platforms

@@ -3,6 +3,8 @@ module userkeys/tools
 
 go 1.26.0
 
+toolchain go1.26.11
+
 tool (
 	golang.org/x/tools/cmd/deadcode
 	honnef.co/go/tools/cmd/staticcheck
