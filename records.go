@@ -257,9 +257,15 @@ type KeyFilter struct {
 	Now      time.Time
 }
 
-// Changes is what happened to keys since an epoch, for caches.
+// Mark is a place in a database's history of changes: the number of a change
+// and a random token that this change carries. After a restore from a backup, or
+// a failover to a standby that lacked the last changes, a number may come again
+// for another change; a mark does not.
+type Mark struct{ N, Token int64 }
+
+// Changes is what happened to keys since a mark, for caches.
 type Changes struct {
-	Epoch  int64     // the epoch reached
+	Mark   Mark      // the newest change
 	All    bool      // anything may have changed: forget everything
 	Hashes []KeyHash // else: forget these
 }

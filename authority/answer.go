@@ -58,14 +58,9 @@ func (a *Authority) answerYes(ctx context.Context, r userkeys.CheckedRequest, y 
 		}
 		answer = append(answer, "oneTimePassword", sealed)
 	}
-	stored, removed, err := a.store.Grant(ctx, grant)
-	if err != nil {
+	if g.Key, _, err = a.store.Grant(ctx, grant); err != nil {
 		return Granted{}, err
 	}
-	for _, h := range removed {
-		a.cache.forget(h)
-	}
-	g.Key = stored
 	if r.Redirect != nil {
 		g.Location = r.Redirect.With(answer...)
 	}

@@ -83,7 +83,8 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 	if err := a.setPinned(cfg.Pinned); err != nil {
 		return nil, err
 	}
-	a.lease.base, a.lease.epoch = a.now(), neverRead
+	a.lease.base, a.lease.mark = a.now(), neverRead
+	a.store.OnChange(a.obey)
 	if err := a.renew(ctx); err != nil {
 		return nil, err
 	}

@@ -510,7 +510,7 @@ type flaky struct {
 	write     error
 }
 
-func (f *flaky) Changes(ctx context.Context, since int64) (userkeys.Changes, error) {
+func (f *flaky) Changes(ctx context.Context, since userkeys.Mark) (userkeys.Changes, error) {
 	f.mu.Lock()
 	err := f.changes
 	f.mu.Unlock()

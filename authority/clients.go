@@ -82,15 +82,11 @@ func (a *Authority) Rebind(ctx context.Context, acc userkeys.Access, clientID st
 		return acc
 	}
 	by := userkeys.Actor{UserID: acc.UserID, Kind: userkeys.ActorKey}
-	concerned, err := a.store.RebindKey(ctx, acc.KeyID, clientID, by, a.now().UTC())
-	if err != nil {
+	if _, err := a.store.RebindKey(ctx, acc.KeyID, clientID, by, a.now().UTC()); err != nil {
 		if !errors.Is(err, userkeys.InvalidAccess) {
 			a.log.WarnContext(ctx, "a key could not be moved to another client", "key", acc.KeyID, "err", err)
 		}
 		return acc
-	}
-	for _, h := range concerned {
-		a.cache.forget(h)
 	}
 	acc.ClientID = clientID
 	return acc
@@ -135,15 +131,12 @@ func (a *Authority) Renew(ctx context.Context, acc userkeys.Access, nonce, ip st
 	if out.Payload, err = payload.Seal(public, k.Padding); err != nil {
 		return Renewed{}, err
 	}
-	concerned, err := a.store.RenewKey(ctx, userkeys.Renewal{
+	_, err = a.store.RenewKey(ctx, userkeys.Renewal{
 		KeyID: k.ID, Presented: acc.KeyHash, Hash: key.Hash(), ExpiresAt: end, OldUntil: now.Add(userkeys.RenewedKeyGrace),
 		At: now, Actor: userkeys.Actor{UserID: acc.UserID, Kind: userkeys.ActorKey, IP: ip},
 	})
 	if err != nil {
 		return Renewed{}, err
-	}
-	for _, h := range concerned {
-		a.cache.forget(h)
 	}
 	return out, nil
 }

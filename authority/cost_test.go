@@ -19,9 +19,10 @@ type shelf struct {
 	noUserLimits bool
 }
 
-func (shelf) Changes(context.Context, int64) (userkeys.Changes, error) {
+func (shelf) Changes(context.Context, userkeys.Mark) (userkeys.Changes, error) {
 	return userkeys.Changes{}, nil
 }
+func (shelf) OnChange(func(userkeys.Changes)) {}
 
 func (s shelf) SettingValues(context.Context) (map[string]string, error) {
 	values := map[string]string{

@@ -64,9 +64,6 @@ func (a *Authority) CleanUp(ctx context.Context) error {
 	}
 	if n > 0 {
 		a.log.Info("cleaned up stale keys and clients", "number", n)
-		if err := a.renew(ctx); err != nil {
-			return err
-		}
 	}
 	return a.store.Purge(ctx, now)
 }

@@ -3,6 +3,7 @@ package authority
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,8 +19,10 @@ const (
 	epochInterval = 250 * time.Millisecond
 	leaseLength   = time.Second
 	renewTimeout  = time.Second
-	neverRead     = -1
 )
+
+// neverRead is the mark of a memory that holds nothing yet.
+var neverRead = userkeys.Mark{N: -1}
 
 // lease is the right to believe the cache for a while.
 type lease struct {
@@ -27,8 +30,11 @@ type lease struct {
 	until atomic.Int64 // nanoseconds since base, by the clock's monotonic reading
 
 	mu       sync.Mutex // held while renewing
-	epoch    int64
+	mark     userkeys.Mark
 	failedAt int64 // when renewing failed last, since base
+
+	endMu sync.Mutex
+	ends  int // how often it was ended before its time
 }
 
 // since is t on the lease's own axis.
@@ -39,6 +45,40 @@ func (l *lease) fresh(now time.Time) bool {
 	until := l.until.Load()
 	// A clock that went back by more than a lease must not stretch one.
 	return t < until && t >= until-2*int64(leaseLength)
+}
+
+// end ends the lease now, and keeps a renewal under way, which may have read
+// too early, from extending it.
+func (l *lease) end() {
+	l.endMu.Lock()
+	defer l.endMu.Unlock()
+	l.ends++
+	l.until.Store(math.MinInt64)
+}
+
+func (l *lease) ended() int {
+	l.endMu.Lock()
+	defer l.endMu.Unlock()
+	return l.ends
+}
+
+// extend lets the lease go on until a time, unless it was ended since ends was read.
+func (l *lease) extend(until int64, ends int) {
+	l.endMu.Lock()
+	defer l.endMu.Unlock()
+	if l.ends == ends {
+		l.until.Store(until)
+	}
+}
+
+// obey forgets what a change made by this process concerns.
+func (a *Authority) obey(c userkeys.Changes) {
+	if c.All {
+		a.lease.end()
+	}
+	for _, h := range c.Hashes {
+		a.cache.forget(h)
+	}
 }
 
 // ensureFresh renews the lease if the background has not; [userkeys.Unavailable] if that fails.
@@ -67,12 +107,13 @@ func (a *Authority) renew(ctx context.Context) error {
 	return a.renewLocked(ctx)
 }
 
+// renewLocked renews for all who wait: the end of ctx, which is one's own, must not end it.
 func (a *Authority) renewLocked(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, renewTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewTimeout)
 	defer cancel()
-	began := a.now() // before the reading: a change after it may be missing
-	ch, err := a.store.Changes(ctx, a.lease.epoch)
-	if err == nil && (ch.All || a.lease.epoch == neverRead) {
+	began, ends := a.now(), a.lease.ended() // before the reading: a change after it may be missing
+	ch, err := a.store.Changes(ctx, a.lease.mark)
+	if err == nil && (ch.All || a.lease.mark == neverRead) {
 		err = a.loadPolicy(ctx)
 	}
 	if err != nil {
@@ -85,8 +126,8 @@ func (a *Authority) renewLocked(ctx context.Context) error {
 	for _, h := range ch.Hashes {
 		a.cache.forget(h)
 	}
-	a.lease.epoch = ch.Epoch
-	a.lease.until.Store(a.lease.since(began) + int64(leaseLength))
+	a.lease.mark = ch.Mark
+	a.lease.extend(a.lease.since(began)+int64(leaseLength), ends)
 	return nil
 }
 

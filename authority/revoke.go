@@ -80,9 +80,6 @@ func (a *Authority) RevokeAll(ctx context.Context, userID int64, by userkeys.Act
 func (a *Authority) revoke(ctx context.Context, r userkeys.Revocation) (int, error) {
 	r.At = a.now()
 	hashes, err := a.store.Revoke(ctx, r)
-	for _, h := range hashes {
-		a.cache.forget(h)
-	}
 	return len(hashes), err
 }
 
@@ -129,12 +126,8 @@ func (a *Authority) UndoRevoke(ctx context.Context, keyID int64, by userkeys.Act
 	if err := a.roomToUndo(ctx, k.UserID); err != nil {
 		return err
 	}
-	h, err := a.store.UndoRevoke(ctx, keyID, a.now(), by)
-	if err != nil {
-		return err
-	}
-	a.cache.forget(h)
-	return nil
+	_, err = a.store.UndoRevoke(ctx, keyID, a.now(), by)
+	return err
 }
 
 // undosPerMinute bounds what each costs for good: a line of the audit log, and a look by every node.

@@ -45,8 +45,11 @@ type KeyStore interface {
 	UndoRevoke(ctx context.Context, id int64, at time.Time, by userkeys.Actor) (userkeys.KeyHash, error)
 	// RecordUses writes uses in one transaction. A LastUsedAt never goes back.
 	RecordUses(ctx context.Context, uses []userkeys.KeyUse) error
-	// Changes tells what happened since an epoch; since < 0 asks for the epoch only.
-	Changes(ctx context.Context, since int64) (userkeys.Changes, error)
+	// Changes tells what happened since a mark; a negative number asks for the newest mark only.
+	Changes(ctx context.Context, since userkeys.Mark) (userkeys.Changes, error)
+	// OnChange has f called with each change that this store writes and that can
+	// take access away, whoever asked for it, before the method that wrote it returns.
+	OnChange(f func(userkeys.Changes))
 }
 
 // ConsentStore remembers open questions to users, by the hash of their id.

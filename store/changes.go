@@ -2,6 +2,9 @@ package store
 
 import (
 	"context"
+	"math"
+	"math/rand/v2"
+	"slices"
 	"time"
 
 	"userkeys"
@@ -18,7 +21,7 @@ const (
 // raise raises the epoch and names the keys whose standing changed, in the
 // transaction of the change itself. Without keys nothing can be in a cache and
 // the epoch stays. The epoch's row stays locked until the commit, so the order
-// of epochs is the order of commits and a reader never skips one: call it late.
+// of epochs is the order of commits and a reader never skips one: call it last.
 func raise(ctx context.Context, c conn, at time.Time, keys []userkeys.KeyHash) error {
 	switch {
 	case len(keys) == 0:
@@ -26,62 +29,95 @@ func raise(ctx context.Context, c conn, at time.Time, keys []userkeys.KeyHash) e
 	case len(keys) > maxHashesPerChange:
 		return raiseAll(ctx, c, at)
 	}
-	n, err := nextEpoch(ctx, c)
-	if err != nil {
-		return err
-	}
-	return inChunks(keys, changesPerStatement, func(chunk []userkeys.KeyHash) error {
-		args := make([]any, 0, 3*len(chunk))
-		for _, h := range chunk {
-			args = append(args, n, h[:], micros(at))
-		}
-		_, err := c.exec(ctx, "INSERT INTO userkeys_changes (n, key_hash, at) VALUES "+placeholders(1, len(chunk), 3), args...)
-		return err
-	})
+	c.raised.Hashes = append(c.raised.Hashes, keys...)
+	return writeChange(ctx, c, at, keys)
 }
 
 // raiseAll raises the epoch and says that anything may have changed.
 func raiseAll(ctx context.Context, c conn, at time.Time) error {
-	n, err := nextEpoch(ctx, c)
+	c.raised.All = true
+	return writeChange(ctx, c, at, []userkeys.KeyHash{everything})
+}
+
+// everything stands for all keys in a change; it is stored as no hash.
+var everything userkeys.KeyHash
+
+func writeChange(ctx context.Context, c conn, at time.Time, keys []userkeys.KeyHash) error {
+	token := rand.Int64()
+	n, err := one(ctx, c, scanInt, "UPDATE userkeys_epoch SET n = n + 1, token = $1 RETURNING n", token)
 	if err != nil {
 		return err
 	}
-	_, err = c.exec(ctx, "INSERT INTO userkeys_changes (n, key_hash, at) VALUES ($1, $2, $3)", n, []byte{}, micros(at))
-	return err
+	return inChunks(keys, changesPerStatement, func(chunk []userkeys.KeyHash) error {
+		args := make([]any, 0, 4*len(chunk))
+		for _, h := range chunk {
+			hash := h[:]
+			if h == everything {
+				hash = []byte{}
+			}
+			args = append(args, n, token, hash, micros(at))
+		}
+		_, err := c.exec(ctx, "INSERT INTO userkeys_changes (n, token, key_hash, at) VALUES "+placeholders(1, len(chunk), 4), args...)
+		return err
+	})
 }
 
-func nextEpoch(ctx context.Context, c conn) (int64, error) {
-	return one(ctx, c, scanInt, "UPDATE userkeys_epoch SET n = n + 1 RETURNING n")
+// OnChange has f called with each change that this store writes, after its
+// commit and before the method that wrote it returns: what this process changes
+// is obeyed by this process at once. Only All and Hashes are set. f must be
+// quick, must not use the store, and may be told what was not committed after all.
+// What other processes change is known by [Store.Changes] alone.
+func (s *Store) OnChange(f func(userkeys.Changes)) {
+	s.watchersMu.Lock()
+	defer s.watchersMu.Unlock()
+	s.watchers = append(s.watchers, f)
 }
 
-// change is the epoch with one of the changes after the one asked for.
+func (s *Store) tell(c userkeys.Changes) {
+	if !c.All && len(c.Hashes) == 0 {
+		return
+	}
+	s.watchersMu.Lock()
+	watchers := slices.Clone(s.watchers)
+	s.watchersMu.Unlock()
+	for _, f := range watchers {
+		f(c)
+	}
+}
+
+// change is the newest change with one of those after the mark asked for.
 type change struct {
-	epoch int64
-	n     *int64 // nil: there is none
-	hash  []byte
+	newest  userkeys.Mark
+	standby bool
+	known   bool // the mark asked for is one of this history
+	n       *int64
+	hash    []byte
 }
 
 func scanChange(r row) (change, error) {
 	var c change
-	err := r.Scan(&c.epoch, &c.n, &c.hash)
+	err := r.Scan(&c.newest.N, &c.newest.Token, &c.standby, &c.known, &c.n, &c.hash)
 	return c, err
 }
 
-// Changes tells what happened since an epoch; since < 0 asks for the epoch only.
-// All is set when that cannot be told key by key: since is 0, or not an epoch
-// of this database, or too long ago, or too much happened.
-func (s *Store) Changes(ctx context.Context, since int64) (userkeys.Changes, error) {
+// Changes tells what happened since a mark. For a mark with a negative number it
+// tells the newest one only. All is set when that cannot be told key by key:
+// since is the zero Mark, or not of this database's history, or too long ago, or
+// too much happened. [userkeys.Unavailable] on a standby, which may lack what
+// was acknowledged.
+func (s *Store) Changes(ctx context.Context, since userkeys.Mark) (userkeys.Changes, error) {
 	if err := s.file.check(); err != nil {
 		return userkeys.Changes{}, fail(err)
 	}
+	after := since.N
+	if after <= 0 {
+		after = math.MaxInt64
+	}
 	return read(ctx, s, func(ctx context.Context, c conn) (userkeys.Changes, error) {
-		if since <= 0 {
-			n, err := one(ctx, c, scanInt, "SELECT n FROM userkeys_epoch")
-			return userkeys.Changes{Epoch: n, All: since == 0}, err
-		}
-		// One statement: the epoch and the changes are of one moment.
-		found, err := all(ctx, c, scanChange, `SELECT e.n, c.n, c.key_hash FROM userkeys_epoch e
-			LEFT JOIN userkeys_changes c ON c.n > $1 ORDER BY c.n LIMIT $2`, since, maxChanges+1)
+		// One statement: the mark and the changes are of one moment.
+		found, err := all(ctx, c, scanChange, `SELECT e.n, e.token, `+s.diff.standby+`,
+				EXISTS (SELECT 1 FROM userkeys_changes m WHERE m.n = $1 AND m.token = $2), c.n, c.key_hash
+			FROM userkeys_epoch e LEFT JOIN userkeys_changes c ON c.n > $1 ORDER BY c.n LIMIT $3`, after, since.Token, maxChanges+1)
 		if err != nil {
 			return userkeys.Changes{}, err
 		}
@@ -89,23 +125,26 @@ func (s *Store) Changes(ctx context.Context, since int64) (userkeys.Changes, err
 	})
 }
 
-func changesOf(since int64, found []change) (userkeys.Changes, error) {
-	if len(found) == 0 {
+func changesOf(since userkeys.Mark, found []change) (userkeys.Changes, error) {
+	switch {
+	case len(found) == 0:
 		return userkeys.Changes{}, schemaError("the schema is half-run: there is no epoch; restore a backup")
+	case found[0].standby:
+		return userkeys.Changes{}, userkeys.Errorf(userkeys.Unavailable, onStandby)
 	}
-	out := userkeys.Changes{Epoch: found[0].epoch}
-	if out.Epoch == since {
+	first := found[0]
+	out := userkeys.Changes{Mark: first.newest}
+	if since.N < 0 || since == out.Mark {
 		return out, nil
 	}
-	// An epoch that went back is an older copy of the database; a first change
-	// that is not the next one means that some were purged.
-	if out.Epoch < since || len(found) > maxChanges || found[0].n == nil || *found[0].n != since+1 {
+	// Another history, whether it is longer or shorter; or some were purged; or too many.
+	if !first.known || first.n == nil || *first.n != since.N+1 || len(found) > maxChanges {
 		out.All = true
 		return out, nil
 	}
 	for _, c := range found {
 		if len(c.hash) == 0 {
-			return userkeys.Changes{Epoch: out.Epoch, All: true}, nil
+			return userkeys.Changes{Mark: out.Mark, All: true}, nil
 		}
 		out.Hashes = append(out.Hashes, keyHash(c.hash))
 	}

@@ -88,10 +88,10 @@ func (s *Store) releaseClients(ctx context.Context, c conn, released []userkeys.
 			At: at, Actor: system, Action: actionClientReleased, ClientID: cl.ClientID, Detail: fmt.Sprintf("not used for long; %d keys", len(keys)),
 		})
 	}
-	if err := raise(ctx, c, at, gone); err != nil {
+	if err := audit(ctx, c, events...); err != nil {
 		return err
 	}
-	return audit(ctx, c, events...)
+	return raise(ctx, c, at, gone)
 }
 
 // RebindKey moves a key to another client, found or made, and removes the

@@ -17,6 +17,9 @@ import (
 	"userkeys/store/storetest"
 )
 
+// onlyMark asks for the newest mark alone.
+var onlyMark = userkeys.Mark{N: -1}
+
 var at = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func makeUser(t testing.TB, s *store.Store, name string) userkeys.User {
@@ -103,7 +106,7 @@ func TestF9AuditLogThatCannotBeWritten(t *testing.T) {
 		}
 		mustExec(t, db, block)
 
-		before, _ := s.Changes(ctx, -1)
+		before, _ := s.Changes(ctx, onlyMark)
 		if _, _, err := s.Grant(ctx, grantOf(u.ID, "c")); err == nil {
 			t.Error("a grant without a line in the log")
 		}
@@ -120,7 +123,7 @@ func TestF9AuditLogThatCannotBeWritten(t *testing.T) {
 		if err != nil || len(hashes) != 1 || s.UnwrittenEvents() != 1 {
 			t.Fatalf("revoke: %d hashes, %d events wait, error %v", len(hashes), s.UnwrittenEvents(), err)
 		}
-		if c, err := s.Changes(ctx, before.Epoch); len(c.Hashes) != 1 || err != nil {
+		if c, err := s.Changes(ctx, before.Mark); len(c.Hashes) != 1 || err != nil {
 			t.Errorf("changes %+v, error %v", c, err)
 		}
 		if _, err := s.UndoRevoke(ctx, k.ID, at, userkeys.Actor{}); err == nil {
@@ -163,7 +166,7 @@ func TestF7DiskFull(t *testing.T) {
 	if _, err := s.KeyByHash(t.Context(), k.Hash); err != nil {
 		t.Errorf("a look-up on a full disk: %v", err)
 	}
-	if _, err := s.Changes(t.Context(), 1); err != nil {
+	if _, err := s.Changes(t.Context(), onlyMark); err != nil {
 		t.Errorf("the epoch on a full disk: %v", err)
 	}
 	mustExec(t, db, "PRAGMA max_page_count = 100000")
@@ -177,25 +180,25 @@ func TestF11DatabaseFileGone(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a.db")
 	s := storetest.Open(t, openSQLite(t, store.SQLiteDSN(path)), store.SQLite)
-	if _, err := s.Changes(t.Context(), -1); err != nil {
+	if _, err := s.Changes(t.Context(), onlyMark); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Rename(path, path+".old"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Changes(t.Context(), -1); !errors.Is(err, userkeys.Unavailable) {
+	if _, err := s.Changes(t.Context(), onlyMark); !errors.Is(err, userkeys.Unavailable) {
 		t.Errorf("without the file: %v", err)
 	}
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Changes(t.Context(), -1); !errors.Is(err, userkeys.Unavailable) {
+	if _, err := s.Changes(t.Context(), onlyMark); !errors.Is(err, userkeys.Unavailable) {
 		t.Errorf("with another file: %v", err)
 	}
 	if err := os.Rename(path+".old", path); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Changes(t.Context(), -1); err != nil {
+	if _, err := s.Changes(t.Context(), onlyMark); err != nil {
 		t.Errorf("with the file back: %v", err)
 	}
 }
@@ -224,11 +227,11 @@ func TestF13TwoStoresOnOneSQLiteFile(t *testing.T) {
 	if err != nil || len(keys) != 2*n {
 		t.Fatalf("%d keys, error %v", len(keys), err)
 	}
-	before, _ := b.Changes(t.Context(), -1)
+	before, _ := b.Changes(t.Context(), onlyMark)
 	if _, err := a.Revoke(t.Context(), revocation(keys[0].ID)); err != nil {
 		t.Fatal(err)
 	}
-	if c, err := b.Changes(t.Context(), before.Epoch); err != nil || len(c.Hashes) != 1 || c.Hashes[0] != keys[0].Hash {
+	if c, err := b.Changes(t.Context(), before.Mark); err != nil || len(c.Hashes) != 1 || c.Hashes[0] != keys[0].Hash {
 		t.Errorf("the other store's revocation: %+v, error %v", c, err)
 	}
 }
@@ -284,7 +287,7 @@ func wantWhole(t *testing.T, db *sql.DB) {
 		"revocations without a change": `SELECT COUNT(*) FROM userkeys_keys k WHERE k.revoked_at <> 0 AND NOT EXISTS
 			(SELECT 1 FROM userkeys_changes c WHERE c.key_hash = k.hash)`,
 		"changes after the epoch": `SELECT COUNT(*) FROM userkeys_changes WHERE n > (SELECT n FROM userkeys_epoch)`,
-		"epochs without a change": `SELECT n - 1 - (SELECT COUNT(DISTINCT c.n) FROM userkeys_changes c) FROM userkeys_epoch`,
+		"epochs without a change": `SELECT n - (SELECT COUNT(DISTINCT c.n) FROM userkeys_changes c) FROM userkeys_epoch`,
 	} {
 		var n int
 		if err := db.QueryRow(query).Scan(&n); err != nil || n != 0 {
@@ -369,7 +372,7 @@ func TestStatementsAreCounted(t *testing.T) {
 	t.Parallel()
 	s := storetest.SQLite(t)
 	before := s.Statements()
-	if _, err := s.Changes(t.Context(), -1); err != nil {
+	if _, err := s.Changes(t.Context(), onlyMark); err != nil {
 		t.Fatal(err)
 	}
 	if n := s.Statements() - before; n != 1 {

@@ -121,7 +121,7 @@ func (s *Store) provider(ctx context.Context) (*goose.Provider, error) {
 		goose.WithTableName(versionTable), goose.WithLogger(goose.NopLogger()),
 	}
 	if s.d == Postgres {
-		schema, err := one(ctx, conn{s.db, &s.statements}, scanText, s.diff.schema)
+		schema, err := one(ctx, conn{run: s.db, statements: &s.statements}, scanText, s.diff.schema)
 		if err != nil {
 			return nil, err
 		}

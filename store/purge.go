@@ -47,9 +47,12 @@ func (s *Store) purge(ctx context.Context, at time.Time) error {
 		{"userkeys_deliveries", "id", "dead_at <> 0 AND dead_at <= $1", at.Add(-keepDeadDeliveries)},
 		{"userkeys_announcements", "key_hash", "created_at <= $1", at.Add(-userkeys.IdempotencyLifetime)},
 		{"userkeys_guesses", "name", "until <> 0 AND until <= $1", at},
-		// Always the oldest ones, whatever the clocks of the nodes: no gap may
-		// look like "nothing happened".
-		{"userkeys_changes", "id", "n <= (SELECT COALESCE(MAX(o.n), 0) FROM userkeys_changes o WHERE o.at < $1)", at.Add(-keepChanges)},
+		// Always the oldest ones, whatever the clocks of the nodes: no gap may look
+		// like "nothing happened". The newest one stays: nodes compare its token.
+		{
+			"userkeys_changes", "id", `n <= (SELECT COALESCE(MAX(o.n), 0) FROM userkeys_changes o WHERE o.at < $1)
+				AND n < (SELECT MAX(n) FROM userkeys_changes)`, at.Add(-keepChanges),
+		},
 	} {
 		query := "DELETE FROM " + p.table + " WHERE " + p.id + " IN (SELECT " + p.id + " FROM " + p.table + " WHERE " + p.condition + " LIMIT $2)"
 		for n := int64(jobBatch); n == jobBatch; {

@@ -78,13 +78,13 @@ func (s *Store) Revoke(ctx context.Context, r userkeys.Revocation) ([]userkeys.K
 		if err != nil || len(revoked) == 0 {
 			return err
 		}
-		if err := raise(ctx, c, r.At, hashes(revoked)); err != nil {
-			return err
-		}
 		unwritten, err = auditOrKeep(ctx, c, keyEvents(revoked, userkeys.AuditEvent{
 			At: r.At, Actor: r.Actor, Action: actionKeyRevoked, Detail: string(r.By),
 		}))
-		return err
+		if err != nil {
+			return err
+		}
+		return raise(ctx, c, r.At, hashes(revoked))
 	})
 	if err != nil {
 		return nil, err
@@ -222,12 +222,13 @@ func (s *Store) revokeWhere(ctx context.Context, condition string, before, at ti
 			if err != nil || len(revoked) == 0 {
 				return err
 			}
-			if err := raise(ctx, c, at, hashes(revoked)); err != nil {
-				return err
-			}
-			return audit(ctx, c, keyEvents(revoked, userkeys.AuditEvent{
+			err = audit(ctx, c, keyEvents(revoked, userkeys.AuditEvent{
 				At: at, Actor: userkeys.Actor{Kind: userkeys.ActorSystem}, Action: actionKeyRevoked, Detail: string(by),
 			})...)
+			if err != nil {
+				return err
+			}
+			return raise(ctx, c, at, hashes(revoked))
 		})
 		if err != nil || len(revoked) == 0 {
 			return total, err

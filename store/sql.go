@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"userkeys"
 )
 
 // conn runs statements, in a transaction or outside, and counts them.
@@ -18,6 +20,7 @@ type conn struct {
 		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	}
 	statements *atomic.Int64
+	raised     *userkeys.Changes // what the transaction tells to caches; nil outside one
 }
 
 // row is what a scan function reads from.
@@ -84,7 +87,7 @@ func read[T any](ctx context.Context, s *Store, fn func(context.Context, conn) (
 	ctx, cancel := withEnd(ctx, readTimeout)
 	defer cancel()
 	for i := 1; ; i++ {
-		v, err := fn(ctx, conn{s.db, &s.statements})
+		v, err := fn(ctx, conn{run: s.db, statements: &s.statements})
 		if err == nil || i == attempts || !retryable(err) {
 			return v, fail(err)
 		}
@@ -125,7 +128,8 @@ func (s *Store) transact(ctx context.Context, patience []any, fn func(context.Co
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
-	c := conn{tx, &s.statements}
+	var raised userkeys.Changes
+	c := conn{tx, &s.statements, &raised}
 	if _, err := c.exec(ctx, s.diff.beginWrite, patience...); err != nil {
 		return err
 	}
@@ -136,7 +140,9 @@ func (s *Store) transact(ctx context.Context, patience []any, fn func(context.Co
 	if err := s.file.check(); err != nil {
 		return err
 	}
-	return tx.Commit()
+	err = tx.Commit()
+	s.tell(raised) // also after an error: a commit whose answer was lost may have happened
+	return err
 }
 
 // withEnd gives ctx an end if it has none.

@@ -9,6 +9,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +34,9 @@ type Store struct {
 	file       databaseFile
 	statements atomic.Int64
 	kept       keptEvents
+
+	watchersMu sync.Mutex
+	watchers   []func(userkeys.Changes)
 }
 
 // Every operation has an end, also where the caller's context has none: a

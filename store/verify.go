@@ -91,6 +91,9 @@ func olderVersion(version string, than [3]int) bool {
 	return false
 }
 
+// onStandby is also what a node says whose address leads to a standby later on.
+const onStandby = "this Postgres is a replica: keys checked there could be revoked already"
+
 const minPostgres = 130000 // server_version_num
 
 func verifyPostgres(ctx context.Context, db *sql.DB) error {
@@ -114,7 +117,7 @@ func verifyPostgres(ctx context.Context, db *sql.DB) error {
 		return refuse("the database's encoding is %s; UTF8 is needed", encoding)
 	}
 	if replica {
-		return refuse("this Postgres is a replica: keys checked there could be revoked already")
+		return refuse(onStandby)
 	}
 	return nil
 }

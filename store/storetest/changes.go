@@ -12,30 +12,31 @@ import (
 func changesAreTold(w *world) {
 	u := w.user("ada")
 	a, b := w.key(u, "a"), w.key(u, "b")
-	start := w.changes(-1)
-	if start.All || start.Hashes != nil || start.Epoch <= 0 {
+	start := w.changes(onlyMark)
+	if start.All || start.Hashes != nil || start.Mark.N <= 0 {
 		w.Fatalf("the epoch alone: %+v", start)
 	}
-	if c := w.changes(start.Epoch); c.All || len(c.Hashes) != 0 || c.Epoch != start.Epoch {
+	if c := w.changes(start.Mark); c.All || len(c.Hashes) != 0 || c.Mark != start.Mark {
 		w.Errorf("nothing happened: %+v", c)
 	}
-	if c := w.changes(0); !c.All || c.Epoch != start.Epoch {
+	if c := w.changes(userkeys.Mark{}); !c.All || c.Mark != start.Mark {
 		w.Errorf("since 0: %+v", c)
 	}
-	if c := w.changes(start.Epoch + 5); !c.All || c.Epoch != start.Epoch {
+	if c := w.changes(userkeys.Mark{N: start.Mark.N + 5, Token: start.Mark.Token}); !c.All || c.Mark != start.Mark {
 		w.Errorf("since an epoch that never was: %+v", c)
 	}
 	w.revoke(userkeys.RevokedByOwner, a.ID)
+	middle := w.changes(start.Mark).Mark
 	w.revoke(userkeys.RevokedByOwner, b.ID)
-	c := w.changes(start.Epoch)
-	if c.All || c.Epoch != start.Epoch+2 || !slices.Equal(c.Hashes, []userkeys.KeyHash{a.Hash, b.Hash}) {
+	c := w.changes(start.Mark)
+	if c.All || c.Mark.N != start.Mark.N+2 || !slices.Equal(c.Hashes, []userkeys.KeyHash{a.Hash, b.Hash}) {
 		w.Errorf("two revocations: %+v", c)
 	}
-	if c := w.changes(start.Epoch + 1); c.All || !slices.Equal(c.Hashes, []userkeys.KeyHash{b.Hash}) {
+	if c := w.changes(middle); c.All || !slices.Equal(c.Hashes, []userkeys.KeyHash{b.Hash}) {
 		w.Errorf("the later of two: %+v", c)
 	}
 	w.ok(w.SetSetting(w.ctx, "title", "x", admin, noon))
-	if c := w.changes(start.Epoch + 1); !c.All || len(c.Hashes) != 0 {
+	if c := w.changes(middle); !c.All || len(c.Hashes) != 0 {
 		w.Errorf("a setting among them: %+v", c)
 	}
 }
@@ -44,7 +45,7 @@ func changesAreTold(w *world) {
 // revocation must reach the poller, and at the latest with the first poll after it returned.
 func changesInCommitOrder(w *world) {
 	const users, keys = 8, 6
-	since := w.epoch()
+	since := w.newest()
 	var ids [users][]userkeys.UserAPIKey
 	for i := range ids {
 		u := w.user(fmt.Sprintf("user%d", i))
@@ -58,10 +59,10 @@ func changesInCommitOrder(w *world) {
 	var pollError error
 	poll := func() error {
 		c, err := w.Store.Changes(w.ctx, since)
-		if err != nil || c.All || c.Epoch < since {
-			return fmt.Errorf("poll since %d: %+v, error %v", since, c, err)
+		if err != nil || c.All || c.Mark.N < since.N {
+			return fmt.Errorf("poll since %v: %+v, error %v", since, c, err)
 		}
-		since = c.Epoch
+		since = c.Mark
 		for _, h := range c.Hashes {
 			seen[h] = true
 		}
@@ -79,14 +80,14 @@ func changesInCommitOrder(w *world) {
 	})
 	for _, err := range w.together(users, func(i int) error {
 		for _, k := range ids[i] {
-			before, err := w.Store.Changes(w.ctx, -1)
+			before, err := w.Store.Changes(w.ctx, onlyMark)
 			if err != nil {
 				return err
 			}
 			if _, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByOwner, At: noon}); err != nil {
 				return err
 			}
-			after, err := w.Store.Changes(w.ctx, before.Epoch)
+			after, err := w.Store.Changes(w.ctx, before.Mark)
 			if err != nil || !slices.Contains(after.Hashes, k.Hash) {
 				return fmt.Errorf("a revocation that returned is not among the changes: %+v, error %v", after, err)
 			}
@@ -113,7 +114,7 @@ func everyChangeRaises(w *world) {
 	quiet := w.user("quiet")
 	told := func(what string, all bool, change func() error) {
 		w.Helper()
-		before := w.epoch()
+		before := w.newest()
 		w.ok(change())
 		c := w.changes(before)
 		if c.All != all || !all && !slices.Equal(c.Hashes, []userkeys.KeyHash{k.Hash}) {
@@ -139,12 +140,12 @@ func everyChangeRaises(w *world) {
 	k = must[[]userkeys.UserAPIKey](w)(w.Keys(w.ctx, userkeys.KeyFilter{UserID: u.ID}))[0]
 	told("delete", false, func() error { return w.DeleteUser(w.ctx, u.ID, admin, noon) })
 
-	before := w.epoch()
+	before := w.newest()
 	w.ok(w.UpdateUser(w.ctx, quiet, admin, noon))
 	w.ok(w.TouchUser(w.ctx, root.ID, noon))
 	w.ok(w.ResetSetting(w.ctx, "title", admin, noon))
 	w.key(quiet, "c")
-	if w.epoch() != before {
+	if w.newest() != before {
 		w.Error("what concerns no key raised the epoch")
 	}
 }
@@ -152,31 +153,34 @@ func everyChangeRaises(w *world) {
 func purgedChanges(w *world) {
 	u := w.user("ada")
 	a, b, c := w.key(u, "a"), w.key(u, "b"), w.key(u, "c")
-	start := w.epoch()
+	marks := []userkeys.Mark{w.newest()}
 	revokeAt := func(k userkeys.UserAPIKey, at time.Time) {
 		w.Helper()
 		_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByOwner, At: at})
 		w.ok(err)
+		marks = append(marks, w.newest())
 	}
 	// The middle one was written by a node whose clock is an hour ahead.
 	revokeAt(a, noon)
 	revokeAt(b, noon.Add(time.Hour))
 	revokeAt(c, noon.Add(time.Minute))
 	w.ok(w.Purge(w.ctx, noon.Add(time.Hour+time.Second)))
-	if got := w.changes(start); !got.All {
-		w.Errorf("since before a purged change: %+v", got)
-	}
-	if got := w.changes(start + 1); got.All || len(got.Hashes) != 2 {
-		w.Errorf("since the purged change: %+v", got)
-	}
-	w.ok(w.Purge(w.ctx, noon.Add(time.Hour+2*time.Minute)))
-	for since := start; since < start+3; since++ {
-		if got := w.changes(since); !got.All {
-			w.Errorf("since %d, all purged: %+v", since-start, got)
+	for i, mark := range marks {
+		got := w.changes(mark)
+		if purged := i <= 1; got.All != purged || !purged && len(got.Hashes) != 3-i {
+			w.Errorf("since change %d, the first purged: %+v", i, got)
 		}
 	}
-	if got := w.changes(start + 3); got.All || len(got.Hashes) != 0 {
-		w.Errorf("up to date: %+v", got)
+	// A quiet day later all but the newest are gone: whoever has reached it goes on from there.
+	w.ok(w.Purge(w.ctx, noon.Add(24*time.Hour)))
+	for i, mark := range marks {
+		if got := w.changes(mark); got.All != (i < 3) || len(got.Hashes) != 0 {
+			w.Errorf("since change %d, all purged: %+v", i, got)
+		}
+	}
+	revokeAt(w.key(u, "d"), noon.Add(25*time.Hour))
+	if got := w.changes(marks[3]); got.All || len(got.Hashes) != 1 {
+		w.Errorf("the first change after the purge: %+v", got)
 	}
 }
 

@@ -83,7 +83,7 @@ func refusedGrantChangesNothing(w *world) {
 	ada, eve := w.user("ada"), w.user("eve")
 	id := w.consent(ada)
 	kept := w.key(ada, "old")
-	epoch, log := w.epoch(), w.actions()
+	epoch, log := w.newest(), w.actions()
 
 	stolen := w.grantOf(eve, "old")
 	stolen.ConsentID = id
@@ -106,7 +106,7 @@ func refusedGrantChangesNothing(w *world) {
 	if _, err := w.Client(w.ctx, "new"); !errors.Is(err, userkeys.NotFound) {
 		w.Errorf("a client from a refused grant: %v", err)
 	}
-	if w.epoch() != epoch || !slices.Equal(w.actions(), log) {
+	if w.newest() != epoch || !slices.Equal(w.actions(), log) {
 		w.Error("refused grants raised the epoch or wrote into the log")
 	}
 	good := w.grantOf(ada, "old")
@@ -132,7 +132,7 @@ func consentEnds(w *world) {
 func regrantLeavesOne(w *world) {
 	u, other := w.user("ada"), w.user("bob")
 	theirs := w.key(other, "c")
-	before := w.epoch()
+	before := w.newest()
 	const n = 50
 	grants := make([]userkeys.Grant, n)
 	for i := range grants {

@@ -108,13 +108,13 @@ func revokeIsIdempotent(w *world) {
 	if w.stored(b.ID).RevokedBy != "" {
 		w.Error("another key was revoked too")
 	}
-	epoch, log := w.epoch(), w.actions()
+	epoch, log := w.newest(), w.actions()
 	for _, by := range []userkeys.RevokedBy{userkeys.RevokedByOwner, userkeys.RevokedByUnused, userkeys.RevokedByMaxLife} {
 		if got := w.revoke(by, a.ID); len(got) != 0 {
 			w.Errorf("again by %s: changed %v", by, got)
 		}
 	}
-	if w.stored(a.ID).RevokedBy != userkeys.RevokedByOwner || w.epoch() != epoch || len(w.actions()) != len(log) {
+	if w.stored(a.ID).RevokedBy != userkeys.RevokedByOwner || w.newest() != epoch || len(w.actions()) != len(log) {
 		w.Error("revoking again changed something")
 	}
 	hashes := make([][]userkeys.KeyHash, 20)
@@ -197,12 +197,12 @@ func revokeOddIDs(w *world) {
 func undoLeavesExpiry(w *world) {
 	k := w.key(w.user("ada"), "c", func(g *userkeys.Grant) { g.Key.ExpiresAt = noon.Add(time.Hour) })
 	owner := userkeys.Actor{UserID: k.UserID, Kind: "user"}
-	epoch := w.epoch()
-	if h := must[userkeys.KeyHash](w)(w.UndoRevoke(w.ctx, k.ID, noon, owner)); h != k.Hash || w.epoch() != epoch {
+	epoch := w.newest()
+	if h := must[userkeys.KeyHash](w)(w.UndoRevoke(w.ctx, k.ID, noon, owner)); h != k.Hash || w.newest() != epoch {
 		w.Error("undoing nothing raised the epoch or gave another hash")
 	}
 	w.revoke(userkeys.RevokedByOwner, k.ID)
-	epoch = w.epoch()
+	epoch = w.newest()
 	if h := must[userkeys.KeyHash](w)(w.UndoRevoke(w.ctx, k.ID, noon, owner)); h != k.Hash {
 		w.Error("another hash")
 	}
@@ -233,7 +233,7 @@ func staleKeys(w *world) {
 	if n := must[int](w)(w.RevokeStale(w.ctx, time.Time{}, time.Time{}, noon)); n != 0 {
 		w.Errorf("zero times revoked %d", n)
 	}
-	epoch := w.epoch()
+	epoch := w.newest()
 	if n := must[int](w)(w.RevokeStale(w.ctx, noon.Add(-180*day), noon.Add(-365*day), noon)); n != 2 {
 		w.Errorf("revoked %d", n)
 	}

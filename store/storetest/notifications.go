@@ -48,7 +48,7 @@ func notificationIsKept(w *world) {
 		n.TopicID, n.PostNumber, n.Slug, n.FancyTitle = math.MaxInt64, 7, "a-slug", "A &amp; B \u00fc"
 		n.Data = json.RawMessage(`{"display_username":"carol","n":[1,{"a":null}],"q":"'; DROP TABLE x; -- $1 ?"}`)
 	})
-	before := w.epoch()
+	before := w.newest()
 	ids := w.tell(n, "bob", "ADA", "Bob")
 	if len(ids) != 2 {
 		w.Fatalf("two users got %v", ids)
@@ -64,7 +64,7 @@ func notificationIsKept(w *world) {
 	if e := events[0]; e.Action != "users notified" || e.Actor != admin || e.Detail != "type 2, 2 users: bob, ada" {
 		w.Errorf("the event is %+v", e)
 	}
-	if w.epoch() != before {
+	if w.newest() != before {
 		w.Error("keys were looked at again for it")
 	}
 }

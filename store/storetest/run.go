@@ -216,14 +216,17 @@ func (w *world) revoke(by userkeys.RevokedBy, ids ...int64) []userkeys.KeyHash {
 	return h
 }
 
-func (w *world) changes(since int64) userkeys.Changes {
+// onlyMark asks for the newest mark alone.
+var onlyMark = userkeys.Mark{N: -1}
+
+func (w *world) changes(since userkeys.Mark) userkeys.Changes {
 	w.Helper()
 	c, err := w.Store.Changes(w.ctx, since)
 	w.ok(err)
 	return c
 }
 
-func (w *world) epoch() int64 { return w.changes(-1).Epoch }
+func (w *world) newest() userkeys.Mark { return w.changes(onlyMark).Mark }
 
 // actions are those in the log, oldest first.
 func (w *world) actions() []string {

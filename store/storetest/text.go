@@ -270,7 +270,7 @@ func limits(w *world) {
 		w.ok(w.RecordUses(w.ctx, []userkeys.KeyUse{{KeyID: id, LastUsedAt: noon, Day: []byte{0}}}))
 	}
 	for _, id := range []int64{1, math.MaxInt64} {
-		w.changes(id)
+		w.changes(userkeys.Mark{N: id})
 	}
 	for _, year := range []int{1, 1969, 1970, 2038, 2100, 9999, 10000, 300000} {
 		at := time.Date(year, 6, 1, 0, 0, 0, 0, time.UTC)

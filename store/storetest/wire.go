@@ -165,7 +165,7 @@ func registeredClients(w *world) {
 	if n := release(noon.Add(24 * time.Hour)); n != 1 { // twin: old, and never used
 		w.Errorf("%d clients are released", n)
 	}
-	before := w.epoch()
+	before := w.newest()
 	if n := release(used.Add(time.Hour)); n != 1 {
 		w.Errorf("%d clients are released after the last use", n)
 	}
@@ -183,7 +183,7 @@ func keysMove(w *world) {
 	ada, bob := w.user("ada"), w.user("bob")
 	k, other, bobs := w.key(ada, "a"), w.key(ada, "b"), w.key(bob, "b")
 	w.ok(w.CreateClient(w.ctx, registered("fed"), admin))
-	before := w.epoch()
+	before := w.newest()
 	_, err := w.RebindKey(w.ctx, k.ID, "fed", admin, noon)
 	w.refused(err, userkeys.InvalidAccess)
 	_, err = w.RebindKey(w.ctx, 999, "b", admin, noon)
@@ -240,7 +240,7 @@ func keysRenew(w *world) {
 		w.Error("nobody renewed it")
 	}
 	got = w.stored(k.ID)
-	before := w.epoch()
+	before := w.newest()
 	hashes := w.revoke(userkeys.RevokedByOwner, k.ID)
 	if !slices.Contains(hashes, got.Hash) || !slices.Contains(hashes, got.OldHash) || len(w.changes(before).Hashes) != 2 {
 		w.Errorf("revoking forgets %d hashes, caches are told of %d", len(hashes), len(w.changes(before).Hashes))

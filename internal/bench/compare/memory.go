@@ -52,9 +52,12 @@ func (m *memoryStore) KeyByHash(_ context.Context, h userkeys.KeyHash) (userkeys
 }
 
 // Changes tells that nothing ever changes.
-func (m *memoryStore) Changes(context.Context, int64) (userkeys.Changes, error) {
-	return userkeys.Changes{Epoch: 1}, nil
+func (m *memoryStore) Changes(context.Context, userkeys.Mark) (userkeys.Changes, error) {
+	return userkeys.Changes{Mark: userkeys.Mark{N: 1}}, nil
 }
+
+// OnChange has nothing to tell.
+func (m *memoryStore) OnChange(func(userkeys.Changes)) {}
 
 // SettingValues tells that every setting has its default.
 func (m *memoryStore) SettingValues(context.Context) (map[string]string, error) {
