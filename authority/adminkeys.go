@@ -102,6 +102,10 @@ func (a *Authority) CheckAdminKey(ctx context.Context, key, username string) (us
 	if err != nil {
 		return none, 0, err
 	}
+	// A database that only follows another one may not know what was revoked.
+	if err := a.ensureFresh(ctx); err != nil {
+		return none, 0, err
+	}
 	k, err := a.store.AdminKeyByHash(ctx, text.Hash())
 	switch {
 	case errors.Is(err, userkeys.NotFound) || err == nil && !k.RevokedAt.IsZero():

@@ -50,17 +50,7 @@ func Postgres(t testing.TB) *store.Store {
 // PostgresDB is an empty schema that goes away with the test; see [Postgres].
 func PostgresDB(t testing.TB) *sql.DB {
 	t.Helper()
-	dsn := os.Getenv(PostgresEnv)
-	if dsn == "" {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("%s is not set: no Postgres to test on (run under scripts/with-postgres)", PostgresEnv)
-		}
-		t.Skipf("%s is not set: skipping the tests on Postgres (run under scripts/with-postgres)", PostgresEnv)
-	}
-	config, err := pgx.ParseConfig(dsn)
-	if err != nil {
-		t.Fatalf("%s: %v", PostgresEnv, err)
-	}
+	config := postgresConfig(t)
 	schema := "test_" + randomHex()
 	admin := stdlib.OpenDB(*config)
 	exec := func(query string) {
@@ -79,6 +69,23 @@ func PostgresDB(t testing.TB) *sql.DB {
 		_ = admin.Close()
 	})
 	return db
+}
+
+// postgresConfig is how to reach the server that [PostgresEnv] names.
+func postgresConfig(t testing.TB) *pgx.ConnConfig {
+	t.Helper()
+	dsn := os.Getenv(PostgresEnv)
+	if dsn == "" {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("%s is not set: no Postgres to test on (run under scripts/with-postgres)", PostgresEnv)
+		}
+		t.Skipf("%s is not set: skipping the tests on Postgres (run under scripts/with-postgres)", PostgresEnv)
+	}
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		t.Fatalf("%s: %v", PostgresEnv, err)
+	}
+	return config
 }
 
 func randomHex() string {
