@@ -331,11 +331,16 @@ func TestWithoutTheDatabaseNobodyCanTell(t *testing.T) {
 	d.mustCheck(key) // recovers by itself
 }
 
+// elsewhere is a store on the database of another process: it tells of no change by itself.
+type elsewhere struct{ authority.Store }
+
+func (elsewhere) OnChange(func(userkeys.Changes)) {}
+
 // RV7, Vault CVE-2022-41316, Vikunja CVE-2026-35594: what another node revoked is refused here within the bound.
 func TestCVE_2022_41316_RevocationElsewhereIsSeenHere(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newDesk(t, st, func(cfg *authority.Config) { cfg.Now = nil })
+		d := newDesk(t, st, func(cfg *authority.Config) { cfg.Now, cfg.Store = nil, elsewhere{st} })
 		other, err := authority.New(t.Context(), authority.Config{Store: st})
 		if err != nil {
 			t.Fatal(err)

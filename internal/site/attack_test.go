@@ -70,6 +70,12 @@ func newScene(t *testing.T, db *sql.DB, st *store.Store, opts ...testkit.Option)
 	return sc
 }
 
+// elsewhere is the store of another process on the same database.
+func (sc *scene) elsewhere() *store.Store {
+	sc.t.Helper()
+	return storetest.Open(sc.t, sc.db, sc.Store.Dialect())
+}
+
 // exec changes the database behind the site's back.
 func (sc *scene) exec(query string, args ...any) {
 	sc.t.Helper()

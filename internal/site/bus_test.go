@@ -93,7 +93,7 @@ func parkAbove(n int) testkit.Option { return func(cfg *site.Config) { cfg.ParkA
 // TestBus is the message bus of a whole site of two nodes.
 func TestBus(t *testing.T) {
 	eachWay(t, func(sc *scene) {
-		other := testkit.NewSite(sc.t, sc.Store)
+		other := testkit.NewSite(sc.t, sc.elsewhere())
 		aliceID := sc.Keys()[0].UserID
 		alerts := fmt.Sprintf("/notification-alert/%d", aliceID)
 		app := sc.App("listener", "message_bus").Connect(sc.alice)
@@ -191,7 +191,7 @@ func TestBus(t *testing.T) {
 // TestBusEndsWithTheKey is KU16 and T34 for polls and event streams.
 func TestBusEndsWithTheKey(t *testing.T) {
 	eachWay(t, func(sc *scene) {
-		other := testkit.NewSite(sc.t, sc.Store)
+		other := testkit.NewSite(sc.t, sc.elsewhere())
 		for what, end := range map[string]func(sc *scene, app *testkit.App, name string){
 			"revoked by itself": func(sc *scene, app *testkit.App, _ string) { app.Call("POST", "/user-api-key/revoke").Must(sc.t, 200) },
 			"revoked on another node": func(sc *scene, app *testkit.App, _ string) {

@@ -21,7 +21,7 @@ func TestStreamsEnd(t *testing.T) {
 				time.Sleep(50 * time.Millisecond)
 			}
 		})
-		other := testkit.NewSite(sc.t, sc.Store) // another process
+		other := testkit.NewSite(sc.t, sc.elsewhere()) // another process
 		for what, end := range map[string]func(sc *scene, app *testkit.App, name string){
 			"revoked by itself": func(sc *scene, app *testkit.App, _ string) { app.Call("POST", "/user-api-key/revoke").Must(sc.t, 200) },
 			"revoked on another node": func(sc *scene, _ *testkit.App, _ string) {
