@@ -226,6 +226,14 @@ type Revocation struct {
 	Actor  Actor
 }
 
+// Undo takes a revocation back.
+type Undo struct {
+	Key     UserAPIKey // as it was when it was decided that its revocation may be undone
+	MaxKeys int        // how many live keys its owner may have then; 0: any number
+	At      time.Time
+	Actor   Actor
+}
+
 // UserSeen is when a user was there last.
 type UserSeen struct {
 	UserID int64

@@ -123,30 +123,16 @@ func (a *Authority) UndoRevoke(ctx context.Context, keyID int64, by userkeys.Act
 		return userkeys.Errorf(userkeys.InvalidAccess,
 			"%s Only what you revoked yourself in the last 24 hours can be undone; give the app a new key instead.", userkeys.NotPermitted)
 	}
-	if err := a.roomToUndo(ctx, k.UserID); err != nil {
-		return err
-	}
-	_, err = a.store.UndoRevoke(ctx, keyID, a.now(), by)
-	return err
-}
-
-// undosPerMinute bounds what each costs for good: a line of the audit log, and a look by every node.
-const undosPerMinute = 30
-
-// roomToUndo refuses what would take the user past their number of keys, and
-// going back and forth without end.
-func (a *Authority) roomToUndo(ctx context.Context, userID int64) error {
 	// Users count apart from keys, whose ids are positive.
-	d := a.limiter.Take(-userID, a.now(), limit.Limits{Minute: undosPerMinute, Day: 100 * undosPerMinute})
+	d := a.limiter.Take(-k.UserID, a.now(), limit.Limits{Minute: undosPerMinute, Day: 100 * undosPerMinute})
 	if !d.OK {
 		return &userkeys.Error{
 			Code: userkeys.RateLimited, Public: "you have undone that very often; wait a little", RetryAfter: d.RetryAfter,
 		}
 	}
-	most := a.Settings().MaxUserAPIKeysPerUser
-	live, err := a.store.Keys(ctx, userkeys.KeyFilter{UserID: userID, Live: true, Limit: most, Now: a.now()})
-	if err == nil && len(live) >= most {
-		err = userkeys.Errorf(userkeys.Conflict, "there are %d live keys, as many as this site allows a user; revoke one first", len(live))
-	}
+	_, err = a.store.UndoRevoke(ctx, userkeys.Undo{Key: k, MaxKeys: a.Settings().MaxUserAPIKeysPerUser, At: a.now(), Actor: by})
 	return err
 }
+
+// undosPerMinute bounds what each costs for good: a line of the audit log, and a look by every node.
+const undosPerMinute = 30

@@ -41,8 +41,9 @@ type KeyStore interface {
 	// that is revoked already stays as it was, except that an administrator's
 	// revocation takes the place of any other.
 	Revoke(ctx context.Context, r userkeys.Revocation) ([]userkeys.KeyHash, error)
-	// UndoRevoke makes a revoked key live again and returns its hash.
-	UndoRevoke(ctx context.Context, id int64, at time.Time, by userkeys.Actor) (userkeys.KeyHash, error)
+	// UndoRevoke makes a revoked key live again and returns its hash. The owner's
+	// live keys are counted where nobody can add one meanwhile.
+	UndoRevoke(ctx context.Context, u userkeys.Undo) (userkeys.KeyHash, error)
 	// RecordUses writes uses in one transaction. A LastUsedAt never goes back.
 	RecordUses(ctx context.Context, uses []userkeys.KeyUse) error
 	// Changes tells what happened since a mark; a negative number asks for the newest mark only.

@@ -95,20 +95,23 @@ func (s *Store) releaseClients(ctx context.Context, c conn, released []userkeys.
 }
 
 // RebindKey moves a key to another client, found or made, and removes the
-// user's other key on it. It returns the hashes of all keys concerned. A
-// registered client takes no key that it was not granted: [userkeys.InvalidAccess]. [userkeys.NotFound].
+// user's other key on it. It returns the hashes of all keys concerned. [userkeys.InvalidAccess] for
+// a key that is revoked or expired, and for a registered client, which takes no key that it was not granted. [userkeys.NotFound].
 func (s *Store) RebindKey(ctx context.Context, keyID int64, clientID string, by userkeys.Actor, at time.Time) ([]userkeys.KeyHash, error) {
 	if err := checkIndexed(clientID); err != nil {
 		return nil, err
 	}
 	var concerned []userkeys.KeyHash
 	err := s.write(ctx, func(ctx context.Context, c conn) error {
+		if err := s.lockOwner(ctx, c, keyID); err != nil {
+			return err
+		}
 		k, err := one(ctx, c, scanKey, "SELECT "+keyColumns+keyTables+" WHERE k.id = $1", keyID)
 		if err != nil {
 			return notFound(err, "key")
 		}
-		if err := s.lockUser(ctx, c, k.UserID); err != nil {
-			return err
+		if !k.Live(at) { // the request that brought it here began while it was
+			return userkeys.ErrInvalidKey
 		}
 		k.ClientID, k.CreatedAt = clientID, at
 		client, err := s.findOrMakeClient(ctx, c, k)

@@ -70,7 +70,7 @@ func (s *Store) grant(ctx context.Context, c conn, g userkeys.Grant) (userkeys.U
 			replaced, err = s.clientFor(ctx, c, &key)
 			return err
 		},
-		func() error { return holdLive(ctx, c, g) },
+		func() error { return holdLive(ctx, c, key.UserID, key.CreatedAt, g.MaxKeys) },
 		func() error { return insertKey(ctx, c, &key, replaced) },
 		func() error { return authorizeDevice(ctx, c, g) },
 		func() error { return putOneTimePassword(ctx, c, g.OneTimePassword) },
@@ -82,6 +82,18 @@ func (s *Store) grant(ctx context.Context, c conn, g userkeys.Grant) (userkeys.U
 		}
 	}
 	return key, hashes(replaced), nil
+}
+
+// lockOwner locks the owner of a key, then the key itself: the order of locks everywhere.
+func (s *Store) lockOwner(ctx context.Context, c conn, keyID int64) error {
+	owner, err := one(ctx, c, scanInt, "SELECT user_id FROM userkeys_keys WHERE id = $1", keyID)
+	if err != nil {
+		return notFound(err, "key")
+	}
+	if err := s.lockUser(ctx, c, owner); err != nil {
+		return err
+	}
+	return lockKeys(ctx, c, s.diff.lockRow, "id = $1", keyID)
 }
 
 func (s *Store) lockUser(ctx context.Context, c conn, id int64) error {
@@ -126,19 +138,20 @@ func holdRecent(ctx context.Context, c conn, g userkeys.Grant) error {
 	}
 }
 
-// holdLive counts after the replaced key is gone: replacing needs no room.
-func holdLive(ctx context.Context, c conn, g userkeys.Grant) error {
-	if g.MaxKeys <= 0 {
+// holdLive refuses one more live key for a user who has most of them; 0 is no
+// bound. The user's row is locked, and a key that is replaced is gone already.
+func holdLive(ctx context.Context, c conn, userID int64, at time.Time, most int) error {
+	if most <= 0 {
 		return nil
 	}
 	n, err := one(ctx, c, scanInt, `SELECT COUNT(*) FROM userkeys_keys WHERE user_id = $1
-		AND revoked_at = 0 AND (expires_at = 0 OR expires_at > $2)`, g.Key.UserID, micros(g.Key.CreatedAt))
-	if err != nil || n < int64(g.MaxKeys) {
+		AND revoked_at = 0 AND (expires_at = 0 OR expires_at > $2)`, userID, micros(at))
+	if err != nil || n < int64(most) {
 		return err
 	}
 	return &userkeys.Error{
 		Code:   userkeys.Conflict,
-		Public: fmt.Sprintf("you have %d live keys, as many as this site allows; revoke one first", n),
+		Public: fmt.Sprintf("there are %d live keys, as many as this site allows a user; revoke one first", n),
 		Reason: ReasonTooManyKeys,
 	}
 }

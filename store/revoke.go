@@ -141,36 +141,18 @@ func list(first, n int) string {
 }
 
 // UndoRevoke makes a revoked key live again, with its own end unchanged, and
-// returns its hash. Who may is decided above, but for one thing: what an
-// administrator revoked meanwhile is not undone by anybody else
-// ([userkeys.InvalidAccess]). A key that is not revoked stays as it is. [userkeys.NotFound].
-func (s *Store) UndoRevoke(ctx context.Context, id int64, at time.Time, by userkeys.Actor) (userkeys.KeyHash, error) {
-	if err := checkText(string(by.Kind), by.IP); err != nil {
+// returns its hash. A key that is not revoked stays as it is. [userkeys.NotFound]
+// if the key is gone; [userkeys.Conflict] if it was revoked in another way meanwhile, or, with
+// [ReasonTooManyKeys], if the owner has as many live keys as they may have.
+func (s *Store) UndoRevoke(ctx context.Context, u userkeys.Undo) (userkeys.KeyHash, error) {
+	if err := checkText(string(u.Actor.Kind), u.Actor.IP); err != nil {
 		return userkeys.KeyHash{}, err
 	}
 	var hash userkeys.KeyHash
 	err := s.write(ctx, func(ctx context.Context, c conn) error {
-		// Locked first, so that what is decided on is what is undone.
-		key, err := one(ctx, c, scanRevoked, "SELECT hash, revoked_by FROM userkeys_keys WHERE id = $1"+s.diff.lockRow, id)
-		if err != nil {
-			return notFound(err, "key")
-		}
-		hash = key.hash
-		switch {
-		case key.by == "":
-			return nil
-		case key.by == userkeys.RevokedByAdmin && !by.Admin:
-			return userkeys.Errorf(userkeys.InvalidAccess, "an administrator revoked this key; only an administrator can undo that")
-		}
-		undone, err := all(ctx, c, scanKeyRow, "UPDATE userkeys_keys SET revoked_at = 0, revoked_by = '' WHERE id = $1 RETURNING "+keyRowColumns, id)
-		if err != nil {
-			return err
-		}
-		err = audit(ctx, c, keyEvents(undone, userkeys.AuditEvent{At: at, Actor: by, Action: actionRevocationUndone})...)
-		if err != nil {
-			return err
-		}
-		return raise(ctx, c, at, hashes(undone))
+		var err error
+		hash, err = s.undoRevoke(ctx, c, u)
+		return err
 	})
 	if err != nil {
 		return userkeys.KeyHash{}, err
@@ -178,17 +160,34 @@ func (s *Store) UndoRevoke(ctx context.Context, id int64, at time.Time, by userk
 	return hash, nil
 }
 
-// revoked is what an undo decides on.
-type revoked struct {
-	hash userkeys.KeyHash
-	by   userkeys.RevokedBy // empty: nobody
-}
-
-func scanRevoked(r row) (revoked, error) {
-	var hash []byte
-	var by string
-	err := r.Scan(&hash, &by)
-	return revoked{keyHash(hash), userkeys.RevokedBy(by)}, err
+// undoRevoke locks the owner and the key first, so that what is counted and
+// what was decided on is still so when the key lives again.
+func (s *Store) undoRevoke(ctx context.Context, c conn, u userkeys.Undo) (userkeys.KeyHash, error) {
+	if err := s.lockOwner(ctx, c, u.Key.ID); err != nil {
+		return userkeys.KeyHash{}, err
+	}
+	key, err := one(ctx, c, scanKey, "SELECT "+keyColumns+keyTables+" WHERE k.id = $1", u.Key.ID)
+	if err != nil {
+		return userkeys.KeyHash{}, notFound(err, "key")
+	}
+	if key.RevokedBy == "" {
+		return key.Hash, nil
+	}
+	if key.RevokedBy != u.Key.RevokedBy || !key.RevokedAt.Equal(u.Key.RevokedAt) {
+		return userkeys.KeyHash{}, userkeys.Errorf(userkeys.Conflict, "this key was revoked once more at the same time; look again")
+	}
+	if err := holdLive(ctx, c, key.UserID, u.At, u.MaxKeys); err != nil {
+		return userkeys.KeyHash{}, err
+	}
+	undone, err := all(ctx, c, scanKeyRow, "UPDATE userkeys_keys SET revoked_at = 0, revoked_by = '' WHERE id = $1 RETURNING "+keyRowColumns, key.ID)
+	if err != nil {
+		return userkeys.KeyHash{}, err
+	}
+	err = audit(ctx, c, keyEvents(undone, userkeys.AuditEvent{At: u.At, Actor: u.Actor, Action: actionRevocationUndone})...)
+	if err != nil {
+		return userkeys.KeyHash{}, err
+	}
+	return key.Hash, raise(ctx, c, u.At, hashes(undone))
 }
 
 // jobBatch bounds a transaction of the daily jobs, so that requests get a turn in between.

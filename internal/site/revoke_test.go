@@ -154,8 +154,8 @@ func TestOwnerEnds(t *testing.T) {
 	t.Parallel()
 	const path = "/session/current.json"
 	onBoth(t, func(sc *scene) {
-		go func() { _ = sc.Run(sc.t.Context()) }() // ends with the test
-		other := testkit.NewSite(sc.t, sc.elsewhere())   // another process: what the command line is
+		go func() { _ = sc.Run(sc.t.Context()) }()     // ends with the test
+		other := testkit.NewSite(sc.t, sc.elsewhere()) // another process: what the command line is
 		ended := func(name string, act func(ctx context.Context, u userkeys.User) error, back func(ctx context.Context, u userkeys.User) error) {
 			sc.row("RV9 KU9 LG9 CVE-2022-41944 CVE-2026-43983 "+name, func(sc *scene) {
 				u := sc.User(strings.ReplaceAll(name, " ", "-"))

@@ -135,6 +135,7 @@ func adminRevocationOutranks(w *world) {
 	k := w.key(w.user("ada"), "c")
 	owner := userkeys.Actor{UserID: k.UserID, Kind: "user"}
 	w.revoke(userkeys.RevokedByOwner, k.ID)
+	byOwner := w.stored(k.ID)
 	if got := w.revoke(userkeys.RevokedByAdmin, k.ID); len(got) != 1 {
 		w.Errorf("an administrator's revocation changed %d keys", len(got))
 	}
@@ -144,13 +145,12 @@ func adminRevocationOutranks(w *world) {
 	if got := w.revoke(userkeys.RevokedByAdmin, k.ID); len(got) != 0 {
 		w.Error("an administrator's revocation changed the key twice")
 	}
-	_, err := w.UndoRevoke(w.ctx, k.ID, noon, owner)
-	w.refused(err, userkeys.InvalidAccess)
+	_, err := w.UndoRevoke(w.ctx, userkeys.Undo{Key: byOwner, At: noon, Actor: owner})
+	w.refused(err, userkeys.Conflict)
 	if got := w.stored(k.ID); got.RevokedBy != userkeys.RevokedByAdmin {
 		w.Fatalf("revoked by %q", got.RevokedBy)
 	}
-	_, err = w.UndoRevoke(w.ctx, k.ID, noon, admin)
-	w.ok(err)
+	w.undo(k.ID, admin)
 	if got := w.stored(k.ID); got.RevokedBy != "" || !got.RevokedAt.IsZero() {
 		w.Errorf("after the administrator's undo: %+v", got)
 	}
@@ -180,7 +180,7 @@ func revokeOddIDs(w *world) {
 		w.Errorf("changed %v", got)
 	}
 	for _, id := range []int64{0, -1, math.MaxInt64, math.MinInt64} {
-		_, err := w.UndoRevoke(w.ctx, id, noon, admin)
+		_, err := w.UndoRevoke(w.ctx, userkeys.Undo{Key: userkeys.UserAPIKey{ID: id}, At: noon, Actor: admin})
 		w.refused(err, userkeys.NotFound)
 		_, err = w.Store.Key(w.ctx, id)
 		w.refused(err, userkeys.NotFound)
@@ -198,12 +198,12 @@ func undoLeavesExpiry(w *world) {
 	k := w.key(w.user("ada"), "c", func(g *userkeys.Grant) { g.Key.ExpiresAt = noon.Add(time.Hour) })
 	owner := userkeys.Actor{UserID: k.UserID, Kind: "user"}
 	epoch := w.newest()
-	if h := must[userkeys.KeyHash](w)(w.UndoRevoke(w.ctx, k.ID, noon, owner)); h != k.Hash || w.newest() != epoch {
+	if h := w.undo(k.ID, owner); h != k.Hash || w.newest() != epoch {
 		w.Error("undoing nothing raised the epoch or gave another hash")
 	}
 	w.revoke(userkeys.RevokedByOwner, k.ID)
 	epoch = w.newest()
-	if h := must[userkeys.KeyHash](w)(w.UndoRevoke(w.ctx, k.ID, noon, owner)); h != k.Hash {
+	if h := w.undo(k.ID, owner); h != k.Hash {
 		w.Error("another hash")
 	}
 	if c := w.changes(epoch); c.All || !slices.Equal(c.Hashes, []userkeys.KeyHash{k.Hash}) {
@@ -213,7 +213,7 @@ func undoLeavesExpiry(w *world) {
 		w.Errorf("after undo: %+v", got)
 	}
 	w.key(userkeys.User{ID: k.UserID}, "c") // RV8: after a re-grant the old key is gone
-	_, err := w.UndoRevoke(w.ctx, k.ID, noon, owner)
+	_, err := w.UndoRevoke(w.ctx, userkeys.Undo{Key: k, At: noon, Actor: owner})
 	w.refused(err, userkeys.NotFound)
 }
 
@@ -247,5 +247,29 @@ func staleKeys(w *world) {
 	}
 	if c := w.changes(epoch); !slices.Contains(c.Hashes, unused.Hash) || !slices.Contains(c.Hashes, old.Hash) || len(c.Hashes) != 2 {
 		w.Errorf("changes %+v", c)
+	}
+}
+
+func (w *world) undo(id int64, by userkeys.Actor) userkeys.KeyHash {
+	w.Helper()
+	return must[userkeys.KeyHash](w)(w.UndoRevoke(w.ctx, userkeys.Undo{Key: w.stored(id), At: noon, Actor: by}))
+}
+
+// undoBoundsLive undoes twelve revocations at once where one live key is allowed.
+func undoBoundsLive(w *world) {
+	u := w.user("ada")
+	var dead []userkeys.UserAPIKey
+	for i := range 12 {
+		k := w.key(u, fmt.Sprint(i))
+		w.revoke(userkeys.RevokedByOwner, k.ID)
+		dead = append(dead, w.stored(k.ID))
+	}
+	undone := w.succeeded(w.together(len(dead), func(i int) error {
+		_, err := w.UndoRevoke(w.ctx, userkeys.Undo{Key: dead[i], MaxKeys: 1, At: noon, Actor: admin})
+		return err
+	}), userkeys.Conflict)
+	live := must[[]userkeys.UserAPIKey](w)(w.Keys(w.ctx, userkeys.KeyFilter{UserID: u.ID, Live: true, Now: noon}))
+	if undone != 1 || len(live) != 1 {
+		w.Errorf("%d undone, %d live keys where one is allowed", undone, len(live))
 	}
 }

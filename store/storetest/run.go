@@ -34,6 +34,7 @@ func Run(t *testing.T, open func(t testing.TB) *store.Store) {
 		"RV8 an administrator's revocation outranks":                          adminRevocationOutranks,
 		"all live keys of a user, and no other's, are revoked":                revokeAll,
 		"RV2 odd ids revoke nothing":                                          revokeOddIDs,
+		"live keys are bounded, also by parallel undos":                       undoBoundsLive,
 		"undo leaves the key's own end alone":                                 undoLeavesExpiry,
 		"stale keys are revoked for their own reason":                         staleKeys,
 		"changes are told key by key, or as everything":                       changesAreTold,

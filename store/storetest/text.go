@@ -21,8 +21,7 @@ func auditLog(w *world) {
 	owner := userkeys.Actor{UserID: u.ID, Kind: "user", IP: "192.0.2.9"}
 	_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByOwner, At: noon, Actor: owner})
 	w.ok(err)
-	_, err = w.UndoRevoke(w.ctx, k.ID, noon, owner)
-	w.ok(err)
+	w.undo(k.ID, owner)
 	w.key(u, "c")
 	w.ok(w.DeleteConsent(w.ctx, w.consent(u), owner, noon))
 	w.ok(w.SetSetting(w.ctx, "title", "New title", admin, noon))
@@ -176,7 +175,7 @@ func badText(w *world) {
 	w.refused(err, userkeys.InvalidParameters)
 	_, err = w.Client(w.ctx, "\xff")
 	w.refused(err, userkeys.InvalidParameters)
-	_, err = w.UndoRevoke(w.ctx, 1, noon, userkeys.Actor{IP: "\x00"})
+	_, err = w.UndoRevoke(w.ctx, userkeys.Undo{Actor: userkeys.Actor{IP: "\x00"}})
 	w.refused(err, userkeys.InvalidParameters)
 	w.refused(w.DeleteUser(w.ctx, 1, userkeys.Actor{Kind: "\x00"}, noon), userkeys.InvalidParameters)
 	_, err = w.Consent(w.ctx, "\x00\xff") // its hash is looked for, and is no row

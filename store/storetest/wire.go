@@ -202,6 +202,11 @@ func keysMove(w *world) {
 	if got := w.stored(k.ID); got.ClientID != "new" {
 		w.Errorf("moved to %q", got.ClientID)
 	}
+	stays := w.key(ada, "b")
+	w.revoke(userkeys.RevokedByOwner, k.ID)
+	_, err = w.RebindKey(w.ctx, k.ID, "b", admin, noon)
+	w.refused(err, userkeys.InvalidAccess)
+	w.stored(stays.ID)
 }
 
 func keysRenew(w *world) {
