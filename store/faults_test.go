@@ -389,3 +389,56 @@ func TestStatementsAreCounted(t *testing.T) {
 		t.Errorf("a look at the epoch is %d statements", n)
 	}
 }
+
+// Two undos count the owner's live keys one after the other, not both before either writes.
+func TestUndosAtOnceCountInTurn(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	db := storetest.PostgresDB(t)
+	s := storetest.Open(t, db, store.Postgres)
+	u := makeUser(t, s, "ada")
+	keys := []userkeys.UserAPIKey{makeKey(t, s, u.ID, "a"), makeKey(t, s, u.ID, "b")}
+	if _, err := s.Revoke(ctx, revocation(keys[0].ID, keys[1].ID)); err != nil {
+		t.Fatal(err)
+	}
+	// Whoever undoes goes no further than to the epoch while it is held.
+	hold, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = hold.Rollback() }()
+	if _, err := hold.ExecContext(ctx, "UPDATE userkeys_epoch SET n = n"); err != nil {
+		t.Fatal(err)
+	}
+	results := make(chan error, len(keys))
+	for _, k := range keys {
+		wanted := undo(t, s, k.ID)
+		wanted.MaxKeys = 1
+		go func() {
+			_, err := s.UndoRevoke(ctx, wanted)
+			results <- err
+		}()
+	}
+	for waiting := 0; waiting < len(keys); {
+		err := db.QueryRowContext(ctx, `SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pid IN
+			(SELECT pid FROM pg_locks WHERE relation IN ('userkeys_epoch'::regclass, 'userkeys_users'::regclass))`).Scan(&waiting)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := hold.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	undone := 0
+	for range keys {
+		if err := <-results; err == nil {
+			undone++
+		} else if !errors.Is(err, userkeys.Conflict) {
+			t.Error(err)
+		}
+	}
+	if undone != 1 {
+		t.Errorf("%d undone where one live key is allowed", undone)
+	}
+}
