@@ -37,10 +37,14 @@ type Announced struct {
 
 // Inbox is the state of a user's notifications, for whoever waits for a change.
 type Inbox struct {
-	UserID  int64
-	Version int64 // raised by every change to the notifications, read marks and the marker; 0: there never was one
-	// Newest is the id of the newest notification; 0: none.
-	Newest int64
+	UserID int64
+	// Version is raised by every change to the notifications, read marks and the
+	// marker; 0: there never was one. It is at least the time of the change, in
+	// milliseconds since 1970, so that a database which was brought back as an older
+	// copy does not give a version again that somebody has read already.
+	Version int64
+	// Newest is the id of the newest notification, and Position its position; 0: none.
+	Newest, Position int64
 	Counts NotificationCounts
 	// QuietUntil is when pushes go on after "do not disturb"; zero: it is not set.
 	QuietUntil time.Time

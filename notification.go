@@ -29,6 +29,9 @@ type Notification struct {
 	FancyTitle   string          // HTML, as apps show it
 	Data         json.RawMessage // an object
 	CreatedAt    time.Time
+	// Position is the version that the user's inbox got with this notification. It
+	// is set by the store. Ids may come again when a database was brought back as an older copy; positions do not.
+	Position int64
 }
 
 // Check tells what is wrong with a notification that is to be written.

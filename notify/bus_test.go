@@ -39,7 +39,7 @@ func (in *inboxes) add(users ...int64) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	for _, u := range users {
-		in.notes[u] = append(in.notes[u], userkeys.Notification{ID: int64(len(in.notes[u]) + 1), UserID: u, Type: 1, Data: []byte("{}")})
+		in.notes[u] = append(in.notes[u], userkeys.Notification{ID: int64(len(in.notes[u]) + 1), Position: int64(len(in.notes[u]) + 1), UserID: u, Type: 1, Data: []byte("{}")})
 	}
 }
 
@@ -61,7 +61,7 @@ func (in *inboxes) InboxState(_ context.Context, id int64) (userkeys.Inbox, erro
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	n := int64(len(in.notes[id]))
-	return userkeys.Inbox{UserID: id, Version: n - in.back, Newest: n}, in.err
+	return userkeys.Inbox{UserID: id, Version: n - in.back, Newest: n, Position: n}, in.err
 }
 
 func (in *inboxes) InboxVersions(_ context.Context, ids []int64) (map[int64]int64, error) {

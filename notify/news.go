@@ -92,7 +92,7 @@ func (r *reading) news(ctx context.Context, s *Subscription) (messages []Message
 	case owner != r.own:
 		return nil, false, nil
 	case kind == AlertsChannel:
-		read, end = r.alerts, r.state.Newest
+		read, end = r.alerts, r.state.Position
 	}
 	from := s.Position
 	switch {
@@ -135,7 +135,7 @@ func (r *reading) counts(ctx context.Context, channel string, _ int64) ([]Messag
 }
 
 // alerts are the notifications above a position, the oldest first; of many the newest [newestNotes].
-// Ids of one user are in the order in which they became visible, so none is passed over.
+// Positions of one user are in the order in which they became visible, so none is passed over.
 func (r *reading) alerts(ctx context.Context, channel string, from int64) ([]Message, error) {
 	list, err := r.list(ctx)
 	if err != nil {
@@ -146,8 +146,8 @@ func (r *reading) alerts(ctx context.Context, channel string, from int64) ([]Mes
 	}
 	var messages []Message
 	for _, n := range slices.Backward(list) {
-		if n.ID > from {
-			messages = append(messages, Message{r.state.Version, n.ID, channel, Alert(n)})
+		if n.Position > from {
+			messages = append(messages, Message{r.state.Version, n.Position, channel, Alert(n)})
 		}
 	}
 	return messages, nil

@@ -79,13 +79,23 @@ func (f *fakeSite) polled(c call) []message {
 	return decode[[]message](f.t, a)
 }
 
+// position is where the channel of a user's alerts stands.
+func (f *fakeSite) position(userID int64) int64 {
+	f.t.Helper()
+	state, err := f.server.cfg.Users.(*store.Store).InboxState(f.t.Context(), userID)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return state.Position
+}
+
 // short is messages without their data: channel and number.
 func short(all []message) []string {
 	var out []string
 	for _, m := range all {
 		if m.Channel == "/__status" {
 			for _, ch := range slices.Sorted(maps.Keys(m.Data)) {
-				out = append(out, fmt.Sprintf("%s stands at %v", ch, m.Data[ch]))
+				out = append(out, fmt.Sprintf("%s stands at %.0f", ch, m.Data[ch]))
 			}
 			continue
 		}
@@ -99,7 +109,8 @@ func TestPollPositions(t *testing.T) {
 	f := busSite(t)
 	var ids []int64
 	for range 3 {
-		ids = append(ids, f.tell("alice", userkeys.Notification{Type: 1}))
+		f.tell("alice", userkeys.Notification{Type: 1})
+		ids = append(ids, f.position(alice.ID))
 	}
 	f.tell("bob", userkeys.Notification{Type: 1})
 	state, err := f.server.cfg.Users.(*store.Store).InboxState(t.Context(), alice.ID)
@@ -183,10 +194,10 @@ func TestPollData(t *testing.T) {
 func TestPollBacklog(t *testing.T) {
 	t.Parallel()
 	f := busSite(t)
-	var last int64
 	for range 50 {
-		last = f.tell("alice", userkeys.Notification{Type: 1})
+		f.tell("alice", userkeys.Notification{Type: 1})
 	}
+	last := f.position(alice.ID)
 	got := f.polled(call{body: "/notification-alert/1=0"})
 	if len(got) != 30 || got[29].MessageID != last || got[0].MessageID >= got[1].MessageID {
 		t.Errorf("%d messages: %v", len(got), short(got))
@@ -362,7 +373,8 @@ func TestLongPolls(t *testing.T) { eachWay(t, theLongPolls) }
 
 func theLongPolls(t *testing.T, f *fakeSite) {
 	s := f.live()
-	last := f.tell("alice", userkeys.Notification{Type: 1})
+	f.tell("alice", userkeys.Notification{Type: 1})
+	last := f.position(alice.ID)
 	body := fmt.Sprintf("/notification-alert/1=%d", last)
 
 	waits := f.later(s, busAddress, "key-1", body, dontChunk, "true")
@@ -384,7 +396,7 @@ func theLongPolls(t *testing.T, f *fakeSite) {
 	}
 
 	// A later poll of the client ends the earlier one, of the same key only.
-	body = "/notification/1=9999999" // ahead: told where it stands
+	body = "/notification/1=9999999999999" // ahead: told where it stands
 	_ = f.whole(f.later(s, busAddress, "key-1", body, dontChunk, "true"))
 	none := "/private=0"
 	first := f.later(s, busAddress, "key-1", none+"&__seq=4", dontChunk, "true")
@@ -667,7 +679,8 @@ func thePollsOfClientsThatLeft(t *testing.T, f *fakeSite) {
 			}
 			f.listeners(1)
 		}
-		last = f.tell("alice", userkeys.Notification{Type: 1})
+		f.tell("alice", userkeys.Notification{Type: 1})
+		last = f.position(alice.ID)
 		f.server.cfg.Bus.Changed(alice.ID)
 		if text := read(conns[maxOpen-1]); !strings.HasPrefix(text, "HTTP/1.1 200") {
 			t.Errorf("the one that stayed hears %q", text)

@@ -88,7 +88,8 @@ func TestEvents(t *testing.T) {
 	t.Parallel()
 	f := busSite(t)
 	s := f.live()
-	old := f.tell("alice", userkeys.Notification{Type: 1})
+	f.tell("alice", userkeys.Notification{Type: 1})
+	old := f.position(alice.ID)
 	for _, key := range []string{"key-1", "alice"} {
 		st := f.stream(s, key, "")
 		if h := st.res.Header; st.res.StatusCode != 200 || h.Get("Content-Type") != "text/event-stream" || h.Get("Cache-Control") != "no-store" || h.Get("X-Accel-Buffering") != "no" {
@@ -148,11 +149,11 @@ func TestEventIDs(t *testing.T) {
 		st.leave()
 		f.listeners(0)
 	}
-	for _, id := range []string{"999999.999999"} { // of a database that is gone: told where it stands
+	for _, id := range []string{"9999999999999.9999999999999"} { // of a database that is gone: told where it stands
 		st := f.stream(s, "key-1", id)
 		f.listeners(1)
 		f.told("alice", alice.ID)
-		if e := st.next("notification-alert"); strings.HasPrefix(e.id, "999999") {
+		if e := st.next("notification-alert"); strings.HasPrefix(e.id, "9999999999999") {
 			t.Errorf("%+v", e)
 		}
 		st.next("notification")

@@ -76,10 +76,11 @@ func (s *Store) announce(ctx context.Context, c conn, a userkeys.Announcement, k
 		return done, err
 	}
 	ordered := unique(users)
-	if err := raiseInboxes(ctx, c, ordered); err != nil {
+	versions, err := s.raiseInboxes(ctx, c, ordered)
+	if err != nil {
 		return done, err
 	}
-	notified, err := insertNotifications(ctx, c, ordered, n)
+	notified, err := insertNotifications(ctx, c, ordered, n, versions)
 	if err != nil {
 		return done, err
 	}
@@ -239,16 +240,15 @@ func unknownUsers(names []string) error {
 	return userkeys.Errorf(userkeys.Unprocessable, "nobody was notified: there is no user %s%s", strings.Join(shown, ", "), more)
 }
 
-// insertNotifications writes n for each of users and tells the ids by user.
-func insertNotifications(ctx context.Context, c conn, users []int64, n userkeys.Notification) (map[int64]int64, error) {
+// insertNotifications writes n for each of users at their positions and tells the ids by user.
+func insertNotifications(ctx context.Context, c conn, users []int64, n userkeys.Notification, positions map[int64]int64) (map[int64]int64, error) {
 	shared := []any{
 		n.Type, flag(n.Read), flag(n.HighPriority), n.TopicID, n.PostNumber, n.Slug, n.FancyTitle, string(n.Data), micros(n.CreatedAt),
 	}
-	_, columns, _ := strings.Cut(notificationColumns, ", ") // all but the id
 	ids := make(map[int64]int64, len(users))
 	err := inChunks(users, notificationsPerStatement, func(chunk []int64) error {
-		values, args := forEachUser(shared, chunk)
-		rows, err := all(ctx, c, scanPair, "INSERT INTO userkeys_notifications ("+columns+") VALUES "+values+" RETURNING id, user_id", args...)
+		values, args := forEachUser(shared, chunk, positions)
+		rows, err := all(ctx, c, scanPair, "INSERT INTO userkeys_notifications (user_id, position, "+writtenColumns+") VALUES "+values+" RETURNING id, user_id", args...)
 		for _, r := range rows {
 			ids[r[1]] = r[0]
 		}
@@ -270,8 +270,8 @@ func countNew(ctx context.Context, c conn, users []int64, n userkeys.Notificatio
 	})
 }
 
-// forEachUser writes a row for each of users: the user, then what they all share.
-func forEachUser(shared []any, users []int64) (values string, args []any) {
+// forEachUser writes a row for each of users: the user, then what is their own, then what they all share.
+func forEachUser(shared []any, users []int64, own ...map[int64]int64) (values string, args []any) {
 	rest := list(1, len(shared))
 	args = slices.Clone(shared)
 	var b strings.Builder
@@ -280,7 +280,12 @@ func forEachUser(shared []any, users []int64) (values string, args []any) {
 			b.WriteByte(',')
 		}
 		args = append(args, u)
-		b.WriteString("($" + strconv.Itoa(len(args)) + "," + rest + ")")
+		b.WriteString("($" + strconv.Itoa(len(args)) + ",")
+		for _, values := range own {
+			args = append(args, values[u])
+			b.WriteString("$" + strconv.Itoa(len(args)) + ",")
+		}
+		b.WriteString(rest + ")")
 	}
 	return b.String(), args
 }

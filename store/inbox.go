@@ -2,20 +2,37 @@ package store
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"userkeys"
 )
 
-// raiseInboxes raises the version of users' inboxes and locks them until the
-// transaction ends. The order of the ids is the order of the locks, everywhere.
-func raiseInboxes(ctx context.Context, c conn, users []int64) error {
-	return inChunks(users, idsPerStatement, func(chunk []int64) error {
-		values, args := forEachUser([]any{1, 0}, chunk)
-		_, err := c.exec(ctx, `INSERT INTO userkeys_inboxes AS i (user_id, version, quiet_until) VALUES `+values+`
-			ON CONFLICT (user_id) DO UPDATE SET version = i.version + 1`, args...)
+// raiseInboxes raises the version of users' inboxes, locks them until the
+// transaction ends, and tells the versions. The order of the ids is the order of the locks, everywhere.
+func (s *Store) raiseInboxes(ctx context.Context, c conn, users []int64) (map[int64]int64, error) {
+	versions := make(map[int64]int64, len(users))
+	err := inChunks(users, idsPerStatement, func(chunk []int64) error {
+		args := make([]any, len(chunk))
+		for i, u := range chunk {
+			args[i] = u
+		}
+		rows, err := all(ctx, c, scanPair, `INSERT INTO userkeys_inboxes (user_id, version, quiet_until)
+			SELECT id, `+s.diff.firstVersion+`, 0 FROM userkeys_users WHERE id IN (`+list(1, len(args))+`) ORDER BY id
+			ON CONFLICT (user_id) DO UPDATE SET version = `+strings.ReplaceAll(s.diff.nextVersion, "version", "userkeys_inboxes.version")+`
+			RETURNING user_id, version`, args...)
+		for _, r := range rows {
+			versions[r[0]] = r[1]
+		}
 		return err
 	})
+	return versions, err
+}
+
+// raiseInbox tells those who wait that a user's inbox, which is locked, has changed.
+func (s *Store) raiseInbox(ctx context.Context, c conn, userID int64) error {
+	_, err := c.exec(ctx, "UPDATE userkeys_inboxes SET version = "+s.diff.nextVersion+" WHERE user_id = $1", userID)
+	return err
 }
 
 // inbox is a user's in a transaction that changes it: nobody else does until it ends.
@@ -44,12 +61,6 @@ func (s *Store) openInbox(ctx context.Context, c conn, userID int64) (inbox, boo
 
 // newestNotification is the id of the newest one of the user $1; 0 if there is none.
 const newestNotification = "(SELECT COALESCE(MAX(id), 0) FROM userkeys_notifications WHERE user_id = $1)"
-
-// raise tells those who wait that the inbox has changed.
-func (in *inbox) raise(ctx context.Context, c conn) error {
-	_, err := c.exec(ctx, "UPDATE userkeys_inboxes SET version = version + 1 WHERE user_id = $1", in.userID)
-	return err
-}
 
 // see moves the marker up to id, but never back and never above what there is,
 // and counts anew what is above it: that is little, because markers are moved to the end. It tells whether it moved.
@@ -100,7 +111,8 @@ const groupsOf = "notification_type, high_priority, total, unread, fresh FROM us
 
 // inboxRows is a user's inbox with its counts in one statement, and so at one
 // moment: a row of its own, 0, and one for each type and priority, 1.
-const inboxRows = `SELECT 0, u.seen_notification_id, COALESCE(i.version, 0), COALESCE(i.quiet_until, 0), ` + newestNotification + `, 0
+const inboxRows = `SELECT 0, u.seen_notification_id, COALESCE(i.version, 0), COALESCE(i.quiet_until, 0), ` + newestNotification + `,
+		COALESCE((SELECT ` + notificationPosition + ` FROM userkeys_notifications WHERE user_id = $1 ORDER BY id DESC LIMIT 1), 0)
 	FROM userkeys_users u LEFT JOIN userkeys_inboxes i ON i.user_id = u.id WHERE u.id = $1
 	UNION ALL SELECT 1, ` + groupsOf
 
@@ -132,7 +144,7 @@ func (s *Store) InboxState(ctx context.Context, userID int64) (userkeys.Inbox, e
 				continue
 			}
 			found = true
-			in.Counts.SeenID, in.Version, in.QuietUntil, in.Newest = v[0], v[1], fromMicros(v[2]), v[3]
+			in.Counts.SeenID, in.Version, in.QuietUntil, in.Newest, in.Position = v[0], v[1], fromMicros(v[2]), v[3], v[4]
 		}
 		if !found {
 			return in, userkeys.Errorf(userkeys.NotFound, "there is no such user")

@@ -9,13 +9,18 @@ import (
 	"userkeys"
 )
 
-const notificationColumns = `id, user_id, notification_type, is_read, high_priority, topic_id, post_number, slug, fancy_title, data, created_at`
+const (
+	writtenColumns      = `notification_type, is_read, high_priority, topic_id, post_number, slug, fancy_title, data, created_at`
+	notificationColumns = `id, user_id, ` + writtenColumns + `, ` + notificationPosition
+	// Notifications that were written before positions were kept stand at their id.
+	notificationPosition = `CASE WHEN position = 0 THEN id ELSE position END AS position`
+)
 
 func scanNotification(r row) (userkeys.Notification, error) {
 	var n userkeys.Notification
 	var read, urgent, created int64
 	var data string
-	err := r.Scan(&n.ID, &n.UserID, &n.Type, &read, &urgent, &n.TopicID, &n.PostNumber, &n.Slug, &n.FancyTitle, &data, &created)
+	err := r.Scan(&n.ID, &n.UserID, &n.Type, &read, &urgent, &n.TopicID, &n.PostNumber, &n.Slug, &n.FancyTitle, &data, &created, &n.Position)
 	n.Read, n.HighPriority, n.Data, n.CreatedAt = read != 0, urgent != 0, []byte(data), fromMicros(created)
 	return n, err
 }
@@ -173,7 +178,7 @@ func (s *Store) SeeNotifications(ctx context.Context, userID, id int64) error {
 		if err != nil || !moved {
 			return err
 		}
-		return in.raise(ctx, c)
+		return s.raiseInbox(ctx, c, in.userID)
 	})
 }
 
@@ -208,7 +213,7 @@ func (s *Store) ReadNotifications(ctx context.Context, m userkeys.NotificationMa
 			if n, err = in.read(ctx, c, m, upTo); err != nil || n == 0 && !moved {
 				return err
 			}
-			return in.raise(ctx, c)
+			return s.raiseInbox(ctx, c, in.userID)
 		})
 		if err != nil {
 			return total, err

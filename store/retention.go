@@ -97,7 +97,7 @@ func (s *Store) forget(ctx context.Context, c conn, old [][2]int64) (int, error)
 		return 0, err
 	}
 	for _, u := range users {
-		if err := uncount(ctx, c, u, lost[u]); err != nil {
+		if err := s.uncount(ctx, c, u, lost[u]); err != nil {
 			return 0, err
 		}
 	}
@@ -105,7 +105,7 @@ func (s *Store) forget(ctx context.Context, c conn, old [][2]int64) (int, error)
 }
 
 // uncount takes what is gone off a user's counts, and tells those who wait.
-func uncount(ctx context.Context, c conn, userID int64, lost []group) error {
+func (s *Store) uncount(ctx context.Context, c conn, userID int64, lost []group) error {
 	if len(lost) == 0 {
 		return nil
 	}
@@ -117,6 +117,5 @@ func uncount(ctx context.Context, c conn, userID int64, lost []group) error {
 	if _, err := c.exec(ctx, "DELETE FROM userkeys_notification_counts WHERE user_id = $1 AND total = 0", userID); err != nil {
 		return err
 	}
-	in := inbox{userID: userID}
-	return in.raise(ctx, c)
+	return s.raiseInbox(ctx, c, userID)
 }

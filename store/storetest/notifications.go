@@ -56,6 +56,7 @@ func notificationIsKept(w *world) {
 	for i, u := range []userkeys.User{bob, ada} {
 		want := n
 		want.ID, want.UserID, want.CreatedAt = ids[i], u.ID, micro(noon)
+		want.Position = w.inbox(u.ID).Version
 		if diff := cmp.Diff([]userkeys.Notification{want}, must[[]userkeys.Notification](w)(w.Notifications(w.ctx, userkeys.NotificationFilter{UserID: u.ID}))); diff != "" {
 			w.Errorf("-want +got\n%s", diff)
 		}
