@@ -10,7 +10,9 @@ import (
 	"os"
 	"path/filepath"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/spf13/cobra"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
@@ -29,11 +31,8 @@ func openDatabase(cmd *cobra.Command) (*sql.DB, store.Dialect, error) {
 		return nil, store.SQLite, err
 	}
 	if dsn != "" {
-		db, err := sql.Open("pgx", dsn)
-		if err != nil {
-			return nil, store.Postgres, fmt.Errorf("--database: %w", err)
-		}
-		return db, store.Postgres, nil
+		db, err := openPostgres(dsn)
+		return db, store.Postgres, err
 	}
 	dir, err := cmd.Flags().GetString("data")
 	if err != nil {
@@ -41,6 +40,19 @@ func openDatabase(cmd *cobra.Command) (*sql.DB, store.Dialect, error) {
 	}
 	db, err := openSQLite(dir)
 	return db, store.SQLite, err
+}
+
+// openPostgres opens the server that dsn names, and of several hosts the
+// primary: nothing is ever read from a standby, which may not know yet what was revoked.
+func openPostgres(dsn string) (*sql.DB, error) {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("--database: %w", err)
+	}
+	if config.ValidateConnect == nil { // dsn does not choose by target_session_attrs
+		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
+	}
+	return stdlib.OpenDB(*config), nil
 }
 
 const databaseName = "userkeys.db" // in the folder --data

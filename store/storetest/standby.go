@@ -70,6 +70,9 @@ func (p *Pair) until(db *sql.DB, question string, args ...any) {
 // LeadToStandby leads the store to the standby, as an address does that moves.
 func (p *Pair) LeadToStandby() { p.to.lead(p.connector(p.standby)) }
 
+// StandbyDSN is how to reach the standby.
+func (p *Pair) StandbyDSN() string { return p.standby.ConnString() }
+
 // Promote makes the standby a primary, without what it was cut off from.
 func (p *Pair) Promote() { p.exec(p.standby, "SELECT pg_promote(wait => true, wait_seconds => 60)") }
 
@@ -130,13 +133,28 @@ func (s *switching) open(t testing.TB) *sql.DB {
 	return db
 }
 
-// startStandby makes a standby that goes away with the test.
-func startStandby(t testing.TB) *pgx.ConnConfig {
+// moduleRoot is the folder of go.mod above the test's.
+func moduleRoot(t testing.TB) string {
 	t.Helper()
-	script, err := filepath.Abs(filepath.Join("..", "scripts", "postgres"))
+	dir, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
 	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		if filepath.Dir(dir) == dir {
+			t.Fatal("there is no go.mod above the test's folder")
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// startStandby makes a standby that goes away with the test.
+func startStandby(t testing.TB) *pgx.ConnConfig {
+	t.Helper()
+	script := filepath.Join(moduleRoot(t), "scripts", "postgres")
 	dir, err := os.MkdirTemp("", "userkeys-standby.") // t.TempDir lets the service user of Postgres not in
 	if err != nil {
 		t.Fatal(err)
