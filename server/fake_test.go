@@ -244,6 +244,7 @@ func (a answer) mustNot(t *testing.T, texts ...string) {
 type fakeIdentity struct {
 	mu       sync.Mutex // of users and err, in Visitor
 	users    map[string]userkeys.User
+	app      string // that began every session
 	loginErr error
 	setupErr error
 	logouts  int
@@ -271,7 +272,7 @@ func (f *fakeIdentity) Visitor(r *http.Request) (userkeys.Visitor, error) {
 	if !ok {
 		return userkeys.Visitor{}, nil
 	}
-	return userkeys.Visitor{User: u, Session: "session-of-" + u.Username, CSRF: "token-of-" + u.Username}, nil
+	return userkeys.Visitor{User: u, Session: "session-of-" + u.Username, CSRF: "token-of-" + u.Username, App: f.app}, nil
 }
 
 // forget ends the sessions of somebody.
@@ -304,8 +305,8 @@ func (f *fakeIdentity) Login(_ *http.Request, username, password string) (userke
 	return userkeys.User{}, userkeys.Errorf(userkeys.InvalidCredentials, "the user name or the password is wrong")
 }
 
-func (f *fakeIdentity) SignIn(_ *http.Request, userID int64, _ string) (userkeys.User, error) {
-	return f.User(context.Background(), userID)
+func (f *fakeIdentity) SignIn(_ *http.Request, p userkeys.OneTimePassword) (userkeys.User, error) {
+	return f.User(context.Background(), p.UserID)
 }
 
 func (f *fakeIdentity) FormToken(r *http.Request) (string, error) {
@@ -347,6 +348,7 @@ type fakeAuthority struct {
 	actors   []userkeys.Actor
 	charged  error // that an app asks for its push secret
 	down     error
+	signIns  []userkeys.AppSession
 	over     sync.Map // ids of keys that end while a request of theirs is answered
 	closedDesk
 
@@ -536,6 +538,10 @@ func (f *fakeAuthority) UndoRevoke(_ context.Context, id int64, by userkeys.Acto
 		k.RevokedAt, k.RevokedBy = time.Time{}, ""
 	}
 	return err
+}
+
+func (f *fakeAuthority) AppSessions(context.Context, int64) ([]userkeys.AppSession, error) {
+	return f.signIns, nil
 }
 
 func (f *fakeAuthority) RevokeAll(ctx context.Context, userID int64, by userkeys.Actor) (int, error) {

@@ -28,9 +28,10 @@ type LoginIdentity interface {
 	// Login signs in and gives the browser a new session. Errors:
 	// [userkeys.InvalidCredentials] (one text for every reason), [userkeys.RateLimited], [userkeys.Unavailable].
 	Login(r *http.Request, username, password string) (userkeys.User, error)
-	// SignIn gives the browser a session of a user who has proved to be one by
-	// other means, named by via. Errors: [userkeys.InvalidCredentials] for one who may not act.
-	SignIn(r *http.Request, userID int64, via string) (userkeys.User, error)
+	// SignIn gives the browser a session of the app that was given the one-time password p, which was just consumed. The
+	// session ends with the app's key, and [userkeys.Visitor] names the app. Errors: [userkeys.InvalidCredentials] for a
+	// user who may not act, [userkeys.ConsentGone] if the key has ended.
+	SignIn(r *http.Request, p userkeys.OneTimePassword) (userkeys.User, error)
 	// FormToken is what a program must send in X-CSRF-Token. Before a session
 	// there is one too; a session that begins with its cookie takes it as well.
 	FormToken(r *http.Request) (string, error)

@@ -25,8 +25,8 @@ func (s *Server) notificationRoutes() []route {
 		all = append(all,
 			route{"GET /notifications" + end, current, anyone, "notifications/index", s.notifications},
 			route{"GET /notifications/totals" + end, current, anyone, "notifications/totals", s.notificationTotals},
-			route{"PUT /notifications/mark-read" + end, bodied, anyone, "notifications/mark_read", s.markRead},
-			route{"PUT /notifications/read" + end, bodied, anyone, "notifications/mark_read", s.markOneRead})
+			route{"PUT /notifications/mark-read" + end, bodied.forAppSessions(), anyone, "notifications/mark_read", s.markRead},
+			route{"PUT /notifications/read" + end, bodied.forAppSessions(), anyone, "notifications/mark_read", s.markOneRead})
 	}
 	return all
 }

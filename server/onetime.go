@@ -89,7 +89,7 @@ func (s *Server) makeOneTime(r *http.Request, v userkeys.Visitor) (string, error
 		if err := s.keyMayMakeOneTime(access); err != nil {
 			return "", err
 		}
-		b = authority.Browser{User: ownerOf(access), IP: s.cfg.ClientIP(r), Kind: userkeys.ActorKey}
+		b = authority.Browser{User: ownerOf(access), IP: s.cfg.ClientIP(r), Kind: userkeys.ActorKey, KeyID: access.KeyID}
 	} else if r.PostForm.Has("id") || !mayAskDirectly(r, v) {
 		return s.oneTimes.GrantOneTime(r.Context(), r.PostForm.Get("id"), b)
 	}
@@ -163,8 +163,8 @@ func (s *Server) oneTimeLoginPost(w http.ResponseWriter, r *http.Request, v user
 	if err != nil {
 		return s.oneTimeOver(w, r, v, err)
 	}
-	if _, err := s.accounts.SignIn(r, p.UserID, p.ApplicationName); err != nil {
-		return err
+	if _, err := s.accounts.SignIn(r, p); err != nil {
+		return s.oneTimeOver(w, r, v, err)
 	}
 	keepSecret(w)
 	redirect(w, http.StatusFound, "/")

@@ -64,7 +64,7 @@ func (s *memory) CreateUser(_ context.Context, a userkeys.Account, _ userkeys.Ac
 	return a.User, nil
 }
 
-func (s *memory) MarkSession(context.Context, []byte) error { return nil }
+func (s *memory) BindSession(context.Context, []byte, userkeys.AppSession) error { return nil }
 
 func (s *memory) ReplaceUser(_ context.Context, _, u userkeys.User, _ userkeys.Actor, _ time.Time) error {
 	defer s.lock()()

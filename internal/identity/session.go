@@ -118,7 +118,9 @@ func (ac *Accounts) Visitor(r *http.Request) (userkeys.Visitor, error) {
 	if v.user.ID == 0 {
 		return userkeys.Visitor{}, nil
 	}
-	return userkeys.Visitor{User: v.user, Session: v.get(keyID), CSRF: formSecret(v.token), EarlyCSRF: v.earlyToken(ac.earlyOf(r))}, nil
+	return userkeys.Visitor{
+		User: v.user, Session: v.get(keyID), CSRF: formSecret(v.token), EarlyCSRF: v.earlyToken(ac.earlyOf(r)), App: v.get(keyVia),
+	}, nil
 }
 
 // earlyName is the cookie of a form token before there is a session.
@@ -238,9 +240,9 @@ func (v *visit) touch(ctx context.Context) {
 	}
 }
 
-// start signs u in: under a new token, so that whoever planted or saw the
+// start signs u in, or an app as u: under a new token, so that whoever planted or saw the
 // old one has nothing.
-func (v *visit) start(ctx context.Context, u userkeys.User, via, early string) error {
+func (v *visit) start(ctx context.Context, u userkeys.User, app *userkeys.AppSession, early string) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if err := v.load(ctx); err != nil {
@@ -256,8 +258,8 @@ func (v *visit) start(ctx context.Context, u userkeys.User, via, early string) e
 	s.Put(v.ctx, keyUser, strconv.FormatInt(u.ID, 10))
 	s.Put(v.ctx, keyID, hex.EncodeToString(randomBytes(16)))
 	s.Put(v.ctx, keySeen, now.Format(time.RFC3339))
-	if via != "" {
-		s.Put(v.ctx, keyVia, via)
+	if app != nil {
+		s.Put(v.ctx, keyVia, app.ApplicationName)
 	}
 	if early != "" {
 		s.Put(v.ctx, keyEarly, hex.EncodeToString(hashToken(formSecret(early))))
@@ -267,8 +269,8 @@ func (v *visit) start(ctx context.Context, u userkeys.User, via, early string) e
 	if err != nil {
 		return coded(err)
 	}
-	if via != "" {
-		if err := v.ac.store.MarkSession(ctx, hashToken(token)); err != nil {
+	if app != nil {
+		if err := v.ac.store.BindSession(ctx, hashToken(token), *app); err != nil {
 			return errors.Join(coded(err), v.end(ctx))
 		}
 	}
