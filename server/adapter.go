@@ -21,10 +21,12 @@ type exchange struct {
 	where   string // the route, or what was asked for where there is none
 	ip      string
 	visitor userkeys.Visitor
-	keyID   int64
-	err     error
-	parked  bool          // it is answered, and written to the log, after its handler has returned
-	came    *http.Request // as it was before its session was looked at; only where a session is looked at again
+	// adminKey is the admin API key that the visitor speaks by; zero: none.
+	adminKey userkeys.AdminAPIKey
+	keyID    int64
+	err      error
+	parked   bool          // it is answered, and written to the log, after its handler has returned
+	came     *http.Request // as it was before its session was looked at; only where a session is looked at again
 }
 
 type exchangeKey struct{}

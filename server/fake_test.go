@@ -245,6 +245,7 @@ type fakeIdentity struct {
 	mu       sync.Mutex // of users and err, in Visitor
 	users    map[string]userkeys.User
 	app      string // that began every session
+	since    time.Time
 	loginErr error
 	setupErr error
 	logouts  int
@@ -254,7 +255,7 @@ type fakeIdentity struct {
 var _ LoginIdentity = (*fakeIdentity)(nil)
 
 func newFakeIdentity() *fakeIdentity {
-	f := &fakeIdentity{users: map[string]userkeys.User{}}
+	f := &fakeIdentity{users: map[string]userkeys.User{}, since: testNow}
 	for _, u := range []userkeys.User{alice, bob, root, mod} {
 		f.users[u.Username] = u
 	}
@@ -308,6 +309,8 @@ func (f *fakeIdentity) Login(_ *http.Request, username, password string) (userke
 func (f *fakeIdentity) SignIn(_ *http.Request, p userkeys.OneTimePassword) (userkeys.User, error) {
 	return f.User(context.Background(), p.UserID)
 }
+
+func (f *fakeIdentity) SignedInAt(*http.Request) (time.Time, error) { return f.since, f.err }
 
 func (f *fakeIdentity) FormToken(r *http.Request) (string, error) {
 	v, err := f.Visitor(r)

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"userkeys"
 )
@@ -17,6 +18,16 @@ type Identity interface {
 	// absolute path with query on this site.
 	LoginURL(back string) string
 }
+
+// SignInTimes is an [Identity] that knows when people signed in. With it an administrator who signed in within the
+// last [FreshSignIn] can make admin API keys at the browser; with others only the command makes them.
+type SignInTimes interface {
+	// SignedInAt tells when the sender of r last proved who they are; zero if that is not known.
+	SignedInAt(r *http.Request) (time.Time, error)
+}
+
+// FreshSignIn is how long after a sign-in an administrator may make admin API keys at the browser.
+const FreshSignIn = 15 * time.Minute
 
 // LoginIdentity is an Identity that signs people in by itself; only with one
 // does the server have pages for login, logout and the first administrator.

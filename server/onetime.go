@@ -16,8 +16,8 @@ func (s *Server) oneTimeRoutes() []route {
 	return []route{
 		{"GET /user-api-key/otp", page, anyone, "user_api_keys/otp", s.oneTime},
 		{"GET /user-api-key/otp.json", page, anyone, "user_api_keys/otp", s.oneTime},
-		{"POST /user-api-key/otp", either, signedIn, "user_api_keys/create_otp", s.oneTimePost},
-		{"POST /user-api-key/otp.json", either, signedIn, "user_api_keys/create_otp", s.oneTimePost},
+		{"POST /user-api-key/otp", either.needing(userkeys.AdminGrant), signedIn, "user_api_keys/create_otp", s.oneTimePost},
+		{"POST /user-api-key/otp.json", either.needing(userkeys.AdminGrant), signedIn, "user_api_keys/create_otp", s.oneTimePost},
 	}
 }
 

@@ -18,8 +18,10 @@ type handler func(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) er
 type door struct {
 	// adminKeys lets a request with an admin API key pass, as the user it names; all others but bare ones refuse it.
 	adminKeys bool
-	keys      bool // a request with a key may pass; all others are refused it, for keys cannot make keys
-	session   bool // the browser's session is looked up
+	// permission is what an admin API key with named permissions must have; empty: such a key may not pass.
+	permission userkeys.AdminPermission
+	keys       bool // a request with a key may pass; all others are refused it, for keys cannot make keys
+	session    bool // the browser's session is looked up
 	// appSessions lets a session pass that an app began with a one-time password; all others refuse it. Such a
 	// session may read and revoke. What its user would have to approve, what undoes what they did, and what changes
 	// or administers anything is for a session that the user began: else an app could keep what it is given.
@@ -43,6 +45,7 @@ var (
 	trusted     = wireForm.forPrograms()                                                 // ... and the site's own programs with an admin API key
 	adminRead   = page.forPrograms()                                                     // the admin API
 	adminWrite  = door{adminKeys: true, session: true, origin: true, token: true, form: true, json: true, lists: true}
+	ownWrite    = door{session: true, origin: true, token: true, form: true, json: true, lists: true}                 // adminWrite that no key may
 	either      = door{adminKeys: true, keys: true, session: true, origin: true, token: true, form: true, json: true} // ... and apps with their key
 	openWire    = door{session: true, appSessions: true, origin: true, form: true, json: true}                        // openForm that scripts send too
 	program     = door{form: true, json: true, only: true}                                                            // an app before it has a key, which sends JSON; cookies beside say nothing
@@ -58,6 +61,15 @@ func (d door) forPrograms() door {
 	d.adminKeys = true
 	return d
 }
+
+// needing is d for the site's own programs whose key may do what p names.
+func (d door) needing(p userkeys.AdminPermission) door {
+	d.permission = p
+	return d
+}
+
+// anyPermission lets every admin API key pass.
+const anyPermission userkeys.AdminPermission = "any"
 
 // forAppSessions is d for sessions that an app began too.
 func (d door) forAppSessions() door {
@@ -89,13 +101,13 @@ func (s *Server) routes() []route {
 		{"HEAD /user-api-key/new", bare, anyone, "user_api_keys/new", s.probe},
 		{"GET /user-api-key/new", page, anyone, "user_api_keys/new", s.consent},
 		{"GET /user-api-key/new.json", page, anyone, "user_api_keys/new", s.consent},
-		{"POST /user-api-key", trusted, signedIn, "user_api_keys/create", s.grant},
-		{"POST /user-api-key.json", trusted, signedIn, "user_api_keys/create", s.grant},
+		{"POST /user-api-key", trusted.needing(userkeys.AdminGrant), signedIn, "user_api_keys/create", s.grant},
+		{"POST /user-api-key.json", trusted.needing(userkeys.AdminGrant), signedIn, "user_api_keys/create", s.grant},
 		{"POST /user-api-key/deny", form, signedIn, "", s.deny},
-		{"POST /user-api-key/revoke", either.forAppSessions(), signedIn, "user_api_keys/revoke", s.revoke},
-		{"POST /user-api-key/revoke.json", either.forAppSessions(), signedIn, "user_api_keys/revoke", s.revoke},
-		{"POST /user-api-key/undo-revoke", trusted, signedIn, "user_api_keys/undo_revoke", s.undoRevoke},
-		{"POST /user-api-key/undo-revoke.json", trusted, signedIn, "user_api_keys/undo_revoke", s.undoRevoke},
+		{"POST /user-api-key/revoke", either.needing(userkeys.AdminKeys).forAppSessions(), signedIn, "user_api_keys/revoke", s.revoke},
+		{"POST /user-api-key/revoke.json", either.needing(userkeys.AdminKeys).forAppSessions(), signedIn, "user_api_keys/revoke", s.revoke},
+		{"POST /user-api-key/undo-revoke", trusted.needing(userkeys.AdminKeys), signedIn, "user_api_keys/undo_revoke", s.undoRevoke},
+		{"POST /user-api-key/undo-revoke.json", trusted.needing(userkeys.AdminKeys), signedIn, "user_api_keys/undo_revoke", s.undoRevoke},
 		{"POST /user-api-key/revoke-all", form.forAppSessions(), signedIn, "", s.revokeAll},
 		{"GET /my/apps", page.forAppSessions(), signedIn, "", s.apps},
 		{"GET /user-api-key/settings", page, administrator, "", s.settings},
@@ -142,8 +154,8 @@ func (s *Server) healthRoutes() []route {
 
 func (s *Server) sessionRoutes() []route {
 	all := []route{
-		{"GET /session/current", current, anyone, "session/current", s.sessionCurrent},
-		{"GET /session/current.json", current, anyone, "session/current", s.sessionCurrent},
+		{"GET /session/current", current.needing(anyPermission), anyone, "session/current", s.sessionCurrent},
+		{"GET /session/current.json", current.needing(anyPermission), anyone, "session/current", s.sessionCurrent},
 	}
 	if s.accounts == nil {
 		return all

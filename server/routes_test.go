@@ -32,6 +32,12 @@ func TestG16_EveryRouteIsDeclared(t *testing.T) {
 		if rt.door.appSessions && !rt.door.session {
 			t.Errorf("%s lets sessions of apps pass, and knows no session", rt.pattern)
 		}
+		if rt.door.permission != "" {
+			rules = append(rules, "needing "+string(rt.door.permission))
+		}
+		if rt.door.permission != "" && !rt.door.adminKeys {
+			t.Errorf("%s needs a permission of keys that may not pass", rt.pattern)
+		}
 		lines = append(lines, rt.pattern+": "+strings.Join(rules, " "))
 		// What changes something for a session is protected; what knows no session cannot be abused by a page.
 		if !strings.HasPrefix(rt.pattern, "GET ") && !strings.HasPrefix(rt.pattern, "HEAD ") && rt.door.session && !(rt.door.origin && (rt.door.form || rt.door.token)) {
