@@ -11,7 +11,8 @@ const (
 	EndLifetime Ending = "lifetime" // the lifetime that was granted
 	EndUnused   Ending = "unused"   // revoke_user_api_keys_unused_days without use
 	EndMaxLife  Ending = "max life" // revoke_user_api_keys_maxlife_days since the consent
-	EndByOwner  Ending = "owner"    // revoked by its owner, or by the app itself
+	EndByOwner  Ending = "owner"    // revoked by its owner
+	EndByApp    Ending = "app"      // revoked by the app itself
 	EndByAdmin  Ending = "administrator"
 )
 
@@ -45,7 +46,8 @@ func (k UserAPIKey) ended() (time.Time, Ending) {
 		return k.ExpiresAt, EndLifetime
 	}
 	why := map[RevokedBy]Ending{
-		RevokedByOwner: EndByOwner, RevokedByAdmin: EndByAdmin, RevokedByUnused: EndUnused, RevokedByMaxLife: EndMaxLife,
+		RevokedByOwner: EndByOwner, RevokedByApp: EndByApp, RevokedByAdmin: EndByAdmin,
+		RevokedByUnused: EndUnused, RevokedByMaxLife: EndMaxLife,
 	}[k.RevokedBy]
 	return k.RevokedAt, why
 }

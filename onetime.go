@@ -14,6 +14,7 @@ import (
 type OneTimePassword struct {
 	Password        string // secret, 32 hex digits; only its hash is stored
 	UserID          int64
+	KeyID           int64  // of the app's key, which the session that it begins ends with; 0: the app had none
 	ApplicationName string // whom it was made for
 	CreatedAt       time.Time
 	ExpiresAt       time.Time

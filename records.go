@@ -73,6 +73,8 @@ type Visitor struct {
 	EarlyCSRF string
 	// AdminKey is the id of the admin API key that speaks as User; 0: it is a browser.
 	AdminKey int64
+	// App is the name of the app that began the session with a one-time password; empty: the user signed in.
+	App string
 }
 
 // SignedIn tells whether v is anybody.
@@ -84,7 +86,17 @@ func (v Visitor) Actor(ip string) Actor {
 	if v.AdminKey != 0 {
 		a.Kind, a.AdminKey = ActorAdminKey, v.AdminKey
 	}
+	if v.App != "" { // an app that was signed in administers nothing
+		a.Admin = false
+	}
 	return a
+}
+
+// AppSession is a browser session that an app began with a one-time password.
+type AppSession struct {
+	KeyID           int64 // of the key that the session ends with; 0: the app had none
+	ApplicationName string
+	BeganAt         time.Time
 }
 
 // Client is an app as the site knows it, by its client_id. A grant makes one
@@ -140,7 +152,8 @@ type RevokedBy string
 
 // The revokers.
 const (
-	RevokedByOwner   RevokedBy = "owner"    // on the apps page, or by the app itself
+	RevokedByOwner   RevokedBy = "owner"    // on the apps page
+	RevokedByApp     RevokedBy = "app"      // by the app itself, with the key
 	RevokedByAdmin   RevokedBy = "admin"    // only an administrator can undo it
 	RevokedByUnused  RevokedBy = "unused"   // revoke_user_api_keys_unused_days
 	RevokedByMaxLife RevokedBy = "max life" // revoke_user_api_keys_maxlife_days

@@ -165,6 +165,7 @@ func TestEndOf(t *testing.T) {
 		"lifetime":    {userkeys.UserAPIKey{CreatedAt: made, LastUsedAt: made, ExpiresAt: day(7)}, "0", day(7), userkeys.EndLifetime},
 		"max life":    {userkeys.UserAPIKey{CreatedAt: made, LastUsedAt: made, ExpiresAt: day(30)}, "10", day(10), userkeys.EndMaxLife},
 		"by owner":    {userkeys.UserAPIKey{CreatedAt: made, RevokedAt: day(1), RevokedBy: userkeys.RevokedByOwner}, "0", day(1), userkeys.EndByOwner},
+		"by the app":  {userkeys.UserAPIKey{CreatedAt: made, RevokedAt: day(1), RevokedBy: userkeys.RevokedByApp}, "0", day(1), userkeys.EndByApp},
 		"by admin":    {userkeys.UserAPIKey{CreatedAt: made, RevokedAt: day(1), RevokedBy: userkeys.RevokedByAdmin}, "0", day(1), userkeys.EndByAdmin},
 		"by the job":  {userkeys.UserAPIKey{CreatedAt: made, RevokedAt: day(1), RevokedBy: userkeys.RevokedByUnused}, "0", day(1), userkeys.EndUnused},
 		"has expired": {userkeys.UserAPIKey{CreatedAt: made, ExpiresAt: day(1)}, "0", day(1), userkeys.EndLifetime},

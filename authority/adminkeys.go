@@ -31,32 +31,44 @@ const (
 	touchAdminEvery = time.Minute // how exactly an admin API key's last use is known
 )
 
-// CreateAdminKey makes an admin API key that acts as the user of that name, or
-// as anybody if username is empty. The text is given here once and never
-// again. [userkeys.InvalidParameters], [userkeys.NotFound].
-func (a *Authority) CreateAdminKey(ctx context.Context, description, username string, by userkeys.Actor) (userkeys.Key, userkeys.AdminAPIKey, error) {
+// CreateAdminKey makes an admin API key. The text is given here once and never again. No key makes one: what may do
+// little could else make what may do everything, and outlives it.
+// Errors: [userkeys.InvalidAccess], [userkeys.MissingParameter], [userkeys.InvalidParameters], [userkeys.NotFound] for the user.
+func (a *Authority) CreateAdminKey(ctx context.Context, n userkeys.NewAdminAPIKey, by userkeys.Actor) (userkeys.Key, userkeys.AdminAPIKey, error) {
 	none := userkeys.AdminAPIKey{}
+	if by.AdminKey != 0 || by.Kind == userkeys.ActorKey {
+		return "", none, &userkeys.Error{
+			Code: userkeys.InvalidAccess, Reason: "not for keys",
+			Public: userkeys.NotPermitted + " No key makes admin API keys: the command userkeys admin-keys add does, or an administrator at a browser.",
+		}
+	}
 	if !by.Admin {
 		return "", none, userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
 	}
-	description = strings.TrimSpace(description)
+	now := a.now()
+	n.Description = strings.TrimSpace(n.Description)
 	switch {
-	case description == "":
+	case n.Description == "":
 		return "", none, userkeys.Errorf(userkeys.MissingParameter, "param is missing or the value is empty: description; say what the key is for, so that others know whether it may be revoked")
-	case len(description) > maxDescription || !userkeys.IsText(description):
+	case len(n.Description) > maxDescription || !userkeys.IsText(n.Description):
 		return "", none, userkeys.Errorf(userkeys.InvalidParameters, "the description must be text of at most %d bytes", maxDescription)
+	case !n.ExpiresAt.IsZero() && !n.ExpiresAt.After(now):
+		return "", none, userkeys.Errorf(userkeys.InvalidParameters, "the key would have ended already")
+	}
+	permissions, err := userkeys.ParseAdminPermissions(n.Permissions.String())
+	if err != nil {
+		return "", none, err
 	}
 	key := userkeys.NewAdminKey()
-	k := userkeys.AdminAPIKey{Description: description, Hash: key.Hash(), CreatedAt: a.now()}
-	if username = strings.TrimSpace(username); username != "" {
-		u, err := a.userNamed(ctx, username)
+	k := userkeys.AdminAPIKey{Description: n.Description, Hash: key.Hash(), Permissions: permissions, CreatedAt: now, ExpiresAt: n.ExpiresAt}
+	if name := strings.TrimSpace(n.Username); name != "" {
+		u, err := a.userNamed(ctx, name)
 		if err != nil {
 			return "", none, err
 		}
 		k.UserID = u.ID
 	}
-	k, err := a.store.CreateAdminKey(ctx, k, by)
-	if err != nil {
+	if k, err = a.store.CreateAdminKey(ctx, k, by); err != nil {
 		return "", none, err
 	}
 	return key, k, nil
@@ -90,36 +102,36 @@ func (a *Authority) AuditEvents(ctx context.Context, before int64, limit int) ([
 }
 
 // CheckAdminKey charges and decides one request with an admin API key, and
-// tells as whom it acts and the key's id: the one user that it is for, or the
-// one that username names. An unknown or revoked key is refused and charged
-// nothing. The database is asked each time, so that what was revoked is refused at once.
+// tells as whom it acts and which key it is: as the one user that it is for, or the
+// one that username names. An unknown, revoked or expired key is refused and charged
+// nothing. What the key's permissions allow is the caller's to ask. The database is asked each time, so that what was revoked is refused at once.
 //
 // Errors: [userkeys.ErrInvalidAdminKey], [userkeys.InvalidAccess] for a user
 // who is missing or may not act, [userkeys.RateLimited], [userkeys.Unavailable].
-func (a *Authority) CheckAdminKey(ctx context.Context, key, username string) (userkeys.User, int64, error) {
-	none := userkeys.User{}
+func (a *Authority) CheckAdminKey(ctx context.Context, key, username string) (userkeys.User, userkeys.AdminAPIKey, error) {
+	none, noKey := userkeys.User{}, userkeys.AdminAPIKey{}
 	text, err := userkeys.ParseAdminKey(key)
 	if err != nil {
-		return none, 0, err
+		return none, noKey, err
 	}
 	// A database that only follows another one may not know what was revoked.
 	if err := a.ensureFresh(ctx); err != nil {
-		return none, 0, err
+		return none, noKey, err
 	}
 	k, err := a.store.AdminKeyByHash(ctx, text.Hash())
 	switch {
-	case errors.Is(err, userkeys.NotFound) || err == nil && !k.RevokedAt.IsZero():
-		return none, 0, userkeys.ErrInvalidAdminKey
+	case errors.Is(err, userkeys.NotFound) || err == nil && !k.Live(a.now()):
+		return none, noKey, userkeys.ErrInvalidAdminKey
 	case err != nil:
-		return none, 0, err
+		return none, noKey, err
 	}
 	now := a.now()
 	if err := a.chargeAdminKey(k.ID, now); err != nil {
-		return none, 0, err
+		return none, noKey, err
 	}
 	u, err := a.actsAs(ctx, k, username)
 	if err != nil {
-		return none, 0, err
+		return none, noKey, err
 	}
 	if now.Sub(k.LastUsedAt) >= touchAdminEvery {
 		// The request is as good without (KU18).
@@ -127,7 +139,7 @@ func (a *Authority) CheckAdminKey(ctx context.Context, key, username string) (us
 			a.log.WarnContext(ctx, "the last use of an admin API key was not written", "admin_key", k.ID, "err", err)
 		}
 	}
-	return u, k.ID, nil
+	return u, k, nil
 }
 
 // adminLimiterIDs keeps admin API keys apart from users' keys, whose ids are

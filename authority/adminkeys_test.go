@@ -17,7 +17,7 @@ var administrator = userkeys.Actor{UserID: 99, Kind: userkeys.ActorUser, Admin: 
 
 func (d *desk) adminKey(username string) (string, userkeys.AdminAPIKey) {
 	d.t.Helper()
-	text, k, err := d.CreateAdminKey(d.t.Context(), "for a test", username, administrator)
+	text, k, err := d.CreateAdminKey(d.t.Context(), userkeys.NewAdminAPIKey{Description: "for a test", Username: username}, administrator)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -72,7 +72,8 @@ func TestCheckAdminKey(t *testing.T) {
 		{name: "a user's key", key: userKey.Reveal(), username: "alice", reason: invalid},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			u, id, err := d.CheckAdminKey(t.Context(), tt.key, tt.username)
+			u, k, err := d.CheckAdminKey(t.Context(), tt.key, tt.username)
+			id := k.ID
 			if tt.reason == "" {
 				if err != nil || u.Username != tt.as || id != tt.id {
 					t.Errorf("%s, %d, %v", u.Username, id, err)
@@ -260,6 +261,26 @@ func TestAdminKeyUses(t *testing.T) {
 	}
 }
 
+func TestAdminKeyEnds(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, storetest.SQLite(t))
+	may := userkeys.AdminPermissions{userkeys.AdminAudit, userkeys.AdminUsers} // in another order than the list
+	text, made, err := d.CreateAdminKey(t.Context(), userkeys.NewAdminAPIKey{
+		Description: "for an hour", Username: "alice", Permissions: may, ExpiresAt: d.clock.now().Add(time.Hour),
+	}, administrator)
+	if err != nil || made.Permissions.String() != "users,audit" || !made.Narrow() {
+		t.Fatalf("%+v, %v", made, err)
+	}
+	d.clock.pass(time.Hour - time.Microsecond)
+	if _, k, err := d.CheckAdminKey(t.Context(), text.Reveal(), ""); err != nil || k.Permissions.String() != "users,audit" || !k.ExpiresAt.Equal(made.ExpiresAt) {
+		t.Errorf("before its end: %+v, %v", k, err)
+	}
+	d.clock.pass(time.Microsecond)
+	if _, _, err := d.CheckAdminKey(t.Context(), text.Reveal(), ""); err != error(userkeys.ErrInvalidAdminKey) {
+		t.Errorf("at its end: %v", err)
+	}
+}
+
 func TestCreateAdminKeyRefuses(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, storetest.SQLite(t))
@@ -267,17 +288,23 @@ func TestCreateAdminKeyRefuses(t *testing.T) {
 		name, description, username string
 		by                          userkeys.Actor
 		code                        userkeys.Code
+		may                         userkeys.AdminPermissions
+		ends                        time.Time
 	}{
-		{"no administrator", "x", "", d.alice.Actor(""), userkeys.InvalidAccess},
-		{"no description", " \n", "", administrator, userkeys.MissingParameter},
-		{"256 bytes", strings.Repeat("x", 256), "", administrator, userkeys.InvalidParameters},
-		{"a line end", "a\nb", "", administrator, userkeys.InvalidParameters},
-		{"NUL", "a\x00b", "", administrator, userkeys.InvalidParameters},
-		{"no UTF-8", "a\xffb", "", administrator, userkeys.InvalidParameters},
-		{"an unknown user", "x", "nobody", administrator, userkeys.NotFound},
-		{"an address", "x", "a@example.org", administrator, userkeys.NotFound},
+		{name: "no administrator", description: "x", by: d.alice.Actor(""), code: userkeys.InvalidAccess},
+		{name: "no description", description: " \n", by: administrator, code: userkeys.MissingParameter},
+		{name: "256 bytes", description: strings.Repeat("x", 256), by: administrator, code: userkeys.InvalidParameters},
+		{name: "a line end", description: "a\nb", by: administrator, code: userkeys.InvalidParameters},
+		{name: "NUL", description: "a\x00b", by: administrator, code: userkeys.InvalidParameters},
+		{name: "no UTF-8", description: "a\xffb", by: administrator, code: userkeys.InvalidParameters},
+		{name: "an unknown user", description: "x", username: "nobody", by: administrator, code: userkeys.NotFound},
+		{name: "an address", description: "x", username: "a@example.org", by: administrator, code: userkeys.NotFound},
+		{name: "an unknown permission", description: "x", by: administrator, code: userkeys.InvalidParameters, may: userkeys.AdminPermissions{"everything"}},
+		{name: "an end that has passed", description: "x", by: administrator, code: userkeys.InvalidParameters, ends: d.clock.now()},
+		{name: "an admin API key", description: "x", by: userkeys.Actor{UserID: 1, Kind: userkeys.ActorAdminKey, Admin: true, AdminKey: 1}, code: userkeys.InvalidAccess},
+		{name: "a user's key", description: "x", by: userkeys.Actor{UserID: 1, Kind: userkeys.ActorKey, Admin: true}, code: userkeys.InvalidAccess},
 	} {
-		if _, _, err := d.CreateAdminKey(t.Context(), tt.description, tt.username, tt.by); !errors.Is(err, tt.code) {
+		if _, _, err := d.CreateAdminKey(t.Context(), userkeys.NewAdminAPIKey{Description: tt.description, Username: tt.username, Permissions: tt.may, ExpiresAt: tt.ends}, tt.by); !errors.Is(err, tt.code) {
 			t.Errorf("%s: %v, want %v", tt.name, err, tt.code)
 		}
 	}

@@ -10,6 +10,7 @@ package authority
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"sync"
@@ -48,6 +49,7 @@ type Authority struct {
 	users   *limit.Memory // by user; always asked after limiter
 	// strangers counts what is bounded by the minute beside keys: callers without one, users, moves of keys.
 	strangers *limit.Memory
+	secret    [32]byte // of this process, see strangerID
 	seen      presence
 	loads     chan struct{} // a place for each look-up under way
 	lease     lease
@@ -78,6 +80,7 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 	a.cache = newCache(cfg.MaxKeys)
 	a.limiter = limit.NewMemory(limit.MemoryConfig{MaxKeys: limitedKeys(cfg.MaxKeys)})
 	a.strangers = limit.NewMemory(limit.MemoryConfig{MaxKeys: maxStrangers})
+	_, _ = rand.Read(a.secret[:]) // crypto/rand.Read never fails
 	a.users = limit.NewMemory(limit.MemoryConfig{MaxKeys: limitedKeys(cfg.MaxKeys)})
 	a.loads = make(chan struct{}, maxLoads)
 	if err := a.setPinned(cfg.Pinned); err != nil {

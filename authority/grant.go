@@ -22,6 +22,8 @@ type Browser struct {
 	Kind    userkeys.ActorKind // what speaks for the user; empty: they themselves
 	// AdminKey is the id of the admin API key that speaks as User; 0: none.
 	AdminKey int64
+	// KeyID is the id of the app's key that speaks for the user; 0: none.
+	KeyID int64
 }
 
 // actor is b as the audit log knows it.

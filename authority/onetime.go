@@ -14,6 +14,8 @@ type OneTimeStore interface {
 	CreateOneTimePassword(ctx context.Context, p userkeys.OneTimePassword, consentID string, by userkeys.Actor) error
 	OneTimePassword(ctx context.Context, password string, now time.Time) (userkeys.OneTimePassword, error)
 	ConsumeOneTimePassword(ctx context.Context, password string, by userkeys.Actor, now time.Time) (userkeys.OneTimePassword, error)
+	// AppSessions lists the sessions of a user that apps began and that are not over, newest first.
+	AppSessions(ctx context.Context, userID int64, now time.Time) ([]userkeys.AppSession, error)
 	// ClientByPublicKey finds who registered with exactly this text, and with this
 	// redirect if there are several; [userkeys.NotFound].
 	ClientByPublicKey(ctx context.Context, publicKey, authRedirect string) (userkeys.Client, error)
@@ -75,10 +77,33 @@ func (a *Authority) makeOneTime(ctx context.Context, r userkeys.AuthorizationReq
 	if err != nil {
 		return "", err
 	}
+	if p.KeyID, err = a.keyOf(ctx, checked, b); err != nil {
+		return "", err
+	}
 	if err := a.store.CreateOneTimePassword(ctx, *p, consentID, b.actor()); err != nil {
 		return "", err
 	}
 	return checked.Redirect.With("oneTimePassword", sealed), nil
+}
+
+// keyOf is the id of the key of the app that asks for a one-time password: the one that it asks with, else the newest
+// of the user's live keys that was sealed to the same public key; 0 if there is none.
+func (a *Authority) keyOf(ctx context.Context, r userkeys.CheckedRequest, b Browser) (int64, error) {
+	if b.KeyID != 0 {
+		return b.KeyID, nil
+	}
+	keys, err := a.store.Keys(ctx, userkeys.KeyFilter{UserID: b.User.ID, Live: true, Limit: maxApps, Now: a.now()})
+	for _, k := range keys {
+		if k.PublicKey == r.KeyText {
+			return k.ID, nil
+		}
+	}
+	return 0, err
+}
+
+// AppSessions lists the sessions of a user that apps began with a one-time password, newest first.
+func (a *Authority) AppSessions(ctx context.Context, userID int64) ([]userkeys.AppSession, error) {
+	return a.store.AppSessions(ctx, userID, a.now())
 }
 
 // OneTimePassword tells whose a one-time password is, without consuming it.

@@ -2,6 +2,7 @@ package authority
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -60,10 +61,16 @@ func (a *Authority) chargeHere(q quota, subject string) error {
 	if q.window != time.Minute {
 		panic("authority: what is counted in memory is counted by the minute")
 	}
-	h := sha256.Sum256([]byte(strconv.Itoa(len(q.name)) + ":" + q.name + subject))
-	id := int64(binary.LittleEndian.Uint64(h[:8]))
-	if d := a.strangers.Take(id, a.now(), limit.Limits{Minute: q.most, Day: 24 * 60 * q.most}); !d.OK {
+	if d := a.strangers.Take(a.strangerID(q, subject), a.now(), limit.Limits{Minute: q.most, Day: 24 * 60 * q.most}); !d.OK {
 		return q.refusal(d.RetryAfter)
 	}
 	return nil
+}
+
+// strangerID is the number that q counts a subject under. Strangers choose subjects, so the number is made with a
+// secret of this process: else they could choose some that share a count with others, or crowd one place of the limiter.
+func (a *Authority) strangerID(q quota, subject string) int64 {
+	h := hmac.New(sha256.New, a.secret[:])
+	_, _ = h.Write([]byte(strconv.Itoa(len(q.name)) + ":" + q.name + subject)) // a hash never fails
+	return int64(binary.LittleEndian.Uint64(h.Sum(nil)))
 }

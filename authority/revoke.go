@@ -47,8 +47,13 @@ const maxApps = 20_000
 // own, of the last day, of a key that has not expired meanwhile.
 func (a *Authority) CanUndo(k userkeys.UserAPIKey) bool {
 	now := a.now()
-	return k.RevokedBy == userkeys.RevokedByOwner && now.Sub(k.RevokedAt) <= UndoWindow &&
+	return byItsOwner(k) && now.Sub(k.RevokedAt) <= UndoWindow &&
 		(k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
+}
+
+// byItsOwner tells whether k was revoked by its owner, or by the app on their behalf.
+func byItsOwner(k userkeys.UserAPIKey) bool {
+	return k.RevokedBy == userkeys.RevokedByOwner || k.RevokedBy == userkeys.RevokedByApp
 }
 
 // Keys lists keys for administrators, newest first.
@@ -97,7 +102,10 @@ func (a *Authority) own(ctx context.Context, keyID int64, by userkeys.Actor) (us
 
 // revoker tells owners from administrators: what an administrator stopped, the owner cannot restart.
 func revoker(owner int64, by userkeys.Actor) userkeys.RevokedBy {
-	if owner == by.UserID {
+	switch {
+	case by.Kind == userkeys.ActorKey:
+		return userkeys.RevokedByApp
+	case owner == by.UserID:
 		return userkeys.RevokedByOwner
 	}
 	return userkeys.RevokedByAdmin
@@ -117,7 +125,7 @@ func (a *Authority) UndoRevoke(ctx context.Context, keyID int64, by userkeys.Act
 		return nil
 	}
 	// What its owner revoked is perhaps in wrong hands: nobody else restarts it.
-	byAdmin := by.Admin && k.RevokedBy != userkeys.RevokedByOwner
+	byAdmin := by.Admin && !byItsOwner(k)
 	byOwner := by.UserID == k.UserID && a.CanUndo(k)
 	if !byAdmin && !byOwner {
 		return userkeys.Errorf(userkeys.InvalidAccess,

@@ -39,7 +39,8 @@ type KeyStore interface {
 	Client(ctx context.Context, clientID string) (userkeys.Client, error)
 	// Revoke revokes keys and returns the hashes of those that it changed. A key
 	// that is revoked already stays as it was, except that an administrator's
-	// revocation takes the place of any other.
+	// revocation takes the place of any other, and its owner's that of the app. Sessions that
+	// apps began end with their keys, but not by a revocation of the app itself.
 	Revoke(ctx context.Context, r userkeys.Revocation) ([]userkeys.KeyHash, error)
 	// UndoRevoke makes a revoked key live again and returns its hash. The owner's
 	// live keys are counted where nobody can add one meanwhile.

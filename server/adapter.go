@@ -21,10 +21,12 @@ type exchange struct {
 	where   string // the route, or what was asked for where there is none
 	ip      string
 	visitor userkeys.Visitor
-	keyID   int64
-	err     error
-	parked  bool          // it is answered, and written to the log, after its handler has returned
-	came    *http.Request // as it was before its session was looked at; only where a session is looked at again
+	// adminKey is the admin API key that the visitor speaks by; zero: none.
+	adminKey userkeys.AdminAPIKey
+	keyID    int64
+	err      error
+	parked   bool          // it is answered, and written to the log, after its handler has returned
+	came     *http.Request // as it was before its session was looked at; only where a session is looked at again
 }
 
 type exchangeKey struct{}
@@ -132,6 +134,8 @@ func (s *Server) answer(rt route, w http.ResponseWriter, r *http.Request) (err e
 		return err
 	}
 	switch {
+	case v.App != "" && !rt.door.appSessions:
+		return errAppSession(v.App)
 	case rt.who >= signedIn && !v.SignedIn():
 		return s.sendToLogin(w, r)
 	case rt.who == administrator && !v.User.Admin:
@@ -207,6 +211,16 @@ func (s *Server) sendToLogin(w http.ResponseWriter, r *http.Request) error {
 	redirect(w, http.StatusFound, s.cfg.Identity.LoginURL(addressOf(r)))
 	return nil
 }
+
+// errAppSession refuses what only a session that the user began may do.
+func errAppSession(app string) error {
+	return &userkeys.Error{
+		Code: userkeys.InvalidAccess, Reason: reasonAppSession,
+		Public: userkeys.NotPermitted + " This browser was signed in by the app \"" + shownName(app) + "\", which may look and revoke only. Sign in yourself to do more.",
+	}
+}
+
+const reasonAppSession = "session of an app"
 
 // redirect sends the browser to location, byte for byte.
 func redirect(w http.ResponseWriter, status int, location string) {

@@ -13,8 +13,8 @@ import (
 
 // administration is what the admin API and its page need of the authority.
 type administration interface {
-	CheckAdminKey(ctx context.Context, key, username string) (userkeys.User, int64, error)
-	CreateAdminKey(ctx context.Context, description, username string, by userkeys.Actor) (userkeys.Key, userkeys.AdminAPIKey, error)
+	CheckAdminKey(ctx context.Context, key, username string) (userkeys.User, userkeys.AdminAPIKey, error)
+	CreateAdminKey(ctx context.Context, n userkeys.NewAdminAPIKey, by userkeys.Actor) (userkeys.Key, userkeys.AdminAPIKey, error)
 	AdminKeys(ctx context.Context, before int64, limit int) ([]userkeys.AdminAPIKey, error)
 	RevokeAdminKey(ctx context.Context, id int64, by userkeys.Actor) error
 	Keys(ctx context.Context, f userkeys.KeyFilter) ([]userkeys.UserAPIKey, error)
@@ -46,26 +46,26 @@ func (s *Server) adminRoutes() []route {
 		{"POST /user-api-key/admin/api-keys/revoke", form, administrator, "", s.adminKeysRevoke},
 
 		{"GET /user-api-key/admin/api-keys.json", adminRead, administrator, "", s.listAdminKeys},
-		{"POST /user-api-key/admin/api-keys.json", adminWrite, administrator, "", s.createAdminKey},
+		{"POST /user-api-key/admin/api-keys.json", ownWrite, administrator, "", s.createAdminKey},
 		{"POST /user-api-key/admin/api-keys/{id}/revoke.json", adminWrite, administrator, "", s.revokeAdminKey},
-		{"GET /user-api-key/admin/settings.json", adminRead, administrator, "", s.listSettings},
-		{"PUT /user-api-key/admin/settings/{name}", adminWrite, administrator, "", s.putSetting},
-		{"DELETE /user-api-key/admin/settings/{name}", adminWrite, administrator, "", s.deleteSetting},
-		{"GET /user-api-key/admin/keys.json", adminRead, administrator, "", s.listKeys},
-		{"POST /user-api-key/admin/keys/{id}/revoke.json", adminWrite, administrator, "", s.revokeKey},
-		{"GET /user-api-key/admin/audit.json", adminRead, administrator, "", s.listEvents},
+		{"GET /user-api-key/admin/settings.json", adminRead.needing(userkeys.AdminSettings), administrator, "", s.listSettings},
+		{"PUT /user-api-key/admin/settings/{name}", adminWrite.needing(userkeys.AdminSettings), administrator, "", s.putSetting},
+		{"DELETE /user-api-key/admin/settings/{name}", adminWrite.needing(userkeys.AdminSettings), administrator, "", s.deleteSetting},
+		{"GET /user-api-key/admin/keys.json", adminRead.needing(userkeys.AdminKeys), administrator, "", s.listKeys},
+		{"POST /user-api-key/admin/keys/{id}/revoke.json", adminWrite.needing(userkeys.AdminKeys), administrator, "", s.revokeKey},
+		{"GET /user-api-key/admin/audit.json", adminRead.needing(userkeys.AdminAudit), administrator, "", s.listEvents},
 	}
 	if s.cfg.Accounts == nil {
 		return all
 	}
 	return append(all,
-		route{"GET /user-api-key/admin/users.json", adminRead, administrator, "", s.listUsers},
-		route{"POST /user-api-key/admin/users.json", adminWrite, administrator, "", s.createUser},
-		route{"GET /user-api-key/admin/users/{username}", adminRead, administrator, "", s.getUser},
-		route{"PUT /user-api-key/admin/users/{username}", adminWrite, administrator, "", s.putUser},
-		route{"DELETE /user-api-key/admin/users/{username}", adminWrite, administrator, "", s.deleteUser},
-		route{"POST /user-api-key/admin/users/{username}/suspend.json", adminWrite, administrator, "", s.suspendUser},
-		route{"POST /user-api-key/admin/users/{username}/unsuspend.json", adminWrite, administrator, "", s.unsuspendUser},
+		route{"GET /user-api-key/admin/users.json", adminRead.needing(userkeys.AdminUsers), administrator, "", s.listUsers},
+		route{"POST /user-api-key/admin/users.json", adminWrite.needing(userkeys.AdminUsers), administrator, "", s.createUser},
+		route{"GET /user-api-key/admin/users/{username}", adminRead.needing(userkeys.AdminUsers), administrator, "", s.getUser},
+		route{"PUT /user-api-key/admin/users/{username}", adminWrite.needing(userkeys.AdminUsers), administrator, "", s.putUser},
+		route{"DELETE /user-api-key/admin/users/{username}", adminWrite.needing(userkeys.AdminUsers), administrator, "", s.deleteUser},
+		route{"POST /user-api-key/admin/users/{username}/suspend.json", adminWrite.needing(userkeys.AdminUsers), administrator, "", s.suspendUser},
+		route{"POST /user-api-key/admin/users/{username}/unsuspend.json", adminWrite.needing(userkeys.AdminUsers), administrator, "", s.unsuspendUser},
 	)
 }
 
@@ -85,12 +85,16 @@ func (s *Server) enterAdminKey(rt route, w http.ResponseWriter, r *http.Request)
 	if len(keys) != 1 || len(names) > 1 {
 		return nobody, userkeys.Errorf(userkeys.InvalidParameters, "the headers Api-Key and Api-Username may each be there once")
 	}
-	u, id, err := s.admin.CheckAdminKey(r.Context(), keys[0], strings.TrimSpace(strings.Join(names, "")))
+	u, k, err := s.admin.CheckAdminKey(r.Context(), keys[0], strings.TrimSpace(strings.Join(names, "")))
 	if err != nil {
 		return nobody, err
 	}
-	v := userkeys.Visitor{User: u, AdminKey: id}
-	exchangeOf(r).visitor = v
+	v := userkeys.Visitor{User: u, AdminKey: k.ID}
+	x := exchangeOf(r)
+	x.visitor, x.adminKey = v, k
+	if p := rt.door.permission; p != anyPermission && !k.Permissions.Has(p) {
+		return nobody, missingPermission(p)
+	}
 	setUsername(w, u.Username)
 	if rt.door.form {
 		if r.PostForm, err = readBody(w, r, rt.door); err != nil {
@@ -99,6 +103,18 @@ func (s *Server) enterAdminKey(rt route, w http.ResponseWriter, r *http.Request)
 		r.Form = r.PostForm
 	}
 	return v, nil
+}
+
+// missingPermission tells the holder of a good admin API key what its permissions lack.
+func missingPermission(p userkeys.AdminPermission) error {
+	e := &userkeys.Error{
+		Code: userkeys.InvalidAccess, Reason: "missing permission: " + string(p),
+		Public: userkeys.NotPermitted + " This admin API key lacks the permission " + string(p) + ".",
+	}
+	if p == "" {
+		e.Reason, e.Public = "missing permission", userkeys.NotPermitted+" This is for admin API keys that may do everything."
+	}
+	return e
 }
 
 const (

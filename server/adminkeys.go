@@ -2,7 +2,9 @@ package server
 
 import (
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"userkeys"
@@ -24,15 +26,59 @@ type adminKeysPage struct {
 	NewFor      string // its description
 	Description string // what was typed, if it was refused
 	Username    string
+	Permissions []choiceView
+	Terms       []choiceView
 	Error       string
+	Again       string // where to sign in again first; empty: there is no need
+	Command     bool   // keys are made by the command only
+}
+
+// choiceView is a box to tick.
+type choiceView struct {
+	Name    string
+	What    string
+	Checked bool
+}
+
+// permissionSentences say what each permission allows.
+var permissionSentences = map[userkeys.AdminPermission]string{
+	userkeys.AdminUsers:      "read and change users, but no administrators",
+	userkeys.AdminKeys:       "list and revoke the keys of users' apps",
+	userkeys.AdminClients:    "manage registered apps",
+	userkeys.AdminSettings:   "read and change settings",
+	userkeys.AdminAudit:      "read the audit log",
+	userkeys.AdminDeliveries: "see, replay and discard deliveries",
+	userkeys.AdminNotify:     "notify users, and read their notifications",
+	userkeys.AdminGrant:      "give apps keys and one-time passwords in a user's name",
+}
+
+// termChoices are the ends that the page offers, by their days.
+func termChoices(days string) []choiceView {
+	var out []choiceView
+	for _, n := range []int{7, 30, 90, 365} {
+		name := strconv.Itoa(n)
+		out = append(out, choiceView{name, "after " + count(n, "day"), name == days})
+	}
+	return out
+}
+
+func permissionChoices(checked userkeys.AdminPermissions) []choiceView {
+	var out []choiceView
+	for _, p := range userkeys.AllAdminPermissions() {
+		out = append(out, choiceView{string(p), permissionSentences[p], len(checked) > 0 && checked.Has(p)})
+	}
+	return out
 }
 
 type adminKeyView struct {
 	ID          int64
 	Description string
 	Username    string // empty: anybody
+	Permissions string // empty: everything
 	Made        moment
 	Used        moment
+	Ends        moment // unknown: never by itself
+	Expired     bool
 	Revoked     moment
 }
 
@@ -51,11 +97,23 @@ func (s *Server) showAdminKeys(w http.ResponseWriter, r *http.Request, v userkey
 	if err != nil {
 		return err
 	}
+	if err := s.fresh(r); err != nil {
+		if e := userkeys.AsError(err); e.Reason != reasonStaleSignIn && e.Reason != reasonCommandOnly {
+			return err
+		}
+		if p.Command = userkeys.AsError(err).Reason == reasonCommandOnly; !p.Command {
+			p.Again = s.signInAgain(adminKeysPath)
+		}
+	}
+	if p.Permissions == nil {
+		p.Permissions, p.Terms = permissionChoices(nil), termChoices("")
+	}
 	now := s.cfg.Now()
 	for _, k := range keys {
 		p.Keys = append(p.Keys, adminKeyView{
-			ID: k.ID, Description: shownText(k.Description), Username: k.Username,
+			ID: k.ID, Description: shownText(k.Description), Username: k.Username, Permissions: strings.ReplaceAll(k.Permissions.String(), ",", ", "),
 			Made: momentAt(k.CreatedAt, now), Used: momentAt(k.LastUsedAt, now), Revoked: momentAt(k.RevokedAt, now),
+			Ends: momentAt(k.ExpiresAt, now), Expired: !k.Live(now) && k.RevokedAt.IsZero(),
 		})
 	}
 	if id := next(keys, adminKeysShown, adminKeyID); id != nil {
@@ -68,8 +126,20 @@ func adminKeyID(k userkeys.AdminAPIKey) int64 { return k.ID }
 
 // adminKeysPost makes a key and shows it, once. What was typed stays if it is refused.
 func (s *Server) adminKeysPost(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
-	p := adminKeysPage{Description: r.PostForm.Get("description"), Username: r.PostForm.Get("username")}
-	text, k, err := s.admin.CreateAdminKey(r.Context(), p.Description, p.Username, s.actor(r, v))
+	days := r.PostForm.Get("days")
+	p := adminKeysPage{Description: r.PostForm.Get("description"), Username: r.PostForm.Get("username"), Terms: termChoices(days)}
+	n := userkeys.NewAdminAPIKey{Description: p.Description, Username: p.Username}
+	for _, name := range userkeys.AllAdminPermissions() {
+		if r.PostForm.Has("may_" + string(name)) {
+			n.Permissions = append(n.Permissions, name)
+		}
+	}
+	p.Permissions = permissionChoices(n.Permissions)
+	var err error
+	if n.ExpiresAt, err = s.endInDays(days); err != nil {
+		return err
+	}
+	text, k, err := s.makeAdminKey(r, v, n)
 	if err == nil {
 		keepSecret(w)
 		return s.showAdminKeys(w, r, v, http.StatusOK, adminKeysPage{New: text.Reveal(), NewFor: shownText(k.Description)})
@@ -78,6 +148,9 @@ func (s *Server) adminKeysPost(w http.ResponseWriter, r *http.Request, v userkey
 	switch {
 	case gateway.WantsJSON(r):
 		return err
+	case e.Reason == reasonStaleSignIn || e.Reason == reasonCommandOnly:
+		exchangeOf(r).err = err
+		return s.showAdminKeys(w, r, v, e.Code.Status(), p)
 	case e.Code == userkeys.MissingParameter:
 		p.Error = "Say what the key is for, so that others know whether it may be revoked."
 	case e.Code == userkeys.InvalidParameters || e.Code == userkeys.NotFound:
@@ -87,6 +160,70 @@ func (s *Server) adminKeysPost(w http.ResponseWriter, r *http.Request, v userkey
 	}
 	exchangeOf(r).err = err
 	return s.showAdminKeys(w, r, v, http.StatusBadRequest, p)
+}
+
+const (
+	reasonStaleSignIn = "sign in again"
+	reasonCommandOnly = "the command only"
+)
+
+// makeAdminKey makes a key for an administrator who was asked who they are a moment ago: an open browser is not enough
+// for what outlives its session.
+func (s *Server) makeAdminKey(r *http.Request, v userkeys.Visitor, n userkeys.NewAdminAPIKey) (userkeys.Key, userkeys.AdminAPIKey, error) {
+	if err := s.fresh(r); err != nil {
+		return "", userkeys.AdminAPIKey{}, err
+	}
+	return s.admin.CreateAdminKey(r.Context(), n, s.actor(r, v))
+}
+
+// fresh refuses a session whose user did not sign in within [FreshSignIn].
+func (s *Server) fresh(r *http.Request) error {
+	times, ok := s.cfg.Identity.(SignInTimes)
+	if !ok {
+		return &userkeys.Error{
+			Code: userkeys.InvalidAccess, Reason: reasonCommandOnly,
+			Public: userkeys.NotPermitted + " Admin API keys of this site are made by the command userkeys admin-keys add.",
+		}
+	}
+	at, err := times.SignedInAt(r)
+	if err != nil {
+		return err
+	}
+	if since := s.cfg.Now().Sub(at); at.IsZero() || since > FreshSignIn || since < -FreshSignIn {
+		return &userkeys.Error{
+			Code: userkeys.InvalidAccess, Reason: reasonStaleSignIn,
+			Public: userkeys.NotPermitted + " Sign in again to make an admin API key: your last sign-in was more than " + waiting(FreshSignIn) + " ago.",
+		}
+	}
+	return nil
+}
+
+// signInAgain is where somebody who is signed in proves who they are once more.
+func (s *Server) signInAgain(back string) string {
+	address := s.cfg.Identity.LoginURL(back)
+	if s.accounts == nil {
+		return address
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	q := u.Query()
+	q.Set(againField, "1")
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+// endInDays reads a number of days as the end of a key; empty is never.
+func (s *Server) endInDays(days string) (time.Time, error) {
+	if days == "" {
+		return time.Time{}, nil
+	}
+	n, err := strconv.Atoi(days)
+	if err != nil || n < 1 || n > 3650 {
+		return time.Time{}, userkeys.Errorf(userkeys.InvalidParameters, "a key ends after 1 to 3650 days, or never")
+	}
+	return s.cfg.Now().AddDate(0, 0, n), nil
 }
 
 // adminKeysRevoke revokes a key of the page.
@@ -110,16 +247,22 @@ type adminKeyJSON struct {
 	ID          int64      `json:"id"`
 	Key         string     `json:"key,omitempty"` // once, of a new one
 	Description string     `json:"description"`
-	Username    *string    `json:"username"` // null: acts as anybody
+	Username    *string    `json:"username"`    // null: acts as anybody
+	Permissions []string   `json:"permissions"` // empty: everything
 	CreatedAt   *time.Time `json:"created_at"`
 	LastUsedAt  *time.Time `json:"last_used_at"`
+	ExpiresAt   *time.Time `json:"expires_at"` // null: no end of its own
 	RevokedAt   *time.Time `json:"revoked_at"`
 }
 
 func adminKeyOf(k userkeys.AdminAPIKey) adminKeyJSON {
 	out := adminKeyJSON{
-		ID: k.ID, Description: k.Description,
-		CreatedAt: notify.JSONTime(k.CreatedAt), LastUsedAt: notify.JSONTime(k.LastUsedAt), RevokedAt: notify.JSONTime(k.RevokedAt),
+		ID: k.ID, Description: k.Description, Permissions: []string{},
+		CreatedAt: notify.JSONTime(k.CreatedAt), LastUsedAt: notify.JSONTime(k.LastUsedAt),
+		ExpiresAt: notify.JSONTime(k.ExpiresAt), RevokedAt: notify.JSONTime(k.RevokedAt),
+	}
+	for _, p := range k.Permissions {
+		out.Permissions = append(out.Permissions, string(p))
 	}
 	if k.UserID != 0 {
 		out.Username = &k.Username
@@ -144,10 +287,21 @@ func (s *Server) listAdminKeys(w http.ResponseWriter, r *http.Request, _ userkey
 }
 
 func (s *Server) createAdminKey(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
-	if err := onlyFields(r.PostForm, "description", "username"); err != nil {
+	f := r.PostForm
+	if err := onlyFields(f, "description", "username", "permissions", "expires_at"); err != nil {
 		return err
 	}
-	text, k, err := s.admin.CreateAdminKey(r.Context(), r.PostForm.Get("description"), r.PostForm.Get("username"), s.actor(r, v))
+	n := userkeys.NewAdminAPIKey{Description: f.Get("description"), Username: f.Get("username")}
+	var err error
+	if n.Permissions, err = userkeys.ParseAdminPermissions(f.Get("permissions")); err != nil {
+		return err
+	}
+	if end := f.Get("expires_at"); end != "" {
+		if n.ExpiresAt, err = time.Parse(time.RFC3339, end); err != nil {
+			return userkeys.Errorf(userkeys.InvalidParameters, "expires_at must be a time such as 2027-01-31T12:00:00Z")
+		}
+	}
+	text, k, err := s.makeAdminKey(r, v, n)
 	if err != nil {
 		return err
 	}

@@ -123,6 +123,9 @@ func (s *Server) createUser(w http.ResponseWriter, r *http.Request, v userkeys.V
 	if err := setUserFields(&u, fields); err != nil {
 		return err
 	}
+	if err := sparesAdmins(r, u); err != nil {
+		return err
+	}
 	made, err := s.cfg.Accounts.Create(r.Context(), userkeys.NewUser{
 		Username: u.Username, Name: u.Name, Email: u.Email, TrustLevel: u.TrustLevel, Admin: u.Admin,
 		Moderator: u.Moderator, Inactive: !u.Active, Groups: u.Groups, Password: fields.Get(passwordField),
@@ -131,6 +134,23 @@ func (s *Server) createUser(w http.ResponseWriter, r *http.Request, v userkeys.V
 		return err
 	}
 	return answerUser(w, made)
+}
+
+// sparesAdmins refuses an admin API key that may do less than an administrator where it would make, change or remove
+// one: whoever can give an administrator a password can be that administrator.
+func sparesAdmins(r *http.Request, users ...userkeys.User) error {
+	if !exchangeOf(r).adminKey.Narrow() {
+		return nil
+	}
+	for _, u := range users {
+		if u.Admin {
+			return &userkeys.Error{
+				Code: userkeys.InvalidAccess, Reason: "not for this admin API key",
+				Public: userkeys.NotPermitted + " Administrators are changed by an administrator, or by an admin API key without permissions or a user of its own.",
+			}
+		}
+	}
+	return nil
 }
 
 // userNamed is the user of the address.
@@ -157,6 +177,9 @@ func (s *Server) putUser(w http.ResponseWriter, r *http.Request, v userkeys.Visi
 	if err != nil {
 		return err
 	}
+	if err := sparesAdmins(r, u); err != nil {
+		return err
+	}
 	fields := r.PostForm
 	fields.Del(tokenField)
 	if err := onlyFields(fields, append(userFields, passwordField)...); err != nil {
@@ -173,7 +196,11 @@ func (s *Server) putUser(w http.ResponseWriter, r *http.Request, v userkeys.Visi
 		}
 		return answerUser(w, u)
 	}
-	if err := setUserFields(&userkeys.User{}, fields); err != nil {
+	wanted := userkeys.User{}
+	if err := setUserFields(&wanted, fields); err != nil {
+		return err
+	}
+	if err := sparesAdmins(r, wanted); err != nil {
 		return err
 	}
 	u, err = s.cfg.Accounts.Update(r.Context(), u.ID, func(u *userkeys.User) { _ = setUserFields(u, fields) }, s.actor(r, v)) // read well a moment ago
@@ -186,6 +213,9 @@ func (s *Server) putUser(w http.ResponseWriter, r *http.Request, v userkeys.Visi
 func (s *Server) deleteUser(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
 	u, err := s.userNamed(r)
 	if err != nil {
+		return err
+	}
+	if err := sparesAdmins(r, u); err != nil {
 		return err
 	}
 	if err := s.cfg.Accounts.Delete(r.Context(), u.ID, s.actor(r, v)); err != nil {
@@ -205,6 +235,9 @@ func (s *Server) unsuspendUser(w http.ResponseWriter, r *http.Request, v userkey
 func (s *Server) changeUser(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, change func(context.Context, int64, userkeys.Actor) (userkeys.User, error)) error {
 	u, err := s.cfg.Accounts.FindUser(r.Context(), r.PathValue("username"))
 	if err != nil {
+		return err
+	}
+	if err := sparesAdmins(r, u); err != nil {
 		return err
 	}
 	if u, err = change(r.Context(), u.ID, s.actor(r, v)); err != nil {

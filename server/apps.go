@@ -16,9 +16,11 @@ const appsPath = "/my/apps"
 // appsPage lists the user's apps.
 type appsPage struct {
 	Apps   []appView
-	Ended  []appView // over for good, for as long as they are remembered
-	All    int       // before the filter
-	Live   int       // that revoke-all would end
+	Ended  []appView   // over for good, for as long as they are remembered
+	Guests []guestView // apps that are signed in and have no key in this list
+	Login  string      // where the user signs in, if an app is signed in here
+	All    int         // before the filter
+	Live   int         // that revoke-all would end
 	List   appList
 	Notice string
 }
@@ -38,6 +40,14 @@ type appView struct {
 	Push     string // host; empty: none named
 	Pushes   *pushView
 	Idle     bool
+	SignedIn moment // known: the app is signed in as the user, since then
+	GaveBack bool   // it is revoked, by the app itself
+}
+
+// guestView is an app that is signed in without a key.
+type guestView struct {
+	Name  string
+	Since moment
 }
 
 // appList is how the list is narrowed and ordered.
@@ -78,7 +88,7 @@ func (l appList) With(unused int, sort string) string {
 var notices = map[string]string{
 	"revoked": "Revoked. The app can no longer use its key. You can undo this for 24 hours.",
 	"undone":  "Undone. The app can use its key again.",
-	"all":     "All keys are revoked. No app can use one any more.",
+	"all":     "All keys are revoked, and apps that were signed in as you are signed out.",
 	"tested":  "A test is on its way. Load this page again in a moment to see how it went.",
 	"soon":    "A test was sent to the app a moment ago. Wait ten seconds before the next one.",
 	"resumed": "Notifications are sent to the app again: from now on, and what was given up in the last day. What came while they were switched off is not sent.",
@@ -97,6 +107,13 @@ func (s *Server) apps(w http.ResponseWriter, r *http.Request, v userkeys.Visitor
 	if err != nil {
 		return err
 	}
+	sessions, err := s.keys.AppSessions(r.Context(), v.User.ID)
+	if err != nil {
+		return err
+	}
+	if v.App != "" {
+		p.Login = s.cfg.Identity.LoginURL(appsPath)
+	}
 	if p.List.Sort == "used" {
 		slices.SortStableFunc(keys, func(a, b userkeys.UserAPIKey) int { return a.LastUsedAt.Compare(b.LastUsedAt) })
 	}
@@ -108,11 +125,13 @@ func (s *Server) apps(w http.ResponseWriter, r *http.Request, v userkeys.Visitor
 			continue
 		}
 		a := s.appView(k, now)
+		a.SignedIn = signedInSince(sessions, k.ID, now)
 		if push, ok := pushes[k.ID]; ok {
 			a.Pushes = &push
 		}
 		p.Apps = append(p.Apps, a)
 	}
+	p.Guests = guestViews(sessions, keys, now)
 	if p.List.Unused == 0 {
 		ended, err := s.keys.EndedApps(r.Context(), v.User.ID)
 		if err != nil {
@@ -123,6 +142,27 @@ func (s *Server) apps(w http.ResponseWriter, r *http.Request, v userkeys.Visitor
 		}
 	}
 	return s.pages.Apps(w, s.frame(v), p)
+}
+
+// signedInSince is when the newest session began that ends with a key; unknown if there is none.
+func signedInSince(sessions []userkeys.AppSession, keyID int64, now time.Time) moment {
+	for _, a := range sessions {
+		if a.KeyID == keyID {
+			return momentAt(a.BeganAt, now)
+		}
+	}
+	return moment{}
+}
+
+// guestViews are the sessions of apps that are none of the listed keys'.
+func guestViews(sessions []userkeys.AppSession, keys []userkeys.UserAPIKey, now time.Time) []guestView {
+	var guests []guestView
+	for _, a := range sessions {
+		if !slices.ContainsFunc(keys, func(k userkeys.UserAPIKey) bool { return k.ID == a.KeyID }) {
+			guests = append(guests, guestView{shownName(a.ApplicationName), momentAt(a.BeganAt, now)})
+		}
+	}
+	return guests
 }
 
 // because says in words why a key ended or will end.
@@ -144,6 +184,8 @@ func because(why userkeys.Ending, s userkeys.Settings, ended bool) string {
 		return "an administrator revoked it"
 	case userkeys.EndByOwner:
 		return "you, or the app itself, revoked it"
+	case userkeys.EndByApp:
+		return "the app itself gave its key back"
 	}
 	return ""
 }
@@ -153,7 +195,8 @@ func (s *Server) appView(k userkeys.UserAPIKey, now time.Time) appView {
 		ID: k.ID, Name: shownName(k.ApplicationName), Can: s.site.Catalog().Sentences(k.Scopes),
 		Approved: momentAt(k.CreatedAt, now),
 		Expires:  momentAt(k.ExpiresAt, now), Revoked: momentAt(k.RevokedAt, now),
-		Idle: k.Live(now) && now.Sub(k.LastUsedAt) >= idleDays*day,
+		GaveBack: k.RevokedBy == userkeys.RevokedByApp,
+		Idle:     k.Live(now) && now.Sub(k.LastUsedAt) >= idleDays*day,
 	}
 	if k.Used() {
 		a.Used = momentAt(k.LastUsedAt, now)

@@ -52,10 +52,10 @@ func (s *Server) endpointRoutes() []route {
 	if s.cfg.Users == nil {
 		return all
 	}
-	all = append(all, route{"GET /u/{username}", current, anyone, "users/show", s.user})
+	all = append(all, route{"GET /u/{username}", current.needing(userkeys.AdminUsers), anyone, "users/show", s.user})
 	for _, end := range []string{"", ".json"} {
 		all = append(all,
-			route{"GET /user-status" + end, current, anyone, "user_status/get", s.userStatus},
+			route{"GET /user-status" + end, current.needing(userkeys.AdminUsers), anyone, "user_status/get", s.userStatus},
 			route{"PUT /user-status" + end, bodied, anyone, "user_status/set", s.setUserStatus},
 			route{"DELETE /user-status" + end, bodied, anyone, "user_status/clear", s.clearUserStatus})
 	}

@@ -37,6 +37,9 @@ func (s *Server) failPage(w http.ResponseWriter, r *http.Request, e *userkeys.Er
 	x := exchangeOf(r)
 	gateway.SetRetry(w.Header(), e)
 	problem := problemPage{Title: problemTitle(e.Code), What: sentence(e.Public), ID: x.id}
+	if e.Reason == reasonAppSession {
+		problem.Title, problem.Login = "Sign in yourself", s.cfg.Identity.LoginURL(placeOf(r))
+	}
 	switch e.Code {
 	case userkeys.ConsentGone:
 		problem.Help = "If you approved it a moment ago, the app is already in your list. If not, go back to the app and start again there."
@@ -47,9 +50,21 @@ func (s *Server) failPage(w http.ResponseWriter, r *http.Request, e *userkeys.Er
 	case userkeys.RateLimited, userkeys.Unavailable:
 		problem.Help = tryAgain(e)
 	}
-	if err := s.pages.Problem(w, e.Code.Status(), s.frame(x.visitor), problem); err != nil {
+	around := s.frame(x.visitor)
+	if e.Reason == reasonAppSession {
+		around.App = "" // the page says it
+	}
+	if err := s.pages.Problem(w, e.Code.Status(), around, problem); err != nil {
 		s.cfg.Logger.ErrorContext(r.Context(), "an error page could not be written", "id", x.id, "error", err)
 	}
+}
+
+// placeOf is where somebody goes on who had to sign in first: where they were, or, after a form, their apps.
+func placeOf(r *http.Request) string {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return addressOf(r)
+	}
+	return appsPath
 }
 
 // tryAgain tells a person how long to wait; nothing where waiting does not

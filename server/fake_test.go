@@ -244,6 +244,8 @@ func (a answer) mustNot(t *testing.T, texts ...string) {
 type fakeIdentity struct {
 	mu       sync.Mutex // of users and err, in Visitor
 	users    map[string]userkeys.User
+	app      string // that began every session
+	since    time.Time
 	loginErr error
 	setupErr error
 	logouts  int
@@ -253,7 +255,7 @@ type fakeIdentity struct {
 var _ LoginIdentity = (*fakeIdentity)(nil)
 
 func newFakeIdentity() *fakeIdentity {
-	f := &fakeIdentity{users: map[string]userkeys.User{}}
+	f := &fakeIdentity{users: map[string]userkeys.User{}, since: testNow}
 	for _, u := range []userkeys.User{alice, bob, root, mod} {
 		f.users[u.Username] = u
 	}
@@ -271,7 +273,7 @@ func (f *fakeIdentity) Visitor(r *http.Request) (userkeys.Visitor, error) {
 	if !ok {
 		return userkeys.Visitor{}, nil
 	}
-	return userkeys.Visitor{User: u, Session: "session-of-" + u.Username, CSRF: "token-of-" + u.Username}, nil
+	return userkeys.Visitor{User: u, Session: "session-of-" + u.Username, CSRF: "token-of-" + u.Username, App: f.app}, nil
 }
 
 // forget ends the sessions of somebody.
@@ -304,9 +306,11 @@ func (f *fakeIdentity) Login(_ *http.Request, username, password string) (userke
 	return userkeys.User{}, userkeys.Errorf(userkeys.InvalidCredentials, "the user name or the password is wrong")
 }
 
-func (f *fakeIdentity) SignIn(_ *http.Request, userID int64, _ string) (userkeys.User, error) {
-	return f.User(context.Background(), userID)
+func (f *fakeIdentity) SignIn(_ *http.Request, p userkeys.OneTimePassword) (userkeys.User, error) {
+	return f.User(context.Background(), p.UserID)
 }
+
+func (f *fakeIdentity) SignedInAt(*http.Request) (time.Time, error) { return f.since, f.err }
 
 func (f *fakeIdentity) FormToken(r *http.Request) (string, error) {
 	v, err := f.Visitor(r)
@@ -347,6 +351,7 @@ type fakeAuthority struct {
 	actors   []userkeys.Actor
 	charged  error // that an app asks for its push secret
 	down     error
+	signIns  []userkeys.AppSession
 	over     sync.Map // ids of keys that end while a request of theirs is answered
 	closedDesk
 
@@ -536,6 +541,10 @@ func (f *fakeAuthority) UndoRevoke(_ context.Context, id int64, by userkeys.Acto
 		k.RevokedAt, k.RevokedBy = time.Time{}, ""
 	}
 	return err
+}
+
+func (f *fakeAuthority) AppSessions(context.Context, int64) ([]userkeys.AppSession, error) {
+	return f.signIns, nil
 }
 
 func (f *fakeAuthority) RevokeAll(ctx context.Context, userID int64, by userkeys.Actor) (int, error) {

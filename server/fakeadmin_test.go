@@ -17,30 +17,49 @@ func adminText(username string) string {
 
 func (f *fakeAuthority) addAdminKey(username string) {
 	k := userkeys.AdminAPIKey{ID: int64(len(f.adminKeys) + 1), Description: "for " + username, Username: username, CreatedAt: testNow}
+	for _, u := range []userkeys.User{alice, root, mod} {
+		if u.Username == username {
+			k.UserID = u.ID
+		}
+	}
 	f.adminKeys = append(f.adminKeys, k)
 	f.adminTexts[adminText(username)] = k.ID
 }
 
-func (f *fakeAuthority) CheckAdminKey(_ context.Context, key, username string) (userkeys.User, int64, error) {
+// addNarrowKey adds a key that acts as anybody, with permissions, and tells its text.
+func (f *fakeAuthority) addNarrowKey(may ...userkeys.AdminPermission) string {
+	id := int64(len(f.adminKeys) + 1)
+	f.adminKeys = append(f.adminKeys, userkeys.AdminAPIKey{ID: id, Description: "narrow", Permissions: may, CreatedAt: testNow})
+	text := strings.Repeat("1", 60) + strconv.FormatInt(1000+id, 10)
+	f.adminTexts[text] = id
+	return text
+}
+
+func (f *fakeAuthority) CheckAdminKey(_ context.Context, key, username string) (userkeys.User, userkeys.AdminAPIKey, error) {
+	none := userkeys.AdminAPIKey{}
 	if f.down != nil {
-		return userkeys.User{}, 0, f.down
+		return userkeys.User{}, none, f.down
 	}
 	id, ok := f.adminTexts[key]
-	if !ok || !f.adminKeys[id-1].RevokedAt.IsZero() {
-		return userkeys.User{}, 0, userkeys.ErrInvalidAdminKey
+	if !ok || !f.adminKeys[id-1].Live(testNow) {
+		return userkeys.User{}, none, userkeys.ErrInvalidAdminKey
 	}
 	if own := f.adminKeys[id-1].Username; own != "" {
 		username = own
 	}
 	for _, u := range []userkeys.User{alice, bob, root, mod} {
 		if strings.EqualFold(u.Username, username) {
-			return u, id, nil
+			return u, f.adminKeys[id-1], nil
 		}
 	}
-	return userkeys.User{}, 0, &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "invalid Api-Username"}
+	return userkeys.User{}, none, &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "invalid Api-Username"}
 }
 
-func (f *fakeAuthority) CreateAdminKey(_ context.Context, description, username string, by userkeys.Actor) (userkeys.Key, userkeys.AdminAPIKey, error) {
+func (f *fakeAuthority) CreateAdminKey(_ context.Context, n userkeys.NewAdminAPIKey, by userkeys.Actor) (userkeys.Key, userkeys.AdminAPIKey, error) {
+	description, username := n.Description, n.Username
+	if by.AdminKey != 0 {
+		return "", userkeys.AdminAPIKey{}, userkeys.Errorf(userkeys.InvalidAccess, "no key makes admin API keys")
+	}
 	f.actors = append(f.actors, by)
 	switch {
 	case f.down != nil:
@@ -50,7 +69,7 @@ func (f *fakeAuthority) CreateAdminKey(_ context.Context, description, username 
 	case username == "nobody":
 		return "", userkeys.AdminAPIKey{}, userkeys.Errorf(userkeys.NotFound, "there is no such user")
 	}
-	k := userkeys.AdminAPIKey{ID: int64(len(f.adminKeys) + 1), Description: description, Username: username, CreatedAt: testNow}
+	k := userkeys.AdminAPIKey{ID: int64(len(f.adminKeys) + 1), Description: description, Username: username, Permissions: n.Permissions, CreatedAt: testNow, ExpiresAt: n.ExpiresAt}
 	if username != "" {
 		k.UserID = root.ID
 	}

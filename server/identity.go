@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"userkeys"
 )
@@ -18,6 +19,16 @@ type Identity interface {
 	LoginURL(back string) string
 }
 
+// SignInTimes is an [Identity] that knows when people signed in. With it an administrator who signed in within the
+// last [FreshSignIn] can make admin API keys at the browser; with others only the command makes them.
+type SignInTimes interface {
+	// SignedInAt tells when the sender of r last proved who they are; zero if that is not known.
+	SignedInAt(r *http.Request) (time.Time, error)
+}
+
+// FreshSignIn is how long after a sign-in an administrator may make admin API keys at the browser.
+const FreshSignIn = 15 * time.Minute
+
 // LoginIdentity is an Identity that signs people in by itself; only with one
 // does the server have pages for login, logout and the first administrator.
 // Requests to it must have passed Sessions.
@@ -28,9 +39,10 @@ type LoginIdentity interface {
 	// Login signs in and gives the browser a new session. Errors:
 	// [userkeys.InvalidCredentials] (one text for every reason), [userkeys.RateLimited], [userkeys.Unavailable].
 	Login(r *http.Request, username, password string) (userkeys.User, error)
-	// SignIn gives the browser a session of a user who has proved to be one by
-	// other means, named by via. Errors: [userkeys.InvalidCredentials] for one who may not act.
-	SignIn(r *http.Request, userID int64, via string) (userkeys.User, error)
+	// SignIn gives the browser a session of the app that was given the one-time password p, which was just consumed. The
+	// session ends with the app's key, and [userkeys.Visitor] names the app. Errors: [userkeys.InvalidCredentials] for a
+	// user who may not act, [userkeys.ConsentGone] if the key has ended.
+	SignIn(r *http.Request, p userkeys.OneTimePassword) (userkeys.User, error)
 	// FormToken is what a program must send in X-CSRF-Token. Before a session
 	// there is one too; a session that begins with its cookie takes it as well.
 	FormToken(r *http.Request) (string, error)

@@ -16,17 +16,17 @@ func (s *Server) notificationRoutes() []route {
 	if s.cfg.Inbox == nil {
 		return nil
 	}
-	all := []route{{"POST /user-api-key/admin/notifications.json", ownBody, administrator, "admin/notifications/create", s.notifyUsers}}
+	all := []route{{"POST /user-api-key/admin/notifications.json", ownBody.needing(userkeys.AdminNotify), administrator, "admin/notifications/create", s.notifyUsers}}
 	if !s.endpoints() {
 		return all
 	}
-	all = append(all, route{"POST /admin/notifications.json", ownBody, administrator, "admin/notifications/create", s.notifyUsers})
+	all = append(all, route{"POST /admin/notifications.json", ownBody.needing(userkeys.AdminNotify), administrator, "admin/notifications/create", s.notifyUsers})
 	for _, end := range []string{"", ".json"} {
 		all = append(all,
-			route{"GET /notifications" + end, current, anyone, "notifications/index", s.notifications},
-			route{"GET /notifications/totals" + end, current, anyone, "notifications/totals", s.notificationTotals},
-			route{"PUT /notifications/mark-read" + end, bodied, anyone, "notifications/mark_read", s.markRead},
-			route{"PUT /notifications/read" + end, bodied, anyone, "notifications/mark_read", s.markOneRead})
+			route{"GET /notifications" + end, current.needing(userkeys.AdminNotify), anyone, "notifications/index", s.notifications},
+			route{"GET /notifications/totals" + end, current.needing(userkeys.AdminNotify), anyone, "notifications/totals", s.notificationTotals},
+			route{"PUT /notifications/mark-read" + end, bodied.forAppSessions(), anyone, "notifications/mark_read", s.markRead},
+			route{"PUT /notifications/read" + end, bodied.forAppSessions(), anyone, "notifications/mark_read", s.markOneRead})
 	}
 	return all
 }

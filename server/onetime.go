@@ -16,8 +16,8 @@ func (s *Server) oneTimeRoutes() []route {
 	return []route{
 		{"GET /user-api-key/otp", page, anyone, "user_api_keys/otp", s.oneTime},
 		{"GET /user-api-key/otp.json", page, anyone, "user_api_keys/otp", s.oneTime},
-		{"POST /user-api-key/otp", either, signedIn, "user_api_keys/create_otp", s.oneTimePost},
-		{"POST /user-api-key/otp.json", either, signedIn, "user_api_keys/create_otp", s.oneTimePost},
+		{"POST /user-api-key/otp", either.needing(userkeys.AdminGrant), signedIn, "user_api_keys/create_otp", s.oneTimePost},
+		{"POST /user-api-key/otp.json", either.needing(userkeys.AdminGrant), signedIn, "user_api_keys/create_otp", s.oneTimePost},
 	}
 }
 
@@ -89,7 +89,7 @@ func (s *Server) makeOneTime(r *http.Request, v userkeys.Visitor) (string, error
 		if err := s.keyMayMakeOneTime(access); err != nil {
 			return "", err
 		}
-		b = authority.Browser{User: ownerOf(access), IP: s.cfg.ClientIP(r), Kind: userkeys.ActorKey}
+		b = authority.Browser{User: ownerOf(access), IP: s.cfg.ClientIP(r), Kind: userkeys.ActorKey, KeyID: access.KeyID}
 	} else if r.PostForm.Has("id") || !mayAskDirectly(r, v) {
 		return s.oneTimes.GrantOneTime(r.Context(), r.PostForm.Get("id"), b)
 	}
@@ -163,8 +163,8 @@ func (s *Server) oneTimeLoginPost(w http.ResponseWriter, r *http.Request, v user
 	if err != nil {
 		return s.oneTimeOver(w, r, v, err)
 	}
-	if _, err := s.accounts.SignIn(r, p.UserID, p.ApplicationName); err != nil {
-		return err
+	if _, err := s.accounts.SignIn(r, p); err != nil {
+		return s.oneTimeOver(w, r, v, err)
 	}
 	keepSecret(w)
 	redirect(w, http.StatusFound, "/")

@@ -45,6 +45,7 @@ type frame struct {
 	Site    string
 	User    string // empty: nobody is signed in
 	Admin   bool
+	App     string // the app that began the session; empty: the user did
 	CSRF    string
 	Login   string // where to sign in; empty where there is nothing to offer
 	Logout  string // where the sign-out form goes; empty if the embedder's site does that
@@ -55,7 +56,10 @@ type frame struct {
 func (s *Server) frame(v userkeys.Visitor) frame {
 	f := frame{Site: s.site.Settings().Title, HasHome: s.cfg.Standalone, Pushes: s.cfg.Pushes != nil}
 	if v.SignedIn() {
-		f.User, f.Admin, f.CSRF = v.User.Username, v.User.Admin, v.CSRF
+		f.User, f.Admin, f.CSRF = v.User.Username, v.User.Admin && v.App == "", v.CSRF
+		if v.App != "" {
+			f.App = shownName(v.App)
+		}
 		if s.accounts != nil {
 			f.Logout = logoutPath
 		}

@@ -52,11 +52,11 @@ func (s *Server) pushRoutes() []route {
 		{"POST /user-api-key/deliveries/discard", form, administrator, "", s.deliveriesDiscard},
 		{"POST /user-api-key/deliveries/resume", form, administrator, "", s.deliveriesResume},
 
-		{"GET /user-api-key/admin/deliveries.json", adminRead, administrator, "", s.listDeliveries},
-		{"GET /user-api-key/admin/push-hosts.json", adminRead, administrator, "", s.listPushHosts},
-		{"POST /user-api-key/admin/deliveries/replay.json", ownBody, administrator, "", s.replayDeliveries},
-		{"POST /user-api-key/admin/deliveries/discard.json", ownBody, administrator, "", s.discardDeliveries},
-		{"POST /user-api-key/admin/deliveries/resume.json", ownBody, administrator, "", s.resumePushes},
+		{"GET /user-api-key/admin/deliveries.json", adminRead.needing(userkeys.AdminDeliveries), administrator, "", s.listDeliveries},
+		{"GET /user-api-key/admin/push-hosts.json", adminRead.needing(userkeys.AdminDeliveries), administrator, "", s.listPushHosts},
+		{"POST /user-api-key/admin/deliveries/replay.json", ownBody.needing(userkeys.AdminDeliveries), administrator, "", s.replayDeliveries},
+		{"POST /user-api-key/admin/deliveries/discard.json", ownBody.needing(userkeys.AdminDeliveries), administrator, "", s.discardDeliveries},
+		{"POST /user-api-key/admin/deliveries/resume.json", ownBody.needing(userkeys.AdminDeliveries), administrator, "", s.resumePushes},
 	}
 }
 

@@ -18,40 +18,62 @@ type handler func(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) er
 type door struct {
 	// adminKeys lets a request with an admin API key pass, as the user it names; all others but bare ones refuse it.
 	adminKeys bool
-	keys      bool // a request with a key may pass; all others are refused it, for keys cannot make keys
-	session   bool // the browser's session is looked up
-	origin    bool // cross-origin requests are refused
-	token     bool // a session's form must carry its token
-	form      bool // the body is a form of at most maxBody, strictly read into r.PostForm; no other body is
-	json      bool // the body may be JSON as well
-	lists     bool // ... with booleans and with lists of texts, which are read as a|b
-	only      bool // the body is JSON and nothing else
-	long      bool // the answer takes long: it ends with its key, and its session is looked at again
+	// permission is what an admin API key with named permissions must have; empty: such a key may not pass.
+	permission userkeys.AdminPermission
+	keys       bool // a request with a key may pass; all others are refused it, for keys cannot make keys
+	session    bool // the browser's session is looked up
+	// appSessions lets a session pass that an app began with a one-time password; all others refuse it. Such a
+	// session may read and revoke. What its user would have to approve, what undoes what they did, and what changes
+	// or administers anything is for a session that the user began: else an app could keep what it is given.
+	appSessions bool
+	origin      bool // cross-origin requests are refused
+	token       bool // a session's form must carry its token
+	form        bool // the body is a form of at most maxBody, strictly read into r.PostForm; no other body is
+	json        bool // the body may be JSON as well
+	lists       bool // ... with booleans and with lists of texts, which are read as a|b
+	only        bool // the body is JSON and nothing else
+	long        bool // the answer takes long: it ends with its key, and its session is looked at again
 }
 
 var (
 	bare        = door{keys: true}                                                       // looks at nobody: health, probe, files
 	page        = door{session: true}                                                    // read by a browser
-	current     = door{adminKeys: true, keys: true, session: true}                       // read by a browser or an app
+	current     = door{adminKeys: true, keys: true, session: true, appSessions: true}    // read by a browser or an app
 	form        = door{session: true, origin: true, token: true, form: true}             // changes something for a session
-	openForm    = door{session: true, origin: true, form: true}                          // the same before there is a session
+	openForm    = door{session: true, appSessions: true, origin: true, form: true}       // the same before there is a session
 	wireForm    = door{session: true, origin: true, token: true, form: true, json: true} // a form that scripts send too
 	trusted     = wireForm.forPrograms()                                                 // ... and the site's own programs with an admin API key
 	adminRead   = page.forPrograms()                                                     // the admin API
 	adminWrite  = door{adminKeys: true, session: true, origin: true, token: true, form: true, json: true, lists: true}
+	ownWrite    = door{session: true, origin: true, token: true, form: true, json: true, lists: true}                 // adminWrite that no key may
 	either      = door{adminKeys: true, keys: true, session: true, origin: true, token: true, form: true, json: true} // ... and apps with their key
-	openWire    = door{session: true, origin: true, form: true, json: true}                                           // openForm that scripts send too
+	openWire    = door{session: true, appSessions: true, origin: true, form: true, json: true}                        // openForm that scripts send too
 	program     = door{form: true, json: true, only: true}                                                            // an app before it has a key, which sends JSON; cookies beside say nothing
 	programForm = door{form: true, json: true}                                                                        // the same, also as a form
 	keyOnly     = door{keys: true, form: true, json: true}                                                            // an app with its key, and nobody else
 	bodied      = door{keys: true, session: true, origin: true, token: true}                                          // changes something, for a session or an app; the handler reads the body
-	listen      = door{keys: true, session: true, origin: true, long: true}                                           // waits for news, for a session or an app; the handler reads the body
+	listen      = door{keys: true, session: true, appSessions: true, origin: true, long: true}                        // waits for news, for a session or an app; the handler reads the body
 	ownBody     = door{adminKeys: true, session: true, origin: true, token: true}                                     // the same for a session, or the site's own programs
 )
 
 // forPrograms is d for the site's own programs too.
 func (d door) forPrograms() door {
 	d.adminKeys = true
+	return d
+}
+
+// needing is d for the site's own programs whose key may do what p names.
+func (d door) needing(p userkeys.AdminPermission) door {
+	d.permission = p
+	return d
+}
+
+// anyPermission lets every admin API key pass.
+const anyPermission userkeys.AdminPermission = "any"
+
+// forAppSessions is d for sessions that an app began too.
+func (d door) forAppSessions() door {
+	d.appSessions = true
 	return d
 }
 
@@ -79,15 +101,15 @@ func (s *Server) routes() []route {
 		{"HEAD /user-api-key/new", bare, anyone, "user_api_keys/new", s.probe},
 		{"GET /user-api-key/new", page, anyone, "user_api_keys/new", s.consent},
 		{"GET /user-api-key/new.json", page, anyone, "user_api_keys/new", s.consent},
-		{"POST /user-api-key", trusted, signedIn, "user_api_keys/create", s.grant},
-		{"POST /user-api-key.json", trusted, signedIn, "user_api_keys/create", s.grant},
+		{"POST /user-api-key", trusted.needing(userkeys.AdminGrant), signedIn, "user_api_keys/create", s.grant},
+		{"POST /user-api-key.json", trusted.needing(userkeys.AdminGrant), signedIn, "user_api_keys/create", s.grant},
 		{"POST /user-api-key/deny", form, signedIn, "", s.deny},
-		{"POST /user-api-key/revoke", either, signedIn, "user_api_keys/revoke", s.revoke},
-		{"POST /user-api-key/revoke.json", either, signedIn, "user_api_keys/revoke", s.revoke},
-		{"POST /user-api-key/undo-revoke", trusted, signedIn, "user_api_keys/undo_revoke", s.undoRevoke},
-		{"POST /user-api-key/undo-revoke.json", trusted, signedIn, "user_api_keys/undo_revoke", s.undoRevoke},
-		{"POST /user-api-key/revoke-all", form, signedIn, "", s.revokeAll},
-		{"GET /my/apps", page, signedIn, "", s.apps},
+		{"POST /user-api-key/revoke", either.needing(userkeys.AdminKeys).forAppSessions(), signedIn, "user_api_keys/revoke", s.revoke},
+		{"POST /user-api-key/revoke.json", either.needing(userkeys.AdminKeys).forAppSessions(), signedIn, "user_api_keys/revoke", s.revoke},
+		{"POST /user-api-key/undo-revoke", trusted.needing(userkeys.AdminKeys), signedIn, "user_api_keys/undo_revoke", s.undoRevoke},
+		{"POST /user-api-key/undo-revoke.json", trusted.needing(userkeys.AdminKeys), signedIn, "user_api_keys/undo_revoke", s.undoRevoke},
+		{"POST /user-api-key/revoke-all", form.forAppSessions(), signedIn, "", s.revokeAll},
+		{"GET /my/apps", page.forAppSessions(), signedIn, "", s.apps},
 		{"GET /user-api-key/settings", page, administrator, "", s.settings},
 		{"POST /user-api-key/settings", form, administrator, "", s.settingsPost},
 		{"GET " + assetsPath + "{name}", bare, anyone, "", s.asset},
@@ -115,10 +137,10 @@ func (s *Server) routes() []route {
 
 func (s *Server) accountRoutes() []route {
 	return []route{
-		{"GET /user-api-key/login", page, anyone, "", s.login},
+		{"GET /user-api-key/login", page.forAppSessions(), anyone, "", s.login},
 		{"POST /user-api-key/login", openForm, anyone, "", s.loginPost},
-		{"POST /user-api-key/logout", form, anyone, "", s.logout},
-		{"GET /user-api-key/setup", page, anyone, "", s.setup},
+		{"POST /user-api-key/logout", form.forAppSessions(), anyone, "", s.logout},
+		{"GET /user-api-key/setup", page.forAppSessions(), anyone, "", s.setup},
 		{"POST /user-api-key/setup", openForm, anyone, "", s.setupPost},
 	}
 }
@@ -132,30 +154,30 @@ func (s *Server) healthRoutes() []route {
 
 func (s *Server) sessionRoutes() []route {
 	all := []route{
-		{"GET /session/current", current, anyone, "session/current", s.sessionCurrent},
-		{"GET /session/current.json", current, anyone, "session/current", s.sessionCurrent},
+		{"GET /session/current", current.needing(anyPermission), anyone, "session/current", s.sessionCurrent},
+		{"GET /session/current.json", current.needing(anyPermission), anyone, "session/current", s.sessionCurrent},
 	}
 	if s.accounts == nil {
 		return all
 	}
 	return append(all, []route{
-		{"GET /login", page, anyone, "", s.login},
+		{"GET /login", page.forAppSessions(), anyone, "", s.login},
 		{"POST /login", openForm, anyone, "", s.loginPost},
-		{"GET /session/csrf", page, anyone, "session/csrf", s.csrf},
-		{"GET /session/csrf.json", page, anyone, "session/csrf", s.csrf},
+		{"GET /session/csrf", page.forAppSessions(), anyone, "session/csrf", s.csrf},
+		{"GET /session/csrf.json", page.forAppSessions(), anyone, "session/csrf", s.csrf},
 		{"POST /session", openWire, anyone, "session/create", s.sessionCreate},
 		{"POST /session.json", openWire, anyone, "session/create", s.sessionCreate},
-		{"DELETE /session/{username}", wireForm, signedIn, "session/destroy", s.sessionDestroy},
-		{"GET /session/otp/{password}", page, anyone, "session/one_time_password", s.oneTimeLogin},
-		{"POST /session/otp/{password}", wireForm, anyone, "session/one_time_password", s.oneTimeLoginPost},
+		{"DELETE /session/{username}", wireForm.forAppSessions(), signedIn, "session/destroy", s.sessionDestroy},
+		{"GET /session/otp/{password}", page.forAppSessions(), anyone, "session/one_time_password", s.oneTimeLogin},
+		{"POST /session/otp/{password}", wireForm.forAppSessions(), anyone, "session/one_time_password", s.oneTimeLoginPost},
 	}...)
 }
 
 func (s *Server) standaloneRoutes() []route {
 	return []route{
-		{"GET /{$}", page, anyone, "", s.home},
-		{"POST /logout", form, anyone, "", s.logout},
-		{"GET /u/{username}/preferences/apps", page, signedIn, "", s.preferencesApps},
+		{"GET /{$}", page.forAppSessions(), anyone, "", s.home},
+		{"POST /logout", form.forAppSessions(), anyone, "", s.logout},
+		{"GET /u/{username}/preferences/apps", page.forAppSessions(), signedIn, "", s.preferencesApps},
 	}
 }
 

@@ -24,10 +24,19 @@ func TestG16_EveryRouteIsDeclared(t *testing.T) {
 		for _, rule := range []struct {
 			name string
 			on   bool
-		}{{"keys", rt.door.keys}, {"session", rt.door.session}, {"origin", rt.door.origin}, {"token", rt.door.token}, {"form", rt.door.form}, {"json", rt.door.json}, {"only JSON", rt.door.only}, {"lists", rt.door.lists}, {"admin keys", rt.door.adminKeys}} {
+		}{{"keys", rt.door.keys}, {"session", rt.door.session}, {"app sessions", rt.door.appSessions}, {"origin", rt.door.origin}, {"token", rt.door.token}, {"form", rt.door.form}, {"json", rt.door.json}, {"only JSON", rt.door.only}, {"lists", rt.door.lists}, {"admin keys", rt.door.adminKeys}} {
 			if rule.on {
 				rules = append(rules, rule.name)
 			}
+		}
+		if rt.door.appSessions && !rt.door.session {
+			t.Errorf("%s lets sessions of apps pass, and knows no session", rt.pattern)
+		}
+		if rt.door.permission != "" {
+			rules = append(rules, "needing "+string(rt.door.permission))
+		}
+		if rt.door.permission != "" && !rt.door.adminKeys {
+			t.Errorf("%s needs a permission of keys that may not pass", rt.pattern)
 		}
 		lines = append(lines, rt.pattern+": "+strings.Join(rules, " "))
 		// What changes something for a session is protected; what knows no session cannot be abused by a page.

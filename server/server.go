@@ -91,6 +91,7 @@ type keyring interface {
 	Revoke(ctx context.Context, keyID int64, by userkeys.Actor) error
 	RevokeAll(ctx context.Context, userID int64, by userkeys.Actor) (int, error)
 	UndoRevoke(ctx context.Context, keyID int64, by userkeys.Actor) error
+	AppSessions(ctx context.Context, userID int64) ([]userkeys.AppSession, error)
 }
 
 // siteSettings is what the settings page, and every page's frame, need of the authority.

@@ -4,22 +4,31 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"time"
 
 	"userkeys"
 )
 
 const (
-	adminKeyColumns = `k.id, k.description, k.hash, k.user_id, COALESCE(u.username, ''), k.created_at, k.last_used_at, k.revoked_at`
-	adminKeyTables  = ` FROM userkeys_admin_keys k LEFT JOIN userkeys_users u ON u.id = k.user_id`
+	adminKeyColumns = `k.id, k.description, k.hash, k.user_id, COALESCE(u.username, ''), k.created_at, k.last_used_at, k.revoked_at,
+		k.permissions, k.expires_at`
+	adminKeyTables = ` FROM userkeys_admin_keys k LEFT JOIN userkeys_users u ON u.id = k.user_id`
 )
 
 func scanAdminKey(r row) (userkeys.AdminAPIKey, error) {
 	var k userkeys.AdminAPIKey
 	var hash []byte
 	var user sql.NullInt64
-	var created, used, revoked int64
-	err := r.Scan(&k.ID, &k.Description, &hash, &user, &k.Username, &created, &used, &revoked)
+	var created, used, revoked, expires int64
+	var permissions string
+	err := r.Scan(&k.ID, &k.Description, &hash, &user, &k.Username, &created, &used, &revoked, &permissions, &expires)
+	if permissions != "" {
+		for name := range strings.SplitSeq(permissions, scopeSeparator) {
+			k.Permissions = append(k.Permissions, userkeys.AdminPermission(name))
+		}
+	}
+	k.ExpiresAt = fromMicros(expires)
 	k.Hash, k.UserID = keyHash(hash), user.Int64
 	k.CreatedAt, k.LastUsedAt, k.RevokedAt = fromMicros(created), fromMicros(used), fromMicros(revoked)
 	return k, err
@@ -27,7 +36,7 @@ func scanAdminKey(r row) (userkeys.AdminAPIKey, error) {
 
 // CreateAdminKey keeps an admin API key. [userkeys.NotFound] if the user it acts as is gone.
 func (s *Store) CreateAdminKey(ctx context.Context, k userkeys.AdminAPIKey, by userkeys.Actor) (userkeys.AdminAPIKey, error) {
-	if err := checkText(k.Description, string(by.Kind), by.IP); err != nil {
+	if err := checkText(k.Description, k.Permissions.String(), string(by.Kind), by.IP); err != nil {
 		return userkeys.AdminAPIKey{}, err
 	}
 	made := k
@@ -41,21 +50,33 @@ func (s *Store) CreateAdminKey(ctx context.Context, k userkeys.AdminAPIKey, by u
 			}
 			made.Username, as = name, name
 		}
-		id, err := one(ctx, c, scanInt, `INSERT INTO userkeys_admin_keys (description, hash, user_id, created_at, last_used_at, revoked_at)
-			VALUES ($1, $2, $3, $4, 0, 0) RETURNING id`, k.Description, k.Hash[:], user, micros(k.CreatedAt))
+		id, err := one(ctx, c, scanInt, `INSERT INTO userkeys_admin_keys (description, hash, user_id, created_at, last_used_at, revoked_at, permissions, expires_at)
+			VALUES ($1, $2, $3, $4, 0, 0, $5, $6) RETURNING id`, k.Description, k.Hash[:], user, micros(k.CreatedAt), k.Permissions.String(), micros(k.ExpiresAt))
 		if err != nil {
 			return err
 		}
-		made.ID, made.CreatedAt = id, cut(k.CreatedAt)
+		made.ID, made.CreatedAt, made.ExpiresAt = id, cut(k.CreatedAt), cut(k.ExpiresAt)
 		return audit(ctx, c, userkeys.AuditEvent{
 			At: k.CreatedAt, Actor: by, Action: actionAdminKeyMade, UserID: k.UserID,
-			Detail: fmt.Sprintf("admin key %d, acts as %s: %s", id, as, k.Description),
+			Detail: fmt.Sprintf("admin key %d, acts as %s%s: %s", id, as, limitsOf(k), k.Description),
 		})
 	})
 	if err != nil {
 		return userkeys.AdminAPIKey{}, err
 	}
 	return made, nil
+}
+
+// limitsOf says what a key is limited to, for the log.
+func limitsOf(k userkeys.AdminAPIKey) string {
+	limits := ""
+	if len(k.Permissions) > 0 {
+		limits = ", may " + k.Permissions.String()
+	}
+	if !k.ExpiresAt.IsZero() {
+		limits += ", until " + k.ExpiresAt.UTC().Format(time.RFC3339)
+	}
+	return limits
 }
 
 // AdminKeys lists admin API keys, newest first, revoked ones too: at most limit

@@ -73,7 +73,8 @@ func (s *Store) grant(ctx context.Context, c conn, g userkeys.Grant) (userkeys.U
 		func() error { return holdLive(ctx, c, key.UserID, key.CreatedAt, g.MaxKeys) },
 		func() error { return insertKey(ctx, c, &key, replaced) },
 		func() error { return authorizeDevice(ctx, c, g) },
-		func() error { return putOneTimePassword(ctx, c, g.OneTimePassword) },
+		func() error { return carrySessions(ctx, c, replaced, key) },
+		func() error { return putOneTimePassword(ctx, c, oneTimeOf(g, key)) },
 		func() error { return audit(ctx, c, grantEvents(g, key, replaced)...) },
 		func() error { return raise(ctx, c, key.CreatedAt, hashes(replaced)) },
 	} {
@@ -94,6 +95,16 @@ func (s *Store) lockOwner(ctx context.Context, c conn, keyID int64) error {
 		return err
 	}
 	return lockKeys(ctx, c, s.diff.lockRow, "id = $1", keyID)
+}
+
+// oneTimeOf is the one-time password that comes with a key; nil if there is none.
+func oneTimeOf(g userkeys.Grant, key userkeys.UserAPIKey) *userkeys.OneTimePassword {
+	if g.OneTimePassword == nil {
+		return nil
+	}
+	p := *g.OneTimePassword
+	p.KeyID = key.ID
+	return &p
 }
 
 func (s *Store) lockUser(ctx context.Context, c conn, id int64) error {

@@ -19,10 +19,10 @@ func putOneTimePassword(ctx context.Context, c conn, p *userkeys.OneTimePassword
 	if p == nil {
 		return nil
 	}
-	_, err := c.exec(ctx, `INSERT INTO userkeys_one_time_passwords (user_id, hash, application_name, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)
+	_, err := c.exec(ctx, `INSERT INTO userkeys_one_time_passwords (user_id, hash, application_name, created_at, expires_at, key_id) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, application_name = excluded.application_name,
-			created_at = excluded.created_at, expires_at = excluded.expires_at`,
-		p.UserID, secretHash(p.Password), p.ApplicationName, micros(p.CreatedAt), micros(p.ExpiresAt))
+			created_at = excluded.created_at, expires_at = excluded.expires_at, key_id = excluded.key_id`,
+		p.UserID, secretHash(p.Password), p.ApplicationName, micros(p.CreatedAt), micros(p.ExpiresAt), p.KeyID)
 	return err
 }
 
@@ -51,21 +51,25 @@ func (s *Store) CreateOneTimePassword(ctx context.Context, p userkeys.OneTimePas
 	})
 }
 
-const oneTimeColumns = "user_id, application_name, created_at, expires_at"
+const oneTimeColumns = "user_id, application_name, created_at, expires_at, key_id"
 
 func scanOneTime(r row) (userkeys.OneTimePassword, error) {
 	var p userkeys.OneTimePassword
 	var created, expires int64
-	err := r.Scan(&p.UserID, &p.ApplicationName, &created, &expires)
+	err := r.Scan(&p.UserID, &p.ApplicationName, &created, &expires, &p.KeyID)
 	p.CreatedAt, p.ExpiresAt = fromMicros(created), fromMicros(expires)
 	return p, err
 }
 
 func oneTimeGone(err error, p userkeys.OneTimePassword, now time.Time) error {
 	if isNoRows(err) || err == nil && !cut(now).Before(p.ExpiresAt) {
-		return userkeys.Errorf(userkeys.ConsentGone, "this sign-in link is missing, was used already, or is too old; start again in the app")
+		return oneTimeOver()
 	}
 	return err
+}
+
+func oneTimeOver() error {
+	return userkeys.Errorf(userkeys.ConsentGone, "this sign-in link is missing, was used already, or is too old; start again in the app")
 }
 
 // OneTimePassword finds a one-time password that is good at now, without
@@ -90,14 +94,6 @@ func (s *Store) ConsumeOneTimePassword(ctx context.Context, password string, by 
 		return audit(ctx, c, userkeys.AuditEvent{At: now, Actor: by, Action: actionOneTimeUsed, UserID: p.UserID, Detail: p.ApplicationName})
 	})
 	return p, err
-}
-
-// endSignIns ends what apps were given to sign in with, and the sessions that they began with it.
-func endSignIns(ctx context.Context, c conn, userID int64) error {
-	if _, err := c.exec(ctx, "DELETE FROM userkeys_sessions WHERE user_id = $1 AND via_app = 1", userID); err != nil {
-		return err
-	}
-	return dropOneTimePassword(ctx, c, userID)
 }
 
 // dropOneTimePassword takes a user's one-time password away, where their sessions end too.

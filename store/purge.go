@@ -43,7 +43,7 @@ func (s *Store) purge(ctx context.Context, at time.Time) error {
 		{"userkeys_one_time_passwords", "user_id", "expires_at <= $1", at},
 		{"userkeys_tokens", "kind", "expires_at <= $1", at},
 		{"userkeys_user_statuses", "user_id", "ends_at <> 0 AND ends_at <= $1", at},
-		{"userkeys_admin_keys", "id", "revoked_at <> 0 AND revoked_at <= $1", at.Add(-keepDeadKeys)},
+		{"userkeys_admin_keys", "id", "(revoked_at <> 0 AND revoked_at <= $1) OR (expires_at <> 0 AND expires_at <= $1)", at.Add(-keepDeadKeys)},
 		{"userkeys_deliveries", "id", "dead_at <> 0 AND dead_at <= $1", at.Add(-keepDeadDeliveries)},
 		{"userkeys_announcements", "key_hash", "created_at <= $1", at.Add(-userkeys.IdempotencyLifetime)},
 		{"userkeys_guesses", "name", "until <> 0 AND until <= $1", at},

@@ -14,14 +14,15 @@ type keyRow struct {
 	clientID   string
 	hash       userkeys.KeyHash
 	old        userkeys.KeyHash // before the last renewal; zero: none
+	end        keyEnd
 }
 
-const keyRowColumns = `id, user_id, hash, old_hash, (SELECT c.client_id FROM userkeys_clients c WHERE c.id = client)`
+const keyRowColumns = `id, user_id, hash, old_hash, expires_at, revoked_by, (SELECT c.client_id FROM userkeys_clients c WHERE c.id = client)`
 
 func scanKeyRow(r row) (keyRow, error) {
 	var k keyRow
 	var hash, old []byte
-	err := r.Scan(&k.id, &k.userID, &hash, &old, &k.clientID)
+	err := r.Scan(&k.id, &k.userID, &hash, &old, &k.end.expires, &k.end.by, &k.clientID)
 	k.hash, k.old = keyHash(hash), keyHash(old)
 	return k, err
 }
@@ -50,7 +51,7 @@ const idsPerStatement = 500
 
 // Revoke revokes keys and returns the hashes of those that it changed. A key
 // that is revoked already stays as it was, except that an administrator's
-// revocation takes the place of any other. It goes through even where the audit
+// revocation takes the place of any other, and its owner's that of the app. It goes through even where the audit
 // log cannot be written: to stop access must not depend on a log. The events
 // are then kept and written as soon as they can be.
 func (s *Store) Revoke(ctx context.Context, r userkeys.Revocation) ([]userkeys.KeyHash, error) {
@@ -64,18 +65,10 @@ func (s *Store) Revoke(ctx context.Context, r userkeys.Revocation) ([]userkeys.K
 	var unwritten []userkeys.AuditEvent
 	err := s.write(ctx, func(ctx context.Context, c conn) error {
 		var err error
-		if len(r.IDs) == 0 && r.UserID != 0 {
-			if err := endSignIns(ctx, c, r.UserID); err != nil {
-				return err
-			}
+		if revoked, err = s.revokeKeys(ctx, c, r); err != nil {
+			return err
 		}
-		revoked, err = s.revokeKeys(ctx, c, r)
-		// What may still sign the app in is taken back too; but not from an app that gives its key back
-		// because it has that now: shipped ones do so before they use it.
-		for i := 0; i < len(revoked) && err == nil && r.Actor.Kind != userkeys.ActorKey; i++ {
-			err = dropOneTimePassword(ctx, c, revoked[i].userID)
-		}
-		if err != nil || len(revoked) == 0 {
+		if err = endSignIns(ctx, c, r, revoked); err != nil || len(revoked) == 0 {
 			return err
 		}
 		unwritten, err = auditOrKeep(ctx, c, keyEvents(revoked, userkeys.AuditEvent{
@@ -91,6 +84,27 @@ func (s *Store) Revoke(ctx context.Context, r userkeys.Revocation) ([]userkeys.K
 	}
 	s.kept.add(unwritten)
 	return hashes(revoked), nil
+}
+
+// endSignIns ends the sessions that apps began with their keys, and takes back what may still sign them in. An app that
+// gives its key back keeps both: shipped ones do that before they use the password. Revoking everything of a user also
+// ends the sessions of apps without a key.
+func endSignIns(ctx context.Context, c conn, r userkeys.Revocation, revoked []keyRow) error {
+	if r.By == userkeys.RevokedByApp {
+		return nil
+	}
+	if len(r.IDs) == 0 && r.UserID != 0 {
+		if _, err := c.exec(ctx, "DELETE FROM userkeys_sessions WHERE user_id = $1 AND via_app = 1", r.UserID); err != nil {
+			return err
+		}
+		return dropOneTimePassword(ctx, c, r.UserID)
+	}
+	for _, k := range revoked {
+		if err := dropOneTimePassword(ctx, c, k.userID); err != nil {
+			return err
+		}
+	}
+	return endKeySessions(ctx, c, revoked)
 }
 
 func (s *Store) revokeKeys(ctx context.Context, c conn, r userkeys.Revocation) ([]keyRow, error) {
@@ -115,9 +129,9 @@ func (s *Store) revokeKeys(ctx context.Context, c conn, r userkeys.Revocation) (
 		if err := lockKeys(ctx, c, s.diff.lockRow, "id IN ("+list(1, len(ids))+")", wanted...); err != nil {
 			return err
 		}
-		args := append([]any{at, by, string(userkeys.RevokedByAdmin), flag(r.By == userkeys.RevokedByAdmin)}, wanted...)
-		rows, err := all(ctx, c, scanKeyRow, set+`id IN (`+list(5, len(ids))+`)
-			AND (revoked_at = 0 OR (revoked_by <> $3 AND CAST($4 AS BIGINT) = 1)) RETURNING `+keyRowColumns, args...)
+		args := append([]any{at, by, string(userkeys.RevokedByAdmin), flag(r.By == userkeys.RevokedByAdmin), flag(r.By == userkeys.RevokedByOwner)}, wanted...)
+		rows, err := all(ctx, c, scanKeyRow, set+`id IN (`+list(6, len(ids))+`) AND (revoked_at = 0 OR (revoked_by <> $3 AND CAST($4 AS BIGINT) = 1)
+			OR (revoked_by = 'app' AND CAST($5 AS BIGINT) = 1)) RETURNING `+keyRowColumns, args...)
 		out = append(out, rows...)
 		return err
 	})
@@ -219,6 +233,9 @@ func (s *Store) revokeWhere(ctx context.Context, condition string, before, at ti
 				ORDER BY k.id LIMIT $6) RETURNING `+keyRowColumns,
 				micros(at), string(by), micros(before), micros(at), after, jobBatch)
 			if err != nil || len(revoked) == 0 {
+				return err
+			}
+			if err := endKeySessions(ctx, c, revoked); err != nil {
 				return err
 			}
 			err = audit(ctx, c, keyEvents(revoked, userkeys.AuditEvent{

@@ -16,10 +16,15 @@ func scanBytes(r row) ([]byte, error) {
 	return b, err
 }
 
+// sessionHolds holds at $2 for the sessions (s) that are not over: neither they nor the key that they end with.
+// A key that its app gave back ends no session: shipped apps give theirs back once they are signed in.
+const sessionHolds = `s.expires_at > $2 AND (s.key_id = 0 OR EXISTS (SELECT 1 FROM userkeys_keys k WHERE k.id = s.key_id AND k.user_id = s.user_id
+	AND (k.revoked_at = 0 OR k.revoked_by = 'app') AND (k.expires_at = 0 OR k.expires_at > $2)))`
+
 // Session finds the data of a session that is not over.
 func (s *Store) Session(ctx context.Context, tokenHash []byte, now time.Time) ([]byte, bool, error) {
 	data, err := read(ctx, s, func(ctx context.Context, c conn) ([][]byte, error) {
-		return all(ctx, c, scanBytes, "SELECT data FROM userkeys_sessions WHERE token_hash = $1 AND expires_at > $2", tokenHash, micros(now))
+		return all(ctx, c, scanBytes, "SELECT s.data FROM userkeys_sessions s WHERE s.token_hash = $1 AND "+sessionHolds, tokenHash, micros(now))
 	})
 	if err != nil || len(data) == 0 {
 		return nil, false, err
@@ -43,10 +48,86 @@ func (s *Store) SaveSession(ctx context.Context, tokenHash, data []byte, userID 
 	})
 }
 
-// MarkSession notes that an app began a session, with a one-time password.
-func (s *Store) MarkSession(ctx context.Context, tokenHash []byte) error {
-	_, err := s.changesOne(ctx, "UPDATE userkeys_sessions SET via_app = 1 WHERE token_hash = $1", tokenHash)
-	return err
+// BindSession notes that an app began a session with a one-time password, and which key the session ends with.
+// [userkeys.ConsentGone] if that key has ended already, unless the app itself gave it back.
+func (s *Store) BindSession(ctx context.Context, tokenHash []byte, a userkeys.AppSession) error {
+	if err := checkText(a.ApplicationName); err != nil {
+		return err
+	}
+	return s.write(ctx, func(ctx context.Context, c conn) error {
+		if a.KeyID != 0 {
+			// Locked, so that a revocation either is seen here or finds the session.
+			end, err := one(ctx, c, scanKeyEnd, "SELECT expires_at, revoked_by FROM userkeys_keys WHERE id = $1"+s.diff.lockRow, a.KeyID)
+			if err != nil && !isNoRows(err) {
+				return err
+			}
+			if err != nil || !end.leavesSessions(a.BeganAt) {
+				return oneTimeOver()
+			}
+		}
+		_, err := c.exec(ctx, "UPDATE userkeys_sessions SET via_app = 1, key_id = $1, application_name = $2, began_at = $3 WHERE token_hash = $4",
+			a.KeyID, a.ApplicationName, micros(a.BeganAt), tokenHash)
+		return err
+	})
+}
+
+// keyEnd is what decides whether the sessions of a key go on.
+type keyEnd struct {
+	expires int64
+	by      userkeys.RevokedBy // empty: nobody
+}
+
+func scanKeyEnd(r row) (keyEnd, error) {
+	var e keyEnd
+	err := r.Scan(&e.expires, &e.by)
+	return e, err
+}
+
+func (e keyEnd) leavesSessions(at time.Time) bool {
+	return (e.by == "" || e.by == userkeys.RevokedByApp) && (e.expires == 0 || e.expires > micros(at))
+}
+
+// AppSessions lists the sessions of a user that apps began and that are not over, newest first.
+func (s *Store) AppSessions(ctx context.Context, userID int64, now time.Time) ([]userkeys.AppSession, error) {
+	return read(ctx, s, func(ctx context.Context, c conn) ([]userkeys.AppSession, error) {
+		return all(ctx, c, scanAppSession, `SELECT s.key_id, s.application_name, s.began_at FROM userkeys_sessions s
+			WHERE s.user_id = $1 AND s.via_app = 1 AND `+sessionHolds+` ORDER BY s.began_at DESC LIMIT 1000`, userID, micros(now))
+	})
+}
+
+func scanAppSession(r row) (userkeys.AppSession, error) {
+	var a userkeys.AppSession
+	var began int64
+	err := r.Scan(&a.KeyID, &a.ApplicationName, &began)
+	a.BeganAt = fromMicros(began)
+	return a, err
+}
+
+// endKeySessions ends the sessions that apps began with what they were given with their keys.
+func endKeySessions(ctx context.Context, c conn, keys []keyRow) error {
+	return inChunks(keys, idsPerStatement, func(chunk []keyRow) error {
+		ids := make([]any, len(chunk))
+		for i, k := range chunk {
+			ids[i] = k.id
+		}
+		_, err := c.exec(ctx, "DELETE FROM userkeys_sessions WHERE key_id IN ("+list(1, len(ids))+")", ids...)
+		return err
+	})
+}
+
+// carrySessions gives what an app began with its keys before to its new one.
+func carrySessions(ctx context.Context, c conn, replaced []keyRow, key userkeys.UserAPIKey) error {
+	for _, old := range replaced {
+		if !old.end.leavesSessions(key.CreatedAt) {
+			continue
+		}
+		for _, table := range []string{"userkeys_sessions", "userkeys_one_time_passwords"} {
+			if _, err := c.exec(ctx, "UPDATE "+table+" SET key_id = $1 WHERE key_id = $2", key.ID, old.id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // RenewSession writes data and end of a session that is still there, and tells

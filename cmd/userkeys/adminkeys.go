@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"userkeys"
 	"userkeys/notify"
@@ -17,9 +19,10 @@ func newAdminKeysCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "admin-keys", Short: "Make, list and revoke the keys of the site's own programs",
 		Long: `Make, list and revoke admin API keys: keys for the site's own programs, sent in
-the headers Api-Key and Api-Username. A key may do whatever the user that it
-acts as may do. A running site refuses a revoked one at once.`,
-		Example: `  userkeys admin-keys add --description "backup script" --user root
+the headers Api-Key and Api-Username. A key may do what the user that it acts
+as may do, or the part of it that its permissions name. A running site refuses
+a revoked one at once.`,
+		Example: `  userkeys admin-keys add --description "backup script" --user root --permissions audit,keys
   userkeys admin-keys list
   userkeys admin-keys revoke 3`,
 	}
@@ -28,10 +31,16 @@ acts as may do. A running site refuses a revoked one at once.`,
 		Use: "add", Short: "Make a key and print it, this once", Args: cobra.NoArgs, RunE: withOffice(adminKeysAdd),
 		Long: `Make a key and print it. It is shown only now: the site keeps no more than a
 fingerprint of it. Without --user the key acts as whomever each request names
-in the header Api-Username: with it a program can do anything on this site.`,
+in the header Api-Username. Without --permissions it may do everything that the
+user may; without both a program can do anything on this site with it. A key
+that has either leaves administrators alone, and no key makes another one.
+
+Permissions: ` + strings.ReplaceAll(userkeys.AllAdminPermissions().String(), ",", ", ") + `.`,
 	}
 	add.Flags().String("description", "", "what the key is for (required)")
 	add.Flags().String("user", "", "act as this user only")
+	add.Flags().String("permissions", "", "may do this only: names with commas between")
+	add.Flags().String("expires", "", "when the key ends: 90d, 12h, or a time such as 2027-01-31T12:00:00Z (default: never)")
 	addJSONFlag(add)
 	list := &cobra.Command{Use: "list", Short: "List keys, newest first", Args: cobra.NoArgs, RunE: withOffice(adminKeysList)}
 	addJSONFlag(list)
@@ -45,16 +54,22 @@ type adminKeyRow struct {
 	ID          int64      `json:"id"`
 	Key         string     `json:"key,omitempty"` // once, of a new one
 	Description string     `json:"description"`
-	User        *string    `json:"user"` // null: acts as anybody
+	User        *string    `json:"user"`        // null: acts as anybody
+	Permissions []string   `json:"permissions"` // empty: everything
 	CreatedAt   *time.Time `json:"created_at"`
 	LastUsedAt  *time.Time `json:"last_used_at"`
+	ExpiresAt   *time.Time `json:"expires_at"` // null: no end of its own
 	RevokedAt   *time.Time `json:"revoked_at"`
 }
 
 func adminKeyRowOf(k userkeys.AdminAPIKey) adminKeyRow {
 	row := adminKeyRow{
-		ID: k.ID, Description: k.Description,
-		CreatedAt: notify.JSONTime(k.CreatedAt), LastUsedAt: notify.JSONTime(k.LastUsedAt), RevokedAt: notify.JSONTime(k.RevokedAt),
+		ID: k.ID, Description: k.Description, Permissions: []string{},
+		CreatedAt: notify.JSONTime(k.CreatedAt), LastUsedAt: notify.JSONTime(k.LastUsedAt),
+		ExpiresAt: notify.JSONTime(k.ExpiresAt), RevokedAt: notify.JSONTime(k.RevokedAt),
+	}
+	for _, p := range k.Permissions {
+		row.Permissions = append(row.Permissions, string(p))
 	}
 	if k.UserID != 0 {
 		row.User = &k.Username
@@ -77,11 +92,15 @@ func adminKeysAdd(cmd *cobra.Command, d *office, _ []string) error {
 	if cmd.Flags().Changed("user") && user == "" { // an empty variable must not make a key for everything
 		return errors.New("--user is empty; name a user, or leave it out for a key that acts as anybody")
 	}
+	n := userkeys.NewAdminAPIKey{Description: description, Username: user}
+	if n.Permissions, n.ExpiresAt, err = adminKeyLimits(cmd.Flags(), time.Now()); err != nil {
+		return err
+	}
 	asJSON, err := cmd.Flags().GetBool("json")
 	if err != nil {
 		return err
 	}
-	text, k, err := d.authority.CreateAdminKey(cmd.Context(), description, user, commandActor)
+	text, k, err := d.authority.CreateAdminKey(cmd.Context(), n, commandActor)
 	if err != nil {
 		return err
 	}
@@ -97,9 +116,46 @@ func adminKeysAdd(cmd *cobra.Command, d *office, _ []string) error {
 	if k.Username != "" {
 		as = k.Username
 	}
+	if len(k.Permissions) > 0 {
+		as += ", may " + k.Permissions.String()
+	}
+	if !k.ExpiresAt.IsZero() {
+		as += ", ends at " + moment(k.ExpiresAt)
+	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "key %d, acts as %s; it is shown only now\n", k.ID, as)
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), text.Reveal())
 	return err
+}
+
+// adminKeyLimits reads --permissions and --expires.
+func adminKeyLimits(flags *pflag.FlagSet, now time.Time) (userkeys.AdminPermissions, time.Time, error) {
+	permissions, err := flags.GetString("permissions")
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	if flags.Changed("permissions") && permissions == "" { // an empty variable must not make a key for everything
+		return nil, time.Time{}, errors.New("--permissions is empty; name some, or leave it out for a key that may do everything")
+	}
+	may, err := userkeys.ParseAdminPermissions(permissions)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	text, err := flags.GetString("expires")
+	if err != nil || !flags.Changed("expires") {
+		return may, time.Time{}, err
+	}
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if n, err := strconv.Atoi(days); err == nil && n > 0 && n <= 36500 {
+			return may, now.AddDate(0, 0, n), nil
+		}
+	}
+	if after, err := time.ParseDuration(text); err == nil && after > 0 {
+		return may, now.Add(after), nil
+	}
+	if at, err := time.Parse(time.RFC3339, text); err == nil {
+		return may, at, nil
+	}
+	return nil, time.Time{}, fmt.Errorf("--expires is %q; say when the key ends, as 90d, 12h or 2027-01-31T12:00:00Z", text)
 }
 
 func adminKeysList(cmd *cobra.Command, d *office, _ []string) error {
@@ -118,7 +174,7 @@ func adminKeysList(cmd *cobra.Command, d *office, _ []string) error {
 			break
 		}
 	}
-	return listing(cmd, rows, "ID,DESCRIPTION,ACTS AS,MADE,LAST USED,REVOKED", adminKeyCells)
+	return listing(cmd, rows, "ID,DESCRIPTION,ACTS AS,MAY,MADE,LAST USED,ENDS,REVOKED", adminKeyCells)
 }
 
 func adminKeyCells(k adminKeyRow) []string {
@@ -132,7 +188,11 @@ func adminKeyCells(k adminKeyRow) []string {
 	if k.User != nil {
 		as = *k.User
 	}
-	return []string{strconv.FormatInt(k.ID, 10), k.Description, as, at(k.CreatedAt), at(k.LastUsedAt), at(k.RevokedAt)}
+	may := "everything"
+	if len(k.Permissions) > 0 {
+		may = strings.Join(k.Permissions, ",")
+	}
+	return []string{strconv.FormatInt(k.ID, 10), k.Description, as, may, at(k.CreatedAt), at(k.LastUsedAt), at(k.ExpiresAt), at(k.RevokedAt)}
 }
 
 func adminKeysRevoke(cmd *cobra.Command, d *office, args []string) error {

@@ -173,7 +173,7 @@ func (st *stage) open(ctx context.Context) error {
 			return err
 		}
 	}
-	st.adminKey, _, err = st.site.Authority.CreateAdminKey(ctx, "The Noticeboard itself", "", commandActor)
+	st.adminKey, _, err = st.site.Authority.CreateAdminKey(ctx, userkeys.NewAdminAPIKey{Description: "The Noticeboard itself"}, commandActor)
 	return err
 }
 

@@ -70,7 +70,7 @@ func startPushingSite(t *testing.T, tamper func(http.Handler) http.Handler, push
 			t.Fatal(err)
 		}
 	}
-	key, _, err := s.Authority.CreateAdminKey(t.Context(), "the website", "", by)
+	key, _, err := s.Authority.CreateAdminKey(t.Context(), userkeys.NewAdminAPIKey{Description: "the website"}, by)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
@@ -25,8 +26,8 @@ const (
 	// remembered; those of an account never end by themselves.
 	strangerWindow = 30 * 24 * time.Hour
 	// strangerDigits of a name's digest are its counter: invented names share
-	// 4,096 of them, so that they cannot fill the table.
-	strangerDigits = 3
+	// 65,536 of them, so that they cannot fill the table.
+	strangerDigits = 4
 
 	homeWindow    = 365 * 24 * time.Hour // how long a network is remembered as one's own
 	networkWindow = time.Hour            // of all names together, from one network
@@ -36,40 +37,48 @@ const (
 
 // guess names the counters of one try to sign in.
 type guess struct {
-	account string // of the account, whoever tries
-	pair    string // of the account and the address
+	account string // of the account, whichever of its names is tried, and whoever tries
+	pair    string // of what was typed and the address
 	wait    string // begins anew with each try of the pair that is let through
 	window  time.Duration
 	home    string // whether the account has signed in from this network before
 	network string // of the address, whatever is tried; empty where many people may share it
 }
 
-// newGuess finds the counters of an account by its id, whichever of its names
-// was typed, and those of a name that nobody has by the name. a is zero for the latter.
+// newGuess finds the counters of a try: name is what was typed, in its canonical form, and a the account that has it, zero
+// if nobody does.
+//
+// The waits, which a stranger soon runs into, go by what was typed alone: a name that nobody has is charged as one that
+// somebody has, and nobody learns that a user name and an e-mail address are one person's. Only the limit that stops an
+// account for good counts by the account. Strangers who have no name share counters there, but cannot know with whom.
 //
 // Tries from a network that the account has signed in from before have a
 // counter of their own: else anybody could lock an account's owner out by
 // failing a hundred times from elsewhere.
 func (ac *Accounts) newGuess(r *http.Request, name string, a userkeys.Account) (guess, error) {
+	key, err := ac.guessKey(r.Context())
+	if err != nil {
+		return guess{}, err
+	}
 	from := userkeys.Network(ac.clientIP(r))
-	g := guess{account: "name:" + digest(name)[:strangerDigits], window: strangerWindow}
+	g := guess{account: "name:" + digest(key, name)[:strangerDigits], window: strangerWindow}
 	if a.ID != 0 {
 		g = guess{account: accountCounter(a.ID)}
 	}
 	if tellsPeopleApart(from) {
-		g.network = "network:" + digest(from)
+		g.network = "network:" + digest(key, from)
 	}
-	g.home = "home:" + digest(g.account, from)
+	g.home = "home:" + digest(key, g.account, from)
 	known, _, err := ac.store.Guesses(r.Context(), g.home)
 	if err != nil {
 		return guess{}, coded(err)
 	}
 	if known > 0 {
-		g.account = "at home:" + digest(g.account, a.PasswordHash, from)
+		g.account = "at home:" + digest(key, g.account, a.PasswordHash, from)
 	}
 	// With the password hash in it a new password begins new pairs: an
 	// administrator who sets one also lifts the waits.
-	pair := digest(g.account, a.PasswordHash, from)
+	pair := digest(key, "typed", name, a.PasswordHash, from)
 	g.pair, g.wait = "pair:"+pair, "wait:"+pair
 	return g, nil
 }
@@ -84,9 +93,29 @@ func tellsPeopleApart(network string) bool {
 
 func accountCounter(userID int64) string { return "user:" + strconv.FormatInt(userID, 10) }
 
-// digest keeps names and addresses out of the table and bounds their length.
-func digest(parts ...string) string {
-	h := sha256.New()
+const (
+	guessMark     = "key of guesses" // in the store
+	guessKeyBytes = 32
+)
+
+// guessKey is the site's key for the names of its counters. The first node makes it, and all have the same.
+func (ac *Accounts) guessKey(ctx context.Context) ([]byte, error) {
+	ac.guessing.Lock()
+	defer ac.guessing.Unlock()
+	if ac.guessed == nil {
+		key, err := ac.store.Mark(ctx, guessMark, randomBytes(guessKeyBytes))
+		if err != nil {
+			return nil, coded(err)
+		}
+		ac.guessed = key
+	}
+	return ac.guessed, nil
+}
+
+// digest keeps names and addresses out of the table and bounds their length. With the site's key in it nobody else can
+// compute which names have a counter in common.
+func digest(key []byte, parts ...string) string {
+	h := hmac.New(sha256.New, key)
 	for _, p := range parts {
 		_, _ = h.Write([]byte(strconv.Itoa(len(p)) + ":" + p))
 	}

@@ -360,10 +360,10 @@ func TestLG4_Charges_alone_hold_the_limits(t *testing.T) {
 	}
 }
 
-// pairCounter is the counter of an account and an address.
+// pairCounter is the counter of what is typed and an address.
 func (s *site) pairCounter(name, ip string) string {
 	s.t.Helper()
-	a, err := s.store.Account(s.t.Context(), name)
+	a, err := s.find(s.t.Context(), name)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -552,8 +552,11 @@ func TestInvented_names_share_counters(t *testing.T) {
 		g := guess{}
 		s.browser(address(1)).ask(func(r *http.Request) { g, _ = s.newGuess(r, fmt.Sprint("name", i), userkeys.Account{}) })
 		seen[g.account] = true
+		if len(g.account) != len("name:")+strangerDigits {
+			t.Fatalf("the counter of an invented name is %s", g.account)
+		}
 	}
-	if len(seen) > 4096 {
-		t.Errorf("%d counters for invented names", len(seen))
+	if len(seen) < 5_000 {
+		t.Errorf("%d counters for 6,000 invented names", len(seen))
 	}
 }

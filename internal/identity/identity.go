@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
@@ -41,6 +42,9 @@ type Accounts struct {
 	clientIP  func(*http.Request) string
 	hasher    *hasher
 	sessions  *scs.SessionManager
+
+	guessing sync.Mutex
+	guessed  []byte // the key of guesses; nil: not read yet
 }
 
 // New checks cfg and makes [Accounts].

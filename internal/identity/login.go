@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -42,7 +43,7 @@ func (ac *Accounts) Login(r *http.Request, name, password string) (userkeys.User
 		return userkeys.User{}, err
 	}
 	if a, err = ac.try(ctx, g, a, password); err == nil {
-		err = ac.signIn(ctx, v, a, "", ac.earlyOf(r))
+		err = ac.signIn(ctx, v, a, nil, ac.earlyOf(r))
 	}
 	if err != nil {
 		// Not the name: people type passwords there.
@@ -103,8 +104,8 @@ func (ac *Accounts) try(ctx context.Context, g guess, a userkeys.Account, passwo
 // was suspended, while the old one was being looked at must not leave a
 // session behind: the change has deleted those that it found, so look again
 // once ours is there.
-func (ac *Accounts) signIn(ctx context.Context, v *visit, a userkeys.Account, via, early string) error {
-	if err := v.start(ctx, a.User, via, early); err != nil {
+func (ac *Accounts) signIn(ctx context.Context, v *visit, a userkeys.Account, app *userkeys.AppSession, early string) error {
+	if err := v.start(ctx, a.User, app, early); err != nil {
 		return err
 	}
 	again, err := ac.find(ctx, canonical(a.Username))
@@ -120,16 +121,19 @@ func (ac *Accounts) signIn(ctx context.Context, v *visit, a userkeys.Account, vi
 	return nil
 }
 
-// SignIn begins a session of a user who has proved to be one by other means:
-// a one-time password that the app named via was given. The gates are those of
-// a login. The request must have passed Sessions.
-func (ac *Accounts) SignIn(r *http.Request, userID int64, via string) (userkeys.User, error) {
+// anApp stands for the name of an app that has none, so that its session is not taken for its user's own.
+const anApp = "an app"
+
+// SignIn begins a session for the app that was given the one-time password p, which was just consumed. The session
+// ends with the key of p. The gates are those of a login; [userkeys.ConsentGone] if the key has ended.
+// The request must have passed Sessions.
+func (ac *Accounts) SignIn(r *http.Request, p userkeys.OneTimePassword) (userkeys.User, error) {
 	ctx := r.Context()
 	v := ac.visitOf(ctx)
 	if v == nil {
 		return userkeys.User{}, errNoSession
 	}
-	u, err := ac.store.User(ctx, userID)
+	u, err := ac.store.User(ctx, p.UserID)
 	if err != nil {
 		return userkeys.User{}, coded(err)
 	}
@@ -137,10 +141,11 @@ func (ac *Accounts) SignIn(r *http.Request, userID int64, via string) (userkeys.
 	if err != nil {
 		return userkeys.User{}, err
 	}
-	if a.ID != userID || !a.MayAct() {
+	if a.ID != p.UserID || !a.MayAct() {
 		return userkeys.User{}, errWrong()
 	}
-	if err := ac.signIn(ctx, v, a, via, ac.earlyOf(r)); err != nil {
+	app := userkeys.AppSession{KeyID: p.KeyID, ApplicationName: cmp.Or(p.ApplicationName, anApp), BeganAt: ac.now().UTC()}
+	if err := ac.signIn(ctx, v, a, &app, ac.earlyOf(r)); err != nil {
 		return userkeys.User{}, err
 	}
 	ac.log.InfoContext(ctx, "login by one-time password", "user", a.ID, "ip", ac.clientIP(r))
@@ -205,7 +210,7 @@ func (ac *Accounts) Setup(r *http.Request, token, name, password string) (userke
 		return userkeys.User{}, err
 	}
 	ac.log.InfoContext(ctx, "first administrator made", "user", a.ID, "ip", ac.clientIP(r))
-	return a.User, ac.signIn(ctx, v, a, "", "")
+	return a.User, ac.signIn(ctx, v, a, nil, "")
 }
 
 // createFirst consumes the token only when its turn to hash has come, so that

@@ -18,6 +18,7 @@ type memory struct {
 	sessions map[string]row
 	tokens   map[string]row
 	guesses  map[string]counted
+	marks    map[string][]byte
 	touched  int
 	fail     error  // what every method answers, if not nil
 	onSave   func() // runs before a session is saved
@@ -37,7 +38,7 @@ type counted struct {
 func newMemory() *memory {
 	return &memory{
 		accounts: map[int64]userkeys.Account{}, sessions: map[string]row{},
-		tokens: map[string]row{}, guesses: map[string]counted{},
+		tokens: map[string]row{}, guesses: map[string]counted{}, marks: map[string][]byte{},
 	}
 }
 
@@ -64,7 +65,7 @@ func (s *memory) CreateUser(_ context.Context, a userkeys.Account, _ userkeys.Ac
 	return a.User, nil
 }
 
-func (s *memory) MarkSession(context.Context, []byte) error { return nil }
+func (s *memory) BindSession(context.Context, []byte, userkeys.AppSession) error { return nil }
 
 func (s *memory) ReplaceUser(_ context.Context, _, u userkeys.User, _ userkeys.Actor, _ time.Time) error {
 	defer s.lock()()
@@ -248,6 +249,14 @@ func (s *memory) Guesses(_ context.Context, name string) (int, time.Time, error)
 	defer s.lock()()
 	c := s.guesses[name]
 	return c.n, c.since, s.fail
+}
+
+func (s *memory) Mark(_ context.Context, name string, value []byte) ([]byte, error) {
+	defer s.lock()()
+	if _, ok := s.marks[name]; !ok {
+		s.marks[name] = value
+	}
+	return s.marks[name], s.fail
 }
 
 func (s *memory) ForgetGuesses(_ context.Context, names ...string) error {

@@ -31,7 +31,9 @@ const (
 	keyUser = "user" // id
 	keyID   = "id"   // the session's public name
 	keySeen = "seen" // last visit, RFC 3339
-	keyVia  = "via"  // name of the app whose one-time password began it
+	// keyBegan is when the password, or another proof, was given, RFC 3339.
+	keyBegan = "began"
+	keyVia   = "via" // name of the app whose one-time password began it
 	// keyEarly is the hash of the form token that the browser had before.
 	keyEarly = "early"
 )
@@ -118,7 +120,26 @@ func (ac *Accounts) Visitor(r *http.Request) (userkeys.Visitor, error) {
 	if v.user.ID == 0 {
 		return userkeys.Visitor{}, nil
 	}
-	return userkeys.Visitor{User: v.user, Session: v.get(keyID), CSRF: formSecret(v.token), EarlyCSRF: v.earlyToken(ac.earlyOf(r))}, nil
+	return userkeys.Visitor{
+		User: v.user, Session: v.get(keyID), CSRF: formSecret(v.token), EarlyCSRF: v.earlyToken(ac.earlyOf(r)), App: v.get(keyVia),
+	}, nil
+}
+
+// SignedInAt tells when the sender of r signed in, with a password or as the first administrator; zero for nobody,
+// for an app with a one-time password, and for a session of a version that did not remember it.
+func (ac *Accounts) SignedInAt(r *http.Request) (time.Time, error) {
+	visitor, err := ac.Visitor(r)
+	v := ac.visitOf(r.Context())
+	if err != nil || v == nil || !visitor.SignedIn() || visitor.App != "" {
+		return time.Time{}, err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	at, err := time.Parse(time.RFC3339, v.get(keyBegan))
+	if err != nil {
+		return time.Time{}, nil
+	}
+	return at, nil
 }
 
 // earlyName is the cookie of a form token before there is a session.
@@ -238,9 +259,9 @@ func (v *visit) touch(ctx context.Context) {
 	}
 }
 
-// start signs u in: under a new token, so that whoever planted or saw the
+// start signs u in, or an app as u: under a new token, so that whoever planted or saw the
 // old one has nothing.
-func (v *visit) start(ctx context.Context, u userkeys.User, via, early string) error {
+func (v *visit) start(ctx context.Context, u userkeys.User, app *userkeys.AppSession, early string) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if err := v.load(ctx); err != nil {
@@ -256,8 +277,9 @@ func (v *visit) start(ctx context.Context, u userkeys.User, via, early string) e
 	s.Put(v.ctx, keyUser, strconv.FormatInt(u.ID, 10))
 	s.Put(v.ctx, keyID, hex.EncodeToString(randomBytes(16)))
 	s.Put(v.ctx, keySeen, now.Format(time.RFC3339))
-	if via != "" {
-		s.Put(v.ctx, keyVia, via)
+	s.Put(v.ctx, keyBegan, now.Format(time.RFC3339))
+	if app != nil {
+		s.Put(v.ctx, keyVia, app.ApplicationName)
 	}
 	if early != "" {
 		s.Put(v.ctx, keyEarly, hex.EncodeToString(hashToken(formSecret(early))))
@@ -267,8 +289,8 @@ func (v *visit) start(ctx context.Context, u userkeys.User, via, early string) e
 	if err != nil {
 		return coded(err)
 	}
-	if via != "" {
-		if err := v.ac.store.MarkSession(ctx, hashToken(token)); err != nil {
+	if app != nil {
+		if err := v.ac.store.BindSession(ctx, hashToken(token), *app); err != nil {
 			return errors.Join(coded(err), v.end(ctx))
 		}
 	}

@@ -472,3 +472,47 @@ func setUser(ctx context.Context, st Store, u userkeys.User, by userkeys.Actor, 
 	}
 	return st.ReplaceUser(ctx, was, u, by, at)
 }
+
+// TestSignedInAt: what asks for a fresh sign-in goes by when the password was given, not by visits or an app's password.
+func TestSignedInAt(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, newMemory())
+	u := s.add("alice")
+	at := func(b *browser) (at time.Time) {
+		t.Helper()
+		b.ask(func(r *http.Request) {
+			var err error
+			if at, err = b.ac.SignedInAt(r); err != nil {
+				t.Error(err)
+			}
+		})
+		return at
+	}
+	b := s.browser(address(1))
+	if got := at(b); !got.IsZero() {
+		t.Errorf("nobody signed in at %v", got)
+	}
+	b.mustLogin("alice")
+	first := s.clock.Now()
+	s.clock.advance(time.Hour)
+	b.is(u.ID)
+	if got := at(b); !got.Equal(first) {
+		t.Errorf("signed in at %v, want %v", got, first)
+	}
+	b.mustLogin("alice")
+	if got := at(b); !got.Equal(first.Add(time.Hour)) {
+		t.Errorf("after the second time: %v", got)
+	}
+	app := s.browser(address(2))
+	app.ask(func(r *http.Request) {
+		if _, err := app.ac.SignIn(r, userkeys.OneTimePassword{UserID: u.ID}); err != nil {
+			t.Error(err)
+		}
+	})
+	if v := app.visitor(); v.User.ID != u.ID || v.App == "" {
+		t.Errorf("an app without a name signs in as %+v", v)
+	}
+	if got := at(app); !got.IsZero() {
+		t.Errorf("an app signed in at %v", got)
+	}
+}

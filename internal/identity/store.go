@@ -47,8 +47,9 @@ type AccountStore interface {
 type SessionStore interface {
 	Session(ctx context.Context, tokenHash []byte, now time.Time) (data []byte, ok bool, err error)
 	SaveSession(ctx context.Context, tokenHash, data []byte, userID int64, expiresAt time.Time) error
-	// MarkSession notes that an app began the session: it ends when its user revokes everything.
-	MarkSession(ctx context.Context, tokenHash []byte) error
+	// BindSession notes that an app began the session, and which key it ends with.
+	// [userkeys.ConsentGone] if that key has ended already.
+	BindSession(ctx context.Context, tokenHash []byte, a userkeys.AppSession) error
 	// RenewSession writes data and end of a session that is still there, and
 	// tells whether it was. One that was deleted meanwhile stays deleted: a
 	// request in flight must not bring back what a logout ended.
@@ -72,4 +73,6 @@ type GuessStore interface {
 	// zeros if there is none. Whether the window is over is the caller's to judge.
 	Guesses(ctx context.Context, name string) (count int, since time.Time, err error)
 	ForgetGuesses(ctx context.Context, names ...string) error
+	// Mark remembers a value under a name unless there is one, and returns the one that is there.
+	Mark(ctx context.Context, name string, value []byte) ([]byte, error)
 }

@@ -37,6 +37,12 @@ func adminKeysAreKept(w *world) {
 	if diff := cmp.Diff(one, must[userkeys.AdminAPIKey](w)(w.AdminKeyByHash(w.ctx, one.Hash))); diff != "" {
 		w.Errorf("by hash: -want +got\n%s", diff)
 	}
+	narrow := must[userkeys.AdminAPIKey](w)(w.CreateAdminKey(w.ctx, userkeys.AdminAPIKey{
+		Description: "narrow", Hash: w.hash(), Permissions: userkeys.AdminPermissions{"users", "audit"}, CreatedAt: noon, ExpiresAt: noon.Add(time.Hour),
+	}, admin))
+	if diff := cmp.Diff(narrow, must[userkeys.AdminAPIKey](w)(w.AdminKeyByHash(w.ctx, narrow.Hash))); diff != "" || !narrow.ExpiresAt.Equal(micro(noon.Add(time.Hour))) {
+		w.Errorf("with limits: -want +got\n%s", diff)
+	}
 	near := one.Hash // KU11: the whole hash counts
 	near[31] ^= 1
 	_, err := w.AdminKeyByHash(w.ctx, near)
@@ -78,13 +84,18 @@ func adminKeysAreRevoked(w *world) {
 	}
 
 	live := w.adminKey(userkeys.User{}, "stays")
+	over := must[userkeys.AdminAPIKey](w)(w.CreateAdminKey(w.ctx, userkeys.AdminAPIKey{Description: "over", Hash: w.hash(), CreatedAt: noon, ExpiresAt: first}, admin))
 	w.ok(w.Purge(w.ctx, first.Add(89*24*time.Hour)))
-	_, err := w.AdminKeyByHash(w.ctx, k.Hash)
-	w.ok(err)
+	for _, h := range []userkeys.KeyHash{k.Hash, over.Hash} {
+		_, err := w.AdminKeyByHash(w.ctx, h)
+		w.ok(err)
+	}
 	w.ok(w.Purge(w.ctx, first.Add(91*24*time.Hour)))
-	_, err = w.AdminKeyByHash(w.ctx, k.Hash)
-	w.refused(err, userkeys.NotFound)
-	_, err = w.AdminKeyByHash(w.ctx, live.Hash)
+	for _, h := range []userkeys.KeyHash{k.Hash, over.Hash} {
+		_, err := w.AdminKeyByHash(w.ctx, h)
+		w.refused(err, userkeys.NotFound)
+	}
+	_, err := w.AdminKeyByHash(w.ctx, live.Hash)
 	w.ok(err)
 }
 

@@ -56,6 +56,8 @@ func Run(t *testing.T, open func(t testing.TB) *store.Store) {
 		"a deleted user leaves nothing but the log":                           deleteUser,
 		"passwords are set":                                                   passwords,
 		"sessions end when they should":                                       sessions,
+		"sessions that apps began end with their keys":                        appSessions,
+		"a session that an app begins while its key is revoked":               appSessionsRace,
 		"OT3 a token is consumed by one of 64":                                tokens,
 		"LG4 50 parallel guesses are all counted":                             guessesAreCounted,
 		"a window of guesses begins anew at its end":                          guessWindows,

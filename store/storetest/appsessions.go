@@ -1,0 +1,108 @@
+package storetest
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"userkeys"
+)
+
+// signIn saves a session and binds it to a key, as a one-time password does.
+func (w *world) signIn(u userkeys.User, token string, keyID int64) error {
+	w.Helper()
+	w.ok(w.SaveSession(w.ctx, []byte(token), []byte("x"), u.ID, noon.Add(90*24*time.Hour)))
+	return w.BindSession(w.ctx, []byte(token), userkeys.AppSession{KeyID: keyID, ApplicationName: "App " + token, BeganAt: noon})
+}
+
+// signedIn fails unless the session of token is there at a time, or is not.
+func (w *world) signedIn(token string, at time.Time, want bool) {
+	w.Helper()
+	if _, ok, err := w.Session(w.ctx, []byte(token), at); ok != want || err != nil {
+		w.Errorf("session %s at %v: %v, %v; want %v", token, at, ok, err, want)
+	}
+}
+
+func appSessions(w *world) {
+	u, other := w.user("ada"), w.user("bob")
+	hour := noon.Add(time.Hour)
+	kept := w.key(u, "kept")
+	ends := w.key(u, "ends", func(g *userkeys.Grant) { g.Key.ExpiresAt = hour })
+	gaveBack, stale := w.key(u, "gave back"), w.key(u, "stale")
+	w.ok(w.signIn(u, "kept", kept.ID))
+	w.ok(w.signIn(u, "ends", ends.ID))
+	w.ok(w.signIn(u, "gave back", gaveBack.ID))
+	w.ok(w.signIn(u, "stale", stale.ID))
+	w.ok(w.signIn(u, "keyless", 0))
+	w.ok(w.signIn(other, "bobs", 0))
+	w.refused(w.signIn(u, "of nothing", 4711), userkeys.ConsentGone)
+
+	want := []string{"App kept", "App ends", "App gave back", "App stale", "App keyless"}
+	var got []string
+	for _, a := range must[[]userkeys.AppSession](w)(w.AppSessions(w.ctx, u.ID, noon)) {
+		got = append(got, a.ApplicationName)
+		if !a.BeganAt.Equal(micro(noon)) {
+			w.Errorf("%s began at %v", a.ApplicationName, a.BeganAt)
+		}
+	}
+	if diff := cmp.Diff(count(want), count(got)); diff != "" {
+		w.Errorf("-want +got\n%s", diff)
+	}
+
+	w.signedIn("ends", hour.Add(-time.Second), true)
+	w.signedIn("ends", hour, false)
+	w.key(u, "ends", func(g *userkeys.Grant) { g.Key.CreatedAt = hour }) // too late to carry it over
+	w.signedIn("ends", noon, false)
+
+	_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{gaveBack.ID}, By: userkeys.RevokedByApp, At: noon, Actor: admin})
+	w.ok(err)
+	w.signedIn("gave back", noon, true)
+	w.ok(w.signIn(u, "gave back too", gaveBack.ID))
+	again := w.key(u, "gave back")
+	w.signedIn("gave back", noon, true)
+	w.revoke(userkeys.RevokedByOwner, again.ID)
+	w.signedIn("gave back", noon, false)
+	w.signedIn("gave back too", noon, false)
+	w.refused(w.signIn(u, "later", again.ID), userkeys.ConsentGone)
+
+	must[int](w)(w.RevokeStale(w.ctx, hour, time.Time{}, hour))
+	w.signedIn("stale", noon, false)
+	must[userkeys.KeyHash](w)(w.UndoRevoke(w.ctx, userkeys.Undo{Key: w.stored(stale.ID), At: hour, Actor: admin}))
+	w.signedIn("stale", noon, false)
+
+	_, err = w.Store.Revoke(w.ctx, userkeys.Revocation{UserID: u.ID, By: userkeys.RevokedByOwner, At: hour, Actor: admin})
+	w.ok(err)
+	w.signedIn("keyless", noon, false)
+	w.signedIn("bobs", noon, true)
+}
+
+func count(names []string) map[string]int {
+	n := map[string]int{}
+	for _, name := range names {
+		n[name]++
+	}
+	return n
+}
+
+// appSessionsRace: whichever comes first, no session is left that undoing the revocation would bring back.
+func appSessionsRace(w *world) {
+	u := w.user("ada")
+	for i := range 20 {
+		k, token := w.key(u, fmt.Sprint("app ", i)), fmt.Sprint("token ", i)
+		for _, err := range w.together(2, func(n int) error {
+			if n == 0 {
+				return w.signIn(u, token, k.ID)
+			}
+			_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByOwner, At: noon, Actor: admin})
+			return err
+		}) {
+			if err != nil {
+				w.refused(err, userkeys.ConsentGone)
+				w.ok(w.DeleteSession(w.ctx, []byte(token))) // as whoever signs in does
+			}
+		}
+		w.undo(k.ID, admin)
+		w.signedIn(token, noon, false)
+	}
+}
