@@ -119,7 +119,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.cfg.Upstream.serve(w, r, k)
 	case k.given:
 		if a, ok := f.desk.admit(w, r, k, ownRequest); ok {
-			f.cfg.Own.ServeHTTP(w, admitted(r, k, a))
+			serveAdmitted(f.cfg.Own, w, admitted(r, k, a))
 		}
 	default:
 		f.serveStranger(w, r, t)

@@ -23,6 +23,9 @@ type ProxyConfig struct {
 	TrustedProxies []netip.Prefix
 	// SessionCookies are the names of our own cookies: the upstream neither sees nor sets them.
 	SessionCookies []string
+	// VaryByKey adds Vary: User-Api-Key also to answers to requests without a key, so that a cache between
+	// the proxy and its clients asks here about every request with a key. The price: some CDNs store no answer that varies.
+	VaryByKey bool
 	// ResponseHeaderTimeout is how long the upstream may think before it
 	// answers, 0: 30 seconds. Long polls must be shorter.
 	ResponseHeaderTimeout time.Duration

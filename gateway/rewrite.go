@@ -7,8 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-
-	"userkeys"
 )
 
 // rewrite makes the upstream's request. Its headers are built anew: first what
@@ -103,9 +101,10 @@ func (p *Proxy) modifyResponse(res *http.Response) error {
 	}
 	stripSetCookies(res.Header, p.cfg.SessionCookies)
 	if x.keyed {
-		// A cache between us and the app must not give one user's answer to another.
-		res.Header.Add("Vary", userkeys.KeyHeader)
+		keepPrivate(res.Header)
 		yieldCORS(x.answer.Header(), res.Header)
+	} else if p.cfg.VaryByKey {
+		varyByKey(res.Header)
 	}
 	if x.inQuery {
 		// Links in a feed must not tell other sites the address that it was read at.

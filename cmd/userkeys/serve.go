@@ -63,6 +63,7 @@ The first start prints a one-time link that makes the first administrator.`,
 	f.Duration("upstream-timeout", 30*time.Second, "how long the website may take to begin an answer")
 	f.StringSlice("own", nil, "more paths to answer here although there is an upstream, such as /session/current.json; apps for all that apps ask for (see above)")
 	f.StringSlice("trusted-proxy", nil, "networks of proxies before this server whose X-Forwarded-For is believed")
+	f.Bool("vary-by-key", false, "let also the website's answers to requests without a key say Vary: User-Api-Key, for caches before this server; some CDNs then store none of them")
 	f.String("secret-file", "", "file with the machine secret, 64 hexadecimal digits, the same on all servers of a site; default userkeys.secret in --data, made if missing")
 	f.Bool("replace-secret", false, "use this machine secret although the site had another one: apps must then ask for their push secrets anew")
 	f.String("log-format", "text", "text or json")
@@ -145,6 +146,9 @@ func siteOptions(cmd *cobra.Command, sc siteConfig, addr net.Addr) (site.Config,
 		return cfg, err
 	}
 	if cfg.OwnPaths, err = ownPaths(cfg.OwnPaths); err != nil {
+		return cfg, err
+	}
+	if cfg.VaryByKey, err = f.GetBool("vary-by-key"); err != nil {
 		return cfg, err
 	}
 	cfg.TrustedProxies, err = trustedProxies(cmd)

@@ -41,6 +41,7 @@ type Config struct {
 	UpstreamTimeout time.Duration
 	OwnPaths        []string // answered here although there is an upstream
 	TrustedProxies  []netip.Prefix
+	VaryByKey       bool // see gateway.ProxyConfig
 
 	Scopes []userkeys.Scope  // the site's own
 	Pinned map[string]string // settings that cannot be changed while running
@@ -186,7 +187,7 @@ func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Hand
 	}
 	if cfg.Upstream != nil {
 		front.Upstream, err = gateway.NewProxy(gateway.ProxyConfig{
-			Upstream: cfg.Upstream, Checker: s.Authority, TrustedProxies: cfg.TrustedProxies,
+			Upstream: cfg.Upstream, Checker: s.Authority, TrustedProxies: cfg.TrustedProxies, VaryByKey: cfg.VaryByKey,
 			SessionCookies: s.Identity.CookieNames(), ResponseHeaderTimeout: cfg.UpstreamTimeout, Logger: cfg.Logger,
 		})
 		if err != nil {
