@@ -45,6 +45,8 @@ type Proxy struct {
 	desk    desk
 	reverse *httputil.ReverseProxy
 	watcher watcher
+
+	adminKeys AdminKeys // nil: the checker knows of none
 }
 
 // NewProxy makes a proxy.
@@ -68,6 +70,7 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
+	p.adminKeys, _ = cfg.Checker.(AdminKeys)
 	p.desk = newDesk(cfg.Checker, newRefusalLog(cfg.Logger, ClientIP(cfg.TrustedProxies), cfg.Now))
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite:        p.rewrite, // never Director: there a client's Connection header removes what we set

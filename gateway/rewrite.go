@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
@@ -20,7 +21,7 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	if x.keyed {
 		more += identityHeaders(x.watched.access)
 	}
-	h := passing(x.in.Header, trusted, x.keyed, more)
+	h := passing(x.in.Header, trusted, x.keyed, more, func(values []string) bool { return p.isAdminKey(x.in.Context(), values) })
 	if x.keyed {
 		setIdentity(h, x.watched.access)
 	} else {
@@ -36,6 +37,19 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	pr.Out.Header = h
 	pr.Out.Trailer = nil // a header in disguise
 	setTarget(pr.Out.URL, p.cfg.Upstream, x.target)
+}
+
+// AdminKeys knows the admin API keys of a site, so that the proxy takes them out of requests for the
+// website. A Checker that is none leaves every header Api-Key as it came.
+type AdminKeys interface {
+	// IsAdminKey tells whether text is an admin API key of this site, or was one. If that cannot be known, it is one.
+	IsAdminKey(ctx context.Context, text string) bool
+}
+
+// isAdminKey tells whether one of the values of a header is an admin API key of this site. Keys of the
+// website's own may stand in the same header.
+func (p *Proxy) isAdminKey(ctx context.Context, values []string) bool {
+	return p.adminKeys != nil && slices.ContainsFunc(values, func(v string) bool { return p.adminKeys.IsAdminKey(ctx, v) })
 }
 
 // Lines that are always the same. The transport only reads them.

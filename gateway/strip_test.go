@@ -21,10 +21,12 @@ var forgeries = func() []string {
 			strings.ReplaceAll(name, "-", "_"), strings.ReplaceAll(lower, "-", "_"), strings.ReplaceAll(strings.ToUpper(name), "-", "_"),
 			strings.Replace(name, "-", "_", 1), "X-Userkeys_"+name[11:], strings.ReplaceAll(lower, "-", "."),
 			strings.Replace(name, "-", ".", 1), "X-Userkeys."+name[11:], "x_userkeys."+lower[11:],
+			"HTTP_"+strings.ReplaceAll(strings.ToUpper(name), "-", "_"), "Http-"+name, "http.http_"+lower,
 			strings.ReplaceAll(name, "-", "~"), strings.Replace(name, "-", "!", 1), strings.Replace(name, "-", "+", 1),
 		)
 	}
 	lines = append(lines,
+		"HTTP_REMOTE_USER", "Http-Remote-User", "HTTP_X_AUTH_REQUEST_USER", "Http-Proxy",
 		"X-Userkeys-", "X-Userkeys-Anything", "X-Userkeys-User", "X-Userkeys-Username-2",
 		"X-Auth-User", "X_Auth_User", "X-Auth_User", "x.auth.user", "X-AUTH-USER", "X-Auth-Email", "X-Auth-Groups",
 		"X-Auth-Request-User", "X_Auth_Request_User", "X-Auth-Request-Email", "X-Auth-Request-Groups", "X-Auth-Request-Access-Token",
@@ -117,6 +119,11 @@ var forwarding = []string{
 	"X-Goog-Authenticated-User-Email: evil@x", "X-MS-CLIENT-PRINCIPAL-NAME: evil", "X-Pomerium-Claim-Email: evil@x", "Ssl-Client-Cert: evil",
 	"True-Client-IP: 6.6.6.6", "CF-Connecting-IP: 6.6.6.6", "X-Client-IP: 6.6.6.6", "X-Cluster-Client-IP: 6.6.6.6", "X-Original-URL: /evil",
 	"X-Rewrite-URL: /evil", "Via: 1.1 evil", "Proxy: http://evil", "X_Forwarded_For: 6.6.6.6", "X-Forwarded_Host: evil", "x.real.ip: 6.6.6.6",
+	"Client-IP: 6.6.6.6", "Client_Ip: 6.6.6.6", "HTTP_CLIENT_IP: 6.6.6.6", "HTTP_X_FORWARDED_FOR: 6.6.6.6", "HTTP_X_FORWARDED_PROTO: evil",
+	"X-Forwarded-For-Original: 6.6.6.6", "X-Original-Forwarded-For: 6.6.6.6", "X-Remote-IP: 6.6.6.6", "X-Remote-Addr: 6.6.6.6",
+	"Remote-Addr: 6.6.6.6", "X-ProxyUser-IP: 6.6.6.6", "X-Host: evil", "X-Forwarded-Server: evil", "X-Originating-IP: 6.6.6.6", "Fastly-Client-IP: 6.6.6.6",
+	"X-Azure-ClientIP: 6.6.6.6", "X-Azure-SocketIP: 6.6.6.6", "Fly-Client-IP: 6.6.6.6", "X-AppEngine-User-IP: 6.6.6.6", "X-Vercel-Forwarded-For: 6.6.6.6",
+	"X-NF-Client-Connection-IP: 6.6.6.6", "DO-Connecting-IP: 6.6.6.6", "CF-Pseudo-IPv4: 6.6.6.6", "X-Envoy-External-Address: 6.6.6.6", "X-Appengine-Remote-Addr: 6.6.6.6",
 }
 
 // Traefik CVE-2026-35051, chi GHSA-3fxj-6jh8-hvhx: forwarding headers of a client were believed.
@@ -219,6 +226,14 @@ func TestKeyParameterLeavesTheQuery(t *testing.T) {
 		"user%5Fapi%5fkey=x&b":              "/p?b",
 		"%75ser_api_key=x":                  "/p",
 		"user.api.key=x&User-Api-Key=y":     "/p",
+		"user_api_key[]=x&user_api_key[0]=": "/p",
+		"user_api_key%5B%5D=x&a":            "/p?a",
+		"+user_api_key=x&%20user_api_key":   "/p",
+		"user_api_key%00=x":                 "/p",
+		"user[api_key=x":                    "/p",
+		"a=1;user_api_key=x;b=2&c":          "/p?a=1;b=2&c",
+		"user_api_key=x;a":                  "/p?a",
+		"user_api_key%zz=x":                 "/p?user_api_key%zz=x",
 		"user_api_keys=x":                   "/p?user_api_keys=x",
 		"user_api=x":                        "/p?user_api=x",
 		"x=user_api_key":                    "/p?x=user_api_key",
