@@ -35,6 +35,7 @@ type FrontConfig struct {
 	// TrustedProxies are the networks whose forwarding headers are believed. Without
 	// any, private addresses have no limit of their own: a proxy would be limited for everybody.
 	TrustedProxies []netip.Prefix
+	ClientIPs      *ClientIPs       // in place of TrustedProxies, for proxies that do not send X-Forwarded-For
 	Logger         *slog.Logger     // of refusals, at most ten a second; nil: none
 	Now            func() time.Time // nil: the system's clock
 }
@@ -50,10 +51,13 @@ func NewFront(cfg FrontConfig) (*Front, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	log := newRefusalLog(cfg.Logger, ClientIP(cfg.TrustedProxies), cfg.Now)
+	if cfg.ClientIPs == nil {
+		cfg.ClientIPs = forwardedFor(cfg.TrustedProxies)
+	}
+	log := newRefusalLog(cfg.Logger, cfg.ClientIPs.Of, cfg.Now)
 	return &Front{
 		cfg: cfg, desk: newDesk(cfg.Checker, log),
-		addresses: &addressLimiter{trusted: cfg.TrustedProxies, now: cfg.Now, log: log},
+		addresses: &addressLimiter{clients: cfg.ClientIPs, now: cfg.Now, log: log},
 	}, nil
 }
 

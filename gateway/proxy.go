@@ -21,6 +21,11 @@ type ProxyConfig struct {
 	// TrustedProxies are the networks whose forwarding headers are believed
 	// and passed on; see [ParseTrustedProxies]. Empty: nobody's.
 	TrustedProxies []netip.Prefix
+	// ClientIPs is in place of TrustedProxies, for proxies that do not send X-Forwarded-For.
+	ClientIPs *ClientIPs
+	// Scheme is the public one, http or https, if it is known: what the upstream is told in
+	// X-Forwarded-Proto, unless a trusted proxy says otherwise. Empty: that of the connection.
+	Scheme string
 	// SessionCookies are the names of our own cookies: the upstream neither sees nor sets them.
 	SessionCookies []string
 	// VaryByKey adds Vary: User-Api-Key also to answers to requests without a key, so that a cache between
@@ -54,6 +59,9 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	if cfg.ClientIPs == nil {
+		cfg.ClientIPs = forwardedFor(cfg.TrustedProxies)
+	}
 	if cfg.ResponseHeaderTimeout == 0 {
 		cfg.ResponseHeaderTimeout = 30 * time.Second
 	}
@@ -71,7 +79,7 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 		p.log = slog.New(slog.DiscardHandler)
 	}
 	p.adminKeys, _ = cfg.Checker.(AdminKeys)
-	p.desk = newDesk(cfg.Checker, newRefusalLog(cfg.Logger, ClientIP(cfg.TrustedProxies), cfg.Now))
+	p.desk = newDesk(cfg.Checker, newRefusalLog(cfg.Logger, cfg.ClientIPs.Of, cfg.Now))
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite:        p.rewrite, // never Director: there a client's Connection header removes what we set
 		Transport:      cfg.Transport,
@@ -96,12 +104,10 @@ func (c ProxyConfig) validate() error {
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
 		return bad("must have no path, query, fragment or user: requests are passed on as they were judged")
 	}
-	for _, p := range c.TrustedProxies {
-		if !p.IsValid() || p.Bits() == 0 {
-			return userkeys.Errorf(userkeys.InvalidParameters, "trusted proxy %s: everybody would be trusted", p)
-		}
+	if c.Scheme != "" && c.Scheme != "http" && c.Scheme != "https" {
+		return userkeys.Errorf(userkeys.InvalidParameters, "the public scheme %q is neither http nor https", c.Scheme)
 	}
-	return nil
+	return checkTrusted(c.TrustedProxies)
 }
 
 // newTransport speaks HTTP/1.1 only: websockets need it, and every target can

@@ -16,7 +16,7 @@ import (
 func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	x := exchangeOf(pr.In)
 	peer, known := peerOf(pr.In)
-	trusted := known && isTrusted(peer, p.cfg.TrustedProxies)
+	trusted := known && isTrusted(peer, p.cfg.ClientIPs.trusted)
 	more := len(forwardHeaders)
 	if x.keyed {
 		more += identityHeaders(x.watched.access)
@@ -27,7 +27,7 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	} else {
 		stripCookies(h, p.cfg.SessionCookies)
 	}
-	forward(h, x.in.Header, pr.In, peer, trusted)
+	p.forward(h, x.in, peer, trusted)
 	if hasToken(x.in.Header["Te"], "trailers") {
 		h["Te"] = teTrailers
 	}
@@ -62,20 +62,31 @@ var (
 var forwardHeaders = [...]string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"}
 
 // forward tells the upstream about this hop. A trusted proxy's word on host
-// and protocol stands, and its list of addresses grows by its own.
-func forward(h, came http.Header, in *http.Request, peer netip.Addr, trusted bool) {
+// and protocol stands, and its list of addresses grows by its own. Of the client's address only that
+// header is believed which the trusted proxies are known to send.
+func (p *Proxy) forward(h http.Header, in *http.Request, peer netip.Addr, trusted bool) {
 	lines := [...]string{"", in.Host, "http"}
-	if in.TLS != nil {
+	switch {
+	case in.TLS != nil:
 		lines[2] = "https"
+	case p.cfg.Scheme != "":
+		lines[2] = p.cfg.Scheme
 	}
 	if peer.IsValid() {
 		lines[0] = peer.String()
 	}
 	for i, name := range forwardHeaders {
-		if prior := came[name]; trusted && len(prior) > 0 {
-			if lines[i] = strings.Join(prior, ", ") + ", " + lines[i]; i > 0 {
-				lines[i] = prior[len(prior)-1]
+		prior := in.Header[name]
+		switch {
+		case !trusted:
+		case i == 0 && p.cfg.ClientIPs.header != forwardedForHeader:
+			if client := p.cfg.ClientIPs.Of(in); client != lines[0] {
+				lines[0] = client + ", " + lines[0]
 			}
+		case i == 0 && len(prior) > 0:
+			lines[0] = strings.Join(prior, ", ") + ", " + lines[0]
+		case len(prior) > 0:
+			lines[i] = prior[len(prior)-1]
 		}
 		if lines[i] != "" {
 			h[name] = lines[i : i+1 : i+1]

@@ -159,6 +159,60 @@ func TestTrustedProxysForwardingHeadersStay(t *testing.T) {
 	}
 }
 
+func TestUpstreamIsToldTheClientOfAnotherHeader(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ header, value, want string }{
+		{"X-Real-IP", "5.5.5.5:1", "5.5.5.5, 127.0.0.1"},
+		{"Forwarded", "for=1.2.3.4, for=5.5.5.5;proto=https", "5.5.5.5, 127.0.0.1"},
+		{"X-Real-IP", "junk", "127.0.0.1"},
+		{"X-Forwarded-For", "1.2.3.4, 5.5.5.5", "1.2.3.4, 5.5.5.5, 127.0.0.1"},
+	} {
+		ips, err := NewClientIPs(ClientIPConfig{TrustedProxies: prefixes("127.0.0.1/32"), Header: tt.header})
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr, up, _ := proxyTo(t, ProxyConfig{ClientIPs: ips})
+		lines := []string{tt.header + ": " + tt.value}
+		if tt.header != "X-Forwarded-For" {
+			lines = append(lines, "X-Forwarded-For: 6.6.6.6") // a client's, which that proxy passed on
+		}
+		send(t, addr, get("/x", lines...))
+		if got := headerLine(up.got()[0], "X-Forwarded-For"); got != tt.want {
+			t.Errorf("%s: %s: the upstream is told %q, want %q", tt.header, tt.value, got, tt.want)
+		}
+	}
+}
+
+// bitly/oauth2_proxy#177: a website that was told http redirects to https for ever.
+func TestUpstreamIsToldThePublicScheme(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, scheme, came string
+		trusted            []netip.Prefix
+		want               string
+	}{
+		{"named", "https", "", nil, "https"},
+		{"named, and a stranger says otherwise", "https", "http", nil, "https"},
+		{"named, and a trusted proxy says otherwise", "https", "http", prefixes("127.0.0.1/32"), "http"},
+		{"named, and a trusted proxy says nothing", "https", "", prefixes("127.0.0.1/32"), "https"},
+		{"http named", "http", "https", nil, "http"},
+		{"not named", "", "", nil, "http"},
+	} {
+		addr, up, _ := proxyTo(t, ProxyConfig{Scheme: tt.scheme, TrustedProxies: tt.trusted})
+		var lines []string
+		if tt.came != "" {
+			lines = append(lines, "X-Forwarded-Proto: "+tt.came)
+		}
+		send(t, addr, get("/x", lines...))
+		if got := headerLine(up.got()[0], "X-Forwarded-Proto"); got != tt.want {
+			t.Errorf("%s: the upstream is told %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	if _, err := NewProxy(ProxyConfig{Upstream: newUpstream(t, nil).url(), Checker: &fakeChecker{}, Scheme: "ftp"}); err == nil {
+		t.Error("a scheme of no website is taken")
+	}
+}
+
 func TestFateOfCommonHeadersIsToPass(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{

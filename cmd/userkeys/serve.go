@@ -63,6 +63,7 @@ The first start prints a one-time link that makes the first administrator.`,
 	f.Duration("upstream-timeout", 30*time.Second, "how long the website may take to begin an answer")
 	f.StringSlice("own", nil, "more paths to answer here although there is an upstream, such as /session/current.json; apps for all that apps ask for (see above)")
 	f.StringSlice("trusted-proxy", nil, "networks of proxies before this server whose X-Forwarded-For is believed")
+	f.String("client-ip-header", "X-Forwarded-For", "the header in which those proxies tell whose request it is: X-Forwarded-For, Forwarded or X-Real-IP")
 	f.Bool("vary-by-key", false, "let also the website's answers to requests without a key say Vary: User-Api-Key, for caches before this server; some CDNs then store none of them")
 	f.String("secret-file", "", "file with the machine secret, 64 hexadecimal digits, the same on all servers of a site; default userkeys.secret in --data, made if missing")
 	f.Bool("replace-secret", false, "use this machine secret although the site had another one: apps must then ask for their push secrets anew")
@@ -151,7 +152,10 @@ func siteOptions(cmd *cobra.Command, sc siteConfig, addr net.Addr) (site.Config,
 	if cfg.VaryByKey, err = f.GetBool("vary-by-key"); err != nil {
 		return cfg, err
 	}
-	cfg.TrustedProxies, err = trustedProxies(cmd)
+	if cfg.TrustedProxies, err = trustedProxies(cmd); err != nil {
+		return cfg, err
+	}
+	cfg.ClientIPHeader, err = clientIPHeader(cmd, cfg.TrustedProxies)
 	return cfg, err
 }
 
@@ -207,6 +211,22 @@ func trustedProxies(cmd *cobra.Command) ([]netip.Prefix, error) {
 		return nil, fmt.Errorf("--trusted-proxy: %s", explain(err))
 	}
 	return prefixes, nil
+}
+
+// clientIPHeader refuses a header that would be believed nowhere.
+func clientIPHeader(cmd *cobra.Command, trusted []netip.Prefix) (string, error) {
+	const flag = "client-ip-header"
+	header, err := cmd.Flags().GetString(flag)
+	if err != nil {
+		return "", err
+	}
+	if cmd.Flags().Changed(flag) && len(trusted) == 0 {
+		return "", fmt.Errorf("--%s: name the proxies that send it with --trusted-proxy; nobody else is believed", flag)
+	}
+	if _, err := gateway.NewClientIPs(gateway.ClientIPConfig{Header: header}); err != nil {
+		return "", fmt.Errorf("--%s: %s", flag, explain(err))
+	}
+	return header, nil
 }
 
 // parseOrigin reads an address that is scheme and host only.
