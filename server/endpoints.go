@@ -65,21 +65,13 @@ func (s *Server) endpointRoutes() []route {
 // basicInfo is what an app shows of a site before anybody signs in.
 func (s *Server) basicInfo(w http.ResponseWriter, _ *http.Request, _ userkeys.Visitor) error {
 	set := s.site.Settings()
-	icon := s.absolute(s.assets.url("icon.png"))
+	icon := s.base() + s.assets.url("icon.png")
 	return writeJSON(w, map[string]any{
 		"title": set.Title, "description": set.SiteDescription, "login_required": false,
 		"logo_url": icon, "logo_small_url": icon, "mobile_logo_url": icon, "apple_touch_icon_url": icon, "favicon_url": icon,
 		// The colors of the pages' style in its light form.
 		"header_primary_color": "1b2733", "header_background_color": "ffffff",
 	})
-}
-
-// absolute is the address of a path of this site, if the site knows its own.
-func (s *Server) absolute(path string) string {
-	if s.cfg.BaseURL == nil {
-		return path
-	}
-	return (&url.URL{Scheme: s.cfg.BaseURL.Scheme, Host: s.cfg.BaseURL.Host, Path: path}).String()
 }
 
 // about tells what the site is. It counts nothing: it is for strangers.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"userkeys"
 	"userkeys/gateway"
 	"userkeys/internal/site"
 	"userkeys/server"
@@ -229,7 +230,7 @@ func clientIPHeader(cmd *cobra.Command, trusted []netip.Prefix) (string, error) 
 	return header, nil
 }
 
-// parseOrigin reads an address that is scheme and host only.
+// parseOrigin reads an address that is scheme and host only, and spells it as browsers do.
 func parseOrigin(flag, s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil ||
@@ -239,8 +240,11 @@ func parseOrigin(flag, s string) (*url.URL, error) {
 		}
 		return nil, fmt.Errorf("%s: %q is no address such as http://127.0.0.1:3000 (scheme, host and port only)", flag, s)
 	}
-	u.Path = ""
-	return u, nil
+	host, err := userkeys.OriginHost(u)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s", flag, explain(err))
+	}
+	return &url.URL{Scheme: u.Scheme, Host: host}, nil
 }
 
 // browsable is addr as one would type it: a server on all addresses is reached by 127.0.0.1.
