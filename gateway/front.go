@@ -30,6 +30,9 @@ type FrontConfig struct {
 	// Owns tells whether a path (still escaped, without the query) is ours; nil: [OwnPath]().
 	Owns     func(path string) bool
 	Upstream *Proxy // nil: there is none, every path is ours
+	// Fallback tells whether Own answers a path (like that of Owns) where the upstream answers GET or HEAD with a
+	// key with 404; nil: never.
+	Fallback func(path string) bool
 	// Bounce may answer a request without a key for any path, and tells whether it did; nil: never.
 	Bounce func(w http.ResponseWriter, r *http.Request) bool
 	// TrustedProxies are the networks whose forwarding headers are believed. Without
@@ -105,7 +108,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	asks := len(e.Origins) > 0 && isPreflight(r) && (own || asksForKey(r))
 	if !own && !k.given && !asks {
-		f.cfg.Upstream.serve(w, r, k) // which refuses by itself what is not acceptable
+		f.cfg.Upstream.serve(w, r, k, nil) // which refuses by itself what is not acceptable
 		return
 	}
 	if no := acceptable(r); no != nil {
@@ -120,7 +123,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case asks:
 		answerPreflight(w, r, e)
 	case !own:
-		f.cfg.Upstream.serve(w, r, k)
+		f.cfg.Upstream.serve(w, r, k, f.fallback(r, t, k))
 	case k.given:
 		if a, ok := f.desk.admit(w, r, k, ownRequest); ok {
 			serveAdmitted(f.cfg.Own, w, admitted(r, k, a))
@@ -128,6 +131,14 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		f.serveStranger(w, r, t)
 	}
+}
+
+// fallback is who answers in the upstream's place if that says 404; nil: nobody.
+func (f *Front) fallback(r *http.Request, t target, k presented) http.Handler {
+	if f.cfg.Fallback == nil || !k.given || r.Method != http.MethodGet && r.Method != http.MethodHead || !f.cfg.Fallback(t.path) {
+		return nil
+	}
+	return f.cfg.Own
 }
 
 // serveStranger serves a request without a key, if it can be read in one way only.

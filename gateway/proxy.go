@@ -141,7 +141,8 @@ type exchange struct {
 	answer    answer
 	stall     stall
 	body      body
-	watched   *watched // if keyed
+	watched   *watched     // if keyed
+	fallback  http.Handler // if keyed; answers where the upstream says 404; nil: nobody does
 }
 
 // nothing spares the reverse proxy a copy of headers that are built anew.
@@ -164,11 +165,12 @@ func exchangeOf(r *http.Request) *exchange {
 
 // ServeHTTP checks a request if it has a key, and passes it on.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	p.serve(w, r, p.desk.presentedBy(r))
+	p.serve(w, r, p.desk.presentedBy(r), nil)
 }
 
-// serve passes on a request whose key, if it has one, was found already.
-func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, k presented) {
+// serve passes on a request whose key, if it has one, was found already. If the upstream answers
+// a request with a key with 404, fallback answers in its place, unless it is nil.
+func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, k presented, fallback http.Handler) {
 	if f := acceptable(r); f != nil {
 		f.write(w)
 		return
@@ -182,6 +184,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, k presented) {
 			return
 		}
 		x.keyed, x.inQuery, x.target = true, k.inQuery, t.withoutKeyParameter()
+		x.fallback = fallback
 		x.watched = p.watcher.watch(r.Context(), a, &x.answer)
 		x.Context = x.watched.ctx
 		defer x.watched.stop()

@@ -124,6 +124,9 @@ func (p *Proxy) modifyResponse(res *http.Response) error {
 	if res.StatusCode == http.StatusSwitchingProtocols && !x.websocket {
 		return errUnaskedSwitch // would give the client a raw connection to the upstream
 	}
+	if res.StatusCode == http.StatusNotFound && x.fallback != nil {
+		return errNotThere
+	}
 	stripSetCookies(res.Header, p.cfg.SessionCookies)
 	if x.keyed {
 		keepPrivate(res.Header)

@@ -38,6 +38,12 @@ func EndpointPaths() []string {
 	return append(paths, "/message-bus/", "/events")
 }
 
+// FallbackPaths are those of [EndpointPaths] that an app asks first of all: whose key it has, and what is new. A
+// site before a website may answer them where the website has nothing.
+func FallbackPaths() []string {
+	return []string{"/session/current.json", "/notifications.json", "/notifications/totals.json"}
+}
+
 func (s *Server) endpoints() bool { return s.cfg.Endpoints || s.cfg.Standalone }
 
 // endpointRoutes are what apps ask a site about itself, its users and sessions.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -40,6 +41,7 @@ type Config struct {
 	Upstream        *url.URL // nil: the site stands alone
 	UpstreamTimeout time.Duration
 	OwnPaths        []string // answered here although there is an upstream
+	NoFallback      bool     // server.FallbackPaths are not answered where the upstream says 404
 	TrustedProxies  []netip.Prefix
 	ClientIPHeader  string // in which they tell whose request it is, see gateway.ClientIPConfig
 	VaryByKey       bool   // see gateway.ProxyConfig
@@ -190,6 +192,10 @@ func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, erro
 		ClientIPs: clients, Logger: cfg.Logger, Now: cfg.Now,
 	}
 	if cfg.Upstream != nil {
+		if !cfg.NoFallback {
+			paths := server.FallbackPaths()
+			front.Fallback = func(path string) bool { return slices.Contains(paths, path) }
+		}
 		front.Upstream, err = gateway.NewProxy(gateway.ProxyConfig{
 			Upstream: cfg.Upstream, Checker: s.Authority, ClientIPs: clients, Scheme: cfg.BaseURL.Scheme, VaryByKey: cfg.VaryByKey,
 			SessionCookies: s.Identity.CookieNames(), ResponseHeaderTimeout: cfg.UpstreamTimeout, Logger: cfg.Logger,
