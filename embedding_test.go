@@ -65,7 +65,9 @@ func Example_embedding() {
 	alice, err := st.CreateUser(ctx, userkeys.Account{User: userkeys.User{Username: "alice", TrustLevel: 1, Active: true}}, userkeys.Actor{Kind: userkeys.ActorSystem})
 	check(err)
 	mySessions := sessions{"secret": alice}
-	pages, err := server.New(server.Config{Authority: auth, Identity: mySessions})
+	base, err := url.Parse("https://www.example")
+	check(err)
+	pages, err := server.New(server.Config{Authority: auth, Identity: mySessions, BaseURL: base})
 	check(err)
 	pages.Mount(mux)
 	mux.Handle("/api/", gateway.Guard(auth)(api))
@@ -82,13 +84,13 @@ func Example_embedding() {
 		return w
 	}
 	app, err := client.Begin(client.Request{
-		Site: "http://example.com", ApplicationName: "Notifier", ClientID: "installation 1", Scopes: userkeys.Scopes{"read"},
+		Site: base.String(), ApplicationName: "Notifier", ClientID: "installation 1", Scopes: userkeys.Scopes{"read"},
 	})
 	check(err)
 	w := get(app.URL)
 	back, err := url.Parse(w.Header().Get("Location"))
 	check(err)
-	fmt.Println(w.Code, back.Path, "and back with every parameter:", "http://example.com"+back.Query().Get("back") == app.URL)
+	fmt.Println(w.Code, back.Path, "and back with every parameter:", base.String()+back.Query().Get("back") == app.URL)
 	w = get(app.URL, "Cookie", "session=secret")
 	fmt.Println(w.Code, "asks alice:", strings.Contains(w.Body.String(), "Notifier") && strings.Contains(w.Body.String(), "alice"))
 	for _, key := range [][]string{nil, {userkeys.KeyHeader, "0123456789abcdef0123456789abcdef"}} {

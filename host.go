@@ -2,11 +2,39 @@ package userkeys
 
 import (
 	"math"
+	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"unicode"
+
+	"golang.org/x/net/idna"
 )
+
+// webNames are host names as browsers look them up: UTS 46, not transitional. They
+// are looser with names of intranets than DNS, such as my_host.
+var webNames = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.Transitional(false), idna.StrictDomainName(false))
+
+// OriginHost returns the host and port of u in the one spelling that browsers send and that can be
+// compared: lower case, names outside of ASCII as xn--..., without a final dot, and without the port that is the scheme's own.
+//
+// Errors: [InvalidParameters] if u has no host, or one that is no name.
+func OriginHost(u *url.URL) (string, error) {
+	host, port := strings.ToLower(u.Hostname()), u.Port()
+	if ascii, err := webNames.ToASCII(host); !strings.Contains(host, ":") { // an IPv6 address is no name
+		if host = strings.TrimSuffix(ascii, "."); err != nil || host == "" {
+			return "", Errorf(InvalidParameters, "%q is no name of a host", u.Hostname())
+		}
+	}
+	if port != "" && (u.Scheme != "https" || port != "443") && (u.Scheme != "http" || port != "80") {
+		return net.JoinHostPort(host, port), nil
+	}
+	if strings.Contains(host, ":") {
+		return "[" + host + "]", nil
+	}
+	return host, nil
+}
 
 // webHostProblem judges the host of an http or https address, in lower case: a
 // DNS name, or an IP address in its one canonical spelling. Browsers also

@@ -2,6 +2,7 @@ package userkeys
 
 import (
 	"math/big"
+	"net/url"
 	"testing"
 )
 
@@ -54,6 +55,43 @@ func TestIsSquare(t *testing.T) {
 		want := root.Mul(root, root).Int64() == i
 		if isSquare(big.NewInt(i)) != want {
 			t.Errorf("%d: %v", i, !want)
+		}
+	}
+}
+
+func TestOriginHost(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"https://forum.example":            "forum.example",
+		"https://Forum.EXAMPLE:443":        "forum.example",
+		"http://forum.example:80/x":        "forum.example",
+		"http://forum.example:443":         "forum.example:443",
+		"https://forum.example.":           "forum.example",
+		"https://b\u00fccher.example":      "xn--bcher-kva.example",
+		"https://B\u00dcCHER.example:8443": "xn--bcher-kva.example:8443",
+		"https://bu\u0308cher.example":     "xn--bcher-kva.example",
+		"https://b%C3%BCcher.example":      "xn--bcher-kva.example",
+		"https://xn--bcher-kva.example":    "xn--bcher-kva.example",
+		"https://XN--BCHER-KVA.example":    "xn--bcher-kva.example",
+		"https://stra\u00dfe.example":      "xn--strae-oqa.example",
+		"https://\u4f8b\u3048\u3002jp":     "xn--r8jz45g.jp",
+		"http://my_host:3000":              "my_host:3000",
+		"http://127.0.0.1:8080":            "127.0.0.1:8080",
+		"http://[::1]:8080":                "[::1]:8080",
+		"http://[2001:DB8::1]":             "[2001:db8::1]",
+		"https://a\u00ad.\u200d.example":   "",
+		"https://\u2028.example":           "",
+		"https://\u05d0a.example":          "",
+		"https:///x":                       "",
+		"https://.":                        "",
+	} {
+		u, err := url.Parse(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := OriginHost(u)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%+q is %q (%v), want %q", in, got, err, want)
 		}
 	}
 }

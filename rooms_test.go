@@ -32,7 +32,7 @@ const (
 // rooms is the whole house. A new room, or a new arrow, is a line here, one in
 // ARCHITECTURE.md and, if it changes the shape, a page in docs/decisions.
 var rooms = []room{
-	{".", nil, nil, "the protocol and its nouns: pure, no I/O, no clock"},
+	{".", nil, []string{"golang.org/x/net/idna"}, "the protocol and its nouns: pure, no I/O, no clock"},
 	{"limit", nil, nil, "how often: exact windows in memory"},
 	{"authority", []string{".", "limit"}, nil, "decides: may this app have a key; is this key good for this request now"},
 	{"store", []string{"."}, []string{"github.com/pressly/goose/v3"}, "remembers: one SQL text over database/sql, on SQLite and Postgres"},

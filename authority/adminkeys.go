@@ -142,6 +142,17 @@ func (a *Authority) CheckAdminKey(ctx context.Context, key, username string) (us
 	return u, k, nil
 }
 
+// IsAdminKey tells whether text is an admin API key of this site, or was one
+// before it was revoked. If the database cannot be asked, it is taken for one.
+func (a *Authority) IsAdminKey(ctx context.Context, text string) bool {
+	key, err := userkeys.ParseAdminKey(strings.TrimSpace(text))
+	if err != nil {
+		return false
+	}
+	_, err = a.store.AdminKeyByHash(ctx, key.Hash())
+	return !errors.Is(err, userkeys.NotFound)
+}
+
 // adminLimiterIDs keeps admin API keys apart from users' keys, whose ids are
 // positive, and from users, who count below zero from the other end.
 const adminLimiterIDs = -1 << 63

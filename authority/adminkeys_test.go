@@ -281,6 +281,30 @@ func TestAdminKeyEnds(t *testing.T) {
 	}
 }
 
+func TestIsAdminKey(t *testing.T) {
+	t.Parallel()
+	st := &failingStore{Store: storetest.SQLite(t)}
+	d := newDesk(t, st.Store, func(cfg *authority.Config) { cfg.Store = st })
+	ours, k := d.adminKey("alice")
+	for text, want := range map[string]bool{
+		ours: true, " " + ours + "\t": true, userkeys.NewAdminKey().Reveal(): false, strings.ToUpper(ours): false, "": false, ours[1:]: false,
+	} {
+		if got := d.IsAdminKey(t.Context(), text); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+	if err := d.RevokeAdminKey(t.Context(), k.ID, administrator); err != nil {
+		t.Fatal(err)
+	}
+	if !d.IsAdminKey(t.Context(), ours) {
+		t.Error("it is no key of ours after it was revoked")
+	}
+	st.find = &userkeys.Error{Code: userkeys.Unavailable, Public: "the site cannot answer right now"}
+	if !d.IsAdminKey(t.Context(), userkeys.NewAdminKey().Reveal()) {
+		t.Error("what nobody can tell may be a key")
+	}
+}
+
 func TestCreateAdminKeyRefuses(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, storetest.SQLite(t))

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"userkeys"
@@ -47,6 +48,7 @@ type DeviceAuthorization struct {
 // The paths and bounds of the device flow. What a site says beyond the bounds is cut to them.
 const (
 	devicePath       = "/user-api-key/device.json"
+	activatePath     = "/user-api-key/activate"
 	devicePollPath   = "/user-api-key/device/poll.json"
 	maxUserCode      = 32
 	maxDeviceCode    = 512
@@ -97,11 +99,25 @@ func BeginDevice(ctx context.Context, base *http.Client, r Request) (*DeviceAuth
 	for _, address := range []*string{&d.VerificationURI, &d.VerificationURIWithRequest} {
 		u, err := url.Parse(*address)
 		if err != nil || !OnSite(d.Request.Site, u) {
-			return nil, userkeys.Errorf(userkeys.Internal, "the site sends the person to an address that is not its own: %s", printable(*address))
+			return nil, elsewhere(d.Request.Site, *address, u)
 		}
 		*address = u.String() // as browsers spell it: nothing in it steers a terminal
 	}
 	return d, nil
+}
+
+// elsewhere is the refusal of an address that is not on site. Most often it is the same site by another name.
+func elsewhere(site, address string, u *url.URL) error {
+	const says = "the site sends the person to an address that is not its own: %s"
+	if u == nil || u.User != nil {
+		return userkeys.Errorf(userkeys.Internal, says, printable(address))
+	}
+	folder, _, _ := strings.Cut(u.Path, activatePath)
+	named, err := ParseSite(u.Scheme + "://" + u.Host + folder)
+	if err != nil || !strings.Contains(u.Path, activatePath) {
+		return userkeys.Errorf(userkeys.Internal, says, printable(address))
+	}
+	return userkeys.Errorf(userkeys.Internal, says+"; if that is the same site, log in to %s, or have it started with --url %s", printable(address), named, site)
 }
 
 // seconds is what a site said as a duration within bounds; the usual one if it said nothing.

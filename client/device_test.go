@@ -176,6 +176,8 @@ func TestBeginDevice(t *testing.T) {
 		{"no code", `{"verification_uri":"https://forum.example/a"}`, "no code"},
 		{"a code that fills the screen", `{"device_code":"d","user_code":"` + strings.Repeat("A", 40) + `","verification_uri":"https://forum.example/a"}`, "no code"},
 		{"an address elsewhere", `{` + code + `,"verification_uri":"https://evil.example/login"}`, "not its own"},
+		{"another name of the site", `{` + code + `,"verification_uri":"http://127.0.0.1:8080/user-api-key/activate"}`, "log in to http://127.0.0.1:8080, or have it started with --url "},
+		{"another name, in a folder", `{` + code + `,"verification_uri":"https://www.example/forum/user-api-key/activate"}`, "log in to https://www.example/forum, or"},
 		{"the other address elsewhere", `{` + code + `,"verification_uri":"https://forum.example/a","verification_uri_with_request":"javascript:alert(1)"}`, "not its own"},
 		{"no address", `{` + code + `}`, "not its own"},
 		{"no JSON", `<html>`, "not the JSON"},

@@ -35,6 +35,20 @@ func (s Support) Speaks() string {
 	return "Discourse before 2026"
 }
 
+// CallsItself is the address that a userkeys site has for itself, as [ParseSite] writes it, if that is another than
+// Site; else empty. There the device flow and what the site links to lead.
+func (s Support) CallsItself() string {
+	if s.Description == nil {
+		return ""
+	}
+	base, ok := strings.CutSuffix(s.Description.Endpoints["authorization"], newPath)
+	named, err := ParseSite(base)
+	if !ok || err != nil || named == s.Site {
+		return ""
+	}
+	return named
+}
+
 // Flows are the ways to ask for a key that are known to work on the site, the
 // most convenient first. A Discourse does not tell which redirects it allows:
 // whether the loopback works there is for [Authorization.Check] to find out.

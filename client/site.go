@@ -34,7 +34,11 @@ func ParseSite(s string) (string, error) {
 	if folder == "/" {
 		folder = ""
 	}
-	site := url.URL{Scheme: u.Scheme, Host: originHost(u), Path: folder}
+	host, err := userkeys.OriginHost(u)
+	if err != nil {
+		return "", err
+	}
+	site := url.URL{Scheme: u.Scheme, Host: host, Path: folder}
 	return site.String(), nil
 }
 
@@ -49,24 +53,17 @@ func PlainHTTP(site string) bool {
 	return u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback())
 }
 
-// originHost is host and port in the one spelling that can be compared.
-func originHost(u *url.URL) string {
-	host, port := strings.ToLower(u.Hostname()), u.Port()
-	if port == "" || u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {
-		if strings.Contains(host, ":") {
-			return "[" + host + "]"
-		}
-		return host
-	}
-	return net.JoinHostPort(host, port)
-}
-
 // OnSite tells whether u lies on site (as [ParseSite] writes it): same scheme, host and
 // port, and inside its folder if it has one, so that neighbours on a shared
 // host are strangers. An address with a user name is nobody's: it looks like another one.
 func OnSite(site string, u *url.URL) bool {
 	s, err := url.Parse(site)
-	if err != nil || s.Host == "" || u == nil || u.User != nil || u.Scheme != s.Scheme || originHost(u) != originHost(s) {
+	if err != nil || u == nil || u.User != nil || u.Scheme != s.Scheme {
+		return false
+	}
+	want, err := userkeys.OriginHost(s)
+	got, notHost := userkeys.OriginHost(u)
+	if err != nil || notHost != nil || got != want {
 		return false
 	}
 	at, folder := path.Clean("/"+u.Path), s.Path

@@ -86,6 +86,8 @@ func TestProgramsGetUseAndRevokeAKey(t *testing.T) {
 		if other := f.greets(p.start(t, f.URL, t.TempDir()), 1); other == id {
 			t.Error("two installations have the same client id")
 		}
+		f.upstream.Say(http.NotFound) // a website that knows nothing of apps
+		f.greets(p.start(t, f.URL, home), 1)
 	})
 }
 

@@ -34,7 +34,7 @@ const wideFactor = 4
 // addressLimiter counts requests by address before anybody is asked about a
 // key. Refused requests count too, so that hammering goes on being refused.
 type addressLimiter struct {
-	trusted []netip.Prefix
+	clients *ClientIPs
 	now     func() time.Time
 	log     *refusalLog
 	warned  atomic.Bool // that addresses are not counted
@@ -73,10 +73,11 @@ var carrierNAT = netip.MustParsePrefix("100.64.0.0/10")
 // proxies a private peer is probably one, and everybody's; with them, one of
 // their own addresses means that they named no client.
 func (l *addressLimiter) countable(r *http.Request) (netip.Addr, bool) {
-	a, ok := clientAddr(r, l.trusted)
+	a, err := netip.ParseAddr(l.clients.Of(r))
 	a = a.WithZone("")
-	if len(l.trusted) > 0 {
-		ok = ok && !isTrusted(a, l.trusted)
+	ok := err == nil
+	if len(l.clients.trusted) > 0 {
+		ok = ok && !isTrusted(a, l.clients.trusted)
 	} else {
 		ok = ok && !a.IsPrivate() && !a.IsLoopback() && !a.IsLinkLocalUnicast() && !carrierNAT.Contains(a)
 	}

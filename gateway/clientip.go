@@ -1,9 +1,12 @@
 package gateway
 
 import (
+	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
+	"sync/atomic"
 
 	"userkeys"
 )
@@ -53,34 +56,160 @@ func parseNetwork(s string) (netip.Prefix, error) {
 	return p.Masked(), nil
 }
 
-// maxForwardedHops is how many entries of X-Forwarded-For are looked at, from the right.
-const maxForwardedHops = 32
+// ClientIPHeaders are the headers in which a proxy may tell whose request it passes on.
+var ClientIPHeaders = []string{forwardedForHeader, forwardedHeader, realIPHeader}
 
-// ClientIP tells whose request it is: the peer, or, if the peer is a trusted
-// proxy, the rightmost address of X-Forwarded-For that is not. What stands
-// left of that a client may have invented. An entry that is no address, or
-// more than 32 trusted ones, and the peer counts. A peer without an address (a Unix
-// socket) is never trusted; the answer is then its name as the server has it.
-func ClientIP(trusted []netip.Prefix) func(*http.Request) string {
-	return func(r *http.Request) string {
-		a, ok := clientAddr(r, trusted)
-		if !ok {
-			return r.RemoteAddr
-		}
-		return a.String()
-	}
+const (
+	forwardedForHeader = "X-Forwarded-For"
+	forwardedHeader    = "Forwarded" // RFC 7239
+	realIPHeader       = "X-Real-Ip"
+)
+
+// ClientIPConfig is what [NewClientIPs] needs to know of the proxies before a server.
+type ClientIPConfig struct {
+	TrustedProxies []netip.Prefix // see [ParseTrustedProxies]; empty: nobody's header is believed
+	Header         string         // one of [ClientIPHeaders], in any case; empty: X-Forwarded-For
+	Logger         *slog.Logger   // of the first header that cannot be read; nil: none
 }
 
-// clientAddr is [ClientIP] as an address; ok is false if the peer has none.
-func clientAddr(r *http.Request, trusted []netip.Prefix) (a netip.Addr, ok bool) {
+// ClientIP is [ClientIPs.Of] behind proxies that send X-Forwarded-For.
+func ClientIP(trusted []netip.Prefix) func(*http.Request) string { return forwardedFor(trusted).Of }
+
+func forwardedFor(trusted []netip.Prefix) *ClientIPs {
+	return &ClientIPs{trusted: trusted, header: forwardedForHeader}
+}
+
+// ClientIPs tells whose request it is: the peer, or, if the peer is a trusted
+// proxy, the rightmost address of the header that is not one. What stands left of that a client may have
+// invented. Addresses may have ports, brackets and quotes; empty entries are skipped. At an entry
+// that is no address, the last address that was read counts, else the peer; with more than 32 trusted ones the peer counts. X-Real-IP has
+// one address, which counts. A peer without an address (a Unix socket) is never trusted; the answer is then its name as the server has it.
+type ClientIPs struct {
+	trusted []netip.Prefix
+	header  string
+	log     *slog.Logger
+	warned  atomic.Bool
+}
+
+// NewClientIPs makes one. Errors: [userkeys.InvalidParameters] if Header is none of [ClientIPHeaders], or everybody would be trusted.
+func NewClientIPs(cfg ClientIPConfig) (*ClientIPs, error) {
+	c := &ClientIPs{trusted: cfg.TrustedProxies, header: http.CanonicalHeaderKey(cfg.Header), log: cfg.Logger}
+	if c.header == "" {
+		c.header = forwardedForHeader
+	}
+	if !slices.Contains(ClientIPHeaders, c.header) {
+		return nil, userkeys.Errorf(userkeys.InvalidParameters, "%q is none of X-Forwarded-For, Forwarded and X-Real-IP", cfg.Header)
+	}
+	return c, checkTrusted(c.trusted)
+}
+
+// checkTrusted refuses to trust everybody.
+func checkTrusted(trusted []netip.Prefix) error {
+	for _, p := range trusted {
+		if !p.IsValid() || p.Bits() == 0 {
+			return userkeys.Errorf(userkeys.InvalidParameters, "trusted proxy %s: everybody would be trusted", p)
+		}
+	}
+	return nil
+}
+
+// Of is the address of the client that sent r.
+func (c *ClientIPs) Of(r *http.Request) string {
 	peer, ok := peerOf(r)
 	if !ok {
-		return netip.Addr{}, false
+		return r.RemoteAddr
 	}
-	if a, ok := forwardedFor(r.Header["X-Forwarded-For"], peer, trusted); ok {
-		return a, true
+	lines := r.Header[c.header]
+	if len(lines) == 0 || !isTrusted(peer, c.trusted) {
+		return peer.String()
 	}
-	return peer, true
+	if c.header == realIPHeader {
+		lines = lines[len(lines)-1:]
+	}
+	return c.walk(r, lines, peer).String()
+}
+
+// maxForwardedHops is how many entries of the header are looked at, from the right.
+const maxForwardedHops = 32
+
+// walk goes through the lines from the right to the first address that is not a trusted proxy's.
+func (c *ClientIPs) walk(r *http.Request, lines []string, peer netip.Addr) netip.Addr {
+	last, hops := peer, 0
+	for i := len(lines) - 1; i >= 0; i-- {
+		for line, more := lines[i], true; more; {
+			var entry string
+			j := strings.LastIndexByte(line, ',')
+			entry, line, more = strings.Trim(line[j+1:], " \t"), line[:max(j, 0)], j >= 0
+			if entry == "" {
+				continue
+			}
+			addr, ok := c.address(entry)
+			if !ok {
+				c.warn(r, entry)
+				return last
+			}
+			if hops++; hops > maxForwardedHops {
+				return peer
+			}
+			if last = addr; c.header == realIPHeader || !isTrusted(addr, c.trusted) {
+				return addr
+			}
+		}
+	}
+	return last // every hop is one of ours: the first of them asks
+}
+
+// address reads an entry of the header.
+func (c *ClientIPs) address(entry string) (netip.Addr, bool) {
+	if c.header == forwardedHeader {
+		var ok bool
+		if entry, ok = forwardedNode(entry); !ok {
+			return netip.Addr{}, false
+		}
+	}
+	return parseNode(entry)
+}
+
+// forwardedNode is the value of the one parameter "for" of an element of RFC 7239.
+func forwardedNode(element string) (string, bool) {
+	node, found := "", 0
+	for pair := range strings.SplitSeq(element, ";") {
+		name, value, _ := strings.Cut(pair, "=")
+		if strings.EqualFold(strings.Trim(name, " \t"), "for") {
+			node = strings.Trim(value, " \t")
+			found++
+		}
+	}
+	return node, found == 1
+}
+
+// parseNode reads an address as proxies write it: 192.0.2.1, 192.0.2.1:80, 2001:db8::1, [2001:db8::1] or
+// [2001:db8::1]:80, perhaps between quotes.
+func parseNode(s string) (netip.Addr, bool) {
+	if len(s) > 1 && s[0] == '"' && s[len(s)-1] == '"' {
+		s = s[1 : len(s)-1]
+	}
+	if a, err := netip.ParseAddr(s); err == nil {
+		return a.Unmap(), true
+	}
+	if ap, err := netip.ParseAddrPort(s); err == nil {
+		return ap.Addr().Unmap(), true
+	}
+	inner, ok := strings.CutPrefix(s, "[")
+	inner, closed := strings.CutSuffix(inner, "]")
+	a, err := netip.ParseAddr(inner)
+	return a.Unmap(), ok && closed && err == nil && a.Is6()
+}
+
+// warn says once that an entry of the header is no address: all clients behind such a proxy may then
+// look like one, and share its limits.
+func (c *ClientIPs) warn(r *http.Request, entry string) {
+	if c.log == nil || c.warned.Swap(true) {
+		return
+	}
+	c.log.LogAttrs(r.Context(), slog.LevelWarn,
+		"a trusted proxy names no address that can be read; requests like this one count for the proxy (this is said once)",
+		slog.String("header", c.header), slog.String("entry", cut(entry, 64)), slog.String("peer", r.RemoteAddr))
 }
 
 // peerOf is the address at the other end of the connection.
@@ -100,27 +229,4 @@ func isTrusted(a netip.Addr, trusted []netip.Prefix) bool {
 		}
 	}
 	return false
-}
-
-// forwardedFor walks the lines from the right; ok is false if the peer is to be used.
-func forwardedFor(lines []string, peer netip.Addr, trusted []netip.Prefix) (a netip.Addr, ok bool) {
-	if len(lines) == 0 || !isTrusted(peer, trusted) {
-		return netip.Addr{}, false
-	}
-	hops := 0
-	for i := len(lines) - 1; i >= 0; i-- {
-		for line, more := lines[i], true; more; {
-			var entry string
-			j := strings.LastIndexByte(line, ',')
-			entry, line, more = line[j+1:], line[:max(j, 0)], j >= 0
-			addr, err := netip.ParseAddr(strings.Trim(entry, " \t"))
-			if hops++; err != nil || hops > maxForwardedHops {
-				return netip.Addr{}, false
-			}
-			if a = addr.Unmap(); !isTrusted(a, trusted) {
-				return a, true
-			}
-		}
-	}
-	return a, true // every hop is one of ours: the first of them asks
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -71,11 +72,26 @@ func TestClientIP(t *testing.T) {
 		{"RP22 more than 32 trusted entries", "10.0.0.1:5", []string{"6.6.6.6, " + many(32, "10.0.0.2")}, "10.0.0.1"},
 		{"31 trusted entries", "10.0.0.1:5", []string{"6.6.6.6, " + many(31, "10.0.0.2")}, "6.6.6.6"},
 		{"RP22 unknown", "10.0.0.1:5", []string{"6.6.6.6, unknown"}, "10.0.0.1"},
-		{"RP22 unknown after a trusted hop", "10.0.0.1:5", []string{"unknown, 10.0.0.2"}, "10.0.0.1"},
-		{"RP22 port", "10.0.0.1:5", []string{"[::1]:80"}, "10.0.0.1"},
+		{"RP22 unknown after a trusted hop", "10.0.0.1:5", []string{"unknown, 10.0.0.2"}, "10.0.0.2"},
+		{"a port", "10.0.0.1:5", []string{"203.0.113.5:50123"}, "203.0.113.5"},
+		{"a port, and a trusted hop with one", "10.0.0.1:5", []string{"203.0.113.5:50123, 10.0.0.2:1"}, "203.0.113.5"},
+		{"an invented one left of it", "10.0.0.1:5", []string{"1.2.3.4:1, 203.0.113.5:50123"}, "203.0.113.5"},
+		{"quotes", "10.0.0.1:5", []string{`"203.0.113.5"`}, "203.0.113.5"},
+		{"quotes and a port", "10.0.0.1:5", []string{`"203.0.113.5:80"`}, "203.0.113.5"},
+		{"brackets", "10.0.0.1:5", []string{"[2001:db9::1]"}, "2001:db9::1"},
+		{"brackets and a port", "10.0.0.1:5", []string{"[2001:db9::1]:443"}, "2001:db9::1"},
+		{"quotes, brackets and a port", "10.0.0.1:5", []string{`"[2001:db9::1]:443"`}, "2001:db9::1"},
+		{"a mapped one with a port", "10.0.0.1:5", []string{"[::ffff:6.6.6.6]:1"}, "6.6.6.6"},
+		{"a trailing comma", "10.0.0.1:5", []string{"6.6.6.6,"}, "6.6.6.6"},
+		{"a leading comma", "10.0.0.1:5", []string{", 6.6.6.6"}, "6.6.6.6"},
+		{"commas alone", "10.0.0.1:5", []string{", ,"}, "10.0.0.1"},
+		{"an empty line", "10.0.0.1:5", []string{"6.6.6.6", ""}, "6.6.6.6"},
+		{"half a quote", "10.0.0.1:5", []string{`6.6.6.6"`}, "10.0.0.1"},
+		{"a port that is none", "10.0.0.1:5", []string{"6.6.6.6:x"}, "10.0.0.1"},
+		{"IPv4 in brackets", "10.0.0.1:5", []string{"[6.6.6.6]"}, "10.0.0.1"},
 		{"RP22 leading zero", "10.0.0.1:5", []string{"01.2.3.4"}, "10.0.0.1"},
 		{"empty header", "10.0.0.1:5", []string{""}, "10.0.0.1"},
-		{"empty entry", "10.0.0.1:5", []string{"6.6.6.6, , 10.0.0.2"}, "10.0.0.1"},
+		{"empty entry", "10.0.0.1:5", []string{"6.6.6.6, , 10.0.0.2"}, "6.6.6.6"},
 		{"all trusted: the first asks", "10.0.0.1:5", []string{"10.0.0.9, 10.0.0.2"}, "10.0.0.9"},
 		{"mapped peer", "[::ffff:10.0.0.1]:5", []string{"6.6.6.6"}, "6.6.6.6"},
 		{"mapped entry", "10.0.0.1:5", []string{"::ffff:6.6.6.6"}, "6.6.6.6"},
@@ -94,5 +110,73 @@ func TestClientIP(t *testing.T) {
 				t.Errorf("RP21 nobody is trusted, yet got %s", got)
 			}
 		})
+	}
+}
+
+func TestClientIPHeader(t *testing.T) {
+	t.Parallel()
+	trusted := prefixes("10.0.0.0/8", "2001:db8::/32")
+	for _, tt := range []struct {
+		name, header string
+		lines        []string
+		want         string
+	}{
+		{"RFC 7239", "Forwarded", []string{"for=192.0.2.60;proto=http;by=203.0.113.43"}, "192.0.2.60"},
+		{"any case and order", "forwarded", []string{`proto=http; For="192.0.2.60"`}, "192.0.2.60"},
+		{"a port", "Forwarded", []string{`for="192.0.2.60:47011"`}, "192.0.2.60"},
+		{"IPv6", "Forwarded", []string{`For="[2001:db9:cafe::17]:4711"`}, "2001:db9:cafe::17"},
+		{"two hops", "Forwarded", []string{"for=1.2.3.4, for=192.0.2.60, for=10.0.0.2;host=x"}, "192.0.2.60"},
+		{"two lines", "Forwarded", []string{"for=192.0.2.60", "for=10.0.0.2"}, "192.0.2.60"},
+		{"a quote that a client left open", "Forwarded", []string{`for="1.2.3.4, for=192.0.2.60`}, "192.0.2.60"},
+		{"unknown", "Forwarded", []string{"for=192.0.2.60, for=unknown"}, "10.0.0.1"},
+		{"hidden, after a trusted hop", "Forwarded", []string{"for=_secret, for=10.0.0.2"}, "10.0.0.2"},
+		{"nobody named", "Forwarded", []string{"proto=https"}, "10.0.0.1"},
+		{"named twice", "Forwarded", []string{"for=1.2.3.4;for=192.0.2.60"}, "10.0.0.1"},
+		{"no header", "Forwarded", nil, "10.0.0.1"},
+		{"one address", "X-Real-IP", []string{"192.0.2.60"}, "192.0.2.60"},
+		{"any case", "x-real-ip", []string{" [2001:db9::1]:5 "}, "2001:db9::1"},
+		{"one of ours asks itself", "X-Real-IP", []string{"10.0.0.9"}, "10.0.0.9"},
+		{"two lines: the proxy's is the last", "X-Real-IP", []string{"1.2.3.4", "192.0.2.60"}, "192.0.2.60"},
+		{"junk", "X-Real-IP", []string{"me"}, "10.0.0.1"},
+		{"no X-Real-IP", "X-Real-IP", nil, "10.0.0.1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			ip, err := NewClientIPs(ClientIPConfig{Header: tt.header, TrustedProxies: trusted})
+			if err != nil {
+				t.Fatal(err)
+			}
+			h := http.Header{http.CanonicalHeaderKey(tt.header): tt.lines}
+			for _, name := range ClientIPHeaders {
+				if !strings.EqualFold(name, tt.header) {
+					h.Set(name, "6.6.6.6") // believed by nobody
+				}
+			}
+			if got := ip.Of(&http.Request{RemoteAddr: "10.0.0.1:5", Header: h}); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+			if got := ip.Of(&http.Request{RemoteAddr: "7.7.7.7:5", Header: h}); got != "7.7.7.7" {
+				t.Errorf("an untrusted peer makes us believe %s", got)
+			}
+		})
+	}
+	if _, err := NewClientIPs(ClientIPConfig{Header: "X-Client-IP"}); err == nil || !strings.Contains(err.Error(), "Forwarded") {
+		t.Errorf("a header of no meaning here: %v", err)
+	}
+}
+
+// What cannot be read is said once, so that an operator finds out why everybody has the proxy's address.
+func TestUnreadableClientIPIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	ip, err := NewClientIPs(ClientIPConfig{TrustedProxies: prefixes("10.0.0.0/8"), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"6.6.6.6", "6.6.6.6, ", "unknown-" + strings.Repeat("x", 500), "again"} {
+		ip.Of(&http.Request{RemoteAddr: "10.0.0.1:5", Header: http.Header{"X-Forwarded-For": {line}}})
+	}
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "unknown-x") || !strings.Contains(got, "X-Forwarded-For") || strings.Contains(got, "again") || len(got) > 500 {
+		t.Errorf("%q", got)
 	}
 }

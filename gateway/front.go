@@ -30,11 +30,15 @@ type FrontConfig struct {
 	// Owns tells whether a path (still escaped, without the query) is ours; nil: [OwnPath]().
 	Owns     func(path string) bool
 	Upstream *Proxy // nil: there is none, every path is ours
+	// Fallback tells whether Own answers a path (like that of Owns) where the upstream answers GET or HEAD with a
+	// key with 404; nil: never.
+	Fallback func(path string) bool
 	// Bounce may answer a request without a key for any path, and tells whether it did; nil: never.
 	Bounce func(w http.ResponseWriter, r *http.Request) bool
 	// TrustedProxies are the networks whose forwarding headers are believed. Without
 	// any, private addresses have no limit of their own: a proxy would be limited for everybody.
 	TrustedProxies []netip.Prefix
+	ClientIPs      *ClientIPs       // in place of TrustedProxies, for proxies that do not send X-Forwarded-For
 	Logger         *slog.Logger     // of refusals, at most ten a second; nil: none
 	Now            func() time.Time // nil: the system's clock
 }
@@ -50,10 +54,13 @@ func NewFront(cfg FrontConfig) (*Front, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	log := newRefusalLog(cfg.Logger, ClientIP(cfg.TrustedProxies), cfg.Now)
+	if cfg.ClientIPs == nil {
+		cfg.ClientIPs = forwardedFor(cfg.TrustedProxies)
+	}
+	log := newRefusalLog(cfg.Logger, cfg.ClientIPs.Of, cfg.Now)
 	return &Front{
 		cfg: cfg, desk: newDesk(cfg.Checker, log),
-		addresses: &addressLimiter{trusted: cfg.TrustedProxies, now: cfg.Now, log: log},
+		addresses: &addressLimiter{clients: cfg.ClientIPs, now: cfg.Now, log: log},
 	}, nil
 }
 
@@ -101,7 +108,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	asks := len(e.Origins) > 0 && isPreflight(r) && (own || asksForKey(r))
 	if !own && !k.given && !asks {
-		f.cfg.Upstream.serve(w, r, k) // which refuses by itself what is not acceptable
+		f.cfg.Upstream.serve(w, r, k, nil) // which refuses by itself what is not acceptable
 		return
 	}
 	if no := acceptable(r); no != nil {
@@ -116,14 +123,22 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case asks:
 		answerPreflight(w, r, e)
 	case !own:
-		f.cfg.Upstream.serve(w, r, k)
+		f.cfg.Upstream.serve(w, r, k, f.fallback(r, t, k))
 	case k.given:
 		if a, ok := f.desk.admit(w, r, k, ownRequest); ok {
-			f.cfg.Own.ServeHTTP(w, admitted(r, k, a))
+			serveAdmitted(f.cfg.Own, w, admitted(r, k, a))
 		}
 	default:
 		f.serveStranger(w, r, t)
 	}
+}
+
+// fallback is who answers in the upstream's place if that says 404; nil: nobody.
+func (f *Front) fallback(r *http.Request, t target, k presented) http.Handler {
+	if f.cfg.Fallback == nil || !k.given || r.Method != http.MethodGet && r.Method != http.MethodHead || !f.cfg.Fallback(t.path) {
+		return nil
+	}
+	return f.cfg.Own
 }
 
 // serveStranger serves a request without a key, if it can be read in one way only.

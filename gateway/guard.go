@@ -43,7 +43,7 @@ func guard(c Checker, stranger func(http.Handler, http.ResponseWriter, *http.Req
 				return
 			}
 			if a, ok := d.admit(w, r, k, ownRequest); ok {
-				next.ServeHTTP(w, admitted(r, k, a))
+				serveAdmitted(next, w, admitted(r, k, a))
 			}
 		})
 	}

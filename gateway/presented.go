@@ -58,14 +58,19 @@ func keyParameters(query string) []string {
 	return values
 }
 
-// carriesOurKey tells whether a query names a key of a form that only ours
+// carriesOurKey tells whether a query names, in whatever spelling, a key of a form that only ours
 // have. Such a parameter goes no further, whoever reads it there.
 func carriesOurKey(query string) bool {
-	if !strings.Contains(query, ParameterName+"=") {
-		return false
-	}
-	for _, v := range keyParameters(query) {
-		if _, err := userkeys.ParseKey(v); err == nil {
+	for more := len(query) > len(keyParameter); more; {
+		var p string
+		if p, query, _, more = cutParameter(query); !isKeyParameter(p) {
+			continue
+		}
+		_, value, _ := strings.Cut(p, "=")
+		if v, err := url.QueryUnescape(value); err == nil {
+			value = v
+		}
+		if _, err := userkeys.ParseKey(strings.TrimSpace(value)); err == nil {
 			return true
 		}
 	}

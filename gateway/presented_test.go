@@ -85,6 +85,14 @@ func TestLK2StrangersKeyInTheQueryGoesNoFurther(t *testing.T) {
 		{"//x/y?user_api_key=" + ours + "&b", "//x/y?b"},
 		{"/x?user_api_key=" + aliceKey, "/x?user_api_key=" + aliceKey},
 		{"/x?user_api_key=%zz&user_api_key=" + ours, "/x"},
+		{"/x?User_Api_Key=" + ours, "/x"},
+		{"/x?USER-API-KEY=" + ours + "&a", "/x?a"},
+		{"/x?user%5Fapi.key=" + ours, "/x"},
+		{"/x?user_api_key[]=" + ours, "/x"},
+		{"/x?a;user_api_key=" + ours, "/x?a"},
+		{"/x?user_api_key=+" + ours + "%20", "/x"},
+		{"/x?%zz&user_api_key=" + ours, "/x?%zz"},
+		{"/x?User_Api_Key=" + aliceKey, "/x?User_Api_Key=" + aliceKey},
 	} {
 		before := len(up.got())
 		if got := send(t, addr, get(tt.target)); got.status != 200 {

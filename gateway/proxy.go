@@ -21,8 +21,16 @@ type ProxyConfig struct {
 	// TrustedProxies are the networks whose forwarding headers are believed
 	// and passed on; see [ParseTrustedProxies]. Empty: nobody's.
 	TrustedProxies []netip.Prefix
+	// ClientIPs is in place of TrustedProxies, for proxies that do not send X-Forwarded-For.
+	ClientIPs *ClientIPs
+	// Scheme is the public one, http or https, if it is known: what the upstream is told in
+	// X-Forwarded-Proto, unless a trusted proxy says otherwise. Empty: that of the connection.
+	Scheme string
 	// SessionCookies are the names of our own cookies: the upstream neither sees nor sets them.
 	SessionCookies []string
+	// VaryByKey adds Vary: User-Api-Key also to answers to requests without a key, so that a cache between
+	// the proxy and its clients asks here about every request with a key. The price: some CDNs store no answer that varies.
+	VaryByKey bool
 	// ResponseHeaderTimeout is how long the upstream may think before it
 	// answers, 0: 30 seconds. Long polls must be shorter.
 	ResponseHeaderTimeout time.Duration
@@ -42,12 +50,17 @@ type Proxy struct {
 	desk    desk
 	reverse *httputil.ReverseProxy
 	watcher watcher
+
+	adminKeys AdminKeys // nil: the checker knows of none
 }
 
 // NewProxy makes a proxy.
 func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
+	}
+	if cfg.ClientIPs == nil {
+		cfg.ClientIPs = forwardedFor(cfg.TrustedProxies)
 	}
 	if cfg.ResponseHeaderTimeout == 0 {
 		cfg.ResponseHeaderTimeout = 30 * time.Second
@@ -65,7 +78,8 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
-	p.desk = newDesk(cfg.Checker, newRefusalLog(cfg.Logger, ClientIP(cfg.TrustedProxies), cfg.Now))
+	p.adminKeys, _ = cfg.Checker.(AdminKeys)
+	p.desk = newDesk(cfg.Checker, newRefusalLog(cfg.Logger, cfg.ClientIPs.Of, cfg.Now))
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite:        p.rewrite, // never Director: there a client's Connection header removes what we set
 		Transport:      cfg.Transport,
@@ -90,12 +104,10 @@ func (c ProxyConfig) validate() error {
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
 		return bad("must have no path, query, fragment or user: requests are passed on as they were judged")
 	}
-	for _, p := range c.TrustedProxies {
-		if !p.IsValid() || p.Bits() == 0 {
-			return userkeys.Errorf(userkeys.InvalidParameters, "trusted proxy %s: everybody would be trusted", p)
-		}
+	if c.Scheme != "" && c.Scheme != "http" && c.Scheme != "https" {
+		return userkeys.Errorf(userkeys.InvalidParameters, "the public scheme %q is neither http nor https", c.Scheme)
 	}
-	return nil
+	return checkTrusted(c.TrustedProxies)
 }
 
 // newTransport speaks HTTP/1.1 only: websockets need it, and every target can
@@ -129,7 +141,8 @@ type exchange struct {
 	answer    answer
 	stall     stall
 	body      body
-	watched   *watched // if keyed
+	watched   *watched     // if keyed
+	fallback  http.Handler // if keyed; answers where the upstream says 404; nil: nobody does
 }
 
 // nothing spares the reverse proxy a copy of headers that are built anew.
@@ -152,11 +165,12 @@ func exchangeOf(r *http.Request) *exchange {
 
 // ServeHTTP checks a request if it has a key, and passes it on.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	p.serve(w, r, p.desk.presentedBy(r))
+	p.serve(w, r, p.desk.presentedBy(r), nil)
 }
 
-// serve passes on a request whose key, if it has one, was found already.
-func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, k presented) {
+// serve passes on a request whose key, if it has one, was found already. If the upstream answers
+// a request with a key with 404, fallback answers in its place, unless it is nil.
+func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, k presented, fallback http.Handler) {
 	if f := acceptable(r); f != nil {
 		f.write(w)
 		return
@@ -170,6 +184,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, k presented) {
 			return
 		}
 		x.keyed, x.inQuery, x.target = true, k.inQuery, t.withoutKeyParameter()
+		x.fallback = fallback
 		x.watched = p.watcher.watch(r.Context(), a, &x.answer)
 		x.Context = x.watched.ctx
 		defer x.watched.stop()

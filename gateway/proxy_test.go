@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -146,6 +147,62 @@ func TestProxyTakesOffWhatAKeyReplaces(t *testing.T) {
 	}
 	if got.header.Get("Vary") != userkeys.KeyHeader {
 		t.Errorf("Vary is %q: a cache would mix users", got.header.Get("Vary"))
+	}
+}
+
+// A name that begins with HTTP is what CGI and its heirs make of the name without.
+func TestProxyTakesOutKeysInEverySpelling(t *testing.T) {
+	t.Parallel()
+	addr, up, _ := proxyTo(t, ProxyConfig{})
+	for _, name := range []string{
+		"HTTP_USER_API_KEY", "Http-User-Api-Key", "http_user-api.key", "HTTP-HTTP-USER-API-KEY", "USER_API_KEY", "User.Api.Key", "user~api~key",
+	} {
+		before := len(up.got())
+		send(t, addr, get("/x", name+": "+bobKey))
+		if head := up.got()[before]; strings.Contains(head, bobKey) {
+			t.Errorf("a stranger's %s reached the upstream:\n%s", name, head)
+		}
+		send(t, addr, get("/x", withKey(name+": "+bobKey)...))
+		if head := up.got()[before+1]; strings.Contains(head, bobKey) || headerLine(head, UsernameHeader) != "alice" {
+			t.Errorf("%s beside a key reached the upstream:\n%s", name, head)
+		}
+	}
+}
+
+// adminKeys is a checker of a site that made one admin API key.
+type adminKeys struct {
+	fakeChecker
+	ours string
+}
+
+func (c *adminKeys) IsAdminKey(_ context.Context, text string) bool { return text == c.ours }
+
+// An admin API key acts as anybody: the website, and whoever reads its logs, must not get it.
+func TestOurAdminKeysDoNotReachTheUpstream(t *testing.T) {
+	t.Parallel()
+	up, ours, theirs := newUpstream(t, nil), userkeys.NewAdminKey().Reveal(), userkeys.NewAdminKey().Reveal()
+	addr := listen(t, newProxy(t, ProxyConfig{Upstream: up.url(), Checker: &adminKeys{ours: ours}}))
+	for _, name := range []string{"Api-Key", "API_KEY", "HTTP_API_KEY", "api.key"} {
+		before := len(up.got())
+		for _, lines := range [][]string{{ours}, {"other", ours}, {" " + ours + " "}} {
+			var headers []string
+			for _, value := range lines {
+				headers = append(headers, name+": "+value)
+			}
+			send(t, addr, get("/x", headers...))
+		}
+		for _, head := range up.got()[before:] {
+			if strings.Contains(head, ours) {
+				t.Errorf("%s reached the upstream:\n%s", name, head)
+			}
+		}
+		for _, value := range []string{theirs, "short", strings.ToUpper(ours)} { // the website's own
+			before := len(up.got())
+			send(t, addr, get("/x", name+": "+value, "Api-Username: system"))
+			if head := up.got()[before]; !strings.Contains(head, value) || headerLine(head, "Api-Username") != "system" {
+				t.Errorf("%s: %s did not reach the upstream:\n%s", name, value, head)
+			}
+		}
 	}
 }
 

@@ -1,14 +1,13 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
-
-	"userkeys"
 )
 
 // rewrite makes the upstream's request. Its headers are built anew: first what
@@ -17,18 +16,18 @@ import (
 func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	x := exchangeOf(pr.In)
 	peer, known := peerOf(pr.In)
-	trusted := known && isTrusted(peer, p.cfg.TrustedProxies)
+	trusted := known && isTrusted(peer, p.cfg.ClientIPs.trusted)
 	more := len(forwardHeaders)
 	if x.keyed {
 		more += identityHeaders(x.watched.access)
 	}
-	h := passing(x.in.Header, trusted, x.keyed, more)
+	h := passing(x.in.Header, trusted, x.keyed, more, func(values []string) bool { return p.isAdminKey(x.in.Context(), values) })
 	if x.keyed {
 		setIdentity(h, x.watched.access)
 	} else {
 		stripCookies(h, p.cfg.SessionCookies)
 	}
-	forward(h, x.in.Header, pr.In, peer, trusted)
+	p.forward(h, x.in, peer, trusted)
 	if hasToken(x.in.Header["Te"], "trailers") {
 		h["Te"] = teTrailers
 	}
@@ -38,6 +37,19 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	pr.Out.Header = h
 	pr.Out.Trailer = nil // a header in disguise
 	setTarget(pr.Out.URL, p.cfg.Upstream, x.target)
+}
+
+// AdminKeys knows the admin API keys of a site, so that the proxy takes them out of requests for the
+// website. A Checker that is none leaves every header Api-Key as it came.
+type AdminKeys interface {
+	// IsAdminKey tells whether text is an admin API key of this site, or was one. If that cannot be known, it is one.
+	IsAdminKey(ctx context.Context, text string) bool
+}
+
+// isAdminKey tells whether one of the values of a header is an admin API key of this site. Keys of the
+// website's own may stand in the same header.
+func (p *Proxy) isAdminKey(ctx context.Context, values []string) bool {
+	return p.adminKeys != nil && slices.ContainsFunc(values, func(v string) bool { return p.adminKeys.IsAdminKey(ctx, v) })
 }
 
 // Lines that are always the same. The transport only reads them.
@@ -50,20 +62,31 @@ var (
 var forwardHeaders = [...]string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"}
 
 // forward tells the upstream about this hop. A trusted proxy's word on host
-// and protocol stands, and its list of addresses grows by its own.
-func forward(h, came http.Header, in *http.Request, peer netip.Addr, trusted bool) {
+// and protocol stands, and its list of addresses grows by its own. Of the client's address only that
+// header is believed which the trusted proxies are known to send.
+func (p *Proxy) forward(h http.Header, in *http.Request, peer netip.Addr, trusted bool) {
 	lines := [...]string{"", in.Host, "http"}
-	if in.TLS != nil {
+	switch {
+	case in.TLS != nil:
 		lines[2] = "https"
+	case p.cfg.Scheme != "":
+		lines[2] = p.cfg.Scheme
 	}
 	if peer.IsValid() {
 		lines[0] = peer.String()
 	}
 	for i, name := range forwardHeaders {
-		if prior := came[name]; trusted && len(prior) > 0 {
-			if lines[i] = strings.Join(prior, ", ") + ", " + lines[i]; i > 0 {
-				lines[i] = prior[len(prior)-1]
+		prior := in.Header[name]
+		switch {
+		case !trusted:
+		case i == 0 && p.cfg.ClientIPs.header != forwardedForHeader:
+			if client := p.cfg.ClientIPs.Of(in); client != lines[0] {
+				lines[0] = client + ", " + lines[0]
 			}
+		case i == 0 && len(prior) > 0:
+			lines[0] = strings.Join(prior, ", ") + ", " + lines[0]
+		case len(prior) > 0:
+			lines[i] = prior[len(prior)-1]
 		}
 		if lines[i] != "" {
 			h[name] = lines[i : i+1 : i+1]
@@ -101,11 +124,15 @@ func (p *Proxy) modifyResponse(res *http.Response) error {
 	if res.StatusCode == http.StatusSwitchingProtocols && !x.websocket {
 		return errUnaskedSwitch // would give the client a raw connection to the upstream
 	}
+	if res.StatusCode == http.StatusNotFound && x.fallback != nil {
+		return errNotThere
+	}
 	stripSetCookies(res.Header, p.cfg.SessionCookies)
 	if x.keyed {
-		// A cache between us and the app must not give one user's answer to another.
-		res.Header.Add("Vary", userkeys.KeyHeader)
+		keepPrivate(res.Header)
 		yieldCORS(x.answer.Header(), res.Header)
+	} else if p.cfg.VaryByKey {
+		varyByKey(res.Header)
 	}
 	if x.inQuery {
 		// Links in a feed must not tell other sites the address that it was read at.

@@ -32,6 +32,7 @@ const (
 	never            // removed from every request
 	fromTrusted      // removed unless a trusted proxy sent it
 	withoutKey       // removed from requests with a key
+	adminKey         // removed from requests with a key, and if it is an admin API key of this site
 	asSpelled        // removed in every odd spelling
 )
 
@@ -52,11 +53,14 @@ var fates = func() map[string]fate {
 			"x-webauth-user x-webauth-email x-webauth-groups x-webauth-name x-webauth-role " +
 			"x-authenticated-user x-authenticated-userid x-authenticated-groups",
 		fromTrusted: "forwarded via x-real-ip true-client-ip cf-connecting-ip cf-connecting-ipv6 " +
-			"x-client-ip x-cluster-client-ip fastly-client-ip x-forwarded x-original-forwarded-for " +
+			"client-ip x-client-ip x-cluster-client-ip fastly-client-ip fly-client-ip x-nf-client-connection-ip do-connecting-ip cf-pseudo-ipv4 " +
+			"x-remote-ip x-remote-addr remote-addr x-proxyuser-ip x-originating-ip x-azure-clientip x-azure-socketip x-appengine-user-ip " +
+			"x-appengine-remote-addr x-vercel-forwarded-for x-envoy-external-address x-forwarded x-original-forwarded-for x-host " +
 			"x-original-url x-original-uri x-original-host x-original-method x-rewrite-url " +
 			"ssl-client-cert ssl-client-verify ssl-client-s-dn x-ssl-client-cert x-client-cert x-client-dn",
-		withoutKey: "cookie cookie2 api-key api-username " +
+		withoutKey: "cookie cookie2 api-username " +
 			"x-http-method x-http-method-override x-method x-method-override",
+		adminKey:  "api-key",
 		asSpelled: "host content-length",
 	} {
 		for name := range strings.FieldsSeq(names) {
@@ -75,7 +79,7 @@ func (f fate) drops(odd, trusted, keyed bool) bool {
 		return true
 	case fromTrusted:
 		return !trusted || odd
-	case withoutKey:
+	case withoutKey, adminKey:
 		return keyed
 	case asSpelled:
 		return odd
@@ -89,6 +93,9 @@ const maxFolded = 48
 // fateOf tells what becomes of a header. odd says that the name is not spelled
 // as a well-behaved proxy spells it.
 func fateOf(name string) (f fate, odd bool) {
+	for beginsHTTP(name) {
+		name, odd = name[len("http-"):], true
+	}
 	var buf [maxFolded]byte
 	n := min(len(name), maxFolded)
 	for i := range n {
@@ -111,6 +118,21 @@ func fateOf(name string) (f fate, odd bool) {
 	return f, odd
 }
 
+// beginsHTTP tells whether a name is like HTTP_USER_API_KEY, which is what CGI and its heirs (Rack, WSGI, PHP) make
+// of User-Api-Key: some programs that look for the one find the other.
+func beginsHTTP(name string) bool {
+	const prefix = "http-"
+	if len(name) < len(prefix) {
+		return false
+	}
+	for i := range len(prefix) {
+		if foldByte[name[i]] != prefix[i] {
+			return false
+		}
+	}
+	return true
+}
+
 // edgePrefixes begin the headers in which the edges of hosting providers tell
 // an application who calls: theirs to say, if they are trusted proxies, and nobody else's.
 var edgePrefixes = []string{
@@ -123,13 +145,14 @@ func hasPrefix(b []byte, prefix string) bool {
 }
 
 // passing is what of a client's headers an upstream may get, in a map that has
-// room for more, so that it need not grow. The values are shared with in.
-func passing(in http.Header, trusted, keyed bool, more int) http.Header {
+// room for more, so that it need not grow. The values are shared with in. ours
+// tells whether one of the values of a header is an admin API key of this site.
+func passing(in http.Header, trusted, keyed bool, more int, ours func(values []string) bool) http.Header {
 	out := make(http.Header, len(in)+more)
 	named := in["Connection"]
 	for name, lines := range in {
 		f, odd := fateOf(name)
-		if f.drops(odd, trusted, keyed) || len(named) > 0 && hasToken(named, name) {
+		if f.drops(odd, trusted, keyed) || f == adminKey && ours(lines) || len(named) > 0 && hasToken(named, name) {
 			continue
 		}
 		out[name] = lines

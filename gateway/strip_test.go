@@ -21,10 +21,12 @@ var forgeries = func() []string {
 			strings.ReplaceAll(name, "-", "_"), strings.ReplaceAll(lower, "-", "_"), strings.ReplaceAll(strings.ToUpper(name), "-", "_"),
 			strings.Replace(name, "-", "_", 1), "X-Userkeys_"+name[11:], strings.ReplaceAll(lower, "-", "."),
 			strings.Replace(name, "-", ".", 1), "X-Userkeys."+name[11:], "x_userkeys."+lower[11:],
+			"HTTP_"+strings.ReplaceAll(strings.ToUpper(name), "-", "_"), "Http-"+name, "http.http_"+lower,
 			strings.ReplaceAll(name, "-", "~"), strings.Replace(name, "-", "!", 1), strings.Replace(name, "-", "+", 1),
 		)
 	}
 	lines = append(lines,
+		"HTTP_REMOTE_USER", "Http-Remote-User", "HTTP_X_AUTH_REQUEST_USER", "Http-Proxy",
 		"X-Userkeys-", "X-Userkeys-Anything", "X-Userkeys-User", "X-Userkeys-Username-2",
 		"X-Auth-User", "X_Auth_User", "X-Auth_User", "x.auth.user", "X-AUTH-USER", "X-Auth-Email", "X-Auth-Groups",
 		"X-Auth-Request-User", "X_Auth_Request_User", "X-Auth-Request-Email", "X-Auth-Request-Groups", "X-Auth-Request-Access-Token",
@@ -117,6 +119,11 @@ var forwarding = []string{
 	"X-Goog-Authenticated-User-Email: evil@x", "X-MS-CLIENT-PRINCIPAL-NAME: evil", "X-Pomerium-Claim-Email: evil@x", "Ssl-Client-Cert: evil",
 	"True-Client-IP: 6.6.6.6", "CF-Connecting-IP: 6.6.6.6", "X-Client-IP: 6.6.6.6", "X-Cluster-Client-IP: 6.6.6.6", "X-Original-URL: /evil",
 	"X-Rewrite-URL: /evil", "Via: 1.1 evil", "Proxy: http://evil", "X_Forwarded_For: 6.6.6.6", "X-Forwarded_Host: evil", "x.real.ip: 6.6.6.6",
+	"Client-IP: 6.6.6.6", "Client_Ip: 6.6.6.6", "HTTP_CLIENT_IP: 6.6.6.6", "HTTP_X_FORWARDED_FOR: 6.6.6.6", "HTTP_X_FORWARDED_PROTO: evil",
+	"X-Forwarded-For-Original: 6.6.6.6", "X-Original-Forwarded-For: 6.6.6.6", "X-Remote-IP: 6.6.6.6", "X-Remote-Addr: 6.6.6.6",
+	"Remote-Addr: 6.6.6.6", "X-ProxyUser-IP: 6.6.6.6", "X-Host: evil", "X-Forwarded-Server: evil", "X-Originating-IP: 6.6.6.6", "Fastly-Client-IP: 6.6.6.6",
+	"X-Azure-ClientIP: 6.6.6.6", "X-Azure-SocketIP: 6.6.6.6", "Fly-Client-IP: 6.6.6.6", "X-AppEngine-User-IP: 6.6.6.6", "X-Vercel-Forwarded-For: 6.6.6.6",
+	"X-NF-Client-Connection-IP: 6.6.6.6", "DO-Connecting-IP: 6.6.6.6", "CF-Pseudo-IPv4: 6.6.6.6", "X-Envoy-External-Address: 6.6.6.6", "X-Appengine-Remote-Addr: 6.6.6.6",
 }
 
 // Traefik CVE-2026-35051, chi GHSA-3fxj-6jh8-hvhx: forwarding headers of a client were believed.
@@ -149,6 +156,60 @@ func TestTrustedProxysForwardingHeadersStay(t *testing.T) {
 	}
 	if strings.Contains(head, "9.9.9.9") {
 		t.Errorf("an odd spelling is a client's, also through a trusted proxy:\n%s", head)
+	}
+}
+
+func TestUpstreamIsToldTheClientOfAnotherHeader(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ header, value, want string }{
+		{"X-Real-IP", "5.5.5.5:1", "5.5.5.5, 127.0.0.1"},
+		{"Forwarded", "for=1.2.3.4, for=5.5.5.5;proto=https", "5.5.5.5, 127.0.0.1"},
+		{"X-Real-IP", "junk", "127.0.0.1"},
+		{"X-Forwarded-For", "1.2.3.4, 5.5.5.5", "1.2.3.4, 5.5.5.5, 127.0.0.1"},
+	} {
+		ips, err := NewClientIPs(ClientIPConfig{TrustedProxies: prefixes("127.0.0.1/32"), Header: tt.header})
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr, up, _ := proxyTo(t, ProxyConfig{ClientIPs: ips})
+		lines := []string{tt.header + ": " + tt.value}
+		if tt.header != "X-Forwarded-For" {
+			lines = append(lines, "X-Forwarded-For: 6.6.6.6") // a client's, which that proxy passed on
+		}
+		send(t, addr, get("/x", lines...))
+		if got := headerLine(up.got()[0], "X-Forwarded-For"); got != tt.want {
+			t.Errorf("%s: %s: the upstream is told %q, want %q", tt.header, tt.value, got, tt.want)
+		}
+	}
+}
+
+// bitly/oauth2_proxy#177: a website that was told http redirects to https for ever.
+func TestUpstreamIsToldThePublicScheme(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, scheme, came string
+		trusted            []netip.Prefix
+		want               string
+	}{
+		{"named", "https", "", nil, "https"},
+		{"named, and a stranger says otherwise", "https", "http", nil, "https"},
+		{"named, and a trusted proxy says otherwise", "https", "http", prefixes("127.0.0.1/32"), "http"},
+		{"named, and a trusted proxy says nothing", "https", "", prefixes("127.0.0.1/32"), "https"},
+		{"http named", "http", "https", nil, "http"},
+		{"not named", "", "", nil, "http"},
+	} {
+		addr, up, _ := proxyTo(t, ProxyConfig{Scheme: tt.scheme, TrustedProxies: tt.trusted})
+		var lines []string
+		if tt.came != "" {
+			lines = append(lines, "X-Forwarded-Proto: "+tt.came)
+		}
+		send(t, addr, get("/x", lines...))
+		if got := headerLine(up.got()[0], "X-Forwarded-Proto"); got != tt.want {
+			t.Errorf("%s: the upstream is told %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	if _, err := NewProxy(ProxyConfig{Upstream: newUpstream(t, nil).url(), Checker: &fakeChecker{}, Scheme: "ftp"}); err == nil {
+		t.Error("a scheme of no website is taken")
 	}
 }
 
@@ -219,6 +280,14 @@ func TestKeyParameterLeavesTheQuery(t *testing.T) {
 		"user%5Fapi%5fkey=x&b":              "/p?b",
 		"%75ser_api_key=x":                  "/p",
 		"user.api.key=x&User-Api-Key=y":     "/p",
+		"user_api_key[]=x&user_api_key[0]=": "/p",
+		"user_api_key%5B%5D=x&a":            "/p?a",
+		"+user_api_key=x&%20user_api_key":   "/p",
+		"user_api_key%00=x":                 "/p",
+		"user[api_key=x":                    "/p",
+		"a=1;user_api_key=x;b=2&c":          "/p?a=1;b=2&c",
+		"user_api_key=x;a":                  "/p?a",
+		"user_api_key%zz=x":                 "/p?user_api_key%zz=x",
 		"user_api_keys=x":                   "/p?user_api_keys=x",
 		"user_api=x":                        "/p?user_api=x",
 		"x=user_api_key":                    "/p?x=user_api_key",

@@ -65,39 +65,55 @@ func (t target) withoutKeyParameter() string {
 	if !hasKeyParameter(t.query) {
 		return t.raw
 	}
-	var kept []string
-	for p := range strings.SplitSeq(t.query, "&") {
-		if !isKeyParameter(p) {
-			kept = append(kept, p)
+	kept := make([]byte, 0, len(t.raw))
+	kept = append(kept, t.path...)
+	separator := byte('?')
+	for rest, more := t.query, true; more; {
+		var p string
+		var next byte
+		if p, rest, next, more = cutParameter(rest); !isKeyParameter(p) {
+			kept = append(append(kept, separator), p...)
+		} else if separator == '?' {
+			next = separator
 		}
+		separator = next
 	}
-	if len(kept) == 0 {
-		return t.path
-	}
-	return t.path + "?" + strings.Join(kept, "&")
+	return string(kept)
 }
 
 func hasKeyParameter(query string) bool {
-	for query != "" {
+	for more := query != ""; more; {
 		var p string
-		if p, query, _ = strings.Cut(query, "&"); isKeyParameter(p) {
+		if p, query, _, more = cutParameter(query); isKeyParameter(p) {
 			return true
 		}
 	}
 	return false
 }
 
+// cutParameter cuts a query behind its first parameter, at '&' or at ';', which separates them too for some programs.
+func cutParameter(query string) (p, rest string, separator byte, more bool) {
+	if i := strings.IndexAny(query, "&;"); i >= 0 {
+		return query[:i], query[i+1:], query[i], true
+	}
+	return query, "", 0, false
+}
+
 // isKeyParameter tells whether a parameter's name, percent-decoded and folded
-// as frameworks fold names, is that of a key. p is from a sound query.
+// as frameworks fold names, is that of a key: spaces before it do not count for PHP, and user_api_key[] is a list of keys.
 func isKeyParameter(p string) bool {
 	n := 0
 	for i := 0; i < len(p) && p[i] != '='; i++ {
 		c := p[i]
-		if c == '%' {
-			c, _ = unescape(p[i:])
-			i += 2
+		if d, ok := unescape(p[i:]); ok && c == '%' {
+			c, i = d, i+2
 		}
-		if n == len(keyParameter) || foldByte[c] != keyParameter[n] {
+		switch {
+		case n == 0 && (c == ' ' || c == '+'):
+			continue
+		case n == len(keyParameter):
+			return c == '[' || c == 0
+		case foldByte[c] != keyParameter[n]:
 			return false
 		}
 		n++

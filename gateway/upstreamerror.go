@@ -12,7 +12,10 @@ import (
 	"userkeys"
 )
 
-var errUnaskedSwitch = errors.New("upstream switched protocols unasked")
+var (
+	errUnaskedSwitch = errors.New("upstream switched protocols unasked")
+	errNotThere      = errors.New("upstream has nothing there") // and somebody else has
+)
 
 // statusClientGone is what logs show for a client that left before its answer (as nginx has it).
 const statusClientGone = 499
@@ -54,6 +57,10 @@ var (
 // failed answers when the upstream did not.
 func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	x := exchangeOf(r)
+	if errors.Is(err, errNotThere) {
+		serveAdmitted(x.fallback, x.answer.ResponseWriter, admitted(x.in, presented{inQuery: x.inQuery}, x.watched.access))
+		return
+	}
 	if lost := (revoked{}); errors.As(context.Cause(r.Context()), &lost) {
 		WriteError(w, lost.error) // the key ended while the upstream was thinking
 		return

@@ -60,7 +60,7 @@ func (s *Server) deviceBegin(w http.ResponseWriter, r *http.Request, _ userkeys.
 		return refuseJSON(w, r, userkeys.AsError(err))
 	}
 	keepSecret(w)
-	address := s.base(r) + activatePath
+	address := s.base() + activatePath
 	return writeJSON(w, map[string]any{
 		"device_code": d.DeviceCode, "user_code": userkeys.ShowUserCode(d.UserCode),
 		"verification_uri": address, "verification_uri_with_request": address + "?request=" + d.RequestToken,

@@ -36,29 +36,16 @@ func (s *Server) discoveryRoutes() []route {
 }
 
 // description tells an app what it may ask for, before it asks.
-func (s *Server) description(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
+func (s *Server) description(w http.ResponseWriter, _ *http.Request, _ userkeys.Visitor) error {
 	// Short, because a change of settings must not leave apps asking for what is refused.
 	w.Header().Set("Cache-Control", "public, max-age=60")
 	w.Header().Del("Pragma")
 	w.Header().Del("Expires")
-	d := s.site.Settings().Describe(s.site.Catalog(), s.base(r))
+	d := s.site.Settings().Describe(s.site.Catalog(), s.base())
 	if s.cfg.Pushes != nil {
-		d.Endpoints["push_secret"] = s.base(r) + "/user-api-key/push-secret.json"
+		d.Endpoints["push_secret"] = s.base() + "/user-api-key/push-secret.json"
 	}
 	return writeJSON(w, d)
-}
-
-// base is this site's address without a slash at its end: the configured one,
-// or, without, what the request was sent to.
-func (s *Server) base(r *http.Request) string {
-	if s.cfg.BaseURL != nil {
-		return s.cfg.BaseURL.Scheme + "://" + s.cfg.BaseURL.Host
-	}
-	scheme := "http"
-	if r.TLS != nil {
-		scheme = "https"
-	}
-	return scheme + "://" + r.Host
 }
 
 func (s *Server) openAPI(w http.ResponseWriter, _ *http.Request, _ userkeys.Visitor) error {

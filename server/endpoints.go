@@ -38,6 +38,12 @@ func EndpointPaths() []string {
 	return append(paths, "/message-bus/", "/events")
 }
 
+// FallbackPaths are those of [EndpointPaths] that an app asks first of all: whose key it has, and what is new. A
+// site before a website may answer them where the website has nothing.
+func FallbackPaths() []string {
+	return []string{"/session/current.json", "/notifications.json", "/notifications/totals.json"}
+}
+
 func (s *Server) endpoints() bool { return s.cfg.Endpoints || s.cfg.Standalone }
 
 // endpointRoutes are what apps ask a site about itself, its users and sessions.
@@ -65,21 +71,13 @@ func (s *Server) endpointRoutes() []route {
 // basicInfo is what an app shows of a site before anybody signs in.
 func (s *Server) basicInfo(w http.ResponseWriter, _ *http.Request, _ userkeys.Visitor) error {
 	set := s.site.Settings()
-	icon := s.absolute(s.assets.url("icon.png"))
+	icon := s.base() + s.assets.url("icon.png")
 	return writeJSON(w, map[string]any{
 		"title": set.Title, "description": set.SiteDescription, "login_required": false,
 		"logo_url": icon, "logo_small_url": icon, "mobile_logo_url": icon, "apple_touch_icon_url": icon, "favicon_url": icon,
 		// The colors of the pages' style in its light form.
 		"header_primary_color": "1b2733", "header_background_color": "ffffff",
 	})
-}
-
-// absolute is the address of a path of this site, if the site knows its own.
-func (s *Server) absolute(path string) string {
-	if s.cfg.BaseURL == nil {
-		return path
-	}
-	return (&url.URL{Scheme: s.cfg.BaseURL.Scheme, Host: s.cfg.BaseURL.Host, Path: path}).String()
 }
 
 // about tells what the site is. It counts nothing: it is for strangers.

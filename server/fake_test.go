@@ -136,6 +136,9 @@ func (f *fakeSite) do(c call) answer {
 	}
 	r := httptest.NewRequest(c.method, c.path, strings.NewReader(body))
 	r.Host = "site.example"
+	if host := c.header["Host"]; host != "" {
+		r.Host = host
+	}
 	if c.form != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}

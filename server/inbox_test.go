@@ -623,10 +623,6 @@ func TestBasicInfoAndAbout(t *testing.T) {
 	if want := `{"about":{"description":"What it is.","title":"My <site>"}}`; strings.TrimSpace(a.text) != want {
 		t.Errorf("about is %s", a.text)
 	}
-	relative := newSite(t, func(c *Config) { c.BaseURL = nil }, withInbox(t))
-	if got := decode[map[string]any](t, relative.do(call{path: "/site/basic-info.json"}))["logo_url"].(string); !strings.HasPrefix(got, "/user-api-key/assets/") {
-		t.Errorf("without an address of its own the icon is at %q", got)
-	}
 }
 
 // TestEndpointsAreAsked: an embedder gets what was asked for, and no more.

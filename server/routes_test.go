@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -331,6 +332,50 @@ func TestNewRefuses(t *testing.T) {
 	if _, err := newServer(Config{Identity: onlyVisitors{newFakeIdentity()}, Standalone: true}, newFakeAuthority()); err == nil {
 		t.Error("a standalone site without accounts")
 	}
+	for name, base := range map[string]*url.URL{
+		"no address": nil, "no host": {Scheme: "https"}, "no scheme": {Host: "www.example"}, "another scheme": {Scheme: "ftp", Host: "www.example"},
+		"a folder": {Scheme: "https", Host: "www.example", Path: "/forum"}, "a query": {Scheme: "https", Host: "www.example", RawQuery: "a"},
+		"no name": {Scheme: "https", Host: "\u2028"},
+	} {
+		_, err := newServer(Config{Identity: onlyVisitors{newFakeIdentity()}, BaseURL: base}, newFakeAuthority())
+		if err == nil || !strings.Contains(err.Error(), "Config.BaseURL") {
+			t.Errorf("a site with %s: %v", name, err)
+		}
+	}
+}
+
+// TestNoAddressIsMadeOfAHostHeader asks every route by another name: whoever can make somebody send a request
+// with a Host of theirs would else lead people, and apps, to their own site.
+func TestNoAddressIsMadeOfAHostHeader(t *testing.T) {
+	t.Parallel()
+	for _, standalone := range []bool{true, false} {
+		f := newSite(t, withInbox(t), func(c *Config) { c.Standalone, c.Endpoints = standalone, true })
+		for _, rt := range f.server.routes() {
+			method, path := concrete(rt.pattern)
+			for _, as := range []string{"", "root"} {
+				a := f.do(call{method: method, path: path, as: as, form: formFor(method), header: map[string]string{
+					"Host": "evil.example", "X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example",
+				}})
+				if strings.Contains(a.text, "evil.example") {
+					t.Errorf("%s as %q answers\n%s", rt.pattern, as, a.text)
+				}
+				for name, lines := range a.Header {
+					if strings.Contains(strings.Join(lines, " "), "evil.example") {
+						t.Errorf("%s as %q answers %s: %s", rt.pattern, as, name, lines)
+					}
+				}
+			}
+		}
+		a := f.do(call{path: "/.well-known/user-api-key", header: map[string]string{"Host": "evil.example"}})
+		a.must(t, http.StatusOK, "https://site.example/user-api-key/new")
+	}
+}
+
+// TestBaseURLIsSpelledOnce: what browsers send as their origin is known, however the operator wrote it.
+func TestBaseURLIsSpelledOnce(t *testing.T) {
+	t.Parallel()
+	f := newSite(t, func(c *Config) { c.BaseURL = &url.URL{Scheme: "https", Host: "B\u00fccher.Example:443", Path: "/"} })
+	f.do(call{path: "/.well-known/user-api-key"}).must(t, http.StatusOK, `"https://xn--bcher-kva.example/user-api-key/new"`)
 }
 
 // onlyVisitors is an embedder's identity: it has no accounts.

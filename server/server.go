@@ -3,10 +3,10 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -20,8 +20,8 @@ import (
 type Config struct {
 	Authority *authority.Authority
 	Identity  Identity // if it is a [LoginIdentity], there are pages for login, logout and the first administrator
-	// BaseURL is the site's address as browsers see it. Its scheme decides
-	// about HSTS and its origin is trusted by the cross-origin checks. nil: neither.
+	// BaseURL is the site's address as browsers see it, http or https and a host. All addresses of the site are
+	// made from it, never from what a request names. Its scheme decides about HSTS, and its origin is trusted by the cross-origin checks.
 	BaseURL *url.URL
 	// Standalone adds /, /login, /logout and /u/{username}/preferences/apps, and
 	// answers every unknown path: for a site that has nothing else at its root.
@@ -149,6 +149,10 @@ func newServer(cfg Config, d decider) (*Server, error) {
 	if cfg.Identity == nil {
 		return nil, errors.New("server: Config.Identity is missing")
 	}
+	var err error
+	if cfg.BaseURL, err = siteAddress(cfg.BaseURL); err != nil {
+		return nil, err
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -168,12 +172,9 @@ func newServer(cfg Config, d decider) (*Server, error) {
 	if cfg.Standalone && s.accounts == nil {
 		return nil, errors.New("server: a standalone site needs a LoginIdentity")
 	}
-	if cfg.BaseURL != nil {
-		if err := s.origins.AddTrustedOrigin(cfg.BaseURL.Scheme + "://" + strings.ToLower(cfg.BaseURL.Host)); err != nil {
-			return nil, errors.New("server: Config.BaseURL is no address of a site")
-		}
+	if err := s.origins.AddTrustedOrigin(s.base()); err != nil {
+		return nil, errors.New("server: Config.BaseURL is no address of a site")
 	}
-	var err error
 	if s.assets, err = loadAssets(); err != nil {
 		return nil, err
 	}
@@ -181,7 +182,22 @@ func newServer(cfg Config, d decider) (*Server, error) {
 	return s, err
 }
 
-func (s *Server) https() bool { return s.cfg.BaseURL != nil && s.cfg.BaseURL.Scheme == "https" }
+// siteAddress is base in the spelling of browsers.
+func siteAddress(base *url.URL) (*url.URL, error) {
+	if base == nil {
+		return nil, errors.New("server: Config.BaseURL is missing; give the site's address as browsers see it, such as https://www.example")
+	}
+	host, err := userkeys.OriginHost(base)
+	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Path != "" && base.Path != "/" || base.RawQuery != "" {
+		return nil, fmt.Errorf("server: Config.BaseURL must be the address of a site, such as https://www.example, and not %q", base.Redacted())
+	}
+	return &url.URL{Scheme: base.Scheme, Host: host}, nil
+}
+
+// base is this site's address without a slash at its end.
+func (s *Server) base() string { return s.cfg.BaseURL.String() }
+
+func (s *Server) https() bool { return s.cfg.BaseURL.Scheme == "https" }
 
 // browser is v as the authority knows it.
 func (s *Server) browser(r *http.Request, v userkeys.Visitor) authority.Browser {

@@ -116,7 +116,7 @@ func newOwnSite(t *testing.T) *ownSite {
 		_, _ = io.WriteString(w, `{"id":1,"topic_id":42,"topic_slug":"t","post_number":1}`)
 	}))
 	t.Cleanup(upstream.Close)
-	own, err := ownPaths([]string{"apps"})
+	own, _, err := ownPaths([]string{"apps"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,6 +41,9 @@ type login struct {
 	pushURL   string
 	bits      int
 	timeout   time.Duration
+
+	support client.Support // what the site told before
+	named   bool           // the site told whose the new key is
 
 	keys  *desk.KeyStore
 	in    io.Reader
@@ -133,7 +137,7 @@ func (l *login) run(ctx context.Context, site string) error {
 	if err != nil {
 		return l.explain(request.Site, err)
 	}
-	request.Site = support.Site
+	request.Site, l.support = support.Site, support
 	if client.PlainHTTP(request.Site) {
 		fmt.Fprintf(l.warn, "warning: %s is plain http; whoever is on the way can read the key\n", request.Site)
 	}
@@ -251,6 +255,7 @@ func browserHere() bool {
 // keep stores the key. What it replaces is revoked: the site does that itself where it is the
 // same person's, but nobody may be left with a key that no program has.
 func (l *login) keep(ctx context.Context, cred *client.Credential) error {
+	l.named = cred.Username != ""
 	ctx = context.WithoutCancel(ctx) // there is a key now: Ctrl-C must not leave it to nobody
 	if l.account != "" {
 		cred.Username = l.account
@@ -275,7 +280,7 @@ func (l *login) keep(ctx context.Context, cred *client.Credential) error {
 		fmt.Fprintf(l.warn, "warning: %s will push nothing: an administrator has to add %s to allowed_user_api_push_urls first, and the key needs the scope push or notifications\n",
 			cred.Site, userkeys.Printable(l.pushURL))
 	}
-	return l.report(cred)
+	return l.report(ctx, cred)
 }
 
 func (l *login) request(site string) (client.Request, error) {
@@ -406,7 +411,7 @@ func (l *login) explain(site string, err error) error {
 	return exitf(exitFailure, "%s", publicText(err))
 }
 
-func (l *login) report(c *client.Credential) error {
+func (l *login) report(ctx context.Context, c *client.Credential) error {
 	if l.asJSON {
 		enc := json.NewEncoder(l.out)
 		enc.SetIndent("", "  ")
@@ -423,8 +428,30 @@ func (l *login) report(c *client.Credential) error {
 	if !c.ExpiresAt.IsZero() {
 		fmt.Fprintf(l.out, "It ends at %s.\n", c.ExpiresAt.Format(time.RFC3339))
 	}
-	fmt.Fprintf(l.out, "It is kept in %s. Try: userkeys call GET /session/current.json --site %s\n", l.keys.Path(), c.Site)
+	fmt.Fprintf(l.out, "It is kept in %s. %s\n", l.keys.Path(), l.suggestion(ctx, c))
 	return nil
+}
+
+// suggestion is what to do next, which was tried.
+func (l *login) suggestion(ctx context.Context, c *client.Credential) string {
+	const session, notifications = "/session/current.json", "/notifications.json"
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	tried := false
+	for _, path := range []string{session, notifications} {
+		if l.support.MissingScope(c.Scopes, http.MethodGet, path) != "" {
+			continue
+		}
+		var answer map[string]json.RawMessage
+		if path == session && l.named || c.Get(ctx, nil, path, &answer) == nil {
+			return "Try: userkeys call GET " + path + " --site " + c.Site
+		}
+		tried = true
+	}
+	if !tried {
+		return "What it works for: userkeys doctor " + c.Site
+	}
+	return "The site did not answer what apps ask first; why: userkeys doctor " + c.Site
 }
 
 // openBrowser opens address in the program that $BROWSER names, else in what the system

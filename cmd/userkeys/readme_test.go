@@ -3,6 +3,8 @@ package main
 import (
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,12 +12,15 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"userkeys/internal/testkit"
+	"userkeys/store/storetest"
 )
 
 var shellBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```")
 
-// TestReadmeCommandsRun runs what README.md says to type at the program, as it
-// stands there: against an empty database, and against a site whose person approves.
+// TestReadmeCommandsRun runs what README.md says to type at the program, as it stands there: against an empty
+// database, and against a site before a website that knows nothing of apps, where alice approves.
 func TestReadmeCommandsRun(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {
@@ -25,7 +30,17 @@ func TestReadmeCommandsRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	site := newAppSite(t)
+	website := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(website.Close)
+	s := &ownSite{t: t, Site: testkit.NewSite(t, storetest.SQLite(t), testkit.Behind(website.URL))}
+	s.User("alice")
+	s.alice = s.Person("alice")
+	browser := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if _, err := s.approve(r.URL.Query().Get("address")); err != nil {
+			t.Error(err)
+		}
+	}))
+	t.Cleanup(browser.Close)
 	dir := t.TempDir()
 	ran := 0
 	for _, block := range shellBlock.FindAllSubmatch(text, -1) {
@@ -34,8 +49,8 @@ func TestReadmeCommandsRun(t *testing.T) {
 			continue // builds and servers: the scripts run those
 		}
 		ran++
-		cmd := exec.CommandContext(t.Context(), "sh", "-eu", "-c", strings.ReplaceAll(script, "https://forum.example", site.URL))
-		cmd.Env = append(os.Environ(), "PASSWORD=a long enough one", "BROWSER=follow", "NO_COLOR=1",
+		cmd := exec.CommandContext(t.Context(), "sh", "-eu", "-c", strings.ReplaceAll(script, "https://forum.example", s.URL))
+		cmd.Env = append(os.Environ(), "PASSWORD=a long enough one", "BROWSER=follow", followThrough+"="+browser.URL, "NO_COLOR=1",
 			"USERKEYS_DATA="+filepath.Join(dir, "data"), configDirEnv+"="+filepath.Join(dir, "keys"), keystoreEnv+"=plain")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s\n%s", err, script, out)
@@ -46,9 +61,16 @@ func TestReadmeCommandsRun(t *testing.T) {
 	}
 }
 
+// followThrough names the variable with the address of somebody who is signed in, and goes where follow is sent.
+const followThrough = "FOLLOW_THROUGH"
+
 // follow is a browser without a window.
 func follow() {
-	resp, err := http.Get(os.Args[1])
+	address := os.Args[1]
+	if through := os.Getenv(followThrough); through != "" {
+		address = through + "?address=" + url.QueryEscape(address)
+	}
+	resp, err := http.Get(address)
 	if err != nil {
 		os.Exit(1)
 	}

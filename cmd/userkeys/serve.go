@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"userkeys"
 	"userkeys/gateway"
 	"userkeys/internal/site"
 	"userkeys/server"
@@ -41,9 +42,12 @@ X-Userkeys-... headers, which no client can send itself.
 Apps also ask a site for /session/current.json and how to sign in and out,
 /site/basic-info.json, /about.json, /notifications.json and what lies below,
 /message-bus/ and /events (news as it comes), /do-not-disturb.json,
-/user-status.json and /u/NAME.json. Alone, all are answered here; before a website
-only those that --own names. --own apps stands for all but the last, which is
---own /u/*; a path that ends in * or / stands for everything that begins so.
+/user-status.json and /u/NAME.json. Alone, all are answered here. Before a website,
+GET of /session/current.json, /notifications.json and /notifications/totals.json
+with a key goes to the website and is answered here if it says 404 (--own none:
+not even that); all else only where --own names it. --own apps stands for all but
+the last, which is --own /u/*; a path that ends in * or / stands for everything
+that begins so.
 
 Every option can also be set in the environment (USERKEYS_LISTEN for --listen)
 or in the --config file (listen = "..."); the command line wins, then the
@@ -61,8 +65,10 @@ The first start prints a one-time link that makes the first administrator.`,
 	f.String("url", "", "how browsers reach the site, such as https://keys.example; default http:// and the listening address")
 	f.String("upstream", "", "the website to stand before, such as http://127.0.0.1:3000")
 	f.Duration("upstream-timeout", 30*time.Second, "how long the website may take to begin an answer")
-	f.StringSlice("own", nil, "more paths to answer here although there is an upstream, such as /session/current.json; apps for all that apps ask for (see above)")
+	f.StringSlice("own", nil, "more paths to answer here although there is an upstream, such as /session/current.json; apps for all that apps ask for, none for nothing at all (see above)")
 	f.StringSlice("trusted-proxy", nil, "networks of proxies before this server whose X-Forwarded-For is believed")
+	f.String("client-ip-header", "X-Forwarded-For", "the header in which those proxies tell whose request it is: X-Forwarded-For, Forwarded or X-Real-IP")
+	f.Bool("vary-by-key", false, "let also the website's answers to requests without a key say Vary: User-Api-Key, for caches before this server; some CDNs then store none of them")
 	f.String("secret-file", "", "file with the machine secret, 64 hexadecimal digits, the same on all servers of a site; default userkeys.secret in --data, made if missing")
 	f.Bool("replace-secret", false, "use this machine secret although the site had another one: apps must then ask for their push secrets anew")
 	f.String("log-format", "text", "text or json")
@@ -141,13 +147,20 @@ func siteOptions(cmd *cobra.Command, sc siteConfig, addr net.Addr) (site.Config,
 	if cfg.UpstreamTimeout, err = f.GetDuration("upstream-timeout"); err != nil {
 		return cfg, err
 	}
-	if cfg.OwnPaths, err = f.GetStringSlice("own"); err != nil {
+	own, err := f.GetStringSlice("own")
+	if err != nil {
 		return cfg, err
 	}
-	if cfg.OwnPaths, err = ownPaths(cfg.OwnPaths); err != nil {
+	if cfg.OwnPaths, cfg.NoFallback, err = ownPaths(own); err != nil {
 		return cfg, err
 	}
-	cfg.TrustedProxies, err = trustedProxies(cmd)
+	if cfg.VaryByKey, err = f.GetBool("vary-by-key"); err != nil {
+		return cfg, err
+	}
+	if cfg.TrustedProxies, err = trustedProxies(cmd); err != nil {
+		return cfg, err
+	}
+	cfg.ClientIPHeader, err = clientIPHeader(cmd, cfg.TrustedProxies)
 	return cfg, err
 }
 
@@ -174,23 +187,28 @@ func machineSecret(cmd *cobra.Command, st *store.Store, log *slog.Logger) ([]byt
 	return site.OpenSecret(cmd.Context(), st, f)
 }
 
-// ownApps stands for everything that apps ask a site for.
-const ownApps = "apps"
+// Words that --own takes beside paths.
+const (
+	ownApps = "apps" // everything that apps ask a site for
+	ownNone = "none" // nothing, also where the website says 404
+)
 
-// ownPaths are the values of --own with the shorthand written out.
-func ownPaths(values []string) ([]string, error) {
-	var paths []string
+// ownPaths are the values of --own with the words written out. none tells whether not even the
+// website's 404 is answered here.
+func ownPaths(values []string) (paths []string, none bool, err error) {
 	for _, v := range values {
 		switch {
 		case v == ownApps:
 			paths = append(paths, server.EndpointPaths()...)
+		case v == ownNone:
+			none = true
 		case strings.HasPrefix(v, "/"):
 			paths = append(paths, v)
 		default:
-			return nil, fmt.Errorf("--own: %q is neither a path such as /session/current.json nor %s", v, ownApps)
+			return nil, false, fmt.Errorf("--own: %q is neither a path such as /session/current.json nor %s or %s", v, ownApps, ownNone)
 		}
 	}
-	return paths, nil
+	return paths, none, nil
 }
 
 func trustedProxies(cmd *cobra.Command) ([]netip.Prefix, error) {
@@ -205,7 +223,23 @@ func trustedProxies(cmd *cobra.Command) ([]netip.Prefix, error) {
 	return prefixes, nil
 }
 
-// parseOrigin reads an address that is scheme and host only.
+// clientIPHeader refuses a header that would be believed nowhere.
+func clientIPHeader(cmd *cobra.Command, trusted []netip.Prefix) (string, error) {
+	const flag = "client-ip-header"
+	header, err := cmd.Flags().GetString(flag)
+	if err != nil {
+		return "", err
+	}
+	if cmd.Flags().Changed(flag) && len(trusted) == 0 {
+		return "", fmt.Errorf("--%s: name the proxies that send it with --trusted-proxy; nobody else is believed", flag)
+	}
+	if _, err := gateway.NewClientIPs(gateway.ClientIPConfig{Header: header}); err != nil {
+		return "", fmt.Errorf("--%s: %s", flag, explain(err))
+	}
+	return header, nil
+}
+
+// parseOrigin reads an address that is scheme and host only, and spells it as browsers do.
 func parseOrigin(flag, s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil ||
@@ -215,8 +249,11 @@ func parseOrigin(flag, s string) (*url.URL, error) {
 		}
 		return nil, fmt.Errorf("%s: %q is no address such as http://127.0.0.1:3000 (scheme, host and port only)", flag, s)
 	}
-	u.Path = ""
-	return u, nil
+	host, err := userkeys.OriginHost(u)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s", flag, explain(err))
+	}
+	return &url.URL{Scheme: u.Scheme, Host: host}, nil
 }
 
 // browsable is addr as one would type it: a server on all addresses is reached by 127.0.0.1.

@@ -162,6 +162,8 @@ func healthCode(h watch.Health) int {
 		return exitForbidden
 	case watch.Limited:
 		return exitLimited
+	case watch.Missing:
+		return exitRefused
 	}
 	return exitUnreachable
 }

@@ -68,6 +68,7 @@ const (
 	CheckRedirects  Check = "redirects"
 	CheckClock      Check = "clock"
 	CheckProtocol   Check = "protocol"
+	CheckName       Check = "name" // only if something is wrong with it
 	CheckPolicy     Check = "policy"
 	CheckScope      Check = "scope" // a finding for each
 	CheckRedirect   Check = "redirect"
@@ -76,7 +77,8 @@ const (
 	CheckLifetime   Check = "lifetime"
 	CheckKey        Check = "key"
 	CheckEnd        Check = "end"
-	CheckCall       Check = "call" // a finding for each
+	CheckAnswers    Check = "answers" // only of a userkeys site, of what apps ask first
+	CheckCall       Check = "call"    // a finding for each
 	CheckTrust      Check = "trust"
 	CheckLimits     Check = "limits"
 	CheckPreflight  Check = "preflight"
@@ -109,6 +111,7 @@ type examination struct {
 	support  client.Support
 	key      *client.Credential
 	owner    person          // of the key, as far as the site tells
+	session  error           // that of asking for its session
 	closed   bool            // the site gives no new keys
 	unsure   bool            // it did not answer about the scopes
 	allowed  userkeys.Scopes // of those asked for; known after [examination.scopes]
@@ -124,7 +127,7 @@ type step struct {
 
 // Examine looks at everything that can go wrong between an app and a site, and says what it found in the
 // order of the checks. It shows no person anything and changes nothing; a stored key is used for
-// one call, and for a second where the first leaves a doubt. The findings hold no key, and only characters that a terminal may show.
+// one call, for a second where the first leaves a doubt, and for one more if it may see notifications. The findings hold no key, and only characters that a terminal may show.
 func Examine(ctx context.Context, p Patient) []Finding {
 	e := newExamination(p)
 	ctx, cancel := context.WithTimeout(ctx, patienceForAll*e.p.Patience)

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +24,7 @@ import (
 
 	"userkeys"
 	"userkeys/client"
+	"userkeys/internal/site"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/discourse"
 	"userkeys/store/storetest"
@@ -116,7 +118,7 @@ func TestExamineAHealthySite(t *testing.T) {
 	must(t, all, CheckLimits, OK, "20 requests of a key a minute and 2880 a day")
 	order := []Check{
 		CheckAddress, CheckConnection, CheckEncryption, CheckRedirects, CheckClock, CheckProtocol, CheckPolicy, CheckScope, CheckScope,
-		CheckRedirect, CheckLoopback, CheckPush, CheckLifetime, CheckKey, CheckEnd, CheckCall, CheckTrust, CheckLimits, CheckPreflight, CheckCORS,
+		CheckRedirect, CheckLoopback, CheckPush, CheckLifetime, CheckKey, CheckEnd, CheckAnswers, CheckCall, CheckTrust, CheckLimits, CheckPreflight, CheckCORS,
 	}
 	for i, f := range all {
 		if i >= len(order) || f.Check != order[i] {
@@ -388,4 +390,69 @@ func TestExamineDoesNotRepeatTheKey(t *testing.T) {
 	all, _ := examine(t, Patient{Site: f.URL, OpenKey: f.open})
 	must(t, all, CheckKey, Warning, "what is [key]?")
 	hides(t, all, f.key)
+}
+
+// TestExamineTriesWhatAppsAskFirst puts the site before a website, as README says.
+func TestExamineTriesWhatAppsAskFirst(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		website http.HandlerFunc
+		change  func(*site.Config)
+		scopes  string
+		state   State
+		texts   []string
+	}{
+		{"the website has nothing there", http.NotFound, nil, "session_info,notifications", OK, nil},
+		{"the website answers itself", func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"current_user":{"id":1,"username":"alice"},"unread_notifications":0}`)
+		}, nil, "session_info,notifications", OK, nil},
+		{"nobody answers", http.NotFound, func(c *site.Config) { c.NoFallback = true }, "session_info,notifications", Problem, []string{"404", "--own apps"}},
+		{"nobody answers a key that may more", http.NotFound, func(c *site.Config) { c.NoFallback = true }, "read", Warning, []string{"404", "--own apps"}},
+		{"a page for every path", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			_, _ = io.WriteString(w, "<html>")
+		}, nil, "session_info,notifications", Problem, []string{"do not understand", "--own apps"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			website := httptest.NewServer(tt.website)
+			t.Cleanup(website.Close)
+			options := []testkit.Option{testkit.Behind(website.URL)}
+			if tt.change != nil {
+				options = append(options, tt.change)
+			}
+			s := testkit.NewSite(t, storetest.SQLite(t), options...)
+			_, open := storedKey(t, s, tt.scopes)
+			all, _ := examine(t, Patient{Site: s.URL, OpenKey: open})
+			n := 0
+			for _, f := range all {
+				if f.Check != CheckAnswers {
+					continue
+				}
+				n++
+				if f.State != tt.state {
+					t.Errorf("%+v, want %s", f, tt.state)
+				}
+				for _, text := range tt.texts {
+					if !strings.Contains(f.Says+f.Advice, text) {
+						t.Errorf("%+v says nothing of %s", f, text)
+					}
+				}
+			}
+			if want := strings.Count(tt.scopes, ",") + 1; n != want {
+				t.Errorf("%d findings of %d: %+v", n, want, all)
+			}
+		})
+	}
+}
+
+func TestExamineFindsAnotherNameOfTheSite(t *testing.T) {
+	t.Parallel()
+	s := testkit.NewSite(t, storetest.SQLite(t), func(c *site.Config) {
+		c.BaseURL = &url.URL{Scheme: "https", Host: "forum.example"}
+	})
+	all, _ := examine(t, Patient{Site: s.URL})
+	must(t, all, CheckName, Problem, "calls itself https://forum.example", "use https://forum.example", "--url "+s.URL)
 }

@@ -37,10 +37,14 @@ func (e *examination) lookAtKey(ctx context.Context) {
 		return
 	}
 	alive, err := e.alive(ctx)
+	if api := (*client.APIError)(nil); e.userkeysSite() && !errors.As(err, &api) && errors.Is(err, userkeys.Internal) {
+		alive, err = true, nil // a website's page: userkeys has let the key pass
+	}
 	var api *client.APIError
 	switch {
 	case err == nil && alive:
 		e.find(CheckKey, OK, "", "the stored key works; it may %s", key.Scopes)
+		defer e.lookAtAnswers(ctx)
 	case err == nil:
 		e.find(CheckKey, Problem, e.loginAgain()+"; if its owner is suspended there, that does not help", "the site refuses the stored key: it was revoked, it ended, or its owner may not act (sites do not say which)")
 		return
@@ -64,6 +68,10 @@ func (e *examination) alive(ctx context.Context) (bool, error) {
 		CurrentUser person `json:"current_user"`
 	}
 	err := e.key.Get(ctx, e.http, sessionPath, &session)
+	if err == nil && session.CurrentUser.Username == "" {
+		err = userkeys.Errorf(userkeys.Internal, "the answer names nobody")
+	}
+	e.session = err
 	var api *client.APIError
 	switch {
 	case err == nil:
@@ -74,6 +82,42 @@ func (e *examination) alive(ctx context.Context) (bool, error) {
 		return e.key.Alive(ctx, e.http)
 	}
 	return false, err
+}
+
+// lookAtAnswers tries what apps ask first with the scopes that the key was given for it. Before another website
+// userkeys answers that only if nothing else does.
+func (e *examination) lookAtAnswers(ctx context.Context) {
+	if !e.userkeysSite() {
+		return // an older Discourse has no totals, and apps know
+	}
+	if e.support.MissingScope(e.key.Scopes, http.MethodGet, sessionPath) == "" {
+		e.answers(sessionPath, "session_info", e.session)
+	}
+	if e.key.Scopes.Has(userkeys.ScopeNotifications) {
+		_, err := e.key.Totals(ctx, e.http)
+		e.answers(totalsPath, userkeys.ScopeNotifications, err)
+	}
+}
+
+// answers tells what err means, which came of asking for path.
+func (e *examination) answers(path, scope string, err error) {
+	state := Problem
+	if !e.key.Scopes.Has(scope) { // it opens path beside much else
+		state = Warning
+	}
+	var api *client.APIError
+	switch {
+	case err == nil:
+		e.find(CheckAnswers, OK, "", "GET %s is answered", path)
+	case errors.As(err, &api) && api.Status == http.StatusNotFound:
+		e.find(CheckAnswers, state, "userkeys must answer it: its operator starts it without --own none, or with --own apps",
+			"GET %s is answered with 404, and apps with the scope %s ask for it first", path, scope)
+	case errors.As(err, &api) || errors.Is(err, userkeys.Unavailable):
+		e.unasked(CheckAnswers, err)
+	default:
+		e.find(CheckAnswers, state, "if the website has something else there, userkeys must answer it in its place: its operator starts it with --own apps",
+			"GET %s is answered with something that apps with the scope %s do not understand", path, scope)
+	}
 }
 
 func (e *examination) loginAgain() string {

@@ -23,6 +23,7 @@ import (
 const (
 	probePath       = "/user-api-key/new"
 	sessionPath     = "/session/current.json"
+	totalsPath      = "/notifications/totals.json"
 	expiresSoon     = 14 * 24 * time.Hour // for certificates and keys
 	clockTolerance  = time.Minute
 	todaysAPI       = 4
@@ -309,6 +310,7 @@ func (e *examination) lookAtProtocol(ctx context.Context) {
 		e.stop("the site does not offer user API keys there")
 		return
 	}
+	defer e.lookAtName()
 	device := "without"
 	if e.support.DeviceCode {
 		device = "with"
@@ -319,4 +321,12 @@ func (e *examination) lookAtProtocol(ctx context.Context) {
 		return
 	}
 	e.find(CheckProtocol, OK, "", "%s", says)
+}
+
+// lookAtName compares the site's address with the one that it has for itself.
+func (e *examination) lookAtName() {
+	if named := e.support.CallsItself(); named != "" {
+		e.find(CheckName, Problem, "use "+named+"; if that is wrong, its operator starts it with --url "+e.site,
+			"the site calls itself %s: logins with a code, and what it links to, lead there", named)
+	}
 }

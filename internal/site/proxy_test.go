@@ -252,8 +252,14 @@ func TestTrustedProxies(t *testing.T) {
 		cfg.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.0.0.0/8")}
 	}
 	behind(t, func(sc *scene, up *testkit.Upstream) {
+		junk := sc.Visitor().Request("GET", "/user-api-key/login", "")
+		junk.Header.Set("X-Forwarded-For", "unknown")
+		sc.Visitor().Do(junk).Must(sc.t, 200)
+		if log := sc.Log.String(); strings.Count(log, "entry=unknown") != 1 { // and never again
+			sc.t.Errorf("an address that cannot be read is not in the log: %s", log)
+		}
 		for header, ip := range map[string]string{
-			"6.6.6.6, 10.0.0.2": "6.6.6.6", "1.1.1.1, 6.6.6.6, 10.0.0.2": "6.6.6.6", "6.6.6.6, unknown": "127.0.0.1", "[::1]:80": "127.0.0.1", "01.2.3.4": "127.0.0.1",
+			"6.6.6.6, 10.0.0.2": "6.6.6.6", "1.1.1.1, 6.6.6.6, 10.0.0.2": "6.6.6.6", "6.6.6.6, unknown": "127.0.0.1", "203.0.113.5:50123": "203.0.113.5", "[2001:db8::1]:443": "2001:db8::1", "6.6.6.6,": "6.6.6.6", "01.2.3.4": "127.0.0.1",
 			"": "127.0.0.1", "2001:db8::1": "2001:db8::1", strings.Repeat("6.6.6.6, ", 999) + "10.0.0.1": "",
 		} {
 			sc.row(sprint("RP22 %.40q", header), func(sc *scene) {

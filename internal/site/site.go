@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -40,7 +41,10 @@ type Config struct {
 	Upstream        *url.URL // nil: the site stands alone
 	UpstreamTimeout time.Duration
 	OwnPaths        []string // answered here although there is an upstream
+	NoFallback      bool     // server.FallbackPaths are not answered where the upstream says 404
 	TrustedProxies  []netip.Prefix
+	ClientIPHeader  string // in which they tell whose request it is, see gateway.ClientIPConfig
+	VaryByKey       bool   // see gateway.ProxyConfig
 
 	Scopes []userkeys.Scope  // the site's own
 	Pinned map[string]string // settings that cannot be changed while running
@@ -115,15 +119,18 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 		}
 	}
 	s.Inbox = notify.New(inbox)
-	clientIP := gateway.ClientIP(cfg.TrustedProxies)
+	clients, err := gateway.NewClientIPs(gateway.ClientIPConfig{TrustedProxies: cfg.TrustedProxies, Header: cfg.ClientIPHeader, Logger: cfg.Logger})
+	if err != nil {
+		return nil, err
+	}
 	s.Identity, err = NewIdentity(s.Store, identity.Config{
 		Now: cfg.Now, Logger: cfg.Logger, Secure: cfg.BaseURL.Scheme == "https",
-		LoginPath: loginPath(cfg.Upstream == nil), ClientIP: clientIP,
+		LoginPath: loginPath(cfg.Upstream == nil), ClientIP: clients.Of,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if s.handler, err = s.doors(cfg, clientIP); err != nil {
+	if s.handler, err = s.doors(cfg, clients); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -159,13 +166,13 @@ func loginPath(standalone bool) string {
 }
 
 // doors puts the pages, and the upstream if there is one, behind the key check.
-func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Handler, error) {
+func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, error) {
 	pages, err := server.New(server.Config{
 		Authority: s.Authority, Identity: s.Identity, Accounts: s.Identity, BaseURL: cfg.BaseURL,
 		Standalone: cfg.Upstream == nil,
 		// Before an upstream the front asks us for them only if OwnPaths name them.
 		Endpoints: true, Users: s.Store, Inbox: s.Inbox, Pushes: cfg.Pushes, Bus: s.Bus, ParkAbove: cfg.ParkAbove,
-		Logger: cfg.Logger, Now: cfg.Now, ClientIP: clientIP, Ready: s.Ready,
+		Logger: cfg.Logger, Now: cfg.Now, ClientIP: clients.Of, Ready: s.Ready,
 	})
 	if err != nil {
 		return nil, err
@@ -182,11 +189,15 @@ func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Hand
 	}
 	front := gateway.FrontConfig{
 		Own: own, Checker: s.Authority, Owns: gateway.OwnPath(cfg.OwnPaths...), Bounce: pages.Bounce,
-		TrustedProxies: cfg.TrustedProxies, Logger: cfg.Logger, Now: cfg.Now,
+		ClientIPs: clients, Logger: cfg.Logger, Now: cfg.Now,
 	}
 	if cfg.Upstream != nil {
+		if !cfg.NoFallback {
+			paths := server.FallbackPaths()
+			front.Fallback = func(path string) bool { return slices.Contains(paths, path) }
+		}
 		front.Upstream, err = gateway.NewProxy(gateway.ProxyConfig{
-			Upstream: cfg.Upstream, Checker: s.Authority, TrustedProxies: cfg.TrustedProxies,
+			Upstream: cfg.Upstream, Checker: s.Authority, ClientIPs: clients, Scheme: cfg.BaseURL.Scheme, VaryByKey: cfg.VaryByKey,
 			SessionCookies: s.Identity.CookieNames(), ResponseHeaderTimeout: cfg.UpstreamTimeout, Logger: cfg.Logger,
 		})
 		if err != nil {

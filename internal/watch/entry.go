@@ -59,6 +59,9 @@ func (e *entry) watch(ctx context.Context) {
 	}
 }
 
+// totalsPath is what is asked of a site.
+const totalsPath = "/notifications/totals.json"
+
 // replaced looks whether the store has another key than the one that is dead, by a login or a renewal elsewhere.
 func (e *entry) replaced() bool {
 	if e.w.cfg.Current == nil {
@@ -195,7 +198,7 @@ func (e *entry) failed(ctx context.Context, err error) {
 	var api *client.APIError
 	refused := errors.As(err, &api)
 	if refused && api.Status == http.StatusForbidden && api.Reason == "" && e.spend() {
-		errors.As(e.cred.Diagnose(ctx, e.w.cfg.HTTP, http.MethodGet, "/notifications/totals.json", err), &api)
+		errors.As(e.cred.Diagnose(ctx, e.w.cfg.HTTP, http.MethodGet, totalsPath, err), &api)
 	}
 	e.failures++
 	back := min(e.pace()<<min(e.failures-1, 10), longestPause)
@@ -209,10 +212,14 @@ func (e *entry) failed(ctx context.Context, err error) {
 		health, says = Dead, fmt.Sprintf("the key lacks the scope %s; log in again: userkeys login %s --scopes %s,notifications", api.MissingScope(), e.account.Site, e.account.Scopes)
 	case refused && api.Status == http.StatusForbidden:
 		health, says = Dead, "the site does not let this key see notifications; what it is: userkeys doctor "+e.account.Site
+	case refused && api.Status == http.StatusNotFound:
+		health, says = Missing, fmt.Sprintf("the site has no %s: before another website, userkeys must be told to answer it (serve --own apps); more: userkeys doctor %s", totalsPath, e.account.Site)
 	case refused:
 		says = api.Error()
 	case errors.Is(err, userkeys.Unavailable):
 		says = "cannot reach the site"
+	case errors.Is(err, userkeys.Internal):
+		health, says = Missing, fmt.Sprintf("what the site answers at %s cannot be read; what it is: userkeys doctor %s", totalsPath, e.account.Site)
 	}
 	e.mu.Lock()
 	e.state.Health, e.state.Says, e.state.Live = health, says, false

@@ -54,6 +54,7 @@ const (
 	Waiting     Health = "waiting"     // not asked yet
 	Well        Health = "well"        // the counts are those of CheckedAt
 	Unreachable Health = "unreachable" // no answer, or none that can be read; it is asked again
+	Missing     Health = "missing"     // it answers, but not what tells what is unread; it is asked again
 	Limited     Health = "limited"     // the site says to wait
 	Dead        Health = "dead"        // the key is revoked or lacks a scope; it is not asked again
 )

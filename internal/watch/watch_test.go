@@ -260,6 +260,7 @@ func TestWatchTellsHowItStands(t *testing.T) {
 		{"without the scope", &fakeSite{status: 403, reason: "missing scope: notifications"}, "session_info", Dead, "lacks the scope notifications", 1},
 		{"refused without a word", &fakeSite{status: 403}, "push", Dead, "userkeys doctor", 2},
 		{"limited", &fakeSite{status: 429, header: "1000"}, "read", Limited, "says to wait", 4},
+		{"has nothing there", &fakeSite{status: 404}, "read", Missing, "has no /notifications/totals.json", 14},
 		{"out", &fakeSite{status: 502}, "read", Unreachable, "502", 7},
 		{"gone", nil, "read", Unreachable, "cannot reach", 0},
 	}
