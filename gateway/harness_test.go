@@ -104,6 +104,11 @@ func newUpstream(t testing.TB, reply func(head string, c net.Conn)) *upstream {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newUpstreamOn(t, l, reply)
+}
+
+func newUpstreamOn(t testing.TB, l net.Listener, reply func(head string, c net.Conn)) *upstream {
+	t.Helper()
 	if reply == nil {
 		reply = func(head string, c net.Conn) {
 			if strings.HasPrefix(head, "HEAD ") {

@@ -42,6 +42,9 @@ type Proxy struct {
 	desk    desk
 	reverse *httputil.ReverseProxy
 	watcher watcher
+	streams streams
+	broken  pace // lines about answers that broke off
+	panics  pace
 }
 
 // NewProxy makes a proxy.
@@ -61,7 +64,10 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	if cfg.Transport == nil {
 		cfg.Transport = newTransport(cfg.ResponseHeaderTimeout)
 	}
-	p := &Proxy{cfg: cfg, log: cfg.Logger, watcher: watcher{checker: cfg.Checker}}
+	p := &Proxy{
+		cfg: cfg, log: cfg.Logger, watcher: watcher{checker: cfg.Checker},
+		broken: pace{most: 1}, panics: pace{most: 1},
+	}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
@@ -129,6 +135,7 @@ type exchange struct {
 	answer    answer
 	stall     stall
 	body      body
+	received  received
 	watched   *watched // if keyed
 }
 
@@ -162,7 +169,8 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, k presented) {
 		return
 	}
 	t := targetOf(r)
-	x := &exchange{Context: r.Context(), in: r, target: t.raw, answer: answer{ResponseWriter: w, http10: !r.ProtoAtLeast(1, 1)}}
+	x := &exchange{Context: r.Context(), in: r, target: t.raw}
+	x.answer = answer{ResponseWriter: w, http10: !r.ProtoAtLeast(1, 1), awaited: true, cookies: p.cfg.SessionCookies}
 	x.websocket = len(r.Header["Upgrade"]) > 0 && hasToken(r.Header["Connection"], "Upgrade") // no other is acceptable
 	if k.given {
 		a, admitted := p.desk.admit(w, r, k, upstreamRequest)
@@ -185,7 +193,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, k presented) {
 	r = r.WithContext(x)
 	r.Header = nothing // rewrite takes the headers from x
 	p.watchProgress(x, r)
-	p.reverse.ServeHTTP(&x.answer, r)
+	p.pass(x, r)
 }
 
 // watchProgress puts deadlines on the pieces of both bodies. r is a copy of ours.

@@ -54,6 +54,7 @@ var (
 // failed answers when the upstream did not.
 func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	x := exchangeOf(r)
+	x.answer.awaited = false
 	if lost := (revoked{}); errors.As(context.Cause(r.Context()), &lost) {
 		WriteError(w, lost.error) // the key ended while the upstream was thinking
 		return
