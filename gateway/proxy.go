@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
@@ -74,7 +73,7 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	p.desk = newDesk(cfg.Checker, newRefusalLog(cfg.Logger, ClientIP(cfg.TrustedProxies), cfg.Now))
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite:        p.rewrite, // never Director: there a client's Connection header removes what we set
-		Transport:      cfg.Transport,
+		Transport:      repeater{cfg.Transport},
 		BufferPool:     &buffers{},
 		ModifyResponse: p.modifyResponse,
 		ErrorHandler:   p.failed,
@@ -104,25 +103,6 @@ func (c ProxyConfig) validate() error {
 	return nil
 }
 
-// newTransport speaks HTTP/1.1 only: websockets need it, and every target can
-// be said in it. It asks no proxy of the environment and opens no gzip.
-func newTransport(headerTimeout time.Duration) *http.Transport {
-	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	return &http.Transport{
-		DialContext:            dialer.DialContext,
-		Protocols:              protocols,
-		DisableCompression:     true,
-		MaxIdleConnsPerHost:    512,
-		IdleConnTimeout:        90 * time.Second,
-		TLSHandshakeTimeout:    5 * time.Second,
-		ExpectContinueTimeout:  time.Second,
-		ResponseHeaderTimeout:  headerTimeout,
-		MaxResponseHeaderBytes: 128 << 10,
-	}
-}
-
 // exchange is one request on its way through the proxy, and the context of its
 // copy for the upstream: nearly everything in one piece of memory.
 type exchange struct {
@@ -136,6 +116,7 @@ type exchange struct {
 	stall     stall
 	body      body
 	received  received
+	attempt   attempt
 	watched   *watched // if keyed
 }
 
@@ -203,7 +184,7 @@ func (p *Proxy) watchProgress(x *exchange, r *http.Request) {
 		x.answer.stall = &x.stall
 	}
 	if r.ContentLength != 0 && r.Body != nil {
-		x.body.ReadCloser, x.body.stall = r.Body, x.answer.stall
+		x.body.ReadCloser, x.body.stall, x.body.keeps = r.Body, x.answer.stall, isIdempotent(r.Method)
 		r.Body = &x.body
 	}
 }

@@ -146,6 +146,7 @@ func (p *Proxy) Drain() { p.streams.end() }
 // pass hands a request to the reverse proxy, which panics when an answer breaks off.
 func (p *Proxy) pass(x *exchange, r *http.Request) {
 	defer func() {
+		x.body.over.Store(true)
 		cause := recover()
 		if cause == nil {
 			return
