@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"net/http"
 	"os"
 	"sync"
@@ -14,6 +15,12 @@ type answer struct {
 	informational int
 	stall         *stall // nil: a client may read as slowly as it likes
 
+	// awaited is set in the proxy until the upstream's final answer is there. What is
+	// written until then is informational, and its headers are kept apart in early.
+	awaited bool
+	early   http.Header
+	cookies []string // names of the cookies that no upstream may set
+
 	mu      sync.Mutex
 	began   bool // the status is on its way
 	severed bool
@@ -25,16 +32,50 @@ const maxInformational = 8
 // Unwrap lets http.ResponseController find what the server's writer can do.
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
+// Header is the header of the next status to be written. The reverse proxy empties
+// that of an informational answer, so it is another one than the final answer's.
+func (a *answer) Header() http.Header {
+	if !a.awaited {
+		return a.ResponseWriter.Header()
+	}
+	if a.early == nil {
+		a.early = http.Header{}
+	}
+	return a.early
+}
+
 // WriteHeader passes the status on; superfluous informational ones end here.
 func (a *answer) WriteHeader(status int) {
 	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
-		if a.informational++; a.http10 || a.informational > maxInformational {
-			return
-		}
-	} else {
-		a.mu.Lock()
-		a.began = true
-		a.mu.Unlock()
+		a.inform(status)
+		return
+	}
+	a.mu.Lock()
+	a.began = true
+	a.mu.Unlock()
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// inform passes an informational answer on. The headers of the final one, which
+// handlers around the proxy have begun to set, are not in it and are there again afterwards.
+func (a *answer) inform(status int) {
+	if a.informational++; a.http10 || a.informational > maxInformational {
+		return
+	}
+	if a.stall != nil {
+		a.stall.beforeWrite()
+	}
+	if a.awaited {
+		stripHops(a.early)
+		stripSetCookies(a.early, a.cookies)
+		h := a.ResponseWriter.Header()
+		ours := maps.Clone(h)
+		clear(h)
+		maps.Copy(h, a.early)
+		defer func() {
+			clear(h)
+			maps.Copy(h, ours)
+		}()
 	}
 	a.ResponseWriter.WriteHeader(status)
 }
@@ -62,7 +103,19 @@ func (a *answer) mayWrite() bool {
 }
 
 // Flush sends what was written, for handlers that look for an http.Flusher.
-func (a *answer) Flush() { _ = http.NewResponseController(a.ResponseWriter).Flush() }
+func (a *answer) Flush() {
+	if a.mayWrite() {
+		_ = http.NewResponseController(a.ResponseWriter).Flush()
+	}
+}
+
+// end sets the deadline of what the server writes when the handler has
+// returned: what it has buffered, the last chunk, the trailers. In these no
+// cookie is set, and none that an upstream tries to set goes out.
+func (a *answer) end() {
+	delete(a.Header(), http.TrailerPrefix+"Set-Cookie")
+	_ = a.mayWrite()
+}
 
 // cut makes writing fail, also a write that waits for a client who reads
 // slowly. An answer that has not begun is left alone: it will say why.

@@ -89,6 +89,7 @@ func listen(t testing.TB, h http.Handler) string {
 type upstream struct {
 	addr  string
 	reply func(head string, c net.Conn) // writes one answer
+	early bool                          // answers before it reads a body
 	mu    sync.Mutex
 	heads []string
 	body  []string
@@ -103,6 +104,11 @@ func newUpstream(t testing.TB, reply func(head string, c net.Conn)) *upstream {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newUpstreamOn(t, l, reply)
+}
+
+func newUpstreamOn(t testing.TB, l net.Listener, reply func(head string, c net.Conn)) *upstream {
+	t.Helper()
 	if reply == nil {
 		reply = func(head string, c net.Conn) {
 			if strings.HasPrefix(head, "HEAD ") {
@@ -142,6 +148,9 @@ func (u *upstream) serve(c net.Conn) {
 		}
 		head := raw.String()
 		var body []byte
+		if u.early {
+			u.reply(head, c)
+		}
 		if r, err := http.ReadRequest(bufio.NewReader(io.MultiReader(strings.NewReader(head), br))); err == nil && headerLine(head, "Upgrade") == "" {
 			body, _ = io.ReadAll(r.Body)
 		}
@@ -149,7 +158,9 @@ func (u *upstream) serve(c net.Conn) {
 		u.heads = append(u.heads, head)
 		u.body = append(u.body, string(body))
 		u.mu.Unlock()
-		u.reply(head, c)
+		if !u.early {
+			u.reply(head, c)
+		}
 	}
 }
 

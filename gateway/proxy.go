@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
@@ -50,6 +49,9 @@ type Proxy struct {
 	desk    desk
 	reverse *httputil.ReverseProxy
 	watcher watcher
+	streams streams
+	broken  pace // lines about answers that broke off
+	panics  pace
 
 	adminKeys AdminKeys // nil: the checker knows of none
 }
@@ -74,7 +76,10 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	if cfg.Transport == nil {
 		cfg.Transport = newTransport(cfg.ResponseHeaderTimeout)
 	}
-	p := &Proxy{cfg: cfg, log: cfg.Logger, watcher: watcher{checker: cfg.Checker}}
+	p := &Proxy{
+		cfg: cfg, log: cfg.Logger, watcher: watcher{checker: cfg.Checker},
+		broken: pace{most: 1}, panics: pace{most: 1},
+	}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
@@ -82,7 +87,7 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	p.desk = newDesk(cfg.Checker, newRefusalLog(cfg.Logger, cfg.ClientIPs.Of, cfg.Now))
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite:        p.rewrite, // never Director: there a client's Connection header removes what we set
-		Transport:      cfg.Transport,
+		Transport:      repeater{cfg.Transport},
 		BufferPool:     &buffers{},
 		ModifyResponse: p.modifyResponse,
 		ErrorHandler:   p.failed,
@@ -110,25 +115,6 @@ func (c ProxyConfig) validate() error {
 	return checkTrusted(c.TrustedProxies)
 }
 
-// newTransport speaks HTTP/1.1 only: websockets need it, and every target can
-// be said in it. It asks no proxy of the environment and opens no gzip.
-func newTransport(headerTimeout time.Duration) *http.Transport {
-	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	return &http.Transport{
-		DialContext:            dialer.DialContext,
-		Protocols:              protocols,
-		DisableCompression:     true,
-		MaxIdleConnsPerHost:    512,
-		IdleConnTimeout:        90 * time.Second,
-		TLSHandshakeTimeout:    5 * time.Second,
-		ExpectContinueTimeout:  time.Second,
-		ResponseHeaderTimeout:  headerTimeout,
-		MaxResponseHeaderBytes: 128 << 10,
-	}
-}
-
 // exchange is one request on its way through the proxy, and the context of its
 // copy for the upstream: nearly everything in one piece of memory.
 type exchange struct {
@@ -141,6 +127,8 @@ type exchange struct {
 	answer    answer
 	stall     stall
 	body      body
+	received  received
+	attempt   attempt
 	watched   *watched     // if keyed
 	fallback  http.Handler // if keyed; answers where the upstream says 404; nil: nobody does
 }
@@ -176,7 +164,8 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, k presented, fallb
 		return
 	}
 	t := targetOf(r)
-	x := &exchange{Context: r.Context(), in: r, target: t.raw, answer: answer{ResponseWriter: w, http10: !r.ProtoAtLeast(1, 1)}}
+	x := &exchange{Context: r.Context(), in: r, target: t.raw}
+	x.answer = answer{ResponseWriter: w, http10: !r.ProtoAtLeast(1, 1), awaited: true, cookies: p.cfg.SessionCookies}
 	x.websocket = len(r.Header["Upgrade"]) > 0 && hasToken(r.Header["Connection"], "Upgrade") // no other is acceptable
 	if k.given {
 		a, admitted := p.desk.admit(w, r, k, upstreamRequest)
@@ -200,7 +189,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, k presented, fallb
 	r = r.WithContext(x)
 	r.Header = nothing // rewrite takes the headers from x
 	p.watchProgress(x, r)
-	p.reverse.ServeHTTP(&x.answer, r)
+	p.pass(x, r)
 }
 
 // watchProgress puts deadlines on the pieces of both bodies. r is a copy of ours.
@@ -210,7 +199,7 @@ func (p *Proxy) watchProgress(x *exchange, r *http.Request) {
 		x.answer.stall = &x.stall
 	}
 	if r.ContentLength != 0 && r.Body != nil {
-		x.body.ReadCloser, x.body.stall = r.Body, x.answer.stall
+		x.body.ReadCloser, x.body.stall, x.body.keeps = r.Body, x.answer.stall, isIdempotent(r.Method)
 		r.Body = &x.body
 	}
 }

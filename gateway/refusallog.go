@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"userkeys"
@@ -22,18 +21,14 @@ type refusalLog struct {
 	log      *slog.Logger
 	clientIP func(*http.Request) string
 	now      func() time.Time
-
-	mu      sync.Mutex
-	second  int64
-	written int
-	leftOut int
+	pace     pace
 }
 
 func newRefusalLog(log *slog.Logger, clientIP func(*http.Request) string, now func() time.Time) *refusalLog {
 	if log == nil {
 		return nil
 	}
-	return &refusalLog{log: log, clientIP: clientIP, now: now}
+	return &refusalLog{log: log, clientIP: clientIP, now: now, pace: pace{most: linesPerSecond}}
 }
 
 // refused writes one line of a refused request, and its id into the answer, so
@@ -48,7 +43,7 @@ func (l *refusalLog) write(w http.ResponseWriter, r *http.Request, level slog.Le
 	if l == nil || !l.log.Enabled(r.Context(), level) {
 		return
 	}
-	leftOut, ok := l.mayWrite()
+	leftOut, ok := l.pace.mayWrite(l.now())
 	if !ok {
 		return
 	}
@@ -61,22 +56,6 @@ func (l *refusalLog) write(w http.ResponseWriter, r *http.Request, level slog.Le
 	w.Header().Set("X-Request-Id", text)
 	l.log.LogAttrs(r.Context(), level, what, append(attrs,
 		slog.String("id", text), slog.String("ip", l.clientIP(r)), slog.String("method", cut(r.Method, 20)), slog.String("path", loggable(r)))...)
-}
-
-// mayWrite counts a line, and tells how many were left out before it.
-func (l *refusalLog) mayWrite() (leftOut int, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if s := l.now().Unix(); s != l.second {
-		l.second, l.written = s, 0
-	}
-	if l.written >= linesPerSecond {
-		l.leftOut++
-		return 0, false
-	}
-	l.written++
-	leftOut, l.leftOut = l.leftOut, 0
-	return leftOut, true
 }
 
 func keyAttr(k presented) []slog.Attr {

@@ -121,6 +121,7 @@ func sayable(u *url.URL, target string) bool {
 // modifyResponse keeps from the client what an upstream may not say.
 func (p *Proxy) modifyResponse(res *http.Response) error {
 	x := exchangeOf(res.Request)
+	x.answer.awaited = false
 	if res.StatusCode == http.StatusSwitchingProtocols && !x.websocket {
 		return errUnaskedSwitch // would give the client a raw connection to the upstream
 	}
@@ -138,7 +139,8 @@ func (p *Proxy) modifyResponse(res *http.Response) error {
 		// Links in a feed must not tell other sites the address that it was read at.
 		res.Header.Set("Referrer-Policy", "no-referrer")
 	}
-	if res.StatusCode != http.StatusSwitchingProtocols && !strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
+	p.asReceived(x, res)
+	if res.StatusCode != http.StatusSwitchingProtocols && !isEventStream(res.Header) {
 		handOver(x.answer.Header(), res)
 	}
 	return nil

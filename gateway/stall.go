@@ -23,10 +23,28 @@ type body struct {
 	io.ReadCloser
 	stall  *stall // may be nil
 	failed atomic.Pointer[error]
+	over   atomic.Bool // the handler has returned, and the client's body is no longer ours
+
+	// What was read first, to be sent again if need be: all of it, or none.
+	keeps bool
+	kept  []byte
+	from  int  // what of kept comes next
+	lost  bool // more was read than is kept
 }
+
+// maxKept is how much of a body is kept to be sent again.
+const maxKept = 16 << 10
 
 // Read reads with a deadline, and remembers whether it was the client that failed.
 func (b *body) Read(p []byte) (int, error) {
+	if b.from < len(b.kept) {
+		n := copy(p, b.kept[b.from:])
+		b.from += n
+		return n, nil
+	}
+	if b.over.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
 	if b.stall != nil {
 		_ = b.stall.control.SetReadDeadline(b.stall.now().Add(b.stall.after))
 	}
@@ -37,8 +55,34 @@ func (b *body) Read(p []byte) (int, error) {
 	case err != nil && err != io.EOF:
 		b.failed.Store(&err) // the deadline stays: the server still reads what is left
 	}
+	b.keep(p[:n])
 	return n, err
 }
+
+// keep keeps a piece that was read.
+func (b *body) keep(piece []byte) {
+	if b.lost || len(piece) == 0 {
+		return
+	}
+	if !b.keeps || len(b.kept)+len(piece) > maxKept {
+		b.lost, b.kept, b.from = true, nil, 0
+		return
+	}
+	b.kept = append(b.kept, piece...)
+	b.from = len(b.kept)
+}
+
+// rewind makes the body be read from its beginning again, and tells whether it can be.
+func (b *body) rewind() bool {
+	b.from = 0
+	return !b.lost && b.failure() == nil
+}
+
+// unclosed is a body that stays open.
+type unclosed struct{ io.Reader }
+
+// Close does nothing.
+func (unclosed) Close() error { return nil }
 
 // failure is why the client's body could not be read; nil if it could.
 func (b *body) failure() error {

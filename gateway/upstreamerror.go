@@ -57,6 +57,7 @@ var (
 // failed answers when the upstream did not.
 func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 	x := exchangeOf(r)
+	x.answer.awaited = false
 	if errors.Is(err, errNotThere) {
 		serveAdmitted(x.fallback, x.answer.ResponseWriter, admitted(x.in, presented{inQuery: x.inQuery}, x.watched.access))
 		return

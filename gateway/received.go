@@ -1,0 +1,177 @@
+package gateway
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// hopHeaders concern one connection only (RFC 9110, 7.6.1).
+var hopHeaders = []string{
+	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+	"Te", "Trailer", "Transfer-Encoding", "Upgrade",
+}
+
+// stripHops removes the headers that concern the upstream's connection. The
+// reverse proxy does it for final answers only.
+func stripHops(h http.Header) {
+	for _, line := range h["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			h.Del(strings.Trim(name, " \t"))
+		}
+	}
+	for _, name := range hopHeaders {
+		delete(h, name)
+	}
+}
+
+// asReceived readies an upstream's answer for the client, beyond what its headers say.
+func (p *Proxy) asReceived(x *exchange, res *http.Response) {
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		if protocol := res.Header["Upgrade"]; hasToken(res.Header["Connection"], "Upgrade") {
+			stripHops(res.Header)
+			res.Header["Connection"], res.Header["Upgrade"] = connectionUpgrade, protocol
+		}
+		return
+	}
+	delete(res.Trailer, "Set-Cookie") // see answer.end
+	addNothing(x.answer.Header(), res.Header)
+	x.received = received{ReadCloser: res.Body, x: x, p: p}
+	res.Body = &x.received
+	if isEventStream(res.Header) {
+		p.streams.add(&x.received)
+	}
+}
+
+// addNothing keeps net/http from adding to an answer what it takes the body for.
+// A browser that is told a type may run what the website has sent without one.
+func addNothing(to, from http.Header) {
+	for _, name := range [...]string{"Content-Type", "Content-Length"} {
+		_, theirs := from[name]
+		if _, ours := to[name]; !theirs && !ours {
+			to[name] = nil
+		}
+	}
+}
+
+func isEventStream(h http.Header) bool {
+	kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(kind), "text/event-stream")
+}
+
+// received is the body of an upstream's answer.
+type received struct {
+	io.ReadCloser
+	x      *exchange
+	p      *Proxy
+	listed bool        // among the proxy's streams
+	broke  bool        // it did not come to its end
+	ended  atomic.Bool // by us
+}
+
+// Read reads on. An answer that we ended is over; one that broke off leaves a line in the log.
+func (b *received) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == nil || err == io.EOF {
+		return n, err
+	}
+	if b.ended.Load() {
+		return n, io.EOF
+	}
+	b.broke = true
+	if b.x.Err() == nil { // else the client has left, or its key has ended
+		b.p.complain(&b.p.broken, b.x, "upstream broke off its answer", slog.Any("error", err))
+	}
+	return n, err
+}
+
+// Close ends reading.
+func (b *received) Close() error {
+	if b.listed {
+		b.p.streams.remove(b)
+	}
+	return b.ReadCloser.Close()
+}
+
+// end makes the body end where it is. Another goroutine may be reading it.
+func (b *received) end() {
+	b.ended.Store(true)
+	_ = b.ReadCloser.Close()
+}
+
+// streams are the event streams that are open, so that a server which stops can end them.
+type streams struct {
+	mu   sync.Mutex
+	over bool
+	open map[*received]struct{}
+}
+
+func (s *streams) add(b *received) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		b.end()
+		return
+	}
+	if s.open == nil {
+		s.open = map[*received]struct{}{}
+	}
+	s.open[b], b.listed = struct{}{}, true
+}
+
+func (s *streams) remove(b *received) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, b)
+}
+
+func (s *streams) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	for b := range s.open {
+		b.end()
+	}
+}
+
+// Drain ends the event streams (text/event-stream) of the upstream, those that
+// are open and those that begin later, for a server that is about to stop. Their clients
+// connect again by themselves; other answers come to their end.
+func (p *Proxy) Drain() { p.streams.end() }
+
+// pass hands a request to the reverse proxy, which panics when an answer breaks off.
+func (p *Proxy) pass(x *exchange, r *http.Request) {
+	defer func() {
+		x.body.over.Store(true)
+		cause := recover()
+		if cause == nil {
+			return
+		}
+		if cause != http.ErrAbortHandler {
+			p.complain(&p.panics, x, "panic in the proxy", slog.Any("panic", cause), slog.String("stack", string(debug.Stack())))
+		}
+		if x.received.broke {
+			x.answer.Flush() // the client gets as much of the answer as there was, and sees that it broke off
+		}
+		panic(cause)
+	}()
+	p.reverse.ServeHTTP(&x.answer, r)
+	x.answer.end()
+}
+
+// complain writes an error to the log, unless pace says that there were enough of them.
+func (p *Proxy) complain(pace *pace, x *exchange, what string, attrs ...slog.Attr) {
+	leftOut, ok := pace.mayWrite(p.cfg.Now())
+	if !ok {
+		return
+	}
+	if leftOut > 0 {
+		attrs = append(attrs, slog.Int("left_out", leftOut))
+	}
+	path, _, _ := strings.Cut(x.target, "?") // the query may hold secrets
+	p.log.LogAttrs(x, slog.LevelError, what, append(attrs, slog.String("method", cut(x.in.Method, 20)), slog.String("path", cut(path, 256)))...)
+}

@@ -1,0 +1,149 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+)
+
+// keepIdle is how long an idle connection to the upstream is kept. It is less than the
+// five seconds after which common servers close theirs, so that few requests meet one that is being closed.
+const keepIdle = 3 * time.Second
+
+// newTransport speaks HTTP/1.1 only: websockets need it, and every target can
+// be said in it. It asks no proxy of the environment and opens no gzip.
+func newTransport(headerTimeout time.Duration) *http.Transport {
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	return &http.Transport{
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := dialer.DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return &upstreamConn{Conn: c}, nil
+		},
+		Protocols:              protocols,
+		DisableCompression:     true,
+		MaxIdleConnsPerHost:    512,
+		IdleConnTimeout:        keepIdle,
+		TLSHandshakeTimeout:    5 * time.Second,
+		ExpectContinueTimeout:  time.Second,
+		ResponseHeaderTimeout:  headerTimeout,
+		MaxResponseHeaderBytes: 128 << 10,
+	}
+}
+
+// upstreamConn is a connection to the upstream that counts what went over it.
+type upstreamConn struct {
+	net.Conn
+	written, read atomic.Int64 // bytes
+}
+
+// Write writes and counts.
+func (c *upstreamConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.written.Add(int64(n))
+	return n, err
+}
+
+// Read reads and counts.
+func (c *upstreamConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.read.Add(int64(n))
+	return n, err
+}
+
+// CloseWrite tells a websocket's upstream that nothing more comes.
+func (c *upstreamConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// attempt is a request on a connection to the upstream.
+type attempt struct {
+	conn          *upstreamConn // nil: none yet, or one that does not count
+	reused        bool
+	written, read int64 // what went over conn before
+}
+
+// gotConn begins an attempt. A connection that the upstream has closed while it
+// was idle is closed here too, before a byte of the request is written to it.
+func (a *attempt) gotConn(info httptrace.GotConnInfo) {
+	conn, secure := info.Conn, false
+	if c, ok := conn.(*tls.Conn); ok {
+		conn, secure = c.NetConn(), true
+	}
+	c, _ := conn.(*upstreamConn)
+	if *a = (attempt{conn: c, reused: info.Reused}); c == nil {
+		return
+	}
+	a.written, a.read = c.written.Load(), c.read.Load()
+	if a.reused && isOver(c.Conn, secure) {
+		_ = c.Close()
+	}
+}
+
+// mayRepeat tells whether a request that failed may be sent once more: only after a connection
+// that was used before, whose end may have met the request. Either no byte of it was written, or its
+// method says that twice is the same as once, and no byte of an answer came.
+func (a *attempt) mayRepeat(method string) bool {
+	if a.conn == nil || !a.reused {
+		return false
+	}
+	return a.conn.written.Load() == a.written || isIdempotent(method) && a.conn.read.Load() == a.read
+}
+
+// isIdempotent tells whether a method says that twice is the same as once (RFC 9110, 9.2.2).
+func isIdempotent(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	return false
+}
+
+// repeater sends requests again where that is safe. net/http by itself never does so for a request with a body.
+type repeater struct{ next http.RoundTripper }
+
+// RoundTrip sends a request of the proxy.
+func (t repeater) RoundTrip(r *http.Request) (*http.Response, error) {
+	x := exchangeOf(r)
+	if trace := httptrace.ContextClientTrace(r.Context()); trace != nil && trace.GotConn == nil {
+		trace.GotConn = x.attempt.gotConn // it is the reverse proxy's, made for this request
+	}
+	if !isIdempotent(r.Method) {
+		hideIdempotencyKeys(r.Header)
+	}
+	for {
+		x.attempt = attempt{}
+		res, err := t.next.RoundTrip(r)
+		if err == nil || isTimeout(err) || r.Context().Err() != nil || !x.attempt.mayRepeat(r.Method) || !x.body.rewind() {
+			return res, err
+		}
+		again := *r
+		if r.Body != nil {
+			again.Body = unclosed{&x.body} // the last one was closed
+		}
+		r = &again
+	}
+}
+
+// hideIdempotencyKeys spells the headers in another case, in which net/http does not take
+// them for leave to send a request twice: a website may not know them.
+func hideIdempotencyKeys(h http.Header) {
+	for name, plain := range map[string]string{"Idempotency-Key": "idempotency-key", "X-Idempotency-Key": "x-idempotency-key"} {
+		if lines, ok := h[name]; ok {
+			delete(h, name)
+			h[plain] = lines
+		}
+	}
+}
