@@ -99,6 +99,17 @@ func (s *Store) CreateToken(ctx context.Context, kind string, tokenHash []byte, 
 	})
 }
 
+// TokenGood reports whether the token is there and good at a time, and leaves it as it is.
+func (s *Store) TokenGood(ctx context.Context, kind string, tokenHash []byte, now time.Time) (bool, error) {
+	if err := checkIndexed(kind); err != nil {
+		return false, err
+	}
+	n, err := read(ctx, s, func(ctx context.Context, c conn) (int64, error) {
+		return one(ctx, c, scanInt, "SELECT COUNT(*) FROM userkeys_tokens WHERE kind = $1 AND token_hash = $2 AND expires_at > $3", kind, tokenHash, micros(now))
+	})
+	return n > 0, err
+}
+
 // ConsumeToken deletes the token and tells whether it was there and good. Of
 // many who try at once, one is told so.
 func (s *Store) ConsumeToken(ctx context.Context, kind string, tokenHash []byte, now time.Time) (bool, error) {

@@ -148,12 +148,14 @@ func (s *Store) updateUser(ctx context.Context, same func(userkeys.User) bool, u
 	})
 }
 
+const actingAdmin = "u.admin = 1 AND u.active = 1 AND u.suspended_at = 0"
+
 // lockForChange locks the user, and with them every acting administrator, in
 // one order everywhere: two administrators who demote each other at once must
 // not both succeed. It refuses if nobody would be left.
 func (s *Store) lockForChange(ctx context.Context, c conn, id int64, staysAdmin bool) (userkeys.User, error) {
 	locked, err := all(ctx, c, scanUser, "SELECT "+userColumns+` FROM userkeys_users u
-		WHERE u.id = $1 OR (u.admin = 1 AND u.active = 1 AND u.suspended_at = 0) ORDER BY u.id`+s.diff.lockRow, id)
+		WHERE u.id = $1 OR (`+actingAdmin+`) ORDER BY u.id`+s.diff.lockRow, id)
 	if err != nil {
 		return userkeys.User{}, err
 	}
@@ -309,6 +311,9 @@ func (s *Store) FindUsers(ctx context.Context, f userkeys.UserFilter) ([]userkey
 		// Part of a name, whatever characters a pattern gives a meaning (AD3).
 		part := "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(foldCase(f.Text)) + "%"
 		w.add(`(u.username_key LIKE $? ESCAPE '\' OR u.email_key LIKE $? ESCAPE '\')`, part)
+	}
+	if f.Admins {
+		w.parts = append(w.parts, actingAdmin)
 	}
 	query := "SELECT " + userColumns + " FROM userkeys_users u" + w.where() + " ORDER BY u.id LIMIT " + listLimit(f.Limit)
 	return read(ctx, s, func(ctx context.Context, c conn) ([]userkeys.User, error) {

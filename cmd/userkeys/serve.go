@@ -50,7 +50,8 @@ or in the --config file (listen = "..."); the command line wins, then the
 environment, then the file. In the file, [settings] pins site settings, and
 each [[scope]] with name, sentence and routes adds a scope of your own.
 
-The first start prints a one-time link that makes the first administrator.`,
+The first start prints a one-time link that makes the first administrator. With
+--setup-link every start prints one until there is an administrator.`,
 		Example: `  userkeys serve --data /var/lib/userkeys --url https://keys.example
   userkeys serve --upstream http://127.0.0.1:3000 --url https://forum.example --trusted-proxy 10.0.0.0/8`,
 		RunE: serve,
@@ -65,6 +66,7 @@ The first start prints a one-time link that makes the first administrator.`,
 	f.StringSlice("trusted-proxy", nil, "networks of proxies before this server whose X-Forwarded-For is believed")
 	f.String("secret-file", "", "file with the machine secret, 64 hexadecimal digits, the same on all servers of a site; default userkeys.secret in --data, made if missing")
 	f.Bool("replace-secret", false, "use this machine secret although the site had another one: apps must then ask for their push secrets anew")
+	f.Bool("setup-link", false, "print a link that makes an administrator although the site has users; only if none of them is an administrator")
 	f.String("log-format", "text", "text or json")
 	f.String("log-level", "info", "debug, info, warn or error")
 	return cmd
@@ -252,18 +254,6 @@ func newLogger(cmd *cobra.Command, w io.Writer) (*slog.Logger, error) {
 		return slog.New(slog.NewJSONHandler(w, opts)), nil
 	}
 	return nil, fmt.Errorf("--log-format: %q is neither text nor json", format)
-}
-
-// printSetupLink tells how to make the first administrator, if there are no users yet.
-func printSetupLink(cmd *cobra.Command, s *site.Site, base *url.URL) error {
-	token, needed, err := s.Identity.SetupToken(cmd.Context())
-	if err != nil || !needed {
-		return err
-	}
-	link := *base
-	link.Path, link.RawQuery = "/user-api-key/setup", url.Values{"token": {token}}.Encode()
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "There are no users yet. Make the first administrator with this link, good once and for a day:\n\n    %s\n\n", &link)
-	return err
 }
 
 // runSite serves s on ln until ctx ends, then lets requests end and writes what was gathered.

@@ -2,6 +2,8 @@ package identity
 
 import (
 	"context"
+	"math"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -166,7 +168,12 @@ func (s *memory) Users(_ context.Context, after int64, limit int) ([]userkeys.Us
 }
 
 func (s *memory) FindUsers(ctx context.Context, f userkeys.UserFilter) ([]userkeys.User, error) {
-	return s.Users(ctx, f.After, f.Limit)
+	users, err := s.Users(ctx, f.After, math.MaxInt)
+	users = slices.DeleteFunc(users, func(u userkeys.User) bool { return f.Admins && !(u.Admin && u.MayAct()) })
+	if f.Limit > 0 && len(users) > f.Limit {
+		users = users[:f.Limit]
+	}
+	return users, err
 }
 
 func (s *memory) TouchUser(_ context.Context, id int64, at time.Time) error {
@@ -221,6 +228,12 @@ func (s *memory) CreateToken(_ context.Context, kind string, hash []byte, end ti
 	defer s.lock()()
 	s.tokens[kind] = row{data: hash, end: end}
 	return s.fail
+}
+
+func (s *memory) TokenGood(_ context.Context, kind string, hash []byte, now time.Time) (bool, error) {
+	defer s.lock()()
+	r := s.tokens[kind]
+	return string(r.data) == string(hash) && now.Before(r.end), s.fail
 }
 
 func (s *memory) ConsumeToken(_ context.Context, kind string, hash []byte, now time.Time) (bool, error) {
