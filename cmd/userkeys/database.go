@@ -12,6 +12,7 @@ import (
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"userkeys"
@@ -99,11 +100,14 @@ func (d *office) Close() error { return d.db.Close() }
 // commandActor signs what is done at the command line.
 var commandActor = userkeys.Actor{Kind: userkeys.ActorCommand, Admin: true}
 
-// openOffice opens the data that cmd's options name. [userkeys.NotFound] where no site was made.
+// openOffice opens the data that cmd's options name. [userkeys.NotFound] where no site was made: with --init one is made there.
 func openOffice(cmd *cobra.Command) (*office, error) {
 	sc, err := resolve(cmd)
 	if err != nil {
 		return nil, err
+	}
+	if f := cmd.Flags().Lookup(initFlag); f != nil && f.Value.String() == "true" {
+		return officeIn(cmd, sc, makeStore)
 	}
 	if err := siteThere(cmd); err != nil {
 		return nil, err
@@ -111,13 +115,11 @@ func openOffice(cmd *cobra.Command) (*office, error) {
 	return officeIn(cmd, sc, openStore)
 }
 
-// newOffice does so, and makes a site where there is none.
-func newOffice(cmd *cobra.Command) (*office, error) {
-	sc, err := resolve(cmd)
-	if err != nil {
-		return nil, err
-	}
-	return officeIn(cmd, sc, makeStore)
+const initFlag = "init"
+
+// addInitFlag is for a command that may come before a site's first start.
+func addInitFlag(f *pflag.FlagSet) {
+	f.Bool(initFlag, false, "make the site, where there is none yet")
 }
 
 // officeIn opens the database, and the store in it by open.
@@ -137,6 +139,8 @@ func officeIn(cmd *cobra.Command, sc siteConfig, open func(context.Context, *sql
 	return d, nil
 }
 
+const howToMakeASite = "; userkeys serve, userkeys migrate and userkeys user add --init make a new one"
+
 // siteThere refuses a folder that has no database: a mistyped one must not become an empty site.
 func siteThere(cmd *cobra.Command) error {
 	dsn, err := cmd.Flags().GetString("database")
@@ -150,7 +154,7 @@ func siteThere(cmd *cobra.Command) error {
 	if _, err := os.Stat(filepath.Join(dir, databaseName)); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return userkeys.Errorf(userkeys.NotFound, "there is no site in %s; name its folder with --data (userkeys serve, user add and settings set make a new site)", dir)
+	return userkeys.Errorf(userkeys.NotFound, "there is no site in %s; name its folder with --data (or USERKEYS_DATA)%s", dir, howToMakeASite)
 }
 
 func (d *office) open(ctx context.Context, sc siteConfig) error {
@@ -179,12 +183,12 @@ func openStore(ctx context.Context, db *sql.DB, dialect store.Dialect) (*store.S
 		return nil, err
 	}
 	if have == 0 {
-		return nil, userkeys.Errorf(userkeys.NotFound, "there is no site in this database; name its folder with --data, or its database with --database")
+		return nil, userkeys.Errorf(userkeys.NotFound, "there is no site in this database; name its folder with --data (or USERKEYS_DATA), or its database with --database"+howToMakeASite)
 	}
 	return st, st.Check(ctx)
 }
 
-// makeStore does so for a command that may be a site's first: an empty database gets its schema.
+// makeStore opens the store in db as [openStore] does, and gives an empty database its schema.
 func makeStore(ctx context.Context, db *sql.DB, dialect store.Dialect) (*store.Store, error) {
 	st, err := store.Open(ctx, db, dialect)
 	if err != nil {
@@ -202,17 +206,8 @@ func makeStore(ctx context.Context, db *sql.DB, dialect store.Dialect) (*store.S
 
 // withOffice makes a command's body of one that works on a site's data.
 func withOffice(body func(cmd *cobra.Command, d *office, args []string) error) func(*cobra.Command, []string) error {
-	return inOffice(openOffice, body)
-}
-
-// withNewOffice does so for a command that may be a site's first.
-func withNewOffice(body func(cmd *cobra.Command, d *office, args []string) error) func(*cobra.Command, []string) error {
-	return inOffice(newOffice, body)
-}
-
-func inOffice(open func(*cobra.Command) (*office, error), body func(cmd *cobra.Command, d *office, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		d, err := open(cmd)
+		d, err := openOffice(cmd)
 		if err != nil {
 			return err
 		}

@@ -10,12 +10,14 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"userkeys/internal/testkit"
 )
 
 var shellBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```")
 
 // TestReadmeCommandsRun runs what README.md says to type at the program, as it
-// stands there: against an empty database, and against a site whose person approves.
+// stands there: against a new site, and against one whose person approves.
 func TestReadmeCommandsRun(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {
@@ -27,16 +29,19 @@ func TestReadmeCommandsRun(t *testing.T) {
 	}
 	site := newAppSite(t)
 	dir := t.TempDir()
+	data := filepath.Join(dir, "data")
+	testkit.Run(t, "", "migrate", "--data", data)
+	here := strings.NewReplacer("https://forum.example", site.URL, "USERKEYS_DATA=/var/lib/userkeys", "USERKEYS_DATA="+data)
 	ran := 0
 	for _, block := range shellBlock.FindAllSubmatch(text, -1) {
 		script := string(block[1])
-		if !strings.HasPrefix(script, "userkeys ") && !strings.HasPrefix(script, "echo ") {
+		if !strings.HasPrefix(script, "userkeys ") && !strings.HasPrefix(script, "export ") {
 			continue // builds and servers: the scripts run those
 		}
 		ran++
-		cmd := exec.CommandContext(t.Context(), "sh", "-eu", "-c", strings.ReplaceAll(script, "https://forum.example", site.URL))
+		cmd := exec.CommandContext(t.Context(), "sh", "-eu", "-c", here.Replace(script))
 		cmd.Env = append(os.Environ(), "PASSWORD=a long enough one", "BROWSER=follow", "NO_COLOR=1",
-			"USERKEYS_DATA="+filepath.Join(dir, "data"), configDirEnv+"="+filepath.Join(dir, "keys"), keystoreEnv+"=plain")
+			configDirEnv+"="+filepath.Join(dir, "keys"), keystoreEnv+"=plain")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s\n%s", err, script, out)
 		}
