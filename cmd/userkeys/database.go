@@ -41,10 +41,38 @@ func openDatabase(cmd *cobra.Command) (*sql.DB, store.Dialect, error) {
 		return nil, store.SQLite, err
 	}
 	db, err := openSQLite(dir)
-	return db, store.SQLite, err
+	if err != nil {
+		return nil, store.SQLite, err
+	}
+	if err := notLost(cmd.Context(), db, dir); err != nil {
+		_ = db.Close() // the first error is the one to tell
+		return nil, store.SQLite, err
+	}
+	return db, store.SQLite, nil
 }
 
-const databaseName = "userkeys.db" // in the folder --data
+// Files in the folder --data.
+const (
+	databaseName = "userkeys.db"
+	secretName   = "userkeys.secret"
+)
+
+// notLost refuses an empty database beside a site's machine secret: its database is gone, and a new site in its place
+// would belong to whoever opens its setup link. [userkeys.Conflict].
+func notLost(ctx context.Context, db *sql.DB, dir string) error {
+	if _, err := os.Lstat(filepath.Join(dir, secretName)); err != nil {
+		return nil // a folder where no site was
+	}
+	st, err := store.Open(ctx, db, store.SQLite)
+	if err != nil {
+		return err
+	}
+	if have, _, err := st.SchemaVersion(ctx); err != nil || have != 0 {
+		return err
+	}
+	return userkeys.Errorf(userkeys.Conflict, "%s: there was a site here, since its machine secret %s is there, but the database is empty: "+
+		"restore %s from its backup, or move %s away to begin a new site", dir, secretName, databaseName, secretName)
+}
 
 // openSQLite opens the database in dir, which only its owner may read.
 func openSQLite(dir string) (*sql.DB, error) {

@@ -95,6 +95,11 @@ func serve(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	cfg.Logger = log
+	unlock, err := lockData(cmd, ln.Addr())
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	db, dialect, err := openDatabase(cmd)
 	if err != nil {
 		return err
@@ -168,7 +173,7 @@ func machineSecret(cmd *cobra.Command, st *store.Store, log *slog.Logger) ([]byt
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("the machine secret has no place (give --secret-file): %w", err)
 		}
-		f.Path = filepath.Join(dir, "userkeys.secret")
+		f.Path = filepath.Join(dir, secretName)
 	}
 	if f.Replace, err = cmd.Flags().GetBool("replace-secret"); err != nil {
 		return nil, err
