@@ -62,7 +62,7 @@ func (s *Store) Revoke(ctx context.Context, r userkeys.Revocation) ([]userkeys.K
 	}
 	var revoked []keyRow
 	var unwritten []userkeys.AuditEvent
-	err := s.write(ctx, func(ctx context.Context, c conn) error {
+	err := s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
 		var err error
 		if len(r.IDs) == 0 && r.UserID != 0 {
 			if err := endSignIns(ctx, c, r.UserID); err != nil {

@@ -64,7 +64,7 @@ func (s *Store) RenewSession(ctx context.Context, tokenHash, data []byte, expire
 
 // DeleteSession ends a session; one that is not there is ended already.
 func (s *Store) DeleteSession(ctx context.Context, tokenHash []byte) error {
-	return s.write(ctx, func(ctx context.Context, c conn) error {
+	return s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
 		_, err := c.exec(ctx, "DELETE FROM userkeys_sessions WHERE token_hash = $1", tokenHash)
 		return err
 	})
@@ -75,7 +75,7 @@ func (s *Store) DeleteUserSessions(ctx context.Context, userID int64) error {
 	if userID == 0 {
 		return nil // those are nobody's
 	}
-	return s.write(ctx, func(ctx context.Context, c conn) error {
+	return s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
 		if _, err := c.exec(ctx, "DELETE FROM userkeys_sessions WHERE user_id = $1", userID); err != nil {
 			return err
 		}

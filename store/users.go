@@ -122,7 +122,7 @@ func (s *Store) updateUser(ctx context.Context, same func(userkeys.User) bool, u
 	if err := checkUser(u, by); err != nil {
 		return err
 	}
-	return s.write(ctx, func(ctx context.Context, c conn) error {
+	return s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
 		old, err := s.lockForChange(ctx, c, u.ID, u.Admin && u.MayAct())
 		if err != nil {
 			return err
@@ -206,7 +206,7 @@ func (s *Store) SetPassword(ctx context.Context, userID int64, hash string, by u
 	if err := checkText(hash, string(by.Kind), by.IP); err != nil {
 		return err
 	}
-	return s.write(ctx, func(ctx context.Context, c conn) error {
+	return s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
 		n, err := c.exec(ctx, "UPDATE userkeys_users SET password_hash = $1 WHERE id = $2", hash, userID)
 		if err != nil {
 			return err
@@ -233,7 +233,7 @@ func (s *Store) DeleteUser(ctx context.Context, userID int64, by userkeys.Actor,
 	if err := checkText(string(by.Kind), by.IP); err != nil {
 		return err
 	}
-	return s.write(ctx, func(ctx context.Context, c conn) error {
+	return s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
 		u, err := s.lockForChange(ctx, c, userID, false)
 		if err != nil {
 			return err

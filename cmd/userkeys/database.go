@@ -158,6 +158,9 @@ func officeIn(cmd *cobra.Command, sc siteConfig, open func(context.Context, *sql
 	}
 	d := &office{db: db}
 	if d.store, err = open(cmd.Context(), db, dialect); err == nil {
+		err = d.store.KeepReserve(0) // a server's, for revocations on a full disk
+	}
+	if err == nil {
 		err = d.open(cmd.Context(), sc)
 	}
 	if err != nil {

@@ -40,10 +40,7 @@ func lockData(cmd *cobra.Command, listening net.Addr) (unlock func(), err error)
 		return nil, userkeys.Errorf(userkeys.Conflict, "%s: another userkeys serve works on this folder%s; stop it first", dir, holderIn(path))
 	}
 	holder := fmt.Sprintf("process %d, listening on %s\n", os.Getpid(), listening)
-	if err := os.WriteFile(path, []byte(holder), 0o600); err != nil {
-		_ = lock.Unlock() // the first error is the one to tell
-		return nil, err
-	}
+	_ = os.WriteFile(path, []byte(holder), 0o600) // without it, as on a full disk, the lock holds too
 	return func() { _ = lock.Unlock() }, nil
 }
 

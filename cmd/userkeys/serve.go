@@ -26,6 +26,9 @@ import (
 // shutdownGrace is how long requests under way may take to end after the first signal.
 const shutdownGrace = 10 * time.Second
 
+// reserveBytes is what a full disk keeps free for revocations: as much as SQLite writes before it uses its log's room anew.
+const reserveBytes = 4 << 20
+
 func newServeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Run a site, alone or before another website", Args: cobra.NoArgs,
@@ -107,6 +110,9 @@ func serve(cmd *cobra.Command, _ []string) error {
 	defer db.Close()
 	if cfg.Store, err = site.OpenStore(cmd.Context(), db, dialect); err != nil {
 		return err
+	}
+	if err := cfg.Store.KeepReserve(reserveBytes); err != nil {
+		log.Warn("no room is kept for revocations on a full disk", "error", err)
 	}
 	if cfg.Secret, err = machineSecret(cmd, cfg.Store, log); err != nil {
 		return err
