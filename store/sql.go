@@ -192,7 +192,7 @@ func withEnd(ctx context.Context, timeout time.Duration) (context.Context, conte
 
 // lockPatience is how long a write waits for a lock: less than its end, so that the database gives up in order and no
 // connection breaks, and a request that cannot be served is answered within two seconds.
-const lockPatience = 1800 * time.Millisecond
+const lockPatience = 1400 * time.Millisecond
 
 var errLocked = errors.New("another process has locked the database")
 

@@ -21,6 +21,7 @@ type memory struct {
 	tokens   map[string]row
 	guesses  map[string]counted
 	touched  int
+	endless  int      // writes of visits that could wait without an end
 	fail     error  // what every method answers, if not nil
 	onSave   func() // runs before a session is saved
 }
@@ -176,8 +177,9 @@ func (s *memory) FindUsers(ctx context.Context, f userkeys.UserFilter) ([]userke
 	return users, err
 }
 
-func (s *memory) TouchUser(_ context.Context, id int64, at time.Time) error {
+func (s *memory) TouchUser(ctx context.Context, id int64, at time.Time) error {
 	defer s.lock()()
+	s.noteEnd(ctx)
 	a := s.accounts[id]
 	a.LastSeenAt = at
 	s.accounts[id] = a
@@ -203,8 +205,15 @@ func (s *memory) SaveSession(_ context.Context, hash, data []byte, userID int64,
 	return s.fail
 }
 
-func (s *memory) RenewSession(_ context.Context, hash, data []byte, end time.Time) (bool, error) {
+func (s *memory) noteEnd(ctx context.Context) {
+	if _, ends := ctx.Deadline(); !ends {
+		s.endless++
+	}
+}
+
+func (s *memory) RenewSession(ctx context.Context, hash, data []byte, end time.Time) (bool, error) {
 	defer s.lock()()
+	s.noteEnd(ctx)
 	r, ok := s.sessions[string(hash)]
 	if ok {
 		s.sessions[string(hash)] = row{data, r.userID, end}
