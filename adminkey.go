@@ -140,7 +140,8 @@ type NewUser struct {
 
 // UserFilter narrows a list of users. Zero values do not narrow.
 type UserFilter struct {
-	Text  string // part of the user name or the e-mail address, without case of ASCII letters
-	After int64  // only ids above this one: the next page of a list by id
-	Limit int    // at most so many; 0: 1000
+	Text   string // part of the user name or the e-mail address, without case of ASCII letters
+	Admins bool   // only administrators who are active and not suspended
+	After  int64  // only ids above this one: the next page of a list by id
+	Limit  int    // at most so many; 0: 1000
 }

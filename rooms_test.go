@@ -60,7 +60,7 @@ var rooms = []room{
 	{"scripts/testreport", nil, nil, "tells what the tests skipped, and why"},
 	{"cmd/userkeys", []string{"*"}, []string{
 		sqliteDriver, postgresDriver, "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/BurntSushi/toml",
-		"github.com/skip2/go-qrcode", "golang.org/x/term",
+		"github.com/skip2/go-qrcode", "golang.org/x/term", "github.com/gofrs/flock",
 	}, "the command: the only place that chooses drivers"},
 }
 

@@ -208,6 +208,8 @@ func TestAdminKeyLimit(t *testing.T) {
 type failingStore struct {
 	*store.Store
 	find, touch error
+	locked      bool // writes wait until their context ends
+	endless     bool // one had no end
 }
 
 func (s *failingStore) AdminKeyByHash(ctx context.Context, h userkeys.KeyHash) (userkeys.AdminAPIKey, error) {
@@ -218,6 +220,12 @@ func (s *failingStore) AdminKeyByHash(ctx context.Context, h userkeys.KeyHash) (
 }
 
 func (s *failingStore) TouchAdminKey(ctx context.Context, id int64, at time.Time) error {
+	if _, ends := ctx.Deadline(); s.locked && ends {
+		<-ctx.Done()
+		return ctx.Err()
+	} else if s.locked {
+		s.endless = true
+	}
 	if s.touch != nil {
 		return s.touch
 	}
@@ -254,6 +262,12 @@ func TestAdminKeyUses(t *testing.T) {
 		if got := used(); got != tt.want {
 			t.Errorf("used after %v, want %v", got, tt.want)
 		}
+	}
+	// A locked database does not hold the request up.
+	d.clock.pass(time.Hour)
+	st.touch, st.locked = nil, true
+	if got := used(); got != 61*time.Second || st.endless {
+		t.Errorf("used after %v; waited without an end: %v", got, st.endless)
 	}
 	st.find = &userkeys.Error{Code: userkeys.Unavailable, Public: "the site cannot answer right now"}
 	if _, _, err := d.CheckAdminKey(t.Context(), text, ""); !errors.Is(err, userkeys.Unavailable) {

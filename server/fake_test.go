@@ -331,6 +331,13 @@ func (f *fakeIdentity) User(_ context.Context, id int64) (userkeys.User, error) 
 
 func (f *fakeIdentity) Logout(context.Context) error { f.logouts++; return nil }
 
+func (f *fakeIdentity) CheckSetup(_ context.Context, token string) error {
+	if token != "good" {
+		return userkeys.Errorf(userkeys.ConsentGone, "this link was used, or is too old")
+	}
+	return nil
+}
+
 func (f *fakeIdentity) Setup(_ *http.Request, token, username, _ string) (userkeys.User, error) {
 	if f.setupErr != nil {
 		return userkeys.User{}, f.setupErr

@@ -14,11 +14,12 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request, _ userkeys.Visi
 	return err
 }
 
-// readyz tells whether requests can be answered now.
+// readyz tells whether requests can be answered now, and by the reason of the error why not.
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
 	if err := s.cfg.Ready(r.Context()); err != nil {
 		return refuseJSON(w, r, &userkeys.Error{
-			Code: userkeys.Unavailable, Public: "not ready to decide requests", RetryAfter: time.Second, Err: err,
+			Code: userkeys.Unavailable, Public: "not ready to decide requests", RetryAfter: time.Second,
+			Reason: userkeys.AsError(err).Reason, Err: err,
 		})
 	}
 	return writeJSON(w, map[string]string{"status": "ready"})

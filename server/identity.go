@@ -50,6 +50,8 @@ type LoginIdentity interface {
 	User(ctx context.Context, id int64) (userkeys.User, error)
 	// Logout ends the session.
 	Logout(ctx context.Context) error
+	// CheckSetup reports whether Setup would take the token now; [userkeys.ConsentGone] if not.
+	CheckSetup(ctx context.Context, token string) error
 	// Setup makes the first administrator, once, with the token of the one-time
 	// link; [userkeys.ConsentGone] if the token is used, old or wrong. It signs them in.
 	Setup(r *http.Request, token, username, password string) (userkeys.User, error)

@@ -61,10 +61,13 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request, _ userkeys.Visit
 	return nil
 }
 
-// setup asks for the first administrator's name and password. Whether the
-// token is good is known only once it is used.
+// setup asks for the first administrator's name and password, where the link is still good.
 func (s *Server) setup(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
-	return s.pages.Setup(w, http.StatusOK, s.frame(v), setupPage{Token: r.URL.Query().Get("token")})
+	p := setupPage{Token: r.URL.Query().Get("token")}
+	if err := s.accounts.CheckSetup(r.Context(), p.Token); err != nil {
+		return s.setupProblem(w, r, v, p, err)
+	}
+	return s.pages.Setup(w, http.StatusOK, s.frame(v), p)
 }
 
 func (s *Server) setupPost(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
@@ -76,10 +79,15 @@ func (s *Server) setupPost(w http.ResponseWriter, r *http.Request, v userkeys.Vi
 	} else {
 		_, err = s.accounts.Setup(r, p.Token, f.Get("username"), f.Get("password"))
 	}
-	if err == nil {
-		redirect(w, http.StatusSeeOther, settingsPath)
-		return nil
+	if err != nil {
+		return s.setupProblem(w, r, v, p, err)
 	}
+	redirect(w, http.StatusSeeOther, settingsPath)
+	return nil
+}
+
+// setupProblem shows the page with what is wrong, and without the form where the link is good no more.
+func (s *Server) setupProblem(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, p setupPage, err error) error {
 	e := userkeys.AsError(err)
 	switch e.Code {
 	case userkeys.InvalidParameters, userkeys.Conflict:

@@ -186,6 +186,9 @@ func TestSetup(t *testing.T) {
 	t.Parallel()
 	f := newSite(t)
 	f.do(call{path: "/user-api-key/setup?token=good"}).must(t, http.StatusOK, `value="good"`, "administrator")
+	dead := f.do(call{path: "/user-api-key/setup?token=used"})
+	dead.must(t, http.StatusForbidden, "<title>Set up this site", "This link was used", `href="/user-api-key/login"`)
+	dead.mustNot(t, `name="password"`, "administrator")
 	form := func(token, again string) call {
 		return call{method: http.MethodPost, path: "/user-api-key/setup", form: map[string]string{"token": token, "username": "root", "password": "long enough", "password_again": again}}
 	}

@@ -105,7 +105,7 @@ func (s *Store) RevokeAdminKey(ctx context.Context, id int64, by userkeys.Actor,
 	if err := checkText(string(by.Kind), by.IP); err != nil {
 		return err
 	}
-	return s.write(ctx, func(ctx context.Context, c conn) error {
+	return s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
 		n, err := c.exec(ctx, "UPDATE userkeys_admin_keys SET revoked_at = $1 WHERE id = $2 AND revoked_at = 0", micros(at), id)
 		if err != nil {
 			return err

@@ -136,12 +136,12 @@ func (s *Store) UnwrittenEvents() int {
 }
 
 // writeKept writes the events that wait. It runs after a write that went well.
-func (s *Store) writeKept(ctx context.Context, patience []any) {
+func (s *Store) writeKept(ctx context.Context, w *wait) {
 	events := s.kept.take()
 	if len(events) == 0 {
 		return
 	}
-	err := s.transact(ctx, patience, func(ctx context.Context, c conn) error { return audit(ctx, c, events...) })
+	err := s.transact(ctx, w, func(ctx context.Context, c conn) error { return audit(ctx, c, events...) })
 	if err != nil {
 		s.kept.add(events)
 	}

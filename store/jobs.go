@@ -26,8 +26,12 @@ func (s *Store) FinishJob(ctx context.Context, name string, due time.Time) error
 // Mark remembers a value that all nodes of a site must agree on, the first time it is
 // told, and returns what is remembered.
 func (s *Store) Mark(ctx context.Context, name string, value []byte) ([]byte, error) {
-	var have []byte
-	err := s.write(ctx, func(ctx context.Context, c conn) error {
+	// Read first, so that a server starts on a full disk too.
+	have, err := s.Marked(ctx, name)
+	if err != nil || have != nil {
+		return have, err
+	}
+	err = s.write(ctx, func(ctx context.Context, c conn) error {
 		if _, err := c.exec(ctx, "INSERT INTO userkeys_marks (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, value); err != nil {
 			return err
 		}

@@ -63,7 +63,7 @@ func (s *Store) Revoke(ctx context.Context, r userkeys.Revocation) ([]userkeys.K
 	}
 	var revoked []keyRow
 	var unwritten []userkeys.AuditEvent
-	err := s.write(ctx, func(ctx context.Context, c conn) error {
+	err := s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
 		var err error
 		if revoked, err = s.revokeKeys(ctx, c, r); err != nil {
 			return err

@@ -145,7 +145,7 @@ func (s *Store) RenewSession(ctx context.Context, tokenHash, data []byte, expire
 
 // DeleteSession ends a session; one that is not there is ended already.
 func (s *Store) DeleteSession(ctx context.Context, tokenHash []byte) error {
-	return s.write(ctx, func(ctx context.Context, c conn) error {
+	return s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
 		_, err := c.exec(ctx, "DELETE FROM userkeys_sessions WHERE token_hash = $1", tokenHash)
 		return err
 	})
@@ -156,7 +156,7 @@ func (s *Store) DeleteUserSessions(ctx context.Context, userID int64) error {
 	if userID == 0 {
 		return nil // those are nobody's
 	}
-	return s.write(ctx, func(ctx context.Context, c conn) error {
+	return s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
 		if _, err := c.exec(ctx, "DELETE FROM userkeys_sessions WHERE user_id = $1", userID); err != nil {
 			return err
 		}
@@ -178,6 +178,17 @@ func (s *Store) CreateToken(ctx context.Context, kind string, tokenHash []byte, 
 			kind, tokenHash, micros(expiresAt))
 		return err
 	})
+}
+
+// TokenGood reports whether the token is there and good at a time, and leaves it as it is.
+func (s *Store) TokenGood(ctx context.Context, kind string, tokenHash []byte, now time.Time) (bool, error) {
+	if err := checkIndexed(kind); err != nil {
+		return false, err
+	}
+	n, err := read(ctx, s, func(ctx context.Context, c conn) (int64, error) {
+		return one(ctx, c, scanInt, "SELECT COUNT(*) FROM userkeys_tokens WHERE kind = $1 AND token_hash = $2 AND expires_at > $3", kind, tokenHash, micros(now))
+	})
+	return n > 0, err
 }
 
 // ConsumeToken deletes the token and tells whether it was there and good. Of

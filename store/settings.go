@@ -52,7 +52,7 @@ func (s *Store) changeSetting(ctx context.Context, name string, e userkeys.Audit
 	if err := checkIndexed(name); err != nil {
 		return err
 	}
-	return s.write(ctx, func(ctx context.Context, c conn) error {
+	return s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
 		n, err := c.exec(ctx, query, args...)
 		if err != nil || n == 0 {
 			return err

@@ -95,34 +95,76 @@ func read[T any](ctx context.Context, s *Store, fn func(context.Context, conn) (
 	}
 }
 
+// urgency says which writes may use the room that [Store.KeepReserve] keeps.
+type urgency int
+
+const (
+	ordinary urgency = iota
+	urgent           // it takes access away
+)
+
 // write runs fn in a transaction, again if the database asks for it: fn must
 // set all its results anew each time. An error of fn rolls everything back.
 func (s *Store) write(ctx context.Context, fn func(context.Context, conn) error) error {
-	patience := s.patience(ctx)
+	return s.writeAs(ctx, ordinary, fn)
+}
+
+// writeUrgent is write for what takes access away: it must go through on a full disk too.
+func (s *Store) writeUrgent(ctx context.Context, fn func(context.Context, conn) error) error {
+	return s.writeAs(ctx, urgent, fn)
+}
+
+func (s *Store) writeAs(ctx context.Context, u urgency, fn func(context.Context, conn) error) error {
+	w := s.newWait(ctx)
 	ctx, cancel := withEnd(ctx, writeTimeout)
 	defer cancel()
+	ctx, stop := w.begin(ctx)
+	defer stop()
 	if s.writer != nil {
 		select {
 		case s.writer <- struct{}{}:
 			defer func() { <-s.writer }()
 		case <-ctx.Done():
-			return fail(ctx.Err())
+			return fail(context.Cause(ctx))
+		}
+	}
+	if u == ordinary {
+		if err := s.reserve.admit(); err != nil {
+			return err
 		}
 	}
 	for i := 1; ; i++ {
-		err := s.transact(ctx, patience, fn)
-		if err == nil {
-			s.writeKept(ctx, patience)
+		err := s.transact(ctx, w, fn)
+		switch {
+		case err == nil:
+			s.written(ctx, w, u)
 			return nil
-		}
-		if i == attempts || !retryable(err) {
+		case diskFull(err) && u == urgent && s.reserve.release():
+			s.reserve.full.Store(true)
+		case diskFull(err):
+			return s.reserve.noRoom(err)
+		case i >= attempts || !retryable(err):
+			if cause := context.Cause(ctx); errors.Is(cause, errLocked) {
+				err = cause
+			}
 			return fail(err)
+		default:
+			pause(ctx, i)
 		}
-		pause(ctx, i)
 	}
 }
 
-func (s *Store) transact(ctx context.Context, patience []any, fn func(context.Context, conn) error) error {
+// written is what follows a write that went well.
+func (s *Store) written(ctx context.Context, w *wait, u urgency) {
+	if u == ordinary {
+		s.reserve.full.Store(false)
+	}
+	if !s.reserve.full.Load() {
+		s.writeKept(ctx, w)
+	}
+}
+
+func (s *Store) transact(ctx context.Context, w *wait, fn func(context.Context, conn) error) error {
 	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{Isolation: s.diff.isolation})
 	if err != nil {
 		return err
@@ -130,9 +172,10 @@ func (s *Store) transact(ctx context.Context, patience []any, fn func(context.Co
 	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
 	var raised userkeys.Changes
 	c := conn{tx, &s.statements, &raised}
-	if _, err := c.exec(ctx, s.diff.beginWrite, patience...); err != nil {
+	if _, err := c.exec(ctx, s.diff.beginWrite, w.args...); err != nil {
 		return err
 	}
+	w.over()
 	if err := fn(ctx, c); err != nil {
 		return err
 	}
@@ -153,17 +196,47 @@ func withEnd(ctx context.Context, timeout time.Duration) (context.Context, conte
 	return context.WithTimeout(ctx, timeout)
 }
 
-// patience is how long a transaction waits for one lock: less than the default
-// end, so that the server gives up in order and no connection breaks. With a
-// deadline of the caller's own, that alone decides.
-func (s *Store) patience(ctx context.Context) []any {
-	if !s.diff.takesPatience {
-		return nil
-	}
+// lockPatience is how long a write waits for a lock: less than its end, so that the database gives up in order and no
+// connection breaks, and a request that cannot be served is answered within two seconds.
+const lockPatience = 1400 * time.Millisecond
+
+var errLocked = errors.New("another process has locked the database")
+
+// wait is a write that waits for a lock. On Postgres the server ends the wait for each, told by args. On SQLite there
+// is one lock for all: until the write has it, its context ends with the patience, also while it queues in this process.
+type wait struct {
+	args  []any
+	limit time.Duration // 0: none
+	timer *time.Timer   // nil: none runs
+}
+
+// newWait is the patience of a write. With a deadline of the caller's own, that alone decides.
+func (s *Store) newWait(ctx context.Context) *wait {
+	limit := lockPatience
 	if _, ok := ctx.Deadline(); ok {
-		return []any{"0"}
+		limit = 0
 	}
-	return []any{"2s"}
+	if s.diff.takesPatience {
+		return &wait{args: []any{strconv.FormatInt(limit.Milliseconds(), 10) + "ms"}}
+	}
+	return &wait{limit: limit}
+}
+
+// begin starts the wait; stop frees what it holds.
+func (w *wait) begin(ctx context.Context) (of context.Context, stop func()) {
+	if w.limit == 0 {
+		return ctx, func() {}
+	}
+	of, cancel := context.WithCancelCause(ctx)
+	w.timer = time.AfterFunc(w.limit, func() { cancel(errLocked) })
+	return of, func() { w.timer.Stop(); cancel(nil) }
+}
+
+// over says that the lock is there: from now on the write's own end counts.
+func (w *wait) over() {
+	if w.timer != nil {
+		w.timer.Stop()
+	}
 }
 
 // pause waits a little before an attempt is repeated, not in step with others.

@@ -32,6 +32,7 @@ type Store struct {
 	writer chan struct{}
 
 	file       databaseFile
+	reserve    reserve
 	statements atomic.Int64
 	kept       keptEvents
 

@@ -122,7 +122,7 @@ func (s *Store) updateUser(ctx context.Context, same func(userkeys.User) bool, u
 	if err := checkUser(u, by); err != nil {
 		return err
 	}
-	return s.write(ctx, func(ctx context.Context, c conn) error {
+	return s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
 		old, err := s.lockForChange(ctx, c, u.ID, u.Admin && u.MayAct())
 		if err != nil {
 			return err
@@ -148,12 +148,14 @@ func (s *Store) updateUser(ctx context.Context, same func(userkeys.User) bool, u
 	})
 }
 
+const actingAdmin = "u.admin = 1 AND u.active = 1 AND u.suspended_at = 0"
+
 // lockForChange locks the user, and with them every acting administrator, in
 // one order everywhere: two administrators who demote each other at once must
 // not both succeed. It refuses if nobody would be left.
 func (s *Store) lockForChange(ctx context.Context, c conn, id int64, staysAdmin bool) (userkeys.User, error) {
 	locked, err := all(ctx, c, scanUser, "SELECT "+userColumns+` FROM userkeys_users u
-		WHERE u.id = $1 OR (u.admin = 1 AND u.active = 1 AND u.suspended_at = 0) ORDER BY u.id`+s.diff.lockRow, id)
+		WHERE u.id = $1 OR (`+actingAdmin+`) ORDER BY u.id`+s.diff.lockRow, id)
 	if err != nil {
 		return userkeys.User{}, err
 	}
@@ -204,7 +206,7 @@ func (s *Store) SetPassword(ctx context.Context, userID int64, hash string, by u
 	if err := checkText(hash, string(by.Kind), by.IP); err != nil {
 		return err
 	}
-	return s.write(ctx, func(ctx context.Context, c conn) error {
+	return s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
 		n, err := c.exec(ctx, "UPDATE userkeys_users SET password_hash = $1 WHERE id = $2", hash, userID)
 		if err != nil {
 			return err
@@ -231,7 +233,7 @@ func (s *Store) DeleteUser(ctx context.Context, userID int64, by userkeys.Actor,
 	if err := checkText(string(by.Kind), by.IP); err != nil {
 		return err
 	}
-	return s.write(ctx, func(ctx context.Context, c conn) error {
+	return s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
 		u, err := s.lockForChange(ctx, c, userID, false)
 		if err != nil {
 			return err
@@ -309,6 +311,9 @@ func (s *Store) FindUsers(ctx context.Context, f userkeys.UserFilter) ([]userkey
 		// Part of a name, whatever characters a pattern gives a meaning (AD3).
 		part := "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(foldCase(f.Text)) + "%"
 		w.add(`(u.username_key LIKE $? ESCAPE '\' OR u.email_key LIKE $? ESCAPE '\')`, part)
+	}
+	if f.Admins {
+		w.parts = append(w.parts, actingAdmin)
 	}
 	query := "SELECT " + userColumns + " FROM userkeys_users u" + w.where() + " ORDER BY u.id LIMIT " + listLimit(f.Limit)
 	return read(ctx, s, func(ctx context.Context, c conn) ([]userkeys.User, error) {

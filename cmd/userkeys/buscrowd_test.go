@@ -63,7 +63,7 @@ func newCrowd(t *testing.T, users int) *crowd {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Run(t, testkit.Password+"\n", "user", "add", "root", "--admin", "--password-stdin", "--data", c.dir)
+	testkit.Run(t, testkit.Password+"\n", "user", "add", "--init", "root", "--admin", "--password-stdin", "--data", c.dir)
 	c.admin = strings.TrimSpace(testkit.Run(t, "", "admin-keys", "add", "--description", "test", "--user", "root", "--data", c.dir))
 	for _, s := range []string{"max_user_api_reqs_per_minute", "max_user_api_reqs_per_user_per_minute"} {
 		testkit.Run(t, "", "settings", "set", s, "1000", "--data", c.dir)

@@ -30,7 +30,7 @@ func envName(flag string) string {
 // addDataFlags are the options of every command that works on a site's data.
 func addDataFlags(f *pflag.FlagSet) {
 	f.String("config", "", "configuration file (TOML)")
-	f.String("data", "userkeys-data", "folder of the SQLite database; serve, migrate, user add and settings set make it")
+	f.String("data", "userkeys-data", "folder of the SQLite database; serve, migrate and --init make it")
 	f.String("database", "", "use this PostgreSQL database instead, postgres://user@host/name")
 }
 

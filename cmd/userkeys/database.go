@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"userkeys"
@@ -39,7 +40,14 @@ func openDatabase(cmd *cobra.Command) (*sql.DB, store.Dialect, error) {
 		return nil, store.SQLite, err
 	}
 	db, err := openSQLite(dir)
-	return db, store.SQLite, err
+	if err != nil {
+		return nil, store.SQLite, err
+	}
+	if err := notLost(cmd.Context(), db, dir); err != nil {
+		_ = db.Close() // the first error is the one to tell
+		return nil, store.SQLite, err
+	}
+	return db, store.SQLite, nil
 }
 
 // openPostgres opens the server that dsn names, and of several hosts the
@@ -55,7 +63,28 @@ func openPostgres(dsn string) (*sql.DB, error) {
 	return stdlib.OpenDB(*config), nil
 }
 
-const databaseName = "userkeys.db" // in the folder --data
+// Files in the folder --data.
+const (
+	databaseName = "userkeys.db"
+	secretName   = "userkeys.secret"
+)
+
+// notLost refuses an empty database beside a site's machine secret: its database is gone, and a new site in its place
+// would belong to whoever opens its setup link. [userkeys.Conflict].
+func notLost(ctx context.Context, db *sql.DB, dir string) error {
+	if _, err := os.Lstat(filepath.Join(dir, secretName)); err != nil {
+		return nil // a folder where no site was
+	}
+	st, err := store.Open(ctx, db, store.SQLite)
+	if err != nil {
+		return err
+	}
+	if have, _, err := st.SchemaVersion(ctx); err != nil || have != 0 {
+		return err
+	}
+	return userkeys.Errorf(userkeys.Conflict, "%s: there was a site here, since its machine secret %s is there, but the database is empty: "+
+		"restore %s from its backup, or move %s away to begin a new site", dir, secretName, databaseName, secretName)
+}
 
 // openSQLite opens the database in dir, which only its owner may read.
 func openSQLite(dir string) (*sql.DB, error) {
@@ -111,11 +140,14 @@ func (d *office) Close() error { return d.db.Close() }
 // commandActor signs what is done at the command line.
 var commandActor = userkeys.Actor{Kind: userkeys.ActorCommand, Admin: true}
 
-// openOffice opens the data that cmd's options name. [userkeys.NotFound] where no site was made.
+// openOffice opens the data that cmd's options name. [userkeys.NotFound] where no site was made: with --init one is made there.
 func openOffice(cmd *cobra.Command) (*office, error) {
 	sc, err := resolve(cmd)
 	if err != nil {
 		return nil, err
+	}
+	if f := cmd.Flags().Lookup(initFlag); f != nil && f.Value.String() == "true" {
+		return officeIn(cmd, sc, makeStore)
 	}
 	if err := siteThere(cmd); err != nil {
 		return nil, err
@@ -123,13 +155,11 @@ func openOffice(cmd *cobra.Command) (*office, error) {
 	return officeIn(cmd, sc, openStore)
 }
 
-// newOffice does so, and makes a site where there is none.
-func newOffice(cmd *cobra.Command) (*office, error) {
-	sc, err := resolve(cmd)
-	if err != nil {
-		return nil, err
-	}
-	return officeIn(cmd, sc, makeStore)
+const initFlag = "init"
+
+// addInitFlag is for a command that may come before a site's first start.
+func addInitFlag(f *pflag.FlagSet) {
+	f.Bool(initFlag, false, "make the site, where there is none yet")
 }
 
 // officeIn opens the database, and the store in it by open.
@@ -140,6 +170,9 @@ func officeIn(cmd *cobra.Command, sc siteConfig, open func(context.Context, *sql
 	}
 	d := &office{db: db}
 	if d.store, err = open(cmd.Context(), db, dialect); err == nil {
+		err = d.store.KeepReserve(0) // a server's, for revocations on a full disk
+	}
+	if err == nil {
 		err = d.open(cmd.Context(), sc)
 	}
 	if err != nil {
@@ -148,6 +181,8 @@ func officeIn(cmd *cobra.Command, sc siteConfig, open func(context.Context, *sql
 	}
 	return d, nil
 }
+
+const howToMakeASite = "; userkeys serve, userkeys migrate and userkeys user add --init make a new one"
 
 // siteThere refuses a folder that has no database: a mistyped one must not become an empty site.
 func siteThere(cmd *cobra.Command) error {
@@ -162,7 +197,7 @@ func siteThere(cmd *cobra.Command) error {
 	if _, err := os.Stat(filepath.Join(dir, databaseName)); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return userkeys.Errorf(userkeys.NotFound, "there is no site in %s; name its folder with --data (userkeys serve, user add and settings set make a new site)", dir)
+	return userkeys.Errorf(userkeys.NotFound, "there is no site in %s; name its folder with --data (or USERKEYS_DATA)%s", dir, howToMakeASite)
 }
 
 func (d *office) open(ctx context.Context, sc siteConfig) error {
@@ -191,12 +226,12 @@ func openStore(ctx context.Context, db *sql.DB, dialect store.Dialect) (*store.S
 		return nil, err
 	}
 	if have == 0 {
-		return nil, userkeys.Errorf(userkeys.NotFound, "there is no site in this database; name its folder with --data, or its database with --database")
+		return nil, userkeys.Errorf(userkeys.NotFound, "there is no site in this database; name its folder with --data (or USERKEYS_DATA), or its database with --database"+howToMakeASite)
 	}
 	return st, st.Check(ctx)
 }
 
-// makeStore does so for a command that may be a site's first: an empty database gets its schema.
+// makeStore opens the store in db as [openStore] does, and gives an empty database its schema.
 func makeStore(ctx context.Context, db *sql.DB, dialect store.Dialect) (*store.Store, error) {
 	st, err := store.Open(ctx, db, dialect)
 	if err != nil {
@@ -214,17 +249,8 @@ func makeStore(ctx context.Context, db *sql.DB, dialect store.Dialect) (*store.S
 
 // withOffice makes a command's body of one that works on a site's data.
 func withOffice(body func(cmd *cobra.Command, d *office, args []string) error) func(*cobra.Command, []string) error {
-	return inOffice(openOffice, body)
-}
-
-// withNewOffice does so for a command that may be a site's first.
-func withNewOffice(body func(cmd *cobra.Command, d *office, args []string) error) func(*cobra.Command, []string) error {
-	return inOffice(newOffice, body)
-}
-
-func inOffice(open func(*cobra.Command) (*office, error), body func(cmd *cobra.Command, d *office, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		d, err := open(cmd)
+		d, err := openOffice(cmd)
 		if err != nil {
 			return err
 		}

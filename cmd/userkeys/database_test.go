@@ -9,7 +9,9 @@ import (
 	"testing"
 
 	"userkeys"
+	"userkeys/internal/testkit"
 	"userkeys/store"
+	"userkeys/store/storetest"
 )
 
 // TestManagingCommandsKeepOffAnotherVersionsSchema: a server of another version
@@ -52,26 +54,33 @@ func TestManagingCommandsKeepOffAnotherVersionsSchema(t *testing.T) {
 	}
 }
 
-// A mistyped --data must not become an empty site, which answers that there is nothing.
+// commandsOnASite are commands that work on a site's data, and make none.
+var commandsOnASite = [][]string{
+	{"user", "add", "alice", "--password-stdin"},
+	{"user", "list"},
+	{"user", "set", "alice", "--admin"},
+	{"user", "suspend", "alice"},
+	{"settings", "list"},
+	{"settings", "get", "title"},
+	{"settings", "set", "title", "Forum"},
+	{"settings", "reset", "title"},
+	{"settings", "preset", "discourse"},
+	{"keys", "list"},
+	{"keys", "revoke", "1"},
+	{"admin-keys", "list"},
+	{"admin-keys", "add", "--description", "x"},
+	{"notify", "alice", "--title", "x"},
+	{"deliveries", "list"},
+	{"deliveries", "hosts"},
+	{"deliveries", "discard", "--all"},
+}
+
+// A mistyped --data must not become an empty site: what is written there would be in force nowhere.
 func TestCommandsRefuseAFolderWithoutASite(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{
-		{"user", "list"},
-		{"user", "set", "alice", "--admin"},
-		{"user", "suspend", "alice"},
-		{"settings", "list"},
-		{"settings", "get", "title"},
-		{"keys", "list"},
-		{"keys", "revoke", "1"},
-		{"admin-keys", "list"},
-		{"admin-keys", "add", "--description", "x"},
-		{"notify", "alice", "--title", "x"},
-		{"deliveries", "list"},
-		{"deliveries", "hosts"},
-		{"deliveries", "discard", "--all"},
-	} {
+	for _, args := range commandsOnASite {
 		dir := filepath.Join(t.TempDir(), "typo")
-		o := execute(t, newRootCommand(), "", append(args, "--data", dir)...)
+		o := execute(t, newRootCommand(), testkit.Password+"\n", append(args, "--data", dir)...)
 		if o.code != 1 || !strings.Contains(o.err, "there is no site in "+dir+"; name its folder with --data") {
 			t.Errorf("%q ends with %d: %s", args, o.code, o.err)
 		}
@@ -79,13 +88,41 @@ func TestCommandsRefuseAFolderWithoutASite(t *testing.T) {
 			t.Errorf("%q made the folder", args)
 		}
 	}
-	for _, args := range [][]string{{"user", "add", "alice", "--password-stdin"}, {"settings", "set", "title", "Forum"}, {"settings", "preset", "discourse"}, {"migrate"}} {
+	for _, args := range [][]string{
+		{"user", "add", "alice", "--password-stdin", "--init"},
+		{"settings", "set", "title", "Forum", "--init"},
+		{"settings", "preset", "discourse", "--init"},
+		{"migrate"},
+	} {
 		dir := filepath.Join(t.TempDir(), "new")
-		if o := execute(t, newRootCommand(), "a long enough password\n", append(args, "--data", dir)...); o.code != 0 {
+		if o := execute(t, newRootCommand(), testkit.Password+"\n", append(args, "--data", dir)...); o.code != 0 {
 			t.Errorf("%q makes no site: %s", args, o.err)
 		}
 		if o := execute(t, newRootCommand(), "", "user", "list", "--data", dir); o.code != 0 {
 			t.Errorf("after %q: %s", args, o.err)
 		}
+	}
+}
+
+// An empty PostgreSQL database is as good as a mistyped folder.
+func TestCommandsRefuseAnEmptyPostgres(t *testing.T) {
+	t.Parallel()
+	db := storetest.PostgresDB(t)
+	dsn := postgresDSN(t, db)
+	for _, args := range commandsOnASite {
+		o := execute(t, newRootCommand(), testkit.Password+"\n", append(args, "--database", dsn)...)
+		if o.code != 1 || !strings.Contains(o.err, "there is no site in this database") {
+			t.Errorf("%q ends with %d: %s", args, o.code, o.err)
+		}
+	}
+	var tables int
+	if err := db.QueryRow("SELECT COUNT(*) FROM pg_tables WHERE schemaname = current_schema()").Scan(&tables); err != nil || tables != 0 {
+		t.Errorf("%d tables were made, %v", tables, err)
+	}
+	if o := execute(t, newRootCommand(), testkit.Password+"\n", "user", "add", "alice", "--password-stdin", "--init", "--database", dsn); o.code != 0 {
+		t.Errorf("--init makes no site: %s", o.err)
+	}
+	if o := execute(t, newRootCommand(), "", "user", "list", "--database", dsn); o.code != 0 {
+		t.Errorf("after --init: %s", o.err)
 	}
 }

@@ -40,7 +40,7 @@ type promise struct {
 func TestKill9LosesNothingAcknowledged(t *testing.T) {
 	rounds := killRounds(t)
 	data := t.TempDir()
-	testkit.Run(t, testkit.Password+"\n", "user", "add", "alice", "--password-stdin", "--data", data)
+	testkit.Run(t, testkit.Password+"\n", "user", "add", "--init", "alice", "--password-stdin", "--data", data)
 	testkit.Run(t, "", "settings", "set", "max_user_api_key_grants_per_hour", "10000", "--data", data)
 
 	promises := make([]promise, 8)
@@ -180,7 +180,7 @@ func step(alice *testkit.Person, client int, p *promise, count *int) bool {
 func TestStopWritesTheLastUse(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
-	testkit.Run(t, testkit.Password+"\n", "user", "add", "alice", "--password-stdin", "--data", data)
+	testkit.Run(t, testkit.Password+"\n", "user", "add", "--init", "alice", "--password-stdin", "--data", data)
 	p := testkit.Serve(t, "--data", data)
 	s := testkit.At(t, p.URL)
 	app := s.App("notifier", "session_info").Connect(s.Person("alice"))

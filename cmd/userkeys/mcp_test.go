@@ -26,7 +26,7 @@ const (
 func forMCP(t *testing.T, settings ...string) *testkit.Site {
 	t.Helper()
 	data := t.TempDir()
-	testkit.Run(t, testkit.Password+"\n", "user", "add", "alice", "--password-stdin", "--data", data)
+	testkit.Run(t, testkit.Password+"\n", "user", "add", "--init", "alice", "--password-stdin", "--data", data)
 	settings = append(settings, "allow_user_api_key_scopes", "read|write|session_info")
 	for i := 0; i < len(settings); i += 2 {
 		testkit.Run(t, "", "settings", "set", settings[i], settings[i+1], "--data", data)

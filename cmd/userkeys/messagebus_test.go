@@ -53,7 +53,7 @@ func TestMessageBusClientOfOurs(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			data := t.TempDir()
-			testkit.Run(t, testkit.Password+"\n", "user", "add", "alice", "--password-stdin", "--data", data)
+			testkit.Run(t, testkit.Password+"\n", "user", "add", "--init", "alice", "--password-stdin", "--data", data)
 			for _, s := range []string{"max_user_api_reqs_per_minute", "max_user_api_reqs_per_user_per_minute"} {
 				testkit.Run(t, "", "settings", "set", s, "1000", "--data", data)
 			}
@@ -136,7 +136,7 @@ func heardOf(t *testing.T, heard func() map[string]any, n float64) (poll float64
 func TestMessageBusClient(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
-	testkit.Run(t, testkit.Password+"\n", "user", "add", "alice", "--password-stdin", "--data", data)
+	testkit.Run(t, testkit.Password+"\n", "user", "add", "--init", "alice", "--password-stdin", "--data", data)
 	testkit.Run(t, "", "settings", "set", "max_user_api_reqs_per_minute", "1000", "--data", data)
 	s := testkit.At(t, testkit.Serve(t, "--data", data, "--upstream", bus(t)).URL)
 	app := s.App("bus", "message_bus").Connect(s.Person("alice"))

@@ -102,7 +102,7 @@ func forum(t *testing.T) string {
 func TestNodeDiscourseAPI(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
-	testkit.Run(t, testkit.Password+"\n", "user", "add", "alice", "--password-stdin", "--data", data)
+	testkit.Run(t, testkit.Password+"\n", "user", "add", "--init", "alice", "--password-stdin", "--data", data)
 	server := testkit.Serve(t, "--data", data, "--upstream", forum(t), "--own", "/session/current.json")
 	s := testkit.At(t, server.URL)
 	say, heard := npmApp(t, "node_discourse_api.cjs", server.URL)

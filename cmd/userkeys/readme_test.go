@@ -19,8 +19,8 @@ import (
 
 var shellBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```")
 
-// TestReadmeCommandsRun runs what README.md says to type at the program, as it stands there: against an empty
-// database, and against a site before a website that knows nothing of apps, where alice approves.
+// TestReadmeCommandsRun runs what README.md says to type at the program, as it stands there: against a new site,
+// and against one before a website that knows nothing of apps, where alice approves.
 func TestReadmeCommandsRun(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {
@@ -42,16 +42,19 @@ func TestReadmeCommandsRun(t *testing.T) {
 	}))
 	t.Cleanup(browser.Close)
 	dir := t.TempDir()
+	data := filepath.Join(dir, "data")
+	testkit.Run(t, "", "migrate", "--data", data)
+	here := strings.NewReplacer("https://forum.example", s.URL, "USERKEYS_DATA=/var/lib/userkeys", "USERKEYS_DATA="+data)
 	ran := 0
 	for _, block := range shellBlock.FindAllSubmatch(text, -1) {
 		script := string(block[1])
-		if !strings.HasPrefix(script, "userkeys ") && !strings.HasPrefix(script, "echo ") {
+		if !strings.HasPrefix(script, "userkeys ") && !strings.HasPrefix(script, "export ") {
 			continue // builds and servers: the scripts run those
 		}
 		ran++
-		cmd := exec.CommandContext(t.Context(), "sh", "-eu", "-c", strings.ReplaceAll(script, "https://forum.example", s.URL))
+		cmd := exec.CommandContext(t.Context(), "sh", "-eu", "-c", here.Replace(script))
 		cmd.Env = append(os.Environ(), "PASSWORD=a long enough one", "BROWSER=follow", followThrough+"="+browser.URL, "NO_COLOR=1",
-			"USERKEYS_DATA="+filepath.Join(dir, "data"), configDirEnv+"="+filepath.Join(dir, "keys"), keystoreEnv+"=plain")
+			configDirEnv+"="+filepath.Join(dir, "keys"), keystoreEnv+"=plain")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s\n%s", err, script, out)
 		}

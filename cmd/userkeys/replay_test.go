@@ -29,7 +29,7 @@ type shipped struct {
 func openForShippedApps(t *testing.T, settings ...string) *shipped {
 	t.Helper()
 	data := t.TempDir()
-	testkit.Run(t, testkit.Password+"\n", "user", "add", "alice", "--password-stdin", "--data", data)
+	testkit.Run(t, testkit.Password+"\n", "user", "add", "--init", "alice", "--password-stdin", "--data", data)
 	testkit.Run(t, "", "settings", "preset", "discourse", "--data", data)
 	for i := 0; i < len(settings); i += 2 {
 		testkit.Run(t, "", "settings", "set", settings[i], settings[i+1], "--data", data)

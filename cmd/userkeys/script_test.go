@@ -187,8 +187,8 @@ func (w *typist) Write(p []byte) (int, error) {
 
 // scriptSignal sends what a service manager sends, and wants the program to end well.
 func scriptSignal(ts *testscript.TestScript, _ bool, args []string) {
-	signals := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT}
-	want(ts, len(args) == 1 && signals[args[0]] != 0, "signal TERM|INT")
+	signals := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "KILL": syscall.SIGKILL}
+	want(ts, len(args) == 1 && signals[args[0]] != 0, "signal TERM|INT|KILL")
 	for _, cmd := range ts.BackgroundCmds() {
 		ts.Check(cmd.Process.Signal(signals[args[0]]))
 	}

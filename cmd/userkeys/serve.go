@@ -27,6 +27,9 @@ import (
 // shutdownGrace is how long requests under way may take to end after the first signal.
 const shutdownGrace = 10 * time.Second
 
+// reserveBytes is what a full disk keeps free for revocations: as much as SQLite writes before it uses its log's room anew.
+const reserveBytes = 4 << 20
+
 func newServeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Run a site, alone or before another website", Args: cobra.NoArgs,
@@ -54,7 +57,8 @@ or in the --config file (listen = "..."); the command line wins, then the
 environment, then the file. In the file, [settings] pins site settings, and
 each [[scope]] with name, sentence and routes adds a scope of your own.
 
-The first start prints a one-time link that makes the first administrator.`,
+The first start prints a one-time link that makes the first administrator. With
+--setup-link every start prints one until there is an administrator.`,
 		Example: `  userkeys serve --data /var/lib/userkeys --url https://keys.example
   userkeys serve --upstream http://127.0.0.1:3000 --url https://forum.example --trusted-proxy 10.0.0.0/8`,
 		RunE: serve,
@@ -71,6 +75,7 @@ The first start prints a one-time link that makes the first administrator.`,
 	f.Bool("vary-by-key", false, "let also the website's answers to requests without a key say Vary: User-Api-Key, for caches before this server; some CDNs then store none of them")
 	f.String("secret-file", "", "file with the machine secret, 64 hexadecimal digits, the same on all servers of a site; default userkeys.secret in --data, made if missing")
 	f.Bool("replace-secret", false, "use this machine secret although the site had another one: apps must then ask for their push secrets anew")
+	f.Bool("setup-link", false, "print a link that makes an administrator although the site has users; only if none of them is an administrator")
 	f.String("log-format", "text", "text or json")
 	f.String("log-level", "info", "debug, info, warn or error")
 	return cmd
@@ -99,6 +104,11 @@ func serve(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	cfg.Logger = log
+	unlock, err := lockData(cmd, ln.Addr())
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	db, dialect, err := openDatabase(cmd)
 	if err != nil {
 		return err
@@ -106,6 +116,9 @@ func serve(cmd *cobra.Command, _ []string) error {
 	defer db.Close()
 	if cfg.Store, err = site.OpenStore(cmd.Context(), db, dialect); err != nil {
 		return err
+	}
+	if err := cfg.Store.KeepReserve(reserveBytes); err != nil {
+		log.Warn("no room is kept for revocations on a full disk", "error", err)
 	}
 	if cfg.Secret, err = machineSecret(cmd, cfg.Store, log); err != nil {
 		return err
@@ -179,7 +192,7 @@ func machineSecret(cmd *cobra.Command, st *store.Store, log *slog.Logger) ([]byt
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("the machine secret has no place (give --secret-file): %w", err)
 		}
-		f.Path = filepath.Join(dir, "userkeys.secret")
+		f.Path = filepath.Join(dir, secretName)
 	}
 	if f.Replace, err = cmd.Flags().GetBool("replace-secret"); err != nil {
 		return nil, err
@@ -289,18 +302,6 @@ func newLogger(cmd *cobra.Command, w io.Writer) (*slog.Logger, error) {
 		return slog.New(slog.NewJSONHandler(w, opts)), nil
 	}
 	return nil, fmt.Errorf("--log-format: %q is neither text nor json", format)
-}
-
-// printSetupLink tells how to make the first administrator, if there are no users yet.
-func printSetupLink(cmd *cobra.Command, s *site.Site, base *url.URL) error {
-	token, needed, err := s.Identity.SetupToken(cmd.Context())
-	if err != nil || !needed {
-		return err
-	}
-	link := *base
-	link.Path, link.RawQuery = "/user-api-key/setup", url.Values{"token": {token}}.Encode()
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "There are no users yet. Make the first administrator with this link, good once and for a day:\n\n    %s\n\n", &link)
-	return err
 }
 
 // runSite serves s on ln until ctx ends, then lets requests end and writes what was gathered.

@@ -23,16 +23,17 @@ a second. Lists are written a|b.`,
 	get := &cobra.Command{Use: "get NAME", Short: "Print the value of a setting", Args: cobra.ExactArgs(1), RunE: withOffice(settingsGet)}
 	set := &cobra.Command{
 		Use: "set NAME VALUE", Short: "Change a setting", Args: cobra.ExactArgs(2),
-		RunE: withNewOffice(func(cmd *cobra.Command, d *office, args []string) error {
+		RunE: withOffice(func(cmd *cobra.Command, d *office, args []string) error {
 			if err := d.authority.ChangeSetting(cmd.Context(), args[0], args[1], commandActor); err != nil {
 				return err
 			}
 			return settingsShow(cmd, d, args[0])
 		}),
 	}
+	addInitFlag(set.Flags())
 	reset := &cobra.Command{
 		Use: "reset NAME", Short: "Give a setting its default back", Args: cobra.ExactArgs(1),
-		RunE: withNewOffice(func(cmd *cobra.Command, d *office, args []string) error {
+		RunE: withOffice(func(cmd *cobra.Command, d *office, args []string) error {
 			if err := d.authority.ResetSetting(cmd.Context(), args[0], commandActor); err != nil {
 				return err
 			}
@@ -53,8 +54,9 @@ printed. Settings that the configuration pins stay as they are, and are named.`,
 		Example: `  userkeys settings preset discourse --dry-run
   userkeys settings preset discourse`,
 		Args: cobra.ExactArgs(1), ValidArgs: []string{"discourse"},
-		RunE: withNewOffice(settingsPreset),
+		RunE: withOffice(settingsPreset),
 	}
+	addInitFlag(cmd.Flags())
 	cmd.Flags().Bool("dry-run", false, "print what would change, and change nothing")
 	return cmd
 }

@@ -28,8 +28,9 @@ site within a second: a suspended user's keys and sessions end.`,
   userkeys user suspend alice`,
 	}
 	addDataFlags(cmd.PersistentFlags())
-	add := &cobra.Command{Use: "add NAME", Short: "Add a user", Args: cobra.ExactArgs(1), RunE: withNewOffice(userAdd)}
+	add := &cobra.Command{Use: "add NAME", Short: "Add a user", Args: cobra.ExactArgs(1), RunE: withOffice(userAdd)}
 	addUserFlags(add.Flags())
+	addInitFlag(add.Flags())
 	list := &cobra.Command{Use: "list", Short: "List users", Args: cobra.NoArgs, RunE: withOffice(userList)}
 	addJSONFlag(list)
 	set := &cobra.Command{

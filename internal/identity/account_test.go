@@ -366,22 +366,80 @@ func TestSetup_Of_many_at_once_one_wins(t *testing.T) {
 
 func TestSetup_The_token_is_too_old_or_no_longer_needed(t *testing.T) {
 	t.Parallel()
-	store := newMemory()
-	s := newSite(t, store)
-	b := s.browser(address(1))
-	setup := func(token string) (err error) {
-		b.ask(func(r *http.Request) { _, err = s.Setup(r, token, "root", password) })
-		return err
-	}
-	token, _, _ := s.SetupToken(t.Context())
-	s.clock.advance(setupLifetime)
-	wantCode(t, setup(token), userkeys.ConsentGone)
-	token, _, _ = s.SetupToken(t.Context())
-	s.add("alice")
-	wantCode(t, setup(token), userkeys.ConsentGone)
-	if strings.Contains(string(store.tokens[setupKind].data), token) {
-		t.Error("the token itself is stored")
-	}
+	eachStore(t, func(t *testing.T, store Store) {
+		s := newSite(t, store)
+		ctx := t.Context()
+		b := s.browser(address(1))
+		setup := func(token string) (err error) {
+			b.ask(func(r *http.Request) { _, err = s.Setup(r, token, "root", password) })
+			return err
+		}
+		fresh := func() string {
+			token, needed, err := s.SetupToken(ctx)
+			if err != nil || !needed {
+				t.Fatalf("needed %v, %v", needed, err)
+			}
+			return token
+		}
+		token := fresh()
+		if err := s.CheckSetup(ctx, token); err != nil {
+			t.Errorf("a new link: %v", err)
+		}
+		wantCode(t, s.CheckSetup(ctx, token[1:]), userkeys.ConsentGone)
+		wantCode(t, s.CheckSetup(ctx, ""), userkeys.ConsentGone)
+		s.clock.advance(setupLifetime)
+		wantCode(t, s.CheckSetup(ctx, token), userkeys.ConsentGone)
+		wantCode(t, setup(token), userkeys.ConsentGone)
+
+		token = fresh()
+		s.add("alice")
+		inactive := s.add("boss", func(n *NewUser) { n.Admin, n.Inactive = true, true })
+		if err := s.CheckSetup(ctx, token); err != nil {
+			t.Errorf("users and an administrator who may not act end the link: %v", err)
+		}
+		token = fresh()
+		if _, err := s.Update(ctx, inactive.ID, func(u *userkeys.User) { u.Active = true }, command); err != nil {
+			t.Fatal(err)
+		}
+		err := s.CheckSetup(ctx, token)
+		wantCode(t, err, userkeys.ConsentGone)
+		wantCode(t, setup(token), userkeys.ConsentGone)
+		for _, help := range []string{"userkeys serve --setup-link", "userkeys user set NAME --admin"} {
+			if !strings.Contains(userkeys.AsError(err).Public, help) {
+				t.Errorf("%q does not say %q", userkeys.AsError(err).Public, help)
+			}
+		}
+		if token, needed, err := s.SetupToken(ctx); token != "" || needed || err != nil {
+			t.Errorf("needed beside an administrator: %v, %v", needed, err)
+		}
+		if m, ok := store.(*memory); ok && strings.Contains(string(m.tokens[setupKind].data), token) {
+			t.Error("the token itself is stored")
+		}
+	})
+}
+
+// A user who was added before the link was opened is no administrator: the link must still make one.
+func TestSetup_Beside_other_users(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, store Store) {
+		s := newSite(t, store)
+		token, _, err := s.SetupToken(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.add("bob")
+		b := s.browser(address(1))
+		b.ask(func(r *http.Request) { _, err = s.Setup(r, token, "bob", password) })
+		wantCode(t, err, userkeys.Conflict)
+		var root userkeys.User
+		b.ask(func(r *http.Request) { root, err = s.Setup(r, token, "root", password) })
+		if err != nil || !root.Admin {
+			t.Fatalf("%+v, %v", root, err)
+		}
+		if is, err := s.HasAdministrator(t.Context()); !is || err != nil {
+			t.Errorf("it has an administrator: %v, %v", is, err)
+		}
+	})
 }
 
 func TestNew_Refuses(t *testing.T) {

@@ -167,12 +167,12 @@ const (
 	setupLifetime = 24 * time.Hour
 )
 
-// SetupToken tells whether the site still needs its first administrator, and
+// SetupToken reports whether the site has no administrator who may act, and
 // if so makes the one-time token for [Accounts.Setup], good for a day. It takes
 // the place of any token before.
 func (ac *Accounts) SetupToken(ctx context.Context) (string, bool, error) {
-	needed, err := ac.empty(ctx)
-	if err != nil || !needed {
+	has, err := ac.HasAdministrator(ctx)
+	if err != nil || has {
 		return "", false, err
 	}
 	token := base64.RawURLEncoding.EncodeToString(randomBytes(tokenBytes))
@@ -183,15 +183,41 @@ func (ac *Accounts) SetupToken(ctx context.Context) (string, bool, error) {
 	return token, true, nil
 }
 
-func (ac *Accounts) empty(ctx context.Context) (bool, error) {
-	users, err := ac.store.Users(ctx, 0, 1)
-	return len(users) == 0, coded(err)
+// HasAdministrator reports whether the site has an administrator who may act: one who is active and not suspended.
+func (ac *Accounts) HasAdministrator(ctx context.Context) (bool, error) {
+	found, err := ac.store.FindUsers(ctx, userkeys.UserFilter{Admins: true, Limit: 1})
+	return len(found) > 0, coded(err)
+}
+
+// CheckSetup reports whether [Accounts.Setup] would take the token now, and leaves it as it is.
+// Errors: [userkeys.ConsentGone], as for Setup.
+func (ac *Accounts) CheckSetup(ctx context.Context, token string) error {
+	has, err := ac.HasAdministrator(ctx)
+	good := false
+	if err == nil && !has {
+		good, err = ac.store.TokenGood(ctx, setupKind, hashToken(token), ac.now().UTC())
+	}
+	if err != nil {
+		return coded(err)
+	}
+	if !good {
+		return setupGone()
+	}
+	return nil
+}
+
+// setupGone is one text for every reason: a stranger does not learn whether the site has an administrator.
+func setupGone() error {
+	return userkeys.Errorf(userkeys.ConsentGone, "this link has been used, is too old or is not complete, or the site has an administrator already; "+
+		"while it has none, userkeys serve --setup-link prints a new link when it starts, and userkeys user set NAME --admin makes a user an administrator")
 }
 
 // Setup makes the first administrator with the token of [Accounts.SetupToken]
 // and signs them in. A name or password that will not do leaves the token
-// good; [userkeys.ConsentGone] says that it is used, old or wrong. The request
-// must have passed Sessions.
+// good. The request must have passed Sessions.
+//
+// Errors: [userkeys.ConsentGone] if the token is used, old or wrong, or if there is an administrator
+// already; [userkeys.Conflict] if the name is taken; [userkeys.InvalidParameters].
 func (ac *Accounts) Setup(r *http.Request, token, name, password string) (userkeys.User, error) {
 	ctx := r.Context()
 	v := ac.visitOf(ctx)
@@ -221,16 +247,21 @@ func (ac *Accounts) createFirst(ctx context.Context, u userkeys.User, token, pas
 		return userkeys.Account{}, err
 	}
 	defer release()
-	good, err := ac.empty(ctx)
-	if err == nil && good {
-		good, err = ac.store.ConsumeToken(ctx, setupKind, hashToken(token), ac.now().UTC())
+	if err := ac.CheckSetup(ctx, token); err != nil {
+		return userkeys.Account{}, err
 	}
+	switch _, err := ac.store.Account(ctx, u.Username); {
+	case err == nil:
+		return userkeys.Account{}, userkeys.Errorf(userkeys.Conflict, "this user name is taken")
+	case !errors.Is(err, userkeys.NotFound):
+		return userkeys.Account{}, coded(err)
+	}
+	good, err := ac.store.ConsumeToken(ctx, setupKind, hashToken(token), ac.now().UTC())
 	if err != nil {
 		return userkeys.Account{}, coded(err)
 	}
 	if !good {
-		return userkeys.Account{}, userkeys.Errorf(userkeys.ConsentGone,
-			"this link has been used, is too old or is not complete; a restart of the server prints a new one while there are no users")
+		return userkeys.Account{}, setupGone()
 	}
 	a := userkeys.Account{User: u, PasswordHash: ac.hasher.hash(password)}
 	a.User, err = ac.store.CreateUser(ctx, a, by)

@@ -2,6 +2,8 @@ package identity
 
 import (
 	"context"
+	"math"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +22,7 @@ type memory struct {
 	guesses  map[string]counted
 	marks    map[string][]byte
 	touched  int
+	endless  int      // writes of visits that could wait without an end
 	fail     error  // what every method answers, if not nil
 	onSave   func() // runs before a session is saved
 }
@@ -167,11 +170,17 @@ func (s *memory) Users(_ context.Context, after int64, limit int) ([]userkeys.Us
 }
 
 func (s *memory) FindUsers(ctx context.Context, f userkeys.UserFilter) ([]userkeys.User, error) {
-	return s.Users(ctx, f.After, f.Limit)
+	users, err := s.Users(ctx, f.After, math.MaxInt)
+	users = slices.DeleteFunc(users, func(u userkeys.User) bool { return f.Admins && !(u.Admin && u.MayAct()) })
+	if f.Limit > 0 && len(users) > f.Limit {
+		users = users[:f.Limit]
+	}
+	return users, err
 }
 
-func (s *memory) TouchUser(_ context.Context, id int64, at time.Time) error {
+func (s *memory) TouchUser(ctx context.Context, id int64, at time.Time) error {
 	defer s.lock()()
+	s.noteEnd(ctx)
 	a := s.accounts[id]
 	a.LastSeenAt = at
 	s.accounts[id] = a
@@ -197,8 +206,15 @@ func (s *memory) SaveSession(_ context.Context, hash, data []byte, userID int64,
 	return s.fail
 }
 
-func (s *memory) RenewSession(_ context.Context, hash, data []byte, end time.Time) (bool, error) {
+func (s *memory) noteEnd(ctx context.Context) {
+	if _, ends := ctx.Deadline(); !ends {
+		s.endless++
+	}
+}
+
+func (s *memory) RenewSession(ctx context.Context, hash, data []byte, end time.Time) (bool, error) {
 	defer s.lock()()
+	s.noteEnd(ctx)
 	r, ok := s.sessions[string(hash)]
 	if ok {
 		s.sessions[string(hash)] = row{data, r.userID, end}
@@ -222,6 +238,12 @@ func (s *memory) CreateToken(_ context.Context, kind string, hash []byte, end ti
 	defer s.lock()()
 	s.tokens[kind] = row{data: hash, end: end}
 	return s.fail
+}
+
+func (s *memory) TokenGood(_ context.Context, kind string, hash []byte, now time.Time) (bool, error) {
+	defer s.lock()()
+	r := s.tokens[kind]
+	return string(r.data) == string(hash) && now.Before(r.end), s.fail
 }
 
 func (s *memory) ConsumeToken(_ context.Context, kind string, hash []byte, now time.Time) (bool, error) {

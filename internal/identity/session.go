@@ -23,6 +23,7 @@ const (
 	idleTimeout     = 14 * 24 * time.Hour // without a visit
 	sessionLifetime = 90 * 24 * time.Hour // whatever visits
 	touchEvery      = time.Minute         // how exactly a last visit is known
+	touchPatience   = 300 * time.Millisecond
 	tokenBytes      = 32
 )
 
@@ -250,9 +251,11 @@ func (v *visit) touch(ctx context.Context) {
 		return
 	}
 	v.ac.sessions.Put(v.ctx, keySeen, now.Format(time.RFC3339))
-	_, _, err := v.ac.sessions.Commit(v.ctx)
+	soon, cancel := context.WithTimeout(v.ctx, touchPatience) // a locked database must not hold up the visit
+	defer cancel()
+	_, _, err := v.ac.sessions.Commit(soon)
 	if err == nil {
-		err = v.ac.store.TouchUser(ctx, v.user.ID, now)
+		err = v.ac.store.TouchUser(soon, v.user.ID, now)
 	}
 	if err != nil {
 		v.ac.log.WarnContext(ctx, "session: cannot remember a visit", "user", v.user.ID, "err", err)

@@ -58,6 +58,8 @@ type SessionStore interface {
 	DeleteUserSessions(ctx context.Context, userID int64) error
 	// CreateToken replaces every token of that kind.
 	CreateToken(ctx context.Context, kind string, tokenHash []byte, expiresAt time.Time) error
+	// TokenGood reports whether ConsumeToken would find the token good, and leaves it.
+	TokenGood(ctx context.Context, kind string, tokenHash []byte, now time.Time) (bool, error)
 	// ConsumeToken deletes the token and tells whether it was there and good.
 	ConsumeToken(ctx context.Context, kind string, tokenHash []byte, now time.Time) (bool, error)
 }

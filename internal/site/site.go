@@ -228,8 +228,13 @@ func (s *Site) Run(ctx context.Context) error {
 // latest when ctx ends.
 func (s *Site) Drain(ctx context.Context) { s.pages.Drain(ctx) }
 
-// Ready tells whether the site can answer.
-func (s *Site) Ready(ctx context.Context) error { return s.Authority.Ready(ctx) }
+// Ready reports whether the site can answer: requests can be decided, and the database takes what is written.
+func (s *Site) Ready(ctx context.Context) error {
+	if err := s.Authority.Ready(ctx); err != nil {
+		return err
+	}
+	return s.Store.HasRoom(ctx)
+}
 
 // onlyHost lets requests through that were sent to base's host, to an address
 // or to localhost; other names are told where the site is. Health checks pass.

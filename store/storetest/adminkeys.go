@@ -151,6 +151,17 @@ func usersAreFound(w *world) {
 	if rest := must[[]userkeys.User](w)(w.FindUsers(w.ctx, userkeys.UserFilter{Text: "a", Limit: 2, After: first[1].ID})); len(rest) != 1 || rest[0].Username != "axb" {
 		w.Errorf("the second page: %v", rest)
 	}
+	for name, change := range map[string]func(*userkeys.Account){
+		"boss":  func(a *userkeys.Account) { a.Admin = true },
+		"idle":  func(a *userkeys.Account) { a.Admin, a.Active = true, false },
+		"stern": func(a *userkeys.Account) { a.Admin, a.SuspendedAt = true, noon },
+		"aide":  func(a *userkeys.Account) { a.Moderator = true },
+	} {
+		w.user(name, change)
+	}
+	if admins := must[[]userkeys.User](w)(w.FindUsers(w.ctx, userkeys.UserFilter{Admins: true})); len(admins) != 1 || admins[0].Username != "boss" {
+		w.Errorf("administrators who may act: %v", admins)
+	}
 	_, err := w.FindUsers(w.ctx, userkeys.UserFilter{Text: strings.Repeat("x", 10_000)})
 	w.refused(err, userkeys.InvalidParameters)
 }

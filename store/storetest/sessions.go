@@ -125,6 +125,15 @@ func tokens(w *world) {
 	w.ok(w.CreateToken(w.ctx, "setup", []byte("old"), end))
 	w.ok(w.CreateToken(w.ctx, "setup", []byte("new"), end))
 	w.ok(w.CreateToken(w.ctx, "other", []byte("new"), end))
+	for _, test := range []struct {
+		kind, token string
+		at          time.Time
+		want        bool
+	}{{"setup", "new", noon, true}, {"setup", "new", noon, true}, {"setup", "new", end, false}, {"setup", "old", noon, false}, {"none", "new", noon, false}} {
+		if good := must[bool](w)(w.TokenGood(w.ctx, test.kind, []byte(test.token), test.at)); good != test.want {
+			w.Errorf("%s %s is good at %v: %v", test.kind, test.token, test.at, good)
+		}
+	}
 	if consume("setup", "old", noon) {
 		w.Error("a replaced token is good")
 	}
