@@ -41,9 +41,13 @@ func exchangeOf(r *http.Request) *exchange {
 // key, session, rules of the door, errors, the log line.
 func (s *Server) serve(rt route) http.Handler {
 	inner := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := exchangeOf(r)
 		if err := s.answer(rt, w, r); err != nil {
-			exchangeOf(r).err = err
+			x.err = err
 			s.fail(w, r, err)
+		}
+		if rt.door.long && !x.parked && x.err == nil {
+			s.extend(w) // net/http still has to write the last chunk, and the waiting has used up the deadline
 		}
 	})
 	checked := s.oneKey(rt, s.checkKey(rt, s.loadSession(rt, s.cutStreams(rt, inner))))

@@ -198,7 +198,7 @@ func (s *Server) pollOnce(w http.ResponseWriter, r *http.Request, v userkeys.Vis
 	for err == nil && len(messages) == 0 && l.Wait(r.Context(), end.C) {
 		messages, err = s.hear(r, v, l)
 	}
-	gateway.Deadlines{Write: s.patience.take}.Extend(w) // the waiting has used up what there was
+	s.extend(w) // the waiting has used up the deadline
 	if err = ended(r.Context(), err); err != nil || r.Context().Err() != nil {
 		return err
 	}
@@ -271,12 +271,16 @@ func (s *Server) sendPart(w http.ResponseWriter, messages []notify.Message) erro
 
 // sendNow writes b, which the client must take in time.
 func (s *Server) sendNow(w http.ResponseWriter, b []byte) error {
-	gateway.Deadlines{Write: s.patience.take}.Extend(w)
+	s.extend(w)
 	if _, err := w.Write(b); err != nil {
 		return err
 	}
 	return http.NewResponseController(w).Flush()
 }
+
+// extend gives the client takeTime from now on to take what is written next. Each write of an answer that waits needs it, the
+// one that ends the answer included.
+func (s *Server) extend(w http.ResponseWriter) { gateway.Deadlines{Write: s.patience.take}.Extend(w) }
 
 // hear is what is new to l, for one who may have it.
 func (s *Server) hear(r *http.Request, v userkeys.Visitor, l *notify.Listener) ([]notify.Message, error) {
