@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -240,8 +241,8 @@ func (f *fakeSite) adminKeysHearNothing() {
 
 // live serves f over a connection, for answers that come in pieces. The deadlines are the site's.
 func (f *fakeSite) live() *httptest.Server {
-	s := httptest.NewServer(gateway.Deadlines{Read: 15 * time.Second, Write: 30 * time.Second}.Handler(f.handler))
-	f.t.Cleanup(s.Close)
+	s := httptest.NewUnstartedServer(gateway.Deadlines{Read: 15 * time.Second, Write: 30 * time.Second}.Handler(f.handler))
+	f.serve(s)
 	f.t.Cleanup(f.server.cfg.Bus.Close)
 	return s
 }
@@ -262,7 +263,7 @@ func (f *fakeSite) open(s *httptest.Server, ctx context.Context, method, path, k
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
-	return http.DefaultClient.Do(r)
+	return f.client().Do(r)
 }
 
 // listeners waits until so many listen.
@@ -358,7 +359,7 @@ func parkingAbove(n int) option { return func(c *Config) { c.ParkAbove = n } }
 
 const dontChunk = "Dont-Chunk"
 
-func TestLongPolls(t *testing.T) { eachWay(t, theLongPolls) }
+func TestLongPolls(t *testing.T) { eachWayTimed(t, theLongPolls) }
 
 func theLongPolls(t *testing.T, f *fakeSite) {
 	s := f.live()
@@ -368,8 +369,8 @@ func theLongPolls(t *testing.T, f *fakeSite) {
 	waits := f.later(s, busAddress, "key-1", body, dontChunk, "true")
 	f.listeners(1)
 	f.told("bob", bob.ID)
-	f.server.cfg.Bus.Changed(alice.ID) // woken for nothing: it goes on
-	time.Sleep(20 * time.Millisecond)
+	f.server.cfg.Bus.Changed(alice.ID)
+	synctest.Wait() // it was woken for nothing, and goes on
 	f.listeners(1)
 	f.told("alice", alice.ID)
 	got := f.whole(waits)
@@ -554,7 +555,7 @@ func thePollsOfDeadKeys(t *testing.T, f *fakeSite) {
 
 // TestNothingAfterARevoke is KU16: what is written after a revoke was answered is given to no open poll or stream of the key,
 // however soon it is written, and they end at once.
-func TestNothingAfterARevoke(t *testing.T) { eachWay(t, nothingAfterARevoke) }
+func TestNothingAfterARevoke(t *testing.T) { eachWayTimed(t, nothingAfterARevoke) }
 
 func nothingAfterARevoke(t *testing.T, f *fakeSite) {
 	s := f.live()
@@ -562,7 +563,7 @@ func nothingAfterARevoke(t *testing.T, f *fakeSite) {
 	parts := f.later(s, "/message-bus/other/poll", "key-1", "/notification-alert/1=0&/notification/1=0")
 	events := f.stream(s, "key-1", "0.0")
 	f.listeners(3)
-	time.Sleep(50 * time.Millisecond) // for what is refused at the first reading there is the next test
+	synctest.Wait() // until they wait: for what is refused at the first reading there is the next test
 	f.authority.over.Store(int64(1), true)
 	f.told("alice", alice.ID)
 	if got := f.whole(once); got.status != http.StatusForbidden || !strings.Contains(got.text, `"reason":"invalid key"`) {
@@ -690,23 +691,26 @@ func leavesNothing(t *testing.T, f *fakeSite) {
 // TestParkedPollsThatAreTalkedTo: what a client sends after its poll is dropped, until it is too much.
 func TestParkedPollsThatAreTalkedTo(t *testing.T) {
 	t.Parallel()
-	f := busSite(t, parkingAbove(-1))
-	s := f.live()
-	conn := f.rawPoll(s, "a", "/notification-alert/1=0")
-	f.listeners(1)
-	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: site.example\r\n\r\n")
-	time.Sleep(20 * time.Millisecond)
-	f.listeners(1)
-	f.told("alice", alice.ID)
-	if text := read(conn); !strings.HasPrefix(text, "HTTP/1.1 200") || !strings.Contains(text, "Connection: close\r\n") {
-		t.Errorf("it hears %q", text)
-	}
-	f.listeners(0)
-	conn = f.rawPoll(s, "a", "/a=0")
-	f.listeners(1)
-	_, _ = conn.Write(make([]byte, 64*maxStray+1)) // it may be closed before all is sent
-	f.listeners(0)
-	leavesNothing(t, f)
+	synctest.Test(t, func(t *testing.T) {
+		f := busSite(t, parkingAbove(-1))
+		f.pipes = newPipes()
+		s := f.live()
+		conn := f.rawPoll(s, "a", "/notification-alert/1=0")
+		f.listeners(1)
+		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: site.example\r\n\r\n")
+		synctest.Wait() // until it has read that
+		f.listeners(1)
+		f.told("alice", alice.ID)
+		if text := read(conn); !strings.HasPrefix(text, "HTTP/1.1 200") || !strings.Contains(text, "Connection: close\r\n") {
+			t.Errorf("it hears %q", text)
+		}
+		f.listeners(0)
+		conn = f.rawPoll(s, "a", "/a=0")
+		f.listeners(1)
+		_, _ = conn.Write(make([]byte, 64*maxStray+1)) // it may be closed before all is sent
+		f.listeners(0)
+		leavesNothing(t, f)
+	})
 }
 
 // TestManyAreParked: polls of keys are parked when so many listen, and no others.
@@ -791,14 +795,10 @@ const maxOpen = 6
 // rawPoll begins a poll of key-1 and gives its connection.
 func (f *fakeSite) rawPoll(s *httptest.Server, client, body string) net.Conn {
 	f.t.Helper()
-	conn, err := net.Dial("tcp", s.Listener.Addr().String())
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	conn := f.dial(s)
 	if s.TLS != nil {
 		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
 	}
-	f.t.Cleanup(func() { _ = conn.Close() })
 	fmt.Fprintf(conn, "POST /message-bus/%s/poll HTTP/1.1\r\nHost: site.example\r\nDont-Chunk: true\r\nUser-Api-Key: key-1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", client, len(body), body)
 	return conn
 }
@@ -859,16 +859,14 @@ func theSlowReaders(t *testing.T, f *fakeSite) {
 }
 
 // TestSlowReadersOfDeadKeys is KU16 and T34: a client that takes nothing is not waited for when its key has ended.
-func TestSlowReadersOfDeadKeys(t *testing.T) { eachWay(t, theSlowReadersOfDeadKeys) }
+func TestSlowReadersOfDeadKeys(t *testing.T) { eachWayTimed(t, theSlowReadersOfDeadKeys) }
 
 func theSlowReadersOfDeadKeys(t *testing.T, f *fakeSite) {
 	f.server.patience.take = time.Hour
 	_, more := f.slowPoll()
 	f.listeners(1)
-	for range 200 { // far more than what is on the way can hold
-		more()
-	}
-	time.Sleep(100 * time.Millisecond)
+	more()
+	synctest.Wait() // until the answer's first byte waits to be taken
 	f.listeners(1)
 	f.authority.over.Store(int64(1), true)
 	f.listeners(0)
@@ -879,21 +877,20 @@ func (f *fakeSite) slowPoll() (s *httptest.Server, more func()) {
 	f.t.Helper()
 	s = httptest.NewUnstartedServer(f.handler)
 	s.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		_ = c.(*net.TCPConn).SetWriteBuffer(4096)
+		if tcp, ok := c.(*net.TCPConn); ok { // a pipe holds nothing
+			_ = tcp.SetWriteBuffer(4096)
+		}
 		return ctx
 	}
-	s.Start()
-	f.t.Cleanup(s.Close)
+	f.serve(s)
 	data, err := json.Marshal(map[string]string{"excerpt": strings.Repeat("x", 400), "more": strings.Repeat("x", 7000)})
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	slow, err := net.Dial("tcp", s.Listener.Addr().String())
-	if err != nil {
-		f.t.Fatal(err)
+	slow := f.dial(s)
+	if tcp, ok := slow.(*net.TCPConn); ok {
+		_ = tcp.SetReadBuffer(4096)
 	}
-	f.t.Cleanup(func() { _ = slow.Close() })
-	_ = slow.(*net.TCPConn).SetReadBuffer(4096)
 	body := "/notification-alert/1=0&/notification/1=0"
 	fmt.Fprintf(slow, "POST %s HTTP/1.1\r\nHost: site.example\r\nUser-Api-Key: key-1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", busAddress, len(body), body)
 	return s, func() {

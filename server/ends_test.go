@@ -2,10 +2,8 @@ package server
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -13,43 +11,7 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/gateway"
 )
-
-// pipes are connections within this process, so that a test's time can be synctest's.
-type pipes struct {
-	conns chan net.Conn
-	over  context.Context
-	end   context.CancelFunc
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.over.Done():
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error   { p.end(); return nil }
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
-
-// piped serves f over pipes, with the deadlines that the command sets, and gives what opens a connection.
-func (f *fakeSite) piped() func() net.Conn {
-	p := &pipes{conns: make(chan net.Conn)}
-	p.over, p.end = context.WithCancel(context.Background())
-	s := &http.Server{Handler: gateway.Deadlines{Read: 15 * time.Second, Write: 30 * time.Second}.Handler(f.handler)}
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(p) }()
-	f.t.Cleanup(func() { _ = s.Close(); <-served })
-	return func() net.Conn {
-		client, server := net.Pipe()
-		p.conns <- server
-		f.t.Cleanup(func() { _ = client.Close() })
-		return client
-	}
-}
 
 // TestQuietAnswersEnd: an answer that waited in vain as long as the server ships with ends with its last chunk
 // (RFC 9112 7.1). Without it fetch, curl and most libraries report a failed request.
@@ -71,7 +33,8 @@ func TestQuietAnswersEnd(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f := busSite(t, parkingAbove(tt.above))
-				conn := f.piped()()
+				f.pipes = newPipes()
+				conn := f.dial(f.live())
 				began, body := time.Now(), "/notification/1=0"
 				if tt.after != pollTime {
 					body = ""
@@ -104,7 +67,8 @@ func TestLateNewsEnds(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f := busSite(t, parkingAbove(above))
-				conn := f.piped()()
+				f.pipes = newPipes()
+				conn := f.dial(f.live())
 				body := "/notification-alert/1=0"
 				fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: site.example\r\nUser-Api-Key: key-1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", busAddress, len(body), body)
 				res, err := http.ReadResponse(bufio.NewReader(conn), nil)

@@ -36,6 +36,7 @@ type fakeSite struct {
 	logging   *lockedWriter // to log
 	users     *fakeUsers
 	pushes    *fakePushes
+	pipes     *pipes // what it is served over; nil: real connections
 }
 
 var (
