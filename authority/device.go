@@ -116,6 +116,9 @@ func (a *Authority) PreviewDevice(ctx context.Context, token string, b Browser) 
 	if err := a.chargeStored(ctx, deviceLookups, userkeys.Network(b.IP)); err != nil {
 		return DeviceQuestion{}, err
 	}
+	if err := a.mayAct(ctx, b); err != nil {
+		return DeviceQuestion{}, err
+	}
 	for _, c := range []struct {
 		quota   quota
 		subject string
@@ -159,6 +162,9 @@ func (a *Authority) ActivateDevice(ctx context.Context, typed, token string, b B
 		if err := a.chargeStored(ctx, c.quota, c.subject); err != nil {
 			return DeviceQuestion{}, err
 		}
+	}
+	if err := a.mayAct(ctx, b); err != nil {
+		return DeviceQuestion{}, err
 	}
 	code, ok := userkeys.ParseUserCode(typed)
 	if !ok || token != "" && !userkeys.IsRequestToken(token) {
@@ -206,7 +212,7 @@ func (a *Authority) AuthorizeDevice(ctx context.Context, approval string, b Brow
 	if err != nil {
 		return Granted{}, err
 	}
-	if err := a.Settings().CheckGrantor(b.User); err != nil {
+	if err := a.mayGrant(ctx, b); err != nil {
 		return Granted{}, err
 	}
 	g, err := a.answerYes(ctx, checked, reply{by: b, choice: choice, device: func(sealed string) *userkeys.DeviceApproval {
