@@ -46,7 +46,7 @@ func (s *Server) serve(rt route) http.Handler {
 			x.err = err
 			s.fail(w, r, err)
 		}
-		if rt.door.long && !x.parked && x.err == nil {
+		if rt.door.long && !x.parked && (x.err == nil || x.keyID == 0) { // a key that ended has its answer cut
 			s.extend(w) // net/http still has to write the last chunk, and the waiting has used up the deadline
 		}
 	})
@@ -141,6 +141,11 @@ func (s *Server) answer(rt route, w http.ResponseWriter, r *http.Request) (err e
 	case rt.who == administrator && !v.User.Admin:
 		return userkeys.Errorf(userkeys.InvalidAccess, "only an administrator may see this page")
 	}
+	if rt.door.long && v.SignedIn() {
+		watched, stop := s.watchSession(r, v)
+		defer stop()
+		r = watched
+	}
 	return rt.handle(w, r, v)
 }
 
@@ -170,16 +175,22 @@ func (s *Server) enter(rt route, w http.ResponseWriter, r *http.Request) (v user
 	if rt.door.token && !tokenHolds(r, v) {
 		return v, userkeys.Errorf(userkeys.InvalidCSRF, "the form's token is not this session's")
 	}
+	if rt.door.once && v.SignedIn() {
+		return v, s.spendForm(r, v)
+	}
 	return v, nil
 }
 
 // checkOrigin refuses what a page of another origin made a browser send. What
 // the browser says of it outranks an Origin that names this site: the check
-// behind asks the two the other way round.
+// behind asks the two the other way round. That check lets every safe method
+// pass, so it is asked as for a POST: what is behind such a door is nobody else's to read.
 func (s *Server) checkOrigin(r *http.Request) error {
 	switch from := r.Header.Get("Sec-Fetch-Site"); from {
 	case "", "same-origin", "none":
-		return s.origins.Check(r)
+		as := r.WithContext(r.Context()) // a shallow copy
+		as.Method = http.MethodPost
+		return s.origins.Check(as)
 	default:
 		return fmt.Errorf("sent from another site: %q", cutBytes(from, 20))
 	}

@@ -224,6 +224,15 @@ func TestPollRefusals(t *testing.T) {
 	cross := f.do(call{method: "POST", path: busAddress + "?dlp=t", as: "alice", header: map[string]string{"Sec-Fetch-Site": "cross-site", "Content-Type": form["Content-Type"]}})
 	cross.must(t, http.StatusForbidden, "BAD CSRF")
 	f.do(call{path: "/events", as: "alice", header: map[string]string{"Sec-Fetch-Site": "same-site"}}).must(t, http.StatusForbidden, "BAD CSRF")
+	for _, path := range []string{"/events", busAddress + "?dlp=t"} { // a browser that sends no Sec-Fetch-Site
+		for _, origin := range []string{"https://evil.example", "null", "https://site.example.evil.example", "https://sub.site.example"} {
+			method := "POST"
+			if path == "/events" {
+				method = "GET"
+			}
+			f.do(call{method: method, path: path, as: "alice", header: map[string]string{"Origin": origin, "Sec-Fetch-Site": "", "Content-Type": form["Content-Type"]}}).must(t, http.StatusForbidden, "BAD CSRF")
+		}
+	}
 	f.do(call{path: "/events"}).must(t, http.StatusForbidden, `"error_type":"not_logged_in"`)
 }
 
@@ -897,6 +906,42 @@ func (f *fakeSite) slowPoll() (s *httptest.Server, more func()) {
 		f.tell("alice", userkeys.Notification{Type: 1, Data: data})
 		f.server.cfg.Bus.Changed(alice.ID)
 	}
+}
+
+// TestQuietAnswersEndWithTheirSession: a poll or a stream to which nothing is told ends within a second of its session.
+func TestQuietAnswersEndWithTheirSession(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := busSite(t)
+		f.pipes = newPipes()
+		s := f.live()
+		once := f.later(s, busAddress, "alice", "/a=0", dontChunk, "true")
+		parts := f.later(s, "/message-bus/other/poll", "alice", "/a=0")
+		events, bobs := f.stream(s, "alice", ""), f.stream(s, "bob", "")
+		synctest.Wait()
+		f.listeners(4)
+		time.Sleep(3 * time.Second)
+		f.listeners(4)
+		began := time.Now()
+		f.identity.forget("alice")
+		if got := f.whole(once); got.status != http.StatusForbidden || got.text != "Invalid Access" {
+			t.Errorf("a poll: %+v", got)
+		}
+		if got := f.whole(parts); got.text != "[]"+partEnd {
+			t.Errorf("a poll in parts: %+v", got)
+		}
+		for e := range events.events {
+			if e.name != "notification" { // the first, of how it was
+				t.Errorf("an event stream: %+v", e)
+			}
+		}
+		if took := time.Since(began); took > sessionLook {
+			t.Errorf("they ended after %v", took)
+		}
+		f.listeners(1)
+		f.told("bob", bob.ID)
+		bobs.next("notification-alert")
+	})
 }
 
 // TestSessionsOfPolls: a session that ends while its poll waits gets nothing more.

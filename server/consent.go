@@ -124,6 +124,9 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, v userkeys.Visit
 	case userkeys.UserNotAllowed:
 		page.Trust = true
 		page.Site = "the setting user_api_key_allowed_groups says who may give an app a key: by trust level or allowed group."
+		if page.Barred = e.Reason == authority.ReasonMayNotAct; page.Barred {
+			page.Site = "make the account active or end its suspension: userkeys user set NAME --active, userkeys user unsuspend NAME, or Store.UpdateUser in a program with userkeys built in."
+		}
 	default:
 		return err
 	}
@@ -144,7 +147,10 @@ func refuseJSON(w http.ResponseWriter, r *http.Request, e *userkeys.Error) error
 // grant answers yes. Of a page's form only the consent's id and the user's choice count (RQ20).
 // A program that knows the session's token, or has an admin API key, may send the whole request instead.
 func (s *Server) grant(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
-	if !r.PostForm.Has("id") && mayAskDirectly(r, v) {
+	if !r.PostForm.Has("id") {
+		if err := mayAskDirectly(r, v); err != nil {
+			return err
+		}
 		return s.grantDirect(w, r, v)
 	}
 	choice, err := parseChoice(r.PostForm)
@@ -160,9 +166,15 @@ func (s *Server) grant(w http.ResponseWriter, r *http.Request, v userkeys.Visito
 
 // mayAskDirectly tells a user's program, which read the session's token out of
 // an answer and sends it in a header that no form can send, and the site's own
-// program with an admin API key, from a page's form.
-func mayAskDirectly(r *http.Request, v userkeys.Visitor) bool {
-	return v.AdminKey != 0 || v.CSRF != "" && r.Header.Get(tokenHeader) != ""
+// program with an admin API key, from a page's form. Others are told what is missing.
+func mayAskDirectly(r *http.Request, v userkeys.Visitor) error {
+	switch {
+	case v.AdminKey != 0, v.CSRF != "" && r.Header.Get(tokenHeader) != "":
+		return nil
+	case v.CSRF == "":
+		return userkeys.Errorf(userkeys.InvalidAccess, "id is missing: a session's whole request is not taken on this site; send the id of a consent page, or use an admin API key")
+	}
+	return userkeys.Errorf(userkeys.InvalidAccess, "id is missing: to send a whole request without a consent page, send the session's token in the header %s, not as the field %s", tokenHeader, tokenField)
 }
 
 func (s *Server) grantDirect(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {

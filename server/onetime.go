@@ -90,8 +90,10 @@ func (s *Server) makeOneTime(r *http.Request, v userkeys.Visitor) (string, error
 			return "", err
 		}
 		b = authority.Browser{User: ownerOf(access), IP: s.cfg.ClientIP(r), Kind: userkeys.ActorKey}
-	} else if r.PostForm.Has("id") || !mayAskDirectly(r, v) {
+	} else if r.PostForm.Has("id") {
 		return s.oneTimes.GrantOneTime(r.Context(), r.PostForm.Get("id"), b)
+	} else if err := mayAskDirectly(r, v); err != nil {
+		return "", err
 	}
 	request, err := userkeys.ParseOneTimeRequest(r.PostForm)
 	if err != nil {
