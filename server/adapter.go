@@ -141,6 +141,11 @@ func (s *Server) answer(rt route, w http.ResponseWriter, r *http.Request) (err e
 	case rt.who == administrator && !v.User.Admin:
 		return userkeys.Errorf(userkeys.InvalidAccess, "only an administrator may see this page")
 	}
+	if rt.door.once {
+		if err := s.spendForm(r, v); err != nil {
+			return err
+		}
+	}
 	if rt.door.long && v.SignedIn() {
 		watched, stop := s.watchSession(r, v)
 		defer stop()
@@ -174,9 +179,6 @@ func (s *Server) enter(rt route, w http.ResponseWriter, r *http.Request) (v user
 	}
 	if rt.door.token && !tokenHolds(r, v) {
 		return v, userkeys.Errorf(userkeys.InvalidCSRF, "the form's token is not this session's")
-	}
-	if rt.door.once && v.SignedIn() {
-		return v, s.spendForm(r, v)
 	}
 	return v, nil
 }

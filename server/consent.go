@@ -101,11 +101,26 @@ func sooner(days int, lifetime time.Duration) int {
 // rest is a page that says what would help. The page makes no link of what was sent (RD46).
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, q userkeys.AuthorizationRequest, err error) error {
 	e := userkeys.AsError(err)
-	site := s.site.Settings()
-	page := refusedPage{What: sentence(e.Public)}
 	switch e.Code {
 	case userkeys.MissingParameter, userkeys.InvalidParameters, userkeys.InvalidPadding:
 		return refuseJSON(w, r, e)
+	}
+	page, explained := s.explain(q, e)
+	if !explained {
+		return err
+	}
+	exchangeOf(r).err = err
+	if gateway.WantsJSON(r) {
+		return writeJSON(w, s.refusedModel(v, q, e))
+	}
+	return s.pages.Refused(w, http.StatusOK, s.frame(v), page)
+}
+
+// explain is the page that says what would help with a refusal; false for one that needs no such page.
+func (s *Server) explain(q userkeys.AuthorizationRequest, e *userkeys.Error) (refusedPage, bool) {
+	site := s.site.Settings()
+	page := refusedPage{What: sentence(e.Public)}
+	switch e.Code {
 	case userkeys.InvalidPublicKey, userkeys.PayloadTooLarge:
 		page.Author = "send an RSA public key as PEM text, of 2048 bits or more, with line ends and plus signs percent-encoded, and a short nonce."
 	case userkeys.InvalidExpiry:
@@ -128,13 +143,9 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, v userkeys.Visit
 			page.Site = "make the account active or end its suspension: userkeys user set NAME --active, userkeys user unsuspend NAME, or Store.UpdateUser in a program with userkeys built in."
 		}
 	default:
-		return err
+		return page, false
 	}
-	exchangeOf(r).err = err
-	if gateway.WantsJSON(r) {
-		return writeJSON(w, s.refusedModel(v, q, e))
-	}
-	return s.pages.Refused(w, s.frame(v), page)
+	return page, true
 }
 
 // refuseJSON answers with an error in the wire's shape, whatever was asked for.

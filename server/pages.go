@@ -165,8 +165,8 @@ type refusedPage struct {
 	Details []detail
 }
 
-func (p *pages) Refused(w http.ResponseWriter, f frame, c refusedPage) error {
-	return p.show(w, http.StatusOK, "refused", view{f, "No key for this app", c})
+func (p *pages) Refused(w http.ResponseWriter, status int, f frame, c refusedPage) error {
+	return p.show(w, status, "refused", view{f, "No key for this app", c})
 }
 
 func (p *pages) Apps(w http.ResponseWriter, f frame, c appsPage) error {
