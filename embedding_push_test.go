@@ -49,7 +49,7 @@ func TestEmbeddingPushes(t *testing.T) {
 	}})
 	must(t, err)
 	system := userkeys.Actor{Kind: userkeys.ActorSystem}
-	alice, err := st.CreateUser(ctx, userkeys.Account{User: userkeys.User{Username: "alice", TrustLevel: 1, Active: true}}, system)
+	alice, err := st.FindOrCreateUser(ctx, userkeys.User{Username: "alice", TrustLevel: 1}, system)
 	must(t, err)
 	mySessions := sessions{"secret": alice}
 	bus := notify.NewBus(notify.BusConfig{Store: st})

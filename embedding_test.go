@@ -62,7 +62,7 @@ func Example_embedding() {
 	check(err)
 	auth, err := authority.New(ctx, authority.Config{Store: st})
 	check(err)
-	alice, err := st.CreateUser(ctx, userkeys.Account{User: userkeys.User{Username: "alice", TrustLevel: 1, Active: true}}, userkeys.Actor{Kind: userkeys.ActorSystem})
+	alice, err := st.FindOrCreateUser(ctx, userkeys.User{Username: "alice", TrustLevel: 1}, userkeys.Actor{Kind: userkeys.ActorSystem})
 	check(err)
 	mySessions := sessions{"secret": alice}
 	base, err := url.Parse("https://www.example")

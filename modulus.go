@@ -29,6 +29,8 @@ func keyProblem(key *rsa.PublicKey) string {
 		return "has the exponent " + strconv.Itoa(key.E) + "; use 65537"
 	case key.N.Bit(0) == 0, hasSmallFactor(key.N):
 		return "has a modulus with a small factor: it is broken; make a new pair"
+	case hasROCAFingerprint(key.N):
+		return "was made by a chip or a library with a known fault (ROCA, CVE-2017-15361), by which its private key can be found: make a new pair with another program"
 	case hasCloseFactors(key.N):
 		return "has a modulus whose factors are equal or close together: it is broken; make a new pair"
 	}
@@ -57,6 +59,27 @@ func hasSmallFactor(n *big.Int) bool {
 		}
 	}
 	return false
+}
+
+// lastROCAPrime is the largest prime of which the faulty library's primes are multiples plus a power, in its shortest keys.
+const lastROCAPrime = 167
+
+// hasROCAFingerprint reports whether n is a power of 65537 modulo each small prime, as the keys of the faulty library of
+// CVE-2017-15361 are. Of other keys fewer than one in a hundred million are.
+func hasROCAFingerprint(n *big.Int) bool {
+	m := new(big.Int)
+	for _, p := range smallPrimes {
+		if p > lastROCAPrime {
+			break
+		}
+		rest, power := m.Mod(n, big.NewInt(p)).Int64(), int64(1)
+		for power != rest {
+			if power = power * minExponent % p; power == 1 {
+				return false // that was all of them
+			}
+		}
+	}
+	return true
 }
 
 // hasCloseFactors is Fermat's method for a few rounds: n = a*a - b*b has the

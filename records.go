@@ -213,13 +213,23 @@ type Grant struct {
 	Device *DeviceApproval
 	// OneTimePassword is stored in the same transaction, if it is not nil.
 	OneTimePassword *OneTimePassword
-	Actor           Actor
+	// Shown is the answer of a grant without a way back, for its page to be loaded again; nil: none is kept.
+	Shown *ShownAnswer
+	Actor Actor
 	// MaxKeys and MaxRecent bound the user's live keys (the replaced one not
 	// counted) and their grants since RecentSince; the store refuses with
 	// [Conflict] and [RateLimited].
 	MaxKeys     int
 	MaxRecent   int
 	RecentSince time.Time
+}
+
+// ShownAnswer is the sealed answer of a grant, which a page shows to the session that approved.
+type ShownAnswer struct {
+	Session string
+	Payload string     // sealed
+	Until   time.Time  // when it is not shown any more
+	Key     UserAPIKey // as it is read back: id, owner and name of the key that was granted
 }
 
 // DeviceApproval is a yes to a device authorization: which, whose, and the answer for the app to fetch.

@@ -1,6 +1,9 @@
 package userkeys
 
-import "net/url"
+import (
+	"errors"
+	"net/url"
+)
 
 // ParseClientRegistration reads the fields by which an app registers (wire
 // 15): client_id, application_name, public_key, auth_redirect and scopes, asked for in this order.
@@ -13,6 +16,9 @@ func ParseClientRegistration(p url.Values) (Client, error) {
 		}
 	}
 	scopes, err := ParseScopes(p.Get("scopes"))
+	if errors.Is(err, ScopeNotAllowed) { // it names none: nothing that the site could allow
+		err = Errorf(InvalidParameters, "scopes names no scope")
+	}
 	if err != nil {
 		return Client{}, err
 	}

@@ -239,6 +239,7 @@ func TestClientRegistrationRules(t *testing.T) {
 		{"client_id", " ", userkeys.MissingParameter},
 		{"scopes", "write", userkeys.ScopeNotAllowed},
 		{"scopes", "made_up", userkeys.Unprocessable},
+		{"scopes", ",", userkeys.InvalidParameters},
 		{"public_key", "x", userkeys.InvalidPublicKey},
 		{"auth_redirect", "javascript://a/", userkeys.InvalidParameters},
 		{"application_name", "a\x01", userkeys.InvalidParameters},

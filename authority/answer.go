@@ -47,6 +47,9 @@ func (a *Authority) answerYes(ctx context.Context, r userkeys.CheckedRequest, y 
 		Key: row, ConsentID: y.consentID, Actor: y.by.actor(), MaxKeys: s.MaxUserAPIKeysPerUser,
 		MaxRecent: s.MaxUserAPIKeyGrantsPerHour, RecentSince: now.Add(-time.Hour),
 	}
+	if r.Redirect == nil && y.consentID != "" {
+		grant.Shown = &userkeys.ShownAnswer{Session: y.by.Session, Payload: g.Payload, Until: now.Add(ConsentLifetime)}
+	}
 	if y.device != nil {
 		grant.Device = y.device(g.Payload)
 	}

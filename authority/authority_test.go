@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -207,7 +208,7 @@ func TestConsentIsBoundAndUsedOnce(t *testing.T) {
 		d := newDesk(t, st)
 		bob := d.user("bob", func(*userkeys.User) {})
 		ask := func() string {
-			q, err := d.Prepare(t.Context(), request(), d.browser(d.alice))
+			q, err := d.Prepare(t.Context(), request(redirect), d.browser(d.alice))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -239,6 +240,122 @@ func TestConsentIsBoundAndUsedOnce(t *testing.T) {
 	})
 }
 
+func redirect(r *userkeys.AuthorizationRequest) { r.AuthRedirect = "http://127.0.0.1:8787/cb" }
+
+// TestShownAnswerIsShownAgain: a page to copy from that is loaded again has the same answer, for who approved and for ten
+// minutes, and nothing new is made.
+func TestShownAnswerIsShownAgain(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		d := newDesk(t, st)
+		bob := d.user("bob", func(*userkeys.User) {})
+		q, err := d.Prepare(t.Context(), request(), d.browser(d.alice))
+		if err != nil {
+			t.Fatal(err)
+		}
+		grant := func(b authority.Browser) (authority.Granted, error) {
+			return d.Grant(t.Context(), q.ID, b, userkeys.Choice{})
+		}
+		gone := func(name string, b authority.Browser) {
+			t.Helper()
+			if g, err := grant(b); !errors.Is(err, userkeys.ConsentGone) || g.Payload != "" {
+				t.Errorf("%s: %+v, %v", name, g, err)
+			}
+		}
+		first, err := grant(d.browser(d.alice))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.clock.pass(authority.ConsentLifetime - time.Second)
+		again, err := grant(d.browser(d.alice))
+		if err != nil || again.Payload != first.Payload || again.Key.ID != first.Key.ID || again.Key.ApplicationName != "Notifier" || again.Location != "" {
+			t.Errorf("loaded again: %+v, %v", again, err)
+		}
+		if keys, err := d.Apps(t.Context(), d.alice.ID); err != nil || len(keys) != 1 {
+			t.Errorf("there are %d keys, %v", len(keys), err)
+		}
+		gone("another user", d.browser(bob))
+		gone("another session of the user", authority.Browser{User: d.alice, Session: "other"})
+		gone("another user with that session's name", authority.Browser{User: bob, Session: d.browser(d.alice).Session})
+		d.clock.pass(2 * time.Second)
+		gone("after ten minutes", d.browser(d.alice))
+
+		q, err = d.Prepare(t.Context(), request(), d.browser(d.alice))
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := grant(d.browser(d.alice))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Revoke(t.Context(), second.Key.ID, d.alice.Actor("")); err != nil {
+			t.Fatal(err)
+		}
+		gone("a key that was revoked", d.browser(d.alice))
+	})
+}
+
+// TestOwnersWhoMayNotAct: whoever's keys would all be refused is told so before there is a key.
+func TestOwnersWhoMayNotAct(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, st *store.Store) {
+		d := newDesk(t, st)
+		d.set("allow_user_api_key_scopes", "read|one_time_password")
+		// An embedder's session may say anything of the user: the stored one counts.
+		said := func(u userkeys.User) authority.Browser {
+			u.Active, u.SuspendedAt = true, time.Time{}
+			return d.browser(u)
+		}
+		oneTime := userkeys.AuthorizationRequest{ApplicationName: "Notifier", PublicKey: publicPEM(), AuthRedirect: "http://127.0.0.1:8787/cb"}
+		for name, tt := range map[string]struct {
+			user userkeys.User
+			says string
+		}{
+			"who is not active":    {d.user("carol", func(u *userkeys.User) { u.Active = false }), "not active"},
+			"who is suspended":     {d.user("dave", func(u *userkeys.User) { u.SuspendedAt = d.clock.now() }), "suspended"},
+			"whom nobody has made": {userkeys.User{ID: 4711, Username: "eve"}, "no such account"},
+		} {
+			b := said(tt.user)
+			refused := func(what string, err error) {
+				t.Helper()
+				var e *userkeys.Error
+				if !errors.As(err, &e) || e.Code != userkeys.UserNotAllowed || e.Reason != authority.ReasonMayNotAct || !strings.Contains(e.Public, tt.says) {
+					t.Errorf("%s of one %s: %v", what, name, err)
+				}
+			}
+			_, err := d.Prepare(t.Context(), request(), b)
+			refused("the question", err)
+			_, err = d.GrantDirect(t.Context(), request(), b)
+			refused("a grant without a page", err)
+			_, err = d.PrepareOneTime(t.Context(), oneTime, b)
+			refused("the question of a one-time password", err)
+			_, err = d.GrantOneTimeDirect(t.Context(), oneTime, b)
+			refused("a one-time password without a page", err)
+			_, err = d.ActivateDevice(t.Context(), "ABCD-2345", "", b)
+			refused("a device's code", err)
+		}
+		q, err := d.Prepare(t.Context(), request(), d.browser(d.alice))
+		if err != nil {
+			t.Fatal(err)
+		}
+		u := d.alice
+		u.SuspendedAt = d.clock.now()
+		if err := st.UpdateUser(t.Context(), u, userkeys.Actor{Kind: userkeys.ActorCommand}, d.clock.now()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Grant(t.Context(), q.ID, said(d.alice), userkeys.Choice{}); !errors.Is(err, userkeys.UserNotAllowed) {
+			t.Errorf("suspended between the question and the answer: %v", err)
+		}
+		// Somebody found or made as embedders do can have keys at once.
+		frank, err := st.FindOrCreateUser(t.Context(), userkeys.User{Username: "frank", TrustLevel: 1}, userkeys.Actor{Kind: userkeys.ActorSystem})
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, _ := d.grant(frank, request(client("franks")))
+		d.mustCheck(key)
+	})
+}
+
 // RQ21: a double click, or sixty-four, makes one key.
 func TestParallelAnswersMakeOneKey(t *testing.T) {
 	t.Parallel()
@@ -250,15 +367,13 @@ func TestParallelAnswersMakeOneKey(t *testing.T) {
 		}
 		var wg sync.WaitGroup
 		var mu sync.Mutex
-		granted := 0
+		granted := map[string]bool{} // by payload: whoever is late sees the same page
 		for range 64 {
 			wg.Go(func() {
-				_, err := d.Grant(t.Context(), q.ID, d.browser(d.alice), userkeys.Choice{})
+				g, err := d.Grant(t.Context(), q.ID, d.browser(d.alice), userkeys.Choice{})
 				mu.Lock()
 				defer mu.Unlock()
-				if err == nil {
-					granted++
-				} else if !errors.Is(err, userkeys.ConsentGone) {
+				if granted[g.Payload] = true; err != nil {
 					t.Errorf("Grant: %v", err)
 				}
 			})
@@ -268,8 +383,8 @@ func TestParallelAnswersMakeOneKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if granted != 1 || len(keys) != 1 {
-			t.Errorf("%d answers granted, %d keys; want 1 and 1", granted, len(keys))
+		if len(granted) != 1 || len(keys) != 1 {
+			t.Errorf("%d answers, %d keys; want 1 and 1", len(granted), len(keys))
 		}
 	})
 }

@@ -116,6 +116,9 @@ func (a *Authority) PreviewDevice(ctx context.Context, token string, b Browser) 
 	if err := a.chargeStored(ctx, deviceLookups, userkeys.Network(b.IP)); err != nil {
 		return DeviceQuestion{}, err
 	}
+	if err := a.mayAct(ctx, b); err != nil {
+		return DeviceQuestion{}, err
+	}
 	for _, c := range []struct {
 		quota   quota
 		subject string
@@ -160,6 +163,9 @@ func (a *Authority) ActivateDevice(ctx context.Context, typed, token string, b B
 			return DeviceQuestion{}, err
 		}
 	}
+	if err := a.mayAct(ctx, b); err != nil {
+		return DeviceQuestion{}, err
+	}
 	code, ok := userkeys.ParseUserCode(typed)
 	if !ok || token != "" && !userkeys.IsRequestToken(token) {
 		return DeviceQuestion{}, errDeviceCode
@@ -172,12 +178,25 @@ func (a *Authority) ActivateDevice(ctx context.Context, typed, token string, b B
 	approval := base64.RawURLEncoding.EncodeToString(secret[:])
 	d, err := a.store.BindDeviceGrant(ctx, code, token, approval, b.User.ID, b.Session, a.now().UTC())
 	if err != nil {
-		return DeviceQuestion{}, err
+		return DeviceQuestion{}, a.wrongCode(ctx, token, b, err)
 	}
 	a.logDevice(ctx, "activated", "user_code", code, "request", token, "approval", approval)
 	q, err := a.deviceQuestion(ctx, d)
 	q.Approval, q.Request = approval, token
 	return q, err
+}
+
+// wrongCode is why a code was refused together with the token of an address: for a token whose request b could answer, it is
+// another's code. Else it is err.
+func (a *Authority) wrongCode(ctx context.Context, token string, b Browser, err error) error {
+	if token == "" || !errors.Is(err, userkeys.ConsentGone) {
+		return err
+	}
+	d, look := a.store.DeviceGrantByRequest(ctx, token, a.now().UTC())
+	if look != nil || d.UserID != 0 && d.UserID != b.User.ID {
+		return err
+	}
+	return errOtherDeviceCode
 }
 
 // errDeviceCode tells a code that cannot be one from one that is not known; see [IsDeviceCodeInvalid].
@@ -186,8 +205,15 @@ var errDeviceCode = &userkeys.Error{
 	Public: "this is no code of ours: it has eight letters and digits, such as ABCD-2345",
 }
 
-// IsDeviceCodeInvalid tells whether err of [Authority.ActivateDevice] means that what was typed cannot be a code.
-func IsDeviceCodeInvalid(err error) bool { return errors.Is(err, errDeviceCode) }
+// errOtherDeviceCode is a code that could be one, and is not that of the request whose address was opened.
+var errOtherDeviceCode = &userkeys.Error{
+	Code: userkeys.ConsentGone, Reason: "invalid code", Public: "this is not the code of the device that asked; type the one that it shows",
+}
+
+// IsDeviceCodeInvalid reports whether err of [Authority.ActivateDevice] means that what was typed cannot be the code.
+func IsDeviceCodeInvalid(err error) bool {
+	return errors.Is(err, errDeviceCode) || errors.Is(err, errOtherDeviceCode)
+}
 
 func userSubject(u userkeys.User) string { return strconv.FormatInt(u.ID, 10) }
 
@@ -206,7 +232,7 @@ func (a *Authority) AuthorizeDevice(ctx context.Context, approval string, b Brow
 	if err != nil {
 		return Granted{}, err
 	}
-	if err := a.Settings().CheckGrantor(b.User); err != nil {
+	if err := a.mayGrant(ctx, b); err != nil {
 		return Granted{}, err
 	}
 	g, err := a.answerYes(ctx, checked, reply{by: b, choice: choice, device: func(sealed string) *userkeys.DeviceApproval {

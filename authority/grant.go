@@ -63,7 +63,7 @@ func (a *Authority) Prepare(ctx context.Context, r userkeys.AuthorizationRequest
 	if err != nil {
 		return Question{}, err
 	}
-	if err := a.Settings().CheckGrantor(b.User); err != nil {
+	if err := a.mayGrant(ctx, b); err != nil {
 		return Question{}, err
 	}
 	return a.ask(ctx, r, checked, b)
@@ -89,8 +89,26 @@ func (a *Authority) ask(ctx context.Context, r userkeys.AuthorizationRequest, ch
 // narrowed by the user's choice. In one transaction the question is consumed,
 // the user's old key for that client goes, the new one comes.
 //
+// An answer that has no way back is given again to the session that approved, for ten minutes: its page can be loaded
+// again. Nothing is made then, and it is sealed to the app.
+//
 // [userkeys.ConsentGone] if the question was answered, is too old, or was put to another user or session.
 func (a *Authority) Grant(ctx context.Context, consentID string, b Browser, choice userkeys.Choice) (Granted, error) {
+	g, err := a.grant(ctx, consentID, b, choice)
+	if !errors.Is(err, userkeys.ConsentGone) {
+		return g, err
+	}
+	shown, again := a.store.ShownAnswer(ctx, consentID, a.now())
+	switch {
+	case again != nil && !errors.Is(again, userkeys.ConsentGone):
+		return Granted{}, again
+	case again != nil, shown.Key.UserID != b.User.ID, subtle.ConstantTimeCompare([]byte(shown.Session), []byte(b.Session)) != 1:
+		return Granted{}, err
+	}
+	return Granted{Key: shown.Key, Payload: shown.Payload}, nil
+}
+
+func (a *Authority) grant(ctx context.Context, consentID string, b Browser, choice userkeys.Choice) (Granted, error) {
 	c, err := a.consent(ctx, consentID, b)
 	if err != nil {
 		return Granted{}, err
@@ -99,10 +117,48 @@ func (a *Authority) Grant(ctx context.Context, consentID string, b Browser, choi
 	if err != nil {
 		return Granted{}, err
 	}
-	if err := a.Settings().CheckGrantor(b.User); err != nil {
+	if err := a.mayGrant(ctx, b); err != nil {
 		return Granted{}, err
 	}
 	return a.answerYes(ctx, checked, reply{by: b, choice: choice, consentID: c.ID})
+}
+
+// ReasonMayNotAct is the reason of a refusal of a user whose keys would all be refused.
+const ReasonMayNotAct = "owner may not act"
+
+// mayGrant refuses a user who may not give keys.
+// Errors: [userkeys.UserNotAllowed], with [ReasonMayNotAct] where no key of theirs would work.
+func (a *Authority) mayGrant(ctx context.Context, b Browser) error {
+	if err := a.mayAct(ctx, b); err != nil {
+		return err
+	}
+	return a.Settings().CheckGrantor(b.User)
+}
+
+// mayAct refuses a user none of whose keys would work. The stored user counts, as in the check of a key: an embedder's
+// session may tell less of the user.
+func (a *Authority) mayAct(ctx context.Context, b Browser) error {
+	u, err := a.store.User(ctx, b.User.ID)
+	refuse := func(why string) error {
+		return &userkeys.Error{Code: userkeys.UserNotAllowed, Reason: ReasonMayNotAct, Public: why + ", so no key for it would work"}
+	}
+	switch {
+	case errors.Is(err, userkeys.NotFound):
+		return refuse("there is no such account among those that may have keys")
+	case err != nil:
+		return err
+	case !u.SuspendedAt.IsZero():
+		return refuse("this account is suspended")
+	case !u.MayAct():
+		return refuse("this account is not active")
+	}
+	return nil
+}
+
+// SpendForm notes that a page's form was sent, by its token.
+// Errors: [userkeys.Conflict] if it was sent before.
+func (a *Authority) SpendForm(ctx context.Context, token string, until time.Time) error {
+	return a.store.SpendForm(ctx, token, until)
 }
 
 // consent finds an open question that was put to b.
@@ -130,7 +186,7 @@ func (a *Authority) GrantDirect(ctx context.Context, r userkeys.AuthorizationReq
 	if err != nil {
 		return Granted{}, err
 	}
-	if err := a.Settings().CheckGrantor(b.User); err != nil {
+	if err := a.mayGrant(ctx, b); err != nil {
 		return Granted{}, err
 	}
 	return a.answerYes(ctx, checked, reply{by: b})

@@ -42,7 +42,7 @@ func (a *Authority) PrepareOneTime(ctx context.Context, r userkeys.Authorization
 	if err != nil {
 		return Question{}, err
 	}
-	if err := a.Settings().CheckGrantor(b.User); err != nil {
+	if err := a.mayGrant(ctx, b); err != nil {
 		return Question{}, err
 	}
 	return a.ask(ctx, r, checked, b)
@@ -67,7 +67,7 @@ func (a *Authority) makeOneTime(ctx context.Context, r userkeys.AuthorizationReq
 	if err != nil {
 		return "", err
 	}
-	if err := a.Settings().CheckGrantor(b.User); err != nil {
+	if err := a.mayGrant(ctx, b); err != nil {
 		return "", err
 	}
 	if err := a.chargeHere(oneTimeMakes, userSubject(b.User)); err != nil {

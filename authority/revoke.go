@@ -127,6 +127,9 @@ func (a *Authority) UndoRevoke(ctx context.Context, keyID int64, by userkeys.Act
 	// What its owner revoked is perhaps in wrong hands: nobody else restarts it.
 	byAdmin := by.Admin && !byItsOwner(k)
 	byOwner := by.UserID == k.UserID && a.CanUndo(k)
+	if by.Admin && by.UserID != k.UserID && !byAdmin {
+		return userkeys.Errorf(userkeys.InvalidAccess, "%s The key's owner revoked it, or its app did, so that nobody but the owner may undo it.", userkeys.NotPermitted)
+	}
 	if !byAdmin && !byOwner {
 		return userkeys.Errorf(userkeys.InvalidAccess,
 			"%s Only what you revoked yourself in the last 24 hours can be undone; give the app a new key instead.", userkeys.NotPermitted)

@@ -20,6 +20,7 @@ type Store interface {
 	ClientStore
 	AdminStore
 	SeenStore
+	FormStore
 }
 
 // KeyStore remembers keys. Errors carry codes: [userkeys.NotFound] and those named below.
@@ -61,6 +62,14 @@ type ConsentStore interface {
 	Consent(ctx context.Context, id string) (userkeys.Consent, error)
 	// DeleteConsent consumes a consent without a grant and writes an audit event "consent denied".
 	DeleteConsent(ctx context.Context, id string, by userkeys.Actor, at time.Time) error
+	// ShownAnswer finds the answer that a grant kept for its page.
+	ShownAnswer(ctx context.Context, consentID string, now time.Time) (userkeys.ShownAnswer, error)
+}
+
+// FormStore remembers which forms were sent.
+type FormStore interface {
+	// SpendForm notes that the form with this token was sent; [userkeys.Conflict] if it was sent before.
+	SpendForm(ctx context.Context, token string, until time.Time) error
 }
 
 // SettingStore remembers the settings that differ from their defaults. Every
@@ -76,7 +85,7 @@ type JobStore interface {
 	// RevokeStale revokes live keys last used before unusedBefore and those
 	// created before createdBefore; a zero time revokes none. It returns how many.
 	RevokeStale(ctx context.Context, unusedBefore, createdBefore, at time.Time) (int, error)
-	// Purge removes what is over: consents and sessions past their end, guesses
+	// Purge removes what is over: consents, shown answers, sent forms and sessions past their end, guesses
 	// that no longer count, changes older than an hour, keys revoked or expired for 90 days.
 	Purge(ctx context.Context, at time.Time) error
 	// ClaimJob takes a job that is due at a time; no other node gets it before until.

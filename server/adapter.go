@@ -43,9 +43,13 @@ func exchangeOf(r *http.Request) *exchange {
 // key, session, rules of the door, errors, the log line.
 func (s *Server) serve(rt route) http.Handler {
 	inner := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := exchangeOf(r)
 		if err := s.answer(rt, w, r); err != nil {
-			exchangeOf(r).err = err
+			x.err = err
 			s.fail(w, r, err)
+		}
+		if rt.door.long && !x.parked && (x.err == nil || x.keyID == 0) { // a key that ended has its answer cut
+			s.extend(w) // net/http still has to write the last chunk, and the waiting has used up the deadline
 		}
 	})
 	checked := s.oneKey(rt, s.checkKey(rt, s.loadSession(rt, s.cutStreams(rt, inner))))
@@ -141,6 +145,16 @@ func (s *Server) answer(rt route, w http.ResponseWriter, r *http.Request) (err e
 	case rt.who == administrator && !v.User.Admin:
 		return userkeys.Errorf(userkeys.InvalidAccess, "only an administrator may see this page")
 	}
+	if rt.door.once {
+		if err := s.spendForm(r, v); err != nil {
+			return err
+		}
+	}
+	if rt.door.long && v.SignedIn() {
+		watched, stop := s.watchSession(r, v)
+		defer stop()
+		r = watched
+	}
 	return rt.handle(w, r, v)
 }
 
@@ -175,11 +189,14 @@ func (s *Server) enter(rt route, w http.ResponseWriter, r *http.Request) (v user
 
 // checkOrigin refuses what a page of another origin made a browser send. What
 // the browser says of it outranks an Origin that names this site: the check
-// behind asks the two the other way round.
+// behind asks the two the other way round. That check lets every safe method
+// pass, so it is asked as for a POST: what is behind such a door is nobody else's to read.
 func (s *Server) checkOrigin(r *http.Request) error {
 	switch from := r.Header.Get("Sec-Fetch-Site"); from {
 	case "", "same-origin", "none":
-		return s.origins.Check(r)
+		as := r.WithContext(r.Context()) // a shallow copy
+		as.Method = http.MethodPost
+		return s.origins.Check(as)
 	default:
 		return fmt.Errorf("sent from another site: %q", cutBytes(from, 20))
 	}

@@ -42,7 +42,7 @@ type UserAdmin interface {
 func (s *Server) adminRoutes() []route {
 	all := []route{
 		{"GET /user-api-key/admin/api-keys", page, administrator, "", s.adminKeysPage},
-		{"POST /user-api-key/admin/api-keys", form, administrator, "", s.adminKeysPost},
+		{"POST /user-api-key/admin/api-keys", onceForm, administrator, "", s.adminKeysPost},
 		{"POST /user-api-key/admin/api-keys/revoke", form, administrator, "", s.adminKeysRevoke},
 
 		{"GET /user-api-key/admin/api-keys.json", adminRead, administrator, "", s.listAdminKeys},

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"userkeys"
@@ -21,6 +22,8 @@ const (
 	// pollTime: each poll is charged to the key, and with Discourse's 25 seconds an app that only waits would use up
 	// 3456 calls of its 2880 a day; with this 1920. It is below the 60 seconds after which proxies give up.
 	pollTime = 45 * time.Second
+	// sessionLook is how often the session of an open poll or stream is read again.
+	sessionLook = time.Second
 	// A line now and then tells the client, and proxies, that the stream is alive.
 	heartbeat = 15 * time.Second
 	// After so many the stream ends and the client comes back, so that a day of it is 144 calls.
@@ -198,7 +201,7 @@ func (s *Server) pollOnce(w http.ResponseWriter, r *http.Request, v userkeys.Vis
 	for err == nil && len(messages) == 0 && l.Wait(r.Context(), end.C) {
 		messages, err = s.hear(r, v, l)
 	}
-	gateway.Deadlines{Write: s.patience.take}.Extend(w) // the waiting has used up what there was
+	s.extend(w) // the waiting has used up the deadline
 	if err = ended(r.Context(), err); err != nil || r.Context().Err() != nil {
 		return err
 	}
@@ -211,9 +214,8 @@ func ended(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
 		return err
 	}
-	var e *userkeys.Error
-	if errors.As(context.Cause(ctx), &e) {
-		return e
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
+		return cause
 	}
 	return nil
 }
@@ -271,12 +273,16 @@ func (s *Server) sendPart(w http.ResponseWriter, messages []notify.Message) erro
 
 // sendNow writes b, which the client must take in time.
 func (s *Server) sendNow(w http.ResponseWriter, b []byte) error {
-	gateway.Deadlines{Write: s.patience.take}.Extend(w)
+	s.extend(w)
 	if _, err := w.Write(b); err != nil {
 		return err
 	}
 	return http.NewResponseController(w).Flush()
 }
+
+// extend gives the client takeTime from now on to take what is written next. Each write of an answer that waits needs it, the
+// one that ends the answer included.
+func (s *Server) extend(w http.ResponseWriter) { gateway.Deadlines{Write: s.patience.take}.Extend(w) }
 
 // hear is what is new to l, for one who may have it.
 func (s *Server) hear(r *http.Request, v userkeys.Visitor, l *notify.Listener) ([]notify.Message, error) {
@@ -309,6 +315,30 @@ func (s *Server) stillThere(r *http.Request, v userkeys.Visitor) error {
 		err = userkeys.Errorf(userkeys.NotLoggedIn, "you are not signed in any more")
 	}
 	return err
+}
+
+// watchSession gives r a context that ends within a second of v's session, with the refusal as its cause, as the context of a
+// key's request does. stop ends the watch, and must be called.
+func (s *Server) watchSession(r *http.Request, v userkeys.Visitor) (watched *http.Request, stop func()) {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	watched = r.WithContext(ctx)
+	var looking sync.WaitGroup
+	looking.Go(func() {
+		tick := time.NewTicker(sessionLook)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				if err := s.stillThere(watched, v); err != nil {
+					cancel(err)
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return watched, func() { cancel(nil); looking.Wait() }
 }
 
 // visitorAgain looks anew who sends r. Our own sessions are read once for a request, so they get it as it

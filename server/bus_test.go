@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -234,6 +235,15 @@ func TestPollRefusals(t *testing.T) {
 	cross := f.do(call{method: "POST", path: busAddress + "?dlp=t", as: "alice", header: map[string]string{"Sec-Fetch-Site": "cross-site", "Content-Type": form["Content-Type"]}})
 	cross.must(t, http.StatusForbidden, "BAD CSRF")
 	f.do(call{path: "/events", as: "alice", header: map[string]string{"Sec-Fetch-Site": "same-site"}}).must(t, http.StatusForbidden, "BAD CSRF")
+	for _, path := range []string{"/events", busAddress + "?dlp=t"} { // a browser that sends no Sec-Fetch-Site
+		for _, origin := range []string{"https://evil.example", "null", "https://site.example.evil.example", "https://sub.site.example"} {
+			method := "POST"
+			if path == "/events" {
+				method = "GET"
+			}
+			f.do(call{method: method, path: path, as: "alice", header: map[string]string{"Origin": origin, "Sec-Fetch-Site": "", "Content-Type": form["Content-Type"]}}).must(t, http.StatusForbidden, "BAD CSRF")
+		}
+	}
 	f.do(call{path: "/events"}).must(t, http.StatusForbidden, `"error_type":"not_logged_in"`)
 }
 
@@ -251,8 +261,8 @@ func (f *fakeSite) adminKeysHearNothing() {
 
 // live serves f over a connection, for answers that come in pieces. The deadlines are the site's.
 func (f *fakeSite) live() *httptest.Server {
-	s := httptest.NewServer(gateway.Deadlines{Read: 15 * time.Second, Write: 30 * time.Second}.Handler(f.handler))
-	f.t.Cleanup(s.Close)
+	s := httptest.NewUnstartedServer(gateway.Deadlines{Read: 15 * time.Second, Write: 30 * time.Second}.Handler(f.handler))
+	f.serve(s)
 	f.t.Cleanup(f.server.cfg.Bus.Close)
 	return s
 }
@@ -273,7 +283,7 @@ func (f *fakeSite) open(s *httptest.Server, ctx context.Context, method, path, k
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
-	return http.DefaultClient.Do(r)
+	return f.client().Do(r)
 }
 
 // listeners waits until so many listen.
@@ -369,7 +379,7 @@ func parkingAbove(n int) option { return func(c *Config) { c.ParkAbove = n } }
 
 const dontChunk = "Dont-Chunk"
 
-func TestLongPolls(t *testing.T) { eachWay(t, theLongPolls) }
+func TestLongPolls(t *testing.T) { eachWayTimed(t, theLongPolls) }
 
 func theLongPolls(t *testing.T, f *fakeSite) {
 	s := f.live()
@@ -380,8 +390,8 @@ func theLongPolls(t *testing.T, f *fakeSite) {
 	waits := f.later(s, busAddress, "key-1", body, dontChunk, "true")
 	f.listeners(1)
 	f.told("bob", bob.ID)
-	f.server.cfg.Bus.Changed(alice.ID) // woken for nothing: it goes on
-	time.Sleep(20 * time.Millisecond)
+	f.server.cfg.Bus.Changed(alice.ID)
+	synctest.Wait() // it was woken for nothing, and goes on
 	f.listeners(1)
 	f.told("alice", alice.ID)
 	got := f.whole(waits)
@@ -566,7 +576,7 @@ func thePollsOfDeadKeys(t *testing.T, f *fakeSite) {
 
 // TestNothingAfterARevoke is KU16: what is written after a revoke was answered is given to no open poll or stream of the key,
 // however soon it is written, and they end at once.
-func TestNothingAfterARevoke(t *testing.T) { eachWay(t, nothingAfterARevoke) }
+func TestNothingAfterARevoke(t *testing.T) { eachWayTimed(t, nothingAfterARevoke) }
 
 func nothingAfterARevoke(t *testing.T, f *fakeSite) {
 	s := f.live()
@@ -574,7 +584,7 @@ func nothingAfterARevoke(t *testing.T, f *fakeSite) {
 	parts := f.later(s, "/message-bus/other/poll", "key-1", "/notification-alert/1=0&/notification/1=0")
 	events := f.stream(s, "key-1", "0.0")
 	f.listeners(3)
-	time.Sleep(50 * time.Millisecond) // for what is refused at the first reading there is the next test
+	synctest.Wait() // until they wait: for what is refused at the first reading there is the next test
 	f.authority.over.Store(int64(1), true)
 	f.told("alice", alice.ID)
 	if got := f.whole(once); got.status != http.StatusForbidden || !strings.Contains(got.text, `"reason":"invalid key"`) {
@@ -703,23 +713,26 @@ func leavesNothing(t *testing.T, f *fakeSite) {
 // TestParkedPollsThatAreTalkedTo: what a client sends after its poll is dropped, until it is too much.
 func TestParkedPollsThatAreTalkedTo(t *testing.T) {
 	t.Parallel()
-	f := busSite(t, parkingAbove(-1))
-	s := f.live()
-	conn := f.rawPoll(s, "a", "/notification-alert/1=0")
-	f.listeners(1)
-	fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: site.example\r\n\r\n")
-	time.Sleep(20 * time.Millisecond)
-	f.listeners(1)
-	f.told("alice", alice.ID)
-	if text := read(conn); !strings.HasPrefix(text, "HTTP/1.1 200") || !strings.Contains(text, "Connection: close\r\n") {
-		t.Errorf("it hears %q", text)
-	}
-	f.listeners(0)
-	conn = f.rawPoll(s, "a", "/a=0")
-	f.listeners(1)
-	_, _ = conn.Write(make([]byte, 64*maxStray+1)) // it may be closed before all is sent
-	f.listeners(0)
-	leavesNothing(t, f)
+	synctest.Test(t, func(t *testing.T) {
+		f := busSite(t, parkingAbove(-1))
+		f.pipes = newPipes()
+		s := f.live()
+		conn := f.rawPoll(s, "a", "/notification-alert/1=0")
+		f.listeners(1)
+		fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: site.example\r\n\r\n")
+		synctest.Wait() // until it has read that
+		f.listeners(1)
+		f.told("alice", alice.ID)
+		if text := read(conn); !strings.HasPrefix(text, "HTTP/1.1 200") || !strings.Contains(text, "Connection: close\r\n") {
+			t.Errorf("it hears %q", text)
+		}
+		f.listeners(0)
+		conn = f.rawPoll(s, "a", "/a=0")
+		f.listeners(1)
+		_, _ = conn.Write(make([]byte, 64*maxStray+1)) // it may be closed before all is sent
+		f.listeners(0)
+		leavesNothing(t, f)
+	})
 }
 
 // TestManyAreParked: polls of keys are parked when so many listen, and no others.
@@ -804,14 +817,10 @@ const maxOpen = 6
 // rawPoll begins a poll of key-1 and gives its connection.
 func (f *fakeSite) rawPoll(s *httptest.Server, client, body string) net.Conn {
 	f.t.Helper()
-	conn, err := net.Dial("tcp", s.Listener.Addr().String())
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	conn := f.dial(s)
 	if s.TLS != nil {
 		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
 	}
-	f.t.Cleanup(func() { _ = conn.Close() })
 	fmt.Fprintf(conn, "POST /message-bus/%s/poll HTTP/1.1\r\nHost: site.example\r\nDont-Chunk: true\r\nUser-Api-Key: key-1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", client, len(body), body)
 	return conn
 }
@@ -872,16 +881,14 @@ func theSlowReaders(t *testing.T, f *fakeSite) {
 }
 
 // TestSlowReadersOfDeadKeys is KU16 and T34: a client that takes nothing is not waited for when its key has ended.
-func TestSlowReadersOfDeadKeys(t *testing.T) { eachWay(t, theSlowReadersOfDeadKeys) }
+func TestSlowReadersOfDeadKeys(t *testing.T) { eachWayTimed(t, theSlowReadersOfDeadKeys) }
 
 func theSlowReadersOfDeadKeys(t *testing.T, f *fakeSite) {
 	f.server.patience.take = time.Hour
 	_, more := f.slowPoll()
 	f.listeners(1)
-	for range 200 { // far more than what is on the way can hold
-		more()
-	}
-	time.Sleep(100 * time.Millisecond)
+	more()
+	synctest.Wait() // until the answer's first byte waits to be taken
 	f.listeners(1)
 	f.authority.over.Store(int64(1), true)
 	f.listeners(0)
@@ -892,27 +899,62 @@ func (f *fakeSite) slowPoll() (s *httptest.Server, more func()) {
 	f.t.Helper()
 	s = httptest.NewUnstartedServer(f.handler)
 	s.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		_ = c.(*net.TCPConn).SetWriteBuffer(4096)
+		if tcp, ok := c.(*net.TCPConn); ok { // a pipe holds nothing
+			_ = tcp.SetWriteBuffer(4096)
+		}
 		return ctx
 	}
-	s.Start()
-	f.t.Cleanup(s.Close)
+	f.serve(s)
 	data, err := json.Marshal(map[string]string{"excerpt": strings.Repeat("x", 400), "more": strings.Repeat("x", 7000)})
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	slow, err := net.Dial("tcp", s.Listener.Addr().String())
-	if err != nil {
-		f.t.Fatal(err)
+	slow := f.dial(s)
+	if tcp, ok := slow.(*net.TCPConn); ok {
+		_ = tcp.SetReadBuffer(4096)
 	}
-	f.t.Cleanup(func() { _ = slow.Close() })
-	_ = slow.(*net.TCPConn).SetReadBuffer(4096)
 	body := "/notification-alert/1=0&/notification/1=0"
 	fmt.Fprintf(slow, "POST %s HTTP/1.1\r\nHost: site.example\r\nUser-Api-Key: key-1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", busAddress, len(body), body)
 	return s, func() {
 		f.tell("alice", userkeys.Notification{Type: 1, Data: data})
 		f.server.cfg.Bus.Changed(alice.ID)
 	}
+}
+
+// TestQuietAnswersEndWithTheirSession: a poll or a stream to which nothing is told ends within a second of its session.
+func TestQuietAnswersEndWithTheirSession(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := busSite(t)
+		f.pipes = newPipes()
+		s := f.live()
+		once := f.later(s, busAddress, "alice", "/a=0", dontChunk, "true")
+		parts := f.later(s, "/message-bus/other/poll", "alice", "/a=0")
+		events, bobs := f.stream(s, "alice", ""), f.stream(s, "bob", "")
+		synctest.Wait()
+		f.listeners(4)
+		time.Sleep(3 * time.Second)
+		f.listeners(4)
+		began := time.Now()
+		f.identity.forget("alice")
+		if got := f.whole(once); got.status != http.StatusForbidden || got.text != "Invalid Access" {
+			t.Errorf("a poll: %+v", got)
+		}
+		if got := f.whole(parts); got.text != "[]"+partEnd {
+			t.Errorf("a poll in parts: %+v", got)
+		}
+		for e := range events.events {
+			if e.name != "notification" { // the first, of how it was
+				t.Errorf("an event stream: %+v", e)
+			}
+		}
+		if took := time.Since(began); took > sessionLook {
+			t.Errorf("they ended after %v", took)
+		}
+		f.listeners(1)
+		f.told("bob", bob.ID)
+		bobs.next("notification-alert")
+	})
 }
 
 // TestSessionsOfPolls: a session that ends while its poll waits gets nothing more.

@@ -101,11 +101,26 @@ func sooner(days int, lifetime time.Duration) int {
 // rest is a page that says what would help. The page makes no link of what was sent (RD46).
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, q userkeys.AuthorizationRequest, err error) error {
 	e := userkeys.AsError(err)
-	site := s.site.Settings()
-	page := refusedPage{What: sentence(e.Public)}
 	switch e.Code {
 	case userkeys.MissingParameter, userkeys.InvalidParameters, userkeys.InvalidPadding:
 		return refuseJSON(w, r, e)
+	}
+	page, explained := s.explain(q, e)
+	if !explained {
+		return err
+	}
+	exchangeOf(r).err = err
+	if gateway.WantsJSON(r) {
+		return writeJSON(w, s.refusedModel(v, q, e))
+	}
+	return s.pages.Refused(w, http.StatusOK, s.frame(v), page)
+}
+
+// explain is the page that says what would help with a refusal; false for one that needs no such page.
+func (s *Server) explain(q userkeys.AuthorizationRequest, e *userkeys.Error) (refusedPage, bool) {
+	site := s.site.Settings()
+	page := refusedPage{What: sentence(e.Public)}
+	switch e.Code {
 	case userkeys.InvalidPublicKey, userkeys.PayloadTooLarge:
 		page.Author = "send an RSA public key as PEM text, of 2048 bits or more, with line ends and plus signs percent-encoded, and a short nonce."
 	case userkeys.InvalidExpiry:
@@ -124,14 +139,13 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, v userkeys.Visit
 	case userkeys.UserNotAllowed:
 		page.Trust = true
 		page.Site = "the setting user_api_key_allowed_groups says who may give an app a key: by trust level or allowed group."
+		if page.Barred = e.Reason == authority.ReasonMayNotAct; page.Barred {
+			page.Site = "make the account active or end its suspension: userkeys user set NAME --active, userkeys user unsuspend NAME, or Store.UpdateUser in a program with userkeys built in."
+		}
 	default:
-		return err
+		return page, false
 	}
-	exchangeOf(r).err = err
-	if gateway.WantsJSON(r) {
-		return writeJSON(w, s.refusedModel(v, q, e))
-	}
-	return s.pages.Refused(w, s.frame(v), page)
+	return page, true
 }
 
 // refuseJSON answers with an error in the wire's shape, whatever was asked for.
@@ -144,7 +158,10 @@ func refuseJSON(w http.ResponseWriter, r *http.Request, e *userkeys.Error) error
 // grant answers yes. Of a page's form only the consent's id and the user's choice count (RQ20).
 // A program that knows the session's token, or has an admin API key, may send the whole request instead.
 func (s *Server) grant(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
-	if !r.PostForm.Has("id") && mayAskDirectly(r, v) {
+	if !r.PostForm.Has("id") {
+		if err := mayAskDirectly(r, v); err != nil {
+			return err
+		}
 		return s.grantDirect(w, r, v)
 	}
 	choice, err := parseChoice(r.PostForm)
@@ -160,9 +177,15 @@ func (s *Server) grant(w http.ResponseWriter, r *http.Request, v userkeys.Visito
 
 // mayAskDirectly tells a user's program, which read the session's token out of
 // an answer and sends it in a header that no form can send, and the site's own
-// program with an admin API key, from a page's form.
-func mayAskDirectly(r *http.Request, v userkeys.Visitor) bool {
-	return v.AdminKey != 0 || v.CSRF != "" && r.Header.Get(tokenHeader) != ""
+// program with an admin API key, from a page's form. Others are told what is missing.
+func mayAskDirectly(r *http.Request, v userkeys.Visitor) error {
+	switch {
+	case v.AdminKey != 0, v.CSRF != "" && r.Header.Get(tokenHeader) != "":
+		return nil
+	case v.CSRF == "":
+		return userkeys.Errorf(userkeys.InvalidAccess, "id is missing: a session's whole request is not taken on this site; send the id of a consent page, or use an admin API key")
+	}
+	return userkeys.Errorf(userkeys.InvalidAccess, "id is missing: to send a whole request without a consent page, send the session's token in the header %s, not as the field %s", tokenHeader, tokenField)
 }
 
 func (s *Server) grantDirect(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {

@@ -376,7 +376,7 @@ func TestRQ2_TheQueryIsNoBody(t *testing.T) {
 	f := newSite(t)
 	f.do(call{path: ask(), as: "alice"})
 	f.do(call{method: http.MethodPost, path: "/user-api-key?id=consent-1", as: "alice", form: map[string]string{}}).
-		must(t, http.StatusForbidden, "This request is closed")
+		must(t, http.StatusForbidden, "Id is missing")
 	f.do(call{method: http.MethodPost, path: "/user-api-key?" + tokenField + "=token-of-alice", as: "alice", noToken: true, form: map[string]string{"id": "consent-1"}}).
 		must(t, http.StatusForbidden, "BAD CSRF")
 }
@@ -508,7 +508,8 @@ func TestGrantDirect(t *testing.T) {
 	for name := range q {
 		fields[name] = q.Get(name)
 	}
-	f.do(call{method: "POST", path: "/user-api-key", as: "alice", form: fields}).must(t, http.StatusForbidden)
+	f.do(call{method: "POST", path: "/user-api-key", as: "alice", form: fields}).must(t, http.StatusForbidden, "send the session&#39;s token in the header X-CSRF-Token").mustNot(t, "answered already")
+	f.do(call{method: "POST", path: "/user-api-key.json", as: "alice", form: fields}).must(t, http.StatusForbidden, "in the header X-CSRF-Token, not as the field authenticity_token")
 	xhr := map[string]string{"X-CSRF-Token": "token-of-alice", "X-Requested-With": "XMLHttpRequest", "Origin": "", "Sec-Fetch-Site": ""}
 	f.do(call{method: "POST", path: "/user-api-key", as: "alice", form: fields, noToken: true, header: xhr}).must(t, http.StatusOK, `{"redirect_url":"discourse://auth_redirect?payload=`)
 	wrong := map[string]string{"X-CSRF-Token": "token-of-bob", "X-Requested-With": "XMLHttpRequest", "Origin": "", "Sec-Fetch-Site": ""}

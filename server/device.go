@@ -99,29 +99,16 @@ type deviceView struct {
 	NoTrust bool
 
 	Question *authority.DeviceQuestion
-	Name     string
-	Ask      askView
-	Write    bool
-	Push     string
-	Pushes   bool
-	Asked    moment
-	Lifetime string
-	Details  []detail
+	Consent  consentPage
 }
 
 func (s *Server) deviceView(q authority.DeviceQuestion) deviceView {
-	now := s.cfg.Now()
-	v := deviceView{
-		State: "authorize", Request: q.Request, Question: &q, Name: shownName(q.Name), Ask: s.askView(q.CheckedRequest),
-		Write: q.Scopes.Has(userkeys.ScopeWrite), Pushes: q.Push, Asked: momentAt(q.Asked, now),
-		Details: []detail{{"Scopes", q.Scopes.String()}, {"Client id", shownText(q.ClientID)}},
+	here := activatePath
+	if q.Request != "" {
+		here += "?request=" + url.QueryEscape(q.Request)
 	}
-	if q.PushURL != "" {
-		v.Push = pushHost(q.PushURL)
-	}
-	if q.Ends > 0 {
-		v.Lifetime = lifetime(q.Ends)
-	}
+	v := deviceView{State: "authorize", Request: q.Request, Question: &q, Consent: s.consentPage("", q.CheckedRequest, here)}
+	v.Consent.Device = &deviceAsk{IP: q.IP, Asked: momentAt(q.Asked, s.cfg.Now()), Approval: q.Approval, Request: q.Request}
 	return v
 }
 
@@ -179,6 +166,9 @@ func (s *Server) deviceProblem(w http.ResponseWriter, r *http.Request, v userkey
 	}
 	exchangeOf(r).err = err
 	d.Problem = sentence(e.Public)
+	if d.Consent.Device != nil {
+		d.Consent.Device.Problem = d.Problem
+	}
 	return s.showDevice(w, r, v, d)
 }
 
@@ -244,7 +234,7 @@ func (s *Server) deviceModel(v userkeys.Visitor, d deviceView) map[string]any {
 	if q := d.Question; q != nil {
 		m["request_token"], m["approval_token"] = known(q.Request), known(q.Approval)
 		m["device_auth"] = map[string]any{
-			"application_name": q.Name, "localized_scopes": s.site.Catalog().Sentences(q.Scopes), "write_scope": d.Write,
+			"application_name": q.Name, "localized_scopes": s.site.Catalog().Sentences(q.Scopes), "write_scope": d.Consent.Write,
 			"unregistered_client": !q.Registered, "expires_at": q.Until.UTC().Format(time.RFC3339),
 			"requested_from": q.IP, "requested_at": q.Asked.UTC().Format(time.RFC3339),
 		}

@@ -36,6 +36,7 @@ type fakeSite struct {
 	logging   *lockedWriter // to log
 	users     *fakeUsers
 	pushes    *fakePushes
+	pipes     *pipes // what it is served over; nil: real connections
 }
 
 var (
@@ -131,6 +132,9 @@ func (f *fakeSite) do(c call) answer {
 		}
 		if _, given := c.form[tokenField]; !given && !c.noToken && c.as != "" {
 			fields.Set(tokenField, "token-of-"+c.as)
+			if _, given := c.form[onceField]; !given {
+				fields.Set(onceField, newForm(testNow))
+			}
 		}
 		body = fields.Encode()
 	}
@@ -365,6 +369,7 @@ type fakeAuthority struct {
 	over     sync.Map // ids of keys that end while a request of theirs is answered
 	closedDesk
 
+	spent      map[string]bool // tokens of forms that were sent
 	adminKeys  []userkeys.AdminAPIKey
 	adminTexts map[string]int64 // key text to id
 	events     []userkeys.AuditEvent
@@ -377,7 +382,7 @@ func newFakeAuthority() *fakeAuthority {
 	}
 	f := &fakeAuthority{
 		settings: userkeys.DefaultSettings(), catalog: catalog, pinned: map[string]bool{},
-		open: map[string]userkeys.CheckedRequest{}, owner: map[string]authority.Browser{}, texts: map[string]int64{}, adminTexts: map[string]int64{},
+		open: map[string]userkeys.CheckedRequest{}, owner: map[string]authority.Browser{}, texts: map[string]int64{}, adminTexts: map[string]int64{}, spent: map[string]bool{},
 	}
 	f.set("allowed_user_api_auth_redirects", "discourse://auth_redirect|https://app.example/cb|https://*.evil.net/*|https://bank.example.evil.net/")
 	return f
@@ -481,6 +486,16 @@ func (f *fakeAuthority) give(q userkeys.CheckedRequest, b authority.Browser) (au
 		g.Location = q.Redirect.With(q.AnswerName(), sealed)
 	}
 	return g, nil
+}
+
+func (f *fakeAuthority) SpendForm(_ context.Context, token string, _ time.Time) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.spent[token] {
+		return userkeys.Errorf(userkeys.Conflict, "this form was sent already")
+	}
+	f.spent[token] = true
+	return nil
 }
 
 func (f *fakeAuthority) Deny(_ context.Context, id string, b authority.Browser) (string, error) {

@@ -104,7 +104,7 @@ func writeOutline(b *strings.Builder, n *html.Node) {
 	case "form":
 		before, after = fmt.Sprintf("\n%s %s: ", strings.ToUpper(attr(n, "method")), attr(n, "action")), "\n"
 	case "input":
-		if name := attr(n, "name"); name != tokenField {
+		if name := attr(n, "name"); name != tokenField && name != onceField {
 			before = fmt.Sprintf(" {%s %s=%s}", attr(n, "type"), name, outlineValue(attr(n, "value")))
 		}
 	case "textarea":

@@ -37,14 +37,14 @@ func (s *Server) oneTime(w http.ResponseWriter, r *http.Request, v userkeys.Visi
 		_, err = s.oneTimes.ExamineOneTime(r.Context(), request)
 	}
 	if err != nil {
-		return s.refuse(w, r, v, request, err)
+		return s.refuseOneTime(w, r, v, request, err)
 	}
 	if !v.SignedIn() {
 		return s.sendToLogin(w, r)
 	}
 	q, err := s.oneTimes.PrepareOneTime(r.Context(), request, s.browser(r, v))
 	if err != nil {
-		return s.refuse(w, r, v, request, err)
+		return s.refuseOneTime(w, r, v, request, err)
 	}
 	if gateway.WantsJSON(r) {
 		return writeJSON(w, map[string]any{
@@ -56,6 +56,17 @@ func (s *Server) oneTime(w http.ResponseWriter, r *http.Request, v userkeys.Visi
 		ConsentID: q.ID, To: destinationOf(q.Redirect), Name: shownName(q.Name), Return: addressOf(r),
 		Details: []detail{{"Full address", q.Redirect.String()}},
 	})
+}
+
+// refuseOneTime is [Server.refuse] for a one-time password: the wire refuses those by status (wire 10).
+func (s *Server) refuseOneTime(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, q userkeys.AuthorizationRequest, err error) error {
+	e := userkeys.AsError(err)
+	page, explained := s.explain(q, e)
+	if !explained || gateway.WantsJSON(r) {
+		return refuseJSON(w, r, e)
+	}
+	exchangeOf(r).err = err
+	return s.pages.Refused(w, e.Code.Status(), s.frame(v), page)
 }
 
 // oneTimePost makes a one-time password: for the page's question, for a whole
@@ -90,8 +101,10 @@ func (s *Server) makeOneTime(r *http.Request, v userkeys.Visitor) (string, error
 			return "", err
 		}
 		b = authority.Browser{User: ownerOf(access), IP: s.cfg.ClientIP(r), Kind: userkeys.ActorKey, KeyID: access.KeyID}
-	} else if r.PostForm.Has("id") || !mayAskDirectly(r, v) {
+	} else if r.PostForm.Has("id") {
 		return s.oneTimes.GrantOneTime(r.Context(), r.PostForm.Get("id"), b)
+	} else if err := mayAskDirectly(r, v); err != nil {
+		return "", err
 	}
 	request, err := userkeys.ParseOneTimeRequest(r.PostForm)
 	if err != nil {

@@ -21,8 +21,8 @@ type pages struct{ byName map[string]*template.Template }
 var pageNames = []string{"device", "onetime", "signin", "consent", "payload", "denied", "refused", "apps", "login", "setup", "settings", "adminkeys", "deliveries", "home", "problem"}
 
 func loadPages(a assets) (*pages, error) {
-	funcs := template.FuncMap{"asset": a.url, "sentence": sentence, "number": number}
-	base, err := template.New("frame.html").Funcs(funcs).ParseFS(templateFiles, "templates/frame.html")
+	funcs := template.FuncMap{"asset": a.url, "sentence": sentence, "number": number, "page": withPage}
+	base, err := template.New("frame.html").Funcs(funcs).ParseFS(templateFiles, "templates/frame.html", "templates/asking.html")
 	if err != nil {
 		return nil, err
 	}
@@ -47,6 +47,7 @@ type frame struct {
 	Admin   bool
 	App     string // the app that began the session; empty: the user did
 	CSRF    string
+	Form    string // one-time token, for the page's form that makes something
 	Login   string // where to sign in; empty where there is nothing to offer
 	Logout  string // where the sign-out form goes; empty if the embedder's site does that
 	HasHome bool
@@ -56,7 +57,7 @@ type frame struct {
 func (s *Server) frame(v userkeys.Visitor) frame {
 	f := frame{Site: s.site.Settings().Title, HasHome: s.cfg.Standalone, Pushes: s.cfg.Pushes != nil}
 	if v.SignedIn() {
-		f.User, f.Admin, f.CSRF = v.User.Username, v.User.Admin && v.App == "", v.CSRF
+		f.User, f.Admin, f.CSRF, f.Form = v.User.Username, v.User.Admin && v.App == "", v.CSRF, newForm(s.cfg.Now())
 		if v.App != "" {
 			f.App = shownName(v.App)
 		}
@@ -72,6 +73,12 @@ type view struct {
 	frame
 	Title string
 	Page  any
+}
+
+// withPage is v with another page in it, for a part that several pages have.
+func withPage(v view, page any) view {
+	v.Page = page
+	return v
 }
 
 // show renders a page whole before it sends the first byte.
@@ -103,6 +110,16 @@ type consentPage struct {
 	MaxLife   int // days; 0: none
 	Return    string
 	Details   []detail
+	Device    *deviceAsk // nil: the app asked in this browser
+}
+
+// deviceAsk is what a consent page says and sends besides, where a device asked.
+type deviceAsk struct {
+	Problem  string // why it cannot be approved; empty: it can
+	IP       string
+	Asked    moment
+	Approval string // token of this page; empty: the code must be typed first
+	Request  string // token of the address that led here
 }
 
 type detail struct{ Name, Value string }
@@ -148,11 +165,12 @@ type refusedPage struct {
 	Author  string // what the app's author can do
 	Site    string // what an administrator can do
 	Trust   bool   // it is the user who may not
+	Barred  bool   // ... whatever the site's rules for apps are: the account itself may not act
 	Details []detail
 }
 
-func (p *pages) Refused(w http.ResponseWriter, f frame, c refusedPage) error {
-	return p.show(w, http.StatusOK, "refused", view{f, "No key for this app", c})
+func (p *pages) Refused(w http.ResponseWriter, status int, f frame, c refusedPage) error {
+	return p.show(w, status, "refused", view{f, "No key for this app", c})
 }
 
 func (p *pages) Apps(w http.ResponseWriter, f frame, c appsPage) error {

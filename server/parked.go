@@ -90,6 +90,7 @@ func (s *Server) answerParked(t *takenOver, r *http.Request, p *poll) {
 		}
 		_ = s.refusePoll(t, r, err) // it is written
 	}
+	s.extend(t)
 	_ = t.finish() // a client that is gone needs no answer
 }
 

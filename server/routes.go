@@ -32,6 +32,7 @@ type door struct {
 	json        bool // the body may be JSON as well
 	lists       bool // ... with booleans and with lists of texts, which are read as a|b
 	only        bool // the body is JSON and nothing else
+	once        bool // the form makes something: its one-time token is spent
 	long        bool // the answer takes long: it ends with its key, and its session is looked at again
 }
 
@@ -40,6 +41,7 @@ var (
 	page        = door{session: true}                                                    // read by a browser
 	current     = door{adminKeys: true, keys: true, session: true, appSessions: true}    // read by a browser or an app
 	form        = door{session: true, origin: true, token: true, form: true}             // changes something for a session
+	onceForm    = door{session: true, origin: true, token: true, form: true, once: true} // makes something for a session, once
 	openForm    = door{session: true, appSessions: true, origin: true, form: true}       // the same before there is a session
 	wireForm    = door{session: true, origin: true, token: true, form: true, json: true} // a form that scripts send too
 	trusted     = wireForm.forPrograms()                                                 // ... and the site's own programs with an admin API key

@@ -113,6 +113,7 @@ type decider interface {
 	clients
 	gateway.Checker
 	administration
+	forms
 }
 
 // Server serves the pages and the browser's routes. Make one with [New].
@@ -125,6 +126,7 @@ type Server struct {
 	oneTimes oneTimes
 	clients  clients
 	admin    administration
+	forms    forms
 	checker  gateway.Checker
 	accounts LoginIdentity // nil: the embedder's own sessions
 	guard    func(http.Handler) http.Handler
@@ -165,7 +167,7 @@ func newServer(cfg Config, d decider) (*Server, error) {
 	if cfg.ParkAbove == 0 {
 		cfg.ParkAbove = parkAbove
 	}
-	s := &Server{cfg: cfg, consents: d, keys: d, site: d, devices: d, oneTimes: d, clients: d, admin: d, checker: d, guard: gateway.Guard(d), cut: gateway.CutStreams(d), origins: http.NewCrossOriginProtection()}
+	s := &Server{cfg: cfg, consents: d, keys: d, site: d, devices: d, oneTimes: d, clients: d, admin: d, forms: d, checker: d, guard: gateway.Guard(d), cut: gateway.CutStreams(d), origins: http.NewCrossOriginProtection()}
 	s.patience = patience{poll: pollTime, take: takeTime}
 	s.watcher = gateway.NewWatcher(d)
 	s.accounts, _ = cfg.Identity.(LoginIdentity)

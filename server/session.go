@@ -31,7 +31,9 @@ type currentUser struct {
 func (s *Server) sessionCurrent(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
 	who, err := askerOf(r, v)
 	if err != nil {
-		return userkeys.Errorf(userkeys.NotFound, "nobody is signed in")
+		exchangeOf(r).err = userkeys.Errorf(userkeys.NotFound, "nobody is signed in")
+		w.WriteHeader(http.StatusNotFound) // without a body, as on the wire
+		return nil
 	}
 	u := currentUser{ID: who.id, Username: who.username, Avatar: s.assets.url("avatar.svg"), Admin: who.admin, Moderator: who.moderator}
 	u.TrustLevel = v.User.TrustLevel

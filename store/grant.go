@@ -55,6 +55,11 @@ func checkGrant(g userkeys.Grant) error {
 			return err
 		}
 	}
+	if a := g.Shown; a != nil {
+		if err := checkText(a.Session, a.Payload); err != nil {
+			return err
+		}
+	}
 	return checkText(k.ApplicationName, k.PushURL, k.PublicKey, string(k.Padding), string(g.Actor.Kind), g.Actor.IP)
 }
 
@@ -74,6 +79,7 @@ func (s *Store) grant(ctx context.Context, c conn, g userkeys.Grant) (userkeys.U
 		func() error { return insertKey(ctx, c, &key, replaced) },
 		func() error { return authorizeDevice(ctx, c, g) },
 		func() error { return carrySessions(ctx, c, replaced, key) },
+		func() error { return keepAnswer(ctx, c, g, key) },
 		func() error { return putOneTimePassword(ctx, c, oneTimeOf(g, key)) },
 		func() error { return audit(ctx, c, grantEvents(g, key, replaced)...) },
 		func() error { return raise(ctx, c, key.CreatedAt, hashes(replaced)) },

@@ -16,7 +16,7 @@ const (
 	keepDeadDeliveries = 30 * 24 * time.Hour
 )
 
-// Purge removes what is over: consents, sessions and tokens past their end,
+// Purge removes what is over: consents, shown answers, sent forms, sessions and tokens past their end,
 // guesses that no longer count, statuses that ended, idempotency keys of a week ago, changes older
 // than an hour, keys revoked or expired for 90 days, and clients left without keys that nobody registered.
 //
@@ -38,6 +38,8 @@ func (s *Store) purge(ctx context.Context, at time.Time) error {
 		before               time.Time
 	}{
 		{"userkeys_consents", "id_hash", "expires_at <= $1", at},
+		{"userkeys_shown_answers", "consent_hash", "expires_at <= $1", at},
+		{"userkeys_sent_forms", "form_hash", "expires_at <= $1", at},
 		{"userkeys_sessions", "token_hash", "expires_at <= $1", at},
 		{"userkeys_device_grants", "device_hash", "expires_at <= $1", at},
 		{"userkeys_one_time_passwords", "user_id", "expires_at <= $1", at},

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -58,7 +59,8 @@ func nameTaken() error {
 	return userkeys.Errorf(userkeys.Conflict, "this user name or e-mail address is taken")
 }
 
-// CreateUser makes a user. [userkeys.Conflict] if the name or the address is taken.
+// CreateUser makes a user, who may sign in and have keys only if Active is set; [Store.FindOrCreateUser] sets it.
+// Errors: [userkeys.Conflict] if the name or the address is taken.
 func (s *Store) CreateUser(ctx context.Context, a userkeys.Account, by userkeys.Actor) (userkeys.User, error) {
 	if err := checkUser(a.User, by); err != nil {
 		return userkeys.User{}, err
@@ -86,6 +88,24 @@ func (s *Store) CreateUser(ctx context.Context, a userkeys.Account, by userkeys.
 	}
 	u.CreatedAt, u.LastSeenAt, u.SuspendedAt = cut(u.CreatedAt), cut(u.LastSeenAt), cut(u.SuspendedAt)
 	return u, nil
+}
+
+// FindOrCreateUser is the user with u's name, or a new one as u who is active: what a site with accounts of its own calls when
+// somebody signs in. A user who is there already stays as they are, suspended ones too; [Store.UpdateUser] changes them.
+// Errors: those of [Store.CreateUser].
+func (s *Store) FindOrCreateUser(ctx context.Context, u userkeys.User, by userkeys.Actor) (userkeys.User, error) {
+	found, err := s.UserNamed(ctx, u.Username)
+	if !errors.Is(err, userkeys.NotFound) {
+		return found, err
+	}
+	u.Active = true
+	made, err := s.CreateUser(ctx, userkeys.Account{User: u}, by)
+	if errors.Is(err, userkeys.Conflict) { // made by another sign-in meanwhile, unless it is the address that is taken
+		if found, again := s.UserNamed(ctx, u.Username); again == nil {
+			return found, nil
+		}
+	}
+	return made, err
 }
 
 // userValues are the columns that may change, in the order of both statements that write them.

@@ -124,6 +124,7 @@ var (
 	denied      = want{status: 403, kind: "invalid_access"}
 	badCSRF     = want{status: 403, has: []string{`["BAD CSRF"]`}}
 	gone        = want{status: 403, kind: "invalid_access", has: []string{"answered already"}}
+	noID        = want{status: 403, kind: "invalid_access", has: []string{"X-CSRF-Token"}} // a whole request without the token in the header
 	unknown     = want{status: 404, kind: "not_found"}
 	wrongMethod = want{status: 405, kind: "invalid_parameters"}
 	wrongMedia  = want{status: 415, kind: "invalid_parameters"}

@@ -162,29 +162,59 @@ func TestBus(t *testing.T) {
 				sc.t.Errorf("heard %+v", news)
 			}
 		})
-		sc.row("a session's poll ends with the session", func(sc *scene) {
-			p := sc.Site.Person("alice")
-			first := post(p, busPath, "application/x-www-form-urlencoded", alerts+"=-1", "Dont-Chunk", "true").Must(sc.t, 200, "/__status")
-			_, end, _ := strings.Cut(first.Body, alerts+`":`)
-			body := alerts + "=" + end[:strings.IndexByte(end, '}')]
-			r := p.Request("POST", busPath, body)
-			r.Header = http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Dont-Chunk": {"true"}, "Sec-Fetch-Site": {"same-origin"}}
-			got := make(chan testkit.Answer, 1)
-			go func() {
-				a, err := p.Try(r)
-				if err != nil {
-					sc.t.Error(err)
+	})
+}
+
+// TestBusEndsWithTheSession: a poll and a stream of a session end soon after it, though nothing is told to anybody.
+func TestBusEndsWithTheSession(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(sc *scene) {
+		go func() { _ = sc.Run(sc.t.Context()) }() // ends with the test
+		by, ctx := testkit.Command, sc.t.Context()
+		for what, end := range map[string]func(p *testkit.Person, u userkeys.User) error{
+			"signed out": func(p *testkit.Person, _ userkeys.User) error {
+				post(p, "/user-api-key/logout", "application/x-www-form-urlencoded", "authenticity_token="+sc.tokenOf(p)).Must(sc.t, 303)
+				return nil
+			},
+			"another password": func(_ *testkit.Person, u userkeys.User) error {
+				return sc.Identity.SetPassword(ctx, u.ID, "correct horse battery", by)
+			},
+			"suspended": func(_ *testkit.Person, u userkeys.User) error {
+				_, err := sc.Identity.Suspend(ctx, u.ID, by)
+				return err
+			},
+			"deleted": func(_ *testkit.Person, u userkeys.User) error { return sc.Identity.Delete(ctx, u.ID, by) },
+		} {
+			sc.row(what, func(sc *scene) {
+				name := "hears" + what[:3]
+				u := sc.User(name)
+				p := sc.Site.Person(name)
+				answers := make(chan testkit.Answer, 2)
+				for _, c := range []struct{ method, path string }{{"POST", busPath}, {"GET", "/events"}} {
+					r := p.Request(c.method, c.path, "")
+					r.Header.Set("Dont-Chunk", "true")
+					r.Header.Set("Sec-Fetch-Site", "same-origin")
+					go func() {
+						a, err := p.Try(r)
+						if err != nil {
+							sc.t.Error(err)
+							a = testkit.Answer{Response: &http.Response{Request: r}}
+						}
+						answers <- a
+					}()
 				}
-				got <- a
-			}()
-			sc.listening(sc.Site, 1)
-			token := sc.tokenOf(p)
-			post(p, "/user-api-key/logout", "application/x-www-form-urlencoded", "authenticity_token="+token).Must(sc.t, 303)
-			sc.add(sc.Site, "alice")
-			if a := soon(sc, got, 5*time.Second); a.StatusCode != 403 || a.Body != "Invalid Access" {
-				sc.t.Errorf("%d %s", a.StatusCode, a.Body)
-			}
-		})
+				sc.listening(sc.Site, 2)
+				if err := end(p, u); err != nil {
+					sc.t.Fatal(err)
+				}
+				for range 2 {
+					a := soon(sc, answers, 10*time.Second)                                                               // promised within a second; this is beside other tests
+					if poll := a.Request.Method == "POST"; poll && (a.StatusCode != 403 || a.Body != "Invalid Access") { // the stream may have begun or not
+						sc.t.Errorf("%d %q", a.StatusCode, a.Body)
+					}
+				}
+			})
+		}
 	})
 }
 

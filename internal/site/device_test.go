@@ -175,6 +175,34 @@ func TestDeviceAttacks(t *testing.T) {
 				sc.t.Errorf("%s: %v", name, m)
 			}
 		}
+		sc.row("wire 22 a code of another device, at the address of this one", func(sc *scene) {
+			request := strings.TrimPrefix(d.page, "/user-api-key/activate?request=")
+			for _, c := range []struct{ request, typed, flag string }{
+				{request, "ABCD-EFGH", "invalid_code"}, {request, "ABCD-EFG", "invalid_code"}, {"AAAAAAAA", "ABCD-EFGH", "expired_code"},
+			} {
+				r := sc.alice.Request("POST", "/user-api-key/device/authorize.json", url.Values{"request": {c.request}, "code": {c.typed}}.Encode())
+				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				r.Header.Set("X-CSRF-Token", sc.token())
+				m := asJSON(sc.alice.Do(r).Must(sc.t, http.StatusOK))
+				for _, flag := range []string{"invalid_code", "expired_code"} {
+					if m["state"] != "enter_code" || m[flag] != (flag == c.flag) {
+						sc.t.Errorf("%+v: %v", c, m)
+					}
+				}
+			}
+			d.mustBe("authorization_pending")
+		})
+		sc.row("the page says and offers what that of a browser does", func(sc *scene) {
+			sc.Set("revoke_user_api_keys_maxlife_days", "400")
+			browser := sc.App("of a browser", "read").Ask(sc.alice)
+			typed := sc.alice.Post("/user-api-key/activate", url.Values{"code": {d.user}, "authenticity_token": {sc.token()}})
+			shown := sc.alice.Get(d.page)
+			for _, page := range []testkit.Answer{browser, typed, shown} {
+				page.Must(sc.t, http.StatusOK, "It ends by itself after 180 days without use. It ends after 400 days in any case.", "Not you? Switch account")
+			}
+			shown.Must(sc.t, http.StatusOK, `name="redirect" value="`+d.page+`"`)
+			sc.Set("revoke_user_api_keys_maxlife_days", "0")
+		})
 		sc.row("DV3 a code in the address is not taken", func(sc *scene) {
 			to := sc.alice.Get("/user-api-key/activate?code="+d.user).Must(sc.t, http.StatusFound).Header.Get("Location")
 			if to != "/user-api-key/activate" {

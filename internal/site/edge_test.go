@@ -248,7 +248,20 @@ func TestPresence(t *testing.T) {
 		before := seen()
 		sc.victim.Call("GET", path).Must(sc.t, 200)
 		sc.key("x", "GET", path, "Discourse-Present", "true")
-		time.Sleep(1500 * time.Millisecond) // a write would have come by now
+		bob := sc.User("bob")
+		app := sc.App("bobs", "read,session_info").Connect(sc.Person("bob"))
+		sc.Clock.Pass(10 * time.Minute)
+		quiet := sc.Clock.Now().Truncate(time.Microsecond)
+		app.Call("GET", path, "Discourse-Present", "true").Must(sc.t, 200)
+		for end := time.Now().Add(slow); bob.LastSeenAt.Before(quiet); time.Sleep(20 * time.Millisecond) { // what would have been written before is written
+			if time.Now().After(end) {
+				sc.t.Fatal("bob is not seen")
+			}
+			var err error
+			if bob, err = sc.Store.User(sc.t.Context(), bob.ID); err != nil {
+				sc.t.Fatal(err)
+			}
+		}
 		if !seen().Equal(before) {
 			sc.t.Error("seen without Discourse-Present")
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"userkeys/internal/site"
 	"userkeys/internal/testkit"
@@ -153,7 +154,7 @@ func TestGrantForm(t *testing.T) {
 		sc.refused("GR2 the same user's other session with its own token", gone, yes(again, token(sc.tokenOf(again))))
 		sc.refused("GR2 nobody's session", want{status: 403, has: []string{"signed in"}}, yes(sc.Visitor(), same))
 		sc.refused("GR2 an id of nobody", gone, yes(sc.alice, func(f url.Values) { f.Set("id", strings.Repeat("A", 43)) }))
-		sc.refused("GR2 no id", gone, yes(sc.alice, func(f url.Values) { f.Del("id") }))
+		sc.refused("GR2 no id", noID, yes(sc.alice, func(f url.Values) { f.Del("id") }))
 		for _, from := range []string{"cross-site", "same-site"} {
 			sc.refused("GR3 CVE-2019-1020017 Sec-Fetch-Site "+from, badCSRF, yes(sc.alice, same, "Sec-Fetch-Site", from))
 			sc.refused("GR3 the same without Origin: "+from, badCSRF, yes(sc.alice, same, "Sec-Fetch-Site", from, "Origin", ""))
@@ -183,6 +184,7 @@ func TestGrantForm(t *testing.T) {
 			}
 		})
 		sc.row("after all of these the page still grants", func(sc *scene) { yes(sc.alice, same)(sc).Must(sc.t, 200) })
+		sc.row("the page to copy from is loaded again", reloadedPayload)
 	})
 }
 
@@ -194,6 +196,26 @@ func (sc *scene) tokenOf(p *testkit.Person) string {
 		sc.t.Fatal("the page has no token")
 	}
 	return form.Get("authenticity_token")
+}
+
+// reloadedPayload: whoever loads the page with the answer again sees the same answer, and nothing is made.
+func reloadedPayload(sc *scene) {
+	app := sc.App("reloaded", "read")
+	form, ok := app.Ask(sc.alice).Must(sc.t, 200).Form("/user-api-key")
+	if !ok {
+		sc.t.Fatal("no form")
+	}
+	first, _ := sc.alice.Post("/user-api-key", form).Must(sc.t, 200).Text("user-api-key-payload")
+	keys := len(sc.Keys())
+	again, _ := sc.alice.Post("/user-api-key", form).Must(sc.t, 200, "App reloaded").Text("user-api-key-payload")
+	if first == "" || again != first || len(sc.Keys()) != keys {
+		sc.t.Errorf("%q, then %q; %d keys, then %d", first, again, keys, len(sc.Keys()))
+	}
+	sc.User("eve")
+	eve := sc.Person("eve")
+	eve.Post("/user-api-key", url.Values{"id": form["id"], "authenticity_token": {sc.tokenOf(eve)}}).Must(sc.t, 403, "This request is closed").MustNot(sc.t, first[:40])
+	sc.Clock.Pass(11 * time.Minute)
+	sc.alice.Post("/user-api-key", form).Must(sc.t, 403, "This request is closed").MustNot(sc.t, first[:40])
 }
 
 func pageHeaders(sc *scene) {

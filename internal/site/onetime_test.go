@@ -50,7 +50,7 @@ func TestOneTimeScenes(t *testing.T) {
 		const redirect = "discourse://auth_redirect"
 		address := "/user-api-key/otp?" + oneTimeFields(app, redirect).Encode()
 		sc.row("OT8 off unless the site's scopes have it", func(sc *scene) {
-			sc.alice.Get(address).Must(sc.t, http.StatusOK, "No key for this app", "one_time_password")
+			sc.alice.Get(address).Must(sc.t, http.StatusForbidden, "No key for this app", "one_time_password")
 		})
 		sc.Set("allow_user_api_key_scopes", "read|write|one_time_password")
 		sc.Set("allowed_user_api_auth_redirects", "discourse://auth_redirect|https://app.example/cb*")
@@ -68,10 +68,10 @@ func TestOneTimeScenes(t *testing.T) {
 			"wire 10.1 without a public key":        {"public_key", "", 400},
 			"wire 10.1 without a redirect":          {"auth_redirect", "", 400},
 			"wire 10.1 without a name":              {"application_name", "", 400},
-			"wire 10.1 a key that is none":          {"public_key", "x", 200},
+			"wire 10.1 a key that is none":          {"public_key", "x", 400},
 			"wire 10.1 a padding that is none":      {"padding", "x", 400},
-			"OT16 a redirect that is not listed":    {"auth_redirect", "https://evil.example/", 200},
-			"wire 10.1 a private key as public key": {"public_key", "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n", 200},
+			"OT16 a redirect that is not listed":    {"auth_redirect", "https://evil.example/", 403},
+			"wire 10.1 a private key as public key": {"public_key", "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n", 400},
 		} {
 			sc.row(name, func(sc *scene) {
 				f := oneTimeFields(app, redirect)

@@ -48,19 +48,25 @@ for (const form of document.querySelectorAll("[data-once]")) {
   });
 }
 
-// Some apps read only the first line of what is pasted.
+// Some apps read only the first line of what is pasted, so what is copied is one line: by the button, and by hand.
 const copy = document.getElementById("copy-api-key-btn");
 if (copy) {
   const said = document.getElementById("copied");
   const payload = document.getElementById("user-api-key-payload");
+  payload.addEventListener("copy", (e) => {
+    e.clipboardData.setData("text/plain", getSelection().toString().replace(/\s+/g, ""));
+    e.preventDefault();
+  });
   copy.hidden = false;
   copy.addEventListener("click", async () => {
+    let copied = false;
     try {
-      await navigator.clipboard.writeText(payload.textContent.replace(/\s+/g, ""));
-      said.textContent = "Copied.";
+      await navigator.clipboard.writeText(payload.textContent.replace(/\s+/g, "")); // not on plain http
+      copied = true;
     } catch {
       getSelection().selectAllChildren(payload);
-      said.textContent = "Selected: copy it with your keyboard or menu.";
+      copied = document.execCommand("copy");
     }
+    said.textContent = copied ? "Copied." : "Selected: copy it with your keyboard or menu.";
   });
 }

@@ -1,0 +1,53 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"userkeys"
+)
+
+// keepAnswer stores the answer of a grant, so that its page can be loaded again.
+func keepAnswer(ctx context.Context, c conn, g userkeys.Grant, key userkeys.UserAPIKey) error {
+	if g.Shown == nil || g.ConsentID == "" {
+		return nil
+	}
+	_, err := c.exec(ctx, `INSERT INTO userkeys_shown_answers (consent_hash, key_id, session, payload, expires_at) VALUES ($1, $2, $3, $4, $5)`,
+		secretHash(g.ConsentID), key.ID, g.Shown.Session, g.Shown.Payload, micros(g.Shown.Until))
+	return err
+}
+
+// ShownAnswer finds the answer to a consent that a page showed, with the id, owner and name of its key.
+// Errors: [userkeys.ConsentGone] if there is none, it is too old, or its key was revoked.
+func (s *Store) ShownAnswer(ctx context.Context, consentID string, now time.Time) (userkeys.ShownAnswer, error) {
+	a, err := read(ctx, s, func(ctx context.Context, c conn) (userkeys.ShownAnswer, error) {
+		return one(ctx, c, scanShownAnswer, `SELECT a.session, a.payload, a.expires_at, k.id, k.user_id, k.application_name
+			FROM userkeys_shown_answers a JOIN userkeys_keys k ON k.id = a.key_id
+			WHERE a.consent_hash = $1 AND a.expires_at > $2 AND k.revoked_at = 0`, secretHash(consentID), micros(now))
+	})
+	if isNoRows(err) {
+		return userkeys.ShownAnswer{}, consentGone()
+	}
+	return a, err
+}
+
+func scanShownAnswer(r row) (userkeys.ShownAnswer, error) {
+	var a userkeys.ShownAnswer
+	var expires int64
+	err := r.Scan(&a.Session, &a.Payload, &expires, &a.Key.ID, &a.Key.UserID, &a.Key.ApplicationName)
+	a.Until = fromMicros(expires)
+	return a, err
+}
+
+// SpendForm notes that the form with this token was sent, and remembers it until then.
+// Errors: [userkeys.Conflict] if it was sent before. Of many that are sent at once, one is the first.
+func (s *Store) SpendForm(ctx context.Context, token string, until time.Time) error {
+	return s.write(ctx, func(ctx context.Context, c conn) error {
+		n, err := c.exec(ctx, "INSERT INTO userkeys_sent_forms (form_hash, expires_at) VALUES ($1, $2) ON CONFLICT (form_hash) DO NOTHING",
+			secretHash(token), micros(until))
+		if err == nil && n == 0 {
+			err = userkeys.Errorf(userkeys.Conflict, "this form was sent already, and what it made is there; open the page again to make another")
+		}
+		return err
+	})
+}
