@@ -114,7 +114,7 @@ var notificationTypes = map[string]int{
 	"watching_category_or_tag": 36, "new_features": 37, "admin_problems": 38, "linked_consolidated": 39, "chat_watched_thread": 40,
 	"upcoming_change_available": 41, "upcoming_change_automatically_promoted": 42, "boost": 43, "suggested_edit_created": 44,
 	"suggested_edit_accepted": 45,
-	"following": 800, "following_created_topic": 801, "following_replied": 802, "circles_activity": 900,
+	"following":               800, "following_created_topic": 801, "following_replied": 802, "circles_activity": 900,
 }
 
 // ParseNotificationType reads a type by Discourse's name of it, or by its number, from 1 to 9999: types are added over there before their

@@ -11,7 +11,8 @@ import (
 
 func TestNotificationTypes(t *testing.T) {
 	t.Parallel()
-	for name, want := range map[string]int{"mentioned": 1, "private_message": 6, "custom": 14, "bookmark_reminder": 24, "chat_mention": 29, "chat_watched_thread": 40, "circles_activity": 900,
+	for name, want := range map[string]int{
+		"mentioned": 1, "private_message": 6, "custom": 14, "bookmark_reminder": 24, "chat_mention": 29, "chat_watched_thread": 40, "circles_activity": 900,
 		"upcoming_change_available": 41, "upcoming_change_automatically_promoted": 42, "boost": 43, "suggested_edit_created": 44, "suggested_edit_accepted": 45,
 		"1": 1, "46": 46, "9999": 9999,
 	} {
