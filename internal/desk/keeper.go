@@ -88,7 +88,7 @@ func (s *KeyStore) identity(f *storeFile) (age.Identity, error) {
 	if f.Keeping == InKeychain {
 		text, err := s.cfg.Keychain.Get(keychainService, s.item())
 		if err != nil {
-			return nil, fault(err, "the keychain does not give the secret that opens %s", s.file.name)
+			return nil, fault(err, "the keychain does not give the secret that opens %s; unlock it and try again", s.file.name)
 		}
 		return s.byKeychain(text)
 	}

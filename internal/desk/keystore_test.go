@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -332,6 +333,30 @@ func TestKeychainThatHangs(t *testing.T) {
 			t.Errorf("kept by %q after %v, %v", keeping, took, err)
 		}
 	})
+}
+
+// TestNoSessionBusIsStarted sets the environment, so it does not run in parallel.
+func TestNoSessionBusIsStarted(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("keychains need no session bus there")
+	}
+	if _, err := os.Stat("/run/user/" + strconv.Itoa(os.Getuid()) + "/bus"); err == nil {
+		t.Skip("there is a session bus for every program of this person")
+	}
+	dir := t.TempDir()
+	started := filepath.Join(dir, "started")
+	if err := os.WriteFile(filepath.Join(dir, "dbus-launch"), []byte("#!/bin/sh\n: > "+started+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir)
+	t.Setenv("XDG_RUNTIME_DIR", dir)
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "")
+	if _, err := (SystemKeychain{}).Get("userkeys", "a test"); err == nil {
+		t.Error("a keychain answers")
+	}
+	if _, err := os.Stat(started); err == nil {
+		t.Error("a session bus was started")
+	}
 }
 
 func TestKeyStoreIsForItsOwnerOnly(t *testing.T) {

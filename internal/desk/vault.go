@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -66,10 +68,14 @@ func systemPatience() time.Duration {
 var (
 	errNoSecret  = errors.New("the keychain has no such secret")
 	errKeychains = errors.New("the keychain does not answer")
+	errNoBus     = errors.New("there is no session bus, and so no keychain")
 )
 
 // Get implements [Keychain].
 func (SystemKeychain) Get(service, name string) (string, error) {
+	if noSessionBus() {
+		return "", errNoBus
+	}
 	return patiently(systemPatience(), func() (string, error) {
 		s, err := keyring.Get(service, name)
 		if errors.Is(err, keyring.ErrNotFound) {
@@ -81,8 +87,27 @@ func (SystemKeychain) Get(service, name string) (string, error) {
 
 // Set implements [Keychain].
 func (SystemKeychain) Set(service, name, secret string) error {
+	if noSessionBus() {
+		return errNoBus
+	}
 	_, err := patiently(systemPatience(), func() (string, error) { return "", keyring.Set(service, name, secret) })
 	return err
+}
+
+// noSessionBus tells whether this is a Linux without a session bus, where the keychain would be. Looking for it there all the same
+// would start a bus that stays behind.
+func noSessionBus() bool {
+	if address := os.Getenv("DBUS_SESSION_BUS_ADDRESS"); runtime.GOOS != "linux" || address != "" && address != "autolaunch:" {
+		return false
+	}
+	for _, dir := range []string{os.Getenv("XDG_RUNTIME_DIR"), "/run/user/" + strconv.Itoa(os.Getuid())} {
+		for _, name := range []string{"bus", "dbus-session"} {
+			if _, err := os.Stat(filepath.Join(dir, name)); dir != "" && err == nil {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // patiently runs a call that nothing can interrupt, and waits for it so long. One that never ends is left behind: the
