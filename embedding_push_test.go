@@ -52,7 +52,7 @@ func TestEmbeddingPushes(t *testing.T) {
 	alice, err := st.FindOrCreateUser(ctx, userkeys.User{Username: "alice", TrustLevel: 1}, system)
 	must(t, err)
 	mySessions := sessions{"secret": alice}
-	bus := notify.NewBus(notify.BusConfig{Store: st})
+	bus := notify.NewBus(notify.BusConfig{Store: st, Origin: "https://www.example"})
 	pusher, err := notify.NewPusher(notify.PusherConfig{Store: st, Settings: auth.Settings, Secret: secret, BaseURL: base})
 	must(t, err)
 	inbox := notify.New(notify.Config{Store: st, Settings: auth.Settings, Origin: "https://www.example", Changed: bus.Changed, Queued: pusher.Wake})

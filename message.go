@@ -2,9 +2,12 @@ package userkeys
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"html"
 	"net/url"
+	"regexp"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -28,28 +31,65 @@ type Message struct {
 }
 
 // Notification puts m into n, where apps and pushes look for it: into the members topic_title,
-// excerpt, url and display_username of n.Data, and the title as n.FancyTitle; what n has already stays. A
-// message with a title may go without a type: then it is custom, 14. origin is the site's own, such as https://site.example;
-// empty: it is not known, and a link must be a path. A zero Message changes nothing. [InvalidParameters].
+// excerpt, url and display_username of n.Data; what n has already stays. A
+// message with a title may go without a type: then it is custom, 14.
+//
+// Apps that show what is in these members do not all open url: a link to a topic, such as /t/hello/42/3, fills TopicID, PostNumber
+// and Slug of an n without a topic; any other link goes into the member bookmarkable_url too. A
+// FancyTitle that is empty is made of the title, or of the member topic_title.
+//
+// origin is the site's own, such as https://site.example; empty: it is not known, and a link must be a path. The
+// addresses that n.Data has are held to the same rule: the members url and link, and those whose names end in _url.
+// Errors: [InvalidParameters].
 func (m Message) Notification(n Notification, origin string) (Notification, error) {
-	if m == (Message{}) {
-		return n, nil
-	}
-	m.Excerpt = cutExcerpt(m.Excerpt)
+	m.Excerpt = cutLine(m.Excerpt, MaxMessageExcerpt)
 	if err := m.check(origin); err != nil {
+		return n, err
+	}
+	had, err := dataMembers(n.Data, origin)
+	if err != nil {
 		return n, err
 	}
 	if n.Type == 0 && m.Title != "" {
 		n.Type = NotificationCustom
 	}
-	if n.FancyTitle == "" {
-		n.FancyTitle = html.EscapeString(m.Title)
+	n = n.withTopic(m.Link)
+	more := []member{{"topic_title", m.Title}, {"excerpt", m.Excerpt}, {"url", m.Link}, {"display_username", m.From}}
+	if n.TopicID == 0 {
+		more = append(more, member{"bookmarkable_url", m.Link})
 	}
-	var err error
-	n.Data, err = addMembers(n.Data, []member{
-		{"topic_title", m.Title}, {"excerpt", m.Excerpt}, {"url", m.Link}, {"display_username", m.From},
-	})
+	if title := cutLine(cmp.Or(m.Title, had.text("topic_title")), MaxMessageTitle); n.FancyTitle == "" && IsText(title) {
+		n.FancyTitle = html.EscapeString(title)
+	}
+	if m != (Message{}) {
+		n.Data, err = addMembers(n.Data, had, more)
+	}
 	return n, err
+}
+
+// topicPath is a path to a topic, or to a post of it. A slug has something besides digits.
+var topicPath = regexp.MustCompile(`^/t/(?:([^/]*[^/\d][^/]*)/)?(\d{1,18})(?:/(\d{1,9}))?/?$`)
+
+// withTopic fills the topic of an n without one, if link, which was checked, leads to a topic.
+func (n Notification) withTopic(link string) Notification {
+	u, err := url.Parse(link)
+	if n.TopicID != 0 || err != nil {
+		return n
+	}
+	parts := topicPath.FindStringSubmatch(u.Path)
+	if parts == nil || len(parts[1]) > maxNotificationSlug || !IsText(parts[1]) {
+		return n
+	}
+	id, err := strconv.ParseInt(parts[2], 10, 64)
+	if err != nil || id == 0 {
+		return n
+	}
+	n.TopicID = id
+	n.Slug = cmp.Or(n.Slug, parts[1])
+	if post, err := strconv.Atoi(parts[3]); err == nil && n.PostNumber == 0 {
+		n.PostNumber = post
+	}
+	return n
 }
 
 func (m Message) check(origin string) error {
@@ -70,8 +110,8 @@ func (m Message) check(origin string) error {
 	return nil
 }
 
-// cutExcerpt makes one line of text that is short enough for a lock screen. What is no UTF-8 stays, to be refused.
-func cutExcerpt(s string) string {
+// cutLine makes one line of text of at most most characters, short enough for a lock screen. What is no UTF-8 stays, to be refused.
+func cutLine(s string, most int) string {
 	if !utf8.ValidString(s) {
 		return s
 	}
@@ -82,11 +122,16 @@ func cutExcerpt(s string) string {
 		return r
 	}, s))
 	runes := []rune(line)
-	if len(runes) <= MaxMessageExcerpt {
+	if len(runes) <= most {
 		return line
 	}
-	return strings.TrimRight(string(runes[:MaxMessageExcerpt-1]), " ") + "\u2026"
+	return strings.TrimRight(string(runes[:most-1]), " ") + "\u2026"
 }
+
+// OwnLink reports whether link is a path on the site itself or an address of its
+// origin, so that an app may open it as the site's. It is the rule of [Message.Link]; an empty origin is not known, and only paths are the
+// site's.
+func OwnLink(link, origin string) bool { return link != "" && linkProblem(link, origin) == "" }
 
 // linkProblem says what is wrong with where a message leads; empty if nothing
 // is. Receivers put it behind the site's address and open it: what a browser would read as another host is refused.
@@ -94,7 +139,9 @@ func linkProblem(link, origin string) string {
 	if link == "" {
 		return ""
 	}
-	path := link
+	if len(link) > MaxMessageLink {
+		return "it is longer than 2000 bytes"
+	}
 	if !strings.HasPrefix(link, "/") {
 		a, problem := parseAddress(link)
 		own, _ := parseAddress(origin)
@@ -110,13 +157,11 @@ func linkProblem(link, origin string) string {
 		}
 		return ""
 	}
-	u, err := url.Parse(path)
+	u, err := url.Parse(link)
 	switch {
-	case len(path) > MaxMessageLink:
-		return "it is longer than 2000 bytes"
-	case strings.HasPrefix(path, "//"):
+	case strings.HasPrefix(link, "//"):
 		return "it leads to another site"
-	case strings.ContainsFunc(path, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '\\' }):
+	case strings.ContainsFunc(link, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '\\' }):
 		return "it has a character that must be percent-encoded"
 	case err != nil || u.Host != "" || u.Scheme != "":
 		return "it is no path"
@@ -127,22 +172,58 @@ func linkProblem(link, origin string) string {
 // member is a member of a JSON object.
 type member struct{ name, text string }
 
-// addMembers adds to a JSON object what it lacks, at its end; empty texts are left out.
-func addMembers(data json.RawMessage, members []member) (json.RawMessage, error) {
+// members are those of a notification's data. Of a name that stands twice the last one counts.
+type members map[string]json.RawMessage
+
+// text is a member that is a text; else empty.
+func (m members) text(name string) string {
+	var s string
+	_ = json.Unmarshal(m[name], &s) // another kind of value is no text
+	return s
+}
+
+// dataMembers reads the data of a notification, and holds every address in it to the rule of links: apps open them as the
+// site's own. Names are compared as the most lenient reader does, and one that stands twice is held to it twice.
+func dataMembers(data json.RawMessage, origin string) (members, error) {
+	had := members{}
+	if len(data) == 0 {
+		return had, nil
+	}
+	bad := Errorf(InvalidParameters, "data must be a JSON object")
+	d := json.NewDecoder(bytes.NewReader(data))
+	if start, err := d.Token(); err != nil || start != json.Delim('{') || !json.Valid(data) {
+		return nil, bad
+	}
+	for d.More() {
+		token, err := d.Token()
+		name, ok := token.(string)
+		var value json.RawMessage
+		if err != nil || !ok || d.Decode(&value) != nil {
+			return nil, bad
+		}
+		had[name] = value
+		if folded := strings.ToLower(name); folded != "url" && folded != "link" && !strings.HasSuffix(folded, "_url") {
+			continue
+		}
+		if problem := linkProblem(had.text(name), origin); problem != "" {
+			return nil, Errorf(InvalidParameters, "the member %s of data: %s", quoted(cutText(name, 64)), problem)
+		}
+	}
+	return had, nil
+}
+
+// addMembers adds to a JSON object, whose members are had, what it lacks, at its end; empty texts are left out.
+func addMembers(data json.RawMessage, had members, more []member) (json.RawMessage, error) {
 	if len(data) == 0 {
 		data = json.RawMessage("{}")
 	}
-	var had map[string]json.RawMessage
-	if err := json.Unmarshal(data, &had); err != nil || had == nil {
-		return nil, Errorf(InvalidParameters, "data must be a JSON object")
-	}
 	var out bytes.Buffer
 	if err := json.Compact(&out, data); err != nil {
-		return nil, Errorf(InvalidParameters, "data must be a JSON object")
+		return nil, err
 	}
 	out.Truncate(out.Len() - 1) // the closing brace
 	filled := len(had) > 0
-	for _, m := range members {
+	for _, m := range more {
 		if _, there := had[m.name]; there || m.text == "" {
 			continue
 		}

@@ -28,7 +28,7 @@ func TestMessage(t *testing.T) {
 			userkeys.Message{Title: `Tom & "Jerry" <b>`, Excerpt: " two\r\nlines\tand a tab\u2028x ", Link: "/t/x/1?page=2#post_3", From: "J\u00f6rg M."},
 			userkeys.Notification{},
 			userkeys.Notification{
-				Type: 14, FancyTitle: "Tom &amp; &#34;Jerry&#34; &lt;b&gt;",
+				Type: 14, FancyTitle: "Tom &amp; &#34;Jerry&#34; &lt;b&gt;", TopicID: 1, Slug: "x",
 				Data: json.RawMessage(`{"topic_title":"Tom & \"Jerry\" <b>","excerpt":"two  lines and a tab x","url":"/t/x/1?page=2#post_3","display_username":"J` + "\u00f6" + `rg M."}`),
 			},
 		},
@@ -36,19 +36,85 @@ func TestMessage(t *testing.T) {
 			"what is there stays",
 			userkeys.Message{Title: "T", Excerpt: "E", Link: "/l", From: "F"},
 			userkeys.Notification{Type: 1, FancyTitle: "fancy", Data: json.RawMessage(`{ "url": null, "topic_title": "old", "n": 1.50 }`)},
-			userkeys.Notification{Type: 1, FancyTitle: "fancy", Data: json.RawMessage(`{"url":null,"topic_title":"old","n":1.50,"excerpt":"E","display_username":"F"}`)},
+			userkeys.Notification{Type: 1, FancyTitle: "fancy", Data: json.RawMessage(`{"url":null,"topic_title":"old","n":1.50,"excerpt":"E","display_username":"F","bookmarkable_url":"/l"}`)},
 		},
 		{
 			"a link of the site's own address, in any case",
 			userkeys.Message{Link: "HTTPS://Site.Example:443/t/1"},
 			userkeys.Notification{Type: 1},
-			userkeys.Notification{Type: 1, Data: json.RawMessage(`{"url":"HTTPS://Site.Example:443/t/1"}`)},
+			userkeys.Notification{Type: 1, TopicID: 1, Data: json.RawMessage(`{"url":"HTTPS://Site.Example:443/t/1"}`)},
+		},
+		{
+			"a title in the data alone",
+			userkeys.Message{},
+			userkeys.Notification{Type: 1, Data: json.RawMessage(`{"topic_title":"A & B\nC"}`)},
+			userkeys.Notification{Type: 1, FancyTitle: "A &amp; B C", Data: json.RawMessage(`{"topic_title":"A & B\nC"}`)},
+		},
+		{
+			"addresses of the site in the data",
+			userkeys.Message{},
+			userkeys.Notification{Type: 1, Data: json.RawMessage(`{"url":"https://site.example/a","bookmarkable_url":"/b","link":"","image_url":null,"urls":"x y"}`)},
+			userkeys.Notification{Type: 1, Data: json.RawMessage(`{"url":"https://site.example/a","bookmarkable_url":"/b","link":"","image_url":null,"urls":"x y"}`)},
 		},
 		{"no title, no type", userkeys.Message{From: "f"}, userkeys.Notification{}, userkeys.Notification{Data: json.RawMessage(`{"display_username":"f"}`)}},
 	} {
 		got, err := tt.m.Notification(tt.n, ownOrigin)
 		if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
 			t.Errorf("%s: %v\n%s", tt.name, err, diff)
+		}
+	}
+}
+
+// TestMessageLinkToATopic: apps such as DiscourseHub open a notification by its topic, its slug and its post, and read no link.
+func TestMessageLinkToATopic(t *testing.T) {
+	t.Parallel()
+	type topic struct {
+		id   int64
+		post int
+		slug string
+	}
+	for link, want := range map[string]topic{
+		"/t/hello/42/3": {42, 3, "hello"}, "/t/hello/42": {42, 0, "hello"}, "/t/42": {42, 0, ""}, "/t/42/3": {42, 3, ""}, "/t/2026-news/42/": {42, 0, "2026-news"},
+		"/t/%C3%BC/42?page=2#post_3": {42, 0, "\u00fc"}, ownOrigin + "/t/hello/42/3": {42, 3, "hello"},
+		"/t/hello": {}, "/t/": {}, "/t/hello/0": {}, "/t/hello/42/3/raw": {}, "/t/hello/9999999999999999999": {}, "/builds/t/hello/42": {}, "/t/a%0Ab/42": {},
+	} {
+		n, err := userkeys.Message{Title: "T", Link: link}.Notification(userkeys.Notification{}, ownOrigin)
+		if got := (topic{n.TopicID, n.PostNumber, n.Slug}); err != nil || got != want {
+			t.Errorf("%s: %+v, want %+v, %v", link, got, want, err)
+		}
+		var data map[string]string
+		if err := json.Unmarshal(n.Data, &data); err != nil || (data["bookmarkable_url"] == link) != (want.id == 0) || data["url"] != link {
+			t.Errorf("%s: %s, %v", link, n.Data, err)
+		}
+	}
+	n, err := userkeys.Message{Title: "T", Link: "/t/hello/42/3"}.Notification(userkeys.Notification{TopicID: 7, Slug: "own"}, ownOrigin)
+	if err != nil || n.TopicID != 7 || n.Slug != "own" || n.PostNumber != 0 {
+		t.Errorf("the topic that was named is replaced: %+v, %v", n, err)
+	}
+}
+
+// TestDataLeadsToTheSiteOnly: apps open url and its like as the site's own, in pushes and in lists.
+func TestDataLeadsToTheSiteOnly(t *testing.T) {
+	t.Parallel()
+	for data, words := range map[string]string{
+		`{"url":"https://evil.example/x"}`:                                 `"url" of data: it leads to another site`,
+		`{"link":"https://evil.example/x"}`:                                `"link" of data`,
+		`{"bookmarkable_url":"//evil.example/x"}`:                          `"bookmarkable_url" of data: it leads to another site`,
+		`{"n":{"url":"x"},"post_url":"javascript:alert(1)"}`:               `"post_url" of data`,
+		`{"avatar_url":"https://evil.example/x.png"}`:                      `"avatar_url" of data`,
+		`{"URL":"https://evil.example/x"}`:                                 `"URL" of data`,
+		`{"url":"https://evil.example/x","url":"/x"}`:                      `"url" of data`,
+		`{"url":"/x","url":"https://evil.example/x"}`:                      `"url" of data`,
+		`{"u\u0072l":"https://evil.example/x"}`:                            `"url" of data`,
+		`{"url":"/\\evil.example/x"}`:                                      `"url" of data`,
+		`{"url":"http://site.example/"}`:                                   `another site than https://site.example`,
+		`{"url":"https://site.example@evil.example/"}`:                     `"url" of data`,
+		`{"url":"/` + strings.Repeat("x", 2000) + `"}`:                     "longer than 2000 bytes",
+		`{"url":"https://site.example/` + strings.Repeat("x", 2000) + `"}`: "longer than 2000 bytes",
+	} {
+		for _, m := range []userkeys.Message{{}, {Title: "T", Link: "/x"}} {
+			_, err := m.Notification(userkeys.Notification{Type: 1, Data: json.RawMessage(data)}, ownOrigin)
+			mustRefuse(t, err, userkeys.InvalidParameters, words)
 		}
 	}
 }

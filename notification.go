@@ -3,6 +3,7 @@ package userkeys
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -114,14 +115,20 @@ var notificationTypes = map[string]int{
 	"votes_released": 26, "event_reminder": 27, "event_invitation": 28, "chat_mention": 29, "chat_message": 30,
 	"chat_invitation": 31, "chat_group_mention": 32, "chat_quoted": 33, "assigned": 34, "question_answer_user_commented": 35,
 	"watching_category_or_tag": 36, "new_features": 37, "admin_problems": 38, "linked_consolidated": 39, "chat_watched_thread": 40,
-	"following": 800, "following_created_topic": 801, "following_replied": 802, "circles_activity": 900,
+	"upcoming_change_available": 41, "upcoming_change_automatically_promoted": 42, "boost": 43, "suggested_edit_created": 44,
+	"suggested_edit_accepted": 45,
+	"following":               800, "following_created_topic": 801, "following_replied": 802, "circles_activity": 900,
 }
 
-// ParseNotificationType reads a type by Discourse's name of it.
+// ParseNotificationType reads a type by Discourse's name of it, or by its number, from 1 to 9999: types are added over there before their
+// names are known here. Errors: [InvalidParameters].
 func ParseNotificationType(name string) (int, error) {
 	n, ok := notificationTypes[name]
+	if number, err := strconv.Atoi(name); err == nil && 0 < number && number <= maxNotificationType && strconv.Itoa(number) == name {
+		n, ok = number, true
+	}
 	if !ok {
-		return 0, Errorf(InvalidParameters, "there is no notification type %s; mentioned, replied and private_message are some", quoted(cutText(name, 64)))
+		return 0, Errorf(InvalidParameters, "there is no notification type %s; give a name such as mentioned, or a number from 1 to %d", quoted(cutText(name, 64)), maxNotificationType)
 	}
 	return n, nil
 }

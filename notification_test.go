@@ -11,12 +11,16 @@ import (
 
 func TestNotificationTypes(t *testing.T) {
 	t.Parallel()
-	for name, want := range map[string]int{"mentioned": 1, "private_message": 6, "custom": 14, "bookmark_reminder": 24, "chat_mention": 29, "chat_watched_thread": 40, "circles_activity": 900} {
+	for name, want := range map[string]int{
+		"mentioned": 1, "private_message": 6, "custom": 14, "bookmark_reminder": 24, "chat_mention": 29, "chat_watched_thread": 40, "circles_activity": 900,
+		"upcoming_change_available": 41, "upcoming_change_automatically_promoted": 42, "boost": 43, "suggested_edit_created": 44, "suggested_edit_accepted": 45,
+		"1": 1, "46": 46, "9999": 9999,
+	} {
 		if n, err := userkeys.ParseNotificationType(name); err != nil || n != want {
 			t.Errorf("%s is %d, want %d: %v", name, n, want, err)
 		}
 	}
-	for _, name := range []string{"", "Mentioned", " mentioned", "1", "nothing", "\x00\xff", strings.Repeat("x", 1<<20)} {
+	for _, name := range []string{"", "Mentioned", " mentioned", "0", "01", "-1", "+1", "1.0", "10000", "99999999999999999999", "nothing", "\x00\xff", strings.Repeat("x", 1<<20)} {
 		_, err := userkeys.ParseNotificationType(name)
 		if !errors.Is(err, userkeys.InvalidParameters) || len(err.Error()) > 500 || strings.Contains(err.Error(), "\x00") {
 			t.Errorf("%.20q: %.600v", name, err)

@@ -2,8 +2,8 @@ package userkeys
 
 import (
 	"crypto/rsa"
-	"crypto/x509"
 	"encoding/base64"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -16,16 +16,17 @@ const maxPublicKey = 4096
 // cannot read the answer.
 type PublicKey struct{ rsa *rsa.PublicKey }
 
-// ParsePublicKey reads one RSA key in PEM, "PUBLIC KEY" or "RSA PUBLIC KEY",
-// with LF or CRLF. It is stricter than most readers: what OpenSSL and Go read
-// differently, private keys, and keys that are weak in ways that anybody can
-// find out are refused, with a text that names the likely cause.
+// ParsePublicKey reads one RSA key in PEM. It takes every text that OpenSSL
+// takes and that nobody could read as two keys: text and comments before and
+// after the block, white space at line ends and inside the block, a byte order
+// mark, the label "PUBLIC KEY" or "RSA PUBLIC KEY" whichever of both the
+// content is, an algorithm without parameters, and a modulus with more or fewer
+// zero bytes in front than DER asks for. It refuses several blocks, private
+// keys, certificates, bytes after the key, and keys that are weak in ways that
+// anybody can find out, with a text that names the likely cause.
+// Errors: [InvalidPublicKey].
 func ParsePublicKey(text string) (PublicKey, error) {
-	block, problem := readPEM(text)
-	if problem != "" {
-		return PublicKey{}, Errorf(InvalidPublicKey, "public_key %s", problem)
-	}
-	key, problem := block.rsaKey()
+	key, problem := readRSAKey(text)
 	if problem == "" {
 		problem = keyProblem(key)
 	}
@@ -51,11 +52,6 @@ func (k PublicKey) Equal(other PublicKey) bool {
 	return k.rsa.Equal(other.rsa)
 }
 
-type pemBlock struct {
-	label string
-	der   []byte
-}
-
 const (
 	labelSPKI  = "PUBLIC KEY"
 	labelPKCS1 = "RSA PUBLIC KEY"
@@ -63,39 +59,113 @@ const (
 	pemBegin = "-----BEGIN "
 	pemEnd   = "-----END "
 	pemDash  = "-----"
+
+	keySpace      = " \t\r" // what may stand at line ends and between base64 digits
+	byteOrderMark = "\ufeff"
+
+	notBase64 = "has content that is not base64, or was cut off"
 )
 
-// readPEM reads exactly one PEM block and nothing else but blank lines around it.
-func readPEM(text string) (b pemBlock, problem string) {
+func readRSAKey(text string) (key *rsa.PublicKey, problem string) {
 	if problem := keyTextProblem(text); problem != "" {
-		return b, problem
+		return nil, problem
 	}
-	text = strings.Trim(strings.ReplaceAll(text, "\r\n", "\n"), "\n")
-	if problem := damageProblem(text); problem != "" {
-		return b, problem
+	block, problem := pemBlock(strings.TrimPrefix(text, byteOrderMark))
+	if problem != "" {
+		return nil, problem
 	}
-	lines := strings.Split(text, "\n")
+	lines, problem := pemLines(block)
+	if problem != "" {
+		return nil, problem
+	}
+	der, problem := decodeBody(lines)
+	if problem == "" {
+		key, problem = parseRSAKey(der)
+	}
+	spaced := slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, " ") })
+	if spaced && (problem == notBase64 || problem == notRSA) {
+		return nil, "has spaces where + was: + was not percent-encoded as %2B"
+	}
+	return key, problem
+}
+
+// pemBlock returns the only PEM block of text, from its dashes at the begin of a line to the end of its last line.
+func pemBlock(text string) (block, problem string) {
+	switch n := strings.Count(text, "-----BEGIN"); {
+	case strings.Contains(text, "PRIVATE KEY"):
+		return "", "is a private key: whoever saw it can read what is meant for you, so treat it as leaked, make a new pair and send the public half"
+	case strings.Contains(text, "BEGIN CERTIFICATE"):
+		return "", "is a certificate; send only its public key"
+	case n > 1:
+		return "", "has more than one PEM block"
+	case n == 0 && strings.HasPrefix(text, "ssh-"):
+		return "", "is in SSH's format; send PEM, as ssh-keygen -e -m pkcs8 writes it"
+	case n == 0:
+		if problem := damageProblem(text); problem != "" {
+			return "", problem
+		}
+		return "", "is no PEM: it must begin with the line -----BEGIN PUBLIC KEY-----"
+	}
+	before, _, _ := strings.Cut(text, "-----BEGIN")
+	block = text[len(before):]
+	if i := strings.Index(block, "-----END"); i >= 0 {
+		end, _, _ := strings.Cut(block[i:], "\n")
+		block = block[:i+len(end)]
+	}
+	if problem := damageProblem(block); problem != "" {
+		return "", problem
+	}
+	if before != "" && !strings.HasSuffix(before, "\n") {
+		return "", "has something before -----BEGIN: it must stand at the begin of a line of its own"
+	}
+	return block, ""
+}
+
+// damageProblem recognises what commonly happens to a PEM block on its way here.
+func damageProblem(block string) string {
+	switch {
+	case strings.Contains(block, `\n`):
+		return `has the two characters \n where a line should end; send line ends (%0A)`
+	case strings.Contains(block, "%"):
+		return "was percent-encoded twice"
+	case strings.Contains(block, "BEGIN+"):
+		return "has + where spaces were: it was encoded as a form and then once more"
+	case strings.Contains(block, "\n") || !strings.Contains(block, "-----BEGIN"):
+		return ""
+	case strings.Contains(block, "\r"):
+		return "has line ends of CR alone; send LF or CRLF"
+	}
+	return "is all on one line: its line ends were lost; send them as %0A"
+}
+
+// pemLines returns the lines between the first and the last line of a block,
+// without the white space around them.
+func pemLines(block string) (lines []string, problem string) {
+	lines = strings.Split(block, "\n")
 	label, ok := pemLabel(lines[0], pemBegin)
 	if !ok {
-		return b, "has something before the line -----BEGIN PUBLIC KEY-----, or spaces around it"
+		return nil, "begins with a line that is not -----BEGIN PUBLIC KEY----- alone"
 	}
 	if label != labelSPKI && label != labelPKCS1 {
-		return b, "is a " + shown(label) + " and not a PUBLIC KEY or RSA PUBLIC KEY"
+		return nil, "is a " + shown(label) + " and not a PUBLIC KEY or RSA PUBLIC KEY"
 	}
 	end, ok := pemLabel(lines[len(lines)-1], pemEnd)
 	if !ok {
-		return b, "was cut off or has something after it: its last line must be -----END " + label + "-----"
+		return nil, "was cut off, or has something else on its last line: its last line must be -----END " + label + "----- alone"
 	}
 	if end != label {
-		return b, "begins as " + label + " and ends as " + shown(end)
+		return nil, "begins as " + label + " and ends as " + shown(end)
 	}
-	b.label = label
-	b.der, problem = decodeBody(lines[1 : len(lines)-1])
-	return b, problem
+	lines = lines[1 : len(lines)-1]
+	for i, line := range lines {
+		lines[i] = strings.Trim(line, keySpace)
+	}
+	return lines, ""
 }
 
+// pemLabel reads the label of a first or last line, which may have white space behind it but none before it.
 func pemLabel(line, prefix string) (string, bool) {
-	rest, ok := strings.CutPrefix(line, prefix)
+	rest, ok := strings.CutPrefix(strings.TrimRight(line, keySpace), prefix)
 	if !ok {
 		return "", false
 	}
@@ -112,89 +182,42 @@ func keyTextProblem(text string) string {
 		return "is not text"
 	}
 	for i := range len(text) {
-		switch c := text[i]; {
-		case c == '\t':
-			return "has tabs: its lines must not be indented"
-		case (c < ' ' && c != '\n' && c != '\r') || c == 0x7f:
+		if c := text[i]; c < ' ' && c != '\n' && c != '\r' && c != '\t' || c == 0x7f {
 			return "has control characters"
 		}
 	}
 	return ""
 }
 
-// damageProblem recognises what commonly happens to a PEM on its way here.
-func damageProblem(text string) string {
-	switch {
-	case strings.Contains(text, "PRIVATE KEY"):
-		return "is a private key: whoever saw it can read what is meant for you, so treat it as leaked, make a new pair and send the public half"
-	case strings.Contains(text, "BEGIN CERTIFICATE"):
-		return "is a certificate; send only its public key"
-	case strings.HasPrefix(text, "ssh-"):
-		return "is in SSH's format; send PEM, as ssh-keygen -e -m pkcs8 writes it"
-	case strings.Contains(text, `\n`):
-		return `has the two characters \n where a line should end; send line ends (%0A)`
-	case strings.Contains(text, "%"):
-		return "was percent-encoded twice"
-	case strings.Contains(text, "BEGIN+"):
-		return "has + where spaces were: it was encoded as a form and then once more"
-	case strings.Contains(text, "\r"):
-		return "has line ends of CR alone; send LF or CRLF"
-	case !strings.Contains(text, "-----BEGIN"):
-		return "is no PEM: it must begin with the line -----BEGIN PUBLIC KEY-----"
-	case strings.Count(text, "-----BEGIN") > 1:
-		return "has more than one PEM block"
-	case !strings.Contains(text, "\n"):
-		return "is all on one line: its line ends were lost; send them as %0A"
-	}
-	return ""
-}
-
+// decodeBody reads the base64 of the lines between the first and the last line.
+// White space between the digits does not count. The first line may be blank; OpenSSL refuses
+// other blank lines, for what is before one are headers.
 func decodeBody(lines []string) (der []byte, problem string) {
+	if len(lines) > 0 && lines[0] == "" {
+		lines = lines[1:]
+	}
+	if len(lines) == 0 {
+		return nil, "has no content"
+	}
 	for _, line := range lines {
 		switch {
 		case strings.Contains(line, ":"):
 			return nil, "has header lines, which OpenSSL does not read"
 		case line == "":
-			return nil, "has a blank line inside or no content"
-		case line[0] == ' ' || line[len(line)-1] == ' ':
-			return nil, "has spaces at the begin or end of lines"
-		case strings.Contains(line, " "):
-			return nil, "has spaces where + was: + was not percent-encoded as %2B"
+			return nil, "has a blank line inside"
 		case strings.ContainsAny(line, "-_"):
 			return nil, "has - or _ in its content: that is base64url and not base64"
 		}
 	}
-	der, err := base64.StdEncoding.Strict().DecodeString(strings.Join(lines, ""))
+	digits := strings.Map(func(r rune) rune {
+		if strings.ContainsRune(keySpace, r) {
+			return -1
+		}
+		return r
+	}, strings.Join(lines, ""))
+	der, err := base64.StdEncoding.Strict().DecodeString(digits)
 	if err != nil || len(der) == 0 {
-		return nil, "has content that is not base64, or was cut off"
+		return nil, notBase64
 	}
 	return der, ""
-}
-
-const notRSA = "has content that is no RSA key with an exponent such as 65537, or was cut off"
-
-// rsaKey reads the block's DER, which must be what its label says.
-func (b pemBlock) rsaKey() (key *rsa.PublicKey, problem string) {
-	if b.label == labelPKCS1 {
-		key, err := x509.ParsePKCS1PublicKey(b.der)
-		if err == nil {
-			return key, ""
-		}
-		if _, err := x509.ParsePKIXPublicKey(b.der); err == nil {
-			return nil, "is labelled RSA PUBLIC KEY but has the content of a PUBLIC KEY"
-		}
-		return nil, notRSA
-	}
-	parsed, err := x509.ParsePKIXPublicKey(b.der)
-	if err != nil {
-		if _, err := x509.ParsePKCS1PublicKey(b.der); err == nil {
-			return nil, "is labelled PUBLIC KEY but has the content of an RSA PUBLIC KEY"
-		}
-		return nil, notRSA
-	}
-	key, ok := parsed.(*rsa.PublicKey)
-	if !ok {
-		return nil, "is no RSA key"
-	}
-	return key, ""
 }

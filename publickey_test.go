@@ -5,10 +5,13 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
+	"encoding/base64"
 	"encoding/pem"
 	"math/big"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -55,14 +58,17 @@ func pkcs1PEM(t testing.TB, n, e *big.Int) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "RSA PUBLIC KEY", Bytes: der}))
 }
 
-// TestPublicKeyVectors reads every file of testdata/publickeys: lines "id:",
-// "expect:" and perhaps "encoding: quoted", a blank line, and the text.
-func TestPublicKeyVectors(t *testing.T) {
-	t.Parallel()
+// A keyVector is a file of testdata/publickeys: lines "id:", "expect:" and
+// perhaps "encoding: quoted", a blank line, and the text.
+type keyVector struct{ id, file, verdict, words, text string }
+
+func keyVectors(t testing.TB) []keyVector {
+	t.Helper()
 	files, err := filepath.Glob("testdata/publickeys/*.txt")
-	if err != nil || len(files) < 50 {
+	if err != nil || len(files) < 90 {
 		t.Fatalf("%d files, %v", len(files), err)
 	}
+	var out []keyVector
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -77,22 +83,141 @@ func TestPublicKeyVectors(t *testing.T) {
 		if fields["encoding"] == "quoted" {
 			body = unquote(t, body)
 		}
-		t.Run(fields["id"]+" "+filepath.Base(file), func(t *testing.T) {
+		v := keyVector{id: fields["id"], file: filepath.Base(file), text: body}
+		v.verdict, v.words, _ = strings.Cut(fields["expect"], " ")
+		out = append(out, v)
+	}
+	return out
+}
+
+func TestPublicKeyVectors(t *testing.T) {
+	t.Parallel()
+	for _, v := range keyVectors(t) {
+		t.Run(v.id+" "+v.file, func(t *testing.T) {
 			t.Parallel()
-			key, err := userkeys.ParsePublicKey(body)
-			verdict, words, _ := strings.Cut(fields["expect"], " ")
-			if verdict == "refuse" {
-				mustRefuse(t, err, userkeys.InvalidPublicKey, words)
+			key, err := userkeys.ParsePublicKey(v.text)
+			if v.verdict == "refuse" {
+				mustRefuse(t, err, userkeys.InvalidPublicKey, v.words)
 				if key != (userkeys.PublicKey{}) {
 					t.Error("a key beside an error")
 				}
 				return
 			}
-			if err != nil || verdict != "accept" || strconv.Itoa(key.Bits()) != words {
-				t.Errorf("%s: %d bits, %v", fields["expect"], key.Bits(), err)
+			if err != nil || v.verdict != "accept" || strconv.Itoa(key.Bits()) != v.words {
+				t.Errorf("%s %s: %d bits, %v", v.verdict, v.words, key.Bits(), err)
 			}
 		})
 	}
+}
+
+// TestOpenSSLReadsTheSameKey: what is accepted is what Discourse, which reads
+// with OpenSSL, seals to; and what OpenSSL takes is refused only for one of the reasons
+// that docs/divergences.md names.
+func TestOpenSSLReadsTheSameKey(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("openssl"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("no openssl")
+		}
+		t.Skip("no openssl: what OpenSSL takes is not compared")
+	}
+	for _, v := range keyVectors(t) {
+		t.Run(v.file, func(t *testing.T) {
+			t.Parallel()
+			key, err := userkeys.ParsePublicKey(v.text)
+			cmd := exec.CommandContext(t.Context(), "openssl", "pkey", "-pubin", "-outform", "DER")
+			cmd.Stdin = strings.NewReader(v.text)
+			theirs, failed := cmd.Output()
+			switch {
+			case err != nil && failed == nil:
+				if !slices.ContainsFunc(strongerThanOpenSSL, func(words string) bool { return strings.Contains(err.Error(), words) }) {
+					t.Errorf("OpenSSL takes it; refused: %v", err)
+				}
+			case err == nil && failed != nil:
+				t.Errorf("OpenSSL refuses what is accepted: %v", failed)
+			case err == nil:
+				same, err := userkeys.ParsePublicKey(string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: theirs})))
+				if err != nil || !same.Equal(key) {
+					t.Errorf("OpenSSL reads another key: %v", err)
+				}
+			}
+		})
+	}
+}
+
+// strongerThanOpenSSL are words of the refusals of what OpenSSL takes.
+var strongerThanOpenSSL = []string{
+	"more than one PEM block", "is a private key", "is a certificate", "bytes after the key", "is no RSA key", "bits; 1024 to 8192",
+	"longer than 4096 bytes", "control characters", "no RSA key with an exponent", "and not a PUBLIC KEY or RSA PUBLIC KEY",
+}
+
+// FuzzPublicKey: what is accepted has one reading, whichever way a reader looks for the key.
+func FuzzPublicKey(f *testing.F) {
+	for _, v := range keyVectors(f) {
+		f.Add(v.text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		key, err := userkeys.ParsePublicKey(text)
+		if err != nil {
+			return
+		}
+		der, err := x509.MarshalPKIXPublicKey(rsaKeyOf(t, key, text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := userkeys.ParsePublicKey(string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})))
+		if err != nil || !again.Equal(key) {
+			t.Errorf("written anew it is another key: %v", err)
+		}
+		for rest := []byte(text); ; {
+			var block *pem.Block
+			if block, rest = pem.Decode(rest); block == nil {
+				break
+			}
+			if other := goReading(block.Bytes); other != nil && !other.Equal(rsaKeyOf(t, key, text)) {
+				t.Error("Go reads another key")
+			}
+		}
+		if key.Bits() < 1024 || strings.Contains(text, "PRIVATE KEY") || strings.Count(text, "-----BEGIN") != 1 {
+			t.Errorf("accepted %q", text)
+		}
+	})
+}
+
+// rsaKeyOf reads the key of an accepted text in the simplest way: the base64
+// between its first and its last line, and in its DER the longest number and the last one.
+func rsaKeyOf(t *testing.T, key userkeys.PublicKey, text string) *rsa.PublicKey {
+	t.Helper()
+	_, block, _ := strings.Cut(text, "-----BEGIN")
+	block, _, _ = strings.Cut(block, "-----END")
+	_, body, _ := strings.Cut(block, "\n")
+	der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(body), ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := (key.Bits() + 7) / 8
+	for i := len(der) - size; i > 0; i-- {
+		tail := der[i+size:] // the exponent: tag, length, number
+		if len(tail) < 3 || tail[0] != 2 || int(tail[1]) != len(tail)-2 {
+			continue
+		}
+		k := &rsa.PublicKey{N: new(big.Int).SetBytes(der[i : i+size]), E: int(new(big.Int).SetBytes(tail[2:]).Int64())}
+		if k.N.BitLen() == key.Bits() {
+			return k
+		}
+	}
+	t.Fatalf("no number of %d bits before an exponent in %q", key.Bits(), text)
+	return nil
+}
+
+// goReading is the RSA key that Go's own readers find in DER; nil if they find none.
+func goReading(der []byte) *rsa.PublicKey {
+	if k, err := x509.ParsePKCS1PublicKey(der); err == nil {
+		return k
+	}
+	k, _ := x509.ParsePKIXPublicKey(der)
+	rsaKey, _ := k.(*rsa.PublicKey)
+	return rsaKey
 }
 
 // TestPK19PrivateKeyIsNotRepeated: the refusal goes into pages and logs.

@@ -65,8 +65,14 @@ func misplacedWildcard(s, fixed string, open bool) string {
 	if end >= 0 {
 		authority, rest = after[:end], after[end:]
 	}
+	loopback, _, _ := strings.Cut(strings.TrimRight(authority, "*"), ":")
+	ported := strings.Contains(authority, "*") || open && end < 0
 	switch {
-	case strings.Contains(authority, "*"), open && end < 0:
+	case ported && scheme == "http" && (loopback == "127.0.0.1" || strings.HasPrefix(authority, "[::1]")):
+		return "programs on 127.0.0.1 and [::1] are let in on any port already, without a rule, while allow_user_api_key_loopback_redirects is on"
+	case ported && scheme == "http" && loopback == "localhost":
+		return "a * may not stand in the port of localhost, which need not be the user's machine; let the program use 127.0.0.1, where any port is let in without a rule"
+	case ported:
 		return "a * in the host must be its whole left-most label, as in https://*.example.com/callback, and none may stand in the port: otherwise strangers' hosts match too"
 	case strings.Contains(rest, "*"):
 		return "a * in path or query must be the last character"
@@ -134,11 +140,12 @@ func (s Settings) CheckRedirect(authRedirect string) (Redirect, error) {
 			return to, nil
 		}
 	}
-	return Redirect{}, &Error{
-		Code:   RedirectNotAllowed,
-		Reason: "redirect not allowed",
-		Public: "this site does not send answers to that auth_redirect; an administrator can allow it with this line in allowed_user_api_auth_redirects: " + to.SuggestedRule(),
+	public := "this site does not send answers to that auth_redirect; "
+	if s.AllowUserAPILoopbackRedirect && to.addr.scheme == "http" && to.addr.host == "localhost" {
+		public += "the app can use 127.0.0.1 in place of localhost, which is allowed on any port, or "
 	}
+	public += "an administrator can allow it with this line in allowed_user_api_auth_redirects: " + to.SuggestedRule()
+	return Redirect{}, &Error{Code: RedirectNotAllowed, Reason: "redirect not allowed", Public: public}
 }
 
 // SuggestedRule is the line of allowed_user_api_auth_redirects to ask an administrator for: the narrowest

@@ -208,6 +208,24 @@ func TestRefusalNamesTheLineToAdd(t *testing.T) {
 	}
 }
 
+// TestLocalhostIsToldOfLoopback: a line with a port helps only until the app listens on the next one.
+func TestLocalhostIsToldOfLoopback(t *testing.T) {
+	t.Parallel()
+	s := userkeys.DefaultSettings()
+	for to, told := range map[string]bool{
+		"http://localhost:51004/cb": true, "http://localhost/cb": true, "https://localhost:51004/cb": false, "http://localhost.example/cb": false,
+	} {
+		_, err := s.CheckRedirect(to)
+		if text, _ := public(err); strings.Contains(text, "the app can use 127.0.0.1 in place of localhost") != told || !strings.HasSuffix(text, ": "+to) {
+			t.Errorf("%s: %s", to, text)
+		}
+	}
+	s.AllowUserAPILoopbackRedirect = false
+	if text, _ := public(func() error { _, err := s.CheckRedirect("http://localhost:51004/cb"); return err }()); strings.Contains(text, "127.0.0.1") {
+		t.Errorf("what is off is recommended: %s", text)
+	}
+}
+
 func TestRD44RedirectIsBounded(t *testing.T) {
 	t.Parallel()
 	base := "https://app.example/"

@@ -241,7 +241,7 @@ func TestRQ12Controls(t *testing.T) {
 			t.Errorf("client_id %q: kept as %q, %v", value, r.ClientID, err)
 		}
 	}
-	for value, words := range map[string]string{"k\x00": "control", "k\tk": "tabs", "k\xff": "not text"} {
+	for value, words := range map[string]string{"k\x00": "control", "k\x0bk": "control", "k\xff": "not text"} {
 		p := good()
 		p.Set("public_key", value)
 		_, err := userkeys.ParseAuthorizationRequest(p)

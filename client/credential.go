@@ -2,8 +2,10 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"userkeys"
@@ -57,13 +59,27 @@ func (c *Credential) Client(base *http.Client) *http.Client {
 func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // URL is the address of a path on the site. The path begins with a slash and
-// may have a query.
+// may have a query. Characters that no address may have, such as spaces, are percent-encoded.
 func (c *Credential) URL(path string) (string, error) {
-	u, err := url.Parse(c.Site + path)
+	u, err := url.Parse(c.Site + encodeStray(path))
 	if err != nil || path == "" || path[0] != '/' || !OnSite(c.Site, u) {
 		return "", userkeys.Errorf(userkeys.InvalidParameters, "%q is no path on %s; it begins with a slash", path, c.Site)
 	}
 	return u.String(), nil
+}
+
+// encodeStray percent-encodes the bytes of a path with a query that no part of an address may have (RFC 3986, 2); what is
+// percent-encoded already stays.
+func encodeStray(path string) string {
+	var out strings.Builder
+	for i := range len(path) {
+		if c := path[i]; c == ' ' || c >= 0x80 || strings.IndexByte("\"<>\\^`{|}", c) >= 0 {
+			fmt.Fprintf(&out, "%%%02X", c)
+		} else {
+			out.WriteByte(c)
+		}
+	}
+	return out.String()
 }
 
 // Get reads the JSON at a path of the site into the value that into points to, as [Do] does. base

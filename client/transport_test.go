@@ -147,9 +147,12 @@ func TestCredentialURL(t *testing.T) {
 	t.Parallel()
 	c := &client.Credential{Site: "https://example.com/forum"}
 	for path, want := range map[string]string{
-		"/posts.json?a=b%20c": "https://example.com/forum/posts.json?a=b%20c",
-		"/":                   "https://example.com/forum/",
-		"":                    "", "posts.json": "", ".evil.example/": "", "/../other": "", "@evil.example/": "",
+		"/posts.json?a=b%20c":          "https://example.com/forum/posts.json?a=b%20c",
+		"/":                            "https://example.com/forum/",
+		"/search.json?q=a b":           "https://example.com/forum/search.json?q=a%20b",
+		"/a b/\u00fc?q=\u00fc|x%20y+z": "https://example.com/forum/a%20b/%C3%BC?q=%C3%BC%7Cx%20y+z",
+		"/?ids[]=1&q='{a}'":            "https://example.com/forum/?ids[]=1&q='%7Ba%7D'",
+		"":                             "", "posts.json": "", ".evil.example/": "", "/../other": "", "@evil.example/": "",
 	} {
 		if got, err := c.URL(path); got != want || (err == nil) != (want != "") {
 			t.Errorf("URL(%q) = %q, %v; want %q", path, got, err, want)

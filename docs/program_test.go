@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"userkeys/internal/testkit"
 )
 
 // flow is how a program asks the person.
@@ -201,6 +203,7 @@ var (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	testkit.LeaveKeychain()
 	// Programs that ask for a code, or meet a limit, spend their time waiting: more of them fit beside each other than there are processors.
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)

@@ -1,6 +1,7 @@
 package examples_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -61,11 +62,17 @@ func looksOf(s *testkit.Site) int { return strings.Count(s.Log.String(), "notifi
 func TestNotifier(t *testing.T) {
 	t.Parallel()
 	s, d := newSite(t), newDesk(t)
+	if err := errors.Join(os.WriteFile(filepath.Join(d.home, "dotfiles.json"), []byte("{}"), 0o600), os.Symlink("dotfiles.json", d.file)); err != nil {
+		t.Fatal(err)
+	}
 	alice := s.Person("alice")
 	p := start(t, "notifier", d.env, "--every", "20ms", s.URL)
 	to := approve(t, alice, p.says(`Approve in your browser: (\S+)`))
 	s.Visitor().Get(to).Must(t, 200, "You can close this window")
 	p.says("Watching " + s.URL)
+	if now, err := os.Readlink(d.file); err != nil || now != "dotfiles.json" || !strings.Contains(d.read(filepath.Join(d.home, now)), s.URL) {
+		t.Errorf("the key is not kept where the link leads: %q, %v", now, err)
+	}
 
 	notify(t, s, "alice", 1)
 	d.shows("Notifier 1 new on " + s.URL + "\n")

@@ -27,13 +27,14 @@ type AlertPayload struct {
 	GroupName       string `json:"group_name,omitempty"`
 	TranslatedTitle string `json:"translated_title,omitempty"`
 	Tag             string `json:"tag,omitempty"`
-	// PostURL is where it leads: a path on the site, or an address by http or https.
+	// PostURL is where it leads on the site: a path, or an address of the site's origin.
 	PostURL string `json:"post_url,omitempty"`
 }
 
 // Alert makes of a notification what apps show of it (wire 12.3: an excerpt has at most 400 characters). Texts are one line, without
-// markup and control characters; a text that is too long is cut and ends in an ellipsis.
-func Alert(n userkeys.Notification) AlertPayload {
+// markup and control characters; a text that is too long is cut and ends in an ellipsis. origin is the site's own, such as
+// https://site.example; empty: it is not known, and only paths are links.
+func Alert(n userkeys.Notification, origin string) AlertPayload {
 	data := alertData(n.Data)
 	fancy := html.UnescapeString(markup.ReplaceAllString(n.FancyTitle, ""))
 	return AlertPayload{
@@ -44,7 +45,7 @@ func Alert(n userkeys.Notification) AlertPayload {
 		GroupName:       line(data.text("group_name"), userkeys.MaxMessageTitle),
 		TranslatedTitle: line(data.text("translated_title"), userkeys.MaxMessageTitle),
 		Tag:             line(data.text("tag"), userkeys.MaxMessageTitle),
-		PostURL:         alertLink(n, data),
+		PostURL:         alertLink(n, data, origin),
 	}
 }
 
@@ -87,10 +88,13 @@ func line(s string, most int) string {
 	return strings.TrimRight(string([]rune(s)[:most-1]), " ") + "\u2026"
 }
 
-// alertLink is where a notification leads: to what its data says, else to its post.
-func alertLink(n userkeys.Notification, data members) string {
-	if to := firstText(data.text("url"), data.text("link")); linkable(to) {
-		return to
+// alertLink is where a notification leads: to what its data says if that is on the site, for apps open it as the site's;
+// else to its post.
+func alertLink(n userkeys.Notification, data members, origin string) string {
+	for _, name := range []string{"url", "link", "bookmarkable_url"} {
+		if to := data.text(name); userkeys.OwnLink(to, origin) {
+			return to
+		}
 	}
 	if n.TopicID <= 0 {
 		return ""
@@ -104,17 +108,4 @@ func alertLink(n userkeys.Notification, data members) string {
 		to += "/" + strconv.Itoa(n.PostNumber)
 	}
 	return to
-}
-
-// linkable tells whether an app may open to: a path on the site itself, in one reading
-// only (//host and \\host are none), or an address by http or https.
-func linkable(to string) bool {
-	if to == "" || len(to) > userkeys.MaxMessageLink || strings.ContainsRune(to, '\\') || strings.IndexFunc(to, func(c rune) bool { return c <= ' ' || c >= 0x7f }) >= 0 {
-		return false
-	}
-	if strings.HasPrefix(to, "/") {
-		return !strings.HasPrefix(to, "//")
-	}
-	u, err := url.Parse(to)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil
 }

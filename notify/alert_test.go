@@ -39,10 +39,16 @@ func TestAlert(t *testing.T) {
 			notify.AlertPayload{Type: 30, PostURL: "/chat/c/general/2", Tag: "chat-2", TranslatedTitle: "bob in general", GroupName: "staff", Username: "bob"},
 		},
 		{
-			"a link elsewhere",
+			"a link of the site's own",
 			userkeys.Notification{Type: 14},
-			`{"url":"https://shop.example/orders/1?x=2","title":"Order"}`,
-			notify.AlertPayload{Type: 14, TopicTitle: "Order", PostURL: "https://shop.example/orders/1?x=2"},
+			`{"url":"https://site.example/orders/1?x=2","title":"Order"}`,
+			notify.AlertPayload{Type: 14, TopicTitle: "Order", PostURL: "https://site.example/orders/1?x=2"},
+		},
+		{
+			"a link elsewhere, kept from before links were held to the site",
+			userkeys.Notification{Type: 14},
+			`{"url":"https://shop.example/orders/1?x=2","link":"http://site.example/","bookmarkable_url":"/orders/1","title":"Order"}`,
+			notify.AlertPayload{Type: 14, TopicTitle: "Order", PostURL: "/orders/1"},
 		},
 		{"a topic without a slug", userkeys.Notification{Type: 1, TopicID: 5}, `{}`, notify.AlertPayload{Type: 1, TopicID: 5, PostURL: "/t/-/5"}},
 		{"a slug that leads away", userkeys.Notification{Type: 1, TopicID: 5, Slug: "../../admin"}, `{}`, notify.AlertPayload{Type: 1, TopicID: 5, PostURL: "/t/-/5"}},
@@ -55,7 +61,7 @@ func TestAlert(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			tt.n.Data = json.RawMessage(tt.data)
-			if diff := cmp.Diff(tt.want, notify.Alert(tt.n)); diff != "" {
+			if diff := cmp.Diff(tt.want, notify.Alert(tt.n, "https://site.example")); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -67,13 +73,13 @@ func TestAlertLinks(t *testing.T) {
 	t.Parallel()
 	for _, to := range []string{
 		"//evil.example", `/\evil.example`, `\\evil.example`, "javascript:alert(1)", "https://", "https:///x", "http://user@evil.example/",
-		"data:text/html,x", "evil.example/x", "/a b", "/a\nb", "/\u00fc", "ftp://x.example/", "https://x.example/" + strings.Repeat("a", 2000),
+		"data:text/html,x", "evil.example/x", "/a b", "/a\nb", "/\u00fc", "ftp://x.example/", "https://evil.example/x", "http://site.example/", "https://site.example:444/", "https://x.example/" + strings.Repeat("a", 2000),
 	} {
 		data, err := json.Marshal(map[string]string{"url": to})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := notify.Alert(userkeys.Notification{Type: 1, TopicID: 5, Slug: "s", Data: data}).PostURL; got != "/t/s/5" {
+		if got := notify.Alert(userkeys.Notification{Type: 1, TopicID: 5, Slug: "s", Data: data}, "https://site.example").PostURL; got != "/t/s/5" {
 			t.Errorf("%q leads to %q", to, got)
 		}
 	}
@@ -86,7 +92,7 @@ func TestAlertIsBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := notify.Alert(userkeys.Notification{Type: 1, Data: data})
+		a := notify.Alert(userkeys.Notification{Type: 1, Data: data}, "")
 		if n := utf8.RuneCountInString(a.Excerpt); n != 400 || !strings.HasSuffix(a.Excerpt, c+"\u2026") {
 			t.Errorf("an excerpt of %d characters: %q", n, a.Excerpt)
 		}
@@ -99,7 +105,7 @@ func TestAlertIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a := notify.Alert(userkeys.Notification{Type: 1, Data: data}); a.Excerpt != whole {
+	if a := notify.Alert(userkeys.Notification{Type: 1, Data: data}, ""); a.Excerpt != whole {
 		t.Errorf("one that fits became %q", a.Excerpt)
 	}
 }

@@ -44,6 +44,7 @@ const (
 // BusConfig is what a [Bus] is made of.
 type BusConfig struct {
 	Store        BusStore
+	Origin       string       // the site's own, such as https://site.example, where alerts may lead; empty: to paths only
 	MaxListeners int          // on this node; 0: 20 000
 	Logger       *slog.Logger // nil: none
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"userkeys"
@@ -90,11 +91,13 @@ const (
 	maxOffset  = 10_000
 
 	maxIdempotencyKey = 255 // bytes
+	maxFrom           = 100 // characters of the site's title, where a notification names nobody
 )
 
 // Add tells users something: all of them, or none and an error. A type is needed unless the message has a title; ID,
 // UserID, Read and CreatedAt are set here, and what decides about pushes: the settings, and a.Push or the type. What has high priority
-// by its type has it whatever the notification says.
+// by its type has it whatever the notification says. One that names nobody is from the site, by its title: apps
+// show the member display_username without a look whether it is there.
 // [userkeys.InvalidParameters], [userkeys.Unprocessable], [userkeys.Conflict].
 func (in *Inbox) Add(ctx context.Context, a userkeys.Announcement) (userkeys.Announced, error) {
 	var none userkeys.Announced
@@ -103,6 +106,9 @@ func (in *Inbox) Add(ctx context.Context, a userkeys.Announcement) (userkeys.Ann
 	}
 	if len(a.IdempotencyKey) > maxIdempotencyKey || !userkeys.IsText(a.IdempotencyKey) {
 		return none, userkeys.Errorf(userkeys.InvalidParameters, "an idempotency key is one line of at most %d bytes", maxIdempotencyKey)
+	}
+	if a.Message.From == "" && in.cfg.Settings != nil && !namesSomebody(a.Notification.Data) {
+		a.Message.From = line(in.cfg.Settings().Title, maxFrom)
 	}
 	n, err := a.Message.Notification(a.Notification, in.cfg.Origin)
 	if err != nil {
@@ -135,6 +141,16 @@ func (in *Inbox) Add(ctx context.Context, a userkeys.Announcement) (userkeys.Ann
 		in.cfg.Queued()
 	}
 	return told, nil
+}
+
+// namesSomebody reports whether the data of a notification has a member with a name that apps show as whom it is from.
+func namesSomebody(data json.RawMessage) bool {
+	for name := range alertData(data) {
+		if strings.HasSuffix(name, "username") || name == "group_name" {
+			return true
+		}
+	}
+	return false
 }
 
 // Page lists notifications, the newest first, [MaxPage] at most.

@@ -192,6 +192,7 @@ func TestAddMessage(t *testing.T) {
 	}
 	for name, a := range map[string]userkeys.Announcement{
 		"a link elsewhere":       {Message: userkeys.Message{Title: "t", Link: "https://evil.example/"}},
+		"an address elsewhere":   {Notification: userkeys.Notification{Type: 1, Data: json.RawMessage(`{"url":"https://evil.example/"}`)}},
 		"neither type nor title": {Message: userkeys.Message{Excerpt: "e"}},
 		"a long key":             {Message: userkeys.Message{Title: "t"}, IdempotencyKey: strings.Repeat("k", 256)},
 		"a key of two lines":     {Message: userkeys.Message{Title: "t"}, IdempotencyKey: "a\nb"},
@@ -202,6 +203,32 @@ func TestAddMessage(t *testing.T) {
 	}
 	if l, err := in.Page(ctx, userkeys.NotificationFilter{UserID: 1, Limit: 60}); err != nil || l.Total != 1 {
 		t.Errorf("something was written: %+v, %v", l, err)
+	}
+}
+
+// TestWhoIsNamed: apps show display_username without a look whether it is there.
+func TestWhoIsNamed(t *testing.T) {
+	t.Parallel()
+	title := "Birdwatchers"
+	in, _, _ := heard(t, func(s *userkeys.Settings) { s.Title = title })
+	for _, tt := range []struct{ name, title, data, want string }{
+		{"nobody", "Birdwatchers", `{}`, `{"display_username":"Birdwatchers"}`},
+		{"a title beside it", "Birdwatchers", `{"topic_title":"T"}`, `{"topic_title":"T","display_username":"Birdwatchers"}`},
+		{"a user", "Birdwatchers", `{"original_username":"bob"}`, `{"original_username":"bob"}`},
+		{"who mentioned", "Birdwatchers", `{"mentioned_by_username":"bob"}`, `{"mentioned_by_username":"bob"}`},
+		{"a group", "Birdwatchers", `{"group_name":"staff"}`, `{"group_name":"staff"}`},
+		{"a site without a title", "", `{}`, `{}`},
+		{"a site with a long title", strings.Repeat("x", 255), `{}`, `{"display_username":"` + strings.Repeat("x", 99) + "\u2026" + `"}`},
+	} {
+		title = tt.title
+		_, err := in.Add(t.Context(), userkeys.Announcement{Usernames: []string{"ada"}, Actor: system, Notification: userkeys.Notification{Type: 1, Data: json.RawMessage(tt.data)}})
+		if err != nil {
+			t.Fatal(tt.name, err)
+		}
+		l, err := in.Page(t.Context(), userkeys.NotificationFilter{UserID: 1, Limit: 1})
+		if err != nil || string(l.Notifications[0].Data) != tt.want {
+			t.Errorf("%s: %s, want %s, %v", tt.name, l.Notifications[0].Data, tt.want, err)
+		}
 	}
 }
 

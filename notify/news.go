@@ -51,7 +51,7 @@ func (b *Bus) readNow(ctx context.Context, userID int64, subs []Subscription) ([
 	if err != nil {
 		return nil, 0, err
 	}
-	r := reading{store: b.cfg.Store, userID: userID, state: state, own: strconv.FormatInt(userID, 10)}
+	r := reading{store: b.cfg.Store, origin: b.cfg.Origin, userID: userID, state: state, own: strconv.FormatInt(userID, 10)}
 	var messages []Message
 	status := map[string]int64{}
 	for i := range subs {
@@ -73,6 +73,7 @@ func (b *Bus) readNow(ctx context.Context, userID int64, subs []Subscription) ([
 // reading is one look at one inbox.
 type reading struct {
 	store  BusStore
+	origin string // the site's own
 	userID int64
 	own    string // the user's id
 	state  userkeys.Inbox
@@ -147,7 +148,7 @@ func (r *reading) alerts(ctx context.Context, channel string, from int64) ([]Mes
 	var messages []Message
 	for _, n := range slices.Backward(list) {
 		if n.Position > from {
-			messages = append(messages, Message{r.state.Version, n.Position, channel, Alert(n)})
+			messages = append(messages, Message{r.state.Version, n.Position, channel, Alert(n, r.origin)})
 		}
 	}
 	return messages, nil

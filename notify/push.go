@@ -108,7 +108,7 @@ func bodyOf(p userkeys.PushParcel, keys []userkeys.PushedKey, s userkeys.Setting
 	if p.Delivery.KeyID != 0 {
 		notice.AlertPayload = testAlert(s.Title)
 	} else {
-		notice.AlertPayload = Alert(p.Notification)
+		notice.AlertPayload = Alert(p.Notification, siteURL(base))
 	}
 	notice.URL = absolute(base, notice.PostURL)
 	notice.PostURL = ""

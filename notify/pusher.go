@@ -63,6 +63,8 @@ const (
 	freshFor = 300 * time.Millisecond
 	// writeFor is how long a receiver may take what it is sent, piece by piece: it must not decide how long a reading holds.
 	writeFor = 400 * time.Millisecond
+	// maxAnswerHeader bounds the headers of a receiver's answer, in bytes: many answers are read at a time, and of their headers only Retry-After (attacks SS18).
+	maxAnswerHeader = 16 << 10
 	// doubtPause is how long a delivery rests whose rights have changed, or could not be read again.
 	doubtPause = 2 * time.Second
 	// staleAfter is how old it may be when it was read again: where a database is so slow, nothing is sent.
@@ -103,7 +105,7 @@ func NewPusher(cfg PusherConfig) (*Pusher, error) {
 	}
 	if cfg.Client == nil {
 		settings := cfg.Settings
-		cfg.Client = outward.New(outward.Config{OnlyHTTP1: true, WriteTimeout: writeFor, Inward: func() []string { return settings().InternalPushTargets() }})
+		cfg.Client = outward.New(outward.Config{OnlyHTTP1: true, WriteTimeout: writeFor, MaxHeader: maxAnswerHeader, Inward: func() []string { return settings().InternalPushTargets() }})
 	}
 	return &Pusher{
 		cfg: cfg, wake: make(chan struct{}, 1), results: make(chan userkeys.PushResult, inFlight),

@@ -585,3 +585,26 @@ func TestPushToABadNeighbour(t *testing.T) {
 		return n == 5
 	})
 }
+
+// TestReceiversHeadersAreBounded: thousands of answers are read at a time, and anybody may run a receiver (attacks SS18).
+func TestReceiversHeadersAreBounded(t *testing.T) {
+	t.Parallel()
+	with := func(size int) *receiver {
+		return newReceiver(t, func(_ int, w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Long", strings.Repeat("x", size)) })
+	}
+	o := newOffice(t)
+	short, long := with(15<<10), with(17<<10)
+	if err := o.settings.Set("allowed_user_api_push_urls", short.URL+"/push|"+long.URL+"/push"); err != nil {
+		t.Fatal(err)
+	}
+	ada := o.user("ada")
+	good, bad := o.key(ada, "short", short.URL+"/push"), o.key(ada, "long", long.URL+"/push")
+	p := o.pusher()
+	o.run(p)
+	o.tell("ada")
+	p.Wake()
+	o.eventually("both were tried", func() bool { return !o.push(good).DeliveredAt.IsZero() && o.push(bad).Problem != "" })
+	if got := o.push(bad); !got.DeliveredAt.IsZero() || len(long.all()) == 0 {
+		t.Errorf("an answer with 17 KiB of headers: %+v", got)
+	}
+}

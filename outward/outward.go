@@ -39,6 +39,9 @@ type Config struct {
 	// MaxBody bounds an answer, in bytes: reading on fails with [ProblemSize]. 0 is 64 KiB. Below 0 nothing is
 	// bounded here, for callers that do it themselves; then answers may also come compressed.
 	MaxBody int64
+
+	// MaxHeader bounds the headers of an answer, in bytes; an answer with more is an error. 0 is 64 KiB.
+	MaxHeader int64
 }
 
 // Bounds of every client. Idle connections suffice for some thousand requests a second to one host, and end.

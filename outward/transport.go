@@ -1,6 +1,7 @@
 package outward
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -30,7 +31,7 @@ func newBase(t *transport, c Config) *http.Transport {
 		DialContext: t.dial, ForceAttemptHTTP2: !c.OnlyHTTP1,
 		TLSClientConfig: &tls.Config{RootCAs: c.CAs}, TLSHandshakeTimeout: orUsual(c.DialTimeout, usualDialTimeout),
 		MaxIdleConns: maxIdle, MaxIdleConnsPerHost: maxIdlePerHost, IdleConnTimeout: idleTimeout,
-		MaxResponseHeaderBytes: maxHeaderBytes, ExpectContinueTimeout: time.Second,
+		MaxResponseHeaderBytes: cmp.Or(c.MaxHeader, maxHeaderBytes), ExpectContinueTimeout: time.Second,
 		DisableCompression: t.maxBody >= 0, // nothing, compressed without end, would keep us at work without reaching the bound
 	}
 }

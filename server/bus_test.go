@@ -174,7 +174,7 @@ func TestPollData(t *testing.T) {
 	for i, want := range []string{
 		`{"excerpt":"<b> | what","notification_type":6,"post_number":2,"post_url":"/t/hello/42/2","topic_id":42,"topic_title":"Hello & bye","username":"bob"}`,
 		`{"notification_type":1,"post_url":"/somewhere","topic_title":"T"}`,
-		fmt.Sprintf(`{"all_unread_notifications_count":1,"grouped_unread_notifications":{"1":1},"last_notification":{"notification":{"created_at":"2026-11-22T12:00:00.000Z","data":{"topic_title":"T","url":"/somewhere"},"fancy_title":null,"high_priority":false,"id":%d,"notification_type":1,"post_number":null,"read":false,"slug":null,"topic_id":null,"user_id":1}},"new_personal_messages_notifications_count":0,"read_first_notification":false,"recent":[[%d,false],[%d,true]],"seen_notification_id":0,"unread_high_priority_notifications":0,"unread_notifications":1}`, second, second, first),
+		fmt.Sprintf(`{"all_unread_notifications_count":1,"grouped_unread_notifications":{"1":1},"last_notification":{"notification":{"created_at":"2026-11-22T12:00:00.000Z","data":{"topic_title":"T","url":"/somewhere"},"fancy_title":"T","high_priority":false,"id":%d,"notification_type":1,"post_number":null,"read":false,"slug":null,"topic_id":null,"user_id":1}},"new_personal_messages_notifications_count":0,"read_first_notification":false,"recent":[[%d,false],[%d,true]],"seen_notification_id":0,"unread_high_priority_notifications":0,"unread_notifications":1}`, second, second, first),
 	} {
 		var data map[string]any
 		if err := json.Unmarshal([]byte(want), &data); err != nil {

@@ -378,7 +378,7 @@ func TestNotificationParameters(t *testing.T) {
 		"limit=0": "1 to 60", "limit=61": "1 to 60", "limit=-1": "whole number", "limit=": "whole number", "limit=1e1": "whole number", "limit=99999999999999999999": "whole number",
 		"limit=5&limit=6": "twice", "offset=-1": "whole number", "offset=x": "whole number", "offset=10001": "load_more_notifications", "before=0": "id of a notification",
 		"before=1;drop": "query", "before=9223372036854775808": "id of a notification", "before=%00": "not text", "filter=seen": "read or unread", "filter=read,unread": "read or unread",
-		"filter_by_types=nothing": "no notification type", "filter_by_types=mentioned,,replied": "no notification type", "filter_by_types=1": "no notification type",
+		"filter_by_types=nothing": "no notification type", "filter_by_types=mentioned,,replied": "no notification type", "filter_by_types=0": "no notification type", "filter_by_types=10000": "no notification type", "filter_by_types=01": "no notification type",
 		"filter_by_types=%27+or+1%3D1": "no notification type", "filter_by_types=" + strings.Repeat("mentioned,", 100) + "mentioned": "more than 100", "%zz": "query",
 	} {
 		for _, form := range []string{"", "recent=true&"} {

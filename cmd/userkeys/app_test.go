@@ -336,7 +336,14 @@ func TestBrowserVariableChoosesTheProgram(t *testing.T) {
 	if err := os.WriteFile(script, []byte("#!/bin/sh\nprintf '%s' \"$*\" > "+seen+"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	spaced := filepath.Join(dir, "Program Files", "it's a browser.exe")
+	if err := errors.Join(os.Mkdir(filepath.Dir(spaced), 0o700), os.Symlink(script, spaced)); err != nil {
+		t.Fatal(err)
+	}
 	for value, want := range map[string]string{
+		spaced: "https://x.example/?a=b&c", `"` + spaced + `"`: "https://x.example/?a=b&c", `"` + spaced + `" --new "%s"`: "--new https://x.example/?a=b&c",
+		strings.NewReplacer(" ", `\ `, "'", `\'`).Replace(spaced) + " -p 'a \\ b'": `-p a \ b https://x.example/?a=b&c`, "/nowhere:" + spaced: "https://x.example/?a=b&c",
+		script + ` "" %s`: " https://x.example/?a=b&c",
 		script: "https://x.example/?a=b&c", "/nowhere:" + script: "https://x.example/?a=b&c", script + " --new %s": "--new https://x.example/?a=b&c",
 	} {
 		t.Setenv("BROWSER", value)

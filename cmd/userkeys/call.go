@@ -230,7 +230,7 @@ func (c *call) answer(ctx context.Context, resp *http.Response, path string) err
 		}
 		return exitf(exitUnreachable, "the answer of %s broke off: %s", c.key.Site, rootCause(err))
 	}
-	if _, shown := c.out.(harmless); shown && len(head) > 0 && head[len(head)-1] != '\n' {
+	if _, shown := c.out.(*harmless); shown && len(head) > 0 && head[len(head)-1] != '\n' {
 		fmt.Fprintln(c.out) // what follows, or the prompt, gets a line of its own
 	}
 	switch {

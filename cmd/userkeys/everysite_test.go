@@ -214,6 +214,7 @@ func newDesktop(t *testing.T, env ...string) *desktop {
 	d.env = append([]string{
 		"HOME=" + d.dir, "TMPDIR=" + filepath.Join(d.dir, "tmp"), configDirEnv + "=" + filepath.Join(d.dir, "keys"),
 		keystoreEnv + "=plain", "PATH=" + os.Getenv("PATH"), "BROWSER=true",
+		testkit.NoKeychain,
 	}, env...)
 	if err := os.Mkdir(filepath.Join(d.dir, "tmp"), 0o700); err != nil {
 		t.Fatal(err)
@@ -427,7 +428,7 @@ func (d *desktop) hides(keys ...string) {
 			d.t.Errorf("a secret was an argument: %.4s...", secret)
 		}
 		err := filepath.WalkDir(d.dir, func(name string, e fs.DirEntry, err error) error {
-			if err != nil || e.IsDir() || slices.Contains(d.env, keystoreEnv+"=plain") && name == filepath.Join(d.dir, "keys", "keys.json") {
+			if err != nil || !e.Type().IsRegular() || slices.Contains(d.env, keystoreEnv+"=plain") && name == filepath.Join(d.dir, "keys", "keys.json") {
 				return err // the plain store is the one place where keys may stand
 			}
 			content, err := os.ReadFile(name)
@@ -717,6 +718,7 @@ func TestKeysUnderAPassphrase(t *testing.T) {
 	d.run(0, "call", "GET", "/session/current.json")
 	d.hides(strings.TrimSpace(d.run(0, "key", s.URL)))
 	none := newDesktop(t, keystoreEnv+"=")
+	none.refuses(1, "the keychain cannot keep a secret", "login", s.URL, "--paste", "--keystore", "keychain")
 	none.refuses(exitUsage, "set USERKEYS_PASSPHRASE, or keep keys readable by choice", "login", s.URL, "--paste")
 	if n := s.alive(); n != 1 {
 		t.Errorf("%d keys work", n)

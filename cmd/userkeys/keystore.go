@@ -37,6 +37,11 @@ readable by whoever can read your files.`
 
 // openKeyStore is the person's key store, as the command line and the environment choose it.
 func openKeyStore(cmd *cobra.Command) (*desk.KeyStore, error) {
+	return keyStoreAsking(cmd, askPassphrase(cmd))
+}
+
+// keyStoreAsking is [openKeyStore] with a way of its own to ask for a passphrase; nil: nobody is asked.
+func keyStoreAsking(cmd *cobra.Command, ask func(fresh bool) (string, error)) (*desk.KeyStore, error) {
 	dir := os.Getenv(configDirEnv)
 	if dir == "" {
 		base, err := os.UserConfigDir()
@@ -53,7 +58,7 @@ func openKeyStore(cmd *cobra.Command) (*desk.KeyStore, error) {
 	if err != nil {
 		return nil, exitf(exitUsage, "%s", publicText(err))
 	}
-	return desk.OpenKeyStore(desk.StoreConfig{Dir: dir, Keeping: keeping, Passphrase: askPassphrase(cmd)}), nil
+	return desk.OpenKeyStore(desk.StoreConfig{Dir: dir, Keeping: keeping, Passphrase: ask}), nil
 }
 
 // askPassphrase reads the passphrase from the environment, else from the terminal; nil if there is neither.

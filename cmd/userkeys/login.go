@@ -479,7 +479,7 @@ func startBrowser(ctx context.Context, address string) error {
 	}
 	err := exec.ErrNotFound
 	for program := range strings.SplitSeq(list, string(filepath.ListSeparator)) {
-		words := strings.Fields(program)
+		words := browserCommand(program)
 		if len(words) == 0 {
 			continue
 		}
@@ -497,4 +497,43 @@ func startBrowser(ctx context.Context, address string) error {
 		}
 	}
 	return err
+}
+
+// browserCommand splits an entry of $BROWSER into words as a shell does: at spaces outside of quotes, with a backslash before
+// what it takes literally (but on Windows, where paths have them). A program whose path has spaces needs no quotes if it exists.
+func browserCommand(entry string) []string {
+	entry = strings.TrimSpace(entry)
+	if _, err := exec.LookPath(entry); err == nil {
+		return []string{entry}
+	}
+	var words []string
+	var word strings.Builder
+	begun, quote := false, rune(0)
+	escaped := false
+	for _, c := range entry {
+		switch {
+		case escaped:
+			escaped = false
+			word.WriteRune(c)
+		case c == '\\' && quote != '\'' && runtime.GOOS != "windows":
+			escaped, begun = true, true
+		case c == quote:
+			quote = 0
+		case quote == 0 && (c == '"' || c == '\''):
+			quote, begun = c, true
+		case quote == 0 && (c == ' ' || c == '\t'):
+			if begun {
+				words = append(words, word.String())
+			}
+			word.Reset()
+			begun = false
+		default:
+			begun = true
+			word.WriteRune(c)
+		}
+	}
+	if begun {
+		words = append(words, word.String())
+	}
+	return words
 }

@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
+	"math"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -24,6 +24,7 @@ With an idempotency key the command may be repeated, after a crash or by two
 machines: within a week the same key tells nobody twice.`,
 		Example: `  userkeys notify alice --title 'Your build is green' --link /builds/42 --from ci
   userkeys notify alice bob --title Maintenance --excerpt 'Tonight at ten' --idempotency-key maintenance-7
+  userkeys notify alice --type replied --title Hello --link /t/hello/42/3 --from carol
   userkeys notify alice --type mentioned --details '{"topic_title":"Hello","display_username":"carol"}'`,
 		Args: cobra.MinimumNArgs(1), RunE: withOffice(notifyUsers),
 	}
@@ -31,8 +32,11 @@ machines: within a week the same key tells nobody twice.`,
 	f := cmd.Flags()
 	f.String("title", "", "one line of at most 255 characters")
 	f.String("excerpt", "", "plain text; what is above 400 characters is cut off")
-	f.String("link", "", "where it leads: a path of the site such as /t/hello/42")
-	f.String("from", "", "whom it is from")
+	f.String("link", "", "where it leads: a path of the site; /t/SLUG/TOPIC/POST sets topic, slug and post for apps that open only topics")
+	f.Int64("topic", 0, "the number of the topic that it is about")
+	f.Int64("post", 0, "the number of the post in its topic")
+	f.String("slug", "", "the topic's name in addresses, such as hello")
+	f.String("from", "", "whom it is from (default the site's title)")
 	f.String("type", "", "a type by Discourse's name, such as mentioned, or by number (default custom, if there is a title)")
 	f.String("details", "", "a JSON object that apps read by type: the data of the wire")
 	f.Bool("push", false, "push it to apps whatever its type, or with --push=false to none; without it the type decides")
@@ -45,15 +49,29 @@ machines: within a week the same key tells nobody twice.`,
 func announcement(f *pflag.FlagSet, users []string) (userkeys.Announcement, error) {
 	a := userkeys.Announcement{Usernames: users, Actor: commandActor}
 	var kind, data string
+	var post int64
 	for name, to := range map[string]*string{
 		"title": &a.Message.Title, "excerpt": &a.Message.Excerpt, "link": &a.Message.Link, "from": &a.Message.From,
-		"type": &kind, "details": &data, "idempotency-key": &a.IdempotencyKey,
+		"type": &kind, "details": &data, "slug": &a.Notification.Slug, "idempotency-key": &a.IdempotencyKey,
 	} {
 		var err error
 		if *to, err = f.GetString(name); err != nil {
 			return a, err
 		}
 	}
+	for name, to := range map[string]*int64{"topic": &a.Notification.TopicID, "post": &post} {
+		var err error
+		if *to, err = f.GetInt64(name); err != nil {
+			return a, err
+		}
+		if f.Changed(name) && *to <= 0 {
+			return a, fmt.Errorf("--%s must be a number above 0", name)
+		}
+	}
+	if post > math.MaxInt32 {
+		return a, errors.New("--post is too large")
+	}
+	a.Notification.PostNumber = int(post)
 	if f.Changed("push") {
 		push, err := f.GetBool("push")
 		if err != nil {
@@ -72,9 +90,7 @@ func announcement(f *pflag.FlagSet, users []string) (userkeys.Announcement, erro
 		return a, nil
 	}
 	var err error
-	if a.Notification.Type, err = strconv.Atoi(kind); err != nil || a.Notification.Type == 0 {
-		a.Notification.Type, err = userkeys.ParseNotificationType(kind)
-	}
+	a.Notification.Type, err = userkeys.ParseNotificationType(kind)
 	return a, err
 }
 

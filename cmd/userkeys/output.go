@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -51,22 +52,39 @@ func writeJSON(out io.Writer, v any) error {
 // forTerminal is out, without what steers a terminal if it is one. A file gets every byte.
 func forTerminal(out io.Writer) io.Writer {
 	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		return harmless{out}
+		return &harmless{to: out}
 	}
 	return out
 }
 
-// harmless writes control characters as question marks, but for line ends and tabs.
-type harmless struct{ to io.Writer }
+// harmless writes for a terminal what others wrote: control characters as question marks, but for tabs and line ends, and what
+// turns, joins or hides the text around it as U+FFFD, each character one. A
+// carriage return alone would let what follows it overwrite what stands before.
+type harmless struct {
+	to   io.Writer
+	rest []byte // the end of what was written last, if it is a carriage return or the begin of a character
+}
 
-func (w harmless) Write(p []byte) (int, error) {
-	shown := bytes.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != '\n' && r != '\t' && r != '\r' {
-			return '?'
+func (w *harmless) Write(p []byte) (int, error) {
+	text := append(w.rest, p...)
+	w.rest = nil
+	var shown strings.Builder
+	for len(text) > 0 {
+		r, size := utf8.DecodeRune(text)
+		switch {
+		case r == '\r' && len(text) == 1, !utf8.FullRune(text):
+			w.rest, text = bytes.Clone(text), nil
+			continue
+		case r == '\n' || r == '\t' || r == '\r' && text[1] == '\n':
+			shown.WriteRune(r)
+		case unicode.IsControl(r):
+			shown.WriteByte('?')
+		default:
+			shown.WriteString(userkeys.Printable(string(r)))
 		}
-		return r
-	}, p)
-	if _, err := w.to.Write(shown); err != nil {
+		text = text[size:]
+	}
+	if _, err := io.WriteString(w.to, shown.String()); err != nil {
 		return 0, err
 	}
 	return len(p), nil

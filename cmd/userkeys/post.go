@@ -144,7 +144,7 @@ func parseMoment(s string, now time.Time, loc *time.Location) (time.Time, error)
 	at, err := time.Parse(time.RFC3339, s)
 	if err != nil {
 		at, err = time.ParseInLocation(localLayout, s, loc)
-		if err == nil && at.Format(localLayout) != s {
+		if clock, _ := time.ParseInLocation(localLayout, s, time.UTC); err == nil && at.Format(localLayout) != clock.Format(localLayout) {
 			return time.Time{}, exitf(exitUsage, "%q does not exist: clocks are set forward then", s)
 		}
 	}

@@ -25,6 +25,7 @@ import (
 // TestMain lets scripts run this program, and a browser that only follows: the test
 // binary is they when called by their names.
 func TestMain(m *testing.M) {
+	testkit.LeaveKeychain()
 	testscript.Main(tests{m}, map[string]func(){"userkeys": main, "follow": follow})
 }
 
@@ -64,6 +65,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv(configDirEnv, env.WorkDir+"/keys")
 			env.Setenv(keystoreEnv, "plain")
 			env.Setenv("CI", "")
+			env.Vars = append(env.Vars, testkit.NoKeychain)
 			env.Values["board"] = &board{}
 			env.Values["test"] = env.T().(testing.TB)
 			return errors.Join(ln.Close(), other.Close())
@@ -144,7 +146,7 @@ func scriptApproving(ts *testscript.TestScript, neg bool, args []string) {
 	path, err := exec.LookPath(args[1])
 	ts.Check(err)
 	cmd := exec.CommandContext(ts.Value("test").(testing.TB).Context(), path, args[2:]...)
-	cmd.Env = []string{configDirEnv + "=" + ts.Getenv(configDirEnv), keystoreEnv + "=" + ts.Getenv(keystoreEnv), passphraseEnv + "=" + ts.Getenv(passphraseEnv), "PATH=" + ts.Getenv("PATH")}
+	cmd.Env = []string{configDirEnv + "=" + ts.Getenv(configDirEnv), keystoreEnv + "=" + ts.Getenv(keystoreEnv), passphraseEnv + "=" + ts.Getenv(passphraseEnv), "PATH=" + ts.Getenv("PATH"), testkit.NoKeychain}
 	in, err := cmd.StdinPipe()
 	ts.Check(err)
 	approve := func(address, code string) {

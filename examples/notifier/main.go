@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"time"
 
@@ -145,12 +146,16 @@ func load() (*client.Credential, error) {
 
 // save leaves the old file or the whole new one. The client id stays without a key: it names this installation.
 func save(c *client.Credential) error {
+	at := *file
+	if to, err := filepath.EvalSymlinks(at); err == nil { // a rename would put the new file in the place of a link
+		at = to
+	}
 	text, err := json.Marshal(kept{c, c.Key})
 	if err == nil {
-		err = os.WriteFile(*file+".new", text, 0o600)
+		err = os.WriteFile(at+".new", text, 0o600)
 	}
 	if err == nil {
-		err = os.Rename(*file+".new", *file)
+		err = os.Rename(at+".new", at)
 	}
 	return err
 }

@@ -71,7 +71,16 @@ func (f file) unreadable() error {
 
 // lock holds the file against other programs until the function that it gives is called. A program
 // that dies lets go by that.
-func (f file) lock() (func(), error) { return lockWithin(f.name+".lock", lockPatience) }
+func (f file) lock() (func(), error) {
+	name := throughLinks(f.name)
+	if name != f.name {
+		// The folder is not made: it may be a volume that is not mounted now.
+		if _, err := os.Stat(filepath.Dir(name)); err != nil {
+			return nil, fault(err, "%s leads into a folder that is not there", f.name)
+		}
+	}
+	return lockWithin(name+".lock", lockPatience)
+}
 
 func lockWithin(name string, patience time.Duration) (func(), error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
@@ -99,19 +108,39 @@ func (f file) write(v any) error {
 	if err != nil {
 		return fault(err, "cannot write %s", f.name)
 	}
-	f.removeLeftOvers()
-	if err := writeAtomically(f.name, append(content, '\n')); err != nil {
+	name := throughLinks(f.name)
+	removeLeftOvers(name)
+	if err := writeAtomically(name, append(content, '\n')); err != nil {
 		return fault(err, "cannot write %s", f.name)
 	}
 	return nil
 }
 
-// removeLeftOvers removes what programs left that died while they wrote. The lock is held: nobody writes now.
-func (f file) removeLeftOvers() {
-	left, _ := filepath.Glob(filepath.Join(filepath.Dir(f.name), "."+filepath.Base(f.name)+"-*")) // the pattern is good
+// removeLeftOvers removes what programs left that died while they wrote the file of that name. The lock is held: nobody writes now.
+func removeLeftOvers(name string) {
+	left, _ := filepath.Glob(filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+"-*")) // the pattern is good
 	for _, name := range left {
 		_ = os.Remove(name) // the next write tries again
 	}
+}
+
+// maxLinks is how many symbolic links may lead to a file, as on Linux.
+const maxLinks = 40
+
+// throughLinks is the file that name leads to, which need not exist. A rename would put the new file in the place of the link: the
+// person's choice of another folder, perhaps an encrypted one, would be lost.
+func throughLinks(name string) string {
+	for range maxLinks {
+		to, err := os.Readlink(name)
+		if err != nil {
+			break // no link
+		}
+		if !filepath.IsAbs(to) {
+			to = filepath.Dir(name) + string(filepath.Separator) + to // not cleaned: what is before a ".." may be a link
+		}
+		name = to
+	}
+	return name
 }
 
 func writeAtomically(name string, content []byte) error {

@@ -61,9 +61,10 @@ func (s *KeyStore) keep(f *storeFile, all secrets) (Keeping, error) {
 	return f.Keeping, nil
 }
 
-// usual is the keychain where one answers, else a passphrase.
+// usual is the keychain where one answers soon, else a passphrase.
 func (s *KeyStore) usual() Keeping {
-	if _, err := s.cfg.Keychain.Get(keychainService, s.item()); err == nil || errors.Is(err, errNoSecret) {
+	_, err := patiently(keychainPatience, func() (string, error) { return s.cfg.Keychain.Get(keychainService, s.item()) })
+	if err == nil || errors.Is(err, errNoSecret) {
 		return InKeychain
 	}
 	return UnderPassphrase
@@ -87,7 +88,7 @@ func (s *KeyStore) identity(f *storeFile) (age.Identity, error) {
 	if f.Keeping == InKeychain {
 		text, err := s.cfg.Keychain.Get(keychainService, s.item())
 		if err != nil {
-			return nil, fault(err, "the keychain does not give the secret that opens %s", s.file.name)
+			return nil, fault(err, "the keychain does not give the secret that opens %s; unlock it and try again", s.file.name)
 		}
 		return s.byKeychain(text)
 	}

@@ -6,9 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -234,6 +236,126 @@ func TestKeyStoreChangesItsKeeping(t *testing.T) {
 		if c, err := OpenKeyStore(cfg).Credential(all[0]); err != nil || c.Key != testKey {
 			t.Errorf("in %s: %v, %v", k, c, err)
 		}
+	}
+}
+
+// TestKeyStoreBehindALink: people keep their settings in another folder, perhaps an encrypted one.
+func TestKeyStoreBehindALink(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("links need a right there")
+	}
+	for name, link := range map[string]func(t *testing.T, dir, target string) string{
+		"an absolute link": func(_ *testing.T, _, target string) string { return target },
+		"a relative link": func(t *testing.T, dir, target string) string {
+			return filepath.Join(must(filepath.Rel(dir, filepath.Dir(target)))(t), filepath.Base(target))
+		},
+		"a link to a link": func(t *testing.T, dir, target string) string {
+			if err := os.Symlink(target, filepath.Join(dir, "between")); err != nil {
+				t.Fatal(err)
+			}
+			return "between"
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir, target := t.TempDir(), filepath.Join(t.TempDir(), "mine.json")
+			s := OpenKeyStore(StoreConfig{Dir: dir, Keeping: Plain})
+			to := link(t, dir, target)
+			if err := os.Symlink(to, s.Path()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Add(credential("https://a.example", "alice")); err != nil { // the target is made
+				t.Fatal(err)
+			}
+			if _, err := s.Add(credential("https://b.example", "alice")); err != nil { // and replaced
+				t.Fatal(err)
+			}
+			if now, err := os.Readlink(s.Path()); err != nil || now != to {
+				t.Errorf("the link leads to %q, %v; it led to %q", now, err, to)
+			}
+			text, err := os.ReadFile(target)
+			if err != nil || !strings.Contains(string(text), "https://b.example") {
+				t.Errorf("the target holds %q, %v", text, err)
+			}
+			if left := must(filepath.Glob(filepath.Join(filepath.Dir(target), "*")))(t); len(left) != 2 { // the file and its lock
+				t.Errorf("left over: %q", left)
+			}
+		})
+	}
+	t.Run("into a folder that is not mounted", func(t *testing.T) {
+		t.Parallel()
+		dir, away := t.TempDir(), filepath.Join(t.TempDir(), "volume")
+		s := OpenKeyStore(StoreConfig{Dir: dir, Keeping: Plain})
+		if err := os.Symlink(filepath.Join(away, "keys.json"), s.Path()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Add(credential("https://a.example", "alice")); err == nil || !strings.Contains(err.Error(), "not there") {
+			t.Errorf("stored: %v", err)
+		}
+		if _, err := os.Stat(away); err == nil {
+			t.Error("the folder was made")
+		}
+	})
+}
+
+// must gives the value, or ends the test.
+func must[T any](v T, err error) func(t *testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// silentKeychain never answers while the test runs.
+type silentKeychain chan struct{}
+
+func (k silentKeychain) Get(string, string) (string, error) {
+	<-k
+	return "", errors.New("the test is over")
+}
+
+func (k silentKeychain) Set(string, string, string) error { <-k; return nil }
+
+// TestKeychainThatHangs: a person who logs in for the first time waits three seconds for a session bus that does not answer.
+func TestKeychainThatHangs(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		k := make(silentKeychain)
+		defer close(k)
+		begun := time.Now()
+		keeping, err := OpenKeyStore(StoreConfig{Dir: dir, Keychain: k, Passphrase: says("correct horse"), work: 5}).Prepare()
+		if took := time.Since(begun); err != nil || keeping != UnderPassphrase || took != 3*time.Second {
+			t.Errorf("kept by %q after %v, %v", keeping, took, err)
+		}
+	})
+}
+
+// TestNoSessionBusIsStarted sets the environment, so it does not run in parallel.
+func TestNoSessionBusIsStarted(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("keychains need no session bus there")
+	}
+	if _, err := os.Stat("/run/user/" + strconv.Itoa(os.Getuid()) + "/bus"); err == nil {
+		t.Skip("there is a session bus for every program of this person")
+	}
+	dir := t.TempDir()
+	started := filepath.Join(dir, "started")
+	if err := os.WriteFile(filepath.Join(dir, "dbus-launch"), []byte("#!/bin/sh\n: > "+started+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir)
+	t.Setenv("XDG_RUNTIME_DIR", dir)
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "")
+	if _, err := (SystemKeychain{}).Get("userkeys", "a test"); err == nil {
+		t.Error("a keychain answers")
+	}
+	if _, err := os.Stat(started); err == nil {
+		t.Error("a session bus was started")
 	}
 }
 

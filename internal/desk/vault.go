@@ -5,6 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,17 +50,33 @@ type SystemKeychain struct{}
 // keychainService is what the keychain files our one secret under.
 const keychainService = "userkeys"
 
-// keychainPatience bounds a keychain that is there and does not answer.
-const keychainPatience = 30 * time.Second
+// How long a keychain is waited for that does not answer. One that is locked asks the person by a dialog, where there is a
+// screen for it.
+const (
+	keychainPatience = 3 * time.Second
+	dialogPatience   = 30 * time.Second
+)
+
+// systemPatience is for the keychain that holds the secret of a store.
+func systemPatience() time.Duration {
+	if (runtime.GOOS == "linux" || strings.HasSuffix(runtime.GOOS, "bsd")) && os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
+		return keychainPatience
+	}
+	return dialogPatience
+}
 
 var (
 	errNoSecret  = errors.New("the keychain has no such secret")
 	errKeychains = errors.New("the keychain does not answer")
+	errNoBus     = errors.New("there is no session bus, and so no keychain")
 )
 
 // Get implements [Keychain].
 func (SystemKeychain) Get(service, name string) (string, error) {
-	return patiently(func() (string, error) {
+	if noSessionBus() {
+		return "", errNoBus
+	}
+	return patiently(systemPatience(), func() (string, error) {
 		s, err := keyring.Get(service, name)
 		if errors.Is(err, keyring.ErrNotFound) {
 			err = errNoSecret
@@ -67,13 +87,32 @@ func (SystemKeychain) Get(service, name string) (string, error) {
 
 // Set implements [Keychain].
 func (SystemKeychain) Set(service, name, secret string) error {
-	_, err := patiently(func() (string, error) { return "", keyring.Set(service, name, secret) })
+	if noSessionBus() {
+		return errNoBus
+	}
+	_, err := patiently(systemPatience(), func() (string, error) { return "", keyring.Set(service, name, secret) })
 	return err
 }
 
-// patiently runs a call that nothing can interrupt. One that never ends is left behind: the
+// noSessionBus tells whether this is a Linux without a session bus, where the keychain would be. Looking for it there all the same
+// would start a bus that stays behind.
+func noSessionBus() bool {
+	if address := os.Getenv("DBUS_SESSION_BUS_ADDRESS"); runtime.GOOS != "linux" || address != "" && address != "autolaunch:" {
+		return false
+	}
+	for _, dir := range []string{os.Getenv("XDG_RUNTIME_DIR"), "/run/user/" + strconv.Itoa(os.Getuid())} {
+		for _, name := range []string{"bus", "dbus-session"} {
+			if _, err := os.Stat(filepath.Join(dir, name)); dir != "" && err == nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// patiently runs a call that nothing can interrupt, and waits for it so long. One that never ends is left behind: the
 // program ends by itself soon after.
-func patiently(call func() (string, error)) (string, error) {
+func patiently(patience time.Duration, call func() (string, error)) (string, error) {
 	type result struct {
 		s   string
 		err error
@@ -86,7 +125,7 @@ func patiently(call func() (string, error)) (string, error) {
 	select {
 	case r := <-done:
 		return r.s, r.err
-	case <-time.After(keychainPatience):
+	case <-time.After(patience):
 		return "", errKeychains
 	}
 }

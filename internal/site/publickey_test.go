@@ -62,7 +62,7 @@ func (sc *scene) publicKeyRow(file string) {
 	}
 	verdict, words, _ := strings.Cut(fields["expect"], " ")
 	name := fields["id"] + " " + filepath.Base(file)
-	control := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\r' }
+	control := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\r' && r != '\t' }
 	switch {
 	case strings.TrimSpace(body) == "":
 		sc.refusedAsk(name, missing.saying("public_key"), sc.ask("public_key", body))

@@ -101,9 +101,10 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Bus = notify.NewBus(notify.BusConfig{Store: cfg.Store, Logger: cfg.Logger})
+	origin := cfg.BaseURL.Scheme + "://" + cfg.BaseURL.Host
+	s.Bus = notify.NewBus(notify.BusConfig{Store: cfg.Store, Origin: origin, Logger: cfg.Logger})
 	inbox := notify.Config{
-		Store: cfg.Store, Settings: s.Authority.Settings, Origin: cfg.BaseURL.Scheme + "://" + cfg.BaseURL.Host, Now: cfg.Now, Logger: cfg.Logger,
+		Store: cfg.Store, Settings: s.Authority.Settings, Origin: origin, Now: cfg.Now, Logger: cfg.Logger,
 		Changed: s.Bus.Changed,
 	}
 	if len(cfg.Secret) > 0 {

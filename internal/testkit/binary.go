@@ -16,6 +16,18 @@ import (
 	"time"
 )
 
+// NoKeychain is a line of the environment of every program that a test starts, unless the test is about the keychain: without
+// it programs find the session bus of the person who runs the tests, or start one, and keep keys in the keychain there.
+const NoKeychain = "DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent/session-bus"
+
+// LeaveKeychain puts [NoKeychain] into the environment of this process, for TestMain.
+func LeaveKeychain() {
+	name, value, _ := strings.Cut(NoKeychain, "=")
+	if err := os.Setenv(name, value); err != nil {
+		panic(err)
+	}
+}
+
 var built struct {
 	once sync.Once
 	path string
