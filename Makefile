@@ -63,6 +63,10 @@ test: ## install and start what is missing, run every test, say what was skipped
 test-long: ## the same with many more rounds (crashes, races, differential fuzz)
 	@USERKEYS_LONG=1 TIMEOUT=3h scripts/test $(TESTARGS)
 
+.PHONY: test-again
+test-again: ## tests of packages that start goroutines or wait, twice, shuffled
+	@scripts/test-again
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz

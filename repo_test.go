@@ -71,6 +71,9 @@ func walkRepo(visit func(name string) error) error {
 			}
 			return nil
 		}
+		if d.Name() == ".git" { // of a work tree that git worktree made
+			return nil
+		}
 		return visit(name)
 	})
 }

@@ -63,8 +63,8 @@ func TestEventStreamOverHTTP2EndsWithItsKey(t *testing.T) {
 	defer res.Body.Close()
 	_, _ = io.ReadFull(res.Body, make([]byte, 10))
 	c.ended.Store(true)
-	time.AfterFunc(5*time.Second, func() { res.Body.Close() })
-	if d := readUntilCut(t, res.Body); d > time.Second {
+	time.AfterFunc(2*patience, func() { res.Body.Close() })
+	if d := readUntilCut(t, res.Body); d > bound(time.Second) {
 		t.Errorf("KU16 cut after %v", d)
 	}
 }

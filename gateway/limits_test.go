@@ -85,7 +85,7 @@ func TestF35_FloodsOfHeadersLeaveNothing(t *testing.T) {
 	before := heap()
 	flood(1000)
 	var after uint64
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) { // the last connections end by themselves
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) { // the last connections end by themselves
 		if after = heap(); after < before+2<<20 || time.Now().After(end) {
 			break
 		}
@@ -162,7 +162,7 @@ func TestDeadlinesEndWhatIsSlow(t *testing.T) {
 	_, _ = io.WriteString(conn, get("/x"))
 	select {
 	case <-failed:
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Error("HT9 a client that does not read is written to without end")
 	}
 }

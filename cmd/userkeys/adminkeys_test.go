@@ -35,7 +35,7 @@ func scriptAdmin(ts *testscript.TestScript, _ bool, args []string) {
 		return strconv.Itoa(a.StatusCode) == args[0]
 	}
 	a := call()
-	for deadline := time.Now().Add(time.Second); !good(a); a = call() {
+	for deadline := time.Now().Add(testkit.Bound(time.Second)); !good(a); a = call() {
 		if time.Now().After(deadline) {
 			ts.Fatalf("%s %s: %d %s", args[1], args[2], a.StatusCode, a.Body)
 		}

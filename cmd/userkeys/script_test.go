@@ -94,7 +94,7 @@ func want(ts *testscript.TestScript, ok bool, usage string) {
 func scriptReady(ts *testscript.TestScript, _ bool, args []string) {
 	want(ts, len(args) == 0, "ready")
 	visitor := scriptSite(ts).Visitor()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(testkit.Patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if a, err := visitor.Try(visitor.Request("GET", "/readyz", "")); err == nil && a.StatusCode == http.StatusOK {
 			return
 		}
@@ -130,7 +130,7 @@ func scriptAPI(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		return true
 	}
-	for deadline := time.Now().Add(time.Second); !good(); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(testkit.Bound(time.Second)); !good(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("%s %s: %d %s", args[1], args[2], a.StatusCode, a.Body)
 		}

@@ -53,7 +53,8 @@ func (l *lane) slice(ctx context.Context) error {
 	counts := make([]int, len(l.conns))
 	for i, c := range l.conns {
 		wg.Go(func() {
-			for ctx.Err() == nil && l.o.Now().Before(end) {
+			// At least once, so that a turn on a busy machine is not one without requests.
+			for again := true; again; again = ctx.Err() == nil && l.o.Now().Before(end) {
 				status, err := c.do(l.target.Request)
 				counts[i]++
 				if err != nil || status != l.target.Status {

@@ -16,6 +16,7 @@ import (
 // with another environment. It ends when its standard input does, so that none outlives us.
 type Process struct {
 	Addr  string // where it listens, as it said itself
+	env   []string
 	cmd   *exec.Cmd
 	stdin io.Closer
 }
@@ -42,11 +43,10 @@ func Start(ctx context.Context, core int, env ...string) (*Process, error) {
 	if err := onCore(core, cmd.Start); err != nil {
 		return nil, err
 	}
-	p := &Process{cmd: cmd, stdin: stdin}
+	p := &Process{env: env, cmd: cmd, stdin: stdin}
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
-		p.Stop()
-		return nil, fmt.Errorf("bench: the server %v did not start: %w", env, err)
+		return nil, errors.Join(fmt.Errorf("bench: the server %v did not start: %w", env, err), p.Stop())
 	}
 	p.Addr = strings.TrimSpace(line)
 	return p, nil
@@ -55,10 +55,14 @@ func Start(ctx context.Context, core int, env ...string) (*Process, error) {
 // CPU is the CPU time that the process has used.
 func (p *Process) CPU() (time.Duration, error) { return ProcessCPU(p.cmd.Process.Pid) }
 
-// Stop ends the process and waits for it.
-func (p *Process) Stop() {
-	_ = p.stdin.Close()
-	_ = p.cmd.Wait() // how it ended is of no interest
+// Stop ends the process and waits for it. It returns an error if the process
+// did not end well: if it crashed before, or was killed.
+func (p *Process) Stop() error {
+	_ = p.stdin.Close() // an error means that the process is gone, which Wait tells
+	if err := p.cmd.Wait(); err != nil {
+		return fmt.Errorf("bench: the server %v ended badly: %w", p.env, err)
+	}
+	return nil
 }
 
 // Serve is the other side of [Start]: it prints addr and returns when the one

@@ -22,7 +22,7 @@ type memory struct {
 	guesses  map[string]counted
 	marks    map[string][]byte
 	touched  int
-	endless  int      // writes of visits that could wait without an end
+	endless  int    // writes of visits that could wait without an end
 	fail     error  // what every method answers, if not nil
 	onSave   func() // runs before a session is saved
 }

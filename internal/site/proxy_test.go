@@ -349,12 +349,16 @@ func TestCVE_2026_33544_TwoUsersAreNeverMixed(t *testing.T) {
 						return
 					}
 					r.Header.Set("User-Api-Key", keys[name])
-					res, err := client.Do(r)
-					if err != nil {
-						sc.t.Error(err)
-						return
+					var body string
+					// On a busy machine a database answers too late now and then: nobody is answered for anybody else then.
+					for status := 0; status == 0 || status == http.StatusServiceUnavailable; {
+						res, err := client.Do(r)
+						if err != nil {
+							sc.t.Error(err)
+							return
+						}
+						status, body = res.StatusCode, testkit.Read(res)
 					}
-					body := testkit.Read(res)
 					if want := "user=" + name + " target=" + r.URL.RequestURI(); i%2 == 0 && body != want || i%2 == 1 && !strings.Contains(body, `"username":"`+name+`"`) {
 						sc.t.Errorf("%s hears %q", name, body)
 					}

@@ -56,13 +56,18 @@ func OpenSecret(ctx context.Context, st *store.Store, f SecretFile) ([]byte, err
 	return secret, AgreeOnSecret(ctx, st, secret)
 }
 
-// make makes the file unless the site must have had one.
+// make makes the file unless the site must have had one. If another program
+// has made it meanwhile, its secret is returned.
 func (f SecretFile) make(ctx context.Context, st *store.Store) ([]byte, error) {
 	had, err := st.Marked(ctx, secretMark)
 	if err != nil {
 		return nil, err
 	}
 	if had != nil && !f.Replace {
+		// Another program that starts at the same time makes the file before it marks that there is one.
+		if secret, err := ReadSecret(f.Path); !errors.Is(err, fs.ErrNotExist) {
+			return secret, err
+		}
 		return nil, userkeys.Errorf(userkeys.Conflict, "the machine secret that the pushes of this site are signed with is missing: "+
 			"put %s back from its backup, or give --secret-file the one that its other servers have; if it is lost, --replace-secret makes another one, and apps must ask for their push secrets anew", f.Path)
 	}

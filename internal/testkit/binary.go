@@ -108,7 +108,7 @@ func freeAddr(t testing.TB) string {
 }
 
 func (p *Process) waitReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, Patience)
 	defer cancel()
 	for {
 		r, err := http.NewRequestWithContext(ctx, "GET", p.URL+"/readyz", nil)
@@ -155,8 +155,8 @@ func (p *Process) Stop(t testing.TB) string {
 		if err != nil {
 			t.Errorf("stopped: %v", err)
 		}
-	case <-time.After(20 * time.Second):
-		t.Error("did not stop within 20 seconds")
+	case <-time.After(Patience):
+		t.Error("it does not stop")
 		p.Kill()
 	}
 	return p.output.String()

@@ -20,9 +20,6 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience is how long anything that a person would wait for may take on a busy machine.
-const patience = 20 * time.Second
-
 // Browser is a real Chromium with a profile of its own. What a browser makes
 // of a policy, a redirect or a key press only a browser can tell. At the end of
 // the test it fails it for every error and warning of the console, and for
@@ -154,7 +151,7 @@ func (b *Browser) Asked(prefix string) string {
 // wait looks until done. Pages come and go meanwhile, so it asks from outside.
 func (b *Browser) wait(what string, done func() bool) {
 	b.t.Helper()
-	for deadline := time.Now().Add(patience); !done(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(Patience); !done(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) || b.ctx.Err() != nil {
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -233,7 +230,7 @@ func (b *Browser) Press(selector string) {
 }
 
 // mousePatience is how long a click of the mouse may take.
-const mousePatience = 10 * time.Second
+const mousePatience = 30 * time.Second
 
 // Type presses keys, one after the other.
 func (b *Browser) Type(keys string) {

@@ -8,7 +8,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -29,18 +31,19 @@ type event struct {
 	Elapsed    float64
 }
 
-// tally is what is remembered of a run.
+// tally is what is remembered of a run. Names are a package, a space, and a test
+// or nothing. A test that ran several times (-count) has failed if it ever did.
 type tally struct {
-	output  map[string][]string // by package and test, until it is known to have passed
-	skipped []string
-	passed  int
-	failed  int
+	output  map[string][]string // by name, until it is known to have passed
+	passed  map[string]bool
+	skipped map[string]string // and why
+	failed  map[string]bool
 	broken  bool // a package failed, or did not build
 }
 
 // report reads events from r, prints to w and tells whether all is well.
 func report(r io.Reader, w io.Writer, nothingMaySkip bool) bool {
-	t := tally{output: map[string][]string{}}
+	t := tally{map[string][]string{}, map[string]bool{}, map[string]string{}, map[string]bool{}, false}
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 16<<20)
 	seen := false
@@ -62,6 +65,7 @@ func report(r io.Reader, w io.Writer, nothingMaySkip bool) bool {
 
 func (t *tally) take(e event, w io.Writer) {
 	name := e.Package + " " + e.Test
+	isTest := e.Test != ""
 	switch e.Action {
 	case "output":
 		t.output[name] = append(t.output[name], e.Output)
@@ -70,15 +74,19 @@ func (t *tally) take(e event, w io.Writer) {
 	case "build-fail":
 		t.broken = true
 	case "pass":
-		t.passed += one(e.Test)
+		if isTest {
+			t.passed[name] = true
+		}
 		t.end(e, "ok", w)
 	case "skip":
-		if e.Test != "" {
-			t.skipped = append(t.skipped, e.Package+" "+e.Test+": "+reason(t.output[name]))
+		if isTest {
+			t.skipped[name] = reason(t.output[name])
 		}
 		t.end(e, "--", w)
 	case "fail":
-		t.failed += one(e.Test)
+		if isTest {
+			t.failed[name] = true
+		}
 		t.broken = true
 		fmt.Fprint(w, strings.Join(t.output[name], ""))
 		t.end(e, "FAIL", w)
@@ -87,18 +95,26 @@ func (t *tally) take(e event, w io.Writer) {
 
 // end forgets the output of what e ended and, if that is a package, says so.
 func (t *tally) end(e event, word string, w io.Writer) {
-	delete(t.output, e.Package+" "+e.Test)
+	name := e.Package + " " + e.Test
 	if e.Test == "" {
-		fmt.Fprintf(w, "%-4s %s %.1fs\n", word, e.Package, e.Elapsed)
+		fmt.Fprintf(w, "%-4s %s %.1fs", word, e.Package, e.Elapsed)
+		if seed := shuffled(t.output[name]); seed != "" && e.Action == "fail" {
+			fmt.Fprintf(w, ", to be repeated with -shuffle=%s", seed)
+		}
+		fmt.Fprintln(w)
 	}
+	delete(t.output, name)
 }
 
-// one counts tests, not packages.
-func one(test string) int {
-	if test == "" {
-		return 0
+// shuffled is the seed of the order in which a package's tests ran; empty if
+// they ran in that of the source.
+func shuffled(output []string) string {
+	for _, line := range output {
+		if seed, ok := strings.CutPrefix(line, "-test.shuffle "); ok {
+			return strings.TrimSpace(seed)
+		}
 	}
-	return 1
+	return ""
 }
 
 // reason is what a test said when it skipped itself.
@@ -118,9 +134,13 @@ func reason(output []string) string {
 }
 
 func (t *tally) sum(w io.Writer, nothingMaySkip bool) bool {
-	fmt.Fprintf(w, "\n%d tests passed, %d failed, %d skipped\n", t.passed, t.failed, len(t.skipped))
-	for _, s := range t.skipped {
-		fmt.Fprintln(w, "skipped", s)
+	for name := range t.failed {
+		delete(t.passed, name)
+		delete(t.skipped, name)
+	}
+	fmt.Fprintf(w, "\n%d tests passed, %d failed, %d skipped\n", len(t.passed), len(t.failed), len(t.skipped))
+	for _, name := range slices.Sorted(maps.Keys(t.skipped)) {
+		fmt.Fprintf(w, "skipped %s: %s\n", name, t.skipped[name])
 	}
 	if t.broken {
 		return false

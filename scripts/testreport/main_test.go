@@ -11,6 +11,7 @@ func TestReport(t *testing.T) {
 		pass   = `{"Action":"pass","Package":"p","Test":"TestA"}` + "\n" + `{"Action":"pass","Package":"p","Elapsed":1.5}`
 		skip   = `{"Action":"output","Package":"p","Test":"TestB","Output":"    b_test.go:12: there is no chromium here\n"}` + "\n" + `{"Action":"output","Package":"p","Test":"TestB","Output":"--- SKIP: TestB (0.00s)\n"}` + "\n" + `{"Action":"skip","Package":"p","Test":"TestB"}`
 		fail   = `{"Action":"output","Package":"p","Test":"TestC","Output":"    c_test.go:3: wrong\n"}` + "\n" + `{"Action":"fail","Package":"p","Test":"TestC"}` + "\n" + `{"Action":"fail","Package":"p"}`
+		order  = `{"Action":"output","Package":"p","Output":"-test.shuffle 1234\n"}`
 		broken = `{"Action":"build-output","ImportPath":"p","Output":"p.go:1: syntax error\n"}` + "\n" + `{"Action":"build-fail","ImportPath":"p"}`
 	)
 	tests := []struct {
@@ -24,6 +25,11 @@ func TestReport(t *testing.T) {
 		{"skipped on a bare machine", pass + "\n" + skip, false, true, "skipped p TestB: there is no chromium here"},
 		{"skipped in CI", pass + "\n" + skip, true, false, "nothing may be skipped"},
 		{"failed", fail, false, false, "c_test.go:3: wrong"},
+		{"run twice", pass + "\n" + skip + "\n" + pass + "\n" + skip, false, true, "1 tests passed, 0 failed, 1 skipped\nskipped p TestB: there is no chromium here\n"},
+		{"failed once in two runs", strings.Replace(fail, `{"A`, strings.ReplaceAll(pass, "TestA", "TestC")+"\n"+`{"A`, 1), false, false, "0 tests passed, 1 failed"},
+		{"passed after it failed", fail + "\n" + strings.ReplaceAll(pass, "TestA", "TestC"), false, false, "0 tests passed, 1 failed"},
+		{"failed in an order", order + "\n" + fail, false, false, "FAIL p 0.0s, to be repeated with -shuffle=1234\n"},
+		{"passed in an order", order + "\n" + pass, true, true, "ok   p 1.5s\n"},
 		{"does not build", broken, false, false, "syntax error"},
 		{"nothing ran", "postgres did not start", false, false, "postgres did not start"},
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -15,24 +14,29 @@ import (
 )
 
 // measureDecision: the check alone, without HTTP.
-func measureDecision(ctx context.Context, o bench.Options) ([]line, error) {
-	heap, err := heapPerKey(ctx)
+func measureDecision(ctx context.Context, p plan) ([]line, error) {
+	dir, err := os.MkdirTemp("", "userkeys-bench-*")
 	if err != nil {
 		return nil, err
 	}
-	statements, err := statementsPerRequest(ctx)
+	defer func() { _ = os.RemoveAll(dir) }()
+	heap, err := heapPerKey(ctx, order{keys: newKeys(p.cached), dir: dir})
 	if err != nil {
 		return nil, err
 	}
-	keys := newKeys(1000)
-	a, err := inMemory(ctx, keys, plenty, nil)
+	statements, err := statementsPerRequest(ctx, order{keys: newKeys(100), dir: dir})
+	if err != nil {
+		return nil, err
+	}
+	keys := newKeys(p.few)
+	a, err := inMemory(ctx, order{keys: keys, dir: dir}, plenty)
 	if err != nil {
 		return nil, err
 	}
 	if err := warm(ctx, a, keys); err != nil {
 		return nil, err
 	}
-	cost, allocs, err := decisionCost(ctx, a, keys, o.Blocks)
+	cost, allocs, err := decisionCost(ctx, a, keys, p)
 	if err != nil {
 		return nil, err
 	}
@@ -40,13 +44,12 @@ func measureDecision(ctx context.Context, o bench.Options) ([]line, error) {
 		{what: "the decision alone, 1,000 keys", got: fmt.Sprintf("%.0f/%.0f/%.0f ns CPU", cost.Min, cost.Median, cost.Max), value: cost.Median, goal: 1000, unit: "ns"},
 		{what: "allocations of an accepted request's decision", got: fmt.Sprintf("%.3f", allocs), value: float64(int(allocs + 0.5)), goal: 0},
 		{what: "SQL statements of an accepted request, steady state", got: fmt.Sprint(statements), value: statements, goal: 0},
-		{what: "heap per cached and limited key after one call", got: fmt.Sprintf("%.0f B", heap), value: heap, goal: 300, unit: "B"},
+		{what: "heap per key and owner, cached and limited, after one call", got: fmt.Sprintf("%.0f B", heap), value: heap, goal: 400, unit: "B"},
 	}, nil
 }
 
 // decisionCost is the CPU time of a check of a random key, and its allocations.
-func decisionCost(ctx context.Context, a *authority.Authority, keys keyList, rounds int) (bench.Spread, float64, error) {
-	const n = 200_000
+func decisionCost(ctx context.Context, a *authority.Authority, keys keyList, p plan) (bench.Spread, float64, error) {
 	texts := make([]string, keys.len())
 	for i := range texts {
 		texts[i] = string(keys.text(i))
@@ -55,12 +58,12 @@ func decisionCost(ctx context.Context, a *authority.Authority, keys keyList, rou
 	var costs []float64
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	for range rounds {
+	for range p.Blocks {
 		began, err := bench.ProcessCPU(os.Getpid())
 		if err != nil {
 			return bench.Spread{}, 0, err
 		}
-		for range n {
+		for range p.checks {
 			call := userkeys.Call{Key: texts[rng.IntN(len(texts))], Method: "GET", Path: requestPath}
 			if _, err := a.Check(ctx, call); err != nil {
 				return bench.Spread{}, 0, err
@@ -70,28 +73,26 @@ func decisionCost(ctx context.Context, a *authority.Authority, keys keyList, rou
 		if err != nil {
 			return bench.Spread{}, 0, err
 		}
-		costs = append(costs, float64(ended-began)/n)
+		costs = append(costs, float64(ended-began)/float64(p.checks))
 	}
 	runtime.ReadMemStats(&after)
-	return bench.NewSpread(costs), float64(after.Mallocs-before.Mallocs) / float64(n*rounds), nil
+	return bench.NewSpread(costs), float64(after.Mallocs-before.Mallocs) / float64(p.checks*p.Blocks), nil
 }
 
-// heapPerKey is what a key costs to remember once it was used.
-func heapPerKey(ctx context.Context) (float64, error) {
-	const n = 200_000
-	keys := newKeys(n)
-	// All keys here are one user's, who could not use so many.
-	a, err := inMemory(ctx, keys, map[string]string{"max_user_api_reqs_per_user_per_minute": "0", "max_user_api_reqs_per_user_per_day": "0"}, nil)
+// heapPerKey is what a key and its owner cost to remember once the key was used.
+func heapPerKey(ctx context.Context, o order) (float64, error) {
+	n := o.keys.len()
+	a, err := inMemory(ctx, o, plenty)
 	if err != nil {
 		return 0, err
 	}
 	before := heapInUse()
-	if err := warm(ctx, a, keys); err != nil {
+	if err := warm(ctx, a, o.keys); err != nil {
 		return 0, err
 	}
-	per := float64(heapInUse()-before) / n
-	if got := a.Statistics(); got.CachedKeys != n || got.LimitedKeys != n {
-		return 0, fmt.Errorf("%d keys are cached and %d limited, want %d", got.CachedKeys, got.LimitedKeys, n)
+	per := float64(heapInUse()-before) / float64(n)
+	if got := a.Statistics(); got.CachedKeys != n || got.LimitedKeys != n || got.LimitedUsers != n {
+		return 0, fmt.Errorf("%d keys are cached, %d keys and %d users limited, want %d", got.CachedKeys, got.LimitedKeys, got.LimitedUsers, n)
 	}
 	return per, nil
 }
@@ -106,34 +107,28 @@ func heapInUse() int64 {
 
 // statementsPerRequest counts what the store is asked while known keys are
 // checked on SQLite. The clock stands, so nothing of the background runs meanwhile.
-func statementsPerRequest(ctx context.Context) (per float64, err error) {
-	dir, err := os.MkdirTemp("", "userkeys-bench-*")
+func statementsPerRequest(ctx context.Context, o order) (float64, error) {
+	st, err := openStore(ctx, o.dir)
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	st, err := openStore(ctx, dir)
-	if err != nil {
-		return 0, err
-	}
-	keys := newKeys(100)
-	if err := grantAll(ctx, st, keys); err != nil {
+	if err := grantAll(ctx, st, o.keys); err != nil {
 		return 0, err
 	}
 	now := time.Now()
-	a, err := authority.New(ctx, authority.Config{Store: st, Pinned: plenty, Now: func() time.Time { return now }})
+	a, err := newAuthority(ctx, st, plenty, func() time.Time { return now })
 	if err != nil {
 		return 0, err
 	}
-	if err := warm(ctx, a, keys); err != nil {
+	if err := warm(ctx, a, o.keys); err != nil {
 		return 0, err
 	}
 	const rounds = 50
 	before := st.Statements()
 	for range rounds {
-		if err := warm(ctx, a, keys); err != nil {
+		if err := warm(ctx, a, o.keys); err != nil {
 			return 0, err
 		}
 	}
-	return float64(st.Statements()-before) / float64(rounds*keys.len()), nil
+	return float64(st.Statements()-before) / float64(rounds*o.keys.len()), nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -17,7 +18,7 @@ const (
 	loadCore   = 1
 )
 
-// fleet starts the servers of a group and ends them.
+// fleet is the servers of a group.
 type fleet struct {
 	ctx     context.Context
 	keys    keyList
@@ -25,8 +26,9 @@ type fleet struct {
 	servers []*bench.Process
 }
 
-// newFleet makes n keys, which every server of the fleet will know.
-func newFleet(ctx context.Context, n int) (*fleet, error) {
+// onFleet calls measure with a fleet whose servers all know n new keys, and
+// ends the servers. A server that ended by itself or with an error is an error.
+func onFleet(ctx context.Context, n int, measure func(f *fleet) ([]line, error)) ([]line, error) {
 	if err := bench.PinSelf(loadCore); err != nil {
 		return nil, err
 	}
@@ -36,18 +38,15 @@ func newFleet(ctx context.Context, n int) (*fleet, error) {
 		return nil, err
 	}
 	f.path = file.Name()
-	if _, err := file.Write(f.keys); err != nil {
-		f.end()
-		return nil, err
+	_, err = file.Write(f.keys)
+	var lines []line
+	if err = errors.Join(err, file.Close()); err == nil {
+		lines, err = measure(f)
 	}
-	return f, file.Close()
-}
-
-func (f *fleet) end() {
 	for _, s := range f.servers {
-		s.Stop()
+		err = errors.Join(err, s.Stop())
 	}
-	_ = os.Remove(f.path)
+	return lines, errors.Join(err, os.Remove(f.path))
 }
 
 // start starts a variant that knows the first n keys.
@@ -79,129 +78,116 @@ func target(name string, p *bench.Process, keys keyList, status int) bench.Targe
 
 // compareGuard: a handler in Go with the guard around it, against the same
 // handler without. The store is SQLite, with every key's last use written as always.
-func compareGuard(ctx context.Context, o bench.Options) ([]line, error) {
-	f, err := newFleet(ctx, 1000)
-	if err != nil {
-		return nil, err
-	}
-	defer f.end()
-	bare, err := f.start(serverCore, "bare", 0, "")
-	if err != nil {
-		return nil, err
-	}
-	guard, err := f.start(serverCore, "guard", 1000, "")
-	if err != nil {
-		return nil, err
-	}
-	idle, err := f.start(serverCore, "guard-memory", 1000, "")
-	if err != nil {
-		return nil, err
-	}
-	r, err := bench.Compare(ctx, []bench.Target{
-		target("bare", bare, f.keys, http.StatusOK),
-		target("guard", guard, f.keys, http.StatusOK),
-		target("idle", idle, f.keys, http.StatusOK),
-	}, o)
-	if err != nil {
-		return nil, err
-	}
-	return []line{
-		ratio("bare handler", r.Results[0], -1),
-		ratio("guard, 1,000 keys / bare handler", r.Results[1], 1.10),
-		ratio("the same, last uses not written / bare handler", r.Results[2], 1.10),
-	}, nil
+func compareGuard(ctx context.Context, p plan) ([]line, error) {
+	return onFleet(ctx, p.few, func(f *fleet) ([]line, error) {
+		bare, err := f.start(serverCore, "bare", 0, "")
+		if err != nil {
+			return nil, err
+		}
+		guard, err := f.start(serverCore, "guard", p.few, "")
+		if err != nil {
+			return nil, err
+		}
+		idle, err := f.start(serverCore, "guard-memory", p.few, "")
+		if err != nil {
+			return nil, err
+		}
+		r, err := bench.Compare(ctx, []bench.Target{
+			target("bare", bare, f.keys, http.StatusOK),
+			target("guard", guard, f.keys, http.StatusOK),
+			target("idle", idle, f.keys, http.StatusOK),
+		}, p.Options)
+		if err != nil {
+			return nil, err
+		}
+		return []line{
+			ratio("bare handler", r, 0, -1),
+			ratio("guard, 1,000 keys / bare handler", r, 1, 1.10),
+			ratio("the same, last uses not written / bare handler", r, 2, 1.10),
+		}, nil
+	})
 }
 
 // compareGrowth: a million keys, each request another one at random, against a thousand.
-func compareGrowth(ctx context.Context, o bench.Options) ([]line, error) {
-	const few, many = 1000, 1_000_000
-	f, err := newFleet(ctx, many)
-	if err != nil {
-		return nil, err
-	}
-	defer f.end()
-	small, err := f.start(serverCore, "guard-memory", few, "")
-	if err != nil {
-		return nil, err
-	}
-	large, err := f.start(serverCore, "guard-memory", many, "")
-	if err != nil {
-		return nil, err
-	}
-	r, err := bench.Compare(ctx, []bench.Target{
-		target("few", small, f.keys.first(few), http.StatusOK),
-		target("many", large, f.keys, http.StatusOK),
-	}, o)
-	if err != nil {
-		return nil, err
-	}
-	return []line{ratio("guard, 1,000,000 random keys / 1,000", r.Results[1], 1.10)}, nil
+func compareGrowth(ctx context.Context, p plan) ([]line, error) {
+	return onFleet(ctx, p.many, func(f *fleet) ([]line, error) {
+		small, err := f.start(serverCore, "guard-memory", p.few, "")
+		if err != nil {
+			return nil, err
+		}
+		large, err := f.start(serverCore, "guard-memory", p.many, "")
+		if err != nil {
+			return nil, err
+		}
+		r, err := bench.Compare(ctx, []bench.Target{
+			target("few", small, f.keys.first(p.few), http.StatusOK),
+			target("many", large, f.keys, http.StatusOK),
+		}, p.Options)
+		if err != nil {
+			return nil, err
+		}
+		return []line{ratio("guard, 1,000,000 random keys / 1,000", r, 1, 1.10)}, nil
+	})
 }
 
 // compareProxy: our proxy against net/http's own with the same transport and
 // buffers, both before the same upstream.
-func compareProxy(ctx context.Context, o bench.Options) ([]line, error) {
-	f, err := newFleet(ctx, 1000)
-	if err != nil {
-		return nil, err
-	}
-	defer f.end()
-	upstream, err := f.start(loadCore, "bare", 0, "")
-	if err != nil {
-		return nil, err
-	}
-	plain, err := f.start(serverCore, "plain-proxy", 0, upstream.Addr)
-	if err != nil {
-		return nil, err
-	}
-	ours, err := f.start(serverCore, "proxy", 1000, upstream.Addr)
-	if err != nil {
-		return nil, err
-	}
-	r, err := bench.Compare(ctx, []bench.Target{
-		target("plain", plain, f.keys, http.StatusOK),
-		target("ours", ours, f.keys, http.StatusOK),
-		target("stranger", ours, nil, http.StatusOK),
-	}, o)
-	if err != nil {
-		return nil, err
-	}
-	return []line{
-		ratio("plain httputil.ReverseProxy", r.Results[0], -1),
-		ratio("our proxy, with a key / plain", r.Results[1], 1.10),
-		ratio("our proxy, without a key / plain", r.Results[2], 1.10),
-	}, nil
+func compareProxy(ctx context.Context, p plan) ([]line, error) {
+	return onFleet(ctx, p.few, func(f *fleet) ([]line, error) {
+		upstream, err := f.start(loadCore, "bare", 0, "")
+		if err != nil {
+			return nil, err
+		}
+		plain, err := f.start(serverCore, "plain-proxy", 0, upstream.Addr)
+		if err != nil {
+			return nil, err
+		}
+		ours, err := f.start(serverCore, "proxy", p.few, upstream.Addr)
+		if err != nil {
+			return nil, err
+		}
+		r, err := bench.Compare(ctx, []bench.Target{
+			target("plain", plain, f.keys, http.StatusOK),
+			target("ours", ours, f.keys, http.StatusOK),
+			target("stranger", ours, nil, http.StatusOK),
+		}, p.Options)
+		if err != nil {
+			return nil, err
+		}
+		return []line{
+			ratio("plain httputil.ReverseProxy", r, 0, -1),
+			ratio("our proxy, with a key / plain", r, 1, 1.10),
+			ratio("our proxy, without a key / plain", r, 2, 1.10),
+		}, nil
+	})
 }
 
 // compareRefusals: nobody can make us work harder by being refused.
-func compareRefusals(ctx context.Context, o bench.Options) ([]line, error) {
-	f, err := newFleet(ctx, 1000)
-	if err != nil {
-		return nil, err
-	}
-	defer f.end()
-	require, err := f.start(serverCore, "require", 1000, "")
-	if err != nil {
-		return nil, err
-	}
-	limited, err := f.start(serverCore, "limited", 1000, "")
-	if err != nil {
-		return nil, err
-	}
-	r, err := bench.Compare(ctx, []bench.Target{
-		target("accepted", require, f.keys, http.StatusOK),
-		target("no key", require, nil, http.StatusForbidden),
-		target("misspelt", require, f.keys.misspelt(), http.StatusForbidden),
-		target("unknown", require, newKeys(1000), http.StatusForbidden),
-		target("limited", limited, f.keys, http.StatusTooManyRequests),
-	}, o)
-	if err != nil {
-		return nil, err
-	}
-	return []line{
-		ratio("403, no key / 200", r.Results[1], 1.0),
-		ratio("403, key that cannot be one / 200", r.Results[2], 1.0),
-		ratio("403, unknown key / 200", r.Results[3], 1.0),
-		ratio("429 / 200", r.Results[4], 1.1),
-	}, nil
+func compareRefusals(ctx context.Context, p plan) ([]line, error) {
+	return onFleet(ctx, p.few, func(f *fleet) ([]line, error) {
+		require, err := f.start(serverCore, "require", p.few, "")
+		if err != nil {
+			return nil, err
+		}
+		limited, err := f.start(serverCore, "limited", p.few, "")
+		if err != nil {
+			return nil, err
+		}
+		r, err := bench.Compare(ctx, []bench.Target{
+			target("accepted", require, f.keys, http.StatusOK),
+			target("no key", require, nil, http.StatusForbidden),
+			target("misspelt", require, f.keys.misspelt(), http.StatusForbidden),
+			target("unknown", require, newKeys(p.few), http.StatusForbidden),
+			target("limited", limited, f.keys, http.StatusTooManyRequests),
+		}, p.Options)
+		if err != nil {
+			return nil, err
+		}
+		return []line{
+			ratio("403, no key / 200", r, 1, 1.0),
+			ratio("403, key that cannot be one / 200", r, 2, 1.0),
+			ratio("403, unknown key / 200", r, 3, 1.0),
+			ratio("429 / 200", r, 4, 1.1),
+		}, nil
+	})
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -50,19 +52,20 @@ func (k keyList) misspelt() keyList {
 var (
 	plenty = map[string]string{
 		"max_user_api_reqs_per_minute": "10000", "max_user_api_reqs_per_day": "10000000",
-		"max_user_api_reqs_per_user_per_minute": "0", "max_user_api_reqs_per_user_per_day": "0", // all keys here are one user's
+		"max_user_api_reqs_per_user_per_minute": "10000", "max_user_api_reqs_per_user_per_day": "10000000",
 	}
-	none = map[string]string{
-		"max_user_api_reqs_per_minute": "1", "max_user_api_reqs_per_day": "1",
-		"max_user_api_reqs_per_user_per_minute": "0", "max_user_api_reqs_per_user_per_day": "0",
-	}
+	none = map[string]string{"max_user_api_reqs_per_minute": "1", "max_user_api_reqs_per_day": "1"}
 )
 
 // scopes of every key here.
 var scopes = userkeys.Scopes{userkeys.ScopeRead, userkeys.ScopeNotifications}
 
-// openStore opens a new SQLite database as a site has it.
+// openStore opens a new SQLite database in a folder of its own in dir, as a site has it.
 func openStore(ctx context.Context, dir string) (*store.Store, error) {
+	dir, err := os.MkdirTemp(dir, "site-*")
+	if err != nil {
+		return nil, err
+	}
 	db, err := sql.Open("sqlite", store.SQLiteDSN(filepath.Join(dir, "userkeys.db")))
 	if err != nil {
 		return nil, err
@@ -84,21 +87,30 @@ func onSQLite(ctx context.Context, o order, limits map[string]string) (*authorit
 	if err := grantAll(ctx, st, o.keys); err != nil {
 		return nil, err
 	}
-	return authority.New(ctx, authority.Config{Store: st, Pinned: limits})
+	return newAuthority(ctx, st, limits, nil)
 }
 
-// grantAll gives every key to one user, each on a client of its own.
+// newAuthority makes an authority that says on standard error what fails in
+// the background. A nil clock is the system's.
+func newAuthority(ctx context.Context, st authority.Store, limits map[string]string, now func() time.Time) (*authority.Authority, error) {
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	return authority.New(ctx, authority.Config{Store: st, Pinned: limits, Now: now, Logger: log})
+}
+
+func userName(i int) string { return fmt.Sprintf("user%d", i) }
+
+// grantAll gives every key to a user of its own.
 func grantAll(ctx context.Context, st *store.Store, keys keyList) error {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	actor := userkeys.Actor{Kind: "system", Admin: true}
-	u, err := st.CreateUser(ctx, userkeys.Account{User: userkeys.User{
-		Username: "bench", TrustLevel: 1, Active: true, CreatedAt: now,
-	}}, actor)
-	if err != nil {
-		return err
-	}
 	for i := range keys.len() {
-		_, _, err := st.Grant(ctx, userkeys.Grant{
+		u, err := st.CreateUser(ctx, userkeys.Account{User: userkeys.User{
+			Username: userName(i), TrustLevel: 1, Active: true, CreatedAt: now,
+		}}, actor)
+		if err != nil {
+			return err
+		}
+		_, _, err = st.Grant(ctx, userkeys.Grant{
 			Key: userkeys.UserAPIKey{
 				UserID: u.ID, ClientID: fmt.Sprintf("client-%d", i), ApplicationName: "bench",
 				Hash: keys.key(i).Hash(), Scopes: scopes, CreatedAt: now, LastUsedAt: now,

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -31,11 +32,11 @@ func run(ctx context.Context) error {
 	if name := os.Getenv(variantVariable); name != "" {
 		return serveVariant(ctx, name)
 	}
-	var o bench.Options
-	flag.IntVar(&o.Blocks, "blocks", 9, "ratios that the median is taken of")
-	flag.IntVar(&o.Passes, "passes", 8, "turns of each server in a block")
-	flag.DurationVar(&o.Slice, "slice", 150*time.Millisecond, "length of a turn")
-	flag.IntVar(&o.Conns, "conns", 16, "connections to each server")
+	p := full
+	flag.IntVar(&p.Blocks, "blocks", 9, "ratios that the median is taken of")
+	flag.IntVar(&p.Passes, "passes", 8, "turns of each server in a block")
+	flag.DurationVar(&p.Slice, "slice", 150*time.Millisecond, "length of a turn")
+	flag.IntVar(&p.Conns, "conns", 16, "connections to each server")
 	only := flag.String("only", "", "run only groups whose name contains this: decision, guard, growth, proxy, refusals")
 	strict := flag.Bool("strict", false, "exit with 1 if a goal is missed")
 	flag.Parse()
@@ -43,23 +44,18 @@ func run(ctx context.Context) error {
 		return errors.New("there are no arguments, only flags; see -help")
 	}
 
-	fmt.Println("| what | min/median/max | goal | met |")
-	fmt.Println("|---|---|---|---|")
-	missed := 0
+	var chosen []group
 	for _, g := range groups {
-		if !strings.Contains(g.name, *only) {
-			continue
+		if strings.Contains(g.name, *only) {
+			chosen = append(chosen, g)
 		}
-		lines, err := g.run(ctx, o)
-		if err != nil {
-			return fmt.Errorf("%s: %w", g.name, err)
-		}
-		for _, l := range lines {
-			fmt.Println(l)
-			if !l.met() {
-				missed++
-			}
-		}
+	}
+	if len(chosen) == 0 {
+		return fmt.Errorf("no group has %q in its name; see -help", *only)
+	}
+	missed, err := measure(ctx, os.Stdout, chosen, p)
+	if err != nil {
+		return err
 	}
 	if missed > 0 && *strict {
 		return fmt.Errorf("%d goals missed", missed)
@@ -67,10 +63,45 @@ func run(ctx context.Context) error {
 	return nil
 }
 
+// measure runs groups, prints their table and returns how many goals were
+// missed. A group that cannot be measured is an error, after the others were measured, and so is
+// a row whose server gave a wrong answer or whose process ended badly.
+func measure(ctx context.Context, w io.Writer, chosen []group, p plan) (missed int, err error) {
+	fmt.Fprintln(w, "| what | min/median/max | goal | met |")
+	fmt.Fprintln(w, "|---|---|---|---|")
+	for _, g := range chosen {
+		lines, groupErr := g.run(ctx, p)
+		if groupErr != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", g.name, groupErr))
+		}
+		for _, l := range lines {
+			fmt.Fprintln(w, l)
+			if !l.met() {
+				missed++
+			}
+			if l.wrong != "" {
+				err = errors.Join(err, fmt.Errorf("%s: %s: %s", g.name, l.what, l.wrong))
+			}
+		}
+	}
+	fmt.Fprintf(w, "\n%d goals missed\n", missed)
+	return missed, err
+}
+
+// A plan is how much is measured.
+type plan struct {
+	bench.Options
+	few, many int // keys of a server, and those of one that is to show what growing costs
+	cached    int // keys whose memory is measured
+	checks    int // timed together as one block of the decision alone
+}
+
+var full = plan{few: 1000, many: 1_000_000, cached: 200_000, checks: 200_000}
+
 // A group is a set of measurements that are made together.
 type group struct {
 	name string
-	run  func(context.Context, bench.Options) ([]line, error)
+	run  func(context.Context, plan) ([]line, error)
 }
 
 // In this order: the decision is measured first, while the heap is still empty.
@@ -87,32 +118,38 @@ type line struct {
 	what string
 	got  string
 	note string // behind the figure; may be empty
+	// wrong says why the figure is no result; empty if it is one.
+	wrong string
 	// value is held against goal; a goal below 0 is none, the line only informs.
 	value, goal float64
 	unit        string
 }
 
-func (l line) met() bool { return l.goal < 0 || l.value <= l.goal }
+func (l line) met() bool { return l.wrong == "" && (l.goal < 0 || l.value <= l.goal) }
 
 // String is the line in Markdown.
 func (l line) String() string {
 	goal, met := "-", "-"
 	if l.goal >= 0 {
 		goal, met = strings.TrimSpace(fmt.Sprintf("<= %g %s", l.goal, l.unit)), "yes"
-		if !l.met() {
-			met = "NO"
-		}
+	}
+	if !l.met() {
+		met = "NO"
 	}
 	return fmt.Sprintf("| %s | %s | %s | %s |", l.what, strings.TrimSpace(l.got+" "+l.note), goal, met)
 }
 
-// ratio is a line about the CPU time of a request, as a multiple of the base's.
-func ratio(what string, r bench.Result, goal float64) line {
+// ratio is a line about the CPU time of a request to target i, as a multiple
+// of the base's. A fast wrong answer is no result, neither of the target nor of the base.
+func ratio(what string, report bench.Report, i int, goal float64) line {
+	r, base := report.Results[i], report.Results[0]
 	l := line{what: what, got: r.CPU.String(), value: r.CPU.Median, goal: goal}
 	l.note = fmt.Sprintf("(%v a request; requests/s %s)", r.PerReq.Round(100*time.Nanosecond), r.Rate)
-	if r.Bad > 0 {
-		l.note += fmt.Sprintf(" BAD: %d of %d answers: %s", r.Bad, r.Requests, r.FirstBad)
-		l.value = 1e9 // a fast wrong answer is no result
+	for _, r := range []bench.Result{base, r} {
+		if r.Bad > 0 {
+			l.wrong = fmt.Sprintf("%d of %d answers of %q were wrong: %s", r.Bad, r.Requests, r.Name, r.FirstBad)
+			l.note += " WRONG"
+		}
 	}
 	return l
 }

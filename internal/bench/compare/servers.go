@@ -53,7 +53,7 @@ var variants = map[string]variant{
 		return guarded(a, gateway.Guard), a, err
 	},
 	"guard-memory": func(ctx context.Context, o order) (http.Handler, *authority.Authority, error) {
-		a, err := inMemory(ctx, o.keys, plenty, nil)
+		a, err := inMemory(ctx, o, plenty)
 		return guarded(a, gateway.Guard), a, err
 	},
 	"require": func(ctx context.Context, o order) (http.Handler, *authority.Authority, error) {
@@ -131,13 +131,14 @@ func serveVariant(ctx context.Context, name string) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
+	var runErr, serveErr error
 	if auth != nil {
-		wg.Go(func() { _ = auth.Run(ctx) }) // it ends with ctx; nobody needs its last write
+		wg.Go(func() { runErr = auth.Run(ctx) })
 	}
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 	wg.Go(func() {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			fmt.Fprintln(os.Stderr, "compare:", err)
+		if serveErr = server.Serve(l); errors.Is(serveErr, http.ErrServerClosed) {
+			serveErr = nil
 		}
 	})
 	stopProfile, err := startProfile(name)
@@ -148,7 +149,7 @@ func serveVariant(ctx context.Context, name string) error {
 	cancel()
 	_ = server.Close()
 	wg.Wait()
-	return err
+	return errors.Join(err, runErr, serveErr)
 }
 
 // startProfile writes what the server does to a file, for `go tool pprof`. A
