@@ -15,7 +15,8 @@ import (
 // if the checker tells them by a method Edge as authority.Authority does. What next gets is then without it.
 // The decision is about the request line as it was received, whatever a
 // router or http.StripPrefix made of it before: spellings that two programs
-// could read in two ways are refused. A request that a guard further out has
+// could read in two ways are refused. The answer to a request with a key leaves with Vary: User-Api-Key and Cache-Control:
+// private, or what is stricter, whatever next says to caches; answers to strangers are left alone. A request that a guard further out has
 // let in is not charged again.
 func Guard(c Checker) func(http.Handler) http.Handler {
 	return guard(c, http.Handler.ServeHTTP)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"userkeys/internal/site"
 	"userkeys/internal/testkit"
 	"userkeys/store/storetest"
 )
@@ -30,17 +31,7 @@ func TestReadmeCommandsRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	website := httptest.NewServer(http.NotFoundHandler())
-	t.Cleanup(website.Close)
-	s := &ownSite{t: t, Site: testkit.NewSite(t, storetest.SQLite(t), testkit.Behind(website.URL))}
-	s.User("alice")
-	s.alice = s.Person("alice")
-	browser := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		if _, err := s.approve(r.URL.Query().Get("address")); err != nil {
-			t.Error(err)
-		}
-	}))
-	t.Cleanup(browser.Close)
+	s, browser := siteBeforeAWebsite(t, http.NotFound)
 	dir := t.TempDir()
 	data := filepath.Join(dir, "data")
 	testkit.Run(t, "", "migrate", "--data", data)
@@ -53,7 +44,7 @@ func TestReadmeCommandsRun(t *testing.T) {
 		}
 		ran++
 		cmd := exec.CommandContext(t.Context(), "sh", "-eu", "-c", here.Replace(script))
-		cmd.Env = append(os.Environ(), "PASSWORD=a long enough one", "BROWSER=follow", followThrough+"="+browser.URL, "NO_COLOR=1",
+		cmd.Env = append(os.Environ(), "PASSWORD=a long enough one", "BROWSER=follow", browser, "NO_COLOR=1",
 			configDirEnv+"="+filepath.Join(dir, "keys"), keystoreEnv+"=plain")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s\n%s", err, script, out)
@@ -61,6 +52,60 @@ func TestReadmeCommandsRun(t *testing.T) {
 	}
 	if ran != 2 {
 		t.Errorf("README.md has %d blocks for the installed program, this test knows 2", ran)
+	}
+}
+
+// siteBeforeAWebsite is a site before website where alice approves what a browser is sent to, and the environment of
+// a program whose browser is hers.
+func siteBeforeAWebsite(t *testing.T, website http.HandlerFunc, options ...testkit.Option) (*ownSite, string) {
+	t.Helper()
+	behind := httptest.NewServer(website)
+	t.Cleanup(behind.Close)
+	s := &ownSite{t: t, Site: testkit.NewSite(t, storetest.SQLite(t), append(options, testkit.Behind(behind.URL))...)}
+	s.User("alice")
+	s.alice = s.Person("alice")
+	browser := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if _, err := s.approve(r.URL.Query().Get("address")); err != nil {
+			t.Error(err)
+		}
+	}))
+	t.Cleanup(browser.Close)
+	return s, followThrough + "=" + browser.URL
+}
+
+// TestLoginTriesWhatItRecommends: the first thing that a person is told to type must work.
+func TestLoginTriesWhatItRecommends(t *testing.T) {
+	t.Parallel()
+	noFallback := func(cfg *site.Config) { cfg.NoFallback = true }
+	for _, tt := range []struct {
+		name, scopes string
+		website      http.HandlerFunc
+		options      []testkit.Option
+		want, not    string
+	}{
+		{"the session", "session_info", http.NotFound, nil, "Try: userkeys call GET /session/current.json", ""},
+		{"notifications only", "notifications", http.NotFound, nil, "Try: userkeys call GET /notifications.json", "/session/"},
+		{"nothing that could be tried", "push", http.NotFound, nil, "What it works for: userkeys doctor", "Try:"},
+		{"nothing there", "session_info,notifications", http.NotFound, []testkit.Option{noFallback}, "why: userkeys doctor", "Try:"},
+		{"a page for every path", "read", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") }, nil, "why: userkeys doctor", "Try:"},
+		{"the website has notifications", "read", func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/notifications.json" {
+				http.NotFound(w, r)
+				return
+			}
+			_, _ = io.WriteString(w, `{"notifications":[]}`)
+		}, []testkit.Option{noFallback}, "Try: userkeys call GET /notifications.json", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s, browser := siteBeforeAWebsite(t, tt.website, tt.options...)
+			cmd := exec.CommandContext(t.Context(), "userkeys", "login", s.URL, "--scopes", tt.scopes)
+			cmd.Env = append(os.Environ(), "BROWSER=follow", browser, configDirEnv+"="+t.TempDir(), keystoreEnv+"=plain")
+			out, err := cmd.CombinedOutput()
+			if err != nil || !strings.Contains(string(out), tt.want) || tt.not != "" && strings.Contains(string(out), tt.not) {
+				t.Errorf("%v, want %q:\n%s", err, tt.want, out)
+			}
+		})
 	}
 }
 
