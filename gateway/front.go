@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ type Front struct {
 	cfg       FrontConfig
 	desk      desk
 	addresses *addressLimiter
+	panics    *errorLog
 }
 
 // FrontConfig is what a [Front] is made of.
@@ -35,7 +37,7 @@ type FrontConfig struct {
 	// TrustedProxies are the networks whose forwarding headers are believed. Without
 	// any, private addresses have no limit of their own: a proxy would be limited for everybody.
 	TrustedProxies []netip.Prefix
-	Logger         *slog.Logger     // of refusals, at most ten a second; nil: none
+	Logger         *slog.Logger     // of refusals, at most ten a second, and of panics, at most one; nil: none
 	Now            func() time.Time // nil: the system's clock
 }
 
@@ -54,6 +56,7 @@ func NewFront(cfg FrontConfig) (*Front, error) {
 	return &Front{
 		cfg: cfg, desk: newDesk(cfg.Checker, log),
 		addresses: &addressLimiter{trusted: cfg.TrustedProxies, now: cfg.Now, log: log},
+		panics:    newErrorLog(cfg.Logger, cfg.Now),
 	}, nil
 }
 
@@ -90,6 +93,7 @@ func OwnPath(extra ...string) func(path string) bool {
 // ServeHTTP sends a request to the handler whose it is. For our own paths a
 // key is checked first, also where nothing answers.
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer f.logPanic(r)
 	t, e := targetOf(r), f.desk.edge()
 	k := presentedBy(r, t, e)
 	own := f.cfg.Upstream == nil || f.cfg.Owns(t.path)
@@ -124,6 +128,18 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		f.serveStranger(w, r, t)
 	}
+}
+
+// logPanic writes a panic down and lets it go on: the server then closes the connection.
+func (f *Front) logPanic(r *http.Request) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	if cause != http.ErrAbortHandler { // which is how the proxy breaks an answer off
+		f.panics.write(r, "panic", slog.Any("panic", cause), slog.String("stack", string(debug.Stack())))
+	}
+	panic(cause)
 }
 
 // serveStranger serves a request without a key, if it can be read in one way only.

@@ -68,6 +68,7 @@ type Site struct {
 	Desk      *notify.Desk   // likewise
 	Bus       *notify.Bus
 	pages     *server.Server
+	proxy     *gateway.Proxy // nil without an upstream
 	handler   http.Handler
 }
 
@@ -185,13 +186,14 @@ func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Hand
 		TrustedProxies: cfg.TrustedProxies, Logger: cfg.Logger, Now: cfg.Now,
 	}
 	if cfg.Upstream != nil {
-		front.Upstream, err = gateway.NewProxy(gateway.ProxyConfig{
+		s.proxy, err = gateway.NewProxy(gateway.ProxyConfig{
 			Upstream: cfg.Upstream, Checker: s.Authority, TrustedProxies: cfg.TrustedProxies,
 			SessionCookies: s.Identity.CookieNames(), ResponseHeaderTimeout: cfg.UpstreamTimeout, Logger: cfg.Logger,
 		})
 		if err != nil {
 			return nil, err
 		}
+		front.Upstream = s.proxy
 	}
 	return gateway.NewFront(front)
 }
@@ -213,9 +215,14 @@ func (s *Site) Run(ctx context.Context) error {
 	return errors.Join(err, pushed, told, kept)
 }
 
-// Drain ends requests that wait for news, so that a server that stops need not wait for them. It returns soon, at the
+// Drain ends requests that wait for news and event streams of the upstream, so that a server that stops need not wait for them. It returns soon, at the
 // latest when ctx ends.
-func (s *Site) Drain(ctx context.Context) { s.pages.Drain(ctx) }
+func (s *Site) Drain(ctx context.Context) {
+	if s.proxy != nil {
+		s.proxy.Drain()
+	}
+	s.pages.Drain(ctx)
+}
 
 // Ready tells whether the site can answer.
 func (s *Site) Ready(ctx context.Context) error { return s.Authority.Ready(ctx) }
