@@ -39,6 +39,7 @@ type Config struct {
 
 	Upstream        *url.URL // nil: the site stands alone
 	UpstreamTimeout time.Duration
+	MinUploadRate   int      // see gateway.ProxyConfig
 	OwnPaths        []string // answered here although there is an upstream
 	TrustedProxies  []netip.Prefix
 
@@ -189,6 +190,7 @@ func (s *Site) doors(cfg Config, clientIP func(*http.Request) string) (http.Hand
 		s.proxy, err = gateway.NewProxy(gateway.ProxyConfig{
 			Upstream: cfg.Upstream, Checker: s.Authority, TrustedProxies: cfg.TrustedProxies,
 			SessionCookies: s.Identity.CookieNames(), ResponseHeaderTimeout: cfg.UpstreamTimeout, Logger: cfg.Logger,
+			MinUploadRate: cfg.MinUploadRate,
 		})
 		if err != nil {
 			return nil, err
