@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ type Front struct {
 	cfg       FrontConfig
 	desk      desk
 	addresses *addressLimiter
+	panics    *errorLog
 }
 
 // FrontConfig is what a [Front] is made of.
@@ -39,7 +41,7 @@ type FrontConfig struct {
 	// any, private addresses have no limit of their own: a proxy would be limited for everybody.
 	TrustedProxies []netip.Prefix
 	ClientIPs      *ClientIPs       // in place of TrustedProxies, for proxies that do not send X-Forwarded-For
-	Logger         *slog.Logger     // of refusals, at most ten a second; nil: none
+	Logger         *slog.Logger     // of refusals, at most ten a second, and of panics, at most one; nil: none
 	Now            func() time.Time // nil: the system's clock
 }
 
@@ -61,6 +63,7 @@ func NewFront(cfg FrontConfig) (*Front, error) {
 	return &Front{
 		cfg: cfg, desk: newDesk(cfg.Checker, log),
 		addresses: &addressLimiter{clients: cfg.ClientIPs, now: cfg.Now, log: log},
+		panics:    newErrorLog(cfg.Logger, cfg.Now),
 	}, nil
 }
 
@@ -97,6 +100,7 @@ func OwnPath(extra ...string) func(path string) bool {
 // ServeHTTP sends a request to the handler whose it is. For our own paths a
 // key is checked first, also where nothing answers.
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer f.logPanic(r)
 	t, e := targetOf(r), f.desk.edge()
 	k := presentedBy(r, t, e)
 	own := f.cfg.Upstream == nil || f.cfg.Owns(t.path)
@@ -139,6 +143,18 @@ func (f *Front) fallback(r *http.Request, t target, k presented) http.Handler {
 		return nil
 	}
 	return f.cfg.Own
+}
+
+// logPanic writes a panic down and lets it go on: the server then closes the connection.
+func (f *Front) logPanic(r *http.Request) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	if cause != http.ErrAbortHandler { // which is how the proxy breaks an answer off
+		f.panics.write(r, "panic", slog.Any("panic", cause), slog.String("stack", string(debug.Stack())))
+	}
+	panic(cause)
 }
 
 // serveStranger serves a request without a key, if it can be read in one way only.

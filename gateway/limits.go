@@ -30,7 +30,8 @@ func Limits(s *http.Server) {
 }
 
 // LimitHeaders refuses requests with more than 100 header lines: each costs
-// every program on the way a look-up, however short it is.
+// every program on the way a look-up, however short it is. After a request in chunks it
+// closes the connection, so that none can hide another one from a proxy before us.
 func LimitHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		lines := 1 // Host, which is not among the headers
@@ -41,6 +42,11 @@ func LimitHeaders(next http.Handler) http.Handler {
 			w.Header().Set("Connection", "close")
 			refuseHeaderCount.write(w)
 			return
+		}
+		if len(r.TransferEncoding) > 0 {
+			// net/http hides whether there was a Content-Length beside it. A proxy before us that went by
+			// that would take the rest for the body, and we for another request.
+			w.Header().Set("Connection", "close")
 		}
 		next.ServeHTTP(w, r)
 	})

@@ -178,3 +178,24 @@ func TestLimitsNeedAHandler(t *testing.T) {
 	}()
 	Limits(&http.Server{})
 }
+
+// RFC 9112, 6.3: a request with two lengths may be an attempt to hide another one in it. Whatever a
+// proxy before us took for its end, what follows on the connection is not read.
+func TestConnectionEndsAfterARequestWithTwoLengths(t *testing.T) {
+	t.Parallel()
+	addr, up, _ := proxyTo(t, ProxyConfig{})
+	hidden := get("/hidden")
+	for _, lines := range [][]string{nil, withKey()} {
+		c := dial(t, addr)
+		request := "POST" + get("/x", append(lines, "Content-Length: 5", "Transfer-Encoding: chunked")...)[3:] + "0\r\n\r\n"
+		_, _ = io.WriteString(c, request+hidden)
+		b, err := io.ReadAll(c)
+		c.Close()
+		if err != nil || strings.Count(string(b), "HTTP/1.1 200 OK") != 1 || headerLine(string(b), "Connection") != "close" {
+			t.Errorf("got %q (%v)", b, err)
+		}
+	}
+	if lines := requestLines(up); lines != "POST /x, POST /x" {
+		t.Errorf("the upstream got %s", lines)
+	}
+}

@@ -66,6 +66,7 @@ func inMemory(t *testing.T, cfg ProxyConfig, reply func(head string, c net.Conn)
 		t.Cleanup(func() {
 			_ = s.Close()
 			served.Wait()
+			time.Sleep(2 * time.Minute) // until everybody has noticed
 		})
 		test(t, func() net.Conn {
 			c, err := front.dial(t.Context(), "", "")

@@ -35,9 +35,12 @@ type ProxyConfig struct {
 	ResponseHeaderTimeout time.Duration
 	// StallTimeout is how long a client may take for one piece of a body, either way, 0: 60 seconds.
 	StallTimeout time.Duration
-	Logger       *slog.Logger      // nil: none
-	Transport    http.RoundTripper // nil: one made for this upstream, HTTP/1.1 with keep-alive
-	Now          func() time.Time  // nil: the system's clock
+	// MinUploadRate is how many bytes a second of a request's body must come while it is waited
+	// for, measured over a minute, 0: 64. A slower client gets 408; negative: none is too slow.
+	MinUploadRate int
+	Logger        *slog.Logger      // nil: none
+	Transport     http.RoundTripper // nil: one made for this upstream, HTTP/1.1 with keep-alive
+	Now           func() time.Time  // nil: the system's clock
 }
 
 // Proxy is the door before a website. A request with a key is checked,
@@ -50,8 +53,7 @@ type Proxy struct {
 	reverse *httputil.ReverseProxy
 	watcher watcher
 	streams streams
-	broken  pace // lines about answers that broke off
-	panics  pace
+	broken  *errorLog // answers that broke off
 
 	adminKeys AdminKeys // nil: the checker knows of none
 }
@@ -70,16 +72,16 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	if cfg.StallTimeout == 0 {
 		cfg.StallTimeout = time.Minute
 	}
+	if cfg.MinUploadRate == 0 {
+		cfg.MinUploadRate = 64
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	if cfg.Transport == nil {
 		cfg.Transport = newTransport(cfg.ResponseHeaderTimeout)
 	}
-	p := &Proxy{
-		cfg: cfg, log: cfg.Logger, watcher: watcher{checker: cfg.Checker},
-		broken: pace{most: 1}, panics: pace{most: 1},
-	}
+	p := &Proxy{cfg: cfg, log: cfg.Logger, watcher: watcher{checker: cfg.Checker}, broken: newErrorLog(cfg.Logger, cfg.Now)}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
@@ -194,12 +196,13 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, k presented, fallb
 
 // watchProgress puts deadlines on the pieces of both bodies. r is a copy of ours.
 func (p *Proxy) watchProgress(x *exchange, r *http.Request) {
+	x.stall = stall{after: p.cfg.StallTimeout, now: p.cfg.Now, control: *http.NewResponseController(x.answer.ResponseWriter)}
 	if r.ProtoMajor == 1 {
-		x.stall = stall{after: p.cfg.StallTimeout, now: p.cfg.Now, control: *http.NewResponseController(x.answer.ResponseWriter)}
 		x.answer.stall = &x.stall
 	}
 	if r.ContentLength != 0 && r.Body != nil {
-		x.body.ReadCloser, x.body.stall, x.body.keeps = r.Body, x.answer.stall, isIdempotent(r.Method)
+		x.body.ReadCloser, x.body.stall, x.body.keeps = r.Body, &x.stall, isIdempotent(r.Method)
+		x.body.least = max(p.cfg.MinUploadRate, 0) * int(rateTime/time.Second)
 		r.Body = &x.body
 	}
 }

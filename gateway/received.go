@@ -4,7 +4,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,6 +31,7 @@ func stripHops(h http.Header) {
 // asReceived readies an upstream's answer for the client, beyond what its headers say.
 func (p *Proxy) asReceived(x *exchange, res *http.Response) {
 	if res.StatusCode == http.StatusSwitchingProtocols {
+		x.body.over.Store(true)
 		if protocol := res.Header["Upgrade"]; hasToken(res.Header["Connection"], "Upgrade") {
 			stripHops(res.Header)
 			res.Header["Connection"], res.Header["Upgrade"] = connectionUpgrade, protocol
@@ -84,7 +84,7 @@ func (b *received) Read(p []byte) (int, error) {
 	}
 	b.broke = true
 	if b.x.Err() == nil { // else the client has left, or its key has ended
-		b.p.complain(&b.p.broken, b.x, "upstream broke off its answer", slog.Any("error", err))
+		b.p.broken.write(b.x.in, "upstream broke off its answer", slog.Any("error", err))
 	}
 	return n, err
 }
@@ -145,33 +145,14 @@ func (p *Proxy) Drain() { p.streams.end() }
 
 // pass hands a request to the reverse proxy, which panics when an answer breaks off.
 func (p *Proxy) pass(x *exchange, r *http.Request) {
+	whole := false
 	defer func() {
 		x.body.over.Store(true)
-		cause := recover()
-		if cause == nil {
-			return
-		}
-		if cause != http.ErrAbortHandler {
-			p.complain(&p.panics, x, "panic in the proxy", slog.Any("panic", cause), slog.String("stack", string(debug.Stack())))
-		}
-		if x.received.broke {
+		if !whole && x.received.broke {
 			x.answer.Flush() // the client gets as much of the answer as there was, and sees that it broke off
 		}
-		panic(cause)
 	}()
 	p.reverse.ServeHTTP(&x.answer, r)
 	x.answer.end()
-}
-
-// complain writes an error to the log, unless pace says that there were enough of them.
-func (p *Proxy) complain(pace *pace, x *exchange, what string, attrs ...slog.Attr) {
-	leftOut, ok := pace.mayWrite(p.cfg.Now())
-	if !ok {
-		return
-	}
-	if leftOut > 0 {
-		attrs = append(attrs, slog.Int("left_out", leftOut))
-	}
-	path, _, _ := strings.Cut(x.target, "?") // the query may hold secrets
-	p.log.LogAttrs(x, slog.LevelError, what, append(attrs, slog.String("method", cut(x.in.Method, 20)), slog.String("path", cut(path, 256)))...)
+	whole = true
 }

@@ -91,7 +91,7 @@ func TestAnswerThatBreaksOffIsLoggedAndReachesTheClientAsFarAsItCame(t *testing.
 				!strings.Contains(log, "path=/x") || strings.Contains(log, "secret") {
 				t.Errorf("logged\n%s", log)
 			}
-			if out, ok := p.broken.mayWrite(second.Add(time.Second)); !ok || out != 2 {
+			if out, ok := p.broken.pace.mayWrite(second.Add(time.Second)); !ok || out != 2 {
 				t.Errorf("%d lines were left out, want 2", out)
 			}
 		})
@@ -127,13 +127,15 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-func TestPanicInTheProxyIsLogged(t *testing.T) {
+func TestPanicIsLogged(t *testing.T) {
 	t.Parallel()
 	var logged syncBuffer
 	now := time.Now()
-	addr := listen(t, newProxy(t, ProxyConfig{
-		Upstream: hinting(t).url(), Logger: slog.New(slog.NewTextHandler(&logged, nil)), Now: func() time.Time { return now },
-		Transport: roundTrip(func(*http.Request) (*http.Response, error) { panic("boom") }),
+	p := newProxy(t, ProxyConfig{
+		Upstream: hinting(t).url(), Transport: roundTrip(func(*http.Request) (*http.Response, error) { panic("boom") }),
+	})
+	addr := listen(t, newFront(t, FrontConfig{
+		Own: identities, Checker: &fakeChecker{}, Upstream: p, Logger: slog.New(slog.NewTextHandler(&logged, nil)), Now: func() time.Time { return now },
 	}))
 	for range 2 {
 		if got := send(t, addr, get("/x?secret=1")); got.status != 0 {

@@ -43,11 +43,20 @@ func newTransport(headerTimeout time.Duration) *http.Transport {
 // upstreamConn is a connection to the upstream that counts what went over it.
 type upstreamConn struct {
 	net.Conn
+	secure        bool         // TLS is spoken over it
+	idle          atomic.Bool  // until the first write of the next request
 	written, read atomic.Int64 // bytes
 }
 
-// Write writes and counts.
+// errOver is of a connection that the upstream has closed while it was idle.
+var errOver = errors.New("the upstream has closed this connection")
+
+// Write writes and counts. An idle connection is looked at first: net/http hears
+// of its end only a little later, when the request may be on its way to nobody.
 func (c *upstreamConn) Write(p []byte) (int, error) {
+	if c.idle.Load() && c.idle.Swap(false) && isOver(c.Conn, c.secure) {
+		return 0, errOver
+	}
 	n, err := c.Conn.Write(p)
 	c.written.Add(int64(n))
 	return n, err
@@ -75,8 +84,7 @@ type attempt struct {
 	written, read int64 // what went over conn before
 }
 
-// gotConn begins an attempt. A connection that the upstream has closed while it
-// was idle is closed here too, before a byte of the request is written to it.
+// gotConn begins an attempt.
 func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	conn, secure := info.Conn, false
 	if c, ok := conn.(*tls.Conn); ok {
@@ -87,9 +95,8 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 		return
 	}
 	a.written, a.read = c.written.Load(), c.read.Load()
-	if a.reused && isOver(c.Conn, secure) {
-		_ = c.Close()
-	}
+	c.secure = secure
+	c.idle.Store(a.reused)
 }
 
 // mayRepeat tells whether a request that failed may be sent once more: only after a connection

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"userkeys"
 	"userkeys/gateway"
@@ -24,8 +25,9 @@ import (
 	"userkeys/store"
 )
 
-// shutdownGrace is how long requests under way may take to end after the first signal.
-const shutdownGrace = 10 * time.Second
+// shutdownGrace is how long requests under way may take to end after the first signal. Docker kills
+// after 10 seconds, and what was gathered must be written before.
+const shutdownGrace = 8 * time.Second
 
 // reserveBytes is what a full disk keeps free for revocations: as much as SQLite writes before it uses its log's room anew.
 const reserveBytes = 4 << 20
@@ -69,6 +71,7 @@ The first start prints a one-time link that makes the first administrator. With
 	f.String("url", "", "how browsers reach the site, such as https://keys.example; default http:// and the listening address")
 	f.String("upstream", "", "the website to stand before, such as http://127.0.0.1:3000")
 	f.Duration("upstream-timeout", 30*time.Second, "how long the website may take to begin an answer")
+	f.Int("min-upload-rate", 64, "bytes a second that an upload to the website must reach, measured over a minute; 0 for any")
 	f.StringSlice("own", nil, "more paths to answer here although there is an upstream, such as /session/current.json; apps for all that apps ask for, none for nothing at all (see above)")
 	f.StringSlice("trusted-proxy", nil, "networks of proxies before this server whose X-Forwarded-For is believed")
 	f.String("client-ip-header", "X-Forwarded-For", "the header in which those proxies tell whose request it is: X-Forwarded-For, Forwarded or X-Real-IP")
@@ -94,6 +97,7 @@ func serve(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
+	ignoreHangup(cmd.InOrStdin())
 	ln, err := net.Listen("tcp", listen)
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
@@ -160,6 +164,9 @@ func siteOptions(cmd *cobra.Command, sc siteConfig, addr net.Addr) (site.Config,
 	if cfg.UpstreamTimeout, err = f.GetDuration("upstream-timeout"); err != nil {
 		return cfg, err
 	}
+	if cfg.MinUploadRate, err = minUploadRate(f); err != nil {
+		return cfg, err
+	}
 	own, err := f.GetStringSlice("own")
 	if err != nil {
 		return cfg, err
@@ -175,6 +182,20 @@ func siteOptions(cmd *cobra.Command, sc siteConfig, addr net.Addr) (site.Config,
 	}
 	cfg.ClientIPHeader, err = clientIPHeader(cmd, cfg.TrustedProxies)
 	return cfg, err
+}
+
+// minUploadRate reads the flag as [gateway.ProxyConfig] has it: there a negative rate is none.
+func minUploadRate(f *pflag.FlagSet) (int, error) {
+	rate, err := f.GetInt("min-upload-rate")
+	switch {
+	case err != nil:
+		return 0, err
+	case rate < 0 || rate > 1<<20:
+		return 0, fmt.Errorf("--min-upload-rate: %d is not between 0 and %d bytes a second", rate, 1<<20)
+	case rate == 0:
+		return -1, nil
+	}
+	return rate, nil
 }
 
 // machineSecret reads the secret that pushes are signed with.
@@ -313,7 +334,7 @@ func runSite(ctx context.Context, s *site.Site, ln net.Listener, log *slog.Logge
 	ran := make(chan error, 1)
 	go func() { ran <- s.Run(background) }()
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ln) }()
+	go func() { served <- srv.Serve(&loudListener{Listener: ln, log: log, now: time.Now}) }()
 
 	var err error
 	select {

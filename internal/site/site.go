@@ -40,6 +40,7 @@ type Config struct {
 
 	Upstream        *url.URL // nil: the site stands alone
 	UpstreamTimeout time.Duration
+	MinUploadRate   int      // see gateway.ProxyConfig
 	OwnPaths        []string // answered here although there is an upstream
 	NoFallback      bool     // server.FallbackPaths are not answered where the upstream says 404
 	TrustedProxies  []netip.Prefix
@@ -72,6 +73,7 @@ type Site struct {
 	Desk      *notify.Desk   // likewise
 	Bus       *notify.Bus
 	pages     *server.Server
+	proxy     *gateway.Proxy // nil without an upstream
 	handler   http.Handler
 }
 
@@ -197,13 +199,15 @@ func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, erro
 			paths := server.FallbackPaths()
 			front.Fallback = func(path string) bool { return slices.Contains(paths, path) }
 		}
-		front.Upstream, err = gateway.NewProxy(gateway.ProxyConfig{
+		s.proxy, err = gateway.NewProxy(gateway.ProxyConfig{
 			Upstream: cfg.Upstream, Checker: s.Authority, ClientIPs: clients, Scheme: cfg.BaseURL.Scheme, VaryByKey: cfg.VaryByKey,
 			SessionCookies: s.Identity.CookieNames(), ResponseHeaderTimeout: cfg.UpstreamTimeout, Logger: cfg.Logger,
+			MinUploadRate: cfg.MinUploadRate,
 		})
 		if err != nil {
 			return nil, err
 		}
+		front.Upstream = s.proxy
 	}
 	return gateway.NewFront(front)
 }
@@ -225,9 +229,14 @@ func (s *Site) Run(ctx context.Context) error {
 	return errors.Join(err, pushed, told, kept)
 }
 
-// Drain ends requests that wait for news, so that a server that stops need not wait for them. It returns soon, at the
+// Drain ends requests that wait for news and event streams of the upstream, so that a server that stops need not wait for them. It returns soon, at the
 // latest when ctx ends.
-func (s *Site) Drain(ctx context.Context) { s.pages.Drain(ctx) }
+func (s *Site) Drain(ctx context.Context) {
+	if s.proxy != nil {
+		s.proxy.Drain()
+	}
+	s.pages.Drain(ctx)
+}
 
 // Ready reports whether the site can answer: requests can be decided, and the database takes what is written.
 func (s *Site) Ready(ctx context.Context) error {
