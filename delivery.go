@@ -45,7 +45,7 @@ type Inbox struct {
 	Version int64
 	// Newest is the id of the newest notification, and Position its position; 0: none.
 	Newest, Position int64
-	Counts NotificationCounts
+	Counts           NotificationCounts
 	// QuietUntil is when pushes go on after "do not disturb"; zero: it is not set.
 	QuietUntil time.Time
 }
