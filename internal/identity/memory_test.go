@@ -21,7 +21,7 @@ type memory struct {
 	tokens   map[string]row
 	guesses  map[string]counted
 	touched  int
-	endless  int      // writes of visits that could wait without an end
+	endless  int    // writes of visits that could wait without an end
 	fail     error  // what every method answers, if not nil
 	onSave   func() // runs before a session is saved
 }
