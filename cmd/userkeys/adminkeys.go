@@ -45,7 +45,7 @@ type adminKeyRow struct {
 	ID          int64      `json:"id"`
 	Key         string     `json:"key,omitempty"` // once, of a new one
 	Description string     `json:"description"`
-	User        *string    `json:"user"` // null: acts as anybody
+	Username    *string    `json:"username"` // null: acts as anybody
 	CreatedAt   *time.Time `json:"created_at"`
 	LastUsedAt  *time.Time `json:"last_used_at"`
 	RevokedAt   *time.Time `json:"revoked_at"`
@@ -57,7 +57,7 @@ func adminKeyRowOf(k userkeys.AdminAPIKey) adminKeyRow {
 		CreatedAt: notify.JSONTime(k.CreatedAt), LastUsedAt: notify.JSONTime(k.LastUsedAt), RevokedAt: notify.JSONTime(k.RevokedAt),
 	}
 	if k.UserID != 0 {
-		row.User = &k.Username
+		row.Username = &k.Username
 	}
 	return row
 }
@@ -129,8 +129,8 @@ func adminKeyCells(k adminKeyRow) []string {
 		return moment(*t)
 	}
 	as := "anybody"
-	if k.User != nil {
-		as = *k.User
+	if k.Username != nil {
+		as = *k.Username
 	}
 	return []string{strconv.FormatInt(k.ID, 10), k.Description, as, at(k.CreatedAt), at(k.LastUsedAt), at(k.RevokedAt)}
 }

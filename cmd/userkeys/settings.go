@@ -199,7 +199,7 @@ type settingRow struct {
 	Name    string `json:"name"`
 	Value   string `json:"value"`
 	Default string `json:"default"`
-	Type    string `json:"type"`
+	Kind    string `json:"kind"`
 	Pinned  bool   `json:"pinned"`
 	Summary string `json:"summary"`
 }
