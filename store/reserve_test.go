@@ -181,4 +181,3 @@ func TestLockedSQLite(t *testing.T) {
 		t.Errorf("with the lock gone: %v", err)
 	}
 }
-
