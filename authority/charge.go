@@ -64,8 +64,10 @@ func limited(d limit.Decision, l limit.Limits, code, whose, said string) error {
 	if d.Window == limit.Day {
 		n, window = l.Day, "_1_day"
 	}
+	// The step that the day rounds up to is left out: clients take more than 86400 seconds for a mistake and ask early.
+	wait := min(d.RetryAfter, d.Window.Length())
 	e := &userkeys.Error{
-		Code: userkeys.RateLimited, RetryAfter: d.RetryAfter, LimitCode: code + window,
+		Code: userkeys.RateLimited, RetryAfter: wait, LimitCode: code + window,
 		Reason: "limit: " + strconv.Itoa(max(n, 0)) + " per " + strconv.Itoa(int(d.Window.Length()/time.Second)) + " s" + whose,
 	}
 	e.Public = said + " Please wait " + e.TimeLeft() + " before trying again."

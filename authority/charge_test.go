@@ -72,6 +72,10 @@ func TestRL6RL7KeysOfAUserShareALimit(t *testing.T) {
 			}
 			if i == 1 {
 				_, err := d.check(key, "GET", "/x")
+				// The day is counted in steps, the last of which ends later: what is asked for is a day at most.
+				if wait := userkeys.AsError(err).RetryAfter; wait <= 23*time.Hour || wait > 24*time.Hour {
+					t.Errorf("the wait is %v, want a day at most", wait)
+				}
 				if e := userkeys.AsError(err); e.LimitCode != "user_api_user_limiter_1_day" || e.Reason != "limit: 4 per 86400 s for all keys of this user" {
 					t.Errorf("%+v", e)
 				}

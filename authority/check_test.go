@@ -467,3 +467,22 @@ func TestPinnedSettings(t *testing.T) {
 		t.Errorf("RL14 a pinned value out of bounds: %v", err)
 	}
 }
+
+// A scope that is misspelled is refused wherever it is said: else the site offers nothing to anybody, without a word.
+func TestSettingsNameKnownScopes(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, storetest.SQLite(t))
+	for _, name := range []string{"allow_user_api_key_scopes", "allow_user_api_key_client_scopes"} {
+		_, pinned := authority.New(t.Context(), authority.Config{Store: d.store, Pinned: map[string]string{name: "read|wrte"}})
+		changed := d.ChangeSetting(t.Context(), name, "read|wrte", userkeys.Actor{Admin: true})
+		for where, err := range map[string]error{"pinned": pinned, "changed": changed} {
+			e := userkeys.AsError(err)
+			if e == nil || e.Code != userkeys.InvalidParameters || !strings.Contains(e.Public, name+": this site has no scope wrte; it has") {
+				t.Errorf("%s %s: %v", where, name, err)
+			}
+		}
+		if _, err := authority.New(t.Context(), authority.Config{Store: d.store, Pinned: map[string]string{name: "read|write"}}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -96,6 +96,9 @@ func (a *Authority) setPinned(pinned map[string]string) error {
 		if err != nil {
 			return err
 		}
+		if err := a.checkScopes(probe, d.Name); err != nil {
+			return err
+		}
 		if a.pinned[d.Name], err = probe.Value(d.Name); err != nil {
 			return err
 		}
@@ -155,10 +158,8 @@ func (a *Authority) ChangeSetting(ctx context.Context, name, value string, by us
 	if err != nil {
 		return err
 	}
-	if d.Name == "allow_user_api_key_scopes" {
-		if err := a.knownScopes(s.AllowUserAPIKeyScopes); err != nil {
-			return err
-		}
+	if err := a.checkScopes(s, d.Name); err != nil {
+		return err
 	}
 	if err := a.store.SetSetting(ctx, d.Name, proper, by, a.now()); err != nil {
 		return err
@@ -166,11 +167,23 @@ func (a *Authority) ChangeSetting(ctx context.Context, name, value string, by us
 	return a.renew(ctx)
 }
 
-// knownScopes refuses names that no app could ever be given.
-func (a *Authority) knownScopes(names userkeys.Scopes) error {
+// ReasonUnknownScope is the reason of the error of a setting that names a scope which the site's catalog does not have.
+const ReasonUnknownScope = "unknown scope"
+
+// checkScopes refuses, where the setting of that name lists scopes, names that no app could ever be given.
+func (a *Authority) checkScopes(s userkeys.Settings, setting string) error {
+	var names userkeys.Scopes
+	switch setting {
+	case "allow_user_api_key_scopes":
+		names = s.AllowUserAPIKeyScopes
+	case "allow_user_api_key_client_scopes":
+		names = s.AllowUserAPIKeyClientScopes
+	}
 	for _, n := range names {
 		if _, ok := a.catalog.Scope(n); !ok {
-			return userkeys.Errorf(userkeys.InvalidParameters, "this site has no scope %s; it has %s", n, strings.Join(a.allScopes(), ", "))
+			err := userkeys.Errorf(userkeys.InvalidParameters, "%s: this site has no scope %s; it has %s", setting, n, strings.Join(a.allScopes(), ", "))
+			err.Reason = ReasonUnknownScope
+			return err
 		}
 	}
 	return nil

@@ -54,7 +54,7 @@ type adminKeyRow struct {
 	ID          int64      `json:"id"`
 	Key         string     `json:"key,omitempty"` // once, of a new one
 	Description string     `json:"description"`
-	User        *string    `json:"user"`        // null: acts as anybody
+	Username    *string    `json:"username"`    // null: acts as anybody
 	Permissions []string   `json:"permissions"` // empty: everything
 	CreatedAt   *time.Time `json:"created_at"`
 	LastUsedAt  *time.Time `json:"last_used_at"`
@@ -72,7 +72,7 @@ func adminKeyRowOf(k userkeys.AdminAPIKey) adminKeyRow {
 		row.Permissions = append(row.Permissions, string(p))
 	}
 	if k.UserID != 0 {
-		row.User = &k.Username
+		row.Username = &k.Username
 	}
 	return row
 }
@@ -185,8 +185,8 @@ func adminKeyCells(k adminKeyRow) []string {
 		return moment(*t)
 	}
 	as := "anybody"
-	if k.User != nil {
-		as = *k.User
+	if k.Username != nil {
+		as = *k.Username
 	}
 	may := "everything"
 	if len(k.Permissions) > 0 {

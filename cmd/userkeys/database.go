@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -95,7 +96,29 @@ func openSQLite(dir string) (*sql.DB, error) {
 	if err := private(path); err != nil {
 		return nil, err
 	}
+	if err := looksLikeSQLite(path); err != nil {
+		return nil, err
+	}
 	return sql.Open("sqlite", store.SQLiteDSN(path))
+}
+
+// looksLikeSQLite refuses a file that is something else: SQLite's own words would not name it.
+func looksLikeSQLite(path string) error {
+	const magic = "SQLite format 3\x00" // what every such file begins with
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	head := make([]byte, len(magic))
+	n, err := io.ReadFull(f, head)
+	if n == 0 && errors.Is(err, io.EOF) {
+		return nil // a new one
+	}
+	if string(head[:n]) != magic {
+		return fmt.Errorf("%s is no SQLite database", path)
+	}
+	return nil
 }
 
 // private makes the file if it is missing and keeps everybody but its owner

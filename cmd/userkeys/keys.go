@@ -43,7 +43,8 @@ func addKeyFilterFlags(cmd *cobra.Command) {
 // keyRow is a key in a listing.
 type keyRow struct {
 	ID              int64               `json:"id"`
-	User            string              `json:"user"`
+	UserID          int64               `json:"user_id"`
+	Username        string              `json:"username"`
 	ClientID        string              `json:"client_id"`
 	ApplicationName string              `json:"application_name"`
 	Scopes          []string            `json:"scopes"`
@@ -113,7 +114,7 @@ func keysList(cmd *cobra.Command, d *office, _ []string) error {
 			names[k.UserID] = u.Username
 		}
 		row := keyRow{
-			ID: k.ID, User: names[k.UserID], ClientID: k.ClientID, ApplicationName: k.ApplicationName, Scopes: k.Scopes,
+			ID: k.ID, UserID: k.UserID, Username: names[k.UserID], ClientID: k.ClientID, ApplicationName: k.ApplicationName, Scopes: k.Scopes,
 			PushURL: k.PushURL, CreatedAt: notify.JSONTime(k.CreatedAt), ExpiresAt: notify.JSONTime(k.ExpiresAt),
 			RevokedAt: notify.JSONTime(k.RevokedAt), RevokedBy: string(k.RevokedBy),
 		}
@@ -131,7 +132,7 @@ func keysList(cmd *cobra.Command, d *office, _ []string) error {
 	if err != nil {
 		return err
 	}
-	return listing(cmd, rows, "ID,USER,APPLICATION,SCOPES,APPROVED,LAST USED,EXPIRES,REVOKED", keyCells)
+	return listing(cmd, rows, "ID,USER,APPLICATION,SCOPES,APPROVED,LAST USED,EXPIRES,REVOKED,CLIENT", keyCells)
 }
 
 func keyCells(k keyRow) []string {
@@ -140,8 +141,8 @@ func keyCells(k keyRow) []string {
 		revoked += " by " + k.RevokedBy
 	}
 	return []string{
-		strconv.FormatInt(k.ID, 10), k.User, k.ApplicationName, userkeys.Scopes(k.Scopes).String(),
-		timeCell(k.CreatedAt), timeCell(k.LastUsedAt), timeCell(k.ExpiresAt), revoked,
+		strconv.FormatInt(k.ID, 10), k.Username, k.ApplicationName, userkeys.Scopes(k.Scopes).String(),
+		timeCell(k.CreatedAt), timeCell(k.LastUsedAt), timeCell(k.ExpiresAt), revoked, k.ClientID,
 	}
 }
 

@@ -366,7 +366,7 @@ func (l *login) readPaste(ctx context.Context, complete func(string) bool) (stri
 			begun := strings.TrimSpace(text.String()) != ""
 			switch {
 			case begun && (complete(text.String()) || strings.TrimSpace(line) == ""), errors.Is(err, io.EOF):
-				done <- result{text.String(), nil}
+				done <- result{withoutBOM(text.String()), nil}
 				return
 			case err != nil:
 				done <- result{"", err}

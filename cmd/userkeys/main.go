@@ -63,9 +63,11 @@ nobody registered beforehand, as Discourse's user API keys do.
 Try it:      userkeys demo
 Run it:      userkeys serve --upstream http://127.0.0.1:3000
 Use a site:  userkeys login https://site.example`,
+		Version:       versionText(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.SetVersionTemplate("{{.Version}}")
 	root.AddGroup(
 		&cobra.Group{ID: "site", Title: "Run a site:"},
 		&cobra.Group{ID: "app", Title: "Use a site:"},

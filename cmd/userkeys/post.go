@@ -97,7 +97,7 @@ func (a *postAdd) run(cmd *cobra.Command, keys *desk.KeyStore, q *desk.Queue, ar
 	if err != nil {
 		return err
 	}
-	draft.Raw = string(body)
+	draft.Raw = withoutBOM(string(body))
 	p, err := q.Add(draft)
 	if err != nil {
 		return deskError(err)

@@ -98,9 +98,9 @@ func serve(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	ignoreHangup(cmd.InOrStdin())
-	ln, err := net.Listen("tcp", listen)
+	ln, err := listenOn(listen)
 	if err != nil {
-		return fmt.Errorf("--listen: %w", err)
+		return err
 	}
 	defer ln.Close() // closed already when the server ran
 	cfg, err := siteOptions(cmd, sc, ln.Addr())
@@ -136,6 +136,17 @@ func serve(cmd *cobra.Command, _ []string) error {
 	}
 	log.Info("ready", "url", cfg.BaseURL.String(), "listen", ln.Addr().String())
 	return runSite(cmd.Context(), s, ln, log)
+}
+
+func listenOn(address string) (net.Listener, error) {
+	if strings.Contains(address, "/") { // a socket's path, or a URL
+		return nil, fmt.Errorf("--listen: %q is no address such as 127.0.0.1:8080", address)
+	}
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("--listen: %w", err)
+	}
+	return ln, nil
 }
 
 // siteOptions reads what a site needs from the flags of serve.
@@ -315,14 +326,22 @@ func newLogger(cmd *cobra.Command, w io.Writer) (*slog.Logger, error) {
 	if err := level.UnmarshalText([]byte(text)); err != nil {
 		return nil, fmt.Errorf("--log-level: %q is none of debug, info, warn, error", text)
 	}
-	opts := &slog.HandlerOptions{Level: level}
-	switch format {
+	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: durationsWithUnit}
+	switch strings.ToLower(format) {
 	case "text":
 		return slog.New(slog.NewTextHandler(w, opts)), nil
 	case "json":
 		return slog.New(slog.NewJSONHandler(w, opts)), nil
 	}
 	return nil, fmt.Errorf("--log-format: %q is neither text nor json", format)
+}
+
+// durationsWithUnit writes every duration as text, such as 1.5s, in both formats: JSON would have a bare number.
+func durationsWithUnit(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // runSite serves s on ln until ctx ends, then lets requests end and writes what was gathered.

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"userkeys"
+	"userkeys/authority"
 )
 
 func newSettingsCommand() *cobra.Command {
@@ -14,7 +19,9 @@ func newSettingsCommand() *cobra.Command {
 		Long: `List and change site settings. A change is in force on a running site within
 a second. Lists are written a|b.`,
 		Example: `  userkeys settings list
-  userkeys settings set allow_user_api_key_scopes 'read|write|notifications|session_info'
+  userkeys settings set max_user_api_reqs_per_minute 60
+  userkeys settings add allow_user_api_key_scopes write
+  userkeys settings remove allow_user_api_key_scopes write
   userkeys settings reset allow_user_api_key_scopes`,
 	}
 	addDataFlags(cmd.PersistentFlags())
@@ -24,10 +31,7 @@ a second. Lists are written a|b.`,
 	set := &cobra.Command{
 		Use: "set NAME VALUE", Short: "Change a setting", Args: cobra.ExactArgs(2),
 		RunE: withOffice(func(cmd *cobra.Command, d *office, args []string) error {
-			if err := d.authority.ChangeSetting(cmd.Context(), args[0], args[1], commandActor); err != nil {
-				return err
-			}
-			return settingsShow(cmd, d, args[0])
+			return settingsChange(cmd, d, args[0], args[1])
 		}),
 	}
 	addInitFlag(set.Flags())
@@ -40,8 +44,75 @@ a second. Lists are written a|b.`,
 			return settingsShow(cmd, d, args[0])
 		}),
 	}
-	cmd.AddCommand(list, get, set, reset, newPresetCommand())
+	cmd.AddCommand(list, get, set, newSettingsAddCommand(), newSettingsRemoveCommand(), reset, newPresetCommand())
 	return cmd
+}
+
+// settingsChange changes a setting and prints what it is then.
+func settingsChange(cmd *cobra.Command, d *office, name, value string) error {
+	err := d.authority.ChangeSetting(cmd.Context(), name, value, commandActor)
+	if config, flagErr := cmd.Flags().GetString("config"); err != nil && flagErr == nil && config == "" {
+		var e *userkeys.Error
+		if errors.As(err, &e) && e.Reason == authority.ReasonUnknownScope {
+			return fmt.Errorf("%s; if the server has a --config, give it here too: its scopes are known only with it", e.Public)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return settingsShow(cmd, d, name)
+}
+
+func newSettingsAddCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "add NAME VALUE...", Short: "Add to a setting that is a list; what it has stays", Args: cobra.MinimumNArgs(2),
+		Example: `  userkeys settings add allow_user_api_key_scopes write
+  userkeys settings add allowed_user_api_auth_redirects https://app.example/done myapp://done`,
+		RunE: withOffice(func(cmd *cobra.Command, d *office, args []string) error {
+			def, was, err := listSetting(d, args[0])
+			if err != nil {
+				return err
+			}
+			now := userkeys.PresetValue{Name: def.Name, Value: strings.Join(args[1:], "|")}.AddTo(was)
+			return settingsChange(cmd, d, def.Name, now)
+		}),
+	}
+	addInitFlag(cmd.Flags())
+	return cmd
+}
+
+func newSettingsRemoveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "remove NAME VALUE...", Short: "Remove from a setting that is a list; the rest stays", Args: cobra.MinimumNArgs(2),
+		RunE: withOffice(func(cmd *cobra.Command, d *office, args []string) error {
+			def, was, err := listSetting(d, args[0])
+			if err != nil {
+				return err
+			}
+			rest := strings.Split(was, "|")
+			for _, value := range strings.Split(strings.Join(args[1:], "|"), "|") {
+				i := slices.Index(rest, value)
+				if i < 0 {
+					return fmt.Errorf("%s does not have %s; it has %s", def.Name, value, was)
+				}
+				rest = slices.Delete(rest, i, i+1)
+			}
+			return settingsChange(cmd, d, def.Name, strings.Join(rest, "|"))
+		}),
+	}
+}
+
+// listSetting is a setting that is a list, and its value.
+func listSetting(d *office, name string) (userkeys.Setting, string, error) {
+	def, err := userkeys.FindSetting(name)
+	if err != nil {
+		return def, "", err
+	}
+	if def.Kind != userkeys.SettingList {
+		return def, "", fmt.Errorf("%s is no list; change it with: userkeys settings set %s VALUE", def.Name, def.Name)
+	}
+	was, err := d.authority.Settings().Value(def.Name)
+	return def, was, err
 }
 
 func newPresetCommand() *cobra.Command {
@@ -50,7 +121,8 @@ func newPresetCommand() *cobra.Command {
 		Long: `Add to the settings that apps written for Discourse rely on: the scopes, write
 and one_time_password among them; the ways back and push addresses of its apps;
 the feeds and calendars where a key may stand in the address. Each change is
-printed. Settings that the configuration pins stay as they are, and are named.`,
+printed. Settings that the configuration pins stay as they are, and are named. So
+are those that some apps need and that it leaves off, with how to switch them on.`,
 		Example: `  userkeys settings preset discourse --dry-run
   userkeys settings preset discourse`,
 		Args: cobra.ExactArgs(1), ValidArgs: []string{"discourse"},
@@ -95,7 +167,31 @@ func settingsPreset(cmd *cobra.Command, d *office, args []string) error {
 		}
 		say("%s:\n  was %s\n  now %s\n", p.Name, was, now)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return sayGaps(cmd.OutOrStdout(), d)
+}
+
+// sayGaps names what the preset leaves off, where it is off.
+func sayGaps(out io.Writer, d *office) error {
+	for _, gap := range userkeys.DiscoursePresetGaps() {
+		value, err := d.authority.Settings().Value(gap.Name)
+		if err != nil {
+			return err
+		}
+		if value == "true" {
+			continue
+		}
+		text := fmt.Sprintf("%s: stays off. %s To switch it on:\n", gap.Name, gap.Why)
+		for _, c := range gap.Allow {
+			text += fmt.Sprintf("  userkeys settings set %s %s\n", c.Name, c.Value)
+		}
+		if _, err := io.WriteString(out, text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // settingRow is a setting in a listing.
@@ -103,7 +199,7 @@ type settingRow struct {
 	Name    string `json:"name"`
 	Value   string `json:"value"`
 	Default string `json:"default"`
-	Type    string `json:"type"`
+	Kind    string `json:"kind"`
 	Pinned  bool   `json:"pinned"`
 	Summary string `json:"summary"`
 }

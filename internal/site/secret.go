@@ -95,7 +95,7 @@ func ReadSecret(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the machine secret: %w", err)
 	}
-	secret, err := hex.DecodeString(string(bytes.TrimSpace(text)))
+	secret, err := hex.DecodeString(string(bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\ufeff")))))
 	if err != nil || len(secret) < secretBytes {
 		return nil, fmt.Errorf("the machine secret: %s has not %d or more hexadecimal digits; make one with: openssl rand -hex 32", path, 2*secretBytes)
 	}
