@@ -44,7 +44,7 @@ type choiceView struct {
 var permissionSentences = map[userkeys.AdminPermission]string{
 	userkeys.AdminUsers:      "read and change users, but no administrators",
 	userkeys.AdminKeys:       "list and revoke the keys of users' apps",
-	userkeys.AdminClients:    "manage registered apps",
+	userkeys.AdminClients:    "nothing yet: kept for registered apps",
 	userkeys.AdminSettings:   "read and change settings",
 	userkeys.AdminAudit:      "read the audit log",
 	userkeys.AdminDeliveries: "see, replay and discard deliveries",

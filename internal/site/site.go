@@ -57,6 +57,8 @@ type Config struct {
 	// Pushes is what the pages show of pushes; nil: the site's own, if it has a secret.
 	Pushes server.Pushes
 
+	PasswordCost identity.Cost // of one password hash; zero: [identity.DefaultCost]
+
 	MaxKeys   int              // see authority.Config
 	ParkAbove int              // see server.Config
 	Now       func() time.Time // nil: the system's clock
@@ -128,7 +130,7 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	}
 	s.Identity, err = NewIdentity(s.Store, identity.Config{
 		Now: cfg.Now, Logger: cfg.Logger, Secure: cfg.BaseURL.Scheme == "https",
-		LoginPath: loginPath(cfg.Upstream == nil), ClientIP: clients.Of,
+		LoginPath: loginPath(cfg.Upstream == nil), ClientIP: clients.Of, Cost: cfg.PasswordCost,
 	})
 	if err != nil {
 		return nil, err

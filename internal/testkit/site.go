@@ -29,13 +29,25 @@ const Password = "a long enough password"
 type Clock struct {
 	mu     sync.Mutex
 	offset time.Duration
+	still  time.Time // where it was stopped; zero: it runs
 }
 
-// Now is the clock's time; it keeps running by itself.
+// Now is the clock's time; it keeps running by itself until it is stopped.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.still.IsZero() {
+		return c.still.Add(c.offset)
+	}
 	return time.Now().Add(c.offset)
+}
+
+// Stop makes the clock stand still but for [Clock.Pass]: what waits for a second waits for as long as the test wants,
+// however slow the machine is.
+func (c *Clock) Stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.still = time.Now()
 }
 
 // Pass moves the clock forward.
@@ -81,7 +93,13 @@ func Pinned(nameValues ...string) Option {
 	}
 }
 
-// NewSite starts a site over st; it ends with the test.
+// quickCost is for sites whose tests are about something else than passwords: they sign in thousands of times.
+var quickCost = identity.Cost{Memory: 64, Time: 1, Threads: 1}
+
+// ShippedPasswords has passwords hashed at the cost that ships.
+func ShippedPasswords(cfg *site.Config) { cfg.PasswordCost = identity.Cost{} }
+
+// NewSite starts a site over st; it ends with the test. Passwords are hashed quickly, see [ShippedPasswords].
 func NewSite(t testing.TB, st *store.Store, opts ...Option) *Site {
 	t.Helper()
 	s := &Site{t: t, Clock: &Clock{}, Log: &Log{}}
@@ -92,7 +110,7 @@ func NewSite(t testing.TB, st *store.Store, opts ...Option) *Site {
 		t.Fatal(err)
 	}
 	cfg := site.Config{
-		Store: st, BaseURL: base, Now: s.Clock.Now, Secret: []byte("the machine secret of every test"),
+		Store: st, BaseURL: base, Now: s.Clock.Now, PasswordCost: quickCost, Secret: []byte("the machine secret of every test"),
 		Logger: slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, o := range opts {
