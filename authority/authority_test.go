@@ -306,7 +306,7 @@ func TestOwnersWhoMayNotAct(t *testing.T) {
 			u.Active, u.SuspendedAt = true, time.Time{}
 			return d.browser(u)
 		}
-		oneTime := userkeys.AuthorizationRequest{ApplicationName: "Notifier", PublicKey: publicPEM(), AuthRedirect: "http://127.0.0.1:8787/cb"}
+		oneTime := userkeys.AuthorizationRequest{OneTime: true, ApplicationName: "Notifier", PublicKey: publicPEM(), AuthRedirect: "http://127.0.0.1:8787/cb", HasAuthRedirect: true}
 		for name, tt := range map[string]struct {
 			user userkeys.User
 			says string
