@@ -40,7 +40,7 @@ func TestCVE_2017_15361_ROCA(t *testing.T) {
 			t.Errorf("%d bits: %q", size.bits, problem)
 		}
 	}
-	for range 20 {
+	for range 8 {
 		key, err := rsa.GenerateKey(rand.Reader, 1024)
 		if err != nil {
 			t.Fatal(err)

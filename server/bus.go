@@ -32,9 +32,6 @@ const (
 	takeTime = 10 * time.Second
 )
 
-// patience is how long polls and streams wait; tests have less of it.
-type patience struct{ poll, take time.Duration }
-
 // Bounds of a poll.
 const (
 	maxChannelName = 200
@@ -195,7 +192,7 @@ func position(fields url.Values, name string, absent int64) (int64, error) {
 
 // pollOnce waits for news and answers with it; with none when the time is over.
 func (s *Server) pollOnce(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, l *notify.Listener) error {
-	end := time.NewTimer(s.patience.poll)
+	end := time.NewTimer(pollTime)
 	defer end.Stop()
 	messages, err := s.hear(r, v, l)
 	for err == nil && len(messages) == 0 && l.Wait(r.Context(), end.C) {
@@ -239,7 +236,7 @@ func (s *Server) pollParts(w http.ResponseWriter, r *http.Request, v userkeys.Vi
 	if messages == nil {
 		messages = []notify.Message{}
 	}
-	end := time.NewTimer(s.patience.poll)
+	end := time.NewTimer(pollTime)
 	defer end.Stop()
 	for err == nil {
 		if messages != nil {
@@ -282,7 +279,7 @@ func (s *Server) sendNow(w http.ResponseWriter, b []byte) error {
 
 // extend gives the client takeTime from now on to take what is written next. Each write of an answer that waits needs it, the
 // one that ends the answer included.
-func (s *Server) extend(w http.ResponseWriter) { gateway.Deadlines{Write: s.patience.take}.Extend(w) }
+func (s *Server) extend(w http.ResponseWriter) { gateway.Deadlines{Write: takeTime}.Extend(w) }
 
 // hear is what is new to l, for one who may have it.
 func (s *Server) hear(r *http.Request, v userkeys.Visitor, l *notify.Listener) ([]notify.Message, error) {

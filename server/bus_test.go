@@ -836,43 +836,44 @@ func read(c net.Conn) string {
 // TestParkedPollsEnd: when their time is over, in order.
 func TestParkedPollsEnd(t *testing.T) {
 	t.Parallel()
-	f := busSite(t, parkingAbove(-1))
-	f.server.patience.poll = 50 * time.Millisecond
-	f.authority.add(userkeys.UserAPIKey{UserID: 99}) // key-6, whose owner has no inbox any more
-	s := f.live()
-	once := f.later(s, busAddress, "key-1", "/a=0", dontChunk, "true")
-	parts := f.later(s, busAddress, "key-2", "/a=0")
-	if got := f.whole(once); got.status != 200 || got.text != "[]\n" || got.header.Get("X-Request-Id") == "" {
-		t.Errorf("%+v", got)
-	}
-	if got := f.whole(parts); got.status != 200 || got.text != "[]"+partEnd {
-		t.Errorf("%+v", got)
-	}
-	f.listeners(0)
-	if got := f.whole(f.later(s, busAddress, "key-6", "/a=0", dontChunk, "true")); got.status != http.StatusNotFound || !strings.Contains(got.text, "no such user") {
-		t.Errorf("%+v", got)
-	}
-	f.listeners(0)
-	for deadline := time.Now().Add(10 * time.Second); strings.Count(f.logged(), "status=200") != 2 || strings.Count(f.logged(), "status=") != 3 || !strings.Contains(f.logged(), "status=404"); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("the log has:\n%s", f.logged())
+	synctest.Test(t, func(t *testing.T) {
+		f := busSite(t, parkingAbove(-1))
+		f.pipes = newPipes()
+		f.authority.add(userkeys.UserAPIKey{UserID: 99}) // key-6, whose owner has no inbox any more
+		s := f.live()
+		once := f.later(s, busAddress, "key-1", "/a=0", dontChunk, "true")
+		parts := f.later(s, busAddress, "key-2", "/a=0")
+		time.Sleep(pollTime) // as long as they wait
+		if got := f.whole(once); got.status != 200 || got.text != "[]\n" || got.header.Get("X-Request-Id") == "" {
+			t.Errorf("%+v", got)
 		}
-	}
+		if got := f.whole(parts); got.status != 200 || got.text != "[]"+partEnd {
+			t.Errorf("%+v", got)
+		}
+		f.listeners(0)
+		if got := f.whole(f.later(s, busAddress, "key-6", "/a=0", dontChunk, "true")); got.status != http.StatusNotFound || !strings.Contains(got.text, "no such user") {
+			t.Errorf("%+v", got)
+		}
+		f.listeners(0)
+		for deadline := time.Now().Add(10 * time.Second); strings.Count(f.logged(), "status=200") != 2 || strings.Count(f.logged(), "status=") != 3 || !strings.Contains(f.logged(), "status=404"); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("the log has:\n%s", f.logged())
+			}
+		}
+	})
 }
 
 // TestSlowReaders: a client that takes nothing is let go, and holds up nobody.
-func TestSlowReaders(t *testing.T) { eachWay(t, theSlowReaders) }
+func TestSlowReaders(t *testing.T) { eachWayTimed(t, theSlowReaders) }
 
 func theSlowReaders(t *testing.T, f *fakeSite) {
-	f.server.patience.take = 200 * time.Millisecond
 	s, more := f.slowPoll()
 	quick := f.later(s, busAddress, "key-2", "/notification-alert/2=0", dontChunk, "true") // alice's too, and hears nothing
 	f.listeners(2)
-	for began := time.Now(); f.server.cfg.Bus.Listeners() == 2; more() {
-		if time.Since(began) > 30*time.Second {
-			t.Fatal("it waits for the slow one")
-		}
-	}
+	more()
+	time.Sleep(takeTime - time.Second)
+	f.listeners(2)
+	time.Sleep(2 * time.Second)
 	f.listeners(1)
 	f.server.cfg.Bus.Close()
 	if got := f.whole(quick); got.status != 200 {
@@ -884,35 +885,29 @@ func theSlowReaders(t *testing.T, f *fakeSite) {
 func TestSlowReadersOfDeadKeys(t *testing.T) { eachWayTimed(t, theSlowReadersOfDeadKeys) }
 
 func theSlowReadersOfDeadKeys(t *testing.T, f *fakeSite) {
-	f.server.patience.take = time.Hour
 	_, more := f.slowPoll()
 	f.listeners(1)
 	more()
 	synctest.Wait() // until the answer's first byte waits to be taken
 	f.listeners(1)
+	began := time.Now()
 	f.authority.over.Store(int64(1), true)
 	f.listeners(0)
+	if took := time.Since(began); took >= takeTime/2 {
+		t.Errorf("it was waited for, %v", took)
+	}
 }
 
 // slowPoll opens a poll of key-1 in parts whose client takes nothing. more makes news for it.
 func (f *fakeSite) slowPoll() (s *httptest.Server, more func()) {
 	f.t.Helper()
 	s = httptest.NewUnstartedServer(f.handler)
-	s.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		if tcp, ok := c.(*net.TCPConn); ok { // a pipe holds nothing
-			_ = tcp.SetWriteBuffer(4096)
-		}
-		return ctx
-	}
 	f.serve(s)
 	data, err := json.Marshal(map[string]string{"excerpt": strings.Repeat("x", 400), "more": strings.Repeat("x", 7000)})
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	slow := f.dial(s)
-	if tcp, ok := slow.(*net.TCPConn); ok {
-		_ = tcp.SetReadBuffer(4096)
-	}
 	body := "/notification-alert/1=0&/notification/1=0"
 	fmt.Fprintf(slow, "POST %s HTTP/1.1\r\nHost: site.example\r\nUser-Api-Key: key-1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", busAddress, len(body), body)
 	return s, func() {

@@ -133,7 +133,6 @@ type Server struct {
 	cut      func(http.Handler) http.Handler
 	watcher  *gateway.Watcher
 	parked   atomic.Int64 // polls, see park
-	patience patience
 	origins  *http.CrossOriginProtection
 	pages    *pages
 	assets   assets
@@ -168,7 +167,6 @@ func newServer(cfg Config, d decider) (*Server, error) {
 		cfg.ParkAbove = parkAbove
 	}
 	s := &Server{cfg: cfg, consents: d, keys: d, site: d, devices: d, oneTimes: d, clients: d, admin: d, forms: d, checker: d, guard: gateway.Guard(d), cut: gateway.CutStreams(d), origins: http.NewCrossOriginProtection()}
-	s.patience = patience{poll: pollTime, take: takeTime}
 	s.watcher = gateway.NewWatcher(d)
 	s.accounts, _ = cfg.Identity.(LoginIdentity)
 	if cfg.Standalone && s.accounts == nil {

@@ -196,9 +196,8 @@ func TestBusEndsWithTheSession(t *testing.T) {
 					r.Header.Set("Sec-Fetch-Site", "same-origin")
 					go func() {
 						a, err := p.Try(r)
-						if err != nil {
-							sc.t.Error(err)
-							a = testkit.Answer{Response: &http.Response{Request: r}}
+						if err != nil { // the test may be over
+							a = testkit.Answer{Response: &http.Response{Request: r}, Body: err.Error()}
 						}
 						answers <- a
 					}()
