@@ -1,12 +1,15 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -63,16 +66,26 @@ func TestF35_FloodsOfHeadersLeaveNothing(t *testing.T) {
 	}
 	flood := func(n int) {
 		var all sync.WaitGroup
+		var refused atomic.Int64
 		for i := range 100 {
 			all.Go(func() {
 				for j := range n / 100 {
-					if got := send(t, addr, kinds[(i+j)%len(kinds)]); got.status != 431 {
+					got := send(t, addr, kinds[(i+j)%len(kinds)])
+					// The server closes half a second after its answer, which a client that sends for longer does not read.
+					cut := errors.Is(got.err, syscall.ECONNRESET) || errors.Is(got.err, syscall.EPIPE)
+					switch {
+					case got.status == 431:
+						refused.Add(1)
+					case !cut:
 						t.Errorf("got %d (%v), want 431", got.status, got.err)
 					}
 				}
 			})
 		}
 		all.Wait()
+		if refused.Load() == 0 {
+			t.Error("nobody got 431")
+		}
 	}
 	heap := func() uint64 {
 		var m runtime.MemStats
