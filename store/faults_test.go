@@ -222,11 +222,14 @@ func TestF13TwoStoresOnOneSQLiteFile(t *testing.T) {
 	b := storetest.Open(t, openSQLite(t, strings.Replace(store.SQLiteDSN(path), "&_txlock=immediate", "", 1)), store.SQLite)
 	u := makeUser(t, a, "ada")
 	const n = 20
+	// SQLite's waiting is not fair: with a deadline of the caller's own, how long one waits is not the store's to bound.
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	var wg sync.WaitGroup
 	for i, s := range []*store.Store{a, b, a, b} {
 		wg.Go(func() {
 			for j := range n {
-				if _, _, err := s.Grant(context.Background(), grantOf(u.ID, fmt.Sprintf("%d.%d", i%2, j))); err != nil {
+				if _, _, err := s.Grant(ctx, grantOf(u.ID, fmt.Sprintf("%d.%d", i%2, j))); err != nil {
 					t.Error(err)
 				}
 			}

@@ -70,7 +70,7 @@ func (f *fakePushes) KeyPushes(_ context.Context, ids []int64) (map[int64]userke
 func pushData(t *testing.T, f pushDesk) func(args ...string) outcome {
 	t.Helper()
 	dir := t.TempDir()
-	if o := execute(t, newUserCommand(), "a long enough password\n", "add", "alice", "--password-stdin", "--data", dir); o.code != 0 {
+	if o := execute(t, newUserCommand(), "a long enough password\n", "add", "--init", "alice", "--password-stdin", "--data", dir); o.code != 0 {
 		t.Fatal(o.err)
 	}
 	return func(args ...string) outcome {
