@@ -590,7 +590,9 @@ func TestPushToABadNeighbour(t *testing.T) {
 func TestReceiversHeadersAreBounded(t *testing.T) {
 	t.Parallel()
 	with := func(size int) *receiver {
-		return newReceiver(t, func(_ int, w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Long", strings.Repeat("x", size)) })
+		return newReceiver(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Long", strings.Repeat("x", size))
+		})
 	}
 	o := newOffice(t)
 	short, long := with(15<<10), with(17<<10)

@@ -344,7 +344,7 @@ func TestBrowserVariableChoosesTheProgram(t *testing.T) {
 		spaced: "https://x.example/?a=b&c", `"` + spaced + `"`: "https://x.example/?a=b&c", `"` + spaced + `" --new "%s"`: "--new https://x.example/?a=b&c",
 		strings.NewReplacer(" ", `\ `, "'", `\'`).Replace(spaced) + " -p 'a \\ b'": `-p a \ b https://x.example/?a=b&c`, "/nowhere:" + spaced: "https://x.example/?a=b&c",
 		script + ` "" %s`: " https://x.example/?a=b&c",
-		script: "https://x.example/?a=b&c", "/nowhere:" + script: "https://x.example/?a=b&c", script + " --new %s": "--new https://x.example/?a=b&c",
+		script:            "https://x.example/?a=b&c", "/nowhere:" + script: "https://x.example/?a=b&c", script + " --new %s": "--new https://x.example/?a=b&c",
 	} {
 		t.Setenv("BROWSER", value)
 		if err := openBrowser(t.Context(), "https://x.example/?a=b&c"); err != nil {
