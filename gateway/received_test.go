@@ -190,7 +190,7 @@ func TestDrainEndsEventStreams(t *testing.T) {
 			if got := send(t, addr, get("/events")); got.status != 200 || got.err != nil {
 				t.Errorf("a stream that begins later: %+v", got)
 			}
-			if p.streams.open != nil && len(p.streams.open) != 0 {
+			if len(p.streams.open) != 0 {
 				t.Errorf("%d streams are kept", len(p.streams.open))
 			}
 		})
