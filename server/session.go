@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
@@ -31,18 +32,19 @@ type currentUser struct {
 func (s *Server) sessionCurrent(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
 	who, err := askerOf(r, v)
 	if err != nil {
-		exchangeOf(r).err = userkeys.Errorf(userkeys.NotFound, "nobody is signed in")
-		w.WriteHeader(http.StatusNotFound) // without a body, as on the wire
-		return nil
+		return nobody(w, r, "nobody is signed in")
+	}
+	name, err := s.fullName(r, v, who)
+	if errors.Is(err, userkeys.NotFound) {
+		return nobody(w, r, "the user was deleted a moment ago")
+	}
+	if err != nil {
+		return err
 	}
 	u := currentUser{ID: who.id, Username: who.username, Avatar: s.assets.url("avatar.svg"), Admin: who.admin, Moderator: who.moderator}
 	u.TrustLevel = v.User.TrustLevel
 	if access, ok := userkeys.FromContext(r.Context()); ok {
 		u.TrustLevel = access.TrustLevel
-	}
-	name, err := s.fullName(r, v, who)
-	if err != nil {
-		return err
 	}
 	u.Name = known(name)
 	if s.cfg.Inbox != nil {
@@ -57,6 +59,13 @@ func (s *Server) sessionCurrent(w http.ResponseWriter, r *http.Request, v userke
 		u.Unread, u.Urgent, u.AllUnread, u.SeenID = &counts.NewOrdinary, &counts.UnreadUrgent, &counts.New, &counts.SeenID
 	}
 	return writeJSON(w, map[string]currentUser{"current_user": u})
+}
+
+// nobody answers 404 without a body, as on the wire; why is for the log.
+func nobody(w http.ResponseWriter, r *http.Request, why string) error {
+	exchangeOf(r).err = userkeys.Errorf(userkeys.NotFound, "%s", why)
+	w.WriteHeader(http.StatusNotFound)
+	return nil
 }
 
 // csrf gives a user's program the token that its forms must carry.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"userkeys/authority"
 	"userkeys/internal/testkit"
 	"userkeys/store"
 	"userkeys/store/storetest"
@@ -188,7 +189,6 @@ func aDay(t *testing.T, db *sql.DB, st *store.Store) (secrets map[string]string,
 	_, answered := sc.consent("client_id", "answered")
 	secrets["answered consent id"] = answered.Get("id")
 	payload, _ := post(sc.alice, "/user-api-key", urlencoded, answered.Encode()).Must(t, 200).Text("user-api-key-payload")
-	secrets["payload"], _, _ = strings.Cut(payload, "\n")
 
 	key := sc.victim.Key.Reveal()
 	sc.Visitor().Login("alice", "mistyped-password-planted")
@@ -207,10 +207,19 @@ func aDay(t *testing.T, db *sql.DB, st *store.Store) (secrets map[string]string,
 	sc.check(sc.key(key, "GET", "/session/current.json"), deadKey)
 	sc.App("victim", "read").Connect(sc.alice)
 	sc.withoutPage(secrets)
+	// The sealed answer is kept for its page, which may be loaded again for ten minutes.
+	sc.Clock.Pass(authority.ConsentLifetime)
 	if err := sc.Authority.CleanUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return secrets, early.Log.String() + sc.Log.String()
+	if kept := column(t, db, "SELECT payload FROM userkeys_shown_answers"); len(kept) != 0 {
+		t.Errorf("answers that no page shows any more are kept: %q", kept)
+	}
+	log = early.Log.String() + sc.Log.String()
+	if line, _, _ := strings.Cut(payload, "\n"); len(line) < 8 || strings.Contains(log, line) {
+		t.Error("the payload is in the log")
+	}
+	return secrets, log
 }
 
 // withoutPage plants the secrets of those who have no page of consent: devices, one-time passwords,
