@@ -43,10 +43,12 @@ func (e *APIError) Error() string {
 	if text := http.StatusText(e.Status); text != "" {
 		s += " " + text
 	}
-	if e.Reason != "" {
-		s += ": " + e.Reason
-	} else if len(e.Messages) > 0 {
+	// The reason is for programs; a message that is more than Discourse's general refusal says more, such as which scope is not allowed.
+	switch {
+	case len(e.Messages) > 0 && (e.Reason == "" || !strings.HasPrefix(e.Messages[0], userkeys.NotPermitted)):
 		s += ": " + strings.Join(e.Messages, "; ")
+	case e.Reason != "":
+		s += ": " + e.Reason
 	}
 	if e.RetryAfter > 0 {
 		s += fmt.Sprintf("; try again in %v", e.RetryAfter)

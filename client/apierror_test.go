@@ -174,3 +174,25 @@ func TestDoTellsNoAnswerFromNoTime(t *testing.T) {
 		t.Errorf("Do when cancelled = %v, want context.Canceled", err)
 	}
 }
+
+// TestRefusalOfAScopeNamesIt: "scope not allowed" alone does not tell a person which of their scopes, nor which there are.
+func TestRefusalOfAScopeNamesIt(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ name, body, want string }{
+		{
+			"a scope", `{"errors":["this site knows no scope foo; it allows read"],"error_type":"invalid_access","reason":"scope not allowed"}`,
+			"the site answered 403 Forbidden: this site knows no scope foo; it allows read",
+		},
+		{
+			"a dead key", `{"errors":["You are not permitted to view the requested resource."],"error_type":"invalid_access","reason":"invalid key"}`,
+			"the site answered 403 Forbidden: invalid key",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if got := client.ParseError(http.StatusForbidden, http.Header{}, []byte(c.body)).Error(); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
