@@ -87,7 +87,7 @@ func (a *Authority) makeOneTime(ctx context.Context, r userkeys.AuthorizationReq
 }
 
 // keyOf is the id of the key of the app that asks for a one-time password: the one that it asks with, else the newest
-// of the user's live keys that was sealed to the same public key; 0 if there is none.
+// of the user's live keys that was sealed to the same public key, however it was written; 0 if there is none.
 func (a *Authority) keyOf(ctx context.Context, r userkeys.CheckedRequest, b Browser) (int64, error) {
 	if b.KeyID != 0 {
 		return b.KeyID, nil
@@ -95,6 +95,9 @@ func (a *Authority) keyOf(ctx context.Context, r userkeys.CheckedRequest, b Brow
 	keys, err := a.store.Keys(ctx, userkeys.KeyFilter{UserID: b.User.ID, Live: true, Limit: maxApps, Now: a.now()})
 	for _, k := range keys {
 		if k.PublicKey == r.KeyText {
+			return k.ID, nil
+		}
+		if same, err := userkeys.ParsePublicKey(k.PublicKey); err == nil && same.Equal(r.Key) {
 			return k.ID, nil
 		}
 	}

@@ -138,7 +138,7 @@ func (c *ClientIPs) walk(r *http.Request, lines []string, peer netip.Addr) netip
 	for i := len(lines) - 1; i >= 0; i-- {
 		for line, more := lines[i], true; more; {
 			var entry string
-			j := strings.LastIndexByte(line, ',')
+			j := c.lastComma(line)
 			entry, line, more = strings.Trim(line[j+1:], " \t"), line[:max(j, 0)], j >= 0
 			if entry == "" {
 				continue
@@ -159,6 +159,22 @@ func (c *ClientIPs) walk(r *http.Request, lines []string, peer netip.Addr) netip
 	return last // every hop is one of ours: the first of them asks
 }
 
+// lastComma is where the last entry of a line begins, less one; -1: it is the only one. In Forwarded a comma
+// between quotes belongs to a value, such as the host that a client named. Looked at from the right,
+// so that a quote which a client left open further left changes nothing.
+func (c *ClientIPs) lastComma(line string) int {
+	quoted := false
+	for i := len(line) - 1; i >= 0; i-- {
+		switch {
+		case line[i] == '"' && c.header == forwardedHeader:
+			quoted = !quoted
+		case line[i] == ',' && !quoted:
+			return i
+		}
+	}
+	return -1
+}
+
 // address reads an entry of the header.
 func (c *ClientIPs) address(entry string) (netip.Addr, bool) {
 	if c.header == forwardedHeader {
@@ -170,10 +186,21 @@ func (c *ClientIPs) address(entry string) (netip.Addr, bool) {
 	return parseNode(entry)
 }
 
-// forwardedNode is the value of the one parameter "for" of an element of RFC 7239.
+// forwardedNode is the value of the one parameter "for" of an element of RFC 7239. What stands between quotes is
+// part of a value. Quotes that do not end, and escapes in them, are not read.
 func forwardedNode(element string) (string, bool) {
+	if strings.Contains(element, `\`) || strings.Count(element, `"`)%2 != 0 {
+		return "", false
+	}
+	quoted := false
+	pairs := strings.FieldsFunc(element, func(r rune) bool {
+		if r == '"' {
+			quoted = !quoted
+		}
+		return r == ';' && !quoted
+	})
 	node, found := "", 0
-	for pair := range strings.SplitSeq(element, ";") {
+	for _, pair := range pairs {
 		name, value, _ := strings.Cut(pair, "=")
 		if strings.EqualFold(strings.Trim(name, " \t"), "for") {
 			node = strings.Trim(value, " \t")

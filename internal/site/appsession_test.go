@@ -150,6 +150,15 @@ func TestAppSessionEndsWithItsKey(t *testing.T) {
 			sc.asAlice("/user-api-key/revoke", id).Must(sc.t, http.StatusSeeOther)
 			window.Get("/session/current.json").Must(sc.t, http.StatusNotFound)
 		})
+		sc.row("and does so however the app writes its public key then", func(sc *scene) {
+			app := sc.App("phone", "read").Connect(sc.alice)
+			id, window := sc.Keys()[0].ID, sc.Visitor()
+			app.Params.Set("public_key", "made by phone\n"+app.Params.Get("public_key")+"\n")
+			window.Post("/session/otp/"+sc.askOneTime(app, "discourse://auth_redirect"), url.Values{}).Must(sc.t, http.StatusFound)
+			window.Get("/session/current.json").Must(sc.t, http.StatusOK)
+			sc.asAlice("/user-api-key/revoke", id).Must(sc.t, http.StatusSeeOther)
+			window.Get("/session/current.json").Must(sc.t, http.StatusNotFound)
+		})
 		sc.row("an app without a key is shown, and revoking everything signs it out", func(sc *scene) {
 			app, window := sc.App("phone of nobody", "read"), sc.Visitor()
 			window.Post("/session/otp/"+sc.askOneTime(app, "discourse://auth_redirect"), url.Values{}).Must(sc.t, http.StatusFound)
