@@ -138,8 +138,11 @@ func (s *Server) apps(w http.ResponseWriter, r *http.Request, v userkeys.Visitor
 			return err
 		}
 		for _, k := range ended {
-			p.Ended = append(p.Ended, s.appView(k, now))
+			a := s.appView(k, now)
+			a.SignedIn = signedInSince(sessions, k.ID, now)
+			p.Ended = append(p.Ended, a)
 		}
+		p.Guests = guestViews(sessions, slices.Concat(keys, ended), now)
 	}
 	return s.pages.Apps(w, s.frame(v), p)
 }

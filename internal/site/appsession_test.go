@@ -105,6 +105,18 @@ func TestAppSessionEndsWithItsKey(t *testing.T) {
 			sc.asAlice("/user-api-key/revoke", p.id).Must(sc.t, http.StatusSeeOther)
 			p.in(sc, false)
 		})
+		sc.row("and so also when the day in which the key could come back is over", func(sc *scene) {
+			p := sc.signedInPhone("late wrapper")
+			p.Call("POST", "/user-api-key/revoke").Must(sc.t, http.StatusOK)
+			sc.Clock.Pass(25 * time.Hour)
+			p.in(sc, true)
+			page := sc.alice.Get("/my/apps").Must(sc.t, http.StatusOK, "still signed in as you", "Sign it out")
+			if strings.Contains(page.Body, "Signed in without a key") {
+				sc.t.Error("the app is among those without a key")
+			}
+			sc.asAlice("/user-api-key/revoke", p.id).Must(sc.t, http.StatusSeeOther)
+			p.in(sc, false)
+		})
 		sc.row("a new grant to the same app carries the session over", func(sc *scene) {
 			p := sc.signedInPhone("again")
 			sc.grantPhone(p.App)
