@@ -16,6 +16,10 @@ import (
 // are looser with names of intranets than DNS, such as my_host.
 var webNames = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.Transitional(false), idna.StrictDomainName(false))
 
+// notInHosts are what ends a host in an address. Some letters become one of them when a name is
+// looked up, such as a wide slash or the sign for "account of".
+const notInHosts = " #%/:<>?@[\\]^|"
+
 // OriginHost returns the host and port of u in the one spelling that browsers send and that can be
 // compared: lower case, names outside of ASCII as xn--..., without a final dot, and without the port that is the scheme's own.
 //
@@ -23,7 +27,7 @@ var webNames = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.Transitional(
 func OriginHost(u *url.URL) (string, error) {
 	host, port := strings.ToLower(u.Hostname()), u.Port()
 	if ascii, err := webNames.ToASCII(host); !strings.Contains(host, ":") { // an IPv6 address is no name
-		if host = strings.TrimSuffix(ascii, "."); err != nil || host == "" {
+		if host = strings.TrimSuffix(ascii, "."); err != nil || host == "" || strings.ContainsAny(host, notInHosts) {
 			return "", Errorf(InvalidParameters, "%q is no name of a host", u.Hostname())
 		}
 	}

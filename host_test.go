@@ -82,6 +82,11 @@ func TestOriginHost(t *testing.T) {
 		"https://a\u00ad.\u200d.example":   "",
 		"https://\u2028.example":           "",
 		"https://\u05d0a.example":          "",
+		"https://x\uff0f.forum.example":    "",
+		"https://x\u2100.forum.example":    "",
+		"https://forum.example\uff20x":     "",
+		"https://forum.example\uff1a80":    "",
+		"https://forum.example\uff03x":     "",
 		"https:///x":                       "",
 		"https://.":                        "",
 	} {
