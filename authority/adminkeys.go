@@ -27,7 +27,7 @@ type AdminStore interface {
 }
 
 const (
-	touchPatience   = 300 * time.Millisecond // for what the request does without
+	touchPatience   = 300 * time.Millisecond // how long a request waits for a write that it can do without
 	maxDescription  = 255                    // bytes
 	touchAdminEvery = time.Minute            // how exactly an admin API key's last use is known
 )
@@ -120,13 +120,13 @@ func (a *Authority) CheckAdminKey(ctx context.Context, key, username string) (us
 		return none, noKey, err
 	}
 	k, err := a.store.AdminKeyByHash(ctx, text.Hash())
+	now := a.now()
 	switch {
-	case errors.Is(err, userkeys.NotFound) || err == nil && !k.Live(a.now()):
+	case errors.Is(err, userkeys.NotFound) || err == nil && !k.Live(now):
 		return none, noKey, userkeys.ErrInvalidAdminKey
 	case err != nil:
 		return none, noKey, err
 	}
-	now := a.now()
 	if err := a.chargeAdminKey(k.ID, now); err != nil {
 		return none, noKey, err
 	}
@@ -135,8 +135,7 @@ func (a *Authority) CheckAdminKey(ctx context.Context, key, username string) (us
 		return none, noKey, err
 	}
 	if now.Sub(k.LastUsedAt) >= touchAdminEvery {
-		// The request is as good without (KU18).
-		// The request goes on without it, so a locked database must not hold it up.
+		// The request goes on without it: neither an error nor a locked database may hold it up.
 		touch, cancel := context.WithTimeout(ctx, touchPatience)
 		defer cancel()
 		if err := a.store.TouchAdminKey(touch, k.ID, now); err != nil {

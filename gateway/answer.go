@@ -117,11 +117,13 @@ func (a *answer) end() {
 	_ = a.mayWrite()
 }
 
-// cut makes writing fail, also a write that waits for a client who reads
-// slowly. An answer that has not begun is left alone: it will say why.
-func (a *answer) cut() {
+// cut calls end, which ends the request's context, and makes writing fail, also a write that
+// waits for a client who reads slowly. An answer that has not begun by then is left
+// alone: it says why. None begins in between, or the one that says why would be cut too.
+func (a *answer) cut(end func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	end()
 	if a.began {
 		a.severed = true
 		_ = http.NewResponseController(a.ResponseWriter).SetWriteDeadline(longAgo)

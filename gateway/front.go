@@ -57,7 +57,10 @@ func NewFront(cfg FrontConfig) (*Front, error) {
 		cfg.Now = time.Now
 	}
 	if cfg.ClientIPs == nil {
-		cfg.ClientIPs = forwardedFor(cfg.TrustedProxies)
+		var err error
+		if cfg.ClientIPs, err = NewClientIPs(ClientIPConfig{TrustedProxies: cfg.TrustedProxies, Logger: cfg.Logger}); err != nil {
+			return nil, err
+		}
 	}
 	log := newRefusalLog(cfg.Logger, cfg.ClientIPs.Of, cfg.Now)
 	return &Front{

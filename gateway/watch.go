@@ -158,12 +158,14 @@ func (s *watched) look(ctx context.Context) {
 	if err == nil {
 		return
 	}
-	s.cancel(revoked{err})
 	s.all.mu.Lock()
 	defer s.all.mu.Unlock()
-	if !s.over && s.out != nil { // else the connection may serve another request by now
-		s.out.cut()
+	end := func() { s.cancel(revoked{err}) }
+	if s.over || s.out == nil { // the connection may serve another request by now
+		end()
+		return
 	}
+	s.out.cut(end)
 }
 
 // revoked is why a request was cut: the error that Holds gave.

@@ -63,7 +63,8 @@ const (
 	freshFor = 300 * time.Millisecond
 	// writeFor is how long a receiver may take what it is sent, piece by piece: it must not decide how long a reading holds.
 	writeFor = 400 * time.Millisecond
-	// maxAnswerHeader bounds the headers of a receiver's answer, in bytes: many answers are read at a time, and of their headers only Retry-After (attacks SS18).
+	// maxAnswerHeader bounds the headers of a receiver's answer, in bytes: many answers are read at a time, and of their headers
+	// only Retry-After is used.
 	maxAnswerHeader = 16 << 10
 	// doubtPause is how long a delivery rests whose rights have changed, or could not be read again.
 	doubtPause = 2 * time.Second

@@ -186,7 +186,7 @@ func because(why userkeys.Ending, s userkeys.Settings, ended bool) string {
 	case userkeys.EndByAdmin:
 		return "an administrator revoked it"
 	case userkeys.EndByOwner:
-		return "you, or the app itself, revoked it"
+		return "you revoked it"
 	case userkeys.EndByApp:
 		return "the app itself gave its key back"
 	}

@@ -107,3 +107,15 @@ func TestAppsPageShowsAppSessions(t *testing.T) {
 	f.authority.keys = nil
 	f.do(call{path: "/my/apps", as: "alice"}).must(t, http.StatusOK, "The apps that are signed in as you are signed out")
 }
+
+// TestWhoRevokedAKeyIsSaid: who finds a key revoked learns whether it was they themselves.
+func TestWhoRevokedAKeyIsSaid(t *testing.T) {
+	t.Parallel()
+	for why, want := range map[userkeys.Ending]string{
+		userkeys.EndByOwner: "you revoked it", userkeys.EndByApp: "the app itself gave its key back", userkeys.EndByAdmin: "an administrator revoked it",
+	} {
+		if got := because(why, userkeys.Settings{}, true); got != want {
+			t.Errorf("%s: %q, want %q", why, got, want)
+		}
+	}
+}

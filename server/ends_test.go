@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/internal/testkit/pipes"
 )
 
 // TestQuietAnswersEnd: an answer that waited in vain as long as the server ships with ends with its last chunk
@@ -33,7 +34,7 @@ func TestQuietAnswersEnd(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f := busSite(t, parkingAbove(tt.above))
-				f.pipes = newPipes()
+				f.pipes = pipes.Listen()
 				conn := f.dial(f.live())
 				began, body := time.Now(), "/notification/1=0"
 				if tt.after != pollTime {
@@ -67,7 +68,7 @@ func TestLateNewsEnds(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f := busSite(t, parkingAbove(above))
-				f.pipes = newPipes()
+				f.pipes = pipes.Listen()
 				conn := f.dial(f.live())
 				body := "/notification-alert/1=0"
 				fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: site.example\r\nUser-Api-Key: key-1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", busAddress, len(body), body)

@@ -22,6 +22,7 @@ import (
 
 	"userkeys"
 	"userkeys/authority"
+	"userkeys/internal/testkit/pipes"
 )
 
 // fakeSite is a site of four users with its own little authority and
@@ -36,7 +37,7 @@ type fakeSite struct {
 	logging   *lockedWriter // to log
 	users     *fakeUsers
 	pushes    *fakePushes
-	pipes     *pipes // what it is served over; nil: real connections
+	pipes     *pipes.Listener // what it is served over; nil: real connections
 }
 
 var (

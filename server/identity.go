@@ -23,7 +23,8 @@ type Identity interface {
 // SignInTimes is an [Identity] that knows when people signed in. With it an administrator who signed in within the
 // last [FreshSignIn] can make admin API keys at the browser; with others only the command makes them.
 type SignInTimes interface {
-	// SignedInAt tells when the sender of r last proved who they are; zero if that is not known.
+	// SignedInAt tells when the sender of r last proved who they are; zero if that is not known. An administrator for
+	// whom that is too long ago is sent to LoginURL, which must ask them again although they are signed in.
 	SignedInAt(r *http.Request) (time.Time, error)
 }
 

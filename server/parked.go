@@ -88,6 +88,7 @@ func (s *Server) answerParked(t *takenOver, r *http.Request, p *poll) {
 		if t.begun.Load() {
 			return // it ends without its end
 		}
+		t.refuses.Store(true)
 		_ = s.refusePoll(t, r, err) // it is written
 	}
 	s.extend(t)
@@ -113,6 +114,8 @@ type takenOver struct {
 	status int         // 0: there is no answer yet
 	body   []byte      // what is not sent yet
 	begun  atomic.Bool // the head was sent
+
+	refuses atomic.Bool // the answer says why it ends, and is not cut
 }
 
 // Header is the answer's head, until it is sent.
@@ -179,7 +182,7 @@ func (t *takenOver) head(length, is string) []byte {
 // cut ends an answer that has begun, also a write that waits for a client who reads slowly. Another is left alone: it will
 // say why.
 func (t *takenOver) cut() {
-	if t.begun.Load() {
+	if t.begun.Load() && !t.refuses.Load() {
 		_ = t.conn.Close() // that is all there is to do
 	}
 }

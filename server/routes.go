@@ -37,25 +37,25 @@ type door struct {
 }
 
 var (
-	bare        = door{keys: true}                                                       // looks at nobody: health, probe, files
-	page        = door{session: true}                                                    // read by a browser
-	current     = door{adminKeys: true, keys: true, session: true, appSessions: true}    // read by a browser or an app
-	form        = door{session: true, origin: true, token: true, form: true}             // changes something for a session
-	onceForm    = door{session: true, origin: true, token: true, form: true, once: true} // makes something for a session, once
-	openForm    = door{session: true, appSessions: true, origin: true, form: true}       // the same before there is a session
-	wireForm    = door{session: true, origin: true, token: true, form: true, json: true} // a form that scripts send too
-	trusted     = wireForm.forPrograms()                                                 // ... and the site's own programs with an admin API key
-	adminRead   = page.forPrograms()                                                     // the admin API
-	adminWrite  = door{adminKeys: true, session: true, origin: true, token: true, form: true, json: true, lists: true}
-	ownWrite    = door{session: true, origin: true, token: true, form: true, json: true, lists: true}                 // adminWrite that no key may
-	either      = door{adminKeys: true, keys: true, session: true, origin: true, token: true, form: true, json: true} // ... and apps with their key
-	openWire    = door{session: true, appSessions: true, origin: true, form: true, json: true}                        // openForm that scripts send too
-	program     = door{form: true, json: true, only: true}                                                            // an app before it has a key, which sends JSON; cookies beside say nothing
-	programForm = door{form: true, json: true}                                                                        // the same, also as a form
-	keyOnly     = door{keys: true, form: true, json: true}                                                            // an app with its key, and nobody else
-	bodied      = door{keys: true, session: true, origin: true, token: true}                                          // changes something, for a session or an app; the handler reads the body
-	listen      = door{keys: true, session: true, appSessions: true, origin: true, long: true}                        // waits for news, for a session or an app; the handler reads the body
-	ownBody     = door{adminKeys: true, session: true, origin: true, token: true}                                     // the same for a session, or the site's own programs
+	bare        = door{keys: true}                                                                                     // looks at nobody: health, probe, files
+	page        = door{session: true}                                                                                  // read by a browser
+	current     = door{adminKeys: true, keys: true, session: true, appSessions: true}                                  // read by a browser or an app
+	form        = door{session: true, origin: true, token: true, form: true}                                           // changes something for a session
+	onceForm    = door{session: true, origin: true, token: true, form: true, once: true}                               // makes something for a session, once
+	openForm    = door{session: true, appSessions: true, origin: true, form: true}                                     // the form of somebody who is not signed in yet, such as the login
+	wireForm    = door{session: true, origin: true, token: true, form: true, json: true}                               // a form that scripts send too
+	trusted     = wireForm.forPrograms()                                                                               // wireForm, also for the site's own programs with an admin API key
+	adminRead   = page.forPrograms()                                                                                   // the admin API, reading
+	adminWrite  = door{adminKeys: true, session: true, origin: true, token: true, form: true, json: true, lists: true} // the admin API, changing something
+	ownWrite    = door{session: true, origin: true, token: true, form: true, json: true, lists: true}                  // adminWrite for an administrator's session only: no key may pass
+	either      = door{adminKeys: true, keys: true, session: true, origin: true, token: true, form: true, json: true}  // trusted, also for apps with their key
+	openWire    = door{session: true, appSessions: true, origin: true, form: true, json: true}                         // openForm that scripts send too
+	program     = door{form: true, json: true, only: true}                                                             // an app before it has a key, which sends JSON; cookies beside say nothing
+	programForm = door{form: true, json: true}                                                                         // an app before it has a key, which sends JSON or a form
+	keyOnly     = door{keys: true, form: true, json: true}                                                             // an app with its key, and nobody else
+	bodied      = door{keys: true, session: true, origin: true, token: true}                                           // changes something, for a session or an app; the handler reads the body
+	listen      = door{keys: true, session: true, appSessions: true, origin: true, long: true}                         // waits for news, for a session or an app; the handler reads the body
+	ownBody     = door{adminKeys: true, session: true, origin: true, token: true}                                      // changes something, for a session or the site's own programs; the handler reads the body
 )
 
 // forPrograms is d for the site's own programs too.

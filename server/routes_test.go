@@ -20,12 +20,12 @@ import (
 func TestG16_EveryRouteIsDeclared(t *testing.T) {
 	t.Parallel()
 	var lines []string
-	for _, rt := range newSite(t, withInbox(t)).server.routes() {
+	for _, rt := range newSite(t, withInbox(t), withBus).server.routes() {
 		rules := []string{[]string{"anyone", "signed in", "administrator"}[rt.who]}
 		for _, rule := range []struct {
 			name string
 			on   bool
-		}{{"keys", rt.door.keys}, {"session", rt.door.session}, {"app sessions", rt.door.appSessions}, {"origin", rt.door.origin}, {"token", rt.door.token}, {"form", rt.door.form}, {"json", rt.door.json}, {"only JSON", rt.door.only}, {"lists", rt.door.lists}, {"admin keys", rt.door.adminKeys}} {
+		}{{"keys", rt.door.keys}, {"session", rt.door.session}, {"app sessions", rt.door.appSessions}, {"origin", rt.door.origin}, {"token", rt.door.token}, {"form", rt.door.form}, {"json", rt.door.json}, {"only JSON", rt.door.only}, {"lists", rt.door.lists}, {"once", rt.door.once}, {"long", rt.door.long}, {"admin keys", rt.door.adminKeys}} {
 			if rule.on {
 				rules = append(rules, rule.name)
 			}
@@ -40,8 +40,9 @@ func TestG16_EveryRouteIsDeclared(t *testing.T) {
 			t.Errorf("%s needs a permission of keys that may not pass", rt.pattern)
 		}
 		lines = append(lines, rt.pattern+": "+strings.Join(rules, " "))
-		// What changes something for a session is protected; what knows no session cannot be abused by a page.
-		if !strings.HasPrefix(rt.pattern, "GET ") && !strings.HasPrefix(rt.pattern, "HEAD ") && rt.door.session && !(rt.door.origin && (rt.door.form || rt.door.token)) {
+		// What changes something for a session is protected; what knows no session cannot be abused by a page. A poll
+		// changes nothing, and no page of another origin may send it.
+		if !strings.HasPrefix(rt.pattern, "GET ") && !strings.HasPrefix(rt.pattern, "HEAD ") && rt.door.session && !(rt.door.origin && (rt.door.form || rt.door.token || rt.door.long)) {
 			t.Errorf("%s is not protected", rt.pattern)
 		}
 	}

@@ -38,12 +38,14 @@ func atTerminal(in io.Reader) bool {
 }
 
 // loudListener logs why connections cannot be accepted, at most once a second: out
-// of file descriptors, most likely.
+// of file descriptors, most likely. What is left out is counted in the next line.
+// The server accepts in one goroutine.
 type loudListener struct {
 	net.Listener
-	log  *slog.Logger
-	now  func() time.Time
-	last time.Time // of the last line; the server accepts in one goroutine
+	log     *slog.Logger
+	now     func() time.Time
+	last    time.Time // of the last line
+	leftOut int       // since then
 }
 
 // Accept waits for the next connection.
@@ -52,9 +54,16 @@ func (l *loudListener) Accept() (net.Conn, error) {
 	if err == nil || errors.Is(err, net.ErrClosed) {
 		return c, err
 	}
-	if now := l.now(); now.Sub(l.last) >= time.Second {
-		l.last = now
-		l.log.Error("a connection could not be accepted", "error", err)
+	now := l.now()
+	if now.Sub(l.last) < time.Second {
+		l.leftOut++
+		return c, err
 	}
+	attrs := []any{"error", err}
+	if l.leftOut > 0 {
+		attrs = append(attrs, "left_out", l.leftOut)
+	}
+	l.last, l.leftOut = now, 0
+	l.log.Error("a connection could not be accepted", attrs...)
 	return c, err
 }

@@ -74,7 +74,8 @@ func TestConnectionsThatCannotBeAcceptedAreLogged(t *testing.T) {
 	if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
-	if log := logged.String(); strings.Count(log, "\n") != 2 || strings.Count(log, "level=ERROR") != 2 || !strings.Contains(log, syscall.EMFILE.Error()) {
+	if log := logged.String(); strings.Count(log, "\n") != 2 || strings.Count(log, "level=ERROR") != 2 || !strings.Contains(log, syscall.EMFILE.Error()) ||
+		strings.Count(log, "left_out") != 1 || !strings.Contains(log, "left_out=2\n") {
 		t.Errorf("logged\n%s", log)
 	}
 }

@@ -1,0 +1,52 @@
+// Package pipes is a network within the process, for tests by the clock of testing/synctest: there a wait for a real
+// connection keeps the clock from going on.
+package pipes
+
+import (
+	"context"
+	"net"
+	"sync"
+)
+
+// Listener is a [net.Listener] whose connections are made by [Listener.Dial].
+type Listener struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+// Listen makes a listener.
+func Listen() *Listener { return &Listener{conns: make(chan net.Conn), closed: make(chan struct{})} }
+
+// Accept waits for the next dial. Errors: [net.ErrClosed] once l is closed.
+func (l *Listener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close ends accepting and dialling; connections that are there stay open.
+func (l *Listener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+// Addr is 127.0.0.1:1, where nobody listens.
+func (l *Listener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+
+// Dial makes a connection once somebody accepts it. Network and address do not count, so that it can be the DialContext
+// of an http.Transport. Errors: [net.ErrClosed] once l is closed, and that of ctx.
+func (l *Listener) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	ours, theirs := net.Pipe()
+	select {
+	case l.conns <- theirs:
+		return ours, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
