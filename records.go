@@ -94,7 +94,8 @@ func (v Visitor) Actor(ip string) Actor {
 
 // AppSession is a browser session that an app began with a one-time password.
 type AppSession struct {
-	KeyID           int64 // of the key that the session ends with; 0: the app had none
+	KeyID           int64  // of the key that the session ends with; 0: the app had none
+	Password        string // the one-time password that begins it; not kept
 	ApplicationName string
 	BeganAt         time.Time
 }

@@ -21,7 +21,7 @@ func putOneTimePassword(ctx context.Context, c conn, p *userkeys.OneTimePassword
 	}
 	_, err := c.exec(ctx, `INSERT INTO userkeys_one_time_passwords (user_id, hash, application_name, created_at, expires_at, key_id) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, application_name = excluded.application_name,
-			created_at = excluded.created_at, expires_at = excluded.expires_at, key_id = excluded.key_id`,
+			created_at = excluded.created_at, expires_at = excluded.expires_at, key_id = excluded.key_id, used = 0`,
 		p.UserID, secretHash(p.Password), p.ApplicationName, micros(p.CreatedAt), micros(p.ExpiresAt), p.KeyID)
 	return err
 }
@@ -76,21 +76,23 @@ func oneTimeOver() error {
 // consuming it. [userkeys.ConsentGone].
 func (s *Store) OneTimePassword(ctx context.Context, password string, now time.Time) (userkeys.OneTimePassword, error) {
 	return read(ctx, s, func(ctx context.Context, c conn) (userkeys.OneTimePassword, error) {
-		p, err := one(ctx, c, scanOneTime, "SELECT "+oneTimeColumns+" FROM userkeys_one_time_passwords WHERE hash = $1", secretHash(password))
+		p, err := one(ctx, c, scanOneTime, "SELECT "+oneTimeColumns+" FROM userkeys_one_time_passwords WHERE hash = $1 AND used = 0", secretHash(password))
 		return p, oneTimeGone(err, p, now)
 	})
 }
 
-// ConsumeOneTimePassword takes a one-time password away and tells whose it
-// was: of many who try at once, one is told. [userkeys.ConsentGone] to all others.
+// ConsumeOneTimePassword marks a one-time password as used and tells whose it
+// was: of many who try at once, one is told. [userkeys.ConsentGone] to all others. Its row stays
+// until [Store.BindSession] finds it, so that what ends sign-ins in between ends this one too.
 func (s *Store) ConsumeOneTimePassword(ctx context.Context, password string, by userkeys.Actor, now time.Time) (userkeys.OneTimePassword, error) {
 	var p userkeys.OneTimePassword
 	err := s.write(ctx, func(ctx context.Context, c conn) error {
 		var err error
-		p, err = one(ctx, c, scanOneTime, "DELETE FROM userkeys_one_time_passwords WHERE hash = $1 RETURNING "+oneTimeColumns, secretHash(password))
+		p, err = one(ctx, c, scanOneTime, "UPDATE userkeys_one_time_passwords SET used = 1 WHERE hash = $1 AND used = 0 RETURNING "+oneTimeColumns, secretHash(password))
 		if err := oneTimeGone(err, p, now); err != nil {
 			return err
 		}
+		p.Password = password
 		return audit(ctx, c, userkeys.AuditEvent{At: now, Actor: by, Action: actionOneTimeUsed, UserID: p.UserID, Detail: p.ApplicationName})
 	})
 	return p, err

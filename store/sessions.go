@@ -49,7 +49,8 @@ func (s *Store) SaveSession(ctx context.Context, tokenHash, data []byte, userID 
 }
 
 // BindSession notes that an app began a session with a one-time password, and which key the session ends with.
-// [userkeys.ConsentGone] if that key has ended already, unless the app itself gave it back.
+// The password's row goes in the same transaction. [userkeys.ConsentGone] if it is gone already, as all sign-ins of the
+// user were ended, or if the key has ended, unless the app itself gave it back.
 func (s *Store) BindSession(ctx context.Context, tokenHash []byte, a userkeys.AppSession) error {
 	if err := checkText(a.ApplicationName); err != nil {
 		return err
@@ -65,7 +66,14 @@ func (s *Store) BindSession(ctx context.Context, tokenHash []byte, a userkeys.Ap
 				return oneTimeOver()
 			}
 		}
-		_, err := c.exec(ctx, "UPDATE userkeys_sessions SET via_app = 1, key_id = $1, application_name = $2, began_at = $3 WHERE token_hash = $4",
+		n, err := c.exec(ctx, "DELETE FROM userkeys_one_time_passwords WHERE hash = $1 AND used = 1", secretHash(a.Password))
+		if err == nil && n == 0 {
+			err = oneTimeOver()
+		}
+		if err != nil {
+			return err
+		}
+		_, err = c.exec(ctx, "UPDATE userkeys_sessions SET via_app = 1, key_id = $1, application_name = $2, began_at = $3 WHERE token_hash = $4",
 			a.KeyID, a.ApplicationName, micros(a.BeganAt), tokenHash)
 		return err
 	})

@@ -144,7 +144,7 @@ func (ac *Accounts) SignIn(r *http.Request, p userkeys.OneTimePassword) (userkey
 	if a.ID != p.UserID || !a.MayAct() {
 		return userkeys.User{}, errWrong()
 	}
-	app := userkeys.AppSession{KeyID: p.KeyID, ApplicationName: cmp.Or(p.ApplicationName, anApp), BeganAt: ac.now().UTC()}
+	app := userkeys.AppSession{Password: p.Password, KeyID: p.KeyID, ApplicationName: cmp.Or(p.ApplicationName, anApp), BeganAt: ac.now().UTC()}
 	if err := ac.signIn(ctx, v, a, &app, ac.earlyOf(r)); err != nil {
 		return userkeys.User{}, err
 	}

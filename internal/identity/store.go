@@ -48,7 +48,7 @@ type SessionStore interface {
 	Session(ctx context.Context, tokenHash []byte, now time.Time) (data []byte, ok bool, err error)
 	SaveSession(ctx context.Context, tokenHash, data []byte, userID int64, expiresAt time.Time) error
 	// BindSession notes that an app began the session, and which key it ends with.
-	// [userkeys.ConsentGone] if that key has ended already.
+	// [userkeys.ConsentGone] if that key, or all the user's sign-ins, were ended meanwhile.
 	BindSession(ctx context.Context, tokenHash []byte, a userkeys.AppSession) error
 	// RenewSession writes data and end of a session that is still there, and
 	// tells whether it was. One that was deleted meanwhile stays deleted: a

@@ -12,8 +12,44 @@ import (
 // signIn saves a session and binds it to a key, as a one-time password does.
 func (w *world) signIn(u userkeys.User, token string, keyID int64) error {
 	w.Helper()
-	w.ok(w.SaveSession(w.ctx, []byte(token), []byte("x"), u.ID, noon.Add(90*24*time.Hour)))
-	return w.BindSession(w.ctx, []byte(token), userkeys.AppSession{KeyID: keyID, ApplicationName: "App " + token, BeganAt: noon})
+	p, err := w.usePassword(u, keyID)
+	if err != nil {
+		return err
+	}
+	return w.begin(p, token)
+}
+
+// usePassword makes a one-time password and uses it.
+func (w *world) usePassword(u userkeys.User, keyID int64) (userkeys.OneTimePassword, error) {
+	w.Helper()
+	p := userkeys.OneTimePassword{
+		Password: userkeys.NewOneTimePassword(), UserID: u.ID, KeyID: keyID, ApplicationName: "App",
+		CreatedAt: noon, ExpiresAt: noon.Add(userkeys.OneTimeLifetime),
+	}
+	w.ok(w.CreateOneTimePassword(w.ctx, p, "", admin))
+	return w.ConsumeOneTimePassword(w.ctx, p.Password, admin, noon)
+}
+
+// begin saves the session that p signs in.
+func (w *world) begin(p userkeys.OneTimePassword, token string) error {
+	w.Helper()
+	w.ok(w.SaveSession(w.ctx, []byte(token), []byte("x"), p.UserID, noon.Add(90*24*time.Hour)))
+	return w.BindSession(w.ctx, []byte(token), userkeys.AppSession{
+		Password: p.Password, KeyID: p.KeyID, ApplicationName: "App " + token, BeganAt: noon,
+	})
+}
+
+// appSessionsOvertaken: all sign-ins of a user are ended after a one-time password was used, and before its session is there.
+func appSessionsOvertaken(w *world) {
+	u := w.user("ada")
+	gaveBack := w.key(u, "gave back")
+	w.revoke(userkeys.RevokedByApp, gaveBack.ID)
+	for _, keyID := range []int64{0, gaveBack.ID} {
+		p := must[userkeys.OneTimePassword](w)(w.usePassword(u, keyID))
+		_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{UserID: u.ID, By: userkeys.RevokedByOwner, At: noon, Actor: admin})
+		w.ok(err)
+		w.refused(w.begin(p, "late"), userkeys.ConsentGone)
+	}
 }
 
 // signedIn fails unless the session of token is there at a time, or is not.

@@ -61,6 +61,7 @@ func Run(t *testing.T, open func(t testing.TB) *store.Store) {
 		"sessions end when they should":                                       sessions,
 		"sessions that apps began end with their keys":                        appSessions,
 		"a session that an app begins while its key is revoked":               appSessionsRace,
+		"all sign-ins end between a one-time password and its session":        appSessionsOvertaken,
 		"OT3 a token is consumed by one of 64":                                tokens,
 		"LG4 50 parallel guesses are all counted":                             guessesAreCounted,
 		"a window of guesses begins anew at its end":                          guessWindows,
