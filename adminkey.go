@@ -34,8 +34,11 @@ func (k AdminAPIKey) Live(now time.Time) bool {
 	return k.RevokedAt.IsZero() && (k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
 }
 
-// Narrow reports whether the key may do less than an administrator: it acts as one user only, or its permissions are named.
-func (k AdminAPIKey) Narrow() bool { return k.UserID != 0 || len(k.Permissions) > 0 }
+// Narrow reports whether the key may do less than an administrator: it acts as one user only, its permissions are
+// named, or it ends by itself. Such a key must not make itself an administrator who could make a wider one.
+func (k AdminAPIKey) Narrow() bool {
+	return k.UserID != 0 || len(k.Permissions) > 0 || !k.ExpiresAt.IsZero()
+}
 
 // NewAdminAPIKey is an admin API key to be made.
 type NewAdminAPIKey struct {
@@ -51,13 +54,13 @@ type AdminPermission string
 // The permissions of admin API keys. Whatever none of them names is for keys without named permissions.
 const (
 	AdminUsers      AdminPermission = "users"      // read and change accounts that are no administrators'
-	AdminKeys       AdminPermission = "keys"       // list and revoke users' keys, and undo that
+	AdminKeys       AdminPermission = "keys"       // list and revoke users' keys
 	AdminClients    AdminPermission = "clients"    // registered clients; no address asks for it yet
 	AdminSettings   AdminPermission = "settings"   // read and change settings
 	AdminAudit      AdminPermission = "audit"      // read the audit log
 	AdminDeliveries AdminPermission = "deliveries" // list, replay and discard pushes
 	AdminNotify     AdminPermission = "notify"     // tell users, and read what they are told
-	AdminGrant      AdminPermission = "grant"      // give keys and one-time passwords in a user's name
+	AdminGrant      AdminPermission = "grant"      // give keys and one-time passwords in a user's name, and undo what the user revoked
 )
 
 // AllAdminPermissions lists every permission.

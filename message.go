@@ -165,6 +165,8 @@ func linkProblem(link, origin string) string {
 		return "it has a character that must be percent-encoded"
 	case err != nil || u.Host != "" || u.Scheme != "":
 		return "it is no path"
+	case hasDotSegment(u.EscapedPath()):
+		return "its path has dot segments"
 	}
 	return ""
 }

@@ -127,6 +127,8 @@ func TestMessageThatIsRefused(t *testing.T) {
 		"from of 101 characters": {From: strings.Repeat("x", 101)}, "from with a line": {From: "a\rb"}, "blank from": {From: " "},
 		"excerpt that is no text": {Excerpt: "a\xff"}, "NUL in the excerpt": {Excerpt: "a\x00b"},
 		"link to another host":      {Link: "//evil.example/"},
+		"link that climbs":          {Link: "/..//evil.example/"},
+		"link that climbs later":    {Link: "/a/%2e%2e//evil.example/"},
 		"link with a backslash":     {Link: `/\evil.example/`},
 		"link with a backslash 2":   {Link: `\\evil.example`},
 		"link with a tab":           {Link: "/\t/evil.example"},

@@ -143,7 +143,7 @@ func (s *Server) answer(rt route, w http.ResponseWriter, r *http.Request) (err e
 	case rt.who >= signedIn && !v.SignedIn():
 		return s.sendToLogin(w, r)
 	case rt.who == administrator && !v.User.Admin:
-		return userkeys.Errorf(userkeys.InvalidAccess, "only an administrator may see this page")
+		return errNoAdministrator(exchangeOf(r).adminKey, v.User)
 	}
 	if rt.door.once {
 		if err := s.spendForm(r, v); err != nil {
@@ -238,6 +238,15 @@ func errAppSession(app string) error {
 }
 
 const reasonAppSession = "session of an app"
+
+// errNoAdministrator refuses u what is for administrators. A program learns that it is about the user whom its key acts as.
+func errNoAdministrator(k userkeys.AdminAPIKey, u userkeys.User) error {
+	if k.ID == 0 {
+		return userkeys.Errorf(userkeys.InvalidAccess, "only an administrator may see this page")
+	}
+	return userkeys.Errorf(userkeys.InvalidAccess,
+		"only an administrator may do this: the admin API key acts as %s, who is none", u.Username)
+}
 
 // redirect sends the browser to location, byte for byte.
 func redirect(w http.ResponseWriter, status int, location string) {

@@ -146,7 +146,7 @@ func sparesAdmins(r *http.Request, users ...userkeys.User) error {
 		if u.Admin {
 			return &userkeys.Error{
 				Code: userkeys.InvalidAccess, Reason: "not for this admin API key",
-				Public: userkeys.NotPermitted + " Administrators are changed by an administrator, or by an admin API key without permissions or a user of its own.",
+				Public: userkeys.NotPermitted + " Administrators are changed by an administrator, or by an admin API key without permissions, a user or an end of its own.",
 			}
 		}
 	}

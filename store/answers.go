@@ -46,7 +46,7 @@ func (s *Store) SpendForm(ctx context.Context, token string, until time.Time) er
 		n, err := c.exec(ctx, "INSERT INTO userkeys_sent_forms (form_hash, expires_at) VALUES ($1, $2) ON CONFLICT (form_hash) DO NOTHING",
 			secretHash(token), micros(until))
 		if err == nil && n == 0 {
-			err = userkeys.Errorf(userkeys.Conflict, "this form was sent already, and what it made is there; open the page again to make another")
+			err = userkeys.Errorf(userkeys.Conflict, "this form was sent already, and what it made is there; a key is shown once only: open the page again, revoke that one and make another")
 		}
 		return err
 	})

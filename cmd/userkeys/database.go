@@ -205,7 +205,7 @@ func officeIn(cmd *cobra.Command, sc siteConfig, open func(context.Context, *sql
 	return d, nil
 }
 
-const howToMakeASite = "; userkeys serve, userkeys migrate and userkeys user add --init make a new one"
+const howToMakeASite = "; userkeys serve, userkeys migrate, and user add or settings with --init make a new one"
 
 // siteThere refuses a folder that has no database: a mistyped one must not become an empty site.
 func siteThere(cmd *cobra.Command) error {

@@ -167,6 +167,10 @@ func settingsPreset(cmd *cobra.Command, d *office, args []string) error {
 		}
 		say("%s:\n  was %s\n  now %s\n", p.Name, was, now)
 	}
+	if dry {
+		say("Nothing was changed.\n")
+	}
+	say("Before a website, userkeys serve --own apps answers what these apps ask a site for; without it the website must.\n")
 	if err != nil {
 		return err
 	}
