@@ -123,7 +123,7 @@ func (f *forum) activate(address, code string) {
 		f.t.Fatalf("told to type the code at %q", address)
 	}
 	page := f.alice.Submit(f.alice.Get(u.Path).Must(f.t, http.StatusOK), u.Path, "code", code).Must(f.t, http.StatusOK, "Hello")
-	f.alice.Submit(page, "/user-api-key/device/authorize").Must(f.t, http.StatusOK, "go back to the device")
+	f.alice.Follow(f.alice.Submit(page, "/user-api-key/device/authorize")).Must(f.t, http.StatusOK, "go back to the device")
 }
 
 // follow goes where the site sends the browser, after another page has tried to answer

@@ -141,6 +141,8 @@ func (s *Server) activate(w http.ResponseWriter, r *http.Request, v userkeys.Vis
 	case q.Has("code"):
 		redirect(w, http.StatusFound, bare)
 		return nil
+	case token == "" && q.Get("done") != "":
+		return s.showDevice(w, r, v, deviceView{State: "complete", Denied: q.Get("done") == doneDenied})
 	case token == "":
 		return s.showDevice(w, r, v, deviceView{State: "enter_code"})
 	}
@@ -210,7 +212,7 @@ func (s *Server) deviceAuthorize(w http.ResponseWriter, r *http.Request, v userk
 		}
 		return s.deviceProblem(w, r, v, deviceView{State: "enter_code"}, err)
 	}
-	return s.showDevice(w, r, v, deviceView{State: "complete"})
+	return s.deviceDone(w, r, v, doneApproved)
 }
 
 // deviceDeny answers no. Only the page that asked may: an address's token is
@@ -219,7 +221,22 @@ func (s *Server) deviceDeny(w http.ResponseWriter, r *http.Request, v userkeys.V
 	if err := s.devices.DenyDevice(r.Context(), r.PostForm.Get("approval_token"), s.browser(r, v)); err != nil {
 		return s.deviceProblem(w, r, v, deviceView{State: "enter_code"}, err)
 	}
-	return s.showDevice(w, r, v, deviceView{State: "complete", Denied: true})
+	return s.deviceDone(w, r, v, doneDenied)
+}
+
+// What was answered, in the address of the last page.
+const (
+	doneApproved = "approved"
+	doneDenied   = "denied"
+)
+
+// deviceDone ends an answer: a browser goes to a page of its own, which it may load again.
+func (s *Server) deviceDone(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, done string) error {
+	if gateway.WantsJSON(r) {
+		return s.showDevice(w, r, v, deviceView{State: "complete", Denied: done == doneDenied})
+	}
+	redirect(w, http.StatusSeeOther, activatePath+"?done="+done)
+	return nil
 }
 
 // deviceModel is a state for programs, by the wire's names.

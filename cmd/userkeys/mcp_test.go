@@ -107,7 +107,7 @@ func TestDiscourseMCPByDevice(t *testing.T) {
 	code := find(t, shown, `[A-Z2-9]{4}-[A-Z2-9]{4}`)
 	alice := s.Person("alice")
 	page := alice.Get(address.RequestURI()).Must(t, http.StatusOK, "Discourse MCP")
-	alice.Submit(page, "/user-api-key/device/authorize", "code", code).Must(t, http.StatusOK)
+	alice.Follow(alice.Submit(page, "/user-api-key/device/authorize", "code", code)).Must(t, http.StatusOK)
 	done()
 	mcpReadsAUser(t, s, profile)
 }

@@ -227,7 +227,7 @@ func (s *shipped) device(from *testkit.Person, path string, body map[string]any,
 		s.t.Fatal(err)
 	}
 	page := s.alice.Get(u.RequestURI()).Must(s.t, http.StatusOK)
-	s.alice.Submit(page, "/user-api-key/device/authorize", "code", code.user).Must(s.t, http.StatusOK)
+	s.alice.Follow(s.alice.Submit(page, "/user-api-key/device/authorize", "code", code.user)).Must(s.t, http.StatusOK)
 	return code.device
 }
 

@@ -110,7 +110,7 @@ func TestDeviceWay(t *testing.T) {
 		typed := strings.ToLower(strings.ReplaceAll(d.user, "-", " "))
 		page := sc.alice.Post("/user-api-key/activate", url.Values{"code": {typed}, "authenticity_token": {sc.token()}}).
 			Must(sc.t, http.StatusOK, "App tv", "not verified", "from the address", "127.0.0.1", "read everything that you can read")
-		sc.alice.Submit(page, "/user-api-key/device/authorize").Must(sc.t, http.StatusOK, "go back to the device")
+		sc.alice.Follow(sc.alice.Submit(page, "/user-api-key/device/authorize")).Must(sc.t, http.StatusOK, "go back to the device")
 		sealed := d.mustBe("authorized")
 		payload, err := userkeys.OpenPayload(d.app.Private, userkeys.PaddingOAEP, sealed)
 		if err != nil || payload.Nonce != "nonce-of-tv" {
@@ -122,12 +122,12 @@ func TestDeviceWay(t *testing.T) {
 
 		preview := sc.newDevice("radio", "read")
 		page = sc.alice.Get(preview.page).Must(sc.t, http.StatusOK, "App radio")
-		sc.alice.Submit(page, "/user-api-key/device/authorize", "code", preview.user).Must(sc.t, http.StatusOK, "go back to the device")
+		sc.alice.Follow(sc.alice.Submit(page, "/user-api-key/device/authorize", "code", preview.user)).Must(sc.t, http.StatusOK, "go back to the device")
 		preview.mustBe("authorized")
 
 		denied := sc.newDevice("phone", "read")
 		page = sc.alice.Post("/user-api-key/activate", url.Values{"code": {denied.user}, "authenticity_token": {sc.token()}})
-		sc.alice.Submit(page, "/user-api-key/device/deny").Must(sc.t, http.StatusOK, "Nothing was given")
+		sc.alice.Follow(sc.alice.Submit(page, "/user-api-key/device/deny")).Must(sc.t, http.StatusOK, "Nothing was given")
 		denied.mustBe("access_denied")
 		denied.mustBe("expired_token")
 	})
@@ -258,7 +258,7 @@ func TestDeviceAttacks(t *testing.T) {
 		})
 		sc.row("DV7 an answer that nobody fetches is gone after a minute", func(sc *scene) {
 			page := sc.alice.Post("/user-api-key/activate", url.Values{"code": {d.user}, "authenticity_token": {sc.token()}})
-			sc.alice.Submit(page, "/user-api-key/device/authorize").Must(sc.t, http.StatusOK, "go back to the device")
+			sc.alice.Follow(sc.alice.Submit(page, "/user-api-key/device/authorize")).Must(sc.t, http.StatusOK, "go back to the device")
 			sc.Clock.Pass(61 * time.Second)
 			d.mustBe("expired_token")
 		})
@@ -386,7 +386,7 @@ func TestDeviceLogIsWithoutCodes(t *testing.T) {
 		way := func() *device {
 			d := sc.newDevice("tv", "read")
 			page := sc.alice.Post("/user-api-key/activate", url.Values{"code": {d.user}, "authenticity_token": {sc.token()}})
-			sc.alice.Submit(page, "/user-api-key/device/authorize").Must(sc.t, http.StatusOK)
+			sc.alice.Follow(sc.alice.Submit(page, "/user-api-key/device/authorize")).Must(sc.t, http.StatusOK)
 			d.mustBe("authorized")
 			return d
 		}

@@ -246,7 +246,7 @@ func (sc *scene) withoutPage(secrets map[string]string) {
 			break
 		}
 		page := sc.alice.Post("/user-api-key/activate", url.Values{"code": {d.user}, "authenticity_token": {sc.token()}})
-		sc.alice.Submit(page, "/user-api-key/device/authorize").Must(sc.t, 200)
+		sc.alice.Follow(sc.alice.Submit(page, "/user-api-key/device/authorize")).Must(sc.t, 200)
 		secrets["payload of a device"] = d.mustBe("authorized")
 		window := sc.Visitor()
 		window.Submit(window.Get("/session/otp/"+password), "/session/otp/"+password).Must(sc.t, 302)

@@ -147,6 +147,20 @@ func (p *Person) Submit(page Answer, path string, change ...string) Answer {
 	return p.Post(path, form)
 }
 
+// Follow loads the page of the site that a is a redirect to, and loads it again: a page that ends something may be reloaded.
+func (p *Person) Follow(a Answer) Answer {
+	p.t.Helper()
+	to := a.Header.Get("Location")
+	if a.StatusCode != http.StatusSeeOther || to == "" {
+		p.t.Fatalf("%d %s: no redirect to a page: %.300s", a.StatusCode, to, a.Body)
+	}
+	page := p.Get(to)
+	if again := p.Get(to); again.StatusCode != page.StatusCode {
+		p.t.Errorf("GET %s: %d, and %d when it is loaded again", to, page.StatusCode, again.StatusCode)
+	}
+	return page
+}
+
 // formOf reads the fields of the first form with that action.
 func formOf(page, action string) (url.Values, bool) {
 	root, err := html.Parse(strings.NewReader(page))
