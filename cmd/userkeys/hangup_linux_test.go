@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -42,6 +43,10 @@ func terminal(t *testing.T) (person, program *os.File) {
 // log rotation sends it by habit.
 func TestHangup(t *testing.T) {
 	t.Parallel()
+	// A signal that is caught here is not ignored by the programs started here, also where the tests run under nohup.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(caught) })
 	_, program := terminal(t)
 	for _, tt := range []struct {
 		name string
