@@ -151,7 +151,7 @@ func TestCIWithoutAKey(t *testing.T) {
 		t.Parallel()
 		w, s := newWall(t, taken)
 		s.Set("allow_user_api_key_scopes", "read")
-		run(t, "ci", []string{"USERKEYS_SITE=" + s.URL}, "Build 18 is red").must(4, "scope not allowed")
+		run(t, "ci", []string{"USERKEYS_SITE=" + s.URL}, "Build 18 is red").must(4, "does not allow the scope write")
 		w.has(t)
 	})
 }

@@ -193,7 +193,7 @@ func approve(t *testing.T, p *testkit.Person, address string) string {
 func typeCode(t *testing.T, p *testkit.Person, code, action string) {
 	t.Helper()
 	page := p.Submit(p.Get("/user-api-key/activate").Must(t, 200), "/user-api-key/activate", "code", code)
-	p.Submit(page.Must(t, 200), "/user-api-key/device/"+action).Must(t, 200)
+	p.Follow(p.Submit(page.Must(t, 200), "/user-api-key/device/"+action)).Must(t, 200)
 }
 
 // hasKey tells whether a text has a key that the site knows, without knowing the key.

@@ -156,7 +156,7 @@ func visit(address string) error {
 
 func (s *ownSite) typed(code, action string) error {
 	page := s.alice.Submit(s.alice.Get("/user-api-key/activate"), "/user-api-key/activate", "code", code)
-	if a := s.alice.Submit(page, "/user-api-key/device/"+action); a.StatusCode != http.StatusOK {
+	if a := s.alice.Submit(page, "/user-api-key/device/"+action); a.StatusCode != http.StatusSeeOther {
 		return fmt.Errorf("%d: %s", a.StatusCode, a.Body)
 	}
 	return nil
