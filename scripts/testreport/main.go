@@ -88,8 +88,28 @@ func (t *tally) take(e event, w io.Writer) {
 			t.failed[name] = true
 		}
 		t.broken = true
+		if !isTest {
+			t.unfinished(e.Package, w)
+		}
 		fmt.Fprint(w, strings.Join(t.output[name], ""))
 		t.end(e, "FAIL", w)
+	}
+}
+
+// unfinished prints what the tests of a package said that were running when its
+// program died: go test puts a panic, or the stacks after a time-out, among the words of one of them.
+func (t *tally) unfinished(pkg string, w io.Writer) {
+	for _, name := range slices.Sorted(maps.Keys(t.output)) {
+		test, ok := strings.CutPrefix(name, pkg+" ")
+		if !ok || test == "" {
+			continue
+		}
+		said := slices.DeleteFunc(t.output[name], func(line string) bool { return strings.HasPrefix(line, "=== ") })
+		if len(said) > 0 {
+			fmt.Fprintf(w, "%s did not end:\n%s", test, strings.Join(said, ""))
+		}
+		t.failed[name] = true
+		delete(t.output, name)
 	}
 }
 

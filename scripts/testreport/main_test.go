@@ -12,6 +12,7 @@ func TestReport(t *testing.T) {
 		skip   = `{"Action":"output","Package":"p","Test":"TestB","Output":"    b_test.go:12: there is no chromium here\n"}` + "\n" + `{"Action":"output","Package":"p","Test":"TestB","Output":"--- SKIP: TestB (0.00s)\n"}` + "\n" + `{"Action":"skip","Package":"p","Test":"TestB"}`
 		fail   = `{"Action":"output","Package":"p","Test":"TestC","Output":"    c_test.go:3: wrong\n"}` + "\n" + `{"Action":"fail","Package":"p","Test":"TestC"}` + "\n" + `{"Action":"fail","Package":"p"}`
 		order  = `{"Action":"output","Package":"p","Output":"-test.shuffle 1234\n"}`
+		died   = `{"Action":"output","Package":"p","Test":"TestD","Output":"=== RUN   TestD\n"}` + "\n" + `{"Action":"output","Package":"p","Test":"TestD","Output":"panic: nil map\n"}` + "\n" + `{"Action":"fail","Package":"p"}`
 		broken = `{"Action":"build-output","ImportPath":"p","Output":"p.go:1: syntax error\n"}` + "\n" + `{"Action":"build-fail","ImportPath":"p"}`
 	)
 	tests := []struct {
@@ -30,6 +31,7 @@ func TestReport(t *testing.T) {
 		{"passed after it failed", fail + "\n" + strings.ReplaceAll(pass, "TestA", "TestC"), false, false, "0 tests passed, 1 failed"},
 		{"failed in an order", order + "\n" + fail, false, false, "FAIL p 0.0s, to be repeated with -shuffle=1234\n"},
 		{"passed in an order", order + "\n" + pass, true, true, "ok   p 1.5s\n"},
+		{"died in the middle", died, false, false, "TestD did not end:\npanic: nil map\nFAIL p 0.0s\n\n0 tests passed, 1 failed"},
 		{"does not build", broken, false, false, "syntax error"},
 		{"nothing ran", "postgres did not start", false, false, "postgres did not start"},
 	}
