@@ -18,12 +18,12 @@ func keepAnswer(ctx context.Context, c conn, g userkeys.Grant, key userkeys.User
 }
 
 // ShownAnswer finds the answer to a consent that a page showed, with the id, owner and name of its key.
-// Errors: [userkeys.ConsentGone] if there is none, it is too old, or its key was revoked.
+// Errors: [userkeys.ConsentGone] if there is none, it is too old, or its key was revoked or has expired.
 func (s *Store) ShownAnswer(ctx context.Context, consentID string, now time.Time) (userkeys.ShownAnswer, error) {
 	a, err := read(ctx, s, func(ctx context.Context, c conn) (userkeys.ShownAnswer, error) {
 		return one(ctx, c, scanShownAnswer, `SELECT a.session, a.payload, a.expires_at, k.id, k.user_id, k.application_name
 			FROM userkeys_shown_answers a JOIN userkeys_keys k ON k.id = a.key_id
-			WHERE a.consent_hash = $1 AND a.expires_at > $2 AND k.revoked_at = 0`, secretHash(consentID), micros(now))
+			WHERE a.consent_hash = $1 AND a.expires_at > $2 AND k.revoked_at = 0 AND (k.expires_at = 0 OR k.expires_at > $2)`, secretHash(consentID), micros(now))
 	})
 	if isNoRows(err) {
 		return userkeys.ShownAnswer{}, consentGone()

@@ -50,6 +50,12 @@ func shownAnswers(w *world) {
 	_, _, err := w.Store.Grant(w.ctx, g)
 	w.ok(err)
 	gone(g.ConsentID, noon) // it went by its way back
+	short := w.grantOf(u, "client 4")
+	short.Key.ExpiresAt = noon.Add(time.Minute)
+	short.ConsentID, short.Shown = w.consent(u), &userkeys.ShownAnswer{Session: "s1", Payload: "c2VhbGVk\n", Until: noon.Add(10 * time.Minute)}
+	_, _, err = w.Store.Grant(w.ctx, short)
+	w.ok(err)
+	gone(short.ConsentID, noon.Add(time.Minute)) // its key has expired
 }
 
 func formsAreSentOnce(w *world) {
