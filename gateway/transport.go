@@ -118,7 +118,7 @@ func isIdempotent(method string) bool {
 	return false
 }
 
-// repeater sends requests again where that is safe. net/http by itself never does so for a request with a body.
+// repeater sends requests again where that is safe. net/http by itself never repeats a request with a body.
 type repeater struct{ next http.RoundTripper }
 
 // RoundTrip sends a request of the proxy.
