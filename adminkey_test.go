@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"userkeys"
 )
@@ -64,6 +65,24 @@ func TestVisitorActor(t *testing.T) {
 	} {
 		if got := tt.v.Actor("x"); got != tt.want {
 			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestAdminKeyIsNarrow: whoever may do less than an administrator, or for a while only, must not make one.
+func TestAdminKeyIsNarrow(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		key  userkeys.AdminAPIKey
+		want bool
+	}{
+		"everything":        {userkeys.AdminAPIKey{}, false},
+		"a user of its own": {userkeys.AdminAPIKey{UserID: 1}, true},
+		"named permissions": {userkeys.AdminAPIKey{Permissions: userkeys.AdminPermissions{userkeys.AdminUsers}}, true},
+		"an end":            {userkeys.AdminAPIKey{ExpiresAt: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)}, true},
+	} {
+		if got := tt.key.Narrow(); got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
 		}
 	}
 }
