@@ -54,6 +54,7 @@ var rooms = []room{
 	{"internal/testkit", []string{"*"}, []string{"*"}, "a whole running system for tests"},
 	{"internal/testkit/discourse", []string{"."}, nil, "a stand-in for Discourse of three eras"},
 	{"internal/testkit/dns", nil, []string{"golang.org/x/net/dns/dnsmessage"}, "answers for names as a test wants it"},
+	{"internal/testkit/ports", nil, nil, "addresses of this machine that a test may have to itself"},
 	{"internal/testkit/pipes", nil, nil, "a network within the process, for tests by the clock of testing/synctest"},
 	{"examples/notifier", []string{".", "client"}, nil, "an app to copy: desktop notifications"},
 	{"examples/webapp", []string{".", "client"}, nil, "an app to copy: a web app for many people and many sites"},

@@ -23,6 +23,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/ports"
 )
 
 const pushLines = 125
@@ -158,12 +159,7 @@ func startReceiver(t *testing.T, file string, command []string, secret userkeys.
 			t.Fatal(err)
 		}
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := ln.Addr().String()
-	_ = ln.Close() // nobody was let in
+	address := ports.Reserve(t)
 	r := &receiverRun{t: t, address: address}
 	cmd := exec.Command(command[0], command[1:]...)
 	_, port, _ := strings.Cut(address, ":")

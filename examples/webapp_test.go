@@ -17,6 +17,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/ports"
 )
 
 // webapp is the running web app, behind what ends TLS for it.
@@ -29,7 +30,7 @@ type webapp struct {
 // newWebapp starts the app; private lets it call the tests' sites, which are on this machine.
 func newWebapp(t *testing.T, private string) *webapp {
 	t.Helper()
-	address := freeAddr(t)
+	address := ports.Reserve(t)
 	a := &webapp{data: t.TempDir()}
 	a.front = httptest.NewTLSServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(&url.URL{Scheme: "http", Host: address})
@@ -197,7 +198,7 @@ func TestWebappRefuses(t *testing.T) {
 			v.Post("/connect", url.Values{"site": {strict.URL}}).Must(t, 400, "does not allow the scope notifications")
 		}},
 		{"no site", func(t *testing.T, s *testkit.Site, v *testkit.Person) {
-			v.Post("/connect", url.Values{"site": {"http://" + freeAddr(t)}}).Must(t, 400, "cannot reach").MustNot(t, "refused")
+			v.Post("/connect", url.Values{"site": {"http://" + ports.Reserve(t)}}).Must(t, 400, "cannot reach").MustNot(t, "refused")
 			v.Post("/connect", url.Values{"site": {"ftp://forum.example"}}).Must(t, 400, "begins with https")
 			v.Post("/disconnect", url.Values{"site": {s.URL}}).Must(t, 400, "there is no key that opens")
 		}},
@@ -237,7 +238,7 @@ func TestWebappKeysAreBound(t *testing.T) {
 		t.Errorf("the key's file: %v, %v", info, err)
 	}
 
-	address := freeAddr(t)
+	address := ports.Reserve(t)
 	a.start(t, address, a.url, "yes", strings.Repeat("f", 64))
 	r := alice.Request("GET", "http://"+address+"/", "")
 	for _, c := range alice.HTTP.Jar.Cookies(alice.Request("GET", "/", "").URL) {
@@ -309,7 +310,7 @@ func TestWebappInChromium(t *testing.T) {
 	t.Parallel()
 	b := testkit.Chromium(t)
 	a := &webapp{data: t.TempDir()}
-	address := freeAddr(t)
+	address := ports.Reserve(t)
 	a.url = "http://localhost" + address[strings.LastIndex(address, ":"):] // for a browser another site than 127.0.0.1
 	a.start(t, address, a.url, "yes", strings.Repeat("0123456789abcdef", 4))
 	s := newWebSite(t, a)

@@ -20,6 +20,7 @@ import (
 	"userkeys"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dns"
+	"userkeys/internal/testkit/ports"
 	"userkeys/notify"
 	"userkeys/outward"
 	"userkeys/store"
@@ -74,7 +75,7 @@ func (w *ward) start(edits ...func(*notify.PusherConfig)) *notify.Pusher {
 
 // sick are servers of which none takes a push well, by what is wrong with them, and what an app's user is told of it.
 func sick(t *testing.T) map[string]struct {
-	server  *httptest.Server
+	address string
 	problem userkeys.PushProblem
 	off     bool
 } {
@@ -98,8 +99,6 @@ func sick(t *testing.T) map[string]struct {
 	}
 	tls := serve(func(http.ResponseWriter, *http.Request) { t.Error("a push came by a connection that nobody can trust") })
 	tls.StartTLS()
-	dead := plain(nil)
-	dead.Close()
 	elsewhere := plain(func(http.ResponseWriter, *http.Request) { t.Error("a redirect was followed") })
 	status := func(n int) http.HandlerFunc { return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(n) } }
 	redirect := func(n int) http.HandlerFunc {
@@ -119,19 +118,20 @@ func sick(t *testing.T) map[string]struct {
 			time.Sleep(time.Second)
 		}
 	}
+	at := func(s *httptest.Server) string { return s.Listener.Addr().String() }
 	type ill = struct {
-		server  *httptest.Server
+		address string
 		problem userkeys.PushProblem
 		off     bool
 	}
 	return map[string]ill{
-		"dead":  {dead, userkeys.PushConnection, false},
-		"slow":  {plain(slow), userkeys.PushTimeout, false},
-		"500":   {plain(status(500)), "status 500", false},
-		"410":   {plain(status(410)), userkeys.PushGone, true},
-		"moved": {plain(redirect(308)), userkeys.PushMoved, true},
-		"303":   {plain(redirect(303)), "status 303", false},
-		"tls":   {tls, userkeys.PushTLS, false},
+		"dead":  {ports.Reserve(t), userkeys.PushConnection, false},
+		"slow":  {at(plain(slow)), userkeys.PushTimeout, false},
+		"500":   {at(plain(status(500))), "status 500", false},
+		"410":   {at(plain(status(410))), userkeys.PushGone, true},
+		"moved": {at(plain(redirect(308))), userkeys.PushMoved, true},
+		"303":   {at(plain(redirect(303))), "status 303", false},
+		"tls":   {at(tls), userkeys.PushTLS, false},
 	}
 }
 
@@ -162,7 +162,7 @@ func TestF37_OneGoodReceiverAmongAThousand(t *testing.T) {
 		if kind == "tls" {
 			scheme = "https"
 		}
-		u := w.host(scheme, fmt.Sprintf("%s%d.test", kind, i), kinds[kind].server.Listener.Addr().String())
+		u := w.host(scheme, fmt.Sprintf("%s%d.test", kind, i), kinds[kind].address)
 		urls = append(urls, u)
 		of[kind] = append(of[kind], w.key(patients[i%len(patients)], fmt.Sprint("ill", i), u))
 	}

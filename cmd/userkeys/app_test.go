@@ -20,6 +20,7 @@ import (
 	"userkeys"
 	"userkeys/client"
 	"userkeys/internal/desk"
+	"userkeys/internal/testkit/ports"
 )
 
 const appTestKey = "0123456789abcdef0123456789abcdef"
@@ -275,8 +276,7 @@ func TestLoginJSONKeepsTalkOffStandardOutput(t *testing.T) {
 
 func TestLoginSaysWhatWentWrong(t *testing.T) {
 	site := newAppSite(t)
-	gone := httptest.NewServer(nil)
-	gone.Close()
+	gone := "http://" + ports.Reserve(t)
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()
 	nobody := func(context.Context, string) error { return nil }
@@ -287,7 +287,7 @@ func TestLoginSaysWhatWentWrong(t *testing.T) {
 		code int
 		says string
 	}{
-		{"no site there", "", []string{gone.URL}, exitUnreachable, "cannot reach " + gone.URL + ": connection refused;"},
+		{"no site there", "", []string{gone}, exitUnreachable, "cannot reach " + gone + ": connection refused;"},
 		{"no address", "", nil, exitUsage, "usage: login SITE"},
 		{"unknown flag", "", []string{site.URL, "--key"}, exitUsage, "unknown flag: --key; see login --help"},
 		{"not such a site", "", []string{plain.URL}, exitFailure, "gives no user API keys"},

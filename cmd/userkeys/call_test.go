@@ -2,13 +2,14 @@ package main
 
 import (
 	"encoding/json"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"userkeys/internal/testkit/ports"
 )
 
 func TestCallSendsWhatWasSaid(t *testing.T) {
@@ -87,11 +88,10 @@ func TestCallExitCodes(t *testing.T) {
 }
 
 func TestCallUnreachable(t *testing.T) {
-	gone := httptest.NewServer(nil)
-	gone.Close()
-	storeKeys(t, gone.URL)
+	gone := "http://" + ports.Reserve(t)
+	storeKeys(t, gone)
 	o := execute(t, newCallCommand(), "", "GET", "/x")
-	if o.code != exitUnreachable || !strings.Contains(o.err, "cannot reach "+gone.URL) || !strings.Contains(o.err, "refused") {
+	if o.code != exitUnreachable || !strings.Contains(o.err, "cannot reach "+gone) || !strings.Contains(o.err, "refused") {
 		t.Errorf("call of a site that is gone: %+v", o)
 	}
 }

@@ -2,10 +2,8 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"flag"
 	"io"
-	"net"
 	"net/http"
 	"os/exec"
 	"regexp"
@@ -20,6 +18,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/ports"
 )
 
 // TestMain lets scripts run this program, and a browser that only follows: the test
@@ -49,16 +48,9 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", Deadline: time.Now().Add(8 * time.Minute), RequireExplicitExec: true, RequireUniqueNames: true, Cmds: scriptCommands,
 		Setup: func(env *testscript.Env) error {
-			ln, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				return err
-			}
-			other, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				return errors.Join(err, ln.Close())
-			}
-			addr := ln.Addr().String()
-			env.Setenv("OTHER", other.Addr().String())
+			test := env.T().(testing.TB)
+			addr := ports.Reserve(test)
+			env.Setenv("OTHER", ports.Reserve(test))
 			env.Setenv("ADDR", addr)
 			env.Setenv("URL", "http://"+addr)
 			env.Setenv("USERKEYS_DATA", env.WorkDir+"/data")
@@ -67,8 +59,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("CI", "")
 			env.Vars = append(env.Vars, testkit.NoKeychain)
 			env.Values["board"] = &board{}
-			env.Values["test"] = env.T().(testing.TB)
-			return errors.Join(ln.Close(), other.Close())
+			env.Values["test"] = test
+			return nil
 		},
 	})
 }

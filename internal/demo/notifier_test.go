@@ -148,7 +148,7 @@ func TestNotifierKeepsItsKeyWhenTheLimitIsHit(t *testing.T) {
 	p := newPerson(t)
 	page := p.connect(app, site)
 	for range 20 {
-		if page, _ = p.open(app); strings.Contains(page, "429") {
+		if page, _ = p.open(app); strings.Contains(page, "429 Too Many Requests") {
 			break
 		}
 	}

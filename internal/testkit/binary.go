@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -14,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"userkeys/internal/testkit/ports"
 )
 
 // NoKeychain is a line of the environment of every program that a test starts, unless the test is about the keychain: without
@@ -79,7 +80,7 @@ type Process struct {
 // until it is ready. It is killed with the test if it still runs.
 func Serve(t testing.TB, args ...string) *Process {
 	t.Helper()
-	addr := freeAddr(t)
+	addr := ports.Reserve(t)
 	p := &Process{URL: "http://" + addr, ended: make(chan error, 1)}
 	p.cmd = exec.Command(Binary(t), append([]string{"serve", "--listen", addr}, args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
@@ -95,16 +96,6 @@ func Serve(t testing.TB, args ...string) *Process {
 	}
 	p.Ready = time.Since(began)
 	return p
-}
-
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 func (p *Process) waitReady(ctx context.Context) error {
