@@ -74,7 +74,11 @@ func (k *walker) pushed(ctx context.Context) error {
 		return err
 	}
 	k.out.sent("POST /notices", form)
-	if err := k.post(req); err != nil {
+	page, err := k.browser.send(req)
+	if err == nil {
+		err = page.want(http.StatusSeeOther)
+	}
+	if err != nil {
 		return err
 	}
 	select {
@@ -85,21 +89,6 @@ func (k *walker) pushed(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// post sends a form that is answered with a redirect.
-func (k *walker) post(req *http.Request) error {
-	c := *k.cfg.HTTP
-	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	resp, err := c.Do(req)
-	if err != nil {
-		return err
-	}
-	a, err := readAnswer(resp)
-	if err != nil {
-		return err
-	}
-	return a.want(http.StatusSeeOther)
 }
 
 func (k *walker) wantPush(a arrival, began time.Time) error {
