@@ -169,6 +169,10 @@ func retryAfter(h http.Header) time.Duration {
 	return 0
 }
 
+// ErrNotJSON is the error of a successful answer that is not the JSON that was asked for: most often the page of a
+// website, or of a proxy, that knows nothing of the route. It is shared; do not change it.
+var ErrNotJSON = &userkeys.Error{Code: userkeys.Internal, Public: "the site's answer is not the JSON that was expected"}
+
 // Do sends req and reads the JSON answer into the value that into points to; nil drops
 // it. An answer that is not a success is an [*APIError]; no answer at all is
 // [userkeys.Unavailable].
@@ -202,7 +206,7 @@ func doWithin(most int64, hc *http.Client, req *http.Request, into any) error {
 		return userkeys.Errorf(userkeys.BodyTooLarge, "the site's answer is larger than %d bytes", most)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return &userkeys.Error{Code: userkeys.Internal, Public: "the site's answer is not the JSON that was expected", Err: err}
+		return fmt.Errorf("%w: %v", ErrNotJSON, err)
 	}
 	return nil
 }
