@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/internal/site"
+	"userkeys/internal/wiring"
 	"userkeys/internal/testkit"
 	"userkeys/store"
 )
@@ -42,7 +42,7 @@ func newCrowd(t *testing.T, users int) *crowd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, err := site.OpenStore(t.Context(), db, store.SQLite)
+	st, err := wiring.OpenStore(t.Context(), db, store.SQLite)
 	if err != nil {
 		t.Fatal(err)
 	}
