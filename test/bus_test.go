@@ -12,8 +12,8 @@ import (
 
 	"userkeys"
 	"userkeys/client"
-	"userkeys/internal/wiring"
 	"userkeys/internal/testkit"
+	"userkeys/internal/wiring"
 	"userkeys/server"
 	"userkeys/store/storetest"
 )

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/internal/wiring"
 	"userkeys/internal/testkit"
+	"userkeys/internal/wiring"
 )
 
 // TestKeysInAddresses is KU4 and LK2: a key in the query counts on the routes

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"userkeys/internal/wiring"
 	"userkeys/internal/testkit"
+	"userkeys/internal/wiring"
 )
 
 // TestNames is B5: what an app says of itself, and whose keys it touches.

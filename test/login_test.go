@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"userkeys/internal/identity"
-	"userkeys/internal/wiring"
 	"userkeys/internal/testkit"
+	"userkeys/internal/wiring"
 )
 
 // loginFrom signs in from an address, as a trusted proxy tells it.

@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"userkeys"
-	"userkeys/internal/wiring"
 	"userkeys/internal/testkit"
+	"userkeys/internal/wiring"
 )
 
 // pathVectors are the protocol's vectors of request paths that a client can

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"userkeys/internal/identity"
-	"userkeys/internal/wiring"
 	"userkeys/internal/testkit"
+	"userkeys/internal/wiring"
 )
 
 // behind plays a scene before an upstream, on each database.

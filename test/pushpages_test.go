@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/internal/wiring"
 	"userkeys/internal/testkit"
+	"userkeys/internal/wiring"
 	"userkeys/server"
 	"userkeys/store/storetest"
 )

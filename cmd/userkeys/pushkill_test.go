@@ -19,8 +19,8 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/internal/wiring"
 	"userkeys/internal/testkit"
+	"userkeys/internal/wiring"
 	"userkeys/store"
 	"userkeys/store/storetest"
 )

@@ -13,8 +13,8 @@ import (
 	"strings"
 	"testing"
 
-	"userkeys/internal/wiring"
 	"userkeys/internal/testkit"
+	"userkeys/internal/wiring"
 	"userkeys/store/storetest"
 )
 

@@ -24,9 +24,9 @@ import (
 
 	"userkeys"
 	"userkeys/client"
-	"userkeys/internal/wiring"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/discourse"
+	"userkeys/internal/wiring"
 	"userkeys/store/storetest"
 )
 
