@@ -46,6 +46,7 @@ var rooms = []room{
 	{"internal/watch", []string{".", "client", "internal/desk"}, nil, "keeps an eye on what is unread on many sites; the page that shows it"},
 	{"internal/doctor", []string{".", "client"}, nil, "asks everything that can go wrong between an app and a site, and says what helps"},
 	{"internal/receiver", []string{".", "client"}, nil, "a receiver of pushes that verifies, keeps, tells, and fails on purpose"},
+	{"internal/rows", []string{"."}, nil, "the records that scripts read, from the admin API and from the commands' --json"},
 	{"internal/identity", []string{"."}, []string{"github.com/alexedwards/scs/v2", "golang.org/x/crypto", xText}, "who is at the browser: accounts, sessions, limits on guessing"},
 	{"internal/site", []string{"*"}, nil, "wires all rooms into one running site, for the command and the tests"},
 	{"internal/demo", []string{".", "client"}, []string{"golang.org/x/net/html"}, "a sample site, a sample app, and the walk through the protocol"},
