@@ -79,7 +79,7 @@ func testSources(t *testing.T) testFiles {
 	tests := testFiles{}
 	for _, f := range sources(t) {
 		for _, d := range f.syntax.Decls {
-			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && (f.test || f.within("store/storetest")) {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && f.test {
 				tests[path.Dir(f.path)+" "+fn.Name.Name] = f
 			}
 		}
