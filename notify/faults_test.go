@@ -18,11 +18,11 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/internal/outward"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dns"
 	"userkeys/internal/testkit/ports"
 	"userkeys/notify"
-	"userkeys/outward"
 	"userkeys/store"
 )
 

@@ -308,7 +308,6 @@ func TestAListedTargetIsTakenOut(t *testing.T) {
 			config := Config{}
 			if secure {
 				s.StartTLS()
-				config.CAs = s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 			} else {
 				s.Start()
 			}
@@ -321,6 +320,9 @@ func TestAListedTargetIsTakenOut(t *testing.T) {
 				return list
 			}
 			c := New(config)
+			if secure {
+				trusting(c, s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs)
+			}
 			defer c.CloseIdleConnections()
 			for range 2 {
 				if got := problem(t, c, s.URL); got != "" {

@@ -7,21 +7,16 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
-	"errors"
 	"io"
 	"log"
 	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"userkeys"
 	"userkeys/internal/testkit/dns"
 )
 
@@ -29,12 +24,11 @@ import (
 type issuer struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
-	file string // its certificate in PEM
 }
 
 func newIssuer(t *testing.T) *issuer {
 	t.Helper()
-	i := &issuer{file: filepath.Join(t.TempDir(), "ca.pem")}
+	i := &issuer{}
 	i.cert = &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "The test's authority"}, IsCA: true, BasicConstraintsValid: true,
 		NotBefore: time.Now().AddDate(-3, 0, 0), NotAfter: time.Now().AddDate(3, 0, 0), KeyUsage: x509.KeyUsageCertSign,
@@ -45,10 +39,20 @@ func newIssuer(t *testing.T) *issuer {
 	if i.cert, err = x509.ParseCertificate(der); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(i.file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	return i
+}
+
+// pool is a list of trusted authorities that holds this one only.
+func (i *issuer) pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(i.cert)
+	return pool
+}
+
+// trusting makes c trust the authorities in pool, in place of the system's.
+func trusting(c *http.Client, pool *x509.CertPool) *http.Client {
+	c.Transport.(*transport).base.TLSClientConfig = &tls.Config{RootCAs: pool}
+	return c
 }
 
 // issue makes a certificate; by nobody, it signs itself.
@@ -72,14 +76,7 @@ func issue(t *testing.T, cert *x509.Certificate, by *issuer) ([]byte, *ecdsa.Pri
 func TestSS19_Certificates(t *testing.T) {
 	t.Parallel()
 	ca := newIssuer(t)
-	trusted, err := TrustFile(ca.file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	other, err := TrustFile(newIssuer(t).file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	trusted, other := ca.pool(), newIssuer(t).pool()
 	for _, tt := range []struct {
 		name    string
 		change  func(*x509.Certificate)
@@ -120,7 +117,7 @@ func TestSS19_Certificates(t *testing.T) {
 			defer s.Close()
 			at := "hub.test" + s.URL[strings.LastIndexByte(s.URL, ':'):]
 			n := &dns.Names{Zone: map[string]dns.Record{"hub.test": {IPs: []string{"127.0.0.1"}}}}
-			c := New(Config{Inward: func() []string { return []string{at} }, CAs: tt.trust, Resolver: n.Resolver()})
+			c := trusting(New(Config{Inward: func() []string { return []string{at} }, Resolver: n.Resolver()}), tt.trust)
 			defer c.CloseIdleConnections()
 			resp, err := post(t, c, "https://"+at)
 			if err == nil {
@@ -174,10 +171,8 @@ func TestHTTP2(t *testing.T) {
 	s.EnableHTTP2 = true
 	s.StartTLS()
 	defer s.Close()
-	c := New(Config{
-		Inward: func() []string { return []string{s.Listener.Addr().String()} },
-		CAs:    s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs,
-	})
+	c := New(Config{Inward: func() []string { return []string{s.Listener.Addr().String()} }})
+	trusting(c, s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs)
 	defer c.CloseIdleConnections()
 	resp, err := post(t, c, s.URL)
 	if err != nil {
@@ -186,26 +181,6 @@ func TestHTTP2(t *testing.T) {
 	defer resp.Body.Close()
 	if text, err := io.ReadAll(resp.Body); err != nil || string(text) != "HTTP/2.0" {
 		t.Errorf("%q, %v", text, err)
-	}
-}
-
-func TestTrustFileRefuses(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	for name, text := range map[string]*string{
-		"none": nil, "empty": new(""), "text": new("not a certificate"),
-		"key":    new("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
-		"broken": new("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
-	} {
-		file := filepath.Join(dir, name)
-		if text != nil {
-			if err := os.WriteFile(file, []byte(*text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if pool, err := TrustFile(file); pool != nil || !errors.Is(err, userkeys.InvalidParameters) || !strings.Contains(userkeys.AsError(err).Public, file) {
-			t.Errorf("%s: %v", name, err)
-		}
 	}
 }
 
@@ -219,7 +194,7 @@ func TestOnlyHTTP1(t *testing.T) {
 	pool := x509.NewCertPool()
 	pool.AddCert(s.Certificate())
 	target := strings.TrimPrefix(s.URL, "https://")
-	c := New(Config{OnlyHTTP1: true, CAs: pool, Inward: func() []string { return []string{target} }})
+	c := trusting(New(Config{OnlyHTTP1: true, Inward: func() []string { return []string{target} }}), pool)
 	resp, err := c.Get(s.URL)
 	if err != nil {
 		t.Fatal(err)

@@ -4,14 +4,9 @@
 package outward
 
 import (
-	"crypto/x509"
-	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"time"
-
-	"userkeys"
 )
 
 // Config is how far a client reaches. The zero value reaches public addresses only.
@@ -21,9 +16,6 @@ type Config struct {
 	// address to itself only. It is asked at each connection, and again before anything is written to one
 	// that leads inside: a line that is taken out holds at once. Several goroutines call it. nil lists nothing.
 	Inward func() []string
-
-	// CAs are whom to trust for certificates; nil is whom the system trusts. See [TrustFile].
-	CAs *x509.CertPool
 
 	// OnlyHTTP1 keeps to HTTP/1.1, where a request that is being written leaves this process at once: in HTTP/2
 	// the other side may let it wait here as long as it likes.
@@ -74,21 +66,4 @@ func orUsual[T int64 | time.Duration](v, usual T) T {
 		return usual
 	}
 	return v
-}
-
-// TrustFile is whom the system trusts and, beside them, the certificates in a PEM file, such as those of a private authority.
-// [userkeys.InvalidParameters] if it cannot be read, or has none.
-func TrustFile(name string) (*x509.CertPool, error) {
-	pem, err := os.ReadFile(name)
-	if err != nil {
-		return nil, &userkeys.Error{Code: userkeys.InvalidParameters, Public: fmt.Sprintf("the file of certificates %s cannot be read", name), Err: err}
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		return nil, &userkeys.Error{Code: userkeys.Internal, Public: "the system's certificates cannot be read", Err: err}
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, userkeys.Errorf(userkeys.InvalidParameters, "the file %s holds no certificate in PEM", name)
-	}
-	return pool, nil
 }

@@ -2,7 +2,6 @@ package outward
 
 import (
 	"cmp"
-	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -29,8 +28,8 @@ func newBase(t *transport, c Config) *http.Transport {
 	return &http.Transport{
 		Proxy:       nil, // a proxy would dial, and dial anywhere (attacks SS15)
 		DialContext: t.dial, ForceAttemptHTTP2: !c.OnlyHTTP1,
-		TLSClientConfig: &tls.Config{RootCAs: c.CAs}, TLSHandshakeTimeout: orUsual(c.DialTimeout, usualDialTimeout),
-		MaxIdleConns: maxIdle, MaxIdleConnsPerHost: maxIdlePerHost, IdleConnTimeout: idleTimeout,
+		TLSHandshakeTimeout: orUsual(c.DialTimeout, usualDialTimeout),
+		MaxIdleConns:        maxIdle, MaxIdleConnsPerHost: maxIdlePerHost, IdleConnTimeout: idleTimeout,
 		MaxResponseHeaderBytes: cmp.Or(c.MaxHeader, maxHeaderBytes), ExpectContinueTimeout: time.Second,
 		DisableCompression: t.maxBody >= 0, // nothing, compressed without end, would keep us at work without reaching the bound
 	}
