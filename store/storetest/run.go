@@ -38,7 +38,7 @@ func Run(t *testing.T, open func(t testing.TB) *store.Store) {
 		"undo leaves the key's own end alone":                                 undoLeavesExpiry,
 		"stale keys are revoked for their own reason":                         staleKeys,
 		"changes are told key by key, or as everything":                       changesAreTold,
-		"E15 a reader of changes never skips one":                             changesInCommitOrder,
+		"a reader of changes never skips one":                                 changesInCommitOrder,
 		"everything that changes a standing raises the epoch":                 everyChangeRaises,
 		"changes older than an hour are not missed":                           purgedChanges,
 		"what is over is purged and nothing else":                             purge,
