@@ -121,7 +121,7 @@ func (s source) within(dirs ...string) bool {
 func TestNobodyReadsTheClock(t *testing.T) {
 	t.Parallel()
 	for _, f := range sources(t) {
-		if f.test || f.within("cmd", "internal/bench", "internal/demo", "internal/testkit", "scripts", "store/storetest") {
+		if f.test || f.within("cmd", "internal/bench", "internal/demo", "internal/testkit", "scripts") {
 			continue
 		}
 		f.selectors("time", func(sel *ast.SelectorExpr, called bool) {
@@ -308,7 +308,7 @@ func TestBudgets(t *testing.T) {
 		}
 	}
 	for _, f := range sources(t) {
-		if f.test || f.within("store/storetest") {
+		if f.test {
 			continue
 		}
 		judge(f.path, f.path, bytes.Count(f.text, []byte("\n")), fileGoal, fileLimit)

@@ -19,9 +19,9 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/notify"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 var machineSecret = []byte(strings.Repeat("s", 32))
@@ -81,7 +81,7 @@ type office struct {
 
 func newOffice(t *testing.T, pushURLs ...string) *office {
 	t.Helper()
-	o := &office{T: t, Store: storetest.SQLite(t), ctx: t.Context(), settings: userkeys.DefaultSettings()}
+	o := &office{T: t, Store: dbtest.SQLite(t), ctx: t.Context(), settings: userkeys.DefaultSettings()}
 	for name, value := range map[string]string{"allowed_user_api_push_urls": strings.Join(pushURLs, "|"), "push_notification_time_window_mins": "0"} {
 		if err := o.settings.Set(name, value); err != nil {
 			t.Fatal(err)

@@ -21,8 +21,8 @@ import (
 	"userkeys"
 	"userkeys/internal/site"
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 // An arrival is a push as it came, and whether it was answered with 200.
@@ -156,23 +156,23 @@ func onSQLite(t *testing.T, tr *pushTrial) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = tr.db.Close() })
-	tr.store = storetest.Open(t, tr.db, store.SQLite)
+	tr.store = dbtest.Open(t, tr.db, store.SQLite)
 }
 
 func onPostgres(t *testing.T, tr *pushTrial) {
-	tr.db = storetest.PostgresDB(t)
-	tr.store = storetest.Open(t, tr.db, store.Postgres)
+	tr.db = dbtest.PostgresDB(t)
+	tr.store = dbtest.Open(t, tr.db, store.Postgres)
 	tr.args = append(tr.args, "--database", postgresDSN(t, tr.db))
 }
 
-// postgresDSN is how another process reaches the schema of db, which [storetest.PostgresDB] made.
+// postgresDSN is how another process reaches the schema of db, which [dbtest.PostgresDB] made.
 func postgresDSN(t *testing.T, db *sql.DB) string {
 	t.Helper()
 	var schema string
 	if err := db.QueryRowContext(t.Context(), "SELECT current_schema()").Scan(&schema); err != nil {
 		t.Fatal(err)
 	}
-	dsn := os.Getenv(storetest.PostgresEnv)
+	dsn := os.Getenv(dbtest.PostgresEnv)
 	if !strings.Contains(dsn, "://") {
 		return dsn + " search_path=" + schema
 	}

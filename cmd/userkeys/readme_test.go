@@ -15,7 +15,7 @@ import (
 
 	"userkeys/internal/site"
 	"userkeys/internal/testkit"
-	"userkeys/store/storetest"
+	"userkeys/internal/testkit/dbtest"
 )
 
 var shellBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```")
@@ -61,7 +61,7 @@ func siteBeforeAWebsite(t *testing.T, website http.HandlerFunc, options ...testk
 	t.Helper()
 	behind := httptest.NewServer(website)
 	t.Cleanup(behind.Close)
-	s := &ownSite{t: t, Site: testkit.NewSite(t, storetest.SQLite(t), append(options, testkit.Behind(behind.URL))...)}
+	s := &ownSite{t: t, Site: testkit.NewSite(t, dbtest.SQLite(t), append(options, testkit.Behind(behind.URL))...)}
 	s.User("alice")
 	s.alice = s.Person("alice")
 	browser := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

@@ -17,8 +17,8 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 // A scene is a whole site under attack. Alice is signed in, and an app of hers
@@ -34,12 +34,12 @@ type scene struct {
 // eachStore opens a fresh store of each database.
 var eachStore = map[string]func(testing.TB) (*sql.DB, *store.Store){
 	"SQLite": func(t testing.TB) (*sql.DB, *store.Store) {
-		db := storetest.SQLiteDB(t)
-		return db, storetest.Open(t, db, store.SQLite)
+		db := dbtest.SQLiteDB(t)
+		return db, dbtest.Open(t, db, store.SQLite)
 	},
 	"Postgres": func(t testing.TB) (*sql.DB, *store.Store) {
-		db := storetest.PostgresDB(t)
-		return db, storetest.Open(t, db, store.Postgres)
+		db := dbtest.PostgresDB(t)
+		return db, dbtest.Open(t, db, store.Postgres)
 	},
 }
 
@@ -73,7 +73,7 @@ func newScene(t *testing.T, db *sql.DB, st *store.Store, opts ...testkit.Option)
 // elsewhere is the store of another process on the same database.
 func (sc *scene) elsewhere() *store.Store {
 	sc.t.Helper()
-	return storetest.Open(sc.t, sc.db, sc.Store.Dialect())
+	return dbtest.Open(sc.t, sc.db, sc.Store.Dialect())
 }
 
 // exec changes the database behind the site's back.

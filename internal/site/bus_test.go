@@ -14,8 +14,8 @@ import (
 	"userkeys/client"
 	"userkeys/internal/site"
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/server"
-	"userkeys/store/storetest"
 )
 
 const busPath = "/message-bus/0123456789abcdef/poll"
@@ -328,7 +328,7 @@ func TestBusBeforeAWebsite(t *testing.T) {
 func TestEventSource(t *testing.T) {
 	t.Parallel()
 	b := testkit.Chromium(t)
-	st := storetest.SQLite(t)
+	st := dbtest.SQLite(t)
 	up := testkit.NewUpstream(t)
 	page := `<!doctype html><title>board</title><ul></ul><script>
 		const say = (text) => { const li = document.createElement("li"); li.textContent = text; document.querySelector("ul").append(li) };

@@ -13,13 +13,13 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit"
-	"userkeys/store/storetest"
+	"userkeys/internal/testkit/dbtest"
 )
 
 // pagesOf is a site with alice, bob and the administrator root, for browsers.
 func pagesOf(t *testing.T) *testkit.Site {
 	t.Helper()
-	s := testkit.NewSite(t, storetest.SQLite(t))
+	s := testkit.NewSite(t, dbtest.SQLite(t))
 	s.User("alice")
 	s.User("bob")
 	s.User("root", testkit.Admin)
@@ -356,7 +356,7 @@ func TestChromiumFirstAdministratorAndSettings(t *testing.T) {
 	t.Parallel()
 	b := testkit.Chromium(t)
 	b.Expect("the server responded with a status of 400") // the bad value, and the two passwords that differ
-	s := testkit.NewSite(t, storetest.SQLite(t), testkit.Pinned("title", "The Noticeboard"))
+	s := testkit.NewSite(t, dbtest.SQLite(t), testkit.Pinned("title", "The Noticeboard"))
 	token, needed, err := s.Identity.SetupToken(t.Context())
 	if err != nil || !needed {
 		t.Fatalf("no setup link: %v, %v", needed, err)

@@ -13,8 +13,8 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 // device is an app on a machine without a browser.
@@ -315,7 +315,7 @@ func TestOneTimeThingsAreConsumedOnce(t *testing.T) {
 	if os.Getenv("USERKEYS_LONG") != "" {
 		rounds = 10_000
 	}
-	storetest.Each(t, func(t *testing.T, st *store.Store) {
+	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		now := time.Now().UTC()
 		u, err := st.CreateUser(t.Context(), userkeys.Account{User: userkeys.User{Username: "alice", Active: true, CreatedAt: now}}, testkit.Command)
 		if err != nil {

@@ -15,7 +15,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit"
-	"userkeys/store/storetest"
+	"userkeys/internal/testkit/dbtest"
 )
 
 // photographer takes pictures of pages: light and dark, on a desk and on a phone.
@@ -275,7 +275,7 @@ func (p photographer) settings(t *testing.T, s *testkit.Site) {
 	p.Until(`document.querySelector(".tag")`)
 	p.click("api-keys")
 
-	empty := testkit.NewSite(t, storetest.SQLite(t))
+	empty := testkit.NewSite(t, dbtest.SQLite(t))
 	token, _, err := empty.Identity.SetupToken(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -13,8 +13,8 @@ import (
 	"userkeys"
 	"userkeys/internal/site"
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/server"
-	"userkeys/store/storetest"
 )
 
 // shownPushes are pushes as pages show them; nothing is sent.
@@ -94,7 +94,7 @@ const pushHook = "https://push.apps.example.net/api/notifications/discourse/hook
 func pushedSite(t *testing.T) (*testkit.Site, *shownPushes) {
 	t.Helper()
 	f := &shownPushes{states: map[int64]userkeys.KeyPush{}}
-	s := testkit.NewSite(t, storetest.SQLite(t), shown(f))
+	s := testkit.NewSite(t, dbtest.SQLite(t), shown(f))
 	s.User("alice")
 	s.User("root", testkit.Admin)
 	s.Set("allowed_user_api_push_urls", pushHook)
@@ -227,7 +227,7 @@ func TestChromiumDeliveriesPage(t *testing.T) {
 func TestPushSecretNeedsNoScope(t *testing.T) {
 	t.Parallel()
 	f := &shownPushes{}
-	s := testkit.NewSite(t, storetest.SQLite(t), shown(f))
+	s := testkit.NewSite(t, dbtest.SQLite(t), shown(f))
 	s.User("alice")
 	alice := s.Person("alice")
 	app := s.App("pushed", "push").With("push_url", pushHook).Connect(alice)

@@ -18,8 +18,8 @@ import (
 	"userkeys"
 	"userkeys/internal/site"
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 func TestReadSecret(t *testing.T) {
@@ -45,7 +45,7 @@ func TestReadSecret(t *testing.T) {
 			if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			st := storetest.SQLite(t)
+			st := dbtest.SQLite(t)
 			for _, read := range []func() ([]byte, error){
 				func() ([]byte, error) { return site.ReadSecret(path) },
 				func() ([]byte, error) { return site.OpenSecret(t.Context(), st, ownFile(path)) }, // what is there is never made anew
@@ -85,7 +85,7 @@ func TestSecretIsMadeOnce(t *testing.T) {
 	if _, err := site.ReadSecret(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("without leave to make it: %v", err)
 	}
-	st := storetest.SQLite(t)
+	st := dbtest.SQLite(t)
 	const programs = 20
 	secrets := make([][]byte, programs)
 	var all sync.WaitGroup
@@ -111,7 +111,7 @@ func TestSecretIsMadeOnce(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("others may read it: %v, %v", info, err)
 	}
-	if other, err := site.OpenSecret(t.Context(), storetest.SQLite(t), ownFile(filepath.Join(t.TempDir(), "userkeys.secret"))); err != nil || bytes.Equal(other, secrets[0]) {
+	if other, err := site.OpenSecret(t.Context(), dbtest.SQLite(t), ownFile(filepath.Join(t.TempDir(), "userkeys.secret"))); err != nil || bytes.Equal(other, secrets[0]) {
 		t.Errorf("another site has the same, %v", err)
 	}
 }
@@ -119,7 +119,7 @@ func TestSecretIsMadeOnce(t *testing.T) {
 func TestSecretWhereNoneCanBe(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	st := storetest.SQLite(t)
+	st := dbtest.SQLite(t)
 	for name, path := range map[string]string{"no such folder": filepath.Join(dir, "none", "secret"), "a folder": dir} {
 		if _, err := site.OpenSecret(t.Context(), st, ownFile(path)); err == nil || !strings.HasPrefix(err.Error(), "the machine secret: ") {
 			t.Errorf("%s: %v", name, err)
@@ -130,7 +130,7 @@ func TestSecretWhereNoneCanBe(t *testing.T) {
 // TestSecretThatIsLost: the file of a site that had one is not made anew but on demand, so the right one can still be put back.
 func TestSecretThatIsLost(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, st *store.Store) {
+	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		dir := t.TempDir()
 		file := ownFile(filepath.Join(dir, "userkeys.secret"))
 		open := func() ([]byte, error) { return site.OpenSecret(t.Context(), st, file) }
@@ -183,7 +183,7 @@ func TestSecretThatALinkLeadsTo(t *testing.T) {
 	if err := os.Symlink(filepath.Join(dir, "nowhere"), file.Path); err != nil {
 		t.Skip(err)
 	}
-	st := storetest.SQLite(t)
+	st := dbtest.SQLite(t)
 	for _, file.Replace = range []bool{false, true} {
 		if _, err := site.OpenSecret(t.Context(), st, file); err == nil || !strings.Contains(err.Error(), file.Path+" is a link to ") || !strings.Contains(err.Error(), "no such file") {
 			t.Errorf("%v", err)
@@ -200,7 +200,7 @@ func TestSecretThatOthersCanRead(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the mode of a file says nothing there")
 	}
-	st := storetest.SQLite(t)
+	st := dbtest.SQLite(t)
 	path := filepath.Join(t.TempDir(), "userkeys.secret")
 	if err := os.WriteFile(path, []byte(strings.Repeat("0123456789abcdef", 4)), 0o600); err != nil {
 		t.Fatal(err)
@@ -227,7 +227,7 @@ func TestSecretThatOthersCanRead(t *testing.T) {
 
 func TestAgreeOnSecret(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, st *store.Store) {
+	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		first, second := []byte(strings.Repeat("a", 32)), []byte(strings.Repeat("b", 32))
 		agree := func(secret []byte) error { return site.AgreeOnSecret(t.Context(), st, secret) }
 		for range 2 {
@@ -260,7 +260,7 @@ func TestAgreeOnSecret(t *testing.T) {
 // TestAgreeOnSecretAtOnce: of two nodes with different secrets that start at the same time, one serves.
 func TestAgreeOnSecretAtOnce(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, st *store.Store) {
+	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		errs := make([]error, 8)
 		var all sync.WaitGroup
 		for i := range errs {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/store/storetest"
+	"userkeys/internal/testkit/dbtest"
 )
 
 // TestSecretMadeByAnotherMeanwhile: of two programs that start at the same time,
@@ -19,7 +19,7 @@ func TestSecretMadeByAnotherMeanwhile(t *testing.T) {
 		Path: filepath.Join(t.TempDir(), "userkeys.secret"), Own: true, Actor: userkeys.Actor{Kind: userkeys.ActorCommand},
 		Now: func() time.Time { return time.Unix(1, 0) }, Logger: slog.New(slog.DiscardHandler),
 	}
-	st := storetest.SQLite(t)
+	st := dbtest.SQLite(t)
 	theirs, err := OpenSecret(t.Context(), st, f)
 	if err != nil {
 		t.Fatal(err)

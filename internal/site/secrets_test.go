@@ -13,8 +13,8 @@ import (
 
 	"userkeys/authority"
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 // written are the ways in which a secret could lie somewhere.
@@ -60,7 +60,7 @@ func TestLK1NoSecretIsWrittenDown(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		secrets, log := aDay(t, db, storetest.Open(t, db, store.SQLite))
+		secrets, log := aDay(t, db, dbtest.Open(t, db, store.SQLite))
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -80,8 +80,8 @@ func TestLK1NoSecretIsWrittenDown(t *testing.T) {
 	})
 	t.Run("Postgres", func(t *testing.T) {
 		t.Parallel()
-		db := storetest.PostgresDB(t)
-		secrets, log := aDay(t, db, storetest.Open(t, db, store.Postgres))
+		db := dbtest.PostgresDB(t)
+		secrets, log := aDay(t, db, dbtest.Open(t, db, store.Postgres))
 		nowhere(t, secrets, log, dumpOf(t, db))
 	})
 }

@@ -6,14 +6,14 @@ import (
 	"testing"
 
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 // The whole path: ask, sign in, approve, open, call, see, revoke, refused.
 func TestAUserGivesAnAppAKey(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, st *store.Store) {
+	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		s := testkit.NewSite(t, st)
 		s.User("alice")
 		app := s.App("notifier", "session_info")

@@ -1,6 +1,5 @@
-// Package storetest is the conformance suite of the store, and the fresh
-// databases that other rooms' tests run on.
-package storetest
+// Package dbtest opens fresh databases for tests: SQLite always, Postgres where a server is named.
+package dbtest
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package storetest
+package store_test
 
 import (
 	"cmp"
@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
+	"testing"
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -127,28 +128,30 @@ var (
 	modelTypes = []int{1, 2, 6, 24}
 )
 
-// inboxModel does what users and sites may do, in any order, and compares with the naive model.
-func inboxModel(w *world) {
-	seed := uint64(time.Now().UnixNano())
-	run := &modelRun{world: w, seed: seed, r: rand.New(rand.NewPCG(seed, 0)), m: &naive{seen: map[int64]int64{}}}
-	for _, n := range modelNames {
-		run.users = append(run.users, w.user(n).ID)
-	}
-	for step := range 120 {
-		switch run.r.IntN(8) {
-		case 0, 1, 2:
-			run.tell(step)
-		case 3, 4:
-			run.read()
-		case 5, 6:
-			run.see()
-		case 7:
-			if run.r.IntN(4) == 0 {
-				run.purge(noon.Add(time.Duration(step-60) * time.Minute))
-			}
+// An inbox holds what a simple model of it holds, whatever users and sites do in whatever order.
+func TestInboxMatchesAModel(t *testing.T) {
+	each(t, func(w *world) {
+		seed := uint64(time.Now().UnixNano())
+		run := &modelRun{world: w, seed: seed, r: rand.New(rand.NewPCG(seed, 0)), m: &naive{seen: map[int64]int64{}}}
+		for _, n := range modelNames {
+			run.users = append(run.users, w.user(n).ID)
 		}
-		run.compare()
-	}
+		for step := range 120 {
+			switch run.r.IntN(8) {
+			case 0, 1, 2:
+				run.tell(step)
+			case 3, 4:
+				run.read()
+			case 5, 6:
+				run.see()
+			case 7:
+				if run.r.IntN(4) == 0 {
+					run.purge(noon.Add(time.Duration(step-60) * time.Minute))
+				}
+			}
+			run.compare()
+		}
+	})
 }
 
 // differs ends the test with all that is needed to repeat it.
@@ -250,50 +253,52 @@ func (run *modelRun) compare() {
 	}
 }
 
-// inboxInParallel: whoever writes at the same time, the counts are those of what is there,
-// a user's ids come in the order of the versions, and nobody waits for each other in a circle.
-func inboxInParallel(w *world) {
-	names := []string{"ada", "bob", "carol", "dora"}
-	var users []int64
-	for _, n := range names {
-		users = append(users, w.user(n).ID)
-	}
-	var told atomic.Int64
-	stop := make(chan struct{})
-	order := make(chan error, 1)
-	go func() { order <- w.idsInOrder(users[0], stop) }()
-	for _, err := range w.together(12, func(i int) error {
-		r := rand.New(rand.NewPCG(uint64(i), 7))
-		for range 15 {
-			n, err := w.writeOne(r, users, names)
-			if told.Add(n); err != nil {
-				return err
+// Under parallel writers the counts are those of what is there, the ids of a user come in the
+// order of the versions, and no writers wait for each other in a circle.
+func TestInboxUnderParallelWriters(t *testing.T) {
+	each(t, func(w *world) {
+		names := []string{"ada", "bob", "carol", "dora"}
+		var users []int64
+		for _, n := range names {
+			users = append(users, w.user(n).ID)
+		}
+		var told atomic.Int64
+		stop := make(chan struct{})
+		order := make(chan error, 1)
+		go func() { order <- w.idsInOrder(users[0], stop) }()
+		for _, err := range w.together(12, func(i int) error {
+			r := rand.New(rand.NewPCG(uint64(i), 7))
+			for range 15 {
+				n, err := w.writeOne(r, users, names)
+				if told.Add(n); err != nil {
+					return err
+				}
+			}
+			gone, err := w.PurgeNotifications(w.ctx, noon)
+			told.Add(-int64(gone))
+			return err
+		}) {
+			w.ok(err)
+		}
+		close(stop)
+		w.ok(<-order)
+		left := 0
+		for _, u := range users {
+			m := &naive{seen: map[int64]int64{u: w.inbox(u).Counts.SeenID}}
+			m.notes = must[[]userkeys.Notification](w)(w.Notifications(w.ctx, userkeys.NotificationFilter{UserID: u, Limit: 10000}))
+			slices.Reverse(m.notes)
+			left += len(m.notes)
+			if diff := gocmp.Diff(m.counts(u), w.inbox(u).Counts); diff != "" {
+				w.Errorf("user %d: -want +got\n%s", u, diff)
+			}
+			if total := must[int](w)(w.CountNotifications(w.ctx, userkeys.NotificationFilter{UserID: u})); total != len(m.notes) {
+				w.Errorf("user %d: %d are counted of %d", u, total, len(m.notes))
 			}
 		}
-		gone, err := w.PurgeNotifications(w.ctx, noon)
-		told.Add(-int64(gone))
-		return err
-	}) {
-		w.ok(err)
-	}
-	close(stop)
-	w.ok(<-order)
-	left := 0
-	for _, u := range users {
-		m := &naive{seen: map[int64]int64{u: w.inbox(u).Counts.SeenID}}
-		m.notes = must[[]userkeys.Notification](w)(w.Notifications(w.ctx, userkeys.NotificationFilter{UserID: u, Limit: 10000}))
-		slices.Reverse(m.notes)
-		left += len(m.notes)
-		if diff := gocmp.Diff(m.counts(u), w.inbox(u).Counts); diff != "" {
-			w.Errorf("user %d: -want +got\n%s", u, diff)
+		if int64(left) != told.Load() {
+			w.Errorf("%d are left of %d", left, told.Load())
 		}
-		if total := must[int](w)(w.CountNotifications(w.ctx, userkeys.NotificationFilter{UserID: u})); total != len(m.notes) {
-			w.Errorf("user %d: %d are counted of %d", u, total, len(m.notes))
-		}
-	}
-	if int64(left) != told.Load() {
-		w.Errorf("%d are left of %d", left, told.Load())
-	}
+	})
 }
 
 // writeOne does one thing to inboxes and tells how many notifications it wrote.
