@@ -19,9 +19,9 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/internal/site"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
+	"userkeys/internal/wiring"
 	"userkeys/store"
 )
 
@@ -453,7 +453,7 @@ func sentAfterRevoke() time.Duration {
 // secrets are those of all keys there ever were, by their client.
 func (tr *pushTrial) secrets() map[string]userkeys.PushSecret {
 	tr.Helper()
-	machine, err := site.ReadSecret(filepath.Join(tr.data, "userkeys.secret"))
+	machine, err := wiring.ReadSecret(filepath.Join(tr.data, "userkeys.secret"))
 	if err != nil {
 		tr.Fatal(err)
 	}
