@@ -24,7 +24,7 @@ func sansDate(h http.Header) http.Header {
 	return h
 }
 
-// TestUsingAKey is B7.
+// TestUsingAKey holds the attacks KU: what counts as a key, and what a key may do.
 func TestUsingAKey(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {

@@ -19,7 +19,7 @@ func (sc *scene) manage(p *testkit.Person, what, id string, header ...string) te
 	return post(p, "/user-api-key/"+what, urlencoded, url.Values{"id": {id}, "authenticity_token": {sc.tokenOf(p)}}.Encode(), header...)
 }
 
-// TestRevoke is B17: what ends a key, and what does not.
+// TestRevoke holds the attacks RV: what ends a key, and what does not.
 func TestRevoke(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {

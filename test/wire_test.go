@@ -13,7 +13,7 @@ import (
 	"userkeys/internal/testkit/nettest"
 )
 
-// TestFraming is B11: messages that programs on the way could cut in two ways.
+// TestFraming holds the attacks HT: messages that programs on the way could cut in two ways.
 func TestFraming(t *testing.T) {
 	t.Parallel()
 	behind(t, func(sc *scene, up *testkit.Upstream) {
