@@ -85,7 +85,7 @@ func (sc *scene) byRole(a testkit.Answer, who string, r siteRoute) {
 	}
 }
 
-// TestSettingsPage is the rest of B18, and the rules that no site may be given.
+// TestSettingsPage holds the attacks AD on settings, and the rules that no site may be given.
 func TestSettingsPage(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {

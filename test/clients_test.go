@@ -33,14 +33,14 @@ func (sc *scene) register(f url.Values) testkit.Answer {
 	return v.Do(r)
 }
 
-// TestClientRegistration is wire 15, 13.4 and 8.2.
+// TestClientRegistration is W15, W13.4 and W8.2.
 func TestClientRegistration(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
 		sc.Set("user_api_key_clients_create_per_day", "1000")
 		sc.Set("allowed_user_api_auth_redirects", "https://app.example/cb|https://app.example/other")
 		app := sc.App("fed", "read")
-		sc.row("wire 15 an empty list of scopes refuses all", func(sc *scene) {
+		sc.row("W15 an empty list of scopes refuses all", func(sc *scene) {
 			sc.register(registration(app)).Must(sc.t, http.StatusForbidden, "allow_user_api_key_client_scopes")
 		})
 		sc.Set("allow_user_api_key_client_scopes", "read|notifications")
@@ -54,7 +54,7 @@ func TestClientRegistration(t *testing.T) {
 			"a scope that the list lacks": {"scopes", "write", 403}, "a scope that nobody knows": {"scopes", "made_up", 403}, "a comma for scopes": {"scopes", ",", 400},
 			"a client_id in use by a grant": {"client_id", "victim", 403},
 		} {
-			sc.row("wire 15 "+name, func(sc *scene) {
+			sc.row("W15 "+name, func(sc *scene) {
 				sc.register(registration(app, c.field, c.value)).Must(sc.t, c.status, `{"errors":[`)
 				sc.Visitor().Get("/user-api-key-client?client_id=fed").Must(sc.t, http.StatusBadRequest)
 			})
@@ -89,7 +89,7 @@ func TestClientRegistration(t *testing.T) {
 		ask("scopes", "notifications").Must(sc.t, http.StatusOK, "registered for read")
 		ask("application_name", "Bank").Must(sc.t, http.StatusOK, "Registered").MustNot(sc.t, "<bdi id=\"application-name\">Bank")
 
-		sc.row("wire 16 age and use keep a client", func(sc *scene) {
+		sc.row("W16 age and use keep a client", func(sc *scene) {
 			sc.Clock.Pass(29 * 24 * time.Hour)
 			sc.cleanUp()
 			sc.Visitor().Get("/user-api-key-client?client_id=fed").Must(sc.t, http.StatusOK)
@@ -102,7 +102,7 @@ func TestClientRegistration(t *testing.T) {
 				}
 			}
 		})
-		sc.row("wire 13.4 registrations are counted by address", func(sc *scene) {
+		sc.row("W13.4 registrations are counted by address", func(sc *scene) {
 			sc.Set("user_api_key_clients_create_per_day", "1")
 			sc.Clock.Pass(24 * time.Hour)
 			sc.register(registration(app, "client_id", "one")).Must(sc.t, http.StatusOK)
@@ -122,7 +122,7 @@ func (sc *scene) cleanUp() {
 	}
 }
 
-// TestRebinding is wire 7.4: the header is a hint, never a reason to refuse.
+// TestRebinding is W7.4: the header is a hint, never a reason to refuse.
 func TestRebinding(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {

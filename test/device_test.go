@@ -144,7 +144,7 @@ func (sc *scene) token() string {
 	return answer.CSRF
 }
 
-// TestDeviceAttacks is B14.
+// TestDeviceAttacks holds the attacks DV on the device authorization.
 func TestDeviceAttacks(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -175,7 +175,7 @@ func TestDeviceAttacks(t *testing.T) {
 				sc.t.Errorf("%s: %v", name, m)
 			}
 		}
-		sc.row("wire 22 a code of another device, at the address of this one", func(sc *scene) {
+		sc.row("W22 a code of another device, at the address of this one", func(sc *scene) {
 			request := strings.TrimPrefix(d.page, "/user-api-key/activate?request=")
 			for _, c := range []struct{ request, typed, flag string }{
 				{request, "ABCD-EFGH", "invalid_code"}, {request, "ABCD-EFG", "invalid_code"}, {"AAAAAAAA", "ABCD-EFGH", "expired_code"},
@@ -249,7 +249,7 @@ func TestDeviceAttacks(t *testing.T) {
 			sc.alice.Post("/user-api-key/device/deny", url.Values{"request": {strings.TrimPrefix(d.page, "/user-api-key/activate?request=")}, "authenticity_token": {sc.token()}}).Must(sc.t, http.StatusOK)
 			d.mustBe("authorization_pending")
 		})
-		sc.row("wire 22 a user below the trust level", func(sc *scene) {
+		sc.row("W22 a user below the trust level", func(sc *scene) {
 			sc.Set("user_api_key_allowed_groups", "trust_level_4")
 			page := sc.alice.Post("/user-api-key/activate", url.Values{"code": {d.user}, "authenticity_token": {sc.token()}}).Must(sc.t, http.StatusOK, "trust level")
 			sc.alice.Submit(page, "/user-api-key/device/authorize").Must(sc.t, http.StatusForbidden)
@@ -262,7 +262,7 @@ func TestDeviceAttacks(t *testing.T) {
 			sc.Clock.Pass(61 * time.Second)
 			d.mustBe("expired_token")
 		})
-		sc.row("wire 22 a code is good for ten minutes", func(sc *scene) {
+		sc.row("W22 a code is good for ten minutes", func(sc *scene) {
 			late := sc.newDevice("late", "read")
 			sc.Clock.Pass(601 * time.Second)
 			late.mustBe("expired_token")
@@ -278,7 +278,7 @@ func TestDeviceAttacks(t *testing.T) {
 				sc.t.Error("no Retry-After")
 			}
 		})
-		sc.row("wire 13.5 tries of codes are counted by user", func(sc *scene) {
+		sc.row("W13.5 tries of codes are counted by user", func(sc *scene) {
 			sc.Clock.Pass(time.Hour)
 			token := sc.token()
 			status := 0
@@ -378,7 +378,7 @@ func once(t *testing.T, redeem func() error) {
 	}
 }
 
-// TestDeviceLogIsWithoutCodes is wire 21: each step is logged where the site
+// TestDeviceLogIsWithoutCodes is W21: each step is logged where the site
 // wants that, and of codes 12 digits of a hash.
 func TestDeviceLogIsWithoutCodes(t *testing.T) {
 	t.Parallel()

@@ -70,7 +70,7 @@ func TestKeysInAddresses(t *testing.T) {
 	})
 }
 
-// TestOrigins is wire 18 through the whole site.
+// TestOrigins is W18 through the whole site.
 func TestOrigins(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -127,7 +127,7 @@ func TestOrigins(t *testing.T) {
 	})
 }
 
-// TestAddressLimits is wire 13.3 and the rows of B16 about addresses, behind a proxy of the site's own.
+// TestAddressLimits holds W13.3 and the attacks RL by address, behind a proxy of the site's own.
 func TestAddressLimits(t *testing.T) {
 	t.Parallel()
 	trust := func(cfg *wiring.Config) {
@@ -230,7 +230,7 @@ func TestAddressLimits(t *testing.T) {
 	}, trust)
 }
 
-// TestPresence is wire 7.5: a request with a key says nothing of its user, unless it says so.
+// TestPresence is W7.5: a request with a key says nothing of its user, unless it says so.
 func TestPresence(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {

@@ -12,7 +12,7 @@ import (
 	"userkeys/internal/wiring"
 )
 
-// TestNames is B5: what an app says of itself, and whose keys it touches.
+// TestNames holds the attacks ID: what an app says of itself, and whose keys it touches.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -123,7 +123,7 @@ func parallelGrants(sc *scene) {
 	}
 }
 
-// TestGrantForm is B6: who may say yes, and how the page is kept from others.
+// TestGrantForm holds the attacks GR: who may say yes, and how the page is kept from others.
 func TestGrantForm(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {

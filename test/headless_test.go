@@ -11,7 +11,7 @@ import (
 )
 
 // TestHeadlessGrant: the site's own program gives an app a key to a user's
-// account with an admin API key, without a page (wire 2), and tells users something.
+// account with an admin API key, without a page (W2), and tells users something.
 func TestHeadlessGrant(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {

@@ -106,7 +106,7 @@ func TestInbox(t *testing.T) {
 				return send(rootKey, "POST", path, one)
 			})
 		}
-		sc.refused("B19 422 unknown users", want{status: 422, has: []string{"there is no user ghost"}}, func(sc *scene) testkit.Answer {
+		sc.refused("422 unknown users", want{status: 422, has: []string{"there is no user ghost"}}, func(sc *scene) testkit.Answer {
 			return sc.notify(root.At(sc.Site), adminNotifications, `{"usernames":["alice","ghost"],"notification_type":1}`)
 		})
 		for name, body := range map[string]string{

@@ -15,7 +15,7 @@ import (
 
 var limited = want{status: 429, kind: "rate_limit"}
 
-// TestRateLimits is B16.
+// TestRateLimits holds the attacks RL: what counts for which limit.
 func TestRateLimits(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {

@@ -24,7 +24,7 @@ func trustLocal(cfg *wiring.Config) {
 	cfg.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
 }
 
-// TestLogin is B15: guessing and telling who exists.
+// TestLogin holds the attacks LG: guessing and telling who exists.
 func TestLogin(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -154,7 +154,7 @@ func count(statuses []int, status int) int {
 	return len(slices.DeleteFunc(slices.Clone(statuses), func(s int) bool { return s != status }))
 }
 
-// TestSessions is the rest of B15: whose cookie is whose.
+// TestSessions holds the attacks LG on sessions: whose cookie is whose.
 func TestSessions(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {

@@ -42,7 +42,7 @@ func (sc *scene) askOneTime(app *testkit.App, redirect string) string {
 	return openPassword(sc.t, app, sc.alice.Submit(page, "/user-api-key/otp").Must(sc.t, http.StatusFound).Header.Get("Location"))
 }
 
-// TestOneTimeScenes is B13.
+// TestOneTimeScenes holds the attacks OT on one-time passwords.
 func TestOneTimeScenes(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -65,13 +65,13 @@ func TestOneTimeScenes(t *testing.T) {
 			field, value string
 			status       int
 		}{
-			"wire 10.1 without a public key":        {"public_key", "", 400},
-			"wire 10.1 without a redirect":          {"auth_redirect", "", 400},
-			"wire 10.1 without a name":              {"application_name", "", 400},
-			"wire 10.1 a key that is none":          {"public_key", "x", 400},
-			"wire 10.1 a padding that is none":      {"padding", "x", 400},
-			"OT16 a redirect that is not listed":    {"auth_redirect", "https://evil.example/", 403},
-			"wire 10.1 a private key as public key": {"public_key", "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n", 400},
+			"W10.1 without a public key":         {"public_key", "", 400},
+			"W10.1 without a redirect":           {"auth_redirect", "", 400},
+			"W10.1 without a name":               {"application_name", "", 400},
+			"W10.1 a key that is none":           {"public_key", "x", 400},
+			"W10.1 a padding that is none":       {"padding", "x", 400},
+			"OT16 a redirect that is not listed": {"auth_redirect", "https://evil.example/", 403},
+			"W10.1 a private key as public key":  {"public_key", "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n", 400},
 		} {
 			sc.row(name, func(sc *scene) {
 				f := oneTimeFields(app, redirect)
@@ -141,7 +141,7 @@ func TestOneTimeScenes(t *testing.T) {
 				sc.t.Error("the log has a one-time password")
 			}
 		})
-		sc.row("wire 10.2 it is good for ten minutes", func(sc *scene) {
+		sc.row("W10.2 it is good for ten minutes", func(sc *scene) {
 			password := sc.askOneTime(app, redirect)
 			sc.Clock.Pass(601 * time.Second)
 			sc.Visitor().Post("/session/otp/"+password, url.Values{}).Must(sc.t, http.StatusOK, "does not sign in")
@@ -178,7 +178,7 @@ func TestOneTimeScenes(t *testing.T) {
 			}
 			sc.Clock.Pass(time.Minute)
 		})
-		sc.row("wire 10.2 a grant with the scope brings one", func(sc *scene) {
+		sc.row("W10.2 a grant with the scope brings one", func(sc *scene) {
 			both := sc.App("both", "read,one_time_password").With("auth_redirect", redirect)
 			page := both.Ask(sc.alice).Must(sc.t, http.StatusOK, "id=\"sign-in-warning\"")
 			to := sc.alice.Submit(page, "/user-api-key").Must(sc.t, http.StatusFound).Header.Get("Location")
@@ -190,7 +190,7 @@ func TestOneTimeScenes(t *testing.T) {
 	})
 }
 
-// TestBounceWay is wire 10.4: the official app opens any page to find out.
+// TestBounceWay is W10.4: the official app opens any page to find out.
 func TestBounceWay(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {

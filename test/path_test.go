@@ -63,7 +63,7 @@ func (sc *scene) keyLine(keyed bool) string {
 	return userkeys.KeyHeader + ": " + sc.victim.Key.Reveal() + "\r\n"
 }
 
-// TestPathsOfTheSite is B8 where there is no upstream: what can be read in two
+// TestPathsOfTheSite holds the attacks PS where there is no upstream: what can be read in two
 // ways is refused to everybody.
 func TestPathsOfTheSite(t *testing.T) {
 	t.Parallel()

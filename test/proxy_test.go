@@ -36,7 +36,7 @@ func own(paths ...string) testkit.Option {
 	return func(cfg *wiring.Config) { cfg.OwnPaths = append(cfg.OwnPaths, paths...) }
 }
 
-// TestPathsBeforeAnUpstream is B8 before an upstream: what can be read in two
+// TestPathsBeforeAnUpstream holds the attacks PS before an upstream: what can be read in two
 // ways goes no further with a key, and goes as it came without one.
 func TestPathsBeforeAnUpstream(t *testing.T) {
 	t.Parallel()
@@ -119,7 +119,7 @@ func spellings(name string) []string {
 	return []string{name, strings.ReplaceAll(name, "-", "_"), strings.Replace(name, "-", "_", 1), strings.ReplaceAll(strings.ToLower(name), "-", "."), strings.ToUpper(name)}
 }
 
-// TestIdentityHeaders is B9: the upstream hears who calls from nobody but us.
+// TestIdentityHeaders holds the attacks RP: the upstream hears who calls from nobody but us.
 func TestIdentityHeaders(t *testing.T) {
 	t.Parallel()
 	behind(t, func(sc *scene, up *testkit.Upstream) {

@@ -26,7 +26,7 @@ var otherKey = sync.OnceValue(func() *rsa.PrivateKey {
 	return k
 })
 
-// TestPublicKeys is B3: every key of the protocol's vectors, put to the whole site.
+// TestPublicKeys holds the attacks PK: every key of the protocol's vectors, put to the whole site.
 func TestPublicKeys(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("../testdata/publickeys/*.txt")

@@ -16,7 +16,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit"
-	"userkeys/internal/testkit/ports"
+	"userkeys/internal/testkit/nettest"
 )
 
 // A hub is a stand-in for the server of an app, such as Discourse's own.
@@ -172,7 +172,7 @@ func TestDiscourseHub(t *testing.T) {
 		}
 		told("First")
 		send(app, "GET", "/notifications/totals.json", "").Must(sc.t, 200, `"unread_notifications":1`)
-		if got := h.all(); len(got) != 0 { // she was at her browser a moment ago (wire 12.2)
+		if got := h.all(); len(got) != 0 { // she was at her browser a moment ago (W12.2)
 			sc.t.Fatalf("it was pushed to who is there: %+v", got)
 		}
 		sc.Clock.Pass(10 * time.Minute)
@@ -191,7 +191,7 @@ func TestDiscourseHub(t *testing.T) {
 		// SS20: without the setting, no receiver learns what another could be deceived with. SS21: a copy is found out.
 		sc.Set("discourse_push_secret", "false")
 		h.expect("")
-		app.Call("GET", "/notifications/totals.json", "User-Api-Client-Id", token).Must(sc.t, 200) // the app has a new token (wire 7.4)
+		app.Call("GET", "/notifications/totals.json", "User-Api-Client-Id", token).Must(sc.t, 200) // the app has a new token (W7.4)
 		told("Second")
 		if got = sc.pushed(h); len(got) != 2 || len(got[1].Notifications) != 1 || got[1].Notifications[0].ClientID != token || got[1].Notifications[0].TopicTitle != "Second" {
 			sc.t.Fatalf("after the app's new token the hub has %+v", got)
@@ -379,7 +379,7 @@ func TestPushFailuresTellNothing(t *testing.T) {
 			_, _ = io.WriteString(w, "planted-10.1.2.3 wrong password")
 		}))
 		sc.t.Cleanup(inner.Close)
-		dead := "http://" + ports.Reserve(sc.t)
+		dead := "http://" + nettest.ReserveAddress(sc.t)
 		sc.Set("allowed_user_api_push_urls", inner.URL+"/push|"+dead+"/push|https://planted.invalid/push")
 		sc.Set("push_notification_time_window_mins", "0")
 		sc.User("root", testkit.Admin)

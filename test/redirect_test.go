@@ -16,7 +16,7 @@ import (
 	"userkeys/internal/testkit"
 )
 
-// TestRedirects is B2: every address of the protocol's vectors, put to the
+// TestRedirects holds the attacks RD: every address of the protocol's vectors, put to the
 // whole site. An accepted one is shown, and comes back byte for byte.
 func TestRedirects(t *testing.T) {
 	t.Parallel()

@@ -14,7 +14,7 @@ import (
 	"userkeys/internal/testkit"
 )
 
-// TestRequestParameters is B1 of the attacks, over HTTP.
+// TestRequestParameters puts the attacks RQ on the request for a key to a whole site.
 func TestRequestParameters(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -72,7 +72,7 @@ func TestRequestParameters(t *testing.T) {
 	})
 }
 
-// TestGrantBody is the rest of B1: what the form that grants may be.
+// TestGrantBody holds what the form that grants may be.
 func TestGrantBody(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -191,7 +191,7 @@ func manyYes(sc *scene) {
 	}
 }
 
-// TestDatabaseInput is B19: text that databases or drivers trip over.
+// TestDatabaseInput holds the attacks DB: text that databases or drivers trip over.
 func TestDatabaseInput(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {

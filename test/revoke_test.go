@@ -10,6 +10,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/nettest"
 )
 
 // manage posts one of the apps page's forms with the right token.
@@ -18,7 +19,7 @@ func (sc *scene) manage(p *testkit.Person, what, id string, header ...string) te
 	return post(p, "/user-api-key/"+what, urlencoded, url.Values{"id": {id}, "authenticity_token": {sc.tokenOf(p)}}.Encode(), header...)
 }
 
-// TestRevoke is B17: what ends a key, and what does not.
+// TestRevoke holds the attacks RV: what ends a key, and what does not.
 func TestRevoke(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -249,7 +250,7 @@ func within(sc *scene, holds func() bool) {
 	sc.t.Helper()
 	began := time.Now()
 	for !holds() {
-		if took := time.Since(began); took > testkit.Bound(time.Second) {
+		if took := time.Since(began); took > nettest.Bound(time.Second) {
 			sc.t.Fatalf("not within %v", took)
 		}
 		time.Sleep(5 * time.Millisecond)

@@ -8,7 +8,7 @@ import (
 	"userkeys/internal/testkit"
 )
 
-// TestScopes is B4.
+// TestScopes holds the attacks SC: which scopes an app may ask for, and when they count.
 func TestScopes(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
