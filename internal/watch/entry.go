@@ -195,7 +195,7 @@ func (e *entry) failed(ctx context.Context, err error) {
 	var api *client.APIError
 	refused := errors.As(err, &api)
 	if refused && api.Status == http.StatusForbidden && api.Reason == "" && e.spend() {
-		errors.As(e.cred.Diagnose(ctx, e.w.cfg.HTTP, http.MethodGet, client.TotalsPath, err), &api)
+		errors.As(e.cred.Diagnose(ctx, e.w.cfg.HTTP, err), &api)
 	}
 	e.failures++
 	back := min(e.pace()<<min(e.failures-1, 10), longestPause)
