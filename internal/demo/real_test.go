@@ -60,7 +60,7 @@ func startPushingSite(t *testing.T, tamper func(http.Handler) http.Handler, push
 	s, err := wiring.Open(t.Context(), wiring.Config{
 		Store: remembered, BaseURL: mustParse(t, front.URL), Upstream: mustParse(t, upstream.URL), Secret: bytes.Repeat([]byte{1}, 32),
 		OwnPaths: []string{"/notifications*"}, PasswordCost: identity.Cost{Memory: 64, Time: 1, Threads: 1},
-		Pinned:   map[string]string{"allowed_user_api_push_urls": strings.Join(pushURLs, "|"), "push_notification_time_window_mins": "0"},
+		Pinned: map[string]string{"allowed_user_api_push_urls": strings.Join(pushURLs, "|"), "push_notification_time_window_mins": "0"},
 	})
 	if err != nil {
 		t.Fatal(err)
