@@ -46,7 +46,7 @@ func appSessionsOvertaken(w *world) {
 	w.revoke(userkeys.RevokedByApp, gaveBack.ID)
 	for _, keyID := range []int64{0, gaveBack.ID} {
 		p := must[userkeys.OneTimePassword](w)(w.usePassword(u, keyID))
-		_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{UserID: u.ID, By: userkeys.RevokedByOwner, At: noon, Actor: admin})
+		_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{UserID: u.ID, By: userkeys.RevokedByOwner, At: noon, Caller: admin})
 		w.ok(err)
 		w.refused(w.begin(p, "late"), userkeys.ConsentGone)
 	}
@@ -91,7 +91,7 @@ func appSessions(w *world) {
 	w.key(u, "ends", func(g *userkeys.Grant) { g.Key.CreatedAt = hour }) // too late to carry it over
 	w.signedIn("ends", noon, false)
 
-	_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{gaveBack.ID}, By: userkeys.RevokedByApp, At: noon, Actor: admin})
+	_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{gaveBack.ID}, By: userkeys.RevokedByApp, At: noon, Caller: admin})
 	w.ok(err)
 	w.signedIn("gave back", noon, true)
 	w.ok(w.signIn(u, "gave back too", gaveBack.ID))
@@ -104,10 +104,10 @@ func appSessions(w *world) {
 
 	must[int](w)(w.RevokeStale(w.ctx, hour, time.Time{}, hour))
 	w.signedIn("stale", noon, false)
-	must[userkeys.KeyHash](w)(w.UndoRevoke(w.ctx, userkeys.Undo{Key: w.stored(stale.ID), At: hour, Actor: admin}))
+	must[userkeys.KeyHash](w)(w.UndoRevoke(w.ctx, userkeys.Undo{Key: w.stored(stale.ID), At: hour, Caller: admin}))
 	w.signedIn("stale", noon, false)
 
-	_, err = w.Store.Revoke(w.ctx, userkeys.Revocation{UserID: u.ID, By: userkeys.RevokedByOwner, At: hour, Actor: admin})
+	_, err = w.Store.Revoke(w.ctx, userkeys.Revocation{UserID: u.ID, By: userkeys.RevokedByOwner, At: hour, Caller: admin})
 	w.ok(err)
 	w.signedIn("keyless", noon, false)
 	w.signedIn("bobs", noon, true)
@@ -130,7 +130,7 @@ func appSessionsRace(w *world) {
 			if n == 0 {
 				return w.signIn(u, token, k.ID)
 			}
-			_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByOwner, At: noon, Actor: admin})
+			_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByOwner, At: noon, Caller: admin})
 			return err
 		}) {
 			if err != nil {

@@ -18,8 +18,8 @@ import (
 func auditLog(w *world) {
 	u := w.user("ada")
 	k := w.key(u, "c")
-	owner := userkeys.Actor{UserID: u.ID, Kind: "user", IP: "192.0.2.9"}
-	_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByOwner, At: noon, Actor: owner})
+	owner := userkeys.Caller{As: userkeys.CallerUser, User: userkeys.User{ID: u.ID}, Address: "192.0.2.9"}
+	_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByOwner, At: noon, Caller: owner})
 	w.ok(err)
 	w.undo(k.ID, owner)
 	w.key(u, "c")
@@ -43,7 +43,7 @@ func auditLog(w *world) {
 	events := must[[]userkeys.AuditEvent](w)(w.AuditEvents(w.ctx, 0, 0))
 	slices.Reverse(events)
 	revoked := userkeys.AuditEvent{
-		ID: events[2].ID, At: micro(noon), Actor: owner, Action: "key revoked",
+		ID: events[2].ID, At: micro(noon), Caller: owner, Action: "key revoked",
 		UserID: u.ID, KeyID: k.ID, ClientID: "c", Detail: "owner",
 	}
 	if diff := cmp.Diff(revoked, events[2]); diff != "" {
@@ -71,8 +71,8 @@ func auditLog(w *world) {
 func (w *world) textFields(text string) map[string]error {
 	u := w.user(fmt.Sprintf("user%d", w.next()))
 	out := map[string]error{}
-	by := userkeys.Actor{Kind: userkeys.ActorKind(text)}
-	from := userkeys.Actor{IP: text}
+	by := userkeys.Caller{As: userkeys.CallerKind(text)}
+	from := userkeys.Caller{Address: text}
 	for name, edit := range map[string]func(*userkeys.Notification){
 		"notification slug":  func(n *userkeys.Notification) { n.Slug = text },
 		"notification title": func(n *userkeys.Notification) { n.FancyTitle = text },
@@ -80,14 +80,14 @@ func (w *world) textFields(text string) map[string]error {
 	} {
 		_, out[name] = w.AddNotifications(w.ctx, announce(note(1, edit), u.Username))
 	}
-	_, out["notification actor"] = w.AddNotifications(w.ctx, userkeys.Announcement{Usernames: []string{u.Username}, Notification: note(1), Actor: by})
+	_, out["notification actor"] = w.AddNotifications(w.ctx, userkeys.Announcement{Usernames: []string{u.Username}, Notification: note(1), Caller: by})
 	for name, edit := range map[string]func(*userkeys.Grant){
 		"grant client_id":        func(g *userkeys.Grant) { g.Key.ClientID = text },
 		"grant application_name": func(g *userkeys.Grant) { g.Key.ApplicationName = text },
 		"grant push_url":         func(g *userkeys.Grant) { g.Key.PushURL = text },
 		"grant scope":            func(g *userkeys.Grant) { g.Key.Scopes = userkeys.Scopes{text} },
-		"grant actor":            func(g *userkeys.Grant) { g.Actor = by },
-		"grant address":          func(g *userkeys.Grant) { g.Actor = from },
+		"grant actor":            func(g *userkeys.Grant) { g.Caller = by },
+		"grant address":          func(g *userkeys.Grant) { g.Caller = from },
 	} {
 		g := w.grantOf(u, fmt.Sprintf("c%d", w.next()))
 		edit(&g)
@@ -143,7 +143,7 @@ func (w *world) textFields(text string) map[string]error {
 	_, out["consume"] = w.ConsumeToken(w.ctx, text, []byte("x"), noon)
 	out["status emoji"] = w.SetUserStatus(w.ctx, u.ID, userkeys.UserStatus{Emoji: text})
 	out["status text"] = w.SetUserStatus(w.ctx, u.ID, userkeys.UserStatus{Description: text})
-	_, out["revoke actor"] = w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{1}, By: userkeys.RevokedByOwner, Actor: by})
+	_, out["revoke actor"] = w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{1}, By: userkeys.RevokedByOwner, Caller: by})
 	_, out["admin key description"] = w.CreateAdminKey(w.ctx, userkeys.AdminAPIKey{Description: text, Hash: w.hash()}, admin)
 	_, out["find users"] = w.FindUsers(w.ctx, userkeys.UserFilter{Text: text})
 	_, out["list by client"] = w.Keys(w.ctx, userkeys.KeyFilter{ClientID: text})
@@ -175,9 +175,9 @@ func badText(w *world) {
 	w.refused(err, userkeys.InvalidParameters)
 	_, err = w.Client(w.ctx, "\xff")
 	w.refused(err, userkeys.InvalidParameters)
-	_, err = w.UndoRevoke(w.ctx, userkeys.Undo{Actor: userkeys.Actor{IP: "\x00"}})
+	_, err = w.UndoRevoke(w.ctx, userkeys.Undo{Caller: userkeys.Caller{Address: "\x00"}})
 	w.refused(err, userkeys.InvalidParameters)
-	w.refused(w.DeleteUser(w.ctx, 1, userkeys.Actor{Kind: "\x00"}, noon), userkeys.InvalidParameters)
+	w.refused(w.DeleteUser(w.ctx, 1, userkeys.Caller{As: "\x00"}, noon), userkeys.InvalidParameters)
 	_, err = w.Consent(w.ctx, "\x00\xff") // its hash is looked for, and is no row
 	w.refused(err, userkeys.ConsentGone)
 }

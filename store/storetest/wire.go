@@ -121,7 +121,7 @@ func oneTimePasswords(w *world) {
 	w.ok(w.DeleteUserSessions(w.ctx, ada.ID))
 	w.refused(look(p, noon), userkeys.ConsentGone)
 	p = w.oneTime(ada)
-	_, err = w.Store.Revoke(w.ctx, userkeys.Revocation{UserID: ada.ID, By: userkeys.RevokedByOwner, At: noon, Actor: admin})
+	_, err = w.Store.Revoke(w.ctx, userkeys.Revocation{UserID: ada.ID, By: userkeys.RevokedByOwner, At: noon, Caller: admin})
 	w.ok(err)
 	w.refused(look(p, noon), userkeys.ConsentGone)
 	w.refused(w.CreateOneTimePassword(w.ctx, userkeys.OneTimePassword{Password: "x", UserID: ada.ID}, "", admin), userkeys.InvalidParameters)
@@ -218,7 +218,7 @@ func keysRenew(w *world) {
 		w.Errorf("kept as %+v", got)
 	}
 	renew := func(presented userkeys.KeyHash, at time.Time) (userkeys.KeyHash, error) {
-		r := userkeys.Renewal{KeyID: k.ID, Presented: presented, Hash: w.hash(), ExpiresAt: at.Add(time.Hour), OldUntil: at.Add(10 * time.Minute), At: at, Actor: admin}
+		r := userkeys.Renewal{KeyID: k.ID, Presented: presented, Hash: w.hash(), ExpiresAt: at.Add(time.Hour), OldUntil: at.Add(10 * time.Minute), At: at, Caller: admin}
 		_, err := w.RenewKey(w.ctx, r)
 		return r.Hash, err
 	}
