@@ -9,15 +9,15 @@ import (
 	"testing"
 
 	"userkeys/authority"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/server"
-	"userkeys/store/storetest"
 )
 
 // TestEmbeddedPagesNameTheirOwnAddress asks an embedder's server by another name: whoever makes somebody send such a
 // request would else lead apps, and the people who type a code, to a site of theirs.
 func TestEmbeddedPagesNameTheirOwnAddress(t *testing.T) {
 	t.Parallel()
-	st := storetest.SQLite(t)
+	st := dbtest.SQLite(t)
 	auth, err := authority.New(t.Context(), authority.Config{Store: st})
 	must(t, err)
 	if _, err := server.New(server.Config{Authority: auth, Identity: sessions{}}); err == nil || !strings.Contains(err.Error(), "BaseURL") {

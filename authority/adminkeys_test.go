@@ -9,8 +9,8 @@ import (
 
 	"userkeys"
 	"userkeys/authority"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 var administrator = userkeys.Caller{User: userkeys.User{ID: 99, Admin: true}}
@@ -26,7 +26,7 @@ func (d *desk) adminKey(username string) (string, userkeys.AdminAPIKey) {
 
 func TestCheckAdminKey(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, storetest.SQLite(t))
+	d := newDesk(t, dbtest.SQLite(t))
 	d.Authority = newQuickAdmin(t, d) // the table is longer than a minute allows
 	d.user("gone", func(u *userkeys.User) { u.SuspendedAt = d.clock.now() })
 	d.user("asleep", func(u *userkeys.User) { u.Active = false })
@@ -122,7 +122,7 @@ func hexOf(h userkeys.KeyHash) string {
 
 func TestAdminKeyCountsAtOnce(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, storetest.SQLite(t))
+	d := newDesk(t, dbtest.SQLite(t))
 	text, k := d.adminKey("")
 	check := func() error { _, _, err := d.CheckAdminKey(t.Context(), text, "alice"); return err }
 	if err := check(); err != nil {
@@ -154,7 +154,7 @@ func TestAdminKeyCountsAtOnce(t *testing.T) {
 
 func TestAdminKeyLimit(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, storetest.SQLite(t))
+	d := newDesk(t, dbtest.SQLite(t))
 	if err := d.ChangeSetting(t.Context(), "max_admin_api_reqs_per_minute", "3", administrator); err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +234,7 @@ func (s *failingStore) TouchAdminKey(ctx context.Context, id int64, at time.Time
 
 func TestAdminKeyUses(t *testing.T) {
 	t.Parallel()
-	st := &failingStore{Store: storetest.SQLite(t)}
+	st := &failingStore{Store: dbtest.SQLite(t)}
 	d := newDesk(t, st.Store, func(cfg *authority.Config) { cfg.Store = st })
 	text, k := d.adminKey("alice")
 	used := func() time.Duration {
@@ -277,7 +277,7 @@ func TestAdminKeyUses(t *testing.T) {
 
 func TestAdminKeyEnds(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, storetest.SQLite(t))
+	d := newDesk(t, dbtest.SQLite(t))
 	may := userkeys.AdminPermissions{userkeys.AdminAudit, userkeys.AdminUsers} // in another order than the list
 	text, made, err := d.CreateAdminKey(t.Context(), userkeys.NewAdminAPIKey{
 		Description: "for an hour", Username: "alice", Permissions: may, ExpiresAt: d.clock.now().Add(time.Hour),
@@ -297,7 +297,7 @@ func TestAdminKeyEnds(t *testing.T) {
 
 func TestIsAdminKey(t *testing.T) {
 	t.Parallel()
-	st := &failingStore{Store: storetest.SQLite(t)}
+	st := &failingStore{Store: dbtest.SQLite(t)}
 	d := newDesk(t, st.Store, func(cfg *authority.Config) { cfg.Store = st })
 	ours, k := d.adminKey("alice")
 	for text, want := range map[string]bool{
@@ -321,7 +321,7 @@ func TestIsAdminKey(t *testing.T) {
 
 func TestCreateAdminKeyRefuses(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, storetest.SQLite(t))
+	d := newDesk(t, dbtest.SQLite(t))
 	for _, tt := range []struct {
 		name, description, username string
 		by                          userkeys.Caller

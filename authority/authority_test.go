@@ -15,8 +15,8 @@ import (
 
 	"userkeys"
 	"userkeys/authority"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 var _ authority.Store = (*store.Store)(nil)
@@ -166,7 +166,7 @@ func reason(err error) string {
 
 func TestGrantThenCheck(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, st *store.Store) {
+	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		d := newDesk(t, st)
 		key, g := d.grant(d.alice, request())
 		if g.Location != "" {
@@ -187,7 +187,7 @@ func TestGrantThenCheck(t *testing.T) {
 
 func TestRegrantReplacesTheOldKeyOfThatUserOnly(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, st *store.Store) {
+	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		d := newDesk(t, st)
 		bob := d.user("bob", func(*userkeys.User) {})
 		first, _ := d.grant(d.alice, request())
@@ -204,7 +204,7 @@ func TestRegrantReplacesTheOldKeyOfThatUserOnly(t *testing.T) {
 
 func TestConsentIsBoundAndUsedOnce(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, st *store.Store) {
+	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		d := newDesk(t, st)
 		bob := d.user("bob", func(*userkeys.User) {})
 		ask := func() string {
@@ -246,7 +246,7 @@ func redirect(r *userkeys.AuthorizationRequest) { r.AuthRedirect = "http://127.0
 // minutes, and nothing new is made.
 func TestShownAnswerIsShownAgain(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, st *store.Store) {
+	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		d := newDesk(t, st)
 		bob := d.user("bob", func(*userkeys.User) {})
 		q, err := d.Prepare(t.Context(), request(), d.browser(d.alice))
@@ -298,7 +298,7 @@ func TestShownAnswerIsShownAgain(t *testing.T) {
 // TestOwnersWhoMayNotAct: whoever's keys would all be refused is told so before there is a key.
 func TestOwnersWhoMayNotAct(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, st *store.Store) {
+	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		d := newDesk(t, st)
 		d.set("allow_user_api_key_scopes", "read|one_time_password")
 		// An embedder's session may say anything of the user: the stored one counts.
@@ -359,7 +359,7 @@ func TestOwnersWhoMayNotAct(t *testing.T) {
 // RQ21: a double click, or sixty-four, makes one key.
 func TestParallelAnswersMakeOneKey(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, st *store.Store) {
+	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		d := newDesk(t, st)
 		q, err := d.Prepare(t.Context(), request(), d.browser(d.alice))
 		if err != nil {
@@ -396,7 +396,7 @@ func TestParallelAnswersMakeOneKey(t *testing.T) {
 
 func TestRulesOfNowDecideWhenAnswering(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, storetest.SQLite(t))
+	d := newDesk(t, dbtest.SQLite(t))
 	q, err := d.Prepare(t.Context(), request(), d.browser(d.alice))
 	if err != nil {
 		t.Fatal(err)
@@ -413,7 +413,7 @@ func TestRulesOfNowDecideWhenAnswering(t *testing.T) {
 
 func TestExistingKeysGoOnWhenNewOnesStop(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, storetest.SQLite(t))
+	d := newDesk(t, dbtest.SQLite(t))
 	key, _ := d.grant(d.alice, request())
 	d.set("allow_user_api_keys", "false")
 	d.mustCheck(key)
@@ -422,7 +422,7 @@ func TestExistingKeysGoOnWhenNewOnesStop(t *testing.T) {
 // KU10.
 func TestExpiredKeyIsRefusedToTheMicrosecond(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, storetest.SQLite(t))
+	d := newDesk(t, dbtest.SQLite(t))
 	key, g := d.grant(d.alice, request(func(r *userkeys.AuthorizationRequest) { r.ExpiresInSeconds = "60" }))
 	d.mustCheck(key)
 	if want := d.clock.now().Add(time.Minute); !g.Key.ExpiresAt.Equal(want) {
@@ -439,7 +439,7 @@ func TestExpiredKeyIsRefusedToTheMicrosecond(t *testing.T) {
 // RV8.
 func TestUndoRevoke(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, st *store.Store) {
+	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		d := newDesk(t, st)
 		bob := d.user("bob", func(*userkeys.User) {})
 		admin := userkeys.Caller{User: userkeys.User{ID: 999, Admin: true}}
@@ -492,7 +492,7 @@ func TestUndoRevoke(t *testing.T) {
 
 func TestUndoIsBounded(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, storetest.SQLite(t))
+	d := newDesk(t, dbtest.SQLite(t))
 	d.set("max_user_api_keys_per_user", "2")
 	owner := userkeys.Caller{User: userkeys.User{ID: d.alice.ID}}
 	_, first := d.grant(d.alice, request(client("one")))
@@ -521,7 +521,7 @@ func TestUndoIsBounded(t *testing.T) {
 // T6: a client_id is no secret; who knows it must not rename the app on others' pages.
 func TestNobodyRenamesAnothersApp(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, st *store.Store) {
+	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		d := newDesk(t, st)
 		mallory := d.user("mallory", func(*userkeys.User) {})
 		_, g := d.grant(d.alice, request())
@@ -538,7 +538,7 @@ func TestNobodyRenamesAnothersApp(t *testing.T) {
 
 func TestRevokeAll(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, storetest.SQLite(t))
+	d := newDesk(t, dbtest.SQLite(t))
 	one, _ := d.grant(d.alice, request(client("one")))
 	two, _ := d.grant(d.alice, request(client("two")))
 	d.mustCheck(one)
@@ -556,7 +556,7 @@ func TestRevokeAll(t *testing.T) {
 // RL6, RL7: many keys are no way round the limits.
 func TestBoundsOnKeysAndGrants(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, st *store.Store) {
+	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		d := newDesk(t, st)
 		d.set("max_user_api_keys_per_user", "3")
 		answer := func(id string) error {
@@ -594,7 +594,7 @@ func TestBoundsOnKeysAndGrants(t *testing.T) {
 
 func TestCleanUp(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, st *store.Store) {
+	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		d := newDesk(t, st)
 		unused, _ := d.grant(d.alice, request(client("unused")))
 		used, _ := d.grant(d.alice, request(client("used")))

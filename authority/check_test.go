@@ -12,8 +12,8 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 func withFlaky(f *flaky) func(*authority.Config) {
@@ -28,7 +28,7 @@ func withFlaky(f *flaky) func(*authority.Config) {
 func TestWrongKeysAreRefusedAlike(t *testing.T) {
 	t.Parallel()
 	f := &flaky{}
-	d := newDesk(t, storetest.SQLite(t), withFlaky(f))
+	d := newDesk(t, dbtest.SQLite(t), withFlaky(f))
 	key, g := d.grant(d.alice, request())
 	k := key.Reveal()
 	other := byte('0')
@@ -61,10 +61,10 @@ func TestWrongKeysAreRefusedAlike(t *testing.T) {
 	}
 }
 
-// The order of a check (wire 7.2): who is charged and who is not.
+// The order of a check (W7.2): who is charged and who is not.
 func TestCheckCharges(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, storetest.SQLite(t))
+	d := newDesk(t, dbtest.SQLite(t))
 	d.set("max_user_api_reqs_per_minute", "3")
 	t.Run("a refused scope is charged", func(t *testing.T) {
 		key, _ := d.grant(d.alice, request(client("scope")))
@@ -141,7 +141,7 @@ func TestCheckCharges(t *testing.T) {
 // RL1: exactly as many as allowed, however many ask at once.
 func TestGHSA_984p_xq9m_4rjw_ParallelRequestsCannotOutrunTheLimit(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, storetest.SQLite(t))
+	d := newDesk(t, dbtest.SQLite(t))
 	d.set("max_user_api_reqs_per_user_per_minute", "60000")
 	for i := range 20 {
 		key, _ := d.grant(d.alice, request(client("app"+string(rune('a'+i)))))
@@ -164,10 +164,10 @@ func TestGHSA_984p_xq9m_4rjw_ParallelRequestsCannotOutrunTheLimit(t *testing.T) 
 	}
 }
 
-// SC5, E31: what the site no longer allows, no key has.
+// SC5: what the site no longer allows, no key has.
 func TestScopeTakenOffTheSiteIsTakenFromKeys(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, storetest.SQLite(t))
+	d := newDesk(t, dbtest.SQLite(t))
 	key, _ := d.grant(d.alice, request(scopes("read", "session_info")))
 	d.mustCheck(key)
 	d.set("allow_user_api_key_scopes", "session_info")
@@ -179,11 +179,11 @@ func TestScopeTakenOffTheSiteIsTakenFromKeys(t *testing.T) {
 	}
 }
 
-// G1: the next request after a revocation is refused. 200 keys are revoked while
+// The next request after a revocation is refused. 200 keys are revoked while
 // requests with them are under way, and each revocation is followed by fifty requests at once: 10,000 trials.
 func TestCVE_2020_15223_RevokeRefusesTheNextRequest(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, st *store.Store) {
+	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		const keys, tries = 200, 50
 		d := newDesk(t, st, func(cfg *authority.Config) { cfg.Now = nil })
 		d.set("max_user_api_reqs_per_minute", "10000")
@@ -233,7 +233,7 @@ func TestCVE_2020_15223_RevokeRefusesTheNextRequest(t *testing.T) {
 func TestRevokeDuringALookUp(t *testing.T) {
 	t.Parallel()
 	f := &flaky{}
-	d := newDesk(t, storetest.SQLite(t), withFlaky(f))
+	d := newDesk(t, dbtest.SQLite(t), withFlaky(f))
 	key, g := d.grant(d.alice, request())
 	read, goOn := make(chan struct{}), make(chan struct{})
 	var begun atomic.Bool
@@ -268,7 +268,7 @@ func TestRevokeDuringALookUp(t *testing.T) {
 func TestManyMissesLoadOnce(t *testing.T) {
 	t.Parallel()
 	f := &flaky{}
-	d := newDesk(t, storetest.SQLite(t), withFlaky(f))
+	d := newDesk(t, dbtest.SQLite(t), withFlaky(f))
 	d.set("max_user_api_reqs_per_minute", "1000")
 	key, _ := d.grant(d.alice, request())
 	release := make(chan struct{})
@@ -291,7 +291,7 @@ func TestManyMissesLoadOnce(t *testing.T) {
 
 func TestNoStatementInSteadyState(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, st *store.Store) {
+	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		d := newDesk(t, st)
 		d.set("max_user_api_reqs_per_minute", "10000")
 		d.set("max_user_api_reqs_per_user_per_minute", "60000")
@@ -311,7 +311,7 @@ func TestNoStatementInSteadyState(t *testing.T) {
 func TestWithoutTheDatabaseNobodyCanTell(t *testing.T) {
 	t.Parallel()
 	f := &flaky{}
-	d := newDesk(t, storetest.SQLite(t), withFlaky(f))
+	d := newDesk(t, dbtest.SQLite(t), withFlaky(f))
 	key, _ := d.grant(d.alice, request())
 	d.mustCheck(key)
 	f.set(func(f *flaky) { f.changes = errDown })
@@ -340,7 +340,7 @@ func (elsewhere) OnChange(func(userkeys.Changes)) {}
 // RV7, Vault CVE-2022-41316, Vikunja CVE-2026-35594: what another node revoked is refused here within the bound.
 func TestCVE_2022_41316_RevocationElsewhereIsSeenHere(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, st *store.Store) {
+	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		d := newDesk(t, st, func(cfg *authority.Config) { cfg.Now, cfg.Store = nil, elsewhere{st} })
 		other, err := authority.New(t.Context(), authority.Config{Store: st})
 		if err != nil {
@@ -374,7 +374,7 @@ func TestCVE_2022_41316_RevocationElsewhereIsSeenHere(t *testing.T) {
 
 func TestLastUseAndDayCountSurviveARestart(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, st *store.Store) {
+	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		d := newDesk(t, st)
 		d.set("max_user_api_reqs_per_day", "5")
 		key, g := d.grant(d.alice, request())
@@ -411,7 +411,7 @@ func TestLastUseAndDayCountSurviveARestart(t *testing.T) {
 func TestUsesThatCannotBeWrittenWait(t *testing.T) {
 	t.Parallel()
 	f := &flaky{}
-	d := newDesk(t, storetest.SQLite(t), withFlaky(f))
+	d := newDesk(t, dbtest.SQLite(t), withFlaky(f))
 	key, g := d.grant(d.alice, request())
 	d.clock.pass(time.Minute)
 	d.mustCheck(key)
@@ -431,7 +431,7 @@ func TestUsesThatCannotBeWrittenWait(t *testing.T) {
 
 func TestHolds(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, storetest.SQLite(t))
+	d := newDesk(t, dbtest.SQLite(t))
 	key, g := d.grant(d.alice, request())
 	acc := d.mustCheck(key)
 	if err := d.Holds(t.Context(), acc); err != nil {
@@ -452,7 +452,7 @@ func TestHolds(t *testing.T) {
 
 func TestPinnedSettings(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, storetest.SQLite(t), func(cfg *authority.Config) {
+	d := newDesk(t, dbtest.SQLite(t), func(cfg *authority.Config) {
 		cfg.Pinned = map[string]string{"expire user api keys days": "7"}
 	})
 	if got := d.Settings().RevokeUserAPIKeysUnusedDays; got != 7 {
@@ -471,7 +471,7 @@ func TestPinnedSettings(t *testing.T) {
 // A scope that is misspelled is refused wherever it is said: else the site offers nothing to anybody, without a word.
 func TestSettingsNameKnownScopes(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, storetest.SQLite(t))
+	d := newDesk(t, dbtest.SQLite(t))
 	for _, name := range []string{"allow_user_api_key_scopes", "allow_user_api_key_client_scopes"} {
 		_, pinned := authority.New(t.Context(), authority.Config{Store: d.store, Pinned: map[string]string{name: "read|wrte"}})
 		changed := d.ChangeSetting(t.Context(), name, "read|wrte", userkeys.Caller{User: userkeys.User{Admin: true}})

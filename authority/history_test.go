@@ -9,8 +9,8 @@ import (
 
 	"userkeys"
 	"userkeys/authority"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 // A database comes back as an older copy, by a restore or by a failover to a
@@ -22,13 +22,13 @@ func TestOlderCopyIsAnotherHistory(t *testing.T) {
 		for _, made := range []int{1, 2, 3, 4} {
 			t.Run(fmt.Sprintf("%d changes lost, %d made", lost, made), func(t *testing.T) {
 				t.Parallel()
-				storetest.EachRestorable(t, func(t *testing.T, r *storetest.Restorable) { olderCopy(t, r, lost, made) })
+				dbtest.EachRestorable(t, func(t *testing.T, r *dbtest.Restorable) { olderCopy(t, r, lost, made) })
 			})
 		}
 	}
 }
 
-func olderCopy(t *testing.T, r *storetest.Restorable, lost, made int) {
+func olderCopy(t *testing.T, r *dbtest.Restorable, lost, made int) {
 	d := newDesk(t, r.Store)
 	var keys []userkeys.Key
 	var ids []int64
@@ -75,7 +75,7 @@ func olderCopy(t *testing.T, r *storetest.Restorable, lost, made int) {
 // a revocation there that has not arrived, or that was made elsewhere.
 func TestStandbyCannotTell(t *testing.T) {
 	t.Parallel()
-	p := storetest.NewPair(t)
+	p := dbtest.NewPair(t)
 	d := newDesk(t, p.Store)
 	key, g := d.grant(d.alice, request())
 	other, _ := d.grant(d.alice, request(client("other")))
@@ -159,7 +159,7 @@ func TestChangesToAccountsAreObeyedAtOnce(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			storetest.Each(t, func(t *testing.T, st *store.Store) {
+			dbtest.Each(t, func(t *testing.T, st *store.Store) {
 				d := newDesk(t, st)
 				d.user("root", func(u *userkeys.User) { u.Admin = true })
 				bob := d.user("bob", func(u *userkeys.User) {
@@ -186,7 +186,7 @@ func TestChangesToAccountsAreObeyedAtOnce(t *testing.T) {
 // others are answered.
 func TestOneClientsEndIsNotTheOthers(t *testing.T) {
 	t.Parallel()
-	f := &gated{Store: storetest.SQLite(t), entered: make(chan struct{}), open: make(chan struct{})}
+	f := &gated{Store: dbtest.SQLite(t), entered: make(chan struct{}), open: make(chan struct{})}
 	ticks := make(chan struct{}, 64)
 	d := newDesk(t, f.Store.(*store.Store), func(c *authority.Config) {
 		clock := c.Now

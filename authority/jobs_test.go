@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 // purges counts clean-ups, which may be cut off.
@@ -30,7 +30,7 @@ func (p purges) Purge(ctx context.Context, at time.Time) error {
 // TestCleanUpIsOneNodes: of several nodes one cleans up, each hour; if it cannot, another does soon.
 func TestCleanUpIsOneNodes(t *testing.T) {
 	t.Parallel()
-	st := storetest.SQLite(t)
+	st := dbtest.SQLite(t)
 	var count atomic.Int64
 	var fail atomic.Bool
 	now := time.Date(2026, 5, 20, 12, 0, 0, 0, time.UTC)

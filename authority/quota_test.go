@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"testing"
 
-	"userkeys/store/storetest"
+	"userkeys/internal/testkit/dbtest"
 )
 
 // TestStrangersCannotChooseTheirCount: who knows which subject has which number could crowd one place of the limiter,
@@ -12,7 +12,7 @@ import (
 func TestStrangersCannotChooseTheirCount(t *testing.T) {
 	t.Parallel()
 	open := func() *Authority {
-		a, err := New(t.Context(), Config{Store: storetest.SQLite(t)})
+		a, err := New(t.Context(), Config{Store: dbtest.SQLite(t)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"time"
 
-	"userkeys/outward"
+	"userkeys/internal/outward"
 )
 
 // Outward makes a client for an app whose users choose the site: it reaches public addresses only. Else every

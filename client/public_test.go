@@ -10,7 +10,7 @@ import (
 
 	"userkeys"
 	"userkeys/client"
-	"userkeys/outward"
+	"userkeys/internal/outward"
 )
 
 func TestOutwardReachesPublicAddressesOnly(t *testing.T) {

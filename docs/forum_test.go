@@ -17,7 +17,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit"
-	"userkeys/store/storetest"
+	"userkeys/internal/testkit/dbtest"
 )
 
 // forum is a site before a small website, and alice, who is signed in there.
@@ -31,7 +31,7 @@ type forum struct {
 func newForum(t *testing.T) *forum {
 	t.Helper()
 	f := &forum{upstream: testkit.NewUpstream(t), t: t}
-	f.Site = testkit.NewSite(t, storetest.SQLite(t), testkit.Behind(f.upstream.URL))
+	f.Site = testkit.NewSite(t, dbtest.SQLite(t), testkit.Behind(f.upstream.URL))
 	f.User("alice")
 	f.alice = f.Person("alice")
 	f.answers()

@@ -18,7 +18,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit"
-	"userkeys/store/storetest"
+	"userkeys/internal/testkit/dbtest"
 )
 
 var (
@@ -155,7 +155,7 @@ func eventually(t *testing.T, check func() error) {
 // newSite is a site with alice, bob and no limits that tests would run into.
 func newSite(t *testing.T, opts ...testkit.Option) *testkit.Site {
 	t.Helper()
-	s := testkit.NewSite(t, storetest.SQLite(t), opts...)
+	s := testkit.NewSite(t, dbtest.SQLite(t), opts...)
 	s.User("alice")
 	s.User("bob")
 	for name, value := range map[string]string{

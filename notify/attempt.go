@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/outward"
+	"userkeys/internal/outward"
 )
 
 // send makes one attempt. read is when the parcel was read.

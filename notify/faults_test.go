@@ -18,11 +18,11 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/internal/outward"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dns"
 	"userkeys/internal/testkit/ports"
 	"userkeys/notify"
-	"userkeys/outward"
 	"userkeys/store"
 )
 
@@ -384,7 +384,7 @@ func (s *countingStore) PushParcels(ctx context.Context, d []userkeys.Delivery) 
 	return parcels, err
 }
 
-// SS23, G2: pushes that wait for connections have their rights read again all at once, and none is sent on what a slow
+// SS23: pushes that wait for connections have their rights read again all at once, and none is sent on what a slow
 // database told too long ago.
 func TestRightsAreReadAgainTogether(t *testing.T) {
 	t.Parallel()

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/notify"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 // The database comes back as an older copy, and as much is written there as was
@@ -20,13 +20,13 @@ func TestPositionsOfAnOlderCopy(t *testing.T) {
 		for _, made := range []int{1, 3, 4} {
 			t.Run(fmt.Sprintf("%d lost, %d written", lost, made), func(t *testing.T) {
 				t.Parallel()
-				storetest.EachRestorable(t, func(t *testing.T, r *storetest.Restorable) { positionsOfAnOlderCopy(t, r, lost, made) })
+				dbtest.EachRestorable(t, func(t *testing.T, r *dbtest.Restorable) { positionsOfAnOlderCopy(t, r, lost, made) })
 			})
 		}
 	}
 }
 
-func positionsOfAnOlderCopy(t *testing.T, r *storetest.Restorable, lost, made int) {
+func positionsOfAnOlderCopy(t *testing.T, r *dbtest.Restorable, lost, made int) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/notify"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 var (
@@ -24,7 +24,7 @@ var (
 // inbox is one over a store with the users ada (1) and bob (2).
 func inbox(t *testing.T) (*notify.Inbox, *store.Store) {
 	t.Helper()
-	st := storetest.SQLite(t)
+	st := dbtest.SQLite(t)
 	for _, name := range []string{"ada", "bob"} {
 		if _, err := st.CreateUser(t.Context(), userkeys.Account{User: userkeys.User{Username: name, Active: true}}, system); err != nil {
 			t.Fatal(err)
@@ -320,7 +320,7 @@ func TestPurgeBySetting(t *testing.T) {
 // TestOldNotificationsAreForgotten: once a day, by one node of several.
 func TestOldNotificationsAreForgotten(t *testing.T) {
 	t.Parallel()
-	st := storetest.SQLite(t)
+	st := dbtest.SQLite(t)
 	if _, err := st.CreateUser(t.Context(), userkeys.Account{User: userkeys.User{Username: "ada", Active: true}}, system); err != nil {
 		t.Fatal(err)
 	}

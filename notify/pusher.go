@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/outward"
+	"userkeys/internal/outward"
 )
 
 // PushStore is the outbox. The store package has it by shape.
@@ -40,7 +40,7 @@ type PusherConfig struct {
 	// Secret is the machine secret that every key's push secret is made of, the same on all nodes: 32 bytes at least.
 	Secret  []byte
 	BaseURL *url.URL // how browsers reach the site
-	// Client makes the requests; nil: one of package outward that reaches public addresses, and
+	// Client makes the requests; nil: one of package internal/outward that reaches public addresses, and
 	// inside what allowed_internal_hosts and literal addresses in allowed_user_api_push_urls name.
 	Client *http.Client
 	Now    func() time.Time // nil: the system's clock
@@ -59,7 +59,7 @@ const (
 	finishAtOnce     = 200
 	othersFor        = 100 * time.Millisecond // for those that are not known to be well, until those that are have their turn again
 	// freshFor is how long what was read of rights is believed; with what a write takes it
-	// stays far below the second after which nothing is sent for a revoked key (attacks G2).
+	// stays far below the second after which nothing is sent for a revoked key.
 	freshFor = 300 * time.Millisecond
 	// writeFor is how long a receiver may take what it is sent, piece by piece: it must not decide how long a reading holds.
 	writeFor = 400 * time.Millisecond

@@ -18,9 +18,9 @@ import (
 
 	"userkeys"
 	"userkeys/authority"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/notify"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 // BenchmarkPushes measures what a node pushes to a receiver on the same machine:
@@ -35,7 +35,7 @@ func BenchmarkPushes(b *testing.B) {
 		name string
 		open func(testing.TB) *store.Store
 		goal int // pushes a second
-	}{{"SQLite", storetest.SQLite, 300}, {"Postgres", storetest.Postgres, 1000}} {
+	}{{"SQLite", dbtest.SQLite, 300}, {"Postgres", dbtest.Postgres, 1000}} {
 		b.Run(db.name, func(b *testing.B) {
 			m := newPushBench(b, db.open(b))
 			for b.Loop() {
@@ -226,7 +226,7 @@ func (m *pushBench) checkCost(b *testing.B, over func() bool) float64 {
 // BenchmarkQueueMemory measures the heap while a queue of a hundred thousand pushes goes out, and as a
 // multiple of that of a tenth of it: what waits, waits in the database.
 func BenchmarkQueueMemory(b *testing.B) {
-	m := newPushBench(b, storetest.SQLite(b))
+	m := newPushBench(b, dbtest.SQLite(b))
 	for b.Loop() {
 		few := m.heapWhile(b, func() { m.fromTheQueue(b, 10) })
 		many := m.heapWhile(b, func() { m.fromTheQueue(b, 100) })

@@ -19,9 +19,9 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/notify"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 var machineSecret = []byte(strings.Repeat("s", 32))
@@ -81,7 +81,7 @@ type office struct {
 
 func newOffice(t *testing.T, pushURLs ...string) *office {
 	t.Helper()
-	o := &office{T: t, Store: storetest.SQLite(t), ctx: t.Context(), settings: userkeys.DefaultSettings()}
+	o := &office{T: t, Store: dbtest.SQLite(t), ctx: t.Context(), settings: userkeys.DefaultSettings()}
 	for name, value := range map[string]string{"allowed_user_api_push_urls": strings.Join(pushURLs, "|"), "push_notification_time_window_mins": "0"} {
 		if err := o.settings.Set(name, value); err != nil {
 			t.Fatal(err)
@@ -307,7 +307,7 @@ func TestPushEndsWhereItIsNotWanted(t *testing.T) {
 	}
 }
 
-// SS23, T32, G2: a key that is revoked while its push waits for a connection gets nothing.
+// SS23, T32: a key that is revoked while its push waits for a connection gets nothing.
 func TestPushIsNotSentAfterRevocation(t *testing.T) {
 	t.Parallel()
 	rc := newReceiver(t, nil)
@@ -587,7 +587,7 @@ func TestPushToABadNeighbour(t *testing.T) {
 	})
 }
 
-// TestReceiversHeadersAreBounded: thousands of answers are read at a time, and anybody may run a receiver (attacks SS18).
+// TestReceiversHeadersAreBounded: thousands of answers are read at a time, and anybody may run a receiver (SS18).
 func TestReceiversHeadersAreBounded(t *testing.T) {
 	t.Parallel()
 	with := func(size int) *receiver {

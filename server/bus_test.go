@@ -158,7 +158,7 @@ func TestPollPositions(t *testing.T) {
 	}
 }
 
-// TestPollData is what the messages say (wire 7.7).
+// TestPollData is what the messages say (W7.7).
 func TestPollData(t *testing.T) {
 	t.Parallel()
 	f := busSite(t)

@@ -119,7 +119,7 @@ type answer struct {
 	text string
 }
 
-// do makes a call, and holds what must be so for every answer of every test (G19).
+// do makes a call, and holds what must be so for every answer of every test.
 func (f *fakeSite) do(c call) answer {
 	f.t.Helper()
 	if c.method == "" {

@@ -14,14 +14,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/notify"
-	"userkeys/store/storetest"
 )
 
 // withInbox gives the site a real store with the same four users, and an inbox over it.
 func withInbox(t *testing.T) option {
 	t.Helper()
-	st := storetest.SQLite(t)
+	st := dbtest.SQLite(t)
 	for _, u := range []userkeys.User{alice, bob, root, mod} {
 		made, err := st.CreateUser(t.Context(), userkeys.Account{User: u}, userkeys.Caller{As: userkeys.CallerCommand})
 		if err != nil || made.ID != u.ID {

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 // onlyMark asks for the newest mark alone.
@@ -63,7 +63,7 @@ func undo(t testing.TB, s *store.Store, id int64) userkeys.Undo {
 
 func TestID2RegisteredClientKeepsItsName(t *testing.T) {
 	eachDB(t, func(t *testing.T, db *sql.DB, d store.Dialect) {
-		s := storetest.Open(t, db, d)
+		s := dbtest.Open(t, db, d)
 		mustExec(t, db, `INSERT INTO userkeys_clients (client_id, application_name, public_key, auth_redirect, scopes, created_at)
 			VALUES ('c', 'Registered', 'pem', 'https://app.example/', 'read,push', 1)`)
 		if k := makeKey(t, s, makeUser(t, s, "ada").ID, "c"); k.ApplicationName != "Registered" {
@@ -87,7 +87,7 @@ func TestID2RegisteredClientKeepsItsName(t *testing.T) {
 
 func TestAuditLogIsAppendOnly(t *testing.T) {
 	eachDB(t, func(t *testing.T, db *sql.DB, d store.Dialect) {
-		s := storetest.Open(t, db, d)
+		s := dbtest.Open(t, db, d)
 		makeUser(t, s, "ada")
 		for _, q := range []string{"UPDATE userkeys_audit_events SET action = 'x'", "DELETE FROM userkeys_audit_events"} {
 			if _, err := db.ExecContext(t.Context(), q); err == nil {
@@ -105,7 +105,7 @@ func TestAuditLogIsAppendOnly(t *testing.T) {
 func TestF9AuditLogThatCannotBeWritten(t *testing.T) {
 	eachDB(t, func(t *testing.T, db *sql.DB, d store.Dialect) {
 		ctx := t.Context()
-		s := storetest.Open(t, db, d)
+		s := dbtest.Open(t, db, d)
 		u := makeUser(t, s, "ada")
 		k := makeKey(t, s, u.ID, "c")
 		block, unblock := "CREATE TRIGGER full_up BEFORE INSERT ON userkeys_audit_events BEGIN SELECT RAISE(ABORT, 'no'); END", "DROP TRIGGER full_up"
@@ -160,9 +160,9 @@ func TestF9AuditLogThatCannotBeWritten(t *testing.T) {
 // F7: the disk is full, then has room again.
 func TestF7DiskFull(t *testing.T) {
 	t.Parallel()
-	db := storetest.SQLiteDB(t)
+	db := dbtest.SQLiteDB(t)
 	db.SetMaxOpenConns(1) // the bound below is the connection's
-	s := storetest.Open(t, db, store.SQLite)
+	s := dbtest.Open(t, db, store.SQLite)
 	u := makeUser(t, s, "ada")
 	k := makeKey(t, s, u.ID, "c")
 	mustExec(t, db, "PRAGMA max_page_count = 80")
@@ -189,7 +189,7 @@ func TestF7DiskFull(t *testing.T) {
 func TestF11DatabaseFileGone(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a.db")
-	s := storetest.Open(t, openSQLite(t, store.SQLiteDSN(path)), store.SQLite)
+	s := dbtest.Open(t, openSQLite(t, store.SQLiteDSN(path)), store.SQLite)
 	if _, err := s.Changes(t.Context(), onlyMark); err != nil {
 		t.Fatal(err)
 	}
@@ -218,8 +218,8 @@ func TestF13TwoStoresOnOneSQLiteFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a.db")
 	// The second one lacks _txlock: its transactions must take the lock by themselves.
-	a := storetest.Open(t, openSQLite(t, store.SQLiteDSN(path)), store.SQLite)
-	b := storetest.Open(t, openSQLite(t, strings.Replace(store.SQLiteDSN(path), "&_txlock=immediate", "", 1)), store.SQLite)
+	a := dbtest.Open(t, openSQLite(t, store.SQLiteDSN(path)), store.SQLite)
+	b := dbtest.Open(t, openSQLite(t, strings.Replace(store.SQLiteDSN(path), "&_txlock=immediate", "", 1)), store.SQLite)
 	u := makeUser(t, a, "ada")
 	const n = 20
 	// SQLite's waiting is not fair: with a deadline of the caller's own, how long one waits is not the store's to bound.
@@ -252,8 +252,8 @@ func TestF13TwoStoresOnOneSQLiteFile(t *testing.T) {
 // F14: a copy taken under load opens and is whole.
 func TestF14BackupUnderLoad(t *testing.T) {
 	t.Parallel()
-	db := storetest.SQLiteDB(t)
-	s := storetest.Open(t, db, store.SQLite)
+	db := dbtest.SQLiteDB(t)
+	s := dbtest.Open(t, db, store.SQLite)
 	u := makeUser(t, s, "ada")
 	stop := make(chan struct{})
 	var load sync.WaitGroup
@@ -279,7 +279,7 @@ func TestF14BackupUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	restored := openSQLite(t, store.SQLiteDSN(copied))
-	if err := storetest.Open(t, restored, store.SQLite).Check(t.Context()); err != nil {
+	if err := dbtest.Open(t, restored, store.SQLite).Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	wantWhole(t, restored)
@@ -312,8 +312,8 @@ func wantWhole(t *testing.T, db *sql.DB) {
 // DB11: a row that somebody else holds is "ask again", and soon.
 func TestDB11RowHeldBySomebodyElse(t *testing.T) {
 	t.Parallel()
-	db := storetest.PostgresDB(t)
-	s := storetest.Open(t, db, store.Postgres)
+	db := dbtest.PostgresDB(t)
+	s := dbtest.Open(t, db, store.Postgres)
 	u := makeUser(t, s, "ada")
 	tx, err := db.BeginTx(t.Context(), nil)
 	if err != nil {
@@ -341,7 +341,7 @@ func TestDB11RowHeldBySomebodyElse(t *testing.T) {
 // DB11: transactions that wait for each other are all done in the end.
 func TestDB11Deadlocks(t *testing.T) {
 	t.Parallel()
-	s := storetest.Postgres(t)
+	s := dbtest.Postgres(t)
 	var ids []int64
 	for i := range 6 {
 		ids = append(ids, makeKey(t, s, makeUser(t, s, fmt.Sprint("u", i)).ID, "c").ID)
@@ -367,7 +367,7 @@ func TestDB11Deadlocks(t *testing.T) {
 
 func TestClosedDatabaseCannotTell(t *testing.T) {
 	eachDB(t, func(t *testing.T, db *sql.DB, d store.Dialect) {
-		s := storetest.Open(t, db, d)
+		s := dbtest.Open(t, db, d)
 		k := makeKey(t, s, makeUser(t, s, "ada").ID, "c")
 		_ = db.Close()
 		_, readErr := s.KeyByHash(t.Context(), k.Hash)
@@ -383,7 +383,7 @@ func TestClosedDatabaseCannotTell(t *testing.T) {
 
 func TestStatementsAreCounted(t *testing.T) {
 	t.Parallel()
-	s := storetest.SQLite(t)
+	s := dbtest.SQLite(t)
 	before := s.Statements()
 	if _, err := s.Changes(t.Context(), onlyMark); err != nil {
 		t.Fatal(err)
@@ -398,8 +398,8 @@ func TestUndosAtOnceCountInTurn(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	db := storetest.PostgresDB(t)
-	s := storetest.Open(t, db, store.Postgres)
+	db := dbtest.PostgresDB(t)
+	s := dbtest.Open(t, db, store.Postgres)
 	u := makeUser(t, s, "ada")
 	keys := []userkeys.UserAPIKey{makeKey(t, s, u.ID, "a"), makeKey(t, s, u.ID, "b")}
 	if _, err := s.Revoke(ctx, revocation(keys[0].ID, keys[1].ID)); err != nil {
@@ -444,4 +444,23 @@ func TestUndosAtOnceCountInTurn(t *testing.T) {
 	if undone != 1 {
 		t.Errorf("%d undone where one live key is allowed", undone)
 	}
+}
+
+// A call whose context has ended says that it cannot tell, and never that there is nothing.
+func TestCancelledContextIsUnavailable(t *testing.T) {
+	each(t, func(w *world) {
+		k := w.key(w.user("ada"), "c")
+		ctx, cancel := context.WithCancel(w.ctx)
+		cancel()
+		_, err := w.KeyByHash(ctx, k.Hash)
+		w.refused(err, userkeys.Unavailable)
+		if userkeys.AsError(err).RetryAfter <= 0 {
+			w.Error("it does not say when to ask again")
+		}
+		_, err = w.Store.Revoke(ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByOwner, At: noon})
+		w.refused(err, userkeys.Unavailable)
+		if w.stored(k.ID).RevokedBy != "" {
+			w.Error("a revocation that was refused happened")
+		}
+	})
 }

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 // bigLists are the lists of a user that apps and pages ask for.
@@ -86,7 +86,7 @@ func withoutIndexes(t *testing.T, db *sql.DB, d store.Dialect, fill func()) {
 // bigStore is a store with a thousand users and n notifications.
 func bigStore(t *testing.T, db *sql.DB, d store.Dialect, n int) *store.Store {
 	t.Helper()
-	s := storetest.Open(t, db, d)
+	s := dbtest.Open(t, db, d)
 	for i := range 1000 {
 		makeUser(t, s, fmt.Sprint("user", i+1))
 	}
@@ -198,9 +198,9 @@ func TestManyNotifications(t *testing.T) {
 	}
 	for d, n := range sizes {
 		t.Run(d.String(), func(t *testing.T) {
-			open := storetest.SQLiteDB
+			open := dbtest.SQLiteDB
 			if d == store.Postgres {
-				open = storetest.PostgresDB
+				open = dbtest.PostgresDB
 			}
 			db := open(t)
 			began := time.Now()

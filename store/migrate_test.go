@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"userkeys"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 // eachDB runs test on an empty database of each kind.
@@ -17,7 +17,7 @@ func eachDB(t *testing.T, test func(t *testing.T, db *sql.DB, d store.Dialect)) 
 	t.Helper()
 	t.Parallel()
 	for d, open := range map[store.Dialect]func(testing.TB) *sql.DB{
-		store.SQLite: storetest.SQLiteDB, store.Postgres: storetest.PostgresDB,
+		store.SQLite: dbtest.SQLiteDB, store.Postgres: dbtest.PostgresDB,
 	} {
 		t.Run(d.String(), func(t *testing.T) {
 			t.Parallel()
@@ -106,7 +106,7 @@ func TestMigrateBesideTheHostsTables(t *testing.T) {
 		for _, name := range []string{"users", "sessions", "settings", "goose_db_version"} {
 			mustExec(t, db, "CREATE TABLE "+name+" (x TEXT)")
 		}
-		if err := storetest.Open(t, db, d).Check(t.Context()); err != nil {
+		if err := dbtest.Open(t, db, d).Check(t.Context()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -125,7 +125,7 @@ func TestDB10SchemaThatMustNotBeTouched(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			eachDB(t, func(t *testing.T, db *sql.DB, d store.Dialect) {
-				s := storetest.Open(t, db, d)
+				s := dbtest.Open(t, db, d)
 				for _, q := range test.damage {
 					mustExec(t, db, q)
 				}

@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"userkeys"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 func openSQLite(t *testing.T, dsn string) *sql.DB {
@@ -76,16 +76,16 @@ func TestOpen(t *testing.T) {
 	t.Run("a path with odd characters", func(t *testing.T) {
 		t.Parallel()
 		path := filepath.Join(t.TempDir(), "a b%41?c#d&e=f \u00e9.db")
-		storetest.Open(t, openSQLite(t, store.SQLiteDSN(path)), store.SQLite)
+		dbtest.Open(t, openSQLite(t, store.SQLiteDSN(path)), store.SQLite)
 		if _, err := os.Stat(path); err != nil {
 			t.Error(err)
 		}
 	})
 	t.Run("one connection is enough", func(t *testing.T) {
 		t.Parallel()
-		db := storetest.SQLiteDB(t)
+		db := dbtest.SQLiteDB(t)
 		db.SetMaxOpenConns(1)
-		s := storetest.Open(t, db, store.SQLite)
+		s := dbtest.Open(t, db, store.SQLite)
 		if n := db.Stats().MaxOpenConnections; n != 1 {
 			t.Errorf("the caller's bound became %d", n)
 		}
@@ -95,21 +95,21 @@ func TestOpen(t *testing.T) {
 	})
 	t.Run("a database without a bound gets one", func(t *testing.T) {
 		t.Parallel()
-		db := storetest.SQLiteDB(t)
-		storetest.Open(t, db, store.SQLite)
+		db := dbtest.SQLiteDB(t)
+		dbtest.Open(t, db, store.SQLite)
 		if db.Stats().MaxOpenConnections == 0 {
 			t.Error("connections are without bound")
 		}
 	})
 	t.Run("no such dialect", func(t *testing.T) {
 		t.Parallel()
-		if _, err := store.Open(t.Context(), storetest.SQLiteDB(t), 0); !errors.Is(err, userkeys.InvalidParameters) {
+		if _, err := store.Open(t.Context(), dbtest.SQLiteDB(t), 0); !errors.Is(err, userkeys.InvalidParameters) {
 			t.Errorf("error %v", err)
 		}
 	})
 	t.Run("a closed database", func(t *testing.T) {
 		t.Parallel()
-		db := storetest.SQLiteDB(t)
+		db := dbtest.SQLiteDB(t)
 		_ = db.Close()
 		if _, err := store.Open(t.Context(), db, store.SQLite); !errors.Is(err, userkeys.Unavailable) {
 			t.Errorf("error %v", err)
@@ -117,7 +117,7 @@ func TestOpen(t *testing.T) {
 	})
 	t.Run("Postgres that could lose writes", func(t *testing.T) {
 		t.Parallel()
-		db := storetest.PostgresDB(t)
+		db := dbtest.PostgresDB(t)
 		db.SetMaxOpenConns(1)
 		if _, err := db.Exec("SET synchronous_commit = off"); err != nil {
 			t.Fatal(err)
@@ -132,9 +132,9 @@ func TestOpen(t *testing.T) {
 // A connection whose role turned synchronous_commit off later still commits to the disk.
 func TestPostgresCommitsToDiskWhateverTheSession(t *testing.T) {
 	t.Parallel()
-	db := storetest.PostgresDB(t)
+	db := dbtest.PostgresDB(t)
 	db.SetMaxOpenConns(1)
-	s := storetest.Open(t, db, store.Postgres)
+	s := dbtest.Open(t, db, store.Postgres)
 	for _, q := range []string{
 		"SET synchronous_commit = off",
 		"CREATE TABLE seen (value TEXT)",

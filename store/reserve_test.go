@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 // fillUp grants keys until one is refused, which must say why.
@@ -52,7 +52,7 @@ func TestFullDisk(t *testing.T) {
 		}
 	})
 	path := filepath.Join(dir, "userkeys.db")
-	s := storetest.Open(t, openSQLite(t, store.SQLiteDSN(path)), store.SQLite)
+	s := dbtest.Open(t, openSQLite(t, store.SQLiteDSN(path)), store.SQLite)
 	if err := s.KeepReserve(4 << 20); err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestDatabaseThatMayNotGrow(t *testing.T) {
 	t.Parallel()
 	db := openSQLite(t, store.SQLiteDSN(filepath.Join(t.TempDir(), "a.db")))
 	db.SetMaxOpenConns(1)
-	s := storetest.Open(t, db, store.SQLite)
+	s := dbtest.Open(t, db, store.SQLite)
 	ada := makeUser(t, s, "ada")
 	if err := s.HasRoom(t.Context()); err != nil {
 		t.Fatal(err)
@@ -148,7 +148,7 @@ func TestDatabaseThatMayNotGrow(t *testing.T) {
 func TestLockedSQLite(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a.db")
-	s := storetest.Open(t, openSQLite(t, store.SQLiteDSN(path)), store.SQLite)
+	s := dbtest.Open(t, openSQLite(t, store.SQLiteDSN(path)), store.SQLite)
 	key := makeKey(t, s, makeUser(t, s, "ada").ID, "app")
 	other, err := openSQLite(t, store.SQLiteDSN(path)).Conn(t.Context())
 	if err != nil {

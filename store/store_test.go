@@ -11,8 +11,8 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/internal/identity"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 // The rooms above name what they need remembered; the store has all of it.
@@ -20,11 +20,6 @@ var (
 	_ authority.Store = (*store.Store)(nil)
 	_ identity.Store  = (*store.Store)(nil)
 )
-
-func TestConformance(t *testing.T) {
-	t.Run("SQLite", func(t *testing.T) { storetest.Run(t, storetest.SQLite) })
-	t.Run("Postgres", func(t *testing.T) { storetest.Run(t, storetest.Postgres) })
-}
 
 // What is written into a file that was taken away is not acknowledged: it
 // would be lost when the program starts again on the file that is there.
@@ -37,7 +32,7 @@ func TestWriteIntoAFileThatIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	s := storetest.Open(t, db, store.SQLite)
+	s := dbtest.Open(t, db, store.SQLite)
 	by := userkeys.Caller{As: "command", User: userkeys.User{Admin: true}}
 	if err := s.SetSetting(t.Context(), "title", "before", by, time.Now()); err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -12,7 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"userkeys"
-	"userkeys/notify"
+	"userkeys/internal/rows"
 )
 
 func newAdminKeysCommand() *cobra.Command {
@@ -49,34 +48,6 @@ Permissions: ` + strings.ReplaceAll(userkeys.AllAdminPermissions().String(), ","
 	return cmd
 }
 
-// adminKeyRow is an admin API key in a listing.
-type adminKeyRow struct {
-	ID          int64      `json:"id"`
-	Key         string     `json:"key,omitempty"` // once, of a new one
-	Description string     `json:"description"`
-	Username    *string    `json:"username"`    // null: acts as anybody
-	Permissions []string   `json:"permissions"` // empty: everything
-	CreatedAt   *time.Time `json:"created_at"`
-	LastUsedAt  *time.Time `json:"last_used_at"`
-	ExpiresAt   *time.Time `json:"expires_at"` // null: no end of its own
-	RevokedAt   *time.Time `json:"revoked_at"`
-}
-
-func adminKeyRowOf(k userkeys.AdminAPIKey) adminKeyRow {
-	row := adminKeyRow{
-		ID: k.ID, Description: k.Description, Permissions: []string{},
-		CreatedAt: notify.JSONTime(k.CreatedAt), LastUsedAt: notify.JSONTime(k.LastUsedAt),
-		ExpiresAt: notify.JSONTime(k.ExpiresAt), RevokedAt: notify.JSONTime(k.RevokedAt),
-	}
-	for _, p := range k.Permissions {
-		row.Permissions = append(row.Permissions, string(p))
-	}
-	if k.UserID != 0 {
-		row.Username = &k.Username
-	}
-	return row
-}
-
 func adminKeysAdd(cmd *cobra.Command, d *office, _ []string) error {
 	description, err := cmd.Flags().GetString("description")
 	if err != nil {
@@ -105,12 +76,9 @@ func adminKeysAdd(cmd *cobra.Command, d *office, _ []string) error {
 		return err
 	}
 	if asJSON {
-		row := adminKeyRowOf(k)
+		row := rows.NewAdminKey(k)
 		row.Key = text.Reveal()
-		enc := json.NewEncoder(cmd.OutOrStdout())
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		return enc.Encode(row)
+		return writeJSON(cmd.OutOrStdout(), row)
 	}
 	as := "anybody"
 	if k.Username != "" {
@@ -160,30 +128,24 @@ func adminKeyLimits(flags *pflag.FlagSet, now time.Time) (userkeys.AdminPermissi
 
 func adminKeysList(cmd *cobra.Command, d *office, _ []string) error {
 	const page = 500
-	var rows []adminKeyRow
+	var list []rows.AdminKey
 	for before := int64(0); ; {
 		keys, err := d.authority.AdminKeys(cmd.Context(), before, page)
 		if err != nil {
 			return err
 		}
 		for _, k := range keys {
-			rows = append(rows, adminKeyRowOf(k))
+			list = append(list, rows.NewAdminKey(k))
 			before = k.ID
 		}
 		if len(keys) < page {
 			break
 		}
 	}
-	return listing(cmd, rows, "ID,DESCRIPTION,ACTS AS,MAY,MADE,LAST USED,ENDS,REVOKED", adminKeyCells)
+	return listing(cmd, list, "ID,DESCRIPTION,ACTS AS,MAY,MADE,LAST USED,ENDS,REVOKED", adminKeyCells)
 }
 
-func adminKeyCells(k adminKeyRow) []string {
-	at := func(t *time.Time) string {
-		if t == nil {
-			return "-"
-		}
-		return moment(*t)
-	}
+func adminKeyCells(k rows.AdminKey) []string {
 	as := "anybody"
 	if k.Username != nil {
 		as = *k.Username
@@ -192,7 +154,7 @@ func adminKeyCells(k adminKeyRow) []string {
 	if len(k.Permissions) > 0 {
 		may = strings.Join(k.Permissions, ",")
 	}
-	return []string{strconv.FormatInt(k.ID, 10), k.Description, as, may, at(k.CreatedAt), at(k.LastUsedAt), at(k.ExpiresAt), at(k.RevokedAt)}
+	return []string{strconv.FormatInt(k.ID, 10), k.Description, as, may, timeCell(k.CreatedAt), timeCell(k.LastUsedAt), timeCell(k.ExpiresAt), timeCell(k.RevokedAt)}
 }
 
 func adminKeysRevoke(cmd *cobra.Command, d *office, args []string) error {

@@ -10,8 +10,8 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 // TestManagingCommandsKeepOffAnotherVersionsSchema: a server of another version
@@ -107,7 +107,7 @@ func TestCommandsRefuseAFolderWithoutASite(t *testing.T) {
 // An empty PostgreSQL database is as good as a mistyped folder.
 func TestCommandsRefuseAnEmptyPostgres(t *testing.T) {
 	t.Parallel()
-	db := storetest.PostgresDB(t)
+	db := dbtest.PostgresDB(t)
 	dsn := postgresDSN(t, db)
 	for _, args := range commandsOnASite {
 		o := execute(t, newRootCommand(), testkit.Password+"\n", append(args, "--database", dsn)...)

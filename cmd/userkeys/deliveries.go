@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"userkeys"
+	"userkeys/internal/rows"
 	"userkeys/notify"
 )
 
@@ -88,11 +89,11 @@ func deliveriesList(cmd *cobra.Command, d *office, p pushDesk, _ []string) error
 		return err
 	}
 	names := map[int64]string{}
-	var rows []notify.DeliveryJSON
+	var list []rows.Delivery
 	for more := true; more; {
 		f.Limit = deliveriesPage
 		if most > 0 {
-			f.Limit = min(deliveriesPage, most+1-len(rows)) // one more than is shown tells whether there is more
+			f.Limit = min(deliveriesPage, most+1-len(list)) // one more than is shown tells whether there is more
 		}
 		found, err := p.Deliveries(cmd.Context(), f)
 		if err != nil {
@@ -103,16 +104,16 @@ func deliveriesList(cmd *cobra.Command, d *office, p pushDesk, _ []string) error
 			if err != nil {
 				return err
 			}
-			rows = append(rows, notify.NewDeliveryJSON(one, name))
+			list = append(list, rows.NewDelivery(one, name))
 			f.Before = one.ID
 		}
-		more = len(found) == f.Limit && (most == 0 || len(rows) <= most)
+		more = len(found) == f.Limit && (most == 0 || len(list) <= most)
 	}
-	if most > 0 && len(rows) > most {
-		rows = rows[:most]
+	if most > 0 && len(list) > most {
+		list = list[:most]
 		fmt.Fprintf(cmd.ErrOrStderr(), "there are more than %d; --limit 0 lists all\n", most)
 	}
-	return listing(cmd, rows, "ID,USER,TO,QUEUED,ATTEMPTS,NEXT,GIVEN UP,PROBLEM", deliveryCells(time.Now()))
+	return listing(cmd, list, "ID,USER,TO,QUEUED,ATTEMPTS,NEXT,GIVEN UP,PROBLEM", deliveryCells(time.Now()))
 }
 
 // deliveryFilter reads the flags of the list, and how many it may have; 0: all.
@@ -176,8 +177,8 @@ func nameOf(ctx context.Context, d *office, id int64, names map[int64]string) (s
 }
 
 // deliveryCells is a delivery in the table, at a moment.
-func deliveryCells(now time.Time) func(notify.DeliveryJSON) []string {
-	return func(d notify.DeliveryJSON) []string {
+func deliveryCells(now time.Time) func(rows.Delivery) []string {
+	return func(d rows.Delivery) []string {
 		return []string{
 			strconv.FormatInt(d.ID, 10), dash(d.Username), d.PushURL, timeCell(d.CreatedAt), strconv.Itoa(d.Attempts),
 			nextCell(d, now), timeCell(d.DeadAt), dash(d.Problem),
@@ -186,7 +187,7 @@ func deliveryCells(now time.Time) func(notify.DeliveryJSON) []string {
 }
 
 // nextCell says when a delivery is tried next.
-func nextCell(d notify.DeliveryJSON, now time.Time) string {
+func nextCell(d rows.Delivery, now time.Time) string {
 	switch {
 	case d.NextAt == nil:
 		return "-"
@@ -211,14 +212,14 @@ func deliveriesHosts(cmd *cobra.Command, _ *office, p pushDesk, _ []string) erro
 	if err != nil {
 		return err
 	}
-	rows := make([]notify.PushHostJSON, len(hosts))
+	list := make([]rows.PushHost, len(hosts))
 	for i, h := range hosts {
-		rows[i] = notify.NewPushHostJSON(h, time.Now())
+		list[i] = rows.NewPushHost(h, time.Now())
 	}
-	return listing(cmd, rows, "HOST,WAITING,GIVEN UP,APPS OFF,DELIVERED,FAILED,LAST SUCCESS,LAST FAILURE,PROBLEM,SOME CLOSED UNTIL", hostCells)
+	return listing(cmd, list, "HOST,WAITING,GIVEN UP,APPS OFF,DELIVERED,FAILED,LAST SUCCESS,LAST FAILURE,PROBLEM,SOME CLOSED UNTIL", hostCells)
 }
 
-func hostCells(h notify.PushHostJSON) []string {
+func hostCells(h rows.PushHost) []string {
 	return []string{
 		h.Host, strconv.Itoa(h.Queued), strconv.Itoa(h.Dead), strconv.Itoa(h.Off), strconv.FormatInt(h.Delivered, 10), strconv.FormatInt(h.Failed, 10),
 		timeCell(h.DeliveredAt), timeCell(h.FailedAt), dash(h.Problem), timeCell(h.ClosedUntil),
@@ -320,9 +321,9 @@ func deliveriesResume(cmd *cobra.Command, _ *office, p pushDesk, args []string) 
 }
 
 // addPushes tells of each key with a push address how pushing to it goes.
-func addPushes(ctx context.Context, d *office, rows []keyRow) error {
+func addPushes(ctx context.Context, d *office, list []rows.Key) error {
 	var pushed []int // rows with an address
-	for i, r := range rows {
+	for i, r := range list {
 		if r.PushURL != "" {
 			pushed = append(pushed, i)
 		}
@@ -330,14 +331,14 @@ func addPushes(ctx context.Context, d *office, rows []keyRow) error {
 	for part := range slices.Chunk(pushed, 500) {
 		ids := make([]int64, len(part))
 		for i, row := range part {
-			ids[i] = rows[row].ID
+			ids[i] = list[row].ID
 		}
 		states, err := d.pushes.KeyPushes(ctx, ids)
 		if err != nil {
 			return err
 		}
 		for _, row := range part {
-			rows[row].Push = notify.NewKeyPushJSON(states[rows[row].ID])
+			list[row].Push = rows.NewKeyPush(states[list[row].ID])
 		}
 	}
 	return nil

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
-	"userkeys/notify"
+	"userkeys/internal/rows"
 )
 
 // fakePushes sends nothing, and remembers what it was told to do.
@@ -127,7 +127,7 @@ func TestDeliveriesLists(t *testing.T) {
 			}
 		}
 	}
-	var rows []notify.DeliveryJSON
+	var rows []rows.Delivery
 	if err := json.Unmarshal([]byte(run("list", "--dead", "--json").out), &rows); err != nil || len(rows) != 2 || rows[0].NextAt != nil || rows[0].Username != nil || rows[1].Username == nil || *rows[1].Username != "alice" || rows[0].NotificationID != nil || *rows[1].NotificationID != 12 || rows[1].Attempts != 14 {
 		t.Errorf("%+v, %v", rows, err)
 	}
@@ -148,7 +148,7 @@ func TestDeliveriesTellWhenTheyAreTriedNext(t *testing.T) {
 		{"it waits for its user", userkeys.Delivery{QueuedAt: soon, NextAt: soon}, "held back until 2026-05-20 12:01:00Z"},
 		{"it was given up", userkeys.Delivery{QueuedAt: now, NextAt: soon, DeadAt: now}, "-"},
 	} {
-		if got := nextCell(notify.NewDeliveryJSON(tt.d, "alice"), now); got != tt.want {
+		if got := nextCell(rows.NewDelivery(tt.d, "alice"), now); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}
@@ -167,7 +167,7 @@ func TestDeliveriesListIsBounded(t *testing.T) {
 			args = append(args, "--limit", limit)
 		}
 		o := run(args...)
-		var rows []notify.DeliveryJSON
+		var rows []rows.Delivery
 		if err := json.Unmarshal([]byte(o.out), &rows); err != nil || len(rows) != want || rows[0].ID != 1203 || rows[want-1].ID != int64(1204-want) {
 			t.Errorf("--limit %q: %d rows, want %d; %v", limit, len(rows), want, err)
 		}
@@ -229,15 +229,15 @@ func TestDeliveriesChanges(t *testing.T) {
 func TestKeysListTellsHowPushesGo(t *testing.T) {
 	t.Parallel()
 	f := &fakePushes{}
-	rows := []keyRow{{ID: 1}}
+	list := []rows.Key{{ID: 1}}
 	for i := range 1200 {
-		rows = append(rows, keyRow{ID: int64(i + 7), PushURL: "https://push.example/x"})
+		list = append(list, rows.Key{ID: int64(i + 7), PushURL: "https://push.example/x"})
 	}
-	if err := addPushes(t.Context(), &office{pushes: f}, rows); err != nil {
+	if err := addPushes(t.Context(), &office{pushes: f}, list); err != nil {
 		t.Fatal(err)
 	}
-	if rows[0].Push != nil || rows[1].Push == nil || *rows[1].Push.Problem != "gone" || rows[1].Push.OffAt == nil || rows[2].Push == nil || rows[2].Push.OffAt != nil {
-		t.Errorf("%+v %+v %+v", rows[0].Push, rows[1].Push, rows[2].Push)
+	if list[0].Push != nil || list[1].Push == nil || *list[1].Push.Problem != "gone" || list[1].Push.OffAt == nil || list[2].Push == nil || list[2].Push.OffAt != nil {
+		t.Errorf("%+v %+v %+v", list[0].Push, list[1].Push, list[2].Push)
 	}
 	if diff := cmp.Diff([]string{"500 keys", "500 keys", "200 keys"}, f.done); diff != "" {
 		t.Error(diff)

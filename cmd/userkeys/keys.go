@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"userkeys"
-	"userkeys/notify"
+	"userkeys/internal/rows"
 )
 
 func newKeysCommand() *cobra.Command {
@@ -38,25 +38,6 @@ a second. Owners cannot undo what is revoked here.`,
 func addKeyFilterFlags(cmd *cobra.Command) {
 	cmd.Flags().String("user", "", "only keys of this user")
 	cmd.Flags().String("client", "", "only keys of this client_id")
-}
-
-// keyRow is a key in a listing.
-type keyRow struct {
-	ID              int64               `json:"id"`
-	UserID          int64               `json:"user_id"`
-	Username        string              `json:"username"`
-	ClientID        string              `json:"client_id"`
-	ApplicationName string              `json:"application_name"`
-	Scopes          []string            `json:"scopes"`
-	PushURL         string              `json:"push_url,omitempty"`
-	CreatedAt       *time.Time          `json:"created_at"`
-	LastUsedAt      *time.Time          `json:"last_used_at"`
-	ExpiresAt       *time.Time          `json:"expires_at"`
-	RevokedAt       *time.Time          `json:"revoked_at"`
-	RevokedBy       string              `json:"revoked_by,omitempty"`
-	EndsAt          *time.Time          `json:"ends_at"` // when the first rule ends it, if it is not used before; of one that ended: when
-	EndsBecause     string              `json:"ends_because,omitempty"`
-	Push            *notify.KeyPushJSON `json:"push,omitempty"` // of a key with a push address
 }
 
 // keyFilter reads the flags of addKeyFilterFlags.
@@ -104,7 +85,7 @@ func keysList(cmd *cobra.Command, d *office, _ []string) error {
 	}
 	f.Live = !all
 	names := make(map[int64]string)
-	var rows []keyRow
+	var list []rows.Key
 	err = eachKey(cmd, d, f, func(k userkeys.UserAPIKey) error {
 		if _, ok := names[k.UserID]; !ok {
 			u, err := d.store.User(cmd.Context(), k.UserID)
@@ -113,29 +94,21 @@ func keysList(cmd *cobra.Command, d *office, _ []string) error {
 			}
 			names[k.UserID] = u.Username
 		}
-		row := keyRow{
-			ID: k.ID, UserID: k.UserID, Username: names[k.UserID], ClientID: k.ClientID, ApplicationName: k.ApplicationName, Scopes: k.Scopes,
-			PushURL: k.PushURL, CreatedAt: notify.JSONTime(k.CreatedAt), ExpiresAt: notify.JSONTime(k.ExpiresAt),
-			RevokedAt: notify.JSONTime(k.RevokedAt), RevokedBy: string(k.RevokedBy),
-		}
-		if k.Used() {
-			row.LastUsedAt = notify.JSONTime(k.LastUsedAt)
-		}
-		ends, why := d.authority.Settings().EndOf(k, time.Now())
-		row.EndsAt, row.EndsBecause = notify.JSONTime(ends), string(why)
-		rows = append(rows, row)
+		row := rows.NewKey(k, d.authority.Settings(), time.Now())
+		row.Username = names[k.UserID]
+		list = append(list, row)
 		return nil
 	})
 	if err == nil {
-		err = addPushes(cmd.Context(), d, rows)
+		err = addPushes(cmd.Context(), d, list)
 	}
 	if err != nil {
 		return err
 	}
-	return listing(cmd, rows, "ID,USER,APPLICATION,SCOPES,APPROVED,LAST USED,EXPIRES,REVOKED,CLIENT", keyCells)
+	return listing(cmd, list, "ID,USER,APPLICATION,SCOPES,APPROVED,LAST USED,EXPIRES,REVOKED,CLIENT", keyCells)
 }
 
-func keyCells(k keyRow) []string {
+func keyCells(k rows.Key) []string {
 	revoked := timeCell(k.RevokedAt)
 	if k.RevokedBy != "" {
 		revoked += " by " + k.RevokedBy

@@ -19,10 +19,10 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/internal/site"
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/dbtest"
+	"userkeys/internal/wiring"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 // An arrival is a push as it came, and whether it was answered with 200.
@@ -121,7 +121,7 @@ type goingApp struct {
 	app  *testkit.App // nil: there is none that is known to live
 }
 
-// F38, G7, SS23, T32: kill -9 while notifications are added and pushed, keys are given and revoked. Whatever was
+// F38, SS23, T32: kill -9 while notifications are added and pushed, keys are given and revoked. Whatever was
 // acknowledged is pushed, perhaps more than once under the same id, and nothing for a key that was revoked.
 func TestKill9LosesNoPush(t *testing.T) {
 	rounds := killRounds(t)
@@ -156,23 +156,23 @@ func onSQLite(t *testing.T, tr *pushTrial) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = tr.db.Close() })
-	tr.store = storetest.Open(t, tr.db, store.SQLite)
+	tr.store = dbtest.Open(t, tr.db, store.SQLite)
 }
 
 func onPostgres(t *testing.T, tr *pushTrial) {
-	tr.db = storetest.PostgresDB(t)
-	tr.store = storetest.Open(t, tr.db, store.Postgres)
+	tr.db = dbtest.PostgresDB(t)
+	tr.store = dbtest.Open(t, tr.db, store.Postgres)
 	tr.args = append(tr.args, "--database", postgresDSN(t, tr.db))
 }
 
-// postgresDSN is how another process reaches the schema of db, which [storetest.PostgresDB] made.
+// postgresDSN is how another process reaches the schema of db, which [dbtest.PostgresDB] made.
 func postgresDSN(t *testing.T, db *sql.DB) string {
 	t.Helper()
 	var schema string
 	if err := db.QueryRowContext(t.Context(), "SELECT current_schema()").Scan(&schema); err != nil {
 		t.Fatal(err)
 	}
-	dsn := os.Getenv(storetest.PostgresEnv)
+	dsn := os.Getenv(dbtest.PostgresEnv)
 	if !strings.Contains(dsn, "://") {
 		return dsn + " search_path=" + schema
 	}
@@ -453,7 +453,7 @@ func sentAfterRevoke() time.Duration {
 // secrets are those of all keys there ever were, by their client.
 func (tr *pushTrial) secrets() map[string]userkeys.PushSecret {
 	tr.Helper()
-	machine, err := site.ReadSecret(filepath.Join(tr.data, "userkeys.secret"))
+	machine, err := wiring.ReadSecret(filepath.Join(tr.data, "userkeys.secret"))
 	if err != nil {
 		tr.Fatal(err)
 	}

@@ -10,16 +10,16 @@ import (
 	"time"
 
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 // TestTwoServersWithTwoSecrets: the second server of a site on one Postgres must have the first one's machine secret, else apps
 // would be told one push secret and find another's signatures. It says so and does not serve; the first goes on.
 func TestTwoServersWithTwoSecrets(t *testing.T) {
 	t.Parallel()
-	db := storetest.PostgresDB(t)
-	storetest.Open(t, db, store.Postgres)
+	db := dbtest.PostgresDB(t)
+	dbtest.Open(t, db, store.Postgres)
 	dsn := postgresDSN(t, db)
 	first, second := t.TempDir(), t.TempDir()
 	p := testkit.Serve(t, "--data", first, "--database", dsn)

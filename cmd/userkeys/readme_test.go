@@ -13,9 +13,9 @@ import (
 	"strings"
 	"testing"
 
-	"userkeys/internal/site"
 	"userkeys/internal/testkit"
-	"userkeys/store/storetest"
+	"userkeys/internal/testkit/dbtest"
+	"userkeys/internal/wiring"
 )
 
 var shellBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```")
@@ -61,7 +61,7 @@ func siteBeforeAWebsite(t *testing.T, website http.HandlerFunc, options ...testk
 	t.Helper()
 	behind := httptest.NewServer(website)
 	t.Cleanup(behind.Close)
-	s := &ownSite{t: t, Site: testkit.NewSite(t, storetest.SQLite(t), append(options, testkit.Behind(behind.URL))...)}
+	s := &ownSite{t: t, Site: testkit.NewSite(t, dbtest.SQLite(t), append(options, testkit.Behind(behind.URL))...)}
 	s.User("alice")
 	s.alice = s.Person("alice")
 	browser := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -76,7 +76,7 @@ func siteBeforeAWebsite(t *testing.T, website http.HandlerFunc, options ...testk
 // TestLoginTriesWhatItRecommends: the first thing that a person is told to type must work.
 func TestLoginTriesWhatItRecommends(t *testing.T) {
 	t.Parallel()
-	noFallback := func(cfg *site.Config) { cfg.NoFallback = true }
+	noFallback := func(cfg *wiring.Config) { cfg.NoFallback = true }
 	for _, tt := range []struct {
 		name, scopes string
 		website      http.HandlerFunc

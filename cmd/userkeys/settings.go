@@ -11,6 +11,7 @@ import (
 
 	"userkeys"
 	"userkeys/authority"
+	"userkeys/internal/rows"
 )
 
 func newSettingsCommand() *cobra.Command {
@@ -198,44 +199,41 @@ func sayGaps(out io.Writer, d *office) error {
 	return nil
 }
 
-// settingRow is a setting in a listing.
-type settingRow struct {
-	Name    string `json:"name"`
-	Value   string `json:"value"`
-	Default string `json:"default"`
-	Kind    string `json:"kind"`
-	Pinned  bool   `json:"pinned"`
-	Summary string `json:"summary"`
-}
-
 func settingsList(cmd *cobra.Command, d *office, _ []string) error {
 	s := d.authority.Settings()
-	var rows []settingRow
+	var list []rows.Setting
 	for _, def := range userkeys.AllSettings() {
-		v, err := shownValue(s, def.Name)
-		if err != nil {
-			return err
-		}
-		rows = append(rows, settingRow{def.Name, v, def.Default, string(def.Kind), d.authority.Pinned(def.Name), def.Summary})
+		row := rows.NewSetting(def, s)
+		row.Pinned = d.authority.Pinned(def.Name)
+		list = append(list, row)
 	}
-	return listing(cmd, rows, "NAME,VALUE,ABOUT", func(r settingRow) []string {
-		about := r.Summary
+	return listing(cmd, list, "NAME,VALUE,ABOUT", func(r rows.Setting) []string {
+		value, about := "", r.Summary
+		switch {
+		case r.Value != nil:
+			value = *r.Value
+		case r.Set:
+			value = hiddenValue
+		}
 		switch {
 		case r.Pinned:
 			about += " (set by the configuration)"
-		case r.Value != r.Default:
+		case r.Changed:
 			about += " (default " + r.Default + ")"
 		}
-		return []string{r.Name, r.Value, about}
+		return []string{r.Name, value, about}
 	})
 }
+
+// hiddenValue stands for a secret.
+const hiddenValue = "(hidden)"
 
 // shownValue is a setting's value as it may stay on a screen and in a log: a
 // secret is shown to who asks for it by name, with get, and to nobody else.
 func shownValue(s userkeys.Settings, name string) (string, error) {
 	v, err := s.Value(name)
 	if def, _ := userkeys.FindSetting(name); def.Secret && v != "" {
-		v = "(hidden)"
+		v = hiddenValue
 	}
 	return v, err
 }

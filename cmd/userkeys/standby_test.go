@@ -6,13 +6,13 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"userkeys/store/storetest"
+	"userkeys/internal/testkit/dbtest"
 )
 
 // Nothing is read from a standby, sessions and admin API keys neither; once it is the primary it serves.
 func TestNothingIsReadFromAStandby(t *testing.T) {
 	t.Parallel()
-	p := storetest.NewPair(t)
+	p := dbtest.NewPair(t)
 	db, err := openPostgres(p.StandbyDSN())
 	if err != nil {
 		t.Fatal(err)

@@ -8,14 +8,13 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"userkeys"
 	"userkeys/internal/identity"
-	"userkeys/notify"
+	"userkeys/internal/rows"
 )
 
 func newUserCommand() *cobra.Command {
@@ -186,48 +185,26 @@ func userVerb(name, short, done string, do func(context.Context, *identity.Accou
 	}
 }
 
-// userRow is a user in a listing.
-type userRow struct {
-	ID          int64      `json:"id"`
-	Username    string     `json:"username"`
-	Name        string     `json:"name"`
-	Email       string     `json:"email"`
-	TrustLevel  int        `json:"trust_level"`
-	Admin       bool       `json:"admin"`
-	Moderator   bool       `json:"moderator"`
-	Groups      []string   `json:"groups"`
-	Active      bool       `json:"active"`
-	SuspendedAt *time.Time `json:"suspended_at"`
-	CreatedAt   *time.Time `json:"created_at"`
-	LastSeenAt  *time.Time `json:"last_seen_at"`
-}
-
 func userList(cmd *cobra.Command, d *office, _ []string) error {
 	const page = 500
-	var rows []userRow
+	var list []rows.User
 	for after := int64(0); ; {
 		users, err := d.identity.Users(cmd.Context(), after, page)
 		if err != nil {
 			return err
 		}
 		for _, u := range users {
-			if u.Groups == nil {
-				u.Groups = []string{}
-			}
-			rows = append(rows, userRow{
-				u.ID, u.Username, u.Name, u.Email, u.TrustLevel, u.Admin, u.Moderator, u.Groups, u.Active,
-				notify.JSONTime(u.SuspendedAt), notify.JSONTime(u.CreatedAt), notify.JSONTime(u.LastSeenAt),
-			})
+			list = append(list, rows.NewUser(u))
 			after = u.ID
 		}
 		if len(users) < page {
 			break
 		}
 	}
-	return listing(cmd, rows, "ID,NAME,LEVEL,ROLE,GROUPS,STATE", userCells)
+	return listing(cmd, list, "ID,NAME,LEVEL,ROLE,GROUPS,STATE", userCells)
 }
 
-func userCells(u userRow) []string {
+func userCells(u rows.User) []string {
 	role, state := "user", "active"
 	switch {
 	case u.Admin:

@@ -24,10 +24,10 @@ import (
 
 	"userkeys"
 	"userkeys/client"
-	"userkeys/internal/site"
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/internal/testkit/discourse"
-	"userkeys/store/storetest"
+	"userkeys/internal/wiring"
 )
 
 const testKey = "0123456789abcdef0123456789abcdef"
@@ -98,7 +98,7 @@ func storedKey(t *testing.T, s *testkit.Site, scopes string) (*testkit.App, func
 
 func TestExamineAHealthySite(t *testing.T) {
 	t.Parallel()
-	s := testkit.NewSite(t, storetest.SQLite(t))
+	s := testkit.NewSite(t, dbtest.SQLite(t))
 	s.Set("cors_origins", "https://app.example")
 	s.Set("allowed_user_api_auth_redirects", "https://app.example/done")
 	_, open := storedKey(t, s, "read,session_info")
@@ -169,7 +169,7 @@ func TestExamineFindsWhatASiteDoesNotAllow(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := testkit.NewSite(t, storetest.SQLite(t))
+			s := testkit.NewSite(t, dbtest.SQLite(t))
 			for i := 0; i < len(tt.settings); i += 2 {
 				s.Set(tt.settings[i], tt.settings[i+1])
 			}
@@ -221,7 +221,7 @@ func TestExamineTheKey(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := testkit.NewSite(t, storetest.SQLite(t))
+			s := testkit.NewSite(t, dbtest.SQLite(t))
 			app, open := storedKey(t, s, scopes)
 			c, err := open(s.URL)
 			if err != nil {
@@ -236,7 +236,7 @@ func TestExamineTheKey(t *testing.T) {
 
 func TestExamineWithoutTheKey(t *testing.T) {
 	t.Parallel()
-	s := testkit.NewSite(t, storetest.SQLite(t))
+	s := testkit.NewSite(t, dbtest.SQLite(t))
 	all, _ := examine(t, Patient{Site: s.URL, OpenKey: func(string) (*client.Credential, error) { return nil, nil }})
 	must(t, all, CheckKey, Skipped, "userkeys login "+s.URL)
 	all, _ = examine(t, Patient{Site: s.URL, OpenKey: func(string) (*client.Credential, error) {
@@ -398,7 +398,7 @@ func TestExamineTriesWhatAppsAskFirst(t *testing.T) {
 	tests := []struct {
 		name    string
 		website http.HandlerFunc
-		change  func(*site.Config)
+		change  func(*wiring.Config)
 		scopes  string
 		state   State
 		texts   []string
@@ -407,8 +407,8 @@ func TestExamineTriesWhatAppsAskFirst(t *testing.T) {
 		{"the website answers itself", func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, `{"current_user":{"id":1,"username":"alice"},"unread_notifications":0}`)
 		}, nil, "session_info,notifications", OK, nil},
-		{"nobody answers", http.NotFound, func(c *site.Config) { c.NoFallback = true }, "session_info,notifications", Problem, []string{"404", "--own apps"}},
-		{"nobody answers a key that may more", http.NotFound, func(c *site.Config) { c.NoFallback = true }, "read", Warning, []string{"404", "--own apps"}},
+		{"nobody answers", http.NotFound, func(c *wiring.Config) { c.NoFallback = true }, "session_info,notifications", Problem, []string{"404", "--own apps"}},
+		{"nobody answers a key that may more", http.NotFound, func(c *wiring.Config) { c.NoFallback = true }, "read", Warning, []string{"404", "--own apps"}},
 		{"a page for every path", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
 			_, _ = io.WriteString(w, "<html>")
@@ -423,7 +423,7 @@ func TestExamineTriesWhatAppsAskFirst(t *testing.T) {
 			if tt.change != nil {
 				options = append(options, tt.change)
 			}
-			s := testkit.NewSite(t, storetest.SQLite(t), options...)
+			s := testkit.NewSite(t, dbtest.SQLite(t), options...)
 			_, open := storedKey(t, s, tt.scopes)
 			all, _ := examine(t, Patient{Site: s.URL, OpenKey: open})
 			n := 0
@@ -450,7 +450,7 @@ func TestExamineTriesWhatAppsAskFirst(t *testing.T) {
 
 func TestExamineFindsAnotherNameOfTheSite(t *testing.T) {
 	t.Parallel()
-	s := testkit.NewSite(t, storetest.SQLite(t), func(c *site.Config) {
+	s := testkit.NewSite(t, dbtest.SQLite(t), func(c *wiring.Config) {
 		c.BaseURL = &url.URL{Scheme: "https", Host: "forum.example"}
 	})
 	all, _ := examine(t, Patient{Site: s.URL})

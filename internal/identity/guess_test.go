@@ -15,15 +15,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/internal/testkit/dbtest"
 	"userkeys/store"
-	"userkeys/store/storetest"
 )
 
 // eachStore runs a test over every store that there is.
 func eachStore(t *testing.T, run func(t *testing.T, store Store)) {
 	t.Helper()
 	t.Run("memory", func(t *testing.T) { t.Parallel(); run(t, newMemory()) })
-	storetest.Each(t, func(t *testing.T, s *store.Store) { run(t, s) })
+	dbtest.Each(t, func(t *testing.T, s *store.Store) { run(t, s) })
 }
 
 func TestCVE_2025_69413_Login_tells_nothing_about_accounts(t *testing.T) {
