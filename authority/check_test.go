@@ -11,8 +11,8 @@ import (
 
 	"userkeys"
 	"userkeys/authority"
-	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
+	"userkeys/internal/testkit/nettest"
 	"userkeys/store"
 )
 
@@ -359,7 +359,7 @@ func TestCVE_2022_41316_RevocationElsewhereIsSeenHere(t *testing.T) {
 			if _, err := d.Authority.Check(t.Context(), userkeys.Call{Key: key.Reveal(), Method: "GET", Path: "/x"}); errors.Is(err, userkeys.ErrInvalidKey) {
 				break
 			}
-			if time.Since(began) > testkit.Bound(time.Second) {
+			if time.Since(began) > nettest.Bound(time.Second) {
 				t.Fatal("still accepted")
 			}
 			time.Sleep(20 * time.Millisecond)

@@ -18,8 +18,8 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
+	"userkeys/internal/testkit/nettest"
 	"userkeys/notify"
 	"userkeys/store"
 )
@@ -389,7 +389,7 @@ func TestPushToTheDeadDelaysNobody(t *testing.T) {
 	}
 	o.eventually("the living one has all", func() bool { return len(rc.all()) == 20 })
 	for _, r := range rc.all() {
-		if late := r.at.Sub(began); late > testkit.Bound(time.Second) {
+		if late := r.at.Sub(began); late > nettest.Bound(time.Second) {
 			t.Errorf("a push came after %v", late)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"userkeys"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
+	"userkeys/internal/testkit/nettest"
 	"userkeys/store"
 )
 
@@ -133,7 +134,7 @@ var (
 )
 
 // slow is when an answer took too long.
-var slow = testkit.Bound(5 * time.Second)
+var slow = nettest.Bound(5 * time.Second)
 
 // refused runs one row: the request is refused as wanted, and again when it is
 // repeated; nothing is stored; the old key still works; the log says one line.
@@ -241,7 +242,7 @@ func (sc *scene) oneLine(a testkit.Answer, mark int) {
 		return
 	}
 	var lines []string
-	for end := time.Now().Add(testkit.Patience); len(lines) == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(nettest.Patience); len(lines) == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
 		for line := range strings.Lines(sc.Log.Since(mark)) {
 			if strings.Contains(line, "id="+id) {
 				lines = append(lines, line)

@@ -14,6 +14,7 @@ import (
 	"userkeys/client"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
+	"userkeys/internal/testkit/nettest"
 	"userkeys/internal/wiring"
 	"userkeys/server"
 )
@@ -39,7 +40,7 @@ func pollOf(app *testkit.App, body string) <-chan testkit.Answer {
 // listening waits until so many listen on the node.
 func (sc *scene) listening(s *testkit.Site, n int) {
 	sc.t.Helper()
-	for deadline := time.Now().Add(testkit.Patience); s.Bus.Listeners() != n; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(nettest.Patience); s.Bus.Listeners() != n; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			sc.t.Fatalf("%d listen, want %d", s.Bus.Listeners(), n)
 		}
@@ -78,7 +79,7 @@ func eachWay(t *testing.T, play func(sc *scene)) {
 			t.Parallel()
 			onBoth(t, func(sc *scene) {
 				go func() { _ = sc.Run(sc.t.Context()) }() // ends with the test
-				first := soon(sc, pollOf(sc.App("first", "message_bus").Connect(sc.alice), "/latest=-1"), testkit.Patience).Must(sc.t, 200)
+				first := soon(sc, pollOf(sc.App("first", "message_bus").Connect(sc.alice), "/latest=-1"), nettest.Patience).Must(sc.t, 200)
 				if parked := first.Close; parked != (above < 0) {
 					sc.t.Fatalf("that a poll is parked is %v", parked)
 				}
@@ -102,13 +103,13 @@ func TestBus(t *testing.T) {
 			app := app.At(sc.Site)
 			for what, node := range map[string]*testkit.Site{"its own": sc.Site, "another": other} {
 				at := pollOf(app, alerts+"=-1")
-				status := soon(sc, at, testkit.Patience).Must(sc.t, 200, `"channel":"/__status"`)
+				status := soon(sc, at, nettest.Patience).Must(sc.t, 200, `"channel":"/__status"`)
 				_, end, _ := strings.Cut(status.Body, alerts+`":`)
 				end = end[:strings.IndexByte(end, '}')]
 				waits := pollOf(app, alerts+"="+end)
 				sc.listening(sc.Site, 1)
 				sc.add(node, "alice")
-				soon(sc, waits, testkit.Bound(1500*time.Millisecond)).Must(sc.t, 200, `"channel":"`+alerts+`"`)
+				soon(sc, waits, nettest.Bound(1500*time.Millisecond)).Must(sc.t, 200, `"channel":"`+alerts+`"`)
 				sc.t.Log(what)
 			}
 		})
@@ -158,7 +159,7 @@ func TestBus(t *testing.T) {
 			}()
 			sc.listening(sc.Site, 1)
 			sc.add(other, "alice")
-			if news := soon(sc, heard, testkit.Bound(5*time.Second)); len(news) != 1 || news[0].Channel != counts {
+			if news := soon(sc, heard, nettest.Bound(5*time.Second)); len(news) != 1 || news[0].Channel != counts {
 				sc.t.Errorf("heard %+v", news)
 			}
 		})
@@ -207,7 +208,7 @@ func TestBusEndsWithTheSession(t *testing.T) {
 					sc.t.Fatal(err)
 				}
 				for range 2 {
-					a := soon(sc, answers, testkit.Bound(5*time.Second))                                                 // promised within a second; this is beside other tests
+					a := soon(sc, answers, nettest.Bound(5*time.Second))                                                 // promised within a second; this is beside other tests
 					if poll := a.Request.Method == "POST"; poll && (a.StatusCode != 403 || a.Body != "Invalid Access") { // the stream may have begun or not
 						sc.t.Errorf("%d %q", a.StatusCode, a.Body)
 					}
@@ -253,9 +254,9 @@ func TestBusEndsWithTheKey(t *testing.T) {
 				sc.listening(sc.Site, 2)
 				end(sc, app, name)
 				began := time.Now()
-				sc.check(soon(sc, waits, testkit.Bound(5*time.Second)), deadKey)
+				sc.check(soon(sc, waits, nettest.Bound(5*time.Second)), deadKey)
 				_, _ = io.Copy(io.Discard, res.Body) // how it ends does not matter
-				if took := time.Since(began); took > testkit.Bound(3*time.Second) {
+				if took := time.Since(began); took > nettest.Bound(3*time.Second) {
 					sc.t.Errorf("the stream went on for %v", took)
 				}
 				sc.listening(sc.Site, 0)
@@ -291,9 +292,9 @@ func TestBusSaysNothingAfterARevoke(t *testing.T) {
 		for range 40 {
 			sc.add(sc.Site, "alice")
 		}
-		sc.check(soon(sc, waits, testkit.Bound(5*time.Second)), deadKey)
+		sc.check(soon(sc, waits, nettest.Bound(5*time.Second)), deadKey)
 		for range 2 {
-			if text := soon(sc, all, testkit.Bound(5*time.Second)); strings.Contains(text, "notification_type") || strings.Contains(text, `"unread_notifications":1`) {
+			if text := soon(sc, all, nettest.Bound(5*time.Second)); strings.Contains(text, "notification_type") || strings.Contains(text, `"unread_notifications":1`) {
 				sc.t.Errorf("after the revoke it says %s", text)
 			}
 		}
@@ -358,7 +359,7 @@ func TestEventSource(t *testing.T) {
 	heard := func(want ...string) {
 		t.Helper()
 		var got []string
-		for deadline := time.Now().Add(testkit.Patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(nettest.Patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 			got = strings.Split(testkit.Eval[string](b, `[...document.querySelectorAll("li")].map(e => e.textContent).join("|")`), "|")
 			if slices.Equal(got, want) {
 				return

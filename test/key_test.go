@@ -12,6 +12,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/nettest"
 )
 
 // sansDate are an answer's headers without those that differ every time, and
@@ -157,7 +158,7 @@ func TestUsesAreNoSecurityState(t *testing.T) {
 		go func() { _ = sc.Run(sc.t.Context()) }() // ends with the test
 		sc.victim.Call("GET", "/session/current.json").Must(sc.t, 200)
 		sc.exec("ALTER TABLE userkeys_key_uses RENAME TO gone")
-		for end := time.Now().Add(testkit.Patience); !strings.Contains(sc.Log.Since(0), "writing last uses"); time.Sleep(20 * time.Millisecond) {
+		for end := time.Now().Add(nettest.Patience); !strings.Contains(sc.Log.Since(0), "writing last uses"); time.Sleep(20 * time.Millisecond) {
 			sc.victim.Call("GET", "/session/current.json").Must(sc.t, 200)
 			if time.Now().After(end) {
 				sc.t.Fatal("the site does not log that it cannot write uses")

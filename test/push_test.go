@@ -16,7 +16,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit"
-	"userkeys/internal/testkit/ports"
+	"userkeys/internal/testkit/nettest"
 )
 
 // A hub is a stand-in for the server of an app, such as Discourse's own.
@@ -379,7 +379,7 @@ func TestPushFailuresTellNothing(t *testing.T) {
 			_, _ = io.WriteString(w, "planted-10.1.2.3 wrong password")
 		}))
 		sc.t.Cleanup(inner.Close)
-		dead := "http://" + ports.Reserve(sc.t)
+		dead := "http://" + nettest.ReserveAddress(sc.t)
 		sc.Set("allowed_user_api_push_urls", inner.URL+"/push|"+dead+"/push|https://planted.invalid/push")
 		sc.Set("push_notification_time_window_mins", "0")
 		sc.User("root", testkit.Admin)

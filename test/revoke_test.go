@@ -10,6 +10,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/nettest"
 )
 
 // manage posts one of the apps page's forms with the right token.
@@ -249,7 +250,7 @@ func within(sc *scene, holds func() bool) {
 	sc.t.Helper()
 	began := time.Now()
 	for !holds() {
-		if took := time.Since(began); took > testkit.Bound(time.Second) {
+		if took := time.Since(began); took > nettest.Bound(time.Second) {
 			sc.t.Fatalf("not within %v", took)
 		}
 		time.Sleep(5 * time.Millisecond)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/nettest"
 )
 
 // TestStreamsEnd is KU16: an answer that is still being written ends with its key.
@@ -56,7 +57,7 @@ func TestStreamsEnd(t *testing.T) {
 				if _, err := io.Copy(io.Discard, res.Body); err == nil {
 					sc.t.Error("the stream looks complete")
 				}
-				if took := time.Since(began); took > testkit.Bound(2*time.Second) {
+				if took := time.Since(began); took > nettest.Bound(2*time.Second) {
 					sc.t.Errorf("the stream went on for %v", took)
 				}
 			})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/nettest"
 )
 
 // TestFraming holds the attacks HT: messages that programs on the way could cut in two ways.
@@ -154,7 +155,7 @@ func slowClients(sc *scene) {
 					time.Sleep(time.Second)
 				}
 			}()
-			_ = conn.SetReadDeadline(began.Add(2 * testkit.Patience)) // else it would hang
+			_ = conn.SetReadDeadline(began.Add(2 * nettest.Patience)) // else it would hang
 			var b [512]byte
 			for err == nil {
 				_, err = conn.Read(b[:])
@@ -165,11 +166,11 @@ func slowClients(sc *scene) {
 	open.Wait()
 	start := time.Now()
 	sc.victim.Call("GET", "/session/current.json").Must(sc.t, 200)
-	if took := time.Since(start); took > testkit.Bound(time.Second) {
+	if took := time.Since(start); took > nettest.Bound(time.Second) {
 		sc.t.Errorf("an honest request took %v", took)
 	}
 	for range many {
-		if after := <-closed; after > testkit.Bound(9*time.Second) {
+		if after := <-closed; after > nettest.Bound(9*time.Second) {
 			sc.t.Errorf("a slow connection was closed after %v", after)
 			return
 		}

@@ -22,7 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
-	"userkeys/internal/testkit/ports"
+	"userkeys/internal/testkit/nettest"
 )
 
 // A forum is a site that counts what reaches it.
@@ -244,7 +244,7 @@ func TestPublishNothingLeft(t *testing.T) {
 	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
 	secure.StartTLS() // with a certificate that nobody trusts
 	t.Cleanup(secure.Close)
-	for name, site := range map[string]string{"nothing listens": "http://" + ports.Reserve(t), "no trust": secure.URL, "no such host": "http://host.invalid"} {
+	for name, site := range map[string]string{"nothing listens": "http://" + nettest.ReserveAddress(t), "no trust": secure.URL, "no such host": "http://host.invalid"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			q := queueAt(t, site)

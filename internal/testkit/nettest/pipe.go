@@ -1,6 +1,4 @@
-// Package pipes is a network within the process, for tests by the clock of testing/synctest: there a wait for a real
-// connection keeps the clock from going on.
-package pipes
+package nettest
 
 import (
 	"context"
@@ -8,18 +6,21 @@ import (
 	"sync"
 )
 
-// Listener is a [net.Listener] whose connections are made by [Listener.Dial].
-type Listener struct {
+// PipeListener is a [net.Listener] within the process whose connections are made by [PipeListener.Dial]. Tests by the
+// clock of testing/synctest need it: while a goroutine waits for a real connection that clock does not go on.
+type PipeListener struct {
 	conns  chan net.Conn
 	closed chan struct{}
 	once   sync.Once
 }
 
-// Listen makes a listener.
-func Listen() *Listener { return &Listener{conns: make(chan net.Conn), closed: make(chan struct{})} }
+// ListenPipe makes a listener.
+func ListenPipe() *PipeListener {
+	return &PipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
+}
 
 // Accept waits for the next dial. Errors: [net.ErrClosed] once l is closed.
-func (l *Listener) Accept() (net.Conn, error) {
+func (l *PipeListener) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.conns:
 		return c, nil
@@ -29,17 +30,17 @@ func (l *Listener) Accept() (net.Conn, error) {
 }
 
 // Close ends accepting and dialling; connections that are there stay open.
-func (l *Listener) Close() error {
+func (l *PipeListener) Close() error {
 	l.once.Do(func() { close(l.closed) })
 	return nil
 }
 
 // Addr is 127.0.0.1:1, where nobody listens.
-func (l *Listener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+func (l *PipeListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
 
 // Dial makes a connection once somebody accepts it. Network and address do not count, so that it can be the DialContext
 // of an http.Transport. Errors: [net.ErrClosed] once l is closed, and that of ctx.
-func (l *Listener) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
+func (l *PipeListener) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	ours, theirs := net.Pipe()
 	select {
 	case l.conns <- theirs:

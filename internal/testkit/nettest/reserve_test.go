@@ -1,4 +1,4 @@
-package ports
+package nettest
 
 import (
 	"net"
@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-// TestReserve holds that a reserved port refuses visitors, can be listened at, and is given to nobody who
+// TestReserveAddress holds that a reserved port refuses visitors, can be listened at, and is given to nobody who
 // asks for any free port, of which a range is asked for here.
-func TestReserve(t *testing.T) {
-	addr := Reserve(t)
+func TestReserveAddress(t *testing.T) {
+	addr := ReserveAddress(t)
 	if c, err := net.Dial("tcp", addr); err == nil {
 		_ = c.Close()
 		t.Error("something listens at a reserved address")

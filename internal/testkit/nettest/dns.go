@@ -1,5 +1,4 @@
-// Package dns answers for names as a test wants it: with any addresses, with none, late, or each time others.
-package dns
+package nettest
 
 import (
 	"context"
