@@ -66,7 +66,7 @@ func soon[T any](sc *scene, c <-chan T, bound time.Duration) T {
 // add writes a notification for somebody on a node.
 func (sc *scene) add(s *testkit.Site, who string) {
 	sc.t.Helper()
-	if _, err := s.Inbox.Add(sc.t.Context(), userkeys.Announcement{Usernames: []string{who}, Notification: userkeys.Notification{Type: 1}, Actor: testkit.Command}); err != nil {
+	if _, err := s.Inbox.Add(sc.t.Context(), userkeys.Announcement{Usernames: []string{who}, Notification: userkeys.Notification{Type: 1}, Caller: testkit.Command}); err != nil {
 		sc.t.Fatal(err)
 	}
 }
@@ -348,7 +348,7 @@ func TestEventSource(t *testing.T) {
 	s.User("alice")
 	add := func(title string) {
 		t.Helper()
-		if _, err := s.Inbox.Add(t.Context(), userkeys.Announcement{Usernames: []string{"alice"}, Actor: testkit.Command, Notification: userkeys.Notification{Type: 1, FancyTitle: title}}); err != nil {
+		if _, err := s.Inbox.Add(t.Context(), userkeys.Announcement{Usernames: []string{"alice"}, Caller: testkit.Command, Notification: userkeys.Notification{Type: 1, FancyTitle: title}}); err != nil {
 			t.Fatal(err)
 		}
 	}
