@@ -24,7 +24,8 @@ func ParseKeyRoute(s string) (KeyRoute, error) {
 	case ending != "" && (strings.ContainsAny(ending, "/{*") || !canonicalSegment(ending)):
 		return KeyRoute{}, Errorf(InvalidParameters, "only the last segment may have an ending, such as .rss")
 	case r.rest && ending == "":
-		return KeyRoute{}, Errorf(InvalidParameters, "that is too much of the site: say how the addresses of the feeds end, as in GET /{any...}.rss")
+		return KeyRoute{}, Errorf(InvalidParameters,
+			"that is too much of the site: say how the addresses of the feeds end, as in GET /{any...}.rss")
 	}
 	return KeyRoute{r, ending}, nil
 }
