@@ -64,7 +64,7 @@ func startPushingSite(t *testing.T, tamper func(http.Handler) http.Handler, push
 	if err != nil {
 		t.Fatal(err)
 	}
-	by := userkeys.Actor{Kind: "test", Admin: true}
+	by := userkeys.Caller{As: "test", User: userkeys.User{Admin: true}}
 	for _, u := range []identity.NewUser{{Username: "alice", TrustLevel: 1, Password: password}, {Username: "bob", Password: password}, {Username: "root", Password: password, Admin: true}} {
 		if _, err := s.Identity.Create(t.Context(), u, by); err != nil {
 			t.Fatal(err)

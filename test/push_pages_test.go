@@ -1,5 +1,7 @@
 package scenario_test
 
+// Pushes: the pages and the admin API that show them and act on them.
+
 import (
 	"context"
 	"fmt"
@@ -43,6 +45,7 @@ func (f *shownPushes) notes() []string {
 func (f *shownPushes) KeyPushes(context.Context, []int64) (map[int64]userkeys.KeyPush, error) {
 	return f.states, nil
 }
+
 func (f *shownPushes) Hosts(context.Context) ([]userkeys.PushHost, error) { return f.hosts, nil }
 
 func (f *shownPushes) Deliveries(_ context.Context, fl userkeys.DeliveryFilter) ([]userkeys.Delivery, error) {
@@ -55,27 +58,27 @@ func (f *shownPushes) Deliveries(_ context.Context, fl userkeys.DeliveryFilter) 
 	return out, nil
 }
 
-func (f *shownPushes) SendTest(_ context.Context, id int64, by userkeys.Actor) error {
-	f.note("test %d by %d", id, by.UserID)
+func (f *shownPushes) SendTest(_ context.Context, id int64, by userkeys.Caller) error {
+	f.note("test %d by %d", id, by.User.ID)
 	return nil
 }
 
-func (f *shownPushes) ResumeKey(_ context.Context, id int64, by userkeys.Actor) error {
-	f.note("resume key %d by %d", id, by.UserID)
+func (f *shownPushes) ResumeKey(_ context.Context, id int64, by userkeys.Caller) error {
+	f.note("resume key %d by %d", id, by.User.ID)
 	return nil
 }
 
-func (f *shownPushes) ResumeHost(_ context.Context, host string, _ userkeys.Actor) error {
+func (f *shownPushes) ResumeHost(_ context.Context, host string, _ userkeys.Caller) error {
 	f.note("resume %s", host)
 	return nil
 }
 
-func (f *shownPushes) Replay(_ context.Context, ids []int64, host string, _ userkeys.Actor) (int, error) {
+func (f *shownPushes) Replay(_ context.Context, ids []int64, host string, _ userkeys.Caller) (int, error) {
 	f.note("replay %v %s", ids, host)
 	return 1, nil
 }
 
-func (f *shownPushes) Discard(_ context.Context, ids []int64, host string, _ userkeys.Actor) (int, error) {
+func (f *shownPushes) Discard(_ context.Context, ids []int64, host string, _ userkeys.Caller) (int, error) {
 	f.note("discard %v %s", ids, host)
 	return 1, nil
 }

@@ -1,5 +1,7 @@
 package scenario_test
 
+// Using a key: notifications, counts and what else apps of Discourse ask for.
+
 import (
 	"encoding/json"
 	"slices"
@@ -32,7 +34,7 @@ const adminNotifications = "/user-api-key/admin/notifications.json"
 // TestDiscourseMobile walks the official app's way from the probe to the end of its key.
 func TestDiscourseMobile(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		sc.User("root", testkit.Admin)
 		root := sc.Person("root")
 		sc.Set("site_description", "A place to talk.")
@@ -124,7 +126,7 @@ func TestInbox(t *testing.T) {
 			sc.notify(root.At(sc.Site), "/admin/notifications.json", `{"usernames":["alice","bob"],"notification_type":9999,"fancy_title":"`+odd+`","data":{"`+odd+`":"`+odd+`"}}`).Must(sc.t, 200, `"created":2`)
 			sc.alice.Get("/notifications.json").Must(sc.t, 200, `"fancy_title":"`+odd+`"`, `"data":{"`+odd+`":"`+odd+`"`)
 			events, err := sc.Store.AuditEvents(sc.t.Context(), 0, 1)
-			if err != nil || events[0].Action != "users notified" || events[0].Detail != "type 9999, 2 users: alice, bob" || events[0].Actor.IP == "" {
+			if err != nil || events[0].Action != "users notified" || events[0].Detail != "type 9999, 2 users: alice, bob" || events[0].Caller.Address == "" {
 				sc.t.Errorf("the log has %+v: %v", events, err)
 			}
 		})

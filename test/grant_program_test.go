@@ -1,5 +1,7 @@
 package scenario_test
 
+// Granting a key: by a program with an admin API key, without a page.
+
 import (
 	"encoding/json"
 	"net/http"
@@ -14,7 +16,7 @@ import (
 // account with an admin API key, without a page (W2), and tells users something.
 func TestHeadlessGrant(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		sc.User("root", testkit.Admin)
 		app := sc.App("headless", "session_info")
 		body := func(change ...string) string {
@@ -37,7 +39,7 @@ func TestHeadlessGrant(t *testing.T) {
 		app.Key = payload.Key
 		app.Call("GET", "/session/current.json").Must(sc.t, http.StatusOK, `"username":"alice"`)
 		events, err := sc.Store.AuditEvents(sc.t.Context(), 0, 1)
-		if err != nil || len(events) != 1 || events[0].Actor.Kind != userkeys.ActorAdminKey || !strings.Contains(events[0].Detail, "admin key") {
+		if err != nil || len(events) != 1 || events[0].Caller.Kind() != userkeys.CallerAdminKey || !strings.Contains(events[0].Detail, "admin key") {
 			sc.t.Errorf("the log says %+v, %v", events, err)
 		}
 		before := sc.Keys()
