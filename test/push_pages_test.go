@@ -1,5 +1,7 @@
 package scenario_test
 
+// Pushes: the pages and the admin API that show them and act on them.
+
 import (
 	"context"
 	"fmt"
@@ -43,6 +45,7 @@ func (f *shownPushes) notes() []string {
 func (f *shownPushes) KeyPushes(context.Context, []int64) (map[int64]userkeys.KeyPush, error) {
 	return f.states, nil
 }
+
 func (f *shownPushes) Hosts(context.Context) ([]userkeys.PushHost, error) { return f.hosts, nil }
 
 func (f *shownPushes) Deliveries(_ context.Context, fl userkeys.DeliveryFilter) ([]userkeys.Delivery, error) {

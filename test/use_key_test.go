@@ -1,5 +1,8 @@
 package scenario_test
 
+// Using a key: what counts as a key and where it may stand, its owner, and what is noted of a use. Group KU of
+// docs/attacks.md.
+
 import (
 	"encoding/base64"
 	"encoding/hex"
@@ -15,6 +18,111 @@ import (
 	"userkeys/internal/testkit/nettest"
 )
 
+// TestKeysInAddresses is KU4 and LK2: a key in the query counts on the routes
+// that the site lists, and neither the upstream nor a log ever sees it.
+func TestKeysInAddresses(t *testing.T) {
+	t.Parallel()
+	behind(t, func(sc *scene, up *testkit.Upstream) {
+		reader, pusher := sc.victim, sc.grantTo("pusher", "push")
+		key := reader.Key.Reveal()
+		at := func(sc *scene, path, key string) testkit.Answer {
+			return sc.Visitor().Get(path + "?a=1&user_api_key=" + key)
+		}
+		sc.row("KU4 no route is listed: it says nothing, and goes no further", func(sc *scene) {
+			at(sc, "/latest.rss", key).Must(sc.t, 200)
+			if got := up.Take(); len(got) != 1 || got[0].Target != "/latest.rss?a=1" || got[0].Header.Get("X-Userkeys-Username") != "" {
+				sc.t.Errorf("the upstream got %+v", got)
+			}
+		})
+		sc.Set("user_api_key_parameter_routes", "GET /latest.rss|GET /t/{slug}/{id}.rss|GET /session/current.json")
+		sc.row("KU4 a listed route", func(sc *scene) {
+			for _, path := range []string{"/latest.rss", "/t/a/1.rss"} {
+				at(sc, path, key).Must(sc.t, 200)
+				if got := up.Take(); len(got) != 1 || got[0].Target != path+"?a=1" || got[0].Header.Get("X-Userkeys-Username") != "alice" {
+					sc.t.Errorf("the upstream got %+v", got)
+				}
+			}
+			at(sc, "/session/current.json", key).Must(sc.t, 200, `"username":"alice"`)
+		})
+		sc.row("KU4 another route", func(sc *scene) {
+			at(sc, "/latest.json", key).Must(sc.t, 200)
+			if got := up.Take(); len(got) != 1 || got[0].Target != "/latest.json?a=1" || got[0].Header.Get("X-Userkeys-Username") != "" {
+				sc.t.Errorf("the upstream got %+v", got)
+			}
+			sc.check(sc.Visitor().Get("/my/apps?user_api_key="+key), toLogin)
+		})
+		revoked := sc.App("revoked", "read").Connect(sc.alice)
+		revoked.Call("POST", "/user-api-key/revoke").Must(sc.t, 200)
+		sc.refused("KU4 a revoked key", deadKey, func(sc *scene) testkit.Answer { return at(sc, "/latest.rss", revoked.Key.Reveal()) })
+		sc.refused("KU4 an unknown key", deadKey, func(sc *scene) testkit.Answer { return at(sc, "/latest.rss", userkeys.NewKey("").Reveal()) })
+		sc.refused("KU4 a scope that does not cover it", want{status: 403, kind: "invalid_access", reason: "missing scope: read"}, func(sc *scene) testkit.Answer { return at(sc, "/latest.rss", pusher.Key.Reveal()) })
+		sc.refused("KU4 twice", want{status: 400, kind: "invalid_parameters", reason: "two keys"}, func(sc *scene) testkit.Answer { return at(sc, "/latest.rss", key+"&user_api_key="+key) })
+		if got := up.Take(); len(got) > 0 {
+			sc.t.Errorf("refused requests reached the upstream: %+v", got)
+		}
+		sc.row("a change of the list counts at once", func(sc *scene) {
+			sc.Set("user_api_key_parameter_routes", "")
+			at(sc, "/latest.rss", key).Must(sc.t, 200)
+			if got := up.Take(); len(got) != 1 || got[0].Header.Get("X-Userkeys-Username") != "" {
+				sc.t.Errorf("the upstream got %+v", got)
+			}
+		})
+		for _, k := range []*testkit.App{reader, pusher, revoked} {
+			if strings.Contains(sc.Log.Since(0), k.Key.Reveal()) {
+				sc.t.Error("LK2 a key is in the log")
+			}
+		}
+	})
+}
+
+// TestPresence is W7.5: a request with a key says nothing of its user, unless it says so.
+func TestPresence(t *testing.T) {
+	t.Parallel()
+	onSQLite(t, func(sc *scene) {
+		go func() { _ = sc.Run(sc.t.Context()) }() // ends with the test
+		const path = "/session/current.json"
+		id := sc.Keys()[0].UserID
+		seen := func() time.Time {
+			u, err := sc.Store.User(sc.t.Context(), id)
+			if err != nil {
+				sc.t.Fatal(err)
+			}
+			return u.LastSeenAt
+		}
+		sc.Clock.Pass(10 * time.Minute)
+		before := seen()
+		sc.victim.Call("GET", path).Must(sc.t, 200)
+		sc.key("x", "GET", path, "Discourse-Present", "true")
+		bob := sc.User("bob")
+		app := sc.App("bobs", "read,session_info").Connect(sc.Person("bob"))
+		sc.Clock.Pass(10 * time.Minute)
+		quiet := sc.Clock.Now().Truncate(time.Microsecond)
+		app.Call("GET", path, "Discourse-Present", "true").Must(sc.t, 200)
+		for end := time.Now().Add(slow); bob.LastSeenAt.Before(quiet); time.Sleep(20 * time.Millisecond) { // what would have been written before is written
+			if time.Now().After(end) {
+				sc.t.Fatal("bob is not seen")
+			}
+			var err error
+			if bob, err = sc.Store.User(sc.t.Context(), bob.ID); err != nil {
+				sc.t.Fatal(err)
+			}
+		}
+		if !seen().Equal(before) {
+			sc.t.Error("seen without Discourse-Present")
+		}
+		began := sc.Clock.Now().Truncate(time.Microsecond)
+		sc.victim.Call("GET", path, "Discourse-Present", "true").Must(sc.t, 200)
+		for end := time.Now().Add(slow); seen().Equal(before); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(end) {
+				sc.t.Fatal("not seen")
+			}
+		}
+		if got := seen(); got.Before(began) || got.After(sc.Clock.Now()) {
+			sc.t.Errorf("seen at %v", got)
+		}
+	})
+}
+
 // sansDate are an answer's headers without those that differ every time, and
 // without the id that only refusals with a line in the log have.
 func sansDate(h http.Header) http.Header {
@@ -27,7 +135,7 @@ func sansDate(h http.Header) http.Header {
 // TestUsingAKey holds the attacks KU: what counts as a key, and what a key may do.
 func TestUsingAKey(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		const path = "/session/current.json"
 		live := sc.victim.Key.Reveal()
 		revoked := sc.App("revoked", "read").Connect(sc.alice)

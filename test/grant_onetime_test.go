@@ -1,5 +1,7 @@
 package scenario_test
 
+// One-time passwords: asking for them, signing in with them, and programs that sign in. Group OT of docs/attacks.md.
+
 import (
 	"net/http"
 	"net/url"
@@ -193,7 +195,7 @@ func TestOneTimeScenes(t *testing.T) {
 // TestBounceWay is W10.4: the official app opens any page to find out.
 func TestBounceWay(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		app := sc.App("phone", "read")
 		ask := func(key, to string) string {
 			return "/any/page?" + url.Values{"user_api_public_key": {key}, "auth_redirect": {to}}.Encode()
@@ -218,7 +220,7 @@ func TestBounceWay(t *testing.T) {
 // TestSessionsForPrograms: a program that got its token before it signed in goes on with it.
 func TestSessionsForPrograms(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		p := sc.Visitor()
 		early := strings.Split(p.Get("/session/csrf.json").Must(sc.t, http.StatusOK, `{"csrf":"`).Body, `"`)[3]
 		login := func(password string) testkit.Answer {

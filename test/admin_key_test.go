@@ -1,5 +1,7 @@
 package scenario_test
 
+// Administrators: the admin API, and admin API keys.
+
 import (
 	"encoding/json"
 	"net/http"
@@ -34,7 +36,7 @@ func adminRoutes(t *testing.T) []string {
 // TestAdminAPIIsTheAdministrators is AD1 for the JSON admin API on a whole site.
 func TestAdminAPIIsTheAdministrators(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		sc.User("root", testkit.Admin)
 		sc.User("mod", func(n *identity.NewUser) { n.Moderator, n.TrustLevel = true, 4 })
 		sc.Set("max_admin_api_reqs_per_minute", "10000")
@@ -184,7 +186,7 @@ func TestAdminAPIManages(t *testing.T) {
 // TestAdminKeyOfThePage makes a key as an administrator does at a browser.
 func TestAdminKeyOfThePage(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		sc.User("root", testkit.Admin)
 		root := sc.Person("root")
 		root.Get("/my/apps").Must(sc.t, 200, `href="/user-api-key/admin/api-keys"`)
@@ -222,7 +224,7 @@ func TestAdminKeyOfThePage(t *testing.T) {
 // TestAdminKeyIsNoBackDoor is what an admin API key must not do, and what must not be one.
 func TestAdminKeyIsNoBackDoor(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		sc.User("root", testkit.Admin)
 		sc.Set("max_admin_api_reqs_per_minute", "10000")
 		root, any := sc.Program("root"), sc.Program("")

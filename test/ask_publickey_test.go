@@ -1,5 +1,8 @@
 package scenario_test
 
+// Asking for a key: the public key of an app, and what fits into the answer that is sealed to it. Group PK of
+// docs/attacks.md.
+
 import (
 	"crypto/rand"
 	"crypto/rsa"
@@ -33,7 +36,7 @@ func TestPublicKeys(t *testing.T) {
 	if err != nil || len(files) < 50 {
 		t.Fatalf("%d files, %v", len(files), err)
 	}
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		for _, file := range files {
 			sc.publicKeyRow(file)
 		}
@@ -130,7 +133,7 @@ func TestPayloadSizes(t *testing.T) {
 	}
 	block, _ := pem.Decode(text)
 	small := parsePrivate(t, block.Bytes)
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		for _, c := range []struct {
 			row, padding, expires string
 			longest               int

@@ -1,77 +1,17 @@
 package scenario_test
 
+// Using a key, a session or nothing: every route of the server, for everybody. A new route is covered without a
+// change here.
+
 import (
+	"net/url"
 	"os"
 	"strings"
 	"testing"
 
+	"userkeys/internal/identity"
 	"userkeys/internal/testkit"
 )
-
-// TestScopes holds the attacks SC: which scopes an app may ask for, and when they count.
-func TestScopes(t *testing.T) {
-	t.Parallel()
-	onBoth(t, func(sc *scene) {
-		for _, list := range []string{",read", "read,,write", "read, write", " read", "READ", "read\u00a0"} {
-			sc.refusedAsk(sprint("SC2 SC3 %q", list), pageRefusal.saying("knows no scope"), sc.ask("scopes", list))
-		}
-		sc.refusedAsk("SC3 a comma alone", pageRefusal.saying("no scope"), sc.ask("scopes", ","))
-		sc.refusedAsk("SC3 commas alone", pageRefusal.saying("no scope"), sc.ask("scopes", ",,"))
-		for _, name := range []string{"__proto__", "constructor", "1", "read/write", "*", "all", "admin"} {
-			sc.refusedAsk("SC6 a scope named "+name, pageRefusal.saying("knows no scope"), sc.ask("scopes", name))
-		}
-		sc.refusedAsk("SC4 21 scopes", malformed.saying("20 scopes"), sc.ask("scopes", strings.Repeat("read,", 20)+"read"))
-		sc.refusedAsk("SC4 501 bytes", malformed.saying("500 bytes"), sc.ask("scopes", "read,"+strings.Repeat("a", 496)))
-		sc.refusedAsk("SC4 500 bytes", pageRefusal, sc.ask("scopes", "read,"+strings.Repeat("a", 495)))
-		for what, list := range map[string]string{"SC3 one comma at the end": "read,", "SC4 the same 20 times": strings.Repeat("read,", 19) + "read"} {
-			sc.row(what, func(sc *scene) {
-				sc.App("lists", list).Connect(sc.alice)
-				if k := sc.Keys()[0]; k.Scopes.String() != "read" {
-					sc.t.Errorf("granted %q", k.Scopes)
-				}
-			})
-		}
-		sc.row("SC9 no scopes in the database are no rights", func(sc *scene) {
-			app := sc.App("emptied", "read").Connect(sc.alice)
-			sc.exec("UPDATE userkeys_keys SET scopes = '' WHERE client = (SELECT id FROM userkeys_clients WHERE client_id = 'emptied')")
-			for _, path := range []string{"/", "/session/current.json", "/notifications.json"} {
-				sc.check(app.Call("GET", path), denied)
-			}
-		})
-		sc.row("SC5 a scope that the site takes back ends at once", func(sc *scene) {
-			app := sc.App("later", "read").Connect(sc.alice)
-			app.Call("GET", "/session/current.json").Must(sc.t, 200)
-			sc.Set("allow_user_api_key_scopes", "session_info|notifications")
-			sc.check(app.Call("GET", "/anything"), denied)
-			sc.alice.Get("/my/apps").Must(sc.t, 200, "no longer allows")
-			sc.Set("allow_user_api_key_scopes", "read")
-			app.Call("GET", "/session/current.json").Must(sc.t, 200)
-		})
-		sc.row("SC10 the methods of read", methodsOfRead)
-	})
-}
-
-func methodsOfRead(sc *scene) {
-	app := sc.App("reader", "read").Connect(sc.alice)
-	const path = "/session/current.json"
-	app.Call("GET", path).Must(sc.t, 200, `"username":"alice"`)
-	if a := app.Call("HEAD", path).Must(sc.t, 200); a.Body != "" {
-		sc.t.Errorf("HEAD has a body: %q", a.Body)
-	}
-	if a := app.Call("OPTIONS", path).Must(sc.t, 200); a.Body != "" || a.Header.Get("Allow") == "" || a.Header.Get("X-Discourse-Username") != "" {
-		sc.t.Errorf("OPTIONS: %q, %v", a.Body, a.Header)
-	}
-	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {
-		sc.check(app.Call(method, path), want{status: 403, kind: "invalid_access", reason: "missing scope: write"})
-	}
-	for _, method := range []string{"get", "FOO", "TRACE", "PROPFIND", "MKCOL", "PRI"} {
-		a := app.Call(method, path)
-		sc.check(a, wrongMethod)
-		if a.Header.Get("Allow") == "" {
-			sc.t.Errorf("%s: no Allow", method)
-		}
-	}
-}
 
 // siteRoute is a line of the server's table of routes.
 type siteRoute struct{ method, path, rules string }
@@ -109,7 +49,7 @@ func siteRoutes(t *testing.T) []siteRoute {
 // scopes and whoever its owner, reaches a route that makes, restores or widens keys or sessions.
 func TestNoKeyReachesManagement(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		sc.User("root", testkit.Admin)
 		root := sc.Person("root")
 		sc.Set("allow_user_api_key_scopes", "read|write|one_time_password|session_info")
@@ -165,4 +105,80 @@ func (sc *scene) cookie(p *testkit.Person) string {
 		out = append(out, c.Name+"="+c.Value)
 	}
 	return strings.Join(out, "; ")
+}
+
+// TestRoutesByRole is AD1: every route of the server's own table, to every kind
+// of visitor. What keys may is in TestNoKeyReachesManagement.
+func TestRoutesByRole(t *testing.T) {
+	t.Parallel()
+	onSQLite(t, func(sc *scene) {
+		sc.User("mod", func(n *identity.NewUser) { n.Moderator, n.TrustLevel = true, 4 })
+		sc.User("root", testkit.Admin)
+		// The administrator last: what they do changes the others.
+		for _, person := range []struct {
+			who string
+			p   *testkit.Person
+		}{{"stranger", nil}, {"user", sc.alice}, {"moderator", sc.Person("mod")}, {"administrator", sc.Person("root")}} {
+			who, p := person.who, person.p
+			for _, r := range siteRoutes(sc.t) {
+				if strings.HasSuffix(r.path, "/logout") || strings.HasSuffix(r.path, "/login") || strings.HasSuffix(r.path, "/setup") || !r.has("session") || r.method == "DELETE" && strings.HasPrefix(r.path, "/session/") {
+					continue // for strangers; they have rows of their own
+				}
+				if r.has("long") {
+					continue // open to anyone, and waits for news
+				}
+				sc.row("AD1 "+who+": "+r.String(), func(sc *scene) {
+					visitor := sc.Visitor()
+					if p != nil {
+						visitor = p.At(sc.Site)
+					}
+					before := sc.Keys()
+					form := url.Values{"id": {"999999"}, "name": {"allow_user_api_keys"}, "value": {"no boolean"}}
+					if p != nil && r.has("token") {
+						form.Set("authenticity_token", sc.tokenOf(visitor))
+					}
+					var a testkit.Answer
+					if r.method == "POST" {
+						a = visitor.Post(r.path, form)
+					} else {
+						request := visitor.Request(r.method, r.path, "")
+						if p != nil { // so that it is the role that is refused, and not the token
+							request.Header.Set("X-CSRF-Token", sc.tokenOf(visitor))
+						}
+						a = visitor.Do(request)
+					}
+					sc.byRole(a, who, r)
+					if !strings.HasSuffix(r.path, "revoke-all") || p == nil {
+						sc.unchanged(before)
+					}
+				})
+				if strings.HasSuffix(r.path, "/revoke-all") && p == sc.alice {
+					sc.victim.Connect(sc.alice)
+				}
+			}
+		}
+	})
+}
+
+// byRole holds an answer to what the role may see.
+func (sc *scene) byRole(a testkit.Answer, who string, r siteRoute) {
+	sc.t.Helper()
+	forAdministrators, forAnyone := strings.HasPrefix(r.rules, "administrator"), strings.HasPrefix(r.rules, "anyone")
+	switch {
+	case a.StatusCode/100 == 5:
+		sc.t.Errorf("status %d: %.300s", a.StatusCode, a.Body)
+	case forAnyone: // what these say is looked at elsewhere
+	case who == "stranger" && r.method == "GET" && !strings.HasSuffix(r.path, ".json"):
+		if a.StatusCode != 302 || !strings.HasPrefix(a.Header.Get("Location"), "/login?redirect=") {
+			sc.t.Errorf("status %d to %q", a.StatusCode, a.Header.Get("Location"))
+		}
+	case who == "stranger":
+		sc.check(a, want{status: 403})
+	case forAdministrators && who != "administrator":
+		sc.check(a, want{status: 403, hasNot: []string{"max_user_api_reqs"}})
+	case r.path == "/user-api-key/settings" && r.method == "POST":
+		sc.check(a, want{status: 400, has: []string{"true or false"}})
+	case a.StatusCode == 302 && strings.HasPrefix(a.Header.Get("Location"), "/login"):
+		sc.t.Errorf("status %d: %.300s", a.StatusCode, a.Body)
+	}
 }

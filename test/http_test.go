@@ -1,5 +1,8 @@
 package scenario_test
 
+// HTTP itself: messages that are malformed, too large, too slow, or that two programs read differently. Group HT of
+// docs/attacks.md.
+
 import (
 	"bytes"
 	"compress/gzip"

@@ -1,5 +1,7 @@
 package scenario_test
 
+// Asking for a key: addresses that the answer or a browser may be sent to. Group RD of docs/attacks.md.
+
 import (
 	"bufio"
 	"net/url"
@@ -20,7 +22,7 @@ import (
 // whole site. An accepted one is shown, and comes back byte for byte.
 func TestRedirects(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		f, err := os.Open("../testdata/redirects.txt")
 		if err != nil {
 			sc.t.Fatal(err)
@@ -140,7 +142,7 @@ func leadsNowhere(sc *scene, a testkit.Answer, address string) {
 // TestRegisteredClients holds an app that is registered to what it is registered with.
 func TestRegisteredClients(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		const at = "https://app.example/cb?x=1&y=%C3%A9"
 		sc.Set("allowed_user_api_auth_redirects", "https://app.example/*")
 		sc.Set("allow_user_api_key_scopes", "read|write")
@@ -185,7 +187,7 @@ func TestRegisteredClients(t *testing.T) {
 // TestReturnAddress is RD48: after login a browser goes to a page of this site.
 func TestReturnAddress(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		for _, back := range []string{
 			"//evil.example", "///evil.example", `/\evil.example`, `\\evil.example`, "https://evil.example/", "javascript:alert(1)", "evil.example",
 			"/\tevil", "/user-api-key/new?a=b\nX: y", "/a/../..//evil.example", "/%2f/evil.example", "/%5cevil.example", "/.//evil.example", "/caf\u00e9", strings.Repeat("/a", 10000),

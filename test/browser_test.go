@@ -1,5 +1,7 @@
 package scenario_test
 
+// A real browser: from the request to the app's answer, the apps page, the first administrator.
+
 import (
 	"fmt"
 	"net"

@@ -1,5 +1,7 @@
 package scenario_test
 
+// Using a key: notifications, counts and what else apps of Discourse ask for.
+
 import (
 	"encoding/json"
 	"slices"
@@ -32,7 +34,7 @@ const adminNotifications = "/user-api-key/admin/notifications.json"
 // TestDiscourseMobile walks the official app's way from the probe to the end of its key.
 func TestDiscourseMobile(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		sc.User("root", testkit.Admin)
 		root := sc.Person("root")
 		sc.Set("site_description", "A place to talk.")

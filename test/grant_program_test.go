@@ -1,5 +1,7 @@
 package scenario_test
 
+// Granting a key: by a program with an admin API key, without a page.
+
 import (
 	"encoding/json"
 	"net/http"
@@ -14,7 +16,7 @@ import (
 // account with an admin API key, without a page (W2), and tells users something.
 func TestHeadlessGrant(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		sc.User("root", testkit.Admin)
 		app := sc.App("headless", "session_info")
 		body := func(change ...string) string {

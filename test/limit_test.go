@@ -1,8 +1,11 @@
 package scenario_test
 
+// Limits: of keys, users and addresses. Group RL of docs/attacks.md. Limits of logins are in login_test.go.
+
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -11,14 +14,118 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit"
+	"userkeys/internal/wiring"
 )
+
+// TestAddressLimits holds W13.3 and the attacks RL by address, behind a proxy of the site's own.
+func TestAddressLimits(t *testing.T) {
+	t.Parallel()
+	trust := func(cfg *wiring.Config) {
+		cfg.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
+	}
+	behind(t, func(sc *scene, up *testkit.Upstream) {
+		sc.Set("max_reqs_per_ip_per_10_seconds", "5")
+		sc.Set("max_reqs_per_ip_per_minute", "1000")
+		n := 0
+		address := func() string { n++; return sprint("203.0.113.%d", n) }
+		ask := func(sc *scene, ip, key, path string, header ...string) testkit.Answer {
+			r := sc.Visitor().Request("GET", path, "")
+			r.Header.Set("X-Forwarded-For", ip)
+			if key != "" {
+				r.Header.Set(userkeys.KeyHeader, key)
+			}
+			for i := 0; i+1 < len(header); i += 2 {
+				r.Header.Set(header[i], header[i+1])
+			}
+			return sc.Visitor().Do(r)
+		}
+		spend := func(sc *scene, ip, key, path string, want int) {
+			sc.t.Helper()
+			for range 5 {
+				if a := ask(sc, ip, key, path); a.StatusCode != want {
+					sc.t.Fatalf("status %d, want %d: %s", a.StatusCode, want, a.Body)
+				}
+			}
+		}
+		over := func(sc *scene, a testkit.Answer) {
+			sc.t.Helper()
+			wait, err := strconv.Atoi(a.Header.Get("Retry-After"))
+			if a.StatusCode != http.StatusTooManyRequests || !strings.HasPrefix(a.Header.Get("Content-Type"), "text/plain") || strings.Count(a.Body, "\n") != 3 ||
+				a.Header.Get("Discourse-Rate-Limit-Error-Code") != "ip_10_secs_limit" || err != nil || wait < 1 || wait > 11 {
+				sc.t.Errorf("%d %v %q", a.StatusCode, a.Header, a.Body)
+			}
+		}
+		live := sc.victim.Key.Reveal()
+		sc.row("RL8 RV12 unknown keys are charged to their address, and a good one from elsewhere goes on", func(sc *scene) {
+			ip := address()
+			spend(sc, ip, userkeys.NewKey("").Reveal(), "/x", 403)
+			mark := sc.Log.Len()
+			a := ask(sc, ip, userkeys.NewKey("").Reveal(), "/x")
+			over(sc, a)
+			sc.oneLine(a, mark)
+			over(sc, ask(sc, ip, live, "/x"))
+			if a := ask(sc, address(), live, "/x"); a.StatusCode != 200 {
+				sc.t.Errorf("status %d", a.StatusCode)
+			}
+		})
+		sc.row("pages of ours are charged, the upstream's visitors are not", func(sc *scene) {
+			ip := address()
+			spend(sc, ip, "", "/user-api-key/login", 200)
+			over(sc, ask(sc, ip, "", "/user-api-key/login"))
+			for range 20 {
+				if a := ask(sc, ip, "", "/x"); a.StatusCode != 200 {
+					sc.t.Fatalf("status %d", a.StatusCode)
+				}
+			}
+		})
+		sc.row("RL3 an invented hop is nobody", func(sc *scene) {
+			ip := address()
+			spend(sc, ip, "", "/user-api-key/login", 200)
+			over(sc, ask(sc, "6.6.6.6, "+ip, "", "/user-api-key/login", "User-Agent", "other", "X-Real-Ip", "7.7.7.7"))
+		})
+		sc.row("RL5 addresses of one IPv6 network", func(sc *scene) {
+			for i := range 5 {
+				if a := ask(sc, sprint("2001:db8::%x", i), live, "/x"); a.StatusCode != 200 {
+					sc.t.Fatalf("status %d", a.StatusCode)
+				}
+			}
+			over(sc, ask(sc, "2001:db8::ffff:1", live, "/x"))
+		})
+		sc.row("it passes after the wait, and a change counts at once", func(sc *scene) {
+			ip := address()
+			spend(sc, ip, live, "/x", 200)
+			a := ask(sc, ip, live, "/x")
+			over(sc, a)
+			wait, _ := strconv.Atoi(a.Header.Get("Retry-After"))
+			sc.Clock.Pass(time.Duration(wait) * time.Second)
+			if a := ask(sc, ip, live, "/x"); a.StatusCode != 200 {
+				sc.t.Errorf("status %d after the wait", a.StatusCode)
+			}
+			spend(sc, address(), live, "/x", 200)
+			sc.Set("max_reqs_per_ip_mode", "none")
+			defer sc.Set("max_reqs_per_ip_mode", "block")
+			for range 20 {
+				if a := ask(sc, ip, live, "/x"); a.StatusCode != 200 {
+					sc.t.Fatalf("status %d", a.StatusCode)
+				}
+			}
+		})
+		sc.row("the proxy itself is not everybody", func(sc *scene) {
+			for range 30 {
+				if a := sc.victim.Call("GET", "/x"); a.StatusCode != 200 {
+					sc.t.Fatalf("status %d", a.StatusCode)
+				}
+			}
+		})
+	}, trust)
+}
 
 var limited = want{status: 429, kind: "rate_limit"}
 
 // TestRateLimits holds the attacks RL: what counts for which limit.
 func TestRateLimits(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		const path = "/session/current.json"
 		sc.Set("max_user_api_reqs_per_minute", "20")
 		n := 0

@@ -1,5 +1,7 @@
 package scenario_test
 
+// Granting a key: by a code that a user types for a device. Group DV of docs/attacks.md.
+
 import (
 	"encoding/json"
 	"errors"
@@ -99,7 +101,7 @@ func (d *device) mustBe(want string) string {
 // TestDeviceWay is the whole way, by both ends of it.
 func TestDeviceWay(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		d := sc.newDevice("tv", "read,notifications", "padding", "oaep")
 		d.mustBe("authorization_pending")
 		stranger := sc.Visitor()
@@ -382,7 +384,7 @@ func once(t *testing.T, redeem func() error) {
 // wants that, and of codes 12 digits of a hash.
 func TestDeviceLogIsWithoutCodes(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		way := func() *device {
 			d := sc.newDevice("tv", "read")
 			page := sc.alice.Post("/user-api-key/activate", url.Values{"code": {d.user}, "authenticity_token": {sc.token()}})

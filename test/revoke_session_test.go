@@ -1,5 +1,7 @@
 package scenario_test
 
+// Revoking: sessions that an app began with what it got with its key.
+
 import (
 	"net/http"
 	"net/url"
@@ -185,7 +187,7 @@ func TestAppSessionEndsWithItsKey(t *testing.T) {
 // what its user would have to approve, nor undo what its user did.
 func TestAppSessionReadsAndRevokes(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		sc.Set("allow_user_api_key_scopes", "read|write|one_time_password")
 		kept, gone := sc.App("kept", "read").Connect(sc.alice), sc.App("gone", "read").Connect(sc.alice)
 		keptID, goneID := sc.Keys()[1].ID, sc.Keys()[0].ID
@@ -232,7 +234,7 @@ func TestAppSessionReadsAndRevokes(t *testing.T) {
 // TestAppSessionOfAnAdministrator: it acts on its user's own keys only.
 func TestAppSessionOfAnAdministrator(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		sc.Set("allow_user_api_key_scopes", "read|one_time_password")
 		sc.App("alice's", "read").Connect(sc.alice)
 		id := sc.Keys()[0].ID

@@ -1,5 +1,8 @@
 package scenario_test
 
+// Using a key: paths, methods and the site's own scopes. Group PS of docs/attacks.md. Paths before an upstream are in
+// proxy_test.go.
+
 import (
 	"bufio"
 	"os"
@@ -68,7 +71,7 @@ func (sc *scene) keyLine(keyed bool) string {
 func TestPathsOfTheSite(t *testing.T) {
 	t.Parallel()
 	accept, refuse := pathVectors(t)
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		for target, id := range refuse {
 			for who, keyed := range map[string]bool{"with a key": true, "without": false} {
 				sc.refused(sprint("%s %+q %s", id, target, who), ambiguous, func(sc *scene) testkit.Answer { return sc.get("GET", target, keyed) })
@@ -132,33 +135,28 @@ func TestOwnScopes(t *testing.T) {
 		u.Host = "site.example"
 		cfg.BaseURL = &u
 	}
-	for name, open := range eachStore {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			db, st := open(t)
-			up := testkit.NewUpstream(t)
-			sc := newScene(t, db, st, own, testkit.Behind(up.URL))
-			app := sc.grantTo("api", "api")
-			for target, status := range map[string]int{
-				"/api/v1": 200, "/api/v1/x": 200, "/api/v1/x/y?z": 200, "/api/v1/": 200, "/api/v10/x": 403, "/api/v1evil": 403, "/api": 403, "/API/v1/x": 403, "/api/v1/../v2": 400,
-			} {
-				sc.row("PS15 "+target, func(sc *scene) {
-					a := sc.Raw("GET " + target + " HTTP/1.1\r\nHost: x\r\nUser-Api-Key: " + app.Key.Reveal() + "\r\n\r\n")
-					if a.StatusCode != status || len(up.Take()) != map[bool]int{true: 1}[status == 200] {
-						sc.t.Errorf("status %d, want %d: %s", a.StatusCode, status, a.Body)
-					}
-				})
-			}
-			for host, status := range map[string]int{
-				"other.example": 421, "site.example.evil.net": 421, "evil.site.example": 421, "SITE.example": 302, "site.example.": 302, "site.example:8443": 302, "127.0.0.1:80": 302, "[::1]": 302, "": 400,
-			} {
-				sc.row(sprint("PS21 Host %q", host), func(sc *scene) {
-					a := sc.Raw("GET /my/apps HTTP/1.1\r\nHost: " + host + "\r\n\r\n")
-					if a.StatusCode != status || strings.Contains(a.Body, "evil") || strings.Contains(a.Header.Get("Location"), "example") {
-						sc.t.Errorf("status %d, want %d: %v %s", a.StatusCode, status, a.Header, a.Body)
-					}
-				})
-			}
-		})
-	}
+	up := testkit.NewUpstream(t)
+	onSQLite(t, func(sc *scene) {
+		app := sc.grantTo("api", "api")
+		for target, status := range map[string]int{
+			"/api/v1": 200, "/api/v1/x": 200, "/api/v1/x/y?z": 200, "/api/v1/": 200, "/api/v10/x": 403, "/api/v1evil": 403, "/api": 403, "/API/v1/x": 403, "/api/v1/../v2": 400,
+		} {
+			sc.row("PS15 "+target, func(sc *scene) {
+				a := sc.Raw("GET " + target + " HTTP/1.1\r\nHost: x\r\nUser-Api-Key: " + app.Key.Reveal() + "\r\n\r\n")
+				if a.StatusCode != status || len(up.Take()) != map[bool]int{true: 1}[status == 200] {
+					sc.t.Errorf("status %d, want %d: %s", a.StatusCode, status, a.Body)
+				}
+			})
+		}
+		for host, status := range map[string]int{
+			"other.example": 421, "site.example.evil.net": 421, "evil.site.example": 421, "SITE.example": 302, "site.example.": 302, "site.example:8443": 302, "127.0.0.1:80": 302, "[::1]": 302, "": 400,
+		} {
+			sc.row(sprint("PS21 Host %q", host), func(sc *scene) {
+				a := sc.Raw("GET /my/apps HTTP/1.1\r\nHost: " + host + "\r\n\r\n")
+				if a.StatusCode != status || strings.Contains(a.Body, "evil") || strings.Contains(a.Header.Get("Location"), "example") {
+					sc.t.Errorf("status %d, want %d: %v %s", a.StatusCode, status, a.Header, a.Body)
+				}
+			})
+		}
+	}, own, testkit.Behind(up.URL))
 }

@@ -1,94 +1,19 @@
 package scenario_test
 
+// Administrators: the page of settings, and values that no setting may have. Group AD of docs/attacks.md.
+
 import (
 	"net/url"
 	"strings"
 	"testing"
 
-	"userkeys/internal/identity"
 	"userkeys/internal/testkit"
 )
-
-// TestRoutesByRole is AD1: every route of the server's own table, to every kind
-// of visitor. What keys may is in TestNoKeyReachesManagement.
-func TestRoutesByRole(t *testing.T) {
-	t.Parallel()
-	onBoth(t, func(sc *scene) {
-		sc.User("mod", func(n *identity.NewUser) { n.Moderator, n.TrustLevel = true, 4 })
-		sc.User("root", testkit.Admin)
-		// The administrator last: what they do changes the others.
-		for _, person := range []struct {
-			who string
-			p   *testkit.Person
-		}{{"stranger", nil}, {"user", sc.alice}, {"moderator", sc.Person("mod")}, {"administrator", sc.Person("root")}} {
-			who, p := person.who, person.p
-			for _, r := range siteRoutes(sc.t) {
-				if strings.HasSuffix(r.path, "/logout") || strings.HasSuffix(r.path, "/login") || strings.HasSuffix(r.path, "/setup") || !r.has("session") || r.method == "DELETE" && strings.HasPrefix(r.path, "/session/") {
-					continue // for strangers; they have rows of their own
-				}
-				if r.has("long") {
-					continue // open to anyone, and waits for news
-				}
-				sc.row("AD1 "+who+": "+r.String(), func(sc *scene) {
-					visitor := sc.Visitor()
-					if p != nil {
-						visitor = p.At(sc.Site)
-					}
-					before := sc.Keys()
-					form := url.Values{"id": {"999999"}, "name": {"allow_user_api_keys"}, "value": {"no boolean"}}
-					if p != nil && r.has("token") {
-						form.Set("authenticity_token", sc.tokenOf(visitor))
-					}
-					var a testkit.Answer
-					if r.method == "POST" {
-						a = visitor.Post(r.path, form)
-					} else {
-						request := visitor.Request(r.method, r.path, "")
-						if p != nil { // so that it is the role that is refused, and not the token
-							request.Header.Set("X-CSRF-Token", sc.tokenOf(visitor))
-						}
-						a = visitor.Do(request)
-					}
-					sc.byRole(a, who, r)
-					if !strings.HasSuffix(r.path, "revoke-all") || p == nil {
-						sc.unchanged(before)
-					}
-				})
-				if strings.HasSuffix(r.path, "/revoke-all") && p == sc.alice {
-					sc.victim.Connect(sc.alice)
-				}
-			}
-		}
-	})
-}
-
-// byRole holds an answer to what the role may see.
-func (sc *scene) byRole(a testkit.Answer, who string, r siteRoute) {
-	sc.t.Helper()
-	forAdministrators, forAnyone := strings.HasPrefix(r.rules, "administrator"), strings.HasPrefix(r.rules, "anyone")
-	switch {
-	case a.StatusCode/100 == 5:
-		sc.t.Errorf("status %d: %.300s", a.StatusCode, a.Body)
-	case forAnyone: // what these say is looked at elsewhere
-	case who == "stranger" && r.method == "GET" && !strings.HasSuffix(r.path, ".json"):
-		if a.StatusCode != 302 || !strings.HasPrefix(a.Header.Get("Location"), "/login?redirect=") {
-			sc.t.Errorf("status %d to %q", a.StatusCode, a.Header.Get("Location"))
-		}
-	case who == "stranger":
-		sc.check(a, want{status: 403})
-	case forAdministrators && who != "administrator":
-		sc.check(a, want{status: 403, hasNot: []string{"max_user_api_reqs"}})
-	case r.path == "/user-api-key/settings" && r.method == "POST":
-		sc.check(a, want{status: 400, has: []string{"true or false"}})
-	case a.StatusCode == 302 && strings.HasPrefix(a.Header.Get("Location"), "/login"):
-		sc.t.Errorf("status %d: %.300s", a.StatusCode, a.Body)
-	}
-}
 
 // TestSettingsPage holds the attacks AD on settings, and the rules that no site may be given.
 func TestSettingsPage(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		sc.User("root", testkit.Admin)
 		root := sc.Person("root")
 		token := sc.tokenOf(root)

@@ -1,3 +1,23 @@
+// Package scenario_test plays a whole site, as the command wires it, against users, apps, strangers and upstreams.
+//
+// A test belongs to the file of its subject. Each file begins with what is in it:
+//
+//	ask_      a request for a key, until it is put to a user or refused
+//	grant_    a user, a code or a program approves
+//	use_      calls with a key
+//	limit     too many calls
+//	login     signing in to the site
+//	revoke    keys, and what was given with them, end
+//	push      notifications to receivers of apps
+//	admin_    what administrators may do, and nobody else
+//	proxy     the site as a reverse proxy; proxy_faults for upstreams that misbehave
+//	http      messages that are no good HTTP
+//	browser   the pages in Chromium; pictures for people to look at
+//	secrets   what must be written nowhere
+//
+// What only one package decides is tested beside it: the store on both databases in store, parsers at the root.
+// Here a test runs on both databases ([onBoth]) where a statement decides: what is unique, counted, compared, listed,
+// or changed by two at once. All others run on SQLite ([onSQLite]).
 package scenario_test
 
 import (
@@ -32,28 +52,25 @@ type scene struct {
 	victim *testkit.App
 }
 
-// eachStore opens a fresh store of each database.
-var eachStore = map[string]func(testing.TB) (*sql.DB, *store.Store){
-	"SQLite": func(t testing.TB) (*sql.DB, *store.Store) {
-		db := dbtest.SQLiteDB(t)
-		return db, dbtest.Open(t, db, store.SQLite)
-	},
-	"Postgres": func(t testing.TB) (*sql.DB, *store.Store) {
-		db := dbtest.PostgresDB(t)
-		return db, dbtest.Open(t, db, store.Postgres)
-	},
-}
-
 // onBoth plays a scene on each database.
 func onBoth(t *testing.T, play func(sc *scene), opts ...testkit.Option) {
 	t.Helper()
-	for name, open := range eachStore {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			db, st := open(t)
-			play(newScene(t, db, st, opts...))
-		})
-	}
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		onSQLite(t, play, opts...)
+	})
+	t.Run("Postgres", func(t *testing.T) {
+		t.Parallel()
+		db := dbtest.PostgresDB(t)
+		play(newScene(t, db, dbtest.Open(t, db, store.Postgres), opts...))
+	})
+}
+
+// onSQLite plays a scene where no statement decides, on the database that every machine has.
+func onSQLite(t *testing.T, play func(sc *scene), opts ...testkit.Option) {
+	t.Helper()
+	db := dbtest.SQLiteDB(t)
+	play(newScene(t, db, dbtest.Open(t, db, store.SQLite), opts...))
 }
 
 func newScene(t *testing.T, db *sql.DB, st *store.Store, opts ...testkit.Option) *scene {
@@ -354,3 +371,13 @@ func post(p *testkit.Person, path, kind, body string, header ...string) testkit.
 const urlencoded = "application/x-www-form-urlencoded"
 
 func sprint(format string, args ...any) string { return fmt.Sprintf(format, args...) }
+
+// tokenOf is the CSRF token of somebody's session.
+func (sc *scene) tokenOf(p *testkit.Person) string {
+	sc.t.Helper()
+	form, ok := p.Get("/my/apps").Form("/user-api-key/logout")
+	if !ok || form.Get("authenticity_token") == "" {
+		sc.t.Fatal("the page has no token")
+	}
+	return form.Get("authenticity_token")
+}

@@ -1,5 +1,7 @@
 package scenario_test
 
+// A real browser without a mouse: device codes and one-time passwords.
+
 import (
 	"net/url"
 	"testing"

@@ -1,5 +1,7 @@
 package scenario_test
 
+// Using a key: polls of the message bus and event streams, until their key ends.
+
 import (
 	"bufio"
 	"fmt"
@@ -69,15 +71,14 @@ func (sc *scene) add(s *testkit.Site, who string) {
 	}
 }
 
-// eachWay plays on both databases, with polls that wait in their handlers, and with those of keys parked as in a crowd. The
-// site runs.
+// eachWay plays with polls that wait in their handlers, and with polls of keys parked as in a crowd. The site runs.
 func eachWay(t *testing.T, play func(sc *scene)) {
 	t.Helper()
 	t.Parallel()
 	for name, above := range map[string]int{"few": 0, "a crowd": -1} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			onBoth(t, func(sc *scene) {
+			onSQLite(t, func(sc *scene) {
 				go func() { _ = sc.Run(sc.t.Context()) }() // ends with the test
 				first := soon(sc, pollOf(sc.App("first", "message_bus").Connect(sc.alice), "/latest=-1"), nettest.Patience).Must(sc.t, 200)
 				if parked := first.Close; parked != (above < 0) {
@@ -169,7 +170,7 @@ func TestBus(t *testing.T) {
 // TestBusEndsWithTheSession: a poll and a stream of a session end soon after it, though nothing is told to anybody.
 func TestBusEndsWithTheSession(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		go func() { _ = sc.Run(sc.t.Context()) }() // ends with the test
 		by, ctx := testkit.Command, sc.t.Context()
 		for what, end := range map[string]func(p *testkit.Person, u userkeys.User) error{
@@ -380,7 +381,7 @@ func TestEventSource(t *testing.T) {
 // TestEventsFormat reads a stream as it comes on the connection: a retry, then events of three lines.
 func TestEventsFormat(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		sc.add(sc.Site, "alice")
 		app := sc.App("stream", "notifications").Connect(sc.alice)
 		res, err := http.DefaultClient.Do(app.Request("GET", "/events", ""))
