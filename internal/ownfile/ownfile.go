@@ -1,4 +1,7 @@
-package desk
+// Package ownfile has the JSON files that a person keeps on their machine: nobody
+// else can read one, it is replaced as a whole, and one program at a time
+// changes it. Errors are [userkeys.Error] whose public text is one line for the person.
+package ownfile
 
 import (
 	"context"
@@ -17,74 +20,80 @@ import (
 	"userkeys"
 )
 
-// A file is a JSON file of the person's own: nobody else can read it, it is
-// replaced as a whole, and one program at a time changes it.
-type file struct {
-	name string
-	max  int64  // bytes; more is no file of ours
-	lost string // what to do when it cannot be read and was moved away
+// A File is a JSON file of the person's own.
+type File struct {
+	Name string
+	Max  int64  // bytes; a larger file is refused
+	Lost string // what the person does after a file that cannot be read was moved away, such as "log in again"
 }
 
-// lockPatience is how long to wait for another program, which holds the file for milliseconds.
-const lockPatience = 5 * time.Second
+// Patience is how long to wait for another program, which holds a lock for milliseconds.
+const Patience = 5 * time.Second
 
-func fault(err error, format string, args ...any) error {
+// Errorf returns an error with the code [userkeys.Internal], a public text, and
+// err as the cause, which may be nil.
+func Errorf(err error, format string, args ...any) error {
 	e := userkeys.Errorf(userkeys.Internal, format, args...)
 	e.Err = err
 	return e
 }
 
-// read reads the file into the value that into points to; false if there is no file.
-func (f file) read(into any) (bool, error) {
-	h, err := os.Open(f.name)
+// Read decodes the file into the value that into points to, and reports whether there is a file.
+func (f File) Read(into any) (bool, error) {
+	h, err := os.Open(f.Name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fault(err, "cannot read %s", f.name)
+		return false, Errorf(err, "cannot read %s", f.Name)
 	}
 	defer h.Close()
 	info, err := h.Stat()
 	if err != nil {
-		return false, fault(err, "cannot read %s", f.name)
+		return false, Errorf(err, "cannot read %s", f.Name)
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return false, userkeys.Errorf(userkeys.InvalidAccess, "other users of this machine can read %s; make it yours (chmod 600) and consider new keys", f.name)
+		return false, userkeys.Errorf(userkeys.InvalidAccess, "other users of this machine can read %s; make it yours (chmod 600) and consider new keys", f.Name)
 	}
-	if info.Size() > f.max {
-		return false, userkeys.Errorf(userkeys.Internal, "%s is too large to be ours; move it away", f.name)
+	if info.Size() > f.Max {
+		return false, userkeys.Errorf(userkeys.Internal, "%s is too large to be ours; move it away", f.Name)
 	}
 	dec := json.NewDecoder(h)
 	if err := dec.Decode(into); err != nil {
 		// The cause is not shown: a JSON error may quote the file.
-		return false, f.unreadable()
+		return false, f.Unreadable()
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return false, f.unreadable()
+		return false, f.Unreadable()
 	}
 	return true, nil
 }
 
-func (f file) unreadable() error {
-	return userkeys.Errorf(userkeys.Internal, "%s is not readable by this version; move it away and %s", f.name, f.lost)
+// Unreadable returns the error for a file whose content makes no sense.
+func (f File) Unreadable() error {
+	return userkeys.Errorf(userkeys.Internal, "%s is not readable by this version; move it away and %s", f.Name, f.Lost)
 }
 
-// lock holds the file against other programs until the function that it gives is called. A program
-// that dies lets go by that.
-func (f file) lock() (func(), error) {
-	name := throughLinks(f.name)
-	if name != f.name {
+// Lock keeps other programs from changing the file until the function that it
+// returns is called, or this program ends. The error is [ErrBusy] if another
+// program holds the lock for longer than [Patience].
+func (f File) Lock() (func(), error) {
+	name := throughLinks(f.Name)
+	if name != f.Name {
 		// The folder is not made: it may be a volume that is not mounted now.
 		if _, err := os.Stat(filepath.Dir(name)); err != nil {
-			return nil, fault(err, "%s leads into a folder that is not there", f.name)
+			return nil, Errorf(err, "%s leads into a folder that is not there", f.Name)
 		}
 	}
-	return lockWithin(name+".lock", lockPatience)
+	return Lock(name+".lock", Patience)
 }
 
-func lockWithin(name string, patience time.Duration) (func(), error) {
+// Lock holds the lock file with a name until the function that it returns is
+// called, or this program ends. The error is [ErrBusy] if another program holds
+// it for longer than patience.
+func Lock(name string, patience time.Duration) (func(), error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		return nil, fault(err, "cannot make the folder %s", filepath.Dir(name))
+		return nil, Errorf(err, "cannot make the folder %s", filepath.Dir(name))
 	}
 	l := flock.New(name, flock.SetPermissions(0o600))
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -92,31 +101,33 @@ func lockWithin(name string, patience time.Duration) (func(), error) {
 	ok, err := l.TryLockContext(ctx, 10*time.Millisecond)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) || err == nil && !ok:
-		return nil, errBusy
+		return nil, ErrBusy
 	case err != nil:
-		return nil, fault(err, "cannot lock %s", name)
+		return nil, Errorf(err, "cannot lock %s", name)
 	}
 	return func() { _ = l.Unlock() }, nil // the lock ends with the program in any case
 }
 
-// errBusy is the lock that another program holds.
-var errBusy = userkeys.Errorf(userkeys.Conflict, "another userkeys command is at it; try again when it is done")
+// ErrBusy means that another program holds a lock.
+var ErrBusy = userkeys.Errorf(userkeys.Conflict, "another userkeys command is at it; try again when it is done")
 
-// write leaves the old file or the whole new one, readable by its owner only.
-func (f file) write(v any) error {
+// Write replaces the content by v. A crash leaves the old file or the whole new
+// one, which only its owner can read. The caller holds the lock.
+func (f File) Write(v any) error {
 	content, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
-		return fault(err, "cannot write %s", f.name)
+		return Errorf(err, "cannot write %s", f.Name)
 	}
-	name := throughLinks(f.name)
+	name := throughLinks(f.Name)
 	removeLeftOvers(name)
 	if err := writeAtomically(name, append(content, '\n')); err != nil {
-		return fault(err, "cannot write %s", f.name)
+		return Errorf(err, "cannot write %s", f.Name)
 	}
 	return nil
 }
 
-// removeLeftOvers removes what programs left that died while they wrote the file of that name. The lock is held: nobody writes now.
+// removeLeftOvers removes the unfinished files of programs that died while they
+// wrote the file with that name. The lock is held: nobody writes now.
 func removeLeftOvers(name string) {
 	left, _ := filepath.Glob(filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+"-*")) // the pattern is good
 	for _, name := range left {

@@ -1,4 +1,4 @@
-package desk
+package posts
 
 import (
 	"bytes"

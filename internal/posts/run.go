@@ -1,4 +1,4 @@
-package desk
+package posts
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 
 	"userkeys"
 	"userkeys/client"
+	"userkeys/internal/keystore"
+	"userkeys/internal/ownfile"
 )
 
 // A Report is what became of one post just now.
@@ -118,8 +120,8 @@ func (q *Queue) mend() ([]Post, error) {
 
 // lockRunner lets one program publish at a time, until the function that it gives is called.
 func (q *Queue) lockRunner() (func(), error) {
-	unlock, err := lockWithin(filepath.Join(filepath.Dir(q.file.name), "posts-run.lock"), 200*time.Millisecond)
-	if errors.Is(err, errBusy) {
+	unlock, err := ownfile.Lock(filepath.Join(filepath.Dir(q.file.Name), "posts-run.lock"), 200*time.Millisecond)
+	if errors.Is(err, ownfile.ErrBusy) {
 		return nil, userkeys.Errorf(userkeys.Conflict, "another userkeys post run is publishing; one is enough")
 	}
 	return unlock, err
@@ -215,7 +217,7 @@ func (r *runner) credential(p Post) (*client.Credential, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	i := slices.IndexFunc(all, func(a Account) bool { return a.Site == p.Site && a.Name == p.Account })
+	i := slices.IndexFunc(all, func(a keystore.Account) bool { return a.Site == p.Site && a.Name == p.Account })
 	if i < 0 { // not another account of the site: it would post under another name
 		return nil, "", userkeys.Errorf(userkeys.NotFound, "there is no key of %s; get one: userkeys login %s", userkeys.Printable(p.Owner()), p.Site)
 	}
