@@ -11,7 +11,7 @@ type Call struct {
 	// ManagesItself marks the requests that every live key may make whatever its
 	// scopes: to revoke and to renew itself, and for the secret of its own pushes.
 	ManagesItself bool
-	// Present says that the app's user is looking at it now (wire 7.5).
+	// Present says that the app's user is looking at it now (W7.5).
 	Present bool
 }
 

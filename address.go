@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// maxAddress bounds auth_redirect and push_url, in bytes (attacks RD44).
+// maxAddress bounds auth_redirect and push_url, in bytes (RD44).
 const maxAddress = 2000
 
 // An address is an absolute URL that every parser reads alike. Browsers, Go
@@ -243,7 +243,7 @@ func hasDotSegment(path string) bool {
 }
 
 // queryProblem refuses the names under which the answer is sent: a program
-// that reads the first of two would read the attacker's value (attacks RD28).
+// that reads the first of two would read the attacker's value (RD28).
 func queryProblem(query string) string {
 	for pair := range strings.SplitSeq(query, "&") {
 		raw, _, _ := strings.Cut(pair, "=")

@@ -125,7 +125,7 @@ func ParseAdminKey(s string) (Key, error) {
 }
 
 // ErrInvalidAdminKey is the one refusal of an admin API key that is unknown or
-// revoked or expired. Its words differ from those of [ErrInvalidKey] (wire 11). It is shared; do not change it.
+// revoked or expired. Its words differ from those of [ErrInvalidKey] (W11). It is shared; do not change it.
 var ErrInvalidAdminKey = &Error{Code: InvalidAccess, Public: NotPermitted + " The key in the header Api-Key is not valid.", Reason: "invalid admin API key"}
 
 // NewUser is an account to be made.

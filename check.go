@@ -237,7 +237,7 @@ func (c CheckedRequest) checkSize(s Settings) error {
 	return p.Fits(c.Key, c.Pad)
 }
 
-// CheckGrantor tells whether u may give keys on this site (wire 5.2). It is
+// CheckGrantor tells whether u may give keys on this site (W5.2). It is
 // asked when a key is made; keys that exist are not taken away by it.
 func (s Settings) CheckGrantor(u User) error {
 	if u.Staff() || slices.ContainsFunc(s.UserAPIKeyAllowedGroups, u.InGroup) {

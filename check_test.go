@@ -129,8 +129,8 @@ func TestCheck(t *testing.T) {
 		{name: "lifetime when the site allows none", set: map[string]string{"expires_in_seconds": "1"}, settings: map[string]string{"max_user_api_key_expiry_days": "0"}, code: userkeys.InvalidExpiry, words: "leave expires_in_seconds out"},
 		{name: "lifetime too long", set: map[string]string{"expires_in_seconds": "31536001"}, code: userkeys.InvalidExpiry, words: "from 1 to 31536000"},
 		{name: "the lifetime is told before the size", set: map[string]string{"expires_in_seconds": "x", "nonce": strings.Repeat("n", 500)}, code: userkeys.InvalidExpiry, words: "whole number"},
-		{name: "E6 too large", set: map[string]string{"nonce": strings.Repeat("n", 172)}, code: userkeys.PayloadTooLarge, words: "Payload too large for PKCS#1: it has 246 bytes, and a key of 2048 bits takes at most 245"},
-		{name: "E6 too large with oaep", set: map[string]string{"nonce": strings.Repeat("n", 141), "padding": "oaep"}, code: userkeys.PayloadTooLarge, words: "Payload too large for OAEP: it has 215 bytes, and a key of 2048 bits takes at most 214"},
+		{name: "too large", set: map[string]string{"nonce": strings.Repeat("n", 172)}, code: userkeys.PayloadTooLarge, words: "Payload too large for PKCS#1: it has 246 bytes, and a key of 2048 bits takes at most 245"},
+		{name: "too large with oaep", set: map[string]string{"nonce": strings.Repeat("n", 141), "padding": "oaep"}, code: userkeys.PayloadTooLarge, words: "Payload too large for OAEP: it has 215 bytes, and a key of 2048 bits takes at most 214"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -216,8 +216,8 @@ func TestPushFlag(t *testing.T) {
 		{"notifications", "read,notifications", "https://push.example/q", true},
 		{"no scope for it", "read", "https://push.example/p", false},
 		{"none asked for", "push", "", false},
-		{"E25 part of a listed address", "push", "https://push.example/", false},
-		{"E25 more than a listed address", "push", "https://push.example/p?device=1", false},
+		{"SS1 part of a listed address", "push", "https://push.example/", false},
+		{"SS1 more than a listed address", "push", "https://push.example/p?device=1", false},
 		{"another case", "push", "https://push.example/P", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -233,8 +233,8 @@ func TestPushFlag(t *testing.T) {
 	}
 }
 
-// TestE6SizeCountsWhatWillBeSealed: with the prefix, the push flag and the end.
-func TestE6SizeCountsWhatWillBeSealed(t *testing.T) {
+// TestSizeCountsWhatWillBeSealed: with the prefix, the push flag and the end.
+func TestSizeCountsWhatWillBeSealed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name          string

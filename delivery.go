@@ -144,7 +144,7 @@ func (h PushHost) CurrentProblem() PushProblem {
 func (d Delivery) Held(now time.Time) bool { return d.DeadAt.IsZero() && d.QueuedAt.After(now) }
 
 // PushProblem says in a word why a push failed; an app's user is told by
-// [PushProblem.Sentence], which has neither addresses nor statuses (attacks SS27).
+// [PushProblem.Sentence], which has neither addresses nor statuses (SS27).
 type PushProblem string
 
 // The problems. A status that is no success is written "status 503".

@@ -19,7 +19,7 @@ const (
 	DeviceDenied     DeviceState = "denied"
 )
 
-// Times of a device authorization (wire 22).
+// Times of a device authorization (W22).
 const (
 	DeviceLifetime     = 10 * time.Minute // from the question to the answer
 	DevicePollInterval = 5 * time.Second
@@ -27,7 +27,7 @@ const (
 )
 
 // DeviceGrant is the request of an app on a machine without a browser, from
-// when the app asks until it has fetched the answer (wire 22). All its codes
+// when the app asks until it has fetched the answer (W22). All its codes
 // are secrets of which only hashes are stored; a grant that was read back has none.
 type DeviceGrant struct {
 	DeviceCode   string // the app's, 64 hex digits
@@ -79,7 +79,7 @@ func ShowUserCode(code string) string {
 }
 
 // ParseUserCode reads a code as people type it: in any case, with anything
-// between the letters. ok is false for what cannot be one (wire 22).
+// between the letters. ok is false for what cannot be one (W22).
 func ParseUserCode(typed string) (code string, ok bool) {
 	const most = 100
 	if len(typed) > most {
@@ -109,7 +109,7 @@ func IsRequestToken(s string) bool {
 }
 
 // CheckDevice is [AuthorizationRequest.Check] for a device authorization,
-// which has narrower bounds: no redirect, no one-time password, 2048 bits or more (wire 22).
+// which has narrower bounds: no redirect, no one-time password, 2048 bits or more (W22).
 func (r AuthorizationRequest) CheckDevice(s Settings, c *Catalog, client Client) (CheckedRequest, error) {
 	if !s.AllowUserAPIKeyDeviceAuth {
 		return CheckedRequest{}, Errorf(NotFound, "this site has no device authorization")

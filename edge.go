@@ -8,12 +8,12 @@ import (
 // Edge is what the outermost door of a site needs of the settings at every
 // request, worked out once for each change of them. It is shared; do not change it.
 type Edge struct {
-	// Origins whose pages may call from a browser (wire 18). Empty: CORS is off.
+	// Origins whose pages may call from a browser (W18). Empty: CORS is off.
 	Origins []string
 	// KeyRoutes are where a key may stand in the query.
 	KeyRoutes []KeyRoute
 
-	// What one address may ask for (wire 13.3), and what happens above it.
+	// What one address may ask for (W13.3), and what happens above it.
 	PerMinute, Per10Seconds int
 	BlocksAddresses         bool
 	WarnsOfAddresses        bool

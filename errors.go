@@ -179,7 +179,7 @@ func appendJSON(b []byte, s string) []byte {
 	return append(append(append(b, '"'), s...), '"')
 }
 
-// TimeLeft says RetryAfter to a person: "12 seconds" (wire 13.2); empty if it says nothing.
+// TimeLeft says RetryAfter to a person: "12 seconds" (W13.2); empty if it says nothing.
 func (e *Error) TimeLeft() string {
 	n := e.RetryAfterSeconds()
 	plural := func(n int, unit string) string {

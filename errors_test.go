@@ -41,7 +41,7 @@ func TestForeignErrorsTellNothing(t *testing.T) {
 	}
 }
 
-// TestErrorJSON holds the body to wire 11 and 13.2.
+// TestErrorJSON holds the body to W11 and W13.2.
 func TestErrorJSON(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// The bounds of keys (attacks E3). Below 1024 bits Go itself refuses to seal;
+// The bounds of keys (PK1, PK8 to PK12). Below 1024 bits Go itself refuses to seal;
 // above 8192 one seal costs too much. Exponents below 65537 have broken
 // paddings before.
 const (

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// OneTimePassword signs a user in once (wire 10.2). A user has one at a time,
+// OneTimePassword signs a user in once (W10.2). A user has one at a time,
 // the newest, bound to the user and not to the name.
 type OneTimePassword struct {
 	Password        string // secret, 32 hex digits; only its hash is stored
@@ -22,7 +22,7 @@ type OneTimePassword struct {
 
 const oneTimeHexLen = 32
 
-// OneTimeLifetime is how long a one-time password is good (wire 10.2).
+// OneTimeLifetime is how long a one-time password is good (W10.2).
 const OneTimeLifetime = 10 * time.Minute
 
 // NewOneTimePassword makes the text of a one-time password: 128 random bits in lower-case hex.

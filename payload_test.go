@@ -29,7 +29,7 @@ func parsedKey(t testing.TB, pem string) userkeys.PublicKey {
 	return k
 }
 
-// TestPayloadJSON holds the plain text to wire 6.2 and to what shipped apps read.
+// TestPayloadJSON holds the plain text to W6.2 and to what shipped apps read.
 func TestPayloadJSON(t *testing.T) {
 	t.Parallel()
 	end := time.Date(2030, 1, 2, 4, 4, 5, 999, time.FixedZone("", 3600))
@@ -55,7 +55,7 @@ func TestPayloadJSON(t *testing.T) {
 	}
 }
 
-// TestPayloadSizes asserts the numbers of wire 6.2 and 6.3: what fits, to the byte.
+// TestPayloadSizes asserts the numbers of W6.2 and W6.3: what fits, to the byte.
 func TestPayloadSizes(t *testing.T) {
 	t.Parallel()
 	nonce := func(n int) string { return strings.Repeat("n", n) }
@@ -112,7 +112,7 @@ func TestPayloadSizes(t *testing.T) {
 	}
 }
 
-// TestPK29SealedLayout asserts the base64 of wire 6.4.
+// TestPK29SealedLayout asserts the base64 of W6.4.
 func TestPK29SealedLayout(t *testing.T) {
 	t.Parallel()
 	for file, want := range map[string][2]int{"spki_1024": {3, 175}, "spki_2048": {6, 350}, "spki_4096": {12, 696}, "spki_8192": {23, 1391}} {

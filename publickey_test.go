@@ -265,7 +265,7 @@ func TestKeyNumbers(t *testing.T) {
 	}{
 		{"PK1 1023 bits", pow(1022, 1), f4, "has 1023 bits"},
 		{"PK1 512 bits", times(prime(256), prime(256)), f4, "has 51"},
-		{"E3 8193 bits", pow(8192, 1), f4, "has 8193 bits"},
+		{"PK8 8193 bits", pow(8192, 1), f4, "has 8193 bits"},
 		{"PK9 E = 1", n, big.NewInt(1), "exponent 1; use 65537"},
 		{"PK9 E = 2", n, big.NewInt(2), "exponent 2; use 65537"},
 		{"PK9 E = 65536", n, big.NewInt(65536), "exponent 65536"},

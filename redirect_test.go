@@ -125,7 +125,7 @@ func TestCVE_2024_8883_LocalhostIsNotLoopback(t *testing.T) {
 	}
 }
 
-// TestRedirectWith holds the composed address to wire 8.3 (RD30, RD47).
+// TestRedirectWith holds the composed address to W8.3 (RD30, RD47).
 func TestRedirectWith(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, to, want string }{

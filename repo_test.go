@@ -447,56 +447,6 @@ func TestEveryFuzzTargetRuns(t *testing.T) {
 	}
 }
 
-// TestPrecedents holds testdata/precedents.txt: for each attack that has
-// happened to somebody and could happen here, the test that proves it does not.
-func TestPrecedents(t *testing.T) {
-	t.Parallel()
-	tests := testSources(t)
-	text, err := os.ReadFile("testdata/precedents.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listed := map[string]bool{}
-	for i, line := range strings.Split(string(text), "\n") {
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		fields := strings.Split(line, "\t")
-		if len(fields) != 4 || slices.Contains(fields, "") {
-			t.Errorf("precedents.txt:%d: want row, precedent, test, what happened, between tabs", i+1)
-			continue
-		}
-		listed[fields[0]] = true
-		if !tests.has(fields[2]) {
-			t.Errorf("precedents.txt:%d: %s %s: there is no test %q", i+1, fields[0], fields[1], fields[2])
-		}
-	}
-	for i := range threats {
-		row := fmt.Sprintf("T%d", i+1)
-		switch {
-		case (elsewhere[row] == "") == listed[row]:
-		case os.Getenv("CI") == "true" || listed[row]:
-			t.Errorf("precedents.txt: %s must either have a test or a reason in elsewhere", row)
-		default:
-			t.Logf("precedents.txt: %s has no test yet, which is an error with CI=true", row)
-		}
-	}
-}
-
-// threats is how many rows the threat table has.
-const threats = 44
-
-// elsewhere are the rows of the threat table about what does not exist here yet.
-var elsewhere = map[string]string{
-	"T12": "there is one way to sign in, and no identity provider that could be down (F40)",
-	"T14": "nobody signs in by e-mail of another provider",
-	"T26": "assertions to the upstream are not signed; it must be reachable by the proxy only",
-	"T27": "there is no forward authentication",
-	"T28": "there is no forward authentication",
-	"T29": "there is no forward authentication",
-	"T37": "limits are kept in memory and the database only",
-}
-
 // TestCVE_2024_27304_MinimumVersions: below these, what we build on has known holes.
 func TestCVE_2024_27304_MinimumVersions(t *testing.T) {
 	t.Parallel()

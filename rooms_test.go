@@ -48,16 +48,15 @@ var rooms = []room{
 	{"internal/receiver", []string{".", "client"}, nil, "a receiver of pushes that verifies, keeps, tells, and fails on purpose"},
 	{"internal/rows", []string{"."}, nil, "the records that scripts read, from the admin API and from the commands' --json"},
 	{"internal/identity", []string{"."}, []string{"github.com/alexedwards/scs/v2", "golang.org/x/crypto", xText}, "who is at the browser: accounts, sessions, limits on guessing"},
-	{"internal/site", []string{"*"}, nil, "wires all rooms into one running site, for the command and the tests"},
+	{"internal/wiring", []string{"*"}, nil, "wires all rooms into one running site, for the command and the tests"},
 	{"internal/demo", []string{".", "client"}, []string{"golang.org/x/net/html"}, "a sample site, a sample app, and the walk through the protocol"},
 	{"internal/bench", nil, []string{"golang.org/x/sys"}, "servers compared in interleaved slices"},
 	{"internal/bench/compare", []string{"*"}, []string{sqliteDriver}, "the command behind make bench: what is compared, and the goals"},
 	{"internal/testkit", []string{"*"}, []string{"*"}, "a whole running system for tests"},
 	{"internal/testkit/dbtest", []string{".", "store"}, []string{sqliteDriver, postgresDriver}, "fresh databases for tests"},
 	{"internal/testkit/discourse", []string{"."}, nil, "a stand-in for Discourse of three eras"},
-	{"internal/testkit/dns", nil, []string{"golang.org/x/net/dns/dnsmessage"}, "answers for names as a test wants it"},
-	{"internal/testkit/ports", nil, nil, "addresses of this machine that a test may have to itself"},
-	{"internal/testkit/pipes", nil, nil, "a network within the process, for tests by the clock of testing/synctest"},
+	{"internal/testkit/nettest", nil, []string{"golang.org/x/net/dns/dnsmessage"}, "networks for tests: pipes, addresses, names"},
+	{"test", []string{"*"}, []string{"*"}, "scenarios of the whole site, by subject"},
 	{"examples/notifier", []string{".", "client"}, nil, "an app to copy: desktop notifications"},
 	{"examples/webapp", []string{".", "client"}, nil, "an app to copy: a web app for many people and many sites"},
 	{"examples/ci", []string{".", "client"}, nil, "an app to copy: a job that nobody watches"},
@@ -77,11 +76,11 @@ func TestRooms(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for _, f := range sources(t) {
+		dir := path.Dir(f.path)
+		seen[dir] = true
 		if f.test {
 			continue
 		}
-		dir := path.Dir(f.path)
-		seen[dir] = true
 		r, ok := byDir[dir]
 		if !ok {
 			t.Errorf("%s: the room %s is not in the table of rooms", f.path, dir)

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Bounds of the scopes parameter (Discourse's device flow; attacks SC4).
+// Bounds of the scopes parameter (Discourse's device flow; SC4).
 const (
 	maxScopesBytes = 500
 	maxScopesCount = 20
@@ -74,7 +74,7 @@ const (
 	ScopeOneTimePassword = "one_time_password"
 )
 
-// presetScopes are Discourse's scopes (wire 9.1), narrowest first, so that a
+// presetScopes are Discourse's scopes (W9.1), narrowest first, so that a
 // refusal names the least that would help.
 func presetScopes() []Scope {
 	preset := func(name, sentence string, routes ...string) Scope {

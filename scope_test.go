@@ -71,7 +71,7 @@ func FuzzParseScopes(f *testing.F) {
 	})
 }
 
-// TestPresetScopes holds Discourse's scopes to wire 9.1, and to our HEAD.
+// TestPresetScopes holds Discourse's scopes to W9.1, and to our HEAD.
 func TestPresetScopes(t *testing.T) {
 	t.Parallel()
 	c := discourse(t)

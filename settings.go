@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Settings are the site settings, by Discourse's names (wire 19) and a few of
+// Settings are the site settings, by Discourse's names (W19) and a few of
 // our own. Make them with [DefaultSettings] and [Settings.Set], which validates.
 type Settings struct {
 	Title           string

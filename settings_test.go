@@ -10,7 +10,7 @@ import (
 	"userkeys"
 )
 
-// TestDefaultSettings holds the defaults to wire 19 and to what is safe.
+// TestDefaultSettings holds the defaults to W19 and to what is safe.
 func TestDefaultSettings(t *testing.T) {
 	t.Parallel()
 	s := userkeys.DefaultSettings()

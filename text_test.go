@@ -13,7 +13,7 @@ func TestIsText(t *testing.T) {
 		{"line end", "a\nb", false, true},
 		{"tab", "a\tb", false, true},
 		{"escape", "a\x1b[2J", false, true},
-		{"C1 control", "a\u009bb", false, true},
+		{"control above ASCII", "a\u009bb", false, true},
 		{"line separator", "a\u2028b", false, true},
 		{"NUL", "a\x00b", false, false},
 		{"no UTF-8", "a\xffb", false, false},

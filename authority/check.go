@@ -7,7 +7,7 @@ import (
 )
 
 // Check charges and decides one request with a key, in the order of Discourse
-// (wire 7.2): an unknown, revoked or expired key is refused and charged
+// (W7.2): an unknown, revoked or expired key is refused and charged
 // nothing; then both windows, together; then the scopes; then the owner.
 //
 // Errors: [userkeys.ErrInvalidKey], [userkeys.InvalidAccess] with the missing

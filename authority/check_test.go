@@ -11,8 +11,8 @@ import (
 
 	"userkeys"
 	"userkeys/authority"
-	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
+	"userkeys/internal/testkit/nettest"
 	"userkeys/store"
 )
 
@@ -61,7 +61,7 @@ func TestWrongKeysAreRefusedAlike(t *testing.T) {
 	}
 }
 
-// The order of a check (wire 7.2): who is charged and who is not.
+// The order of a check (W7.2): who is charged and who is not.
 func TestCheckCharges(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, dbtest.SQLite(t))
@@ -164,7 +164,7 @@ func TestGHSA_984p_xq9m_4rjw_ParallelRequestsCannotOutrunTheLimit(t *testing.T) 
 	}
 }
 
-// SC5, E31: what the site no longer allows, no key has.
+// SC5: what the site no longer allows, no key has.
 func TestScopeTakenOffTheSiteIsTakenFromKeys(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, dbtest.SQLite(t))
@@ -179,7 +179,7 @@ func TestScopeTakenOffTheSiteIsTakenFromKeys(t *testing.T) {
 	}
 }
 
-// G1: the next request after a revocation is refused. 200 keys are revoked while
+// The next request after a revocation is refused. 200 keys are revoked while
 // requests with them are under way, and each revocation is followed by fifty requests at once: 10,000 trials.
 func TestCVE_2020_15223_RevokeRefusesTheNextRequest(t *testing.T) {
 	t.Parallel()
@@ -359,7 +359,7 @@ func TestCVE_2022_41316_RevocationElsewhereIsSeenHere(t *testing.T) {
 			if _, err := d.Authority.Check(t.Context(), userkeys.Call{Key: key.Reveal(), Method: "GET", Path: "/x"}); errors.Is(err, userkeys.ErrInvalidKey) {
 				break
 			}
-			if time.Since(began) > testkit.Bound(time.Second) {
+			if time.Since(began) > nettest.Bound(time.Second) {
 				t.Fatal("still accepted")
 			}
 			time.Sleep(20 * time.Millisecond)

@@ -32,7 +32,7 @@ func (a *Authority) RegisteredClient(ctx context.Context, clientID string) (user
 	return c, err
 }
 
-// RegisterClient registers an app by itself (wire 15). ChargeRegistration comes first.
+// RegisterClient registers an app by itself (W15). ChargeRegistration comes first.
 func (a *Authority) RegisterClient(ctx context.Context, c userkeys.Client, ip string) error {
 	if err := a.Settings().CheckRegistration(c, a.catalog); err != nil {
 		return err
@@ -42,7 +42,7 @@ func (a *Authority) RegisterClient(ctx context.Context, c userkeys.Client, ip st
 }
 
 // ChargeRegistration counts a registration from ip, whatever becomes of it
-// (wire 13.4); networks that the site names are not counted.
+// (W13.4); networks that the site names are not counted.
 func (a *Authority) ChargeRegistration(ctx context.Context, ip string) error {
 	s := a.Settings()
 	if addr, err := netip.ParseAddr(ip); err == nil && listed(s.CreateUserAPIKeyClientIPRateLimitOverrideIPs, addr.Unmap()) {
@@ -72,7 +72,7 @@ var (
 )
 
 // Rebind moves a key that was found good to the client that its app names
-// (wire 7.4). What may not be is passed over, never a reason to refuse the
+// (W7.4). What may not be is passed over, never a reason to refuse the
 // request: the header is a hint. The key's limits go on as they were (RL3).
 func (a *Authority) Rebind(ctx context.Context, acc userkeys.Access, clientID string) userkeys.Access {
 	if !userkeys.ValidClientID(clientID) || a.chargeHere(rebinds, strconv.FormatInt(acc.KeyID, 10)) != nil {

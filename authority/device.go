@@ -24,7 +24,7 @@ type DeviceStore interface {
 	PollDeviceGrant(ctx context.Context, deviceCode string, now time.Time) (userkeys.DeviceGrant, error)
 }
 
-// The limits of the device flow (wire 13.5).
+// The limits of the device flow (W13.5).
 var (
 	deviceCreates     = quota{"device create", 20, time.Minute}
 	devicePolls       = quota{"device poll", 60, time.Minute}
@@ -254,7 +254,7 @@ func (a *Authority) DenyDevice(ctx context.Context, approval string, b Browser) 
 }
 
 // logDevice logs a step of the device flow where the site wants that. Of
-// codes it writes 12 hex digits of a hash (wire 21).
+// codes it writes 12 hex digits of a hash (W21).
 func (a *Authority) logDevice(ctx context.Context, step string, codes ...string) {
 	if !a.Settings().VerboseUserAPIKeyDeviceAuthLogging {
 		return

@@ -45,7 +45,7 @@ func newPolicy(s userkeys.Settings) *policy {
 }
 
 // standing is that of a key under p: of its scopes only those that the site
-// still allows count (attacks SC5), so that taking a scope off the list takes it from every key.
+// still allows count (SC5), so that taking a scope off the list takes it from every key.
 func (p *policy) standing(c *userkeys.Catalog, k userkeys.StoredKey) *standing {
 	scopes := slices.DeleteFunc(slices.Clone(k.Scopes), func(n string) bool {
 		return !p.settings.AllowUserAPIKeyScopes.Has(n)

@@ -23,7 +23,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit"
-	"userkeys/internal/testkit/ports"
+	"userkeys/internal/testkit/nettest"
 )
 
 const pushLines = 125
@@ -159,7 +159,7 @@ func startReceiver(t *testing.T, file string, command []string, secret userkeys.
 			t.Fatal(err)
 		}
 	}
-	address := ports.Reserve(t)
+	address := nettest.ReserveAddress(t)
 	r := &receiverRun{t: t, address: address}
 	cmd := exec.Command(command[0], command[1:]...)
 	_, port, _ := strings.Cut(address, ":")

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"userkeys/internal/testkit"
-	"userkeys/internal/testkit/ports"
+	"userkeys/internal/testkit/nettest"
 )
 
 func query(name, value string) string { return url.Values{name: {value}}.Encode() }
@@ -97,7 +97,7 @@ func TestCIExitCodes(t *testing.T) {
 func TestCISetUpWrongly(t *testing.T) {
 	t.Parallel()
 	const key = "USERKEYS_KEY=0123456789abcdef0123456789abcdef"
-	away := "USERKEYS_SITE=http://" + ports.Reserve(t)
+	away := "USERKEYS_SITE=http://" + nettest.ReserveAddress(t)
 	for _, tt := range []struct {
 		name string
 		env  []string

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"userkeys/internal/testkit"
-	"userkeys/internal/testkit/ports"
+	"userkeys/internal/testkit/nettest"
 )
 
 // desk is somebody's machine: a folder of theirs, and a program that writes down what it is to show.
@@ -186,7 +186,7 @@ func TestNotifierRefused(t *testing.T) {
 			secret(t, s, "the output", p.said())
 		}},
 		{"a site that is away keeps its key at logout", func(t *testing.T, s *testkit.Site, d *desk) {
-			d.keep("http://"+ports.Reserve(t), key, 0o600)
+			d.keep("http://"+nettest.ReserveAddress(t), key, 0o600)
 			run(t, "notifier", d.env, "--logout").must(1, "the key stays")
 			if !hasKey(s, d.read(d.file)) {
 				t.Error("the key is forgotten")

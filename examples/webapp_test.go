@@ -17,7 +17,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit"
-	"userkeys/internal/testkit/ports"
+	"userkeys/internal/testkit/nettest"
 )
 
 // webapp is the running web app, behind what ends TLS for it.
@@ -30,7 +30,7 @@ type webapp struct {
 // newWebapp starts the app; private lets it call the tests' sites, which are on this machine.
 func newWebapp(t *testing.T, private string) *webapp {
 	t.Helper()
-	address := ports.Reserve(t)
+	address := nettest.ReserveAddress(t)
 	a := &webapp{data: t.TempDir()}
 	a.front = httptest.NewTLSServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(&url.URL{Scheme: "http", Host: address})
@@ -198,7 +198,7 @@ func TestWebappRefuses(t *testing.T) {
 			v.Post("/connect", url.Values{"site": {strict.URL}}).Must(t, 400, "does not allow the scope notifications")
 		}},
 		{"no site", func(t *testing.T, s *testkit.Site, v *testkit.Person) {
-			v.Post("/connect", url.Values{"site": {"http://" + ports.Reserve(t)}}).Must(t, 400, "cannot reach").MustNot(t, "refused")
+			v.Post("/connect", url.Values{"site": {"http://" + nettest.ReserveAddress(t)}}).Must(t, 400, "cannot reach").MustNot(t, "refused")
 			v.Post("/connect", url.Values{"site": {"ftp://forum.example"}}).Must(t, 400, "begins with https")
 			v.Post("/disconnect", url.Values{"site": {s.URL}}).Must(t, 400, "there is no key that opens")
 		}},
@@ -238,7 +238,7 @@ func TestWebappKeysAreBound(t *testing.T) {
 		t.Errorf("the key's file: %v, %v", info, err)
 	}
 
-	address := ports.Reserve(t)
+	address := nettest.ReserveAddress(t)
 	a.start(t, address, a.url, "yes", strings.Repeat("f", 64))
 	r := alice.Request("GET", "http://"+address+"/", "")
 	for _, c := range alice.HTTP.Jar.Cookies(alice.Request("GET", "/", "").URL) {
@@ -310,7 +310,7 @@ func TestWebappInChromium(t *testing.T) {
 	t.Parallel()
 	b := testkit.Chromium(t)
 	a := &webapp{data: t.TempDir()}
-	address := ports.Reserve(t)
+	address := nettest.ReserveAddress(t)
 	a.url = "http://localhost" + address[strings.LastIndex(address, ":"):] // for a browser another site than 127.0.0.1
 	a.start(t, address, a.url, "yes", strings.Repeat("0123456789abcdef", 4))
 	s := newWebSite(t, a)

@@ -13,7 +13,7 @@ import (
 	"userkeys"
 )
 
-// The windows of an address (wire 13.3), in seconds.
+// The windows of an address (W13.3), in seconds.
 const (
 	shortWindow = 10
 	longWindow  = 60

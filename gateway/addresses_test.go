@@ -62,7 +62,7 @@ func passed(t *testing.T, f *Front, n int, r func() *http.Request) (ok int) {
 
 func TestAddressIsLimited(t *testing.T) {
 	t.Parallel()
-	t.Run("wire 13.3 the answer", func(t *testing.T) {
+	t.Run("W13.3 the answer", func(t *testing.T) {
 		t.Parallel()
 		f, c, clock, _ := limitedFront(t, FrontConfig{}, "max_reqs_per_ip_per_10_seconds", "5", "max_reqs_per_ip_per_minute", "8")
 		ask := func() *http.Request { return from("203.0.113.9", "GET", "/my/apps", userkeys.KeyHeader, aliceKey) }

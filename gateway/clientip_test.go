@@ -98,7 +98,7 @@ func TestClientIP(t *testing.T) {
 		{"mapped untrusted peer", "[::ffff:7.7.7.7]:5", nil, "7.7.7.7"},
 		{"IPv6", "[2001:db8::1]:5", []string{"2001:db9::7,2001:db8::2"}, "2001:db9::7"},
 		{"IPv6 with zone", "[fe80::1%eth0]:5", nil, "fe80::1%eth0"},
-		{"E23 a Unix socket is not trusted", "@", []string{"6.6.6.6"}, "@"},
+		{"a Unix socket is not trusted", "@", []string{"6.6.6.6"}, "@"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -7,7 +7,7 @@ import (
 	"userkeys"
 )
 
-// What browsers are told about requests from other origins (wire 18), and what
+// What browsers are told about requests from other origins (W18), and what
 // code in a page may read of the answers, which the wire leaves out.
 const (
 	corsHeaders = "Content-Type, Cache-Control, X-Requested-With, X-CSRF-Token, Discourse-Present, User-Api-Key, User-Api-Client-Id, Authorization"

@@ -80,7 +80,7 @@ func (d *desk) admit(w http.ResponseWriter, r *http.Request, k presented, to add
 }
 
 // A Rebinder moves a key to the client that its app names in the header
-// User-Api-Client-Id (wire 7.4): an app that learns another id of its device
+// User-Api-Client-Id (W7.4): an app that learns another id of its device
 // goes on with the key that it has. A Checker that is none leaves keys where they are.
 type Rebinder interface {
 	// Rebind gives a as it is afterwards: moved, or, where that may not be, as it was.

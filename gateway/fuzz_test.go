@@ -33,7 +33,7 @@ func through(t testing.TB, method, raw string, lines ...string) (sent []string, 
 	return tr.lines, c.seen(), w.Code, true
 }
 
-// G17, PS22, T23; Traefik CVE-2026-40912, Oathkeeper CVE-2026-33494: a path was
+// PS22, T23; Traefik CVE-2026-40912, Oathkeeper CVE-2026-33494: a path was
 // judged in one reading and served in another. What is sent for a request
 // with a key must be read by anybody as the path that was judged.
 func checkTarget(t *testing.T, raw string) {

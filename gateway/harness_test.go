@@ -10,12 +10,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"userkeys/internal/testkit/nettest"
 
 	"userkeys"
 )
@@ -243,21 +244,8 @@ func dial(t testing.TB, addr string) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = c.SetDeadline(time.Now().Add(patience))
+	_ = c.SetDeadline(time.Now().Add(nettest.Patience))
 	return c
-}
-
-// patience is how long a test waits for what must come: far above what it
-// takes, because the machine may be busy with other tests.
-const patience = time.Minute
-
-// bound is how long a test accepts that something takes which is promised
-// within d: with USERKEYS_LONG=1, for a machine that does nothing else, d; else any time.
-func bound(d time.Duration) time.Duration {
-	if os.Getenv("USERKEYS_LONG") != "" {
-		return d
-	}
-	return patience
 }
 
 // get is the text of a GET with these header lines.

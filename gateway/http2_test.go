@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"userkeys/internal/testkit/nettest"
+
 	"userkeys"
 )
 
@@ -63,8 +65,8 @@ func TestEventStreamOverHTTP2EndsWithItsKey(t *testing.T) {
 	defer res.Body.Close()
 	_, _ = io.ReadFull(res.Body, make([]byte, 10))
 	c.ended.Store(true)
-	time.AfterFunc(2*patience, func() { res.Body.Close() })
-	if d := readUntilCut(t, res.Body); d > bound(time.Second) {
+	time.AfterFunc(2*nettest.Patience, func() { res.Body.Close() })
+	if d := readUntilCut(t, res.Body); d > nettest.Bound(time.Second) {
 		t.Errorf("KU16 cut after %v", d)
 	}
 }

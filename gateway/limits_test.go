@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"userkeys/internal/testkit/nettest"
 )
 
 func TestLimitsOnHeaders(t *testing.T) {
@@ -98,7 +100,7 @@ func TestF35_FloodsOfHeadersLeaveNothing(t *testing.T) {
 	before := heap()
 	flood(1000)
 	var after uint64
-	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) { // the last connections end by themselves
+	for end := time.Now().Add(nettest.Patience); ; time.Sleep(50 * time.Millisecond) { // the last connections end by themselves
 		if after = heap(); after < before+2<<20 || time.Now().After(end) {
 			break
 		}
@@ -175,7 +177,7 @@ func TestDeadlinesEndWhatIsSlow(t *testing.T) {
 	_, _ = io.WriteString(conn, get("/x"))
 	select {
 	case <-failed:
-	case <-time.After(patience):
+	case <-time.After(nettest.Patience):
 		t.Error("HT9 a client that does not read is written to without end")
 	}
 }

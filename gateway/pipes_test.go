@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"userkeys/internal/testkit/pipes"
+	"userkeys/internal/testkit/nettest"
 )
 
 // inMemory runs test in a bubble in which a proxy of cfg stands before an upstream that
@@ -16,7 +16,7 @@ import (
 func inMemory(t *testing.T, cfg ProxyConfig, reply func(head string, c net.Conn), test func(t *testing.T, connect func() net.Conn)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		behind, front := pipes.Listen(), pipes.Listen()
+		behind, front := nettest.ListenPipe(), nettest.ListenPipe()
 		up := newUpstreamOn(t, behind, reply)
 		tr := newTransport(30 * time.Second)
 		tr.DialContext = behind.Dial

@@ -9,7 +9,7 @@ import (
 )
 
 // ParameterName is the query parameter in which a key may stand on the routes
-// that a site lists in user_api_key_parameter_routes (wire 7.1).
+// that a site lists in user_api_key_parameter_routes (W7.1).
 const ParameterName = "user_api_key"
 
 // presented is the key of a request as it came.

@@ -12,7 +12,7 @@ import (
 
 const feeds = "GET /latest.rss|GET /c/{name}.rss|GET /t/{any...}.rss|GET /u/{name}/bookmarks.ics"
 
-// KU4 and wire 7.1: a key in the query counts on the listed routes and nowhere else.
+// KU4 and W7.1: a key in the query counts on the listed routes and nowhere else.
 func TestKeyInQuery(t *testing.T) {
 	t.Parallel()
 	const good, bad = "user_api_key=" + aliceKey, "user_api_key=cccccccccccccccccccccccccccccccc"

@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"userkeys/internal/testkit/nettest"
+
 	"userkeys"
 )
 
@@ -83,7 +85,7 @@ func TestCVE_2024_25619_WebsocketEndsWithItsKey(t *testing.T) {
 	_, keyed := openWebsocket(t, addr, withKey())
 	stranger, strangerReads := openWebsocket(t, addr, nil)
 	c.ended.Store(true)
-	if d := readUntilCut(t, keyed); d > bound(time.Second) {
+	if d := readUntilCut(t, keyed); d > nettest.Bound(time.Second) {
 		t.Errorf("KU16 RP11 cut after %v", d)
 	}
 	_, _ = io.WriteString(stranger, "x")
@@ -132,7 +134,7 @@ func TestCVE_2024_25619_EventStreamEndsWithItsKey(t *testing.T) {
 			}
 		}
 		c.ended.Store(true)
-		if d := readUntilCut(t, br); d > bound(time.Second) {
+		if d := readUntilCut(t, br); d > nettest.Bound(time.Second) {
 			t.Errorf("KU16 %s: cut after %v", name, d)
 		}
 		c.ended.Store(false)
@@ -159,7 +161,7 @@ func TestStreamToASlowReaderEndsWithItsKey(t *testing.T) {
 	c.ended.Store(true)
 	select {
 	case <-left:
-	case <-time.After(bound(1500 * time.Millisecond)):
+	case <-time.After(nettest.Bound(1500 * time.Millisecond)):
 		t.Error("the upstream's connection is still held")
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"userkeys/internal/testkit/nettest"
 )
 
 func TestUpstreamFailuresAreSaidPlainly(t *testing.T) {
@@ -42,7 +44,7 @@ func TestUpstreamFailuresAreSaidPlainly(t *testing.T) {
 			if tt.reply == nil {
 				u.Host = "127.0.0.1:1"
 			}
-			wait := patience
+			wait := nettest.Patience
 			if tt.want == 504 {
 				wait = 300 * time.Millisecond
 			}
@@ -149,14 +151,14 @@ func TestClientsBrokenBodyIsItsOwnFault(t *testing.T) {
 		return listen(t, newProxy(t, ProxyConfig{Upstream: newUpstream(t, nil).url(), StallTimeout: d}))
 	}
 	chunked := "POST" + get("/x", "Transfer-Encoding: chunked")[3:]
-	if got := send(t, to(patience), chunked+"zz\r\nnot a chunk"); got.status != 400 || !strings.Contains(got.body, "broken body") {
+	if got := send(t, to(nettest.Patience), chunked+"zz\r\nnot a chunk"); got.status != 400 || !strings.Contains(got.body, "broken body") {
 		t.Errorf("malformed chunk: %+v", got)
 	}
 	start := time.Now()
 	if got := send(t, to(300*time.Millisecond), "POST"+get("/x", "Content-Length: 10")[3:]+"half"); got.status != 408 {
 		t.Errorf("body that stops: %+v", got)
 	}
-	if d := time.Since(start); d > patience/2 {
+	if d := time.Since(start); d > nettest.Patience/2 {
 		t.Errorf("a body that stops is waited for %v", d)
 	}
 }
@@ -179,7 +181,7 @@ func TestClientThatDoesNotReadIsCut(t *testing.T) {
 	_, _ = io.WriteString(conn, get("/big"))
 	select {
 	case <-left:
-	case <-time.After(patience):
+	case <-time.After(nettest.Patience):
 		t.Error("still served")
 	}
 }

@@ -37,7 +37,7 @@ func TestRL1ParallelTakesPassExactlyTheLimit(t *testing.T) {
 			}
 		}
 	})
-	t.Run("G11 1000 random races", func(t *testing.T) {
+	t.Run("1000 random races", func(t *testing.T) {
 		t.Parallel()
 		r := rand.New(rand.NewPCG(1, 2))
 		for range 1000 {

@@ -15,7 +15,7 @@ import (
 
 // AlertPayload is a notification as apps show it on a lock screen: the data of a
 // message on /notification-alert/ID, and, with post_url made absolute and
-// called url, an element of a push (wire 12.3). What a notification lacks is left out,
+// called url, an element of a push (W12.3). What a notification lacks is left out,
 // as Discourse leaves it out of those of its chat.
 type AlertPayload struct {
 	Type            int    `json:"notification_type"`
@@ -31,7 +31,7 @@ type AlertPayload struct {
 	PostURL string `json:"post_url,omitempty"`
 }
 
-// Alert makes of a notification what apps show of it (wire 12.3: an excerpt has at most 400 characters). Texts are one line, without
+// Alert makes of a notification what apps show of it (W12.3: an excerpt has at most 400 characters). Texts are one line, without
 // markup and control characters; a text that is too long is cut and ends in an ellipsis. origin is the site's own, such as
 // https://site.example; empty: it is not known, and only paths are links.
 func Alert(n userkeys.Notification, origin string) AlertPayload {

@@ -19,9 +19,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/outward"
-	"userkeys/internal/testkit"
-	"userkeys/internal/testkit/dns"
-	"userkeys/internal/testkit/ports"
+	"userkeys/internal/testkit/nettest"
 	"userkeys/notify"
 	"userkeys/store"
 )
@@ -29,13 +27,13 @@ import (
 // A ward is an office whose receivers have names, which lead to servers on this machine.
 type ward struct {
 	*office
-	names  dns.Names
+	names  nettest.Names
 	inward []string
 }
 
 func newWard(t *testing.T) *ward {
 	t.Helper()
-	return &ward{office: newOffice(t), names: dns.Names{Zone: map[string]dns.Record{}}}
+	return &ward{office: newOffice(t), names: nettest.Names{Zone: map[string]nettest.Record{}}}
 }
 
 // host gives a listening address a name, and an address to push to under it.
@@ -45,7 +43,7 @@ func (w *ward) host(scheme, name, at string) (pushURL string) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.names.Zone[name] = dns.Record{IPs: []string{"127.0.0.1"}}
+	w.names.Zone[name] = nettest.Record{IPs: []string{"127.0.0.1"}}
 	w.inward = append(w.inward, name+":"+port)
 	return scheme + "://" + name + ":" + port + "/push"
 }
@@ -125,7 +123,7 @@ func sick(t *testing.T) map[string]struct {
 		off     bool
 	}
 	return map[string]ill{
-		"dead":  {ports.Reserve(t), userkeys.PushConnection, false},
+		"dead":  {nettest.ReserveAddress(t), userkeys.PushConnection, false},
 		"slow":  {at(plain(slow)), userkeys.PushTimeout, false},
 		"500":   {at(plain(status(500))), "status 500", false},
 		"410":   {at(plain(status(410))), userkeys.PushGone, true},
@@ -209,7 +207,7 @@ func TestF37_OneGoodReceiverAmongAThousand(t *testing.T) {
 		return tried() == hosts-1
 	})
 	t.Logf("the good one waited for %v at most, for %d notifications", slowest.Round(time.Millisecond), len(rc.all()))
-	if slowest > testkit.Bound(time.Second) {
+	if slowest > nettest.Bound(time.Second) {
 		t.Errorf("the good one waited for %v", slowest)
 	}
 	for kind, keys := range of {
@@ -280,15 +278,15 @@ func TestF39_PushesAndDNS(t *testing.T) {
 	for i := range inside {
 		inside[i] = fmt.Sprintf("10.0.%d.%d", i/250, i%250)
 	}
-	here := dns.Record{IPs: []string{"127.0.0.1", "::1"}}
+	here := nettest.Record{IPs: []string{"127.0.0.1", "::1"}}
 	want := map[string]userkeys.PushProblem{
 		"silent.test": userkeys.PushTimeout, "broken.test": userkeys.PushConnection, "unknown.test": userkeys.PushConnection,
 		"many.test": userkeys.PushAddress, "inside.test": userkeys.PushAddress, "alias.test": userkeys.PushAddress,
 		"turns.test": userkeys.PushAddress, "appears.test": userkeys.PushConnection,
 	}
-	for name, r := range map[string]dns.Record{
+	for name, r := range map[string]nettest.Record{
 		"silent.test": {Silent: true}, "broken.test": {Broken: true}, "many.test": {IPs: inside}, "inside.test": here, "alias.test": {CNAME: "inside.test"},
-		"turns.test": {IPs: []string{"10.0.0.1"}, Then: &here}, "appears.test": {Then: &dns.Record{IPs: []string{"127.0.0.1"}}},
+		"turns.test": {IPs: []string{"10.0.0.1"}, Then: &here}, "appears.test": {Then: &nettest.Record{IPs: []string{"127.0.0.1"}}},
 	} {
 		w.names.Zone[name] = r
 	}
@@ -308,7 +306,7 @@ func TestF39_PushesAndDNS(t *testing.T) {
 	began := time.Now()
 	p.Wake()
 	w.eventually("the good one has it", func() bool { return len(rc.all()) == 1 })
-	if late := rc.all()[0].at.Sub(began); late > testkit.Bound(time.Second) {
+	if late := rc.all()[0].at.Sub(began); late > nettest.Bound(time.Second) {
 		t.Errorf("the good one waited for %v", late)
 	}
 	for name, k := range keys {
@@ -322,7 +320,7 @@ func TestF39_PushesAndDNS(t *testing.T) {
 	}
 	took := attempts.at("silent.test")[0].At.Sub(began)
 	t.Logf("without an answer of DNS an attempt took %v", took.Round(time.Millisecond))
-	if took > testkit.Bound(5*time.Second) {
+	if took > nettest.Bound(5*time.Second) {
 		t.Errorf("an attempt took %v", took)
 	}
 
@@ -384,7 +382,7 @@ func (s *countingStore) PushParcels(ctx context.Context, d []userkeys.Delivery) 
 	return parcels, err
 }
 
-// SS23, G2: pushes that wait for connections have their rights read again all at once, and none is sent on what a slow
+// SS23: pushes that wait for connections have their rights read again all at once, and none is sent on what a slow
 // database told too long ago.
 func TestRightsAreReadAgainTogether(t *testing.T) {
 	t.Parallel()

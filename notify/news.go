@@ -165,7 +165,7 @@ func (r *reading) list(ctx context.Context) ([]userkeys.Notification, error) {
 	return r.newest, err
 }
 
-// countsJSON is the data of a message on /notification/ID (wire 7.7).
+// countsJSON is the data of a message on /notification/ID (W7.7).
 type countsJSON struct {
 	AllUnread   int         `json:"all_unread_notifications_count"`
 	NewMessages int         `json:"new_personal_messages_notifications_count"`

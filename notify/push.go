@@ -33,7 +33,7 @@ type verdict struct {
 }
 
 // judge decides about a delivery with the rights of now: what a user may no
-// longer have is not sent, however long ago it was queued (attacks SS23, SS24, T32).
+// longer have is not sent, however long ago it was queued (SS23, SS24, T32).
 func judge(p userkeys.PushParcel, s userkeys.Settings, now time.Time) verdict {
 	test := p.Delivery.KeyID != 0
 	if !p.User.MayAct() {
@@ -68,7 +68,7 @@ func judge(p userkeys.PushParcel, s userkeys.Settings, now time.Time) verdict {
 	}
 	window := time.Duration(s.PushNotificationTimeWindowMins) * time.Minute
 	seen := p.User.LastSeenAt
-	if window > 0 && seen.After(p.Delivery.CreatedAt) && now.Before(seen.Add(window)) { // they were here after it was written (wire 12.2)
+	if window > 0 && seen.After(p.Delivery.CreatedAt) && now.Before(seen.Add(window)) { // they were here after it was written (W12.2)
 		return verdict{outcome: userkeys.PushDropped}
 	}
 	due := p.QuietUntil
@@ -81,7 +81,7 @@ func judge(p userkeys.PushParcel, s userkeys.Settings, now time.Time) verdict {
 	return verdict{keys: keys}
 }
 
-// pushBody is what is posted (wire 12.3), with the members of Discourse in its order.
+// pushBody is what is posted (W12.3), with the members of Discourse in its order.
 type pushBody struct {
 	SecretKey     string         `json:"secret_key,omitempty"`
 	URL           string         `json:"url"`

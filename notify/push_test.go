@@ -117,7 +117,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// SS20, wire 12.3: the body that shipped receivers read, and nothing more than they may know.
+// SS20, W12.3: the body that shipped receivers read, and nothing more than they may know.
 func TestPushBody(t *testing.T) {
 	t.Parallel()
 	base, _ := url.Parse("https://site.example")

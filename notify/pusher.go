@@ -59,7 +59,7 @@ const (
 	finishAtOnce     = 200
 	othersFor        = 100 * time.Millisecond // for those that are not known to be well, until those that are have their turn again
 	// freshFor is how long what was read of rights is believed; with what a write takes it
-	// stays far below the second after which nothing is sent for a revoked key (attacks G2).
+	// stays far below the second after which nothing is sent for a revoked key.
 	freshFor = 300 * time.Millisecond
 	// writeFor is how long a receiver may take what it is sent, piece by piece: it must not decide how long a reading holds.
 	writeFor = 400 * time.Millisecond

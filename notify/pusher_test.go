@@ -18,8 +18,8 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
+	"userkeys/internal/testkit/nettest"
 	"userkeys/notify"
 	"userkeys/store"
 )
@@ -307,7 +307,7 @@ func TestPushEndsWhereItIsNotWanted(t *testing.T) {
 	}
 }
 
-// SS23, T32, G2: a key that is revoked while its push waits for a connection gets nothing.
+// SS23, T32: a key that is revoked while its push waits for a connection gets nothing.
 func TestPushIsNotSentAfterRevocation(t *testing.T) {
 	t.Parallel()
 	rc := newReceiver(t, nil)
@@ -389,7 +389,7 @@ func TestPushToTheDeadDelaysNobody(t *testing.T) {
 	}
 	o.eventually("the living one has all", func() bool { return len(rc.all()) == 20 })
 	for _, r := range rc.all() {
-		if late := r.at.Sub(began); late > testkit.Bound(time.Second) {
+		if late := r.at.Sub(began); late > nettest.Bound(time.Second) {
 			t.Errorf("a push came after %v", late)
 		}
 	}
@@ -587,7 +587,7 @@ func TestPushToABadNeighbour(t *testing.T) {
 	})
 }
 
-// TestReceiversHeadersAreBounded: thousands of answers are read at a time, and anybody may run a receiver (attacks SS18).
+// TestReceiversHeadersAreBounded: thousands of answers are read at a time, and anybody may run a receiver (SS18).
 func TestReceiversHeadersAreBounded(t *testing.T) {
 	t.Parallel()
 	with := func(size int) *receiver {

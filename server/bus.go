@@ -62,7 +62,7 @@ type poll struct {
 	l     *notify.Listener // nil unless it waits
 }
 
-// poll answers a poll of the message bus (wire 7.7): at once where there is news or the app does not
+// poll answers a poll of the message bus (W7.7): at once where there is news or the app does not
 // wait, else when there is. Somebody without a key or session is refused: there is no channel for everybody.
 func (s *Server) poll(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
 	if err := s.answerPoll(w, r, v); err != nil {

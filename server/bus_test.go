@@ -20,7 +20,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
-	"userkeys/internal/testkit/pipes"
+	"userkeys/internal/testkit/nettest"
 	"userkeys/notify"
 	"userkeys/store"
 )
@@ -158,7 +158,7 @@ func TestPollPositions(t *testing.T) {
 	}
 }
 
-// TestPollData is what the messages say (wire 7.7).
+// TestPollData is what the messages say (W7.7).
 func TestPollData(t *testing.T) {
 	t.Parallel()
 	f := busSite(t)
@@ -716,7 +716,7 @@ func TestParkedPollsThatAreTalkedTo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := busSite(t, parkingAbove(-1))
-		f.pipes = pipes.Listen()
+		f.pipes = nettest.ListenPipe()
 		s := f.live()
 		conn := f.rawPoll(s, "a", "/notification-alert/1=0")
 		f.listeners(1)
@@ -839,7 +839,7 @@ func TestParkedPollsEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := busSite(t, parkingAbove(-1))
-		f.pipes = pipes.Listen()
+		f.pipes = nettest.ListenPipe()
 		f.authority.add(userkeys.UserAPIKey{UserID: 99}) // key-6, whose owner has no inbox any more
 		s := f.live()
 		once := f.later(s, busAddress, "key-1", "/a=0", dontChunk, "true")
@@ -922,7 +922,7 @@ func TestQuietAnswersEndWithTheirSession(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := busSite(t)
-		f.pipes = pipes.Listen()
+		f.pipes = nettest.ListenPipe()
 		s := f.live()
 		once := f.later(s, busAddress, "alice", "/a=0", dontChunk, "true")
 		parts := f.later(s, "/message-bus/other/poll", "alice", "/a=0")

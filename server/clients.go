@@ -7,7 +7,7 @@ import (
 	"userkeys"
 )
 
-// clientRoutes are registered clients (wire 15).
+// clientRoutes are registered clients (W15).
 func (s *Server) clientRoutes() []route {
 	var all []route
 	for _, path := range []string{"/user-api-key-client", "/user-api-key-client.json"} {

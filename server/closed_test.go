@@ -8,7 +8,7 @@ import (
 )
 
 // closedDesk has no device authorization and no one-time password for anybody:
-// what happens with them is seen on whole sites (internal/site).
+// what happens with them is seen on whole sites (test).
 type closedDesk struct{}
 
 var errClosed = userkeys.Errorf(userkeys.ConsentGone, "this is over")

@@ -97,7 +97,7 @@ func sooner(days int, lifetime time.Duration) int {
 }
 
 // refuse answers a request that will not be put to the user. What every
-// program must see as malformed is JSON whatever it asked for (wire 4.3); the
+// program must see as malformed is JSON whatever it asked for (W4.3); the
 // rest is a page that says what would help. The page makes no link of what was sent (RD46).
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, q userkeys.AuthorizationRequest, err error) error {
 	e := userkeys.AsError(err)

@@ -446,7 +446,7 @@ func TestGrantWhenTheSessionIsOver(t *testing.T) {
 		must(t, http.StatusForbidden, `"error_type":"not_logged_in"`)
 }
 
-// The page as a model for programs (wire 4.3): every field, by its name.
+// The page as a model for programs (W4.3): every field, by its name.
 func TestConsentModel(t *testing.T) {
 	t.Parallel()
 	f := newSite(t)
@@ -514,7 +514,7 @@ func TestGrantDirect(t *testing.T) {
 	f.do(call{method: "POST", path: "/user-api-key", as: "alice", form: fields, noToken: true, header: xhr}).must(t, http.StatusOK, `{"redirect_url":"discourse://auth_redirect?payload=`)
 	wrong := map[string]string{"X-CSRF-Token": "token-of-bob", "X-Requested-With": "XMLHttpRequest", "Origin": "", "Sec-Fetch-Site": ""}
 	f.do(call{method: "POST", path: "/user-api-key", as: "alice", form: fields, noToken: true, header: wrong}).must(t, http.StatusForbidden, "BAD CSRF")
-	// Refusals of a POST have statuses of their own (wire 5.1).
+	// Refusals of a POST have statuses of their own (W5.1).
 	for change, want := range map[string]int{"nonce=": 400, "scopes=write": 403, "public_key=x": 400, "padding=x": 400, "auth_redirect=": 403, "expires_in_seconds=x": 400} {
 		name, value, _ := strings.Cut(change, "=")
 		changed := map[string]string{}

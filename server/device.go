@@ -13,7 +13,7 @@ import (
 
 const activatePath = "/user-api-key/activate"
 
-// deviceRoutes are the device authorization (wire 22).
+// deviceRoutes are the device authorization (W22).
 func (s *Server) deviceRoutes() []route {
 	both := func(method, path string, d door, w who, name string, h handler) []route {
 		h = s.whereDevicesAre(h)

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/internal/testkit/pipes"
+	"userkeys/internal/testkit/nettest"
 )
 
 // TestQuietAnswersEnd: an answer that waited in vain as long as the server ships with ends with its last chunk
@@ -34,7 +34,7 @@ func TestQuietAnswersEnd(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f := busSite(t, parkingAbove(tt.above))
-				f.pipes = pipes.Listen()
+				f.pipes = nettest.ListenPipe()
 				conn := f.dial(f.live())
 				began, body := time.Now(), "/notification/1=0"
 				if tt.after != pollTime {
@@ -68,7 +68,7 @@ func TestLateNewsEnds(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f := busSite(t, parkingAbove(above))
-				f.pipes = pipes.Listen()
+				f.pipes = nettest.ListenPipe()
 				conn := f.dial(f.live())
 				body := "/notification-alert/1=0"
 				fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: site.example\r\nUser-Api-Key: key-1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", busAddress, len(body), body)

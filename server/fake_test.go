@@ -22,7 +22,7 @@ import (
 
 	"userkeys"
 	"userkeys/authority"
-	"userkeys/internal/testkit/pipes"
+	"userkeys/internal/testkit/nettest"
 )
 
 // fakeSite is a site of four users with its own little authority and
@@ -37,7 +37,7 @@ type fakeSite struct {
 	logging   *lockedWriter // to log
 	users     *fakeUsers
 	pushes    *fakePushes
-	pipes     *pipes.Listener // what it is served over; nil: real connections
+	pipes     *nettest.PipeListener // what it is served over; nil: real connections
 }
 
 var (
@@ -119,7 +119,7 @@ type answer struct {
 	text string
 }
 
-// do makes a call, and holds what must be so for every answer of every test (G19).
+// do makes a call, and holds what must be so for every answer of every test.
 func (f *fakeSite) do(c call) answer {
 	f.t.Helper()
 	if c.method == "" {

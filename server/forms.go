@@ -54,7 +54,7 @@ func readBody(w http.ResponseWriter, r *http.Request, d door) (url.Values, error
 
 // readKeyBody reads the body of a request with a key. Apps send none, an empty
 // object, a form, or one thing under the other's name; what cannot be
-// read has no fields. A number is no text, so an id given as one is nobody's (wire 9.2).
+// read has no fields. A number is no text, so an id given as one is nobody's (W9.2).
 func readKeyBody(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	body, err := readAll(w, r)
 	if err != nil {

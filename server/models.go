@@ -57,7 +57,7 @@ func (s *Server) readyModel(v userkeys.Visitor, q authority.Question) readyModel
 }
 
 // redirectShown is the host of a redirect, for people; null for none and for
-// the official app's own (wire 4.3).
+// the official app's own (W4.3).
 func redirectShown(r *userkeys.Redirect) *string {
 	if r == nil || r.String() == "discourse://auth_redirect" {
 		return nil

@@ -222,7 +222,7 @@ func loadMore(q url.Values, f userkeys.NotificationFilter, l notify.List, userna
 	return "/notifications?" + next.Encode()
 }
 
-// totalsJSON is what an app shows beside its icon (wire 17).
+// totalsJSON is what an app shows beside its icon (W17).
 type totalsJSON struct {
 	ID                     int64          `json:"id"`
 	Username               string         `json:"username"`

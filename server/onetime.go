@@ -11,7 +11,7 @@ import (
 	"userkeys/gateway"
 )
 
-// oneTimeRoutes are one-time passwords (wire 10).
+// oneTimeRoutes are one-time passwords (W10.1).
 func (s *Server) oneTimeRoutes() []route {
 	return []route{
 		{"GET /user-api-key/otp", page, anyone, "user_api_keys/otp", s.oneTime},
@@ -58,7 +58,7 @@ func (s *Server) oneTime(w http.ResponseWriter, r *http.Request, v userkeys.Visi
 	})
 }
 
-// refuseOneTime is [Server.refuse] for a one-time password: the wire refuses those by status (wire 10).
+// refuseOneTime is [Server.refuse] for a one-time password: the wire refuses those by status (W10.1).
 func (s *Server) refuseOneTime(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, q userkeys.AuthorizationRequest, err error) error {
 	e := userkeys.AsError(err)
 	page, explained := s.explain(q, e)
@@ -185,7 +185,7 @@ func (s *Server) oneTimeLoginPost(w http.ResponseWriter, r *http.Request, v user
 }
 
 // Bounce answers any page that the official app opens to find out whether it
-// may ask for a one-time password (wire 10.4), and tells whether it did. Of
+// may ask for a one-time password (W10.4), and tells whether it did. Of
 // other requests it looks at the query only.
 func (s *Server) Bounce(w http.ResponseWriter, r *http.Request) bool {
 	if r.Method != http.MethodGet || !strings.Contains(r.URL.RawQuery, "user_api_public_key=") || !strings.Contains(r.URL.RawQuery, "auth_redirect=") {

@@ -18,7 +18,7 @@ var pagesOnly = []string{
 }
 
 // TestOpenAPIKnowsEveryRoute: what answers in JSON is in the document, and nothing else is.
-// That the answers are as it says is held by every scenario of internal/site, whose browser reads it.
+// That the answers are as it says is held by every scenario of test, whose browser reads it.
 func TestOpenAPIKnowsEveryRoute(t *testing.T) {
 	t.Parallel()
 	var doc struct {

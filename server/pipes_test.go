@@ -8,7 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"userkeys/internal/testkit/pipes"
+	"userkeys/internal/testkit/nettest"
 )
 
 // eachWayTimed is [eachWay] in synctest's time, where a test can wait until nothing goes on any more.
@@ -20,7 +20,7 @@ func eachWayTimed(t *testing.T, play func(t *testing.T, f *fakeSite)) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f := busSite(t, parkingAbove(above))
-				f.pipes = pipes.Listen()
+				f.pipes = nettest.ListenPipe()
 				play(t, f)
 				f.server.Drain(t.Context())
 				if n := f.server.parked.Load(); n != 0 {

@@ -61,7 +61,7 @@ func (s *Server) pushRoutes() []route {
 }
 
 // pushView is how pushing to a key goes, for its owner. Why is a sentence
-// that has no address, status or body of the other side (attacks SS27).
+// that has no address, status or body of the other side (SS27).
 type pushView struct {
 	Barred    string // why nothing is sent there now whatever the app's server does; empty: nothing is in the way
 	Off       moment // since when it is switched off; unknown: it is on

@@ -73,7 +73,7 @@ func TestDoNotDisturb(t *testing.T) {
 	until("")
 	send(http.MethodDelete, "/do-not-disturb", "alice", "", "", asJSON).must(t, http.StatusOK)
 
-	// A key's scopes are the guard's business, see internal/site; nobody and no other page may.
+	// A key's scopes are the guard's business, see the scenarios in test; nobody and no other page may.
 	f.authority.add(userkeys.UserAPIKey{UserID: alice.ID, Scopes: userkeys.Scopes{"write"}, CreatedAt: testNow})
 	send(http.MethodPost, "/do-not-disturb.json", "", "key-6", `{"duration":60}`, asJSON).must(t, http.StatusOK)
 	until("2026-11-22T13:00:00.000Z")

@@ -15,9 +15,9 @@ import (
 	"userkeys"
 )
 
-// TestG16_EveryRouteIsDeclared is the second writing of the table's rules: a
+// TestEveryRouteIsDeclared is the second writing of the table's rules: a
 // route that is not here, or whose door changed, is a decision to make anew.
-func TestG16_EveryRouteIsDeclared(t *testing.T) {
+func TestEveryRouteIsDeclared(t *testing.T) {
 	t.Parallel()
 	var lines []string
 	for _, rt := range newSite(t, withInbox(t), withBus).server.routes() {
@@ -69,9 +69,9 @@ func concrete(pattern string) (method, path string) {
 	return method, strings.NewReplacer("{$}", "", "{username}", "alice", "{name}", "style.css", "{id}", "1").Replace(path)
 }
 
-// TestG19_EveryAnswer walks all routes as everybody; what must be so for every
+// TestEveryAnswer walks all routes as everybody; what must be so for every
 // answer is held by do.
-func TestG19_EveryAnswer(t *testing.T) {
+func TestEveryAnswer(t *testing.T) {
 	t.Parallel()
 	f := withKeys(t)
 	for _, rt := range f.server.routes() {
@@ -103,7 +103,7 @@ func formFor(method string) map[string]string {
 	return nil
 }
 
-func TestE12_KeysReachNoBrowserRoute(t *testing.T) {
+func TestKeysReachNoBrowserRoute(t *testing.T) {
 	t.Parallel()
 	f := withKeys(t)
 	for _, rt := range f.server.routes() {

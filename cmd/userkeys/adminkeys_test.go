@@ -8,6 +8,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/nettest"
 )
 
 // scriptAdmin calls the admin API with the key in a file, as a user ("" for
@@ -35,7 +36,7 @@ func scriptAdmin(ts *testscript.TestScript, _ bool, args []string) {
 		return strconv.Itoa(a.StatusCode) == args[0]
 	}
 	a := call()
-	for deadline := time.Now().Add(testkit.Bound(time.Second)); !good(a); a = call() {
+	for deadline := time.Now().Add(nettest.Bound(time.Second)); !good(a); a = call() {
 		if time.Now().After(deadline) {
 			ts.Fatalf("%s %s: %d %s", args[1], args[2], a.StatusCode, a.Body)
 		}

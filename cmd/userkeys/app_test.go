@@ -20,7 +20,7 @@ import (
 	"userkeys"
 	"userkeys/client"
 	"userkeys/internal/keystore"
-	"userkeys/internal/testkit/ports"
+	"userkeys/internal/testkit/nettest"
 )
 
 const appTestKey = "0123456789abcdef0123456789abcdef"
@@ -276,7 +276,7 @@ func TestLoginJSONKeepsTalkOffStandardOutput(t *testing.T) {
 
 func TestLoginSaysWhatWentWrong(t *testing.T) {
 	site := newAppSite(t)
-	gone := "http://" + ports.Reserve(t)
+	gone := "http://" + nettest.ReserveAddress(t)
 	plain := httptest.NewServer(http.NotFoundHandler())
 	defer plain.Close()
 	nobody := func(context.Context, string) error { return nil }

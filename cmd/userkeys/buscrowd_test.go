@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/internal/site"
 	"userkeys/internal/testkit"
+	"userkeys/internal/wiring"
 	"userkeys/store"
 )
 
@@ -42,7 +42,7 @@ func newCrowd(t *testing.T, users int) *crowd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, err := site.OpenStore(t.Context(), db, store.SQLite)
+	st, err := wiring.OpenStore(t.Context(), db, store.SQLite)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"userkeys/internal/testkit/ports"
+	"userkeys/internal/testkit/nettest"
 )
 
 func TestCallSendsWhatWasSaid(t *testing.T) {
@@ -88,7 +88,7 @@ func TestCallExitCodes(t *testing.T) {
 }
 
 func TestCallUnreachable(t *testing.T) {
-	gone := "http://" + ports.Reserve(t)
+	gone := "http://" + nettest.ReserveAddress(t)
 	storeKeys(t, gone)
 	o := execute(t, newCallCommand(), "", "GET", "/x")
 	if o.code != exitUnreachable || !strings.Contains(o.err, "cannot reach "+gone) || !strings.Contains(o.err, "refused") {

@@ -21,7 +21,7 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/internal/identity"
-	"userkeys/internal/site"
+	"userkeys/internal/wiring"
 	"userkeys/notify"
 	"userkeys/store"
 )
@@ -233,7 +233,7 @@ func (d *office) open(ctx context.Context, sc siteConfig) error {
 		return err
 	}
 	d.pushes = notify.NewDesk(notify.DeskConfig{Store: d.store, Settings: d.authority.Settings})
-	d.identity, err = site.NewIdentity(d.store, identity.Config{})
+	d.identity, err = wiring.NewIdentity(d.store, identity.Config{})
 	return err
 }
 

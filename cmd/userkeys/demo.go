@@ -22,7 +22,7 @@ import (
 	"userkeys/gateway"
 	"userkeys/internal/demo"
 	"userkeys/internal/identity"
-	"userkeys/internal/site"
+	"userkeys/internal/wiring"
 	"userkeys/store"
 )
 
@@ -51,7 +51,7 @@ would, prints what travels, and ends.`,
 
 // stage is the running demo.
 type stage struct {
-	site            *site.Site
+	site            *wiring.Site
 	siteURL, appURL string
 	siteLn, appLn   net.Listener
 	upstreamLn      net.Listener
@@ -145,7 +145,7 @@ func (st *stage) open(ctx context.Context) error {
 		return err
 	}
 	st.close = append(st.close, db.Close)
-	remembered, err := site.OpenStore(ctx, db, store.SQLite)
+	remembered, err := wiring.OpenStore(ctx, db, store.SQLite)
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func (st *stage) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	st.site, err = site.Open(ctx, site.Config{
+	st.site, err = wiring.Open(ctx, wiring.Config{
 		Store: remembered, BaseURL: base, Upstream: &url.URL{Scheme: "http", Host: st.upstreamLn.Addr().String()},
 		Secret: bytes.Repeat([]byte{1}, 32), // of a site that is gone in a moment
 		Pinned: map[string]string{

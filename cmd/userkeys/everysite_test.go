@@ -22,10 +22,10 @@ import (
 
 	"userkeys"
 	"userkeys/client"
-	"userkeys/internal/site"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/internal/testkit/discourse"
+	"userkeys/internal/wiring"
 )
 
 // anySite is a site that the app's side is tried on, with alice at its browser.
@@ -120,7 +120,7 @@ func newOwnSite(t *testing.T) *ownSite {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Site = testkit.NewSite(t, dbtest.SQLite(t), testkit.Behind(upstream.URL), func(cfg *site.Config) { cfg.OwnPaths = own })
+	s.Site = testkit.NewSite(t, dbtest.SQLite(t), testkit.Behind(upstream.URL), func(cfg *wiring.Config) { cfg.OwnPaths = own })
 	s.User("alice")
 	s.Set("allow_user_api_key_scopes", "read|write|notifications|session_info|message_bus")
 	s.alice = s.Person("alice")

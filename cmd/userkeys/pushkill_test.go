@@ -19,9 +19,9 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/internal/site"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
+	"userkeys/internal/wiring"
 	"userkeys/store"
 )
 
@@ -121,7 +121,7 @@ type goingApp struct {
 	app  *testkit.App // nil: there is none that is known to live
 }
 
-// F38, G7, SS23, T32: kill -9 while notifications are added and pushed, keys are given and revoked. Whatever was
+// F38, SS23, T32: kill -9 while notifications are added and pushed, keys are given and revoked. Whatever was
 // acknowledged is pushed, perhaps more than once under the same id, and nothing for a key that was revoked.
 func TestKill9LosesNoPush(t *testing.T) {
 	rounds := killRounds(t)
@@ -453,7 +453,7 @@ func sentAfterRevoke() time.Duration {
 // secrets are those of all keys there ever were, by their client.
 func (tr *pushTrial) secrets() map[string]userkeys.PushSecret {
 	tr.Helper()
-	machine, err := site.ReadSecret(filepath.Join(tr.data, "userkeys.secret"))
+	machine, err := wiring.ReadSecret(filepath.Join(tr.data, "userkeys.secret"))
 	if err != nil {
 		tr.Fatal(err)
 	}

@@ -13,9 +13,9 @@ import (
 	"strings"
 	"testing"
 
-	"userkeys/internal/site"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
+	"userkeys/internal/wiring"
 )
 
 var shellBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```")
@@ -76,7 +76,7 @@ func siteBeforeAWebsite(t *testing.T, website http.HandlerFunc, options ...testk
 // TestLoginTriesWhatItRecommends: the first thing that a person is told to type must work.
 func TestLoginTriesWhatItRecommends(t *testing.T) {
 	t.Parallel()
-	noFallback := func(cfg *site.Config) { cfg.NoFallback = true }
+	noFallback := func(cfg *wiring.Config) { cfg.NoFallback = true }
 	for _, tt := range []struct {
 		name, scopes string
 		website      http.HandlerFunc

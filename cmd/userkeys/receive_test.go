@@ -13,7 +13,7 @@ import (
 
 	"userkeys"
 	"userkeys/client"
-	"userkeys/internal/testkit"
+	"userkeys/internal/testkit/nettest"
 )
 
 // pushRequest is a push as a site sends it now; without a secret it is not signed.
@@ -45,7 +45,7 @@ func scriptPush(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	body := []byte(ts.ReadFile(args[4]))
 	var resp *http.Response
-	for deadline := time.Now().Add(testkit.Patience); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(nettest.Patience); ; time.Sleep(10 * time.Millisecond) {
 		r, err := pushRequest("http://"+args[1], args[3], body, secrets...)
 		ts.Check(err)
 		if resp, err = http.DefaultTransport.RoundTrip(r); err == nil {

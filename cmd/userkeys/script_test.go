@@ -18,7 +18,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit"
-	"userkeys/internal/testkit/ports"
+	"userkeys/internal/testkit/nettest"
 )
 
 // TestMain lets scripts run this program, and a browser that only follows: the test
@@ -49,8 +49,8 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script", Deadline: time.Now().Add(8 * time.Minute), RequireExplicitExec: true, RequireUniqueNames: true, Cmds: scriptCommands,
 		Setup: func(env *testscript.Env) error {
 			test := env.T().(testing.TB)
-			addr := ports.Reserve(test)
-			env.Setenv("OTHER", ports.Reserve(test))
+			addr := nettest.ReserveAddress(test)
+			env.Setenv("OTHER", nettest.ReserveAddress(test))
 			env.Setenv("ADDR", addr)
 			env.Setenv("URL", "http://"+addr)
 			env.Setenv("USERKEYS_DATA", env.WorkDir+"/data")
@@ -86,7 +86,7 @@ func want(ts *testscript.TestScript, ok bool, usage string) {
 func scriptReady(ts *testscript.TestScript, _ bool, args []string) {
 	want(ts, len(args) == 0, "ready")
 	visitor := scriptSite(ts).Visitor()
-	for deadline := time.Now().Add(testkit.Patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(nettest.Patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if a, err := visitor.Try(visitor.Request("GET", "/readyz", "")); err == nil && a.StatusCode == http.StatusOK {
 			return
 		}
@@ -122,7 +122,7 @@ func scriptAPI(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		return true
 	}
-	for deadline := time.Now().Add(testkit.Bound(time.Second)); !good(); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(nettest.Bound(time.Second)); !good(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("%s %s: %d %s", args[1], args[2], a.StatusCode, a.Body)
 		}

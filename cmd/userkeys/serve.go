@@ -20,7 +20,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
-	"userkeys/internal/site"
+	"userkeys/internal/wiring"
 	"userkeys/server"
 	"userkeys/store"
 )
@@ -118,7 +118,7 @@ func serve(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	defer db.Close()
-	if cfg.Store, err = site.OpenStore(cmd.Context(), db, dialect); err != nil {
+	if cfg.Store, err = wiring.OpenStore(cmd.Context(), db, dialect); err != nil {
 		return err
 	}
 	if err := cfg.Store.KeepReserve(reserveBytes); err != nil {
@@ -127,7 +127,7 @@ func serve(cmd *cobra.Command, _ []string) error {
 	if cfg.Secret, err = machineSecret(cmd, cfg.Store, log); err != nil {
 		return err
 	}
-	s, err := site.Open(cmd.Context(), cfg)
+	s, err := wiring.Open(cmd.Context(), cfg)
 	if err != nil {
 		return err
 	}
@@ -150,8 +150,8 @@ func listenOn(address string) (net.Listener, error) {
 }
 
 // siteOptions reads what a site needs from the flags of serve.
-func siteOptions(cmd *cobra.Command, sc siteConfig, addr net.Addr) (site.Config, error) {
-	cfg := site.Config{Scopes: sc.scopes, Pinned: sc.pinned}
+func siteOptions(cmd *cobra.Command, sc siteConfig, addr net.Addr) (wiring.Config, error) {
+	cfg := wiring.Config{Scopes: sc.scopes, Pinned: sc.pinned}
 	f := cmd.Flags()
 	base, err := f.GetString("url")
 	if err != nil {
@@ -211,7 +211,7 @@ func minUploadRate(f *pflag.FlagSet) (int, error) {
 
 // machineSecret reads the secret that pushes are signed with.
 func machineSecret(cmd *cobra.Command, st *store.Store, log *slog.Logger) ([]byte, error) {
-	f := site.SecretFile{Actor: commandActor, Now: time.Now, Logger: log}
+	f := wiring.SecretFile{Actor: commandActor, Now: time.Now, Logger: log}
 	var err error
 	if f.Path, err = cmd.Flags().GetString("secret-file"); err != nil {
 		return nil, err
@@ -229,7 +229,7 @@ func machineSecret(cmd *cobra.Command, st *store.Store, log *slog.Logger) ([]byt
 	if f.Replace, err = cmd.Flags().GetBool("replace-secret"); err != nil {
 		return nil, err
 	}
-	return site.OpenSecret(cmd.Context(), st, f)
+	return wiring.OpenSecret(cmd.Context(), st, f)
 }
 
 // Words that --own takes beside paths.
@@ -345,7 +345,7 @@ func durationsWithUnit(_ []string, a slog.Attr) slog.Attr {
 }
 
 // runSite serves s on ln until ctx ends, then lets requests end and writes what was gathered.
-func runSite(ctx context.Context, s *site.Site, ln net.Listener, log *slog.Logger) error {
+func runSite(ctx context.Context, s *wiring.Site, ln net.Listener, log *slog.Logger) error {
 	srv := &http.Server{Handler: s.Handler(), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	gateway.Limits(srv)
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))

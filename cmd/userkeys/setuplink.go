@@ -9,12 +9,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"userkeys/internal/identity"
-	"userkeys/internal/site"
+	"userkeys/internal/wiring"
 )
 
 // printSetupLink says how to make the first administrator, while there is none: by a link if there are no users or
 // --setup-link asks for one. Else only by commands: whoever reads the output may be no more than those users.
-func printSetupLink(cmd *cobra.Command, s *site.Site, base *url.URL) error {
+func printSetupLink(cmd *cobra.Command, s *wiring.Site, base *url.URL) error {
 	asked, err := cmd.Flags().GetBool("setup-link")
 	if err != nil {
 		return err

@@ -18,7 +18,7 @@ import (
 	"userkeys"
 	"userkeys/internal/demo"
 	"userkeys/internal/identity"
-	"userkeys/internal/site"
+	"userkeys/internal/wiring"
 	"userkeys/store"
 )
 
@@ -53,11 +53,11 @@ func startPushingSite(t *testing.T, tamper func(http.Handler) http.Handler, push
 	var handler http.Handler
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
 	t.Cleanup(front.Close)
-	remembered, err := site.OpenStore(t.Context(), db, store.SQLite)
+	remembered, err := wiring.OpenStore(t.Context(), db, store.SQLite)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := site.Open(t.Context(), site.Config{
+	s, err := wiring.Open(t.Context(), wiring.Config{
 		Store: remembered, BaseURL: mustParse(t, front.URL), Upstream: mustParse(t, upstream.URL), Secret: bytes.Repeat([]byte{1}, 32),
 		Pinned: map[string]string{"allowed_user_api_push_urls": strings.Join(pushURLs, "|"), "push_notification_time_window_mins": "0"},
 	})

@@ -24,10 +24,10 @@ import (
 
 	"userkeys"
 	"userkeys/client"
-	"userkeys/internal/site"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/internal/testkit/discourse"
+	"userkeys/internal/wiring"
 )
 
 const testKey = "0123456789abcdef0123456789abcdef"
@@ -398,7 +398,7 @@ func TestExamineTriesWhatAppsAskFirst(t *testing.T) {
 	tests := []struct {
 		name    string
 		website http.HandlerFunc
-		change  func(*site.Config)
+		change  func(*wiring.Config)
 		scopes  string
 		state   State
 		texts   []string
@@ -407,8 +407,8 @@ func TestExamineTriesWhatAppsAskFirst(t *testing.T) {
 		{"the website answers itself", func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, `{"current_user":{"id":1,"username":"alice"},"unread_notifications":0}`)
 		}, nil, "session_info,notifications", OK, nil},
-		{"nobody answers", http.NotFound, func(c *site.Config) { c.NoFallback = true }, "session_info,notifications", Problem, []string{"404", "--own apps"}},
-		{"nobody answers a key that may more", http.NotFound, func(c *site.Config) { c.NoFallback = true }, "read", Warning, []string{"404", "--own apps"}},
+		{"nobody answers", http.NotFound, func(c *wiring.Config) { c.NoFallback = true }, "session_info,notifications", Problem, []string{"404", "--own apps"}},
+		{"nobody answers a key that may more", http.NotFound, func(c *wiring.Config) { c.NoFallback = true }, "read", Warning, []string{"404", "--own apps"}},
 		{"a page for every path", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
 			_, _ = io.WriteString(w, "<html>")
@@ -450,7 +450,7 @@ func TestExamineTriesWhatAppsAskFirst(t *testing.T) {
 
 func TestExamineFindsAnotherNameOfTheSite(t *testing.T) {
 	t.Parallel()
-	s := testkit.NewSite(t, dbtest.SQLite(t), func(c *site.Config) {
+	s := testkit.NewSite(t, dbtest.SQLite(t), func(c *wiring.Config) {
 		c.BaseURL = &url.URL{Scheme: "https", Host: "forum.example"}
 	})
 	all, _ := examine(t, Patient{Site: s.URL})

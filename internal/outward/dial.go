@@ -23,7 +23,7 @@ var (
 )
 
 // dial connects to address, the host:port that the URL has. What the name resolves to is judged when it is dialled,
-// so that an answer that changes between two looks changes nothing (attacks SS11 to SS13).
+// so that an answer that changes between two looks changes nothing (SS11 to SS13).
 func (t *transport) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	target, err := userkeys.WebTarget("http", address)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/internal/testkit/dns"
+	"userkeys/internal/testkit/nettest"
 )
 
 // errWatched stands for a connection that would have been made.
@@ -56,7 +56,7 @@ func problem(t *testing.T, c *http.Client, address string) string {
 
 func TestSS4_SS10_NoAddressInsideIsDialled(t *testing.T) {
 	t.Parallel()
-	n := &dns.Names{}
+	n := &nettest.Names{}
 	c := New(Config{Resolver: n.Resolver()})
 	seen := watch(c)
 	hosts := []string{
@@ -94,7 +94,7 @@ func TestPublicAddressesAreDialled(t *testing.T) {
 		if strings.HasPrefix(ip, "::ffff:") {
 			continue // in an address, no spelling of it is canonical
 		}
-		c := New(Config{Resolver: (&dns.Names{}).Resolver()})
+		c := New(Config{Resolver: (&nettest.Names{}).Resolver()})
 		seen := watch(c)
 		at := netip.AddrPortFrom(netip.MustParseAddr(ip), 8080).String()
 		if got := problem(t, c, "http://"+at+"/"); got != ProblemConnection || !slices.Equal(seen(), []string{at}) {
@@ -111,7 +111,7 @@ func TestSS11_SS13_NamesAreJudgedWhereTheyLead(t *testing.T) {
 		many[i] = fmt.Sprintf("10.0.%d.%d", i/250, i%250)
 		manyPublic[i] = fmt.Sprintf("8.8.%d.%d", i/250, i%250)
 	}
-	zone := map[string]dns.Record{
+	zone := map[string]nettest.Record{
 		"public.test":              {IPs: []string{"8.8.8.8"}},
 		"public6.test":             {IPs: []string{"2606:4700:4700::1111"}},
 		"inward.test":              {IPs: []string{"10.0.0.1"}},
@@ -162,7 +162,7 @@ func TestSS11_SS13_NamesAreJudgedWhereTheyLead(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c := New(Config{Resolver: (&dns.Names{Zone: zone}).Resolver()})
+			c := New(Config{Resolver: (&nettest.Names{Zone: zone}).Resolver()})
 			seen := watch(c)
 			if got := problem(t, c, "https://"+tt.host+"/push"); got != tt.problem {
 				t.Errorf("%q, want %q", got, tt.problem)
@@ -178,7 +178,7 @@ func TestSS11_SS13_NamesAreJudgedWhereTheyLead(t *testing.T) {
 // both, and the next connection looks again.
 func TestSS12_RebindingChangesNothing(t *testing.T) {
 	t.Parallel()
-	n := &dns.Names{Zone: map[string]dns.Record{"turns.test": {IPs: []string{"8.8.8.8"}, Then: &dns.Record{IPs: []string{"127.0.0.1"}}}}}
+	n := &nettest.Names{Zone: map[string]nettest.Record{"turns.test": {IPs: []string{"8.8.8.8"}, Then: &nettest.Record{IPs: []string{"127.0.0.1"}}}}}
 	c := New(Config{Resolver: n.Resolver()})
 	seen := watch(c)
 	var got []string
@@ -195,7 +195,7 @@ func TestSS12_RebindingChangesNothing(t *testing.T) {
 
 func TestF39_DNSWithoutAnAnswerEnds(t *testing.T) {
 	t.Parallel()
-	n := &dns.Names{Zone: map[string]dns.Record{"silent.test": {Silent: true}}}
+	n := &nettest.Names{Zone: map[string]nettest.Record{"silent.test": {Silent: true}}}
 	c := New(Config{Resolver: n.Resolver(), DialTimeout: 100 * time.Millisecond, Timeout: time.Hour})
 	start := time.Now()
 	if got := problem(t, c, "http://silent.test/"); got != ProblemTimeout {
@@ -255,7 +255,7 @@ func TestSS4_ListedTargets(t *testing.T) {
 		reached[r.Host]++
 	})
 	other := inside(t, func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s was reached", r.Host) })
-	zone := map[string]dns.Record{"hub.test": {IPs: []string{"127.0.0.1"}}, "sub.hub.test": {IPs: []string{"127.0.0.1"}}, "hub": {IPs: []string{"127.0.0.1"}}}
+	zone := map[string]nettest.Record{"hub.test": {IPs: []string{"127.0.0.1"}}, "sub.hub.test": {IPs: []string{"127.0.0.1"}}, "hub": {IPs: []string{"127.0.0.1"}}}
 	for _, tt := range []struct{ name, entry, host, problem string }{
 		{"address", "127.0.0.1" + port, "127.0.0.1" + port, ""},
 		{"name", "hub.test" + port, "hub.test" + port, ""},
@@ -279,7 +279,7 @@ func TestSS4_ListedTargets(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c := New(Config{Inward: func() []string { return []string{"x.test:1", tt.entry} }, Resolver: (&dns.Names{Zone: zone}).Resolver()})
+			c := New(Config{Inward: func() []string { return []string{"x.test:1", tt.entry} }, Resolver: (&nettest.Names{Zone: zone}).Resolver()})
 			defer c.CloseIdleConnections()
 			mu.Lock()
 			before := reached[tt.host]

@@ -39,7 +39,7 @@ type Config struct {
 // Bounds of every client. Idle connections suffice for some thousand requests a second to one host, and end.
 const (
 	usualTimeout     = 10 * time.Second
-	usualDialTimeout = 5 * time.Second // attacks F39
+	usualDialTimeout = 5 * time.Second // F39
 	usualMaxBody     = 64 << 10
 	maxHeaderBytes   = 64 << 10
 	maxIdle          = 512

@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/internal/testkit/dns"
+	"userkeys/internal/testkit/nettest"
 )
 
 // server starts one that does what h says, and a client that may reach it.
@@ -96,7 +96,7 @@ func TestSS15_NoProxyOfTheEnvironment(t *testing.T) {
 	}
 	asked := 0
 	port := inside(t, func(http.ResponseWriter, *http.Request) { asked++ })
-	n := &dns.Names{Zone: map[string]dns.Record{"hub.test": {IPs: []string{"127.0.0.1"}}}}
+	n := &nettest.Names{Zone: map[string]nettest.Record{"hub.test": {IPs: []string{"127.0.0.1"}}}}
 	c := New(Config{Inward: func() []string { return []string{"hub.test" + port} }, Resolver: n.Resolver()})
 	defer c.CloseIdleConnections()
 	if got := problem(t, c, "http://hub.test"+port); got != "" || asked != 1 {
@@ -342,7 +342,7 @@ func TestSS27_ErrorsTellNothingOfTheInside(t *testing.T) {
 		_ = conn.(*net.TCPConn).SetLinger(0)
 		conn.Close()
 	})
-	n := &dns.Names{Zone: map[string]dns.Record{
+	n := &nettest.Names{Zone: map[string]nettest.Record{
 		"hub.test": {IPs: []string{"127.0.0.1"}}, "metadata.test": {IPs: []string{"10.1.2.3"}}, "broken.test": {Broken: true},
 	}}
 	c := New(Config{Resolver: n.Resolver(), Inward: func() []string {

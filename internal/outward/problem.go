@@ -32,7 +32,7 @@ var sentences = map[string]string{
 }
 
 // A failure is the error of every request of this package, and of reading its answer. Its text says no more than
-// its problem: who chose the address must not learn from it what lies inside (attacks SS27). The cause is there for
+// its problem: who chose the address must not learn from it what lies inside (SS27). The cause is there for
 // errors.Is and errors.As, and for [Detail].
 type failure struct {
 	problem string

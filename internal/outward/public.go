@@ -23,7 +23,7 @@ func (r reach) contains(ip netip.Addr) bool {
 }
 
 // The networks that no public host lives in. The methods of [netip.Addr] (IsPrivate, IsGlobalUnicast and so on)
-// miss most of them, so all are written out (IANA's registries of special-purpose addresses; attacks SS4 to SS10).
+// miss most of them, so all are written out (IANA's registries of special-purpose addresses; SS4 to SS10).
 var (
 	inwardIPv4 = prefixes(
 		"0.0.0.0/8",        // this network; Linux takes 0.0.0.0 for the machine itself

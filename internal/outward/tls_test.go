@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"userkeys/internal/testkit/dns"
+	"userkeys/internal/testkit/nettest"
 )
 
 // An issuer is a private authority.
@@ -116,7 +116,7 @@ func TestSS19_Certificates(t *testing.T) {
 			s.StartTLS()
 			defer s.Close()
 			at := "hub.test" + s.URL[strings.LastIndexByte(s.URL, ':'):]
-			n := &dns.Names{Zone: map[string]dns.Record{"hub.test": {IPs: []string{"127.0.0.1"}}}}
+			n := &nettest.Names{Zone: map[string]nettest.Record{"hub.test": {IPs: []string{"127.0.0.1"}}}}
 			c := trusting(New(Config{Inward: func() []string { return []string{at} }, Resolver: n.Resolver()}), tt.trust)
 			defer c.CloseIdleConnections()
 			resp, err := post(t, c, "https://"+at)

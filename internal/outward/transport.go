@@ -26,7 +26,7 @@ type transport struct {
 
 func newBase(t *transport, c Config) *http.Transport {
 	return &http.Transport{
-		Proxy:       nil, // a proxy would dial, and dial anywhere (attacks SS15)
+		Proxy:       nil, // a proxy would dial, and dial anywhere (SS15)
 		DialContext: t.dial, ForceAttemptHTTP2: !c.OnlyHTTP1,
 		TLSHandshakeTimeout: orUsual(c.DialTimeout, usualDialTimeout),
 		MaxIdleConns:        maxIdle, MaxIdleConnsPerHost: maxIdlePerHost, IdleConnTimeout: idleTimeout,
@@ -69,7 +69,7 @@ func judgeURL(r *http.Request) error {
 		if c < 0x80 {
 			continue
 		}
-		if foreign = true; !unicode.IsLetter(c) && !unicode.IsMark(c) { // digits and dots of all kinds become ASCII ones (attacks SS6)
+		if foreign = true; !unicode.IsLetter(c) && !unicode.IsMark(c) { // digits and dots of all kinds become ASCII ones (SS6)
 			return fail(ProblemAddress, errors.New("its host has a character that may stand for another"))
 		}
 	}

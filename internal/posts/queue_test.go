@@ -25,7 +25,7 @@ import (
 	"userkeys"
 	"userkeys/client"
 	"userkeys/internal/keystore"
-	"userkeys/internal/testkit/ports"
+	"userkeys/internal/testkit/nettest"
 )
 
 // A forum is a site that counts what reaches it.
@@ -253,7 +253,7 @@ func TestPublishNothingLeft(t *testing.T) {
 	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
 	secure.StartTLS() // with a certificate that nobody trusts
 	t.Cleanup(secure.Close)
-	for name, site := range map[string]string{"nothing listens": "http://" + ports.Reserve(t), "no trust": secure.URL, "no such host": "http://host.invalid"} {
+	for name, site := range map[string]string{"nothing listens": "http://" + nettest.ReserveAddress(t), "no trust": secure.URL, "no such host": "http://host.invalid"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			q := queueAt(t, site)

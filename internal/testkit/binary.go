@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"userkeys/internal/testkit/ports"
+	"userkeys/internal/testkit/nettest"
 )
 
 // NoKeychain is a line of the environment of every program that a test starts, unless the test is about the keychain: without
@@ -80,7 +80,7 @@ type Process struct {
 // until it is ready. It is killed with the test if it still runs.
 func Serve(t testing.TB, args ...string) *Process {
 	t.Helper()
-	addr := ports.Reserve(t)
+	addr := nettest.ReserveAddress(t)
 	p := &Process{URL: "http://" + addr, ended: make(chan error, 1)}
 	p.cmd = exec.Command(Binary(t), append([]string{"serve", "--listen", addr}, args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
@@ -99,7 +99,7 @@ func Serve(t testing.TB, args ...string) *Process {
 }
 
 func (p *Process) waitReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, Patience)
+	ctx, cancel := context.WithTimeout(ctx, nettest.Patience)
 	defer cancel()
 	for {
 		r, err := http.NewRequestWithContext(ctx, "GET", p.URL+"/readyz", nil)
@@ -146,7 +146,7 @@ func (p *Process) Stop(t testing.TB) string {
 		if err != nil {
 			t.Errorf("stopped: %v", err)
 		}
-	case <-time.After(Patience):
+	case <-time.After(nettest.Patience):
 		t.Error("it does not stop")
 		p.Kill()
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"userkeys/internal/testkit/nettest"
+
 	"github.com/chromedp/cdproto/audits"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
@@ -151,7 +153,7 @@ func (b *Browser) Asked(prefix string) string {
 // wait looks until done. Pages come and go meanwhile, so it asks from outside.
 func (b *Browser) wait(what string, done func() bool) {
 	b.t.Helper()
-	for deadline := time.Now().Add(Patience); !done(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(nettest.Patience); !done(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) || b.ctx.Err() != nil {
 			b.mu.Lock()
 			defer b.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 	"userkeys"
 	"userkeys/gateway"
 	"userkeys/internal/identity"
-	"userkeys/internal/site"
+	"userkeys/internal/wiring"
 	"userkeys/store"
 )
 
@@ -59,7 +59,7 @@ func (c *Clock) Pass(d time.Duration) {
 
 // Site is a running site as cmd/userkeys wires it, on a server of its own.
 type Site struct {
-	*site.Site
+	*wiring.Site
 	URL   string
 	Clock *Clock
 	Log   *Log // everything that the site logged
@@ -68,11 +68,11 @@ type Site struct {
 }
 
 // Option changes how a site is made.
-type Option func(*site.Config)
+type Option func(*wiring.Config)
 
 // Behind puts the site before an upstream.
 func Behind(upstream string) Option {
-	return func(cfg *site.Config) {
+	return func(cfg *wiring.Config) {
 		u, err := url.Parse(upstream)
 		if err != nil {
 			panic(err)
@@ -83,7 +83,7 @@ func Behind(upstream string) Option {
 
 // Pinned sets settings as a configuration file would.
 func Pinned(nameValues ...string) Option {
-	return func(cfg *site.Config) {
+	return func(cfg *wiring.Config) {
 		if cfg.Pinned == nil {
 			cfg.Pinned = make(map[string]string)
 		}
@@ -97,7 +97,7 @@ func Pinned(nameValues ...string) Option {
 var quickCost = identity.Cost{Memory: 64, Time: 1, Threads: 1}
 
 // ShippedPasswords has passwords hashed at the cost that ships.
-func ShippedPasswords(cfg *site.Config) { cfg.PasswordCost = identity.Cost{} }
+func ShippedPasswords(cfg *wiring.Config) { cfg.PasswordCost = identity.Cost{} }
 
 // NewSite starts a site over st; it ends with the test. Passwords are hashed quickly, see [ShippedPasswords].
 func NewSite(t testing.TB, st *store.Store, opts ...Option) *Site {
@@ -109,14 +109,14 @@ func NewSite(t testing.TB, st *store.Store, opts ...Option) *Site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := site.Config{
+	cfg := wiring.Config{
 		Store: st, BaseURL: base, Now: s.Clock.Now, PasswordCost: quickCost, Secret: []byte("the machine secret of every test"),
 		Logger: slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, o := range opts {
 		o(&cfg)
 	}
-	if s.Site, err = site.Open(t.Context(), cfg); err != nil {
+	if s.Site, err = wiring.Open(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
 	server.Config.Handler = s.Handler()

@@ -1,0 +1,271 @@
+// Package wiring puts all packages together into one running site. The command
+// and the tests both start sites with it, so what is tested is what ships.
+package wiring
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"userkeys"
+	"userkeys/authority"
+	"userkeys/gateway"
+	"userkeys/internal/identity"
+	"userkeys/notify"
+	"userkeys/server"
+	"userkeys/store"
+)
+
+// How long one of our own pages may take to be asked for and to be read.
+const (
+	ownReadTime  = 15 * time.Second
+	ownWriteTime = 30 * time.Second
+)
+
+// Config is what a site is made of.
+type Config struct {
+	Store   *store.Store // see [OpenStore]
+	BaseURL *url.URL     // how browsers reach the site; scheme and host, no path
+	// OnlyHost refuses browser pages under names that are not BaseURL's, which
+	// keeps other names pointed here (DNS rebinding) out of sessions.
+	OnlyHost bool
+
+	Upstream        *url.URL // nil: the site stands alone
+	UpstreamTimeout time.Duration
+	MinUploadRate   int      // see gateway.ProxyConfig
+	OwnPaths        []string // answered here although there is an upstream
+	NoFallback      bool     // server.FallbackPaths are not answered where the upstream says 404
+	TrustedProxies  []netip.Prefix
+	ClientIPHeader  string // in which they tell whose request it is, see gateway.ClientIPConfig
+	VaryByKey       bool   // see gateway.ProxyConfig
+
+	Scopes []userkeys.Scope  // the site's own
+	Pinned map[string]string // settings that cannot be changed while running
+
+	// Secret is the machine secret that pushes are signed with, see [ReadSecret]; empty: nothing is pushed.
+	Secret []byte
+	// PushClient makes the requests of pushes; nil: the one of package notify.
+	PushClient *http.Client
+	// Pushes is what the pages show of pushes; nil: the site's own, if it has a secret.
+	Pushes server.Pushes
+
+	PasswordCost identity.Cost // of one password hash; zero: [identity.DefaultCost]
+
+	MaxKeys   int              // see authority.Config
+	ParkAbove int              // see server.Config
+	Now       func() time.Time // nil: the system's clock
+	Logger    *slog.Logger     // nil: none
+}
+
+// Site is a running site; see [Open].
+type Site struct {
+	Store     *store.Store
+	Authority *authority.Authority
+	Identity  *identity.Accounts
+	Inbox     *notify.Inbox
+	Pusher    *notify.Pusher // nil without a secret
+	Desk      *notify.Desk   // likewise
+	Bus       *notify.Bus
+	pages     *server.Server
+	proxy     *gateway.Proxy // nil without an upstream
+	handler   http.Handler
+}
+
+// Open wires the rooms. The site answers as soon as its handler is served;
+// keep [Site.Run] running beside it.
+func Open(ctx context.Context, cfg Config) (*Site, error) {
+	if cfg.Store == nil || cfg.BaseURL == nil {
+		return nil, errors.New("site: Config needs a Store and a BaseURL")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	catalog, err := userkeys.NewCatalog(cfg.Scopes...)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Upstream == nil || gateway.OwnPath(cfg.OwnPaths...)("/events") {
+		catalog = catalog.WithEvents()
+	}
+	s := &Site{Store: cfg.Store}
+	s.Authority, err = authority.New(ctx, authority.Config{
+		Store: s.Store, Catalog: catalog, Pinned: cfg.Pinned, MaxKeys: cfg.MaxKeys, Now: cfg.Now, Logger: cfg.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	origin := cfg.BaseURL.Scheme + "://" + cfg.BaseURL.Host
+	s.Bus = notify.NewBus(notify.BusConfig{Store: cfg.Store, Origin: origin, Logger: cfg.Logger})
+	inbox := notify.Config{
+		Store: cfg.Store, Settings: s.Authority.Settings, Origin: origin, Now: cfg.Now, Logger: cfg.Logger,
+		Changed: s.Bus.Changed,
+	}
+	if len(cfg.Secret) > 0 {
+		if s.Pusher, err = s.newPusher(cfg); err != nil {
+			return nil, err
+		}
+		inbox.Queued = s.Pusher.Wake
+		s.Desk = notify.NewDesk(notify.DeskConfig{
+			Store: cfg.Store, Settings: s.Authority.Settings, Secret: cfg.Secret, Now: cfg.Now, Queued: s.Pusher.Wake,
+		})
+		if cfg.Pushes == nil {
+			cfg.Pushes = s.Desk
+		}
+	}
+	s.Inbox = notify.New(inbox)
+	clients, err := gateway.NewClientIPs(gateway.ClientIPConfig{TrustedProxies: cfg.TrustedProxies, Header: cfg.ClientIPHeader, Logger: cfg.Logger})
+	if err != nil {
+		return nil, err
+	}
+	s.Identity, err = NewIdentity(s.Store, identity.Config{
+		Now: cfg.Now, Logger: cfg.Logger, Secure: cfg.BaseURL.Scheme == "https",
+		LoginPath: loginPath(cfg.Upstream == nil), ClientIP: clients.Of, Cost: cfg.PasswordCost,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if s.handler, err = s.doors(cfg, clients); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// OpenStore opens the store in db, whose driver the caller brings, and brings
+// it to this version's schema.
+func OpenStore(ctx context.Context, db *sql.DB, d store.Dialect) (*store.Store, error) {
+	st, err := store.Open(ctx, db, d)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := st.Migrate(ctx); err != nil {
+		return nil, err
+	}
+	return st, nil
+}
+
+// NewIdentity is the built-in accounts over st. Without a ClientIP no header is believed.
+func NewIdentity(st *store.Store, cfg identity.Config) (*identity.Accounts, error) {
+	cfg.Store = st
+	if cfg.ClientIP == nil {
+		cfg.ClientIP = gateway.ClientIP(nil)
+	}
+	return identity.New(cfg)
+}
+
+func loginPath(standalone bool) string {
+	if standalone {
+		return "/login"
+	}
+	return "/user-api-key/login"
+}
+
+// doors puts the pages, and the upstream if there is one, behind the key check.
+func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, error) {
+	pages, err := server.New(server.Config{
+		Authority: s.Authority, Identity: s.Identity, Accounts: s.Identity, BaseURL: cfg.BaseURL,
+		Standalone: cfg.Upstream == nil,
+		// Before an upstream the front asks us for them only if OwnPaths name them.
+		Endpoints: true, Users: s.Store, Inbox: s.Inbox, Pushes: cfg.Pushes, Bus: s.Bus, ParkAbove: cfg.ParkAbove,
+		Logger: cfg.Logger, Now: cfg.Now, ClientIP: clients.Of, Ready: s.Ready,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.pages = pages
+	mux := http.NewServeMux()
+	pages.Mount(mux)
+	if cfg.Upstream != nil { // what is ours by name and has no route yet is not the upstream's
+		mux.Handle("/", pages.Unknown())
+	}
+	own := gateway.Deadlines{Read: ownReadTime, Write: ownWriteTime}.Handler(mux)
+	if cfg.OnlyHost {
+		own = onlyHost(cfg.BaseURL, own)
+	}
+	front := gateway.FrontConfig{
+		Own: own, Checker: s.Authority, Owns: gateway.OwnPath(cfg.OwnPaths...), Bounce: pages.Bounce,
+		ClientIPs: clients, Logger: cfg.Logger, Now: cfg.Now,
+	}
+	if cfg.Upstream != nil {
+		if !cfg.NoFallback {
+			paths := server.FallbackPaths()
+			front.Fallback = func(path string) bool { return slices.Contains(paths, path) }
+		}
+		s.proxy, err = gateway.NewProxy(gateway.ProxyConfig{
+			Upstream: cfg.Upstream, Checker: s.Authority, ClientIPs: clients, Scheme: cfg.BaseURL.Scheme, VaryByKey: cfg.VaryByKey,
+			SessionCookies: s.Identity.CookieNames(), ResponseHeaderTimeout: cfg.UpstreamTimeout, Logger: cfg.Logger,
+			MinUploadRate: cfg.MinUploadRate,
+		})
+		if err != nil {
+			return nil, err
+		}
+		front.Upstream = s.proxy
+	}
+	return gateway.NewFront(front)
+}
+
+// Handler answers for the whole site.
+func (s *Site) Handler() http.Handler { return s.handler }
+
+// Run does what a site does by itself, until ctx ends.
+func (s *Site) Run(ctx context.Context) error {
+	var all sync.WaitGroup
+	var pushed, told, kept error
+	if s.Pusher != nil {
+		all.Go(func() { pushed = s.Pusher.Run(ctx) })
+	}
+	all.Go(func() { told = s.Bus.Run(ctx) })
+	all.Go(func() { kept = s.Inbox.Run(ctx) })
+	err := s.Authority.Run(ctx)
+	all.Wait()
+	return errors.Join(err, pushed, told, kept)
+}
+
+// Drain ends requests that wait for news and event streams of the upstream, so that a server that stops need not wait for them. It returns soon, at the
+// latest when ctx ends.
+func (s *Site) Drain(ctx context.Context) {
+	if s.proxy != nil {
+		s.proxy.Drain()
+	}
+	s.pages.Drain(ctx)
+}
+
+// Ready reports whether the site can answer: requests can be decided, and the database takes what is written.
+func (s *Site) Ready(ctx context.Context) error {
+	if err := s.Authority.Ready(ctx); err != nil {
+		return err
+	}
+	return s.Store.HasRoom(ctx)
+}
+
+// onlyHost lets requests through that were sent to base's host, to an address
+// or to localhost; other names are told where the site is. Health checks pass.
+func onlyHost(base *url.URL, next http.Handler) http.Handler {
+	want := canonicalHost(base.Host)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := canonicalHost(r.Host)
+		name := strings.Trim(host, "[]")
+		_, notIP := netip.ParseAddr(name)
+		if host == want || notIP == nil || name == "localhost" || r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		gateway.WriteError(w, userkeys.Errorf(userkeys.Misdirected, "this site is %s; start it with another --url if that is wrong", base))
+	})
+}
+
+// canonicalHost is a host without port, case and final dot.
+func canonicalHost(hostport string) string {
+	u := url.URL{Host: hostport}
+	return strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+}
