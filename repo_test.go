@@ -281,51 +281,6 @@ func exportedReceiver(d *ast.FuncDecl) bool {
 	return ok && id.IsExported()
 }
 
-// Budgets: above the goal a file or function is printed, above the limit it
-// needs a reason in tooLong.
-const (
-	fileGoal, fileLimit = 400, 500
-	funcGoal, funcLimit = 40, 60
-)
-
-// tooLong are files ("path") and functions ("path Name") above the limit, and why they are better whole.
-var tooLong = map[string]string{}
-
-// TestBudgets keeps files and functions short enough to be read at one go.
-func TestBudgets(t *testing.T) {
-	t.Parallel()
-	used := map[string]bool{}
-	judge := func(name, where string, lines, goal, limit int) {
-		if lines <= limit {
-			if lines > goal {
-				t.Logf("%s: %d lines, goal %d", where, lines, goal)
-			}
-			return
-		}
-		used[name] = true
-		if tooLong[name] == "" {
-			t.Errorf("%s: %d lines, limit %d; make it shorter, or give a reason in tooLong", where, lines, limit)
-		}
-	}
-	for _, f := range sources(t) {
-		if f.test {
-			continue
-		}
-		judge(f.path, f.path, bytes.Count(f.text, []byte("\n")), fileGoal, fileLimit)
-		for _, d := range f.syntax.Decls {
-			if fn, ok := d.(*ast.FuncDecl); ok {
-				lines := f.fset.Position(fn.End()).Line - f.fset.Position(fn.Pos()).Line + 1
-				judge(f.path+" "+fn.Name.Name, f.at(fn)+" "+fn.Name.Name, lines, funcGoal, funcLimit)
-			}
-		}
-	}
-	for name := range tooLong {
-		if !used[name] {
-			t.Errorf("%s is within the limit and need not be in tooLong", name)
-		}
-	}
-}
-
 // TestPagesForPeople holds the documents to a length that is read, their
 // links to files that exist, and the commands that they name to the Makefile.
 func TestPagesForPeople(t *testing.T) {

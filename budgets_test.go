@@ -1,0 +1,377 @@
+package userkeys_test
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// budgets bound the size of what a reader has to take in at one time. Lines are lines with code.
+var budgets = map[string]int{
+	"package":    1200,
+	"file":       400,
+	"function":   50,
+	"parameters": 4,
+	"methods":    40,  // on one type
+	"interface":  10,  // methods, those of embedded interfaces included
+	"width":      120, // characters of a line
+}
+
+// tokensGoal is how many tokens nine of ten lines of code may have at most.
+const tokensGoal = 16
+
+// packageBudgets are the packages with another bound, and 0 for those without one.
+var packageBudgets = map[string]int{
+	".": 2200, "site": 2000,
+	"store": 0, "internal/testkit": 0, "internal/testkit/discourse": 0,
+}
+
+// exceptions are the things above their budget, by kind and name, and why they are better so.
+// There are at most [maxExceptions].
+var exceptions = map[string]string{}
+
+const maxExceptions = 10
+
+// TestBudgets holds all product code to its budgets. With -v it prints what everything measures.
+func TestBudgets(t *testing.T) {
+	t.Parallel()
+	h := measureHouse(t)
+	used := map[string]bool{}
+	for _, m := range h.measures {
+		limit := budgetOf(m)
+		if limit == 0 || m.size <= limit {
+			continue
+		}
+		key := m.kind + " " + m.name
+		used[key] = true
+		used[temporaryName(m)] = true
+		if exceptions[key] == "" && !slices.Contains(temporary, temporaryName(m)) {
+			t.Errorf("%s: %s %d, budget %d", m.where, m.kind, m.size, limit)
+		}
+	}
+	for name := range exceptions {
+		if !used[name] {
+			t.Errorf("%s is within its budget and needs no exception", name)
+		}
+	}
+	for _, name := range temporary {
+		if !used[name] {
+			t.Logf("%s is within its budget: delete its line", name)
+		}
+	}
+	if len(exceptions) > maxExceptions {
+		t.Errorf("%d exceptions, at most %d", len(exceptions), maxExceptions)
+	}
+	logHouse(t, h)
+}
+
+func budgetOf(m measure) int {
+	dir := m.name
+	if m.kind == "methods" {
+		dir = strings.TrimSuffix(dir, path.Ext(dir))
+	}
+	limit, ok := packageBudgets[dir]
+	if ok && (m.kind == "package" || m.kind == "methods" && limit == 0) {
+		return limit
+	}
+	return budgets[m.kind]
+}
+
+// logHouse prints the code lines of every package, their sum, and how wide code is.
+func logHouse(t *testing.T, h house) {
+	t.Helper()
+	var out strings.Builder
+	sum := 0
+	for _, dir := range slices.SortedFunc(maps.Keys(h.code), func(a, b string) int { return cmp.Compare(h.code[b], h.code[a]) }) {
+		fmt.Fprintf(&out, "%6d %s\n", h.code[dir], dir)
+		sum += h.code[dir]
+	}
+	slices.Sort(h.tokens)
+	p90 := h.tokens[len(h.tokens)*9/10]
+	t.Logf("code lines by package:\n%s%6d in all, %d packages; tokens a line, nine of ten: %d", out.String(), sum, len(h.code), p90)
+	if p90 > tokensGoal {
+		t.Logf("nine of ten code lines have up to %d tokens, budget %d", p90, tokensGoal)
+	}
+}
+
+// temporaryName is the name of a measure in the list below: the kind, and the name without its folder
+// or, for a function, without its file.
+func temporaryName(m measure) string {
+	name := path.Base(m.name)
+	if m.kind == "function" || m.kind == "parameters" {
+		_, name, _ = strings.Cut(name, " ")
+	}
+	return m.kind + " " + name
+}
+
+// temporary are the things that are still above their budget and are being mended. Delete lines of things
+// that fit.
+var temporary = strings.Split(strings.TrimSpace(`
+file login.go
+file sites.go
+file watch.go
+function Open
+function PushHosts
+function answerYes
+function apps
+function newServeCommand
+function parcels500
+function serve
+interface authority.Store
+interface identity.Store
+interface notify.Store
+interface server.decider
+methods authority.Authority
+methods doctor.examination
+methods identity.Accounts
+methods server.Server
+package .
+package authority
+package client
+package demo
+package desk
+package doctor
+package gateway
+package identity
+package notify
+package server
+package userkeys
+parameters BindDeviceGrant
+parameters ClaimDeliveries
+parameters DenyDeviceGrant
+parameters Diagnose
+parameters DiscardDeliveries
+parameters RebindKey
+parameters Remark
+parameters ReplaceSecret
+parameters ReplaceUser
+parameters ReplayDeliveries
+parameters ResumeHostPushes
+parameters ResumeKeyPush
+parameters SaveSession
+parameters SetPassword
+parameters SetSetting
+parameters all
+parameters answered
+parameters byIDs
+parameters call
+parameters changeDeliveries
+parameters changePush
+parameters changeSetting
+parameters createFirst
+parameters deviceProblem
+parameters everyClaimed
+parameters find
+parameters fly
+parameters follow
+parameters holdLive
+parameters insertNotifications
+parameters limited
+parameters lockKeys
+parameters notify
+parameters one
+parameters passing
+parameters postJSON
+parameters recentNotifications
+parameters refuse
+parameters refuseOneTime
+parameters refused
+parameters revokeWhere
+parameters run
+parameters settleDead
+parameters setupProblem
+parameters showAdminKeys
+parameters signIn
+parameters updateUser
+parameters write
+width account.go
+width adapter.go
+width addresses.go
+width admin.go
+width admindeliveries.go
+width adminkey.go
+width adminkeys.go
+width adminsite.go
+width adminusers.go
+width alert.go
+width announce.go
+width answer.go
+width answers.go
+width apierror.go
+width apps.go
+width ask.go
+width assets.go
+width attempt.go
+width audit.go
+width auth.go
+width binary.go
+width browser.go
+width budget.go
+width bus.go
+width call.go
+width changes.go
+width charge.go
+width check.go
+width choice.go
+width chromium.go
+width clientip.go
+width clients.go
+width consent.go
+width consents.go
+width content.go
+width cors.go
+width credential.go
+width dashboard.go
+width database.go
+width decision.go
+width deliveries.go
+width delivery.go
+width demo.go
+width destination.go
+width device.go
+width diagnose.go
+width dial.go
+width dialect.go
+width dns.go
+width doctor.go
+width draft.go
+width edge.go
+width ending.go
+width endpoints.go
+width enqueue.go
+width entry.go
+width errors.go
+width event.go
+width events.go
+width exit.go
+width faults.go
+width file.go
+width flow.go
+width forms.go
+width front.go
+width grant.go
+width groups.go
+width guard.go
+width guess.go
+width guesses.go
+width headers.go
+width host.go
+width identity.go
+width inbox.go
+width jobs.go
+width keeper.go
+width key.go
+width keypair.go
+width keys.go
+width keystore.go
+width limits.go
+width lock.go
+width login.go
+width loopback.go
+width main.go
+width message.go
+width migrate.go
+width models.go
+width modulus.go
+width news.go
+width notification.go
+width notifications.go
+width notifier.go
+width notifier_page.go
+width notifier_push.go
+width notify.go
+width object.go
+width once.go
+width onetime.go
+width open.go
+width openapi.go
+width output.go
+width outward.go
+width padding.go
+width pages.go
+width parked.go
+width payload.go
+width person.go
+width policy.go
+width post.go
+width posts.go
+width posts_every.go
+width posts_run.go
+width posts_send.go
+width private.go
+width probe.go
+width problem.go
+width program.go
+width protocol.go
+width proxy.go
+width public.go
+width publickey.go
+width purge.go
+width push.go
+width push_once.go
+width push_secret.go
+width push_unsigned.go
+width pushdesk.go
+width pusher.go
+width pushes.go
+width pushhosts.go
+width pushjson.go
+width quiet.go
+width quota.go
+width reach.go
+width receive.go
+width receiver.go
+width redirect_rule.go
+width refusal.go
+width refusallog.go
+width registration.go
+width renew.go
+width request.go
+width reserve.go
+width restore.go
+width retention.go
+width revoke.go
+width rewrite.go
+width routes.go
+width rows.go
+width run.go
+width scope.go
+width secret.go
+width seen.go
+width serve.go
+width server.go
+width session.go
+width sessions.go
+width settings.go
+width settings_preset.go
+width setuplink.go
+width site.go
+width sites.go
+width sql.go
+width statuses.go
+width store.go
+width strip.go
+width target.go
+width tell.go
+width transport.go
+width upstream.go
+width upstreamerror.go
+width user.go
+width users.go
+width valid.go
+width vault.go
+width verify.go
+width version.go
+width walk.go
+width walk_ask.go
+width walk_browser.go
+width walk_push.go
+width walk_use.go
+width watch.go
+width wiring.go
+width words.go
+`), "\n")
