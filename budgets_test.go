@@ -133,7 +133,6 @@ package .
 package authority
 package client
 package demo
-package desk
 package doctor
 package gateway
 package identity
@@ -249,7 +248,6 @@ width event.go
 width events.go
 width exit.go
 width faults.go
-width file.go
 width flow.go
 width forms.go
 width front.go
@@ -263,7 +261,6 @@ width host.go
 width identity.go
 width inbox.go
 width jobs.go
-width keeper.go
 width key.go
 width keypair.go
 width keys.go
@@ -298,10 +295,6 @@ width payload.go
 width person.go
 width policy.go
 width post.go
-width posts.go
-width posts_every.go
-width posts_run.go
-width posts_send.go
 width private.go
 width probe.go
 width problem.go
@@ -363,7 +356,6 @@ width upstreamerror.go
 width user.go
 width users.go
 width valid.go
-width vault.go
 width verify.go
 width version.go
 width walk.go

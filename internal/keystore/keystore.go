@@ -64,7 +64,8 @@ func Open(cfg Config) *Store {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Store{cfg: cfg, file: ownfile.File{Name: filepath.Join(cfg.Dir, storeName), Max: maxStoreBytes, Lost: "log in again"}}
+	return &Store{cfg: cfg,
+		file: ownfile.File{Name: filepath.Join(cfg.Dir, storeName), Max: maxStoreBytes, Lost: "log in again"}}
 }
 
 // Path is the store's file.
@@ -154,15 +155,16 @@ func (s *Store) Prepare() (Keeping, error) {
 func (s *Store) Add(c *client.Credential) (*client.Credential, error) {
 	var replaced *client.Credential
 	a := Account{
-		ID: client.RandomID(), Site: c.Site, Name: c.Username, ClientID: c.ClientID, Scopes: c.Scopes, Push: c.Push, API: c.API,
-		Padding: c.Padding, CreatedAt: s.cfg.Now().UTC().Truncate(time.Second), ExpiresAt: c.ExpiresAt,
+		ID: client.RandomID(), Site: c.Site, Name: c.Username, ClientID: c.ClientID, Scopes: c.Scopes,
+		Push: c.Push, API: c.API, Padding: c.Padding, CreatedAt: s.cfg.Now().UTC().Truncate(time.Second), ExpiresAt: c.ExpiresAt,
 	}
 	err := s.update(func(f *keysFile) error {
 		all, err := s.open(f)
 		if err != nil {
 			return err
 		}
-		if i := slices.IndexFunc(f.Accounts, func(old Account) bool { return old.Site == a.Site && old.Name == a.Name }); i >= 0 {
+		same := func(old Account) bool { return old.Site == a.Site && old.Name == a.Name }
+		if i := slices.IndexFunc(f.Accounts, same); i >= 0 {
 			replaced, _ = f.Accounts[i].credential(all) // one that cannot be read cannot be revoked either
 			delete(all, f.Accounts[i].ID)
 			f.Accounts = slices.Delete(f.Accounts, i, i+1)
@@ -178,7 +180,8 @@ func (s *Store) Add(c *client.Credential) (*client.Credential, error) {
 
 func secretOf(c *client.Credential) secret {
 	kept := secret{Site: c.Site, Name: c.Username, Key: c.Key.Reveal()}
-	if c.KeyPair != nil && (c.Push || !c.ExpiresAt.IsZero()) { // to open the push secret, or to renew: a key that does not end is not renewed
+	// to open the push secret, or to renew: a key that does not end is not renewed
+	if c.KeyPair != nil && (c.Push || !c.ExpiresAt.IsZero()) {
 		kept.PrivateKey = string(c.KeyPair.PrivatePEM())
 	}
 	return kept
@@ -272,7 +275,8 @@ func (f *keysFile) index(id string) int {
 func (a Account) credential(all secrets) (*client.Credential, error) {
 	kept, ok := all[a.ID]
 	if !ok || kept.Site != a.Site || kept.Name != a.Name {
-		return nil, userkeys.Errorf(userkeys.InvalidAccess, "the stored key of %s is not for that site; somebody changed the file: log in again", a)
+		return nil, userkeys.Errorf(userkeys.InvalidAccess,
+			"the stored key of %s is not for that site; somebody changed the file: log in again", a)
 	}
 	c := &client.Credential{
 		Site: a.Site, Key: userkeys.Key(kept.Key), ClientID: a.ClientID, Scopes: a.Scopes, Username: a.Name,
@@ -378,9 +382,11 @@ func (s *Store) Current(a Account) (Account, *client.Credential, error) {
 // other's key there, and the one that is stored could be the dead one.
 func (s *Store) LockLogin(site string) (func(), error) {
 	sum := sha256.Sum256([]byte(site))
-	unlock, err := ownfile.Lock(filepath.Join(s.cfg.Dir, "login-"+hex.EncodeToString(sum[:6])+".lock"), 200*time.Millisecond)
+	unlock, err := ownfile.Lock(filepath.Join(s.cfg.Dir, "login-"+hex.EncodeToString(sum[:6])+".lock"),
+		200*time.Millisecond)
 	if errors.Is(err, ownfile.ErrBusy) {
-		return nil, userkeys.Errorf(userkeys.Conflict, "another login to %s is waiting for its answer; finish or stop it first", site)
+		return nil, userkeys.Errorf(userkeys.Conflict,
+			"another login to %s is waiting for its answer; finish or stop it first", site)
 	}
 	return unlock, err
 }

@@ -18,7 +18,8 @@ func (s *Store) open(f *keysFile) (secrets, error) {
 	switch {
 	case f.Keeping == Plain && f.Sealed != "":
 		// Whoever changes the file must not make the store decrypt itself at the next write.
-		return nil, userkeys.Errorf(userkeys.InvalidAccess, "%s says that it is plain, and is encrypted; somebody changed the file: move it away and log in again", s.file.Name)
+		return nil, userkeys.Errorf(userkeys.InvalidAccess,
+			"%s says that it is plain, and is encrypted; somebody changed the file: move it away and log in again", s.file.Name)
 	case f.Keeping == Plain && f.Secrets != nil:
 		return f.Secrets, nil
 	case f.Keeping == "" || f.Sealed == "":
@@ -34,7 +35,8 @@ func (s *Store) open(f *keysFile) (secrets, error) {
 		if f.Keeping == UnderPassphrase {
 			return nil, userkeys.Errorf(userkeys.InvalidCredentials, "this is not the passphrase of %s", s.file.Name)
 		}
-		return nil, ownfile.Errorf(nil, "the keychain's secret does not open %s; move the file away and log in again", s.file.Name)
+		return nil, ownfile.Errorf(nil, "the keychain's secret does not open %s; move the file away and log in again",
+			s.file.Name)
 	}
 	return all, nil
 }
@@ -64,7 +66,9 @@ func (s *Store) keep(f *keysFile, all secrets) (Keeping, error) {
 
 // usual is the keychain where one answers soon, else a passphrase.
 func (s *Store) usual() Keeping {
-	_, err := patiently(keychainPatience, func() (string, error) { return s.cfg.Keychain.Get(keychainService, s.item()) })
+	_, err := patiently(keychainPatience, func() (string, error) {
+		return s.cfg.Keychain.Get(keychainService, s.item())
+	})
 	if err == nil || errors.Is(err, errNoSecret) {
 		return InKeychain
 	}
@@ -89,7 +93,8 @@ func (s *Store) identity(f *keysFile) (age.Identity, error) {
 	if f.Keeping == InKeychain {
 		text, err := s.cfg.Keychain.Get(keychainService, s.item())
 		if err != nil {
-			return nil, ownfile.Errorf(err, "the keychain does not give the secret that opens %s; unlock it and try again", s.file.Name)
+			return nil, ownfile.Errorf(err, "the keychain does not give the secret that opens %s; unlock it and try again",
+				s.file.Name)
 		}
 		return s.byKeychain(text)
 	}
@@ -114,7 +119,8 @@ func (s *Store) recipient(k Keeping) (age.Recipient, error) {
 		}
 	}
 	if err != nil {
-		return nil, ownfile.Errorf(err, "the keychain cannot keep a secret; choose another key store: --keystore passphrase")
+		return nil, ownfile.Errorf(err,
+			"the keychain cannot keep a secret; choose another key store: --keystore passphrase")
 	}
 	_, err = s.byKeychain(text)
 	return s.closer, err
@@ -132,11 +138,13 @@ func (s *Store) byKeychain(text string) (age.Identity, error) {
 func (s *Store) byPassphrase(fresh bool) (age.Identity, error) {
 	if s.cfg.Passphrase == nil && !fresh {
 		return nil, userkeys.Errorf(userkeys.MissingParameter,
-			"the keys in %s are under a passphrase, and there is no terminal to ask for it on; set USERKEYS_PASSPHRASE", s.file.Name)
+			"the keys in %s are under a passphrase, and there is no terminal to ask for it on; set USERKEYS_PASSPHRASE",
+			s.file.Name)
 	}
 	if s.cfg.Passphrase == nil {
 		return nil, userkeys.Errorf(userkeys.MissingParameter,
-			"the keys need a passphrase: there is no keychain here and no terminal to ask on; set USERKEYS_PASSPHRASE, or keep keys readable by choice: --keystore plain")
+			"the keys need a passphrase: there is no keychain here and no terminal to ask on; set USERKEYS_PASSPHRASE, "+
+				"or keep keys readable by choice: --keystore plain")
 	}
 	text, err := s.cfg.Passphrase(fresh)
 	if err != nil {

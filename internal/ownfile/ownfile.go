@@ -53,7 +53,8 @@ func (f File) Read(into any) (bool, error) {
 		return false, Errorf(err, "cannot read %s", f.Name)
 	}
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return false, userkeys.Errorf(userkeys.InvalidAccess, "other users of this machine can read %s; make it yours (chmod 600) and consider new keys", f.Name)
+		return false, userkeys.Errorf(userkeys.InvalidAccess,
+			"other users of this machine can read %s; make it yours (chmod 600) and consider new keys", f.Name)
 	}
 	if info.Size() > f.Max {
 		return false, userkeys.Errorf(userkeys.Internal, "%s is too large to be ours; move it away", f.Name)
@@ -138,8 +139,9 @@ func removeLeftOvers(name string) {
 // maxLinks is how many symbolic links may lead to a file, as on Linux.
 const maxLinks = 40
 
-// throughLinks is the file that name leads to, which need not exist. A rename would put the new file in the place of the link: the
-// person's choice of another folder, perhaps an encrypted one, would be lost.
+// throughLinks is the file that name leads to, which need not exist. A rename would
+// put the new file in the place of the link: the person's choice of another folder,
+// perhaps an encrypted one, would be lost.
 func throughLinks(name string) string {
 	for range maxLinks {
 		to, err := os.Readlink(name)

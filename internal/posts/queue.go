@@ -306,7 +306,8 @@ func (q *Queue) Cancel(id string) (Post, error) {
 			case Sending:
 				return beingSent(p)
 			case Sent:
-				return userkeys.Errorf(userkeys.Conflict, "%s was sent already, as %s; delete it there", p.ID, cmp.Or(p.Address, "a post that waits for approval"))
+				return userkeys.Errorf(userkeys.Conflict, "%s was sent already, as %s; delete it there", p.ID,
+					cmp.Or(p.Address, "a post that waits for approval"))
 			}
 			f.Posts = slices.DeleteFunc(f.Posts, func(o Post) bool { return o.ID == p.ID })
 			return nil

@@ -219,7 +219,8 @@ func (r *runner) credential(p Post) (*client.Credential, string, error) {
 	}
 	i := slices.IndexFunc(all, func(a keystore.Account) bool { return a.Site == p.Site && a.Name == p.Account })
 	if i < 0 { // not another account of the site: it would post under another name
-		return nil, "", userkeys.Errorf(userkeys.NotFound, "there is no key of %s; get one: userkeys login %s", userkeys.Printable(p.Owner()), p.Site)
+		return nil, "", userkeys.Errorf(userkeys.NotFound, "there is no key of %s; get one: userkeys login %s",
+			userkeys.Printable(p.Owner()), p.Site)
 	}
 	cred, err := r.q.cfg.Keys.Credential(all[i])
 	return cred, all[i].ID, err
@@ -274,7 +275,8 @@ func (r *runner) settle(ctx context.Context, p Post, o outcome, cred *client.Cre
 		delete(r.rests, p.Owner())
 	}
 	// Only now, for what was answered is safe on disk: which of its reasons a 403 has.
-	if told := cred.Diagnose(ctx, staying(r.q.cfg.Base), http.MethodPost, postPath, o.err); o.state == Failed && help(cred, told) != "" {
+	told := cred.Diagnose(ctx, staying(r.q.cfg.Base), http.MethodPost, postPath, o.err)
+	if o.state == Failed && help(cred, told) != "" {
 		after, err = r.q.change(p.ID, func(p *Post) error {
 			p.LastError = line(o.why + help(cred, told))
 			return nil
