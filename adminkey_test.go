@@ -51,24 +51,6 @@ func FuzzParseAdminKey(f *testing.F) {
 	})
 }
 
-func TestVisitorActor(t *testing.T) {
-	t.Parallel()
-	root := userkeys.User{ID: 3, Admin: true}
-	for _, tt := range []struct {
-		name string
-		v    userkeys.Visitor
-		want userkeys.Actor
-	}{
-		{"browser", userkeys.Visitor{User: root}, userkeys.Actor{UserID: 3, Kind: userkeys.ActorUser, IP: "x", Admin: true}},
-		{"admin API key", userkeys.Visitor{User: root, AdminKey: 7}, userkeys.Actor{UserID: 3, Kind: userkeys.ActorAdminKey, IP: "x", Admin: true, AdminKey: 7}},
-		{"admin API key as a user", userkeys.Visitor{User: userkeys.User{ID: 4}, AdminKey: 7}, userkeys.Actor{UserID: 4, Kind: userkeys.ActorAdminKey, IP: "x", AdminKey: 7}},
-	} {
-		if got := tt.v.Actor("x"); got != tt.want {
-			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
-		}
-	}
-}
-
 // TestAdminKeyIsNarrow: whoever may do less than an administrator, or for a while only, must not make one.
 func TestAdminKeyIsNarrow(t *testing.T) {
 	t.Parallel()

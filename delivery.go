@@ -11,7 +11,7 @@ type Announcement struct {
 	Usernames    []string     // whatever their case; each is told once
 	Notification Notification // ID, UserID and Read are the store's
 	Message      Message      // what goes into Notification, see [Message.Notification]; zero: nothing
-	Actor        Actor
+	Caller       Caller
 	// Push tells whether it is pushed at all; nil: as [PushedType] says of its type.
 	Push *bool
 	// IdempotencyKey names the call: repeated within [IdempotencyLifetime] it

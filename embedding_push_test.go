@@ -48,7 +48,7 @@ func TestEmbeddingPushes(t *testing.T) {
 		"allowed_user_api_push_urls": receiver.URL, "push_notification_time_window_mins": "0",
 	}})
 	must(t, err)
-	system := userkeys.Actor{Kind: userkeys.ActorSystem}
+	system := userkeys.Caller{As: userkeys.CallerSystem}
 	alice, err := st.FindOrCreateUser(ctx, userkeys.User{Username: "alice", TrustLevel: 1}, system)
 	must(t, err)
 	mySessions := sessions{"secret": alice}
@@ -76,11 +76,11 @@ func TestEmbeddingPushes(t *testing.T) {
 	must(t, err)
 	request, err := userkeys.ParseAuthorizationRequest(asked.Query())
 	must(t, err)
-	granted, err := auth.GrantDirect(ctx, request, authority.Browser{User: alice, Session: "one"})
+	granted, err := auth.GrantDirect(ctx, request, userkeys.Caller{User: alice, Session: userkeys.Session{ID: "one"}})
 	must(t, err)
 	pushSecret, err = userkeys.NewPushSecret(secret, granted.Key.ID, granted.Key.CreatedAt)
 	must(t, err)
-	told, err := inbox.Add(ctx, userkeys.Announcement{Usernames: []string{"alice"}, Message: userkeys.Message{Title: "Your build is green"}, Actor: system})
+	told, err := inbox.Add(ctx, userkeys.Announcement{Usernames: []string{"alice"}, Message: userkeys.Message{Title: "Your build is green"}, Caller: system})
 	must(t, err)
 	if told.Queued != 1 {
 		t.Fatalf("%d pushes are queued, want 1", told.Queued)

@@ -28,13 +28,13 @@ import (
 type sessions map[string]userkeys.User
 
 // Visitor tells who sends r.
-func (s sessions) Visitor(r *http.Request) (userkeys.Visitor, error) {
+func (s sessions) Visitor(r *http.Request) (userkeys.Caller, error) {
 	cookie, err := r.Cookie("session")
 	if err != nil {
-		return userkeys.Visitor{}, nil // nobody is signed in
+		return userkeys.Caller{}, nil // nobody is signed in
 	}
 	name := fmt.Sprintf("%x", sha256.Sum256([]byte(cookie.Value))) // the session's name, not its secret
-	return userkeys.Visitor{User: s[cookie.Value], Session: name}, nil
+	return userkeys.Caller{User: s[cookie.Value], Session: userkeys.Session{ID: name}}, nil
 }
 
 // LoginURL is the site's login page. What it leads back to has parameters of its own.
@@ -62,7 +62,7 @@ func Example_embedding() {
 	check(err)
 	auth, err := authority.New(ctx, authority.Config{Store: st})
 	check(err)
-	alice, err := st.FindOrCreateUser(ctx, userkeys.User{Username: "alice", TrustLevel: 1}, userkeys.Actor{Kind: userkeys.ActorSystem})
+	alice, err := st.FindOrCreateUser(ctx, userkeys.User{Username: "alice", TrustLevel: 1}, userkeys.Caller{As: userkeys.CallerSystem})
 	check(err)
 	mySessions := sessions{"secret": alice}
 	base, err := url.Parse("https://www.example")

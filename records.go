@@ -59,39 +59,6 @@ func trustLevelGroup(group string) (int, bool) {
 	return n, 0 <= n && n <= 4
 }
 
-// Actor is u at a browser at the address ip, as the audit log knows them.
-func (u User) Actor(ip string) Actor {
-	return Actor{UserID: u.ID, Kind: ActorUser, IP: ip, Admin: u.Admin}
-}
-
-// Visitor is who sends a browser's request, in which session. The zero Visitor is nobody.
-type Visitor struct {
-	User    User
-	Session string // names the session, never its secret; a new login is a new one
-	CSRF    string // secret of the session that forms must carry; empty: the Origin checks alone protect them
-	// EarlyCSRF is what forms may carry besides: the secret that a program got before it signed in. Empty: none.
-	EarlyCSRF string
-	// AdminKey is the id of the admin API key that speaks as User; 0: it is a browser.
-	AdminKey int64
-	// App is the name of the app that began the session with a one-time password; empty: the user signed in.
-	App string
-}
-
-// SignedIn tells whether v is anybody.
-func (v Visitor) SignedIn() bool { return v.User.ID != 0 }
-
-// Actor is v at the address ip, as the audit log knows them.
-func (v Visitor) Actor(ip string) Actor {
-	a := v.User.Actor(ip)
-	if v.AdminKey != 0 {
-		a.Kind, a.AdminKey = ActorAdminKey, v.AdminKey
-	}
-	if v.App != "" { // an app that was signed in administers nothing
-		a.Admin = false
-	}
-	return a
-}
-
 // AppSession is a browser session that an app began with a one-time password.
 type AppSession struct {
 	KeyID           int64  // of the key that the session ends with; 0: the app had none
@@ -175,36 +142,13 @@ type Consent struct {
 type AuditEvent struct {
 	ID       int64
 	At       time.Time
-	Actor    Actor
+	Caller   Caller
 	Action   string // "key granted", "key revoked", "setting changed", ...
 	UserID   int64  // whom it concerns; 0: nobody
 	KeyID    int64  // which key; 0: none
 	ClientID string
 	Detail   string // free text without secrets
 }
-
-// Actor is who does something: a user at a browser, the app with a key, an
-// administrator at the command line, or the system itself.
-type Actor struct {
-	UserID int64 // 0: not a user
-	Kind   ActorKind
-	IP     string // may be empty
-	Admin  bool   // may act on what belongs to others
-	// AdminKey is the id of the admin API key that acts as the user; the log tells it. 0: none.
-	AdminKey int64
-}
-
-// ActorKind says what sort of actor somebody is.
-type ActorKind string
-
-// The kinds of actors.
-const (
-	ActorUser     ActorKind = "user"      // at a browser, signed in
-	ActorKey      ActorKind = "key"       // an app with a key
-	ActorCommand  ActorKind = "command"   // an administrator at the command line
-	ActorAdminKey ActorKind = "admin key" // the site's own program, with an admin API key
-	ActorSystem   ActorKind = "system"    // the site by itself
-)
 
 // Grant is everything one grant writes, in one transaction.
 type Grant struct {
@@ -215,8 +159,8 @@ type Grant struct {
 	// OneTimePassword is stored in the same transaction, if it is not nil.
 	OneTimePassword *OneTimePassword
 	// Shown is the answer of a grant without a way back, for its page to be loaded again; nil: none is kept.
-	Shown *ShownAnswer
-	Actor Actor
+	Shown  *ShownAnswer
+	Caller Caller
 	// MaxKeys and MaxRecent bound the user's live keys (the replaced one not
 	// counted) and their grants since RecentSince; the store refuses with
 	// [Conflict] and [RateLimited].
@@ -247,7 +191,7 @@ type Revocation struct {
 	UserID int64
 	By     RevokedBy
 	At     time.Time
-	Actor  Actor
+	Caller Caller
 }
 
 // Undo takes a revocation back.
@@ -255,7 +199,7 @@ type Undo struct {
 	Key     UserAPIKey // as it was when it was decided that its revocation may be undone
 	MaxKeys int        // how many live keys its owner may have then; 0: any number
 	At      time.Time
-	Actor   Actor
+	Caller  Caller
 }
 
 // UserSeen is when a user was there last.

@@ -11,7 +11,7 @@ type Renewal struct {
 	ExpiresAt time.Time
 	OldUntil  time.Time
 	At        time.Time
-	Actor     Actor
+	Caller    Caller
 }
 
 // RenewedKeyGrace is how long the key before a renewal goes on.

@@ -8,16 +8,16 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/limit"
+	"userkeys/internal/limit"
 )
 
 // AdminStore remembers admin API keys, and finds the users they act as.
 type AdminStore interface {
-	CreateAdminKey(ctx context.Context, k userkeys.AdminAPIKey, by userkeys.Actor) (userkeys.AdminAPIKey, error)
+	CreateAdminKey(ctx context.Context, k userkeys.AdminAPIKey, by userkeys.Caller) (userkeys.AdminAPIKey, error)
 	// AdminKeys lists them newest first, revoked ones too, before an id (0: from the newest on), at most limit.
 	AdminKeys(ctx context.Context, before int64, limit int) ([]userkeys.AdminAPIKey, error)
 	AdminKeyByHash(ctx context.Context, h userkeys.KeyHash) (userkeys.AdminAPIKey, error)
-	RevokeAdminKey(ctx context.Context, id int64, by userkeys.Actor, at time.Time) error
+	RevokeAdminKey(ctx context.Context, id int64, by userkeys.Caller, at time.Time) error
 	TouchAdminKey(ctx context.Context, id int64, usedAt time.Time) error
 	User(ctx context.Context, id int64) (userkeys.User, error)
 	// Account finds by username or, if name has an '@', by e-mail address.
@@ -35,15 +35,15 @@ const (
 // CreateAdminKey makes an admin API key. The text is given here once and never again. No key makes one: what may do
 // little could else make what may do everything, and outlives it.
 // Errors: [userkeys.InvalidAccess], [userkeys.MissingParameter], [userkeys.InvalidParameters], [userkeys.NotFound] for the user.
-func (a *Authority) CreateAdminKey(ctx context.Context, n userkeys.NewAdminAPIKey, by userkeys.Actor) (userkeys.Key, userkeys.AdminAPIKey, error) {
+func (a *Authority) CreateAdminKey(ctx context.Context, n userkeys.NewAdminAPIKey, by userkeys.Caller) (userkeys.Key, userkeys.AdminAPIKey, error) {
 	none := userkeys.AdminAPIKey{}
-	if by.AdminKey != 0 || by.Kind == userkeys.ActorKey {
+	if by.AdminKey != 0 || by.Kind() == userkeys.CallerKey {
 		return "", none, &userkeys.Error{
 			Code: userkeys.InvalidAccess, Reason: "not for keys",
 			Public: userkeys.NotPermitted + " No key makes admin API keys: the command userkeys admin-keys add does, or an administrator at a browser.",
 		}
 	}
-	if !by.Admin {
+	if !by.Admin() {
 		return "", none, userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
 	}
 	now := a.now()
@@ -90,8 +90,8 @@ func (a *Authority) AdminKeys(ctx context.Context, before int64, limit int) ([]u
 }
 
 // RevokeAdminKey stops an admin API key; the next request with it is refused. [userkeys.NotFound].
-func (a *Authority) RevokeAdminKey(ctx context.Context, id int64, by userkeys.Actor) error {
-	if !by.Admin {
+func (a *Authority) RevokeAdminKey(ctx context.Context, id int64, by userkeys.Caller) error {
+	if !by.Admin() {
 		return userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
 	}
 	return a.store.RevokeAdminKey(ctx, id, by, a.now())

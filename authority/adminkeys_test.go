@@ -13,7 +13,7 @@ import (
 	"userkeys/store"
 )
 
-var administrator = userkeys.Actor{UserID: 99, Kind: userkeys.ActorUser, Admin: true}
+var administrator = userkeys.Caller{User: userkeys.User{ID: 99, Admin: true}}
 
 func (d *desk) adminKey(username string) (string, userkeys.AdminAPIKey) {
 	d.t.Helper()
@@ -132,19 +132,19 @@ func TestAdminKeyCountsAtOnce(t *testing.T) {
 	u := d.alice
 	u.SuspendedAt = d.clock.now()
 	root := d.user("root", func(u *userkeys.User) { u.Admin = true })
-	if err := d.store.UpdateUser(t.Context(), u, root.Actor(""), d.clock.now()); err != nil {
+	if err := d.store.UpdateUser(t.Context(), u, userkeys.Caller{User: root}, d.clock.now()); err != nil {
 		t.Fatal(err)
 	}
 	if err := check(); !errors.Is(err, userkeys.InvalidAccess) {
 		t.Errorf("KU9 suspended: %v", err)
 	}
-	if err := d.store.UpdateUser(t.Context(), d.alice, root.Actor(""), d.clock.now()); err != nil {
+	if err := d.store.UpdateUser(t.Context(), d.alice, userkeys.Caller{User: root}, d.clock.now()); err != nil {
 		t.Fatal(err)
 	}
 	if err := check(); err != nil {
 		t.Errorf("no longer suspended: %v", err)
 	}
-	if err := d.store.RevokeAdminKey(t.Context(), k.ID, root.Actor(""), d.clock.now()); err != nil {
+	if err := d.store.RevokeAdminKey(t.Context(), k.ID, userkeys.Caller{User: root}, d.clock.now()); err != nil {
 		t.Fatal(err)
 	}
 	if err := check(); err != error(userkeys.ErrInvalidAdminKey) {
@@ -192,10 +192,10 @@ func TestAdminKeyLimit(t *testing.T) {
 	if _, err := d.Check(t.Context(), userkeys.Call{Key: key.Reveal(), Method: "GET", Path: "/latest.json"}); err != nil {
 		t.Errorf("a user's key: %v", err)
 	}
-	if err := d.Revoke(t.Context(), granted.Key.ID, d.alice.Actor("")); err != nil {
+	if err := d.Revoke(t.Context(), granted.Key.ID, userkeys.Caller{User: d.alice}); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.UndoRevoke(t.Context(), granted.Key.ID, d.alice.Actor("")); err != nil {
+	if err := d.UndoRevoke(t.Context(), granted.Key.ID, userkeys.Caller{User: d.alice}); err != nil {
 		t.Errorf("undoing: %v", err)
 	}
 	d.clock.pass(time.Minute)
@@ -324,12 +324,12 @@ func TestCreateAdminKeyRefuses(t *testing.T) {
 	d := newDesk(t, dbtest.SQLite(t))
 	for _, tt := range []struct {
 		name, description, username string
-		by                          userkeys.Actor
+		by                          userkeys.Caller
 		code                        userkeys.Code
 		may                         userkeys.AdminPermissions
 		ends                        time.Time
 	}{
-		{name: "no administrator", description: "x", by: d.alice.Actor(""), code: userkeys.InvalidAccess},
+		{name: "no administrator", description: "x", by: userkeys.Caller{User: d.alice}, code: userkeys.InvalidAccess},
 		{name: "no description", description: " \n", by: administrator, code: userkeys.MissingParameter},
 		{name: "256 bytes", description: strings.Repeat("x", 256), by: administrator, code: userkeys.InvalidParameters},
 		{name: "a line end", description: "a\nb", by: administrator, code: userkeys.InvalidParameters},
@@ -339,8 +339,8 @@ func TestCreateAdminKeyRefuses(t *testing.T) {
 		{name: "an address", description: "x", username: "a@example.org", by: administrator, code: userkeys.NotFound},
 		{name: "an unknown permission", description: "x", by: administrator, code: userkeys.InvalidParameters, may: userkeys.AdminPermissions{"everything"}},
 		{name: "an end that has passed", description: "x", by: administrator, code: userkeys.InvalidParameters, ends: d.clock.now()},
-		{name: "an admin API key", description: "x", by: userkeys.Actor{UserID: 1, Kind: userkeys.ActorAdminKey, Admin: true, AdminKey: 1}, code: userkeys.InvalidAccess},
-		{name: "a user's key", description: "x", by: userkeys.Actor{UserID: 1, Kind: userkeys.ActorKey, Admin: true}, code: userkeys.InvalidAccess},
+		{name: "an admin API key", description: "x", by: userkeys.Caller{As: userkeys.CallerAdminKey, User: userkeys.User{ID: 1, Admin: true}, AdminKey: 1}, code: userkeys.InvalidAccess},
+		{name: "a user's key", description: "x", by: userkeys.Caller{As: userkeys.CallerKey, User: userkeys.User{ID: 1, Admin: true}}, code: userkeys.InvalidAccess},
 	} {
 		if _, _, err := d.CreateAdminKey(t.Context(), userkeys.NewAdminAPIKey{Description: tt.description, Username: tt.username, Permissions: tt.may, ExpiresAt: tt.ends}, tt.by); !errors.Is(err, tt.code) {
 			t.Errorf("%s: %v, want %v", tt.name, err, tt.code)
@@ -349,7 +349,7 @@ func TestCreateAdminKeyRefuses(t *testing.T) {
 	if keys, err := d.AdminKeys(t.Context(), 0, 0); err != nil || len(keys) != 0 {
 		t.Errorf("%v, %v", keys, err)
 	}
-	if err := d.RevokeAdminKey(t.Context(), 1, d.alice.Actor("")); !errors.Is(err, userkeys.InvalidAccess) {
+	if err := d.RevokeAdminKey(t.Context(), 1, userkeys.Caller{User: d.alice}); !errors.Is(err, userkeys.InvalidAccess) {
 		t.Errorf("a user revokes: %v", err)
 	}
 }

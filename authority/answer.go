@@ -9,7 +9,7 @@ import (
 
 // A reply is a user's yes to a request, and what is written with the key in the same transaction.
 type reply struct {
-	by        Browser
+	by        userkeys.Caller
 	choice    userkeys.Choice
 	consentID string                                       // consumed; empty: there was no page
 	device    func(sealed string) *userkeys.DeviceApproval // the device authorization that is answered; nil: none
@@ -44,11 +44,11 @@ func (a *Authority) answerYes(ctx context.Context, r userkeys.CheckedRequest, y 
 		return Granted{}, err
 	}
 	grant := userkeys.Grant{
-		Key: row, ConsentID: y.consentID, Actor: y.by.actor(), MaxKeys: s.MaxUserAPIKeysPerUser,
+		Key: row, ConsentID: y.consentID, Caller: y.by, MaxKeys: s.MaxUserAPIKeysPerUser,
 		MaxRecent: s.MaxUserAPIKeyGrantsPerHour, RecentSince: now.Add(-time.Hour),
 	}
 	if r.Redirect == nil && y.consentID != "" {
-		grant.Shown = &userkeys.ShownAnswer{Session: y.by.Session, Payload: g.Payload, Until: now.Add(ConsentLifetime)}
+		grant.Shown = &userkeys.ShownAnswer{Session: y.by.Session.ID, Payload: g.Payload, Until: now.Add(ConsentLifetime)}
 	}
 	if y.device != nil {
 		grant.Device = y.device(g.Payload)
@@ -71,7 +71,7 @@ func (a *Authority) answerYes(ctx context.Context, r userkeys.CheckedRequest, y 
 }
 
 // newOneTimePassword makes a password that signs the user in, and seals it to the app.
-func (a *Authority) newOneTimePassword(r userkeys.CheckedRequest, by Browser) (*userkeys.OneTimePassword, string, error) {
+func (a *Authority) newOneTimePassword(r userkeys.CheckedRequest, by userkeys.Caller) (*userkeys.OneTimePassword, string, error) {
 	now := a.now().UTC()
 	p := &userkeys.OneTimePassword{
 		Password: userkeys.NewOneTimePassword(), UserID: by.User.ID, ApplicationName: r.Name,

@@ -86,15 +86,15 @@ func (d *desk) user(name string, change func(*userkeys.User)) userkeys.User {
 	d.t.Helper()
 	u := userkeys.User{Username: name, TrustLevel: 1, Active: true, CreatedAt: d.clock.now()}
 	change(&u)
-	u, err := d.store.CreateUser(d.t.Context(), userkeys.Account{User: u}, userkeys.Actor{Kind: "command", Admin: true})
+	u, err := d.store.CreateUser(d.t.Context(), userkeys.Account{User: u}, userkeys.Caller{As: "command", User: userkeys.User{Admin: true}})
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	return u
 }
 
-func (d *desk) browser(u userkeys.User) authority.Browser {
-	return authority.Browser{User: u, Session: "session of " + u.Username, IP: "192.0.2.1"}
+func (d *desk) browser(u userkeys.User) userkeys.Caller {
+	return userkeys.Caller{User: u, Session: userkeys.Session{ID: "session of " + u.Username}, Address: "192.0.2.1"}
 }
 
 func request(change ...func(*userkeys.AuthorizationRequest)) userkeys.AuthorizationRequest {
@@ -151,7 +151,7 @@ func (d *desk) mustCheck(k userkeys.Key) userkeys.Access {
 
 func (d *desk) set(name, value string) {
 	d.t.Helper()
-	if err := d.ChangeSetting(d.t.Context(), name, value, userkeys.Actor{Kind: "command", Admin: true}); err != nil {
+	if err := d.ChangeSetting(d.t.Context(), name, value, userkeys.Caller{As: "command", User: userkeys.User{Admin: true}}); err != nil {
 		d.t.Fatal(err)
 	}
 }
@@ -214,7 +214,7 @@ func TestConsentIsBoundAndUsedOnce(t *testing.T) {
 			}
 			return q.ID
 		}
-		gone := func(name, id string, b authority.Browser) {
+		gone := func(name, id string, b userkeys.Caller) {
 			t.Helper()
 			if _, err := d.Grant(t.Context(), id, b, userkeys.Choice{}); !errors.Is(err, userkeys.ConsentGone) {
 				t.Errorf("%s: %v", name, err)
@@ -222,7 +222,7 @@ func TestConsentIsBoundAndUsedOnce(t *testing.T) {
 		}
 		id := ask()
 		gone("another user", id, d.browser(bob))
-		gone("another session", id, authority.Browser{User: d.alice, Session: "other"})
+		gone("another session", id, userkeys.Caller{User: d.alice, Session: userkeys.Session{ID: "other"}})
 		gone("last byte changed", id[:len(id)-1]+"-", d.browser(d.alice))
 		gone("empty", "", d.browser(d.alice))
 		if _, err := d.Grant(t.Context(), id, d.browser(d.alice), userkeys.Choice{}); err != nil {
@@ -253,10 +253,10 @@ func TestShownAnswerIsShownAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		grant := func(b authority.Browser) (authority.Granted, error) {
+		grant := func(b userkeys.Caller) (authority.Granted, error) {
 			return d.Grant(t.Context(), q.ID, b, userkeys.Choice{})
 		}
-		gone := func(name string, b authority.Browser) {
+		gone := func(name string, b userkeys.Caller) {
 			t.Helper()
 			if g, err := grant(b); !errors.Is(err, userkeys.ConsentGone) || g.Payload != "" {
 				t.Errorf("%s: %+v, %v", name, g, err)
@@ -275,8 +275,8 @@ func TestShownAnswerIsShownAgain(t *testing.T) {
 			t.Errorf("there are %d keys, %v", len(keys), err)
 		}
 		gone("another user", d.browser(bob))
-		gone("another session of the user", authority.Browser{User: d.alice, Session: "other"})
-		gone("another user with that session's name", authority.Browser{User: bob, Session: d.browser(d.alice).Session})
+		gone("another session of the user", userkeys.Caller{User: d.alice, Session: userkeys.Session{ID: "other"}})
+		gone("another user with that session's name", userkeys.Caller{User: bob, Session: userkeys.Session{ID: d.browser(d.alice).Session.ID}})
 		d.clock.pass(2 * time.Second)
 		gone("after ten minutes", d.browser(d.alice))
 
@@ -288,7 +288,7 @@ func TestShownAnswerIsShownAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := d.Revoke(t.Context(), second.Key.ID, d.alice.Actor("")); err != nil {
+		if err := d.Revoke(t.Context(), second.Key.ID, userkeys.Caller{User: d.alice}); err != nil {
 			t.Fatal(err)
 		}
 		gone("a key that was revoked", d.browser(d.alice))
@@ -302,7 +302,7 @@ func TestOwnersWhoMayNotAct(t *testing.T) {
 		d := newDesk(t, st)
 		d.set("allow_user_api_key_scopes", "read|one_time_password")
 		// An embedder's session may say anything of the user: the stored one counts.
-		said := func(u userkeys.User) authority.Browser {
+		said := func(u userkeys.User) userkeys.Caller {
 			u.Active, u.SuspendedAt = true, time.Time{}
 			return d.browser(u)
 		}
@@ -340,14 +340,14 @@ func TestOwnersWhoMayNotAct(t *testing.T) {
 		}
 		u := d.alice
 		u.SuspendedAt = d.clock.now()
-		if err := st.UpdateUser(t.Context(), u, userkeys.Actor{Kind: userkeys.ActorCommand}, d.clock.now()); err != nil {
+		if err := st.UpdateUser(t.Context(), u, userkeys.Caller{As: userkeys.CallerCommand}, d.clock.now()); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := d.Grant(t.Context(), q.ID, said(d.alice), userkeys.Choice{}); !errors.Is(err, userkeys.UserNotAllowed) {
 			t.Errorf("suspended between the question and the answer: %v", err)
 		}
 		// Somebody found or made as embedders do can have keys at once.
-		frank, err := st.FindOrCreateUser(t.Context(), userkeys.User{Username: "frank", TrustLevel: 1}, userkeys.Actor{Kind: userkeys.ActorSystem})
+		frank, err := st.FindOrCreateUser(t.Context(), userkeys.User{Username: "frank", TrustLevel: 1}, userkeys.Caller{As: userkeys.CallerSystem})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -442,11 +442,11 @@ func TestUndoRevoke(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		d := newDesk(t, st)
 		bob := d.user("bob", func(*userkeys.User) {})
-		admin := userkeys.Actor{Kind: "user", UserID: 999, Admin: true}
-		owner := userkeys.Actor{Kind: "user", UserID: d.alice.ID}
+		admin := userkeys.Caller{User: userkeys.User{ID: 999, Admin: true}}
+		owner := userkeys.Caller{User: userkeys.User{ID: d.alice.ID}}
 		key, g := d.grant(d.alice, request())
-		undo := func(by userkeys.Actor) error { return d.UndoRevoke(t.Context(), g.Key.ID, by) }
-		revoke := func(by userkeys.Actor) {
+		undo := func(by userkeys.Caller) error { return d.UndoRevoke(t.Context(), g.Key.ID, by) }
+		revoke := func(by userkeys.Caller) {
 			t.Helper()
 			if err := d.Revoke(t.Context(), g.Key.ID, by); err != nil {
 				t.Fatal(err)
@@ -455,14 +455,14 @@ func TestUndoRevoke(t *testing.T) {
 				t.Fatalf("revoked, but: %v", err)
 			}
 		}
-		if err := d.Revoke(t.Context(), g.Key.ID, userkeys.Actor{UserID: bob.ID}); !errors.Is(err, userkeys.InvalidAccess) {
+		if err := d.Revoke(t.Context(), g.Key.ID, userkeys.Caller{User: userkeys.User{ID: bob.ID}}); !errors.Is(err, userkeys.InvalidAccess) {
 			t.Errorf("RV1 another user revokes: %v", err)
 		}
 		if err := d.Revoke(t.Context(), 12345678, owner); !errors.Is(err, userkeys.NotFound) {
 			t.Errorf("RV2 unknown id: %v", err)
 		}
 		revoke(owner)
-		if err := undo(userkeys.Actor{UserID: bob.ID}); !errors.Is(err, userkeys.InvalidAccess) {
+		if err := undo(userkeys.Caller{User: userkeys.User{ID: bob.ID}}); !errors.Is(err, userkeys.InvalidAccess) {
 			t.Errorf("another user undoes: %v", err)
 		}
 		if err := undo(owner); err != nil {
@@ -494,7 +494,7 @@ func TestUndoIsBounded(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, dbtest.SQLite(t))
 	d.set("max_user_api_keys_per_user", "2")
-	owner := userkeys.Actor{Kind: "user", UserID: d.alice.ID}
+	owner := userkeys.Caller{User: userkeys.User{ID: d.alice.ID}}
 	_, first := d.grant(d.alice, request(client("one")))
 	back := func() error {
 		if err := d.Revoke(t.Context(), first.Key.ID, owner); err != nil {
@@ -543,7 +543,7 @@ func TestRevokeAll(t *testing.T) {
 	two, _ := d.grant(d.alice, request(client("two")))
 	d.mustCheck(one)
 	d.mustCheck(two)
-	if n, err := d.RevokeAll(t.Context(), d.alice.ID, userkeys.Actor{UserID: d.alice.ID}); err != nil || n != 2 {
+	if n, err := d.RevokeAll(t.Context(), d.alice.ID, userkeys.Caller{User: userkeys.User{ID: d.alice.ID}}); err != nil || n != 2 {
 		t.Fatalf("RevokeAll: %d, %v", n, err)
 	}
 	for _, k := range []userkeys.Key{one, two} {

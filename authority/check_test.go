@@ -82,7 +82,7 @@ func TestCheckCharges(t *testing.T) {
 		key, _ := d.grant(bob, request(client("bob's")))
 		d.mustCheck(key)
 		bob.SuspendedAt = d.clock.now()
-		if err := d.store.UpdateUser(t.Context(), bob, userkeys.Actor{Kind: "command", Admin: true}, d.clock.now()); err != nil {
+		if err := d.store.UpdateUser(t.Context(), bob, userkeys.Caller{As: "command", User: userkeys.User{Admin: true}}, d.clock.now()); err != nil {
 			t.Fatal(err)
 		}
 		d.clock.pass(1100 * time.Millisecond) // the lease
@@ -111,7 +111,7 @@ func TestCheckCharges(t *testing.T) {
 	})
 	t.Run("a revoked key is not charged", func(t *testing.T) {
 		key, g := d.grant(d.alice, request(client("revoked")))
-		owner := userkeys.Actor{Kind: "user", UserID: d.alice.ID}
+		owner := userkeys.Caller{User: userkeys.User{ID: d.alice.ID}}
 		if err := d.Revoke(t.Context(), g.Key.ID, owner); err != nil {
 			t.Fatal(err)
 		}
@@ -189,7 +189,7 @@ func TestCVE_2020_15223_RevokeRefusesTheNextRequest(t *testing.T) {
 		d.set("max_user_api_reqs_per_minute", "10000")
 		d.set("max_user_api_reqs_per_user_per_minute", "60000")
 		d.set("max_user_api_key_grants_per_hour", "10000")
-		owner := userkeys.Actor{Kind: "user", UserID: d.alice.ID}
+		owner := userkeys.Caller{User: userkeys.User{ID: d.alice.ID}}
 		var refused, slipped atomic.Int64
 		for range keys {
 			key, g := d.grant(d.alice, request())
@@ -252,7 +252,7 @@ func TestRevokeDuringALookUp(t *testing.T) {
 		early <- err
 	}()
 	<-read // the old row is in hand
-	if err := d.Revoke(t.Context(), g.Key.ID, userkeys.Actor{UserID: d.alice.ID}); err != nil {
+	if err := d.Revoke(t.Context(), g.Key.ID, userkeys.Caller{User: userkeys.User{ID: d.alice.ID}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := d.check(key, "GET", "/x"); !errors.Is(err, userkeys.ErrInvalidKey) {
@@ -352,7 +352,7 @@ func TestCVE_2022_41316_RevocationElsewhereIsSeenHere(t *testing.T) {
 		key, g := d.grant(d.alice, request())
 		d.mustCheck(key)
 		began := time.Now()
-		if err := other.Revoke(t.Context(), g.Key.ID, userkeys.Actor{UserID: d.alice.ID}); err != nil {
+		if err := other.Revoke(t.Context(), g.Key.ID, userkeys.Caller{User: userkeys.User{ID: d.alice.ID}}); err != nil {
 			t.Fatal(err)
 		}
 		for {
@@ -442,7 +442,7 @@ func TestHolds(t *testing.T) {
 		t.Error("its scope is gone")
 	}
 	d.set("allow_user_api_key_scopes", "read")
-	if err := d.Revoke(t.Context(), g.Key.ID, userkeys.Actor{UserID: d.alice.ID}); err != nil {
+	if err := d.Revoke(t.Context(), g.Key.ID, userkeys.Caller{User: userkeys.User{ID: d.alice.ID}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Holds(t.Context(), acc); !errors.Is(err, userkeys.ErrInvalidKey) {
@@ -458,7 +458,7 @@ func TestPinnedSettings(t *testing.T) {
 	if got := d.Settings().RevokeUserAPIKeysUnusedDays; got != 7 {
 		t.Errorf("pinned value is %d", got)
 	}
-	err := d.ChangeSetting(t.Context(), "revoke_user_api_keys_unused_days", "9", userkeys.Actor{Admin: true})
+	err := d.ChangeSetting(t.Context(), "revoke_user_api_keys_unused_days", "9", userkeys.Caller{User: userkeys.User{Admin: true}})
 	if !errors.Is(err, userkeys.Conflict) || !d.Pinned("expire_user_api_keys_days") {
 		t.Errorf("a pinned setting was changed: %v", err)
 	}
@@ -474,7 +474,7 @@ func TestSettingsNameKnownScopes(t *testing.T) {
 	d := newDesk(t, dbtest.SQLite(t))
 	for _, name := range []string{"allow_user_api_key_scopes", "allow_user_api_key_client_scopes"} {
 		_, pinned := authority.New(t.Context(), authority.Config{Store: d.store, Pinned: map[string]string{name: "read|wrte"}})
-		changed := d.ChangeSetting(t.Context(), name, "read|wrte", userkeys.Actor{Admin: true})
+		changed := d.ChangeSetting(t.Context(), name, "read|wrte", userkeys.Caller{User: userkeys.User{Admin: true}})
 		for where, err := range map[string]error{"pinned": pinned, "changed": changed} {
 			e := userkeys.AsError(err)
 			if e == nil || e.Code != userkeys.InvalidParameters || !strings.Contains(e.Public, name+": this site has no scope wrte; it has") {

@@ -13,12 +13,12 @@ import (
 // ClientStore remembers registered clients, and moves and renews keys.
 type ClientStore interface {
 	// CreateClient registers a client; [userkeys.InvalidAccess] if its client_id is in use.
-	CreateClient(ctx context.Context, c userkeys.Client, by userkeys.Actor) error
+	CreateClient(ctx context.Context, c userkeys.Client, by userkeys.Caller) error
 	// ReleaseClients forgets registered clients older than unusedSince and not used since, with their keys.
 	ReleaseClients(ctx context.Context, unusedSince, at time.Time) (int, error)
 	// RebindKey moves a key to another client and drops the user's other key on it.
 	// It returns the hashes of all keys concerned.
-	RebindKey(ctx context.Context, keyID int64, clientID string, by userkeys.Actor, at time.Time) ([]userkeys.KeyHash, error)
+	RebindKey(ctx context.Context, keyID int64, clientID string, by userkeys.Caller, at time.Time) ([]userkeys.KeyHash, error)
 	// RenewKey replaces a key; it returns the hashes that mean something else now.
 	RenewKey(ctx context.Context, r userkeys.Renewal) ([]userkeys.KeyHash, error)
 }
@@ -38,7 +38,7 @@ func (a *Authority) RegisterClient(ctx context.Context, c userkeys.Client, ip st
 		return err
 	}
 	c.CreatedAt = a.now().UTC()
-	return a.store.CreateClient(ctx, c, userkeys.Actor{Kind: userkeys.ActorSystem, IP: ip})
+	return a.store.CreateClient(ctx, c, userkeys.Caller{As: userkeys.CallerSystem, Address: ip})
 }
 
 // ChargeRegistration counts a registration from ip, whatever becomes of it
@@ -81,8 +81,7 @@ func (a *Authority) Rebind(ctx context.Context, acc userkeys.Access, clientID st
 	if a.chargeStored(ctx, moves, strconv.FormatInt(acc.KeyID, 10)) != nil {
 		return acc
 	}
-	by := userkeys.Actor{UserID: acc.UserID, Kind: userkeys.ActorKey}
-	if _, err := a.store.RebindKey(ctx, acc.KeyID, clientID, by, a.now().UTC()); err != nil {
+	if _, err := a.store.RebindKey(ctx, acc.KeyID, clientID, acc.Caller(""), a.now().UTC()); err != nil {
 		if !errors.Is(err, userkeys.InvalidAccess) {
 			a.log.WarnContext(ctx, "a key could not be moved to another client", "key", acc.KeyID, "err", err)
 		}
@@ -133,7 +132,7 @@ func (a *Authority) Renew(ctx context.Context, acc userkeys.Access, nonce, ip st
 	}
 	_, err = a.store.RenewKey(ctx, userkeys.Renewal{
 		KeyID: k.ID, Presented: acc.KeyHash, Hash: key.Hash(), ExpiresAt: end, OldUntil: now.Add(userkeys.RenewedKeyGrace),
-		At: now, Actor: userkeys.Actor{UserID: acc.UserID, Kind: userkeys.ActorKey, IP: ip},
+		At: now, Caller: acc.Caller(ip),
 	})
 	if err != nil {
 		return Renewed{}, err

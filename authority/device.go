@@ -19,7 +19,7 @@ type DeviceStore interface {
 	DeviceGrantByApproval(ctx context.Context, token string, now time.Time) (userkeys.DeviceGrant, error)
 	// BindDeviceGrant gives an open one to the user who typed its code.
 	BindDeviceGrant(ctx context.Context, userCode, requestToken, approval string, userID int64, session string, now time.Time) (userkeys.DeviceGrant, error)
-	DenyDeviceGrant(ctx context.Context, approval string, userID int64, session string, by userkeys.Actor, now time.Time) error
+	DenyDeviceGrant(ctx context.Context, approval string, userID int64, session string, by userkeys.Caller, now time.Time) error
 	// PollDeviceGrant tells how it stands; an answer is consumed by telling it.
 	PollDeviceGrant(ctx context.Context, deviceCode string, now time.Time) (userkeys.DeviceGrant, error)
 }
@@ -112,8 +112,8 @@ type DeviceQuestion struct {
 
 // PreviewDevice shows a device authorization by the token in its address. It
 // binds nothing: the code must still be typed. [userkeys.ConsentGone].
-func (a *Authority) PreviewDevice(ctx context.Context, token string, b Browser) (DeviceQuestion, error) {
-	if err := a.chargeStored(ctx, deviceLookups, userkeys.Network(b.IP)); err != nil {
+func (a *Authority) PreviewDevice(ctx context.Context, token string, b userkeys.Caller) (DeviceQuestion, error) {
+	if err := a.chargeStored(ctx, deviceLookups, userkeys.Network(b.Address)); err != nil {
 		return DeviceQuestion{}, err
 	}
 	if err := a.mayAct(ctx, b); err != nil {
@@ -154,11 +154,11 @@ func (a *Authority) deviceQuestion(ctx context.Context, d userkeys.DeviceGrant) 
 // ActivateDevice binds the device authorization whose code was typed to the
 // user; token is that of the address that led here, or empty.
 // [userkeys.ConsentGone] for a code that is not known; [userkeys.RateLimited] for too many tries.
-func (a *Authority) ActivateDevice(ctx context.Context, typed, token string, b Browser) (DeviceQuestion, error) {
+func (a *Authority) ActivateDevice(ctx context.Context, typed, token string, b userkeys.Caller) (DeviceQuestion, error) {
 	for _, c := range []struct {
 		quota   quota
 		subject string
-	}{{deviceTries, userkeys.Network(b.IP)}, {deviceUserTries, userSubject(b.User)}} {
+	}{{deviceTries, userkeys.Network(b.Address)}, {deviceUserTries, userSubject(b.User)}} {
 		if err := a.chargeStored(ctx, c.quota, c.subject); err != nil {
 			return DeviceQuestion{}, err
 		}
@@ -176,7 +176,7 @@ func (a *Authority) ActivateDevice(ctx context.Context, typed, token string, b B
 	var secret [32]byte
 	_, _ = rand.Read(secret[:]) // crypto/rand.Read never fails
 	approval := base64.RawURLEncoding.EncodeToString(secret[:])
-	d, err := a.store.BindDeviceGrant(ctx, code, token, approval, b.User.ID, b.Session, a.now().UTC())
+	d, err := a.store.BindDeviceGrant(ctx, code, token, approval, b.User.ID, b.Session.ID, a.now().UTC())
 	if err != nil {
 		return DeviceQuestion{}, a.wrongCode(ctx, token, b, err)
 	}
@@ -188,7 +188,7 @@ func (a *Authority) ActivateDevice(ctx context.Context, typed, token string, b B
 
 // wrongCode is why a code was refused together with the token of an address: for a token whose request b could answer, it is
 // another's code. Else it is err.
-func (a *Authority) wrongCode(ctx context.Context, token string, b Browser, err error) error {
+func (a *Authority) wrongCode(ctx context.Context, token string, b userkeys.Caller, err error) error {
 	if token == "" || !errors.Is(err, userkeys.ConsentGone) {
 		return err
 	}
@@ -220,12 +220,12 @@ func userSubject(u userkeys.User) string { return strconv.FormatInt(u.ID, 10) }
 // AuthorizeDevice answers yes: the key is made and sealed, and in one
 // transaction stored and put where the device fetches it.
 // [userkeys.ConsentGone] if it was answered, is over, or is somebody else's.
-func (a *Authority) AuthorizeDevice(ctx context.Context, approval string, b Browser, choice userkeys.Choice) (Granted, error) {
+func (a *Authority) AuthorizeDevice(ctx context.Context, approval string, b userkeys.Caller, choice userkeys.Choice) (Granted, error) {
 	d, err := a.store.DeviceGrantByApproval(ctx, approval, a.now().UTC())
 	if err != nil {
 		return Granted{}, err
 	}
-	if d.UserID != b.User.ID || d.Session != b.Session {
+	if d.UserID != b.User.ID || d.Session != b.Session.ID {
 		return Granted{}, errConsentGone
 	}
 	checked, err := a.examineDevice(ctx, d.Request)
@@ -236,7 +236,7 @@ func (a *Authority) AuthorizeDevice(ctx context.Context, approval string, b Brow
 		return Granted{}, err
 	}
 	g, err := a.answerYes(ctx, checked, reply{by: b, choice: choice, device: func(sealed string) *userkeys.DeviceApproval {
-		return &userkeys.DeviceApproval{Approval: approval, Session: b.Session, Payload: sealed, Until: a.now().UTC().Add(userkeys.DevicePayloadFor)}
+		return &userkeys.DeviceApproval{Approval: approval, Session: b.Session.ID, Payload: sealed, Until: a.now().UTC().Add(userkeys.DevicePayloadFor)}
 	}})
 	if err == nil {
 		a.logDevice(ctx, "authorized", "approval", approval)
@@ -245,8 +245,8 @@ func (a *Authority) AuthorizeDevice(ctx context.Context, approval string, b Brow
 }
 
 // DenyDevice answers no; the device is told.
-func (a *Authority) DenyDevice(ctx context.Context, approval string, b Browser) error {
-	err := a.store.DenyDeviceGrant(ctx, approval, b.User.ID, b.Session, b.actor(), a.now().UTC())
+func (a *Authority) DenyDevice(ctx context.Context, approval string, b userkeys.Caller) error {
+	err := a.store.DenyDeviceGrant(ctx, approval, b.User.ID, b.Session.ID, b, a.now().UTC())
 	if err == nil {
 		a.logDevice(ctx, "denied", "approval", approval)
 	}

@@ -14,27 +14,6 @@ import (
 // ConsentLifetime is how long a question to a user stays open.
 const ConsentLifetime = 10 * time.Minute
 
-// Browser is who answers a question, and in which session.
-type Browser struct {
-	User    userkeys.User
-	Session string
-	IP      string
-	Kind    userkeys.ActorKind // what speaks for the user; empty: they themselves
-	// AdminKey is the id of the admin API key that speaks as User; 0: none.
-	AdminKey int64
-	// KeyID is the id of the app's key that speaks for the user; 0: none.
-	KeyID int64
-}
-
-// actor is b as the audit log knows it.
-func (b Browser) actor() userkeys.Actor {
-	by := b.User.Actor(b.IP)
-	if b.Kind != "" {
-		by.Kind, by.AdminKey = b.Kind, b.AdminKey
-	}
-	return by
-}
-
 // Question is what a consent page asks.
 type Question struct {
 	ID string // of the consent record: the only thing that the form carries
@@ -58,7 +37,7 @@ func (a *Authority) Examine(ctx context.Context, r userkeys.AuthorizationRequest
 }
 
 // Prepare examines r, checks that the user may grant, and keeps the question for ten minutes.
-func (a *Authority) Prepare(ctx context.Context, r userkeys.AuthorizationRequest, b Browser) (Question, error) {
+func (a *Authority) Prepare(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (Question, error) {
 	checked, err := a.Examine(ctx, r)
 	if err != nil {
 		return Question{}, err
@@ -70,12 +49,12 @@ func (a *Authority) Prepare(ctx context.Context, r userkeys.AuthorizationRequest
 }
 
 // ask keeps the question for ten minutes.
-func (a *Authority) ask(ctx context.Context, r userkeys.AuthorizationRequest, checked userkeys.CheckedRequest, b Browser) (Question, error) {
+func (a *Authority) ask(ctx context.Context, r userkeys.AuthorizationRequest, checked userkeys.CheckedRequest, b userkeys.Caller) (Question, error) {
 	var id [32]byte
 	_, _ = rand.Read(id[:])
 	now := a.now()
 	c := userkeys.Consent{
-		ID: base64.RawURLEncoding.EncodeToString(id[:]), UserID: b.User.ID, Session: b.Session,
+		ID: base64.RawURLEncoding.EncodeToString(id[:]), UserID: b.User.ID, Session: b.Session.ID,
 		Request: r, CreatedAt: now, ExpiresAt: now.Add(ConsentLifetime),
 	}
 	if err := a.store.CreateConsent(ctx, c); err != nil {
@@ -93,7 +72,7 @@ func (a *Authority) ask(ctx context.Context, r userkeys.AuthorizationRequest, ch
 // again. Nothing is made then, and it is sealed to the app.
 //
 // [userkeys.ConsentGone] if the question was answered, is too old, or was put to another user or session.
-func (a *Authority) Grant(ctx context.Context, consentID string, b Browser, choice userkeys.Choice) (Granted, error) {
+func (a *Authority) Grant(ctx context.Context, consentID string, b userkeys.Caller, choice userkeys.Choice) (Granted, error) {
 	g, err := a.grant(ctx, consentID, b, choice)
 	if !errors.Is(err, userkeys.ConsentGone) {
 		return g, err
@@ -102,13 +81,13 @@ func (a *Authority) Grant(ctx context.Context, consentID string, b Browser, choi
 	switch {
 	case again != nil && !errors.Is(again, userkeys.ConsentGone):
 		return Granted{}, again
-	case again != nil, shown.Key.UserID != b.User.ID, subtle.ConstantTimeCompare([]byte(shown.Session), []byte(b.Session)) != 1:
+	case again != nil, shown.Key.UserID != b.User.ID, subtle.ConstantTimeCompare([]byte(shown.Session), []byte(b.Session.ID)) != 1:
 		return Granted{}, err
 	}
 	return Granted{Key: shown.Key, Payload: shown.Payload}, nil
 }
 
-func (a *Authority) grant(ctx context.Context, consentID string, b Browser, choice userkeys.Choice) (Granted, error) {
+func (a *Authority) grant(ctx context.Context, consentID string, b userkeys.Caller, choice userkeys.Choice) (Granted, error) {
 	c, err := a.consent(ctx, consentID, b)
 	if err != nil {
 		return Granted{}, err
@@ -128,7 +107,7 @@ const ReasonMayNotAct = "owner may not act"
 
 // mayGrant refuses a user who may not give keys.
 // Errors: [userkeys.UserNotAllowed], with [ReasonMayNotAct] where no key of theirs would work.
-func (a *Authority) mayGrant(ctx context.Context, b Browser) error {
+func (a *Authority) mayGrant(ctx context.Context, b userkeys.Caller) error {
 	if err := a.mayAct(ctx, b); err != nil {
 		return err
 	}
@@ -137,7 +116,7 @@ func (a *Authority) mayGrant(ctx context.Context, b Browser) error {
 
 // mayAct refuses a user none of whose keys would work. The stored user counts, as in the check of a key: an embedder's
 // session may tell less of the user.
-func (a *Authority) mayAct(ctx context.Context, b Browser) error {
+func (a *Authority) mayAct(ctx context.Context, b userkeys.Caller) error {
 	u, err := a.store.User(ctx, b.User.ID)
 	refuse := func(why string) error {
 		return &userkeys.Error{Code: userkeys.UserNotAllowed, Reason: ReasonMayNotAct, Public: why + ", so no key for it would work"}
@@ -162,13 +141,13 @@ func (a *Authority) SpendForm(ctx context.Context, token string, until time.Time
 }
 
 // consent finds an open question that was put to b.
-func (a *Authority) consent(ctx context.Context, id string, b Browser) (userkeys.Consent, error) {
+func (a *Authority) consent(ctx context.Context, id string, b userkeys.Caller) (userkeys.Consent, error) {
 	c, err := a.store.Consent(ctx, id)
 	switch {
 	case err != nil:
 		return c, err
 	case c.UserID != b.User.ID,
-		subtle.ConstantTimeCompare([]byte(c.Session), []byte(b.Session)) != 1,
+		subtle.ConstantTimeCompare([]byte(c.Session), []byte(b.Session.ID)) != 1,
 		!a.now().Before(c.ExpiresAt):
 		return c, errConsentGone
 	}
@@ -181,7 +160,7 @@ var errConsentGone = userkeys.Errorf(userkeys.ConsentGone,
 // GrantDirect answers a request that came whole, without a page before it: from
 // the user's own program with the secret of their session, or from the site's
 // program with an admin API key. The same rules hold as for [Authority.Grant].
-func (a *Authority) GrantDirect(ctx context.Context, r userkeys.AuthorizationRequest, b Browser) (Granted, error) {
+func (a *Authority) GrantDirect(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (Granted, error) {
 	checked, err := a.Examine(ctx, r)
 	if err != nil {
 		return Granted{}, err
@@ -194,12 +173,12 @@ func (a *Authority) GrantDirect(ctx context.Context, r userkeys.AuthorizationReq
 
 // Deny answers a question with no. It gives the address by which a program on the user's own machine
 // is told, so that it need not wait; empty for any other app, which is not told.
-func (a *Authority) Deny(ctx context.Context, consentID string, b Browser) (string, error) {
+func (a *Authority) Deny(ctx context.Context, consentID string, b userkeys.Caller) (string, error) {
 	c, err := a.consent(ctx, consentID, b)
 	if err != nil {
 		return "", err
 	}
-	if err := a.store.DeleteConsent(ctx, consentID, b.actor(), a.now()); err != nil {
+	if err := a.store.DeleteConsent(ctx, consentID, b, a.now()); err != nil {
 		return "", err
 	}
 	return c.Request.DeniedLocation(), nil

@@ -123,7 +123,7 @@ func errOf3[T, U any](_ T, _ U, err error) error { return err }
 // and nothing runs in the background.
 func TestChangesToAccountsAreObeyedAtOnce(t *testing.T) {
 	t.Parallel()
-	admin := userkeys.Actor{Kind: userkeys.ActorCommand, Admin: true}
+	admin := userkeys.Caller{As: userkeys.CallerCommand, User: userkeys.User{Admin: true}}
 	edit := func(change func(*userkeys.User)) func(*desk, userkeys.User) error {
 		return func(d *desk, u userkeys.User) error {
 			was := u
@@ -146,7 +146,7 @@ func TestChangesToAccountsAreObeyedAtOnce(t *testing.T) {
 			return d.store.DeleteUser(d.t.Context(), u.ID, admin, d.clock.now())
 		}, false},
 		{"keys revoked in the store", func(d *desk, u userkeys.User) error {
-			_, err := d.store.Revoke(d.t.Context(), userkeys.Revocation{UserID: u.ID, By: userkeys.RevokedByAdmin, At: d.clock.now(), Actor: admin})
+			_, err := d.store.Revoke(d.t.Context(), userkeys.Revocation{UserID: u.ID, By: userkeys.RevokedByAdmin, At: d.clock.now(), Caller: admin})
 			return err
 		}, false},
 		{"keys of long ago revoked", func(d *desk, u userkeys.User) error {

@@ -11,9 +11,9 @@ import (
 // OneTimeStore remembers one-time passwords by their hashes, one of a user.
 // [userkeys.ConsentGone] for those that are not known, used or over.
 type OneTimeStore interface {
-	CreateOneTimePassword(ctx context.Context, p userkeys.OneTimePassword, consentID string, by userkeys.Actor) error
+	CreateOneTimePassword(ctx context.Context, p userkeys.OneTimePassword, consentID string, by userkeys.Caller) error
 	OneTimePassword(ctx context.Context, password string, now time.Time) (userkeys.OneTimePassword, error)
-	ConsumeOneTimePassword(ctx context.Context, password string, by userkeys.Actor, now time.Time) (userkeys.OneTimePassword, error)
+	ConsumeOneTimePassword(ctx context.Context, password string, by userkeys.Caller, now time.Time) (userkeys.OneTimePassword, error)
 	// AppSessions lists the sessions of a user that apps began and that are not over, newest first.
 	AppSessions(ctx context.Context, userID int64, now time.Time) ([]userkeys.AppSession, error)
 	// ClientByPublicKey finds who registered with exactly this text, and with this
@@ -37,7 +37,7 @@ func (a *Authority) ExamineOneTime(ctx context.Context, r userkeys.Authorization
 }
 
 // PrepareOneTime examines r and keeps the question for ten minutes, as [Authority.Prepare] does.
-func (a *Authority) PrepareOneTime(ctx context.Context, r userkeys.AuthorizationRequest, b Browser) (Question, error) {
+func (a *Authority) PrepareOneTime(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (Question, error) {
 	checked, err := a.ExamineOneTime(ctx, r)
 	if err != nil {
 		return Question{}, err
@@ -49,7 +49,7 @@ func (a *Authority) PrepareOneTime(ctx context.Context, r userkeys.Authorization
 }
 
 // GrantOneTime answers a question of [Authority.PrepareOneTime] with yes and tells the way back.
-func (a *Authority) GrantOneTime(ctx context.Context, consentID string, b Browser) (string, error) {
+func (a *Authority) GrantOneTime(ctx context.Context, consentID string, b userkeys.Caller) (string, error) {
 	c, err := a.consent(ctx, consentID, b)
 	if err != nil {
 		return "", err
@@ -58,11 +58,11 @@ func (a *Authority) GrantOneTime(ctx context.Context, consentID string, b Browse
 }
 
 // GrantOneTimeDirect answers a request that came whole; see [Authority.GrantDirect].
-func (a *Authority) GrantOneTimeDirect(ctx context.Context, r userkeys.AuthorizationRequest, b Browser) (string, error) {
+func (a *Authority) GrantOneTimeDirect(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (string, error) {
 	return a.makeOneTime(ctx, r, "", b)
 }
 
-func (a *Authority) makeOneTime(ctx context.Context, r userkeys.AuthorizationRequest, consentID string, b Browser) (string, error) {
+func (a *Authority) makeOneTime(ctx context.Context, r userkeys.AuthorizationRequest, consentID string, b userkeys.Caller) (string, error) {
 	checked, err := a.ExamineOneTime(ctx, r)
 	if err != nil {
 		return "", err
@@ -80,7 +80,7 @@ func (a *Authority) makeOneTime(ctx context.Context, r userkeys.AuthorizationReq
 	if p.KeyID, err = a.keyOf(ctx, checked, b); err != nil {
 		return "", err
 	}
-	if err := a.store.CreateOneTimePassword(ctx, *p, consentID, b.actor()); err != nil {
+	if err := a.store.CreateOneTimePassword(ctx, *p, consentID, b); err != nil {
 		return "", err
 	}
 	return checked.Redirect.With("oneTimePassword", sealed), nil
@@ -88,9 +88,9 @@ func (a *Authority) makeOneTime(ctx context.Context, r userkeys.AuthorizationReq
 
 // keyOf is the id of the key of the app that asks for a one-time password: the one that it asks with, else the newest
 // of the user's live keys that was sealed to the same public key, however it was written; 0 if there is none.
-func (a *Authority) keyOf(ctx context.Context, r userkeys.CheckedRequest, b Browser) (int64, error) {
-	if b.KeyID != 0 {
-		return b.KeyID, nil
+func (a *Authority) keyOf(ctx context.Context, r userkeys.CheckedRequest, b userkeys.Caller) (int64, error) {
+	if b.Key != 0 {
+		return b.Key, nil
 	}
 	keys, err := a.store.Keys(ctx, userkeys.KeyFilter{UserID: b.User.ID, Live: true, Limit: maxApps, Now: a.now()})
 	for _, k := range keys {
@@ -123,7 +123,7 @@ func (a *Authority) UseOneTimePassword(ctx context.Context, password, ip string)
 	if err := a.tryOneTime(ctx, password, ip); err != nil {
 		return userkeys.OneTimePassword{}, err
 	}
-	return a.store.ConsumeOneTimePassword(ctx, password, userkeys.Actor{Kind: userkeys.ActorUser, IP: ip}, a.now().UTC())
+	return a.store.ConsumeOneTimePassword(ctx, password, userkeys.Caller{As: userkeys.CallerUser, Address: ip}, a.now().UTC())
 }
 
 func (a *Authority) tryOneTime(ctx context.Context, password, ip string) error {

@@ -9,7 +9,7 @@ import (
 	"sync"
 
 	"userkeys"
-	"userkeys/limit"
+	"userkeys/internal/limit"
 )
 
 // policy is the settings in force with what was derived from them. It is
@@ -145,7 +145,7 @@ func (a *Authority) Pinned(name string) bool {
 
 // ChangeSetting validates and stores a setting; it is in force when this returns.
 // Names may be aliases. [userkeys.Conflict] if it is pinned.
-func (a *Authority) ChangeSetting(ctx context.Context, name, value string, by userkeys.Actor) error {
+func (a *Authority) ChangeSetting(ctx context.Context, name, value string, by userkeys.Caller) error {
 	s := a.Settings()
 	if err := s.Set(name, value); err != nil {
 		return err
@@ -190,7 +190,7 @@ func (a *Authority) checkScopes(s userkeys.Settings, setting string) error {
 }
 
 // ResetSetting gives a setting its default back.
-func (a *Authority) ResetSetting(ctx context.Context, name string, by userkeys.Actor) error {
+func (a *Authority) ResetSetting(ctx context.Context, name string, by userkeys.Caller) error {
 	d, err := a.changeable(name)
 	if err != nil {
 		return err

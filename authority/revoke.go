@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/limit"
+	"userkeys/internal/limit"
 )
 
 // UndoWindow is how long an owner may undo what they revoked.
@@ -65,21 +65,21 @@ func (a *Authority) Keys(ctx context.Context, f userkeys.KeyFilter) ([]userkeys.
 // Revoke revokes one key: its owner's, by the key itself, or anybody's by an
 // administrator (by.Admin). The next check on this process refuses it.
 // [userkeys.NotFound], [userkeys.InvalidAccess].
-func (a *Authority) Revoke(ctx context.Context, keyID int64, by userkeys.Actor) error {
+func (a *Authority) Revoke(ctx context.Context, keyID int64, by userkeys.Caller) error {
 	k, err := a.own(ctx, keyID, by)
 	if err != nil {
 		return err
 	}
-	_, err = a.revoke(ctx, userkeys.Revocation{IDs: []int64{keyID}, By: revoker(k.UserID, by), Actor: by})
+	_, err = a.revoke(ctx, userkeys.Revocation{IDs: []int64{keyID}, By: revoker(k.UserID, by), Caller: by})
 	return err
 }
 
 // RevokeAll revokes all live keys of a user and returns how many.
-func (a *Authority) RevokeAll(ctx context.Context, userID int64, by userkeys.Actor) (int, error) {
-	if by.UserID != userID && !by.Admin {
+func (a *Authority) RevokeAll(ctx context.Context, userID int64, by userkeys.Caller) (int, error) {
+	if by.User.ID != userID && !by.Admin() {
 		return 0, userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
 	}
-	return a.revoke(ctx, userkeys.Revocation{UserID: userID, By: revoker(userID, by), Actor: by})
+	return a.revoke(ctx, userkeys.Revocation{UserID: userID, By: revoker(userID, by), Caller: by})
 }
 
 func (a *Authority) revoke(ctx context.Context, r userkeys.Revocation) (int, error) {
@@ -89,23 +89,23 @@ func (a *Authority) revoke(ctx context.Context, r userkeys.Revocation) (int, err
 }
 
 // own finds a key that by may manage.
-func (a *Authority) own(ctx context.Context, keyID int64, by userkeys.Actor) (userkeys.UserAPIKey, error) {
+func (a *Authority) own(ctx context.Context, keyID int64, by userkeys.Caller) (userkeys.UserAPIKey, error) {
 	k, err := a.store.Key(ctx, keyID)
 	if err != nil {
 		return k, err
 	}
-	if k.UserID != by.UserID && !by.Admin {
+	if k.UserID != by.User.ID && !by.Admin() {
 		return k, userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
 	}
 	return k, nil
 }
 
 // revoker tells owners from administrators: what an administrator stopped, the owner cannot restart.
-func revoker(owner int64, by userkeys.Actor) userkeys.RevokedBy {
+func revoker(owner int64, by userkeys.Caller) userkeys.RevokedBy {
 	switch {
-	case by.Kind == userkeys.ActorKey:
+	case by.Kind() == userkeys.CallerKey:
 		return userkeys.RevokedByApp
-	case owner == by.UserID:
+	case owner == by.User.ID:
 		return userkeys.RevokedByOwner
 	}
 	return userkeys.RevokedByAdmin
@@ -116,7 +116,7 @@ func revoker(owner int64, by userkeys.Actor) userkeys.RevokedBy {
 // revoked. It counts against max_user_api_keys_per_user, and a user may do it
 // thirty times a minute. [userkeys.NotFound], [userkeys.InvalidAccess],
 // [userkeys.Conflict], [userkeys.RateLimited].
-func (a *Authority) UndoRevoke(ctx context.Context, keyID int64, by userkeys.Actor) error {
+func (a *Authority) UndoRevoke(ctx context.Context, keyID int64, by userkeys.Caller) error {
 	k, err := a.own(ctx, keyID, by)
 	if err != nil {
 		return err
@@ -125,9 +125,9 @@ func (a *Authority) UndoRevoke(ctx context.Context, keyID int64, by userkeys.Act
 		return nil
 	}
 	// What its owner revoked is perhaps in wrong hands: nobody else restarts it.
-	byAdmin := by.Admin && !byItsOwner(k)
-	byOwner := by.UserID == k.UserID && a.CanUndo(k)
-	if by.Admin && by.UserID != k.UserID && !byAdmin {
+	byAdmin := by.Admin() && !byItsOwner(k)
+	byOwner := by.User.ID == k.UserID && a.CanUndo(k)
+	if by.Admin() && by.User.ID != k.UserID && !byAdmin {
 		return userkeys.Errorf(userkeys.InvalidAccess, "%s The key's owner revoked it, or its app did, so that nobody but the owner may undo it.", userkeys.NotPermitted)
 	}
 	if !byAdmin && !byOwner {
@@ -141,7 +141,7 @@ func (a *Authority) UndoRevoke(ctx context.Context, keyID int64, by userkeys.Act
 			Code: userkeys.RateLimited, Public: "you have undone that very often; wait a little", RetryAfter: d.RetryAfter,
 		}
 	}
-	_, err = a.store.UndoRevoke(ctx, userkeys.Undo{Key: k, MaxKeys: a.Settings().MaxUserAPIKeysPerUser, At: a.now(), Actor: by})
+	_, err = a.store.UndoRevoke(ctx, userkeys.Undo{Key: k, MaxKeys: a.Settings().MaxUserAPIKeysPerUser, At: a.now(), Caller: by})
 	return err
 }
 

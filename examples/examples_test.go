@@ -172,7 +172,7 @@ func notify(t *testing.T, s *testkit.Site, username string, times int) {
 	t.Helper()
 	for range times {
 		n := userkeys.Notification{Type: 1, Data: []byte(`{"display_username":"bob","topic_title":"A <b>bold</b> & plain title"}`)}
-		if _, err := s.Inbox.Add(t.Context(), userkeys.Announcement{Usernames: []string{username}, Notification: n, Actor: testkit.Command}); err != nil {
+		if _, err := s.Inbox.Add(t.Context(), userkeys.Announcement{Usernames: []string{username}, Notification: n, Caller: testkit.Command}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -30,7 +30,7 @@ func positionsOfAnOlderCopy(t *testing.T, r *dbtest.Restorable, lost, made int) 
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	u, err := r.CreateUser(ctx, userkeys.Account{User: userkeys.User{Username: "ada", Active: true, CreatedAt: noon}}, userkeys.Actor{})
+	u, err := r.CreateUser(ctx, userkeys.Account{User: userkeys.User{Username: "ada", Active: true, CreatedAt: noon}}, userkeys.Caller{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 
 var (
 	noon   = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	system = userkeys.Actor{Kind: userkeys.ActorSystem}
+	system = userkeys.Caller{As: userkeys.CallerSystem}
 )
 
 // inbox is one over a store with the users ada (1) and bob (2).
@@ -38,7 +38,7 @@ func TestAdd(t *testing.T) {
 	in, _ := inbox(t)
 	// What a caller says of these does not count.
 	n := userkeys.Notification{Type: 6, ID: 99, UserID: 2, Read: true, CreatedAt: noon.Add(time.Hour), Data: json.RawMessage("{ \"a\":\n1 }")}
-	told, err := in.Add(t.Context(), userkeys.Announcement{Usernames: []string{"ada"}, Notification: n, Actor: system})
+	told, err := in.Add(t.Context(), userkeys.Announcement{Usernames: []string{"ada"}, Notification: n, Caller: system})
 	if err != nil || len(told.IDs) != 1 {
 		t.Fatal(told, err)
 	}
@@ -62,7 +62,7 @@ func TestAdd(t *testing.T) {
 		"too much":       {[]string{"ada"}, userkeys.Notification{Type: 1, Data: json.RawMessage(`{"a":"` + strings.Repeat("x", 9000) + `"}`)}, userkeys.InvalidParameters},
 		"unknown":        {[]string{"ada", "carol"}, userkeys.Notification{Type: 1}, userkeys.Unprocessable},
 	} {
-		if _, err := in.Add(t.Context(), userkeys.Announcement{Usernames: c.to, Notification: c.n, Actor: system}); !errors.Is(err, c.code) {
+		if _, err := in.Add(t.Context(), userkeys.Announcement{Usernames: c.to, Notification: c.n, Caller: system}); !errors.Is(err, c.code) {
 			t.Errorf("%s: %v, want %v", name, err, c.code)
 		}
 	}
@@ -93,7 +93,7 @@ func TestPages(t *testing.T) {
 func TestRecentWritesOnlyWhatIsNew(t *testing.T) {
 	t.Parallel()
 	in, st := inbox(t)
-	if _, err := in.Add(t.Context(), userkeys.Announcement{Usernames: []string{"ada"}, Notification: userkeys.Notification{Type: 1}, Actor: system}); err != nil {
+	if _, err := in.Add(t.Context(), userkeys.Announcement{Usernames: []string{"ada"}, Notification: userkeys.Notification{Type: 1}, Caller: system}); err != nil {
 		t.Fatal(err)
 	}
 	recent := func(silent bool) int64 {
@@ -147,7 +147,7 @@ func TestChangesAreTold(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	call := userkeys.Announcement{Usernames: []string{"bob", "ada"}, Message: userkeys.Message{Title: "Hello"}, Actor: system, IdempotencyKey: "k"}
+	call := userkeys.Announcement{Usernames: []string{"bob", "ada"}, Message: userkeys.Message{Title: "Hello"}, Caller: system, IdempotencyKey: "k"}
 	first, err := in.Add(t.Context(), call)
 	ok(err)
 	told("a call", 2, 1)
@@ -176,7 +176,7 @@ func TestAddMessage(t *testing.T) {
 	in, _, _ := heard(t, nil)
 	ctx := t.Context()
 	add := func(a userkeys.Announcement) error {
-		a.Usernames, a.Actor = []string{"ada"}, system
+		a.Usernames, a.Caller = []string{"ada"}, system
 		_, err := in.Add(ctx, a)
 		return err
 	}
@@ -221,7 +221,7 @@ func TestWhoIsNamed(t *testing.T) {
 		{"a site with a long title", strings.Repeat("x", 255), `{}`, `{"display_username":"` + strings.Repeat("x", 99) + "\u2026" + `"}`},
 	} {
 		title = tt.title
-		_, err := in.Add(t.Context(), userkeys.Announcement{Usernames: []string{"ada"}, Actor: system, Notification: userkeys.Notification{Type: 1, Data: json.RawMessage(tt.data)}})
+		_, err := in.Add(t.Context(), userkeys.Announcement{Usernames: []string{"ada"}, Caller: system, Notification: userkeys.Notification{Type: 1, Data: json.RawMessage(tt.data)}})
 		if err != nil {
 			t.Fatal(tt.name, err)
 		}
@@ -302,7 +302,7 @@ func TestPurgeBySetting(t *testing.T) {
 	in, st, _ := heard(t, func(s *userkeys.Settings) { s.NotificationRetentionDays = days })
 	for _, age := range []int{0, 29, 31} {
 		n := userkeys.Notification{Type: 1, Data: json.RawMessage("{}"), CreatedAt: noon.AddDate(0, 0, -age)}
-		if _, err := st.AddNotifications(t.Context(), userkeys.Announcement{Usernames: []string{"ada"}, Notification: n, Actor: system}); err != nil {
+		if _, err := st.AddNotifications(t.Context(), userkeys.Announcement{Usernames: []string{"ada"}, Notification: n, Caller: system}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -344,7 +344,7 @@ func TestOldNotificationsAreForgotten(t *testing.T) {
 			return l.Total
 		}
 		for range 3 { // a day apart: the first is two days old when the third comes
-			if _, err := in.Add(ctx, userkeys.Announcement{Usernames: []string{"ada"}, Notification: userkeys.Notification{Type: 1}, Actor: system}); err != nil {
+			if _, err := in.Add(ctx, userkeys.Announcement{Usernames: []string{"ada"}, Notification: userkeys.Notification{Type: 1}, Caller: system}); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(24*time.Hour + 15*time.Minute)

@@ -17,15 +17,15 @@ type DeskStore interface {
 	// QueueTest queues a test for a key. [userkeys.Conflict] if one waits already.
 	QueueTest(ctx context.Context, k userkeys.UserAPIKey, at time.Time) error
 	// ResumeKeyPush and ResumeHostPushes switch pushing on again, and queue again what was given up since a time. [userkeys.NotFound].
-	ResumeKeyPush(ctx context.Context, keyID int64, since, at time.Time, by userkeys.Actor) error
-	ResumeHostPushes(ctx context.Context, host string, since, at time.Time, by userkeys.Actor) error
+	ResumeKeyPush(ctx context.Context, keyID int64, since, at time.Time, by userkeys.Caller) error
+	ResumeHostPushes(ctx context.Context, host string, since, at time.Time, by userkeys.Caller) error
 	// Deliveries lists what waits or was given up, newest first.
 	Deliveries(ctx context.Context, f userkeys.DeliveryFilter) ([]userkeys.Delivery, error)
 	// PushHosts lists hosts with their numbers.
 	PushHosts(ctx context.Context) ([]userkeys.PushHost, error)
 	// ReplayDeliveries queues given-up ones again, and DiscardDeliveries forgets them: those of ids, or all of a host, or all.
-	ReplayDeliveries(ctx context.Context, ids []int64, host string, at time.Time, by userkeys.Actor) (int, error)
-	DiscardDeliveries(ctx context.Context, ids []int64, host string, at time.Time, by userkeys.Actor) (int, error)
+	ReplayDeliveries(ctx context.Context, ids []int64, host string, at time.Time, by userkeys.Caller) (int, error)
+	DiscardDeliveries(ctx context.Context, ids []int64, host string, at time.Time, by userkeys.Caller) (int, error)
 }
 
 // Bounds of what people do.
@@ -69,9 +69,9 @@ func (d *Desk) KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]userkey
 }
 
 // own finds a key that by may manage, with somewhere to push to.
-func (d *Desk) own(ctx context.Context, keyID int64, by userkeys.Actor) (userkeys.UserAPIKey, error) {
+func (d *Desk) own(ctx context.Context, keyID int64, by userkeys.Caller) (userkeys.UserAPIKey, error) {
 	k, err := d.cfg.Store.Key(ctx, keyID)
-	if err == nil && k.UserID != by.UserID && !by.Admin {
+	if err == nil && k.UserID != by.User.ID && !by.Admin() {
 		err = userkeys.Errorf(userkeys.NotFound, "there is no such key")
 	}
 	if err == nil && k.PushURL == "" {
@@ -82,7 +82,7 @@ func (d *Desk) own(ctx context.Context, keyID int64, by userkeys.Actor) (userkey
 
 // SendTest queues a test for a key of by's own, or anybody's for an administrator. [userkeys.NotFound],
 // [userkeys.Conflict], [userkeys.RateLimited] above one every ten seconds.
-func (d *Desk) SendTest(ctx context.Context, keyID int64, by userkeys.Actor) error {
+func (d *Desk) SendTest(ctx context.Context, keyID int64, by userkeys.Caller) error {
 	k, err := d.own(ctx, keyID, by)
 	if err != nil {
 		return err
@@ -122,7 +122,7 @@ func (d *Desk) tooSoon(keyID int64, now time.Time) time.Duration {
 
 // ResumeKey switches pushing to a key on again, and queues again what was given up for it in the last
 // day. [userkeys.NotFound], [userkeys.Conflict], [userkeys.RateLimited] above once in ten seconds.
-func (d *Desk) ResumeKey(ctx context.Context, keyID int64, by userkeys.Actor) error {
+func (d *Desk) ResumeKey(ctx context.Context, keyID int64, by userkeys.Caller) error {
 	if _, err := d.own(ctx, keyID, by); err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (d *Desk) ResumeKey(ctx context.Context, keyID int64, by userkeys.Actor) er
 }
 
 // ResumeHost does so for a host and everything at it.
-func (d *Desk) ResumeHost(ctx context.Context, host string, by userkeys.Actor) error {
+func (d *Desk) ResumeHost(ctx context.Context, host string, by userkeys.Caller) error {
 	now := d.cfg.Now()
 	defer d.cfg.Queued()
 	return d.cfg.Store.ResumeHostPushes(ctx, host, now.Add(-resumeSince), now, by)
@@ -152,13 +152,13 @@ func (d *Desk) Hosts(ctx context.Context) ([]userkeys.PushHost, error) {
 }
 
 // Replay queues given-up deliveries again: those of ids, or all of a host, or all. It returns how many.
-func (d *Desk) Replay(ctx context.Context, ids []int64, host string, by userkeys.Actor) (int, error) {
+func (d *Desk) Replay(ctx context.Context, ids []int64, host string, by userkeys.Caller) (int, error) {
 	defer d.cfg.Queued()
 	return d.cfg.Store.ReplayDeliveries(ctx, ids, host, d.cfg.Now(), by)
 }
 
 // Discard forgets given-up deliveries in the same way.
-func (d *Desk) Discard(ctx context.Context, ids []int64, host string, by userkeys.Actor) (int, error) {
+func (d *Desk) Discard(ctx context.Context, ids []int64, host string, by userkeys.Caller) (int, error) {
 	return d.cfg.Store.DiscardDeliveries(ctx, ids, host, d.cfg.Now(), by)
 }
 

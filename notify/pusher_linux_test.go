@@ -83,7 +83,7 @@ func newPushBench(b *testing.B, st *store.Store) *pushBench {
 		_, _, err = st.Grant(b.Context(), userkeys.Grant{Key: userkeys.UserAPIKey{
 			UserID: u.ID, ClientID: "phone" + u.Username, ApplicationName: "a", Hash: k.Hash(), Scopes: userkeys.Scopes{"read", "notifications"},
 			PushURL: receiver.URL, CreatedAt: time.Now(),
-		}, Actor: system, MaxKeys: 10, MaxRecent: 10})
+		}, Caller: system, MaxKeys: 10, MaxRecent: 10})
 		must(err)
 	}
 	var err error
@@ -119,7 +119,7 @@ func (m *pushBench) start(b *testing.B) (stop func()) {
 
 func (m *pushBench) tell(b *testing.B, names []string) {
 	b.Helper()
-	if _, err := m.inbox.Add(b.Context(), userkeys.Announcement{Usernames: names, Actor: system, Notification: userkeys.Notification{
+	if _, err := m.inbox.Add(b.Context(), userkeys.Announcement{Usernames: names, Caller: system, Notification: userkeys.Notification{
 		Type: 1, Data: json.RawMessage(`{"topic_title":"Hello","excerpt":"there","url":"/t/1"}`),
 	}}); err != nil {
 		b.Error(err)

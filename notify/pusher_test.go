@@ -107,7 +107,7 @@ func (o *office) key(u userkeys.User, client, pushURL string) userkeys.UserAPIKe
 	k, _, err := o.Grant(o.ctx, userkeys.Grant{Key: userkeys.UserAPIKey{
 		UserID: u.ID, ClientID: client, ApplicationName: client, Hash: userkeys.Key(fmt.Sprint("key", o.count)).Hash(),
 		Scopes: userkeys.Scopes{"notifications"}, PushURL: pushURL, CreatedAt: o.now(),
-	}, Actor: system, MaxKeys: 10_000, MaxRecent: 10_000})
+	}, Caller: system, MaxKeys: 10_000, MaxRecent: 10_000})
 	if err != nil {
 		o.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func (o *office) key(u userkeys.User, client, pushURL string) userkeys.UserAPIKe
 func (o *office) tell(names ...string) userkeys.Announced {
 	o.Helper()
 	in := notify.New(notify.Config{Store: o.Store, Settings: func() userkeys.Settings { return o.settings }, Now: o.now})
-	told, err := in.Add(o.ctx, userkeys.Announcement{Usernames: names, Actor: system, Notification: userkeys.Notification{
+	told, err := in.Add(o.ctx, userkeys.Announcement{Usernames: names, Caller: system, Notification: userkeys.Notification{
 		Type: 1, Data: json.RawMessage(`{"topic_title":"Hello","excerpt":"there","url":"/t/1"}`),
 	}})
 	if err != nil {
@@ -297,7 +297,7 @@ func TestPushEndsWhereItIsNotWanted(t *testing.T) {
 			t.Errorf("%d: dead %+v", status, dead)
 		}
 		well.Store(true)
-		if err := o.desk(p).ResumeKey(o.ctx, k.ID, userkeys.Actor{UserID: k.UserID}); err != nil {
+		if err := o.desk(p).ResumeKey(o.ctx, k.ID, userkeys.Caller{User: userkeys.User{ID: k.UserID}}); err != nil {
 			t.Fatal(err)
 		}
 		o.eventually("the dead one arrives", func() bool { return len(rc.all()) == 2 && o.push(k).OffAt.IsZero() })
@@ -325,7 +325,7 @@ func TestPushIsNotSentAfterRevocation(t *testing.T) {
 	o.tell("ada")
 	p.Wake()
 	<-dialled
-	if _, err := o.Revoke(o.ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByOwner, At: o.now(), Actor: system}); err != nil {
+	if _, err := o.Revoke(o.ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByOwner, At: o.now(), Caller: system}); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(400 * time.Millisecond) // until what was read counts as old
@@ -509,7 +509,7 @@ func TestPushTests(t *testing.T) {
 	o := newOffice(t, rc.URL+"/push")
 	ada, bob := o.user("ada"), o.user("bob")
 	k, silent, elsewhere := o.key(ada, "phone", rc.URL+"/push"), o.key(ada, "silent", ""), o.key(ada, "elsewhere", "https://unlisted.example/")
-	own := userkeys.Actor{UserID: ada.ID}
+	own := userkeys.Caller{User: userkeys.User{ID: ada.ID}}
 	p := o.pusher()
 	o.run(p)
 	desk := o.desk(p)
@@ -522,21 +522,21 @@ func TestPushTests(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		key  int64
-		by   userkeys.Actor
+		by   userkeys.Caller
 		code userkeys.Code
 	}{
 		"again at once":    {k.ID, own, userkeys.RateLimited},
 		"no address":       {silent.ID, own, userkeys.Conflict},
 		"not listed":       {elsewhere.ID, own, userkeys.Conflict},
-		"somebody else's":  {k.ID, userkeys.Actor{UserID: bob.ID}, userkeys.NotFound},
+		"somebody else's":  {k.ID, userkeys.Caller{User: userkeys.User{ID: bob.ID}}, userkeys.NotFound},
 		"none":             {99, own, userkeys.NotFound},
-		"an administrator": {k.ID, userkeys.Actor{UserID: bob.ID, Admin: true}, userkeys.RateLimited},
+		"an administrator": {k.ID, userkeys.Caller{User: userkeys.User{ID: bob.ID, Admin: true}}, userkeys.RateLimited},
 	} {
 		if err := desk.SendTest(o.ctx, c.key, c.by); !errors.Is(err, c.code) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := o.Revoke(o.ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByOwner, At: o.now(), Actor: system}); err != nil {
+	if _, err := o.Revoke(o.ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByOwner, At: o.now(), Caller: system}); err != nil {
 		t.Fatal(err)
 	}
 	o.offset.Store(int64(time.Minute))

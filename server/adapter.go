@@ -138,8 +138,8 @@ func (s *Server) answer(rt route, w http.ResponseWriter, r *http.Request) (err e
 		return err
 	}
 	switch {
-	case v.App != "" && !rt.door.appSessions:
-		return errAppSession(v.App)
+	case v.Session.App != "" && !rt.door.appSessions:
+		return errAppSession(v.Session.App)
 	case rt.who >= signedIn && !v.SignedIn():
 		return s.sendToLogin(w, r)
 	case rt.who == administrator && !v.User.Admin:

@@ -14,9 +14,9 @@ import (
 // administration is what the admin API and its page need of the authority.
 type administration interface {
 	CheckAdminKey(ctx context.Context, key, username string) (userkeys.User, userkeys.AdminAPIKey, error)
-	CreateAdminKey(ctx context.Context, n userkeys.NewAdminAPIKey, by userkeys.Actor) (userkeys.Key, userkeys.AdminAPIKey, error)
+	CreateAdminKey(ctx context.Context, n userkeys.NewAdminAPIKey, by userkeys.Caller) (userkeys.Key, userkeys.AdminAPIKey, error)
 	AdminKeys(ctx context.Context, before int64, limit int) ([]userkeys.AdminAPIKey, error)
-	RevokeAdminKey(ctx context.Context, id int64, by userkeys.Actor) error
+	RevokeAdminKey(ctx context.Context, id int64, by userkeys.Caller) error
 	Keys(ctx context.Context, f userkeys.KeyFilter) ([]userkeys.UserAPIKey, error)
 	AuditEvents(ctx context.Context, before int64, limit int) ([]userkeys.AuditEvent, error)
 }
@@ -24,17 +24,17 @@ type administration interface {
 // UserAdmin manages the site's accounts. Errors carry codes:
 // [userkeys.NotFound], [userkeys.InvalidParameters], [userkeys.Conflict].
 type UserAdmin interface {
-	Create(ctx context.Context, n userkeys.NewUser, by userkeys.Actor) (userkeys.User, error)
+	Create(ctx context.Context, n userkeys.NewUser, by userkeys.Caller) (userkeys.User, error)
 	User(ctx context.Context, id int64) (userkeys.User, error)
 	// FindUser reads one user by user name or e-mail address.
 	FindUser(ctx context.Context, name string) (userkeys.User, error)
 	FindUsers(ctx context.Context, f userkeys.UserFilter) ([]userkeys.User, error)
 	// Update lets change have its way with the user as they are now.
-	Update(ctx context.Context, id int64, change func(*userkeys.User), by userkeys.Actor) (userkeys.User, error)
-	Suspend(ctx context.Context, id int64, by userkeys.Actor) (userkeys.User, error)
-	Unsuspend(ctx context.Context, id int64, by userkeys.Actor) (userkeys.User, error)
-	SetPassword(ctx context.Context, id int64, password string, by userkeys.Actor) error
-	Delete(ctx context.Context, id int64, by userkeys.Actor) error
+	Update(ctx context.Context, id int64, change func(*userkeys.User), by userkeys.Caller) (userkeys.User, error)
+	Suspend(ctx context.Context, id int64, by userkeys.Caller) (userkeys.User, error)
+	Unsuspend(ctx context.Context, id int64, by userkeys.Caller) (userkeys.User, error)
+	SetPassword(ctx context.Context, id int64, password string, by userkeys.Caller) error
+	Delete(ctx context.Context, id int64, by userkeys.Caller) error
 }
 
 // adminRoutes are admin API keys and what they manage. Users' keys reach none

@@ -279,7 +279,7 @@ func TestAdminAPISettings(t *testing.T) {
 	set("allow_user_api_key_scopes.json", `{"value":["read","write"]}`).must(t, 200, `"value":"read|write"`)
 	set("min_trust_level_for_user_api_key.json", `{"value":2}`).must(t, 200, `"name":"user_api_key_allowed_groups"`, `trust_level_2`)
 	set("push_api_secret_key.json", `{"value":"planted-secret"}`).must(t, 200, `"value":null`, `"set":true`)
-	want := userkeys.Actor{UserID: root.ID, Kind: userkeys.ActorAdminKey, IP: "192.0.2.1", Admin: true, AdminKey: 1}
+	want := userkeys.Caller{User: root, AdminKey: 1, Address: "192.0.2.1"}
 	for _, by := range f.authority.actors {
 		if diff := cmp.Diff(want, by); diff != "" {
 			t.Errorf("-want +got\n%s", diff)
@@ -374,8 +374,8 @@ func TestAdminAPILists(t *testing.T) {
 	t.Parallel()
 	f := withAdminKeys(t)
 	f.authority.events = []userkeys.AuditEvent{
-		{ID: 1, At: testNow, Actor: userkeys.Actor{Kind: userkeys.ActorSystem}, Action: "purged"},
-		{ID: 2, At: testNow, Actor: root.Actor("192.0.2.1"), Action: "key revoked", UserID: 1, KeyID: 3, ClientID: "c", Detail: "admin"},
+		{ID: 1, At: testNow, Caller: userkeys.Caller{As: userkeys.CallerSystem}, Action: "purged"},
+		{ID: 2, At: testNow, Caller: userkeys.Caller{User: root, Address: "192.0.2.1"}, Action: "key revoked", UserID: 1, KeyID: 3, ClientID: "c", Detail: "admin"},
 	}
 	get := func(path string) answer {
 		return f.do(call{path: "/user-api-key/admin/" + path}.by(adminText("root"), ""))

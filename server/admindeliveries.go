@@ -140,7 +140,7 @@ func (s *Server) replayDeliveries(w http.ResponseWriter, r *http.Request, v user
 	if err != nil {
 		return err
 	}
-	n, err := s.cfg.Pushes.Replay(r.Context(), p.ids, p.host, s.actor(r, v))
+	n, err := s.cfg.Pushes.Replay(r.Context(), p.ids, p.host, s.caller(r, v))
 	if err == nil && n == 0 {
 		err = s.unknownPicked(r.Context(), p)
 	}
@@ -156,7 +156,7 @@ func (s *Server) discardDeliveries(w http.ResponseWriter, r *http.Request, v use
 	if err != nil {
 		return err
 	}
-	n, err := s.cfg.Pushes.Discard(r.Context(), p.ids, p.host, s.actor(r, v))
+	n, err := s.cfg.Pushes.Discard(r.Context(), p.ids, p.host, s.caller(r, v))
 	if err == nil && n == 0 {
 		err = s.unknownPicked(r.Context(), p)
 	}
@@ -187,7 +187,7 @@ func (s *Server) knownHost(ctx context.Context, host string) error {
 }
 
 // resumeHost has a host tried again at once. [userkeys.NotFound].
-func (s *Server) resumeHost(ctx context.Context, host string, by userkeys.Actor) error {
+func (s *Server) resumeHost(ctx context.Context, host string, by userkeys.Caller) error {
 	if err := s.knownHost(ctx, host); err != nil {
 		return err
 	}
@@ -206,14 +206,14 @@ func (s *Server) resumePushes(w http.ResponseWriter, r *http.Request, v userkeys
 	case o["host"] != nil:
 		var host string
 		if host, err = hostMember(o["host"]); err == nil {
-			err = s.resumeHost(r.Context(), host, s.actor(r, v))
+			err = s.resumeHost(r.Context(), host, s.caller(r, v))
 		}
 	default:
 		id, ok := plainID(string(o["key_id"]))
 		if !ok {
 			return userkeys.Errorf(userkeys.InvalidParameters, "key_id must be a whole number above 0")
 		}
-		err = s.cfg.Pushes.ResumeKey(r.Context(), id, s.actor(r, v))
+		err = s.cfg.Pushes.ResumeKey(r.Context(), id, s.caller(r, v))
 	}
 	if err != nil {
 		return err

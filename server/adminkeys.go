@@ -173,7 +173,7 @@ func (s *Server) makeAdminKey(r *http.Request, v userkeys.Visitor, n userkeys.Ne
 	if err := s.fresh(r); err != nil {
 		return "", userkeys.AdminAPIKey{}, err
 	}
-	return s.admin.CreateAdminKey(r.Context(), n, s.actor(r, v))
+	return s.admin.CreateAdminKey(r.Context(), n, s.caller(r, v))
 }
 
 // fresh refuses a session whose user did not sign in within [FreshSignIn].
@@ -232,7 +232,7 @@ func (s *Server) adminKeysRevoke(w http.ResponseWriter, r *http.Request, v userk
 	if err != nil {
 		return err
 	}
-	if err := s.admin.RevokeAdminKey(r.Context(), id, s.actor(r, v)); err != nil {
+	if err := s.admin.RevokeAdminKey(r.Context(), id, s.caller(r, v)); err != nil {
 		return err
 	}
 	if gateway.WantsJSON(r) {
@@ -316,7 +316,7 @@ func (s *Server) revokeAdminKey(w http.ResponseWriter, r *http.Request, v userke
 	if err != nil {
 		return err
 	}
-	if err := s.admin.RevokeAdminKey(r.Context(), id, s.actor(r, v)); err != nil {
+	if err := s.admin.RevokeAdminKey(r.Context(), id, s.caller(r, v)); err != nil {
 		return err
 	}
 	return success(w)

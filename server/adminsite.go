@@ -73,7 +73,7 @@ func (s *Server) putSetting(w http.ResponseWriter, r *http.Request, v userkeys.V
 	if d.Secret && value == "" {
 		return userkeys.Errorf(userkeys.InvalidParameters, "give the new secret, or DELETE the setting to remove it")
 	}
-	if err := s.site.ChangeSetting(r.Context(), called, value, s.actor(r, v)); err != nil {
+	if err := s.site.ChangeSetting(r.Context(), called, value, s.caller(r, v)); err != nil {
 		return err
 	}
 	return s.answerSetting(w, d)
@@ -84,7 +84,7 @@ func (s *Server) deleteSetting(w http.ResponseWriter, r *http.Request, v userkey
 	if err != nil {
 		return err
 	}
-	if err := s.site.ResetSetting(r.Context(), d.Name, s.actor(r, v)); err != nil {
+	if err := s.site.ResetSetting(r.Context(), d.Name, s.caller(r, v)); err != nil {
 		return err
 	}
 	return s.answerSetting(w, d)
@@ -193,7 +193,7 @@ func (s *Server) revokeKey(w http.ResponseWriter, r *http.Request, v userkeys.Vi
 	if err != nil {
 		return err
 	}
-	if err := s.keys.Revoke(r.Context(), id, s.actor(r, v)); err != nil {
+	if err := s.keys.Revoke(r.Context(), id, s.caller(r, v)); err != nil {
 		return err
 	}
 	return success(w)
@@ -232,7 +232,7 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request, _ userkeys.V
 	for i, e := range events {
 		list[i] = eventJSON{
 			ID: e.ID, At: notify.JSONTime(e.At), Action: e.Action, UserID: e.UserID, KeyID: e.KeyID, ClientID: e.ClientID, Detail: e.Detail,
-			Actor: actorJSON{Kind: string(e.Actor.Kind), UserID: e.Actor.UserID, IP: e.Actor.IP, Admin: e.Actor.Admin},
+			Actor: actorJSON{Kind: string(e.Caller.Kind()), UserID: e.Caller.User.ID, IP: e.Caller.Address, Admin: e.Caller.Admin()},
 		}
 	}
 	return writeJSON(w, map[string]any{"events": list, "next": next(events, q.limit, func(e userkeys.AuditEvent) int64 { return e.ID })})

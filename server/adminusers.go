@@ -129,7 +129,7 @@ func (s *Server) createUser(w http.ResponseWriter, r *http.Request, v userkeys.V
 	made, err := s.cfg.Accounts.Create(r.Context(), userkeys.NewUser{
 		Username: u.Username, Name: u.Name, Email: u.Email, TrustLevel: u.TrustLevel, Admin: u.Admin,
 		Moderator: u.Moderator, Inactive: !u.Active, Groups: u.Groups, Password: fields.Get(passwordField),
-	}, s.actor(r, v))
+	}, s.caller(r, v))
 	if err != nil {
 		return err
 	}
@@ -191,7 +191,7 @@ func (s *Server) putUser(w http.ResponseWriter, r *http.Request, v userkeys.Visi
 	case fields.Has(passwordField) && len(fields) > 1:
 		return userkeys.Errorf(userkeys.InvalidParameters, "change the password in a request of its own")
 	case fields.Has(passwordField):
-		if err := s.cfg.Accounts.SetPassword(r.Context(), u.ID, fields.Get(passwordField), s.actor(r, v)); err != nil {
+		if err := s.cfg.Accounts.SetPassword(r.Context(), u.ID, fields.Get(passwordField), s.caller(r, v)); err != nil {
 			return err
 		}
 		return answerUser(w, u)
@@ -203,7 +203,7 @@ func (s *Server) putUser(w http.ResponseWriter, r *http.Request, v userkeys.Visi
 	if err := sparesAdmins(r, wanted); err != nil {
 		return err
 	}
-	u, err = s.cfg.Accounts.Update(r.Context(), u.ID, func(u *userkeys.User) { _ = setUserFields(u, fields) }, s.actor(r, v)) // read well a moment ago
+	u, err = s.cfg.Accounts.Update(r.Context(), u.ID, func(u *userkeys.User) { _ = setUserFields(u, fields) }, s.caller(r, v)) // read well a moment ago
 	if err != nil {
 		return err
 	}
@@ -218,7 +218,7 @@ func (s *Server) deleteUser(w http.ResponseWriter, r *http.Request, v userkeys.V
 	if err := sparesAdmins(r, u); err != nil {
 		return err
 	}
-	if err := s.cfg.Accounts.Delete(r.Context(), u.ID, s.actor(r, v)); err != nil {
+	if err := s.cfg.Accounts.Delete(r.Context(), u.ID, s.caller(r, v)); err != nil {
 		return err
 	}
 	return success(w)
@@ -232,7 +232,7 @@ func (s *Server) unsuspendUser(w http.ResponseWriter, r *http.Request, v userkey
 	return s.changeUser(w, r, v, s.cfg.Accounts.Unsuspend)
 }
 
-func (s *Server) changeUser(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, change func(context.Context, int64, userkeys.Actor) (userkeys.User, error)) error {
+func (s *Server) changeUser(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, change func(context.Context, int64, userkeys.Caller) (userkeys.User, error)) error {
 	u, err := s.cfg.Accounts.FindUser(r.Context(), r.PathValue("username"))
 	if err != nil {
 		return err
@@ -240,7 +240,7 @@ func (s *Server) changeUser(w http.ResponseWriter, r *http.Request, v userkeys.V
 	if err := sparesAdmins(r, u); err != nil {
 		return err
 	}
-	if u, err = change(r.Context(), u.ID, s.actor(r, v)); err != nil {
+	if u, err = change(r.Context(), u.ID, s.caller(r, v)); err != nil {
 		return err
 	}
 	return answerUser(w, u)

@@ -111,7 +111,7 @@ func (s *Server) apps(w http.ResponseWriter, r *http.Request, v userkeys.Visitor
 	if err != nil {
 		return err
 	}
-	if v.App != "" {
+	if v.Session.App != "" {
 		p.Login = s.cfg.Identity.LoginURL(appsPath)
 	}
 	if p.List.Sort == "used" {
@@ -233,7 +233,7 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request, v userkeys.Visit
 	if err != nil {
 		return err
 	}
-	if err := s.keys.Revoke(r.Context(), id, s.actor(r, v)); err != nil {
+	if err := s.keys.Revoke(r.Context(), id, s.caller(r, v)); err != nil {
 		return err
 	}
 	return done(w, r, "revoked")
@@ -244,8 +244,7 @@ func (s *Server) revokeItself(w http.ResponseWriter, r *http.Request, access use
 	if r.PostForm.Has("id") && r.PostForm.Get("id") != strconv.FormatInt(access.KeyID, 10) {
 		return &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "a key revokes only itself"}
 	}
-	by := userkeys.Actor{UserID: access.UserID, Kind: userkeys.ActorKey, IP: s.cfg.ClientIP(r)}
-	if err := s.keys.Revoke(r.Context(), access.KeyID, by); err != nil {
+	if err := s.keys.Revoke(r.Context(), access.KeyID, access.Caller(s.cfg.ClientIP(r))); err != nil {
 		return err
 	}
 	return success(w)
@@ -257,7 +256,7 @@ func (s *Server) undoRevoke(w http.ResponseWriter, r *http.Request, v userkeys.V
 	if err != nil {
 		return err
 	}
-	if err := s.keys.UndoRevoke(r.Context(), id, s.actor(r, v)); err != nil {
+	if err := s.keys.UndoRevoke(r.Context(), id, s.caller(r, v)); err != nil {
 		return err
 	}
 	return done(w, r, "undone")
@@ -265,7 +264,7 @@ func (s *Server) undoRevoke(w http.ResponseWriter, r *http.Request, v userkeys.V
 
 // revokeAll ends every key of the user.
 func (s *Server) revokeAll(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
-	if _, err := s.keys.RevokeAll(r.Context(), v.User.ID, s.actor(r, v)); err != nil {
+	if _, err := s.keys.RevokeAll(r.Context(), v.User.ID, s.caller(r, v)); err != nil {
 		return err
 	}
 	return done(w, r, "all")

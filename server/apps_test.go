@@ -124,8 +124,10 @@ func TestRevokeOnThePage(t *testing.T) {
 	if f.authority.keys[0].RevokedAt.IsZero() {
 		t.Error("the key lives")
 	}
-	want := userkeys.Actor{UserID: 1, Kind: "user", IP: "192.0.2.1"}
-	if diff := cmp.Diff([]userkeys.Actor{want}, f.authority.actors); diff != "" {
+	want := userkeys.Caller{
+		User: alice, Session: userkeys.Session{ID: "session-of-alice", CSRF: "token-of-alice"}, Address: "192.0.2.1",
+	}
+	if diff := cmp.Diff([]userkeys.Caller{want}, f.authority.actors); diff != "" {
 		t.Errorf("who did it: %s", diff)
 	}
 	f.do(call{path: "/my/apps?done=revoked", as: "alice"}).must(t, http.StatusOK, `role="status">Revoked`)
@@ -265,7 +267,10 @@ func TestAKeyRevokesItself(t *testing.T) {
 			}
 			if tt.status == 200 {
 				a.must(t, 200, `{"success":"OK"}`)
-				if diff := cmp.Diff([]userkeys.Actor{{UserID: 1, Kind: "key", IP: "192.0.2.1"}}, f.authority.actors); diff != "" {
+				byKey := userkeys.Caller{
+					User: userkeys.User{ID: 1, Username: "alice", TrustLevel: 2, Active: true}, Key: 1, Address: "192.0.2.1",
+				}
+				if diff := cmp.Diff([]userkeys.Caller{byKey}, f.authority.actors); diff != "" {
 					t.Errorf("who did it: %s", diff)
 				}
 			}

@@ -70,7 +70,7 @@ func TestAppSessionsAreTold(t *testing.T) {
 	a.mustNot(t, `href="/user-api-key/settings"`)
 	// What an administrator's app revokes is its user's own.
 	f.do(call{method: http.MethodPost, path: "/user-api-key/revoke", as: "root", form: map[string]string{"id": "1"}})
-	if n := len(f.authority.actors); n != 1 || f.authority.actors[0].Admin {
+	if n := len(f.authority.actors); n != 1 || f.authority.actors[0].Admin() {
 		t.Errorf("it acted as %+v", f.authority.actors)
 	}
 }

@@ -114,7 +114,7 @@ func callerOf(r *http.Request, v userkeys.Visitor) string {
 	if access, ok := userkeys.FromContext(r.Context()); ok {
 		return "key " + strconv.FormatInt(access.KeyID, 10)
 	}
-	return "session " + v.Session
+	return "session " + v.Session.ID
 }
 
 // refusePoll answers as message-bus-client expects it: what is limited as text, with a wait that it honours.
@@ -308,7 +308,7 @@ func (s *Server) stillThere(r *http.Request, v userkeys.Visitor) error {
 		return s.checker.Holds(r.Context(), access)
 	}
 	now, err := s.visitorAgain(r)
-	if err == nil && (now.User.ID != v.User.ID || now.Session != v.Session) {
+	if err == nil && (now.User.ID != v.User.ID || now.Session.ID != v.Session.ID) {
 		err = userkeys.Errorf(userkeys.NotLoggedIn, "you are not signed in any more")
 	}
 	return err

@@ -23,33 +23,33 @@ func (closedDesk) PollDevice(context.Context, string, string) (userkeys.DeviceGr
 	return userkeys.DeviceGrant{}, nil
 }
 
-func (closedDesk) PreviewDevice(context.Context, string, authority.Browser) (authority.DeviceQuestion, error) {
+func (closedDesk) PreviewDevice(context.Context, string, userkeys.Caller) (authority.DeviceQuestion, error) {
 	return authority.DeviceQuestion{}, errClosed
 }
 
-func (closedDesk) ActivateDevice(context.Context, string, string, authority.Browser) (authority.DeviceQuestion, error) {
+func (closedDesk) ActivateDevice(context.Context, string, string, userkeys.Caller) (authority.DeviceQuestion, error) {
 	return authority.DeviceQuestion{}, errClosed
 }
 
-func (closedDesk) AuthorizeDevice(context.Context, string, authority.Browser, userkeys.Choice) (authority.Granted, error) {
+func (closedDesk) AuthorizeDevice(context.Context, string, userkeys.Caller, userkeys.Choice) (authority.Granted, error) {
 	return authority.Granted{}, errClosed
 }
 
-func (closedDesk) DenyDevice(context.Context, string, authority.Browser) error { return errClosed }
+func (closedDesk) DenyDevice(context.Context, string, userkeys.Caller) error { return errClosed }
 
 func (closedDesk) ExamineOneTime(context.Context, userkeys.AuthorizationRequest) (userkeys.CheckedRequest, error) {
 	return userkeys.CheckedRequest{}, errClosed
 }
 
-func (closedDesk) PrepareOneTime(context.Context, userkeys.AuthorizationRequest, authority.Browser) (authority.Question, error) {
+func (closedDesk) PrepareOneTime(context.Context, userkeys.AuthorizationRequest, userkeys.Caller) (authority.Question, error) {
 	return authority.Question{}, errClosed
 }
 
-func (closedDesk) GrantOneTime(context.Context, string, authority.Browser) (string, error) {
+func (closedDesk) GrantOneTime(context.Context, string, userkeys.Caller) (string, error) {
 	return "", errClosed
 }
 
-func (closedDesk) GrantOneTimeDirect(context.Context, userkeys.AuthorizationRequest, authority.Browser) (string, error) {
+func (closedDesk) GrantOneTimeDirect(context.Context, userkeys.AuthorizationRequest, userkeys.Caller) (string, error) {
 	return "", errClosed
 }
 

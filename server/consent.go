@@ -43,7 +43,7 @@ func (s *Server) putToUser(w http.ResponseWriter, r *http.Request, v userkeys.Vi
 		}
 		return s.sendToLogin(w, r)
 	}
-	question, err := s.consents.Prepare(r.Context(), request, s.browser(r, v))
+	question, err := s.consents.Prepare(r.Context(), request, s.caller(r, v))
 	if err != nil {
 		return s.refuse(w, r, v, request, err)
 	}
@@ -168,7 +168,7 @@ func (s *Server) grant(w http.ResponseWriter, r *http.Request, v userkeys.Visito
 	if err != nil {
 		return err
 	}
-	granted, err := s.consents.Grant(r.Context(), r.PostForm.Get("id"), s.browser(r, v), choice)
+	granted, err := s.consents.Grant(r.Context(), r.PostForm.Get("id"), s.caller(r, v), choice)
 	if err != nil {
 		return err
 	}
@@ -180,9 +180,9 @@ func (s *Server) grant(w http.ResponseWriter, r *http.Request, v userkeys.Visito
 // program with an admin API key, from a page's form. Others are told what is missing.
 func mayAskDirectly(r *http.Request, v userkeys.Visitor) error {
 	switch {
-	case v.AdminKey != 0, v.CSRF != "" && r.Header.Get(tokenHeader) != "":
+	case v.AdminKey != 0, v.Session.CSRF != "" && r.Header.Get(tokenHeader) != "":
 		return nil
-	case v.CSRF == "":
+	case v.Session.CSRF == "":
 		return userkeys.Errorf(userkeys.InvalidAccess, "id is missing: a session's whole request is not taken on this site; send the id of a consent page, or use an admin API key")
 	}
 	return userkeys.Errorf(userkeys.InvalidAccess, "id is missing: to send a whole request without a consent page, send the session's token in the header %s, not as the field %s", tokenHeader, tokenField)
@@ -193,7 +193,7 @@ func (s *Server) grantDirect(w http.ResponseWriter, r *http.Request, v userkeys.
 	if err != nil {
 		return err
 	}
-	granted, err := s.consents.GrantDirect(r.Context(), request, s.browser(r, v))
+	granted, err := s.consents.GrantDirect(r.Context(), request, s.caller(r, v))
 	if err != nil {
 		return err
 	}
@@ -234,7 +234,7 @@ func sealedHTML(payload string) (template.HTML, error) {
 
 // deny answers no. Only a program on the user's own machine, which waits for the answer, is told.
 func (s *Server) deny(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
-	location, err := s.consents.Deny(r.Context(), r.PostForm.Get("id"), s.browser(r, v))
+	location, err := s.consents.Deny(r.Context(), r.PostForm.Get("id"), s.caller(r, v))
 	switch {
 	case err != nil:
 		return err

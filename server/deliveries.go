@@ -338,7 +338,7 @@ func (s *Server) deliveriesReplay(w http.ResponseWriter, r *http.Request, v user
 	if err != nil {
 		return err
 	}
-	n, err := s.cfg.Pushes.Replay(r.Context(), p.ids, p.host, s.actor(r, v))
+	n, err := s.cfg.Pushes.Replay(r.Context(), p.ids, p.host, s.caller(r, v))
 	if err != nil {
 		return err
 	}
@@ -351,7 +351,7 @@ func (s *Server) deliveriesDiscard(w http.ResponseWriter, r *http.Request, v use
 	if err != nil {
 		return err
 	}
-	n, err := s.cfg.Pushes.Discard(r.Context(), p.ids, p.host, s.actor(r, v))
+	n, err := s.cfg.Pushes.Discard(r.Context(), p.ids, p.host, s.caller(r, v))
 	if err != nil {
 		return err
 	}
@@ -364,7 +364,7 @@ func (s *Server) deliveriesResume(w http.ResponseWriter, r *http.Request, v user
 	if err != nil {
 		return err
 	}
-	if err := s.resumeHost(r.Context(), host, s.actor(r, v)); err != nil {
+	if err := s.resumeHost(r.Context(), host, s.caller(r, v)); err != nil {
 		return err
 	}
 	return backToDeliveries(w, r, "resumed", 0)

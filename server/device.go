@@ -146,7 +146,7 @@ func (s *Server) activate(w http.ResponseWriter, r *http.Request, v userkeys.Vis
 	case token == "":
 		return s.showDevice(w, r, v, deviceView{State: "enter_code"})
 	}
-	question, err := s.devices.PreviewDevice(r.Context(), token, s.browser(r, v))
+	question, err := s.devices.PreviewDevice(r.Context(), token, s.caller(r, v))
 	if err != nil {
 		return s.deviceProblem(w, r, v, deviceView{State: "enter_code"}, err)
 	}
@@ -177,7 +177,7 @@ func (s *Server) deviceProblem(w http.ResponseWriter, r *http.Request, v userkey
 // activatePost shows the request whose code was typed, and binds it to the user.
 func (s *Server) activatePost(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
 	typed := r.PostForm.Get("code")
-	question, err := s.devices.ActivateDevice(r.Context(), typed, "", s.browser(r, v))
+	question, err := s.devices.ActivateDevice(r.Context(), typed, "", s.caller(r, v))
 	if err != nil {
 		return s.deviceProblem(w, r, v, deviceView{State: "enter_code", Code: cutBytes(typed, 40)}, err)
 	}
@@ -190,7 +190,7 @@ func (s *Server) activatePost(w http.ResponseWriter, r *http.Request, v userkeys
 // deviceAuthorize answers yes, with the token of the page that asked, or with
 // the address's token and the code that was typed.
 func (s *Server) deviceAuthorize(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
-	f, b := r.PostForm, s.browser(r, v)
+	f, b := r.PostForm, s.caller(r, v)
 	approval := f.Get("approval_token")
 	choice, err := parseChoice(f)
 	if err != nil {
@@ -218,7 +218,7 @@ func (s *Server) deviceAuthorize(w http.ResponseWriter, r *http.Request, v userk
 // deviceDeny answers no. Only the page that asked may: an address's token is
 // known to whoever saw it.
 func (s *Server) deviceDeny(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
-	if err := s.devices.DenyDevice(r.Context(), r.PostForm.Get("approval_token"), s.browser(r, v)); err != nil {
+	if err := s.devices.DenyDevice(r.Context(), r.PostForm.Get("approval_token"), s.caller(r, v)); err != nil {
 		return s.deviceProblem(w, r, v, deviceView{State: "enter_code"}, err)
 	}
 	return s.deviceDone(w, r, v, doneDenied)

@@ -281,7 +281,7 @@ func (f *fakeIdentity) Visitor(r *http.Request) (userkeys.Visitor, error) {
 	if !ok {
 		return userkeys.Visitor{}, nil
 	}
-	return userkeys.Visitor{User: u, Session: "session-of-" + u.Username, CSRF: "token-of-" + u.Username, App: f.app}, nil
+	return userkeys.Visitor{User: u, Session: userkeys.Session{ID: "session-of-" + u.Username, CSRF: "token-of-" + u.Username, App: f.app}}, nil
 }
 
 // forget ends the sessions of somebody.
@@ -322,7 +322,7 @@ func (f *fakeIdentity) SignedInAt(*http.Request) (time.Time, error) { return f.s
 
 func (f *fakeIdentity) FormToken(r *http.Request) (string, error) {
 	v, err := f.Visitor(r)
-	return v.CSRF, err
+	return v.Session.CSRF, err
 }
 
 func (f *fakeIdentity) User(_ context.Context, id int64) (userkeys.User, error) {
@@ -360,10 +360,10 @@ type fakeAuthority struct {
 	catalog  *userkeys.Catalog
 	pinned   map[string]bool
 	open     map[string]userkeys.CheckedRequest
-	owner    map[string]authority.Browser
+	owner    map[string]userkeys.Caller
 	keys     []userkeys.UserAPIKey
 	texts    map[string]int64 // key text to id
-	actors   []userkeys.Actor
+	actors   []userkeys.Caller
 	charged  error // that an app asks for its push secret
 	down     error
 	signIns  []userkeys.AppSession
@@ -383,7 +383,7 @@ func newFakeAuthority() *fakeAuthority {
 	}
 	f := &fakeAuthority{
 		settings: userkeys.DefaultSettings(), catalog: catalog, pinned: map[string]bool{},
-		open: map[string]userkeys.CheckedRequest{}, owner: map[string]authority.Browser{}, texts: map[string]int64{}, adminTexts: map[string]int64{}, spent: map[string]bool{},
+		open: map[string]userkeys.CheckedRequest{}, owner: map[string]userkeys.Caller{}, texts: map[string]int64{}, adminTexts: map[string]int64{}, spent: map[string]bool{},
 	}
 	f.set("allowed_user_api_auth_redirects", "discourse://auth_redirect|https://app.example/cb|https://*.evil.net/*|https://bank.example.evil.net/")
 	return f
@@ -398,7 +398,7 @@ func (f *fakeAuthority) set(name, value string) {
 func (f *fakeAuthority) Settings() userkeys.Settings { return f.settings }
 func (f *fakeAuthority) Catalog() *userkeys.Catalog  { return f.catalog }
 func (f *fakeAuthority) Pinned(name string) bool     { return f.pinned[name] }
-func (f *fakeAuthority) ChangeSetting(_ context.Context, name, value string, by userkeys.Actor) error {
+func (f *fakeAuthority) ChangeSetting(_ context.Context, name, value string, by userkeys.Caller) error {
 	if f.down != nil {
 		return f.down
 	}
@@ -409,7 +409,7 @@ func (f *fakeAuthority) ChangeSetting(_ context.Context, name, value string, by 
 	return f.settings.Set(name, value)
 }
 
-func (f *fakeAuthority) ResetSetting(_ context.Context, name string, _ userkeys.Actor) error {
+func (f *fakeAuthority) ResetSetting(_ context.Context, name string, _ userkeys.Caller) error {
 	d, err := userkeys.FindSetting(name)
 	if err != nil {
 		return err
@@ -424,7 +424,7 @@ func (f *fakeAuthority) Examine(_ context.Context, r userkeys.AuthorizationReque
 	return r.Check(f.settings, f.catalog, userkeys.Client{})
 }
 
-func (f *fakeAuthority) Prepare(ctx context.Context, r userkeys.AuthorizationRequest, b authority.Browser) (authority.Question, error) {
+func (f *fakeAuthority) Prepare(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (authority.Question, error) {
 	q, err := f.Examine(ctx, r)
 	if err == nil {
 		err = f.settings.CheckGrantor(b.User)
@@ -439,18 +439,18 @@ func (f *fakeAuthority) Prepare(ctx context.Context, r userkeys.AuthorizationReq
 	return authority.Question{ID: id, CheckedRequest: q}, nil
 }
 
-func (f *fakeAuthority) take(id string, b authority.Browser) (userkeys.CheckedRequest, error) {
+func (f *fakeAuthority) take(id string, b userkeys.Caller) (userkeys.CheckedRequest, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	q, ok := f.open[id]
-	if !ok || f.owner[id].Session != b.Session {
+	if !ok || f.owner[id].Session.ID != b.Session.ID {
 		return q, userkeys.Errorf(userkeys.ConsentGone, "this request was answered already, or has expired")
 	}
 	delete(f.open, id)
 	return q, nil
 }
 
-func (f *fakeAuthority) Grant(_ context.Context, id string, b authority.Browser, choice userkeys.Choice) (authority.Granted, error) {
+func (f *fakeAuthority) Grant(_ context.Context, id string, b userkeys.Caller, choice userkeys.Choice) (authority.Granted, error) {
 	if f.down != nil {
 		return authority.Granted{}, f.down
 	}
@@ -464,7 +464,7 @@ func (f *fakeAuthority) Grant(_ context.Context, id string, b authority.Browser,
 	return f.give(q, b)
 }
 
-func (f *fakeAuthority) GrantDirect(ctx context.Context, r userkeys.AuthorizationRequest, b authority.Browser) (authority.Granted, error) {
+func (f *fakeAuthority) GrantDirect(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (authority.Granted, error) {
 	q, err := f.Examine(ctx, r)
 	if err == nil {
 		err = f.settings.CheckGrantor(b.User)
@@ -475,7 +475,7 @@ func (f *fakeAuthority) GrantDirect(ctx context.Context, r userkeys.Authorizatio
 	return f.give(q, b)
 }
 
-func (f *fakeAuthority) give(q userkeys.CheckedRequest, b authority.Browser) (authority.Granted, error) {
+func (f *fakeAuthority) give(q userkeys.CheckedRequest, b userkeys.Caller) (authority.Granted, error) {
 	key := userkeys.NewKey("")
 	sealed, err := userkeys.Payload{Key: key, Nonce: q.Nonce, Push: q.Push}.Seal(q.Key, q.Pad)
 	if err != nil {
@@ -499,7 +499,7 @@ func (f *fakeAuthority) SpendForm(_ context.Context, token string, _ time.Time) 
 	return nil
 }
 
-func (f *fakeAuthority) Deny(_ context.Context, id string, b authority.Browser) (string, error) {
+func (f *fakeAuthority) Deny(_ context.Context, id string, b userkeys.Caller) (string, error) {
 	q, err := f.take(id, b)
 	if err != nil {
 		return "", err
@@ -538,7 +538,7 @@ func (f *fakeAuthority) Apps(_ context.Context, userID int64) ([]userkeys.UserAP
 	return out, nil
 }
 
-func (f *fakeAuthority) find(id int64, by userkeys.Actor) (*userkeys.UserAPIKey, error) {
+func (f *fakeAuthority) find(id int64, by userkeys.Caller) (*userkeys.UserAPIKey, error) {
 	f.actors = append(f.actors, by)
 	if f.down != nil {
 		return nil, f.down
@@ -547,13 +547,13 @@ func (f *fakeAuthority) find(id int64, by userkeys.Actor) (*userkeys.UserAPIKey,
 		return nil, userkeys.Errorf(userkeys.NotFound, "there is no such key")
 	}
 	k := &f.keys[id-1]
-	if k.UserID != by.UserID && !by.Admin {
+	if k.UserID != by.User.ID && !by.Admin() {
 		return nil, userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
 	}
 	return k, nil
 }
 
-func (f *fakeAuthority) Revoke(_ context.Context, id int64, by userkeys.Actor) error {
+func (f *fakeAuthority) Revoke(_ context.Context, id int64, by userkeys.Caller) error {
 	k, err := f.find(id, by)
 	if err == nil {
 		k.RevokedAt, k.RevokedBy = testNow, userkeys.RevokedByOwner
@@ -561,7 +561,7 @@ func (f *fakeAuthority) Revoke(_ context.Context, id int64, by userkeys.Actor) e
 	return err
 }
 
-func (f *fakeAuthority) UndoRevoke(_ context.Context, id int64, by userkeys.Actor) error {
+func (f *fakeAuthority) UndoRevoke(_ context.Context, id int64, by userkeys.Caller) error {
 	k, err := f.find(id, by)
 	if err == nil {
 		k.RevokedAt, k.RevokedBy = time.Time{}, ""
@@ -573,7 +573,7 @@ func (f *fakeAuthority) AppSessions(context.Context, int64) ([]userkeys.AppSessi
 	return f.signIns, nil
 }
 
-func (f *fakeAuthority) RevokeAll(ctx context.Context, userID int64, by userkeys.Actor) (int, error) {
+func (f *fakeAuthority) RevokeAll(ctx context.Context, userID int64, by userkeys.Caller) (int, error) {
 	n := 0
 	for _, k := range f.keys {
 		if k.UserID == userID && k.RevokedAt.IsZero() {

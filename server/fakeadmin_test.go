@@ -55,7 +55,7 @@ func (f *fakeAuthority) CheckAdminKey(_ context.Context, key, username string) (
 	return userkeys.User{}, none, &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "invalid Api-Username"}
 }
 
-func (f *fakeAuthority) CreateAdminKey(_ context.Context, n userkeys.NewAdminAPIKey, by userkeys.Actor) (userkeys.Key, userkeys.AdminAPIKey, error) {
+func (f *fakeAuthority) CreateAdminKey(_ context.Context, n userkeys.NewAdminAPIKey, by userkeys.Caller) (userkeys.Key, userkeys.AdminAPIKey, error) {
 	description, username := n.Description, n.Username
 	if by.AdminKey != 0 {
 		return "", userkeys.AdminAPIKey{}, userkeys.Errorf(userkeys.InvalidAccess, "no key makes admin API keys")
@@ -89,7 +89,7 @@ func (f *fakeAuthority) AdminKeys(_ context.Context, before int64, limit int) ([
 	return out, f.down
 }
 
-func (f *fakeAuthority) RevokeAdminKey(_ context.Context, id int64, by userkeys.Actor) error {
+func (f *fakeAuthority) RevokeAdminKey(_ context.Context, id int64, by userkeys.Caller) error {
 	f.actors = append(f.actors, by)
 	if id > int64(len(f.adminKeys)) {
 		return userkeys.Errorf(userkeys.NotFound, "there is no such admin API key")
@@ -126,11 +126,11 @@ type fakeUsers struct {
 
 var _ UserAdmin = (*fakeUsers)(nil)
 
-func (f *fakeUsers) note(what string, by userkeys.Actor) {
-	f.done = append(f.done, what+" by "+strconv.FormatInt(by.UserID, 10)+" "+string(by.Kind))
+func (f *fakeUsers) note(what string, by userkeys.Caller) {
+	f.done = append(f.done, what+" by "+strconv.FormatInt(by.User.ID, 10)+" "+string(by.Kind()))
 }
 
-func (f *fakeUsers) Create(_ context.Context, n userkeys.NewUser, by userkeys.Actor) (userkeys.User, error) {
+func (f *fakeUsers) Create(_ context.Context, n userkeys.NewUser, by userkeys.Caller) (userkeys.User, error) {
 	f.note("create "+n.Username+" "+n.Password, by)
 	u := userkeys.User{
 		ID: int64(len(f.users) + 1), Username: n.Username, Name: n.Name, Email: n.Email, TrustLevel: n.TrustLevel,
@@ -168,7 +168,7 @@ func (f *fakeUsers) FindUsers(_ context.Context, fl userkeys.UserFilter) ([]user
 	return out, nil
 }
 
-func (f *fakeUsers) Update(_ context.Context, id int64, change func(*userkeys.User), by userkeys.Actor) (userkeys.User, error) {
+func (f *fakeUsers) Update(_ context.Context, id int64, change func(*userkeys.User), by userkeys.Caller) (userkeys.User, error) {
 	f.note("update", by)
 	u, err := f.find(func(u userkeys.User) bool { return u.ID == id })
 	if err == nil {
@@ -177,20 +177,20 @@ func (f *fakeUsers) Update(_ context.Context, id int64, change func(*userkeys.Us
 	return *u, err
 }
 
-func (f *fakeUsers) Suspend(ctx context.Context, id int64, by userkeys.Actor) (userkeys.User, error) {
+func (f *fakeUsers) Suspend(ctx context.Context, id int64, by userkeys.Caller) (userkeys.User, error) {
 	return f.Update(ctx, id, func(u *userkeys.User) { u.SuspendedAt = testNow }, by)
 }
 
-func (f *fakeUsers) Unsuspend(ctx context.Context, id int64, by userkeys.Actor) (userkeys.User, error) {
+func (f *fakeUsers) Unsuspend(ctx context.Context, id int64, by userkeys.Caller) (userkeys.User, error) {
 	return f.Update(ctx, id, func(u *userkeys.User) { u.SuspendedAt = userkeys.User{}.SuspendedAt }, by)
 }
 
-func (f *fakeUsers) SetPassword(_ context.Context, id int64, password string, by userkeys.Actor) error {
+func (f *fakeUsers) SetPassword(_ context.Context, id int64, password string, by userkeys.Caller) error {
 	f.note("password "+strconv.FormatInt(id, 10)+" "+password, by)
 	return nil
 }
 
-func (f *fakeUsers) Delete(_ context.Context, id int64, by userkeys.Actor) error {
+func (f *fakeUsers) Delete(_ context.Context, id int64, by userkeys.Caller) error {
 	f.note("delete "+strconv.FormatInt(id, 10), by)
 	return nil
 }

@@ -21,8 +21,8 @@ type fakePushes struct {
 
 var _ Pushes = (*fakePushes)(nil)
 
-func (f *fakePushes) note(by userkeys.Actor, format string, args ...any) {
-	f.done = append(f.done, fmt.Sprintf(format, args...)+fmt.Sprintf(" by %d %s", by.UserID, by.Kind))
+func (f *fakePushes) note(by userkeys.Caller, format string, args ...any) {
+	f.done = append(f.done, fmt.Sprintf(format, args...)+fmt.Sprintf(" by %d %s", by.User.ID, by.Kind()))
 }
 
 func (f *fakePushes) KeyPushes(_ context.Context, ids []int64) (map[int64]userkeys.KeyPush, error) {
@@ -36,11 +36,11 @@ func (f *fakePushes) KeyPushes(_ context.Context, ids []int64) (map[int64]userke
 }
 
 // key is the key that by may act on.
-func (f *fakePushes) key(id int64, by userkeys.Actor) (userkeys.UserAPIKey, error) {
+func (f *fakePushes) key(id int64, by userkeys.Caller) (userkeys.UserAPIKey, error) {
 	if f.err != nil {
 		return userkeys.UserAPIKey{}, f.err
 	}
-	if id > int64(len(f.authority.keys)) || f.authority.keys[id-1].UserID != by.UserID && !by.Admin {
+	if id > int64(len(f.authority.keys)) || f.authority.keys[id-1].UserID != by.User.ID && !by.Admin() {
 		return userkeys.UserAPIKey{}, userkeys.Errorf(userkeys.NotFound, "there is no such key")
 	}
 	k := f.authority.keys[id-1]
@@ -50,7 +50,7 @@ func (f *fakePushes) key(id int64, by userkeys.Actor) (userkeys.UserAPIKey, erro
 	return k, nil
 }
 
-func (f *fakePushes) SendTest(_ context.Context, id int64, by userkeys.Actor) error {
+func (f *fakePushes) SendTest(_ context.Context, id int64, by userkeys.Caller) error {
 	_, err := f.key(id, by)
 	if err == nil {
 		f.note(by, "test %d", id)
@@ -58,7 +58,7 @@ func (f *fakePushes) SendTest(_ context.Context, id int64, by userkeys.Actor) er
 	return err
 }
 
-func (f *fakePushes) ResumeKey(_ context.Context, id int64, by userkeys.Actor) error {
+func (f *fakePushes) ResumeKey(_ context.Context, id int64, by userkeys.Caller) error {
 	_, err := f.key(id, by)
 	if err == nil {
 		f.note(by, "resume key %d", id)
@@ -66,7 +66,7 @@ func (f *fakePushes) ResumeKey(_ context.Context, id int64, by userkeys.Actor) e
 	return err
 }
 
-func (f *fakePushes) ResumeHost(_ context.Context, host string, by userkeys.Actor) error {
+func (f *fakePushes) ResumeHost(_ context.Context, host string, by userkeys.Caller) error {
 	if !slices.ContainsFunc(f.hosts, func(h userkeys.PushHost) bool { return h.Host == host }) {
 		return userkeys.Errorf(userkeys.NotFound, "there is no such host")
 	}
@@ -98,12 +98,12 @@ func (f *fakePushes) dead(ids []int64, host string) int {
 	return n
 }
 
-func (f *fakePushes) Replay(_ context.Context, ids []int64, host string, by userkeys.Actor) (int, error) {
+func (f *fakePushes) Replay(_ context.Context, ids []int64, host string, by userkeys.Caller) (int, error) {
 	f.note(by, "replay %v %q", ids, host)
 	return f.dead(ids, host), f.err
 }
 
-func (f *fakePushes) Discard(_ context.Context, ids []int64, host string, by userkeys.Actor) (int, error) {
+func (f *fakePushes) Discard(_ context.Context, ids []int64, host string, by userkeys.Caller) (int, error) {
 	f.note(by, "discard %v %q", ids, host)
 	return f.dead(ids, host), f.err
 }

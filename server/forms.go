@@ -205,15 +205,15 @@ func tokenHolds(r *http.Request, v userkeys.Visitor) bool {
 	if !v.SignedIn() {
 		return true
 	}
-	if v.CSRF == "" {
+	if v.Session.CSRF == "" {
 		return r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != ""
 	}
 	given := r.PostForm.Get(tokenField)
 	if h := r.Header.Get(tokenHeader); given == "" && h != "" {
 		given = h
 	}
-	return subtle.ConstantTimeCompare([]byte(given), []byte(v.CSRF)) == 1 ||
-		v.EarlyCSRF != "" && subtle.ConstantTimeCompare([]byte(given), []byte(v.EarlyCSRF)) == 1
+	return subtle.ConstantTimeCompare([]byte(given), []byte(v.Session.CSRF)) == 1 ||
+		v.Session.EarlyCSRF != "" && subtle.ConstantTimeCompare([]byte(given), []byte(v.Session.EarlyCSRF)) == 1
 }
 
 // localPath tells whether s is an address on this site that a browser may be

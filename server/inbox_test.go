@@ -23,7 +23,7 @@ func withInbox(t *testing.T) option {
 	t.Helper()
 	st := dbtest.SQLite(t)
 	for _, u := range []userkeys.User{alice, bob, root, mod} {
-		made, err := st.CreateUser(t.Context(), userkeys.Account{User: u}, userkeys.Actor{Kind: userkeys.ActorCommand})
+		made, err := st.CreateUser(t.Context(), userkeys.Account{User: u}, userkeys.Caller{As: userkeys.CallerCommand})
 		if err != nil || made.ID != u.ID {
 			t.Fatalf("%s has the id %d, want %d: %v", u.Username, made.ID, u.ID, err)
 		}
@@ -44,7 +44,7 @@ func inboxSite(t *testing.T, options ...option) *fakeSite {
 // tell adds a notification for somebody and returns its id.
 func (f *fakeSite) tell(who string, n userkeys.Notification) int64 {
 	f.t.Helper()
-	told, err := f.server.cfg.Inbox.Add(f.t.Context(), userkeys.Announcement{Usernames: []string{who}, Notification: n, Actor: userkeys.Actor{Kind: userkeys.ActorSystem}})
+	told, err := f.server.cfg.Inbox.Add(f.t.Context(), userkeys.Announcement{Usernames: []string{who}, Notification: n, Caller: userkeys.Caller{As: userkeys.CallerSystem}})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -556,8 +556,8 @@ func TestUserJSON(t *testing.T) {
 	off := bob
 	off.Active = false
 	if err := f.server.cfg.Users.(interface {
-		UpdateUser(ctx context.Context, u userkeys.User, by userkeys.Actor, at time.Time) error
-	}).UpdateUser(t.Context(), off, userkeys.Actor{}, testNow); err != nil {
+		UpdateUser(ctx context.Context, u userkeys.User, by userkeys.Caller, at time.Time) error
+	}).UpdateUser(t.Context(), off, userkeys.Caller{}, testNow); err != nil {
 		t.Fatal(err)
 	}
 	f.do(call{path: "/u/bob.json", as: "alice"}).must(t, http.StatusNotFound)

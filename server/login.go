@@ -19,7 +19,7 @@ const againField = "again"
 // login asks who somebody is; who is signed in goes where they were going. A user whose app is signed in signs in themselves.
 func (s *Server) login(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
 	back := returnAddress(r.URL.Query().Get("redirect"))
-	if v.SignedIn() && v.App == "" && !r.URL.Query().Has(againField) {
+	if v.SignedIn() && v.Session.App == "" && !r.URL.Query().Has(againField) {
 		redirect(w, http.StatusSeeOther, back)
 		return nil
 	}

@@ -31,7 +31,7 @@ func (s *Server) notifyUsers(w http.ResponseWriter, r *http.Request, v userkeys.
 	if a.IdempotencyKey, err = idempotencyKey(r, a.IdempotencyKey); err != nil {
 		return err
 	}
-	a.Actor = s.actor(r, v)
+	a.Caller = s.caller(r, v)
 	told, err := s.cfg.Inbox.Add(r.Context(), a)
 	if err != nil {
 		return err

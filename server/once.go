@@ -44,5 +44,5 @@ func (s *Server) spendForm(r *http.Request, v userkeys.Visitor) error {
 	if made.After(now.Add(time.Minute)) || !now.Before(until) { // nodes' clocks differ a little
 		return userkeys.Errorf(userkeys.Conflict, "this form is too old; open the page again")
 	}
-	return s.forms.SpendForm(r.Context(), v.Session+" "+token, until)
+	return s.forms.SpendForm(r.Context(), v.Session.ID+" "+token, until)
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"userkeys"
-	"userkeys/authority"
 	"userkeys/gateway"
 )
 
@@ -42,7 +41,7 @@ func (s *Server) oneTime(w http.ResponseWriter, r *http.Request, v userkeys.Visi
 	if !v.SignedIn() {
 		return s.sendToLogin(w, r)
 	}
-	q, err := s.oneTimes.PrepareOneTime(r.Context(), request, s.browser(r, v))
+	q, err := s.oneTimes.PrepareOneTime(r.Context(), request, s.caller(r, v))
 	if err != nil {
 		return s.refuseOneTime(w, r, v, request, err)
 	}
@@ -95,12 +94,12 @@ func wantsJSONAnswer(r *http.Request) bool {
 }
 
 func (s *Server) makeOneTime(r *http.Request, v userkeys.Visitor) (string, error) {
-	b := s.browser(r, v)
+	b := s.caller(r, v)
 	if access, keyed := userkeys.FromContext(r.Context()); keyed {
 		if err := s.keyMayMakeOneTime(access); err != nil {
 			return "", err
 		}
-		b = authority.Browser{User: ownerOf(access), IP: s.cfg.ClientIP(r), Kind: userkeys.ActorKey, KeyID: access.KeyID}
+		b = access.Caller(s.cfg.ClientIP(r))
 	} else if r.PostForm.Has("id") {
 		return s.oneTimes.GrantOneTime(r.Context(), r.PostForm.Get("id"), b)
 	} else if err := mayAskDirectly(r, v); err != nil {
@@ -123,13 +122,6 @@ func (s *Server) keyMayMakeOneTime(a userkeys.Access) error {
 		return &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "missing scope: write"}
 	}
 	return nil
-}
-
-// ownerOf is the owner of a key as far as the check of it told.
-func ownerOf(a userkeys.Access) userkeys.User {
-	return userkeys.User{
-		ID: a.UserID, Username: a.Username, TrustLevel: a.TrustLevel, Admin: a.Admin, Moderator: a.Moderator, Groups: a.Groups, Active: true,
-	}
 }
 
 // signInPage asks whether to sign in with a one-time password.

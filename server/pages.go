@@ -57,9 +57,9 @@ type frame struct {
 func (s *Server) frame(v userkeys.Visitor) frame {
 	f := frame{Site: s.site.Settings().Title, HasHome: s.cfg.Standalone, Pushes: s.cfg.Pushes != nil}
 	if v.SignedIn() {
-		f.User, f.Admin, f.CSRF, f.Form = v.User.Username, v.User.Admin && v.App == "", v.CSRF, newForm(s.cfg.Now())
-		if v.App != "" {
-			f.App = shownName(v.App)
+		f.User, f.Admin, f.CSRF, f.Form = v.User.Username, v.User.Admin && v.Session.App == "", v.Session.CSRF, newForm(s.cfg.Now())
+		if v.Session.App != "" {
+			f.App = shownName(v.Session.App)
 		}
 		if s.accounts != nil {
 			f.Logout = logoutPath

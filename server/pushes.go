@@ -16,19 +16,19 @@ type Pushes interface {
 	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]userkeys.KeyPush, error)
 	// SendTest queues a test for one key of by's own (or anybody's for an administrator). [userkeys.NotFound],
 	// [userkeys.Conflict] (no push address, not allowed now, not live), [userkeys.RateLimited].
-	SendTest(ctx context.Context, keyID int64, by userkeys.Actor) error
+	SendTest(ctx context.Context, keyID int64, by userkeys.Caller) error
 	// ResumeKey switches pushing to a key on again, and queues again what was given up for it in the last day.
-	ResumeKey(ctx context.Context, keyID int64, by userkeys.Actor) error
+	ResumeKey(ctx context.Context, keyID int64, by userkeys.Caller) error
 	// ResumeHost does so for a host and everything at it.
-	ResumeHost(ctx context.Context, host string, by userkeys.Actor) error
+	ResumeHost(ctx context.Context, host string, by userkeys.Caller) error
 	// Deliveries lists what waits or was given up, newest first.
 	Deliveries(ctx context.Context, f userkeys.DeliveryFilter) ([]userkeys.Delivery, error)
 	// Hosts lists hosts with their numbers.
 	Hosts(ctx context.Context) ([]userkeys.PushHost, error)
 	// Replay queues given-up deliveries again: those of ids, or all of a host, or all (empty). It returns how many.
-	Replay(ctx context.Context, ids []int64, host string, by userkeys.Actor) (int, error)
+	Replay(ctx context.Context, ids []int64, host string, by userkeys.Caller) (int, error)
 	// Discard forgets given-up deliveries in the same way.
-	Discard(ctx context.Context, ids []int64, host string, by userkeys.Actor) (int, error)
+	Discard(ctx context.Context, ids []int64, host string, by userkeys.Caller) (int, error)
 	// SealedSecret is the push secret of a key (for push-secret.json), sealed to the public key of its grant.
 	// [userkeys.NotFound] if the key has no push address.
 	SealedSecret(ctx context.Context, keyID int64) (payload string, err error)
@@ -168,12 +168,12 @@ func (s *Server) pushResume(w http.ResponseWriter, r *http.Request, v userkeys.V
 	return s.changePush(w, r, v, s.cfg.Pushes.ResumeKey, "resumed")
 }
 
-func (s *Server) changePush(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, change func(context.Context, int64, userkeys.Actor) error, what string) error {
+func (s *Server) changePush(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, change func(context.Context, int64, userkeys.Caller) error, what string) error {
 	id, err := keyID(r.PostForm)
 	if err != nil {
 		return err
 	}
-	err = change(r.Context(), id, s.actor(r, v))
+	err = change(r.Context(), id, s.caller(r, v))
 	if errors.Is(err, userkeys.RateLimited) && !gateway.WantsJSON(r) {
 		return done(w, r, "soon") // who pressed the button twice sees how the first test went
 	}

@@ -177,7 +177,7 @@ func TestGR2_GR3_CVE_2025_24358_FormsAreThisSessions(t *testing.T) {
 
 func TestSessionWithoutTokenRestsOnOrigin(t *testing.T) {
 	t.Parallel()
-	v := userkeys.Visitor{User: alice, Session: "s"}
+	v := userkeys.Visitor{User: alice, Session: userkeys.Session{ID: "s"}}
 	for _, tt := range []struct {
 		name   string
 		header string

@@ -48,10 +48,10 @@ type Config struct {
 // consents is what the consent page needs of the authority.
 type consents interface {
 	Examine(ctx context.Context, r userkeys.AuthorizationRequest) (userkeys.CheckedRequest, error)
-	Prepare(ctx context.Context, r userkeys.AuthorizationRequest, b authority.Browser) (authority.Question, error)
-	Grant(ctx context.Context, consentID string, b authority.Browser, choice userkeys.Choice) (authority.Granted, error)
-	GrantDirect(ctx context.Context, r userkeys.AuthorizationRequest, b authority.Browser) (authority.Granted, error)
-	Deny(ctx context.Context, consentID string, b authority.Browser) (string, error)
+	Prepare(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (authority.Question, error)
+	Grant(ctx context.Context, consentID string, b userkeys.Caller, choice userkeys.Choice) (authority.Granted, error)
+	GrantDirect(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (authority.Granted, error)
+	Deny(ctx context.Context, consentID string, b userkeys.Caller) (string, error)
 }
 
 // devices is what the device authorization needs of the authority.
@@ -59,10 +59,10 @@ type devices interface {
 	ChargeDeviceCreate(ip string) error
 	BeginDevice(ctx context.Context, r userkeys.AuthorizationRequest, ip string) (userkeys.DeviceGrant, error)
 	PollDevice(ctx context.Context, deviceCode, ip string) (userkeys.DeviceGrant, error)
-	PreviewDevice(ctx context.Context, token string, b authority.Browser) (authority.DeviceQuestion, error)
-	ActivateDevice(ctx context.Context, typed, token string, b authority.Browser) (authority.DeviceQuestion, error)
-	AuthorizeDevice(ctx context.Context, approval string, b authority.Browser, choice userkeys.Choice) (authority.Granted, error)
-	DenyDevice(ctx context.Context, approval string, b authority.Browser) error
+	PreviewDevice(ctx context.Context, token string, b userkeys.Caller) (authority.DeviceQuestion, error)
+	ActivateDevice(ctx context.Context, typed, token string, b userkeys.Caller) (authority.DeviceQuestion, error)
+	AuthorizeDevice(ctx context.Context, approval string, b userkeys.Caller, choice userkeys.Choice) (authority.Granted, error)
+	DenyDevice(ctx context.Context, approval string, b userkeys.Caller) error
 }
 
 // clients is what registered clients and apps that manage their key need of the authority.
@@ -77,9 +77,9 @@ type clients interface {
 // oneTimes is what one-time passwords need of the authority.
 type oneTimes interface {
 	ExamineOneTime(ctx context.Context, r userkeys.AuthorizationRequest) (userkeys.CheckedRequest, error)
-	PrepareOneTime(ctx context.Context, r userkeys.AuthorizationRequest, b authority.Browser) (authority.Question, error)
-	GrantOneTime(ctx context.Context, consentID string, b authority.Browser) (string, error)
-	GrantOneTimeDirect(ctx context.Context, r userkeys.AuthorizationRequest, b authority.Browser) (string, error)
+	PrepareOneTime(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (authority.Question, error)
+	GrantOneTime(ctx context.Context, consentID string, b userkeys.Caller) (string, error)
+	GrantOneTimeDirect(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (string, error)
 	OneTimePassword(ctx context.Context, password, ip string) (userkeys.OneTimePassword, error)
 	UseOneTimePassword(ctx context.Context, password, ip string) (userkeys.OneTimePassword, error)
 }
@@ -88,9 +88,9 @@ type oneTimes interface {
 type keyring interface {
 	Apps(ctx context.Context, userID int64) ([]userkeys.UserAPIKey, error)
 	EndedApps(ctx context.Context, userID int64) ([]userkeys.UserAPIKey, error)
-	Revoke(ctx context.Context, keyID int64, by userkeys.Actor) error
-	RevokeAll(ctx context.Context, userID int64, by userkeys.Actor) (int, error)
-	UndoRevoke(ctx context.Context, keyID int64, by userkeys.Actor) error
+	Revoke(ctx context.Context, keyID int64, by userkeys.Caller) error
+	RevokeAll(ctx context.Context, userID int64, by userkeys.Caller) (int, error)
+	UndoRevoke(ctx context.Context, keyID int64, by userkeys.Caller) error
 	AppSessions(ctx context.Context, userID int64) ([]userkeys.AppSession, error)
 }
 
@@ -99,8 +99,8 @@ type siteSettings interface {
 	Settings() userkeys.Settings
 	Catalog() *userkeys.Catalog
 	Pinned(name string) bool
-	ChangeSetting(ctx context.Context, name, value string, by userkeys.Actor) error
-	ResetSetting(ctx context.Context, name string, by userkeys.Actor) error
+	ChangeSetting(ctx context.Context, name, value string, by userkeys.Caller) error
+	ResetSetting(ctx context.Context, name string, by userkeys.Caller) error
 }
 
 // decider is all of it, as authority.Authority has it by shape.
@@ -199,16 +199,8 @@ func (s *Server) base() string { return s.cfg.BaseURL.String() }
 
 func (s *Server) https() bool { return s.cfg.BaseURL.Scheme == "https" }
 
-// browser is v as the authority knows it.
-func (s *Server) browser(r *http.Request, v userkeys.Visitor) authority.Browser {
-	b := authority.Browser{User: v.User, Session: v.Session, IP: s.cfg.ClientIP(r)}
-	if v.AdminKey != 0 {
-		b.Kind, b.AdminKey = userkeys.ActorAdminKey, v.AdminKey
-	}
-	return b
-}
-
-// actor is v as the audit log knows it.
-func (s *Server) actor(r *http.Request, v userkeys.Visitor) userkeys.Actor {
-	return v.Actor(s.cfg.ClientIP(r))
+// caller is v with the address that r came from.
+func (s *Server) caller(r *http.Request, v userkeys.Visitor) userkeys.Caller {
+	v.Address = s.cfg.ClientIP(r)
+	return v
 }

@@ -44,11 +44,11 @@ func (s *Server) settingsPost(w http.ResponseWriter, r *http.Request, v userkeys
 	value := r.PostForm.Get("value")
 	switch {
 	case r.PostForm.Get("action") == "reset":
-		err = s.site.ResetSetting(r.Context(), d.Name, s.actor(r, v))
+		err = s.site.ResetSetting(r.Context(), d.Name, s.caller(r, v))
 	case d.Secret && value == "":
 		err = userkeys.Errorf(userkeys.InvalidParameters, "type the new secret, or reset the setting to remove it")
 	default:
-		err = s.site.ChangeSetting(r.Context(), d.Name, fieldValue(d, value), s.actor(r, v))
+		err = s.site.ChangeSetting(r.Context(), d.Name, fieldValue(d, value), s.caller(r, v))
 	}
 	if err == nil {
 		redirect(w, http.StatusSeeOther, settingsPath+"?saved="+d.Name+"#"+d.Name)

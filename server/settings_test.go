@@ -50,7 +50,7 @@ func TestSettingsSaveAndReset(t *testing.T) {
 	if got := f.authority.settings.AllowUserAPIKeyScopes.String(); got != "read,write" {
 		t.Errorf("the scopes are %q", got)
 	}
-	if by := f.authority.actors[0]; by.UserID != root.ID || !by.Admin || by.Kind != "user" {
+	if by := f.authority.actors[0]; by.User.ID != root.ID || !by.Admin() || by.Kind() != "user" {
 		t.Errorf("it was changed by %+v", by)
 	}
 	f.do(call{path: "/user-api-key/settings?saved=allow_user_api_key_scopes", as: "root"}).must(t, http.StatusOK, `role="status">Saved`)

@@ -35,8 +35,8 @@ func scanAdminKey(r row) (userkeys.AdminAPIKey, error) {
 }
 
 // CreateAdminKey keeps an admin API key. [userkeys.NotFound] if the user it acts as is gone.
-func (s *Store) CreateAdminKey(ctx context.Context, k userkeys.AdminAPIKey, by userkeys.Actor) (userkeys.AdminAPIKey, error) {
-	if err := checkText(k.Description, k.Permissions.String(), string(by.Kind), by.IP); err != nil {
+func (s *Store) CreateAdminKey(ctx context.Context, k userkeys.AdminAPIKey, by userkeys.Caller) (userkeys.AdminAPIKey, error) {
+	if err := checkText(k.Description, k.Permissions.String(), string(by.Kind()), by.Address); err != nil {
 		return userkeys.AdminAPIKey{}, err
 	}
 	made := k
@@ -57,7 +57,7 @@ func (s *Store) CreateAdminKey(ctx context.Context, k userkeys.AdminAPIKey, by u
 		}
 		made.ID, made.CreatedAt, made.ExpiresAt = id, cut(k.CreatedAt), cut(k.ExpiresAt)
 		return audit(ctx, c, userkeys.AuditEvent{
-			At: k.CreatedAt, Actor: by, Action: actionAdminKeyMade, UserID: k.UserID,
+			At: k.CreatedAt, Caller: by, Action: actionAdminKeyMade, UserID: k.UserID,
 			Detail: fmt.Sprintf("admin key %d, acts as %s%s: %s", id, as, limitsOf(k), k.Description),
 		})
 	})
@@ -101,8 +101,8 @@ func (s *Store) AdminKeyByHash(ctx context.Context, h userkeys.KeyHash) (userkey
 }
 
 // RevokeAdminKey revokes an admin API key. One that is revoked already stays as it was. [userkeys.NotFound].
-func (s *Store) RevokeAdminKey(ctx context.Context, id int64, by userkeys.Actor, at time.Time) error {
-	if err := checkText(string(by.Kind), by.IP); err != nil {
+func (s *Store) RevokeAdminKey(ctx context.Context, id int64, by userkeys.Caller, at time.Time) error {
+	if err := checkText(string(by.Kind()), by.Address); err != nil {
 		return err
 	}
 	return s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
@@ -115,7 +115,7 @@ func (s *Store) RevokeAdminKey(ctx context.Context, id int64, by userkeys.Actor,
 			return notFound(err, "admin API key")
 		}
 		return audit(ctx, c, userkeys.AuditEvent{
-			At: at, Actor: by, Action: actionAdminKeyRevoked, UserID: k.UserID, Detail: fmt.Sprintf("admin key %d: %s", id, k.Description),
+			At: at, Caller: by, Action: actionAdminKeyRevoked, UserID: k.UserID, Detail: fmt.Sprintf("admin key %d: %s", id, k.Description),
 		})
 	})
 }

@@ -111,16 +111,16 @@ func TestAuditLogNamesTheAdminKey(t *testing.T) {
 	each(t, func(w *world) {
 		root := w.user("root", asAdmin)
 		k := w.key(w.user("ada"), "c")
-		by := userkeys.Visitor{User: root, AdminKey: 7}.Actor("192.0.2.3")
+		by := userkeys.Caller{User: root, AdminKey: 7, Address: "192.0.2.3"}
 		w.ok(w.SetSetting(w.ctx, "site_description", strings.Repeat("long ", 1000), by, noon))
 		w.ok(w.SetPassword(w.ctx, root.ID, "hash", by, noon))
-		_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByAdmin, At: noon, Actor: by})
+		_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByAdmin, At: noon, Caller: by})
 		w.ok(err)
 		events := must[[]userkeys.AuditEvent](w)(w.AuditEvents(w.ctx, 0, 3))
 		slices.Reverse(events)
 		for i, want := range []string{"by admin key 7: site_description = long", "by admin key 7", "by admin key 7: admin"} {
 			e := events[i]
-			if !strings.HasPrefix(e.Detail, want) || e.Actor.Kind != userkeys.ActorAdminKey || e.Actor.UserID != root.ID || e.Actor.IP != "192.0.2.3" || !e.Actor.Admin {
+			if !strings.HasPrefix(e.Detail, want) || e.Caller.Kind() != userkeys.CallerAdminKey || e.Caller.User.ID != root.ID || e.Caller.Address != "192.0.2.3" || !e.Caller.Admin() {
 				w.Errorf("event %d: %+v, want %s", i, e, want)
 			}
 		}

@@ -43,7 +43,7 @@ func (s *Store) AddNotifications(ctx context.Context, a userkeys.Announcement) (
 	if err := checkIndexed(append([]string{a.IdempotencyKey}, a.Usernames...)...); err != nil {
 		return userkeys.Announced{}, err
 	}
-	if err := checkText(n.Slug, n.FancyTitle, string(n.Data), string(a.Actor.Kind), a.Actor.IP); err != nil {
+	if err := checkText(n.Slug, n.FancyTitle, string(n.Data), string(a.Caller.Kind()), a.Caller.Address); err != nil {
 		return userkeys.Announced{}, err
 	}
 	keys := distinctNames(a.Usernames)
@@ -98,7 +98,7 @@ func (s *Store) announce(ctx context.Context, c conn, a userkeys.Announcement, k
 		return done, err
 	}
 	return done, audit(ctx, c, userkeys.AuditEvent{
-		At: n.CreatedAt, Actor: a.Actor, Action: actionNotified,
+		At: n.CreatedAt, Caller: a.Caller, Action: actionNotified,
 		Detail: fmt.Sprintf("type %d, %d users: %s", n.Type, len(keys), strings.Join(keys, ", ")),
 	})
 }
@@ -158,7 +158,7 @@ func bodyHash(a userkeys.Announcement, names []string) ([]byte, error) {
 	n := a.Notification
 	text, err := json.Marshal(map[string]any{
 		"names": names, "type": n.Type, "read": n.Read, "urgent": n.HighPriority, "topic": n.TopicID, "post": n.PostNumber,
-		"slug": n.Slug, "title": n.FancyTitle, "data": string(n.Data), "push": a.Push, "kind": a.Actor.Kind,
+		"slug": n.Slug, "title": n.FancyTitle, "data": string(n.Data), "push": a.Push, "kind": a.Caller.Kind(),
 	})
 	if err != nil {
 		return nil, err

@@ -42,7 +42,7 @@ func TestRepeatedAnnouncement(t *testing.T) {
 			"of another type":  func(a *userkeys.Announcement) { a.Notification.Type = 2 },
 			"with other data":  func(a *userkeys.Announcement) { a.Notification.Data = []byte(`{"a":1}`) },
 			"with a title":     func(a *userkeys.Announcement) { a.Notification.FancyTitle = "t" },
-			"by others":        func(a *userkeys.Announcement) { a.Actor.Kind = "command" },
+			"by others":        func(a *userkeys.Announcement) { a.Caller.As = "command" },
 			"pushed":           func(a *userkeys.Announcement) { a.Push = &never },
 		} {
 			_, err := call("k", edit)

@@ -44,7 +44,7 @@ func TestShownAnswers(t *testing.T) {
 		gone("no such", noon)
 		gone(second, noon) // not answered
 		other := grant(second)
-		must[[]userkeys.KeyHash](w)(w.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{other.ID}, At: noon, By: userkeys.RevokedByOwner, Actor: u.Actor("")}))
+		must[[]userkeys.KeyHash](w)(w.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{other.ID}, At: noon, By: userkeys.RevokedByOwner, Caller: userkeys.Caller{User: u}}))
 		gone(second, noon)
 		w.ok(w.Purge(w.ctx, noon.Add(10*time.Minute)))
 		gone(first, noon)

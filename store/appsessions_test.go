@@ -49,7 +49,7 @@ func TestAppSessionAfterAllSessionsEnded(t *testing.T) {
 		w.revoke(userkeys.RevokedByApp, gaveBack.ID)
 		for _, keyID := range []int64{0, gaveBack.ID} {
 			p := must[userkeys.OneTimePassword](w)(w.usePassword(u, keyID))
-			_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{UserID: u.ID, By: userkeys.RevokedByOwner, At: noon, Actor: admin})
+			_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{UserID: u.ID, By: userkeys.RevokedByOwner, At: noon, Caller: admin})
 			w.ok(err)
 			w.refused(w.begin(p, "late"), userkeys.ConsentGone)
 		}
@@ -97,7 +97,7 @@ func TestAppSessionsEndWithTheirKey(t *testing.T) {
 		w.key(u, "ends", func(g *userkeys.Grant) { g.Key.CreatedAt = hour }) // too late to carry it over
 		w.signedIn("ends", noon, false)
 
-		_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{gaveBack.ID}, By: userkeys.RevokedByApp, At: noon, Actor: admin})
+		_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{gaveBack.ID}, By: userkeys.RevokedByApp, At: noon, Caller: admin})
 		w.ok(err)
 		w.signedIn("gave back", noon, true)
 		w.ok(w.signIn(u, "gave back too", gaveBack.ID))
@@ -110,10 +110,10 @@ func TestAppSessionsEndWithTheirKey(t *testing.T) {
 
 		must[int](w)(w.RevokeStale(w.ctx, hour, time.Time{}, hour))
 		w.signedIn("stale", noon, false)
-		must[userkeys.KeyHash](w)(w.UndoRevoke(w.ctx, userkeys.Undo{Key: w.stored(stale.ID), At: hour, Actor: admin}))
+		must[userkeys.KeyHash](w)(w.UndoRevoke(w.ctx, userkeys.Undo{Key: w.stored(stale.ID), At: hour, Caller: admin}))
 		w.signedIn("stale", noon, false)
 
-		_, err = w.Store.Revoke(w.ctx, userkeys.Revocation{UserID: u.ID, By: userkeys.RevokedByOwner, At: hour, Actor: admin})
+		_, err = w.Store.Revoke(w.ctx, userkeys.Revocation{UserID: u.ID, By: userkeys.RevokedByOwner, At: hour, Caller: admin})
 		w.ok(err)
 		w.signedIn("keyless", noon, false)
 		w.signedIn("bobs", noon, true)
@@ -139,7 +139,7 @@ func TestAppSessionWhileItsKeyIsRevoked(t *testing.T) {
 				if n == 0 {
 					return w.signIn(u, token, k.ID)
 				}
-				_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByOwner, At: noon, Actor: admin})
+				_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByOwner, At: noon, Caller: admin})
 				return err
 			}) {
 				if err != nil {

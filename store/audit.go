@@ -51,7 +51,7 @@ func audit(ctx context.Context, c conn, events ...userkeys.AuditEvent) error {
 	return inChunks(events, eventsPerStatement, func(chunk []userkeys.AuditEvent) error {
 		args := make([]any, 0, auditWidth*len(chunk))
 		for _, e := range chunk {
-			args = append(args, micros(e.At), e.Actor.UserID, e.Actor.Kind, e.Actor.IP, flag(e.Actor.Admin),
+			args = append(args, micros(e.At), e.Caller.User.ID, e.Caller.Kind(), e.Caller.Address, flag(e.Caller.Admin()),
 				e.Action, e.UserID, e.KeyID, e.ClientID, shorten(detailOf(e)))
 		}
 		_, err := c.exec(ctx, "INSERT INTO userkeys_audit_events ("+auditColumns+") VALUES "+placeholders(1, len(chunk), auditWidth), args...)
@@ -62,10 +62,10 @@ func audit(ctx context.Context, c conn, events ...userkeys.AuditEvent) error {
 // detailOf tells first which admin API key it was that acted: a user's name
 // alone would not say which program to stop.
 func detailOf(e userkeys.AuditEvent) string {
-	if e.Actor.AdminKey == 0 {
+	if e.Caller.AdminKey == 0 {
 		return e.Detail
 	}
-	by := "by admin key " + strconv.FormatInt(e.Actor.AdminKey, 10)
+	by := "by admin key " + strconv.FormatInt(e.Caller.AdminKey, 10)
 	if e.Detail == "" {
 		return by
 	}
@@ -150,9 +150,9 @@ func (s *Store) writeKept(ctx context.Context, w *wait) {
 func scanEvent(r row) (userkeys.AuditEvent, error) {
 	var e userkeys.AuditEvent
 	var at, admin int64
-	err := r.Scan(&e.ID, &at, &e.Actor.UserID, &e.Actor.Kind, &e.Actor.IP, &admin,
+	err := r.Scan(&e.ID, &at, &e.Caller.User.ID, &e.Caller.As, &e.Caller.Address, &admin,
 		&e.Action, &e.UserID, &e.KeyID, &e.ClientID, &e.Detail)
-	e.At, e.Actor.Admin = fromMicros(at), admin != 0
+	e.At, e.Caller.User.Admin = fromMicros(at), admin != 0
 	return e, err
 }
 

@@ -16,8 +16,8 @@ func TestAuditLog(t *testing.T) {
 	each(t, func(w *world) {
 		u := w.user("ada")
 		k := w.key(u, "c")
-		owner := userkeys.Actor{UserID: u.ID, Kind: "user", IP: "192.0.2.9"}
-		_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByOwner, At: noon, Actor: owner})
+		owner := userkeys.Caller{As: userkeys.CallerUser, User: userkeys.User{ID: u.ID}, Address: "192.0.2.9"}
+		_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByOwner, At: noon, Caller: owner})
 		w.ok(err)
 		w.undo(k.ID, owner)
 		w.key(u, "c")
@@ -41,7 +41,7 @@ func TestAuditLog(t *testing.T) {
 		events := must[[]userkeys.AuditEvent](w)(w.AuditEvents(w.ctx, 0, 0))
 		slices.Reverse(events)
 		revoked := userkeys.AuditEvent{
-			ID: events[2].ID, At: micro(noon), Actor: owner, Action: "key revoked",
+			ID: events[2].ID, At: micro(noon), Caller: owner, Action: "key revoked",
 			UserID: u.ID, KeyID: k.ID, ClientID: "c", Detail: "owner",
 		}
 		if diff := cmp.Diff(revoked, events[2]); diff != "" {

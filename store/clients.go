@@ -10,11 +10,11 @@ import (
 
 // CreateClient registers a client. [userkeys.InvalidAccess] if the client_id
 // is in use, also by a grant alone: the wire tells no more.
-func (s *Store) CreateClient(ctx context.Context, cl userkeys.Client, by userkeys.Actor) error {
+func (s *Store) CreateClient(ctx context.Context, cl userkeys.Client, by userkeys.Caller) error {
 	if err := checkIndexed(cl.ClientID); err != nil {
 		return err
 	}
-	if err := checkText(cl.ApplicationName, cl.PublicKey, cl.AuthRedirect, by.IP); err != nil {
+	if err := checkText(cl.ApplicationName, cl.PublicKey, cl.AuthRedirect, by.Address); err != nil {
 		return err
 	}
 	if err := checkList(cl.Scopes, scopeSeparator); err != nil {
@@ -30,7 +30,7 @@ func (s *Store) CreateClient(ctx context.Context, cl userkeys.Client, by userkey
 		if err != nil {
 			return err
 		}
-		return audit(ctx, c, userkeys.AuditEvent{At: cl.CreatedAt, Actor: by, Action: actionClientRegistered, ClientID: cl.ClientID, Detail: cl.Scopes.String()})
+		return audit(ctx, c, userkeys.AuditEvent{At: cl.CreatedAt, Caller: by, Action: actionClientRegistered, ClientID: cl.ClientID, Detail: cl.Scopes.String()})
 	})
 }
 
@@ -72,7 +72,7 @@ func (s *Store) ReleaseClients(ctx context.Context, unusedSince, at time.Time) (
 }
 
 func (s *Store) releaseClients(ctx context.Context, c conn, released []userkeys.Client, at time.Time) error {
-	system := userkeys.Actor{Kind: userkeys.ActorSystem}
+	system := userkeys.Caller{As: userkeys.CallerSystem}
 	var gone []userkeys.KeyHash
 	var events []userkeys.AuditEvent
 	for _, cl := range released {
@@ -85,7 +85,7 @@ func (s *Store) releaseClients(ctx context.Context, c conn, released []userkeys.
 		}
 		gone = append(gone, hashes(keys)...)
 		events = append(events, userkeys.AuditEvent{
-			At: at, Actor: system, Action: actionClientReleased, ClientID: cl.ClientID, Detail: fmt.Sprintf("not used for long; %d keys", len(keys)),
+			At: at, Caller: system, Action: actionClientReleased, ClientID: cl.ClientID, Detail: fmt.Sprintf("not used for long; %d keys", len(keys)),
 		})
 	}
 	if err := audit(ctx, c, events...); err != nil {
@@ -97,7 +97,7 @@ func (s *Store) releaseClients(ctx context.Context, c conn, released []userkeys.
 // RebindKey moves a key to another client, found or made, and removes the
 // user's other key on it. It returns the hashes of all keys concerned. [userkeys.InvalidAccess] for
 // a key that is revoked or expired, and for a registered client, which takes no key that it was not granted. [userkeys.NotFound].
-func (s *Store) RebindKey(ctx context.Context, keyID int64, clientID string, by userkeys.Actor, at time.Time) ([]userkeys.KeyHash, error) {
+func (s *Store) RebindKey(ctx context.Context, keyID int64, clientID string, by userkeys.Caller, at time.Time) ([]userkeys.KeyHash, error) {
 	if err := checkIndexed(clientID); err != nil {
 		return nil, err
 	}
@@ -130,8 +130,8 @@ func (s *Store) RebindKey(ctx context.Context, keyID int64, clientID string, by 
 			return err
 		}
 		concerned = append(hashes(moved), hashes(dropped)...)
-		events := append(keyEvents(moved, userkeys.AuditEvent{At: at, Actor: by, Action: actionKeyMoved}),
-			keyEvents(dropped, userkeys.AuditEvent{At: at, Actor: by, Action: actionKeyReplaced, Detail: fmt.Sprintf("by key %d", keyID)})...)
+		events := append(keyEvents(moved, userkeys.AuditEvent{At: at, Caller: by, Action: actionKeyMoved}),
+			keyEvents(dropped, userkeys.AuditEvent{At: at, Caller: by, Action: actionKeyReplaced, Detail: fmt.Sprintf("by key %d", keyID)})...)
 		if err := audit(ctx, c, events...); err != nil {
 			return err
 		}
@@ -165,7 +165,7 @@ func (s *Store) RenewKey(ctx context.Context, r userkeys.Renewal) ([]userkeys.Ke
 			return userkeys.ErrInvalidKey
 		}
 		concerned = append(hashes([]keyRow{before}), r.Hash)
-		if err := audit(ctx, c, keyEvents([]keyRow{before}, userkeys.AuditEvent{At: r.At, Actor: r.Actor, Action: actionKeyRenewed})...); err != nil {
+		if err := audit(ctx, c, keyEvents([]keyRow{before}, userkeys.AuditEvent{At: r.At, Caller: r.Caller, Action: actionKeyRenewed})...); err != nil {
 			return err
 		}
 		return raise(ctx, c, r.At, concerned)

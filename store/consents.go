@@ -80,8 +80,8 @@ func (s *Store) Consent(ctx context.Context, id string) (userkeys.Consent, error
 
 // DeleteConsent consumes a consent without a grant and writes an audit event.
 // [userkeys.ConsentGone] if it is not there, or was put to another user than the one who acts.
-func (s *Store) DeleteConsent(ctx context.Context, id string, by userkeys.Actor, at time.Time) error {
-	if err := checkText(string(by.Kind), by.IP); err != nil {
+func (s *Store) DeleteConsent(ctx context.Context, id string, by userkeys.Caller, at time.Time) error {
+	if err := checkText(string(by.Kind()), by.Address); err != nil {
 		return err
 	}
 	return s.write(ctx, func(ctx context.Context, c conn) error {
@@ -89,11 +89,11 @@ func (s *Store) DeleteConsent(ctx context.Context, id string, by userkeys.Actor,
 		if err != nil && !isNoRows(err) {
 			return err
 		}
-		if err != nil || by.UserID != 0 && by.UserID != consent.UserID && !by.Admin {
+		if err != nil || by.User.ID != 0 && by.User.ID != consent.UserID && !by.Admin() {
 			return consentGone()
 		}
 		return audit(ctx, c, userkeys.AuditEvent{
-			At: at, Actor: by, Action: actionConsentDenied, UserID: consent.UserID, ClientID: consent.Request.ClientID,
+			At: at, Caller: by, Action: actionConsentDenied, UserID: consent.UserID, ClientID: consent.Request.ClientID,
 		})
 	})
 }

@@ -141,7 +141,7 @@ func authorizeDevice(ctx context.Context, c conn, g userkeys.Grant) error {
 }
 
 // DenyDeviceGrant answers a device authorization with no. [userkeys.ConsentGone].
-func (s *Store) DenyDeviceGrant(ctx context.Context, approval string, userID int64, session string, by userkeys.Actor, now time.Time) error {
+func (s *Store) DenyDeviceGrant(ctx context.Context, approval string, userID int64, session string, by userkeys.Caller, now time.Time) error {
 	return s.write(ctx, func(ctx context.Context, c conn) error {
 		d, err := one(ctx, c, scanDevice, `UPDATE userkeys_device_grants SET state = 'denied', approval_hash = NULL
 			WHERE approval_hash = $1 AND user_id = $2 AND session = $3 AND `+openDevice+`$4 RETURNING `+deviceColumns,
@@ -152,7 +152,7 @@ func (s *Store) DenyDeviceGrant(ctx context.Context, approval string, userID int
 		if err != nil {
 			return err
 		}
-		return audit(ctx, c, userkeys.AuditEvent{At: now, Actor: by, Action: actionDeviceDenied, UserID: userID, ClientID: d.Request.ClientID})
+		return audit(ctx, c, userkeys.AuditEvent{At: now, Caller: by, Action: actionDeviceDenied, UserID: userID, ClientID: d.Request.ClientID})
 	})
 }
 

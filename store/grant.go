@@ -60,7 +60,7 @@ func checkGrant(g userkeys.Grant) error {
 			return err
 		}
 	}
-	return checkText(k.ApplicationName, k.PushURL, k.PublicKey, string(k.Padding), string(g.Actor.Kind), g.Actor.IP)
+	return checkText(k.ApplicationName, k.PushURL, k.PublicKey, string(k.Padding), string(g.Caller.Kind()), g.Caller.Address)
 }
 
 func (s *Store) grant(ctx context.Context, c conn, g userkeys.Grant) (userkeys.UserAPIKey, []userkeys.KeyHash, error) {
@@ -227,7 +227,7 @@ func insertKey(ctx context.Context, c conn, k *userkeys.UserAPIKey, replaced []k
 
 func grantEvents(g userkeys.Grant, k userkeys.UserAPIKey, replaced []keyRow) []userkeys.AuditEvent {
 	event := userkeys.AuditEvent{
-		At: k.CreatedAt, Actor: g.Actor, Action: actionKeyGranted,
+		At: k.CreatedAt, Caller: g.Caller, Action: actionKeyGranted,
 		UserID: k.UserID, KeyID: k.ID, ClientID: k.ClientID, Detail: k.Scopes.String(),
 	}
 	events := []userkeys.AuditEvent{event}

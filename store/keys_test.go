@@ -115,7 +115,7 @@ func TestRenewKey(t *testing.T) {
 			w.Errorf("kept as %+v", got)
 		}
 		renew := func(presented userkeys.KeyHash, at time.Time) (userkeys.KeyHash, error) {
-			r := userkeys.Renewal{KeyID: k.ID, Presented: presented, Hash: w.hash(), ExpiresAt: at.Add(time.Hour), OldUntil: at.Add(10 * time.Minute), At: at, Actor: admin}
+			r := userkeys.Renewal{KeyID: k.ID, Presented: presented, Hash: w.hash(), ExpiresAt: at.Add(time.Hour), OldUntil: at.Add(10 * time.Minute), At: at, Caller: admin}
 			_, err := w.RenewKey(w.ctx, r)
 			return r.Hash, err
 		}

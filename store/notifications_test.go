@@ -29,7 +29,7 @@ func (w *world) tell(n userkeys.Notification, names ...string) []int64 {
 }
 
 func announce(n userkeys.Notification, names ...string) userkeys.Announcement {
-	return userkeys.Announcement{Usernames: names, Notification: n, Actor: admin}
+	return userkeys.Announcement{Usernames: names, Notification: n, Caller: admin}
 }
 
 // ids lists those of f, in its order.
@@ -64,7 +64,7 @@ func TestNotificationIsKept(t *testing.T) {
 			}
 		}
 		events := must[[]userkeys.AuditEvent](w)(w.AuditEvents(w.ctx, 0, 1))
-		if e := events[0]; e.Action != "users notified" || e.Actor != admin || e.Detail != "type 2, 2 users: bob, ada" {
+		if e := events[0]; e.Action != "users notified" || !cmp.Equal(e.Caller, admin) || e.Detail != "type 2, 2 users: bob, ada" {
 			w.Errorf("the event is %+v", e)
 		}
 		if w.newest() != before {

@@ -29,7 +29,7 @@ func putOneTimePassword(ctx context.Context, c conn, p *userkeys.OneTimePassword
 // CreateOneTimePassword stores a one-time password in place of the user's last
 // one. A consent that is named is consumed in the same transaction, or
 // [userkeys.ConsentGone]. [userkeys.NotFound] without the user.
-func (s *Store) CreateOneTimePassword(ctx context.Context, p userkeys.OneTimePassword, consentID string, by userkeys.Actor) error {
+func (s *Store) CreateOneTimePassword(ctx context.Context, p userkeys.OneTimePassword, consentID string, by userkeys.Caller) error {
 	if err := checkOneTimePassword(p); err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (s *Store) CreateOneTimePassword(ctx context.Context, p userkeys.OneTimePas
 		if err := putOneTimePassword(ctx, c, &p); err != nil {
 			return err
 		}
-		return audit(ctx, c, userkeys.AuditEvent{At: p.CreatedAt, Actor: by, Action: actionOneTimeMade, UserID: p.UserID, Detail: p.ApplicationName})
+		return audit(ctx, c, userkeys.AuditEvent{At: p.CreatedAt, Caller: by, Action: actionOneTimeMade, UserID: p.UserID, Detail: p.ApplicationName})
 	})
 }
 
@@ -84,7 +84,7 @@ func (s *Store) OneTimePassword(ctx context.Context, password string, now time.T
 // ConsumeOneTimePassword marks a one-time password as used and tells whose it
 // was: of many who try at once, one is told. [userkeys.ConsentGone] to all others. Its row stays
 // until [Store.BindSession] finds it, so that what ends sign-ins in between ends this one too.
-func (s *Store) ConsumeOneTimePassword(ctx context.Context, password string, by userkeys.Actor, now time.Time) (userkeys.OneTimePassword, error) {
+func (s *Store) ConsumeOneTimePassword(ctx context.Context, password string, by userkeys.Caller, now time.Time) (userkeys.OneTimePassword, error) {
 	var p userkeys.OneTimePassword
 	err := s.write(ctx, func(ctx context.Context, c conn) error {
 		var err error
@@ -93,7 +93,7 @@ func (s *Store) ConsumeOneTimePassword(ctx context.Context, password string, by 
 			return err
 		}
 		p.Password = password
-		return audit(ctx, c, userkeys.AuditEvent{At: now, Actor: by, Action: actionOneTimeUsed, UserID: p.UserID, Detail: p.ApplicationName})
+		return audit(ctx, c, userkeys.AuditEvent{At: now, Caller: by, Action: actionOneTimeUsed, UserID: p.UserID, Detail: p.ApplicationName})
 	})
 	return p, err
 }

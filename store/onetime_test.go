@@ -42,7 +42,7 @@ func TestOneTimePasswords(t *testing.T) {
 		w.ok(w.DeleteUserSessions(w.ctx, ada.ID))
 		w.refused(look(p, noon), userkeys.ConsentGone)
 		p = w.oneTime(ada)
-		_, err = w.Store.Revoke(w.ctx, userkeys.Revocation{UserID: ada.ID, By: userkeys.RevokedByOwner, At: noon, Actor: admin})
+		_, err = w.Store.Revoke(w.ctx, userkeys.Revocation{UserID: ada.ID, By: userkeys.RevokedByOwner, At: noon, Caller: admin})
 		w.ok(err)
 		w.refused(look(p, noon), userkeys.ConsentGone)
 		w.refused(w.CreateOneTimePassword(w.ctx, userkeys.OneTimePassword{Password: "x", UserID: ada.ID}, "", admin), userkeys.InvalidParameters)

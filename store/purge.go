@@ -78,7 +78,7 @@ func (s *Store) purge(ctx context.Context, at time.Time) error {
 	}
 	return s.write(ctx, func(ctx context.Context, c conn) error {
 		return audit(ctx, c, userkeys.AuditEvent{
-			At: at, Actor: userkeys.Actor{Kind: userkeys.ActorSystem}, Action: actionPurged,
+			At: at, Caller: userkeys.Caller{As: userkeys.CallerSystem}, Action: actionPurged,
 			Detail: fmt.Sprintf("%d keys revoked or expired for long, %d clients without keys", keys, clients),
 		})
 	})

@@ -174,8 +174,8 @@ const requeue = "UPDATE userkeys_deliveries SET dead_at = 0, next_at = $1, queue
 // ResumeKeyPush switches pushing to a key on again, and queues again what was given
 // up for it since a time, and what waits for its next attempt. What is on already, with nothing to queue, stays as it is and leaves no
 // line in the log. An address that is closed opens in its time: its owner is one of many. [userkeys.NotFound].
-func (s *Store) ResumeKeyPush(ctx context.Context, keyID int64, since, at time.Time, by userkeys.Actor) error {
-	if err := checkText(string(by.Kind), by.IP); err != nil {
+func (s *Store) ResumeKeyPush(ctx context.Context, keyID int64, since, at time.Time, by userkeys.Caller) error {
+	if err := checkText(string(by.Kind()), by.Address); err != nil {
 		return err
 	}
 	return s.write(ctx, func(ctx context.Context, c conn) error {
@@ -197,15 +197,15 @@ func (s *Store) ResumeKeyPush(ctx context.Context, keyID int64, since, at time.T
 			return err
 		}
 		return audit(ctx, c, userkeys.AuditEvent{
-			At: at, Actor: by, Action: actionPushResumed, KeyID: k.ID, UserID: k.UserID, ClientID: k.ClientID, Detail: userkeys.PushHostOf(k.PushURL),
+			At: at, Caller: by, Action: actionPushResumed, KeyID: k.ID, UserID: k.UserID, ClientID: k.ClientID, Detail: userkeys.PushHostOf(k.PushURL),
 		})
 	})
 }
 
 // ResumeHostPushes does so for all keys with an address at a host, and opens it and its addresses. [userkeys.NotFound].
 // Rows are locked in the order in which [Store.FinishDeliveries] does.
-func (s *Store) ResumeHostPushes(ctx context.Context, host string, since, at time.Time, by userkeys.Actor) error {
-	if err := checkText(host, string(by.Kind), by.IP); err != nil {
+func (s *Store) ResumeHostPushes(ctx context.Context, host string, since, at time.Time, by userkeys.Caller) error {
+	if err := checkText(host, string(by.Kind()), by.Address); err != nil {
 		return err
 	}
 	return s.write(ctx, func(ctx context.Context, c conn) error {
@@ -239,7 +239,7 @@ func (s *Store) ResumeHostPushes(ctx context.Context, host string, since, at tim
 		if err := s.openHost(ctx, c, host); err != nil {
 			return err
 		}
-		return audit(ctx, c, userkeys.AuditEvent{At: at, Actor: by, Action: actionPushResumed, Detail: fmt.Sprintf("%s, %d keys", host, len(ids))})
+		return audit(ctx, c, userkeys.AuditEvent{At: at, Caller: by, Action: actionPushResumed, Detail: fmt.Sprintf("%s, %d keys", host, len(ids))})
 	})
 }
 
@@ -279,19 +279,19 @@ func switchOn(ctx context.Context, c conn, keyIDs []int64) (int64, error) {
 
 // ReplayDeliveries queues again what was given up: those of ids, or all of a host, or all. Pushing to the
 // keys that they are for is switched on: else they would be given up once more.
-func (s *Store) ReplayDeliveries(ctx context.Context, ids []int64, host string, at time.Time, by userkeys.Actor) (int, error) {
+func (s *Store) ReplayDeliveries(ctx context.Context, ids []int64, host string, at time.Time, by userkeys.Caller) (int, error) {
 	return s.settleDead(ctx, ids, host, at, by, actionPushReplayed, requeue, `UPDATE userkeys_key_pushes SET off_at = 0, failing_since = 0, problem = ''
 		WHERE off_at <> 0 AND EXISTS (SELECT 1 FROM userkeys_keys k JOIN userkeys_deliveries d ON d.user_id = k.user_id AND d.push_url = k.push_url
 			WHERE k.id = userkeys_key_pushes.key_id AND d.dead_at = 0 AND d.queued_at = $1)`)
 }
 
 // DiscardDeliveries forgets what was given up, in the same way.
-func (s *Store) DiscardDeliveries(ctx context.Context, ids []int64, host string, at time.Time, by userkeys.Actor) (int, error) {
+func (s *Store) DiscardDeliveries(ctx context.Context, ids []int64, host string, at time.Time, by userkeys.Caller) (int, error) {
 	return s.settleDead(ctx, ids, host, at, by, actionPushDiscarded, "DELETE FROM userkeys_deliveries", "")
 }
 
-func (s *Store) settleDead(ctx context.Context, ids []int64, host string, at time.Time, by userkeys.Actor, action, statement, after string) (int, error) {
-	if err := checkText(host, string(by.Kind), by.IP); err != nil {
+func (s *Store) settleDead(ctx context.Context, ids []int64, host string, at time.Time, by userkeys.Caller, action, statement, after string) (int, error) {
+	if err := checkText(host, string(by.Kind()), by.Address); err != nil {
 		return 0, err
 	}
 	if len(ids) > idsPerStatement {
@@ -320,7 +320,7 @@ func (s *Store) settleDead(ctx context.Context, ids []int64, host string, at tim
 				return err
 			}
 		}
-		return audit(ctx, c, userkeys.AuditEvent{At: at, Actor: by, Action: action, Detail: strings.TrimSpace(fmt.Sprintf("%d deliveries %s", n, host))})
+		return audit(ctx, c, userkeys.AuditEvent{At: at, Caller: by, Action: action, Detail: strings.TrimSpace(fmt.Sprintf("%d deliveries %s", n, host))})
 	})
 	return int(n), err
 }

@@ -55,7 +55,7 @@ const idsPerStatement = 500
 // log cannot be written: to stop access must not depend on a log. The events
 // are then kept and written as soon as they can be.
 func (s *Store) Revoke(ctx context.Context, r userkeys.Revocation) ([]userkeys.KeyHash, error) {
-	if err := checkText(string(r.By), string(r.Actor.Kind), r.Actor.IP); err != nil {
+	if err := checkText(string(r.By), string(r.Caller.Kind()), r.Caller.Address); err != nil {
 		return nil, err
 	}
 	if r.By == "" {
@@ -72,7 +72,7 @@ func (s *Store) Revoke(ctx context.Context, r userkeys.Revocation) ([]userkeys.K
 			return err
 		}
 		unwritten, err = auditOrKeep(ctx, c, keyEvents(revoked, userkeys.AuditEvent{
-			At: r.At, Actor: r.Actor, Action: actionKeyRevoked, Detail: string(r.By),
+			At: r.At, Caller: r.Caller, Action: actionKeyRevoked, Detail: string(r.By),
 		}))
 		if err != nil {
 			return err
@@ -159,7 +159,7 @@ func list(first, n int) string {
 // if the key is gone; [userkeys.Conflict] if it was revoked in another way meanwhile, or, with
 // [ReasonTooManyKeys], if the owner has as many live keys as they may have.
 func (s *Store) UndoRevoke(ctx context.Context, u userkeys.Undo) (userkeys.KeyHash, error) {
-	if err := checkText(string(u.Actor.Kind), u.Actor.IP); err != nil {
+	if err := checkText(string(u.Caller.Kind()), u.Caller.Address); err != nil {
 		return userkeys.KeyHash{}, err
 	}
 	var hash userkeys.KeyHash
@@ -197,7 +197,7 @@ func (s *Store) undoRevoke(ctx context.Context, c conn, u userkeys.Undo) (userke
 	if err != nil {
 		return userkeys.KeyHash{}, err
 	}
-	err = audit(ctx, c, keyEvents(undone, userkeys.AuditEvent{At: u.At, Actor: u.Actor, Action: actionRevocationUndone})...)
+	err = audit(ctx, c, keyEvents(undone, userkeys.AuditEvent{At: u.At, Caller: u.Caller, Action: actionRevocationUndone})...)
 	if err != nil {
 		return userkeys.KeyHash{}, err
 	}
@@ -239,7 +239,7 @@ func (s *Store) revokeWhere(ctx context.Context, condition string, before, at ti
 				return err
 			}
 			err = audit(ctx, c, keyEvents(revoked, userkeys.AuditEvent{
-				At: at, Actor: userkeys.Actor{Kind: userkeys.ActorSystem}, Action: actionKeyRevoked, Detail: string(by),
+				At: at, Caller: userkeys.Caller{As: userkeys.CallerSystem}, Action: actionKeyRevoked, Detail: string(by),
 			})...)
 			if err != nil {
 				return err

@@ -36,7 +36,7 @@ func TestRevokeIsIdempotent(t *testing.T) {
 		}
 		hashes := make([][]userkeys.KeyHash, 20)
 		for _, err := range w.together(20, func(i int) (err error) {
-			hashes[i], err = w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{b.ID, a.ID}, By: userkeys.RevokedByOwner, At: noon, Actor: admin})
+			hashes[i], err = w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{b.ID, a.ID}, By: userkeys.RevokedByOwner, At: noon, Caller: admin})
 			return err
 		}) {
 			w.ok(err)
@@ -53,7 +53,7 @@ func TestRevokeIsIdempotent(t *testing.T) {
 func TestAdminRevocationOutranks(t *testing.T) {
 	each(t, func(w *world) {
 		k := w.key(w.user("ada"), "c")
-		owner := userkeys.Actor{UserID: k.UserID, Kind: "user"}
+		owner := userkeys.Caller{User: userkeys.User{ID: k.UserID}}
 		w.revoke(userkeys.RevokedByOwner, k.ID)
 		byOwner := w.stored(k.ID)
 		if got := w.revoke(userkeys.RevokedByAdmin, k.ID); len(got) != 1 {
@@ -65,7 +65,7 @@ func TestAdminRevocationOutranks(t *testing.T) {
 		if got := w.revoke(userkeys.RevokedByAdmin, k.ID); len(got) != 0 {
 			w.Error("an administrator's revocation changed the key twice")
 		}
-		_, err := w.UndoRevoke(w.ctx, userkeys.Undo{Key: byOwner, At: noon, Actor: owner})
+		_, err := w.UndoRevoke(w.ctx, userkeys.Undo{Key: byOwner, At: noon, Caller: owner})
 		w.refused(err, userkeys.Conflict)
 		if got := w.stored(k.ID); got.RevokedBy != userkeys.RevokedByAdmin {
 			w.Fatalf("revoked by %q", got.RevokedBy)
@@ -106,7 +106,7 @@ func TestRevokeOddIDs(t *testing.T) {
 			w.Errorf("changed %v", got)
 		}
 		for _, id := range []int64{0, -1, math.MaxInt64, math.MinInt64} {
-			_, err := w.UndoRevoke(w.ctx, userkeys.Undo{Key: userkeys.UserAPIKey{ID: id}, At: noon, Actor: admin})
+			_, err := w.UndoRevoke(w.ctx, userkeys.Undo{Key: userkeys.UserAPIKey{ID: id}, At: noon, Caller: admin})
 			w.refused(err, userkeys.NotFound)
 			_, err = w.Store.Key(w.ctx, id)
 			w.refused(err, userkeys.NotFound)
@@ -125,7 +125,7 @@ func TestRevokeOddIDs(t *testing.T) {
 func TestUndoLeavesExpiry(t *testing.T) {
 	each(t, func(w *world) {
 		k := w.key(w.user("ada"), "c", func(g *userkeys.Grant) { g.Key.ExpiresAt = noon.Add(time.Hour) })
-		owner := userkeys.Actor{UserID: k.UserID, Kind: "user"}
+		owner := userkeys.Caller{User: userkeys.User{ID: k.UserID}}
 		epoch := w.newest()
 		if h := w.undo(k.ID, owner); h != k.Hash || w.newest() != epoch {
 			w.Error("undoing nothing raised the epoch or gave another hash")
@@ -142,7 +142,7 @@ func TestUndoLeavesExpiry(t *testing.T) {
 			w.Errorf("after undo: %+v", got)
 		}
 		w.key(userkeys.User{ID: k.UserID}, "c") // RV8: after a re-grant the old key is gone
-		_, err := w.UndoRevoke(w.ctx, userkeys.Undo{Key: k, At: noon, Actor: owner})
+		_, err := w.UndoRevoke(w.ctx, userkeys.Undo{Key: k, At: noon, Caller: owner})
 		w.refused(err, userkeys.NotFound)
 	})
 }
@@ -183,9 +183,9 @@ func TestStaleKeys(t *testing.T) {
 	})
 }
 
-func (w *world) undo(id int64, by userkeys.Actor) userkeys.KeyHash {
+func (w *world) undo(id int64, by userkeys.Caller) userkeys.KeyHash {
 	w.Helper()
-	return must[userkeys.KeyHash](w)(w.UndoRevoke(w.ctx, userkeys.Undo{Key: w.stored(id), At: noon, Actor: by}))
+	return must[userkeys.KeyHash](w)(w.UndoRevoke(w.ctx, userkeys.Undo{Key: w.stored(id), At: noon, Caller: by}))
 }
 
 // Of twelve revocations that are undone at once where one live key is allowed, one is.
@@ -199,7 +199,7 @@ func TestUndoBoundsLive(t *testing.T) {
 			dead = append(dead, w.stored(k.ID))
 		}
 		undone := w.succeeded(w.together(len(dead), func(i int) error {
-			_, err := w.UndoRevoke(w.ctx, userkeys.Undo{Key: dead[i], MaxKeys: 1, At: noon, Actor: admin})
+			_, err := w.UndoRevoke(w.ctx, userkeys.Undo{Key: dead[i], MaxKeys: 1, At: noon, Caller: admin})
 			return err
 		}), userkeys.Conflict)
 		live := must[[]userkeys.UserAPIKey](w)(w.Keys(w.ctx, userkeys.KeyFilter{UserID: u.ID, Live: true, Now: noon}))

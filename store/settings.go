@@ -29,22 +29,22 @@ func (s *Store) SettingValues(ctx context.Context) (map[string]string, error) {
 }
 
 // SetSetting stores a setting's value; it is validated above.
-func (s *Store) SetSetting(ctx context.Context, name, value string, by userkeys.Actor, at time.Time) error {
-	if err := checkText(value, string(by.Kind), by.IP); err != nil {
+func (s *Store) SetSetting(ctx context.Context, name, value string, by userkeys.Caller, at time.Time) error {
+	if err := checkText(value, string(by.Kind()), by.Address); err != nil {
 		return err
 	}
 	return s.changeSetting(ctx, name, userkeys.AuditEvent{
-		At: at, Actor: by, Action: actionSettingChanged, Detail: settingDetail(name, value),
+		At: at, Caller: by, Action: actionSettingChanged, Detail: settingDetail(name, value),
 	}, `INSERT INTO userkeys_settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
 }
 
 // ResetSetting forgets a setting's value. One that was not changed stays quietly so.
-func (s *Store) ResetSetting(ctx context.Context, name string, by userkeys.Actor, at time.Time) error {
-	if err := checkText(string(by.Kind), by.IP); err != nil {
+func (s *Store) ResetSetting(ctx context.Context, name string, by userkeys.Caller, at time.Time) error {
+	if err := checkText(string(by.Kind()), by.Address); err != nil {
 		return err
 	}
 	return s.changeSetting(ctx, name, userkeys.AuditEvent{
-		At: at, Actor: by, Action: actionSettingReset, Detail: name,
+		At: at, Caller: by, Action: actionSettingReset, Detail: name,
 	}, "DELETE FROM userkeys_settings WHERE name = $1", name)
 }
 

@@ -33,7 +33,7 @@ func TestWriteIntoAFileThatIsGone(t *testing.T) {
 	}
 	defer db.Close()
 	s := dbtest.Open(t, db, store.SQLite)
-	by := userkeys.Actor{Kind: "command", Admin: true}
+	by := userkeys.Caller{As: "command", User: userkeys.User{Admin: true}}
 	if err := s.SetSetting(t.Context(), "title", "before", by, time.Now()); err != nil {
 		t.Fatal(err)
 	}

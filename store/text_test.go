@@ -17,8 +17,8 @@ import (
 func (w *world) textFields(text string) map[string]error {
 	u := w.user(fmt.Sprintf("user%d", w.next()))
 	out := map[string]error{}
-	by := userkeys.Actor{Kind: userkeys.ActorKind(text)}
-	from := userkeys.Actor{IP: text}
+	by := userkeys.Caller{As: userkeys.CallerKind(text)}
+	from := userkeys.Caller{Address: text}
 	for name, edit := range map[string]func(*userkeys.Notification){
 		"notification slug":  func(n *userkeys.Notification) { n.Slug = text },
 		"notification title": func(n *userkeys.Notification) { n.FancyTitle = text },
@@ -26,14 +26,14 @@ func (w *world) textFields(text string) map[string]error {
 	} {
 		_, out[name] = w.AddNotifications(w.ctx, announce(note(1, edit), u.Username))
 	}
-	_, out["notification actor"] = w.AddNotifications(w.ctx, userkeys.Announcement{Usernames: []string{u.Username}, Notification: note(1), Actor: by})
+	_, out["notification actor"] = w.AddNotifications(w.ctx, userkeys.Announcement{Usernames: []string{u.Username}, Notification: note(1), Caller: by})
 	for name, edit := range map[string]func(*userkeys.Grant){
 		"grant client_id":        func(g *userkeys.Grant) { g.Key.ClientID = text },
 		"grant application_name": func(g *userkeys.Grant) { g.Key.ApplicationName = text },
 		"grant push_url":         func(g *userkeys.Grant) { g.Key.PushURL = text },
 		"grant scope":            func(g *userkeys.Grant) { g.Key.Scopes = userkeys.Scopes{text} },
-		"grant actor":            func(g *userkeys.Grant) { g.Actor = by },
-		"grant address":          func(g *userkeys.Grant) { g.Actor = from },
+		"grant actor":            func(g *userkeys.Grant) { g.Caller = by },
+		"grant address":          func(g *userkeys.Grant) { g.Caller = from },
 	} {
 		g := w.grantOf(u, fmt.Sprintf("c%d", w.next()))
 		edit(&g)
@@ -89,7 +89,7 @@ func (w *world) textFields(text string) map[string]error {
 	_, out["consume"] = w.ConsumeToken(w.ctx, text, []byte("x"), noon)
 	out["status emoji"] = w.SetUserStatus(w.ctx, u.ID, userkeys.UserStatus{Emoji: text})
 	out["status text"] = w.SetUserStatus(w.ctx, u.ID, userkeys.UserStatus{Description: text})
-	_, out["revoke actor"] = w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{1}, By: userkeys.RevokedByOwner, Actor: by})
+	_, out["revoke actor"] = w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{1}, By: userkeys.RevokedByOwner, Caller: by})
 	_, out["admin key description"] = w.CreateAdminKey(w.ctx, userkeys.AdminAPIKey{Description: text, Hash: w.hash()}, admin)
 	_, out["find users"] = w.FindUsers(w.ctx, userkeys.UserFilter{Text: text})
 	_, out["list by client"] = w.Keys(w.ctx, userkeys.KeyFilter{ClientID: text})
@@ -123,9 +123,9 @@ func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 		w.refused(err, userkeys.InvalidParameters)
 		_, err = w.Client(w.ctx, "\xff")
 		w.refused(err, userkeys.InvalidParameters)
-		_, err = w.UndoRevoke(w.ctx, userkeys.Undo{Actor: userkeys.Actor{IP: "\x00"}})
+		_, err = w.UndoRevoke(w.ctx, userkeys.Undo{Caller: userkeys.Caller{Address: "\x00"}})
 		w.refused(err, userkeys.InvalidParameters)
-		w.refused(w.DeleteUser(w.ctx, 1, userkeys.Actor{Kind: "\x00"}, noon), userkeys.InvalidParameters)
+		w.refused(w.DeleteUser(w.ctx, 1, userkeys.Caller{As: "\x00"}, noon), userkeys.InvalidParameters)
 		_, err = w.Consent(w.ctx, "\x00\xff") // its hash is looked for, and is no row
 		w.refused(err, userkeys.ConsentGone)
 	})

@@ -42,7 +42,7 @@ func scanAccount(r row) (userkeys.Account, error) {
 	return a, c.scan(r)
 }
 
-func checkUser(u userkeys.User, by userkeys.Actor) error {
+func checkUser(u userkeys.User, by userkeys.Caller) error {
 	if u.Username == "" {
 		return userkeys.Errorf(userkeys.InvalidParameters, "a user needs a name")
 	}
@@ -52,7 +52,7 @@ func checkUser(u userkeys.User, by userkeys.Actor) error {
 	if err := checkList(u.Groups, groupSeparator); err != nil {
 		return err
 	}
-	return checkText(u.Name, string(by.Kind), by.IP)
+	return checkText(u.Name, string(by.Kind()), by.Address)
 }
 
 func nameTaken() error {
@@ -61,7 +61,7 @@ func nameTaken() error {
 
 // CreateUser makes a user, who may sign in and have keys only if Active is set; [Store.FindOrCreateUser] sets it.
 // Errors: [userkeys.Conflict] if the name or the address is taken.
-func (s *Store) CreateUser(ctx context.Context, a userkeys.Account, by userkeys.Actor) (userkeys.User, error) {
+func (s *Store) CreateUser(ctx context.Context, a userkeys.Account, by userkeys.Caller) (userkeys.User, error) {
 	if err := checkUser(a.User, by); err != nil {
 		return userkeys.User{}, err
 	}
@@ -81,7 +81,7 @@ func (s *Store) CreateUser(ctx context.Context, a userkeys.Account, by userkeys.
 			return err
 		}
 		u.ID = id
-		return audit(ctx, c, userkeys.AuditEvent{At: u.CreatedAt, Actor: by, Action: actionUserCreated, UserID: id, Detail: u.Username})
+		return audit(ctx, c, userkeys.AuditEvent{At: u.CreatedAt, Caller: by, Action: actionUserCreated, UserID: id, Detail: u.Username})
 	})
 	if err != nil {
 		return userkeys.User{}, err
@@ -93,7 +93,7 @@ func (s *Store) CreateUser(ctx context.Context, a userkeys.Account, by userkeys.
 // FindOrCreateUser is the user with u's name, or a new one as u who is active: what a site with accounts of its own calls when
 // somebody signs in. A user who is there already stays as they are, suspended ones too; [Store.UpdateUser] changes them.
 // Errors: those of [Store.CreateUser].
-func (s *Store) FindOrCreateUser(ctx context.Context, u userkeys.User, by userkeys.Actor) (userkeys.User, error) {
+func (s *Store) FindOrCreateUser(ctx context.Context, u userkeys.User, by userkeys.Caller) (userkeys.User, error) {
 	found, err := s.UserNamed(ctx, u.Username)
 	if !errors.Is(err, userkeys.NotFound) {
 		return found, err
@@ -120,14 +120,14 @@ func userValues(u userkeys.User) []any {
 // UpdateUser writes every field of u but ID and CreatedAt. It raises the epoch
 // for the user's keys in the same transaction. [userkeys.NotFound], and
 // [userkeys.Conflict] if a name is taken or no active administrator would be left.
-func (s *Store) UpdateUser(ctx context.Context, u userkeys.User, by userkeys.Actor, at time.Time) error {
+func (s *Store) UpdateUser(ctx context.Context, u userkeys.User, by userkeys.Caller, at time.Time) error {
 	return s.updateUser(ctx, func(userkeys.User) bool { return true }, u, by, at)
 }
 
 // ReplaceUser is [Store.UpdateUser] for a user who is still as was, but for
 // when they were last seen: of two changes at once none undoes the other.
 // [userkeys.Conflict] with [ReasonChanged] otherwise: read again, and change that.
-func (s *Store) ReplaceUser(ctx context.Context, was, u userkeys.User, by userkeys.Actor, at time.Time) error {
+func (s *Store) ReplaceUser(ctx context.Context, was, u userkeys.User, by userkeys.Caller, at time.Time) error {
 	same := func(now userkeys.User) bool {
 		now.LastSeenAt = was.LastSeenAt
 		return slices.Equal(userValues(now), userValues(was))
@@ -138,7 +138,7 @@ func (s *Store) ReplaceUser(ctx context.Context, was, u userkeys.User, by userke
 // ReasonChanged says that somebody else changed the row meanwhile.
 const ReasonChanged = "changed meanwhile"
 
-func (s *Store) updateUser(ctx context.Context, same func(userkeys.User) bool, u userkeys.User, by userkeys.Actor, at time.Time) error {
+func (s *Store) updateUser(ctx context.Context, same func(userkeys.User) bool, u userkeys.User, by userkeys.Caller, at time.Time) error {
 	if err := checkUser(u, by); err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func (s *Store) updateUser(ctx context.Context, same func(userkeys.User) bool, u
 		if n == 0 {
 			return nameTaken()
 		}
-		err = audit(ctx, c, userkeys.AuditEvent{At: at, Actor: by, Action: actionUserUpdated, UserID: u.ID, Detail: whatChanged(old, u)})
+		err = audit(ctx, c, userkeys.AuditEvent{At: at, Caller: by, Action: actionUserUpdated, UserID: u.ID, Detail: whatChanged(old, u)})
 		if err != nil {
 			return err
 		}
@@ -222,8 +222,8 @@ func whatChanged(old, u userkeys.User) string {
 }
 
 // SetPassword stores the hash of a new password, or none. [userkeys.NotFound].
-func (s *Store) SetPassword(ctx context.Context, userID int64, hash string, by userkeys.Actor, at time.Time) error {
-	if err := checkText(hash, string(by.Kind), by.IP); err != nil {
+func (s *Store) SetPassword(ctx context.Context, userID int64, hash string, by userkeys.Caller, at time.Time) error {
+	if err := checkText(hash, string(by.Kind()), by.Address); err != nil {
 		return err
 	}
 	return s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
@@ -234,7 +234,7 @@ func (s *Store) SetPassword(ctx context.Context, userID int64, hash string, by u
 		if n == 0 {
 			return userkeys.Errorf(userkeys.NotFound, "there is no such user")
 		}
-		return audit(ctx, c, userkeys.AuditEvent{At: at, Actor: by, Action: actionPasswordSet, UserID: userID})
+		return audit(ctx, c, userkeys.AuditEvent{At: at, Caller: by, Action: actionPasswordSet, UserID: userID})
 	})
 }
 
@@ -249,8 +249,8 @@ func (s *Store) ReplacePassword(ctx context.Context, userID int64, old, hash str
 
 // DeleteUser removes the user with keys, consents and sessions. [userkeys.NotFound],
 // and [userkeys.Conflict] for the last active administrator.
-func (s *Store) DeleteUser(ctx context.Context, userID int64, by userkeys.Actor, at time.Time) error {
-	if err := checkText(string(by.Kind), by.IP); err != nil {
+func (s *Store) DeleteUser(ctx context.Context, userID int64, by userkeys.Caller, at time.Time) error {
+	if err := checkText(string(by.Kind()), by.Address); err != nil {
 		return err
 	}
 	return s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
@@ -272,7 +272,7 @@ func (s *Store) DeleteUser(ctx context.Context, userID int64, by userkeys.Actor,
 			return err
 		}
 		detail := fmt.Sprintf("%s, with %d keys", u.Username, len(keys))
-		if err := audit(ctx, c, userkeys.AuditEvent{At: at, Actor: by, Action: actionUserDeleted, UserID: userID, Detail: detail}); err != nil {
+		if err := audit(ctx, c, userkeys.AuditEvent{At: at, Caller: by, Action: actionUserDeleted, UserID: userID, Detail: detail}); err != nil {
 			return err
 		}
 		return raise(ctx, c, at, hashes(keys))

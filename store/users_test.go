@@ -71,7 +71,7 @@ func TestUsersAreFoundOrMade(t *testing.T) {
 		ids := make([]int64, 20)
 		for i := range ids {
 			all.Go(func() {
-				u, err := w.FindOrCreateUser(w.ctx, userkeys.User{Username: "Ada", Email: "ada@example.com", TrustLevel: 2}, userkeys.Actor{Kind: userkeys.ActorSystem})
+				u, err := w.FindOrCreateUser(w.ctx, userkeys.User{Username: "Ada", Email: "ada@example.com", TrustLevel: 2}, userkeys.Caller{As: userkeys.CallerSystem})
 				if ids[i] = u.ID; err != nil || !u.MayAct() || u.TrustLevel != 2 {
 					w.Errorf("%+v, %v", u, err)
 				}
@@ -83,18 +83,18 @@ func TestUsersAreFoundOrMade(t *testing.T) {
 				w.Errorf("the ids are %v", ids)
 			}
 		}
-		u := must[userkeys.User](w)(w.FindOrCreateUser(w.ctx, userkeys.User{Username: "ADA", TrustLevel: 4, Admin: true}, userkeys.Actor{}))
+		u := must[userkeys.User](w)(w.FindOrCreateUser(w.ctx, userkeys.User{Username: "ADA", TrustLevel: 4, Admin: true}, userkeys.Caller{}))
 		if u.ID != ids[0] || u.Admin || u.TrustLevel != 2 || u.Username != "Ada" {
 			w.Errorf("who is there was changed: %+v", u)
 		}
 		u.Active = false
-		w.ok(w.UpdateUser(w.ctx, u, userkeys.Actor{}, noon))
-		if u = must[userkeys.User](w)(w.FindOrCreateUser(w.ctx, userkeys.User{Username: "ada"}, userkeys.Actor{})); u.Active {
+		w.ok(w.UpdateUser(w.ctx, u, userkeys.Caller{}, noon))
+		if u = must[userkeys.User](w)(w.FindOrCreateUser(w.ctx, userkeys.User{Username: "ada"}, userkeys.Caller{})); u.Active {
 			w.Error("who was made inactive is active again")
 		}
-		_, err := w.FindOrCreateUser(w.ctx, userkeys.User{Username: "Bob", Email: "ada@example.com"}, userkeys.Actor{})
+		_, err := w.FindOrCreateUser(w.ctx, userkeys.User{Username: "Bob", Email: "ada@example.com"}, userkeys.Caller{})
 		w.refused(err, userkeys.Conflict)
-		_, err = w.FindOrCreateUser(w.ctx, userkeys.User{}, userkeys.Actor{})
+		_, err = w.FindOrCreateUser(w.ctx, userkeys.User{}, userkeys.Caller{})
 		w.refused(err, userkeys.InvalidParameters)
 	})
 }

@@ -29,7 +29,7 @@ func each(t *testing.T, test func(w *world)) {
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
 
 // admin acts in the tests.
-var admin = userkeys.Actor{UserID: 1, Kind: "user", IP: "192.0.2.1", Admin: true}
+var admin = userkeys.Caller{As: userkeys.CallerUser, User: userkeys.User{ID: 1, Admin: true}, Address: "192.0.2.1"}
 
 // world is one subtest with its store and short ways to fill it.
 type world struct {
@@ -97,7 +97,7 @@ func (w *world) grantOf(u userkeys.User, client string) userkeys.Grant {
 			UserID: u.ID, ClientID: client, ApplicationName: "App of " + client, Hash: w.hash(),
 			Scopes: userkeys.Scopes{"read", "push"}, CreatedAt: noon,
 		},
-		Actor: userkeys.Actor{UserID: u.ID, Kind: "user", IP: "192.0.2.7"},
+		Caller: userkeys.Caller{User: userkeys.User{ID: u.ID}, Address: "192.0.2.7"},
 	}
 }
 
@@ -122,7 +122,7 @@ func (w *world) stored(id int64) userkeys.UserAPIKey {
 
 func (w *world) revoke(by userkeys.RevokedBy, ids ...int64) []userkeys.KeyHash {
 	w.Helper()
-	h, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: ids, By: by, At: noon.Add(time.Minute), Actor: admin})
+	h, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: ids, By: by, At: noon.Add(time.Minute), Caller: admin})
 	w.ok(err)
 	return h
 }

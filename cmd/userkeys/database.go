@@ -161,7 +161,7 @@ type office struct {
 func (d *office) Close() error { return d.db.Close() }
 
 // commandActor signs what is done at the command line.
-var commandActor = userkeys.Actor{Kind: userkeys.ActorCommand, Admin: true}
+var commandActor = userkeys.Caller{As: userkeys.CallerCommand, User: userkeys.User{Admin: true}}
 
 // openOffice opens the data that cmd's options name. [userkeys.NotFound] where no site was made: with --init one is made there.
 func openOffice(cmd *cobra.Command) (*office, error) {

@@ -18,12 +18,12 @@ import (
 // pushDesk is what the commands do about pushes; notify.Desk has it by shape.
 type pushDesk interface {
 	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]userkeys.KeyPush, error)
-	ResumeKey(ctx context.Context, keyID int64, by userkeys.Actor) error
-	ResumeHost(ctx context.Context, host string, by userkeys.Actor) error
+	ResumeKey(ctx context.Context, keyID int64, by userkeys.Caller) error
+	ResumeHost(ctx context.Context, host string, by userkeys.Caller) error
 	Deliveries(ctx context.Context, f userkeys.DeliveryFilter) ([]userkeys.Delivery, error)
 	Hosts(ctx context.Context) ([]userkeys.PushHost, error)
-	Replay(ctx context.Context, ids []int64, host string, by userkeys.Actor) (int, error)
-	Discard(ctx context.Context, ids []int64, host string, by userkeys.Actor) (int, error)
+	Replay(ctx context.Context, ids []int64, host string, by userkeys.Caller) (int, error)
+	Discard(ctx context.Context, ids []int64, host string, by userkeys.Caller) (int, error)
 }
 
 // officePushes are the pushes of the data that a command works on.
@@ -263,7 +263,7 @@ func deliveriesDiscard(cmd *cobra.Command, _ *office, p pushDesk, args []string)
 }
 
 // changeDeliveries has change do its work, by 1000 ids at a time, and tells how many it was done to.
-func changeDeliveries(cmd *cobra.Command, p pushDesk, args []string, change func(context.Context, []int64, string, userkeys.Actor) (int, error), what string) error {
+func changeDeliveries(cmd *cobra.Command, p pushDesk, args []string, change func(context.Context, []int64, string, userkeys.Caller) (int, error), what string) error {
 	ids, host, err := pickDeliveries(cmd, args)
 	if err == nil && host != "" {
 		err = knownHost(cmd.Context(), p, host)

@@ -35,25 +35,25 @@ func (f *fakePushes) Deliveries(_ context.Context, fl userkeys.DeliveryFilter) (
 
 func (f *fakePushes) Hosts(context.Context) ([]userkeys.PushHost, error) { return f.hosts, nil }
 
-func (f *fakePushes) Replay(_ context.Context, ids []int64, host string, by userkeys.Actor) (int, error) {
-	f.done = append(f.done, fmt.Sprintf("replay %d %v %q by %s", len(ids), slices.MaxFunc(append(ids, 0), func(a, b int64) int { return int(a - b) }), host, by.Kind))
+func (f *fakePushes) Replay(_ context.Context, ids []int64, host string, by userkeys.Caller) (int, error) {
+	f.done = append(f.done, fmt.Sprintf("replay %d %v %q by %s", len(ids), slices.MaxFunc(append(ids, 0), func(a, b int64) int { return int(a - b) }), host, by.Kind()))
 	if len(ids) == 1 && ids[0] == 99 {
 		return 0, nil
 	}
 	return max(len(ids), 1), nil
 }
 
-func (f *fakePushes) Discard(_ context.Context, ids []int64, host string, by userkeys.Actor) (int, error) {
-	f.done = append(f.done, fmt.Sprintf("discard %v %q by %s", ids, host, by.Kind))
+func (f *fakePushes) Discard(_ context.Context, ids []int64, host string, by userkeys.Caller) (int, error) {
+	f.done = append(f.done, fmt.Sprintf("discard %v %q by %s", ids, host, by.Kind()))
 	return len(ids), nil
 }
 
-func (f *fakePushes) ResumeHost(_ context.Context, host string, _ userkeys.Actor) error {
+func (f *fakePushes) ResumeHost(_ context.Context, host string, _ userkeys.Caller) error {
 	f.done = append(f.done, "resume "+host)
 	return nil
 }
 
-func (f *fakePushes) ResumeKey(_ context.Context, id int64, _ userkeys.Actor) error {
+func (f *fakePushes) ResumeKey(_ context.Context, id int64, _ userkeys.Caller) error {
 	if id == 4711 {
 		return userkeys.Errorf(userkeys.NotFound, "there is no such key")
 	}

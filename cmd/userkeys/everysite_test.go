@@ -187,7 +187,7 @@ func (s *ownSite) revokeAll() {
 
 func (s *ownSite) notify(title string) {
 	n := userkeys.Notification{Type: 1, Data: []byte(fmt.Sprintf(`{"topic_title":%q}`, title))}
-	if _, err := s.Inbox.Add(s.t.Context(), userkeys.Announcement{Usernames: []string{"alice"}, Notification: n, Actor: testkit.Command}); err != nil {
+	if _, err := s.Inbox.Add(s.t.Context(), userkeys.Announcement{Usernames: []string{"alice"}, Notification: n, Caller: testkit.Command}); err != nil {
 		s.t.Fatal(err)
 	}
 }

@@ -47,7 +47,7 @@ machines: within a week the same key tells nobody twice.`,
 
 // announcement is what the flags say, to users.
 func announcement(f *pflag.FlagSet, users []string) (userkeys.Announcement, error) {
-	a := userkeys.Announcement{Usernames: users, Actor: commandActor}
+	a := userkeys.Announcement{Usernames: users, Caller: commandActor}
 	var kind, data string
 	var post int64
 	for name, to := range map[string]*string{

@@ -211,7 +211,7 @@ func minUploadRate(f *pflag.FlagSet) (int, error) {
 
 // machineSecret reads the secret that pushes are signed with.
 func machineSecret(cmd *cobra.Command, st *store.Store, log *slog.Logger) ([]byte, error) {
-	f := wiring.SecretFile{Actor: commandActor, Now: time.Now, Logger: log}
+	f := wiring.SecretFile{Caller: commandActor, Now: time.Now, Logger: log}
 	var err error
 	if f.Path, err = cmd.Flags().GetString("secret-file"); err != nil {
 		return nil, err

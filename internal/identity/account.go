@@ -12,7 +12,7 @@ type NewUser = userkeys.NewUser
 
 // Create makes an account. Errors: [userkeys.InvalidParameters] with what is
 // wrong, [userkeys.Conflict] for a name or e-mail address that is taken.
-func (ac *Accounts) Create(ctx context.Context, n NewUser, by userkeys.Actor) (userkeys.User, error) {
+func (ac *Accounts) Create(ctx context.Context, n NewUser, by userkeys.Caller) (userkeys.User, error) {
 	a := userkeys.Account{User: userkeys.User{
 		Username: n.Username, Name: n.Name, Email: n.Email, TrustLevel: n.TrustLevel,
 		Admin: n.Admin, Moderator: n.Moderator, Active: !n.Inactive, Groups: n.Groups,
@@ -77,7 +77,7 @@ func (ac *Accounts) FindUsers(ctx context.Context, f userkeys.UserFilter) ([]use
 // as administrator or moderator changed, has to sign in again.
 // [userkeys.Conflict]: the name is taken, or the site would be left without
 // an active administrator.
-func (ac *Accounts) Update(ctx context.Context, id int64, change func(*userkeys.User), by userkeys.Actor) (userkeys.User, error) {
+func (ac *Accounts) Update(ctx context.Context, id int64, change func(*userkeys.User), by userkeys.Caller) (userkeys.User, error) {
 	for range 5 {
 		u, err := ac.update(ctx, id, change, by)
 		if err == nil || userkeys.AsError(err).Reason != changedMeanwhile {
@@ -90,7 +90,7 @@ func (ac *Accounts) Update(ctx context.Context, id int64, change func(*userkeys.
 // changedMeanwhile is the store's reason for a change that came too late.
 const changedMeanwhile = "changed meanwhile"
 
-func (ac *Accounts) update(ctx context.Context, id int64, change func(*userkeys.User), by userkeys.Actor) (userkeys.User, error) {
+func (ac *Accounts) update(ctx context.Context, id int64, change func(*userkeys.User), by userkeys.Caller) (userkeys.User, error) {
 	old, err := ac.store.User(ctx, id)
 	if err != nil {
 		return userkeys.User{}, coded(err)
@@ -113,7 +113,7 @@ func (ac *Accounts) update(ctx context.Context, id int64, change func(*userkeys.
 }
 
 // Suspend stops a user and all their keys until [Accounts.Unsuspend].
-func (ac *Accounts) Suspend(ctx context.Context, id int64, by userkeys.Actor) (userkeys.User, error) {
+func (ac *Accounts) Suspend(ctx context.Context, id int64, by userkeys.Caller) (userkeys.User, error) {
 	return ac.Update(ctx, id, func(u *userkeys.User) {
 		if u.SuspendedAt.IsZero() {
 			u.SuspendedAt = ac.now().UTC()
@@ -122,7 +122,7 @@ func (ac *Accounts) Suspend(ctx context.Context, id int64, by userkeys.Actor) (u
 }
 
 // Unsuspend lets a user act again, also one who was locked out by wrong passwords.
-func (ac *Accounts) Unsuspend(ctx context.Context, id int64, by userkeys.Actor) (userkeys.User, error) {
+func (ac *Accounts) Unsuspend(ctx context.Context, id int64, by userkeys.Caller) (userkeys.User, error) {
 	u, err := ac.Update(ctx, id, func(u *userkeys.User) { u.SuspendedAt = time.Time{} }, by)
 	if err != nil {
 		return userkeys.User{}, err
@@ -132,7 +132,7 @@ func (ac *Accounts) Unsuspend(ctx context.Context, id int64, by userkeys.Actor) 
 
 // SetPassword gives a user a new password, ends their sessions and lets one
 // who was locked out by wrong passwords try again.
-func (ac *Accounts) SetPassword(ctx context.Context, id int64, password string, by userkeys.Actor) error {
+func (ac *Accounts) SetPassword(ctx context.Context, id int64, password string, by userkeys.Caller) error {
 	hash, err := ac.hashNew(ctx, password)
 	if err != nil {
 		return err
@@ -148,7 +148,7 @@ func (ac *Accounts) SetPassword(ctx context.Context, id int64, password string, 
 }
 
 // Delete removes a user with their keys, consents and sessions.
-func (ac *Accounts) Delete(ctx context.Context, id int64, by userkeys.Actor) error {
+func (ac *Accounts) Delete(ctx context.Context, id int64, by userkeys.Caller) error {
 	if err := ac.store.DeleteUser(ctx, id, by, ac.now().UTC()); err != nil {
 		return coded(err)
 	}

@@ -238,7 +238,7 @@ func TestAD10_The_last_administrator_stays(t *testing.T) {
 	eachStore(t, func(t *testing.T, store Store) {
 		s := newSite(t, store)
 		u := s.add("alice", func(n *NewUser) { n.Admin = true })
-		by := userkeys.Actor{UserID: u.ID, Kind: "user", Admin: true}
+		by := userkeys.Caller{User: userkeys.User{ID: u.ID, Admin: true}}
 		tests := map[string]func() error{
 			"demoted": func() error {
 				_, err := s.Update(t.Context(), u.ID, func(u *userkeys.User) { u.Admin = false }, by)

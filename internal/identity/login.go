@@ -231,7 +231,7 @@ func (ac *Accounts) Setup(r *http.Request, token, name, password string) (userke
 	if err := CheckPassword(password, u); err != nil {
 		return userkeys.User{}, err
 	}
-	a, err := ac.createFirst(ctx, u, token, password, userkeys.Actor{Kind: userkeys.ActorSystem, IP: ac.clientIP(r)})
+	a, err := ac.createFirst(ctx, u, token, password, userkeys.Caller{As: userkeys.CallerSystem, Address: ac.clientIP(r)})
 	if err != nil {
 		return userkeys.User{}, err
 	}
@@ -241,7 +241,7 @@ func (ac *Accounts) Setup(r *http.Request, token, name, password string) (userke
 
 // createFirst consumes the token only when its turn to hash has come, so that
 // nothing but the database can fail between that and the user's row.
-func (ac *Accounts) createFirst(ctx context.Context, u userkeys.User, token, password string, by userkeys.Actor) (userkeys.Account, error) {
+func (ac *Accounts) createFirst(ctx context.Context, u userkeys.User, token, password string, by userkeys.Caller) (userkeys.Account, error) {
 	release, err := ac.hasher.acquire(ctx, "")
 	if err != nil {
 		return userkeys.Account{}, err

@@ -52,7 +52,7 @@ var (
 
 func (s *memory) lock() func() { s.mu.Lock(); return s.mu.Unlock }
 
-func (s *memory) CreateUser(_ context.Context, a userkeys.Account, _ userkeys.Actor) (userkeys.User, error) {
+func (s *memory) CreateUser(_ context.Context, a userkeys.Account, _ userkeys.Caller) (userkeys.User, error) {
 	defer s.lock()()
 	if s.fail != nil {
 		return userkeys.User{}, s.fail
@@ -70,7 +70,7 @@ func (s *memory) CreateUser(_ context.Context, a userkeys.Account, _ userkeys.Ac
 
 func (s *memory) BindSession(context.Context, []byte, userkeys.AppSession) error { return nil }
 
-func (s *memory) ReplaceUser(_ context.Context, _, u userkeys.User, _ userkeys.Actor, _ time.Time) error {
+func (s *memory) ReplaceUser(_ context.Context, _, u userkeys.User, _ userkeys.Caller, _ time.Time) error {
 	defer s.lock()()
 	a, ok := s.accounts[u.ID]
 	if !ok {
@@ -93,7 +93,7 @@ func (s *memory) otherAdmin(id int64) bool {
 	return false
 }
 
-func (s *memory) SetPassword(_ context.Context, id int64, hash string, _ userkeys.Actor, _ time.Time) error {
+func (s *memory) SetPassword(_ context.Context, id int64, hash string, _ userkeys.Caller, _ time.Time) error {
 	defer s.lock()()
 	a, ok := s.accounts[id]
 	if !ok {
@@ -115,7 +115,7 @@ func (s *memory) ReplacePassword(_ context.Context, id int64, old, hash string) 
 	return true, nil
 }
 
-func (s *memory) DeleteUser(_ context.Context, id int64, _ userkeys.Actor, _ time.Time) error {
+func (s *memory) DeleteUser(_ context.Context, id int64, _ userkeys.Caller, _ time.Time) error {
 	defer s.lock()()
 	if a := s.accounts[id]; a.Admin && !s.otherAdmin(id) {
 		return userkeys.Errorf(userkeys.Conflict, "last administrator")

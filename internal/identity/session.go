@@ -108,7 +108,7 @@ func (ac *Accounts) tokenOf(r *http.Request) string {
 
 // Visitor tells who sends r; nobody is a zero Visitor. The user is read anew
 // for each request, so that a suspension counts at once.
-func (ac *Accounts) Visitor(r *http.Request) (userkeys.Visitor, error) {
+func (ac *Accounts) Visitor(r *http.Request) (userkeys.Caller, error) {
 	v := ac.visitOf(r.Context())
 	if v == nil {
 		v = &visit{ac: ac, token: ac.tokenOf(r)}
@@ -116,14 +116,12 @@ func (ac *Accounts) Visitor(r *http.Request) (userkeys.Visitor, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if err := v.look(r.Context()); err != nil {
-		return userkeys.Visitor{}, err
+		return userkeys.Caller{}, err
 	}
 	if v.user.ID == 0 {
-		return userkeys.Visitor{}, nil
+		return userkeys.Caller{}, nil
 	}
-	return userkeys.Visitor{
-		User: v.user, Session: v.get(keyID), CSRF: formSecret(v.token), EarlyCSRF: v.earlyToken(ac.earlyOf(r)), App: v.get(keyVia),
-	}, nil
+	return userkeys.Caller{User: v.user, Session: userkeys.Session{ID: v.get(keyID), CSRF: formSecret(v.token), EarlyCSRF: v.earlyToken(ac.earlyOf(r)), App: v.get(keyVia)}}, nil
 }
 
 // SignedInAt tells when the sender of r signed in, with a password or as the first administrator; zero for nobody,
@@ -131,7 +129,7 @@ func (ac *Accounts) Visitor(r *http.Request) (userkeys.Visitor, error) {
 func (ac *Accounts) SignedInAt(r *http.Request) (time.Time, error) {
 	visitor, err := ac.Visitor(r)
 	v := ac.visitOf(r.Context())
-	if err != nil || v == nil || !visitor.SignedIn() || visitor.App != "" {
+	if err != nil || v == nil || !visitor.SignedIn() || visitor.Session.App != "" {
 		return time.Time{}, err
 	}
 	v.mu.Lock()
@@ -181,7 +179,7 @@ func (v *visit) earlyToken(cookie string) string {
 func (ac *Accounts) FormToken(r *http.Request) (string, error) {
 	visitor, err := ac.Visitor(r)
 	if err != nil || visitor.SignedIn() {
-		return visitor.CSRF, err
+		return visitor.Session.CSRF, err
 	}
 	v := ac.visitOf(r.Context())
 	if v == nil || v.w == nil {

@@ -97,17 +97,17 @@ func TestSession_Tells_the_visitor(t *testing.T) {
 		if first.User.ID != alice.ID || first.User.Username != "alice" {
 			t.Errorf("user %+v", first.User)
 		}
-		if secret, err := base64.RawURLEncoding.DecodeString(first.CSRF); err != nil || len(secret) != 32 {
-			t.Errorf("csrf secret %q", first.CSRF)
+		if secret, err := base64.RawURLEncoding.DecodeString(first.Session.CSRF); err != nil || len(secret) != 32 {
+			t.Errorf("csrf secret %q", first.Session.CSRF)
 		}
-		if again := b.visitor(); again.Session != first.Session || again.CSRF != first.CSRF {
-			t.Errorf("the same session is %q then %q", first.Session, again.Session)
+		if again := b.visitor(); again.Session.ID != first.Session.ID || again.Session.CSRF != first.Session.CSRF {
+			t.Errorf("the same session is %q then %q", first.Session.ID, again.Session.ID)
 		}
-		if strings.Contains(b.cookie, first.Session) {
+		if strings.Contains(b.cookie, first.Session.ID) {
 			t.Error("the public name tells the token")
 		}
 		b.mustLogin("alice")
-		if next := b.visitor(); next.Session == first.Session || next.CSRF == first.CSRF {
+		if next := b.visitor(); next.Session.ID == first.Session.ID || next.Session.CSRF == first.Session.CSRF {
 			t.Error("a new login has the name or the secret of the old")
 		}
 		// A request that did not pass Sessions may still ask.
@@ -468,7 +468,7 @@ func TestSession_Keeps_other_cookies(t *testing.T) {
 }
 
 // setUser writes u, whatever the user is now.
-func setUser(ctx context.Context, st Store, u userkeys.User, by userkeys.Actor, at time.Time) error {
+func setUser(ctx context.Context, st Store, u userkeys.User, by userkeys.Caller, at time.Time) error {
 	was, err := st.User(ctx, u.ID)
 	if err != nil {
 		return err
@@ -512,7 +512,7 @@ func TestSignedInAt(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if v := app.visitor(); v.User.ID != u.ID || v.App == "" {
+	if v := app.visitor(); v.User.ID != u.ID || v.Session.App == "" {
 		t.Errorf("an app without a name signs in as %+v", v)
 	}
 	if got := at(app); !got.IsZero() {

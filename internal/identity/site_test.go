@@ -18,7 +18,7 @@ const password = "a horse nobody knows"
 
 var (
 	cheap   = Cost{Memory: 64, Time: 1, Threads: 1}
-	command = userkeys.Actor{Kind: "command", Admin: true}
+	command = userkeys.Caller{As: "command", User: userkeys.User{Admin: true}}
 )
 
 // clock is a time that tests move.
@@ -152,7 +152,7 @@ func (b *browser) logout() {
 	})
 }
 
-func (b *browser) visitor() (v userkeys.Visitor) {
+func (b *browser) visitor() (v userkeys.Caller) {
 	b.t.Helper()
 	b.ask(func(r *http.Request) {
 		var err error
@@ -166,8 +166,8 @@ func (b *browser) visitor() (v userkeys.Visitor) {
 // is fails unless the browser is signed in as the user of that id; 0: nobody.
 func (b *browser) is(id int64) {
 	b.t.Helper()
-	if v := b.visitor(); v.User.ID != id || (v.Session == "") != (id == 0) || (v.CSRF == "") != (id == 0) {
-		b.t.Errorf("visitor: user %d in session %q, want user %d", v.User.ID, v.Session, id)
+	if v := b.visitor(); v.User.ID != id || (v.Session.ID == "") != (id == 0) || (v.Session.CSRF == "") != (id == 0) {
+		b.t.Errorf("visitor: user %d in session %q, want user %d", v.User.ID, v.Session.ID, id)
 	}
 }
 

@@ -19,19 +19,19 @@ type Store interface {
 // AccountStore remembers users. Names and e-mail addresses are compared
 // without case. Errors: [userkeys.NotFound], [userkeys.Conflict].
 type AccountStore interface {
-	CreateUser(ctx context.Context, a userkeys.Account, by userkeys.Actor) (userkeys.User, error)
+	CreateUser(ctx context.Context, a userkeys.Account, by userkeys.Caller) (userkeys.User, error)
 	// ReplaceUser writes every field of u but ID and CreatedAt, if the user is
 	// still as was. It raises the epoch for the user's keys.
 	// [userkeys.Conflict]: the name is taken, no active administrator would be
 	// left, or somebody else changed the user meanwhile (reason "changed meanwhile").
-	ReplaceUser(ctx context.Context, was, u userkeys.User, by userkeys.Actor, at time.Time) error
-	SetPassword(ctx context.Context, userID int64, hash string, by userkeys.Actor, at time.Time) error
+	ReplaceUser(ctx context.Context, was, u userkeys.User, by userkeys.Caller, at time.Time) error
+	SetPassword(ctx context.Context, userID int64, hash string, by userkeys.Caller, at time.Time) error
 	// ReplacePassword writes hash in place of old if old is still what is
 	// stored, and tells whether it was: hashing an old password anew must
 	// not undo a change of password made meanwhile. It is no event of its own.
 	ReplacePassword(ctx context.Context, userID int64, old, hash string) (bool, error)
 	// DeleteUser removes the user with keys, consents and sessions; not the last administrator.
-	DeleteUser(ctx context.Context, userID int64, by userkeys.Actor, at time.Time) error
+	DeleteUser(ctx context.Context, userID int64, by userkeys.Caller, at time.Time) error
 	User(ctx context.Context, id int64) (userkeys.User, error)
 	// Account finds by username or, if name has an '@', by e-mail address.
 	Account(ctx context.Context, name string) (userkeys.Account, error)

@@ -3,7 +3,6 @@ package posts
 import (
 	"context"
 	"errors"
-	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -275,7 +274,7 @@ func (r *runner) settle(ctx context.Context, p Post, o outcome, cred *client.Cre
 		delete(r.rests, p.Owner())
 	}
 	// Only now, for what was answered is safe on disk: which of its reasons a 403 has.
-	told := cred.Diagnose(ctx, staying(r.q.cfg.Base), http.MethodPost, postPath, o.err)
+	told := cred.Diagnose(ctx, staying(r.q.cfg.Base), o.err)
 	if o.state == Failed && help(cred, told) != "" {
 		after, err = r.q.change(p.ID, func(p *Post) error {
 			p.LastError = line(o.why + help(cred, told))

@@ -28,7 +28,8 @@ type Delivery struct {
 func NewDelivery(d userkeys.Delivery, username string) Delivery {
 	row := Delivery{
 		ID: d.ID, UserID: d.UserID, Username: known(username),
-		NotificationID: known(d.NotificationID), KeyID: known(d.KeyID), PushURL: d.PushURL, Host: d.Host, CreatedAt: Time(d.CreatedAt), QueuedAt: Time(d.QueuedAt),
+		NotificationID: known(d.NotificationID), KeyID: known(d.KeyID), PushURL: d.PushURL, Host: d.Host,
+		CreatedAt: Time(d.CreatedAt), QueuedAt: Time(d.QueuedAt),
 		Attempts: d.Attempt, DeadAt: Time(d.DeadAt), Problem: known(string(d.Problem)),
 	}
 	if d.DeadAt.IsZero() {

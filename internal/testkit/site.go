@@ -19,7 +19,7 @@ import (
 )
 
 // Command is the actor of what a test arranges, as an administrator would at the command line.
-var Command = userkeys.Actor{Kind: userkeys.ActorCommand, Admin: true}
+var Command = userkeys.Caller{As: userkeys.CallerCommand, User: userkeys.User{Admin: true}}
 
 // Password is every person's password.
 const Password = "a long enough password"

@@ -30,9 +30,9 @@ const secretMark = "machine secret"
 // SecretFile is where a site's machine secret comes from.
 type SecretFile struct {
 	Path    string
-	Own     bool           // it is the site's own file: made at the first start, and its owner's alone
-	Replace bool           // it counts from now on, whatever counted before
-	Actor   userkeys.Actor // who replaces it
+	Own     bool            // it is the site's own file: made at the first start, and its owner's alone
+	Replace bool            // it counts from now on, whatever counted before
+	Caller  userkeys.Caller // who replaces it
 	Now     func() time.Time
 	Logger  *slog.Logger
 }
@@ -51,7 +51,7 @@ func OpenSecret(ctx context.Context, st *store.Store, f SecretFile) ([]byte, err
 		f.warn(ctx)
 	}
 	if f.Replace {
-		return secret, ReplaceSecret(ctx, st, secret, f.Now(), f.Actor)
+		return secret, ReplaceSecret(ctx, st, secret, f.Now(), f.Caller)
 	}
 	return secret, AgreeOnSecret(ctx, st, secret)
 }
@@ -138,7 +138,7 @@ func AgreeOnSecret(ctx context.Context, st *store.Store, secret []byte) error {
 }
 
 // ReplaceSecret makes this machine secret count from now on. The audit log tells it.
-func ReplaceSecret(ctx context.Context, st *store.Store, secret []byte, at time.Time, by userkeys.Actor) error {
+func ReplaceSecret(ctx context.Context, st *store.Store, secret []byte, at time.Time, by userkeys.Caller) error {
 	return st.Remark(ctx, secretMark, markOf(secret), at, by)
 }
 

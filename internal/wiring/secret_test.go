@@ -74,7 +74,7 @@ func TestReadSecret(t *testing.T) {
 // ownFile is the file in --data, of one who logs nowhere.
 func ownFile(path string) wiring.SecretFile {
 	return wiring.SecretFile{
-		Path: path, Own: true, Actor: testkit.Command, Now: func() time.Time { return time.Unix(1, 0) }, Logger: slog.New(slog.DiscardHandler),
+		Path: path, Own: true, Caller: testkit.Command, Now: func() time.Time { return time.Unix(1, 0) }, Logger: slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -169,7 +169,7 @@ func TestSecretThatIsLost(t *testing.T) {
 			t.Errorf("after it was replaced: %v", err)
 		}
 		events, err := st.AuditEvents(t.Context(), 0, 0)
-		if err != nil || len(events) != 1 || events[0].Action != "machine secret replaced" || events[0].Actor.Kind != userkeys.ActorCommand {
+		if err != nil || len(events) != 1 || events[0].Action != "machine secret replaced" || events[0].Caller.Kind() != userkeys.CallerCommand {
 			t.Errorf("the log has %+v, %v", events, err)
 		}
 	})

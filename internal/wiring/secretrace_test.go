@@ -16,7 +16,7 @@ import (
 func TestSecretMadeByAnotherMeanwhile(t *testing.T) {
 	t.Parallel()
 	f := SecretFile{
-		Path: filepath.Join(t.TempDir(), "userkeys.secret"), Own: true, Actor: userkeys.Actor{Kind: userkeys.ActorCommand},
+		Path: filepath.Join(t.TempDir(), "userkeys.secret"), Own: true, Caller: userkeys.Caller{As: userkeys.CallerCommand},
 		Now: func() time.Time { return time.Unix(1, 0) }, Logger: slog.New(slog.DiscardHandler),
 	}
 	st := dbtest.SQLite(t)

@@ -102,7 +102,7 @@ func userName(i int) string { return fmt.Sprintf("user%d", i) }
 // grantAll gives every key to a user of its own.
 func grantAll(ctx context.Context, st *store.Store, keys keyList) error {
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	actor := userkeys.Actor{Kind: "system", Admin: true}
+	actor := userkeys.Caller{As: "system", User: userkeys.User{Admin: true}}
 	for i := range keys.len() {
 		u, err := st.CreateUser(ctx, userkeys.Account{User: userkeys.User{
 			Username: userName(i), TrustLevel: 1, Active: true, CreatedAt: now,
@@ -115,7 +115,7 @@ func grantAll(ctx context.Context, st *store.Store, keys keyList) error {
 				UserID: u.ID, ClientID: fmt.Sprintf("client-%d", i), ApplicationName: "bench",
 				Hash: keys.key(i).Hash(), Scopes: scopes, CreatedAt: now, LastUsedAt: now,
 			},
-			Actor: actor, MaxKeys: 1 << 30, MaxRecent: 1 << 30, RecentSince: now,
+			Caller: actor, MaxKeys: 1 << 30, MaxRecent: 1 << 30, RecentSince: now,
 		})
 		if err != nil {
 			return err
