@@ -238,7 +238,6 @@ width dialect.go
 width dns.go
 width doctor.go
 width draft.go
-width edge.go
 width ending.go
 width endpoints.go
 width enqueue.go
