@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"time"
+
 	"userkeys/internal/ownfile"
 )
 

@@ -64,8 +64,10 @@ func Open(cfg Config) *Store {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Store{cfg: cfg,
-		file: ownfile.File{Name: filepath.Join(cfg.Dir, storeName), Max: maxStoreBytes, Lost: "log in again"}}
+	return &Store{
+		cfg:  cfg,
+		file: ownfile.File{Name: filepath.Join(cfg.Dir, storeName), Max: maxStoreBytes, Lost: "log in again"},
+	}
 }
 
 // Path is the store's file.

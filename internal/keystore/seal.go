@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"path/filepath"
+
 	"userkeys/internal/ownfile"
 
 	"filippo.io/age"

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+
 	"userkeys/internal/keystore"
 
 	"pgregory.net/rapid"

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
 	"userkeys/internal/keystore"
 	"userkeys/internal/ownfile"
 
