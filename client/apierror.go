@@ -36,6 +36,9 @@ type APIError struct {
 	Messages   []string      // for people, without control characters; may be empty
 	RetryAfter time.Duration // when asking again makes sense; 0 says nothing
 	LimitCode  string        // the limit that was hit: "user_api_key_limiter_60_secs"
+
+	// Method and Path are those of the request, for [Credential.Diagnose]; empty if the error does not come from [Do].
+	Method, Path string
 }
 
 func (e *APIError) Error() string {
@@ -169,6 +172,10 @@ func retryAfter(h http.Header) time.Duration {
 	return 0
 }
 
+// ErrNotJSON is the error of a successful answer that is not the JSON that was asked for: most often the page of a
+// website, or of a proxy, that knows nothing of the route. It is shared; do not change it.
+var ErrNotJSON = &userkeys.Error{Code: userkeys.Internal, Public: "the site's answer is not the JSON that was expected"}
+
 // Do sends req and reads the JSON answer into the value that into points to; nil drops
 // it. An answer that is not a success is an [*APIError]; no answer at all is
 // [userkeys.Unavailable].
@@ -188,8 +195,11 @@ func doWithin(most int64, hc *http.Client, req *http.Request, into any) error {
 		return unreachable(req, err)
 	}
 	defer resp.Body.Close()
-	if err := CheckResponse(resp); err != nil {
-		return err
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		said, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes)) // what came is enough
+		e := ParseError(resp.StatusCode, resp.Header, said)
+		e.Method, e.Path = req.Method, req.URL.Path
+		return e
 	}
 	if into == nil {
 		return nil
@@ -202,7 +212,7 @@ func doWithin(most int64, hc *http.Client, req *http.Request, into any) error {
 		return userkeys.Errorf(userkeys.BodyTooLarge, "the site's answer is larger than %d bytes", most)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return &userkeys.Error{Code: userkeys.Internal, Public: "the site's answer is not the JSON that was expected", Err: err}
+		return fmt.Errorf("%w: %v", ErrNotJSON, err)
 	}
 	return nil
 }
@@ -214,15 +224,6 @@ func setMissing(h http.Header, name, value string) {
 	if h.Get(name) == "" {
 		h.Set(name, value)
 	}
-}
-
-// CheckResponse is nil for a success; for any other answer it reads the body and gives the [*APIError].
-func CheckResponse(resp *http.Response) error {
-	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
-		return nil
-	}
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes)) // what came is enough
-	return ParseError(resp.StatusCode, resp.Header, body)
 }
 
 // unreachable keeps a cancelled context recognisable and says where the call went.

@@ -62,7 +62,7 @@ func noModel(err error) bool {
 	if errors.As(err, &e) {
 		return e.Status == http.StatusNotFound || e.Status == http.StatusNotAcceptable
 	}
-	return errors.Is(err, userkeys.Internal) // no JSON
+	return errors.Is(err, ErrNotJSON)
 }
 
 // consentState is the model of a consent page.

@@ -13,9 +13,10 @@ import (
 	"time"
 )
 
-// The paths of the notifications.
+// TotalsPath is the path that [Credential.Totals] asks for: what [Credential.Diagnose] wants to know of it.
+const TotalsPath = "/notifications/totals.json"
+
 const (
-	totalsPath        = "/notifications/totals.json"
 	notificationsPath = "/notifications.json"
 	markReadPath      = "/notifications/mark-read.json"
 )
@@ -36,7 +37,7 @@ func (t Totals) All() int { return t.Unread + t.Messages + t.Chat }
 // 2024 has no such route: see [Credential.SessionTotals].
 func (c *Credential) Totals(ctx context.Context, base *http.Client) (Totals, error) {
 	var t Totals
-	err := c.get(ctx, base, totalsPath, &t)
+	err := c.get(ctx, base, TotalsPath, &t)
 	return t.printable(), err
 }
 

@@ -49,6 +49,15 @@ func (s Support) CallsItself() string {
 	return named
 }
 
+// Limits returns how often a key may be used on the site: what the site describes, else the usual limits of a
+// Discourse, which does not tell. 0 is no limit of that kind.
+func (s Support) Limits() userkeys.DescribedLimits {
+	if s.Description == nil {
+		return userkeys.DescribedLimits{PerMinute: 20, PerDay: 2880}
+	}
+	return s.Description.Limits
+}
+
 // Flows are the ways to ask for a key that are known to work on the site, the
 // most convenient first. A Discourse does not tell which redirects it allows:
 // whether the loopback works there is for [Authorization.Check] to find out.

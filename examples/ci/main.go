@@ -96,12 +96,11 @@ func ask(ctx context.Context, site string) (*client.Credential, error) {
 
 // post sends the message once. The client sends it again only where the site has said that it refused it for a limit.
 func post(ctx context.Context, c *client.Credential, message string) (int, error) {
-	const path = "/posts.json"
 	form := url.Values{"raw": {message}}
 	if topic := os.Getenv("USERKEYS_TOPIC"); topic != "" {
 		form.Set("topic_id", topic)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Site+path, strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Site+"/posts.json", strings.NewReader(form.Encode()))
 	if err != nil {
 		return exitUsage, err
 	}
@@ -109,7 +108,7 @@ func post(ctx context.Context, c *client.Credential, message string) (int, error
 	var made struct {
 		ID int64 `json:"id"` // 0 where somebody has to look at it first
 	}
-	if err := c.Diagnose(ctx, nil, req.Method, path, client.Do(c.Client(nil), req, &made)); err != nil {
+	if err := c.Diagnose(ctx, nil, client.Do(c.Client(nil), req, &made)); err != nil {
 		return outcome(err)
 	}
 	fmt.Println("posted", made.ID)

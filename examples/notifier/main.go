@@ -13,7 +13,6 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -101,7 +100,7 @@ func login(ctx context.Context, site, clientID string) (*client.Credential, erro
 func watch(ctx context.Context, c *client.Credential) error {
 	for last := 0; ; {
 		total, err := c.Totals(ctx, nil)
-		err = c.Diagnose(ctx, nil, http.MethodGet, "/notifications/totals.json", err) // Discourse does not say what a 403 means
+		err = c.Diagnose(ctx, nil, err) // Discourse does not say what a 403 means
 		n, refused := total.All(), &client.APIError{}
 		if errors.As(err, &refused) && refused.KeyIsDead() {
 			err = errors.New("the site no longer takes the key: it was revoked or has ended; log in again")

@@ -159,7 +159,7 @@ func home(w http.ResponseWriter, r *http.Request, visitor string) (string, error
 		c, err := stored(visitor, string(site))
 		if err == nil {
 			t, err = c.Totals(r.Context(), outward)
-			err = c.Diagnose(r.Context(), outward, http.MethodGet, "/notifications/totals.json", err)
+			err = c.Diagnose(r.Context(), outward, err)
 		}
 		if waits[string(site)] = fmt.Sprintf("%d notifications, %d messages", t.Unread, t.Messages); err != nil {
 			waits[string(site)] = client.Explain(err)

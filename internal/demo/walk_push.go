@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -52,18 +51,7 @@ func (k *walker) pushed(ctx context.Context) error {
 	k.out.sent("GET " + userkeys.PushSecretPath)
 	k.out.got("whsec_... sealed to the app's public key, as the key was")
 	arrived := make(chan arrival, 1)
-	receiver := &http.Server{ReadHeaderTimeout: pushWait, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a := arrival{at: time.Now(), header: r.Header}
-		if a.body, a.err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxPush)); a.err == nil {
-			r.Body = io.NopCloser(bytes.NewReader(a.body))
-			a.push, a.err = client.VerifyPush(r, secret)
-		}
-		w.WriteHeader(client.PushStatus(a.err))
-		select {
-		case arrived <- a:
-		default:
-		}
-	})}
+	receiver := &http.Server{ReadHeaderTimeout: pushWait, Handler: receive(secret, arrived)}
 	go func() { _ = receiver.Serve(k.cfg.Push) }()
 	defer receiver.Close()
 	k.out.say("Now bob leaves a notice on The Noticeboard. The website tells userkeys, which keeps it for %s and pushes it to the app:", k.cfg.Username)
@@ -74,7 +62,11 @@ func (k *walker) pushed(ctx context.Context) error {
 		return err
 	}
 	k.out.sent("POST /notices", form)
-	if err := k.post(req); err != nil {
+	page, err := k.browser.send(req)
+	if err == nil {
+		err = page.want(http.StatusSeeOther)
+	}
+	if err != nil {
 		return err
 	}
 	select {
@@ -87,19 +79,18 @@ func (k *walker) pushed(ctx context.Context) error {
 	}
 }
 
-// post sends a form that is answered with a redirect.
-func (k *walker) post(req *http.Request) error {
-	c := *k.cfg.HTTP
-	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	resp, err := c.Do(req)
-	if err != nil {
-		return err
-	}
-	a, err := readAnswer(resp)
-	if err != nil {
-		return err
-	}
-	return a.want(http.StatusSeeOther)
+// receive verifies pushes and passes the first one on.
+func receive(secret userkeys.PushSecret, arrived chan<- arrival) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a := arrival{at: time.Now(), header: r.Header}
+		a.push, a.err = client.VerifyPush(r, secret)
+		a.body = a.push.Body
+		w.WriteHeader(client.PushStatus(a.err))
+		select {
+		case arrived <- a:
+		default:
+		}
+	})
 }
 
 func (k *walker) wantPush(a arrival, began time.Time) error {

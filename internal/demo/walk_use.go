@@ -38,7 +38,7 @@ func (k *walker) showAnswer(a *answer) {
 const limitHeader = "Discourse-Rate-Limit-Error-Code"
 
 func (k *walker) firstCall(ctx context.Context) error {
-	k.out.say("From now on the browser is not needed. The app calls the site's API with two headers; the site behind userkeys is told who calls.")
+	k.out.say("From now on the browser is not needed. The app calls the site's API with two headers. What is new is answered by userkeys; the website behind it is told who calls.")
 	a, err := k.call(ctx, k.cred, http.MethodGet, walkPath, "")
 	if err != nil {
 		return err
@@ -76,11 +76,7 @@ func wantForbidden(a *answer) error {
 	if err := a.want(http.StatusForbidden); err != nil {
 		return err
 	}
-	r, err := a.refusal()
-	if err == nil && r.Type != userkeys.InvalidAccess.Type() {
-		err = fmt.Errorf("the refusal is of type %q", r.Type)
-	}
-	return err
+	return a.wantType(userkeys.InvalidAccess)
 }
 
 // tooManyCalls uses a key of its own: the first one still has calls to make,
@@ -129,11 +125,7 @@ func wantLimited(a *answer) error {
 	if got := a.Header.Get(limitHeader); got != "user_api_key_limiter_60_secs" {
 		return fmt.Errorf("%s is %q", limitHeader, got)
 	}
-	r, err := a.refusal()
-	if err == nil && r.Type != userkeys.RateLimited.Type() {
-		err = fmt.Errorf("the refusal is of type %q", r.Type)
-	}
-	return err
+	return a.wantType(userkeys.RateLimited)
 }
 
 // secondKey goes steps 2 to 7 again without a word.
@@ -260,7 +252,7 @@ func (k *walker) wantDead(ctx context.Context, cred *client.Credential) error {
 	if err := wantForbidden(a); err != nil {
 		return err
 	}
-	if r, _ := a.refusal(); r.Reason != userkeys.ErrInvalidKey.Reason {
+	if r := a.refusal(); r.Reason != userkeys.ErrInvalidKey.Reason {
 		return fmt.Errorf("the reason is %q, not %q", r.Reason, userkeys.ErrInvalidKey.Reason)
 	}
 	return nil

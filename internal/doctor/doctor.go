@@ -178,10 +178,9 @@ func newExamination(p Patient) *examination {
 }
 
 func ownTransport() http.RoundTripper {
-	return &http.Transport{
-		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: maxHeaderBytes,
-		IdleConnTimeout: questionPatience,
-	}
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxResponseHeaderBytes, t.IdleConnTimeout = maxHeaderBytes, questionPatience
+	return t
 }
 
 // run makes the steps until one of them stops the examination; of the others it says so.

@@ -37,7 +37,7 @@ func (e *examination) lookAtKey(ctx context.Context) {
 		return
 	}
 	alive, err := e.alive(ctx)
-	if api := (*client.APIError)(nil); e.userkeysSite() && !errors.As(err, &api) && errors.Is(err, userkeys.Internal) {
+	if e.userkeysSite() && errors.Is(err, client.ErrNotJSON) {
 		alive, err = true, nil // a website's page: userkeys has let the key pass
 	}
 	var api *client.APIError
@@ -69,7 +69,7 @@ func (e *examination) alive(ctx context.Context) (bool, error) {
 	}
 	err := e.key.Get(ctx, e.http, sessionPath, &session)
 	if err == nil && session.CurrentUser.Username == "" {
-		err = userkeys.Errorf(userkeys.Internal, "the answer names nobody")
+		err = client.ErrNotJSON
 	}
 	e.session = err
 	var api *client.APIError
@@ -78,7 +78,7 @@ func (e *examination) alive(ctx context.Context) (bool, error) {
 		e.owner = session.CurrentUser
 		return true, nil
 	case errors.As(err, &api) && (api.Status == http.StatusForbidden || api.Status == http.StatusNotFound),
-		api == nil && errors.Is(err, userkeys.Internal): // an answer, but no session
+		errors.Is(err, client.ErrNotJSON): // an answer, but no session
 		return e.key.Alive(ctx, e.http)
 	}
 	return false, err
@@ -95,7 +95,7 @@ func (e *examination) lookAtAnswers(ctx context.Context) {
 	}
 	if e.key.Scopes.Has(userkeys.ScopeNotifications) {
 		_, err := e.key.Totals(ctx, e.http)
-		e.answers(totalsPath, userkeys.ScopeNotifications, err)
+		e.answers(client.TotalsPath, userkeys.ScopeNotifications, err)
 	}
 }
 

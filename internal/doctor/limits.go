@@ -10,12 +10,6 @@ import (
 	"userkeys/client"
 )
 
-// What a Discourse allows that does not say it.
-const (
-	usualPerMinute = 20
-	usualPerDay    = 2880
-)
-
 // A person is the owner of a key, as a site tells it to the key.
 type person struct {
 	Username   string `json:"username"`
@@ -62,14 +56,13 @@ func (e *examination) trustAdvice() string {
 
 // lookAtLimits says how often a key may be used, and what is left of that as far as the answers told.
 func (e *examination) lookAtLimits(context.Context) {
-	perMinute, perDay := usualPerMinute, usualPerDay
-	says := fmt.Sprintf("usually %d requests of a key a minute and %d a day; a Discourse does not say", perMinute, perDay)
-	if d := e.support.Description; d != nil {
-		perMinute, perDay = d.Limits.PerMinute, d.Limits.PerDay
-		says = fmt.Sprintf("%d requests of a key a minute and %d a day", perMinute, perDay)
-		if d.Limits.UserPerMinute > 0 || d.Limits.UserPerDay > 0 {
-			says += fmt.Sprintf(" (of all keys of a person %s and %s)", orNone(d.Limits.UserPerMinute), orNone(d.Limits.UserPerDay))
-		}
+	limits := e.support.Limits()
+	says := fmt.Sprintf("%d requests of a key a minute and %d a day", limits.PerMinute, limits.PerDay)
+	switch {
+	case !e.userkeysSite():
+		says = "usually " + says + "; a Discourse does not say"
+	case limits.UserPerMinute > 0 || limits.UserPerDay > 0:
+		says += fmt.Sprintf(" (of all keys of a person %s and %s)", orNone(limits.UserPerMinute), orNone(limits.UserPerDay))
 	}
 	used := 0
 	for _, h := range e.heard.hops {
@@ -85,7 +78,7 @@ func (e *examination) lookAtLimits(context.Context) {
 		}
 	}
 	if used > 0 {
-		says += fmt.Sprintf("; at most %d and %d are left to the stored key now, for sites do not tell what it used before", max(0, perMinute-used), max(0, perDay-used))
+		says += fmt.Sprintf("; at most %d and %d are left to the stored key now, for sites do not tell what it used before", max(0, limits.PerMinute-used), max(0, limits.PerDay-used))
 	}
 	e.find(CheckLimits, OK, "", "%s; above that the site answers 429 and says in Retry-After how many seconds to wait", says)
 }

@@ -23,7 +23,6 @@ import (
 const (
 	probePath       = "/user-api-key/new"
 	sessionPath     = "/session/current.json"
-	totalsPath      = "/notifications/totals.json"
 	expiresSoon     = 14 * 24 * time.Hour // for certificates and keys
 	clockTolerance  = time.Minute
 	todaysAPI       = 4

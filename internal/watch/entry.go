@@ -59,9 +59,6 @@ func (e *entry) watch(ctx context.Context) {
 	}
 }
 
-// totalsPath is what is asked of a site.
-const totalsPath = "/notifications/totals.json"
-
 // replaced looks whether the store has another key than the one that is dead, by a login or a renewal elsewhere.
 func (e *entry) replaced() bool {
 	if e.w.cfg.Current == nil {
@@ -198,7 +195,7 @@ func (e *entry) failed(ctx context.Context, err error) {
 	var api *client.APIError
 	refused := errors.As(err, &api)
 	if refused && api.Status == http.StatusForbidden && api.Reason == "" && e.spend() {
-		errors.As(e.cred.Diagnose(ctx, e.w.cfg.HTTP, http.MethodGet, totalsPath, err), &api)
+		errors.As(e.cred.Diagnose(ctx, e.w.cfg.HTTP, err), &api)
 	}
 	e.failures++
 	back := min(e.pace()<<min(e.failures-1, 10), longestPause)
@@ -213,13 +210,13 @@ func (e *entry) failed(ctx context.Context, err error) {
 	case refused && api.Status == http.StatusForbidden:
 		health, says = Dead, "the site does not let this key see notifications; what it is: userkeys doctor "+e.account.Site
 	case refused && api.Status == http.StatusNotFound:
-		health, says = Missing, fmt.Sprintf("the site has no %s: before another website, userkeys must be told to answer it (serve --own apps); more: userkeys doctor %s", totalsPath, e.account.Site)
+		health, says = Missing, fmt.Sprintf("the site has no %s: before another website, userkeys must be told to answer it (serve --own apps); more: userkeys doctor %s", client.TotalsPath, e.account.Site)
 	case refused:
 		says = api.Error()
 	case errors.Is(err, userkeys.Unavailable):
 		says = "cannot reach the site"
-	case errors.Is(err, userkeys.Internal):
-		health, says = Missing, fmt.Sprintf("what the site answers at %s cannot be read; what it is: userkeys doctor %s", totalsPath, e.account.Site)
+	case errors.Is(err, client.ErrNotJSON):
+		health, says = Missing, fmt.Sprintf("what the site answers at %s cannot be read; what it is: userkeys doctor %s", client.TotalsPath, e.account.Site)
 	}
 	e.mu.Lock()
 	e.state.Health, e.state.Says, e.state.Live = health, says, false

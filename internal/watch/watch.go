@@ -100,10 +100,9 @@ const (
 // New makes a watcher; nothing is asked yet.
 func New(cfg Config) *Watcher {
 	if cfg.HTTP == nil {
-		cfg.HTTP = &http.Client{Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 2, IdleConnTimeout: 90 * time.Second,
-			TLSHandshakeTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10,
-		}}
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.MaxResponseHeaderBytes = 64 << 10
+		cfg.HTTP = &http.Client{Transport: transport}
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -114,7 +113,7 @@ func New(cfg Config) *Watcher {
 	w := &Watcher{cfg: cfg}
 	for _, a := range cfg.Accounts {
 		w.entries = append(w.entries, &entry{
-			w: w, id: a.Account.ID, account: a.Account, cred: a.Credential, budget: NewBudget(discourseLimits), wake: make(chan struct{}, 1),
+			w: w, id: a.Account.ID, account: a.Account, cred: a.Credential, budget: NewBudget(Limits{}), wake: make(chan struct{}, 1),
 			state: State{ID: a.Account.ID, Site: a.Account.Site, Name: a.Account.Name, Health: Waiting},
 		})
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"userkeys/limit"
+	"userkeys/internal/limit"
 )
 
 const micro = time.Microsecond

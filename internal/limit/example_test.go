@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"userkeys/limit"
+	"userkeys/internal/limit"
 )
 
 // A key that may make two requests a minute makes three, and comes back when it

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"userkeys/limit"
+	"userkeys/internal/limit"
 )
 
 var usual = limit.Limits{Minute: 20, Day: 2880}

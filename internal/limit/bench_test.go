@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"userkeys/limit"
+	"userkeys/internal/limit"
 )
 
 // trimmed is the usual code: a slice of every time, trimmed on each call.

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"userkeys/limit"
+	"userkeys/internal/limit"
 )
 
 // Two memories that agree with two memories asked one after the other, the

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"userkeys/limit"
+	"userkeys/internal/limit"
 )
 
 // fill makes keys 1..n, a second apart.

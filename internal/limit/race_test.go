@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"userkeys/limit"
+	"userkeys/internal/limit"
 )
 
 // race lets goroutines take from one key at once and tells how many passed.

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"userkeys/limit"
+	"userkeys/internal/limit"
 )
 
 const dayStep = 864 * time.Second

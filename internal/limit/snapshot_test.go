@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"userkeys/limit"
+	"userkeys/internal/limit"
 )
 
 // The bytes are a format on disk: they may not change under version 1.
