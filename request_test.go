@@ -40,6 +40,14 @@ func TestParseAuthorizationRequest(t *testing.T) {
 	}
 }
 
+func TestParametersTwice(t *testing.T) {
+	t.Parallel()
+	p := good()
+	p["auth_redirect"] = []string{"https://a.example/", "https://b.example/"}
+	_, err := userkeys.ParseAuthorizationRequest(p)
+	mustRefuse(t, err, userkeys.InvalidParameters, "duplicate parameter auth_redirect")
+}
+
 func TestEmptyRedirectIsNotAbsent(t *testing.T) {
 	t.Parallel()
 	p := good()
