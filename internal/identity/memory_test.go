@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 	"userkeys/store"
 )
 
 // memory is a [Store] of maps, whose faults a test can choose.
 type memory struct {
 	mu       sync.Mutex
-	accounts map[int64]userkeys.Account
+	accounts map[int64]site.Account
 	lastID   int64
 	sessions map[string]row
 	tokens   map[string]row
@@ -40,7 +41,7 @@ type counted struct {
 
 func newMemory() *memory {
 	return &memory{
-		accounts: map[int64]userkeys.Account{}, sessions: map[string]row{},
+		accounts: map[int64]site.Account{}, sessions: map[string]row{},
 		tokens: map[string]row{}, guesses: map[string]counted{}, marks: map[string][]byte{},
 	}
 }
@@ -52,14 +53,14 @@ var (
 
 func (s *memory) lock() func() { s.mu.Lock(); return s.mu.Unlock }
 
-func (s *memory) CreateUser(_ context.Context, a userkeys.Account, _ userkeys.Caller) (userkeys.User, error) {
+func (s *memory) CreateUser(_ context.Context, a site.Account, _ site.Caller) (site.User, error) {
 	defer s.lock()()
 	if s.fail != nil {
-		return userkeys.User{}, s.fail
+		return site.User{}, s.fail
 	}
 	for _, b := range s.accounts {
 		if strings.EqualFold(a.Username, b.Username) || a.Email != "" && a.Email == b.Email {
-			return userkeys.User{}, userkeys.Errorf(userkeys.Conflict, "taken")
+			return site.User{}, userkeys.Errorf(userkeys.Conflict, "taken")
 		}
 	}
 	s.lastID++
@@ -68,9 +69,9 @@ func (s *memory) CreateUser(_ context.Context, a userkeys.Account, _ userkeys.Ca
 	return a.User, nil
 }
 
-func (s *memory) BindSession(context.Context, []byte, userkeys.AppSession) error { return nil }
+func (s *memory) BindSession(context.Context, []byte, site.AppSession) error { return nil }
 
-func (s *memory) ReplaceUser(_ context.Context, _, u userkeys.User, _ userkeys.Caller, _ time.Time) error {
+func (s *memory) ReplaceUser(_ context.Context, _, u site.User, _ site.Caller, _ time.Time) error {
 	defer s.lock()()
 	a, ok := s.accounts[u.ID]
 	if !ok {
@@ -93,7 +94,7 @@ func (s *memory) otherAdmin(id int64) bool {
 	return false
 }
 
-func (s *memory) SetPassword(_ context.Context, id int64, hash string, _ userkeys.Caller, _ time.Time) error {
+func (s *memory) SetPassword(_ context.Context, id int64, hash string, _ site.Caller, _ time.Time) error {
 	defer s.lock()()
 	a, ok := s.accounts[id]
 	if !ok {
@@ -115,7 +116,7 @@ func (s *memory) ReplacePassword(_ context.Context, id int64, old, hash string) 
 	return true, nil
 }
 
-func (s *memory) DeleteUser(_ context.Context, id int64, _ userkeys.Caller, _ time.Time) error {
+func (s *memory) DeleteUser(_ context.Context, id int64, _ site.Caller, _ time.Time) error {
 	defer s.lock()()
 	if a := s.accounts[id]; a.Admin && !s.otherAdmin(id) {
 		return userkeys.Errorf(userkeys.Conflict, "last administrator")
@@ -133,34 +134,34 @@ func (s *memory) dropSessions(id int64) {
 	}
 }
 
-func (s *memory) User(_ context.Context, id int64) (userkeys.User, error) {
+func (s *memory) User(_ context.Context, id int64) (site.User, error) {
 	defer s.lock()()
 	if s.fail != nil {
-		return userkeys.User{}, s.fail
+		return site.User{}, s.fail
 	}
 	a, ok := s.accounts[id]
 	if !ok {
-		return userkeys.User{}, userkeys.Errorf(userkeys.NotFound, "no user")
+		return site.User{}, userkeys.Errorf(userkeys.NotFound, "no user")
 	}
 	return a.User, nil
 }
 
-func (s *memory) Account(_ context.Context, name string) (userkeys.Account, error) {
+func (s *memory) Account(_ context.Context, name string) (site.Account, error) {
 	defer s.lock()()
 	if s.fail != nil {
-		return userkeys.Account{}, s.fail
+		return site.Account{}, s.fail
 	}
 	for _, a := range s.accounts {
 		if strings.EqualFold(a.Username, name) || a.Email != "" && strings.EqualFold(a.Email, name) {
 			return a, nil
 		}
 	}
-	return userkeys.Account{}, userkeys.Errorf(userkeys.NotFound, "no user")
+	return site.Account{}, userkeys.Errorf(userkeys.NotFound, "no user")
 }
 
-func (s *memory) Users(_ context.Context, after int64, limit int) ([]userkeys.User, error) {
+func (s *memory) Users(_ context.Context, after int64, limit int) ([]site.User, error) {
 	defer s.lock()()
-	var out []userkeys.User
+	var out []site.User
 	for id := after + 1; id <= s.lastID && len(out) < limit; id++ {
 		if a, ok := s.accounts[id]; ok {
 			out = append(out, a.User)
@@ -169,9 +170,9 @@ func (s *memory) Users(_ context.Context, after int64, limit int) ([]userkeys.Us
 	return out, s.fail
 }
 
-func (s *memory) FindUsers(ctx context.Context, f userkeys.UserFilter) ([]userkeys.User, error) {
+func (s *memory) FindUsers(ctx context.Context, f site.UserFilter) ([]site.User, error) {
 	users, err := s.Users(ctx, f.After, math.MaxInt)
-	users = slices.DeleteFunc(users, func(u userkeys.User) bool { return f.Admins && !(u.Admin && u.MayAct()) })
+	users = slices.DeleteFunc(users, func(u site.User) bool { return f.Admins && !(u.Admin && u.MayAct()) })
 	if f.Limit > 0 && len(users) > f.Limit {
 		users = users[:f.Limit]
 	}

@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 const password = "a horse nobody knows"
 
 var (
 	cheap   = Cost{Memory: 64, Time: 1, Threads: 1}
-	command = userkeys.Caller{As: "command", User: userkeys.User{Admin: true}}
+	command = site.Caller{As: "command", User: site.User{Admin: true}}
 )
 
 // clock is a time that tests move.
@@ -49,23 +50,23 @@ func peer(r *http.Request) string {
 }
 
 // site is accounts whose clock stands still and whose hashes are counted.
-type site struct {
+type testSite struct {
 	*Accounts
 	t      *testing.T
 	clock  *clock
 	hashes *atomic.Int64
 }
 
-func newSite(t *testing.T, store Store, change ...func(*Config)) *site {
+func newSite(t *testing.T, store Store, change ...func(*Config)) *testSite {
 	t.Helper()
 	c := &clock{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
-	s := &site{t: t, clock: c, hashes: &atomic.Int64{}}
+	s := &testSite{t: t, clock: c, hashes: &atomic.Int64{}}
 	s.Accounts = s.node(store, change...)
 	return s
 }
 
 // node is another server of the same site.
-func (s *site) node(store Store, change ...func(*Config)) *Accounts {
+func (s *testSite) node(store Store, change ...func(*Config)) *Accounts {
 	s.t.Helper()
 	cfg := Config{Store: store, Now: s.clock.Now, Secure: true, Cost: cheap, ClientIP: peer}
 	for _, f := range change {
@@ -84,7 +85,7 @@ func (s *site) node(store Store, change ...func(*Config)) *Accounts {
 }
 
 // add makes a user with the password that all have.
-func (s *site) add(name string, change ...func(*NewUser)) userkeys.User {
+func (s *testSite) add(name string, change ...func(*NewUser)) site.User {
 	s.t.Helper()
 	n := NewUser{Username: name, Email: name + "@example.org", Password: password}
 	for _, f := range change {
@@ -107,7 +108,7 @@ type browser struct {
 	header http.Header
 }
 
-func (s *site) browser(ip string) *browser {
+func (s *testSite) browser(ip string) *browser {
 	return &browser{t: s.t, ac: s.Accounts, ip: ip}
 }
 
@@ -130,7 +131,7 @@ func (b *browser) ask(fn func(r *http.Request)) {
 	}
 }
 
-func (b *browser) login(name, password string) (u userkeys.User, err error) {
+func (b *browser) login(name, password string) (u site.User, err error) {
 	b.t.Helper()
 	b.ask(func(r *http.Request) { u, err = b.ac.Login(r, name, password) })
 	return u, err
@@ -152,7 +153,7 @@ func (b *browser) logout() {
 	})
 }
 
-func (b *browser) visitor() (v userkeys.Caller) {
+func (b *browser) visitor() (v site.Caller) {
 	b.t.Helper()
 	b.ask(func(r *http.Request) {
 		var err error
