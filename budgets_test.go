@@ -139,6 +139,7 @@ package gateway
 package identity
 package notify
 package server
+package site
 package userkeys
 parameters BindDeviceGrant
 parameters ClaimDeliveries
@@ -234,6 +235,7 @@ width demo.go
 width destination.go
 width device.go
 width diagnose.go
+width describe.go
 width dial.go
 width dialect.go
 width dns.go
