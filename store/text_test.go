@@ -221,7 +221,7 @@ func TestNumbersAndTimesAtTheirLimits(t *testing.T) {
 			_, err := w.User(w.ctx, id)
 			w.refused(err, userkeys.NotFound)
 			w.refused(w.DeleteUser(w.ctx, id, admin, noon), userkeys.NotFound)
-			if users := must[[]site.User](w)(w.Users(w.ctx, id, 1)); (len(users) == 1) != (id <= 0) {
+			if users := must[[]site.User](w)(w.FindUsers(w.ctx, site.UserFilter{After: id, Limit: 1})); (len(users) == 1) != (id <= 0) {
 				w.Errorf("users after %d: %d", id, len(users))
 			}
 			w.ok(w.RecordUses(w.ctx, []site.KeyUse{{KeyID: id, LastUsedAt: noon, Day: []byte{0}}}))

@@ -221,7 +221,7 @@ func TestUsersAreListed(t *testing.T) {
 			ids = append(ids, w.user(fmt.Sprintf("user%d", i)).ID)
 		}
 		list := func(after int64, limit int) (out []int64) {
-			for _, u := range must[[]site.User](w)(w.Users(w.ctx, after, limit)) {
+			for _, u := range must[[]site.User](w)(w.FindUsers(w.ctx, site.UserFilter{After: after, Limit: limit})) {
 				out = append(out, u.ID)
 			}
 			return out
@@ -276,7 +276,7 @@ func TestAdministratorsWhoDemoteEachOther(t *testing.T) {
 				w.user(fmt.Sprintf("admin%d.%d", round, i), asAdmin)
 			}
 			left := func() (out []site.User) {
-				for _, u := range must[[]site.User](w)(w.Users(w.ctx, 0, 0)) {
+				for _, u := range must[[]site.User](w)(w.FindUsers(w.ctx, site.UserFilter{})) {
 					if u.Admin && u.MayAct() {
 						out = append(out, u)
 					}

@@ -11,6 +11,8 @@ import (
 // NewUser is an account to be made.
 type NewUser = site.NewUser
 
+type userChange = func(*site.User)
+
 // Create makes an account. Errors: [userkeys.InvalidParameters] with what is
 // wrong, [userkeys.Conflict] for a name or e-mail address that is taken.
 func (ac *Accounts) Create(ctx context.Context, n NewUser, by site.Caller) (site.User, error) {
@@ -29,7 +31,7 @@ func (ac *Accounts) Create(ctx context.Context, n NewUser, by site.Caller) (site
 		}
 		a.PasswordHash = hash
 	}
-	u, err := ac.store.CreateUser(ctx, a, by)
+	u, err := ac.users.CreateUser(ctx, a, by)
 	return u, coded(err)
 }
 
@@ -48,7 +50,7 @@ func (ac *Accounts) hashNew(ctx context.Context, password string) (string, error
 
 // User reads one user by id.
 func (ac *Accounts) User(ctx context.Context, id int64) (site.User, error) {
-	u, err := ac.store.User(ctx, id)
+	u, err := ac.users.User(ctx, id)
 	return u, coded(err)
 }
 
@@ -61,24 +63,19 @@ func (ac *Accounts) FindUser(ctx context.Context, name string) (site.User, error
 	return a.User, err
 }
 
-// Users lists users by id, after the given one, at most limit.
-func (ac *Accounts) Users(ctx context.Context, after int64, limit int) ([]site.User, error) {
-	users, err := ac.store.Users(ctx, after, limit)
-	return users, coded(err)
-}
-
-// FindUsers lists users by id, those that f lets through.
+// FindUsers lists the users that f selects, in the order of their ids.
 func (ac *Accounts) FindUsers(ctx context.Context, f site.UserFilter) ([]site.User, error) {
-	users, err := ac.store.FindUsers(ctx, f)
+	users, err := ac.users.FindUsers(ctx, f)
 	return users, coded(err)
 }
 
-// Update lets change have its way with the user as they are now, and writes
-// them if they are still valid. Whoever may no longer act, and whose rights
-// as administrator or moderator changed, has to sign in again.
-// [userkeys.Conflict]: the name is taken, or the site would be left without
-// an active administrator.
-func (ac *Accounts) Update(ctx context.Context, id int64, change func(*site.User), by site.Caller) (site.User, error) {
+// Update calls change with the user as stored now, and writes what change left
+// if it is valid. A user who may no longer act, or whose rights as administrator
+// or moderator changed, has to sign in again.
+//
+// Errors: [userkeys.Conflict] if the name is taken, or if the site would be left
+// without an active administrator.
+func (ac *Accounts) Update(ctx context.Context, id int64, change userChange, by site.Caller) (site.User, error) {
 	for range 5 {
 		u, err := ac.update(ctx, id, change, by)
 		if err == nil || userkeys.AsError(err).Reason != changedMeanwhile {
@@ -91,8 +88,8 @@ func (ac *Accounts) Update(ctx context.Context, id int64, change func(*site.User
 // changedMeanwhile is the store's reason for a change that came too late.
 const changedMeanwhile = "changed meanwhile"
 
-func (ac *Accounts) update(ctx context.Context, id int64, change func(*site.User), by site.Caller) (site.User, error) {
-	old, err := ac.store.User(ctx, id)
+func (ac *Accounts) update(ctx context.Context, id int64, change userChange, by site.Caller) (site.User, error) {
+	old, err := ac.users.User(ctx, id)
 	if err != nil {
 		return site.User{}, coded(err)
 	}
@@ -102,7 +99,7 @@ func (ac *Accounts) update(ctx context.Context, id int64, change func(*site.User
 	if err := checkUser(&u); err != nil {
 		return site.User{}, err
 	}
-	if err := ac.store.ReplaceUser(ctx, old, u, by, ac.now().UTC()); err != nil {
+	if err := ac.users.ReplaceUser(ctx, old, u, by, ac.now().UTC()); err != nil {
 		return site.User{}, coded(err)
 	}
 	if !u.MayAct() || u.Admin != old.Admin || u.Moderator != old.Moderator {
@@ -128,7 +125,7 @@ func (ac *Accounts) Unsuspend(ctx context.Context, id int64, by site.Caller) (si
 	if err != nil {
 		return site.User{}, err
 	}
-	return u, coded(ac.store.ForgetGuesses(ctx, accountCounter(id)))
+	return u, ac.guesses.forget(ctx, id)
 }
 
 // SetPassword gives a user a new password, ends their sessions and lets one
@@ -138,20 +135,20 @@ func (ac *Accounts) SetPassword(ctx context.Context, id int64, password string, 
 	if err != nil {
 		return err
 	}
-	if err := ac.store.SetPassword(ctx, id, hash, by, ac.now().UTC()); err != nil {
+	if err := ac.users.SetPassword(ctx, id, hash, by, ac.now().UTC()); err != nil {
 		return coded(err)
 	}
 	// Whoever knew the old password may still be signed in with it.
 	if err := ac.store.DeleteUserSessions(ctx, id); err != nil {
 		return coded(err)
 	}
-	return coded(ac.store.ForgetGuesses(ctx, accountCounter(id)))
+	return ac.guesses.forget(ctx, id)
 }
 
 // Delete removes a user with their keys, consents and sessions.
 func (ac *Accounts) Delete(ctx context.Context, id int64, by site.Caller) error {
-	if err := ac.store.DeleteUser(ctx, id, by, ac.now().UTC()); err != nil {
+	if err := ac.users.DeleteUser(ctx, id, by, ac.now().UTC()); err != nil {
 		return coded(err)
 	}
-	return coded(ac.store.ForgetGuesses(ctx, accountCounter(id)))
+	return ac.guesses.forget(ctx, id)
 }

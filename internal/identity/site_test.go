@@ -49,6 +49,13 @@ func peer(r *http.Request) string {
 	return host
 }
 
+// testStore remembers all that accounts need.
+type testStore interface {
+	UserStore
+	SessionStore
+	GuessStore
+}
+
 // site is accounts whose clock stands still and whose hashes are counted.
 type testSite struct {
 	*Accounts
@@ -57,7 +64,7 @@ type testSite struct {
 	hashes *atomic.Int64
 }
 
-func newSite(t *testing.T, store Store, change ...func(*Config)) *testSite {
+func newSite(t *testing.T, store testStore, change ...func(*Config)) *testSite {
 	t.Helper()
 	c := &clock{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
 	s := &testSite{t: t, clock: c, hashes: &atomic.Int64{}}
@@ -66,9 +73,9 @@ func newSite(t *testing.T, store Store, change ...func(*Config)) *testSite {
 }
 
 // node is another server of the same site.
-func (s *testSite) node(store Store, change ...func(*Config)) *Accounts {
+func (s *testSite) node(store testStore, change ...func(*Config)) *Accounts {
 	s.t.Helper()
-	cfg := Config{Store: store, Now: s.clock.Now, Secure: true, Cost: cheap, ClientIP: peer}
+	cfg := Config{Users: store, Sessions: store, Guesses: store, Now: s.clock.Now, Secure: true, Cost: cheap, ClientIP: peer}
 	for _, f := range change {
 		f(&cfg)
 	}
