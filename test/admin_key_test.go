@@ -17,7 +17,7 @@ import (
 	"userkeys/site"
 )
 
-// adminRoutes are the routes of the JSON admin API, read from their source.
+// adminRoutes returns the routes of the JSON admin API, read from the server's source.
 func adminRoutes(t *testing.T) []string {
 	t.Helper()
 	text, err := os.ReadFile("../server/admin.go")
@@ -34,7 +34,7 @@ func adminRoutes(t *testing.T) []string {
 	return out
 }
 
-// TestAdminAPIIsTheAdministrators is AD1 for the JSON admin API on a whole site.
+// TestAdminAPIIsTheAdministrators tries every route of the JSON admin API as everybody (AD1).
 func TestAdminAPIIsTheAdministrators(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -97,7 +97,7 @@ func TestAdminAPIIsTheAdministrators(t *testing.T) {
 	})
 }
 
-// TestAdminAPIManages plays what a site's own program does in a day.
+// TestAdminAPIManages does with the admin API what a program of the site does: users, keys, clients, settings, the log.
 func TestAdminAPIManages(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -184,7 +184,7 @@ func TestAdminAPIManages(t *testing.T) {
 	})
 }
 
-// TestAdminKeyOfThePage makes a key as an administrator does at a browser.
+// TestAdminKeyOfThePage makes an admin API key on the page for administrators.
 func TestAdminKeyOfThePage(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -222,7 +222,7 @@ func TestAdminKeyOfThePage(t *testing.T) {
 	})
 }
 
-// TestAdminKeyIsNoBackDoor is what an admin API key must not do, and what must not be one.
+// TestAdminKeyIsNoBackDoor tries what an admin API key must not open, and what must not count as one.
 func TestAdminKeyIsNoBackDoor(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -321,7 +321,7 @@ func TestAdminKeyIsNoBackDoor(t *testing.T) {
 	})
 }
 
-// TestAdminKeyBeforeAnUpstream: on the upstream's paths Api-Key is the upstream's own.
+// TestAdminKeyBeforeAnUpstream passes Api-Key on untouched where the path is the upstream's.
 func TestAdminKeyBeforeAnUpstream(t *testing.T) {
 	t.Parallel()
 	behind(t, func(sc *scene, up *testkit.Upstream) {

@@ -10,7 +10,7 @@ import (
 	"userkeys/internal/testkit"
 )
 
-// TestSettingsPage holds the attacks AD on settings, and the rules that no site may be given.
+// TestSettingsPage tries the attacks AD on the page of settings, and values that no setting may have.
 func TestSettingsPage(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {

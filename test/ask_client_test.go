@@ -12,7 +12,7 @@ import (
 	"userkeys/internal/testkit"
 )
 
-// registration is what an app registers by.
+// registration returns the form with which an app registers itself.
 func registration(app *testkit.App, change ...string) url.Values {
 	f := url.Values{
 		"client_id": app.Params["client_id"], "application_name": {"Registered"}, "public_key": app.Params["public_key"],
@@ -24,7 +24,7 @@ func registration(app *testkit.App, change ...string) url.Values {
 	return f
 }
 
-// register posts as an app does: without a browser.
+// register sends a registration as an app does, without a browser.
 func (sc *scene) register(f url.Values) testkit.Answer {
 	sc.t.Helper()
 	v := sc.Visitor()
@@ -33,7 +33,7 @@ func (sc *scene) register(f url.Values) testkit.Answer {
 	return v.Do(r)
 }
 
-// TestClientRegistration is W15, W13.4 and W8.2.
+// TestClientRegistration registers clients, well and badly (W15, W13.4, W8.2).
 func TestClientRegistration(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {

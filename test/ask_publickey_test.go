@@ -20,7 +20,7 @@ import (
 	"userkeys/internal/testkit"
 )
 
-// otherKey is a key pair that is not the app's.
+// otherKey is a key pair of another app.
 var otherKey = sync.OnceValue(func() *rsa.PrivateKey {
 	k, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -29,7 +29,7 @@ var otherKey = sync.OnceValue(func() *rsa.PrivateKey {
 	return k
 })
 
-// TestPublicKeys holds the attacks PK: every key of the protocol's vectors, put to the whole site.
+// TestPublicKeys sends every public key of the protocol's vectors to a whole site.
 func TestPublicKeys(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("../testdata/publickeys/*.txt")
@@ -86,7 +86,7 @@ func (sc *scene) publicKeyRow(file string) {
 	}
 }
 
-// oddKeys are keys whose numbers are wrong: PK9 to PK12.
+// oddKeys are keys whose numbers are weak or wrong (PK1, PK8 to PK12).
 func oddKeys(t *testing.T) map[string]string {
 	t.Helper()
 	n := otherKey().N
@@ -124,7 +124,7 @@ func oddKeys(t *testing.T) map[string]string {
 	return out
 }
 
-// TestPayloadSizes: PK2, PK3, PK6, PK7, PK27.
+// TestPayloadSizes grants with the longest nonce that fits, and refuses the next longer one.
 func TestPayloadSizes(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../testdata/appkeys/app1024.pem")

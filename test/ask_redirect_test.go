@@ -18,8 +18,8 @@ import (
 	"userkeys/internal/testkit"
 )
 
-// TestRedirects holds the attacks RD: every address of the protocol's vectors, put to the
-// whole site. An accepted one is shown, and comes back byte for byte.
+// TestRedirects asks with every address of the protocol's vectors. An accepted one is shown, and the browser is sent to
+// it byte for byte.
 func TestRedirects(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -77,7 +77,7 @@ func (sc *scene) redirectRow(id, verdict, address, note string, rulesHold bool) 
 
 var escapedBase64 = regexp.MustCompile(`^(?:[A-Za-z0-9]|%2B|%2F|%3D|%0A)+$`)
 
-// accepted: RD45, RD47, PK29, GR9, GR12.
+// accepted grants with an address that is allowed, and checks that the browser is sent there byte for byte.
 func (sc *scene) accepted(address, origin string) {
 	sc.t.Helper()
 	app := sc.App("asker", "read").With("auth_redirect", address)
@@ -113,7 +113,7 @@ func (sc *scene) accepted(address, origin string) {
 	}
 }
 
-// leadsNowhere fails if anything on a page that a browser follows has address in it.
+// leadsNowhere fails if a link, form or redirect of a page has address in it.
 func leadsNowhere(sc *scene, a testkit.Answer, address string) {
 	sc.t.Helper()
 	root, err := html.Parse(strings.NewReader(a.Body))
@@ -139,7 +139,7 @@ func leadsNowhere(sc *scene, a testkit.Answer, address string) {
 	}
 }
 
-// TestRegisteredClients holds an app that is registered to what it is registered with.
+// TestRegisteredClients asks with another redirect, key, name and scope than the client registered.
 func TestRegisteredClients(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -184,7 +184,7 @@ func TestRegisteredClients(t *testing.T) {
 	})
 }
 
-// TestReturnAddress is RD48: after login a browser goes to a page of this site.
+// TestReturnAddress tries addresses to return to after the login that are not of this site (RD48).
 func TestReturnAddress(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -228,7 +228,7 @@ func TestReturnAddress(t *testing.T) {
 	})
 }
 
-// leadsHome fails if the login page carries a way back that is not "/".
+// leadsHome fails if the login page returns to anything but the start page.
 func leadsHome(sc *scene, a testkit.Answer) {
 	sc.t.Helper()
 	if strings.Contains(a.Body, "evil") {

@@ -13,7 +13,7 @@ import (
 	"userkeys/internal/testkit"
 )
 
-// TestRequestParameters puts the attacks RQ on the request for a key to a whole site.
+// TestRequestParameters tries the attacks RQ on the request for a key.
 func TestRequestParameters(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -71,7 +71,7 @@ func TestRequestParameters(t *testing.T) {
 	})
 }
 
-// TestDatabaseInput holds the attacks DB: text that databases or drivers trip over.
+// TestDatabaseInput sends text that databases or drivers could misread (DB).
 func TestDatabaseInput(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -122,7 +122,7 @@ func TestDatabaseInput(t *testing.T) {
 	})
 }
 
-// TestNames holds the attacks ID: what an app says of itself, and whose keys it touches.
+// TestNames tries the attacks ID: false or hostile names, and client ids of others.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestScopes holds the attacks SC: which scopes an app may ask for, and when they count.
+// TestScopes tries the attacks SC: which scopes an app may ask for, and when they count.
 func TestScopes(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {

@@ -35,7 +35,7 @@ func signIn(b *testkit.Browser, name, password string) {
 	b.Type(name + "\t" + password + "\r")
 }
 
-// proper checks what holds on every page, wide and narrow.
+// proper checks what must hold on every page, wide and narrow.
 func proper(t *testing.T, b *testkit.Browser) {
 	t.Helper()
 	at := b.Address()
@@ -95,7 +95,7 @@ func program(t *testing.T, address string) (redirect string, got <-chan url.Valu
 	return "http://" + ln.Addr().String() + "/callback?state=a%20b", answers
 }
 
-// open opens what came back, as the app does, and calls with the key.
+// open decrypts the payload, as the app does, and calls with the key.
 func open(t *testing.T, app *testkit.App, sealed string) {
 	t.Helper()
 	padding, err := userkeys.ParsePadding(app.Params.Get("padding"))
@@ -249,7 +249,7 @@ func TestChromiumALongNameHidesNothing(t *testing.T) {
 	}
 }
 
-// Who mistypes, is somebody else or says no.
+// A user mistypes the password, is signed in as somebody else, and denies.
 func TestChromiumWrongPasswordNotYouAndDeny(t *testing.T) {
 	t.Parallel()
 	b := testkit.Chromium(t)
@@ -298,7 +298,7 @@ func TestChromiumWrongPasswordNotYouAndDeny(t *testing.T) {
 	proper(t, b)
 }
 
-// The page where one sees and takes back what one gave.
+// The apps page, where a user sees and revokes keys.
 func TestChromiumAppsPage(t *testing.T) {
 	t.Parallel()
 	b := testkit.Chromium(t)
@@ -393,7 +393,7 @@ func TestChromiumFirstAdministratorAndSettings(t *testing.T) {
 	proper(t, b)
 }
 
-// Requests that the site refuses, and addresses that it does not have.
+// The pages of refused requests and of unknown addresses.
 func TestChromiumRefusals(t *testing.T) {
 	t.Parallel()
 	b := testkit.Chromium(t)

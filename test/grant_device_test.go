@@ -79,7 +79,7 @@ func (sc *scene) newDevice(client, scopes string, change ...string) *device {
 	return d
 }
 
-// poll asks how it stands.
+// poll sends a poll of the device.
 func (d *device) poll() (status, payload string) {
 	d.sc.t.Helper()
 	var answer struct{ Status, Payload string }
@@ -99,7 +99,7 @@ func (d *device) mustBe(want string) string {
 	return payload
 }
 
-// TestDeviceWay is the whole way, by both ends of it.
+// TestDeviceWay takes the device flow from the request to the key, as the device and as its user.
 func TestDeviceWay(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -136,7 +136,7 @@ func TestDeviceWay(t *testing.T) {
 	})
 }
 
-// token is the secret of alice's forms.
+// token returns the token of alice's forms.
 func (sc *scene) token() string {
 	sc.t.Helper()
 	var answer struct{ CSRF string }
@@ -147,7 +147,7 @@ func (sc *scene) token() string {
 	return answer.CSRF
 }
 
-// TestDeviceAttacks holds the attacks DV on the device authorization.
+// TestDeviceAttacks tries the attacks DV on the device authorization.
 func TestDeviceAttacks(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -311,7 +311,7 @@ func formValue(t *testing.T, a testkit.Answer, name string) string {
 	return value
 }
 
-// TestOneTimeThingsAreConsumedOnce is DV6 and OT3: of 64 who redeem at once, one gets it.
+// TestOneTimeThingsAreConsumedOnce uses one-time passwords and device codes 64 times at once: one succeeds (DV6, OT3).
 func TestOneTimeThingsAreConsumedOnce(t *testing.T) {
 	t.Parallel()
 	rounds := 30
@@ -352,7 +352,7 @@ func TestOneTimeThingsAreConsumedOnce(t *testing.T) {
 	})
 }
 
-// once runs redeem 64 times at once and wants one success; the others are told that it is gone.
+// once calls redeem 64 times at once and fails unless one call succeeds and the others return ConsentGone.
 func once(t *testing.T, redeem func() error) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -381,8 +381,8 @@ func once(t *testing.T, redeem func() error) {
 	}
 }
 
-// TestDeviceLogIsWithoutCodes is W21: each step is logged where the site
-// wants that, and of codes 12 digits of a hash.
+// TestDeviceLogIsWithoutCodes checks that each step is logged if the site wants that, with 12 digits of a hash of
+// each code (W21).
 func TestDeviceLogIsWithoutCodes(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {

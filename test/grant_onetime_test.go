@@ -20,7 +20,7 @@ func oneTimeFields(app *testkit.App, redirect string) url.Values {
 	}
 }
 
-// openPassword reads the one-time password out of a way back.
+// openPassword decrypts the one-time password in an address that the browser was sent to.
 func openPassword(t *testing.T, app *testkit.App, location string) string {
 	t.Helper()
 	u, err := url.Parse(location)
@@ -44,7 +44,7 @@ func (sc *scene) askOneTime(app *testkit.App, redirect string) string {
 	return openPassword(sc.t, app, sc.alice.Submit(page, "/user-api-key/otp").Must(sc.t, http.StatusFound).Header.Get("Location"))
 }
 
-// TestOneTimeScenes holds the attacks OT on one-time passwords.
+// TestOneTimeScenes tries the attacks OT on one-time passwords.
 func TestOneTimeScenes(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -192,7 +192,7 @@ func TestOneTimeScenes(t *testing.T) {
 	})
 }
 
-// TestBounceWay is W10.4: the official app opens any page to find out.
+// TestBounceWay opens any page with the parameters with which the official app asks for one-time passwords (W10.4).
 func TestBounceWay(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -217,7 +217,7 @@ func TestBounceWay(t *testing.T) {
 	})
 }
 
-// TestSessionsForPrograms: a program that got its token before it signed in goes on with it.
+// TestSessionsForPrograms signs in as a program does, and uses the token that it got before.
 func TestSessionsForPrograms(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -246,8 +246,8 @@ func TestSessionsForPrograms(t *testing.T) {
 	})
 }
 
-// TestRevokingEndsSignIns is RV9: what an app was given to sign in with ends
-// with its key, and the sessions that it began with it when everything is revoked.
+// TestRevokingEndsSignIns checks that a one-time password ends with the key that it came with, and that sessions begun
+// with one end when everything is revoked (RV9).
 func TestRevokingEndsSignIns(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {

@@ -18,7 +18,7 @@ import (
 	"userkeys/internal/wiring"
 )
 
-// TestGrantBody holds what the form that grants may be.
+// TestGrantBody sends forms that grant in types, encodings and sizes that are not accepted.
 func TestGrantBody(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -83,7 +83,7 @@ func TestGrantBody(t *testing.T) {
 	})
 }
 
-// multipart posts a multipart body with the right fields in it.
+// multipart posts the right fields as a multipart body.
 func (sc *scene) multipart(id, token string, parts, size int) func(*scene) testkit.Answer {
 	var body bytes.Buffer
 	w := multipart.NewWriter(&body)
@@ -137,7 +137,7 @@ func manyYes(sc *scene) {
 	}
 }
 
-// TestGrantForm holds the attacks GR: who may say yes, and how the page is kept from others.
+// TestGrantForm tries the attacks GR: forms of other sites, sessions and users, and pages in frames and caches.
 func TestGrantForm(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -202,7 +202,7 @@ func TestGrantForm(t *testing.T) {
 	})
 }
 
-// reloadedPayload: whoever loads the page with the answer again sees the same answer, and nothing is made.
+// reloadedPayload loads the page with the payload again: it is the same payload, and no key is made.
 func reloadedPayload(sc *scene) {
 	app := sc.App("reloaded", "read")
 	form, ok := app.Ask(sc.alice).Must(sc.t, 200).Form("/user-api-key")
@@ -251,7 +251,7 @@ func pageHeaders(sc *scene) {
 	sc.alice.Do(r).Must(sc.t, 200) // HT15
 }
 
-// TestCookies is GR18 and GR19, behind https.
+// TestCookies checks the session cookie of a site with https (GR18, GR19).
 func TestCookies(t *testing.T) {
 	t.Parallel()
 	https := func(cfg *wiring.Config) {

@@ -13,8 +13,7 @@ import (
 	"userkeys/site"
 )
 
-// TestHeadlessGrant: the site's own program gives an app a key to a user's
-// account with an admin API key, without a page (W2), and tells users something.
+// TestHeadlessGrant grants an app a key with an admin API key, without a page (W2), and notifies users.
 func TestHeadlessGrant(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {

@@ -16,7 +16,7 @@ import (
 	"userkeys/internal/testkit/nettest"
 )
 
-// TestFraming holds the attacks HT: messages that programs on the way could cut in two ways.
+// TestFraming tries the attacks HT: messages whose parts two programs could read differently.
 func TestFraming(t *testing.T) {
 	t.Parallel()
 	behind(t, func(sc *scene, up *testkit.Upstream) {

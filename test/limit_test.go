@@ -17,7 +17,7 @@ import (
 	"userkeys/internal/wiring"
 )
 
-// TestAddressLimits holds W13.3 and the attacks RL by address, behind a proxy of the site's own.
+// TestAddressLimits tries the limits by address, behind a trusted proxy (W13.3).
 func TestAddressLimits(t *testing.T) {
 	t.Parallel()
 	trust := func(cfg *wiring.Config) {
@@ -122,7 +122,7 @@ func TestAddressLimits(t *testing.T) {
 
 var limited = want{status: 429, kind: "rate_limit"}
 
-// TestRateLimits holds the attacks RL: what counts for which limit.
+// TestRateLimits tries the attacks RL: what counts for which limit.
 func TestRateLimits(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {

@@ -16,17 +16,17 @@ import (
 	"userkeys/internal/wiring"
 )
 
-// loginFrom signs in from an address, as a trusted proxy tells it.
+// loginFrom signs in from an address that a trusted proxy names.
 func (sc *scene) loginFrom(ip, name, password string) testkit.Answer {
 	return post(sc.Visitor(), "/login", urlencoded, url.Values{"username": {name}, "password": {password}}.Encode(), "X-Forwarded-For", ip)
 }
 
-// trustLocal believes what the test says of where a request came from.
+// trustLocal trusts the machine itself as a proxy, so that a test can name addresses of clients.
 func trustLocal(cfg *wiring.Config) {
 	cfg.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
 }
 
-// TestLogin holds the attacks LG: guessing and telling who exists.
+// TestLogin tries the attacks LG: guessing passwords, and finding out who has an account.
 func TestLogin(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -123,7 +123,7 @@ func TestLogin(t *testing.T) {
 	}, trustLocal)
 }
 
-// TestLoginFlood is about how long a password takes.
+// TestLoginFlood signs in very often at once: the queue is bounded, and other requests are served.
 func TestLoginFlood(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -156,7 +156,7 @@ func count(statuses []int, status int) int {
 	return len(slices.DeleteFunc(slices.Clone(statuses), func(s int) bool { return s != status }))
 }
 
-// TestSessions holds the attacks LG on sessions: whose cookie is whose.
+// TestSessions tries the attacks LG on session cookies.
 func TestSessions(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {

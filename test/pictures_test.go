@@ -21,7 +21,7 @@ import (
 	"userkeys/site"
 )
 
-// photographer takes pictures of pages: light and dark, on a desk and on a phone.
+// photographer takes pictures of pages: light and dark, wide and narrow.
 type photographer struct {
 	*testkit.Browser
 	dir string
@@ -105,7 +105,7 @@ func (p photographer) signOut() {
 	p.Until(`location.pathname === "/" && !document.querySelector("nav")`)
 }
 
-// sent comes last: a browser that failed to open an app's address takes no more keys and clicks.
+// sent must come last: a browser that failed to open an app's address accepts no more keys and clicks.
 func (p photographer) sent(s *testkit.Site) {
 	p.Expect("Failed to launch")
 	p.Open(s.URL + s.App("phone", "read").With("auth_redirect", "discourse://auth_redirect").Path())

@@ -12,7 +12,7 @@ import (
 	"userkeys/internal/wiring"
 )
 
-// behind plays a scene before an upstream.
+// behind plays a scene on a site before an upstream.
 func behind(t *testing.T, play func(sc *scene, up *testkit.Upstream), opts ...testkit.Option) {
 	t.Helper()
 	up := testkit.NewUpstream(t)
@@ -23,13 +23,13 @@ func behind(t *testing.T, play func(sc *scene, up *testkit.Upstream), opts ...te
 	}, opts...)
 }
 
-// own hands more paths to the site itself.
+// own makes the site answer more paths itself.
 func own(paths ...string) testkit.Option {
 	return func(cfg *wiring.Config) { cfg.OwnPaths = append(cfg.OwnPaths, paths...) }
 }
 
-// TestPathsBeforeAnUpstream holds the attacks PS before an upstream: what can be read in two
-// ways goes no further with a key, and goes as it came without one.
+// TestPathsBeforeAnUpstream tries the attacks PS before an upstream: an ambiguous path is refused with a key, and
+// passed on as it came without one.
 func TestPathsBeforeAnUpstream(t *testing.T) {
 	t.Parallel()
 	accept, refuse := pathVectors(t)
@@ -106,12 +106,12 @@ func TestPathsBeforeAnUpstream(t *testing.T) {
 	})
 }
 
-// spellings are ways to write a header's name that some server takes for it.
+// spellings returns spellings of a header's name that some servers take for that header.
 func spellings(name string) []string {
 	return []string{name, strings.ReplaceAll(name, "-", "_"), strings.Replace(name, "-", "_", 1), strings.ReplaceAll(strings.ToLower(name), "-", "."), strings.ToUpper(name)}
 }
 
-// TestIdentityHeaders holds the attacks RP: the upstream hears who calls from nobody but us.
+// TestIdentityHeaders tries the attacks RP: only the site tells the upstream who calls.
 func TestIdentityHeaders(t *testing.T) {
 	t.Parallel()
 	behind(t, func(sc *scene, up *testkit.Upstream) {
@@ -206,8 +206,8 @@ func TestIdentityHeaders(t *testing.T) {
 	})
 }
 
-// unforged fails if the last request reached the upstream with anything that
-// the client said of itself, or without what we say.
+// unforged fails if the last request reached the upstream with an identity that the client sent, or without the true
+// one.
 func (sc *scene) unforged(up *testkit.Upstream, keyed bool) {
 	sc.t.Helper()
 	got := up.Take()

@@ -19,7 +19,7 @@ import (
 	"userkeys/site"
 )
 
-// shownPushes are pushes as pages show them; nothing is sent.
+// shownPushes are pushes for pages to show; nothing is sent.
 type shownPushes struct {
 	server.Pushes // what no page calls
 
@@ -87,7 +87,7 @@ func (f *shownPushes) SealedSecret(_ context.Context, id int64) (string, error) 
 	return fmt.Sprintf("c2VhbGVk%04d", id), nil
 }
 
-// shown makes a site show pushes.
+// shown makes a site show these pushes.
 func shown(f *shownPushes) testkit.Option { return func(cfg *wiring.Config) { cfg.Pushes = f } }
 
 const pushHook = "https://push.apps.example.net/api/notifications/discourse/hook"
@@ -118,7 +118,7 @@ func pushedSite(t *testing.T) (*testkit.Site, *shownPushes) {
 	return s, f
 }
 
-// hosts gives a few hosts in every state, with what waits for them and what was given up.
+// fill adds a few hosts in every state, with deliveries that wait and that were given up.
 func (f *shownPushes) fill(now time.Time) {
 	const bad, good, inside = "https://push.old-hub.example:8443", "https://push.apps.example.net:443", "http://10.20.30.40:9000"
 	long := "https://" + strings.Repeat("very-long-name.", 12) + "example:443"
@@ -156,7 +156,7 @@ func (f *shownPushes) fill(now time.Time) {
 	}
 }
 
-// failEverywhere gives very many hosts, none of which answers.
+// failEverywhere adds very many hosts, none of which answers.
 func (f *shownPushes) failEverywhere(now time.Time) {
 	for i := range 120 {
 		f.hosts = append(f.hosts, site.PushHost{
@@ -166,7 +166,7 @@ func (f *shownPushes) failEverywhere(now time.Time) {
 	}
 }
 
-// Who sees that no notifications come tries again, or sends a test; with the keyboard only.
+// A user whose pushes fail tries again, or sends a test, with the keyboard only.
 func TestChromiumPushesOnTheAppsPage(t *testing.T) {
 	t.Parallel()
 	b := testkit.Chromium(t)
@@ -226,7 +226,7 @@ func TestChromiumDeliveriesPage(t *testing.T) {
 	}
 }
 
-// An app reads what its pushes are signed with whatever its scopes are, and only for itself.
+// An app gets the secret of its pushes whatever its scopes are, and only its own.
 func TestPushSecretNeedsNoScope(t *testing.T) {
 	t.Parallel()
 	f := &shownPushes{}
@@ -247,7 +247,7 @@ func TestPushSecretNeedsNoScope(t *testing.T) {
 	app.Call("GET", "/user-api-key/push-secret.json").Must(t, http.StatusForbidden, "invalid key")
 }
 
-// The admin API of pushes answers as its document says.
+// The admin API of pushes answers as its OpenAPI document says.
 func TestAdminAPIOfPushes(t *testing.T) {
 	t.Parallel()
 	s, f := pushedSite(t)

@@ -88,7 +88,7 @@ func (h *hub) expect(secret string) {
 	h.secret = secret
 }
 
-// pushed waits until nothing is left to push, and gives what the hub has got.
+// pushed waits until no push waits any more, and returns what the hub received.
 func (sc *scene) pushed(h *hub) []hubPush {
 	sc.t.Helper()
 	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
@@ -105,7 +105,7 @@ func (sc *scene) pushed(h *hub) []hubPush {
 	}
 }
 
-// approved opens what p's approval gives the app, which then has its key.
+// approved has p approve the app's request and gives the app its key.
 func (sc *scene) approved(app *testkit.App, p *testkit.Person) userkeys.Payload {
 	sc.t.Helper()
 	answer := app.Approve(p)
@@ -121,7 +121,7 @@ func (sc *scene) approved(app *testkit.App, p *testkit.Person) userkeys.Payload 
 	return payload
 }
 
-// machineSecret is that of every test's site.
+// machineSecret is the machine secret of the sites of these tests.
 const machineSecret = "the machine secret of every test"
 
 // verify checks a push's signature with the secret of a client's key.
@@ -218,7 +218,7 @@ func TestDiscourseHub(t *testing.T) {
 	})
 }
 
-// TestPushAddresses is SS1, SS3, SS16, SS28 and T30: where pushes may go is listed, whole and letter by letter.
+// TestPushAddresses tries push addresses that are not exactly the listed ones (SS1, SS3, SS16, SS28, T30).
 func TestPushAddresses(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -284,8 +284,7 @@ func TestPushAddresses(t *testing.T) {
 	})
 }
 
-// TestPushesThatNobodyMayHaveAnyMore is SS1, SS23, SS24 and T32: what counts is what holds when a push is sent, not
-// when it was queued.
+// TestPushesThatNobodyMayHaveAnyMore takes rights away while pushes wait: they are not sent (SS1, SS23, SS24, T32).
 func TestPushesThatNobodyMayHaveAnyMore(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -371,8 +370,8 @@ func TestPushesThatNobodyMayHaveAnyMore(t *testing.T) {
 	})
 }
 
-// TestPushFailuresTellNothing is SS27: an app's user learns that pushes fail, and nothing that somebody
-// could look around inside with: no status, no address that was tried, no answer.
+// TestPushFailuresTellNothing checks that an app's user learns that pushes fail, but neither status, address nor
+// answer, with which somebody could explore the network (SS27).
 func TestPushFailuresTellNothing(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {

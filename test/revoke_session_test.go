@@ -13,7 +13,7 @@ import (
 	"userkeys/internal/testkit"
 )
 
-// phone is an app that got a key with a one-time password, and the window that it signed in with it.
+// phone is an app that got a key with a one-time password, and the browser window that it signed in.
 type phone struct {
 	*testkit.App
 	window *testkit.Person
@@ -50,7 +50,7 @@ func (sc *scene) signedInPhone(name string, change ...string) *phone {
 	return p
 }
 
-// in fails unless the window is signed in, or is not.
+// in fails unless the window is signed in as wanted.
 func (p *phone) in(sc *scene, want bool) {
 	sc.t.Helper()
 	status := map[bool]int{true: http.StatusOK, false: http.StatusNotFound}[want]
@@ -72,8 +72,8 @@ func (sc *scene) asAlice(path string, id int64) testkit.Answer {
 	return sc.alice.Post(path, url.Values{"id": {sprint("%d", id)}, "authenticity_token": {sc.token()}})
 }
 
-// TestAppSessionEndsWithItsKey: what an app began with a one-time password
-// must not outlive the key that it came with, or the user cannot get rid of the app.
+// TestAppSessionEndsWithItsKey checks that a session that an app began with a one-time password ends with the key that
+// the password came with. Otherwise the user could not get rid of the app.
 func TestAppSessionEndsWithItsKey(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -183,8 +183,8 @@ func TestAppSessionEndsWithItsKey(t *testing.T) {
 	})
 }
 
-// TestAppSessionReadsAndRevokes: an app that was signed in may not give itself
-// what its user would have to approve, nor undo what its user did.
+// TestAppSessionReadsAndRevokes checks that an app's session cannot approve what its user would have to approve, nor
+// undo what its user did.
 func TestAppSessionReadsAndRevokes(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -231,7 +231,7 @@ func TestAppSessionReadsAndRevokes(t *testing.T) {
 	})
 }
 
-// TestAppSessionOfAnAdministrator: it acts on its user's own keys only.
+// TestAppSessionOfAnAdministrator checks that an app's session revokes its user's own keys only.
 func TestAppSessionOfAnAdministrator(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {

@@ -17,7 +17,7 @@ import (
 	"userkeys/site"
 )
 
-// TestStreamsEnd is KU16: an answer that is still being written ends with its key.
+// TestStreamsEnd checks that an answer that is still being written ends with its key (KU16).
 func TestStreamsEnd(t *testing.T) {
 	t.Parallel()
 	behind(t, func(sc *scene, up *testkit.Upstream) {
@@ -72,13 +72,13 @@ func TestStreamsEnd(t *testing.T) {
 	})
 }
 
-// manage posts one of the apps page's forms with the right token.
+// manage sends a form of the apps page with the right token.
 func (sc *scene) manage(p *testkit.Person, what, id string, header ...string) testkit.Answer {
 	sc.t.Helper()
 	return post(p, "/user-api-key/"+what, urlencoded, url.Values{"id": {id}, "authenticity_token": {sc.tokenOf(p)}}.Encode(), header...)
 }
 
-// TestRevoke holds the attacks RV: what ends a key, and what does not.
+// TestRevoke tries the attacks RV: what ends a key, and what does not.
 func TestRevoke(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -208,8 +208,8 @@ func TestRevoke(t *testing.T) {
 	})
 }
 
-// TestOwnerEnds is RV9 and KU9: what a command does to a user ends their keys and sessions
-// within a second, on a site that learns of it from the database alone.
+// TestOwnerEnds changes a user by a command: keys and sessions end within a second on a site that learns of it only
+// from the database (RV9, KU9).
 func TestOwnerEnds(t *testing.T) {
 	t.Parallel()
 	const path = "/session/current.json"
@@ -304,7 +304,7 @@ func TestOwnerEnds(t *testing.T) {
 	})
 }
 
-// within waits for what must hold within a second.
+// within waits until a condition holds, for a second at most.
 func within(sc *scene, holds func() bool) {
 	sc.t.Helper()
 	began := time.Now()

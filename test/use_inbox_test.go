@@ -14,7 +14,7 @@ import (
 	"userkeys/server"
 )
 
-// notify posts to the admin API as p's page would.
+// notify sends a body to the admin API as p's page would.
 func (sc *scene) notify(p *testkit.Person, path, body string, header ...string) testkit.Answer {
 	sc.t.Helper()
 	return post(p, path, "application/json", body, append([]string{"X-CSRF-Token", sc.tokenOf(p)}, header...)...)
@@ -79,7 +79,7 @@ func TestDiscourseMobile(t *testing.T) {
 	})
 }
 
-// TestInbox is what keys, sessions and strangers may do with notifications.
+// TestInbox tries what keys, sessions and strangers may do with notifications.
 func TestInbox(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -243,7 +243,7 @@ func TestInbox(t *testing.T) {
 	})
 }
 
-// TestEndpointsBeforeAWebsite: what is ours before an upstream is what was named.
+// TestEndpointsBeforeAWebsite checks which paths the site answers itself before an upstream.
 func TestEndpointsBeforeAWebsite(t *testing.T) {
 	t.Parallel()
 	paths := append(server.EndpointPaths(), "/u/alice.json", "/admin/notifications.json")

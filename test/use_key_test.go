@@ -18,8 +18,8 @@ import (
 	"userkeys/internal/testkit/nettest"
 )
 
-// TestKeysInAddresses is KU4 and LK2: a key in the query counts on the routes
-// that the site lists, and neither the upstream nor a log ever sees it.
+// TestKeysInAddresses sends keys in the query: they count on the routes that the site lists, and neither the upstream
+// nor the log gets them (KU4, LK2).
 func TestKeysInAddresses(t *testing.T) {
 	t.Parallel()
 	behind(t, func(sc *scene, up *testkit.Upstream) {
@@ -75,7 +75,7 @@ func TestKeysInAddresses(t *testing.T) {
 	})
 }
 
-// TestPresence is W7.5: a request with a key says nothing of its user, unless it says so.
+// TestPresence checks that a request with a key counts as a visit of the user only if it says so (W7.5).
 func TestPresence(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -123,8 +123,8 @@ func TestPresence(t *testing.T) {
 	})
 }
 
-// sansDate are an answer's headers without those that differ every time, and
-// without the id that only refusals with a line in the log have.
+// sansDate returns an answer's headers without those that differ each time, and without the id that only refusals with
+// a line in the log have.
 func sansDate(h http.Header) http.Header {
 	h = maps.Clone(h)
 	h.Del("Date")
@@ -132,7 +132,7 @@ func sansDate(h http.Header) http.Header {
 	return h
 }
 
-// TestUsingAKey holds the attacks KU: what counts as a key, and what a key may do.
+// TestUsingAKey tries the attacks KU: what counts as a key, and what a key may do.
 func TestUsingAKey(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -259,7 +259,7 @@ func twoKeys(a, b string) func(*scene) testkit.Answer {
 	}
 }
 
-// TestUsesAreNoSecurityState is KU18: that a use cannot be written down refuses nobody.
+// TestUsesAreNoSecurityState checks that a request is served even if its use cannot be written (KU18).
 func TestUsesAreNoSecurityState(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {

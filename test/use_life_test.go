@@ -21,7 +21,7 @@ func (sc *scene) cleanUp() {
 	}
 }
 
-// TestRebinding is W7.4: the header is a hint, never a reason to refuse.
+// TestRebinding sends User-Api-Client-Id: it can move a key, and is never a reason to refuse (W7.4).
 func TestRebinding(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -92,7 +92,7 @@ func TestRebinding(t *testing.T) {
 	})
 }
 
-// TestRenewal: a key gets a successor without a new consent when nothing widens.
+// TestRenewal renews keys, without a new approval, as long as nothing is widened.
 func TestRenewal(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -181,7 +181,7 @@ func TestRenewal(t *testing.T) {
 	})
 }
 
-// TestEndedKeysStayVisible: what ended by itself, or by an administrator, is told for 90 days.
+// TestEndedKeysStayVisible checks that keys that expired, or that an administrator revoked, are shown for 90 days.
 func TestEndedKeysStayVisible(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -199,7 +199,7 @@ func TestEndedKeysStayVisible(t *testing.T) {
 	})
 }
 
-// An end that the user chose is no app's to move.
+// TestAChosenEndStays checks that an app cannot move an end that the user chose.
 func TestAChosenEndStays(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {

@@ -66,7 +66,7 @@ func (sc *scene) keyLine(keyed bool) string {
 	return userkeys.KeyHeader + ": " + sc.victim.Key.Reveal() + "\r\n"
 }
 
-// TestPathsOfTheSite holds the attacks PS where there is no upstream: what can be read in two
+// TestPathsOfTheSite tries the attacks PS on a site without an upstream: what can be read in two
 // ways is refused to everybody.
 func TestPathsOfTheSite(t *testing.T) {
 	t.Parallel()
@@ -121,7 +121,7 @@ func TestPathsOfTheSite(t *testing.T) {
 	})
 }
 
-// TestOwnScopes is PS15 and the site's own rules; PS21.
+// TestOwnScopes tries paths against a scope of the site's own (PS15), and hosts (PS21).
 func TestOwnScopes(t *testing.T) {
 	t.Parallel()
 	route, err := userkeys.ParseRoute("GET /api/v1/{rest...}")

@@ -13,16 +13,16 @@ import (
 	"userkeys/internal/testkit"
 )
 
-// siteRoute is a line of the server's table of routes.
+// siteRoute is a row of the server's table of routes.
 type siteRoute struct{ method, path, rules string }
 
 func (r siteRoute) String() string { return r.method + " " + r.path }
 
-// has tells whether the route's door has a rule.
+// has reports whether the route has a rule.
 func (r siteRoute) has(rule string) bool { return strings.Contains(" "+r.rules+" ", " "+rule+" ") }
 
-// siteRoutes are all routes of the server, read from what its own test holds
-// them to: a route that is added is in these tests from its first day.
+// siteRoutes returns all routes of the server, read from the table of its own test. A new route is in these tests at
+// once.
 func siteRoutes(t *testing.T) []siteRoute {
 	t.Helper()
 	text, err := os.ReadFile("../server/testdata/routes.txt")
@@ -107,8 +107,8 @@ func (sc *scene) cookie(p *testkit.Person) string {
 	return strings.Join(out, "; ")
 }
 
-// TestRoutesByRole is AD1: every route of the server's own table, to every kind
-// of visitor. What keys may is in TestNoKeyReachesManagement.
+// TestRoutesByRole tries every route of the server's table as every kind of visitor (AD1). What keys may do is in
+// TestNoKeyReachesManagement.
 func TestRoutesByRole(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -160,7 +160,7 @@ func TestRoutesByRole(t *testing.T) {
 	})
 }
 
-// byRole holds an answer to what the role may see.
+// byRole compares an answer with what the role may see.
 func (sc *scene) byRole(a testkit.Answer, who string, r siteRoute) {
 	sc.t.Helper()
 	forAdministrators, forAnyone := strings.HasPrefix(r.rules, "administrator"), strings.HasPrefix(r.rules, "anyone")
