@@ -143,7 +143,10 @@ func TestPayloadSizes(t *testing.T) {
 			{"PK6 1 024 bits with an expiry", "pkcs1", "60", 7},
 		} {
 			with := func(length int) []string {
-				return []string{"public_key", testkit.PublicPEM(&small.PublicKey), "nonce", strings.Repeat("n", length), "padding", c.padding, "expires_in_seconds", c.expires}
+				return []string{
+					"public_key", testkit.PublicPEM(&small.PublicKey), "nonce", strings.Repeat("n", length), "padding",
+					c.padding, "expires_in_seconds", c.expires,
+				}
 			}
 			sc.row(sprint("%s: a nonce of %d fits", c.row, c.longest), func(sc *scene) {
 				app := sc.App("small", "read").With(with(c.longest)...)
@@ -152,7 +155,8 @@ func TestPayloadSizes(t *testing.T) {
 				}
 				app.Connect(sc.alice).Call("GET", "/session/current.json").Must(sc.t, 200)
 			})
-			sc.refusedAsk(sprint("%s: a nonce of %d does not", c.row, c.longest+1), pageRefusal.saying("too large"), sc.ask(with(c.longest+1)...))
+			sc.refusedAsk(sprint("%s: a nonce of %d does not", c.row, c.longest+1), pageRefusal.saying("too large"),
+				sc.ask(with(c.longest+1)...))
 		}
 		for _, nonce := range []string{`<>&"'`, "\u00e9\u4e2d\U0001f600", "a b+c%20", `\u0041`} {
 			sc.row(sprint("PK7 the nonce comes back as it was: %q", nonce), func(sc *scene) {

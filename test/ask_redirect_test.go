@@ -36,7 +36,8 @@ func TestRedirects(t *testing.T) {
 			case head == "" || head == "#":
 			case head == "rules":
 				// Rules that no site can be given leave the list empty: then nothing may pass.
-				rulesHold = sc.Authority.ChangeSetting(sc.t.Context(), "allowed_user_api_auth_redirects", rest, testkit.Command) == nil
+				rulesHold = sc.Authority.ChangeSetting(sc.t.Context(), "allowed_user_api_auth_redirects", rest,
+					testkit.Command) == nil
 				if !rulesHold {
 					sc.Set("allowed_user_api_auth_redirects", "")
 				}
@@ -83,7 +84,8 @@ func (sc *scene) accepted(address, origin string) {
 	app := sc.App("asker", "read").With("auth_redirect", address)
 	page := app.Ask(sc.alice).Must(sc.t, 200)
 	shown, _ := page.Text("destination")
-	if _, host, _ := strings.Cut(origin, "://"); origin != "" && !strings.Contains(shown, origin) && (host == "" || !strings.Contains(shown, host)) {
+	if _, host, _ := strings.Cut(origin, "://"); origin != "" && !strings.Contains(shown,
+		origin) && (host == "" || !strings.Contains(shown, host)) {
 		sc.t.Errorf("the page shows %q, not %q", shown, origin)
 	}
 	scheme, _, _ := strings.Cut(strings.ToLower(address), ":")
@@ -125,7 +127,8 @@ func leadsNowhere(sc *scene, a testkit.Answer, address string) {
 			continue
 		}
 		for _, at := range n.Attr {
-			if len(address) > 2 && strings.Contains(at.Val, address) || strings.Contains(at.Val, "evil") || at.Key == "http-equiv" {
+			if len(address) > 2 && strings.Contains(at.Val, address) || strings.Contains(at.Val,
+				"evil") || at.Key == "http-equiv" {
 				sc.t.Errorf("<%s %s=%q>", n.Data, at.Key, at.Val)
 			}
 		}
@@ -156,11 +159,14 @@ func TestRegisteredClients(t *testing.T) {
 			"RD43 another order":                       "https://app.example/cb?y=%C3%A9&x=1",
 			"RD43 the host in another case":            "https://APP.example/cb?x=1&y=%C3%A9",
 		} {
-			sc.refusedAsk(what, pageRefusal.saying("registered with, letter by letter"), sc.ask("client_id", "registered", "auth_redirect", address))
+			sc.refusedAsk(what, pageRefusal.saying("registered with, letter by letter"),
+				sc.ask("client_id", "registered", "auth_redirect", address))
 		}
-		sc.refusedAsk("SC7 a scope that the client is not registered for", pageRefusal.saying("may not ask for the scope write"),
+		sc.refusedAsk("SC7 a scope that the client is not registered for",
+			pageRefusal.saying("may not ask for the scope write"),
 			sc.ask("client_id", "registered", "auth_redirect", at, "scopes", "read,write"))
-		sc.shown("ID2 the registered name is shown, whatever the request says", sc.ask("client_id", "registered", "auth_redirect", at, "application_name", "Your Bank"), "Registered App")
+		sc.shown("ID2 the registered name is shown, whatever the request says",
+			sc.ask("client_id", "registered", "auth_redirect", at, "application_name", "Your Bank"), "Registered App")
 		sc.row("PK25 ID2 the registered key and name hold", func(sc *scene) {
 			other := testkit.PublicPEM(&otherKey().PublicKey)
 			app := sc.App("registered", "read").With("auth_redirect", at, "public_key", other, "application_name", "Your Bank")
@@ -180,7 +186,8 @@ func TestRegisteredClients(t *testing.T) {
 			}
 			sc.unchanged(before)
 		})
-		sc.refusedAsk("RD42 nor when the page is asked for", pageRefusal, sc.ask("client_id", "registered", "auth_redirect", at))
+		sc.refusedAsk("RD42 nor when the page is asked for", pageRefusal,
+			sc.ask("client_id", "registered", "auth_redirect", at))
 	})
 }
 
@@ -195,7 +202,8 @@ func TestReturnAddress(t *testing.T) {
 			sc.row(sprint("RD48 CVE-2022-1058 %.40q", back), func(sc *scene) {
 				for _, a := range []testkit.Answer{
 					sc.alice.Get("/login?redirect=" + url.QueryEscape(back)),
-					post(sc.alice, "/user-api-key/login", urlencoded, url.Values{"username": {"alice"}, "password": {"wrong"}, "redirect": {back}}.Encode()),
+					post(sc.alice, "/user-api-key/login", urlencoded,
+						url.Values{"username": {"alice"}, "password": {"wrong"}, "redirect": {back}}.Encode()),
 				} {
 					if a.StatusCode/100 == 3 && a.Header.Get("Location") != "/" {
 						sc.t.Errorf("sent to %q", a.Header.Get("Location"))
@@ -208,7 +216,10 @@ func TestReturnAddress(t *testing.T) {
 		sc.row("RD48 after a login", func(sc *scene) {
 			for back, to := range map[string]string{"//evil.example": "/", "/my/apps?unused=30": "/my/apps?unused=30"} {
 				p := sc.Visitor()
-				r := p.Request("POST", "/login", url.Values{"username": {"alice"}, "password": {testkit.Password}, "redirect": {back}}.Encode())
+				r := p.Request("POST", "/login", url.Values{
+					"username": {"alice"}, "password": {testkit.Password},
+					"redirect": {back},
+				}.Encode())
 				r.Header.Set("Content-Type", urlencoded)
 				r.Header.Set("Sec-Fetch-Site", "same-origin")
 				r.Header.Set("Cookie", "destination_url=https://evil.example/")
@@ -222,7 +233,8 @@ func TestReturnAddress(t *testing.T) {
 			p := sc.Visitor()
 			to := p.Get("/user-api-key/new?"+q).Must(sc.t, 302).Header.Get("Location")
 			page := p.Get(to).Must(sc.t, 200)
-			back := p.Submit(page, "/user-api-key/login", "username", "alice", "password", testkit.Password).Must(sc.t, 303).Header.Get("Location")
+			back := p.Submit(page, "/user-api-key/login", "username", "alice", "password", testkit.Password).Must(sc.t,
+				303).Header.Get("Location")
 			p.Get(back).Must(sc.t, 200, "A &amp; B; #1 \u00e9 ")
 		})
 	})

@@ -53,7 +53,8 @@ func proper(t *testing.T, b *testkit.Browser) {
 		.filter(e => !e.textContent.trim()).map(e => e.outerHTML).join(" ")`); nameless != "" {
 		t.Errorf("%s has links or buttons without a name: %s", at, nameless)
 	}
-	if twice := testkit.Eval[string](b, `[...document.querySelectorAll("[id]")].map(e => e.id).filter((id, i, all) => all.indexOf(id) !== i).join(" ")`); twice != "" {
+	if twice := testkit.Eval[string](b,
+		`[...document.querySelectorAll("[id]")].map(e => e.id).filter((id, i, all) => all.indexOf(id) !== i).join(" ")`); twice != "" {
 		t.Errorf("%s has ids twice: %s", at, twice)
 	}
 	if lost := testkit.Eval[string](b, `[...document.querySelectorAll("[aria-describedby], [aria-labelledby]")].flatMap(e =>
@@ -237,7 +238,10 @@ func TestChromiumALongNameHidesNothing(t *testing.T) {
 	b.Open(s.URL + s.App("long", "session_info").With("application_name", strings.Repeat("W", 200)).Path())
 	signIn(b, "alice", testkit.Password)
 	b.At("Allow an app")
-	for _, selector := range []string{"#destination", "h1", ".claimed .tag", "#scopes li", "#signed-in-as", "#deny", "#approve"} {
+	for _, selector := range []string{
+		"#destination", "h1", ".claimed .tag", "#scopes li", "#signed-in-as", "#deny",
+		"#approve",
+	} {
 		seen := testkit.Eval[bool](b, fmt.Sprintf(`(e => {
 			scrollTo(0, e.getBoundingClientRect().top + scrollY - innerHeight / 2); // only the page: nothing in it scrolls for a reader
 			const r = e.getBoundingClientRect();
@@ -377,7 +381,8 @@ func TestChromiumFirstAdministratorAndSettings(t *testing.T) {
 		t.Error("a pinned setting can be changed")
 	}
 	set := func(value string) {
-		b.Do(chromedp.SetValue("#max_user_api_reqs_per_minute-value", value), chromedp.Click("#max_user_api_reqs_per_minute button"))
+		b.Do(chromedp.SetValue("#max_user_api_reqs_per_minute-value", value),
+			chromedp.Click("#max_user_api_reqs_per_minute button"))
 	}
 	set("7")
 	b.Until(`document.querySelector("#max_user_api_reqs_per_minute .good")`)

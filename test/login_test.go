@@ -18,7 +18,8 @@ import (
 
 // loginFrom signs in from an address that a trusted proxy names.
 func (sc *scene) loginFrom(ip, name, password string) testkit.Answer {
-	return post(sc.Visitor(), "/login", urlencoded, url.Values{"username": {name}, "password": {password}}.Encode(), "X-Forwarded-For", ip)
+	return post(sc.Visitor(), "/login", urlencoded, url.Values{"username": {name}, "password": {password}}.Encode(),
+		"X-Forwarded-For", ip)
 }
 
 // trustLocal trusts the machine itself as a proxy, so that a test can name addresses of clients.
@@ -83,7 +84,8 @@ func TestLogin(t *testing.T) {
 					sc.loginFrom(ip, name, "wrong")
 				}
 				for _, other := range []string{"bob", "bob@mail.example", "carol", "carol@mail.example"} {
-					if want := map[bool]int{true: 429, false: 403}[other == name]; sc.loginFrom(ip, other, "wrong").StatusCode != want {
+					if want := map[bool]int{true: 429, false: 403}[other == name]; sc.loginFrom(ip, other,
+						"wrong").StatusCode != want {
 						sc.t.Errorf("%s after %s: not %d", other, name, want)
 					}
 				}
@@ -92,7 +94,8 @@ func TestLogin(t *testing.T) {
 		sc.row("RL3 headers do not make another client of one behind the trusted proxy", func(sc *scene) {
 			statuses := map[int]int{}
 			for i := range 7 {
-				a := post(sc.Visitor(), "/login", urlencoded, "username=rita&password=x", "X-Forwarded-For", sprint("6.6.6.%d, 198.51.100.9", i),
+				a := post(sc.Visitor(), "/login", urlencoded, "username=rita&password=x", "X-Forwarded-For",
+					sprint("6.6.6.%d, 198.51.100.9", i),
 					"User-Agent", sprint("agent %d", i), "X-Real-IP", sprint("6.6.7.%d", i), "Forwarded", "for=6.6.8.8")
 				statuses[a.StatusCode]++
 			}
@@ -195,13 +198,16 @@ func TestSessions(t *testing.T) {
 		})
 		sc.row("signing out needs the token", func(sc *scene) {
 			sc.check(sc.alice.Post("/user-api-key/logout", url.Values{}), badCSRF)
-			sc.check(post(sc.alice, "/user-api-key/login", urlencoded, "username=mallory&password=x", "Sec-Fetch-Site", "cross-site"), badCSRF) // LG15, OT7: login CSRF
+			sc.check(post(sc.alice, "/user-api-key/login", urlencoded, "username=mallory&password=x", "Sec-Fetch-Site",
+				"cross-site"), badCSRF) // LG15, OT7: login CSRF
 			who(sc.cookie(sc.alice)).Must(sc.t, 200)
 		})
 		good := sc.cookie(sc.alice)
 		for what, cookie := range map[string]string{
-			"guessed": "userkeys=" + strings.Repeat("B", 43), "cut": good[:len(good)-1], "longer": good + "A", "empty": "userkeys=", "a user's id": "userkeys=1", "upper case": strings.ToUpper(good),
-			"10 KB": "userkeys=" + strings.Repeat("A", 10<<10), "SQL": "userkeys=' OR 1=1 --", "two": good + "; userkeys=" + strings.Repeat("A", 43), "quoted": `userkeys="` + good[9:] + `x"`,
+			"guessed": "userkeys=" + strings.Repeat("B",
+				43), "cut": good[:len(good)-1], "longer": good + "A", "empty": "userkeys=", "a user's id": "userkeys=1", "upper case": strings.ToUpper(good),
+			"10 KB": "userkeys=" + strings.Repeat("A",
+				10<<10), "SQL": "userkeys=' OR 1=1 --", "two": good + "; userkeys=" + strings.Repeat("A", 43), "quoted": `userkeys="` + good[9:] + `x"`,
 		} {
 			sc.refused("LG10 GR19 a session cookie: "+what, unknown, func(*scene) testkit.Answer { return who(cookie) })
 		}

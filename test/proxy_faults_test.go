@@ -116,7 +116,8 @@ func TestCVE_2026_33544_TwoUsersAreNeverMixed(t *testing.T) {
 			wg.Go(func() {
 				for i := range 60 {
 					path := []string{"/of/" + name, "/session/current.json"}[i%2]
-					r, err := http.NewRequestWithContext(sc.t.Context(), "GET", sc.URL+path+"?"+url.Values{"n": {sprint("%d-%d", worker, i)}}.Encode(), nil)
+					r, err := http.NewRequestWithContext(sc.t.Context(), "GET",
+						sc.URL+path+"?"+url.Values{"n": {sprint("%d-%d", worker, i)}}.Encode(), nil)
 					if err != nil {
 						sc.t.Error(err)
 						return

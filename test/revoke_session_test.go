@@ -150,7 +150,8 @@ func TestAppSessionEndsWithItsKey(t *testing.T) {
 			p.in(sc, false)
 		})
 		sc.row("a password that was not used yet ends with it", func(sc *scene) {
-			app := sc.App("late", "read,one_time_password").With("auth_redirect", "discourse://auth_redirect").With("expires_in_seconds", "300")
+			app := sc.App("late", "read,one_time_password").With("auth_redirect",
+				"discourse://auth_redirect").With("expires_in_seconds", "300")
 			password, window := sc.grantPhone(app), sc.Visitor()
 			sc.Clock.Pass(6 * time.Minute)
 			window.Post("/session/otp/"+password, url.Values{}).Must(sc.t, http.StatusOK, "does not sign in")
@@ -159,7 +160,8 @@ func TestAppSessionEndsWithItsKey(t *testing.T) {
 		sc.row("a password asked for alone belongs to the app's key", func(sc *scene) {
 			app := sc.App("phone", "read").Connect(sc.alice)
 			id, window := sc.Keys()[0].ID, sc.Visitor()
-			window.Post("/session/otp/"+sc.askOneTime(app, "discourse://auth_redirect"), url.Values{}).Must(sc.t, http.StatusFound)
+			window.Post("/session/otp/"+sc.askOneTime(app, "discourse://auth_redirect"), url.Values{}).Must(sc.t,
+				http.StatusFound)
 			window.Get("/session/current.json").Must(sc.t, http.StatusOK)
 			sc.asAlice("/user-api-key/revoke", id).Must(sc.t, http.StatusSeeOther)
 			window.Get("/session/current.json").Must(sc.t, http.StatusNotFound)
@@ -168,16 +170,19 @@ func TestAppSessionEndsWithItsKey(t *testing.T) {
 			app := sc.App("phone", "read").Connect(sc.alice)
 			id, window := sc.Keys()[0].ID, sc.Visitor()
 			app.Params.Set("public_key", "made by phone\n"+app.Params.Get("public_key")+"\n")
-			window.Post("/session/otp/"+sc.askOneTime(app, "discourse://auth_redirect"), url.Values{}).Must(sc.t, http.StatusFound)
+			window.Post("/session/otp/"+sc.askOneTime(app, "discourse://auth_redirect"), url.Values{}).Must(sc.t,
+				http.StatusFound)
 			window.Get("/session/current.json").Must(sc.t, http.StatusOK)
 			sc.asAlice("/user-api-key/revoke", id).Must(sc.t, http.StatusSeeOther)
 			window.Get("/session/current.json").Must(sc.t, http.StatusNotFound)
 		})
 		sc.row("an app without a key is shown, and revoking everything signs it out", func(sc *scene) {
 			app, window := sc.App("phone of nobody", "read"), sc.Visitor()
-			window.Post("/session/otp/"+sc.askOneTime(app, "discourse://auth_redirect"), url.Values{}).Must(sc.t, http.StatusFound)
+			window.Post("/session/otp/"+sc.askOneTime(app, "discourse://auth_redirect"), url.Values{}).Must(sc.t,
+				http.StatusFound)
 			sc.alice.Get("/my/apps").Must(sc.t, http.StatusOK, "Signed in without a key", "App phone of nobody")
-			sc.alice.Post("/user-api-key/revoke-all", url.Values{"authenticity_token": {sc.token()}}).Must(sc.t, http.StatusSeeOther)
+			sc.alice.Post("/user-api-key/revoke-all", url.Values{"authenticity_token": {sc.token()}}).Must(sc.t,
+				http.StatusSeeOther)
 			window.Get("/session/current.json").Must(sc.t, http.StatusNotFound)
 		})
 	})
@@ -241,7 +246,10 @@ func TestAppSessionOfAnAdministrator(t *testing.T) {
 		sc.User("root", testkit.Admin)
 		sc.alice = sc.Person("root")
 		p := sc.signedInPhone("phone")
-		for _, path := range []string{"/user-api-key/settings", "/user-api-key/admin/api-keys", "/user-api-key/admin/users.json"} {
+		for _, path := range []string{
+			"/user-api-key/settings", "/user-api-key/admin/api-keys",
+			"/user-api-key/admin/users.json",
+		} {
 			p.window.Get(path).Must(sc.t, http.StatusForbidden, "App phone")
 		}
 		p.post(sc, "/user-api-key/revoke", "id", sprint("%d", id)).Must(sc.t, http.StatusForbidden)

@@ -179,10 +179,17 @@ func aDay(t *testing.T, db *sql.DB, st *store.Store) (secrets map[string]string,
 		t.Fatal(needed, err)
 	}
 	early.Visitor().Get("/user-api-key/setup?token=" + setup)
-	post(early.Visitor(), "/user-api-key/setup", urlencoded, url.Values{"token": {setup}, "username": {"x"}, "password": {"short-planted"}, "password_again": {"short-planted"}}.Encode())
+	post(early.Visitor(), "/user-api-key/setup", urlencoded,
+		url.Values{
+			"token": {setup}, "username": {"x"}, "password": {"short-planted"},
+			"password_again": {"short-planted"},
+		}.Encode())
 
 	sc := newScene(t, db, st)
-	secrets = map[string]string{"setup token": setup, "password": testkit.Password, "short password": "short-planted", "mistyped password": "mistyped-password-planted"}
+	secrets = map[string]string{
+		"setup token": setup, "password": testkit.Password, "short password": "short-planted",
+		"mistyped password": "mistyped-password-planted",
+	}
 	_, secrets["session cookie"], _ = strings.Cut(sc.cookie(sc.alice), "=")
 	secrets["CSRF token"] = sc.tokenOf(sc.alice)
 	secrets["key"] = sc.victim.Key.Reveal()
@@ -203,7 +210,10 @@ func aDay(t *testing.T, db *sql.DB, st *store.Store) (secrets map[string]string,
 	}
 	sc.key(key+"x", "GET", "/session/current.json")
 	sc.alice.Post("/user-api-key", url.Values{"id": {form.Get("id")}, "authenticity_token": {"wrong"}})
-	sc.alice.Post("/user-api-key", url.Values{"id": {form.Get("id")}, "authenticity_token": {secrets["CSRF token"]}, "x": {"\xff"}})
+	sc.alice.Post("/user-api-key", url.Values{
+		"id": {form.Get("id")}, "authenticity_token": {secrets["CSRF token"]},
+		"x": {"\xff"},
+	})
 	sc.alice.Get("/my/apps?id=" + form.Get("id"))
 	sc.victim.Call("POST", "/user-api-key/revoke").Must(t, 200)
 	sc.check(sc.key(key, "GET", "/session/current.json"), deadKey)

@@ -67,7 +67,10 @@ func soon[T any](sc *scene, c <-chan T, bound time.Duration) T {
 // add writes a notification for a user on a node.
 func (sc *scene) add(s *testkit.Site, who string) {
 	sc.t.Helper()
-	if _, err := s.Inbox.Add(sc.t.Context(), site.Announcement{Usernames: []string{who}, Notification: site.Notification{Type: 1}, Caller: testkit.Command}); err != nil {
+	if _, err := s.Inbox.Add(sc.t.Context(), site.Announcement{
+		Usernames:    []string{who},
+		Notification: site.Notification{Type: 1}, Caller: testkit.Command,
+	}); err != nil {
 		sc.t.Fatal(err)
 	}
 }
@@ -82,7 +85,8 @@ func eachWay(t *testing.T, play func(sc *scene)) {
 			t.Parallel()
 			onSQLite(t, func(sc *scene) {
 				go func() { _ = sc.Run(sc.t.Context()) }() // ends with the test
-				first := soon(sc, pollOf(sc.App("first", "message_bus").Connect(sc.alice), "/latest=-1"), nettest.Patience).Must(sc.t, 200)
+				first := soon(sc, pollOf(sc.App("first", "message_bus").Connect(sc.alice), "/latest=-1"),
+					nettest.Patience).Must(sc.t, 200)
 				if parked := first.Close; parked != (above < 0) {
 					sc.t.Fatalf("that a poll is parked is %v", parked)
 				}
@@ -143,7 +147,9 @@ func TestBus(t *testing.T) {
 			name := sprint("bob%d", len(sc.Keys()))
 			bob := sc.User(name)
 			sc.add(sc.Site, name)
-			send(app.At(sc.Site), "POST", busPath+"?dlp=t", sprint(`{"/notification/%d":0,"/notification-alert/%d":-1,"/notification-alert/%d":-2}`, bob.ID, bob.ID, bob.ID+1)).Must(sc.t, 200).MustNot(sc.t, "notification")
+			send(app.At(sc.Site), "POST", busPath+"?dlp=t",
+				sprint(`{"/notification/%d":0,"/notification-alert/%d":-1,"/notification-alert/%d":-2}`, bob.ID, bob.ID,
+					bob.ID+1)).Must(sc.t, 200).MustNot(sc.t, "notification")
 		})
 		sc.row("C34 the client package hears", func(sc *scene) {
 			c := &client.Credential{Site: sc.URL, Username: "alice", Key: app.Key, Scopes: userkeys.Scopes{"message_bus"}}
@@ -177,7 +183,8 @@ func TestBusEndsWithTheSession(t *testing.T) {
 		by, ctx := testkit.Command, sc.t.Context()
 		for what, end := range map[string]func(p *testkit.Person, u site.User) error{
 			"signed out": func(p *testkit.Person, _ site.User) error {
-				post(p, "/user-api-key/logout", "application/x-www-form-urlencoded", "authenticity_token="+sc.tokenOf(p)).Must(sc.t, 303)
+				post(p, "/user-api-key/logout", "application/x-www-form-urlencoded", "authenticity_token="+sc.tokenOf(p)).Must(sc.t,
+					303)
 				return nil
 			},
 			"another password": func(_ *testkit.Person, u site.User) error {
@@ -226,7 +233,11 @@ func TestBusEndsWithTheKey(t *testing.T) {
 	eachWay(t, func(sc *scene) {
 		other := testkit.NewSite(sc.t, sc.elsewhere())
 		for what, end := range map[string]func(sc *scene, app *testkit.App, name string){
-			"revoked by itself": func(sc *scene, app *testkit.App, _ string) { app.Call("POST", "/user-api-key/revoke").Must(sc.t, 200) },
+			"revoked by itself": func(sc *scene, app *testkit.App,
+				_ string,
+			) {
+				app.Call("POST", "/user-api-key/revoke").Must(sc.t, 200)
+			},
 			"revoked on another node": func(sc *scene, app *testkit.App, _ string) {
 				if err := other.Authority.Revoke(sc.t.Context(), sc.Keys()[0].ID, testkit.Command); err != nil {
 					sc.t.Error(err)
@@ -276,7 +287,10 @@ func TestBusSaysNothingAfterARevoke(t *testing.T) {
 		body := sprint("/notification-alert/%d=0", sc.Keys()[0].UserID)
 		waits := pollOf(app, body)
 		all := make(chan string, 2)
-		for i, r := range []*http.Request{app.Request("POST", "/message-bus/other/poll", body), app.Request("GET", "/events", "")} {
+		for i, r := range []*http.Request{
+			app.Request("POST", "/message-bus/other/poll", body),
+			app.Request("GET", "/events", ""),
+		} {
 			if i == 0 {
 				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			}
@@ -297,7 +311,8 @@ func TestBusSaysNothingAfterARevoke(t *testing.T) {
 		}
 		sc.check(soon(sc, waits, nettest.Bound(5*time.Second)), deadKey)
 		for range 2 {
-			if text := soon(sc, all, nettest.Bound(5*time.Second)); strings.Contains(text, "notification_type") || strings.Contains(text, `"unread_notifications":1`) {
+			if text := soon(sc, all, nettest.Bound(5*time.Second)); strings.Contains(text,
+				"notification_type") || strings.Contains(text, `"unread_notifications":1`) {
 				sc.t.Errorf("after the revoke it says %s", text)
 			}
 		}
@@ -351,7 +366,10 @@ func TestEventSource(t *testing.T) {
 	s.User("alice")
 	add := func(title string) {
 		t.Helper()
-		if _, err := s.Inbox.Add(t.Context(), site.Announcement{Usernames: []string{"alice"}, Caller: testkit.Command, Notification: site.Notification{Type: 1, FancyTitle: title}}); err != nil {
+		if _, err := s.Inbox.Add(t.Context(), site.Announcement{
+			Usernames: []string{"alice"}, Caller: testkit.Command,
+			Notification: site.Notification{Type: 1, FancyTitle: title},
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -364,7 +382,8 @@ func TestEventSource(t *testing.T) {
 		t.Helper()
 		var got []string
 		for deadline := time.Now().Add(nettest.Patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-			got = strings.Split(testkit.Eval[string](b, `[...document.querySelectorAll("li")].map(e => e.textContent).join("|")`), "|")
+			got = strings.Split(testkit.Eval[string](b,
+				`[...document.querySelectorAll("li")].map(e => e.textContent).join("|")`), "|")
 			if slices.Equal(got, want) {
 				return
 			}

@@ -186,7 +186,8 @@ func TestEndedKeysStayVisible(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
 		sc.App("lasting", "read").With("expires_in_seconds", "86400").Connect(sc.alice)
-		sc.alice.Get("/my/apps").Must(sc.t, http.StatusOK, "the lifetime that was granted", "if it is not used for 180 days").MustNot(sc.t, "ended-title")
+		sc.alice.Get("/my/apps").Must(sc.t, http.StatusOK, "the lifetime that was granted",
+			"if it is not used for 180 days").MustNot(sc.t, "ended-title")
 		sc.Clock.Pass(25 * time.Hour)
 		sc.alice.Get("/my/apps").Must(sc.t, http.StatusOK, "ended-title", "App lasting", "its lifetime was over")
 		sc.Set("revoke_user_api_keys_unused_days", "10")
@@ -205,7 +206,8 @@ func TestAChosenEndStays(t *testing.T) {
 	onSQLite(t, func(sc *scene) {
 		app := sc.App("short", "session_info,read")
 		page := app.Ask(sc.alice).Must(sc.t, http.StatusOK)
-		sealed, ok := sc.alice.Submit(page, "/user-api-key", "lifetime", "3600").Must(sc.t, http.StatusOK).Text("user-api-key-payload")
+		sealed, ok := sc.alice.Submit(page, "/user-api-key", "lifetime", "3600").Must(sc.t,
+			http.StatusOK).Text("user-api-key-payload")
 		if !ok {
 			sc.t.Fatal("no payload")
 		}
