@@ -70,6 +70,12 @@ func (f *fakeChecker) Holds(context.Context, userkeys.Access) error {
 	return nil
 }
 
+func (*fakeChecker) Rebind(_ context.Context, a userkeys.Access, _ string) userkeys.Access { return a }
+
+func (*fakeChecker) IsAdminKey(context.Context, string) bool { return false }
+
+func (*fakeChecker) Edge() *userkeys.Edge { return &userkeys.Edge{} }
+
 func (f *fakeChecker) seen() []userkeys.Call {
 	f.mu.Lock()
 	defer f.mu.Unlock()
