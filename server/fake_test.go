@@ -598,7 +598,9 @@ func (f *fakeAuthority) Check(_ context.Context, c userkeys.Call) (userkeys.Acce
 	}, nil
 }
 
-func (*fakeAuthority) Rebind(_ context.Context, a userkeys.Access, _ string) userkeys.Access { return a }
+func (*fakeAuthority) Rebind(_ context.Context, a userkeys.Access, _ string) userkeys.Access {
+	return a
+}
 
 func (*fakeAuthority) IsAdminKey(context.Context, string) bool { return false }
 
