@@ -18,11 +18,13 @@ func OnlyHost(base *url.URL, next http.Handler) http.Handler {
 		host := canonicalHost(r.Host)
 		name := strings.Trim(host, "[]")
 		_, notIP := netip.ParseAddr(name)
-		if host == want || notIP == nil || name == "localhost" || r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
+		healthCheck := r.URL.Path == "/healthz" || r.URL.Path == "/readyz"
+		if host == want || notIP == nil || name == "localhost" || healthCheck {
 			next.ServeHTTP(w, r)
 			return
 		}
-		WriteError(w, userkeys.Errorf(userkeys.Misdirected, "this site is %s; start it with another --url if that is wrong", base))
+		WriteError(w, userkeys.Errorf(userkeys.Misdirected,
+			"this site is %s; start it with another --url if that is wrong", base))
 	})
 }
 
