@@ -5,6 +5,8 @@ package gateway
 import (
 	"context"
 
+	"userkeys/site"
+
 	"userkeys"
 )
 
@@ -25,5 +27,5 @@ type Checker interface {
 	IsAdminKey(ctx context.Context, text string) bool
 	// Edge returns what the settings in force say before a key is checked: other origins (CORS), limits by address, and
 	// the routes that take a key in the query. The zero Edge allows none of them.
-	Edge() *userkeys.Edge
+	Edge() *site.Edge
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"userkeys/internal/testkit/nettest"
+	"userkeys/site"
 
 	"userkeys"
 )
@@ -74,7 +75,7 @@ func (*fakeChecker) Rebind(_ context.Context, a userkeys.Access, _ string) userk
 
 func (*fakeChecker) IsAdminKey(context.Context, string) bool { return false }
 
-func (*fakeChecker) Edge() *userkeys.Edge { return &userkeys.Edge{} }
+func (*fakeChecker) Edge() *site.Edge { return &site.Edge{} }
 
 func (f *fakeChecker) seen() []userkeys.Call {
 	f.mu.Lock()

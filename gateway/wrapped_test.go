@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"userkeys/site"
+
 	"userkeys"
 )
 
@@ -39,7 +41,7 @@ func TestWrappedCheckerLosesNothing(t *testing.T) {
 	t.Parallel()
 	const page, feed = "https://app.example", "/feed.rss"
 	wrapped := func(t *testing.T) (*counting, string) {
-		admin := userkeys.NewAdminKey().Reveal()
+		admin := site.NewAdminKey().Reveal()
 		return &counting{Checker: moving{newEdged(t,
 			"enable_cors", "true", "cors_origins", page, "user_api_key_parameter_routes", "GET "+feed,
 			"max_reqs_per_ip_mode", "block", "max_reqs_per_ip_per_10_seconds", "2",
