@@ -10,20 +10,12 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
-	"github.com/spf13/cobra"
-
 	"userkeys"
-	"userkeys/client"
-	"userkeys/internal/keystore"
 	"userkeys/internal/testkit/nettest"
 )
-
-const appTestKey = "0123456789abcdef0123456789abcdef"
 
 // newAppSite is a site whose person always approves, with a small API.
 func newAppSite(t *testing.T) *httptest.Server {
@@ -120,65 +112,6 @@ func browserOf(t *testing.T, page *string) func(context.Context, string) error {
 		*page = string(b)
 		return err
 	}
-}
-
-type outcome struct {
-	code     int
-	out, err string
-}
-
-// execute runs a command as main does.
-func execute(t *testing.T, cmd *cobra.Command, in string, args ...string) outcome {
-	t.Helper()
-	var out, errs bytes.Buffer
-	cmd.SetIn(strings.NewReader(in))
-	cmd.SetOut(&out)
-	cmd.SetErr(&errs)
-	cmd.SetArgs(args)
-	err := cmd.ExecuteContext(t.Context())
-	o := outcome{out: out.String(), err: errs.String()}
-	var coded interface{ ExitCode() int }
-	switch {
-	case errors.As(err, &coded):
-		o.code = coded.ExitCode()
-	case err != nil:
-		o.code = 1
-	}
-	if err != nil {
-		o.err += err.Error()
-	}
-	if strings.Contains(o.out+o.err, appTestKey) {
-		t.Errorf("the key was printed:\n%s\n%s", o.out, o.err)
-	}
-	return o
-}
-
-// storeKeys writes keys for sites into a folder of the test's own. Tests that use it set the
-// environment, so they do not run in parallel.
-func storeKeys(t *testing.T, sites ...string) *keystore.Store {
-	t.Helper()
-	t.Setenv(configDirEnv, filepath.Join(t.TempDir(), "keys"))
-	t.Setenv(keystoreEnv, "plain")
-	store, err := openKeyStore(&cobra.Command{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, site := range sites {
-		if _, err := store.Add(&client.Credential{Site: site, ClientID: "c1", Key: appTestKey, Scopes: userkeys.Scopes{"read"}}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return store
-}
-
-// stored are the accounts that are stored.
-func stored(t *testing.T, store *keystore.Store) keystore.Accounts {
-	t.Helper()
-	all, err := store.Accounts()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
 }
 
 func TestLoginStoresTheKey(t *testing.T) {
@@ -324,38 +257,5 @@ func TestLoginOpensTheBrowserUnlessToldNotTo(t *testing.T) {
 		if opened != tt.want {
 			t.Errorf("login %v opened a browser: %v", tt.args, opened)
 		}
-	}
-}
-
-func TestBrowserVariableChoosesTheProgram(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("needs a shell script as the browser")
-	}
-	dir := t.TempDir()
-	script, seen := filepath.Join(dir, "browser"), filepath.Join(dir, "seen")
-	if err := os.WriteFile(script, []byte("#!/bin/sh\nprintf '%s' \"$*\" > "+seen+"\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	spaced := filepath.Join(dir, "Program Files", "it's a browser.exe")
-	if err := errors.Join(os.Mkdir(filepath.Dir(spaced), 0o700), os.Symlink(script, spaced)); err != nil {
-		t.Fatal(err)
-	}
-	for value, want := range map[string]string{
-		spaced: "https://x.example/?a=b&c", `"` + spaced + `"`: "https://x.example/?a=b&c", `"` + spaced + `" --new "%s"`: "--new https://x.example/?a=b&c",
-		strings.NewReplacer(" ", `\ `, "'", `\'`).Replace(spaced) + " -p 'a \\ b'": `-p a \ b https://x.example/?a=b&c`, "/nowhere:" + spaced: "https://x.example/?a=b&c",
-		script + ` "" %s`: " https://x.example/?a=b&c",
-		script:            "https://x.example/?a=b&c", "/nowhere:" + script: "https://x.example/?a=b&c", script + " --new %s": "--new https://x.example/?a=b&c",
-	} {
-		t.Setenv("BROWSER", value)
-		if err := openBrowser(t.Context(), "https://x.example/?a=b&c"); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := os.ReadFile(seen); err != nil || string(got) != want {
-			t.Errorf("BROWSER=%s was given %q, %v", value, got, err)
-		}
-	}
-	t.Setenv("BROWSER", "/nowhere")
-	if err := openBrowser(t.Context(), "https://x.example"); err == nil {
-		t.Error("a browser that is not there counts as opened")
 	}
 }

@@ -95,3 +95,16 @@ func browserCommand(entry string) []string {
 	}
 	return words
 }
+
+// browserHere tells whether a browser on this machine is likely: not over ssh, and not without a screen.
+func browserHere() bool {
+	switch {
+	case os.Getenv("BROWSER") != "":
+		return true
+	case os.Getenv("SSH_CONNECTION") != "":
+		return false
+	case runtime.GOOS == "linux" || strings.HasSuffix(runtime.GOOS, "bsd"):
+		return os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != ""
+	}
+	return true
+}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -78,7 +77,7 @@ func newCallCommand() *cobra.Command {
 			return c.run(cmd.Context(), path)
 		},
 	}
-	understand(cmd, 2)
+	cmd.Args = cobra.ExactArgs(2)
 	addAccountFlags(cmd)
 	f := cmd.Flags()
 	f.StringVarP(&c.data, "data", "d", "", "the body; @FILE reads it from a file, @- from standard input; sent as JSON if it begins like JSON, else as a form")
@@ -136,7 +135,7 @@ func (c *call) request(ctx context.Context, path string) (*http.Request, error) 
 	if err != nil {
 		return nil, exitf(exitUsage, "%s", publicText(err))
 	}
-	body, err := c.body()
+	body, err := readData(c.data, c.in)
 	if err != nil {
 		return nil, err
 	}
@@ -152,33 +151,6 @@ func (c *call) request(ctx context.Context, path string) (*http.Request, error) 
 		req.Header.Set("Content-Type", contentType(body))
 	}
 	return req, c.setHeaders(req)
-}
-
-// maxDataBytes bounds what is sent: it is held in memory.
-const maxDataBytes = 64 << 20
-
-func (c *call) body() ([]byte, error) {
-	name, fromFile := strings.CutPrefix(c.data, "@")
-	if !fromFile {
-		return []byte(c.data), nil
-	}
-	in := c.in
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return nil, exitf(exitUsage, "cannot read the body: %v", err)
-		}
-		defer f.Close()
-		in = f
-	}
-	b, err := io.ReadAll(io.LimitReader(in, maxDataBytes+1))
-	if err != nil {
-		return nil, exitf(exitFailure, "cannot read the body: %v", err)
-	}
-	if len(b) > maxDataBytes {
-		return nil, exitf(exitUsage, "the body is larger than %d bytes", maxDataBytes)
-	}
-	return b, nil
 }
 
 // contentType guesses what curl's users mean: JSON that begins like JSON, else a form.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/BurntSushi/toml"
 	"github.com/spf13/cobra"
@@ -32,6 +33,25 @@ func addDataFlags(f *pflag.FlagSet) {
 	f.String("config", "", "configuration file (TOML)")
 	f.String("data", "userkeys-data", "folder of the SQLite database; serve, migrate and --init make it")
 	f.String("database", "", "use this PostgreSQL database instead, postgres://user@host/name")
+}
+
+// addServeFlags are the options of serve: all that the configuration file may have.
+func addServeFlags(f *pflag.FlagSet) {
+	addDataFlags(f)
+	f.String("listen", "127.0.0.1:8080", "address to listen on")
+	f.String("url", "", "how browsers reach the site, such as https://keys.example; default http:// and the listening address")
+	f.String("upstream", "", "the website to stand before, such as http://127.0.0.1:3000")
+	f.Duration("upstream-timeout", 30*time.Second, "how long the website may take to begin an answer")
+	f.Int("min-upload-rate", 64, "bytes a second that an upload to the website must reach, measured over a minute; 0 for any")
+	f.StringSlice("own", nil, "more paths to answer here although there is an upstream, such as /session/current.json; apps for all that apps ask for, none for nothing at all (see above)")
+	f.StringSlice("trusted-proxy", nil, "networks of proxies before this server whose X-Forwarded-For is believed")
+	f.String("client-ip-header", "X-Forwarded-For", "the header in which those proxies tell whose request it is: X-Forwarded-For, Forwarded or X-Real-IP")
+	f.Bool("vary-by-key", false, "let also the website's answers to requests without a key say Vary: User-Api-Key, for caches before this server; some CDNs then store none of them")
+	f.String("secret-file", "", "file with the machine secret, 64 hexadecimal digits, the same on all servers of a site; default userkeys.secret in --data, made if missing")
+	f.Bool("replace-secret", false, "use this machine secret although the site had another one: apps must then ask for their push secrets anew")
+	f.Bool("setup-link", false, "print a link that makes an administrator although the site has users; only if none of them is an administrator")
+	f.String("log-format", "text", "text or json")
+	f.String("log-level", "info", "debug, info, warn or error")
 }
 
 // resolve fills in the flags of cmd that were not given, and reads the rest of the file.
@@ -108,7 +128,8 @@ func parseConfig(path string, text []byte) (configFile, error) {
 	if err != nil {
 		return file, fmt.Errorf("%s: %w", path, err)
 	}
-	known := newServeCommand().Flags()
+	known := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	addServeFlags(known)
 	for name, part := range parts {
 		switch {
 		case name == "settings":

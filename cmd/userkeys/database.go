@@ -155,7 +155,7 @@ type office struct {
 	authority *authority.Authority
 	identity  *identity.Accounts
 	store     *store.Store
-	pushes    pushDesk
+	pushes    *notify.Desk
 }
 
 func (d *office) Close() error { return d.db.Close() }

@@ -1,58 +1,14 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"userkeys"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
-	"userkeys/store"
 )
-
-// TestManagingCommandsKeepOffAnotherVersionsSchema: a server of another version
-// may be running on it.
-func TestManagingCommandsKeepOffAnotherVersionsSchema(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	db, err := openSQLite(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if _, err := openStore(t.Context(), db, store.SQLite); !errors.Is(err, userkeys.NotFound) {
-		t.Fatalf("an empty database is no site: %v", err)
-	}
-	st, err := makeStore(t.Context(), db, store.SQLite)
-	if err != nil {
-		t.Fatalf("an empty database gets its schema: %v", err)
-	}
-	if _, err := openStore(t.Context(), db, store.SQLite); err != nil {
-		t.Fatalf("again: %v", err)
-	}
-	_, ours, err := st.SchemaVersion(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := db.ExecContext(t.Context(), "INSERT INTO userkeys_migrations (version_id, is_applied) VALUES ($1, 1)", ours+1); err != nil {
-		t.Fatal(err)
-	}
-	before, _, err := st.SchemaVersion(t.Context())
-	if err != nil || before != ours+1 {
-		t.Fatalf("the test's own database has version %d, %v", before, err)
-	}
-	o := execute(t, newSettingsCommand(), "", "list", "--data", dir)
-	if o.code == 0 || !strings.Contains(o.err, fmt.Sprint("schema version ", ours+1)) || !strings.Contains(o.err, fmt.Sprint("this program's ", ours)) {
-		t.Errorf("code %d, said %q; want a refusal with both versions", o.code, o.err)
-	}
-	if after, _, err := st.SchemaVersion(t.Context()); err != nil || after != before {
-		t.Errorf("the schema went from version %d to %d, %v", before, after, err)
-	}
-}
 
 // commandsOnASite are commands that work on a site's data, and make none.
 var commandsOnASite = [][]string{

@@ -319,27 +319,3 @@ func deliveriesResume(cmd *cobra.Command, _ *office, p pushDesk, args []string) 
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is tried again\n", host)
 	return err
 }
-
-// addPushes tells of each key with a push address how pushing to it goes.
-func addPushes(ctx context.Context, d *office, list []rows.Key) error {
-	var pushed []int // rows with an address
-	for i, r := range list {
-		if r.PushURL != "" {
-			pushed = append(pushed, i)
-		}
-	}
-	for part := range slices.Chunk(pushed, 500) {
-		ids := make([]int64, len(part))
-		for i, row := range part {
-			ids[i] = list[row].ID
-		}
-		states, err := d.pushes.KeyPushes(ctx, ids)
-		if err != nil {
-			return err
-		}
-		for _, row := range part {
-			list[row].Push = rows.NewKeyPush(states[list[row].ID])
-		}
-	}
-	return nil
-}

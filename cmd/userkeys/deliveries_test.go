@@ -233,7 +233,7 @@ func TestKeysListTellsHowPushesGo(t *testing.T) {
 	for i := range 1200 {
 		list = append(list, rows.Key{ID: int64(i + 7), PushURL: "https://push.example/x"})
 	}
-	if err := addPushes(t.Context(), &office{pushes: f}, list); err != nil {
+	if err := addPushes(t.Context(), f, list); err != nil {
 		t.Fatal(err)
 	}
 	if list[0].Push != nil || list[1].Push == nil || *list[1].Push.Problem != "gone" || list[1].Push.OffAt == nil || list[2].Push == nil || list[2].Push.OffAt != nil {

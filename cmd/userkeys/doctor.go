@@ -78,7 +78,7 @@ func newDoctorCommand() *cobra.Command {
 			return d.run(cmd.Context(), args[0])
 		},
 	}
-	understand(cmd, 1)
+	cmd.Args = cobra.ExactArgs(1)
 	f := cmd.Flags()
 	f.StringVar(&d.scopes, "scopes", "read", "what the app asks for, separated by commas")
 	f.StringVar(&d.redirect, "redirect", "", "where the app wants the answer (auth_redirect)")

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -100,7 +102,7 @@ func keysList(cmd *cobra.Command, d *office, _ []string) error {
 		return nil
 	})
 	if err == nil {
-		err = addPushes(cmd.Context(), d, list)
+		err = addPushes(cmd.Context(), d.pushes, list)
 	}
 	if err != nil {
 		return err
@@ -181,4 +183,28 @@ func beforeFlag(cmd *cobra.Command) (time.Time, error) {
 		return t, fmt.Errorf("--before: %q is no time such as 2026-01-31T00:00:00Z", text)
 	}
 	return t, nil
+}
+
+// addPushes tells of each key with a push address how pushing to it goes.
+func addPushes(ctx context.Context, p pushDesk, list []rows.Key) error {
+	var pushed []int // rows with an address
+	for i, r := range list {
+		if r.PushURL != "" {
+			pushed = append(pushed, i)
+		}
+	}
+	for part := range slices.Chunk(pushed, 500) {
+		ids := make([]int64, len(part))
+		for i, row := range part {
+			ids[i] = list[row].ID
+		}
+		states, err := p.KeyPushes(ctx, ids)
+		if err != nil {
+			return err
+		}
+		for _, row := range part {
+			list[row].Push = rows.NewKeyPush(states[list[row].ID])
+		}
+	}
+	return nil
 }

@@ -22,11 +22,9 @@ import (
 
 // The environment of the app's commands.
 const (
-	configDirEnv  = "USERKEYS_CONFIG_DIR"
-	keystoreEnv   = "USERKEYS_KEYSTORE"
-	passphraseEnv = "USERKEYS_PASSPHRASE"
-	keyEnv        = "USERKEYS_KEY"
-	siteEnv       = "USERKEYS_SITE"
+	configDirEnv = "USERKEYS_CONFIG_DIR"
+	keystoreEnv  = "USERKEYS_KEYSTORE"
+	siteEnv      = "USERKEYS_SITE"
 )
 
 const storeHelp = `Keys lie in a folder of your own (USERKEYS_CONFIG_DIR chooses another),
@@ -88,36 +86,6 @@ func askPassphrase(cmd *cobra.Command) func(fresh bool) (string, error) {
 			err = exitf(exitFailure, "the two are not the same; nothing was stored")
 		}
 		return text, err
-	}
-}
-
-// readSecret reads a line without showing it. Ctrl-C ends it at once and leaves the terminal as it was:
-// the read itself cannot be interrupted, and ends with the program.
-func readSecret(ctx context.Context, in *os.File, prompt func()) (string, error) {
-	before, err := term.GetState(int(in.Fd()))
-	if err != nil {
-		return "", exitf(exitFailure, "the passphrase could not be read: %v", err)
-	}
-	type result struct {
-		text []byte
-		err  error
-	}
-	done := make(chan result, 1)
-	go func() {
-		text, err := term.ReadPassword(int(in.Fd()))
-		done <- result{text, err}
-	}()
-	time.Sleep(50 * time.Millisecond) // until what is typed is not shown any more
-	prompt()
-	select {
-	case r := <-done:
-		if r.err != nil {
-			return "", exitf(exitFailure, "no passphrase was given; nothing was done")
-		}
-		return string(r.text), nil
-	case <-ctx.Done():
-		_ = term.Restore(int(in.Fd()), before)
-		return "", exitf(exitFailure, "interrupted; nothing was done")
 	}
 }
 
@@ -265,4 +233,26 @@ func deskError(err error) error {
 		return exitf(code, "%s (%v)", e.Public, e.Err)
 	}
 	return exitf(code, "%s", publicText(err))
+}
+
+// chosen are the accounts that SITE and --account, or --all, name.
+func chosen(cmd *cobra.Command, args []string, everything bool) (*keystore.Store, keystore.Accounts, error) {
+	store, err := openKeyStore(cmd)
+	if err != nil {
+		return nil, nil, err
+	}
+	all, err := store.Accounts()
+	if err != nil {
+		return nil, nil, deskError(err)
+	}
+	if everything {
+		return store, all, nil
+	}
+	site := ""
+	if len(args) > 0 {
+		site = args[0]
+	}
+	_, account := accountFlags(cmd)
+	one, err := all.One(site, account)
+	return store, keystore.Accounts{one}, deskError(err)
 }

@@ -3,19 +3,13 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
-	"os"
-	"runtime"
 	"strings"
 	"time"
 
-	"github.com/skip2/go-qrcode"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"userkeys"
 	"userkeys/client"
@@ -102,7 +96,7 @@ func loginCommand(open func(ctx context.Context, address string) error) *cobra.C
 			return l.run(cmd.Context(), args[0])
 		},
 	}
-	understand(cmd, 1)
+	cmd.Args = cobra.ExactArgs(1)
 	f := cmd.Flags()
 	f.BoolVar(&l.loopback, "loopback", false, "answer to this program, by a browser on this machine")
 	f.BoolVar(&l.device, "device", false, "show a code, to be typed on any device")
@@ -211,17 +205,6 @@ func (l *login) ask(ctx context.Context, request client.Request) (*client.Creden
 	})
 }
 
-// wrongPaste asks a person at a terminal for the paste again; nil for any other input, which says no more.
-func (l *login) wrongPaste() func(error) {
-	in, ok := l.in.(*os.File)
-	if !ok || !term.IsTerminal(int(in.Fd())) {
-		return nil
-	}
-	return func(err error) {
-		fmt.Fprintf(l.warn, "%s\nPaste it again, and end with an empty line (Ctrl-C gives up):\n", publicText(err))
-	}
-}
-
 // flows are those that the person chose, or those that make sense here.
 func (l *login) flows() []client.Flow {
 	switch {
@@ -235,19 +218,6 @@ func (l *login) flows() []client.Flow {
 		return nil
 	}
 	return []client.Flow{client.FlowDevice, client.FlowPaste}
-}
-
-// browserHere tells whether a browser on this machine is likely: not over ssh, and not without a screen.
-func browserHere() bool {
-	switch {
-	case os.Getenv("BROWSER") != "":
-		return true
-	case os.Getenv("SSH_CONNECTION") != "":
-		return false
-	case runtime.GOOS == "linux" || strings.HasSuffix(runtime.GOOS, "bsd"):
-		return os.Getenv("DISPLAY") != "" || os.Getenv("WAYLAND_DISPLAY") != ""
-	}
-	return true
 }
 
 // keep stores the key. What it replaces is revoked: the site does that itself where it is the
@@ -306,148 +276,4 @@ func (l *login) request(site string) (client.Request, error) {
 		}
 	}
 	return client.Request{Site: site, ApplicationName: l.name, ClientID: id, Scopes: scopes, ExpiresIn: l.expires, PushURL: l.pushURL}, nil
-}
-
-// show tells the person where to go. The address is printed in any case: a
-// browser that does not open is no reason to give up.
-func (l *login) show(ctx context.Context, address string, p *progress) error {
-	fmt.Fprintf(l.talk, "Open this address, sign in and approve:\n\n%s\n\n", address)
-	if !strings.Contains(address, "auth_redirect=") {
-		l.asked = client.FlowPaste
-		fmt.Fprintln(l.talk, "The page then shows a long text. Paste it here, all of it (an empty line ends it):")
-		return nil
-	}
-	l.asked = client.FlowLoopback
-	if !l.noBrowser {
-		if err := l.open(ctx, address); err != nil {
-			fmt.Fprintln(l.warn, "no browser could be opened here; open the address yourself")
-		}
-	}
-	fmt.Fprintln(l.talk, "Waiting for the answer (Ctrl-C gives up; --device or --paste is for a browser on another machine) ...")
-	p.start()
-	return nil
-}
-
-// showCode tells the person where to go and what to type. A terminal shows the address as a picture too.
-func (l *login) showCode(d *client.DeviceAuthorization) {
-	if out, ok := l.talk.(*os.File); ok && term.IsTerminal(int(out.Fd())) {
-		width, _, sizeErr := term.GetSize(int(out.Fd()))
-		qr, err := qrcode.New(d.VerificationURIWithRequest, qrcode.Low)
-		if err == nil && sizeErr == nil && width > len(qr.Bitmap()) {
-			fmt.Fprintln(l.talk, qr.ToSmallString(false))
-		}
-	}
-	fmt.Fprintf(l.talk, "Open this address on any device, and type the code:\n\n    %s\n\n    %s\n\n", d.VerificationURI, d.UserCode)
-	fmt.Fprintf(l.talk, "Waiting for the approval, for at most %v (Ctrl-C gives up) ...\n", min(d.ExpiresIn, l.timeout))
-}
-
-// maxPasteBytes bounds what is read; a payload has at most 1400 characters.
-const maxPasteBytes = 64 << 10
-
-// readPaste reads lines until the payload is complete or the input ends. The
-// reading goroutine may outlive a cancelled wait: nothing can interrupt a read of a
-// terminal, and the program ends then.
-func (l *login) readPaste(ctx context.Context, complete func(string) bool) (string, error) {
-	type result struct {
-		text string
-		err  error
-	}
-	done := make(chan result, 1)
-	go func() {
-		if l.lines == nil {
-			l.lines = bufio.NewReader(io.LimitReader(l.in, maxPasteBytes))
-		}
-		var text strings.Builder
-		for {
-			line, err := l.lines.ReadString('\n')
-			text.WriteString(line)
-			begun := strings.TrimSpace(text.String()) != ""
-			switch {
-			case begun && (complete(text.String()) || strings.TrimSpace(line) == ""), errors.Is(err, io.EOF):
-				done <- result{withoutBOM(text.String()), nil}
-				return
-			case err != nil:
-				done <- result{"", err}
-				return
-			}
-		}
-	}()
-	select {
-	case r := <-done:
-		return r.text, r.err
-	case <-ctx.Done():
-		return "", ctx.Err()
-	}
-}
-
-// explain says what a failed login means, in one line.
-func (l *login) explain(site string, err error) error {
-	asked := &client.Credential{Site: site}
-	var api *client.APIError
-	switch {
-	case errors.Is(err, context.DeadlineExceeded) && l.asked == "":
-		return siteError(asked, err)
-	case errors.Is(err, context.DeadlineExceeded):
-		return exitf(exitUnapproved, "nobody approved within %v (sites do not tell when a person says no); run the command again", l.timeout)
-	case errors.Is(err, context.Canceled) && l.asked == client.FlowDevice:
-		return exitf(exitFailure, "interrupted; nothing was stored (a key that was approved just now stands unused on your apps page until the next login replaces it)")
-	case errors.Is(err, context.Canceled):
-		return exitf(exitFailure, "interrupted; nothing was stored")
-	case errors.Is(err, client.ErrDenied), errors.Is(err, client.ErrCodeExpired), errors.Is(err, client.ErrAnswerLost):
-		return exitf(exitUnapproved, "%s", publicText(err))
-	case errors.Is(err, userkeys.ScopeNotAllowed), errors.Is(err, userkeys.RedirectNotAllowed), errors.Is(err, userkeys.KeysNotAllowed), errors.Is(err, userkeys.UserNotAllowed):
-		return exitf(exitForbidden, "%s", publicText(err))
-	case errors.As(err, &api) && api.Status == 403:
-		return exitf(exitForbidden, "%s does not put this request to its users: %s; what it is: userkeys doctor %s", site, strings.Join(api.Messages, " "), site)
-	case errors.As(err, &api), errors.Is(err, userkeys.Unavailable):
-		return siteError(asked, err)
-	case l.asked == client.FlowPaste && len(l.old) > 0 && errors.Is(err, userkeys.InvalidParameters):
-		return exitf(exitFailure, "%s; if you approved, the site has replaced the key that is stored here: log in again", publicText(err))
-	case errors.Is(err, userkeys.InvalidAccess) && !errors.Is(err, client.ErrWrongNonce):
-		return exitf(exitForbidden, "%s; which it is: userkeys doctor %s", publicText(err), site)
-	}
-	return exitf(exitFailure, "%s", publicText(err))
-}
-
-func (l *login) report(ctx context.Context, c *client.Credential) error {
-	if l.asJSON {
-		enc := json.NewEncoder(l.out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(struct {
-			*client.Credential
-			File string `json:"file"`
-		}{c, l.keys.Path()})
-	}
-	who := ""
-	if c.Username != "" {
-		who = " as " + c.Username
-	}
-	fmt.Fprintf(l.out, "Logged in to %s%s. The key may: %s.\n", c.Site, who, c.Scopes)
-	if !c.ExpiresAt.IsZero() {
-		fmt.Fprintf(l.out, "It ends at %s.\n", c.ExpiresAt.Format(time.RFC3339))
-	}
-	fmt.Fprintf(l.out, "It is kept in %s. %s\n", l.keys.Path(), l.suggestion(ctx, c))
-	return nil
-}
-
-// suggestion is what to do next, which was tried.
-func (l *login) suggestion(ctx context.Context, c *client.Credential) string {
-	const session, notifications = "/session/current.json", "/notifications.json"
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	tried := false
-	for _, path := range []string{session, notifications} {
-		if l.support.MissingScope(c.Scopes, http.MethodGet, path) != "" {
-			continue
-		}
-		var answer map[string]json.RawMessage
-		if path == session && l.named || c.Get(ctx, nil, path, &answer) == nil {
-			return "Try: userkeys call GET " + path + " --site " + c.Site
-		}
-		tried = true
-	}
-	if !tried {
-		return "What it works for: userkeys doctor " + c.Site
-	}
-	return "The site did not answer what apps ask first; why: userkeys doctor " + c.Site
 }

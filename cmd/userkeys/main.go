@@ -11,8 +11,6 @@ import (
 	"os/signal"
 
 	"github.com/spf13/cobra"
-
-	"userkeys"
 )
 
 func main() {
@@ -40,19 +38,6 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 	return 1
 }
 
-// explain is what a person at the terminal reads. The private cause is shown
-// too: whoever runs this command may see it.
-func explain(err error) string {
-	var e *userkeys.Error
-	if !errors.As(err, &e) || e.Public == "" {
-		return err.Error()
-	}
-	if e.Err != nil {
-		return e.Public + " (" + e.Err.Error() + ")"
-	}
-	return e.Public
-}
-
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "userkeys",
@@ -78,8 +63,8 @@ Use a site:  userkeys login https://site.example`,
 			root.AddCommand(c)
 		}
 	}
-	add("site", newServeCommand(), newDemoCommand(), newUserCommand(), newNotifyCommand(), newSettingsCommand(), newKeysCommand(), newAdminKeysCommand(), newDeliveriesCommand(officePushes), newMigrateCommand())
-	add("app", newLoginCommand(), newSitesCommand(), newCallCommand(), newKeyCommand(), newRenewCommand(), newLogoutCommand(), newWatchCommand(), newDashboardCommand(), newPostCommand(), newReceiveCommand(), newDoctorCommand())
+	add("site", siteCommands()...)
+	add("app", appCommands()...)
 	root.AddCommand(newVersionCommand())
 	understandAll(root)
 	return root

@@ -94,7 +94,7 @@ func (a *postAdd) run(cmd *cobra.Command, keys *keystore.Store, q *posts.Queue, 
 	if draft.Every, err = posts.ParseEvery(a.every); err != nil {
 		return deskError(err)
 	}
-	body, err := (&call{data: a.data, in: cmd.InOrStdin()}).body()
+	body, err := readData(a.data, cmd.InOrStdin())
 	if err != nil {
 		return err
 	}

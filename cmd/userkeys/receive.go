@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/tls"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"userkeys"
-	"userkeys/client"
 	"userkeys/internal/receiver"
 )
 
@@ -61,7 +59,7 @@ func newReceiveCommand() *cobra.Command {
   userkeys push-receiver --unsigned --secret-key @discourse-key.txt --json`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
 	}
-	understand(cmd, 0)
+	cmd.Args = cobra.ExactArgs(0)
 	f := cmd.Flags()
 	f.StringVar(&c.listen, "listen", "127.0.0.1:8787", "address to listen on")
 	f.StringVar(&c.path, "path", "/push", "the path of the push URL; / takes every path")
@@ -207,12 +205,6 @@ func (c *receive) tls() (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
-// siteSecret is what a site signs the pushes of one of its clients with.
-type siteSecret struct {
-	site, clientID string
-	secret         userkeys.PushSecret
-}
-
 // findSecrets gives the secrets as the receiver looks them up; nil if there are none.
 func (c *receive) findSecrets(cmd *cobra.Command) (func(site, clientID string) ([]userkeys.PushSecret, error), error) {
 	believed, err := readPushSecrets(os.Getenv(pushSecretEnv), pushSecretEnv)
@@ -306,40 +298,4 @@ func readSmallFile(flag, name string) (string, error) {
 		return "", exitf(exitUsage, "%s: %s is too large to hold secrets", flag, name)
 	}
 	return string(b), nil
-}
-
-// storedPushSecret asks a site for the secret of the key that is stored for it.
-func storedPushSecret(cmd *cobra.Command, site string) (siteSecret, error) {
-	store, accounts, err := chosen(cmd, []string{site}, false)
-	if err != nil {
-		return siteSecret{}, err
-	}
-	c, err := freshCredential(cmd.Context(), store, accounts[0], cmd.ErrOrStderr())
-	if err != nil {
-		return siteSecret{}, deskError(err)
-	}
-	secret, err := c.PushSecret(cmd.Context(), nil)
-	if err != nil {
-		return siteSecret{}, pushSecretError(c, err)
-	}
-	return siteSecret{site: c.Site, clientID: c.ClientID, secret: secret}, nil
-}
-
-// pushSecretError says what would help.
-func pushSecretError(c *client.Credential, err error) error {
-	own, isOwn := err.(*userkeys.Error)
-	var api *client.APIError
-	refused := errors.As(err, &api)
-	switch {
-	case isOwn && refused && api.Status == http.StatusForbidden:
-		return exitf(exitForbidden, "%s; an administrator adds the push URL to allowed_user_api_push_urls, then log in again: userkeys login %s --scopes %s --push-url URL", own.Public, c.Site, withScope(c.Scopes, "push"))
-	case isOwn && refused:
-		return exitf(exitRefused, "%s", own.Public)
-	case c.KeyPair == nil:
-		return exitf(exitFailure, "the key of %s was asked for without a push URL, so what its secret would be sealed to is not kept; log in again: userkeys login %s --scopes %s --push-url URL",
-			c.Site, c.Site, withScope(c.Scopes, "push"))
-	case refused, errors.Is(err, userkeys.Unavailable):
-		return siteError(c, err)
-	}
-	return deskError(err)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -65,22 +64,7 @@ The first start prints a one-time link that makes the first administrator. With
   userkeys serve --upstream http://127.0.0.1:3000 --url https://forum.example --trusted-proxy 10.0.0.0/8`,
 		RunE: serve,
 	}
-	f := cmd.Flags()
-	addDataFlags(f)
-	f.String("listen", "127.0.0.1:8080", "address to listen on")
-	f.String("url", "", "how browsers reach the site, such as https://keys.example; default http:// and the listening address")
-	f.String("upstream", "", "the website to stand before, such as http://127.0.0.1:3000")
-	f.Duration("upstream-timeout", 30*time.Second, "how long the website may take to begin an answer")
-	f.Int("min-upload-rate", 64, "bytes a second that an upload to the website must reach, measured over a minute; 0 for any")
-	f.StringSlice("own", nil, "more paths to answer here although there is an upstream, such as /session/current.json; apps for all that apps ask for, none for nothing at all (see above)")
-	f.StringSlice("trusted-proxy", nil, "networks of proxies before this server whose X-Forwarded-For is believed")
-	f.String("client-ip-header", "X-Forwarded-For", "the header in which those proxies tell whose request it is: X-Forwarded-For, Forwarded or X-Real-IP")
-	f.Bool("vary-by-key", false, "let also the website's answers to requests without a key say Vary: User-Api-Key, for caches before this server; some CDNs then store none of them")
-	f.String("secret-file", "", "file with the machine secret, 64 hexadecimal digits, the same on all servers of a site; default userkeys.secret in --data, made if missing")
-	f.Bool("replace-secret", false, "use this machine secret although the site had another one: apps must then ask for their push secrets anew")
-	f.Bool("setup-link", false, "print a link that makes an administrator although the site has users; only if none of them is an administrator")
-	f.String("log-format", "text", "text or json")
-	f.String("log-level", "info", "debug, info, warn or error")
+	addServeFlags(cmd.Flags())
 	return cmd
 }
 
@@ -136,17 +120,6 @@ func serve(cmd *cobra.Command, _ []string) error {
 	}
 	log.Info("ready", "url", cfg.BaseURL.String(), "listen", ln.Addr().String())
 	return runSite(cmd.Context(), s, ln, log)
-}
-
-func listenOn(address string) (net.Listener, error) {
-	if strings.Contains(address, "/") { // a socket's path, or a URL
-		return nil, fmt.Errorf("--listen: %q is no address such as 127.0.0.1:8080", address)
-	}
-	ln, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("--listen: %w", err)
-	}
-	return ln, nil
 }
 
 // siteOptions reads what a site needs from the flags of serve.
@@ -299,49 +272,6 @@ func parseOrigin(flag, s string) (*url.URL, error) {
 		return nil, fmt.Errorf("%s: %s", flag, explain(err))
 	}
 	return &url.URL{Scheme: u.Scheme, Host: host}, nil
-}
-
-// browsable is addr as one would type it: a server on all addresses is reached by 127.0.0.1.
-func browsable(addr net.Addr) string {
-	ap, err := netip.ParseAddrPort(addr.String())
-	if err != nil {
-		return addr.String()
-	}
-	if ap.Addr().IsUnspecified() {
-		ap = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), ap.Port())
-	}
-	return ap.String()
-}
-
-func newLogger(cmd *cobra.Command, w io.Writer) (*slog.Logger, error) {
-	format, err := cmd.Flags().GetString("log-format")
-	if err != nil {
-		return nil, err
-	}
-	text, err := cmd.Flags().GetString("log-level")
-	if err != nil {
-		return nil, err
-	}
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(text)); err != nil {
-		return nil, fmt.Errorf("--log-level: %q is none of debug, info, warn, error", text)
-	}
-	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: durationsWithUnit}
-	switch strings.ToLower(format) {
-	case "text":
-		return slog.New(slog.NewTextHandler(w, opts)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(w, opts)), nil
-	}
-	return nil, fmt.Errorf("--log-format: %q is neither text nor json", format)
-}
-
-// durationsWithUnit writes every duration as text, such as 1.5s, in both formats: JSON would have a bare number.
-func durationsWithUnit(_ []string, a slog.Attr) slog.Attr {
-	if a.Value.Kind() == slog.KindDuration {
-		a.Value = slog.StringValue(a.Value.Duration().String())
-	}
-	return a
 }
 
 // runSite serves s on ln until ctx ends, then lets requests end and writes what was gathered.

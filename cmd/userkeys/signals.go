@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"os/signal"
@@ -35,17 +34,6 @@ func ignoreHangup(in io.Reader) {
 func atTerminal(in io.Reader) bool {
 	f, ok := in.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// loudListener logs why connections cannot be accepted, at most once a second: out
-// of file descriptors, most likely. What is left out is counted in the next line.
-// The server accepts in one goroutine.
-type loudListener struct {
-	net.Listener
-	log     *slog.Logger
-	now     func() time.Time
-	last    time.Time // of the last line
-	leftOut int       // since then
 }
 
 // Accept waits for the next connection.

@@ -93,9 +93,6 @@ func userFlags(f *pflag.FlagSet, u *userkeys.User) error {
 	return failed
 }
 
-// withoutBOM is text without the byte order mark that some programs, PowerShell among them, write before what they send.
-func withoutBOM(text string) string { return strings.TrimPrefix(text, "\ufeff") }
-
 // password reads the password from standard input if that was asked for.
 func password(cmd *cobra.Command) (text string, given bool, err error) {
 	if given, err = cmd.Flags().GetBool("password-stdin"); err != nil || !given {
