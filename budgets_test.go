@@ -122,12 +122,10 @@ function newServeCommand
 function parcels500
 function serve
 interface authority.Store
-interface identity.Store
 interface notify.Store
 interface server.decider
 methods authority.Authority
 methods doctor.examination
-methods identity.Accounts
 methods server.Server
 package .
 package authority
@@ -161,7 +159,6 @@ parameters call
 parameters changeDeliveries
 parameters changePush
 parameters changeSetting
-parameters createFirst
 parameters deviceProblem
 parameters everyClaimed
 parameters find
@@ -324,7 +321,6 @@ width registration.go
 width renew.go
 width request.go
 width reserve.go
-width restore.go
 width retention.go
 width revoke.go
 width rewrite.go

@@ -46,7 +46,8 @@ func (e *APIError) Error() string {
 	if text := http.StatusText(e.Status); text != "" {
 		s += " " + text
 	}
-	// The reason is for programs; a message that is more than Discourse's general refusal says more, such as which scope is not allowed.
+	// The reason is for programs; a message that is more than Discourse's general refusal says more, such as which
+	// scope is not allowed.
 	switch {
 	case len(e.Messages) > 0 && (e.Reason == "" || !strings.HasPrefix(e.Messages[0], userkeys.NotPermitted)):
 		s += ": " + strings.Join(e.Messages, "; ")
@@ -231,7 +232,10 @@ func unreachable(req *http.Request, err error) error {
 	if cause := req.Context().Err(); cause != nil {
 		return cause
 	}
-	return &userkeys.Error{Code: userkeys.Unavailable, Public: "cannot reach " + req.URL.Scheme + "://" + req.URL.Host, Err: err}
+	return &userkeys.Error{
+		Code: userkeys.Unavailable, Public: "cannot reach " + req.URL.Scheme + "://" + req.URL.Host,
+		Err: err,
+	}
 }
 
 // Explain is an error of this package in a line for the person: what the site said, or what is

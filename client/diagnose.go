@@ -11,10 +11,10 @@ import (
 	"userkeys"
 )
 
-// Diagnose finds out why a call with c was answered with 403 by a site that does not say so, as Discourse does not. err is
-// the error of that call, from [Do]. Diagnose makes one more call, a GET that the key's scopes allow, and returns an
-// [*APIError] whose KeyIsDead or MissingScope tells the reason. It returns err itself, which may be nil, if there is nothing
-// to find out, or no call that the scopes allow.
+// Diagnose finds out why a call with c was answered with 403 by a site that does not say so, as Discourse does
+// not. err is the error of that call, from [Do]. Diagnose makes one more call, a GET that the key's scopes
+// allow, and returns an [*APIError] whose KeyIsDead or MissingScope tells the reason. It returns err itself,
+// which may be nil, if there is nothing to find out, or no call that the scopes allow.
 func (c *Credential) Diagnose(ctx context.Context, base *http.Client, err error) error {
 	var e *APIError
 	if !errors.As(err, &e) || e.Status != http.StatusForbidden || e.Reason != "" {
@@ -41,7 +41,8 @@ func (c *Credential) Diagnose(ctx context.Context, base *http.Client, err error)
 func (c *Credential) Alive(ctx context.Context, base *http.Client) (bool, error) {
 	path := c.harmlessPath()
 	if path == "" {
-		return false, userkeys.Errorf(userkeys.InvalidAccess, "none of the scopes %s opens anything that could be asked", c.Scopes)
+		return false, userkeys.Errorf(userkeys.InvalidAccess,
+			"none of the scopes %s opens anything that could be asked", c.Scopes)
 	}
 	var body map[string]json.RawMessage // an object: a page of something between says nothing of the key
 	err := c.get(ctx, base, path, &body)

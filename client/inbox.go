@@ -55,7 +55,8 @@ func (c *Credential) SessionTotals(ctx context.Context, base *http.Client) (Tota
 	}
 	err := c.get(ctx, base, sessionPath, &session)
 	u := session.User
-	return Totals{UserID: u.ID, Username: u.Username, Unread: u.Unread, Messages: max(u.Messages, u.Urgent)}.printable(), err
+	return Totals{UserID: u.ID, Username: u.Username, Unread: u.Unread, Messages: max(u.Messages, u.Urgent)}.printable(),
+		err
 }
 
 func (t Totals) printable() Totals {
@@ -225,7 +226,8 @@ func (b *Bus) Poll(ctx context.Context, c *Credential, base *http.Client, channe
 	}
 	ctx, cancel := context.WithTimeout(ctx, busTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Site+"/message-bus/"+b.id+"/poll", strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Site+"/message-bus/"+b.id+"/poll",
+		strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, err
 	}

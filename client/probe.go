@@ -107,14 +107,18 @@ func Probe(ctx context.Context, base *http.Client, site string) (Support, error)
 	version, err := strconv.Atoi(resp.Header.Get("Auth-Api-Version"))
 	folder, ok := strings.CutSuffix(resp.Request.URL.Path, newPath)
 	if resp.StatusCode != http.StatusOK || err != nil || version < minAPIVersion || !ok {
-		return Support{}, userkeys.Errorf(userkeys.NotFound, "%s gives no user API keys; is the address right, with its folder if it lies in one?", site)
+		return Support{}, userkeys.Errorf(userkeys.NotFound,
+			"%s gives no user API keys; is the address right, with its folder if it lies in one?", site)
 	}
 	at := url.URL{Scheme: resp.Request.URL.Scheme, Host: resp.Request.URL.Host, Path: folder}
 	site, err = ParseSite(at.String())
 	if err != nil {
 		return Support{}, err
 	}
-	s := Support{Site: site, APIVersion: version, DeviceCode: strings.EqualFold(resp.Header.Get("Auth-Api-Device-Code"), "true")}
+	s := Support{
+		Site: site, APIVersion: version,
+		DeviceCode: strings.EqualFold(resp.Header.Get("Auth-Api-Device-Code"), "true"),
+	}
 	s.Description, err = describe(ctx, base, site)
 	s.DescriptionUnknown = err != nil
 	return s, ctx.Err()

@@ -51,7 +51,10 @@ func NewNotifier(cfg NotifierConfig) http.Handler {
 	if cfg.HTTP == nil {
 		cfg.HTTP = &http.Client{Timeout: 30 * time.Second} // a visitor should not wait for a limit: the page says it
 	}
-	n := &notifier{cfg: cfg, host: host.Host, clientID: "notifier-" + client.RandomID(), visits: map[string]*visit{}, seen: client.NewReplayGuard()}
+	n := &notifier{
+		cfg: cfg, host: host.Host, clientID: "notifier-" + client.RandomID(), visits: map[string]*visit{},
+		seen: client.NewReplayGuard(),
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", n.home)
 	mux.HandleFunc("GET /demo.css", serveStyle)
@@ -158,7 +161,8 @@ func (n *notifier) connect(w http.ResponseWriter, r *http.Request) {
 func (n *notifier) callback(w http.ResponseWriter, r *http.Request) {
 	id, v := n.visit(r)
 	if v == nil || v.pending == nil {
-		n.problem(w, http.StatusBadRequest, userkeys.Errorf(userkeys.ConsentGone, "this browser has asked for nothing; begin on the first page"))
+		n.problem(w, http.StatusBadRequest, userkeys.Errorf(userkeys.ConsentGone,
+			"this browser has asked for nothing; begin on the first page"))
 		return
 	}
 	cred, err := v.pending.Open(r.URL.Query().Get("payload"))
@@ -227,7 +231,8 @@ func (n *notifier) refused(v visit, err error) *visit {
 	case err == nil:
 		v.notice = "The site allowed it."
 	case errors.As(err, &api) && api.Reason == "invalid key":
-		return &visit{notice: "The site no longer takes the key: it was revoked or has expired. Connect again to get a new one."}
+		return &visit{notice: "The site no longer takes the key: it was revoked or has expired. Connect again to get a " +
+			"new one."}
 	case errors.As(err, &api):
 		v.notice = api.Error()
 	default:

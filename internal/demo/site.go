@@ -110,14 +110,18 @@ func (s *noticeboard) post(r *http.Request, user string) (post, error) {
 	}
 	raw := strings.TrimSpace(r.PostForm.Get("raw"))
 	if n := len([]rune(raw)); n == 0 || n > maxRaw {
-		return post{}, userkeys.Errorf(userkeys.InvalidParameters, "raw is the text of the notice, 1 to %d characters", maxRaw)
+		return post{}, userkeys.Errorf(userkeys.InvalidParameters,
+			"raw is the text of the notice, 1 to %d characters", maxRaw)
 	}
 	p := s.board.post(user, raw, s.cfg.Now())
 	readers := slices.DeleteFunc(slices.Clone(s.cfg.Readers), func(name string) bool { return name == user })
 	if s.cfg.Tell == nil || len(readers) == 0 {
 		return p, nil
 	}
-	return p, s.cfg.Tell(r.Context(), News{Usernames: readers, Type: "replied", From: user, Title: titleOf(raw), Excerpt: raw, Link: "/"})
+	return p, s.cfg.Tell(r.Context(), News{
+		Usernames: readers, Type: "replied", From: user, Title: titleOf(raw),
+		Excerpt: raw, Link: "/",
+	})
 }
 
 // leave is the page's form: a notice by bob, so that there is somebody to be told by.

@@ -46,7 +46,8 @@ func NewTeller(siteURL, key, username string) func(context.Context, News) error 
 		if err != nil {
 			return err
 		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, siteURL+"/user-api-key/admin/notifications.json", bytes.NewReader(body))
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, siteURL+"/user-api-key/admin/notifications.json",
+			bytes.NewReader(body))
 		if err != nil {
 			return err
 		}

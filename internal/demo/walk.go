@@ -56,7 +56,8 @@ func Walk(ctx context.Context, w io.Writer, cfg WalkConfig) error {
 	k := &walker{cfg: cfg, out: &printer{w: w, colour: cfg.Colour}, browser: b}
 	defer k.close()
 	k.out.heading("The way of a key, step by step")
-	k.out.say("An app is about to ask %s for a key to the account %q. Lines with > are sent, lines with < come back.", site, cfg.Username)
+	k.out.say("An app is about to ask %s for a key to the account %q. Lines with > are sent, lines with < come back.",
+		site, cfg.Username)
 	for i, s := range k.steps() {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -112,7 +112,8 @@ func readAnswer(resp *http.Response) (*answer, error) {
 // want checks the status.
 func (a *answer) want(status int) error {
 	if a.StatusCode != status {
-		return fmt.Errorf("%s %s answered %d, not %d: %s", a.Request.Method, a.Request.URL.Path, a.StatusCode, status, shorten(string(a.body), 300))
+		return fmt.Errorf("%s %s answered %d, not %d: %s", a.Request.Method, a.Request.URL.Path, a.StatusCode, status,
+			shorten(string(a.body), 300))
 	}
 	return nil
 }
@@ -120,7 +121,8 @@ func (a *answer) want(status int) error {
 // wantRedirect checks for a redirect and returns where it leads.
 func (a *answer) wantRedirect() (*url.URL, error) {
 	if a.StatusCode != http.StatusFound && a.StatusCode != http.StatusSeeOther {
-		return nil, fmt.Errorf("%s %s answered %d, not a redirect: %s", a.Request.Method, a.Request.URL.Path, a.StatusCode, shorten(string(a.body), 300))
+		return nil, fmt.Errorf("%s %s answered %d, not a redirect: %s", a.Request.Method, a.Request.URL.Path, a.StatusCode,
+			shorten(string(a.body), 300))
 	}
 	u, err := a.Location()
 	if err != nil {

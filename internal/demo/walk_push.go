@@ -43,7 +43,8 @@ func (k *walker) pushed(ctx context.Context) error {
 	if !k.cred.Push {
 		return errors.New("the answer says that nothing is pushed")
 	}
-	k.out.say("The address had a push_url, and the page said that notifications go there. What the site signs them with, it tells to the key's app only:")
+	k.out.say("The address had a push_url, and the page said that notifications go there. What the site signs them " +
+		"with, it tells to the key's app only:")
 	secret, err := k.cred.PushSecret(ctx, k.cfg.HTTP)
 	if err != nil {
 		return err
@@ -54,7 +55,8 @@ func (k *walker) pushed(ctx context.Context) error {
 	receiver := &http.Server{ReadHeaderTimeout: pushWait, Handler: receive(secret, arrived)}
 	go func() { _ = receiver.Serve(k.cfg.Push) }()
 	defer receiver.Close()
-	k.out.say("Now bob leaves a notice on The Noticeboard. The website tells userkeys, which keeps it for %s and pushes it to the app:", k.cfg.Username)
+	k.out.say("Now bob leaves a notice on The Noticeboard. The website tells userkeys, which keeps it for %s and "+
+		"pushes it to the app:", k.cfg.Username)
 	const form = "raw=The+choir+needs+two+more+altos."
 	began := time.Now()
 	req, err := newFormRequest(ctx, http.MethodPost, k.cfg.SiteURL+"/notices", form)

@@ -115,7 +115,8 @@ func (b *Budget) Used(now time.Time) Usage {
 // Pace is how far apart calls are that go on all day and leave a fifth of our share for what is
 // asked in between.
 func (b *Budget) Pace() time.Duration {
-	return max(day*5/4/time.Duration(half(b.limits.PerDay)), time.Minute*5/4/time.Duration(half(b.limits.PerMinute)), leastPace)
+	return max(day*5/4/time.Duration(half(b.limits.PerDay)), time.Minute*5/4/time.Duration(half(b.limits.PerMinute)),
+		leastPace)
 }
 
 func (b *Budget) forget(now time.Time) {
