@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"userkeys/internal/cli/clitest"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
 )
@@ -36,9 +37,9 @@ func TestCommandsRefuseAFolderWithoutASite(t *testing.T) {
 	t.Parallel()
 	for _, args := range commandsOnASite {
 		dir := filepath.Join(t.TempDir(), "typo")
-		o := execute(t, newRootCommand(), testkit.Password+"\n", append(args, "--data", dir)...)
-		if o.code != 1 || !strings.Contains(o.err, "there is no site in "+dir+"; name its folder with --data") {
-			t.Errorf("%q ends with %d: %s", args, o.code, o.err)
+		o := clitest.Execute(t, newRootCommand(), testkit.Password+"\n", append(args, "--data", dir)...)
+		if o.Code != 1 || !strings.Contains(o.Err, "there is no site in "+dir+"; name its folder with --data") {
+			t.Errorf("%q ends with %d: %s", args, o.Code, o.Err)
 		}
 		if _, err := os.Stat(dir); err == nil {
 			t.Errorf("%q made the folder", args)
@@ -51,11 +52,11 @@ func TestCommandsRefuseAFolderWithoutASite(t *testing.T) {
 		{"migrate"},
 	} {
 		dir := filepath.Join(t.TempDir(), "new")
-		if o := execute(t, newRootCommand(), testkit.Password+"\n", append(args, "--data", dir)...); o.code != 0 {
-			t.Errorf("%q makes no site: %s", args, o.err)
+		if o := clitest.Execute(t, newRootCommand(), testkit.Password+"\n", append(args, "--data", dir)...); o.Code != 0 {
+			t.Errorf("%q makes no site: %s", args, o.Err)
 		}
-		if o := execute(t, newRootCommand(), "", "user", "list", "--data", dir); o.code != 0 {
-			t.Errorf("after %q: %s", args, o.err)
+		if o := clitest.Execute(t, newRootCommand(), "", "user", "list", "--data", dir); o.Code != 0 {
+			t.Errorf("after %q: %s", args, o.Err)
 		}
 	}
 }
@@ -66,19 +67,19 @@ func TestCommandsRefuseAnEmptyPostgres(t *testing.T) {
 	db := dbtest.PostgresDB(t)
 	dsn := postgresDSN(t, db)
 	for _, args := range commandsOnASite {
-		o := execute(t, newRootCommand(), testkit.Password+"\n", append(args, "--database", dsn)...)
-		if o.code != 1 || !strings.Contains(o.err, "there is no site in this database") {
-			t.Errorf("%q ends with %d: %s", args, o.code, o.err)
+		o := clitest.Execute(t, newRootCommand(), testkit.Password+"\n", append(args, "--database", dsn)...)
+		if o.Code != 1 || !strings.Contains(o.Err, "there is no site in this database") {
+			t.Errorf("%q ends with %d: %s", args, o.Code, o.Err)
 		}
 	}
 	var tables int
 	if err := db.QueryRow("SELECT COUNT(*) FROM pg_tables WHERE schemaname = current_schema()").Scan(&tables); err != nil || tables != 0 {
 		t.Errorf("%d tables were made, %v", tables, err)
 	}
-	if o := execute(t, newRootCommand(), testkit.Password+"\n", "user", "add", "alice", "--password-stdin", "--init", "--database", dsn); o.code != 0 {
-		t.Errorf("--init makes no site: %s", o.err)
+	if o := clitest.Execute(t, newRootCommand(), testkit.Password+"\n", "user", "add", "alice", "--password-stdin", "--init", "--database", dsn); o.Code != 0 {
+		t.Errorf("--init makes no site: %s", o.Err)
 	}
-	if o := execute(t, newRootCommand(), "", "user", "list", "--database", dsn); o.code != 0 {
-		t.Errorf("after --init: %s", o.err)
+	if o := clitest.Execute(t, newRootCommand(), "", "user", "list", "--database", dsn); o.Code != 0 {
+		t.Errorf("after --init: %s", o.Err)
 	}
 }

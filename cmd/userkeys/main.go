@@ -10,11 +10,15 @@ import (
 	"os"
 	"os/signal"
 
+	"userkeys/internal/appcmd"
+	"userkeys/internal/cli"
+	"userkeys/internal/sitecmd"
+
 	"github.com/spf13/cobra"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), endSignals(os.Stdin)...)
+	ctx, stop := signal.NotifyContext(context.Background(), cli.EndSignals(os.Stdin)...)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
@@ -30,7 +34,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(errs, "userkeys: "+explain(err))
+	fmt.Fprintln(errs, "userkeys: "+cli.Explain(err))
 	var coded interface{ ExitCode() int }
 	if errors.As(err, &coded) {
 		return coded.ExitCode()
@@ -63,9 +67,9 @@ Use a site:  userkeys login https://site.example`,
 			root.AddCommand(c)
 		}
 	}
-	add("site", siteCommands()...)
-	add("app", appCommands()...)
+	add("site", sitecmd.Commands()...)
+	add("app", appcmd.Commands()...)
 	root.AddCommand(newVersionCommand())
-	understandAll(root)
+	cli.Understand(root)
 	return root
 }

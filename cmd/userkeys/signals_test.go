@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -37,11 +36,4 @@ func TestServeEndsTheWebsitesEventStreamsAtOnce(t *testing.T) {
 	if rest, err := io.ReadAll(events); err != nil || strings.TrimSpace(string(rest)) != "" {
 		t.Errorf("the stream was cut off: %q, %v", rest, err)
 	}
-}
-
-// Accept gives the next error.
-func (l *scriptedListener) Accept() (net.Conn, error) {
-	err := l.errs[0]
-	l.errs = l.errs[1:]
-	return nil, err
 }

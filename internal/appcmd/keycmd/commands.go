@@ -1,0 +1,10 @@
+package keycmd
+
+import "github.com/spf13/cobra"
+
+// Commands returns the commands that get, use and end keys.
+func Commands() []*cobra.Command {
+	return []*cobra.Command{
+		newLoginCommand(), newSitesCommand(), newCallCommand(), newKeyCommand(), newRenewCommand(), newLogoutCommand(),
+	}
+}

@@ -1,0 +1,11 @@
+package manage
+
+import "github.com/spf13/cobra"
+
+// Commands returns the commands that manage the data of a site.
+func Commands() []*cobra.Command {
+	return []*cobra.Command{
+		newUserCommand(), newSettingsCommand(), newKeysCommand(), newAdminKeysCommand(),
+		newDeliveriesCommand(officePushes), newNotifyCommand(),
+	}
+}
