@@ -73,11 +73,22 @@ var rooms = []room{
 		[]string{cobra, pflag}, "the commands that manage a site's data: users, settings, keys, deliveries"},
 	{"internal/sitecmd/sitedata", []string{"*"}, []string{sqliteDriver, postgresDriver, cobra, pflag, "github.com/BurntSushi/toml", "github.com/gofrs/flock"},
 		"the options of a site, and its data as they name it; the only place that chooses drivers"},
-	{"internal/appcmd", []string{".", "client", "internal/appcmd/appkeys", "internal/appcmd/keycmd", "internal/cli", "internal/desktop", "internal/doctor",
-		"internal/keystore", "internal/posts", "internal/receiver", "internal/watch"}, []string{cobra, xTerm}, "the commands of an app's side: watch, dashboard, post, push-receiver, doctor"},
+	{
+		"internal/appcmd",
+		[]string{".", "client", "internal/appcmd/appkeys", "internal/appcmd/keycmd", "internal/appcmd/watchcmd", "internal/cli", "internal/doctor", "internal/keystore", "internal/posts", "internal/receiver"},
+		[]string{cobra, xTerm}, "the commands of an app's side, among them post, push-receiver and doctor",
+	},
 	{"internal/appcmd/appkeys", []string{".", "client", "internal/cli", "internal/keystore"}, []string{cobra, xTerm}, "which of the person's keys a command uses, and what a site's refusal means to it"},
-	{"internal/appcmd/keycmd", []string{".", "client", "internal/appcmd/appkeys", "internal/cli", "internal/desktop", "internal/keystore"},
-		[]string{cobra, xTerm, "github.com/skip2/go-qrcode"}, "the commands that get, use and end keys: login, call, sites, key, renew, logout"},
+	{
+		"internal/appcmd/keycmd",
+		[]string{".", "client", "internal/appcmd/appkeys", "internal/cli", "internal/desktop", "internal/keystore"},
+		[]string{cobra, xTerm, "github.com/skip2/go-qrcode"}, "the commands that get, use and end keys: login, call, sites, key, renew, logout",
+	},
+	{
+		"internal/appcmd/watchcmd",
+		[]string{".", "internal/appcmd/appkeys", "internal/cli", "internal/desktop", "internal/keystore", "internal/watch", "client"},
+		[]string{cobra, xTerm}, "the commands watch and dashboard: what is unread on many sites",
+	},
 	{"cmd/userkeys", []string{"internal/appcmd", "internal/cli", "internal/sitecmd"}, []string{cobra}, "the program"},
 }
 

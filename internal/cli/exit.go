@@ -1,3 +1,5 @@
+// Package cli has what all commands share: exit codes and what goes with them, how
+// they print for people and for scripts, and how they ask a person.
 package cli
 
 import (
@@ -34,6 +36,7 @@ func (e *Error) Error() string { return e.Text }
 // ExitCode is what the program ends with.
 func (e *Error) ExitCode() int { return e.Code }
 
+// Exitf returns an error that ends the program with a code.
 func Exitf(code int, format string, args ...any) *Error {
 	return &Error{Code: code, Text: fmt.Sprintf(format, args...)}
 }
@@ -69,6 +72,7 @@ func Understand(root *cobra.Command) {
 	}
 }
 
+// Misunderstood returns the error for a command line that was not understood.
 func Misunderstood(cmd *cobra.Command, err error) error {
 	return Exitf(ExitUsage, "%v; see %s --help", err, cmd.CommandPath())
 }

@@ -133,6 +133,7 @@ func Browsable(addr net.Addr) string {
 	return ap.String()
 }
 
+// OrDash is a text for a table; "-" for an empty one.
 func OrDash(s string) string {
 	if s == "" {
 		return "-"

@@ -25,6 +25,7 @@ func StartProgress(out io.Writer, left time.Duration) *Progress {
 	return &Progress{out: out, left: left, ended: make(chan struct{})}
 }
 
+// Start begins to show how much longer the program waits.
 func (p *Progress) Start() {
 	f, ok := p.out.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
@@ -46,6 +47,7 @@ func (p *Progress) Start() {
 	})
 }
 
+// Stop removes what is shown.
 func (p *Progress) Stop() {
 	p.once.Do(func() { close(p.ended) })
 	p.done.Wait()

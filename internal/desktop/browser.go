@@ -1,3 +1,5 @@
+// Package desktop opens the browser of the person who sits at this machine, and
+// shows them notifications.
 package desktop
 
 import (

@@ -1,3 +1,4 @@
+// Package sitecmd has the commands that run a site, and gathers those that manage one.
 package sitecmd
 
 import (

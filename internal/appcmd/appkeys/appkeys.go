@@ -1,3 +1,6 @@
+// Package appkeys has what the commands of an app's side share about keys: which of
+// the person's keys a command uses, by its flags, the environment and the key
+// store, and what a site's refusal means for the exit code.
 package appkeys
 
 import (
@@ -28,6 +31,7 @@ const (
 	SiteEnv      = "USERKEYS_SITE"
 )
 
+// StoreHelp says where keys are kept, for the help of a command.
 const StoreHelp = `Keys lie in a folder of your own (USERKEYS_CONFIG_DIR chooses another),
 encrypted to a secret in the system's keychain. Without a keychain they are
 encrypted under a passphrase, which is asked for or read from
@@ -110,6 +114,7 @@ func CompleteSites(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.Sh
 	return completeFrom(cmd, func(a keystore.Account) string { return a.Site })
 }
 
+// CompleteAccounts completes the accounts that there are keys for.
 func CompleteAccounts(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	return completeFrom(cmd, func(a keystore.Account) string { return a.Name })
 }

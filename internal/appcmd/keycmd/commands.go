@@ -1,3 +1,5 @@
+// Package keycmd has the commands that get, use and end keys: login, call, sites,
+// key, renew and logout.
 package keycmd
 
 import "github.com/spf13/cobra"

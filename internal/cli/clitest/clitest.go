@@ -1,3 +1,4 @@
+// Package clitest runs commands in tests, with keys of the test's own.
 package clitest
 
 import (
@@ -17,8 +18,10 @@ import (
 	"userkeys/internal/keystore"
 )
 
+// Key is the key of the sites of tests.
 const Key = "0123456789abcdef0123456789abcdef"
 
+// An Outcome is what a command ended with.
 type Outcome struct {
 	Code     int
 	Out, Err string

@@ -1,3 +1,5 @@
+// Package manage has the commands that manage a site's data, which may be in use by a
+// running site: user, settings, keys, admin-keys, deliveries and notify.
 package manage
 
 import "github.com/spf13/cobra"

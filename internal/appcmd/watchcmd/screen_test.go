@@ -1,4 +1,4 @@
-package appcmd
+package watchcmd
 
 import (
 	"strings"
