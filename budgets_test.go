@@ -136,6 +136,7 @@ package gateway
 package identity
 package notify
 package server
+package site
 package userkeys
 parameters BindDeviceGrant
 parameters ClaimDeliveries
@@ -230,6 +231,7 @@ width demo.go
 width destination.go
 width device.go
 width diagnose.go
+width describe.go
 width dial.go
 width dialect.go
 width dns.go

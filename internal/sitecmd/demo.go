@@ -25,6 +25,7 @@ import (
 	"userkeys/internal/identity"
 	"userkeys/internal/sitecmd/sitedata"
 	"userkeys/internal/wiring"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -180,7 +181,7 @@ func (st *stage) open(ctx context.Context) error {
 		}
 	}
 	st.adminKey, _, err = st.site.Authority.CreateAdminKey(ctx,
-		userkeys.NewAdminAPIKey{Description: "The Noticeboard itself"}, sitedata.Actor)
+		site.NewAdminAPIKey{Description: "The Noticeboard itself"}, sitedata.Actor)
 	return err
 }
 

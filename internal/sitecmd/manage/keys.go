@@ -14,6 +14,7 @@ import (
 	"userkeys/internal/cli"
 	"userkeys/internal/rows"
 	"userkeys/internal/sitecmd/sitedata"
+	"userkeys/site"
 )
 
 func newKeysCommand() *cobra.Command {
@@ -48,8 +49,8 @@ func addKeyFilterFlags(cmd *cobra.Command) {
 }
 
 // keyFilter reads the flags of addKeyFilterFlags.
-func keyFilter(cmd *cobra.Command, d *sitedata.Data) (userkeys.KeyFilter, error) {
-	var f userkeys.KeyFilter
+func keyFilter(cmd *cobra.Command, d *sitedata.Data) (site.KeyFilter, error) {
+	var f site.KeyFilter
 	name, err := cmd.Flags().GetString("user")
 	if err != nil {
 		return f, err
@@ -66,8 +67,8 @@ func keyFilter(cmd *cobra.Command, d *sitedata.Data) (userkeys.KeyFilter, error)
 }
 
 // eachKey calls visit with every key that f lets through.
-func eachKey(cmd *cobra.Command, d *sitedata.Data, f userkeys.KeyFilter,
-	visit func(userkeys.UserAPIKey) error,
+func eachKey(cmd *cobra.Command, d *sitedata.Data, f site.KeyFilter,
+	visit func(site.UserAPIKey) error,
 ) error {
 	for {
 		keys, err := d.Authority.Keys(cmd.Context(), f)
@@ -95,7 +96,7 @@ func keysList(cmd *cobra.Command, d *sitedata.Data, _ []string) error {
 	f.Live = !all
 	names := make(map[int64]string)
 	var list []rows.Key
-	err = eachKey(cmd, d, f, func(k userkeys.UserAPIKey) error {
+	err = eachKey(cmd, d, f, func(k site.UserAPIKey) error {
 		if _, ok := names[k.UserID]; !ok {
 			u, err := d.Store.User(cmd.Context(), k.UserID)
 			if err != nil {
@@ -171,7 +172,7 @@ func keysToRevoke(cmd *cobra.Command, d *sitedata.Data, args []string) ([]int64,
 		return ids, nil
 	}
 	f.Live = true
-	err = eachKey(cmd, d, f, func(k userkeys.UserAPIKey) error {
+	err = eachKey(cmd, d, f, func(k site.UserAPIKey) error {
 		if before.IsZero() || k.CreatedAt.Before(before) {
 			ids = append(ids, k.ID)
 		}

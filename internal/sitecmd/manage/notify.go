@@ -9,10 +9,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"userkeys"
 	"userkeys/internal/cli"
 	"userkeys/internal/sitecmd/sitedata"
 	"userkeys/notify"
+	"userkeys/site"
 )
 
 func newNotifyCommand() *cobra.Command {
@@ -50,8 +50,8 @@ machines: within a week the same key tells nobody twice.`,
 }
 
 // announcement is what the flags say, to users.
-func announcement(f *pflag.FlagSet, users []string) (userkeys.Announcement, error) {
-	a := userkeys.Announcement{Usernames: users, Caller: sitedata.Actor}
+func announcement(f *pflag.FlagSet, users []string) (site.Announcement, error) {
+	a := site.Announcement{Usernames: users, Caller: sitedata.Actor}
 	var kind, data string
 	var post int64
 	for name, to := range map[string]*string{
@@ -94,7 +94,7 @@ func announcement(f *pflag.FlagSet, users []string) (userkeys.Announcement, erro
 		return a, nil
 	}
 	var err error
-	a.Notification.Type, err = userkeys.ParseNotificationType(kind)
+	a.Notification.Type, err = site.ParseNotificationType(kind)
 	return a, err
 }
 
@@ -128,7 +128,7 @@ func notifyUsers(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 }
 
 // toldText says what became of it on a site that pushes nothing for so many minutes after a user's visit.
-func toldText(told userkeys.Announced, window int) string {
+func toldText(told site.Announced, window int) string {
 	if told.Repeated {
 		return fmt.Sprintf("users told before: %d; nobody was told again\n", len(told.IDs))
 	}

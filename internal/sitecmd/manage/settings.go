@@ -14,6 +14,7 @@ import (
 	"userkeys/internal/cli"
 	"userkeys/internal/rows"
 	"userkeys/internal/sitecmd/sitedata"
+	"userkeys/site"
 )
 
 func newSettingsCommand() *cobra.Command {
@@ -83,7 +84,7 @@ func newSettingsAddCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			now := userkeys.PresetValue{Name: def.Name, Value: strings.Join(args[1:], "|")}.AddTo(was)
+			now := site.PresetValue{Name: def.Name, Value: strings.Join(args[1:], "|")}.AddTo(was)
 			return settingsChange(cmd, d, def.Name, now)
 		}),
 	}
@@ -114,12 +115,12 @@ func newSettingsRemoveCommand() *cobra.Command {
 }
 
 // listSetting is a setting that is a list, and its value.
-func listSetting(d *sitedata.Data, name string) (userkeys.Setting, string, error) {
-	def, err := userkeys.FindSetting(name)
+func listSetting(d *sitedata.Data, name string) (site.Setting, string, error) {
+	def, err := site.FindSetting(name)
 	if err != nil {
 		return def, "", err
 	}
-	if def.Kind != userkeys.SettingList {
+	if def.Kind != site.SettingList {
 		return def, "", fmt.Errorf("%s is no list; change it with: userkeys settings set %s VALUE", def.Name, def.Name)
 	}
 	was, err := d.Authority.Settings().Value(def.Name)
@@ -157,7 +158,7 @@ func settingsPreset(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), format, a...)
 		}
 	}
-	for _, p := range userkeys.DiscoursePreset() {
+	for _, p := range site.DiscoursePreset() {
 		was, readErr := d.Authority.Settings().Value(p.Name)
 		if readErr != nil {
 			return readErr
@@ -191,7 +192,7 @@ func settingsPreset(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 
 // sayGaps names what the preset leaves off, where it is off.
 func sayGaps(out io.Writer, d *sitedata.Data) error {
-	for _, gap := range userkeys.DiscoursePresetGaps() {
+	for _, gap := range site.DiscoursePresetGaps() {
 		value, err := d.Authority.Settings().Value(gap.Name)
 		if err != nil {
 			return err
@@ -213,7 +214,7 @@ func sayGaps(out io.Writer, d *sitedata.Data) error {
 func settingsList(cmd *cobra.Command, d *sitedata.Data, _ []string) error {
 	s := d.Authority.Settings()
 	var list []rows.Setting
-	for _, def := range userkeys.AllSettings() {
+	for _, def := range site.AllSettings() {
 		row := rows.NewSetting(def, s)
 		row.Pinned = d.Authority.Pinned(def.Name)
 		list = append(list, row)
@@ -241,9 +242,9 @@ const hiddenValue = "(hidden)"
 
 // shownValue is a setting's value as it may stay on a screen and in a log: a
 // secret is shown to who asks for it by name, with get, and to nobody else.
-func shownValue(s userkeys.Settings, name string) (string, error) {
+func shownValue(s site.Settings, name string) (string, error) {
 	v, err := s.Value(name)
-	if def, _ := userkeys.FindSetting(name); def.Secret && v != "" {
+	if def, _ := site.FindSetting(name); def.Secret && v != "" {
 		v = hiddenValue
 	}
 	return v, err

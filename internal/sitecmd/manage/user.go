@@ -12,11 +12,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"userkeys"
 	"userkeys/internal/cli"
 	"userkeys/internal/identity"
 	"userkeys/internal/rows"
 	"userkeys/internal/sitecmd/sitedata"
+	"userkeys/site"
 )
 
 func newUserCommand() *cobra.Command {
@@ -71,7 +71,7 @@ func addUserFlags(f *pflag.FlagSet) {
 }
 
 // userFlags applies the flags that were given to u.
-func userFlags(f *pflag.FlagSet, u *userkeys.User) error {
+func userFlags(f *pflag.FlagSet, u *site.User) error {
 	var failed error
 	f.Visit(func(fl *pflag.Flag) {
 		var err error
@@ -112,7 +112,7 @@ func password(cmd *cobra.Command) (text string, given bool, err error) {
 }
 
 // warnWeak says what an administrator may do and should not.
-func warnWeak(cmd *cobra.Command, password string, u userkeys.User) {
+func warnWeak(cmd *cobra.Command, password string, u site.User) {
 	if err := identity.CheckPassword(password, u); err != nil {
 		fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+cli.Explain(err)+"; it was set all the same")
 	}
@@ -123,7 +123,7 @@ func userAdd(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 	if err != nil {
 		return err
 	}
-	u := userkeys.User{TrustLevel: 1, Active: true}
+	u := site.User{TrustLevel: 1, Active: true}
 	if err := userFlags(cmd.Flags(), &u); err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func userSet(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 		return err
 	}
 	var flagErr error
-	_, err = d.Identity.Update(cmd.Context(), u.ID, func(u *userkeys.User) { flagErr = userFlags(cmd.Flags(), u) },
+	_, err = d.Identity.Update(cmd.Context(), u.ID, func(u *site.User) { flagErr = userFlags(cmd.Flags(), u) },
 		sitedata.Actor)
 	if err = errors.Join(flagErr, err); err != nil {
 		return err
@@ -191,7 +191,7 @@ func userList(cmd *cobra.Command, d *sitedata.Data, _ []string) error {
 	const page = 500
 	var list []rows.User
 	for after := int64(0); ; {
-		users, err := d.Identity.FindUsers(cmd.Context(), userkeys.UserFilter{After: after, Limit: page})
+		users, err := d.Identity.FindUsers(cmd.Context(), site.UserFilter{After: after, Limit: page})
 		if err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // Every option of a command that runs or manages a site comes from, in this
@@ -183,7 +184,7 @@ func checkSecret(path string, options map[string]any) error {
 
 func (file configFile) site(path string, text []byte) (Config, error) {
 	sc := Config{Pinned: make(map[string]string)}
-	probe := userkeys.DefaultSettings()
+	probe := site.DefaultSettings()
 	for name, value := range file.settings {
 		sc.Pinned[name] = listText(value, "|")
 		if err := probe.Set(name, sc.Pinned[name]); err != nil {

@@ -23,6 +23,7 @@ import (
 	"userkeys/internal/identity"
 	"userkeys/internal/wiring"
 	"userkeys/notify"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -162,7 +163,7 @@ type Data struct {
 func (d *Data) Close() error { return d.db.Close() }
 
 // Actor signs what is done at the command line.
-var Actor = userkeys.Caller{As: userkeys.CallerCommand, User: userkeys.User{Admin: true}}
+var Actor = site.Caller{As: site.CallerCommand, User: site.User{Admin: true}}
 
 // openOffice opens the data that cmd's options name. [userkeys.NotFound] where no
 // site was made: with --init one is made there.
