@@ -37,7 +37,8 @@ func (l *login) explain(site string, err error) error {
 		return cli.Exitf(cli.ExitForbidden, "%s", cli.Public(err))
 	case errors.As(err, &api) && api.Status == 403:
 		return cli.Exitf(cli.ExitForbidden,
-			"%s does not put this request to its users: %s; what it is: userkeys doctor %s", site, strings.Join(api.Messages, " "), site)
+			"%s does not put this request to its users: %s; what it is: userkeys doctor %s",
+			site, strings.Join(api.Messages, " "), site)
 	case errors.As(err, &api), errors.Is(err, userkeys.Unavailable):
 		return appkeys.SiteError(asked, err)
 	case l.asked == client.FlowPaste && len(l.old) > 0 && errors.Is(err, userkeys.InvalidParameters):

@@ -83,7 +83,8 @@ func logout(cmd *cobra.Command, store *keystore.Store, a keystore.Account, force
 		tell(cmd, a, "worthless", "The key of %s was worthless already; it is forgotten.\n")
 	case force:
 		fmt.Fprintf(cmd.ErrOrStderr(),
-			"warning: the key of %s is forgotten but not revoked (%s); revoke it on your apps page there\n", userkeys.Printable(a.String()), cli.Public(err))
+			"warning: the key of %s is forgotten but not revoked (%s); revoke it on your apps page there\n",
+			userkeys.Printable(a.String()), cli.Public(err))
 	default:
 		return notRevoked(c, err)
 	}

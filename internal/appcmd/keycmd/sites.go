@@ -45,43 +45,46 @@ no site and uses no key.`,
 		Example: `  userkeys sites
   userkeys sites --offline --json`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			ask := appkeys.AskPassphrase(cmd)
-			if _, said := os.LookupEnv(cli.PassphraseEnv); !said {
-				ask = nil
-			}
-			store, err := appkeys.OpenAsking(cmd, ask)
-			if err != nil {
-				return err
-			}
-			all, err := store.Accounts()
-			if err != nil {
-				return appkeys.Error(err)
-			}
-			rows := make([]siteRow, len(all))
-			for i, a := range all {
-				rows[i].Account = a
-			}
-			if !offline {
-				lookAtSites(cmd.Context(), store, rows)
-			}
-			for _, r := range rows {
-				if r.Works != nil && !*r.Works {
-					fmt.Fprintf(cmd.ErrOrStderr(),
-						"the key of %s was revoked or has expired; get a new one: userkeys login %s\n", userkeys.Printable(r.String()), r.Site)
-				}
-			}
-			return cli.Listing(cmd, rows, "SITE,ACCOUNT,SCOPES,EXPIRES,LAST USED,REACHABLE,KEY", func(r siteRow) []string {
-				return []string{
-					r.Site, cli.OrDash(r.Name), r.Scopes.String(), r.end(), cli.Moment(r.LastUsedAt),
-					word(r.Reachable, "yes", "no"), word(r.Works, "works", "dead"),
-				}
-			})
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return listSites(cmd, offline) },
 	}
 	cmd.Flags().BoolVar(&offline, "offline", false, "ask no site, and use no key")
 	cli.AddJSONFlag(cmd)
 	return cmd
+}
+
+func listSites(cmd *cobra.Command, offline bool) error {
+	ask := appkeys.AskPassphrase(cmd)
+	if _, said := os.LookupEnv(cli.PassphraseEnv); !said {
+		ask = nil
+	}
+	store, err := appkeys.OpenAsking(cmd, ask)
+	if err != nil {
+		return err
+	}
+	all, err := store.Accounts()
+	if err != nil {
+		return appkeys.Error(err)
+	}
+	rows := make([]siteRow, len(all))
+	for i, a := range all {
+		rows[i].Account = a
+	}
+	if !offline {
+		lookAtSites(cmd.Context(), store, rows)
+	}
+	for _, r := range rows {
+		if r.Works != nil && !*r.Works {
+			fmt.Fprintf(cmd.ErrOrStderr(),
+				"the key of %s was revoked or has expired; get a new one: userkeys login %s\n",
+				userkeys.Printable(r.String()), r.Site)
+		}
+	}
+	return cli.Listing(cmd, rows, "SITE,ACCOUNT,SCOPES,EXPIRES,LAST USED,REACHABLE,KEY", func(r siteRow) []string {
+		return []string{
+			r.Site, cli.OrDash(r.Name), r.Scopes.String(), r.end(), cli.Moment(r.LastUsedAt),
+			word(r.Reachable, "yes", "no"), word(r.Works, "works", "dead"),
+		}
+	})
 }
 
 // end says when the key ends by whichever rule is the first.
