@@ -134,15 +134,17 @@ func (e *examination) lookAtLoopback(ctx context.Context) {
 	if e.support.DeviceCode {
 		instead = "login by a code on any device works (the device flow)"
 	}
+	const works = "a browser on this machine can bring the answer back to a program on it"
+	says := "the site does not send answers to programs on the person's machine; " + instead
 	switch {
 	case why != "":
 		e.find(CheckLoopback, Skipped, "%s", why)
 		return
 	case e.userkeysSite() && e.support.Description.Redirects.Loopback:
-		e.find(CheckLoopback, OK, "a browser on this machine can bring the answer back to a program on it")
+		e.find(CheckLoopback, OK, works)
 		return
 	case e.userkeysSite():
-		e.find(CheckLoopback, Warning, "the site does not send answers to programs on the person's machine; %s", instead).
+		e.find(CheckLoopback, Warning, "%s", says).
 			advise("an administrator can set allow_user_api_key_loopback_redirects to true")
 		return
 	case !e.tellsRedirects():
@@ -153,9 +155,9 @@ func (e *examination) lookAtLoopback(ctx context.Context) {
 	err := e.ask(ctx, e.allowed, func(r *client.Request) { r.AuthRedirect = address })
 	switch {
 	case err == nil:
-		e.find(CheckLoopback, OK, "a browser on this machine can bring the answer back to a program on it")
+		e.find(CheckLoopback, OK, works)
 	case isRefusal(err):
-		e.find(CheckLoopback, Warning, "the site does not send answers to programs on the person's machine; %s", instead).
+		e.find(CheckLoopback, Warning, "%s", says).
 			advise("nothing needs to change: Discourse compares the port, so that no line of " + redirectSetting +
 				" allows every program")
 	default:

@@ -12,7 +12,7 @@ import (
 
 	"userkeys"
 	"userkeys/client"
-	"userkeys/internal/doctor/trace"
+	"userkeys/internal/doctor/reach"
 )
 
 // Config says what to examine: an app and a site, and what the app wants to do there.
@@ -98,13 +98,13 @@ const (
 type examination struct {
 	cfg      Config
 	http     *http.Client // follows no redirect by itself
-	heard    *trace.Recorder
+	heard    *reach.Recorder
 	findings []*Finding
 	over     func() error // returns an error when the time is over
 	stopped  string       // why no more can be checked; empty while it can
 
 	site     string      // the address; after the probe, the one that the site has moved to
-	probed   []trace.Hop // of the probe, with its redirects
+	probed   []reach.Hop // of the probe, with its redirects
 	probeErr error
 	support  client.Support
 	key      *client.Credential
@@ -168,8 +168,10 @@ func newExamination(cfg Config) *examination {
 	if cfg.Transport == nil {
 		cfg.Transport = ownTransport()
 	}
-	e := &examination{cfg: cfg, heard: &trace.Recorder{Base: cfg.Transport, Asked: cfg.Asked, Now: cfg.Now,
-		Patience: cfg.Patience}}
+	e := &examination{cfg: cfg, heard: &reach.Recorder{
+		Base: cfg.Transport, Asked: cfg.Asked, Now: cfg.Now,
+		Patience: cfg.Patience,
+	}}
 	e.http = &http.Client{
 		Transport:     e.heard,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

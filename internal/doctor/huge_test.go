@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"userkeys/internal/doctor/trace"
+	"userkeys/internal/doctor/reach"
 	"userkeys/internal/testkit/discourse"
 )
 
@@ -18,7 +18,7 @@ func TestExamineAHugeDescription(t *testing.T) {
 		t.Run(fmt.Sprint(scopes), func(t *testing.T) {
 			t.Parallel()
 			body := describing(scopes)
-			if whole := len(body) <= trace.MaxAnswer; whole != (scopes < 60_000) {
+			if whole := len(body) <= reach.MaxAnswer; whole != (scopes < 60_000) {
 				t.Fatalf("%d bytes", len(body))
 			}
 			f := newForum(t, discourse.New, "read")

@@ -42,17 +42,13 @@ func (e *examination) lookAtTrust(context.Context) {
 // trustAdvice is the setting to change, with the value that lets the key's owner in where the site told their level.
 func (e *examination) trustAdvice() string {
 	const groups, level = "user_api_key_allowed_groups", "min_trust_level_for_user_api_key"
-	older := !e.userkeysSite() && !e.support.DeviceCode // which may have either setting
-	switch {
-	case e.owner.TrustLevel == nil && older:
-		return "an administrator can add a group or trust level to " + groups + ", or lower " + level +
-			" where there is no such setting"
-	case e.owner.TrustLevel == nil:
-		return "an administrator can add a group or trust level to " + groups
+	add, lower := "a group or trust level", "lower "+level
+	if at := e.owner.TrustLevel; at != nil {
+		add, lower = fmt.Sprintf("trust_level_%d", *at), fmt.Sprintf("set %s to %d", level, *at)
 	}
-	advice := fmt.Sprintf("an administrator can add trust_level_%d to %s", *e.owner.TrustLevel, groups)
-	if older {
-		advice += fmt.Sprintf(", or set %s to %d where there is no such setting", level, *e.owner.TrustLevel)
+	advice := "an administrator can add " + add + " to " + groups
+	if !e.userkeysSite() && !e.support.DeviceCode { // an older Discourse, which may have either setting
+		advice += ", or " + lower + " where there is no such setting"
 	}
 	return advice
 }
@@ -111,7 +107,7 @@ func (e *examination) limitHit(api *client.APIError, says string) {
 	default:
 		whose += " of the minute"
 	}
-	e.find(CheckLimits, Warning, "nothing is left %s%s: %s", whose, limitOf(api), says).
+	e.find(CheckLimits, Warning, "nothing is left %s%s: %s", whose, said(" (%s)", api.LimitCode), says).
 		advise(wait + "; an administrator can raise " + setting)
 }
 

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"userkeys/internal/doctor/reach"
 )
 
 // lookAtOrigin asks what a browser asks before a page of another origin may use the key, and then
@@ -53,12 +55,12 @@ func (o originCheck) preflight(ctx context.Context, c Call) {
 		faults = append(faults, fmt.Sprintf("the preflight is answered with %d instead of a success", resp.StatusCode))
 	}
 	for _, h := range headers {
-		if !listed(resp.Header, "Access-Control-Allow-Headers", h) {
+		if !reach.Lists(resp.Header, "Access-Control-Allow-Headers", h) {
 			faults = append(faults, "Access-Control-Allow-Headers lacks "+http.CanonicalHeaderKey(h))
 		}
 	}
 	simple := c.Method == http.MethodGet || c.Method == http.MethodHead || c.Method == http.MethodPost
-	if !simple && !listed(resp.Header, "Access-Control-Allow-Methods", c.Method) {
+	if !simple && !reach.Lists(resp.Header, "Access-Control-Allow-Methods", c.Method) {
 		faults = append(faults, "Access-Control-Allow-Methods lacks "+c.Method)
 	}
 	o.judge(CheckPreflight, faults, "a page of "+o.origin+" may send "+c.Method+" with a key")
@@ -73,7 +75,7 @@ func (o originCheck) read(ctx context.Context) {
 		return
 	}
 	works := "and may read the answer"
-	if !listed(resp.Header, "Access-Control-Expose-Headers", "Retry-After") {
+	if !reach.Lists(resp.Header, "Access-Control-Expose-Headers", "Retry-After") {
 		works += ", but not Retry-After (Access-Control-Expose-Headers lacks it)"
 	}
 	o.judge(CheckCORS, o.faults(resp), works)
@@ -102,17 +104,4 @@ func (o originCheck) faults(resp *http.Response) []string {
 	default:
 		return []string{"Access-Control-Allow-Origin allows " + allowed + ", not " + o.origin}
 	}
-}
-
-// listed reports whether a header that is a list has a word, in any case; * is any but in the way of credentials,
-// which keys are not.
-func listed(h http.Header, name, word string) bool {
-	for _, line := range h.Values(name) {
-		for w := range strings.SplitSeq(line, ",") {
-			if w = strings.TrimSpace(w); w == "*" || strings.EqualFold(w, word) {
-				return true
-			}
-		}
-	}
-	return false
 }

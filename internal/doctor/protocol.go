@@ -11,7 +11,7 @@ import (
 
 	"userkeys"
 	"userkeys/client"
-	"userkeys/internal/doctor/trace"
+	"userkeys/internal/doctor/reach"
 )
 
 // speaksNot says why a server that answers seems to give no keys.
@@ -26,10 +26,12 @@ func (e *examination) speaksNot(ctx context.Context) (string, string) {
 		return "the site asks for a password of its web server (401) before anything else",
 			"its administrator must let " + probePath + " and the API pass without"
 	case status == http.StatusForbidden:
-		return "something before the site refuses programs (403)" + protectedBy(last.Resp.Header),
+		return "something before the site refuses programs (403)" +
+				said(", its server is %s", last.Resp.Header.Get("Server")),
 			"its administrator must let " + probePath + " and the API pass the firewall"
 	case !strings.HasSuffix(last.URL.Path, probePath) || last.Redirect() != nil:
-		return "the site sends strangers away (" + withoutQuery(last.URL) + ") instead of telling whether it gives keys",
+		return "the site sends strangers away (" + reach.WithoutQuery(last.URL) +
+				") instead of telling whether it gives keys",
 			"something before it demands a login: its administrator must let /user-api-key/ pass; or the address lacks a folder"
 	}
 	if at := e.elsewhere(ctx); at != "" {
@@ -49,37 +51,26 @@ func (e *examination) speaksNot(ctx context.Context) (string, string) {
 			"must reach userkeys"
 }
 
-func protectedBy(h http.Header) string {
-	if server := h.Get("Server"); server != "" {
-		return ", its server is " + server
+// said formats v by format; it returns nothing for a value that the site has not sent.
+func said[T comparable](format string, v T) string {
+	var none T
+	if v == none {
+		return ""
 	}
-	return ""
+	return fmt.Sprintf(format, v)
 }
 
 // refusedUs says what an answer means that is not about the question.
 func refusedUs(err *client.APIError) (string, string) {
 	switch {
 	case err.Status == http.StatusTooManyRequests:
-		return "the site answers 429: too many requests" + limitOf(err), "wait" + waitOf(err) + " and run this again"
+		return "the site answers 429: too many requests" + said(" (%s)", err.LimitCode),
+			"wait" + said(" %v", err.RetryAfter) + " and run this again"
 	case err.Status >= 500:
 		return fmt.Sprintf("the trouble is the site's: it answers %d", err.Status),
-			"wait" + waitOf(err) + "; its administrator finds the reason in the site's log"
+			"wait" + said(" %v", err.RetryAfter) + "; its administrator finds the reason in the site's log"
 	}
 	return err.Error(), "look at what stands before the site: this is no answer of its own"
-}
-
-func limitOf(err *client.APIError) string {
-	if err.LimitCode == "" {
-		return ""
-	}
-	return " (" + err.LimitCode + ")"
-}
-
-func waitOf(err *client.APIError) string {
-	if err.RetryAfter == 0 {
-		return ""
-	}
-	return " " + err.RetryAfter.String()
 }
 
 // usualFolders are where people put a forum beside another site.
@@ -120,7 +111,7 @@ func (e *examination) frontPage(ctx context.Context, root url.URL) string {
 	if to == nil || to.Host != root.Host || to.Scheme != root.Scheme || strings.Trim(to.Path, "/") == "" {
 		return ""
 	}
-	at, _ := withoutPage(withoutQuery(to))
+	at, _ := reach.WithoutPage(reach.WithoutQuery(to))
 	return at
 }
 
@@ -135,7 +126,7 @@ func (e *examination) send(ctx context.Context, method, address string, h http.H
 	}
 	resp, err := e.http.Do(req)
 	if err != nil {
-		return nil, &userkeys.Error{Code: userkeys.Unavailable, Public: trace.Innermost(err), Err: err}
+		return nil, &userkeys.Error{Code: userkeys.Unavailable, Public: reach.Innermost(err), Err: err}
 	}
 	return resp, resp.Body.Close()
 }

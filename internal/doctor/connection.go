@@ -4,15 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
-	"path"
-	"slices"
 	"strings"
 	"time"
 
 	"userkeys"
 	"userkeys/client"
-	"userkeys/internal/doctor/trace"
+	"userkeys/internal/doctor/reach"
 )
 
 const (
@@ -28,7 +25,7 @@ const (
 func (e *examination) lookAtAddress(context.Context) {
 	typed := strings.TrimSpace(e.cfg.Site)
 	site, err := client.ParseSite(typed)
-	cut, what := withoutPage(typed)
+	cut, what := reach.WithoutPage(typed)
 	if err != nil || what != "" {
 		// People paste the page that they are looking at.
 		better, betterErr := client.ParseSite(cut)
@@ -46,39 +43,6 @@ func (e *examination) lookAtAddress(context.Context) {
 	}
 	e.site = site
 	e.find(CheckAddress, OK, "%s", site)
-}
-
-// pages are the first folders of Discourse's and our pages: what follows them is no site.
-var pages = []string{
-	"t", "c", "u", "g", "tag", "tags", "latest", "top", "new", "unread", "categories", "login", "signup", "session",
-	"posts", "p",
-	"admin", "about", "search", "user-api-key", "my", "badges", "notifications", "session.json", "latest.json",
-}
-
-// withoutPage takes off what makes an address one of a page, and names it; "" if there is no such thing.
-func withoutPage(typed string) (string, string) {
-	s := typed
-	if !strings.Contains(s, "://") {
-		s = "https://" + s
-	}
-	u, err := url.Parse(s)
-	if err != nil || u.Hostname() == "" {
-		return typed, ""
-	}
-	var what []string
-	if u.User != nil {
-		what = append(what, "a user name")
-	}
-	if u.RawQuery != "" || u.Fragment != "" {
-		what = append(what, "a query or fragment")
-	}
-	folders := strings.Split(strings.Trim(path.Clean("/"+u.Path), "/"), "/")
-	if i := slices.IndexFunc(folders, func(f string) bool { return slices.Contains(pages, f) }); i >= 0 {
-		what = append(what, "the path of a page")
-		folders = folders[:i]
-	}
-	site := url.URL{Scheme: u.Scheme, Host: u.Host, Path: "/" + strings.Join(folders, "/")}
-	return site.String(), strings.Join(what, ", ")
 }
 
 // lookAtConnection asks the site for the first time.
@@ -100,7 +64,7 @@ func (e *examination) lookAtConnection(ctx context.Context) {
 		e.find(CheckConnection, OK, "%s answers", last.Host())
 	case last.Err == nil:
 		e.find(CheckConnection, OK, "%s answers, in the end %s", e.probed[0].Host(), last.Host())
-	case trace.FailedTLS(last.Err):
+	case reach.FailedTLS(last.Err):
 		e.find(CheckConnection, OK, "a server answers at %s", last.Host())
 	default:
 		host := last.Host()
@@ -113,7 +77,7 @@ func (e *examination) lookAtConnection(ctx context.Context) {
 	}
 }
 
-func (e *examination) last() trace.Hop { return e.probed[len(e.probed)-1] }
+func (e *examination) last() reach.Hop { return e.probed[len(e.probed)-1] }
 
 // lookAtTLS judges the certificate of the last server that was asked.
 func (e *examination) lookAtTLS(context.Context) {
@@ -169,27 +133,22 @@ func (e *examination) lookAtRedirects(context.Context) {
 		e.site = e.support.Site
 	case to != nil && last.URL.Scheme == "https" && to.Scheme != "https":
 		e.find(CheckRedirects, Problem, "%s sends from https back to http (%s), where others can read the key; nothing "+
-			"follows it there", last.Host(), withoutQuery(to)).
+			"follows it there", last.Host(), reach.WithoutQuery(to)).
 			advise("the site's administrator must set its own address to https (Discourse: force_https; userkeys: --url " +
 				"https://...)")
 		e.stop("the site cannot be asked over https")
 	case to != nil && len(e.probed) >= maxHopsOfAProbe:
-		e.find(CheckRedirects, Problem, "the site redirects in circles (%s)", withoutQuery(to)).
+		e.find(CheckRedirects, Problem, "the site redirects in circles (%s)", reach.WithoutQuery(to)).
 			advise("the site's administrator must look at its proxy: most often both it and the site insist on http or https")
 		e.stop("the site redirects in circles")
 	case len(e.probed) > 1 || to != nil:
 		if to == nil {
 			to = last.URL
 		}
-		e.find(CheckRedirects, Warning, "%s sends on to %s", e.site, withoutQuery(to))
+		e.find(CheckRedirects, Warning, "%s sends on to %s", e.site, reach.WithoutQuery(to))
 	default:
 		e.find(CheckRedirects, OK, "none: the site is where it was looked for")
 	}
-}
-
-func withoutQuery(u *url.URL) string {
-	at := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
-	return at.String()
 }
 
 // lookAtClock compares the site's clock with ours.

@@ -1,11 +1,13 @@
-// Package trace records the requests of a client, and explains in words why one got no answer.
-package trace
+// Package reach has what it takes to reach a site: the address as users paste it, a record of the requests, and why one
+// got no answer.
+package reach
 
 import (
 	"context"
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"userkeys"
@@ -81,4 +83,17 @@ type boundedBody struct {
 func (b *boundedBody) Close() error {
 	defer b.cancel()
 	return b.body.Close()
+}
+
+// Lists reports whether a header that is a list has a word, in any case. * stands for any word except where credentials
+// are sent along, and keys are none.
+func Lists(h http.Header, name, word string) bool {
+	for _, line := range h.Values(name) {
+		for w := range strings.SplitSeq(line, ",") {
+			if w = strings.TrimSpace(w); w == "*" || strings.EqualFold(w, word) {
+				return true
+			}
+		}
+	}
+	return false
 }
