@@ -61,7 +61,8 @@ func (e *examination) lookAtLimits(context.Context) {
 	case !e.userkeysSite():
 		says = "usually " + says + "; a Discourse does not say"
 	case limits.UserPerMinute > 0 || limits.UserPerDay > 0:
-		says += fmt.Sprintf(" (of all keys of a person %s and %s)", orNone(limits.UserPerMinute), orNone(limits.UserPerDay))
+		says += fmt.Sprintf(" (of all keys of a person %s and %s)",
+			cmp.Or(said("%d", limits.UserPerMinute), "no limit"), cmp.Or(said("%d", limits.UserPerDay), "no limit"))
 	}
 	used := 0
 	for _, h := range e.heard.Hops {
@@ -109,11 +110,4 @@ func (e *examination) limitHit(api *client.APIError, says string) {
 	}
 	e.find(CheckLimits, Warning, "nothing is left %s%s: %s", whose, said(" (%s)", api.LimitCode), says).
 		advise(wait + "; an administrator can raise " + setting)
-}
-
-func orNone(n int) string {
-	if n == 0 {
-		return "no limit"
-	}
-	return fmt.Sprint(n)
 }
