@@ -22,6 +22,7 @@ import (
 	"userkeys/gateway"
 	"userkeys/internal/cli"
 	"userkeys/internal/demo"
+	"userkeys/internal/demo/walk"
 	"userkeys/internal/identity"
 	"userkeys/internal/sitecmd/sitedata"
 	"userkeys/internal/wiring"
@@ -223,7 +224,7 @@ func serveUntil(ctx context.Context, ln net.Listener, h http.Handler, failed cha
 
 func (st *stage) goRound(ctx context.Context) error {
 	file, ok := st.out.(*os.File)
-	return demo.Walk(ctx, st.out, demo.WalkConfig{
+	return walk.Run(ctx, st.out, walk.Config{
 		SiteURL: st.siteURL, NotifierURL: st.appURL, Push: st.pushLn, Username: demoUser, Password: demoUserPassword,
 		PerMinute: st.site.Authority.Settings().MaxUserAPIReqsPerMinute,
 		Colour:    ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == "",
