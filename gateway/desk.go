@@ -63,7 +63,7 @@ func (d *desk) admit(w http.ResponseWriter, r *http.Request, k presented, to add
 		return userkeys.Access{}, false
 	}
 	present := r.Header[presentHeader]
-	a, err := d.checker.Check(r.Context(), userkeys.Call{
+	a, err := d.checker.Check(r.Context(), site.Call{
 		Key: k.values[0], Method: r.Method, Path: path,
 		ManagesItself: to == ownRequest && managesItself(r.Method, path),
 		Present:       len(present) == 1 && present[0] == "true",
