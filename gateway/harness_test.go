@@ -17,9 +17,9 @@ import (
 	"time"
 
 	"userkeys/internal/testkit/nettest"
+	"userkeys/site"
 
 	"userkeys"
-	"userkeys/site"
 )
 
 // The keys that a fakeChecker knows.
@@ -70,6 +70,12 @@ func (f *fakeChecker) Holds(context.Context, userkeys.Access) error {
 	}
 	return nil
 }
+
+func (*fakeChecker) Rebind(_ context.Context, a userkeys.Access, _ string) userkeys.Access { return a }
+
+func (*fakeChecker) IsAdminKey(context.Context, string) bool { return false }
+
+func (*fakeChecker) Edge() *site.Edge { return &site.Edge{} }
 
 func (f *fakeChecker) seen() []site.Call {
 	f.mu.Lock()

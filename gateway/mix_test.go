@@ -19,7 +19,7 @@ import (
 )
 
 // crowd is a checker for which every key is good and names its user.
-type crowd struct{}
+type crowd struct{ *fakeChecker }
 
 func (crowd) Check(_ context.Context, c site.Call) (userkeys.Access, error) {
 	return userkeys.Access{Username: "user-" + c.Key, ClientID: c.Key, Standing: alice.Standing}, nil
