@@ -26,8 +26,8 @@ func (crowd) Check(_ context.Context, c site.Call) (userkeys.Access, error) {
 }
 func (crowd) Holds(context.Context, userkeys.Access) error { return nil }
 
-// T13, RP18; Traefik CVE-2026-71326, tinyauth CVE-2026-33544, Oathkeeper
-// CVE-2026-33496: state that requests share gave one user another's identity.
+// TestCVE_2026_71326_UsersSharingConnectionsAreNeverMixed tests T13, RP18 (Traefik CVE-2026-71326, tinyauth
+// CVE-2026-33544, Oathkeeper CVE-2026-33496): state that requests share gave one user another's identity.
 func TestCVE_2026_71326_UsersSharingConnectionsAreNeverMixed(t *testing.T) {
 	t.Parallel()
 	s := httptest.NewServer(http.HandlerFunc(mirror))
