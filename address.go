@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// maxAddress bounds auth_redirect and push_url, in bytes (RD44).
-const maxAddress = 2000
+// MaxAddress is the longest auth_redirect or push_url, in bytes (RD44).
+const MaxAddress = 2000
 
 // An address is an absolute URL that every parser reads alike. Browsers, Go
 // and Ruby disagree about URLs in hundreds of ways; what they could disagree
@@ -38,7 +38,7 @@ func isDangerousScheme(scheme string) bool {
 
 // parseAddress reads s; problem says what is wrong with it, empty if nothing is.
 func parseAddress(s string) (a address, problem string) {
-	if len(s) > maxAddress {
+	if len(s) > MaxAddress {
 		return a, "it is longer than 2000 bytes"
 	}
 	if problem := foreignByte(s); problem != "" {
@@ -71,12 +71,18 @@ func parseAddress(s string) (a address, problem string) {
 	return a, restProblem(a.rest)
 }
 
-// webAddressProblem holds an address that this site itself would call.
-func webAddressProblem(s string) string {
+// WebAddressProblem says why s is no http or https address that a site may call; it is empty if s is one.
+func WebAddressProblem(s string) string {
 	a, problem := parseAddress(s)
 	if a.scheme != "" && !a.web() {
 		return "its scheme is " + a.scheme // whatever else is wrong with it: it is no way back to an app
 	}
+	return problem
+}
+
+// AddressProblem says why s is no address that every parser reads alike; it is empty if s is one.
+func AddressProblem(s string) string {
+	_, problem := parseAddress(s)
 	return problem
 }
 
@@ -219,16 +225,16 @@ func restProblem(rest string) string {
 		}
 	}
 	path, query, _ := strings.Cut(rest, "?")
-	if hasDotSegment(path) {
+	if HasDotSegment(path) {
 		return "its path has dot segments"
 	}
 	return queryProblem(query)
 }
 
-// hasDotSegment tells whether anybody could climb out of path: a browser, which
+// HasDotSegment reports whether anybody could climb out of path: a browser, which
 // takes %2e for a dot, or the app's own server, which may also take %2f and %5c for
 // slashes and "..;x" for "..".
-func hasDotSegment(path string) bool {
+func HasDotSegment(path string) bool {
 	decoded, err := url.PathUnescape(path)
 	if err != nil {
 		return true

@@ -45,9 +45,9 @@ func (r AuthorizationRequest) Check(s Settings, c *Catalog, client Client) (Chec
 		keyText = client.PublicKey
 	}
 	switch {
-	case isBlank(keyText):
+	case IsBlank(keyText):
 		return CheckedRequest{}, missingParameter("public_key")
-	case isBlank(out.Name):
+	case IsBlank(out.Name):
 		return CheckedRequest{}, missingParameter("application_name")
 	}
 	out.KeyText = keyText
@@ -83,7 +83,7 @@ func (s Settings) givesKeys() error {
 // whatever the request says: else anybody could rename an app for everybody.
 // The name of another client is what some other user was once told, and says nothing here.
 func (r AuthorizationRequest) nameFor(client Client) string {
-	if client.Registered() && !isBlank(client.ApplicationName) {
+	if client.Registered() && !IsBlank(client.ApplicationName) {
 		return client.ApplicationName
 	}
 	return r.ApplicationName
@@ -100,18 +100,21 @@ func (r AuthorizationRequest) checkScopes(s Settings, c *Catalog, client Client)
 		_, known := c.Scope(name)
 		switch allowed := s.AllowUserAPIKeyScopes.Has(name); {
 		case !known:
-			return refuse("this site knows no scope %s; it allows %s", shown(name), s.AllowUserAPIKeyScopes.list())
+			return refuse("this site knows no scope %s; it allows %s", Quoted(name), scopeList(s.AllowUserAPIKeyScopes))
 		case !allowed:
-			return refuse("this site does not allow the scope %s, only %s; an administrator can add it to allow_user_api_key_scopes", name, s.AllowUserAPIKeyScopes.list())
+			return refuse("this site does not allow the scope %s, only %s; an administrator can add it to allow_user_api_key_scopes", name, scopeList(s.AllowUserAPIKeyScopes))
 		}
 	}
 	for _, name := range r.Scopes {
 		if len(client.Scopes) > 0 && !client.Scopes.Has(name) {
-			return refuse("this app may not ask for the scope %s; it is registered for %s", name, client.Scopes.list())
+			return refuse("this app may not ask for the scope %s; it is registered for %s", name, scopeList(client.Scopes))
 		}
 	}
 	return nil
 }
+
+// scopeList writes scopes for people.
+func scopeList(s Scopes) string { return strings.Join(s, ", ") }
 
 // checkRedirect holds a registered client to its one address, byte by byte,
 // and every address to the site's list.
@@ -131,13 +134,42 @@ func (r AuthorizationRequest) checkRedirect(s Settings, client Client) (*Redirec
 	return &to, nil
 }
 
+// CheckRedirect tells whether the site sends answers to authRedirect. The
+// refusal names the line that an administrator would have to add.
+func (s Settings) CheckRedirect(authRedirect string) (Redirect, error) {
+	to, err := ParseRedirect(authRedirect)
+	if err != nil {
+		return Redirect{}, err
+	}
+	if s.AllowUserAPILoopbackRedirect && to.Loopback() {
+		return to, nil
+	}
+	for _, text := range s.AllowedUserAPIAuthRedirects {
+		if rule, err := ParseRedirectRule(text); err == nil && rule.Matches(to) {
+			return to, nil
+		}
+	}
+	public := "this site does not send answers to that auth_redirect; "
+	if s.AllowUserAPILoopbackRedirect && to.Scheme() == "http" && isLocalhost(to.Host()) {
+		public += "the app can use 127.0.0.1 in place of localhost, which is allowed on any port, or "
+	}
+	public += "an administrator can allow it with this line in allowed_user_api_auth_redirects: " + to.SuggestedRule()
+	return Redirect{}, &Error{Code: RedirectNotAllowed, Reason: "redirect not allowed", Public: public}
+}
+
+// isLocalhost reports whether host, with or without a port, is localhost.
+func isLocalhost(host string) bool {
+	name, _, _ := strings.Cut(host, ":")
+	return name == "localhost"
+}
+
 // checkPush tells the payload's push flag. An address that is not on the
 // site's list is no error on the wire, but the app is told that nothing will come.
 func (r AuthorizationRequest) checkPush(s Settings) (bool, error) {
-	if isSpaces(r.PushURL) {
+	if strings.TrimSpace(r.PushURL) == "" {
 		return false, nil
 	}
-	if problem := webAddressProblem(r.PushURL); problem != "" {
+	if problem := WebAddressProblem(r.PushURL); problem != "" {
 		return false, Errorf(InvalidParameters, "push_url is no http or https address: %s", problem)
 	}
 	return s.Pushes(r.Scopes, r.PushURL), nil
@@ -186,7 +218,7 @@ func (c CheckedRequest) Narrow(s Settings, choice Choice) (CheckedRequest, error
 		}
 		for _, name := range choice.Scopes {
 			if !c.Scopes.Has(name) {
-				return c, Errorf(InvalidParameters, "the app did not ask for the scope %s", shown(name))
+				return c, Errorf(InvalidParameters, "the app did not ask for the scope %s", Quoted(name))
 			}
 		}
 		c.Scopes = slices.DeleteFunc(slices.Clone(c.Scopes), func(name string) bool { return !choice.Scopes.Has(name) })
@@ -209,7 +241,7 @@ const secondsPerDay = 24 * 60 * 60
 // parseLifetime reads expires_in_seconds. What is not plainly a number of
 // seconds within bounds is refused: a bad limit must never become no limit.
 func (s Settings) parseLifetime(text string) (time.Duration, error) {
-	if isSpaces(text) {
+	if strings.TrimSpace(text) == "" {
 		return 0, nil
 	}
 	days := s.MaxUserAPIKeyExpiryDays
@@ -223,14 +255,9 @@ func (s Settings) parseLifetime(text string) (time.Duration, error) {
 	return time.Duration(seconds) * time.Second, nil
 }
 
-// checkSize measures the very payload that a grant would seal; only the
-// characters of key and time are not known yet, and their number is.
+// checkSize measures the payload that a grant would seal, with another key and time of the same length.
 func (c CheckedRequest) checkSize(s Settings) error {
-	length := keyHexLen
-	if s.UserAPIKeyPrefix != "" {
-		length += len(s.UserAPIKeyPrefix) + len("_")
-	}
-	p := Payload{Key: Key(strings.Repeat("0", length)), Nonce: c.Nonce, Push: c.Push}
+	p := Payload{Key: NewKey(s.UserAPIKeyPrefix), Nonce: c.Nonce, Push: c.Push}
 	if c.Lifetime > 0 {
 		p.ExpiresAt = time.Unix(1, 0)
 	}

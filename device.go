@@ -99,7 +99,7 @@ func ParseUserCode(typed string) (code string, ok bool) {
 
 // IsDeviceCode tells whether s looks like a device code.
 func IsDeviceCode(s string) bool {
-	return len(s) == deviceCodeHexLen && strings.Trim(s, hexDigits) == ""
+	return len(s) == deviceCodeHexLen && strings.Trim(s, "0123456789abcdef") == ""
 }
 
 // IsRequestToken tells whether s looks like the token of a device authorization's address.

@@ -13,13 +13,11 @@ import (
 // without, the client_id is the name and an empty nonce is sealed. push_url counts only with push.
 // The answer goes back as the one parameter api_key.
 func ParseDraftRequest(p url.Values) (AuthorizationRequest, error) {
-	for _, name := range protocolParameters {
-		if len(p[name]) > 1 {
-			return AuthorizationRequest{}, duplicateParameter(name)
-		}
+	if err := CheckDuplicates(p); err != nil {
+		return AuthorizationRequest{}, err
 	}
 	for _, name := range []string{"client_id", "access_level", "public_key", "redirect_url"} {
-		if isBlank(p.Get(name)) {
+		if IsBlank(p.Get(name)) {
 			return AuthorizationRequest{}, missingParameter(name)
 		}
 	}
@@ -32,7 +30,7 @@ func ParseDraftRequest(p url.Values) (AuthorizationRequest, error) {
 		PublicKey: p.Get("public_key"), AuthRedirect: p.Get("redirect_url"), HasAuthRedirect: true,
 		Padding: p.Get("padding"), ExpiresInSeconds: p.Get("expires_in_seconds"),
 	}
-	if isBlank(r.ApplicationName) {
+	if IsBlank(r.ApplicationName) {
 		r.ApplicationName = withoutLineEnd(r.ClientID)
 	}
 	if scopes.Has(ScopePush) {
@@ -47,7 +45,7 @@ func parseAccessLevel(s string) (Scopes, error) {
 	var out Scopes
 	for _, l := range levels {
 		if l != ScopeRead && l != ScopeWrite && l != ScopePush {
-			return nil, Errorf(ScopeNotAllowed, "access_level is read, write or push, several with commas; not %s", shown(l))
+			return nil, Errorf(ScopeNotAllowed, "access_level is read, write or push, several with commas; not %s", Quoted(l))
 		}
 		if !slices.Contains(out, l) {
 			out = append(out, l)

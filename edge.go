@@ -52,44 +52,6 @@ func (e *Edge) TakesKeyInQuery(method, path string) bool {
 	return false
 }
 
-// A KeyRoute is a route where a key may stand in the query: a [Route] to read,
-// whose last {name} or {name...} may have an ending: "GET /t/{slug}/{id}.rss".
-type KeyRoute struct {
-	route  Route
-	ending string
-}
-
-// ParseKeyRoute reads one.
-func ParseKeyRoute(s string) (KeyRoute, error) {
-	text, ending := s, ""
-	if i := strings.LastIndexByte(s, '}'); i >= 0 && strings.HasPrefix(s[i+1:], ".") {
-		text, ending = s[:i+1], s[i+1:]
-	}
-	r, err := ParseRoute(text)
-	switch {
-	case err != nil:
-		return KeyRoute{}, err
-	case r.method != "GET":
-		return KeyRoute{}, Errorf(InvalidParameters, "a key in the address can only read: the method must be GET")
-	case ending != "" && (strings.ContainsAny(ending, "/{*") || !canonicalSegment(ending)):
-		return KeyRoute{}, Errorf(InvalidParameters, "only the last segment may have an ending, such as .rss")
-	case r.rest && ending == "":
-		return KeyRoute{}, Errorf(InvalidParameters, "that is too much of the site: say how the addresses of the feeds end, as in GET /{any...}.rss")
-	}
-	return KeyRoute{r, ending}, nil
-}
-
-// Matches tells whether a key may stand in the query of a request.
-func (k KeyRoute) Matches(method, path string) bool {
-	if k.ending != "" {
-		last := path[strings.LastIndexByte(path, '/')+1:]
-		if !strings.HasSuffix(last, k.ending) || len(last) == len(k.ending) {
-			return false
-		}
-	}
-	return k.route.Matches(method, path)
-}
-
 // AllowsOrigin tells whether pages of an origin may call: byte for byte, and
 // never null, which any page can claim to be.
 func (e *Edge) AllowsOrigin(origin string) bool {

@@ -97,7 +97,7 @@ func (m Message) check(origin string) error {
 		name, text string
 		most       int
 	}{{"title", m.Title, MaxMessageTitle}, {"from", m.From, maxMessageFrom}} {
-		if !IsText(f.text) || f.text != "" && isBlank(f.text) || utf8.RuneCountInString(f.text) > f.most {
+		if !IsText(f.text) || f.text != "" && IsBlank(f.text) || utf8.RuneCountInString(f.text) > f.most {
 			return Errorf(InvalidParameters, "%s must be one line of text, of at most %d characters", f.name, f.most)
 		}
 	}
@@ -116,7 +116,7 @@ func cutLine(s string, most int) string {
 		return s
 	}
 	line := strings.TrimSpace(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) && r != 0 || isLineSeparator(r) {
+		if unicode.IsControl(r) && r != 0 || r == '\u2028' || r == '\u2029' {
 			return ' '
 		}
 		return r
@@ -143,19 +143,7 @@ func linkProblem(link, origin string) string {
 		return "it is longer than 2000 bytes"
 	}
 	if !strings.HasPrefix(link, "/") {
-		a, problem := parseAddress(link)
-		own, _ := parseAddress(origin)
-		switch {
-		case problem != "":
-			return "it is neither a path such as /t/hello/42 nor an address: " + problem
-		case !a.web():
-			return "its scheme is " + a.scheme
-		case origin == "":
-			return "the site's own address is not known here: give a path such as /t/hello/42"
-		case a.origin() != own.origin():
-			return "it leads to another site than " + own.origin()
-		}
-		return ""
+		return addressLinkProblem(link, origin)
 	}
 	u, err := url.Parse(link)
 	switch {
@@ -165,8 +153,26 @@ func linkProblem(link, origin string) string {
 		return "it has a character that must be percent-encoded"
 	case err != nil || u.Host != "" || u.Scheme != "":
 		return "it is no path"
-	case hasDotSegment(u.EscapedPath()):
+	case HasDotSegment(u.EscapedPath()):
 		return "its path has dot segments"
+	}
+	return ""
+}
+
+// addressLinkProblem is [linkProblem] for a link that is no path.
+func addressLinkProblem(link, origin string) string {
+	if problem := AddressProblem(link); problem != "" {
+		return "it is neither a path such as /t/hello/42 nor an address: " + problem
+	}
+	to, _ := ParseRedirect(link)
+	own, _ := ParseRedirect(origin)
+	switch {
+	case to.Scheme() != "http" && to.Scheme() != "https":
+		return "its scheme is " + to.Scheme()
+	case origin == "":
+		return "the site's own address is not known here: give a path such as /t/hello/42"
+	case to.Origin() != own.Origin():
+		return "it leads to another site than " + own.Origin()
 	}
 	return ""
 }
@@ -208,7 +214,7 @@ func dataMembers(data json.RawMessage, origin string) (members, error) {
 			continue
 		}
 		if problem := linkProblem(had.text(name), origin); problem != "" {
-			return nil, Errorf(InvalidParameters, "the member %s of data: %s", quoted(cutText(name, 64)), problem)
+			return nil, Errorf(InvalidParameters, "the member %s of data: %s", strconv.QuoteToASCII(cutText(name, 64)), problem)
 		}
 	}
 	return had, nil

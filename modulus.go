@@ -10,8 +10,8 @@ import (
 // above 8192 one seal costs too much. Exponents below 65537 have broken
 // paddings before.
 const (
-	minKeyBits   = 1024
-	maxKeyBits   = 8192
+	MinKeyBits   = 1024
+	MaxKeyBits   = 8192
 	minExponent  = 65537
 	maxExponent  = 1<<31 - 1
 	fermatRounds = 100
@@ -23,7 +23,7 @@ const (
 func keyProblem(key *rsa.PublicKey) string {
 	bits := key.N.BitLen()
 	switch {
-	case bits < minKeyBits || bits > maxKeyBits:
+	case bits < MinKeyBits || bits > MaxKeyBits:
 		return "has " + strconv.Itoa(bits) + " bits; 1024 to 8192 are allowed, 2048 or more are good"
 	case key.E < minExponent || key.E > maxExponent || key.E%2 == 0:
 		return "has the exponent " + strconv.Itoa(key.E) + "; use 65537"

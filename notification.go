@@ -128,7 +128,7 @@ func ParseNotificationType(name string) (int, error) {
 		n, ok = number, true
 	}
 	if !ok {
-		return 0, Errorf(InvalidParameters, "there is no notification type %s; give a name such as mentioned, or a number from 1 to %d", quoted(cutText(name, 64)), maxNotificationType)
+		return 0, Errorf(InvalidParameters, "there is no notification type %s; give a name such as mentioned, or a number from 1 to %d", strconv.QuoteToASCII(cutText(name, 64)), maxNotificationType)
 	}
 	return n, nil
 }

@@ -1,11 +1,7 @@
 package userkeys
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
-	"encoding/hex"
 	"net/url"
-	"strings"
 	"time"
 )
 
@@ -20,46 +16,14 @@ type OneTimePassword struct {
 	ExpiresAt       time.Time
 }
 
-const oneTimeHexLen = 32
-
 // OneTimeLifetime is how long a one-time password is good (W10.2).
 const OneTimeLifetime = 10 * time.Minute
-
-// NewOneTimePassword makes the text of a one-time password: 128 random bits in lower-case hex.
-func NewOneTimePassword() string {
-	var b [oneTimeHexLen / 2]byte
-	_, _ = rand.Read(b[:]) // crypto/rand.Read never fails
-	return hex.EncodeToString(b[:])
-}
-
-// IsOneTimePassword tells whether s looks like one; nothing else need be looked up.
-func IsOneTimePassword(s string) bool {
-	return len(s) == oneTimeHexLen && strings.Trim(s, hexDigits) == ""
-}
-
-// SealOneTimePassword encrypts a one-time password to an app, as the wire has
-// it: the bare text, in the lines of [Payload.Seal].
-func SealOneTimePassword(k PublicKey, padding Padding, password string) (string, error) {
-	return k.seal(padding, []byte(password))
-}
-
-// OpenOneTimePassword opens what [SealOneTimePassword] sealed, however the way here bent it.
-func OpenOneTimePassword(key *rsa.PrivateKey, padding Padding, text string) (string, error) {
-	opened, err := openSealed(key, padding, text)
-	if err != nil {
-		return "", err
-	}
-	if !IsOneTimePassword(string(opened)) {
-		return "", Errorf(InvalidParameters, "what was sealed is no one-time password")
-	}
-	return string(opened), nil
-}
 
 // ParseOneTimeRequest reads the parameters of a request for a one-time
 // password alone, required ones first in the wire's order (10.1).
 func ParseOneTimeRequest(p url.Values) (AuthorizationRequest, error) {
 	for _, name := range []string{"public_key", "auth_redirect", "application_name"} {
-		if isBlank(p.Get(name)) {
+		if IsBlank(p.Get(name)) {
 			return AuthorizationRequest{}, missingParameter(name)
 		}
 	}
@@ -87,7 +51,7 @@ func (r AuthorizationRequest) CheckOneTime(s Settings, client Client) (CheckedRe
 		func() (err error) { out.Pad, err = s.ParsePadding(r.Padding); return err },
 		func() (err error) { out.Redirect, err = r.checkRedirect(s, client); return err },
 		func() error { return s.AllowsOneTimePasswords() },
-		func() error { return out.Key.fits(out.Pad, oneTimeHexLen) },
+		func() error { return out.Key.Fits(out.Pad, OneTimePasswordLen) },
 	} {
 		if err := step(); err != nil {
 			return CheckedRequest{}, err

@@ -65,7 +65,7 @@ func (p Padding) room(size int) int {
 // usable refuses a padding that nobody can seal or open with in this process.
 func (p Padding) usable() error {
 	if !p.known() {
-		return Errorf(InvalidPadding, "%s is no padding", shown(string(p)))
+		return Errorf(InvalidPadding, "%s is no padding", Quoted(string(p)))
 	}
 	if p != PaddingOAEP256 && fips140.Enforced() { // else SHA-1 would panic
 		return Errorf(InvalidPadding, "this program runs in FIPS 140-only mode, which has neither PKCS#1 v1.5 nor OAEP with SHA-1")

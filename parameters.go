@@ -55,6 +55,16 @@ func ParseParameters(query string) (url.Values, error) {
 	return values, nil
 }
 
+// CheckDuplicates refuses a parameter of the protocol that stands in p more than once.
+func CheckDuplicates(p url.Values) error {
+	for _, name := range protocolParameters {
+		if len(p[name]) > 1 {
+			return duplicateParameter(name)
+		}
+	}
+	return nil
+}
+
 func duplicateParameter(name string) error {
 	return Errorf(InvalidParameters, "duplicate parameter %s", name)
 }
@@ -73,23 +83,10 @@ func parseParameter(pair string) (name, value string, err error) {
 	}
 	value, err = url.QueryUnescape(rawValue)
 	if err != nil {
-		return "", "", Errorf(InvalidParameters, "the percent-encoding of parameter %s is broken", shown(name))
+		return "", "", Errorf(InvalidParameters, "the percent-encoding of parameter %s is broken", Quoted(name))
 	}
 	if !IsStorable(value) {
-		return "", "", Errorf(InvalidParameters, "parameter %s is not text: no UTF-8, or a NUL", shown(name))
+		return "", "", Errorf(InvalidParameters, "parameter %s is not text: no UTF-8, or a NUL", Quoted(name))
 	}
 	return name, value, nil
-}
-
-// shown is a foreign text as an error may carry it: quoted if it is anything
-// but a plain word, and cut where it is long.
-func shown(s string) string {
-	const most = 100
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "..."
-	}
-	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/?=+") == "" {
-		return s
-	}
-	return quoted(s)
 }

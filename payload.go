@@ -57,11 +57,11 @@ func (p Payload) JSON() []byte {
 // request whose answer cannot be sealed is refused before anybody is asked.
 // Only lengths count, not what the key is.
 func (p Payload) Fits(k PublicKey, padding Padding) error {
-	return k.fits(padding, len(p.JSON()))
+	return k.Fits(padding, len(p.JSON()))
 }
 
-// fits tells whether size bytes can be sealed to k.
-func (k PublicKey) fits(padding Padding, size int) error {
+// Fits refuses to seal size bytes to k if they are too many; only lengths count.
+func (k PublicKey) Fits(padding Padding, size int) error {
 	if k.rsa == nil {
 		return Errorf(InvalidPublicKey, "there is no public key")
 	}
@@ -83,7 +83,7 @@ func (p Payload) Seal(k PublicKey, padding Padding) (string, error) {
 
 // seal encrypts text to k, in lines of base64.
 func (k PublicKey) seal(padding Padding, text []byte) (string, error) {
-	if err := k.fits(padding, len(text)); err != nil {
+	if err := k.Fits(padding, len(text)); err != nil {
 		return "", err
 	}
 	sealed, err := padding.encrypt(k.rsa, text)

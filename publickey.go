@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxPublicKey bounds the public_key parameter, in bytes; a key of 8192 bits has about 1500.
-const maxPublicKey = 4096
+// MaxPublicKey is the longest public_key parameter, in bytes; a key of 8192 bits has about 1500.
+const MaxPublicKey = 4096
 
 // A PublicKey is an app's RSA key that answers may be sealed to. It proves
 // nothing about the app: anybody may name anybody's public key, and then
@@ -147,14 +147,14 @@ func pemLines(block string) (lines []string, problem string) {
 		return nil, "begins with a line that is not -----BEGIN PUBLIC KEY----- alone"
 	}
 	if label != labelSPKI && label != labelPKCS1 {
-		return nil, "is a " + shown(label) + " and not a PUBLIC KEY or RSA PUBLIC KEY"
+		return nil, "is a " + Quoted(label) + " and not a PUBLIC KEY or RSA PUBLIC KEY"
 	}
 	end, ok := pemLabel(lines[len(lines)-1], pemEnd)
 	if !ok {
 		return nil, "was cut off, or has something else on its last line: its last line must be -----END " + label + "----- alone"
 	}
 	if end != label {
-		return nil, "begins as " + label + " and ends as " + shown(end)
+		return nil, "begins as " + label + " and ends as " + Quoted(end)
 	}
 	lines = lines[1 : len(lines)-1]
 	for i, line := range lines {
@@ -175,7 +175,7 @@ func pemLabel(line, prefix string) (string, bool) {
 // keyTextProblem says why text cannot be a PEM at all; requests are held to it
 // even where the key of a registered client is used in place of theirs.
 func keyTextProblem(text string) string {
-	if len(text) > maxPublicKey {
+	if len(text) > MaxPublicKey {
 		return "is longer than 4096 bytes"
 	}
 	if !utf8.ValidString(text) {
@@ -187,6 +187,14 @@ func keyTextProblem(text string) string {
 		}
 	}
 	return ""
+}
+
+// CheckPublicKeyText refuses a public_key that cannot be PEM at all: too long, no text, or with control characters.
+func CheckPublicKeyText(value string) error {
+	if problem := keyTextProblem(value); problem != "" {
+		return Errorf(InvalidParameters, "public_key %s", problem)
+	}
+	return nil
 }
 
 // decodeBody reads the base64 of the lines between the first and the last line.

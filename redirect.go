@@ -46,16 +46,6 @@ func (r Redirect) Loopback() bool {
 	return r.addr.scheme == "http" && (r.addr.host == "127.0.0.1" || r.addr.host == "[::1]")
 }
 
-// DeniedLocation is where the browser goes when the user says no: to a program on the user's own machine, with
-// error=access_denied (RFC 6749 4.1.2.1). Other apps are not told, as in Discourse: it is empty.
-func (r AuthorizationRequest) DeniedLocation() string {
-	to, err := ParseRedirect(r.AuthRedirect)
-	if err != nil || !to.Loopback() {
-		return ""
-	}
-	return to.With("error", "access_denied")
-}
-
 // With is the address with parameters added at the end of its query:
 // With("payload", sealed) and so on. What stands before them is unchanged, to
 // the byte: apps keep their own state there, and browsers open exactly what was checked.

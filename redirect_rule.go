@@ -16,7 +16,7 @@ type RedirectRule struct {
 // ParseRedirectRule reads one rule and explains what is wrong with it.
 func ParseRedirectRule(s string) (RedirectRule, error) {
 	refuse := func(why string) (RedirectRule, error) {
-		return RedirectRule{}, Errorf(InvalidParameters, "redirect rule %s: %s", shown(s), why)
+		return RedirectRule{}, Errorf(InvalidParameters, "redirect rule %s: %s", Quoted(s), why)
 	}
 	r := RedirectRule{text: s}
 	fixed, open := strings.CutSuffix(s, "*")
@@ -96,6 +96,9 @@ func (a address) subdomainProblem() string {
 // String is the rule as it was written.
 func (r RedirectRule) String() string { return r.text }
 
+// Scheme is the scheme of every address that the rule allows.
+func (r RedirectRule) Scheme() string { return r.addr.scheme }
+
 // WildcardDomain is the domain below which every host matches; empty if the
 // rule names one host. A domain under which anybody may have a name
 // (github.io) is worth a warning.
@@ -123,29 +126,6 @@ func (r RedirectRule) Matches(to Redirect) bool {
 		return strings.HasPrefix(to.addr.rest, r.addr.rest)
 	}
 	return r.addr.rest == to.addr.rest
-}
-
-// CheckRedirect tells whether the site sends answers to authRedirect. The
-// refusal names the line that an administrator would have to add.
-func (s Settings) CheckRedirect(authRedirect string) (Redirect, error) {
-	to, err := ParseRedirect(authRedirect)
-	if err != nil {
-		return Redirect{}, err
-	}
-	if s.AllowUserAPILoopbackRedirect && to.Loopback() {
-		return to, nil
-	}
-	for _, text := range s.AllowedUserAPIAuthRedirects {
-		if rule, err := ParseRedirectRule(text); err == nil && rule.Matches(to) {
-			return to, nil
-		}
-	}
-	public := "this site does not send answers to that auth_redirect; "
-	if s.AllowUserAPILoopbackRedirect && to.addr.scheme == "http" && to.addr.host == "localhost" {
-		public += "the app can use 127.0.0.1 in place of localhost, which is allowed on any port, or "
-	}
-	public += "an administrator can allow it with this line in allowed_user_api_auth_redirects: " + to.SuggestedRule()
-	return Redirect{}, &Error{Code: RedirectNotAllowed, Reason: "redirect not allowed", Public: public}
 }
 
 // SuggestedRule is the line of allowed_user_api_auth_redirects to ask an administrator for: the narrowest

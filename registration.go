@@ -11,7 +11,7 @@ import (
 // address is asked when a user is.
 func ParseClientRegistration(p url.Values) (Client, error) {
 	for _, name := range []string{"client_id", "application_name", "public_key", "auth_redirect", "scopes"} {
-		if isBlank(p.Get(name)) {
+		if IsBlank(p.Get(name)) {
 			return Client{}, missingParameter(name)
 		}
 	}
@@ -41,7 +41,7 @@ func (s Settings) CheckRegistration(c Client, catalog *Catalog) error {
 		if !s.AllowUserAPIKeyClientScopes.Has(name) {
 			return &Error{
 				Code: ScopeNotAllowed, Reason: "scope not allowed",
-				Public: "this site registers no clients for the scope " + shown(name) + "; an administrator can add it to allow_user_api_key_client_scopes",
+				Public: "this site registers no clients for the scope " + Quoted(name) + "; an administrator can add it to allow_user_api_key_client_scopes",
 			}
 		}
 	}
@@ -53,7 +53,7 @@ func (s Settings) CheckRegistration(c Client, catalog *Catalog) error {
 	}
 	for _, name := range c.Scopes {
 		if _, ok := catalog.Scope(name); !ok {
-			return Errorf(Unprocessable, "this site knows no scope %s", shown(name))
+			return Errorf(Unprocessable, "this site knows no scope %s", Quoted(name))
 		}
 	}
 	return nil
@@ -61,5 +61,5 @@ func (s Settings) CheckRegistration(c Client, catalog *Catalog) error {
 
 // ValidClientID tells whether s can be a client_id: some text of at most 200 bytes.
 func ValidClientID(s string) bool {
-	return !isBlank(s) && textProblem("client_id", withoutLineEnd(s), maxClientID) == nil
+	return !IsBlank(s) && textProblem("client_id", withoutLineEnd(s), maxClientID) == nil
 }

@@ -39,15 +39,13 @@ type AuthorizationRequest struct {
 // order of [AuthorizationRequest]'s parameters on the wire. What may be left out is asked for by
 // [AuthorizationRequest.Check], which knows the client.
 func ParseAuthorizationRequest(p url.Values) (AuthorizationRequest, error) {
-	for _, name := range protocolParameters {
-		if len(p[name]) > 1 {
-			return AuthorizationRequest{}, duplicateParameter(name)
-		}
+	if err := CheckDuplicates(p); err != nil {
+		return AuthorizationRequest{}, err
 	}
 	if err := checkPresence(p.Get("nonce"), p.Get("scopes"), p.Get("client_id")); err != nil {
 		return AuthorizationRequest{}, err
 	}
-	if problem := textProblem("scopes", p.Get("scopes"), maxScopesBytes); problem != nil {
+	if problem := textProblem("scopes", p.Get("scopes"), MaxScopesBytes); problem != nil {
 		return AuthorizationRequest{}, problem
 	}
 	scopes, err := ParseScopes(p.Get("scopes"))
@@ -75,11 +73,11 @@ func ParseAuthorizationRequest(p url.Values) (AuthorizationRequest, error) {
 // checkPresence asks for what every request has, in the wire's order.
 func checkPresence(nonce, scopes, clientID string) error {
 	switch {
-	case isBlank(nonce):
+	case IsBlank(nonce):
 		return missingParameter("nonce")
-	case isBlank(scopes):
+	case IsBlank(scopes):
 		return missingParameter("scopes")
-	case isBlank(clientID):
+	case IsBlank(clientID):
 		return missingParameter("client_id")
 	}
 	return nil
@@ -93,12 +91,12 @@ func missingParameter(name string) error {
 func (r AuthorizationRequest) checkForm() error {
 	problems := []error{
 		textProblem("nonce", r.Nonce, maxNonce),
-		textProblem("scopes", r.Scopes.String(), maxScopesBytes),
+		textProblem("scopes", r.Scopes.String(), MaxScopesBytes),
 		textProblem("client_id", withoutLineEnd(r.ClientID), maxClientID),
-		publicKeyTextProblem(r.PublicKey),
+		CheckPublicKeyText(r.PublicKey),
 		nameProblem(r.ApplicationName),
-		textProblem("auth_redirect", r.AuthRedirect, maxAddress),
-		textProblem("push_url", r.PushURL, maxAddress),
+		textProblem("auth_redirect", r.AuthRedirect, MaxAddress),
+		textProblem("push_url", r.PushURL, MaxAddress),
 	}
 	if i := slices.IndexFunc(problems, func(err error) bool { return err != nil }); i >= 0 {
 		return problems[i]
@@ -113,13 +111,6 @@ func textProblem(name, value string, most int) error {
 	}
 	if !IsText(value) {
 		return Errorf(InvalidParameters, "%s is not text: it has control characters or is no UTF-8", name)
-	}
-	return nil
-}
-
-func publicKeyTextProblem(value string) error {
-	if problem := keyTextProblem(value); problem != "" {
-		return Errorf(InvalidParameters, "public_key %s", problem)
 	}
 	return nil
 }
@@ -140,4 +131,14 @@ func withoutLineEnd(s string) string {
 		}
 	}
 	return s
+}
+
+// DeniedLocation is where the browser goes when the user says no: to a program on the user's own machine, with
+// error=access_denied (RFC 6749 4.1.2.1). Other apps are not told, as in Discourse: it is empty.
+func (r AuthorizationRequest) DeniedLocation() string {
+	to, err := ParseRedirect(r.AuthRedirect)
+	if err != nil || !to.Loopback() {
+		return ""
+	}
+	return to.With("error", "access_denied")
 }

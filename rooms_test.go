@@ -34,8 +34,7 @@ const (
 // ARCHITECTURE.md and, if it changes the shape, a page in docs/decisions.
 var rooms = []room{
 	{".", nil, []string{"golang.org/x/net/idna"}, "the protocol and its nouns: pure, no I/O, no clock"},
-	{"limit", nil, nil, "how often: exact windows in memory"},
-	{"authority", []string{".", "limit"}, nil, "decides: may this app have a key; is this key good for this request now"},
+	{"authority", []string{".", "internal/jobs", "internal/limit"}, nil, "decides: may this app have a key; is this key good for this request now"},
 	{"store", []string{"."}, []string{"github.com/pressly/goose/v3"}, "remembers: one SQL text over database/sql, on SQLite and Postgres"},
 	{"gateway", []string{"."}, nil, "the API's door: the guard around a handler, the reverse proxy"},
 	{"internal/outward", []string{"."}, nil, "every request of ours to an address that somebody else chose"},
@@ -55,6 +54,8 @@ var rooms = []room{
 	{"internal/doctor", []string{".", "client"}, nil, "asks everything that can go wrong between an app and a site, and says what helps"},
 	{"internal/receiver", []string{".", "client"}, nil, "a receiver of pushes that verifies, keeps, tells, and fails on purpose"},
 	{"internal/rows", []string{"."}, nil, "the records that scripts read, from the admin API and from the commands' --json"},
+	{"internal/jobs", nil, nil, "what is done again and again, by each node or by one node for all"},
+	{"internal/limit", nil, nil, "how often: two sliding windows in memory"},
 	{"internal/identity", []string{"."}, []string{"github.com/alexedwards/scs/v2", "golang.org/x/crypto", xText}, "who is at the browser: accounts, sessions, limits on guessing"},
 	{"internal/wiring", []string{"*"}, nil, "wires all rooms into one running site, for the command and the tests"},
 	{"internal/demo", []string{".", "client"}, []string{"golang.org/x/net/html"}, "a sample site, a sample app, and the walk through the protocol"},

@@ -3,6 +3,7 @@ package userkeys
 import (
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -51,7 +52,7 @@ func ParseRoute(s string) (Route, error) {
 		case strings.ContainsAny(seg, "{}*"):
 			return bad("a segment is either written out or {name}")
 		case !canonicalSegment(seg) || seg == "" && len(segments) > 1:
-			return bad("no request can have the segment " + quoted(seg))
+			return bad("no request can have the segment " + strconv.QuoteToASCII(seg))
 		default:
 			r.segments = append(r.segments, seg)
 		}

@@ -5,9 +5,11 @@ import (
 	"strings"
 )
 
-// Bounds of the scopes parameter (Discourse's device flow; SC4).
+// MaxScopesBytes is the longest scopes parameter.
+const MaxScopesBytes = 500
+
+// Bounds of the names of scopes (Discourse's device flow; SC4).
 const (
-	maxScopesBytes = 500
 	maxScopesCount = 20
 	maxScopeName   = 64
 )
@@ -20,8 +22,8 @@ type Scopes []string
 // and is a name that no site allows. Repeated names count once.
 // A list of no names is refused: a key that can do nothing only confuses.
 func ParseScopes(s string) (Scopes, error) {
-	if len(s) > maxScopesBytes {
-		return nil, Errorf(InvalidParameters, "scopes is longer than %d bytes", maxScopesBytes)
+	if len(s) > MaxScopesBytes {
+		return nil, Errorf(InvalidParameters, "scopes is longer than %d bytes", MaxScopesBytes)
 	}
 	names := strings.Split(strings.TrimRight(s, ","), ",")
 	if len(names) > maxScopesCount {
@@ -41,9 +43,6 @@ func ParseScopes(s string) (Scopes, error) {
 
 // String is the list as the wire writes it.
 func (s Scopes) String() string { return strings.Join(s, ",") }
-
-// list is s for people.
-func (s Scopes) list() string { return strings.Join(s, ", ") }
 
 // Has tells whether name is one of s.
 func (s Scopes) Has(name string) bool { return slices.Contains(s, name) }

@@ -327,7 +327,7 @@ func checkPushURL(v string) string {
 	if strings.Contains(v, "*") {
 		return "has a *: exact addresses only, each written out"
 	}
-	if problem := webAddressProblem(v); problem != "" {
+	if problem := WebAddressProblem(v); problem != "" {
 		return "is no http or https address: " + problem
 	}
 	return ""
@@ -336,7 +336,7 @@ func checkPushURL(v string) string {
 func checkHostPort(v string) string {
 	host, port, err := net.SplitHostPort(v)
 	n, portErr := strconv.Atoi(port)
-	if err != nil || portErr != nil || n < 1 || n > 65535 || strconv.Itoa(n) != port || webAddressProblem("http://"+v+"/") != "" || host != strings.ToLower(host) {
+	if err != nil || portErr != nil || n < 1 || n > 65535 || strconv.Itoa(n) != port || WebAddressProblem("http://"+v+"/") != "" || host != strings.ToLower(host) {
 		return "is no host:port in lower case, such as hub:8080 or 127.0.0.1:9000"
 	}
 	return ""
@@ -351,7 +351,7 @@ func checkParameterRoute(v string) string {
 
 // checkOrigin asks for the spelling that browsers send, since origins are compared as bytes.
 func checkOrigin(v string) string {
-	if a, problem := parseAddress(v); problem != "" || a.host == "" || a.origin() != v {
+	if to, err := ParseRedirect(v); err != nil || to.Host() == "" || to.Origin() != v {
 		return "is no origin such as https://app.example, in lower case and without a path"
 	}
 	return ""

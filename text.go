@@ -39,10 +39,10 @@ func Printable(s string) string {
 	}, s)
 }
 
-// isBlank tells whether s shows nothing: empty, or only spaces of any kind and
+// IsBlank reports whether s shows nothing: it is empty, or has only spaces of any kind and
 // characters that have no look of their own. Rails calls only spaces blank; a
 // nonce or a name that nobody can see helps nobody but a deceiver.
-func isBlank(s string) bool {
+func IsBlank(s string) bool {
 	return strings.TrimFunc(s, isInvisible) == ""
 }
 
@@ -58,6 +58,15 @@ func isLineSeparator(r rune) bool { return r == '\u2028' || r == '\u2029' }
 // parameters where anything more must be read or refused, never ignored.
 func isSpaces(s string) bool { return strings.TrimSpace(s) == "" }
 
-// quoted writes s between quotes in ASCII, so that nothing in it can bend the
-// line, page or terminal that shows it.
-func quoted(s string) string { return strconv.QuoteToASCII(s) }
+// Quoted returns foreign text as an error message may carry it: between quotes, in ASCII, if it is
+// anything but a plain word, and cut after 100 bytes. Nothing in it can bend the line, page or terminal that shows it.
+func Quoted(s string) string {
+	const most = 100
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "..."
+	}
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/?=+") == "" {
+		return s
+	}
+	return strconv.QuoteToASCII(s)
+}

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/limit"
+	"userkeys/internal/limit"
 )
 
 // AdminStore remembers admin API keys, and finds the users they act as.

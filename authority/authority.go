@@ -18,7 +18,8 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/limit"
+	"userkeys/internal/jobs"
+	"userkeys/internal/limit"
 )
 
 // Config is what an [Authority] is made of.
@@ -98,44 +99,19 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 // because it refuses new keys rather than forget a minute that is not over.
 func limitedKeys(maxKeys int) int { return 2*maxKeys + 1024 }
 
-// Run reads the epoch, writes what was gathered and runs the daily jobs, until
-// ctx ends; then it writes once more.
+// Run reads the epoch, writes what was gathered and cleans up, until ctx ends; then it writes once more.
 func (a *Authority) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	wg.Go(func() { a.every(ctx, epochInterval, "reading the epoch", a.renew) })
-	wg.Go(func() { a.every(ctx, flushInterval, "writing last uses", a.flushDue) })
-	wg.Go(func() { a.runJobs(ctx) })
+	repeat := func(interval time.Duration, what string, do func(context.Context) error) {
+		wg.Go(func() { jobs.Repeat(ctx, interval, jobs.NewFailureLog(a.log, what), do) })
+	}
+	repeat(epochInterval, "reading the epoch", a.renew)
+	repeat(flushInterval, "writing last uses", a.flushDue)
+	wg.Go(func() { a.jobs().Run(ctx, a.cleanUpJob()) })
 	wg.Wait()
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	return a.flushAll(last)
-}
-
-// every calls f at each tick until ctx ends. Failures are logged when they
-// begin and when they end, not at each tick.
-func (a *Authority) every(ctx context.Context, interval time.Duration, what string, f func(context.Context) error) {
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	failing := false
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		err := f(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if failed := err != nil; failed != failing {
-			failing = failed
-			if failed {
-				a.log.Error(what+" fails", "err", err)
-			} else {
-				a.log.Info(what + " works again")
-			}
-		}
-	}
 }
 
 // Ready tells whether requests can be decided now.

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/limit"
+	"userkeys/internal/limit"
 )
 
 // charge takes one request from the key's windows and, unless the site has no

@@ -3,44 +3,20 @@ package authority
 import (
 	"context"
 	"time"
+
+	"userkeys/internal/jobs"
 )
 
-// How often the clean-up runs. Discourse runs it daily; each run is one
-// statement when nothing is due, so ours is hourly. Each node looks whether it
-// is due, and one of them does it; if that one is gone before the end, another does.
-const (
-	jobInterval = time.Hour
-	jobLook     = 10 * time.Minute
-	jobLease    = 10 * time.Minute
-	cleanUpJob  = "clean-up"
-)
+// cleanUpInterval is how often one node of all cleans up. Discourse does it daily; a run costs one statement when
+// nothing is due.
+const cleanUpInterval = time.Hour
 
-func (a *Authority) runJobs(ctx context.Context) {
-	tick := time.NewTicker(jobLook)
-	defer tick.Stop()
-	for {
-		if err := a.cleanUpIfDue(ctx); err != nil && ctx.Err() == nil {
-			a.log.Error("cleaning up fails", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
+func (a *Authority) jobs() jobs.Runner {
+	return jobs.Runner{Store: a.store, Now: a.now, Logger: a.log}
 }
 
-// cleanUpIfDue cleans up if no node has done so for an hour.
-func (a *Authority) cleanUpIfDue(ctx context.Context) error {
-	began := a.now()
-	mine, err := a.store.ClaimJob(ctx, cleanUpJob, began, began.Add(jobLease))
-	if err != nil || !mine {
-		return err
-	}
-	if err := a.CleanUp(ctx); err != nil {
-		return err
-	}
-	return a.store.FinishJob(ctx, cleanUpJob, began.Add(jobInterval))
+func (a *Authority) cleanUpJob() jobs.Job {
+	return jobs.Job{Name: "clean-up", Every: cleanUpInterval, Do: a.CleanUp}
 }
 
 // CleanUp revokes keys that were not used for revoke_user_api_keys_unused_days

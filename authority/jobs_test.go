@@ -49,7 +49,7 @@ func TestCleanUpIsOneNodes(t *testing.T) {
 		var failed atomic.Int64
 		for _, a := range nodes {
 			all.Go(func() {
-				if a.cleanUpIfDue(t.Context()) != nil {
+				if a.jobs().RunIfDue(t.Context(), a.cleanUpJob()) != nil {
 					failed.Add(1)
 				}
 			})

@@ -9,7 +9,7 @@ import (
 	"sync"
 
 	"userkeys"
-	"userkeys/limit"
+	"userkeys/internal/limit"
 )
 
 // policy is the settings in force with what was derived from them. It is

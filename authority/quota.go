@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/limit"
+	"userkeys/internal/limit"
 )
 
 // QuotaStore counts what must not be forgotten by a restart: guesses at codes, registrations, renewals.

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/limit"
+	"userkeys/internal/limit"
 )
 
 // UndoWindow is how long an owner may undo what they revoked.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/internal/jobs"
 )
 
 // Store is what the authority needs remembered. The store package has it by
@@ -80,16 +81,13 @@ type SettingStore interface {
 	ResetSetting(ctx context.Context, name string, by userkeys.Caller, at time.Time) error
 }
 
-// JobStore is what the daily jobs need.
+// JobStore is what cleaning up needs.
 type JobStore interface {
+	jobs.Store
 	// RevokeStale revokes live keys last used before unusedBefore and those
 	// created before createdBefore; a zero time revokes none. It returns how many.
 	RevokeStale(ctx context.Context, unusedBefore, createdBefore, at time.Time) (int, error)
 	// Purge removes what is over: consents, shown answers, sent forms and sessions past their end, guesses
 	// that no longer count, changes older than an hour, keys revoked or expired for 90 days.
 	Purge(ctx context.Context, at time.Time) error
-	// ClaimJob takes a job that is due at a time; no other node gets it before until.
-	ClaimJob(ctx context.Context, name string, at, until time.Time) (bool, error)
-	// FinishJob says when a job is due again.
-	FinishJob(ctx context.Context, name string, due time.Time) error
 }

@@ -36,6 +36,9 @@ type APIError struct {
 	Messages   []string      // for people, without control characters; may be empty
 	RetryAfter time.Duration // when asking again makes sense; 0 says nothing
 	LimitCode  string        // the limit that was hit: "user_api_key_limiter_60_secs"
+
+	// Method and Path are those of the request, for [Credential.Diagnose]; empty if the error does not come from [Do].
+	Method, Path string
 }
 
 func (e *APIError) Error() string {
@@ -43,7 +46,8 @@ func (e *APIError) Error() string {
 	if text := http.StatusText(e.Status); text != "" {
 		s += " " + text
 	}
-	// The reason is for programs; a message that is more than Discourse's general refusal says more, such as which scope is not allowed.
+	// The reason is for programs; a message that is more than Discourse's general refusal says more, such as which
+	// scope is not allowed.
 	switch {
 	case len(e.Messages) > 0 && (e.Reason == "" || !strings.HasPrefix(e.Messages[0], userkeys.NotPermitted)):
 		s += ": " + strings.Join(e.Messages, "; ")
@@ -169,6 +173,10 @@ func retryAfter(h http.Header) time.Duration {
 	return 0
 }
 
+// ErrNotJSON is the error of a successful answer that is not the JSON that was asked for: most often the page of a
+// website, or of a proxy, that knows nothing of the route. It is shared; do not change it.
+var ErrNotJSON = &userkeys.Error{Code: userkeys.Internal, Public: "the site's answer is not the JSON that was expected"}
+
 // Do sends req and reads the JSON answer into the value that into points to; nil drops
 // it. An answer that is not a success is an [*APIError]; no answer at all is
 // [userkeys.Unavailable].
@@ -188,8 +196,11 @@ func doWithin(most int64, hc *http.Client, req *http.Request, into any) error {
 		return unreachable(req, err)
 	}
 	defer resp.Body.Close()
-	if err := CheckResponse(resp); err != nil {
-		return err
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		said, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes)) // what came is enough
+		e := ParseError(resp.StatusCode, resp.Header, said)
+		e.Method, e.Path = req.Method, req.URL.Path
+		return e
 	}
 	if into == nil {
 		return nil
@@ -202,7 +213,7 @@ func doWithin(most int64, hc *http.Client, req *http.Request, into any) error {
 		return userkeys.Errorf(userkeys.BodyTooLarge, "the site's answer is larger than %d bytes", most)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return &userkeys.Error{Code: userkeys.Internal, Public: "the site's answer is not the JSON that was expected", Err: err}
+		return fmt.Errorf("%w: %v", ErrNotJSON, err)
 	}
 	return nil
 }
@@ -216,21 +227,15 @@ func setMissing(h http.Header, name, value string) {
 	}
 }
 
-// CheckResponse is nil for a success; for any other answer it reads the body and gives the [*APIError].
-func CheckResponse(resp *http.Response) error {
-	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
-		return nil
-	}
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes)) // what came is enough
-	return ParseError(resp.StatusCode, resp.Header, body)
-}
-
 // unreachable keeps a cancelled context recognisable and says where the call went.
 func unreachable(req *http.Request, err error) error {
 	if cause := req.Context().Err(); cause != nil {
 		return cause
 	}
-	return &userkeys.Error{Code: userkeys.Unavailable, Public: "cannot reach " + req.URL.Scheme + "://" + req.URL.Host, Err: err}
+	return &userkeys.Error{
+		Code: userkeys.Unavailable, Public: "cannot reach " + req.URL.Scheme + "://" + req.URL.Host,
+		Err: err,
+	}
 }
 
 // Explain is an error of this package in a line for the person: what the site said, or what is

@@ -62,7 +62,7 @@ func noModel(err error) bool {
 	if errors.As(err, &e) {
 		return e.Status == http.StatusNotFound || e.Status == http.StatusNotAcceptable
 	}
-	return errors.Is(err, userkeys.Internal) // no JSON
+	return errors.Is(err, ErrNotJSON)
 }
 
 // consentState is the model of a consent page.
@@ -74,7 +74,10 @@ type consentState struct {
 
 // refusal is the error that the state means; nil if it is the question itself.
 func (s consentState) refusal() error {
-	e := &userkeys.Error{Code: userkeys.InvalidAccess, Reason: printable(s.Reason), Public: strings.Join(messages(s.Errors), " ")}
+	e := &userkeys.Error{
+		Code: userkeys.InvalidAccess, Reason: printable(s.Reason),
+		Public: strings.Join(messages(s.Errors), " "),
+	}
 	switch s.State {
 	case "ready":
 		return nil
@@ -85,7 +88,8 @@ func (s consentState) refusal() error {
 		e.Code = c
 	}
 	if e.Public == "" {
-		e.Public = "the site does not put this request to its users, and does not say why: a scope, the redirect or the whole feature is not allowed there"
+		e.Public = "the site does not put this request to its users, and does not say why: a scope, the redirect or the " +
+			"whole feature is not allowed there"
 	}
 	return e
 }

@@ -44,7 +44,8 @@ const (
 func (c *Credential) Client(base *http.Client) *http.Client {
 	if base == nil {
 		return &http.Client{
-			Timeout: requestTimeout + usualMaxWait, Transport: &Transport{Credential: c, MaxWait: usualMaxWait}, CheckRedirect: stay,
+			Timeout: requestTimeout + usualMaxWait, Transport: &Transport{Credential: c, MaxWait: usualMaxWait},
+			CheckRedirect: stay,
 		}
 	}
 	hc := *base
@@ -68,8 +69,8 @@ func (c *Credential) URL(path string) (string, error) {
 	return u.String(), nil
 }
 
-// encodeStray percent-encodes the bytes of a path with a query that no part of an address may have (RFC 3986, 2); what is
-// percent-encoded already stays.
+// encodeStray percent-encodes the bytes of a path with a query that no part of an address may have (RFC 3986,
+// 2); what is percent-encoded already stays.
 func encodeStray(path string) string {
 	var out strings.Builder
 	for i := range len(path) {
@@ -132,7 +133,8 @@ func (c *Credential) Revoke(ctx context.Context, base *http.Client) error {
 		return err
 	}
 	if body.Success != "OK" {
-		return userkeys.Errorf(userkeys.Internal, "the answer does not say that the key is revoked; is something between this machine and the site?")
+		return userkeys.Errorf(userkeys.Internal, "the answer does not say that the key is revoked; is something between "+
+			"this machine and the site?")
 	}
 	return nil
 }

@@ -17,15 +17,22 @@ import (
 // They are shared; do not change them.
 var (
 	// ErrDenied is the person's no.
-	ErrDenied = &userkeys.Error{Code: userkeys.InvalidAccess, Reason: "access denied", Public: "the person refused; nothing was granted"}
+	ErrDenied = &userkeys.Error{
+		Code: userkeys.InvalidAccess, Reason: "access denied",
+		Public: "the person refused; nothing was granted",
+	}
 	// ErrCodeExpired is a code that nobody approved in time.
-	ErrCodeExpired = &userkeys.Error{Code: userkeys.NotFound, Reason: "expired token", Public: "nobody approved the code in time; begin again"}
+	ErrCodeExpired = &userkeys.Error{
+		Code: userkeys.NotFound, Reason: "expired token",
+		Public: "nobody approved the code in time; begin again",
+	}
 	// ErrAnswerLost is a code that is over before its time, after a poll whose answer did not
 	// arrive: the site may have handed the key to that poll. Asking again under the same client
 	// id puts a new key in the place of the lost one.
 	ErrAnswerLost = &userkeys.Error{
 		Code: userkeys.Unavailable, Reason: "answer lost",
-		Public: "the site's answer was lost on the way; begin again: the new key replaces the lost one, which until then stands unused on the person's apps page",
+		Public: "the site's answer was lost on the way; begin again: the new key replaces the lost one, which until then " +
+			"stands unused on the person's apps page",
 	}
 )
 
@@ -83,14 +90,16 @@ func BeginDevice(ctx context.Context, base *http.Client, r Request) (*DeviceAuth
 	if err := postJSON(ctx, base, a.Request.Site+devicePath, ask, &body); err != nil {
 		return nil, err
 	}
-	if body.DeviceCode == "" || len(body.DeviceCode) > maxDeviceCode || body.UserCode == "" || len(body.UserCode) > maxUserCode {
+	if body.DeviceCode == "" || len(body.DeviceCode) > maxDeviceCode || body.UserCode == "" ||
+		len(body.UserCode) > maxUserCode {
 		return nil, userkeys.Errorf(userkeys.Internal, "the site's answer has no code that could be shown")
 	}
 	d := &DeviceAuthorization{
-		Request: a.Request, UserCode: printable(body.UserCode), VerificationURI: body.URI, VerificationURIWithRequest: body.URIAndToken,
-		ExpiresIn: seconds(body.ExpiresIn, usualDeviceLife, time.Minute, maxDeviceLife),
-		Interval:  seconds(body.Interval, usualInterval, minPollInterval, maxPollInterval),
-		answer:    a, deviceCode: body.DeviceCode,
+		Request: a.Request, UserCode: printable(body.UserCode), VerificationURI: body.URI,
+		VerificationURIWithRequest: body.URIAndToken,
+		ExpiresIn:                  seconds(body.ExpiresIn, usualDeviceLife, time.Minute, maxDeviceLife),
+		Interval:                   seconds(body.Interval, usualInterval, minPollInterval, maxPollInterval),
+		answer:                     a, deviceCode: body.DeviceCode,
 	}
 	if d.VerificationURIWithRequest == "" {
 		d.VerificationURIWithRequest = d.VerificationURI
@@ -117,7 +126,8 @@ func elsewhere(site, address string, u *url.URL) error {
 	if err != nil || !strings.Contains(u.Path, activatePath) {
 		return userkeys.Errorf(userkeys.Internal, says, printable(address))
 	}
-	return userkeys.Errorf(userkeys.Internal, says+"; if that is the same site, log in to %s, or have it started with --url %s", printable(address), named, site)
+	return userkeys.Errorf(userkeys.Internal, says+
+		"; if that is the same site, log in to %s, or have it started with --url %s", printable(address), named, site)
 }
 
 // seconds is what a site said as a duration within bounds; the usual one if it said nothing.
@@ -161,7 +171,8 @@ func (d *DeviceAuthorization) Wait(ctx context.Context, base *http.Client) (*Cre
 			interval = min(interval+usualInterval, maxPollInterval)
 			pause = interval
 		case err == nil:
-			return nil, userkeys.Errorf(userkeys.Internal, "the site's answer to a poll is %q, which means nothing here", printable(status))
+			return nil, userkeys.Errorf(userkeys.Internal,
+				"the site's answer to a poll is %q, which means nothing here", printable(status))
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
 		default:

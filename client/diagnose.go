@@ -6,15 +6,16 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"userkeys"
 )
 
-// Diagnose finds out what a 403 to a call of c means on a site that does not say: it asks
-// one harmless thing that the key's scopes open. The answer is an [*APIError]
-// whose KeyIsDead or MissingScope says which it is; err itself if there
-// is nothing to find out or nothing to ask. It counts as a call.
-func (c *Credential) Diagnose(ctx context.Context, base *http.Client, method, path string, err error) error {
+// Diagnose finds out why a call with c was answered with 403 by a site that does not say so, as Discourse does
+// not. err is the error of that call, from [Do]. Diagnose makes one more call, a GET that the key's scopes
+// allow, and returns an [*APIError] whose KeyIsDead or MissingScope tells the reason. It returns err itself,
+// which may be nil, if there is nothing to find out, or no call that the scopes allow.
+func (c *Credential) Diagnose(ctx context.Context, base *http.Client, err error) error {
 	var e *APIError
 	if !errors.As(err, &e) || e.Status != http.StatusForbidden || e.Reason != "" {
 		return err
@@ -26,7 +27,7 @@ func (c *Credential) Diagnose(ctx context.Context, base *http.Client, method, pa
 	case !alive:
 		told.Reason = userkeys.ErrInvalidKey.Reason
 	default:
-		scope := (Support{}).MissingScope(c.Scopes, method, path)
+		scope := (Support{}).MissingScope(c.Scopes, e.Method, strings.TrimPrefix(e.Path, pathOf(c.Site)))
 		if scope == "" {
 			return err // the key is good and the scope too: the person may not do this
 		}
@@ -40,7 +41,8 @@ func (c *Credential) Diagnose(ctx context.Context, base *http.Client, method, pa
 func (c *Credential) Alive(ctx context.Context, base *http.Client) (bool, error) {
 	path := c.harmlessPath()
 	if path == "" {
-		return false, userkeys.Errorf(userkeys.InvalidAccess, "none of the scopes %s opens anything that could be asked", c.Scopes)
+		return false, userkeys.Errorf(userkeys.InvalidAccess,
+			"none of the scopes %s opens anything that could be asked", c.Scopes)
 	}
 	var body map[string]json.RawMessage // an object: a page of something between says nothing of the key
 	err := c.get(ctx, base, path, &body)

@@ -72,7 +72,8 @@ func (o Options) can(f Flow) bool {
 // flow, [ErrWrongNonce], and what cannot be opened as in [userkeys.OpenPayload].
 func Login(ctx context.Context, o Options) (*Credential, error) {
 	if o.Request.AuthRedirect != "" {
-		return nil, userkeys.Errorf(userkeys.InvalidParameters, "login chooses the redirect itself; use Begin for one of your own")
+		return nil, userkeys.Errorf(userkeys.InvalidParameters,
+			"login chooses the redirect itself; use Begin for one of your own")
 	}
 	if o.OpenBrowser == nil && o.ShowCode == nil {
 		return nil, userkeys.Errorf(userkeys.MissingParameter, "login needs a way to send the person to an address")
@@ -129,11 +130,15 @@ func (o Options) loopbackAllowed(ctx context.Context) bool {
 func (o Options) usable(f Flow, s Support) error {
 	switch {
 	case !o.can(f):
-		return userkeys.Errorf(userkeys.MissingParameter, "the flow %q is not one that this program can do: it needs a browser, a way to show a code, or a way to paste", f)
+		return userkeys.Errorf(userkeys.MissingParameter,
+			"the flow %q is not one that this program can do: it needs a browser, a way to show a code, or a way to paste", f)
 	case f == FlowDevice && !s.DeviceCode:
-		return userkeys.Errorf(userkeys.NotFound, "%s has no device flow; paste the answer, or use a browser on this machine", s.Site)
+		return userkeys.Errorf(userkeys.NotFound, "%s has no device flow; paste the answer, or use a browser on this machine",
+			s.Site)
 	case f == FlowLoopback && s.Description != nil && !s.Description.Redirects.Loopback:
-		return userkeys.Errorf(userkeys.RedirectNotAllowed, "%s does not send answers to programs on this machine (setting allow_user_api_key_loopback_redirects); use the device flow or paste", s.Site)
+		return userkeys.Errorf(userkeys.RedirectNotAllowed,
+			"%s does not send answers to programs on this machine (setting allow_user_api_key_loopback_redirects); use the "+
+				"device flow or paste", s.Site)
 	}
 	return nil
 }

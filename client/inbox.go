@@ -13,9 +13,10 @@ import (
 	"time"
 )
 
-// The paths of the notifications.
+// TotalsPath is the path that [Credential.Totals] asks for: what [Credential.Diagnose] wants to know of it.
+const TotalsPath = "/notifications/totals.json"
+
 const (
-	totalsPath        = "/notifications/totals.json"
 	notificationsPath = "/notifications.json"
 	markReadPath      = "/notifications/mark-read.json"
 )
@@ -36,7 +37,7 @@ func (t Totals) All() int { return t.Unread + t.Messages + t.Chat }
 // 2024 has no such route: see [Credential.SessionTotals].
 func (c *Credential) Totals(ctx context.Context, base *http.Client) (Totals, error) {
 	var t Totals
-	err := c.get(ctx, base, totalsPath, &t)
+	err := c.get(ctx, base, TotalsPath, &t)
 	return t.printable(), err
 }
 
@@ -54,7 +55,8 @@ func (c *Credential) SessionTotals(ctx context.Context, base *http.Client) (Tota
 	}
 	err := c.get(ctx, base, sessionPath, &session)
 	u := session.User
-	return Totals{UserID: u.ID, Username: u.Username, Unread: u.Unread, Messages: max(u.Messages, u.Urgent)}.printable(), err
+	return Totals{UserID: u.ID, Username: u.Username, Unread: u.Unread, Messages: max(u.Messages, u.Urgent)}.printable(),
+		err
 }
 
 func (t Totals) printable() Totals {
@@ -224,7 +226,8 @@ func (b *Bus) Poll(ctx context.Context, c *Credential, base *http.Client, channe
 	}
 	ctx, cancel := context.WithTimeout(ctx, busTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Site+"/message-bus/"+b.id+"/poll", strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Site+"/message-bus/"+b.id+"/poll",
+		strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, err
 	}

@@ -46,11 +46,14 @@ func checkBits(bits int) error {
 	return nil
 }
 
-// ParseKeyPair reads a private key that [KeyPair.PrivatePEM] wrote, or any RSA
-// private key as PKCS#8 or PKCS#1 PEM. Apps need it if the person may answer after a restart, or the key is to be renewed.
+// ParseKeyPair reads a private key that [KeyPair.PrivatePEM] wrote, or any RSA private key as PKCS#8 or PKCS#1
+// PEM. Apps need it if the person may answer after a restart, or the key is to be renewed.
 func ParseKeyPair(text []byte) (*KeyPair, error) {
 	bad := func(why string, err error) (*KeyPair, error) {
-		return nil, &userkeys.Error{Code: userkeys.InvalidPublicKey, Public: "not an RSA private key in PEM: " + why, Err: err}
+		return nil, &userkeys.Error{
+			Code: userkeys.InvalidPublicKey, Public: "not an RSA private key in PEM: " + why,
+			Err: err,
+		}
 	}
 	if len(text) > maxPEMBytes {
 		return bad("too long", nil)

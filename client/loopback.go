@@ -50,7 +50,10 @@ func listenLoopback(ctx context.Context, applicationName string, port int) (*Loo
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp4", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
-		return nil, &userkeys.Error{Code: userkeys.Unavailable, Public: "cannot listen on 127.0.0.1; choose another port, or use the paste flow", Err: err}
+		return nil, &userkeys.Error{
+			Code:   userkeys.Unavailable,
+			Public: "cannot listen on 127.0.0.1; choose another port, or use the paste flow", Err: err,
+		}
 	}
 	l := &Loopback{
 		app: applicationName, host: ln.Addr().String(), path: "/answer/" + RandomID(),
@@ -102,7 +105,8 @@ func (l *Loopback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri "+
+		"'none'; form-action 'none'")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	payload := r.URL.Query()["payload"]
@@ -117,9 +121,11 @@ func (l *Loopback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Query().Get("error") == "access_denied":
 		l.take(w, loopbackAnswer{err: ErrDenied}, "Nothing was given", "You said no. You can close this window.")
 	case len(payload) != 1 || strings.TrimSpace(payload[0]) == "" || len(payload[0]) > maxPayloadBytes:
-		l.answer(w, http.StatusBadRequest, "No answer in it", "The site sent the browser here without its answer. Go back and approve again.")
+		l.answer(w, http.StatusBadRequest, "No answer in it",
+			"The site sent the browser here without its answer. Go back and approve again.")
 	default:
-		l.take(w, loopbackAnswer{payload: payload[0]}, "You can close this window", "The site's answer has arrived. Go back to "+l.app+".")
+		l.take(w, loopbackAnswer{payload: payload[0]}, "You can close this window",
+			"The site's answer has arrived. Go back to "+l.app+".")
 	}
 }
 

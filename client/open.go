@@ -72,8 +72,8 @@ func reason(err error) string {
 	return ""
 }
 
-// ParseKey reads the text of a key that a person or a configuration gives. It takes keys of every
-// site (16 to 256 letters, digits, "_" and "-"), and says what it was given where that is no key: a payload, most often.
+// ParseKey reads the text of a key that a person or a configuration gives. It takes keys of every site (16 to
+// 256 letters, digits, "_" and "-"), and says what it was given where that is no key: a payload, most often.
 func ParseKey(text string) (userkeys.Key, error) {
 	text = strings.Trim(text, "\"'` \t\r\n")
 	bad := func(format string, args ...any) (userkeys.Key, error) {

@@ -49,6 +49,15 @@ func (s Support) CallsItself() string {
 	return named
 }
 
+// Limits returns how often a key may be used on the site: what the site describes, else the usual limits of a
+// Discourse, which does not tell. 0 is no limit of that kind.
+func (s Support) Limits() userkeys.DescribedLimits {
+	if s.Description == nil {
+		return userkeys.DescribedLimits{PerMinute: 20, PerDay: 2880}
+	}
+	return s.Description.Limits
+}
+
 // Flows are the ways to ask for a key that are known to work on the site, the
 // most convenient first. A Discourse does not tell which redirects it allows:
 // whether the loopback works there is for [Authorization.Check] to find out.
@@ -98,14 +107,18 @@ func Probe(ctx context.Context, base *http.Client, site string) (Support, error)
 	version, err := strconv.Atoi(resp.Header.Get("Auth-Api-Version"))
 	folder, ok := strings.CutSuffix(resp.Request.URL.Path, newPath)
 	if resp.StatusCode != http.StatusOK || err != nil || version < minAPIVersion || !ok {
-		return Support{}, userkeys.Errorf(userkeys.NotFound, "%s gives no user API keys; is the address right, with its folder if it lies in one?", site)
+		return Support{}, userkeys.Errorf(userkeys.NotFound,
+			"%s gives no user API keys; is the address right, with its folder if it lies in one?", site)
 	}
 	at := url.URL{Scheme: resp.Request.URL.Scheme, Host: resp.Request.URL.Host, Path: folder}
 	site, err = ParseSite(at.String())
 	if err != nil {
 		return Support{}, err
 	}
-	s := Support{Site: site, APIVersion: version, DeviceCode: strings.EqualFold(resp.Header.Get("Auth-Api-Device-Code"), "true")}
+	s := Support{
+		Site: site, APIVersion: version,
+		DeviceCode: strings.EqualFold(resp.Header.Get("Auth-Api-Device-Code"), "true"),
+	}
 	s.Description, err = describe(ctx, base, site)
 	s.DescriptionUnknown = err != nil
 	return s, ctx.Err()

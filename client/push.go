@@ -19,9 +19,11 @@ const (
 	maxPushTextRunes = 1000 // an excerpt has 400
 )
 
-// A Push is what a site sent to an app's push URL. Its texts are one line each, safe to show, but for ClientID and Body.
+// A Push is what a site sent to an app's push URL. Its texts are one line each, safe to show, but for ClientID
+// and Body.
 type Push struct {
-	ID            string // the same at every try to deliver it: what is to happen once goes by this; empty if it is not signed
+	// the same at every try to deliver it: what is to happen once goes by this; empty if it is not signed
+	ID            string
 	SentAt        time.Time
 	Site          string // the site's address, as [ParseSite] writes it
 	Title         string // the site's
@@ -35,38 +37,46 @@ type Push struct {
 
 // A PushNotification is one notification for one client of a site. Its JSON has the wire's names.
 type PushNotification struct {
-	ClientID        string `json:"client_id"`                 // whose it is: the client_id that the key was asked for with, as it is, to be compared; show its [userkeys.Printable] form
-	NotificationID  int64  `json:"notification_id,omitempty"` // of the person's list; 0 if the site does not say (Discourse)
-	Type            int    `json:"notification_type"`         // Discourse's number: 1 mentioned, 2 replied, 6 personal message, ...
-	TopicTitle      string `json:"topic_title,omitempty"`
-	TopicID         int64  `json:"topic_id,omitempty"`
-	PostNumber      int    `json:"post_number,omitempty"`
-	Excerpt         string `json:"excerpt,omitempty"`
-	Username        string `json:"username,omitempty"` // who caused it
-	GroupName       string `json:"group_name,omitempty"`
-	TranslatedTitle string `json:"translated_title,omitempty"` // a line to show in place of one's own, in the person's language
-	Tag             string `json:"tag,omitempty"`              // what a newer notification replaces
-	URL             string `json:"url,omitempty"`              // where it leads, on the site; empty if nowhere
+	// whose it is: the client_id that the key was asked for with, as it is, to be compared; show its
+	// [userkeys.Printable] form
+	ClientID string `json:"client_id"`
+	// of the person's list; 0 if the site does not say (Discourse)
+	NotificationID int64 `json:"notification_id,omitempty"`
+	// Discourse's number: 1 mentioned, 2 replied, 6 personal message, ...
+	Type       int    `json:"notification_type"`
+	TopicTitle string `json:"topic_title,omitempty"`
+	TopicID    int64  `json:"topic_id,omitempty"`
+	PostNumber int    `json:"post_number,omitempty"`
+	Excerpt    string `json:"excerpt,omitempty"`
+	Username   string `json:"username,omitempty"` // who caused it
+	GroupName  string `json:"group_name,omitempty"`
+	// a line to show in place of one's own, in the person's language
+	TranslatedTitle string `json:"translated_title,omitempty"`
+	Tag             string `json:"tag,omitempty"` // what a newer notification replaces
+	URL             string `json:"url,omitempty"` // where it leads, on the site; empty if nowhere
 }
 
-// A PushVerifier checks pushes for many keys: an app's on many sites, or for many people. For one key there is [VerifyPush].
+// A PushVerifier checks pushes for many keys: an app's on many sites, or for many people. For one key there is
+// [VerifyPush].
 type PushVerifier struct {
-	// Secrets finds the secrets that the app has for a client on a site, by what a push claims; the
-	// address is as [ParseSite] writes it. There may be several, while a key is renewed, and none. An error of it says that the app cannot tell now.
+	// Secrets finds the secrets that the app has for a client on a site, by what a push claims; the address is as
+	// [ParseSite] writes it. There may be several, while a key is renewed, and none. An error of it says that the
+	// app cannot tell now.
 	Secrets func(site, clientID string) ([]userkeys.PushSecret, error)
 	Now     func() time.Time // nil: the clock
 }
 
-// VerifyPush reads and verifies a push for one key: at most 256 KiB, signed with one of its secrets, sent within
-// [userkeys.PushTolerance] of now. What the app does with it should be done once: see [ReplayGuard]. [PushStatus] is what to answer.
+// VerifyPush reads and verifies a push for one key: at most 256 KiB, signed with one of its secrets, sent
+// within [userkeys.PushTolerance] of now. What the app does with it should be done once: see [ReplayGuard].
+// [PushStatus] is what to answer.
 //
 // Give secrets of several keys only if who has one may speak for all; else there is [PushVerifier].
 func VerifyPush(r *http.Request, secrets ...userkeys.PushSecret) (Push, error) {
 	return PushVerifier{Secrets: func(string, string) ([]userkeys.PushSecret, error) { return secrets, nil }}.Verify(r)
 }
 
-// Verify reads and verifies a push. A client's notifications are in it only if a secret of that client, on the site that
-// the push names, has signed it: the secret of one app, or of one site, must not speak for others.
+// Verify reads and verifies a push. A client's notifications are in it only if a secret of that client, on the
+// site that the push names, has signed it: the secret of one app, or of one site, must not speak for others.
 func (v PushVerifier) Verify(r *http.Request) (Push, error) {
 	now := v.Now
 	if now == nil {
@@ -91,23 +101,27 @@ func (v PushVerifier) Verify(r *http.Request) (Push, error) {
 	p.ID = h.ID
 	p.SentAt, _ = h.SentAt() // it was read before
 	all := len(p.Notifications)
-	p.Notifications = slices.DeleteFunc(p.Notifications, func(n PushNotification) bool { return !k.signed(n.ClientID, signers) })
+	p.Notifications = slices.DeleteFunc(p.Notifications,
+		func(n PushNotification) bool { return !k.signed(n.ClientID, signers) })
 	p.LeftOut += all - len(p.Notifications)
 	p.marks = k.marks(p, signers)
 	return p, nil
 }
 
-// pushHeaders are the three headers, each of which must be there once: of two, programs on the way may each see another.
+// pushHeaders are the three headers, each of which must be there once: of two, programs on the way may each see
+// another.
 func pushHeaders(h http.Header) (userkeys.PushHeaders, error) {
 	for _, name := range []string{userkeys.PushIDHeader, userkeys.PushTimestampHeader, userkeys.PushSignatureHeader} {
 		if len(h.Values(name)) > 1 {
 			return userkeys.PushHeaders{}, &userkeys.Error{
-				Code: userkeys.InvalidParameters, Reason: userkeys.ReasonBadSignature, Public: "the header " + name + " is there more than once",
+				Code: userkeys.InvalidParameters, Reason: userkeys.ReasonBadSignature,
+				Public: "the header " + name + " is there more than once",
 			}
 		}
 	}
 	out := userkeys.PushHeaders{
-		ID: h.Get(userkeys.PushIDHeader), Timestamp: h.Get(userkeys.PushTimestampHeader), Signature: h.Get(userkeys.PushSignatureHeader),
+		ID: h.Get(userkeys.PushIDHeader), Timestamp: h.Get(userkeys.PushTimestampHeader),
+		Signature: h.Get(userkeys.PushSignatureHeader),
 	}
 	_, err := out.SentAt()
 	return out, err
@@ -123,7 +137,8 @@ func (k knownSecrets) signed(clientID string, signers []int) bool {
 	return slices.ContainsFunc(k.of[clientID], func(i int) bool { return slices.Contains(signers, i) })
 }
 
-// marks are those of a push that signers, places in secrets, have signed; of one without a notification that of the client "".
+// marks are those of a push that signers, places in secrets, have signed; of one without a notification that of
+// the client "".
 func (k knownSecrets) marks(p Push, signers []int) []pushMark {
 	var marks []pushMark
 	marked := map[string]bool{}
@@ -154,7 +169,8 @@ func (v PushVerifier) secrets(p Push) (knownSecrets, error) {
 			clients = append(clients, n.ClientID)
 		}
 		if len(clients) > maxPushClients {
-			return knownSecrets{}, userkeys.Errorf(userkeys.InvalidParameters, "the push is for more than %d clients", maxPushClients)
+			return knownSecrets{}, userkeys.Errorf(userkeys.InvalidParameters,
+				"the push is for more than %d clients", maxPushClients)
 		}
 	}
 	if len(clients) == 0 {
@@ -164,7 +180,10 @@ func (v PushVerifier) secrets(p Push) (knownSecrets, error) {
 	for _, id := range clients {
 		found, err := v.Secrets(p.Site, id)
 		if err != nil {
-			return knownSecrets{}, &userkeys.Error{Code: userkeys.Unavailable, Public: "the push secrets cannot be looked up now", Err: err}
+			return knownSecrets{}, &userkeys.Error{
+				Code:   userkeys.Unavailable,
+				Public: "the push secrets cannot be looked up now", Err: err,
+			}
 		}
 		for _, s := range found {
 			i := slices.Index(k.secrets, s)
@@ -177,21 +196,23 @@ func (v PushVerifier) secrets(p Push) (knownSecrets, error) {
 	}
 	if len(k.secrets) == 0 {
 		return knownSecrets{}, &userkeys.Error{
-			Code: userkeys.InvalidAccess, Reason: userkeys.ReasonBadSignature, Public: "there is no secret for the clients that this push names, on the site that it names",
+			Code: userkeys.InvalidAccess, Reason: userkeys.ReasonBadSignature,
+			Public: "there is no secret for the clients that this push names, on the site that it names",
 		}
 	}
 	return k, nil
 }
 
-// PushStatus is the HTTP status to answer a push with: 200 for nil and for one that was seen already; 401 for one that is not
-// genuine; 400 or 413 for what is no push; 503 for what may work at another try.
+// PushStatus is the HTTP status to answer a push with: 200 for nil and for one that was seen already; 401 for
+// one that is not genuine; 400 or 413 for what is no push; 503 for what may work at another try.
 func PushStatus(err error) int {
 	switch {
 	case err == nil, errors.Is(err, ErrPushSeen):
 		return http.StatusOK
 	case errors.Is(err, userkeys.BodyTooLarge):
 		return http.StatusRequestEntityTooLarge
-	case errors.Is(err, userkeys.InvalidAccess), reason(err) == userkeys.ReasonNoSignature, reason(err) == userkeys.ReasonBadSignature:
+	case errors.Is(err, userkeys.InvalidAccess), reason(err) == userkeys.ReasonNoSignature,
+		reason(err) == userkeys.ReasonBadSignature:
 		return http.StatusUnauthorized
 	case errors.Is(err, userkeys.InvalidParameters):
 		return http.StatusBadRequest
@@ -219,7 +240,10 @@ func parsePush(body []byte) (Push, error) {
 		Notifications []json.RawMessage `json:"notifications"`
 	}
 	if err := json.Unmarshal(body, &in); err != nil {
-		return Push{}, &userkeys.Error{Code: userkeys.InvalidParameters, Public: "the body is not the JSON of a push", Err: err}
+		return Push{}, &userkeys.Error{
+			Code: userkeys.InvalidParameters, Public: "the body is not the JSON of a push",
+			Err: err,
+		}
 	}
 	site, err := ParseSite(in.URL)
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 // It is an addition of userkeys: Discourse answers 404, and does not sign.
 func (c *Credential) PushSecret(ctx context.Context, base *http.Client) (userkeys.PushSecret, error) {
 	if c.KeyPair == nil {
-		return userkeys.PushSecret{}, userkeys.Errorf(userkeys.MissingParameter, "the push secret is sealed to the key pair that the key was asked for with, and that is not kept here")
+		return userkeys.PushSecret{}, userkeys.Errorf(userkeys.MissingParameter,
+			"the push secret is sealed to the key pair that the key was asked for with, and that is not kept here")
 	}
 	padding := c.Padding
 	if padding == "" {
@@ -50,7 +51,8 @@ func noPushSecret(err error) error {
 	case api.Status == http.StatusForbidden:
 		return &userkeys.Error{
 			Code: userkeys.InvalidAccess, Reason: "no push secret", Err: api,
-			Public: "the site gives this key no push secret: it was asked for without a push URL that the site allows, or without the scope push or notifications",
+			Public: "the site gives this key no push secret: it was asked for without a push URL that the site allows, or " +
+				"without the scope push or notifications",
 		}
 	}
 	return err

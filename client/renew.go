@@ -29,7 +29,8 @@ func (c *Credential) Renew(ctx context.Context, base *http.Client) (*Credential,
 		padding = userkeys.PaddingOAEP
 	}
 	nonce := RandomID()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Site+renewPath, strings.NewReader(url.Values{"nonce": {nonce}}.Encode()))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Site+renewPath,
+		strings.NewReader(url.Values{"nonce": {nonce}}.Encode()))
 	if err != nil {
 		return nil, err
 	}

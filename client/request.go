@@ -78,11 +78,13 @@ func (r Request) check() error {
 	case r.ApplicationName == "":
 		return userkeys.Errorf(userkeys.MissingParameter, "the request needs an application name: people decide by it")
 	case r.ClientID == "":
-		return userkeys.Errorf(userkeys.MissingParameter, "the request needs a client id: keep one per installation, RandomID makes one")
+		return userkeys.Errorf(userkeys.MissingParameter,
+			"the request needs a client id: keep one per installation, RandomID makes one")
 	case len(r.Scopes) == 0:
 		return userkeys.Errorf(userkeys.MissingParameter, "the request names no scope; \"read\" is a usual one")
 	case r.Padding != userkeys.PaddingOAEP && r.Padding != userkeys.PaddingPKCS1 && r.Padding != userkeys.PaddingOAEP256:
-		return userkeys.Errorf(userkeys.InvalidPadding, "padding is %q, %q or %q", userkeys.PaddingOAEP, userkeys.PaddingOAEP256, userkeys.PaddingPKCS1)
+		return userkeys.Errorf(userkeys.InvalidPadding,
+			"padding is %q, %q or %q", userkeys.PaddingOAEP, userkeys.PaddingOAEP256, userkeys.PaddingPKCS1)
 	case r.ExpiresIn < 0 || r.ExpiresIn%time.Second != 0:
 		return userkeys.Errorf(userkeys.InvalidExpiry, "a lifetime is a whole number of seconds, not %v", r.ExpiresIn)
 	}

@@ -15,17 +15,20 @@ import (
 func ParseSite(s string) (string, error) {
 	s = strings.TrimSpace(s)
 	if s == "" {
-		return "", userkeys.Errorf(userkeys.MissingParameter, "the address of the site is missing; give one such as https://forum.example")
+		return "", userkeys.Errorf(userkeys.MissingParameter,
+			"the address of the site is missing; give one such as https://forum.example")
 	}
 	if !strings.Contains(s, "://") {
 		s = "https://" + s
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Hostname() == "" {
-		return "", userkeys.Errorf(userkeys.InvalidParameters, "%q is no address of a site; give one such as https://forum.example", s)
+		return "", userkeys.Errorf(userkeys.InvalidParameters,
+			"%q is no address of a site; give one such as https://forum.example", s)
 	}
 	if u.Scheme != "https" && u.Scheme != "http" {
-		return "", userkeys.Errorf(userkeys.InvalidParameters, "the address of a site begins with https:// or http://, not %s://", u.Scheme)
+		return "", userkeys.Errorf(userkeys.InvalidParameters,
+			"the address of a site begins with https:// or http://, not %s://", u.Scheme)
 	}
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return "", userkeys.Errorf(userkeys.InvalidParameters, "the address of a site has no user name, query or fragment")

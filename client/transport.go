@@ -140,7 +140,8 @@ func (t *Transport) pauseAfter(r *http.Request, resp *http.Response, err error, 
 		return 0
 	case resp.StatusCode == http.StatusTooManyRequests:
 		return peekRetryAfter(resp)
-	case reads && (resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusBadGateway || resp.StatusCode == http.StatusGatewayTimeout):
+	case reads && (resp.StatusCode == http.StatusServiceUnavailable || resp.StatusCode == http.StatusBadGateway ||
+		resp.StatusCode == http.StatusGatewayTimeout):
 		if said := retryAfter(resp.Header); said > 0 {
 			return said
 		}

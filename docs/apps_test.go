@@ -41,6 +41,9 @@ func each(t *testing.T, flows []flow, test func(t *testing.T, p program, f *foru
 			t.Parallel()
 			p.find(t) // before anything is made that needs it
 			f := newForum(t)
+			if p.flow == device {
+				f.base = f.front(func(w http.ResponseWriter, r *http.Request, next http.Handler) { next.ServeHTTP(w, r) })
+			}
 			if p.file == "hello.go" && p.flow == device {
 				f.Set("allow_user_api_key_loopback_redirects", "false")
 			}
@@ -78,16 +81,16 @@ func TestProgramsGetUseAndRevokeAKey(t *testing.T) {
 	each(t, everyFlow, func(t *testing.T, p program, f *forum) {
 		home := t.TempDir()
 		f.answers(refusal(http.StatusTooManyRequests), refusal(http.StatusServiceUnavailable))
-		id := f.greets(p.start(t, f.URL, home), 3)
+		id := f.greets(p.start(t, f.base, home), 3)
 		f.answers()
-		if again := f.greets(p.start(t, f.URL, home), 1); again != id {
+		if again := f.greets(p.start(t, f.base, home), 1); again != id {
 			t.Errorf("the second login came as client %q, the first as %q", again, id)
 		}
-		if other := f.greets(p.start(t, f.URL, t.TempDir()), 1); other == id {
+		if other := f.greets(p.start(t, f.base, t.TempDir()), 1); other == id {
 			t.Error("two installations have the same client id")
 		}
 		f.upstream.Say(http.NotFound) // a website that knows nothing of apps
-		f.greets(p.start(t, f.URL, home), 1)
+		f.greets(p.start(t, f.base, home), 1)
 	})
 }
 
@@ -132,7 +135,7 @@ func refusal(status int) http.HandlerFunc {
 // A Discourse from before the parameter padding seals with PKCS#1, whatever was asked for; it has no device flow.
 func TestProgramsReadAnOlderAnswer(t *testing.T) {
 	each(t, []flow{loopback, paste}, func(t *testing.T, p program, f *forum) {
-		r := p.start(t, f.URL, t.TempDir())
+		r := p.start(t, f.base, t.TempDir())
 		f.approve(r, map[string]string{"padding": ""})
 		if err := r.wait(); err != nil || !strings.HasSuffix(r.stdout(), "Hello alice\n") {
 			t.Errorf("%v\n%s", err, r.everything())
@@ -159,7 +162,7 @@ func TestProgramsRefuseAnotherNonce(t *testing.T) {
 			}
 			next.ServeHTTP(w, r)
 		})
-		base := f.URL
+		base := f.base
 		if p.flow == device {
 			base = before
 		}
@@ -188,7 +191,7 @@ func TestProgramsStopAtADeadKey(t *testing.T) {
 			f.revokeAll()
 			refusal(http.StatusServiceUnavailable)(w, r)
 		})
-		r := p.start(t, f.URL, t.TempDir())
+		r := p.start(t, f.base, t.TempDir())
 		f.approve(r, nil)
 		if err := r.wait(); err == nil || strings.Contains(r.stdout(), "Hello alice") || !strings.Contains(r.everything(), "403") {
 			t.Errorf("%v\n%s", err, r.everything())
@@ -233,7 +236,7 @@ func TestProgramsTakeTheKeyNowhereElse(t *testing.T) {
 		f.upstream.Say(func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, elsewhere.URL+"/session/current.json", http.StatusFound)
 		})
-		r := p.start(t, f.URL, t.TempDir())
+		r := p.start(t, f.base, t.TempDir())
 		f.approve(r, nil)
 		if err := r.wait(); err == nil {
 			t.Errorf("it ends well without an answer\n%s", r.everything())

@@ -17,8 +17,10 @@ import (
 
 // The rooms above name what they need remembered; the store has all of it.
 var (
-	_ authority.Store = (*store.Store)(nil)
-	_ identity.Store  = (*store.Store)(nil)
+	_ authority.Store       = (*store.Store)(nil)
+	_ identity.UserStore    = (*store.Store)(nil)
+	_ identity.SessionStore = (*store.Store)(nil)
+	_ identity.GuessStore   = (*store.Store)(nil)
 )
 
 // What is written into a file that was taken away is not acknowledged: it

@@ -220,7 +220,7 @@ func TestNumbersAndTimesAtTheirLimits(t *testing.T) {
 			_, err := w.User(w.ctx, id)
 			w.refused(err, userkeys.NotFound)
 			w.refused(w.DeleteUser(w.ctx, id, admin, noon), userkeys.NotFound)
-			if users := must[[]userkeys.User](w)(w.Users(w.ctx, id, 1)); (len(users) == 1) != (id <= 0) {
+			if users := must[[]userkeys.User](w)(w.FindUsers(w.ctx, userkeys.UserFilter{After: id, Limit: 1})); (len(users) == 1) != (id <= 0) {
 				w.Errorf("users after %d: %d", id, len(users))
 			}
 			w.ok(w.RecordUses(w.ctx, []userkeys.KeyUse{{KeyID: id, LastUsedAt: noon, Day: []byte{0}}}))

@@ -313,14 +313,7 @@ func (s *Store) UserNamed(ctx context.Context, username string) (userkeys.User, 
 	})
 }
 
-// Users lists users by id, after the given one, at most limit (0: 1000).
-func (s *Store) Users(ctx context.Context, after int64, limit int) ([]userkeys.User, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) ([]userkeys.User, error) {
-		return all(ctx, c, scanUser, "SELECT "+userColumns+" FROM userkeys_users u WHERE u.id > $1 ORDER BY u.id LIMIT "+listLimit(limit), after)
-	})
-}
-
-// FindUsers lists users by id, those that f lets through.
+// FindUsers lists the users that f selects, in the order of their ids.
 func (s *Store) FindUsers(ctx context.Context, f userkeys.UserFilter) ([]userkeys.User, error) {
 	if err := checkIndexed(f.Text); err != nil {
 		return nil, err

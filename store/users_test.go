@@ -220,7 +220,7 @@ func TestUsersAreListed(t *testing.T) {
 			ids = append(ids, w.user(fmt.Sprintf("user%d", i)).ID)
 		}
 		list := func(after int64, limit int) (out []int64) {
-			for _, u := range must[[]userkeys.User](w)(w.Users(w.ctx, after, limit)) {
+			for _, u := range must[[]userkeys.User](w)(w.FindUsers(w.ctx, userkeys.UserFilter{After: after, Limit: limit})) {
 				out = append(out, u.ID)
 			}
 			return out
@@ -275,7 +275,7 @@ func TestAdministratorsWhoDemoteEachOther(t *testing.T) {
 				w.user(fmt.Sprintf("admin%d.%d", round, i), asAdmin)
 			}
 			left := func() (out []userkeys.User) {
-				for _, u := range must[[]userkeys.User](w)(w.Users(w.ctx, 0, 0)) {
+				for _, u := range must[[]userkeys.User](w)(w.FindUsers(w.ctx, userkeys.UserFilter{})) {
 					if u.Admin && u.MayAct() {
 						out = append(out, u)
 					}

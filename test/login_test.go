@@ -1,5 +1,7 @@
 package scenario_test
 
+// Signing in: guesses, floods, and sessions. Group LG of docs/attacks.md.
+
 import (
 	"maps"
 	"net/netip"
@@ -124,7 +126,7 @@ func TestLogin(t *testing.T) {
 // TestLoginFlood is about how long a password takes.
 func TestLoginFlood(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		sc.row("LG7 a flood of logins: a bounded queue, and others are served", func(sc *scene) {
 			statuses := make(chan int, 80)
 			for i := range cap(statuses) {
@@ -157,7 +159,7 @@ func count(statuses []int, status int) int {
 // TestSessions holds the attacks LG on sessions: whose cookie is whose.
 func TestSessions(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		who := func(cookie string) testkit.Answer {
 			p := sc.Visitor()
 			r := p.Request("GET", "/session/current.json", "")

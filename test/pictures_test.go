@@ -1,5 +1,7 @@
 package scenario_test
 
+// Pictures of every page, for people to look at.
+
 import (
 	"context"
 	"fmt"

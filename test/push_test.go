@@ -1,5 +1,7 @@
 package scenario_test
 
+// Pushes: to receivers of apps, from the notification to the signature. Group SS of docs/attacks.md.
+
 import (
 	"encoding/json"
 	"errors"
@@ -142,7 +144,7 @@ func (sc *scene) verify(p hubPush, clientID string, now time.Time) error {
 // TestDiscourseHub walks the official app's way from the probe to a pushed notification, and to the end of its key.
 func TestDiscourseHub(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		const clientID, token = "6d6f62696c656d6f62696c656d6f6269", "fcm_dQw4w9WgXcQ:APA91bHPRgkF3JUikC4ENAHEeMrd41Zxv3hVZjC9KtT8OvPVGJ"
 		h := newHub(sc.t)
 		h.expect("the hub's own secret")
@@ -218,7 +220,7 @@ func TestDiscourseHub(t *testing.T) {
 // TestPushAddresses is SS1, SS3, SS16, SS28 and T30: where pushes may go is listed, whole and letter by letter.
 func TestPushAddresses(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		h := newHub(sc.t)
 		other := newHub(sc.t) // another port of the same host
 		exact := h.URL + "/Hub/device"
@@ -372,7 +374,7 @@ func TestPushesThatNobodyMayHaveAnyMore(t *testing.T) {
 // could look around inside with: no status, no address that was tried, no answer.
 func TestPushFailuresTellNothing(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		inner := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X-Inner", "planted-10.1.2.3")
 			w.WriteHeader(599)

@@ -1,5 +1,7 @@
 package scenario_test
 
+// Secrets: a day of a whole site, and then a search for every secret of it. Group LK of docs/attacks.md.
+
 import (
 	"database/sql"
 	"encoding/base64"

@@ -240,6 +240,8 @@ func (c *call) answer(ctx context.Context, resp *http.Response, path string) err
 		return exitf(exitFailure, "%d: the site points to %q; call that if it is what you meant", resp.StatusCode, resp.Header.Get("Location"))
 	}
 	// Discourse does not say what a 403 is about; another harmless call can tell.
-	err = c.key.Diagnose(ctx, nil, c.method, path, client.ParseError(resp.StatusCode, resp.Header, head))
+	refused := client.ParseError(resp.StatusCode, resp.Header, head)
+	refused.Method, refused.Path = c.method, resp.Request.URL.Path
+	err = c.key.Diagnose(ctx, nil, refused)
 	return c.warnOfEffect(siteError(c.key.Credential, err))
 }

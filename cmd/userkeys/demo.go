@@ -80,9 +80,12 @@ func runDemo(cmd *cobra.Command, _ []string) (err error) {
 	var wg sync.WaitGroup
 	failed := make(chan error, 3)
 	st.run(ctx, &wg, failed)
-	if st.walk {
+	err = demo.Greet(ctx, st.tell(), demoUser, demoAdmin)
+	switch {
+	case err != nil:
+	case st.walk:
 		err = st.goRound(ctx)
-	} else {
+	default:
 		st.announce()
 		select {
 		case <-ctx.Done():
@@ -155,7 +158,8 @@ func (st *stage) open(ctx context.Context) error {
 	}
 	st.site, err = wiring.Open(ctx, wiring.Config{
 		Store: remembered, BaseURL: base, Upstream: &url.URL{Scheme: "http", Host: st.upstreamLn.Addr().String()},
-		Secret: bytes.Repeat([]byte{1}, 32), // of a site that is gone in a moment
+		OwnPaths: []string{"/notifications*"}, // which The Noticeboard does not have
+		Secret:   bytes.Repeat([]byte{1}, 32), // of a site that is gone in a moment
 		Pinned: map[string]string{
 			"title": "The Noticeboard", "allowed_user_api_push_urls": st.appURL + "/push|" + st.pushURL,
 			"push_notification_time_window_mins": "0", // whoever tries the demo has just been on its pages
@@ -177,11 +181,16 @@ func (st *stage) open(ctx context.Context) error {
 	return err
 }
 
+// tell is how The Noticeboard tells its users.
+func (st *stage) tell() func(context.Context, demo.News) error {
+	return demo.NewTeller(st.siteURL, st.adminKey.Reveal(), demoAdmin)
+}
+
 // run serves the three until ctx ends.
 func (st *stage) run(ctx context.Context, wg *sync.WaitGroup, failed chan<- error) {
 	for ln, h := range map[net.Listener]http.Handler{
 		st.upstreamLn: demo.NewSite(demo.SiteConfig{
-			NotifierURL: st.appURL, Tell: demo.NewTeller(st.siteURL, st.adminKey.Reveal(), demoAdmin),
+			NotifierURL: st.appURL, Readers: []string{demoUser, demoAdmin}, Tell: st.tell(),
 		}),
 		st.appLn: demo.NewNotifier(demo.NotifierConfig{SiteURL: st.siteURL, URL: st.appURL}),
 	} {

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/url"
 
+	"userkeys"
+
 	"github.com/spf13/cobra"
 
 	"userkeys/internal/identity"
@@ -35,7 +37,7 @@ func setupText(ctx context.Context, accounts *identity.Accounts, base *url.URL, 
 		}
 		return "", err
 	}
-	users, err := accounts.Users(ctx, 0, 1)
+	users, err := accounts.FindUsers(ctx, userkeys.UserFilter{Limit: 1})
 	if err != nil {
 		return "", err
 	}

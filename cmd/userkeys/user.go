@@ -189,7 +189,7 @@ func userList(cmd *cobra.Command, d *office, _ []string) error {
 	const page = 500
 	var list []rows.User
 	for after := int64(0); ; {
-		users, err := d.identity.Users(cmd.Context(), after, page)
+		users, err := d.identity.FindUsers(cmd.Context(), userkeys.UserFilter{After: after, Limit: page})
 		if err != nil {
 			return err
 		}

@@ -1,9 +1,9 @@
-// Ci posts a message to a site from a job that nobody watches:
+// Ci posts a message to a site from an unattended job:
 //
 //	USERKEYS_SITE=https://forum.example USERKEYS_KEY=... ci "Build 17 is green"
 //
-// USERKEYS_TOPIC is the number of the topic to reply in, where the site wants one. Without
-// USERKEYS_KEY it prints a code for somebody to approve, and ends the key that it gets when it has posted.
+// USERKEYS_TOPIC is the number of the topic to reply in, if the site requires one. Without USERKEYS_KEY it prints
+// a code for somebody to approve, and revokes the key that it gets after it has posted.
 package main
 
 import (
@@ -24,12 +24,12 @@ import (
 // The exit codes.
 const (
 	exitDone    = 0
-	exitFailed  = 1 // it was not posted
+	exitFailed  = 1 // the message was not posted
 	exitUsage   = 2
-	exitNoKey   = 3 // there is no key, or it is revoked or over
-	exitScope   = 4 // the key may not write, or the site gives no such key
-	exitLimit   = 5 // too many requests; not posted
-	exitUnknown = 6 // it may stand there: look before you run the job again
+	exitNoKey   = 3 // there is no key, or it was revoked or has expired
+	exitScope   = 4 // the key lacks the scope write, or the site does not allow it
+	exitLimit   = 5 // too many requests; the message was not posted
+	exitUnknown = 6 // the message may have been posted: look before you run the job again
 )
 
 func main() {
@@ -73,14 +73,14 @@ func run(ctx context.Context, args []string) (int, error) {
 	return code, err
 }
 
-// ended tells whether a key that was to be revoked is of no use any more: revoked now, or dead before. A 403 alone does not
-// say so: firewalls answer it, too.
+// ended reports whether the key is of no use any more, by the error of Revoke: it was revoked now, or had ended
+// before. A 403 alone does not say so, because firewalls answer it too.
 func ended(err error) bool {
 	var refused *client.APIError
 	return err == nil || errors.As(err, &refused) && refused.Worthless()
 }
 
-// ask gets a key for this run. It ends within the hour even if this program is killed before.
+// ask gets a key for this run. The key expires after an hour even if this program is killed before.
 func ask(ctx context.Context, site string) (*client.Credential, error) {
 	return client.Login(ctx, client.Options{
 		Request: client.Request{
@@ -88,35 +88,36 @@ func ask(ctx context.Context, site string) (*client.Credential, error) {
 			Scopes: userkeys.Scopes{"write"}, ExpiresIn: time.Hour,
 		},
 		ShowCode: func(_ context.Context, d *client.DeviceAuthorization) error {
-			_, err := fmt.Fprintf(os.Stderr, "There is no USERKEYS_KEY. Within %v open %s and type %s\n", d.ExpiresIn, d.VerificationURI, d.UserCode)
+			_, err := fmt.Fprintf(os.Stderr, "There is no USERKEYS_KEY. Within %v open %s and type %s\n", d.ExpiresIn,
+				d.VerificationURI, d.UserCode)
 			return err
 		},
 	})
 }
 
-// post sends the message once. The client sends it again only where the site has said that it refused it for a limit.
+// post sends the message once. The client repeats it only if the site has refused it because of a rate limit.
 func post(ctx context.Context, c *client.Credential, message string) (int, error) {
-	const path = "/posts.json"
 	form := url.Values{"raw": {message}}
 	if topic := os.Getenv("USERKEYS_TOPIC"); topic != "" {
 		form.Set("topic_id", topic)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Site+path, strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Site+"/posts.json", strings.NewReader(form.Encode()))
 	if err != nil {
 		return exitUsage, err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	var made struct {
-		ID int64 `json:"id"` // 0 where somebody has to look at it first
+		ID int64 `json:"id"` // 0 if a moderator has to approve the message first
 	}
-	if err := c.Diagnose(ctx, nil, req.Method, path, client.Do(c.Client(nil), req, &made)); err != nil {
+	if err := c.Diagnose(ctx, nil, client.Do(c.Client(nil), req, &made)); err != nil {
 		return outcome(err)
 	}
 	fmt.Println("posted", made.ID)
 	return exitDone, nil
 }
 
-// outcome tells what is known to have failed from what may have been done all the same.
+// outcome returns the exit code for err: it tells failures after which nothing was posted from those after which
+// the message may have been posted.
 func outcome(err error) (int, error) {
 	var refused *client.APIError
 	var network *net.OpError

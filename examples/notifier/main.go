@@ -13,7 +13,6 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,15 +57,15 @@ func run(ctx context.Context, site string) error {
 			return err
 		}
 		if err := save(c); err != nil {
-			return errors.Join(err, c.Revoke(ctx, nil)) // what nobody keeps must not stay good
+			return errors.Join(err, c.Revoke(ctx, nil)) // a key that is not stored must not stay valid
 		}
 	}
 	fmt.Println("Watching", c.Site)
 	return watch(ctx, c)
 }
 
-// ended tells whether a key that was to be revoked is of no use any more: revoked now, or dead before. A 403 alone does not
-// say so: firewalls answer it, too.
+// ended reports whether the key is of no use any more, by the error of Revoke: it was revoked now, or had ended
+// before. A 403 alone does not say so, because firewalls answer it too.
 func ended(err error) bool {
 	var refused *client.APIError
 	return err == nil || errors.As(err, &refused) && refused.Worthless()
@@ -83,8 +82,11 @@ func login(ctx context.Context, site, clientID string) (*client.Credential, erro
 		flows = append(flows, client.Flow(*flow))
 	}
 	return client.Login(ctx, client.Options{
-		Request: client.Request{Site: site, ApplicationName: "Notifier", ClientID: clientID, Scopes: userkeys.Scopes{"notifications"}},
-		Flows:   flows,
+		Request: client.Request{
+			Site: site, ApplicationName: "Notifier", ClientID: clientID,
+			Scopes: userkeys.Scopes{"notifications"},
+		},
+		Flows: flows,
 		OpenBrowser: func(ctx context.Context, address string) error {
 			fmt.Println("Approve in your browser:", address)
 			_ = client.OpenBrowser(ctx, address) // else the person opens what is printed
@@ -97,32 +99,33 @@ func login(ctx context.Context, site, clientID string) (*client.Credential, erro
 	})
 }
 
-// watch ends only with the key. That a site is out or busy says nothing of the key.
+// watch returns when the key has ended. It goes on while the site cannot be reached or answers with errors.
 func watch(ctx context.Context, c *client.Credential) error {
 	for last := 0; ; {
 		total, err := c.Totals(ctx, nil)
-		err = c.Diagnose(ctx, nil, http.MethodGet, "/notifications/totals.json", err) // Discourse does not say what a 403 means
+		err = c.Diagnose(ctx, nil, err) // Discourse does not say what a 403 means
 		n, refused := total.All(), &client.APIError{}
 		if errors.As(err, &refused) && refused.KeyIsDead() {
 			err = errors.New("the site no longer takes the key: it was revoked or has ended; log in again")
-			if now, _ := load(); now != nil && now.Key == c.Key { // and not that of a login meanwhile
+			if now, _ := load(); now != nil && now.Key == c.Key { // and not the key of a login meanwhile
 				err = errors.Join(err, save(&client.Credential{ClientID: c.ClientID}))
 			}
 			return err
 		}
-		if err == nil && n > last { // nothing that the site wrote becomes part of a command
-			err = exec.Command(cmp.Or(os.Getenv("NOTIFY_COMMAND"), "notify-send"), "Notifier", fmt.Sprintf("%d new on %s", n, c.Site)).Run()
+		if err == nil && n > last { // no text of the site becomes part of the command
+			err = exec.Command(cmp.Or(os.Getenv("NOTIFY_COMMAND"), "notify-send"),
+				"Notifier", fmt.Sprintf("%d new on %s", n, c.Site)).Run()
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "notifier:", err)
-			n = last // what is not known, or was not shown, is told later
+			n = last // so that it is shown later
 		}
 		last = n
 		time.Sleep(max(*every, refused.RetryAfter))
 	}
 }
 
-// kept is what the file holds: also the key, which a [client.Credential] does not write by itself.
+// kept is the content of the file: the credential and its key, which JSON of a [client.Credential] leaves out.
 type kept struct {
 	*client.Credential
 	Key userkeys.Key `json:"key"`
@@ -144,10 +147,10 @@ func load() (*client.Credential, error) {
 	return k.Credential, nil
 }
 
-// save leaves the old file or the whole new one. The client id stays without a key: it names this installation.
+// save replaces the file by a whole new one. The client id is kept without a key, because it names this installation.
 func save(c *client.Credential) error {
 	at := *file
-	if to, err := filepath.EvalSymlinks(at); err == nil { // a rename would put the new file in the place of a link
+	if to, err := filepath.EvalSymlinks(at); err == nil { // a rename would replace a symbolic link
 		at = to
 	}
 	text, err := json.Marshal(kept{c, c.Key})

@@ -3,7 +3,6 @@ package demo
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"userkeys"
 	"userkeys/client"
@@ -26,9 +25,8 @@ type notifierPage struct {
 }
 
 type newsItem struct {
-	What, From, Title string
-	Unread            bool
-	At                time.Time
+	What string // what From did
+	client.Notification
 }
 
 // home shows what is new, or the button that asks for a key.
@@ -55,26 +53,19 @@ func (n *notifier) fill(ctx context.Context, page *notifierPage, v *visit) error
 	page.Username, page.Tried = v.cred.Username, v.tried
 	page.KeyStart = maskKey(v.cred.Key)
 	page.May = scopeSentences(v.cred.Scopes)
-	var totals struct {
-		Notifications int `json:"unread_notifications"`
-		Messages      int `json:"unread_personal_messages"`
-	}
-	if err := n.call(ctx, v.cred, http.MethodGet, "/notifications/totals.json", &totals); err != nil {
+	totals, err := v.cred.Totals(ctx, n.cfg.HTTP)
+	if err != nil {
 		return err
 	}
-	page.Unread, page.Messages = totals.Notifications, totals.Messages
-	var list struct {
-		Notifications []notification `json:"notifications"`
-	}
-	if err := n.call(ctx, v.cred, http.MethodGet, "/notifications.json?limit=10", &list); err != nil {
+	page.Unread, page.Messages = totals.Unread, totals.Messages
+	list, err := v.cred.Notifications(ctx, n.cfg.HTTP, 10)
+	if err != nil {
 		return err
 	}
-	what := map[int]string{typeMentioned: "mentioned you in", typeReplied: "wrote", typeLiked: "liked", typeMessage: "sent you a message:"}
-	for _, item := range list.Notifications {
-		page.News = append(page.News, newsItem{
-			What: what[item.Type], From: item.Data["display_username"], Title: item.Data["topic_title"],
-			Unread: !item.Read, At: item.CreatedAt,
-		})
+	// Discourse's numbers for the kinds that The Noticeboard tells.
+	what := map[int]string{1: "mentioned you in", 2: "wrote", 6: "sent you a message:"}
+	for _, item := range list {
+		page.News = append(page.News, newsItem{what[item.Type], item})
 	}
 	return nil
 }

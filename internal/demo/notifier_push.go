@@ -61,7 +61,10 @@ func (n *notifier) show(id string, v visit, p client.Push) {
 		return
 	}
 	first := p.Notifications[0]
-	v.news = &pushedNews{From: first.Username, Title: first.TopicTitle, Excerpt: first.Excerpt, Link: first.URL, At: time.Now()}
+	v.news = &pushedNews{
+		From: first.Username, Title: first.TopicTitle, Excerpt: first.Excerpt, Link: first.URL,
+		At: time.Now(),
+	}
 	n.remember(id, &v)
 }
 
@@ -76,6 +79,7 @@ func (n *notifier) pushed(w http.ResponseWriter, r *http.Request) {
 		page.On, page.News = !v.secret.IsZero(), v.news
 	}
 	setPageHeaders(w.Header(), "'none'")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'self'; form-action 'none'")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors "+
+		"'self'; form-action 'none'")
 	_ = pages.ExecuteTemplate(w, "pushed.html", page)
 }

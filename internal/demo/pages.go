@@ -16,7 +16,8 @@ var pages = template.Must(template.ParseFS(files, "pages/*.html"))
 func setPageHeaders(h http.Header, formAction string) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; frame-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action "+formAction)
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; frame-src 'self'; base-uri 'none'; "+
+		"frame-ancestors 'none'; form-action "+formAction)
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("X-Content-Type-Options", "nosniff")
 }

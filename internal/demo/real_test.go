@@ -42,7 +42,7 @@ func startPushingSite(t *testing.T, tamper func(http.Handler) http.Handler, push
 	t.Cleanup(func() { _ = push.Close() })
 	pushURLs = append(pushURLs, "http://"+push.Addr().String()+"/push")
 	var tell func(context.Context, demo.News) error
-	upstream := httptest.NewServer(demo.NewSite(demo.SiteConfig{Tell: func(ctx context.Context, n demo.News) error { return tell(ctx, n) }}))
+	upstream := httptest.NewServer(demo.NewSite(demo.SiteConfig{Readers: []string{"alice", "root"}, Tell: func(ctx context.Context, n demo.News) error { return tell(ctx, n) }}))
 	t.Cleanup(upstream.Close)
 	db, err := sql.Open("sqlite", store.SQLiteDSN(filepath.Join(t.TempDir(), "userkeys.db")))
 	if err != nil {
@@ -59,6 +59,7 @@ func startPushingSite(t *testing.T, tamper func(http.Handler) http.Handler, push
 	}
 	s, err := wiring.Open(t.Context(), wiring.Config{
 		Store: remembered, BaseURL: mustParse(t, front.URL), Upstream: mustParse(t, upstream.URL), Secret: bytes.Repeat([]byte{1}, 32),
+		OwnPaths: []string{"/notifications*"}, PasswordCost: identity.Cost{Memory: 64, Time: 1, Threads: 1},
 		Pinned: map[string]string{"allowed_user_api_push_urls": strings.Join(pushURLs, "|"), "push_notification_time_window_mins": "0"},
 	})
 	if err != nil {
@@ -76,6 +77,11 @@ func startPushingSite(t *testing.T, tamper func(http.Handler) http.Handler, push
 	}
 	tell = demo.NewTeller(front.URL, key.Reveal(), "root")
 	handler = s.Handler()
+	honest := httptest.NewServer(handler)
+	defer honest.Close()
+	if err := demo.Greet(t.Context(), demo.NewTeller(honest.URL, key.Reveal(), "root"), "alice"); err != nil {
+		t.Fatal(err)
+	}
 	if tamper != nil {
 		handler = tamper(handler)
 	}

@@ -1,6 +1,7 @@
 package demo_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -46,7 +47,7 @@ func TestSiteRefusesStrangers(t *testing.T) {
 	t.Parallel()
 	h := newSite()
 	for _, route := range []string{
-		"GET /notifications.json", "GET /notifications/totals.json", "PUT /notifications/mark-read",
+		"GET /notifications.json",
 		"GET /posts.json", "POST /posts.json", "GET /session/current.json", "GET /nowhere.json",
 	} {
 		method, path, _ := strings.Cut(route, " ")
@@ -60,51 +61,13 @@ func TestSiteRefusesStrangers(t *testing.T) {
 	}
 }
 
-func TestSiteCountsAndMarksAsRead(t *testing.T) {
-	t.Parallel()
-	h := newSite()
-	counts := func(user string) []any {
-		t.Helper()
-		status, body, _ := ask(t, h, user, "GET", "/notifications/totals.json", "", "")
-		if status != 200 || body["topic_tracking"] == nil {
-			t.Fatalf("totals: %d %v", status, body)
-		}
-		return []any{body["username"], body["unread_notifications"], body["unread_personal_messages"]}
-	}
-	if diff := cmp.Diff([]any{"alice", 2.0, 1.0}, counts("alice")); diff != "" {
-		t.Errorf("at first (-want +got):\n%s", diff)
-	}
-	_, list, _ := ask(t, h, "alice", "GET", "/notifications.json?limit=1", "", "")
-	items := list["notifications"].([]any)
-	newest := items[0].(map[string]any)
-	if len(items) != 1 || newest["notification_type"] != 6.0 || list["total_rows_notifications"] != 4.0 {
-		t.Errorf("the newest is %v of %v", newest, list["total_rows_notifications"])
-	}
-	id, err := json.Marshal(map[string]any{"id": newest["id"]})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if status, _, _ := ask(t, h, "alice", "PUT", "/notifications/mark-read", "application/json", string(id)); status != 200 {
-		t.Errorf("mark one: %d", status)
-	}
-	if diff := cmp.Diff([]any{"Alice", 2.0, 0.0}, counts("Alice")); diff != "" {
-		t.Errorf("after one (-want +got):\n%s", diff)
-	}
-	if status, _, _ := ask(t, h, "alice", "PUT", "/notifications/mark-read", "", ""); status != 200 {
-		t.Errorf("mark all: %d", status)
-	}
-	if diff := cmp.Diff([]any{"alice", 0.0, 0.0}, counts("alice")); diff != "" {
-		t.Errorf("after all (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff([]any{"b\u00f6b", 2.0, 1.0}, counts("b%C3%B6b")); diff != "" {
-		t.Errorf("another user (-want +got):\n%s", diff)
-	}
-}
-
 func TestSitePostReachesOthers(t *testing.T) {
 	t.Parallel()
-	h := newSite()
-	ask(t, h, "alice", "GET", "/session/current.json", "", "") // she has been here
+	var told []demo.News
+	h := demo.NewSite(demo.SiteConfig{Readers: []string{"alice", "bob"}, Tell: func(_ context.Context, n demo.News) error {
+		told = append(told, n)
+		return nil
+	}})
 	status, body, _ := ask(t, h, "bob", "POST", "/posts.json", formType, "raw=Tea+%3Cb%3E+at+four")
 	if status != 200 || body["cooked"] != "<p>Tea &lt;b&gt; at four</p>" || body["username"] != "bob" {
 		t.Errorf("post: %d %v", status, body)
@@ -113,10 +76,12 @@ func TestSitePostReachesOthers(t *testing.T) {
 	if first := posts["latest_posts"].([]any)[0].(map[string]any); first["raw"] != "Tea <b> at four" {
 		t.Errorf("the newest post is %v", first)
 	}
-	_, totals, _ := ask(t, h, "alice", "GET", "/notifications/totals.json", "", "")
-	_, own, _ := ask(t, h, "bob", "GET", "/notifications/totals.json", "", "")
-	if totals["unread_notifications"] != 3.0 || own["unread_notifications"] != 2.0 {
-		t.Errorf("alice has %v unread, bob %v; want 3 and 2", totals["unread_notifications"], own["unread_notifications"])
+	want := []demo.News{{Usernames: []string{"alice"}, Type: "replied", From: "bob", Title: "Tea <b> at four", Excerpt: "Tea <b> at four", Link: "/"}}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+	if _, current, _ := ask(t, h, "b%C3%B6b", "GET", "/session/current.json", "", ""); current["current_user"].(map[string]any)["username"] != "b\u00f6b" {
+		t.Errorf("current: %v", current)
 	}
 }
 
@@ -129,11 +94,8 @@ func TestSiteRefusesWhatItCannotUse(t *testing.T) {
 		{"no text", "POST", "/posts.json", formType, "raw=+", 400},
 		{"long text", "POST", "/posts.json", formType, "raw=" + strings.Repeat("x", 5001), 400},
 		{"huge body", "POST", "/posts.json", formType, "raw=" + strings.Repeat("x", 100_000), 400},
-		{"broken JSON", "POST", "/posts.json", "application/json", "{", 400},
-		{"a list", "POST", "/posts.json", "application/json", "[]", 400},
-		{"somebody else's notification", "PUT", "/notifications/mark-read", formType, "id=9999", 404},
-		{"no number", "PUT", "/notifications/mark-read", formType, "id=x", 400},
-		{"limit", "GET", "/notifications.json?limit=61", "", "", 400},
+		{"no form", "POST", "/posts.json", "application/json", "{}", 400},
+		{"what userkeys answers", "GET", "/notifications.json", "", "", 404},
 		{"no page", "GET", "/nowhere", "", "", 404},
 		{"method", "DELETE", "/posts.json", "", "", 404},
 	}

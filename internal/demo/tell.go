@@ -13,8 +13,24 @@ import (
 // News is what a website tells some of its users.
 type News struct {
 	Usernames            []string
+	Type                 string // by Discourse's names: replied, mentioned, private_message, ...
 	From, Title, Excerpt string
 	Link                 string // a path of the website
+}
+
+// Greet tells users what they find unread at first, so that there is something to see before anybody posts.
+func Greet(ctx context.Context, tell func(context.Context, News) error, usernames ...string) error {
+	for _, n := range []News{
+		{Type: "replied", Title: "Found an umbrella in the reading room"},
+		{Type: "mentioned", Title: "Tomatoes to give away"},
+		{Type: "private_message", Title: "About Thursday"},
+	} {
+		n.Usernames, n.From, n.Link = usernames, "bob", "/"
+		if err := tell(ctx, n); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // NewTeller makes what a website tells its users with: one request to userkeys, which
@@ -24,13 +40,14 @@ func NewTeller(siteURL, key, username string) func(context.Context, News) error 
 	caller := &http.Client{Timeout: 10 * time.Second}
 	return func(ctx context.Context, n News) error {
 		body, err := json.Marshal(map[string]any{
-			"usernames": n.Usernames, "notification_type": "replied",
+			"usernames": n.Usernames, "notification_type": n.Type,
 			"from": n.From, "title": n.Title, "excerpt": n.Excerpt, "link": n.Link,
 		})
 		if err != nil {
 			return err
 		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, siteURL+"/user-api-key/admin/notifications.json", bytes.NewReader(body))
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, siteURL+"/user-api-key/admin/notifications.json",
+			bytes.NewReader(body))
 		if err != nil {
 			return err
 		}

@@ -19,7 +19,7 @@ type WalkConfig struct {
 	Username    string
 	Password    string
 	Push        net.Listener // where the app is pushed to, an address that the site lists; nil: that step is left out
-	PerMinute   int          // the site's calls per minute and key; 0: 20
+	PerMinute   int          // the site's calls per minute and key; 0: the usual 20
 	HTTP        *http.Client // nil: a client of its own
 	KeyBits     int          // of the app's key pair; 0: the usual size
 	Colour      bool         // the output is a terminal
@@ -29,10 +29,9 @@ type WalkConfig struct {
 var walkScopes = userkeys.Scopes{"notifications", "session_info"}
 
 const (
-	walkerName    = "Walker"
-	sprinterName  = "Sprinter"
-	defaultMinute = 20
-	walkPath      = "/notifications/totals.json"
+	walkerName   = "Walker"
+	sprinterName = "Sprinter"
+	walkPath     = client.TotalsPath
 )
 
 // Walk goes the whole way of a key by itself, as app and as browser, and
@@ -40,7 +39,7 @@ const (
 // that sees something else ends the walk with an error.
 func Walk(ctx context.Context, w io.Writer, cfg WalkConfig) error {
 	if cfg.PerMinute == 0 {
-		cfg.PerMinute = defaultMinute
+		cfg.PerMinute = client.Support{}.Limits().PerMinute
 	}
 	site, err := client.ParseSite(cfg.SiteURL)
 	if err != nil {
@@ -57,7 +56,8 @@ func Walk(ctx context.Context, w io.Writer, cfg WalkConfig) error {
 	k := &walker{cfg: cfg, out: &printer{w: w, colour: cfg.Colour}, browser: b}
 	defer k.close()
 	k.out.heading("The way of a key, step by step")
-	k.out.say("An app is about to ask %s for a key to the account %q. Lines with > are sent, lines with < come back.", site, cfg.Username)
+	k.out.say("An app is about to ask %s for a key to the account %q. Lines with > are sent, lines with < come back.",
+		site, cfg.Username)
 	for i, s := range k.steps() {
 		if err := ctx.Err(); err != nil {
 			return err

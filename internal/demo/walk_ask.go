@@ -21,7 +21,8 @@ func (k *walker) makeKeyPair(context.Context) error {
 	}
 	k.pair = pair
 	k.out.say("Nobody has registered this app, and it has no password for the site. It makes an RSA key pair of %d bits "+
-		"for this one request. The site will seal its answer to the public half; only the holder of the private half can open it.", pair.Bits())
+		"for this one request. The site will seal its answer to the public half; only the holder of the private half can "+
+		"open it.", pair.Bits())
 	return nil
 }
 
@@ -93,7 +94,8 @@ func (k *walker) arriveAsStranger(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	k.out.say("The site checks the request first: a bad one is refused before anybody signs in. Then it needs to know who answers. " +
+	k.out.say("The site checks the request first: a bad one is refused before anybody signs in. Then it needs to know " +
+		"who answers. " +
 		"The whole request is kept in the redirect, and resumes after the sign-in.")
 	k.out.got(page.Proto+" "+page.Status, "Location: "+shorten(to.RequestURI(), 120))
 	if to.Host != k.browser.site.Host {
@@ -145,7 +147,8 @@ func (k *walker) readConsent(context.Context) error {
 	}
 	k.out.say("Now the person decides. This is the page, without its small print:")
 	k.out.got(k.page.lines()...)
-	facts := append(scopeSentences(walkScopes), k.cfg.Username, walkerName, strings.TrimPrefix(originOf(k.auth.Request.AuthRedirect), "http://"))
+	facts := append(scopeSentences(walkScopes), k.cfg.Username, walkerName,
+		strings.TrimPrefix(originOf(k.auth.Request.AuthRedirect), "http://"))
 	says := k.page.text()
 	for _, fact := range facts {
 		if !strings.Contains(says, fact) {
@@ -162,7 +165,8 @@ func (k *walker) approve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	k.out.say("The form carries no copy of the request, only the number of the question that the site has put to this person. " +
+	k.out.say("The form carries no copy of the request, only the number of the question that the site has put to this " +
+		"person. " +
 		"It can be answered once, by them, in this session, within ten minutes.")
 	var fields []string
 	for _, name := range slices.Sorted(maps.Keys(form.hidden)) {
@@ -174,8 +178,10 @@ func (k *walker) approve(ctx context.Context) error {
 		return err
 	}
 	k.payload = to.Query().Get("payload")
-	k.out.say("The site makes a key, keeps only its hash, seals the key to the app's public key, and sends the browser back:")
-	k.out.got(page.Proto+" "+page.Status, "Location: "+k.auth.Request.AuthRedirect+"?payload="+shorten(url.QueryEscape(k.payload), 60))
+	k.out.say("The site makes a key, keeps only its hash, seals the key to the app's public key, and sends the browser " +
+		"back:")
+	k.out.got(page.Proto+" "+page.Status, "Location: "+k.auth.Request.AuthRedirect+"?payload="+
+		shorten(url.QueryEscape(k.payload), 60))
 	k.payload, err = k.deliver(ctx, to, k.loopback)
 	return err
 }
@@ -214,10 +220,15 @@ func (k *walker) openAnswer(context.Context) error {
 		return err
 	}
 	k.cred = cred
-	masked := userkeys.Payload{Key: userkeys.Key(maskKey(cred.Key)), Nonce: k.auth.Nonce, Push: cred.Push, API: cred.API, ExpiresAt: cred.ExpiresAt}
-	k.out.say("The browser brought %d characters that mean nothing to it or to anybody on the way. The private key opens them:", len(k.payload))
+	masked := userkeys.Payload{
+		Key: userkeys.Key(maskKey(cred.Key)), Nonce: k.auth.Nonce, Push: cred.Push, API: cred.API,
+		ExpiresAt: cred.ExpiresAt,
+	}
+	k.out.say("The browser brought %d characters that mean nothing to it or to anybody on the way. The private key "+
+		"opens them:", len(k.payload))
 	k.out.got(string(masked.JSON()))
 	k.out.say("The nonce is the one of step 2, so this answers our request and not somebody else's. " +
-		"The key is shown in part: whoever has it can use it. The app keeps the private key for what the site may seal to it later.")
+		"The key is shown in part: whoever has it can use it. The app keeps the private key for what the site may seal to " +
+		"it later.")
 	return nil
 }

@@ -2,7 +2,6 @@ package demo
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,9 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"userkeys"
+	"userkeys/client"
 )
 
 // maxAnswer bounds what the walk reads of one answer.
@@ -47,7 +49,7 @@ func newBrowser(site string, base *http.Client) (*browser, error) {
 	return &browser{u, hc}, nil
 }
 
-// get opens an address, as if it was followed from from (nil: typed in).
+// get opens an address.
 func (b *browser) get(ctx context.Context, address string) (*webPage, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
@@ -110,7 +112,8 @@ func readAnswer(resp *http.Response) (*answer, error) {
 // want checks the status.
 func (a *answer) want(status int) error {
 	if a.StatusCode != status {
-		return fmt.Errorf("%s %s answered %d, not %d: %s", a.Request.Method, a.Request.URL.Path, a.StatusCode, status, shorten(string(a.body), 300))
+		return fmt.Errorf("%s %s answered %d, not %d: %s", a.Request.Method, a.Request.URL.Path, a.StatusCode, status,
+			shorten(string(a.body), 300))
 	}
 	return nil
 }
@@ -118,7 +121,8 @@ func (a *answer) want(status int) error {
 // wantRedirect checks for a redirect and returns where it leads.
 func (a *answer) wantRedirect() (*url.URL, error) {
 	if a.StatusCode != http.StatusFound && a.StatusCode != http.StatusSeeOther {
-		return nil, fmt.Errorf("%s %s answered %d, not a redirect: %s", a.Request.Method, a.Request.URL.Path, a.StatusCode, shorten(string(a.body), 300))
+		return nil, fmt.Errorf("%s %s answered %d, not a redirect: %s", a.Request.Method, a.Request.URL.Path, a.StatusCode,
+			shorten(string(a.body), 300))
 	}
 	u, err := a.Location()
 	if err != nil {
@@ -127,17 +131,15 @@ func (a *answer) wantRedirect() (*url.URL, error) {
 	return u, nil
 }
 
-// refusal is the wire's JSON body of a refused call.
-type refusal struct {
-	Errors []string `json:"errors"`
-	Type   string   `json:"error_type"`
-	Reason string   `json:"reason"`
+// refusal is what a refused call says.
+func (a *answer) refusal() *client.APIError {
+	return client.ParseError(a.StatusCode, a.Header, a.body)
 }
 
-func (a *answer) refusal() (refusal, error) {
-	var r refusal
-	if err := json.Unmarshal(a.body, &r); err != nil || len(r.Errors) == 0 {
-		return r, fmt.Errorf("the refusal is not JSON in the wire's shape: %s", shorten(string(a.body), 300))
+// wantType checks that a refused call says why, as the wire does.
+func (a *answer) wantType(code userkeys.Code) error {
+	if r := a.refusal(); r.Type != code.Type() || len(r.Messages) == 0 {
+		return fmt.Errorf("the refusal is of type %q: %s", r.Type, shorten(string(a.body), 300))
 	}
-	return r, nil
+	return nil
 }

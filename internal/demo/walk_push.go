@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -44,7 +43,8 @@ func (k *walker) pushed(ctx context.Context) error {
 	if !k.cred.Push {
 		return errors.New("the answer says that nothing is pushed")
 	}
-	k.out.say("The address had a push_url, and the page said that notifications go there. What the site signs them with, it tells to the key's app only:")
+	k.out.say("The address had a push_url, and the page said that notifications go there. What the site signs them " +
+		"with, it tells to the key's app only:")
 	secret, err := k.cred.PushSecret(ctx, k.cfg.HTTP)
 	if err != nil {
 		return err
@@ -52,21 +52,11 @@ func (k *walker) pushed(ctx context.Context) error {
 	k.out.sent("GET " + userkeys.PushSecretPath)
 	k.out.got("whsec_... sealed to the app's public key, as the key was")
 	arrived := make(chan arrival, 1)
-	receiver := &http.Server{ReadHeaderTimeout: pushWait, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a := arrival{at: time.Now(), header: r.Header}
-		if a.body, a.err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxPush)); a.err == nil {
-			r.Body = io.NopCloser(bytes.NewReader(a.body))
-			a.push, a.err = client.VerifyPush(r, secret)
-		}
-		w.WriteHeader(client.PushStatus(a.err))
-		select {
-		case arrived <- a:
-		default:
-		}
-	})}
+	receiver := &http.Server{ReadHeaderTimeout: pushWait, Handler: receive(secret, arrived)}
 	go func() { _ = receiver.Serve(k.cfg.Push) }()
 	defer receiver.Close()
-	k.out.say("Now bob leaves a notice on The Noticeboard. The website tells userkeys, which keeps it for %s and pushes it to the app:", k.cfg.Username)
+	k.out.say("Now bob leaves a notice on The Noticeboard. The website tells userkeys, which keeps it for %s and "+
+		"pushes it to the app:", k.cfg.Username)
 	const form = "raw=The+choir+needs+two+more+altos."
 	began := time.Now()
 	req, err := newFormRequest(ctx, http.MethodPost, k.cfg.SiteURL+"/notices", form)
@@ -74,7 +64,11 @@ func (k *walker) pushed(ctx context.Context) error {
 		return err
 	}
 	k.out.sent("POST /notices", form)
-	if err := k.post(req); err != nil {
+	page, err := k.browser.send(req)
+	if err == nil {
+		err = page.want(http.StatusSeeOther)
+	}
+	if err != nil {
 		return err
 	}
 	select {
@@ -87,19 +81,18 @@ func (k *walker) pushed(ctx context.Context) error {
 	}
 }
 
-// post sends a form that is answered with a redirect.
-func (k *walker) post(req *http.Request) error {
-	c := *k.cfg.HTTP
-	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	resp, err := c.Do(req)
-	if err != nil {
-		return err
-	}
-	a, err := readAnswer(resp)
-	if err != nil {
-		return err
-	}
-	return a.want(http.StatusSeeOther)
+// receive verifies pushes and passes the first one on.
+func receive(secret userkeys.PushSecret, arrived chan<- arrival) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a := arrival{at: time.Now(), header: r.Header}
+		a.push, a.err = client.VerifyPush(r, secret)
+		a.body = a.push.Body
+		w.WriteHeader(client.PushStatus(a.err))
+		select {
+		case arrived <- a:
+		default:
+		}
+	})
 }
 
 func (k *walker) wantPush(a arrival, began time.Time) error {

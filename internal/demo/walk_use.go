@@ -38,7 +38,8 @@ func (k *walker) showAnswer(a *answer) {
 const limitHeader = "Discourse-Rate-Limit-Error-Code"
 
 func (k *walker) firstCall(ctx context.Context) error {
-	k.out.say("From now on the browser is not needed. The app calls the site's API with two headers; the site behind userkeys is told who calls.")
+	k.out.say("From now on the browser is not needed. The app calls the site's API with two headers. What is new is " +
+		"answered by userkeys; the website behind it is told who calls.")
 	a, err := k.call(ctx, k.cred, http.MethodGet, walkPath, "")
 	if err != nil {
 		return err
@@ -55,14 +56,16 @@ func (k *walker) wantTotals(a *answer) error {
 		Username string `json:"username"`
 		Unread   *int   `json:"unread_notifications"`
 	}
-	if err := json.Unmarshal(a.body, &totals); err != nil || totals.Unread == nil || !strings.EqualFold(totals.Username, k.cfg.Username) {
+	if err := json.Unmarshal(a.body, &totals); err != nil || totals.Unread == nil ||
+		!strings.EqualFold(totals.Username, k.cfg.Username) {
 		return fmt.Errorf("this is not what %s has to read: %s", k.cfg.Username, shorten(string(a.body), 300))
 	}
 	return nil
 }
 
 func (k *walker) refusedWrite(ctx context.Context) error {
-	k.out.say("The key may read notifications. Nobody allowed it to post, so it cannot, whatever the app tries. The refusal says what is missing.")
+	k.out.say("The key may read notifications. Nobody allowed it to post, so it cannot, whatever the app tries. The " +
+		"refusal says what is missing.")
 	const form = "raw=Bought+from+me%3A+umbrellas"
 	a, err := k.call(ctx, k.cred, http.MethodPost, "/posts.json", form)
 	if err != nil {
@@ -76,18 +79,16 @@ func wantForbidden(a *answer) error {
 	if err := a.want(http.StatusForbidden); err != nil {
 		return err
 	}
-	r, err := a.refusal()
-	if err == nil && r.Type != userkeys.InvalidAccess.Type() {
-		err = fmt.Errorf("the refusal is of type %q", r.Type)
-	}
-	return err
+	return a.wantType(userkeys.InvalidAccess)
 }
 
 // tooManyCalls uses a key of its own: the first one still has calls to make,
 // and so it can be seen that one key's limit is not another's.
 func (k *walker) tooManyCalls(ctx context.Context) error {
-	k.out.say("Each key may call %d times a minute. A second app, %q, gets a key in the same way (the person is signed in already), "+
-		"and uses it up. It has a key of its own so that the first one stays free for the next steps.", k.cfg.PerMinute, sprinterName)
+	k.out.say("Each key may call %d times a minute. A second app, %q, gets a key in the same way (the person is signed "+
+		"in already), "+
+		"and uses it up. It has a key of its own so that the first one stays free for the next steps.", k.cfg.PerMinute,
+		sprinterName)
 	cred, err := k.secondKey(ctx)
 	if err != nil {
 		return err
@@ -129,11 +130,7 @@ func wantLimited(a *answer) error {
 	if got := a.Header.Get(limitHeader); got != "user_api_key_limiter_60_secs" {
 		return fmt.Errorf("%s is %q", limitHeader, got)
 	}
-	r, err := a.refusal()
-	if err == nil && r.Type != userkeys.RateLimited.Type() {
-		err = fmt.Errorf("the refusal is of type %q", r.Type)
-	}
-	return err
+	return a.wantType(userkeys.RateLimited)
 }
 
 // secondKey goes steps 2 to 7 again without a word.
@@ -182,7 +179,8 @@ func (k *walker) readApps(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	k.out.say("At %s the person sees every app, what it may do and when it was last used, and can revoke it:", k.cfg.SiteURL+appsPath)
+	k.out.say("At %s the person sees every app, what it may do and when it was last used, and can revoke it:",
+		k.cfg.SiteURL+appsPath)
 	k.out.got(lines...)
 	says := strings.Join(lines, " ")
 	for _, sentence := range scopeSentences(walkScopes) {
@@ -260,7 +258,7 @@ func (k *walker) wantDead(ctx context.Context, cred *client.Credential) error {
 	if err := wantForbidden(a); err != nil {
 		return err
 	}
-	if r, _ := a.refusal(); r.Reason != userkeys.ErrInvalidKey.Reason {
+	if r := a.refusal(); r.Reason != userkeys.ErrInvalidKey.Reason {
 		return fmt.Errorf("the reason is %q, not %q", r.Reason, userkeys.ErrInvalidKey.Reason)
 	}
 	return nil

@@ -3,7 +3,6 @@ package desk
 import (
 	"context"
 	"errors"
-	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -272,7 +271,7 @@ func (r *runner) settle(ctx context.Context, p Post, o outcome, cred *client.Cre
 		delete(r.rests, p.Owner())
 	}
 	// Only now, for what was answered is safe on disk: which of its reasons a 403 has.
-	if told := cred.Diagnose(ctx, staying(r.q.cfg.Base), http.MethodPost, postPath, o.err); o.state == Failed && help(cred, told) != "" {
+	if told := cred.Diagnose(ctx, staying(r.q.cfg.Base), o.err); o.state == Failed && help(cred, told) != "" {
 		after, err = r.q.change(p.ID, func(p *Post) error {
 			p.LastError = line(o.why + help(cred, told))
 			return nil

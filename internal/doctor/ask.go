@@ -22,7 +22,10 @@ func (e *examination) ask(ctx context.Context, scopes userkeys.Scopes, change fu
 		}
 		e.p.KeyPair = pair
 	}
-	r := client.Request{Site: e.site, ApplicationName: "userkeys doctor", ClientID: client.RandomID(), Scopes: scopes, KeyPair: e.p.KeyPair}
+	r := client.Request{
+		Site: e.site, ApplicationName: "userkeys doctor", ClientID: client.RandomID(), Scopes: scopes,
+		KeyPair: e.p.KeyPair,
+	}
 	if change != nil {
 		change(&r)
 	}
@@ -84,7 +87,8 @@ func (e *examination) lookAtScopes(ctx context.Context) {
 		e.unasked(CheckScope, err)
 	case errors.Is(err, userkeys.KeysNotAllowed):
 		e.closed = true
-		e.find(CheckScope, Problem, "an administrator can set allow_user_api_keys to true", "%s", userkeys.AsError(err).Public)
+		e.find(CheckScope, Problem, "an administrator can set allow_user_api_keys to true",
+			"%s", userkeys.AsError(err).Public)
 	case e.userkeysSite() && errors.Is(err, userkeys.ScopeNotAllowed):
 		e.scopesAsDescribed()
 	default:
@@ -127,7 +131,8 @@ func (e *examination) scopesOneByOne(ctx context.Context, refusal error) {
 	var refused userkeys.Scopes
 	for i, name := range e.p.Scopes {
 		if i == maxScopesOneByOne {
-			e.find(CheckScope, Skipped, "ask for fewer", "%s: not asked; only %d are tried one by one", e.p.Scopes[i:], maxScopesOneByOne)
+			e.find(CheckScope, Skipped, "ask for fewer", "%s: not asked; only %d are tried one by one", e.p.Scopes[i:],
+				maxScopesOneByOne)
 			break
 		}
 		err := refusal
@@ -151,7 +156,8 @@ func (e *examination) scopesOneByOne(ctx context.Context, refusal error) {
 		}
 		return
 	}
-	if len(e.allowed) == 0 && (e.p.Scopes.Has(userkeys.ScopeRead) || e.ask(ctx, userkeys.Scopes{userkeys.ScopeRead}, nil) != nil) {
+	if len(e.allowed) == 0 && (e.p.Scopes.Has(userkeys.ScopeRead) ||
+		e.ask(ctx, userkeys.Scopes{userkeys.ScopeRead}, nil) != nil) {
 		e.find(CheckScope, Problem, "have an administrator look at "+scopeSetting+" and, of older sites, allow_user_api_keys",
 			"%s: refused without a reason; nothing else is allowed either, so it may be the whole feature that is off", refused)
 		return
@@ -183,7 +189,8 @@ const redirectSetting = "allowed_user_api_auth_redirects"
 func (e *examination) lookAtRedirect(ctx context.Context) {
 	to, err := userkeys.ParseRedirect(e.p.Redirect)
 	if err != nil {
-		e.find(CheckRedirect, Problem, "give an address such as https://app.example/done or myapp://done", "%s", userkeys.AsError(err).Public)
+		e.find(CheckRedirect, Problem, "give an address such as https://app.example/done or myapp://done",
+			"%s", userkeys.AsError(err).Public)
 		return
 	}
 	line := to.String()
@@ -195,7 +202,8 @@ func (e *examination) lookAtRedirect(ctx context.Context) {
 		advice += " (or set allow_user_api_key_loopback_redirects to true, for any port)"
 	}
 	if !e.userkeysSite() && to.Host() == "" {
-		e.find(CheckRedirect, Problem, "write it with two slashes and a host, such as myapp://done", "a Discourse sends no answer to an address without a host: %s", to)
+		e.find(CheckRedirect, Problem, "write it with two slashes and a host, such as myapp://done",
+			"a Discourse sends no answer to an address without a host: %s", to)
 		return
 	}
 	if why := e.unaskable(); why != "" {
@@ -203,7 +211,8 @@ func (e *examination) lookAtRedirect(ctx context.Context) {
 		return
 	}
 	if !e.tellsRedirects() {
-		e.find(CheckRedirect, Skipped, "if the answer does not come back, "+advice, "a Discourse of this age looks at the address only when the person approves")
+		e.find(CheckRedirect, Skipped, "if the answer does not come back, "+advice,
+			"a Discourse of this age looks at the address only when the person approves")
 		return
 	}
 	err = e.ask(ctx, e.allowed, func(r *client.Request) { r.AuthRedirect = e.p.Redirect })
@@ -238,12 +247,16 @@ func (e *examination) lookAtLoopback(ctx context.Context) {
 		e.find(CheckLoopback, Skipped, "", "a Discourse of this age looks at it only when the person approves; %s", instead)
 		return
 	}
-	err := e.ask(ctx, e.allowed, func(r *client.Request) { r.AuthRedirect = "http://127.0.0.1:49152/answer/" + client.RandomID() })
+	err := e.ask(ctx, e.allowed, func(r *client.Request) {
+		r.AuthRedirect = "http://127.0.0.1:49152/answer/" +
+			client.RandomID()
+	})
 	switch {
 	case err == nil:
 		e.find(CheckLoopback, OK, "", "a browser on this machine can bring the answer back to a program on it")
 	case isRefusal(err):
-		e.find(CheckLoopback, Warning, "nothing needs to change: Discourse compares the port, so that no line of "+redirectSetting+" allows every program",
+		e.find(CheckLoopback, Warning, "nothing needs to change: Discourse compares the port, so that no line of "+
+			redirectSetting+" allows every program",
 			"the site does not send answers to programs on the person's machine; %s", instead)
 	default:
 		e.unasked(CheckLoopback, err)
@@ -256,15 +269,19 @@ func (e *examination) lookAtPush(context.Context) {
 	u, err := url.Parse(e.p.PushURL)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
-		e.find(CheckPush, Problem, "give an address such as https://push.example/hook", "%s is no http or https address", e.p.PushURL)
+		e.find(CheckPush, Problem, "give an address such as https://push.example/hook",
+			"%s is no http or https address", e.p.PushURL)
 	case !e.p.Scopes.Has(userkeys.ScopePush) && !e.p.Scopes.Has(userkeys.ScopeNotifications):
-		e.find(CheckPush, Problem, "ask for the scope notifications or push too", "nothing is pushed to a key without one of the scopes notifications and push")
+		e.find(CheckPush, Problem, "ask for the scope notifications or push too",
+			"nothing is pushed to a key without one of the scopes notifications and push")
 	case e.unaskable() == gaveNoKeys || e.unsure:
 		e.find(CheckPush, Skipped, "", "%s", e.unaskable())
 	case !e.allowed.Has(userkeys.ScopePush) && !e.allowed.Has(userkeys.ScopeNotifications):
-		e.find(CheckPush, Problem, "have an administrator add the scope notifications or push to "+scopeSetting, "nothing is pushed: the site allows neither of the scopes notifications and push")
+		e.find(CheckPush, Problem, "have an administrator add the scope notifications or push to "+scopeSetting,
+			"nothing is pushed: the site allows neither of the scopes notifications and push")
 	case client.PlainHTTP(e.p.PushURL):
-		e.find(CheckPush, Warning, "use https", "%s is plain http: whoever is on the way can read the notifications", e.p.PushURL)
+		e.find(CheckPush, Warning, "use https", "%s is plain http: whoever is on the way can read the notifications",
+			e.p.PushURL)
 	default:
 		e.find(CheckPush, Skipped, "if it says push: false, an administrator can add this line to "+setting+": "+e.p.PushURL,
 			"whether the site pushes there it tells only in the answer that has the key (push: true)")
@@ -276,7 +293,8 @@ func (e *examination) lookAtLifetime(ctx context.Context) {
 	const setting = "max_user_api_key_expiry_days"
 	asked := e.p.ExpiresIn
 	if asked < 0 || asked%time.Second != 0 {
-		e.find(CheckLifetime, Problem, "give a lifetime such as 720h", "a lifetime is a whole number of seconds, not %v", asked)
+		e.find(CheckLifetime, Problem, "give a lifetime such as 720h",
+			"a lifetime is a whole number of seconds, not %v", asked)
 		return
 	}
 	if why := e.unaskable(); why != "" {
@@ -284,7 +302,8 @@ func (e *examination) lookAtLifetime(ctx context.Context) {
 		return
 	}
 	if !e.tellsRedirects() { // the same generation brought both
-		e.find(CheckLifetime, Warning, "do not count on the end: revoke the key when it is not needed any more", "a Discourse of this age ignores the lifetime that an app asks for")
+		e.find(CheckLifetime, Warning, "do not count on the end: revoke the key when it is not needed any more",
+			"a Discourse of this age ignores the lifetime that an app asks for")
 		return
 	}
 	err := e.ask(ctx, e.allowed, func(r *client.Request) { r.ExpiresIn = asked })
@@ -313,7 +332,8 @@ func ParseCall(text string) (Call, error) {
 	}
 	methods := []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
 	if len(words) != 2 || !slices.Contains(methods, strings.ToUpper(words[0])) || !strings.HasPrefix(words[1], "/") {
-		return Call{}, userkeys.Errorf(userkeys.InvalidParameters, "%q is no call; write one such as \"GET /notifications.json\"", text)
+		return Call{}, userkeys.Errorf(userkeys.InvalidParameters,
+			"%q is no call; write one such as \"GET /notifications.json\"", text)
 	}
 	return Call{strings.ToUpper(words[0]), words[1]}, nil
 }

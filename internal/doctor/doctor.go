@@ -125,9 +125,10 @@ type step struct {
 	look   func(context.Context)
 }
 
-// Examine looks at everything that can go wrong between an app and a site, and says what it found in the
-// order of the checks. It shows no person anything and changes nothing; a stored key is used for
-// one call, for a second where the first leaves a doubt, and for one more if it may see notifications. The findings hold no key, and only characters that a terminal may show.
+// Examine looks at everything that can go wrong between an app and a site, and says what it found in the order
+// of the checks. It shows no person anything and changes nothing; a stored key is used for one call, for a
+// second where the first leaves a doubt, and for one more if it may see notifications. The findings hold no
+// key, and only characters that a terminal may show.
 func Examine(ctx context.Context, p Patient) []Finding {
 	e := newExamination(p)
 	ctx, cancel := context.WithTimeout(ctx, patienceForAll*e.p.Patience)
@@ -178,10 +179,9 @@ func newExamination(p Patient) *examination {
 }
 
 func ownTransport() http.RoundTripper {
-	return &http.Transport{
-		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxResponseHeaderBytes: maxHeaderBytes,
-		IdleConnTimeout: questionPatience,
-	}
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxResponseHeaderBytes, t.IdleConnTimeout = maxHeaderBytes, questionPatience
+	return t
 }
 
 // run makes the steps until one of them stops the examination; of the others it says so.
@@ -203,7 +203,10 @@ func (e *examination) run(ctx context.Context, steps []step) {
 // find notes a finding. What a site says passes here, so here it becomes safe to show, and a
 // site that repeats the key which it was sent does not bring it to the screen.
 func (e *examination) find(c Check, s State, advice, format string, args ...any) {
-	e.findings = append(e.findings, Finding{Check: c, State: s, Says: e.shown(fmt.Sprintf(format, args...)), Advice: e.shown(advice)})
+	e.findings = append(e.findings, Finding{
+		Check: c, State: s, Says: e.shown(fmt.Sprintf(format, args...)),
+		Advice: e.shown(advice),
+	})
 }
 
 // stop ends the examination after this step.

@@ -29,15 +29,17 @@ func (e *examination) lookAtKey(ctx context.Context) {
 	}
 	e.key = key
 	if key.Site != e.site {
-		e.find(CheckKey, Problem, "log in again: userkeys login "+e.site, "the stored key is for %s, and goes to that address only", key.Site)
+		e.find(CheckKey, Problem, "log in again: userkeys login "+e.site,
+			"the stored key is for %s, and goes to that address only", key.Site)
 		return
 	}
 	if !key.ExpiresAt.IsZero() && !e.p.Now().Before(key.ExpiresAt) {
-		e.find(CheckKey, Problem, e.loginAgain(), "the key ended at %s", key.ExpiresAt.UTC().Format("2006-01-02 15:04:05 UTC"))
+		e.find(CheckKey, Problem, e.loginAgain(), "the key ended at %s",
+			key.ExpiresAt.UTC().Format("2006-01-02 15:04:05 UTC"))
 		return
 	}
 	alive, err := e.alive(ctx)
-	if api := (*client.APIError)(nil); e.userkeysSite() && !errors.As(err, &api) && errors.Is(err, userkeys.Internal) {
+	if e.userkeysSite() && errors.Is(err, client.ErrNotJSON) {
 		alive, err = true, nil // a website's page: userkeys has let the key pass
 	}
 	var api *client.APIError
@@ -46,13 +48,16 @@ func (e *examination) lookAtKey(ctx context.Context) {
 		e.find(CheckKey, OK, "", "the stored key works; it may %s", key.Scopes)
 		defer e.lookAtAnswers(ctx)
 	case err == nil:
-		e.find(CheckKey, Problem, e.loginAgain()+"; if its owner is suspended there, that does not help", "the site refuses the stored key: it was revoked, it ended, or its owner may not act (sites do not say which)")
+		e.find(CheckKey, Problem, e.loginAgain()+"; if its owner is suspended there, that does not help",
+			"the site refuses the stored key: it was revoked, it ended, or its owner may not act (sites do not say which)")
 		return
 	case errors.As(err, &api) && api.Status >= 300 && api.Status < 400:
-		e.find(CheckKey, Problem, "its administrator must let requests with a User-Api-Key header pass", "something before the site sends a request with a key to a login page (%d)", api.Status)
+		e.find(CheckKey, Problem, "its administrator must let requests with a User-Api-Key header pass",
+			"something before the site sends a request with a key to a login page (%d)", api.Status)
 		return
 	case isRefusal(err): // of our own: there is nothing to ask
-		e.find(CheckKey, Skipped, "", "nobody can tell whether the key works: none of its scopes (%s) opens anything that only reads", key.Scopes)
+		e.find(CheckKey, Skipped, "", "nobody can tell whether the key works: none of its scopes (%s) opens anything that "+
+			"only reads", key.Scopes)
 	default:
 		e.unasked(CheckKey, err)
 	}
@@ -69,7 +74,7 @@ func (e *examination) alive(ctx context.Context) (bool, error) {
 	}
 	err := e.key.Get(ctx, e.http, sessionPath, &session)
 	if err == nil && session.CurrentUser.Username == "" {
-		err = userkeys.Errorf(userkeys.Internal, "the answer names nobody")
+		err = client.ErrNotJSON
 	}
 	e.session = err
 	var api *client.APIError
@@ -78,7 +83,7 @@ func (e *examination) alive(ctx context.Context) (bool, error) {
 		e.owner = session.CurrentUser
 		return true, nil
 	case errors.As(err, &api) && (api.Status == http.StatusForbidden || api.Status == http.StatusNotFound),
-		api == nil && errors.Is(err, userkeys.Internal): // an answer, but no session
+		errors.Is(err, client.ErrNotJSON): // an answer, but no session
 		return e.key.Alive(ctx, e.http)
 	}
 	return false, err
@@ -95,7 +100,7 @@ func (e *examination) lookAtAnswers(ctx context.Context) {
 	}
 	if e.key.Scopes.Has(userkeys.ScopeNotifications) {
 		_, err := e.key.Totals(ctx, e.http)
-		e.answers(totalsPath, userkeys.ScopeNotifications, err)
+		e.answers(client.TotalsPath, userkeys.ScopeNotifications, err)
 	}
 }
 
@@ -115,7 +120,8 @@ func (e *examination) answers(path, scope string, err error) {
 	case errors.As(err, &api) || errors.Is(err, userkeys.Unavailable):
 		e.unasked(CheckAnswers, err)
 	default:
-		e.find(CheckAnswers, state, "if the website has something else there, userkeys must answer it in its place: its operator starts it with --own apps",
+		e.find(CheckAnswers, state, "if the website has something else there, userkeys must answer it in its place: its "+
+			"operator starts it with --own apps",
 			"GET %s is answered with something that apps with the scope %s do not understand", path, scope)
 	}
 }
@@ -147,7 +153,8 @@ func (e *examination) lookAtEnd() {
 	case left >= expiresSoon:
 		e.find(CheckEnd, OK, "", "%s", says)
 	case e.userkeysSite() && e.key.KeyPair != nil:
-		e.find(CheckEnd, Warning, "renew it in time: the site gives a new one in its place without asking the person", "%s", says)
+		e.find(CheckEnd, Warning, "renew it in time: the site gives a new one in its place without asking the person",
+			"%s", says)
 	default:
 		e.find(CheckEnd, Warning, e.loginAgain(), "%s", says)
 	}
@@ -170,7 +177,8 @@ func (e *examination) lookAtCalls(context.Context) {
 			e.find(CheckCall, OK, "", "%s: the scopes %s (%s) suffice", c, whose, scopes)
 		default:
 			more := append(slices.Clone(scopes), missing)
-			e.find(CheckCall, Problem, "ask for it: userkeys login "+e.site+" --scopes "+more.String()+"; the site must allow it ("+scopeSetting+")",
+			e.find(CheckCall, Problem, "ask for it: userkeys login "+e.site+" --scopes "+more.String()+
+				"; the site must allow it ("+scopeSetting+")",
 				"%s: the scope %s is missing; the scopes %s are %s", c, missing, whose, scopes)
 		}
 	}
@@ -182,7 +190,8 @@ func (e *examination) lookAtOrigin(ctx context.Context) {
 	origin := e.p.Origin
 	u, err := url.Parse(origin)
 	if err != nil || u.Host == "" || origin != u.Scheme+"://"+u.Host || origin != strings.ToLower(origin) {
-		e.find(CheckPreflight, Problem, "give scheme, host and port as browsers write them: https://app.example", "%s is no origin: it has no path and no slash at the end, and is in lower case", origin)
+		e.find(CheckPreflight, Problem, "give scheme, host and port as browsers write them: https://app.example",
+			"%s is no origin: it has no path and no slash at the end, and is in lower case", origin)
 		return
 	}
 	c := Call{http.MethodGet, sessionPath}
@@ -199,7 +208,8 @@ func (e *examination) preflight(ctx context.Context, c Call) {
 		headers = []string{"content-type", "user-api-key"}
 	}
 	resp, err := e.send(ctx, http.MethodOptions, e.site+c.Path, http.Header{
-		"Origin": {e.p.Origin}, "Access-Control-Request-Method": {c.Method}, "Access-Control-Request-Headers": {strings.Join(headers, ",")},
+		"Origin": {e.p.Origin}, "Access-Control-Request-Method": {c.Method},
+		"Access-Control-Request-Headers": {strings.Join(headers, ",")},
 	})
 	if err != nil {
 		e.unasked(CheckPreflight, err)
@@ -223,7 +233,8 @@ func (e *examination) preflight(ctx context.Context, c Call) {
 
 // crossOrigin reads without the key: what is allowed to a page does not depend on it.
 func (e *examination) crossOrigin(ctx context.Context) {
-	resp, err := e.send(ctx, http.MethodGet, e.site+sessionPath, http.Header{"Origin": {e.p.Origin}, "Accept": {"application/json"}})
+	resp, err := e.send(ctx, http.MethodGet, e.site+sessionPath,
+		http.Header{"Origin": {e.p.Origin}, "Accept": {"application/json"}})
 	if err != nil {
 		e.unasked(CheckCORS, err)
 		return
@@ -259,7 +270,8 @@ func (e *examination) originFaults(resp *http.Response) []string {
 	}
 }
 
-// listed tells whether a header that is a list has a word, in any case; * is any but in the way of credentials, which keys are not.
+// listed tells whether a header that is a list has a word, in any case; * is any but in the way of credentials,
+// which keys are not.
 func listed(h http.Header, name, word string) bool {
 	for _, line := range h.Values(name) {
 		for w := range strings.SplitSeq(line, ",") {

@@ -10,12 +10,6 @@ import (
 	"userkeys/client"
 )
 
-// What a Discourse allows that does not say it.
-const (
-	usualPerMinute = 20
-	usualPerDay    = 2880
-)
-
 // A person is the owner of a key, as a site tells it to the key.
 type person struct {
 	Username   string `json:"username"`
@@ -37,9 +31,11 @@ func (e *examination) lookAtTrust(context.Context) {
 		e.find(CheckTrust, OK, "", "%s is staff there, and staff may always give keys", who)
 	case e.owner.TrustLevel != nil:
 		e.find(CheckTrust, Skipped, "if the page says that this is too low, "+advice,
-			"%s has trust level %d there; whether that is still enough for a new key the site tells only on its page", who, *e.owner.TrustLevel)
+			"%s has trust level %d there; whether that is still enough for a new key the site tells only on its page", who,
+			*e.owner.TrustLevel)
 	default:
-		e.find(CheckTrust, Skipped, "if the page says that the trust level is too low, "+advice, "who may give keys a site tells only to those who are signed in")
+		e.find(CheckTrust, Skipped, "if the page says that the trust level is too low, "+advice,
+			"who may give keys a site tells only to those who are signed in")
 	}
 }
 
@@ -49,7 +45,8 @@ func (e *examination) trustAdvice() string {
 	older := !e.userkeysSite() && !e.support.DeviceCode // which may have either setting
 	switch {
 	case e.owner.TrustLevel == nil && older:
-		return "an administrator can add a group or trust level to " + groups + ", or lower " + level + " where there is no such setting"
+		return "an administrator can add a group or trust level to " + groups + ", or lower " + level +
+			" where there is no such setting"
 	case e.owner.TrustLevel == nil:
 		return "an administrator can add a group or trust level to " + groups
 	}
@@ -62,14 +59,13 @@ func (e *examination) trustAdvice() string {
 
 // lookAtLimits says how often a key may be used, and what is left of that as far as the answers told.
 func (e *examination) lookAtLimits(context.Context) {
-	perMinute, perDay := usualPerMinute, usualPerDay
-	says := fmt.Sprintf("usually %d requests of a key a minute and %d a day; a Discourse does not say", perMinute, perDay)
-	if d := e.support.Description; d != nil {
-		perMinute, perDay = d.Limits.PerMinute, d.Limits.PerDay
-		says = fmt.Sprintf("%d requests of a key a minute and %d a day", perMinute, perDay)
-		if d.Limits.UserPerMinute > 0 || d.Limits.UserPerDay > 0 {
-			says += fmt.Sprintf(" (of all keys of a person %s and %s)", orNone(d.Limits.UserPerMinute), orNone(d.Limits.UserPerDay))
-		}
+	limits := e.support.Limits()
+	says := fmt.Sprintf("%d requests of a key a minute and %d a day", limits.PerMinute, limits.PerDay)
+	switch {
+	case !e.userkeysSite():
+		says = "usually " + says + "; a Discourse does not say"
+	case limits.UserPerMinute > 0 || limits.UserPerDay > 0:
+		says += fmt.Sprintf(" (of all keys of a person %s and %s)", orNone(limits.UserPerMinute), orNone(limits.UserPerDay))
 	}
 	used := 0
 	for _, h := range e.heard.hops {
@@ -85,23 +81,30 @@ func (e *examination) lookAtLimits(context.Context) {
 		}
 	}
 	if used > 0 {
-		says += fmt.Sprintf("; at most %d and %d are left to the stored key now, for sites do not tell what it used before", max(0, perMinute-used), max(0, perDay-used))
+		says += fmt.Sprintf("; at most %d and %d are left to the stored key now, for sites do not tell what it used before",
+			max(0, limits.PerMinute-used), max(0, limits.PerDay-used))
 	}
-	e.find(CheckLimits, OK, "", "%s; above that the site answers 429 and says in Retry-After how many seconds to wait", says)
+	e.find(CheckLimits, OK, "", "%s; above that the site answers 429 and says in Retry-After how many seconds to wait",
+		says)
 }
 
 // limitHit says of what nothing is left, and for how long.
 func (e *examination) limitHit(api *client.APIError, says string) {
 	wait := "the site does not say how long to wait: a minute is enough for most limits"
 	if api.RetryAfter > 0 {
-		wait = fmt.Sprintf("wait %v, until %s", api.RetryAfter, e.p.Now().Add(api.RetryAfter).UTC().Format("2006-01-02 15:04:05 UTC"))
+		wait = fmt.Sprintf("wait %v, until %s", api.RetryAfter,
+			e.p.Now().Add(api.RetryAfter).UTC().Format("2006-01-02 15:04:05 UTC"))
 	}
-	whose, setting := "for the key", "max_user_api_reqs_per_minute and max_user_api_reqs_per_day (of a Discourse DISCOURSE_MAX_USER_API_REQS_PER_MINUTE and _PER_DAY)"
+	whose, setting := "for the key", "max_user_api_reqs_per_minute and max_user_api_reqs_per_day (of a Discourse "+
+		"DISCOURSE_MAX_USER_API_REQS_PER_MINUTE and _PER_DAY)"
 	switch code := api.LimitCode; {
 	case strings.HasPrefix(code, "ip_"):
-		whose, setting = "for the address of this machine", "max_reqs_per_ip_per_minute and max_reqs_per_ip_per_10_seconds (of a Discourse DISCOURSE_MAX_REQS_PER_IP_PER_MINUTE and _PER_10_SECONDS)"
+		whose, setting = "for the address of this machine",
+			"max_reqs_per_ip_per_minute and max_reqs_per_ip_per_10_seconds (of a Discourse "+
+				"DISCOURSE_MAX_REQS_PER_IP_PER_MINUTE and _PER_10_SECONDS)"
 	case strings.HasPrefix(code, "user_api_user_limiter"):
-		whose, setting = "for all keys of the person together", "max_user_api_reqs_per_user_per_minute and max_user_api_reqs_per_user_per_day"
+		whose, setting = "for all keys of the person together",
+			"max_user_api_reqs_per_user_per_minute and max_user_api_reqs_per_user_per_day"
 	case !strings.HasPrefix(code, "user_api_key_limiter"):
 		whose = "of a limit that the site does not name"
 	case api.DayLimit():
@@ -109,7 +112,8 @@ func (e *examination) limitHit(api *client.APIError, says string) {
 	default:
 		whose += " of the minute"
 	}
-	e.find(CheckLimits, Warning, wait+"; an administrator can raise "+setting, "nothing is left %s%s: %s", whose, limitOf(api), says)
+	e.find(CheckLimits, Warning, wait+"; an administrator can raise "+setting,
+		"nothing is left %s%s: %s", whose, limitOf(api), says)
 }
 
 func orNone(n int) string {

@@ -22,7 +22,8 @@ func (e *examination) speaksNot(ctx context.Context) (string, string) {
 	case errors.As(e.probeErr, &api):
 		return e.refusedUs(api)
 	case status == http.StatusUnauthorized:
-		return "the site asks for a password of its web server (401) before anything else", "its administrator must let " + probePath + " and the API pass without"
+		return "the site asks for a password of its web server (401) before anything else",
+			"its administrator must let " + probePath + " and the API pass without"
 	case status == http.StatusForbidden:
 		return "something before the site refuses programs (403)" + protectedBy(last.resp.Header),
 			"its administrator must let " + probePath + " and the API pass the firewall"
@@ -36,13 +37,15 @@ func (e *examination) speaksNot(ctx context.Context) (string, string) {
 	if status == http.StatusOK {
 		version := last.resp.Header.Get("Auth-Api-Version")
 		if version != "" {
-			return "the site speaks version " + version + " of the protocol, which has no scopes and no sealed answers", "the site must be updated"
+			return "the site speaks version " + version + " of the protocol, which has no scopes and no sealed answers",
+				"the site must be updated"
 		}
 		return "a server answers, but does not say that it gives user API keys (no Auth-Api-Version header)",
 			"is it a Discourse or userkeys site? If so, a proxy before it drops the header or answers in its place"
 	}
 	return fmt.Sprintf("%s gives no user API keys (%d)", e.site, status),
-		"check the address, with its folder if the site lies in one; of userkeys before another website, /user-api-key/ must reach userkeys"
+		"check the address, with its folder if the site lies in one; of userkeys before another website, /user-api-key/ " +
+			"must reach userkeys"
 }
 
 func protectedBy(h http.Header) string {
@@ -58,7 +61,8 @@ func (e *examination) refusedUs(err *client.APIError) (string, string) {
 	case err.Status == http.StatusTooManyRequests:
 		return "the site answers 429: too many requests" + limitOf(err), "wait" + waitOf(err) + " and run this again"
 	case err.Status >= 500:
-		return fmt.Sprintf("the trouble is the site's: it answers %d", err.Status), "wait" + waitOf(err) + "; its administrator finds the reason in the site's log"
+		return fmt.Sprintf("the trouble is the site's: it answers %d", err.Status),
+			"wait" + waitOf(err) + "; its administrator finds the reason in the site's log"
 	}
 	return err.Error(), "look at what stands before the site: this is no answer of its own"
 }
@@ -148,7 +152,8 @@ func (e *examination) lookAtPolicy(context.Context) {
 	}
 	if !d.Open {
 		e.closed = true
-		e.find(CheckPolicy, Problem, "an administrator can set allow_user_api_keys to true", "the site gives no new keys at present; keys that exist go on")
+		e.find(CheckPolicy, Problem, "an administrator can set allow_user_api_keys to true",
+			"the site gives no new keys at present; keys that exist go on")
 		return
 	}
 	says := []string{"it allows the scopes " + names.String()}
@@ -159,7 +164,8 @@ func (e *examination) lookAtPolicy(context.Context) {
 		says = append(says, fmt.Sprintf("and %d days after they were given in any case", d.Lifetime.MaxLifeDays))
 	}
 	if d.Lifetime.MaxSeconds > 0 {
-		says = append(says, fmt.Sprintf("an app may ask for at most %s", days(time.Duration(d.Lifetime.MaxSeconds)*time.Second)))
+		says = append(says, fmt.Sprintf("an app may ask for at most %s",
+			days(time.Duration(d.Lifetime.MaxSeconds)*time.Second)))
 	}
 	e.find(CheckPolicy, OK, "", "%s", strings.Join(says, "; "))
 }

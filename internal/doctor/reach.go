@@ -23,7 +23,6 @@ import (
 const (
 	probePath       = "/user-api-key/new"
 	sessionPath     = "/session/current.json"
-	totalsPath      = "/notifications/totals.json"
 	expiresSoon     = 14 * 24 * time.Hour // for certificates and keys
 	clockTolerance  = time.Minute
 	todaysAPI       = 4
@@ -40,12 +39,14 @@ func (e *examination) lookAtAddress(context.Context) {
 		// People paste the page that they are looking at.
 		better, betterErr := client.ParseSite(cut)
 		if betterErr != nil {
-			e.find(CheckAddress, Problem, "give the address of the site's front page, such as https://forum.example", "%s", userkeys.AsError(betterErr).Public)
+			e.find(CheckAddress, Problem, "give the address of the site's front page, such as https://forum.example",
+				"%s", userkeys.AsError(betterErr).Public)
 			e.stop("the address of the site is not known")
 			return
 		}
 		e.site = better
-		e.find(CheckAddress, Problem, "use "+better, "%s has %s in it, which is not part of a site's address; what follows is about %s", typed, what, better)
+		e.find(CheckAddress, Problem, "use "+better, "%s has %s in it, which is not part of a site's address; what "+
+			"follows is about %s", typed, what, better)
 		return
 	}
 	e.site = site
@@ -54,7 +55,8 @@ func (e *examination) lookAtAddress(context.Context) {
 
 // pages are the first folders of Discourse's and our pages: what follows them is no site.
 var pages = []string{
-	"t", "c", "u", "g", "tag", "tags", "latest", "top", "new", "unread", "categories", "login", "signup", "session", "posts", "p",
+	"t", "c", "u", "g", "tag", "tags", "latest", "top", "new", "unread", "categories", "login", "signup", "session",
+	"posts", "p",
 	"admin", "about", "search", "user-api-key", "my", "badges", "notifications", "session.json", "latest.json",
 }
 
@@ -126,10 +128,12 @@ func (e *examination) unreached(h hop) (string, string) {
 	case errors.As(h.err, &dns) && dns.IsNotFound:
 		return "nobody knows the name " + h.url.Hostname(), "check how it is spelled, and that this machine is online"
 	case errors.As(h.err, &dns):
-		return "the name " + h.url.Hostname() + " cannot be looked up now", "check that this machine is online; else try again later"
+		return "the name " + h.url.Hostname() + " cannot be looked up now",
+			"check that this machine is online; else try again later"
 	case speaksNoTLS(h.err):
 		return host + " does not speak https; most likely it speaks plain http",
-			"write http://" + h.host() + " if the site is on this machine; a site elsewhere needs https, or keys can be read on the way"
+			"write http://" + h.host() + " if the site is on this machine; a site elsewhere needs https, or keys can be read " +
+				"on the way"
 	case errors.Is(h.err, context.DeadlineExceeded), errors.As(h.err, &timeout) && timeout.Timeout():
 		return fmt.Sprintf("%s gave no answer within %v", host, e.p.Patience),
 			"check host and port; a firewall that drops what it does not like looks like this too"
@@ -138,9 +142,11 @@ func (e *examination) unreached(h hop) (string, string) {
 	case errors.Is(h.err, syscall.ECONNREFUSED):
 		return "nothing listens at " + host + " (connection refused)", "check the port, and that the site is running"
 	case errors.Is(h.err, syscall.EHOSTUNREACH), errors.Is(h.err, syscall.ENETUNREACH):
-		return "there is no way from this machine to " + host, "check the network of this machine, and whether the site is on a private one"
+		return "there is no way from this machine to " + host,
+			"check the network of this machine, and whether the site is on a private one"
 	case errors.Is(h.err, io.EOF), errors.Is(h.err, io.ErrUnexpectedEOF), errors.Is(h.err, syscall.ECONNRESET):
-		return host + " closes the connection without an answer", "check the port: another program may listen there, or the site's proxy may be broken"
+		return host + " closes the connection without an answer",
+			"check the port: another program may listen there, or the site's proxy may be broken"
 	}
 	return host + " cannot be asked: " + innermost(h.err), "check the address"
 }
@@ -184,7 +190,8 @@ func (e *examination) lookAtTLS(context.Context) {
 	ends := last.resp.TLS.PeerCertificates[0].NotAfter
 	until := "the certificate is good until " + ends.UTC().Format(time.DateTime) + " UTC"
 	if left := ends.Sub(e.p.Now()); left < expiresSoon {
-		e.find(CheckTLS, Warning, "the site's administrator should renew it, and see why that does not happen by itself", "%s: in %s", until, days(left))
+		e.find(CheckTLS, Warning, "the site's administrator should renew it, and see why that does not happen by itself",
+			"%s: in %s", until, days(left))
 		return
 	}
 	e.find(CheckTLS, OK, "", "%s", until)
@@ -209,11 +216,14 @@ func (e *examination) untrusted(h hop) (string, string) {
 		return "the certificate expired at " + cert.NotAfter.UTC().Format(time.DateTime) + " UTC",
 			"the site's administrator must renew it; check the clock of this machine too"
 	case errors.As(bad.Err, &name):
-		return fmt.Sprintf("the certificate is for %s, not for %s (good until %s UTC)", namesOf(cert), h.url.Hostname(), cert.NotAfter.UTC().Format(time.DateTime)),
+		return fmt.Sprintf("the certificate is for %s, not for %s (good until %s UTC)", namesOf(cert), h.url.Hostname(),
+				cert.NotAfter.UTC().Format(time.DateTime)),
 			"use one of those names if it is the site; else its administrator needs a certificate for " + h.url.Hostname()
 	case errors.As(bad.Err, &unknown):
-		return "this machine does not trust who signed the certificate: " + cert.Issuer.String() + " (good until " + cert.NotAfter.UTC().Format(time.DateTime) + " UTC)",
-			"the site must send its whole chain of certificates; that of a private authority must be installed on this machine (SSL_CERT_FILE names a file of them)"
+		return "this machine does not trust who signed the certificate: " + cert.Issuer.String() + " (good until " +
+				cert.NotAfter.UTC().Format(time.DateTime) + " UTC)",
+			"the site must send its whole chain of certificates; that of a private authority must be installed on this " +
+				"machine (SSL_CERT_FILE names a file of them)"
 	}
 	return "the certificate is not valid: " + innermost(bad.Err), "the site's administrator must look at it"
 }
@@ -246,7 +256,8 @@ func (e *examination) lookAtEncryption(context.Context) {
 	case e.last().url.Scheme == "https":
 		e.find(CheckEncryption, OK, "", "the site sends http on to https")
 	case client.PlainHTTP(e.site):
-		e.find(CheckEncryption, Warning, "use https; if the site has none, its administrator should give it a certificate", "%s is plain http: whoever is on the way can read the key", e.site)
+		e.find(CheckEncryption, Warning, "use https; if the site has none, its administrator should give it a certificate",
+			"%s is plain http: whoever is on the way can read the key", e.site)
 	default:
 		e.find(CheckEncryption, OK, "", "plain http, which does not leave this machine")
 	}
@@ -258,15 +269,19 @@ func (e *examination) lookAtRedirects(context.Context) {
 	to := last.redirect()
 	switch {
 	case e.probeErr == nil && e.support.Site != e.site:
-		e.find(CheckRedirects, Warning, "use "+e.support.Site+" from the start: a key goes to the address that it was given for and to no other",
+		e.find(CheckRedirects, Warning, "use "+e.support.Site+
+			" from the start: a key goes to the address that it was given for and to no other",
 			"%s has moved to %s", e.site, e.support.Site)
 		e.site = e.support.Site
 	case to != nil && last.url.Scheme == "https" && to.Scheme != "https":
-		e.find(CheckRedirects, Problem, "the site's administrator must set its own address to https (Discourse: force_https; userkeys: --url https://...)",
-			"%s sends from https back to http (%s), where others can read the key; nothing follows it there", last.host(), withoutQuery(to))
+		e.find(CheckRedirects, Problem, "the site's administrator must set its own address to https (Discourse: "+
+			"force_https; userkeys: --url https://...)",
+			"%s sends from https back to http (%s), where others can read the key; nothing follows it there", last.host(),
+			withoutQuery(to))
 		e.stop("the site cannot be asked over https")
 	case to != nil && len(e.probed) >= maxHopsOfAProbe:
-		e.find(CheckRedirects, Problem, "the site's administrator must look at its proxy: most often both it and the site insist on http or https", "the site redirects in circles (%s)", withoutQuery(to))
+		e.find(CheckRedirects, Problem, "the site's administrator must look at its proxy: most often both it and the site "+
+			"insist on http or https", "the site redirects in circles (%s)", withoutQuery(to))
 		e.stop("the site redirects in circles")
 	case len(e.probed) > 1 || to != nil:
 		if to == nil {
@@ -294,9 +309,11 @@ func (e *examination) lookAtClock(context.Context) {
 	ahead := theirs.Sub(last.at).Round(time.Second)
 	switch {
 	case ahead > clockTolerance:
-		e.find(CheckClock, Warning, "set both clocks by the network (NTP): keys, codes and certificates end by them", "the site's clock is %v ahead of this machine's", ahead)
+		e.find(CheckClock, Warning, "set both clocks by the network (NTP): keys, codes and certificates end by them",
+			"the site's clock is %v ahead of this machine's", ahead)
 	case ahead < -clockTolerance:
-		e.find(CheckClock, Warning, "set both clocks by the network (NTP): keys, codes and certificates end by them", "the site's clock is %v behind this machine's", -ahead)
+		e.find(CheckClock, Warning, "set both clocks by the network (NTP): keys, codes and certificates end by them",
+			"the site's clock is %v behind this machine's", -ahead)
 	default:
 		e.find(CheckClock, OK, "", "the same as here, to the minute")
 	}
@@ -315,7 +332,8 @@ func (e *examination) lookAtProtocol(ctx context.Context) {
 	if e.support.DeviceCode {
 		device = "with"
 	}
-	says := fmt.Sprintf("%s, version %d of the protocol, %s the device flow", e.support.Speaks(), e.support.APIVersion, device)
+	says := fmt.Sprintf("%s, version %d of the protocol, %s the device flow", e.support.Speaks(), e.support.APIVersion,
+		device)
 	if e.support.APIVersion < todaysAPI {
 		e.find(CheckProtocol, Warning, "the site should be updated", "%s; today's is version %d", says, todaysAPI)
 		return

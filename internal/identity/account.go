@@ -10,6 +10,8 @@ import (
 // NewUser is an account to be made.
 type NewUser = userkeys.NewUser
 
+type userChange = func(*userkeys.User)
+
 // Create makes an account. Errors: [userkeys.InvalidParameters] with what is
 // wrong, [userkeys.Conflict] for a name or e-mail address that is taken.
 func (ac *Accounts) Create(ctx context.Context, n NewUser, by userkeys.Caller) (userkeys.User, error) {
@@ -28,7 +30,7 @@ func (ac *Accounts) Create(ctx context.Context, n NewUser, by userkeys.Caller) (
 		}
 		a.PasswordHash = hash
 	}
-	u, err := ac.store.CreateUser(ctx, a, by)
+	u, err := ac.users.CreateUser(ctx, a, by)
 	return u, coded(err)
 }
 
@@ -47,7 +49,7 @@ func (ac *Accounts) hashNew(ctx context.Context, password string) (string, error
 
 // User reads one user by id.
 func (ac *Accounts) User(ctx context.Context, id int64) (userkeys.User, error) {
-	u, err := ac.store.User(ctx, id)
+	u, err := ac.users.User(ctx, id)
 	return u, coded(err)
 }
 
@@ -60,24 +62,19 @@ func (ac *Accounts) FindUser(ctx context.Context, name string) (userkeys.User, e
 	return a.User, err
 }
 
-// Users lists users by id, after the given one, at most limit.
-func (ac *Accounts) Users(ctx context.Context, after int64, limit int) ([]userkeys.User, error) {
-	users, err := ac.store.Users(ctx, after, limit)
-	return users, coded(err)
-}
-
-// FindUsers lists users by id, those that f lets through.
+// FindUsers lists the users that f selects, in the order of their ids.
 func (ac *Accounts) FindUsers(ctx context.Context, f userkeys.UserFilter) ([]userkeys.User, error) {
-	users, err := ac.store.FindUsers(ctx, f)
+	users, err := ac.users.FindUsers(ctx, f)
 	return users, coded(err)
 }
 
-// Update lets change have its way with the user as they are now, and writes
-// them if they are still valid. Whoever may no longer act, and whose rights
-// as administrator or moderator changed, has to sign in again.
-// [userkeys.Conflict]: the name is taken, or the site would be left without
-// an active administrator.
-func (ac *Accounts) Update(ctx context.Context, id int64, change func(*userkeys.User), by userkeys.Caller) (userkeys.User, error) {
+// Update calls change with the user as stored now, and writes what change left
+// if it is valid. A user who may no longer act, or whose rights as administrator
+// or moderator changed, has to sign in again.
+//
+// Errors: [userkeys.Conflict] if the name is taken, or if the site would be left
+// without an active administrator.
+func (ac *Accounts) Update(ctx context.Context, id int64, change userChange, by userkeys.Caller) (userkeys.User, error) {
 	for range 5 {
 		u, err := ac.update(ctx, id, change, by)
 		if err == nil || userkeys.AsError(err).Reason != changedMeanwhile {
@@ -90,8 +87,8 @@ func (ac *Accounts) Update(ctx context.Context, id int64, change func(*userkeys.
 // changedMeanwhile is the store's reason for a change that came too late.
 const changedMeanwhile = "changed meanwhile"
 
-func (ac *Accounts) update(ctx context.Context, id int64, change func(*userkeys.User), by userkeys.Caller) (userkeys.User, error) {
-	old, err := ac.store.User(ctx, id)
+func (ac *Accounts) update(ctx context.Context, id int64, change userChange, by userkeys.Caller) (userkeys.User, error) {
+	old, err := ac.users.User(ctx, id)
 	if err != nil {
 		return userkeys.User{}, coded(err)
 	}
@@ -101,7 +98,7 @@ func (ac *Accounts) update(ctx context.Context, id int64, change func(*userkeys.
 	if err := checkUser(&u); err != nil {
 		return userkeys.User{}, err
 	}
-	if err := ac.store.ReplaceUser(ctx, old, u, by, ac.now().UTC()); err != nil {
+	if err := ac.users.ReplaceUser(ctx, old, u, by, ac.now().UTC()); err != nil {
 		return userkeys.User{}, coded(err)
 	}
 	if !u.MayAct() || u.Admin != old.Admin || u.Moderator != old.Moderator {
@@ -127,7 +124,7 @@ func (ac *Accounts) Unsuspend(ctx context.Context, id int64, by userkeys.Caller)
 	if err != nil {
 		return userkeys.User{}, err
 	}
-	return u, coded(ac.store.ForgetGuesses(ctx, accountCounter(id)))
+	return u, ac.guesses.forget(ctx, id)
 }
 
 // SetPassword gives a user a new password, ends their sessions and lets one
@@ -137,20 +134,20 @@ func (ac *Accounts) SetPassword(ctx context.Context, id int64, password string, 
 	if err != nil {
 		return err
 	}
-	if err := ac.store.SetPassword(ctx, id, hash, by, ac.now().UTC()); err != nil {
+	if err := ac.users.SetPassword(ctx, id, hash, by, ac.now().UTC()); err != nil {
 		return coded(err)
 	}
 	// Whoever knew the old password may still be signed in with it.
 	if err := ac.store.DeleteUserSessions(ctx, id); err != nil {
 		return coded(err)
 	}
-	return coded(ac.store.ForgetGuesses(ctx, accountCounter(id)))
+	return ac.guesses.forget(ctx, id)
 }
 
 // Delete removes a user with their keys, consents and sessions.
 func (ac *Accounts) Delete(ctx context.Context, id int64, by userkeys.Caller) error {
-	if err := ac.store.DeleteUser(ctx, id, by, ac.now().UTC()); err != nil {
+	if err := ac.users.DeleteUser(ctx, id, by, ac.now().UTC()); err != nil {
 		return coded(err)
 	}
-	return coded(ac.store.ForgetGuesses(ctx, accountCounter(id)))
+	return ac.guesses.forget(ctx, id)
 }

@@ -15,7 +15,7 @@ import (
 
 func TestCreate_Stores_what_it_says(t *testing.T) {
 	t.Parallel()
-	eachStore(t, func(t *testing.T, store Store) {
+	eachStore(t, func(t *testing.T, store testStore) {
 		s := newSite(t, store)
 		u, err := s.Create(t.Context(), NewUser{
 			Username: "Bo.B", Name: " Jose\u0301 ", Email: "Bob@Example.ORG", TrustLevel: 2,
@@ -40,7 +40,7 @@ func TestCreate_Stores_what_it_says(t *testing.T) {
 		if err != nil || !strings.HasPrefix(a.PasswordHash, "$argon2id$v=19$m=64,t=1,p=1$") || strings.Contains(a.PasswordHash, password) {
 			t.Errorf("%v; stored as %q", err, a.PasswordHash)
 		}
-		users, err := s.Users(t.Context(), 0, 10)
+		users, err := s.FindUsers(t.Context(), userkeys.UserFilter{})
 		if err != nil || len(users) != 1 || users[0].ID != u.ID {
 			t.Errorf("users %v, %v", users, err)
 		}
@@ -202,7 +202,7 @@ func TestPHC_Reads_only_what_it_writes(t *testing.T) {
 
 func TestLogin_Hashes_anew_when_the_cost_changed(t *testing.T) {
 	t.Parallel()
-	eachStore(t, func(t *testing.T, store Store) {
+	eachStore(t, func(t *testing.T, store testStore) {
 		s := newSite(t, store)
 		alice := s.add("alice")
 		dearer := Cost{Memory: 128, Time: 2, Threads: 1}
@@ -235,7 +235,7 @@ func TestLogin_Hashes_anew_when_the_cost_changed(t *testing.T) {
 
 func TestAD10_The_last_administrator_stays(t *testing.T) {
 	t.Parallel()
-	eachStore(t, func(t *testing.T, store Store) {
+	eachStore(t, func(t *testing.T, store testStore) {
 		s := newSite(t, store)
 		u := s.add("alice", func(n *NewUser) { n.Admin = true })
 		by := userkeys.Caller{User: userkeys.User{ID: u.ID, Admin: true}}
@@ -292,7 +292,7 @@ func TestUpdate(t *testing.T) {
 
 func TestSetup(t *testing.T) {
 	t.Parallel()
-	eachStore(t, func(t *testing.T, store Store) {
+	eachStore(t, func(t *testing.T, store testStore) {
 		s := newSite(t, store)
 		ctx := t.Context()
 		b := s.browser(address(1))
@@ -337,7 +337,7 @@ func TestSetup(t *testing.T) {
 
 func TestSetup_Of_many_at_once_one_wins(t *testing.T) {
 	t.Parallel()
-	eachStore(t, func(t *testing.T, store Store) {
+	eachStore(t, func(t *testing.T, store testStore) {
 		s := newSite(t, store)
 		token, _, err := s.SetupToken(t.Context())
 		if err != nil {
@@ -357,7 +357,7 @@ func TestSetup_Of_many_at_once_one_wins(t *testing.T) {
 				n++
 			}
 		}
-		users, err := store.Users(t.Context(), 0, 10)
+		users, err := store.FindUsers(t.Context(), userkeys.UserFilter{})
 		if n != 1 || len(users) != 1 || err != nil {
 			t.Errorf("%d won, %d users, %v", n, len(users), err)
 		}
@@ -366,7 +366,7 @@ func TestSetup_Of_many_at_once_one_wins(t *testing.T) {
 
 func TestSetup_The_token_is_too_old_or_no_longer_needed(t *testing.T) {
 	t.Parallel()
-	eachStore(t, func(t *testing.T, store Store) {
+	eachStore(t, func(t *testing.T, store testStore) {
 		s := newSite(t, store)
 		ctx := t.Context()
 		b := s.browser(address(1))
@@ -421,7 +421,7 @@ func TestSetup_The_token_is_too_old_or_no_longer_needed(t *testing.T) {
 // A user who was added before the link was opened is no administrator: the link must still make one.
 func TestSetup_Beside_other_users(t *testing.T) {
 	t.Parallel()
-	eachStore(t, func(t *testing.T, store Store) {
+	eachStore(t, func(t *testing.T, store testStore) {
 		s := newSite(t, store)
 		token, _, err := s.SetupToken(t.Context())
 		if err != nil {
@@ -444,21 +444,27 @@ func TestSetup_Beside_other_users(t *testing.T) {
 
 func TestNew_Refuses(t *testing.T) {
 	t.Parallel()
-	for name, cfg := range map[string]Config{
-		"no store":             {ClientIP: peer},
-		"no ClientIP":          {Store: newMemory()},
-		"login path elsewhere": {Store: newMemory(), ClientIP: peer, LoginPath: "//evil.example/"},
-		"login path no path":   {Store: newMemory(), ClientIP: peer, LoginPath: "login"},
-		"login path and query": {Store: newMemory(), ClientIP: peer, LoginPath: "/login?a=b"},
-		"login path and part":  {Store: newMemory(), ClientIP: peer, LoginPath: "/login#a"},
-		"cost out of bounds":   {Store: newMemory(), ClientIP: peer, Cost: Cost{Memory: 1 << 30, Time: 1, Threads: 1}},
+	m := newMemory()
+	good := Config{Users: m, Sessions: m, Guesses: m, ClientIP: peer}
+	for name, change := range map[string]func(*Config){
+		"no users":             func(c *Config) { c.Users = nil },
+		"no sessions":          func(c *Config) { c.Sessions = nil },
+		"no guesses":           func(c *Config) { c.Guesses = nil },
+		"no ClientIP":          func(c *Config) { c.ClientIP = nil },
+		"login path elsewhere": func(c *Config) { c.LoginPath = "//evil.example/" },
+		"login path no path":   func(c *Config) { c.LoginPath = "login" },
+		"login path and query": func(c *Config) { c.LoginPath = "/login?a=b" },
+		"login path and part":  func(c *Config) { c.LoginPath = "/login#a" },
+		"cost out of bounds":   func(c *Config) { c.Cost = Cost{Memory: 1 << 30, Time: 1, Threads: 1} },
 	} {
-		if _, err := New(cfg); err == nil {
+		bad := good
+		change(&bad)
+		if _, err := New(bad); err == nil {
 			t.Errorf("%s: taken", name)
 		}
 	}
-	m, err := New(Config{Store: newMemory(), ClientIP: peer})
-	if err != nil || m.hasher.cost != DefaultCost {
+	ac, err := New(good)
+	if err != nil || ac.hasher.cost != DefaultCost {
 		t.Errorf("defaults: %v", err)
 	}
 }

@@ -5,10 +5,10 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"net/http"
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"userkeys"
@@ -35,11 +35,20 @@ const (
 	networkTurns  = 8                    // of the turns to hash, held or waited for by one network
 )
 
-// guess names the counters of one try to sign in.
+// guessLimits counts the tries to sign in, and refuses those above the limits.
+type guessLimits struct {
+	store GuessStore
+	now   func() time.Time
+
+	mu  sync.Mutex
+	key []byte // of the names of the counters; nil: not read yet
+}
+
+// guess has the names of the counters of one try to sign in.
 type guess struct {
 	account string // of the account, whichever of its names is tried, and whoever tries
 	pair    string // of what was typed and the address
-	wait    string // begins anew with each try of the pair that is let through
+	wait    string // starts again with each try of the pair that is let through
 	window  time.Duration
 	home    string // whether the account has signed in from this network before
 	network string // of the address, whatever is tried; empty where many people may share it
@@ -55,12 +64,12 @@ type guess struct {
 // Tries from a network that the account has signed in from before have a
 // counter of their own: else anybody could lock an account's owner out by
 // failing a hundred times from elsewhere.
-func (ac *Accounts) newGuess(r *http.Request, name string, a userkeys.Account) (guess, error) {
-	key, err := ac.guessKey(r.Context())
+func (l *guessLimits) newGuess(ctx context.Context, address, name string, a userkeys.Account) (guess, error) {
+	key, err := l.siteKey(ctx)
 	if err != nil {
 		return guess{}, err
 	}
-	from := userkeys.Network(ac.clientIP(r))
+	from := userkeys.Network(address)
 	g := guess{account: "name:" + digest(key, name)[:strangerDigits], window: strangerWindow}
 	if a.ID != 0 {
 		g = guess{account: accountCounter(a.ID)}
@@ -69,7 +78,7 @@ func (ac *Accounts) newGuess(r *http.Request, name string, a userkeys.Account) (
 		g.network = "network:" + digest(key, from)
 	}
 	g.home = "home:" + digest(key, g.account, from)
-	known, _, err := ac.store.Guesses(r.Context(), g.home)
+	known, _, err := l.store.Guesses(ctx, g.home)
 	if err != nil {
 		return guess{}, coded(err)
 	}
@@ -98,18 +107,18 @@ const (
 	guessKeyBytes = 32
 )
 
-// guessKey is the site's key for the names of its counters. The first node makes it, and all have the same.
-func (ac *Accounts) guessKey(ctx context.Context) ([]byte, error) {
-	ac.guessing.Lock()
-	defer ac.guessing.Unlock()
-	if ac.guessed == nil {
-		key, err := ac.store.Mark(ctx, guessMark, randomBytes(guessKeyBytes))
+// siteKey is the site's key for the names of its counters. The first node makes it, and all have the same.
+func (l *guessLimits) siteKey(ctx context.Context) ([]byte, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.key == nil {
+		key, err := l.store.Mark(ctx, guessMark, randomBytes(guessKeyBytes))
 		if err != nil {
 			return nil, coded(err)
 		}
-		ac.guessed = key
+		l.key = key
 	}
-	return ac.guessed, nil
+	return l.key, nil
 }
 
 // digest keeps names and addresses out of the table and bounds their length. With the site's key in it nobody else can
@@ -125,19 +134,19 @@ func digest(key []byte, parts ...string) string {
 // peek refuses a try that is sure to be refused, without writing: a flood of
 // them costs reads only, and none of the turns to hash. It tells how often the
 // pair has failed.
-func (ac *Accounts) peek(ctx context.Context, g guess) (int, error) {
-	now := ac.now().UTC()
-	if err := ac.peekNetwork(ctx, g, now); err != nil {
+func (l *guessLimits) peek(ctx context.Context, g guess) (int, error) {
+	now := l.now().UTC()
+	if err := l.peekNetwork(ctx, g, now); err != nil {
 		return 0, err
 	}
-	n, since, err := ac.store.Guesses(ctx, g.account)
+	n, since, err := l.store.Guesses(ctx, g.account)
 	if err != nil {
 		return 0, coded(err)
 	}
 	if n >= hardLimit && (g.window == 0 || now.Sub(since) < g.window) {
 		return 0, errLocked()
 	}
-	n, since, err = ac.store.Guesses(ctx, g.pair)
+	n, since, err = l.store.Guesses(ctx, g.pair)
 	if err != nil {
 		return 0, coded(err)
 	}
@@ -149,7 +158,7 @@ func (ac *Accounts) peek(ctx context.Context, g guess) (int, error) {
 	if n < freeTries {
 		return n, nil
 	}
-	started, since, err := ac.store.Guesses(ctx, g.wait)
+	started, since, err := l.store.Guesses(ctx, g.wait)
 	if err != nil {
 		return 0, coded(err)
 	}
@@ -160,11 +169,11 @@ func (ac *Accounts) peek(ctx context.Context, g guess) (int, error) {
 }
 
 // peekNetwork refuses a network that has been wrong too often, whatever the names.
-func (ac *Accounts) peekNetwork(ctx context.Context, g guess, now time.Time) error {
+func (l *guessLimits) peekNetwork(ctx context.Context, g guess, now time.Time) error {
 	if g.network == "" {
 		return nil
 	}
-	n, since, err := ac.store.Guesses(ctx, g.network)
+	n, since, err := l.store.Guesses(ctx, g.network)
 	if err != nil {
 		return coded(err)
 	}
@@ -176,37 +185,42 @@ func (ac *Accounts) peekNetwork(ctx context.Context, g guess, now time.Time) err
 
 // wrong notes a wrong password against the network that it came from. It is
 // noted after the fact: the turns to hash bound how many run ahead.
-func (ac *Accounts) wrong(ctx context.Context, g guess) error {
+func (l *guessLimits) wrong(ctx context.Context, g guess) error {
 	if g.network == "" {
 		return nil
 	}
-	_, _, err := ac.store.ChargeGuess(ctx, g.network, networkWindow, ac.now().UTC())
+	_, _, err := l.store.ChargeGuess(ctx, g.network, networkWindow, l.now().UTC())
 	return coded(err)
 }
 
 // right forgets the failures of whoever got in and remembers the network.
-func (ac *Accounts) right(ctx context.Context, g guess) error {
-	if err := ac.store.ForgetGuesses(ctx, g.account, g.pair, g.wait); err != nil {
+func (l *guessLimits) right(ctx context.Context, g guess) error {
+	if err := l.store.ForgetGuesses(ctx, g.account, g.pair, g.wait); err != nil {
 		return coded(err)
 	}
-	_, _, err := ac.store.ChargeGuess(ctx, g.home, homeWindow, ac.now().UTC())
+	_, _, err := l.store.ChargeGuess(ctx, g.home, homeWindow, l.now().UTC())
 	return coded(err)
+}
+
+// forget lets the owner of an account try again that was locked by failures from anywhere.
+func (l *guessLimits) forget(ctx context.Context, userID int64) error {
+	return coded(l.store.ForgetGuesses(ctx, accountCounter(userID)))
 }
 
 // charge counts a try before the password is looked at. Every count comes from
 // one statement, so that of parallel tries no more than the limits get through.
-func (ac *Accounts) charge(ctx context.Context, g guess) error {
-	before, err := ac.peek(ctx, g)
+func (l *guessLimits) charge(ctx context.Context, g guess) error {
+	before, err := l.peek(ctx, g)
 	if err != nil {
 		return err
 	}
 	if before >= freeTries {
-		if err := ac.passWait(ctx, g, before); err != nil {
+		if err := l.passWait(ctx, g, before); err != nil {
 			return err
 		}
 	}
-	now := ac.now().UTC()
-	n, since, err := ac.store.ChargeGuess(ctx, g.pair, pairWindow, now)
+	now := l.now().UTC()
+	n, since, err := l.store.ChargeGuess(ctx, g.pair, pairWindow, now)
 	if err != nil {
 		return coded(err)
 	}
@@ -215,11 +229,11 @@ func (ac *Accounts) charge(ctx context.Context, g guess) error {
 	}
 	// The try that begins the waits, or one that others overtook since the peek.
 	if n >= freeTries && (before < freeTries || n-1 != before) {
-		if err := ac.passWait(ctx, g, n-1); err != nil {
+		if err := l.passWait(ctx, g, n-1); err != nil {
 			return err
 		}
 	}
-	n, _, err = ac.store.ChargeGuess(ctx, g.account, g.window, now)
+	n, _, err = l.store.ChargeGuess(ctx, g.account, g.window, now)
 	if err != nil {
 		return coded(err)
 	}
@@ -230,9 +244,9 @@ func (ac *Accounts) charge(ctx context.Context, g guess) error {
 }
 
 // passWait lets one try through per wait: the one that begins the next.
-func (ac *Accounts) passWait(ctx context.Context, g guess, failures int) error {
-	now := ac.now().UTC()
-	n, since, err := ac.store.ChargeGuess(ctx, g.wait, wait(failures), now)
+func (l *guessLimits) passWait(ctx context.Context, g guess, failures int) error {
+	now := l.now().UTC()
+	n, since, err := l.store.ChargeGuess(ctx, g.wait, wait(failures), now)
 	if err != nil {
 		return coded(err)
 	}
@@ -263,5 +277,6 @@ func errTooMany(left time.Duration) error {
 
 // errLocked looks the same for a name that nobody has.
 func errLocked() error {
-	return userkeys.Errorf(userkeys.RateLimited, "too many wrong passwords in a row for this account; ask an administrator of this site to set a new password")
+	return userkeys.Errorf(userkeys.RateLimited, "too many wrong passwords in a row for this account; "+
+		"ask an administrator of this site to set a new password")
 }

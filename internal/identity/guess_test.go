@@ -20,7 +20,7 @@ import (
 )
 
 // eachStore runs a test over every store that there is.
-func eachStore(t *testing.T, run func(t *testing.T, store Store)) {
+func eachStore(t *testing.T, run func(t *testing.T, store testStore)) {
 	t.Helper()
 	t.Run("memory", func(t *testing.T) { t.Parallel(); run(t, newMemory()) })
 	dbtest.Each(t, func(t *testing.T, s *store.Store) { run(t, s) })
@@ -28,7 +28,7 @@ func eachStore(t *testing.T, run func(t *testing.T, store Store)) {
 
 func TestCVE_2025_69413_Login_tells_nothing_about_accounts(t *testing.T) {
 	t.Parallel()
-	eachStore(t, func(t *testing.T, store Store) {
+	eachStore(t, func(t *testing.T, store testStore) {
 		s := newSite(t, store)
 		s.add("alice")
 		suspended := s.add("sam")
@@ -99,7 +99,7 @@ func TestLG1_Login_times(t *testing.T) {
 
 func TestLG2_Waits_from_the_fifth_failure_of_one_address(t *testing.T) {
 	t.Parallel()
-	eachStore(t, func(t *testing.T, store Store) {
+	eachStore(t, func(t *testing.T, store testStore) {
 		s := newSite(t, store)
 		s.add("alice")
 		b := s.browser(address(1))
@@ -147,7 +147,7 @@ func TestLG2_Waits_from_the_fifth_failure_of_one_address(t *testing.T) {
 
 func TestLG2_Hard_stop_from_many_addresses(t *testing.T) {
 	t.Parallel()
-	eachStore(t, func(t *testing.T, store Store) {
+	eachStore(t, func(t *testing.T, store testStore) {
 		s := newSite(t, store)
 		alice := s.add("alice")
 		texts := map[string]bool{}
@@ -218,7 +218,7 @@ func TestLG2_Success_begins_the_count_anew(t *testing.T) {
 
 func TestCVE_2025_24806_One_counter_for_every_spelling(t *testing.T) {
 	t.Parallel()
-	eachStore(t, func(t *testing.T, store Store) {
+	eachStore(t, func(t *testing.T, store testStore) {
 		s := newSite(t, store)
 		u := s.add("Alice", func(n *NewUser) { n.Email = "\u00c9lise@Example.org" })
 		spellings := []string{
@@ -260,7 +260,7 @@ func TestLG3_Unknown_names_share_a_counter_by_their_canonical_form(t *testing.T)
 
 func TestCVE_2021_3138_Parallel_tries_do_not_outrun_the_limit(t *testing.T) {
 	t.Parallel()
-	eachStore(t, func(t *testing.T, store Store) {
+	eachStore(t, func(t *testing.T, store testStore) {
 		s := newSite(t, store)
 		alice := s.add("alice")
 		burst := func(ip func(int) string) int64 {
@@ -303,13 +303,13 @@ func TestCVE_2021_3138_Parallel_tries_do_not_outrun_the_limit(t *testing.T) {
 // frozen is a store whose peeks still tell what was so when it was made: the
 // worst that can happen between the peek and the charge of parallel tries on many nodes.
 type frozen struct {
-	Store
+	testStore
 	guesses map[string]counted
 }
 
 func freeze(s *memory) frozen {
 	defer s.lock()()
-	return frozen{Store: s, guesses: maps.Clone(s.guesses)}
+	return frozen{testStore: s, guesses: maps.Clone(s.guesses)}
 }
 
 func (s frozen) Guesses(_ context.Context, name string) (int, time.Time, error) {
@@ -340,7 +340,7 @@ func TestLG4_Charges_alone_hold_the_limits(t *testing.T) {
 				return guess{account: "user:1", pair: fmt.Sprint("pair", i), wait: fmt.Sprint("wait", i)}
 			}
 			for range test.before {
-				if err := s.charge(t.Context(), pair(0)); err != nil {
+				if err := s.guesses.charge(t.Context(), pair(0)); err != nil {
 					t.Fatal(err)
 				}
 				s.clock.advance(maxWait)
@@ -348,7 +348,7 @@ func TestLG4_Charges_alone_hold_the_limits(t *testing.T) {
 			m := s.node(freeze(store))
 			through := 0
 			for i := range max(50, test.pairs) {
-				if m.charge(t.Context(), pair(i%test.pairs)) == nil {
+				if m.guesses.charge(t.Context(), pair(i%test.pairs)) == nil {
 					through++
 				}
 				s.clock.advance(test.pause)
@@ -369,13 +369,13 @@ func (s *site) pairCounter(name, ip string) string {
 	}
 	var g guess
 	b := s.browser(ip)
-	b.ask(func(r *http.Request) { g, _ = s.newGuess(r, name, a) })
+	b.ask(func(r *http.Request) { g, _ = s.guesses.newGuess(r.Context(), s.clientIP(r), name, a) })
 	return g.pair
 }
 
 func TestLG5_Counts_outlive_restarts_and_floods_of_names(t *testing.T) {
 	t.Parallel()
-	eachStore(t, func(t *testing.T, store Store) {
+	eachStore(t, func(t *testing.T, store testStore) {
 		s := newSite(t, store)
 		s.add("alice")
 		for range freeTries {
@@ -486,7 +486,7 @@ func TestLG7_A_refused_login_takes_no_turn(t *testing.T) {
 	// Who finds the queue full has not been looked at, and pays no try.
 	_, err = s.browser(address(2)).login("alice", password)
 	wantCode(t, err, userkeys.Unavailable)
-	if n, _, _ := s.store.Guesses(t.Context(), s.pairCounter("alice", address(2))); n != 0 {
+	if n, _, _ := s.guesses.store.Guesses(t.Context(), s.pairCounter("alice", address(2))); n != 0 {
 		t.Errorf("charged %d tries", n)
 	}
 }
@@ -495,7 +495,7 @@ func TestLG7_A_refused_login_takes_no_turn(t *testing.T) {
 // where they are at home.
 func TestLG2_Nobody_locks_an_owner_out(t *testing.T) {
 	t.Parallel()
-	eachStore(t, func(t *testing.T, store Store) {
+	eachStore(t, func(t *testing.T, store testStore) {
 		s := newSite(t, store)
 		s.add("alice")
 		home := s.browser(address(1))
@@ -550,7 +550,9 @@ func TestInvented_names_share_counters(t *testing.T) {
 	seen := make(map[string]bool)
 	for i := range 6_000 {
 		g := guess{}
-		s.browser(address(1)).ask(func(r *http.Request) { g, _ = s.newGuess(r, fmt.Sprint("name", i), userkeys.Account{}) })
+		s.browser(address(1)).ask(func(r *http.Request) {
+			g, _ = s.guesses.newGuess(r.Context(), s.clientIP(r), fmt.Sprint("name", i), userkeys.Account{})
+		})
 		seen[g.account] = true
 		if len(g.account) != len("name:")+strangerDigits {
 			t.Fatalf("the counter of an invented name is %s", g.account)

@@ -30,7 +30,7 @@ func twin(name string) string {
 // not that of a name that somebody has.
 func TestLG1_Twins_tell_nothing(t *testing.T) {
 	t.Parallel()
-	eachStore(t, func(t *testing.T, store Store) {
+	eachStore(t, func(t *testing.T, store testStore) {
 		s := newSite(t, store)
 		s.add("alice")
 		for i, name := range []string{"alice", "mallory", "peter", "paula"} {
@@ -47,7 +47,7 @@ func TestLG1_Twins_tell_nothing(t *testing.T) {
 // TestLG1_Name_and_address_are_not_linked: what was tried by the user name tells nothing of the e-mail address.
 func TestLG1_Name_and_address_are_not_linked(t *testing.T) {
 	t.Parallel()
-	eachStore(t, func(t *testing.T, store Store) {
+	eachStore(t, func(t *testing.T, store testStore) {
 		s := newSite(t, store)
 		s.add("alice")
 		for i, other := range []string{"alice@example.org", "alice@elsewhere.example", "bob"} {
@@ -65,7 +65,7 @@ func TestLG1_Name_and_address_are_not_linked(t *testing.T) {
 // many tries with that to a name that nobody has.
 func TestLG1_Known_and_unknown_names_are_charged_alike(t *testing.T) {
 	t.Parallel()
-	eachStore(t, func(t *testing.T, store Store) {
+	eachStore(t, func(t *testing.T, store testStore) {
 		s := newSite(t, store)
 		s.add("alice")
 		began := s.clock.Now()

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
@@ -13,9 +12,12 @@ import (
 	"userkeys"
 )
 
-// Config says what [Accounts] work with. Store and ClientIP are required.
+// Config says what [Accounts] work with. The three stores and ClientIP are required.
 type Config struct {
-	Store  Store
+	Users    UserStore
+	Sessions SessionStore
+	Guesses  GuessStore
+
 	Now    func() time.Time // default time.Now
 	Logger *slog.Logger     // default: says nothing
 
@@ -34,7 +36,9 @@ type Config struct {
 // Accounts are the site's own accounts, and who is signed in to them.
 // They are safe for concurrent use.
 type Accounts struct {
-	store     Store
+	users     UserStore
+	store     SessionStore
+	guesses   *guessLimits
 	now       func() time.Time
 	log       *slog.Logger
 	secure    bool
@@ -42,15 +46,12 @@ type Accounts struct {
 	clientIP  func(*http.Request) string
 	hasher    *hasher
 	sessions  *scs.SessionManager
-
-	guessing sync.Mutex
-	guessed  []byte // the key of guesses; nil: not read yet
 }
 
 // New checks cfg and makes [Accounts].
 func New(cfg Config) (*Accounts, error) {
-	if cfg.Store == nil || cfg.ClientIP == nil {
-		return nil, errors.New("identity: Config needs a Store and a ClientIP")
+	if cfg.Users == nil || cfg.Sessions == nil || cfg.Guesses == nil || cfg.ClientIP == nil {
+		return nil, errors.New("identity: Config needs its stores and a ClientIP")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -71,7 +72,8 @@ func New(cfg Config) (*Accounts, error) {
 		return nil, errors.New("identity: the cost of a password hash is out of bounds")
 	}
 	ac := &Accounts{
-		store: cfg.Store, now: cfg.Now, log: cfg.Logger,
+		users: cfg.Users, store: cfg.Sessions, guesses: &guessLimits{store: cfg.Guesses, now: cfg.Now},
+		now: cfg.Now, log: cfg.Logger,
 		secure: cfg.Secure, loginPath: cfg.LoginPath, clientIP: cfg.ClientIP,
 		hasher: newHasher(cfg.Cost),
 	}

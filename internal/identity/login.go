@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"net/url"
 	"time"
 
 	"userkeys"
@@ -38,12 +39,13 @@ func (ac *Accounts) Login(r *http.Request, name, password string) (userkeys.User
 	if err != nil {
 		return userkeys.User{}, err
 	}
-	g, err := ac.newGuess(r, name, a)
+	g, err := ac.guesses.newGuess(ctx, ac.clientIP(r), name, a)
 	if err != nil {
 		return userkeys.User{}, err
 	}
 	if a, err = ac.try(ctx, g, a, password); err == nil {
-		err = ac.signIn(ctx, v, a, nil, ac.earlyOf(r))
+		v.early = ac.earlyOf(r)
+		err = ac.signIn(ctx, v, a, nil)
 	}
 	if err != nil {
 		// Not the name: people type passwords there.
@@ -54,12 +56,18 @@ func (ac *Accounts) Login(r *http.Request, name, password string) (userkeys.User
 	return a.User, nil
 }
 
+// LoginURL is the login page that leads back to back afterwards. The page
+// judges by itself where it may lead: anybody can write a link to it.
+func (ac *Accounts) LoginURL(back string) string {
+	return ac.loginPath + "?redirect=" + url.QueryEscape(back)
+}
+
 // find reads the account of a canonical name; nobody's is zero.
 func (ac *Accounts) find(ctx context.Context, name string) (userkeys.Account, error) {
 	if name == "" || !isText(name) {
 		return userkeys.Account{}, nil
 	}
-	a, err := ac.store.Account(ctx, name)
+	a, err := ac.users.Account(ctx, name)
 	if errors.Is(err, userkeys.NotFound) {
 		return userkeys.Account{}, nil
 	}
@@ -69,7 +77,7 @@ func (ac *Accounts) find(ctx context.Context, name string) (userkeys.Account, er
 // try looks at the password, once the try is counted. It returns the account
 // with the password hash that is stored after it.
 func (ac *Accounts) try(ctx context.Context, g guess, a userkeys.Account, password string) (userkeys.Account, error) {
-	if _, err := ac.peek(ctx, g); err != nil {
+	if _, err := ac.guesses.peek(ctx, g); err != nil {
 		return a, err
 	}
 	release, err := ac.hasher.acquire(ctx, g.network)
@@ -77,20 +85,20 @@ func (ac *Accounts) try(ctx context.Context, g guess, a userkeys.Account, passwo
 		return a, err
 	}
 	defer release()
-	if err := ac.charge(ctx, g); err != nil {
+	if err := ac.guesses.charge(ctx, g); err != nil {
 		return a, err
 	}
 	if !ac.hasher.verify(a.PasswordHash, password) || !a.MayAct() {
-		return a, errors.Join(errWrong(), ac.wrong(ctx, g))
+		return a, errors.Join(errWrong(), ac.guesses.wrong(ctx, g))
 	}
-	if err := ac.right(ctx, g); err != nil {
+	if err := ac.guesses.right(ctx, g); err != nil {
 		return a, err
 	}
 	if !ac.hasher.outdated(a.PasswordHash) {
 		return a, nil
 	}
 	hash := ac.hasher.hash(password)
-	replaced, err := ac.store.ReplacePassword(ctx, a.ID, a.PasswordHash, hash)
+	replaced, err := ac.users.ReplacePassword(ctx, a.ID, a.PasswordHash, hash)
 	if err != nil {
 		ac.log.WarnContext(ctx, "login: cannot store the password hashed anew", "user", a.ID, "err", err)
 	}
@@ -104,8 +112,8 @@ func (ac *Accounts) try(ctx context.Context, g guess, a userkeys.Account, passwo
 // was suspended, while the old one was being looked at must not leave a
 // session behind: the change has deleted those that it found, so look again
 // once ours is there.
-func (ac *Accounts) signIn(ctx context.Context, v *visit, a userkeys.Account, app *userkeys.AppSession, early string) error {
-	if err := v.start(ctx, a.User, app, early); err != nil {
+func (ac *Accounts) signIn(ctx context.Context, v *visit, a userkeys.Account, app *userkeys.AppSession) error {
+	if err := v.start(ctx, a.User, app); err != nil {
 		return err
 	}
 	again, err := ac.find(ctx, canonical(a.Username))
@@ -115,7 +123,7 @@ func (ac *Accounts) signIn(ctx context.Context, v *visit, a userkeys.Account, ap
 	if err != nil {
 		return errors.Join(err, v.stop(ctx))
 	}
-	if err := ac.store.TouchUser(ctx, a.ID, ac.now().UTC()); err != nil {
+	if err := ac.users.TouchUser(ctx, a.ID, ac.now().UTC()); err != nil {
 		ac.log.WarnContext(ctx, "login: cannot remember the visit", "user", a.ID, "err", err)
 	}
 	return nil
@@ -133,7 +141,7 @@ func (ac *Accounts) SignIn(r *http.Request, p userkeys.OneTimePassword) (userkey
 	if v == nil {
 		return userkeys.User{}, errNoSession
 	}
-	u, err := ac.store.User(ctx, p.UserID)
+	u, err := ac.users.User(ctx, p.UserID)
 	if err != nil {
 		return userkeys.User{}, coded(err)
 	}
@@ -144,8 +152,11 @@ func (ac *Accounts) SignIn(r *http.Request, p userkeys.OneTimePassword) (userkey
 	if a.ID != p.UserID || !a.MayAct() {
 		return userkeys.User{}, errWrong()
 	}
-	app := userkeys.AppSession{Password: p.Password, KeyID: p.KeyID, ApplicationName: cmp.Or(p.ApplicationName, anApp), BeganAt: ac.now().UTC()}
-	if err := ac.signIn(ctx, v, a, &app, ac.earlyOf(r)); err != nil {
+	app := userkeys.AppSession{
+		Password: p.Password, KeyID: p.KeyID, ApplicationName: cmp.Or(p.ApplicationName, anApp), BeganAt: ac.now().UTC(),
+	}
+	v.early = ac.earlyOf(r)
+	if err := ac.signIn(ctx, v, a, &app); err != nil {
 		return userkeys.User{}, err
 	}
 	ac.log.InfoContext(ctx, "login by one-time password", "user", a.ID, "ip", ac.clientIP(r))
@@ -185,7 +196,7 @@ func (ac *Accounts) SetupToken(ctx context.Context) (string, bool, error) {
 
 // HasAdministrator reports whether the site has an administrator who may act: one who is active and not suspended.
 func (ac *Accounts) HasAdministrator(ctx context.Context) (bool, error) {
-	found, err := ac.store.FindUsers(ctx, userkeys.UserFilter{Admins: true, Limit: 1})
+	found, err := ac.users.FindUsers(ctx, userkeys.UserFilter{Admins: true, Limit: 1})
 	return len(found) > 0, coded(err)
 }
 
@@ -208,8 +219,10 @@ func (ac *Accounts) CheckSetup(ctx context.Context, token string) error {
 
 // setupGone is one text for every reason: a stranger does not learn whether the site has an administrator.
 func setupGone() error {
-	return userkeys.Errorf(userkeys.ConsentGone, "this link has been used, is too old or is not complete, or the site has an administrator already; "+
-		"while it has none, userkeys serve --setup-link prints a new link when it starts, and userkeys user set NAME --admin makes a user an administrator")
+	return userkeys.Errorf(userkeys.ConsentGone, "this link has been used, is too old or is not complete, "+
+		"or the site has an administrator already; while it has none, "+
+		"userkeys serve --setup-link prints a new link when it starts, "+
+		"and userkeys user set NAME --admin makes a user an administrator")
 }
 
 // Setup makes the first administrator with the token of [Accounts.SetupToken]
@@ -231,17 +244,18 @@ func (ac *Accounts) Setup(r *http.Request, token, name, password string) (userke
 	if err := CheckPassword(password, u); err != nil {
 		return userkeys.User{}, err
 	}
-	a, err := ac.createFirst(ctx, u, token, password, userkeys.Caller{As: userkeys.CallerSystem, Address: ac.clientIP(r)})
+	a, err := ac.createFirst(r, u, token, password)
 	if err != nil {
 		return userkeys.User{}, err
 	}
 	ac.log.InfoContext(ctx, "first administrator made", "user", a.ID, "ip", ac.clientIP(r))
-	return a.User, ac.signIn(ctx, v, a, nil, "")
+	return a.User, ac.signIn(ctx, v, a, nil)
 }
 
 // createFirst consumes the token only when its turn to hash has come, so that
 // nothing but the database can fail between that and the user's row.
-func (ac *Accounts) createFirst(ctx context.Context, u userkeys.User, token, password string, by userkeys.Caller) (userkeys.Account, error) {
+func (ac *Accounts) createFirst(r *http.Request, u userkeys.User, token, password string) (userkeys.Account, error) {
+	ctx := r.Context()
 	release, err := ac.hasher.acquire(ctx, "")
 	if err != nil {
 		return userkeys.Account{}, err
@@ -250,7 +264,7 @@ func (ac *Accounts) createFirst(ctx context.Context, u userkeys.User, token, pas
 	if err := ac.CheckSetup(ctx, token); err != nil {
 		return userkeys.Account{}, err
 	}
-	switch _, err := ac.store.Account(ctx, u.Username); {
+	switch _, err := ac.users.Account(ctx, u.Username); {
 	case err == nil:
 		return userkeys.Account{}, userkeys.Errorf(userkeys.Conflict, "this user name is taken")
 	case !errors.Is(err, userkeys.NotFound):
@@ -264,6 +278,6 @@ func (ac *Accounts) createFirst(ctx context.Context, u userkeys.User, token, pas
 		return userkeys.Account{}, setupGone()
 	}
 	a := userkeys.Account{User: u, PasswordHash: ac.hasher.hash(password)}
-	a.User, err = ac.store.CreateUser(ctx, a, by)
+	a.User, err = ac.users.CreateUser(ctx, a, userkeys.Caller{As: userkeys.CallerSystem, Address: ac.clientIP(r)})
 	return a, coded(err)
 }

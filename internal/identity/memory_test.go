@@ -2,8 +2,6 @@ package identity
 
 import (
 	"context"
-	"math"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -46,8 +44,8 @@ func newMemory() *memory {
 }
 
 var (
-	_ Store = (*memory)(nil)
-	_ Store = (*store.Store)(nil)
+	_ testStore = (*memory)(nil)
+	_ testStore = (*store.Store)(nil)
 )
 
 func (s *memory) lock() func() { s.mu.Lock(); return s.mu.Unlock }
@@ -158,24 +156,15 @@ func (s *memory) Account(_ context.Context, name string) (userkeys.Account, erro
 	return userkeys.Account{}, userkeys.Errorf(userkeys.NotFound, "no user")
 }
 
-func (s *memory) Users(_ context.Context, after int64, limit int) ([]userkeys.User, error) {
+func (s *memory) FindUsers(_ context.Context, f userkeys.UserFilter) ([]userkeys.User, error) {
 	defer s.lock()()
 	var out []userkeys.User
-	for id := after + 1; id <= s.lastID && len(out) < limit; id++ {
-		if a, ok := s.accounts[id]; ok {
+	for id := f.After + 1; id <= s.lastID && (f.Limit == 0 || len(out) < f.Limit); id++ {
+		if a, ok := s.accounts[id]; ok && (!f.Admins || a.Admin && a.MayAct()) {
 			out = append(out, a.User)
 		}
 	}
 	return out, s.fail
-}
-
-func (s *memory) FindUsers(ctx context.Context, f userkeys.UserFilter) ([]userkeys.User, error) {
-	users, err := s.Users(ctx, f.After, math.MaxInt)
-	users = slices.DeleteFunc(users, func(u userkeys.User) bool { return f.Admins && !(u.Admin && u.MayAct()) })
-	if f.Limit > 0 && len(users) > f.Limit {
-		users = users[:f.Limit]
-	}
-	return users, err
 }
 
 func (s *memory) TouchUser(ctx context.Context, id int64, at time.Time) error {

@@ -65,6 +65,7 @@ type visit struct {
 	ac    *Accounts
 	w     http.ResponseWriter // nil: the request has not passed Sessions
 	token string              // as the browser sent it, if it looks like one
+	early string              // cookie of a form token that a new session takes over
 
 	mu     sync.Mutex
 	ctx    context.Context // carries the session's data once loaded
@@ -92,10 +93,10 @@ func (ac *Accounts) visitOf(ctx context.Context) *visit {
 	return v
 }
 
-// tokenOf reads the session cookie. Two of that name are none: without https
-// a neighbouring host can add its own, to have somebody act in its account.
-func (ac *Accounts) tokenOf(r *http.Request) string {
-	cookies := r.CookiesNamed(ac.CookieName())
+// tokenIn reads the token in a cookie; empty if there is none. Two cookies of one name are none: without
+// https a neighbouring host can add its own, to have somebody act in its account.
+func tokenIn(r *http.Request, cookie string) string {
+	cookies := r.CookiesNamed(cookie)
 	if len(cookies) != 1 {
 		return ""
 	}
@@ -105,6 +106,9 @@ func (ac *Accounts) tokenOf(r *http.Request) string {
 	}
 	return token
 }
+
+// tokenOf reads the session cookie.
+func (ac *Accounts) tokenOf(r *http.Request) string { return tokenIn(r, ac.CookieName()) }
 
 // Visitor tells who sends r; nobody is a zero Visitor. The user is read anew
 // for each request, so that a suspension counts at once.
@@ -121,7 +125,10 @@ func (ac *Accounts) Visitor(r *http.Request) (userkeys.Caller, error) {
 	if v.user.ID == 0 {
 		return userkeys.Caller{}, nil
 	}
-	return userkeys.Caller{User: v.user, Session: userkeys.Session{ID: v.get(keyID), CSRF: formSecret(v.token), EarlyCSRF: v.earlyToken(ac.earlyOf(r)), App: v.get(keyVia)}}, nil
+	return userkeys.Caller{User: v.user, Session: userkeys.Session{
+		ID: v.get(keyID), App: v.get(keyVia),
+		CSRF: formSecret(v.token), EarlyCSRF: v.earlyToken(ac.earlyOf(r)),
+	}}, nil
 }
 
 // SignedInAt tells when the sender of r signed in, with a password or as the first administrator; zero for nobody,
@@ -147,17 +154,8 @@ func (ac *Accounts) earlyName() string { return ac.CookieName() + "-early" }
 // CookieNames are the cookies of this site that nobody else need see.
 func (ac *Accounts) CookieNames() []string { return []string{ac.CookieName(), ac.earlyName()} }
 
-// earlyOf reads the cookie of a form token before the session; two of that name are none.
-func (ac *Accounts) earlyOf(r *http.Request) string {
-	cookies := r.CookiesNamed(ac.earlyName())
-	if len(cookies) != 1 {
-		return ""
-	}
-	if b, err := base64.RawURLEncoding.Strict().DecodeString(cookies[0].Value); err != nil || len(b) != tokenBytes {
-		return ""
-	}
-	return cookies[0].Value
-}
+// earlyOf reads the cookie of a form token before the session.
+func (ac *Accounts) earlyOf(r *http.Request) string { return tokenIn(r, ac.earlyName()) }
 
 // earlyToken is the form token from before the session, if the session began with it.
 func (v *visit) earlyToken(cookie string) string {
@@ -188,7 +186,10 @@ func (ac *Accounts) FormToken(r *http.Request) (string, error) {
 	cookie := ac.earlyOf(r)
 	if cookie == "" {
 		cookie = base64.RawURLEncoding.EncodeToString(randomBytes(tokenBytes))
-		http.SetCookie(v.w, &http.Cookie{Name: ac.earlyName(), Value: cookie, Path: "/", Secure: ac.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+		http.SetCookie(v.w, &http.Cookie{
+			Name: ac.earlyName(), Value: cookie, Path: "/",
+			Secure: ac.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		})
 	}
 	return formSecret(cookie), nil
 }
@@ -229,7 +230,7 @@ func (v *visit) look(ctx context.Context) error {
 		v.looked = true
 		return nil
 	}
-	u, err := v.ac.store.User(ctx, id)
+	u, err := v.ac.users.User(ctx, id)
 	if err != nil && !errors.Is(err, userkeys.NotFound) {
 		return coded(err)
 	}
@@ -253,7 +254,7 @@ func (v *visit) touch(ctx context.Context) {
 	defer cancel()
 	_, _, err := v.ac.sessions.Commit(soon)
 	if err == nil {
-		err = v.ac.store.TouchUser(soon, v.user.ID, now)
+		err = v.ac.users.TouchUser(soon, v.user.ID, now)
 	}
 	if err != nil {
 		v.ac.log.WarnContext(ctx, "session: cannot remember a visit", "user", v.user.ID, "err", err)
@@ -262,7 +263,7 @@ func (v *visit) touch(ctx context.Context) {
 
 // start signs u in, or an app as u: under a new token, so that whoever planted or saw the
 // old one has nothing.
-func (v *visit) start(ctx context.Context, u userkeys.User, app *userkeys.AppSession, early string) error {
+func (v *visit) start(ctx context.Context, u userkeys.User, app *userkeys.AppSession) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if err := v.load(ctx); err != nil {
@@ -282,8 +283,8 @@ func (v *visit) start(ctx context.Context, u userkeys.User, app *userkeys.AppSes
 	if app != nil {
 		s.Put(v.ctx, keyVia, app.ApplicationName)
 	}
-	if early != "" {
-		s.Put(v.ctx, keyEarly, hex.EncodeToString(hashToken(formSecret(early))))
+	if v.early != "" {
+		s.Put(v.ctx, keyEarly, hex.EncodeToString(hashToken(formSecret(v.early))))
 	}
 	s.SetDeadline(v.ctx, now.Add(sessionLifetime))
 	token, _, err := s.Commit(context.WithValue(v.ctx, newRowKey{}, u.ID))

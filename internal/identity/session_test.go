@@ -88,7 +88,7 @@ func TestSession_Strangers_leave_no_trace(t *testing.T) {
 
 func TestSession_Tells_the_visitor(t *testing.T) {
 	t.Parallel()
-	eachStore(t, func(t *testing.T, store Store) {
+	eachStore(t, func(t *testing.T, store testStore) {
 		s := newSite(t, store)
 		alice := s.add("alice")
 		b := s.browser(address(1))
@@ -121,7 +121,7 @@ func TestSession_Tells_the_visitor(t *testing.T) {
 
 func TestCVE_2026_34454_Login_gives_a_new_session(t *testing.T) {
 	t.Parallel()
-	eachStore(t, func(t *testing.T, store Store) {
+	eachStore(t, func(t *testing.T, store testStore) {
 		s := newSite(t, store)
 		alice, mallory := s.add("alice"), s.add("mallory")
 
@@ -168,7 +168,7 @@ func TestCVE_2026_34454_Login_gives_a_new_session(t *testing.T) {
 
 func TestDiscourse_41610_Old_cookies_are_dead(t *testing.T) {
 	t.Parallel()
-	eachStore(t, func(t *testing.T, store Store) {
+	eachStore(t, func(t *testing.T, store testStore) {
 		s := newSite(t, store)
 		ctx := t.Context()
 		end := map[string]func(b *browser, u userkeys.User){
@@ -222,7 +222,7 @@ func cookieOf(a browser, b *browser) string {
 
 func TestLG9_A_request_in_flight_does_not_bring_a_session_back(t *testing.T) {
 	t.Parallel()
-	eachStore(t, func(t *testing.T, store Store) {
+	eachStore(t, func(t *testing.T, store testStore) {
 		s := newSite(t, store)
 		u := s.add("alice")
 		b := s.browser(address(1))
@@ -250,12 +250,12 @@ func TestLG9_A_password_changed_during_login_leaves_no_session(t *testing.T) {
 	t.Parallel()
 	changes := map[string]func(s *site, id int64) error{
 		"password": func(s *site, id int64) error {
-			return s.store.SetPassword(context.Background(), id, "$changed", command, s.clock.Now())
+			return s.users.SetPassword(context.Background(), id, "$changed", command, s.clock.Now())
 		},
 		"suspended": func(s *site, id int64) error {
-			u, err := s.store.User(context.Background(), id)
+			u, err := s.users.User(context.Background(), id)
 			u.SuspendedAt = s.clock.Now()
-			return errors.Join(err, setUser(context.Background(), s.store, u, command, s.clock.Now()))
+			return errors.Join(err, setUser(context.Background(), s.users, u, command, s.clock.Now()))
 		},
 	}
 	for name, change := range changes {
@@ -327,7 +327,7 @@ func TestLG10_Forged_cookies(t *testing.T) {
 
 func TestSession_Ends(t *testing.T) {
 	t.Parallel()
-	eachStore(t, func(t *testing.T, store Store) {
+	eachStore(t, func(t *testing.T, store testStore) {
 		s := newSite(t, store)
 		alice := s.add("alice")
 		idle, busy := s.browser(address(1)), s.browser(address(2))
@@ -468,7 +468,7 @@ func TestSession_Keeps_other_cookies(t *testing.T) {
 }
 
 // setUser writes u, whatever the user is now.
-func setUser(ctx context.Context, st Store, u userkeys.User, by userkeys.Caller, at time.Time) error {
+func setUser(ctx context.Context, st UserStore, u userkeys.User, by userkeys.Caller, at time.Time) error {
 	was, err := st.User(ctx, u.ID)
 	if err != nil {
 		return err

@@ -48,6 +48,13 @@ func peer(r *http.Request) string {
 	return host
 }
 
+// testStore remembers all that accounts need.
+type testStore interface {
+	UserStore
+	SessionStore
+	GuessStore
+}
+
 // site is accounts whose clock stands still and whose hashes are counted.
 type site struct {
 	*Accounts
@@ -56,7 +63,7 @@ type site struct {
 	hashes *atomic.Int64
 }
 
-func newSite(t *testing.T, store Store, change ...func(*Config)) *site {
+func newSite(t *testing.T, store testStore, change ...func(*Config)) *site {
 	t.Helper()
 	c := &clock{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
 	s := &site{t: t, clock: c, hashes: &atomic.Int64{}}
@@ -65,9 +72,9 @@ func newSite(t *testing.T, store Store, change ...func(*Config)) *site {
 }
 
 // node is another server of the same site.
-func (s *site) node(store Store, change ...func(*Config)) *Accounts {
+func (s *site) node(store testStore, change ...func(*Config)) *Accounts {
 	s.t.Helper()
-	cfg := Config{Store: store, Now: s.clock.Now, Secure: true, Cost: cheap, ClientIP: peer}
+	cfg := Config{Users: store, Sessions: store, Guesses: store, Now: s.clock.Now, Secure: true, Cost: cheap, ClientIP: peer}
 	for _, f := range change {
 		f(&cfg)
 	}

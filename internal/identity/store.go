@@ -9,16 +9,9 @@ import (
 	"userkeys"
 )
 
-// Store is what identity needs remembered; the store package has it by shape.
-type Store interface {
-	AccountStore
-	SessionStore
-	GuessStore
-}
-
-// AccountStore remembers users. Names and e-mail addresses are compared
+// UserStore remembers users. Names and e-mail addresses are compared
 // without case. Errors: [userkeys.NotFound], [userkeys.Conflict].
-type AccountStore interface {
+type UserStore interface {
 	CreateUser(ctx context.Context, a userkeys.Account, by userkeys.Caller) (userkeys.User, error)
 	// ReplaceUser writes every field of u but ID and CreatedAt, if the user is
 	// still as was. It raises the epoch for the user's keys.
@@ -35,9 +28,7 @@ type AccountStore interface {
 	User(ctx context.Context, id int64) (userkeys.User, error)
 	// Account finds by username or, if name has an '@', by e-mail address.
 	Account(ctx context.Context, name string) (userkeys.Account, error)
-	// Users lists users by id, after the given one, at most limit.
-	Users(ctx context.Context, after int64, limit int) ([]userkeys.User, error)
-	// FindUsers lists users by id, those that f lets through.
+	// FindUsers lists the users that f selects, in the order of their ids.
 	FindUsers(ctx context.Context, f userkeys.UserFilter) ([]userkeys.User, error)
 	TouchUser(ctx context.Context, userID int64, seenAt time.Time) error
 }

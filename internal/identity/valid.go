@@ -29,6 +29,10 @@ var (
 	automaticGroup = regexp.MustCompile(`(?i)^(?:admins|moderators|staff|everyone|trust_level_[0-9]+)$`)
 )
 
+func invalid(format string, args ...any) error {
+	return userkeys.Errorf(userkeys.InvalidParameters, format, args...)
+}
+
 // canonical is the one spelling of what somebody types as their name: guessing
 // limits and look-ups use it, so that another spelling is not another account.
 func canonical(name string) string {
@@ -39,24 +43,22 @@ func canonical(name string) string {
 
 // checkUser brings the fields of u into their stored form, or says what is wrong.
 func checkUser(u *userkeys.User) error {
-	bad := func(format string, args ...any) error {
-		return userkeys.Errorf(userkeys.InvalidParameters, format, args...)
-	}
 	if !usernamePattern.MatchString(u.Username) {
-		return bad("a user name has 1 to 60 letters (a-z), digits, dots, hyphens and underscores, and begins and ends with a letter or digit")
+		return invalid("a user name has 1 to 60 letters (a-z), digits, dots, hyphens and underscores, " +
+			"and begins and ends with a letter or digit")
 	}
 	u.Name = strings.TrimSpace(norm.NFC.String(u.Name))
 	if len(u.Name) > maxNameBytes || !isText(u.Name) {
-		return bad("the full name must be text of at most %d bytes on one line", maxNameBytes)
+		return invalid("the full name must be text of at most %d bytes on one line", maxNameBytes)
 	}
 	if u.Email != "" {
 		if len(u.Email) > maxEmailBytes || !validEmail(u.Email) {
-			return bad("the e-mail address must have the form name@example.org and at most %d bytes", maxEmailBytes)
+			return invalid("the e-mail address must have the form name@example.org and at most %d bytes", maxEmailBytes)
 		}
 		u.Email = canonical(u.Email)
 	}
 	if u.TrustLevel < 0 || u.TrustLevel > 4 {
-		return bad("a trust level is 0 to 4")
+		return invalid("a trust level is 0 to 4")
 	}
 	groups, err := checkGroups(u.Groups)
 	u.Groups = groups
@@ -76,17 +78,18 @@ func checkGroups(groups []string) ([]string, error) {
 	var out []string
 	for _, g := range groups {
 		if !groupPattern.MatchString(g) {
-			return nil, userkeys.Errorf(userkeys.InvalidParameters, "the name of a group has 1 to 100 letters, digits, dots, hyphens and underscores")
+			return nil, invalid("the name of a group has 1 to 100 letters, digits, dots, hyphens and underscores")
 		}
 		if automaticGroup.MatchString(g) {
-			return nil, userkeys.Errorf(userkeys.InvalidParameters, "the group %s is given by the site itself; set the trust level, administrator or moderator instead", g)
+			return nil, invalid("the group %s is given by the site itself; "+
+				"set the trust level, administrator or moderator instead", g)
 		}
 		if !slices.Contains(out, g) {
 			out = append(out, g)
 		}
 	}
 	if len(out) > maxGroups {
-		return nil, userkeys.Errorf(userkeys.InvalidParameters, "a user is in at most %d groups", maxGroups)
+		return nil, invalid("a user is in at most %d groups", maxGroups)
 	}
 	return out, nil
 }
@@ -98,36 +101,30 @@ var commonPasswords string
 // what people choose on a page; an administrator at the command line may set
 // another and is warned.
 func CheckPassword(password string, u userkeys.User) error {
-	bad := func(format string, args ...any) error {
-		return userkeys.Errorf(userkeys.InvalidParameters, format, args...)
-	}
 	if err := checkPasswordText(password); err != nil {
 		return err
 	}
 	folded := canonical(password)
 	switch {
 	case utf8.RuneCountInString(norm.NFC.String(password)) < minPasswordLength:
-		return bad("the password is too short: it needs at least %d characters", minPasswordLength)
-	case folded == canonical(u.Username), u.Email != "" && folded == canonical(u.Email), u.Name != "" && folded == canonical(u.Name):
-		return bad("the password must not be the user name, the full name or the e-mail address")
+		return invalid("the password is too short: it needs at least %d characters", minPasswordLength)
+	case folded != "" && slices.Contains([]string{canonical(u.Username), canonical(u.Email), canonical(u.Name)}, folded):
+		return invalid("the password must not be the user name, the full name or the e-mail address")
 	case isCommon(folded):
-		return bad("this password is among the first that anybody would guess; choose another")
+		return invalid("this password is among the first that anybody would guess; choose another")
 	}
 	return nil
 }
 
 // checkPasswordText refuses what can be no password at all.
 func checkPasswordText(password string) error {
-	bad := func(format string, args ...any) error {
-		return userkeys.Errorf(userkeys.InvalidParameters, format, args...)
-	}
 	switch {
 	case !utf8.ValidString(password) || strings.ContainsRune(password, 0):
-		return bad("the password is no text")
+		return invalid("the password is no text")
 	case password == "":
-		return bad("the password is empty")
+		return invalid("the password is empty")
 	case len(norm.NFC.String(firstBytes(password, 4*maxPasswordBytes))) > maxPasswordBytes:
-		return bad("the password is too long: it may have at most %d bytes", maxPasswordBytes)
+		return invalid("the password is too long: it may have at most %d bytes", maxPasswordBytes)
 	}
 	return nil
 }
@@ -147,5 +144,6 @@ func isCommon(folded string) bool {
 // isText tells whether s is one line of text without characters that turn the
 // direction of what follows. Joiners may stay: some languages need them in names.
 func isText(s string) bool {
-	return userkeys.IsText(s) && !strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Bidi_Control, r) })
+	turns := func(r rune) bool { return unicode.Is(unicode.Bidi_Control, r) }
+	return userkeys.IsText(s) && !strings.ContainsFunc(s, turns)
 }

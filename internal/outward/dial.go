@@ -14,7 +14,8 @@ import (
 	"userkeys"
 )
 
-// maxConnects is how many addresses of one name are tried: a name with a thousand must not make us knock at a thousand hosts.
+// maxConnects is how many addresses of one name are tried: a name with a thousand must not make us knock at a
+// thousand hosts.
 const maxConnects = 4
 
 var (
@@ -63,7 +64,8 @@ func (t *transport) dial(ctx context.Context, network, address string) (net.Conn
 
 // lends tells whether the administrator lists target.
 func (t *transport) lends(target string) bool {
-	return t.inward != nil && slices.ContainsFunc(t.inward(), func(entry string) bool { return strings.EqualFold(entry, target) })
+	return t.inward != nil && slices.ContainsFunc(t.inward(),
+		func(entry string) bool { return strings.EqualFold(entry, target) })
 }
 
 // permits tells whether at, an ip:port about to be dialled, may be what target has become. lent: target is listed.

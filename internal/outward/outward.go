@@ -1,6 +1,7 @@
-// Package outward makes every request of ours to an address that somebody else chose: pushes, and what an app on a
-// server asks of sites that its visitors name. It reaches public addresses, and inside only what an administrator lists; it takes
-// no proxy from the environment, follows no redirect, keeps no cookies, and bounds time and size.
+// Package outward makes every request of ours to an address that somebody else chose: pushes, and what an app
+// on a server asks of sites that its visitors name. It reaches public addresses, and inside only what an
+// administrator lists; it takes no proxy from the environment, follows no redirect, keeps no cookies, and
+// bounds time and size.
 package outward
 
 import (
@@ -49,8 +50,8 @@ const (
 
 const userAgent = "userkeys"
 
-// New makes a client. Its errors tell what went wrong by [Problem], and their texts nothing of what lies inside. A redirect
-// is the answer, and is for the caller to count as a failure.
+// New makes a client. Its errors tell what went wrong by [Problem], and their texts nothing of what lies
+// inside. A redirect is the answer, and is for the caller to count as a failure.
 func New(c Config) *http.Client {
 	t := &transport{writeTimeout: c.WriteTimeout, inward: c.Inward, maxBody: orUsual(c.MaxBody, usualMaxBody)}
 	t.dialer = net.Dialer{Timeout: orUsual(c.DialTimeout, usualDialTimeout), Resolver: c.Resolver}

@@ -13,7 +13,8 @@ import (
 
 // What can go wrong, in the words of [Problem].
 const (
-	ProblemAddress    = "address"    // it leads inside, or programs could read it in more than one way; nothing was dialled
+	// it leads inside, or programs could read it in more than one way; nothing was dialled
+	ProblemAddress    = "address"
 	ProblemTimeout    = "timeout"    // no whole answer in time
 	ProblemTLS        = "tls"        // no connection that can be trusted: its certificate, or no TLS at all
 	ProblemConnection = "connection" // no such name, nobody listens, it broke
@@ -102,7 +103,8 @@ func classify(err error) string {
 		return ProblemSize
 	case errors.Is(err, context.Canceled):
 		return ProblemCanceled
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &network) && network.Timeout():
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &network) &&
+		network.Timeout():
 		return ProblemTimeout
 	case isTLS(err):
 		return ProblemTLS
@@ -116,5 +118,6 @@ func isTLS(err error) bool {
 	var record tls.RecordHeaderError
 	var operation *net.OpError
 	return errors.As(err, &certificate) || errors.As(err, &record) ||
-		errors.As(err, &operation) && (operation.Op == "remote error" || operation.Op == "local error") // crypto/tls: an alert
+		// crypto/tls: an alert
+		errors.As(err, &operation) && (operation.Op == "remote error" || operation.Op == "local error")
 }

@@ -43,7 +43,8 @@ var (
 		"224.0.0.0/4",      // multicast
 		"240.0.0.0/4",      // reserved, and broadcast
 	)
-	publicIPv6 = netip.MustParsePrefix("2000::/3") // all that was ever given out; loopback, private, NAT64 and the like lie outside
+	// all that was ever given out; loopback, private, NAT64 and the like lie outside
+	publicIPv6 = netip.MustParsePrefix("2000::/3")
 	inwardIPv6 = prefixes(
 		"2001::/23",     // protocols: Teredo, which holds IPv4 addresses, benchmarks, hashes
 		"2001:db8::/32", // documentation

@@ -31,7 +31,8 @@ func newBase(t *transport, c Config) *http.Transport {
 		TLSHandshakeTimeout: orUsual(c.DialTimeout, usualDialTimeout),
 		MaxIdleConns:        maxIdle, MaxIdleConnsPerHost: maxIdlePerHost, IdleConnTimeout: idleTimeout,
 		MaxResponseHeaderBytes: cmp.Or(c.MaxHeader, maxHeaderBytes), ExpectContinueTimeout: time.Second,
-		DisableCompression: t.maxBody >= 0, // nothing, compressed without end, would keep us at work without reaching the bound
+		// nothing, compressed without end, would keep us at work without reaching the bound
+		DisableCompression: t.maxBody >= 0,
 	}
 }
 
@@ -61,15 +62,16 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 // CloseIdleConnections is for [http.Client.CloseIdleConnections].
 func (t *transport) CloseIdleConnections() { t.base.CloseIdleConnections() }
 
-// judgeURL refuses an address that is no host and port in the one spelling that all programs read alike. A name in other scripts
-// is for net/http to spell in ASCII; dial judges what becomes of it.
+// judgeURL refuses an address that is no host and port in the one spelling that all programs read alike. A name
+// in other scripts is for net/http to spell in ASCII; dial judges what becomes of it.
 func judgeURL(r *http.Request) error {
 	foreign := false
 	for _, c := range r.URL.Host {
 		if c < 0x80 {
 			continue
 		}
-		if foreign = true; !unicode.IsLetter(c) && !unicode.IsMark(c) { // digits and dots of all kinds become ASCII ones (SS6)
+		// digits and dots of all kinds become ASCII ones (SS6)
+		if foreign = true; !unicode.IsLetter(c) && !unicode.IsMark(c) {
 			return fail(ProblemAddress, errors.New("its host has a character that may stand for another"))
 		}
 	}

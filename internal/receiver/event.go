@@ -26,7 +26,8 @@ const (
 	Broken    Result = "broken"    // genuine, and could not be taken now
 )
 
-// An Event is what a receiver tells of one request. Its texts are safe to show, but for ClientID; [Event.JSON] is, whole.
+// An Event is what a receiver tells of one request. Its texts are safe to show, but for ClientID; [Event.JSON]
+// is, whole.
 type Event struct {
 	At      time.Time `json:"at"`
 	Result  Result    `json:"result"`
@@ -78,8 +79,8 @@ func (e Event) JSON() []byte {
 	return line
 }
 
-// lineOf is v as a line of JSON. What would steer a terminal, or be hidden in it, is escaped: a client_id, and a body as
-// it came, must stay what they are for programs, and people look at the line too.
+// lineOf is v as a line of JSON. What would steer a terminal, or be hidden in it, is escaped: a client_id, and
+// a body as it came, must stay what they are for programs, and people look at the line too.
 func lineOf(v any) ([]byte, error) {
 	var plain bytes.Buffer
 	enc := json.NewEncoder(&plain)

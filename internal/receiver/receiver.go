@@ -19,7 +19,8 @@ type Config struct {
 
 	// Secrets finds the secrets for a client on a site; nil: there are none, and nothing can be verified.
 	Secrets func(site, clientID string) ([]userkeys.PushSecret, error)
-	// AcceptUnsigned takes pushes without a signature: of a Discourse. A signed one must still verify where there are Secrets.
+	// AcceptUnsigned takes pushes without a signature: of a Discourse. A signed one must still verify where there
+	// are Secrets.
 	AcceptUnsigned bool
 	SecretKey      string // that unsigned pushes must have as their secret_key; empty: any
 
@@ -126,7 +127,8 @@ func (rc *Receiver) receive(r *http.Request) (Event, error) {
 func (rc *Receiver) rightPlace(r *http.Request) error {
 	switch {
 	case rc.cfg.Path != "/" && r.URL.Path != rc.cfg.Path:
-		return userkeys.Errorf(userkeys.NotFound, "pushes come to %s, not to %s", rc.cfg.Path, strconv.QuoteToASCII(r.URL.Path[:min(len(r.URL.Path), 100)]))
+		return userkeys.Errorf(userkeys.NotFound, "pushes come to %s, not to %s", rc.cfg.Path,
+			strconv.QuoteToASCII(r.URL.Path[:min(len(r.URL.Path), 100)]))
 	case r.Method != http.MethodPost:
 		return userkeys.Errorf(userkeys.MethodNotAllowed, "a push is a POST")
 	}

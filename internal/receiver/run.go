@@ -26,8 +26,9 @@ func (rc *Receiver) Run(ctx context.Context, ln net.Listener, cfg *tls.Config) e
 	stopping, stop := context.WithCancel(ctx)
 	defer stop()
 	srv := &http.Server{
-		Handler: rc, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: rc.cfg.Faults.Delay + answerTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, TLSConfig: cfg,
+		Handler: rc, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout,
+		WriteTimeout: rc.cfg.Faults.Delay + answerTimeout,
+		IdleTimeout:  idleTimeout, MaxHeaderBytes: maxHeaderBytes, TLSConfig: cfg,
 		BaseContext: func(net.Listener) context.Context { return stopping }, ErrorLog: log.New(io.Discard, "", 0),
 	}
 	served := make(chan error, 1)

@@ -43,7 +43,10 @@ func OpenStore(dir string) (*Store, error) {
 const temporary = ".push-*.tmp"
 
 func notStored(err error) error {
-	return &userkeys.Error{Code: userkeys.Unavailable, Public: "the push cannot be stored now", Err: err, RetryAfter: 5 * time.Second}
+	return &userkeys.Error{
+		Code: userkeys.Unavailable, Public: "the push cannot be stored now", Err: err,
+		RetryAfter: 5 * time.Second,
+	}
 }
 
 // stored is the line in a file.
@@ -66,7 +69,8 @@ func (s *Store) Add(p client.Push, at time.Time) (string, error) {
 	}
 	defer s.end(name)
 	keep := stored{
-		ID: p.ID, Verified: p.ID != "", Site: p.Site, SentAt: p.SentAt, ReceivedAt: at.UTC(), Notifications: p.Notifications, Body: p.Body,
+		ID: p.ID, Verified: p.ID != "", Site: p.Site, SentAt: p.SentAt, ReceivedAt: at.UTC(), Notifications: p.Notifications,
+		Body: p.Body,
 	}
 	switch text, err := os.ReadFile(name); {
 	case err == nil:

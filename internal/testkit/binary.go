@@ -17,8 +17,8 @@ import (
 	"userkeys/internal/testkit/nettest"
 )
 
-// NoKeychain is a line of the environment of every program that a test starts, unless the test is about the keychain: without
-// it programs find the session bus of the person who runs the tests, or start one, and keep keys in the keychain there.
+// NoKeychain is a line of the environment of every program that a test starts, unless the test is about the keychain.
+// Without it programs find the session bus of the person who runs the tests, or start one, and use the keychain there.
 const NoKeychain = "DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent/session-bus"
 
 // LeaveKeychain puts [NoKeychain] into the environment of this process, for TestMain.

@@ -157,7 +157,8 @@ func (b *Browser) wait(what string, done func() bool) {
 		if time.Now().After(deadline) || b.ctx.Err() != nil {
 			b.mu.Lock()
 			defer b.mu.Unlock()
-			b.t.Fatalf("waited in vain for %s; at %s\nasked: %s\nproblems: %s", what, b.tryAddress(), strings.Join(b.asked, "\n "), strings.Join(b.problems, "\n "))
+			b.t.Fatalf("waited in vain for %s; at %s\nasked: %s\nproblems: %s", what, b.tryAddress(),
+				strings.Join(b.asked, "\n "), strings.Join(b.problems, "\n "))
 		}
 	}
 }
@@ -209,7 +210,8 @@ func (b *Browser) Until(expression string) {
 // At waits for the page whose heading begins with text to be loaded.
 func (b *Browser) At(heading string) {
 	b.t.Helper()
-	b.Until(fmt.Sprintf("document.readyState === 'complete' && document.querySelector('h1')?.textContent.startsWith(%q)", heading))
+	b.Until(fmt.Sprintf("document.readyState === 'complete' && "+
+		"document.querySelector('h1')?.textContent.startsWith(%q)", heading))
 }
 
 // Text is the text of the first element that the selector finds.
@@ -256,7 +258,8 @@ func (b *Browser) TabTo(selector string) {
 	b.t.Helper()
 	for range 60 {
 		b.Type("\t")
-		if Eval[bool](b, `document.activeElement !== document.body && getComputedStyle(document.activeElement).outlineStyle === "none"`) {
+		if Eval[bool](b, `document.activeElement !== document.body &&
+			getComputedStyle(document.activeElement).outlineStyle === "none"`) {
 			b.t.Errorf("the focus cannot be seen on %s", Eval[string](b, "document.activeElement.outerHTML"))
 		}
 		if Eval[bool](b, fmt.Sprintf("document.activeElement.matches(%q)", selector)) {

@@ -22,7 +22,8 @@ type Answer struct {
 func (a Answer) Must(t testing.TB, status int, must ...string) Answer {
 	t.Helper()
 	if a.StatusCode != status {
-		t.Errorf("%s %s: status %d, want %d; body: %.500s", a.Request.Method, a.Request.URL.Path, a.StatusCode, status, a.Body)
+		t.Errorf("%s %s: status %d, want %d; body: %.500s",
+			a.Request.Method, a.Request.URL.Path, a.StatusCode, status, a.Body)
 	}
 	for _, m := range must {
 		if !strings.Contains(a.Body, m) {
@@ -147,7 +148,8 @@ func (p *Person) Submit(page Answer, path string, change ...string) Answer {
 	return p.Post(path, form)
 }
 
-// Follow loads the page of the site that a is a redirect to, and loads it again: a page that ends something may be reloaded.
+// Follow loads the page of the site that a is a redirect to, and loads it again: a page that ends something may be
+// reloaded.
 func (p *Person) Follow(a Answer) Answer {
 	p.t.Helper()
 	to := a.Header.Get("Location")

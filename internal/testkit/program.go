@@ -12,10 +12,13 @@ type Program struct {
 	Acts string // whom it names in Api-Username; empty: nobody
 }
 
-// Program makes an admin API key that acts as username, or as anybody if it is empty; with permissions, it has only those.
+// Program makes an admin API key that acts as username, or as anybody if username is empty. Without permissions the key
+// may do everything.
 func (s *Site) Program(username string, may ...userkeys.AdminPermission) *Program {
 	s.t.Helper()
-	key, k, err := s.Authority.CreateAdminKey(s.t.Context(), userkeys.NewAdminAPIKey{Description: "program of " + username, Username: username, Permissions: may}, Command)
+	key, k, err := s.Authority.CreateAdminKey(s.t.Context(), userkeys.NewAdminAPIKey{
+		Description: "program of " + username, Username: username, Permissions: may,
+	}, Command)
 	if err != nil {
 		s.t.Fatal(err)
 	}

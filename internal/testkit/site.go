@@ -110,7 +110,8 @@ func NewSite(t testing.TB, st *store.Store, opts ...Option) *Site {
 		t.Fatal(err)
 	}
 	cfg := wiring.Config{
-		Store: st, BaseURL: base, Now: s.Clock.Now, PasswordCost: quickCost, Secret: []byte("the machine secret of every test"),
+		Store: st, BaseURL: base, Now: s.Clock.Now, PasswordCost: quickCost,
+		Secret: []byte("the machine secret of every test"),
 		Logger: slog.New(slog.NewTextHandler(s.Log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, o := range opts {

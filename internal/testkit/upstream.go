@@ -47,7 +47,8 @@ func (u *Upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, r)
 		return
 	}
-	_, _ = w.Write([]byte("user=" + r.Header.Get("X-Userkeys-Username") + " target=" + r.RequestURI)) // a client that is gone needs none
+	// A client that is gone needs no answer.
+	_, _ = w.Write([]byte("user=" + r.Header.Get("X-Userkeys-Username") + " target=" + r.RequestURI))
 }
 
 // Say has answer answer from now on; nil: as at first.

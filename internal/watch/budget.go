@@ -14,16 +14,10 @@ type Limits struct {
 	PerDay    int `json:"per_day"`
 }
 
-// discourseLimits are those of a Discourse that nobody changed; it does not tell.
-var discourseLimits = Limits{PerMinute: 20, PerDay: 2880}
-
-// LimitsOf are the limits that a site tells of, or Discourse's.
+// LimitsOf returns the limits of one key on a site. All keys of a user share the user's limits, which one key
+// must not use up.
 func LimitsOf(s client.Support) Limits {
-	if s.Description == nil {
-		return discourseLimits
-	}
-	d := s.Description.Limits
-	// All keys of a user share the user's limits; one key must not use them up.
+	d := s.Limits()
 	return Limits{PerMinute: least(d.PerMinute, d.UserPerMinute), PerDay: least(d.PerDay, d.UserPerDay)}
 }
 
@@ -53,8 +47,9 @@ const (
 
 // NewBudget makes a budget that nothing was spent of.
 func NewBudget(l Limits) *Budget {
-	l.PerMinute = min(cmp.Or(max(l.PerMinute, 0), discourseLimits.PerMinute), mostPerMinute)
-	l.PerDay = min(cmp.Or(max(l.PerDay, 0), discourseLimits.PerDay), mostPerDay)
+	usual := LimitsOf(client.Support{})
+	l.PerMinute = min(cmp.Or(max(l.PerMinute, 0), usual.PerMinute), mostPerMinute)
+	l.PerDay = min(cmp.Or(max(l.PerDay, 0), usual.PerDay), mostPerDay)
 	return &Budget{limits: l}
 }
 
@@ -120,7 +115,8 @@ func (b *Budget) Used(now time.Time) Usage {
 // Pace is how far apart calls are that go on all day and leave a fifth of our share for what is
 // asked in between.
 func (b *Budget) Pace() time.Duration {
-	return max(day*5/4/time.Duration(half(b.limits.PerDay)), time.Minute*5/4/time.Duration(half(b.limits.PerMinute)), leastPace)
+	return max(day*5/4/time.Duration(half(b.limits.PerDay)), time.Minute*5/4/time.Duration(half(b.limits.PerMinute)),
+		leastPace)
 }
 
 func (b *Budget) forget(now time.Time) {

@@ -46,11 +46,12 @@ var dashboardCSS string
 var dashboardPage = template.Must(template.New("").Parse(dashboardHTML))
 
 const (
-	dashboardPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-	maxOpenPages    = 20
-	keepAlive       = 20 * time.Second // between signs of life on an open stream
-	markTimeout     = 20 * time.Second
-	maxFormBytes    = 4 << 10
+	dashboardPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action " +
+		"'self'; frame-ancestors 'none'; base-uri 'none'"
+	maxOpenPages = 20
+	keepAlive    = 20 * time.Second // between signs of life on an open stream
+	markTimeout  = 20 * time.Second
+	maxFormBytes = 4 << 10
 )
 
 // NewDashboard makes a dashboard.

@@ -59,9 +59,6 @@ func (e *entry) watch(ctx context.Context) {
 	}
 }
 
-// totalsPath is what is asked of a site.
-const totalsPath = "/notifications/totals.json"
-
 // replaced looks whether the store has another key than the one that is dead, by a login or a renewal elsewhere.
 func (e *entry) replaced() bool {
 	if e.w.cfg.Current == nil {
@@ -149,7 +146,8 @@ func (e *entry) totals(ctx context.Context) (client.Totals, error) {
 	}
 	t, err := e.cred.Totals(ctx, e.w.cfg.HTTP)
 	var api *client.APIError
-	if errors.As(err, &api) && (api.Status == http.StatusNotFound || api.Status == http.StatusForbidden && api.Reason == "") && e.spend() {
+	if errors.As(err, &api) && (api.Status == http.StatusNotFound || api.Status == http.StatusForbidden &&
+		api.Reason == "") && e.spend() {
 		if old, oldErr := e.cred.SessionTotals(ctx, e.w.cfg.HTTP); oldErr == nil {
 			e.bySession = true
 			return old, nil
@@ -174,7 +172,8 @@ func (e *entry) readLatest(ctx context.Context) {
 // counted notes what is unread, and tells of a rise. It tells whether anything is new since the last time.
 func (e *entry) counted(t client.Totals) bool {
 	e.mu.Lock()
-	news := e.state.CheckedAt.IsZero() || e.state.Unread != t.Unread || e.state.Messages != t.Messages || e.state.Chat != t.Chat
+	news := e.state.CheckedAt.IsZero() || e.state.Unread != t.Unread || e.state.Messages != t.Messages ||
+		e.state.Chat != t.Chat
 	e.state.Health, e.state.Says, e.state.CheckedAt = Well, "", e.w.cfg.Now()
 	e.state.Unread, e.state.Messages, e.state.Chat = t.Unread, t.Messages, t.Chat
 	e.state.Name = cmp.Or(e.state.Name, t.Username)
@@ -198,7 +197,7 @@ func (e *entry) failed(ctx context.Context, err error) {
 	var api *client.APIError
 	refused := errors.As(err, &api)
 	if refused && api.Status == http.StatusForbidden && api.Reason == "" && e.spend() {
-		errors.As(e.cred.Diagnose(ctx, e.w.cfg.HTTP, http.MethodGet, totalsPath, err), &api)
+		errors.As(e.cred.Diagnose(ctx, e.w.cfg.HTTP, err), &api)
 	}
 	e.failures++
 	back := min(e.pace()<<min(e.failures-1, 10), longestPause)
@@ -209,17 +208,20 @@ func (e *entry) failed(ctx context.Context, err error) {
 	case refused && api.KeyIsDead():
 		health, says = Dead, "the key was revoked or has ended; log in again: userkeys login "+e.account.Site
 	case refused && api.MissingScope() != "":
-		health, says = Dead, fmt.Sprintf("the key lacks the scope %s; log in again: userkeys login %s --scopes %s,notifications", api.MissingScope(), e.account.Site, e.account.Scopes)
+		health, says = Dead, fmt.Sprintf("the key lacks the scope %s; log in again: userkeys login %s --scopes "+
+			"%s,notifications", api.MissingScope(), e.account.Site, e.account.Scopes)
 	case refused && api.Status == http.StatusForbidden:
 		health, says = Dead, "the site does not let this key see notifications; what it is: userkeys doctor "+e.account.Site
 	case refused && api.Status == http.StatusNotFound:
-		health, says = Missing, fmt.Sprintf("the site has no %s: before another website, userkeys must be told to answer it (serve --own apps); more: userkeys doctor %s", totalsPath, e.account.Site)
+		health, says = Missing, fmt.Sprintf("the site has no %s: before another website, userkeys must be told to answer "+
+			"it (serve --own apps); more: userkeys doctor %s", client.TotalsPath, e.account.Site)
 	case refused:
 		says = api.Error()
 	case errors.Is(err, userkeys.Unavailable):
 		says = "cannot reach the site"
-	case errors.Is(err, userkeys.Internal):
-		health, says = Missing, fmt.Sprintf("what the site answers at %s cannot be read; what it is: userkeys doctor %s", totalsPath, e.account.Site)
+	case errors.Is(err, client.ErrNotJSON):
+		health, says = Missing, fmt.Sprintf("what the site answers at %s cannot be read; what it is: userkeys doctor %s",
+			client.TotalsPath, e.account.Site)
 	}
 	e.mu.Lock()
 	e.state.Health, e.state.Says, e.state.Live = health, says, false
@@ -250,7 +252,8 @@ func (e *entry) listen(ctx context.Context) bool {
 		e.schedule(e.pace())
 		news, err := e.bus.Poll(ctx, e.cred, e.w.cfg.HTTP, channel)
 		switch status := statusOf(err); {
-		case status == http.StatusNotFound || status == http.StatusMethodNotAllowed || status == http.StatusForbidden || status == http.StatusNotImplemented:
+		case status == http.StatusNotFound || status == http.StatusMethodNotAllowed || status == http.StatusForbidden ||
+			status == http.StatusNotImplemented:
 			e.noBus = true
 			e.live(false)
 			return false
@@ -268,7 +271,8 @@ func (e *entry) listen(ctx context.Context) bool {
 
 // hears tells whether the key's scopes open the bus.
 func (e *entry) hears() bool {
-	return e.account.Scopes.Has("notifications") || e.account.Scopes.Has("message_bus") || e.account.Scopes.Has(userkeys.ScopeWrite)
+	return e.account.Scopes.Has("notifications") || e.account.Scopes.Has("message_bus") ||
+		e.account.Scopes.Has(userkeys.ScopeWrite)
 }
 
 func (e *entry) live(on bool) {

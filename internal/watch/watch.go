@@ -23,14 +23,15 @@ type Watched struct {
 // Config says what is watched, and who wants to know.
 type Config struct {
 	Accounts []Watched
-	HTTP     *http.Client                      // for all calls; nil: one of our own. It must not repeat calls by itself
-	Now      func() time.Time                  // in the person's zone: quiet hours go by it
-	Quiet    Quiet                             // nobody is disturbed then, and sites are asked less often
-	Every    time.Duration                     // the least time between two looks at a site; 0: what its limits allow
-	Latest   int                               // how many of the newest notifications the states show; 0: none
-	Changed  func(State)                       // told of every new state, one at a time; may be nil
-	Risen    func(State, int)                  // told how many more are unread than were last told of; may be nil
-	Spread   func(time.Duration) time.Duration // a random part of a pause, so that sites are not asked in step; nil: the usual
+	HTTP     *http.Client     // for all calls; nil: one of our own. It must not repeat calls by itself
+	Now      func() time.Time // in the person's zone: quiet hours go by it
+	Quiet    Quiet            // nobody is disturbed then, and sites are asked less often
+	Every    time.Duration    // the least time between two looks at a site; 0: what its limits allow
+	Latest   int              // how many of the newest notifications the states show; 0: none
+	Changed  func(State)      // told of every new state, one at a time; may be nil
+	Risen    func(State, int) // told how many more are unread than were last told of; may be nil
+	// a random part of a pause, so that sites are not asked in step; nil: the usual
+	Spread func(time.Duration) time.Duration
 
 	// Calls is the memory of calls that all programs share; nil: only this one's count.
 	Calls Ledger
@@ -100,10 +101,9 @@ const (
 // New makes a watcher; nothing is asked yet.
 func New(cfg Config) *Watcher {
 	if cfg.HTTP == nil {
-		cfg.HTTP = &http.Client{Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 2, IdleConnTimeout: 90 * time.Second,
-			TLSHandshakeTimeout: 10 * time.Second, MaxResponseHeaderBytes: 64 << 10,
-		}}
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.MaxResponseHeaderBytes = 64 << 10
+		cfg.HTTP = &http.Client{Transport: transport}
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -114,7 +114,8 @@ func New(cfg Config) *Watcher {
 	w := &Watcher{cfg: cfg}
 	for _, a := range cfg.Accounts {
 		w.entries = append(w.entries, &entry{
-			w: w, id: a.Account.ID, account: a.Account, cred: a.Credential, budget: NewBudget(discourseLimits), wake: make(chan struct{}, 1),
+			w: w, id: a.Account.ID, account: a.Account, cred: a.Credential, budget: NewBudget(Limits{}),
+			wake:  make(chan struct{}, 1),
 			state: State{ID: a.Account.ID, Site: a.Account.Site, Name: a.Account.Name, Health: Waiting},
 		})
 	}

@@ -156,7 +156,7 @@ func OpenStore(ctx context.Context, db *sql.DB, d store.Dialect) (*store.Store, 
 
 // NewIdentity is the built-in accounts over st. Without a ClientIP no header is believed.
 func NewIdentity(st *store.Store, cfg identity.Config) (*identity.Accounts, error) {
-	cfg.Store = st
+	cfg.Users, cfg.Sessions, cfg.Guesses = st, st, st
 	if cfg.ClientIP == nil {
 		cfg.ClientIP = gateway.ClientIP(nil)
 	}

@@ -41,10 +41,22 @@ func measureDecision(ctx context.Context, p plan) ([]line, error) {
 		return nil, err
 	}
 	return []line{
-		{what: "the decision alone, 1,000 keys", got: fmt.Sprintf("%.0f/%.0f/%.0f ns CPU", cost.Min, cost.Median, cost.Max), value: cost.Median, goal: 1000, unit: "ns"},
-		{what: "allocations of an accepted request's decision", got: fmt.Sprintf("%.3f", allocs), value: float64(int(allocs + 0.5)), goal: 0},
-		{what: "SQL statements of an accepted request, steady state", got: fmt.Sprint(statements), value: statements, goal: 0},
-		{what: "heap per key and owner, cached and limited, after one call", got: fmt.Sprintf("%.0f B", heap), value: heap, goal: 400, unit: "B"},
+		{
+			what: "the decision alone, 1,000 keys", got: fmt.Sprintf("%.0f/%.0f/%.0f ns CPU", cost.Min, cost.Median, cost.Max),
+			value: cost.Median, goal: 1000, unit: "ns",
+		},
+		{
+			what: "allocations of an accepted request's decision", got: fmt.Sprintf("%.3f", allocs),
+			value: float64(int(allocs + 0.5)), goal: 0,
+		},
+		{
+			what: "SQL statements of an accepted request, steady state", got: fmt.Sprint(statements), value: statements,
+			goal: 0,
+		},
+		{
+			what: "heap per key and owner, cached and limited, after one call", got: fmt.Sprintf("%.0f B", heap), value: heap,
+			goal: 400, unit: "B",
+		},
 	}, nil
 }
 
@@ -92,7 +104,8 @@ func heapPerKey(ctx context.Context, o order) (float64, error) {
 	}
 	per := float64(heapInUse()-before) / float64(n)
 	if got := a.Statistics(); got.CachedKeys != n || got.LimitedKeys != n || got.LimitedUsers != n {
-		return 0, fmt.Errorf("%d keys are cached, %d keys and %d users limited, want %d", got.CachedKeys, got.LimitedKeys, got.LimitedUsers, n)
+		return 0, fmt.Errorf("%d keys are cached, %d keys and %d users limited, want %d", got.CachedKeys, got.LimitedKeys,
+			got.LimitedUsers, n)
 	}
 	return per, nil
 }

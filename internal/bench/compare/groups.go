@@ -52,7 +52,8 @@ func onFleet(ctx context.Context, n int, measure func(f *fleet) ([]line, error))
 // start starts a variant that knows the first n keys.
 func (f *fleet) start(core int, variant string, n int, upstream string) (*bench.Process, error) {
 	p, err := bench.Start(f.ctx, core,
-		variantVariable+"="+variant, keysVariable+"="+f.path, countVariable+"="+strconv.Itoa(n), upstreamVariable+"="+upstream)
+		variantVariable+"="+variant, keysVariable+"="+f.path, countVariable+"="+strconv.Itoa(n),
+		upstreamVariable+"="+upstream)
 	if err == nil {
 		f.servers = append(f.servers, p)
 	}
@@ -61,7 +62,8 @@ func (f *fleet) start(core int, variant string, n int, upstream string) (*bench.
 
 // target sends p requests with a random one of keys; without keys, none.
 func target(name string, p *bench.Process, keys keyList, status int) bench.Target {
-	const head = "GET " + requestPath + " HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: bench\r\nAccept: application/json\r\n"
+	const head = "GET " + requestPath + " HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: bench\r\nAccept: " +
+		"application/json\r\n"
 	return bench.Target{
 		Name: name, Addr: p.Addr, CPU: p.CPU, Status: status,
 		Request: func(buf []byte, rng *rand.Rand) []byte {

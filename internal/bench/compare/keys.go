@@ -92,7 +92,9 @@ func onSQLite(ctx context.Context, o order, limits map[string]string) (*authorit
 
 // newAuthority makes an authority that says on standard error what fails in
 // the background. A nil clock is the system's.
-func newAuthority(ctx context.Context, st authority.Store, limits map[string]string, now func() time.Time) (*authority.Authority, error) {
+func newAuthority(ctx context.Context, st authority.Store, limits map[string]string,
+	now func() time.Time,
+) (*authority.Authority, error) {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	return authority.New(ctx, authority.Config{Store: st, Pinned: limits, Now: now, Logger: log})
 }

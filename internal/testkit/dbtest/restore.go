@@ -30,7 +30,9 @@ func (r *Restorable) BackUp() (restore func()) { return r.backUp() }
 // EachRestorable runs test on each database, in parallel.
 func EachRestorable(t *testing.T, test func(t *testing.T, r *Restorable)) {
 	t.Helper()
-	for name, open := range map[string]func(testing.TB) *Restorable{"SQLite": restorableSQLite, "Postgres": restorablePostgres} {
+	for name, open := range map[string]func(testing.TB) *Restorable{
+		"SQLite": restorableSQLite, "Postgres": restorablePostgres,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, open(t))

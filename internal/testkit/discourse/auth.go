@@ -176,9 +176,12 @@ func (c *call) scopePermits(scope string) bool {
 	case "message_bus":
 		return method == http.MethodPost && action == busAction
 	case "notifications":
-		return slices.Contains([]string{"POST " + busAction, "GET notifications/index", "GET notifications/totals", "PUT notifications/mark_read"}, method+" "+action)
+		return slices.Contains([]string{
+			"POST " + busAction, "GET notifications/index", "GET notifications/totals", "PUT notifications/mark_read",
+		}, method+" "+action)
 	case "session_info":
-		return method == http.MethodGet && (action == "session/current" || c.s.Era == Old && strings.HasPrefix(action, "list/"))
+		lists := c.s.Era == Old && strings.HasPrefix(action, "list/")
+		return method == http.MethodGet && (action == "session/current" || lists)
 	}
 	return false
 }

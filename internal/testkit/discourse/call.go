@@ -116,7 +116,8 @@ func (c *call) has(name string) bool { _, ok := c.params[name]; return ok }
 func (c *call) require(names ...string) error {
 	for _, name := range names {
 		if blank(c.param(name)) {
-			return &failure{status: http.StatusBadRequest, alwaysJSON: true, text: "param is missing or the value is empty: " + name}
+			text := "param is missing or the value is empty: " + name
+			return &failure{status: http.StatusBadRequest, alwaysJSON: true, text: text}
 		}
 	}
 	return nil
@@ -182,17 +183,21 @@ func (f *failure) Error() string { return f.text }
 
 // The refusals that have one text only, so that nobody learns more from it.
 var (
-	errInvalidAccess = &failure{status: http.StatusForbidden, kind: "invalid_access", text: "You are not permitted to view the requested resource."}
-	errInvalidKey    = &failure{status: http.StatusForbidden, kind: "invalid_access", text: errInvalidAccess.text, plain: true}
-	errNotLoggedIn   = &failure{status: http.StatusForbidden, kind: "not_logged_in", text: "You need to be logged in to do that."}
-	errNotFound      = &failure{status: http.StatusNotFound, kind: "not_found", text: "The requested URL or resource could not be found."}
-	errNoRecord      = &failure{status: http.StatusNotFound, alwaysJSON: true, text: errNotFound.text}
-	errReadOnly      = &failure{status: http.StatusServiceUnavailable, kind: "read_only", text: "The site is in read-only mode. Interactions are disabled."}
-	errCrash         = &failure{status: http.StatusInternalServerError, text: "Something went wrong."}
+	errInvalidAccess = refusal(403, "invalid_access", "You are not permitted to view the requested resource.")
+	errInvalidKey    = &failure{status: 403, kind: "invalid_access", text: errInvalidAccess.text, plain: true}
+	errNotLoggedIn   = refusal(403, "not_logged_in", "You need to be logged in to do that.")
+	errNotFound      = refusal(404, "not_found", "The requested URL or resource could not be found.")
+	errNoRecord      = &failure{status: 404, alwaysJSON: true, text: errNotFound.text}
+	errReadOnly      = refusal(503, "read_only", "The site is in read-only mode. Interactions are disabled.")
+	errCrash         = refusal(500, "", "Something went wrong.")
 )
 
+func refusal(status int, kind, text string) *failure {
+	return &failure{status: status, kind: kind, text: text}
+}
+
 func invalidParameter(why string) *failure {
-	return &failure{status: http.StatusBadRequest, kind: "invalid_parameters", text: "You supplied invalid parameters to the request: " + why}
+	return refusal(http.StatusBadRequest, "invalid_parameters", "You supplied invalid parameters to the request: "+why)
 }
 
 // render makes the answer of an error, in the form that the call asked for.

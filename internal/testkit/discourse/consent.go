@@ -13,10 +13,15 @@ import (
 
 // labels are the permissions in words.
 var labels = map[string]string{
-	"read": "Read all", "write": "Write all", "message_bus": "Live updates", "push": "Push notifications to external services",
-	"notifications": "Read and clear notifications", "session_info": "Read user session info",
-	"one_time_password": "Create a one-time login token", "bookmarks_calendar": "Read bookmark reminders",
-	"user_status": "Read and update user status",
+	"read":               "Read all",
+	"write":              "Write all",
+	"message_bus":        "Live updates",
+	"push":               "Push notifications to external services",
+	"notifications":      "Read and clear notifications",
+	"session_info":       "Read user session info",
+	"one_time_password":  "Create a one-time login token",
+	"bookmarks_calendar": "Read bookmark reminders",
+	"user_status":        "Read and update user status",
 }
 
 func localized(scopes []string) []string {
@@ -121,7 +126,8 @@ func checkExpiry(c *call, g *grant) error {
 		return nil
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || len(text) > 10 || strings.Trim(text, "0123456789") != "" || n <= 0 || n > c.s.number("max_user_api_key_expiry_days")*86400 {
+	most := c.s.number("max_user_api_key_expiry_days") * 86400
+	if err != nil || len(text) > 10 || strings.Trim(text, "0123456789") != "" || n <= 0 || n > most {
 		return invalidParameter("expires_in_seconds")
 	}
 	g.lifetime = time.Duration(n) * time.Second
@@ -153,7 +159,9 @@ func (c *call) consent() (answer, error) {
 		return c.toLogin(c.r.URL.RequestURI()), nil
 	}
 	if !c.s.mayGrant(c.user) {
-		return c.state(map[string]any{"state": "no_trust_level", "application_name": g.application, "current_user": c.me()}, noTrustPage), nil
+		return c.state(map[string]any{
+			"state": "no_trust_level", "application_name": g.application, "current_user": c.me(),
+		}, noTrustPage), nil
 	}
 	model := c.consentModel(g)
 	return c.state(model, c.consentPage(g)), nil
@@ -173,10 +181,13 @@ func (c *call) me() map[string]string {
 
 func (c *call) consentModel(g grant) map[string]any {
 	m := map[string]any{
-		"state": "ready", "application_name": g.application, "public_key": c.param("public_key"), "nonce": g.nonce,
-		"client_id": g.clientID, "auth_redirect": g.redirect, "redirect_uri": shownHost(g.redirect), "push_url": g.pushURL,
-		"localized_scopes": localized(g.scopes), "scopes": c.param("scopes"), "write_scope": slices.Contains(g.scopes, "write"),
-		"padding": c.param("padding"), "expires_in_seconds": c.param("expires_in_seconds"), "expires_at": nil, "current_user": c.me(),
+		"state": "ready", "current_user": c.me(),
+		"application_name": g.application, "client_id": g.clientID, "nonce": g.nonce, "push_url": g.pushURL,
+		"auth_redirect": g.redirect, "redirect_uri": shownHost(g.redirect),
+		"public_key": c.param("public_key"), "padding": c.param("padding"),
+		"scopes": c.param("scopes"), "localized_scopes": localized(g.scopes),
+		"write_scope":        slices.Contains(g.scopes, "write"),
+		"expires_in_seconds": c.param("expires_in_seconds"), "expires_at": nil,
 	}
 	if g.lifetime > 0 {
 		m["expires_at"] = stamp(c.now.Add(g.lifetime))

@@ -34,16 +34,18 @@ func (t *topic) slug() string {
 
 func (t *topic) model() map[string]any {
 	return map[string]any{
-		"id": t.id, "title": t.title, "fancy_title": html.EscapeString(t.title), "slug": t.slug(), "posts_count": len(t.posts),
-		"created_at": longStamp(t.posts[0].at), "last_posted_at": longStamp(t.posts[len(t.posts)-1].at),
+		"id": t.id, "title": t.title, "fancy_title": html.EscapeString(t.title), "slug": t.slug(),
+		"posts_count": len(t.posts),
+		"created_at":  longStamp(t.posts[0].at), "last_posted_at": longStamp(t.posts[len(t.posts)-1].at),
 	}
 }
 
 func (t *topic) postModel(number int) map[string]any {
 	p := t.posts[number-1]
 	return map[string]any{
-		"id": p.id, "username": p.author.Name, "created_at": longStamp(p.at), "raw": p.raw, "cooked": "<p>" + html.EscapeString(p.raw) + "</p>",
-		"post_number": number, "topic_id": t.id, "topic_slug": t.slug(), "topic_title": t.title, "user_id": p.author.ID,
+		"id": p.id, "user_id": p.author.ID, "username": p.author.Name, "created_at": longStamp(p.at),
+		"raw": p.raw, "cooked": "<p>" + html.EscapeString(p.raw) + "</p>",
+		"post_number": number, "topic_id": t.id, "topic_slug": t.slug(), "topic_title": t.title,
 	}
 }
 
@@ -51,7 +53,10 @@ func avatar(u *User) string { return "/letter_avatar/" + u.Name + "/{size}/1.png
 
 // userModel is what everybody may know of a user.
 func userModel(u *User) map[string]any {
-	return map[string]any{"id": u.ID, "username": u.Name, "name": u.Name, "avatar_template": avatar(u), "trust_level": u.TrustLevel, "admin": u.Admin, "moderator": u.Moderator}
+	return map[string]any{
+		"id": u.ID, "username": u.Name, "name": u.Name, "avatar_template": avatar(u),
+		"trust_level": u.TrustLevel, "admin": u.Admin, "moderator": u.Moderator,
+	}
 }
 
 func (c *call) home() (answer, error) { return page(http.StatusOK, frame("<h1>Stand-in</h1>")), nil }

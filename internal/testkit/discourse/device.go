@@ -47,7 +47,12 @@ var deviceLengths = []struct {
 	name string
 	most int
 }{
-	{"client_id", 200}, {"application_name", 200}, {"nonce", 256}, {"public_key", 4096}, {"push_url", 2000}, {"scopes", 500},
+	{"client_id", 200},
+	{"application_name", 200},
+	{"nonce", 256},
+	{"public_key", 4096},
+	{"push_url", 2000},
+	{"scopes", 500},
 }
 
 const maxDeviceScopes = 20
@@ -61,8 +66,11 @@ func (c *call) deviceCreate() (answer, error) {
 	if kind, _, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type")); kind != "application/json" || !c.json {
 		return answer{}, errInvalidAccess
 	}
-	d := &device{code: randomHex(32), userCode: newUserCode(), request: newRequestToken(), state: pending, ends: c.now.Add(deviceLifetime)}
-	if err := c.check(&d.grant, checkPresence, checkDevice, checkScopes, checkKey, checkDeviceKey, checkPadding, checkExpiry, checkRoom); err != nil {
+	d := &device{
+		code: randomHex(32), userCode: newUserCode(), request: newRequestToken(),
+		state: pending, ends: c.now.Add(deviceLifetime),
+	}
+	if err := c.check(&d.grant, deviceChecks...); err != nil {
 		return answer{}, err
 	}
 	d.redirect = "" // there is nobody to send anywhere
@@ -71,8 +79,13 @@ func (c *call) deviceCreate() (answer, error) {
 	return data(map[string]any{
 		"device_code": d.code, "user_code": d.userCode, "verification_uri": activate,
 		"verification_uri_with_request": activate + "?request=" + d.request,
-		"expires_in":                    int(deviceLifetime.Seconds()), "interval": c.s.number("user_api_key_device_poll_interval"),
+		"expires_in":                    int(deviceLifetime.Seconds()),
+		"interval":                      c.s.number("user_api_key_device_poll_interval"),
 	}), nil
+}
+
+var deviceChecks = []check{
+	checkPresence, checkDevice, checkScopes, checkKey, checkDeviceKey, checkPadding, checkExpiry, checkRoom,
 }
 
 func newUserCode() string {
@@ -129,7 +142,9 @@ func checkRoom(c *call, g *grant) error {
 // devicePoll tells how far the user is. An authorized payload is handed out once.
 func (c *call) devicePoll() (answer, error) {
 	code := c.param("device_code")
-	if f := c.s.limits.chargeAll(c.now, limit{"device_poll_" + c.address(), 60, 60, ""}, limit{"device_poll_" + code, 60, 60, ""}); f != nil {
+	f := c.s.limits.chargeAll(c.now,
+		limit{"device_poll_" + c.address(), 60, 60, ""}, limit{"device_poll_" + code, 60, 60, ""})
+	if f != nil {
 		return answer{}, f
 	}
 	d := c.s.device(c.now, func(d *device) bool { return d.code == code })
@@ -175,8 +190,9 @@ func (c *call) activatePage() (answer, error) {
 	case token == "":
 		return c.enterCode(), nil
 	}
-	if f := c.s.limits.chargeAll(c.now, limit{"device_request_" + c.address(), 120, 3600, ""},
-		limit{"device_request_" + c.user.Name, 30, 60, ""}, limit{"device_request_" + token, 30, 60, ""}); f != nil {
+	f := c.s.limits.chargeAll(c.now, limit{"device_request_" + c.address(), 120, 3600, ""},
+		limit{"device_request_" + c.user.Name, 30, 60, ""}, limit{"device_request_" + token, 30, 60, ""})
+	if f != nil {
 		return answer{}, f
 	}
 	d := c.s.device(c.now, func(d *device) bool { return d.request == token && d.state == pending })
@@ -185,7 +201,8 @@ func (c *call) activatePage() (answer, error) {
 	}
 	m := c.deviceModel("enter_code", d)
 	m["request_token"] = token
-	return c.state(m, frame(describe(d)+codeForm("/user-api-key/device/authorize", c.csrfToken(), hidden{"request", token}))), nil
+	form := codeForm("/user-api-key/device/authorize", c.csrfToken(), hidden{"request", token})
+	return c.state(m, frame(describe(d)+form)), nil
 }
 
 // activate takes a typed code and binds the authorization to who typed it.
@@ -216,8 +233,9 @@ func (c *call) typed() (d *device, flag string, err error) {
 		}
 		return -1
 	}, strings.ToUpper(c.param("code")))
-	if f := c.s.limits.chargeAll(c.now, limit{"device_activate_" + c.address(), 30, 3600, ""},
-		limit{"device_activate_user_" + c.user.Name, 10, 60, ""}, limit{"device_activate_code_" + code, 10, 60, ""}); f != nil {
+	f := c.s.limits.chargeAll(c.now, limit{"device_activate_" + c.address(), 30, 3600, ""},
+		limit{"device_activate_user_" + c.user.Name, 10, 60, ""}, limit{"device_activate_code_" + code, 10, 60, ""})
+	if f != nil {
 		return nil, "", f
 	}
 	if len(code) != userCodeLength {
@@ -253,24 +271,29 @@ func codeForm(action, token string, fields ...hidden) string {
 
 func (c *call) deviceModel(state string, d *device) map[string]any {
 	about := map[string]any{
-		"application_name": d.application, "localized_scopes": localized(d.scopes), "write_scope": slices.Contains(d.scopes, "write"),
+		"application_name": d.application,
+		"localized_scopes": localized(d.scopes), "write_scope": slices.Contains(d.scopes, "write"),
 		"unregistered_client": true, "expires_at": nil,
 	}
 	if d.lifetime > 0 {
 		about["expires_at"] = stamp(c.now.Add(d.lifetime))
 	}
-	return map[string]any{"state": state, "device_auth": about, "no_trust_level": !c.s.mayGrant(c.user), "current_user": c.me()}
+	return map[string]any{
+		"state": state, "device_auth": about, "no_trust_level": !c.s.mayGrant(c.user), "current_user": c.me(),
+	}
 }
 
 func describe(d *device) string {
-	return "<h1>" + html.EscapeString(d.application) + "</h1>\n<p>" + html.EscapeString(strings.Join(localized(d.scopes), ", ")) + "</p>\n"
+	scopes := strings.Join(localized(d.scopes), ", ")
+	return "<h1>" + html.EscapeString(d.application) + "</h1>\n<p>" + html.EscapeString(scopes) + "</p>\n"
 }
 
 // decide finds the authorization that an approval token of this user's session is for.
 func (c *call) decide() *device {
 	token := c.param("approval_token")
 	return c.s.device(c.now, func(d *device) bool {
-		return token != "" && d.approval == token && d.state == pending && d.boundTo == c.user && d.session == c.browserSession()
+		return token != "" && d.approval == token && d.state == pending &&
+			d.boundTo == c.user && d.session == c.browserSession()
 	})
 }
 
@@ -314,5 +337,6 @@ func (c *call) complete(refused bool) answer {
 	if refused {
 		said = "You may close this page: the app was denied."
 	}
-	return c.state(map[string]any{"state": "complete", "denied": refused, "current_user": c.me()}, frame(`<p class="complete">`+said+"</p>"))
+	model := map[string]any{"state": "complete", "denied": refused, "current_user": c.me()}
+	return c.state(model, frame(`<p class="complete">`+said+"</p>"))
 }

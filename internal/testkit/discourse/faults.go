@@ -134,7 +134,8 @@ func (s *Site) serve(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	c.entry = len(s.requests)
 	s.requests = append(s.requests, Request{
-		Time: c.now, Method: r.Method, Path: r.URL.Path, Query: r.URL.Query(), Header: r.Header.Clone(), Browser: isBrowser(r),
+		Time: c.now, Method: r.Method, Path: r.URL.Path, Query: r.URL.Query(),
+		Header: r.Header.Clone(), Browser: isBrowser(r),
 	})
 	f := s.fault(r)
 	s.mu.Unlock()

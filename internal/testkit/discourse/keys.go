@@ -53,7 +53,8 @@ func (s *Site) addKey(u *User, g grant, now time.Time) *Key {
 		return k.ClientID == g.clientID && (k.User == u.Name || s.Era == Old)
 	})
 	k := &Key{
-		ID: s.nextID(), Key: userkeys.Key(randomHex(16)), User: u.Name, ClientID: g.clientID, ApplicationName: s.clients[g.clientID],
+		ID: s.nextID(), Key: userkeys.Key(randomHex(16)), User: u.Name,
+		ClientID: g.clientID, ApplicationName: s.clients[g.clientID],
 		Scopes: g.scopes, PushURL: g.pushURL, CreatedAt: now, LastUsedAt: now,
 	}
 	if g.lifetime > 0 {

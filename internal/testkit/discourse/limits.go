@@ -102,7 +102,8 @@ func (s *Site) addressLimit(c *call) (answer, bool) {
 		s.limits.push(l, c.now)
 		if wait > 0 {
 			c.limited = true
-			a := text(http.StatusTooManyRequests, fmt.Sprintf("Too many requests from this address: slow down.\nTry again in %d seconds.\nError code: %s.\n", wait, l.code))
+			a := text(http.StatusTooManyRequests, fmt.Sprintf("Too many requests from this address: slow down.\n"+
+				"Try again in %d seconds.\nError code: %s.\n", wait, l.code))
 			a.header.Set("Retry-After", strconv.FormatInt(wait, 10))
 			a.header.Set("Discourse-Rate-Limit-Error-Code", l.code)
 			return a, true

@@ -27,8 +27,9 @@ type Notification struct {
 
 // noteTypes are the kinds of notifications by name.
 var noteTypes = map[string]int{
-	"mentioned": 1, "replied": 2, "quoted": 3, "edited": 4, "liked": 5, "private_message": 6, "invited_to_private_message": 7,
-	"invitee_accepted": 8, "posted": 9, "moved_post": 10, "linked": 11, "granted_badge": 12,
+	"mentioned": 1, "replied": 2, "quoted": 3, "edited": 4, "liked": 5,
+	"private_message": 6, "invited_to_private_message": 7, "invitee_accepted": 8,
+	"posted": 9, "moved_post": 10, "linked": 11, "granted_badge": 12,
 }
 
 // Notify tells a user something and returns the notification's id: bus polls
@@ -50,7 +51,8 @@ func (s *Site) Notify(name string, n Notification) int {
 	s.notes = append(s.notes, &n)
 	s.publish(fmt.Sprintf("/notification-alert/%d", u.ID), map[string]any{
 		"notification_type": n.Type, "post_number": n.PostNumber, "topic_title": n.Title, "topic_id": n.TopicID,
-		"excerpt": n.Excerpt, "username": n.From, "post_url": fmt.Sprintf("/t/%s/%d/%d", (&topic{title: n.Title}).slug(), n.TopicID, n.PostNumber),
+		"excerpt": n.Excerpt, "username": n.From,
+		"post_url": fmt.Sprintf("/t/%s/%d/%d", (&topic{title: n.Title}).slug(), n.TopicID, n.PostNumber),
 	}, u)
 	s.publishCounts(u)
 	return n.ID
@@ -83,9 +85,13 @@ func (s *Site) publishCounts(u *User) {
 		}
 	}
 	s.publish(fmt.Sprintf("/notification/%d", u.ID), map[string]any{
-		"unread_notifications": s.unread(u, plainNotes), "unread_high_priority_notifications": s.unread(u, highNotes),
-		"all_unread_notifications_count": s.unread(u, allNotes), "new_personal_messages_notifications_count": s.unread(u, privateNotes),
-		"grouped_unread_notifications": grouped, "seen_notification_id": u.seen, "read_first_notification": false,
+		"unread_notifications":                      s.unread(u, plainNotes),
+		"unread_high_priority_notifications":        s.unread(u, highNotes),
+		"all_unread_notifications_count":            s.unread(u, allNotes),
+		"new_personal_messages_notifications_count": s.unread(u, privateNotes),
+		"grouped_unread_notifications":              grouped,
+		"seen_notification_id":                      u.seen,
+		"read_first_notification":                   false,
 	}, u)
 }
 
@@ -130,8 +136,11 @@ func (c *call) notifications() (answer, error) {
 	limit = min(limit, maxNotes)
 	shown := all[min(offset, len(all)):]
 	return data(map[string]any{
-		"notifications": models(shown[:min(limit, len(shown))]), "total_rows_notifications": len(all), "seen_notification_id": c.user.seen,
-		"load_more_notifications": fmt.Sprintf("/notifications?limit=%d&offset=%d&username=%s", limit, offset+limit, c.user.Name),
+		"notifications":            models(shown[:min(limit, len(shown))]),
+		"total_rows_notifications": len(all),
+		"seen_notification_id":     c.user.seen,
+		"load_more_notifications": fmt.Sprintf(
+			"/notifications?limit=%d&offset=%d&username=%s", limit, offset+limit, c.user.Name),
 	}), nil
 }
 
@@ -148,7 +157,8 @@ func (c *call) noteFilter() (func(*Notification) bool, error) {
 	}
 	filter := c.param("filter")
 	return func(n *Notification) bool {
-		return (types == nil || slices.Contains(types, n.Type)) && (filter != "read" || n.Read) && (filter != "unread" || !n.Read)
+		return (types == nil || slices.Contains(types, n.Type)) &&
+			(filter != "read" || n.Read) && (filter != "unread" || !n.Read)
 	}, nil
 }
 
@@ -213,13 +223,18 @@ func (c *call) markRead() (answer, error) {
 	kinds := strings.FieldsFunc(c.param("dismiss_types"), func(r rune) bool { return r == ',' })
 	for _, k := range kinds {
 		if noteTypes[k] == 0 {
-			return jsonAnswer(http.StatusBadRequest, map[string]any{"errors": []string{"dismiss_types"}, "error_type": "invalid_parameters"}), nil
+			return jsonAnswer(http.StatusBadRequest, map[string]any{
+				"errors": []string{"dismiss_types"}, "error_type": "invalid_parameters",
+			}), nil
 		}
 	}
 	for _, n := range c.s.notes {
-		one := c.has("id") && c.param("id") == strconv.Itoa(n.ID)
-		kind := !c.has("id") && (len(kinds) == 0 || slices.ContainsFunc(kinds, func(k string) bool { return noteTypes[k] == n.Type }))
-		if n.UserID == c.user.ID && (one || kind) {
+		isKind := func(k string) bool { return noteTypes[k] == n.Type }
+		marked := len(kinds) == 0 || slices.ContainsFunc(kinds, isKind)
+		if c.has("id") {
+			marked = c.param("id") == strconv.Itoa(n.ID)
+		}
+		if n.UserID == c.user.ID && marked {
 			n.Read = true
 		}
 	}

@@ -1,6 +1,7 @@
 package discourse
 
 import (
+	"fmt"
 	"html"
 	"strings"
 	"time"
@@ -13,7 +14,8 @@ import (
 type hidden struct{ name, value string }
 
 func frame(body string) string {
-	return "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"><title>Stand-in</title></head><body>\n" + body + "\n</body></html>\n"
+	return "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"><title>Stand-in</title></head><body>\n" +
+		body + "\n</body></html>\n"
 }
 
 func problemPage(text string) string {
@@ -21,8 +23,9 @@ func problemPage(text string) string {
 }
 
 var (
-	genericErrorPage = problemPage("Sorry, we are unable to issue user API keys; this feature may be disabled by the site admin")
-	noTrustPage      = problemPage("Sorry, you do not have the required trust level to access the user API")
+	genericErrorPage = problemPage("Sorry, we are unable to issue user API keys; " +
+		"this feature may be disabled by the site admin")
+	noTrustPage = problemPage("Sorry, you do not have the required trust level to access the user API")
 )
 
 // form is a form whose button says what it does.
@@ -30,7 +33,8 @@ func form(button, action string, fields ...hidden) string {
 	var b strings.Builder
 	b.WriteString(`<form method="post" action="` + html.EscapeString(action) + "\">\n")
 	for _, f := range fields {
-		b.WriteString(`<input type="hidden" name="` + html.EscapeString(f.name) + `" value="` + html.EscapeString(f.value) + "\">\n")
+		fmt.Fprintf(&b, `<input type="hidden" name="%s" value="%s">`+"\n",
+			html.EscapeString(f.name), html.EscapeString(f.value))
 	}
 	b.WriteString(`<button>` + html.EscapeString(button) + "</button>\n</form>\n")
 	return b.String()
@@ -44,13 +48,17 @@ func formPage(button, action string, fields ...hidden) string {
 // way to refuse; the app is not told.
 func (c *call) consentPage(g grant) string {
 	var b strings.Builder
-	b.WriteString("<h1>" + html.EscapeString(g.application) + "</h1>\n<p>requests the following access to your account:</p>\n<ul>\n")
+	b.WriteString("<h1>" + html.EscapeString(g.application) + "</h1>\n")
+	b.WriteString("<p>requests the following access to your account:</p>\n<ul>\n")
 	for _, label := range localized(g.scopes) {
 		b.WriteString("<li>" + html.EscapeString(label) + "</li>\n")
 	}
 	b.WriteString("</ul>\n")
 	fields := []hidden{{"authenticity_token", c.csrfToken()}}
-	for _, name := range []string{"application_name", "nonce", "client_id", "auth_redirect", "push_url", "public_key", "scopes", "padding", "expires_in_seconds"} {
+	for _, name := range []string{
+		"application_name", "nonce", "client_id", "auth_redirect", "push_url", "public_key", "scopes",
+		"padding", "expires_in_seconds",
+	} {
 		if v := c.param(name); v != "" {
 			fields = append(fields, hidden{name, v})
 		}

@@ -39,8 +39,8 @@ var routes = []route{
 	{"POST", "/user-api-key/device/poll", "user_api_keys/poll_device", (*call).devicePoll, New, open | sealed},
 	{"GET", "/user-api-key/activate", "user_api_keys/activate", (*call).activatePage, New, sealed},
 	{"POST", "/user-api-key/activate", "user_api_keys/activate", (*call).activate, New, sealed},
-	{"POST", "/user-api-key/device/authorize", "user_api_keys/authorize_device", (*call).deviceAuthorize, New, login | sealed},
-	{"POST", "/user-api-key/device/deny", "user_api_keys/deny_device", (*call).deviceDeny, New, login | sealed},
+	{"POST", authorizePath, "user_api_keys/authorize_device", (*call).deviceAuthorize, New, login | sealed},
+	{"POST", denyPath, "user_api_keys/deny_device", (*call).deviceDeny, New, login | sealed},
 
 	{"GET", "/login", "static/show", (*call).loginPage, Old, 0},
 	{"POST", "/login", "static/enter", (*call).enter, Old, open},
@@ -66,12 +66,17 @@ var routes = []route{
 }
 
 const (
+	authorizePath = "/user-api-key/device/authorize"
+	denyPath      = "/user-api-key/device/deny"
+
 	revokeAction = "user_api_keys/revoke"
 	busAction    = "message_bus/poll"
 )
 
 // nowhere is the route of every other address: it too asks who is there.
-var nowhere = route{path: "/", action: "permalinks/show", handler: func(*call) (answer, error) { return answer{}, errNotFound }}
+var nowhere = route{path: "/", action: "permalinks/show", handler: (*call).notFound}
+
+func (c *call) notFound() (answer, error) { return answer{}, errNotFound }
 
 // find sets the call's route and its path parameters. HEAD is answered as GET is.
 func (c *call) find() {
@@ -223,7 +228,8 @@ func allowOrigin(h http.Header, origins []string, origin string) {
 		}
 	}
 	h.Set("Access-Control-Allow-Origin", allowed)
-	h.Set("Access-Control-Allow-Headers", "Content-Type, Cache-Control, X-Requested-With, X-CSRF-Token, Discourse-Present, User-Api-Key, User-Api-Client-Id, Authorization")
+	h.Set("Access-Control-Allow-Headers", "Content-Type, Cache-Control, X-Requested-With, X-CSRF-Token, "+
+		"Discourse-Present, User-Api-Key, User-Api-Client-Id, Authorization")
 	h.Set("Access-Control-Allow-Credentials", "true")
 	h.Set("Access-Control-Allow-Methods", "POST, PUT, GET, OPTIONS, DELETE")
 	h.Set("Access-Control-Max-Age", "7200")

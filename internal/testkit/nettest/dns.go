@@ -115,7 +115,8 @@ func (n *Names) answer(query []byte) ([]byte, bool) {
 		}
 		for _, ip := range r.IPs {
 			if body := resource(netip.MustParseAddr(ip), q.Type); body != nil {
-				m.Answers = append(m.Answers, dnsmessage.Resource{Header: dnsmessage.ResourceHeader{Name: name, Class: q.Class, TTL: 0}, Body: body})
+				header := dnsmessage.ResourceHeader{Name: name, Class: q.Class, TTL: 0}
+				m.Answers = append(m.Answers, dnsmessage.Resource{Header: header, Body: body})
 			}
 		}
 		if r.CNAME == "" {
