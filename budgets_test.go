@@ -136,12 +136,12 @@ package admin
 package authority
 package client
 package demo
-package desk
 package doctor
 package door
 package gateway
 package identity
 package notify
+package site
 package userkeys
 parameters BindDeviceGrant
 parameters ClaimDeliveries
@@ -220,7 +220,6 @@ width choice.go
 width chromium.go
 width clientip.go
 width clients.go
-width closed.go
 width consent.go
 width consents.go
 width content.go
@@ -234,6 +233,7 @@ width delivery.go
 width deliveryactions.go
 width deliveryapi.go
 width demo.go
+width describe.go
 width destination.go
 width device.go
 width diagnose.go
@@ -255,7 +255,6 @@ width events.go
 width exit.go
 width fakesite.go
 width faults.go
-width file.go
 width flow.go
 width forms.go
 width front.go
@@ -273,7 +272,6 @@ width identity.go
 width inbox.go
 width input.go
 width jobs.go
-width keeper.go
 width key.go
 width keypair.go
 width keys.go
@@ -308,10 +306,6 @@ width payload.go
 width person.go
 width policy.go
 width post.go
-width posts.go
-width posts_every.go
-width posts_run.go
-width posts_send.go
 width private.go
 width probe.go
 width problem.go
@@ -374,7 +368,6 @@ width upstreamerror.go
 width user.go
 width users.go
 width valid.go
-width vault.go
 width verify.go
 width version.go
 width walk.go

@@ -12,12 +12,13 @@ import (
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/server"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 func TestNoPushesNothingShown(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t, fakesite.WithoutPushes)
-	f.Authority.Add(userkeys.UserAPIKey{UserID: fakesite.Alice.ID, ApplicationName: "Pushed", Scopes: userkeys.Scopes{"push"}, PushURL: "https://push.example/x", CreatedAt: fakesite.Now, LastUsedAt: fakesite.Now})
+	f.Authority.Add(site.UserAPIKey{UserID: fakesite.Alice.ID, ApplicationName: "Pushed", Scopes: userkeys.Scopes{"push"}, PushURL: "https://push.example/x", CreatedAt: fakesite.Now, LastUsedAt: fakesite.Now})
 	f.Do(fakesite.Call{Path: "/my/apps", As: "alice"}).Must(t, http.StatusOK, "push.example").MustNot(t, "Send a test", "nothing sent yet", "not allowed")
 	f.Do(fakesite.Call{Path: "/user-api-key/settings", As: "root"}).Must(t, http.StatusOK, "API keys").MustNot(t, "Deliveries")
 	f.Authority.AddAdminKey("root")

@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 const consentColumns = "user_id, session, request, created_at, expires_at"
 
 // scanConsent scans consentColumns; the id is known to the caller only.
-func scanConsent(r row) (userkeys.Consent, error) {
-	var c userkeys.Consent
+func scanConsent(r row) (site.Consent, error) {
+	var c site.Consent
 	var request string
 	var created, expires int64
 	if err := r.Scan(&c.UserID, &c.Session, &request, &created, &expires); err != nil {
@@ -32,7 +33,7 @@ func consentGone() error {
 
 // CreateConsent remembers a question to a user, by the hash of its id.
 // [userkeys.NotFound] without the user, [userkeys.Conflict] if the id is taken.
-func (s *Store) CreateConsent(ctx context.Context, c userkeys.Consent) error {
+func (s *Store) CreateConsent(ctx context.Context, c site.Consent) error {
 	r := c.Request
 	if err := checkText(append([]string{
 		c.ID, c.Session, r.ApplicationName, r.ClientID, r.Nonce, r.PublicKey,
@@ -67,11 +68,11 @@ func (s *Store) CreateConsent(ctx context.Context, c userkeys.Consent) error {
 }
 
 // Consent finds an open question, also one that is too old to be answered. [userkeys.ConsentGone].
-func (s *Store) Consent(ctx context.Context, id string) (userkeys.Consent, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) (userkeys.Consent, error) {
+func (s *Store) Consent(ctx context.Context, id string) (site.Consent, error) {
+	return read(ctx, s, func(ctx context.Context, c conn) (site.Consent, error) {
 		consent, err := one(ctx, c, scanConsent, "SELECT "+consentColumns+" FROM userkeys_consents WHERE id_hash = $1", secretHash(id))
 		if isNoRows(err) {
-			return userkeys.Consent{}, consentGone()
+			return site.Consent{}, consentGone()
 		}
 		consent.ID = id
 		return consent, err
@@ -80,7 +81,7 @@ func (s *Store) Consent(ctx context.Context, id string) (userkeys.Consent, error
 
 // DeleteConsent consumes a consent without a grant and writes an audit event.
 // [userkeys.ConsentGone] if it is not there, or was put to another user than the one who acts.
-func (s *Store) DeleteConsent(ctx context.Context, id string, by userkeys.Caller, at time.Time) error {
+func (s *Store) DeleteConsent(ctx context.Context, id string, by site.Caller, at time.Time) error {
 	if err := checkText(string(by.Kind()), by.Address); err != nil {
 		return err
 	}
@@ -92,7 +93,7 @@ func (s *Store) DeleteConsent(ctx context.Context, id string, by userkeys.Caller
 		if err != nil || by.User.ID != 0 && by.User.ID != consent.UserID && !by.Admin() {
 			return consentGone()
 		}
-		return audit(ctx, c, userkeys.AuditEvent{
+		return audit(ctx, c, site.AuditEvent{
 			At: at, Caller: by, Action: actionConsentDenied, UserID: consent.UserID, ClientID: consent.Request.ClientID,
 		})
 	})

@@ -6,18 +6,19 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 const deviceColumns = "request, ip, state, user_id, session, payload, created_at, expires_at"
 
-func scanDevice(r row) (userkeys.DeviceGrant, error) {
-	var d userkeys.DeviceGrant
+func scanDevice(r row) (site.DeviceGrant, error) {
+	var d site.DeviceGrant
 	var request, state string
 	var created, expires int64
 	if err := r.Scan(&request, &d.IP, &state, &d.UserID, &d.Session, &d.Payload, &created, &expires); err != nil {
 		return d, err
 	}
-	d.State, d.CreatedAt, d.ExpiresAt = userkeys.DeviceState(state), fromMicros(created), fromMicros(expires)
+	d.State, d.CreatedAt, d.ExpiresAt = site.DeviceState(state), fromMicros(created), fromMicros(expires)
 	return d, json.Unmarshal([]byte(request), &d.Request)
 }
 
@@ -27,7 +28,7 @@ func deviceGone() error {
 
 // CreateDeviceGrant remembers a device authorization by the hashes of its
 // codes. [userkeys.Conflict] if one of them is taken: make another.
-func (s *Store) CreateDeviceGrant(ctx context.Context, d userkeys.DeviceGrant) error {
+func (s *Store) CreateDeviceGrant(ctx context.Context, d site.DeviceGrant) error {
 	r := d.Request
 	if err := checkText(append([]string{
 		d.IP, r.ApplicationName, r.ClientID, r.Nonce, r.PublicKey, r.PushURL, r.Padding, r.ExpiresInSeconds,
@@ -80,17 +81,17 @@ const openDevice = "state = 'pending' AND expires_at > "
 
 // DeviceGrantByRequest finds an open device authorization by the token in its
 // address, without binding it. [userkeys.ConsentGone].
-func (s *Store) DeviceGrantByRequest(ctx context.Context, token string, now time.Time) (userkeys.DeviceGrant, error) {
+func (s *Store) DeviceGrantByRequest(ctx context.Context, token string, now time.Time) (site.DeviceGrant, error) {
 	return s.openDevice(ctx, "request_hash", token, now)
 }
 
 // DeviceGrantByApproval finds an open device authorization by the token of the page that asks about it.
-func (s *Store) DeviceGrantByApproval(ctx context.Context, token string, now time.Time) (userkeys.DeviceGrant, error) {
+func (s *Store) DeviceGrantByApproval(ctx context.Context, token string, now time.Time) (site.DeviceGrant, error) {
 	return s.openDevice(ctx, "approval_hash", token, now)
 }
 
-func (s *Store) openDevice(ctx context.Context, column, secret string, now time.Time) (userkeys.DeviceGrant, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) (userkeys.DeviceGrant, error) {
+func (s *Store) openDevice(ctx context.Context, column, secret string, now time.Time) (site.DeviceGrant, error) {
+	return read(ctx, s, func(ctx context.Context, c conn) (site.DeviceGrant, error) {
 		d, err := one(ctx, c, scanDevice, "SELECT "+deviceColumns+" FROM userkeys_device_grants WHERE "+column+" = $1 AND "+openDevice+"$2", secretHash(secret), micros(now))
 		if isNoRows(err) {
 			err = deviceGone()
@@ -103,11 +104,11 @@ func (s *Store) openDevice(ctx context.Context, column, secret string, now time.
 // and, if not empty, also by its request token, to a user in a session: from
 // then on only they answer it, with the approval token. [userkeys.ConsentGone]
 // for a code that nobody has, or that is somebody else's.
-func (s *Store) BindDeviceGrant(ctx context.Context, userCode, requestToken, approval string, userID int64, session string, now time.Time) (userkeys.DeviceGrant, error) {
+func (s *Store) BindDeviceGrant(ctx context.Context, userCode, requestToken, approval string, userID int64, session string, now time.Time) (site.DeviceGrant, error) {
 	if err := checkIndexed(session); err != nil {
-		return userkeys.DeviceGrant{}, err
+		return site.DeviceGrant{}, err
 	}
-	var d userkeys.DeviceGrant
+	var d site.DeviceGrant
 	err := s.write(ctx, func(ctx context.Context, c conn) error {
 		query := "UPDATE userkeys_device_grants SET approval_hash = $1, user_id = $2, session = $3 WHERE user_code_hash = $4 AND " + openDevice + "$5 AND user_id IN (0, $2)"
 		args := []any{secretHash(approval), userID, session, secretHash(userCode), micros(now)}
@@ -126,7 +127,7 @@ func (s *Store) BindDeviceGrant(ctx context.Context, userCode, requestToken, app
 }
 
 // authorizeDevice answers a device authorization in the transaction of its grant.
-func authorizeDevice(ctx context.Context, c conn, g userkeys.Grant) error {
+func authorizeDevice(ctx context.Context, c conn, g site.Grant) error {
 	d := g.Device
 	if d == nil {
 		return nil
@@ -141,7 +142,7 @@ func authorizeDevice(ctx context.Context, c conn, g userkeys.Grant) error {
 }
 
 // DenyDeviceGrant answers a device authorization with no. [userkeys.ConsentGone].
-func (s *Store) DenyDeviceGrant(ctx context.Context, approval string, userID int64, session string, by userkeys.Caller, now time.Time) error {
+func (s *Store) DenyDeviceGrant(ctx context.Context, approval string, userID int64, session string, by site.Caller, now time.Time) error {
 	return s.write(ctx, func(ctx context.Context, c conn) error {
 		d, err := one(ctx, c, scanDevice, `UPDATE userkeys_device_grants SET state = 'denied', approval_hash = NULL
 			WHERE approval_hash = $1 AND user_id = $2 AND session = $3 AND `+openDevice+`$4 RETURNING `+deviceColumns,
@@ -152,23 +153,23 @@ func (s *Store) DenyDeviceGrant(ctx context.Context, approval string, userID int
 		if err != nil {
 			return err
 		}
-		return audit(ctx, c, userkeys.AuditEvent{At: now, Caller: by, Action: actionDeviceDenied, UserID: userID, ClientID: d.Request.ClientID})
+		return audit(ctx, c, site.AuditEvent{At: now, Caller: by, Action: actionDeviceDenied, UserID: userID, ClientID: d.Request.ClientID})
 	})
 }
 
 // PollDeviceGrant tells the app how its request stands. An answer is consumed
 // by it: of many who ask at once, one gets the payload. [userkeys.ConsentGone] for a code that
 // nobody has, that is over, or whose answer was fetched.
-func (s *Store) PollDeviceGrant(ctx context.Context, deviceCode string, now time.Time) (userkeys.DeviceGrant, error) {
+func (s *Store) PollDeviceGrant(ctx context.Context, deviceCode string, now time.Time) (site.DeviceGrant, error) {
 	h := secretHash(deviceCode)
-	d, err := read(ctx, s, func(ctx context.Context, c conn) (userkeys.DeviceGrant, error) {
+	d, err := read(ctx, s, func(ctx context.Context, c conn) (site.DeviceGrant, error) {
 		d, err := one(ctx, c, scanDevice, "SELECT "+deviceColumns+" FROM userkeys_device_grants WHERE device_hash = $1 AND expires_at > $2", h, micros(now))
 		if isNoRows(err) {
 			err = deviceGone()
 		}
 		return d, err
 	})
-	if err != nil || d.State == userkeys.DevicePending {
+	if err != nil || d.State == site.DevicePending {
 		return d, err
 	}
 	err = s.write(ctx, func(ctx context.Context, c conn) error {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // What is over is purged, and nothing else.
@@ -14,8 +15,8 @@ func TestPurge(t *testing.T) {
 		u := w.user("ada")
 		live := w.key(u, "live")
 		revoked := w.key(u, "revoked")
-		w.revoke(userkeys.RevokedByOwner, revoked.ID)
-		expired := w.key(u, "expired", func(g *userkeys.Grant) { g.Key.ExpiresAt = noon.Add(day) })
+		w.revoke(site.RevokedByOwner, revoked.ID)
+		expired := w.key(u, "expired", func(g *site.Grant) { g.Key.ExpiresAt = noon.Add(day) })
 		consent := w.consent(u)
 		w.ok(w.SaveSession(w.ctx, []byte("short"), []byte("x"), u.ID, noon.Add(time.Hour)))
 		w.ok(w.SaveSession(w.ctx, []byte("long"), []byte("x"), u.ID, noon.Add(1000*day)))

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 // conn runs statements, in a transaction or outside, and counts them.
@@ -20,7 +20,7 @@ type conn struct {
 		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	}
 	statements *atomic.Int64
-	raised     *userkeys.Changes // what the transaction tells to caches; nil outside one
+	raised     *site.Changes // what the transaction tells to caches; nil outside one
 }
 
 // row is what a scan function reads from.
@@ -170,7 +170,7 @@ func (s *Store) transact(ctx context.Context, w *wait, fn func(context.Context, 
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
-	var raised userkeys.Changes
+	var raised site.Changes
 	c := conn{tx, &s.statements, &raised}
 	if _, err := c.exec(ctx, s.diff.beginWrite, w.args...); err != nil {
 		return err

@@ -82,7 +82,7 @@ func TestDiscourseMobile(t *testing.T) {
 // TestInbox is what keys, sessions and strangers may do with notifications.
 func TestInbox(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		sc.User("root", testkit.Admin)
 		sc.User("mod", func(n *identity.NewUser) { n.Moderator, n.TrustLevel = true, 4 })
 		bobUser := sc.User("bob")

@@ -7,10 +7,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"userkeys"
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/server"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // jsonRoute tells a route of the JSON admin API.
@@ -194,7 +194,7 @@ func TestAdminKeyIsReadFromItsHeaderAlone(t *testing.T) {
 func TestTwoAdminKeyHeaders(t *testing.T) {
 	t.Parallel()
 	f := fakesite.NewWithAdminKeys(t)
-	for _, name := range []string{userkeys.AdminKeyHeader, userkeys.AdminUsernameHeader} {
+	for _, name := range []string{site.AdminKeyHeader, site.AdminUsernameHeader} {
 		a := f.Do(fakesite.Call{Path: "/session/current.json", AdminKey: fakesite.AdminText(""), Acts: "alice", Twice: name})
 		a.Must(t, 400, "once")
 	}
@@ -243,7 +243,7 @@ func TestAdminAPISettings(t *testing.T) {
 	set("allow_user_api_key_scopes.json", `{"value":["read","write"]}`).Must(t, 200, `"value":"read|write"`)
 	set("min_trust_level_for_user_api_key.json", `{"value":2}`).Must(t, 200, `"name":"user_api_key_allowed_groups"`, `trust_level_2`)
 	set("push_api_secret_key.json", `{"value":"planted-secret"}`).Must(t, 200, `"value":null`, `"set":true`)
-	want := userkeys.Caller{User: fakesite.Root, AdminKey: 1, Address: "192.0.2.1"}
+	want := site.Caller{User: fakesite.Root, AdminKey: 1, Address: "192.0.2.1"}
 	for _, by := range f.Authority.Actors {
 		if diff := cmp.Diff(want, by); diff != "" {
 			t.Errorf("-want +got\n%s", diff)
@@ -337,9 +337,9 @@ func TestAdminAPIUsers(t *testing.T) {
 func TestAdminAPILists(t *testing.T) {
 	t.Parallel()
 	f := fakesite.NewWithAdminKeys(t)
-	f.Authority.Events = []userkeys.AuditEvent{
-		{ID: 1, At: fakesite.Now, Caller: userkeys.Caller{As: userkeys.CallerSystem}, Action: "purged"},
-		{ID: 2, At: fakesite.Now, Caller: userkeys.Caller{User: fakesite.Root, Address: "192.0.2.1"}, Action: "key revoked", UserID: 1, KeyID: 3, ClientID: "c", Detail: "admin"},
+	f.Authority.Events = []site.AuditEvent{
+		{ID: 1, At: fakesite.Now, Caller: site.Caller{As: site.CallerSystem}, Action: "purged"},
+		{ID: 2, At: fakesite.Now, Caller: site.Caller{User: fakesite.Root, Address: "192.0.2.1"}, Action: "key revoked", UserID: 1, KeyID: 3, ClientID: "c", Detail: "admin"},
 	}
 	get := func(path string) fakesite.Answer {
 		return f.Do(fakesite.Call{Path: "/user-api-key/admin/" + path}.By(fakesite.AdminText("root"), ""))

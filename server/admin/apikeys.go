@@ -11,6 +11,7 @@ import (
 	"userkeys/gateway"
 	"userkeys/notify"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 const (
@@ -43,15 +44,15 @@ type choiceView struct {
 }
 
 // permissionSentences say what each permission allows.
-var permissionSentences = map[userkeys.AdminPermission]string{
-	userkeys.AdminUsers:      "read and change users, but no administrators",
-	userkeys.AdminKeys:       "list and revoke the keys of users' apps",
-	userkeys.AdminClients:    "nothing yet: kept for registered apps",
-	userkeys.AdminSettings:   "read and change settings",
-	userkeys.AdminAudit:      "read the audit log",
-	userkeys.AdminDeliveries: "see, replay and discard deliveries",
-	userkeys.AdminNotify:     "notify users, and read their notifications",
-	userkeys.AdminGrant:      "give apps keys and one-time passwords in a user's name",
+var permissionSentences = map[site.AdminPermission]string{
+	site.AdminUsers:      "read and change users, but no administrators",
+	site.AdminKeys:       "list and revoke the keys of users' apps",
+	site.AdminClients:    "nothing yet: kept for registered apps",
+	site.AdminSettings:   "read and change settings",
+	site.AdminAudit:      "read the audit log",
+	site.AdminDeliveries: "see, replay and discard deliveries",
+	site.AdminNotify:     "notify users, and read their notifications",
+	site.AdminGrant:      "give apps keys and one-time passwords in a user's name",
 }
 
 // termChoices are the ends that the page offers, by their days.
@@ -64,9 +65,9 @@ func termChoices(days string) []choiceView {
 	return out
 }
 
-func permissionChoices(checked userkeys.AdminPermissions) []choiceView {
+func permissionChoices(checked site.AdminPermissions) []choiceView {
 	var out []choiceView
-	for _, p := range userkeys.AllAdminPermissions() {
+	for _, p := range site.AllAdminPermissions() {
 		out = append(out, choiceView{string(p), permissionSentences[p], len(checked) > 0 && checked.Has(p)})
 	}
 	return out
@@ -85,7 +86,7 @@ type apiKeyView struct {
 }
 
 // apiKeys shows an administrator every admin API key.
-func (h *Handlers) apiKeys(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) apiKeys(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	p := apiKeysPage{}
 	if r.URL.Query().Get("done") == "revoked" {
 		p.Notice = "Revoked. Whatever used that key is refused from now on."
@@ -93,7 +94,7 @@ func (h *Handlers) apiKeys(w http.ResponseWriter, r *http.Request, c userkeys.Ca
 	return h.showAPIKeys(w, r, c, http.StatusOK, p)
 }
 
-func (h *Handlers) showAPIKeys(w http.ResponseWriter, r *http.Request, c userkeys.Caller, status int, p apiKeysPage) error {
+func (h *Handlers) showAPIKeys(w http.ResponseWriter, r *http.Request, c site.Caller, status int, p apiKeysPage) error {
 	before, _ := door.ParseID(r.URL.Query().Get("before")) // what is no id is the first page
 	keys, err := h.cfg.Keys.AdminKeys(r.Context(), before, apiKeysShown)
 	if err != nil {
@@ -125,14 +126,14 @@ func (h *Handlers) showAPIKeys(w http.ResponseWriter, r *http.Request, c userkey
 	return h.pages.apiKeys.Show(w, c, status, p)
 }
 
-func apiKeyID(k userkeys.AdminAPIKey) int64 { return k.ID }
+func apiKeyID(k site.AdminAPIKey) int64 { return k.ID }
 
 // apiKeysPost makes a key and shows it, once. What was typed stays if it is refused.
-func (h *Handlers) apiKeysPost(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) apiKeysPost(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	days := r.PostForm.Get("days")
 	p := apiKeysPage{Description: r.PostForm.Get("description"), Username: r.PostForm.Get("username"), Terms: termChoices(days)}
-	n := userkeys.NewAdminAPIKey{Description: p.Description, Username: p.Username}
-	for _, name := range userkeys.AllAdminPermissions() {
+	n := site.NewAdminAPIKey{Description: p.Description, Username: p.Username}
+	for _, name := range site.AllAdminPermissions() {
 		if r.PostForm.Has("may_" + string(name)) {
 			n.Permissions = append(n.Permissions, name)
 		}
@@ -179,9 +180,9 @@ var (
 
 // makeAPIKey makes a key for an administrator who was asked who they are a moment ago: an open browser is not enough
 // for what outlives its session.
-func (h *Handlers) makeAPIKey(r *http.Request, c userkeys.Caller, n userkeys.NewAdminAPIKey) (userkeys.Key, userkeys.AdminAPIKey, error) {
+func (h *Handlers) makeAPIKey(r *http.Request, c site.Caller, n site.NewAdminAPIKey) (userkeys.Key, site.AdminAPIKey, error) {
 	if err := h.fresh(r); err != nil {
-		return "", userkeys.AdminAPIKey{}, err
+		return "", site.AdminAPIKey{}, err
 	}
 	return h.cfg.Keys.CreateAdminKey(r.Context(), n, c)
 }
@@ -227,7 +228,7 @@ type apiKeyJSON struct {
 	RevokedAt   *time.Time `json:"revoked_at"`
 }
 
-func apiKeyOf(k userkeys.AdminAPIKey) apiKeyJSON {
+func apiKeyOf(k site.AdminAPIKey) apiKeyJSON {
 	out := apiKeyJSON{
 		ID: k.ID, Description: k.Description, Permissions: []string{},
 		CreatedAt: notify.JSONTime(k.CreatedAt), LastUsedAt: notify.JSONTime(k.LastUsedAt),
@@ -242,7 +243,7 @@ func apiKeyOf(k userkeys.AdminAPIKey) apiKeyJSON {
 	return out
 }
 
-func (h *Handlers) listAPIKeys(w http.ResponseWriter, r *http.Request, _ userkeys.Caller) error {
+func (h *Handlers) listAPIKeys(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
 	q, err := door.ParseListQuery(r, "before")
 	if err != nil {
 		return err
@@ -258,14 +259,14 @@ func (h *Handlers) listAPIKeys(w http.ResponseWriter, r *http.Request, _ userkey
 	return door.WriteJSON(w, map[string]any{"keys": list, "next": next(keys, q.Limit, apiKeyID)})
 }
 
-func (h *Handlers) createAPIKey(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) createAPIKey(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	f := r.PostForm
 	if err := door.OnlyFields(f, "description", "username", "permissions", "expires_at"); err != nil {
 		return err
 	}
-	n := userkeys.NewAdminAPIKey{Description: f.Get("description"), Username: f.Get("username")}
+	n := site.NewAdminAPIKey{Description: f.Get("description"), Username: f.Get("username")}
 	var err error
-	if n.Permissions, err = userkeys.ParseAdminPermissions(f.Get("permissions")); err != nil {
+	if n.Permissions, err = site.ParseAdminPermissions(f.Get("permissions")); err != nil {
 		return err
 	}
 	if end := f.Get("expires_at"); end != "" {
@@ -284,7 +285,7 @@ func (h *Handlers) createAPIKey(w http.ResponseWriter, r *http.Request, c userke
 }
 
 // revokeAPIKey revokes the key that an address or the page's form names.
-func (h *Handlers) revokeAPIKey(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) revokeAPIKey(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	id, err := door.ID(r, "admin API key")
 	if err != nil {
 		return err

@@ -7,11 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"userkeys"
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/server"
 	"userkeys/server/admin"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // asRoot is a JSON call of an administrator's session.
@@ -118,11 +118,11 @@ func TestAdminKeysPageHasPermissions(t *testing.T) {
 func TestAdminPermissions(t *testing.T) {
 	t.Parallel()
 	inbox := fakesite.WithInbox(t)
-	opened := map[userkeys.AdminPermission]int{}
-	for _, may := range append(userkeys.AllAdminPermissions(), "") {
+	opened := map[site.AdminPermission]int{}
+	for _, may := range append(site.AllAdminPermissions(), "") {
 		f := fakesite.New(t, inbox)
 		f.Pushes.Fill()
-		var named userkeys.AdminPermissions
+		var named site.AdminPermissions
 		if may != "" {
 			named = append(named, may)
 		}
@@ -151,12 +151,12 @@ func TestAdminPermissions(t *testing.T) {
 			}
 		}
 	}
-	for _, p := range userkeys.AllAdminPermissions() {
-		if opened[p] == 0 && p != userkeys.AdminClients {
+	for _, p := range site.AllAdminPermissions() {
+		if opened[p] == 0 && p != site.AdminClients {
 			t.Errorf("%s opens nothing", p)
 		}
 	}
-	for _, p := range userkeys.AllAdminPermissions() {
+	for _, p := range site.AllAdminPermissions() {
 		if admin.PermissionSentences[p] == "" {
 			t.Errorf("the page says nothing of %s", p)
 		}
@@ -167,7 +167,7 @@ func TestAdminPermissions(t *testing.T) {
 func TestNarrowKeysSpareAdministrators(t *testing.T) {
 	t.Parallel()
 	f := fakesite.NewWithAdminKeys(t)
-	users := f.Authority.AddNarrowKey(userkeys.AdminUsers)
+	users := f.Authority.AddNarrowKey(site.AdminUsers)
 	for name, c := range map[string]fakesite.Call{
 		"make":      fakesite.JSONCall("POST", "users.json", `{"username":"eve","password":"p","admin":true}`),
 		"promote":   fakesite.JSONCall("PUT", "users/alice.json", `{"admin":true}`),

@@ -17,6 +17,7 @@ import (
 	"userkeys/notify"
 	"userkeys/server/admin"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 func TestAdminKeysListHasPushes(t *testing.T) {
@@ -55,7 +56,7 @@ func TestDeliveriesPageByPages(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t)
 	f.Pushes.ManyDeliveries(45, fakesite.GoodHost)
-	f.Pushes.HostList = []userkeys.PushHost{{Host: fakesite.GoodHost, Queued: 45, Dead: 45}}
+	f.Pushes.HostList = []site.PushHost{{Host: fakesite.GoodHost, Queued: 45, Dead: 45}}
 	seen := map[string]int{}
 	path := "/user-api-key/deliveries"
 	for range 3 {
@@ -88,7 +89,7 @@ func TestDeliveriesPageWithManyHosts(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t)
 	for i := range 60 {
-		h := userkeys.PushHost{Host: fmt.Sprintf("https://h%02d.example:443", i), Delivered: 1, DeliveredAt: fakesite.Now}
+		h := site.PushHost{Host: fmt.Sprintf("https://h%02d.example:443", i), Delivered: 1, DeliveredAt: fakesite.Now}
 		switch i {
 		case 57:
 			h.Dead = 1
@@ -172,14 +173,14 @@ func TestDeliveriesPageTellsStates(t *testing.T) {
 	t.Parallel()
 	ago := func(d time.Duration) time.Time { return fakesite.Now.Add(-d) }
 	f := fakesite.New(t)
-	f.Pushes.HostList = []userkeys.PushHost{
+	f.Pushes.HostList = []site.PushHost{
 		{Host: "https://off.example:443", Delivered: 1_204_331, DeliveredAt: ago(door.Day), Off: 3},
-		{Host: "https://busy.example:443", Failures: 1, FailedAt: ago(time.Minute), Problem: userkeys.PushBusy, ClosedUntil: fakesite.Now.Add(time.Minute)},
+		{Host: "https://busy.example:443", Failures: 1, FailedAt: ago(time.Minute), Problem: site.PushBusy, ClosedUntil: fakesite.Now.Add(time.Minute)},
 		{Host: "https://once.example:443", Failures: 1, FailedAt: ago(time.Minute), Problem: "status 503"},
 		{Host: "https://down.example:443", Failures: 4, FailedAt: ago(time.Minute), Problem: "status 503", Off: 1},
 		{Host: "https://well.example:443", DeliveredAt: ago(time.Minute), FailedAt: ago(time.Hour), Problem: "status 500", ClosedUntil: ago(time.Hour)},
 	}
-	f.Pushes.Queue = []userkeys.Delivery{
+	f.Pushes.Queue = []site.Delivery{
 		{ID: 1, UserID: 1, NotificationID: 1, PushURL: "https://a.example/x", CreatedAt: ago(time.Hour), QueuedAt: fakesite.Now.Add(5 * time.Minute), NextAt: fakesite.Now.Add(5 * time.Minute)},
 		{ID: 2, UserID: 1, NotificationID: 1, PushURL: "https://a.example/x", CreatedAt: ago(time.Hour), QueuedAt: ago(time.Hour), NextAt: fakesite.Now.Add(time.Minute)},
 	}
@@ -228,7 +229,7 @@ func TestDeliveriesPageIsTheAdministrators(t *testing.T) {
 	for as, status := range map[string]int{"": 302, "alice": 403, "mod": 403} {
 		f.Do(fakesite.Call{Path: "/user-api-key/deliveries", As: as}).Must(t, status).MustNot(t, "10.1.2.3")
 	}
-	f.Authority.Add(userkeys.UserAPIKey{UserID: fakesite.Root.ID, Scopes: userkeys.Scopes{"read", "write"}, CreatedAt: fakesite.Now, LastUsedAt: fakesite.Now})
+	f.Authority.Add(site.UserAPIKey{UserID: fakesite.Root.ID, Scopes: userkeys.Scopes{"read", "write"}, CreatedAt: fakesite.Now, LastUsedAt: fakesite.Now})
 	f.Do(fakesite.Call{Path: "/user-api-key/deliveries", Key: "key-1"}).Must(t, http.StatusForbidden, "not for keys").MustNot(t, "10.1.2.3")
 	f.Do(fakesite.Call{Path: "/user-api-key/admin/deliveries.json", Key: "key-1"}).Must(t, http.StatusForbidden, "not for keys").MustNot(t, "10.1.2.3")
 	f.Pushes.Err = fakesite.ErrDown

@@ -13,6 +13,7 @@ import (
 	"userkeys/gateway"
 	"userkeys/notify"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // maxPicked is how many deliveries one request may name.
@@ -31,7 +32,7 @@ var errPicked = userkeys.Errorf(userkeys.InvalidParameters, "say which deliverie
 func isForm(r *http.Request) bool { return r.PostForm != nil }
 
 // replay queues given-up deliveries again.
-func (h *Handlers) replay(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) replay(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	p, err := readPicked(w, r)
 	if err != nil {
 		return err
@@ -44,7 +45,7 @@ func (h *Handlers) replay(w http.ResponseWriter, r *http.Request, c userkeys.Cal
 }
 
 // discard forgets given-up deliveries.
-func (h *Handlers) discard(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) discard(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	p, err := readPicked(w, r)
 	if err != nil {
 		return err
@@ -57,7 +58,7 @@ func (h *Handlers) discard(w http.ResponseWriter, r *http.Request, c userkeys.Ca
 }
 
 // resume has a host, or one key, tried again at once.
-func (h *Handlers) resume(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) resume(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	host, keyID, err := readResumed(w, r)
 	if err != nil {
 		return err

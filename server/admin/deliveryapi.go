@@ -6,10 +6,11 @@ import (
 	"userkeys"
 	"userkeys/notify"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // listDeliveries lists deliveries, newest first: those that wait, or those that were given up.
-func (h *Handlers) listDeliveries(w http.ResponseWriter, r *http.Request, _ userkeys.Caller) error {
+func (h *Handlers) listDeliveries(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
 	q, err := door.ParseListQuery(r, "dead", "host", "user", "user_id", "before")
 	if err != nil {
 		return err
@@ -31,11 +32,11 @@ func (h *Handlers) listDeliveries(w http.ResponseWriter, r *http.Request, _ user
 		}
 		list[i] = notify.NewDeliveryJSON(d, name)
 	}
-	return door.WriteJSON(w, map[string]any{"deliveries": list, "next": next(found, q.Limit, func(d userkeys.Delivery) int64 { return d.ID })})
+	return door.WriteJSON(w, map[string]any{"deliveries": list, "next": next(found, q.Limit, func(d site.Delivery) int64 { return d.ID })})
 }
 
-func (h *Handlers) deliveryFilter(r *http.Request, q door.Query) (userkeys.DeliveryFilter, error) {
-	f := userkeys.DeliveryFilter{Before: q.Before, Limit: q.Limit}
+func (h *Handlers) deliveryFilter(r *http.Request, q door.Query) (site.DeliveryFilter, error) {
+	f := site.DeliveryFilter{Before: q.Before, Limit: q.Limit}
 	var err error
 	if f.Dead, err = truth("dead", q.Get("dead")); q.Has("dead") && err != nil {
 		return f, err
@@ -48,7 +49,7 @@ func (h *Handlers) deliveryFilter(r *http.Request, q door.Query) (userkeys.Deliv
 }
 
 // listPushHosts lists every host that something was to be pushed to.
-func (h *Handlers) listPushHosts(w http.ResponseWriter, r *http.Request, _ userkeys.Caller) error {
+func (h *Handlers) listPushHosts(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
 	if _, err := door.ParseListQuery(r); err != nil {
 		return err
 	}

@@ -11,58 +11,59 @@ import (
 	"userkeys"
 	"userkeys/notify"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // Keys is what the handlers need of the authority about keys and the audit log.
 type Keys interface {
-	CreateAdminKey(ctx context.Context, n userkeys.NewAdminAPIKey, by userkeys.Caller) (userkeys.Key, userkeys.AdminAPIKey, error)
-	AdminKeys(ctx context.Context, before int64, limit int) ([]userkeys.AdminAPIKey, error)
-	RevokeAdminKey(ctx context.Context, id int64, by userkeys.Caller) error
-	Keys(ctx context.Context, f userkeys.KeyFilter) ([]userkeys.UserAPIKey, error)
-	Revoke(ctx context.Context, keyID int64, by userkeys.Caller) error
-	AuditEvents(ctx context.Context, before int64, limit int) ([]userkeys.AuditEvent, error)
+	CreateAdminKey(ctx context.Context, n site.NewAdminAPIKey, by site.Caller) (userkeys.Key, site.AdminAPIKey, error)
+	AdminKeys(ctx context.Context, before int64, limit int) ([]site.AdminAPIKey, error)
+	RevokeAdminKey(ctx context.Context, id int64, by site.Caller) error
+	Keys(ctx context.Context, f site.KeyFilter) ([]site.UserAPIKey, error)
+	Revoke(ctx context.Context, keyID int64, by site.Caller) error
+	AuditEvents(ctx context.Context, before int64, limit int) ([]site.AuditEvent, error)
 }
 
 // Settings is what the handlers need of the authority to show and to change settings.
 type Settings interface {
 	Pinned(name string) bool
-	ChangeSetting(ctx context.Context, name, value string, by userkeys.Caller) error
-	ResetSetting(ctx context.Context, name string, by userkeys.Caller) error
+	ChangeSetting(ctx context.Context, name, value string, by site.Caller) error
+	ResetSetting(ctx context.Context, name string, by site.Caller) error
 }
 
 // Accounts manages the site's accounts. Errors: [userkeys.NotFound],
 // [userkeys.InvalidParameters], [userkeys.Conflict].
 type Accounts interface {
-	Create(ctx context.Context, n userkeys.NewUser, by userkeys.Caller) (userkeys.User, error)
-	User(ctx context.Context, id int64) (userkeys.User, error)
+	Create(ctx context.Context, n site.NewUser, by site.Caller) (site.User, error)
+	User(ctx context.Context, id int64) (site.User, error)
 	// FindUser reads one user by user name or e-mail address.
-	FindUser(ctx context.Context, name string) (userkeys.User, error)
-	FindUsers(ctx context.Context, f userkeys.UserFilter) ([]userkeys.User, error)
+	FindUser(ctx context.Context, name string) (site.User, error)
+	FindUsers(ctx context.Context, f site.UserFilter) ([]site.User, error)
 	// Update lets change have its way with the user as they are now.
-	Update(ctx context.Context, id int64, change func(*userkeys.User), by userkeys.Caller) (userkeys.User, error)
-	Suspend(ctx context.Context, id int64, by userkeys.Caller) (userkeys.User, error)
-	Unsuspend(ctx context.Context, id int64, by userkeys.Caller) (userkeys.User, error)
-	SetPassword(ctx context.Context, id int64, password string, by userkeys.Caller) error
-	Delete(ctx context.Context, id int64, by userkeys.Caller) error
+	Update(ctx context.Context, id int64, change func(*site.User), by site.Caller) (site.User, error)
+	Suspend(ctx context.Context, id int64, by site.Caller) (site.User, error)
+	Unsuspend(ctx context.Context, id int64, by site.Caller) (site.User, error)
+	SetPassword(ctx context.Context, id int64, password string, by site.Caller) error
+	Delete(ctx context.Context, id int64, by site.Caller) error
 }
 
 // Pushes is what the handlers need to know and to do about pushes.
 type Pushes interface {
 	// KeyPushes tells how pushing to keys goes, by their ids; those that nothing was pushed to are absent.
-	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]userkeys.KeyPush, error)
+	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]site.KeyPush, error)
 	// ResumeKey switches pushing to a key on again, and queues again what was given up for it in the last day.
-	ResumeKey(ctx context.Context, keyID int64, by userkeys.Caller) error
+	ResumeKey(ctx context.Context, keyID int64, by site.Caller) error
 	// ResumeHost switches pushing to a host, and to every key at it, on again, and queues again what was given up there in
 	// the last day.
-	ResumeHost(ctx context.Context, host string, by userkeys.Caller) error
+	ResumeHost(ctx context.Context, host string, by site.Caller) error
 	// Deliveries lists what waits or was given up, newest first.
-	Deliveries(ctx context.Context, f userkeys.DeliveryFilter) ([]userkeys.Delivery, error)
+	Deliveries(ctx context.Context, f site.DeliveryFilter) ([]site.Delivery, error)
 	// Hosts lists hosts with their numbers.
-	Hosts(ctx context.Context) ([]userkeys.PushHost, error)
+	Hosts(ctx context.Context) ([]site.PushHost, error)
 	// Replay queues given-up deliveries again: those of ids, or all of a host, or all (empty). It returns how many.
-	Replay(ctx context.Context, ids []int64, host string, by userkeys.Caller) (int, error)
+	Replay(ctx context.Context, ids []int64, host string, by site.Caller) (int, error)
 	// Discard forgets given-up deliveries: those of ids, or all of a host, or all (empty). It returns how many.
-	Discard(ctx context.Context, ids []int64, host string, by userkeys.Caller) (int, error)
+	Discard(ctx context.Context, ids []int64, host string, by site.Caller) (int, error)
 }
 
 // Config is what the handlers need.
@@ -102,15 +103,15 @@ func New(d *door.Door, cfg Config) *Handlers {
 
 // read, write and raw are the admin API: of an administrator's session, or of a program whose admin API key may do what
 // may names (nothing: a key that may do everything). The handler of raw reads the body.
-func read(may userkeys.AdminPermission) door.Rules {
+func read(may site.AdminPermission) door.Rules {
 	return door.Rules{Who: door.Browser | door.AdminKey, As: door.Administrator, Permission: may}
 }
 
-func write(may userkeys.AdminPermission) door.Rules {
+func write(may site.AdminPermission) door.Rules {
 	return door.Rules{Who: door.Browser | door.AdminKey, As: door.Administrator, Permission: may, CSRF: door.CheckToken, Body: door.Record}
 }
 
-func raw(may userkeys.AdminPermission) door.Rules {
+func raw(may site.AdminPermission) door.Rules {
 	return door.Rules{Who: door.Browser | door.AdminKey, As: door.Administrator, Permission: may, CSRF: door.CheckToken, Body: door.Raw}
 }
 
@@ -123,9 +124,9 @@ func (h *Handlers) Mount() {
 
 	d.Handle("GET "+door.SettingsPath, page, h.showSettings)
 	d.Handle("POST "+door.SettingsPath, form, h.settingsPost)
-	d.Handle("GET /user-api-key/admin/settings.json", read(userkeys.AdminSettings), h.listSettings)
-	d.Handle("PUT /user-api-key/admin/settings/{name}", write(userkeys.AdminSettings), h.putSetting)
-	d.Handle("DELETE /user-api-key/admin/settings/{name}", write(userkeys.AdminSettings), h.deleteSetting)
+	d.Handle("GET /user-api-key/admin/settings.json", read(site.AdminSettings), h.listSettings)
+	d.Handle("PUT /user-api-key/admin/settings/{name}", write(site.AdminSettings), h.putSetting)
+	d.Handle("DELETE /user-api-key/admin/settings/{name}", write(site.AdminSettings), h.deleteSetting)
 
 	d.Handle("GET "+apiKeysPath, page, h.apiKeys)
 	d.Handle("POST "+apiKeysPath, onceForm, h.apiKeysPost)
@@ -136,32 +137,32 @@ func (h *Handlers) Mount() {
 	}, h.createAPIKey)
 	d.Handle("POST /user-api-key/admin/api-keys/{id}/revoke.json", write(""), h.revokeAPIKey)
 
-	d.Handle("GET /user-api-key/admin/keys.json", read(userkeys.AdminKeys), h.listKeys)
-	d.Handle("POST /user-api-key/admin/keys/{id}/revoke.json", write(userkeys.AdminKeys), h.revokeKey)
-	d.Handle("GET /user-api-key/admin/audit.json", read(userkeys.AdminAudit), h.listEvents)
+	d.Handle("GET /user-api-key/admin/keys.json", read(site.AdminKeys), h.listKeys)
+	d.Handle("POST /user-api-key/admin/keys/{id}/revoke.json", write(site.AdminKeys), h.revokeKey)
+	d.Handle("GET /user-api-key/admin/audit.json", read(site.AdminAudit), h.listEvents)
 
 	if h.cfg.Accounts != nil {
-		d.Handle("GET /user-api-key/admin/users.json", read(userkeys.AdminUsers), h.listUsers)
-		d.Handle("POST /user-api-key/admin/users.json", write(userkeys.AdminUsers), h.createUser)
-		d.Handle("GET /user-api-key/admin/users/{username}", read(userkeys.AdminUsers), h.showUser)
-		d.Handle("PUT /user-api-key/admin/users/{username}", write(userkeys.AdminUsers), h.putUser)
-		d.Handle("DELETE /user-api-key/admin/users/{username}", write(userkeys.AdminUsers), h.deleteUser)
-		d.Handle("POST /user-api-key/admin/users/{username}/suspend.json", write(userkeys.AdminUsers), h.suspendUser)
-		d.Handle("POST /user-api-key/admin/users/{username}/unsuspend.json", write(userkeys.AdminUsers), h.unsuspendUser)
+		d.Handle("GET /user-api-key/admin/users.json", read(site.AdminUsers), h.listUsers)
+		d.Handle("POST /user-api-key/admin/users.json", write(site.AdminUsers), h.createUser)
+		d.Handle("GET /user-api-key/admin/users/{username}", read(site.AdminUsers), h.showUser)
+		d.Handle("PUT /user-api-key/admin/users/{username}", write(site.AdminUsers), h.putUser)
+		d.Handle("DELETE /user-api-key/admin/users/{username}", write(site.AdminUsers), h.deleteUser)
+		d.Handle("POST /user-api-key/admin/users/{username}/suspend.json", write(site.AdminUsers), h.suspendUser)
+		d.Handle("POST /user-api-key/admin/users/{username}/unsuspend.json", write(site.AdminUsers), h.unsuspendUser)
 	}
 	if h.cfg.Pushes != nil {
 		d.Handle("GET "+deliveriesPath, page, h.deliveries)
 		d.Handle("POST "+deliveriesPath+"/replay", form, h.replay)
 		d.Handle("POST "+deliveriesPath+"/discard", form, h.discard)
 		d.Handle("POST "+deliveriesPath+"/resume", form, h.resume)
-		d.Handle("GET /user-api-key/admin/deliveries.json", read(userkeys.AdminDeliveries), h.listDeliveries)
-		d.Handle("GET /user-api-key/admin/push-hosts.json", read(userkeys.AdminDeliveries), h.listPushHosts)
-		d.Handle("POST /user-api-key/admin/deliveries/replay.json", raw(userkeys.AdminDeliveries), h.replay)
-		d.Handle("POST /user-api-key/admin/deliveries/discard.json", raw(userkeys.AdminDeliveries), h.discard)
-		d.Handle("POST /user-api-key/admin/deliveries/resume.json", raw(userkeys.AdminDeliveries), h.resume)
+		d.Handle("GET /user-api-key/admin/deliveries.json", read(site.AdminDeliveries), h.listDeliveries)
+		d.Handle("GET /user-api-key/admin/push-hosts.json", read(site.AdminDeliveries), h.listPushHosts)
+		d.Handle("POST /user-api-key/admin/deliveries/replay.json", raw(site.AdminDeliveries), h.replay)
+		d.Handle("POST /user-api-key/admin/deliveries/discard.json", raw(site.AdminDeliveries), h.discard)
+		d.Handle("POST /user-api-key/admin/deliveries/resume.json", raw(site.AdminDeliveries), h.resume)
 	}
 	if h.cfg.Inbox != nil {
-		notifyUsers := raw(userkeys.AdminNotify)
+		notifyUsers := raw(site.AdminNotify)
 		notifyUsers.Name = "admin/notifications/create"
 		d.Handle("POST /user-api-key/admin/notifications.json", notifyUsers, h.notifyUsers)
 		if h.cfg.Endpoints {

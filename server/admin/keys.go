@@ -5,9 +5,9 @@ import (
 	"net/http"
 	"time"
 
-	"userkeys"
 	"userkeys/notify"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // keyJSON is a user's key in the admin API.
@@ -29,7 +29,7 @@ type keyJSON struct {
 }
 
 // listKeys lists users' keys, newest first: of a user, of a client, live ones.
-func (h *Handlers) listKeys(w http.ResponseWriter, r *http.Request, _ userkeys.Caller) error {
+func (h *Handlers) listKeys(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
 	q, err := door.ParseListQuery(r, "user", "user_id", "client_id", "live", "before")
 	if err != nil {
 		return err
@@ -64,11 +64,11 @@ func (h *Handlers) listKeys(w http.ResponseWriter, r *http.Request, _ userkeys.C
 			return err
 		}
 	}
-	return door.WriteJSON(w, map[string]any{"keys": list, "next": next(keys, q.Limit, func(k userkeys.UserAPIKey) int64 { return k.ID })})
+	return door.WriteJSON(w, map[string]any{"keys": list, "next": next(keys, q.Limit, func(k site.UserAPIKey) int64 { return k.ID })})
 }
 
 // pushesOf is how pushing goes to those of keys that have a push address, by id.
-func (h *Handlers) pushesOf(ctx context.Context, keys []userkeys.UserAPIKey) (map[int64]userkeys.KeyPush, error) {
+func (h *Handlers) pushesOf(ctx context.Context, keys []site.UserAPIKey) (map[int64]site.KeyPush, error) {
 	var ids []int64
 	for _, k := range keys {
 		if k.PushURL != "" {
@@ -81,8 +81,8 @@ func (h *Handlers) pushesOf(ctx context.Context, keys []userkeys.UserAPIKey) (ma
 	return h.cfg.Pushes.KeyPushes(ctx, ids)
 }
 
-func (h *Handlers) keyFilter(r *http.Request, q door.Query) (userkeys.KeyFilter, error) {
-	f := userkeys.KeyFilter{ClientID: q.Get("client_id"), Before: q.Before, Limit: q.Limit}
+func (h *Handlers) keyFilter(r *http.Request, q door.Query) (site.KeyFilter, error) {
+	f := site.KeyFilter{ClientID: q.Get("client_id"), Before: q.Before, Limit: q.Limit}
 	var err error
 	if f.Live, err = truth("live", q.Get("live")); q.Has("live") && err != nil {
 		return f, err
@@ -91,7 +91,7 @@ func (h *Handlers) keyFilter(r *http.Request, q door.Query) (userkeys.KeyFilter,
 	return f, err
 }
 
-func (h *Handlers) revokeKey(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) revokeKey(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	id, err := door.ID(r, "key")
 	if err != nil {
 		return err
@@ -122,7 +122,7 @@ type actorJSON struct {
 }
 
 // listEvents lists the audit log, newest first.
-func (h *Handlers) listEvents(w http.ResponseWriter, r *http.Request, _ userkeys.Caller) error {
+func (h *Handlers) listEvents(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
 	q, err := door.ParseListQuery(r, "before")
 	if err != nil {
 		return err
@@ -138,5 +138,5 @@ func (h *Handlers) listEvents(w http.ResponseWriter, r *http.Request, _ userkeys
 			Actor: actorJSON{Kind: string(e.Caller.Kind()), UserID: e.Caller.User.ID, IP: e.Caller.Address, Admin: e.Caller.Admin()},
 		}
 	}
-	return door.WriteJSON(w, map[string]any{"events": list, "next": next(events, q.Limit, func(e userkeys.AuditEvent) int64 { return e.ID })})
+	return door.WriteJSON(w, map[string]any{"events": list, "next": next(events, q.Limit, func(e site.AuditEvent) int64 { return e.ID })})
 }

@@ -7,13 +7,14 @@ import (
 
 	"userkeys"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // maxNotifyBody has room for a thousand names and the largest data.
 const maxNotifyBody = 256 << 10
 
 // notifyUsers is the site's program telling users something: one, or many at a time.
-func (h *Handlers) notifyUsers(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) notifyUsers(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	if !door.IsJSON(r) {
 		return userkeys.Errorf(userkeys.UnsupportedMedia, "the body must be application/json")
 	}
@@ -50,8 +51,8 @@ func idempotencyKey(r *http.Request, inBody string) (string, error) {
 
 // parseNotify reads what to tell whom. Every member is known and has its own type:
 // a mistyped name would tell half of it.
-func parseNotify(o door.Object) (userkeys.Announcement, error) {
-	var a userkeys.Announcement
+func parseNotify(o door.Object) (site.Announcement, error) {
+	var a site.Announcement
 	var username string
 	var kind json.RawMessage
 	var push bool
@@ -99,7 +100,7 @@ func parseNotify(o door.Object) (userkeys.Announcement, error) {
 func parseKind(raw json.RawMessage) (int, error) {
 	var name string
 	if json.Unmarshal(raw, &name) == nil {
-		return userkeys.ParseNotificationType(name)
+		return site.ParseNotificationType(name)
 	}
 	var n int
 	if err := json.Unmarshal(raw, &n); err != nil {

@@ -8,6 +8,7 @@ import (
 	"userkeys"
 	"userkeys/gateway"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // settingsPage shows every site setting.
@@ -19,7 +20,7 @@ type settingsPage struct {
 
 // settingView is one setting on the page.
 type settingView struct {
-	userkeys.Setting
+	site.Setting
 	Value    string // as the field shows it; a list has one element a line
 	Was      string // the default in words
 	Changed  bool
@@ -32,13 +33,13 @@ type settingView struct {
 }
 
 // showSettings shows an administrator every setting.
-func (h *Handlers) showSettings(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) showSettings(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	return h.pages.settings.Show(w, c, http.StatusOK, h.settingsPage(r.URL.Query().Get("saved"), "", "", ""))
 }
 
 // settingsPost saves or resets one setting. What was typed stays in its field if it is refused.
-func (h *Handlers) settingsPost(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
-	d, err := userkeys.FindSetting(r.PostForm.Get("name"))
+func (h *Handlers) settingsPost(w http.ResponseWriter, r *http.Request, c site.Caller) error {
+	d, err := site.FindSetting(r.PostForm.Get("name"))
 	if err != nil {
 		return err
 	}
@@ -66,10 +67,10 @@ func (h *Handlers) settingsPost(w http.ResponseWriter, r *http.Request, c userke
 	return h.pages.settings.Show(w, c, e.Code.Status(), h.settingsPage("", d.Name, value, why))
 }
 
-// fieldValue is a form's value as [userkeys.Settings.Set] takes it: a list is
+// fieldValue is a form's value as [site.Settings.Set] takes it: a list is
 // written one element a line, or as a|b.
-func fieldValue(d userkeys.Setting, value string) string {
-	if d.Kind != userkeys.SettingList {
+func fieldValue(d site.Setting, value string) string {
+	if d.Kind != site.SettingList {
 		return value
 	}
 	return strings.Join(strings.FieldsFunc(value, func(r rune) bool { return r == '\n' || r == '\r' }), "|")
@@ -79,7 +80,7 @@ func fieldValue(d userkeys.Setting, value string) string {
 func (h *Handlers) settingsPage(saved, wrong, typed, why string) settingsPage {
 	inForce := h.door.Settings()
 	p := settingsPage{Failed: wrong}
-	for _, d := range userkeys.AllSettings() {
+	for _, d := range site.AllSettings() {
 		v := h.settingView(d, inForce)
 		if d.Name == saved {
 			p.Saved, v.Saved = d.Name, true
@@ -93,14 +94,14 @@ func (h *Handlers) settingsPage(saved, wrong, typed, why string) settingsPage {
 	return p
 }
 
-func (h *Handlers) settingView(d userkeys.Setting, inForce userkeys.Settings) settingView {
+func (h *Handlers) settingView(d site.Setting, inForce site.Settings) settingView {
 	v := settingView{Setting: d, Pinned: h.cfg.Settings.Pinned(d.Name), Was: inWords(d, d.Default)}
 	v.Value, _ = inForce.Value(d.Name) // the table knows its own names
 	v.Changed = v.Value != d.Default
 	switch {
 	case d.Secret:
 		v.Set, v.Value = v.Value != "", ""
-	case d.Kind == userkeys.SettingList:
+	case d.Kind == site.SettingList:
 		v.Value = strings.ReplaceAll(v.Value, "|", "\n")
 	}
 	if d.Name == "allowed_user_api_auth_redirects" {
@@ -110,16 +111,16 @@ func (h *Handlers) settingView(d userkeys.Setting, inForce userkeys.Settings) se
 }
 
 // inWords says a value to people.
-func inWords(d userkeys.Setting, value string) string {
+func inWords(d site.Setting, value string) string {
 	switch {
-	case d.Kind == userkeys.SettingBool:
+	case d.Kind == site.SettingBool:
 		if on, _ := strconv.ParseBool(value); on {
 			return "on"
 		}
 		return "off"
 	case value == "":
 		return "empty"
-	case d.Kind == userkeys.SettingList:
+	case d.Kind == site.SettingList:
 		return strings.ReplaceAll(value, "|", ", ")
 	}
 	return value
@@ -141,7 +142,7 @@ type settingJSON struct {
 	Summary string   `json:"summary"`
 }
 
-func (h *Handlers) settingJSON(d userkeys.Setting, inForce userkeys.Settings) settingJSON {
+func (h *Handlers) settingJSON(d site.Setting, inForce site.Settings) settingJSON {
 	value, _ := inForce.Value(d.Name) // the table knows its own names
 	out := settingJSON{
 		Name: d.Name, Aliases: append([]string{}, d.Aliases...), Kind: string(d.Kind), Set: value != "", Default: d.Default,
@@ -150,16 +151,16 @@ func (h *Handlers) settingJSON(d userkeys.Setting, inForce userkeys.Settings) se
 	if !d.Secret {
 		out.Value = &value
 	}
-	if d.Kind == userkeys.SettingInt {
+	if d.Kind == site.SettingInt {
 		out.Min, out.Max = &d.Min, &d.Max
 	}
 	return out
 }
 
-func (h *Handlers) listSettings(w http.ResponseWriter, r *http.Request, _ userkeys.Caller) error {
+func (h *Handlers) listSettings(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
 	inForce := h.door.Settings()
 	var list []settingJSON
-	for _, d := range userkeys.AllSettings() {
+	for _, d := range site.AllSettings() {
 		list = append(list, h.settingJSON(d, inForce))
 	}
 	return door.WriteJSON(w, map[string][]settingJSON{"settings": list})
@@ -167,14 +168,14 @@ func (h *Handlers) listSettings(w http.ResponseWriter, r *http.Request, _ userke
 
 // settingNamed is the setting of the address and the name it was called by,
 // which may be an older one that takes its value in another form.
-func settingNamed(r *http.Request) (d userkeys.Setting, called string, err error) {
+func settingNamed(r *http.Request) (d site.Setting, called string, err error) {
 	if called, err = door.NameDotJSON(r, "name"); err == nil {
-		d, err = userkeys.FindSetting(called)
+		d, err = site.FindSetting(called)
 	}
 	return d, called, err
 }
 
-func (h *Handlers) putSetting(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) putSetting(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	d, called, err := settingNamed(r)
 	if err != nil {
 		return err
@@ -195,7 +196,7 @@ func (h *Handlers) putSetting(w http.ResponseWriter, r *http.Request, c userkeys
 	return h.answerSetting(w, d)
 }
 
-func (h *Handlers) deleteSetting(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) deleteSetting(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	d, _, err := settingNamed(r)
 	if err != nil {
 		return err
@@ -206,6 +207,6 @@ func (h *Handlers) deleteSetting(w http.ResponseWriter, r *http.Request, c userk
 	return h.answerSetting(w, d)
 }
 
-func (h *Handlers) answerSetting(w http.ResponseWriter, d userkeys.Setting) error {
+func (h *Handlers) answerSetting(w http.ResponseWriter, d site.Setting) error {
 	return door.WriteJSON(w, map[string]settingJSON{"setting": h.settingJSON(d, h.door.Settings())})
 }

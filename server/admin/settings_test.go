@@ -5,9 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"userkeys"
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 func save(name, value string) fakesite.Call {
@@ -22,7 +22,7 @@ func TestSettingsPageShowsEverySetting(t *testing.T) {
 	a := f.Do(fakesite.Call{Path: "/user-api-key/settings", As: "root"})
 	a.Must(t, http.StatusOK, "set, not shown", "Set by the configuration of this server")
 	a.MustNot(t, "planted-secret")
-	for _, d := range userkeys.AllSettings() {
+	for _, d := range site.AllSettings() {
 		text := fakesite.Inside(t, a.Text, d.Name)
 		if !strings.Contains(text, door.Sentence(d.Summary)) {
 			t.Errorf("%s lacks its summary", d.Name)
@@ -34,7 +34,7 @@ func TestSettingsPageShowsEverySetting(t *testing.T) {
 			}
 			continue
 		}
-		want := map[userkeys.SettingKind]string{"bool": "select", "int": "input", "list": "textarea", "text": "input"}[d.Kind]
+		want := map[site.SettingKind]string{"bool": "select", "int": "input", "list": "textarea", "text": "input"}[d.Kind]
 		if field == nil || field.Data != want {
 			t.Errorf("%s has no %s", d.Name, want)
 		}

@@ -11,6 +11,7 @@ import (
 	"userkeys"
 	"userkeys/notify"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // userRecord is a user in the admin API.
@@ -29,7 +30,7 @@ type userRecord struct {
 	LastSeenAt  *time.Time `json:"last_seen_at"`
 }
 
-func userOf(u userkeys.User) userRecord {
+func userOf(u site.User) userRecord {
 	return userRecord{
 		ID: u.ID, Username: u.Username, Name: u.Name, Email: u.Email, TrustLevel: u.TrustLevel,
 		Admin: u.Admin, Moderator: u.Moderator, Active: u.Active, Groups: append([]string{}, u.Groups...),
@@ -37,12 +38,12 @@ func userOf(u userkeys.User) userRecord {
 	}
 }
 
-func answerUser(w http.ResponseWriter, u userkeys.User) error {
+func answerUser(w http.ResponseWriter, u site.User) error {
 	return door.WriteJSON(w, map[string]userRecord{"user": userOf(u)})
 }
 
 // listUsers lists users by id; filter is a part of the user name or the e-mail address.
-func (h *Handlers) listUsers(w http.ResponseWriter, r *http.Request, _ userkeys.Caller) error {
+func (h *Handlers) listUsers(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
 	q, err := door.ParseListQuery(r, "filter", "after")
 	if err != nil {
 		return err
@@ -51,7 +52,7 @@ func (h *Handlers) listUsers(w http.ResponseWriter, r *http.Request, _ userkeys.
 	if err != nil {
 		return err
 	}
-	users, err := h.cfg.Accounts.FindUsers(r.Context(), userkeys.UserFilter{Text: q.Get("filter"), After: after, Limit: q.Limit})
+	users, err := h.cfg.Accounts.FindUsers(r.Context(), site.UserFilter{Text: q.Get("filter"), After: after, Limit: q.Limit})
 	if err != nil {
 		return err
 	}
@@ -59,7 +60,7 @@ func (h *Handlers) listUsers(w http.ResponseWriter, r *http.Request, _ userkeys.
 	for i, u := range users {
 		list[i] = userOf(u)
 	}
-	return door.WriteJSON(w, map[string]any{"users": list, "next": next(users, q.Limit, func(u userkeys.User) int64 { return u.ID })})
+	return door.WriteJSON(w, map[string]any{"users": list, "next": next(users, q.Limit, func(u site.User) int64 { return u.ID })})
 }
 
 // userFields are what a user may be given; a password is given apart.
@@ -68,7 +69,7 @@ var userFields = []string{"username", "name", "email", "trust_level", "admin", "
 const passwordField = "password"
 
 // setUserFields gives u those of userFields that are in fields.
-func setUserFields(u *userkeys.User, fields url.Values) error {
+func setUserFields(u *site.User, fields url.Values) error {
 	for name, values := range fields {
 		var err error
 		switch value := values[0]; name {
@@ -101,7 +102,7 @@ func setUserFields(u *userkeys.User, fields url.Values) error {
 	return nil
 }
 
-func (h *Handlers) createUser(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) createUser(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	fields := r.PostForm
 	if err := door.OnlyFields(fields, append(userFields, passwordField)...); err != nil {
 		return err
@@ -109,14 +110,14 @@ func (h *Handlers) createUser(w http.ResponseWriter, r *http.Request, c userkeys
 	if _, err := door.Required(fields, "username"); err != nil {
 		return err
 	}
-	u := userkeys.User{TrustLevel: 1, Active: true}
+	u := site.User{TrustLevel: 1, Active: true}
 	if err := setUserFields(&u, fields); err != nil {
 		return err
 	}
 	if err := sparesAdmins(r, u); err != nil {
 		return err
 	}
-	made, err := h.cfg.Accounts.Create(r.Context(), userkeys.NewUser{
+	made, err := h.cfg.Accounts.Create(r.Context(), site.NewUser{
 		Username: u.Username, Name: u.Name, Email: u.Email, TrustLevel: u.TrustLevel, Admin: u.Admin,
 		Moderator: u.Moderator, Inactive: !u.Active, Groups: u.Groups, Password: fields.Get(passwordField),
 	}, c)
@@ -128,7 +129,7 @@ func (h *Handlers) createUser(w http.ResponseWriter, r *http.Request, c userkeys
 
 // sparesAdmins refuses an admin API key that may do less than an administrator where it would make, change or remove
 // one: whoever can give an administrator a password can be that administrator.
-func sparesAdmins(r *http.Request, users ...userkeys.User) error {
+func sparesAdmins(r *http.Request, users ...site.User) error {
 	if !door.AdminAPIKey(r).Narrow() {
 		return nil
 	}
@@ -144,15 +145,15 @@ func sparesAdmins(r *http.Request, users ...userkeys.User) error {
 }
 
 // userNamed is the user of the address.
-func (h *Handlers) userNamed(r *http.Request) (userkeys.User, error) {
+func (h *Handlers) userNamed(r *http.Request) (site.User, error) {
 	name, err := door.NameDotJSON(r, "username")
 	if err != nil {
-		return userkeys.User{}, err
+		return site.User{}, err
 	}
 	return h.cfg.Accounts.FindUser(r.Context(), name)
 }
 
-func (h *Handlers) showUser(w http.ResponseWriter, r *http.Request, _ userkeys.Caller) error {
+func (h *Handlers) showUser(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
 	u, err := h.userNamed(r)
 	if err != nil {
 		return err
@@ -162,7 +163,7 @@ func (h *Handlers) showUser(w http.ResponseWriter, r *http.Request, _ userkeys.C
 
 // putUser changes what is given and leaves the rest. A password comes alone:
 // of two changes one could be refused after the other was made.
-func (h *Handlers) putUser(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) putUser(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	u, err := h.userNamed(r)
 	if err != nil {
 		return err
@@ -186,21 +187,21 @@ func (h *Handlers) putUser(w http.ResponseWriter, r *http.Request, c userkeys.Ca
 		}
 		return answerUser(w, u)
 	}
-	wanted := userkeys.User{}
+	wanted := site.User{}
 	if err := setUserFields(&wanted, fields); err != nil {
 		return err
 	}
 	if err := sparesAdmins(r, wanted); err != nil {
 		return err
 	}
-	u, err = h.cfg.Accounts.Update(r.Context(), u.ID, func(u *userkeys.User) { _ = setUserFields(u, fields) }, c) // read well a moment ago
+	u, err = h.cfg.Accounts.Update(r.Context(), u.ID, func(u *site.User) { _ = setUserFields(u, fields) }, c) // read well a moment ago
 	if err != nil {
 		return err
 	}
 	return answerUser(w, u)
 }
 
-func (h *Handlers) deleteUser(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) deleteUser(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	u, err := h.userNamed(r)
 	if err != nil {
 		return err
@@ -214,15 +215,15 @@ func (h *Handlers) deleteUser(w http.ResponseWriter, r *http.Request, c userkeys
 	return door.Success(w)
 }
 
-func (h *Handlers) suspendUser(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) suspendUser(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	return h.changeUser(w, r, c, h.cfg.Accounts.Suspend)
 }
 
-func (h *Handlers) unsuspendUser(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) unsuspendUser(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	return h.changeUser(w, r, c, h.cfg.Accounts.Unsuspend)
 }
 
-func (h *Handlers) changeUser(w http.ResponseWriter, r *http.Request, c userkeys.Caller, change func(context.Context, int64, userkeys.Caller) (userkeys.User, error)) error {
+func (h *Handlers) changeUser(w http.ResponseWriter, r *http.Request, c site.Caller, change func(context.Context, int64, site.Caller) (site.User, error)) error {
 	u, err := h.cfg.Accounts.FindUser(r.Context(), r.PathValue("username"))
 	if err != nil {
 		return err

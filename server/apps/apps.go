@@ -10,6 +10,7 @@ import (
 	"userkeys"
 	"userkeys/gateway"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // appsPage lists the user's apps.
@@ -94,7 +95,7 @@ var notices = map[string]string{
 }
 
 // apps shows the user which apps have a key and what each may do.
-func (h *Handlers) apps(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) apps(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	keys, err := h.cfg.Keys.Apps(r.Context(), c.User.ID)
 	if err != nil {
 		return err
@@ -114,7 +115,7 @@ func (h *Handlers) apps(w http.ResponseWriter, r *http.Request, c userkeys.Calle
 		p.Login = h.door.Identity().LoginURL(door.AppsPath)
 	}
 	if p.List.Sort == "used" {
-		slices.SortStableFunc(keys, func(a, b userkeys.UserAPIKey) int { return a.LastUsedAt.Compare(b.LastUsedAt) })
+		slices.SortStableFunc(keys, func(a, b site.UserAPIKey) int { return a.LastUsedAt.Compare(b.LastUsedAt) })
 	}
 	for _, k := range keys {
 		if k.Live(now) {
@@ -147,7 +148,7 @@ func (h *Handlers) apps(w http.ResponseWriter, r *http.Request, c userkeys.Calle
 }
 
 // signedInSince is when the newest session began that ends with a key; unknown if there is none.
-func signedInSince(sessions []userkeys.AppSession, keyID int64, now time.Time) door.Moment {
+func signedInSince(sessions []site.AppSession, keyID int64, now time.Time) door.Moment {
 	for _, a := range sessions {
 		if a.KeyID == keyID {
 			return door.MomentAt(a.BeganAt, now)
@@ -157,10 +158,10 @@ func signedInSince(sessions []userkeys.AppSession, keyID int64, now time.Time) d
 }
 
 // guestViews are the sessions of apps that are none of the listed keys'.
-func guestViews(sessions []userkeys.AppSession, keys []userkeys.UserAPIKey, now time.Time) []guestView {
+func guestViews(sessions []site.AppSession, keys []site.UserAPIKey, now time.Time) []guestView {
 	var guests []guestView
 	for _, a := range sessions {
-		if !slices.ContainsFunc(keys, func(k userkeys.UserAPIKey) bool { return k.ID == a.KeyID }) {
+		if !slices.ContainsFunc(keys, func(k site.UserAPIKey) bool { return k.ID == a.KeyID }) {
 			guests = append(guests, guestView{door.ShownName(a.ApplicationName), door.MomentAt(a.BeganAt, now)})
 		}
 	}
@@ -168,36 +169,36 @@ func guestViews(sessions []userkeys.AppSession, keys []userkeys.UserAPIKey, now 
 }
 
 // because says in words why a key ended or will end.
-func because(why userkeys.Ending, s userkeys.Settings, ended bool) string {
+func because(why site.Ending, s site.Settings, ended bool) string {
 	switch why {
-	case userkeys.EndLifetime:
+	case site.EndLifetime:
 		if ended {
 			return "its lifetime was over"
 		}
 		return "the lifetime that was granted"
-	case userkeys.EndUnused:
+	case site.EndUnused:
 		if ended {
 			return "it was not used for a long time"
 		}
 		return "if it is not used for " + door.Count(s.RevokeUserAPIKeysUnusedDays, "day")
-	case userkeys.EndMaxLife:
+	case site.EndMaxLife:
 		return "keys of this site end after " + door.Count(s.RevokeUserAPIKeysMaxlifeDays, "day")
-	case userkeys.EndByAdmin:
+	case site.EndByAdmin:
 		return "an administrator revoked it"
-	case userkeys.EndByOwner:
+	case site.EndByOwner:
 		return "you revoked it"
-	case userkeys.EndByApp:
+	case site.EndByApp:
 		return "the app itself gave its key back"
 	}
 	return ""
 }
 
-func (h *Handlers) appView(k userkeys.UserAPIKey, now time.Time) appView {
+func (h *Handlers) appView(k site.UserAPIKey, now time.Time) appView {
 	a := appView{
 		ID: k.ID, Name: door.ShownName(k.ApplicationName), Can: h.cfg.Keys.Catalog().Sentences(k.Scopes),
 		Approved: door.MomentAt(k.CreatedAt, now),
 		Expires:  door.MomentAt(k.ExpiresAt, now), Revoked: door.MomentAt(k.RevokedAt, now),
-		GaveBack: k.RevokedBy == userkeys.RevokedByApp,
+		GaveBack: k.RevokedBy == site.RevokedByApp,
 		Idle:     k.Live(now) && now.Sub(k.LastUsedAt) >= idleDays*door.Day,
 	}
 	if k.Used() {
@@ -218,12 +219,12 @@ func (h *Handlers) appView(k userkeys.UserAPIKey, now time.Time) appView {
 }
 
 // preferencesApps leads from where Discourse has the list to where ours is.
-func (h *Handlers) preferencesApps(w http.ResponseWriter, _ *http.Request, _ userkeys.Caller) error {
+func (h *Handlers) preferencesApps(w http.ResponseWriter, _ *http.Request, _ site.Caller) error {
 	return door.Redirect(w, http.StatusFound, door.AppsPath)
 }
 
 // revoke ends a key: the caller's own for a request with one, else one of the user's.
-func (h *Handlers) revoke(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) revoke(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	if c.Key != 0 {
 		return h.revokeItself(w, r, c)
 	}
@@ -238,7 +239,7 @@ func (h *Handlers) revoke(w http.ResponseWriter, r *http.Request, c userkeys.Cal
 }
 
 // revokeItself ends the key that asks. It may not name another, not even of the same user.
-func (h *Handlers) revokeItself(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) revokeItself(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	if r.PostForm.Has("id") && r.PostForm.Get("id") != strconv.FormatInt(c.Key, 10) {
 		return &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "a key revokes only itself"}
 	}
@@ -249,7 +250,7 @@ func (h *Handlers) revokeItself(w http.ResponseWriter, r *http.Request, c userke
 }
 
 // undoRevoke gives a key back what a revocation took. No key can ask for it.
-func (h *Handlers) undoRevoke(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) undoRevoke(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	id, err := door.ID(r, "key")
 	if err != nil {
 		return err
@@ -261,7 +262,7 @@ func (h *Handlers) undoRevoke(w http.ResponseWriter, r *http.Request, c userkeys
 }
 
 // revokeAll ends every key of the user.
-func (h *Handlers) revokeAll(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) revokeAll(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	if _, err := h.cfg.Keys.RevokeAll(r.Context(), c.User.ID, c); err != nil {
 		return err
 	}

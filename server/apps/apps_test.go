@@ -11,6 +11,7 @@ import (
 	"userkeys"
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 func names(text string) []string {
@@ -109,10 +110,10 @@ func TestRevokeOnThePage(t *testing.T) {
 	if f.Authority.UserKeys[0].RevokedAt.IsZero() {
 		t.Error("the key lives")
 	}
-	want := userkeys.Caller{
-		User: fakesite.Alice, Session: userkeys.Session{ID: "session-of-alice", CSRF: "token-of-alice"}, Address: "192.0.2.1",
+	want := site.Caller{
+		User: fakesite.Alice, Session: site.Session{ID: "session-of-alice", CSRF: "token-of-alice"}, Address: "192.0.2.1",
 	}
-	if diff := cmp.Diff([]userkeys.Caller{want}, f.Authority.Actors); diff != "" {
+	if diff := cmp.Diff([]site.Caller{want}, f.Authority.Actors); diff != "" {
 		t.Errorf("who did it: %s", diff)
 	}
 	f.Do(fakesite.Call{Path: "/my/apps?done=revoked", As: "alice"}).Must(t, http.StatusOK, `role="status">Revoked`)
@@ -252,10 +253,10 @@ func TestAKeyRevokesItself(t *testing.T) {
 			}
 			if tt.status == 200 {
 				a.Must(t, 200, `{"success":"OK"}`)
-				byKey := userkeys.Caller{
-					User: userkeys.User{ID: 1, Username: "alice", TrustLevel: 2, Active: true}, Key: 1, Address: "192.0.2.1",
+				byKey := site.Caller{
+					User: site.User{ID: 1, Username: "alice", TrustLevel: 2, Active: true}, Key: 1, Address: "192.0.2.1",
 				}
-				if diff := cmp.Diff([]userkeys.Caller{byKey}, f.Authority.Actors); diff != "" {
+				if diff := cmp.Diff([]site.Caller{byKey}, f.Authority.Actors); diff != "" {
 					t.Errorf("who did it: %s", diff)
 				}
 			}

@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"userkeys"
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // signedInByAnApp is a site where every session is one that an app began.
@@ -82,10 +82,10 @@ func TestAppsPageShowsAppSessions(t *testing.T) {
 	f := fakesite.NewWithKeys(t)
 	for i, k := range f.Authority.UserKeys {
 		if k.ID == 4 {
-			f.Authority.UserKeys[i].RevokedBy = userkeys.RevokedByApp
+			f.Authority.UserKeys[i].RevokedBy = site.RevokedByApp
 		}
 	}
-	f.Authority.SignIns = []userkeys.AppSession{
+	f.Authority.SignIns = []site.AppSession{
 		{KeyID: 4, ApplicationName: "Gone", BeganAt: fakesite.Now.Add(-time.Hour)},
 		{KeyID: 1, ApplicationName: "Old", BeganAt: fakesite.Now.Add(-2 * time.Hour)},
 		{KeyID: 99, ApplicationName: "Guest<b>", BeganAt: fakesite.Now.Add(-3 * time.Hour)},

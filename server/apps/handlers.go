@@ -9,28 +9,29 @@ import (
 
 	"userkeys"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // Keys is what the handlers need of the authority.
 type Keys interface {
-	Apps(ctx context.Context, userID int64) ([]userkeys.UserAPIKey, error)
-	EndedApps(ctx context.Context, userID int64) ([]userkeys.UserAPIKey, error)
-	AppSessions(ctx context.Context, userID int64) ([]userkeys.AppSession, error)
-	Revoke(ctx context.Context, keyID int64, by userkeys.Caller) error
-	RevokeAll(ctx context.Context, userID int64, by userkeys.Caller) (int, error)
-	UndoRevoke(ctx context.Context, keyID int64, by userkeys.Caller) error
+	Apps(ctx context.Context, userID int64) ([]site.UserAPIKey, error)
+	EndedApps(ctx context.Context, userID int64) ([]site.UserAPIKey, error)
+	AppSessions(ctx context.Context, userID int64) ([]site.AppSession, error)
+	Revoke(ctx context.Context, keyID int64, by site.Caller) error
+	RevokeAll(ctx context.Context, userID int64, by site.Caller) (int, error)
+	UndoRevoke(ctx context.Context, keyID int64, by site.Caller) error
 	Catalog() *userkeys.Catalog
 }
 
 // Pushes is what the handlers need to know and to do about pushes.
 type Pushes interface {
 	// KeyPushes tells how pushing to keys goes, by their ids; those that nothing was pushed to are absent.
-	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]userkeys.KeyPush, error)
+	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]site.KeyPush, error)
 	// SendTest queues a test for one key of by's own, or anybody's for an administrator. Errors: [userkeys.NotFound],
 	// [userkeys.Conflict] (no push address, not allowed now, not live), [userkeys.RateLimited].
-	SendTest(ctx context.Context, keyID int64, by userkeys.Caller) error
+	SendTest(ctx context.Context, keyID int64, by site.Caller) error
 	// ResumeKey switches pushing to a key on again, and queues again what was given up for it in the last day.
-	ResumeKey(ctx context.Context, keyID int64, by userkeys.Caller) error
+	ResumeKey(ctx context.Context, keyID int64, by site.Caller) error
 }
 
 // Config is what the handlers need.
@@ -77,11 +78,11 @@ func (h *Handlers) Mount() {
 
 	d.Handle("GET "+door.AppsPath, read, h.apps)
 	d.HandleBoth("POST /user-api-key/revoke", door.Rules{
-		Who: door.Browser | door.AppSession | door.Key | door.AdminKey, As: door.User, Permission: userkeys.AdminKeys,
+		Who: door.Browser | door.AppSession | door.Key | door.AdminKey, As: door.User, Permission: site.AdminKeys,
 		CSRF: door.CheckToken, Body: door.FormOrJSON, Name: "user_api_keys/revoke",
 	}, h.revoke)
 	d.HandleBoth("POST /user-api-key/undo-revoke", door.Rules{
-		Who: door.Browser | door.AdminKey, As: door.User, Permission: userkeys.AdminGrant,
+		Who: door.Browser | door.AdminKey, As: door.User, Permission: site.AdminGrant,
 		CSRF: door.CheckToken, Body: door.FormOrJSON, Name: "user_api_keys/undo_revoke",
 	}, h.undoRevoke)
 	d.Handle("POST /user-api-key/revoke-all", door.Rules{

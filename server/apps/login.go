@@ -7,6 +7,7 @@ import (
 	"userkeys"
 	"userkeys/gateway"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // loginPage asks who somebody is.
@@ -30,7 +31,7 @@ type homePage struct {
 }
 
 // login asks who somebody is; who is signed in goes where they were going. A user whose app is signed in signs in themselves.
-func (h *Handlers) login(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) login(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	back := door.ReturnAddress(r.URL.Query().Get("redirect"))
 	if c.SignedIn() && c.Session.App == "" && !r.URL.Query().Has(door.AgainField) {
 		return door.Redirect(w, http.StatusSeeOther, back)
@@ -40,7 +41,7 @@ func (h *Handlers) login(w http.ResponseWriter, r *http.Request, c userkeys.Call
 
 // loginPost signs somebody in. A refusal keeps the name and the way back, and
 // has one text for every reason that would tell who exists.
-func (h *Handlers) loginPost(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) loginPost(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	p := loginPage{Username: door.CutBytes(r.PostForm.Get("username"), 200), Redirect: door.ReturnAddress(r.PostForm.Get("redirect"))}
 	_, err := h.door.Accounts().Login(r, r.PostForm.Get("username"), r.PostForm.Get("password"))
 	if err == nil {
@@ -64,7 +65,7 @@ func (h *Handlers) loginPost(w http.ResponseWriter, r *http.Request, c userkeys.
 }
 
 // logout ends the session and goes back to where the form was.
-func (h *Handlers) logout(w http.ResponseWriter, r *http.Request, _ userkeys.Caller) error {
+func (h *Handlers) logout(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
 	if err := h.door.Accounts().Logout(r.Context()); err != nil {
 		return err
 	}
@@ -72,7 +73,7 @@ func (h *Handlers) logout(w http.ResponseWriter, r *http.Request, _ userkeys.Cal
 }
 
 // setup asks for the first administrator's name and password, where the link is still good.
-func (h *Handlers) setup(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) setup(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	p := setupPage{Token: r.URL.Query().Get("token")}
 	if err := h.door.Accounts().CheckSetup(r.Context(), p.Token); err != nil {
 		return h.setupProblem(w, r, c, p, err)
@@ -80,7 +81,7 @@ func (h *Handlers) setup(w http.ResponseWriter, r *http.Request, c userkeys.Call
 	return h.pages.setup.Show(w, c, http.StatusOK, p)
 }
 
-func (h *Handlers) setupPost(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) setupPost(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	f := r.PostForm
 	p := setupPage{Token: f.Get("token"), Username: door.CutBytes(f.Get("username"), 200)}
 	var err error
@@ -96,7 +97,7 @@ func (h *Handlers) setupPost(w http.ResponseWriter, r *http.Request, c userkeys.
 }
 
 // setupProblem shows the page with what is wrong, and without the form where the link is good no more.
-func (h *Handlers) setupProblem(w http.ResponseWriter, r *http.Request, c userkeys.Caller, p setupPage, err error) error {
+func (h *Handlers) setupProblem(w http.ResponseWriter, r *http.Request, c site.Caller, p setupPage, err error) error {
 	e := userkeys.AsError(err)
 	switch e.Code {
 	case userkeys.InvalidParameters, userkeys.Conflict:
@@ -114,6 +115,6 @@ func (h *Handlers) setupProblem(w http.ResponseWriter, r *http.Request, c userke
 }
 
 // home is the page at the root of a site that has nothing else.
-func (h *Handlers) home(w http.ResponseWriter, _ *http.Request, c userkeys.Caller) error {
+func (h *Handlers) home(w http.ResponseWriter, _ *http.Request, c site.Caller) error {
 	return h.pages.home.Show(w, c, http.StatusOK, homePage{h.door.Identity().LoginURL("/")})
 }

@@ -10,6 +10,7 @@ import (
 	"userkeys"
 	"userkeys/gateway"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // pushView is how pushing to a key goes, for its owner. Why is a sentence
@@ -27,8 +28,8 @@ type pushView struct {
 const failsFor = 10 * time.Minute
 
 // waits tells whether pushing fails in a way that most likely ends by itself.
-func waits(p userkeys.KeyPush, now time.Time) bool {
-	return !p.FailingSince.IsZero() && p.OffAt.IsZero() && (p.Problem == userkeys.PushBusy || now.Sub(p.FailingSince) < failsFor)
+func waits(p site.KeyPush, now time.Time) bool {
+	return !p.FailingSince.IsZero() && p.OffAt.IsZero() && (p.Problem == site.PushBusy || now.Sub(p.FailingSince) < failsFor)
 }
 
 // Health says the state in a word.
@@ -54,7 +55,7 @@ func (p pushView) Trouble() bool {
 }
 
 // pushViews are those of the live keys with a push address, by id; none where nothing is pushed.
-func (h *Handlers) pushViews(ctx context.Context, keys []userkeys.UserAPIKey, now time.Time) (map[int64]pushView, error) {
+func (h *Handlers) pushViews(ctx context.Context, keys []site.UserAPIKey, now time.Time) (map[int64]pushView, error) {
 	views := map[int64]pushView{}
 	var ids []int64
 	for _, k := range keys {
@@ -83,7 +84,7 @@ func (h *Handlers) pushViews(ctx context.Context, keys []userkeys.UserAPIKey, no
 }
 
 // barred says why the site sends nothing to k's address; empty if it does.
-func (h *Handlers) barred(k userkeys.UserAPIKey) string {
+func (h *Handlers) barred(k site.UserAPIKey) string {
 	switch {
 	case h.door.Settings().Pushes(k.Scopes, k.PushURL):
 		return ""
@@ -94,16 +95,16 @@ func (h *Handlers) barred(k userkeys.UserAPIKey) string {
 }
 
 // pushTest sends a test to the address of one of the user's apps.
-func (h *Handlers) pushTest(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) pushTest(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	return h.changePush(w, r, c, h.cfg.Pushes.SendTest, "tested")
 }
 
 // pushResume has the site try again where it has given up.
-func (h *Handlers) pushResume(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) pushResume(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	return h.changePush(w, r, c, h.cfg.Pushes.ResumeKey, "resumed")
 }
 
-func (h *Handlers) changePush(w http.ResponseWriter, r *http.Request, c userkeys.Caller, change func(context.Context, int64, userkeys.Caller) error, what string) error {
+func (h *Handlers) changePush(w http.ResponseWriter, r *http.Request, c site.Caller, change func(context.Context, int64, site.Caller) error, what string) error {
 	id, err := door.ID(r, "key")
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 
 	"userkeys"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // The fields of a form by which a user narrows what is asked: one checkbox a
@@ -36,7 +37,7 @@ type scopeView struct{ Field, Sentence string }
 // term is a lifetime to choose.
 type term struct{ Seconds, Words string }
 
-func (h *Handlers) askView(q userkeys.CheckedRequest) askView {
+func (h *Handlers) askView(q site.CheckedRequest) askView {
 	var a askView
 	sentences := h.consents.Catalog().Sentences(q.Scopes)
 	for i, name := range q.Scopes {
@@ -55,8 +56,8 @@ func (h *Handlers) askView(q userkeys.CheckedRequest) askView {
 }
 
 // parseChoice reads what the user chose; a form without choices takes the request as it is.
-func parseChoice(form url.Values) (userkeys.Choice, error) {
-	var c userkeys.Choice
+func parseChoice(form url.Values) (site.Choice, error) {
+	var c site.Choice
 	if form.Has(chooseField) {
 		c.Scopes = userkeys.Scopes{}
 		for name := range form {

@@ -6,10 +6,11 @@ import (
 
 	"userkeys"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // clientShow tells whether a client registered; of others it tells nothing.
-func (h *Handlers) clientShow(w http.ResponseWriter, r *http.Request, _ userkeys.Caller) error {
+func (h *Handlers) clientShow(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
 	q, err := userkeys.ParseParameters(r.URL.RawQuery)
 	if err == nil && q.Get("client_id") == "" {
 		err = userkeys.Errorf(userkeys.MissingParameter, "param is missing or the value is empty: client_id")
@@ -28,11 +29,11 @@ func (h *Handlers) clientShow(w http.ResponseWriter, r *http.Request, _ userkeys
 }
 
 // clientCreate registers an app by itself. The limit is charged before anything is looked at.
-func (h *Handlers) clientCreate(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) clientCreate(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	err := h.clients.ChargeRegistration(r.Context(), c.Address)
-	var client userkeys.Client
+	var client site.Client
 	if err == nil {
-		client, err = userkeys.ParseClientRegistration(r.PostForm)
+		client, err = site.ParseClientRegistration(r.PostForm)
 	}
 	if err == nil {
 		err = h.clients.RegisterClient(r.Context(), client, c.Address)

@@ -13,10 +13,11 @@ import (
 	"userkeys/authority"
 	"userkeys/gateway"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // probe tells apps which generation of the wire this site speaks. It looks at nothing.
-func (h *Handlers) probe(w http.ResponseWriter, _ *http.Request, _ userkeys.Caller) error {
+func (h *Handlers) probe(w http.ResponseWriter, _ *http.Request, _ site.Caller) error {
 	w.Header().Set("Auth-Api-Version", "4")
 	if h.door.Settings().AllowUserAPIKeyDeviceAuth {
 		w.Header().Set("Auth-Api-Device-Code", "true")
@@ -27,8 +28,8 @@ func (h *Handlers) probe(w http.ResponseWriter, _ *http.Request, _ userkeys.Call
 
 // ask puts an app's request to the user. What is wrong with the request is
 // said before anybody is asked to sign in.
-func (h *Handlers) ask(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
-	request, err := parseRequest(r, userkeys.ParseAuthorizationRequest)
+func (h *Handlers) ask(w http.ResponseWriter, r *http.Request, c site.Caller) error {
+	request, err := parseRequest(r, site.ParseAuthorizationRequest)
 	if err != nil {
 		return h.refuse(w, r, c, request, err)
 	}
@@ -36,7 +37,7 @@ func (h *Handlers) ask(w http.ResponseWriter, r *http.Request, c userkeys.Caller
 }
 
 // putToUser puts a request to the user, once they are signed in, as a page or as its model.
-func (h *Handlers) putToUser(w http.ResponseWriter, r *http.Request, c userkeys.Caller, request userkeys.AuthorizationRequest) error {
+func (h *Handlers) putToUser(w http.ResponseWriter, r *http.Request, c site.Caller, request site.AuthorizationRequest) error {
 	if !c.SignedIn() {
 		if _, err := h.consents.Examine(r.Context(), request); err != nil {
 			return h.refuse(w, r, c, request, err)
@@ -54,20 +55,20 @@ func (h *Handlers) putToUser(w http.ResponseWriter, r *http.Request, c userkeys.
 	return h.pages.consent.Show(w, c, http.StatusOK, h.consentPage(question.ID, question.CheckedRequest, door.AddressOf(r)))
 }
 
-func parseRequest(r *http.Request, parse func(url.Values) (userkeys.AuthorizationRequest, error)) (userkeys.AuthorizationRequest, error) {
+func parseRequest(r *http.Request, parse func(url.Values) (site.AuthorizationRequest, error)) (site.AuthorizationRequest, error) {
 	parameters, err := userkeys.ParseParameters(r.URL.RawQuery)
 	if err != nil {
-		return userkeys.AuthorizationRequest{}, err
+		return site.AuthorizationRequest{}, err
 	}
 	return parse(parameters)
 }
 
-func (h *Handlers) consentPage(id string, q userkeys.CheckedRequest, here string) consentPage {
-	site, now := h.door.Settings(), h.door.Now()
+func (h *Handlers) consentPage(id string, q site.CheckedRequest, here string) consentPage {
+	settings, now := h.door.Settings(), h.door.Now()
 	c := consentPage{
 		ConsentID: id, To: destinationOf(q.Redirect), Name: door.ShownName(q.Name),
 		Ask: h.askView(q), Write: q.Scopes.Has(userkeys.ScopeWrite), SignsIn: q.Scopes.Has(userkeys.ScopeOneTimePassword),
-		Pushes: q.Push, Unused: site.RevokeUserAPIKeysUnusedDays, MaxLife: site.RevokeUserAPIKeysMaxlifeDays,
+		Pushes: q.Push, Unused: settings.RevokeUserAPIKeysUnusedDays, MaxLife: settings.RevokeUserAPIKeysMaxlifeDays,
 		Return: here,
 		Details: []detail{
 			{"Scopes", q.Scopes.String()},
@@ -99,7 +100,7 @@ func sooner(days int, lifetime time.Duration) int {
 // refuse answers a request that will not be put to the user. What every
 // program must see as malformed is JSON whatever it asked for (W4.3); the
 // rest is a page that says what would help. The page makes no link of what was sent.
-func (h *Handlers) refuse(w http.ResponseWriter, r *http.Request, c userkeys.Caller, q userkeys.AuthorizationRequest, err error) error {
+func (h *Handlers) refuse(w http.ResponseWriter, r *http.Request, c site.Caller, q site.AuthorizationRequest, err error) error {
 	e := userkeys.AsError(err)
 	switch e.Code {
 	case userkeys.MissingParameter, userkeys.InvalidParameters, userkeys.InvalidPadding:
@@ -117,17 +118,17 @@ func (h *Handlers) refuse(w http.ResponseWriter, r *http.Request, c userkeys.Cal
 }
 
 // explain is the page that says what would help with a refusal; false for one that needs no such page.
-func (h *Handlers) explain(q userkeys.AuthorizationRequest, e *userkeys.Error) (refusedPage, bool) {
-	site := h.door.Settings()
+func (h *Handlers) explain(q site.AuthorizationRequest, e *userkeys.Error) (refusedPage, bool) {
+	settings := h.door.Settings()
 	page := refusedPage{What: door.Sentence(e.Public)}
 	switch e.Code {
 	case userkeys.InvalidPublicKey, userkeys.PayloadTooLarge:
 		page.Author = "send an RSA public key as PEM text, of 2048 bits or more, with line ends and plus signs percent-encoded, and a short nonce."
 	case userkeys.InvalidExpiry:
 		page.Author = "ask for expires_in_seconds as a whole number, or leave it out."
-		page.Site = "the setting max_user_api_key_expiry_days holds the longest lifetime, " + door.Count(site.MaxUserAPIKeyExpiryDays, "day") + " at present."
+		page.Site = "the setting max_user_api_key_expiry_days holds the longest lifetime, " + door.Count(settings.MaxUserAPIKeyExpiryDays, "day") + " at present."
 	case userkeys.ScopeNotAllowed:
-		page.Author = "ask only for scopes that this site gives: " + strings.Join(site.AllowUserAPIKeyScopes, ", ") + "."
+		page.Author = "ask only for scopes that this site gives: " + strings.Join(settings.AllowUserAPIKeyScopes, ", ") + "."
 		page.Site = "the setting allow_user_api_key_scopes lists what an app may have."
 		page.Details = append(page.Details, detail{"Scopes asked for", door.ShownText(q.Scopes.String())})
 	case userkeys.RedirectNotAllowed:
@@ -150,7 +151,7 @@ func (h *Handlers) explain(q userkeys.AuthorizationRequest, e *userkeys.Error) (
 
 // grant answers yes. Of a page's form only the consent's id and the user's choice count.
 // A program that knows the session's token, or has an admin API key, may send the whole request instead.
-func (h *Handlers) grant(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) grant(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	if !r.PostForm.Has("id") {
 		if err := mayAskDirectly(r, c); err != nil {
 			return err
@@ -171,7 +172,7 @@ func (h *Handlers) grant(w http.ResponseWriter, r *http.Request, c userkeys.Call
 // mayAskDirectly tells a user's program, which read the session's token out of
 // an answer and sends it in a header that no form can send, and the site's own
 // program with an admin API key, from a page's form. Others are told what is missing.
-func mayAskDirectly(r *http.Request, c userkeys.Caller) error {
+func mayAskDirectly(r *http.Request, c site.Caller) error {
 	switch {
 	case c.AdminKey != 0, c.Session.CSRF != "" && r.Header.Get(door.TokenHeader) != "":
 		return nil
@@ -181,8 +182,8 @@ func mayAskDirectly(r *http.Request, c userkeys.Caller) error {
 	return userkeys.Errorf(userkeys.InvalidAccess, "id is missing: to send a whole request without a consent page, send the session's token in the header %s, not as the field %s", door.TokenHeader, door.TokenField)
 }
 
-func (h *Handlers) grantDirect(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
-	request, err := userkeys.ParseAuthorizationRequest(r.PostForm)
+func (h *Handlers) grantDirect(w http.ResponseWriter, r *http.Request, c site.Caller) error {
+	request, err := site.ParseAuthorizationRequest(r.PostForm)
 	if err != nil {
 		return err
 	}
@@ -194,7 +195,7 @@ func (h *Handlers) grantDirect(w http.ResponseWriter, r *http.Request, c userkey
 }
 
 // handOver gives the app its answer: by the way back, or to be copied.
-func (h *Handlers) handOver(w http.ResponseWriter, r *http.Request, c userkeys.Caller, granted authority.Granted) error {
+func (h *Handlers) handOver(w http.ResponseWriter, r *http.Request, c site.Caller, granted authority.Granted) error {
 	door.KeepSecret(w)
 	name := door.ShownName(granted.Key.ApplicationName)
 	switch {
@@ -225,7 +226,7 @@ func sealedHTML(payload string) (template.HTML, error) {
 }
 
 // deny answers no. Only a program on the user's own machine, which waits for the answer, is told.
-func (h *Handlers) deny(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) deny(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	location, err := h.consents.Deny(r.Context(), r.PostForm.Get("id"), c)
 	switch {
 	case err != nil:

@@ -10,13 +10,14 @@ import (
 	"userkeys/authority"
 	"userkeys/gateway"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 const activatePath = "/user-api-key/activate"
 
 // whereDevicesAre answers only while the site has the device authorization.
 func (h *Handlers) whereDevicesAre(handle door.Handler) door.Handler {
-	return func(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+	return func(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 		if !h.door.Settings().AllowUserAPIKeyDeviceAuth {
 			return door.ErrNothingHere
 		}
@@ -25,11 +26,11 @@ func (h *Handlers) whereDevicesAre(handle door.Handler) door.Handler {
 }
 
 // deviceBegin gives an app the codes of its device authorization.
-func (h *Handlers) deviceBegin(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) deviceBegin(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	if err := h.devices.ChargeDeviceCreate(c.Address); err != nil {
 		return door.RefuseJSON(w, r, err)
 	}
-	request, err := userkeys.ParseDeviceRequest(r.PostForm)
+	request, err := site.ParseDeviceRequest(r.PostForm)
 	if err != nil {
 		return door.RefuseJSON(w, r, err)
 	}
@@ -40,14 +41,14 @@ func (h *Handlers) deviceBegin(w http.ResponseWriter, r *http.Request, c userkey
 	door.KeepSecret(w)
 	address := h.door.BaseURL() + activatePath
 	return door.WriteJSON(w, map[string]any{
-		"device_code": d.DeviceCode, "user_code": userkeys.ShowUserCode(d.UserCode),
+		"device_code": d.DeviceCode, "user_code": site.ShowUserCode(d.UserCode),
 		"verification_uri": address, "verification_uri_with_request": address + "?request=" + d.RequestToken,
-		"expires_in": int(userkeys.DeviceLifetime / time.Second), "interval": int(userkeys.DevicePollInterval / time.Second),
+		"expires_in": int(site.DeviceLifetime / time.Second), "interval": int(site.DevicePollInterval / time.Second),
 	})
 }
 
 // devicePoll tells an app how its request stands: always 200, for apps take anything else for the end.
-func (h *Handlers) devicePoll(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) devicePoll(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	d, err := h.devices.PollDevice(r.Context(), r.PostForm.Get("device_code"), c.Address)
 	if err != nil {
 		return door.RefuseJSON(w, r, err)
@@ -55,11 +56,11 @@ func (h *Handlers) devicePoll(w http.ResponseWriter, r *http.Request, c userkeys
 	door.KeepSecret(w)
 	answer := map[string]string{"status": "expired_token"}
 	switch d.State {
-	case userkeys.DevicePending:
+	case site.DevicePending:
 		answer["status"] = "authorization_pending"
-	case userkeys.DeviceDenied:
+	case site.DeviceDenied:
 		answer["status"] = "access_denied"
-	case userkeys.DeviceAuthorized:
+	case site.DeviceAuthorized:
 		answer["status"], answer["payload"] = "authorized", d.Payload
 	}
 	return door.WriteJSON(w, answer)
@@ -91,7 +92,7 @@ func (h *Handlers) deviceView(q authority.DeviceQuestion) deviceView {
 }
 
 // showDevice answers with a state, always 200 but where somebody has to wait.
-func (h *Handlers) showDevice(w http.ResponseWriter, r *http.Request, c userkeys.Caller, d deviceView) error {
+func (h *Handlers) showDevice(w http.ResponseWriter, r *http.Request, c site.Caller, d deviceView) error {
 	if gateway.WantsJSON(r) {
 		return door.WriteJSON(w, h.deviceModel(c, d))
 	}
@@ -100,10 +101,10 @@ func (h *Handlers) showDevice(w http.ResponseWriter, r *http.Request, c userkeys
 
 // activate shows the page where the code is typed, or what the address's token
 // stands for. A code in the address is never taken: somebody else would have filled it in.
-func (h *Handlers) activate(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) activate(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	q := r.URL.Query()
 	token := q.Get("request")
-	if !userkeys.IsRequestToken(token) {
+	if !site.IsRequestToken(token) {
 		token = ""
 	}
 	bare := r.URL.Path
@@ -130,7 +131,7 @@ func (h *Handlers) activate(w http.ResponseWriter, r *http.Request, c userkeys.C
 }
 
 // deviceProblem shows what is wrong with a code on the page where it is typed.
-func (h *Handlers) deviceProblem(w http.ResponseWriter, r *http.Request, c userkeys.Caller, d deviceView, err error) error {
+func (h *Handlers) deviceProblem(w http.ResponseWriter, r *http.Request, c site.Caller, d deviceView, err error) error {
 	e := userkeys.AsError(err)
 	switch {
 	case authority.IsDeviceCodeInvalid(err):
@@ -151,7 +152,7 @@ func (h *Handlers) deviceProblem(w http.ResponseWriter, r *http.Request, c userk
 }
 
 // activatePost shows the request whose code was typed, and binds it to the user.
-func (h *Handlers) activatePost(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) activatePost(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	typed := r.PostForm.Get("code")
 	question, err := h.devices.ActivateDevice(r.Context(), typed, "", c)
 	if err != nil {
@@ -165,14 +166,14 @@ func (h *Handlers) activatePost(w http.ResponseWriter, r *http.Request, c userke
 
 // deviceAuthorize answers yes, with the token of the page that asked, or with
 // the address's token and the code that was typed.
-func (h *Handlers) deviceAuthorize(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) deviceAuthorize(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	f, b := r.PostForm, c
 	approval := f.Get("approval_token")
 	choice, err := parseChoice(f)
 	if err != nil {
 		return err
 	}
-	if approval == "" && !userkeys.IsRequestToken(f.Get("request")) { // a code alone names no app that anybody has seen
+	if approval == "" && !site.IsRequestToken(f.Get("request")) { // a code alone names no app that anybody has seen
 		return h.showDevice(w, r, c, deviceView{State: "enter_code", Invalid: true, Problem: "Type the code first: the next page says who asks."})
 	}
 	if approval == "" {
@@ -193,7 +194,7 @@ func (h *Handlers) deviceAuthorize(w http.ResponseWriter, r *http.Request, c use
 
 // deviceDeny answers no. Only the page that asked may: an address's token is
 // known to whoever saw it.
-func (h *Handlers) deviceDeny(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) deviceDeny(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	if err := h.devices.DenyDevice(r.Context(), r.PostForm.Get("approval_token"), c); err != nil {
 		return h.deviceProblem(w, r, c, deviceView{State: "enter_code"}, err)
 	}
@@ -207,7 +208,7 @@ const (
 )
 
 // deviceDone ends an answer: a browser goes to a page of its own, which it may load again.
-func (h *Handlers) deviceDone(w http.ResponseWriter, r *http.Request, c userkeys.Caller, done string) error {
+func (h *Handlers) deviceDone(w http.ResponseWriter, r *http.Request, c site.Caller, done string) error {
 	if gateway.WantsJSON(r) {
 		return h.showDevice(w, r, c, deviceView{State: "complete", Denied: done == doneDenied})
 	}
@@ -215,7 +216,7 @@ func (h *Handlers) deviceDone(w http.ResponseWriter, r *http.Request, c userkeys
 }
 
 // deviceModel is a state for programs, by the wire's names.
-func (h *Handlers) deviceModel(c userkeys.Caller, d deviceView) map[string]any {
+func (h *Handlers) deviceModel(c site.Caller, d deviceView) map[string]any {
 	m := map[string]any{"state": d.State, "current_user": h.person(c)}
 	if d.State == "complete" {
 		m["denied"] = d.Denied

@@ -11,45 +11,46 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // Consents is what the consent page needs of the authority.
 type Consents interface {
-	Examine(ctx context.Context, r userkeys.AuthorizationRequest) (userkeys.CheckedRequest, error)
-	Prepare(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (authority.Question, error)
-	Grant(ctx context.Context, consentID string, b userkeys.Caller, choice userkeys.Choice) (authority.Granted, error)
-	GrantDirect(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (authority.Granted, error)
-	Deny(ctx context.Context, consentID string, b userkeys.Caller) (string, error)
+	Examine(ctx context.Context, r site.AuthorizationRequest) (site.CheckedRequest, error)
+	Prepare(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (authority.Question, error)
+	Grant(ctx context.Context, consentID string, b site.Caller, choice site.Choice) (authority.Granted, error)
+	GrantDirect(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (authority.Granted, error)
+	Deny(ctx context.Context, consentID string, b site.Caller) (string, error)
 	Catalog() *userkeys.Catalog
 }
 
 // Devices is what the device authorization needs of the authority.
 type Devices interface {
 	ChargeDeviceCreate(ip string) error
-	BeginDevice(ctx context.Context, r userkeys.AuthorizationRequest, ip string) (userkeys.DeviceGrant, error)
-	PollDevice(ctx context.Context, deviceCode, ip string) (userkeys.DeviceGrant, error)
-	PreviewDevice(ctx context.Context, token string, b userkeys.Caller) (authority.DeviceQuestion, error)
-	ActivateDevice(ctx context.Context, typed, token string, b userkeys.Caller) (authority.DeviceQuestion, error)
-	AuthorizeDevice(ctx context.Context, approval string, b userkeys.Caller, choice userkeys.Choice) (authority.Granted, error)
-	DenyDevice(ctx context.Context, approval string, b userkeys.Caller) error
+	BeginDevice(ctx context.Context, r site.AuthorizationRequest, ip string) (site.DeviceGrant, error)
+	PollDevice(ctx context.Context, deviceCode, ip string) (site.DeviceGrant, error)
+	PreviewDevice(ctx context.Context, token string, b site.Caller) (authority.DeviceQuestion, error)
+	ActivateDevice(ctx context.Context, typed, token string, b site.Caller) (authority.DeviceQuestion, error)
+	AuthorizeDevice(ctx context.Context, approval string, b site.Caller, choice site.Choice) (authority.Granted, error)
+	DenyDevice(ctx context.Context, approval string, b site.Caller) error
 }
 
 // Clients is what registered clients and the renewal of keys need of the authority.
 type Clients interface {
-	RegisteredClient(ctx context.Context, clientID string) (userkeys.Client, error)
+	RegisteredClient(ctx context.Context, clientID string) (site.Client, error)
 	ChargeRegistration(ctx context.Context, ip string) error
-	RegisterClient(ctx context.Context, c userkeys.Client, ip string) error
+	RegisterClient(ctx context.Context, c site.Client, ip string) error
 	Renew(ctx context.Context, a userkeys.Access, nonce, ip string) (authority.Renewed, error)
 }
 
 // OneTimes is what one-time passwords need of the authority.
 type OneTimes interface {
-	ExamineOneTime(ctx context.Context, r userkeys.AuthorizationRequest) (userkeys.CheckedRequest, error)
-	PrepareOneTime(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (authority.Question, error)
-	GrantOneTime(ctx context.Context, consentID string, b userkeys.Caller) (string, error)
-	GrantOneTimeDirect(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (string, error)
-	OneTimePassword(ctx context.Context, password, ip string) (userkeys.OneTimePassword, error)
-	UseOneTimePassword(ctx context.Context, password, ip string) (userkeys.OneTimePassword, error)
+	ExamineOneTime(ctx context.Context, r site.AuthorizationRequest) (site.CheckedRequest, error)
+	PrepareOneTime(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (authority.Question, error)
+	GrantOneTime(ctx context.Context, consentID string, b site.Caller) (string, error)
+	GrantOneTimeDirect(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (string, error)
+	OneTimePassword(ctx context.Context, password, ip string) (site.OneTimePassword, error)
+	UseOneTimePassword(ctx context.Context, password, ip string) (site.OneTimePassword, error)
 }
 
 // Config is what the handlers need. One authority is all of it.
@@ -108,7 +109,7 @@ func (h *Handlers) Mount() {
 	page.Name = "user_api_keys/new"
 	d.HandleBoth("GET /user-api-key/new", page, h.ask)
 	d.HandleBoth("POST /user-api-key", door.Rules{
-		Who: door.Browser | door.AdminKey, As: door.User, Permission: userkeys.AdminGrant,
+		Who: door.Browser | door.AdminKey, As: door.User, Permission: site.AdminGrant,
 		CSRF: door.CheckToken, Body: door.FormOrJSON, Name: "user_api_keys/create",
 	}, h.grant)
 	d.Handle("POST /user-api-key/deny", door.Rules{Who: door.Browser, As: door.User, CSRF: door.CheckToken, Body: door.Form}, h.deny)
@@ -134,7 +135,7 @@ func (h *Handlers) Mount() {
 
 	d.HandleBoth("GET /user-api-key/otp", door.Rules{Who: door.Browser, Name: "user_api_keys/otp"}, h.oneTime)
 	d.HandleBoth("POST /user-api-key/otp", door.Rules{
-		Who: door.Browser | door.Key | door.AdminKey, As: door.User, Permission: userkeys.AdminGrant,
+		Who: door.Browser | door.Key | door.AdminKey, As: door.User, Permission: site.AdminGrant,
 		CSRF: door.CheckToken, Body: door.FormOrJSON, Name: "user_api_keys/create_otp",
 	}, h.oneTimePost)
 	if h.signIn {

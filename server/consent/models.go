@@ -6,6 +6,7 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // The models are the pages for programs, by the wire's names (4.3 and 22).
@@ -16,7 +17,7 @@ type personModel struct {
 	Avatar   string `json:"avatar_template"`
 }
 
-func (h *Handlers) person(c userkeys.Caller) *personModel {
+func (h *Handlers) person(c site.Caller) *personModel {
 	if !c.SignedIn() {
 		return nil
 	}
@@ -44,7 +45,7 @@ type readyModel struct {
 	CurrentUser     *personModel `json:"current_user"`
 }
 
-func (h *Handlers) readyModel(c userkeys.Caller, q authority.Question) readyModel {
+func (h *Handlers) readyModel(c site.Caller, q authority.Question) readyModel {
 	m := readyModel{
 		State: "ready", ConsentID: q.ID, ApplicationName: q.Name, PublicKey: q.KeyText, Nonce: q.Nonce, ClientID: q.ClientID,
 		AuthRedirect: door.Optional(q.AuthRedirect), RedirectURI: redirectShown(q.Redirect), PushURL: door.Optional(q.PushURL),
@@ -68,7 +69,7 @@ func redirectShown(r *userkeys.Redirect) *string {
 
 // refusedModel says why a request is not put to the user. errors and reason are
 // our addition: a program should not have to guess.
-func (h *Handlers) refusedModel(c userkeys.Caller, q userkeys.AuthorizationRequest, e *userkeys.Error) map[string]any {
+func (h *Handlers) refusedModel(c site.Caller, q site.AuthorizationRequest, e *userkeys.Error) map[string]any {
 	m := map[string]any{"state": "generic_error", "errors": []string{e.Public}, "reason": door.Reason(e)}
 	if e.Code == userkeys.UserNotAllowed {
 		m["state"], m["application_name"], m["current_user"] = "no_trust_level", door.ShownName(q.ApplicationName), h.person(c)

@@ -9,6 +9,7 @@ import (
 	"userkeys"
 	"userkeys/gateway"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // oneTimePage asks whether an app may sign in as the user.
@@ -21,8 +22,8 @@ type oneTimePage struct {
 }
 
 // oneTime puts an app's request for a one-time password to the user. Nothing is made before they say yes.
-func (h *Handlers) oneTime(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
-	request, err := parseRequest(r, userkeys.ParseOneTimeRequest)
+func (h *Handlers) oneTime(w http.ResponseWriter, r *http.Request, c site.Caller) error {
+	request, err := parseRequest(r, site.ParseOneTimeRequest)
 	if err == nil {
 		_, err = h.oneTimes.ExamineOneTime(r.Context(), request)
 	}
@@ -49,7 +50,7 @@ func (h *Handlers) oneTime(w http.ResponseWriter, r *http.Request, c userkeys.Ca
 }
 
 // refuseOneTime is [Server.refuse] for a one-time password: the wire refuses those by status.
-func (h *Handlers) refuseOneTime(w http.ResponseWriter, r *http.Request, c userkeys.Caller, q userkeys.AuthorizationRequest, err error) error {
+func (h *Handlers) refuseOneTime(w http.ResponseWriter, r *http.Request, c site.Caller, q site.AuthorizationRequest, err error) error {
 	e := userkeys.AsError(err)
 	page, explained := h.explain(q, e)
 	if !explained || gateway.WantsJSON(r) {
@@ -61,7 +62,7 @@ func (h *Handlers) refuseOneTime(w http.ResponseWriter, r *http.Request, c userk
 
 // oneTimePost makes a one-time password: for the page's question, for a whole
 // request of the user's own program, or for a key where the site allows that.
-func (h *Handlers) oneTimePost(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) oneTimePost(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	location, err := h.makeOneTime(r, c)
 	if err != nil {
 		return err
@@ -76,14 +77,14 @@ func (h *Handlers) oneTimePost(w http.ResponseWriter, r *http.Request, c userkey
 
 // wantsJSONAnswer is [gateway.WantsJSON] for an answer that exists in both
 // forms: here a key alone does not mean JSON.
-func wantsJSONAnswer(r *http.Request, c userkeys.Caller) bool {
+func wantsJSONAnswer(r *http.Request, c site.Caller) bool {
 	if c.Key != 0 {
 		return strings.HasSuffix(r.URL.Path, ".json") || strings.HasPrefix(r.Header.Get("Accept"), "application/json")
 	}
 	return gateway.WantsJSON(r)
 }
 
-func (h *Handlers) makeOneTime(r *http.Request, c userkeys.Caller) (string, error) {
+func (h *Handlers) makeOneTime(r *http.Request, c site.Caller) (string, error) {
 	switch {
 	case c.Key != 0:
 		access, _ := userkeys.FromContext(r.Context())
@@ -97,7 +98,7 @@ func (h *Handlers) makeOneTime(r *http.Request, c userkeys.Caller) (string, erro
 			return "", err
 		}
 	}
-	request, err := userkeys.ParseOneTimeRequest(r.PostForm)
+	request, err := site.ParseOneTimeRequest(r.PostForm)
 	if err != nil {
 		return "", err
 	}
@@ -130,7 +131,7 @@ type signInPage struct {
 
 // oneTimeLogin shows whom a one-time password signs in. Looking consumes
 // nothing: link scanners and previews look too.
-func (h *Handlers) oneTimeLogin(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) oneTimeLogin(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	password := r.PathValue("password")
 	p, err := h.oneTimes.OneTimePassword(r.Context(), password, c.Address)
 	if err != nil {
@@ -149,7 +150,7 @@ func (h *Handlers) oneTimeLogin(w http.ResponseWriter, r *http.Request, c userke
 }
 
 // oneTimeOver is 200 and a sentence, as the wire has it.
-func (h *Handlers) oneTimeOver(w http.ResponseWriter, r *http.Request, c userkeys.Caller, err error) error {
+func (h *Handlers) oneTimeOver(w http.ResponseWriter, r *http.Request, c site.Caller, err error) error {
 	if !errors.Is(err, userkeys.ConsentGone) {
 		return err
 	}
@@ -158,7 +159,7 @@ func (h *Handlers) oneTimeOver(w http.ResponseWriter, r *http.Request, c userkey
 }
 
 // oneTimeLoginPost signs in, once.
-func (h *Handlers) oneTimeLoginPost(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) oneTimeLoginPost(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	p, err := h.oneTimes.UseOneTimePassword(r.Context(), r.PathValue("password"), c.Address)
 	if err != nil {
 		return h.oneTimeOver(w, r, c, err)

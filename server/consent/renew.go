@@ -6,11 +6,12 @@ import (
 
 	"userkeys"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // renew gives the key that asks a successor. No browser and no user is needed:
 // nothing widens, and only the app that was approved can open the answer.
-func (h *Handlers) renew(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) renew(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	access, keyed := userkeys.FromContext(r.Context())
 	if !keyed {
 		return door.RefuseJSON(w, r, &userkeys.Error{Code: userkeys.NotLoggedIn, Public: "send the key that is to be renewed in the header User-Api-Key", Reason: "no key"})

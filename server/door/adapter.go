@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // state is what the door keeps about one request while it is answered.
@@ -19,11 +20,11 @@ type state struct {
 	began    time.Time
 	where    string // the route, or what was asked for where there is none
 	ip       string
-	caller   userkeys.Caller
-	adminKey userkeys.AdminAPIKey // that the caller speaks by; zero: none
-	err      error                // that was answered
-	later    bool                 // the log line is written after the handler has returned
-	came     *http.Request        // as it was before its session was looked at; only where a session is looked at again
+	caller   site.Caller
+	adminKey site.AdminAPIKey // that the caller speaks by; zero: none
+	err      error            // that was answered
+	later    bool             // the log line is written after the handler has returned
+	came     *http.Request    // as it was before its session was looked at; only where a session is looked at again
 }
 
 type stateKey struct{}
@@ -40,7 +41,7 @@ func stateOf(r *http.Request) *state {
 func Note(r *http.Request, err error) { stateOf(r).err = err }
 
 // AdminAPIKey is the admin API key that r's caller speaks by; zero: none.
-func AdminAPIKey(r *http.Request) userkeys.AdminAPIKey { return stateOf(r).adminKey }
+func AdminAPIKey(r *http.Request) site.AdminAPIKey { return stateOf(r).adminKey }
 
 // LogLater has the log line of r written not when its handler returns but when log is called.
 func (d *Door) LogLater(r *http.Request) (log func(status int)) {

@@ -8,7 +8,7 @@ import (
 	"path"
 	"strings"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 //go:embed assets/*
@@ -72,7 +72,7 @@ func (a assets) find(name string) (f asset, lasting, ok bool) {
 	return f, false, ok
 }
 
-func (d *Door) asset(w http.ResponseWriter, r *http.Request, _ userkeys.Caller) error {
+func (d *Door) asset(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
 	f, lasting, ok := d.assets.find(r.PathValue("name"))
 	if !ok {
 		return ErrNothingHere

@@ -17,6 +17,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
+	"userkeys/site"
 )
 
 // Addresses to which pages of more than one domain lead.
@@ -32,10 +33,10 @@ const AgainField = "again"
 // Authority is what the door needs of the authority.
 type Authority interface {
 	gateway.Checker
-	CheckAdminKey(ctx context.Context, key, username string) (userkeys.User, userkeys.AdminAPIKey, error)
+	CheckAdminKey(ctx context.Context, key, username string) (site.User, site.AdminAPIKey, error)
 	// SpendForm notes that the form with this token was sent. Errors: [userkeys.Conflict] if it was sent before.
 	SpendForm(ctx context.Context, token string, until time.Time) error
-	Settings() userkeys.Settings
+	Settings() site.Settings
 }
 
 // Config is what a [Door] is made of.
@@ -113,7 +114,7 @@ func (d *Door) Now() time.Time { return d.cfg.Now() }
 func (d *Door) BaseURL() string { return d.cfg.BaseURL.String() }
 
 // Settings are the site's settings in force.
-func (d *Door) Settings() userkeys.Settings { return d.cfg.Authority.Settings() }
+func (d *Door) Settings() site.Settings { return d.cfg.Authority.Settings() }
 
 // Identity tells who is at the browser.
 func (d *Door) Identity() Identity { return d.cfg.Identity }

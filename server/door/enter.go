@@ -8,6 +8,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
+	"userkeys/site"
 )
 
 // The names under which a request carries its session's token, by the wire.
@@ -66,7 +67,7 @@ func (d *Door) cutStreams(rt Route, next http.Handler) http.Handler {
 }
 
 // enter tells who sends r, and reads its body.
-func (d *Door) enter(rt Route, w http.ResponseWriter, r *http.Request) (c userkeys.Caller, err error) {
+func (d *Door) enter(rt Route, w http.ResponseWriter, r *http.Request) (c site.Caller, err error) {
 	if access, ok := userkeys.FromContext(r.Context()); ok {
 		return d.enterKey(rt, w, r, access)
 	}
@@ -78,7 +79,7 @@ func (d *Door) enter(rt Route, w http.ResponseWriter, r *http.Request) (c userke
 
 // enterBrowser looks at a request without a key in the order of cost: where it came
 // from, its body, who sends it, and whether their session wrote the form.
-func (d *Door) enterBrowser(rt Route, w http.ResponseWriter, r *http.Request) (c userkeys.Caller, err error) {
+func (d *Door) enterBrowser(rt Route, w http.ResponseWriter, r *http.Request) (c site.Caller, err error) {
 	if rt.CSRF >= CheckOrigin {
 		if err := d.checkOrigin(r); err != nil {
 			return c, &userkeys.Error{Code: userkeys.InvalidCSRF, Err: err}
@@ -89,7 +90,7 @@ func (d *Door) enterBrowser(rt Route, w http.ResponseWriter, r *http.Request) (c
 	}
 	if rt.Lets(Browser) {
 		if c, err = d.cfg.Identity.Visitor(r); err != nil {
-			return userkeys.Caller{}, err
+			return site.Caller{}, err
 		}
 	}
 	c.Address = stateOf(r).ip
@@ -121,7 +122,7 @@ func (d *Door) checkOrigin(r *http.Request) error {
 // tokenHolds tells whether r may act for c's session. Nobody's session needs
 // no token; a session without one rests on the checks of Origin and
 // Sec-Fetch-Site, of which every browser that keeps cookies sends one.
-func tokenHolds(r *http.Request, c userkeys.Caller) bool {
+func tokenHolds(r *http.Request, c site.Caller) bool {
 	if !c.SignedIn() {
 		return true
 	}
@@ -137,8 +138,8 @@ func tokenHolds(r *http.Request, c userkeys.Caller) bool {
 }
 
 // enterKey is the app that sends a request with a key that was found good.
-func (d *Door) enterKey(rt Route, w http.ResponseWriter, r *http.Request, access userkeys.Access) (userkeys.Caller, error) {
-	v := access.Caller(stateOf(r).ip)
+func (d *Door) enterKey(rt Route, w http.ResponseWriter, r *http.Request, access userkeys.Access) (site.Caller, error) {
+	v := site.KeyCaller(access, stateOf(r).ip)
 	stateOf(r).caller = v
 	SetUsername(w, access.Username)
 	if !rt.Lets(Key | Public) {
@@ -154,19 +155,19 @@ func (d *Door) enterKey(rt Route, w http.ResponseWriter, r *http.Request, access
 
 // adminKeyed tells whether r has an admin API key, good or not. Only the
 // header counts: a key in an address gets into logs and histories.
-func adminKeyed(r *http.Request) bool { return r.Header[userkeys.AdminKeyHeader] != nil }
+func adminKeyed(r *http.Request) bool { return r.Header[site.AdminKeyHeader] != nil }
 
 // enterAdminKey is who sends a request with an admin API key. No session is
 // looked up, and what protects sessions is only left out once the key was found good.
-func (d *Door) enterAdminKey(rt Route, w http.ResponseWriter, r *http.Request) (userkeys.Caller, error) {
-	nobody := userkeys.Caller{}
+func (d *Door) enterAdminKey(rt Route, w http.ResponseWriter, r *http.Request) (site.Caller, error) {
+	nobody := site.Caller{}
 	if !rt.Lets(AdminKey | AnyAdminKey) {
 		return nobody, &userkeys.Error{
 			Code: userkeys.InvalidAccess, Reason: "not for admin API keys",
 			Public: userkeys.NotPermitted + " An admin API key is not for this address.",
 		}
 	}
-	keys, names := r.Header[userkeys.AdminKeyHeader], r.Header[userkeys.AdminUsernameHeader]
+	keys, names := r.Header[site.AdminKeyHeader], r.Header[site.AdminUsernameHeader]
 	if len(keys) != 1 || len(names) > 1 {
 		return nobody, userkeys.Errorf(userkeys.InvalidParameters, "the headers Api-Key and Api-Username may each be there once")
 	}
@@ -174,7 +175,7 @@ func (d *Door) enterAdminKey(rt Route, w http.ResponseWriter, r *http.Request) (
 	if err != nil {
 		return nobody, err
 	}
-	v := userkeys.Caller{User: u, AdminKey: k.ID, Address: stateOf(r).ip}
+	v := site.Caller{User: u, AdminKey: k.ID, Address: stateOf(r).ip}
 	x := stateOf(r)
 	x.caller, x.adminKey = v, k
 	if !rt.Lets(AnyAdminKey) && !k.Permissions.Has(rt.Permission) {
@@ -185,7 +186,7 @@ func (d *Door) enterAdminKey(rt Route, w http.ResponseWriter, r *http.Request) (
 }
 
 // missingPermission tells the holder of a good admin API key what its permissions lack.
-func missingPermission(p userkeys.AdminPermission) error {
+func missingPermission(p site.AdminPermission) error {
 	e := &userkeys.Error{
 		Code: userkeys.InvalidAccess, Reason: "missing permission: " + string(p),
 		Public: userkeys.NotPermitted + " This admin API key lacks the permission " + string(p) + ".",
@@ -216,7 +217,7 @@ func errAppSession(app string) error {
 const reasonAppSession = "session of an app"
 
 // errNoAdministrator refuses u what is for administrators. A program learns that it is about the user whom its key acts as.
-func errNoAdministrator(k userkeys.AdminAPIKey, u userkeys.User) error {
+func errNoAdministrator(k site.AdminAPIKey, u site.User) error {
 	if k.ID == 0 {
 		return userkeys.Errorf(userkeys.InvalidAccess, "only an administrator may see this page")
 	}

@@ -5,9 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"userkeys"
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // TestGR2_GR3 holds the two checks of a form: where it came from, and that the session wrote it.
@@ -134,7 +134,7 @@ func TestLogLines(t *testing.T) {
 func TestLK4_APanicIsAnErrorWithoutABody(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t)
-	f.Door.Handle("GET /boom", door.Rules{Who: door.Browser}, func(http.ResponseWriter, *http.Request, userkeys.Caller) error {
+	f.Door.Handle("GET /boom", door.Rules{Who: door.Browser}, func(http.ResponseWriter, *http.Request, site.Caller) error {
 		panic("boom")
 	})
 	f.Handle(http.NewServeMux())
@@ -156,7 +156,7 @@ func TestVisitorUnknownIsNotNobody(t *testing.T) {
 func TestUsernamesThatAreNoHeader(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t)
-	f.Identity.People["alice"] = userkeys.User{ID: 1, Username: "al\u00efce\r\nX: y", Active: true}
+	f.Identity.People["alice"] = site.User{ID: 1, Username: "al\u00efce\r\nX: y", Active: true}
 	a := f.Do(fakesite.Call{Path: "/session/current.json", As: "alice"})
 	a.Must(t, http.StatusOK)
 	if a.Header.Get("X-Discourse-Username") != "" || a.Header.Get("X") != "" {

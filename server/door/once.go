@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // A form that makes something carries a token that is new on each page, so that a form that is sent twice, by a reload or a
@@ -25,7 +26,7 @@ func NewForm(now time.Time) string {
 }
 
 // spendForm takes the token of r's form, which it must have, and which nobody in c's session sent before.
-func (d *Door) spendForm(r *http.Request, c userkeys.Caller) error {
+func (d *Door) spendForm(r *http.Request, c site.Caller) error {
 	token := r.PostForm.Get(OnceField)
 	text, random, _ := strings.Cut(token, ".")
 	unix, err := strconv.ParseInt(text, 10, 64)

@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"strconv"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 //go:embed templates/*.html
@@ -33,7 +33,7 @@ type frame struct {
 	Pushes  bool // there are deliveries for administrators to see
 }
 
-func (d *Door) frameOf(c userkeys.Caller) frame {
+func (d *Door) frameOf(c site.Caller) frame {
 	f := frame{Site: d.Settings().Title, HasHome: d.cfg.HasHome, Pushes: d.cfg.Pushes}
 	if !c.SignedIn() || c.Key != 0 {
 		return f
@@ -78,7 +78,7 @@ func NewPage[T any](d *Door, files fs.FS, name string, parts ...string) Page[T] 
 }
 
 // Show answers c with the page of value.
-func (p Page[T]) Show(w http.ResponseWriter, c userkeys.Caller, status int, value T) error {
+func (p Page[T]) Show(w http.ResponseWriter, c site.Caller, status int, value T) error {
 	return p.show(w, status, view{p.door.frameOf(c), value})
 }
 

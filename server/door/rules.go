@@ -7,18 +7,19 @@ import (
 	"strings"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // A Handler answers one request of a caller, who is the zero Caller with an
 // address where nobody is signed in and no key calls. The door renders the error.
-type Handler func(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error
+type Handler func(w http.ResponseWriter, r *http.Request, c site.Caller) error
 
 // Rules are what a request must keep to before its handler is called. The
 // zero value lets a program in that has no key, without a body.
 type Rules struct {
 	Who        Callers
 	As         Role
-	Permission userkeys.AdminPermission // what an admin API key with named permissions must have; empty: such a key may not pass
+	Permission site.AdminPermission // what an admin API key with named permissions must have; empty: such a key may not pass
 	CSRF       CSRF
 	Body       Body
 	Long       bool   // the answer takes long: it ends with the caller's key or session
@@ -147,7 +148,7 @@ func (d *Door) byMethod(methods map[string]Route) http.Handler {
 		handlers["HEAD"] = get
 	}
 	allow := strings.Join(slices.Sorted(maps.Keys(handlers)), ", ")
-	refuse := d.serve(Route{"", Rules{Who: Public}, func(w http.ResponseWriter, r *http.Request, _ userkeys.Caller) error {
+	refuse := d.serve(Route{"", Rules{Who: Public}, func(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
 		w.Header().Set("Allow", allow)
 		return userkeys.Errorf(userkeys.MethodNotAllowed, "this address answers %s only", allow)
 	}})
@@ -168,7 +169,7 @@ var ErrNothingHere = userkeys.Errorf(userkeys.NotFound, "there is nothing at thi
 
 // Unknown answers for paths that nothing else answers for: 404, as JSON or as a page.
 func (d *Door) Unknown() http.Handler {
-	return d.serve(Route{"", Rules{Who: Public}, func(http.ResponseWriter, *http.Request, userkeys.Caller) error {
+	return d.serve(Route{"", Rules{Who: Public}, func(http.ResponseWriter, *http.Request, site.Caller) error {
 		return ErrNothingHere
 	}})
 }

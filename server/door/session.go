@@ -8,6 +8,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
+	"userkeys/site"
 )
 
 const (
@@ -22,7 +23,7 @@ const (
 func (d *Door) Extend(w http.ResponseWriter) { gateway.Deadlines{Write: takeTime}.Extend(w) }
 
 // StillThere refuses a request whose key or session has ended while it waits.
-func (d *Door) StillThere(r *http.Request, c userkeys.Caller) error {
+func (d *Door) StillThere(r *http.Request, c site.Caller) error {
 	if access, keyed := userkeys.FromContext(r.Context()); keyed {
 		return d.cfg.Authority.Holds(r.Context(), access)
 	}
@@ -35,7 +36,7 @@ func (d *Door) StillThere(r *http.Request, c userkeys.Caller) error {
 
 // watchSession gives r a context that ends within a second of c's session, with the refusal as its cause, as the context of a
 // key's request does. stop ends the watch, and must be called.
-func (d *Door) watchSession(r *http.Request, c userkeys.Caller) (watched *http.Request, stop func()) {
+func (d *Door) watchSession(r *http.Request, c site.Caller) (watched *http.Request, stop func()) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	watched = r.WithContext(ctx)
 	var looking sync.WaitGroup
@@ -59,12 +60,12 @@ func (d *Door) watchSession(r *http.Request, c userkeys.Caller) (watched *http.R
 
 // visitorAgain looks anew who sends r. Our own sessions are read once for a request, so they get it as it
 // came; those of an embedder are asked again about r.
-func (d *Door) visitorAgain(r *http.Request) (userkeys.Caller, error) {
+func (d *Door) visitorAgain(r *http.Request) (site.Caller, error) {
 	came := stateOf(r).came
 	if d.accounts == nil || came == nil {
 		return d.cfg.Identity.Visitor(r)
 	}
-	var v userkeys.Caller
+	var v site.Caller
 	err := error(userkeys.Errorf(userkeys.NotLoggedIn, "you are not signed in any more"))
 	look := func(_ http.ResponseWriter, r *http.Request) { v, err = d.cfg.Identity.Visitor(r) }
 	d.accounts.Sessions(http.HandlerFunc(look)).ServeHTTP(noAnswer{http.Header{}}, came)

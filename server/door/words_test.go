@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 func FuzzLocalPath(f *testing.F) {
@@ -32,7 +33,7 @@ func FuzzLocalPath(f *testing.F) {
 
 func TestSessionWithoutTokenRestsOnOrigin(t *testing.T) {
 	t.Parallel()
-	v := userkeys.Caller{User: userkeys.User{ID: 1, Username: "alice", Active: true}, Session: userkeys.Session{ID: "s"}}
+	v := site.Caller{User: site.User{ID: 1, Username: "alice", Active: true}, Session: site.Session{ID: "s"}}
 	for _, tt := range []struct {
 		name   string
 		header string

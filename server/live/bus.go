@@ -15,6 +15,7 @@ import (
 	"userkeys/gateway"
 	"userkeys/notify"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // How long a poll and an event stream stay open without news.
@@ -49,14 +50,14 @@ type poll struct {
 
 // poll answers a poll of the message bus (W7.7): at once where there is news or the app does not
 // wait, else when there is. Somebody without a key or session is refused: there is no channel for everybody.
-func (h *Handlers) poll(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) poll(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	if err := h.answerPoll(w, r, c); err != nil {
 		return h.refusePoll(w, r, err)
 	}
 	return nil
 }
 
-func (h *Handlers) answerPoll(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) answerPoll(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	if !c.SignedIn() {
 		return door.ErrNotLoggedIn
 	}
@@ -85,7 +86,7 @@ func (h *Handlers) answerPoll(w http.ResponseWriter, r *http.Request, c userkeys
 }
 
 // hold has p wait, and answers it.
-func (h *Handlers) hold(w http.ResponseWriter, r *http.Request, c userkeys.Caller, p *poll) error {
+func (h *Handlers) hold(w http.ResponseWriter, r *http.Request, c site.Caller, p *poll) error {
 	defer p.l.Close()
 	if p.parts {
 		return h.pollParts(w, r, c, p.l)
@@ -94,7 +95,7 @@ func (h *Handlers) hold(w http.ResponseWriter, r *http.Request, c userkeys.Calle
 }
 
 // callerOf names the key or session of c, for what is counted for each.
-func callerOf(c userkeys.Caller) string {
+func callerOf(c site.Caller) string {
 	if c.Key != 0 {
 		return "key " + strconv.FormatInt(c.Key, 10)
 	}
@@ -175,7 +176,7 @@ func position(fields url.Values, name string, absent int64) (int64, error) {
 }
 
 // pollOnce waits for news and answers with it; with none when the time is over.
-func (h *Handlers) pollOnce(w http.ResponseWriter, r *http.Request, c userkeys.Caller, l *notify.Listener) error {
+func (h *Handlers) pollOnce(w http.ResponseWriter, r *http.Request, c site.Caller, l *notify.Listener) error {
 	end := time.NewTimer(pollTime)
 	defer end.Stop()
 	messages, err := h.hear(r, c, l)
@@ -211,7 +212,7 @@ func writeMessages(w http.ResponseWriter, messages []notify.Message) error {
 
 // pollParts answers with part after part until the time is over. The first comes at once, empty if
 // need be: by it the client knows that nobody on the way holds the parts back.
-func (h *Handlers) pollParts(w http.ResponseWriter, r *http.Request, c userkeys.Caller, l *notify.Listener) error {
+func (h *Handlers) pollParts(w http.ResponseWriter, r *http.Request, c site.Caller, l *notify.Listener) error {
 	messages, err := h.hear(r, c, l)
 	if err = ended(r.Context(), err); err != nil || r.Context().Err() != nil {
 		return err
@@ -262,7 +263,7 @@ func (h *Handlers) sendNow(w http.ResponseWriter, b []byte) error {
 }
 
 // hear is what is new to l, for one who may have it.
-func (h *Handlers) hear(r *http.Request, c userkeys.Caller, l *notify.Listener) ([]notify.Message, error) {
+func (h *Handlers) hear(r *http.Request, c site.Caller, l *notify.Listener) ([]notify.Message, error) {
 	messages, err := l.Read(r.Context())
 	if err == nil {
 		err = h.mayHave(r, c, messages)
@@ -275,7 +276,7 @@ func (h *Handlers) hear(r *http.Request, c userkeys.Caller, l *notify.Listener) 
 
 // mayHave refuses messages that were just read to one whose key or session has ended. It is asked after the reading, never
 // before: so what was written after a revoke was answered is not given, without waiting for the door's next look.
-func (h *Handlers) mayHave(r *http.Request, c userkeys.Caller, messages []notify.Message) error {
+func (h *Handlers) mayHave(r *http.Request, c site.Caller, messages []notify.Message) error {
 	if len(messages) == 0 {
 		return nil
 	}

@@ -25,15 +25,16 @@ import (
 	"userkeys/notify"
 	"userkeys/server"
 	"userkeys/server/live"
+	"userkeys/site"
 	"userkeys/store"
 )
 
-// site is a site with a bus, for tests that listen to it.
-type site struct{ *fakesite.Site }
+// liveSite is a site with a bus, for tests that listen to it.
+type liveSite struct{ *fakesite.Site }
 
-func busSite(t *testing.T, options ...fakesite.Option) *site {
+func busSite(t *testing.T, options ...fakesite.Option) *liveSite {
 	t.Helper()
-	return &site{fakesite.NewWithBus(t, options...)}
+	return &liveSite{fakesite.NewWithBus(t, options...)}
 }
 
 const busAddress = "/message-bus/0123456789abcdef0123456789abcdef/poll"
@@ -47,7 +48,7 @@ type message struct {
 }
 
 // polled polls with dlp=t, so that it answers at once, as alice with key-1 unless c says otherwise.
-func (f *site) polled(c fakesite.Call) []message {
+func (f *liveSite) polled(c fakesite.Call) []message {
 	f.T.Helper()
 	c.Method, c.Path = "POST", busAddress+"?dlp=t"
 	if c.As == "" && c.Key == "" {
@@ -65,7 +66,7 @@ func (f *site) polled(c fakesite.Call) []message {
 }
 
 // position is where the channel of a user's alerts stands.
-func (f *site) position(userID int64) int64 {
+func (f *liveSite) position(userID int64) int64 {
 	f.T.Helper()
 	state, err := f.Config.Users.(*store.Store).InboxState(f.T.Context(), userID)
 	if err != nil {
@@ -94,10 +95,10 @@ func TestPollPositions(t *testing.T) {
 	f := busSite(t)
 	var ids []int64
 	for range 3 {
-		f.Tell("alice", userkeys.Notification{Type: 1})
+		f.Tell("alice", site.Notification{Type: 1})
 		ids = append(ids, f.position(fakesite.Alice.ID))
 	}
-	f.Tell("bob", userkeys.Notification{Type: 1})
+	f.Tell("bob", site.Notification{Type: 1})
 	state, err := f.Config.Users.(*store.Store).InboxState(t.Context(), fakesite.Alice.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -145,11 +146,11 @@ func TestPollPositions(t *testing.T) {
 func TestPollData(t *testing.T) {
 	t.Parallel()
 	f := busSite(t)
-	first := f.Tell("alice", userkeys.Notification{
+	first := f.Tell("alice", site.Notification{
 		Type: 6, TopicID: 42, PostNumber: 2, Slug: "hello", FancyTitle: "Hello &amp; bye",
 		Data: json.RawMessage(`{"display_username":"bob","excerpt":"<b>\r\n|\r\nwhat"}`),
 	})
-	second := f.Tell("alice", userkeys.Notification{Type: 1, Data: json.RawMessage(`{"topic_title":"T","url":"/somewhere"}`)})
+	second := f.Tell("alice", site.Notification{Type: 1, Data: json.RawMessage(`{"topic_title":"T","url":"/somewhere"}`)})
 	f.Put("/notifications/read", "", "key-1", fmt.Sprintf(`{"id":%d}`, first)).Must(t, http.StatusOK)
 	got := f.polled(fakesite.Call{Body: "/notification/1=0&/notification-alert/1=0"})
 	if len(got) != 3 {
@@ -180,7 +181,7 @@ func TestPollBacklog(t *testing.T) {
 	t.Parallel()
 	f := busSite(t)
 	for range 50 {
-		f.Tell("alice", userkeys.Notification{Type: 1})
+		f.Tell("alice", site.Notification{Type: 1})
 	}
 	last := f.position(fakesite.Alice.ID)
 	got := f.polled(fakesite.Call{Body: "/notification-alert/1=0"})
@@ -232,7 +233,7 @@ func TestPollRefusals(t *testing.T) {
 }
 
 // adminKeysHearNothing: the site's own programs have no inbox of their own to listen to.
-func (f *site) adminKeysHearNothing() {
+func (f *liveSite) adminKeysHearNothing() {
 	f.T.Helper()
 	f.Authority.AddAdminKey("alice")
 	for _, c := range []fakesite.Call{{Method: "POST", Path: busAddress}, {Path: "/events"}} {
@@ -244,7 +245,7 @@ func (f *site) adminKeysHearNothing() {
 }
 
 // live serves f over a connection, for answers that come in pieces. The deadlines are the site's.
-func (f *site) live() *httptest.Server {
+func (f *liveSite) live() *httptest.Server {
 	s := httptest.NewUnstartedServer(gateway.Deadlines{Read: 15 * time.Second, Write: 30 * time.Second}.Handler(f.Handler))
 	f.Serve(s)
 	f.T.Cleanup(f.Config.Bus.Close)
@@ -252,7 +253,7 @@ func (f *site) live() *httptest.Server {
 }
 
 // open sends a request whose answer may take its time.
-func (f *site) open(s *httptest.Server, ctx context.Context, method, path, key, body string, header ...string) (*http.Response, error) {
+func (f *liveSite) open(s *httptest.Server, ctx context.Context, method, path, key, body string, header ...string) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, method, s.URL+path, strings.NewReader(body))
 	if err != nil {
 		f.T.Fatal(err)
@@ -271,7 +272,7 @@ func (f *site) open(s *httptest.Server, ctx context.Context, method, path, key, 
 }
 
 // listeners waits until so many listen.
-func (f *site) listeners(n int) {
+func (f *liveSite) listeners(n int) {
 	f.T.Helper()
 	for deadline := time.Now().Add(10 * time.Second); f.Config.Bus.Listeners() != n; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -289,7 +290,7 @@ type said struct {
 }
 
 // later sends a request and gives the answer when it has come.
-func (f *site) later(s *httptest.Server, path, key, body string, header ...string) <-chan said {
+func (f *liveSite) later(s *httptest.Server, path, key, body string, header ...string) <-chan said {
 	c := make(chan said, 1)
 	go func() {
 		res, err := f.open(s, f.T.Context(), "POST", path, key, body, header...)
@@ -318,7 +319,7 @@ func readAllText(res *http.Response) string {
 }
 
 // whole waits for an answer.
-func (f *site) whole(c <-chan said) said {
+func (f *liveSite) whole(c <-chan said) said {
 	f.T.Helper()
 	select {
 	case s := <-c:
@@ -333,14 +334,14 @@ func (f *site) whole(c <-chan said) said {
 }
 
 // told adds a notification and tells the bus, as a whole site does.
-func (f *site) told(who string, id int64) {
+func (f *liveSite) told(who string, id int64) {
 	f.T.Helper()
-	f.Tell(who, userkeys.Notification{Type: 1})
+	f.Tell(who, site.Notification{Type: 1})
 	f.Config.Bus.Changed(id)
 }
 
 // eachWay plays with polls that have a goroutine each, and with those of keys parked, as in a crowd.
-func eachWay(t *testing.T, play func(t *testing.T, f *site)) {
+func eachWay(t *testing.T, play func(t *testing.T, f *liveSite)) {
 	t.Helper()
 	t.Parallel()
 	for name, above := range ways {
@@ -365,9 +366,9 @@ const dontChunk = "Dont-Chunk"
 
 func TestLongPolls(t *testing.T) { eachWayTimed(t, theLongPolls) }
 
-func theLongPolls(t *testing.T, f *site) {
+func theLongPolls(t *testing.T, f *liveSite) {
 	s := f.live()
-	f.Tell("alice", userkeys.Notification{Type: 1})
+	f.Tell("alice", site.Notification{Type: 1})
 	last := f.position(fakesite.Alice.ID)
 	body := fmt.Sprintf("/notification-alert/1=%d", last)
 
@@ -419,7 +420,7 @@ func theLongPolls(t *testing.T, f *site) {
 // TestPollLimits: no key, session or user takes the place of all.
 func TestPollLimits(t *testing.T) { eachWay(t, thePollLimits) }
 
-func thePollLimits(t *testing.T, f *site) {
+func thePollLimits(t *testing.T, f *liveSite) {
 	s := f.live()
 	var open []<-chan said
 	for i := range 6 {
@@ -452,7 +453,7 @@ func thePollLimits(t *testing.T, f *site) {
 // TestPollParts: without Dont-Chunk the answer stays open, and has a part for each news.
 func TestPollParts(t *testing.T) { eachWay(t, thePollParts) }
 
-func thePollParts(t *testing.T, f *site) {
+func thePollParts(t *testing.T, f *liveSite) {
 	s := f.live()
 	for _, key := range []string{"key-1", "alice"} {
 		res, err := f.open(s, t.Context(), "POST", busAddress, key, "/notification-alert/1=-1")
@@ -509,7 +510,7 @@ func partsOf(res *http.Response) <-chan string {
 }
 
 // heard waits for a part with one message of channel, or an empty one.
-func (f *site) heard(parts <-chan string, channel string) {
+func (f *liveSite) heard(parts <-chan string, channel string) {
 	f.T.Helper()
 	select {
 	case p := <-parts:
@@ -529,7 +530,7 @@ func (f *site) heard(parts <-chan string, channel string) {
 // if the answer has not begun.
 func TestPollsOfDeadKeys(t *testing.T) { eachWay(t, thePollsOfDeadKeys) }
 
-func thePollsOfDeadKeys(t *testing.T, f *site) {
+func thePollsOfDeadKeys(t *testing.T, f *liveSite) {
 	s := f.live()
 	once := f.later(s, busAddress, "key-1", "/notification-alert/1=0", dontChunk, "true")
 	res, err := f.open(s, t.Context(), "POST", "/message-bus/other/poll", "key-1", "/notification-alert/1=0")
@@ -562,7 +563,7 @@ func thePollsOfDeadKeys(t *testing.T, f *site) {
 // however soon it is written, and they end at once.
 func TestNothingAfterARevoke(t *testing.T) { eachWayTimed(t, nothingAfterARevoke) }
 
-func nothingAfterARevoke(t *testing.T, f *site) {
+func nothingAfterARevoke(t *testing.T, f *liveSite) {
 	s := f.live()
 	once := f.later(s, busAddress, "key-1", "/notification-alert/1=0&/notification/1=0", dontChunk, "true")
 	parts := f.later(s, "/message-bus/other/poll", "key-1", "/notification-alert/1=0&/notification/1=0")
@@ -591,11 +592,11 @@ func TestRevokedWhileReading(t *testing.T) {
 		for what, path := range map[string]string{"a poll that waits": busAddress, "a poll that does not": busAddress + "?dlp=t", "events": "/events"} {
 			t.Run(what+", "+name, func(t *testing.T) {
 				t.Parallel()
-				var f *site
+				var f *liveSite
 				f = busSite(t, parkingAbove(above), func(c *server.Config) {
 					c.Bus = notify.NewBus(notify.BusConfig{Store: revokedStore{fakesite.LateStore{Config: c}, func() {
 						f.Authority.Over.Store(int64(1), true)
-						f.Tell("alice", userkeys.Notification{Type: 1})
+						f.Tell("alice", site.Notification{Type: 1})
 					}}})
 				})
 				s := f.live()
@@ -626,7 +627,7 @@ type revokedStore struct {
 	before func()
 }
 
-func (s revokedStore) InboxState(ctx context.Context, id int64) (userkeys.Inbox, error) {
+func (s revokedStore) InboxState(ctx context.Context, id int64) (site.Inbox, error) {
 	s.before()
 	return s.LateStore.InboxState(ctx, id)
 }
@@ -634,7 +635,7 @@ func (s revokedStore) InboxState(ctx context.Context, id int64) (userkeys.Inbox,
 // TestPollsOfClientsThatLeft hold no places, also not those of the key that comes back.
 func TestPollsOfClientsThatLeft(t *testing.T) { eachWay(t, thePollsOfClientsThatLeft) }
 
-func thePollsOfClientsThatLeft(t *testing.T, f *site) {
+func thePollsOfClientsThatLeft(t *testing.T, f *liveSite) {
 	secure := httptest.NewTLSServer(f.Handler)
 	t.Cleanup(secure.Close)
 	last := int64(0)
@@ -673,7 +674,7 @@ func thePollsOfClientsThatLeft(t *testing.T, f *site) {
 			}
 			f.listeners(1)
 		}
-		f.Tell("alice", userkeys.Notification{Type: 1})
+		f.Tell("alice", site.Notification{Type: 1})
 		last = f.position(fakesite.Alice.ID)
 		f.Config.Bus.Changed(fakesite.Alice.ID)
 		if text := read(conns[maxOpen-1]); !strings.HasPrefix(text, "HTTP/1.1 200") {
@@ -685,7 +686,7 @@ func thePollsOfClientsThatLeft(t *testing.T, f *site) {
 }
 
 // leavesNothing waits until no poll is parked.
-func leavesNothing(t *testing.T, f *site) {
+func leavesNothing(t *testing.T, f *liveSite) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); f.Live.Parked() != 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -799,7 +800,7 @@ func TestPanicsOfParkedPolls(t *testing.T) {
 const maxOpen = 6
 
 // rawPoll begins a poll of key-1 and gives its connection.
-func (f *site) rawPoll(s *httptest.Server, client, body string) net.Conn {
+func (f *liveSite) rawPoll(s *httptest.Server, client, body string) net.Conn {
 	f.T.Helper()
 	conn := f.Dial(s)
 	if s.TLS != nil {
@@ -823,7 +824,7 @@ func TestParkedPollsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := busSite(t, parkingAbove(-1))
 		f.Pipes = nettest.ListenPipe()
-		f.Authority.Add(userkeys.UserAPIKey{UserID: 99}) // key-6, whose owner has no inbox any more
+		f.Authority.Add(site.UserAPIKey{UserID: 99}) // key-6, whose owner has no inbox any more
 		s := f.live()
 		once := f.later(s, busAddress, "key-1", "/a=0", dontChunk, "true")
 		parts := f.later(s, busAddress, "key-2", "/a=0")
@@ -850,7 +851,7 @@ func TestParkedPollsEnd(t *testing.T) {
 // TestSlowReaders: a client that takes nothing is let go, and holds up nobody.
 func TestSlowReaders(t *testing.T) { eachWayTimed(t, theSlowReaders) }
 
-func theSlowReaders(t *testing.T, f *site) {
+func theSlowReaders(t *testing.T, f *liveSite) {
 	s, more := f.slowPoll()
 	quick := f.later(s, busAddress, "key-2", "/notification-alert/2=0", dontChunk, "true") // alice's too, and hears nothing
 	f.listeners(2)
@@ -868,7 +869,7 @@ func theSlowReaders(t *testing.T, f *site) {
 // TestSlowReadersOfDeadKeys is KU16 and T34: a client that takes nothing is not waited for when its key has ended.
 func TestSlowReadersOfDeadKeys(t *testing.T) { eachWayTimed(t, theSlowReadersOfDeadKeys) }
 
-func theSlowReadersOfDeadKeys(t *testing.T, f *site) {
+func theSlowReadersOfDeadKeys(t *testing.T, f *liveSite) {
 	_, more := f.slowPoll()
 	f.listeners(1)
 	more()
@@ -883,7 +884,7 @@ func theSlowReadersOfDeadKeys(t *testing.T, f *site) {
 }
 
 // slowPoll opens a poll of key-1 in parts whose client takes nothing. more makes news for it.
-func (f *site) slowPoll() (s *httptest.Server, more func()) {
+func (f *liveSite) slowPoll() (s *httptest.Server, more func()) {
 	f.T.Helper()
 	s = httptest.NewUnstartedServer(f.Handler)
 	f.Serve(s)
@@ -895,7 +896,7 @@ func (f *site) slowPoll() (s *httptest.Server, more func()) {
 	body := "/notification-alert/1=0&/notification/1=0"
 	fmt.Fprintf(slow, "POST %s HTTP/1.1\r\nHost: site.example\r\nUser-Api-Key: key-1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", busAddress, len(body), body)
 	return s, func() {
-		f.Tell("alice", userkeys.Notification{Type: 1, Data: data})
+		f.Tell("alice", site.Notification{Type: 1, Data: data})
 		f.Config.Bus.Changed(fakesite.Alice.ID)
 	}
 }

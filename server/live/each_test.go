@@ -8,7 +8,7 @@ import (
 )
 
 // eachWayTimed is [eachWay] in synctest's time, where a test can wait until nothing goes on any more.
-func eachWayTimed(t *testing.T, play func(t *testing.T, f *site)) {
+func eachWayTimed(t *testing.T, play func(t *testing.T, f *liveSite)) {
 	t.Helper()
 	t.Parallel()
 	for name, above := range ways {

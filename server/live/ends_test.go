@@ -10,10 +10,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"userkeys"
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/internal/testkit/nettest"
 	"userkeys/server/live"
+	"userkeys/site"
 )
 
 // TestQuietAnswersEnd: an answer that waited in vain as long as the server ships with ends with its last chunk
@@ -80,7 +80,7 @@ func TestLateNewsEnds(t *testing.T) {
 				}
 				go func() {
 					time.Sleep(live.PollTime - (10 * time.Second) - time.Second)
-					f.Tell("alice", userkeys.Notification{Type: 1})
+					f.Tell("alice", site.Notification{Type: 1})
 					f.Config.Bus.Changed(fakesite.Alice.ID)
 				}()
 				text, err := io.ReadAll(res.Body)

@@ -10,6 +10,7 @@ import (
 	"userkeys"
 	"userkeys/notify"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // retryEvents is when a client comes back after a stream has ended, in milliseconds.
@@ -17,7 +18,7 @@ const retryEvents = "retry: 3000\n\n"
 
 // events is the news of the message bus as server-sent events, which browsers and many
 // libraries read by themselves. It is ours: the wire has no such route.
-func (h *Handlers) events(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) events(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	if !c.SignedIn() {
 		return door.RefuseJSON(w, r, door.ErrNotLoggedIn)
 	}
@@ -42,7 +43,7 @@ func (h *Handlers) events(w http.ResponseWriter, r *http.Request, c userkeys.Cal
 }
 
 // follow writes events until the client goes, or has been here long enough.
-func (h *Handlers) follow(w http.ResponseWriter, r *http.Request, c userkeys.Caller, l *notify.Listener, f *follower, messages []notify.Message) error {
+func (h *Handlers) follow(w http.ResponseWriter, r *http.Request, c site.Caller, l *notify.Listener, f *follower, messages []notify.Message) error {
 	text, err := f.write([]byte(retryEvents), messages)
 	if err != nil {
 		return err

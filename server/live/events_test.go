@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"userkeys"
 	"userkeys/internal/testkit/fakesite"
+	"userkeys/site"
 )
 
 // event is one of an event stream.
@@ -21,14 +21,14 @@ type event struct{ name, id, data string }
 
 // stream reads events as a browser does, comments apart.
 type stream struct {
-	f      *site
+	f      *liveSite
 	res    *http.Response
 	events chan event
 	others chan string // retry and comments
 	leave  context.CancelFunc
 }
 
-func (f *site) stream(s *httptest.Server, key, lastID string) *stream {
+func (f *liveSite) stream(s *httptest.Server, key, lastID string) *stream {
 	f.T.Helper()
 	ctx, cancel := context.WithCancel(f.T.Context())
 	header := []string{"Accept", "text/event-stream"}
@@ -89,7 +89,7 @@ func TestEvents(t *testing.T) {
 	t.Parallel()
 	f := busSite(t)
 	s := f.live()
-	f.Tell("alice", userkeys.Notification{Type: 1})
+	f.Tell("alice", site.Notification{Type: 1})
 	old := f.position(fakesite.Alice.ID)
 	for _, key := range []string{"key-1", "alice"} {
 		st := f.stream(s, key, "")
@@ -143,7 +143,7 @@ func TestEventIDs(t *testing.T) {
 	t.Parallel()
 	f := busSite(t)
 	s := f.live()
-	f.Tell("alice", userkeys.Notification{Type: 1})
+	f.Tell("alice", site.Notification{Type: 1})
 	for _, id := range []string{"x", "1", "1.", ".1", "-1.-1", "1.x", "9223372036854775808.1", "1.2.3", strings.Repeat("9", 1000)} {
 		st := f.stream(s, "key-1", id)
 		st.next("notification")
@@ -173,7 +173,7 @@ func TestEventsEnd(t *testing.T) {
 	t.Parallel()
 	f := busSite(t)
 	s := f.live()
-	f.Tell("bob", userkeys.Notification{Type: 1})
+	f.Tell("bob", site.Notification{Type: 1})
 	keyed, of := f.stream(s, "key-5", ""), f.stream(s, "bob", "")
 	keyed.next("notification")
 	of.next("notification")

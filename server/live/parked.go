@@ -12,6 +12,7 @@ import (
 
 	"userkeys"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // A request that waits in its handler costs two goroutines, whose stacks grew with all that is around a handler, and the
@@ -102,7 +103,7 @@ func (h *Handlers) holdParked(t *takenOver, r *http.Request, p *poll) (err error
 			err = fmt.Errorf("panic: %v", v)
 		}
 	}()
-	return h.hold(t, r, userkeys.Caller{}, p)
+	return h.hold(t, r, site.Caller{}, p)
 }
 
 // takenOver writes the one answer that a connection that was taken over still has, as net/http would: in one piece, or

@@ -8,6 +8,7 @@ import (
 
 	"userkeys"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // openAPI describes every route that answers in JSON. A test holds it against the handlers.
@@ -25,7 +26,7 @@ var openAPI = func() []byte {
 }()
 
 // description tells an app what it may ask for, before it asks.
-func (h *Handlers) description(w http.ResponseWriter, _ *http.Request, _ userkeys.Caller) error {
+func (h *Handlers) description(w http.ResponseWriter, _ *http.Request, _ site.Caller) error {
 	// Short, because a change of settings must not leave apps asking for what is refused.
 	w.Header().Set("Cache-Control", "public, max-age=60")
 	w.Header().Del("Pragma")
@@ -37,7 +38,7 @@ func (h *Handlers) description(w http.ResponseWriter, _ *http.Request, _ userkey
 	return door.WriteJSON(w, d)
 }
 
-func (h *Handlers) openAPI(w http.ResponseWriter, _ *http.Request, _ userkeys.Caller) error {
+func (h *Handlers) openAPI(w http.ResponseWriter, _ *http.Request, _ site.Caller) error {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "public, max-age=60")
 	w.Header().Del("Pragma")
@@ -51,7 +52,7 @@ func OpenAPI() []byte { return bytes.Clone(openAPI) }
 
 // pushSecret gives an app what the pushes for its key are signed with, sealed
 // to the public key of the grant: whoever else has the key cannot open it.
-func (h *Handlers) pushSecret(w http.ResponseWriter, r *http.Request, _ userkeys.Caller) error {
+func (h *Handlers) pushSecret(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
 	access, keyed := userkeys.FromContext(r.Context())
 	if !keyed {
 		return door.RefuseJSON(w, r, &userkeys.Error{Code: userkeys.NotLoggedIn, Public: "send the key whose pushes are meant in the header User-Api-Key", Reason: "no key"})

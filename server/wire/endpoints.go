@@ -3,12 +3,12 @@ package wire
 import (
 	"net/http"
 
-	"userkeys"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // basicInfo is what an app shows of a site before anybody signs in.
-func (h *Handlers) basicInfo(w http.ResponseWriter, _ *http.Request, _ userkeys.Caller) error {
+func (h *Handlers) basicInfo(w http.ResponseWriter, _ *http.Request, _ site.Caller) error {
 	set := h.door.Settings()
 	icon := h.door.BaseURL() + h.door.Asset("icon.png")
 	return door.WriteJSON(w, map[string]any{
@@ -20,7 +20,7 @@ func (h *Handlers) basicInfo(w http.ResponseWriter, _ *http.Request, _ userkeys.
 }
 
 // about tells what the site is. It counts nothing: it is for strangers.
-func (h *Handlers) about(w http.ResponseWriter, _ *http.Request, _ userkeys.Caller) error {
+func (h *Handlers) about(w http.ResponseWriter, _ *http.Request, _ site.Caller) error {
 	set := h.door.Settings()
 	return door.WriteJSON(w, map[string]any{"about": map[string]string{"title": set.Title, "description": set.SiteDescription}})
 }

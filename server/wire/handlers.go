@@ -11,11 +11,12 @@ import (
 	"userkeys"
 	"userkeys/notify"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // Authority is what the handlers need of the authority.
 type Authority interface {
-	Apps(ctx context.Context, userID int64) ([]userkeys.UserAPIKey, error)
+	Apps(ctx context.Context, userID int64) ([]site.UserAPIKey, error)
 	ChargePushSecret(a userkeys.Access) error
 	Catalog() *userkeys.Catalog
 }
@@ -24,12 +25,12 @@ type Authority interface {
 // store package has it by shape.
 type Users interface {
 	// User finds a user by id. Errors: [userkeys.NotFound].
-	User(ctx context.Context, id int64) (userkeys.User, error)
+	User(ctx context.Context, id int64) (site.User, error)
 	// UserNamed finds a user by name, whatever its case. Errors: [userkeys.NotFound].
-	UserNamed(ctx context.Context, username string) (userkeys.User, error)
+	UserNamed(ctx context.Context, username string) (site.User, error)
 	// UserStatus is a user's status at a time. Errors: [userkeys.NotFound] if there is none.
-	UserStatus(ctx context.Context, userID int64, at time.Time) (userkeys.UserStatus, error)
-	SetUserStatus(ctx context.Context, userID int64, u userkeys.UserStatus) error
+	UserStatus(ctx context.Context, userID int64, at time.Time) (site.UserStatus, error)
+	SetUserStatus(ctx context.Context, userID int64, u site.UserStatus) error
 	ClearUserStatus(ctx context.Context, userID int64) error
 }
 
@@ -78,7 +79,7 @@ func FallbackPaths() []string {
 }
 
 // readable is what a browser or an app may read, and a program of the site whose admin API key may do what may names.
-func readable(may userkeys.AdminPermission, name string) door.Rules {
+func readable(may site.AdminPermission, name string) door.Rules {
 	return door.Rules{Who: door.Browser | door.AppSession | door.Key | door.AdminKey, As: door.Known, Permission: may, Name: name}
 }
 
@@ -109,16 +110,16 @@ func (h *Handlers) Mount() {
 		h.mountSessions()
 	}
 	if h.cfg.Users != nil {
-		user := readable(userkeys.AdminUsers, "users/show")
+		user := readable(site.AdminUsers, "users/show")
 		user.As = door.Anyone // the handler refuses strangers, after it has looked whether there is such an address
 		d.Handle("GET /u/{username}", user, h.user)
-		d.HandleBoth("GET /user-status", readable(userkeys.AdminUsers, "user_status/get"), h.userStatus)
+		d.HandleBoth("GET /user-status", readable(site.AdminUsers, "user_status/get"), h.userStatus)
 		d.HandleBoth("PUT /user-status", changing("user_status/set"), h.setUserStatus)
 		d.HandleBoth("DELETE /user-status", changing("user_status/clear"), h.clearUserStatus)
 	}
 	if h.cfg.Inbox != nil {
-		d.HandleBoth("GET /notifications", readable(userkeys.AdminNotify, "notifications/index"), h.notifications)
-		d.HandleBoth("GET /notifications/totals", readable(userkeys.AdminNotify, "notifications/totals"), h.notificationTotals)
+		d.HandleBoth("GET /notifications", readable(site.AdminNotify, "notifications/index"), h.notifications)
+		d.HandleBoth("GET /notifications/totals", readable(site.AdminNotify, "notifications/totals"), h.notificationTotals)
 		mark := changing("notifications/mark_read")
 		mark.Who |= door.AppSession
 		d.HandleBoth("PUT /notifications/mark-read", mark, h.markRead)

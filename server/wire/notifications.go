@@ -9,9 +9,10 @@ import (
 	"userkeys"
 	"userkeys/notify"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
-func notificationsJSON(list []userkeys.Notification) []notify.JSON {
+func notificationsJSON(list []site.Notification) []notify.JSON {
 	out := make([]notify.JSON, len(list)) // never null
 	for i, n := range list {
 		out[i] = notify.NewJSON(n)
@@ -20,7 +21,7 @@ func notificationsJSON(list []userkeys.Notification) []notify.JSON {
 }
 
 // notifications lists notifications: page by page, or with recent=true as a menu shows them.
-func (h *Handlers) notifications(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) notifications(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	q, err := door.ParseQuery(r)
 	if err != nil {
 		return err
@@ -48,7 +49,7 @@ func (h *Handlers) notifications(w http.ResponseWriter, r *http.Request, c userk
 	})
 }
 
-func (h *Handlers) recentNotifications(w http.ResponseWriter, r *http.Request, f userkeys.NotificationFilter, c userkeys.Caller, silent bool) error {
+func (h *Handlers) recentNotifications(w http.ResponseWriter, r *http.Request, f site.NotificationFilter, c site.Caller, silent bool) error {
 	l, err := h.cfg.Inbox.Recent(r.Context(), f, silent || f.UserID != c.User.ID)
 	if err != nil {
 		return err
@@ -61,21 +62,21 @@ func (h *Handlers) recentNotifications(w http.ResponseWriter, r *http.Request, f
 }
 
 // notifiedUser is whose notifications are asked for: one's own, or those that a member of staff names.
-func (h *Handlers) notifiedUser(r *http.Request, q url.Values, c userkeys.Caller) (userkeys.User, error) {
+func (h *Handlers) notifiedUser(r *http.Request, q url.Values, c site.Caller) (site.User, error) {
 	name := q.Get("username")
 	switch {
 	case !q.Has("username") || strings.EqualFold(name, c.User.Username):
-		return userkeys.User{ID: c.User.ID, Username: c.User.Username}, nil
+		return site.User{ID: c.User.ID, Username: c.User.Username}, nil
 	case c.Key != 0:
-		return userkeys.User{}, &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "a key reads its owner's notifications"}
+		return site.User{}, &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "a key reads its owner's notifications"}
 	case !staff(c.User) || h.cfg.Users == nil:
-		return userkeys.User{}, userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
+		return site.User{}, userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
 	}
 	return h.cfg.Users.UserNamed(r.Context(), name)
 }
 
 // parseNotificationFilter reads limit, offset, before, filter and filter_by_types.
-func parseNotificationFilter(q url.Values, recent bool) (f userkeys.NotificationFilter, err error) {
+func parseNotificationFilter(q url.Values, recent bool) (f site.NotificationFilter, err error) {
 	f.Limit = notify.MaxPage
 	if recent {
 		f.Limit = notify.RecentPage
@@ -114,7 +115,7 @@ func parseTypes(names string) ([]int, error) {
 		if names == "" {
 			break
 		}
-		n, err := userkeys.ParseNotificationType(name)
+		n, err := site.ParseNotificationType(name)
 		if err != nil {
 			return nil, err
 		}
@@ -149,7 +150,7 @@ func positiveID(q url.Values, name string) (int64, error) {
 
 // loadMore is the address of the next page. It goes on below the last id:
 // what comes in meanwhile moves no line onto the next page again, as an offset would.
-func loadMore(q url.Values, f userkeys.NotificationFilter, l notify.List, username string) string {
+func loadMore(q url.Values, f site.NotificationFilter, l notify.List, username string) string {
 	next := url.Values{"limit": {strconv.Itoa(f.Limit)}, "username": {username}}
 	for _, name := range []string{"filter", "filter_by_types", "before", "offset"} {
 		if value := q.Get(name); value != "" {
@@ -177,7 +178,7 @@ type totalsJSON struct {
 }
 
 // notificationTotals counts what is new to the user.
-func (h *Handlers) notificationTotals(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) notificationTotals(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	counts, err := h.cfg.Inbox.Counts(r.Context(), c.User.ID)
 	if err != nil {
 		return err
@@ -198,8 +199,8 @@ func (h *Handlers) notificationTotals(w http.ResponseWriter, r *http.Request, c 
 }
 
 // markRead marks one notification as read, those of some types, or all.
-func (h *Handlers) markRead(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
-	return h.mark(w, r, c, func(fields url.Values, m *userkeys.NotificationMark) (err error) {
+func (h *Handlers) markRead(w http.ResponseWriter, r *http.Request, c site.Caller) error {
+	return h.mark(w, r, c, func(fields url.Values, m *site.NotificationMark) (err error) {
 		switch {
 		case fields.Has("id"):
 			m.ID, err = positiveID(fields, "id")
@@ -213,8 +214,8 @@ func (h *Handlers) markRead(w http.ResponseWriter, r *http.Request, c userkeys.C
 }
 
 // markOneRead is the same for one only: without an id it marks nothing.
-func (h *Handlers) markOneRead(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
-	return h.mark(w, r, c, func(fields url.Values, m *userkeys.NotificationMark) (err error) {
+func (h *Handlers) markOneRead(w http.ResponseWriter, r *http.Request, c site.Caller) error {
+	return h.mark(w, r, c, func(fields url.Values, m *site.NotificationMark) (err error) {
 		if !fields.Has("id") {
 			return userkeys.Errorf(userkeys.MissingParameter, "id is missing: which notification was read")
 		}
@@ -223,12 +224,12 @@ func (h *Handlers) markOneRead(w http.ResponseWriter, r *http.Request, c userkey
 	})
 }
 
-func (h *Handlers) mark(w http.ResponseWriter, r *http.Request, c userkeys.Caller, which func(url.Values, *userkeys.NotificationMark) error) error {
+func (h *Handlers) mark(w http.ResponseWriter, r *http.Request, c site.Caller, which func(url.Values, *site.NotificationMark) error) error {
 	fields, err := door.ReadFields(w, r)
 	if err != nil {
 		return err
 	}
-	m := userkeys.NotificationMark{UserID: c.User.ID}
+	m := site.NotificationMark{UserID: c.User.ID}
 	if err := which(fields, &m); err != nil {
 		return err
 	}

@@ -16,18 +16,19 @@ import (
 	"userkeys"
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/server"
+	"userkeys/site"
 )
 
 // W17 C33: the shape of a notification, byte for byte.
 func TestNotificationShape(t *testing.T) {
 	t.Parallel()
 	f := fakesite.NewWithInbox(t)
-	f.Tell("bob", userkeys.Notification{Type: 1})
-	f.Tell("alice", userkeys.Notification{
+	f.Tell("bob", site.Notification{Type: 1})
+	f.Tell("alice", site.Notification{
 		Type: 6, TopicID: 42, PostNumber: 3, Slug: "hello-there", FancyTitle: "A &amp; B",
 		Data: json.RawMessage(` { "display_username": "carol", "n": 1.50, "list": [null, true] } `),
 	})
-	f.Tell("alice", userkeys.Notification{Type: 14})
+	f.Tell("alice", site.Notification{Type: 14})
 	want := `{"load_more_notifications":"/notifications?before=2\u0026limit=60\u0026username=alice","notifications":[` +
 		`{"id":3,"user_id":1,"notification_type":14,"read":false,"high_priority":false,"created_at":"2026-11-22T12:00:00.000Z","post_number":null,"topic_id":null,"fancy_title":null,"slug":null,"data":{}},` +
 		`{"id":2,"user_id":1,"notification_type":6,"read":false,"high_priority":true,"created_at":"2026-11-22T12:00:00.000Z","post_number":3,"topic_id":42,"fancy_title":"A &amp; B","slug":"hello-there","data":{"display_username":"carol","n":1.50,"list":[null,true]}}` +
@@ -60,7 +61,7 @@ func TestNotificationPages(t *testing.T) {
 		if i%10 == 0 {
 			kind = 6
 		}
-		ids = append(ids, f.Tell("alice", userkeys.Notification{Type: kind}))
+		ids = append(ids, f.Tell("alice", site.Notification{Type: kind}))
 	}
 	list := func(path string) fakesite.Listed {
 		t.Helper()
@@ -72,7 +73,7 @@ func TestNotificationPages(t *testing.T) {
 	if len(first.Notifications) != 60 || first.Total != 70 || first.Notifications[0].ID != ids[69] || first.Seen == nil {
 		t.Errorf("the first page has %d of %d", len(first.Notifications), first.Total)
 	}
-	f.Tell("alice", userkeys.Notification{Type: 1}) // in between moves nothing onto the next page
+	f.Tell("alice", site.Notification{Type: 1}) // in between moves nothing onto the next page
 	second := list(first.More)
 	if len(second.Notifications) != 10 || second.Notifications[0].ID != ids[9] {
 		t.Errorf("the second page has %v", second.IDs())
@@ -101,7 +102,7 @@ func TestNotificationsRecent(t *testing.T) {
 	f := fakesite.NewWithInbox(t)
 	var ids []int64
 	for _, kind := range []int{6, 1, 2, 1} {
-		ids = append(ids, f.Tell("alice", userkeys.Notification{Type: kind}))
+		ids = append(ids, f.Tell("alice", site.Notification{Type: kind}))
 	}
 	f.Put("/notifications/read.json", "alice", "", fmt.Sprintf(`{"id":%d}`, ids[3])).Must(t, http.StatusOK)
 	recent := func(c fakesite.Call, want []int64, seen int64) {
@@ -125,13 +126,13 @@ func TestNotificationsRecent(t *testing.T) {
 	recent(fakesite.Call{Path: path + "&filter=read", As: "alice"}, []int64{ids[3]}, ids[3])
 	recent(fakesite.Call{Path: path + "&filter=unread", As: "alice"}, order[:3], ids[3])
 	recent(fakesite.Call{Path: path, As: "bob"}, nil, 0)
-	f.Tell("bob", userkeys.Notification{Type: 1})
+	f.Tell("bob", site.Notification{Type: 1})
 	a := f.Do(fakesite.Call{Path: path + "&username=bob", As: "root"})
 	a.Must(t, http.StatusOK, `"pending_reviewables":[]`, `"user_id":2`)
 	recent(fakesite.Call{Path: path + "&silent=true", As: "bob"}, []int64{5}, 0) // whoever looks over his shoulder sees nothing for him
 	f.Do(fakesite.Call{Path: path, As: "alice"}).MustNot(t, "pending_reviewables")
 	for range 20 {
-		f.Tell("bob", userkeys.Notification{Type: 1})
+		f.Tell("bob", site.Notification{Type: 1})
 	}
 	if n := len(fakesite.Decode[fakesite.Listed](t, f.Do(fakesite.Call{Path: path, As: "bob"})).Notifications); n != 15 {
 		t.Errorf("%d without a limit, want 15", n)
@@ -158,9 +159,9 @@ func TestNotificationTotals(t *testing.T) {
 	}
 	want("alice", "", alices(0, 0))
 	for _, kind := range []int{1, 6, 24, 6, 2} {
-		f.Tell("alice", userkeys.Notification{Type: kind})
+		f.Tell("alice", site.Notification{Type: kind})
 	}
-	f.Tell("root", userkeys.Notification{Type: 6})
+	f.Tell("root", site.Notification{Type: 6})
 	want("alice", "", alices(3, 2))
 	want("", "key-1", alices(3, 2))
 	f.Put("/notifications/read", "", "key-1", `{"id":2}`).Must(t, http.StatusOK, `{"success":"OK"}`)
@@ -170,7 +171,7 @@ func TestNotificationTotals(t *testing.T) {
 	want("", "key-1", alices(0, 0)) // seen, though not read
 	f.Do(fakesite.Call{Path: "/session/current.json", Key: "key-1"}).Must(t, http.StatusOK,
 		`"unread_notifications":0`, `"unread_high_priority_notifications":2`, `"all_unread_notifications_count":0`, `"seen_notification_id":5`, `"name":"Alice A."`)
-	f.Tell("alice", userkeys.Notification{Type: 1})
+	f.Tell("alice", site.Notification{Type: 1})
 	f.Do(fakesite.Call{Path: "/session/current.json", As: "alice"}).Must(t, http.StatusOK, `"unread_notifications":1`, `"all_unread_notifications_count":1`)
 }
 
@@ -182,7 +183,7 @@ func TestMarkRead(t *testing.T) {
 		t.Helper()
 		ids = nil
 		for _, kind := range []int{1, 2, 6, 1} {
-			ids = append(ids, f.Tell("alice", userkeys.Notification{Type: kind}))
+			ids = append(ids, f.Tell("alice", site.Notification{Type: kind}))
 		}
 	}
 	unread := func(want ...int) {
@@ -199,7 +200,7 @@ func TestMarkRead(t *testing.T) {
 	const path = "/notifications/mark-read.json"
 	id := func(i int) string { return fmt.Sprint(ids[i]) }
 	fill()
-	foreign := f.Tell("bob", userkeys.Notification{Type: 1})
+	foreign := f.Tell("bob", site.Notification{Type: 1})
 	// Nothing that is not understood marks anything, least of all everything.
 	for _, body := range []string{
 		`{"id":null}`, `{"id":""}`, `{"id":0}`, `{"id":-1}`, `{"id":1.0}`, `{"id":1e0}`, `{"id":" 1"}`, `{"id":"01"}`, `{"id":[1]}`, `{"id":{"a":1}}`, `{"id":true}`,
@@ -244,7 +245,7 @@ func TestMarkRead(t *testing.T) {
 func TestNotificationsAreForTheirOwner(t *testing.T) {
 	t.Parallel()
 	f := fakesite.NewWithInbox(t)
-	f.Tell("bob", userkeys.Notification{Type: 1})
+	f.Tell("bob", site.Notification{Type: 1})
 	for _, path := range []string{"/notifications", "/notifications.json", "/notifications.json?recent=true", "/notifications/totals", "/notifications/totals.json", "/user-status.json", "/u/alice.json"} {
 		f.Do(fakesite.Call{Path: path, Header: map[string]string{"Accept": "application/json"}}).Must(t, http.StatusForbidden, `"error_type":"not_logged_in"`)
 		f.Do(fakesite.Call{Path: path, Key: "key-99", As: "alice"}).Must(t, http.StatusForbidden, `"reason":"invalid key"`)
@@ -270,7 +271,7 @@ func TestNotificationsAreForTheirOwner(t *testing.T) {
 			t.Errorf("%+v: %s", tt, a.Text)
 		}
 	}
-	f.Authority.Add(userkeys.UserAPIKey{UserID: fakesite.Root.ID, Scopes: userkeys.Scopes{"read"}})
+	f.Authority.Add(site.UserAPIKey{UserID: fakesite.Root.ID, Scopes: userkeys.Scopes{"read"}})
 	f.Do(fakesite.Call{Path: "/notifications.json?username=bob", Key: "key-6"}).Must(t, http.StatusForbidden, "a key reads its owner's notifications")
 	// GR2: a change needs the session's own token, from here.
 	for _, method := range []string{http.MethodPut, http.MethodDelete} {
@@ -298,7 +299,7 @@ func TestNotificationsAreForTheirOwner(t *testing.T) {
 func TestNotificationParameters(t *testing.T) {
 	t.Parallel()
 	f := fakesite.NewWithInbox(t)
-	id := f.Tell("alice", userkeys.Notification{Type: 1})
+	id := f.Tell("alice", site.Notification{Type: 1})
 	for query, says := range map[string]string{
 		"limit=0": "1 to 60", "limit=61": "1 to 60", "limit=-1": "whole number", "limit=": "whole number", "limit=1e1": "whole number", "limit=99999999999999999999": "whole number",
 		"limit=5&limit=6": "twice", "offset=-1": "whole number", "offset=x": "whole number", "offset=10001": "load_more_notifications", "before=0": "id of a notification",
@@ -369,8 +370,8 @@ func TestUserJSON(t *testing.T) {
 	off := fakesite.Bob
 	off.Active = false
 	if err := f.Config.Users.(interface {
-		UpdateUser(ctx context.Context, u userkeys.User, by userkeys.Caller, at time.Time) error
-	}).UpdateUser(t.Context(), off, userkeys.Caller{}, fakesite.Now); err != nil {
+		UpdateUser(ctx context.Context, u site.User, by site.Caller, at time.Time) error
+	}).UpdateUser(t.Context(), off, site.Caller{}, fakesite.Now); err != nil {
 		t.Fatal(err)
 	}
 	f.Do(fakesite.Call{Path: "/u/bob.json", As: "alice"}).Must(t, http.StatusNotFound)

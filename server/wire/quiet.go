@@ -9,10 +9,11 @@ import (
 	"userkeys"
 	"userkeys/notify"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // quiet keeps pushes from the user for a while.
-func (h *Handlers) quiet(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) quiet(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	fields, err := door.ReadFields(w, r)
 	if err != nil {
 		return err
@@ -50,7 +51,7 @@ func parseQuiet(fields url.Values, now time.Time) (time.Time, error) {
 }
 
 // endQuiet ends it, if it was set.
-func (h *Handlers) endQuiet(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) endQuiet(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	if err := h.cfg.Inbox.Quiet(r.Context(), c.User.ID, time.Time{}); err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"userkeys/gateway"
 	"userkeys/notify"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // currentUser is what an app learns of the user it acts for.
@@ -31,7 +32,7 @@ type currentUser struct {
 }
 
 // sessionCurrent tells a browser or an app who they are. For nobody there is no such thing.
-func (h *Handlers) sessionCurrent(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) sessionCurrent(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	if !c.SignedIn() {
 		return nobody(w, r, "nobody is signed in")
 	}
@@ -66,7 +67,7 @@ func nobody(w http.ResponseWriter, r *http.Request, why string) error {
 }
 
 // csrf gives a user's program the token that its forms must carry.
-func (h *Handlers) csrf(w http.ResponseWriter, r *http.Request, _ userkeys.Caller) error {
+func (h *Handlers) csrf(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
 	token, err := h.door.Accounts().FormToken(r)
 	if err != nil {
 		return err
@@ -77,7 +78,7 @@ func (h *Handlers) csrf(w http.ResponseWriter, r *http.Request, _ userkeys.Calle
 
 // sessionCreate signs a user's program in, as the login page does a browser.
 // A refusal has both shapes that programs look for: error, and errors.
-func (h *Handlers) sessionCreate(w http.ResponseWriter, r *http.Request, _ userkeys.Caller) error {
+func (h *Handlers) sessionCreate(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
 	name := r.PostForm.Get("login")
 	if name == "" {
 		name = r.PostForm.Get("username")
@@ -97,7 +98,7 @@ func (h *Handlers) sessionCreate(w http.ResponseWriter, r *http.Request, _ userk
 	return door.WriteJSON(w, map[string]currentUser{"user": h.currentUser(u)})
 }
 
-func (h *Handlers) currentUser(u userkeys.User) currentUser {
+func (h *Handlers) currentUser(u site.User) currentUser {
 	c := currentUser{
 		ID: u.ID, Username: u.Username, Name: door.Optional(u.Name), Avatar: h.door.Asset("avatar.svg"),
 		TrustLevel: u.TrustLevel, Admin: u.Admin, Moderator: u.Moderator,
@@ -106,7 +107,7 @@ func (h *Handlers) currentUser(u userkeys.User) currentUser {
 }
 
 // sessionDestroy signs the user out who is named, and nobody else.
-func (h *Handlers) sessionDestroy(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) sessionDestroy(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	name := strings.TrimSuffix(r.PathValue("username"), ".json")
 	if !strings.EqualFold(name, c.User.Username) {
 		return userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)

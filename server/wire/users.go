@@ -13,6 +13,7 @@ import (
 	"userkeys/gateway"
 	"userkeys/notify"
 	"userkeys/server/door"
+	"userkeys/site"
 )
 
 // userJSON is a user as others see them.
@@ -45,7 +46,7 @@ type appKeyJSON struct {
 }
 
 // user shows a user to those who are signed in.
-func (h *Handlers) user(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) user(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	name, isJSON := strings.CutSuffix(r.PathValue("username"), ".json")
 	if !isJSON && !gateway.WantsJSON(r) {
 		return door.ErrNothingHere // there is no page for people here
@@ -78,7 +79,7 @@ func (h *Handlers) user(w http.ResponseWriter, r *http.Request, c userkeys.Calle
 }
 
 // staff tells whether u is an administrator or a moderator.
-func staff(u userkeys.User) bool { return u.Admin || u.Moderator }
+func staff(u site.User) bool { return u.Admin || u.Moderator }
 
 // liveKeys lists a user's keys, the one longest unused first.
 func (h *Handlers) liveKeys(r *http.Request, userID int64) ([]appKeyJSON, error) {
@@ -86,7 +87,7 @@ func (h *Handlers) liveKeys(r *http.Request, userID int64) ([]appKeyJSON, error)
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(keys, func(a, b userkeys.UserAPIKey) int { return a.LastUsedAt.Compare(b.LastUsedAt) })
+	slices.SortStableFunc(keys, func(a, b site.UserAPIKey) int { return a.LastUsedAt.Compare(b.LastUsedAt) })
 	var out []appKeyJSON
 	for _, k := range keys {
 		if !k.Live(h.door.Now()) {
@@ -105,7 +106,7 @@ func (h *Handlers) liveKeys(r *http.Request, userID int64) ([]appKeyJSON, error)
 }
 
 // fullName is the name of who asks, which a key does not know.
-func (h *Handlers) fullName(r *http.Request, c userkeys.Caller) (string, error) {
+func (h *Handlers) fullName(r *http.Request, c site.Caller) (string, error) {
 	if c.Key == 0 || h.cfg.Users == nil {
 		return c.User.Name, nil
 	}
@@ -143,7 +144,7 @@ func (h *Handlers) statusOf(r *http.Request, userID int64) (*statusJSON, error) 
 }
 
 // userStatus shows one's own status; null if there is none.
-func (h *Handlers) userStatus(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) userStatus(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	status, err := h.statusOf(r, c.User.ID)
 	if err != nil {
 		return err
@@ -151,7 +152,7 @@ func (h *Handlers) userStatus(w http.ResponseWriter, r *http.Request, c userkeys
 	return door.WriteJSON(w, status)
 }
 
-func (h *Handlers) setUserStatus(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) setUserStatus(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	fields, err := door.ReadFields(w, r)
 	if err != nil {
 		return err
@@ -166,8 +167,8 @@ func (h *Handlers) setUserStatus(w http.ResponseWriter, r *http.Request, c userk
 	return door.Success(w)
 }
 
-func parseStatus(fields url.Values, now time.Time) (userkeys.UserStatus, error) {
-	status := userkeys.UserStatus{SetAt: now}
+func parseStatus(fields url.Values, now time.Time) (site.UserStatus, error) {
+	status := site.UserStatus{SetAt: now}
 	for _, f := range []struct {
 		name string
 		most int
@@ -194,7 +195,7 @@ func parseStatus(fields url.Values, now time.Time) (userkeys.UserStatus, error) 
 	return status, nil
 }
 
-func (h *Handlers) clearUserStatus(w http.ResponseWriter, r *http.Request, c userkeys.Caller) error {
+func (h *Handlers) clearUserStatus(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	if err := h.cfg.Users.ClearUserStatus(r.Context(), c.User.ID); err != nil {
 		return err
 	}

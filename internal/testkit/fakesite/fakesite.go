@@ -33,6 +33,7 @@ import (
 	"userkeys/server/door"
 	"userkeys/server/live"
 	"userkeys/server/wire"
+	"userkeys/site"
 )
 
 // Site is a site of four users with its own little authority and
@@ -55,10 +56,10 @@ type Site struct {
 // Now is when everything happens, and who is there.
 var (
 	Now   = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-	Alice = userkeys.User{ID: 1, Username: "alice", Name: "Alice A.", TrustLevel: 2, Active: true}
-	Bob   = userkeys.User{ID: 2, Username: "bob", Active: true}
-	Root  = userkeys.User{ID: 3, Username: "root", Admin: true, TrustLevel: 4, Active: true}
-	Mod   = userkeys.User{ID: 4, Username: "mod", Moderator: true, TrustLevel: 4, Active: true}
+	Alice = site.User{ID: 1, Username: "alice", Name: "Alice A.", TrustLevel: 2, Active: true}
+	Bob   = site.User{ID: 2, Username: "bob", Active: true}
+	Root  = site.User{ID: 3, Username: "root", Admin: true, TrustLevel: 4, Active: true}
+	Mod   = site.User{ID: 4, Username: "mod", Moderator: true, TrustLevel: 4, Active: true}
 )
 
 // Option changes what a site is made of.
@@ -78,9 +79,9 @@ func New(t *testing.T, options ...Option) *Site {
 		t.Fatal(err)
 	}
 	f := &Site{T: t, Log: &bytes.Buffer{}, Authority: NewAuthority(), Identity: NewIdentity()}
-	f.Users = &fakeUsers{All: []userkeys.User{Alice, Bob, Root, Mod}}
+	f.Users = &fakeUsers{All: []site.User{Alice, Bob, Root, Mod}}
 	f.Logging = &lockedWriter{w: f.Log}
-	f.Pushes = &fakePushes{Authority: f.Authority, States: map[int64]userkeys.KeyPush{}}
+	f.Pushes = &fakePushes{Authority: f.Authority, States: map[int64]site.KeyPush{}}
 	cfg := server.Config{
 		Accounts: f.Users, Pushes: f.Pushes, Identity: f.Identity, BaseURL: base, Standalone: true, Now: func() time.Time { return Now },
 		Logger: slog.New(slog.NewTextHandler(f.Logging, nil)),
@@ -210,10 +211,10 @@ func (f *Site) Do(c Call) Answer {
 	if c.AdminKey != "" {
 		r.Header.Del("Origin")
 		r.Header.Del("Sec-Fetch-Site")
-		r.Header.Set(userkeys.AdminKeyHeader, c.AdminKey)
+		r.Header.Set(site.AdminKeyHeader, c.AdminKey)
 	}
 	if c.Acts != "" {
-		r.Header.Set(userkeys.AdminUsernameHeader, c.Acts)
+		r.Header.Set(site.AdminUsernameHeader, c.Acts)
 	}
 	for name, value := range c.Header {
 		if r.Header.Set(name, value); value == "" {
@@ -304,7 +305,7 @@ func (a Answer) MustNot(t *testing.T, texts ...string) {
 // fakeIdentity takes a cookie's value for who somebody is.
 type fakeIdentity struct {
 	mu       sync.Mutex // of users and err, in Visitor
-	People   map[string]userkeys.User
+	People   map[string]site.User
 	App      string // that began every session
 	Since    time.Time
 	LoginErr error
@@ -317,25 +318,25 @@ var _ server.LoginIdentity = (*fakeIdentity)(nil)
 
 // NewIdentity makes an identity that knows the four users.
 func NewIdentity() *fakeIdentity {
-	f := &fakeIdentity{People: map[string]userkeys.User{}, Since: Now}
-	for _, u := range []userkeys.User{Alice, Bob, Root, Mod} {
+	f := &fakeIdentity{People: map[string]site.User{}, Since: Now}
+	for _, u := range []site.User{Alice, Bob, Root, Mod} {
 		f.People[u.Username] = u
 	}
 	return f
 }
 
-func (f *fakeIdentity) Visitor(r *http.Request) (userkeys.Caller, error) {
+func (f *fakeIdentity) Visitor(r *http.Request) (site.Caller, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c, err := r.Cookie("session")
 	if f.Err != nil || err != nil {
-		return userkeys.Caller{}, f.Err
+		return site.Caller{}, f.Err
 	}
 	u, ok := f.People[c.Value]
 	if !ok {
-		return userkeys.Caller{}, nil
+		return site.Caller{}, nil
 	}
-	return userkeys.Caller{User: u, Session: userkeys.Session{ID: "session-of-" + u.Username, CSRF: "token-of-" + u.Username, App: f.App}}, nil
+	return site.Caller{User: u, Session: site.Session{ID: "session-of-" + u.Username, CSRF: "token-of-" + u.Username, App: f.App}}, nil
 }
 
 // Forget ends the sessions of somebody.
@@ -358,17 +359,17 @@ func (f *fakeIdentity) LoginURL(back string) string {
 
 func (f *fakeIdentity) Sessions(next http.Handler) http.Handler { return next }
 
-func (f *fakeIdentity) Login(_ *http.Request, username, password string) (userkeys.User, error) {
+func (f *fakeIdentity) Login(_ *http.Request, username, password string) (site.User, error) {
 	if f.LoginErr != nil {
-		return userkeys.User{}, f.LoginErr
+		return site.User{}, f.LoginErr
 	}
 	if u, ok := f.People[username]; ok && password == "right" {
 		return u, nil
 	}
-	return userkeys.User{}, userkeys.Errorf(userkeys.InvalidCredentials, "the user name or the password is wrong")
+	return site.User{}, userkeys.Errorf(userkeys.InvalidCredentials, "the user name or the password is wrong")
 }
 
-func (f *fakeIdentity) SignIn(_ *http.Request, p userkeys.OneTimePassword) (userkeys.User, error) {
+func (f *fakeIdentity) SignIn(_ *http.Request, p site.OneTimePassword) (site.User, error) {
 	return f.User(context.Background(), p.UserID)
 }
 
@@ -379,13 +380,13 @@ func (f *fakeIdentity) FormToken(r *http.Request) (string, error) {
 	return v.Session.CSRF, err
 }
 
-func (f *fakeIdentity) User(_ context.Context, id int64) (userkeys.User, error) {
+func (f *fakeIdentity) User(_ context.Context, id int64) (site.User, error) {
 	for _, u := range f.People {
 		if u.ID == id {
 			return u, nil
 		}
 	}
-	return userkeys.User{}, userkeys.Errorf(userkeys.NotFound, "there is no such user")
+	return site.User{}, userkeys.Errorf(userkeys.NotFound, "there is no such user")
 }
 
 func (f *fakeIdentity) Logout(context.Context) error { f.Logouts++; return nil }
@@ -397,37 +398,37 @@ func (f *fakeIdentity) CheckSetup(_ context.Context, token string) error {
 	return nil
 }
 
-func (f *fakeIdentity) Setup(_ *http.Request, token, username, _ string) (userkeys.User, error) {
+func (f *fakeIdentity) Setup(_ *http.Request, token, username, _ string) (site.User, error) {
 	if f.SetupErr != nil {
-		return userkeys.User{}, f.SetupErr
+		return site.User{}, f.SetupErr
 	}
 	if token != "good" {
-		return userkeys.User{}, userkeys.Errorf(userkeys.ConsentGone, "this link was used, or is too old")
+		return site.User{}, userkeys.Errorf(userkeys.ConsentGone, "this link was used, or is too old")
 	}
-	return userkeys.User{ID: 9, Username: username, Admin: true}, nil
+	return site.User{ID: 9, Username: username, Admin: true}, nil
 }
 
 // fakeAuthority decides with the real rules of the root and forgets nothing.
 type fakeAuthority struct {
 	mu          sync.Mutex
-	InForce     userkeys.Settings
+	InForce     site.Settings
 	catalog     *userkeys.Catalog
 	PinnedNames map[string]bool
-	Open        map[string]userkeys.CheckedRequest
-	Owner       map[string]userkeys.Caller
-	UserKeys    []userkeys.UserAPIKey
+	Open        map[string]site.CheckedRequest
+	Owner       map[string]site.Caller
+	UserKeys    []site.UserAPIKey
 	Texts       map[string]int64 // key text to id
-	Actors      []userkeys.Caller
+	Actors      []site.Caller
 	Charged     error // that an app asks for its push secret
 	Down        error
-	SignIns     []userkeys.AppSession
+	SignIns     []site.AppSession
 	Over        sync.Map // ids of keys that end while a request of theirs is answered
 	closedDesk
 
 	Spent        map[string]bool // tokens of forms that were sent
-	AdminAPIKeys []userkeys.AdminAPIKey
+	AdminAPIKeys []site.AdminAPIKey
 	AdminTexts   map[string]int64 // key text to id
-	Events       []userkeys.AuditEvent
+	Events       []site.AuditEvent
 }
 
 // NewAuthority makes an authority without keys.
@@ -437,8 +438,8 @@ func NewAuthority() *fakeAuthority {
 		panic(err)
 	}
 	f := &fakeAuthority{
-		InForce: userkeys.DefaultSettings(), catalog: catalog, PinnedNames: map[string]bool{},
-		Open: map[string]userkeys.CheckedRequest{}, Owner: map[string]userkeys.Caller{}, Texts: map[string]int64{}, AdminTexts: map[string]int64{}, Spent: map[string]bool{},
+		InForce: site.DefaultSettings(), catalog: catalog, PinnedNames: map[string]bool{},
+		Open: map[string]site.CheckedRequest{}, Owner: map[string]site.Caller{}, Texts: map[string]int64{}, AdminTexts: map[string]int64{}, Spent: map[string]bool{},
 	}
 	f.Set("allowed_user_api_auth_redirects", "discourse://auth_redirect|https://app.example/cb|https://*.evil.net/*|https://bank.example.evil.net/")
 	return f
@@ -450,13 +451,13 @@ func (f *fakeAuthority) Set(name, value string) {
 	}
 }
 
-func (f *fakeAuthority) Settings() userkeys.Settings { return f.InForce }
+func (f *fakeAuthority) Settings() site.Settings { return f.InForce }
 
 func (f *fakeAuthority) Catalog() *userkeys.Catalog { return f.catalog }
 
 func (f *fakeAuthority) Pinned(name string) bool { return f.PinnedNames[name] }
 
-func (f *fakeAuthority) ChangeSetting(_ context.Context, name, value string, by userkeys.Caller) error {
+func (f *fakeAuthority) ChangeSetting(_ context.Context, name, value string, by site.Caller) error {
 	if f.Down != nil {
 		return f.Down
 	}
@@ -467,22 +468,22 @@ func (f *fakeAuthority) ChangeSetting(_ context.Context, name, value string, by 
 	return f.InForce.Set(name, value)
 }
 
-func (f *fakeAuthority) ResetSetting(_ context.Context, name string, _ userkeys.Caller) error {
-	d, err := userkeys.FindSetting(name)
+func (f *fakeAuthority) ResetSetting(_ context.Context, name string, _ site.Caller) error {
+	d, err := site.FindSetting(name)
 	if err != nil {
 		return err
 	}
 	return f.InForce.Set(name, d.Default)
 }
 
-func (f *fakeAuthority) Examine(_ context.Context, r userkeys.AuthorizationRequest) (userkeys.CheckedRequest, error) {
+func (f *fakeAuthority) Examine(_ context.Context, r site.AuthorizationRequest) (site.CheckedRequest, error) {
 	if f.Down != nil {
-		return userkeys.CheckedRequest{}, f.Down
+		return site.CheckedRequest{}, f.Down
 	}
-	return r.Check(f.InForce, f.catalog, userkeys.Client{})
+	return r.Check(f.InForce, f.catalog, site.Client{})
 }
 
-func (f *fakeAuthority) Prepare(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (authority.Question, error) {
+func (f *fakeAuthority) Prepare(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (authority.Question, error) {
 	q, err := f.Examine(ctx, r)
 	if err == nil {
 		err = f.InForce.CheckGrantor(b.User)
@@ -497,7 +498,7 @@ func (f *fakeAuthority) Prepare(ctx context.Context, r userkeys.AuthorizationReq
 	return authority.Question{ID: id, CheckedRequest: q}, nil
 }
 
-func (f *fakeAuthority) Take(id string, b userkeys.Caller) (userkeys.CheckedRequest, error) {
+func (f *fakeAuthority) Take(id string, b site.Caller) (site.CheckedRequest, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	q, ok := f.Open[id]
@@ -508,7 +509,7 @@ func (f *fakeAuthority) Take(id string, b userkeys.Caller) (userkeys.CheckedRequ
 	return q, nil
 }
 
-func (f *fakeAuthority) Grant(_ context.Context, id string, b userkeys.Caller, choice userkeys.Choice) (authority.Granted, error) {
+func (f *fakeAuthority) Grant(_ context.Context, id string, b site.Caller, choice site.Choice) (authority.Granted, error) {
 	if f.Down != nil {
 		return authority.Granted{}, f.Down
 	}
@@ -522,7 +523,7 @@ func (f *fakeAuthority) Grant(_ context.Context, id string, b userkeys.Caller, c
 	return f.Give(q, b)
 }
 
-func (f *fakeAuthority) GrantDirect(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (authority.Granted, error) {
+func (f *fakeAuthority) GrantDirect(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (authority.Granted, error) {
 	q, err := f.Examine(ctx, r)
 	if err == nil {
 		err = f.InForce.CheckGrantor(b.User)
@@ -533,13 +534,13 @@ func (f *fakeAuthority) GrantDirect(ctx context.Context, r userkeys.Authorizatio
 	return f.Give(q, b)
 }
 
-func (f *fakeAuthority) Give(q userkeys.CheckedRequest, b userkeys.Caller) (authority.Granted, error) {
+func (f *fakeAuthority) Give(q site.CheckedRequest, b site.Caller) (authority.Granted, error) {
 	key := userkeys.NewKey("")
 	sealed, err := userkeys.Payload{Key: key, Nonce: q.Nonce, Push: q.Push}.Seal(q.Key, q.Pad)
 	if err != nil {
 		return authority.Granted{}, err
 	}
-	k := f.Add(userkeys.UserAPIKey{UserID: b.User.ID, ApplicationName: q.Name, Scopes: q.Scopes, CreatedAt: Now, LastUsedAt: Now})
+	k := f.Add(site.UserAPIKey{UserID: b.User.ID, ApplicationName: q.Name, Scopes: q.Scopes, CreatedAt: Now, LastUsedAt: Now})
 	g := authority.Granted{Key: k, Payload: sealed}
 	if q.Redirect != nil {
 		g.Location = q.Redirect.With(q.AnswerName(), sealed)
@@ -557,7 +558,7 @@ func (f *fakeAuthority) SpendForm(_ context.Context, token string, _ time.Time) 
 	return nil
 }
 
-func (f *fakeAuthority) Deny(_ context.Context, id string, b userkeys.Caller) (string, error) {
+func (f *fakeAuthority) Deny(_ context.Context, id string, b site.Caller) (string, error) {
 	q, err := f.Take(id, b)
 	if err != nil {
 		return "", err
@@ -568,7 +569,7 @@ func (f *fakeAuthority) Deny(_ context.Context, id string, b userkeys.Caller) (s
 func (f *fakeAuthority) ChargePushSecret(userkeys.Access) error { return f.Charged }
 
 // Add remembers a key; its text is "key-<id>".
-func (f *fakeAuthority) Add(k userkeys.UserAPIKey) userkeys.UserAPIKey {
+func (f *fakeAuthority) Add(k site.UserAPIKey) site.UserAPIKey {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	k.ID = int64(len(f.UserKeys) + 1)
@@ -583,11 +584,11 @@ func (f *fakeAuthority) Count() int {
 	return len(f.UserKeys)
 }
 
-func (f *fakeAuthority) Apps(_ context.Context, userID int64) ([]userkeys.UserAPIKey, error) {
+func (f *fakeAuthority) Apps(_ context.Context, userID int64) ([]site.UserAPIKey, error) {
 	if f.Down != nil {
 		return nil, f.Down
 	}
-	var out []userkeys.UserAPIKey
+	var out []site.UserAPIKey
 	for _, k := range slices.Backward(f.UserKeys) {
 		if k.UserID == userID {
 			out = append(out, k)
@@ -596,7 +597,7 @@ func (f *fakeAuthority) Apps(_ context.Context, userID int64) ([]userkeys.UserAP
 	return out, nil
 }
 
-func (f *fakeAuthority) Find(id int64, by userkeys.Caller) (*userkeys.UserAPIKey, error) {
+func (f *fakeAuthority) Find(id int64, by site.Caller) (*site.UserAPIKey, error) {
 	f.Actors = append(f.Actors, by)
 	if f.Down != nil {
 		return nil, f.Down
@@ -611,15 +612,15 @@ func (f *fakeAuthority) Find(id int64, by userkeys.Caller) (*userkeys.UserAPIKey
 	return k, nil
 }
 
-func (f *fakeAuthority) Revoke(_ context.Context, id int64, by userkeys.Caller) error {
+func (f *fakeAuthority) Revoke(_ context.Context, id int64, by site.Caller) error {
 	k, err := f.Find(id, by)
 	if err == nil {
-		k.RevokedAt, k.RevokedBy = Now, userkeys.RevokedByOwner
+		k.RevokedAt, k.RevokedBy = Now, site.RevokedByOwner
 	}
 	return err
 }
 
-func (f *fakeAuthority) UndoRevoke(_ context.Context, id int64, by userkeys.Caller) error {
+func (f *fakeAuthority) UndoRevoke(_ context.Context, id int64, by site.Caller) error {
 	k, err := f.Find(id, by)
 	if err == nil {
 		k.RevokedAt, k.RevokedBy = time.Time{}, ""
@@ -627,11 +628,11 @@ func (f *fakeAuthority) UndoRevoke(_ context.Context, id int64, by userkeys.Call
 	return err
 }
 
-func (f *fakeAuthority) AppSessions(context.Context, int64) ([]userkeys.AppSession, error) {
+func (f *fakeAuthority) AppSessions(context.Context, int64) ([]site.AppSession, error) {
 	return f.SignIns, nil
 }
 
-func (f *fakeAuthority) RevokeAll(ctx context.Context, userID int64, by userkeys.Caller) (int, error) {
+func (f *fakeAuthority) RevokeAll(ctx context.Context, userID int64, by site.Caller) (int, error) {
 	n := 0
 	for _, k := range f.UserKeys {
 		if k.UserID == userID && k.RevokedAt.IsZero() {

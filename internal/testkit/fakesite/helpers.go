@@ -14,6 +14,7 @@ import (
 	"userkeys/notify"
 	"userkeys/server"
 	"userkeys/server/door"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -21,7 +22,7 @@ import (
 func NewWithAdminKeys(t *testing.T) *Site {
 	t.Helper()
 	f := NewWithKeys(t)
-	f.Authority.Add(userkeys.UserAPIKey{UserID: Root.ID, ApplicationName: "Roots", Scopes: userkeys.Scopes{"read", "write"}, CreatedAt: Now, LastUsedAt: Now})
+	f.Authority.Add(site.UserAPIKey{UserID: Root.ID, ApplicationName: "Roots", Scopes: userkeys.Scopes{"read", "write"}, CreatedAt: Now, LastUsedAt: Now})
 	for _, name := range []string{"root", "alice", "mod", ""} {
 		f.Authority.AddAdminKey(name)
 	}
@@ -43,11 +44,11 @@ func (c Call) By(adminKey, acts string) Call {
 func NewWithKeys(t *testing.T) *Site {
 	f := New(t)
 	ago := func(days int) time.Time { return Now.Add(-time.Duration(days) * door.Day) }
-	for _, k := range []userkeys.UserAPIKey{
+	for _, k := range []site.UserAPIKey{
 		{UserID: 1, ApplicationName: "Old", Scopes: userkeys.Scopes{"read"}, CreatedAt: ago(100), LastUsedAt: ago(40)},
 		{UserID: 1, ApplicationName: "Never", Scopes: userkeys.Scopes{"read", "push"}, PushURL: "https://push.example/x", CreatedAt: ago(50), LastUsedAt: ago(50)},
 		{UserID: 1, ApplicationName: "Fresh<script>\u202e", Scopes: userkeys.Scopes{"read", "write"}, CreatedAt: ago(5), LastUsedAt: ago(1), ExpiresAt: ago(-7)},
-		{UserID: 1, ApplicationName: "Gone", Scopes: userkeys.Scopes{"read"}, CreatedAt: ago(3), LastUsedAt: ago(3), RevokedAt: ago(0), RevokedBy: userkeys.RevokedByOwner},
+		{UserID: 1, ApplicationName: "Gone", Scopes: userkeys.Scopes{"read"}, CreatedAt: ago(3), LastUsedAt: ago(3), RevokedAt: ago(0), RevokedBy: site.RevokedByOwner},
 		{UserID: 2, ApplicationName: "Bobs", Scopes: userkeys.Scopes{"read"}, CreatedAt: ago(3), LastUsedAt: ago(3)},
 	} {
 		f.Authority.Add(k)
@@ -83,7 +84,7 @@ type LateStore struct{ Config *server.Config }
 func (s LateStore) store() *store.Store { return s.Config.Users.(*store.Store) }
 
 // InboxState is that of the store.
-func (s LateStore) InboxState(ctx context.Context, id int64) (userkeys.Inbox, error) {
+func (s LateStore) InboxState(ctx context.Context, id int64) (site.Inbox, error) {
 	return s.store().InboxState(ctx, id)
 }
 
@@ -93,7 +94,7 @@ func (s LateStore) InboxVersions(ctx context.Context, ids []int64) (map[int64]in
 }
 
 // Notifications is that of the store.
-func (s LateStore) Notifications(ctx context.Context, f userkeys.NotificationFilter) ([]userkeys.Notification, error) {
+func (s LateStore) Notifications(ctx context.Context, f site.NotificationFilter) ([]site.Notification, error) {
 	return s.store().Notifications(ctx, f)
 }
 
@@ -101,8 +102,8 @@ func (s LateStore) Notifications(ctx context.Context, f userkeys.NotificationFil
 func WithInbox(t *testing.T) Option {
 	t.Helper()
 	st := dbtest.SQLite(t)
-	for _, u := range []userkeys.User{Alice, Bob, Root, Mod} {
-		made, err := st.CreateUser(t.Context(), userkeys.Account{User: u}, userkeys.Caller{As: userkeys.CallerCommand})
+	for _, u := range []site.User{Alice, Bob, Root, Mod} {
+		made, err := st.CreateUser(t.Context(), site.Account{User: u}, site.Caller{As: site.CallerCommand})
 		if err != nil || made.ID != u.ID {
 			t.Fatalf("%s has the id %d, want %d: %v", u.Username, made.ID, u.ID, err)
 		}
@@ -121,9 +122,9 @@ func NewWithInbox(t *testing.T, options ...Option) *Site {
 }
 
 // Tell adds a notification for somebody and returns its id.
-func (f *Site) Tell(who string, n userkeys.Notification) int64 {
+func (f *Site) Tell(who string, n site.Notification) int64 {
 	f.T.Helper()
-	told, err := f.Config.Inbox.Add(f.T.Context(), userkeys.Announcement{Usernames: []string{who}, Notification: n, Caller: userkeys.Caller{As: userkeys.CallerSystem}})
+	told, err := f.Config.Inbox.Add(f.T.Context(), site.Announcement{Usernames: []string{who}, Notification: n, Caller: site.Caller{As: site.CallerSystem}})
 	if err != nil {
 		f.T.Fatal(err)
 	}
@@ -194,23 +195,23 @@ func NewWithPushed(t *testing.T) *Site {
 	for _, k := range []struct {
 		name, url string
 		scopes    userkeys.Scopes
-		state     userkeys.KeyPush
+		state     site.KeyPush
 		revoked   time.Time
 	}{
 		{name: "Untold", url: at, scopes: both},
-		{name: "Works", url: at, scopes: both, state: userkeys.KeyPush{DeliveredAt: ago(2 * time.Minute), FailedAt: ago(door.Day), Problem: userkeys.PushTimeout}},
-		{name: "Fails", url: at, scopes: both, state: userkeys.KeyPush{DeliveredAt: ago(2 * door.Day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour), Problem: "status 503"}},
-		{name: "Off", url: at, scopes: both, state: userkeys.KeyPush{FailedAt: ago(5 * time.Hour), FailingSince: ago(29 * time.Hour), OffAt: ago(5 * time.Hour), Problem: userkeys.PushGone}},
-		{name: "Barred", url: "https://elsewhere.example/hook", scopes: both, state: userkeys.KeyPush{DeliveredAt: ago(40 * door.Day)}},
+		{name: "Works", url: at, scopes: both, state: site.KeyPush{DeliveredAt: ago(2 * time.Minute), FailedAt: ago(door.Day), Problem: site.PushTimeout}},
+		{name: "Fails", url: at, scopes: both, state: site.KeyPush{DeliveredAt: ago(2 * door.Day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour), Problem: "status 503"}},
+		{name: "Off", url: at, scopes: both, state: site.KeyPush{FailedAt: ago(5 * time.Hour), FailingSince: ago(29 * time.Hour), OffAt: ago(5 * time.Hour), Problem: site.PushGone}},
+		{name: "Barred", url: "https://elsewhere.example/hook", scopes: both, state: site.KeyPush{DeliveredAt: ago(40 * door.Day)}},
 		{name: "Unasked", url: at, scopes: userkeys.Scopes{"read"}},
-		{name: "Busy", url: at, scopes: both, state: userkeys.KeyPush{DeliveredAt: ago(2 * door.Day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour), Problem: userkeys.PushBusy}},
-		{name: "Hiccup", url: at, scopes: both, state: userkeys.KeyPush{FailedAt: ago(time.Minute), FailingSince: ago(time.Minute), Problem: "status 503"}},
-		{name: "Ended", url: at, scopes: both, state: userkeys.KeyPush{OffAt: ago(time.Hour), Problem: userkeys.PushGone}, revoked: ago(time.Minute)},
+		{name: "Busy", url: at, scopes: both, state: site.KeyPush{DeliveredAt: ago(2 * door.Day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour), Problem: site.PushBusy}},
+		{name: "Hiccup", url: at, scopes: both, state: site.KeyPush{FailedAt: ago(time.Minute), FailingSince: ago(time.Minute), Problem: "status 503"}},
+		{name: "Ended", url: at, scopes: both, state: site.KeyPush{OffAt: ago(time.Hour), Problem: site.PushGone}, revoked: ago(time.Minute)},
 	} {
-		made := f.Authority.Add(userkeys.UserAPIKey{
+		made := f.Authority.Add(site.UserAPIKey{
 			UserID: Alice.ID, ApplicationName: k.name, Scopes: k.scopes, PushURL: k.url, CreatedAt: ago(door.Day), LastUsedAt: ago(door.Day), RevokedAt: k.revoked,
 		})
-		if k.state != (userkeys.KeyPush{}) {
+		if k.state != (site.KeyPush{}) {
 			f.Pushes.States[made.ID] = k.state
 		}
 	}
@@ -235,9 +236,9 @@ func Without(c Call) Call {
 // ManyDeliveries gives n given-up deliveries and n that wait, newest last.
 func (f *fakePushes) ManyDeliveries(n int, host string) {
 	for i := range 2 * n {
-		d := userkeys.Delivery{ID: int64(i + 1), UserID: 1, NotificationID: int64(i + 1), PushURL: host + "/" + strings.Repeat("p", 100), Host: host, CreatedAt: Now, QueuedAt: Now, NextAt: Now.Add(time.Hour)}
+		d := site.Delivery{ID: int64(i + 1), UserID: 1, NotificationID: int64(i + 1), PushURL: host + "/" + strings.Repeat("p", 100), Host: host, CreatedAt: Now, QueuedAt: Now, NextAt: Now.Add(time.Hour)}
 		if i%2 == 0 {
-			d.DeadAt, d.Problem, d.Attempt = Now, userkeys.PushTLS, 9
+			d.DeadAt, d.Problem, d.Attempt = Now, site.PushTLS, 9
 		}
 		f.Queue = append(f.Queue, d)
 	}
@@ -250,7 +251,7 @@ type PushWatch struct {
 }
 
 // AddNotifications is that of the store.
-func (s PushWatch) AddNotifications(ctx context.Context, a userkeys.Announcement) (userkeys.Announced, error) {
+func (s PushWatch) AddNotifications(ctx context.Context, a site.Announcement) (site.Announced, error) {
 	*s.Pushed = append(*s.Pushed, a.Pushes != nil)
 	return s.Store.AddNotifications(ctx, a)
 }
@@ -280,7 +281,7 @@ func (f *Site) Do2(path string) string {
 type OnlyVisitors struct{ F *fakeIdentity }
 
 // Visitor is that of F.
-func (o OnlyVisitors) Visitor(r *http.Request) (userkeys.Caller, error) {
+func (o OnlyVisitors) Visitor(r *http.Request) (site.Caller, error) {
 	return o.F.Visitor(r)
 }
 

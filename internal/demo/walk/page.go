@@ -1,0 +1,173 @@
+package walk
+
+import (
+	"bytes"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/html"
+	"golang.org/x/net/html/atom"
+)
+
+// A webPage is an answer as a person with a browser sees it.
+type webPage struct {
+	*answer
+	root *html.Node
+}
+
+// A webForm is what a button sends.
+type webForm struct {
+	action *url.URL
+	hidden url.Values
+	node   *html.Node
+}
+
+func newWebPage(a *answer) (*webPage, error) {
+	root, err := html.Parse(bytes.NewReader(a.body))
+	if err != nil {
+		return nil, fmt.Errorf("%s is no page: %v", a.Request.URL.Path, err)
+	}
+	return &webPage{a, root}, nil
+}
+
+// form finds the form that posts to a path on the page's site.
+func (p *webPage) form(path string) (*webForm, error) {
+	return p.formIn(p.root, path)
+}
+
+func (p *webPage) formIn(within *html.Node, path string) (*webForm, error) {
+	for n := range within.Descendants() {
+		if n.DataAtom != atom.Form || !strings.EqualFold(attribute(n, "method"), "post") {
+			continue
+		}
+		action, err := p.Request.URL.Parse(attribute(n, "action"))
+		if err != nil || action.Host != p.Request.URL.Host || action.Path != path {
+			continue
+		}
+		f := &webForm{action: action, hidden: url.Values{}, node: n}
+		for input := range n.Descendants() {
+			if input.DataAtom == atom.Input && sentAsItStands(input) {
+				f.hidden.Add(attribute(input, "name"), attribute(input, "value"))
+			}
+		}
+		return f, nil
+	}
+	return nil, fmt.Errorf("%s has no form for %s; it says: %s", p.Request.URL.Path, path, shorten(p.text(), 300))
+}
+
+// has tells whether the form has a field for a person to fill in.
+// sentAsItStands tells the fields that a browser sends where nobody touches the form.
+func sentAsItStands(input *html.Node) bool {
+	switch strings.ToLower(attribute(input, "type")) {
+	case "hidden":
+		return true
+	case "checkbox":
+		return slices.ContainsFunc(input.Attr, func(a html.Attribute) bool { return a.Key == "checked" })
+	}
+	return false
+}
+
+func (f *webForm) has(name string) bool {
+	for n := range f.node.Descendants() {
+		if n.DataAtom == atom.Input && attribute(n, "name") == name {
+			return true
+		}
+	}
+	return false
+}
+
+// lines is what the page says in its main part.
+func (p *webPage) lines() []string {
+	for n := range p.root.Descendants() {
+		if n.DataAtom == atom.Main {
+			return textLines(n)
+		}
+	}
+	return textLines(p.root)
+}
+
+// text is the same in one line.
+func (p *webPage) text() string { return strings.Join(p.lines(), " ") }
+
+// item finds the smallest list item, row or article in which some element says exactly title.
+func (p *webPage) item(title string) *html.Node {
+	for n := range p.root.Descendants() {
+		if n.Type != html.TextNode || strings.TrimSpace(n.Data) != title {
+			continue
+		}
+		for up := range n.Ancestors() {
+			if slices.Contains([]atom.Atom{atom.Li, atom.Tr, atom.Article}, up.DataAtom) {
+				return up
+			}
+		}
+	}
+	return nil
+}
+
+var (
+	blocks = []atom.Atom{
+		atom.Address, atom.Article, atom.Aside, atom.Div, atom.Dl, atom.Dt, atom.Footer, atom.Form, atom.H1,
+		atom.H2, atom.H3, atom.H4, atom.Header, atom.Li, atom.Main, atom.Nav, atom.Ol, atom.P, atom.Pre, atom.Section,
+		atom.Table, atom.Td, atom.Th, atom.Tr, atom.Ul,
+	}
+	// unread is what a person does not read at first sight, or does not call text.
+	unread = []atom.Atom{atom.Button, atom.Details, atom.Head, atom.Script, atom.Style, atom.Template, atom.Title}
+)
+
+// spaces makes the white space within a text equal, so that line ends come from blocks only.
+var spaces = strings.NewReplacer("\n", " ", "\r", " ", "\t", " ")
+
+// textLines is the text of a part of a page, a line for each block.
+func textLines(within *html.Node) []string {
+	var b strings.Builder
+	var visit func(*html.Node)
+	visit = func(n *html.Node) {
+		switch {
+		case n.Type == html.TextNode:
+			b.WriteString(spaces.Replace(n.Data))
+		case slices.Contains(unread, n.DataAtom):
+			return
+		}
+		block := slices.Contains(blocks, n.DataAtom)
+		if block {
+			b.WriteByte('\n')
+		}
+		for c := range n.ChildNodes() {
+			visit(c)
+		}
+		switch {
+		case n.DataAtom == atom.Dt:
+			b.WriteString(": ")
+		case block:
+			b.WriteByte('\n')
+		}
+	}
+	visit(within)
+	var lines []string
+	for line := range strings.Lines(b.String()) {
+		if line = strings.Join(strings.Fields(line), " "); line != "" {
+			lines = append(lines, strings.ReplaceAll(line, " :", ":"))
+		}
+	}
+	return lines
+}
+
+func attribute(n *html.Node, name string) string {
+	for _, a := range n.Attr {
+		if a.Namespace == "" && a.Key == name {
+			return a.Val
+		}
+	}
+	return ""
+}
+
+// shorten cuts a text for showing.
+func shorten(s string, n int) string {
+	runes := []rune(strings.Join(strings.Fields(s), " "))
+	if len(runes) <= n {
+		return string(runes)
+	}
+	return string(runes[:n]) + "..."
+}

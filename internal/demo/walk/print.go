@@ -1,0 +1,111 @@
+package walk
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// lineWidth is where the walk breaks its lines.
+const lineWidth = 88
+
+// The few colours, for terminals only.
+const (
+	bold  = "\x1b[1m"
+	dim   = "\x1b[2m"
+	cyan  = "\x1b[36m"
+	green = "\x1b[32m"
+	plain = "\x1b[0m"
+)
+
+// printer writes the walk and remembers the first failure to write.
+type printer struct {
+	w      io.Writer
+	colour bool
+	err    error
+}
+
+func (p *printer) line(style, text string) {
+	if p.err != nil {
+		return
+	}
+	if p.colour && style != "" {
+		text = style + text + plain
+	}
+	_, p.err = fmt.Fprintln(p.w, text)
+}
+
+func (p *printer) heading(text string) {
+	p.line("", "")
+	p.line(bold, text)
+	p.line(bold, strings.Repeat("=", len(text)))
+}
+
+func (p *printer) step(n int, title string) {
+	p.line("", "")
+	p.line(bold, fmt.Sprintf("%2d. %s", n, title))
+}
+
+// say explains, in lines of a bearable length.
+func (p *printer) say(format string, args ...any) {
+	p.wrapped(dim, "    ", "    ", fmt.Sprintf(format, args...))
+}
+
+// note explains one line of traffic.
+func (p *printer) note(text string) { p.wrapped(dim, "        ", "        ", text) }
+
+// sent shows what goes to the site.
+func (p *printer) sent(lines ...string) { p.traffic(cyan, "    > ", lines) }
+
+// got shows what comes back.
+func (p *printer) got(lines ...string) { p.traffic(green, "    < ", lines) }
+
+func (p *printer) traffic(style, mark string, lines []string) {
+	for _, l := range lines {
+		p.wrapped(style, mark, mark+"    ", visible(l))
+	}
+}
+
+// wrapped breaks text at spaces, and words that are longer than a line where
+// a list or an address goes on.
+func (p *printer) wrapped(style, first, next, text string) {
+	line, indent := first, first
+	flush := func() {
+		p.line(style, strings.TrimRight(line, " "))
+		line, indent = next, next
+	}
+	for _, word := range strings.Fields(text) {
+		rest := []rune(word)
+		if len(rest) <= lineWidth-len(next) && len(rest) > lineWidth-len([]rune(line)) && line != indent {
+			flush()
+		}
+		for room := lineWidth - len([]rune(line)); len(rest) > room; room = lineWidth - len([]rune(line)) {
+			n := breakAt(rest, room)
+			line += string(rest[:n])
+			rest = rest[n:]
+			flush()
+		}
+		line += string(rest) + " "
+	}
+	flush()
+}
+
+// breakAt finds the last good place within room to break a long word.
+func breakAt(word []rune, room int) int {
+	for n := room; n > room/2; n-- {
+		if strings.ContainsRune(",&?", word[n-1]) {
+			return n
+		}
+	}
+	return max(room, 1)
+}
+
+// visible keeps what a site sends from steering the terminal.
+func visible(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' {
+			return '?'
+		}
+		return r
+	}, s)
+}

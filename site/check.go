@@ -1,0 +1,276 @@
+package site
+
+import (
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"userkeys"
+)
+
+// CheckedRequest is a request that a site would grant, with all that a page shows.
+type CheckedRequest struct {
+	AuthorizationRequest                    // as asked
+	Name                 string             // application name to show and store
+	Key                  userkeys.PublicKey // the effective key
+	KeyText              string             // and its PEM
+	Pad                  userkeys.Padding
+	Redirect             *userkeys.Redirect // nil: no redirect asked for
+	Lifetime             time.Duration      // that the app asked for, and is told the end of; 0: none
+	Ends                 time.Duration      // how long the key will live; 0: no end of its own
+	Push                 bool               // the payload's push flag
+}
+
+// Check tells whether a site with these settings and scopes would put r to a
+// user; client is what the site knows of r.ClientID, the zero Client if nothing.
+// The order of the questions is the wire's (4.2), so that apps see the same
+// refusal here as there. Whoever the user is comes after: [Settings.CheckGrantor].
+func (r AuthorizationRequest) Check(s Settings, c *userkeys.Catalog, client Client) (CheckedRequest, error) {
+	if r.OneTime {
+		return CheckedRequest{}, userkeys.Errorf(userkeys.InvalidParameters, "this is a request for a one-time password and not for a key")
+	}
+	if err := checkPresence(r.Nonce, r.Scopes.String(), r.ClientID); err != nil && !r.Draft {
+		return CheckedRequest{}, err
+	}
+	if err := r.checkForm(); err != nil {
+		return CheckedRequest{}, err
+	}
+	if err := s.givesKeys(); err != nil {
+		return CheckedRequest{}, err
+	}
+	out := CheckedRequest{AuthorizationRequest: r, Name: r.nameFor(client)}
+	keyText := r.PublicKey
+	if client.PublicKey != "" {
+		keyText = client.PublicKey
+	}
+	switch {
+	case userkeys.IsBlank(keyText):
+		return CheckedRequest{}, missingParameter("public_key")
+	case userkeys.IsBlank(out.Name):
+		return CheckedRequest{}, missingParameter("application_name")
+	}
+	out.KeyText = keyText
+	steps := []func() error{
+		func() error { return r.checkScopes(s, c, client) },
+		func() (err error) { out.Key, err = userkeys.ParsePublicKey(keyText); return err },
+		func() (err error) { out.Pad, err = s.ParsePadding(r.Padding); return err },
+		func() (err error) { out.Redirect, err = r.checkRedirect(s, client); return err },
+		func() (err error) { out.Push, err = r.checkPush(s); return err },
+		func() (err error) {
+			out.Lifetime, err = s.parseLifetime(r.ExpiresInSeconds)
+			out.Ends = out.Lifetime
+			return err
+		},
+		func() error { return out.checkSize(s) },
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return CheckedRequest{}, err
+		}
+	}
+	return out, nil
+}
+
+func (s Settings) givesKeys() error {
+	if s.AllowUserAPIKeys {
+		return nil
+	}
+	return userkeys.Errorf(userkeys.KeysNotAllowed, "unable to issue user api keys: the administrator of this site has turned them off (allow_user_api_keys)")
+}
+
+// nameFor is the name to show and store. A registered client keeps its name
+// whatever the request says: else anybody could rename an app for everybody.
+// The name of another client is what some other user was once told, and says nothing here.
+func (r AuthorizationRequest) nameFor(client Client) string {
+	if client.Registered() && !userkeys.IsBlank(client.ApplicationName) {
+		return client.ApplicationName
+	}
+	return r.ApplicationName
+}
+
+// checkScopes asks the site's list first, then the catalog, then the client.
+func (r AuthorizationRequest) checkScopes(s Settings, c *userkeys.Catalog, client Client) error {
+	refuse := func(format string, args ...any) error {
+		err := userkeys.Errorf(userkeys.ScopeNotAllowed, format, args...)
+		err.Reason = "scope not allowed"
+		return err
+	}
+	for _, name := range r.Scopes {
+		_, known := c.Scope(name)
+		switch allowed := s.AllowUserAPIKeyScopes.Has(name); {
+		case !known:
+			return refuse("this site knows no scope %s; it allows %s", userkeys.Quoted(name), scopeList(s.AllowUserAPIKeyScopes))
+		case !allowed:
+			return refuse("this site does not allow the scope %s, only %s; an administrator can add it to allow_user_api_key_scopes", name, scopeList(s.AllowUserAPIKeyScopes))
+		}
+	}
+	for _, name := range r.Scopes {
+		if len(client.Scopes) > 0 && !client.Scopes.Has(name) {
+			return refuse("this app may not ask for the scope %s; it is registered for %s", name, scopeList(client.Scopes))
+		}
+	}
+	return nil
+}
+
+// scopeList writes scopes for people.
+func scopeList(s userkeys.Scopes) string { return strings.Join(s, ", ") }
+
+// checkRedirect holds a registered client to its one address, byte by byte,
+// and every address to the site's list.
+func (r AuthorizationRequest) checkRedirect(s Settings, client Client) (*userkeys.Redirect, error) {
+	switch {
+	case !r.HasAuthRedirect && r.AuthRedirect == "":
+		return nil, nil
+	case r.AuthRedirect == "":
+		return nil, userkeys.Errorf(userkeys.RedirectNotAllowed, "auth_redirect is empty; leave it out to have the payload shown to the user")
+	case client.Registered() && r.AuthRedirect != client.AuthRedirect:
+		return nil, userkeys.Errorf(userkeys.RedirectNotAllowed, "auth_redirect is not the one that this app is registered with, letter by letter")
+	}
+	to, err := s.CheckRedirect(r.AuthRedirect)
+	if err != nil {
+		return nil, err
+	}
+	return &to, nil
+}
+
+// CheckRedirect tells whether the site sends answers to authRedirect. The
+// refusal names the line that an administrator would have to add.
+func (s Settings) CheckRedirect(authRedirect string) (userkeys.Redirect, error) {
+	to, err := userkeys.ParseRedirect(authRedirect)
+	if err != nil {
+		return userkeys.Redirect{}, err
+	}
+	if s.AllowUserAPILoopbackRedirect && to.Loopback() {
+		return to, nil
+	}
+	for _, text := range s.AllowedUserAPIAuthRedirects {
+		if rule, err := userkeys.ParseRedirectRule(text); err == nil && rule.Matches(to) {
+			return to, nil
+		}
+	}
+	public := "this site does not send answers to that auth_redirect; "
+	if s.AllowUserAPILoopbackRedirect && to.Scheme() == "http" && isLocalhost(to.Host()) {
+		public += "the app can use 127.0.0.1 in place of localhost, which is allowed on any port, or "
+	}
+	public += "an administrator can allow it with this line in allowed_user_api_auth_redirects: " + to.SuggestedRule()
+	return userkeys.Redirect{}, &userkeys.Error{Code: userkeys.RedirectNotAllowed, Reason: "redirect not allowed", Public: public}
+}
+
+// isLocalhost reports whether host, with or without a port, is localhost.
+func isLocalhost(host string) bool {
+	name, _, _ := strings.Cut(host, ":")
+	return name == "localhost"
+}
+
+// checkPush tells the payload's push flag. An address that is not on the
+// site's list is no error on the wire, but the app is told that nothing will come.
+func (r AuthorizationRequest) checkPush(s Settings) (bool, error) {
+	if strings.TrimSpace(r.PushURL) == "" {
+		return false, nil
+	}
+	if problem := userkeys.WebAddressProblem(r.PushURL); problem != "" {
+		return false, userkeys.Errorf(userkeys.InvalidParameters, "push_url is no http or https address: %s", problem)
+	}
+	return s.Pushes(r.Scopes, r.PushURL), nil
+}
+
+// InternalPushTargets are the hosts with ports that pushes may reach although they lie
+// inside: those of allowed_internal_hosts, and addresses in allowed_user_api_push_urls that are
+// written out as an IP address or as localhost.
+func (s Settings) InternalPushTargets() []string {
+	targets := slices.Clone(s.AllowedInternalHosts)
+	for _, address := range s.AllowedUserAPIPushURLs {
+		u, err := url.Parse(address)
+		if err != nil {
+			continue
+		}
+		if _, notIP := netip.ParseAddr(u.Hostname()); notIP == nil || u.Hostname() == "localhost" {
+			_, target, _ := strings.Cut(userkeys.PushHostOf(address), "://")
+			targets = append(targets, target)
+		}
+	}
+	return targets
+}
+
+// Pushes tells whether notifications of a key with these scopes go to pushURL:
+// one of the two scopes that stand for it is among them and still allowed, and the
+// address is listed, byte for byte (Discourse compares parts of the list's text).
+func (s Settings) Pushes(scopes userkeys.Scopes, pushURL string) bool {
+	return slices.ContainsFunc([]string{userkeys.ScopePush, userkeys.ScopeNotifications}, func(n string) bool {
+		return scopes.Has(n) && s.AllowUserAPIKeyScopes.Has(n)
+	}) && slices.Contains(s.AllowedUserAPIPushURLs, pushURL)
+}
+
+// A Choice is what a user made of a request on the page. The zero Choice takes it as asked.
+type Choice struct {
+	Scopes   userkeys.Scopes // some of those asked for, in any order; nil: all
+	Lifetime time.Duration   // an earlier end than asked for; 0: as asked
+}
+
+// Narrow is c as the user chose it: with some of its scopes and an earlier
+// end. It never widens: what was not asked for is refused. Scopes stay in the
+// order in which they were asked for.
+func (c CheckedRequest) Narrow(s Settings, choice Choice) (CheckedRequest, error) {
+	if choice.Scopes != nil {
+		if len(choice.Scopes) == 0 {
+			return c, userkeys.Errorf(userkeys.InvalidParameters, "choose at least one thing that the app may do, or deny the request")
+		}
+		for _, name := range choice.Scopes {
+			if !c.Scopes.Has(name) {
+				return c, userkeys.Errorf(userkeys.InvalidParameters, "the app did not ask for the scope %s", userkeys.Quoted(name))
+			}
+		}
+		c.Scopes = slices.DeleteFunc(slices.Clone(c.Scopes), func(name string) bool { return !choice.Scopes.Has(name) })
+		c.Push = c.Push && s.Pushes(c.Scopes, c.PushURL)
+	}
+	switch {
+	case choice.Lifetime < 0 || c.Lifetime > 0 && choice.Lifetime > c.Lifetime:
+		return c, userkeys.Errorf(userkeys.InvalidParameters, "a key cannot be given for longer than was asked for")
+	case choice.Lifetime > 0:
+		c.Ends = choice.Lifetime
+		if c.Lifetime > 0 { // only an app that asked for an end is told one: others break on the member
+			c.Lifetime = choice.Lifetime
+		}
+	}
+	return c, c.checkSize(s)
+}
+
+const secondsPerDay = 24 * 60 * 60
+
+// parseLifetime reads expires_in_seconds. What is not plainly a number of
+// seconds within bounds is refused: a bad limit must never become no limit.
+func (s Settings) parseLifetime(text string) (time.Duration, error) {
+	if strings.TrimSpace(text) == "" {
+		return 0, nil
+	}
+	days := s.MaxUserAPIKeyExpiryDays
+	if days <= 0 {
+		return 0, userkeys.Errorf(userkeys.InvalidExpiry, "this site lets no app choose a lifetime (max_user_api_key_expiry_days); leave expires_in_seconds out")
+	}
+	seconds, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || len(text) > 10 || seconds == 0 || seconds > uint64(days)*secondsPerDay {
+		return 0, userkeys.Errorf(userkeys.InvalidExpiry, "expires_in_seconds must be a whole number from 1 to %d", uint64(days)*secondsPerDay)
+	}
+	return time.Duration(seconds) * time.Second, nil
+}
+
+// checkSize measures the payload that a grant would seal, with another key and time of the same length.
+func (c CheckedRequest) checkSize(s Settings) error {
+	p := userkeys.Payload{Key: userkeys.NewKey(s.UserAPIKeyPrefix), Nonce: c.Nonce, Push: c.Push}
+	if c.Lifetime > 0 {
+		p.ExpiresAt = time.Unix(1, 0)
+	}
+	return p.Fits(c.Key, c.Pad)
+}
+
+// CheckGrantor tells whether u may give keys on this site (W5.2). It is
+// asked when a key is made; keys that exist are not taken away by it.
+func (s Settings) CheckGrantor(u User) error {
+	if u.Staff() || slices.ContainsFunc(s.UserAPIKeyAllowedGroups, u.InGroup) {
+		return nil
+	}
+	return userkeys.Errorf(userkeys.UserNotAllowed, "you may not give keys to apps on this site: your trust level is too low and you are in no allowed group (user_api_key_allowed_groups)")
+}
