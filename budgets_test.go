@@ -112,16 +112,12 @@ func temporaryName(m measure) string {
 // that fit.
 var temporary = strings.Split(strings.TrimSpace(`
 file fakesite.go
-file login.go
-file sites.go
-file watch.go
 function Do
 function Element
 function Open
 function PushHosts
 function answerYes
 function apps
-function newServeCommand
 function parcels500
 function serve
 interface authority.Store
@@ -140,9 +136,9 @@ package doctor
 package door
 package gateway
 package identity
+package manage
 package notify
 package site
-package userkeys
 parameters BindDeviceGrant
 parameters ClaimDeliveries
 parameters DenyDeviceGrant

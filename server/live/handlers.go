@@ -23,13 +23,13 @@ type Handlers struct {
 	door      *door.Door
 	bus       *notify.Bus
 	parkAbove int
-	watcher   *gateway.Watcher
+	watcher   *gateway.Monitor
 	parked    atomic.Int64 // polls, see park
 }
 
 // New makes the handlers.
 func New(d *door.Door, cfg Config) *Handlers {
-	h := &Handlers{door: d, bus: cfg.Bus, parkAbove: cfg.ParkAbove, watcher: gateway.NewWatcher(cfg.Checker)}
+	h := &Handlers{door: d, bus: cfg.Bus, parkAbove: cfg.ParkAbove, watcher: gateway.NewMonitor(cfg.Checker)}
 	if h.parkAbove == 0 {
 		h.parkAbove = parkAbove
 	}

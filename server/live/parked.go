@@ -68,7 +68,7 @@ func (h *Handlers) unpark(ctx context.Context, t *takenOver, log func(status int
 	defer h.parked.Add(-1)
 	defer func() { log(t.status) }()
 	access, _ := userkeys.FromContext(ctx)
-	while, stop := h.watcher.Watch(ctx, access)
+	while, stop := h.watcher.Follow(ctx, access)
 	context.AfterFunc(while, t.cut)
 	left := make(chan struct{})
 	go func() {

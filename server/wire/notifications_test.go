@@ -19,7 +19,7 @@ import (
 	"userkeys/site"
 )
 
-// W17 C33: the shape of a notification, byte for byte.
+// TestNotificationShape tests W17, C33: the shape of a notification, byte for byte.
 func TestNotificationShape(t *testing.T) {
 	t.Parallel()
 	f := fakesite.NewWithInbox(t)
@@ -139,7 +139,7 @@ func TestNotificationsRecent(t *testing.T) {
 	}
 }
 
-// C32: every member that an app reads, and nothing that says there is a chat.
+// TestNotificationTotals tests C32: every member that an app reads, and nothing that says there is a chat.
 func TestNotificationTotals(t *testing.T) {
 	t.Parallel()
 	f := fakesite.NewWithInbox(t)
