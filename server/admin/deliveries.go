@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"userkeys"
 	"userkeys/server/door"
 	"userkeys/site"
 )
@@ -81,7 +80,7 @@ func parseDeliveriesAt(q url.Values) deliveriesAt {
 	at := deliveriesAt{allHosts: q.Get("hosts") == "all"}
 	at.waiting, _ = door.ParseID(q.Get("waiting")) // what is no id is the first page
 	at.dead, _ = door.ParseID(q.Get("dead"))
-	if host, err := userkeys.ParsePushHost(q.Get("host")); err == nil { // what is no host is all of them
+	if host, err := site.ParsePushHost(q.Get("host")); err == nil { // what is no host is all of them
 		at.Host, at.Name = host, hostName(host)
 	}
 	return at

@@ -171,7 +171,7 @@ func pickedByForm(fields url.Values) (picked, error) {
 		}
 		p.ids = []int64{n}
 	case id == "" && host != "" && all == "":
-		p.host, err = userkeys.ParsePushHost(host)
+		p.host, err = site.ParsePushHost(host)
 	case id != "" || host != "" || all != "true":
 		err = errPicked
 	}
@@ -181,7 +181,7 @@ func pickedByForm(fields url.Values) (picked, error) {
 // readResumed reads what is to be tried again: a form's host, or a program's {"host": "..."} or {"key_id": 1}.
 func readResumed(w http.ResponseWriter, r *http.Request) (host string, keyID int64, err error) {
 	if isForm(r) {
-		host, err = userkeys.ParsePushHost(r.PostForm.Get("host"))
+		host, err = site.ParsePushHost(r.PostForm.Get("host"))
 		return host, 0, err
 	}
 	o, err := readMembers(w, r, "host", "key_id")
@@ -237,5 +237,5 @@ func hostMember(raw []byte) (string, error) {
 	if err := json.Unmarshal(raw, &text); err != nil {
 		return "", userkeys.Errorf(userkeys.InvalidParameters, "host must be a text")
 	}
-	return userkeys.ParsePushHost(text)
+	return site.ParsePushHost(text)
 }

@@ -3,7 +3,6 @@ package admin
 import (
 	"net/http"
 
-	"userkeys"
 	"userkeys/notify"
 	"userkeys/server/door"
 	"userkeys/site"
@@ -41,7 +40,7 @@ func (h *Handlers) deliveryFilter(r *http.Request, q door.Query) (site.DeliveryF
 	if f.Dead, err = truth("dead", q.Get("dead")); q.Has("dead") && err != nil {
 		return f, err
 	}
-	if f.Host, err = userkeys.ParsePushHost(q.Get("host")); q.Has("host") && err != nil {
+	if f.Host, err = site.ParsePushHost(q.Get("host")); q.Has("host") && err != nil {
 		return f, err
 	}
 	f.UserID, err = h.userOfQuery(r, q)

@@ -5,7 +5,7 @@ import (
 
 	"golang.org/x/net/publicsuffix"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 // publicSuffixWarnings names the redirect rules under which anybody can get a
@@ -13,7 +13,7 @@ import (
 func publicSuffixWarnings(rules []string) []string {
 	var out []string
 	for _, text := range rules {
-		rule, err := userkeys.ParseRedirectRule(text)
+		rule, err := site.ParseRedirectRule(text)
 		if err != nil {
 			continue // a rule that nothing matches sends nothing anywhere
 		}
