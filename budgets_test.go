@@ -122,18 +122,14 @@ function parcels500
 function serve
 interface authority.Store
 interface notify.Store
-interface server.Pushes
-methods admin.Handlers
 methods authority.Authority
 methods consent.Handlers
 methods doctor.examination
 package .
-package admin
 package authority
 package client
 package demo
 package doctor
-package door
 package gateway
 package identity
 package manage
@@ -188,6 +184,8 @@ parameters signIn
 parameters updateUser
 parameters write
 width account.go
+width accounts.go
+width actions.go
 width addresses.go
 width admin.go
 width adminkey.go
@@ -196,6 +194,7 @@ width alert.go
 width announce.go
 width answer.go
 width answers.go
+width api.go
 width apierror.go
 width apikeys.go
 width apps.go
