@@ -10,11 +10,11 @@ import (
 	"os"
 	"os/signal"
 
+	"github.com/spf13/cobra"
+
 	"userkeys/internal/appcmd"
 	"userkeys/internal/cli"
 	"userkeys/internal/sitecmd"
-
-	"github.com/spf13/cobra"
 )
 
 func main() {

@@ -90,10 +90,7 @@ func newReceiveCommand() *cobra.Command {
 }
 
 func (c *receive) run(cmd *cobra.Command) error {
-	var err error
-	if c.asJSON, err = cmd.Flags().GetBool("json"); err != nil {
-		return err
-	}
+	c.asJSON = cli.JSON(cmd)
 	cfg, err := c.config(cmd)
 	if err != nil {
 		return err

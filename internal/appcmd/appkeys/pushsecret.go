@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/spf13/cobra"
+
 	"userkeys"
 	"userkeys/client"
 	"userkeys/internal/cli"

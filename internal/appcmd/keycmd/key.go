@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
 	"userkeys"
 	"userkeys/internal/appcmd/appkeys"
 	"userkeys/internal/cli"
@@ -34,11 +35,8 @@ pipe or a variable, not by an argument: other users of the machine can see those
 			if err != nil {
 				return appkeys.Error(err)
 			}
-			asJSON, err := cmd.Flags().GetBool("json")
 			switch {
-			case err != nil:
-				return err
-			case asJSON:
+			case cli.JSON(cmd):
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{
 					"site": c.Site, "account": c.Username,
 					"client_id": c.ClientID, "key": c.Key.Reveal(),
@@ -64,15 +62,11 @@ func printPushSecret(cmd *cobra.Command, site string, header bool) error {
 	if header {
 		return cli.Exitf(cli.ExitUsage, "a push secret is sent in no header; choose --header or --push-secret")
 	}
-	asJSON, err := cmd.Flags().GetBool("json")
-	if err != nil {
-		return err
-	}
 	s, err := appkeys.AskPushSecret(cmd, site)
 	if err != nil {
 		return err
 	}
-	if asJSON {
+	if cli.JSON(cmd) {
 		return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{
 			"site": s.Site, "client_id": s.ClientID,
 			"push_secret": s.Secret.Reveal(),

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
 	"userkeys"
 	"userkeys/client"
 	"userkeys/internal/appcmd/appkeys"
@@ -93,7 +94,7 @@ func logout(cmd *cobra.Command, store *keystore.Store, a keystore.Account, force
 
 // tell prints what became of an account's key: as a sentence, or as a line of JSON.
 func tell(cmd *cobra.Command, a keystore.Account, result, sentence string) {
-	if asked, err := cmd.Flags().GetBool("json"); err == nil && asked {
+	if cli.JSON(cmd) {
 		_ = json.NewEncoder(cmd.OutOrStdout()).Encode(struct {
 			Site      string    `json:"site"`
 			Account   string    `json:"account"`

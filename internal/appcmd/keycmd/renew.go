@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
 	"userkeys"
 	"userkeys/client"
 	"userkeys/internal/appcmd/appkeys"

@@ -51,9 +51,7 @@ Sites are asked as "userkeys watch" asks them, within half of their limits.`,
 				open = nil
 			}
 			d := dashboardRun{addr: fmt.Sprintf("127.0.0.1:%d", port), open: open, out: cmd.OutOrStdout()}
-			if d.asJSON, err = cmd.Flags().GetBool("json"); err != nil {
-				return err
-			}
+			d.asJSON = cli.JSON(cmd)
 			return d.run(cmd.Context(), cfg)
 		},
 	}

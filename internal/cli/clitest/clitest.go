@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
 	"userkeys"
 	"userkeys/client"
 	"userkeys/internal/cli"

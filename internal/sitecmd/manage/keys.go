@@ -17,16 +17,23 @@ import (
 	"userkeys/site"
 )
 
+// keys are the commands `userkeys keys`.
+type keys struct {
+	options      sitedata.Options
+	user, client string
+	all          bool
+	before       string
+}
+
 func newKeysCommand() *cobra.Command {
+	c := &keys{}
 	cmd := &cobra.Command{Use: "keys", Short: "List and revoke the keys that users gave"}
-	sitedata.AddFlags(cmd.PersistentFlags())
+	c.options.AddFlags(cmd.PersistentFlags())
 	list := &cobra.Command{
-		Use: "list", Short: "List keys, newest first", Args: cobra.NoArgs,
-		RunE: sitedata.With(keysList),
+		Use: "list", Short: "List keys, newest first", Args: cobra.NoArgs, RunE: c.options.With(c.list),
 	}
 	cli.AddJSONFlag(list)
-	addKeyFilterFlags(list)
-	list.Flags().Bool("all", false, "also those that are revoked or expired")
+	list.Flags().BoolVar(&c.all, "all", false, "also those that are revoked or expired")
 	revoke := &cobra.Command{
 		Use: "revoke [ID...]", Short: "Revoke keys; their owners cannot undo it",
 		Long: `Revoke keys by their ids, or all that match. A running site refuses them within
@@ -34,35 +41,26 @@ a second. Owners cannot undo what is revoked here.`,
 		Example: `  userkeys keys revoke 42
   userkeys keys revoke --user alice
   userkeys keys revoke --all --before 2026-01-31T00:00:00Z`,
-		RunE: sitedata.With(keysRevoke),
+		RunE: c.options.With(c.revoke),
 	}
-	addKeyFilterFlags(revoke)
-	revoke.Flags().Bool("all", false, "all live keys, or all that match --before")
-	revoke.Flags().String("before", "", "only keys made before this time, such as 2026-01-31T00:00:00Z")
+	revoke.Flags().BoolVar(&c.all, "all", false, "all live keys, or all that match --before")
+	revoke.Flags().StringVar(&c.before, "before", "", "only keys made before this time, such as 2026-01-31T00:00:00Z")
+	for _, cmd := range []*cobra.Command{list, revoke} {
+		cmd.Flags().StringVar(&c.user, "user", "", "only keys of this user")
+		cmd.Flags().StringVar(&c.client, "client", "", "only keys of this client_id")
+	}
 	cmd.AddCommand(list, revoke)
 	return cmd
 }
 
-func addKeyFilterFlags(cmd *cobra.Command) {
-	cmd.Flags().String("user", "", "only keys of this user")
-	cmd.Flags().String("client", "", "only keys of this client_id")
-}
-
-// keyFilter reads the flags of addKeyFilterFlags.
-func keyFilter(cmd *cobra.Command, d *sitedata.Data) (site.KeyFilter, error) {
-	var f site.KeyFilter
-	name, err := cmd.Flags().GetString("user")
-	if err != nil {
-		return f, err
+// filter is what --user and --client ask for.
+func (c *keys) filter(cmd *cobra.Command, d *sitedata.Data) (site.KeyFilter, error) {
+	f := site.KeyFilter{ClientID: c.client}
+	if c.user == "" {
+		return f, nil
 	}
-	if name != "" {
-		account, err := d.Store.Account(cmd.Context(), name)
-		if err != nil {
-			return f, err
-		}
-		f.UserID = account.ID
-	}
-	f.ClientID, err = cmd.Flags().GetString("client")
+	account, err := d.Store.Account(cmd.Context(), c.user)
+	f.UserID = account.ID
 	return f, err
 }
 
@@ -84,28 +82,21 @@ func eachKey(cmd *cobra.Command, d *sitedata.Data, f site.KeyFilter,
 	}
 }
 
-func keysList(cmd *cobra.Command, d *sitedata.Data, _ []string) error {
-	f, err := keyFilter(cmd, d)
+func (c *keys) list(cmd *cobra.Command, d *sitedata.Data, _ []string) error {
+	f, err := c.filter(cmd, d)
 	if err != nil {
 		return err
 	}
-	all, err := cmd.Flags().GetBool("all")
-	if err != nil {
-		return err
-	}
-	f.Live = !all
+	f.Live = !c.all
 	names := make(map[int64]string)
 	var list []rows.Key
 	err = eachKey(cmd, d, f, func(k site.UserAPIKey) error {
-		if _, ok := names[k.UserID]; !ok {
-			u, err := d.Store.User(cmd.Context(), k.UserID)
-			if err != nil {
-				return err
-			}
-			names[k.UserID] = u.Username
+		name, err := nameOf(cmd.Context(), d, k.UserID, names)
+		if err != nil {
+			return err
 		}
 		row := rows.NewKey(k, d.Authority.Settings(), time.Now())
-		row.Username = names[k.UserID]
+		row.Username = name
 		list = append(list, row)
 		return nil
 	})
@@ -129,8 +120,8 @@ func keyCells(k rows.Key) []string {
 	}
 }
 
-func keysRevoke(cmd *cobra.Command, d *sitedata.Data, args []string) error {
-	ids, err := keysToRevoke(cmd, d, args)
+func (c *keys) revoke(cmd *cobra.Command, d *sitedata.Data, args []string) error {
+	ids, err := c.toRevoke(cmd, d, args)
 	if err != nil {
 		return err
 	}
@@ -143,28 +134,21 @@ func keysRevoke(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 	return err
 }
 
-func keysToRevoke(cmd *cobra.Command, d *sitedata.Data, args []string) ([]int64, error) {
-	var ids []int64
-	for _, arg := range args {
-		id, err := strconv.ParseInt(arg, 10, 64)
-		if err != nil || id <= 0 {
-			return nil, fmt.Errorf("%q is no id of a key; see userkeys keys list", arg)
-		}
-		ids = append(ids, id)
-	}
-	f, err := keyFilter(cmd, d)
+// toRevoke is which keys a command line means: some, or all that match.
+func (c *keys) toRevoke(cmd *cobra.Command, d *sitedata.Data, args []string) ([]int64, error) {
+	ids, err := parseIDs(args, "a key", "userkeys keys list")
 	if err != nil {
 		return nil, err
 	}
-	all, err := cmd.Flags().GetBool("all")
+	f, err := c.filter(cmd, d)
 	if err != nil {
 		return nil, err
 	}
-	before, err := beforeFlag(cmd)
+	before, err := c.beforeFlag()
 	if err != nil {
 		return nil, err
 	}
-	matching := all || f.UserID != 0 || f.ClientID != ""
+	matching := c.all || f.UserID != 0 || f.ClientID != ""
 	if matching == (len(ids) > 0) {
 		return nil, errors.New("name keys by id, or say --user, --client or --all")
 	}
@@ -181,20 +165,20 @@ func keysToRevoke(cmd *cobra.Command, d *sitedata.Data, args []string) ([]int64,
 	return ids, err
 }
 
-func beforeFlag(cmd *cobra.Command) (time.Time, error) {
-	text, err := cmd.Flags().GetString("before")
-	if err != nil || text == "" {
-		return time.Time{}, err
+// beforeFlag is --before; zero if it was not given.
+func (c *keys) beforeFlag() (time.Time, error) {
+	if c.before == "" {
+		return time.Time{}, nil
 	}
-	t, err := time.Parse(time.RFC3339, text)
+	t, err := time.Parse(time.RFC3339, c.before)
 	if err != nil {
-		return t, fmt.Errorf("--before: %q is no time such as 2026-01-31T00:00:00Z", text)
+		return t, fmt.Errorf("--before: %q is no time such as 2026-01-31T00:00:00Z", c.before)
 	}
 	return t, nil
 }
 
 // addPushes tells of each key with a push address how pushing to it goes.
-func addPushes(ctx context.Context, p pushDesk, list []rows.Key) error {
+func addPushes(ctx context.Context, p pushes, list []rows.Key) error {
 	var pushed []int // rows with an address
 	for i, r := range list {
 		if r.PushURL != "" {
@@ -215,4 +199,17 @@ func addPushes(ctx context.Context, p pushDesk, list []rows.Key) error {
 		}
 	}
 	return nil
+}
+
+// parseIDs reads the ids that a command line names; list is the command that lists them.
+func parseIDs(args []string, what, list string) ([]int64, error) {
+	var ids []int64
+	for _, arg := range args {
+		id, err := strconv.ParseInt(arg, 10, 64)
+		if err != nil || id <= 0 {
+			return nil, fmt.Errorf("%q is no id of %s; see %s", arg, what, list)
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
 }
