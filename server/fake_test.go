@@ -587,7 +587,7 @@ func (f *fakeAuthority) RevokeAll(ctx context.Context, userID int64, by site.Cal
 	return n, nil
 }
 
-func (f *fakeAuthority) Check(_ context.Context, c userkeys.Call) (userkeys.Access, error) {
+func (f *fakeAuthority) Check(_ context.Context, c site.Call) (userkeys.Access, error) {
 	id, ok := f.texts[c.Key]
 	if !ok || !f.keys[id-1].RevokedAt.IsZero() {
 		return userkeys.Access{}, userkeys.ErrInvalidKey
@@ -598,6 +598,14 @@ func (f *fakeAuthority) Check(_ context.Context, c userkeys.Call) (userkeys.Acce
 		Standing: &userkeys.Standing{Scopes: k.Scopes, TrustLevel: 2, Admin: k.UserID == root.ID},
 	}, nil
 }
+
+func (*fakeAuthority) Rebind(_ context.Context, a userkeys.Access, _ string) userkeys.Access {
+	return a
+}
+
+func (*fakeAuthority) IsAdminKey(context.Context, string) bool { return false }
+
+func (*fakeAuthority) Edge() *site.Edge { return &site.Edge{} }
 
 func (f *fakeAuthority) Holds(_ context.Context, a userkeys.Access) error {
 	if _, over := f.over.Load(a.KeyID); over {

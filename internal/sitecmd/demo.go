@@ -23,6 +23,7 @@ import (
 	"userkeys/gateway"
 	"userkeys/internal/cli"
 	"userkeys/internal/demo"
+	"userkeys/internal/demo/walk"
 	"userkeys/internal/identity"
 	"userkeys/internal/sitecmd/sitedata"
 	"userkeys/internal/wiring"
@@ -85,7 +86,7 @@ func (d *runningDemo) run(cmd *cobra.Command, _ []string) (err error) {
 	var wg sync.WaitGroup
 	failed := make(chan error, 3)
 	d.serve(ctx, &wg, failed)
-	err = demo.Greet(ctx, d.tell(), demoUser, demoAdmin)
+	err = demo.Greet(ctx, d.notify(), demoUser, demoAdmin)
 	switch {
 	case err != nil:
 	case d.walk:
@@ -182,16 +183,16 @@ func (d *runningDemo) open(ctx context.Context) error {
 	return err
 }
 
-// tell is how The Noticeboard tells its users.
-func (d *runningDemo) tell() func(context.Context, demo.News) error {
-	return demo.NewTeller(d.siteURL, d.adminKey.Reveal(), demoAdmin)
+// notify returns how The Noticeboard notifies its users.
+func (d *runningDemo) notify() func(context.Context, demo.News) error {
+	return demo.NewNotify(d.siteURL, d.adminKey.Reveal(), demoAdmin)
 }
 
 // serve serves the three until ctx ends.
 func (d *runningDemo) serve(ctx context.Context, wg *sync.WaitGroup, failed chan<- error) {
 	for ln, h := range map[net.Listener]http.Handler{
 		d.upstreamLn: demo.NewSite(demo.SiteConfig{
-			NotifierURL: d.appURL, Readers: []string{demoUser, demoAdmin}, Tell: d.tell(),
+			NotifierURL: d.appURL, Readers: []string{demoUser, demoAdmin}, Notify: d.notify(),
 		}),
 		d.appLn: demo.NewNotifier(demo.NotifierConfig{SiteURL: d.siteURL, URL: d.appURL}),
 	} {
@@ -220,7 +221,7 @@ func serveUntil(ctx context.Context, ln net.Listener, h http.Handler, failed cha
 
 func (d *runningDemo) goRound(ctx context.Context) error {
 	file, ok := d.out.(*os.File)
-	return demo.Walk(ctx, d.out, demo.WalkConfig{
+	return walk.Run(ctx, d.out, walk.Config{
 		SiteURL: d.siteURL, NotifierURL: d.appURL, Push: d.pushLn, Username: demoUser, Password: demoUserPassword,
 		PerMinute: d.site.Authority.Settings().MaxUserAPIReqsPerMinute,
 		Colour:    ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == "",

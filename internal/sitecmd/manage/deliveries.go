@@ -163,7 +163,7 @@ func (c *deliveries) hostFlag(cmd *cobra.Command) (string, error) {
 	if !cmd.Flags().Changed("host") {
 		return "", nil
 	}
-	host, err := userkeys.ParsePushHost(c.host) // an empty variable must not mean every host
+	host, err := site.ParsePushHost(c.host) // an empty variable must not mean every host
 	if err != nil {
 		return "", fmt.Errorf("--host: %q: %s", c.host, cli.Explain(err))
 	}
@@ -317,7 +317,7 @@ func (c *deliveries) resume(cmd *cobra.Command, d *sitedata.Data, args []string)
 		_, err := fmt.Fprintf(cmd.OutOrStdout(), "key %d is pushed to again\n", c.key)
 		return err
 	}
-	host, err := userkeys.ParsePushHost(args[0])
+	host, err := site.ParsePushHost(args[0])
 	if err == nil {
 		err = knownHost(cmd.Context(), p, host)
 	}

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"net/http"
 	"strings"
 
@@ -9,27 +8,10 @@ import (
 	"userkeys/site"
 )
 
-// desk is where a door has its keys checked: who decides, and what is written down of refusals.
-type desk struct {
+// keyCheck finds the keys of requests, has them checked, and logs what is refused.
+type keyCheck struct {
 	checker Checker
-	edge    func() *site.Edge
 	log     *refusalLog // nil: none
-}
-
-// noEdge is that of a checker without settings: no CORS, no limits by address, keys in the header only.
-var noEdge = &site.Edge{}
-
-func newDesk(c Checker, log *refusalLog) desk {
-	d := desk{checker: c, log: log, edge: func() *site.Edge { return noEdge }}
-	if e, ok := c.(interface{ Edge() *site.Edge }); ok {
-		d.edge = e.Edge
-	}
-	return d
-}
-
-// presentedBy finds the key of a request.
-func (d *desk) presentedBy(r *http.Request) presented {
-	return presentedBy(r, targetOf(r), d.edge())
 }
 
 // addressee is whom a request with a key is for.
@@ -44,9 +26,9 @@ const (
 const presentHeader = "Discourse-Present"
 
 // admit decides about a request with a key and answers it if it must not go on.
-func (d *desk) admit(w http.ResponseWriter, r *http.Request, k presented, to addressee) (userkeys.Access, bool) {
+func (c keyCheck) admit(w http.ResponseWriter, r *http.Request, k presented, to addressee) (userkeys.Access, bool) {
 	if f := wellFormed(r, k); f != nil {
-		d.log.refused(w, r, k, f.status, f.reason)
+		c.log.refused(w, r, k, f.status, f.reason)
 		f.write(w)
 		return userkeys.Access{}, false
 	}
@@ -57,39 +39,29 @@ func (d *desk) admit(w http.ResponseWriter, r *http.Request, k presented, to add
 		w.WriteHeader(http.StatusOK)
 		return userkeys.Access{}, false
 	}
-	path, err := userkeys.CanonicalPath(targetOf(r).path)
+	path, err := userkeys.CanonicalPath(k.target.path)
 	if err != nil {
-		d.refuse(w, r, k, err)
+		c.refuse(w, r, k, err)
 		return userkeys.Access{}, false
 	}
 	present := r.Header[presentHeader]
-	a, err := d.checker.Check(r.Context(), userkeys.Call{
+	a, err := c.checker.Check(r.Context(), site.Call{
 		Key: k.values[0], Method: r.Method, Path: path,
 		ManagesItself: to == ownRequest && managesItself(r.Method, path),
 		Present:       len(present) == 1 && present[0] == "true",
 	})
 	if err != nil {
-		d.refuse(w, r, k, err)
+		c.refuse(w, r, k, err)
 		return userkeys.Access{}, false
 	}
 	if id := r.Header[userkeys.ClientIDHeader]; len(id) == 1 && id[0] != "" && id[0] != a.ClientID {
-		if re, ok := d.checker.(Rebinder); ok {
-			a = re.Rebind(r.Context(), a, id[0])
-		}
+		a = c.checker.Rebind(r.Context(), a, id[0])
 	}
 	return a, true
 }
 
-// A Rebinder moves a key to the client that its app names in the header
-// User-Api-Client-Id (W7.4): an app that learns another id of its device
-// goes on with the key that it has. A Checker that is none leaves keys where they are.
-type Rebinder interface {
-	// Rebind gives a as it is afterwards: moved, or, where that may not be, as it was.
-	Rebind(ctx context.Context, a userkeys.Access, clientID string) userkeys.Access
-}
-
-// managesItself tells what every live key may do whatever its scopes: revoke
-// and renew itself, and read what its own pushes are signed with.
+// managesItself reports whether a request is one that every live key may make whatever its scopes: to revoke and to
+// renew itself, and to read what its own pushes are signed with.
 func managesItself(method, path string) bool {
 	switch strings.TrimSuffix(path, ".json") {
 	case "/user-api-key/revoke", "/user-api-key/renew":
@@ -100,17 +72,16 @@ func managesItself(method, path string) bool {
 	return false
 }
 
-// refuse writes down and answers with err.
-func (d *desk) refuse(w http.ResponseWriter, r *http.Request, k presented, err error) {
-	if d.log != nil {
+// refuse logs err and answers with it.
+func (c keyCheck) refuse(w http.ResponseWriter, r *http.Request, k presented, err error) {
+	if c.log != nil {
 		e := userkeys.AsError(err)
-		d.log.refused(w, r, k, e.Code.Status(), reasonOf(e))
+		c.log.refused(w, r, k, e.Code.Status(), reasonOf(e))
 	}
 	WriteError(w, err)
 }
 
-// wellFormed refuses what is wrong with a key-bearing request before anybody
-// is asked about the key.
+// wellFormed refuses what is wrong with a request that has a key before the checker is asked about the key.
 func wellFormed(r *http.Request, k presented) *refusal {
 	if len(k.values) != 1 {
 		if k.inQuery {
@@ -121,7 +92,7 @@ func wellFormed(r *http.Request, k presented) *refusal {
 	if r.Method != http.MethodOptions && !mayUseMethod(r.Method) {
 		return refuseMethod
 	}
-	if t := targetOf(r); t.hasQuery && !soundQuery(t.query) {
+	if k.target.hasQuery && !soundQuery(k.target.query) {
 		return refuseQuery
 	}
 	return nil

@@ -1,4 +1,4 @@
-package demo
+package walk
 
 import (
 	"context"
@@ -13,12 +13,13 @@ import (
 
 	"userkeys"
 	"userkeys/client"
+	"userkeys/internal/demo"
 )
 
 // showCall prints a call and its answer.
 func (k *walker) showCall(cred *client.Credential, a *answer, form string) {
 	k.out.sent(a.Request.Method+" "+a.Request.URL.RequestURI(),
-		userkeys.KeyHeader+": "+maskKey(cred.Key), userkeys.ClientIDHeader+": "+cred.ClientID)
+		userkeys.KeyHeader+": "+demo.MaskKey(cred.Key), userkeys.ClientIDHeader+": "+cred.ClientID)
 	if form != "" {
 		k.out.sent(form)
 	}
@@ -40,7 +41,7 @@ const limitHeader = "Discourse-Rate-Limit-Error-Code"
 func (k *walker) firstCall(ctx context.Context) error {
 	k.out.say("From now on the browser is not needed. The app calls the site's API with two headers. What is new is " +
 		"answered by userkeys; the website behind it is told who calls.")
-	a, err := k.call(ctx, k.cred, http.MethodGet, walkPath, "")
+	a, err := k.call(ctx, k.cred, http.MethodGet, client.TotalsPath, "")
 	if err != nil {
 		return err
 	}
@@ -82,8 +83,8 @@ func wantForbidden(a *answer) error {
 	return a.wantType(userkeys.InvalidAccess)
 }
 
-// tooManyCalls uses a key of its own: the first one still has calls to make,
-// and so it can be seen that one key's limit is not another's.
+// tooManyCalls uses a second key, because the first one has calls to make afterwards, and to show that keys have
+// limits of their own.
 func (k *walker) tooManyCalls(ctx context.Context) error {
 	k.out.say("Each key may call %d times a minute. A second app, %q, gets a key in the same way (the person is signed "+
 		"in already), "+
@@ -95,7 +96,7 @@ func (k *walker) tooManyCalls(ctx context.Context) error {
 	}
 	k.sprinter = cred
 	for i := range k.cfg.PerMinute {
-		a, err := k.call(ctx, cred, http.MethodGet, walkPath, "")
+		a, err := k.call(ctx, cred, http.MethodGet, client.TotalsPath, "")
 		if err == nil {
 			err = k.wantTotals(a)
 		}
@@ -104,7 +105,7 @@ func (k *walker) tooManyCalls(ctx context.Context) error {
 		}
 	}
 	k.out.got(fmt.Sprintf("%d times: 200 OK", k.cfg.PerMinute))
-	a, err := k.call(ctx, cred, http.MethodGet, walkPath, "")
+	a, err := k.call(ctx, cred, http.MethodGet, client.TotalsPath, "")
 	if err != nil {
 		return err
 	}
@@ -133,7 +134,7 @@ func wantLimited(a *answer) error {
 	return a.wantType(userkeys.RateLimited)
 }
 
-// secondKey goes steps 2 to 7 again without a word.
+// secondKey repeats steps 2 to 7 without printing them.
 func (k *walker) secondKey(ctx context.Context) (*client.Credential, error) {
 	auth, loopback, err := k.begin(ctx, sprinterName)
 	if err != nil {
@@ -148,7 +149,7 @@ func (k *walker) secondKey(ctx context.Context) (*client.Credential, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, to, err := k.answerYes(ctx, auth, form)
+	_, to, err := k.submitApproval(ctx, auth, form)
 	if err != nil {
 		return nil, err
 	}
@@ -161,8 +162,7 @@ func (k *walker) secondKey(ctx context.Context) (*client.Credential, error) {
 
 const appsPath = "/my/apps"
 
-// usesWritten is how long uses may take to show: they are written in batches,
-// at most a second apart.
+// usesWritten is how long it may take until a use shows: uses are written in batches, at most a second apart.
 const usesWritten = 3 * time.Second
 
 func (k *walker) readApps(ctx context.Context) error {
@@ -183,7 +183,7 @@ func (k *walker) readApps(ctx context.Context) error {
 		k.cfg.SiteURL+appsPath)
 	k.out.got(lines...)
 	says := strings.Join(lines, " ")
-	for _, sentence := range scopeSentences(walkScopes) {
+	for _, sentence := range demo.Sentences(scopes) {
 		if !strings.Contains(says, sentence) {
 			return fmt.Errorf("the list does not say %q", sentence)
 		}
@@ -191,7 +191,7 @@ func (k *walker) readApps(ctx context.Context) error {
 	return nil
 }
 
-// appLines is what the page of apps says about the walker's key.
+// appLines returns what the page of apps says about the walker's key.
 func (k *walker) appLines(ctx context.Context) ([]string, error) {
 	page, err := k.browser.get(ctx, k.cfg.SiteURL+appsPath)
 	if err != nil {
@@ -248,9 +248,9 @@ func (k *walker) refusedAfterwards(ctx context.Context) error {
 	return k.lookAtNotifier(ctx)
 }
 
-// wantDead checks that a key is refused as one that nobody knows.
+// wantDead checks that a key is refused like an unknown one.
 func (k *walker) wantDead(ctx context.Context, cred *client.Credential) error {
-	a, err := k.call(ctx, cred, http.MethodGet, walkPath, "")
+	a, err := k.call(ctx, cred, http.MethodGet, client.TotalsPath, "")
 	if err != nil {
 		return err
 	}
