@@ -130,7 +130,6 @@ package demo
 package doctor
 package gateway
 package identity
-package manage
 package notify
 package server
 package site

@@ -126,20 +126,15 @@ func parseExpires(text string, now time.Time) (time.Time, error) {
 }
 
 func adminKeysList(cmd *cobra.Command, d *sitedata.Data, _ []string) error {
-	const page = 500
-	var list []rows.AdminKey
-	for before := int64(0); ; {
-		keys, err := d.Authority.AdminKeys(cmd.Context(), before, page)
-		if err != nil {
-			return err
-		}
-		for _, k := range keys {
-			list = append(list, rows.NewAdminKey(k))
-			before = k.ID
-		}
-		if len(keys) < page {
-			break
-		}
+	found, err := every(func(before int64) ([]site.AdminAPIKey, error) {
+		return d.Authority.AdminKeys(cmd.Context(), before, 500)
+	}, func(k site.AdminAPIKey) int64 { return k.ID })
+	if err != nil {
+		return err
+	}
+	list := make([]rows.AdminKey, len(found))
+	for i, k := range found {
+		list[i] = rows.NewAdminKey(k)
 	}
 	return cli.Listing(cmd, list, "ID,DESCRIPTION,ACTS AS,MAY,MADE,LAST USED,ENDS,REVOKED", adminKeyCells)
 }

@@ -64,21 +64,24 @@ func (c *keys) filter(cmd *cobra.Command, d *sitedata.Data) (site.KeyFilter, err
 	return f, err
 }
 
-// eachKey calls visit with every key that f lets through.
-func eachKey(cmd *cobra.Command, d *sitedata.Data, f site.KeyFilter,
-	visit func(site.UserAPIKey) error,
-) error {
-	for {
-		keys, err := d.Authority.Keys(cmd.Context(), f)
-		if err != nil || len(keys) == 0 {
-			return err
+// everyKey returns the keys that f lets through.
+func everyKey(cmd *cobra.Command, d *sitedata.Data, f site.KeyFilter) ([]site.UserAPIKey, error) {
+	return every(func(before int64) ([]site.UserAPIKey, error) {
+		f.Before = before
+		return d.Authority.Keys(cmd.Context(), f)
+	}, func(k site.UserAPIKey) int64 { return k.ID })
+}
+
+// every returns the records of all pages. page returns the page after the record
+// with an id, which is 0 for the first page.
+func every[T any](page func(id int64) ([]T, error), id func(T) int64) ([]T, error) {
+	var all []T
+	for last := int64(0); ; last = id(all[len(all)-1]) {
+		found, err := page(last)
+		if err != nil || len(found) == 0 {
+			return all, err
 		}
-		for _, k := range keys {
-			if err := visit(k); err != nil {
-				return err
-			}
-		}
-		f.Before = keys[len(keys)-1].ID
+		all = append(all, found...)
 	}
 }
 
@@ -88,22 +91,19 @@ func (c *keys) list(cmd *cobra.Command, d *sitedata.Data, _ []string) error {
 		return err
 	}
 	f.Live = !c.all
-	names := make(map[int64]string)
-	var list []rows.Key
-	err = eachKey(cmd, d, f, func(k site.UserAPIKey) error {
-		name, err := nameOf(cmd.Context(), d, k.UserID, names)
-		if err != nil {
+	found, err := everyKey(cmd, d, f)
+	if err != nil {
+		return err
+	}
+	names := map[int64]string{}
+	list := make([]rows.Key, len(found))
+	for i, k := range found {
+		list[i] = rows.NewKey(k, d.Authority.Settings(), time.Now())
+		if list[i].Username, err = nameOf(cmd.Context(), d, k.UserID, names); err != nil {
 			return err
 		}
-		row := rows.NewKey(k, d.Authority.Settings(), time.Now())
-		row.Username = name
-		list = append(list, row)
-		return nil
-	})
-	if err == nil {
-		err = addPushes(cmd.Context(), d.Pushes, list)
 	}
-	if err != nil {
+	if err := addPushes(cmd.Context(), d.Pushes, list); err != nil {
 		return err
 	}
 	return cli.Listing(cmd, list, "ID,USER,APPLICATION,SCOPES,APPROVED,LAST USED,EXPIRES,REVOKED,CLIENT", keyCells)
@@ -144,9 +144,11 @@ func (c *keys) toRevoke(cmd *cobra.Command, d *sitedata.Data, args []string) ([]
 	if err != nil {
 		return nil, err
 	}
-	before, err := c.beforeFlag()
-	if err != nil {
-		return nil, err
+	var before time.Time
+	if c.before != "" {
+		if before, err = time.Parse(time.RFC3339, c.before); err != nil {
+			return nil, fmt.Errorf("--before: %q is no time such as 2026-01-31T00:00:00Z", c.before)
+		}
 	}
 	matching := c.all || f.UserID != 0 || f.ClientID != ""
 	if matching == (len(ids) > 0) {
@@ -156,25 +158,13 @@ func (c *keys) toRevoke(cmd *cobra.Command, d *sitedata.Data, args []string) ([]
 		return ids, nil
 	}
 	f.Live = true
-	err = eachKey(cmd, d, f, func(k site.UserAPIKey) error {
+	found, err := everyKey(cmd, d, f)
+	for _, k := range found {
 		if before.IsZero() || k.CreatedAt.Before(before) {
 			ids = append(ids, k.ID)
 		}
-		return nil
-	})
+	}
 	return ids, err
-}
-
-// beforeFlag is --before; zero if it was not given.
-func (c *keys) beforeFlag() (time.Time, error) {
-	if c.before == "" {
-		return time.Time{}, nil
-	}
-	t, err := time.Parse(time.RFC3339, c.before)
-	if err != nil {
-		return t, fmt.Errorf("--before: %q is no time such as 2026-01-31T00:00:00Z", c.before)
-	}
-	return t, nil
 }
 
 // addPushes tells of each key with a push address how pushing to it goes.

@@ -234,21 +234,15 @@ func settingsList(cmd *cobra.Command, d *sitedata.Data, _ []string) error {
 // hiddenValue stands for a secret.
 const hiddenValue = "(hidden)"
 
-// shownValue is a setting's value as it may stay on a screen and in a log: a
-// secret is shown to who asks for it by name, with get, and to nobody else.
-func shownValue(s site.Settings, name string) (string, error) {
-	v, err := s.Value(name)
-	if def, _ := site.FindSetting(name); def.Secret && v != "" {
-		v = hiddenValue
-	}
-	return v, err
-}
-
-// settingsShow prints what a setting is after a change.
+// settingsShow prints what a setting is after a change. A secret is shown to who asks
+// for it by name, with get, and to nobody else: what is on a screen gets into logs.
 func settingsShow(cmd *cobra.Command, d *sitedata.Data, name string) error {
-	v, err := shownValue(d.Authority.Settings(), name)
+	v, err := d.Authority.Settings().Value(name)
 	if err != nil {
 		return err
+	}
+	if def, _ := site.FindSetting(name); def.Secret && v != "" {
+		v = hiddenValue
 	}
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), v)
 	return err

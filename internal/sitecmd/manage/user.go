@@ -100,8 +100,11 @@ func (c *users) apply(f *pflag.FlagSet, u *site.User) {
 	})
 }
 
-// readPassword reads a password from standard input.
-func readPassword(in io.Reader) (string, error) {
+// password reads the password from in, if --password-stdin asks for that.
+func (c *users) password(in io.Reader) (string, error) {
+	if !c.passwordStdin {
+		return "", nil
+	}
 	line, err := bufio.NewReader(io.LimitReader(in, 4096)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", err
@@ -120,12 +123,9 @@ func warnWeak(cmd *cobra.Command, password string, u site.User) {
 }
 
 func (c *users) add(cmd *cobra.Command, d *sitedata.Data, args []string) error {
-	var secret string
-	if c.passwordStdin {
-		var err error
-		if secret, err = readPassword(cmd.InOrStdin()); err != nil {
-			return err
-		}
+	secret, err := c.password(cmd.InOrStdin())
+	if err != nil {
+		return err
 	}
 	u := c.flags
 	made, err := d.Identity.Create(cmd.Context(), identity.NewUser{
@@ -151,11 +151,9 @@ func (c *users) set(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 	if err != nil {
 		return err
 	}
-	var secret string
-	if c.passwordStdin {
-		if secret, err = readPassword(cmd.InOrStdin()); err != nil {
-			return err
-		}
+	secret, err := c.password(cmd.InOrStdin())
+	if err != nil {
+		return err
 	}
 	apply := func(u *site.User) { c.apply(cmd.Flags(), u) }
 	if _, err := d.Identity.Update(cmd.Context(), u.ID, apply, sitedata.Actor); err != nil {
@@ -192,20 +190,15 @@ func (c *users) verb(name, short, done string,
 }
 
 func userList(cmd *cobra.Command, d *sitedata.Data, _ []string) error {
-	const page = 500
-	var list []rows.User
-	for after := int64(0); ; {
-		users, err := d.Identity.FindUsers(cmd.Context(), site.UserFilter{After: after, Limit: page})
-		if err != nil {
-			return err
-		}
-		for _, u := range users {
-			list = append(list, rows.NewUser(u))
-			after = u.ID
-		}
-		if len(users) < page {
-			break
-		}
+	found, err := every(func(after int64) ([]site.User, error) {
+		return d.Identity.FindUsers(cmd.Context(), site.UserFilter{After: after, Limit: 500})
+	}, func(u site.User) int64 { return u.ID })
+	if err != nil {
+		return err
+	}
+	list := make([]rows.User, len(found))
+	for i, u := range found {
+		list[i] = rows.NewUser(u)
 	}
 	return cli.Listing(cmd, list, "ID,NAME,LEVEL,ROLE,GROUPS,STATE", userCells)
 }

@@ -20,7 +20,7 @@ func TestPasswordFromStandardInput(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := readPassword(strings.NewReader(test.in))
+			got, err := (&users{passwordStdin: true}).password(strings.NewReader(test.in))
 			if got != test.want || (err != nil) != (test.want == "") {
 				t.Errorf("%q, %v; want %q", got, err, test.want)
 			}

@@ -36,7 +36,9 @@ var Actor = site.Caller{As: site.CallerCommand, User: site.User{Admin: true}}
 
 // With makes a command's body of one that works on the data of the site that the
 // options name.
-func (o *Options) With(body func(cmd *cobra.Command, d *Data, args []string) error) func(*cobra.Command, []string) error {
+func (o *Options) With(
+	body func(cmd *cobra.Command, d *Data, args []string) error,
+) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		sc, err := o.Resolve(cmd.Flags())
 		if err != nil {

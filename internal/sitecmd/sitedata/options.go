@@ -1,3 +1,6 @@
+// Package sitedata has the options of a site, from the command line, the environment
+// and the configuration file, and opens the data that they name. It is the only place
+// that chooses database drivers.
 package sitedata
 
 import (
