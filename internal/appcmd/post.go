@@ -96,7 +96,7 @@ func (a *postAdd) run(cmd *cobra.Command, keys *keystore.Store, q *posts.Queue, 
 		return err
 	}
 	if draft.Every, err = posts.ParseEvery(a.every); err != nil {
-		return appkeys.Error(err)
+		return appkeys.ExitError(err)
 	}
 	body, err := cli.ReadData(a.data, cmd.InOrStdin())
 	if err != nil {
@@ -105,7 +105,7 @@ func (a *postAdd) run(cmd *cobra.Command, keys *keystore.Store, q *posts.Queue, 
 	draft.Raw = cli.WithoutBOM(string(body))
 	p, err := q.Add(draft)
 	if err != nil {
-		return appkeys.Error(err)
+		return appkeys.ExitError(err)
 	}
 	if scope := (client.Support{}).MissingScope(account.Scopes, http.MethodPost, "/posts.json"); scope != "" {
 		fmt.Fprintf(cmd.ErrOrStderr(),
@@ -132,7 +132,7 @@ func (a *postAdd) findAccount(keys *keystore.Store, args []string) (keystore.Acc
 		return keystore.Account{}, err
 	}
 	found, err := all.One(strings.Join(args, ""), a.account)
-	return found, appkeys.Error(err)
+	return found, appkeys.ExitError(err)
 }
 
 // localLayout is a time as people type it.

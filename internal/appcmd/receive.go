@@ -107,7 +107,7 @@ func (c *receive) run(cmd *cobra.Command) error {
 	}
 	rc, err := receiver.New(cfg)
 	if err != nil {
-		return appkeys.Error(err)
+		return appkeys.ExitError(err)
 	}
 	var lc net.ListenConfig
 	ln, err := lc.Listen(cmd.Context(), "tcp", c.listen)
@@ -226,7 +226,7 @@ func (c *receive) findSecrets(cmd *cobra.Command) (func(site, clientID string) (
 	}
 	var bound []appkeys.PushSecret
 	for _, site := range c.sites {
-		b, err := appkeys.AskPushSecret(cmd, site)
+		b, err := (&appkeys.Choice{Site: site, Account: c.account}).PushSecret(cmd)
 		if err != nil {
 			return nil, err
 		}

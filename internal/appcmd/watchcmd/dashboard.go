@@ -44,7 +44,7 @@ Sites are asked as "userkeys watch" asks them, within half of their limits.`,
 				return err
 			}
 			if cfg.Quiet, err = watch.ParseQuiet(quiet); err != nil {
-				return appkeys.Error(err)
+				return appkeys.ExitError(err)
 			}
 			open := desktop.Open
 			if noBrowser || !desktop.Here() {
