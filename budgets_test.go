@@ -134,7 +134,6 @@ package demo
 package doctor
 package gateway
 package identity
-package notify
 package server
 package site
 package userkeys
@@ -226,7 +225,6 @@ width dashboard.go
 width database.go
 width decision.go
 width deliveries.go
-width delivery.go
 width demo.go
 width destination.go
 width device.go
@@ -309,8 +307,11 @@ width push_unsigned.go
 width pushdesk.go
 width pusher.go
 width pushes.go
-width pushhosts.go
-width pushjson.go
+width hosts.go
+width json.go
+width outbox.go
+width records.go
+width rules.go
 width quiet.go
 width quota.go
 width reach.go

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"userkeys"
-	"userkeys/notify"
+	"userkeys/outbox"
 	"userkeys/site"
 )
 
@@ -30,19 +30,19 @@ func (s *Server) listDeliveries(w http.ResponseWriter, r *http.Request, _ site.V
 		return err
 	}
 	names := map[int64]string{}
-	list := make([]notify.DeliveryJSON, len(found))
+	list := make([]outbox.DeliveryJSON, len(found))
 	for i, d := range found {
 		name, err := s.nameOf(r, d.UserID, names)
 		if err != nil {
 			return err
 		}
-		list[i] = notify.NewDeliveryJSON(d, name)
+		list[i] = outbox.NewDeliveryJSON(d, name)
 	}
-	return writeJSON(w, map[string]any{"deliveries": list, "next": next(found, q.limit, func(d site.Delivery) int64 { return d.ID })})
+	return writeJSON(w, map[string]any{"deliveries": list, "next": next(found, q.limit, func(d outbox.Delivery) int64 { return d.ID })})
 }
 
-func (s *Server) deliveryFilter(r *http.Request, q query) (site.DeliveryFilter, error) {
-	f := site.DeliveryFilter{Before: q.before, Limit: q.limit}
+func (s *Server) deliveryFilter(r *http.Request, q query) (outbox.Filter, error) {
+	f := outbox.Filter{Before: q.before, Limit: q.limit}
 	var err error
 	if f.Dead, err = truth("dead", q.Get("dead")); q.Has("dead") && err != nil {
 		return f, err
@@ -63,11 +63,11 @@ func (s *Server) listPushHosts(w http.ResponseWriter, r *http.Request, _ site.Vi
 	if err != nil {
 		return err
 	}
-	list, now := make([]notify.PushHostJSON, len(hosts)), s.cfg.Now()
+	list, now := make([]outbox.PushHostJSON, len(hosts)), s.cfg.Now()
 	for i, h := range hosts {
-		list[i] = notify.NewPushHostJSON(h, now)
+		list[i] = outbox.NewPushHostJSON(h, now)
 	}
-	return writeJSON(w, map[string][]notify.PushHostJSON{"hosts": list})
+	return writeJSON(w, map[string][]outbox.PushHostJSON{"hosts": list})
 }
 
 // readObject reads a body that is one JSON object with no members but those that are known.
@@ -184,7 +184,7 @@ func (s *Server) knownHost(ctx context.Context, host string) error {
 	if err != nil {
 		return err
 	}
-	return notify.KnownHost(host, hosts)
+	return outbox.UnknownHost(host, hosts)
 }
 
 // resumeHost has a host tried again at once. [userkeys.NotFound].

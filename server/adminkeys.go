@@ -9,7 +9,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
-	"userkeys/notify"
+	"userkeys/outbox"
 	"userkeys/site"
 )
 
@@ -259,8 +259,8 @@ type adminKeyJSON struct {
 func adminKeyOf(k site.AdminAPIKey) adminKeyJSON {
 	out := adminKeyJSON{
 		ID: k.ID, Description: k.Description, Permissions: []string{},
-		CreatedAt: notify.JSONTime(k.CreatedAt), LastUsedAt: notify.JSONTime(k.LastUsedAt),
-		ExpiresAt: notify.JSONTime(k.ExpiresAt), RevokedAt: notify.JSONTime(k.RevokedAt),
+		CreatedAt: outbox.JSONTime(k.CreatedAt), LastUsedAt: outbox.JSONTime(k.LastUsedAt),
+		ExpiresAt: outbox.JSONTime(k.ExpiresAt), RevokedAt: outbox.JSONTime(k.RevokedAt),
 	}
 	for _, p := range k.Permissions {
 		out.Permissions = append(out.Permissions, string(p))

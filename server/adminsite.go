@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/notify"
+	"userkeys/outbox"
 	"userkeys/site"
 )
 
@@ -110,7 +110,7 @@ type keyJSON struct {
 	RevokedAt       *time.Time `json:"revoked_at"`
 	RevokedBy       string     `json:"revoked_by,omitempty"`
 
-	Push *notify.KeyPushJSON `json:"push,omitempty"` // of a key with a push address
+	Push *outbox.KeyPushJSON `json:"push,omitempty"` // of a key with a push address
 }
 
 // listKeys lists users' keys, newest first: of a user, of a client, live ones.
@@ -136,14 +136,14 @@ func (s *Server) listKeys(w http.ResponseWriter, r *http.Request, _ site.Visitor
 	for i, k := range keys {
 		list[i] = keyJSON{
 			ID: k.ID, UserID: k.UserID, ClientID: k.ClientID, ApplicationName: k.ApplicationName, Scopes: append([]string{}, k.Scopes...),
-			PushURL: k.PushURL, CreatedAt: notify.JSONTime(k.CreatedAt), ExpiresAt: notify.JSONTime(k.ExpiresAt),
-			RevokedAt: notify.JSONTime(k.RevokedAt), RevokedBy: string(k.RevokedBy),
+			PushURL: k.PushURL, CreatedAt: outbox.JSONTime(k.CreatedAt), ExpiresAt: outbox.JSONTime(k.ExpiresAt),
+			RevokedAt: outbox.JSONTime(k.RevokedAt), RevokedBy: string(k.RevokedBy),
 		}
 		if k.Used() {
-			list[i].LastUsedAt = notify.JSONTime(k.LastUsedAt)
+			list[i].LastUsedAt = outbox.JSONTime(k.LastUsedAt)
 		}
 		if push, ok := pushes[k.ID]; ok {
-			list[i].Push = notify.NewKeyPushJSON(push)
+			list[i].Push = outbox.NewKeyPushJSON(push)
 		}
 		if list[i].Username, err = s.nameOf(r, k.UserID, names); err != nil {
 			return err
@@ -232,7 +232,7 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request, _ site.Visit
 	list := make([]eventJSON, len(events))
 	for i, e := range events {
 		list[i] = eventJSON{
-			ID: e.ID, At: notify.JSONTime(e.At), Action: e.Action, UserID: e.UserID, KeyID: e.KeyID, ClientID: e.ClientID, Detail: e.Detail,
+			ID: e.ID, At: outbox.JSONTime(e.At), Action: e.Action, UserID: e.UserID, KeyID: e.KeyID, ClientID: e.ClientID, Detail: e.Detail,
 			Actor: actorJSON{Kind: string(e.Caller.Kind()), UserID: e.Caller.User.ID, IP: e.Caller.Address, Admin: e.Caller.Admin()},
 		}
 	}

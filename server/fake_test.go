@@ -23,6 +23,7 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/internal/testkit/nettest"
+	"userkeys/outbox"
 	"userkeys/site"
 )
 
@@ -64,7 +65,7 @@ func newSite(t *testing.T, options ...option) *fakeSite {
 	f := &fakeSite{t: t, log: &bytes.Buffer{}, authority: newFakeAuthority(), identity: newFakeIdentity()}
 	f.users = &fakeUsers{users: []site.User{alice, bob, root, mod}}
 	f.logging = &lockedWriter{w: f.log}
-	f.pushes = &fakePushes{authority: f.authority, states: map[int64]site.KeyPush{}}
+	f.pushes = &fakePushes{authority: f.authority, states: map[int64]outbox.KeyState{}}
 	cfg := Config{
 		Accounts: f.users, Pushes: f.pushes, Identity: f.identity, BaseURL: base, Standalone: true, Now: func() time.Time { return testNow },
 		Logger: slog.New(slog.NewTextHandler(f.logging, nil)),

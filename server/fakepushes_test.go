@@ -7,15 +7,16 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/outbox"
 	"userkeys/site"
 )
 
 // fakePushes is a push worker that sends nothing, and remembers what it was told to do.
 type fakePushes struct {
 	authority  *fakeAuthority // who has which key
-	states     map[int64]site.KeyPush
-	deliveries []site.Delivery // oldest first
-	hosts      []site.PushHost
+	states     map[int64]outbox.KeyState
+	deliveries []outbox.Delivery // oldest first
+	hosts      []outbox.Host
 	done       []string
 	err        error // of everything
 }
@@ -26,8 +27,8 @@ func (f *fakePushes) note(by site.Caller, format string, args ...any) {
 	f.done = append(f.done, fmt.Sprintf(format, args...)+fmt.Sprintf(" by %d %s", by.User.ID, by.Kind()))
 }
 
-func (f *fakePushes) KeyPushes(_ context.Context, ids []int64) (map[int64]site.KeyPush, error) {
-	out := map[int64]site.KeyPush{}
+func (f *fakePushes) KeyPushes(_ context.Context, ids []int64) (map[int64]outbox.KeyState, error) {
+	out := map[int64]outbox.KeyState{}
 	for _, id := range ids {
 		if p, ok := f.states[id]; ok {
 			out[id] = p
@@ -68,15 +69,15 @@ func (f *fakePushes) ResumeKey(_ context.Context, id int64, by site.Caller) erro
 }
 
 func (f *fakePushes) ResumeHost(_ context.Context, host string, by site.Caller) error {
-	if !slices.ContainsFunc(f.hosts, func(h site.PushHost) bool { return h.Host == host }) {
+	if !slices.ContainsFunc(f.hosts, func(h outbox.Host) bool { return h.Host == host }) {
 		return userkeys.Errorf(userkeys.NotFound, "there is no such host")
 	}
 	f.note(by, "resume %s", host)
 	return f.err
 }
 
-func (f *fakePushes) Deliveries(_ context.Context, fl site.DeliveryFilter) ([]site.Delivery, error) {
-	var out []site.Delivery
+func (f *fakePushes) Deliveries(_ context.Context, fl outbox.Filter) ([]outbox.Delivery, error) {
+	var out []outbox.Delivery
 	for _, d := range slices.Backward(f.deliveries) {
 		if d.DeadAt.IsZero() != fl.Dead && (fl.Host == "" || d.Host == fl.Host) && (fl.UserID == 0 || d.UserID == fl.UserID) &&
 			(fl.Before == 0 || d.ID < fl.Before) && len(out) < fl.Limit {
@@ -86,7 +87,7 @@ func (f *fakePushes) Deliveries(_ context.Context, fl site.DeliveryFilter) ([]si
 	return out, f.err
 }
 
-func (f *fakePushes) Hosts(context.Context) ([]site.PushHost, error) { return f.hosts, f.err }
+func (f *fakePushes) Hosts(context.Context) ([]outbox.Host, error) { return f.hosts, f.err }
 
 // dead counts the given-up deliveries that are meant.
 func (f *fakePushes) dead(ids []int64, host string) int {
@@ -128,18 +129,18 @@ const (
 // deliveries wait (1 to 3) and two were given up (4 and 5).
 func (f *fakePushes) fill() {
 	ago := func(d time.Duration) time.Time { return testNow.Add(-d) }
-	f.hosts = []site.PushHost{
-		{Host: goodHost, Delivered: 1204, Failed: 3, DeliveredAt: ago(2 * time.Minute), FailedAt: ago(day), Problem: site.PushTimeout, Queued: 1, DueAt: testNow},
+	f.hosts = []outbox.Host{
+		{Host: goodHost, Delivered: 1204, Failed: 3, DeliveredAt: ago(2 * time.Minute), FailedAt: ago(day), Problem: outbox.ProblemTimeout, Queued: 1, DueAt: testNow},
 		{
 			Host: badHost, Delivered: 7, Failed: 40, Failures: 12, FailedAt: ago(time.Minute), DeliveredAt: ago(2 * day), Problem: "status 503",
 			ClosedUntil: testNow.Add(4 * time.Minute), Queued: 2, Dead: 2, Off: 3, DueAt: testNow.Add(4 * time.Minute),
 		},
 	}
-	f.deliveries = []site.Delivery{
+	f.deliveries = []outbox.Delivery{
 		{ID: 1, UserID: 1, NotificationID: 11, PushURL: "https://push.example/x", Host: goodHost, CreatedAt: ago(time.Minute), QueuedAt: ago(time.Minute), NextAt: testNow},
 		{ID: 2, UserID: 1, NotificationID: 12, PushURL: "http://10.1.2.3:9000/secret-path", Host: badHost, CreatedAt: ago(time.Hour), QueuedAt: ago(time.Hour), NextAt: testNow.Add(4 * time.Minute), Attempt: 3, Problem: "status 503"},
-		{ID: 3, UserID: 2, KeyID: 5, PushURL: "http://10.1.2.3:9000/secret-path", Host: badHost, CreatedAt: ago(time.Hour), QueuedAt: ago(time.Hour), NextAt: testNow.Add(time.Minute), Attempt: 1, Problem: site.PushAddress},
-		{ID: 4, UserID: 2, NotificationID: 13, PushURL: "http://10.1.2.3:9000/secret-path", Host: badHost, CreatedAt: ago(2 * day), QueuedAt: ago(2 * day), NextAt: ago(day), Attempt: 14, DeadAt: ago(day), Problem: site.PushConnection},
-		{ID: 5, UserID: 99, NotificationID: 14, PushURL: "http://10.1.2.3:9000/<b>\u202eevil", Host: badHost, CreatedAt: ago(2 * day), QueuedAt: ago(2 * day), NextAt: ago(day), Attempt: 1, DeadAt: ago(day), Problem: site.PushGone},
+		{ID: 3, UserID: 2, KeyID: 5, PushURL: "http://10.1.2.3:9000/secret-path", Host: badHost, CreatedAt: ago(time.Hour), QueuedAt: ago(time.Hour), NextAt: testNow.Add(time.Minute), Attempt: 1, Problem: outbox.ProblemAddress},
+		{ID: 4, UserID: 2, NotificationID: 13, PushURL: "http://10.1.2.3:9000/secret-path", Host: badHost, CreatedAt: ago(2 * day), QueuedAt: ago(2 * day), NextAt: ago(day), Attempt: 14, DeadAt: ago(day), Problem: outbox.ProblemConnection},
+		{ID: 5, UserID: 99, NotificationID: 14, PushURL: "http://10.1.2.3:9000/<b>\u202eevil", Host: badHost, CreatedAt: ago(2 * day), QueuedAt: ago(2 * day), NextAt: ago(day), Attempt: 1, DeadAt: ago(day), Problem: outbox.ProblemGone},
 	}
 }

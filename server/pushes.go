@@ -8,13 +8,14 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
+	"userkeys/outbox"
 	"userkeys/site"
 )
 
-// Pushes is what the pages need of the push worker. notify.Desk has it by shape.
+// Pushes is what the pages need of the push worker. outbox.Pushes has it by shape.
 type Pushes interface {
 	// KeyPushes tells how pushing to keys goes, by their ids; those that nothing was pushed to are absent.
-	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]site.KeyPush, error)
+	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]outbox.KeyState, error)
 	// SendTest queues a test for one key of by's own (or anybody's for an administrator). [userkeys.NotFound],
 	// [userkeys.Conflict] (no push address, not allowed now, not live), [userkeys.RateLimited].
 	SendTest(ctx context.Context, keyID int64, by site.Caller) error
@@ -23,9 +24,9 @@ type Pushes interface {
 	// ResumeHost does so for a host and everything at it.
 	ResumeHost(ctx context.Context, host string, by site.Caller) error
 	// Deliveries lists what waits or was given up, newest first.
-	Deliveries(ctx context.Context, f site.DeliveryFilter) ([]site.Delivery, error)
+	Deliveries(ctx context.Context, f outbox.Filter) ([]outbox.Delivery, error)
 	// Hosts lists hosts with their numbers.
-	Hosts(ctx context.Context) ([]site.PushHost, error)
+	Hosts(ctx context.Context) ([]outbox.Host, error)
 	// Replay queues given-up deliveries again: those of ids, or all of a host, or all (empty). It returns how many.
 	Replay(ctx context.Context, ids []int64, host string, by site.Caller) (int, error)
 	// Discard forgets given-up deliveries in the same way.
@@ -76,8 +77,8 @@ type pushView struct {
 const failsFor = 10 * time.Minute
 
 // waits tells whether pushing fails in a way that most likely ends by itself.
-func waits(p site.KeyPush, now time.Time) bool {
-	return !p.FailingSince.IsZero() && p.OffAt.IsZero() && (p.Problem == site.PushBusy || now.Sub(p.FailingSince) < failsFor)
+func waits(p outbox.KeyState, now time.Time) bool {
+	return !p.FailingSince.IsZero() && p.OffAt.IsZero() && (p.Problem == outbox.ProblemBusy || now.Sub(p.FailingSince) < failsFor)
 }
 
 // Health says the state in a word.
@@ -127,7 +128,7 @@ func (s *Server) pushViews(ctx context.Context, keys []site.UserAPIKey, now time
 }
 
 // keyPushes is how pushing goes to those of keys that have a push address, by id.
-func (s *Server) keyPushes(ctx context.Context, keys []site.UserAPIKey) (map[int64]site.KeyPush, error) {
+func (s *Server) keyPushes(ctx context.Context, keys []site.UserAPIKey) (map[int64]outbox.KeyState, error) {
 	var ids []int64
 	for _, k := range keys {
 		if k.PushURL != "" {
@@ -141,7 +142,7 @@ func (s *Server) keyPushes(ctx context.Context, keys []site.UserAPIKey) (map[int
 	if err != nil {
 		return nil, err
 	}
-	all := make(map[int64]site.KeyPush, len(ids))
+	all := make(map[int64]outbox.KeyState, len(ids))
 	for _, id := range ids {
 		all[id] = known[id]
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
-	"userkeys/notify"
+	"userkeys/outbox"
 	"userkeys/site"
 )
 
@@ -28,23 +28,23 @@ func withPushed(t *testing.T) *fakeSite {
 	for _, k := range []struct {
 		name, url string
 		scopes    userkeys.Scopes
-		state     site.KeyPush
+		state     outbox.KeyState
 		revoked   time.Time
 	}{
 		{name: "Untold", url: at, scopes: both},
-		{name: "Works", url: at, scopes: both, state: site.KeyPush{DeliveredAt: ago(2 * time.Minute), FailedAt: ago(day), Problem: site.PushTimeout}},
-		{name: "Fails", url: at, scopes: both, state: site.KeyPush{DeliveredAt: ago(2 * day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour), Problem: "status 503"}},
-		{name: "Off", url: at, scopes: both, state: site.KeyPush{FailedAt: ago(5 * time.Hour), FailingSince: ago(29 * time.Hour), OffAt: ago(5 * time.Hour), Problem: site.PushGone}},
-		{name: "Barred", url: "https://elsewhere.example/hook", scopes: both, state: site.KeyPush{DeliveredAt: ago(40 * day)}},
+		{name: "Works", url: at, scopes: both, state: outbox.KeyState{DeliveredAt: ago(2 * time.Minute), FailedAt: ago(day), Problem: outbox.ProblemTimeout}},
+		{name: "Fails", url: at, scopes: both, state: outbox.KeyState{DeliveredAt: ago(2 * day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour), Problem: "status 503"}},
+		{name: "Off", url: at, scopes: both, state: outbox.KeyState{FailedAt: ago(5 * time.Hour), FailingSince: ago(29 * time.Hour), OffAt: ago(5 * time.Hour), Problem: outbox.ProblemGone}},
+		{name: "Barred", url: "https://elsewhere.example/hook", scopes: both, state: outbox.KeyState{DeliveredAt: ago(40 * day)}},
 		{name: "Unasked", url: at, scopes: userkeys.Scopes{"read"}},
-		{name: "Busy", url: at, scopes: both, state: site.KeyPush{DeliveredAt: ago(2 * day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour), Problem: site.PushBusy}},
-		{name: "Hiccup", url: at, scopes: both, state: site.KeyPush{FailedAt: ago(time.Minute), FailingSince: ago(time.Minute), Problem: "status 503"}},
-		{name: "Ended", url: at, scopes: both, state: site.KeyPush{OffAt: ago(time.Hour), Problem: site.PushGone}, revoked: ago(time.Minute)},
+		{name: "Busy", url: at, scopes: both, state: outbox.KeyState{DeliveredAt: ago(2 * day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour), Problem: outbox.ProblemBusy}},
+		{name: "Hiccup", url: at, scopes: both, state: outbox.KeyState{FailedAt: ago(time.Minute), FailingSince: ago(time.Minute), Problem: "status 503"}},
+		{name: "Ended", url: at, scopes: both, state: outbox.KeyState{OffAt: ago(time.Hour), Problem: outbox.ProblemGone}, revoked: ago(time.Minute)},
 	} {
 		made := f.authority.add(site.UserAPIKey{
 			UserID: alice.ID, ApplicationName: k.name, Scopes: k.scopes, PushURL: k.url, CreatedAt: ago(day), LastUsedAt: ago(day), RevokedAt: k.revoked,
 		})
-		if k.state != (site.KeyPush{}) {
+		if k.state != (outbox.KeyState{}) {
 			f.pushes.states[made.ID] = k.state
 		}
 	}
@@ -91,13 +91,13 @@ func TestAppsPageTellsHowPushesGo(t *testing.T) {
 func TestSS27_SS28_TheAppsPageTellsNothingOfTheInside(t *testing.T) {
 	t.Parallel()
 	said := map[string][]string{}
-	for _, problem := range []site.PushProblem{
-		site.PushConnection, site.PushTimeout, site.PushTLS, site.PushOverdue, site.PushSwitched, "status 200", "status 404", "status 503",
-		"dial tcp 10.1.2.3:6379: connect: connection refused", "-ERR wrong number of arguments", site.PushAddress, site.PushGone, site.PushMoved, site.PushBusy,
+	for _, problem := range []outbox.Problem{
+		outbox.ProblemConnection, outbox.ProblemTimeout, outbox.ProblemTLS, outbox.ProblemOverdue, outbox.ProblemOff, "status 200", "status 404", "status 503",
+		"dial tcp 10.1.2.3:6379: connect: connection refused", "-ERR wrong number of arguments", outbox.ProblemAddress, outbox.ProblemGone, outbox.ProblemMoved, outbox.ProblemBusy,
 	} {
 		f := withPushed(t)
-		f.pushes.states[6] = site.KeyPush{FailedAt: testNow, FailingSince: testNow.Add(-time.Hour), Problem: problem}
-		f.pushes.states[7] = site.KeyPush{FailedAt: testNow, OffAt: testNow.Add(-time.Hour), Problem: problem}
+		f.pushes.states[6] = outbox.KeyState{FailedAt: testNow, FailingSince: testNow.Add(-time.Hour), Problem: problem}
+		f.pushes.states[7] = outbox.KeyState{FailedAt: testNow, OffAt: testNow.Add(-time.Hour), Problem: problem}
 		a := f.do(call{path: "/my/apps", as: "alice"})
 		a.must(t, http.StatusOK)
 		if text := inside(t, a.text, "push-6"); !strings.Contains(text, problem.Sentence()) {
@@ -252,7 +252,7 @@ func TestAdminKeysListHasPushes(t *testing.T) {
 	var got struct {
 		Keys []struct {
 			ID   int64
-			Push *notify.KeyPushJSON
+			Push *outbox.KeyPushJSON
 		}
 	}
 	if err := json.Unmarshal([]byte(a.text), &got); err != nil {
@@ -279,9 +279,9 @@ func TestAdminKeysListHasPushes(t *testing.T) {
 // manyDeliveries gives n given-up deliveries and n that wait, newest last.
 func (f *fakePushes) manyDeliveries(n int, host string) {
 	for i := range 2 * n {
-		d := site.Delivery{ID: int64(i + 1), UserID: 1, NotificationID: int64(i + 1), PushURL: host + "/" + strings.Repeat("p", 100), Host: host, CreatedAt: testNow, QueuedAt: testNow, NextAt: testNow.Add(time.Hour)}
+		d := outbox.Delivery{ID: int64(i + 1), UserID: 1, NotificationID: int64(i + 1), PushURL: host + "/" + strings.Repeat("p", 100), Host: host, CreatedAt: testNow, QueuedAt: testNow, NextAt: testNow.Add(time.Hour)}
 		if i%2 == 0 {
-			d.DeadAt, d.Problem, d.Attempt = testNow, site.PushTLS, 9
+			d.DeadAt, d.Problem, d.Attempt = testNow, outbox.ProblemTLS, 9
 		}
 		f.deliveries = append(f.deliveries, d)
 	}
@@ -291,7 +291,7 @@ func TestDeliveriesPageByPages(t *testing.T) {
 	t.Parallel()
 	f := newSite(t)
 	f.pushes.manyDeliveries(45, goodHost)
-	f.pushes.hosts = []site.PushHost{{Host: goodHost, Queued: 45, Dead: 45}}
+	f.pushes.hosts = []outbox.Host{{Host: goodHost, Queued: 45, Dead: 45}}
 	seen := map[string]int{}
 	path := "/user-api-key/deliveries"
 	for range 3 {
@@ -324,7 +324,7 @@ func TestDeliveriesPageWithManyHosts(t *testing.T) {
 	t.Parallel()
 	f := newSite(t)
 	for i := range 60 {
-		h := site.PushHost{Host: fmt.Sprintf("https://h%02d.example:443", i), Delivered: 1, DeliveredAt: testNow}
+		h := outbox.Host{Host: fmt.Sprintf("https://h%02d.example:443", i), Delivered: 1, DeliveredAt: testNow}
 		switch i {
 		case 57:
 			h.Dead = 1
@@ -408,14 +408,14 @@ func TestDeliveriesPageTellsStates(t *testing.T) {
 	t.Parallel()
 	ago := func(d time.Duration) time.Time { return testNow.Add(-d) }
 	f := newSite(t)
-	f.pushes.hosts = []site.PushHost{
+	f.pushes.hosts = []outbox.Host{
 		{Host: "https://off.example:443", Delivered: 1_204_331, DeliveredAt: ago(day), Off: 3},
-		{Host: "https://busy.example:443", Failures: 1, FailedAt: ago(time.Minute), Problem: site.PushBusy, ClosedUntil: testNow.Add(time.Minute)},
+		{Host: "https://busy.example:443", Failures: 1, FailedAt: ago(time.Minute), Problem: outbox.ProblemBusy, ClosedUntil: testNow.Add(time.Minute)},
 		{Host: "https://once.example:443", Failures: 1, FailedAt: ago(time.Minute), Problem: "status 503"},
 		{Host: "https://down.example:443", Failures: 4, FailedAt: ago(time.Minute), Problem: "status 503", Off: 1},
 		{Host: "https://well.example:443", DeliveredAt: ago(time.Minute), FailedAt: ago(time.Hour), Problem: "status 500", ClosedUntil: ago(time.Hour)},
 	}
-	f.pushes.deliveries = []site.Delivery{
+	f.pushes.deliveries = []outbox.Delivery{
 		{ID: 1, UserID: 1, NotificationID: 1, PushURL: "https://a.example/x", CreatedAt: ago(time.Hour), QueuedAt: testNow.Add(5 * time.Minute), NextAt: testNow.Add(5 * time.Minute)},
 		{ID: 2, UserID: 1, NotificationID: 1, PushURL: "https://a.example/x", CreatedAt: ago(time.Hour), QueuedAt: ago(time.Hour), NextAt: testNow.Add(time.Minute)},
 	}

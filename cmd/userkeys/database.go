@@ -22,7 +22,7 @@ import (
 	"userkeys/authority"
 	"userkeys/internal/identity"
 	"userkeys/internal/wiring"
-	"userkeys/notify"
+	"userkeys/outbox"
 	"userkeys/site"
 	"userkeys/store"
 )
@@ -233,7 +233,7 @@ func (d *office) open(ctx context.Context, sc siteConfig) error {
 	if err != nil {
 		return err
 	}
-	d.pushes = notify.NewDesk(notify.DeskConfig{Store: d.store, Settings: d.authority.Settings})
+	d.pushes = outbox.NewPushes(outbox.PushesConfig{Store: d.store, Settings: d.authority.Settings})
 	d.identity, err = wiring.NewIdentity(d.store, identity.Config{})
 	return err
 }
