@@ -116,18 +116,18 @@ func (d *examining) run(ctx context.Context, site string) error {
 }
 
 // patient reads the flags.
-func (d *examining) patient() (doctor.Patient, error) {
+func (d *examining) patient() (doctor.Config, error) {
 	scopes, err := userkeys.ParseScopes(strings.ReplaceAll(d.scopes, " ", ""))
 	if err != nil {
-		return doctor.Patient{}, err
+		return doctor.Config{}, err
 	}
-	p := doctor.Patient{
+	p := doctor.Config{
 		Scopes: scopes, Redirect: d.redirect, PushURL: d.push, ExpiresIn: d.expires, Origin: d.origin, OpenKey: d.openKey,
 	}
 	for _, text := range d.calls {
 		c, err := doctor.ParseCall(text)
 		if err != nil {
-			return doctor.Patient{}, err
+			return doctor.Config{}, err
 		}
 		p.Calls = append(p.Calls, c)
 	}

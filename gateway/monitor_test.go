@@ -16,10 +16,10 @@ func TestWhyAnAnswerEndsIsSaidWhole(t *testing.T) {
 	t.Parallel()
 	c := &fakeChecker{}
 	c.ended.Store(true)
-	all := &watcher{checker: c}
+	all := &monitor{checker: c}
 	for range 5000 { // the two goroutines meet in a moment that no test can hold
 		out := &answer{ResponseWriter: httptest.NewRecorder()}
-		s := all.watch(t.Context(), userkeys.Access{}, out)
+		s := all.follow(t.Context(), userkeys.Access{}, out)
 		var handler sync.WaitGroup
 		handler.Go(func() {
 			<-s.ctx.Done()

@@ -24,7 +24,9 @@ func Limits(s *http.Server) {
 	s.IdleTimeout = 60 * time.Second
 	s.MaxHeaderBytes = 32<<10 - 4096 // net/http adds 4096 to what is set here
 	if s.HTTP2 == nil {
-		s.HTTP2 = &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, WriteByteTimeout: 30 * time.Second}
+		s.HTTP2 = &http.HTTP2Config{
+			SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, WriteByteTimeout: 30 * time.Second,
+		}
 	}
 	s.Handler = LimitHeaders(s.Handler)
 }

@@ -10,8 +10,8 @@ import (
 	"userkeys"
 )
 
-// How requests that outlive their check are watched: the pause until the next
-// look and the time that it may take together stay under a second.
+// How often the keys of requests in progress are asked about: the pause until the next
+// round and the time that it may take together stay under a second.
 const (
 	lookPause  = 250 * time.Millisecond
 	lookTime   = 400 * time.Millisecond
@@ -29,7 +29,7 @@ var longAgo = time.Unix(1, 0)
 // proxy does so by itself.
 func CutStreams(c Checker) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
-		all := &watcher{checker: c}
+		m := &monitor{checker: c}
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			a, ok := userkeys.FromContext(r.Context())
 			if !ok {
@@ -37,39 +37,40 @@ func CutStreams(c Checker) func(http.Handler) http.Handler {
 				return
 			}
 			out := &answer{ResponseWriter: w, http10: !r.ProtoAtLeast(1, 1)}
-			s := all.watch(r.Context(), a, out)
+			s := m.follow(r.Context(), a, out)
 			defer s.stop()
 			next.ServeHTTP(out, r.WithContext(s.ctx))
 		})
 	}
 }
 
-// Watcher watches requests that outlive their handler, as [CutStreams] watches those that do not.
-type Watcher struct{ all watcher }
+// Monitor ends what outlives its handler with the key that it was asked with, as [CutStreams] ends handlers.
+type Monitor struct{ all monitor }
 
-// NewWatcher makes a watcher.
-func NewWatcher(c Checker) *Watcher { return &Watcher{watcher{checker: c}} }
+// NewMonitor makes a monitor that asks c.
+func NewMonitor(c Checker) *Monitor { return &Monitor{monitor{checker: c}} }
 
-// Watch gives a context that ends within a second of the access, with the refusal as its cause. stop ends the watch.
-func (w *Watcher) Watch(ctx context.Context, a userkeys.Access) (while context.Context, stop func()) {
-	s := w.all.watch(ctx, a, nil)
+// Follow returns a context that ends within a second of the access, with the refusal as its cause. The caller calls
+// stop when it needs the context no more.
+func (m *Monitor) Follow(ctx context.Context, a userkeys.Access) (while context.Context, stop func()) {
+	s := m.all.follow(ctx, a, nil)
 	return s.ctx, s.stop
 }
 
-// watcher asks about the keys of requests in progress, all in one round: a
+// A monitor asks about the keys of requests in progress, all in one round: a
 // timer for each would be dearer than the check itself. It rests while there are none.
-type watcher struct {
+type monitor struct {
 	checker Checker
 
 	mu      sync.Mutex
-	first   *watched // a list through next and prev
+	first   *monitored // a list through next and prev
 	round   int64
 	running bool
 }
 
-// watched is a request in progress.
-type watched struct {
-	all    *watcher
+// monitored is a request in progress.
+type monitored struct {
+	all    *monitor
 	access userkeys.Access
 	ctx    context.Context // ends when the access does, with the refusal as its cause
 	cancel context.CancelCauseFunc
@@ -78,28 +79,28 @@ type watched struct {
 	// Guarded by all.mu.
 	since      int64
 	over       bool
-	next, prev *watched
+	next, prev *monitored
 }
 
-// watch begins to watch a request. stop must be called before its handler returns.
-func (w *watcher) watch(ctx context.Context, a userkeys.Access, out *answer) *watched {
-	s := &watched{all: w, access: a, out: out}
+// follow begins to monitor a request. stop must be called before its handler returns.
+func (m *monitor) follow(ctx context.Context, a userkeys.Access, out *answer) *monitored {
+	s := &monitored{all: m, access: a, out: out}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if s.next = w.first; s.next != nil {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s.next = m.first; s.next != nil {
 		s.next.prev = s
 	}
-	w.first, s.since = s, w.round
-	if !w.running {
-		w.running = true
-		time.AfterFunc(lookPause, w.look)
+	m.first, s.since = s, m.round
+	if !m.running {
+		m.running = true
+		time.AfterFunc(lookPause, m.look)
 	}
 	return s
 }
 
-// stop ends the watch: from now on nobody touches the request.
-func (s *watched) stop() {
+// stop ends the monitoring: from now on nobody touches the request.
+func (s *monitored) stop() {
 	s.all.mu.Lock()
 	s.over = true
 	if s.next != nil {
@@ -115,8 +116,8 @@ func (s *watched) stop() {
 }
 
 // look is one round. The next begins on time also when this one takes long.
-func (w *watcher) look() {
-	due := w.due()
+func (m *monitor) look() {
+	due := m.due()
 	if len(due) == 0 {
 		return
 	}
@@ -135,16 +136,16 @@ func (w *watcher) look() {
 }
 
 // due collects the requests that are old enough, and plans the next round.
-func (w *watcher) due() []*watched {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.round++
-	if w.running = w.first != nil; w.running {
-		time.AfterFunc(lookPause, w.look)
+func (m *monitor) due() []*monitored {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.round++
+	if m.running = m.first != nil; m.running {
+		time.AfterFunc(lookPause, m.look)
 	}
-	var due []*watched
-	for s := w.first; s != nil; s = s.next {
-		if w.round-s.since >= firstRound && s.ctx.Err() == nil {
+	var due []*monitored
+	for s := m.first; s != nil; s = s.next {
+		if m.round-s.since >= firstRound && s.ctx.Err() == nil {
 			due = append(due, s)
 		}
 	}
@@ -153,7 +154,7 @@ func (w *watcher) due() []*watched {
 
 // look asks once. Whoever cannot be told in time that the key still holds is
 // cut: a stream is no place to wait in the dark.
-func (s *watched) look(ctx context.Context) {
+func (s *monitored) look(ctx context.Context) {
 	err := s.all.checker.Holds(ctx, s.access)
 	if err == nil {
 		return
