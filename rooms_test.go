@@ -27,6 +27,9 @@ const (
 	sqliteDriver   = "modernc.org/sqlite"
 	postgresDriver = "github.com/jackc/pgx/v5"
 	xText          = "golang.org/x/text"
+	xTerm          = "golang.org/x/term"
+	cobra          = "github.com/spf13/cobra"
+	pflag          = "github.com/spf13/pflag"
 )
 
 // rooms is the whole house. A new room, or a new arrow, is a line here, one in
@@ -67,10 +70,42 @@ var rooms = []room{
 	{"examples/webapp", []string{".", "client"}, nil, "an app to copy: a web app for many people and many sites"},
 	{"examples/ci", []string{".", "client"}, nil, "an app to copy: a job that nobody watches"},
 	{"scripts/testreport", nil, nil, "tells what the tests skipped, and why"},
-	{"cmd/userkeys", []string{"*"}, []string{
-		sqliteDriver, postgresDriver, "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/BurntSushi/toml",
-		"github.com/skip2/go-qrcode", "golang.org/x/term", "github.com/gofrs/flock",
-	}, "the command: the only place that chooses drivers"},
+	{"internal/cli", []string{"."}, []string{cobra, xTerm}, "what all commands share: exit codes, what they print and ask"},
+	{"internal/cli/clitest", []string{".", "client", "internal/cli", "internal/keystore"}, []string{cobra}, "runs commands in tests"},
+	{"internal/desktop", []string{"client", "internal/cli"}, nil, "the person's desktop: opens the browser, shows notifications"},
+	{"internal/sitecmd", []string{"*"}, []string{cobra, pflag, xTerm}, "the commands that run a site: serve, migrate, demo"},
+	{
+		"internal/sitecmd/manage",
+		[]string{".", "site", "authority", "notify", "outbox", "internal/cli", "internal/identity", "internal/rows", "internal/sitecmd/sitedata"},
+		[]string{cobra, pflag},
+		"the commands that manage a site's data: users, settings, keys, deliveries",
+	},
+	{
+		"internal/sitecmd/sitedata",
+		[]string{"*"},
+		[]string{sqliteDriver, postgresDriver, cobra, pflag, "github.com/BurntSushi/toml", "github.com/gofrs/flock"},
+		"the options of a site, and its data as they name it; the only place that chooses drivers",
+	},
+	{
+		"internal/appcmd",
+		[]string{".", "client", "internal/appcmd/appkeys", "internal/appcmd/keycmd", "internal/appcmd/watchcmd", "internal/cli", "internal/doctor", "internal/keystore", "internal/posts", "internal/receiver"},
+		[]string{cobra, xTerm},
+		"the commands of an app's side, among them post, push-receiver and doctor",
+	},
+	{"internal/appcmd/appkeys", []string{".", "client", "internal/cli", "internal/keystore"}, []string{cobra, xTerm}, "which of the person's keys a command uses, and what a site's refusal means to it"},
+	{
+		"internal/appcmd/keycmd",
+		[]string{".", "client", "internal/appcmd/appkeys", "internal/cli", "internal/desktop", "internal/keystore"},
+		[]string{cobra, xTerm, "github.com/skip2/go-qrcode"},
+		"the commands that get, use and end keys: login, call, sites, key, renew, logout",
+	},
+	{
+		"internal/appcmd/watchcmd",
+		[]string{".", "internal/appcmd/appkeys", "internal/cli", "internal/desktop", "internal/keystore", "internal/watch", "client"},
+		[]string{cobra, xTerm},
+		"the commands watch and dashboard: what is unread on many sites",
+	},
+	{"cmd/userkeys", []string{"internal/appcmd", "internal/cli", "internal/sitecmd"}, []string{cobra}, "the program"},
 }
 
 // TestRooms holds the table above against the imports of every file but tests.
