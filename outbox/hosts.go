@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // namedHosts is how many hosts an error names at most.
@@ -23,7 +24,7 @@ func UnknownHost(host string, hosts []Host) error {
 	_, rest, _ := strings.Cut(host, "://")
 	rest = strings.TrimSuffix(strings.TrimSuffix(rest, ":443"), ":80")
 	for _, scheme := range []string{"http://", "https://"} {
-		if meant := userkeys.PushHostOf(scheme + rest); meant != host && slices.Contains(names, meant) {
+		if meant := site.PushHostOf(scheme + rest); meant != host && slices.Contains(names, meant) {
 			return userkeys.Errorf(userkeys.NotFound, "nothing was ever pushed to %s; did you mean %s?", userkeys.Printable(host), meant)
 		}
 	}

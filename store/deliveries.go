@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"userkeys"
 	"userkeys/outbox"
 	"userkeys/site"
 )
@@ -342,7 +341,7 @@ func (s *Store) settleReceivers(ctx context.Context, c conn, results []outbox.Re
 	made := map[string][]outbox.Result{}
 	hosts := map[string][]outbox.Result{}
 	for _, r := range results {
-		if host := userkeys.PushHostOf(r.PushURL); !r.Unmade {
+		if host := site.PushHostOf(r.PushURL); !r.Unmade {
 			made[r.PushURL], hosts[host] = append(made[r.PushURL], r), append(hosts[host], r)
 		}
 	}
