@@ -14,17 +14,17 @@ import (
 	"userkeys/internal/cli"
 	"userkeys/internal/rows"
 	"userkeys/internal/sitecmd/sitedata"
-	"userkeys/notify"
+	"userkeys/outbox"
 	"userkeys/site"
 )
 
 // pushes is what the commands do about pushes.
 type pushes interface {
-	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]site.KeyPush, error)
+	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]outbox.KeyState, error)
 	ResumeKey(ctx context.Context, keyID int64, by site.Caller) error
 	ResumeHost(ctx context.Context, host string, by site.Caller) error
-	Deliveries(ctx context.Context, f site.DeliveryFilter) ([]site.Delivery, error)
-	Hosts(ctx context.Context) ([]site.PushHost, error)
+	Deliveries(ctx context.Context, f outbox.Filter) ([]outbox.Delivery, error)
+	Hosts(ctx context.Context) ([]outbox.Host, error)
 	Replay(ctx context.Context, ids []int64, host string, by site.Caller) (int, error)
 	Discard(ctx context.Context, ids []int64, host string, by site.Caller) (int, error)
 }
@@ -135,8 +135,8 @@ func (c *deliveries) list(cmd *cobra.Command, d *sitedata.Data, _ []string) erro
 }
 
 // filter is what the flags of the list ask for.
-func (c *deliveries) filter(cmd *cobra.Command, d *sitedata.Data) (site.DeliveryFilter, error) {
-	f := site.DeliveryFilter{Dead: c.dead}
+func (c *deliveries) filter(cmd *cobra.Command, d *sitedata.Data) (outbox.Filter, error) {
+	f := outbox.Filter{Dead: c.dead}
 	if c.limit < 0 {
 		return f, errors.New("--limit must be a whole number, 0 for all")
 	}
@@ -155,7 +155,7 @@ func knownHost(ctx context.Context, p pushes, host string) error {
 	if err != nil {
 		return err
 	}
-	return notify.KnownHost(host, hosts)
+	return outbox.UnknownHost(host, hosts)
 }
 
 // hostFlag is --host; empty if it was not given.

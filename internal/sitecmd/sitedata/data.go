@@ -14,7 +14,7 @@ import (
 	"userkeys/authority"
 	"userkeys/internal/identity"
 	"userkeys/internal/wiring"
-	"userkeys/notify"
+	"userkeys/outbox"
 	"userkeys/site"
 	"userkeys/store"
 )
@@ -25,7 +25,7 @@ type Data struct {
 	Authority *authority.Authority
 	Identity  *identity.Accounts
 	Store     *store.Store
-	Pushes    *notify.Desk
+	Pushes    *outbox.Pushes
 	HasConfig bool // whether a configuration file was read
 
 	db *sql.DB
@@ -128,7 +128,7 @@ func (d *Data) open(ctx context.Context, sc Config) error {
 	if err != nil {
 		return err
 	}
-	d.Pushes = notify.NewDesk(notify.DeskConfig{Store: d.Store, Settings: d.Authority.Settings})
+	d.Pushes = outbox.NewPushes(outbox.PushesConfig{Store: d.Store, Settings: d.Authority.Settings})
 	d.Identity, err = wiring.NewIdentity(d.Store, identity.Config{})
 	return err
 }
