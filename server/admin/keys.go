@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"userkeys/internal/rows"
+	"userkeys/outbox"
 	"userkeys/server/door"
 	"userkeys/server/input"
 	"userkeys/site"
@@ -44,7 +45,7 @@ func (h *Handlers) listKeys(w http.ResponseWriter, r *http.Request, _ site.Calle
 }
 
 // pushesOf is how pushing goes to those of keys that have a push address, by id.
-func (h *Handlers) pushesOf(ctx context.Context, keys []site.UserAPIKey) (map[int64]site.KeyPush, error) {
+func (h *Handlers) pushesOf(ctx context.Context, keys []site.UserAPIKey) (map[int64]outbox.KeyState, error) {
 	var ids []int64
 	for _, k := range keys {
 		if k.PushURL != "" {

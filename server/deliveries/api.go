@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"userkeys/internal/rows"
+	"userkeys/outbox"
 	"userkeys/server/door"
 	"userkeys/server/input"
 	"userkeys/site"
@@ -32,11 +33,11 @@ func (h *Handlers) listDeliveries(w http.ResponseWriter, r *http.Request, _ site
 		}
 		list[i] = rows.NewDelivery(d, name)
 	}
-	return door.WriteJSON(w, map[string]any{"deliveries": list, "next": door.Next(found, q.Limit, func(d site.Delivery) int64 { return d.ID })})
+	return door.WriteJSON(w, map[string]any{"deliveries": list, "next": door.Next(found, q.Limit, func(d outbox.Delivery) int64 { return d.ID })})
 }
 
-func (h *Handlers) deliveryFilter(r *http.Request, q input.Query) (site.DeliveryFilter, error) {
-	f := site.DeliveryFilter{Before: q.Before, Limit: q.Limit}
+func (h *Handlers) deliveryFilter(r *http.Request, q input.Query) (outbox.Filter, error) {
+	f := outbox.Filter{Before: q.Before, Limit: q.Limit}
 	var err error
 	if f.Dead, err = input.Truth("dead", q.Get("dead")); q.Has("dead") && err != nil {
 		return f, err

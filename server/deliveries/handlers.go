@@ -7,6 +7,7 @@ import (
 	"context"
 	"embed"
 
+	"userkeys/outbox"
 	"userkeys/server/door"
 	"userkeys/server/input"
 	"userkeys/server/page"
@@ -21,9 +22,9 @@ type Pushes interface {
 	// the last day.
 	ResumeHost(ctx context.Context, host string, by site.Caller) error
 	// Deliveries lists what waits or was given up, newest first.
-	Deliveries(ctx context.Context, f site.DeliveryFilter) ([]site.Delivery, error)
+	Deliveries(ctx context.Context, f outbox.Filter) ([]outbox.Delivery, error)
 	// Hosts lists hosts with their numbers.
-	Hosts(ctx context.Context) ([]site.PushHost, error)
+	Hosts(ctx context.Context) ([]outbox.Host, error)
 	// Replay queues given-up deliveries again: those of ids, or all of a host, or all (empty). It returns how many.
 	Replay(ctx context.Context, ids []int64, host string, by site.Caller) (int, error)
 	// Discard forgets given-up deliveries: those of ids, or all of a host, or all (empty). It returns how many.
