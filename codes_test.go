@@ -22,10 +22,7 @@ const (
 // TestEveryCodeHasARow: whoever meets a code in a Go file finds it in docs/attacks.md or docs/wire.md.
 func TestEveryCodeHasARow(t *testing.T) {
 	t.Parallel()
-	rows := map[string]bool{}
-	for _, row := range append(codeRows(t, "docs/attacks.md"), codeRows(t, "docs/wire.md")...) {
-		rows[row.code] = true
-	}
+	rows := codesOfRows(t)
 	for _, f := range sources(t) {
 		visitTexts(f, func(n ast.Node, text string) {
 			for _, code := range codesIn(text) {
@@ -64,6 +61,45 @@ func TestCodeRows(t *testing.T) {
 			t.Errorf("docs/wire.md has no row %s", code)
 		}
 	}
+}
+
+// TestPagesNameTestsAndCodes: tests and codes that other pages name exist.
+func TestPagesNameTestsAndCodes(t *testing.T) {
+	t.Parallel()
+	rows, tests := codesOfRows(t), testsByName(t)
+	named := regexp.MustCompile("`(?:Test|Fuzz)[A-Z][A-Za-z0-9_]*`")
+	err := walkRepo(func(name string) error {
+		if path.Ext(name) != ".md" || name == "CHANGELOG.md" {
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		for _, code := range codesIn(string(text)) {
+			if !rows[code] {
+				t.Errorf("%s: neither docs/attacks.md nor docs/wire.md has a row %s", name, code)
+			}
+		}
+		for _, m := range named.FindAllString(string(text), -1) {
+			if m = strings.Trim(m, "`"); tests[m] == nil {
+				t.Errorf("%s: there is no test %s", name, m)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// codesOfRows are the codes that have a row.
+func codesOfRows(t *testing.T) map[string]bool {
+	rows := map[string]bool{}
+	for _, row := range append(codeRows(t, "docs/attacks.md"), codeRows(t, "docs/wire.md")...) {
+		rows[row.code] = true
+	}
+	return rows
 }
 
 // codeRow is a row of a table whose first cell is a code.
