@@ -47,11 +47,11 @@ func (s *Store) CreateConsent(ctx context.Context, c userkeys.Consent) error {
 	if err != nil {
 		return fail(err)
 	}
-	return s.write(ctx, func(ctx context.Context, tx conn) error {
-		if _, err := one(ctx, tx, scanInt, "SELECT id FROM userkeys_users WHERE id = $1"+s.diff.keepRow, c.UserID); err != nil {
+	return s.write(ctx, func(tx conn) error {
+		if _, err := one(tx, scanInt, "SELECT id FROM userkeys_users WHERE id = $1"+s.diff.keepRow, c.UserID); err != nil {
 			return notFound(err, "user")
 		}
-		n, err := tx.exec(ctx, `INSERT INTO userkeys_consents (id_hash, user_id, session, request, created_at, expires_at)
+		n, err := tx.exec(`INSERT INTO userkeys_consents (id_hash, user_id, session, request, created_at, expires_at)
 			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id_hash) DO NOTHING`,
 			secretHash(c.ID), c.UserID, c.Session, string(request), micros(c.CreatedAt), micros(c.ExpiresAt))
 		if err == nil && n == 0 {
@@ -60,7 +60,7 @@ func (s *Store) CreateConsent(ctx context.Context, c userkeys.Consent) error {
 		if err != nil {
 			return err
 		}
-		_, err = tx.exec(ctx, `DELETE FROM userkeys_consents WHERE user_id = $1 AND id_hash NOT IN (
+		_, err = tx.exec(`DELETE FROM userkeys_consents WHERE user_id = $1 AND id_hash NOT IN (
 			SELECT id_hash FROM userkeys_consents WHERE user_id = $1 ORDER BY created_at DESC, id_hash LIMIT $2)`, c.UserID, maxConsents)
 		return err
 	})
@@ -68,8 +68,8 @@ func (s *Store) CreateConsent(ctx context.Context, c userkeys.Consent) error {
 
 // Consent finds an open question, also one that is too old to be answered. [userkeys.ConsentGone].
 func (s *Store) Consent(ctx context.Context, id string) (userkeys.Consent, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) (userkeys.Consent, error) {
-		consent, err := one(ctx, c, scanConsent, "SELECT "+consentColumns+" FROM userkeys_consents WHERE id_hash = $1", secretHash(id))
+	return read(ctx, s, func(c conn) (userkeys.Consent, error) {
+		consent, err := one(c, scanConsent, "SELECT "+consentColumns+" FROM userkeys_consents WHERE id_hash = $1", secretHash(id))
 		if isNoRows(err) {
 			return userkeys.Consent{}, consentGone()
 		}
@@ -84,15 +84,15 @@ func (s *Store) DeleteConsent(ctx context.Context, id string, by userkeys.Caller
 	if err := checkText(string(by.Kind()), by.Address); err != nil {
 		return err
 	}
-	return s.write(ctx, func(ctx context.Context, c conn) error {
-		consent, err := one(ctx, c, scanConsent, "DELETE FROM userkeys_consents WHERE id_hash = $1 RETURNING "+consentColumns, secretHash(id))
+	return s.write(ctx, func(c conn) error {
+		consent, err := one(c, scanConsent, "DELETE FROM userkeys_consents WHERE id_hash = $1 RETURNING "+consentColumns, secretHash(id))
 		if err != nil && !isNoRows(err) {
 			return err
 		}
 		if err != nil || by.User.ID != 0 && by.User.ID != consent.UserID && !by.Admin() {
 			return consentGone()
 		}
-		return audit(ctx, c, userkeys.AuditEvent{
+		return audit(c, userkeys.AuditEvent{
 			At: at, Caller: by, Action: actionConsentDenied, UserID: consent.UserID, ClientID: consent.Request.ClientID,
 		})
 	})

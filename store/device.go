@@ -41,11 +41,11 @@ func (s *Store) CreateDeviceGrant(ctx context.Context, d userkeys.DeviceGrant) e
 	if err != nil {
 		return fail(err)
 	}
-	return s.write(ctx, func(ctx context.Context, c conn) error {
-		if err := roomForDevice(ctx, c, d.CreatedAt); err != nil {
+	return s.write(ctx, func(c conn) error {
+		if err := roomForDevice(c, d.CreatedAt); err != nil {
 			return err
 		}
-		n, err := c.exec(ctx, `INSERT INTO userkeys_device_grants (device_hash, user_code_hash, request_hash, request, ip, state, user_id, session, payload, created_at, expires_at)
+		n, err := c.exec(`INSERT INTO userkeys_device_grants (device_hash, user_code_hash, request_hash, request, ip, state, user_id, session, payload, created_at, expires_at)
 			VALUES ($1, $2, $3, $4, $5, 'pending', 0, '', '', $6, $7) ON CONFLICT DO NOTHING`,
 			secretHash(d.DeviceCode), secretHash(d.UserCode), secretHash(d.RequestToken), string(request), d.IP, micros(d.CreatedAt), micros(d.ExpiresAt))
 		if err == nil && n == 0 {
@@ -59,11 +59,11 @@ func (s *Store) CreateDeviceGrant(ctx context.Context, d userkeys.DeviceGrant) e
 const maxOpenDevices = 20_000
 
 // roomForDevice removes some of what is over, so that nothing piles up between two clean-ups, and holds the bound.
-func roomForDevice(ctx context.Context, c conn, now time.Time) error {
-	if _, err := c.exec(ctx, "DELETE FROM userkeys_device_grants WHERE device_hash IN (SELECT device_hash FROM userkeys_device_grants WHERE expires_at <= $1 LIMIT 20)", micros(now)); err != nil {
+func roomForDevice(c conn, now time.Time) error {
+	if _, err := c.exec("DELETE FROM userkeys_device_grants WHERE device_hash IN (SELECT device_hash FROM userkeys_device_grants WHERE expires_at <= $1 LIMIT 20)", micros(now)); err != nil {
 		return err
 	}
-	_, err := one(ctx, c, scanInt, "SELECT created_at FROM userkeys_device_grants ORDER BY expires_at LIMIT 1 OFFSET $1", maxOpenDevices)
+	_, err := one(c, scanInt, "SELECT created_at FROM userkeys_device_grants ORDER BY expires_at LIMIT 1 OFFSET $1", maxOpenDevices)
 	switch {
 	case isNoRows(err):
 		return nil
@@ -90,8 +90,8 @@ func (s *Store) DeviceGrantByApproval(ctx context.Context, token string, now tim
 }
 
 func (s *Store) openDevice(ctx context.Context, column, secret string, now time.Time) (userkeys.DeviceGrant, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) (userkeys.DeviceGrant, error) {
-		d, err := one(ctx, c, scanDevice, "SELECT "+deviceColumns+" FROM userkeys_device_grants WHERE "+column+" = $1 AND "+openDevice+"$2", secretHash(secret), micros(now))
+	return read(ctx, s, func(c conn) (userkeys.DeviceGrant, error) {
+		d, err := one(c, scanDevice, "SELECT "+deviceColumns+" FROM userkeys_device_grants WHERE "+column+" = $1 AND "+openDevice+"$2", secretHash(secret), micros(now))
 		if isNoRows(err) {
 			err = deviceGone()
 		}
@@ -108,7 +108,7 @@ func (s *Store) BindDeviceGrant(ctx context.Context, userCode, requestToken, app
 		return userkeys.DeviceGrant{}, err
 	}
 	var d userkeys.DeviceGrant
-	err := s.write(ctx, func(ctx context.Context, c conn) error {
+	err := s.write(ctx, func(c conn) error {
 		query := "UPDATE userkeys_device_grants SET approval_hash = $1, user_id = $2, session = $3 WHERE user_code_hash = $4 AND " + openDevice + "$5 AND user_id IN (0, $2)"
 		args := []any{secretHash(approval), userID, session, secretHash(userCode), micros(now)}
 		if requestToken != "" {
@@ -116,7 +116,7 @@ func (s *Store) BindDeviceGrant(ctx context.Context, userCode, requestToken, app
 			args = append(args, secretHash(requestToken))
 		}
 		var err error
-		d, err = one(ctx, c, scanDevice, query+" RETURNING "+deviceColumns, args...)
+		d, err = one(c, scanDevice, query+" RETURNING "+deviceColumns, args...)
 		if isNoRows(err) {
 			err = deviceGone()
 		}
@@ -126,12 +126,12 @@ func (s *Store) BindDeviceGrant(ctx context.Context, userCode, requestToken, app
 }
 
 // authorizeDevice answers a device authorization in the transaction of its grant.
-func authorizeDevice(ctx context.Context, c conn, g userkeys.Grant) error {
+func authorizeDevice(c conn, g userkeys.Grant) error {
 	d := g.Device
 	if d == nil {
 		return nil
 	}
-	n, err := c.exec(ctx, `UPDATE userkeys_device_grants SET state = 'authorized', payload = $1, expires_at = $2, approval_hash = NULL
+	n, err := c.exec(`UPDATE userkeys_device_grants SET state = 'authorized', payload = $1, expires_at = $2, approval_hash = NULL
 		WHERE approval_hash = $3 AND user_id = $4 AND session = $5 AND `+openDevice+`$6`,
 		d.Payload, micros(d.Until), secretHash(d.Approval), g.Key.UserID, d.Session, micros(g.Key.CreatedAt))
 	if err == nil && n == 0 {
@@ -142,8 +142,8 @@ func authorizeDevice(ctx context.Context, c conn, g userkeys.Grant) error {
 
 // DenyDeviceGrant answers a device authorization with no. [userkeys.ConsentGone].
 func (s *Store) DenyDeviceGrant(ctx context.Context, approval string, userID int64, session string, by userkeys.Caller, now time.Time) error {
-	return s.write(ctx, func(ctx context.Context, c conn) error {
-		d, err := one(ctx, c, scanDevice, `UPDATE userkeys_device_grants SET state = 'denied', approval_hash = NULL
+	return s.write(ctx, func(c conn) error {
+		d, err := one(c, scanDevice, `UPDATE userkeys_device_grants SET state = 'denied', approval_hash = NULL
 			WHERE approval_hash = $1 AND user_id = $2 AND session = $3 AND `+openDevice+`$4 RETURNING `+deviceColumns,
 			secretHash(approval), userID, session, micros(now))
 		if isNoRows(err) {
@@ -152,7 +152,7 @@ func (s *Store) DenyDeviceGrant(ctx context.Context, approval string, userID int
 		if err != nil {
 			return err
 		}
-		return audit(ctx, c, userkeys.AuditEvent{At: now, Caller: by, Action: actionDeviceDenied, UserID: userID, ClientID: d.Request.ClientID})
+		return audit(c, userkeys.AuditEvent{At: now, Caller: by, Action: actionDeviceDenied, UserID: userID, ClientID: d.Request.ClientID})
 	})
 }
 
@@ -161,8 +161,8 @@ func (s *Store) DenyDeviceGrant(ctx context.Context, approval string, userID int
 // nobody has, that is over, or whose answer was fetched.
 func (s *Store) PollDeviceGrant(ctx context.Context, deviceCode string, now time.Time) (userkeys.DeviceGrant, error) {
 	h := secretHash(deviceCode)
-	d, err := read(ctx, s, func(ctx context.Context, c conn) (userkeys.DeviceGrant, error) {
-		d, err := one(ctx, c, scanDevice, "SELECT "+deviceColumns+" FROM userkeys_device_grants WHERE device_hash = $1 AND expires_at > $2", h, micros(now))
+	d, err := read(ctx, s, func(c conn) (userkeys.DeviceGrant, error) {
+		d, err := one(c, scanDevice, "SELECT "+deviceColumns+" FROM userkeys_device_grants WHERE device_hash = $1 AND expires_at > $2", h, micros(now))
 		if isNoRows(err) {
 			err = deviceGone()
 		}
@@ -171,9 +171,9 @@ func (s *Store) PollDeviceGrant(ctx context.Context, deviceCode string, now time
 	if err != nil || d.State == userkeys.DevicePending {
 		return d, err
 	}
-	err = s.write(ctx, func(ctx context.Context, c conn) error {
+	err = s.write(ctx, func(c conn) error {
 		var err error
-		d, err = one(ctx, c, scanDevice, "DELETE FROM userkeys_device_grants WHERE device_hash = $1 AND expires_at > $2 AND state <> 'pending' RETURNING "+deviceColumns, h, micros(now))
+		d, err = one(c, scanDevice, "DELETE FROM userkeys_device_grants WHERE device_hash = $1 AND expires_at > $2 AND state <> 'pending' RETURNING "+deviceColumns, h, micros(now))
 		if isNoRows(err) {
 			err = deviceGone()
 		}

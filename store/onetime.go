@@ -15,11 +15,11 @@ func checkOneTimePassword(p userkeys.OneTimePassword) error {
 }
 
 // putOneTimePassword replaces the user's one-time password: the newest counts. nil is none.
-func putOneTimePassword(ctx context.Context, c conn, p *userkeys.OneTimePassword) error {
+func putOneTimePassword(c conn, p *userkeys.OneTimePassword) error {
 	if p == nil {
 		return nil
 	}
-	_, err := c.exec(ctx, `INSERT INTO userkeys_one_time_passwords (user_id, hash, application_name, created_at, expires_at, key_id) VALUES ($1, $2, $3, $4, $5, $6)
+	_, err := c.exec(`INSERT INTO userkeys_one_time_passwords (user_id, hash, application_name, created_at, expires_at, key_id) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, application_name = excluded.application_name,
 			created_at = excluded.created_at, expires_at = excluded.expires_at, key_id = excluded.key_id, used = 0`,
 		p.UserID, secretHash(p.Password), p.ApplicationName, micros(p.CreatedAt), micros(p.ExpiresAt), p.KeyID)
@@ -36,18 +36,18 @@ func (s *Store) CreateOneTimePassword(ctx context.Context, p userkeys.OneTimePas
 	if err := checkIndexed(consentID); err != nil {
 		return err
 	}
-	return s.write(ctx, func(ctx context.Context, c conn) error {
-		if err := s.lockUser(ctx, c, p.UserID); err != nil {
+	return s.write(ctx, func(c conn) error {
+		if err := s.lockUser(c, p.UserID); err != nil {
 			return err
 		}
 		g := userkeys.Grant{ConsentID: consentID, Key: userkeys.UserAPIKey{UserID: p.UserID, CreatedAt: p.CreatedAt}}
-		if err := consumeConsent(ctx, c, g); err != nil {
+		if err := consumeConsent(c, g); err != nil {
 			return err
 		}
-		if err := putOneTimePassword(ctx, c, &p); err != nil {
+		if err := putOneTimePassword(c, &p); err != nil {
 			return err
 		}
-		return audit(ctx, c, userkeys.AuditEvent{At: p.CreatedAt, Caller: by, Action: actionOneTimeMade, UserID: p.UserID, Detail: p.ApplicationName})
+		return audit(c, userkeys.AuditEvent{At: p.CreatedAt, Caller: by, Action: actionOneTimeMade, UserID: p.UserID, Detail: p.ApplicationName})
 	})
 }
 
@@ -75,8 +75,8 @@ func oneTimeOver() error {
 // OneTimePassword finds a one-time password that is good at now, without
 // consuming it. [userkeys.ConsentGone].
 func (s *Store) OneTimePassword(ctx context.Context, password string, now time.Time) (userkeys.OneTimePassword, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) (userkeys.OneTimePassword, error) {
-		p, err := one(ctx, c, scanOneTime, "SELECT "+oneTimeColumns+" FROM userkeys_one_time_passwords WHERE hash = $1 AND used = 0", secretHash(password))
+	return read(ctx, s, func(c conn) (userkeys.OneTimePassword, error) {
+		p, err := one(c, scanOneTime, "SELECT "+oneTimeColumns+" FROM userkeys_one_time_passwords WHERE hash = $1 AND used = 0", secretHash(password))
 		return p, oneTimeGone(err, p, now)
 	})
 }
@@ -86,20 +86,20 @@ func (s *Store) OneTimePassword(ctx context.Context, password string, now time.T
 // until [Store.BindSession] finds it, so that what ends sign-ins in between ends this one too.
 func (s *Store) ConsumeOneTimePassword(ctx context.Context, password string, by userkeys.Caller, now time.Time) (userkeys.OneTimePassword, error) {
 	var p userkeys.OneTimePassword
-	err := s.write(ctx, func(ctx context.Context, c conn) error {
+	err := s.write(ctx, func(c conn) error {
 		var err error
-		p, err = one(ctx, c, scanOneTime, "UPDATE userkeys_one_time_passwords SET used = 1 WHERE hash = $1 AND used = 0 RETURNING "+oneTimeColumns, secretHash(password))
+		p, err = one(c, scanOneTime, "UPDATE userkeys_one_time_passwords SET used = 1 WHERE hash = $1 AND used = 0 RETURNING "+oneTimeColumns, secretHash(password))
 		if err := oneTimeGone(err, p, now); err != nil {
 			return err
 		}
 		p.Password = password
-		return audit(ctx, c, userkeys.AuditEvent{At: now, Caller: by, Action: actionOneTimeUsed, UserID: p.UserID, Detail: p.ApplicationName})
+		return audit(c, userkeys.AuditEvent{At: now, Caller: by, Action: actionOneTimeUsed, UserID: p.UserID, Detail: p.ApplicationName})
 	})
 	return p, err
 }
 
 // dropOneTimePassword takes a user's one-time password away, where their sessions end too.
-func dropOneTimePassword(ctx context.Context, c conn, userID int64) error {
-	_, err := c.exec(ctx, "DELETE FROM userkeys_one_time_passwords WHERE user_id = $1", userID)
+func dropOneTimePassword(c conn, userID int64) error {
+	_, err := c.exec("DELETE FROM userkeys_one_time_passwords WHERE user_id = $1", userID)
 	return err
 }

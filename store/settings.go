@@ -15,8 +15,8 @@ func scanSetting(r row) ([2]string, error) {
 
 // SettingValues are the settings that were changed, by name.
 func (s *Store) SettingValues(ctx context.Context) (map[string]string, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) (map[string]string, error) {
-		pairs, err := all(ctx, c, scanSetting, "SELECT name, value FROM userkeys_settings")
+	return read(ctx, s, func(c conn) (map[string]string, error) {
+		pairs, err := all(c, scanSetting, "SELECT name, value FROM userkeys_settings")
 		if err != nil {
 			return nil, err
 		}
@@ -52,15 +52,15 @@ func (s *Store) changeSetting(ctx context.Context, name string, e userkeys.Audit
 	if err := checkIndexed(name); err != nil {
 		return err
 	}
-	return s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
-		n, err := c.exec(ctx, query, args...)
+	return s.writeUrgent(ctx, func(c conn) error {
+		n, err := c.exec(query, args...)
 		if err != nil || n == 0 {
 			return err
 		}
-		if err := audit(ctx, c, e); err != nil {
+		if err := audit(c, e); err != nil {
 			return err
 		}
-		return raiseAll(ctx, c, e.At)
+		return raiseAll(c, e.At)
 	})
 }
 
