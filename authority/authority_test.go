@@ -340,7 +340,7 @@ func TestOwnersWhoMayNotAct(t *testing.T) {
 		}
 		u := d.alice
 		u.SuspendedAt = d.clock.now()
-		if err := st.UpdateUser(t.Context(), u, userkeys.Caller{As: userkeys.CallerCommand}, d.clock.now()); err != nil {
+		if err := st.UpdateUser(t.Context(), u, userkeys.Caller{As: userkeys.CallerCommand}.At(d.clock.now())); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := d.Grant(t.Context(), q.ID, said(d.alice), userkeys.Choice{}); !errors.Is(err, userkeys.UserNotAllowed) {

@@ -82,7 +82,7 @@ func TestCheckCharges(t *testing.T) {
 		key, _ := d.grant(bob, request(client("bob's")))
 		d.mustCheck(key)
 		bob.SuspendedAt = d.clock.now()
-		if err := d.store.UpdateUser(t.Context(), bob, userkeys.Caller{As: "command", User: userkeys.User{Admin: true}}, d.clock.now()); err != nil {
+		if err := d.store.UpdateUser(t.Context(), bob, userkeys.Caller{As: "command", User: userkeys.User{Admin: true}}.At(d.clock.now())); err != nil {
 			t.Fatal(err)
 		}
 		d.clock.pass(1100 * time.Millisecond) // the lease

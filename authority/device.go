@@ -18,8 +18,8 @@ type DeviceStore interface {
 	DeviceGrantByRequest(ctx context.Context, token string, now time.Time) (userkeys.DeviceGrant, error)
 	DeviceGrantByApproval(ctx context.Context, token string, now time.Time) (userkeys.DeviceGrant, error)
 	// BindDeviceGrant gives an open one to the user who typed its code.
-	BindDeviceGrant(ctx context.Context, userCode, requestToken, approval string, userID int64, session string, now time.Time) (userkeys.DeviceGrant, error)
-	DenyDeviceGrant(ctx context.Context, approval string, userID int64, session string, by userkeys.Caller, now time.Time) error
+	BindDeviceGrant(ctx context.Context, codes userkeys.TypedCode, act userkeys.Act) (userkeys.DeviceGrant, error)
+	DenyDeviceGrant(ctx context.Context, approval string, act userkeys.Act) error
 	// PollDeviceGrant tells how it stands; an answer is consumed by telling it.
 	PollDeviceGrant(ctx context.Context, deviceCode string, now time.Time) (userkeys.DeviceGrant, error)
 }
@@ -176,7 +176,9 @@ func (a *Authority) ActivateDevice(ctx context.Context, typed, token string, b u
 	var secret [32]byte
 	_, _ = rand.Read(secret[:]) // crypto/rand.Read never fails
 	approval := base64.RawURLEncoding.EncodeToString(secret[:])
-	d, err := a.store.BindDeviceGrant(ctx, code, token, approval, b.User.ID, b.Session.ID, a.now().UTC())
+	d, err := a.store.BindDeviceGrant(ctx, userkeys.TypedCode{
+		UserCode: code, RequestToken: token, Approval: approval,
+	}, b.At(a.now().UTC()))
 	if err != nil {
 		return DeviceQuestion{}, a.wrongCode(ctx, token, b, err)
 	}
@@ -246,7 +248,7 @@ func (a *Authority) AuthorizeDevice(ctx context.Context, approval string, b user
 
 // DenyDevice answers no; the device is told.
 func (a *Authority) DenyDevice(ctx context.Context, approval string, b userkeys.Caller) error {
-	err := a.store.DenyDeviceGrant(ctx, approval, b.User.ID, b.Session.ID, b, a.now().UTC())
+	err := a.store.DenyDeviceGrant(ctx, approval, b.At(a.now().UTC()))
 	if err == nil {
 		a.logDevice(ctx, "denied", "approval", approval)
 	}

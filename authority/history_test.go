@@ -128,7 +128,7 @@ func TestChangesToAccountsAreObeyedAtOnce(t *testing.T) {
 		return func(d *desk, u userkeys.User) error {
 			was := u
 			change(&u)
-			return d.store.ReplaceUser(d.t.Context(), was, u, admin, d.clock.now())
+			return d.store.ReplaceUser(d.t.Context(), was, u, admin.At(d.clock.now()))
 		}
 	}
 	for _, test := range []struct {
@@ -143,7 +143,7 @@ func TestChangesToAccountsAreObeyedAtOnce(t *testing.T) {
 		{"groups", edit(func(u *userkeys.User) { u.Groups = nil }), true},
 		{"renamed", edit(func(u *userkeys.User) { u.Username = "robert" }), true},
 		{"deleted", func(d *desk, u userkeys.User) error {
-			return d.store.DeleteUser(d.t.Context(), u.ID, admin, d.clock.now())
+			return d.store.DeleteUser(d.t.Context(), u.ID, admin.At(d.clock.now()))
 		}, false},
 		{"keys revoked in the store", func(d *desk, u userkeys.User) error {
 			_, err := d.store.Revoke(d.t.Context(), userkeys.Revocation{UserID: u.ID, By: userkeys.RevokedByAdmin, At: d.clock.now(), Caller: admin})
@@ -154,7 +154,7 @@ func TestChangesToAccountsAreObeyedAtOnce(t *testing.T) {
 			return err
 		}, false},
 		{"a setting in the store", func(d *desk, u userkeys.User) error {
-			return d.store.SetSetting(d.t.Context(), "allow_user_api_key_scopes", "write", admin, d.clock.now())
+			return d.store.SetSetting(d.t.Context(), "allow_user_api_key_scopes", "write", admin.At(d.clock.now()))
 		}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {

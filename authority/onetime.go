@@ -13,7 +13,7 @@ import (
 type OneTimeStore interface {
 	CreateOneTimePassword(ctx context.Context, p userkeys.OneTimePassword, consentID string, by userkeys.Caller) error
 	OneTimePassword(ctx context.Context, password string, now time.Time) (userkeys.OneTimePassword, error)
-	ConsumeOneTimePassword(ctx context.Context, password string, by userkeys.Caller, now time.Time) (userkeys.OneTimePassword, error)
+	ConsumeOneTimePassword(ctx context.Context, password string, act userkeys.Act) (userkeys.OneTimePassword, error)
 	// AppSessions lists the sessions of a user that apps began and that are not over, newest first.
 	AppSessions(ctx context.Context, userID int64, now time.Time) ([]userkeys.AppSession, error)
 	// ClientByPublicKey finds who registered with exactly this text, and with this
@@ -123,7 +123,7 @@ func (a *Authority) UseOneTimePassword(ctx context.Context, password, ip string)
 	if err := a.tryOneTime(ctx, password, ip); err != nil {
 		return userkeys.OneTimePassword{}, err
 	}
-	return a.store.ConsumeOneTimePassword(ctx, password, userkeys.Caller{As: userkeys.CallerUser, Address: ip}, a.now().UTC())
+	return a.store.ConsumeOneTimePassword(ctx, password, userkeys.Caller{As: userkeys.CallerUser, Address: ip}.At(a.now().UTC()))
 }
 
 func (a *Authority) tryOneTime(ctx context.Context, password, ip string) error {

@@ -161,7 +161,7 @@ func (a *Authority) ChangeSetting(ctx context.Context, name, value string, by us
 	if err := a.checkScopes(s, d.Name); err != nil {
 		return err
 	}
-	if err := a.store.SetSetting(ctx, d.Name, proper, by, a.now()); err != nil {
+	if err := a.store.SetSetting(ctx, d.Name, proper, by.At(a.now())); err != nil {
 		return err
 	}
 	return a.renew(ctx)
@@ -195,7 +195,7 @@ func (a *Authority) ResetSetting(ctx context.Context, name string, by userkeys.C
 	if err != nil {
 		return err
 	}
-	if err := a.store.ResetSetting(ctx, d.Name, by, a.now()); err != nil {
+	if err := a.store.ResetSetting(ctx, d.Name, by.At(a.now())); err != nil {
 		return err
 	}
 	return a.renew(ctx)

@@ -62,7 +62,7 @@ type ConsentStore interface {
 	CreateConsent(ctx context.Context, c userkeys.Consent) error
 	Consent(ctx context.Context, id string) (userkeys.Consent, error)
 	// DeleteConsent consumes a consent without a grant and writes an audit event "consent denied".
-	DeleteConsent(ctx context.Context, id string, by userkeys.Caller, at time.Time) error
+	DeleteConsent(ctx context.Context, id string, act userkeys.Act) error
 	// ShownAnswer finds the answer that a grant kept for its page.
 	ShownAnswer(ctx context.Context, consentID string, now time.Time) (userkeys.ShownAnswer, error)
 }
@@ -77,8 +77,8 @@ type FormStore interface {
 // change raises the epoch with [userkeys.Changes] All, and writes an audit event.
 type SettingStore interface {
 	SettingValues(ctx context.Context) (map[string]string, error)
-	SetSetting(ctx context.Context, name, value string, by userkeys.Caller, at time.Time) error
-	ResetSetting(ctx context.Context, name string, by userkeys.Caller, at time.Time) error
+	SetSetting(ctx context.Context, name, value string, act userkeys.Act) error
+	ResetSetting(ctx context.Context, name string, act userkeys.Act) error
 }
 
 // JobStore is what cleaning up needs.

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -556,8 +555,8 @@ func TestUserJSON(t *testing.T) {
 	off := bob
 	off.Active = false
 	if err := f.server.cfg.Users.(interface {
-		UpdateUser(ctx context.Context, u userkeys.User, by userkeys.Caller, at time.Time) error
-	}).UpdateUser(t.Context(), off, userkeys.Caller{}, testNow); err != nil {
+		UpdateUser(ctx context.Context, u userkeys.User, act userkeys.Act) error
+	}).UpdateUser(t.Context(), off, userkeys.Caller{}.At(testNow)); err != nil {
 		t.Fatal(err)
 	}
 	f.do(call{path: "/u/bob.json", as: "alice"}).must(t, http.StatusNotFound)

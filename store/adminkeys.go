@@ -101,12 +101,12 @@ func (s *Store) AdminKeyByHash(ctx context.Context, h userkeys.KeyHash) (userkey
 }
 
 // RevokeAdminKey revokes an admin API key. One that is revoked already stays as it was. [userkeys.NotFound].
-func (s *Store) RevokeAdminKey(ctx context.Context, id int64, by userkeys.Caller, at time.Time) error {
-	if err := checkText(string(by.Kind()), by.Address); err != nil {
+func (s *Store) RevokeAdminKey(ctx context.Context, id int64, act userkeys.Act) error {
+	if err := checkText(string(act.By.Kind()), act.By.Address); err != nil {
 		return err
 	}
 	return s.writeUrgent(ctx, func(c conn) error {
-		n, err := c.exec("UPDATE userkeys_admin_keys SET revoked_at = $1 WHERE id = $2 AND revoked_at = 0", micros(at), id)
+		n, err := c.exec("UPDATE userkeys_admin_keys SET revoked_at = $1 WHERE id = $2 AND revoked_at = 0", micros(act.At), id)
 		if err != nil {
 			return err
 		}
@@ -115,7 +115,7 @@ func (s *Store) RevokeAdminKey(ctx context.Context, id int64, by userkeys.Caller
 			return notFound(err, "admin API key")
 		}
 		return audit(c, userkeys.AuditEvent{
-			At: at, Caller: by, Action: actionAdminKeyRevoked, UserID: k.UserID, Detail: fmt.Sprintf("admin key %d: %s", id, k.Description),
+			At: act.At, Caller: act.By, Action: actionAdminKeyRevoked, UserID: k.UserID, Detail: fmt.Sprintf("admin key %d: %s", id, k.Description),
 		})
 	})
 }

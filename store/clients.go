@@ -97,7 +97,7 @@ func (s *Store) releaseClients(c conn, released []userkeys.Client, at time.Time)
 // RebindKey moves a key to another client, found or made, and removes the
 // user's other key on it. It returns the hashes of all keys concerned. [userkeys.InvalidAccess] for
 // a key that is revoked or expired, and for a registered client, which takes no key that it was not granted. [userkeys.NotFound].
-func (s *Store) RebindKey(ctx context.Context, keyID int64, clientID string, by userkeys.Caller, at time.Time) ([]userkeys.KeyHash, error) {
+func (s *Store) RebindKey(ctx context.Context, keyID int64, clientID string, act userkeys.Act) ([]userkeys.KeyHash, error) {
 	if err := checkIndexed(clientID); err != nil {
 		return nil, err
 	}
@@ -110,10 +110,10 @@ func (s *Store) RebindKey(ctx context.Context, keyID int64, clientID string, by 
 		if err != nil {
 			return notFound(err, "key")
 		}
-		if !k.Live(at) { // the request that brought it here began while it was
+		if !k.Live(act.At) { // the request that brought it here began while it was
 			return userkeys.ErrInvalidKey
 		}
-		k.ClientID, k.CreatedAt = clientID, at
+		k.ClientID, k.CreatedAt = clientID, act.At
 		client, err := s.findOrMakeClient(c, k)
 		if err != nil {
 			return err
@@ -130,12 +130,12 @@ func (s *Store) RebindKey(ctx context.Context, keyID int64, clientID string, by 
 			return err
 		}
 		concerned = append(hashes(moved), hashes(dropped)...)
-		events := append(keyEvents(moved, userkeys.AuditEvent{At: at, Caller: by, Action: actionKeyMoved}),
-			keyEvents(dropped, userkeys.AuditEvent{At: at, Caller: by, Action: actionKeyReplaced, Detail: fmt.Sprintf("by key %d", keyID)})...)
+		events := append(keyEvents(moved, userkeys.AuditEvent{At: act.At, Caller: act.By, Action: actionKeyMoved}),
+			keyEvents(dropped, userkeys.AuditEvent{At: act.At, Caller: act.By, Action: actionKeyReplaced, Detail: fmt.Sprintf("by key %d", keyID)})...)
 		if err := audit(c, events...); err != nil {
 			return err
 		}
-		return raise(c, at, concerned)
+		return raise(c, act.At, concerned)
 	})
 	if err != nil {
 		return nil, err

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"time"
 
 	"userkeys"
 )
@@ -80,8 +79,8 @@ func (s *Store) Consent(ctx context.Context, id string) (userkeys.Consent, error
 
 // DeleteConsent consumes a consent without a grant and writes an audit event.
 // [userkeys.ConsentGone] if it is not there, or was put to another user than the one who acts.
-func (s *Store) DeleteConsent(ctx context.Context, id string, by userkeys.Caller, at time.Time) error {
-	if err := checkText(string(by.Kind()), by.Address); err != nil {
+func (s *Store) DeleteConsent(ctx context.Context, id string, act userkeys.Act) error {
+	if err := checkText(string(act.By.Kind()), act.By.Address); err != nil {
 		return err
 	}
 	return s.write(ctx, func(c conn) error {
@@ -89,11 +88,11 @@ func (s *Store) DeleteConsent(ctx context.Context, id string, by userkeys.Caller
 		if err != nil && !isNoRows(err) {
 			return err
 		}
-		if err != nil || by.User.ID != 0 && by.User.ID != consent.UserID && !by.Admin() {
+		if err != nil || act.By.User.ID != 0 && act.By.User.ID != consent.UserID && !act.By.Admin() {
 			return consentGone()
 		}
 		return audit(c, userkeys.AuditEvent{
-			At: at, Caller: by, Action: actionConsentDenied, UserID: consent.UserID, ClientID: consent.Request.ClientID,
+			At: act.At, Caller: act.By, Action: actionConsentDenied, UserID: consent.UserID, ClientID: consent.Request.ClientID,
 		})
 	})
 }

@@ -33,9 +33,9 @@ func TestConsents(t *testing.T) {
 		w.refused(w.CreateConsent(w.ctx, userkeys.Consent{ID: "x", UserID: 77}), userkeys.NotFound)
 		w.refused(w.CreateConsent(w.ctx, userkeys.Consent{UserID: u.ID}), userkeys.InvalidParameters)
 
-		w.refused(w.DeleteConsent(w.ctx, c.ID, userkeys.Caller{User: userkeys.User{ID: other.ID}}, noon), userkeys.ConsentGone)
+		w.refused(w.DeleteConsent(w.ctx, c.ID, userkeys.Caller{User: userkeys.User{ID: other.ID}}.At(noon)), userkeys.ConsentGone)
 		errs := w.together(20, func(int) error {
-			return w.DeleteConsent(w.ctx, c.ID, userkeys.Caller{User: userkeys.User{ID: u.ID}}, noon)
+			return w.DeleteConsent(w.ctx, c.ID, userkeys.Caller{User: userkeys.User{ID: u.ID}}.At(noon))
 		})
 		if n := w.succeeded(errs, userkeys.ConsentGone); n != 1 {
 			w.Errorf("one consent was denied %d times", n)

@@ -99,21 +99,24 @@ func (s *Store) openDevice(ctx context.Context, column, secret string, now time.
 	})
 }
 
-// BindDeviceGrant gives an open device authorization, found by its user code
-// and, if not empty, also by its request token, to a user in a session: from
-// then on only they answer it, with the approval token. [userkeys.ConsentGone]
-// for a code that nobody has, or that is somebody else's.
-func (s *Store) BindDeviceGrant(ctx context.Context, userCode, requestToken, approval string, userID int64, session string, now time.Time) (userkeys.DeviceGrant, error) {
+// BindDeviceGrant gives an open device authorization, found by its user code and, unless it is empty, by its request
+// token, to the user who acts, in the session in which the user acts: from then on only they answer it, with the
+// approval token.
+//
+// Errors: [userkeys.ConsentGone] for a code that no device has, or that another user has typed.
+func (s *Store) BindDeviceGrant(ctx context.Context, t userkeys.TypedCode, act userkeys.Act) (userkeys.DeviceGrant, error) {
+	user, session := act.By.User.ID, act.By.Session.ID
 	if err := checkIndexed(session); err != nil {
 		return userkeys.DeviceGrant{}, err
 	}
 	var d userkeys.DeviceGrant
 	err := s.write(ctx, func(c conn) error {
-		query := "UPDATE userkeys_device_grants SET approval_hash = $1, user_id = $2, session = $3 WHERE user_code_hash = $4 AND " + openDevice + "$5 AND user_id IN (0, $2)"
-		args := []any{secretHash(approval), userID, session, secretHash(userCode), micros(now)}
-		if requestToken != "" {
+		query := `UPDATE userkeys_device_grants SET approval_hash = $1, user_id = $2, session = $3
+			WHERE user_code_hash = $4 AND ` + openDevice + `$5 AND user_id IN (0, $2)`
+		args := []any{secretHash(t.Approval), user, session, secretHash(t.UserCode), micros(act.At)}
+		if t.RequestToken != "" {
 			query += " AND request_hash = $6"
-			args = append(args, secretHash(requestToken))
+			args = append(args, secretHash(t.RequestToken))
 		}
 		var err error
 		d, err = one(c, scanDevice, query+" RETURNING "+deviceColumns, args...)
@@ -140,19 +143,24 @@ func authorizeDevice(c conn, g userkeys.Grant) error {
 	return err
 }
 
-// DenyDeviceGrant answers a device authorization with no. [userkeys.ConsentGone].
-func (s *Store) DenyDeviceGrant(ctx context.Context, approval string, userID int64, session string, by userkeys.Caller, now time.Time) error {
+// DenyDeviceGrant answers with no the device authorization that was bound to the user who acts, in the same session.
+//
+// Errors: [userkeys.ConsentGone] if there is none that is open.
+func (s *Store) DenyDeviceGrant(ctx context.Context, approval string, act userkeys.Act) error {
+	user := act.By.User.ID
 	return s.write(ctx, func(c conn) error {
 		d, err := one(c, scanDevice, `UPDATE userkeys_device_grants SET state = 'denied', approval_hash = NULL
 			WHERE approval_hash = $1 AND user_id = $2 AND session = $3 AND `+openDevice+`$4 RETURNING `+deviceColumns,
-			secretHash(approval), userID, session, micros(now))
+			secretHash(approval), user, act.By.Session.ID, micros(act.At))
 		if isNoRows(err) {
 			return deviceGone()
 		}
 		if err != nil {
 			return err
 		}
-		return audit(c, userkeys.AuditEvent{At: now, Caller: by, Action: actionDeviceDenied, UserID: userID, ClientID: d.Request.ClientID})
+		return audit(c, userkeys.AuditEvent{
+			At: act.At, Caller: act.By, Action: actionDeviceDenied, UserID: user, ClientID: d.Request.ClientID,
+		})
 	})
 }
 

@@ -47,7 +47,7 @@ func TestMigrate(t *testing.T) {
 		if err := s.Check(ctx); !errors.Is(err, userkeys.Unavailable) || !strings.Contains(err.Error(), "migrate") {
 			t.Errorf("Check before Migrate: %v", err)
 		}
-		if err := s.SetSetting(ctx, "title", "x", userkeys.Caller{}, at); err == nil {
+		if err := s.SetSetting(ctx, "title", "x", userkeys.Caller{}.At(at)); err == nil {
 			t.Error("a write without a schema succeeded")
 		}
 		if n, err := s.Migrate(ctx); int64(n) != want || err != nil {

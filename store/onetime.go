@@ -84,16 +84,16 @@ func (s *Store) OneTimePassword(ctx context.Context, password string, now time.T
 // ConsumeOneTimePassword marks a one-time password as used and tells whose it
 // was: of many who try at once, one is told. [userkeys.ConsentGone] to all others. Its row stays
 // until [Store.BindSession] finds it, so that what ends sign-ins in between ends this one too.
-func (s *Store) ConsumeOneTimePassword(ctx context.Context, password string, by userkeys.Caller, now time.Time) (userkeys.OneTimePassword, error) {
+func (s *Store) ConsumeOneTimePassword(ctx context.Context, password string, act userkeys.Act) (userkeys.OneTimePassword, error) {
 	var p userkeys.OneTimePassword
 	err := s.write(ctx, func(c conn) error {
 		var err error
 		p, err = one(c, scanOneTime, "UPDATE userkeys_one_time_passwords SET used = 1 WHERE hash = $1 AND used = 0 RETURNING "+oneTimeColumns, secretHash(password))
-		if err := oneTimeGone(err, p, now); err != nil {
+		if err := oneTimeGone(err, p, act.At); err != nil {
 			return err
 		}
 		p.Password = password
-		return audit(c, userkeys.AuditEvent{At: now, Caller: by, Action: actionOneTimeUsed, UserID: p.UserID, Detail: p.ApplicationName})
+		return audit(c, userkeys.AuditEvent{At: act.At, Caller: act.By, Action: actionOneTimeUsed, UserID: p.UserID, Detail: p.ApplicationName})
 	})
 	return p, err
 }

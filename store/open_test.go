@@ -146,7 +146,7 @@ func TestPostgresCommitsToDiskWhateverTheSession(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.SetSetting(t.Context(), "title", "x", userkeys.Caller{}, at); err != nil {
+	if err := s.SetSetting(t.Context(), "title", "x", userkeys.Caller{}.At(at)); err != nil {
 		t.Fatal(err)
 	}
 	var got string

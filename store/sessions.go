@@ -26,18 +26,20 @@ func (s *Store) Session(ctx context.Context, tokenHash []byte, now time.Time) ([
 	return data[0], true, nil
 }
 
-// SaveSession makes or replaces a session; userID is 0 while nobody is signed in.
-func (s *Store) SaveSession(ctx context.Context, tokenHash, data []byte, userID int64, expiresAt time.Time) error {
-	if len(tokenHash) == 0 || len(tokenHash) > maxIndexed || len(data) > maxSessionData {
-		return userkeys.Errorf(userkeys.InvalidParameters, "a session without a token, or with more than %d bytes", maxSessionData)
+// SaveSession writes a session, in the place of one with the same token.
+func (s *Store) SaveSession(ctx context.Context, row userkeys.SessionRow) error {
+	if len(row.TokenHash) == 0 || len(row.TokenHash) > maxIndexed || len(row.Data) > maxSessionData {
+		return userkeys.Errorf(userkeys.InvalidParameters,
+			"a session without a token, or with more than %d bytes", maxSessionData)
 	}
+	data := row.Data
 	if data == nil {
 		data = []byte{}
 	}
 	return s.write(ctx, func(c conn) error {
 		_, err := c.exec(`INSERT INTO userkeys_sessions (token_hash, user_id, data, expires_at) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (token_hash) DO UPDATE SET user_id = excluded.user_id, data = excluded.data, expires_at = excluded.expires_at`,
-			tokenHash, userID, data, micros(expiresAt))
+			row.TokenHash, row.UserID, data, micros(row.ExpiresAt))
 		return err
 	})
 }

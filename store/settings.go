@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"time"
 
 	"userkeys"
 )
@@ -29,22 +28,22 @@ func (s *Store) SettingValues(ctx context.Context) (map[string]string, error) {
 }
 
 // SetSetting stores a setting's value; it is validated above.
-func (s *Store) SetSetting(ctx context.Context, name, value string, by userkeys.Caller, at time.Time) error {
-	if err := checkText(value, string(by.Kind()), by.Address); err != nil {
+func (s *Store) SetSetting(ctx context.Context, name, value string, act userkeys.Act) error {
+	if err := checkText(value, string(act.By.Kind()), act.By.Address); err != nil {
 		return err
 	}
 	return s.changeSetting(ctx, name, userkeys.AuditEvent{
-		At: at, Caller: by, Action: actionSettingChanged, Detail: settingDetail(name, value),
+		At: act.At, Caller: act.By, Action: actionSettingChanged, Detail: settingDetail(name, value),
 	}, `INSERT INTO userkeys_settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
 }
 
 // ResetSetting forgets a setting's value. One that was not changed stays quietly so.
-func (s *Store) ResetSetting(ctx context.Context, name string, by userkeys.Caller, at time.Time) error {
-	if err := checkText(string(by.Kind()), by.Address); err != nil {
+func (s *Store) ResetSetting(ctx context.Context, name string, act userkeys.Act) error {
+	if err := checkText(string(act.By.Kind()), act.By.Address); err != nil {
 		return err
 	}
 	return s.changeSetting(ctx, name, userkeys.AuditEvent{
-		At: at, Caller: by, Action: actionSettingReset, Detail: name,
+		At: act.At, Caller: act.By, Action: actionSettingReset, Detail: name,
 	}, "DELETE FROM userkeys_settings WHERE name = $1", name)
 }
 

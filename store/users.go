@@ -120,26 +120,26 @@ func userValues(u userkeys.User) []any {
 // UpdateUser writes every field of u but ID and CreatedAt. It raises the epoch
 // for the user's keys in the same transaction. [userkeys.NotFound], and
 // [userkeys.Conflict] if a name is taken or no active administrator would be left.
-func (s *Store) UpdateUser(ctx context.Context, u userkeys.User, by userkeys.Caller, at time.Time) error {
-	return s.updateUser(ctx, func(userkeys.User) bool { return true }, u, by, at)
+func (s *Store) UpdateUser(ctx context.Context, u userkeys.User, act userkeys.Act) error {
+	return s.updateUser(ctx, func(userkeys.User) bool { return true }, u, act)
 }
 
 // ReplaceUser is [Store.UpdateUser] for a user who is still as was, but for
 // when they were last seen: of two changes at once none undoes the other.
 // [userkeys.Conflict] with [ReasonChanged] otherwise: read again, and change that.
-func (s *Store) ReplaceUser(ctx context.Context, was, u userkeys.User, by userkeys.Caller, at time.Time) error {
+func (s *Store) ReplaceUser(ctx context.Context, was, u userkeys.User, act userkeys.Act) error {
 	same := func(now userkeys.User) bool {
 		now.LastSeenAt = was.LastSeenAt
 		return slices.Equal(userValues(now), userValues(was))
 	}
-	return s.updateUser(ctx, same, u, by, at)
+	return s.updateUser(ctx, same, u, act)
 }
 
 // ReasonChanged says that somebody else changed the row meanwhile.
 const ReasonChanged = "changed meanwhile"
 
-func (s *Store) updateUser(ctx context.Context, same func(userkeys.User) bool, u userkeys.User, by userkeys.Caller, at time.Time) error {
-	if err := checkUser(u, by); err != nil {
+func (s *Store) updateUser(ctx context.Context, same func(userkeys.User) bool, u userkeys.User, act userkeys.Act) error {
+	if err := checkUser(u, act.By); err != nil {
 		return err
 	}
 	return s.writeUrgent(ctx, func(c conn) error {
@@ -160,11 +160,11 @@ func (s *Store) updateUser(ctx context.Context, same func(userkeys.User) bool, u
 		if n == 0 {
 			return nameTaken()
 		}
-		err = audit(c, userkeys.AuditEvent{At: at, Caller: by, Action: actionUserUpdated, UserID: u.ID, Detail: whatChanged(old, u)})
+		err = audit(c, userkeys.AuditEvent{At: act.At, Caller: act.By, Action: actionUserUpdated, UserID: u.ID, Detail: whatChanged(old, u)})
 		if err != nil {
 			return err
 		}
-		return raiseForUser(c, u.ID, at)
+		return raiseForUser(c, u.ID, act.At)
 	})
 }
 
@@ -222,8 +222,8 @@ func whatChanged(old, u userkeys.User) string {
 }
 
 // SetPassword stores the hash of a new password, or none. [userkeys.NotFound].
-func (s *Store) SetPassword(ctx context.Context, userID int64, hash string, by userkeys.Caller, at time.Time) error {
-	if err := checkText(hash, string(by.Kind()), by.Address); err != nil {
+func (s *Store) SetPassword(ctx context.Context, userID int64, hash string, act userkeys.Act) error {
+	if err := checkText(hash, string(act.By.Kind()), act.By.Address); err != nil {
 		return err
 	}
 	return s.writeUrgent(ctx, func(c conn) error {
@@ -234,7 +234,7 @@ func (s *Store) SetPassword(ctx context.Context, userID int64, hash string, by u
 		if n == 0 {
 			return userkeys.Errorf(userkeys.NotFound, "there is no such user")
 		}
-		return audit(c, userkeys.AuditEvent{At: at, Caller: by, Action: actionPasswordSet, UserID: userID})
+		return audit(c, userkeys.AuditEvent{At: act.At, Caller: act.By, Action: actionPasswordSet, UserID: userID})
 	})
 }
 
@@ -249,8 +249,8 @@ func (s *Store) ReplacePassword(ctx context.Context, userID int64, old, hash str
 
 // DeleteUser removes the user with keys, consents and sessions. [userkeys.NotFound],
 // and [userkeys.Conflict] for the last active administrator.
-func (s *Store) DeleteUser(ctx context.Context, userID int64, by userkeys.Caller, at time.Time) error {
-	if err := checkText(string(by.Kind()), by.Address); err != nil {
+func (s *Store) DeleteUser(ctx context.Context, userID int64, act userkeys.Act) error {
+	if err := checkText(string(act.By.Kind()), act.By.Address); err != nil {
 		return err
 	}
 	return s.writeUrgent(ctx, func(c conn) error {
@@ -272,10 +272,10 @@ func (s *Store) DeleteUser(ctx context.Context, userID int64, by userkeys.Caller
 			return err
 		}
 		detail := fmt.Sprintf("%s, with %d keys", u.Username, len(keys))
-		if err := audit(c, userkeys.AuditEvent{At: at, Caller: by, Action: actionUserDeleted, UserID: userID, Detail: detail}); err != nil {
+		if err := audit(c, userkeys.AuditEvent{At: act.At, Caller: act.By, Action: actionUserDeleted, UserID: userID, Detail: detail}); err != nil {
 			return err
 		}
-		return raise(c, at, hashes(keys))
+		return raise(c, act.At, hashes(keys))
 	})
 }
 

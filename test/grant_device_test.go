@@ -323,6 +323,7 @@ func TestOneTimeThingsAreConsumedOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		by := userkeys.Caller{User: u, Session: userkeys.Session{ID: "s"}}
 		for range rounds {
 			password := userkeys.NewOneTimePassword()
 			err := st.CreateOneTimePassword(t.Context(), userkeys.OneTimePassword{Password: password, UserID: u.ID, CreatedAt: now, ExpiresAt: now.Add(time.Hour)}, "", testkit.Command)
@@ -330,17 +331,17 @@ func TestOneTimeThingsAreConsumedOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 			once(t, func() error {
-				_, err := st.ConsumeOneTimePassword(t.Context(), password, testkit.Command, now)
+				_, err := st.ConsumeOneTimePassword(t.Context(), password, testkit.Command.At(now))
 				return err
 			})
 			d := userkeys.NewDeviceGrant(userkeys.AuthorizationRequest{ClientID: "c"}, "", now)
 			if err := st.CreateDeviceGrant(t.Context(), d); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := st.BindDeviceGrant(t.Context(), d.UserCode, "", "approval"+d.RequestToken, u.ID, "s", now); err != nil {
+			if _, err := st.BindDeviceGrant(t.Context(), userkeys.TypedCode{UserCode: d.UserCode, Approval: "approval" + d.RequestToken}, by.At(now)); err != nil {
 				t.Fatal(err)
 			}
-			if err := st.DenyDeviceGrant(t.Context(), "approval"+d.RequestToken, u.ID, "s", testkit.Command, now); err != nil {
+			if err := st.DenyDeviceGrant(t.Context(), "approval"+d.RequestToken, by.At(now)); err != nil {
 				t.Fatal(err)
 			}
 			once(t, func() error {
