@@ -69,8 +69,8 @@ func (c Caller) SignedIn() bool { return c.User.ID != 0 }
 // theirs nor an app in a session that it began with a one-time password.
 func (c Caller) Admin() bool { return c.User.Admin && c.Key == 0 && c.Session.App == "" }
 
-// Caller is the app with the key that a was given for, at an IP address, as far as the check of the key told.
-func (a Access) Caller(address string) Caller {
+// KeyCaller returns the app with the key that a was given for, at an IP address, as far as the check of the key told.
+func KeyCaller(a Access, address string) Caller {
 	u := User{ID: a.UserID, Username: a.Username, Active: true}
 	if s := a.Standing; s != nil {
 		u.TrustLevel, u.Admin, u.Moderator, u.Groups = s.TrustLevel, s.Admin, s.Moderator, s.Groups

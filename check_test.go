@@ -51,15 +51,6 @@ func settingsWith(t testing.TB, values map[string]string) userkeys.Settings {
 	return s
 }
 
-func discourse(t testing.TB) *userkeys.Catalog {
-	t.Helper()
-	c, err := userkeys.NewCatalog()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
 // registered is a client that came by registration.
 func registered() userkeys.Client {
 	return userkeys.Client{

@@ -245,8 +245,9 @@ func TestPK28FIPSOnly(t *testing.T) {
 			mustRefuse(t, err, userkeys.InvalidPadding, "FIPS 140-only")
 		}
 	}
-	p := good()
-	r, err := userkeys.ParseAuthorizationRequest(p)
+	r, err := userkeys.ParseAuthorizationRequest(url.Values{
+		"nonce": {"n1"}, "scopes": {"read"}, "client_id": {"c1"}, "public_key": {testPublicKey}, "application_name": {"App"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package userkeys_test
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -55,17 +54,5 @@ func TestKeyLife(t *testing.T) {
 	}
 	if (userkeys.Client{PublicKey: "x"}).Registered() || !(userkeys.Client{AuthRedirect: "x"}).Registered() {
 		t.Error("Registered tells the wrong clients")
-	}
-}
-
-func TestAccessInContext(t *testing.T) {
-	t.Parallel()
-	a, ok := userkeys.FromContext(context.Background())
-	if ok || a.Username != "" || a.Scopes.Has("read") || a.Admin {
-		t.Errorf("a stranger is %+v", a)
-	}
-	want := userkeys.Access{KeyID: 1, Username: "sam", Standing: &userkeys.Standing{Scopes: userkeys.Scopes{"read"}}}
-	if got, ok := userkeys.FromContext(userkeys.NewContext(context.Background(), want)); !ok || got != want {
-		t.Errorf("%+v, %v", got, ok)
 	}
 }

@@ -73,3 +73,12 @@ func mustRefuse(t testing.TB, err error, code userkeys.Code, words string) {
 		t.Errorf("refused with %q: %q; want %q with %q", got, text, code, words)
 	}
 }
+
+func discourse(t testing.TB) *userkeys.Catalog {
+	t.Helper()
+	c, err := userkeys.NewCatalog()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}

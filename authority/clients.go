@@ -81,7 +81,7 @@ func (a *Authority) Rebind(ctx context.Context, acc userkeys.Access, clientID st
 	if a.chargeStored(ctx, moves, strconv.FormatInt(acc.KeyID, 10)) != nil {
 		return acc
 	}
-	if _, err := a.store.RebindKey(ctx, acc.KeyID, clientID, acc.Caller("").At(a.now().UTC())); err != nil {
+	if _, err := a.store.RebindKey(ctx, acc.KeyID, clientID, userkeys.KeyCaller(acc, "").At(a.now().UTC())); err != nil {
 		if !errors.Is(err, userkeys.InvalidAccess) {
 			a.log.WarnContext(ctx, "a key could not be moved to another client", "key", acc.KeyID, "err", err)
 		}
@@ -132,7 +132,7 @@ func (a *Authority) Renew(ctx context.Context, acc userkeys.Access, nonce, ip st
 	}
 	_, err = a.store.RenewKey(ctx, userkeys.Renewal{
 		KeyID: k.ID, Presented: acc.KeyHash, Hash: key.Hash(), ExpiresAt: end, OldUntil: now.Add(userkeys.RenewedKeyGrace),
-		At: now, Caller: acc.Caller(ip),
+		At: now, Caller: userkeys.KeyCaller(acc, ip),
 	})
 	if err != nil {
 		return Renewed{}, err

@@ -244,7 +244,7 @@ func (s *Server) revokeItself(w http.ResponseWriter, r *http.Request, access use
 	if r.PostForm.Has("id") && r.PostForm.Get("id") != strconv.FormatInt(access.KeyID, 10) {
 		return &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "a key revokes only itself"}
 	}
-	if err := s.keys.Revoke(r.Context(), access.KeyID, access.Caller(s.cfg.ClientIP(r))); err != nil {
+	if err := s.keys.Revoke(r.Context(), access.KeyID, userkeys.KeyCaller(access, s.cfg.ClientIP(r))); err != nil {
 		return err
 	}
 	return success(w)

@@ -99,7 +99,7 @@ func (s *Server) makeOneTime(r *http.Request, v userkeys.Visitor) (string, error
 		if err := s.keyMayMakeOneTime(access); err != nil {
 			return "", err
 		}
-		b = access.Caller(s.cfg.ClientIP(r))
+		b = userkeys.KeyCaller(access, s.cfg.ClientIP(r))
 	} else if r.PostForm.Has("id") {
 		return s.oneTimes.GrantOneTime(r.Context(), r.PostForm.Get("id"), b)
 	} else if err := mayAskDirectly(r, v); err != nil {
