@@ -18,6 +18,7 @@ import (
 	"userkeys/client"
 	"userkeys/notify"
 	"userkeys/server"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -48,8 +49,8 @@ func TestEmbeddingPushes(t *testing.T) {
 		"allowed_user_api_push_urls": receiver.URL, "push_notification_time_window_mins": "0",
 	}})
 	must(t, err)
-	system := userkeys.Caller{As: userkeys.CallerSystem}
-	alice, err := st.FindOrCreateUser(ctx, userkeys.User{Username: "alice", TrustLevel: 1}, system)
+	system := site.Caller{As: site.CallerSystem}
+	alice, err := st.FindOrCreateUser(ctx, site.User{Username: "alice", TrustLevel: 1}, system)
 	must(t, err)
 	mySessions := sessions{"secret": alice}
 	bus := notify.NewBus(notify.BusConfig{Store: st, Origin: "https://www.example"})
@@ -74,13 +75,13 @@ func TestEmbeddingPushes(t *testing.T) {
 	must(t, err)
 	asked, err := url.Parse(app.URL)
 	must(t, err)
-	request, err := userkeys.ParseAuthorizationRequest(asked.Query())
+	request, err := site.ParseAuthorizationRequest(asked.Query())
 	must(t, err)
-	granted, err := auth.GrantDirect(ctx, request, userkeys.Caller{User: alice, Session: userkeys.Session{ID: "one"}})
+	granted, err := auth.GrantDirect(ctx, request, site.Caller{User: alice, Session: site.Session{ID: "one"}})
 	must(t, err)
 	pushSecret, err = userkeys.NewPushSecret(secret, granted.Key.ID, granted.Key.CreatedAt)
 	must(t, err)
-	told, err := inbox.Add(ctx, userkeys.Announcement{Usernames: []string{"alice"}, Message: userkeys.Message{Title: "Your build is green"}, Caller: system})
+	told, err := inbox.Add(ctx, site.Announcement{Usernames: []string{"alice"}, Message: site.Message{Title: "Your build is green"}, Caller: system})
 	must(t, err)
 	if told.Queued != 1 {
 		t.Fatalf("%d pushes are queued, want 1", told.Queued)

@@ -21,20 +21,21 @@ import (
 	"userkeys/client"
 	"userkeys/gateway"
 	"userkeys/server"
+	"userkeys/site"
 	"userkeys/store"
 )
 
 // sessions stands for the sessions that a site has already: who is signed in, by cookie.
-type sessions map[string]userkeys.User
+type sessions map[string]site.User
 
 // Visitor tells who sends r.
-func (s sessions) Visitor(r *http.Request) (userkeys.Caller, error) {
+func (s sessions) Visitor(r *http.Request) (site.Caller, error) {
 	cookie, err := r.Cookie("session")
 	if err != nil {
-		return userkeys.Caller{}, nil // nobody is signed in
+		return site.Caller{}, nil // nobody is signed in
 	}
 	name := fmt.Sprintf("%x", sha256.Sum256([]byte(cookie.Value))) // the session's name, not its secret
-	return userkeys.Caller{User: s[cookie.Value], Session: userkeys.Session{ID: name}}, nil
+	return site.Caller{User: s[cookie.Value], Session: site.Session{ID: name}}, nil
 }
 
 // LoginURL is the site's login page. What it leads back to has parameters of its own.
@@ -62,7 +63,7 @@ func Example_embedding() {
 	check(err)
 	auth, err := authority.New(ctx, authority.Config{Store: st})
 	check(err)
-	alice, err := st.FindOrCreateUser(ctx, userkeys.User{Username: "alice", TrustLevel: 1}, userkeys.Caller{As: userkeys.CallerSystem})
+	alice, err := st.FindOrCreateUser(ctx, site.User{Username: "alice", TrustLevel: 1}, site.Caller{As: site.CallerSystem})
 	check(err)
 	mySessions := sessions{"secret": alice}
 	base, err := url.Parse("https://www.example")

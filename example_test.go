@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // An app asks for a key, and opens what the site sends back.
@@ -52,7 +53,7 @@ func exampleSite(address string) string {
 	if err != nil {
 		log.Fatal(err)
 	}
-	r, err := userkeys.ParseAuthorizationRequest(p)
+	r, err := site.ParseAuthorizationRequest(p)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -60,13 +61,13 @@ func exampleSite(address string) string {
 	if err != nil {
 		log.Fatal(err)
 	}
-	settings := userkeys.DefaultSettings()
-	checked, err := r.Check(settings, catalog, userkeys.Client{})
+	settings := site.DefaultSettings()
+	checked, err := r.Check(settings, catalog, site.Client{})
 	if err != nil {
 		log.Fatal(err)
 	}
 	// Here the site shows who asks for what, and the user, who may give keys, says yes.
-	if err := settings.CheckGrantor(userkeys.User{Username: "sam", TrustLevel: 1}); err != nil {
+	if err := settings.CheckGrantor(site.User{Username: "sam", TrustLevel: 1}); err != nil {
 		log.Fatal(err)
 	}
 	answer := userkeys.Payload{Key: userkeys.NewKey(""), Nonce: checked.Nonce, Push: checked.Push}
@@ -87,7 +88,7 @@ func ExampleAuthorizationRequest_Check() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	r, err := userkeys.ParseAuthorizationRequest(p)
+	r, err := site.ParseAuthorizationRequest(p)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -95,7 +96,7 @@ func ExampleAuthorizationRequest_Check() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	c, err := r.Check(userkeys.DefaultSettings(), catalog, userkeys.Client{})
+	c, err := r.Check(site.DefaultSettings(), catalog, site.Client{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -115,7 +116,7 @@ func ExampleAuthorizationRequest_Check() {
 
 // A refusal says what would help, and programs match its code.
 func ExampleSettings_CheckRedirect() {
-	s := userkeys.DefaultSettings()
+	s := site.DefaultSettings()
 	_, err := s.CheckRedirect("https://app.example/callback?state=1")
 	if errors.Is(err, userkeys.RedirectNotAllowed) {
 		fmt.Println(userkeys.AsError(err).Public)

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 const testKeyText = userkeys.Key("0123456789abcdef0123456789abf62c")
@@ -245,13 +246,13 @@ func TestPK28FIPSOnly(t *testing.T) {
 			mustRefuse(t, err, userkeys.InvalidPadding, "FIPS 140-only")
 		}
 	}
-	r, err := userkeys.ParseAuthorizationRequest(url.Values{
+	r, err := site.ParseAuthorizationRequest(url.Values{
 		"nonce": {"n1"}, "scopes": {"read"}, "client_id": {"c1"}, "public_key": {testPublicKey}, "application_name": {"App"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = r.Check(userkeys.DefaultSettings(), discourse(t), userkeys.Client{})
+	_, err = r.Check(site.DefaultSettings(), discourse(t), site.Client{})
 	mustRefuse(t, err, userkeys.InvalidPadding, "FIPS 140-only")
 }
 

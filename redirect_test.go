@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // TestRedirectVectors judges every address of testdata/redirects.txt: hostile
@@ -14,7 +15,7 @@ import (
 func TestRedirectVectors(t *testing.T) {
 	t.Parallel()
 	const file = "redirects.txt"
-	s := userkeys.DefaultSettings()
+	s := site.DefaultSettings()
 	for _, v := range vectorLines(t, file) {
 		id, rest, _ := strings.Cut(v.text, " ")
 		switch id {
@@ -57,7 +58,7 @@ func TestRedirectRuleVectors(t *testing.T) {
 		verdict, value, _ := strings.Cut(rest, " ")
 		t.Run(id+" "+verdict+" "+v.at(file), func(t *testing.T) {
 			r, err := userkeys.ParseRedirectRule(value)
-			settings := userkeys.DefaultSettings()
+			settings := site.DefaultSettings()
 			setErr := settings.Set("allowed_user_api_auth_redirects", value)
 			if verdict == "refuse" {
 				mustRefuse(t, err, userkeys.InvalidParameters, v.note)
@@ -98,7 +99,7 @@ func TestCVE_2021_21291_WildcardMustNotCrossTheHost(t *testing.T) {
 // TestCVE_2020_15234_PathIsComparedWithCase: fosite compared whole addresses without case (RD17, RD18).
 func TestCVE_2020_15234_PathIsComparedWithCase(t *testing.T) {
 	t.Parallel()
-	s := userkeys.DefaultSettings()
+	s := site.DefaultSettings()
 	s.AllowedUserAPIAuthRedirects = []string{"https://App.example/Cb"}
 	if _, err := s.CheckRedirect("https://aPP.EXAMPLE/Cb"); err != nil {
 		t.Error(err)
@@ -192,7 +193,7 @@ func TestRefusalNamesTheLineToAdd(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := userkeys.DefaultSettings()
+			s := site.DefaultSettings()
 			_, err := s.CheckRedirect(c.to)
 			text, _ := public(err)
 			if !strings.HasSuffix(text, "allowed_user_api_auth_redirects: "+c.line) {
@@ -211,7 +212,7 @@ func TestRefusalNamesTheLineToAdd(t *testing.T) {
 // TestLocalhostIsToldOfLoopback: a line with a port helps only until the app listens on the next one.
 func TestLocalhostIsToldOfLoopback(t *testing.T) {
 	t.Parallel()
-	s := userkeys.DefaultSettings()
+	s := site.DefaultSettings()
 	for to, told := range map[string]bool{
 		"http://localhost:51004/cb": true, "http://localhost/cb": true, "https://localhost:51004/cb": false, "http://localhost.example/cb": false,
 	} {

@@ -9,21 +9,22 @@ import (
 
 	"userkeys"
 	"userkeys/internal/limit"
+	"userkeys/site"
 )
 
 // AdminStore remembers admin API keys, and finds the users they act as.
 type AdminStore interface {
-	CreateAdminKey(ctx context.Context, k userkeys.AdminAPIKey, by userkeys.Caller) (userkeys.AdminAPIKey, error)
+	CreateAdminKey(ctx context.Context, k site.AdminAPIKey, by site.Caller) (site.AdminAPIKey, error)
 	// AdminKeys lists them newest first, revoked ones too, before an id (0: from the newest on), at most limit.
-	AdminKeys(ctx context.Context, before int64, limit int) ([]userkeys.AdminAPIKey, error)
-	AdminKeyByHash(ctx context.Context, h userkeys.KeyHash) (userkeys.AdminAPIKey, error)
-	RevokeAdminKey(ctx context.Context, id int64, act userkeys.Act) error
+	AdminKeys(ctx context.Context, before int64, limit int) ([]site.AdminAPIKey, error)
+	AdminKeyByHash(ctx context.Context, h userkeys.KeyHash) (site.AdminAPIKey, error)
+	RevokeAdminKey(ctx context.Context, id int64, act site.Act) error
 	TouchAdminKey(ctx context.Context, id int64, usedAt time.Time) error
-	User(ctx context.Context, id int64) (userkeys.User, error)
+	User(ctx context.Context, id int64) (site.User, error)
 	// Account finds by username or, if name has an '@', by e-mail address.
-	Account(ctx context.Context, name string) (userkeys.Account, error)
+	Account(ctx context.Context, name string) (site.Account, error)
 	// AuditEvents lists the audit log newest first, before an id (0: from the newest on), at most limit.
-	AuditEvents(ctx context.Context, before int64, limit int) ([]userkeys.AuditEvent, error)
+	AuditEvents(ctx context.Context, before int64, limit int) ([]site.AuditEvent, error)
 }
 
 const (
@@ -35,9 +36,9 @@ const (
 // CreateAdminKey makes an admin API key. The text is given here once and never again. No key makes one: what may do
 // little could else make what may do everything, and outlives it.
 // Errors: [userkeys.InvalidAccess], [userkeys.MissingParameter], [userkeys.InvalidParameters], [userkeys.NotFound] for the user.
-func (a *Authority) CreateAdminKey(ctx context.Context, n userkeys.NewAdminAPIKey, by userkeys.Caller) (userkeys.Key, userkeys.AdminAPIKey, error) {
-	none := userkeys.AdminAPIKey{}
-	if by.AdminKey != 0 || by.Kind() == userkeys.CallerKey {
+func (a *Authority) CreateAdminKey(ctx context.Context, n site.NewAdminAPIKey, by site.Caller) (userkeys.Key, site.AdminAPIKey, error) {
+	none := site.AdminAPIKey{}
+	if by.AdminKey != 0 || by.Kind() == site.CallerKey {
 		return "", none, &userkeys.Error{
 			Code: userkeys.InvalidAccess, Reason: "not for keys",
 			Public: userkeys.NotPermitted + " No key makes admin API keys: the command userkeys admin-keys add does, or an administrator at a browser.",
@@ -56,12 +57,12 @@ func (a *Authority) CreateAdminKey(ctx context.Context, n userkeys.NewAdminAPIKe
 	case !n.ExpiresAt.IsZero() && !n.ExpiresAt.After(now):
 		return "", none, userkeys.Errorf(userkeys.InvalidParameters, "the key would have ended already")
 	}
-	permissions, err := userkeys.ParseAdminPermissions(n.Permissions.String())
+	permissions, err := site.ParseAdminPermissions(n.Permissions.String())
 	if err != nil {
 		return "", none, err
 	}
-	key := userkeys.NewAdminKey()
-	k := userkeys.AdminAPIKey{Description: n.Description, Hash: key.Hash(), Permissions: permissions, CreatedAt: now, ExpiresAt: n.ExpiresAt}
+	key := site.NewAdminKey()
+	k := site.AdminAPIKey{Description: n.Description, Hash: key.Hash(), Permissions: permissions, CreatedAt: now, ExpiresAt: n.ExpiresAt}
 	if name := strings.TrimSpace(n.Username); name != "" {
 		u, err := a.userNamed(ctx, name)
 		if err != nil {
@@ -76,21 +77,21 @@ func (a *Authority) CreateAdminKey(ctx context.Context, n userkeys.NewAdminAPIKe
 }
 
 // userNamed finds a user by user name alone.
-func (a *Authority) userNamed(ctx context.Context, name string) (userkeys.User, error) {
+func (a *Authority) userNamed(ctx context.Context, name string) (site.User, error) {
 	if strings.Contains(name, "@") { // an address, which is no name to act under
-		return userkeys.User{}, userkeys.Errorf(userkeys.NotFound, "there is no such user; give the user name, not an e-mail address")
+		return site.User{}, userkeys.Errorf(userkeys.NotFound, "there is no such user; give the user name, not an e-mail address")
 	}
 	account, err := a.store.Account(ctx, name)
 	return account.User, err
 }
 
 // AdminKeys lists admin API keys for administrators, newest first.
-func (a *Authority) AdminKeys(ctx context.Context, before int64, limit int) ([]userkeys.AdminAPIKey, error) {
+func (a *Authority) AdminKeys(ctx context.Context, before int64, limit int) ([]site.AdminAPIKey, error) {
 	return a.store.AdminKeys(ctx, before, limit)
 }
 
 // RevokeAdminKey stops an admin API key; the next request with it is refused. [userkeys.NotFound].
-func (a *Authority) RevokeAdminKey(ctx context.Context, id int64, by userkeys.Caller) error {
+func (a *Authority) RevokeAdminKey(ctx context.Context, id int64, by site.Caller) error {
 	if !by.Admin() {
 		return userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
 	}
@@ -98,7 +99,7 @@ func (a *Authority) RevokeAdminKey(ctx context.Context, id int64, by userkeys.Ca
 }
 
 // AuditEvents lists the audit log for administrators, newest first.
-func (a *Authority) AuditEvents(ctx context.Context, before int64, limit int) ([]userkeys.AuditEvent, error) {
+func (a *Authority) AuditEvents(ctx context.Context, before int64, limit int) ([]site.AuditEvent, error) {
 	return a.store.AuditEvents(ctx, before, limit)
 }
 
@@ -107,11 +108,11 @@ func (a *Authority) AuditEvents(ctx context.Context, before int64, limit int) ([
 // one that username names. An unknown, revoked or expired key is refused and charged
 // nothing. What the key's permissions allow is the caller's to ask. The database is asked each time, so that what was revoked is refused at once.
 //
-// Errors: [userkeys.ErrInvalidAdminKey], [userkeys.InvalidAccess] for a user
+// Errors: [site.ErrInvalidAdminKey], [userkeys.InvalidAccess] for a user
 // who is missing or may not act, [userkeys.RateLimited], [userkeys.Unavailable].
-func (a *Authority) CheckAdminKey(ctx context.Context, key, username string) (userkeys.User, userkeys.AdminAPIKey, error) {
-	none, noKey := userkeys.User{}, userkeys.AdminAPIKey{}
-	text, err := userkeys.ParseAdminKey(key)
+func (a *Authority) CheckAdminKey(ctx context.Context, key, username string) (site.User, site.AdminAPIKey, error) {
+	none, noKey := site.User{}, site.AdminAPIKey{}
+	text, err := site.ParseAdminKey(key)
 	if err != nil {
 		return none, noKey, err
 	}
@@ -123,7 +124,7 @@ func (a *Authority) CheckAdminKey(ctx context.Context, key, username string) (us
 	now := a.now()
 	switch {
 	case errors.Is(err, userkeys.NotFound) || err == nil && !k.Live(now):
-		return none, noKey, userkeys.ErrInvalidAdminKey
+		return none, noKey, site.ErrInvalidAdminKey
 	case err != nil:
 		return none, noKey, err
 	}
@@ -148,7 +149,7 @@ func (a *Authority) CheckAdminKey(ctx context.Context, key, username string) (us
 // IsAdminKey tells whether text is an admin API key of this site, or was one
 // before it was revoked. If the database cannot be asked, it is taken for one.
 func (a *Authority) IsAdminKey(ctx context.Context, text string) bool {
-	key, err := userkeys.ParseAdminKey(strings.TrimSpace(text))
+	key, err := site.ParseAdminKey(strings.TrimSpace(text))
 	if err != nil {
 		return false
 	}
@@ -176,11 +177,11 @@ func (a *Authority) chargeAdminKey(id int64, now time.Time) error {
 
 // actsAs is the user that a good key acts as in this request. Who holds the
 // key may learn what is wrong with the name beside it.
-func (a *Authority) actsAs(ctx context.Context, k userkeys.AdminAPIKey, username string) (userkeys.User, error) {
-	no := func(why string) (userkeys.User, error) {
-		return userkeys.User{}, &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted + " " + why, Reason: "invalid Api-Username"}
+func (a *Authority) actsAs(ctx context.Context, k site.AdminAPIKey, username string) (site.User, error) {
+	no := func(why string) (site.User, error) {
+		return site.User{}, &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted + " " + why, Reason: "invalid Api-Username"}
 	}
-	var u userkeys.User
+	var u site.User
 	var err error
 	switch {
 	case k.UserID != 0:
@@ -197,7 +198,7 @@ func (a *Authority) actsAs(ctx context.Context, k userkeys.AdminAPIKey, username
 	case errors.Is(err, userkeys.NotFound) || errors.Is(err, userkeys.InvalidParameters):
 		return no("There is no user of the name in Api-Username.")
 	case err != nil:
-		return userkeys.User{}, err
+		return site.User{}, err
 	case !u.MayAct():
 		return no("The user that this admin API key acts as is suspended or not active.")
 	}

@@ -10,14 +10,15 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/internal/testkit/dbtest"
+	"userkeys/site"
 	"userkeys/store"
 )
 
-var administrator = userkeys.Caller{User: userkeys.User{ID: 99, Admin: true}}
+var administrator = site.Caller{User: site.User{ID: 99, Admin: true}}
 
-func (d *desk) adminKey(username string) (string, userkeys.AdminAPIKey) {
+func (d *desk) adminKey(username string) (string, site.AdminAPIKey) {
 	d.t.Helper()
-	text, k, err := d.CreateAdminKey(d.t.Context(), userkeys.NewAdminAPIKey{Description: "for a test", Username: username}, administrator)
+	text, k, err := d.CreateAdminKey(d.t.Context(), site.NewAdminAPIKey{Description: "for a test", Username: username}, administrator)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -28,9 +29,9 @@ func TestCheckAdminKey(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, dbtest.SQLite(t))
 	d.Authority = newQuickAdmin(t, d) // the table is longer than a minute allows
-	d.user("gone", func(u *userkeys.User) { u.SuspendedAt = d.clock.now() })
-	d.user("asleep", func(u *userkeys.User) { u.Active = false })
-	d.user("mail", func(u *userkeys.User) { u.Email = "mail@example.org" })
+	d.user("gone", func(u *site.User) { u.SuspendedAt = d.clock.now() })
+	d.user("asleep", func(u *site.User) { u.Active = false })
+	d.user("mail", func(u *site.User) { u.Email = "mail@example.org" })
 	any, anyKey := d.adminKey("")
 	one, oneKey := d.adminKey(" ALICE ")
 	gone, _ := d.adminKey("gone")
@@ -84,7 +85,7 @@ func TestCheckAdminKey(t *testing.T) {
 			if e.Code != userkeys.InvalidAccess || e.Reason != tt.reason || u.ID != 0 || id != 0 {
 				t.Errorf("%+v, %d, %v", u, id, err)
 			}
-			if tt.reason == invalid && err != error(userkeys.ErrInvalidAdminKey) {
+			if tt.reason == invalid && err != error(site.ErrInvalidAdminKey) {
 				t.Errorf("the refusal of a key that is no key can be told apart: %v", err)
 			}
 			if !strings.HasPrefix(e.Public, userkeys.NotPermitted) || e.Public == userkeys.ErrInvalidKey.Public {
@@ -131,23 +132,23 @@ func TestAdminKeyCountsAtOnce(t *testing.T) {
 	// What another process does is seen by the next request, without Run.
 	u := d.alice
 	u.SuspendedAt = d.clock.now()
-	root := d.user("root", func(u *userkeys.User) { u.Admin = true })
-	if err := d.store.UpdateUser(t.Context(), u, userkeys.Caller{User: root}.At(d.clock.now())); err != nil {
+	root := d.user("root", func(u *site.User) { u.Admin = true })
+	if err := d.store.UpdateUser(t.Context(), u, site.Caller{User: root}.At(d.clock.now())); err != nil {
 		t.Fatal(err)
 	}
 	if err := check(); !errors.Is(err, userkeys.InvalidAccess) {
 		t.Errorf("KU9 suspended: %v", err)
 	}
-	if err := d.store.UpdateUser(t.Context(), d.alice, userkeys.Caller{User: root}.At(d.clock.now())); err != nil {
+	if err := d.store.UpdateUser(t.Context(), d.alice, site.Caller{User: root}.At(d.clock.now())); err != nil {
 		t.Fatal(err)
 	}
 	if err := check(); err != nil {
 		t.Errorf("no longer suspended: %v", err)
 	}
-	if err := d.store.RevokeAdminKey(t.Context(), k.ID, userkeys.Caller{User: root}.At(d.clock.now())); err != nil {
+	if err := d.store.RevokeAdminKey(t.Context(), k.ID, site.Caller{User: root}.At(d.clock.now())); err != nil {
 		t.Fatal(err)
 	}
-	if err := check(); err != error(userkeys.ErrInvalidAdminKey) {
+	if err := check(); err != error(site.ErrInvalidAdminKey) {
 		t.Errorf("revoked: %v", err)
 	}
 }
@@ -183,7 +184,7 @@ func TestAdminKeyLimit(t *testing.T) {
 		t.Errorf("another key counts apart: %v", err)
 	}
 	for range 10 {
-		if err := check(refused, "alice"); err != error(userkeys.ErrInvalidAdminKey) {
+		if err := check(refused, "alice"); err != error(site.ErrInvalidAdminKey) {
 			t.Fatalf("a revoked key is charged: %v", err)
 		}
 	}
@@ -192,10 +193,10 @@ func TestAdminKeyLimit(t *testing.T) {
 	if _, err := d.Check(t.Context(), userkeys.Call{Key: key.Reveal(), Method: "GET", Path: "/latest.json"}); err != nil {
 		t.Errorf("a user's key: %v", err)
 	}
-	if err := d.Revoke(t.Context(), granted.Key.ID, userkeys.Caller{User: d.alice}); err != nil {
+	if err := d.Revoke(t.Context(), granted.Key.ID, site.Caller{User: d.alice}); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.UndoRevoke(t.Context(), granted.Key.ID, userkeys.Caller{User: d.alice}); err != nil {
+	if err := d.UndoRevoke(t.Context(), granted.Key.ID, site.Caller{User: d.alice}); err != nil {
 		t.Errorf("undoing: %v", err)
 	}
 	d.clock.pass(time.Minute)
@@ -212,9 +213,9 @@ type failingStore struct {
 	endless     bool // one had no end
 }
 
-func (s *failingStore) AdminKeyByHash(ctx context.Context, h userkeys.KeyHash) (userkeys.AdminAPIKey, error) {
+func (s *failingStore) AdminKeyByHash(ctx context.Context, h userkeys.KeyHash) (site.AdminAPIKey, error) {
 	if s.find != nil {
-		return userkeys.AdminAPIKey{}, s.find
+		return site.AdminAPIKey{}, s.find
 	}
 	return s.Store.AdminKeyByHash(ctx, h)
 }
@@ -278,8 +279,8 @@ func TestAdminKeyUses(t *testing.T) {
 func TestAdminKeyEnds(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, dbtest.SQLite(t))
-	may := userkeys.AdminPermissions{userkeys.AdminAudit, userkeys.AdminUsers} // in another order than the list
-	text, made, err := d.CreateAdminKey(t.Context(), userkeys.NewAdminAPIKey{
+	may := site.AdminPermissions{site.AdminAudit, site.AdminUsers} // in another order than the list
+	text, made, err := d.CreateAdminKey(t.Context(), site.NewAdminAPIKey{
 		Description: "for an hour", Username: "alice", Permissions: may, ExpiresAt: d.clock.now().Add(time.Hour),
 	}, administrator)
 	if err != nil || made.Permissions.String() != "users,audit" || !made.Narrow() {
@@ -290,7 +291,7 @@ func TestAdminKeyEnds(t *testing.T) {
 		t.Errorf("before its end: %+v, %v", k, err)
 	}
 	d.clock.pass(time.Microsecond)
-	if _, _, err := d.CheckAdminKey(t.Context(), text.Reveal(), ""); err != error(userkeys.ErrInvalidAdminKey) {
+	if _, _, err := d.CheckAdminKey(t.Context(), text.Reveal(), ""); err != error(site.ErrInvalidAdminKey) {
 		t.Errorf("at its end: %v", err)
 	}
 }
@@ -301,7 +302,7 @@ func TestIsAdminKey(t *testing.T) {
 	d := newDesk(t, st.Store, func(cfg *authority.Config) { cfg.Store = st })
 	ours, k := d.adminKey("alice")
 	for text, want := range map[string]bool{
-		ours: true, " " + ours + "\t": true, userkeys.NewAdminKey().Reveal(): false, strings.ToUpper(ours): false, "": false, ours[1:]: false,
+		ours: true, " " + ours + "\t": true, site.NewAdminKey().Reveal(): false, strings.ToUpper(ours): false, "": false, ours[1:]: false,
 	} {
 		if got := d.IsAdminKey(t.Context(), text); got != want {
 			t.Errorf("%q: %v", text, got)
@@ -314,7 +315,7 @@ func TestIsAdminKey(t *testing.T) {
 		t.Error("it is no key of ours after it was revoked")
 	}
 	st.find = &userkeys.Error{Code: userkeys.Unavailable, Public: "the site cannot answer right now"}
-	if !d.IsAdminKey(t.Context(), userkeys.NewAdminKey().Reveal()) {
+	if !d.IsAdminKey(t.Context(), site.NewAdminKey().Reveal()) {
 		t.Error("what nobody can tell may be a key")
 	}
 }
@@ -324,12 +325,12 @@ func TestCreateAdminKeyRefuses(t *testing.T) {
 	d := newDesk(t, dbtest.SQLite(t))
 	for _, tt := range []struct {
 		name, description, username string
-		by                          userkeys.Caller
+		by                          site.Caller
 		code                        userkeys.Code
-		may                         userkeys.AdminPermissions
+		may                         site.AdminPermissions
 		ends                        time.Time
 	}{
-		{name: "no administrator", description: "x", by: userkeys.Caller{User: d.alice}, code: userkeys.InvalidAccess},
+		{name: "no administrator", description: "x", by: site.Caller{User: d.alice}, code: userkeys.InvalidAccess},
 		{name: "no description", description: " \n", by: administrator, code: userkeys.MissingParameter},
 		{name: "256 bytes", description: strings.Repeat("x", 256), by: administrator, code: userkeys.InvalidParameters},
 		{name: "a line end", description: "a\nb", by: administrator, code: userkeys.InvalidParameters},
@@ -337,19 +338,19 @@ func TestCreateAdminKeyRefuses(t *testing.T) {
 		{name: "no UTF-8", description: "a\xffb", by: administrator, code: userkeys.InvalidParameters},
 		{name: "an unknown user", description: "x", username: "nobody", by: administrator, code: userkeys.NotFound},
 		{name: "an address", description: "x", username: "a@example.org", by: administrator, code: userkeys.NotFound},
-		{name: "an unknown permission", description: "x", by: administrator, code: userkeys.InvalidParameters, may: userkeys.AdminPermissions{"everything"}},
+		{name: "an unknown permission", description: "x", by: administrator, code: userkeys.InvalidParameters, may: site.AdminPermissions{"everything"}},
 		{name: "an end that has passed", description: "x", by: administrator, code: userkeys.InvalidParameters, ends: d.clock.now()},
-		{name: "an admin API key", description: "x", by: userkeys.Caller{As: userkeys.CallerAdminKey, User: userkeys.User{ID: 1, Admin: true}, AdminKey: 1}, code: userkeys.InvalidAccess},
-		{name: "a user's key", description: "x", by: userkeys.Caller{As: userkeys.CallerKey, User: userkeys.User{ID: 1, Admin: true}}, code: userkeys.InvalidAccess},
+		{name: "an admin API key", description: "x", by: site.Caller{As: site.CallerAdminKey, User: site.User{ID: 1, Admin: true}, AdminKey: 1}, code: userkeys.InvalidAccess},
+		{name: "a user's key", description: "x", by: site.Caller{As: site.CallerKey, User: site.User{ID: 1, Admin: true}}, code: userkeys.InvalidAccess},
 	} {
-		if _, _, err := d.CreateAdminKey(t.Context(), userkeys.NewAdminAPIKey{Description: tt.description, Username: tt.username, Permissions: tt.may, ExpiresAt: tt.ends}, tt.by); !errors.Is(err, tt.code) {
+		if _, _, err := d.CreateAdminKey(t.Context(), site.NewAdminAPIKey{Description: tt.description, Username: tt.username, Permissions: tt.may, ExpiresAt: tt.ends}, tt.by); !errors.Is(err, tt.code) {
 			t.Errorf("%s: %v, want %v", tt.name, err, tt.code)
 		}
 	}
 	if keys, err := d.AdminKeys(t.Context(), 0, 0); err != nil || len(keys) != 0 {
 		t.Errorf("%v, %v", keys, err)
 	}
-	if err := d.RevokeAdminKey(t.Context(), 1, userkeys.Caller{User: d.alice}); !errors.Is(err, userkeys.InvalidAccess) {
+	if err := d.RevokeAdminKey(t.Context(), 1, site.Caller{User: d.alice}); !errors.Is(err, userkeys.InvalidAccess) {
 		t.Errorf("a user revokes: %v", err)
 	}
 }

@@ -5,19 +5,20 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // A reply is a user's yes to a request, and what is written with the key in the same transaction.
 type reply struct {
-	by        userkeys.Caller
-	choice    userkeys.Choice
-	consentID string                                       // consumed; empty: there was no page
-	device    func(sealed string) *userkeys.DeviceApproval // the device authorization that is answered; nil: none
+	by        site.Caller
+	choice    site.Choice
+	consentID string                                   // consumed; empty: there was no page
+	device    func(sealed string) *site.DeviceApproval // the device authorization that is answered; nil: none
 }
 
 // answerYes makes the key of a checked request, seals it and stores it.
 // Size and sealing come before any write.
-func (a *Authority) answerYes(ctx context.Context, r userkeys.CheckedRequest, y reply) (Granted, error) {
+func (a *Authority) answerYes(ctx context.Context, r site.CheckedRequest, y reply) (Granted, error) {
 	s, now := a.Settings(), a.now().UTC()
 	r, err := r.Narrow(s, y.choice)
 	if err != nil {
@@ -25,7 +26,7 @@ func (a *Authority) answerYes(ctx context.Context, r userkeys.CheckedRequest, y 
 	}
 	key := userkeys.NewKey(s.UserAPIKeyPrefix)
 	payload := userkeys.Payload{Key: key, Nonce: r.Nonce, Push: r.Push}
-	row := userkeys.UserAPIKey{
+	row := site.UserAPIKey{
 		UserID: y.by.User.ID, ClientID: r.ClientID, ApplicationName: r.Name, Hash: key.Hash(),
 		Scopes: r.Scopes, PushURL: r.PushURL, CreatedAt: now, LastUsedAt: now,
 		PublicKey: r.KeyText, Padding: r.Pad, Lifetime: r.Lifetime,
@@ -43,12 +44,12 @@ func (a *Authority) answerYes(ctx context.Context, r userkeys.CheckedRequest, y 
 	if g.Payload, err = payload.Seal(r.Key, r.Pad); err != nil {
 		return Granted{}, err
 	}
-	grant := userkeys.Grant{
+	grant := site.Grant{
 		Key: row, ConsentID: y.consentID, Caller: y.by, MaxKeys: s.MaxUserAPIKeysPerUser,
 		MaxRecent: s.MaxUserAPIKeyGrantsPerHour, RecentSince: now.Add(-time.Hour),
 	}
 	if r.Redirect == nil && y.consentID != "" {
-		grant.Shown = &userkeys.ShownAnswer{Session: y.by.Session.ID, Payload: g.Payload, Until: now.Add(ConsentLifetime)}
+		grant.Shown = &site.ShownAnswer{Session: y.by.Session.ID, Payload: g.Payload, Until: now.Add(ConsentLifetime)}
 	}
 	if y.device != nil {
 		grant.Device = y.device(g.Payload)
@@ -71,11 +72,11 @@ func (a *Authority) answerYes(ctx context.Context, r userkeys.CheckedRequest, y 
 }
 
 // newOneTimePassword makes a password that signs the user in, and seals it to the app.
-func (a *Authority) newOneTimePassword(r userkeys.CheckedRequest, by userkeys.Caller) (*userkeys.OneTimePassword, string, error) {
+func (a *Authority) newOneTimePassword(r site.CheckedRequest, by site.Caller) (*site.OneTimePassword, string, error) {
 	now := a.now().UTC()
-	p := &userkeys.OneTimePassword{
+	p := &site.OneTimePassword{
 		Password: userkeys.NewOneTimePassword(), UserID: by.User.ID, ApplicationName: r.Name,
-		CreatedAt: now, ExpiresAt: now.Add(userkeys.OneTimeLifetime),
+		CreatedAt: now, ExpiresAt: now.Add(site.OneTimeLifetime),
 	}
 	sealed, err := userkeys.SealOneTimePassword(r.Key, r.Pad, p.Password)
 	return p, sealed, err

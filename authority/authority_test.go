@@ -16,6 +16,7 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/internal/testkit/dbtest"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -63,7 +64,7 @@ type desk struct {
 	t     *testing.T
 	store *store.Store
 	clock *clock
-	alice userkeys.User
+	alice site.User
 }
 
 func newDesk(t *testing.T, st *store.Store, opts ...func(*authority.Config)) *desk {
@@ -78,27 +79,27 @@ func newDesk(t *testing.T, st *store.Store, opts ...func(*authority.Config)) *de
 		t.Fatal(err)
 	}
 	d.Authority = a
-	d.alice = d.user("alice", func(*userkeys.User) {})
+	d.alice = d.user("alice", func(*site.User) {})
 	return d
 }
 
-func (d *desk) user(name string, change func(*userkeys.User)) userkeys.User {
+func (d *desk) user(name string, change func(*site.User)) site.User {
 	d.t.Helper()
-	u := userkeys.User{Username: name, TrustLevel: 1, Active: true, CreatedAt: d.clock.now()}
+	u := site.User{Username: name, TrustLevel: 1, Active: true, CreatedAt: d.clock.now()}
 	change(&u)
-	u, err := d.store.CreateUser(d.t.Context(), userkeys.Account{User: u}, userkeys.Caller{As: "command", User: userkeys.User{Admin: true}})
+	u, err := d.store.CreateUser(d.t.Context(), site.Account{User: u}, site.Caller{As: "command", User: site.User{Admin: true}})
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	return u
 }
 
-func (d *desk) browser(u userkeys.User) userkeys.Caller {
-	return userkeys.Caller{User: u, Session: userkeys.Session{ID: "session of " + u.Username}, Address: "192.0.2.1"}
+func (d *desk) browser(u site.User) site.Caller {
+	return site.Caller{User: u, Session: site.Session{ID: "session of " + u.Username}, Address: "192.0.2.1"}
 }
 
-func request(change ...func(*userkeys.AuthorizationRequest)) userkeys.AuthorizationRequest {
-	r := userkeys.AuthorizationRequest{
+func request(change ...func(*site.AuthorizationRequest)) site.AuthorizationRequest {
+	r := site.AuthorizationRequest{
 		ApplicationName: "Notifier", ClientID: "notifier-1", Nonce: "n0nce", Scopes: userkeys.Scopes{"read"}, PublicKey: publicPEM(),
 	}
 	for _, c := range change {
@@ -107,22 +108,22 @@ func request(change ...func(*userkeys.AuthorizationRequest)) userkeys.Authorizat
 	return r
 }
 
-func scopes(names ...string) func(*userkeys.AuthorizationRequest) {
-	return func(r *userkeys.AuthorizationRequest) { r.Scopes = names }
+func scopes(names ...string) func(*site.AuthorizationRequest) {
+	return func(r *site.AuthorizationRequest) { r.Scopes = names }
 }
 
-func client(id string) func(*userkeys.AuthorizationRequest) {
-	return func(r *userkeys.AuthorizationRequest) { r.ClientID = id }
+func client(id string) func(*site.AuthorizationRequest) {
+	return func(r *site.AuthorizationRequest) { r.ClientID = id }
 }
 
 // grant does the whole round and gives the opened key.
-func (d *desk) grant(u userkeys.User, r userkeys.AuthorizationRequest) (userkeys.Key, authority.Granted) {
+func (d *desk) grant(u site.User, r site.AuthorizationRequest) (userkeys.Key, authority.Granted) {
 	d.t.Helper()
 	q, err := d.Prepare(d.t.Context(), r, d.browser(u))
 	if err != nil {
 		d.t.Fatalf("Prepare: %v", err)
 	}
-	g, err := d.Grant(d.t.Context(), q.ID, d.browser(u), userkeys.Choice{})
+	g, err := d.Grant(d.t.Context(), q.ID, d.browser(u), site.Choice{})
 	if err != nil {
 		d.t.Fatalf("Grant: %v", err)
 	}
@@ -151,7 +152,7 @@ func (d *desk) mustCheck(k userkeys.Key) userkeys.Access {
 
 func (d *desk) set(name, value string) {
 	d.t.Helper()
-	if err := d.ChangeSetting(d.t.Context(), name, value, userkeys.Caller{As: "command", User: userkeys.User{Admin: true}}); err != nil {
+	if err := d.ChangeSetting(d.t.Context(), name, value, site.Caller{As: "command", User: site.User{Admin: true}}); err != nil {
 		d.t.Fatal(err)
 	}
 }
@@ -189,7 +190,7 @@ func TestRegrantReplacesTheOldKeyOfThatUserOnly(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		d := newDesk(t, st)
-		bob := d.user("bob", func(*userkeys.User) {})
+		bob := d.user("bob", func(*site.User) {})
 		first, _ := d.grant(d.alice, request())
 		others, _ := d.grant(bob, request())
 		d.mustCheck(first)
@@ -206,7 +207,7 @@ func TestConsentIsBoundAndUsedOnce(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		d := newDesk(t, st)
-		bob := d.user("bob", func(*userkeys.User) {})
+		bob := d.user("bob", func(*site.User) {})
 		ask := func() string {
 			q, err := d.Prepare(t.Context(), request(redirect), d.browser(d.alice))
 			if err != nil {
@@ -214,18 +215,18 @@ func TestConsentIsBoundAndUsedOnce(t *testing.T) {
 			}
 			return q.ID
 		}
-		gone := func(name, id string, b userkeys.Caller) {
+		gone := func(name, id string, b site.Caller) {
 			t.Helper()
-			if _, err := d.Grant(t.Context(), id, b, userkeys.Choice{}); !errors.Is(err, userkeys.ConsentGone) {
+			if _, err := d.Grant(t.Context(), id, b, site.Choice{}); !errors.Is(err, userkeys.ConsentGone) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 		id := ask()
 		gone("another user", id, d.browser(bob))
-		gone("another session", id, userkeys.Caller{User: d.alice, Session: userkeys.Session{ID: "other"}})
+		gone("another session", id, site.Caller{User: d.alice, Session: site.Session{ID: "other"}})
 		gone("last byte changed", id[:len(id)-1]+"-", d.browser(d.alice))
 		gone("empty", "", d.browser(d.alice))
-		if _, err := d.Grant(t.Context(), id, d.browser(d.alice), userkeys.Choice{}); err != nil {
+		if _, err := d.Grant(t.Context(), id, d.browser(d.alice), site.Choice{}); err != nil {
 			t.Fatalf("failed attempts of others used it up: %v", err)
 		}
 		gone("RQ21 used", id, d.browser(d.alice))
@@ -240,7 +241,7 @@ func TestConsentIsBoundAndUsedOnce(t *testing.T) {
 	})
 }
 
-func redirect(r *userkeys.AuthorizationRequest) { r.AuthRedirect = "http://127.0.0.1:8787/cb" }
+func redirect(r *site.AuthorizationRequest) { r.AuthRedirect = "http://127.0.0.1:8787/cb" }
 
 // TestShownAnswerIsShownAgain: a page to copy from that is loaded again has the same answer, for who approved and for ten
 // minutes, and nothing new is made.
@@ -248,15 +249,15 @@ func TestShownAnswerIsShownAgain(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		d := newDesk(t, st)
-		bob := d.user("bob", func(*userkeys.User) {})
+		bob := d.user("bob", func(*site.User) {})
 		q, err := d.Prepare(t.Context(), request(), d.browser(d.alice))
 		if err != nil {
 			t.Fatal(err)
 		}
-		grant := func(b userkeys.Caller) (authority.Granted, error) {
-			return d.Grant(t.Context(), q.ID, b, userkeys.Choice{})
+		grant := func(b site.Caller) (authority.Granted, error) {
+			return d.Grant(t.Context(), q.ID, b, site.Choice{})
 		}
-		gone := func(name string, b userkeys.Caller) {
+		gone := func(name string, b site.Caller) {
 			t.Helper()
 			if g, err := grant(b); !errors.Is(err, userkeys.ConsentGone) || g.Payload != "" {
 				t.Errorf("%s: %+v, %v", name, g, err)
@@ -275,8 +276,8 @@ func TestShownAnswerIsShownAgain(t *testing.T) {
 			t.Errorf("there are %d keys, %v", len(keys), err)
 		}
 		gone("another user", d.browser(bob))
-		gone("another session of the user", userkeys.Caller{User: d.alice, Session: userkeys.Session{ID: "other"}})
-		gone("another user with that session's name", userkeys.Caller{User: bob, Session: userkeys.Session{ID: d.browser(d.alice).Session.ID}})
+		gone("another session of the user", site.Caller{User: d.alice, Session: site.Session{ID: "other"}})
+		gone("another user with that session's name", site.Caller{User: bob, Session: site.Session{ID: d.browser(d.alice).Session.ID}})
 		d.clock.pass(2 * time.Second)
 		gone("after ten minutes", d.browser(d.alice))
 
@@ -288,7 +289,7 @@ func TestShownAnswerIsShownAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := d.Revoke(t.Context(), second.Key.ID, userkeys.Caller{User: d.alice}); err != nil {
+		if err := d.Revoke(t.Context(), second.Key.ID, site.Caller{User: d.alice}); err != nil {
 			t.Fatal(err)
 		}
 		gone("a key that was revoked", d.browser(d.alice))
@@ -302,18 +303,18 @@ func TestOwnersWhoMayNotAct(t *testing.T) {
 		d := newDesk(t, st)
 		d.set("allow_user_api_key_scopes", "read|one_time_password")
 		// An embedder's session may say anything of the user: the stored one counts.
-		said := func(u userkeys.User) userkeys.Caller {
+		said := func(u site.User) site.Caller {
 			u.Active, u.SuspendedAt = true, time.Time{}
 			return d.browser(u)
 		}
-		oneTime := userkeys.AuthorizationRequest{OneTime: true, ApplicationName: "Notifier", PublicKey: publicPEM(), AuthRedirect: "http://127.0.0.1:8787/cb", HasAuthRedirect: true}
+		oneTime := site.AuthorizationRequest{OneTime: true, ApplicationName: "Notifier", PublicKey: publicPEM(), AuthRedirect: "http://127.0.0.1:8787/cb", HasAuthRedirect: true}
 		for name, tt := range map[string]struct {
-			user userkeys.User
+			user site.User
 			says string
 		}{
-			"who is not active":    {d.user("carol", func(u *userkeys.User) { u.Active = false }), "not active"},
-			"who is suspended":     {d.user("dave", func(u *userkeys.User) { u.SuspendedAt = d.clock.now() }), "suspended"},
-			"whom nobody has made": {userkeys.User{ID: 4711, Username: "eve"}, "no such account"},
+			"who is not active":    {d.user("carol", func(u *site.User) { u.Active = false }), "not active"},
+			"who is suspended":     {d.user("dave", func(u *site.User) { u.SuspendedAt = d.clock.now() }), "suspended"},
+			"whom nobody has made": {site.User{ID: 4711, Username: "eve"}, "no such account"},
 		} {
 			b := said(tt.user)
 			refused := func(what string, err error) {
@@ -340,14 +341,14 @@ func TestOwnersWhoMayNotAct(t *testing.T) {
 		}
 		u := d.alice
 		u.SuspendedAt = d.clock.now()
-		if err := st.UpdateUser(t.Context(), u, userkeys.Caller{As: userkeys.CallerCommand}.At(d.clock.now())); err != nil {
+		if err := st.UpdateUser(t.Context(), u, site.Caller{As: site.CallerCommand}.At(d.clock.now())); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := d.Grant(t.Context(), q.ID, said(d.alice), userkeys.Choice{}); !errors.Is(err, userkeys.UserNotAllowed) {
+		if _, err := d.Grant(t.Context(), q.ID, said(d.alice), site.Choice{}); !errors.Is(err, userkeys.UserNotAllowed) {
 			t.Errorf("suspended between the question and the answer: %v", err)
 		}
 		// Somebody found or made as embedders do can have keys at once.
-		frank, err := st.FindOrCreateUser(t.Context(), userkeys.User{Username: "frank", TrustLevel: 1}, userkeys.Caller{As: userkeys.CallerSystem})
+		frank, err := st.FindOrCreateUser(t.Context(), site.User{Username: "frank", TrustLevel: 1}, site.Caller{As: site.CallerSystem})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -374,7 +375,7 @@ func TestParallelAnswersMakeOneKey(t *testing.T) {
 				var err error
 				// On a busy machine some wait for the others longer than a database may take, and click again.
 				for again := true; again; again = errors.Is(err, userkeys.Unavailable) {
-					g, err = d.Grant(t.Context(), q.ID, d.browser(d.alice), userkeys.Choice{})
+					g, err = d.Grant(t.Context(), q.ID, d.browser(d.alice), site.Choice{})
 				}
 				mu.Lock()
 				defer mu.Unlock()
@@ -402,11 +403,11 @@ func TestRulesOfNowDecideWhenAnswering(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.set("allow_user_api_keys", "false")
-	if _, err := d.Grant(t.Context(), q.ID, d.browser(d.alice), userkeys.Choice{}); !errors.Is(err, userkeys.KeysNotAllowed) {
+	if _, err := d.Grant(t.Context(), q.ID, d.browser(d.alice), site.Choice{}); !errors.Is(err, userkeys.KeysNotAllowed) {
 		t.Errorf("granted although the site stopped giving keys: %v", err)
 	}
 	d.set("allow_user_api_keys", "true")
-	if _, err := d.Grant(t.Context(), q.ID, d.browser(d.alice), userkeys.Choice{}); err != nil {
+	if _, err := d.Grant(t.Context(), q.ID, d.browser(d.alice), site.Choice{}); err != nil {
 		t.Errorf("the refusal used the question up: %v", err)
 	}
 }
@@ -423,7 +424,7 @@ func TestExistingKeysGoOnWhenNewOnesStop(t *testing.T) {
 func TestExpiredKeyIsRefusedToTheMicrosecond(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, dbtest.SQLite(t))
-	key, g := d.grant(d.alice, request(func(r *userkeys.AuthorizationRequest) { r.ExpiresInSeconds = "60" }))
+	key, g := d.grant(d.alice, request(func(r *site.AuthorizationRequest) { r.ExpiresInSeconds = "60" }))
 	d.mustCheck(key)
 	if want := d.clock.now().Add(time.Minute); !g.Key.ExpiresAt.Equal(want) {
 		t.Fatalf("expires %v, want %v", g.Key.ExpiresAt, want)
@@ -441,12 +442,12 @@ func TestUndoRevoke(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		d := newDesk(t, st)
-		bob := d.user("bob", func(*userkeys.User) {})
-		admin := userkeys.Caller{User: userkeys.User{ID: 999, Admin: true}}
-		owner := userkeys.Caller{User: userkeys.User{ID: d.alice.ID}}
+		bob := d.user("bob", func(*site.User) {})
+		admin := site.Caller{User: site.User{ID: 999, Admin: true}}
+		owner := site.Caller{User: site.User{ID: d.alice.ID}}
 		key, g := d.grant(d.alice, request())
-		undo := func(by userkeys.Caller) error { return d.UndoRevoke(t.Context(), g.Key.ID, by) }
-		revoke := func(by userkeys.Caller) {
+		undo := func(by site.Caller) error { return d.UndoRevoke(t.Context(), g.Key.ID, by) }
+		revoke := func(by site.Caller) {
 			t.Helper()
 			if err := d.Revoke(t.Context(), g.Key.ID, by); err != nil {
 				t.Fatal(err)
@@ -455,14 +456,14 @@ func TestUndoRevoke(t *testing.T) {
 				t.Fatalf("revoked, but: %v", err)
 			}
 		}
-		if err := d.Revoke(t.Context(), g.Key.ID, userkeys.Caller{User: userkeys.User{ID: bob.ID}}); !errors.Is(err, userkeys.InvalidAccess) {
+		if err := d.Revoke(t.Context(), g.Key.ID, site.Caller{User: site.User{ID: bob.ID}}); !errors.Is(err, userkeys.InvalidAccess) {
 			t.Errorf("RV1 another user revokes: %v", err)
 		}
 		if err := d.Revoke(t.Context(), 12345678, owner); !errors.Is(err, userkeys.NotFound) {
 			t.Errorf("RV2 unknown id: %v", err)
 		}
 		revoke(owner)
-		if err := undo(userkeys.Caller{User: userkeys.User{ID: bob.ID}}); !errors.Is(err, userkeys.InvalidAccess) {
+		if err := undo(site.Caller{User: site.User{ID: bob.ID}}); !errors.Is(err, userkeys.InvalidAccess) {
 			t.Errorf("another user undoes: %v", err)
 		}
 		if err := undo(owner); err != nil {
@@ -494,7 +495,7 @@ func TestUndoIsBounded(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, dbtest.SQLite(t))
 	d.set("max_user_api_keys_per_user", "2")
-	owner := userkeys.Caller{User: userkeys.User{ID: d.alice.ID}}
+	owner := site.Caller{User: site.User{ID: d.alice.ID}}
 	_, first := d.grant(d.alice, request(client("one")))
 	back := func() error {
 		if err := d.Revoke(t.Context(), first.Key.ID, owner); err != nil {
@@ -523,13 +524,13 @@ func TestNobodyRenamesAnothersApp(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		d := newDesk(t, st)
-		mallory := d.user("mallory", func(*userkeys.User) {})
+		mallory := d.user("mallory", func(*site.User) {})
 		_, g := d.grant(d.alice, request())
-		d.grant(mallory, request(func(r *userkeys.AuthorizationRequest) { r.ApplicationName = "Your bank" }))
+		d.grant(mallory, request(func(r *site.AuthorizationRequest) { r.ApplicationName = "Your bank" }))
 		if k, err := st.Key(t.Context(), g.Key.ID); err != nil || k.ApplicationName != "Notifier" {
 			t.Errorf("alice's app is now called %q, %v", k.ApplicationName, err)
 		}
-		_, err := d.Examine(t.Context(), request(func(r *userkeys.AuthorizationRequest) { r.ApplicationName = "" }))
+		_, err := d.Examine(t.Context(), request(func(r *site.AuthorizationRequest) { r.ApplicationName = "" }))
 		if !errors.Is(err, userkeys.MissingParameter) {
 			t.Errorf("a name that another user was told is shown: %v", err)
 		}
@@ -543,7 +544,7 @@ func TestRevokeAll(t *testing.T) {
 	two, _ := d.grant(d.alice, request(client("two")))
 	d.mustCheck(one)
 	d.mustCheck(two)
-	if n, err := d.RevokeAll(t.Context(), d.alice.ID, userkeys.Caller{User: userkeys.User{ID: d.alice.ID}}); err != nil || n != 2 {
+	if n, err := d.RevokeAll(t.Context(), d.alice.ID, site.Caller{User: site.User{ID: d.alice.ID}}); err != nil || n != 2 {
 		t.Fatalf("RevokeAll: %d, %v", n, err)
 	}
 	for _, k := range []userkeys.Key{one, two} {
@@ -564,7 +565,7 @@ func TestBoundsOnKeysAndGrants(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			_, err = d.Grant(t.Context(), q.ID, d.browser(d.alice), userkeys.Choice{})
+			_, err = d.Grant(t.Context(), q.ID, d.browser(d.alice), site.Choice{})
 			return err
 		}
 		for i := range 3 {
@@ -630,17 +631,17 @@ type flaky struct {
 	write     error
 }
 
-func (f *flaky) Changes(ctx context.Context, since userkeys.Mark) (userkeys.Changes, error) {
+func (f *flaky) Changes(ctx context.Context, since site.Mark) (site.Changes, error) {
 	f.mu.Lock()
 	err := f.changes
 	f.mu.Unlock()
 	if err != nil {
-		return userkeys.Changes{}, err
+		return site.Changes{}, err
 	}
 	return f.Store.Changes(ctx, since)
 }
 
-func (f *flaky) KeyByHash(ctx context.Context, h userkeys.KeyHash) (userkeys.StoredKey, error) {
+func (f *flaky) KeyByHash(ctx context.Context, h userkeys.KeyHash) (site.StoredKey, error) {
 	k, err := f.Store.KeyByHash(ctx, h)
 	f.mu.Lock()
 	f.hashReads++
@@ -648,13 +649,13 @@ func (f *flaky) KeyByHash(ctx context.Context, h userkeys.KeyHash) (userkeys.Sto
 	f.mu.Unlock()
 	if hook != nil {
 		if hookErr := hook(h); hookErr != nil {
-			return userkeys.StoredKey{}, hookErr
+			return site.StoredKey{}, hookErr
 		}
 	}
 	return k, err
 }
 
-func (f *flaky) RecordUses(ctx context.Context, uses []userkeys.KeyUse) error {
+func (f *flaky) RecordUses(ctx context.Context, uses []site.KeyUse) error {
 	f.mu.Lock()
 	err := f.write
 	f.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/limit"
+	"userkeys/site"
 )
 
 // charge takes one request from the key's windows and, unless the site has no
@@ -35,7 +36,7 @@ func (a *Authority) charge(rec *record, p *policy, now time.Time) error {
 
 // userLimits are the limits of all keys of a user together; zero if there are
 // none. If there is only one of the two, the other is as much as can be counted.
-func userLimits(s userkeys.Settings) limit.Limits {
+func userLimits(s site.Settings) limit.Limits {
 	l := limit.Limits{Minute: s.MaxUserAPIReqsPerUserPerMinute, Day: s.MaxUserAPIReqsPerUserPerDay}
 	if l == (limit.Limits{}) {
 		return l

@@ -13,6 +13,7 @@ import (
 	"userkeys/authority"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/internal/testkit/nettest"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -78,11 +79,11 @@ func TestCheckCharges(t *testing.T) {
 		}
 	})
 	t.Run("a suspended owner is charged and refused like an unknown key", func(t *testing.T) {
-		bob := d.user("bob", func(*userkeys.User) {})
+		bob := d.user("bob", func(*site.User) {})
 		key, _ := d.grant(bob, request(client("bob's")))
 		d.mustCheck(key)
 		bob.SuspendedAt = d.clock.now()
-		if err := d.store.UpdateUser(t.Context(), bob, userkeys.Caller{As: "command", User: userkeys.User{Admin: true}}.At(d.clock.now())); err != nil {
+		if err := d.store.UpdateUser(t.Context(), bob, site.Caller{As: "command", User: site.User{Admin: true}}.At(d.clock.now())); err != nil {
 			t.Fatal(err)
 		}
 		d.clock.pass(1100 * time.Millisecond) // the lease
@@ -111,7 +112,7 @@ func TestCheckCharges(t *testing.T) {
 	})
 	t.Run("a revoked key is not charged", func(t *testing.T) {
 		key, g := d.grant(d.alice, request(client("revoked")))
-		owner := userkeys.Caller{User: userkeys.User{ID: d.alice.ID}}
+		owner := site.Caller{User: site.User{ID: d.alice.ID}}
 		if err := d.Revoke(t.Context(), g.Key.ID, owner); err != nil {
 			t.Fatal(err)
 		}
@@ -189,7 +190,7 @@ func TestCVE_2020_15223_RevokeRefusesTheNextRequest(t *testing.T) {
 		d.set("max_user_api_reqs_per_minute", "10000")
 		d.set("max_user_api_reqs_per_user_per_minute", "60000")
 		d.set("max_user_api_key_grants_per_hour", "10000")
-		owner := userkeys.Caller{User: userkeys.User{ID: d.alice.ID}}
+		owner := site.Caller{User: site.User{ID: d.alice.ID}}
 		var refused, slipped atomic.Int64
 		for range keys {
 			key, g := d.grant(d.alice, request())
@@ -252,7 +253,7 @@ func TestRevokeDuringALookUp(t *testing.T) {
 		early <- err
 	}()
 	<-read // the old row is in hand
-	if err := d.Revoke(t.Context(), g.Key.ID, userkeys.Caller{User: userkeys.User{ID: d.alice.ID}}); err != nil {
+	if err := d.Revoke(t.Context(), g.Key.ID, site.Caller{User: site.User{ID: d.alice.ID}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := d.check(key, "GET", "/x"); !errors.Is(err, userkeys.ErrInvalidKey) {
@@ -335,7 +336,7 @@ func TestWithoutTheDatabaseNobodyCanTell(t *testing.T) {
 // elsewhere is a store on the database of another process: it tells of no change by itself.
 type elsewhere struct{ authority.Store }
 
-func (elsewhere) OnChange(func(userkeys.Changes)) {}
+func (elsewhere) OnChange(func(site.Changes)) {}
 
 // RV7, Vault CVE-2022-41316, Vikunja CVE-2026-35594: what another node revoked is refused here within the bound.
 func TestCVE_2022_41316_RevocationElsewhereIsSeenHere(t *testing.T) {
@@ -352,7 +353,7 @@ func TestCVE_2022_41316_RevocationElsewhereIsSeenHere(t *testing.T) {
 		key, g := d.grant(d.alice, request())
 		d.mustCheck(key)
 		began := time.Now()
-		if err := other.Revoke(t.Context(), g.Key.ID, userkeys.Caller{User: userkeys.User{ID: d.alice.ID}}); err != nil {
+		if err := other.Revoke(t.Context(), g.Key.ID, site.Caller{User: site.User{ID: d.alice.ID}}); err != nil {
 			t.Fatal(err)
 		}
 		for {
@@ -442,7 +443,7 @@ func TestHolds(t *testing.T) {
 		t.Error("its scope is gone")
 	}
 	d.set("allow_user_api_key_scopes", "read")
-	if err := d.Revoke(t.Context(), g.Key.ID, userkeys.Caller{User: userkeys.User{ID: d.alice.ID}}); err != nil {
+	if err := d.Revoke(t.Context(), g.Key.ID, site.Caller{User: site.User{ID: d.alice.ID}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Holds(t.Context(), acc); !errors.Is(err, userkeys.ErrInvalidKey) {
@@ -458,7 +459,7 @@ func TestPinnedSettings(t *testing.T) {
 	if got := d.Settings().RevokeUserAPIKeysUnusedDays; got != 7 {
 		t.Errorf("pinned value is %d", got)
 	}
-	err := d.ChangeSetting(t.Context(), "revoke_user_api_keys_unused_days", "9", userkeys.Caller{User: userkeys.User{Admin: true}})
+	err := d.ChangeSetting(t.Context(), "revoke_user_api_keys_unused_days", "9", site.Caller{User: site.User{Admin: true}})
 	if !errors.Is(err, userkeys.Conflict) || !d.Pinned("expire_user_api_keys_days") {
 		t.Errorf("a pinned setting was changed: %v", err)
 	}
@@ -474,7 +475,7 @@ func TestSettingsNameKnownScopes(t *testing.T) {
 	d := newDesk(t, dbtest.SQLite(t))
 	for _, name := range []string{"allow_user_api_key_scopes", "allow_user_api_key_client_scopes"} {
 		_, pinned := authority.New(t.Context(), authority.Config{Store: d.store, Pinned: map[string]string{name: "read|wrte"}})
-		changed := d.ChangeSetting(t.Context(), name, "read|wrte", userkeys.Caller{User: userkeys.User{Admin: true}})
+		changed := d.ChangeSetting(t.Context(), name, "read|wrte", site.Caller{User: site.User{Admin: true}})
 		for where, err := range map[string]error{"pinned": pinned, "changed": changed} {
 			e := userkeys.AsError(err)
 			if e == nil || e.Code != userkeys.InvalidParameters || !strings.Contains(e.Public, name+": this site has no scope wrte; it has") {

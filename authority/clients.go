@@ -8,23 +8,24 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // ClientStore remembers registered clients, and moves and renews keys.
 type ClientStore interface {
 	// CreateClient registers a client; [userkeys.InvalidAccess] if its client_id is in use.
-	CreateClient(ctx context.Context, c userkeys.Client, by userkeys.Caller) error
+	CreateClient(ctx context.Context, c site.Client, by site.Caller) error
 	// ReleaseClients forgets registered clients older than unusedSince and not used since, with their keys.
 	ReleaseClients(ctx context.Context, unusedSince, at time.Time) (int, error)
 	// RebindKey moves a key to another client and drops the user's other key on it.
 	// It returns the hashes of all keys concerned.
-	RebindKey(ctx context.Context, keyID int64, clientID string, act userkeys.Act) ([]userkeys.KeyHash, error)
+	RebindKey(ctx context.Context, keyID int64, clientID string, act site.Act) ([]userkeys.KeyHash, error)
 	// RenewKey replaces a key; it returns the hashes that mean something else now.
-	RenewKey(ctx context.Context, r userkeys.Renewal) ([]userkeys.KeyHash, error)
+	RenewKey(ctx context.Context, r site.Renewal) ([]userkeys.KeyHash, error)
 }
 
 // RegisteredClient finds a client that registered; [userkeys.NotFound] for any other.
-func (a *Authority) RegisteredClient(ctx context.Context, clientID string) (userkeys.Client, error) {
+func (a *Authority) RegisteredClient(ctx context.Context, clientID string) (site.Client, error) {
 	c, err := a.store.Client(ctx, clientID)
 	if err == nil && !c.Registered() {
 		err = userkeys.Errorf(userkeys.NotFound, "there is no such client")
@@ -33,12 +34,12 @@ func (a *Authority) RegisteredClient(ctx context.Context, clientID string) (user
 }
 
 // RegisterClient registers an app by itself (W15). ChargeRegistration comes first.
-func (a *Authority) RegisterClient(ctx context.Context, c userkeys.Client, ip string) error {
+func (a *Authority) RegisterClient(ctx context.Context, c site.Client, ip string) error {
 	if err := a.Settings().CheckRegistration(c, a.catalog); err != nil {
 		return err
 	}
 	c.CreatedAt = a.now().UTC()
-	return a.store.CreateClient(ctx, c, userkeys.Caller{As: userkeys.CallerSystem, Address: ip})
+	return a.store.CreateClient(ctx, c, site.Caller{As: site.CallerSystem, Address: ip})
 }
 
 // ChargeRegistration counts a registration from ip, whatever becomes of it
@@ -48,7 +49,7 @@ func (a *Authority) ChargeRegistration(ctx context.Context, ip string) error {
 	if addr, err := netip.ParseAddr(ip); err == nil && listed(s.CreateUserAPIKeyClientIPRateLimitOverrideIPs, addr.Unmap()) {
 		return nil
 	}
-	return a.chargeStored(ctx, quota{"client registration", s.UserAPIKeyClientsCreatePerDay, 24 * time.Hour}, userkeys.Network(ip))
+	return a.chargeStored(ctx, quota{"client registration", s.UserAPIKeyClientsCreatePerDay, 24 * time.Hour}, site.Network(ip))
 }
 
 // listed tells whether a is one of the addresses or in one of the networks.
@@ -75,13 +76,13 @@ var (
 // (W7.4). What may not be is passed over, never a reason to refuse the
 // request: the header is a hint. The key's limits go on as they were (RL3).
 func (a *Authority) Rebind(ctx context.Context, acc userkeys.Access, clientID string) userkeys.Access {
-	if !userkeys.ValidClientID(clientID) || a.chargeHere(rebinds, strconv.FormatInt(acc.KeyID, 10)) != nil {
+	if !site.ValidClientID(clientID) || a.chargeHere(rebinds, strconv.FormatInt(acc.KeyID, 10)) != nil {
 		return acc
 	}
 	if a.chargeStored(ctx, moves, strconv.FormatInt(acc.KeyID, 10)) != nil {
 		return acc
 	}
-	if _, err := a.store.RebindKey(ctx, acc.KeyID, clientID, userkeys.KeyCaller(acc, "").At(a.now().UTC())); err != nil {
+	if _, err := a.store.RebindKey(ctx, acc.KeyID, clientID, site.KeyCaller(acc, "").At(a.now().UTC())); err != nil {
 		if !errors.Is(err, userkeys.InvalidAccess) {
 			a.log.WarnContext(ctx, "a key could not be moved to another client", "key", acc.KeyID, "err", err)
 		}
@@ -130,9 +131,9 @@ func (a *Authority) Renew(ctx context.Context, acc userkeys.Access, nonce, ip st
 	if out.Payload, err = payload.Seal(public, k.Padding); err != nil {
 		return Renewed{}, err
 	}
-	_, err = a.store.RenewKey(ctx, userkeys.Renewal{
-		KeyID: k.ID, Presented: acc.KeyHash, Hash: key.Hash(), ExpiresAt: end, OldUntil: now.Add(userkeys.RenewedKeyGrace),
-		At: now, Caller: userkeys.KeyCaller(acc, ip),
+	_, err = a.store.RenewKey(ctx, site.Renewal{
+		KeyID: k.ID, Presented: acc.KeyHash, Hash: key.Hash(), ExpiresAt: end, OldUntil: now.Add(site.RenewedKeyGrace),
+		At: now, Caller: site.KeyCaller(acc, ip),
 	})
 	if err != nil {
 		return Renewed{}, err

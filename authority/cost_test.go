@@ -10,6 +10,7 @@ import (
 
 	"userkeys"
 	"userkeys/authority"
+	"userkeys/site"
 )
 
 // shelf is a store of many keys that costs no memory: every well-formed key
@@ -19,10 +20,10 @@ type shelf struct {
 	noUserLimits bool
 }
 
-func (shelf) Changes(context.Context, userkeys.Mark) (userkeys.Changes, error) {
-	return userkeys.Changes{}, nil
+func (shelf) Changes(context.Context, site.Mark) (site.Changes, error) {
+	return site.Changes{}, nil
 }
-func (shelf) OnChange(func(userkeys.Changes)) {}
+func (shelf) OnChange(func(site.Changes)) {}
 
 func (s shelf) SettingValues(context.Context) (map[string]string, error) {
 	values := map[string]string{
@@ -34,13 +35,13 @@ func (s shelf) SettingValues(context.Context) (map[string]string, error) {
 	}
 	return values, nil
 }
-func (shelf) RecordUses(context.Context, []userkeys.KeyUse) error { return nil }
+func (shelf) RecordUses(context.Context, []site.KeyUse) error { return nil }
 
-func (shelf) KeyByHash(_ context.Context, h userkeys.KeyHash) (userkeys.StoredKey, error) {
+func (shelf) KeyByHash(_ context.Context, h userkeys.KeyHash) (site.StoredKey, error) {
 	id := int64(h[0]) | int64(h[1])<<8 | int64(h[2])<<16 | int64(h[3])<<24 | int64(h[4])<<32
-	return userkeys.StoredKey{
-		UserAPIKey: userkeys.UserAPIKey{ID: id, UserID: id, ClientID: fmt.Sprintf("%032x", id), Hash: h, Scopes: userkeys.Scopes{"read"}},
-		Owner:      userkeys.User{ID: id, Username: fmt.Sprintf("user%d", id), TrustLevel: 1, Active: true},
+	return site.StoredKey{
+		UserAPIKey: site.UserAPIKey{ID: id, UserID: id, ClientID: fmt.Sprintf("%032x", id), Hash: h, Scopes: userkeys.Scopes{"read"}},
+		Owner:      site.User{ID: id, Username: fmt.Sprintf("user%d", id), TrustLevel: 1, Active: true},
 	}, nil
 }
 

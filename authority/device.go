@@ -9,19 +9,20 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // DeviceStore remembers device authorizations, by the hashes of their codes.
 // [userkeys.ConsentGone] for what is not known, over, or answered.
 type DeviceStore interface {
-	CreateDeviceGrant(ctx context.Context, d userkeys.DeviceGrant) error
-	DeviceGrantByRequest(ctx context.Context, token string, now time.Time) (userkeys.DeviceGrant, error)
-	DeviceGrantByApproval(ctx context.Context, token string, now time.Time) (userkeys.DeviceGrant, error)
+	CreateDeviceGrant(ctx context.Context, d site.DeviceGrant) error
+	DeviceGrantByRequest(ctx context.Context, token string, now time.Time) (site.DeviceGrant, error)
+	DeviceGrantByApproval(ctx context.Context, token string, now time.Time) (site.DeviceGrant, error)
 	// BindDeviceGrant gives an open one to the user who typed its code.
-	BindDeviceGrant(ctx context.Context, codes userkeys.TypedCode, act userkeys.Act) (userkeys.DeviceGrant, error)
-	DenyDeviceGrant(ctx context.Context, approval string, act userkeys.Act) error
+	BindDeviceGrant(ctx context.Context, codes site.TypedCode, act site.Act) (site.DeviceGrant, error)
+	DenyDeviceGrant(ctx context.Context, approval string, act site.Act) error
 	// PollDeviceGrant tells how it stands; an answer is consumed by telling it.
-	PollDeviceGrant(ctx context.Context, deviceCode string, now time.Time) (userkeys.DeviceGrant, error)
+	PollDeviceGrant(ctx context.Context, deviceCode string, now time.Time) (site.DeviceGrant, error)
 }
 
 // The limits of the device flow (W13.5).
@@ -39,22 +40,22 @@ var (
 
 // BeginDevice begins a device authorization: everything that could be refused
 // is refused now. [userkeys.NotFound] where the site has none.
-func (a *Authority) BeginDevice(ctx context.Context, r userkeys.AuthorizationRequest, ip string) (userkeys.DeviceGrant, error) {
+func (a *Authority) BeginDevice(ctx context.Context, r site.AuthorizationRequest, ip string) (site.DeviceGrant, error) {
 	if _, err := a.examineDevice(ctx, r); err != nil {
-		return userkeys.DeviceGrant{}, err
+		return site.DeviceGrant{}, err
 	}
 	for range 3 { // codes are long; a clash is a miracle, and three are none
-		d := userkeys.NewDeviceGrant(r, ip, a.now().UTC())
+		d := site.NewDeviceGrant(r, ip, a.now().UTC())
 		err := a.store.CreateDeviceGrant(ctx, d)
 		if err == nil {
 			a.logDevice(ctx, "created", "device_code", d.DeviceCode, "user_code", d.UserCode, "request", d.RequestToken)
 			return d, nil
 		}
 		if !errors.Is(err, userkeys.Conflict) {
-			return userkeys.DeviceGrant{}, err
+			return site.DeviceGrant{}, err
 		}
 	}
-	return userkeys.DeviceGrant{}, unavailable(errors.New("no free code"))
+	return site.DeviceGrant{}, unavailable(errors.New("no free code"))
 }
 
 // ChargeDeviceCreate counts a begin of ip, before anything is read of it.
@@ -62,36 +63,36 @@ func (a *Authority) ChargeDeviceCreate(ip string) error {
 	if !a.Settings().AllowUserAPIKeyDeviceAuth {
 		return userkeys.Errorf(userkeys.NotFound, "this site has no device authorization")
 	}
-	return a.chargeHere(deviceCreates, userkeys.Network(ip))
+	return a.chargeHere(deviceCreates, site.Network(ip))
 }
 
-func (a *Authority) examineDevice(ctx context.Context, r userkeys.AuthorizationRequest) (userkeys.CheckedRequest, error) {
+func (a *Authority) examineDevice(ctx context.Context, r site.AuthorizationRequest) (site.CheckedRequest, error) {
 	client, err := a.store.Client(ctx, r.ClientID)
 	if err != nil && !errors.Is(err, userkeys.NotFound) {
-		return userkeys.CheckedRequest{}, err
+		return site.CheckedRequest{}, err
 	}
 	return r.CheckDevice(a.Settings(), a.catalog, client)
 }
 
 // PollDevice tells the app of a device code how its request stands; an answer
 // only once. State is empty for a code that is not known or over: both are told alike.
-func (a *Authority) PollDevice(ctx context.Context, deviceCode, ip string) (userkeys.DeviceGrant, error) {
+func (a *Authority) PollDevice(ctx context.Context, deviceCode, ip string) (site.DeviceGrant, error) {
 	if !a.Settings().AllowUserAPIKeyDeviceAuth {
-		return userkeys.DeviceGrant{}, userkeys.Errorf(userkeys.NotFound, "this site has no device authorization")
+		return site.DeviceGrant{}, userkeys.Errorf(userkeys.NotFound, "this site has no device authorization")
 	}
-	if err := a.chargeHere(devicePolls, userkeys.Network(ip)); err != nil {
-		return userkeys.DeviceGrant{}, err
+	if err := a.chargeHere(devicePolls, site.Network(ip)); err != nil {
+		return site.DeviceGrant{}, err
 	}
-	if !userkeys.IsDeviceCode(deviceCode) {
-		return userkeys.DeviceGrant{}, nil
+	if !site.IsDeviceCode(deviceCode) {
+		return site.DeviceGrant{}, nil
 	}
 	d, err := a.store.PollDeviceGrant(ctx, deviceCode, a.now().UTC())
 	if errors.Is(err, userkeys.ConsentGone) {
-		return userkeys.DeviceGrant{}, nil
+		return site.DeviceGrant{}, nil
 	}
 	switch {
 	case err != nil:
-	case d.State == userkeys.DevicePending: // counted once it is known: invented codes must not fill the memory
+	case d.State == site.DevicePending: // counted once it is known: invented codes must not fill the memory
 		err = a.chargeHere(deviceCodePolls, deviceCode)
 	default:
 		a.logDevice(ctx, "fetched", "device_code", deviceCode)
@@ -101,7 +102,7 @@ func (a *Authority) PollDevice(ctx context.Context, deviceCode, ip string) (user
 
 // DeviceQuestion is what the page asks about a device authorization.
 type DeviceQuestion struct {
-	userkeys.CheckedRequest
+	site.CheckedRequest
 	Approval   string // what the page's form carries; empty for a preview
 	Request    string // token of the address that led here; may be empty
 	IP         string
@@ -112,8 +113,8 @@ type DeviceQuestion struct {
 
 // PreviewDevice shows a device authorization by the token in its address. It
 // binds nothing: the code must still be typed. [userkeys.ConsentGone].
-func (a *Authority) PreviewDevice(ctx context.Context, token string, b userkeys.Caller) (DeviceQuestion, error) {
-	if err := a.chargeStored(ctx, deviceLookups, userkeys.Network(b.Address)); err != nil {
+func (a *Authority) PreviewDevice(ctx context.Context, token string, b site.Caller) (DeviceQuestion, error) {
+	if err := a.chargeStored(ctx, deviceLookups, site.Network(b.Address)); err != nil {
 		return DeviceQuestion{}, err
 	}
 	if err := a.mayAct(ctx, b); err != nil {
@@ -136,7 +137,7 @@ func (a *Authority) PreviewDevice(ctx context.Context, token string, b userkeys.
 	return q, err
 }
 
-func (a *Authority) deviceQuestion(ctx context.Context, d userkeys.DeviceGrant) (DeviceQuestion, error) {
+func (a *Authority) deviceQuestion(ctx context.Context, d site.DeviceGrant) (DeviceQuestion, error) {
 	checked, err := a.examineDevice(ctx, d.Request)
 	if err != nil {
 		return DeviceQuestion{}, err
@@ -154,11 +155,11 @@ func (a *Authority) deviceQuestion(ctx context.Context, d userkeys.DeviceGrant) 
 // ActivateDevice binds the device authorization whose code was typed to the
 // user; token is that of the address that led here, or empty.
 // [userkeys.ConsentGone] for a code that is not known; [userkeys.RateLimited] for too many tries.
-func (a *Authority) ActivateDevice(ctx context.Context, typed, token string, b userkeys.Caller) (DeviceQuestion, error) {
+func (a *Authority) ActivateDevice(ctx context.Context, typed, token string, b site.Caller) (DeviceQuestion, error) {
 	for _, c := range []struct {
 		quota   quota
 		subject string
-	}{{deviceTries, userkeys.Network(b.Address)}, {deviceUserTries, userSubject(b.User)}} {
+	}{{deviceTries, site.Network(b.Address)}, {deviceUserTries, userSubject(b.User)}} {
 		if err := a.chargeStored(ctx, c.quota, c.subject); err != nil {
 			return DeviceQuestion{}, err
 		}
@@ -166,8 +167,8 @@ func (a *Authority) ActivateDevice(ctx context.Context, typed, token string, b u
 	if err := a.mayAct(ctx, b); err != nil {
 		return DeviceQuestion{}, err
 	}
-	code, ok := userkeys.ParseUserCode(typed)
-	if !ok || token != "" && !userkeys.IsRequestToken(token) {
+	code, ok := site.ParseUserCode(typed)
+	if !ok || token != "" && !site.IsRequestToken(token) {
 		return DeviceQuestion{}, errDeviceCode
 	}
 	if err := a.chargeStored(ctx, deviceCodeTries, code); err != nil {
@@ -176,7 +177,7 @@ func (a *Authority) ActivateDevice(ctx context.Context, typed, token string, b u
 	var secret [32]byte
 	_, _ = rand.Read(secret[:]) // crypto/rand.Read never fails
 	approval := base64.RawURLEncoding.EncodeToString(secret[:])
-	d, err := a.store.BindDeviceGrant(ctx, userkeys.TypedCode{
+	d, err := a.store.BindDeviceGrant(ctx, site.TypedCode{
 		UserCode: code, RequestToken: token, Approval: approval,
 	}, b.At(a.now().UTC()))
 	if err != nil {
@@ -190,7 +191,7 @@ func (a *Authority) ActivateDevice(ctx context.Context, typed, token string, b u
 
 // wrongCode is why a code was refused together with the token of an address: for a token whose request b could answer, it is
 // another's code. Else it is err.
-func (a *Authority) wrongCode(ctx context.Context, token string, b userkeys.Caller, err error) error {
+func (a *Authority) wrongCode(ctx context.Context, token string, b site.Caller, err error) error {
 	if token == "" || !errors.Is(err, userkeys.ConsentGone) {
 		return err
 	}
@@ -217,12 +218,12 @@ func IsDeviceCodeInvalid(err error) bool {
 	return errors.Is(err, errDeviceCode) || errors.Is(err, errOtherDeviceCode)
 }
 
-func userSubject(u userkeys.User) string { return strconv.FormatInt(u.ID, 10) }
+func userSubject(u site.User) string { return strconv.FormatInt(u.ID, 10) }
 
 // AuthorizeDevice answers yes: the key is made and sealed, and in one
 // transaction stored and put where the device fetches it.
 // [userkeys.ConsentGone] if it was answered, is over, or is somebody else's.
-func (a *Authority) AuthorizeDevice(ctx context.Context, approval string, b userkeys.Caller, choice userkeys.Choice) (Granted, error) {
+func (a *Authority) AuthorizeDevice(ctx context.Context, approval string, b site.Caller, choice site.Choice) (Granted, error) {
 	d, err := a.store.DeviceGrantByApproval(ctx, approval, a.now().UTC())
 	if err != nil {
 		return Granted{}, err
@@ -237,8 +238,8 @@ func (a *Authority) AuthorizeDevice(ctx context.Context, approval string, b user
 	if err := a.mayGrant(ctx, b); err != nil {
 		return Granted{}, err
 	}
-	g, err := a.answerYes(ctx, checked, reply{by: b, choice: choice, device: func(sealed string) *userkeys.DeviceApproval {
-		return &userkeys.DeviceApproval{Approval: approval, Session: b.Session.ID, Payload: sealed, Until: a.now().UTC().Add(userkeys.DevicePayloadFor)}
+	g, err := a.answerYes(ctx, checked, reply{by: b, choice: choice, device: func(sealed string) *site.DeviceApproval {
+		return &site.DeviceApproval{Approval: approval, Session: b.Session.ID, Payload: sealed, Until: a.now().UTC().Add(site.DevicePayloadFor)}
 	}})
 	if err == nil {
 		a.logDevice(ctx, "authorized", "approval", approval)
@@ -247,7 +248,7 @@ func (a *Authority) AuthorizeDevice(ctx context.Context, approval string, b user
 }
 
 // DenyDevice answers no; the device is told.
-func (a *Authority) DenyDevice(ctx context.Context, approval string, b userkeys.Caller) error {
+func (a *Authority) DenyDevice(ctx context.Context, approval string, b site.Caller) error {
 	err := a.store.DenyDeviceGrant(ctx, approval, b.At(a.now().UTC()))
 	if err == nil {
 		a.logDevice(ctx, "denied", "approval", approval)

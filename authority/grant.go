@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // ConsentLifetime is how long a question to a user stays open.
@@ -17,27 +18,27 @@ const ConsentLifetime = 10 * time.Minute
 // Question is what a consent page asks.
 type Question struct {
 	ID string // of the consent record: the only thing that the form carries
-	userkeys.CheckedRequest
+	site.CheckedRequest
 }
 
 // Granted is a grant that was made.
 type Granted struct {
-	Key      userkeys.UserAPIKey
+	Key      site.UserAPIKey
 	Payload  string // sealed, base64 in lines of 60 with a final newline
 	Location string // the composed way back; empty: show the payload instead
 }
 
 // Examine tells whether the site would put this request to a user, before anybody signed in.
-func (a *Authority) Examine(ctx context.Context, r userkeys.AuthorizationRequest) (userkeys.CheckedRequest, error) {
+func (a *Authority) Examine(ctx context.Context, r site.AuthorizationRequest) (site.CheckedRequest, error) {
 	client, err := a.store.Client(ctx, r.ClientID)
 	if err != nil && !errors.Is(err, userkeys.NotFound) {
-		return userkeys.CheckedRequest{}, err
+		return site.CheckedRequest{}, err
 	}
 	return r.Check(a.Settings(), a.catalog, client)
 }
 
 // Prepare examines r, checks that the user may grant, and keeps the question for ten minutes.
-func (a *Authority) Prepare(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (Question, error) {
+func (a *Authority) Prepare(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (Question, error) {
 	checked, err := a.Examine(ctx, r)
 	if err != nil {
 		return Question{}, err
@@ -49,11 +50,11 @@ func (a *Authority) Prepare(ctx context.Context, r userkeys.AuthorizationRequest
 }
 
 // ask keeps the question for ten minutes.
-func (a *Authority) ask(ctx context.Context, r userkeys.AuthorizationRequest, checked userkeys.CheckedRequest, b userkeys.Caller) (Question, error) {
+func (a *Authority) ask(ctx context.Context, r site.AuthorizationRequest, checked site.CheckedRequest, b site.Caller) (Question, error) {
 	var id [32]byte
 	_, _ = rand.Read(id[:])
 	now := a.now()
-	c := userkeys.Consent{
+	c := site.Consent{
 		ID: base64.RawURLEncoding.EncodeToString(id[:]), UserID: b.User.ID, Session: b.Session.ID,
 		Request: r, CreatedAt: now, ExpiresAt: now.Add(ConsentLifetime),
 	}
@@ -72,7 +73,7 @@ func (a *Authority) ask(ctx context.Context, r userkeys.AuthorizationRequest, ch
 // again. Nothing is made then, and it is sealed to the app.
 //
 // [userkeys.ConsentGone] if the question was answered, is too old, or was put to another user or session.
-func (a *Authority) Grant(ctx context.Context, consentID string, b userkeys.Caller, choice userkeys.Choice) (Granted, error) {
+func (a *Authority) Grant(ctx context.Context, consentID string, b site.Caller, choice site.Choice) (Granted, error) {
 	g, err := a.grant(ctx, consentID, b, choice)
 	if !errors.Is(err, userkeys.ConsentGone) {
 		return g, err
@@ -87,7 +88,7 @@ func (a *Authority) Grant(ctx context.Context, consentID string, b userkeys.Call
 	return Granted{Key: shown.Key, Payload: shown.Payload}, nil
 }
 
-func (a *Authority) grant(ctx context.Context, consentID string, b userkeys.Caller, choice userkeys.Choice) (Granted, error) {
+func (a *Authority) grant(ctx context.Context, consentID string, b site.Caller, choice site.Choice) (Granted, error) {
 	c, err := a.consent(ctx, consentID, b)
 	if err != nil {
 		return Granted{}, err
@@ -107,7 +108,7 @@ const ReasonMayNotAct = "owner may not act"
 
 // mayGrant refuses a user who may not give keys.
 // Errors: [userkeys.UserNotAllowed], with [ReasonMayNotAct] where no key of theirs would work.
-func (a *Authority) mayGrant(ctx context.Context, b userkeys.Caller) error {
+func (a *Authority) mayGrant(ctx context.Context, b site.Caller) error {
 	if err := a.mayAct(ctx, b); err != nil {
 		return err
 	}
@@ -116,7 +117,7 @@ func (a *Authority) mayGrant(ctx context.Context, b userkeys.Caller) error {
 
 // mayAct refuses a user none of whose keys would work. The stored user counts, as in the check of a key: an embedder's
 // session may tell less of the user.
-func (a *Authority) mayAct(ctx context.Context, b userkeys.Caller) error {
+func (a *Authority) mayAct(ctx context.Context, b site.Caller) error {
 	u, err := a.store.User(ctx, b.User.ID)
 	refuse := func(why string) error {
 		return &userkeys.Error{Code: userkeys.UserNotAllowed, Reason: ReasonMayNotAct, Public: why + ", so no key for it would work"}
@@ -141,7 +142,7 @@ func (a *Authority) SpendForm(ctx context.Context, token string, until time.Time
 }
 
 // consent finds an open question that was put to b.
-func (a *Authority) consent(ctx context.Context, id string, b userkeys.Caller) (userkeys.Consent, error) {
+func (a *Authority) consent(ctx context.Context, id string, b site.Caller) (site.Consent, error) {
 	c, err := a.store.Consent(ctx, id)
 	switch {
 	case err != nil:
@@ -160,7 +161,7 @@ var errConsentGone = userkeys.Errorf(userkeys.ConsentGone,
 // GrantDirect answers a request that came whole, without a page before it: from
 // the user's own program with the secret of their session, or from the site's
 // program with an admin API key. The same rules hold as for [Authority.Grant].
-func (a *Authority) GrantDirect(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (Granted, error) {
+func (a *Authority) GrantDirect(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (Granted, error) {
 	checked, err := a.Examine(ctx, r)
 	if err != nil {
 		return Granted{}, err
@@ -173,7 +174,7 @@ func (a *Authority) GrantDirect(ctx context.Context, r userkeys.AuthorizationReq
 
 // Deny answers a question with no. It gives the address by which a program on the user's own machine
 // is told, so that it need not wait; empty for any other app, which is not told.
-func (a *Authority) Deny(ctx context.Context, consentID string, b userkeys.Caller) (string, error) {
+func (a *Authority) Deny(ctx context.Context, consentID string, b site.Caller) (string, error) {
 	c, err := a.consent(ctx, consentID, b)
 	if err != nil {
 		return "", err

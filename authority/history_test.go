@@ -10,6 +10,7 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/internal/testkit/dbtest"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -39,7 +40,7 @@ func olderCopy(t *testing.T, r *dbtest.Restorable, lost, made int) {
 	}
 	revoke := func(s *store.Store, id int64) {
 		t.Helper()
-		if _, err := s.Revoke(t.Context(), userkeys.Revocation{IDs: []int64{id}, By: userkeys.RevokedByOwner, At: d.clock.now()}); err != nil {
+		if _, err := s.Revoke(t.Context(), site.Revocation{IDs: []int64{id}, By: site.RevokedByOwner, At: d.clock.now()}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -84,7 +85,7 @@ func TestStandbyCannotTell(t *testing.T) {
 	p.Cut() // what is written from here on does not reach the standby
 	revoke := func(id int64) {
 		t.Helper()
-		if _, err := p.Other().Revoke(t.Context(), userkeys.Revocation{IDs: []int64{id}, By: userkeys.RevokedByOwner, At: d.clock.now()}); err != nil {
+		if _, err := p.Other().Revoke(t.Context(), site.Revocation{IDs: []int64{id}, By: site.RevokedByOwner, At: d.clock.now()}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -96,7 +97,7 @@ func TestStandbyCannotTell(t *testing.T) {
 		"a live key":           errOf(d.check(other, "GET", "/")),
 		"readiness":            d.Ready(t.Context()),
 		"an unknown key":       errOf(d.check(userkeys.NewKey(""), "GET", "/")),
-		"an unknown admin key": errOf3(d.CheckAdminKey(t.Context(), userkeys.NewAdminKey().Reveal(), "")),
+		"an unknown admin key": errOf3(d.CheckAdminKey(t.Context(), site.NewAdminKey().Reveal(), "")),
 	} {
 		if !errors.Is(err, userkeys.Unavailable) {
 			t.Errorf("%s on a standby: %v", what, err)
@@ -123,9 +124,9 @@ func errOf3[T, U any](_ T, _ U, err error) error { return err }
 // and nothing runs in the background.
 func TestChangesToAccountsAreObeyedAtOnce(t *testing.T) {
 	t.Parallel()
-	admin := userkeys.Caller{As: userkeys.CallerCommand, User: userkeys.User{Admin: true}}
-	edit := func(change func(*userkeys.User)) func(*desk, userkeys.User) error {
-		return func(d *desk, u userkeys.User) error {
+	admin := site.Caller{As: site.CallerCommand, User: site.User{Admin: true}}
+	edit := func(change func(*site.User)) func(*desk, site.User) error {
+		return func(d *desk, u site.User) error {
 			was := u
 			change(&u)
 			return d.store.ReplaceUser(d.t.Context(), was, u, admin.At(d.clock.now()))
@@ -133,27 +134,27 @@ func TestChangesToAccountsAreObeyedAtOnce(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name   string
-		change func(d *desk, u userkeys.User) error
+		change func(d *desk, u site.User) error
 		stays  bool // the key is good, with what it may do as it is now
 	}{
-		{"suspended", edit(func(u *userkeys.User) { u.SuspendedAt = u.CreatedAt }), false},
-		{"deactivated", edit(func(u *userkeys.User) { u.Active = false }), false},
-		{"demoted", edit(func(u *userkeys.User) { u.Admin, u.Moderator = false, false }), true},
-		{"trust level", edit(func(u *userkeys.User) { u.TrustLevel = 0 }), true},
-		{"groups", edit(func(u *userkeys.User) { u.Groups = nil }), true},
-		{"renamed", edit(func(u *userkeys.User) { u.Username = "robert" }), true},
-		{"deleted", func(d *desk, u userkeys.User) error {
+		{"suspended", edit(func(u *site.User) { u.SuspendedAt = u.CreatedAt }), false},
+		{"deactivated", edit(func(u *site.User) { u.Active = false }), false},
+		{"demoted", edit(func(u *site.User) { u.Admin, u.Moderator = false, false }), true},
+		{"trust level", edit(func(u *site.User) { u.TrustLevel = 0 }), true},
+		{"groups", edit(func(u *site.User) { u.Groups = nil }), true},
+		{"renamed", edit(func(u *site.User) { u.Username = "robert" }), true},
+		{"deleted", func(d *desk, u site.User) error {
 			return d.store.DeleteUser(d.t.Context(), u.ID, admin.At(d.clock.now()))
 		}, false},
-		{"keys revoked in the store", func(d *desk, u userkeys.User) error {
-			_, err := d.store.Revoke(d.t.Context(), userkeys.Revocation{UserID: u.ID, By: userkeys.RevokedByAdmin, At: d.clock.now(), Caller: admin})
+		{"keys revoked in the store", func(d *desk, u site.User) error {
+			_, err := d.store.Revoke(d.t.Context(), site.Revocation{UserID: u.ID, By: site.RevokedByAdmin, At: d.clock.now(), Caller: admin})
 			return err
 		}, false},
-		{"keys of long ago revoked", func(d *desk, u userkeys.User) error {
+		{"keys of long ago revoked", func(d *desk, u site.User) error {
 			_, err := d.store.RevokeStale(d.t.Context(), time.Time{}, d.clock.now().Add(time.Second), d.clock.now())
 			return err
 		}, false},
-		{"a setting in the store", func(d *desk, u userkeys.User) error {
+		{"a setting in the store", func(d *desk, u site.User) error {
 			return d.store.SetSetting(d.t.Context(), "allow_user_api_key_scopes", "write", admin.At(d.clock.now()))
 		}, true},
 	} {
@@ -161,8 +162,8 @@ func TestChangesToAccountsAreObeyedAtOnce(t *testing.T) {
 			t.Parallel()
 			dbtest.Each(t, func(t *testing.T, st *store.Store) {
 				d := newDesk(t, st)
-				d.user("root", func(u *userkeys.User) { u.Admin = true })
-				bob := d.user("bob", func(u *userkeys.User) {
+				d.user("root", func(u *site.User) { u.Admin = true })
+				bob := d.user("bob", func(u *site.User) {
 					u.Admin, u.Moderator, u.TrustLevel, u.Groups = true, true, 3, []string{"staff"}
 				})
 				key, _ := d.grant(bob, request())
@@ -237,7 +238,7 @@ type gated struct {
 
 func (g *gated) shut() { g.closed = true }
 
-func (g *gated) Changes(ctx context.Context, since userkeys.Mark) (userkeys.Changes, error) {
+func (g *gated) Changes(ctx context.Context, since site.Mark) (site.Changes, error) {
 	if g.closed {
 		select {
 		case g.entered <- struct{}{}:
@@ -245,7 +246,7 @@ func (g *gated) Changes(ctx context.Context, since userkeys.Mark) (userkeys.Chan
 		}
 		<-g.open
 		if ctx.Err() != nil {
-			return userkeys.Changes{}, ctx.Err()
+			return site.Changes{}, ctx.Err()
 		}
 	}
 	return g.Store.Changes(ctx, since)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // How fresh is fresh. Every change that can take access away raises the epoch
@@ -22,7 +23,7 @@ const (
 )
 
 // neverRead is the mark of a memory that holds nothing yet.
-var neverRead = userkeys.Mark{N: -1}
+var neverRead = site.Mark{N: -1}
 
 // lease is the right to believe the cache for a while.
 type lease struct {
@@ -30,7 +31,7 @@ type lease struct {
 	until atomic.Int64 // nanoseconds since base, by the clock's monotonic reading
 
 	mu       sync.Mutex // held while renewing
-	mark     userkeys.Mark
+	mark     site.Mark
 	failedAt int64 // when renewing failed last, since base
 
 	endMu sync.Mutex
@@ -72,7 +73,7 @@ func (l *lease) extend(until int64, ends int) {
 }
 
 // obey forgets what a change made by this process concerns.
-func (a *Authority) obey(c userkeys.Changes) {
+func (a *Authority) obey(c site.Changes) {
 	if c.All {
 		a.lease.end()
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // Bounds of look-ups: invented keys with a right checksum must not drown the database.
@@ -124,7 +125,7 @@ func (a *Authority) read(ctx context.Context, h userkeys.KeyHash) (record, error
 	return a.record(p, k), nil
 }
 
-func (a *Authority) record(p *policy, k userkeys.StoredKey) record {
+func (a *Authority) record(p *policy, k site.StoredKey) record {
 	r := record{
 		hash: k.Hash, keyID: k.ID, userID: k.UserID, text: k.Owner.Username + k.ClientID,
 		nameLen: uint16(len(k.Owner.Username)), standing: p.standing(a.catalog, k), mayAct: k.Owner.MayAct(),

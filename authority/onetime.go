@@ -6,19 +6,20 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // OneTimeStore remembers one-time passwords by their hashes, one of a user.
 // [userkeys.ConsentGone] for those that are not known, used or over.
 type OneTimeStore interface {
-	CreateOneTimePassword(ctx context.Context, p userkeys.OneTimePassword, consentID string, by userkeys.Caller) error
-	OneTimePassword(ctx context.Context, password string, now time.Time) (userkeys.OneTimePassword, error)
-	ConsumeOneTimePassword(ctx context.Context, password string, act userkeys.Act) (userkeys.OneTimePassword, error)
+	CreateOneTimePassword(ctx context.Context, p site.OneTimePassword, consentID string, by site.Caller) error
+	OneTimePassword(ctx context.Context, password string, now time.Time) (site.OneTimePassword, error)
+	ConsumeOneTimePassword(ctx context.Context, password string, act site.Act) (site.OneTimePassword, error)
 	// AppSessions lists the sessions of a user that apps began and that are not over, newest first.
-	AppSessions(ctx context.Context, userID int64, now time.Time) ([]userkeys.AppSession, error)
+	AppSessions(ctx context.Context, userID int64, now time.Time) ([]site.AppSession, error)
 	// ClientByPublicKey finds who registered with exactly this text, and with this
 	// redirect if there are several; [userkeys.NotFound].
-	ClientByPublicKey(ctx context.Context, publicKey, authRedirect string) (userkeys.Client, error)
+	ClientByPublicKey(ctx context.Context, publicKey, authRedirect string) (site.Client, error)
 }
 
 // oneTimeTries bounds guessing (OT9).
@@ -28,16 +29,16 @@ var oneTimeTries = quota{"one-time password", 10, time.Minute}
 var oneTimeMakes = quota{"one-time password made", 30, time.Minute}
 
 // ExamineOneTime tells whether the site would put a request for a one-time password to a user.
-func (a *Authority) ExamineOneTime(ctx context.Context, r userkeys.AuthorizationRequest) (userkeys.CheckedRequest, error) {
+func (a *Authority) ExamineOneTime(ctx context.Context, r site.AuthorizationRequest) (site.CheckedRequest, error) {
 	client, err := a.store.ClientByPublicKey(ctx, r.PublicKey, r.AuthRedirect)
 	if err != nil && !errors.Is(err, userkeys.NotFound) {
-		return userkeys.CheckedRequest{}, err
+		return site.CheckedRequest{}, err
 	}
 	return r.CheckOneTime(a.Settings(), client)
 }
 
 // PrepareOneTime examines r and keeps the question for ten minutes, as [Authority.Prepare] does.
-func (a *Authority) PrepareOneTime(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (Question, error) {
+func (a *Authority) PrepareOneTime(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (Question, error) {
 	checked, err := a.ExamineOneTime(ctx, r)
 	if err != nil {
 		return Question{}, err
@@ -49,7 +50,7 @@ func (a *Authority) PrepareOneTime(ctx context.Context, r userkeys.Authorization
 }
 
 // GrantOneTime answers a question of [Authority.PrepareOneTime] with yes and tells the way back.
-func (a *Authority) GrantOneTime(ctx context.Context, consentID string, b userkeys.Caller) (string, error) {
+func (a *Authority) GrantOneTime(ctx context.Context, consentID string, b site.Caller) (string, error) {
 	c, err := a.consent(ctx, consentID, b)
 	if err != nil {
 		return "", err
@@ -58,11 +59,11 @@ func (a *Authority) GrantOneTime(ctx context.Context, consentID string, b userke
 }
 
 // GrantOneTimeDirect answers a request that came whole; see [Authority.GrantDirect].
-func (a *Authority) GrantOneTimeDirect(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (string, error) {
+func (a *Authority) GrantOneTimeDirect(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (string, error) {
 	return a.makeOneTime(ctx, r, "", b)
 }
 
-func (a *Authority) makeOneTime(ctx context.Context, r userkeys.AuthorizationRequest, consentID string, b userkeys.Caller) (string, error) {
+func (a *Authority) makeOneTime(ctx context.Context, r site.AuthorizationRequest, consentID string, b site.Caller) (string, error) {
 	checked, err := a.ExamineOneTime(ctx, r)
 	if err != nil {
 		return "", err
@@ -88,11 +89,11 @@ func (a *Authority) makeOneTime(ctx context.Context, r userkeys.AuthorizationReq
 
 // keyOf is the id of the key of the app that asks for a one-time password: the one that it asks with, else the newest
 // of the user's live keys that was sealed to the same public key, however it was written; 0 if there is none.
-func (a *Authority) keyOf(ctx context.Context, r userkeys.CheckedRequest, b userkeys.Caller) (int64, error) {
+func (a *Authority) keyOf(ctx context.Context, r site.CheckedRequest, b site.Caller) (int64, error) {
 	if b.Key != 0 {
 		return b.Key, nil
 	}
-	keys, err := a.store.Keys(ctx, userkeys.KeyFilter{UserID: b.User.ID, Live: true, Limit: maxApps, Now: a.now()})
+	keys, err := a.store.Keys(ctx, site.KeyFilter{UserID: b.User.ID, Live: true, Limit: maxApps, Now: a.now()})
 	for _, k := range keys {
 		if k.PublicKey == r.KeyText {
 			return k.ID, nil
@@ -105,30 +106,30 @@ func (a *Authority) keyOf(ctx context.Context, r userkeys.CheckedRequest, b user
 }
 
 // AppSessions lists the sessions of a user that apps began with a one-time password, newest first.
-func (a *Authority) AppSessions(ctx context.Context, userID int64) ([]userkeys.AppSession, error) {
+func (a *Authority) AppSessions(ctx context.Context, userID int64) ([]site.AppSession, error) {
 	return a.store.AppSessions(ctx, userID, a.now())
 }
 
 // OneTimePassword tells whose a one-time password is, without consuming it.
 // [userkeys.ConsentGone], [userkeys.RateLimited].
-func (a *Authority) OneTimePassword(ctx context.Context, password, ip string) (userkeys.OneTimePassword, error) {
+func (a *Authority) OneTimePassword(ctx context.Context, password, ip string) (site.OneTimePassword, error) {
 	if err := a.tryOneTime(ctx, password, ip); err != nil {
-		return userkeys.OneTimePassword{}, err
+		return site.OneTimePassword{}, err
 	}
 	return a.store.OneTimePassword(ctx, password, a.now().UTC())
 }
 
 // UseOneTimePassword consumes a one-time password, once, and tells whom it signs in.
-func (a *Authority) UseOneTimePassword(ctx context.Context, password, ip string) (userkeys.OneTimePassword, error) {
+func (a *Authority) UseOneTimePassword(ctx context.Context, password, ip string) (site.OneTimePassword, error) {
 	if err := a.tryOneTime(ctx, password, ip); err != nil {
-		return userkeys.OneTimePassword{}, err
+		return site.OneTimePassword{}, err
 	}
-	return a.store.ConsumeOneTimePassword(ctx, password, userkeys.Caller{As: userkeys.CallerUser, Address: ip}.At(a.now().UTC()))
+	return a.store.ConsumeOneTimePassword(ctx, password, site.Caller{As: site.CallerUser, Address: ip}.At(a.now().UTC()))
 }
 
 func (a *Authority) tryOneTime(ctx context.Context, password, ip string) error {
 	if !userkeys.IsOneTimePassword(password) {
 		return userkeys.Errorf(userkeys.NotFound, "there is no such sign-in link")
 	}
-	return a.chargeStored(ctx, oneTimeTries, userkeys.Network(ip))
+	return a.chargeStored(ctx, oneTimeTries, site.Network(ip))
 }

@@ -10,16 +10,17 @@ import (
 
 	"userkeys"
 	"userkeys/internal/limit"
+	"userkeys/site"
 )
 
 // policy is the settings in force with what was derived from them. It is
 // replaced as a whole; records made under an older one are forgotten.
 type policy struct {
-	settings userkeys.Settings
+	settings site.Settings
 	limits   limit.Limits
 	// userLimits are those of all keys of a user together; zero: none.
 	userLimits limit.Limits
-	edge       *userkeys.Edge
+	edge       *site.Edge
 
 	mu        sync.Mutex
 	standings map[string]*standing
@@ -34,19 +35,19 @@ type standing struct {
 // maxStandings bounds how many are shared; past it new ones are made anew.
 const maxStandings = 10_000
 
-func newPolicy(s userkeys.Settings) *policy {
+func newPolicy(s site.Settings) *policy {
 	return &policy{
 		settings:   s,
 		limits:     limit.Limits{Minute: s.MaxUserAPIReqsPerMinute, Day: s.MaxUserAPIReqsPerDay},
 		userLimits: userLimits(s),
-		edge:       userkeys.NewEdge(s),
+		edge:       site.NewEdge(s),
 		standings:  make(map[string]*standing),
 	}
 }
 
 // standing is that of a key under p: of its scopes only those that the site
 // still allows count (SC5), so that taking a scope off the list takes it from every key.
-func (p *policy) standing(c *userkeys.Catalog, k userkeys.StoredKey) *standing {
+func (p *policy) standing(c *userkeys.Catalog, k site.StoredKey) *standing {
 	scopes := slices.DeleteFunc(slices.Clone(k.Scopes), func(n string) bool {
 		return !p.settings.AllowUserAPIKeyScopes.Has(n)
 	})
@@ -87,12 +88,12 @@ func (s *standing) covers(method, path string) bool {
 // setPinned checks the pinned settings and keeps them under their proper names.
 func (a *Authority) setPinned(pinned map[string]string) error {
 	a.pinned = make(map[string]string, len(pinned))
-	probe := userkeys.DefaultSettings()
+	probe := site.DefaultSettings()
 	for name, value := range pinned {
 		if err := probe.Set(name, value); err != nil {
 			return err
 		}
-		d, err := userkeys.FindSetting(name)
+		d, err := site.FindSetting(name)
 		if err != nil {
 			return err
 		}
@@ -113,7 +114,7 @@ func (a *Authority) loadPolicy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s := userkeys.DefaultSettings()
+	s := site.DefaultSettings()
 	maps.Copy(stored, a.pinned)
 	for name, value := range stored {
 		if err := s.Set(name, value); err != nil {
@@ -125,17 +126,17 @@ func (a *Authority) loadPolicy(ctx context.Context) error {
 }
 
 // Settings are the settings in force.
-func (a *Authority) Settings() userkeys.Settings { return a.policy.Load().settings }
+func (a *Authority) Settings() site.Settings { return a.policy.Load().settings }
 
 // Edge is what the outer door needs of the settings in force.
-func (a *Authority) Edge() *userkeys.Edge { return a.policy.Load().edge }
+func (a *Authority) Edge() *site.Edge { return a.policy.Load().edge }
 
 // Catalog is the site's catalog of scopes.
 func (a *Authority) Catalog() *userkeys.Catalog { return a.catalog }
 
 // Pinned tells whether a setting is set by the configuration and cannot be changed here.
 func (a *Authority) Pinned(name string) bool {
-	d, err := userkeys.FindSetting(name)
+	d, err := site.FindSetting(name)
 	if err != nil {
 		return false
 	}
@@ -145,7 +146,7 @@ func (a *Authority) Pinned(name string) bool {
 
 // ChangeSetting validates and stores a setting; it is in force when this returns.
 // Names may be aliases. [userkeys.Conflict] if it is pinned.
-func (a *Authority) ChangeSetting(ctx context.Context, name, value string, by userkeys.Caller) error {
+func (a *Authority) ChangeSetting(ctx context.Context, name, value string, by site.Caller) error {
 	s := a.Settings()
 	if err := s.Set(name, value); err != nil {
 		return err
@@ -171,7 +172,7 @@ func (a *Authority) ChangeSetting(ctx context.Context, name, value string, by us
 const ReasonUnknownScope = "unknown scope"
 
 // checkScopes refuses, where the setting of that name lists scopes, names that no app could ever be given.
-func (a *Authority) checkScopes(s userkeys.Settings, setting string) error {
+func (a *Authority) checkScopes(s site.Settings, setting string) error {
 	var names userkeys.Scopes
 	switch setting {
 	case "allow_user_api_key_scopes":
@@ -190,7 +191,7 @@ func (a *Authority) checkScopes(s userkeys.Settings, setting string) error {
 }
 
 // ResetSetting gives a setting its default back.
-func (a *Authority) ResetSetting(ctx context.Context, name string, by userkeys.Caller) error {
+func (a *Authority) ResetSetting(ctx context.Context, name string, by site.Caller) error {
 	d, err := a.changeable(name)
 	if err != nil {
 		return err
@@ -201,8 +202,8 @@ func (a *Authority) ResetSetting(ctx context.Context, name string, by userkeys.C
 	return a.renew(ctx)
 }
 
-func (a *Authority) changeable(name string) (userkeys.Setting, error) {
-	d, err := userkeys.FindSetting(name)
+func (a *Authority) changeable(name string) (site.Setting, error) {
+	d, err := site.FindSetting(name)
 	if err == nil && a.Pinned(d.Name) {
 		err = userkeys.Errorf(userkeys.Conflict, "%s is set by the configuration of this server; change it there", d.Name)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/limit"
+	"userkeys/site"
 )
 
 // UndoWindow is how long an owner may undo what they revoked.
@@ -14,13 +15,13 @@ const UndoWindow = 24 * time.Hour
 
 // Apps are the user's keys for the apps page, newest first: live ones, and
 // those the user can still undo the revocation of.
-func (a *Authority) Apps(ctx context.Context, userID int64) ([]userkeys.UserAPIKey, error) {
-	all, err := a.store.Keys(ctx, userkeys.KeyFilter{UserID: userID, Limit: maxApps})
+func (a *Authority) Apps(ctx context.Context, userID int64) ([]site.UserAPIKey, error) {
+	all, err := a.store.Keys(ctx, site.KeyFilter{UserID: userID, Limit: maxApps})
 	if err != nil {
 		return nil, err
 	}
 	now := a.now()
-	var apps []userkeys.UserAPIKey
+	var apps []site.UserAPIKey
 	for _, k := range all {
 		if k.Live(now) || a.CanUndo(k) {
 			apps = append(apps, k)
@@ -31,13 +32,13 @@ func (a *Authority) Apps(ctx context.Context, userID int64) ([]userkeys.UserAPIK
 
 // EndedApps are the user's keys that are over for good, newest first, as long
 // as they are remembered: expired, or revoked and not to be undone by the user.
-func (a *Authority) EndedApps(ctx context.Context, userID int64) ([]userkeys.UserAPIKey, error) {
-	all, err := a.store.Keys(ctx, userkeys.KeyFilter{UserID: userID, Limit: maxApps})
+func (a *Authority) EndedApps(ctx context.Context, userID int64) ([]site.UserAPIKey, error) {
+	all, err := a.store.Keys(ctx, site.KeyFilter{UserID: userID, Limit: maxApps})
 	if err != nil {
 		return nil, err
 	}
 	now := a.now()
-	return slices.DeleteFunc(all, func(k userkeys.UserAPIKey) bool { return k.Live(now) || a.CanUndo(k) }), nil
+	return slices.DeleteFunc(all, func(k site.UserAPIKey) bool { return k.Live(now) || a.CanUndo(k) }), nil
 }
 
 // maxApps is more than a user can have: max_user_api_keys_per_user ends at 10,000.
@@ -45,19 +46,19 @@ const maxApps = 20_000
 
 // CanUndo tells whether the owner of k may still undo its revocation: their
 // own, of the last day, of a key that has not expired meanwhile.
-func (a *Authority) CanUndo(k userkeys.UserAPIKey) bool {
+func (a *Authority) CanUndo(k site.UserAPIKey) bool {
 	now := a.now()
 	return byItsOwner(k) && now.Sub(k.RevokedAt) <= UndoWindow &&
 		(k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
 }
 
 // byItsOwner tells whether k was revoked by its owner, or by the app on their behalf.
-func byItsOwner(k userkeys.UserAPIKey) bool {
-	return k.RevokedBy == userkeys.RevokedByOwner || k.RevokedBy == userkeys.RevokedByApp
+func byItsOwner(k site.UserAPIKey) bool {
+	return k.RevokedBy == site.RevokedByOwner || k.RevokedBy == site.RevokedByApp
 }
 
 // Keys lists keys for administrators, newest first.
-func (a *Authority) Keys(ctx context.Context, f userkeys.KeyFilter) ([]userkeys.UserAPIKey, error) {
+func (a *Authority) Keys(ctx context.Context, f site.KeyFilter) ([]site.UserAPIKey, error) {
 	f.Now = a.now()
 	return a.store.Keys(ctx, f)
 }
@@ -65,31 +66,31 @@ func (a *Authority) Keys(ctx context.Context, f userkeys.KeyFilter) ([]userkeys.
 // Revoke revokes one key: its owner's, by the key itself, or anybody's by an
 // administrator (by.Admin). The next check on this process refuses it.
 // [userkeys.NotFound], [userkeys.InvalidAccess].
-func (a *Authority) Revoke(ctx context.Context, keyID int64, by userkeys.Caller) error {
+func (a *Authority) Revoke(ctx context.Context, keyID int64, by site.Caller) error {
 	k, err := a.own(ctx, keyID, by)
 	if err != nil {
 		return err
 	}
-	_, err = a.revoke(ctx, userkeys.Revocation{IDs: []int64{keyID}, By: revoker(k.UserID, by), Caller: by})
+	_, err = a.revoke(ctx, site.Revocation{IDs: []int64{keyID}, By: revoker(k.UserID, by), Caller: by})
 	return err
 }
 
 // RevokeAll revokes all live keys of a user and returns how many.
-func (a *Authority) RevokeAll(ctx context.Context, userID int64, by userkeys.Caller) (int, error) {
+func (a *Authority) RevokeAll(ctx context.Context, userID int64, by site.Caller) (int, error) {
 	if by.User.ID != userID && !by.Admin() {
 		return 0, userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
 	}
-	return a.revoke(ctx, userkeys.Revocation{UserID: userID, By: revoker(userID, by), Caller: by})
+	return a.revoke(ctx, site.Revocation{UserID: userID, By: revoker(userID, by), Caller: by})
 }
 
-func (a *Authority) revoke(ctx context.Context, r userkeys.Revocation) (int, error) {
+func (a *Authority) revoke(ctx context.Context, r site.Revocation) (int, error) {
 	r.At = a.now()
 	hashes, err := a.store.Revoke(ctx, r)
 	return len(hashes), err
 }
 
 // own finds a key that by may manage.
-func (a *Authority) own(ctx context.Context, keyID int64, by userkeys.Caller) (userkeys.UserAPIKey, error) {
+func (a *Authority) own(ctx context.Context, keyID int64, by site.Caller) (site.UserAPIKey, error) {
 	k, err := a.store.Key(ctx, keyID)
 	if err != nil {
 		return k, err
@@ -101,14 +102,14 @@ func (a *Authority) own(ctx context.Context, keyID int64, by userkeys.Caller) (u
 }
 
 // revoker tells owners from administrators: what an administrator stopped, the owner cannot restart.
-func revoker(owner int64, by userkeys.Caller) userkeys.RevokedBy {
+func revoker(owner int64, by site.Caller) site.RevokedBy {
 	switch {
-	case by.Kind() == userkeys.CallerKey:
-		return userkeys.RevokedByApp
+	case by.Kind() == site.CallerKey:
+		return site.RevokedByApp
 	case owner == by.User.ID:
-		return userkeys.RevokedByOwner
+		return site.RevokedByOwner
 	}
-	return userkeys.RevokedByAdmin
+	return site.RevokedByAdmin
 }
 
 // UndoRevoke makes a key live again: by its owner what the owner revoked in
@@ -116,7 +117,7 @@ func revoker(owner int64, by userkeys.Caller) userkeys.RevokedBy {
 // revoked. It counts against max_user_api_keys_per_user, and a user may do it
 // thirty times a minute. [userkeys.NotFound], [userkeys.InvalidAccess],
 // [userkeys.Conflict], [userkeys.RateLimited].
-func (a *Authority) UndoRevoke(ctx context.Context, keyID int64, by userkeys.Caller) error {
+func (a *Authority) UndoRevoke(ctx context.Context, keyID int64, by site.Caller) error {
 	k, err := a.own(ctx, keyID, by)
 	if err != nil {
 		return err
@@ -141,7 +142,7 @@ func (a *Authority) UndoRevoke(ctx context.Context, keyID int64, by userkeys.Cal
 			Code: userkeys.RateLimited, Public: "you have undone that very often; wait a little", RetryAfter: d.RetryAfter,
 		}
 	}
-	_, err = a.store.UndoRevoke(ctx, userkeys.Undo{Key: k, MaxKeys: a.Settings().MaxUserAPIKeysPerUser, At: a.now(), Caller: by})
+	_, err = a.store.UndoRevoke(ctx, site.Undo{Key: k, MaxKeys: a.Settings().MaxUserAPIKeysPerUser, At: a.now(), Caller: by})
 	return err
 }
 

@@ -5,13 +5,13 @@ import (
 	"sync"
 	"time"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 // SeenStore remembers when users were seen.
 type SeenStore interface {
 	// RecordSeen writes when users were seen last, in one transaction. It never goes back.
-	RecordSeen(ctx context.Context, seen []userkeys.UserSeen) error
+	RecordSeen(ctx context.Context, seen []site.UserSeen) error
 }
 
 // seenEvery is how often a user who is there is written down.
@@ -41,15 +41,15 @@ func (s *presence) note(userID int64, now time.Time) {
 // take is who is to be written: at the first sighting and then once a minute.
 // Whoever was not seen for a minute is forgotten, so the memory is bounded by
 // the users of one minute.
-func (s *presence) take(now time.Time, all bool) []userkeys.UserSeen {
+func (s *presence) take(now time.Time, all bool) []site.UserSeen {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var due []userkeys.UserSeen
+	var due []site.UserSeen
 	for id, u := range s.users {
 		recent := now.Sub(u.written) < seenEvery && !now.Before(u.written)
 		switch {
 		case u.noted.After(u.written) && (all || !recent):
-			due = append(due, userkeys.UserSeen{UserID: id, SeenAt: u.noted})
+			due = append(due, site.UserSeen{UserID: id, SeenAt: u.noted})
 			u.written = u.noted
 			s.users[id] = u
 		case !recent:
@@ -60,7 +60,7 @@ func (s *presence) take(now time.Time, all bool) []userkeys.UserSeen {
 }
 
 // putBack has what could not be written tried again.
-func (s *presence) putBack(seen []userkeys.UserSeen) {
+func (s *presence) putBack(seen []site.UserSeen) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, v := range seen {

@@ -6,17 +6,17 @@ import (
 	"testing"
 	"time"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 // sightings is a store that writes down who was seen, or fails.
 type sightings struct {
 	Store
-	got []userkeys.UserSeen
+	got []site.UserSeen
 	err error
 }
 
-func (s *sightings) RecordSeen(_ context.Context, seen []userkeys.UserSeen) error {
+func (s *sightings) RecordSeen(_ context.Context, seen []site.UserSeen) error {
 	if s.err == nil {
 		s.got = append(s.got, seen...)
 	}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 // When a key was used is gathered in memory and written in batches: a key's
@@ -32,7 +32,7 @@ func (a *Authority) flush(ctx context.Context, before time.Time) error {
 	a.writing.Lock()
 	defer a.writing.Unlock()
 	now := a.now()
-	var batch []userkeys.KeyUse
+	var batch []site.KeyUse
 	for i := range a.cache.shards {
 		batch = a.cache.shards[i].takeUses(batch, now, before)
 		for len(batch) >= flushBatch {
@@ -50,7 +50,7 @@ func (a *Authority) flush(ctx context.Context, before time.Time) error {
 	return nil
 }
 
-func (a *Authority) write(ctx context.Context, uses []userkeys.KeyUse, now time.Time) error {
+func (a *Authority) write(ctx context.Context, uses []site.KeyUse, now time.Time) error {
 	if len(uses) == 0 {
 		return nil
 	}
@@ -61,7 +61,7 @@ func (a *Authority) write(ctx context.Context, uses []userkeys.KeyUse, now time.
 }
 
 // takeUses appends to uses what is due of s and marks it written.
-func (s *shard) takeUses(uses []userkeys.KeyUse, now, before time.Time) []userkeys.KeyUse {
+func (s *shard) takeUses(uses []site.KeyUse, now, before time.Time) []site.KeyUse {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for keyID, lastUsed := range s.pending {
@@ -86,7 +86,7 @@ func (s *shard) takeUses(uses []userkeys.KeyUse, now, before time.Time) []userke
 }
 
 // putBack keeps uses that could not be written for the next time.
-func (c *cache) putBack(uses []userkeys.KeyUse) {
+func (c *cache) putBack(uses []site.KeyUse) {
 	if len(uses) == 0 {
 		return
 	}
@@ -98,6 +98,6 @@ func (c *cache) putBack(uses []userkeys.KeyUse) {
 	}
 }
 
-func use(keyID, lastUsed int64) userkeys.KeyUse {
-	return userkeys.KeyUse{KeyID: keyID, LastUsedAt: time.UnixMicro(lastUsed).UTC()}
+func use(keyID, lastUsed int64) site.KeyUse {
+	return site.KeyUse{KeyID: keyID, LastUsedAt: time.UnixMicro(lastUsed).UTC()}
 }

@@ -19,6 +19,7 @@ import (
 	"userkeys"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
+	"userkeys/site"
 )
 
 var (
@@ -171,8 +172,8 @@ func newSite(t *testing.T, opts ...testkit.Option) *testkit.Site {
 func notify(t *testing.T, s *testkit.Site, username string, times int) {
 	t.Helper()
 	for range times {
-		n := userkeys.Notification{Type: 1, Data: []byte(`{"display_username":"bob","topic_title":"A <b>bold</b> & plain title"}`)}
-		if _, err := s.Inbox.Add(t.Context(), userkeys.Announcement{Usernames: []string{username}, Notification: n, Caller: testkit.Command}); err != nil {
+		n := site.Notification{Type: 1, Data: []byte(`{"display_username":"bob","topic_title":"A <b>bold</b> & plain title"}`)}
+		if _, err := s.Inbox.Add(t.Context(), site.Announcement{Usernames: []string{username}, Notification: n, Caller: testkit.Command}); err != nil {
 			t.Fatal(err)
 		}
 	}

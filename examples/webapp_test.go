@@ -15,9 +15,9 @@ import (
 	"strings"
 	"testing"
 
-	"userkeys"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/nettest"
+	"userkeys/site"
 )
 
 // webapp is the running web app, behind what ends TLS for it.
@@ -139,7 +139,7 @@ func TestWebapp(t *testing.T) {
 
 	alice.Submit(alice.Get("/"), "/disconnect").Must(t, 303)
 	ended := slices.Concat(one.Keys(), two.Keys())
-	if n := len(slices.DeleteFunc(ended, func(k userkeys.UserAPIKey) bool { return k.RevokedAt.IsZero() })); n != 1 {
+	if n := len(slices.DeleteFunc(ended, func(k site.UserAPIKey) bool { return k.RevokedAt.IsZero() })); n != 1 {
 		t.Errorf("%d keys are revoked, want 1", n)
 	}
 	if files, _ := a.kept(t); len(files) != 2 {

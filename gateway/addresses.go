@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 // The windows of an address (W13.3), in seconds.
@@ -90,7 +90,7 @@ func (l *addressLimiter) countable(r *http.Request) (netip.Addr, bool) {
 }
 
 // admits counts a request and answers it if its address has asked too often.
-func (l *addressLimiter) admits(w http.ResponseWriter, r *http.Request, k presented, e *userkeys.Edge) bool {
+func (l *addressLimiter) admits(w http.ResponseWriter, r *http.Request, k presented, e *site.Edge) bool {
 	if !e.LimitsAddresses() {
 		return true
 	}
@@ -116,7 +116,7 @@ func (l *addressLimiter) admits(w http.ResponseWriter, r *http.Request, k presen
 }
 
 // count counts one request of a; over if it is one too many.
-func (l *addressLimiter) count(a netip.Addr, e *userkeys.Edge) (x excess, over bool) {
+func (l *addressLimiter) count(a netip.Addr, e *site.Edge) (x excess, over bool) {
 	now := l.now().Unix()
 	if a.Is4() {
 		b := a.As4()
@@ -131,7 +131,7 @@ func (l *addressLimiter) count(a netip.Addr, e *userkeys.Edge) (x excess, over b
 	return x, over
 }
 
-func (l *addressLimiter) add(k addressKey, now int64, e *userkeys.Edge, factor int) (excess, bool) {
+func (l *addressLimiter) add(k addressKey, now int64, e *site.Edge, factor int) (excess, bool) {
 	s := &l.shards[(k.bits+uint64(k.size))*0x9e3779b97f4a7c15>>60]
 	s.mu.Lock()
 	defer s.mu.Unlock()

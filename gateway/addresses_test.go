@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // watch is a clock that tests move.
@@ -221,7 +222,7 @@ func TestAddressCountNeverLetsMoreThroughInAnyWindow(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for range 100 {
 		short, long := r.IntN(8)+1, r.IntN(20)+1
-		e := &userkeys.Edge{Per10Seconds: short, PerMinute: long, BlocksAddresses: true}
+		e := &site.Edge{Per10Seconds: short, PerMinute: long, BlocksAddresses: true}
 		clock := newWatch()
 		l := &addressLimiter{now: clock.now}
 		var accepted []time.Time
@@ -259,7 +260,7 @@ func TestAddressWaitIsExact(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(7, 8))
 	for range 300 {
-		e := &userkeys.Edge{Per10Seconds: r.IntN(5) + 1, PerMinute: r.IntN(12) + 1, BlocksAddresses: true}
+		e := &site.Edge{Per10Seconds: r.IntN(5) + 1, PerMinute: r.IntN(12) + 1, BlocksAddresses: true}
 		a := netip.MustParseAddr("203.0.113.1")
 		var plan []time.Duration
 		for range r.IntN(30) + 1 {
@@ -296,7 +297,7 @@ func TestRL19AddressesAreBounded(t *testing.T) {
 	}
 	clock := newWatch()
 	l := &addressLimiter{now: clock.now}
-	e := &userkeys.Edge{Per10Seconds: 50, PerMinute: 200, BlocksAddresses: true}
+	e := &site.Edge{Per10Seconds: 50, PerMinute: 200, BlocksAddresses: true}
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
@@ -321,7 +322,7 @@ func TestAddressClockSetBack(t *testing.T) {
 	t.Parallel()
 	clock := newWatch()
 	l := &addressLimiter{now: clock.now}
-	e := &userkeys.Edge{Per10Seconds: 5, PerMinute: 10, BlocksAddresses: true}
+	e := &site.Edge{Per10Seconds: 5, PerMinute: 10, BlocksAddresses: true}
 	a := netip.MustParseAddr("203.0.113.1")
 	for _, back := range []time.Duration{time.Second, 30 * time.Second, time.Hour, 1000 * 24 * time.Hour} {
 		for range 5 {
@@ -340,7 +341,7 @@ func TestAddressClockSetBack(t *testing.T) {
 
 func BenchmarkAddress(b *testing.B) {
 	l := &addressLimiter{now: newWatch().now}
-	e := &userkeys.Edge{Per10Seconds: 1 << 30, PerMinute: 1 << 30, BlocksAddresses: true}
+	e := &site.Edge{Per10Seconds: 1 << 30, PerMinute: 1 << 30, BlocksAddresses: true}
 	r := from("203.0.113.9", "GET", "/x")
 	b.ReportAllocs()
 	for b.Loop() {

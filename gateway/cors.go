@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // What browsers are told about requests from other origins (W18), and what
@@ -30,7 +31,7 @@ var (
 //
 // Cookies are let along with a key only: beside one they count for nothing. So no
 // page elsewhere, not even of a listed origin, can look at this site with its visitor's session.
-func allowOrigin(h http.Header, r *http.Request, e *userkeys.Edge, keyed bool) {
+func allowOrigin(h http.Header, r *http.Request, e *site.Edge, keyed bool) {
 	h["Vary"] = append(h["Vary"], varyOrigin...)
 	origin, ok := listedOrigin(r, e)
 	if !ok {
@@ -43,7 +44,7 @@ func allowOrigin(h http.Header, r *http.Request, e *userkeys.Edge, keyed bool) {
 	}
 }
 
-func listedOrigin(r *http.Request, e *userkeys.Edge) (string, bool) {
+func listedOrigin(r *http.Request, e *site.Edge) (string, bool) {
 	lines := r.Header["Origin"]
 	if len(lines) != 1 || !e.AllowsOrigin(lines[0]) {
 		return "", false
@@ -62,7 +63,7 @@ func asksForKey(r *http.Request) bool {
 }
 
 // answerPreflight answers before anybody is asked for a key: a browser sends none along.
-func answerPreflight(w http.ResponseWriter, r *http.Request, e *userkeys.Edge) {
+func answerPreflight(w http.ResponseWriter, r *http.Request, e *site.Edge) {
 	h := w.Header()
 	allowOrigin(h, r, e, asksForKey(r))
 	h["Vary"] = varyPreflight

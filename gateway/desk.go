@@ -6,21 +6,22 @@ import (
 	"strings"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // desk is where a door has its keys checked: who decides, and what is written down of refusals.
 type desk struct {
 	checker Checker
-	edge    func() *userkeys.Edge
+	edge    func() *site.Edge
 	log     *refusalLog // nil: none
 }
 
 // noEdge is that of a checker without settings: no CORS, no limits by address, keys in the header only.
-var noEdge = &userkeys.Edge{}
+var noEdge = &site.Edge{}
 
 func newDesk(c Checker, log *refusalLog) desk {
-	d := desk{checker: c, log: log, edge: func() *userkeys.Edge { return noEdge }}
-	if e, ok := c.(interface{ Edge() *userkeys.Edge }); ok {
+	d := desk{checker: c, log: log, edge: func() *site.Edge { return noEdge }}
+	if e, ok := c.(interface{ Edge() *site.Edge }); ok {
 		d.edge = e.Edge
 	}
 	return d

@@ -6,20 +6,20 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 // edged is a checker with settings for the edge, that a test may change.
 type edged struct {
 	*fakeChecker
-	settings userkeys.Settings
+	settings site.Settings
 }
 
-func (e *edged) Edge() *userkeys.Edge { return userkeys.NewEdge(e.settings) }
+func (e *edged) Edge() *site.Edge { return site.NewEdge(e.settings) }
 
 func newEdged(t testing.TB, nameValues ...string) *edged {
 	t.Helper()
-	e := &edged{fakeChecker: &fakeChecker{}, settings: userkeys.DefaultSettings()}
+	e := &edged{fakeChecker: &fakeChecker{}, settings: site.DefaultSettings()}
 	e.set(t, nameValues...)
 	return e
 }

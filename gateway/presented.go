@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // ParameterName is the query parameter in which a key may stand on the routes
@@ -21,7 +22,7 @@ type presented struct {
 
 // presentedBy finds the key of a request: in the header, else in the query if
 // its route is one of those that e lists. Elsewhere the parameter says nothing.
-func presentedBy(r *http.Request, t target, e *userkeys.Edge) presented {
+func presentedBy(r *http.Request, t target, e *site.Edge) presented {
 	if keys, ok := r.Header[userkeys.KeyHeader]; ok {
 		return presented{values: keys, given: true}
 	}

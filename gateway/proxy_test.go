@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 func requestLine(head string) string { line, _, _ := strings.Cut(head, "\r\n"); return line }
@@ -180,7 +181,7 @@ func (c *adminKeys) IsAdminKey(_ context.Context, text string) bool { return tex
 // An admin API key acts as anybody: the website, and whoever reads its logs, must not get it.
 func TestOurAdminKeysDoNotReachTheUpstream(t *testing.T) {
 	t.Parallel()
-	up, ours, theirs := newUpstream(t, nil), userkeys.NewAdminKey().Reveal(), userkeys.NewAdminKey().Reveal()
+	up, ours, theirs := newUpstream(t, nil), site.NewAdminKey().Reveal(), site.NewAdminKey().Reveal()
 	addr := listen(t, newProxy(t, ProxyConfig{Upstream: up.url(), Checker: &adminKeys{ours: ours}}))
 	for _, name := range []string{"Api-Key", "API_KEY", "HTTP_API_KEY", "api.key"} {
 		before := len(up.got())

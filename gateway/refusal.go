@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // allowed is the Allow header of an answer about methods.
@@ -102,7 +103,7 @@ func SetRetry(h http.Header, e *userkeys.Error) {
 // by XMLHttpRequest, or by an Accept that asks for JSON first and is not a
 // browser's list with a wildcard in it. Whoever carries a key is a program.
 func WantsJSON(r *http.Request) bool {
-	if _, ok := userkeys.FromContext(r.Context()); ok || r.Header[userkeys.KeyHeader] != nil || r.Header[userkeys.AdminKeyHeader] != nil {
+	if _, ok := userkeys.FromContext(r.Context()); ok || r.Header[userkeys.KeyHeader] != nil || r.Header[site.AdminKeyHeader] != nil {
 		return true
 	}
 	if strings.HasSuffix(r.URL.Path, ".json") || strings.EqualFold(r.Header.Get("X-Requested-With"), "XMLHttpRequest") {

@@ -10,7 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 // AlertPayload is a notification as apps show it on a lock screen: the data of a
@@ -34,17 +34,17 @@ type AlertPayload struct {
 // Alert makes of a notification what apps show of it (W12.3: an excerpt has at most 400 characters). Texts are one line, without
 // markup and control characters; a text that is too long is cut and ends in an ellipsis. origin is the site's own, such as
 // https://site.example; empty: it is not known, and only paths are links.
-func Alert(n userkeys.Notification, origin string) AlertPayload {
+func Alert(n site.Notification, origin string) AlertPayload {
 	data := alertData(n.Data)
 	fancy := html.UnescapeString(markup.ReplaceAllString(n.FancyTitle, ""))
 	return AlertPayload{
 		Type: n.Type, PostNumber: n.PostNumber, TopicID: n.TopicID,
-		TopicTitle:      line(firstText(data.text("topic_title"), fancy, data.text("title")), userkeys.MaxMessageTitle),
-		Excerpt:         line(data.text("excerpt"), userkeys.MaxMessageExcerpt),
-		Username:        line(firstText(data.text("display_username"), data.text("original_username"), data.text("username")), userkeys.MaxMessageTitle),
-		GroupName:       line(data.text("group_name"), userkeys.MaxMessageTitle),
-		TranslatedTitle: line(data.text("translated_title"), userkeys.MaxMessageTitle),
-		Tag:             line(data.text("tag"), userkeys.MaxMessageTitle),
+		TopicTitle:      line(firstText(data.text("topic_title"), fancy, data.text("title")), site.MaxMessageTitle),
+		Excerpt:         line(data.text("excerpt"), site.MaxMessageExcerpt),
+		Username:        line(firstText(data.text("display_username"), data.text("original_username"), data.text("username")), site.MaxMessageTitle),
+		GroupName:       line(data.text("group_name"), site.MaxMessageTitle),
+		TranslatedTitle: line(data.text("translated_title"), site.MaxMessageTitle),
+		Tag:             line(data.text("tag"), site.MaxMessageTitle),
 		PostURL:         alertLink(n, data, origin),
 	}
 }
@@ -90,9 +90,9 @@ func line(s string, most int) string {
 
 // alertLink is where a notification leads: to what its data says if that is on the site, for apps open it as the site's;
 // else to its post.
-func alertLink(n userkeys.Notification, data members, origin string) string {
+func alertLink(n site.Notification, data members, origin string) string {
 	for _, name := range []string{"url", "link", "bookmarkable_url"} {
-		if to := data.text(name); userkeys.OwnLink(to, origin) {
+		if to := data.text(name); site.OwnLink(to, origin) {
 			return to
 		}
 	}

@@ -8,55 +8,55 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"userkeys"
 	"userkeys/notify"
+	"userkeys/site"
 )
 
 func TestAlert(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
-		n    userkeys.Notification
+		n    site.Notification
 		data string
 		want notify.AlertPayload
 	}{
 		{
 			"a reply",
-			userkeys.Notification{Type: 2, TopicID: 42, PostNumber: 3, Slug: "hello", FancyTitle: "Hello"},
+			site.Notification{Type: 2, TopicID: 42, PostNumber: 3, Slug: "hello", FancyTitle: "Hello"},
 			`{"topic_title":"Hello &","excerpt":"What\n\tcame","display_username":"bob","original_username":"x","username":"y"}`,
 			notify.AlertPayload{Type: 2, TopicID: 42, PostNumber: 3, TopicTitle: "Hello &", Excerpt: "What came", Username: "bob", PostURL: "/t/hello/42/3"},
 		},
 		{
 			"a title as HTML",
-			userkeys.Notification{Type: 2, FancyTitle: `A &amp; B <img alt="x"> &lt;b&gt;`},
+			site.Notification{Type: 2, FancyTitle: `A &amp; B <img alt="x"> &lt;b&gt;`},
 			`{"original_username":"bob","username":"y"}`,
 			notify.AlertPayload{Type: 2, TopicTitle: "A & B <b>", Username: "bob"},
 		},
 		{
 			"chat",
-			userkeys.Notification{Type: 30},
+			site.Notification{Type: 30},
 			`{"url":"/chat/c/general/2","tag":"chat-2","translated_title":"bob in general","group_name":"staff","username":"bob"}`,
 			notify.AlertPayload{Type: 30, PostURL: "/chat/c/general/2", Tag: "chat-2", TranslatedTitle: "bob in general", GroupName: "staff", Username: "bob"},
 		},
 		{
 			"a link of the site's own",
-			userkeys.Notification{Type: 14},
+			site.Notification{Type: 14},
 			`{"url":"https://site.example/orders/1?x=2","title":"Order"}`,
 			notify.AlertPayload{Type: 14, TopicTitle: "Order", PostURL: "https://site.example/orders/1?x=2"},
 		},
 		{
 			"a link elsewhere, kept from before links were held to the site",
-			userkeys.Notification{Type: 14},
+			site.Notification{Type: 14},
 			`{"url":"https://shop.example/orders/1?x=2","link":"http://site.example/","bookmarkable_url":"/orders/1","title":"Order"}`,
 			notify.AlertPayload{Type: 14, TopicTitle: "Order", PostURL: "/orders/1"},
 		},
-		{"a topic without a slug", userkeys.Notification{Type: 1, TopicID: 5}, `{}`, notify.AlertPayload{Type: 1, TopicID: 5, PostURL: "/t/-/5"}},
-		{"a slug that leads away", userkeys.Notification{Type: 1, TopicID: 5, Slug: "../../admin"}, `{}`, notify.AlertPayload{Type: 1, TopicID: 5, PostURL: "/t/-/5"}},
-		{"a slug in another script", userkeys.Notification{Type: 1, TopicID: 5, Slug: "\u00fc?#"}, `{}`, notify.AlertPayload{Type: 1, TopicID: 5, PostURL: "/t/%C3%BC%3F%23/5"}},
-		{"members of other kinds", userkeys.Notification{Type: 1}, `{"topic_title":7,"excerpt":["a"],"display_username":null,"username":"bob","URL":"/other"}`, notify.AlertPayload{Type: 1, Username: "bob"}},
-		{"only spaces", userkeys.Notification{Type: 1, FancyTitle: "T"}, `{"topic_title":" \n","display_username":" ","username":"bob"}`, notify.AlertPayload{Type: 1, TopicTitle: "T", Username: "bob"}},
-		{"no data", userkeys.Notification{Type: 1}, ``, notify.AlertPayload{Type: 1}},
-		{"control characters", userkeys.Notification{Type: 1}, `{"excerpt":"a\u0000b\u0007 \u001b[31mc\u2028d"}`, notify.AlertPayload{Type: 1, Excerpt: "a b [31mc d"}},
+		{"a topic without a slug", site.Notification{Type: 1, TopicID: 5}, `{}`, notify.AlertPayload{Type: 1, TopicID: 5, PostURL: "/t/-/5"}},
+		{"a slug that leads away", site.Notification{Type: 1, TopicID: 5, Slug: "../../admin"}, `{}`, notify.AlertPayload{Type: 1, TopicID: 5, PostURL: "/t/-/5"}},
+		{"a slug in another script", site.Notification{Type: 1, TopicID: 5, Slug: "\u00fc?#"}, `{}`, notify.AlertPayload{Type: 1, TopicID: 5, PostURL: "/t/%C3%BC%3F%23/5"}},
+		{"members of other kinds", site.Notification{Type: 1}, `{"topic_title":7,"excerpt":["a"],"display_username":null,"username":"bob","URL":"/other"}`, notify.AlertPayload{Type: 1, Username: "bob"}},
+		{"only spaces", site.Notification{Type: 1, FancyTitle: "T"}, `{"topic_title":" \n","display_username":" ","username":"bob"}`, notify.AlertPayload{Type: 1, TopicTitle: "T", Username: "bob"}},
+		{"no data", site.Notification{Type: 1}, ``, notify.AlertPayload{Type: 1}},
+		{"control characters", site.Notification{Type: 1}, `{"excerpt":"a\u0000b\u0007 \u001b[31mc\u2028d"}`, notify.AlertPayload{Type: 1, Excerpt: "a b [31mc d"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -79,7 +79,7 @@ func TestAlertLinks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := notify.Alert(userkeys.Notification{Type: 1, TopicID: 5, Slug: "s", Data: data}, "https://site.example").PostURL; got != "/t/s/5" {
+		if got := notify.Alert(site.Notification{Type: 1, TopicID: 5, Slug: "s", Data: data}, "https://site.example").PostURL; got != "/t/s/5" {
 			t.Errorf("%q leads to %q", to, got)
 		}
 	}
@@ -92,7 +92,7 @@ func TestAlertIsBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := notify.Alert(userkeys.Notification{Type: 1, Data: data}, "")
+		a := notify.Alert(site.Notification{Type: 1, Data: data}, "")
 		if n := utf8.RuneCountInString(a.Excerpt); n != 400 || !strings.HasSuffix(a.Excerpt, c+"\u2026") {
 			t.Errorf("an excerpt of %d characters: %q", n, a.Excerpt)
 		}
@@ -105,7 +105,7 @@ func TestAlertIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a := notify.Alert(userkeys.Notification{Type: 1, Data: data}, ""); a.Excerpt != whole {
+	if a := notify.Alert(site.Notification{Type: 1, Data: data}, ""); a.Excerpt != whole {
 		t.Errorf("one that fits became %q", a.Excerpt)
 	}
 }

@@ -8,16 +8,17 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // BusStore is what a message bus needs remembered. The store package has it by shape.
 type BusStore interface {
 	// InboxState is the state of a user's inbox at one moment. [userkeys.NotFound] for no such user.
-	InboxState(ctx context.Context, userID int64) (userkeys.Inbox, error)
+	InboxState(ctx context.Context, userID int64) (site.Inbox, error)
 	// InboxVersions are the versions of many inboxes; users who never had anything are absent.
 	InboxVersions(ctx context.Context, userIDs []int64) (map[int64]int64, error)
 	// Notifications lists a user's notifications.
-	Notifications(ctx context.Context, f userkeys.NotificationFilter) ([]userkeys.Notification, error)
+	Notifications(ctx context.Context, f site.NotificationFilter) ([]site.Notification, error)
 }
 
 // How many may listen at a time.

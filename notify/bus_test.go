@@ -16,6 +16,7 @@ import (
 
 	"userkeys"
 	"userkeys/notify"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -26,20 +27,20 @@ var _ notify.BusStore = (*store.Store)(nil)
 // inboxes is a database that tests write to as another process would.
 type inboxes struct {
 	mu     sync.Mutex
-	notes  map[int64][]userkeys.Notification
+	notes  map[int64][]site.Notification
 	back   int64 // taken off every version: an older database
 	rounds int
 	err    error
 }
 
-func newInboxes() *inboxes { return &inboxes{notes: map[int64][]userkeys.Notification{}} }
+func newInboxes() *inboxes { return &inboxes{notes: map[int64][]site.Notification{}} }
 
 // add writes a notification for each of users.
 func (in *inboxes) add(users ...int64) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	for _, u := range users {
-		in.notes[u] = append(in.notes[u], userkeys.Notification{ID: int64(len(in.notes[u]) + 1), Position: int64(len(in.notes[u]) + 1), UserID: u, Type: 1, Data: []byte("{}")})
+		in.notes[u] = append(in.notes[u], site.Notification{ID: int64(len(in.notes[u]) + 1), Position: int64(len(in.notes[u]) + 1), UserID: u, Type: 1, Data: []byte("{}")})
 	}
 }
 
@@ -57,11 +58,11 @@ func (in *inboxes) asked() int {
 	return n
 }
 
-func (in *inboxes) InboxState(_ context.Context, id int64) (userkeys.Inbox, error) {
+func (in *inboxes) InboxState(_ context.Context, id int64) (site.Inbox, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	n := int64(len(in.notes[id]))
-	return userkeys.Inbox{UserID: id, Version: n - in.back, Newest: n, Position: n}, in.err
+	return site.Inbox{UserID: id, Version: n - in.back, Newest: n, Position: n}, in.err
 }
 
 func (in *inboxes) InboxVersions(_ context.Context, ids []int64) (map[int64]int64, error) {
@@ -77,7 +78,7 @@ func (in *inboxes) InboxVersions(_ context.Context, ids []int64) (map[int64]int6
 	return versions, in.err
 }
 
-func (in *inboxes) Notifications(_ context.Context, f userkeys.NotificationFilter) ([]userkeys.Notification, error) {
+func (in *inboxes) Notifications(_ context.Context, f site.NotificationFilter) ([]site.Notification, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	list := slices.Clone(in.notes[f.UserID])
@@ -402,13 +403,13 @@ type slowInboxes struct {
 	let   chan struct{} // a reading goes on for each, and for good when it is closed
 }
 
-func (in slowInboxes) InboxState(ctx context.Context, id int64) (userkeys.Inbox, error) {
+func (in slowInboxes) InboxState(ctx context.Context, id int64) (site.Inbox, error) {
 	in.reads <- struct{}{}
 	select {
 	case <-in.let:
 		return in.inboxes.InboxState(ctx, id)
 	case <-ctx.Done():
-		return userkeys.Inbox{}, ctx.Err()
+		return site.Inbox{}, ctx.Err()
 	}
 }
 

@@ -17,10 +17,10 @@ import (
 	"testing"
 	"time"
 
-	"userkeys"
 	"userkeys/internal/outward"
 	"userkeys/internal/testkit/nettest"
 	"userkeys/notify"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -74,7 +74,7 @@ func (w *ward) start(edits ...func(*notify.PusherConfig)) *notify.Pusher {
 // sick are servers of which none takes a push well, by what is wrong with them, and what an app's user is told of it.
 func sick(t *testing.T) map[string]struct {
 	address string
-	problem userkeys.PushProblem
+	problem site.PushProblem
 	off     bool
 } {
 	t.Helper()
@@ -119,17 +119,17 @@ func sick(t *testing.T) map[string]struct {
 	at := func(s *httptest.Server) string { return s.Listener.Addr().String() }
 	type ill = struct {
 		address string
-		problem userkeys.PushProblem
+		problem site.PushProblem
 		off     bool
 	}
 	return map[string]ill{
-		"dead":  {nettest.ReserveAddress(t), userkeys.PushConnection, false},
-		"slow":  {at(plain(slow)), userkeys.PushTimeout, false},
+		"dead":  {nettest.ReserveAddress(t), site.PushConnection, false},
+		"slow":  {at(plain(slow)), site.PushTimeout, false},
 		"500":   {at(plain(status(500))), "status 500", false},
-		"410":   {at(plain(status(410))), userkeys.PushGone, true},
-		"moved": {at(plain(redirect(308))), userkeys.PushMoved, true},
+		"410":   {at(plain(status(410))), site.PushGone, true},
+		"moved": {at(plain(redirect(308))), site.PushMoved, true},
 		"303":   {at(plain(redirect(303))), "status 303", false},
-		"tls":   {at(tls), userkeys.PushTLS, false},
+		"tls":   {at(tls), site.PushTLS, false},
 	}
 }
 
@@ -146,9 +146,9 @@ func TestF37_OneGoodReceiverAmongAThousand(t *testing.T) {
 	good := w.host("http", "good.test", rc.Listener.Addr().String())
 	urls := []string{good}
 	kinds := sick(t)
-	of := map[string][]userkeys.UserAPIKey{}
+	of := map[string][]site.UserAPIKey{}
 	ada := w.user("ada")
-	var patients []userkeys.User
+	var patients []site.User
 	var names []string
 	for i := range 100 {
 		patients = append(patients, w.user(fmt.Sprint("ill", i)))
@@ -220,7 +220,7 @@ func TestF37_OneGoodReceiverAmongAThousand(t *testing.T) {
 }
 
 // pushes are how it goes with keys.
-func (o *office) pushes(keys []userkeys.UserAPIKey) map[int64]userkeys.KeyPush {
+func (o *office) pushes(keys []site.UserAPIKey) map[int64]site.KeyPush {
 	o.Helper()
 	ids := make([]int64, len(keys))
 	for i, k := range keys {
@@ -232,7 +232,7 @@ func (o *office) pushes(keys []userkeys.UserAPIKey) map[int64]userkeys.KeyPush {
 	}
 	for _, id := range ids {
 		if _, ok := out[id]; !ok {
-			out[id] = userkeys.KeyPush{}
+			out[id] = site.KeyPush{}
 		}
 	}
 	return out
@@ -259,7 +259,7 @@ func TestF37_AGigabyteIsNotRead(t *testing.T) {
 	if n := <-written; n > 64<<20 { // what the systems' buffers hold
 		t.Errorf("%d bytes were taken", n)
 	}
-	w.eventually("it is done", func() bool { return len(w.list(userkeys.DeliveryFilter{})) == 0 })
+	w.eventually("it is done", func() bool { return len(w.list(site.DeliveryFilter{})) == 0 })
 }
 
 // zeros is a source without end.
@@ -279,10 +279,10 @@ func TestF39_PushesAndDNS(t *testing.T) {
 		inside[i] = fmt.Sprintf("10.0.%d.%d", i/250, i%250)
 	}
 	here := nettest.Record{IPs: []string{"127.0.0.1", "::1"}}
-	want := map[string]userkeys.PushProblem{
-		"silent.test": userkeys.PushTimeout, "broken.test": userkeys.PushConnection, "unknown.test": userkeys.PushConnection,
-		"many.test": userkeys.PushAddress, "inside.test": userkeys.PushAddress, "alias.test": userkeys.PushAddress,
-		"turns.test": userkeys.PushAddress, "appears.test": userkeys.PushConnection,
+	want := map[string]site.PushProblem{
+		"silent.test": site.PushTimeout, "broken.test": site.PushConnection, "unknown.test": site.PushConnection,
+		"many.test": site.PushAddress, "inside.test": site.PushAddress, "alias.test": site.PushAddress,
+		"turns.test": site.PushAddress, "appears.test": site.PushConnection,
 	}
 	for name, r := range map[string]nettest.Record{
 		"silent.test": {Silent: true}, "broken.test": {Broken: true}, "many.test": {IPs: inside}, "inside.test": here, "alias.test": {CNAME: "inside.test"},
@@ -291,7 +291,7 @@ func TestF39_PushesAndDNS(t *testing.T) {
 		w.names.Zone[name] = r
 	}
 	urls := []string{good}
-	keys := map[string]userkeys.UserAPIKey{}
+	keys := map[string]site.UserAPIKey{}
 	ada := w.user("ada")
 	for name := range want {
 		u := "http://" + name + ":" + port + "/push"
@@ -329,7 +329,7 @@ func TestF39_PushesAndDNS(t *testing.T) {
 	p.Wake()
 	for _, name := range []string{"turns.test", "appears.test"} {
 		w.eventually(name+" was tried again", func() bool { return len(attempts.at(name)) > 1 })
-		if got := attempts.at(name)[1]; got.Problem != userkeys.PushAddress || w.names.Looked(name) < 2 {
+		if got := attempts.at(name)[1]; got.Problem != site.PushAddress || w.names.Looked(name) < 2 {
 			t.Errorf("%s, looked up %d times: %+v", name, w.names.Looked(name), got)
 		}
 	}
@@ -342,10 +342,10 @@ func TestF39_PushesAndDNS(t *testing.T) {
 type attemptLog struct {
 	*store.Store
 	mu      sync.Mutex
-	results []userkeys.PushResult
+	results []site.PushResult
 }
 
-func (l *attemptLog) FinishDeliveries(ctx context.Context, results []userkeys.PushResult) error {
+func (l *attemptLog) FinishDeliveries(ctx context.Context, results []site.PushResult) error {
 	err := l.Store.FinishDeliveries(ctx, results)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -356,10 +356,10 @@ func (l *attemptLog) FinishDeliveries(ctx context.Context, results []userkeys.Pu
 }
 
 // at are the attempts at a host, the first one first.
-func (l *attemptLog) at(host string) []userkeys.PushResult {
+func (l *attemptLog) at(host string) []site.PushResult {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var out []userkeys.PushResult
+	var out []site.PushResult
 	for _, r := range l.results {
 		if !r.Unmade && strings.HasPrefix(r.PushURL, "http://"+host+":") {
 			out = append(out, r)
@@ -375,7 +375,7 @@ type countingStore struct {
 	slow  atomic.Int64 // nanoseconds that each read takes longer
 }
 
-func (s *countingStore) PushParcels(ctx context.Context, d []userkeys.Delivery) ([]userkeys.PushParcel, error) {
+func (s *countingStore) PushParcels(ctx context.Context, d []site.Delivery) ([]site.PushParcel, error) {
 	s.reads.Add(1)
 	parcels, err := s.Store.PushParcels(ctx, d)
 	time.Sleep(time.Duration(s.slow.Load()))

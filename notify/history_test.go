@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"userkeys"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/notify"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -30,15 +30,15 @@ func positionsOfAnOlderCopy(t *testing.T, r *dbtest.Restorable, lost, made int) 
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	u, err := r.CreateUser(ctx, userkeys.Account{User: userkeys.User{Username: "ada", Active: true, CreatedAt: noon}}, userkeys.Caller{})
+	u, err := r.CreateUser(ctx, site.Account{User: site.User{Username: "ada", Active: true, CreatedAt: noon}}, site.Caller{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	tell := func(s *store.Store, n int) {
 		t.Helper()
 		for range n {
-			_, err := s.AddNotifications(ctx, userkeys.Announcement{
-				Usernames: []string{"ada"}, Notification: userkeys.Notification{Type: 1, Data: []byte("{}"), CreatedAt: noon},
+			_, err := s.AddNotifications(ctx, site.Announcement{
+				Usernames: []string{"ada"}, Notification: site.Notification{Type: 1, Data: []byte("{}"), CreatedAt: noon},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -106,7 +106,7 @@ func positionsOfAnOlderCopy(t *testing.T, r *dbtest.Restorable, lost, made int) 
 
 func mark(t *testing.T, s *store.Store, userID int64) {
 	t.Helper()
-	if _, err := s.ReadNotifications(t.Context(), userkeys.NotificationMark{UserID: userID}); err != nil {
+	if _, err := s.ReadNotifications(t.Context(), site.NotificationMark{UserID: userID}); err != nil {
 		t.Fatal(err)
 	}
 }

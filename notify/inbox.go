@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // Store is what an inbox needs remembered. The store package has it by shape.
@@ -19,13 +20,13 @@ type Store interface {
 	// AddNotifications writes a notification for every one of the users, with the deliveries of their
 	// pushes and one audit event, in one transaction. A name that nobody has is [userkeys.Unprocessable], and nothing is
 	// written; an idempotency key that another call had is [userkeys.Conflict].
-	AddNotifications(ctx context.Context, a userkeys.Announcement) (userkeys.Announced, error)
+	AddNotifications(ctx context.Context, a site.Announcement) (site.Announced, error)
 	// Notifications lists a user's notifications.
-	Notifications(ctx context.Context, f userkeys.NotificationFilter) ([]userkeys.Notification, error)
+	Notifications(ctx context.Context, f site.NotificationFilter) ([]site.Notification, error)
 	// CountNotifications counts what a filter's list has without Before, Offset and Limit.
-	CountNotifications(ctx context.Context, f userkeys.NotificationFilter) (int, error)
+	CountNotifications(ctx context.Context, f site.NotificationFilter) (int, error)
 	// NotificationCounts counts what waits for a user. [userkeys.NotFound].
-	NotificationCounts(ctx context.Context, userID int64) (userkeys.NotificationCounts, error)
+	NotificationCounts(ctx context.Context, userID int64) (site.NotificationCounts, error)
 	// NotificationMarker tells which notification was the newest when the user
 	// looked last, and which is now. [userkeys.NotFound].
 	NotificationMarker(ctx context.Context, userID int64) (seen, newest int64, err error)
@@ -33,9 +34,9 @@ type Store interface {
 	SeeNotifications(ctx context.Context, userID, id int64) error
 	// ReadNotifications marks as read, and returns how many were not. Unless it is
 	// one of ID only, it moves the marker to the newest as well.
-	ReadNotifications(ctx context.Context, m userkeys.NotificationMark) (int, error)
+	ReadNotifications(ctx context.Context, m site.NotificationMark) (int, error)
 	// InboxState is a user's inbox at one moment. [userkeys.NotFound].
-	InboxState(ctx context.Context, userID int64) (userkeys.Inbox, error)
+	InboxState(ctx context.Context, userID int64) (site.Inbox, error)
 	// SetQuiet sets until when nothing is pushed to a user; the zero time ends it. [userkeys.NotFound].
 	SetQuiet(ctx context.Context, userID int64, until, at time.Time) error
 	// PurgeNotifications forgets those from before a time, and returns how many.
@@ -46,7 +47,7 @@ type Store interface {
 // Config is what an [Inbox] is made of.
 type Config struct {
 	Store    Store
-	Settings func() userkeys.Settings // the site settings of the moment; nil: nothing is pushed, and nothing forgotten
+	Settings func() site.Settings // the site settings of the moment; nil: nothing is pushed, and nothing forgotten
 	// Origin is the site's own, such as https://site.example, where links of messages may lead; empty: they are paths.
 	Origin string
 	Now    func() time.Time // nil: the system's clock
@@ -79,7 +80,7 @@ func New(cfg Config) *Inbox {
 
 // List is a page of a user's notifications.
 type List struct {
-	Notifications []userkeys.Notification
+	Notifications []site.Notification
 	Total         int   // with all pages
 	SeenID        int64 // the newest notification when the user looked last
 }
@@ -99,10 +100,10 @@ const (
 // by its type has it whatever the notification says. One that names nobody is from the site, by its title: apps
 // show the member display_username without a look whether it is there.
 // [userkeys.InvalidParameters], [userkeys.Unprocessable], [userkeys.Conflict].
-func (in *Inbox) Add(ctx context.Context, a userkeys.Announcement) (userkeys.Announced, error) {
-	var none userkeys.Announced
-	if len(a.Usernames) == 0 || len(a.Usernames) > userkeys.MaxNotificationUsers {
-		return none, userkeys.Errorf(userkeys.InvalidParameters, "there must be 1 to %d user names", userkeys.MaxNotificationUsers)
+func (in *Inbox) Add(ctx context.Context, a site.Announcement) (site.Announced, error) {
+	var none site.Announced
+	if len(a.Usernames) == 0 || len(a.Usernames) > site.MaxNotificationUsers {
+		return none, userkeys.Errorf(userkeys.InvalidParameters, "there must be 1 to %d user names", site.MaxNotificationUsers)
 	}
 	if len(a.IdempotencyKey) > maxIdempotencyKey || !userkeys.IsText(a.IdempotencyKey) {
 		return none, userkeys.Errorf(userkeys.InvalidParameters, "an idempotency key is one line of at most %d bytes", maxIdempotencyKey)
@@ -122,13 +123,13 @@ func (in *Inbox) Add(ctx context.Context, a userkeys.Announcement) (userkeys.Ann
 		return none, userkeys.Errorf(userkeys.InvalidParameters, "data must be a JSON object")
 	}
 	n.Data = data.Bytes()
-	n.HighPriority = n.HighPriority || userkeys.UrgentType(n.Type)
+	n.HighPriority = n.HighPriority || site.UrgentType(n.Type)
 	n.ID, n.UserID, n.Read, n.CreatedAt = 0, 0, false, in.cfg.Now()
 	if err := n.Check(); err != nil {
 		return none, err
 	}
 	a.Notification, a.Pushes = n, nil
-	if pushed := userkeys.PushedType(n.Type); in.cfg.Settings != nil && (a.Push == nil && pushed || a.Push != nil && *a.Push) {
+	if pushed := site.PushedType(n.Type); in.cfg.Settings != nil && (a.Push == nil && pushed || a.Push != nil && *a.Push) {
 		set := in.cfg.Settings()
 		a.Pushes, a.SeenWindow = set.Pushes, time.Duration(set.PushNotificationTimeWindowMins)*time.Minute
 	}
@@ -154,7 +155,7 @@ func namesSomebody(data json.RawMessage) bool {
 }
 
 // Page lists notifications, the newest first, [MaxPage] at most.
-func (in *Inbox) Page(ctx context.Context, f userkeys.NotificationFilter) (List, error) {
+func (in *Inbox) Page(ctx context.Context, f site.NotificationFilter) (List, error) {
 	var l List
 	if err := checkPage(f); err != nil {
 		return l, err
@@ -170,7 +171,7 @@ func (in *Inbox) Page(ctx context.Context, f userkeys.NotificationFilter) (List,
 	return l, err
 }
 
-func checkPage(f userkeys.NotificationFilter) error {
+func checkPage(f site.NotificationFilter) error {
 	if f.Limit < 1 || f.Limit > MaxPage {
 		return userkeys.Errorf(userkeys.InvalidParameters, "limit must be a number from 1 to %d", MaxPage)
 	}
@@ -183,7 +184,7 @@ func checkPage(f userkeys.NotificationFilter) error {
 // Recent lists what a menu shows: what is not read and urgent, then what is
 // not read, then what is. It moves the user's marker to the newest unless
 // silent; SeenID is where the marker was, so that the new ones can be told.
-func (in *Inbox) Recent(ctx context.Context, f userkeys.NotificationFilter, silent bool) (List, error) {
+func (in *Inbox) Recent(ctx context.Context, f site.NotificationFilter, silent bool) (List, error) {
 	var l List
 	if err := checkPage(f); err != nil {
 		return l, err
@@ -193,7 +194,7 @@ func (in *Inbox) Recent(ctx context.Context, f userkeys.NotificationFilter, sile
 		return l, err
 	}
 	l.SeenID = seen
-	for _, part := range []userkeys.NotificationFilter{
+	for _, part := range []site.NotificationFilter{
 		{Unread: true, UrgentFirst: true, UserID: f.UserID, Types: f.Types, Limit: f.Limit},
 		{Read: true, UserID: f.UserID, Types: f.Types, Limit: f.Limit},
 	} {
@@ -206,7 +207,7 @@ func (in *Inbox) Recent(ctx context.Context, f userkeys.NotificationFilter, sile
 			return l, err
 		}
 		for _, n := range more { // one that was read meanwhile is in both
-			if !slices.ContainsFunc(l.Notifications, func(o userkeys.Notification) bool { return o.ID == n.ID }) {
+			if !slices.ContainsFunc(l.Notifications, func(o site.Notification) bool { return o.ID == n.ID }) {
 				l.Notifications = append(l.Notifications, n)
 			}
 		}
@@ -222,18 +223,18 @@ func (in *Inbox) Recent(ctx context.Context, f userkeys.NotificationFilter, sile
 }
 
 // Counts tells how much waits for a user.
-func (in *Inbox) Counts(ctx context.Context, userID int64) (userkeys.NotificationCounts, error) {
+func (in *Inbox) Counts(ctx context.Context, userID int64) (site.NotificationCounts, error) {
 	return in.cfg.Store.NotificationCounts(ctx, userID)
 }
 
 // State is a user's inbox at one moment: what waits, and until when they are not to be disturbed. [userkeys.NotFound].
-func (in *Inbox) State(ctx context.Context, userID int64) (userkeys.Inbox, error) {
+func (in *Inbox) State(ctx context.Context, userID int64) (site.Inbox, error) {
 	return in.cfg.Store.InboxState(ctx, userID)
 }
 
 // MarkRead marks notifications as read: one, those of some types, or all. One
 // that is read already, gone, or somebody else's changes nothing.
-func (in *Inbox) MarkRead(ctx context.Context, m userkeys.NotificationMark) error {
+func (in *Inbox) MarkRead(ctx context.Context, m site.NotificationMark) error {
 	n, err := in.cfg.Store.ReadNotifications(ctx, m)
 	if n > 0 || err == nil && m.ID == 0 { // the marker may have moved
 		in.cfg.Changed(m.UserID)

@@ -13,12 +13,13 @@ import (
 	"userkeys"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/notify"
+	"userkeys/site"
 	"userkeys/store"
 )
 
 var (
 	noon   = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	system = userkeys.Caller{As: userkeys.CallerSystem}
+	system = site.Caller{As: site.CallerSystem}
 )
 
 // inbox is one over a store with the users ada (1) and bob (2).
@@ -26,7 +27,7 @@ func inbox(t *testing.T) (*notify.Inbox, *store.Store) {
 	t.Helper()
 	st := dbtest.SQLite(t)
 	for _, name := range []string{"ada", "bob"} {
-		if _, err := st.CreateUser(t.Context(), userkeys.Account{User: userkeys.User{Username: name, Active: true}}, system); err != nil {
+		if _, err := st.CreateUser(t.Context(), site.Account{User: site.User{Username: name, Active: true}}, system); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -37,12 +38,12 @@ func TestAdd(t *testing.T) {
 	t.Parallel()
 	in, _ := inbox(t)
 	// What a caller says of these does not count.
-	n := userkeys.Notification{Type: 6, ID: 99, UserID: 2, Read: true, CreatedAt: noon.Add(time.Hour), Data: json.RawMessage("{ \"a\":\n1 }")}
-	told, err := in.Add(t.Context(), userkeys.Announcement{Usernames: []string{"ada"}, Notification: n, Caller: system})
+	n := site.Notification{Type: 6, ID: 99, UserID: 2, Read: true, CreatedAt: noon.Add(time.Hour), Data: json.RawMessage("{ \"a\":\n1 }")}
+	told, err := in.Add(t.Context(), site.Announcement{Usernames: []string{"ada"}, Notification: n, Caller: system})
 	if err != nil || len(told.IDs) != 1 {
 		t.Fatal(told, err)
 	}
-	l, err := in.Page(t.Context(), userkeys.NotificationFilter{UserID: 1, Limit: 1})
+	l, err := in.Page(t.Context(), site.NotificationFilter{UserID: 1, Limit: 1})
 	if err != nil || l.Total != 1 || len(l.Notifications) != 1 {
 		t.Fatal(l, err)
 	}
@@ -51,22 +52,22 @@ func TestAdd(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		to   []string
-		n    userkeys.Notification
+		n    site.Notification
 		code userkeys.Code
 	}{
-		"nobody":         {nil, userkeys.Notification{Type: 1}, userkeys.InvalidParameters},
-		"a thousand one": {make([]string, 1001), userkeys.Notification{Type: 1}, userkeys.InvalidParameters},
-		"no type":        {[]string{"ada"}, userkeys.Notification{}, userkeys.InvalidParameters},
-		"data cut off":   {[]string{"ada"}, userkeys.Notification{Type: 1, Data: json.RawMessage("{")}, userkeys.InvalidParameters},
-		"data is a list": {[]string{"ada"}, userkeys.Notification{Type: 1, Data: json.RawMessage(" []")}, userkeys.InvalidParameters},
-		"too much":       {[]string{"ada"}, userkeys.Notification{Type: 1, Data: json.RawMessage(`{"a":"` + strings.Repeat("x", 9000) + `"}`)}, userkeys.InvalidParameters},
-		"unknown":        {[]string{"ada", "carol"}, userkeys.Notification{Type: 1}, userkeys.Unprocessable},
+		"nobody":         {nil, site.Notification{Type: 1}, userkeys.InvalidParameters},
+		"a thousand one": {make([]string, 1001), site.Notification{Type: 1}, userkeys.InvalidParameters},
+		"no type":        {[]string{"ada"}, site.Notification{}, userkeys.InvalidParameters},
+		"data cut off":   {[]string{"ada"}, site.Notification{Type: 1, Data: json.RawMessage("{")}, userkeys.InvalidParameters},
+		"data is a list": {[]string{"ada"}, site.Notification{Type: 1, Data: json.RawMessage(" []")}, userkeys.InvalidParameters},
+		"too much":       {[]string{"ada"}, site.Notification{Type: 1, Data: json.RawMessage(`{"a":"` + strings.Repeat("x", 9000) + `"}`)}, userkeys.InvalidParameters},
+		"unknown":        {[]string{"ada", "carol"}, site.Notification{Type: 1}, userkeys.Unprocessable},
 	} {
-		if _, err := in.Add(t.Context(), userkeys.Announcement{Usernames: c.to, Notification: c.n, Caller: system}); !errors.Is(err, c.code) {
+		if _, err := in.Add(t.Context(), site.Announcement{Usernames: c.to, Notification: c.n, Caller: system}); !errors.Is(err, c.code) {
 			t.Errorf("%s: %v, want %v", name, err, c.code)
 		}
 	}
-	if l, err := in.Page(t.Context(), userkeys.NotificationFilter{UserID: 1, Limit: 60}); err != nil || l.Total != 1 {
+	if l, err := in.Page(t.Context(), site.NotificationFilter{UserID: 1, Limit: 60}); err != nil || l.Total != 1 {
 		t.Errorf("something was written: %+v, %v", l, err)
 	}
 }
@@ -75,7 +76,7 @@ func TestAdd(t *testing.T) {
 func TestPages(t *testing.T) {
 	t.Parallel()
 	in, _ := inbox(t)
-	for _, f := range []userkeys.NotificationFilter{{Limit: 0}, {Limit: -1}, {Limit: 61}, {Limit: 1, Offset: -1}, {Limit: 1, Offset: 10_001}} {
+	for _, f := range []site.NotificationFilter{{Limit: 0}, {Limit: -1}, {Limit: 61}, {Limit: 1, Offset: -1}, {Limit: 1, Offset: 10_001}} {
 		f.UserID = 1
 		if _, err := in.Page(t.Context(), f); !errors.Is(err, userkeys.InvalidParameters) {
 			t.Errorf("page %+v: %v", f, err)
@@ -84,7 +85,7 @@ func TestPages(t *testing.T) {
 			t.Errorf("recent %+v: %v", f, err)
 		}
 	}
-	if _, err := in.Page(t.Context(), userkeys.NotificationFilter{UserID: 3, Limit: 1}); !errors.Is(err, userkeys.NotFound) {
+	if _, err := in.Page(t.Context(), site.NotificationFilter{UserID: 3, Limit: 1}); !errors.Is(err, userkeys.NotFound) {
 		t.Errorf("nobody's page: %v", err)
 	}
 }
@@ -93,13 +94,13 @@ func TestPages(t *testing.T) {
 func TestRecentWritesOnlyWhatIsNew(t *testing.T) {
 	t.Parallel()
 	in, st := inbox(t)
-	if _, err := in.Add(t.Context(), userkeys.Announcement{Usernames: []string{"ada"}, Notification: userkeys.Notification{Type: 1}, Caller: system}); err != nil {
+	if _, err := in.Add(t.Context(), site.Announcement{Usernames: []string{"ada"}, Notification: site.Notification{Type: 1}, Caller: system}); err != nil {
 		t.Fatal(err)
 	}
 	recent := func(silent bool) int64 {
 		t.Helper()
 		before := st.Statements()
-		if _, err := in.Recent(t.Context(), userkeys.NotificationFilter{UserID: 1, Limit: 15}, silent); err != nil {
+		if _, err := in.Recent(t.Context(), site.NotificationFilter{UserID: 1, Limit: 15}, silent); err != nil {
 			t.Fatal(err)
 		}
 		return st.Statements() - before
@@ -115,14 +116,14 @@ func TestRecentWritesOnlyWhatIsNew(t *testing.T) {
 }
 
 // heard is an inbox over users ada and bob that remembers whose change was told.
-func heard(t *testing.T, edit func(*userkeys.Settings)) (*notify.Inbox, *store.Store, *[]int64) {
+func heard(t *testing.T, edit func(*site.Settings)) (*notify.Inbox, *store.Store, *[]int64) {
 	t.Helper()
 	_, st := inbox(t)
 	var who []int64
 	return notify.New(notify.Config{
 		Store: st, Now: func() time.Time { return noon }, Origin: "https://site.example", Changed: func(ids ...int64) { who = append(who, ids...) },
-		Settings: func() userkeys.Settings {
-			s := userkeys.DefaultSettings()
+		Settings: func() site.Settings {
+			s := site.DefaultSettings()
 			if edit != nil {
 				edit(&s)
 			}
@@ -147,7 +148,7 @@ func TestChangesAreTold(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	call := userkeys.Announcement{Usernames: []string{"bob", "ada"}, Message: userkeys.Message{Title: "Hello"}, Caller: system, IdempotencyKey: "k"}
+	call := site.Announcement{Usernames: []string{"bob", "ada"}, Message: site.Message{Title: "Hello"}, Caller: system, IdempotencyKey: "k"}
 	first, err := in.Add(t.Context(), call)
 	ok(err)
 	told("a call", 2, 1)
@@ -157,17 +158,17 @@ func TestChangesAreTold(t *testing.T) {
 		t.Errorf("repeated: %+v, first %+v", again, first)
 	}
 	told("a repeated call")
-	_, err = in.Recent(t.Context(), userkeys.NotificationFilter{UserID: 1, Limit: 15}, true)
+	_, err = in.Recent(t.Context(), site.NotificationFilter{UserID: 1, Limit: 15}, true)
 	ok(err)
 	told("a silent look")
-	_, err = in.Recent(t.Context(), userkeys.NotificationFilter{UserID: 1, Limit: 15}, false)
+	_, err = in.Recent(t.Context(), site.NotificationFilter{UserID: 1, Limit: 15}, false)
 	ok(err)
 	told("a look", 1)
-	ok(in.MarkRead(t.Context(), userkeys.NotificationMark{UserID: 1, ID: first.IDs[0]})) // bob's
+	ok(in.MarkRead(t.Context(), site.NotificationMark{UserID: 1, ID: first.IDs[0]})) // bob's
 	told("a mark of nothing")
-	ok(in.MarkRead(t.Context(), userkeys.NotificationMark{UserID: 1, ID: first.IDs[1]}))
+	ok(in.MarkRead(t.Context(), site.NotificationMark{UserID: 1, ID: first.IDs[1]}))
 	told("a mark", 1)
-	ok(in.MarkRead(t.Context(), userkeys.NotificationMark{UserID: 2}))
+	ok(in.MarkRead(t.Context(), site.NotificationMark{UserID: 2}))
 	told("marking all", 2)
 }
 
@@ -175,33 +176,33 @@ func TestAddMessage(t *testing.T) {
 	t.Parallel()
 	in, _, _ := heard(t, nil)
 	ctx := t.Context()
-	add := func(a userkeys.Announcement) error {
+	add := func(a site.Announcement) error {
 		a.Usernames, a.Caller = []string{"ada"}, system
 		_, err := in.Add(ctx, a)
 		return err
 	}
-	if err := add(userkeys.Announcement{Message: userkeys.Message{Title: "A & B", Excerpt: "two\nlines", Link: "https://site.example/t/1", From: "carol"}}); err != nil {
+	if err := add(site.Announcement{Message: site.Message{Title: "A & B", Excerpt: "two\nlines", Link: "https://site.example/t/1", From: "carol"}}); err != nil {
 		t.Fatal(err)
 	}
-	l, err := in.Page(ctx, userkeys.NotificationFilter{UserID: 1, Limit: 1})
+	l, err := in.Page(ctx, site.NotificationFilter{UserID: 1, Limit: 1})
 	if err != nil || len(l.Notifications) != 1 {
 		t.Fatal(l, err)
 	}
 	if n := l.Notifications[0]; n.Type != 14 || n.FancyTitle != "A &amp; B" || string(n.Data) != `{"topic_title":"A & B","excerpt":"two lines","url":"https://site.example/t/1","display_username":"carol"}` {
 		t.Errorf("it is kept as %+v", n)
 	}
-	for name, a := range map[string]userkeys.Announcement{
-		"a link elsewhere":       {Message: userkeys.Message{Title: "t", Link: "https://evil.example/"}},
-		"an address elsewhere":   {Notification: userkeys.Notification{Type: 1, Data: json.RawMessage(`{"url":"https://evil.example/"}`)}},
-		"neither type nor title": {Message: userkeys.Message{Excerpt: "e"}},
-		"a long key":             {Message: userkeys.Message{Title: "t"}, IdempotencyKey: strings.Repeat("k", 256)},
-		"a key of two lines":     {Message: userkeys.Message{Title: "t"}, IdempotencyKey: "a\nb"},
+	for name, a := range map[string]site.Announcement{
+		"a link elsewhere":       {Message: site.Message{Title: "t", Link: "https://evil.example/"}},
+		"an address elsewhere":   {Notification: site.Notification{Type: 1, Data: json.RawMessage(`{"url":"https://evil.example/"}`)}},
+		"neither type nor title": {Message: site.Message{Excerpt: "e"}},
+		"a long key":             {Message: site.Message{Title: "t"}, IdempotencyKey: strings.Repeat("k", 256)},
+		"a key of two lines":     {Message: site.Message{Title: "t"}, IdempotencyKey: "a\nb"},
 	} {
 		if err := add(a); !errors.Is(err, userkeys.InvalidParameters) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if l, err := in.Page(ctx, userkeys.NotificationFilter{UserID: 1, Limit: 60}); err != nil || l.Total != 1 {
+	if l, err := in.Page(ctx, site.NotificationFilter{UserID: 1, Limit: 60}); err != nil || l.Total != 1 {
 		t.Errorf("something was written: %+v, %v", l, err)
 	}
 }
@@ -210,7 +211,7 @@ func TestAddMessage(t *testing.T) {
 func TestWhoIsNamed(t *testing.T) {
 	t.Parallel()
 	title := "Birdwatchers"
-	in, _, _ := heard(t, func(s *userkeys.Settings) { s.Title = title })
+	in, _, _ := heard(t, func(s *site.Settings) { s.Title = title })
 	for _, tt := range []struct{ name, title, data, want string }{
 		{"nobody", "Birdwatchers", `{}`, `{"display_username":"Birdwatchers"}`},
 		{"a title beside it", "Birdwatchers", `{"topic_title":"T"}`, `{"topic_title":"T","display_username":"Birdwatchers"}`},
@@ -221,11 +222,11 @@ func TestWhoIsNamed(t *testing.T) {
 		{"a site with a long title", strings.Repeat("x", 255), `{}`, `{"display_username":"` + strings.Repeat("x", 99) + "\u2026" + `"}`},
 	} {
 		title = tt.title
-		_, err := in.Add(t.Context(), userkeys.Announcement{Usernames: []string{"ada"}, Caller: system, Notification: userkeys.Notification{Type: 1, Data: json.RawMessage(tt.data)}})
+		_, err := in.Add(t.Context(), site.Announcement{Usernames: []string{"ada"}, Caller: system, Notification: site.Notification{Type: 1, Data: json.RawMessage(tt.data)}})
 		if err != nil {
 			t.Fatal(tt.name, err)
 		}
-		l, err := in.Page(t.Context(), userkeys.NotificationFilter{UserID: 1, Limit: 1})
+		l, err := in.Page(t.Context(), site.NotificationFilter{UserID: 1, Limit: 1})
 		if err != nil || string(l.Notifications[0].Data) != tt.want {
 			t.Errorf("%s: %s, want %s, %v", tt.name, l.Notifications[0].Data, tt.want, err)
 		}
@@ -238,12 +239,12 @@ type asked struct {
 	pushes, calls int
 }
 
-func (s *asked) AddNotifications(_ context.Context, a userkeys.Announcement) (userkeys.Announced, error) {
+func (s *asked) AddNotifications(_ context.Context, a site.Announcement) (site.Announced, error) {
 	s.calls++
 	if a.Pushes != nil {
 		s.pushes++
 	}
-	return userkeys.Announced{}, nil
+	return site.Announced{}, nil
 }
 
 func TestWhatIsPushed(t *testing.T) {
@@ -257,8 +258,8 @@ func TestWhatIsPushed(t *testing.T) {
 		"a mention": {1, nil, 1}, "a like": {5, nil, 0}, "a like that shall be": {5, &yes, 1}, "a mention that shall not": {1, &no, 0},
 	} {
 		st := &asked{}
-		in := notify.New(notify.Config{Store: st, Settings: userkeys.DefaultSettings})
-		a := userkeys.Announcement{Usernames: []string{"ada"}, Notification: userkeys.Notification{Type: c.kind}, Push: c.push, Pushes: func(userkeys.Scopes, string) bool { return true }}
+		in := notify.New(notify.Config{Store: st, Settings: site.DefaultSettings})
+		a := site.Announcement{Usernames: []string{"ada"}, Notification: site.Notification{Type: c.kind}, Push: c.push, Pushes: func(userkeys.Scopes, string) bool { return true }}
 		if _, err := in.Add(t.Context(), a); err != nil || st.calls != 1 || st.pushes != c.want {
 			t.Errorf("%s: %d pushed of %d, %v", name, st.pushes, st.calls, err)
 		}
@@ -299,10 +300,10 @@ func TestQuiet(t *testing.T) {
 func TestPurgeBySetting(t *testing.T) {
 	t.Parallel()
 	days := 0
-	in, st, _ := heard(t, func(s *userkeys.Settings) { s.NotificationRetentionDays = days })
+	in, st, _ := heard(t, func(s *site.Settings) { s.NotificationRetentionDays = days })
 	for _, age := range []int{0, 29, 31} {
-		n := userkeys.Notification{Type: 1, Data: json.RawMessage("{}"), CreatedAt: noon.AddDate(0, 0, -age)}
-		if _, err := st.AddNotifications(t.Context(), userkeys.Announcement{Usernames: []string{"ada"}, Notification: n, Caller: system}); err != nil {
+		n := site.Notification{Type: 1, Data: json.RawMessage("{}"), CreatedAt: noon.AddDate(0, 0, -age)}
+		if _, err := st.AddNotifications(t.Context(), site.Announcement{Usernames: []string{"ada"}, Notification: n, Caller: system}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -321,30 +322,30 @@ func TestPurgeBySetting(t *testing.T) {
 func TestOldNotificationsAreForgotten(t *testing.T) {
 	t.Parallel()
 	st := dbtest.SQLite(t)
-	if _, err := st.CreateUser(t.Context(), userkeys.Account{User: userkeys.User{Username: "ada", Active: true}}, system); err != nil {
+	if _, err := st.CreateUser(t.Context(), site.Account{User: site.User{Username: "ada", Active: true}}, system); err != nil {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		settings := userkeys.DefaultSettings()
+		settings := site.DefaultSettings()
 		if err := settings.Set("notification_retention_days", "2"); err != nil {
 			t.Fatal(err)
 		}
 		ctx, stop := context.WithCancel(t.Context())
-		in := notify.New(notify.Config{Store: st, Settings: func() userkeys.Settings { return settings }})
+		in := notify.New(notify.Config{Store: st, Settings: func() site.Settings { return settings }})
 		for range 3 {
-			node := notify.New(notify.Config{Store: st, Settings: func() userkeys.Settings { return settings }})
+			node := notify.New(notify.Config{Store: st, Settings: func() site.Settings { return settings }})
 			go func() { _ = node.Run(ctx) }()
 		}
 		synctest.Wait()
 		left := func() int {
-			l, err := in.Page(ctx, userkeys.NotificationFilter{UserID: 1, Limit: 60})
+			l, err := in.Page(ctx, site.NotificationFilter{UserID: 1, Limit: 60})
 			if err != nil {
 				t.Fatal(err)
 			}
 			return l.Total
 		}
 		for range 3 { // a day apart: the first is two days old when the third comes
-			if _, err := in.Add(ctx, userkeys.Announcement{Usernames: []string{"ada"}, Notification: userkeys.Notification{Type: 1}, Caller: system}); err != nil {
+			if _, err := in.Add(ctx, site.Announcement{Usernames: []string{"ada"}, Notification: site.Notification{Type: 1}, Caller: system}); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(24*time.Hour + 15*time.Minute)

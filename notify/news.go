@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 // The channels of a user, before their id.
@@ -76,8 +76,8 @@ type reading struct {
 	origin string // the site's own
 	userID int64
 	own    string // the user's id
-	state  userkeys.Inbox
-	newest []userkeys.Notification // see list
+	state  site.Inbox
+	newest []site.Notification // see list
 	listed bool
 }
 
@@ -155,12 +155,12 @@ func (r *reading) alerts(ctx context.Context, channel string, from int64) ([]Mes
 }
 
 // list is the newest notifications, the newest first; read once.
-func (r *reading) list(ctx context.Context) ([]userkeys.Notification, error) {
+func (r *reading) list(ctx context.Context) ([]site.Notification, error) {
 	if r.listed {
 		return r.newest, nil
 	}
 	var err error
-	r.newest, err = r.store.Notifications(ctx, userkeys.NotificationFilter{UserID: r.userID, Limit: newestNotes})
+	r.newest, err = r.store.Notifications(ctx, site.NotificationFilter{UserID: r.userID, Limit: newestNotes})
 	r.listed = err == nil
 	return r.newest, err
 }
@@ -183,7 +183,7 @@ type lastJSON struct {
 }
 
 // newCounts makes the data of the counts that go with the newest notifications.
-func newCounts(c userkeys.NotificationCounts, newest []userkeys.Notification) countsJSON {
+func newCounts(c site.NotificationCounts, newest []site.Notification) countsJSON {
 	out := countsJSON{
 		AllUnread: c.New, NewMessages: c.NewMessages, Unread: c.NewOrdinary, Urgent: c.UnreadUrgent,
 		ByType: map[int]int{}, ReadFirst: c.SeenID != 0, Recent: [][2]any{}, SeenID: c.SeenID,
@@ -216,7 +216,7 @@ type JSON struct {
 }
 
 // NewJSON writes a notification.
-func NewJSON(n userkeys.Notification) JSON {
+func NewJSON(n site.Notification) JSON {
 	return JSON{
 		ID: n.ID, UserID: n.UserID, Type: n.Type, Read: n.Read, HighPriority: n.HighPriority, CreatedAt: WireTime(n.CreatedAt),
 		PostNumber: known(n.PostNumber), TopicID: known(n.TopicID), FancyTitle: known(n.FancyTitle), Slug: known(n.Slug), Data: n.Data,

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // How an attempt is repeated: after so long at first, four times as long each time, with a
@@ -26,20 +27,20 @@ const (
 
 // verdict is what is to be done with a delivery at the moment of sending it.
 type verdict struct {
-	outcome userkeys.PushOutcome // 0: send it, to keys
-	nextAt  time.Time            // of PushRetried
-	problem userkeys.PushProblem // of PushDied
-	keys    []userkeys.PushedKey
+	outcome site.PushOutcome // 0: send it, to keys
+	nextAt  time.Time        // of PushRetried
+	problem site.PushProblem // of PushDied
+	keys    []site.PushedKey
 }
 
 // judge decides about a delivery with the rights of now: what a user may no
 // longer have is not sent, however long ago it was queued (SS23, SS24, T32).
-func judge(p userkeys.PushParcel, s userkeys.Settings, now time.Time) verdict {
+func judge(p site.PushParcel, s site.Settings, now time.Time) verdict {
 	test := p.Delivery.KeyID != 0
 	if !p.User.MayAct() {
-		return verdict{outcome: userkeys.PushDropped}
+		return verdict{outcome: site.PushDropped}
 	}
-	var keys []userkeys.PushedKey
+	var keys []site.PushedKey
 	off := false
 	for _, k := range p.Keys {
 		switch {
@@ -52,31 +53,31 @@ func judge(p userkeys.PushParcel, s userkeys.Settings, now time.Time) verdict {
 	}
 	if len(keys) == 0 {
 		if off {
-			return verdict{outcome: userkeys.PushDied, problem: userkeys.PushSwitched}
+			return verdict{outcome: site.PushDied, problem: site.PushSwitched}
 		}
-		return verdict{outcome: userkeys.PushDropped}
+		return verdict{outcome: site.PushDropped}
 	}
 	if extra := len(keys) - userkeys.MaxPushSignatures; extra > 0 { // the newest
-		slices.SortFunc(keys, func(a, b userkeys.PushedKey) int { return cmp.Compare(a.ID, b.ID) })
+		slices.SortFunc(keys, func(a, b site.PushedKey) int { return cmp.Compare(a.ID, b.ID) })
 		keys = keys[extra:]
 	}
 	if test {
 		return verdict{keys: keys}
 	}
 	if p.Notification.ID == 0 || p.Notification.Read {
-		return verdict{outcome: userkeys.PushDropped}
+		return verdict{outcome: site.PushDropped}
 	}
 	window := time.Duration(s.PushNotificationTimeWindowMins) * time.Minute
 	seen := p.User.LastSeenAt
 	if window > 0 && seen.After(p.Delivery.CreatedAt) && now.Before(seen.Add(window)) { // they were here after it was written (W12.2)
-		return verdict{outcome: userkeys.PushDropped}
+		return verdict{outcome: site.PushDropped}
 	}
 	due := p.QuietUntil
 	if window > 0 && !seen.IsZero() && seen.Add(window).After(due) {
 		due = seen.Add(window)
 	}
 	if due.After(now) {
-		return verdict{outcome: userkeys.PushRetried, nextAt: due}
+		return verdict{outcome: site.PushRetried, nextAt: due}
 	}
 	return verdict{keys: keys}
 }
@@ -99,7 +100,7 @@ type pushedNotice struct {
 }
 
 // bodyOf writes the body of a delivery to keys: an element for each client.
-func bodyOf(p userkeys.PushParcel, keys []userkeys.PushedKey, s userkeys.Settings, base *url.URL) ([]byte, error) {
+func bodyOf(p site.PushParcel, keys []site.PushedKey, s site.Settings, base *url.URL) ([]byte, error) {
 	b := pushBody{URL: siteURL(base), Title: s.Title, Description: s.SiteDescription}
 	if s.DiscoursePushSecret {
 		b.SecretKey = s.PushAPISecretKey
@@ -125,7 +126,7 @@ func bodyOf(p userkeys.PushParcel, keys []userkeys.PushedKey, s userkeys.Setting
 
 // testAlert is what a test says.
 func testAlert(title string) AlertPayload {
-	return AlertPayload{Type: userkeys.NotificationCustom, TopicTitle: "Test notification", Excerpt: "Notifications of " + title + " arrive here.", PostURL: "/"}
+	return AlertPayload{Type: site.NotificationCustom, TopicTitle: "Test notification", Excerpt: "Notifications of " + title + " arrive here.", PostURL: "/"}
 }
 
 func siteURL(base *url.URL) string { return (&url.URL{Scheme: base.Scheme, Host: base.Host}).String() }
@@ -141,43 +142,43 @@ func absolute(base *url.URL, link string) string {
 
 // webhookID names a delivery to its receiver: the same at each attempt, and never again
 // for another, also after a backup was restored.
-func webhookID(d userkeys.Delivery) string {
+func webhookID(d site.Delivery) string {
 	return "push_" + strconv.FormatInt(d.ID, 36) + "_" + strconv.FormatInt(d.CreatedAt.UnixMicro(), 36)
 }
 
 // answered says what becomes of an attempt by the answer's status. attempt is how many were made with this one.
-func answered(r *userkeys.PushResult, status int, retryAfter time.Duration, attempt int, queued time.Time) {
-	r.Problem = userkeys.PushProblem("status " + strconv.Itoa(status))
+func answered(r *site.PushResult, status int, retryAfter time.Duration, attempt int, queued time.Time) {
+	r.Problem = site.PushProblem("status " + strconv.Itoa(status))
 	switch {
 	case 200 <= status && status <= 299:
-		r.Outcome, r.Problem = userkeys.PushDelivered, ""
+		r.Outcome, r.Problem = site.PushDelivered, ""
 		return
 	case status == http.StatusGone, status == http.StatusNotFound && attempt >= missingToGone:
-		r.Outcome, r.Problem, r.Off = userkeys.PushDied, userkeys.PushGone, true
+		r.Outcome, r.Problem, r.Off = site.PushDied, site.PushGone, true
 		return
 	case status == http.StatusMovedPermanently, status == http.StatusPermanentRedirect:
-		r.Outcome, r.Problem, r.Off = userkeys.PushDied, userkeys.PushMoved, true
+		r.Outcome, r.Problem, r.Off = site.PushDied, site.PushMoved, true
 		return
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable && retryAfter > 0:
 		if retryAfter <= 0 {
 			retryAfter = busyFor
 		}
-		r.Problem, r.CloseUntil = userkeys.PushBusy, r.At.Add(min(retryAfter, retryFor))
+		r.Problem, r.CloseUntil = site.PushBusy, r.At.Add(min(retryAfter, retryFor))
 	}
 	again(r, attempt, queued)
-	if r.Outcome == userkeys.PushRetried && r.CloseUntil.After(r.NextAt) {
+	if r.Outcome == site.PushRetried && r.CloseUntil.After(r.NextAt) {
 		r.NextAt = r.CloseUntil
 	}
 }
 
 // again plans the next attempt; after a day there is none, and pushing to the keys is switched off.
-func again(r *userkeys.PushResult, attempt int, queued time.Time) {
+func again(r *site.PushResult, attempt int, queued time.Time) {
 	end := queued.Add(retryFor)
 	if !r.At.Before(end) {
-		r.Outcome, r.Off = userkeys.PushDied, true
+		r.Outcome, r.Off = site.PushDied, true
 		return
 	}
-	r.Outcome, r.NextAt = userkeys.PushRetried, r.At.Add(backoff(attempt))
+	r.Outcome, r.NextAt = site.PushRetried, r.At.Add(backoff(attempt))
 	if r.NextAt.After(end) {
 		r.NextAt = end // once more at the very end
 	}
@@ -206,7 +207,7 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 }
 
 // keyIDs of keys.
-func keyIDs(keys []userkeys.PushedKey) []int64 {
+func keyIDs(keys []site.PushedKey) []int64 {
 	ids := make([]int64, len(keys))
 	for i, k := range keys {
 		ids[i] = k.ID

@@ -6,26 +6,27 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // DeskStore is what people see and do about pushes, as the store has it.
 type DeskStore interface {
 	// Key finds a key. [userkeys.NotFound].
-	Key(ctx context.Context, id int64) (userkeys.UserAPIKey, error)
+	Key(ctx context.Context, id int64) (site.UserAPIKey, error)
 	// KeyPushes tells how pushing to keys goes, by their ids; those that nothing was pushed to are absent.
-	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]userkeys.KeyPush, error)
+	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]site.KeyPush, error)
 	// QueueTest queues a test for a key. [userkeys.Conflict] if one waits already.
-	QueueTest(ctx context.Context, k userkeys.UserAPIKey, at time.Time) error
+	QueueTest(ctx context.Context, k site.UserAPIKey, at time.Time) error
 	// ResumeKeyPush and ResumeHostPushes switch pushing on again, and queue again what was given up since a time. [userkeys.NotFound].
-	ResumeKeyPush(ctx context.Context, keyID int64, since, at time.Time, by userkeys.Caller) error
-	ResumeHostPushes(ctx context.Context, host string, since, at time.Time, by userkeys.Caller) error
+	ResumeKeyPush(ctx context.Context, keyID int64, since, at time.Time, by site.Caller) error
+	ResumeHostPushes(ctx context.Context, host string, since, at time.Time, by site.Caller) error
 	// Deliveries lists what waits or was given up, newest first.
-	Deliveries(ctx context.Context, f userkeys.DeliveryFilter) ([]userkeys.Delivery, error)
+	Deliveries(ctx context.Context, f site.DeliveryFilter) ([]site.Delivery, error)
 	// PushHosts lists hosts with their numbers.
-	PushHosts(ctx context.Context) ([]userkeys.PushHost, error)
+	PushHosts(ctx context.Context) ([]site.PushHost, error)
 	// ReplayDeliveries queues given-up ones again, and DiscardDeliveries forgets them: those of ids, or all of a host, or all.
-	ReplayDeliveries(ctx context.Context, ids []int64, host string, at time.Time, by userkeys.Caller) (int, error)
-	DiscardDeliveries(ctx context.Context, ids []int64, host string, at time.Time, by userkeys.Caller) (int, error)
+	ReplayDeliveries(ctx context.Context, ids []int64, host string, at time.Time, by site.Caller) (int, error)
+	DiscardDeliveries(ctx context.Context, ids []int64, host string, at time.Time, by site.Caller) (int, error)
 }
 
 // Bounds of what people do.
@@ -37,9 +38,9 @@ const (
 // DeskConfig is what a [Desk] is made of.
 type DeskConfig struct {
 	Store    DeskStore
-	Settings func() userkeys.Settings // the site settings of the moment
-	Secret   []byte                   // the machine secret, see [PusherConfig]; empty: no push secret can be told
-	Now      func() time.Time         // nil: the system's clock
+	Settings func() site.Settings // the site settings of the moment
+	Secret   []byte               // the machine secret, see [PusherConfig]; empty: no push secret can be told
+	Now      func() time.Time     // nil: the system's clock
 	// Queued hears that there is something to push; nil: nobody does, and a running pusher finds it by itself.
 	Queued func()
 }
@@ -64,12 +65,12 @@ func NewDesk(cfg DeskConfig) *Desk {
 }
 
 // KeyPushes tells how pushing to keys goes, by their ids; those that nothing was pushed to are absent.
-func (d *Desk) KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]userkeys.KeyPush, error) {
+func (d *Desk) KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]site.KeyPush, error) {
 	return d.cfg.Store.KeyPushes(ctx, keyIDs)
 }
 
 // own finds a key that by may manage, with somewhere to push to.
-func (d *Desk) own(ctx context.Context, keyID int64, by userkeys.Caller) (userkeys.UserAPIKey, error) {
+func (d *Desk) own(ctx context.Context, keyID int64, by site.Caller) (site.UserAPIKey, error) {
 	k, err := d.cfg.Store.Key(ctx, keyID)
 	if err == nil && k.UserID != by.User.ID && !by.Admin() {
 		err = userkeys.Errorf(userkeys.NotFound, "there is no such key")
@@ -82,7 +83,7 @@ func (d *Desk) own(ctx context.Context, keyID int64, by userkeys.Caller) (userke
 
 // SendTest queues a test for a key of by's own, or anybody's for an administrator. [userkeys.NotFound],
 // [userkeys.Conflict], [userkeys.RateLimited] above one every ten seconds.
-func (d *Desk) SendTest(ctx context.Context, keyID int64, by userkeys.Caller) error {
+func (d *Desk) SendTest(ctx context.Context, keyID int64, by site.Caller) error {
 	k, err := d.own(ctx, keyID, by)
 	if err != nil {
 		return err
@@ -122,7 +123,7 @@ func (d *Desk) tooSoon(keyID int64, now time.Time) time.Duration {
 
 // ResumeKey switches pushing to a key on again, and queues again what was given up for it in the last
 // day. [userkeys.NotFound], [userkeys.Conflict], [userkeys.RateLimited] above once in ten seconds.
-func (d *Desk) ResumeKey(ctx context.Context, keyID int64, by userkeys.Caller) error {
+func (d *Desk) ResumeKey(ctx context.Context, keyID int64, by site.Caller) error {
 	if _, err := d.own(ctx, keyID, by); err != nil {
 		return err
 	}
@@ -135,30 +136,30 @@ func (d *Desk) ResumeKey(ctx context.Context, keyID int64, by userkeys.Caller) e
 }
 
 // ResumeHost does so for a host and everything at it.
-func (d *Desk) ResumeHost(ctx context.Context, host string, by userkeys.Caller) error {
+func (d *Desk) ResumeHost(ctx context.Context, host string, by site.Caller) error {
 	now := d.cfg.Now()
 	defer d.cfg.Queued()
 	return d.cfg.Store.ResumeHostPushes(ctx, host, now.Add(-resumeSince), now, by)
 }
 
 // Deliveries lists what waits or was given up, newest first.
-func (d *Desk) Deliveries(ctx context.Context, f userkeys.DeliveryFilter) ([]userkeys.Delivery, error) {
+func (d *Desk) Deliveries(ctx context.Context, f site.DeliveryFilter) ([]site.Delivery, error) {
 	return d.cfg.Store.Deliveries(ctx, f)
 }
 
 // Hosts lists hosts with their numbers.
-func (d *Desk) Hosts(ctx context.Context) ([]userkeys.PushHost, error) {
+func (d *Desk) Hosts(ctx context.Context) ([]site.PushHost, error) {
 	return d.cfg.Store.PushHosts(ctx)
 }
 
 // Replay queues given-up deliveries again: those of ids, or all of a host, or all. It returns how many.
-func (d *Desk) Replay(ctx context.Context, ids []int64, host string, by userkeys.Caller) (int, error) {
+func (d *Desk) Replay(ctx context.Context, ids []int64, host string, by site.Caller) (int, error) {
 	defer d.cfg.Queued()
 	return d.cfg.Store.ReplayDeliveries(ctx, ids, host, d.cfg.Now(), by)
 }
 
 // Discard forgets given-up deliveries in the same way.
-func (d *Desk) Discard(ctx context.Context, ids []int64, host string, by userkeys.Caller) (int, error) {
+func (d *Desk) Discard(ctx context.Context, ids []int64, host string, by site.Caller) (int, error) {
 	return d.cfg.Store.DiscardDeliveries(ctx, ids, host, d.cfg.Now(), by)
 }
 

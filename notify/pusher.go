@@ -13,6 +13,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/outward"
+	"userkeys/site"
 )
 
 // PushStore is the outbox. The store package has it by shape.
@@ -21,13 +22,13 @@ import (
 // leaves it to somebody else, who sends it again under the same id.
 type PushStore interface {
 	// WaitingReceivers lists the addresses that something waits for, with when the first of it is due.
-	WaitingReceivers(ctx context.Context) ([]userkeys.PushReceiver, error)
+	WaitingReceivers(ctx context.Context) ([]site.PushReceiver, error)
 	// ClaimDeliveries takes up to n deliveries to an address that are due, those first that were never tried. Nobody else gets them before until.
-	ClaimDeliveries(ctx context.Context, pushURL string, n int, at, until time.Time) ([]userkeys.Delivery, error)
+	ClaimDeliveries(ctx context.Context, pushURL string, n int, at, until time.Time) ([]site.Delivery, error)
 	// PushParcels reads everything that deliveries are made of, as it is now; those of users that are gone are left out.
-	PushParcels(ctx context.Context, deliveries []userkeys.Delivery) ([]userkeys.PushParcel, error)
+	PushParcels(ctx context.Context, deliveries []site.Delivery) ([]site.PushParcel, error)
 	// FinishDeliveries writes what became of attempts, with the state of their addresses, hosts and keys.
-	FinishDeliveries(ctx context.Context, results []userkeys.PushResult) error
+	FinishDeliveries(ctx context.Context, results []site.PushResult) error
 	// GiveUpOverdue gives up what waits since before a time, and returns how many; 0: that was all.
 	GiveUpOverdue(ctx context.Context, queuedBefore, at time.Time) (int, error)
 	JobStore
@@ -36,7 +37,7 @@ type PushStore interface {
 // PusherConfig is what a [Pusher] is made of.
 type PusherConfig struct {
 	Store    PushStore
-	Settings func() userkeys.Settings // the site settings of the moment
+	Settings func() site.Settings // the site settings of the moment
 	// Secret is the machine secret that every key's push secret is made of, the same on all nodes: 32 bytes at least.
 	Secret  []byte
 	BaseURL *url.URL // how browsers reach the site
@@ -76,7 +77,7 @@ const (
 type Pusher struct {
 	cfg     PusherConfig
 	wake    chan struct{} // something was queued, or a place became free
-	results chan userkeys.PushResult
+	results chan site.PushResult
 	doubts  chan doubt
 
 	mu        sync.Mutex
@@ -109,7 +110,7 @@ func NewPusher(cfg PusherConfig) (*Pusher, error) {
 		cfg.Client = outward.New(outward.Config{OnlyHTTP1: true, WriteTimeout: writeFor, MaxHeader: maxAnswerHeader, Inward: func() []string { return settings().InternalPushTargets() }})
 	}
 	return &Pusher{
-		cfg: cfg, wake: make(chan struct{}, 1), results: make(chan userkeys.PushResult, inFlight),
+		cfg: cfg, wake: make(chan struct{}, 1), results: make(chan site.PushResult, inFlight),
 		doubts: make(chan doubt), receivers: map[string]*lane{},
 	}, nil
 }
@@ -201,7 +202,7 @@ const (
 	ill            // it failed last
 )
 
-func health(to userkeys.PushReceiver) int {
+func health(to site.PushReceiver) int {
 	switch {
 	case to.Failures > 0 || to.Reach.Failures > 0:
 		return ill
@@ -213,7 +214,7 @@ func health(to userkeys.PushReceiver) int {
 
 // byHealth puts those that are well first, so that a thousand others delay them by [othersFor] only;
 // of the same health, whoever waits longest.
-func byHealth(a, b userkeys.PushReceiver) int {
+func byHealth(a, b site.PushReceiver) int {
 	return cmp.Or(cmp.Compare(health(a), health(b)), a.DueAt.Compare(b.DueAt))
 }
 
@@ -225,7 +226,7 @@ func later(a, b time.Time) time.Time {
 }
 
 // take claims deliveries and reads what they are made of.
-func (p *Pusher) take(ctx context.Context, pushURL string, n int, now time.Time) ([]userkeys.PushParcel, error) {
+func (p *Pusher) take(ctx context.Context, pushURL string, n int, now time.Time) ([]site.PushParcel, error) {
 	claimed, err := p.cfg.Store.ClaimDeliveries(ctx, pushURL, n, now, now.Add(claimFor))
 	if err != nil || len(claimed) == 0 {
 		return nil, err
@@ -235,7 +236,7 @@ func (p *Pusher) take(ctx context.Context, pushURL string, n int, now time.Time)
 
 // reserve takes places for deliveries to an address: half of its places at least are asked for at a time, so
 // that a busy one costs few look-ups; none if there is no such room.
-func (p *Pusher) reserve(to userkeys.PushReceiver) int {
+func (p *Pusher) reserve(to site.PushReceiver) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.receivers[to.PushURL]
@@ -266,21 +267,21 @@ func (p *Pusher) release(pushURL string, n int) {
 }
 
 // learn changes how much an address is given by how it answered.
-func (p *Pusher) learn(r userkeys.PushResult) {
+func (p *Pusher) learn(r site.PushResult) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.receivers[r.PushURL]
 	switch {
 	case s == nil || r.Unmade:
-	case r.Outcome == userkeys.PushDelivered:
+	case r.Outcome == site.PushDelivered:
 		s.allowed = min(2*s.allowed, perReceiver)
-	case r.Problem != userkeys.PushBusy:
+	case r.Problem != site.PushBusy:
 		s.allowed = max(s.allowed/2, firstPerReceiver)
 	}
 }
 
 // forgetIdle forgets addresses that nothing waits for.
-func (p *Pusher) forgetIdle(waiting []userkeys.PushReceiver) {
+func (p *Pusher) forgetIdle(waiting []site.PushReceiver) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.receivers) < 2*len(waiting)+1000 {
@@ -323,8 +324,8 @@ func (p *Pusher) finish(ctx context.Context) {
 }
 
 // gather collects results; none when ctx ended and there are no more.
-func (p *Pusher) gather(ctx context.Context) []userkeys.PushResult {
-	var batch []userkeys.PushResult
+func (p *Pusher) gather(ctx context.Context) []site.PushResult {
+	var batch []site.PushResult
 	select {
 	case r := <-p.results:
 		batch = append(batch, r)

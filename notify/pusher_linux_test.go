@@ -20,6 +20,7 @@ import (
 	"userkeys/authority"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/notify"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -56,7 +57,7 @@ type pushBench struct {
 	st       *store.Store
 	auth     *authority.Authority
 	inbox    *notify.Inbox
-	settings userkeys.Settings
+	settings site.Settings
 	names    []string
 	keys     []string // their texts
 	got      atomic.Int64
@@ -75,12 +76,12 @@ func newPushBench(b *testing.B, st *store.Store) *pushBench {
 		}
 	}
 	for i := range 1000 {
-		u, err := st.CreateUser(b.Context(), userkeys.Account{User: userkeys.User{Username: fmt.Sprint("user", i), Active: true}}, system)
+		u, err := st.CreateUser(b.Context(), site.Account{User: site.User{Username: fmt.Sprint("user", i), Active: true}}, system)
 		must(err)
 		m.names = append(m.names, u.Username)
 		k := userkeys.NewKey("")
 		m.keys = append(m.keys, k.Reveal())
-		_, _, err = st.Grant(b.Context(), userkeys.Grant{Key: userkeys.UserAPIKey{
+		_, _, err = st.Grant(b.Context(), site.Grant{Key: site.UserAPIKey{
 			UserID: u.ID, ClientID: "phone" + u.Username, ApplicationName: "a", Hash: k.Hash(), Scopes: userkeys.Scopes{"read", "notifications"},
 			PushURL: receiver.URL, CreatedAt: time.Now(),
 		}, Caller: system, MaxKeys: 10, MaxRecent: 10})
@@ -102,12 +103,12 @@ func newPushBench(b *testing.B, st *store.Store) *pushBench {
 func (m *pushBench) start(b *testing.B) (stop func()) {
 	b.Helper()
 	p, err := notify.NewPusher(notify.PusherConfig{
-		Store: m.st, Settings: func() userkeys.Settings { return m.settings }, Secret: machineSecret, BaseURL: m.base,
+		Store: m.st, Settings: func() site.Settings { return m.settings }, Secret: machineSecret, BaseURL: m.base,
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
-	m.inbox = notify.New(notify.Config{Store: m.st, Settings: func() userkeys.Settings { return m.settings }, Queued: p.Wake})
+	m.inbox = notify.New(notify.Config{Store: m.st, Settings: func() site.Settings { return m.settings }, Queued: p.Wake})
 	ctx, cancel := context.WithCancel(b.Context())
 	var running sync.WaitGroup
 	running.Go(func() { _ = p.Run(ctx) })
@@ -119,7 +120,7 @@ func (m *pushBench) start(b *testing.B) (stop func()) {
 
 func (m *pushBench) tell(b *testing.B, names []string) {
 	b.Helper()
-	if _, err := m.inbox.Add(b.Context(), userkeys.Announcement{Usernames: names, Caller: system, Notification: userkeys.Notification{
+	if _, err := m.inbox.Add(b.Context(), site.Announcement{Usernames: names, Caller: system, Notification: site.Notification{
 		Type: 1, Data: json.RawMessage(`{"topic_title":"Hello","excerpt":"there","url":"/t/1"}`),
 	}}); err != nil {
 		b.Error(err)
@@ -138,7 +139,7 @@ func (m *pushBench) arrived(b *testing.B, before, n int64) {
 
 // fromTheQueue is how many pushes a second go out of a queue of rounds times a thousand.
 func (m *pushBench) fromTheQueue(b *testing.B, rounds int) float64 {
-	m.inbox = notify.New(notify.Config{Store: m.st, Settings: func() userkeys.Settings { return m.settings }})
+	m.inbox = notify.New(notify.Config{Store: m.st, Settings: func() site.Settings { return m.settings }})
 	for range rounds {
 		m.tell(b, m.names)
 	}

@@ -21,6 +21,7 @@ import (
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/internal/testkit/nettest"
 	"userkeys/notify"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -74,14 +75,14 @@ type office struct {
 	*testing.T
 	*store.Store
 	ctx      context.Context
-	settings userkeys.Settings
+	settings site.Settings
 	offset   atomic.Int64 // of the clock
 	count    int
 }
 
 func newOffice(t *testing.T, pushURLs ...string) *office {
 	t.Helper()
-	o := &office{T: t, Store: dbtest.SQLite(t), ctx: t.Context(), settings: userkeys.DefaultSettings()}
+	o := &office{T: t, Store: dbtest.SQLite(t), ctx: t.Context(), settings: site.DefaultSettings()}
 	for name, value := range map[string]string{"allowed_user_api_push_urls": strings.Join(pushURLs, "|"), "push_notification_time_window_mins": "0"} {
 		if err := o.settings.Set(name, value); err != nil {
 			t.Fatal(err)
@@ -92,19 +93,19 @@ func newOffice(t *testing.T, pushURLs ...string) *office {
 
 func (o *office) now() time.Time { return time.Now().Add(time.Duration(o.offset.Load())) }
 
-func (o *office) user(name string) userkeys.User {
+func (o *office) user(name string) site.User {
 	o.Helper()
-	u, err := o.CreateUser(o.ctx, userkeys.Account{User: userkeys.User{Username: name, Active: true}}, system)
+	u, err := o.CreateUser(o.ctx, site.Account{User: site.User{Username: name, Active: true}}, system)
 	if err != nil {
 		o.Fatal(err)
 	}
 	return u
 }
 
-func (o *office) key(u userkeys.User, client, pushURL string) userkeys.UserAPIKey {
+func (o *office) key(u site.User, client, pushURL string) site.UserAPIKey {
 	o.Helper()
 	o.count++
-	k, _, err := o.Grant(o.ctx, userkeys.Grant{Key: userkeys.UserAPIKey{
+	k, _, err := o.Grant(o.ctx, site.Grant{Key: site.UserAPIKey{
 		UserID: u.ID, ClientID: client, ApplicationName: client, Hash: userkeys.Key(fmt.Sprint("key", o.count)).Hash(),
 		Scopes: userkeys.Scopes{"notifications"}, PushURL: pushURL, CreatedAt: o.now(),
 	}, Caller: system, MaxKeys: 10_000, MaxRecent: 10_000})
@@ -114,10 +115,10 @@ func (o *office) key(u userkeys.User, client, pushURL string) userkeys.UserAPIKe
 	return k
 }
 
-func (o *office) tell(names ...string) userkeys.Announced {
+func (o *office) tell(names ...string) site.Announced {
 	o.Helper()
-	in := notify.New(notify.Config{Store: o.Store, Settings: func() userkeys.Settings { return o.settings }, Now: o.now})
-	told, err := in.Add(o.ctx, userkeys.Announcement{Usernames: names, Caller: system, Notification: userkeys.Notification{
+	in := notify.New(notify.Config{Store: o.Store, Settings: func() site.Settings { return o.settings }, Now: o.now})
+	told, err := in.Add(o.ctx, site.Announcement{Usernames: names, Caller: system, Notification: site.Notification{
 		Type: 1, Data: json.RawMessage(`{"topic_title":"Hello","excerpt":"there","url":"/t/1"}`),
 	}})
 	if err != nil {
@@ -129,7 +130,7 @@ func (o *office) tell(names ...string) userkeys.Announced {
 func (o *office) pusher(edit ...func(*notify.PusherConfig)) *notify.Pusher {
 	o.Helper()
 	base, _ := url.Parse("https://site.example")
-	cfg := notify.PusherConfig{Store: o.Store, Settings: func() userkeys.Settings { return o.settings }, Secret: machineSecret, BaseURL: base, Now: o.now}
+	cfg := notify.PusherConfig{Store: o.Store, Settings: func() site.Settings { return o.settings }, Secret: machineSecret, BaseURL: base, Now: o.now}
 	for _, f := range edit {
 		f(&cfg)
 	}
@@ -142,7 +143,7 @@ func (o *office) pusher(edit ...func(*notify.PusherConfig)) *notify.Pusher {
 
 // desk is one that wakes p.
 func (o *office) desk(p *notify.Pusher) *notify.Desk {
-	return notify.NewDesk(notify.DeskConfig{Store: o.Store, Settings: func() userkeys.Settings { return o.settings }, Secret: machineSecret, Now: o.now, Queued: p.Wake})
+	return notify.NewDesk(notify.DeskConfig{Store: o.Store, Settings: func() site.Settings { return o.settings }, Secret: machineSecret, Now: o.now, Queued: p.Wake})
 }
 
 // run runs a pusher until the test ends, or stop is called.
@@ -171,7 +172,7 @@ func (o *office) eventually(what string, ok func() bool) {
 	}
 }
 
-func (o *office) list(f userkeys.DeliveryFilter) []userkeys.Delivery {
+func (o *office) list(f site.DeliveryFilter) []site.Delivery {
 	o.Helper()
 	ds, err := o.Deliveries(o.ctx, f)
 	if err != nil {
@@ -180,7 +181,7 @@ func (o *office) list(f userkeys.DeliveryFilter) []userkeys.Delivery {
 	return ds
 }
 
-func (o *office) push(k userkeys.UserAPIKey) userkeys.KeyPush {
+func (o *office) push(k site.UserAPIKey) site.KeyPush {
 	o.Helper()
 	m, err := o.KeyPushes(o.ctx, []int64{k.ID})
 	if err != nil {
@@ -190,7 +191,7 @@ func (o *office) push(k userkeys.UserAPIKey) userkeys.KeyPush {
 }
 
 // verify checks a push's signature with a key's secret.
-func (o *office) verify(r received, k userkeys.UserAPIKey) error {
+func (o *office) verify(r received, k site.UserAPIKey) error {
 	o.Helper()
 	secret, err := userkeys.NewPushSecret(machineSecret, k.ID, k.CreatedAt)
 	if err != nil {
@@ -215,9 +216,9 @@ func TestPushIsSignedForItsKeys(t *testing.T) {
 	p.Wake()
 	o.eventually("two pushes", func() bool { return len(rc.all()) == 2 })
 	for _, r := range rc.all() {
-		mine, not := []userkeys.UserAPIKey{phone, tablet}, other
+		mine, not := []site.UserAPIKey{phone, tablet}, other
 		if r.url == "/other" {
-			mine, not = []userkeys.UserAPIKey{other}, phone
+			mine, not = []site.UserAPIKey{other}, phone
 		}
 		for _, k := range mine {
 			if err := o.verify(r, k); err != nil {
@@ -231,7 +232,7 @@ func TestPushIsSignedForItsKeys(t *testing.T) {
 			t.Errorf("%d elements in %s", n, r.body)
 		}
 	}
-	o.eventually("all is done", func() bool { return len(o.list(userkeys.DeliveryFilter{})) == 0 })
+	o.eventually("all is done", func() bool { return len(o.list(site.DeliveryFilter{})) == 0 })
 	if s := o.push(phone); s.DeliveredAt.IsZero() || !s.FailingSince.IsZero() {
 		t.Errorf("%+v", s)
 	}
@@ -255,7 +256,7 @@ func TestPushIsRepeatedUnderItsID(t *testing.T) {
 		o.eventually(fmt.Sprint("attempt ", n), func() bool { return len(rc.all()) >= n })
 		if n < 3 {
 			o.eventually("it is put off", func() bool {
-				ds := o.list(userkeys.DeliveryFilter{})
+				ds := o.list(site.DeliveryFilter{})
 				return len(ds) == 1 && ds[0].Problem == "status 502" && ds[0].Attempt == n
 			})
 			if s := o.push(k); s.FailingSince.IsZero() || s.Problem != "status 502" || strings.Contains(s.Problem.Sentence(), "502") {
@@ -268,13 +269,13 @@ func TestPushIsRepeatedUnderItsID(t *testing.T) {
 	if got[0].id != got[1].id || got[1].id != got[2].id || got[0].id == "" {
 		t.Errorf("ids %s, %s, %s", got[0].id, got[1].id, got[2].id)
 	}
-	o.eventually("it is well", func() bool { return o.push(k).FailingSince.IsZero() && len(o.list(userkeys.DeliveryFilter{})) == 0 })
+	o.eventually("it is well", func() bool { return o.push(k).FailingSince.IsZero() && len(o.list(site.DeliveryFilter{})) == 0 })
 }
 
 // SS25, SS14: what says that it is gone, or has moved, gets nothing more, until somebody tries again.
 func TestPushEndsWhereItIsNotWanted(t *testing.T) {
 	t.Parallel()
-	for status, problem := range map[int]userkeys.PushProblem{410: userkeys.PushGone, 301: userkeys.PushMoved} {
+	for status, problem := range map[int]site.PushProblem{410: site.PushGone, 301: site.PushMoved} {
 		var well atomic.Bool
 		elsewhere := newReceiver(t, nil)
 		rc := newReceiver(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
@@ -293,11 +294,11 @@ func TestPushEndsWhereItIsNotWanted(t *testing.T) {
 		if told := o.tell("ada"); told.Queued != 0 {
 			t.Errorf("%d: queued %d more", status, told.Queued)
 		}
-		if dead := o.list(userkeys.DeliveryFilter{Dead: true}); len(dead) != 1 || dead[0].Problem != problem {
+		if dead := o.list(site.DeliveryFilter{Dead: true}); len(dead) != 1 || dead[0].Problem != problem {
 			t.Errorf("%d: dead %+v", status, dead)
 		}
 		well.Store(true)
-		if err := o.desk(p).ResumeKey(o.ctx, k.ID, userkeys.Caller{User: userkeys.User{ID: k.UserID}}); err != nil {
+		if err := o.desk(p).ResumeKey(o.ctx, k.ID, site.Caller{User: site.User{ID: k.UserID}}); err != nil {
 			t.Fatal(err)
 		}
 		o.eventually("the dead one arrives", func() bool { return len(rc.all()) == 2 && o.push(k).OffAt.IsZero() })
@@ -325,12 +326,12 @@ func TestPushIsNotSentAfterRevocation(t *testing.T) {
 	o.tell("ada")
 	p.Wake()
 	<-dialled
-	if _, err := o.Revoke(o.ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByOwner, At: o.now(), Caller: system}); err != nil {
+	if _, err := o.Revoke(o.ctx, site.Revocation{IDs: []int64{k.ID}, By: site.RevokedByOwner, At: o.now(), Caller: system}); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(400 * time.Millisecond) // until what was read counts as old
 	close(goOn)
-	o.eventually("nothing waits", func() bool { return len(o.list(userkeys.DeliveryFilter{})) == 0 })
+	o.eventually("nothing waits", func() bool { return len(o.list(site.DeliveryFilter{})) == 0 })
 	got := rc.all()
 	if len(got) != 1 || got[0].url != "/other" || o.verify(got[0], keeps) != nil {
 		t.Errorf("after the revocation came %d pushes", len(got))
@@ -412,7 +413,7 @@ func TestTwoPushersShare(t *testing.T) {
 	for range 5 {
 		o.tell(names...)
 	}
-	o.eventually("all is done", func() bool { return len(o.list(userkeys.DeliveryFilter{})) == 0 })
+	o.eventually("all is done", func() bool { return len(o.list(site.DeliveryFilter{})) == 0 })
 	ids := map[string]int{}
 	for _, r := range rc.all() {
 		ids[r.id]++
@@ -428,7 +429,7 @@ type failingStore struct {
 	failures atomic.Int64
 }
 
-func (s *failingStore) FinishDeliveries(ctx context.Context, r []userkeys.PushResult) error {
+func (s *failingStore) FinishDeliveries(ctx context.Context, r []site.PushResult) error {
 	if s.failures.Add(-1) >= 0 {
 		return errors.New("the disk is full")
 	}
@@ -447,7 +448,7 @@ func TestPushAndADatabaseThatFails(t *testing.T) {
 	o.run(p)
 	o.tell("ada")
 	p.Wake()
-	o.eventually("it is written", func() bool { return len(o.list(userkeys.DeliveryFilter{})) == 0 })
+	o.eventually("it is written", func() bool { return len(o.list(site.DeliveryFilter{})) == 0 })
 	if n := len(rc.all()); n != 1 {
 		t.Errorf("it was sent %d times", n)
 	}
@@ -494,7 +495,7 @@ func TestPushStopsWithItsProcess(t *testing.T) {
 	p.Wake()
 	o.eventually("it is sent", func() bool { return len(rc.all()) == 1 })
 	stop()
-	ds := o.list(userkeys.DeliveryFilter{})
+	ds := o.list(site.DeliveryFilter{})
 	if len(ds) != 1 || ds[0].Problem != "" || !o.push(k).FailedAt.IsZero() {
 		t.Fatalf("%+v, %+v", ds, o.push(k))
 	}
@@ -509,7 +510,7 @@ func TestPushTests(t *testing.T) {
 	o := newOffice(t, rc.URL+"/push")
 	ada, bob := o.user("ada"), o.user("bob")
 	k, silent, elsewhere := o.key(ada, "phone", rc.URL+"/push"), o.key(ada, "silent", ""), o.key(ada, "elsewhere", "https://unlisted.example/")
-	own := userkeys.Caller{User: userkeys.User{ID: ada.ID}}
+	own := site.Caller{User: site.User{ID: ada.ID}}
 	p := o.pusher()
 	o.run(p)
 	desk := o.desk(p)
@@ -522,21 +523,21 @@ func TestPushTests(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		key  int64
-		by   userkeys.Caller
+		by   site.Caller
 		code userkeys.Code
 	}{
 		"again at once":    {k.ID, own, userkeys.RateLimited},
 		"no address":       {silent.ID, own, userkeys.Conflict},
 		"not listed":       {elsewhere.ID, own, userkeys.Conflict},
-		"somebody else's":  {k.ID, userkeys.Caller{User: userkeys.User{ID: bob.ID}}, userkeys.NotFound},
+		"somebody else's":  {k.ID, site.Caller{User: site.User{ID: bob.ID}}, userkeys.NotFound},
 		"none":             {99, own, userkeys.NotFound},
-		"an administrator": {k.ID, userkeys.Caller{User: userkeys.User{ID: bob.ID, Admin: true}}, userkeys.RateLimited},
+		"an administrator": {k.ID, site.Caller{User: site.User{ID: bob.ID, Admin: true}}, userkeys.RateLimited},
 	} {
 		if err := desk.SendTest(o.ctx, c.key, c.by); !errors.Is(err, c.code) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := o.Revoke(o.ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByOwner, At: o.now(), Caller: system}); err != nil {
+	if _, err := o.Revoke(o.ctx, site.Revocation{IDs: []int64{k.ID}, By: site.RevokedByOwner, At: o.now(), Caller: system}); err != nil {
 		t.Fatal(err)
 	}
 	o.offset.Store(int64(time.Minute))

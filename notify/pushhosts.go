@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // namedHosts is how many hosts an error names at most.
@@ -12,12 +13,12 @@ const namedHosts = 10
 
 // KnownHost says that host is none of hosts: [userkeys.NotFound], with the one that was meant
 // where the scheme alone differs, else with those that there are if they are few.
-func KnownHost(host string, hosts []userkeys.PushHost) error {
+func KnownHost(host string, hosts []site.PushHost) error {
 	names := make([]string, len(hosts))
 	for i, h := range hosts {
 		names[i] = userkeys.Printable(h.Host)
 	}
-	if slices.ContainsFunc(hosts, func(h userkeys.PushHost) bool { return h.Host == host }) {
+	if slices.ContainsFunc(hosts, func(h site.PushHost) bool { return h.Host == host }) {
 		return nil
 	}
 	_, rest, _ := strings.Cut(host, "://")

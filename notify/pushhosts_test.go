@@ -7,18 +7,19 @@ import (
 	"testing"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 func TestKnownHost(t *testing.T) {
 	t.Parallel()
-	var many []userkeys.PushHost
+	var many []site.PushHost
 	for i := range 11 {
-		many = append(many, userkeys.PushHost{Host: fmt.Sprintf("https://h%d.example:443", i)})
+		many = append(many, site.PushHost{Host: fmt.Sprintf("https://h%d.example:443", i)})
 	}
-	two := []userkeys.PushHost{{Host: "http://127.0.0.1:8787"}, {Host: "https://push.example:443"}}
+	two := []site.PushHost{{Host: "http://127.0.0.1:8787"}, {Host: "https://push.example:443"}}
 	for _, tt := range []struct {
 		name, host string
-		hosts      []userkeys.PushHost
+		hosts      []site.PushHost
 		says       string // empty: it is one of them
 	}{
 		{"it is one of them", "https://push.example:443", two, ""},

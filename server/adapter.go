@@ -12,6 +12,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
+	"userkeys/site"
 )
 
 // exchange is what the adapter keeps about one request and its answer.
@@ -20,9 +21,9 @@ type exchange struct {
 	began   time.Time
 	where   string // the route, or what was asked for where there is none
 	ip      string
-	visitor userkeys.Visitor
+	visitor site.Visitor
 	// adminKey is the admin API key that the visitor speaks by; zero: none.
-	adminKey userkeys.AdminAPIKey
+	adminKey site.AdminAPIKey
 	keyID    int64
 	err      error
 	parked   bool          // it is answered, and written to the log, after its handler has returned
@@ -128,7 +129,7 @@ func (s *Server) answer(rt route, w http.ResponseWriter, r *http.Request) (err e
 	if access, ok := userkeys.FromContext(r.Context()); ok {
 		return s.answerKey(rt, w, r, access)
 	}
-	var v userkeys.Visitor
+	var v site.Visitor
 	if adminKeyed(r) && rt.door != bare {
 		v, err = s.enterAdminKey(rt, w, r)
 	} else {
@@ -160,7 +161,7 @@ func (s *Server) answer(rt route, w http.ResponseWriter, r *http.Request) (err e
 
 // enter looks at a request without a key in the order of cost: where it came
 // from, its body, who sends it, and whether their session wrote the form.
-func (s *Server) enter(rt route, w http.ResponseWriter, r *http.Request) (v userkeys.Visitor, err error) {
+func (s *Server) enter(rt route, w http.ResponseWriter, r *http.Request) (v site.Visitor, err error) {
 	if rt.door.origin {
 		if err := s.checkOrigin(r); err != nil {
 			return v, &userkeys.Error{Code: userkeys.InvalidCSRF, Err: err}
@@ -174,7 +175,7 @@ func (s *Server) enter(rt route, w http.ResponseWriter, r *http.Request) (v user
 	}
 	if rt.door.session {
 		if v, err = s.cfg.Identity.Visitor(r); err != nil {
-			return userkeys.Visitor{}, err
+			return site.Visitor{}, err
 		}
 	}
 	if v.SignedIn() {
@@ -216,7 +217,7 @@ func (s *Server) answerKey(rt route, w http.ResponseWriter, r *http.Request, acc
 		}
 		r.PostForm, r.Form = fields, fields
 	}
-	return rt.handle(w, r, userkeys.Visitor{})
+	return rt.handle(w, r, site.Visitor{})
 }
 
 // sendToLogin asks somebody at a browser to sign in and come back. Programs,
@@ -240,7 +241,7 @@ func errAppSession(app string) error {
 const reasonAppSession = "session of an app"
 
 // errNoAdministrator refuses u what is for administrators. A program learns that it is about the user whom its key acts as.
-func errNoAdministrator(k userkeys.AdminAPIKey, u userkeys.User) error {
+func errNoAdministrator(k site.AdminAPIKey, u site.User) error {
 	if k.ID == 0 {
 		return userkeys.Errorf(userkeys.InvalidAccess, "only an administrator may see this page")
 	}

@@ -9,32 +9,33 @@ import (
 	"strings"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // administration is what the admin API and its page need of the authority.
 type administration interface {
-	CheckAdminKey(ctx context.Context, key, username string) (userkeys.User, userkeys.AdminAPIKey, error)
-	CreateAdminKey(ctx context.Context, n userkeys.NewAdminAPIKey, by userkeys.Caller) (userkeys.Key, userkeys.AdminAPIKey, error)
-	AdminKeys(ctx context.Context, before int64, limit int) ([]userkeys.AdminAPIKey, error)
-	RevokeAdminKey(ctx context.Context, id int64, by userkeys.Caller) error
-	Keys(ctx context.Context, f userkeys.KeyFilter) ([]userkeys.UserAPIKey, error)
-	AuditEvents(ctx context.Context, before int64, limit int) ([]userkeys.AuditEvent, error)
+	CheckAdminKey(ctx context.Context, key, username string) (site.User, site.AdminAPIKey, error)
+	CreateAdminKey(ctx context.Context, n site.NewAdminAPIKey, by site.Caller) (userkeys.Key, site.AdminAPIKey, error)
+	AdminKeys(ctx context.Context, before int64, limit int) ([]site.AdminAPIKey, error)
+	RevokeAdminKey(ctx context.Context, id int64, by site.Caller) error
+	Keys(ctx context.Context, f site.KeyFilter) ([]site.UserAPIKey, error)
+	AuditEvents(ctx context.Context, before int64, limit int) ([]site.AuditEvent, error)
 }
 
 // UserAdmin manages the site's accounts. Errors carry codes:
 // [userkeys.NotFound], [userkeys.InvalidParameters], [userkeys.Conflict].
 type UserAdmin interface {
-	Create(ctx context.Context, n userkeys.NewUser, by userkeys.Caller) (userkeys.User, error)
-	User(ctx context.Context, id int64) (userkeys.User, error)
+	Create(ctx context.Context, n site.NewUser, by site.Caller) (site.User, error)
+	User(ctx context.Context, id int64) (site.User, error)
 	// FindUser reads one user by user name or e-mail address.
-	FindUser(ctx context.Context, name string) (userkeys.User, error)
-	FindUsers(ctx context.Context, f userkeys.UserFilter) ([]userkeys.User, error)
+	FindUser(ctx context.Context, name string) (site.User, error)
+	FindUsers(ctx context.Context, f site.UserFilter) ([]site.User, error)
 	// Update lets change have its way with the user as they are now.
-	Update(ctx context.Context, id int64, change func(*userkeys.User), by userkeys.Caller) (userkeys.User, error)
-	Suspend(ctx context.Context, id int64, by userkeys.Caller) (userkeys.User, error)
-	Unsuspend(ctx context.Context, id int64, by userkeys.Caller) (userkeys.User, error)
-	SetPassword(ctx context.Context, id int64, password string, by userkeys.Caller) error
-	Delete(ctx context.Context, id int64, by userkeys.Caller) error
+	Update(ctx context.Context, id int64, change func(*site.User), by site.Caller) (site.User, error)
+	Suspend(ctx context.Context, id int64, by site.Caller) (site.User, error)
+	Unsuspend(ctx context.Context, id int64, by site.Caller) (site.User, error)
+	SetPassword(ctx context.Context, id int64, password string, by site.Caller) error
+	Delete(ctx context.Context, id int64, by site.Caller) error
 }
 
 // adminRoutes are admin API keys and what they manage. Users' keys reach none
@@ -48,40 +49,40 @@ func (s *Server) adminRoutes() []route {
 		{"GET /user-api-key/admin/api-keys.json", adminRead, administrator, "", s.listAdminKeys},
 		{"POST /user-api-key/admin/api-keys.json", ownWrite, administrator, "", s.createAdminKey},
 		{"POST /user-api-key/admin/api-keys/{id}/revoke.json", adminWrite, administrator, "", s.revokeAdminKey},
-		{"GET /user-api-key/admin/settings.json", adminRead.needing(userkeys.AdminSettings), administrator, "", s.listSettings},
-		{"PUT /user-api-key/admin/settings/{name}", adminWrite.needing(userkeys.AdminSettings), administrator, "", s.putSetting},
-		{"DELETE /user-api-key/admin/settings/{name}", adminWrite.needing(userkeys.AdminSettings), administrator, "", s.deleteSetting},
-		{"GET /user-api-key/admin/keys.json", adminRead.needing(userkeys.AdminKeys), administrator, "", s.listKeys},
-		{"POST /user-api-key/admin/keys/{id}/revoke.json", adminWrite.needing(userkeys.AdminKeys), administrator, "", s.revokeKey},
-		{"GET /user-api-key/admin/audit.json", adminRead.needing(userkeys.AdminAudit), administrator, "", s.listEvents},
+		{"GET /user-api-key/admin/settings.json", adminRead.needing(site.AdminSettings), administrator, "", s.listSettings},
+		{"PUT /user-api-key/admin/settings/{name}", adminWrite.needing(site.AdminSettings), administrator, "", s.putSetting},
+		{"DELETE /user-api-key/admin/settings/{name}", adminWrite.needing(site.AdminSettings), administrator, "", s.deleteSetting},
+		{"GET /user-api-key/admin/keys.json", adminRead.needing(site.AdminKeys), administrator, "", s.listKeys},
+		{"POST /user-api-key/admin/keys/{id}/revoke.json", adminWrite.needing(site.AdminKeys), administrator, "", s.revokeKey},
+		{"GET /user-api-key/admin/audit.json", adminRead.needing(site.AdminAudit), administrator, "", s.listEvents},
 	}
 	if s.cfg.Accounts == nil {
 		return all
 	}
 	return append(all,
-		route{"GET /user-api-key/admin/users.json", adminRead.needing(userkeys.AdminUsers), administrator, "", s.listUsers},
-		route{"POST /user-api-key/admin/users.json", adminWrite.needing(userkeys.AdminUsers), administrator, "", s.createUser},
-		route{"GET /user-api-key/admin/users/{username}", adminRead.needing(userkeys.AdminUsers), administrator, "", s.getUser},
-		route{"PUT /user-api-key/admin/users/{username}", adminWrite.needing(userkeys.AdminUsers), administrator, "", s.putUser},
-		route{"DELETE /user-api-key/admin/users/{username}", adminWrite.needing(userkeys.AdminUsers), administrator, "", s.deleteUser},
-		route{"POST /user-api-key/admin/users/{username}/suspend.json", adminWrite.needing(userkeys.AdminUsers), administrator, "", s.suspendUser},
-		route{"POST /user-api-key/admin/users/{username}/unsuspend.json", adminWrite.needing(userkeys.AdminUsers), administrator, "", s.unsuspendUser},
+		route{"GET /user-api-key/admin/users.json", adminRead.needing(site.AdminUsers), administrator, "", s.listUsers},
+		route{"POST /user-api-key/admin/users.json", adminWrite.needing(site.AdminUsers), administrator, "", s.createUser},
+		route{"GET /user-api-key/admin/users/{username}", adminRead.needing(site.AdminUsers), administrator, "", s.getUser},
+		route{"PUT /user-api-key/admin/users/{username}", adminWrite.needing(site.AdminUsers), administrator, "", s.putUser},
+		route{"DELETE /user-api-key/admin/users/{username}", adminWrite.needing(site.AdminUsers), administrator, "", s.deleteUser},
+		route{"POST /user-api-key/admin/users/{username}/suspend.json", adminWrite.needing(site.AdminUsers), administrator, "", s.suspendUser},
+		route{"POST /user-api-key/admin/users/{username}/unsuspend.json", adminWrite.needing(site.AdminUsers), administrator, "", s.unsuspendUser},
 	)
 }
 
 // adminKeyed tells whether r has an admin API key, good or not. Only the
 // header counts: a key in an address gets into logs and histories.
-func adminKeyed(r *http.Request) bool { return r.Header[userkeys.AdminKeyHeader] != nil }
+func adminKeyed(r *http.Request) bool { return r.Header[site.AdminKeyHeader] != nil }
 
 // enterAdminKey is who sends a request with an admin API key. No session is
 // looked up, and what protects sessions is only left out once the key was
 // found good (KU7).
-func (s *Server) enterAdminKey(rt route, w http.ResponseWriter, r *http.Request) (userkeys.Visitor, error) {
-	nobody := userkeys.Visitor{}
+func (s *Server) enterAdminKey(rt route, w http.ResponseWriter, r *http.Request) (site.Visitor, error) {
+	nobody := site.Visitor{}
 	if !rt.door.adminKeys {
 		return nobody, &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted + " An admin API key is not for this address.", Reason: "not for admin API keys"}
 	}
-	keys, names := r.Header[userkeys.AdminKeyHeader], r.Header[userkeys.AdminUsernameHeader]
+	keys, names := r.Header[site.AdminKeyHeader], r.Header[site.AdminUsernameHeader]
 	if len(keys) != 1 || len(names) > 1 {
 		return nobody, userkeys.Errorf(userkeys.InvalidParameters, "the headers Api-Key and Api-Username may each be there once")
 	}
@@ -89,7 +90,7 @@ func (s *Server) enterAdminKey(rt route, w http.ResponseWriter, r *http.Request)
 	if err != nil {
 		return nobody, err
 	}
-	v := userkeys.Visitor{User: u, AdminKey: k.ID}
+	v := site.Visitor{User: u, AdminKey: k.ID}
 	x := exchangeOf(r)
 	x.visitor, x.adminKey = v, k
 	if p := rt.door.permission; p != anyPermission && !k.Permissions.Has(p) {
@@ -106,7 +107,7 @@ func (s *Server) enterAdminKey(rt route, w http.ResponseWriter, r *http.Request)
 }
 
 // missingPermission tells the holder of a good admin API key what its permissions lack.
-func missingPermission(p userkeys.AdminPermission) error {
+func missingPermission(p site.AdminPermission) error {
 	e := &userkeys.Error{
 		Code: userkeys.InvalidAccess, Reason: "missing permission: " + string(p),
 		Public: userkeys.NotPermitted + " This admin API key lacks the permission " + string(p) + ".",

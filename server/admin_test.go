@@ -8,13 +8,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // withAdminKeys is a site with users' keys, and admin API keys of root, alice, the moderator and anybody.
 func withAdminKeys(t *testing.T) *fakeSite {
 	t.Helper()
 	f := withKeys(t)
-	f.authority.add(userkeys.UserAPIKey{UserID: root.ID, ApplicationName: "Roots", Scopes: userkeys.Scopes{"read", "write"}, CreatedAt: testNow, LastUsedAt: testNow})
+	f.authority.add(site.UserAPIKey{UserID: root.ID, ApplicationName: "Roots", Scopes: userkeys.Scopes{"read", "write"}, CreatedAt: testNow, LastUsedAt: testNow})
 	for _, name := range []string{"root", "alice", "mod", ""} {
 		f.authority.addAdminKey(name)
 	}
@@ -230,7 +231,7 @@ func TestAdminKeyIsReadFromItsHeaderAlone(t *testing.T) {
 func TestTwoAdminKeyHeaders(t *testing.T) {
 	t.Parallel()
 	f := withAdminKeys(t)
-	for _, name := range []string{userkeys.AdminKeyHeader, userkeys.AdminUsernameHeader} {
+	for _, name := range []string{site.AdminKeyHeader, site.AdminUsernameHeader} {
 		a := f.do(call{path: "/session/current.json", adminKey: adminText(""), acts: "alice", twice: name})
 		a.must(t, 400, "once")
 	}
@@ -279,7 +280,7 @@ func TestAdminAPISettings(t *testing.T) {
 	set("allow_user_api_key_scopes.json", `{"value":["read","write"]}`).must(t, 200, `"value":"read|write"`)
 	set("min_trust_level_for_user_api_key.json", `{"value":2}`).must(t, 200, `"name":"user_api_key_allowed_groups"`, `trust_level_2`)
 	set("push_api_secret_key.json", `{"value":"planted-secret"}`).must(t, 200, `"value":null`, `"set":true`)
-	want := userkeys.Caller{User: root, AdminKey: 1, Address: "192.0.2.1"}
+	want := site.Caller{User: root, AdminKey: 1, Address: "192.0.2.1"}
 	for _, by := range f.authority.actors {
 		if diff := cmp.Diff(want, by); diff != "" {
 			t.Errorf("-want +got\n%s", diff)
@@ -373,9 +374,9 @@ func TestAdminAPIUsers(t *testing.T) {
 func TestAdminAPILists(t *testing.T) {
 	t.Parallel()
 	f := withAdminKeys(t)
-	f.authority.events = []userkeys.AuditEvent{
-		{ID: 1, At: testNow, Caller: userkeys.Caller{As: userkeys.CallerSystem}, Action: "purged"},
-		{ID: 2, At: testNow, Caller: userkeys.Caller{User: root, Address: "192.0.2.1"}, Action: "key revoked", UserID: 1, KeyID: 3, ClientID: "c", Detail: "admin"},
+	f.authority.events = []site.AuditEvent{
+		{ID: 1, At: testNow, Caller: site.Caller{As: site.CallerSystem}, Action: "purged"},
+		{ID: 2, At: testNow, Caller: site.Caller{User: root, Address: "192.0.2.1"}, Action: "key revoked", UserID: 1, KeyID: 3, ClientID: "c", Detail: "admin"},
 	}
 	get := func(path string) answer {
 		return f.do(call{path: "/user-api-key/admin/" + path}.by(adminText("root"), ""))

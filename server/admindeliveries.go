@@ -9,13 +9,14 @@ import (
 
 	"userkeys"
 	"userkeys/notify"
+	"userkeys/site"
 )
 
 // maxPicked is how many deliveries one request may name.
 const maxPicked = 1000
 
 // listDeliveries lists deliveries, newest first: those that wait, or those that were given up.
-func (s *Server) listDeliveries(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
+func (s *Server) listDeliveries(w http.ResponseWriter, r *http.Request, _ site.Visitor) error {
 	q, err := queryOf(r, "dead", "host", "user", "user_id", "before")
 	if err != nil {
 		return err
@@ -37,11 +38,11 @@ func (s *Server) listDeliveries(w http.ResponseWriter, r *http.Request, _ userke
 		}
 		list[i] = notify.NewDeliveryJSON(d, name)
 	}
-	return writeJSON(w, map[string]any{"deliveries": list, "next": next(found, q.limit, func(d userkeys.Delivery) int64 { return d.ID })})
+	return writeJSON(w, map[string]any{"deliveries": list, "next": next(found, q.limit, func(d site.Delivery) int64 { return d.ID })})
 }
 
-func (s *Server) deliveryFilter(r *http.Request, q query) (userkeys.DeliveryFilter, error) {
-	f := userkeys.DeliveryFilter{Before: q.before, Limit: q.limit}
+func (s *Server) deliveryFilter(r *http.Request, q query) (site.DeliveryFilter, error) {
+	f := site.DeliveryFilter{Before: q.before, Limit: q.limit}
 	var err error
 	if f.Dead, err = truth("dead", q.Get("dead")); q.Has("dead") && err != nil {
 		return f, err
@@ -54,7 +55,7 @@ func (s *Server) deliveryFilter(r *http.Request, q query) (userkeys.DeliveryFilt
 }
 
 // listPushHosts lists every host that something was to be pushed to.
-func (s *Server) listPushHosts(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
+func (s *Server) listPushHosts(w http.ResponseWriter, r *http.Request, _ site.Visitor) error {
 	if _, err := queryOf(r); err != nil {
 		return err
 	}
@@ -135,7 +136,7 @@ func hostMember(raw json.RawMessage) (string, error) {
 }
 
 // replayDeliveries queues given-up deliveries again, and tells how many.
-func (s *Server) replayDeliveries(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) replayDeliveries(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	p, err := pickedByObject(w, r)
 	if err != nil {
 		return err
@@ -151,7 +152,7 @@ func (s *Server) replayDeliveries(w http.ResponseWriter, r *http.Request, v user
 }
 
 // discardDeliveries forgets given-up deliveries, and tells how many.
-func (s *Server) discardDeliveries(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) discardDeliveries(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	p, err := pickedByObject(w, r)
 	if err != nil {
 		return err
@@ -187,7 +188,7 @@ func (s *Server) knownHost(ctx context.Context, host string) error {
 }
 
 // resumeHost has a host tried again at once. [userkeys.NotFound].
-func (s *Server) resumeHost(ctx context.Context, host string, by userkeys.Caller) error {
+func (s *Server) resumeHost(ctx context.Context, host string, by site.Caller) error {
 	if err := s.knownHost(ctx, host); err != nil {
 		return err
 	}
@@ -195,7 +196,7 @@ func (s *Server) resumeHost(ctx context.Context, host string, by userkeys.Caller
 }
 
 // resumePushes has a host, or one key, tried again at once.
-func (s *Server) resumePushes(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) resumePushes(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	o, err := readObject(w, r, "host", "key_id")
 	if err != nil {
 		return err

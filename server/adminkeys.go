@@ -10,6 +10,7 @@ import (
 	"userkeys"
 	"userkeys/gateway"
 	"userkeys/notify"
+	"userkeys/site"
 )
 
 const (
@@ -41,15 +42,15 @@ type choiceView struct {
 }
 
 // permissionSentences say what each permission allows.
-var permissionSentences = map[userkeys.AdminPermission]string{
-	userkeys.AdminUsers:      "read and change users, but no administrators",
-	userkeys.AdminKeys:       "list and revoke the keys of users' apps",
-	userkeys.AdminClients:    "nothing yet: kept for registered apps",
-	userkeys.AdminSettings:   "read and change settings",
-	userkeys.AdminAudit:      "read the audit log",
-	userkeys.AdminDeliveries: "see, replay and discard deliveries",
-	userkeys.AdminNotify:     "notify users, and read their notifications",
-	userkeys.AdminGrant:      "give apps keys and one-time passwords in a user's name",
+var permissionSentences = map[site.AdminPermission]string{
+	site.AdminUsers:      "read and change users, but no administrators",
+	site.AdminKeys:       "list and revoke the keys of users' apps",
+	site.AdminClients:    "nothing yet: kept for registered apps",
+	site.AdminSettings:   "read and change settings",
+	site.AdminAudit:      "read the audit log",
+	site.AdminDeliveries: "see, replay and discard deliveries",
+	site.AdminNotify:     "notify users, and read their notifications",
+	site.AdminGrant:      "give apps keys and one-time passwords in a user's name",
 }
 
 // termChoices are the ends that the page offers, by their days.
@@ -62,9 +63,9 @@ func termChoices(days string) []choiceView {
 	return out
 }
 
-func permissionChoices(checked userkeys.AdminPermissions) []choiceView {
+func permissionChoices(checked site.AdminPermissions) []choiceView {
 	var out []choiceView
-	for _, p := range userkeys.AllAdminPermissions() {
+	for _, p := range site.AllAdminPermissions() {
 		out = append(out, choiceView{string(p), permissionSentences[p], len(checked) > 0 && checked.Has(p)})
 	}
 	return out
@@ -83,7 +84,7 @@ type adminKeyView struct {
 }
 
 // adminKeysPage shows an administrator every admin API key.
-func (s *Server) adminKeysPage(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) adminKeysPage(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	p := adminKeysPage{}
 	if r.URL.Query().Get("done") == "revoked" {
 		p.Notice = "Revoked. Whatever used that key is refused from now on."
@@ -91,7 +92,7 @@ func (s *Server) adminKeysPage(w http.ResponseWriter, r *http.Request, v userkey
 	return s.showAdminKeys(w, r, v, http.StatusOK, p)
 }
 
-func (s *Server) showAdminKeys(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, status int, p adminKeysPage) error {
+func (s *Server) showAdminKeys(w http.ResponseWriter, r *http.Request, v site.Visitor, status int, p adminKeysPage) error {
 	before, _ := plainID(r.URL.Query().Get("before")) // what is no id is the first page
 	keys, err := s.admin.AdminKeys(r.Context(), before, adminKeysShown)
 	if err != nil {
@@ -122,14 +123,14 @@ func (s *Server) showAdminKeys(w http.ResponseWriter, r *http.Request, v userkey
 	return s.pages.AdminKeys(w, status, s.frame(v), p)
 }
 
-func adminKeyID(k userkeys.AdminAPIKey) int64 { return k.ID }
+func adminKeyID(k site.AdminAPIKey) int64 { return k.ID }
 
 // adminKeysPost makes a key and shows it, once. What was typed stays if it is refused.
-func (s *Server) adminKeysPost(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) adminKeysPost(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	days := r.PostForm.Get("days")
 	p := adminKeysPage{Description: r.PostForm.Get("description"), Username: r.PostForm.Get("username"), Terms: termChoices(days)}
-	n := userkeys.NewAdminAPIKey{Description: p.Description, Username: p.Username}
-	for _, name := range userkeys.AllAdminPermissions() {
+	n := site.NewAdminAPIKey{Description: p.Description, Username: p.Username}
+	for _, name := range site.AllAdminPermissions() {
 		if r.PostForm.Has("may_" + string(name)) {
 			n.Permissions = append(n.Permissions, name)
 		}
@@ -169,9 +170,9 @@ const (
 
 // makeAdminKey makes a key for an administrator who was asked who they are a moment ago: an open browser is not enough
 // for what outlives its session.
-func (s *Server) makeAdminKey(r *http.Request, v userkeys.Visitor, n userkeys.NewAdminAPIKey) (userkeys.Key, userkeys.AdminAPIKey, error) {
+func (s *Server) makeAdminKey(r *http.Request, v site.Visitor, n site.NewAdminAPIKey) (userkeys.Key, site.AdminAPIKey, error) {
 	if err := s.fresh(r); err != nil {
-		return "", userkeys.AdminAPIKey{}, err
+		return "", site.AdminAPIKey{}, err
 	}
 	return s.admin.CreateAdminKey(r.Context(), n, s.caller(r, v))
 }
@@ -227,7 +228,7 @@ func (s *Server) endInDays(days string) (time.Time, error) {
 }
 
 // adminKeysRevoke revokes a key of the page.
-func (s *Server) adminKeysRevoke(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) adminKeysRevoke(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	id, err := keyID(r.PostForm)
 	if err != nil {
 		return err
@@ -255,7 +256,7 @@ type adminKeyJSON struct {
 	RevokedAt   *time.Time `json:"revoked_at"`
 }
 
-func adminKeyOf(k userkeys.AdminAPIKey) adminKeyJSON {
+func adminKeyOf(k site.AdminAPIKey) adminKeyJSON {
 	out := adminKeyJSON{
 		ID: k.ID, Description: k.Description, Permissions: []string{},
 		CreatedAt: notify.JSONTime(k.CreatedAt), LastUsedAt: notify.JSONTime(k.LastUsedAt),
@@ -270,7 +271,7 @@ func adminKeyOf(k userkeys.AdminAPIKey) adminKeyJSON {
 	return out
 }
 
-func (s *Server) listAdminKeys(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
+func (s *Server) listAdminKeys(w http.ResponseWriter, r *http.Request, _ site.Visitor) error {
 	q, err := queryOf(r, "before")
 	if err != nil {
 		return err
@@ -286,14 +287,14 @@ func (s *Server) listAdminKeys(w http.ResponseWriter, r *http.Request, _ userkey
 	return writeJSON(w, map[string]any{"keys": list, "next": next(keys, q.limit, adminKeyID)})
 }
 
-func (s *Server) createAdminKey(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) createAdminKey(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	f := r.PostForm
 	if err := onlyFields(f, "description", "username", "permissions", "expires_at"); err != nil {
 		return err
 	}
-	n := userkeys.NewAdminAPIKey{Description: f.Get("description"), Username: f.Get("username")}
+	n := site.NewAdminAPIKey{Description: f.Get("description"), Username: f.Get("username")}
 	var err error
-	if n.Permissions, err = userkeys.ParseAdminPermissions(f.Get("permissions")); err != nil {
+	if n.Permissions, err = site.ParseAdminPermissions(f.Get("permissions")); err != nil {
 		return err
 	}
 	if end := f.Get("expires_at"); end != "" {
@@ -311,7 +312,7 @@ func (s *Server) createAdminKey(w http.ResponseWriter, r *http.Request, v userke
 	return writeJSON(w, map[string]adminKeyJSON{"key": out})
 }
 
-func (s *Server) revokeAdminKey(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) revokeAdminKey(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	id, err := pathID(r, "admin API key")
 	if err != nil {
 		return err

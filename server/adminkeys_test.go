@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 // asRoot is a JSON call of an administrator's session.
@@ -114,11 +114,11 @@ func TestAdminKeysPageHasPermissions(t *testing.T) {
 func TestAdminPermissions(t *testing.T) {
 	t.Parallel()
 	inbox := withInbox(t)
-	opened := map[userkeys.AdminPermission]int{}
-	for _, may := range append(userkeys.AllAdminPermissions(), "") {
+	opened := map[site.AdminPermission]int{}
+	for _, may := range append(site.AllAdminPermissions(), "") {
 		f := newSite(t, inbox)
 		f.pushes.fill()
-		var named userkeys.AdminPermissions
+		var named site.AdminPermissions
 		if may != "" {
 			named = append(named, may)
 		}
@@ -147,12 +147,12 @@ func TestAdminPermissions(t *testing.T) {
 			}
 		}
 	}
-	for _, p := range userkeys.AllAdminPermissions() {
-		if opened[p] == 0 && p != userkeys.AdminClients {
+	for _, p := range site.AllAdminPermissions() {
+		if opened[p] == 0 && p != site.AdminClients {
 			t.Errorf("%s opens nothing", p)
 		}
 	}
-	for _, p := range userkeys.AllAdminPermissions() {
+	for _, p := range site.AllAdminPermissions() {
 		if permissionSentences[p] == "" {
 			t.Errorf("the page says nothing of %s", p)
 		}
@@ -163,7 +163,7 @@ func TestAdminPermissions(t *testing.T) {
 func TestNarrowKeysSpareAdministrators(t *testing.T) {
 	t.Parallel()
 	f := withAdminKeys(t)
-	users := f.authority.addNarrowKey(userkeys.AdminUsers)
+	users := f.authority.addNarrowKey(site.AdminUsers)
 	for name, c := range map[string]call{
 		"make":      jsonCall("POST", "users.json", `{"username":"eve","password":"p","admin":true}`),
 		"promote":   jsonCall("PUT", "users/alice.json", `{"admin":true}`),

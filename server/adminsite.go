@@ -7,6 +7,7 @@ import (
 
 	"userkeys"
 	"userkeys/notify"
+	"userkeys/site"
 )
 
 // settingJSON is one setting in the admin API. A list is written a|b, a
@@ -25,7 +26,7 @@ type settingJSON struct {
 	Summary string   `json:"summary"`
 }
 
-func (s *Server) settingJSON(d userkeys.Setting, inForce userkeys.Settings) settingJSON {
+func (s *Server) settingJSON(d site.Setting, inForce site.Settings) settingJSON {
 	value, _ := inForce.Value(d.Name) // the table knows its own names
 	out := settingJSON{
 		Name: d.Name, Aliases: append([]string{}, d.Aliases...), Kind: string(d.Kind), Set: value != "", Default: d.Default,
@@ -34,16 +35,16 @@ func (s *Server) settingJSON(d userkeys.Setting, inForce userkeys.Settings) sett
 	if !d.Secret {
 		out.Value = &value
 	}
-	if d.Kind == userkeys.SettingInt {
+	if d.Kind == site.SettingInt {
 		out.Min, out.Max = &d.Min, &d.Max
 	}
 	return out
 }
 
-func (s *Server) listSettings(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
+func (s *Server) listSettings(w http.ResponseWriter, r *http.Request, _ site.Visitor) error {
 	inForce := s.site.Settings()
 	var list []settingJSON
-	for _, d := range userkeys.AllSettings() {
+	for _, d := range site.AllSettings() {
 		list = append(list, s.settingJSON(d, inForce))
 	}
 	return writeJSON(w, map[string][]settingJSON{"settings": list})
@@ -51,14 +52,14 @@ func (s *Server) listSettings(w http.ResponseWriter, r *http.Request, _ userkeys
 
 // settingNamed is the setting of the address and the name it was called by,
 // which may be an older one that takes its value in another form.
-func settingNamed(r *http.Request) (d userkeys.Setting, called string, err error) {
+func settingNamed(r *http.Request) (d site.Setting, called string, err error) {
 	if called, err = nameDotJSON(r, "name"); err == nil {
-		d, err = userkeys.FindSetting(called)
+		d, err = site.FindSetting(called)
 	}
 	return d, called, err
 }
 
-func (s *Server) putSetting(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) putSetting(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	d, called, err := settingNamed(r)
 	if err != nil {
 		return err
@@ -79,7 +80,7 @@ func (s *Server) putSetting(w http.ResponseWriter, r *http.Request, v userkeys.V
 	return s.answerSetting(w, d)
 }
 
-func (s *Server) deleteSetting(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) deleteSetting(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	d, _, err := settingNamed(r)
 	if err != nil {
 		return err
@@ -90,7 +91,7 @@ func (s *Server) deleteSetting(w http.ResponseWriter, r *http.Request, v userkey
 	return s.answerSetting(w, d)
 }
 
-func (s *Server) answerSetting(w http.ResponseWriter, d userkeys.Setting) error {
+func (s *Server) answerSetting(w http.ResponseWriter, d site.Setting) error {
 	return writeJSON(w, map[string]settingJSON{"setting": s.settingJSON(d, s.site.Settings())})
 }
 
@@ -113,7 +114,7 @@ type keyJSON struct {
 }
 
 // listKeys lists users' keys, newest first: of a user, of a client, live ones.
-func (s *Server) listKeys(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
+func (s *Server) listKeys(w http.ResponseWriter, r *http.Request, _ site.Visitor) error {
 	q, err := queryOf(r, "user", "user_id", "client_id", "live", "before")
 	if err != nil {
 		return err
@@ -148,11 +149,11 @@ func (s *Server) listKeys(w http.ResponseWriter, r *http.Request, _ userkeys.Vis
 			return err
 		}
 	}
-	return writeJSON(w, map[string]any{"keys": list, "next": next(keys, q.limit, func(k userkeys.UserAPIKey) int64 { return k.ID })})
+	return writeJSON(w, map[string]any{"keys": list, "next": next(keys, q.limit, func(k site.UserAPIKey) int64 { return k.ID })})
 }
 
-func (s *Server) keyFilter(r *http.Request, q query) (userkeys.KeyFilter, error) {
-	f := userkeys.KeyFilter{ClientID: q.Get("client_id"), Before: q.before, Limit: q.limit}
+func (s *Server) keyFilter(r *http.Request, q query) (site.KeyFilter, error) {
+	f := site.KeyFilter{ClientID: q.Get("client_id"), Before: q.before, Limit: q.limit}
 	var err error
 	if f.Live, err = truth("live", q.Get("live")); q.Has("live") && err != nil {
 		return f, err
@@ -188,7 +189,7 @@ func (s *Server) nameOf(r *http.Request, id int64, names map[int64]string) (stri
 	return u.Username, nil
 }
 
-func (s *Server) revokeKey(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) revokeKey(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	id, err := pathID(r, "key")
 	if err != nil {
 		return err
@@ -219,7 +220,7 @@ type actorJSON struct {
 }
 
 // listEvents lists the audit log, newest first.
-func (s *Server) listEvents(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
+func (s *Server) listEvents(w http.ResponseWriter, r *http.Request, _ site.Visitor) error {
 	q, err := queryOf(r, "before")
 	if err != nil {
 		return err
@@ -235,7 +236,7 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request, _ userkeys.V
 			Actor: actorJSON{Kind: string(e.Caller.Kind()), UserID: e.Caller.User.ID, IP: e.Caller.Address, Admin: e.Caller.Admin()},
 		}
 	}
-	return writeJSON(w, map[string]any{"events": list, "next": next(events, q.limit, func(e userkeys.AuditEvent) int64 { return e.ID })})
+	return writeJSON(w, map[string]any{"events": list, "next": next(events, q.limit, func(e site.AuditEvent) int64 { return e.ID })})
 }
 
 // truth reads a yes or no.

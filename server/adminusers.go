@@ -11,6 +11,7 @@ import (
 
 	"userkeys"
 	"userkeys/notify"
+	"userkeys/site"
 )
 
 // userRecord is a user in the admin API.
@@ -29,7 +30,7 @@ type userRecord struct {
 	LastSeenAt  *time.Time `json:"last_seen_at"`
 }
 
-func userOf(u userkeys.User) userRecord {
+func userOf(u site.User) userRecord {
 	return userRecord{
 		ID: u.ID, Username: u.Username, Name: u.Name, Email: u.Email, TrustLevel: u.TrustLevel,
 		Admin: u.Admin, Moderator: u.Moderator, Active: u.Active, Groups: append([]string{}, u.Groups...),
@@ -37,12 +38,12 @@ func userOf(u userkeys.User) userRecord {
 	}
 }
 
-func answerUser(w http.ResponseWriter, u userkeys.User) error {
+func answerUser(w http.ResponseWriter, u site.User) error {
 	return writeJSON(w, map[string]userRecord{"user": userOf(u)})
 }
 
 // listUsers lists users by id; filter is a part of the user name or the e-mail address.
-func (s *Server) listUsers(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
+func (s *Server) listUsers(w http.ResponseWriter, r *http.Request, _ site.Visitor) error {
 	q, err := queryOf(r, "filter", "after")
 	if err != nil {
 		return err
@@ -51,7 +52,7 @@ func (s *Server) listUsers(w http.ResponseWriter, r *http.Request, _ userkeys.Vi
 	if err != nil {
 		return err
 	}
-	users, err := s.cfg.Accounts.FindUsers(r.Context(), userkeys.UserFilter{Text: q.Get("filter"), After: after, Limit: q.limit})
+	users, err := s.cfg.Accounts.FindUsers(r.Context(), site.UserFilter{Text: q.Get("filter"), After: after, Limit: q.limit})
 	if err != nil {
 		return err
 	}
@@ -59,7 +60,7 @@ func (s *Server) listUsers(w http.ResponseWriter, r *http.Request, _ userkeys.Vi
 	for i, u := range users {
 		list[i] = userOf(u)
 	}
-	return writeJSON(w, map[string]any{"users": list, "next": next(users, q.limit, func(u userkeys.User) int64 { return u.ID })})
+	return writeJSON(w, map[string]any{"users": list, "next": next(users, q.limit, func(u site.User) int64 { return u.ID })})
 }
 
 // userFields are what a user may be given; a password is given apart.
@@ -78,7 +79,7 @@ func onlyFields(fields url.Values, known ...string) error {
 }
 
 // setUserFields gives u those of userFields that are in fields.
-func setUserFields(u *userkeys.User, fields url.Values) error {
+func setUserFields(u *site.User, fields url.Values) error {
 	for name, values := range fields {
 		var err error
 		switch value := values[0]; name {
@@ -111,7 +112,7 @@ func setUserFields(u *userkeys.User, fields url.Values) error {
 	return nil
 }
 
-func (s *Server) createUser(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) createUser(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	fields := r.PostForm
 	if err := onlyFields(fields, append(userFields, passwordField)...); err != nil {
 		return err
@@ -119,14 +120,14 @@ func (s *Server) createUser(w http.ResponseWriter, r *http.Request, v userkeys.V
 	if _, err := required(fields, "username"); err != nil {
 		return err
 	}
-	u := userkeys.User{TrustLevel: 1, Active: true}
+	u := site.User{TrustLevel: 1, Active: true}
 	if err := setUserFields(&u, fields); err != nil {
 		return err
 	}
 	if err := sparesAdmins(r, u); err != nil {
 		return err
 	}
-	made, err := s.cfg.Accounts.Create(r.Context(), userkeys.NewUser{
+	made, err := s.cfg.Accounts.Create(r.Context(), site.NewUser{
 		Username: u.Username, Name: u.Name, Email: u.Email, TrustLevel: u.TrustLevel, Admin: u.Admin,
 		Moderator: u.Moderator, Inactive: !u.Active, Groups: u.Groups, Password: fields.Get(passwordField),
 	}, s.caller(r, v))
@@ -138,7 +139,7 @@ func (s *Server) createUser(w http.ResponseWriter, r *http.Request, v userkeys.V
 
 // sparesAdmins refuses an admin API key that may do less than an administrator where it would make, change or remove
 // one: whoever can give an administrator a password can be that administrator.
-func sparesAdmins(r *http.Request, users ...userkeys.User) error {
+func sparesAdmins(r *http.Request, users ...site.User) error {
 	if !exchangeOf(r).adminKey.Narrow() {
 		return nil
 	}
@@ -154,15 +155,15 @@ func sparesAdmins(r *http.Request, users ...userkeys.User) error {
 }
 
 // userNamed is the user of the address.
-func (s *Server) userNamed(r *http.Request) (userkeys.User, error) {
+func (s *Server) userNamed(r *http.Request) (site.User, error) {
 	name, err := nameDotJSON(r, "username")
 	if err != nil {
-		return userkeys.User{}, err
+		return site.User{}, err
 	}
 	return s.cfg.Accounts.FindUser(r.Context(), name)
 }
 
-func (s *Server) getUser(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
+func (s *Server) getUser(w http.ResponseWriter, r *http.Request, _ site.Visitor) error {
 	u, err := s.userNamed(r)
 	if err != nil {
 		return err
@@ -172,7 +173,7 @@ func (s *Server) getUser(w http.ResponseWriter, r *http.Request, _ userkeys.Visi
 
 // putUser changes what is given and leaves the rest. A password comes alone:
 // of two changes one could be refused after the other was made.
-func (s *Server) putUser(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) putUser(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	u, err := s.userNamed(r)
 	if err != nil {
 		return err
@@ -196,21 +197,21 @@ func (s *Server) putUser(w http.ResponseWriter, r *http.Request, v userkeys.Visi
 		}
 		return answerUser(w, u)
 	}
-	wanted := userkeys.User{}
+	wanted := site.User{}
 	if err := setUserFields(&wanted, fields); err != nil {
 		return err
 	}
 	if err := sparesAdmins(r, wanted); err != nil {
 		return err
 	}
-	u, err = s.cfg.Accounts.Update(r.Context(), u.ID, func(u *userkeys.User) { _ = setUserFields(u, fields) }, s.caller(r, v)) // read well a moment ago
+	u, err = s.cfg.Accounts.Update(r.Context(), u.ID, func(u *site.User) { _ = setUserFields(u, fields) }, s.caller(r, v)) // read well a moment ago
 	if err != nil {
 		return err
 	}
 	return answerUser(w, u)
 }
 
-func (s *Server) deleteUser(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) deleteUser(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	u, err := s.userNamed(r)
 	if err != nil {
 		return err
@@ -224,15 +225,15 @@ func (s *Server) deleteUser(w http.ResponseWriter, r *http.Request, v userkeys.V
 	return success(w)
 }
 
-func (s *Server) suspendUser(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) suspendUser(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	return s.changeUser(w, r, v, s.cfg.Accounts.Suspend)
 }
 
-func (s *Server) unsuspendUser(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) unsuspendUser(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	return s.changeUser(w, r, v, s.cfg.Accounts.Unsuspend)
 }
 
-func (s *Server) changeUser(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, change func(context.Context, int64, userkeys.Caller) (userkeys.User, error)) error {
+func (s *Server) changeUser(w http.ResponseWriter, r *http.Request, v site.Visitor, change func(context.Context, int64, site.Caller) (site.User, error)) error {
 	u, err := s.cfg.Accounts.FindUser(r.Context(), r.PathValue("username"))
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
+	"userkeys/site"
 )
 
 const appsPath = "/my/apps"
@@ -95,7 +96,7 @@ var notices = map[string]string{
 }
 
 // apps shows the user which apps have a key and what each may do.
-func (s *Server) apps(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) apps(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	keys, err := s.keys.Apps(r.Context(), v.User.ID)
 	if err != nil {
 		return err
@@ -115,7 +116,7 @@ func (s *Server) apps(w http.ResponseWriter, r *http.Request, v userkeys.Visitor
 		p.Login = s.cfg.Identity.LoginURL(appsPath)
 	}
 	if p.List.Sort == "used" {
-		slices.SortStableFunc(keys, func(a, b userkeys.UserAPIKey) int { return a.LastUsedAt.Compare(b.LastUsedAt) })
+		slices.SortStableFunc(keys, func(a, b site.UserAPIKey) int { return a.LastUsedAt.Compare(b.LastUsedAt) })
 	}
 	for _, k := range keys {
 		if k.Live(now) {
@@ -148,7 +149,7 @@ func (s *Server) apps(w http.ResponseWriter, r *http.Request, v userkeys.Visitor
 }
 
 // signedInSince is when the newest session began that ends with a key; unknown if there is none.
-func signedInSince(sessions []userkeys.AppSession, keyID int64, now time.Time) moment {
+func signedInSince(sessions []site.AppSession, keyID int64, now time.Time) moment {
 	for _, a := range sessions {
 		if a.KeyID == keyID {
 			return momentAt(a.BeganAt, now)
@@ -158,10 +159,10 @@ func signedInSince(sessions []userkeys.AppSession, keyID int64, now time.Time) m
 }
 
 // guestViews are the sessions of apps that are none of the listed keys'.
-func guestViews(sessions []userkeys.AppSession, keys []userkeys.UserAPIKey, now time.Time) []guestView {
+func guestViews(sessions []site.AppSession, keys []site.UserAPIKey, now time.Time) []guestView {
 	var guests []guestView
 	for _, a := range sessions {
-		if !slices.ContainsFunc(keys, func(k userkeys.UserAPIKey) bool { return k.ID == a.KeyID }) {
+		if !slices.ContainsFunc(keys, func(k site.UserAPIKey) bool { return k.ID == a.KeyID }) {
 			guests = append(guests, guestView{shownName(a.ApplicationName), momentAt(a.BeganAt, now)})
 		}
 	}
@@ -169,36 +170,36 @@ func guestViews(sessions []userkeys.AppSession, keys []userkeys.UserAPIKey, now 
 }
 
 // because says in words why a key ended or will end.
-func because(why userkeys.Ending, s userkeys.Settings, ended bool) string {
+func because(why site.Ending, s site.Settings, ended bool) string {
 	switch why {
-	case userkeys.EndLifetime:
+	case site.EndLifetime:
 		if ended {
 			return "its lifetime was over"
 		}
 		return "the lifetime that was granted"
-	case userkeys.EndUnused:
+	case site.EndUnused:
 		if ended {
 			return "it was not used for a long time"
 		}
 		return "if it is not used for " + count(s.RevokeUserAPIKeysUnusedDays, "day")
-	case userkeys.EndMaxLife:
+	case site.EndMaxLife:
 		return "keys of this site end after " + count(s.RevokeUserAPIKeysMaxlifeDays, "day")
-	case userkeys.EndByAdmin:
+	case site.EndByAdmin:
 		return "an administrator revoked it"
-	case userkeys.EndByOwner:
+	case site.EndByOwner:
 		return "you revoked it"
-	case userkeys.EndByApp:
+	case site.EndByApp:
 		return "the app itself gave its key back"
 	}
 	return ""
 }
 
-func (s *Server) appView(k userkeys.UserAPIKey, now time.Time) appView {
+func (s *Server) appView(k site.UserAPIKey, now time.Time) appView {
 	a := appView{
 		ID: k.ID, Name: shownName(k.ApplicationName), Can: s.site.Catalog().Sentences(k.Scopes),
 		Approved: momentAt(k.CreatedAt, now),
 		Expires:  momentAt(k.ExpiresAt, now), Revoked: momentAt(k.RevokedAt, now),
-		GaveBack: k.RevokedBy == userkeys.RevokedByApp,
+		GaveBack: k.RevokedBy == site.RevokedByApp,
 		Idle:     k.Live(now) && now.Sub(k.LastUsedAt) >= idleDays*day,
 	}
 	if k.Used() {
@@ -219,13 +220,13 @@ func (s *Server) appView(k userkeys.UserAPIKey, now time.Time) appView {
 }
 
 // preferencesApps leads from where Discourse has the list to where ours is.
-func (s *Server) preferencesApps(w http.ResponseWriter, _ *http.Request, _ userkeys.Visitor) error {
+func (s *Server) preferencesApps(w http.ResponseWriter, _ *http.Request, _ site.Visitor) error {
 	redirect(w, http.StatusFound, appsPath)
 	return nil
 }
 
 // revoke ends a key: the caller's own for a request with one, else one of the user's.
-func (s *Server) revoke(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) revoke(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	if access, ok := userkeys.FromContext(r.Context()); ok {
 		return s.revokeItself(w, r, access)
 	}
@@ -244,14 +245,14 @@ func (s *Server) revokeItself(w http.ResponseWriter, r *http.Request, access use
 	if r.PostForm.Has("id") && r.PostForm.Get("id") != strconv.FormatInt(access.KeyID, 10) {
 		return &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "a key revokes only itself"}
 	}
-	if err := s.keys.Revoke(r.Context(), access.KeyID, userkeys.KeyCaller(access, s.cfg.ClientIP(r))); err != nil {
+	if err := s.keys.Revoke(r.Context(), access.KeyID, site.KeyCaller(access, s.cfg.ClientIP(r))); err != nil {
 		return err
 	}
 	return success(w)
 }
 
 // undoRevoke gives a key back what a revocation took. No key can ask for it.
-func (s *Server) undoRevoke(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) undoRevoke(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	id, err := keyID(r.PostForm)
 	if err != nil {
 		return err
@@ -263,7 +264,7 @@ func (s *Server) undoRevoke(w http.ResponseWriter, r *http.Request, v userkeys.V
 }
 
 // revokeAll ends every key of the user.
-func (s *Server) revokeAll(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) revokeAll(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	if _, err := s.keys.RevokeAll(r.Context(), v.User.ID, s.caller(r, v)); err != nil {
 		return err
 	}

@@ -10,17 +10,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // withKeys is a site where alice has keys 1 to 4 and bob has 5.
 func withKeys(t *testing.T) *fakeSite {
 	f := newSite(t)
 	ago := func(days int) time.Time { return testNow.Add(-time.Duration(days) * day) }
-	for _, k := range []userkeys.UserAPIKey{
+	for _, k := range []site.UserAPIKey{
 		{UserID: 1, ApplicationName: "Old", Scopes: userkeys.Scopes{"read"}, CreatedAt: ago(100), LastUsedAt: ago(40)},
 		{UserID: 1, ApplicationName: "Never", Scopes: userkeys.Scopes{"read", "push"}, PushURL: "https://push.example/x", CreatedAt: ago(50), LastUsedAt: ago(50)},
 		{UserID: 1, ApplicationName: "Fresh<script>\u202e", Scopes: userkeys.Scopes{"read", "write"}, CreatedAt: ago(5), LastUsedAt: ago(1), ExpiresAt: ago(-7)},
-		{UserID: 1, ApplicationName: "Gone", Scopes: userkeys.Scopes{"read"}, CreatedAt: ago(3), LastUsedAt: ago(3), RevokedAt: ago(0), RevokedBy: userkeys.RevokedByOwner},
+		{UserID: 1, ApplicationName: "Gone", Scopes: userkeys.Scopes{"read"}, CreatedAt: ago(3), LastUsedAt: ago(3), RevokedAt: ago(0), RevokedBy: site.RevokedByOwner},
 		{UserID: 2, ApplicationName: "Bobs", Scopes: userkeys.Scopes{"read"}, CreatedAt: ago(3), LastUsedAt: ago(3)},
 	} {
 		f.authority.add(k)
@@ -124,10 +125,10 @@ func TestRevokeOnThePage(t *testing.T) {
 	if f.authority.keys[0].RevokedAt.IsZero() {
 		t.Error("the key lives")
 	}
-	want := userkeys.Caller{
-		User: alice, Session: userkeys.Session{ID: "session-of-alice", CSRF: "token-of-alice"}, Address: "192.0.2.1",
+	want := site.Caller{
+		User: alice, Session: site.Session{ID: "session-of-alice", CSRF: "token-of-alice"}, Address: "192.0.2.1",
 	}
-	if diff := cmp.Diff([]userkeys.Caller{want}, f.authority.actors); diff != "" {
+	if diff := cmp.Diff([]site.Caller{want}, f.authority.actors); diff != "" {
 		t.Errorf("who did it: %s", diff)
 	}
 	f.do(call{path: "/my/apps?done=revoked", as: "alice"}).must(t, http.StatusOK, `role="status">Revoked`)
@@ -267,10 +268,10 @@ func TestAKeyRevokesItself(t *testing.T) {
 			}
 			if tt.status == 200 {
 				a.must(t, 200, `{"success":"OK"}`)
-				byKey := userkeys.Caller{
-					User: userkeys.User{ID: 1, Username: "alice", TrustLevel: 2, Active: true}, Key: 1, Address: "192.0.2.1",
+				byKey := site.Caller{
+					User: site.User{ID: 1, Username: "alice", TrustLevel: 2, Active: true}, Key: 1, Address: "192.0.2.1",
 				}
-				if diff := cmp.Diff([]userkeys.Caller{byKey}, f.authority.actors); diff != "" {
+				if diff := cmp.Diff([]site.Caller{byKey}, f.authority.actors); diff != "" {
 					t.Errorf("who did it: %s", diff)
 				}
 			}

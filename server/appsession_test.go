@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 // signedInByAnApp is a site where every session is one that an app began.
@@ -80,10 +80,10 @@ func TestAppsPageShowsAppSessions(t *testing.T) {
 	f := withKeys(t)
 	for i, k := range f.authority.keys {
 		if k.ID == 4 {
-			f.authority.keys[i].RevokedBy = userkeys.RevokedByApp
+			f.authority.keys[i].RevokedBy = site.RevokedByApp
 		}
 	}
-	f.authority.signIns = []userkeys.AppSession{
+	f.authority.signIns = []site.AppSession{
 		{KeyID: 4, ApplicationName: "Gone", BeganAt: testNow.Add(-time.Hour)},
 		{KeyID: 1, ApplicationName: "Old", BeganAt: testNow.Add(-2 * time.Hour)},
 		{KeyID: 99, ApplicationName: "Guest<b>", BeganAt: testNow.Add(-3 * time.Hour)},
@@ -111,10 +111,10 @@ func TestAppsPageShowsAppSessions(t *testing.T) {
 // TestWhoRevokedAKeyIsSaid: who finds a key revoked learns whether it was they themselves.
 func TestWhoRevokedAKeyIsSaid(t *testing.T) {
 	t.Parallel()
-	for why, want := range map[userkeys.Ending]string{
-		userkeys.EndByOwner: "you revoked it", userkeys.EndByApp: "the app itself gave its key back", userkeys.EndByAdmin: "an administrator revoked it",
+	for why, want := range map[site.Ending]string{
+		site.EndByOwner: "you revoked it", site.EndByApp: "the app itself gave its key back", site.EndByAdmin: "an administrator revoked it",
 	} {
-		if got := because(why, userkeys.Settings{}, true); got != want {
+		if got := because(why, site.Settings{}, true); got != want {
 			t.Errorf("%s: %q, want %q", why, got, want)
 		}
 	}

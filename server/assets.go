@@ -8,7 +8,7 @@ import (
 	"path"
 	"strings"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 //go:embed assets/*
@@ -71,10 +71,10 @@ func (a assets) find(name string) (f asset, lasting, ok bool) {
 	return f, false, ok
 }
 
-func (s *Server) asset(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
+func (s *Server) asset(w http.ResponseWriter, r *http.Request, _ site.Visitor) error {
 	f, lasting, ok := s.assets.find(r.PathValue("name"))
 	if !ok {
-		return s.unknown(w, r, userkeys.Visitor{})
+		return s.unknown(w, r, site.Visitor{})
 	}
 	h := w.Header()
 	h.Del("Pragma")

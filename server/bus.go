@@ -15,6 +15,7 @@ import (
 	"userkeys"
 	"userkeys/gateway"
 	"userkeys/notify"
+	"userkeys/site"
 )
 
 // How long a poll and an event stream stay open without news.
@@ -64,14 +65,14 @@ type poll struct {
 
 // poll answers a poll of the message bus (W7.7): at once where there is news or the app does not
 // wait, else when there is. Somebody without a key or session is refused: there is no channel for everybody.
-func (s *Server) poll(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) poll(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	if err := s.answerPoll(w, r, v); err != nil {
 		return s.refusePoll(w, r, err)
 	}
 	return nil
 }
 
-func (s *Server) answerPoll(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) answerPoll(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	who, err := askerOf(r, v)
 	if err != nil {
 		return err
@@ -101,7 +102,7 @@ func (s *Server) answerPoll(w http.ResponseWriter, r *http.Request, v userkeys.V
 }
 
 // hold has p wait, and answers it.
-func (s *Server) hold(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, p *poll) error {
+func (s *Server) hold(w http.ResponseWriter, r *http.Request, v site.Visitor, p *poll) error {
 	defer p.l.Close()
 	if p.parts {
 		return s.pollParts(w, r, v, p.l)
@@ -110,7 +111,7 @@ func (s *Server) hold(w http.ResponseWriter, r *http.Request, v userkeys.Visitor
 }
 
 // callerOf names the key or session of r, for what is counted for each.
-func callerOf(r *http.Request, v userkeys.Visitor) string {
+func callerOf(r *http.Request, v site.Visitor) string {
 	if access, ok := userkeys.FromContext(r.Context()); ok {
 		return "key " + strconv.FormatInt(access.KeyID, 10)
 	}
@@ -191,7 +192,7 @@ func position(fields url.Values, name string, absent int64) (int64, error) {
 }
 
 // pollOnce waits for news and answers with it; with none when the time is over.
-func (s *Server) pollOnce(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, l *notify.Listener) error {
+func (s *Server) pollOnce(w http.ResponseWriter, r *http.Request, v site.Visitor, l *notify.Listener) error {
 	end := time.NewTimer(pollTime)
 	defer end.Stop()
 	messages, err := s.hear(r, v, l)
@@ -227,7 +228,7 @@ func writeMessages(w http.ResponseWriter, messages []notify.Message) error {
 
 // pollParts answers with part after part until the time is over. The first comes at once, empty if
 // need be: by it the client knows that nobody on the way holds the parts back.
-func (s *Server) pollParts(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, l *notify.Listener) error {
+func (s *Server) pollParts(w http.ResponseWriter, r *http.Request, v site.Visitor, l *notify.Listener) error {
 	messages, err := s.hear(r, v, l)
 	if err = ended(r.Context(), err); err != nil || r.Context().Err() != nil {
 		return err
@@ -282,7 +283,7 @@ func (s *Server) sendNow(w http.ResponseWriter, b []byte) error {
 func (s *Server) extend(w http.ResponseWriter) { gateway.Deadlines{Write: takeTime}.Extend(w) }
 
 // hear is what is new to l, for one who may have it.
-func (s *Server) hear(r *http.Request, v userkeys.Visitor, l *notify.Listener) ([]notify.Message, error) {
+func (s *Server) hear(r *http.Request, v site.Visitor, l *notify.Listener) ([]notify.Message, error) {
 	messages, err := l.Read(r.Context())
 	if err == nil {
 		err = s.mayHave(r, v, messages)
@@ -295,7 +296,7 @@ func (s *Server) hear(r *http.Request, v userkeys.Visitor, l *notify.Listener) (
 
 // mayHave refuses messages that were just read to one whose key or session has ended. It is asked after the reading, never
 // before: so what was written after a revoke was answered is not given (KU16), without waiting for the door's next look.
-func (s *Server) mayHave(r *http.Request, v userkeys.Visitor, messages []notify.Message) error {
+func (s *Server) mayHave(r *http.Request, v site.Visitor, messages []notify.Message) error {
 	if len(messages) == 0 {
 		return nil
 	}
@@ -303,7 +304,7 @@ func (s *Server) mayHave(r *http.Request, v userkeys.Visitor, messages []notify.
 }
 
 // stillThere refuses what r's key or v's session may not have any more: it may have ended while the request waits.
-func (s *Server) stillThere(r *http.Request, v userkeys.Visitor) error {
+func (s *Server) stillThere(r *http.Request, v site.Visitor) error {
 	if access, keyed := userkeys.FromContext(r.Context()); keyed {
 		return s.checker.Holds(r.Context(), access)
 	}
@@ -316,7 +317,7 @@ func (s *Server) stillThere(r *http.Request, v userkeys.Visitor) error {
 
 // watchSession gives r a context that ends within a second of v's session, with the refusal as its cause, as the context of a
 // key's request does. stop ends the watch, and must be called.
-func (s *Server) watchSession(r *http.Request, v userkeys.Visitor) (watched *http.Request, stop func()) {
+func (s *Server) watchSession(r *http.Request, v site.Visitor) (watched *http.Request, stop func()) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	watched = r.WithContext(ctx)
 	var looking sync.WaitGroup
@@ -340,12 +341,12 @@ func (s *Server) watchSession(r *http.Request, v userkeys.Visitor) (watched *htt
 
 // visitorAgain looks anew who sends r. Our own sessions are read once for a request, so they get it as it
 // came; those of an embedder are asked again about r.
-func (s *Server) visitorAgain(r *http.Request) (userkeys.Visitor, error) {
+func (s *Server) visitorAgain(r *http.Request) (site.Visitor, error) {
 	came := exchangeOf(r).came
 	if s.accounts == nil || came == nil {
 		return s.cfg.Identity.Visitor(r)
 	}
-	var v userkeys.Visitor
+	var v site.Visitor
 	err := error(userkeys.Errorf(userkeys.NotLoggedIn, "you are not signed in any more"))
 	look := func(_ http.ResponseWriter, r *http.Request) { v, err = s.cfg.Identity.Visitor(r) }
 	s.accounts.Sessions(http.HandlerFunc(look)).ServeHTTP(noAnswer{http.Header{}}, came)

@@ -22,6 +22,7 @@ import (
 	"userkeys/gateway"
 	"userkeys/internal/testkit/nettest"
 	"userkeys/notify"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -41,7 +42,7 @@ type lateStore struct{ cfg *Config }
 
 func (s lateStore) store() *store.Store { return s.cfg.Users.(*store.Store) }
 
-func (s lateStore) InboxState(ctx context.Context, id int64) (userkeys.Inbox, error) {
+func (s lateStore) InboxState(ctx context.Context, id int64) (site.Inbox, error) {
 	return s.store().InboxState(ctx, id)
 }
 
@@ -49,7 +50,7 @@ func (s lateStore) InboxVersions(ctx context.Context, ids []int64) (map[int64]in
 	return s.store().InboxVersions(ctx, ids)
 }
 
-func (s lateStore) Notifications(ctx context.Context, f userkeys.NotificationFilter) ([]userkeys.Notification, error) {
+func (s lateStore) Notifications(ctx context.Context, f site.NotificationFilter) ([]site.Notification, error) {
 	return s.store().Notifications(ctx, f)
 }
 
@@ -111,10 +112,10 @@ func TestPollPositions(t *testing.T) {
 	f := busSite(t)
 	var ids []int64
 	for range 3 {
-		f.tell("alice", userkeys.Notification{Type: 1})
+		f.tell("alice", site.Notification{Type: 1})
 		ids = append(ids, f.position(alice.ID))
 	}
-	f.tell("bob", userkeys.Notification{Type: 1})
+	f.tell("bob", site.Notification{Type: 1})
 	state, err := f.server.cfg.Users.(*store.Store).InboxState(t.Context(), alice.ID)
 	if err != nil {
 		t.Fatal(err)
@@ -162,11 +163,11 @@ func TestPollPositions(t *testing.T) {
 func TestPollData(t *testing.T) {
 	t.Parallel()
 	f := busSite(t)
-	first := f.tell("alice", userkeys.Notification{
+	first := f.tell("alice", site.Notification{
 		Type: 6, TopicID: 42, PostNumber: 2, Slug: "hello", FancyTitle: "Hello &amp; bye",
 		Data: json.RawMessage(`{"display_username":"bob","excerpt":"<b>\r\n|\r\nwhat"}`),
 	})
-	second := f.tell("alice", userkeys.Notification{Type: 1, Data: json.RawMessage(`{"topic_title":"T","url":"/somewhere"}`)})
+	second := f.tell("alice", site.Notification{Type: 1, Data: json.RawMessage(`{"topic_title":"T","url":"/somewhere"}`)})
 	f.put("/notifications/read", "", "key-1", fmt.Sprintf(`{"id":%d}`, first)).must(t, http.StatusOK)
 	got := f.polled(call{body: "/notification/1=0&/notification-alert/1=0"})
 	if len(got) != 3 {
@@ -197,7 +198,7 @@ func TestPollBacklog(t *testing.T) {
 	t.Parallel()
 	f := busSite(t)
 	for range 50 {
-		f.tell("alice", userkeys.Notification{Type: 1})
+		f.tell("alice", site.Notification{Type: 1})
 	}
 	last := f.position(alice.ID)
 	got := f.polled(call{body: "/notification-alert/1=0"})
@@ -352,7 +353,7 @@ func (f *fakeSite) whole(c <-chan said) said {
 // told adds a notification and tells the bus, as a whole site does.
 func (f *fakeSite) told(who string, id int64) {
 	f.t.Helper()
-	f.tell(who, userkeys.Notification{Type: 1})
+	f.tell(who, site.Notification{Type: 1})
 	f.server.cfg.Bus.Changed(id)
 }
 
@@ -384,7 +385,7 @@ func TestLongPolls(t *testing.T) { eachWayTimed(t, theLongPolls) }
 
 func theLongPolls(t *testing.T, f *fakeSite) {
 	s := f.live()
-	f.tell("alice", userkeys.Notification{Type: 1})
+	f.tell("alice", site.Notification{Type: 1})
 	last := f.position(alice.ID)
 	body := fmt.Sprintf("/notification-alert/1=%d", last)
 
@@ -612,7 +613,7 @@ func TestRevokedWhileReading(t *testing.T) {
 				f = busSite(t, parkingAbove(above), func(c *Config) {
 					c.Bus = notify.NewBus(notify.BusConfig{Store: revokedStore{lateStore{c}, func() {
 						f.authority.over.Store(int64(1), true)
-						f.tell("alice", userkeys.Notification{Type: 1})
+						f.tell("alice", site.Notification{Type: 1})
 					}}})
 				})
 				s := f.live()
@@ -643,7 +644,7 @@ type revokedStore struct {
 	before func()
 }
 
-func (s revokedStore) InboxState(ctx context.Context, id int64) (userkeys.Inbox, error) {
+func (s revokedStore) InboxState(ctx context.Context, id int64) (site.Inbox, error) {
 	s.before()
 	return s.lateStore.InboxState(ctx, id)
 }
@@ -690,7 +691,7 @@ func thePollsOfClientsThatLeft(t *testing.T, f *fakeSite) {
 			}
 			f.listeners(1)
 		}
-		f.tell("alice", userkeys.Notification{Type: 1})
+		f.tell("alice", site.Notification{Type: 1})
 		last = f.position(alice.ID)
 		f.server.cfg.Bus.Changed(alice.ID)
 		if text := read(conns[maxOpen-1]); !strings.HasPrefix(text, "HTTP/1.1 200") {
@@ -840,7 +841,7 @@ func TestParkedPollsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := busSite(t, parkingAbove(-1))
 		f.pipes = nettest.ListenPipe()
-		f.authority.add(userkeys.UserAPIKey{UserID: 99}) // key-6, whose owner has no inbox any more
+		f.authority.add(site.UserAPIKey{UserID: 99}) // key-6, whose owner has no inbox any more
 		s := f.live()
 		once := f.later(s, busAddress, "key-1", "/a=0", dontChunk, "true")
 		parts := f.later(s, busAddress, "key-2", "/a=0")
@@ -912,7 +913,7 @@ func (f *fakeSite) slowPoll() (s *httptest.Server, more func()) {
 	body := "/notification-alert/1=0&/notification/1=0"
 	fmt.Fprintf(slow, "POST %s HTTP/1.1\r\nHost: site.example\r\nUser-Api-Key: key-1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", busAddress, len(body), body)
 	return s, func() {
-		f.tell("alice", userkeys.Notification{Type: 1, Data: data})
+		f.tell("alice", site.Notification{Type: 1, Data: data})
 		f.server.cfg.Bus.Changed(alice.ID)
 	}
 }

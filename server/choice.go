@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // The fields of a form by which a user narrows what is asked: one checkbox a
@@ -35,7 +36,7 @@ type scopeView struct{ Field, Sentence string }
 // term is a lifetime to choose.
 type term struct{ Seconds, Words string }
 
-func (s *Server) askView(q userkeys.CheckedRequest) askView {
+func (s *Server) askView(q site.CheckedRequest) askView {
 	var a askView
 	sentences := s.site.Catalog().Sentences(q.Scopes)
 	for i, name := range q.Scopes {
@@ -54,8 +55,8 @@ func (s *Server) askView(q userkeys.CheckedRequest) askView {
 }
 
 // parseChoice reads what the user chose; a form without choices takes the request as it is.
-func parseChoice(form url.Values) (userkeys.Choice, error) {
-	var c userkeys.Choice
+func parseChoice(form url.Values) (site.Choice, error) {
+	var c site.Choice
 	if form.Has(chooseField) {
 		c.Scopes = userkeys.Scopes{}
 		for name := range form {

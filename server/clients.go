@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // clientRoutes are registered clients (W15).
@@ -19,7 +20,7 @@ func (s *Server) clientRoutes() []route {
 }
 
 // clientShow tells whether a client registered; of others it tells nothing.
-func (s *Server) clientShow(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
+func (s *Server) clientShow(w http.ResponseWriter, r *http.Request, _ site.Visitor) error {
 	q, err := userkeys.ParseParameters(r.URL.RawQuery)
 	if err == nil && q.Get("client_id") == "" {
 		err = userkeys.Errorf(userkeys.MissingParameter, "param is missing or the value is empty: client_id")
@@ -38,12 +39,12 @@ func (s *Server) clientShow(w http.ResponseWriter, r *http.Request, _ userkeys.V
 }
 
 // clientCreate registers an app by itself. The limit is charged before anything is looked at.
-func (s *Server) clientCreate(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
+func (s *Server) clientCreate(w http.ResponseWriter, r *http.Request, _ site.Visitor) error {
 	ip := s.cfg.ClientIP(r)
 	err := s.clients.ChargeRegistration(r.Context(), ip)
-	var c userkeys.Client
+	var c site.Client
 	if err == nil {
-		c, err = userkeys.ParseClientRegistration(r.PostForm)
+		c, err = site.ParseClientRegistration(r.PostForm)
 	}
 	if err == nil {
 		err = s.clients.RegisterClient(r.Context(), c, ip)

@@ -5,6 +5,7 @@ import (
 
 	"userkeys"
 	"userkeys/authority"
+	"userkeys/site"
 )
 
 // closedDesk has no device authorization and no one-time password for anybody:
@@ -15,62 +16,62 @@ var errClosed = userkeys.Errorf(userkeys.ConsentGone, "this is over")
 
 func (closedDesk) ChargeDeviceCreate(string) error { return nil }
 
-func (closedDesk) BeginDevice(context.Context, userkeys.AuthorizationRequest, string) (userkeys.DeviceGrant, error) {
-	return userkeys.DeviceGrant{}, errClosed
+func (closedDesk) BeginDevice(context.Context, site.AuthorizationRequest, string) (site.DeviceGrant, error) {
+	return site.DeviceGrant{}, errClosed
 }
 
-func (closedDesk) PollDevice(context.Context, string, string) (userkeys.DeviceGrant, error) {
-	return userkeys.DeviceGrant{}, nil
+func (closedDesk) PollDevice(context.Context, string, string) (site.DeviceGrant, error) {
+	return site.DeviceGrant{}, nil
 }
 
-func (closedDesk) PreviewDevice(context.Context, string, userkeys.Caller) (authority.DeviceQuestion, error) {
+func (closedDesk) PreviewDevice(context.Context, string, site.Caller) (authority.DeviceQuestion, error) {
 	return authority.DeviceQuestion{}, errClosed
 }
 
-func (closedDesk) ActivateDevice(context.Context, string, string, userkeys.Caller) (authority.DeviceQuestion, error) {
+func (closedDesk) ActivateDevice(context.Context, string, string, site.Caller) (authority.DeviceQuestion, error) {
 	return authority.DeviceQuestion{}, errClosed
 }
 
-func (closedDesk) AuthorizeDevice(context.Context, string, userkeys.Caller, userkeys.Choice) (authority.Granted, error) {
+func (closedDesk) AuthorizeDevice(context.Context, string, site.Caller, site.Choice) (authority.Granted, error) {
 	return authority.Granted{}, errClosed
 }
 
-func (closedDesk) DenyDevice(context.Context, string, userkeys.Caller) error { return errClosed }
+func (closedDesk) DenyDevice(context.Context, string, site.Caller) error { return errClosed }
 
-func (closedDesk) ExamineOneTime(context.Context, userkeys.AuthorizationRequest) (userkeys.CheckedRequest, error) {
-	return userkeys.CheckedRequest{}, errClosed
+func (closedDesk) ExamineOneTime(context.Context, site.AuthorizationRequest) (site.CheckedRequest, error) {
+	return site.CheckedRequest{}, errClosed
 }
 
-func (closedDesk) PrepareOneTime(context.Context, userkeys.AuthorizationRequest, userkeys.Caller) (authority.Question, error) {
+func (closedDesk) PrepareOneTime(context.Context, site.AuthorizationRequest, site.Caller) (authority.Question, error) {
 	return authority.Question{}, errClosed
 }
 
-func (closedDesk) GrantOneTime(context.Context, string, userkeys.Caller) (string, error) {
+func (closedDesk) GrantOneTime(context.Context, string, site.Caller) (string, error) {
 	return "", errClosed
 }
 
-func (closedDesk) GrantOneTimeDirect(context.Context, userkeys.AuthorizationRequest, userkeys.Caller) (string, error) {
+func (closedDesk) GrantOneTimeDirect(context.Context, site.AuthorizationRequest, site.Caller) (string, error) {
 	return "", errClosed
 }
 
-func (closedDesk) OneTimePassword(context.Context, string, string) (userkeys.OneTimePassword, error) {
-	return userkeys.OneTimePassword{}, errClosed
+func (closedDesk) OneTimePassword(context.Context, string, string) (site.OneTimePassword, error) {
+	return site.OneTimePassword{}, errClosed
 }
 
-func (closedDesk) UseOneTimePassword(context.Context, string, string) (userkeys.OneTimePassword, error) {
-	return userkeys.OneTimePassword{}, errClosed
+func (closedDesk) UseOneTimePassword(context.Context, string, string) (site.OneTimePassword, error) {
+	return site.OneTimePassword{}, errClosed
 }
 
-func (closedDesk) RegisteredClient(context.Context, string) (userkeys.Client, error) {
-	return userkeys.Client{}, userkeys.Errorf(userkeys.NotFound, "there is no such client")
+func (closedDesk) RegisteredClient(context.Context, string) (site.Client, error) {
+	return site.Client{}, userkeys.Errorf(userkeys.NotFound, "there is no such client")
 }
 
 func (closedDesk) ChargeRegistration(context.Context, string) error { return nil }
 
-func (closedDesk) RegisterClient(context.Context, userkeys.Client, string) error { return errClosed }
+func (closedDesk) RegisterClient(context.Context, site.Client, string) error { return errClosed }
 
 func (closedDesk) Renew(context.Context, userkeys.Access, string, string) (authority.Renewed, error) {
 	return authority.Renewed{}, errClosed
 }
 
-func (closedDesk) EndedApps(context.Context, int64) ([]userkeys.UserAPIKey, error) { return nil, nil }
+func (closedDesk) EndedApps(context.Context, int64) ([]site.UserAPIKey, error) { return nil, nil }

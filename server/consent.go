@@ -13,10 +13,11 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/gateway"
+	"userkeys/site"
 )
 
 // probe tells apps which generation of the wire this site speaks. It looks at nothing.
-func (s *Server) probe(w http.ResponseWriter, _ *http.Request, _ userkeys.Visitor) error {
+func (s *Server) probe(w http.ResponseWriter, _ *http.Request, _ site.Visitor) error {
 	w.Header().Set("Auth-Api-Version", "4")
 	if s.site.Settings().AllowUserAPIKeyDeviceAuth {
 		w.Header().Set("Auth-Api-Device-Code", "true")
@@ -27,8 +28,8 @@ func (s *Server) probe(w http.ResponseWriter, _ *http.Request, _ userkeys.Visito
 
 // consent puts an app's request to the user. What is wrong with the request is
 // said before anybody is asked to sign in.
-func (s *Server) consent(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
-	request, err := parseRequest(r, userkeys.ParseAuthorizationRequest)
+func (s *Server) consent(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
+	request, err := parseRequest(r, site.ParseAuthorizationRequest)
 	if err != nil {
 		return s.refuse(w, r, v, request, err)
 	}
@@ -36,7 +37,7 @@ func (s *Server) consent(w http.ResponseWriter, r *http.Request, v userkeys.Visi
 }
 
 // putToUser puts a request to the user, once they are signed in, as a page or as its model.
-func (s *Server) putToUser(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, request userkeys.AuthorizationRequest) error {
+func (s *Server) putToUser(w http.ResponseWriter, r *http.Request, v site.Visitor, request site.AuthorizationRequest) error {
 	if !v.SignedIn() {
 		if _, err := s.consents.Examine(r.Context(), request); err != nil {
 			return s.refuse(w, r, v, request, err)
@@ -54,15 +55,15 @@ func (s *Server) putToUser(w http.ResponseWriter, r *http.Request, v userkeys.Vi
 	return s.pages.Consent(w, s.frame(v), s.consentPage(question.ID, question.CheckedRequest, addressOf(r)))
 }
 
-func parseRequest(r *http.Request, parse func(url.Values) (userkeys.AuthorizationRequest, error)) (userkeys.AuthorizationRequest, error) {
+func parseRequest(r *http.Request, parse func(url.Values) (site.AuthorizationRequest, error)) (site.AuthorizationRequest, error) {
 	parameters, err := userkeys.ParseParameters(r.URL.RawQuery)
 	if err != nil {
-		return userkeys.AuthorizationRequest{}, err
+		return site.AuthorizationRequest{}, err
 	}
 	return parse(parameters)
 }
 
-func (s *Server) consentPage(id string, q userkeys.CheckedRequest, here string) consentPage {
+func (s *Server) consentPage(id string, q site.CheckedRequest, here string) consentPage {
 	site, now := s.site.Settings(), s.cfg.Now()
 	c := consentPage{
 		ConsentID: id, To: destinationOf(q.Redirect), Name: shownName(q.Name),
@@ -99,7 +100,7 @@ func sooner(days int, lifetime time.Duration) int {
 // refuse answers a request that will not be put to the user. What every
 // program must see as malformed is JSON whatever it asked for (W4.3); the
 // rest is a page that says what would help. The page makes no link of what was sent (RD46).
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, q userkeys.AuthorizationRequest, err error) error {
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, v site.Visitor, q site.AuthorizationRequest, err error) error {
 	e := userkeys.AsError(err)
 	switch e.Code {
 	case userkeys.MissingParameter, userkeys.InvalidParameters, userkeys.InvalidPadding:
@@ -117,7 +118,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, v userkeys.Visit
 }
 
 // explain is the page that says what would help with a refusal; false for one that needs no such page.
-func (s *Server) explain(q userkeys.AuthorizationRequest, e *userkeys.Error) (refusedPage, bool) {
+func (s *Server) explain(q site.AuthorizationRequest, e *userkeys.Error) (refusedPage, bool) {
 	site := s.site.Settings()
 	page := refusedPage{What: sentence(e.Public)}
 	switch e.Code {
@@ -157,7 +158,7 @@ func refuseJSON(w http.ResponseWriter, r *http.Request, e *userkeys.Error) error
 
 // grant answers yes. Of a page's form only the consent's id and the user's choice count (RQ20).
 // A program that knows the session's token, or has an admin API key, may send the whole request instead.
-func (s *Server) grant(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) grant(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	if !r.PostForm.Has("id") {
 		if err := mayAskDirectly(r, v); err != nil {
 			return err
@@ -178,7 +179,7 @@ func (s *Server) grant(w http.ResponseWriter, r *http.Request, v userkeys.Visito
 // mayAskDirectly tells a user's program, which read the session's token out of
 // an answer and sends it in a header that no form can send, and the site's own
 // program with an admin API key, from a page's form. Others are told what is missing.
-func mayAskDirectly(r *http.Request, v userkeys.Visitor) error {
+func mayAskDirectly(r *http.Request, v site.Visitor) error {
 	switch {
 	case v.AdminKey != 0, v.Session.CSRF != "" && r.Header.Get(tokenHeader) != "":
 		return nil
@@ -188,8 +189,8 @@ func mayAskDirectly(r *http.Request, v userkeys.Visitor) error {
 	return userkeys.Errorf(userkeys.InvalidAccess, "id is missing: to send a whole request without a consent page, send the session's token in the header %s, not as the field %s", tokenHeader, tokenField)
 }
 
-func (s *Server) grantDirect(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
-	request, err := userkeys.ParseAuthorizationRequest(r.PostForm)
+func (s *Server) grantDirect(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
+	request, err := site.ParseAuthorizationRequest(r.PostForm)
 	if err != nil {
 		return err
 	}
@@ -201,7 +202,7 @@ func (s *Server) grantDirect(w http.ResponseWriter, r *http.Request, v userkeys.
 }
 
 // handOver gives the app its answer: by the way back, or to be copied.
-func (s *Server) handOver(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, granted authority.Granted) error {
+func (s *Server) handOver(w http.ResponseWriter, r *http.Request, v site.Visitor, granted authority.Granted) error {
 	keepSecret(w)
 	name := shownName(granted.Key.ApplicationName)
 	switch {
@@ -233,7 +234,7 @@ func sealedHTML(payload string) (template.HTML, error) {
 }
 
 // deny answers no. Only a program on the user's own machine, which waits for the answer, is told.
-func (s *Server) deny(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) deny(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	location, err := s.consents.Deny(r.Context(), r.PostForm.Get("id"), s.caller(r, v))
 	switch {
 	case err != nil:

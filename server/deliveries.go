@@ -11,6 +11,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
+	"userkeys/site"
 )
 
 const (
@@ -127,7 +128,7 @@ func hostName(host string) string {
 	return shownText(name)
 }
 
-func (s *Server) deliveries(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) deliveries(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	q := r.URL.Query()
 	p := deliveriesPage{At: parseDeliveriesAt(q), Notice: deliveryNotice(q)}
 	hosts, err := s.cfg.Pushes.Hosts(r.Context())
@@ -146,7 +147,7 @@ func (s *Server) deliveries(w http.ResponseWriter, r *http.Request, v userkeys.V
 		{&p.Waiting, false, p.At.waiting, func(id int64) deliveriesAt { at := p.At; at.waiting = id; return at }},
 		{&p.Dead, true, p.At.dead, func(id int64) deliveriesAt { at := p.At; at.dead = id; return at }},
 	} {
-		found, err := s.cfg.Pushes.Deliveries(r.Context(), userkeys.DeliveryFilter{Dead: list.dead, Host: p.At.Host, Before: list.before, Limit: deliveriesShown + 1})
+		found, err := s.cfg.Pushes.Deliveries(r.Context(), site.DeliveryFilter{Dead: list.dead, Host: p.At.Host, Before: list.before, Limit: deliveriesShown + 1})
 		if err != nil {
 			return err
 		}
@@ -167,7 +168,7 @@ func (s *Server) deliveries(w http.ResponseWriter, r *http.Request, v userkeys.V
 }
 
 // showHosts sums hosts up, and puts those that are to be seen in order.
-func (p *deliveriesPage) showHosts(hosts []userkeys.PushHost, now time.Time) {
+func (p *deliveriesPage) showHosts(hosts []site.PushHost, now time.Time) {
 	var due time.Time
 	for _, h := range hosts {
 		p.Totals.Queued += int64(h.Queued)
@@ -193,7 +194,7 @@ func (p *deliveriesPage) showHosts(hosts []userkeys.PushHost, now time.Time) {
 	}
 }
 
-func viewHost(h userkeys.PushHost, now time.Time) hostView {
+func viewHost(h site.PushHost, now time.Time) hostView {
 	problem := h.CurrentProblem()
 	v := hostView{
 		Host: h.Host, Name: hostName(h.Host), Queued: int64(h.Queued), Dead: int64(h.Dead), Delivered: h.Delivered, Failed: h.Failed,
@@ -201,7 +202,7 @@ func viewHost(h userkeys.PushHost, now time.Time) hostView {
 	}
 	closed := h.ClosedUntil.After(now)
 	switch {
-	case (closed || h.Failures > 0) && problem == userkeys.PushBusy, h.Failures == 1 && !closed:
+	case (closed || h.Failures > 0) && problem == site.PushBusy, h.Failures == 1 && !closed:
 		v.State = "waiting"
 	case closed:
 		v.State = "closed"
@@ -239,7 +240,7 @@ func (h hostView) trouble() int {
 // Stuck tells whether trying again could change anything.
 func (h hostView) Stuck() bool { return h.trouble() > 1 }
 
-func viewDelivery(d userkeys.Delivery, username string, now time.Time) deliveryView {
+func viewDelivery(d site.Delivery, username string, now time.Time) deliveryView {
 	v := deliveryView{
 		ID: d.ID, To: shownText(d.PushURL), User: username, Test: d.NotificationID == 0, Attempts: d.Attempt,
 		Queued: momentAt(d.CreatedAt, now), Held: d.Held(now), Died: momentAt(d.DeadAt, now), Why: problemWords(d.Problem),
@@ -273,27 +274,27 @@ func explained(why, between string) string {
 }
 
 // problemWords says a problem to an administrator, who may know more than an app's user.
-func problemWords(p userkeys.PushProblem) string {
+func problemWords(p site.PushProblem) string {
 	switch p {
 	case "":
 		return ""
-	case userkeys.PushConnection:
+	case site.PushConnection:
 		return "nobody listens there, or the name is unknown"
-	case userkeys.PushTimeout:
+	case site.PushTimeout:
 		return "no answer in time"
-	case userkeys.PushTLS:
+	case site.PushTLS:
 		return "no secure connection: the certificate has expired, is for another name, or is from nobody whom this server trusts"
-	case userkeys.PushAddress:
+	case site.PushAddress:
 		return "the address lies inside, and allowed_internal_hosts does not name it"
-	case userkeys.PushGone:
+	case site.PushGone:
 		return "the receiver wants no more (status 410, or 404 again and again)"
-	case userkeys.PushMoved:
+	case site.PushMoved:
 		return "the receiver has moved (status 301 or 308), and redirects are not followed"
-	case userkeys.PushOverdue:
+	case site.PushOverdue:
 		return "it could not be tried in time"
-	case userkeys.PushBusy:
+	case site.PushBusy:
 		return "the receiver takes no more at the moment (status 429 or 503)"
-	case userkeys.PushSwitched:
+	case site.PushSwitched:
 		return "pushing to the app was switched off meanwhile"
 	}
 	if status, ok := strings.CutPrefix(string(p), "status "); ok {
@@ -333,7 +334,7 @@ func deliveryCount(n int) string {
 }
 
 // deliveriesReplay queues given-up deliveries again.
-func (s *Server) deliveriesReplay(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) deliveriesReplay(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	p, err := pickedByForm(r.PostForm)
 	if err != nil {
 		return err
@@ -346,7 +347,7 @@ func (s *Server) deliveriesReplay(w http.ResponseWriter, r *http.Request, v user
 }
 
 // deliveriesDiscard forgets given-up deliveries.
-func (s *Server) deliveriesDiscard(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) deliveriesDiscard(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	p, err := pickedByForm(r.PostForm)
 	if err != nil {
 		return err
@@ -359,7 +360,7 @@ func (s *Server) deliveriesDiscard(w http.ResponseWriter, r *http.Request, v use
 }
 
 // deliveriesResume has a host tried again at once.
-func (s *Server) deliveriesResume(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) deliveriesResume(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	host, err := userkeys.ParsePushHost(r.PostForm.Get("host"))
 	if err != nil {
 		return err

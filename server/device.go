@@ -9,6 +9,7 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/gateway"
+	"userkeys/site"
 )
 
 const activatePath = "/user-api-key/activate"
@@ -35,7 +36,7 @@ func (s *Server) deviceRoutes() []route {
 
 // whereDevicesAre answers only while the site has the device authorization.
 func (s *Server) whereDevicesAre(h handler) handler {
-	return func(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+	return func(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 		if !s.site.Settings().AllowUserAPIKeyDeviceAuth {
 			return s.unknown(w, r, v)
 		}
@@ -46,12 +47,12 @@ func (s *Server) whereDevicesAre(h handler) handler {
 const maxDeviceRequest = 10_000 // bytes
 
 // deviceBegin gives an app the codes of its device authorization.
-func (s *Server) deviceBegin(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
+func (s *Server) deviceBegin(w http.ResponseWriter, r *http.Request, _ site.Visitor) error {
 	ip := s.cfg.ClientIP(r)
 	if err := s.devices.ChargeDeviceCreate(ip); err != nil {
 		return refuseJSON(w, r, userkeys.AsError(err))
 	}
-	request, err := userkeys.ParseDeviceRequest(r.PostForm)
+	request, err := site.ParseDeviceRequest(r.PostForm)
 	if err != nil {
 		return refuseJSON(w, r, userkeys.AsError(err))
 	}
@@ -62,14 +63,14 @@ func (s *Server) deviceBegin(w http.ResponseWriter, r *http.Request, _ userkeys.
 	keepSecret(w)
 	address := s.base() + activatePath
 	return writeJSON(w, map[string]any{
-		"device_code": d.DeviceCode, "user_code": userkeys.ShowUserCode(d.UserCode),
+		"device_code": d.DeviceCode, "user_code": site.ShowUserCode(d.UserCode),
 		"verification_uri": address, "verification_uri_with_request": address + "?request=" + d.RequestToken,
-		"expires_in": int(userkeys.DeviceLifetime / time.Second), "interval": int(userkeys.DevicePollInterval / time.Second),
+		"expires_in": int(site.DeviceLifetime / time.Second), "interval": int(site.DevicePollInterval / time.Second),
 	})
 }
 
 // devicePoll tells an app how its request stands: always 200, for apps take anything else for the end.
-func (s *Server) devicePoll(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
+func (s *Server) devicePoll(w http.ResponseWriter, r *http.Request, _ site.Visitor) error {
 	d, err := s.devices.PollDevice(r.Context(), r.PostForm.Get("device_code"), s.cfg.ClientIP(r))
 	if err != nil {
 		return refuseJSON(w, r, userkeys.AsError(err))
@@ -77,11 +78,11 @@ func (s *Server) devicePoll(w http.ResponseWriter, r *http.Request, _ userkeys.V
 	keepSecret(w)
 	answer := map[string]string{"status": "expired_token"}
 	switch d.State {
-	case userkeys.DevicePending:
+	case site.DevicePending:
 		answer["status"] = "authorization_pending"
-	case userkeys.DeviceDenied:
+	case site.DeviceDenied:
 		answer["status"] = "access_denied"
-	case userkeys.DeviceAuthorized:
+	case site.DeviceAuthorized:
 		answer["status"], answer["payload"] = "authorized", d.Payload
 	}
 	return writeJSON(w, answer)
@@ -113,7 +114,7 @@ func (s *Server) deviceView(q authority.DeviceQuestion) deviceView {
 }
 
 // showDevice answers with a state, always 200 but where somebody has to wait.
-func (s *Server) showDevice(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, d deviceView) error {
+func (s *Server) showDevice(w http.ResponseWriter, r *http.Request, v site.Visitor, d deviceView) error {
 	if gateway.WantsJSON(r) {
 		return writeJSON(w, s.deviceModel(v, d))
 	}
@@ -122,10 +123,10 @@ func (s *Server) showDevice(w http.ResponseWriter, r *http.Request, v userkeys.V
 
 // activate shows the page where the code is typed, or what the address's token
 // stands for. A code in the address is never taken: somebody else would have filled it in (DV3).
-func (s *Server) activate(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) activate(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	q := r.URL.Query()
 	token := q.Get("request")
-	if !userkeys.IsRequestToken(token) {
+	if !site.IsRequestToken(token) {
 		token = ""
 	}
 	bare := r.URL.Path
@@ -154,7 +155,7 @@ func (s *Server) activate(w http.ResponseWriter, r *http.Request, v userkeys.Vis
 }
 
 // deviceProblem shows what is wrong with a code on the page where it is typed.
-func (s *Server) deviceProblem(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, d deviceView, err error) error {
+func (s *Server) deviceProblem(w http.ResponseWriter, r *http.Request, v site.Visitor, d deviceView, err error) error {
 	e := userkeys.AsError(err)
 	switch {
 	case authority.IsDeviceCodeInvalid(err):
@@ -175,7 +176,7 @@ func (s *Server) deviceProblem(w http.ResponseWriter, r *http.Request, v userkey
 }
 
 // activatePost shows the request whose code was typed, and binds it to the user.
-func (s *Server) activatePost(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) activatePost(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	typed := r.PostForm.Get("code")
 	question, err := s.devices.ActivateDevice(r.Context(), typed, "", s.caller(r, v))
 	if err != nil {
@@ -189,14 +190,14 @@ func (s *Server) activatePost(w http.ResponseWriter, r *http.Request, v userkeys
 
 // deviceAuthorize answers yes, with the token of the page that asked, or with
 // the address's token and the code that was typed.
-func (s *Server) deviceAuthorize(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) deviceAuthorize(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	f, b := r.PostForm, s.caller(r, v)
 	approval := f.Get("approval_token")
 	choice, err := parseChoice(f)
 	if err != nil {
 		return err
 	}
-	if approval == "" && !userkeys.IsRequestToken(f.Get("request")) { // a code alone names no app that anybody has seen
+	if approval == "" && !site.IsRequestToken(f.Get("request")) { // a code alone names no app that anybody has seen
 		return s.showDevice(w, r, v, deviceView{State: "enter_code", Invalid: true, Problem: "Type the code first: the next page says who asks."})
 	}
 	if approval == "" {
@@ -217,7 +218,7 @@ func (s *Server) deviceAuthorize(w http.ResponseWriter, r *http.Request, v userk
 
 // deviceDeny answers no. Only the page that asked may: an address's token is
 // known to whoever saw it.
-func (s *Server) deviceDeny(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) deviceDeny(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	if err := s.devices.DenyDevice(r.Context(), r.PostForm.Get("approval_token"), s.caller(r, v)); err != nil {
 		return s.deviceProblem(w, r, v, deviceView{State: "enter_code"}, err)
 	}
@@ -231,7 +232,7 @@ const (
 )
 
 // deviceDone ends an answer: a browser goes to a page of its own, which it may load again.
-func (s *Server) deviceDone(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, done string) error {
+func (s *Server) deviceDone(w http.ResponseWriter, r *http.Request, v site.Visitor, done string) error {
 	if gateway.WantsJSON(r) {
 		return s.showDevice(w, r, v, deviceView{State: "complete", Denied: done == doneDenied})
 	}
@@ -240,7 +241,7 @@ func (s *Server) deviceDone(w http.ResponseWriter, r *http.Request, v userkeys.V
 }
 
 // deviceModel is a state for programs, by the wire's names.
-func (s *Server) deviceModel(v userkeys.Visitor, d deviceView) map[string]any {
+func (s *Server) deviceModel(v site.Visitor, d deviceView) map[string]any {
 	m := map[string]any{"state": d.State, "current_user": s.person(v)}
 	if d.State == "complete" {
 		m["denied"] = d.Denied

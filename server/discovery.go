@@ -6,7 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 // openAPI describes every route that answers in JSON. A test holds it against the handlers.
@@ -36,7 +36,7 @@ func (s *Server) discoveryRoutes() []route {
 }
 
 // description tells an app what it may ask for, before it asks.
-func (s *Server) description(w http.ResponseWriter, _ *http.Request, _ userkeys.Visitor) error {
+func (s *Server) description(w http.ResponseWriter, _ *http.Request, _ site.Visitor) error {
 	// Short, because a change of settings must not leave apps asking for what is refused.
 	w.Header().Set("Cache-Control", "public, max-age=60")
 	w.Header().Del("Pragma")
@@ -48,7 +48,7 @@ func (s *Server) description(w http.ResponseWriter, _ *http.Request, _ userkeys.
 	return writeJSON(w, d)
 }
 
-func (s *Server) openAPI(w http.ResponseWriter, _ *http.Request, _ userkeys.Visitor) error {
+func (s *Server) openAPI(w http.ResponseWriter, _ *http.Request, _ site.Visitor) error {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "public, max-age=60")
 	w.Header().Del("Pragma")

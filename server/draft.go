@@ -3,7 +3,7 @@ package server
 import (
 	"net/http"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 // draftRoutes are the 2016 draft's way in.
@@ -13,8 +13,8 @@ func (s *Server) draftRoutes() []route {
 
 // draft puts a request in the draft's words to the user, on the same page and
 // by the same rules as any other.
-func (s *Server) draft(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
-	request, err := parseRequest(r, userkeys.ParseDraftRequest)
+func (s *Server) draft(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
+	request, err := parseRequest(r, site.ParseDraftRequest)
 	if err != nil {
 		return s.refuse(w, r, v, request, err)
 	}

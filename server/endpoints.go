@@ -12,18 +12,19 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
+	"userkeys/site"
 )
 
 // Users is what the endpoints that apps ask for need of a site's users. The
 // store package has it by shape.
 type Users interface {
 	// User finds a user by id. [userkeys.NotFound].
-	User(ctx context.Context, id int64) (userkeys.User, error)
+	User(ctx context.Context, id int64) (site.User, error)
 	// UserNamed finds a user by name, whatever its case. [userkeys.NotFound].
-	UserNamed(ctx context.Context, username string) (userkeys.User, error)
+	UserNamed(ctx context.Context, username string) (site.User, error)
 	// UserStatus is a user's status at a time. [userkeys.NotFound] if there is none.
-	UserStatus(ctx context.Context, userID int64, at time.Time) (userkeys.UserStatus, error)
-	SetUserStatus(ctx context.Context, userID int64, u userkeys.UserStatus) error
+	UserStatus(ctx context.Context, userID int64, at time.Time) (site.UserStatus, error)
+	SetUserStatus(ctx context.Context, userID int64, u site.UserStatus) error
 	ClearUserStatus(ctx context.Context, userID int64) error
 }
 
@@ -58,10 +59,10 @@ func (s *Server) endpointRoutes() []route {
 	if s.cfg.Users == nil {
 		return all
 	}
-	all = append(all, route{"GET /u/{username}", current.needing(userkeys.AdminUsers), anyone, "users/show", s.user})
+	all = append(all, route{"GET /u/{username}", current.needing(site.AdminUsers), anyone, "users/show", s.user})
 	for _, end := range []string{"", ".json"} {
 		all = append(all,
-			route{"GET /user-status" + end, current.needing(userkeys.AdminUsers), anyone, "user_status/get", s.userStatus},
+			route{"GET /user-status" + end, current.needing(site.AdminUsers), anyone, "user_status/get", s.userStatus},
 			route{"PUT /user-status" + end, bodied, anyone, "user_status/set", s.setUserStatus},
 			route{"DELETE /user-status" + end, bodied, anyone, "user_status/clear", s.clearUserStatus})
 	}
@@ -69,7 +70,7 @@ func (s *Server) endpointRoutes() []route {
 }
 
 // basicInfo is what an app shows of a site before anybody signs in.
-func (s *Server) basicInfo(w http.ResponseWriter, _ *http.Request, _ userkeys.Visitor) error {
+func (s *Server) basicInfo(w http.ResponseWriter, _ *http.Request, _ site.Visitor) error {
 	set := s.site.Settings()
 	icon := s.base() + s.assets.url("icon.png")
 	return writeJSON(w, map[string]any{
@@ -81,7 +82,7 @@ func (s *Server) basicInfo(w http.ResponseWriter, _ *http.Request, _ userkeys.Vi
 }
 
 // about tells what the site is. It counts nothing: it is for strangers.
-func (s *Server) about(w http.ResponseWriter, _ *http.Request, _ userkeys.Visitor) error {
+func (s *Server) about(w http.ResponseWriter, _ *http.Request, _ site.Visitor) error {
 	set := s.site.Settings()
 	return writeJSON(w, map[string]any{"about": map[string]string{"title": set.Title, "description": set.SiteDescription}})
 }
@@ -116,7 +117,7 @@ type appKeyJSON struct {
 }
 
 // user shows a user to those who are signed in.
-func (s *Server) user(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) user(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	name, isJSON := strings.CutSuffix(r.PathValue("username"), ".json")
 	if !isJSON && !gateway.WantsJSON(r) {
 		return s.unknown(w, r, v) // there is no page for people here
@@ -155,7 +156,7 @@ func (s *Server) liveKeys(r *http.Request, userID int64) ([]appKeyJSON, error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(keys, func(a, b userkeys.UserAPIKey) int { return a.LastUsedAt.Compare(b.LastUsedAt) })
+	slices.SortStableFunc(keys, func(a, b site.UserAPIKey) int { return a.LastUsedAt.Compare(b.LastUsedAt) })
 	var out []appKeyJSON
 	for _, k := range keys {
 		if !k.Live(s.cfg.Now()) {
@@ -174,7 +175,7 @@ func (s *Server) liveKeys(r *http.Request, userID int64) ([]appKeyJSON, error) {
 }
 
 // fullName is the name of who asks, which a key does not know.
-func (s *Server) fullName(r *http.Request, v userkeys.Visitor, who asker) (string, error) {
+func (s *Server) fullName(r *http.Request, v site.Visitor, who asker) (string, error) {
 	if !who.keyed || s.cfg.Users == nil {
 		return v.User.Name, nil
 	}
@@ -212,7 +213,7 @@ func (s *Server) statusOf(r *http.Request, userID int64) (*statusJSON, error) {
 }
 
 // userStatus shows one's own status; null if there is none.
-func (s *Server) userStatus(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) userStatus(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	who, err := askerOf(r, v)
 	if err != nil {
 		return err
@@ -224,7 +225,7 @@ func (s *Server) userStatus(w http.ResponseWriter, r *http.Request, v userkeys.V
 	return writeJSON(w, status)
 }
 
-func (s *Server) setUserStatus(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) setUserStatus(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	who, err := askerOf(r, v)
 	if err != nil {
 		return err
@@ -243,8 +244,8 @@ func (s *Server) setUserStatus(w http.ResponseWriter, r *http.Request, v userkey
 	return success(w)
 }
 
-func parseStatus(fields url.Values, now time.Time) (userkeys.UserStatus, error) {
-	status := userkeys.UserStatus{SetAt: now}
+func parseStatus(fields url.Values, now time.Time) (site.UserStatus, error) {
+	status := site.UserStatus{SetAt: now}
 	for _, f := range []struct {
 		name string
 		most int
@@ -271,7 +272,7 @@ func parseStatus(fields url.Values, now time.Time) (userkeys.UserStatus, error) 
 	return status, nil
 }
 
-func (s *Server) clearUserStatus(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) clearUserStatus(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	who, err := askerOf(r, v)
 	if err != nil {
 		return err

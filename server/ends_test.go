@@ -10,8 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"userkeys"
 	"userkeys/internal/testkit/nettest"
+	"userkeys/site"
 )
 
 // TestQuietAnswersEnd: an answer that waited in vain as long as the server ships with ends with its last chunk
@@ -78,7 +78,7 @@ func TestLateNewsEnds(t *testing.T) {
 				}
 				go func() {
 					time.Sleep(pollTime - takeTime - time.Second)
-					f.tell("alice", userkeys.Notification{Type: 1})
+					f.tell("alice", site.Notification{Type: 1})
 					f.server.cfg.Bus.Changed(alice.ID)
 				}()
 				text, err := io.ReadAll(res.Body)

@@ -9,6 +9,7 @@ import (
 
 	"userkeys"
 	"userkeys/notify"
+	"userkeys/site"
 )
 
 // retryEvents is when a client comes back after a stream has ended, in milliseconds.
@@ -16,7 +17,7 @@ const retryEvents = "retry: 3000\n\n"
 
 // events is the news of the message bus as server-sent events, which browsers and many
 // libraries read by themselves. It is ours: the wire has no such route.
-func (s *Server) events(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) events(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	who, err := askerOf(r, v)
 	if err != nil {
 		return refuseJSON(w, r, userkeys.AsError(err))
@@ -42,7 +43,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, v userkeys.Visit
 }
 
 // follow writes events until the client goes, or has been here long enough.
-func (s *Server) follow(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, l *notify.Listener, f *follower, messages []notify.Message) error {
+func (s *Server) follow(w http.ResponseWriter, r *http.Request, v site.Visitor, l *notify.Listener, f *follower, messages []notify.Message) error {
 	text, err := f.write([]byte(retryEvents), messages)
 	if err != nil {
 		return err

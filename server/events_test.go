@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 // event is one of an event stream.
@@ -88,7 +88,7 @@ func TestEvents(t *testing.T) {
 	t.Parallel()
 	f := busSite(t)
 	s := f.live()
-	f.tell("alice", userkeys.Notification{Type: 1})
+	f.tell("alice", site.Notification{Type: 1})
 	old := f.position(alice.ID)
 	for _, key := range []string{"key-1", "alice"} {
 		st := f.stream(s, key, "")
@@ -142,7 +142,7 @@ func TestEventIDs(t *testing.T) {
 	t.Parallel()
 	f := busSite(t)
 	s := f.live()
-	f.tell("alice", userkeys.Notification{Type: 1})
+	f.tell("alice", site.Notification{Type: 1})
 	for _, id := range []string{"x", "1", "1.", ".1", "-1.-1", "1.x", "9223372036854775808.1", "1.2.3", strings.Repeat("9", 1000)} {
 		st := f.stream(s, "key-1", id)
 		st.next("notification")
@@ -172,7 +172,7 @@ func TestEventsEnd(t *testing.T) {
 	t.Parallel()
 	f := busSite(t)
 	s := f.live()
-	f.tell("bob", userkeys.Notification{Type: 1})
+	f.tell("bob", site.Notification{Type: 1})
 	keyed, of := f.stream(s, "key-5", ""), f.stream(s, "bob", "")
 	keyed.next("notification")
 	of.next("notification")

@@ -23,6 +23,7 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/internal/testkit/nettest"
+	"userkeys/site"
 )
 
 // fakeSite is a site of four users with its own little authority and
@@ -42,10 +43,10 @@ type fakeSite struct {
 
 var (
 	testNow = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-	alice   = userkeys.User{ID: 1, Username: "alice", Name: "Alice A.", TrustLevel: 2, Active: true}
-	bob     = userkeys.User{ID: 2, Username: "bob", Active: true}
-	root    = userkeys.User{ID: 3, Username: "root", Admin: true, TrustLevel: 4, Active: true}
-	mod     = userkeys.User{ID: 4, Username: "mod", Moderator: true, TrustLevel: 4, Active: true}
+	alice   = site.User{ID: 1, Username: "alice", Name: "Alice A.", TrustLevel: 2, Active: true}
+	bob     = site.User{ID: 2, Username: "bob", Active: true}
+	root    = site.User{ID: 3, Username: "root", Admin: true, TrustLevel: 4, Active: true}
+	mod     = site.User{ID: 4, Username: "mod", Moderator: true, TrustLevel: 4, Active: true}
 )
 
 type option func(*Config)
@@ -61,9 +62,9 @@ func newSite(t *testing.T, options ...option) *fakeSite {
 		t.Fatal(err)
 	}
 	f := &fakeSite{t: t, log: &bytes.Buffer{}, authority: newFakeAuthority(), identity: newFakeIdentity()}
-	f.users = &fakeUsers{users: []userkeys.User{alice, bob, root, mod}}
+	f.users = &fakeUsers{users: []site.User{alice, bob, root, mod}}
 	f.logging = &lockedWriter{w: f.log}
-	f.pushes = &fakePushes{authority: f.authority, states: map[int64]userkeys.KeyPush{}}
+	f.pushes = &fakePushes{authority: f.authority, states: map[int64]site.KeyPush{}}
 	cfg := Config{
 		Accounts: f.users, Pushes: f.pushes, Identity: f.identity, BaseURL: base, Standalone: true, Now: func() time.Time { return testNow },
 		Logger: slog.New(slog.NewTextHandler(f.logging, nil)),
@@ -159,10 +160,10 @@ func (f *fakeSite) do(c call) answer {
 	if c.adminKey != "" {
 		r.Header.Del("Origin")
 		r.Header.Del("Sec-Fetch-Site")
-		r.Header.Set(userkeys.AdminKeyHeader, c.adminKey)
+		r.Header.Set(site.AdminKeyHeader, c.adminKey)
 	}
 	if c.acts != "" {
-		r.Header.Set(userkeys.AdminUsernameHeader, c.acts)
+		r.Header.Set(site.AdminUsernameHeader, c.acts)
 	}
 	for name, value := range c.header {
 		if r.Header.Set(name, value); value == "" {
@@ -251,7 +252,7 @@ func (a answer) mustNot(t *testing.T, texts ...string) {
 // fakeIdentity takes a cookie's value for who somebody is.
 type fakeIdentity struct {
 	mu       sync.Mutex // of users and err, in Visitor
-	users    map[string]userkeys.User
+	users    map[string]site.User
 	app      string // that began every session
 	since    time.Time
 	loginErr error
@@ -263,25 +264,25 @@ type fakeIdentity struct {
 var _ LoginIdentity = (*fakeIdentity)(nil)
 
 func newFakeIdentity() *fakeIdentity {
-	f := &fakeIdentity{users: map[string]userkeys.User{}, since: testNow}
-	for _, u := range []userkeys.User{alice, bob, root, mod} {
+	f := &fakeIdentity{users: map[string]site.User{}, since: testNow}
+	for _, u := range []site.User{alice, bob, root, mod} {
 		f.users[u.Username] = u
 	}
 	return f
 }
 
-func (f *fakeIdentity) Visitor(r *http.Request) (userkeys.Visitor, error) {
+func (f *fakeIdentity) Visitor(r *http.Request) (site.Visitor, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c, err := r.Cookie("session")
 	if f.err != nil || err != nil {
-		return userkeys.Visitor{}, f.err
+		return site.Visitor{}, f.err
 	}
 	u, ok := f.users[c.Value]
 	if !ok {
-		return userkeys.Visitor{}, nil
+		return site.Visitor{}, nil
 	}
-	return userkeys.Visitor{User: u, Session: userkeys.Session{ID: "session-of-" + u.Username, CSRF: "token-of-" + u.Username, App: f.app}}, nil
+	return site.Visitor{User: u, Session: site.Session{ID: "session-of-" + u.Username, CSRF: "token-of-" + u.Username, App: f.app}}, nil
 }
 
 // forget ends the sessions of somebody.
@@ -304,17 +305,17 @@ func (f *fakeIdentity) LoginURL(back string) string {
 
 func (f *fakeIdentity) Sessions(next http.Handler) http.Handler { return next }
 
-func (f *fakeIdentity) Login(_ *http.Request, username, password string) (userkeys.User, error) {
+func (f *fakeIdentity) Login(_ *http.Request, username, password string) (site.User, error) {
 	if f.loginErr != nil {
-		return userkeys.User{}, f.loginErr
+		return site.User{}, f.loginErr
 	}
 	if u, ok := f.users[username]; ok && password == "right" {
 		return u, nil
 	}
-	return userkeys.User{}, userkeys.Errorf(userkeys.InvalidCredentials, "the user name or the password is wrong")
+	return site.User{}, userkeys.Errorf(userkeys.InvalidCredentials, "the user name or the password is wrong")
 }
 
-func (f *fakeIdentity) SignIn(_ *http.Request, p userkeys.OneTimePassword) (userkeys.User, error) {
+func (f *fakeIdentity) SignIn(_ *http.Request, p site.OneTimePassword) (site.User, error) {
 	return f.User(context.Background(), p.UserID)
 }
 
@@ -325,13 +326,13 @@ func (f *fakeIdentity) FormToken(r *http.Request) (string, error) {
 	return v.Session.CSRF, err
 }
 
-func (f *fakeIdentity) User(_ context.Context, id int64) (userkeys.User, error) {
+func (f *fakeIdentity) User(_ context.Context, id int64) (site.User, error) {
 	for _, u := range f.users {
 		if u.ID == id {
 			return u, nil
 		}
 	}
-	return userkeys.User{}, userkeys.Errorf(userkeys.NotFound, "there is no such user")
+	return site.User{}, userkeys.Errorf(userkeys.NotFound, "there is no such user")
 }
 
 func (f *fakeIdentity) Logout(context.Context) error { f.logouts++; return nil }
@@ -343,37 +344,37 @@ func (f *fakeIdentity) CheckSetup(_ context.Context, token string) error {
 	return nil
 }
 
-func (f *fakeIdentity) Setup(_ *http.Request, token, username, _ string) (userkeys.User, error) {
+func (f *fakeIdentity) Setup(_ *http.Request, token, username, _ string) (site.User, error) {
 	if f.setupErr != nil {
-		return userkeys.User{}, f.setupErr
+		return site.User{}, f.setupErr
 	}
 	if token != "good" {
-		return userkeys.User{}, userkeys.Errorf(userkeys.ConsentGone, "this link was used, or is too old")
+		return site.User{}, userkeys.Errorf(userkeys.ConsentGone, "this link was used, or is too old")
 	}
-	return userkeys.User{ID: 9, Username: username, Admin: true}, nil
+	return site.User{ID: 9, Username: username, Admin: true}, nil
 }
 
 // fakeAuthority decides with the real rules of the root and forgets nothing.
 type fakeAuthority struct {
 	mu       sync.Mutex
-	settings userkeys.Settings
+	settings site.Settings
 	catalog  *userkeys.Catalog
 	pinned   map[string]bool
-	open     map[string]userkeys.CheckedRequest
-	owner    map[string]userkeys.Caller
-	keys     []userkeys.UserAPIKey
+	open     map[string]site.CheckedRequest
+	owner    map[string]site.Caller
+	keys     []site.UserAPIKey
 	texts    map[string]int64 // key text to id
-	actors   []userkeys.Caller
+	actors   []site.Caller
 	charged  error // that an app asks for its push secret
 	down     error
-	signIns  []userkeys.AppSession
+	signIns  []site.AppSession
 	over     sync.Map // ids of keys that end while a request of theirs is answered
 	closedDesk
 
 	spent      map[string]bool // tokens of forms that were sent
-	adminKeys  []userkeys.AdminAPIKey
+	adminKeys  []site.AdminAPIKey
 	adminTexts map[string]int64 // key text to id
-	events     []userkeys.AuditEvent
+	events     []site.AuditEvent
 }
 
 func newFakeAuthority() *fakeAuthority {
@@ -382,8 +383,8 @@ func newFakeAuthority() *fakeAuthority {
 		panic(err)
 	}
 	f := &fakeAuthority{
-		settings: userkeys.DefaultSettings(), catalog: catalog, pinned: map[string]bool{},
-		open: map[string]userkeys.CheckedRequest{}, owner: map[string]userkeys.Caller{}, texts: map[string]int64{}, adminTexts: map[string]int64{}, spent: map[string]bool{},
+		settings: site.DefaultSettings(), catalog: catalog, pinned: map[string]bool{},
+		open: map[string]site.CheckedRequest{}, owner: map[string]site.Caller{}, texts: map[string]int64{}, adminTexts: map[string]int64{}, spent: map[string]bool{},
 	}
 	f.set("allowed_user_api_auth_redirects", "discourse://auth_redirect|https://app.example/cb|https://*.evil.net/*|https://bank.example.evil.net/")
 	return f
@@ -395,10 +396,10 @@ func (f *fakeAuthority) set(name, value string) {
 	}
 }
 
-func (f *fakeAuthority) Settings() userkeys.Settings { return f.settings }
-func (f *fakeAuthority) Catalog() *userkeys.Catalog  { return f.catalog }
-func (f *fakeAuthority) Pinned(name string) bool     { return f.pinned[name] }
-func (f *fakeAuthority) ChangeSetting(_ context.Context, name, value string, by userkeys.Caller) error {
+func (f *fakeAuthority) Settings() site.Settings    { return f.settings }
+func (f *fakeAuthority) Catalog() *userkeys.Catalog { return f.catalog }
+func (f *fakeAuthority) Pinned(name string) bool    { return f.pinned[name] }
+func (f *fakeAuthority) ChangeSetting(_ context.Context, name, value string, by site.Caller) error {
 	if f.down != nil {
 		return f.down
 	}
@@ -409,22 +410,22 @@ func (f *fakeAuthority) ChangeSetting(_ context.Context, name, value string, by 
 	return f.settings.Set(name, value)
 }
 
-func (f *fakeAuthority) ResetSetting(_ context.Context, name string, _ userkeys.Caller) error {
-	d, err := userkeys.FindSetting(name)
+func (f *fakeAuthority) ResetSetting(_ context.Context, name string, _ site.Caller) error {
+	d, err := site.FindSetting(name)
 	if err != nil {
 		return err
 	}
 	return f.settings.Set(name, d.Default)
 }
 
-func (f *fakeAuthority) Examine(_ context.Context, r userkeys.AuthorizationRequest) (userkeys.CheckedRequest, error) {
+func (f *fakeAuthority) Examine(_ context.Context, r site.AuthorizationRequest) (site.CheckedRequest, error) {
 	if f.down != nil {
-		return userkeys.CheckedRequest{}, f.down
+		return site.CheckedRequest{}, f.down
 	}
-	return r.Check(f.settings, f.catalog, userkeys.Client{})
+	return r.Check(f.settings, f.catalog, site.Client{})
 }
 
-func (f *fakeAuthority) Prepare(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (authority.Question, error) {
+func (f *fakeAuthority) Prepare(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (authority.Question, error) {
 	q, err := f.Examine(ctx, r)
 	if err == nil {
 		err = f.settings.CheckGrantor(b.User)
@@ -439,7 +440,7 @@ func (f *fakeAuthority) Prepare(ctx context.Context, r userkeys.AuthorizationReq
 	return authority.Question{ID: id, CheckedRequest: q}, nil
 }
 
-func (f *fakeAuthority) take(id string, b userkeys.Caller) (userkeys.CheckedRequest, error) {
+func (f *fakeAuthority) take(id string, b site.Caller) (site.CheckedRequest, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	q, ok := f.open[id]
@@ -450,7 +451,7 @@ func (f *fakeAuthority) take(id string, b userkeys.Caller) (userkeys.CheckedRequ
 	return q, nil
 }
 
-func (f *fakeAuthority) Grant(_ context.Context, id string, b userkeys.Caller, choice userkeys.Choice) (authority.Granted, error) {
+func (f *fakeAuthority) Grant(_ context.Context, id string, b site.Caller, choice site.Choice) (authority.Granted, error) {
 	if f.down != nil {
 		return authority.Granted{}, f.down
 	}
@@ -464,7 +465,7 @@ func (f *fakeAuthority) Grant(_ context.Context, id string, b userkeys.Caller, c
 	return f.give(q, b)
 }
 
-func (f *fakeAuthority) GrantDirect(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (authority.Granted, error) {
+func (f *fakeAuthority) GrantDirect(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (authority.Granted, error) {
 	q, err := f.Examine(ctx, r)
 	if err == nil {
 		err = f.settings.CheckGrantor(b.User)
@@ -475,13 +476,13 @@ func (f *fakeAuthority) GrantDirect(ctx context.Context, r userkeys.Authorizatio
 	return f.give(q, b)
 }
 
-func (f *fakeAuthority) give(q userkeys.CheckedRequest, b userkeys.Caller) (authority.Granted, error) {
+func (f *fakeAuthority) give(q site.CheckedRequest, b site.Caller) (authority.Granted, error) {
 	key := userkeys.NewKey("")
 	sealed, err := userkeys.Payload{Key: key, Nonce: q.Nonce, Push: q.Push}.Seal(q.Key, q.Pad)
 	if err != nil {
 		return authority.Granted{}, err
 	}
-	k := f.add(userkeys.UserAPIKey{UserID: b.User.ID, ApplicationName: q.Name, Scopes: q.Scopes, CreatedAt: testNow, LastUsedAt: testNow})
+	k := f.add(site.UserAPIKey{UserID: b.User.ID, ApplicationName: q.Name, Scopes: q.Scopes, CreatedAt: testNow, LastUsedAt: testNow})
 	g := authority.Granted{Key: k, Payload: sealed}
 	if q.Redirect != nil {
 		g.Location = q.Redirect.With(q.AnswerName(), sealed)
@@ -499,7 +500,7 @@ func (f *fakeAuthority) SpendForm(_ context.Context, token string, _ time.Time) 
 	return nil
 }
 
-func (f *fakeAuthority) Deny(_ context.Context, id string, b userkeys.Caller) (string, error) {
+func (f *fakeAuthority) Deny(_ context.Context, id string, b site.Caller) (string, error) {
 	q, err := f.take(id, b)
 	if err != nil {
 		return "", err
@@ -510,7 +511,7 @@ func (f *fakeAuthority) Deny(_ context.Context, id string, b userkeys.Caller) (s
 func (f *fakeAuthority) ChargePushSecret(userkeys.Access) error { return f.charged }
 
 // add remembers a key; its text is "key-<id>".
-func (f *fakeAuthority) add(k userkeys.UserAPIKey) userkeys.UserAPIKey {
+func (f *fakeAuthority) add(k site.UserAPIKey) site.UserAPIKey {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	k.ID = int64(len(f.keys) + 1)
@@ -525,11 +526,11 @@ func (f *fakeAuthority) count() int {
 	return len(f.keys)
 }
 
-func (f *fakeAuthority) Apps(_ context.Context, userID int64) ([]userkeys.UserAPIKey, error) {
+func (f *fakeAuthority) Apps(_ context.Context, userID int64) ([]site.UserAPIKey, error) {
 	if f.down != nil {
 		return nil, f.down
 	}
-	var out []userkeys.UserAPIKey
+	var out []site.UserAPIKey
 	for _, k := range slices.Backward(f.keys) {
 		if k.UserID == userID {
 			out = append(out, k)
@@ -538,7 +539,7 @@ func (f *fakeAuthority) Apps(_ context.Context, userID int64) ([]userkeys.UserAP
 	return out, nil
 }
 
-func (f *fakeAuthority) find(id int64, by userkeys.Caller) (*userkeys.UserAPIKey, error) {
+func (f *fakeAuthority) find(id int64, by site.Caller) (*site.UserAPIKey, error) {
 	f.actors = append(f.actors, by)
 	if f.down != nil {
 		return nil, f.down
@@ -553,15 +554,15 @@ func (f *fakeAuthority) find(id int64, by userkeys.Caller) (*userkeys.UserAPIKey
 	return k, nil
 }
 
-func (f *fakeAuthority) Revoke(_ context.Context, id int64, by userkeys.Caller) error {
+func (f *fakeAuthority) Revoke(_ context.Context, id int64, by site.Caller) error {
 	k, err := f.find(id, by)
 	if err == nil {
-		k.RevokedAt, k.RevokedBy = testNow, userkeys.RevokedByOwner
+		k.RevokedAt, k.RevokedBy = testNow, site.RevokedByOwner
 	}
 	return err
 }
 
-func (f *fakeAuthority) UndoRevoke(_ context.Context, id int64, by userkeys.Caller) error {
+func (f *fakeAuthority) UndoRevoke(_ context.Context, id int64, by site.Caller) error {
 	k, err := f.find(id, by)
 	if err == nil {
 		k.RevokedAt, k.RevokedBy = time.Time{}, ""
@@ -569,11 +570,11 @@ func (f *fakeAuthority) UndoRevoke(_ context.Context, id int64, by userkeys.Call
 	return err
 }
 
-func (f *fakeAuthority) AppSessions(context.Context, int64) ([]userkeys.AppSession, error) {
+func (f *fakeAuthority) AppSessions(context.Context, int64) ([]site.AppSession, error) {
 	return f.signIns, nil
 }
 
-func (f *fakeAuthority) RevokeAll(ctx context.Context, userID int64, by userkeys.Caller) (int, error) {
+func (f *fakeAuthority) RevokeAll(ctx context.Context, userID int64, by site.Caller) (int, error) {
 	n := 0
 	for _, k := range f.keys {
 		if k.UserID == userID && k.RevokedAt.IsZero() {

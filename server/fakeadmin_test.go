@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // fakeAuthority also knows admin API keys. The text of the one that acts as
@@ -16,8 +17,8 @@ func adminText(username string) string {
 }
 
 func (f *fakeAuthority) addAdminKey(username string) {
-	k := userkeys.AdminAPIKey{ID: int64(len(f.adminKeys) + 1), Description: "for " + username, Username: username, CreatedAt: testNow}
-	for _, u := range []userkeys.User{alice, root, mod} {
+	k := site.AdminAPIKey{ID: int64(len(f.adminKeys) + 1), Description: "for " + username, Username: username, CreatedAt: testNow}
+	for _, u := range []site.User{alice, root, mod} {
 		if u.Username == username {
 			k.UserID = u.ID
 		}
@@ -27,49 +28,49 @@ func (f *fakeAuthority) addAdminKey(username string) {
 }
 
 // addNarrowKey adds a key that acts as anybody, with permissions, and tells its text.
-func (f *fakeAuthority) addNarrowKey(may ...userkeys.AdminPermission) string {
+func (f *fakeAuthority) addNarrowKey(may ...site.AdminPermission) string {
 	id := int64(len(f.adminKeys) + 1)
-	f.adminKeys = append(f.adminKeys, userkeys.AdminAPIKey{ID: id, Description: "narrow", Permissions: may, CreatedAt: testNow})
+	f.adminKeys = append(f.adminKeys, site.AdminAPIKey{ID: id, Description: "narrow", Permissions: may, CreatedAt: testNow})
 	text := strings.Repeat("1", 60) + strconv.FormatInt(1000+id, 10)
 	f.adminTexts[text] = id
 	return text
 }
 
-func (f *fakeAuthority) CheckAdminKey(_ context.Context, key, username string) (userkeys.User, userkeys.AdminAPIKey, error) {
-	none := userkeys.AdminAPIKey{}
+func (f *fakeAuthority) CheckAdminKey(_ context.Context, key, username string) (site.User, site.AdminAPIKey, error) {
+	none := site.AdminAPIKey{}
 	if f.down != nil {
-		return userkeys.User{}, none, f.down
+		return site.User{}, none, f.down
 	}
 	id, ok := f.adminTexts[key]
 	if !ok || !f.adminKeys[id-1].Live(testNow) {
-		return userkeys.User{}, none, userkeys.ErrInvalidAdminKey
+		return site.User{}, none, site.ErrInvalidAdminKey
 	}
 	if own := f.adminKeys[id-1].Username; own != "" {
 		username = own
 	}
-	for _, u := range []userkeys.User{alice, bob, root, mod} {
+	for _, u := range []site.User{alice, bob, root, mod} {
 		if strings.EqualFold(u.Username, username) {
 			return u, f.adminKeys[id-1], nil
 		}
 	}
-	return userkeys.User{}, none, &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "invalid Api-Username"}
+	return site.User{}, none, &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "invalid Api-Username"}
 }
 
-func (f *fakeAuthority) CreateAdminKey(_ context.Context, n userkeys.NewAdminAPIKey, by userkeys.Caller) (userkeys.Key, userkeys.AdminAPIKey, error) {
+func (f *fakeAuthority) CreateAdminKey(_ context.Context, n site.NewAdminAPIKey, by site.Caller) (userkeys.Key, site.AdminAPIKey, error) {
 	description, username := n.Description, n.Username
 	if by.AdminKey != 0 {
-		return "", userkeys.AdminAPIKey{}, userkeys.Errorf(userkeys.InvalidAccess, "no key makes admin API keys")
+		return "", site.AdminAPIKey{}, userkeys.Errorf(userkeys.InvalidAccess, "no key makes admin API keys")
 	}
 	f.actors = append(f.actors, by)
 	switch {
 	case f.down != nil:
-		return "", userkeys.AdminAPIKey{}, f.down
+		return "", site.AdminAPIKey{}, f.down
 	case description == "":
-		return "", userkeys.AdminAPIKey{}, userkeys.Errorf(userkeys.MissingParameter, "description is missing")
+		return "", site.AdminAPIKey{}, userkeys.Errorf(userkeys.MissingParameter, "description is missing")
 	case username == "nobody":
-		return "", userkeys.AdminAPIKey{}, userkeys.Errorf(userkeys.NotFound, "there is no such user")
+		return "", site.AdminAPIKey{}, userkeys.Errorf(userkeys.NotFound, "there is no such user")
 	}
-	k := userkeys.AdminAPIKey{ID: int64(len(f.adminKeys) + 1), Description: description, Username: username, Permissions: n.Permissions, CreatedAt: testNow, ExpiresAt: n.ExpiresAt}
+	k := site.AdminAPIKey{ID: int64(len(f.adminKeys) + 1), Description: description, Username: username, Permissions: n.Permissions, CreatedAt: testNow, ExpiresAt: n.ExpiresAt}
 	if username != "" {
 		k.UserID = root.ID
 	}
@@ -79,8 +80,8 @@ func (f *fakeAuthority) CreateAdminKey(_ context.Context, n userkeys.NewAdminAPI
 	return userkeys.Key(text), k, nil
 }
 
-func (f *fakeAuthority) AdminKeys(_ context.Context, before int64, limit int) ([]userkeys.AdminAPIKey, error) {
-	var out []userkeys.AdminAPIKey
+func (f *fakeAuthority) AdminKeys(_ context.Context, before int64, limit int) ([]site.AdminAPIKey, error) {
+	var out []site.AdminAPIKey
 	for _, k := range slices.Backward(f.adminKeys) {
 		if (before == 0 || k.ID < before) && len(out) < limit {
 			out = append(out, k)
@@ -89,7 +90,7 @@ func (f *fakeAuthority) AdminKeys(_ context.Context, before int64, limit int) ([
 	return out, f.down
 }
 
-func (f *fakeAuthority) RevokeAdminKey(_ context.Context, id int64, by userkeys.Caller) error {
+func (f *fakeAuthority) RevokeAdminKey(_ context.Context, id int64, by site.Caller) error {
 	f.actors = append(f.actors, by)
 	if id > int64(len(f.adminKeys)) {
 		return userkeys.Errorf(userkeys.NotFound, "there is no such admin API key")
@@ -98,8 +99,8 @@ func (f *fakeAuthority) RevokeAdminKey(_ context.Context, id int64, by userkeys.
 	return nil
 }
 
-func (f *fakeAuthority) Keys(_ context.Context, fl userkeys.KeyFilter) ([]userkeys.UserAPIKey, error) {
-	var out []userkeys.UserAPIKey
+func (f *fakeAuthority) Keys(_ context.Context, fl site.KeyFilter) ([]site.UserAPIKey, error) {
+	var out []site.UserAPIKey
 	for _, k := range slices.Backward(f.keys) {
 		if (fl.UserID == 0 || k.UserID == fl.UserID) && (fl.Before == 0 || k.ID < fl.Before) && (!fl.Live || k.Live(testNow)) && len(out) < fl.Limit {
 			out = append(out, k)
@@ -108,8 +109,8 @@ func (f *fakeAuthority) Keys(_ context.Context, fl userkeys.KeyFilter) ([]userke
 	return out, f.down
 }
 
-func (f *fakeAuthority) AuditEvents(_ context.Context, before int64, limit int) ([]userkeys.AuditEvent, error) {
-	var out []userkeys.AuditEvent
+func (f *fakeAuthority) AuditEvents(_ context.Context, before int64, limit int) ([]site.AuditEvent, error) {
+	var out []site.AuditEvent
 	for _, e := range slices.Backward(f.events) {
 		if (before == 0 || e.ID < before) && len(out) < limit {
 			out = append(out, e)
@@ -120,19 +121,19 @@ func (f *fakeAuthority) AuditEvents(_ context.Context, before int64, limit int) 
 
 // fakeUsers are the accounts of the four users; it remembers who did what.
 type fakeUsers struct {
-	users []userkeys.User
+	users []site.User
 	done  []string
 }
 
 var _ UserAdmin = (*fakeUsers)(nil)
 
-func (f *fakeUsers) note(what string, by userkeys.Caller) {
+func (f *fakeUsers) note(what string, by site.Caller) {
 	f.done = append(f.done, what+" by "+strconv.FormatInt(by.User.ID, 10)+" "+string(by.Kind()))
 }
 
-func (f *fakeUsers) Create(_ context.Context, n userkeys.NewUser, by userkeys.Caller) (userkeys.User, error) {
+func (f *fakeUsers) Create(_ context.Context, n site.NewUser, by site.Caller) (site.User, error) {
 	f.note("create "+n.Username+" "+n.Password, by)
-	u := userkeys.User{
+	u := site.User{
 		ID: int64(len(f.users) + 1), Username: n.Username, Name: n.Name, Email: n.Email, TrustLevel: n.TrustLevel,
 		Admin: n.Admin, Moderator: n.Moderator, Active: !n.Inactive, Groups: n.Groups,
 	}
@@ -140,26 +141,26 @@ func (f *fakeUsers) Create(_ context.Context, n userkeys.NewUser, by userkeys.Ca
 	return u, nil
 }
 
-func (f *fakeUsers) find(fit func(userkeys.User) bool) (*userkeys.User, error) {
+func (f *fakeUsers) find(fit func(site.User) bool) (*site.User, error) {
 	i := slices.IndexFunc(f.users, fit)
 	if i < 0 {
-		return &userkeys.User{}, userkeys.Errorf(userkeys.NotFound, "there is no user of that name")
+		return &site.User{}, userkeys.Errorf(userkeys.NotFound, "there is no user of that name")
 	}
 	return &f.users[i], nil
 }
 
-func (f *fakeUsers) User(_ context.Context, id int64) (userkeys.User, error) {
-	u, err := f.find(func(u userkeys.User) bool { return u.ID == id })
+func (f *fakeUsers) User(_ context.Context, id int64) (site.User, error) {
+	u, err := f.find(func(u site.User) bool { return u.ID == id })
 	return *u, err
 }
 
-func (f *fakeUsers) FindUser(_ context.Context, name string) (userkeys.User, error) {
-	u, err := f.find(func(u userkeys.User) bool { return strings.EqualFold(u.Username, name) })
+func (f *fakeUsers) FindUser(_ context.Context, name string) (site.User, error) {
+	u, err := f.find(func(u site.User) bool { return strings.EqualFold(u.Username, name) })
 	return *u, err
 }
 
-func (f *fakeUsers) FindUsers(_ context.Context, fl userkeys.UserFilter) ([]userkeys.User, error) {
-	var out []userkeys.User
+func (f *fakeUsers) FindUsers(_ context.Context, fl site.UserFilter) ([]site.User, error) {
+	var out []site.User
 	for _, u := range f.users {
 		if u.ID > fl.After && strings.Contains(u.Username, fl.Text) && len(out) < fl.Limit {
 			out = append(out, u)
@@ -168,29 +169,29 @@ func (f *fakeUsers) FindUsers(_ context.Context, fl userkeys.UserFilter) ([]user
 	return out, nil
 }
 
-func (f *fakeUsers) Update(_ context.Context, id int64, change func(*userkeys.User), by userkeys.Caller) (userkeys.User, error) {
+func (f *fakeUsers) Update(_ context.Context, id int64, change func(*site.User), by site.Caller) (site.User, error) {
 	f.note("update", by)
-	u, err := f.find(func(u userkeys.User) bool { return u.ID == id })
+	u, err := f.find(func(u site.User) bool { return u.ID == id })
 	if err == nil {
 		change(u)
 	}
 	return *u, err
 }
 
-func (f *fakeUsers) Suspend(ctx context.Context, id int64, by userkeys.Caller) (userkeys.User, error) {
-	return f.Update(ctx, id, func(u *userkeys.User) { u.SuspendedAt = testNow }, by)
+func (f *fakeUsers) Suspend(ctx context.Context, id int64, by site.Caller) (site.User, error) {
+	return f.Update(ctx, id, func(u *site.User) { u.SuspendedAt = testNow }, by)
 }
 
-func (f *fakeUsers) Unsuspend(ctx context.Context, id int64, by userkeys.Caller) (userkeys.User, error) {
-	return f.Update(ctx, id, func(u *userkeys.User) { u.SuspendedAt = userkeys.User{}.SuspendedAt }, by)
+func (f *fakeUsers) Unsuspend(ctx context.Context, id int64, by site.Caller) (site.User, error) {
+	return f.Update(ctx, id, func(u *site.User) { u.SuspendedAt = site.User{}.SuspendedAt }, by)
 }
 
-func (f *fakeUsers) SetPassword(_ context.Context, id int64, password string, by userkeys.Caller) error {
+func (f *fakeUsers) SetPassword(_ context.Context, id int64, password string, by site.Caller) error {
 	f.note("password "+strconv.FormatInt(id, 10)+" "+password, by)
 	return nil
 }
 
-func (f *fakeUsers) Delete(_ context.Context, id int64, by userkeys.Caller) error {
+func (f *fakeUsers) Delete(_ context.Context, id int64, by site.Caller) error {
 	f.note("delete "+strconv.FormatInt(id, 10), by)
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 const (
@@ -201,7 +202,7 @@ func jsonList(d *json.Decoder, first json.Token) (string, bool) {
 // tokenHolds tells whether r may act for v's session. Nobody's session needs
 // no token; a session without one rests on the checks of Origin and
 // Sec-Fetch-Site, of which every browser that keeps cookies sends one.
-func tokenHolds(r *http.Request, v userkeys.Visitor) bool {
+func tokenHolds(r *http.Request, v site.Visitor) bool {
 	if !v.SignedIn() {
 		return true
 	}

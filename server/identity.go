@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 // Identity tells who is at the browser. The built-in accounts are one;
@@ -14,7 +14,7 @@ type Identity interface {
 	// Visitor tells who sends r. Nobody signed in is a zero Visitor and no error.
 	// A user who may not act (suspended, inactive) is nobody.
 	// While a session's event stream or long poll is open it is asked about r once a second, so that both end with the session.
-	Visitor(r *http.Request) (userkeys.Visitor, error)
+	Visitor(r *http.Request) (site.Visitor, error)
 	// LoginURL is where somebody signs in and then comes back to back, an
 	// absolute path with query on this site.
 	LoginURL(back string) string
@@ -40,21 +40,21 @@ type LoginIdentity interface {
 	Sessions(next http.Handler) http.Handler
 	// Login signs in and gives the browser a new session. Errors:
 	// [userkeys.InvalidCredentials] (one text for every reason), [userkeys.RateLimited], [userkeys.Unavailable].
-	Login(r *http.Request, username, password string) (userkeys.User, error)
+	Login(r *http.Request, username, password string) (site.User, error)
 	// SignIn gives the browser a session of the app that was given the one-time password p, which was just consumed. The
-	// session ends with the app's key, and [userkeys.Visitor] names the app. Errors: [userkeys.InvalidCredentials] for a
+	// session ends with the app's key, and [site.Visitor] names the app. Errors: [userkeys.InvalidCredentials] for a
 	// user who may not act, [userkeys.ConsentGone] if the key has ended.
-	SignIn(r *http.Request, p userkeys.OneTimePassword) (userkeys.User, error)
+	SignIn(r *http.Request, p site.OneTimePassword) (site.User, error)
 	// FormToken is what a program must send in X-CSRF-Token. Before a session
 	// there is one too; a session that begins with its cookie takes it as well.
 	FormToken(r *http.Request) (string, error)
 	// User finds a user by id; [userkeys.NotFound].
-	User(ctx context.Context, id int64) (userkeys.User, error)
+	User(ctx context.Context, id int64) (site.User, error)
 	// Logout ends the session.
 	Logout(ctx context.Context) error
 	// CheckSetup reports whether Setup would take the token now; [userkeys.ConsentGone] if not.
 	CheckSetup(ctx context.Context, token string) error
 	// Setup makes the first administrator, once, with the token of the one-time
 	// link; [userkeys.ConsentGone] if the token is used, old or wrong. It signs them in.
-	Setup(r *http.Request, token, username, password string) (userkeys.User, error)
+	Setup(r *http.Request, token, username, password string) (site.User, error)
 }

@@ -15,14 +15,15 @@ import (
 	"userkeys"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/notify"
+	"userkeys/site"
 )
 
 // withInbox gives the site a real store with the same four users, and an inbox over it.
 func withInbox(t *testing.T) option {
 	t.Helper()
 	st := dbtest.SQLite(t)
-	for _, u := range []userkeys.User{alice, bob, root, mod} {
-		made, err := st.CreateUser(t.Context(), userkeys.Account{User: u}, userkeys.Caller{As: userkeys.CallerCommand})
+	for _, u := range []site.User{alice, bob, root, mod} {
+		made, err := st.CreateUser(t.Context(), site.Account{User: u}, site.Caller{As: site.CallerCommand})
 		if err != nil || made.ID != u.ID {
 			t.Fatalf("%s has the id %d, want %d: %v", u.Username, made.ID, u.ID, err)
 		}
@@ -41,9 +42,9 @@ func inboxSite(t *testing.T, options ...option) *fakeSite {
 }
 
 // tell adds a notification for somebody and returns its id.
-func (f *fakeSite) tell(who string, n userkeys.Notification) int64 {
+func (f *fakeSite) tell(who string, n site.Notification) int64 {
 	f.t.Helper()
-	told, err := f.server.cfg.Inbox.Add(f.t.Context(), userkeys.Announcement{Usernames: []string{who}, Notification: n, Caller: userkeys.Caller{As: userkeys.CallerSystem}})
+	told, err := f.server.cfg.Inbox.Add(f.t.Context(), site.Announcement{Usernames: []string{who}, Notification: n, Caller: site.Caller{As: site.CallerSystem}})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -96,12 +97,12 @@ func (l listed) ids() []int64 {
 func TestNotificationShape(t *testing.T) {
 	t.Parallel()
 	f := inboxSite(t)
-	f.tell("bob", userkeys.Notification{Type: 1})
-	f.tell("alice", userkeys.Notification{
+	f.tell("bob", site.Notification{Type: 1})
+	f.tell("alice", site.Notification{
 		Type: 6, TopicID: 42, PostNumber: 3, Slug: "hello-there", FancyTitle: "A &amp; B",
 		Data: json.RawMessage(` { "display_username": "carol", "n": 1.50, "list": [null, true] } `),
 	})
-	f.tell("alice", userkeys.Notification{Type: 14})
+	f.tell("alice", site.Notification{Type: 14})
 	want := `{"load_more_notifications":"/notifications?before=2\u0026limit=60\u0026username=alice","notifications":[` +
 		`{"id":3,"user_id":1,"notification_type":14,"read":false,"high_priority":false,"created_at":"2026-11-22T12:00:00.000Z","post_number":null,"topic_id":null,"fancy_title":null,"slug":null,"data":{}},` +
 		`{"id":2,"user_id":1,"notification_type":6,"read":false,"high_priority":true,"created_at":"2026-11-22T12:00:00.000Z","post_number":3,"topic_id":42,"fancy_title":"A &amp; B","slug":"hello-there","data":{"display_username":"carol","n":1.50,"list":[null,true]}}` +
@@ -134,7 +135,7 @@ func TestNotificationPages(t *testing.T) {
 		if i%10 == 0 {
 			kind = 6
 		}
-		ids = append(ids, f.tell("alice", userkeys.Notification{Type: kind}))
+		ids = append(ids, f.tell("alice", site.Notification{Type: kind}))
 	}
 	list := func(path string) listed {
 		t.Helper()
@@ -146,7 +147,7 @@ func TestNotificationPages(t *testing.T) {
 	if len(first.Notifications) != 60 || first.Total != 70 || first.Notifications[0].ID != ids[69] || first.Seen == nil {
 		t.Errorf("the first page has %d of %d", len(first.Notifications), first.Total)
 	}
-	f.tell("alice", userkeys.Notification{Type: 1}) // in between moves nothing onto the next page
+	f.tell("alice", site.Notification{Type: 1}) // in between moves nothing onto the next page
 	second := list(first.More)
 	if len(second.Notifications) != 10 || second.Notifications[0].ID != ids[9] {
 		t.Errorf("the second page has %v", second.ids())
@@ -175,7 +176,7 @@ func TestNotificationsRecent(t *testing.T) {
 	f := inboxSite(t)
 	var ids []int64
 	for _, kind := range []int{6, 1, 2, 1} {
-		ids = append(ids, f.tell("alice", userkeys.Notification{Type: kind}))
+		ids = append(ids, f.tell("alice", site.Notification{Type: kind}))
 	}
 	f.put("/notifications/read.json", "alice", "", fmt.Sprintf(`{"id":%d}`, ids[3])).must(t, http.StatusOK)
 	recent := func(c call, want []int64, seen int64) {
@@ -199,13 +200,13 @@ func TestNotificationsRecent(t *testing.T) {
 	recent(call{path: path + "&filter=read", as: "alice"}, []int64{ids[3]}, ids[3])
 	recent(call{path: path + "&filter=unread", as: "alice"}, order[:3], ids[3])
 	recent(call{path: path, as: "bob"}, nil, 0)
-	f.tell("bob", userkeys.Notification{Type: 1})
+	f.tell("bob", site.Notification{Type: 1})
 	a := f.do(call{path: path + "&username=bob", as: "root"})
 	a.must(t, http.StatusOK, `"pending_reviewables":[]`, `"user_id":2`)
 	recent(call{path: path + "&silent=true", as: "bob"}, []int64{5}, 0) // whoever looks over his shoulder sees nothing for him
 	f.do(call{path: path, as: "alice"}).mustNot(t, "pending_reviewables")
 	for range 20 {
-		f.tell("bob", userkeys.Notification{Type: 1})
+		f.tell("bob", site.Notification{Type: 1})
 	}
 	if n := len(decode[listed](t, f.do(call{path: path, as: "bob"})).Notifications); n != 15 {
 		t.Errorf("%d without a limit, want 15", n)
@@ -232,9 +233,9 @@ func TestNotificationTotals(t *testing.T) {
 	}
 	want("alice", "", alices(0, 0))
 	for _, kind := range []int{1, 6, 24, 6, 2} {
-		f.tell("alice", userkeys.Notification{Type: kind})
+		f.tell("alice", site.Notification{Type: kind})
 	}
-	f.tell("root", userkeys.Notification{Type: 6})
+	f.tell("root", site.Notification{Type: 6})
 	want("alice", "", alices(3, 2))
 	want("", "key-1", alices(3, 2))
 	f.put("/notifications/read", "", "key-1", `{"id":2}`).must(t, http.StatusOK, `{"success":"OK"}`)
@@ -244,7 +245,7 @@ func TestNotificationTotals(t *testing.T) {
 	want("", "key-1", alices(0, 0)) // seen, though not read
 	f.do(call{path: "/session/current.json", key: "key-1"}).must(t, http.StatusOK,
 		`"unread_notifications":0`, `"unread_high_priority_notifications":2`, `"all_unread_notifications_count":0`, `"seen_notification_id":5`, `"name":"Alice A."`)
-	f.tell("alice", userkeys.Notification{Type: 1})
+	f.tell("alice", site.Notification{Type: 1})
 	f.do(call{path: "/session/current.json", as: "alice"}).must(t, http.StatusOK, `"unread_notifications":1`, `"all_unread_notifications_count":1`)
 }
 
@@ -256,7 +257,7 @@ func TestMarkRead(t *testing.T) {
 		t.Helper()
 		ids = nil
 		for _, kind := range []int{1, 2, 6, 1} {
-			ids = append(ids, f.tell("alice", userkeys.Notification{Type: kind}))
+			ids = append(ids, f.tell("alice", site.Notification{Type: kind}))
 		}
 	}
 	unread := func(want ...int) {
@@ -273,7 +274,7 @@ func TestMarkRead(t *testing.T) {
 	const path = "/notifications/mark-read.json"
 	id := func(i int) string { return fmt.Sprint(ids[i]) }
 	fill()
-	foreign := f.tell("bob", userkeys.Notification{Type: 1})
+	foreign := f.tell("bob", site.Notification{Type: 1})
 	// Nothing that is not understood marks anything, least of all everything.
 	for _, body := range []string{
 		`{"id":null}`, `{"id":""}`, `{"id":0}`, `{"id":-1}`, `{"id":1.0}`, `{"id":1e0}`, `{"id":" 1"}`, `{"id":"01"}`, `{"id":[1]}`, `{"id":{"a":1}}`, `{"id":true}`,
@@ -318,7 +319,7 @@ func TestMarkRead(t *testing.T) {
 func TestNotificationsAreForTheirOwner(t *testing.T) {
 	t.Parallel()
 	f := inboxSite(t)
-	f.tell("bob", userkeys.Notification{Type: 1})
+	f.tell("bob", site.Notification{Type: 1})
 	for _, path := range []string{"/notifications", "/notifications.json", "/notifications.json?recent=true", "/notifications/totals", "/notifications/totals.json", "/user-status.json", "/u/alice.json"} {
 		f.do(call{path: path, header: map[string]string{"Accept": "application/json"}}).must(t, http.StatusForbidden, `"error_type":"not_logged_in"`)
 		f.do(call{path: path, key: "key-99", as: "alice"}).must(t, http.StatusForbidden, `"reason":"invalid key"`)
@@ -344,7 +345,7 @@ func TestNotificationsAreForTheirOwner(t *testing.T) {
 			t.Errorf("%+v: %s", tt, a.text)
 		}
 	}
-	f.authority.add(userkeys.UserAPIKey{UserID: root.ID, Scopes: userkeys.Scopes{"read"}})
+	f.authority.add(site.UserAPIKey{UserID: root.ID, Scopes: userkeys.Scopes{"read"}})
 	f.do(call{path: "/notifications.json?username=bob", key: "key-6"}).must(t, http.StatusForbidden, "a key reads its owner's notifications")
 	// GR2: a change needs the session's own token, from here.
 	for _, method := range []string{http.MethodPut, http.MethodDelete} {
@@ -372,7 +373,7 @@ func TestNotificationsAreForTheirOwner(t *testing.T) {
 func TestNotificationParameters(t *testing.T) {
 	t.Parallel()
 	f := inboxSite(t)
-	id := f.tell("alice", userkeys.Notification{Type: 1})
+	id := f.tell("alice", site.Notification{Type: 1})
 	for query, says := range map[string]string{
 		"limit=0": "1 to 60", "limit=61": "1 to 60", "limit=-1": "whole number", "limit=": "whole number", "limit=1e1": "whole number", "limit=99999999999999999999": "whole number",
 		"limit=5&limit=6": "twice", "offset=-1": "whole number", "offset=x": "whole number", "offset=10001": "load_more_notifications", "before=0": "id of a notification",
@@ -555,8 +556,8 @@ func TestUserJSON(t *testing.T) {
 	off := bob
 	off.Active = false
 	if err := f.server.cfg.Users.(interface {
-		UpdateUser(ctx context.Context, u userkeys.User, act userkeys.Act) error
-	}).UpdateUser(t.Context(), off, userkeys.Caller{}.At(testNow)); err != nil {
+		UpdateUser(ctx context.Context, u site.User, act site.Act) error
+	}).UpdateUser(t.Context(), off, site.Caller{}.At(testNow)); err != nil {
 		t.Fatal(err)
 	}
 	f.do(call{path: "/u/bob.json", as: "alice"}).must(t, http.StatusNotFound)

@@ -6,6 +6,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
+	"userkeys/site"
 )
 
 const (
@@ -17,7 +18,7 @@ const (
 const againField = "again"
 
 // login asks who somebody is; who is signed in goes where they were going. A user whose app is signed in signs in themselves.
-func (s *Server) login(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) login(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	back := returnAddress(r.URL.Query().Get("redirect"))
 	if v.SignedIn() && v.Session.App == "" && !r.URL.Query().Has(againField) {
 		redirect(w, http.StatusSeeOther, back)
@@ -28,7 +29,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request, v userkeys.Visito
 
 // loginPost signs somebody in. A refusal keeps the name and the way back, and
 // has one text for every reason that would tell who exists.
-func (s *Server) loginPost(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) loginPost(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	p := loginPage{Username: cutBytes(r.PostForm.Get("username"), 200), Redirect: returnAddress(r.PostForm.Get("redirect"))}
 	_, err := s.accounts.Login(r, r.PostForm.Get("username"), r.PostForm.Get("password"))
 	if err == nil {
@@ -53,7 +54,7 @@ func (s *Server) loginPost(w http.ResponseWriter, r *http.Request, v userkeys.Vi
 }
 
 // logout ends the session and goes back to where the form was.
-func (s *Server) logout(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
+func (s *Server) logout(w http.ResponseWriter, r *http.Request, _ site.Visitor) error {
 	if err := s.accounts.Logout(r.Context()); err != nil {
 		return err
 	}
@@ -62,7 +63,7 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request, _ userkeys.Visit
 }
 
 // setup asks for the first administrator's name and password, where the link is still good.
-func (s *Server) setup(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) setup(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	p := setupPage{Token: r.URL.Query().Get("token")}
 	if err := s.accounts.CheckSetup(r.Context(), p.Token); err != nil {
 		return s.setupProblem(w, r, v, p, err)
@@ -70,7 +71,7 @@ func (s *Server) setup(w http.ResponseWriter, r *http.Request, v userkeys.Visito
 	return s.pages.Setup(w, http.StatusOK, s.frame(v), p)
 }
 
-func (s *Server) setupPost(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) setupPost(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	f := r.PostForm
 	p := setupPage{Token: f.Get("token"), Username: cutBytes(f.Get("username"), 200)}
 	var err error
@@ -87,7 +88,7 @@ func (s *Server) setupPost(w http.ResponseWriter, r *http.Request, v userkeys.Vi
 }
 
 // setupProblem shows the page with what is wrong, and without the form where the link is good no more.
-func (s *Server) setupProblem(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, p setupPage, err error) error {
+func (s *Server) setupProblem(w http.ResponseWriter, r *http.Request, v site.Visitor, p setupPage, err error) error {
 	e := userkeys.AsError(err)
 	switch e.Code {
 	case userkeys.InvalidParameters, userkeys.Conflict:
@@ -105,7 +106,7 @@ func (s *Server) setupProblem(w http.ResponseWriter, r *http.Request, v userkeys
 }
 
 // home is the page at the root of a site that has nothing else.
-func (s *Server) home(w http.ResponseWriter, _ *http.Request, v userkeys.Visitor) error {
+func (s *Server) home(w http.ResponseWriter, _ *http.Request, v site.Visitor) error {
 	f := s.frame(v)
 	f.Login = s.cfg.Identity.LoginURL("/")
 	return s.pages.Home(w, f)

@@ -5,6 +5,7 @@ import (
 
 	"userkeys"
 	"userkeys/authority"
+	"userkeys/site"
 )
 
 // The models are the pages for programs, by the wire's names (4.3 and 22).
@@ -15,7 +16,7 @@ type personModel struct {
 	Avatar   string `json:"avatar_template"`
 }
 
-func (s *Server) person(v userkeys.Visitor) *personModel {
+func (s *Server) person(v site.Visitor) *personModel {
 	if !v.SignedIn() {
 		return nil
 	}
@@ -43,7 +44,7 @@ type readyModel struct {
 	CurrentUser     *personModel `json:"current_user"`
 }
 
-func (s *Server) readyModel(v userkeys.Visitor, q authority.Question) readyModel {
+func (s *Server) readyModel(v site.Visitor, q authority.Question) readyModel {
 	m := readyModel{
 		State: "ready", ConsentID: q.ID, ApplicationName: q.Name, PublicKey: q.KeyText, Nonce: q.Nonce, ClientID: q.ClientID,
 		AuthRedirect: known(q.AuthRedirect), RedirectURI: redirectShown(q.Redirect), PushURL: known(q.PushURL),
@@ -67,7 +68,7 @@ func redirectShown(r *userkeys.Redirect) *string {
 
 // refusedModel says why a request is not put to the user. errors and reason are
 // our addition: a program should not have to guess.
-func (s *Server) refusedModel(v userkeys.Visitor, q userkeys.AuthorizationRequest, e *userkeys.Error) map[string]any {
+func (s *Server) refusedModel(v site.Visitor, q site.AuthorizationRequest, e *userkeys.Error) map[string]any {
 	m := map[string]any{"state": "generic_error", "errors": []string{e.Public}, "reason": reasonOf(e)}
 	if e.Code == userkeys.UserNotAllowed {
 		m["state"], m["application_name"], m["current_user"] = "no_trust_level", shownName(q.ApplicationName), s.person(v)

@@ -9,6 +9,7 @@ import (
 
 	"userkeys"
 	"userkeys/notify"
+	"userkeys/site"
 )
 
 // notificationRoutes are the notifications of a user.
@@ -16,22 +17,22 @@ func (s *Server) notificationRoutes() []route {
 	if s.cfg.Inbox == nil {
 		return nil
 	}
-	all := []route{{"POST /user-api-key/admin/notifications.json", ownBody.needing(userkeys.AdminNotify), administrator, "admin/notifications/create", s.notifyUsers}}
+	all := []route{{"POST /user-api-key/admin/notifications.json", ownBody.needing(site.AdminNotify), administrator, "admin/notifications/create", s.notifyUsers}}
 	if !s.endpoints() {
 		return all
 	}
-	all = append(all, route{"POST /admin/notifications.json", ownBody.needing(userkeys.AdminNotify), administrator, "admin/notifications/create", s.notifyUsers})
+	all = append(all, route{"POST /admin/notifications.json", ownBody.needing(site.AdminNotify), administrator, "admin/notifications/create", s.notifyUsers})
 	for _, end := range []string{"", ".json"} {
 		all = append(all,
-			route{"GET /notifications" + end, current.needing(userkeys.AdminNotify), anyone, "notifications/index", s.notifications},
-			route{"GET /notifications/totals" + end, current.needing(userkeys.AdminNotify), anyone, "notifications/totals", s.notificationTotals},
+			route{"GET /notifications" + end, current.needing(site.AdminNotify), anyone, "notifications/index", s.notifications},
+			route{"GET /notifications/totals" + end, current.needing(site.AdminNotify), anyone, "notifications/totals", s.notificationTotals},
 			route{"PUT /notifications/mark-read" + end, bodied.forAppSessions(), anyone, "notifications/mark_read", s.markRead},
 			route{"PUT /notifications/read" + end, bodied.forAppSessions(), anyone, "notifications/mark_read", s.markOneRead})
 	}
 	return all
 }
 
-func notificationsJSON(list []userkeys.Notification) []notify.JSON {
+func notificationsJSON(list []site.Notification) []notify.JSON {
 	out := make([]notify.JSON, len(list)) // never null
 	for i, n := range list {
 		out[i] = notify.NewJSON(n)
@@ -63,7 +64,7 @@ type asker struct {
 func (a asker) staff() bool { return a.admin || a.moderator }
 
 // askerOf tells who sends r; nobody is refused as the wire does.
-func askerOf(r *http.Request, v userkeys.Visitor) (asker, error) {
+func askerOf(r *http.Request, v site.Visitor) (asker, error) {
 	if access, ok := userkeys.FromContext(r.Context()); ok {
 		return asker{access.UserID, access.Username, access.Admin, access.Moderator, true}, nil
 	}
@@ -74,7 +75,7 @@ func askerOf(r *http.Request, v userkeys.Visitor) (asker, error) {
 }
 
 // notifications lists notifications: page by page, or with recent=true as a menu shows them.
-func (s *Server) notifications(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) notifications(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	who, err := askerOf(r, v)
 	if err != nil {
 		return err
@@ -106,7 +107,7 @@ func (s *Server) notifications(w http.ResponseWriter, r *http.Request, v userkey
 	})
 }
 
-func (s *Server) recentNotifications(w http.ResponseWriter, r *http.Request, f userkeys.NotificationFilter, who asker, silent bool) error {
+func (s *Server) recentNotifications(w http.ResponseWriter, r *http.Request, f site.NotificationFilter, who asker, silent bool) error {
 	l, err := s.cfg.Inbox.Recent(r.Context(), f, silent || f.UserID != who.id)
 	if err != nil {
 		return err
@@ -119,21 +120,21 @@ func (s *Server) recentNotifications(w http.ResponseWriter, r *http.Request, f u
 }
 
 // notifiedUser is whose notifications are asked for: one's own, or those that a member of staff names.
-func (s *Server) notifiedUser(r *http.Request, q url.Values, who asker) (userkeys.User, error) {
+func (s *Server) notifiedUser(r *http.Request, q url.Values, who asker) (site.User, error) {
 	name := q.Get("username")
 	switch {
 	case !q.Has("username") || strings.EqualFold(name, who.username):
-		return userkeys.User{ID: who.id, Username: who.username}, nil
+		return site.User{ID: who.id, Username: who.username}, nil
 	case who.keyed:
-		return userkeys.User{}, &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "a key reads its owner's notifications"}
+		return site.User{}, &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "a key reads its owner's notifications"}
 	case !who.staff() || s.cfg.Users == nil:
-		return userkeys.User{}, userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
+		return site.User{}, userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
 	}
 	return s.cfg.Users.UserNamed(r.Context(), name)
 }
 
 // parseNotificationFilter reads limit, offset, before, filter and filter_by_types.
-func parseNotificationFilter(q url.Values, recent bool) (f userkeys.NotificationFilter, err error) {
+func parseNotificationFilter(q url.Values, recent bool) (f site.NotificationFilter, err error) {
 	f.Limit = notify.MaxPage
 	if recent {
 		f.Limit = notify.RecentPage
@@ -172,7 +173,7 @@ func parseTypes(names string) ([]int, error) {
 		if names == "" {
 			break
 		}
-		n, err := userkeys.ParseNotificationType(name)
+		n, err := site.ParseNotificationType(name)
 		if err != nil {
 			return nil, err
 		}
@@ -208,7 +209,7 @@ func positiveID(q url.Values, name string) (int64, error) {
 
 // loadMore is the address of the next page. It goes on below the last id:
 // what comes in meanwhile moves no line onto the next page again, as an offset would.
-func loadMore(q url.Values, f userkeys.NotificationFilter, l notify.List, username string) string {
+func loadMore(q url.Values, f site.NotificationFilter, l notify.List, username string) string {
 	next := url.Values{"limit": {strconv.Itoa(f.Limit)}, "username": {username}}
 	for _, name := range []string{"filter", "filter_by_types", "before", "offset"} {
 		if value := q.Get(name); value != "" {
@@ -236,7 +237,7 @@ type totalsJSON struct {
 }
 
 // notificationTotals counts what is new to the user.
-func (s *Server) notificationTotals(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) notificationTotals(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	who, err := askerOf(r, v)
 	if err != nil {
 		return err
@@ -261,8 +262,8 @@ func (s *Server) notificationTotals(w http.ResponseWriter, r *http.Request, v us
 }
 
 // markRead marks one notification as read, those of some types, or all.
-func (s *Server) markRead(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
-	return s.mark(w, r, v, func(fields url.Values, m *userkeys.NotificationMark) (err error) {
+func (s *Server) markRead(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
+	return s.mark(w, r, v, func(fields url.Values, m *site.NotificationMark) (err error) {
 		switch {
 		case fields.Has("id"):
 			m.ID, err = positiveID(fields, "id")
@@ -276,8 +277,8 @@ func (s *Server) markRead(w http.ResponseWriter, r *http.Request, v userkeys.Vis
 }
 
 // markOneRead is the same for one only: without an id it marks nothing.
-func (s *Server) markOneRead(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
-	return s.mark(w, r, v, func(fields url.Values, m *userkeys.NotificationMark) (err error) {
+func (s *Server) markOneRead(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
+	return s.mark(w, r, v, func(fields url.Values, m *site.NotificationMark) (err error) {
 		if !fields.Has("id") {
 			return userkeys.Errorf(userkeys.MissingParameter, "id is missing: which notification was read")
 		}
@@ -286,7 +287,7 @@ func (s *Server) markOneRead(w http.ResponseWriter, r *http.Request, v userkeys.
 	})
 }
 
-func (s *Server) mark(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, which func(url.Values, *userkeys.NotificationMark) error) error {
+func (s *Server) mark(w http.ResponseWriter, r *http.Request, v site.Visitor, which func(url.Values, *site.NotificationMark) error) error {
 	who, err := askerOf(r, v)
 	if err != nil {
 		return err
@@ -295,7 +296,7 @@ func (s *Server) mark(w http.ResponseWriter, r *http.Request, v userkeys.Visitor
 	if err != nil {
 		return err
 	}
-	m := userkeys.NotificationMark{UserID: who.id}
+	m := site.NotificationMark{UserID: who.id}
 	if err := which(fields, &m); err != nil {
 		return err
 	}

@@ -6,13 +6,14 @@ import (
 	"strconv"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // maxNotifyBody has room for a thousand names and the largest data.
 const maxNotifyBody = 256 << 10
 
 // notifyUsers is the site's program telling users something: one, or many at a time.
-func (s *Server) notifyUsers(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) notifyUsers(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	if mediaType(r) != "application/json" {
 		return userkeys.Errorf(userkeys.UnsupportedMedia, "the body must be application/json")
 	}
@@ -53,8 +54,8 @@ func idempotencyKey(r *http.Request, inBody string) (string, error) {
 
 // parseNotify reads what to tell whom. Every member is known and has its own type:
 // a mistyped name would tell half of it.
-func parseNotify(o object) (userkeys.Announcement, error) {
-	var a userkeys.Announcement
+func parseNotify(o object) (site.Announcement, error) {
+	var a site.Announcement
 	var username string
 	var kind json.RawMessage
 	var push bool
@@ -102,7 +103,7 @@ func parseNotify(o object) (userkeys.Announcement, error) {
 func parseKind(raw json.RawMessage) (int, error) {
 	var name string
 	if json.Unmarshal(raw, &name) == nil {
-		return userkeys.ParseNotificationType(name)
+		return site.ParseNotificationType(name)
 	}
 	var n int
 	if err := json.Unmarshal(raw, &n); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"userkeys"
 	"userkeys/notify"
+	"userkeys/site"
 )
 
 // told is what the site's program is answered.
@@ -104,7 +105,7 @@ func TestNotifyPush(t *testing.T) {
 	var pushed []bool
 	f := inboxSite(t)
 	in := f.server.cfg.Inbox
-	f.server.cfg.Inbox = notify.New(notify.Config{Store: pushWatch{f.server.cfg.Users.(notify.Store), &pushed}, Now: f.server.cfg.Now, Settings: userkeys.DefaultSettings})
+	f.server.cfg.Inbox = notify.New(notify.Config{Store: pushWatch{f.server.cfg.Users.(notify.Store), &pushed}, Now: f.server.cfg.Now, Settings: site.DefaultSettings})
 	defer func() { f.server.cfg.Inbox = in }()
 	for _, body := range []string{
 		`{"username":"alice","title":"t"}`, `{"username":"alice","title":"t","push":false}`, `{"username":"alice","notification_type":"liked"}`,

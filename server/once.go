@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // A form that makes something carries a token that is new on each page, so that a form that is sent twice, by a reload or a
@@ -32,7 +33,7 @@ func newForm(now time.Time) string {
 }
 
 // spendForm takes the token of r's form, which it must have, and which nobody in v's session sent before.
-func (s *Server) spendForm(r *http.Request, v userkeys.Visitor) error {
+func (s *Server) spendForm(r *http.Request, v site.Visitor) error {
 	token := r.PostForm.Get(onceField)
 	text, random, _ := strings.Cut(token, ".")
 	unix, err := strconv.ParseInt(text, 10, 64)

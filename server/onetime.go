@@ -8,6 +8,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
+	"userkeys/site"
 )
 
 // oneTimeRoutes are one-time passwords (W10.1).
@@ -15,8 +16,8 @@ func (s *Server) oneTimeRoutes() []route {
 	return []route{
 		{"GET /user-api-key/otp", page, anyone, "user_api_keys/otp", s.oneTime},
 		{"GET /user-api-key/otp.json", page, anyone, "user_api_keys/otp", s.oneTime},
-		{"POST /user-api-key/otp", either.needing(userkeys.AdminGrant), signedIn, "user_api_keys/create_otp", s.oneTimePost},
-		{"POST /user-api-key/otp.json", either.needing(userkeys.AdminGrant), signedIn, "user_api_keys/create_otp", s.oneTimePost},
+		{"POST /user-api-key/otp", either.needing(site.AdminGrant), signedIn, "user_api_keys/create_otp", s.oneTimePost},
+		{"POST /user-api-key/otp.json", either.needing(site.AdminGrant), signedIn, "user_api_keys/create_otp", s.oneTimePost},
 	}
 }
 
@@ -30,8 +31,8 @@ type oneTimePage struct {
 }
 
 // oneTime puts an app's request for a one-time password to the user. Nothing is made before they say yes (OT2).
-func (s *Server) oneTime(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
-	request, err := parseRequest(r, userkeys.ParseOneTimeRequest)
+func (s *Server) oneTime(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
+	request, err := parseRequest(r, site.ParseOneTimeRequest)
 	if err == nil {
 		_, err = s.oneTimes.ExamineOneTime(r.Context(), request)
 	}
@@ -58,7 +59,7 @@ func (s *Server) oneTime(w http.ResponseWriter, r *http.Request, v userkeys.Visi
 }
 
 // refuseOneTime is [Server.refuse] for a one-time password: the wire refuses those by status (W10.1).
-func (s *Server) refuseOneTime(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, q userkeys.AuthorizationRequest, err error) error {
+func (s *Server) refuseOneTime(w http.ResponseWriter, r *http.Request, v site.Visitor, q site.AuthorizationRequest, err error) error {
 	e := userkeys.AsError(err)
 	page, explained := s.explain(q, e)
 	if !explained || gateway.WantsJSON(r) {
@@ -70,7 +71,7 @@ func (s *Server) refuseOneTime(w http.ResponseWriter, r *http.Request, v userkey
 
 // oneTimePost makes a one-time password: for the page's question, for a whole
 // request of the user's own program, or for a key where the site allows that.
-func (s *Server) oneTimePost(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) oneTimePost(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	location, err := s.makeOneTime(r, v)
 	if err != nil {
 		return err
@@ -93,19 +94,19 @@ func wantsJSONAnswer(r *http.Request) bool {
 	return gateway.WantsJSON(r)
 }
 
-func (s *Server) makeOneTime(r *http.Request, v userkeys.Visitor) (string, error) {
+func (s *Server) makeOneTime(r *http.Request, v site.Visitor) (string, error) {
 	b := s.caller(r, v)
 	if access, keyed := userkeys.FromContext(r.Context()); keyed {
 		if err := s.keyMayMakeOneTime(access); err != nil {
 			return "", err
 		}
-		b = userkeys.KeyCaller(access, s.cfg.ClientIP(r))
+		b = site.KeyCaller(access, s.cfg.ClientIP(r))
 	} else if r.PostForm.Has("id") {
 		return s.oneTimes.GrantOneTime(r.Context(), r.PostForm.Get("id"), b)
 	} else if err := mayAskDirectly(r, v); err != nil {
 		return "", err
 	}
-	request, err := userkeys.ParseOneTimeRequest(r.PostForm)
+	request, err := site.ParseOneTimeRequest(r.PostForm)
 	if err != nil {
 		return "", err
 	}
@@ -135,7 +136,7 @@ type signInPage struct {
 
 // oneTimeLogin shows whom a one-time password signs in. Looking consumes
 // nothing: link scanners and previews look too (OT4).
-func (s *Server) oneTimeLogin(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) oneTimeLogin(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	password := r.PathValue("password")
 	p, err := s.oneTimes.OneTimePassword(r.Context(), password, s.cfg.ClientIP(r))
 	if err != nil {
@@ -154,7 +155,7 @@ func (s *Server) oneTimeLogin(w http.ResponseWriter, r *http.Request, v userkeys
 }
 
 // oneTimeOver is 200 and a sentence, as the wire has it.
-func (s *Server) oneTimeOver(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, err error) error {
+func (s *Server) oneTimeOver(w http.ResponseWriter, r *http.Request, v site.Visitor, err error) error {
 	if !errors.Is(err, userkeys.ConsentGone) {
 		return err
 	}
@@ -163,7 +164,7 @@ func (s *Server) oneTimeOver(w http.ResponseWriter, r *http.Request, v userkeys.
 }
 
 // oneTimeLoginPost signs in, once.
-func (s *Server) oneTimeLoginPost(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) oneTimeLoginPost(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	p, err := s.oneTimes.UseOneTimePassword(r.Context(), r.PathValue("password"), s.cfg.ClientIP(r))
 	if err != nil {
 		return s.oneTimeOver(w, r, v, err)

@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"strconv"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 //go:embed templates/*.html
@@ -54,7 +54,7 @@ type frame struct {
 	Pushes  bool // there are deliveries for administrators to see
 }
 
-func (s *Server) frame(v userkeys.Visitor) frame {
+func (s *Server) frame(v site.Visitor) frame {
 	f := frame{Site: s.site.Settings().Title, HasHome: s.cfg.Standalone, Pushes: s.cfg.Pushes != nil}
 	if v.SignedIn() {
 		f.User, f.Admin, f.CSRF, f.Form = v.User.Username, v.User.Admin && v.Session.App == "", v.Session.CSRF, newForm(s.cfg.Now())

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // A request that waits in its handler costs two goroutines, whose stacks grew with all that is around a handler, and the
@@ -102,7 +103,7 @@ func (s *Server) holdParked(t *takenOver, r *http.Request, p *poll) (err error) 
 			err = fmt.Errorf("panic: %v", v)
 		}
 	}()
-	return s.hold(t, r, userkeys.Visitor{}, p)
+	return s.hold(t, r, site.Visitor{}, p)
 }
 
 // takenOver writes the one answer that a connection that was taken over still has, as net/http would: in one piece, or

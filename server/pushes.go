@@ -8,27 +8,28 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
+	"userkeys/site"
 )
 
 // Pushes is what the pages need of the push worker. notify.Desk has it by shape.
 type Pushes interface {
 	// KeyPushes tells how pushing to keys goes, by their ids; those that nothing was pushed to are absent.
-	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]userkeys.KeyPush, error)
+	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]site.KeyPush, error)
 	// SendTest queues a test for one key of by's own (or anybody's for an administrator). [userkeys.NotFound],
 	// [userkeys.Conflict] (no push address, not allowed now, not live), [userkeys.RateLimited].
-	SendTest(ctx context.Context, keyID int64, by userkeys.Caller) error
+	SendTest(ctx context.Context, keyID int64, by site.Caller) error
 	// ResumeKey switches pushing to a key on again, and queues again what was given up for it in the last day.
-	ResumeKey(ctx context.Context, keyID int64, by userkeys.Caller) error
+	ResumeKey(ctx context.Context, keyID int64, by site.Caller) error
 	// ResumeHost does so for a host and everything at it.
-	ResumeHost(ctx context.Context, host string, by userkeys.Caller) error
+	ResumeHost(ctx context.Context, host string, by site.Caller) error
 	// Deliveries lists what waits or was given up, newest first.
-	Deliveries(ctx context.Context, f userkeys.DeliveryFilter) ([]userkeys.Delivery, error)
+	Deliveries(ctx context.Context, f site.DeliveryFilter) ([]site.Delivery, error)
 	// Hosts lists hosts with their numbers.
-	Hosts(ctx context.Context) ([]userkeys.PushHost, error)
+	Hosts(ctx context.Context) ([]site.PushHost, error)
 	// Replay queues given-up deliveries again: those of ids, or all of a host, or all (empty). It returns how many.
-	Replay(ctx context.Context, ids []int64, host string, by userkeys.Caller) (int, error)
+	Replay(ctx context.Context, ids []int64, host string, by site.Caller) (int, error)
 	// Discard forgets given-up deliveries in the same way.
-	Discard(ctx context.Context, ids []int64, host string, by userkeys.Caller) (int, error)
+	Discard(ctx context.Context, ids []int64, host string, by site.Caller) (int, error)
 	// SealedSecret is the push secret of a key (for push-secret.json), sealed to the public key of its grant.
 	// [userkeys.NotFound] if the key has no push address.
 	SealedSecret(ctx context.Context, keyID int64) (payload string, err error)
@@ -52,11 +53,11 @@ func (s *Server) pushRoutes() []route {
 		{"POST /user-api-key/deliveries/discard", form, administrator, "", s.deliveriesDiscard},
 		{"POST /user-api-key/deliveries/resume", form, administrator, "", s.deliveriesResume},
 
-		{"GET /user-api-key/admin/deliveries.json", adminRead.needing(userkeys.AdminDeliveries), administrator, "", s.listDeliveries},
-		{"GET /user-api-key/admin/push-hosts.json", adminRead.needing(userkeys.AdminDeliveries), administrator, "", s.listPushHosts},
-		{"POST /user-api-key/admin/deliveries/replay.json", ownBody.needing(userkeys.AdminDeliveries), administrator, "", s.replayDeliveries},
-		{"POST /user-api-key/admin/deliveries/discard.json", ownBody.needing(userkeys.AdminDeliveries), administrator, "", s.discardDeliveries},
-		{"POST /user-api-key/admin/deliveries/resume.json", ownBody.needing(userkeys.AdminDeliveries), administrator, "", s.resumePushes},
+		{"GET /user-api-key/admin/deliveries.json", adminRead.needing(site.AdminDeliveries), administrator, "", s.listDeliveries},
+		{"GET /user-api-key/admin/push-hosts.json", adminRead.needing(site.AdminDeliveries), administrator, "", s.listPushHosts},
+		{"POST /user-api-key/admin/deliveries/replay.json", ownBody.needing(site.AdminDeliveries), administrator, "", s.replayDeliveries},
+		{"POST /user-api-key/admin/deliveries/discard.json", ownBody.needing(site.AdminDeliveries), administrator, "", s.discardDeliveries},
+		{"POST /user-api-key/admin/deliveries/resume.json", ownBody.needing(site.AdminDeliveries), administrator, "", s.resumePushes},
 	}
 }
 
@@ -75,8 +76,8 @@ type pushView struct {
 const failsFor = 10 * time.Minute
 
 // waits tells whether pushing fails in a way that most likely ends by itself.
-func waits(p userkeys.KeyPush, now time.Time) bool {
-	return !p.FailingSince.IsZero() && p.OffAt.IsZero() && (p.Problem == userkeys.PushBusy || now.Sub(p.FailingSince) < failsFor)
+func waits(p site.KeyPush, now time.Time) bool {
+	return !p.FailingSince.IsZero() && p.OffAt.IsZero() && (p.Problem == site.PushBusy || now.Sub(p.FailingSince) < failsFor)
 }
 
 // Health says the state in a word.
@@ -102,8 +103,8 @@ func (p pushView) Trouble() bool {
 }
 
 // pushViews are those of the live keys with a push address, by id; none where nothing is pushed.
-func (s *Server) pushViews(ctx context.Context, keys []userkeys.UserAPIKey, now time.Time) (map[int64]pushView, error) {
-	var pushed []userkeys.UserAPIKey
+func (s *Server) pushViews(ctx context.Context, keys []site.UserAPIKey, now time.Time) (map[int64]pushView, error) {
+	var pushed []site.UserAPIKey
 	for _, k := range keys {
 		if k.Live(now) {
 			pushed = append(pushed, k)
@@ -126,7 +127,7 @@ func (s *Server) pushViews(ctx context.Context, keys []userkeys.UserAPIKey, now 
 }
 
 // keyPushes is how pushing goes to those of keys that have a push address, by id.
-func (s *Server) keyPushes(ctx context.Context, keys []userkeys.UserAPIKey) (map[int64]userkeys.KeyPush, error) {
+func (s *Server) keyPushes(ctx context.Context, keys []site.UserAPIKey) (map[int64]site.KeyPush, error) {
 	var ids []int64
 	for _, k := range keys {
 		if k.PushURL != "" {
@@ -140,7 +141,7 @@ func (s *Server) keyPushes(ctx context.Context, keys []userkeys.UserAPIKey) (map
 	if err != nil {
 		return nil, err
 	}
-	all := make(map[int64]userkeys.KeyPush, len(ids))
+	all := make(map[int64]site.KeyPush, len(ids))
 	for _, id := range ids {
 		all[id] = known[id]
 	}
@@ -148,7 +149,7 @@ func (s *Server) keyPushes(ctx context.Context, keys []userkeys.UserAPIKey) (map
 }
 
 // barred says why the site sends nothing to k's address; empty if it does.
-func (s *Server) barred(k userkeys.UserAPIKey) string {
+func (s *Server) barred(k site.UserAPIKey) string {
 	switch {
 	case s.site.Settings().Pushes(k.Scopes, k.PushURL):
 		return ""
@@ -159,16 +160,16 @@ func (s *Server) barred(k userkeys.UserAPIKey) string {
 }
 
 // pushTest sends a test to the address of one of the user's apps.
-func (s *Server) pushTest(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) pushTest(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	return s.changePush(w, r, v, s.cfg.Pushes.SendTest, "tested")
 }
 
 // pushResume has the site try again where it has given up.
-func (s *Server) pushResume(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) pushResume(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	return s.changePush(w, r, v, s.cfg.Pushes.ResumeKey, "resumed")
 }
 
-func (s *Server) changePush(w http.ResponseWriter, r *http.Request, v userkeys.Visitor, change func(context.Context, int64, userkeys.Caller) error, what string) error {
+func (s *Server) changePush(w http.ResponseWriter, r *http.Request, v site.Visitor, change func(context.Context, int64, site.Caller) error, what string) error {
 	id, err := keyID(r.PostForm)
 	if err != nil {
 		return err
@@ -185,7 +186,7 @@ func (s *Server) changePush(w http.ResponseWriter, r *http.Request, v userkeys.V
 
 // pushSecret gives an app what the pushes for its key are signed with, sealed
 // to the public key of the grant: whoever else has the key cannot open it.
-func (s *Server) pushSecret(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
+func (s *Server) pushSecret(w http.ResponseWriter, r *http.Request, _ site.Visitor) error {
 	access, keyed := userkeys.FromContext(r.Context())
 	if !keyed {
 		return refuseJSON(w, r, &userkeys.Error{Code: userkeys.NotLoggedIn, Public: "send the key whose pushes are meant in the header User-Api-Key", Reason: "no key"})

@@ -14,6 +14,7 @@ import (
 
 	"userkeys"
 	"userkeys/notify"
+	"userkeys/site"
 )
 
 // withPushed is withKeys where alice has more keys, 6 to 14, that notifications are pushed to.
@@ -27,23 +28,23 @@ func withPushed(t *testing.T) *fakeSite {
 	for _, k := range []struct {
 		name, url string
 		scopes    userkeys.Scopes
-		state     userkeys.KeyPush
+		state     site.KeyPush
 		revoked   time.Time
 	}{
 		{name: "Untold", url: at, scopes: both},
-		{name: "Works", url: at, scopes: both, state: userkeys.KeyPush{DeliveredAt: ago(2 * time.Minute), FailedAt: ago(day), Problem: userkeys.PushTimeout}},
-		{name: "Fails", url: at, scopes: both, state: userkeys.KeyPush{DeliveredAt: ago(2 * day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour), Problem: "status 503"}},
-		{name: "Off", url: at, scopes: both, state: userkeys.KeyPush{FailedAt: ago(5 * time.Hour), FailingSince: ago(29 * time.Hour), OffAt: ago(5 * time.Hour), Problem: userkeys.PushGone}},
-		{name: "Barred", url: "https://elsewhere.example/hook", scopes: both, state: userkeys.KeyPush{DeliveredAt: ago(40 * day)}},
+		{name: "Works", url: at, scopes: both, state: site.KeyPush{DeliveredAt: ago(2 * time.Minute), FailedAt: ago(day), Problem: site.PushTimeout}},
+		{name: "Fails", url: at, scopes: both, state: site.KeyPush{DeliveredAt: ago(2 * day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour), Problem: "status 503"}},
+		{name: "Off", url: at, scopes: both, state: site.KeyPush{FailedAt: ago(5 * time.Hour), FailingSince: ago(29 * time.Hour), OffAt: ago(5 * time.Hour), Problem: site.PushGone}},
+		{name: "Barred", url: "https://elsewhere.example/hook", scopes: both, state: site.KeyPush{DeliveredAt: ago(40 * day)}},
 		{name: "Unasked", url: at, scopes: userkeys.Scopes{"read"}},
-		{name: "Busy", url: at, scopes: both, state: userkeys.KeyPush{DeliveredAt: ago(2 * day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour), Problem: userkeys.PushBusy}},
-		{name: "Hiccup", url: at, scopes: both, state: userkeys.KeyPush{FailedAt: ago(time.Minute), FailingSince: ago(time.Minute), Problem: "status 503"}},
-		{name: "Ended", url: at, scopes: both, state: userkeys.KeyPush{OffAt: ago(time.Hour), Problem: userkeys.PushGone}, revoked: ago(time.Minute)},
+		{name: "Busy", url: at, scopes: both, state: site.KeyPush{DeliveredAt: ago(2 * day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour), Problem: site.PushBusy}},
+		{name: "Hiccup", url: at, scopes: both, state: site.KeyPush{FailedAt: ago(time.Minute), FailingSince: ago(time.Minute), Problem: "status 503"}},
+		{name: "Ended", url: at, scopes: both, state: site.KeyPush{OffAt: ago(time.Hour), Problem: site.PushGone}, revoked: ago(time.Minute)},
 	} {
-		made := f.authority.add(userkeys.UserAPIKey{
+		made := f.authority.add(site.UserAPIKey{
 			UserID: alice.ID, ApplicationName: k.name, Scopes: k.scopes, PushURL: k.url, CreatedAt: ago(day), LastUsedAt: ago(day), RevokedAt: k.revoked,
 		})
-		if k.state != (userkeys.KeyPush{}) {
+		if k.state != (site.KeyPush{}) {
 			f.pushes.states[made.ID] = k.state
 		}
 	}
@@ -90,13 +91,13 @@ func TestAppsPageTellsHowPushesGo(t *testing.T) {
 func TestSS27_SS28_TheAppsPageTellsNothingOfTheInside(t *testing.T) {
 	t.Parallel()
 	said := map[string][]string{}
-	for _, problem := range []userkeys.PushProblem{
-		userkeys.PushConnection, userkeys.PushTimeout, userkeys.PushTLS, userkeys.PushOverdue, userkeys.PushSwitched, "status 200", "status 404", "status 503",
-		"dial tcp 10.1.2.3:6379: connect: connection refused", "-ERR wrong number of arguments", userkeys.PushAddress, userkeys.PushGone, userkeys.PushMoved, userkeys.PushBusy,
+	for _, problem := range []site.PushProblem{
+		site.PushConnection, site.PushTimeout, site.PushTLS, site.PushOverdue, site.PushSwitched, "status 200", "status 404", "status 503",
+		"dial tcp 10.1.2.3:6379: connect: connection refused", "-ERR wrong number of arguments", site.PushAddress, site.PushGone, site.PushMoved, site.PushBusy,
 	} {
 		f := withPushed(t)
-		f.pushes.states[6] = userkeys.KeyPush{FailedAt: testNow, FailingSince: testNow.Add(-time.Hour), Problem: problem}
-		f.pushes.states[7] = userkeys.KeyPush{FailedAt: testNow, OffAt: testNow.Add(-time.Hour), Problem: problem}
+		f.pushes.states[6] = site.KeyPush{FailedAt: testNow, FailingSince: testNow.Add(-time.Hour), Problem: problem}
+		f.pushes.states[7] = site.KeyPush{FailedAt: testNow, OffAt: testNow.Add(-time.Hour), Problem: problem}
 		a := f.do(call{path: "/my/apps", as: "alice"})
 		a.must(t, http.StatusOK)
 		if text := inside(t, a.text, "push-6"); !strings.Contains(text, problem.Sentence()) {
@@ -230,7 +231,7 @@ func TestPushSecret(t *testing.T) {
 func TestNoPushesNothingShown(t *testing.T) {
 	t.Parallel()
 	f := newSite(t, withoutPushes)
-	f.authority.add(userkeys.UserAPIKey{UserID: alice.ID, ApplicationName: "Pushed", Scopes: userkeys.Scopes{"push"}, PushURL: "https://push.example/x", CreatedAt: testNow, LastUsedAt: testNow})
+	f.authority.add(site.UserAPIKey{UserID: alice.ID, ApplicationName: "Pushed", Scopes: userkeys.Scopes{"push"}, PushURL: "https://push.example/x", CreatedAt: testNow, LastUsedAt: testNow})
 	f.do(call{path: "/my/apps", as: "alice"}).must(t, http.StatusOK, "push.example").mustNot(t, "Send a test", "nothing sent yet", "not allowed")
 	f.do(call{path: "/user-api-key/settings", as: "root"}).must(t, http.StatusOK, "API keys").mustNot(t, "Deliveries")
 	f.authority.addAdminKey("root")
@@ -278,9 +279,9 @@ func TestAdminKeysListHasPushes(t *testing.T) {
 // manyDeliveries gives n given-up deliveries and n that wait, newest last.
 func (f *fakePushes) manyDeliveries(n int, host string) {
 	for i := range 2 * n {
-		d := userkeys.Delivery{ID: int64(i + 1), UserID: 1, NotificationID: int64(i + 1), PushURL: host + "/" + strings.Repeat("p", 100), Host: host, CreatedAt: testNow, QueuedAt: testNow, NextAt: testNow.Add(time.Hour)}
+		d := site.Delivery{ID: int64(i + 1), UserID: 1, NotificationID: int64(i + 1), PushURL: host + "/" + strings.Repeat("p", 100), Host: host, CreatedAt: testNow, QueuedAt: testNow, NextAt: testNow.Add(time.Hour)}
 		if i%2 == 0 {
-			d.DeadAt, d.Problem, d.Attempt = testNow, userkeys.PushTLS, 9
+			d.DeadAt, d.Problem, d.Attempt = testNow, site.PushTLS, 9
 		}
 		f.deliveries = append(f.deliveries, d)
 	}
@@ -290,7 +291,7 @@ func TestDeliveriesPageByPages(t *testing.T) {
 	t.Parallel()
 	f := newSite(t)
 	f.pushes.manyDeliveries(45, goodHost)
-	f.pushes.hosts = []userkeys.PushHost{{Host: goodHost, Queued: 45, Dead: 45}}
+	f.pushes.hosts = []site.PushHost{{Host: goodHost, Queued: 45, Dead: 45}}
 	seen := map[string]int{}
 	path := "/user-api-key/deliveries"
 	for range 3 {
@@ -323,7 +324,7 @@ func TestDeliveriesPageWithManyHosts(t *testing.T) {
 	t.Parallel()
 	f := newSite(t)
 	for i := range 60 {
-		h := userkeys.PushHost{Host: fmt.Sprintf("https://h%02d.example:443", i), Delivered: 1, DeliveredAt: testNow}
+		h := site.PushHost{Host: fmt.Sprintf("https://h%02d.example:443", i), Delivered: 1, DeliveredAt: testNow}
 		switch i {
 		case 57:
 			h.Dead = 1
@@ -407,14 +408,14 @@ func TestDeliveriesPageTellsStates(t *testing.T) {
 	t.Parallel()
 	ago := func(d time.Duration) time.Time { return testNow.Add(-d) }
 	f := newSite(t)
-	f.pushes.hosts = []userkeys.PushHost{
+	f.pushes.hosts = []site.PushHost{
 		{Host: "https://off.example:443", Delivered: 1_204_331, DeliveredAt: ago(day), Off: 3},
-		{Host: "https://busy.example:443", Failures: 1, FailedAt: ago(time.Minute), Problem: userkeys.PushBusy, ClosedUntil: testNow.Add(time.Minute)},
+		{Host: "https://busy.example:443", Failures: 1, FailedAt: ago(time.Minute), Problem: site.PushBusy, ClosedUntil: testNow.Add(time.Minute)},
 		{Host: "https://once.example:443", Failures: 1, FailedAt: ago(time.Minute), Problem: "status 503"},
 		{Host: "https://down.example:443", Failures: 4, FailedAt: ago(time.Minute), Problem: "status 503", Off: 1},
 		{Host: "https://well.example:443", DeliveredAt: ago(time.Minute), FailedAt: ago(time.Hour), Problem: "status 500", ClosedUntil: ago(time.Hour)},
 	}
-	f.pushes.deliveries = []userkeys.Delivery{
+	f.pushes.deliveries = []site.Delivery{
 		{ID: 1, UserID: 1, NotificationID: 1, PushURL: "https://a.example/x", CreatedAt: ago(time.Hour), QueuedAt: testNow.Add(5 * time.Minute), NextAt: testNow.Add(5 * time.Minute)},
 		{ID: 2, UserID: 1, NotificationID: 1, PushURL: "https://a.example/x", CreatedAt: ago(time.Hour), QueuedAt: ago(time.Hour), NextAt: testNow.Add(time.Minute)},
 	}
@@ -463,7 +464,7 @@ func TestDeliveriesPageIsTheAdministrators(t *testing.T) {
 	for as, status := range map[string]int{"": 302, "alice": 403, "mod": 403} {
 		f.do(call{path: "/user-api-key/deliveries", as: as}).must(t, status).mustNot(t, "10.1.2.3")
 	}
-	f.authority.add(userkeys.UserAPIKey{UserID: root.ID, Scopes: userkeys.Scopes{"read", "write"}, CreatedAt: testNow, LastUsedAt: testNow})
+	f.authority.add(site.UserAPIKey{UserID: root.ID, Scopes: userkeys.Scopes{"read", "write"}, CreatedAt: testNow, LastUsedAt: testNow})
 	f.do(call{path: "/user-api-key/deliveries", key: "key-1"}).must(t, http.StatusForbidden, "not for keys").mustNot(t, "10.1.2.3")
 	f.do(call{path: "/user-api-key/admin/deliveries.json", key: "key-1"}).must(t, http.StatusForbidden, "not for keys").mustNot(t, "10.1.2.3")
 	f.pushes.err = errDown

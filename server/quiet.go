@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // quietRoutes are "do not disturb", for a session or a key whose scopes cover them.
@@ -24,7 +25,7 @@ func (s *Server) quietRoutes() []route {
 }
 
 // quiet keeps pushes from the user for a while.
-func (s *Server) quiet(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) quiet(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	who, err := askerOf(r, v)
 	if err != nil {
 		return err
@@ -66,7 +67,7 @@ func parseQuiet(fields url.Values, now time.Time) (time.Time, error) {
 }
 
 // endQuiet ends it, if it was set.
-func (s *Server) endQuiet(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) endQuiet(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	who, err := askerOf(r, v)
 	if err != nil {
 		return err

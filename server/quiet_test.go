@@ -9,6 +9,7 @@ import (
 
 	"userkeys"
 	"userkeys/notify"
+	"userkeys/site"
 )
 
 // pushWatch notes of each announcement whether it is to be pushed.
@@ -17,7 +18,7 @@ type pushWatch struct {
 	pushed *[]bool
 }
 
-func (s pushWatch) AddNotifications(ctx context.Context, a userkeys.Announcement) (userkeys.Announced, error) {
+func (s pushWatch) AddNotifications(ctx context.Context, a site.Announcement) (site.Announced, error) {
 	*s.pushed = append(*s.pushed, a.Pushes != nil)
 	return s.Store.AddNotifications(ctx, a)
 }
@@ -74,7 +75,7 @@ func TestDoNotDisturb(t *testing.T) {
 	send(http.MethodDelete, "/do-not-disturb", "alice", "", "", asJSON).must(t, http.StatusOK)
 
 	// A key's scopes are the guard's business, see the scenarios in test; nobody and no other page may.
-	f.authority.add(userkeys.UserAPIKey{UserID: alice.ID, Scopes: userkeys.Scopes{"write"}, CreatedAt: testNow})
+	f.authority.add(site.UserAPIKey{UserID: alice.ID, Scopes: userkeys.Scopes{"write"}, CreatedAt: testNow})
 	send(http.MethodPost, "/do-not-disturb.json", "", "key-6", `{"duration":60}`, asJSON).must(t, http.StatusOK)
 	until("2026-11-22T13:00:00.000Z")
 	f.do(call{method: http.MethodPost, path: "/do-not-disturb.json", body: `{"duration":60}`}).must(t, http.StatusForbidden)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // renewRoutes are renewal of keys by the app.
@@ -17,7 +18,7 @@ func (s *Server) renewRoutes() []route {
 
 // renew gives the key that asks a successor. No browser and no user is needed:
 // nothing widens, and only the app that was approved can open the answer.
-func (s *Server) renew(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
+func (s *Server) renew(w http.ResponseWriter, r *http.Request, _ site.Visitor) error {
 	access, keyed := userkeys.FromContext(r.Context())
 	if !keyed {
 		return refuseJSON(w, r, &userkeys.Error{Code: userkeys.NotLoggedIn, Public: "send the key that is to be renewed in the header User-Api-Key", Reason: "no key"})

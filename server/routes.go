@@ -7,11 +7,12 @@ import (
 	"strings"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // A handler answers one request of visitor v, who is zero where nobody is
 // signed in or a key calls. Errors are rendered by the adapter.
-type handler func(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error
+type handler func(w http.ResponseWriter, r *http.Request, v site.Visitor) error
 
 // A door is a set of rules that a route is registered behind. The adapter
 // holds them, so that no handler can forget one.
@@ -19,7 +20,7 @@ type door struct {
 	// adminKeys lets a request with an admin API key pass, as the user it names; all others but bare ones refuse it.
 	adminKeys bool
 	// permission is what an admin API key with named permissions must have; empty: such a key may not pass.
-	permission userkeys.AdminPermission
+	permission site.AdminPermission
 	keys       bool // a request with a key may pass; all others are refused it, for keys cannot make keys
 	session    bool // the browser's session is looked up
 	// appSessions lets a session pass that an app began with a one-time password; all others refuse it. Such a
@@ -65,13 +66,13 @@ func (d door) forPrograms() door {
 }
 
 // needing is d for the site's own programs whose key may do what p names.
-func (d door) needing(p userkeys.AdminPermission) door {
+func (d door) needing(p site.AdminPermission) door {
 	d.permission = p
 	return d
 }
 
 // anyPermission lets every admin API key pass.
-const anyPermission userkeys.AdminPermission = "any"
+const anyPermission site.AdminPermission = "any"
 
 // forAppSessions is d for sessions that an app began too.
 func (d door) forAppSessions() door {
@@ -103,13 +104,13 @@ func (s *Server) routes() []route {
 		{"HEAD /user-api-key/new", bare, anyone, "user_api_keys/new", s.probe},
 		{"GET /user-api-key/new", page, anyone, "user_api_keys/new", s.consent},
 		{"GET /user-api-key/new.json", page, anyone, "user_api_keys/new", s.consent},
-		{"POST /user-api-key", trusted.needing(userkeys.AdminGrant), signedIn, "user_api_keys/create", s.grant},
-		{"POST /user-api-key.json", trusted.needing(userkeys.AdminGrant), signedIn, "user_api_keys/create", s.grant},
+		{"POST /user-api-key", trusted.needing(site.AdminGrant), signedIn, "user_api_keys/create", s.grant},
+		{"POST /user-api-key.json", trusted.needing(site.AdminGrant), signedIn, "user_api_keys/create", s.grant},
 		{"POST /user-api-key/deny", form, signedIn, "", s.deny},
-		{"POST /user-api-key/revoke", either.needing(userkeys.AdminKeys).forAppSessions(), signedIn, "user_api_keys/revoke", s.revoke},
-		{"POST /user-api-key/revoke.json", either.needing(userkeys.AdminKeys).forAppSessions(), signedIn, "user_api_keys/revoke", s.revoke},
-		{"POST /user-api-key/undo-revoke", trusted.needing(userkeys.AdminGrant), signedIn, "user_api_keys/undo_revoke", s.undoRevoke},
-		{"POST /user-api-key/undo-revoke.json", trusted.needing(userkeys.AdminGrant), signedIn, "user_api_keys/undo_revoke", s.undoRevoke},
+		{"POST /user-api-key/revoke", either.needing(site.AdminKeys).forAppSessions(), signedIn, "user_api_keys/revoke", s.revoke},
+		{"POST /user-api-key/revoke.json", either.needing(site.AdminKeys).forAppSessions(), signedIn, "user_api_keys/revoke", s.revoke},
+		{"POST /user-api-key/undo-revoke", trusted.needing(site.AdminGrant), signedIn, "user_api_keys/undo_revoke", s.undoRevoke},
+		{"POST /user-api-key/undo-revoke.json", trusted.needing(site.AdminGrant), signedIn, "user_api_keys/undo_revoke", s.undoRevoke},
 		{"POST /user-api-key/revoke-all", form.forAppSessions(), signedIn, "", s.revokeAll},
 		{"GET /my/apps", page.forAppSessions(), signedIn, "", s.apps},
 		{"GET /user-api-key/settings", page, administrator, "", s.settings},
@@ -215,7 +216,7 @@ func (s *Server) byMethod(methods map[string]route) http.Handler {
 		handlers["HEAD"] = get
 	}
 	allow := strings.Join(slices.Sorted(maps.Keys(handlers)), ", ")
-	refuse := s.serve(route{door: bare, handle: func(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
+	refuse := s.serve(route{door: bare, handle: func(w http.ResponseWriter, r *http.Request, _ site.Visitor) error {
 		w.Header().Set("Allow", allow)
 		return userkeys.Errorf(userkeys.MethodNotAllowed, "this address answers %s only", allow)
 	}})
@@ -228,7 +229,7 @@ func (s *Server) byMethod(methods map[string]route) http.Handler {
 	})
 }
 
-func (s *Server) unknown(http.ResponseWriter, *http.Request, userkeys.Visitor) error {
+func (s *Server) unknown(http.ResponseWriter, *http.Request, site.Visitor) error {
 	return userkeys.Errorf(userkeys.NotFound, "there is nothing at this address")
 }
 

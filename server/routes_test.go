@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // TestEveryRouteIsDeclared is the second writing of the table's rules: a
@@ -177,7 +178,7 @@ func TestGR2_GR3_CVE_2025_24358_FormsAreThisSessions(t *testing.T) {
 
 func TestSessionWithoutTokenRestsOnOrigin(t *testing.T) {
 	t.Parallel()
-	v := userkeys.Visitor{User: alice, Session: userkeys.Session{ID: "s"}}
+	v := site.Visitor{User: alice, Session: site.Session{ID: "s"}}
 	for _, tt := range []struct {
 		name   string
 		header string
@@ -304,7 +305,7 @@ func TestLogLines(t *testing.T) {
 func TestLK4_APanicIsAnErrorWithoutABody(t *testing.T) {
 	t.Parallel()
 	f := newSite(t)
-	f.handler = f.server.serve(route{pattern: "GET /boom", door: page, handle: func(http.ResponseWriter, *http.Request, userkeys.Visitor) error {
+	f.handler = f.server.serve(route{pattern: "GET /boom", door: page, handle: func(http.ResponseWriter, *http.Request, site.Visitor) error {
 		panic("boom")
 	}})
 	a := f.do(call{path: "/boom?secret", as: "alice"})
@@ -382,8 +383,8 @@ func TestBaseURLIsSpelledOnce(t *testing.T) {
 // onlyVisitors is an embedder's identity: it has no accounts.
 type onlyVisitors struct{ f *fakeIdentity }
 
-func (o onlyVisitors) Visitor(r *http.Request) (userkeys.Visitor, error) { return o.f.Visitor(r) }
-func (o onlyVisitors) LoginURL(back string) string                       { return "https://site.example/in?to=" + back }
+func (o onlyVisitors) Visitor(r *http.Request) (site.Visitor, error) { return o.f.Visitor(r) }
+func (o onlyVisitors) LoginURL(back string) string                   { return "https://site.example/in?to=" + back }
 
 func TestEmbeddersSessions(t *testing.T) {
 	t.Parallel()

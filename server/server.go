@@ -14,6 +14,7 @@ import (
 	"userkeys/authority"
 	"userkeys/gateway"
 	"userkeys/notify"
+	"userkeys/site"
 )
 
 // Config is what a [Server] is made of.
@@ -47,60 +48,60 @@ type Config struct {
 
 // consents is what the consent page needs of the authority.
 type consents interface {
-	Examine(ctx context.Context, r userkeys.AuthorizationRequest) (userkeys.CheckedRequest, error)
-	Prepare(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (authority.Question, error)
-	Grant(ctx context.Context, consentID string, b userkeys.Caller, choice userkeys.Choice) (authority.Granted, error)
-	GrantDirect(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (authority.Granted, error)
-	Deny(ctx context.Context, consentID string, b userkeys.Caller) (string, error)
+	Examine(ctx context.Context, r site.AuthorizationRequest) (site.CheckedRequest, error)
+	Prepare(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (authority.Question, error)
+	Grant(ctx context.Context, consentID string, b site.Caller, choice site.Choice) (authority.Granted, error)
+	GrantDirect(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (authority.Granted, error)
+	Deny(ctx context.Context, consentID string, b site.Caller) (string, error)
 }
 
 // devices is what the device authorization needs of the authority.
 type devices interface {
 	ChargeDeviceCreate(ip string) error
-	BeginDevice(ctx context.Context, r userkeys.AuthorizationRequest, ip string) (userkeys.DeviceGrant, error)
-	PollDevice(ctx context.Context, deviceCode, ip string) (userkeys.DeviceGrant, error)
-	PreviewDevice(ctx context.Context, token string, b userkeys.Caller) (authority.DeviceQuestion, error)
-	ActivateDevice(ctx context.Context, typed, token string, b userkeys.Caller) (authority.DeviceQuestion, error)
-	AuthorizeDevice(ctx context.Context, approval string, b userkeys.Caller, choice userkeys.Choice) (authority.Granted, error)
-	DenyDevice(ctx context.Context, approval string, b userkeys.Caller) error
+	BeginDevice(ctx context.Context, r site.AuthorizationRequest, ip string) (site.DeviceGrant, error)
+	PollDevice(ctx context.Context, deviceCode, ip string) (site.DeviceGrant, error)
+	PreviewDevice(ctx context.Context, token string, b site.Caller) (authority.DeviceQuestion, error)
+	ActivateDevice(ctx context.Context, typed, token string, b site.Caller) (authority.DeviceQuestion, error)
+	AuthorizeDevice(ctx context.Context, approval string, b site.Caller, choice site.Choice) (authority.Granted, error)
+	DenyDevice(ctx context.Context, approval string, b site.Caller) error
 }
 
 // clients is what registered clients and apps that manage their key need of the authority.
 type clients interface {
-	RegisteredClient(ctx context.Context, clientID string) (userkeys.Client, error)
+	RegisteredClient(ctx context.Context, clientID string) (site.Client, error)
 	ChargeRegistration(ctx context.Context, ip string) error
-	RegisterClient(ctx context.Context, c userkeys.Client, ip string) error
+	RegisterClient(ctx context.Context, c site.Client, ip string) error
 	Renew(ctx context.Context, a userkeys.Access, nonce, ip string) (authority.Renewed, error)
 	ChargePushSecret(a userkeys.Access) error
 }
 
 // oneTimes is what one-time passwords need of the authority.
 type oneTimes interface {
-	ExamineOneTime(ctx context.Context, r userkeys.AuthorizationRequest) (userkeys.CheckedRequest, error)
-	PrepareOneTime(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (authority.Question, error)
-	GrantOneTime(ctx context.Context, consentID string, b userkeys.Caller) (string, error)
-	GrantOneTimeDirect(ctx context.Context, r userkeys.AuthorizationRequest, b userkeys.Caller) (string, error)
-	OneTimePassword(ctx context.Context, password, ip string) (userkeys.OneTimePassword, error)
-	UseOneTimePassword(ctx context.Context, password, ip string) (userkeys.OneTimePassword, error)
+	ExamineOneTime(ctx context.Context, r site.AuthorizationRequest) (site.CheckedRequest, error)
+	PrepareOneTime(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (authority.Question, error)
+	GrantOneTime(ctx context.Context, consentID string, b site.Caller) (string, error)
+	GrantOneTimeDirect(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (string, error)
+	OneTimePassword(ctx context.Context, password, ip string) (site.OneTimePassword, error)
+	UseOneTimePassword(ctx context.Context, password, ip string) (site.OneTimePassword, error)
 }
 
 // keyring is what the apps page needs of the authority.
 type keyring interface {
-	Apps(ctx context.Context, userID int64) ([]userkeys.UserAPIKey, error)
-	EndedApps(ctx context.Context, userID int64) ([]userkeys.UserAPIKey, error)
-	Revoke(ctx context.Context, keyID int64, by userkeys.Caller) error
-	RevokeAll(ctx context.Context, userID int64, by userkeys.Caller) (int, error)
-	UndoRevoke(ctx context.Context, keyID int64, by userkeys.Caller) error
-	AppSessions(ctx context.Context, userID int64) ([]userkeys.AppSession, error)
+	Apps(ctx context.Context, userID int64) ([]site.UserAPIKey, error)
+	EndedApps(ctx context.Context, userID int64) ([]site.UserAPIKey, error)
+	Revoke(ctx context.Context, keyID int64, by site.Caller) error
+	RevokeAll(ctx context.Context, userID int64, by site.Caller) (int, error)
+	UndoRevoke(ctx context.Context, keyID int64, by site.Caller) error
+	AppSessions(ctx context.Context, userID int64) ([]site.AppSession, error)
 }
 
 // siteSettings is what the settings page, and every page's frame, need of the authority.
 type siteSettings interface {
-	Settings() userkeys.Settings
+	Settings() site.Settings
 	Catalog() *userkeys.Catalog
 	Pinned(name string) bool
-	ChangeSetting(ctx context.Context, name, value string, by userkeys.Caller) error
-	ResetSetting(ctx context.Context, name string, by userkeys.Caller) error
+	ChangeSetting(ctx context.Context, name, value string, by site.Caller) error
+	ResetSetting(ctx context.Context, name string, by site.Caller) error
 }
 
 // decider is all of it, as authority.Authority has it by shape.
@@ -200,7 +201,7 @@ func (s *Server) base() string { return s.cfg.BaseURL.String() }
 func (s *Server) https() bool { return s.cfg.BaseURL.Scheme == "https" }
 
 // caller is v with the address that r came from.
-func (s *Server) caller(r *http.Request, v userkeys.Visitor) userkeys.Caller {
+func (s *Server) caller(r *http.Request, v site.Visitor) site.Caller {
 	v.Address = s.cfg.ClientIP(r)
 	return v
 }

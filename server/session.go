@@ -7,6 +7,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
+	"userkeys/site"
 )
 
 // currentUser is what an app learns of the user it acts for.
@@ -29,7 +30,7 @@ type currentUser struct {
 }
 
 // sessionCurrent tells a browser or an app who they are. For nobody there is no such thing.
-func (s *Server) sessionCurrent(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) sessionCurrent(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	who, err := askerOf(r, v)
 	if err != nil {
 		return nobody(w, r, "nobody is signed in")
@@ -69,7 +70,7 @@ func nobody(w http.ResponseWriter, r *http.Request, why string) error {
 }
 
 // csrf gives a user's program the token that its forms must carry.
-func (s *Server) csrf(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
+func (s *Server) csrf(w http.ResponseWriter, r *http.Request, _ site.Visitor) error {
 	token, err := s.accounts.FormToken(r)
 	if err != nil {
 		return err
@@ -80,7 +81,7 @@ func (s *Server) csrf(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor
 
 // sessionCreate signs a user's program in, as the login page does a browser.
 // A refusal has both shapes that programs look for: error, and errors.
-func (s *Server) sessionCreate(w http.ResponseWriter, r *http.Request, _ userkeys.Visitor) error {
+func (s *Server) sessionCreate(w http.ResponseWriter, r *http.Request, _ site.Visitor) error {
 	name := r.PostForm.Get("login")
 	if name == "" {
 		name = r.PostForm.Get("username")
@@ -100,7 +101,7 @@ func (s *Server) sessionCreate(w http.ResponseWriter, r *http.Request, _ userkey
 	return writeJSON(w, map[string]currentUser{"user": s.currentUser(u)})
 }
 
-func (s *Server) currentUser(u userkeys.User) currentUser {
+func (s *Server) currentUser(u site.User) currentUser {
 	c := currentUser{
 		ID: u.ID, Username: u.Username, Name: known(u.Name), Avatar: s.assets.url("avatar.svg"),
 		TrustLevel: u.TrustLevel, Admin: u.Admin, Moderator: u.Moderator,
@@ -109,7 +110,7 @@ func (s *Server) currentUser(u userkeys.User) currentUser {
 }
 
 // sessionDestroy signs the user out who is named, and nobody else.
-func (s *Server) sessionDestroy(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) sessionDestroy(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	name := strings.TrimSuffix(r.PathValue("username"), ".json")
 	if !strings.EqualFold(name, v.User.Username) {
 		return userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 func TestSessionCurrent(t *testing.T) {
@@ -148,7 +149,7 @@ func TestPolicies(t *testing.T) {
 func TestUsernamesThatAreNoHeader(t *testing.T) {
 	t.Parallel()
 	f := newSite(t)
-	f.identity.users["alice"] = userkeys.User{ID: 1, Username: "al\u00efce\r\nX: y", Active: true}
+	f.identity.users["alice"] = site.User{ID: 1, Username: "al\u00efce\r\nX: y", Active: true}
 	a := f.do(call{path: "/session/current.json", as: "alice"})
 	a.must(t, http.StatusOK)
 	if a.Header.Get("X-Discourse-Username") != "" || a.Header.Get("X") != "" {

@@ -7,6 +7,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
+	"userkeys/site"
 )
 
 // settingsPage shows every site setting.
@@ -18,7 +19,7 @@ type settingsPage struct {
 
 // settingView is one setting on the page.
 type settingView struct {
-	userkeys.Setting
+	site.Setting
 	Value    string // as the field shows it; a list has one element a line
 	Was      string // the default in words
 	Changed  bool
@@ -31,13 +32,13 @@ type settingView struct {
 }
 
 // settings shows an administrator every setting.
-func (s *Server) settings(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
+func (s *Server) settings(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
 	return s.pages.Settings(w, http.StatusOK, s.frame(v), s.settingsPage(r.URL.Query().Get("saved"), "", "", ""))
 }
 
 // settingsPost saves or resets one setting. What was typed stays in its field if it is refused.
-func (s *Server) settingsPost(w http.ResponseWriter, r *http.Request, v userkeys.Visitor) error {
-	d, err := userkeys.FindSetting(r.PostForm.Get("name"))
+func (s *Server) settingsPost(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
+	d, err := site.FindSetting(r.PostForm.Get("name"))
 	if err != nil {
 		return err
 	}
@@ -66,10 +67,10 @@ func (s *Server) settingsPost(w http.ResponseWriter, r *http.Request, v userkeys
 	return s.pages.Settings(w, e.Code.Status(), s.frame(v), s.settingsPage("", d.Name, value, why))
 }
 
-// fieldValue is a form's value as [userkeys.Settings.Set] takes it: a list is
+// fieldValue is a form's value as [site.Settings.Set] takes it: a list is
 // written one element a line, or as a|b.
-func fieldValue(d userkeys.Setting, value string) string {
-	if d.Kind != userkeys.SettingList {
+func fieldValue(d site.Setting, value string) string {
+	if d.Kind != site.SettingList {
 		return value
 	}
 	return strings.Join(strings.FieldsFunc(value, func(r rune) bool { return r == '\n' || r == '\r' }), "|")
@@ -79,7 +80,7 @@ func fieldValue(d userkeys.Setting, value string) string {
 func (s *Server) settingsPage(saved, wrong, typed, why string) settingsPage {
 	inForce := s.site.Settings()
 	p := settingsPage{Failed: wrong}
-	for _, d := range userkeys.AllSettings() {
+	for _, d := range site.AllSettings() {
 		v := s.settingView(d, inForce)
 		if d.Name == saved {
 			p.Saved, v.Saved = d.Name, true
@@ -93,14 +94,14 @@ func (s *Server) settingsPage(saved, wrong, typed, why string) settingsPage {
 	return p
 }
 
-func (s *Server) settingView(d userkeys.Setting, inForce userkeys.Settings) settingView {
+func (s *Server) settingView(d site.Setting, inForce site.Settings) settingView {
 	v := settingView{Setting: d, Pinned: s.site.Pinned(d.Name), Was: inWords(d, d.Default)}
 	v.Value, _ = inForce.Value(d.Name) // the table knows its own names
 	v.Changed = v.Value != d.Default
 	switch {
 	case d.Secret:
 		v.Set, v.Value = v.Value != "", ""
-	case d.Kind == userkeys.SettingList:
+	case d.Kind == site.SettingList:
 		v.Value = strings.ReplaceAll(v.Value, "|", "\n")
 	}
 	if d.Name == "allowed_user_api_auth_redirects" {
@@ -110,16 +111,16 @@ func (s *Server) settingView(d userkeys.Setting, inForce userkeys.Settings) sett
 }
 
 // inWords says a value to people.
-func inWords(d userkeys.Setting, value string) string {
+func inWords(d site.Setting, value string) string {
 	switch {
-	case d.Kind == userkeys.SettingBool:
+	case d.Kind == site.SettingBool:
 		if on, _ := strconv.ParseBool(value); on {
 			return "on"
 		}
 		return "off"
 	case value == "":
 		return "empty"
-	case d.Kind == userkeys.SettingList:
+	case d.Kind == site.SettingList:
 		return strings.ReplaceAll(value, "|", ", ")
 	}
 	return value

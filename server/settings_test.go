@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 func save(name, value string) call {
@@ -20,7 +20,7 @@ func TestSettingsPageShowsEverySetting(t *testing.T) {
 	a := f.do(call{path: "/user-api-key/settings", as: "root"})
 	a.must(t, http.StatusOK, "set, not shown", "Set by the configuration of this server")
 	a.mustNot(t, "planted-secret")
-	for _, d := range userkeys.AllSettings() {
+	for _, d := range site.AllSettings() {
 		text := inside(t, a.text, d.Name)
 		if !strings.Contains(text, sentence(d.Summary)) {
 			t.Errorf("%s lacks its summary", d.Name)
@@ -32,7 +32,7 @@ func TestSettingsPageShowsEverySetting(t *testing.T) {
 			}
 			continue
 		}
-		want := map[userkeys.SettingKind]string{"bool": "select", "int": "input", "list": "textarea", "text": "input"}[d.Kind]
+		want := map[site.SettingKind]string{"bool": "select", "int": "input", "list": "textarea", "text": "input"}[d.Kind]
 		if field == nil || field.Data != want {
 			t.Errorf("%s has no %s", d.Name, want)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 const (
@@ -16,8 +17,8 @@ const (
 	adminKeyTables = ` FROM userkeys_admin_keys k LEFT JOIN userkeys_users u ON u.id = k.user_id`
 )
 
-func scanAdminKey(r row) (userkeys.AdminAPIKey, error) {
-	var k userkeys.AdminAPIKey
+func scanAdminKey(r row) (site.AdminAPIKey, error) {
+	var k site.AdminAPIKey
 	var hash []byte
 	var user sql.NullInt64
 	var created, used, revoked, expires int64
@@ -25,7 +26,7 @@ func scanAdminKey(r row) (userkeys.AdminAPIKey, error) {
 	err := r.Scan(&k.ID, &k.Description, &hash, &user, &k.Username, &created, &used, &revoked, &permissions, &expires)
 	if permissions != "" {
 		for name := range strings.SplitSeq(permissions, scopeSeparator) {
-			k.Permissions = append(k.Permissions, userkeys.AdminPermission(name))
+			k.Permissions = append(k.Permissions, site.AdminPermission(name))
 		}
 	}
 	k.ExpiresAt = fromMicros(expires)
@@ -35,9 +36,9 @@ func scanAdminKey(r row) (userkeys.AdminAPIKey, error) {
 }
 
 // CreateAdminKey keeps an admin API key. [userkeys.NotFound] if the user it acts as is gone.
-func (s *Store) CreateAdminKey(ctx context.Context, k userkeys.AdminAPIKey, by userkeys.Caller) (userkeys.AdminAPIKey, error) {
+func (s *Store) CreateAdminKey(ctx context.Context, k site.AdminAPIKey, by site.Caller) (site.AdminAPIKey, error) {
 	if err := checkText(k.Description, k.Permissions.String(), string(by.Kind()), by.Address); err != nil {
-		return userkeys.AdminAPIKey{}, err
+		return site.AdminAPIKey{}, err
 	}
 	made := k
 	err := s.write(ctx, func(c conn) error {
@@ -56,19 +57,19 @@ func (s *Store) CreateAdminKey(ctx context.Context, k userkeys.AdminAPIKey, by u
 			return err
 		}
 		made.ID, made.CreatedAt, made.ExpiresAt = id, cut(k.CreatedAt), cut(k.ExpiresAt)
-		return audit(c, userkeys.AuditEvent{
+		return audit(c, site.AuditEvent{
 			At: k.CreatedAt, Caller: by, Action: actionAdminKeyMade, UserID: k.UserID,
 			Detail: fmt.Sprintf("admin key %d, acts as %s%s: %s", id, as, limitsOf(k), k.Description),
 		})
 	})
 	if err != nil {
-		return userkeys.AdminAPIKey{}, err
+		return site.AdminAPIKey{}, err
 	}
 	return made, nil
 }
 
 // limitsOf says what a key is limited to, for the log.
-func limitsOf(k userkeys.AdminAPIKey) string {
+func limitsOf(k site.AdminAPIKey) string {
 	limits := ""
 	if len(k.Permissions) > 0 {
 		limits = ", may " + k.Permissions.String()
@@ -81,27 +82,27 @@ func limitsOf(k userkeys.AdminAPIKey) string {
 
 // AdminKeys lists admin API keys, newest first, revoked ones too: at most limit
 // (0: 1000), those before the one with the id before (0: from the newest on).
-func (s *Store) AdminKeys(ctx context.Context, before int64, limit int) ([]userkeys.AdminAPIKey, error) {
+func (s *Store) AdminKeys(ctx context.Context, before int64, limit int) ([]site.AdminAPIKey, error) {
 	var w conditions
 	if before != 0 {
 		w.add("k.id < $?", before)
 	}
 	query := "SELECT " + adminKeyColumns + adminKeyTables + w.where() + " ORDER BY k.id DESC LIMIT " + listLimit(limit)
-	return read(ctx, s, func(c conn) ([]userkeys.AdminAPIKey, error) {
+	return read(ctx, s, func(c conn) ([]site.AdminAPIKey, error) {
 		return all(c, scanAdminKey, query, w.args...)
 	})
 }
 
 // AdminKeyByHash finds an admin API key, revoked or not. [userkeys.NotFound].
-func (s *Store) AdminKeyByHash(ctx context.Context, h userkeys.KeyHash) (userkeys.AdminAPIKey, error) {
-	return read(ctx, s, func(c conn) (userkeys.AdminAPIKey, error) {
+func (s *Store) AdminKeyByHash(ctx context.Context, h userkeys.KeyHash) (site.AdminAPIKey, error) {
+	return read(ctx, s, func(c conn) (site.AdminAPIKey, error) {
 		k, err := one(c, scanAdminKey, "SELECT "+adminKeyColumns+adminKeyTables+" WHERE k.hash = $1", h[:])
 		return k, notFound(err, "admin API key")
 	})
 }
 
 // RevokeAdminKey revokes an admin API key. One that is revoked already stays as it was. [userkeys.NotFound].
-func (s *Store) RevokeAdminKey(ctx context.Context, id int64, act userkeys.Act) error {
+func (s *Store) RevokeAdminKey(ctx context.Context, id int64, act site.Act) error {
 	if err := checkText(string(act.By.Kind()), act.By.Address); err != nil {
 		return err
 	}
@@ -114,7 +115,7 @@ func (s *Store) RevokeAdminKey(ctx context.Context, id int64, act userkeys.Act) 
 		if err != nil || n == 0 {
 			return notFound(err, "admin API key")
 		}
-		return audit(c, userkeys.AuditEvent{
+		return audit(c, site.AuditEvent{
 			At: act.At, Caller: act.By, Action: actionAdminKeyRevoked, UserID: k.UserID, Detail: fmt.Sprintf("admin key %d: %s", id, k.Description),
 		})
 	})

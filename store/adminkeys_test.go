@@ -9,11 +9,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/site"
 )
 
-func (w *world) adminKey(u userkeys.User, description string) userkeys.AdminAPIKey {
+func (w *world) adminKey(u site.User, description string) site.AdminAPIKey {
 	w.Helper()
-	return must[userkeys.AdminAPIKey](w)(w.CreateAdminKey(w.ctx, userkeys.AdminAPIKey{
+	return must[site.AdminAPIKey](w)(w.CreateAdminKey(w.ctx, site.AdminAPIKey{
 		Description: description, Hash: w.hash(), UserID: u.ID, CreatedAt: noon,
 	}, admin))
 }
@@ -23,27 +24,27 @@ func TestAdminKeysAreKept(t *testing.T) {
 	each(t, func(w *world) {
 		ada := w.user("Ada")
 		one := w.adminKey(ada, "backup \u2603")
-		anybody := w.adminKey(userkeys.User{}, "everything")
+		anybody := w.adminKey(site.User{}, "everything")
 		if one.Username != "Ada" || one.UserID != ada.ID || !one.CreatedAt.Equal(micro(noon)) || anybody.Username != "" || anybody.UserID != 0 {
 			w.Errorf("made: %+v and %+v", one, anybody)
 		}
-		list := must[[]userkeys.AdminAPIKey](w)(w.AdminKeys(w.ctx, 0, 0))
-		if diff := cmp.Diff([]userkeys.AdminAPIKey{anybody, one}, list); diff != "" {
+		list := must[[]site.AdminAPIKey](w)(w.AdminKeys(w.ctx, 0, 0))
+		if diff := cmp.Diff([]site.AdminAPIKey{anybody, one}, list); diff != "" {
 			w.Errorf("-want +got\n%s", diff)
 		}
-		if page := must[[]userkeys.AdminAPIKey](w)(w.AdminKeys(w.ctx, anybody.ID, 5)); len(page) != 1 || page[0].ID != one.ID {
+		if page := must[[]site.AdminAPIKey](w)(w.AdminKeys(w.ctx, anybody.ID, 5)); len(page) != 1 || page[0].ID != one.ID {
 			w.Errorf("the second page: %+v", page)
 		}
-		if page := must[[]userkeys.AdminAPIKey](w)(w.AdminKeys(w.ctx, 0, 1)); len(page) != 1 || page[0].ID != anybody.ID {
+		if page := must[[]site.AdminAPIKey](w)(w.AdminKeys(w.ctx, 0, 1)); len(page) != 1 || page[0].ID != anybody.ID {
 			w.Errorf("a page of one: %+v", page)
 		}
-		if diff := cmp.Diff(one, must[userkeys.AdminAPIKey](w)(w.AdminKeyByHash(w.ctx, one.Hash))); diff != "" {
+		if diff := cmp.Diff(one, must[site.AdminAPIKey](w)(w.AdminKeyByHash(w.ctx, one.Hash))); diff != "" {
 			w.Errorf("by hash: -want +got\n%s", diff)
 		}
-		narrow := must[userkeys.AdminAPIKey](w)(w.CreateAdminKey(w.ctx, userkeys.AdminAPIKey{
-			Description: "narrow", Hash: w.hash(), Permissions: userkeys.AdminPermissions{"users", "audit"}, CreatedAt: noon, ExpiresAt: noon.Add(time.Hour),
+		narrow := must[site.AdminAPIKey](w)(w.CreateAdminKey(w.ctx, site.AdminAPIKey{
+			Description: "narrow", Hash: w.hash(), Permissions: site.AdminPermissions{"users", "audit"}, CreatedAt: noon, ExpiresAt: noon.Add(time.Hour),
 		}, admin))
-		if diff := cmp.Diff(narrow, must[userkeys.AdminAPIKey](w)(w.AdminKeyByHash(w.ctx, narrow.Hash))); diff != "" || !narrow.ExpiresAt.Equal(micro(noon.Add(time.Hour))) {
+		if diff := cmp.Diff(narrow, must[site.AdminAPIKey](w)(w.AdminKeyByHash(w.ctx, narrow.Hash))); diff != "" || !narrow.ExpiresAt.Equal(micro(noon.Add(time.Hour))) {
 			w.Errorf("with limits: -want +got\n%s", diff)
 		}
 		near := one.Hash // KU11: the whole hash counts
@@ -52,12 +53,12 @@ func TestAdminKeysAreKept(t *testing.T) {
 		w.refused(err, userkeys.NotFound)
 		_, err = w.KeyByHash(w.ctx, one.Hash)
 		w.refused(err, userkeys.NotFound)
-		_, err = w.CreateAdminKey(w.ctx, userkeys.AdminAPIKey{Description: "x", Hash: w.hash(), UserID: ada.ID + 99}, admin)
+		_, err = w.CreateAdminKey(w.ctx, site.AdminAPIKey{Description: "x", Hash: w.hash(), UserID: ada.ID + 99}, admin)
 		w.refused(err, userkeys.NotFound)
 
 		w.ok(w.TouchAdminKey(w.ctx, one.ID, noon.Add(time.Hour)))
 		w.ok(w.TouchAdminKey(w.ctx, one.ID, noon))
-		if k := must[userkeys.AdminAPIKey](w)(w.AdminKeyByHash(w.ctx, one.Hash)); !k.LastUsedAt.Equal(micro(noon.Add(time.Hour))) {
+		if k := must[site.AdminAPIKey](w)(w.AdminKeyByHash(w.ctx, one.Hash)); !k.LastUsedAt.Equal(micro(noon.Add(time.Hour))) {
 			w.Errorf("last used %v", k.LastUsedAt)
 		}
 
@@ -79,9 +80,9 @@ func TestAdminKeysAreRevoked(t *testing.T) {
 		for _, err := range errs {
 			w.ok(err)
 		}
-		first := must[userkeys.AdminAPIKey](w)(w.AdminKeyByHash(w.ctx, k.Hash)).RevokedAt
+		first := must[site.AdminAPIKey](w)(w.AdminKeyByHash(w.ctx, k.Hash)).RevokedAt
 		w.ok(w.RevokeAdminKey(w.ctx, k.ID, admin.At(noon.Add(time.Hour))))
-		if again := must[userkeys.AdminAPIKey](w)(w.AdminKeyByHash(w.ctx, k.Hash)).RevokedAt; first.IsZero() || !again.Equal(first) {
+		if again := must[site.AdminAPIKey](w)(w.AdminKeyByHash(w.ctx, k.Hash)).RevokedAt; first.IsZero() || !again.Equal(first) {
 			w.Errorf("revoked at %v, then at %v", first, again)
 		}
 		w.refused(w.RevokeAdminKey(w.ctx, k.ID+1, admin.At(noon)), userkeys.NotFound)
@@ -91,8 +92,8 @@ func TestAdminKeysAreRevoked(t *testing.T) {
 			w.Errorf("-want +got\n%s", diff)
 		}
 
-		live := w.adminKey(userkeys.User{}, "stays")
-		over := must[userkeys.AdminAPIKey](w)(w.CreateAdminKey(w.ctx, userkeys.AdminAPIKey{Description: "over", Hash: w.hash(), CreatedAt: noon, ExpiresAt: first}, admin))
+		live := w.adminKey(site.User{}, "stays")
+		over := must[site.AdminAPIKey](w)(w.CreateAdminKey(w.ctx, site.AdminAPIKey{Description: "over", Hash: w.hash(), CreatedAt: noon, ExpiresAt: first}, admin))
 		w.ok(w.Purge(w.ctx, first.Add(89*24*time.Hour)))
 		for _, h := range []userkeys.KeyHash{k.Hash, over.Hash} {
 			_, err := w.AdminKeyByHash(w.ctx, h)
@@ -113,16 +114,16 @@ func TestAuditLogNamesTheAdminKey(t *testing.T) {
 	each(t, func(w *world) {
 		root := w.user("root", asAdmin)
 		k := w.key(w.user("ada"), "c")
-		by := userkeys.Caller{User: root, AdminKey: 7, Address: "192.0.2.3"}
+		by := site.Caller{User: root, AdminKey: 7, Address: "192.0.2.3"}
 		w.ok(w.SetSetting(w.ctx, "site_description", strings.Repeat("long ", 1000), by.At(noon)))
 		w.ok(w.SetPassword(w.ctx, root.ID, "hash", by.At(noon)))
-		_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByAdmin, At: noon, Caller: by})
+		_, err := w.Store.Revoke(w.ctx, site.Revocation{IDs: []int64{k.ID}, By: site.RevokedByAdmin, At: noon, Caller: by})
 		w.ok(err)
-		events := must[[]userkeys.AuditEvent](w)(w.AuditEvents(w.ctx, 0, 3))
+		events := must[[]site.AuditEvent](w)(w.AuditEvents(w.ctx, 0, 3))
 		slices.Reverse(events)
 		for i, want := range []string{"by admin key 7: site_description = long", "by admin key 7", "by admin key 7: admin"} {
 			e := events[i]
-			if !strings.HasPrefix(e.Detail, want) || e.Caller.Kind() != userkeys.CallerAdminKey || e.Caller.User.ID != root.ID || e.Caller.Address != "192.0.2.3" || !e.Caller.Admin() {
+			if !strings.HasPrefix(e.Detail, want) || e.Caller.Kind() != site.CallerAdminKey || e.Caller.User.ID != root.ID || e.Caller.Address != "192.0.2.3" || !e.Caller.Admin() {
 				w.Errorf("event %d: %+v, want %s", i, e, want)
 			}
 		}

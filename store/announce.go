@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // What is written of a notification: all but the id, of which the database
@@ -35,22 +36,22 @@ func scanNamedID(r row) (namedID, error) {
 // each, with what is to be pushed and one audit event; the ids are in the order of the names. If
 // anybody is unknown nothing is written: [userkeys.Unprocessable] names them.
 //
-// A call with an idempotency key that was used within [userkeys.IdempotencyLifetime] writes nothing: it is
+// A call with an idempotency key that was used within [site.IdempotencyLifetime] writes nothing: it is
 // answered with the ids of the first one, or, if it says something else, refused with [userkeys.Conflict].
 // Of calls at the same time with the same key one writes, and the others wait for it.
-func (s *Store) AddNotifications(ctx context.Context, a userkeys.Announcement) (userkeys.Announced, error) {
+func (s *Store) AddNotifications(ctx context.Context, a site.Announcement) (site.Announced, error) {
 	n := a.Notification
 	if err := checkIndexed(append([]string{a.IdempotencyKey}, a.Usernames...)...); err != nil {
-		return userkeys.Announced{}, err
+		return site.Announced{}, err
 	}
 	if err := checkText(n.Slug, n.FancyTitle, string(n.Data), string(a.Caller.Kind()), a.Caller.Address); err != nil {
-		return userkeys.Announced{}, err
+		return site.Announced{}, err
 	}
 	keys := distinctNames(a.Usernames)
 	if len(keys) == 0 {
-		return userkeys.Announced{}, nil
+		return site.Announced{}, nil
 	}
-	var done userkeys.Announced
+	var done site.Announced
 	err := s.write(ctx, func(c conn) error {
 		var err error
 		if done, err = repeated(c, a, keys); err != nil || done.Repeated {
@@ -60,7 +61,7 @@ func (s *Store) AddNotifications(ctx context.Context, a userkeys.Announcement) (
 		return err
 	})
 	if err != nil {
-		return userkeys.Announced{}, err
+		return site.Announced{}, err
 	}
 	return done, nil
 }
@@ -68,8 +69,8 @@ func (s *Store) AddNotifications(ctx context.Context, a userkeys.Announcement) (
 // announce writes what is new. The users' rows stay until its end, so that nobody is deleted half-way, and
 // their inboxes are locked before anything is written, always in the order of the
 // users' ids: of two calls one waits, and one user's ids are in the order of the commits.
-func (s *Store) announce(c conn, a userkeys.Announcement, keys []string) (userkeys.Announced, error) {
-	var done userkeys.Announced
+func (s *Store) announce(c conn, a site.Announcement, keys []string) (site.Announced, error) {
+	var done site.Announced
 	n := a.Notification
 	users, err := s.userIDs(c, keys)
 	if err != nil {
@@ -97,7 +98,7 @@ func (s *Store) announce(c conn, a userkeys.Announcement, keys []string) (userke
 	if err := remember(c, a.IdempotencyKey, done.IDs); err != nil {
 		return done, err
 	}
-	return done, audit(c, userkeys.AuditEvent{
+	return done, audit(c, site.AuditEvent{
 		At: n.CreatedAt, Caller: a.Caller, Action: actionNotified,
 		Detail: fmt.Sprintf("type %d, %d users: %s", n.Type, len(keys), strings.Join(keys, ", ")),
 	})
@@ -117,8 +118,8 @@ func scanAnnouncement(r row) (announcementRow, error) {
 
 // repeated takes a's idempotency key for this transaction, or tells what was
 // answered when it was used before. A second call waits here until the first has ended.
-func repeated(c conn, a userkeys.Announcement, names []string) (userkeys.Announced, error) {
-	var none userkeys.Announced
+func repeated(c conn, a site.Announcement, names []string) (site.Announced, error) {
+	var none site.Announced
 	if a.IdempotencyKey == "" {
 		return none, nil
 	}
@@ -129,7 +130,7 @@ func repeated(c conn, a userkeys.Announcement, names []string) (userkeys.Announc
 	key, at := secretHash(a.IdempotencyKey), a.Notification.CreatedAt
 	taken, err := c.exec(`INSERT INTO userkeys_announcements (key_hash, body_hash, ids, created_at) VALUES ($1, $2, '', $3)
 		ON CONFLICT (key_hash) DO UPDATE SET body_hash = excluded.body_hash, ids = '', created_at = excluded.created_at
-		WHERE userkeys_announcements.created_at <= $4`, key, body, micros(at), micros(at.Add(-userkeys.IdempotencyLifetime)))
+		WHERE userkeys_announcements.created_at <= $4`, key, body, micros(at), micros(at.Add(-site.IdempotencyLifetime)))
 	if err != nil || taken > 0 {
 		return none, err
 	}
@@ -138,10 +139,10 @@ func repeated(c conn, a userkeys.Announcement, names []string) (userkeys.Announc
 		return none, err
 	}
 	if !slices.Equal(first.body, body) {
-		return none, userkeys.Errorf(userkeys.Conflict, "nobody was notified: this idempotency key was used for something else within the last %d days", int(userkeys.IdempotencyLifetime.Hours()/24))
+		return none, userkeys.Errorf(userkeys.Conflict, "nobody was notified: this idempotency key was used for something else within the last %d days", int(site.IdempotencyLifetime.Hours()/24))
 	}
 	ids, err := parseIDs(first.ids)
-	return userkeys.Announced{IDs: ids, Repeated: true}, err
+	return site.Announced{IDs: ids, Repeated: true}, err
 }
 
 // remember completes the row that repeated began.
@@ -154,7 +155,7 @@ func remember(c conn, key string, ids []int64) error {
 }
 
 // bodyHash is the same for calls that say the same: to whom, what, whether it is pushed, and by which kind of actor.
-func bodyHash(a userkeys.Announcement, names []string) ([]byte, error) {
+func bodyHash(a site.Announcement, names []string) ([]byte, error) {
 	n := a.Notification
 	text, err := json.Marshal(map[string]any{
 		"names": names, "type": n.Type, "read": n.Read, "urgent": n.HighPriority, "topic": n.TopicID, "post": n.PostNumber,
@@ -241,7 +242,7 @@ func unknownUsers(names []string) error {
 }
 
 // insertNotifications writes n for each of users at their positions and tells the ids by user.
-func insertNotifications(c conn, users []int64, n userkeys.Notification, positions map[int64]int64) (map[int64]int64, error) {
+func insertNotifications(c conn, users []int64, n site.Notification, positions map[int64]int64) (map[int64]int64, error) {
 	shared := []any{
 		n.Type, flag(n.Read), flag(n.HighPriority), n.TopicID, n.PostNumber, n.Slug, n.FancyTitle, string(n.Data), micros(n.CreatedAt),
 	}
@@ -258,7 +259,7 @@ func insertNotifications(c conn, users []int64, n userkeys.Notification, positio
 }
 
 // countNew counts a new notification of each of users. What is new is newer than every marker.
-func countNew(c conn, users []int64, n userkeys.Notification) error {
+func countNew(c conn, users []int64, n site.Notification) error {
 	unread := flag(!n.Read)
 	shared := []any{n.Type, flag(n.HighPriority), 1, unread, unread}
 	return inChunks(users, notificationsPerStatement, func(chunk []int64) error {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // A repeated announcement writes nothing.
@@ -15,7 +16,7 @@ func TestRepeatedAnnouncement(t *testing.T) {
 	each(t, func(w *world) {
 		w.user("ada")
 		w.user("bob")
-		call := func(key string, edit ...func(*userkeys.Announcement)) (userkeys.Announced, error) {
+		call := func(key string, edit ...func(*site.Announcement)) (site.Announced, error) {
 			a := announce(note(1), "Ada", "bob", "ada")
 			a.IdempotencyKey = key
 			for _, f := range edit {
@@ -23,27 +24,27 @@ func TestRepeatedAnnouncement(t *testing.T) {
 			}
 			return w.AddNotifications(w.ctx, a)
 		}
-		at := func(t time.Time) func(*userkeys.Announcement) {
-			return func(a *userkeys.Announcement) { a.Notification.CreatedAt = t }
+		at := func(t time.Time) func(*site.Announcement) {
+			return func(a *site.Announcement) { a.Notification.CreatedAt = t }
 		}
-		first := must[userkeys.Announced](w)(call("k"))
+		first := must[site.Announced](w)(call("k"))
 		if first.Repeated || len(first.IDs) != 2 || len(first.UserIDs) != 2 {
 			w.Fatalf("the first: %+v", first)
 		}
 		before := len(w.actions())
-		again := must[userkeys.Announced](w)(call("k", at(noon.Add(time.Hour)), func(a *userkeys.Announcement) { a.Usernames = []string{"ADA", "BOB"} }))
+		again := must[site.Announced](w)(call("k", at(noon.Add(time.Hour)), func(a *site.Announcement) { a.Usernames = []string{"ADA", "BOB"} }))
 		if !again.Repeated || !slices.Equal(again.IDs, first.IDs) || again.Queued != 0 || len(w.actions()) != before {
 			w.Errorf("again: %+v", again)
 		}
 		never := true
-		for name, edit := range map[string]func(*userkeys.Announcement){
-			"to others":        func(a *userkeys.Announcement) { a.Usernames = []string{"ada"} },
-			"in another order": func(a *userkeys.Announcement) { a.Usernames = []string{"bob", "ada"} },
-			"of another type":  func(a *userkeys.Announcement) { a.Notification.Type = 2 },
-			"with other data":  func(a *userkeys.Announcement) { a.Notification.Data = []byte(`{"a":1}`) },
-			"with a title":     func(a *userkeys.Announcement) { a.Notification.FancyTitle = "t" },
-			"by others":        func(a *userkeys.Announcement) { a.Caller.As = "command" },
-			"pushed":           func(a *userkeys.Announcement) { a.Push = &never },
+		for name, edit := range map[string]func(*site.Announcement){
+			"to others":        func(a *site.Announcement) { a.Usernames = []string{"ada"} },
+			"in another order": func(a *site.Announcement) { a.Usernames = []string{"bob", "ada"} },
+			"of another type":  func(a *site.Announcement) { a.Notification.Type = 2 },
+			"with other data":  func(a *site.Announcement) { a.Notification.Data = []byte(`{"a":1}`) },
+			"with a title":     func(a *site.Announcement) { a.Notification.FancyTitle = "t" },
+			"by others":        func(a *site.Announcement) { a.Caller.As = "command" },
+			"pushed":           func(a *site.Announcement) { a.Push = &never },
 		} {
 			_, err := call("k", edit)
 			w.refused(err, userkeys.Conflict)
@@ -54,31 +55,31 @@ func TestRepeatedAnnouncement(t *testing.T) {
 		if len(w.actions()) != before {
 			w.Errorf("refusals wrote %v", w.actions()[before:])
 		}
-		if other := must[userkeys.Announced](w)(call("k2")); other.Repeated || other.IDs[0] <= first.IDs[1] {
+		if other := must[site.Announced](w)(call("k2")); other.Repeated || other.IDs[0] <= first.IDs[1] {
 			w.Errorf("another key: %+v", other)
 		}
-		if none := must[userkeys.Announced](w)(call("")); none.Repeated {
+		if none := must[site.Announced](w)(call("")); none.Repeated {
 			w.Error("no key was known")
 		}
 		// A call that was refused has not used its key.
-		_, err := call("k3", func(a *userkeys.Announcement) { a.Usernames = []string{"nobody"} })
+		_, err := call("k3", func(a *site.Announcement) { a.Usernames = []string{"nobody"} })
 		w.refused(err, userkeys.Unprocessable)
-		if a := must[userkeys.Announced](w)(call("k3")); a.Repeated {
+		if a := must[site.Announced](w)(call("k3")); a.Repeated {
 			w.Error("a refused call counts as made")
 		}
 		// It is known for a week, and then forgotten.
-		end := noon.Add(userkeys.IdempotencyLifetime)
-		if a := must[userkeys.Announced](w)(call("k", at(end.Add(-time.Second)))); !a.Repeated {
+		end := noon.Add(site.IdempotencyLifetime)
+		if a := must[site.Announced](w)(call("k", at(end.Add(-time.Second)))); !a.Repeated {
 			w.Error("it is forgotten too early")
 		}
-		if a := must[userkeys.Announced](w)(call("k", at(end))); a.Repeated || a.IDs[0] <= first.IDs[1] {
+		if a := must[site.Announced](w)(call("k", at(end))); a.Repeated || a.IDs[0] <= first.IDs[1] {
 			w.Errorf("after a week: %+v", a)
 		}
 		w.ok(w.Purge(w.ctx, end))
-		if a := must[userkeys.Announced](w)(call("k", at(end.Add(time.Hour)))); !a.Repeated {
+		if a := must[site.Announced](w)(call("k", at(end.Add(time.Hour)))); !a.Repeated {
 			w.Error("a key that was used anew was purged")
 		}
-		if a := must[userkeys.Announced](w)(call("k2", at(noon.Add(time.Hour)))); a.Repeated { // an older clock: the row is gone
+		if a := must[site.Announced](w)(call("k2", at(noon.Add(time.Hour)))); a.Repeated { // an older clock: the row is gone
 			w.Error("the rows of a week ago are still there")
 		}
 	})
@@ -88,7 +89,7 @@ func TestRepeatedAnnouncement(t *testing.T) {
 func TestRepeatedAnnouncementInParallel(t *testing.T) {
 	each(t, func(w *world) {
 		ada := w.user("ada")
-		got := make([]userkeys.Announced, 20)
+		got := make([]site.Announced, 20)
 		for _, err := range w.together(20, func(i int) (err error) {
 			a := announce(note(1), "ada")
 			a.IdempotencyKey = "the same"
@@ -124,7 +125,7 @@ func TestUserIsDeletedWhileNotified(t *testing.T) {
 				case 0:
 					return w.DeleteUser(w.ctx, u.ID, admin.At(noon))
 				case 1:
-					_, err := w.ReadNotifications(w.ctx, userkeys.NotificationMark{UserID: u.ID})
+					_, err := w.ReadNotifications(w.ctx, site.NotificationMark{UserID: u.ID})
 					return err
 				}
 				_, err := w.AddNotifications(w.ctx, announce(note(2), name))
@@ -137,13 +138,13 @@ func TestUserIsDeletedWhileNotified(t *testing.T) {
 					w.refused(err, userkeys.Unprocessable)
 				}
 			}
-			if got := w.ids(userkeys.NotificationFilter{UserID: u.ID}); got != nil {
+			if got := w.ids(site.NotificationFilter{UserID: u.ID}); got != nil {
 				w.Errorf("a deleted user has %v", got)
 			}
 			if got := must[map[int64]int64](w)(w.InboxVersions(w.ctx, []int64{u.ID})); len(got) != 0 {
 				w.Errorf("a deleted user has an inbox: %v", got)
 			}
-			if got := must[int](w)(w.CountNotifications(w.ctx, userkeys.NotificationFilter{UserID: u.ID})); got != 0 {
+			if got := must[int](w)(w.CountNotifications(w.ctx, site.NotificationFilter{UserID: u.ID})); got != 0 {
 				w.Errorf("a deleted user has counts: %d", got)
 			}
 		}

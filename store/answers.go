@@ -5,10 +5,11 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // keepAnswer stores the answer of a grant, so that its page can be loaded again.
-func keepAnswer(c conn, g userkeys.Grant, key userkeys.UserAPIKey) error {
+func keepAnswer(c conn, g site.Grant, key site.UserAPIKey) error {
 	if g.Shown == nil || g.ConsentID == "" {
 		return nil
 	}
@@ -19,20 +20,20 @@ func keepAnswer(c conn, g userkeys.Grant, key userkeys.UserAPIKey) error {
 
 // ShownAnswer finds the answer to a consent that a page showed, with the id, owner and name of its key.
 // Errors: [userkeys.ConsentGone] if there is none, it is too old, or its key was revoked or has expired.
-func (s *Store) ShownAnswer(ctx context.Context, consentID string, now time.Time) (userkeys.ShownAnswer, error) {
-	a, err := read(ctx, s, func(c conn) (userkeys.ShownAnswer, error) {
+func (s *Store) ShownAnswer(ctx context.Context, consentID string, now time.Time) (site.ShownAnswer, error) {
+	a, err := read(ctx, s, func(c conn) (site.ShownAnswer, error) {
 		return one(c, scanShownAnswer, `SELECT a.session, a.payload, a.expires_at, k.id, k.user_id, k.application_name
 			FROM userkeys_shown_answers a JOIN userkeys_keys k ON k.id = a.key_id
 			WHERE a.consent_hash = $1 AND a.expires_at > $2 AND k.revoked_at = 0 AND (k.expires_at = 0 OR k.expires_at > $2)`, secretHash(consentID), micros(now))
 	})
 	if isNoRows(err) {
-		return userkeys.ShownAnswer{}, consentGone()
+		return site.ShownAnswer{}, consentGone()
 	}
 	return a, err
 }
 
-func scanShownAnswer(r row) (userkeys.ShownAnswer, error) {
-	var a userkeys.ShownAnswer
+func scanShownAnswer(r row) (site.ShownAnswer, error) {
+	var a site.ShownAnswer
 	var expires int64
 	err := r.Scan(&a.Session, &a.Payload, &expires, &a.Key.ID, &a.Key.UserID, &a.Key.ApplicationName)
 	a.Until = fromMicros(expires)

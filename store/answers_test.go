@@ -10,27 +10,28 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // An answer is shown again to its session while its key lives.
 func TestShownAnswers(t *testing.T) {
 	each(t, func(w *world) {
 		u := w.user("Ada")
-		grant := func(consent string) userkeys.UserAPIKey {
+		grant := func(consent string) site.UserAPIKey {
 			g := w.grantOf(u, "client "+consent)
-			g.ConsentID, g.Shown = consent, &userkeys.ShownAnswer{Session: "s1", Payload: "c2VhbGVk\n", Until: noon.Add(10 * time.Minute)}
+			g.ConsentID, g.Shown = consent, &site.ShownAnswer{Session: "s1", Payload: "c2VhbGVk\n", Until: noon.Add(10 * time.Minute)}
 			k, _, err := w.Store.Grant(w.ctx, g)
 			w.ok(err)
 			return k
 		}
 		first, second := w.consent(u), w.consent(u)
 		k := grant(first)
-		want := userkeys.ShownAnswer{
+		want := site.ShownAnswer{
 			Session: "s1", Payload: "c2VhbGVk\n", Until: micro(noon.Add(10 * time.Minute)),
-			Key: userkeys.UserAPIKey{ID: k.ID, UserID: u.ID, ApplicationName: k.ApplicationName},
+			Key: site.UserAPIKey{ID: k.ID, UserID: u.ID, ApplicationName: k.ApplicationName},
 		}
 		for range 2 {
-			got := must[userkeys.ShownAnswer](w)(w.ShownAnswer(w.ctx, first, noon.Add(9*time.Minute)))
+			got := must[site.ShownAnswer](w)(w.ShownAnswer(w.ctx, first, noon.Add(9*time.Minute)))
 			if diff := cmp.Diff(want, got); diff != "" {
 				w.Errorf("-want +got\n%s", diff)
 			}
@@ -44,7 +45,7 @@ func TestShownAnswers(t *testing.T) {
 		gone("no such", noon)
 		gone(second, noon) // not answered
 		other := grant(second)
-		must[[]userkeys.KeyHash](w)(w.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{other.ID}, At: noon, By: userkeys.RevokedByOwner, Caller: userkeys.Caller{User: u}}))
+		must[[]userkeys.KeyHash](w)(w.Revoke(w.ctx, site.Revocation{IDs: []int64{other.ID}, At: noon, By: site.RevokedByOwner, Caller: site.Caller{User: u}}))
 		gone(second, noon)
 		w.ok(w.Purge(w.ctx, noon.Add(10*time.Minute)))
 		gone(first, noon)
@@ -55,7 +56,7 @@ func TestShownAnswers(t *testing.T) {
 		gone(g.ConsentID, noon) // it went by its way back
 		short := w.grantOf(u, "client 4")
 		short.Key.ExpiresAt = noon.Add(time.Minute)
-		short.ConsentID, short.Shown = w.consent(u), &userkeys.ShownAnswer{Session: "s1", Payload: "c2VhbGVk\n", Until: noon.Add(10 * time.Minute)}
+		short.ConsentID, short.Shown = w.consent(u), &site.ShownAnswer{Session: "s1", Payload: "c2VhbGVk\n", Until: noon.Add(10 * time.Minute)}
 		_, _, err = w.Store.Grant(w.ctx, short)
 		w.ok(err)
 		gone(short.ConsentID, noon.Add(time.Minute)) // its key has expired

@@ -8,10 +8,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // signIn saves a session and binds it to a key, as a one-time password does.
-func (w *world) signIn(u userkeys.User, token string, keyID int64) error {
+func (w *world) signIn(u site.User, token string, keyID int64) error {
 	w.Helper()
 	p, err := w.usePassword(u, keyID)
 	if err != nil {
@@ -21,21 +22,21 @@ func (w *world) signIn(u userkeys.User, token string, keyID int64) error {
 }
 
 // usePassword makes a one-time password and uses it.
-func (w *world) usePassword(u userkeys.User, keyID int64) (userkeys.OneTimePassword, error) {
+func (w *world) usePassword(u site.User, keyID int64) (site.OneTimePassword, error) {
 	w.Helper()
-	p := userkeys.OneTimePassword{
+	p := site.OneTimePassword{
 		Password: userkeys.NewOneTimePassword(), UserID: u.ID, KeyID: keyID, ApplicationName: "App",
-		CreatedAt: noon, ExpiresAt: noon.Add(userkeys.OneTimeLifetime),
+		CreatedAt: noon, ExpiresAt: noon.Add(site.OneTimeLifetime),
 	}
 	w.ok(w.CreateOneTimePassword(w.ctx, p, "", admin))
 	return w.ConsumeOneTimePassword(w.ctx, p.Password, admin.At(noon))
 }
 
 // begin saves the session that p signs in.
-func (w *world) begin(p userkeys.OneTimePassword, token string) error {
+func (w *world) begin(p site.OneTimePassword, token string) error {
 	w.Helper()
-	w.ok(w.SaveSession(w.ctx, userkeys.SessionRow{TokenHash: []byte(token), Data: []byte("x"), UserID: p.UserID, ExpiresAt: noon.Add(90 * 24 * time.Hour)}))
-	return w.BindSession(w.ctx, []byte(token), userkeys.AppSession{
+	w.ok(w.SaveSession(w.ctx, site.SessionRow{TokenHash: []byte(token), Data: []byte("x"), UserID: p.UserID, ExpiresAt: noon.Add(90 * 24 * time.Hour)}))
+	return w.BindSession(w.ctx, []byte(token), site.AppSession{
 		Password: p.Password, KeyID: p.KeyID, ApplicationName: "App " + token, BeganAt: noon,
 	})
 }
@@ -46,10 +47,10 @@ func TestAppSessionAfterAllSessionsEnded(t *testing.T) {
 	each(t, func(w *world) {
 		u := w.user("ada")
 		gaveBack := w.key(u, "gave back")
-		w.revoke(userkeys.RevokedByApp, gaveBack.ID)
+		w.revoke(site.RevokedByApp, gaveBack.ID)
 		for _, keyID := range []int64{0, gaveBack.ID} {
-			p := must[userkeys.OneTimePassword](w)(w.usePassword(u, keyID))
-			_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{UserID: u.ID, By: userkeys.RevokedByOwner, At: noon, Caller: admin})
+			p := must[site.OneTimePassword](w)(w.usePassword(u, keyID))
+			_, err := w.Store.Revoke(w.ctx, site.Revocation{UserID: u.ID, By: site.RevokedByOwner, At: noon, Caller: admin})
 			w.ok(err)
 			w.refused(w.begin(p, "late"), userkeys.ConsentGone)
 		}
@@ -70,7 +71,7 @@ func TestAppSessionsEndWithTheirKey(t *testing.T) {
 		u, other := w.user("ada"), w.user("bob")
 		hour := noon.Add(time.Hour)
 		kept := w.key(u, "kept")
-		ends := w.key(u, "ends", func(g *userkeys.Grant) { g.Key.ExpiresAt = hour })
+		ends := w.key(u, "ends", func(g *site.Grant) { g.Key.ExpiresAt = hour })
 		gaveBack, stale := w.key(u, "gave back"), w.key(u, "stale")
 		w.ok(w.signIn(u, "kept", kept.ID))
 		w.ok(w.signIn(u, "ends", ends.ID))
@@ -82,7 +83,7 @@ func TestAppSessionsEndWithTheirKey(t *testing.T) {
 
 		want := []string{"App kept", "App ends", "App gave back", "App stale", "App keyless"}
 		var got []string
-		for _, a := range must[[]userkeys.AppSession](w)(w.AppSessions(w.ctx, u.ID, noon)) {
+		for _, a := range must[[]site.AppSession](w)(w.AppSessions(w.ctx, u.ID, noon)) {
 			got = append(got, a.ApplicationName)
 			if !a.BeganAt.Equal(micro(noon)) {
 				w.Errorf("%s began at %v", a.ApplicationName, a.BeganAt)
@@ -94,26 +95,26 @@ func TestAppSessionsEndWithTheirKey(t *testing.T) {
 
 		w.signedIn("ends", hour.Add(-time.Second), true)
 		w.signedIn("ends", hour, false)
-		w.key(u, "ends", func(g *userkeys.Grant) { g.Key.CreatedAt = hour }) // too late to carry it over
+		w.key(u, "ends", func(g *site.Grant) { g.Key.CreatedAt = hour }) // too late to carry it over
 		w.signedIn("ends", noon, false)
 
-		_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{gaveBack.ID}, By: userkeys.RevokedByApp, At: noon, Caller: admin})
+		_, err := w.Store.Revoke(w.ctx, site.Revocation{IDs: []int64{gaveBack.ID}, By: site.RevokedByApp, At: noon, Caller: admin})
 		w.ok(err)
 		w.signedIn("gave back", noon, true)
 		w.ok(w.signIn(u, "gave back too", gaveBack.ID))
 		again := w.key(u, "gave back")
 		w.signedIn("gave back", noon, true)
-		w.revoke(userkeys.RevokedByOwner, again.ID)
+		w.revoke(site.RevokedByOwner, again.ID)
 		w.signedIn("gave back", noon, false)
 		w.signedIn("gave back too", noon, false)
 		w.refused(w.signIn(u, "later", again.ID), userkeys.ConsentGone)
 
 		must[int](w)(w.RevokeStale(w.ctx, hour, time.Time{}, hour))
 		w.signedIn("stale", noon, false)
-		must[userkeys.KeyHash](w)(w.UndoRevoke(w.ctx, userkeys.Undo{Key: w.stored(stale.ID), At: hour, Caller: admin}))
+		must[userkeys.KeyHash](w)(w.UndoRevoke(w.ctx, site.Undo{Key: w.stored(stale.ID), At: hour, Caller: admin}))
 		w.signedIn("stale", noon, false)
 
-		_, err = w.Store.Revoke(w.ctx, userkeys.Revocation{UserID: u.ID, By: userkeys.RevokedByOwner, At: hour, Caller: admin})
+		_, err = w.Store.Revoke(w.ctx, site.Revocation{UserID: u.ID, By: site.RevokedByOwner, At: hour, Caller: admin})
 		w.ok(err)
 		w.signedIn("keyless", noon, false)
 		w.signedIn("bobs", noon, true)
@@ -139,7 +140,7 @@ func TestAppSessionWhileItsKeyIsRevoked(t *testing.T) {
 				if n == 0 {
 					return w.signIn(u, token, k.ID)
 				}
-				_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByOwner, At: noon, Caller: admin})
+				_, err := w.Store.Revoke(w.ctx, site.Revocation{IDs: []int64{k.ID}, By: site.RevokedByOwner, At: noon, Caller: admin})
 				return err
 			}) {
 				if err != nil {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"sync"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 // The actions in the audit log.
@@ -47,8 +47,8 @@ const (
 
 // audit writes events, in the transaction of what they tell: there is no
 // action without its line.
-func audit(c conn, events ...userkeys.AuditEvent) error {
-	return inChunks(events, eventsPerStatement, func(chunk []userkeys.AuditEvent) error {
+func audit(c conn, events ...site.AuditEvent) error {
+	return inChunks(events, eventsPerStatement, func(chunk []site.AuditEvent) error {
 		args := make([]any, 0, auditWidth*len(chunk))
 		for _, e := range chunk {
 			args = append(args, micros(e.At), e.Caller.User.ID, e.Caller.Kind(), e.Caller.Address, flag(e.Caller.Admin()),
@@ -61,7 +61,7 @@ func audit(c conn, events ...userkeys.AuditEvent) error {
 
 // detailOf tells first which admin API key it was that acted: a user's name
 // alone would not say which program to stop.
-func detailOf(e userkeys.AuditEvent) string {
+func detailOf(e site.AuditEvent) string {
 	if e.Caller.AdminKey == 0 {
 		return e.Detail
 	}
@@ -84,7 +84,7 @@ func shorten(detail string) string {
 
 // auditOrKeep writes events or, where only that fails, undoes the attempt and
 // hands them back.
-func auditOrKeep(c conn, events []userkeys.AuditEvent) ([]userkeys.AuditEvent, error) {
+func auditOrKeep(c conn, events []site.AuditEvent) ([]site.AuditEvent, error) {
 	if _, err := c.exec("SAVEPOINT audit"); err != nil {
 		return nil, err
 	}
@@ -101,13 +101,13 @@ func auditOrKeep(c conn, events []userkeys.AuditEvent) ([]userkeys.AuditEvent, e
 // keptEvents are audit events of revocations whose lines could not be written yet.
 type keptEvents struct {
 	mu     sync.Mutex
-	events []userkeys.AuditEvent
+	events []site.AuditEvent
 }
 
 // maxKept bounds the memory of an audit log that stays unwritable; the oldest stay.
 const maxKept = 10_000
 
-func (k *keptEvents) add(events []userkeys.AuditEvent) {
+func (k *keptEvents) add(events []site.AuditEvent) {
 	if len(events) == 0 {
 		return
 	}
@@ -119,7 +119,7 @@ func (k *keptEvents) add(events []userkeys.AuditEvent) {
 	}
 }
 
-func (k *keptEvents) take() []userkeys.AuditEvent {
+func (k *keptEvents) take() []site.AuditEvent {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	events := k.events
@@ -147,8 +147,8 @@ func (s *Store) writeKept(ctx context.Context, w *wait) {
 	}
 }
 
-func scanEvent(r row) (userkeys.AuditEvent, error) {
-	var e userkeys.AuditEvent
+func scanEvent(r row) (site.AuditEvent, error) {
+	var e site.AuditEvent
 	var at, admin int64
 	err := r.Scan(&e.ID, &at, &e.Caller.User.ID, &e.Caller.As, &e.Caller.Address, &admin,
 		&e.Action, &e.UserID, &e.KeyID, &e.ClientID, &e.Detail)
@@ -158,13 +158,13 @@ func scanEvent(r row) (userkeys.AuditEvent, error) {
 
 // AuditEvents lists the audit log, newest first: at most limit (0: 1000)
 // events, those before the event with the id before (0: from the newest on).
-func (s *Store) AuditEvents(ctx context.Context, before int64, limit int) ([]userkeys.AuditEvent, error) {
+func (s *Store) AuditEvents(ctx context.Context, before int64, limit int) ([]site.AuditEvent, error) {
 	var w conditions
 	if before != 0 {
 		w.add("id < $?", before)
 	}
 	query := "SELECT id, " + auditColumns + " FROM userkeys_audit_events" + w.where() + " ORDER BY id DESC LIMIT " + listLimit(limit)
-	return read(ctx, s, func(c conn) ([]userkeys.AuditEvent, error) {
+	return read(ctx, s, func(c conn) ([]site.AuditEvent, error) {
 		return all(c, scanEvent, query, w.args...)
 	})
 }

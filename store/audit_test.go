@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 // Every event is in the audit log, without secrets.
@@ -16,8 +16,8 @@ func TestAuditLog(t *testing.T) {
 	each(t, func(w *world) {
 		u := w.user("ada")
 		k := w.key(u, "c")
-		owner := userkeys.Caller{As: userkeys.CallerUser, User: userkeys.User{ID: u.ID}, Address: "192.0.2.9"}
-		_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByOwner, At: noon, Caller: owner})
+		owner := site.Caller{As: site.CallerUser, User: site.User{ID: u.ID}, Address: "192.0.2.9"}
+		_, err := w.Store.Revoke(w.ctx, site.Revocation{IDs: []int64{k.ID}, By: site.RevokedByOwner, At: noon, Caller: owner})
 		w.ok(err)
 		w.undo(k.ID, owner)
 		w.key(u, "c")
@@ -38,9 +38,9 @@ func TestAuditLog(t *testing.T) {
 		if diff := cmp.Diff(want, w.actions()); diff != "" {
 			w.Fatalf("-want +got\n%s", diff)
 		}
-		events := must[[]userkeys.AuditEvent](w)(w.AuditEvents(w.ctx, 0, 0))
+		events := must[[]site.AuditEvent](w)(w.AuditEvents(w.ctx, 0, 0))
 		slices.Reverse(events)
-		revoked := userkeys.AuditEvent{
+		revoked := site.AuditEvent{
 			ID: events[2].ID, At: micro(noon), Caller: owner, Action: "key revoked",
 			UserID: u.ID, KeyID: k.ID, ClientID: "c", Detail: "owner",
 		}
@@ -59,7 +59,7 @@ func TestAuditLog(t *testing.T) {
 		if !strings.Contains(all, "title = New title") {
 			w.Error("the value of a setting that is no secret is not in the log")
 		}
-		page := must[[]userkeys.AuditEvent](w)(w.AuditEvents(w.ctx, events[3].ID, 2))
+		page := must[[]site.AuditEvent](w)(w.AuditEvents(w.ctx, events[3].ID, 2))
 		if len(page) != 2 || page[0].ID != events[2].ID || page[1].ID != events[1].ID {
 			w.Errorf("a page of the log: %v", page)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 const (
@@ -67,13 +68,13 @@ func writeChange(c conn, at time.Time, keys []userkeys.KeyHash) error {
 // is obeyed by this process at once. Only All and Hashes are set. f must be
 // quick, must not use the store, and may be told what was not committed after all.
 // What other processes change is known by [Store.Changes] alone.
-func (s *Store) OnChange(f func(userkeys.Changes)) {
+func (s *Store) OnChange(f func(site.Changes)) {
 	s.watchersMu.Lock()
 	defer s.watchersMu.Unlock()
 	s.watchers = append(s.watchers, f)
 }
 
-func (s *Store) tell(c userkeys.Changes) {
+func (s *Store) tell(c site.Changes) {
 	if !c.All && len(c.Hashes) == 0 {
 		return
 	}
@@ -87,7 +88,7 @@ func (s *Store) tell(c userkeys.Changes) {
 
 // change is the newest change with one of those after the mark asked for.
 type change struct {
-	newest  userkeys.Mark
+	newest  site.Mark
 	standby bool
 	known   bool // the mark asked for is one of this history
 	n       *int64
@@ -105,35 +106,35 @@ func scanChange(r row) (change, error) {
 // since is the zero Mark, or not of this database's history, or too long ago, or
 // too much happened. [userkeys.Unavailable] on a standby, which may lack what
 // was acknowledged.
-func (s *Store) Changes(ctx context.Context, since userkeys.Mark) (userkeys.Changes, error) {
+func (s *Store) Changes(ctx context.Context, since site.Mark) (site.Changes, error) {
 	if err := s.file.check(); err != nil {
-		return userkeys.Changes{}, fail(err)
+		return site.Changes{}, fail(err)
 	}
 	after := since.N
 	if after <= 0 {
 		after = math.MaxInt64
 	}
-	return read(ctx, s, func(c conn) (userkeys.Changes, error) {
+	return read(ctx, s, func(c conn) (site.Changes, error) {
 		// One statement: the mark and the changes are of one moment.
 		found, err := all(c, scanChange, `SELECT e.n, e.token, `+s.diff.standby+`,
 				EXISTS (SELECT 1 FROM userkeys_changes m WHERE m.n = $1 AND m.token = $2), c.n, c.key_hash
 			FROM userkeys_epoch e LEFT JOIN userkeys_changes c ON c.n > $1 ORDER BY c.n LIMIT $3`, after, since.Token, maxChanges+1)
 		if err != nil {
-			return userkeys.Changes{}, err
+			return site.Changes{}, err
 		}
 		return changesOf(since, found)
 	})
 }
 
-func changesOf(since userkeys.Mark, found []change) (userkeys.Changes, error) {
+func changesOf(since site.Mark, found []change) (site.Changes, error) {
 	switch {
 	case len(found) == 0:
-		return userkeys.Changes{}, schemaError("the schema is half-run: there is no epoch; restore a backup")
+		return site.Changes{}, schemaError("the schema is half-run: there is no epoch; restore a backup")
 	case found[0].standby:
-		return userkeys.Changes{}, userkeys.Errorf(userkeys.Unavailable, onStandby)
+		return site.Changes{}, userkeys.Errorf(userkeys.Unavailable, onStandby)
 	}
 	first := found[0]
-	out := userkeys.Changes{Mark: first.newest}
+	out := site.Changes{Mark: first.newest}
 	if since.N < 0 || since == out.Mark {
 		return out, nil
 	}
@@ -144,7 +145,7 @@ func changesOf(since userkeys.Mark, found []change) (userkeys.Changes, error) {
 	}
 	for _, c := range found {
 		if len(c.hash) == 0 {
-			return userkeys.Changes{Mark: out.Mark, All: true}, nil
+			return site.Changes{Mark: out.Mark, All: true}, nil
 		}
 		out.Hashes = append(out.Hashes, keyHash(c.hash))
 	}

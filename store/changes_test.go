@@ -11,6 +11,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit/dbtest"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -33,7 +34,7 @@ func TestChangesOfManyKeysAreToldAsEverything(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		hashes, err := s.Revoke(ctx, userkeys.Revocation{UserID: u.ID, By: userkeys.RevokedByOwner, At: at})
+		hashes, err := s.Revoke(ctx, site.Revocation{UserID: u.ID, By: site.RevokedByOwner, At: at})
 		if err != nil || len(hashes) != 1001 {
 			t.Fatalf("revoked %d keys, error %v", len(hashes), err)
 		}
@@ -45,7 +46,7 @@ func TestChangesOfManyKeysAreToldAsEverything(t *testing.T) {
 			rows int
 			all  bool
 		}{{10_000, false}, {10_001, true}} {
-			since := userkeys.Mark{N: int64(1000 * (i + 1)), Token: 7}
+			since := site.Mark{N: int64(1000 * (i + 1)), Token: 7}
 			mustExec(t, db, "INSERT INTO userkeys_changes (n, token, key_hash, at) VALUES ($1, $2, $3, 0)", since.N, since.Token, []byte{})
 			mustExec(t, db, "UPDATE userkeys_epoch SET n = $1", since.N+1)
 			mustExec(t, db, fmt.Sprintf("INSERT INTO userkeys_changes (n, key_hash, at) "+numbers+"SELECT %d, "+hash+", 0 FROM t", test.rows, since.N+1))
@@ -69,15 +70,15 @@ func TestChangesAreTold(t *testing.T) {
 		if c := w.changes(start.Mark); c.All || len(c.Hashes) != 0 || c.Mark != start.Mark {
 			w.Errorf("nothing happened: %+v", c)
 		}
-		if c := w.changes(userkeys.Mark{}); !c.All || c.Mark != start.Mark {
+		if c := w.changes(site.Mark{}); !c.All || c.Mark != start.Mark {
 			w.Errorf("since 0: %+v", c)
 		}
-		if c := w.changes(userkeys.Mark{N: start.Mark.N + 5, Token: start.Mark.Token}); !c.All || c.Mark != start.Mark {
+		if c := w.changes(site.Mark{N: start.Mark.N + 5, Token: start.Mark.Token}); !c.All || c.Mark != start.Mark {
 			w.Errorf("since an epoch that never was: %+v", c)
 		}
-		w.revoke(userkeys.RevokedByOwner, a.ID)
+		w.revoke(site.RevokedByOwner, a.ID)
 		middle := w.changes(start.Mark).Mark
-		w.revoke(userkeys.RevokedByOwner, b.ID)
+		w.revoke(site.RevokedByOwner, b.ID)
 		c := w.changes(start.Mark)
 		if c.All || c.Mark.N != start.Mark.N+2 || !slices.Equal(c.Hashes, []userkeys.KeyHash{a.Hash, b.Hash}) {
 			w.Errorf("two revocations: %+v", c)
@@ -98,7 +99,7 @@ func TestChangesInCommitOrder(t *testing.T) {
 	each(t, func(w *world) {
 		const users, keys = 8, 6
 		since := w.newest()
-		var ids [users][]userkeys.UserAPIKey
+		var ids [users][]site.UserAPIKey
 		for i := range ids {
 			u := w.user(fmt.Sprintf("user%d", i))
 			for j := range keys {
@@ -136,7 +137,7 @@ func TestChangesInCommitOrder(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				if _, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByOwner, At: noon}); err != nil {
+				if _, err := w.Store.Revoke(w.ctx, site.Revocation{IDs: []int64{k.ID}, By: site.RevokedByOwner, At: noon}); err != nil {
 					return err
 				}
 				after, err := w.Store.Changes(w.ctx, before.Mark)
@@ -192,7 +193,7 @@ func TestEveryChangeRaisesTheEpoch(t *testing.T) {
 			_, _, err := w.Store.Grant(w.ctx, w.grantOf(u, "c"))
 			return err
 		})
-		k = must[[]userkeys.UserAPIKey](w)(w.Keys(w.ctx, userkeys.KeyFilter{UserID: u.ID}))[0]
+		k = must[[]site.UserAPIKey](w)(w.Keys(w.ctx, site.KeyFilter{UserID: u.ID}))[0]
 		told("delete", false, func() error { return w.DeleteUser(w.ctx, u.ID, admin.At(noon)) })
 
 		before := w.newest()
@@ -211,10 +212,10 @@ func TestPurgedChanges(t *testing.T) {
 	each(t, func(w *world) {
 		u := w.user("ada")
 		a, b, c := w.key(u, "a"), w.key(u, "b"), w.key(u, "c")
-		marks := []userkeys.Mark{w.newest()}
-		revokeAt := func(k userkeys.UserAPIKey, at time.Time) {
+		marks := []site.Mark{w.newest()}
+		revokeAt := func(k site.UserAPIKey, at time.Time) {
 			w.Helper()
-			_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByOwner, At: at})
+			_, err := w.Store.Revoke(w.ctx, site.Revocation{IDs: []int64{k.ID}, By: site.RevokedByOwner, At: at})
 			w.ok(err)
 			marks = append(marks, w.newest())
 		}

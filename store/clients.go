@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // CreateClient registers a client. [userkeys.InvalidAccess] if the client_id
 // is in use, also by a grant alone: the wire tells no more.
-func (s *Store) CreateClient(ctx context.Context, cl userkeys.Client, by userkeys.Caller) error {
+func (s *Store) CreateClient(ctx context.Context, cl site.Client, by site.Caller) error {
 	if err := checkIndexed(cl.ClientID); err != nil {
 		return err
 	}
@@ -30,17 +31,17 @@ func (s *Store) CreateClient(ctx context.Context, cl userkeys.Client, by userkey
 		if err != nil {
 			return err
 		}
-		return audit(c, userkeys.AuditEvent{At: cl.CreatedAt, Caller: by, Action: actionClientRegistered, ClientID: cl.ClientID, Detail: cl.Scopes.String()})
+		return audit(c, site.AuditEvent{At: cl.CreatedAt, Caller: by, Action: actionClientRegistered, ClientID: cl.ClientID, Detail: cl.Scopes.String()})
 	})
 }
 
 // ClientByPublicKey finds the registered client with exactly this PEM; of
 // several, for anybody may register anybody's key, the one with this redirect. [userkeys.NotFound].
-func (s *Store) ClientByPublicKey(ctx context.Context, publicKey, authRedirect string) (userkeys.Client, error) {
+func (s *Store) ClientByPublicKey(ctx context.Context, publicKey, authRedirect string) (site.Client, error) {
 	if err := checkText(publicKey, authRedirect); err != nil {
-		return userkeys.Client{}, err
+		return site.Client{}, err
 	}
-	return read(ctx, s, func(c conn) (userkeys.Client, error) {
+	return read(ctx, s, func(c conn) (site.Client, error) {
 		cl, err := one(c, scanClient, "SELECT "+clientColumns+` FROM userkeys_clients WHERE public_key_hash = $1 AND public_key = $2
 			ORDER BY CASE WHEN auth_redirect = $3 THEN 0 ELSE 1 END, id LIMIT 1`, secretHash(publicKey), publicKey, authRedirect)
 		return cl, notFound(err, "client")
@@ -55,7 +56,7 @@ func (s *Store) ReleaseClients(ctx context.Context, unusedSince, at time.Time) (
 		WHERE k.client = userkeys_clients.id AND COALESCE(w.last_used_at, k.created_at) >= $1)`
 	total := 0
 	for {
-		var released []userkeys.Client
+		var released []site.Client
 		err := s.write(ctx, func(c conn) error {
 			var err error
 			released, err = all(c, scanClient, "SELECT "+clientColumns+" FROM userkeys_clients WHERE "+unused+" ORDER BY id LIMIT $2"+s.diff.lockGone, micros(unusedSince), jobBatch)
@@ -71,10 +72,10 @@ func (s *Store) ReleaseClients(ctx context.Context, unusedSince, at time.Time) (
 	}
 }
 
-func (s *Store) releaseClients(c conn, released []userkeys.Client, at time.Time) error {
-	system := userkeys.Caller{As: userkeys.CallerSystem}
+func (s *Store) releaseClients(c conn, released []site.Client, at time.Time) error {
+	system := site.Caller{As: site.CallerSystem}
 	var gone []userkeys.KeyHash
-	var events []userkeys.AuditEvent
+	var events []site.AuditEvent
 	for _, cl := range released {
 		keys, err := all(c, scanKeyRow, "DELETE FROM userkeys_keys WHERE client = $1 RETURNING "+keyRowColumns, cl.ID)
 		if err != nil {
@@ -84,7 +85,7 @@ func (s *Store) releaseClients(c conn, released []userkeys.Client, at time.Time)
 			return err
 		}
 		gone = append(gone, hashes(keys)...)
-		events = append(events, userkeys.AuditEvent{
+		events = append(events, site.AuditEvent{
 			At: at, Caller: system, Action: actionClientReleased, ClientID: cl.ClientID, Detail: fmt.Sprintf("not used for long; %d keys", len(keys)),
 		})
 	}
@@ -97,7 +98,7 @@ func (s *Store) releaseClients(c conn, released []userkeys.Client, at time.Time)
 // RebindKey moves a key to another client, found or made, and removes the
 // user's other key on it. It returns the hashes of all keys concerned. [userkeys.InvalidAccess] for
 // a key that is revoked or expired, and for a registered client, which takes no key that it was not granted. [userkeys.NotFound].
-func (s *Store) RebindKey(ctx context.Context, keyID int64, clientID string, act userkeys.Act) ([]userkeys.KeyHash, error) {
+func (s *Store) RebindKey(ctx context.Context, keyID int64, clientID string, act site.Act) ([]userkeys.KeyHash, error) {
 	if err := checkIndexed(clientID); err != nil {
 		return nil, err
 	}
@@ -130,8 +131,8 @@ func (s *Store) RebindKey(ctx context.Context, keyID int64, clientID string, act
 			return err
 		}
 		concerned = append(hashes(moved), hashes(dropped)...)
-		events := append(keyEvents(moved, userkeys.AuditEvent{At: act.At, Caller: act.By, Action: actionKeyMoved}),
-			keyEvents(dropped, userkeys.AuditEvent{At: act.At, Caller: act.By, Action: actionKeyReplaced, Detail: fmt.Sprintf("by key %d", keyID)})...)
+		events := append(keyEvents(moved, site.AuditEvent{At: act.At, Caller: act.By, Action: actionKeyMoved}),
+			keyEvents(dropped, site.AuditEvent{At: act.At, Caller: act.By, Action: actionKeyReplaced, Detail: fmt.Sprintf("by key %d", keyID)})...)
 		if err := audit(c, events...); err != nil {
 			return err
 		}
@@ -144,9 +145,9 @@ func (s *Store) RebindKey(ctx context.Context, keyID int64, clientID string, act
 }
 
 // RenewKey puts a new key in the place of one that lives; see
-// [userkeys.Renewal]. It returns the hashes that mean something else now.
+// [site.Renewal]. It returns the hashes that mean something else now.
 // [userkeys.InvalidAccess] if the presented key is no longer good.
-func (s *Store) RenewKey(ctx context.Context, r userkeys.Renewal) ([]userkeys.KeyHash, error) {
+func (s *Store) RenewKey(ctx context.Context, r site.Renewal) ([]userkeys.KeyHash, error) {
 	var concerned []userkeys.KeyHash
 	err := s.write(ctx, func(c conn) error {
 		before, err := one(c, scanKeyRow, "SELECT "+keyRowColumns+" FROM userkeys_keys WHERE id = $1"+s.diff.lockRow, r.KeyID)
@@ -165,7 +166,7 @@ func (s *Store) RenewKey(ctx context.Context, r userkeys.Renewal) ([]userkeys.Ke
 			return userkeys.ErrInvalidKey
 		}
 		concerned = append(hashes([]keyRow{before}), r.Hash)
-		if err := audit(c, keyEvents([]keyRow{before}, userkeys.AuditEvent{At: r.At, Caller: r.Caller, Action: actionKeyRenewed})...); err != nil {
+		if err := audit(c, keyEvents([]keyRow{before}, site.AuditEvent{At: r.At, Caller: r.Caller, Action: actionKeyRenewed})...); err != nil {
 			return err
 		}
 		return raise(c, r.At, concerned)

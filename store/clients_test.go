@@ -6,10 +6,11 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
-func registered(id string) userkeys.Client {
-	return userkeys.Client{ClientID: id, ApplicationName: "Fed", PublicKey: "pem of " + id, AuthRedirect: "https://" + id + ".example/cb", Scopes: userkeys.Scopes{"read"}, CreatedAt: noon}
+func registered(id string) site.Client {
+	return site.Client{ClientID: id, ApplicationName: "Fed", PublicKey: "pem of " + id, AuthRedirect: "https://" + id + ".example/cb", Scopes: userkeys.Scopes{"read"}, CreatedAt: noon}
 }
 
 // Registered clients are kept, changed and released.
@@ -25,7 +26,7 @@ func TestRegisteredClients(t *testing.T) {
 		twin.PublicKey = registered("fed").PublicKey
 		w.ok(w.CreateClient(w.ctx, twin, admin))
 		for redirect, want := range map[string]string{registered("fed").AuthRedirect: "fed", twin.AuthRedirect: "twin", "elsewhere": "fed"} {
-			if c := must[userkeys.Client](w)(w.ClientByPublicKey(w.ctx, twin.PublicKey, redirect)); c.ClientID != want {
+			if c := must[site.Client](w)(w.ClientByPublicKey(w.ctx, twin.PublicKey, redirect)); c.ClientID != want {
 				w.Errorf("for %s the client is %s", redirect, c.ClientID)
 			}
 		}
@@ -36,7 +37,7 @@ func TestRegisteredClients(t *testing.T) {
 			w.Errorf("its key is called %q", k.ApplicationName)
 		}
 		used := noon.Add(20 * 24 * time.Hour)
-		w.ok(w.RecordUses(w.ctx, []userkeys.KeyUse{{KeyID: k.ID, LastUsedAt: used}}))
+		w.ok(w.RecordUses(w.ctx, []site.KeyUse{{KeyID: k.ID, LastUsedAt: used}}))
 		release := func(since time.Time) int {
 			return must[int](w)(w.ReleaseClients(w.ctx, since, since.Add(time.Hour)))
 		}
@@ -55,7 +56,7 @@ func TestRegisteredClients(t *testing.T) {
 		}
 		_, err = w.Store.Key(w.ctx, k.ID)
 		w.refused(err, userkeys.NotFound)
-		if c := must[userkeys.Client](w)(w.Store.Client(w.ctx, "implicit")); c.Registered() {
+		if c := must[site.Client](w)(w.Store.Client(w.ctx, "implicit")); c.Registered() {
 			w.Error("a client by a grant counts as registered")
 		}
 	})
@@ -87,7 +88,7 @@ func TestRebindKey(t *testing.T) {
 			w.Errorf("moved to %q", got.ClientID)
 		}
 		stays := w.key(ada, "b")
-		w.revoke(userkeys.RevokedByOwner, k.ID)
+		w.revoke(site.RevokedByOwner, k.ID)
 		_, err = w.RebindKey(w.ctx, k.ID, "b", admin.At(noon))
 		w.refused(err, userkeys.InvalidAccess)
 		w.stored(stays.ID)

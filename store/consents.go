@@ -5,13 +5,14 @@ import (
 	"encoding/json"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 const consentColumns = "user_id, session, request, created_at, expires_at"
 
 // scanConsent scans consentColumns; the id is known to the caller only.
-func scanConsent(r row) (userkeys.Consent, error) {
-	var c userkeys.Consent
+func scanConsent(r row) (site.Consent, error) {
+	var c site.Consent
 	var request string
 	var created, expires int64
 	if err := r.Scan(&c.UserID, &c.Session, &request, &created, &expires); err != nil {
@@ -31,7 +32,7 @@ func consentGone() error {
 
 // CreateConsent remembers a question to a user, by the hash of its id.
 // [userkeys.NotFound] without the user, [userkeys.Conflict] if the id is taken.
-func (s *Store) CreateConsent(ctx context.Context, c userkeys.Consent) error {
+func (s *Store) CreateConsent(ctx context.Context, c site.Consent) error {
 	r := c.Request
 	if err := checkText(append([]string{
 		c.ID, c.Session, r.ApplicationName, r.ClientID, r.Nonce, r.PublicKey,
@@ -66,11 +67,11 @@ func (s *Store) CreateConsent(ctx context.Context, c userkeys.Consent) error {
 }
 
 // Consent finds an open question, also one that is too old to be answered. [userkeys.ConsentGone].
-func (s *Store) Consent(ctx context.Context, id string) (userkeys.Consent, error) {
-	return read(ctx, s, func(c conn) (userkeys.Consent, error) {
+func (s *Store) Consent(ctx context.Context, id string) (site.Consent, error) {
+	return read(ctx, s, func(c conn) (site.Consent, error) {
 		consent, err := one(c, scanConsent, "SELECT "+consentColumns+" FROM userkeys_consents WHERE id_hash = $1", secretHash(id))
 		if isNoRows(err) {
-			return userkeys.Consent{}, consentGone()
+			return site.Consent{}, consentGone()
 		}
 		consent.ID = id
 		return consent, err
@@ -79,7 +80,7 @@ func (s *Store) Consent(ctx context.Context, id string) (userkeys.Consent, error
 
 // DeleteConsent consumes a consent without a grant and writes an audit event.
 // [userkeys.ConsentGone] if it is not there, or was put to another user than the one who acts.
-func (s *Store) DeleteConsent(ctx context.Context, id string, act userkeys.Act) error {
+func (s *Store) DeleteConsent(ctx context.Context, id string, act site.Act) error {
 	if err := checkText(string(act.By.Kind()), act.By.Address); err != nil {
 		return err
 	}
@@ -91,7 +92,7 @@ func (s *Store) DeleteConsent(ctx context.Context, id string, act userkeys.Act) 
 		if err != nil || act.By.User.ID != 0 && act.By.User.ID != consent.UserID && !act.By.Admin() {
 			return consentGone()
 		}
-		return audit(c, userkeys.AuditEvent{
+		return audit(c, site.AuditEvent{
 			At: act.At, Caller: act.By, Action: actionConsentDenied, UserID: consent.UserID, ClientID: consent.Request.ClientID,
 		})
 	})

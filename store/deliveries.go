@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 const (
@@ -18,61 +19,61 @@ const (
 	pushColumns     = `COALESCE(p.delivered_at, 0), COALESCE(p.failed_at, 0), COALESCE(p.failing_since, 0), COALESCE(p.problem, ''), COALESCE(p.off_at, 0)`
 )
 
-func scanDelivery(r row) (userkeys.Delivery, error) {
-	var d userkeys.Delivery
+func scanDelivery(r row) (site.Delivery, error) {
+	var d site.Delivery
 	var created, queued, next, dead int64
 	var problem string
 	err := r.Scan(&d.ID, &d.UserID, &d.NotificationID, &d.KeyID, &d.PushURL, &d.Host, &created, &queued, &next, &d.Claim, &d.Attempt, &dead, &problem)
 	d.CreatedAt, d.QueuedAt, d.NextAt, d.DeadAt = fromMicros(created), fromMicros(queued), fromMicros(next), fromMicros(dead)
-	d.Problem = userkeys.PushProblem(problem)
+	d.Problem = site.PushProblem(problem)
 	return d, err
 }
 
 // receiver scans receiverColumns.
-func (c *columns) receiver(a *userkeys.PushReceiver) {
+func (c *columns) receiver(a *site.PushReceiver) {
 	var closed, delivered, failed int64
 	var problem string
 	c.dest = append(c.dest, &a.PushURL, &a.Host, &a.Failures, &closed, &delivered, &failed, &problem, &a.Delivered, &a.Failed)
 	c.done = append(c.done, func() {
 		a.ClosedUntil, a.DeliveredAt, a.FailedAt = fromMicros(closed), fromMicros(delivered), fromMicros(failed)
-		a.Problem = userkeys.PushProblem(problem)
+		a.Problem = site.PushProblem(problem)
 	})
 }
 
 // reach scans reachColumns.
-func (c *columns) reach(h *userkeys.PushReach) {
+func (c *columns) reach(h *site.PushReach) {
 	var closed int64
 	c.dest = append(c.dest, &h.Failures, &closed)
 	c.done = append(c.done, func() { h.ClosedUntil = fromMicros(closed) })
 }
 
 // push scans pushColumns.
-func (c *columns) push(p *userkeys.KeyPush) {
+func (c *columns) push(p *site.KeyPush) {
 	var delivered, failed, since, off int64
 	var problem string
 	c.dest = append(c.dest, &delivered, &failed, &since, &problem, &off)
 	c.done = append(c.done, func() {
 		p.DeliveredAt, p.FailedAt, p.FailingSince, p.OffAt = fromMicros(delivered), fromMicros(failed), fromMicros(since), fromMicros(off)
-		p.Problem = userkeys.PushProblem(problem)
+		p.Problem = site.PushProblem(problem)
 	})
 }
 
-func scanReceiver(r row) (userkeys.PushReceiver, error) {
-	var a userkeys.PushReceiver
+func scanReceiver(r row) (site.PushReceiver, error) {
+	var a site.PushReceiver
 	var c columns
 	c.receiver(&a)
 	return a, c.scan(r)
 }
 
-func scanReach(r row) (userkeys.PushReach, error) {
-	var h userkeys.PushReach
+func scanReach(r row) (site.PushReach, error) {
+	var h site.PushReach
 	var c columns
 	c.reach(&h)
 	return h, c.scan(r)
 }
 
-func scanWaitingReceiver(r row) (userkeys.PushReceiver, error) {
-	var a userkeys.PushReceiver
+func scanWaitingReceiver(r row) (site.PushReceiver, error) {
+	var a site.PushReceiver
 	var due int64
 	var c columns
 	c.receiver(&a)
@@ -83,8 +84,8 @@ func scanWaitingReceiver(r row) (userkeys.PushReceiver, error) {
 	return a, err
 }
 
-func scanPushedKey(r row) (userkeys.PushedKey, error) {
-	var k userkeys.PushedKey
+func scanPushedKey(r row) (site.PushedKey, error) {
+	var k site.PushedKey
 	var c columns
 	c.key(&k.UserAPIKey)
 	c.push(&k.Push)
@@ -93,7 +94,7 @@ func scanPushedKey(r row) (userkeys.PushedKey, error) {
 
 // addressee is a user with what decides about pushes to them.
 type addressee struct {
-	userkeys.User
+	site.User
 	quietUntil time.Time
 }
 
@@ -110,27 +111,27 @@ func scanAddressee(r row) (addressee, error) {
 
 // WaitingReceivers lists the addresses that something waits for, with when the first
 // of it is due. It looks at one line of each one's queue, however long that is.
-func (s *Store) WaitingReceivers(ctx context.Context) ([]userkeys.PushReceiver, error) {
-	return read(ctx, s, func(c conn) ([]userkeys.PushReceiver, error) {
+func (s *Store) WaitingReceivers(ctx context.Context) ([]site.PushReceiver, error) {
+	return read(ctx, s, func(c conn) ([]site.PushReceiver, error) {
 		found, err := all(c, scanWaitingReceiver, `SELECT `+receiverColumns+`, `+reachColumns+`, COALESCE(
 			(SELECT MIN(d.next_at) FROM userkeys_deliveries d WHERE d.push_url = a.push_url AND d.dead_at = 0), 0)
 			FROM userkeys_push_receivers a JOIN userkeys_push_hosts h ON h.host = a.host`)
-		return slices.DeleteFunc(found, func(a userkeys.PushReceiver) bool { return a.DueAt.IsZero() }), err
+		return slices.DeleteFunc(found, func(a site.PushReceiver) bool { return a.DueAt.IsZero() }), err
 	})
 }
 
 // ClaimDeliveries takes up to n deliveries to an address that are due at a time: first those that were never tried, so
 // that one that fails again and again holds up no other. Nobody else gets
 // them before until: if the one who took them is gone by then, somebody else takes them.
-func (s *Store) ClaimDeliveries(ctx context.Context, pushURL string, n int, at, until time.Time) ([]userkeys.Delivery, error) {
-	claim := func(c conn, which string, n int) ([]userkeys.Delivery, error) {
+func (s *Store) ClaimDeliveries(ctx context.Context, pushURL string, n int, at, until time.Time) ([]site.Delivery, error) {
+	claim := func(c conn, which string, n int) ([]site.Delivery, error) {
 		return all(c, scanDelivery, `WITH due (delivery) AS MATERIALIZED (
 				SELECT id FROM userkeys_deliveries WHERE push_url = $1 AND dead_at = 0 AND next_at <= $2`+which+`
 				ORDER BY next_at, id LIMIT $3`+s.diff.takeRow+`)
 			UPDATE userkeys_deliveries SET next_at = $4, claim = claim + 1 FROM due WHERE id = delivery RETURNING `+deliveryColumns,
 			pushURL, micros(at), n, micros(until))
 	}
-	var taken []userkeys.Delivery
+	var taken []site.Delivery
 	err := s.write(ctx, func(c conn) error {
 		var err error
 		if taken, err = claim(c, " AND attempt = 0", n); err != nil || len(taken) == n {
@@ -145,10 +146,10 @@ func (s *Store) ClaimDeliveries(ctx context.Context, pushURL string, n int, at, 
 
 // PushParcels reads everything that deliveries are made of, as it is now. Those of
 // users that are gone are left out. The order is that of the deliveries.
-func (s *Store) PushParcels(ctx context.Context, deliveries []userkeys.Delivery) ([]userkeys.PushParcel, error) {
-	return read(ctx, s, func(c conn) ([]userkeys.PushParcel, error) {
-		var parcels []userkeys.PushParcel
-		err := inChunks(deliveries, idsPerStatement, func(chunk []userkeys.Delivery) error {
+func (s *Store) PushParcels(ctx context.Context, deliveries []site.Delivery) ([]site.PushParcel, error) {
+	return read(ctx, s, func(c conn) ([]site.PushParcel, error) {
+		var parcels []site.PushParcel
+		err := inChunks(deliveries, idsPerStatement, func(chunk []site.Delivery) error {
 			some, err := parcels500(c, chunk)
 			parcels = append(parcels, some...)
 			return err
@@ -158,9 +159,9 @@ func (s *Store) PushParcels(ctx context.Context, deliveries []userkeys.Delivery)
 }
 
 // parcels500 makes the parcels of at most idsPerStatement deliveries.
-func parcels500(c conn, deliveries []userkeys.Delivery) ([]userkeys.PushParcel, error) {
-	users, notes := map[int64]addressee{}, map[int64]userkeys.Notification{}
-	keys := map[int64][]userkeys.PushedKey{} // by user
+func parcels500(c conn, deliveries []site.Delivery) ([]site.PushParcel, error) {
+	users, notes := map[int64]addressee{}, map[int64]site.Notification{}
+	keys := map[int64][]site.PushedKey{} // by user
 	var userIDs, noteIDs []int64
 	for _, d := range deliveries {
 		userIDs = append(userIDs, d.UserID)
@@ -191,13 +192,13 @@ func parcels500(c conn, deliveries []userkeys.Delivery) ([]userkeys.PushParcel, 
 	for _, k := range pushed {
 		keys[k.UserID] = append(keys[k.UserID], k)
 	}
-	var parcels []userkeys.PushParcel
+	var parcels []site.PushParcel
 	for _, d := range deliveries {
 		a, ok := users[d.UserID]
 		if !ok {
 			continue
 		}
-		p := userkeys.PushParcel{Delivery: d, User: a.User, QuietUntil: a.quietUntil}
+		p := site.PushParcel{Delivery: d, User: a.User, QuietUntil: a.quietUntil}
 		if n := notes[d.NotificationID]; n.UserID == d.UserID {
 			p.Notification = n
 		}
@@ -206,7 +207,7 @@ func parcels500(c conn, deliveries []userkeys.Delivery) ([]userkeys.PushParcel, 
 				p.Keys = append(p.Keys, k)
 			}
 		}
-		slices.SortFunc(p.Keys, func(a, b userkeys.PushedKey) int { return cmp.Compare(a.ClientID, b.ClientID) })
+		slices.SortFunc(p.Keys, func(a, b site.PushedKey) int { return cmp.Compare(a.ClientID, b.ClientID) })
 		parcels = append(parcels, p)
 	}
 	return parcels, nil
@@ -228,9 +229,9 @@ func byIDs[T any](c conn, scan func(row) (T, error), query string, ids []int64) 
 // FinishDeliveries writes what became of attempts, in one transaction, with
 // the state of their hosts and keys. An attempt that is not the delivery's last
 // any more (its time was over, and somebody else took it) changes nothing of the delivery.
-func (s *Store) FinishDeliveries(ctx context.Context, results []userkeys.PushResult) error {
+func (s *Store) FinishDeliveries(ctx context.Context, results []site.PushResult) error {
 	return s.write(ctx, func(c conn) error {
-		results := slices.SortedFunc(slices.Values(results), func(a, b userkeys.PushResult) int { return cmp.Compare(a.ID, b.ID) })
+		results := slices.SortedFunc(slices.Values(results), func(a, b site.PushResult) int { return cmp.Compare(a.ID, b.ID) })
 		if err := removeDeliveries(c, results); err != nil {
 			return err
 		}
@@ -239,7 +240,7 @@ func (s *Store) FinishDeliveries(ctx context.Context, results []userkeys.PushRes
 				return err
 			}
 		}
-		slices.SortStableFunc(results, func(a, b userkeys.PushResult) int { return a.At.Compare(b.At) })
+		slices.SortStableFunc(results, func(a, b site.PushResult) int { return a.At.Compare(b.At) })
 		if err := settleKeys(c, results); err != nil {
 			return err
 		}
@@ -248,10 +249,10 @@ func (s *Store) FinishDeliveries(ctx context.Context, results []userkeys.PushRes
 }
 
 // removeDeliveries forgets those that are done.
-func removeDeliveries(c conn, results []userkeys.PushResult) error {
+func removeDeliveries(c conn, results []site.PushResult) error {
 	var done []any
 	for _, r := range results {
-		if r.Outcome == userkeys.PushDelivered || r.Outcome == userkeys.PushDropped {
+		if r.Outcome == site.PushDelivered || r.Outcome == site.PushDropped {
 			done = append(done, r.ID, r.Claim)
 		}
 	}
@@ -263,8 +264,8 @@ func removeDeliveries(c conn, results []userkeys.PushResult) error {
 }
 
 // settleDelivery writes when an attempt is repeated, or that it was the last.
-func settleDelivery(c conn, r userkeys.PushResult) error {
-	if r.Outcome != userkeys.PushRetried && r.Outcome != userkeys.PushDied {
+func settleDelivery(c conn, r site.PushResult) error {
+	if r.Outcome != site.PushRetried && r.Outcome != site.PushDied {
 		return nil
 	}
 	set, args := "attempt = attempt + $3, problem = $4", []any{r.ID, r.Claim, 1, string(r.Problem)}
@@ -272,7 +273,7 @@ func settleDelivery(c conn, r userkeys.PushResult) error {
 		set, args = "attempt = attempt + $3, problem = CASE WHEN $4 = '' THEN problem ELSE $4 END", []any{r.ID, r.Claim, 0, string(r.Problem)}
 	}
 	switch {
-	case r.Outcome == userkeys.PushDied:
+	case r.Outcome == site.PushDied:
 		set, args = set+", dead_at = $5", append(args, micros(r.At))
 	case r.Deferred:
 		set, args = set+", next_at = $5, queued_at = $5", append(args, micros(r.NextAt))
@@ -288,15 +289,15 @@ const keysPerStatement = 100
 
 // settleKeys writes how pushing to the keys goes, in the order of their ids: two
 // nodes that do it at once wait for each other and no more.
-func settleKeys(c conn, results []userkeys.PushResult) error {
-	states := map[int64]userkeys.KeyPush{}
+func settleKeys(c conn, results []site.PushResult) error {
+	states := map[int64]site.KeyPush{}
 	for _, r := range results { // in the order of their times
 		if r.Unmade && !r.Off {
 			continue
 		}
 		for _, id := range r.KeyIDs {
 			k := states[id]
-			if r.Outcome == userkeys.PushDelivered {
+			if r.Outcome == site.PushDelivered {
 				k.DeliveredAt, k.FailingSince, k.Problem = r.At, time.Time{}, ""
 			} else {
 				k.FailedAt, k.Problem = r.At, r.Problem
@@ -336,9 +337,9 @@ func settleKeys(c conn, results []userkeys.PushResult) error {
 
 // settleReceivers counts what was made of each address's deliveries, and closes those
 // that fail, and hosts at which nobody can be reached.
-func (s *Store) settleReceivers(c conn, results []userkeys.PushResult) error {
-	made := map[string][]userkeys.PushResult{}
-	hosts := map[string][]userkeys.PushResult{}
+func (s *Store) settleReceivers(c conn, results []site.PushResult) error {
+	made := map[string][]site.PushResult{}
+	hosts := map[string][]site.PushResult{}
 	for _, r := range results {
 		if host := userkeys.PushHostOf(r.PushURL); !r.Unmade {
 			made[r.PushURL], hosts[host] = append(made[r.PushURL], r), append(hosts[host], r)
@@ -387,18 +388,18 @@ func (s *Store) settleReceivers(c conn, results []userkeys.PushResult) error {
 // nothing could be tried. If it was tried, pushing to its keys is switched off, unless
 // something reached them since. It returns how many; call it again until that is none.
 func (s *Store) GiveUpOverdue(ctx context.Context, queuedBefore, at time.Time) (int, error) {
-	var dead []userkeys.Delivery
+	var dead []site.Delivery
 	err := s.write(ctx, func(c conn) error {
 		var err error
 		// next_at: what somebody is sending at the moment is theirs to end.
 		dead, err = all(c, scanDelivery, `WITH late (delivery) AS MATERIALIZED (
 				SELECT id FROM userkeys_deliveries WHERE dead_at = 0 AND queued_at < $1 AND next_at <= $2 ORDER BY queued_at LIMIT $3`+s.diff.takeRow+`)
 			UPDATE userkeys_deliveries SET dead_at = $2, problem = CASE WHEN problem = '' THEN $4 ELSE problem END
-			FROM late WHERE id = delivery RETURNING `+deliveryColumns, micros(queuedBefore), micros(at), jobBatch, string(userkeys.PushOverdue))
+			FROM late WHERE id = delivery RETURNING `+deliveryColumns, micros(queuedBefore), micros(at), jobBatch, string(site.PushOverdue))
 		if err != nil {
 			return err
 		}
-		slices.SortFunc(dead, func(a, b userkeys.Delivery) int {
+		slices.SortFunc(dead, func(a, b site.Delivery) int {
 			return cmp.Or(cmp.Compare(a.UserID, b.UserID), cmp.Compare(a.PushURL, b.PushURL), cmp.Compare(a.KeyID, b.KeyID), cmp.Compare(a.ID, b.ID))
 		})
 		for i, d := range dead {

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 const (
@@ -17,40 +18,40 @@ const (
 )
 
 // pushKey grants a key with an address for pushes.
-func (w *world) pushKey(u userkeys.User, client, pushURL string) userkeys.UserAPIKey {
+func (w *world) pushKey(u site.User, client, pushURL string) site.UserAPIKey {
 	w.Helper()
-	return w.key(u, client, func(g *userkeys.Grant) { g.Key.PushURL = pushURL })
+	return w.key(u, client, func(g *site.Grant) { g.Key.PushURL = pushURL })
 }
 
 // pushes announces something to users, with pushes to wherever their keys say.
-func (w *world) pushes(names ...string) userkeys.Announced {
+func (w *world) pushes(names ...string) site.Announced {
 	w.Helper()
 	a := announce(note(1), names...)
 	a.Pushes = func(scopes userkeys.Scopes, _ string) bool { return scopes.Has("push") }
-	return must[userkeys.Announced](w)(w.AddNotifications(w.ctx, a))
+	return must[site.Announced](w)(w.AddNotifications(w.ctx, a))
 }
 
-func (w *world) claim(pushURL string, n int, at time.Time) []userkeys.Delivery {
+func (w *world) claim(pushURL string, n int, at time.Time) []site.Delivery {
 	w.Helper()
-	return must[[]userkeys.Delivery](w)(w.ClaimDeliveries(w.ctx, pushURL, n, at, at.Add(time.Minute)))
+	return must[[]site.Delivery](w)(w.ClaimDeliveries(w.ctx, pushURL, n, at, at.Add(time.Minute)))
 }
 
-func (w *world) waiting() []userkeys.Delivery {
+func (w *world) waiting() []site.Delivery {
 	w.Helper()
-	return must[[]userkeys.Delivery](w)(w.Deliveries(w.ctx, userkeys.DeliveryFilter{}))
+	return must[[]site.Delivery](w)(w.Deliveries(w.ctx, site.DeliveryFilter{}))
 }
 
-func (w *world) dead() []userkeys.Delivery {
+func (w *world) dead() []site.Delivery {
 	w.Helper()
-	return must[[]userkeys.Delivery](w)(w.Deliveries(w.ctx, userkeys.DeliveryFilter{Dead: true}))
+	return must[[]site.Delivery](w)(w.Deliveries(w.ctx, site.DeliveryFilter{Dead: true}))
 }
 
 // finish ends an attempt.
-func (w *world) finish(d userkeys.Delivery, edit func(*userkeys.PushResult)) {
+func (w *world) finish(d site.Delivery, edit func(*site.PushResult)) {
 	w.Helper()
-	r := userkeys.PushResult{ID: d.ID, Claim: d.Claim, PushURL: d.PushURL, Reached: true, Outcome: userkeys.PushDelivered, At: noon.Add(time.Second)}
+	r := site.PushResult{ID: d.ID, Claim: d.Claim, PushURL: d.PushURL, Reached: true, Outcome: site.PushDelivered, At: noon.Add(time.Second)}
 	edit(&r)
-	w.ok(w.FinishDeliveries(w.ctx, []userkeys.PushResult{r}))
+	w.ok(w.FinishDeliveries(w.ctx, []site.PushResult{r}))
 }
 
 // Deliveries are queued for the keys that may have them (SS1).
@@ -63,19 +64,19 @@ func TestDeliveriesAreQueued(t *testing.T) {
 		w.pushKey(ada, "watch", "http://other.example:8080/x?y=z")
 		w.key(ada, "reader")
 		gone := w.pushKey(bob, "gone", hub)
-		w.revoke(userkeys.RevokedByOwner, gone.ID)
-		w.key(bob, "over", func(g *userkeys.Grant) { g.Key.PushURL, g.Key.ExpiresAt = hub, noon.Add(time.Nanosecond) })
-		w.key(bob, "noscope", func(g *userkeys.Grant) { g.Key.PushURL, g.Key.Scopes = hub, userkeys.Scopes{"read"} })
-		w.key(bob, "noaddress", func(g *userkeys.Grant) { g.Key.PushURL = "gopher://x" })
+		w.revoke(site.RevokedByOwner, gone.ID)
+		w.key(bob, "over", func(g *site.Grant) { g.Key.PushURL, g.Key.ExpiresAt = hub, noon.Add(time.Nanosecond) })
+		w.key(bob, "noscope", func(g *site.Grant) { g.Key.PushURL, g.Key.Scopes = hub, userkeys.Scopes{"read"} })
+		w.key(bob, "noaddress", func(g *site.Grant) { g.Key.PushURL = "gopher://x" })
 		if got := w.pushes("ada", "bob", "carol"); got.Queued != 2 || len(got.IDs) != 3 {
 			w.Fatalf("%+v", got)
 		}
 		list := w.waiting()
-		want := userkeys.Delivery{
+		want := site.Delivery{
 			ID: list[1].ID, UserID: ada.ID, NotificationID: list[1].NotificationID, PushURL: hub, Host: hubHost,
 			CreatedAt: micro(noon), QueuedAt: micro(noon), NextAt: micro(noon),
 		}
-		urls := map[string]userkeys.Delivery{}
+		urls := map[string]site.Delivery{}
 		for _, d := range list {
 			urls[d.PushURL] = d
 		}
@@ -87,13 +88,13 @@ func TestDeliveriesAreQueued(t *testing.T) {
 			w.Errorf("host %q, %d deliveries", h, len(list))
 		}
 		// Nothing is queued for who is not to have pushes at all.
-		if got := must[userkeys.Announced](w)(w.AddNotifications(w.ctx, announce(note(1), "ada"))); got.Queued != 0 || len(w.waiting()) != 2 {
+		if got := must[site.Announced](w)(w.AddNotifications(w.ctx, announce(note(1), "ada"))); got.Queued != 0 || len(w.waiting()) != 2 {
 			w.Errorf("%+v, %d wait", got, len(w.waiting()))
 		}
 		// What is switched off gets nothing.
 		d := w.claim(hub, 9, noon)[0]
-		w.finish(d, func(r *userkeys.PushResult) {
-			r.Outcome, r.Problem, r.Off, r.KeyIDs = userkeys.PushDied, userkeys.PushGone, true, []int64{phone.ID}
+		w.finish(d, func(r *site.PushResult) {
+			r.Outcome, r.Problem, r.Off, r.KeyIDs = site.PushDied, site.PushGone, true, []int64{phone.ID}
 		})
 		if got := w.pushes("ada"); got.Queued != 2 { // the tablet is still on
 			w.Errorf("%+v", got)
@@ -106,11 +107,11 @@ func TestDeliveriesWaitForTheirUser(t *testing.T) {
 	each(t, func(w *world) {
 		ada := w.user("ada")
 		w.pushKey(ada, "phone", hub)
-		w.ok(w.RecordSeen(w.ctx, []userkeys.UserSeen{{UserID: ada.ID, SeenAt: noon.Add(-4 * time.Minute)}}))
+		w.ok(w.RecordSeen(w.ctx, []site.UserSeen{{UserID: ada.ID, SeenAt: noon.Add(-4 * time.Minute)}}))
 		a := announce(note(1), "ada")
 		a.Pushes = func(userkeys.Scopes, string) bool { return true }
 		a.SeenWindow = 10 * time.Minute
-		must[userkeys.Announced](w)(w.AddNotifications(w.ctx, a))
+		must[site.Announced](w)(w.AddNotifications(w.ctx, a))
 		d := w.waiting()[0]
 		if want := micro(noon.Add(6 * time.Minute)); !d.NextAt.Equal(want) || !d.QueuedAt.Equal(want) || !d.CreatedAt.Equal(micro(noon)) {
 			w.Errorf("%+v, want it at %v", d, want)
@@ -118,7 +119,7 @@ func TestDeliveriesWaitForTheirUser(t *testing.T) {
 		if got := w.claim(hub, 1, noon.Add(6*time.Minute-time.Second)); len(got) != 0 {
 			w.Errorf("taken too early: %v", got)
 		}
-		to := must[[]userkeys.PushReceiver](w)(w.WaitingReceivers(w.ctx))
+		to := must[[]site.PushReceiver](w)(w.WaitingReceivers(w.ctx))
 		if len(to) != 1 || to[0].PushURL != hub || to[0].Host != hubHost || !to[0].DueAt.Equal(d.NextAt) {
 			w.Errorf("%+v", to)
 		}
@@ -134,7 +135,7 @@ func TestDeliveriesAreClaimedOnce(t *testing.T) {
 		for range 30 {
 			w.pushes("ada")
 		}
-		var taken [20][]userkeys.Delivery
+		var taken [20][]site.Delivery
 		for _, err := range w.together(20, func(i int) (err error) {
 			taken[i], err = w.ClaimDeliveries(w.ctx, hub, 3, noon, noon.Add(time.Minute))
 			return err
@@ -164,11 +165,11 @@ func TestDeliveriesAreClaimedOnce(t *testing.T) {
 		}
 		late, now := again[0], again[0]
 		late.Claim = 1
-		w.finish(late, func(r *userkeys.PushResult) { r.Outcome = userkeys.PushDelivered })
+		w.finish(late, func(r *site.PushResult) { r.Outcome = site.PushDelivered })
 		if len(w.waiting()) != 30 {
 			w.Error("the first, late one ended the second's attempt")
 		}
-		w.finish(now, func(r *userkeys.PushResult) { r.Outcome = userkeys.PushDelivered })
+		w.finish(now, func(r *site.PushResult) { r.Outcome = site.PushDelivered })
 		if len(w.waiting()) != 29 {
 			w.Error("what was delivered still waits")
 		}
@@ -184,10 +185,10 @@ func TestClaimedDeliveriesHaveTheRightsOfNow(t *testing.T) {
 		w.pushKey(ada, "watch", "https://other.example/")
 		told := w.pushes("ada")
 		ds := w.claim(hub, 9, noon)
-		w.revoke(userkeys.RevokedByOwner, tablet.ID)
-		w.ok(w.RecordSeen(w.ctx, []userkeys.UserSeen{{UserID: ada.ID, SeenAt: noon}}))
-		must[int](w)(w.ReadNotifications(w.ctx, userkeys.NotificationMark{UserID: ada.ID}))
-		parcels := must[[]userkeys.PushParcel](w)(w.PushParcels(w.ctx, ds))
+		w.revoke(site.RevokedByOwner, tablet.ID)
+		w.ok(w.RecordSeen(w.ctx, []site.UserSeen{{UserID: ada.ID, SeenAt: noon}}))
+		must[int](w)(w.ReadNotifications(w.ctx, site.NotificationMark{UserID: ada.ID}))
+		parcels := must[[]site.PushParcel](w)(w.PushParcels(w.ctx, ds))
 		if len(parcels) != 1 {
 			w.Fatalf("%+v", parcels)
 		}
@@ -196,17 +197,17 @@ func TestClaimedDeliveriesHaveTheRightsOfNow(t *testing.T) {
 			p.Keys[0].ID != phone.ID || p.Keys[1].RevokedAt.IsZero() {
 			w.Errorf("%+v", p)
 		}
-		if n := len(must[[]userkeys.PushParcel](w)(w.PushParcels(w.ctx, nil))); n != 0 {
+		if n := len(must[[]site.PushParcel](w)(w.PushParcels(w.ctx, nil))); n != 0 {
 			w.Errorf("%d parcels of nothing", n)
 		}
 		w.ok(w.QueueTest(w.ctx, phone, noon))
 		w.refused(w.QueueTest(w.ctx, phone, noon), userkeys.Conflict)
-		test := must[[]userkeys.PushParcel](w)(w.PushParcels(w.ctx, w.claim(hub, 9, noon)))
+		test := must[[]site.PushParcel](w)(w.PushParcels(w.ctx, w.claim(hub, 9, noon)))
 		if len(test) != 1 || len(test[0].Keys) != 1 || test[0].Keys[0].ID != phone.ID || test[0].Notification.ID != 0 || test[0].Delivery.KeyID != phone.ID {
 			w.Errorf("the test is %+v", test)
 		}
 		w.ok(w.DeleteUser(w.ctx, ada.ID, admin.At(noon)))
-		if left := must[[]userkeys.PushParcel](w)(w.PushParcels(w.ctx, ds)); len(left) != 0 || len(w.waiting()) != 0 {
+		if left := must[[]site.PushParcel](w)(w.PushParcels(w.ctx, ds)); len(left) != 0 || len(w.waiting()) != 0 {
 			w.Errorf("of a deleted user is left: %v", left)
 		}
 	})
@@ -219,37 +220,37 @@ func TestDeliveriesFailAndRest(t *testing.T) {
 		phone := w.pushKey(ada, "phone", hub)
 		w.pushes("ada")
 		d := w.claim(hub, 1, noon)[0]
-		failing := func(at time.Time, edit func(*userkeys.PushResult)) func(*userkeys.PushResult) {
-			return func(r *userkeys.PushResult) {
-				r.Outcome, r.Problem, r.At, r.NextAt, r.KeyIDs = userkeys.PushRetried, userkeys.PushTimeout, at, at.Add(time.Minute), []int64{phone.ID}
+		failing := func(at time.Time, edit func(*site.PushResult)) func(*site.PushResult) {
+			return func(r *site.PushResult) {
+				r.Outcome, r.Problem, r.At, r.NextAt, r.KeyIDs = site.PushRetried, site.PushTimeout, at, at.Add(time.Minute), []int64{phone.ID}
 				edit(r)
 			}
 		}
-		state := func() userkeys.KeyPush {
-			return must[map[int64]userkeys.KeyPush](w)(w.KeyPushes(w.ctx, []int64{phone.ID, 99}))[phone.ID]
+		state := func() site.KeyPush {
+			return must[map[int64]site.KeyPush](w)(w.KeyPushes(w.ctx, []int64{phone.ID, 99}))[phone.ID]
 		}
-		host := func() userkeys.PushHost { return must[[]userkeys.PushHost](w)(w.PushHosts(w.ctx))[0] }
-		if s := state(); s != (userkeys.KeyPush{}) {
+		host := func() site.PushHost { return must[[]site.PushHost](w)(w.PushHosts(w.ctx))[0] }
+		if s := state(); s != (site.KeyPush{}) {
 			w.Errorf("before anything: %+v", s)
 		}
 		for i := range 5 {
-			w.finish(d, failing(noon.Add(time.Duration(i)*time.Minute), func(*userkeys.PushResult) {}))
+			w.finish(d, failing(noon.Add(time.Duration(i)*time.Minute), func(*site.PushResult) {}))
 			d = w.claim(hub, 1, noon.Add(time.Duration(i+1)*time.Minute))[0]
 		}
 		last := micro(noon.Add(4 * time.Minute))
-		if diff := cmp.Diff(userkeys.KeyPush{FailedAt: last, FailingSince: micro(noon), Problem: userkeys.PushTimeout}, state()); diff != "" {
+		if diff := cmp.Diff(site.KeyPush{FailedAt: last, FailingSince: micro(noon), Problem: site.PushTimeout}, state()); diff != "" {
 			w.Errorf("-want +got\n%s", diff)
 		}
-		want := userkeys.PushHost{
-			Host: hubHost, Failures: 5, ClosedUntil: last.Add(10 * time.Second), FailedAt: last, Problem: userkeys.PushTimeout,
+		want := site.PushHost{
+			Host: hubHost, Failures: 5, ClosedUntil: last.Add(10 * time.Second), FailedAt: last, Problem: site.PushTimeout,
 			Failed: 5, Queued: 1, DueAt: d.NextAt,
 		}
 		if diff := cmp.Diff(want, host()); diff != "" {
 			w.Errorf("-want +got\n%s", diff)
 		}
 		// What was put off says nothing about the host, and is not counted.
-		w.finish(d, func(r *userkeys.PushResult) {
-			r.Outcome, r.Unmade, r.Deferred, r.At, r.NextAt = userkeys.PushRetried, true, true, noon, noon.Add(time.Hour)
+		w.finish(d, func(r *site.PushResult) {
+			r.Outcome, r.Unmade, r.Deferred, r.At, r.NextAt = site.PushRetried, true, true, noon, noon.Add(time.Hour)
 		})
 		if diff := cmp.Diff(want, host(), cmp.FilterPath(func(p cmp.Path) bool { return p.String() == "DueAt" }, cmp.Ignore())); diff != "" {
 			w.Errorf("-want +got\n%s", diff)
@@ -257,7 +258,7 @@ func TestDeliveriesFailAndRest(t *testing.T) {
 		if d = w.claim(hub, 1, noon.Add(time.Hour))[0]; d.Attempt != 5 || d.Claim != 7 || !d.QueuedAt.Equal(micro(noon.Add(time.Hour))) {
 			w.Errorf("attempt %+v", d)
 		}
-		w.finish(d, func(r *userkeys.PushResult) { r.At, r.KeyIDs = noon.Add(2*time.Hour), []int64{phone.ID, 99} })
+		w.finish(d, func(r *site.PushResult) { r.At, r.KeyIDs = noon.Add(2*time.Hour), []int64{phone.ID, 99} })
 		at := micro(noon.Add(2 * time.Hour))
 		if h := host(); h.Failures != 0 || !h.ClosedUntil.IsZero() || h.Delivered != 1 || !h.DeliveredAt.Equal(at) || h.Queued != 0 {
 			w.Errorf("after a success: %+v", h)
@@ -274,10 +275,10 @@ func TestDeadDeliveries(t *testing.T) {
 		ada, bob := w.user("ada"), w.user("bob")
 		phone, other := w.pushKey(ada, "phone", hub), w.pushKey(bob, "phone", "https://other.example/")
 		w.pushes("ada", "bob")
-		die := func(pushURL string, key int64) userkeys.Delivery {
+		die := func(pushURL string, key int64) site.Delivery {
 			d := w.claim(pushURL, 1, noon)[0]
-			w.finish(d, func(r *userkeys.PushResult) {
-				r.Outcome, r.Problem, r.Off, r.KeyIDs = userkeys.PushDied, "status 500", true, []int64{key}
+			w.finish(d, func(r *site.PushResult) {
+				r.Outcome, r.Problem, r.Off, r.KeyIDs = site.PushDied, "status 500", true, []int64{key}
 			})
 			return d
 		}
@@ -285,10 +286,10 @@ func TestDeadDeliveries(t *testing.T) {
 		if dead := w.dead(); len(dead) != 2 || len(w.waiting()) != 0 || dead[0].Problem != "status 500" || dead[0].DeadAt.IsZero() {
 			w.Fatalf("dead: %+v", dead)
 		}
-		if got := must[[]userkeys.Delivery](w)(w.Deliveries(w.ctx, userkeys.DeliveryFilter{Dead: true, Host: hubHost, UserID: ada.ID, Limit: 1})); len(got) != 1 || got[0].ID != first.ID {
+		if got := must[[]site.Delivery](w)(w.Deliveries(w.ctx, site.DeliveryFilter{Dead: true, Host: hubHost, UserID: ada.ID, Limit: 1})); len(got) != 1 || got[0].ID != first.ID {
 			w.Errorf("by host: %+v", got)
 		}
-		if got := must[[]userkeys.Delivery](w)(w.Deliveries(w.ctx, userkeys.DeliveryFilter{Dead: true, Before: second.ID})); len(got) != 1 || got[0].ID != first.ID {
+		if got := must[[]site.Delivery](w)(w.Deliveries(w.ctx, site.DeliveryFilter{Dead: true, Before: second.ID})); len(got) != 1 || got[0].ID != first.ID {
 			w.Errorf("the next page: %+v", got)
 		}
 		later := noon.Add(time.Hour)
@@ -318,12 +319,12 @@ func TestDeadDeliveries(t *testing.T) {
 func TestPushesAreResumed(t *testing.T) {
 	each(t, func(w *world) {
 		ada, bob := w.user("ada"), w.user("bob")
-		keys := []userkeys.UserAPIKey{w.pushKey(ada, "phone", hub), w.pushKey(bob, "phone", hub), w.pushKey(bob, "watch", "https://hub.example:8443/")}
+		keys := []site.UserAPIKey{w.pushKey(ada, "phone", hub), w.pushKey(bob, "phone", hub), w.pushKey(bob, "watch", "https://hub.example:8443/")}
 		w.pushes("ada", "bob")
 		for pushURL, n := range map[string]int{hub: 2, "https://hub.example:8443/": 1} {
 			for _, d := range w.claim(pushURL, n, noon) {
-				w.finish(d, func(r *userkeys.PushResult) {
-					r.Outcome, r.Off, r.Problem, r.At = userkeys.PushDied, true, userkeys.PushTimeout, noon.Add(time.Minute)
+				w.finish(d, func(r *site.PushResult) {
+					r.Outcome, r.Off, r.Problem, r.At = site.PushDied, true, site.PushTimeout, noon.Add(time.Minute)
 					for _, k := range keys {
 						if k.UserID == d.UserID && k.PushURL == d.PushURL {
 							r.KeyIDs = append(r.KeyIDs, k.ID)
@@ -333,7 +334,7 @@ func TestPushesAreResumed(t *testing.T) {
 			}
 		}
 		off := func() (ids []int64) {
-			for id, p := range must[map[int64]userkeys.KeyPush](w)(w.KeyPushes(w.ctx, []int64{keys[0].ID, keys[1].ID, keys[2].ID})) {
+			for id, p := range must[map[int64]site.KeyPush](w)(w.KeyPushes(w.ctx, []int64{keys[0].ID, keys[1].ID, keys[2].ID})) {
 				if !p.OffAt.IsZero() {
 					ids = append(ids, id)
 				}
@@ -373,13 +374,13 @@ func TestOverdueDeliveriesAreGivenUp(t *testing.T) {
 		}
 		w.pushes(names...)
 		reached := w.claim(hub, 1, noon)[0]
-		k := must[[]userkeys.UserAPIKey](w)(w.Keys(w.ctx, userkeys.KeyFilter{UserID: reached.UserID}))[0]
+		k := must[[]site.UserAPIKey](w)(w.Keys(w.ctx, site.KeyFilter{UserID: reached.UserID}))[0]
 		w.pushes(names[:1]...)
 		tried := w.claim(hub, 1, noon)[0]
-		w.finish(tried, func(r *userkeys.PushResult) {
-			r.Outcome, r.Problem, r.At, r.NextAt = userkeys.PushRetried, "status 500", noon.Add(time.Minute), noon.Add(time.Hour)
+		w.finish(tried, func(r *site.PushResult) {
+			r.Outcome, r.Problem, r.At, r.NextAt = site.PushRetried, "status 500", noon.Add(time.Minute), noon.Add(time.Hour)
 		})
-		w.finish(reached, func(r *userkeys.PushResult) { r.At, r.KeyIDs = noon.Add(time.Hour), []int64{k.ID} })
+		w.finish(reached, func(r *site.PushResult) { r.At, r.KeyIDs = noon.Add(time.Hour), []int64{k.ID} })
 		day := noon.Add(25 * time.Hour)
 		if n := must[int](w)(w.GiveUpOverdue(w.ctx, noon.Add(-time.Second), day)); n != 0 {
 			w.Errorf("gave up %d too early", n)
@@ -395,9 +396,9 @@ func TestOverdueDeliveriesAreGivenUp(t *testing.T) {
 			w.Errorf("waiting: %+v", left)
 		}
 		for _, d := range w.dead() {
-			id := must[[]userkeys.UserAPIKey](w)(w.Keys(w.ctx, userkeys.KeyFilter{UserID: d.UserID}))[0].ID
-			off := !must[map[int64]userkeys.KeyPush](w)(w.KeyPushes(w.ctx, []int64{id}))[id].OffAt.IsZero()
-			want := userkeys.PushOverdue
+			id := must[[]site.UserAPIKey](w)(w.Keys(w.ctx, site.KeyFilter{UserID: d.UserID}))[0].ID
+			off := !must[map[int64]site.KeyPush](w)(w.KeyPushes(w.ctx, []int64{id}))[id].OffAt.IsZero()
+			want := site.PushOverdue
 			if d.ID == tried.ID {
 				want = "status 500"
 			}
@@ -422,14 +423,14 @@ func TestFailingDeliveryHoldsUpNoOther(t *testing.T) {
 		at := noon
 		for range 10 { // each is tried, and fails
 			for _, d := range w.claim(hub, 3, at) {
-				w.finish(d, func(r *userkeys.PushResult) {
-					r.Outcome, r.Problem, r.At, r.NextAt = userkeys.PushRetried, "status 500", at, at
+				w.finish(d, func(r *site.PushResult) {
+					r.Outcome, r.Problem, r.At, r.NextAt = site.PushRetried, "status 500", at, at
 				})
 			}
 			at = at.Add(time.Minute)
 		}
 		told := w.pushes("bob", "ada")
-		for _, to := range must[[]userkeys.PushReceiver](w)(w.WaitingReceivers(w.ctx)) {
+		for _, to := range must[[]site.PushReceiver](w)(w.WaitingReceivers(w.ctx)) {
 			if ill := to.PushURL == hub; to.Troubled() != ill || to.OpensAt().IsZero() == ill || to.Reach.Failures != 0 {
 				w.Errorf("%+v", to)
 			}
@@ -443,13 +444,13 @@ func TestFailingDeliveryHoldsUpNoOther(t *testing.T) {
 		// Where nobody can be reached at all, that is so for all addresses of a host.
 		d := w.claim(hub, 1, at)[0]
 		for range 5 {
-			w.finish(d, func(r *userkeys.PushResult) {
-				r.Outcome, r.Problem, r.At, r.NextAt, r.Reached = userkeys.PushRetried, userkeys.PushConnection, at, at, false
+			w.finish(d, func(r *site.PushResult) {
+				r.Outcome, r.Problem, r.At, r.NextAt, r.Reached = site.PushRetried, site.PushConnection, at, at, false
 			})
 			d = w.claim(hub, 9, at)[0]
 		}
 		w.pushes("bob")
-		for _, to := range must[[]userkeys.PushReceiver](w)(w.WaitingReceivers(w.ctx)) {
+		for _, to := range must[[]site.PushReceiver](w)(w.WaitingReceivers(w.ctx)) {
 			if !to.Troubled() || !to.OpensAt().After(at) || to.Reach.Failures != 5 {
 				w.Errorf("%+v", to)
 			}
@@ -462,11 +463,11 @@ func TestLongWaitIsOfOneDelivery(t *testing.T) {
 	each(t, func(w *world) {
 		w.pushKey(w.user("ada"), "phone", hub)
 		w.pushes("ada")
-		w.finish(w.claim(hub, 1, noon)[0], func(r *userkeys.PushResult) {
-			r.Outcome, r.Problem, r.At = userkeys.PushRetried, userkeys.PushBusy, noon
+		w.finish(w.claim(hub, 1, noon)[0], func(r *site.PushResult) {
+			r.Outcome, r.Problem, r.At = site.PushRetried, site.PushBusy, noon
 			r.NextAt, r.CloseUntil = noon.Add(24*time.Hour), noon.Add(24*time.Hour)
 		})
-		to := must[[]userkeys.PushReceiver](w)(w.WaitingReceivers(w.ctx))[0]
+		to := must[[]site.PushReceiver](w)(w.WaitingReceivers(w.ctx))[0]
 		if want := micro(noon.Add(10 * time.Minute)); !to.OpensAt().Equal(want) || !to.DueAt.Equal(micro(noon.Add(24*time.Hour))) {
 			w.Errorf("%+v, want it open at %v", to, want)
 		}
@@ -498,20 +499,20 @@ func TestHeldBackDeliveriesAreReleased(t *testing.T) {
 		if again := w.claim(hub, 1, noon.Add(time.Second)); len(taken) != 1 || len(again) != 0 {
 			w.Errorf("taken %v, and again %v", taken, again)
 		}
-		w.finish(taken[0], func(r *userkeys.PushResult) {
-			r.Outcome, r.Problem, r.At, r.NextAt = userkeys.PushRetried, "status 500", noon, noon
+		w.finish(taken[0], func(r *site.PushResult) {
+			r.Outcome, r.Problem, r.At, r.NextAt = site.PushRetried, "status 500", noon, noon
 		})
 		taken = w.claim(hub, 1, noon)
 		w.ok(w.ResumeHostPushes(w.ctx, hubHost, noon, noon.Add(time.Second), admin))
 		if again := w.claim(hub, 1, noon.Add(time.Second)); len(taken) != 1 || len(again) != 0 {
 			w.Errorf("taken %v, and again %v", taken, again)
 		}
-		w.finish(taken[0], func(r *userkeys.PushResult) {
-			r.Outcome, r.Problem, r.At, r.NextAt = userkeys.PushRetried, "status 500", noon, noon
+		w.finish(taken[0], func(r *site.PushResult) {
+			r.Outcome, r.Problem, r.At, r.NextAt = site.PushRetried, "status 500", noon, noon
 		})
 		fail := func() {
-			w.finish(w.claim(hub, 1, noon)[0], func(r *userkeys.PushResult) {
-				r.Outcome, r.Problem, r.At, r.NextAt = userkeys.PushRetried, "status 500", noon, noon.Add(4*time.Hour)
+			w.finish(w.claim(hub, 1, noon)[0], func(r *site.PushResult) {
+				r.Outcome, r.Problem, r.At, r.NextAt = site.PushRetried, "status 500", noon, noon.Add(4*time.Hour)
 			})
 		}
 		fail()
@@ -530,16 +531,16 @@ func TestHeldBackDeliveriesAreReleased(t *testing.T) {
 			w.Error("nothing to resume leaves a line in the log")
 		}
 		// A replay of what is for a key that is off switches it on.
-		w.finish(w.claim(hub, 1, noon)[0], func(r *userkeys.PushResult) {
-			r.Outcome, r.Problem, r.Off, r.At, r.KeyIDs = userkeys.PushDied, userkeys.PushGone, true, noon, []int64{k.ID}
+		w.finish(w.claim(hub, 1, noon)[0], func(r *site.PushResult) {
+			r.Outcome, r.Problem, r.Off, r.At, r.KeyIDs = site.PushDied, site.PushGone, true, noon, []int64{k.ID}
 		})
-		if h := must[[]userkeys.PushHost](w)(w.PushHosts(w.ctx))[0]; h.Off != 1 || h.Dead != 1 || h.Queued != 0 {
+		if h := must[[]site.PushHost](w)(w.PushHosts(w.ctx))[0]; h.Off != 1 || h.Dead != 1 || h.Queued != 0 {
 			w.Errorf("%+v", h)
 		}
 		if n := must[int](w)(w.ReplayDeliveries(w.ctx, nil, hubHost, noon.Add(time.Second), admin)); n != 1 {
 			w.Errorf("replayed %d", n)
 		}
-		if h := must[[]userkeys.PushHost](w)(w.PushHosts(w.ctx))[0]; h.Off != 0 || h.Dead != 0 || h.Queued != 1 {
+		if h := must[[]site.PushHost](w)(w.PushHosts(w.ctx))[0]; h.Off != 0 || h.Dead != 0 || h.Queued != 1 {
 			w.Errorf("%+v", h)
 		}
 	})
@@ -565,11 +566,11 @@ func TestFinishWhileResumed(t *testing.T) {
 					}
 					continue
 				}
-				var results []userkeys.PushResult
+				var results []site.PushResult
 				for j, id := range keys {
-					r := userkeys.PushResult{ID: int64(1e6 + j), PushURL: fmt.Sprint(hub, "/", j%3), KeyIDs: []int64{id}, At: noon, Outcome: userkeys.PushDelivered}
+					r := site.PushResult{ID: int64(1e6 + j), PushURL: fmt.Sprint(hub, "/", j%3), KeyIDs: []int64{id}, At: noon, Outcome: site.PushDelivered}
 					if (i+j+round)%2 == 0 {
-						r.Outcome, r.Problem, r.NextAt = userkeys.PushRetried, "status 500", noon
+						r.Outcome, r.Problem, r.NextAt = site.PushRetried, "status 500", noon
 					}
 					results = append(results, r)
 				}

@@ -6,18 +6,19 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 const deviceColumns = "request, ip, state, user_id, session, payload, created_at, expires_at"
 
-func scanDevice(r row) (userkeys.DeviceGrant, error) {
-	var d userkeys.DeviceGrant
+func scanDevice(r row) (site.DeviceGrant, error) {
+	var d site.DeviceGrant
 	var request, state string
 	var created, expires int64
 	if err := r.Scan(&request, &d.IP, &state, &d.UserID, &d.Session, &d.Payload, &created, &expires); err != nil {
 		return d, err
 	}
-	d.State, d.CreatedAt, d.ExpiresAt = userkeys.DeviceState(state), fromMicros(created), fromMicros(expires)
+	d.State, d.CreatedAt, d.ExpiresAt = site.DeviceState(state), fromMicros(created), fromMicros(expires)
 	return d, json.Unmarshal([]byte(request), &d.Request)
 }
 
@@ -27,7 +28,7 @@ func deviceGone() error {
 
 // CreateDeviceGrant remembers a device authorization by the hashes of its
 // codes. [userkeys.Conflict] if one of them is taken: make another.
-func (s *Store) CreateDeviceGrant(ctx context.Context, d userkeys.DeviceGrant) error {
+func (s *Store) CreateDeviceGrant(ctx context.Context, d site.DeviceGrant) error {
 	r := d.Request
 	if err := checkText(append([]string{
 		d.IP, r.ApplicationName, r.ClientID, r.Nonce, r.PublicKey, r.PushURL, r.Padding, r.ExpiresInSeconds,
@@ -80,17 +81,17 @@ const openDevice = "state = 'pending' AND expires_at > "
 
 // DeviceGrantByRequest finds an open device authorization by the token in its
 // address, without binding it. [userkeys.ConsentGone].
-func (s *Store) DeviceGrantByRequest(ctx context.Context, token string, now time.Time) (userkeys.DeviceGrant, error) {
+func (s *Store) DeviceGrantByRequest(ctx context.Context, token string, now time.Time) (site.DeviceGrant, error) {
 	return s.openDevice(ctx, "request_hash", token, now)
 }
 
 // DeviceGrantByApproval finds an open device authorization by the token of the page that asks about it.
-func (s *Store) DeviceGrantByApproval(ctx context.Context, token string, now time.Time) (userkeys.DeviceGrant, error) {
+func (s *Store) DeviceGrantByApproval(ctx context.Context, token string, now time.Time) (site.DeviceGrant, error) {
 	return s.openDevice(ctx, "approval_hash", token, now)
 }
 
-func (s *Store) openDevice(ctx context.Context, column, secret string, now time.Time) (userkeys.DeviceGrant, error) {
-	return read(ctx, s, func(c conn) (userkeys.DeviceGrant, error) {
+func (s *Store) openDevice(ctx context.Context, column, secret string, now time.Time) (site.DeviceGrant, error) {
+	return read(ctx, s, func(c conn) (site.DeviceGrant, error) {
 		d, err := one(c, scanDevice, "SELECT "+deviceColumns+" FROM userkeys_device_grants WHERE "+column+" = $1 AND "+openDevice+"$2", secretHash(secret), micros(now))
 		if isNoRows(err) {
 			err = deviceGone()
@@ -104,12 +105,12 @@ func (s *Store) openDevice(ctx context.Context, column, secret string, now time.
 // approval token.
 //
 // Errors: [userkeys.ConsentGone] for a code that no device has, or that another user has typed.
-func (s *Store) BindDeviceGrant(ctx context.Context, t userkeys.TypedCode, act userkeys.Act) (userkeys.DeviceGrant, error) {
+func (s *Store) BindDeviceGrant(ctx context.Context, t site.TypedCode, act site.Act) (site.DeviceGrant, error) {
 	user, session := act.By.User.ID, act.By.Session.ID
 	if err := checkIndexed(session); err != nil {
-		return userkeys.DeviceGrant{}, err
+		return site.DeviceGrant{}, err
 	}
-	var d userkeys.DeviceGrant
+	var d site.DeviceGrant
 	err := s.write(ctx, func(c conn) error {
 		query := `UPDATE userkeys_device_grants SET approval_hash = $1, user_id = $2, session = $3
 			WHERE user_code_hash = $4 AND ` + openDevice + `$5 AND user_id IN (0, $2)`
@@ -129,7 +130,7 @@ func (s *Store) BindDeviceGrant(ctx context.Context, t userkeys.TypedCode, act u
 }
 
 // authorizeDevice answers a device authorization in the transaction of its grant.
-func authorizeDevice(c conn, g userkeys.Grant) error {
+func authorizeDevice(c conn, g site.Grant) error {
 	d := g.Device
 	if d == nil {
 		return nil
@@ -146,7 +147,7 @@ func authorizeDevice(c conn, g userkeys.Grant) error {
 // DenyDeviceGrant answers with no the device authorization that was bound to the user who acts, in the same session.
 //
 // Errors: [userkeys.ConsentGone] if there is none that is open.
-func (s *Store) DenyDeviceGrant(ctx context.Context, approval string, act userkeys.Act) error {
+func (s *Store) DenyDeviceGrant(ctx context.Context, approval string, act site.Act) error {
 	user := act.By.User.ID
 	return s.write(ctx, func(c conn) error {
 		d, err := one(c, scanDevice, `UPDATE userkeys_device_grants SET state = 'denied', approval_hash = NULL
@@ -158,7 +159,7 @@ func (s *Store) DenyDeviceGrant(ctx context.Context, approval string, act userke
 		if err != nil {
 			return err
 		}
-		return audit(c, userkeys.AuditEvent{
+		return audit(c, site.AuditEvent{
 			At: act.At, Caller: act.By, Action: actionDeviceDenied, UserID: user, ClientID: d.Request.ClientID,
 		})
 	})
@@ -167,16 +168,16 @@ func (s *Store) DenyDeviceGrant(ctx context.Context, approval string, act userke
 // PollDeviceGrant tells the app how its request stands. An answer is consumed
 // by it: of many who ask at once, one gets the payload. [userkeys.ConsentGone] for a code that
 // nobody has, that is over, or whose answer was fetched.
-func (s *Store) PollDeviceGrant(ctx context.Context, deviceCode string, now time.Time) (userkeys.DeviceGrant, error) {
+func (s *Store) PollDeviceGrant(ctx context.Context, deviceCode string, now time.Time) (site.DeviceGrant, error) {
 	h := secretHash(deviceCode)
-	d, err := read(ctx, s, func(c conn) (userkeys.DeviceGrant, error) {
+	d, err := read(ctx, s, func(c conn) (site.DeviceGrant, error) {
 		d, err := one(c, scanDevice, "SELECT "+deviceColumns+" FROM userkeys_device_grants WHERE device_hash = $1 AND expires_at > $2", h, micros(now))
 		if isNoRows(err) {
 			err = deviceGone()
 		}
 		return d, err
 	})
-	if err != nil || d.State == userkeys.DevicePending {
+	if err != nil || d.State == site.DevicePending {
 		return d, err
 	}
 	err = s.write(ctx, func(c conn) error {

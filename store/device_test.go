@@ -5,11 +5,12 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
-func (w *world) device() userkeys.DeviceGrant {
+func (w *world) device() site.DeviceGrant {
 	w.Helper()
-	d := userkeys.NewDeviceGrant(userkeys.AuthorizationRequest{ClientID: "tv", Nonce: "n", Scopes: userkeys.Scopes{"read"}, PublicKey: "pem"}, "192.0.2.7", noon)
+	d := site.NewDeviceGrant(site.AuthorizationRequest{ClientID: "tv", Nonce: "n", Scopes: userkeys.Scopes{"read"}, PublicKey: "pem"}, "192.0.2.7", noon)
 	w.ok(w.CreateDeviceGrant(w.ctx, d))
 	return d
 }
@@ -19,8 +20,8 @@ func TestDeviceGrantIsKept(t *testing.T) {
 	each(t, func(w *world) {
 		d := w.device()
 		w.refused(w.CreateDeviceGrant(w.ctx, d), userkeys.Conflict)
-		got := must[userkeys.DeviceGrant](w)(w.DeviceGrantByRequest(w.ctx, d.RequestToken, noon))
-		if got.Request.ClientID != "tv" || got.Request.Nonce != "n" || got.IP != "192.0.2.7" || got.State != userkeys.DevicePending || got.DeviceCode != "" || !got.ExpiresAt.Equal(micro(d.ExpiresAt)) {
+		got := must[site.DeviceGrant](w)(w.DeviceGrantByRequest(w.ctx, d.RequestToken, noon))
+		if got.Request.ClientID != "tv" || got.Request.Nonce != "n" || got.IP != "192.0.2.7" || got.State != site.DevicePending || got.DeviceCode != "" || !got.ExpiresAt.Equal(micro(d.ExpiresAt)) {
 			w.Errorf("kept as %+v", got)
 		}
 		_, err := w.DeviceGrantByRequest(w.ctx, d.RequestToken, d.ExpiresAt)
@@ -28,7 +29,7 @@ func TestDeviceGrantIsKept(t *testing.T) {
 		_, err = w.PollDeviceGrant(w.ctx, d.DeviceCode, d.ExpiresAt)
 		w.refused(err, userkeys.ConsentGone)
 		for range 2 { // looking consumes nothing while nothing is answered
-			if got := must[userkeys.DeviceGrant](w)(w.PollDeviceGrant(w.ctx, d.DeviceCode, noon)); got.State != userkeys.DevicePending {
+			if got := must[site.DeviceGrant](w)(w.PollDeviceGrant(w.ctx, d.DeviceCode, noon)); got.State != site.DevicePending {
 				w.Errorf("state %q", got.State)
 			}
 		}
@@ -43,10 +44,10 @@ func TestDeviceGrantIsOneUsers(t *testing.T) {
 	each(t, func(w *world) {
 		ada, bob := w.user("ada"), w.user("bob")
 		d := w.device()
-		bind := func(u userkeys.User, code, token, approval string) error {
-			_, err := w.BindDeviceGrant(w.ctx, userkeys.TypedCode{
+		bind := func(u site.User, code, token, approval string) error {
+			_, err := w.BindDeviceGrant(w.ctx, site.TypedCode{
 				UserCode: code, RequestToken: token, Approval: approval,
-			}, userkeys.Caller{User: u, Session: userkeys.Session{ID: "session of " + u.Username}}.At(noon))
+			}, site.Caller{User: u, Session: site.Session{ID: "session of " + u.Username}}.At(noon))
 			return err
 		}
 		w.refused(bind(ada, "ABCDEFGH", "", "x"), userkeys.ConsentGone)
@@ -54,18 +55,18 @@ func TestDeviceGrantIsOneUsers(t *testing.T) {
 		w.ok(bind(ada, d.UserCode, d.RequestToken, "first"))
 		w.refused(bind(bob, d.UserCode, "", "bobs"), userkeys.ConsentGone)
 		w.ok(bind(ada, d.UserCode, "", "second"))
-		deny := func(u userkeys.User, session, approval string) error {
-			return w.DenyDeviceGrant(w.ctx, approval, userkeys.Caller{User: u, Session: userkeys.Session{ID: session}}.At(noon))
+		deny := func(u site.User, session, approval string) error {
+			return w.DenyDeviceGrant(w.ctx, approval, site.Caller{User: u, Session: site.Session{ID: session}}.At(noon))
 		}
 		w.refused(deny(ada, "session of ada", "first"), userkeys.ConsentGone)
 		w.refused(deny(bob, "session of bob", "second"), userkeys.ConsentGone)
 		w.refused(deny(ada, "another session", "second"), userkeys.ConsentGone)
 
 		g := w.grantOf(ada, "tv")
-		g.Device = &userkeys.DeviceApproval{Approval: "second", Session: "another session", Payload: "sealed", Until: noon.Add(time.Minute)}
+		g.Device = &site.DeviceApproval{Approval: "second", Session: "another session", Payload: "sealed", Until: noon.Add(time.Minute)}
 		_, _, err := w.Store.Grant(w.ctx, g)
 		w.refused(err, userkeys.ConsentGone)
-		if keys := must[[]userkeys.UserAPIKey](w)(w.Store.Keys(w.ctx, userkeys.KeyFilter{})); len(keys) != 0 {
+		if keys := must[[]site.UserAPIKey](w)(w.Store.Keys(w.ctx, site.KeyFilter{})); len(keys) != 0 {
 			w.Errorf("a refused answer made %d keys", len(keys))
 		}
 		g.Device.Session = "session of ada"
@@ -80,7 +81,7 @@ func TestDeviceGrantIsOneUsers(t *testing.T) {
 		w.refused(deny(ada, "session of ada", "second"), userkeys.ConsentGone)
 		w.once(func() error {
 			got, err := w.PollDeviceGrant(w.ctx, d.DeviceCode, noon)
-			if err == nil && (got.State != userkeys.DeviceAuthorized || got.Payload != "sealed") {
+			if err == nil && (got.State != site.DeviceAuthorized || got.Payload != "sealed") {
 				w.Errorf("fetched %+v", got)
 			}
 			return err

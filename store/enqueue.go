@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // destination is an address that a user's notifications go to.
@@ -28,7 +29,7 @@ const deliveryWidth = 12
 // enqueue writes the deliveries of an announcement: one for each notification
 // and address. notified gives the notification of each user. It is called in the
 // transaction that writes the notifications, so that neither is there without the other.
-func enqueue(c conn, a userkeys.Announcement, notified map[int64]int64) (int, error) {
+func enqueue(c conn, a site.Announcement, notified map[int64]int64) (int, error) {
 	if a.Pushes == nil || len(notified) == 0 {
 		return 0, nil
 	}

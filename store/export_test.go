@@ -3,7 +3,7 @@ package store
 import (
 	"context"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 // MigrateTo takes the steps up to a version, as an older program did.
@@ -17,4 +17,4 @@ func (s *Store) MigrateTo(ctx context.Context, version int64) error {
 }
 
 // ListQuery is the statement of a list of notifications.
-func ListQuery(f userkeys.NotificationFilter) (string, []any) { return listQuery(f) }
+func ListQuery(f site.NotificationFilter) (string, []any) { return listQuery(f) }

@@ -14,31 +14,32 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit/dbtest"
+	"userkeys/site"
 	"userkeys/store"
 )
 
 // onlyMark asks for the newest mark alone.
-var onlyMark = userkeys.Mark{N: -1}
+var onlyMark = site.Mark{N: -1}
 
 var at = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-func makeUser(t testing.TB, s *store.Store, name string) userkeys.User {
+func makeUser(t testing.TB, s *store.Store, name string) site.User {
 	t.Helper()
-	u, err := s.CreateUser(t.Context(), userkeys.Account{User: userkeys.User{Username: name, Active: true, CreatedAt: at}}, userkeys.Caller{As: "command"})
+	u, err := s.CreateUser(t.Context(), site.Account{User: site.User{Username: name, Active: true, CreatedAt: at}}, site.Caller{As: "command"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return u
 }
 
-func grantOf(userID int64, client string) userkeys.Grant {
-	return userkeys.Grant{Key: userkeys.UserAPIKey{
+func grantOf(userID int64, client string) site.Grant {
+	return site.Grant{Key: site.UserAPIKey{
 		UserID: userID, ClientID: client, ApplicationName: "app", Hash: userkeys.NewKey("").Hash(),
 		Scopes: userkeys.Scopes{"read"}, CreatedAt: at,
 	}}
 }
 
-func makeKey(t testing.TB, s *store.Store, userID int64, client string) userkeys.UserAPIKey {
+func makeKey(t testing.TB, s *store.Store, userID int64, client string) site.UserAPIKey {
 	t.Helper()
 	k, _, err := s.Grant(t.Context(), grantOf(userID, client))
 	if err != nil {
@@ -47,18 +48,18 @@ func makeKey(t testing.TB, s *store.Store, userID int64, client string) userkeys
 	return k
 }
 
-func revocation(ids ...int64) userkeys.Revocation {
-	return userkeys.Revocation{IDs: ids, By: userkeys.RevokedByOwner, At: at.Add(time.Minute)}
+func revocation(ids ...int64) site.Revocation {
+	return site.Revocation{IDs: ids, By: site.RevokedByOwner, At: at.Add(time.Minute)}
 }
 
 // undo takes back the revocation that a key has now.
-func undo(t testing.TB, s *store.Store, id int64) userkeys.Undo {
+func undo(t testing.TB, s *store.Store, id int64) site.Undo {
 	t.Helper()
 	k, err := s.Key(t.Context(), id)
 	if err != nil {
 		t.Error(err)
 	}
-	return userkeys.Undo{Key: k, At: at}
+	return site.Undo{Key: k, At: at}
 }
 
 func TestID2RegisteredClientKeepsItsName(t *testing.T) {
@@ -120,7 +121,7 @@ func TestF9AuditLogThatCannotBeWritten(t *testing.T) {
 		if _, _, err := s.Grant(ctx, grantOf(u.ID, "c")); err == nil {
 			t.Error("a grant without a line in the log")
 		}
-		if err := s.SetSetting(ctx, "title", "x", userkeys.Caller{}.At(at)); err == nil {
+		if err := s.SetSetting(ctx, "title", "x", site.Caller{}.At(at)); err == nil {
 			t.Error("a setting without a line in the log")
 		}
 		if _, err := s.UndoRevoke(ctx, undo(t, s, k.ID)); err != nil {
@@ -168,7 +169,7 @@ func TestF7DiskFull(t *testing.T) {
 	mustExec(t, db, "PRAGMA max_page_count = 80")
 	var err error
 	for i := 0; err == nil && i < 1000; i++ {
-		err = s.SetSetting(t.Context(), fmt.Sprintf("s%d", i), strings.Repeat("x", 4000), userkeys.Caller{}.At(at))
+		err = s.SetSetting(t.Context(), fmt.Sprintf("s%d", i), strings.Repeat("x", 4000), site.Caller{}.At(at))
 	}
 	if !errors.Is(err, userkeys.Unavailable) {
 		t.Fatalf("error %v", err)
@@ -236,7 +237,7 @@ func TestF13TwoStoresOnOneSQLiteFile(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	keys, err := b.Keys(t.Context(), userkeys.KeyFilter{})
+	keys, err := b.Keys(t.Context(), site.KeyFilter{})
 	if err != nil || len(keys) != 2*n {
 		t.Fatalf("%d keys, error %v", len(keys), err)
 	}
@@ -352,8 +353,8 @@ func TestDB11Deadlocks(t *testing.T) {
 	for i := range 8 {
 		wg.Go(func() {
 			for j := range 5 {
-				by := []userkeys.RevokedBy{userkeys.RevokedByOwner, userkeys.RevokedByAdmin}[j%2]
-				if _, err := s.Revoke(ctx, userkeys.Revocation{IDs: ids, By: by, At: at}); err != nil {
+				by := []site.RevokedBy{site.RevokedByOwner, site.RevokedByAdmin}[j%2]
+				if _, err := s.Revoke(ctx, site.Revocation{IDs: ids, By: by, At: at}); err != nil {
 					t.Error(err)
 				}
 				if _, err := s.UndoRevoke(ctx, undo(t, s, ids[(5*i+j)%len(ids)])); err != nil && !errors.Is(err, userkeys.Conflict) {
@@ -401,7 +402,7 @@ func TestUndosAtOnceCountInTurn(t *testing.T) {
 	db := dbtest.PostgresDB(t)
 	s := dbtest.Open(t, db, store.Postgres)
 	u := makeUser(t, s, "ada")
-	keys := []userkeys.UserAPIKey{makeKey(t, s, u.ID, "a"), makeKey(t, s, u.ID, "b")}
+	keys := []site.UserAPIKey{makeKey(t, s, u.ID, "a"), makeKey(t, s, u.ID, "b")}
 	if _, err := s.Revoke(ctx, revocation(keys[0].ID, keys[1].ID)); err != nil {
 		t.Fatal(err)
 	}
@@ -457,7 +458,7 @@ func TestCancelledContextIsUnavailable(t *testing.T) {
 		if userkeys.AsError(err).RetryAfter <= 0 {
 			w.Error("it does not say when to ask again")
 		}
-		_, err = w.Store.Revoke(ctx, userkeys.Revocation{IDs: []int64{k.ID}, By: userkeys.RevokedByOwner, At: noon})
+		_, err = w.Store.Revoke(ctx, site.Revocation{IDs: []int64{k.ID}, By: site.RevokedByOwner, At: noon})
 		w.refused(err, userkeys.Unavailable)
 		if w.stored(k.ID).RevokedBy != "" {
 			w.Error("a revocation that was refused happened")

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // Reasons by which the refusals of a grant with one code can be told apart.
@@ -22,11 +23,11 @@ const (
 // Refusals: [userkeys.ConsentGone]; [userkeys.NotFound] without the user;
 // [userkeys.Conflict] for too many live keys or, with [ReasonHashTaken], a
 // hash that exists; [userkeys.RateLimited]. A bound of 0 is none.
-func (s *Store) Grant(ctx context.Context, g userkeys.Grant) (userkeys.UserAPIKey, []userkeys.KeyHash, error) {
+func (s *Store) Grant(ctx context.Context, g site.Grant) (site.UserAPIKey, []userkeys.KeyHash, error) {
 	if err := checkGrant(g); err != nil {
-		return userkeys.UserAPIKey{}, nil, err
+		return site.UserAPIKey{}, nil, err
 	}
-	var key userkeys.UserAPIKey
+	var key site.UserAPIKey
 	var removed []userkeys.KeyHash
 	err := s.write(ctx, func(c conn) error {
 		var err error
@@ -34,12 +35,12 @@ func (s *Store) Grant(ctx context.Context, g userkeys.Grant) (userkeys.UserAPIKe
 		return err
 	})
 	if err != nil {
-		return userkeys.UserAPIKey{}, nil, err
+		return site.UserAPIKey{}, nil, err
 	}
 	return key, removed, nil
 }
 
-func checkGrant(g userkeys.Grant) error {
+func checkGrant(g site.Grant) error {
 	k := g.Key
 	if err := checkIndexed(k.ClientID, g.ConsentID); err != nil {
 		return err
@@ -63,7 +64,7 @@ func checkGrant(g userkeys.Grant) error {
 	return checkText(k.ApplicationName, k.PushURL, k.PublicKey, string(k.Padding), string(g.Caller.Kind()), g.Caller.Address)
 }
 
-func (s *Store) grant(c conn, g userkeys.Grant) (userkeys.UserAPIKey, []userkeys.KeyHash, error) {
+func (s *Store) grant(c conn, g site.Grant) (site.UserAPIKey, []userkeys.KeyHash, error) {
 	key := g.Key
 	var replaced []keyRow
 	for _, step := range []func() error{
@@ -85,7 +86,7 @@ func (s *Store) grant(c conn, g userkeys.Grant) (userkeys.UserAPIKey, []userkeys
 		func() error { return raise(c, key.CreatedAt, hashes(replaced)) },
 	} {
 		if err := step(); err != nil {
-			return userkeys.UserAPIKey{}, nil, err
+			return site.UserAPIKey{}, nil, err
 		}
 	}
 	return key, hashes(replaced), nil
@@ -104,7 +105,7 @@ func (s *Store) lockOwner(c conn, keyID int64) error {
 }
 
 // oneTimeOf is the one-time password that comes with a key; nil if there is none.
-func oneTimeOf(g userkeys.Grant, key userkeys.UserAPIKey) *userkeys.OneTimePassword {
+func oneTimeOf(g site.Grant, key site.UserAPIKey) *site.OneTimePassword {
 	if g.OneTimePassword == nil {
 		return nil
 	}
@@ -120,7 +121,7 @@ func (s *Store) lockUser(c conn, id int64) error {
 
 // consumeConsent deletes and checks in one: of many grants with one consent,
 // one finds it. Nobody can burn another user's consent: the refusal rolls back.
-func consumeConsent(c conn, g userkeys.Grant) error {
+func consumeConsent(c conn, g site.Grant) error {
 	if g.ConsentID == "" {
 		return nil
 	}
@@ -135,7 +136,7 @@ func consumeConsent(c conn, g userkeys.Grant) error {
 }
 
 // holdRecent counts grants in the audit log: the keys themselves are removed by re-grants.
-func holdRecent(c conn, g userkeys.Grant) error {
+func holdRecent(c conn, g site.Grant) error {
 	if g.MaxRecent <= 0 {
 		return nil
 	}
@@ -176,7 +177,7 @@ func holdLive(c conn, userID int64, at time.Time, most int) error {
 // clientFor finds or makes k's client and removes the user's key on it. Each
 // key keeps the name that its user was told: a client_id is shared by all who
 // know it, and none of them may rename another's app. A registered client has one name for all.
-func (s *Store) clientFor(c conn, k *userkeys.UserAPIKey) ([]keyRow, error) {
+func (s *Store) clientFor(c conn, k *site.UserAPIKey) ([]keyRow, error) {
 	client, err := s.findOrMakeClient(c, *k)
 	if err != nil {
 		return nil, err
@@ -187,12 +188,12 @@ func (s *Store) clientFor(c conn, k *userkeys.UserAPIKey) ([]keyRow, error) {
 	return all(c, scanKeyRow, "DELETE FROM userkeys_keys WHERE user_id = $1 AND client = $2 RETURNING "+keyRowColumns, k.UserID, client.ID)
 }
 
-func (s *Store) findOrMakeClient(c conn, k userkeys.UserAPIKey) (userkeys.Client, error) {
+func (s *Store) findOrMakeClient(c conn, k site.UserAPIKey) (site.Client, error) {
 	for i := 1; ; i++ {
 		_, err := c.exec(`INSERT INTO userkeys_clients (client_id, application_name, public_key, auth_redirect, scopes, created_at)
 			VALUES ($1, $2, '', '', '', $3) ON CONFLICT (client_id) DO NOTHING`, k.ClientID, k.ApplicationName, micros(k.CreatedAt))
 		if err != nil {
-			return userkeys.Client{}, err
+			return site.Client{}, err
 		}
 		client, err := one(c, scanClient, "SELECT "+clientColumns+" FROM userkeys_clients WHERE client_id = $1"+s.diff.keepRow, k.ClientID)
 		if !isNoRows(err) || i == attempts {
@@ -202,7 +203,7 @@ func (s *Store) findOrMakeClient(c conn, k userkeys.UserAPIKey) (userkeys.Client
 	}
 }
 
-func insertKey(c conn, k *userkeys.UserAPIKey, replaced []keyRow) error {
+func insertKey(c conn, k *site.UserAPIKey, replaced []keyRow) error {
 	taken := &userkeys.Error{Code: userkeys.Conflict, Public: "the key could not be made", Reason: ReasonHashTaken}
 	for _, old := range replaced {
 		if old.hash == k.Hash {
@@ -225,12 +226,12 @@ func insertKey(c conn, k *userkeys.UserAPIKey, replaced []keyRow) error {
 	return err
 }
 
-func grantEvents(g userkeys.Grant, k userkeys.UserAPIKey, replaced []keyRow) []userkeys.AuditEvent {
-	event := userkeys.AuditEvent{
+func grantEvents(g site.Grant, k site.UserAPIKey, replaced []keyRow) []site.AuditEvent {
+	event := site.AuditEvent{
 		At: k.CreatedAt, Caller: g.Caller, Action: actionKeyGranted,
 		UserID: k.UserID, KeyID: k.ID, ClientID: k.ClientID, Detail: k.Scopes.String(),
 	}
-	events := []userkeys.AuditEvent{event}
+	events := []site.AuditEvent{event}
 	for _, old := range replaced {
 		e := event
 		e.Action, e.KeyID, e.Detail = actionKeyReplaced, old.id, fmt.Sprintf("by key %d", k.ID)

@@ -10,13 +10,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/site"
 	"userkeys/store"
 )
 
 // A grant is kept as it was written.
 func TestGrantIsKept(t *testing.T) {
 	each(t, func(w *world) {
-		u := w.user("Ada", func(a *userkeys.Account) {
+		u := w.user("Ada", func(a *site.Account) {
 			a.Groups, a.TrustLevel, a.Moderator = []string{"staff", "team a"}, 3, true
 		})
 		g := w.grantOf(u, "client 1")
@@ -34,12 +35,12 @@ func TestGrantIsKept(t *testing.T) {
 		if diff := cmp.Diff(want, w.stored(k.ID)); diff != "" {
 			w.Errorf("key by id: -want +got\n%s", diff)
 		}
-		byHash := must[userkeys.StoredKey](w)(w.KeyByHash(w.ctx, k.Hash))
-		if diff := cmp.Diff(userkeys.StoredKey{UserAPIKey: want, Owner: u}, byHash); diff != "" {
+		byHash := must[site.StoredKey](w)(w.KeyByHash(w.ctx, k.Hash))
+		if diff := cmp.Diff(site.StoredKey{UserAPIKey: want, Owner: u}, byHash); diff != "" {
 			w.Errorf("key by hash: -want +got\n%s", diff)
 		}
-		client := must[userkeys.Client](w)(w.Client(w.ctx, "client 1"))
-		wantClient := userkeys.Client{ID: client.ID, ClientID: "client 1", ApplicationName: g.Key.ApplicationName, CreatedAt: micro(noon)}
+		client := must[site.Client](w)(w.Client(w.ctx, "client 1"))
+		wantClient := site.Client{ID: client.ID, ClientID: "client 1", ApplicationName: g.Key.ApplicationName, CreatedAt: micro(noon)}
 		if diff := cmp.Diff(wantClient, client); diff != "" || client.Registered() {
 			w.Errorf("client: -want +got\n%s", diff)
 		}
@@ -49,18 +50,18 @@ func TestGrantIsKept(t *testing.T) {
 		w.refused(err, userkeys.NotFound)
 		_, err = w.Client(w.ctx, "client 2")
 		w.refused(err, userkeys.NotFound)
-		g = w.grantOf(userkeys.User{ID: u.ID + 77}, "client 1")
+		g = w.grantOf(site.User{ID: u.ID + 77}, "client 1")
 		_, _, err = w.Store.Grant(w.ctx, g)
 		w.refused(err, userkeys.NotFound)
 	})
 }
 
 // consent asks u and returns the id.
-func (w *world) consent(u userkeys.User) string {
+func (w *world) consent(u site.User) string {
 	w.Helper()
 	id := fmt.Sprintf("consent %d", w.next())
-	w.ok(w.CreateConsent(w.ctx, userkeys.Consent{
-		ID: id, UserID: u.ID, Session: "s1", Request: userkeys.AuthorizationRequest{ClientID: "c"},
+	w.ok(w.CreateConsent(w.ctx, site.Consent{
+		ID: id, UserID: u.ID, Session: "s1", Request: site.AuthorizationRequest{ClientID: "c"},
 		CreatedAt: noon.Add(-time.Minute), ExpiresAt: noon.Add(9 * time.Minute),
 	}))
 	return id
@@ -80,7 +81,7 @@ func TestGrantConsumesConsentOnce(t *testing.T) {
 		if n := w.succeeded(errs, userkeys.ConsentGone); n != 1 {
 			w.Errorf("%d grants with one consent", n)
 		}
-		if keys := must[[]userkeys.UserAPIKey](w)(w.Keys(w.ctx, userkeys.KeyFilter{UserID: u.ID})); len(keys) != 1 {
+		if keys := must[[]site.UserAPIKey](w)(w.Keys(w.ctx, site.KeyFilter{UserID: u.ID})); len(keys) != 1 {
 			w.Errorf("%d keys from one consent", len(keys))
 		}
 	})
@@ -149,7 +150,7 @@ func TestRegrantLeavesOne(t *testing.T) {
 		theirs := w.key(other, "c")
 		before := w.newest()
 		const n = 50
-		grants := make([]userkeys.Grant, n)
+		grants := make([]site.Grant, n)
 		for i := range grants {
 			grants[i] = w.grantOf(u, "c")
 		}
@@ -160,7 +161,7 @@ func TestRegrantLeavesOne(t *testing.T) {
 		}) {
 			w.ok(err)
 		}
-		left := must[[]userkeys.UserAPIKey](w)(w.Keys(w.ctx, userkeys.KeyFilter{UserID: u.ID}))
+		left := must[[]site.UserAPIKey](w)(w.Keys(w.ctx, site.KeyFilter{UserID: u.ID}))
 		gone := slices.Concat(removed...)
 		if len(left) != 1 || len(gone) != n-1 {
 			w.Fatalf("%d keys left and %d removed of %d", len(left), len(gone), n)
@@ -189,11 +190,11 @@ func TestClientIDsAreBytes(t *testing.T) {
 			w.key(u, id)
 		}
 		for _, id := range ids {
-			keys := must[[]userkeys.UserAPIKey](w)(w.Keys(w.ctx, userkeys.KeyFilter{ClientID: id}))
+			keys := must[[]site.UserAPIKey](w)(w.Keys(w.ctx, site.KeyFilter{ClientID: id}))
 			if len(keys) != 1 || keys[0].ClientID != id {
 				w.Errorf("client %q has keys %v", id, keys)
 			}
-			if c := must[userkeys.Client](w)(w.Client(w.ctx, id)); c.ClientID != id {
+			if c := must[site.Client](w)(w.Client(w.ctx, id)); c.ClientID != id {
 				w.Errorf("client %q came back as %q", id, c.ClientID)
 			}
 		}
@@ -204,7 +205,7 @@ func TestClientIDsAreBytes(t *testing.T) {
 func TestGrantRenamesNothing(t *testing.T) {
 	each(t, func(w *world) {
 		k := w.key(w.user("ada"), "c")
-		w.key(w.user("bob"), "c", func(g *userkeys.Grant) { g.Key.ApplicationName = "New name" })
+		w.key(w.user("bob"), "c", func(g *site.Grant) { g.Key.ApplicationName = "New name" })
 		if got := w.stored(k.ID).ApplicationName; got != "App of c" {
 			w.Errorf("application name %q", got)
 		}
@@ -215,8 +216,8 @@ func TestGrantRenamesNothing(t *testing.T) {
 func TestGrantBoundsLive(t *testing.T) {
 	each(t, func(w *world) {
 		u := w.user("ada")
-		w.revoke(userkeys.RevokedByOwner, w.key(u, "revoked").ID)
-		w.key(u, "expired", func(g *userkeys.Grant) { g.Key.ExpiresAt = noon })
+		w.revoke(site.RevokedByOwner, w.key(u, "revoked").ID)
+		w.key(u, "expired", func(g *site.Grant) { g.Key.ExpiresAt = noon })
 		errs := w.together(20, func(i int) error {
 			g := w.grantOf(u, fmt.Sprintf("client %d", i))
 			g.MaxKeys = 5
@@ -229,11 +230,11 @@ func TestGrantBoundsLive(t *testing.T) {
 		if n := w.succeeded(errs, userkeys.Conflict); n != 5 {
 			w.Errorf("%d keys where 5 are allowed", n)
 		}
-		live := must[[]userkeys.UserAPIKey](w)(w.Keys(w.ctx, userkeys.KeyFilter{UserID: u.ID, Live: true, Now: noon}))
+		live := must[[]site.UserAPIKey](w)(w.Keys(w.ctx, site.KeyFilter{UserID: u.ID, Live: true, Now: noon}))
 		if len(live) != 5 {
 			w.Fatalf("%d live keys", len(live))
 		}
-		w.key(u, live[0].ClientID, func(g *userkeys.Grant) { g.MaxKeys = 5 }) // replaces, so needs no room
+		w.key(u, live[0].ClientID, func(g *site.Grant) { g.MaxKeys = 5 }) // replaces, so needs no room
 	})
 }
 
@@ -260,7 +261,7 @@ func TestGrantBoundsRecent(t *testing.T) {
 		}
 		w.refused(at(now.Add(wait-time.Millisecond)), userkeys.RateLimited)
 		w.ok(at(now.Add(wait)))
-		w.key(w.user("bob"), "c", func(g *userkeys.Grant) { g.MaxRecent, g.RecentSince = 1, noon.Add(-window) })
+		w.key(w.user("bob"), "c", func(g *site.Grant) { g.MaxRecent, g.RecentSince = 1, noon.Add(-window) })
 	})
 }
 
@@ -269,7 +270,7 @@ func TestGrantHashTaken(t *testing.T) {
 	each(t, func(w *world) {
 		ada, bob := w.user("ada"), w.user("bob")
 		k := w.key(ada, "c")
-		for _, u := range []userkeys.User{bob, ada} { // another's key, and one's own that is to be replaced
+		for _, u := range []site.User{bob, ada} { // another's key, and one's own that is to be replaced
 			g := w.grantOf(u, "c")
 			g.Key.Hash, g.ConsentID = k.Hash, w.consent(u)
 			_, _, err := w.Store.Grant(w.ctx, g)

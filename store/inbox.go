@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // raiseInboxes raises the version of users' inboxes, locks them until the
@@ -128,9 +129,9 @@ func scanInboxPart(r row) (inboxPart, error) {
 }
 
 // InboxState is a user's inbox at one moment. It costs the same however much is in it. [userkeys.NotFound].
-func (s *Store) InboxState(ctx context.Context, userID int64) (userkeys.Inbox, error) {
-	return read(ctx, s, func(c conn) (userkeys.Inbox, error) {
-		in := userkeys.Inbox{UserID: userID}
+func (s *Store) InboxState(ctx context.Context, userID int64) (site.Inbox, error) {
+	return read(ctx, s, func(c conn) (site.Inbox, error) {
+		in := site.Inbox{UserID: userID}
 		parts, err := all(c, scanInboxPart, inboxRows, userID)
 		if err != nil {
 			return in, err
@@ -155,10 +156,10 @@ func (s *Store) InboxState(ctx context.Context, userID int64) (userkeys.Inbox, e
 }
 
 // sumUp fills counts, except for the marker, from what is counted by type and priority.
-func sumUp(counts *userkeys.NotificationCounts, groups []group) {
+func sumUp(counts *site.NotificationCounts, groups []group) {
 	for _, g := range groups {
 		counts.New += int(g.fresh)
-		if g.kind == userkeys.NotificationPrivateMessage {
+		if g.kind == site.NotificationPrivateMessage {
 			counts.NewMessages += int(g.fresh)
 		}
 		if g.urgent != 0 {

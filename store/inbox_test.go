@@ -14,6 +14,7 @@ import (
 	"userkeys"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/notify"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -63,9 +64,9 @@ func TestMigrateNotifications(t *testing.T) {
 		if n, err := s.Migrate(ctx); n < 1 || err != nil {
 			t.Fatal(n, err)
 		}
-		for i, want := range []userkeys.Inbox{
-			{UserID: 1, Version: 1, Newest: 4, Position: 4, Counts: userkeys.NotificationCounts{New: 3, NewMessages: 1, NewOrdinary: 1, UnreadUrgent: 2, Unread: 3, UnreadByType: map[int]int{1: 2, 6: 1}}},
-			{UserID: 2, Version: 1, Newest: 7, Position: 7, Counts: userkeys.NotificationCounts{SeenID: 5, New: 1, NewMessages: 1, UnreadUrgent: 1, Unread: 2, UnreadByType: map[int]int{1: 1, 6: 1}}},
+		for i, want := range []site.Inbox{
+			{UserID: 1, Version: 1, Newest: 4, Position: 4, Counts: site.NotificationCounts{New: 3, NewMessages: 1, NewOrdinary: 1, UnreadUrgent: 2, Unread: 3, UnreadByType: map[int]int{1: 2, 6: 1}}},
+			{UserID: 2, Version: 1, Newest: 7, Position: 7, Counts: site.NotificationCounts{SeenID: 5, New: 1, NewMessages: 1, UnreadUrgent: 1, Unread: 2, UnreadByType: map[int]int{1: 1, 6: 1}}},
 			{UserID: 3},
 		} {
 			got, err := s.InboxState(ctx, int64(i+1))
@@ -74,7 +75,7 @@ func TestMigrateNotifications(t *testing.T) {
 			}
 		}
 		for user, want := range map[int64]int{1: 4, 2: 3, 3: 0} {
-			if n, err := s.CountNotifications(ctx, userkeys.NotificationFilter{UserID: user}); n != want || err != nil {
+			if n, err := s.CountNotifications(ctx, site.NotificationFilter{UserID: user}); n != want || err != nil {
 				t.Errorf("user %d has %d, want %d: %v", user, n, want, err)
 			}
 		}
@@ -87,8 +88,8 @@ func TestMigrateNotifications(t *testing.T) {
 	})
 }
 
-func told(names ...string) userkeys.Announcement {
-	return userkeys.Announcement{Usernames: names, Notification: userkeys.Notification{Type: 1, Data: []byte("{}"), CreatedAt: at}}
+func told(names ...string) site.Announcement {
+	return site.Announcement{Usernames: names, Notification: site.Notification{Type: 1, Data: []byte("{}"), CreatedAt: at}}
 }
 
 // What is more than one transaction may mark is marked to the end, and the marker and the counts with it.
@@ -99,23 +100,23 @@ func TestMarkAllOfMany(t *testing.T) {
 		u := makeUser(t, s, "ada")
 		mustExec(t, db, notificationsOf(u.ID, 3_456, "n % 3 + 1", "0"))
 		mustExec(t, db, recount)
-		mark := func(m userkeys.NotificationMark, want int) {
+		mark := func(m site.NotificationMark, want int) {
 			t.Helper()
 			m.UserID = u.ID
 			if n, err := s.ReadNotifications(ctx, m); n != want || err != nil {
 				t.Fatalf("%+v marked %d, want %d: %v", m, n, want, err)
 			}
 		}
-		mark(userkeys.NotificationMark{Types: []int{1}}, 1152)
+		mark(site.NotificationMark{Types: []int{1}}, 1152)
 		in, err := s.InboxState(ctx, u.ID)
 		if err != nil || in.Counts.Unread != 2304 || in.Counts.New != 0 || in.Counts.SeenID != in.Newest || in.Newest == 0 {
 			t.Fatalf("%+v, %v", in, err)
 		}
-		mark(userkeys.NotificationMark{}, 2304)
+		mark(site.NotificationMark{}, 2304)
 		if in, err = s.InboxState(ctx, u.ID); err != nil || in.Counts.Unread != 0 || in.Counts.UnreadByType != nil {
 			t.Errorf("%+v, %v", in, err)
 		}
-		if n, err := s.CountNotifications(ctx, userkeys.NotificationFilter{UserID: u.ID, Read: true}); n != 3_456 || err != nil {
+		if n, err := s.CountNotifications(ctx, site.NotificationFilter{UserID: u.ID, Read: true}); n != 3_456 || err != nil {
 			t.Errorf("%d are read: %v", n, err)
 		}
 	})
@@ -147,11 +148,11 @@ func TestStatementsOfTheInbox(t *testing.T) {
 		cost("a thousand", 12, add(names...))
 		cost("the state", 1, func() error { _, err := s.InboxState(ctx, 1); return err })
 		cost("a list", 1, func() error {
-			_, err := s.Notifications(ctx, userkeys.NotificationFilter{UserID: 1, Unread: true, Types: []int{1, 2, 3}})
+			_, err := s.Notifications(ctx, site.NotificationFilter{UserID: 1, Unread: true, Types: []int{1, 2, 3}})
 			return err
 		})
 		cost("a mark", 7, func() error {
-			_, err := s.ReadNotifications(ctx, userkeys.NotificationMark{UserID: 1, ID: 1})
+			_, err := s.ReadNotifications(ctx, site.NotificationMark{UserID: 1, ID: 1})
 			return err
 		})
 		cost("a look", 9, func() error { return s.SeeNotifications(ctx, 1, 1000) })
@@ -185,9 +186,9 @@ func TestAnnouncementThatFailsHalfWay(t *testing.T) {
 	})
 }
 
-func (w *world) inbox(userID int64) userkeys.Inbox {
+func (w *world) inbox(userID int64) site.Inbox {
 	w.Helper()
-	return must[userkeys.Inbox](w)(w.InboxState(w.ctx, userID))
+	return must[site.Inbox](w)(w.InboxState(w.ctx, userID))
 }
 
 // The version of an inbox is raised by what changes the inbox, and by nothing else.
@@ -199,7 +200,7 @@ func TestInboxVersions(t *testing.T) {
 		}
 		// A version is at least the time, by the database's clock, and higher than the one before.
 		last := map[int64]int64{}
-		raised := func(u userkeys.User, want bool, after string) {
+		raised := func(u site.User, want bool, after string) {
 			w.Helper()
 			got, was := w.inbox(u.ID).Version, last[u.ID]
 			if want && (got <= was || got < noon.UnixMilli()) || !want && got != was {
@@ -214,14 +215,14 @@ func TestInboxVersions(t *testing.T) {
 		if got := w.inbox(ada.ID); got.Newest != second[0] || got.Position != got.Version {
 			w.Errorf("the newest is %d at %d, want %d at %d", got.Newest, got.Position, second[0], got.Version)
 		}
-		read := func(m userkeys.NotificationMark) {
+		read := func(m site.NotificationMark) {
 			w.Helper()
 			must[int](w)(w.ReadNotifications(w.ctx, m))
 		}
-		read(userkeys.NotificationMark{UserID: ada.ID, ID: first[0]})
+		read(site.NotificationMark{UserID: ada.ID, ID: first[0]})
 		raised(ada, true, "a mark")
-		read(userkeys.NotificationMark{UserID: ada.ID, ID: first[0]})
-		read(userkeys.NotificationMark{UserID: ada.ID, ID: first[1]}) // bob's
+		read(site.NotificationMark{UserID: ada.ID, ID: first[0]})
+		read(site.NotificationMark{UserID: ada.ID, ID: first[1]}) // bob's
 		raised(ada, false, "marks that change nothing")
 		w.ok(w.SeeNotifications(w.ctx, ada.ID, second[0]))
 		raised(ada, true, "a look")
@@ -231,9 +232,9 @@ func TestInboxVersions(t *testing.T) {
 		if seen := w.inbox(ada.ID).Counts.SeenID; seen != second[0] {
 			w.Errorf("seen up to %d, want %d", seen, second[0])
 		}
-		read(userkeys.NotificationMark{UserID: ada.ID})
+		read(site.NotificationMark{UserID: ada.ID})
 		raised(ada, true, "marking all")
-		read(userkeys.NotificationMark{UserID: ada.ID})
+		read(site.NotificationMark{UserID: ada.ID})
 		raised(ada, false, "marking all again")
 		w.ok(w.SetQuiet(w.ctx, ada.ID, noon, noon))
 		raised(ada, false, "do not disturb")
@@ -287,26 +288,26 @@ func TestNotificationsAboveAnID(t *testing.T) {
 		for i := range 12 {
 			ids = append(ids, w.tell(note([]int{1, 6, 2}[i%3]), "ada")...)
 		}
-		must[int](w)(w.ReadNotifications(w.ctx, userkeys.NotificationMark{UserID: ada.ID, ID: ids[5]}))
+		must[int](w)(w.ReadNotifications(w.ctx, site.NotificationMark{UserID: ada.ID, ID: ids[5]}))
 		for name, c := range map[string]struct {
-			f    userkeys.NotificationFilter
+			f    site.NotificationFilter
 			want []int64
 		}{
-			"after":               {userkeys.NotificationFilter{After: ids[8]}, ids[9:]},
-			"after, limited":      {userkeys.NotificationFilter{After: ids[0], Limit: 2}, ids[1:3]},
-			"after, unread":       {userkeys.NotificationFilter{After: ids[3], Unread: true, Limit: 2}, []int64{ids[4], ids[6]}},
-			"after, by type":      {userkeys.NotificationFilter{After: ids[1], Types: []int{6, 6}}, []int64{ids[4], ids[7], ids[10]}},
-			"between":             {userkeys.NotificationFilter{After: ids[1], Before: ids[4]}, ids[2:4]},
-			"after the newest":    {userkeys.NotificationFilter{After: ids[11]}, nil},
-			"an offset and types": {userkeys.NotificationFilter{Types: []int{1, 2}, Offset: 1, Limit: 3}, []int64{ids[9], ids[8], ids[6]}},
-			"a huge offset":       {userkeys.NotificationFilter{Unread: true, Offset: 1 << 62, Limit: 3}, nil},
+			"after":               {site.NotificationFilter{After: ids[8]}, ids[9:]},
+			"after, limited":      {site.NotificationFilter{After: ids[0], Limit: 2}, ids[1:3]},
+			"after, unread":       {site.NotificationFilter{After: ids[3], Unread: true, Limit: 2}, []int64{ids[4], ids[6]}},
+			"after, by type":      {site.NotificationFilter{After: ids[1], Types: []int{6, 6}}, []int64{ids[4], ids[7], ids[10]}},
+			"between":             {site.NotificationFilter{After: ids[1], Before: ids[4]}, ids[2:4]},
+			"after the newest":    {site.NotificationFilter{After: ids[11]}, nil},
+			"an offset and types": {site.NotificationFilter{Types: []int{1, 2}, Offset: 1, Limit: 3}, []int64{ids[9], ids[8], ids[6]}},
+			"a huge offset":       {site.NotificationFilter{Unread: true, Offset: 1 << 62, Limit: 3}, nil},
 		} {
 			c.f.UserID = ada.ID
 			if got := w.ids(c.f); !slices.Equal(got, c.want) {
 				w.Errorf("%s: %v, want %v", name, got, c.want)
 			}
 		}
-		_, err := w.Notifications(w.ctx, userkeys.NotificationFilter{UserID: ada.ID, UrgentFirst: true})
+		_, err := w.Notifications(w.ctx, site.NotificationFilter{UserID: ada.ID, UrgentFirst: true})
 		w.refused(err, userkeys.InvalidParameters)
 	})
 }
@@ -315,7 +316,7 @@ func TestNotificationsAboveAnID(t *testing.T) {
 func TestOldNotificationsArePurged(t *testing.T) {
 	each(t, func(w *world) {
 		ada, bob := w.user("ada"), w.user("bob")
-		old := func(n *userkeys.Notification) { n.CreatedAt = noon.Add(-48 * time.Hour) }
+		old := func(n *site.Notification) { n.CreatedAt = noon.Add(-48 * time.Hour) }
 		crowd := []string{"ada"}
 		for i := range 100 {
 			crowd = append(crowd, w.user(fmt.Sprint("user", i)).Username)
@@ -325,7 +326,7 @@ func TestOldNotificationsArePurged(t *testing.T) {
 		}
 		stays := w.tell(note(6), "ada")[0]
 		late := w.tell(note(2, old), "ada", "bob") // written later with an earlier time
-		must[int](w)(w.ReadNotifications(w.ctx, userkeys.NotificationMark{UserID: ada.ID, ID: late[0]}))
+		must[int](w)(w.ReadNotifications(w.ctx, site.NotificationMark{UserID: ada.ID, ID: late[0]}))
 		before, bobs := w.inbox(ada.ID), w.inbox(bob.ID)
 		if n := must[int](w)(w.PurgeNotifications(w.ctx, noon.Add(-72*time.Hour))); n != 0 {
 			w.Errorf("%d went too early", n)
@@ -334,11 +335,11 @@ func TestOldNotificationsArePurged(t *testing.T) {
 			w.Errorf("%d went, want 1012", n)
 		}
 		got := w.inbox(ada.ID)
-		want := userkeys.NotificationCounts{New: 1, NewMessages: 1, UnreadUrgent: 1, Unread: 1, UnreadByType: map[int]int{6: 1}}
+		want := site.NotificationCounts{New: 1, NewMessages: 1, UnreadUrgent: 1, Unread: 1, UnreadByType: map[int]int{6: 1}}
 		if diff := cmp.Diff(want, got.Counts); diff != "" || got.Version <= before.Version || got.Newest != stays {
 			w.Errorf("version %d, then %d, newest %d of %d; -want +got\n%s", before.Version, got.Version, got.Newest, stays, diff)
 		}
-		if total := must[int](w)(w.CountNotifications(w.ctx, userkeys.NotificationFilter{UserID: ada.ID})); total != 1 {
+		if total := must[int](w)(w.CountNotifications(w.ctx, site.NotificationFilter{UserID: ada.ID})); total != 1 {
 			w.Errorf("%d are left, want 1", total)
 		}
 		// An inbox that lost everything goes on above what it had.

@@ -12,17 +12,17 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 // naive is what inboxes hold, kept in the plainest way.
 type naive struct {
-	notes []userkeys.Notification // of everybody, oldest first
+	notes []site.Notification // of everybody, oldest first
 	seen  map[int64]int64
 }
 
-func (m *naive) of(userID int64) []userkeys.Notification {
-	return slices.DeleteFunc(slices.Clone(m.notes), func(n userkeys.Notification) bool { return n.UserID != userID })
+func (m *naive) of(userID int64) []site.Notification {
+	return slices.DeleteFunc(slices.Clone(m.notes), func(n site.Notification) bool { return n.UserID != userID })
 }
 
 func (m *naive) newest(userID int64) int64 {
@@ -37,7 +37,7 @@ func (m *naive) see(userID, id int64) {
 	m.seen[userID] = max(m.seen[userID], min(id, m.newest(userID)))
 }
 
-func (m *naive) read(mark userkeys.NotificationMark) int {
+func (m *naive) read(mark site.NotificationMark) int {
 	n := 0
 	for i, o := range m.notes {
 		if o.UserID == mark.UserID && !o.Read && (mark.ID == 0 || mark.ID == o.ID) && (mark.ID != 0 || mark.Types == nil || slices.Contains(mark.Types, o.Type)) {
@@ -53,12 +53,12 @@ func (m *naive) read(mark userkeys.NotificationMark) int {
 
 func (m *naive) purge(before time.Time) int {
 	had := len(m.notes)
-	m.notes = slices.DeleteFunc(m.notes, func(n userkeys.Notification) bool { return n.CreatedAt.Before(before) })
+	m.notes = slices.DeleteFunc(m.notes, func(n site.Notification) bool { return n.CreatedAt.Before(before) })
 	return had - len(m.notes)
 }
 
-func (m *naive) counts(userID int64) userkeys.NotificationCounts {
-	c := userkeys.NotificationCounts{SeenID: m.seen[userID]}
+func (m *naive) counts(userID int64) site.NotificationCounts {
+	c := site.NotificationCounts{SeenID: m.seen[userID]}
 	for _, n := range m.of(userID) {
 		if n.Read {
 			continue
@@ -73,7 +73,7 @@ func (m *naive) counts(userID int64) userkeys.NotificationCounts {
 			fresh = 1
 		}
 		c.New += fresh
-		if n.Type == userkeys.NotificationPrivateMessage {
+		if n.Type == site.NotificationPrivateMessage {
 			c.NewMessages += fresh
 		}
 		if n.HighPriority {
@@ -85,19 +85,19 @@ func (m *naive) counts(userID int64) userkeys.NotificationCounts {
 	return c
 }
 
-func (m *naive) list(f userkeys.NotificationFilter) (ids []int64, total int) {
-	own := slices.DeleteFunc(m.of(f.UserID), func(n userkeys.Notification) bool {
+func (m *naive) list(f site.NotificationFilter) (ids []int64, total int) {
+	own := slices.DeleteFunc(m.of(f.UserID), func(n site.Notification) bool {
 		return f.Read && !n.Read || f.Unread && n.Read || f.Types != nil && !slices.Contains(f.Types, n.Type)
 	})
 	total = len(own)
-	own = slices.DeleteFunc(own, func(n userkeys.Notification) bool {
+	own = slices.DeleteFunc(own, func(n site.Notification) bool {
 		return f.Before != 0 && n.ID >= f.Before || f.After != 0 && n.ID <= f.After
 	})
 	if f.After == 0 {
 		slices.Reverse(own)
 	}
 	if f.UrgentFirst {
-		slices.SortStableFunc(own, func(a, b userkeys.Notification) int { return cmp.Compare(btoi(b.HighPriority), btoi(a.HighPriority)) })
+		slices.SortStableFunc(own, func(a, b site.Notification) int { return cmp.Compare(btoi(b.HighPriority), btoi(a.HighPriority)) })
 	}
 	own = own[min(f.Offset, len(own)):]
 	for _, n := range own[:min(f.Limit, len(own))] {
@@ -176,7 +176,7 @@ func (run *modelRun) tell(step int) {
 	for _, i := range to {
 		told = append(told, modelNames[i])
 	}
-	n := note(modelTypes[run.r.IntN(4)], func(n *userkeys.Notification) {
+	n := note(modelTypes[run.r.IntN(4)], func(n *site.Notification) {
 		n.CreatedAt = noon.Add(time.Duration(step-run.r.IntN(20)) * time.Minute)
 	})
 	n.HighPriority = n.HighPriority || run.r.IntN(5) == 0
@@ -185,11 +185,11 @@ func (run *modelRun) tell(step int) {
 		n.ID, n.UserID = id, run.users[to[i]]
 		run.m.notes = append(run.m.notes, n)
 	}
-	slices.SortFunc(run.m.notes, func(a, b userkeys.Notification) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(run.m.notes, func(a, b site.Notification) int { return cmp.Compare(a.ID, b.ID) })
 }
 
 func (run *modelRun) read() {
-	mark := userkeys.NotificationMark{UserID: run.someone()}
+	mark := site.NotificationMark{UserID: run.someone()}
 	switch run.r.IntN(6) {
 	case 0:
 	case 1:
@@ -228,7 +228,7 @@ func (run *modelRun) compare() {
 			run.differs("user %d, newest %d, want %d: -want +got\n%s", u, in.Newest, run.m.newest(u), diff)
 		}
 	}
-	f := userkeys.NotificationFilter{UserID: run.someone(), Limit: 1 + run.r.IntN(20), Offset: run.r.IntN(3)}
+	f := site.NotificationFilter{UserID: run.someone(), Limit: 1 + run.r.IntN(20), Offset: run.r.IntN(3)}
 	switch run.r.IntN(3) {
 	case 0:
 		f.Unread, f.UrgentFirst = true, run.r.IntN(2) == 0
@@ -285,13 +285,13 @@ func TestInboxUnderParallelWriters(t *testing.T) {
 		left := 0
 		for _, u := range users {
 			m := &naive{seen: map[int64]int64{u: w.inbox(u).Counts.SeenID}}
-			m.notes = must[[]userkeys.Notification](w)(w.Notifications(w.ctx, userkeys.NotificationFilter{UserID: u, Limit: 10000}))
+			m.notes = must[[]site.Notification](w)(w.Notifications(w.ctx, site.NotificationFilter{UserID: u, Limit: 10000}))
 			slices.Reverse(m.notes)
 			left += len(m.notes)
 			if diff := gocmp.Diff(m.counts(u), w.inbox(u).Counts); diff != "" {
 				w.Errorf("user %d: -want +got\n%s", u, diff)
 			}
-			if total := must[int](w)(w.CountNotifications(w.ctx, userkeys.NotificationFilter{UserID: u})); total != len(m.notes) {
+			if total := must[int](w)(w.CountNotifications(w.ctx, site.NotificationFilter{UserID: u})); total != len(m.notes) {
 				w.Errorf("user %d: %d are counted of %d", u, total, len(m.notes))
 			}
 		}
@@ -310,15 +310,15 @@ func (w *world) writeOne(r *rand.Rand, users []int64, names []string) (int64, er
 		for _, j := range r.Perm(len(names))[:1+r.IntN(len(names))] { // in any order
 			to = append(to, names[j])
 		}
-		a, err := w.AddNotifications(w.ctx, announce(note([]int{1, 2, 6}[r.IntN(3)], func(n *userkeys.Notification) {
+		a, err := w.AddNotifications(w.ctx, announce(note([]int{1, 2, 6}[r.IntN(3)], func(n *site.Notification) {
 			n.CreatedAt = noon.Add(-time.Duration(r.IntN(2)) * time.Hour)
 		}), to...))
 		return int64(len(a.IDs)), err
 	case 2:
-		_, err := w.ReadNotifications(w.ctx, userkeys.NotificationMark{UserID: u, ID: 1 + int64(r.IntN(100))})
+		_, err := w.ReadNotifications(w.ctx, site.NotificationMark{UserID: u, ID: 1 + int64(r.IntN(100))})
 		return 0, err
 	case 3:
-		_, err := w.ReadNotifications(w.ctx, userkeys.NotificationMark{UserID: u, Types: []int{1 + r.IntN(2)}})
+		_, err := w.ReadNotifications(w.ctx, site.NotificationMark{UserID: u, Types: []int{1 + r.IntN(2)}})
 		return 0, err
 	}
 	return 0, w.SeeNotifications(w.ctx, u, int64(r.IntN(200)))
@@ -329,7 +329,7 @@ func (w *world) idsInOrder(userID int64, stop <-chan struct{}) error {
 	known := map[int64]bool{}
 	newest := int64(0)
 	for {
-		list, err := w.Notifications(w.ctx, userkeys.NotificationFilter{UserID: userID, Limit: 10000})
+		list, err := w.Notifications(w.ctx, site.NotificationFilter{UserID: userID, Limit: 10000})
 		if err != nil {
 			return err
 		}

@@ -12,14 +12,14 @@ import (
 	"testing"
 	"time"
 
-	"userkeys"
 	"userkeys/internal/testkit/dbtest"
+	"userkeys/site"
 	"userkeys/store"
 )
 
 // bigLists are the lists of a user that apps and pages ask for.
-func bigLists(user, middle int64) map[string]userkeys.NotificationFilter {
-	return map[string]userkeys.NotificationFilter{
+func bigLists(user, middle int64) map[string]site.NotificationFilter {
+	return map[string]site.NotificationFilter{
 		"the first page":       {UserID: user, Limit: 60},
 		"a page in the middle": {UserID: user, Limit: 60, Before: middle},
 		"above an id":          {UserID: user, Limit: 60, After: middle},
@@ -159,7 +159,7 @@ func checkSQLitePlan(t *testing.T, db *sql.DB, name, query string, args []any) {
 }
 
 // checkPostgresPlan wants no scan to have read more than a page, or than so little that it may be read as a whole and sorted.
-func checkPostgresPlan(t *testing.T, db *sql.DB, name, query string, args []any, f userkeys.NotificationFilter) {
+func checkPostgresPlan(t *testing.T, db *sql.DB, name, query string, args []any, f site.NotificationFilter) {
 	t.Helper()
 	var text string
 	if err := db.QueryRowContext(t.Context(), "EXPLAIN (ANALYZE, FORMAT JSON) "+query, args...).Scan(&text); err != nil {
@@ -226,7 +226,7 @@ func compareInboxes(t *testing.T, s *store.Store, n, turns int) {
 	t.Helper()
 	people := []int64{1, 2, 3}
 	for _, u := range people {
-		total, err := s.CountNotifications(t.Context(), userkeys.NotificationFilter{UserID: u})
+		total, err := s.CountNotifications(t.Context(), site.NotificationFilter{UserID: u})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -236,7 +236,7 @@ func compareInboxes(t *testing.T, s *store.Store, n, turns int) {
 	ops := map[string]func(ctx context.Context, user int64) error{
 		"state and counts": func(ctx context.Context, user int64) error { _, err := s.InboxState(ctx, user); return err },
 		"count all": func(ctx context.Context, user int64) error {
-			_, err := s.CountNotifications(ctx, userkeys.NotificationFilter{UserID: user})
+			_, err := s.CountNotifications(ctx, site.NotificationFilter{UserID: user})
 			return err
 		},
 	}
@@ -293,7 +293,7 @@ func compareWrites(t *testing.T, s *store.Store, compare func(string, func(int64
 			return 0, err
 		}
 		return timed(func() error {
-			_, err := s.ReadNotifications(ctx, userkeys.NotificationMark{UserID: u, ID: id})
+			_, err := s.ReadNotifications(ctx, site.NotificationMark{UserID: u, ID: id})
 			return err
 		})
 	})

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"time"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 // ClaimJob takes a job that is due at a time: of all nodes that try, one gets
@@ -54,7 +54,7 @@ func (s *Store) Marked(ctx context.Context, name string) ([]byte, error) {
 }
 
 // Remark remembers another value in the place of the one before. The audit log tells that NAME was replaced.
-func (s *Store) Remark(ctx context.Context, name string, value []byte, act userkeys.Act) error {
+func (s *Store) Remark(ctx context.Context, name string, value []byte, act site.Act) error {
 	return s.write(ctx, func(c conn) error {
 		// Where it is this value already, or was none, nothing is replaced.
 		if _, err := c.exec("INSERT INTO userkeys_marks (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, value); err != nil {
@@ -64,6 +64,6 @@ func (s *Store) Remark(ctx context.Context, name string, value []byte, act userk
 		if err != nil || n == 0 {
 			return err
 		}
-		return audit(c, userkeys.AuditEvent{At: act.At, Caller: act.By, Action: name + actionReplaced})
+		return audit(c, site.AuditEvent{At: act.At, Caller: act.By, Action: name + actionReplaced})
 	})
 }

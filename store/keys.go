@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 const (
@@ -19,7 +20,7 @@ const (
 )
 
 // key scans keyColumns.
-func (c *columns) key(k *userkeys.UserAPIKey) {
+func (c *columns) key(k *site.UserAPIKey) {
 	var hash, oldHash []byte
 	var scopes, revokedBy, padding string
 	var created, used, expires, revoked, lifetime, renewed, oldUntil int64
@@ -30,21 +31,21 @@ func (c *columns) key(k *userkeys.UserAPIKey) {
 		k.Scopes = splitList(scopes, scopeSeparator)
 		k.CreatedAt, k.LastUsedAt = fromMicros(created), fromMicros(used)
 		k.ExpiresAt, k.RevokedAt = fromMicros(expires), fromMicros(revoked)
-		k.RevokedBy, k.Padding = userkeys.RevokedBy(revokedBy), userkeys.Padding(padding)
+		k.RevokedBy, k.Padding = site.RevokedBy(revokedBy), userkeys.Padding(padding)
 		k.Lifetime, k.RenewedAt = time.Duration(lifetime)*time.Microsecond, fromMicros(renewed)
 		k.OldHash, k.OldUntil = keyHash(oldHash), fromMicros(oldUntil)
 	})
 }
 
-func scanKey(r row) (userkeys.UserAPIKey, error) {
-	var k userkeys.UserAPIKey
+func scanKey(r row) (site.UserAPIKey, error) {
+	var k site.UserAPIKey
 	var c columns
 	c.key(&k)
 	return k, c.scan(r)
 }
 
-func scanStoredKey(r row) (userkeys.StoredKey, error) {
-	var k userkeys.StoredKey
+func scanStoredKey(r row) (site.StoredKey, error) {
+	var k site.StoredKey
 	var c columns
 	c.key(&k.UserAPIKey)
 	c.user(&k.Owner)
@@ -52,8 +53,8 @@ func scanStoredKey(r row) (userkeys.StoredKey, error) {
 	return k, c.scan(r)
 }
 
-func scanClient(r row) (userkeys.Client, error) {
-	var cl userkeys.Client
+func scanClient(r row) (site.Client, error) {
+	var cl site.Client
 	var scopes string
 	var created int64
 	err := r.Scan(&cl.ID, &cl.ClientID, &cl.ApplicationName, &cl.PublicKey, &cl.AuthRedirect, &scopes, &created)
@@ -63,8 +64,8 @@ func scanClient(r row) (userkeys.Client, error) {
 
 // KeyByHash finds a key, live or not, with its owner, also by the hash that it
 // had before its last renewal. [userkeys.NotFound].
-func (s *Store) KeyByHash(ctx context.Context, h userkeys.KeyHash) (userkeys.StoredKey, error) {
-	return read(ctx, s, func(c conn) (userkeys.StoredKey, error) {
+func (s *Store) KeyByHash(ctx context.Context, h userkeys.KeyHash) (site.StoredKey, error) {
+	return read(ctx, s, func(c conn) (site.StoredKey, error) {
 		k, err := one(c, scanStoredKey, "SELECT "+keyColumns+", "+userColumns+", w.day"+keyTables+
 			" JOIN userkeys_users u ON u.id = k.user_id WHERE k.hash = $1 OR k.old_hash = $1", h[:])
 		return k, notFound(err, "key")
@@ -72,15 +73,15 @@ func (s *Store) KeyByHash(ctx context.Context, h userkeys.KeyHash) (userkeys.Sto
 }
 
 // Key finds a key by its id. [userkeys.NotFound].
-func (s *Store) Key(ctx context.Context, id int64) (userkeys.UserAPIKey, error) {
-	return read(ctx, s, func(c conn) (userkeys.UserAPIKey, error) {
+func (s *Store) Key(ctx context.Context, id int64) (site.UserAPIKey, error) {
+	return read(ctx, s, func(c conn) (site.UserAPIKey, error) {
 		k, err := one(c, scanKey, "SELECT "+keyColumns+keyTables+" WHERE k.id = $1", id)
 		return k, notFound(err, "key")
 	})
 }
 
 // Keys lists keys, newest first.
-func (s *Store) Keys(ctx context.Context, f userkeys.KeyFilter) ([]userkeys.UserAPIKey, error) {
+func (s *Store) Keys(ctx context.Context, f site.KeyFilter) ([]site.UserAPIKey, error) {
 	if err := checkIndexed(f.ClientID); err != nil {
 		return nil, err
 	}
@@ -98,17 +99,17 @@ func (s *Store) Keys(ctx context.Context, f userkeys.KeyFilter) ([]userkeys.User
 		w.add("k.id < $?", f.Before)
 	}
 	query := "SELECT " + keyColumns + keyTables + w.where() + " ORDER BY k.id DESC LIMIT " + listLimit(f.Limit)
-	return read(ctx, s, func(c conn) ([]userkeys.UserAPIKey, error) {
+	return read(ctx, s, func(c conn) ([]site.UserAPIKey, error) {
 		return all(c, scanKey, query, w.args...)
 	})
 }
 
 // Client finds a client by its client_id. [userkeys.NotFound].
-func (s *Store) Client(ctx context.Context, clientID string) (userkeys.Client, error) {
+func (s *Store) Client(ctx context.Context, clientID string) (site.Client, error) {
 	if err := checkIndexed(clientID); err != nil {
-		return userkeys.Client{}, err
+		return site.Client{}, err
 	}
-	return read(ctx, s, func(c conn) (userkeys.Client, error) {
+	return read(ctx, s, func(c conn) (site.Client, error) {
 		cl, err := one(c, scanClient, "SELECT "+clientColumns+" FROM userkeys_clients WHERE client_id = $1", clientID)
 		return cl, notFound(err, "client")
 	})
@@ -119,13 +120,13 @@ const usesPerStatement = 200
 
 // RecordUses writes uses in one transaction. A LastUsedAt never goes back; a
 // nil Day leaves the stored one. Uses of keys that are gone are dropped.
-func (s *Store) RecordUses(ctx context.Context, uses []userkeys.KeyUse) error {
+func (s *Store) RecordUses(ctx context.Context, uses []site.KeyUse) error {
 	uses = coalesce(uses)
 	if len(uses) == 0 {
 		return nil
 	}
 	return s.write(ctx, func(c conn) error {
-		return inChunks(uses, usesPerStatement, func(chunk []userkeys.KeyUse) error {
+		return inChunks(uses, usesPerStatement, func(chunk []site.KeyUse) error {
 			values := make([]string, len(chunk))
 			args := make([]any, 0, 3*len(chunk))
 			for i, u := range chunk {
@@ -148,8 +149,8 @@ func (s *Store) RecordUses(ctx context.Context, uses []userkeys.KeyUse) error {
 
 // coalesce leaves one use per key, in the order of ids: a statement may touch
 // a row once, and rows are locked in one order.
-func coalesce(uses []userkeys.KeyUse) []userkeys.KeyUse {
-	last := make(map[int64]userkeys.KeyUse, len(uses))
+func coalesce(uses []site.KeyUse) []site.KeyUse {
+	last := make(map[int64]site.KeyUse, len(uses))
 	ids := make([]int64, 0, len(uses))
 	for _, u := range uses {
 		have, ok := last[u.KeyID]
@@ -162,7 +163,7 @@ func coalesce(uses []userkeys.KeyUse) []userkeys.KeyUse {
 		last[u.KeyID] = u
 		ids = append(ids, u.KeyID)
 	}
-	out := make([]userkeys.KeyUse, 0, len(last))
+	out := make([]site.KeyUse, 0, len(last))
 	for _, id := range unique(ids) {
 		out = append(out, last[id])
 	}

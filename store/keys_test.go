@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // The time of a key's last use never goes back.
@@ -16,14 +17,14 @@ func TestUsesNeverGoBack(t *testing.T) {
 		later := noon.Add(time.Hour)
 		check := func(what string, wantUsed time.Time, wantDay string) {
 			w.Helper()
-			got := must[userkeys.StoredKey](w)(w.KeyByHash(w.ctx, k.Hash))
+			got := must[site.StoredKey](w)(w.KeyByHash(w.ctx, k.Hash))
 			if !got.LastUsedAt.Equal(micro(wantUsed)) || string(got.Day) != wantDay {
 				w.Errorf("%s: last used %v, day %q; want %v, %q", what, got.LastUsedAt, got.Day, micro(wantUsed), wantDay)
 			}
 		}
 		use := func(at time.Time, day []byte) {
 			w.Helper()
-			w.ok(w.RecordUses(w.ctx, []userkeys.KeyUse{{KeyID: k.ID, LastUsedAt: at, Day: day}}))
+			w.ok(w.RecordUses(w.ctx, []site.KeyUse{{KeyID: k.ID, LastUsedAt: at, Day: day}}))
 		}
 		check("never used", noon, "")
 		use(noon.Add(-time.Hour), nil)
@@ -34,7 +35,7 @@ func TestUsesNeverGoBack(t *testing.T) {
 		check("an older use with a newer day", later, "d2")
 		use(later.Add(time.Second), nil)
 		check("a use without a day", later.Add(time.Second), "d2")
-		w.ok(w.RecordUses(w.ctx, []userkeys.KeyUse{
+		w.ok(w.RecordUses(w.ctx, []site.KeyUse{
 			{KeyID: k.ID, LastUsedAt: later.Add(time.Hour), Day: []byte("d3")},
 			{KeyID: k.ID, LastUsedAt: later.Add(time.Minute)},
 		}))
@@ -49,12 +50,12 @@ func TestUsesNeverGoBack(t *testing.T) {
 func TestUsesOfMany(t *testing.T) {
 	each(t, func(w *world) {
 		u := w.user("ada")
-		var uses []userkeys.KeyUse
+		var uses []site.KeyUse
 		for i := range 450 { // more than one statement holds
 			if i%90 == 0 {
-				uses = append(uses, userkeys.KeyUse{KeyID: w.key(u, fmt.Sprint(i)).ID, LastUsedAt: noon.Add(time.Second)})
+				uses = append(uses, site.KeyUse{KeyID: w.key(u, fmt.Sprint(i)).ID, LastUsedAt: noon.Add(time.Second)})
 			} else {
-				uses = append(uses, userkeys.KeyUse{KeyID: int64(1000 + i), LastUsedAt: noon})
+				uses = append(uses, site.KeyUse{KeyID: int64(1000 + i), LastUsedAt: noon})
 			}
 		}
 		slices.Reverse(uses)
@@ -62,7 +63,7 @@ func TestUsesOfMany(t *testing.T) {
 		if n := w.succeeded(errs, ""); n != 4 {
 			w.Errorf("%d of 4 batches written", n)
 		}
-		for _, k := range must[[]userkeys.UserAPIKey](w)(w.Keys(w.ctx, userkeys.KeyFilter{})) {
+		for _, k := range must[[]site.UserAPIKey](w)(w.Keys(w.ctx, site.KeyFilter{})) {
 			if !k.Used() {
 				w.Errorf("the use of key %d is lost", k.ID)
 			}
@@ -76,25 +77,25 @@ func TestKeysAreListed(t *testing.T) {
 	each(t, func(w *world) {
 		ada, bob := w.user("ada"), w.user("bob")
 		k1, k2, k3, k4 := w.key(ada, "a"), w.key(ada, "b"), w.key(bob, "a"),
-			w.key(bob, "c", func(g *userkeys.Grant) { g.Key.ExpiresAt = noon.Add(time.Hour) })
-		w.revoke(userkeys.RevokedByOwner, k2.ID)
+			w.key(bob, "c", func(g *site.Grant) { g.Key.ExpiresAt = noon.Add(time.Hour) })
+		w.revoke(site.RevokedByOwner, k2.ID)
 		for _, test := range []struct {
 			name   string
-			filter userkeys.KeyFilter
+			filter site.KeyFilter
 			want   []int64
 		}{
-			{"all", userkeys.KeyFilter{}, []int64{k4.ID, k3.ID, k2.ID, k1.ID}},
-			{"of a user", userkeys.KeyFilter{UserID: ada.ID}, []int64{k2.ID, k1.ID}},
-			{"of a client", userkeys.KeyFilter{ClientID: "a"}, []int64{k3.ID, k1.ID}},
-			{"of both", userkeys.KeyFilter{UserID: bob.ID, ClientID: "a"}, []int64{k3.ID}},
-			{"live", userkeys.KeyFilter{Live: true, Now: noon}, []int64{k4.ID, k3.ID, k1.ID}},
-			{"live at the end of one", userkeys.KeyFilter{Live: true, Now: micro(noon).Add(time.Hour)}, []int64{k3.ID, k1.ID}},
-			{"first page", userkeys.KeyFilter{Limit: 3}, []int64{k4.ID, k3.ID, k2.ID}},
-			{"next page", userkeys.KeyFilter{Limit: 3, Before: k2.ID}, []int64{k1.ID}},
-			{"of nobody", userkeys.KeyFilter{UserID: 77}, nil},
+			{"all", site.KeyFilter{}, []int64{k4.ID, k3.ID, k2.ID, k1.ID}},
+			{"of a user", site.KeyFilter{UserID: ada.ID}, []int64{k2.ID, k1.ID}},
+			{"of a client", site.KeyFilter{ClientID: "a"}, []int64{k3.ID, k1.ID}},
+			{"of both", site.KeyFilter{UserID: bob.ID, ClientID: "a"}, []int64{k3.ID}},
+			{"live", site.KeyFilter{Live: true, Now: noon}, []int64{k4.ID, k3.ID, k1.ID}},
+			{"live at the end of one", site.KeyFilter{Live: true, Now: micro(noon).Add(time.Hour)}, []int64{k3.ID, k1.ID}},
+			{"first page", site.KeyFilter{Limit: 3}, []int64{k4.ID, k3.ID, k2.ID}},
+			{"next page", site.KeyFilter{Limit: 3, Before: k2.ID}, []int64{k1.ID}},
+			{"of nobody", site.KeyFilter{UserID: 77}, nil},
 		} {
 			var got []int64
-			for _, k := range must[[]userkeys.UserAPIKey](w)(w.Keys(w.ctx, test.filter)) {
+			for _, k := range must[[]site.UserAPIKey](w)(w.Keys(w.ctx, test.filter)) {
 				got = append(got, k.ID)
 			}
 			if !slices.Equal(got, test.want) {
@@ -108,14 +109,14 @@ func TestKeysAreListed(t *testing.T) {
 func TestRenewKey(t *testing.T) {
 	each(t, func(w *world) {
 		ada := w.user("ada")
-		k := w.key(ada, "a", func(g *userkeys.Grant) {
+		k := w.key(ada, "a", func(g *site.Grant) {
 			g.Key.PublicKey, g.Key.Padding, g.Key.Lifetime, g.Key.ExpiresAt = "pem", userkeys.PaddingOAEP, time.Hour, noon.Add(time.Hour)
 		})
 		if got := w.stored(k.ID); got.PublicKey != "pem" || got.Padding != userkeys.PaddingOAEP || got.Lifetime != time.Hour {
 			w.Errorf("kept as %+v", got)
 		}
 		renew := func(presented userkeys.KeyHash, at time.Time) (userkeys.KeyHash, error) {
-			r := userkeys.Renewal{KeyID: k.ID, Presented: presented, Hash: w.hash(), ExpiresAt: at.Add(time.Hour), OldUntil: at.Add(10 * time.Minute), At: at, Caller: admin}
+			r := site.Renewal{KeyID: k.ID, Presented: presented, Hash: w.hash(), ExpiresAt: at.Add(time.Hour), OldUntil: at.Add(10 * time.Minute), At: at, Caller: admin}
 			_, err := w.RenewKey(w.ctx, r)
 			return r.Hash, err
 		}
@@ -143,7 +144,7 @@ func TestRenewKey(t *testing.T) {
 		}
 		got = w.stored(k.ID)
 		before := w.newest()
-		hashes := w.revoke(userkeys.RevokedByOwner, k.ID)
+		hashes := w.revoke(site.RevokedByOwner, k.ID)
 		if !slices.Contains(hashes, got.Hash) || !slices.Contains(hashes, got.OldHash) || len(w.changes(before).Hashes) != 2 {
 			w.Errorf("revoking forgets %d hashes, caches are told of %d", len(hashes), len(w.changes(before).Hashes))
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 const (
@@ -16,8 +17,8 @@ const (
 	notificationPosition = `CASE WHEN position = 0 THEN id ELSE position END AS position`
 )
 
-func scanNotification(r row) (userkeys.Notification, error) {
-	var n userkeys.Notification
+func scanNotification(r row) (site.Notification, error) {
+	var n site.Notification
 	var read, urgent, created int64
 	var data string
 	err := r.Scan(&n.ID, &n.UserID, &n.Type, &read, &urgent, &n.TopicID, &n.PostNumber, &n.Slug, &n.FancyTitle, &data, &created, &n.Position)
@@ -40,7 +41,7 @@ const maxListOffset = 1 << 31
 
 // Notifications lists a user's notifications, at most f.Limit (0: 1000). It reads no more of them than it
 // lists and leaves out, however many there are.
-func (s *Store) Notifications(ctx context.Context, f userkeys.NotificationFilter) ([]userkeys.Notification, error) {
+func (s *Store) Notifications(ctx context.Context, f site.NotificationFilter) ([]site.Notification, error) {
 	if err := checkTypes(f.Types); err != nil {
 		return nil, err
 	}
@@ -51,14 +52,14 @@ func (s *Store) Notifications(ctx context.Context, f userkeys.NotificationFilter
 		return nil, nil
 	}
 	query, args := listQuery(f)
-	return read(ctx, s, func(c conn) ([]userkeys.Notification, error) {
+	return read(ctx, s, func(c conn) ([]site.Notification, error) {
 		return all(c, scanNotification, query, args...)
 	})
 }
 
 // listQuery merges the ends of the parts of an index that hold what f asks for,
 // each of them in the list's order already: nothing but these ends is read or sorted.
-func listQuery(f userkeys.NotificationFilter) (string, []any) {
+func listQuery(f site.NotificationFilter) (string, []any) {
 	var w conditions
 	w.add("user_id = $?", f.UserID)
 	if f.Before != 0 {
@@ -92,7 +93,7 @@ func listQuery(f userkeys.NotificationFilter) (string, []any) {
 
 // listParts are the conditions of the parts of f's list. What they compare with is written
 // out: two of the indexes are partial ones.
-func listParts(f userkeys.NotificationFilter) []string {
+func listParts(f site.NotificationFilter) []string {
 	const read, unread, urgent, ordinary = " AND is_read = 1", " AND is_read = 0", " AND high_priority = 1", " AND high_priority = 0"
 	states := []string{read, unread}
 	switch {
@@ -122,7 +123,7 @@ func listParts(f userkeys.NotificationFilter) []string {
 }
 
 // CountNotifications counts what the list of f has on all its pages.
-func (s *Store) CountNotifications(ctx context.Context, f userkeys.NotificationFilter) (int, error) {
+func (s *Store) CountNotifications(ctx context.Context, f site.NotificationFilter) (int, error) {
 	if err := checkTypes(f.Types); err != nil {
 		return 0, err
 	}
@@ -145,7 +146,7 @@ func (s *Store) CountNotifications(ctx context.Context, f userkeys.NotificationF
 }
 
 // NotificationCounts counts what a user has not read. [userkeys.NotFound].
-func (s *Store) NotificationCounts(ctx context.Context, userID int64) (userkeys.NotificationCounts, error) {
+func (s *Store) NotificationCounts(ctx context.Context, userID int64) (site.NotificationCounts, error) {
 	in, err := s.InboxState(ctx, userID)
 	return in.Counts, err
 }
@@ -183,7 +184,7 @@ const markBatch = 1000
 // ReadNotifications marks as read what m says of the user's own, and tells how
 // many were not. Unless it is about one only, the list counts as seen. What is
 // more than 1000 is marked in several transactions: one that fails leaves the rest as it was.
-func (s *Store) ReadNotifications(ctx context.Context, m userkeys.NotificationMark) (int, error) {
+func (s *Store) ReadNotifications(ctx context.Context, m site.NotificationMark) (int, error) {
 	if err := checkTypes(m.Types); err != nil {
 		return 0, err
 	}
@@ -217,7 +218,7 @@ func (s *Store) ReadNotifications(ctx context.Context, m userkeys.NotificationMa
 }
 
 // read marks some of what m says up to an id, keeps the counts, and tells how many it were.
-func (in *inbox) read(c conn, m userkeys.NotificationMark, upTo int64) (int, error) {
+func (in *inbox) read(c conn, m site.NotificationMark, upTo int64) (int, error) {
 	var w conditions
 	w.add("user_id = $?", in.userID)
 	w.parts = append(w.parts, "is_read = 0")

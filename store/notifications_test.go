@@ -11,11 +11,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // note is a notification as it is written; urgent ones are of a type of their own.
-func note(kind int, edit ...func(*userkeys.Notification)) userkeys.Notification {
-	n := userkeys.Notification{Type: kind, HighPriority: userkeys.UrgentType(kind), Data: json.RawMessage(`{}`), CreatedAt: noon}
+func note(kind int, edit ...func(*site.Notification)) site.Notification {
+	n := site.Notification{Type: kind, HighPriority: site.UrgentType(kind), Data: json.RawMessage(`{}`), CreatedAt: noon}
 	for _, f := range edit {
 		f(&n)
 	}
@@ -23,20 +24,20 @@ func note(kind int, edit ...func(*userkeys.Notification)) userkeys.Notification 
 }
 
 // tell writes n for each name and returns the ids.
-func (w *world) tell(n userkeys.Notification, names ...string) []int64 {
+func (w *world) tell(n site.Notification, names ...string) []int64 {
 	w.Helper()
-	return must[userkeys.Announced](w)(w.AddNotifications(w.ctx, announce(n, names...))).IDs
+	return must[site.Announced](w)(w.AddNotifications(w.ctx, announce(n, names...))).IDs
 }
 
-func announce(n userkeys.Notification, names ...string) userkeys.Announcement {
-	return userkeys.Announcement{Usernames: names, Notification: n, Caller: admin}
+func announce(n site.Notification, names ...string) site.Announcement {
+	return site.Announcement{Usernames: names, Notification: n, Caller: admin}
 }
 
 // ids lists those of f, in its order.
-func (w *world) ids(f userkeys.NotificationFilter) []int64 {
+func (w *world) ids(f site.NotificationFilter) []int64 {
 	w.Helper()
 	var out []int64
-	for _, n := range must[[]userkeys.Notification](w)(w.Notifications(w.ctx, f)) {
+	for _, n := range must[[]site.Notification](w)(w.Notifications(w.ctx, f)) {
 		out = append(out, n.ID)
 	}
 	return out
@@ -46,7 +47,7 @@ func (w *world) ids(f userkeys.NotificationFilter) []int64 {
 func TestNotificationIsKept(t *testing.T) {
 	each(t, func(w *world) {
 		ada, bob := w.user("Ada"), w.user("bob")
-		n := note(2, func(n *userkeys.Notification) {
+		n := note(2, func(n *site.Notification) {
 			n.TopicID, n.PostNumber, n.Slug, n.FancyTitle = math.MaxInt64, 7, "a-slug", "A &amp; B \u00fc"
 			n.Data = json.RawMessage(`{"display_username":"carol","n":[1,{"a":null}],"q":"'; DROP TABLE x; -- $1 ?"}`)
 		})
@@ -55,15 +56,15 @@ func TestNotificationIsKept(t *testing.T) {
 		if len(ids) != 2 {
 			w.Fatalf("two users got %v", ids)
 		}
-		for i, u := range []userkeys.User{bob, ada} {
+		for i, u := range []site.User{bob, ada} {
 			want := n
 			want.ID, want.UserID, want.CreatedAt = ids[i], u.ID, micro(noon)
 			want.Position = w.inbox(u.ID).Version
-			if diff := cmp.Diff([]userkeys.Notification{want}, must[[]userkeys.Notification](w)(w.Notifications(w.ctx, userkeys.NotificationFilter{UserID: u.ID}))); diff != "" {
+			if diff := cmp.Diff([]site.Notification{want}, must[[]site.Notification](w)(w.Notifications(w.ctx, site.NotificationFilter{UserID: u.ID}))); diff != "" {
 				w.Errorf("-want +got\n%s", diff)
 			}
 		}
-		events := must[[]userkeys.AuditEvent](w)(w.AuditEvents(w.ctx, 0, 1))
+		events := must[[]site.AuditEvent](w)(w.AuditEvents(w.ctx, 0, 1))
 		if e := events[0]; e.Action != "users notified" || !cmp.Equal(e.Caller, admin) || e.Detail != "type 2, 2 users: bob, ada" {
 			w.Errorf("the event is %+v", e)
 		}
@@ -89,7 +90,7 @@ func TestNotificationsAreWrittenForAllOrNone(t *testing.T) {
 		}
 		_, err = w.AddNotifications(w.ctx, announce(note(1), "ada", ""))
 		w.refused(err, userkeys.Unprocessable)
-		if got := w.ids(userkeys.NotificationFilter{UserID: ada.ID}); got != nil || len(w.actions()) != before {
+		if got := w.ids(site.NotificationFilter{UserID: ada.ID}); got != nil || len(w.actions()) != before {
 			w.Errorf("something was written: %v, %v", got, w.actions()[before:])
 		}
 		if ids := w.tell(note(1)); len(ids) != 0 || len(w.actions()) != before {
@@ -110,8 +111,8 @@ func TestNotificationToManyUsers(t *testing.T) {
 			w.Fatalf("250 users got %d", len(ids))
 		}
 		for _, i := range []int{0, 99, 100, 249} {
-			u := must[userkeys.User](w)(w.UserNamed(w.ctx, names[i]))
-			if got := w.ids(userkeys.NotificationFilter{UserID: u.ID}); !slices.Equal(got, ids[i:i+1]) {
+			u := must[site.User](w)(w.UserNamed(w.ctx, names[i]))
+			if got := w.ids(site.NotificationFilter{UserID: u.ID}); !slices.Equal(got, ids[i:i+1]) {
 				w.Errorf("%s has %v, want %d", u.Username, got, ids[i])
 			}
 		}
@@ -128,27 +129,27 @@ func TestNotificationsAreListed(t *testing.T) {
 			ids = append(ids, w.tell(note(kind), "ada")...)
 		}
 		for _, read := range []int{0, 3} {
-			if n := must[int](w)(w.ReadNotifications(w.ctx, userkeys.NotificationMark{UserID: ada.ID, ID: ids[read]})); n != 1 {
+			if n := must[int](w)(w.ReadNotifications(w.ctx, site.NotificationMark{UserID: ada.ID, ID: ids[read]})); n != 1 {
 				w.Errorf("marked %d", n)
 			}
 		}
 		for name, c := range map[string]struct {
-			filter userkeys.NotificationFilter
+			filter site.NotificationFilter
 			want   []int // places in ids
 			total  int
 		}{
-			"all, newest first":     {userkeys.NotificationFilter{}, []int{5, 4, 3, 2, 1, 0}, 6},
-			"urgent first":          {userkeys.NotificationFilter{Unread: true, UrgentFirst: true}, []int{1, 5, 4, 2}, 4},
-			"read":                  {userkeys.NotificationFilter{Read: true}, []int{3, 0}, 2},
-			"unread":                {userkeys.NotificationFilter{Unread: true}, []int{5, 4, 2, 1}, 4},
-			"of types":              {userkeys.NotificationFilter{Types: []int{2, 24, 99}}, []int{5, 3, 2}, 3},
-			"of types and unread":   {userkeys.NotificationFilter{Types: []int{24}, Unread: true}, nil, 0},
-			"a page by offset":      {userkeys.NotificationFilter{Limit: 2, Offset: 1}, []int{4, 3}, 6},
-			"a page by id":          {userkeys.NotificationFilter{Limit: 2, Before: ids[3]}, []int{2, 1}, 6},
-			"nothing before it":     {userkeys.NotificationFilter{Before: ids[0]}, nil, 6},
-			"a negative offset":     {userkeys.NotificationFilter{Limit: 1, Offset: -5}, []int{5}, 6},
-			"before the last id":    {userkeys.NotificationFilter{Limit: 1, Before: math.MaxInt64}, []int{5}, 6},
-			"neither read nor not:": {userkeys.NotificationFilter{Read: true, Unread: true}, nil, 0},
+			"all, newest first":     {site.NotificationFilter{}, []int{5, 4, 3, 2, 1, 0}, 6},
+			"urgent first":          {site.NotificationFilter{Unread: true, UrgentFirst: true}, []int{1, 5, 4, 2}, 4},
+			"read":                  {site.NotificationFilter{Read: true}, []int{3, 0}, 2},
+			"unread":                {site.NotificationFilter{Unread: true}, []int{5, 4, 2, 1}, 4},
+			"of types":              {site.NotificationFilter{Types: []int{2, 24, 99}}, []int{5, 3, 2}, 3},
+			"of types and unread":   {site.NotificationFilter{Types: []int{24}, Unread: true}, nil, 0},
+			"a page by offset":      {site.NotificationFilter{Limit: 2, Offset: 1}, []int{4, 3}, 6},
+			"a page by id":          {site.NotificationFilter{Limit: 2, Before: ids[3]}, []int{2, 1}, 6},
+			"nothing before it":     {site.NotificationFilter{Before: ids[0]}, nil, 6},
+			"a negative offset":     {site.NotificationFilter{Limit: 1, Offset: -5}, []int{5}, 6},
+			"before the last id":    {site.NotificationFilter{Limit: 1, Before: math.MaxInt64}, []int{5}, 6},
+			"neither read nor not:": {site.NotificationFilter{Read: true, Unread: true}, nil, 0},
 		} {
 			c.filter.UserID = ada.ID
 			var want []int64
@@ -163,15 +164,15 @@ func TestNotificationsAreListed(t *testing.T) {
 			}
 		}
 		for _, id := range []int64{0, -1, math.MaxInt64, math.MinInt64} {
-			if got := w.ids(userkeys.NotificationFilter{UserID: id}); got != nil {
+			if got := w.ids(site.NotificationFilter{UserID: id}); got != nil {
 				w.Errorf("nobody %d has %v", id, got)
 			}
 		}
-		_, err := w.Notifications(w.ctx, userkeys.NotificationFilter{Types: make([]int, 1000)})
+		_, err := w.Notifications(w.ctx, site.NotificationFilter{Types: make([]int, 1000)})
 		w.refused(err, userkeys.InvalidParameters)
-		_, err = w.CountNotifications(w.ctx, userkeys.NotificationFilter{Types: make([]int, 1000)})
+		_, err = w.CountNotifications(w.ctx, site.NotificationFilter{Types: make([]int, 1000)})
 		w.refused(err, userkeys.InvalidParameters)
-		_, err = w.ReadNotifications(w.ctx, userkeys.NotificationMark{Types: make([]int, 1000)})
+		_, err = w.ReadNotifications(w.ctx, site.NotificationMark{Types: make([]int, 1000)})
 		w.refused(err, userkeys.InvalidParameters)
 	})
 }
@@ -180,24 +181,24 @@ func TestNotificationsAreListed(t *testing.T) {
 func TestNotificationsAreCounted(t *testing.T) {
 	each(t, func(w *world) {
 		ada, bob := w.user("ada"), w.user("bob")
-		counts := func(u userkeys.User) userkeys.NotificationCounts {
+		counts := func(u site.User) site.NotificationCounts {
 			w.Helper()
-			return must[userkeys.NotificationCounts](w)(w.NotificationCounts(w.ctx, u.ID))
+			return must[site.NotificationCounts](w)(w.NotificationCounts(w.ctx, u.ID))
 		}
-		want := func(u userkeys.User, want userkeys.NotificationCounts) {
+		want := func(u site.User, want site.NotificationCounts) {
 			w.Helper()
 			if diff := cmp.Diff(want, counts(u)); diff != "" {
 				w.Errorf("%s: -want +got\n%s", u.Username, diff)
 			}
 		}
-		want(ada, userkeys.NotificationCounts{})
-		bobs := userkeys.NotificationCounts{New: 1, NewMessages: 1, UnreadUrgent: 1, Unread: 1, UnreadByType: map[int]int{6: 1}}
+		want(ada, site.NotificationCounts{})
+		bobs := site.NotificationCounts{New: 1, NewMessages: 1, UnreadUrgent: 1, Unread: 1, UnreadByType: map[int]int{6: 1}}
 		var ids []int64
 		for _, kind := range []int{1, 6, 24, 2} {
 			ids = append(ids, w.tell(note(kind), "ada")...)
 		}
 		w.tell(note(6), "bob")
-		want(ada, userkeys.NotificationCounts{New: 4, NewMessages: 1, NewOrdinary: 2, UnreadUrgent: 2, Unread: 4, UnreadByType: map[int]int{1: 1, 2: 1, 6: 1, 24: 1}})
+		want(ada, site.NotificationCounts{New: 4, NewMessages: 1, NewOrdinary: 2, UnreadUrgent: 2, Unread: 4, UnreadByType: map[int]int{1: 1, 2: 1, 6: 1, 24: 1}})
 		want(bob, bobs)
 		marker := func(wantSeen, wantNewest int64) {
 			w.Helper()
@@ -212,26 +213,26 @@ func TestNotificationsAreCounted(t *testing.T) {
 		w.ok(w.SeeNotifications(w.ctx, ada.ID, ids[0])) // never back
 		w.ok(w.SeeNotifications(w.ctx, 9999, ids[0]))
 		marker(ids[1], ids[3])
-		want(ada, userkeys.NotificationCounts{SeenID: ids[1], New: 2, NewOrdinary: 1, UnreadUrgent: 2, Unread: 4, UnreadByType: map[int]int{1: 1, 2: 1, 6: 1, 24: 1}})
+		want(ada, site.NotificationCounts{SeenID: ids[1], New: 2, NewOrdinary: 1, UnreadUrgent: 2, Unread: 4, UnreadByType: map[int]int{1: 1, 2: 1, 6: 1, 24: 1}})
 		want(bob, bobs)
 
-		mark := func(m userkeys.NotificationMark, n int) {
+		mark := func(m site.NotificationMark, n int) {
 			w.Helper()
 			if got := must[int](w)(w.ReadNotifications(w.ctx, m)); got != n {
 				w.Errorf("%+v marked %d, want %d", m, got, n)
 			}
 		}
-		mark(userkeys.NotificationMark{UserID: bob.ID, ID: ids[0]}, 0) // not his
-		mark(userkeys.NotificationMark{UserID: ada.ID, ID: 9999}, 0)
-		mark(userkeys.NotificationMark{UserID: ada.ID, ID: ids[2]}, 1)
-		mark(userkeys.NotificationMark{UserID: ada.ID, ID: ids[2]}, 0)
+		mark(site.NotificationMark{UserID: bob.ID, ID: ids[0]}, 0) // not his
+		mark(site.NotificationMark{UserID: ada.ID, ID: 9999}, 0)
+		mark(site.NotificationMark{UserID: ada.ID, ID: ids[2]}, 1)
+		mark(site.NotificationMark{UserID: ada.ID, ID: ids[2]}, 0)
 		marker(ids[1], ids[3])
-		want(ada, userkeys.NotificationCounts{SeenID: ids[1], New: 1, NewOrdinary: 1, UnreadUrgent: 1, Unread: 3, UnreadByType: map[int]int{1: 1, 2: 1, 6: 1}})
-		mark(userkeys.NotificationMark{UserID: ada.ID, Types: []int{6, 5}}, 1)
+		want(ada, site.NotificationCounts{SeenID: ids[1], New: 1, NewOrdinary: 1, UnreadUrgent: 1, Unread: 3, UnreadByType: map[int]int{1: 1, 2: 1, 6: 1}})
+		mark(site.NotificationMark{UserID: ada.ID, Types: []int{6, 5}}, 1)
 		marker(ids[3], ids[3])
-		want(ada, userkeys.NotificationCounts{SeenID: ids[3], Unread: 2, UnreadByType: map[int]int{1: 1, 2: 1}})
-		mark(userkeys.NotificationMark{UserID: ada.ID}, 2)
-		if got := w.ids(userkeys.NotificationFilter{UserID: ada.ID, Unread: true}); got != nil {
+		want(ada, site.NotificationCounts{SeenID: ids[3], Unread: 2, UnreadByType: map[int]int{1: 1, 2: 1}})
+		mark(site.NotificationMark{UserID: ada.ID}, 2)
+		if got := w.ids(site.NotificationFilter{UserID: ada.ID, Unread: true}); got != nil {
 			w.Errorf("unread: %v", got)
 		}
 		want(bob, bobs)
@@ -255,7 +256,7 @@ func TestNotificationsInParallel(t *testing.T) {
 				_, err = w.AddNotifications(w.ctx, announce(note(2), "ada"))
 				return err
 			}
-			marked[i], err = w.ReadNotifications(w.ctx, userkeys.NotificationMark{UserID: ada.ID, Types: []int{1}})
+			marked[i], err = w.ReadNotifications(w.ctx, site.NotificationMark{UserID: ada.ID, Types: []int{1}})
 			return err
 		}) {
 			w.ok(err)
@@ -264,7 +265,7 @@ func TestNotificationsInParallel(t *testing.T) {
 		for _, n := range marked {
 			sum += n
 		}
-		if unread := len(w.ids(userkeys.NotificationFilter{UserID: ada.ID, Unread: true})); sum != 40 || unread != 5 {
+		if unread := len(w.ids(site.NotificationFilter{UserID: ada.ID, Unread: true})); sum != 40 || unread != 5 {
 			w.Errorf("40 were marked %d times, and %d of 5 later ones are unread", sum, unread)
 		}
 	})
@@ -275,9 +276,9 @@ func TestNotificationsGoWithTheUser(t *testing.T) {
 	each(t, func(w *world) {
 		ada := w.user("ada")
 		w.tell(note(1), "ada", w.user("bob").Username)
-		w.ok(w.SetUserStatus(w.ctx, ada.ID, userkeys.UserStatus{Emoji: "tooth", Description: "d", SetAt: noon}))
+		w.ok(w.SetUserStatus(w.ctx, ada.ID, site.UserStatus{Emoji: "tooth", Description: "d", SetAt: noon}))
 		w.ok(w.DeleteUser(w.ctx, ada.ID, admin.At(noon)))
-		if got := w.ids(userkeys.NotificationFilter{UserID: ada.ID}); got != nil {
+		if got := w.ids(site.NotificationFilter{UserID: ada.ID}); got != nil {
 			w.Errorf("a deleted user has %v", got)
 		}
 		_, err := w.UserStatus(w.ctx, ada.ID, noon)

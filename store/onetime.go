@@ -5,9 +5,10 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
-func checkOneTimePassword(p userkeys.OneTimePassword) error {
+func checkOneTimePassword(p site.OneTimePassword) error {
 	if !userkeys.IsOneTimePassword(p.Password) {
 		return userkeys.Errorf(userkeys.InvalidParameters, "this is no one-time password")
 	}
@@ -15,7 +16,7 @@ func checkOneTimePassword(p userkeys.OneTimePassword) error {
 }
 
 // putOneTimePassword replaces the user's one-time password: the newest counts. nil is none.
-func putOneTimePassword(c conn, p *userkeys.OneTimePassword) error {
+func putOneTimePassword(c conn, p *site.OneTimePassword) error {
 	if p == nil {
 		return nil
 	}
@@ -29,7 +30,7 @@ func putOneTimePassword(c conn, p *userkeys.OneTimePassword) error {
 // CreateOneTimePassword stores a one-time password in place of the user's last
 // one. A consent that is named is consumed in the same transaction, or
 // [userkeys.ConsentGone]. [userkeys.NotFound] without the user.
-func (s *Store) CreateOneTimePassword(ctx context.Context, p userkeys.OneTimePassword, consentID string, by userkeys.Caller) error {
+func (s *Store) CreateOneTimePassword(ctx context.Context, p site.OneTimePassword, consentID string, by site.Caller) error {
 	if err := checkOneTimePassword(p); err != nil {
 		return err
 	}
@@ -40,28 +41,28 @@ func (s *Store) CreateOneTimePassword(ctx context.Context, p userkeys.OneTimePas
 		if err := s.lockUser(c, p.UserID); err != nil {
 			return err
 		}
-		g := userkeys.Grant{ConsentID: consentID, Key: userkeys.UserAPIKey{UserID: p.UserID, CreatedAt: p.CreatedAt}}
+		g := site.Grant{ConsentID: consentID, Key: site.UserAPIKey{UserID: p.UserID, CreatedAt: p.CreatedAt}}
 		if err := consumeConsent(c, g); err != nil {
 			return err
 		}
 		if err := putOneTimePassword(c, &p); err != nil {
 			return err
 		}
-		return audit(c, userkeys.AuditEvent{At: p.CreatedAt, Caller: by, Action: actionOneTimeMade, UserID: p.UserID, Detail: p.ApplicationName})
+		return audit(c, site.AuditEvent{At: p.CreatedAt, Caller: by, Action: actionOneTimeMade, UserID: p.UserID, Detail: p.ApplicationName})
 	})
 }
 
 const oneTimeColumns = "user_id, application_name, created_at, expires_at, key_id"
 
-func scanOneTime(r row) (userkeys.OneTimePassword, error) {
-	var p userkeys.OneTimePassword
+func scanOneTime(r row) (site.OneTimePassword, error) {
+	var p site.OneTimePassword
 	var created, expires int64
 	err := r.Scan(&p.UserID, &p.ApplicationName, &created, &expires, &p.KeyID)
 	p.CreatedAt, p.ExpiresAt = fromMicros(created), fromMicros(expires)
 	return p, err
 }
 
-func oneTimeGone(err error, p userkeys.OneTimePassword, now time.Time) error {
+func oneTimeGone(err error, p site.OneTimePassword, now time.Time) error {
 	if isNoRows(err) || err == nil && !cut(now).Before(p.ExpiresAt) {
 		return oneTimeOver()
 	}
@@ -74,8 +75,8 @@ func oneTimeOver() error {
 
 // OneTimePassword finds a one-time password that is good at now, without
 // consuming it. [userkeys.ConsentGone].
-func (s *Store) OneTimePassword(ctx context.Context, password string, now time.Time) (userkeys.OneTimePassword, error) {
-	return read(ctx, s, func(c conn) (userkeys.OneTimePassword, error) {
+func (s *Store) OneTimePassword(ctx context.Context, password string, now time.Time) (site.OneTimePassword, error) {
+	return read(ctx, s, func(c conn) (site.OneTimePassword, error) {
 		p, err := one(c, scanOneTime, "SELECT "+oneTimeColumns+" FROM userkeys_one_time_passwords WHERE hash = $1 AND used = 0", secretHash(password))
 		return p, oneTimeGone(err, p, now)
 	})
@@ -84,8 +85,8 @@ func (s *Store) OneTimePassword(ctx context.Context, password string, now time.T
 // ConsumeOneTimePassword marks a one-time password as used and tells whose it
 // was: of many who try at once, one is told. [userkeys.ConsentGone] to all others. Its row stays
 // until [Store.BindSession] finds it, so that what ends sign-ins in between ends this one too.
-func (s *Store) ConsumeOneTimePassword(ctx context.Context, password string, act userkeys.Act) (userkeys.OneTimePassword, error) {
-	var p userkeys.OneTimePassword
+func (s *Store) ConsumeOneTimePassword(ctx context.Context, password string, act site.Act) (site.OneTimePassword, error) {
+	var p site.OneTimePassword
 	err := s.write(ctx, func(c conn) error {
 		var err error
 		p, err = one(c, scanOneTime, "UPDATE userkeys_one_time_passwords SET used = 1 WHERE hash = $1 AND used = 0 RETURNING "+oneTimeColumns, secretHash(password))
@@ -93,7 +94,7 @@ func (s *Store) ConsumeOneTimePassword(ctx context.Context, password string, act
 			return err
 		}
 		p.Password = password
-		return audit(c, userkeys.AuditEvent{At: act.At, Caller: act.By, Action: actionOneTimeUsed, UserID: p.UserID, Detail: p.ApplicationName})
+		return audit(c, site.AuditEvent{At: act.At, Caller: act.By, Action: actionOneTimeUsed, UserID: p.UserID, Detail: p.ApplicationName})
 	})
 	return p, err
 }

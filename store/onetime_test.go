@@ -5,13 +5,14 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
-func (w *world) oneTime(u userkeys.User) string {
+func (w *world) oneTime(u site.User) string {
 	w.Helper()
 	p := userkeys.NewOneTimePassword()
-	w.ok(w.CreateOneTimePassword(w.ctx, userkeys.OneTimePassword{
-		Password: p, UserID: u.ID, ApplicationName: "phone", CreatedAt: noon, ExpiresAt: noon.Add(userkeys.OneTimeLifetime),
+	w.ok(w.CreateOneTimePassword(w.ctx, site.OneTimePassword{
+		Password: p, UserID: u.ID, ApplicationName: "phone", CreatedAt: noon, ExpiresAt: noon.Add(site.OneTimeLifetime),
 	}, "", admin))
 	return p
 }
@@ -28,8 +29,8 @@ func TestOneTimePasswords(t *testing.T) {
 		newer := w.oneTime(ada)
 		w.refused(look(older, noon), userkeys.ConsentGone)
 		w.ok(look(newer, noon))
-		w.refused(look(newer, noon.Add(userkeys.OneTimeLifetime)), userkeys.ConsentGone)
-		_, err := w.ConsumeOneTimePassword(w.ctx, newer, admin.At(noon.Add(userkeys.OneTimeLifetime)))
+		w.refused(look(newer, noon.Add(site.OneTimeLifetime)), userkeys.ConsentGone)
+		_, err := w.ConsumeOneTimePassword(w.ctx, newer, admin.At(noon.Add(site.OneTimeLifetime)))
 		w.refused(err, userkeys.ConsentGone)
 		w.once(func() error {
 			p, err := w.ConsumeOneTimePassword(w.ctx, newer, admin.At(noon))
@@ -42,11 +43,11 @@ func TestOneTimePasswords(t *testing.T) {
 		w.ok(w.DeleteUserSessions(w.ctx, ada.ID))
 		w.refused(look(p, noon), userkeys.ConsentGone)
 		p = w.oneTime(ada)
-		_, err = w.Store.Revoke(w.ctx, userkeys.Revocation{UserID: ada.ID, By: userkeys.RevokedByOwner, At: noon, Caller: admin})
+		_, err = w.Store.Revoke(w.ctx, site.Revocation{UserID: ada.ID, By: site.RevokedByOwner, At: noon, Caller: admin})
 		w.ok(err)
 		w.refused(look(p, noon), userkeys.ConsentGone)
-		w.refused(w.CreateOneTimePassword(w.ctx, userkeys.OneTimePassword{Password: "x", UserID: ada.ID}, "", admin), userkeys.InvalidParameters)
-		w.refused(w.CreateOneTimePassword(w.ctx, userkeys.OneTimePassword{Password: userkeys.NewOneTimePassword(), UserID: 999}, "", admin), userkeys.NotFound)
-		w.refused(w.CreateOneTimePassword(w.ctx, userkeys.OneTimePassword{Password: userkeys.NewOneTimePassword(), UserID: ada.ID, CreatedAt: noon}, "no consent", admin), userkeys.ConsentGone)
+		w.refused(w.CreateOneTimePassword(w.ctx, site.OneTimePassword{Password: "x", UserID: ada.ID}, "", admin), userkeys.InvalidParameters)
+		w.refused(w.CreateOneTimePassword(w.ctx, site.OneTimePassword{Password: userkeys.NewOneTimePassword(), UserID: 999}, "", admin), userkeys.NotFound)
+		w.refused(w.CreateOneTimePassword(w.ctx, site.OneTimePassword{Password: userkeys.NewOneTimePassword(), UserID: ada.ID, CreatedAt: noon}, "no consent", admin), userkeys.ConsentGone)
 	})
 }

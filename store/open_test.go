@@ -10,6 +10,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit/dbtest"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -146,7 +147,7 @@ func TestPostgresCommitsToDiskWhateverTheSession(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.SetSetting(t.Context(), "title", "x", userkeys.Caller{}.At(at)); err != nil {
+	if err := s.SetSetting(t.Context(), "title", "x", site.Caller{}.At(at)); err != nil {
 		t.Fatal(err)
 	}
 	var got string

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // How long what is over stays.
@@ -50,7 +51,7 @@ func (s *Store) purge(ctx context.Context, at time.Time) error {
 		{"userkeys_user_statuses", "user_id", "ends_at <> 0 AND ends_at <= $1", at},
 		{"userkeys_admin_keys", "id", "(revoked_at <> 0 AND revoked_at <= $1) OR (expires_at <> 0 AND expires_at <= $1)", at.Add(-keepDeadKeys)},
 		{"userkeys_deliveries", "id", "dead_at <> 0 AND dead_at <= $1", at.Add(-keepDeadDeliveries)},
-		{"userkeys_announcements", "key_hash", "created_at <= $1", at.Add(-userkeys.IdempotencyLifetime)},
+		{"userkeys_announcements", "key_hash", "created_at <= $1", at.Add(-site.IdempotencyLifetime)},
 		{"userkeys_guesses", "name", "until <> 0 AND until <= $1", at},
 		// Always the oldest ones, whatever the clocks of the nodes: no gap may look
 		// like "nothing happened". The newest one stays: nodes compare its token.
@@ -80,8 +81,8 @@ func (s *Store) purge(ctx context.Context, at time.Time) error {
 		return err
 	}
 	return s.write(ctx, func(c conn) error {
-		return audit(c, userkeys.AuditEvent{
-			At: at, Caller: userkeys.Caller{As: userkeys.CallerSystem}, Action: actionPurged,
+		return audit(c, site.AuditEvent{
+			At: at, Caller: site.Caller{As: site.CallerSystem}, Action: actionPurged,
 			Detail: fmt.Sprintf("%d keys revoked or expired for long, %d clients without keys", keys, clients),
 		})
 	})

@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // Deliveries lists deliveries, newest first.
-func (s *Store) Deliveries(ctx context.Context, f userkeys.DeliveryFilter) ([]userkeys.Delivery, error) {
+func (s *Store) Deliveries(ctx context.Context, f site.DeliveryFilter) ([]site.Delivery, error) {
 	if err := checkText(f.Host); err != nil {
 		return nil, err
 	}
@@ -30,7 +31,7 @@ func (s *Store) Deliveries(ctx context.Context, f userkeys.DeliveryFilter) ([]us
 		w.add("id < $?", f.Before)
 	}
 	query := "SELECT " + deliveryColumns + " FROM userkeys_deliveries" + w.where() + " ORDER BY id DESC LIMIT " + listLimit(f.Limit)
-	return read(ctx, s, func(c conn) ([]userkeys.Delivery, error) {
+	return read(ctx, s, func(c conn) ([]site.Delivery, error) {
 		return all(c, scanDelivery, query, w.args...)
 	})
 }
@@ -48,8 +49,8 @@ func scanQueued(r row) (queued, error) {
 	return n, err
 }
 
-func scanKnownReceiver(r row) (userkeys.PushReceiver, error) {
-	var a userkeys.PushReceiver
+func scanKnownReceiver(r row) (site.PushReceiver, error) {
+	var a site.PushReceiver
 	var c columns
 	c.receiver(&a)
 	c.reach(&a.Reach)
@@ -57,17 +58,17 @@ func scanKnownReceiver(r row) (userkeys.PushReceiver, error) {
 }
 
 // PushHosts lists every host that something was pushed to or waits for, with its numbers.
-func (s *Store) PushHosts(ctx context.Context) ([]userkeys.PushHost, error) {
-	return read(ctx, s, func(c conn) ([]userkeys.PushHost, error) {
+func (s *Store) PushHosts(ctx context.Context) ([]site.PushHost, error) {
+	return read(ctx, s, func(c conn) ([]site.PushHost, error) {
 		addresses, err := all(c, scanKnownReceiver, "SELECT "+receiverColumns+", "+reachColumns+
 			" FROM userkeys_push_receivers a JOIN userkeys_push_hosts h ON h.host = a.host ORDER BY a.host")
 		if err != nil {
 			return nil, err
 		}
-		var hosts []userkeys.PushHost
+		var hosts []site.PushHost
 		for _, a := range addresses {
 			if n := len(hosts); n == 0 || hosts[n-1].Host != a.Host {
-				hosts = append(hosts, userkeys.PushHost{Host: a.Host})
+				hosts = append(hosts, site.PushHost{Host: a.Host})
 			}
 			addReceiver(&hosts[len(hosts)-1], a)
 		}
@@ -111,7 +112,7 @@ func (s *Store) PushHosts(ctx context.Context) ([]userkeys.PushHost, error) {
 }
 
 // addReceiver adds an address of a host to what is told of the host.
-func addReceiver(h *userkeys.PushHost, a userkeys.PushReceiver) {
+func addReceiver(h *site.PushHost, a site.PushReceiver) {
 	h.Failures = max(h.Failures, a.Failures, a.Reach.Failures)
 	h.ClosedUntil = later(h.ClosedUntil, a.OpensAt())
 	h.DeliveredAt = later(h.DeliveredAt, a.DeliveredAt)
@@ -122,8 +123,8 @@ func addReceiver(h *userkeys.PushHost, a userkeys.PushReceiver) {
 	h.Failed += a.Failed
 }
 
-func scanKeyPush(r row) (userkeys.PushedKey, error) {
-	var k userkeys.PushedKey
+func scanKeyPush(r row) (site.PushedKey, error) {
+	var k site.PushedKey
 	var c columns
 	c.dest = append(c.dest, &k.ID)
 	c.push(&k.Push)
@@ -131,9 +132,9 @@ func scanKeyPush(r row) (userkeys.PushedKey, error) {
 }
 
 // KeyPushes tells how pushing to keys goes, by their ids; those that nothing was pushed to are absent.
-func (s *Store) KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]userkeys.KeyPush, error) {
-	return read(ctx, s, func(c conn) (map[int64]userkeys.KeyPush, error) {
-		out := map[int64]userkeys.KeyPush{}
+func (s *Store) KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]site.KeyPush, error) {
+	return read(ctx, s, func(c conn) (map[int64]site.KeyPush, error) {
+		out := map[int64]site.KeyPush{}
 		err := inChunks(unique(keyIDs), idsPerStatement, func(chunk []int64) error {
 			some, err := byIDs(c, scanKeyPush, "SELECT p.key_id, "+pushColumns+" FROM userkeys_key_pushes p WHERE p.key_id", chunk)
 			for _, k := range some {
@@ -146,7 +147,7 @@ func (s *Store) KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]userke
 }
 
 // QueueTest queues a test push for one key. [userkeys.Conflict] if one is on its way already.
-func (s *Store) QueueTest(ctx context.Context, k userkeys.UserAPIKey, at time.Time) error {
+func (s *Store) QueueTest(ctx context.Context, k site.UserAPIKey, at time.Time) error {
 	return s.write(ctx, func(c conn) error {
 		open, err := one(c, scanInt, `SELECT COUNT(*) FROM userkeys_deliveries
 			WHERE user_id = $1 AND push_url = $2 AND key_id = $3 AND dead_at = 0`, k.UserID, k.PushURL, k.ID)
@@ -174,7 +175,7 @@ const requeue = "UPDATE userkeys_deliveries SET dead_at = 0, next_at = $1, queue
 // ResumeKeyPush switches pushing to a key on again, and queues again what was given
 // up for it since a time, and what waits for its next attempt. What is on already, with nothing to queue, stays as it is and leaves no
 // line in the log. An address that is closed opens in its time: its owner is one of many. [userkeys.NotFound].
-func (s *Store) ResumeKeyPush(ctx context.Context, keyID int64, since, at time.Time, by userkeys.Caller) error {
+func (s *Store) ResumeKeyPush(ctx context.Context, keyID int64, since, at time.Time, by site.Caller) error {
 	if err := checkText(string(by.Kind()), by.Address); err != nil {
 		return err
 	}
@@ -196,7 +197,7 @@ func (s *Store) ResumeKeyPush(ctx context.Context, keyID int64, since, at time.T
 		if err != nil || switched+queued+hurried == 0 {
 			return err
 		}
-		return audit(c, userkeys.AuditEvent{
+		return audit(c, site.AuditEvent{
 			At: at, Caller: by, Action: actionPushResumed, KeyID: k.ID, UserID: k.UserID, ClientID: k.ClientID, Detail: userkeys.PushHostOf(k.PushURL),
 		})
 	})
@@ -204,7 +205,7 @@ func (s *Store) ResumeKeyPush(ctx context.Context, keyID int64, since, at time.T
 
 // ResumeHostPushes does so for all keys with an address at a host, and opens it and its addresses. [userkeys.NotFound].
 // Rows are locked in the order in which [Store.FinishDeliveries] does.
-func (s *Store) ResumeHostPushes(ctx context.Context, host string, since, at time.Time, by userkeys.Caller) error {
+func (s *Store) ResumeHostPushes(ctx context.Context, host string, since, at time.Time, by site.Caller) error {
 	if err := checkText(host, string(by.Kind()), by.Address); err != nil {
 		return err
 	}
@@ -239,7 +240,7 @@ func (s *Store) ResumeHostPushes(ctx context.Context, host string, since, at tim
 		if err := s.openHost(c, host); err != nil {
 			return err
 		}
-		return audit(c, userkeys.AuditEvent{At: at, Caller: by, Action: actionPushResumed, Detail: fmt.Sprintf("%s, %d keys", host, len(ids))})
+		return audit(c, site.AuditEvent{At: at, Caller: by, Action: actionPushResumed, Detail: fmt.Sprintf("%s, %d keys", host, len(ids))})
 	})
 }
 
@@ -256,8 +257,8 @@ func (s *Store) openHost(c conn, host string) error {
 	return nil
 }
 
-func scanKeyAddress(r row) (userkeys.UserAPIKey, error) {
-	var k userkeys.UserAPIKey
+func scanKeyAddress(r row) (site.UserAPIKey, error) {
+	var k site.UserAPIKey
 	err := r.Scan(&k.ID, &k.PushURL)
 	return k, err
 }
@@ -279,18 +280,18 @@ func switchOn(c conn, keyIDs []int64) (int64, error) {
 
 // ReplayDeliveries queues again what was given up: those of ids, or all of a host, or all. Pushing to the
 // keys that they are for is switched on: else they would be given up once more.
-func (s *Store) ReplayDeliveries(ctx context.Context, ids []int64, host string, at time.Time, by userkeys.Caller) (int, error) {
+func (s *Store) ReplayDeliveries(ctx context.Context, ids []int64, host string, at time.Time, by site.Caller) (int, error) {
 	return s.settleDead(ctx, ids, host, at, by, actionPushReplayed, requeue, `UPDATE userkeys_key_pushes SET off_at = 0, failing_since = 0, problem = ''
 		WHERE off_at <> 0 AND EXISTS (SELECT 1 FROM userkeys_keys k JOIN userkeys_deliveries d ON d.user_id = k.user_id AND d.push_url = k.push_url
 			WHERE k.id = userkeys_key_pushes.key_id AND d.dead_at = 0 AND d.queued_at = $1)`)
 }
 
 // DiscardDeliveries forgets what was given up, in the same way.
-func (s *Store) DiscardDeliveries(ctx context.Context, ids []int64, host string, at time.Time, by userkeys.Caller) (int, error) {
+func (s *Store) DiscardDeliveries(ctx context.Context, ids []int64, host string, at time.Time, by site.Caller) (int, error) {
 	return s.settleDead(ctx, ids, host, at, by, actionPushDiscarded, "DELETE FROM userkeys_deliveries", "")
 }
 
-func (s *Store) settleDead(ctx context.Context, ids []int64, host string, at time.Time, by userkeys.Caller, action, statement, after string) (int, error) {
+func (s *Store) settleDead(ctx context.Context, ids []int64, host string, at time.Time, by site.Caller, action, statement, after string) (int, error) {
 	if err := checkText(host, string(by.Kind()), by.Address); err != nil {
 		return 0, err
 	}
@@ -320,7 +321,7 @@ func (s *Store) settleDead(ctx context.Context, ids []int64, host string, at tim
 				return err
 			}
 		}
-		return audit(c, userkeys.AuditEvent{At: at, Caller: by, Action: action, Detail: strings.TrimSpace(fmt.Sprintf("%d deliveries %s", n, host))})
+		return audit(c, site.AuditEvent{At: at, Caller: by, Action: action, Detail: strings.TrimSpace(fmt.Sprintf("%d deliveries %s", n, host))})
 	})
 	return int(n), err
 }

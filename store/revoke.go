@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // keyRow is what the SQL of a change to keys gives back of each.
@@ -37,8 +38,8 @@ func hashes(keys []keyRow) []userkeys.KeyHash {
 	return out
 }
 
-func keyEvents(keys []keyRow, e userkeys.AuditEvent) []userkeys.AuditEvent {
-	out := make([]userkeys.AuditEvent, len(keys))
+func keyEvents(keys []keyRow, e site.AuditEvent) []site.AuditEvent {
+	out := make([]site.AuditEvent, len(keys))
 	for i, k := range keys {
 		e.KeyID, e.UserID, e.ClientID = k.id, k.userID, k.clientID
 		out[i] = e
@@ -51,7 +52,7 @@ func keyEvents(keys []keyRow, e userkeys.AuditEvent) []userkeys.AuditEvent {
 // revocation takes the place of any other, and its owner's that of the app. It goes through even where the audit
 // log cannot be written: to stop access must not depend on a log. The events
 // are then kept and written as soon as they can be.
-func (s *Store) Revoke(ctx context.Context, r userkeys.Revocation) ([]userkeys.KeyHash, error) {
+func (s *Store) Revoke(ctx context.Context, r site.Revocation) ([]userkeys.KeyHash, error) {
 	if err := checkText(string(r.By), string(r.Caller.Kind()), r.Caller.Address); err != nil {
 		return nil, err
 	}
@@ -59,7 +60,7 @@ func (s *Store) Revoke(ctx context.Context, r userkeys.Revocation) ([]userkeys.K
 		return nil, userkeys.Errorf(userkeys.InvalidParameters, "a revocation must say by whom")
 	}
 	var revoked []keyRow
-	var unwritten []userkeys.AuditEvent
+	var unwritten []site.AuditEvent
 	err := s.writeUrgent(ctx, func(c conn) error {
 		var err error
 		if revoked, err = s.revokeKeys(c, r); err != nil {
@@ -68,7 +69,7 @@ func (s *Store) Revoke(ctx context.Context, r userkeys.Revocation) ([]userkeys.K
 		if err = endSignIns(c, r, revoked); err != nil || len(revoked) == 0 {
 			return err
 		}
-		unwritten, err = auditOrKeep(c, keyEvents(revoked, userkeys.AuditEvent{
+		unwritten, err = auditOrKeep(c, keyEvents(revoked, site.AuditEvent{
 			At: r.At, Caller: r.Caller, Action: actionKeyRevoked, Detail: string(r.By),
 		}))
 		if err != nil {
@@ -86,8 +87,8 @@ func (s *Store) Revoke(ctx context.Context, r userkeys.Revocation) ([]userkeys.K
 // endSignIns ends the sessions that apps began with their keys, and takes back what may still sign them in. An app that
 // gives its key back keeps both: shipped ones do that before they use the password. Revoking everything of a user also
 // ends the sessions of apps without a key.
-func endSignIns(c conn, r userkeys.Revocation, revoked []keyRow) error {
-	if r.By == userkeys.RevokedByApp {
+func endSignIns(c conn, r site.Revocation, revoked []keyRow) error {
+	if r.By == site.RevokedByApp {
 		return nil
 	}
 	if len(r.IDs) == 0 && r.UserID != 0 {
@@ -104,7 +105,7 @@ func endSignIns(c conn, r userkeys.Revocation, revoked []keyRow) error {
 	return endKeySessions(c, revoked)
 }
 
-func (s *Store) revokeKeys(c conn, r userkeys.Revocation) ([]keyRow, error) {
+func (s *Store) revokeKeys(c conn, r site.Revocation) ([]keyRow, error) {
 	const set = "UPDATE userkeys_keys SET revoked_at = $1, revoked_by = $2 WHERE "
 	at, by := micros(r.At), string(r.By)
 	if len(r.IDs) == 0 {
@@ -126,7 +127,7 @@ func (s *Store) revokeKeys(c conn, r userkeys.Revocation) ([]keyRow, error) {
 		if err := lockKeys(c, s.diff.lockRow, "id IN ("+list(1, len(ids))+")", wanted...); err != nil {
 			return err
 		}
-		args := append([]any{at, by, string(userkeys.RevokedByAdmin), flag(r.By == userkeys.RevokedByAdmin), flag(r.By == userkeys.RevokedByOwner)}, wanted...)
+		args := append([]any{at, by, string(site.RevokedByAdmin), flag(r.By == site.RevokedByAdmin), flag(r.By == site.RevokedByOwner)}, wanted...)
 		rows, err := all(c, scanKeyRow, set+`id IN (`+list(6, len(ids))+`) AND (revoked_at = 0 OR (revoked_by <> $3 AND CAST($4 AS BIGINT) = 1)
 			OR (revoked_by = 'app' AND CAST($5 AS BIGINT) = 1)) RETURNING `+keyRowColumns, args...)
 		out = append(out, rows...)
@@ -150,7 +151,7 @@ func lockKeys(c conn, lock, condition string, args ...any) error {
 // returns its hash. A key that is not revoked stays as it is. [userkeys.NotFound]
 // if the key is gone; [userkeys.Conflict] if it was revoked in another way meanwhile, or, with
 // [ReasonTooManyKeys], if the owner has as many live keys as they may have.
-func (s *Store) UndoRevoke(ctx context.Context, u userkeys.Undo) (userkeys.KeyHash, error) {
+func (s *Store) UndoRevoke(ctx context.Context, u site.Undo) (userkeys.KeyHash, error) {
 	if err := checkText(string(u.Caller.Kind()), u.Caller.Address); err != nil {
 		return userkeys.KeyHash{}, err
 	}
@@ -168,7 +169,7 @@ func (s *Store) UndoRevoke(ctx context.Context, u userkeys.Undo) (userkeys.KeyHa
 
 // undoRevoke locks the owner and the key first, so that what is counted and
 // what was decided on is still so when the key lives again.
-func (s *Store) undoRevoke(c conn, u userkeys.Undo) (userkeys.KeyHash, error) {
+func (s *Store) undoRevoke(c conn, u site.Undo) (userkeys.KeyHash, error) {
 	if err := s.lockOwner(c, u.Key.ID); err != nil {
 		return userkeys.KeyHash{}, err
 	}
@@ -189,7 +190,7 @@ func (s *Store) undoRevoke(c conn, u userkeys.Undo) (userkeys.KeyHash, error) {
 	if err != nil {
 		return userkeys.KeyHash{}, err
 	}
-	err = audit(c, keyEvents(undone, userkeys.AuditEvent{At: u.At, Caller: u.Caller, Action: actionRevocationUndone})...)
+	err = audit(c, keyEvents(undone, site.AuditEvent{At: u.At, Caller: u.Caller, Action: actionRevocationUndone})...)
 	if err != nil {
 		return userkeys.KeyHash{}, err
 	}
@@ -199,15 +200,15 @@ func (s *Store) undoRevoke(c conn, u userkeys.Undo) (userkeys.KeyHash, error) {
 // RevokeStale revokes live keys last used before unusedBefore and those
 // created before createdBefore; a zero time revokes none. It returns how many.
 func (s *Store) RevokeStale(ctx context.Context, unusedBefore, createdBefore, at time.Time) (int, error) {
-	unused, err := s.revokeWhere(ctx, "COALESCE(w.last_used_at, k.created_at) < $3", unusedBefore, at, userkeys.RevokedByUnused)
+	unused, err := s.revokeWhere(ctx, "COALESCE(w.last_used_at, k.created_at) < $3", unusedBefore, at, site.RevokedByUnused)
 	if err != nil {
 		return unused, err
 	}
-	old, err := s.revokeWhere(ctx, "k.created_at < $3", createdBefore, at, userkeys.RevokedByMaxLife)
+	old, err := s.revokeWhere(ctx, "k.created_at < $3", createdBefore, at, site.RevokedByMaxLife)
 	return unused + old, err
 }
 
-func (s *Store) revokeWhere(ctx context.Context, condition string, before, at time.Time, by userkeys.RevokedBy) (int, error) {
+func (s *Store) revokeWhere(ctx context.Context, condition string, before, at time.Time, by site.RevokedBy) (int, error) {
 	if before.IsZero() {
 		return 0, nil
 	}
@@ -227,8 +228,8 @@ func (s *Store) revokeWhere(ctx context.Context, condition string, before, at ti
 			if err := endKeySessions(c, revoked); err != nil {
 				return err
 			}
-			err = audit(c, keyEvents(revoked, userkeys.AuditEvent{
-				At: at, Caller: userkeys.Caller{As: userkeys.CallerSystem}, Action: actionKeyRevoked, Detail: string(by),
+			err = audit(c, keyEvents(revoked, site.AuditEvent{
+				At: at, Caller: site.Caller{As: site.CallerSystem}, Action: actionKeyRevoked, Detail: string(by),
 			})...)
 			if err != nil {
 				return err

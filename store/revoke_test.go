@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // Revoking a key again changes nothing.
@@ -15,28 +16,28 @@ func TestRevokeIsIdempotent(t *testing.T) {
 	each(t, func(w *world) {
 		u := w.user("ada")
 		a, b := w.key(u, "a"), w.key(u, "b")
-		if got := w.revoke(userkeys.RevokedByOwner, a.ID, a.ID); !slices.Equal(got, []userkeys.KeyHash{a.Hash}) {
+		if got := w.revoke(site.RevokedByOwner, a.ID, a.ID); !slices.Equal(got, []userkeys.KeyHash{a.Hash}) {
 			w.Errorf("first: changed %v", got)
 		}
 		k := w.stored(a.ID)
-		if k.RevokedBy != userkeys.RevokedByOwner || !k.RevokedAt.Equal(micro(noon.Add(time.Minute))) || k.Live(noon) {
+		if k.RevokedBy != site.RevokedByOwner || !k.RevokedAt.Equal(micro(noon.Add(time.Minute))) || k.Live(noon) {
 			w.Errorf("revoked key is %+v", k)
 		}
 		if w.stored(b.ID).RevokedBy != "" {
 			w.Error("another key was revoked too")
 		}
 		epoch, log := w.newest(), w.actions()
-		for _, by := range []userkeys.RevokedBy{userkeys.RevokedByOwner, userkeys.RevokedByUnused, userkeys.RevokedByMaxLife} {
+		for _, by := range []site.RevokedBy{site.RevokedByOwner, site.RevokedByUnused, site.RevokedByMaxLife} {
 			if got := w.revoke(by, a.ID); len(got) != 0 {
 				w.Errorf("again by %s: changed %v", by, got)
 			}
 		}
-		if w.stored(a.ID).RevokedBy != userkeys.RevokedByOwner || w.newest() != epoch || len(w.actions()) != len(log) {
+		if w.stored(a.ID).RevokedBy != site.RevokedByOwner || w.newest() != epoch || len(w.actions()) != len(log) {
 			w.Error("revoking again changed something")
 		}
 		hashes := make([][]userkeys.KeyHash, 20)
 		for _, err := range w.together(20, func(i int) (err error) {
-			hashes[i], err = w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{b.ID, a.ID}, By: userkeys.RevokedByOwner, At: noon, Caller: admin})
+			hashes[i], err = w.Store.Revoke(w.ctx, site.Revocation{IDs: []int64{b.ID, a.ID}, By: site.RevokedByOwner, At: noon, Caller: admin})
 			return err
 		}) {
 			w.ok(err)
@@ -44,7 +45,7 @@ func TestRevokeIsIdempotent(t *testing.T) {
 		if got := slices.Concat(hashes...); !slices.Equal(got, []userkeys.KeyHash{b.Hash}) {
 			w.Errorf("20 at once changed %d keys", len(got))
 		}
-		_, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{b.ID}, At: noon})
+		_, err := w.Store.Revoke(w.ctx, site.Revocation{IDs: []int64{b.ID}, At: noon})
 		w.refused(err, userkeys.InvalidParameters)
 	})
 }
@@ -53,21 +54,21 @@ func TestRevokeIsIdempotent(t *testing.T) {
 func TestAdminRevocationOutranks(t *testing.T) {
 	each(t, func(w *world) {
 		k := w.key(w.user("ada"), "c")
-		owner := userkeys.Caller{User: userkeys.User{ID: k.UserID}}
-		w.revoke(userkeys.RevokedByOwner, k.ID)
+		owner := site.Caller{User: site.User{ID: k.UserID}}
+		w.revoke(site.RevokedByOwner, k.ID)
 		byOwner := w.stored(k.ID)
-		if got := w.revoke(userkeys.RevokedByAdmin, k.ID); len(got) != 1 {
+		if got := w.revoke(site.RevokedByAdmin, k.ID); len(got) != 1 {
 			w.Errorf("an administrator's revocation changed %d keys", len(got))
 		}
-		if got := w.revoke(userkeys.RevokedByOwner, k.ID); len(got) != 0 {
+		if got := w.revoke(site.RevokedByOwner, k.ID); len(got) != 0 {
 			w.Error("the owner's revocation took the place of the administrator's")
 		}
-		if got := w.revoke(userkeys.RevokedByAdmin, k.ID); len(got) != 0 {
+		if got := w.revoke(site.RevokedByAdmin, k.ID); len(got) != 0 {
 			w.Error("an administrator's revocation changed the key twice")
 		}
-		_, err := w.UndoRevoke(w.ctx, userkeys.Undo{Key: byOwner, At: noon, Caller: owner})
+		_, err := w.UndoRevoke(w.ctx, site.Undo{Key: byOwner, At: noon, Caller: owner})
 		w.refused(err, userkeys.Conflict)
-		if got := w.stored(k.ID); got.RevokedBy != userkeys.RevokedByAdmin {
+		if got := w.stored(k.ID); got.RevokedBy != site.RevokedByAdmin {
 			w.Fatalf("revoked by %q", got.RevokedBy)
 		}
 		w.undo(k.ID, admin)
@@ -82,8 +83,8 @@ func TestRevokeAll(t *testing.T) {
 	each(t, func(w *world) {
 		ada, bob := w.user("ada"), w.user("bob")
 		k1, k2, theirs := w.key(ada, "a"), w.key(ada, "b"), w.key(bob, "a")
-		expired := w.key(ada, "x", func(g *userkeys.Grant) { g.Key.ExpiresAt = noon.Add(time.Second) })
-		got, err := w.Store.Revoke(w.ctx, userkeys.Revocation{UserID: ada.ID, By: userkeys.RevokedByOwner, At: noon.Add(time.Minute)})
+		expired := w.key(ada, "x", func(g *site.Grant) { g.Key.ExpiresAt = noon.Add(time.Second) })
+		got, err := w.Store.Revoke(w.ctx, site.Revocation{UserID: ada.ID, By: site.RevokedByOwner, At: noon.Add(time.Minute)})
 		w.ok(err)
 		if len(got) != 2 || !slices.Contains(got, k1.Hash) || !slices.Contains(got, k2.Hash) {
 			w.Errorf("changed %d keys", len(got))
@@ -91,7 +92,7 @@ func TestRevokeAll(t *testing.T) {
 		if w.stored(theirs.ID).RevokedBy != "" || w.stored(expired.ID).RevokedBy != "" {
 			w.Error("keys of another user, or dead ones, were revoked")
 		}
-		got, err = w.Store.Revoke(w.ctx, userkeys.Revocation{By: userkeys.RevokedByOwner, At: noon})
+		got, err = w.Store.Revoke(w.ctx, site.Revocation{By: site.RevokedByOwner, At: noon})
 		if len(got) != 0 || err != nil {
 			w.Errorf("a revocation of nothing changed %v, error %v", got, err)
 		}
@@ -102,11 +103,11 @@ func TestRevokeAll(t *testing.T) {
 func TestRevokeOddIDs(t *testing.T) {
 	each(t, func(w *world) {
 		k := w.key(w.user("ada"), "c")
-		if got := w.revoke(userkeys.RevokedByAdmin, 0, -1, math.MaxInt64, math.MinInt64, k.ID+1); len(got) != 0 {
+		if got := w.revoke(site.RevokedByAdmin, 0, -1, math.MaxInt64, math.MinInt64, k.ID+1); len(got) != 0 {
 			w.Errorf("changed %v", got)
 		}
 		for _, id := range []int64{0, -1, math.MaxInt64, math.MinInt64} {
-			_, err := w.UndoRevoke(w.ctx, userkeys.Undo{Key: userkeys.UserAPIKey{ID: id}, At: noon, Caller: admin})
+			_, err := w.UndoRevoke(w.ctx, site.Undo{Key: site.UserAPIKey{ID: id}, At: noon, Caller: admin})
 			w.refused(err, userkeys.NotFound)
 			_, err = w.Store.Key(w.ctx, id)
 			w.refused(err, userkeys.NotFound)
@@ -115,7 +116,7 @@ func TestRevokeOddIDs(t *testing.T) {
 		for i := range many {
 			many[i] = int64(i)
 		}
-		if got := w.revoke(userkeys.RevokedByOwner, many...); len(got) != 1 {
+		if got := w.revoke(site.RevokedByOwner, many...); len(got) != 1 {
 			w.Errorf("of 1200 ids with one key %d were changed", len(got))
 		}
 	})
@@ -124,13 +125,13 @@ func TestRevokeOddIDs(t *testing.T) {
 // Undoing a revocation leaves the key's own end as it is.
 func TestUndoLeavesExpiry(t *testing.T) {
 	each(t, func(w *world) {
-		k := w.key(w.user("ada"), "c", func(g *userkeys.Grant) { g.Key.ExpiresAt = noon.Add(time.Hour) })
-		owner := userkeys.Caller{User: userkeys.User{ID: k.UserID}}
+		k := w.key(w.user("ada"), "c", func(g *site.Grant) { g.Key.ExpiresAt = noon.Add(time.Hour) })
+		owner := site.Caller{User: site.User{ID: k.UserID}}
 		epoch := w.newest()
 		if h := w.undo(k.ID, owner); h != k.Hash || w.newest() != epoch {
 			w.Error("undoing nothing raised the epoch or gave another hash")
 		}
-		w.revoke(userkeys.RevokedByOwner, k.ID)
+		w.revoke(site.RevokedByOwner, k.ID)
 		epoch = w.newest()
 		if h := w.undo(k.ID, owner); h != k.Hash {
 			w.Error("another hash")
@@ -141,8 +142,8 @@ func TestUndoLeavesExpiry(t *testing.T) {
 		if got := w.stored(k.ID); !got.Live(noon) || !got.ExpiresAt.Equal(micro(noon.Add(time.Hour))) {
 			w.Errorf("after undo: %+v", got)
 		}
-		w.key(userkeys.User{ID: k.UserID}, "c") // RV8: after a re-grant the old key is gone
-		_, err := w.UndoRevoke(w.ctx, userkeys.Undo{Key: k, At: noon, Caller: owner})
+		w.key(site.User{ID: k.UserID}, "c") // RV8: after a re-grant the old key is gone
+		_, err := w.UndoRevoke(w.ctx, site.Undo{Key: k, At: noon, Caller: owner})
 		w.refused(err, userkeys.NotFound)
 	})
 }
@@ -152,15 +153,15 @@ func TestStaleKeys(t *testing.T) {
 	each(t, func(w *world) {
 		const day = 24 * time.Hour
 		u := w.user("ada")
-		made := func(age time.Duration) func(*userkeys.Grant) {
-			return func(g *userkeys.Grant) { g.Key.CreatedAt = noon.Add(-age) }
+		made := func(age time.Duration) func(*site.Grant) {
+			return func(g *site.Grant) { g.Key.CreatedAt = noon.Add(-age) }
 		}
 		fresh, unused, used, old := w.key(u, "fresh", made(day)), w.key(u, "unused", made(200*day)),
 			w.key(u, "used", made(200*day)), w.key(u, "old", made(500*day))
 		gone := w.key(u, "gone", made(500*day))
-		w.revoke(userkeys.RevokedByOwner, gone.ID)
-		expired := w.key(u, "expired", made(500*day), func(g *userkeys.Grant) { g.Key.ExpiresAt = noon.Add(-day) })
-		w.ok(w.RecordUses(w.ctx, []userkeys.KeyUse{{KeyID: used.ID, LastUsedAt: noon.Add(-day)}, {KeyID: old.ID, LastUsedAt: noon.Add(-day)}}))
+		w.revoke(site.RevokedByOwner, gone.ID)
+		expired := w.key(u, "expired", made(500*day), func(g *site.Grant) { g.Key.ExpiresAt = noon.Add(-day) })
+		w.ok(w.RecordUses(w.ctx, []site.KeyUse{{KeyID: used.ID, LastUsedAt: noon.Add(-day)}, {KeyID: old.ID, LastUsedAt: noon.Add(-day)}}))
 
 		if n := must[int](w)(w.RevokeStale(w.ctx, time.Time{}, time.Time{}, noon)); n != 0 {
 			w.Errorf("zero times revoked %d", n)
@@ -169,9 +170,9 @@ func TestStaleKeys(t *testing.T) {
 		if n := must[int](w)(w.RevokeStale(w.ctx, noon.Add(-180*day), noon.Add(-365*day), noon)); n != 2 {
 			w.Errorf("revoked %d", n)
 		}
-		for id, want := range map[int64]userkeys.RevokedBy{
-			fresh.ID: "", used.ID: "", expired.ID: "", unused.ID: userkeys.RevokedByUnused,
-			old.ID: userkeys.RevokedByMaxLife, gone.ID: userkeys.RevokedByOwner,
+		for id, want := range map[int64]site.RevokedBy{
+			fresh.ID: "", used.ID: "", expired.ID: "", unused.ID: site.RevokedByUnused,
+			old.ID: site.RevokedByMaxLife, gone.ID: site.RevokedByOwner,
 		} {
 			if got := w.stored(id); got.RevokedBy != want {
 				w.Errorf("%s: revoked by %q, want %q", got.ClientID, got.RevokedBy, want)
@@ -183,26 +184,26 @@ func TestStaleKeys(t *testing.T) {
 	})
 }
 
-func (w *world) undo(id int64, by userkeys.Caller) userkeys.KeyHash {
+func (w *world) undo(id int64, by site.Caller) userkeys.KeyHash {
 	w.Helper()
-	return must[userkeys.KeyHash](w)(w.UndoRevoke(w.ctx, userkeys.Undo{Key: w.stored(id), At: noon, Caller: by}))
+	return must[userkeys.KeyHash](w)(w.UndoRevoke(w.ctx, site.Undo{Key: w.stored(id), At: noon, Caller: by}))
 }
 
 // Of twelve revocations that are undone at once where one live key is allowed, one is.
 func TestUndoBoundsLive(t *testing.T) {
 	each(t, func(w *world) {
 		u := w.user("ada")
-		var dead []userkeys.UserAPIKey
+		var dead []site.UserAPIKey
 		for i := range 12 {
 			k := w.key(u, fmt.Sprint(i))
-			w.revoke(userkeys.RevokedByOwner, k.ID)
+			w.revoke(site.RevokedByOwner, k.ID)
 			dead = append(dead, w.stored(k.ID))
 		}
 		undone := w.succeeded(w.together(len(dead), func(i int) error {
-			_, err := w.UndoRevoke(w.ctx, userkeys.Undo{Key: dead[i], MaxKeys: 1, At: noon, Caller: admin})
+			_, err := w.UndoRevoke(w.ctx, site.Undo{Key: dead[i], MaxKeys: 1, At: noon, Caller: admin})
 			return err
 		}), userkeys.Conflict)
-		live := must[[]userkeys.UserAPIKey](w)(w.Keys(w.ctx, userkeys.KeyFilter{UserID: u.ID, Live: true, Now: noon}))
+		live := must[[]site.UserAPIKey](w)(w.Keys(w.ctx, site.KeyFilter{UserID: u.ID, Live: true, Now: noon}))
 		if undone != 1 || len(live) != 1 {
 			w.Errorf("%d undone, %d live keys where one is allowed", undone, len(live))
 		}

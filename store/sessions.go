@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // maxSessionData bounds what a session holds.
@@ -27,7 +28,7 @@ func (s *Store) Session(ctx context.Context, tokenHash []byte, now time.Time) ([
 }
 
 // SaveSession writes a session, in the place of one with the same token.
-func (s *Store) SaveSession(ctx context.Context, row userkeys.SessionRow) error {
+func (s *Store) SaveSession(ctx context.Context, row site.SessionRow) error {
 	if len(row.TokenHash) == 0 || len(row.TokenHash) > maxIndexed || len(row.Data) > maxSessionData {
 		return userkeys.Errorf(userkeys.InvalidParameters,
 			"a session without a token, or with more than %d bytes", maxSessionData)
@@ -47,7 +48,7 @@ func (s *Store) SaveSession(ctx context.Context, row userkeys.SessionRow) error 
 // BindSession notes that an app began a session with a one-time password, and which key the session ends with.
 // The password's row goes in the same transaction. [userkeys.ConsentGone] if it is gone already, as all sign-ins of the
 // user were ended, or if the key has ended, unless the app itself gave it back.
-func (s *Store) BindSession(ctx context.Context, tokenHash []byte, a userkeys.AppSession) error {
+func (s *Store) BindSession(ctx context.Context, tokenHash []byte, a site.AppSession) error {
 	if err := checkText(a.ApplicationName); err != nil {
 		return err
 	}
@@ -78,7 +79,7 @@ func (s *Store) BindSession(ctx context.Context, tokenHash []byte, a userkeys.Ap
 // keyEnd is what decides whether the sessions of a key go on.
 type keyEnd struct {
 	expires int64
-	by      userkeys.RevokedBy // empty: nobody
+	by      site.RevokedBy // empty: nobody
 }
 
 func scanKeyEnd(r row) (keyEnd, error) {
@@ -88,19 +89,19 @@ func scanKeyEnd(r row) (keyEnd, error) {
 }
 
 func (e keyEnd) leavesSessions(at time.Time) bool {
-	return (e.by == "" || e.by == userkeys.RevokedByApp) && (e.expires == 0 || e.expires > micros(at))
+	return (e.by == "" || e.by == site.RevokedByApp) && (e.expires == 0 || e.expires > micros(at))
 }
 
 // AppSessions lists the sessions of a user that apps began and that are not over, newest first.
-func (s *Store) AppSessions(ctx context.Context, userID int64, now time.Time) ([]userkeys.AppSession, error) {
-	return read(ctx, s, func(c conn) ([]userkeys.AppSession, error) {
+func (s *Store) AppSessions(ctx context.Context, userID int64, now time.Time) ([]site.AppSession, error) {
+	return read(ctx, s, func(c conn) ([]site.AppSession, error) {
 		return all(c, scanAppSession, `SELECT s.key_id, s.application_name, s.began_at FROM userkeys_sessions s
 			WHERE s.user_id = $1 AND s.via_app = 1 AND `+sessionHolds+` ORDER BY s.began_at DESC LIMIT 1000`, userID, micros(now))
 	})
 }
 
-func scanAppSession(r row) (userkeys.AppSession, error) {
-	var a userkeys.AppSession
+func scanAppSession(r row) (site.AppSession, error) {
+	var a site.AppSession
 	var began int64
 	err := r.Scan(&a.KeyID, &a.ApplicationName, &began)
 	a.BeganAt = fromMicros(began)
@@ -120,7 +121,7 @@ func endKeySessions(c conn, keys []keyRow) error {
 }
 
 // carrySessions gives what an app began with its keys before to its new one.
-func carrySessions(c conn, replaced []keyRow, key userkeys.UserAPIKey) error {
+func carrySessions(c conn, replaced []keyRow, key site.UserAPIKey) error {
 	for _, old := range replaced {
 		if !old.end.leavesSessions(key.CreatedAt) {
 			continue

@@ -3,7 +3,7 @@ package store
 import (
 	"context"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 func scanSetting(r row) ([2]string, error) {
@@ -28,26 +28,26 @@ func (s *Store) SettingValues(ctx context.Context) (map[string]string, error) {
 }
 
 // SetSetting stores a setting's value; it is validated above.
-func (s *Store) SetSetting(ctx context.Context, name, value string, act userkeys.Act) error {
+func (s *Store) SetSetting(ctx context.Context, name, value string, act site.Act) error {
 	if err := checkText(value, string(act.By.Kind()), act.By.Address); err != nil {
 		return err
 	}
-	return s.changeSetting(ctx, name, userkeys.AuditEvent{
+	return s.changeSetting(ctx, name, site.AuditEvent{
 		At: act.At, Caller: act.By, Action: actionSettingChanged, Detail: settingDetail(name, value),
 	}, `INSERT INTO userkeys_settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
 }
 
 // ResetSetting forgets a setting's value. One that was not changed stays quietly so.
-func (s *Store) ResetSetting(ctx context.Context, name string, act userkeys.Act) error {
+func (s *Store) ResetSetting(ctx context.Context, name string, act site.Act) error {
 	if err := checkText(string(act.By.Kind()), act.By.Address); err != nil {
 		return err
 	}
-	return s.changeSetting(ctx, name, userkeys.AuditEvent{
+	return s.changeSetting(ctx, name, site.AuditEvent{
 		At: act.At, Caller: act.By, Action: actionSettingReset, Detail: name,
 	}, "DELETE FROM userkeys_settings WHERE name = $1", name)
 }
 
-func (s *Store) changeSetting(ctx context.Context, name string, e userkeys.AuditEvent, query string, args ...any) error {
+func (s *Store) changeSetting(ctx context.Context, name string, e site.AuditEvent, query string, args ...any) error {
 	if err := checkIndexed(name); err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (s *Store) changeSetting(ctx context.Context, name string, e userkeys.Audit
 
 // settingDetail tells the value too, unless it may be a secret.
 func settingDetail(name, value string) string {
-	d, err := userkeys.FindSetting(name)
+	d, err := site.FindSetting(name)
 	if err != nil || d.Secret {
 		return name
 	}

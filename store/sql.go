@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // conn runs the statements of one operation, in a transaction or outside one, and counts them. It lives no longer than
@@ -22,7 +23,7 @@ type conn struct {
 		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	}
 	statements *atomic.Int64
-	raised     *userkeys.Changes // what the transaction tells to caches; nil outside one
+	raised     *site.Changes // what the transaction tells to caches; nil outside one
 }
 
 // outside returns a conn that runs statements outside a transaction.
@@ -205,7 +206,7 @@ func (s *Store) transact(ctx context.Context, w *wait, fn func(conn) error) erro
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
-	var raised userkeys.Changes
+	var raised site.Changes
 	c := conn{ctx, tx, &s.statements, &raised}
 	if _, err := c.exec(s.diff.beginWrite, w.args...); err != nil {
 		return err

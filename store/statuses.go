@@ -5,10 +5,11 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
-func scanStatus(r row) (userkeys.UserStatus, error) {
-	var u userkeys.UserStatus
+func scanStatus(r row) (site.UserStatus, error) {
+	var u site.UserStatus
 	var set, ends int64
 	err := r.Scan(&u.Emoji, &u.Description, &set, &ends)
 	u.SetAt, u.EndsAt = fromMicros(set), fromMicros(ends)
@@ -16,8 +17,8 @@ func scanStatus(r row) (userkeys.UserStatus, error) {
 }
 
 // UserStatus is the line beside a user's name at a time. [userkeys.NotFound] if there is none.
-func (s *Store) UserStatus(ctx context.Context, userID int64, at time.Time) (userkeys.UserStatus, error) {
-	return read(ctx, s, func(c conn) (userkeys.UserStatus, error) {
+func (s *Store) UserStatus(ctx context.Context, userID int64, at time.Time) (site.UserStatus, error) {
+	return read(ctx, s, func(c conn) (site.UserStatus, error) {
 		u, err := one(c, scanStatus, `SELECT emoji, description, set_at, ends_at FROM userkeys_user_statuses
 			WHERE user_id = $1 AND (ends_at = 0 OR ends_at > $2)`, userID, micros(at))
 		return u, notFound(err, "status")
@@ -25,7 +26,7 @@ func (s *Store) UserStatus(ctx context.Context, userID int64, at time.Time) (use
 }
 
 // SetUserStatus stores a user's status in place of any other. [userkeys.NotFound].
-func (s *Store) SetUserStatus(ctx context.Context, userID int64, u userkeys.UserStatus) error {
+func (s *Store) SetUserStatus(ctx context.Context, userID int64, u site.UserStatus) error {
 	if err := checkText(u.Emoji, u.Description); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // Statuses end, and are purged.
@@ -15,12 +16,12 @@ func TestUserStatuses(t *testing.T) {
 		ada, bob := w.user("ada"), w.user("bob")
 		_, err := w.UserStatus(w.ctx, ada.ID, noon)
 		w.refused(err, userkeys.NotFound)
-		first := userkeys.UserStatus{Emoji: "tooth", Description: "at the dentist's", SetAt: micro(noon), EndsAt: micro(noon.Add(time.Hour))}
-		w.ok(w.SetUserStatus(w.ctx, ada.ID, userkeys.UserStatus{Emoji: "x", Description: "y", SetAt: noon}))
+		first := site.UserStatus{Emoji: "tooth", Description: "at the dentist's", SetAt: micro(noon), EndsAt: micro(noon.Add(time.Hour))}
+		w.ok(w.SetUserStatus(w.ctx, ada.ID, site.UserStatus{Emoji: "x", Description: "y", SetAt: noon}))
 		w.ok(w.SetUserStatus(w.ctx, ada.ID, first))
-		forever := userkeys.UserStatus{Emoji: "e", Description: "d", SetAt: micro(noon)}
+		forever := site.UserStatus{Emoji: "e", Description: "d", SetAt: micro(noon)}
 		w.ok(w.SetUserStatus(w.ctx, bob.ID, forever))
-		if diff := cmp.Diff(first, must[userkeys.UserStatus](w)(w.UserStatus(w.ctx, ada.ID, first.EndsAt.Add(-time.Microsecond)))); diff != "" {
+		if diff := cmp.Diff(first, must[site.UserStatus](w)(w.UserStatus(w.ctx, ada.ID, first.EndsAt.Add(-time.Microsecond)))); diff != "" {
 			w.Errorf("-want +got\n%s", diff)
 		}
 		_, err = w.UserStatus(w.ctx, ada.ID, first.EndsAt)
@@ -28,7 +29,7 @@ func TestUserStatuses(t *testing.T) {
 		w.ok(w.Purge(w.ctx, first.EndsAt))
 		_, err = w.UserStatus(w.ctx, ada.ID, noon) // it is gone, and not only over
 		w.refused(err, userkeys.NotFound)
-		if diff := cmp.Diff(forever, must[userkeys.UserStatus](w)(w.UserStatus(w.ctx, bob.ID, noon.Add(90000*time.Hour)))); diff != "" {
+		if diff := cmp.Diff(forever, must[site.UserStatus](w)(w.UserStatus(w.ctx, bob.ID, noon.Add(90000*time.Hour)))); diff != "" {
 			w.Errorf("-want +got\n%s", diff)
 		}
 		w.ok(w.ClearUserStatus(w.ctx, bob.ID))

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // Store remembers. It serves every room by shape: authority.Store and
@@ -37,7 +38,7 @@ type Store struct {
 	kept       keptEvents
 
 	watchersMu sync.Mutex
-	watchers   []func(userkeys.Changes)
+	watchers   []func(site.Changes)
 }
 
 // Every operation has an end, also where the caller's context has none: a

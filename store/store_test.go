@@ -12,6 +12,7 @@ import (
 	"userkeys/authority"
 	"userkeys/internal/identity"
 	"userkeys/internal/testkit/dbtest"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -35,7 +36,7 @@ func TestWriteIntoAFileThatIsGone(t *testing.T) {
 	}
 	defer db.Close()
 	s := dbtest.Open(t, db, store.SQLite)
-	by := userkeys.Caller{As: "command", User: userkeys.User{Admin: true}}
+	by := site.Caller{As: "command", User: site.User{Admin: true}}
 	if err := s.SetSetting(t.Context(), "title", "before", by.At(time.Now())); err != nil {
 		t.Fatal(err)
 	}

@@ -11,58 +11,59 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // textFields puts a text into every place that takes one, one at a time.
 func (w *world) textFields(text string) map[string]error {
 	u := w.user(fmt.Sprintf("user%d", w.next()))
 	out := map[string]error{}
-	by := userkeys.Caller{As: userkeys.CallerKind(text)}
-	from := userkeys.Caller{Address: text}
-	for name, edit := range map[string]func(*userkeys.Notification){
-		"notification slug":  func(n *userkeys.Notification) { n.Slug = text },
-		"notification title": func(n *userkeys.Notification) { n.FancyTitle = text },
-		"notification data":  func(n *userkeys.Notification) { n.Data = json.RawMessage(text) },
+	by := site.Caller{As: site.CallerKind(text)}
+	from := site.Caller{Address: text}
+	for name, edit := range map[string]func(*site.Notification){
+		"notification slug":  func(n *site.Notification) { n.Slug = text },
+		"notification title": func(n *site.Notification) { n.FancyTitle = text },
+		"notification data":  func(n *site.Notification) { n.Data = json.RawMessage(text) },
 	} {
 		_, out[name] = w.AddNotifications(w.ctx, announce(note(1, edit), u.Username))
 	}
-	_, out["notification actor"] = w.AddNotifications(w.ctx, userkeys.Announcement{Usernames: []string{u.Username}, Notification: note(1), Caller: by})
-	for name, edit := range map[string]func(*userkeys.Grant){
-		"grant client_id":        func(g *userkeys.Grant) { g.Key.ClientID = text },
-		"grant application_name": func(g *userkeys.Grant) { g.Key.ApplicationName = text },
-		"grant push_url":         func(g *userkeys.Grant) { g.Key.PushURL = text },
-		"grant scope":            func(g *userkeys.Grant) { g.Key.Scopes = userkeys.Scopes{text} },
-		"grant actor":            func(g *userkeys.Grant) { g.Caller = by },
-		"grant address":          func(g *userkeys.Grant) { g.Caller = from },
+	_, out["notification actor"] = w.AddNotifications(w.ctx, site.Announcement{Usernames: []string{u.Username}, Notification: note(1), Caller: by})
+	for name, edit := range map[string]func(*site.Grant){
+		"grant client_id":        func(g *site.Grant) { g.Key.ClientID = text },
+		"grant application_name": func(g *site.Grant) { g.Key.ApplicationName = text },
+		"grant push_url":         func(g *site.Grant) { g.Key.PushURL = text },
+		"grant scope":            func(g *site.Grant) { g.Key.Scopes = userkeys.Scopes{text} },
+		"grant actor":            func(g *site.Grant) { g.Caller = by },
+		"grant address":          func(g *site.Grant) { g.Caller = from },
 	} {
 		g := w.grantOf(u, fmt.Sprintf("c%d", w.next()))
 		edit(&g)
 		_, _, out[name] = w.Store.Grant(w.ctx, g)
 	}
-	for name, edit := range map[string]func(*userkeys.Consent){
-		"consent session":   func(c *userkeys.Consent) { c.Session = text },
-		"consent name":      func(c *userkeys.Consent) { c.Request.ApplicationName = text },
-		"consent client_id": func(c *userkeys.Consent) { c.Request.ClientID = text },
-		"consent nonce":     func(c *userkeys.Consent) { c.Request.Nonce = text },
-		"consent key":       func(c *userkeys.Consent) { c.Request.PublicKey = text },
-		"consent redirect":  func(c *userkeys.Consent) { c.Request.AuthRedirect = text },
-		"consent push_url":  func(c *userkeys.Consent) { c.Request.PushURL = text },
-		"consent padding":   func(c *userkeys.Consent) { c.Request.Padding = text },
-		"consent expiry":    func(c *userkeys.Consent) { c.Request.ExpiresInSeconds = text },
-		"consent scope":     func(c *userkeys.Consent) { c.Request.Scopes = userkeys.Scopes{text} },
+	for name, edit := range map[string]func(*site.Consent){
+		"consent session":   func(c *site.Consent) { c.Session = text },
+		"consent name":      func(c *site.Consent) { c.Request.ApplicationName = text },
+		"consent client_id": func(c *site.Consent) { c.Request.ClientID = text },
+		"consent nonce":     func(c *site.Consent) { c.Request.Nonce = text },
+		"consent key":       func(c *site.Consent) { c.Request.PublicKey = text },
+		"consent redirect":  func(c *site.Consent) { c.Request.AuthRedirect = text },
+		"consent push_url":  func(c *site.Consent) { c.Request.PushURL = text },
+		"consent padding":   func(c *site.Consent) { c.Request.Padding = text },
+		"consent expiry":    func(c *site.Consent) { c.Request.ExpiresInSeconds = text },
+		"consent scope":     func(c *site.Consent) { c.Request.Scopes = userkeys.Scopes{text} },
 	} {
-		c := userkeys.Consent{ID: fmt.Sprintf("id %d", w.next()), UserID: u.ID, ExpiresAt: noon}
+		c := site.Consent{ID: fmt.Sprintf("id %d", w.next()), UserID: u.ID, ExpiresAt: noon}
 		edit(&c)
 		out[name] = w.CreateConsent(w.ctx, c)
 	}
-	for name, edit := range map[string]func(*userkeys.Account){
-		"user name":     func(a *userkeys.Account) { a.Username = text },
-		"user fullname": func(a *userkeys.Account) { a.Name = text },
-		"user email":    func(a *userkeys.Account) { a.Email = text },
-		"user group":    func(a *userkeys.Account) { a.Groups = []string{text} },
-		"user hash":     func(a *userkeys.Account) { a.PasswordHash = text },
+	for name, edit := range map[string]func(*site.Account){
+		"user name":     func(a *site.Account) { a.Username = text },
+		"user fullname": func(a *site.Account) { a.Name = text },
+		"user email":    func(a *site.Account) { a.Email = text },
+		"user group":    func(a *site.Account) { a.Groups = []string{text} },
+		"user hash":     func(a *site.Account) { a.PasswordHash = text },
 	} {
-		a := userkeys.Account{User: userkeys.User{Username: fmt.Sprintf("made%d", w.next())}}
+		a := site.Account{User: site.User{Username: fmt.Sprintf("made%d", w.next())}}
 		edit(&a)
 		_, out["create "+name] = w.CreateUser(w.ctx, a, admin)
 		if name == "user hash" {
@@ -87,12 +88,12 @@ func (w *world) textFields(text string) map[string]error {
 	out["forget"] = w.ForgetGuesses(w.ctx, text)
 	out["token"] = w.CreateToken(w.ctx, text, []byte("x"), noon)
 	_, out["consume"] = w.ConsumeToken(w.ctx, text, []byte("x"), noon)
-	out["status emoji"] = w.SetUserStatus(w.ctx, u.ID, userkeys.UserStatus{Emoji: text})
-	out["status text"] = w.SetUserStatus(w.ctx, u.ID, userkeys.UserStatus{Description: text})
-	_, out["revoke actor"] = w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: []int64{1}, By: userkeys.RevokedByOwner, Caller: by})
-	_, out["admin key description"] = w.CreateAdminKey(w.ctx, userkeys.AdminAPIKey{Description: text, Hash: w.hash()}, admin)
-	_, out["find users"] = w.FindUsers(w.ctx, userkeys.UserFilter{Text: text})
-	_, out["list by client"] = w.Keys(w.ctx, userkeys.KeyFilter{ClientID: text})
+	out["status emoji"] = w.SetUserStatus(w.ctx, u.ID, site.UserStatus{Emoji: text})
+	out["status text"] = w.SetUserStatus(w.ctx, u.ID, site.UserStatus{Description: text})
+	_, out["revoke actor"] = w.Store.Revoke(w.ctx, site.Revocation{IDs: []int64{1}, By: site.RevokedByOwner, Caller: by})
+	_, out["admin key description"] = w.CreateAdminKey(w.ctx, site.AdminAPIKey{Description: text, Hash: w.hash()}, admin)
+	_, out["find users"] = w.FindUsers(w.ctx, site.UserFilter{Text: text})
+	_, out["list by client"] = w.Keys(w.ctx, site.KeyFilter{ClientID: text})
 	return out
 }
 
@@ -123,9 +124,9 @@ func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 		w.refused(err, userkeys.InvalidParameters)
 		_, err = w.Client(w.ctx, "\xff")
 		w.refused(err, userkeys.InvalidParameters)
-		_, err = w.UndoRevoke(w.ctx, userkeys.Undo{Caller: userkeys.Caller{Address: "\x00"}})
+		_, err = w.UndoRevoke(w.ctx, site.Undo{Caller: site.Caller{Address: "\x00"}})
 		w.refused(err, userkeys.InvalidParameters)
-		w.refused(w.DeleteUser(w.ctx, 1, userkeys.Caller{As: "\x00"}.At(noon)), userkeys.InvalidParameters)
+		w.refused(w.DeleteUser(w.ctx, 1, site.Caller{As: "\x00"}.At(noon)), userkeys.InvalidParameters)
 		_, err = w.Consent(w.ctx, "\x00\xff") // its hash is looked for, and is no row
 		w.refused(err, userkeys.ConsentGone)
 	})
@@ -151,7 +152,7 @@ func TestLongTextIsRefused(t *testing.T) {
 		w.key(u, b.String()[:1000])
 		_, _, err := w.ChargeGuess(w.ctx, b.String()[:1000], 0, noon)
 		w.ok(err)
-		k := w.key(u, "c", func(g *userkeys.Grant) { g.Key.ApplicationName = strings.Repeat("\u00e9", 1<<15) })
+		k := w.key(u, "c", func(g *site.Grant) { g.Key.ApplicationName = strings.Repeat("\u00e9", 1<<15) })
 		if got := w.stored(k.ID).ApplicationName; len(got) != 1<<16 {
 			w.Errorf("a long name came back with %d bytes", len(got))
 		}
@@ -170,11 +171,11 @@ func TestTextThatLooksLikeSQLIsKept(t *testing.T) {
 				}
 			}
 			// Whatever has an '@' is looked for among e-mail addresses; both came of textFields.
-			u := must[userkeys.Account](w)(w.Account(w.ctx, foldName(text)))
+			u := must[site.Account](w)(w.Account(w.ctx, foldName(text)))
 			if u.Username != text && u.Email != text {
 				w.Errorf("user name %q came back as %q", text, u.Username)
 			}
-			k := w.key(u.User, text, func(g *userkeys.Grant) {
+			k := w.key(u.User, text, func(g *site.Grant) {
 				g.Key.ApplicationName, g.Key.PushURL, g.Key.Scopes = text, text, userkeys.Scopes{text, "read"}
 			})
 			got := w.stored(k.ID)
@@ -193,7 +194,7 @@ func TestTextThatLooksLikeSQLIsKept(t *testing.T) {
 				return err
 			}(),
 			"bar in a group": func() error {
-				_, err := w.CreateUser(w.ctx, userkeys.Account{User: userkeys.User{Username: "x2", Groups: []string{"a|admins"}}}, admin)
+				_, err := w.CreateUser(w.ctx, site.Account{User: site.User{Username: "x2", Groups: []string{"a|admins"}}}, admin)
 				return err
 			}(),
 		} {
@@ -212,25 +213,25 @@ func foldName(s string) string { return strings.ToLower(s) }
 // Numbers and times at their limits are kept or refused (DB5).
 func TestNumbersAndTimesAtTheirLimits(t *testing.T) {
 	each(t, func(w *world) {
-		u := w.user("ada", func(a *userkeys.Account) { a.TrustLevel = math.MaxInt })
-		if got := must[userkeys.User](w)(w.User(w.ctx, u.ID)); got.TrustLevel != math.MaxInt {
+		u := w.user("ada", func(a *site.Account) { a.TrustLevel = math.MaxInt })
+		if got := must[site.User](w)(w.User(w.ctx, u.ID)); got.TrustLevel != math.MaxInt {
 			w.Errorf("trust level %d", got.TrustLevel)
 		}
 		for _, id := range []int64{0, -1, math.MaxInt64, math.MinInt64} {
 			_, err := w.User(w.ctx, id)
 			w.refused(err, userkeys.NotFound)
 			w.refused(w.DeleteUser(w.ctx, id, admin.At(noon)), userkeys.NotFound)
-			if users := must[[]userkeys.User](w)(w.FindUsers(w.ctx, userkeys.UserFilter{After: id, Limit: 1})); (len(users) == 1) != (id <= 0) {
+			if users := must[[]site.User](w)(w.FindUsers(w.ctx, site.UserFilter{After: id, Limit: 1})); (len(users) == 1) != (id <= 0) {
 				w.Errorf("users after %d: %d", id, len(users))
 			}
-			w.ok(w.RecordUses(w.ctx, []userkeys.KeyUse{{KeyID: id, LastUsedAt: noon, Day: []byte{0}}}))
+			w.ok(w.RecordUses(w.ctx, []site.KeyUse{{KeyID: id, LastUsedAt: noon, Day: []byte{0}}}))
 		}
 		for _, id := range []int64{1, math.MaxInt64} {
-			w.changes(userkeys.Mark{N: id})
+			w.changes(site.Mark{N: id})
 		}
 		for _, year := range []int{1, 1969, 1970, 2038, 2100, 9999, 10000, 300000} {
 			at := time.Date(year, 6, 1, 0, 0, 0, 0, time.UTC)
-			k := w.key(u, "c", func(g *userkeys.Grant) { g.Key.ExpiresAt = at })
+			k := w.key(u, "c", func(g *site.Grant) { g.Key.ExpiresAt = at })
 			got := w.stored(k.ID)
 			want := at
 			if year > 9999 { // no key without end may turn into a dead one
@@ -242,8 +243,8 @@ func TestNumbersAndTimesAtTheirLimits(t *testing.T) {
 		}
 		big := bytes.Repeat([]byte{0, 1, 255}, 5000)
 		k := w.key(u, "day")
-		w.ok(w.RecordUses(w.ctx, []userkeys.KeyUse{{KeyID: k.ID, LastUsedAt: noon, Day: big}}))
-		if got := must[userkeys.StoredKey](w)(w.KeyByHash(w.ctx, k.Hash)); !bytes.Equal(got.Day, big) {
+		w.ok(w.RecordUses(w.ctx, []site.KeyUse{{KeyID: k.ID, LastUsedAt: noon, Day: big}}))
+		if got := must[site.StoredKey](w)(w.KeyByHash(w.ctx, k.Hash)); !bytes.Equal(got.Day, big) {
 			w.Errorf("a day of %d bytes came back with %d", len(big), len(got.Day))
 		}
 	})

@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 const userColumns = `u.id, u.username, u.name, u.email, u.trust_level, u.admin, u.moderator, u.active, u.group_names,
 	u.suspended_at, u.created_at, u.last_seen_at`
 
 // user scans userColumns.
-func (c *columns) user(u *userkeys.User) {
+func (c *columns) user(u *site.User) {
 	var admin, moderator, active, suspended, created, seen int64
 	var groups string
 	c.dest = append(c.dest, &u.ID, &u.Username, &u.Name, &u.Email, &u.TrustLevel, &admin, &moderator, &active, &groups,
@@ -27,22 +28,22 @@ func (c *columns) user(u *userkeys.User) {
 	})
 }
 
-func scanUser(r row) (userkeys.User, error) {
-	var u userkeys.User
+func scanUser(r row) (site.User, error) {
+	var u site.User
 	var c columns
 	c.user(&u)
 	return u, c.scan(r)
 }
 
-func scanAccount(r row) (userkeys.Account, error) {
-	var a userkeys.Account
+func scanAccount(r row) (site.Account, error) {
+	var a site.Account
 	var c columns
 	c.user(&a.User)
 	c.dest = append(c.dest, &a.PasswordHash)
 	return a, c.scan(r)
 }
 
-func checkUser(u userkeys.User, by userkeys.Caller) error {
+func checkUser(u site.User, by site.Caller) error {
 	if u.Username == "" {
 		return userkeys.Errorf(userkeys.InvalidParameters, "a user needs a name")
 	}
@@ -61,12 +62,12 @@ func nameTaken() error {
 
 // CreateUser makes a user, who may sign in and have keys only if Active is set; [Store.FindOrCreateUser] sets it.
 // Errors: [userkeys.Conflict] if the name or the address is taken.
-func (s *Store) CreateUser(ctx context.Context, a userkeys.Account, by userkeys.Caller) (userkeys.User, error) {
+func (s *Store) CreateUser(ctx context.Context, a site.Account, by site.Caller) (site.User, error) {
 	if err := checkUser(a.User, by); err != nil {
-		return userkeys.User{}, err
+		return site.User{}, err
 	}
 	if err := checkText(a.PasswordHash); err != nil {
-		return userkeys.User{}, err
+		return site.User{}, err
 	}
 	u := a.User
 	err := s.write(ctx, func(c conn) error {
@@ -81,10 +82,10 @@ func (s *Store) CreateUser(ctx context.Context, a userkeys.Account, by userkeys.
 			return err
 		}
 		u.ID = id
-		return audit(c, userkeys.AuditEvent{At: u.CreatedAt, Caller: by, Action: actionUserCreated, UserID: id, Detail: u.Username})
+		return audit(c, site.AuditEvent{At: u.CreatedAt, Caller: by, Action: actionUserCreated, UserID: id, Detail: u.Username})
 	})
 	if err != nil {
-		return userkeys.User{}, err
+		return site.User{}, err
 	}
 	u.CreatedAt, u.LastSeenAt, u.SuspendedAt = cut(u.CreatedAt), cut(u.LastSeenAt), cut(u.SuspendedAt)
 	return u, nil
@@ -93,13 +94,13 @@ func (s *Store) CreateUser(ctx context.Context, a userkeys.Account, by userkeys.
 // FindOrCreateUser is the user with u's name, or a new one as u who is active: what a site with accounts of its own calls when
 // somebody signs in. A user who is there already stays as they are, suspended ones too; [Store.UpdateUser] changes them.
 // Errors: those of [Store.CreateUser].
-func (s *Store) FindOrCreateUser(ctx context.Context, u userkeys.User, by userkeys.Caller) (userkeys.User, error) {
+func (s *Store) FindOrCreateUser(ctx context.Context, u site.User, by site.Caller) (site.User, error) {
 	found, err := s.UserNamed(ctx, u.Username)
 	if !errors.Is(err, userkeys.NotFound) {
 		return found, err
 	}
 	u.Active = true
-	made, err := s.CreateUser(ctx, userkeys.Account{User: u}, by)
+	made, err := s.CreateUser(ctx, site.Account{User: u}, by)
 	if errors.Is(err, userkeys.Conflict) { // made by another sign-in meanwhile, unless it is the address that is taken
 		if found, again := s.UserNamed(ctx, u.Username); again == nil {
 			return found, nil
@@ -109,7 +110,7 @@ func (s *Store) FindOrCreateUser(ctx context.Context, u userkeys.User, by userke
 }
 
 // userValues are the columns that may change, in the order of both statements that write them.
-func userValues(u userkeys.User) []any {
+func userValues(u site.User) []any {
 	return []any{
 		u.Username, foldCase(u.Username), u.Name, u.Email, foldCase(u.Email), u.TrustLevel,
 		flag(u.Admin), flag(u.Moderator), flag(u.Active), strings.Join(u.Groups, groupSeparator),
@@ -120,15 +121,15 @@ func userValues(u userkeys.User) []any {
 // UpdateUser writes every field of u but ID and CreatedAt. It raises the epoch
 // for the user's keys in the same transaction. [userkeys.NotFound], and
 // [userkeys.Conflict] if a name is taken or no active administrator would be left.
-func (s *Store) UpdateUser(ctx context.Context, u userkeys.User, act userkeys.Act) error {
-	return s.updateUser(ctx, func(userkeys.User) bool { return true }, u, act)
+func (s *Store) UpdateUser(ctx context.Context, u site.User, act site.Act) error {
+	return s.updateUser(ctx, func(site.User) bool { return true }, u, act)
 }
 
 // ReplaceUser is [Store.UpdateUser] for a user who is still as was, but for
 // when they were last seen: of two changes at once none undoes the other.
 // [userkeys.Conflict] with [ReasonChanged] otherwise: read again, and change that.
-func (s *Store) ReplaceUser(ctx context.Context, was, u userkeys.User, act userkeys.Act) error {
-	same := func(now userkeys.User) bool {
+func (s *Store) ReplaceUser(ctx context.Context, was, u site.User, act site.Act) error {
+	same := func(now site.User) bool {
 		now.LastSeenAt = was.LastSeenAt
 		return slices.Equal(userValues(now), userValues(was))
 	}
@@ -138,7 +139,7 @@ func (s *Store) ReplaceUser(ctx context.Context, was, u userkeys.User, act userk
 // ReasonChanged says that somebody else changed the row meanwhile.
 const ReasonChanged = "changed meanwhile"
 
-func (s *Store) updateUser(ctx context.Context, same func(userkeys.User) bool, u userkeys.User, act userkeys.Act) error {
+func (s *Store) updateUser(ctx context.Context, same func(site.User) bool, u site.User, act site.Act) error {
 	if err := checkUser(u, act.By); err != nil {
 		return err
 	}
@@ -160,7 +161,7 @@ func (s *Store) updateUser(ctx context.Context, same func(userkeys.User) bool, u
 		if n == 0 {
 			return nameTaken()
 		}
-		err = audit(c, userkeys.AuditEvent{At: act.At, Caller: act.By, Action: actionUserUpdated, UserID: u.ID, Detail: whatChanged(old, u)})
+		err = audit(c, site.AuditEvent{At: act.At, Caller: act.By, Action: actionUserUpdated, UserID: u.ID, Detail: whatChanged(old, u)})
 		if err != nil {
 			return err
 		}
@@ -173,20 +174,20 @@ const actingAdmin = "u.admin = 1 AND u.active = 1 AND u.suspended_at = 0"
 // lockForChange locks the user, and with them every acting administrator, in
 // one order everywhere: two administrators who demote each other at once must
 // not both succeed. It refuses if nobody would be left.
-func (s *Store) lockForChange(c conn, id int64, staysAdmin bool) (userkeys.User, error) {
+func (s *Store) lockForChange(c conn, id int64, staysAdmin bool) (site.User, error) {
 	locked, err := all(c, scanUser, "SELECT "+userColumns+` FROM userkeys_users u
 		WHERE u.id = $1 OR (`+actingAdmin+`) ORDER BY u.id`+s.diff.lockRow, id)
 	if err != nil {
-		return userkeys.User{}, err
+		return site.User{}, err
 	}
-	i := slices.IndexFunc(locked, func(u userkeys.User) bool { return u.ID == id })
+	i := slices.IndexFunc(locked, func(u site.User) bool { return u.ID == id })
 	if i < 0 {
-		return userkeys.User{}, userkeys.Errorf(userkeys.NotFound, "there is no such user")
+		return site.User{}, userkeys.Errorf(userkeys.NotFound, "there is no such user")
 	}
-	acting := func(u userkeys.User) bool { return u.Admin && u.MayAct() }
-	others := slices.ContainsFunc(locked, func(u userkeys.User) bool { return u.ID != id && acting(u) })
+	acting := func(u site.User) bool { return u.Admin && u.MayAct() }
+	others := slices.ContainsFunc(locked, func(u site.User) bool { return u.ID != id && acting(u) })
 	if acting(locked[i]) && !staysAdmin && !others {
-		return userkeys.User{}, userkeys.Errorf(userkeys.Conflict, "this is the last active administrator; make another one first")
+		return site.User{}, userkeys.Errorf(userkeys.Conflict, "this is the last active administrator; make another one first")
 	}
 	return locked[i], nil
 }
@@ -201,7 +202,7 @@ func raiseForUser(c conn, id int64, at time.Time) error {
 }
 
 // whatChanged names the fields that differ; values only where they decide what somebody may do.
-func whatChanged(old, u userkeys.User) string {
+func whatChanged(old, u site.User) string {
 	var out []string
 	note := func(changed bool, text string) {
 		if changed {
@@ -222,7 +223,7 @@ func whatChanged(old, u userkeys.User) string {
 }
 
 // SetPassword stores the hash of a new password, or none. [userkeys.NotFound].
-func (s *Store) SetPassword(ctx context.Context, userID int64, hash string, act userkeys.Act) error {
+func (s *Store) SetPassword(ctx context.Context, userID int64, hash string, act site.Act) error {
 	if err := checkText(hash, string(act.By.Kind()), act.By.Address); err != nil {
 		return err
 	}
@@ -234,7 +235,7 @@ func (s *Store) SetPassword(ctx context.Context, userID int64, hash string, act 
 		if n == 0 {
 			return userkeys.Errorf(userkeys.NotFound, "there is no such user")
 		}
-		return audit(c, userkeys.AuditEvent{At: act.At, Caller: act.By, Action: actionPasswordSet, UserID: userID})
+		return audit(c, site.AuditEvent{At: act.At, Caller: act.By, Action: actionPasswordSet, UserID: userID})
 	})
 }
 
@@ -249,7 +250,7 @@ func (s *Store) ReplacePassword(ctx context.Context, userID int64, old, hash str
 
 // DeleteUser removes the user with keys, consents and sessions. [userkeys.NotFound],
 // and [userkeys.Conflict] for the last active administrator.
-func (s *Store) DeleteUser(ctx context.Context, userID int64, act userkeys.Act) error {
+func (s *Store) DeleteUser(ctx context.Context, userID int64, act site.Act) error {
 	if err := checkText(string(act.By.Kind()), act.By.Address); err != nil {
 		return err
 	}
@@ -272,7 +273,7 @@ func (s *Store) DeleteUser(ctx context.Context, userID int64, act userkeys.Act) 
 			return err
 		}
 		detail := fmt.Sprintf("%s, with %d keys", u.Username, len(keys))
-		if err := audit(c, userkeys.AuditEvent{At: act.At, Caller: act.By, Action: actionUserDeleted, UserID: userID, Detail: detail}); err != nil {
+		if err := audit(c, site.AuditEvent{At: act.At, Caller: act.By, Action: actionUserDeleted, UserID: userID, Detail: detail}); err != nil {
 			return err
 		}
 		return raise(c, act.At, hashes(keys))
@@ -280,41 +281,41 @@ func (s *Store) DeleteUser(ctx context.Context, userID int64, act userkeys.Act) 
 }
 
 // User finds a user by id. [userkeys.NotFound].
-func (s *Store) User(ctx context.Context, id int64) (userkeys.User, error) {
-	return read(ctx, s, func(c conn) (userkeys.User, error) {
+func (s *Store) User(ctx context.Context, id int64) (site.User, error) {
+	return read(ctx, s, func(c conn) (site.User, error) {
 		u, err := one(c, scanUser, "SELECT "+userColumns+" FROM userkeys_users u WHERE u.id = $1", id)
 		return u, notFound(err, "user")
 	})
 }
 
 // Account finds by username or, if name has an '@', by e-mail address. [userkeys.NotFound].
-func (s *Store) Account(ctx context.Context, name string) (userkeys.Account, error) {
+func (s *Store) Account(ctx context.Context, name string) (site.Account, error) {
 	if err := checkIndexed(name); err != nil {
-		return userkeys.Account{}, err
+		return site.Account{}, err
 	}
 	column := "username_key"
 	if strings.Contains(name, "@") {
 		column = "email_key"
 	}
-	return read(ctx, s, func(c conn) (userkeys.Account, error) {
+	return read(ctx, s, func(c conn) (site.Account, error) {
 		a, err := one(c, scanAccount, "SELECT "+userColumns+", u.password_hash FROM userkeys_users u WHERE u."+column+" = $1", foldCase(name))
 		return a, notFound(err, "user")
 	})
 }
 
 // UserNamed finds a user by name, never by e-mail address. [userkeys.NotFound].
-func (s *Store) UserNamed(ctx context.Context, username string) (userkeys.User, error) {
+func (s *Store) UserNamed(ctx context.Context, username string) (site.User, error) {
 	if err := checkIndexed(username); err != nil {
-		return userkeys.User{}, err
+		return site.User{}, err
 	}
-	return read(ctx, s, func(c conn) (userkeys.User, error) {
+	return read(ctx, s, func(c conn) (site.User, error) {
 		u, err := one(c, scanUser, "SELECT "+userColumns+" FROM userkeys_users u WHERE u.username_key = $1", foldCase(username))
 		return u, notFound(err, "user")
 	})
 }
 
 // FindUsers lists the users that f selects, in the order of their ids.
-func (s *Store) FindUsers(ctx context.Context, f userkeys.UserFilter) ([]userkeys.User, error) {
+func (s *Store) FindUsers(ctx context.Context, f site.UserFilter) ([]site.User, error) {
 	if err := checkIndexed(f.Text); err != nil {
 		return nil, err
 	}
@@ -329,7 +330,7 @@ func (s *Store) FindUsers(ctx context.Context, f userkeys.UserFilter) ([]userkey
 		w.parts = append(w.parts, actingAdmin)
 	}
 	query := "SELECT " + userColumns + " FROM userkeys_users u" + w.where() + " ORDER BY u.id LIMIT " + listLimit(f.Limit)
-	return read(ctx, s, func(c conn) ([]userkeys.User, error) {
+	return read(ctx, s, func(c conn) ([]site.User, error) {
 		return all(c, scanUser, query, w.args...)
 	})
 }

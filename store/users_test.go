@@ -11,12 +11,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // Users are found by a part of their name (AD3).
 func TestUsersAreFoundByPartOfTheName(t *testing.T) {
 	each(t, func(w *world) {
-		email := func(s string) func(*userkeys.Account) { return func(a *userkeys.Account) { a.Email = s } }
+		email := func(s string) func(*site.Account) { return func(a *site.Account) { a.Email = s } }
 		w.user("Ada.L", email("ada@example.org"))
 		w.user("a_b")
 		w.user("axb", email("X@ADA.example"))
@@ -34,32 +35,32 @@ func TestUsersAreFoundByPartOfTheName(t *testing.T) {
 			{"\u212a", ""},
 		} {
 			var got []string
-			for _, u := range must[[]userkeys.User](w)(w.FindUsers(w.ctx, userkeys.UserFilter{Text: test.text})) {
+			for _, u := range must[[]site.User](w)(w.FindUsers(w.ctx, site.UserFilter{Text: test.text})) {
 				got = append(got, u.Username)
 			}
 			if strings.Join(got, " ") != test.want {
 				w.Errorf("%q finds %q, want %q", test.text, got, test.want)
 			}
 		}
-		first := must[[]userkeys.User](w)(w.FindUsers(w.ctx, userkeys.UserFilter{Text: "a", Limit: 2}))
+		first := must[[]site.User](w)(w.FindUsers(w.ctx, site.UserFilter{Text: "a", Limit: 2}))
 		if len(first) != 2 || first[1].Username != "a_b" {
 			w.Fatalf("the first page: %v", first)
 		}
-		if rest := must[[]userkeys.User](w)(w.FindUsers(w.ctx, userkeys.UserFilter{Text: "a", Limit: 2, After: first[1].ID})); len(rest) != 1 || rest[0].Username != "axb" {
+		if rest := must[[]site.User](w)(w.FindUsers(w.ctx, site.UserFilter{Text: "a", Limit: 2, After: first[1].ID})); len(rest) != 1 || rest[0].Username != "axb" {
 			w.Errorf("the second page: %v", rest)
 		}
-		for name, change := range map[string]func(*userkeys.Account){
-			"boss":  func(a *userkeys.Account) { a.Admin = true },
-			"idle":  func(a *userkeys.Account) { a.Admin, a.Active = true, false },
-			"stern": func(a *userkeys.Account) { a.Admin, a.SuspendedAt = true, noon },
-			"aide":  func(a *userkeys.Account) { a.Moderator = true },
+		for name, change := range map[string]func(*site.Account){
+			"boss":  func(a *site.Account) { a.Admin = true },
+			"idle":  func(a *site.Account) { a.Admin, a.Active = true, false },
+			"stern": func(a *site.Account) { a.Admin, a.SuspendedAt = true, noon },
+			"aide":  func(a *site.Account) { a.Moderator = true },
 		} {
 			w.user(name, change)
 		}
-		if admins := must[[]userkeys.User](w)(w.FindUsers(w.ctx, userkeys.UserFilter{Admins: true})); len(admins) != 1 || admins[0].Username != "boss" {
+		if admins := must[[]site.User](w)(w.FindUsers(w.ctx, site.UserFilter{Admins: true})); len(admins) != 1 || admins[0].Username != "boss" {
 			w.Errorf("administrators who may act: %v", admins)
 		}
-		_, err := w.FindUsers(w.ctx, userkeys.UserFilter{Text: strings.Repeat("x", 10_000)})
+		_, err := w.FindUsers(w.ctx, site.UserFilter{Text: strings.Repeat("x", 10_000)})
 		w.refused(err, userkeys.InvalidParameters)
 	})
 }
@@ -71,7 +72,7 @@ func TestUsersAreFoundOrMade(t *testing.T) {
 		ids := make([]int64, 20)
 		for i := range ids {
 			all.Go(func() {
-				u, err := w.FindOrCreateUser(w.ctx, userkeys.User{Username: "Ada", Email: "ada@example.com", TrustLevel: 2}, userkeys.Caller{As: userkeys.CallerSystem})
+				u, err := w.FindOrCreateUser(w.ctx, site.User{Username: "Ada", Email: "ada@example.com", TrustLevel: 2}, site.Caller{As: site.CallerSystem})
 				if ids[i] = u.ID; err != nil || !u.MayAct() || u.TrustLevel != 2 {
 					w.Errorf("%+v, %v", u, err)
 				}
@@ -83,18 +84,18 @@ func TestUsersAreFoundOrMade(t *testing.T) {
 				w.Errorf("the ids are %v", ids)
 			}
 		}
-		u := must[userkeys.User](w)(w.FindOrCreateUser(w.ctx, userkeys.User{Username: "ADA", TrustLevel: 4, Admin: true}, userkeys.Caller{}))
+		u := must[site.User](w)(w.FindOrCreateUser(w.ctx, site.User{Username: "ADA", TrustLevel: 4, Admin: true}, site.Caller{}))
 		if u.ID != ids[0] || u.Admin || u.TrustLevel != 2 || u.Username != "Ada" {
 			w.Errorf("who is there was changed: %+v", u)
 		}
 		u.Active = false
-		w.ok(w.UpdateUser(w.ctx, u, userkeys.Caller{}.At(noon)))
-		if u = must[userkeys.User](w)(w.FindOrCreateUser(w.ctx, userkeys.User{Username: "ada"}, userkeys.Caller{})); u.Active {
+		w.ok(w.UpdateUser(w.ctx, u, site.Caller{}.At(noon)))
+		if u = must[site.User](w)(w.FindOrCreateUser(w.ctx, site.User{Username: "ada"}, site.Caller{})); u.Active {
 			w.Error("who was made inactive is active again")
 		}
-		_, err := w.FindOrCreateUser(w.ctx, userkeys.User{Username: "Bob", Email: "ada@example.com"}, userkeys.Caller{})
+		_, err := w.FindOrCreateUser(w.ctx, site.User{Username: "Bob", Email: "ada@example.com"}, site.Caller{})
 		w.refused(err, userkeys.Conflict)
-		_, err = w.FindOrCreateUser(w.ctx, userkeys.User{}, userkeys.Caller{})
+		_, err = w.FindOrCreateUser(w.ctx, site.User{}, site.Caller{})
 		w.refused(err, userkeys.InvalidParameters)
 	})
 }
@@ -102,9 +103,9 @@ func TestUsersAreFoundOrMade(t *testing.T) {
 // A user is found by name only.
 func TestUserByName(t *testing.T) {
 	each(t, func(w *world) {
-		ada := w.user("Ada", func(a *userkeys.Account) { a.Email = "ada@example.org" })
+		ada := w.user("Ada", func(a *site.Account) { a.Email = "ada@example.org" })
 		for _, name := range []string{"Ada", "ada", "ADA"} {
-			if u := must[userkeys.User](w)(w.UserNamed(w.ctx, name)); u.ID != ada.ID {
+			if u := must[site.User](w)(w.UserNamed(w.ctx, name)); u.ID != ada.ID {
 				w.Errorf("%s is %+v", name, u)
 			}
 		}
@@ -118,46 +119,46 @@ func TestUserByName(t *testing.T) {
 // A user comes back as written.
 func TestUsersAreKept(t *testing.T) {
 	each(t, func(w *world) {
-		a := userkeys.Account{PasswordHash: "$argon2id$x", User: userkeys.User{
+		a := site.Account{PasswordHash: "$argon2id$x", User: site.User{
 			Username: "Ada.L-1_", Name: "Ada, Countess of Lovelace \u2603", Email: "Ada@Example.ORG", TrustLevel: 4,
 			Admin: true, Moderator: true, Active: true, Groups: []string{"a", "b c"},
 			SuspendedAt: noon, CreatedAt: noon.Add(time.Second), LastSeenAt: noon.Add(time.Minute),
 		}}
-		u := must[userkeys.User](w)(w.CreateUser(w.ctx, a, admin))
+		u := must[site.User](w)(w.CreateUser(w.ctx, a, admin))
 		want := a.User
 		want.ID, want.SuspendedAt, want.CreatedAt, want.LastSeenAt = u.ID, micro(a.SuspendedAt), micro(a.CreatedAt), micro(a.LastSeenAt)
 		if diff := cmp.Diff(want, u); diff != "" || u.ID <= 0 {
 			w.Errorf("created: -want +got\n%s", diff)
 		}
-		if diff := cmp.Diff(want, must[userkeys.User](w)(w.User(w.ctx, u.ID))); diff != "" {
+		if diff := cmp.Diff(want, must[site.User](w)(w.User(w.ctx, u.ID))); diff != "" {
 			w.Errorf("by id: -want +got\n%s", diff)
 		}
-		account := must[userkeys.Account](w)(w.Account(w.ctx, "ada.l-1_"))
-		if diff := cmp.Diff(userkeys.Account{User: want, PasswordHash: a.PasswordHash}, account); diff != "" {
+		account := must[site.Account](w)(w.Account(w.ctx, "ada.l-1_"))
+		if diff := cmp.Diff(site.Account{User: want, PasswordHash: a.PasswordHash}, account); diff != "" {
 			w.Errorf("by name: -want +got\n%s", diff)
 		}
 
-		changed := userkeys.User{ID: u.ID, Username: "new", CreatedAt: noon.Add(999 * time.Hour), Admin: true, Active: true}
+		changed := site.User{ID: u.ID, Username: "new", CreatedAt: noon.Add(999 * time.Hour), Admin: true, Active: true}
 		w.ok(w.UpdateUser(w.ctx, changed, admin.At(noon)))
 		changed.CreatedAt = want.CreatedAt
-		if diff := cmp.Diff(changed, must[userkeys.User](w)(w.User(w.ctx, u.ID))); diff != "" {
+		if diff := cmp.Diff(changed, must[site.User](w)(w.User(w.ctx, u.ID))); diff != "" {
 			w.Errorf("updated: -want +got\n%s", diff)
 		}
 		w.ok(w.TouchUser(w.ctx, u.ID, noon))
 		w.ok(w.TouchUser(w.ctx, u.ID, noon.Add(-time.Hour)))
-		if got := must[userkeys.User](w)(w.User(w.ctx, u.ID)); !got.LastSeenAt.Equal(micro(noon)) {
+		if got := must[site.User](w)(w.User(w.ctx, u.ID)); !got.LastSeenAt.Equal(micro(noon)) {
 			w.Errorf("last seen %v", got.LastSeenAt)
 		}
 
 		other := w.user("other")
 		w.ok(w.RecordSeen(w.ctx, nil))
-		w.ok(w.RecordSeen(w.ctx, []userkeys.UserSeen{
+		w.ok(w.RecordSeen(w.ctx, []site.UserSeen{
 			{UserID: other.ID, SeenAt: noon.Add(time.Second)},
 			{UserID: u.ID, SeenAt: noon.Add(-time.Hour)},
 			{UserID: other.ID + 100, SeenAt: noon}, // gone meanwhile
 		}))
 		for id, want := range map[int64]time.Time{u.ID: noon, other.ID: noon.Add(time.Second)} {
-			if got := must[userkeys.User](w)(w.User(w.ctx, id)); !got.LastSeenAt.Equal(micro(want)) {
+			if got := must[site.User](w)(w.User(w.ctx, id)); !got.LastSeenAt.Equal(micro(want)) {
 				w.Errorf("user %d was seen last at %v, want %v", id, got.LastSeenAt, want)
 			}
 		}
@@ -166,15 +167,15 @@ func TestUsersAreKept(t *testing.T) {
 		w.refused(err, userkeys.NotFound)
 		_, err = w.Account(w.ctx, "nobody")
 		w.refused(err, userkeys.NotFound)
-		w.refused(w.UpdateUser(w.ctx, userkeys.User{ID: other.ID + 1, Username: "x"}, admin.At(noon)), userkeys.NotFound)
-		w.refused(w.UpdateUser(w.ctx, userkeys.User{ID: u.ID}, admin.At(noon)), userkeys.InvalidParameters)
+		w.refused(w.UpdateUser(w.ctx, site.User{ID: other.ID + 1, Username: "x"}, admin.At(noon)), userkeys.NotFound)
+		w.refused(w.UpdateUser(w.ctx, site.User{ID: u.ID}, admin.At(noon)), userkeys.InvalidParameters)
 	})
 }
 
 // User names are compared without the case of ASCII letters (DB4).
 func TestUsernamesIgnoreCase(t *testing.T) {
 	each(t, func(w *world) {
-		email := func(s string) func(*userkeys.Account) { return func(a *userkeys.Account) { a.Email = s } }
+		email := func(s string) func(*site.Account) { return func(a *site.Account) { a.Email = s } }
 		ada := w.user("Ada", email("Kay@Example.org"))
 		bob := w.user("bob") // two users without an address do not collide
 		w.user("carl")
@@ -182,14 +183,14 @@ func TestUsernamesIgnoreCase(t *testing.T) {
 			{"name in another case", "aDA", ""},
 			{"address in another case", "eve", "kAY@example.ORG"},
 		} {
-			_, err := w.CreateUser(w.ctx, userkeys.Account{User: userkeys.User{Username: test.username, Email: test.email}}, admin)
+			_, err := w.CreateUser(w.ctx, site.Account{User: site.User{Username: test.username, Email: test.email}}, admin)
 			w.refused(err, userkeys.Conflict)
 			taken := bob
 			taken.Username, taken.Email = test.username, test.email
 			w.refused(w.UpdateUser(w.ctx, taken, admin.At(noon)), userkeys.Conflict)
 		}
 		for _, name := range []string{"ada", "ADA", "kay@example.org", "KAY@EXAMPLE.ORG"} {
-			if a := must[userkeys.Account](w)(w.Account(w.ctx, name)); a.ID != ada.ID {
+			if a := must[site.Account](w)(w.Account(w.ctx, name)); a.ID != ada.ID {
 				w.Errorf("%q found user %d", name, a.ID)
 			}
 		}
@@ -203,7 +204,7 @@ func TestUsernamesIgnoreCase(t *testing.T) {
 
 		errs := w.together(20, func(i int) error {
 			name := []string{"twin", "TWIN"}[i%2]
-			_, err := w.CreateUser(w.ctx, userkeys.Account{User: userkeys.User{Username: name}}, admin)
+			_, err := w.CreateUser(w.ctx, site.Account{User: site.User{Username: name}}, admin)
 			return err
 		})
 		if n := w.succeeded(errs, userkeys.Conflict); n != 1 {
@@ -220,7 +221,7 @@ func TestUsersAreListed(t *testing.T) {
 			ids = append(ids, w.user(fmt.Sprintf("user%d", i)).ID)
 		}
 		list := func(after int64, limit int) (out []int64) {
-			for _, u := range must[[]userkeys.User](w)(w.FindUsers(w.ctx, userkeys.UserFilter{After: after, Limit: limit})) {
+			for _, u := range must[[]site.User](w)(w.FindUsers(w.ctx, site.UserFilter{After: after, Limit: limit})) {
 				out = append(out, u.ID)
 			}
 			return out
@@ -241,12 +242,12 @@ func TestUsersAreListed(t *testing.T) {
 func TestLastAdministratorStays(t *testing.T) {
 	each(t, func(w *world) {
 		root := w.user("root", asAdmin)
-		w.user("suspended", asAdmin, func(a *userkeys.Account) { a.SuspendedAt = noon })
-		w.user("inactive", asAdmin, func(a *userkeys.Account) { a.Active = false })
-		for name, edit := range map[string]func(*userkeys.User){
-			"demoted":   func(u *userkeys.User) { u.Admin = false },
-			"suspended": func(u *userkeys.User) { u.SuspendedAt = noon },
-			"inactive":  func(u *userkeys.User) { u.Active = false },
+		w.user("suspended", asAdmin, func(a *site.Account) { a.SuspendedAt = noon })
+		w.user("inactive", asAdmin, func(a *site.Account) { a.Active = false })
+		for name, edit := range map[string]func(*site.User){
+			"demoted":   func(u *site.User) { u.Admin = false },
+			"suspended": func(u *site.User) { u.SuspendedAt = noon },
+			"inactive":  func(u *site.User) { u.Active = false },
 		} {
 			u := root
 			edit(&u)
@@ -274,8 +275,8 @@ func TestAdministratorsWhoDemoteEachOther(t *testing.T) {
 			for i := range 4 {
 				w.user(fmt.Sprintf("admin%d.%d", round, i), asAdmin)
 			}
-			left := func() (out []userkeys.User) {
-				for _, u := range must[[]userkeys.User](w)(w.FindUsers(w.ctx, userkeys.UserFilter{})) {
+			left := func() (out []site.User) {
+				for _, u := range must[[]site.User](w)(w.FindUsers(w.ctx, site.UserFilter{})) {
 					if u.Admin && u.MayAct() {
 						out = append(out, u)
 					}
@@ -307,10 +308,10 @@ func TestDeleteUser(t *testing.T) {
 		w.user("root", asAdmin)
 		u, other := w.user("ada"), w.user("bob")
 		k, theirs := w.key(u, "c"), w.key(other, "c")
-		w.ok(w.RecordUses(w.ctx, []userkeys.KeyUse{{KeyID: k.ID, LastUsedAt: noon}}))
+		w.ok(w.RecordUses(w.ctx, []site.KeyUse{{KeyID: k.ID, LastUsedAt: noon}}))
 		consent := w.consent(u)
-		w.ok(w.SaveSession(w.ctx, userkeys.SessionRow{TokenHash: []byte("s"), Data: []byte("x"), UserID: u.ID, ExpiresAt: noon.Add(time.Hour)}))
-		w.ok(w.SaveSession(w.ctx, userkeys.SessionRow{TokenHash: []byte("o"), Data: []byte("x"), UserID: other.ID, ExpiresAt: noon.Add(time.Hour)}))
+		w.ok(w.SaveSession(w.ctx, site.SessionRow{TokenHash: []byte("s"), Data: []byte("x"), UserID: u.ID, ExpiresAt: noon.Add(time.Hour)}))
+		w.ok(w.SaveSession(w.ctx, site.SessionRow{TokenHash: []byte("o"), Data: []byte("x"), UserID: other.ID, ExpiresAt: noon.Add(time.Hour)}))
 		w.ok(w.DeleteUser(w.ctx, u.ID, admin.At(noon)))
 
 		_, err := w.User(w.ctx, u.ID)
@@ -338,7 +339,7 @@ func TestSetPassword(t *testing.T) {
 		u := w.user("ada")
 		for _, hash := range []string{"$argon2id$1", ""} {
 			w.ok(w.SetPassword(w.ctx, u.ID, hash, admin.At(noon)))
-			if a := must[userkeys.Account](w)(w.Account(w.ctx, "ada")); a.PasswordHash != hash {
+			if a := must[site.Account](w)(w.Account(w.ctx, "ada")); a.PasswordHash != hash {
 				w.Errorf("hash %q", a.PasswordHash)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit/dbtest"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -29,7 +30,7 @@ func each(t *testing.T, test func(w *world)) {
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
 
 // admin acts in the tests.
-var admin = userkeys.Caller{As: userkeys.CallerUser, User: userkeys.User{ID: 1, Admin: true}, Address: "192.0.2.1"}
+var admin = site.Caller{As: site.CallerUser, User: site.User{ID: 1, Admin: true}, Address: "192.0.2.1"}
 
 // world is one subtest with its store and short ways to fill it.
 type world struct {
@@ -72,9 +73,9 @@ func must[T any](w *world) func(T, error) T {
 }
 
 // user makes an active user.
-func (w *world) user(name string, edit ...func(*userkeys.Account)) userkeys.User {
+func (w *world) user(name string, edit ...func(*site.Account)) site.User {
 	w.Helper()
-	a := userkeys.Account{User: userkeys.User{Username: name, Active: true, TrustLevel: 1, CreatedAt: noon}}
+	a := site.Account{User: site.User{Username: name, Active: true, TrustLevel: 1, CreatedAt: noon}}
 	for _, f := range edit {
 		f(&a)
 	}
@@ -83,7 +84,7 @@ func (w *world) user(name string, edit ...func(*userkeys.Account)) userkeys.User
 	return u
 }
 
-func asAdmin(a *userkeys.Account) { a.Admin = true }
+func asAdmin(a *site.Account) { a.Admin = true }
 
 // hash is a new one.
 func (w *world) hash() userkeys.KeyHash {
@@ -91,18 +92,18 @@ func (w *world) hash() userkeys.KeyHash {
 }
 
 // grantOf is a grant without a consent.
-func (w *world) grantOf(u userkeys.User, client string) userkeys.Grant {
-	return userkeys.Grant{
-		Key: userkeys.UserAPIKey{
+func (w *world) grantOf(u site.User, client string) site.Grant {
+	return site.Grant{
+		Key: site.UserAPIKey{
 			UserID: u.ID, ClientID: client, ApplicationName: "App of " + client, Hash: w.hash(),
 			Scopes: userkeys.Scopes{"read", "push"}, CreatedAt: noon,
 		},
-		Caller: userkeys.Caller{User: userkeys.User{ID: u.ID}, Address: "192.0.2.7"},
+		Caller: site.Caller{User: site.User{ID: u.ID}, Address: "192.0.2.7"},
 	}
 }
 
 // key grants one.
-func (w *world) key(u userkeys.User, client string, edit ...func(*userkeys.Grant)) userkeys.UserAPIKey {
+func (w *world) key(u site.User, client string, edit ...func(*site.Grant)) site.UserAPIKey {
 	w.Helper()
 	g := w.grantOf(u, client)
 	for _, f := range edit {
@@ -113,28 +114,28 @@ func (w *world) key(u userkeys.User, client string, edit ...func(*userkeys.Grant
 	return k
 }
 
-func (w *world) stored(id int64) userkeys.UserAPIKey {
+func (w *world) stored(id int64) site.UserAPIKey {
 	w.Helper()
 	k, err := w.Store.Key(w.ctx, id)
 	w.ok(err)
 	return k
 }
 
-func (w *world) revoke(by userkeys.RevokedBy, ids ...int64) []userkeys.KeyHash {
+func (w *world) revoke(by site.RevokedBy, ids ...int64) []userkeys.KeyHash {
 	w.Helper()
-	h, err := w.Store.Revoke(w.ctx, userkeys.Revocation{IDs: ids, By: by, At: noon.Add(time.Minute), Caller: admin})
+	h, err := w.Store.Revoke(w.ctx, site.Revocation{IDs: ids, By: by, At: noon.Add(time.Minute), Caller: admin})
 	w.ok(err)
 	return h
 }
 
-func (w *world) changes(since userkeys.Mark) userkeys.Changes {
+func (w *world) changes(since site.Mark) site.Changes {
 	w.Helper()
 	c, err := w.Store.Changes(w.ctx, since)
 	w.ok(err)
 	return c
 }
 
-func (w *world) newest() userkeys.Mark { return w.changes(onlyMark).Mark }
+func (w *world) newest() site.Mark { return w.changes(onlyMark).Mark }
 
 // actions are those in the log, oldest first.
 func (w *world) actions() []string {

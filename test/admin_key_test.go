@@ -14,6 +14,7 @@ import (
 	"userkeys"
 	"userkeys/internal/identity"
 	"userkeys/internal/testkit"
+	"userkeys/site"
 )
 
 // adminRoutes are the routes of the JSON admin API, read from their source.
@@ -76,7 +77,7 @@ func TestAdminAPIIsTheAdministrators(t *testing.T) {
 			"admin key as a user":      {program(any.As("alice")), denied.saying("only an administrator")},
 			"admin key as nobody":      {program(any), denied.saying("Api-Username")},
 			"admin key of a moderator": {program(sc.Program("mod")), denied.saying("only an administrator")},
-			"no admin key":             {program(&testkit.Program{Site: sc.Site, Key: userkeys.NewAdminKey(), Acts: "root"}), want{status: 403, kind: "invalid_access", reason: "invalid admin API key"}},
+			"no admin key":             {program(&testkit.Program{Site: sc.Site, Key: site.NewAdminKey(), Acts: "root"}), want{status: 403, kind: "invalid_access", reason: "invalid admin API key"}},
 		} {
 			for _, route := range adminRoutes(sc.t) {
 				method, path, _ := strings.Cut(route, " ")
@@ -194,7 +195,7 @@ func TestAdminKeyOfThePage(t *testing.T) {
 		page := root.Get("/user-api-key/admin/api-keys").Must(sc.t, 200, "There are no API keys")
 		made := root.Submit(page, "/user-api-key/admin/api-keys", "description", "backup", "username", "ALICE").Must(sc.t, 200, "backup")
 		text, ok := made.Text("user-api-key-payload")
-		if _, err := userkeys.ParseAdminKey(text); !ok || err != nil {
+		if _, err := site.ParseAdminKey(text); !ok || err != nil {
 			sc.t.Fatalf("the page shows the key %q", text)
 		}
 		program := &testkit.Program{Site: sc.Site, Key: userkeys.Key(text)}
@@ -229,10 +230,10 @@ func TestAdminKeyIsNoBackDoor(t *testing.T) {
 		sc.Set("max_admin_api_reqs_per_minute", "10000")
 		root, any := sc.Program("root"), sc.Program("")
 		no := want{status: 403, kind: "invalid_access", reason: "invalid admin API key"}
-		dead := &testkit.Program{Site: sc.Site, Key: userkeys.NewAdminKey()}
+		dead := &testkit.Program{Site: sc.Site, Key: site.NewAdminKey()}
 		id := sprint(`{"id":"%d"}`, sc.Keys()[0].ID)
 		sc.row("what is bound to a user makes nothing that is not, and no key makes another", func(sc *scene) {
-			narrow := sc.Program("", userkeys.AdminUsers).As("root")
+			narrow := sc.Program("", site.AdminUsers).As("root")
 			for _, p := range []*testkit.Program{root, any.As("root"), narrow} {
 				p.Call("POST", "/user-api-key/admin/api-keys.json", `{"description":"child"}`).Must(sc.t, 403, "invalid_access")
 			}

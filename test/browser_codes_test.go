@@ -8,6 +8,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit"
+	"userkeys/site"
 )
 
 // The device flow in a browser without scripts, by keyboard alone: the code is
@@ -18,7 +19,7 @@ func TestChromiumDeviceByKeyboard(t *testing.T) {
 	b.NoScripts()
 	s := pagesOf(t)
 	app := s.App("tv", "read,notifications")
-	r, err := userkeys.ParseDeviceRequest(app.Params)
+	r, err := site.ParseDeviceRequest(app.Params)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +50,7 @@ func TestChromiumDeviceByKeyboard(t *testing.T) {
 	b.TabTo("#choose-lifetime")
 	b.Type("a") // the first choice that begins so: after 1 hour
 	b.TabTo("#code")
-	b.Type(userkeys.ShowUserCode(d.UserCode) + "\r")
+	b.Type(site.ShowUserCode(d.UserCode) + "\r")
 	b.At("Done: go back to the device")
 	proper(t, b)
 	keys := s.Keys()

@@ -16,6 +16,7 @@ import (
 	"userkeys"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -319,14 +320,14 @@ func TestOneTimeThingsAreConsumedOnce(t *testing.T) {
 	}
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		now := time.Now().UTC()
-		u, err := st.CreateUser(t.Context(), userkeys.Account{User: userkeys.User{Username: "alice", Active: true, CreatedAt: now}}, testkit.Command)
+		u, err := st.CreateUser(t.Context(), site.Account{User: site.User{Username: "alice", Active: true, CreatedAt: now}}, testkit.Command)
 		if err != nil {
 			t.Fatal(err)
 		}
-		by := userkeys.Caller{User: u, Session: userkeys.Session{ID: "s"}}
+		by := site.Caller{User: u, Session: site.Session{ID: "s"}}
 		for range rounds {
 			password := userkeys.NewOneTimePassword()
-			err := st.CreateOneTimePassword(t.Context(), userkeys.OneTimePassword{Password: password, UserID: u.ID, CreatedAt: now, ExpiresAt: now.Add(time.Hour)}, "", testkit.Command)
+			err := st.CreateOneTimePassword(t.Context(), site.OneTimePassword{Password: password, UserID: u.ID, CreatedAt: now, ExpiresAt: now.Add(time.Hour)}, "", testkit.Command)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -334,11 +335,11 @@ func TestOneTimeThingsAreConsumedOnce(t *testing.T) {
 				_, err := st.ConsumeOneTimePassword(t.Context(), password, testkit.Command.At(now))
 				return err
 			})
-			d := userkeys.NewDeviceGrant(userkeys.AuthorizationRequest{ClientID: "c"}, "", now)
+			d := site.NewDeviceGrant(site.AuthorizationRequest{ClientID: "c"}, "", now)
 			if err := st.CreateDeviceGrant(t.Context(), d); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := st.BindDeviceGrant(t.Context(), userkeys.TypedCode{UserCode: d.UserCode, Approval: "approval" + d.RequestToken}, by.At(now)); err != nil {
+			if _, err := st.BindDeviceGrant(t.Context(), site.TypedCode{UserCode: d.UserCode, Approval: "approval" + d.RequestToken}, by.At(now)); err != nil {
 				t.Fatal(err)
 			}
 			if err := st.DenyDeviceGrant(t.Context(), "approval"+d.RequestToken, by.At(now)); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit"
+	"userkeys/site"
 )
 
 // TestHeadlessGrant: the site's own program gives an app a key to a user's
@@ -39,7 +40,7 @@ func TestHeadlessGrant(t *testing.T) {
 		app.Key = payload.Key
 		app.Call("GET", "/session/current.json").Must(sc.t, http.StatusOK, `"username":"alice"`)
 		events, err := sc.Store.AuditEvents(sc.t.Context(), 0, 1)
-		if err != nil || len(events) != 1 || events[0].Caller.Kind() != userkeys.CallerAdminKey || !strings.Contains(events[0].Detail, "admin key") {
+		if err != nil || len(events) != 1 || events[0].Caller.Kind() != site.CallerAdminKey || !strings.Contains(events[0].Detail, "admin key") {
 			sc.t.Errorf("the log says %+v, %v", events, err)
 		}
 		before := sc.Keys()

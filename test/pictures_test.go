@@ -18,6 +18,7 @@ import (
 	"userkeys"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
+	"userkeys/site"
 )
 
 // photographer takes pictures of pages: light and dark, on a desk and on a phone.
@@ -169,8 +170,8 @@ func (p photographer) consents(s *testkit.Site) {
 // devices are the pages where a device's code is typed and its request answered.
 func (p photographer) devices(s *testkit.Site) {
 	app := s.App("tv", "read,write,notifications").With("expires_in_seconds", "2592000", "application_name", "Living room television")
-	begin := func() userkeys.DeviceGrant {
-		r, err := userkeys.ParseDeviceRequest(app.Params)
+	begin := func() site.DeviceGrant {
+		r, err := site.ParseDeviceRequest(app.Params)
 		if err != nil {
 			panic(err)
 		}
@@ -214,7 +215,7 @@ func (p photographer) oneTimes(t *testing.T, s *testkit.Site) {
 	}
 	password := userkeys.NewOneTimePassword()
 	now := s.Clock.Now()
-	err = s.Store.CreateOneTimePassword(t.Context(), userkeys.OneTimePassword{
+	err = s.Store.CreateOneTimePassword(t.Context(), site.OneTimePassword{
 		Password: password, UserID: u.ID, ApplicationName: "phone", CreatedAt: now, ExpiresAt: now.Add(time.Hour),
 	}, "", testkit.Command)
 	if err != nil {

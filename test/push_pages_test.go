@@ -12,11 +12,11 @@ import (
 	"testing"
 	"time"
 
-	"userkeys"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/internal/wiring"
 	"userkeys/server"
+	"userkeys/site"
 )
 
 // shownPushes are pushes as pages show them; nothing is sent.
@@ -24,9 +24,9 @@ type shownPushes struct {
 	server.Pushes // what no page calls
 
 	mu         sync.Mutex
-	states     map[int64]userkeys.KeyPush
-	hosts      []userkeys.PushHost
-	deliveries []userkeys.Delivery // oldest first
+	states     map[int64]site.KeyPush
+	hosts      []site.PushHost
+	deliveries []site.Delivery // oldest first
 	done       []string
 }
 
@@ -42,14 +42,14 @@ func (f *shownPushes) notes() []string {
 	return slices.Clone(f.done)
 }
 
-func (f *shownPushes) KeyPushes(context.Context, []int64) (map[int64]userkeys.KeyPush, error) {
+func (f *shownPushes) KeyPushes(context.Context, []int64) (map[int64]site.KeyPush, error) {
 	return f.states, nil
 }
 
-func (f *shownPushes) Hosts(context.Context) ([]userkeys.PushHost, error) { return f.hosts, nil }
+func (f *shownPushes) Hosts(context.Context) ([]site.PushHost, error) { return f.hosts, nil }
 
-func (f *shownPushes) Deliveries(_ context.Context, fl userkeys.DeliveryFilter) ([]userkeys.Delivery, error) {
-	var out []userkeys.Delivery
+func (f *shownPushes) Deliveries(_ context.Context, fl site.DeliveryFilter) ([]site.Delivery, error) {
+	var out []site.Delivery
 	for _, d := range slices.Backward(f.deliveries) {
 		if d.DeadAt.IsZero() != fl.Dead && (fl.Host == "" || d.Host == fl.Host) && (fl.Before == 0 || d.ID < fl.Before) && len(out) < fl.Limit {
 			out = append(out, d)
@@ -58,27 +58,27 @@ func (f *shownPushes) Deliveries(_ context.Context, fl userkeys.DeliveryFilter) 
 	return out, nil
 }
 
-func (f *shownPushes) SendTest(_ context.Context, id int64, by userkeys.Caller) error {
+func (f *shownPushes) SendTest(_ context.Context, id int64, by site.Caller) error {
 	f.note("test %d by %d", id, by.User.ID)
 	return nil
 }
 
-func (f *shownPushes) ResumeKey(_ context.Context, id int64, by userkeys.Caller) error {
+func (f *shownPushes) ResumeKey(_ context.Context, id int64, by site.Caller) error {
 	f.note("resume key %d by %d", id, by.User.ID)
 	return nil
 }
 
-func (f *shownPushes) ResumeHost(_ context.Context, host string, _ userkeys.Caller) error {
+func (f *shownPushes) ResumeHost(_ context.Context, host string, _ site.Caller) error {
 	f.note("resume %s", host)
 	return nil
 }
 
-func (f *shownPushes) Replay(_ context.Context, ids []int64, host string, _ userkeys.Caller) (int, error) {
+func (f *shownPushes) Replay(_ context.Context, ids []int64, host string, _ site.Caller) (int, error) {
 	f.note("replay %v %s", ids, host)
 	return 1, nil
 }
 
-func (f *shownPushes) Discard(_ context.Context, ids []int64, host string, _ userkeys.Caller) (int, error) {
+func (f *shownPushes) Discard(_ context.Context, ids []int64, host string, _ site.Caller) (int, error) {
 	f.note("discard %v %s", ids, host)
 	return 1, nil
 }
@@ -96,7 +96,7 @@ const pushHook = "https://push.apps.example.net/api/notifications/discourse/hook
 // that works, one that fails, one that is switched off, one that asked for a pause, and one whose address is not allowed.
 func pushedSite(t *testing.T) (*testkit.Site, *shownPushes) {
 	t.Helper()
-	f := &shownPushes{states: map[int64]userkeys.KeyPush{}}
+	f := &shownPushes{states: map[int64]site.KeyPush{}}
 	s := testkit.NewSite(t, dbtest.SQLite(t), shown(f))
 	s.User("alice")
 	s.User("root", testkit.Admin)
@@ -104,13 +104,13 @@ func pushedSite(t *testing.T) (*testkit.Site, *shownPushes) {
 	alice, now := s.Person("alice"), s.Clock.Now()
 	for _, app := range []struct {
 		name, url string
-		state     userkeys.KeyPush
+		state     site.KeyPush
 	}{
-		{"Living room television", pushHook, userkeys.KeyPush{DeliveredAt: now.Add(-3 * time.Minute)}},
-		{"Pocket reader", pushHook, userkeys.KeyPush{DeliveredAt: now.Add(-26 * time.Hour), FailedAt: now, FailingSince: now.Add(-3 * time.Hour), Problem: "status 503"}},
-		{"Notifier with a name that somebody thought about for a long time", pushHook, userkeys.KeyPush{FailedAt: now, OffAt: now.Add(-5 * time.Hour), Problem: userkeys.PushGone}},
-		{"Busy watch", pushHook, userkeys.KeyPush{DeliveredAt: now.Add(-26 * time.Hour), FailedAt: now, FailingSince: now.Add(-3 * time.Hour), Problem: userkeys.PushBusy}},
-		{"From before the list", "https://" + strings.Repeat("very-long-name.", 8) + "example/hook", userkeys.KeyPush{DeliveredAt: now.Add(-50 * 24 * time.Hour)}},
+		{"Living room television", pushHook, site.KeyPush{DeliveredAt: now.Add(-3 * time.Minute)}},
+		{"Pocket reader", pushHook, site.KeyPush{DeliveredAt: now.Add(-26 * time.Hour), FailedAt: now, FailingSince: now.Add(-3 * time.Hour), Problem: "status 503"}},
+		{"Notifier with a name that somebody thought about for a long time", pushHook, site.KeyPush{FailedAt: now, OffAt: now.Add(-5 * time.Hour), Problem: site.PushGone}},
+		{"Busy watch", pushHook, site.KeyPush{DeliveredAt: now.Add(-26 * time.Hour), FailedAt: now, FailingSince: now.Add(-3 * time.Hour), Problem: site.PushBusy}},
+		{"From before the list", "https://" + strings.Repeat("very-long-name.", 8) + "example/hook", site.KeyPush{DeliveredAt: now.Add(-50 * 24 * time.Hour)}},
 	} {
 		s.App(app.name, "notifications,push").With("application_name", app.name, "push_url", app.url).Connect(alice)
 		f.states[s.Keys()[0].ID] = app.state
@@ -123,23 +123,23 @@ func (f *shownPushes) fill(now time.Time) {
 	const bad, good, inside = "https://push.old-hub.example:8443", "https://push.apps.example.net:443", "http://10.20.30.40:9000"
 	long := "https://" + strings.Repeat("very-long-name.", 12) + "example:443"
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }
-	f.hosts = []userkeys.PushHost{
-		{Host: good, Delivered: 128_204, Failed: 31, DeliveredAt: ago(4 * time.Second), FailedAt: ago(50 * time.Hour), Problem: userkeys.PushTimeout, Queued: 2, DueAt: now},
+	f.hosts = []site.PushHost{
+		{Host: good, Delivered: 128_204, Failed: 31, DeliveredAt: ago(4 * time.Second), FailedAt: ago(50 * time.Hour), Problem: site.PushTimeout, Queued: 2, DueAt: now},
 		{Host: bad, Delivered: 7031, Failed: 412, Failures: 29, DeliveredAt: ago(9 * time.Hour), FailedAt: ago(time.Minute), Problem: "status 503", ClosedUntil: now.Add(4 * time.Minute), Queued: 3, Dead: 4, DueAt: now.Add(4 * time.Minute)},
-		{Host: inside, Failed: 3, Failures: 3, FailedAt: ago(20 * time.Minute), Problem: userkeys.PushAddress, Dead: 1},
-		{Host: long, Delivered: 1, Failed: 2, Failures: 1, DeliveredAt: ago(30 * time.Hour), FailedAt: ago(2 * time.Hour), Problem: userkeys.PushTLS, Queued: 1, DueAt: now.Add(time.Hour)},
+		{Host: inside, Failed: 3, Failures: 3, FailedAt: ago(20 * time.Minute), Problem: site.PushAddress, Dead: 1},
+		{Host: long, Delivered: 1, Failed: 2, Failures: 1, DeliveredAt: ago(30 * time.Hour), FailedAt: ago(2 * time.Hour), Problem: site.PushTLS, Queued: 1, DueAt: now.Add(time.Hour)},
 		{Host: "https://new.example:443", Delivered: 12, DeliveredAt: ago(40 * time.Hour), Off: 3},
-		{Host: "https://busy.example:443", Failures: 2, Failed: 2, FailedAt: ago(time.Minute), Problem: userkeys.PushBusy, ClosedUntil: now.Add(time.Minute)},
+		{Host: "https://busy.example:443", Failures: 2, Failed: 2, FailedAt: ago(time.Minute), Problem: site.PushBusy, ClosedUntil: now.Add(time.Minute)},
 	}
-	for i, d := range []userkeys.Delivery{
-		{Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", DeadAt: ago(30 * time.Hour), Attempt: 17, Problem: userkeys.PushConnection},
+	for i, d := range []site.Delivery{
+		{Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", DeadAt: ago(30 * time.Hour), Attempt: 17, Problem: site.PushConnection},
 		{Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", DeadAt: ago(8 * time.Hour), Attempt: 16, Problem: "status 503"},
 		{Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", DeadAt: ago(8 * time.Hour), Attempt: 16, Problem: "status 503"},
-		{Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", DeadAt: ago(7 * time.Hour), Attempt: 1, Problem: userkeys.PushGone},
-		{Host: inside, PushURL: inside + "/hook", DeadAt: ago(20 * time.Minute), Attempt: 3, Problem: userkeys.PushAddress, NotificationID: -1},
-		{Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", NextAt: now.Add(40 * time.Minute), Attempt: 9, Problem: userkeys.PushBusy},
+		{Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", DeadAt: ago(7 * time.Hour), Attempt: 1, Problem: site.PushGone},
+		{Host: inside, PushURL: inside + "/hook", DeadAt: ago(20 * time.Minute), Attempt: 3, Problem: site.PushAddress, NotificationID: -1},
+		{Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", NextAt: now.Add(40 * time.Minute), Attempt: 9, Problem: site.PushBusy},
 		{Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", NextAt: now.Add(4 * time.Minute), Attempt: 2, Problem: "status 503"},
-		{Host: long, PushURL: strings.TrimSuffix(long, ":443") + "/" + strings.Repeat("path", 40), NextAt: now.Add(time.Hour), Attempt: 1, Problem: userkeys.PushTLS},
+		{Host: long, PushURL: strings.TrimSuffix(long, ":443") + "/" + strings.Repeat("path", 40), NextAt: now.Add(time.Hour), Attempt: 1, Problem: site.PushTLS},
 		{Host: good, PushURL: pushHook, NextAt: now.Add(30 * time.Second), Attempt: 1},
 		{Host: good, PushURL: pushHook, NextAt: now},
 	} {
@@ -159,9 +159,9 @@ func (f *shownPushes) fill(now time.Time) {
 // failEverywhere gives very many hosts, none of which answers.
 func (f *shownPushes) failEverywhere(now time.Time) {
 	for i := range 120 {
-		f.hosts = append(f.hosts, userkeys.PushHost{
+		f.hosts = append(f.hosts, site.PushHost{
 			Host: fmt.Sprintf("https://push-%03d.apps.example.org:443", i), Failed: int64(40 + i), Failures: 40 + i, FailedAt: now.Add(-time.Minute),
-			Problem: userkeys.PushConnection, ClosedUntil: now.Add(time.Duration(i) * time.Minute), Queued: 830 + i, Dead: i,
+			Problem: site.PushConnection, ClosedUntil: now.Add(time.Duration(i) * time.Minute), Queued: 830 + i, Dead: i,
 		})
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"userkeys"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/nettest"
+	"userkeys/site"
 )
 
 // A hub is a stand-in for the server of an app, such as Discourse's own.
@@ -91,7 +92,7 @@ func (h *hub) expect(secret string) {
 func (sc *scene) pushed(h *hub) []hubPush {
 	sc.t.Helper()
 	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
-		left, err := sc.Store.Deliveries(sc.t.Context(), userkeys.DeliveryFilter{})
+		left, err := sc.Store.Deliveries(sc.t.Context(), site.DeliveryFilter{})
 		if err != nil {
 			sc.t.Fatal(err)
 		}
@@ -277,7 +278,7 @@ func TestPushAddresses(t *testing.T) {
 		if len(got) != 1 || got[0].Path != "/Hub/device" || len(got[0].Notifications) != 1 || got[0].Notifications[0].ClientID != "the listed one" {
 			sc.t.Errorf("the hub has %+v", got)
 		}
-		if dead, err := sc.Store.Deliveries(sc.t.Context(), userkeys.DeliveryFilter{Dead: true}); err != nil || len(dead) != 0 || len(other.all()) != 0 {
+		if dead, err := sc.Store.Deliveries(sc.t.Context(), site.DeliveryFilter{Dead: true}); err != nil || len(dead) != 0 || len(other.all()) != 0 {
 			sc.t.Errorf("%d were tried elsewhere, %d came at another port, %v", len(dead), len(other.all()), err)
 		}
 	})
@@ -309,7 +310,7 @@ func TestPushesThatNobodyMayHaveAnyMore(t *testing.T) {
 			{"keeps", func(party) error { return nil }},
 			{"revokes", func(c party) error { c.app.Call("POST", "/user-api-key/revoke").Must(sc.t, 200); return nil }},
 			{"isrevoked", func(c party) error {
-				keys, err := sc.Authority.Keys(ctx, userkeys.KeyFilter{UserID: id(c.name)})
+				keys, err := sc.Authority.Keys(ctx, site.KeyFilter{UserID: id(c.name)})
 				return errors.Join(err, sc.Authority.Revoke(ctx, keys[0].ID, testkit.Command))
 			}},
 			{"expires", func(party) error { return nil }},
@@ -350,7 +351,7 @@ func TestPushesThatNobodyMayHaveAnyMore(t *testing.T) {
 		}
 		sc.Start()
 		sc.notify(root, adminNotifications, `{"usernames":[`+strings.Join(names, ",")+`],"notification_type":"mentioned","data":{"topic_title":"Hello"}}`).Must(sc.t, 200)
-		if waiting, err := sc.Store.Deliveries(ctx, userkeys.DeliveryFilter{}); err != nil || len(waiting) != len(cases) || len(h.all()) != 0 {
+		if waiting, err := sc.Store.Deliveries(ctx, site.DeliveryFilter{}); err != nil || len(waiting) != len(cases) || len(h.all()) != 0 {
 			sc.t.Fatalf("%d wait, %d came, %v: nothing would be tested", len(waiting), len(h.all()), err)
 		}
 		for i, c := range cases {
@@ -387,11 +388,11 @@ func TestPushFailuresTellNothing(t *testing.T) {
 		sc.User("root", testkit.Admin)
 		root := sc.Person("root")
 		status := regexp.MustCompile(`\b599\b`)
-		want := map[int64]userkeys.PushProblem{}
+		want := map[int64]site.PushProblem{}
 		for name, c := range map[string]struct {
 			url     string
-			problem userkeys.PushProblem
-		}{"inner": {inner.URL + "/push", "status 599"}, "dead": {dead + "/push", userkeys.PushConnection}} {
+			problem site.PushProblem
+		}{"inner": {inner.URL + "/push", "status 599"}, "dead": {dead + "/push", site.PushConnection}} {
 			sc.App(name, "notifications").With("push_url", c.url).Connect(sc.alice)
 			want[sc.Keys()[0].ID] = c.problem
 		}

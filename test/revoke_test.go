@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"userkeys"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/nettest"
+	"userkeys/site"
 )
 
 // TestStreamsEnd is KU16: an answer that is still being written ends with its key.
@@ -88,7 +88,7 @@ func TestRevoke(t *testing.T) {
 		bob, root := sc.Person("bob"), sc.Person("root")
 		sc.Set("allow_user_api_key_scopes", "read|write")
 		bobs, roots := sc.App("bob's", "read,write").Connect(bob), sc.App("root's", "read,write").Connect(root)
-		var victim userkeys.UserAPIKey
+		var victim site.UserAPIKey
 		for _, k := range sc.Keys() {
 			if k.ClientID == "victim" {
 				victim = k
@@ -216,7 +216,7 @@ func TestOwnerEnds(t *testing.T) {
 	onBoth(t, func(sc *scene) {
 		go func() { _ = sc.Run(sc.t.Context()) }()     // ends with the test
 		other := testkit.NewSite(sc.t, sc.elsewhere()) // another process: what the command line is
-		ended := func(name string, act func(ctx context.Context, u userkeys.User) error, back func(ctx context.Context, u userkeys.User) error) {
+		ended := func(name string, act func(ctx context.Context, u site.User) error, back func(ctx context.Context, u site.User) error) {
 			sc.row("RV9 KU9 LG9 CVE-2022-41944 CVE-2026-43983 "+name, func(sc *scene) {
 				u := sc.User(strings.ReplaceAll(name, " ", "-"))
 				p := sc.Person(u.Username)
@@ -244,28 +244,28 @@ func TestOwnerEnds(t *testing.T) {
 				sc.check(p.Get(path), unknown) // the old session stays ended
 			})
 		}
-		update := func(change func(u *userkeys.User)) func(context.Context, userkeys.User) error {
-			return func(ctx context.Context, u userkeys.User) error {
+		update := func(change func(u *site.User)) func(context.Context, site.User) error {
+			return func(ctx context.Context, u site.User) error {
 				_, err := other.Identity.Update(ctx, u.ID, change, testkit.Command)
 				return err
 			}
 		}
-		ended("suspended", func(ctx context.Context, u userkeys.User) error {
+		ended("suspended", func(ctx context.Context, u site.User) error {
 			_, err := other.Identity.Suspend(ctx, u.ID, testkit.Command)
 			return err
-		}, func(ctx context.Context, u userkeys.User) error {
+		}, func(ctx context.Context, u site.User) error {
 			_, err := other.Identity.Unsuspend(ctx, u.ID, testkit.Command)
 			return err
 		})
-		ended("inactive", update(func(u *userkeys.User) { u.Active = false }), update(func(u *userkeys.User) { u.Active = true }))
-		ended("deleted", func(ctx context.Context, u userkeys.User) error {
+		ended("inactive", update(func(u *site.User) { u.Active = false }), update(func(u *site.User) { u.Active = true }))
+		ended("deleted", func(ctx context.Context, u site.User) error {
 			return other.Identity.Delete(ctx, u.ID, testkit.Command)
 		}, nil)
 		sc.row("RV9 renamed: the keys go on under the new name", func(sc *scene) {
 			u := sc.User("before")
 			app := sc.App("renamed", "read").Connect(sc.Person("before"))
 			app.Call("GET", path).Must(sc.t, 200, `"before"`)
-			if err := update(func(u *userkeys.User) { u.Username = "after" })(sc.t.Context(), u); err != nil {
+			if err := update(func(u *site.User) { u.Username = "after" })(sc.t.Context(), u); err != nil {
 				sc.t.Fatal(err)
 			}
 			within(sc, func() bool { return strings.Contains(app.Call("GET", path).Body, `"username":"after"`) })
@@ -284,7 +284,7 @@ func TestOwnerEnds(t *testing.T) {
 			u := sc.User("demoted", testkit.Admin)
 			app := sc.App("demoted's", "read").Connect(sc.Person("demoted"))
 			app.Call("GET", path).Must(sc.t, 200, `"admin":true`)
-			if err := update(func(u *userkeys.User) { u.Admin = false })(sc.t.Context(), u); err != nil {
+			if err := update(func(u *site.User) { u.Admin = false })(sc.t.Context(), u); err != nil {
 				sc.t.Fatal(err)
 			}
 			within(sc, func() bool { return strings.Contains(app.Call("GET", path).Body, `"admin":false`) })

@@ -39,6 +39,7 @@ import (
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/internal/testkit/nettest"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -278,9 +279,9 @@ func (sc *scene) oneLine(a testkit.Answer, mark int) {
 }
 
 // unchanged fails unless the same keys are there and the victim's still works.
-func (sc *scene) unchanged(before []userkeys.UserAPIKey) {
+func (sc *scene) unchanged(before []site.UserAPIKey) {
 	sc.t.Helper()
-	if d := cmp.Diff(before, sc.Keys(), cmpopts.IgnoreFields(userkeys.UserAPIKey{}, "LastUsedAt")); d != "" {
+	if d := cmp.Diff(before, sc.Keys(), cmpopts.IgnoreFields(site.UserAPIKey{}, "LastUsedAt")); d != "" {
 		sc.t.Errorf("a refused request changed the keys: %s", d)
 	}
 	sc.victim.Call("GET", "/session/current.json").Must(sc.t, http.StatusOK, `"username":"alice"`)

@@ -19,6 +19,7 @@ import (
 	"userkeys/internal/testkit/nettest"
 	"userkeys/internal/wiring"
 	"userkeys/server"
+	"userkeys/site"
 )
 
 const busPath = "/message-bus/0123456789abcdef/poll"
@@ -66,7 +67,7 @@ func soon[T any](sc *scene, c <-chan T, bound time.Duration) T {
 // add writes a notification for somebody on a node.
 func (sc *scene) add(s *testkit.Site, who string) {
 	sc.t.Helper()
-	if _, err := s.Inbox.Add(sc.t.Context(), userkeys.Announcement{Usernames: []string{who}, Notification: userkeys.Notification{Type: 1}, Caller: testkit.Command}); err != nil {
+	if _, err := s.Inbox.Add(sc.t.Context(), site.Announcement{Usernames: []string{who}, Notification: site.Notification{Type: 1}, Caller: testkit.Command}); err != nil {
 		sc.t.Fatal(err)
 	}
 }
@@ -173,19 +174,19 @@ func TestBusEndsWithTheSession(t *testing.T) {
 	onSQLite(t, func(sc *scene) {
 		go func() { _ = sc.Run(sc.t.Context()) }() // ends with the test
 		by, ctx := testkit.Command, sc.t.Context()
-		for what, end := range map[string]func(p *testkit.Person, u userkeys.User) error{
-			"signed out": func(p *testkit.Person, _ userkeys.User) error {
+		for what, end := range map[string]func(p *testkit.Person, u site.User) error{
+			"signed out": func(p *testkit.Person, _ site.User) error {
 				post(p, "/user-api-key/logout", "application/x-www-form-urlencoded", "authenticity_token="+sc.tokenOf(p)).Must(sc.t, 303)
 				return nil
 			},
-			"another password": func(_ *testkit.Person, u userkeys.User) error {
+			"another password": func(_ *testkit.Person, u site.User) error {
 				return sc.Identity.SetPassword(ctx, u.ID, "correct horse battery", by)
 			},
-			"suspended": func(_ *testkit.Person, u userkeys.User) error {
+			"suspended": func(_ *testkit.Person, u site.User) error {
 				_, err := sc.Identity.Suspend(ctx, u.ID, by)
 				return err
 			},
-			"deleted": func(_ *testkit.Person, u userkeys.User) error { return sc.Identity.Delete(ctx, u.ID, by) },
+			"deleted": func(_ *testkit.Person, u site.User) error { return sc.Identity.Delete(ctx, u.ID, by) },
 		} {
 			sc.row(what, func(sc *scene) {
 				name := "hears" + what[:3]
@@ -348,7 +349,7 @@ func TestEventSource(t *testing.T) {
 	s.User("alice")
 	add := func(title string) {
 		t.Helper()
-		if _, err := s.Inbox.Add(t.Context(), userkeys.Announcement{Usernames: []string{"alice"}, Caller: testkit.Command, Notification: userkeys.Notification{Type: 1, FancyTitle: title}}); err != nil {
+		if _, err := s.Inbox.Add(t.Context(), site.Announcement{Usernames: []string{"alice"}, Caller: testkit.Command, Notification: site.Notification{Type: 1, FancyTitle: title}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit"
+	"userkeys/site"
 )
 
 func (sc *scene) cleanUp() {
@@ -231,7 +232,7 @@ func TestConcurrentChangesOfAUser(t *testing.T) {
 	onBoth(t, func(sc *scene) {
 		u := sc.User("busy")
 		first := true
-		_, err := sc.Identity.Update(sc.t.Context(), u.ID, func(u *userkeys.User) {
+		_, err := sc.Identity.Update(sc.t.Context(), u.ID, func(u *site.User) {
 			if first {
 				first = false
 				if _, err := sc.Identity.Suspend(sc.t.Context(), u.ID, testkit.Command); err != nil {

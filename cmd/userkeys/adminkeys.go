@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"userkeys"
 	"userkeys/internal/rows"
+	"userkeys/site"
 )
 
 func newAdminKeysCommand() *cobra.Command {
@@ -34,7 +34,7 @@ in the header Api-Username. Without --permissions it may do everything that the
 user may; without both a program can do anything on this site with it. A key
 that has either leaves administrators alone, and no key makes another one.
 
-Permissions: ` + strings.ReplaceAll(userkeys.AllAdminPermissions().String(), ",", ", ") + `.`,
+Permissions: ` + strings.ReplaceAll(site.AllAdminPermissions().String(), ",", ", ") + `.`,
 	}
 	add.Flags().String("description", "", "what the key is for (required)")
 	add.Flags().String("user", "", "act as this user only")
@@ -63,7 +63,7 @@ func adminKeysAdd(cmd *cobra.Command, d *office, _ []string) error {
 	if cmd.Flags().Changed("user") && user == "" { // an empty variable must not make a key for everything
 		return errors.New("--user is empty; name a user, or leave it out for a key that acts as anybody")
 	}
-	n := userkeys.NewAdminAPIKey{Description: description, Username: user}
+	n := site.NewAdminAPIKey{Description: description, Username: user}
 	if n.Permissions, n.ExpiresAt, err = adminKeyLimits(cmd.Flags(), time.Now()); err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func adminKeysAdd(cmd *cobra.Command, d *office, _ []string) error {
 }
 
 // adminKeyLimits reads --permissions and --expires.
-func adminKeyLimits(flags *pflag.FlagSet, now time.Time) (userkeys.AdminPermissions, time.Time, error) {
+func adminKeyLimits(flags *pflag.FlagSet, now time.Time) (site.AdminPermissions, time.Time, error) {
 	permissions, err := flags.GetString("permissions")
 	if err != nil {
 		return nil, time.Time{}, err
@@ -104,7 +104,7 @@ func adminKeyLimits(flags *pflag.FlagSet, now time.Time) (userkeys.AdminPermissi
 	if flags.Changed("permissions") && permissions == "" { // an empty variable must not make a key for everything
 		return nil, time.Time{}, errors.New("--permissions is empty; name some, or leave it out for a key that may do everything")
 	}
-	may, err := userkeys.ParseAdminPermissions(permissions)
+	may, err := site.ParseAdminPermissions(permissions)
 	if err != nil {
 		return nil, time.Time{}, err
 	}

@@ -18,6 +18,7 @@ import (
 	"userkeys"
 	"userkeys/internal/testkit"
 	"userkeys/internal/wiring"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -48,12 +49,12 @@ func newCrowd(t *testing.T, users int) *crowd {
 	}
 	now := time.Now().UTC()
 	for i := range users {
-		u, err := st.CreateUser(t.Context(), userkeys.Account{User: userkeys.User{Username: fmt.Sprintf("user%d", i), TrustLevel: 1, Active: true, CreatedAt: now}}, testkit.Command)
+		u, err := st.CreateUser(t.Context(), site.Account{User: site.User{Username: fmt.Sprintf("user%d", i), TrustLevel: 1, Active: true, CreatedAt: now}}, testkit.Command)
 		if err != nil {
 			t.Fatal(err)
 		}
 		c.keys = append(c.keys, userkeys.NewKey(""))
-		_, _, err = st.Grant(t.Context(), userkeys.Grant{Caller: testkit.Command, MaxKeys: 1, MaxRecent: 1, RecentSince: now, Key: userkeys.UserAPIKey{
+		_, _, err = st.Grant(t.Context(), site.Grant{Caller: testkit.Command, MaxKeys: 1, MaxRecent: 1, RecentSince: now, Key: site.UserAPIKey{
 			UserID: u.ID, ClientID: fmt.Sprint(i), ApplicationName: "app", Hash: c.keys[i].Hash(), Scopes: userkeys.Scopes{"notifications"}, CreatedAt: now, LastUsedAt: now,
 		}})
 		if err != nil || u.ID != int64(i+1) {

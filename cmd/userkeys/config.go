@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // Every option of a command that runs or manages a site comes from, in this
@@ -148,7 +149,7 @@ func checkSecret(path string, options map[string]any) error {
 
 func (file configFile) site(path string, text []byte) (siteConfig, error) {
 	sc := siteConfig{pinned: make(map[string]string)}
-	probe := userkeys.DefaultSettings()
+	probe := site.DefaultSettings()
 	for name, value := range file.settings {
 		sc.pinned[name] = listText(value, "|")
 		if err := probe.Set(name, sc.pinned[name]); err != nil {

@@ -23,6 +23,7 @@ import (
 	"userkeys/internal/identity"
 	"userkeys/internal/wiring"
 	"userkeys/notify"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -161,7 +162,7 @@ type office struct {
 func (d *office) Close() error { return d.db.Close() }
 
 // commandActor signs what is done at the command line.
-var commandActor = userkeys.Caller{As: userkeys.CallerCommand, User: userkeys.User{Admin: true}}
+var commandActor = site.Caller{As: site.CallerCommand, User: site.User{Admin: true}}
 
 // openOffice opens the data that cmd's options name. [userkeys.NotFound] where no site was made: with --init one is made there.
 func openOffice(cmd *cobra.Command) (*office, error) {

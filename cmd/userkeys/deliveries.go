@@ -13,17 +13,18 @@ import (
 	"userkeys"
 	"userkeys/internal/rows"
 	"userkeys/notify"
+	"userkeys/site"
 )
 
 // pushDesk is what the commands do about pushes; notify.Desk has it by shape.
 type pushDesk interface {
-	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]userkeys.KeyPush, error)
-	ResumeKey(ctx context.Context, keyID int64, by userkeys.Caller) error
-	ResumeHost(ctx context.Context, host string, by userkeys.Caller) error
-	Deliveries(ctx context.Context, f userkeys.DeliveryFilter) ([]userkeys.Delivery, error)
-	Hosts(ctx context.Context) ([]userkeys.PushHost, error)
-	Replay(ctx context.Context, ids []int64, host string, by userkeys.Caller) (int, error)
-	Discard(ctx context.Context, ids []int64, host string, by userkeys.Caller) (int, error)
+	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]site.KeyPush, error)
+	ResumeKey(ctx context.Context, keyID int64, by site.Caller) error
+	ResumeHost(ctx context.Context, host string, by site.Caller) error
+	Deliveries(ctx context.Context, f site.DeliveryFilter) ([]site.Delivery, error)
+	Hosts(ctx context.Context) ([]site.PushHost, error)
+	Replay(ctx context.Context, ids []int64, host string, by site.Caller) (int, error)
+	Discard(ctx context.Context, ids []int64, host string, by site.Caller) (int, error)
 }
 
 // officePushes are the pushes of the data that a command works on.
@@ -117,7 +118,7 @@ func deliveriesList(cmd *cobra.Command, d *office, p pushDesk, _ []string) error
 }
 
 // deliveryFilter reads the flags of the list, and how many it may have; 0: all.
-func deliveryFilter(cmd *cobra.Command, d *office) (f userkeys.DeliveryFilter, most int, err error) {
+func deliveryFilter(cmd *cobra.Command, d *office) (f site.DeliveryFilter, most int, err error) {
 	flags := cmd.Flags()
 	if f.Dead, err = flags.GetBool("dead"); err != nil {
 		return f, 0, err
@@ -127,7 +128,7 @@ func deliveryFilter(cmd *cobra.Command, d *office) (f userkeys.DeliveryFilter, m
 	}
 	user, err := flags.GetString("user")
 	if err == nil && user != "" {
-		var account userkeys.Account
+		var account site.Account
 		account, err = d.store.Account(cmd.Context(), user)
 		f.UserID = account.ID
 	}
@@ -263,7 +264,7 @@ func deliveriesDiscard(cmd *cobra.Command, _ *office, p pushDesk, args []string)
 }
 
 // changeDeliveries has change do its work, by 1000 ids at a time, and tells how many it was done to.
-func changeDeliveries(cmd *cobra.Command, p pushDesk, args []string, change func(context.Context, []int64, string, userkeys.Caller) (int, error), what string) error {
+func changeDeliveries(cmd *cobra.Command, p pushDesk, args []string, change func(context.Context, []int64, string, site.Caller) (int, error), what string) error {
 	ids, host, err := pickDeliveries(cmd, args)
 	if err == nil && host != "" {
 		err = knownHost(cmd.Context(), p, host)

@@ -23,6 +23,7 @@ import (
 	"userkeys/internal/demo"
 	"userkeys/internal/identity"
 	"userkeys/internal/wiring"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -177,7 +178,7 @@ func (st *stage) open(ctx context.Context) error {
 			return err
 		}
 	}
-	st.adminKey, _, err = st.site.Authority.CreateAdminKey(ctx, userkeys.NewAdminAPIKey{Description: "The Noticeboard itself"}, commandActor)
+	st.adminKey, _, err = st.site.Authority.CreateAdminKey(ctx, site.NewAdminAPIKey{Description: "The Noticeboard itself"}, commandActor)
 	return err
 }
 

@@ -26,6 +26,7 @@ import (
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/internal/testkit/discourse"
 	"userkeys/internal/wiring"
+	"userkeys/site"
 )
 
 // anySite is a site that the app's side is tried on, with alice at its browser.
@@ -186,8 +187,8 @@ func (s *ownSite) revokeAll() {
 }
 
 func (s *ownSite) notify(title string) {
-	n := userkeys.Notification{Type: 1, Data: []byte(fmt.Sprintf(`{"topic_title":%q}`, title))}
-	if _, err := s.Inbox.Add(s.t.Context(), userkeys.Announcement{Usernames: []string{"alice"}, Notification: n, Caller: testkit.Command}); err != nil {
+	n := site.Notification{Type: 1, Data: []byte(fmt.Sprintf(`{"topic_title":%q}`, title))}
+	if _, err := s.Inbox.Add(s.t.Context(), site.Announcement{Usernames: []string{"alice"}, Notification: n, Caller: testkit.Command}); err != nil {
 		s.t.Fatal(err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/rows"
+	"userkeys/site"
 )
 
 func newKeysCommand() *cobra.Command {
@@ -41,8 +42,8 @@ func addKeyFilterFlags(cmd *cobra.Command) {
 }
 
 // keyFilter reads the flags of addKeyFilterFlags.
-func keyFilter(cmd *cobra.Command, d *office) (userkeys.KeyFilter, error) {
-	var f userkeys.KeyFilter
+func keyFilter(cmd *cobra.Command, d *office) (site.KeyFilter, error) {
+	var f site.KeyFilter
 	name, err := cmd.Flags().GetString("user")
 	if err != nil {
 		return f, err
@@ -59,7 +60,7 @@ func keyFilter(cmd *cobra.Command, d *office) (userkeys.KeyFilter, error) {
 }
 
 // eachKey calls visit with every key that f lets through.
-func eachKey(cmd *cobra.Command, d *office, f userkeys.KeyFilter, visit func(userkeys.UserAPIKey) error) error {
+func eachKey(cmd *cobra.Command, d *office, f site.KeyFilter, visit func(site.UserAPIKey) error) error {
 	for {
 		keys, err := d.authority.Keys(cmd.Context(), f)
 		if err != nil || len(keys) == 0 {
@@ -86,7 +87,7 @@ func keysList(cmd *cobra.Command, d *office, _ []string) error {
 	f.Live = !all
 	names := make(map[int64]string)
 	var list []rows.Key
-	err = eachKey(cmd, d, f, func(k userkeys.UserAPIKey) error {
+	err = eachKey(cmd, d, f, func(k site.UserAPIKey) error {
 		if _, ok := names[k.UserID]; !ok {
 			u, err := d.store.User(cmd.Context(), k.UserID)
 			if err != nil {
@@ -162,7 +163,7 @@ func keysToRevoke(cmd *cobra.Command, d *office, args []string) ([]int64, error)
 		return ids, nil
 	}
 	f.Live = true
-	err = eachKey(cmd, d, f, func(k userkeys.UserAPIKey) error {
+	err = eachKey(cmd, d, f, func(k site.UserAPIKey) error {
 		if before.IsZero() || k.CreatedAt.Before(before) {
 			ids = append(ids, k.ID)
 		}

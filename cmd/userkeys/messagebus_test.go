@@ -12,9 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"userkeys"
 	"userkeys/internal/testkit"
 	"userkeys/notify"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -94,7 +94,7 @@ func tellAlice(t *testing.T, data string) func(n int64) (began time.Time) {
 	return func(n int64) time.Time {
 		t.Helper()
 		began := time.Now()
-		if _, err := in.Add(t.Context(), userkeys.Announcement{Usernames: []string{"alice"}, Caller: testkit.Command, Notification: userkeys.Notification{
+		if _, err := in.Add(t.Context(), site.Announcement{Usernames: []string{"alice"}, Caller: testkit.Command, Notification: site.Notification{
 			Type: 1, TopicID: n, PostNumber: 1, Slug: "t", Data: json.RawMessage(`{"topic_title":"Hello","excerpt":"a \r\n|\r\n b"}`),
 		}}); err != nil {
 			t.Fatal(err)

@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"userkeys"
 	"userkeys/notify"
+	"userkeys/site"
 )
 
 func newNotifyCommand() *cobra.Command {
@@ -46,8 +46,8 @@ machines: within a week the same key tells nobody twice.`,
 }
 
 // announcement is what the flags say, to users.
-func announcement(f *pflag.FlagSet, users []string) (userkeys.Announcement, error) {
-	a := userkeys.Announcement{Usernames: users, Caller: commandActor}
+func announcement(f *pflag.FlagSet, users []string) (site.Announcement, error) {
+	a := site.Announcement{Usernames: users, Caller: commandActor}
 	var kind, data string
 	var post int64
 	for name, to := range map[string]*string{
@@ -90,7 +90,7 @@ func announcement(f *pflag.FlagSet, users []string) (userkeys.Announcement, erro
 		return a, nil
 	}
 	var err error
-	a.Notification.Type, err = userkeys.ParseNotificationType(kind)
+	a.Notification.Type, err = site.ParseNotificationType(kind)
 	return a, err
 }
 
@@ -124,7 +124,7 @@ func notifyUsers(cmd *cobra.Command, d *office, args []string) error {
 }
 
 // toldText says what became of it on a site that pushes nothing for so many minutes after a user's visit.
-func toldText(told userkeys.Announced, window int) string {
+func toldText(told site.Announced, window int) string {
 	if told.Repeated {
 		return fmt.Sprintf("users told before: %d; nobody was told again\n", len(told.IDs))
 	}

@@ -22,6 +22,7 @@ import (
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/internal/wiring"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -281,7 +282,7 @@ func (tr *pushTrial) tell(p *testkit.Process) bool {
 	v := testkit.At(tr.T, p.URL).Visitor()
 	r := v.Request("POST", "/user-api-key/admin/notifications.json", string(body))
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set(userkeys.AdminKeyHeader, tr.program.Reveal())
+	r.Header.Set(site.AdminKeyHeader, tr.program.Reveal())
 	a, err := v.Try(r)
 	if err != nil {
 		return false

@@ -12,6 +12,7 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/internal/rows"
+	"userkeys/site"
 )
 
 func newSettingsCommand() *cobra.Command {
@@ -74,7 +75,7 @@ func newSettingsAddCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			now := userkeys.PresetValue{Name: def.Name, Value: strings.Join(args[1:], "|")}.AddTo(was)
+			now := site.PresetValue{Name: def.Name, Value: strings.Join(args[1:], "|")}.AddTo(was)
 			return settingsChange(cmd, d, def.Name, now)
 		}),
 	}
@@ -104,12 +105,12 @@ func newSettingsRemoveCommand() *cobra.Command {
 }
 
 // listSetting is a setting that is a list, and its value.
-func listSetting(d *office, name string) (userkeys.Setting, string, error) {
-	def, err := userkeys.FindSetting(name)
+func listSetting(d *office, name string) (site.Setting, string, error) {
+	def, err := site.FindSetting(name)
 	if err != nil {
 		return def, "", err
 	}
-	if def.Kind != userkeys.SettingList {
+	if def.Kind != site.SettingList {
 		return def, "", fmt.Errorf("%s is no list; change it with: userkeys settings set %s VALUE", def.Name, def.Name)
 	}
 	was, err := d.authority.Settings().Value(def.Name)
@@ -147,7 +148,7 @@ func settingsPreset(cmd *cobra.Command, d *office, args []string) error {
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), format, a...)
 		}
 	}
-	for _, p := range userkeys.DiscoursePreset() {
+	for _, p := range site.DiscoursePreset() {
 		was, readErr := d.authority.Settings().Value(p.Name)
 		if readErr != nil {
 			return readErr
@@ -180,7 +181,7 @@ func settingsPreset(cmd *cobra.Command, d *office, args []string) error {
 
 // sayGaps names what the preset leaves off, where it is off.
 func sayGaps(out io.Writer, d *office) error {
-	for _, gap := range userkeys.DiscoursePresetGaps() {
+	for _, gap := range site.DiscoursePresetGaps() {
 		value, err := d.authority.Settings().Value(gap.Name)
 		if err != nil {
 			return err
@@ -202,7 +203,7 @@ func sayGaps(out io.Writer, d *office) error {
 func settingsList(cmd *cobra.Command, d *office, _ []string) error {
 	s := d.authority.Settings()
 	var list []rows.Setting
-	for _, def := range userkeys.AllSettings() {
+	for _, def := range site.AllSettings() {
 		row := rows.NewSetting(def, s)
 		row.Pinned = d.authority.Pinned(def.Name)
 		list = append(list, row)
@@ -230,9 +231,9 @@ const hiddenValue = "(hidden)"
 
 // shownValue is a setting's value as it may stay on a screen and in a log: a
 // secret is shown to who asks for it by name, with get, and to nobody else.
-func shownValue(s userkeys.Settings, name string) (string, error) {
+func shownValue(s site.Settings, name string) (string, error) {
 	v, err := s.Value(name)
-	if def, _ := userkeys.FindSetting(name); def.Secret && v != "" {
+	if def, _ := site.FindSetting(name); def.Secret && v != "" {
 		v = hiddenValue
 	}
 	return v, err

@@ -6,7 +6,7 @@ import (
 	"io"
 	"net/url"
 
-	"userkeys"
+	"userkeys/site"
 
 	"github.com/spf13/cobra"
 
@@ -37,7 +37,7 @@ func setupText(ctx context.Context, accounts *identity.Accounts, base *url.URL, 
 		}
 		return "", err
 	}
-	users, err := accounts.FindUsers(ctx, userkeys.UserFilter{Limit: 1})
+	users, err := accounts.FindUsers(ctx, site.UserFilter{Limit: 1})
 	if err != nil {
 		return "", err
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"userkeys"
 	"userkeys/internal/identity"
 	"userkeys/internal/rows"
+	"userkeys/site"
 )
 
 func newUserCommand() *cobra.Command {
@@ -68,7 +68,7 @@ func addUserFlags(f *pflag.FlagSet) {
 }
 
 // userFlags applies the flags that were given to u.
-func userFlags(f *pflag.FlagSet, u *userkeys.User) error {
+func userFlags(f *pflag.FlagSet, u *site.User) error {
 	var failed error
 	f.Visit(func(fl *pflag.Flag) {
 		var err error
@@ -112,7 +112,7 @@ func password(cmd *cobra.Command) (text string, given bool, err error) {
 }
 
 // warnWeak says what an administrator may do and should not.
-func warnWeak(cmd *cobra.Command, password string, u userkeys.User) {
+func warnWeak(cmd *cobra.Command, password string, u site.User) {
 	if err := identity.CheckPassword(password, u); err != nil {
 		fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+explain(err)+"; it was set all the same")
 	}
@@ -123,7 +123,7 @@ func userAdd(cmd *cobra.Command, d *office, args []string) error {
 	if err != nil {
 		return err
 	}
-	u := userkeys.User{TrustLevel: 1, Active: true}
+	u := site.User{TrustLevel: 1, Active: true}
 	if err := userFlags(cmd.Flags(), &u); err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func userSet(cmd *cobra.Command, d *office, args []string) error {
 		return err
 	}
 	var flagErr error
-	_, err = d.identity.Update(cmd.Context(), u.ID, func(u *userkeys.User) { flagErr = userFlags(cmd.Flags(), u) }, commandActor)
+	_, err = d.identity.Update(cmd.Context(), u.ID, func(u *site.User) { flagErr = userFlags(cmd.Flags(), u) }, commandActor)
 	if err = errors.Join(flagErr, err); err != nil {
 		return err
 	}
@@ -189,7 +189,7 @@ func userList(cmd *cobra.Command, d *office, _ []string) error {
 	const page = 500
 	var list []rows.User
 	for after := int64(0); ; {
-		users, err := d.identity.FindUsers(cmd.Context(), userkeys.UserFilter{After: after, Limit: page})
+		users, err := d.identity.FindUsers(cmd.Context(), site.UserFilter{After: after, Limit: page})
 		if err != nil {
 			return err
 		}

@@ -15,10 +15,10 @@ import (
 
 	_ "modernc.org/sqlite"
 
-	"userkeys"
 	"userkeys/internal/demo"
 	"userkeys/internal/identity"
 	"userkeys/internal/wiring"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -65,13 +65,13 @@ func startPushingSite(t *testing.T, tamper func(http.Handler) http.Handler, push
 	if err != nil {
 		t.Fatal(err)
 	}
-	by := userkeys.Caller{As: "test", User: userkeys.User{Admin: true}}
+	by := site.Caller{As: "test", User: site.User{Admin: true}}
 	for _, u := range []identity.NewUser{{Username: "alice", TrustLevel: 1, Password: password}, {Username: "bob", Password: password}, {Username: "root", Password: password, Admin: true}} {
 		if _, err := s.Identity.Create(t.Context(), u, by); err != nil {
 			t.Fatal(err)
 		}
 	}
-	key, _, err := s.Authority.CreateAdminKey(t.Context(), userkeys.NewAdminAPIKey{Description: "the website"}, by)
+	key, _, err := s.Authority.CreateAdminKey(t.Context(), site.NewAdminAPIKey{Description: "the website"}, by)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 func TestCreate_Stores_what_it_says(t *testing.T) {
@@ -24,7 +25,7 @@ func TestCreate_Stores_what_it_says(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := userkeys.User{
+		want := site.User{
 			ID: u.ID, Username: "Bo.B", Name: "Jos\u00e9", Email: "bob@example.org", TrustLevel: 2,
 			Moderator: true, Active: true, Groups: []string{"beta", "devs"}, CreatedAt: s.clock.Now(),
 		}
@@ -40,7 +41,7 @@ func TestCreate_Stores_what_it_says(t *testing.T) {
 		if err != nil || !strings.HasPrefix(a.PasswordHash, "$argon2id$v=19$m=64,t=1,p=1$") || strings.Contains(a.PasswordHash, password) {
 			t.Errorf("%v; stored as %q", err, a.PasswordHash)
 		}
-		users, err := s.FindUsers(t.Context(), userkeys.UserFilter{})
+		users, err := s.FindUsers(t.Context(), site.UserFilter{})
 		if err != nil || len(users) != 1 || users[0].ID != u.ID {
 			t.Errorf("users %v, %v", users, err)
 		}
@@ -111,7 +112,7 @@ func TestCreate_Refuses(t *testing.T) {
 
 func TestPassword_Rules(t *testing.T) {
 	t.Parallel()
-	u := userkeys.User{Username: "Elisabeth.T", Name: "Elisabeth Tester", Email: "elisabeth@example.org"}
+	u := site.User{Username: "Elisabeth.T", Name: "Elisabeth Tester", Email: "elisabeth@example.org"}
 	tests := []struct {
 		name, password string
 		ok             bool
@@ -238,14 +239,14 @@ func TestAD10_The_last_administrator_stays(t *testing.T) {
 	eachStore(t, func(t *testing.T, store testStore) {
 		s := newSite(t, store)
 		u := s.add("alice", func(n *NewUser) { n.Admin = true })
-		by := userkeys.Caller{User: userkeys.User{ID: u.ID, Admin: true}}
+		by := site.Caller{User: site.User{ID: u.ID, Admin: true}}
 		tests := map[string]func() error{
 			"demoted": func() error {
-				_, err := s.Update(t.Context(), u.ID, func(u *userkeys.User) { u.Admin = false }, by)
+				_, err := s.Update(t.Context(), u.ID, func(u *site.User) { u.Admin = false }, by)
 				return err
 			},
 			"inactive": func() error {
-				_, err := s.Update(t.Context(), u.ID, func(u *userkeys.User) { u.Active = false }, by)
+				_, err := s.Update(t.Context(), u.ID, func(u *site.User) { u.Active = false }, by)
 				return err
 			},
 			"suspended": func() error { _, err := s.Suspend(t.Context(), u.ID, by); return err },
@@ -267,13 +268,13 @@ func TestUpdate(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, newMemory())
 	u := s.add("alice")
-	got, err := s.Update(t.Context(), u.ID, func(u *userkeys.User) { u.ID, u.TrustLevel = 99, 3 }, command)
+	got, err := s.Update(t.Context(), u.ID, func(u *site.User) { u.ID, u.TrustLevel = 99, 3 }, command)
 	if err != nil || got.ID != u.ID || got.TrustLevel != 3 {
 		t.Errorf("%+v, %v", got, err)
 	}
-	_, err = s.Update(t.Context(), u.ID, func(u *userkeys.User) { u.TrustLevel = 5 }, command)
+	_, err = s.Update(t.Context(), u.ID, func(u *site.User) { u.TrustLevel = 5 }, command)
 	wantCode(t, err, userkeys.InvalidParameters)
-	_, err = s.Update(t.Context(), u.ID+1, func(*userkeys.User) {}, command)
+	_, err = s.Update(t.Context(), u.ID+1, func(*site.User) {}, command)
 	wantCode(t, err, userkeys.NotFound)
 	wantCode(t, s.SetPassword(t.Context(), u.ID, "", command), userkeys.InvalidParameters)
 	wantCode(t, s.SetPassword(t.Context(), u.ID, "a\x00b and more", command), userkeys.InvalidParameters)
@@ -296,7 +297,7 @@ func TestSetup(t *testing.T) {
 		s := newSite(t, store)
 		ctx := t.Context()
 		b := s.browser(address(1))
-		setup := func(token, name, password string) (u userkeys.User, err error) {
+		setup := func(token, name, password string) (u site.User, err error) {
 			b.ask(func(r *http.Request) { u, err = s.Setup(r, token, name, password) })
 			return u, err
 		}
@@ -357,7 +358,7 @@ func TestSetup_Of_many_at_once_one_wins(t *testing.T) {
 				n++
 			}
 		}
-		users, err := store.FindUsers(t.Context(), userkeys.UserFilter{})
+		users, err := store.FindUsers(t.Context(), site.UserFilter{})
 		if n != 1 || len(users) != 1 || err != nil {
 			t.Errorf("%d won, %d users, %v", n, len(users), err)
 		}
@@ -398,7 +399,7 @@ func TestSetup_The_token_is_too_old_or_no_longer_needed(t *testing.T) {
 			t.Errorf("users and an administrator who may not act end the link: %v", err)
 		}
 		token = fresh()
-		if _, err := s.Update(ctx, inactive.ID, func(u *userkeys.User) { u.Active = true }, command); err != nil {
+		if _, err := s.Update(ctx, inactive.ID, func(u *site.User) { u.Active = true }, command); err != nil {
 			t.Fatal(err)
 		}
 		err := s.CheckSetup(ctx, token)
@@ -431,7 +432,7 @@ func TestSetup_Beside_other_users(t *testing.T) {
 		b := s.browser(address(1))
 		b.ask(func(r *http.Request) { _, err = s.Setup(r, token, "bob", password) })
 		wantCode(t, err, userkeys.Conflict)
-		var root userkeys.User
+		var root site.User
 		b.ask(func(r *http.Request) { root, err = s.Setup(r, token, "root", password) })
 		if err != nil || !root.Admin {
 			t.Fatalf("%+v, %v", root, err)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // Limits on guessing a password. They are counted in the store, so that a
@@ -64,12 +65,12 @@ type guess struct {
 // Tries from a network that the account has signed in from before have a
 // counter of their own: else anybody could lock an account's owner out by
 // failing a hundred times from elsewhere.
-func (l *guessLimits) newGuess(ctx context.Context, address, name string, a userkeys.Account) (guess, error) {
+func (l *guessLimits) newGuess(ctx context.Context, address, name string, a site.Account) (guess, error) {
 	key, err := l.siteKey(ctx)
 	if err != nil {
 		return guess{}, err
 	}
-	from := userkeys.Network(address)
+	from := site.Network(address)
 	g := guess{account: "name:" + digest(key, name)[:strangerDigits], window: strangerWindow}
 	if a.ID != 0 {
 		g = guess{account: accountCounter(a.ID)}

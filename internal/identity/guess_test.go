@@ -16,6 +16,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit/dbtest"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -361,7 +362,7 @@ func TestLG4_Charges_alone_hold_the_limits(t *testing.T) {
 }
 
 // pairCounter is the counter of what is typed and an address.
-func (s *site) pairCounter(name, ip string) string {
+func (s *testSite) pairCounter(name, ip string) string {
 	s.t.Helper()
 	a, err := s.find(s.t.Context(), name)
 	if err != nil {
@@ -398,12 +399,12 @@ func TestRL5_A_network_of_IPv6_is_one_address(t *testing.T) {
 		{"zone", "fe80::1%eth0", "fe80::2"},
 	}
 	for _, test := range tests {
-		if userkeys.Network(test.a) != userkeys.Network(test.b) {
-			t.Errorf("%s: %s and %s differ", test.name, userkeys.Network(test.a), userkeys.Network(test.b))
+		if site.Network(test.a) != site.Network(test.b) {
+			t.Errorf("%s: %s and %s differ", test.name, site.Network(test.a), site.Network(test.b))
 		}
 	}
 	for _, b := range []string{"2001:db8:1:3::1", "192.0.2.1", "", "unix"} {
-		if userkeys.Network("2001:db8:1:2::1") == userkeys.Network(b) {
+		if site.Network("2001:db8:1:2::1") == site.Network(b) {
 			t.Errorf("%q is in the same network", b)
 		}
 	}
@@ -551,7 +552,7 @@ func TestInvented_names_share_counters(t *testing.T) {
 	for i := range 6_000 {
 		g := guess{}
 		s.browser(address(1)).ask(func(r *http.Request) {
-			g, _ = s.guesses.newGuess(r.Context(), s.clientIP(r), fmt.Sprint("name", i), userkeys.Account{})
+			g, _ = s.guesses.newGuess(r.Context(), s.clientIP(r), fmt.Sprint("name", i), site.Account{})
 		})
 		seen[g.account] = true
 		if len(g.account) != len("name:")+strangerDigits {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // errNoSession is a mistake in how the pages are mounted.
@@ -28,20 +29,20 @@ func errWrong() error {
 // or e-mail address, and gives the browser a new session. The request must
 // have passed Sessions. An unknown name, a wrong password, and an account that
 // may not act or has no password get one answer, in the same time.
-func (ac *Accounts) Login(r *http.Request, name, password string) (userkeys.User, error) {
+func (ac *Accounts) Login(r *http.Request, name, password string) (site.User, error) {
 	ctx := r.Context()
 	v := ac.visitOf(ctx)
 	if v == nil {
-		return userkeys.User{}, errNoSession
+		return site.User{}, errNoSession
 	}
 	name = canonical(name)
 	a, err := ac.find(ctx, name)
 	if err != nil {
-		return userkeys.User{}, err
+		return site.User{}, err
 	}
 	g, err := ac.guesses.newGuess(ctx, ac.clientIP(r), name, a)
 	if err != nil {
-		return userkeys.User{}, err
+		return site.User{}, err
 	}
 	if a, err = ac.try(ctx, g, a, password); err == nil {
 		v.early = ac.earlyOf(r)
@@ -50,7 +51,7 @@ func (ac *Accounts) Login(r *http.Request, name, password string) (userkeys.User
 	if err != nil {
 		// Not the name: people type passwords there.
 		ac.log.InfoContext(ctx, "login refused", "user", a.ID, "ip", ac.clientIP(r), "err", err)
-		return userkeys.User{}, err
+		return site.User{}, err
 	}
 	ac.log.InfoContext(ctx, "login", "user", a.ID, "ip", ac.clientIP(r))
 	return a.User, nil
@@ -63,20 +64,20 @@ func (ac *Accounts) LoginURL(back string) string {
 }
 
 // find reads the account of a canonical name; nobody's is zero.
-func (ac *Accounts) find(ctx context.Context, name string) (userkeys.Account, error) {
+func (ac *Accounts) find(ctx context.Context, name string) (site.Account, error) {
 	if name == "" || !isText(name) {
-		return userkeys.Account{}, nil
+		return site.Account{}, nil
 	}
 	a, err := ac.users.Account(ctx, name)
 	if errors.Is(err, userkeys.NotFound) {
-		return userkeys.Account{}, nil
+		return site.Account{}, nil
 	}
 	return a, coded(err)
 }
 
 // try looks at the password, once the try is counted. It returns the account
 // with the password hash that is stored after it.
-func (ac *Accounts) try(ctx context.Context, g guess, a userkeys.Account, password string) (userkeys.Account, error) {
+func (ac *Accounts) try(ctx context.Context, g guess, a site.Account, password string) (site.Account, error) {
 	if _, err := ac.guesses.peek(ctx, g); err != nil {
 		return a, err
 	}
@@ -112,7 +113,7 @@ func (ac *Accounts) try(ctx context.Context, g guess, a userkeys.Account, passwo
 // was suspended, while the old one was being looked at must not leave a
 // session behind: the change has deleted those that it found, so look again
 // once ours is there.
-func (ac *Accounts) signIn(ctx context.Context, v *visit, a userkeys.Account, app *userkeys.AppSession) error {
+func (ac *Accounts) signIn(ctx context.Context, v *visit, a site.Account, app *site.AppSession) error {
 	if err := v.start(ctx, a.User, app); err != nil {
 		return err
 	}
@@ -135,29 +136,29 @@ const anApp = "an app"
 // SignIn begins a session for the app that was given the one-time password p, which was just consumed. The session
 // ends with the key of p. The gates are those of a login; [userkeys.ConsentGone] if the key has ended.
 // The request must have passed Sessions.
-func (ac *Accounts) SignIn(r *http.Request, p userkeys.OneTimePassword) (userkeys.User, error) {
+func (ac *Accounts) SignIn(r *http.Request, p site.OneTimePassword) (site.User, error) {
 	ctx := r.Context()
 	v := ac.visitOf(ctx)
 	if v == nil {
-		return userkeys.User{}, errNoSession
+		return site.User{}, errNoSession
 	}
 	u, err := ac.users.User(ctx, p.UserID)
 	if err != nil {
-		return userkeys.User{}, coded(err)
+		return site.User{}, coded(err)
 	}
 	a, err := ac.find(ctx, canonical(u.Username))
 	if err != nil {
-		return userkeys.User{}, err
+		return site.User{}, err
 	}
 	if a.ID != p.UserID || !a.MayAct() {
-		return userkeys.User{}, errWrong()
+		return site.User{}, errWrong()
 	}
-	app := userkeys.AppSession{
+	app := site.AppSession{
 		Password: p.Password, KeyID: p.KeyID, ApplicationName: cmp.Or(p.ApplicationName, anApp), BeganAt: ac.now().UTC(),
 	}
 	v.early = ac.earlyOf(r)
 	if err := ac.signIn(ctx, v, a, &app); err != nil {
-		return userkeys.User{}, err
+		return site.User{}, err
 	}
 	ac.log.InfoContext(ctx, "login by one-time password", "user", a.ID, "ip", ac.clientIP(r))
 	return a.User, nil
@@ -196,7 +197,7 @@ func (ac *Accounts) SetupToken(ctx context.Context) (string, bool, error) {
 
 // HasAdministrator reports whether the site has an administrator who may act: one who is active and not suspended.
 func (ac *Accounts) HasAdministrator(ctx context.Context) (bool, error) {
-	found, err := ac.users.FindUsers(ctx, userkeys.UserFilter{Admins: true, Limit: 1})
+	found, err := ac.users.FindUsers(ctx, site.UserFilter{Admins: true, Limit: 1})
 	return len(found) > 0, coded(err)
 }
 
@@ -231,22 +232,22 @@ func setupGone() error {
 //
 // Errors: [userkeys.ConsentGone] if the token is used, old or wrong, or if there is an administrator
 // already; [userkeys.Conflict] if the name is taken; [userkeys.InvalidParameters].
-func (ac *Accounts) Setup(r *http.Request, token, name, password string) (userkeys.User, error) {
+func (ac *Accounts) Setup(r *http.Request, token, name, password string) (site.User, error) {
 	ctx := r.Context()
 	v := ac.visitOf(ctx)
 	if v == nil {
-		return userkeys.User{}, errNoSession
+		return site.User{}, errNoSession
 	}
-	u := userkeys.User{Username: name, TrustLevel: 4, Admin: true, Active: true, CreatedAt: ac.now().UTC()}
+	u := site.User{Username: name, TrustLevel: 4, Admin: true, Active: true, CreatedAt: ac.now().UTC()}
 	if err := checkUser(&u); err != nil {
-		return userkeys.User{}, err
+		return site.User{}, err
 	}
 	if err := CheckPassword(password, u); err != nil {
-		return userkeys.User{}, err
+		return site.User{}, err
 	}
 	a, err := ac.createFirst(r, u, token, password)
 	if err != nil {
-		return userkeys.User{}, err
+		return site.User{}, err
 	}
 	ac.log.InfoContext(ctx, "first administrator made", "user", a.ID, "ip", ac.clientIP(r))
 	return a.User, ac.signIn(ctx, v, a, nil)
@@ -254,30 +255,30 @@ func (ac *Accounts) Setup(r *http.Request, token, name, password string) (userke
 
 // createFirst consumes the token only when its turn to hash has come, so that
 // nothing but the database can fail between that and the user's row.
-func (ac *Accounts) createFirst(r *http.Request, u userkeys.User, token, password string) (userkeys.Account, error) {
+func (ac *Accounts) createFirst(r *http.Request, u site.User, token, password string) (site.Account, error) {
 	ctx := r.Context()
 	release, err := ac.hasher.acquire(ctx, "")
 	if err != nil {
-		return userkeys.Account{}, err
+		return site.Account{}, err
 	}
 	defer release()
 	if err := ac.CheckSetup(ctx, token); err != nil {
-		return userkeys.Account{}, err
+		return site.Account{}, err
 	}
 	switch _, err := ac.users.Account(ctx, u.Username); {
 	case err == nil:
-		return userkeys.Account{}, userkeys.Errorf(userkeys.Conflict, "this user name is taken")
+		return site.Account{}, userkeys.Errorf(userkeys.Conflict, "this user name is taken")
 	case !errors.Is(err, userkeys.NotFound):
-		return userkeys.Account{}, coded(err)
+		return site.Account{}, coded(err)
 	}
 	good, err := ac.store.ConsumeToken(ctx, setupKind, hashToken(token), ac.now().UTC())
 	if err != nil {
-		return userkeys.Account{}, coded(err)
+		return site.Account{}, coded(err)
 	}
 	if !good {
-		return userkeys.Account{}, setupGone()
+		return site.Account{}, setupGone()
 	}
-	a := userkeys.Account{User: u, PasswordHash: ac.hasher.hash(password)}
-	a.User, err = ac.users.CreateUser(ctx, a, userkeys.Caller{As: userkeys.CallerSystem, Address: ac.clientIP(r)})
+	a := site.Account{User: u, PasswordHash: ac.hasher.hash(password)}
+	a.User, err = ac.users.CreateUser(ctx, a, site.Caller{As: site.CallerSystem, Address: ac.clientIP(r)})
 	return a, coded(err)
 }

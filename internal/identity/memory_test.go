@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 	"userkeys/store"
 )
 
 // memory is a [Store] of maps, whose faults a test can choose.
 type memory struct {
 	mu       sync.Mutex
-	accounts map[int64]userkeys.Account
+	accounts map[int64]site.Account
 	lastID   int64
 	sessions map[string]row
 	tokens   map[string]row
@@ -38,7 +39,7 @@ type counted struct {
 
 func newMemory() *memory {
 	return &memory{
-		accounts: map[int64]userkeys.Account{}, sessions: map[string]row{},
+		accounts: map[int64]site.Account{}, sessions: map[string]row{},
 		tokens: map[string]row{}, guesses: map[string]counted{}, marks: map[string][]byte{},
 	}
 }
@@ -50,14 +51,14 @@ var (
 
 func (s *memory) lock() func() { s.mu.Lock(); return s.mu.Unlock }
 
-func (s *memory) CreateUser(_ context.Context, a userkeys.Account, _ userkeys.Caller) (userkeys.User, error) {
+func (s *memory) CreateUser(_ context.Context, a site.Account, _ site.Caller) (site.User, error) {
 	defer s.lock()()
 	if s.fail != nil {
-		return userkeys.User{}, s.fail
+		return site.User{}, s.fail
 	}
 	for _, b := range s.accounts {
 		if strings.EqualFold(a.Username, b.Username) || a.Email != "" && a.Email == b.Email {
-			return userkeys.User{}, userkeys.Errorf(userkeys.Conflict, "taken")
+			return site.User{}, userkeys.Errorf(userkeys.Conflict, "taken")
 		}
 	}
 	s.lastID++
@@ -66,9 +67,9 @@ func (s *memory) CreateUser(_ context.Context, a userkeys.Account, _ userkeys.Ca
 	return a.User, nil
 }
 
-func (s *memory) BindSession(context.Context, []byte, userkeys.AppSession) error { return nil }
+func (s *memory) BindSession(context.Context, []byte, site.AppSession) error { return nil }
 
-func (s *memory) ReplaceUser(_ context.Context, _, u userkeys.User, _ userkeys.Act) error {
+func (s *memory) ReplaceUser(_ context.Context, _, u site.User, _ site.Act) error {
 	defer s.lock()()
 	a, ok := s.accounts[u.ID]
 	if !ok {
@@ -91,7 +92,7 @@ func (s *memory) otherAdmin(id int64) bool {
 	return false
 }
 
-func (s *memory) SetPassword(_ context.Context, id int64, hash string, _ userkeys.Act) error {
+func (s *memory) SetPassword(_ context.Context, id int64, hash string, _ site.Act) error {
 	defer s.lock()()
 	a, ok := s.accounts[id]
 	if !ok {
@@ -113,7 +114,7 @@ func (s *memory) ReplacePassword(_ context.Context, id int64, old, hash string) 
 	return true, nil
 }
 
-func (s *memory) DeleteUser(_ context.Context, id int64, _ userkeys.Act) error {
+func (s *memory) DeleteUser(_ context.Context, id int64, _ site.Act) error {
 	defer s.lock()()
 	if a := s.accounts[id]; a.Admin && !s.otherAdmin(id) {
 		return userkeys.Errorf(userkeys.Conflict, "last administrator")
@@ -131,34 +132,34 @@ func (s *memory) dropSessions(id int64) {
 	}
 }
 
-func (s *memory) User(_ context.Context, id int64) (userkeys.User, error) {
+func (s *memory) User(_ context.Context, id int64) (site.User, error) {
 	defer s.lock()()
 	if s.fail != nil {
-		return userkeys.User{}, s.fail
+		return site.User{}, s.fail
 	}
 	a, ok := s.accounts[id]
 	if !ok {
-		return userkeys.User{}, userkeys.Errorf(userkeys.NotFound, "no user")
+		return site.User{}, userkeys.Errorf(userkeys.NotFound, "no user")
 	}
 	return a.User, nil
 }
 
-func (s *memory) Account(_ context.Context, name string) (userkeys.Account, error) {
+func (s *memory) Account(_ context.Context, name string) (site.Account, error) {
 	defer s.lock()()
 	if s.fail != nil {
-		return userkeys.Account{}, s.fail
+		return site.Account{}, s.fail
 	}
 	for _, a := range s.accounts {
 		if strings.EqualFold(a.Username, name) || a.Email != "" && strings.EqualFold(a.Email, name) {
 			return a, nil
 		}
 	}
-	return userkeys.Account{}, userkeys.Errorf(userkeys.NotFound, "no user")
+	return site.Account{}, userkeys.Errorf(userkeys.NotFound, "no user")
 }
 
-func (s *memory) FindUsers(_ context.Context, f userkeys.UserFilter) ([]userkeys.User, error) {
+func (s *memory) FindUsers(_ context.Context, f site.UserFilter) ([]site.User, error) {
 	defer s.lock()()
-	var out []userkeys.User
+	var out []site.User
 	for id := f.After + 1; id <= s.lastID && (f.Limit == 0 || len(out) < f.Limit); id++ {
 		if a, ok := s.accounts[id]; ok && (!f.Admins || a.Admin && a.MayAct()) {
 			out = append(out, a.User)
@@ -186,7 +187,7 @@ func (s *memory) Session(_ context.Context, hash []byte, now time.Time) ([]byte,
 	return r.data, true, nil
 }
 
-func (s *memory) SaveSession(_ context.Context, r userkeys.SessionRow) error {
+func (s *memory) SaveSession(_ context.Context, r site.SessionRow) error {
 	if s.onSave != nil {
 		s.onSave()
 	}

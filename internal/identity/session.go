@@ -17,6 +17,7 @@ import (
 	"github.com/alexedwards/scs/v2"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 const (
@@ -70,7 +71,7 @@ type visit struct {
 	mu     sync.Mutex
 	ctx    context.Context // carries the session's data once loaded
 	looked bool            // user is known
-	user   userkeys.User
+	user   site.User
 }
 
 type visitKey struct{ ac *Accounts }
@@ -112,7 +113,7 @@ func (ac *Accounts) tokenOf(r *http.Request) string { return tokenIn(r, ac.Cooki
 
 // Visitor tells who sends r; nobody is a zero Visitor. The user is read anew
 // for each request, so that a suspension counts at once.
-func (ac *Accounts) Visitor(r *http.Request) (userkeys.Caller, error) {
+func (ac *Accounts) Visitor(r *http.Request) (site.Caller, error) {
 	v := ac.visitOf(r.Context())
 	if v == nil {
 		v = &visit{ac: ac, token: ac.tokenOf(r)}
@@ -120,12 +121,12 @@ func (ac *Accounts) Visitor(r *http.Request) (userkeys.Caller, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if err := v.look(r.Context()); err != nil {
-		return userkeys.Caller{}, err
+		return site.Caller{}, err
 	}
 	if v.user.ID == 0 {
-		return userkeys.Caller{}, nil
+		return site.Caller{}, nil
 	}
-	return userkeys.Caller{User: v.user, Session: userkeys.Session{
+	return site.Caller{User: v.user, Session: site.Session{
 		ID: v.get(keyID), App: v.get(keyVia),
 		CSRF: formSecret(v.token), EarlyCSRF: v.earlyToken(ac.earlyOf(r)),
 	}}, nil
@@ -263,7 +264,7 @@ func (v *visit) touch(ctx context.Context) {
 
 // start signs u in, or an app as u: under a new token, so that whoever planted or saw the
 // old one has nothing.
-func (v *visit) start(ctx context.Context, u userkeys.User, app *userkeys.AppSession) error {
+func (v *visit) start(ctx context.Context, u site.User, app *site.AppSession) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if err := v.load(ctx); err != nil {
@@ -310,7 +311,7 @@ func (v *visit) end(ctx context.Context) error {
 	if err := v.ac.sessions.Destroy(context.WithoutCancel(v.ctx)); err != nil {
 		return coded(err)
 	}
-	v.user, v.looked = userkeys.User{}, true
+	v.user, v.looked = site.User{}, true
 	v.setCookie("", -1)
 	return nil
 }
@@ -371,7 +372,7 @@ func (s rows) CommitCtx(ctx context.Context, token string, data []byte, deadline
 		end = deadline
 	}
 	if id, ok := ctx.Value(newRowKey{}).(int64); ok {
-		return s.ac.store.SaveSession(ctx, userkeys.SessionRow{
+		return s.ac.store.SaveSession(ctx, site.SessionRow{
 			TokenHash: hashToken(token), UserID: id, Data: data, ExpiresAt: end,
 		})
 	}

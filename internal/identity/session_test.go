@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 func TestGR18_The_cookie(t *testing.T) {
@@ -158,7 +159,7 @@ func TestCVE_2026_34454_Login_gives_a_new_session(t *testing.T) {
 		t.Run("LG8 new rights need a new login", func(t *testing.T) {
 			b := s.browser(address(6))
 			b.mustLogin("alice")
-			if _, err := s.Update(t.Context(), alice.ID, func(u *userkeys.User) { u.Moderator = true }, command); err != nil {
+			if _, err := s.Update(t.Context(), alice.ID, func(u *site.User) { u.Moderator = true }, command); err != nil {
 				t.Fatal(err)
 			}
 			b.is(0)
@@ -171,24 +172,24 @@ func TestDiscourse_41610_Old_cookies_are_dead(t *testing.T) {
 	eachStore(t, func(t *testing.T, store testStore) {
 		s := newSite(t, store)
 		ctx := t.Context()
-		end := map[string]func(b *browser, u userkeys.User){
-			"LG9 logout": func(b *browser, _ userkeys.User) { b.logout() },
-			"LG9 logout on another node": func(b *browser, _ userkeys.User) {
+		end := map[string]func(b *browser, u site.User){
+			"LG9 logout": func(b *browser, _ site.User) { b.logout() },
+			"LG9 logout on another node": func(b *browser, _ site.User) {
 				other := *b
 				other.ac = s.node(store)
 				other.logout()
 			},
-			"LG9 suspended": func(_ *browser, u userkeys.User) { _, _ = s.Suspend(ctx, u.ID, command) },
-			"LG9 suspended past us": func(_ *browser, u userkeys.User) {
+			"LG9 suspended": func(_ *browser, u site.User) { _, _ = s.Suspend(ctx, u.ID, command) },
+			"LG9 suspended past us": func(_ *browser, u site.User) {
 				u.SuspendedAt = s.clock.Now()
 				_ = setUser(ctx, store, u, command.At(s.clock.Now()))
 			},
-			"LG14 made inactive past us": func(_ *browser, u userkeys.User) {
+			"LG14 made inactive past us": func(_ *browser, u site.User) {
 				u.Active = false
 				_ = setUser(ctx, store, u, command.At(s.clock.Now()))
 			},
-			"LG9 deleted":  func(_ *browser, u userkeys.User) { _ = s.Delete(ctx, u.ID, command) },
-			"new password": func(_ *browser, u userkeys.User) { _ = s.SetPassword(ctx, u.ID, "another "+password, command) },
+			"LG9 deleted":  func(_ *browser, u site.User) { _ = s.Delete(ctx, u.ID, command) },
+			"new password": func(_ *browser, u site.User) { _ = s.SetPassword(ctx, u.ID, "another "+password, command) },
 		}
 		n := 0
 		for name, finish := range end {
@@ -202,7 +203,7 @@ func TestDiscourse_41610_Old_cookies_are_dead(t *testing.T) {
 			kept.is(0)
 			// Not even if the user may act again.
 			_, _ = s.Unsuspend(ctx, u.ID, command)
-			_, _ = s.Update(ctx, u.ID, func(u *userkeys.User) { u.Active = true }, command)
+			_, _ = s.Update(ctx, u.ID, func(u *site.User) { u.Active = true }, command)
 			kept.cookie = cookieOf(kept, b)
 			kept.is(0)
 			if t.Failed() {
@@ -248,11 +249,11 @@ func TestLG9_A_request_in_flight_does_not_bring_a_session_back(t *testing.T) {
 
 func TestLG9_A_password_changed_during_login_leaves_no_session(t *testing.T) {
 	t.Parallel()
-	changes := map[string]func(s *site, id int64) error{
-		"password": func(s *site, id int64) error {
+	changes := map[string]func(s *testSite, id int64) error{
+		"password": func(s *testSite, id int64) error {
 			return s.users.SetPassword(context.Background(), id, "$changed", command.At(s.clock.Now()))
 		},
-		"suspended": func(s *site, id int64) error {
+		"suspended": func(s *testSite, id int64) error {
 			u, err := s.users.User(context.Background(), id)
 			u.SuspendedAt = s.clock.Now()
 			return errors.Join(err, setUser(context.Background(), s.users, u, command.At(s.clock.Now())))
@@ -468,7 +469,7 @@ func TestSession_Keeps_other_cookies(t *testing.T) {
 }
 
 // setUser writes u, whatever the user is now.
-func setUser(ctx context.Context, st UserStore, u userkeys.User, act userkeys.Act) error {
+func setUser(ctx context.Context, st UserStore, u site.User, act site.Act) error {
 	was, err := st.User(ctx, u.ID)
 	if err != nil {
 		return err
@@ -508,7 +509,7 @@ func TestSignedInAt(t *testing.T) {
 	}
 	app := s.browser(address(2))
 	app.ask(func(r *http.Request) {
-		if _, err := app.ac.SignIn(r, userkeys.OneTimePassword{UserID: u.ID}); err != nil {
+		if _, err := app.ac.SignIn(r, site.OneTimePassword{UserID: u.ID}); err != nil {
 			t.Error(err)
 		}
 	})

@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 const password = "a horse nobody knows"
 
 var (
 	cheap   = Cost{Memory: 64, Time: 1, Threads: 1}
-	command = userkeys.Caller{As: "command", User: userkeys.User{Admin: true}}
+	command = site.Caller{As: "command", User: site.User{Admin: true}}
 )
 
 // clock is a time that tests move.
@@ -56,23 +57,23 @@ type testStore interface {
 }
 
 // site is accounts whose clock stands still and whose hashes are counted.
-type site struct {
+type testSite struct {
 	*Accounts
 	t      *testing.T
 	clock  *clock
 	hashes *atomic.Int64
 }
 
-func newSite(t *testing.T, store testStore, change ...func(*Config)) *site {
+func newSite(t *testing.T, store testStore, change ...func(*Config)) *testSite {
 	t.Helper()
 	c := &clock{now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
-	s := &site{t: t, clock: c, hashes: &atomic.Int64{}}
+	s := &testSite{t: t, clock: c, hashes: &atomic.Int64{}}
 	s.Accounts = s.node(store, change...)
 	return s
 }
 
 // node is another server of the same site.
-func (s *site) node(store testStore, change ...func(*Config)) *Accounts {
+func (s *testSite) node(store testStore, change ...func(*Config)) *Accounts {
 	s.t.Helper()
 	cfg := Config{Users: store, Sessions: store, Guesses: store, Now: s.clock.Now, Secure: true, Cost: cheap, ClientIP: peer}
 	for _, f := range change {
@@ -91,7 +92,7 @@ func (s *site) node(store testStore, change ...func(*Config)) *Accounts {
 }
 
 // add makes a user with the password that all have.
-func (s *site) add(name string, change ...func(*NewUser)) userkeys.User {
+func (s *testSite) add(name string, change ...func(*NewUser)) site.User {
 	s.t.Helper()
 	n := NewUser{Username: name, Email: name + "@example.org", Password: password}
 	for _, f := range change {
@@ -114,7 +115,7 @@ type browser struct {
 	header http.Header
 }
 
-func (s *site) browser(ip string) *browser {
+func (s *testSite) browser(ip string) *browser {
 	return &browser{t: s.t, ac: s.Accounts, ip: ip}
 }
 
@@ -137,7 +138,7 @@ func (b *browser) ask(fn func(r *http.Request)) {
 	}
 }
 
-func (b *browser) login(name, password string) (u userkeys.User, err error) {
+func (b *browser) login(name, password string) (u site.User, err error) {
 	b.t.Helper()
 	b.ask(func(r *http.Request) { u, err = b.ac.Login(r, name, password) })
 	return u, err
@@ -159,7 +160,7 @@ func (b *browser) logout() {
 	})
 }
 
-func (b *browser) visitor() (v userkeys.Caller) {
+func (b *browser) visitor() (v site.Caller) {
 	b.t.Helper()
 	b.ask(func(r *http.Request) {
 		var err error

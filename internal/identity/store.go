@@ -6,30 +6,30 @@ import (
 	"context"
 	"time"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 // UserStore remembers users. Names and e-mail addresses are compared
 // without case. Errors: [userkeys.NotFound], [userkeys.Conflict].
 type UserStore interface {
-	CreateUser(ctx context.Context, a userkeys.Account, by userkeys.Caller) (userkeys.User, error)
+	CreateUser(ctx context.Context, a site.Account, by site.Caller) (site.User, error)
 	// ReplaceUser writes every field of u but ID and CreatedAt, if the user is
 	// still as was. It raises the epoch for the user's keys.
 	// [userkeys.Conflict]: the name is taken, no active administrator would be
 	// left, or somebody else changed the user meanwhile (reason "changed meanwhile").
-	ReplaceUser(ctx context.Context, was, u userkeys.User, act userkeys.Act) error
-	SetPassword(ctx context.Context, userID int64, hash string, act userkeys.Act) error
+	ReplaceUser(ctx context.Context, was, u site.User, act site.Act) error
+	SetPassword(ctx context.Context, userID int64, hash string, act site.Act) error
 	// ReplacePassword writes hash in place of old if old is still what is
 	// stored, and tells whether it was: hashing an old password anew must
 	// not undo a change of password made meanwhile. It is no event of its own.
 	ReplacePassword(ctx context.Context, userID int64, old, hash string) (bool, error)
 	// DeleteUser removes the user with keys, consents and sessions; not the last administrator.
-	DeleteUser(ctx context.Context, userID int64, act userkeys.Act) error
-	User(ctx context.Context, id int64) (userkeys.User, error)
+	DeleteUser(ctx context.Context, userID int64, act site.Act) error
+	User(ctx context.Context, id int64) (site.User, error)
 	// Account finds by username or, if name has an '@', by e-mail address.
-	Account(ctx context.Context, name string) (userkeys.Account, error)
+	Account(ctx context.Context, name string) (site.Account, error)
 	// FindUsers lists the users that f selects, in the order of their ids.
-	FindUsers(ctx context.Context, f userkeys.UserFilter) ([]userkeys.User, error)
+	FindUsers(ctx context.Context, f site.UserFilter) ([]site.User, error)
 	TouchUser(ctx context.Context, userID int64, seenAt time.Time) error
 }
 
@@ -37,10 +37,10 @@ type UserStore interface {
 // one-time tokens likewise.
 type SessionStore interface {
 	Session(ctx context.Context, tokenHash []byte, now time.Time) (data []byte, ok bool, err error)
-	SaveSession(ctx context.Context, row userkeys.SessionRow) error
+	SaveSession(ctx context.Context, row site.SessionRow) error
 	// BindSession notes that an app began the session, and which key it ends with.
 	// [userkeys.ConsentGone] if that key, or all the user's sign-ins, were ended meanwhile.
-	BindSession(ctx context.Context, tokenHash []byte, a userkeys.AppSession) error
+	BindSession(ctx context.Context, tokenHash []byte, a site.AppSession) error
 	// RenewSession writes data and end of a session that is still there, and
 	// tells whether it was. One that was deleted meanwhile stays deleted: a
 	// request in flight must not bring back what a logout ended.

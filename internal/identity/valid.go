@@ -11,6 +11,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 const (
@@ -24,7 +25,7 @@ const (
 var (
 	usernamePattern = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,58}[A-Za-z0-9])?$`)
 	groupPattern    = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,100}$`)
-	// automaticGroup are the names that [userkeys.User.InGroup] answers by
+	// automaticGroup are the names that [site.User.InGroup] answers by
 	// itself: a group of that name would look like a right and be none.
 	automaticGroup = regexp.MustCompile(`(?i)^(?:admins|moderators|staff|everyone|trust_level_[0-9]+)$`)
 )
@@ -42,7 +43,7 @@ func canonical(name string) string {
 }
 
 // checkUser brings the fields of u into their stored form, or says what is wrong.
-func checkUser(u *userkeys.User) error {
+func checkUser(u *site.User) error {
 	if !usernamePattern.MatchString(u.Username) {
 		return invalid("a user name has 1 to 60 letters (a-z), digits, dots, hyphens and underscores, " +
 			"and begins and ends with a letter or digit")
@@ -100,7 +101,7 @@ var commonPasswords string
 // CheckPassword refuses what whoever guesses tries first. It is the rule for
 // what people choose on a page; an administrator at the command line may set
 // another and is warned.
-func CheckPassword(password string, u userkeys.User) error {
+func CheckPassword(password string, u site.User) error {
 	if err := checkPasswordText(password); err != nil {
 		return err
 	}

@@ -6,7 +6,7 @@ package rows
 import (
 	"time"
 
-	"userkeys"
+	"userkeys/site"
 )
 
 // User is an account of the site.
@@ -26,7 +26,7 @@ type User struct {
 }
 
 // NewUser returns the row of u.
-func NewUser(u userkeys.User) User {
+func NewUser(u site.User) User {
 	return User{
 		ID: u.ID, Username: u.Username, Name: u.Name, Email: u.Email, TrustLevel: u.TrustLevel,
 		Admin: u.Admin, Moderator: u.Moderator, Active: u.Active, Groups: append([]string{}, u.Groups...),
@@ -55,7 +55,7 @@ type Key struct {
 
 // NewKey returns the row of k as it stands at now, on a site with the settings
 // s. The caller fills in Username and Push.
-func NewKey(k userkeys.UserAPIKey, s userkeys.Settings, now time.Time) Key {
+func NewKey(k site.UserAPIKey, s site.Settings, now time.Time) Key {
 	row := Key{
 		ID: k.ID, UserID: k.UserID, ClientID: k.ClientID, ApplicationName: k.ApplicationName,
 		Scopes: append([]string{}, k.Scopes...), PushURL: k.PushURL, CreatedAt: Time(k.CreatedAt),
@@ -83,7 +83,7 @@ type AdminKey struct {
 }
 
 // NewAdminKey returns the row of k, without the text of the key.
-func NewAdminKey(k userkeys.AdminAPIKey) AdminKey {
+func NewAdminKey(k site.AdminAPIKey) AdminKey {
 	row := AdminKey{
 		ID: k.ID, Description: k.Description, Permissions: []string{}, CreatedAt: Time(k.CreatedAt),
 		LastUsedAt: Time(k.LastUsedAt), ExpiresAt: Time(k.ExpiresAt), RevokedAt: Time(k.RevokedAt),
@@ -115,7 +115,7 @@ type Setting struct {
 
 // NewSetting returns the row of the setting d with its value in s. The caller
 // fills in Pinned.
-func NewSetting(d userkeys.Setting, s userkeys.Settings) Setting {
+func NewSetting(d site.Setting, s site.Settings) Setting {
 	value, _ := s.Value(d.Name) // a setting of the table has a value
 	row := Setting{
 		Name: d.Name, Aliases: append([]string{}, d.Aliases...), Kind: string(d.Kind), Set: value != "",
@@ -124,7 +124,7 @@ func NewSetting(d userkeys.Setting, s userkeys.Settings) Setting {
 	if !d.Secret {
 		row.Value = &value
 	}
-	if d.Kind == userkeys.SettingInt {
+	if d.Kind == site.SettingInt {
 		row.Min, row.Max = &d.Min, &d.Max
 	}
 	return row

@@ -2,6 +2,7 @@ package testkit
 
 import (
 	"userkeys"
+	"userkeys/site"
 )
 
 // Program is one of the site's own programs: it has an admin API key.
@@ -14,9 +15,9 @@ type Program struct {
 
 // Program makes an admin API key that acts as username, or as anybody if username is empty. Without permissions the key
 // may do everything.
-func (s *Site) Program(username string, may ...userkeys.AdminPermission) *Program {
+func (s *Site) Program(username string, may ...site.AdminPermission) *Program {
 	s.t.Helper()
-	key, k, err := s.Authority.CreateAdminKey(s.t.Context(), userkeys.NewAdminAPIKey{
+	key, k, err := s.Authority.CreateAdminKey(s.t.Context(), site.NewAdminAPIKey{
 		Description: "program of " + username, Username: username, Permissions: may,
 	}, Command)
 	if err != nil {
@@ -37,9 +38,9 @@ func (p *Program) Call(method, path, body string, header ...string) Answer {
 	p.Site.t.Helper()
 	stranger := p.Site.Visitor()
 	r := stranger.Request(method, path, body)
-	r.Header.Set(userkeys.AdminKeyHeader, p.Key.Reveal())
+	r.Header.Set(site.AdminKeyHeader, p.Key.Reveal())
 	if p.Acts != "" {
-		r.Header.Set(userkeys.AdminUsernameHeader, p.Acts)
+		r.Header.Set(site.AdminUsernameHeader, p.Acts)
 	}
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")

@@ -11,15 +11,15 @@ import (
 	"testing"
 	"time"
 
-	"userkeys"
 	"userkeys/gateway"
 	"userkeys/internal/identity"
 	"userkeys/internal/wiring"
+	"userkeys/site"
 	"userkeys/store"
 )
 
 // Command is the actor of what a test arranges, as an administrator would at the command line.
-var Command = userkeys.Caller{As: userkeys.CallerCommand, User: userkeys.User{Admin: true}}
+var Command = site.Caller{As: site.CallerCommand, User: site.User{Admin: true}}
 
 // Password is every person's password.
 const Password = "a long enough password"
@@ -142,7 +142,7 @@ func (s *Site) Start() *Site {
 }
 
 // User makes a user with [Password].
-func (s *Site) User(name string, change ...func(*identity.NewUser)) userkeys.User {
+func (s *Site) User(name string, change ...func(*identity.NewUser)) site.User {
 	s.t.Helper()
 	n := identity.NewUser{Username: name, TrustLevel: 1, Password: Password}
 	for _, c := range change {
@@ -167,9 +167,9 @@ func (s *Site) Set(name, value string) {
 }
 
 // Keys are all keys of the site, newest first, revoked ones too.
-func (s *Site) Keys() []userkeys.UserAPIKey {
+func (s *Site) Keys() []site.UserAPIKey {
 	s.t.Helper()
-	keys, err := s.Authority.Keys(s.t.Context(), userkeys.KeyFilter{})
+	keys, err := s.Authority.Keys(s.t.Context(), site.KeyFilter{})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"userkeys"
 	"userkeys/notify"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -30,9 +31,9 @@ const secretMark = "machine secret"
 // SecretFile is where a site's machine secret comes from.
 type SecretFile struct {
 	Path    string
-	Own     bool            // it is the site's own file: made at the first start, and its owner's alone
-	Replace bool            // it counts from now on, whatever counted before
-	Caller  userkeys.Caller // who replaces it
+	Own     bool        // it is the site's own file: made at the first start, and its owner's alone
+	Replace bool        // it counts from now on, whatever counted before
+	Caller  site.Caller // who replaces it
 	Now     func() time.Time
 	Logger  *slog.Logger
 }
@@ -138,7 +139,7 @@ func AgreeOnSecret(ctx context.Context, st *store.Store, secret []byte) error {
 }
 
 // ReplaceSecret makes this machine secret count from now on. The audit log tells it.
-func ReplaceSecret(ctx context.Context, st *store.Store, secret []byte, act userkeys.Act) error {
+func ReplaceSecret(ctx context.Context, st *store.Store, secret []byte, act site.Act) error {
 	return st.Remark(ctx, secretMark, markOf(secret), act)
 }
 

@@ -19,6 +19,7 @@ import (
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/internal/wiring"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -169,7 +170,7 @@ func TestSecretThatIsLost(t *testing.T) {
 			t.Errorf("after it was replaced: %v", err)
 		}
 		events, err := st.AuditEvents(t.Context(), 0, 0)
-		if err != nil || len(events) != 1 || events[0].Action != "machine secret replaced" || events[0].Caller.Kind() != userkeys.CallerCommand {
+		if err != nil || len(events) != 1 || events[0].Action != "machine secret replaced" || events[0].Caller.Kind() != site.CallerCommand {
 			t.Errorf("the log has %+v, %v", events, err)
 		}
 	})

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"userkeys"
 	"userkeys/internal/testkit/dbtest"
+	"userkeys/site"
 )
 
 // TestSecretMadeByAnotherMeanwhile: of two programs that start at the same time,
@@ -16,7 +16,7 @@ import (
 func TestSecretMadeByAnotherMeanwhile(t *testing.T) {
 	t.Parallel()
 	f := SecretFile{
-		Path: filepath.Join(t.TempDir(), "userkeys.secret"), Own: true, Caller: userkeys.Caller{As: userkeys.CallerCommand},
+		Path: filepath.Join(t.TempDir(), "userkeys.secret"), Own: true, Caller: site.Caller{As: site.CallerCommand},
 		Now: func() time.Time { return time.Unix(1, 0) }, Logger: slog.New(slog.DiscardHandler),
 	}
 	st := dbtest.SQLite(t)

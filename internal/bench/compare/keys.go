@@ -13,6 +13,7 @@ import (
 
 	"userkeys"
 	"userkeys/authority"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -104,16 +105,16 @@ func userName(i int) string { return fmt.Sprintf("user%d", i) }
 // grantAll gives every key to a user of its own.
 func grantAll(ctx context.Context, st *store.Store, keys keyList) error {
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	actor := userkeys.Caller{As: "system", User: userkeys.User{Admin: true}}
+	actor := site.Caller{As: "system", User: site.User{Admin: true}}
 	for i := range keys.len() {
-		u, err := st.CreateUser(ctx, userkeys.Account{User: userkeys.User{
+		u, err := st.CreateUser(ctx, site.Account{User: site.User{
 			Username: userName(i), TrustLevel: 1, Active: true, CreatedAt: now,
 		}}, actor)
 		if err != nil {
 			return err
 		}
-		_, _, err = st.Grant(ctx, userkeys.Grant{
-			Key: userkeys.UserAPIKey{
+		_, _, err = st.Grant(ctx, site.Grant{
+			Key: site.UserAPIKey{
 				UserID: u.ID, ClientID: fmt.Sprintf("client-%d", i), ApplicationName: "bench",
 				Hash: keys.key(i).Hash(), Scopes: scopes, CreatedAt: now, LastUsedAt: now,
 			},

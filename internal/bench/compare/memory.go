@@ -8,6 +8,7 @@ import (
 
 	"userkeys"
 	"userkeys/authority"
+	"userkeys/site"
 )
 
 // memoryStore answers look-ups from memory, so that a million keys can be had
@@ -33,23 +34,23 @@ func compareHashes(a, b userkeys.KeyHash) int { return bytes.Compare(a[:], b[:])
 var userSince = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // KeyByHash finds a key; each is another user's.
-func (m *memoryStore) KeyByHash(_ context.Context, h userkeys.KeyHash) (userkeys.StoredKey, error) {
+func (m *memoryStore) KeyByHash(_ context.Context, h userkeys.KeyHash) (site.StoredKey, error) {
 	i, ok := slices.BinarySearchFunc(m.hashes, h, compareHashes)
 	if !ok {
-		return userkeys.StoredKey{}, userkeys.Errorf(userkeys.NotFound, "there is no such key")
+		return site.StoredKey{}, userkeys.Errorf(userkeys.NotFound, "there is no such key")
 	}
 	id := int64(i + 1)
-	return userkeys.StoredKey{
-		UserAPIKey: userkeys.UserAPIKey{
+	return site.StoredKey{
+		UserAPIKey: site.UserAPIKey{
 			ID: id, UserID: id, ClientID: "0a1b2c3d-0000-4000-8000-000000000001", ApplicationName: "bench",
 			Hash: h, Scopes: scopes, CreatedAt: userSince, LastUsedAt: userSince,
 		},
-		Owner: userkeys.User{ID: id, Username: userName(i), TrustLevel: 1, Active: true, CreatedAt: userSince},
+		Owner: site.User{ID: id, Username: userName(i), TrustLevel: 1, Active: true, CreatedAt: userSince},
 	}, nil
 }
 
 // RecordUses forgets them.
-func (m *memoryStore) RecordUses(context.Context, []userkeys.KeyUse) error { return nil }
+func (m *memoryStore) RecordUses(context.Context, []site.KeyUse) error { return nil }
 
 // inMemory is an authority whose keys are in memory; for the rest it has a database in dir.
 func inMemory(ctx context.Context, o order, limits map[string]string) (*authority.Authority, error) {

@@ -1,4 +1,4 @@
-package userkeys_test
+package site_test
 
 import (
 	"strings"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // checkCase is a request to a site; the zero values are those that pass.
@@ -13,13 +14,13 @@ type checkCase struct {
 	name     string
 	set      map[string]string // parameters; "-" removes
 	settings map[string]string
-	client   userkeys.Client
+	client   site.Client
 	code     userkeys.Code // empty: it passes
 	words    string
 }
 
 // run checks one case.
-func (c checkCase) run(t *testing.T) userkeys.CheckedRequest {
+func (c checkCase) run(t *testing.T) site.CheckedRequest {
 	t.Helper()
 	p := good()
 	for name, value := range c.set {
@@ -27,7 +28,7 @@ func (c checkCase) run(t *testing.T) userkeys.CheckedRequest {
 			p.Del(name)
 		}
 	}
-	r, err := userkeys.ParseAuthorizationRequest(p)
+	r, err := site.ParseAuthorizationRequest(p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,9 +41,9 @@ func (c checkCase) run(t *testing.T) userkeys.CheckedRequest {
 	return got
 }
 
-func settingsWith(t testing.TB, values map[string]string) userkeys.Settings {
+func settingsWith(t testing.TB, values map[string]string) site.Settings {
 	t.Helper()
-	s := userkeys.DefaultSettings()
+	s := site.DefaultSettings()
 	for name, value := range values {
 		if err := s.Set(name, value); err != nil {
 			t.Fatal(err)
@@ -52,8 +53,8 @@ func settingsWith(t testing.TB, values map[string]string) userkeys.Settings {
 }
 
 // registered is a client that came by registration.
-func registered() userkeys.Client {
-	return userkeys.Client{
+func registered() site.Client {
+	return site.Client{
 		ID: 1, ClientID: "c1", ApplicationName: "Registered", PublicKey: otherPublicKey,
 		AuthRedirect: "https://app.example/cb", Scopes: userkeys.Scopes{"read"},
 	}
@@ -63,7 +64,7 @@ var listed = map[string]string{"allowed_user_api_auth_redirects": "https://app.e
 
 func TestCheck(t *testing.T) {
 	t.Parallel()
-	unregistered := userkeys.Client{ID: 1, ClientID: "c1", ApplicationName: "Stored"}
+	unregistered := site.Client{ID: 1, ClientID: "c1", ApplicationName: "Stored"}
 	write := map[string]string{"allow_user_api_key_scopes": "read|write|gone"}
 	for _, c := range []checkCase{
 		{name: "plain"},
@@ -155,7 +156,7 @@ func TestCheckedRequest(t *testing.T) {
 	c := checkCase{
 		set:      map[string]string{"auth_redirect": "https://app.example/cb", "padding": "oaep", "expires_in_seconds": "60"},
 		settings: listed,
-		client:   userkeys.Client{ID: 1, ClientID: "c1", ApplicationName: "Stored"},
+		client:   site.Client{ID: 1, ClientID: "c1", ApplicationName: "Stored"},
 	}
 	got := c.run(t)
 	if got.Name != "App" || got.Pad != userkeys.PaddingOAEP || got.Lifetime != time.Minute || got.Push || !got.Key.Equal(key) {
@@ -255,24 +256,24 @@ func TestSizeCountsWhatWillBeSealed(t *testing.T) {
 // TestCheckJudgesWhatWasNotParsed: an embedder may fill a request by hand.
 func TestCheckJudgesWhatWasNotParsed(t *testing.T) {
 	t.Parallel()
-	fine := userkeys.AuthorizationRequest{Nonce: "1", Scopes: userkeys.Scopes{"read"}, ClientID: "c", PublicKey: testPublicKey, ApplicationName: "A"}
+	fine := site.AuthorizationRequest{Nonce: "1", Scopes: userkeys.Scopes{"read"}, ClientID: "c", PublicKey: testPublicKey, ApplicationName: "A"}
 	for _, c := range []struct {
 		name  string
-		spoil func(*userkeys.AuthorizationRequest)
+		spoil func(*site.AuthorizationRequest)
 		code  userkeys.Code
 		words string
 	}{
-		{"no nonce", func(r *userkeys.AuthorizationRequest) { r.Nonce = "" }, userkeys.MissingParameter, "nonce"},
-		{"no scopes", func(r *userkeys.AuthorizationRequest) { r.Scopes = nil }, userkeys.MissingParameter, "scopes"},
-		{"no client_id", func(r *userkeys.AuthorizationRequest) { r.ClientID = "" }, userkeys.MissingParameter, "client_id"},
-		{"control in the nonce", func(r *userkeys.AuthorizationRequest) { r.Nonce = "\x01" }, userkeys.InvalidParameters, "nonce"},
-		{"redirect without the mark", func(r *userkeys.AuthorizationRequest) { r.AuthRedirect = "https://evil.example/" }, userkeys.RedirectNotAllowed, "does not send"},
+		{"no nonce", func(r *site.AuthorizationRequest) { r.Nonce = "" }, userkeys.MissingParameter, "nonce"},
+		{"no scopes", func(r *site.AuthorizationRequest) { r.Scopes = nil }, userkeys.MissingParameter, "scopes"},
+		{"no client_id", func(r *site.AuthorizationRequest) { r.ClientID = "" }, userkeys.MissingParameter, "client_id"},
+		{"control in the nonce", func(r *site.AuthorizationRequest) { r.Nonce = "\x01" }, userkeys.InvalidParameters, "nonce"},
+		{"redirect without the mark", func(r *site.AuthorizationRequest) { r.AuthRedirect = "https://evil.example/" }, userkeys.RedirectNotAllowed, "does not send"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			r := fine
 			c.spoil(&r)
-			_, err := r.Check(userkeys.DefaultSettings(), discourse(t), userkeys.Client{})
+			_, err := r.Check(site.DefaultSettings(), discourse(t), site.Client{})
 			mustRefuse(t, err, c.code, c.words)
 		})
 	}
@@ -282,20 +283,20 @@ func TestCheckGrantor(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, groups string
-		user         userkeys.User
+		user         site.User
 		want         bool
 	}{
-		{"anybody, by default", "admins|moderators|trust_level_0", userkeys.User{}, true},
-		{"below the level", "trust_level_2", userkeys.User{TrustLevel: 1}, false},
-		{"at the level", "trust_level_2", userkeys.User{TrustLevel: 2}, true},
-		{"above the level", "trust_level_2", userkeys.User{TrustLevel: 4}, true},
-		{"administrator", "trust_level_4", userkeys.User{Admin: true}, true},
-		{"moderator", "trust_level_4", userkeys.User{Moderator: true}, true},
-		{"administrator, empty list", "", userkeys.User{Admin: true}, true},
-		{"nobody", "", userkeys.User{TrustLevel: 4}, false},
-		{"group", "app-testers", userkeys.User{Groups: []string{"app-testers"}}, true},
-		{"not in the group", "app-testers", userkeys.User{Groups: []string{"others"}}, false},
-		{"a group named like a level gives no level", "trust_level_3", userkeys.User{Groups: []string{"trust_level_3"}}, false},
+		{"anybody, by default", "admins|moderators|trust_level_0", site.User{}, true},
+		{"below the level", "trust_level_2", site.User{TrustLevel: 1}, false},
+		{"at the level", "trust_level_2", site.User{TrustLevel: 2}, true},
+		{"above the level", "trust_level_2", site.User{TrustLevel: 4}, true},
+		{"administrator", "trust_level_4", site.User{Admin: true}, true},
+		{"moderator", "trust_level_4", site.User{Moderator: true}, true},
+		{"administrator, empty list", "", site.User{Admin: true}, true},
+		{"nobody", "", site.User{TrustLevel: 4}, false},
+		{"group", "app-testers", site.User{Groups: []string{"app-testers"}}, true},
+		{"not in the group", "app-testers", site.User{Groups: []string{"others"}}, false},
+		{"a group named like a level gives no level", "trust_level_3", site.User{Groups: []string{"trust_level_3"}}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -1,9 +1,11 @@
-package userkeys
+package site
 
 import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"userkeys"
 )
 
 // ParseDraftRequest reads a request in the words of the draft of 2016, before
@@ -13,11 +15,11 @@ import (
 // without, the client_id is the name and an empty nonce is sealed. push_url counts only with push.
 // The answer goes back as the one parameter api_key.
 func ParseDraftRequest(p url.Values) (AuthorizationRequest, error) {
-	if err := CheckDuplicates(p); err != nil {
+	if err := userkeys.CheckDuplicates(p); err != nil {
 		return AuthorizationRequest{}, err
 	}
 	for _, name := range []string{"client_id", "access_level", "public_key", "redirect_url"} {
-		if IsBlank(p.Get(name)) {
+		if userkeys.IsBlank(p.Get(name)) {
 			return AuthorizationRequest{}, missingParameter(name)
 		}
 	}
@@ -30,22 +32,22 @@ func ParseDraftRequest(p url.Values) (AuthorizationRequest, error) {
 		PublicKey: p.Get("public_key"), AuthRedirect: p.Get("redirect_url"), HasAuthRedirect: true,
 		Padding: p.Get("padding"), ExpiresInSeconds: p.Get("expires_in_seconds"),
 	}
-	if IsBlank(r.ApplicationName) {
+	if userkeys.IsBlank(r.ApplicationName) {
 		r.ApplicationName = withoutLineEnd(r.ClientID)
 	}
-	if scopes.Has(ScopePush) {
+	if scopes.Has(userkeys.ScopePush) {
 		r.PushURL = p.Get("push_url")
 	}
 	return r, r.checkForm()
 }
 
 // parseAccessLevel reads the draft's levels, which are scopes by the same names.
-func parseAccessLevel(s string) (Scopes, error) {
+func parseAccessLevel(s string) (userkeys.Scopes, error) {
 	levels := strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' })
-	var out Scopes
+	var out userkeys.Scopes
 	for _, l := range levels {
-		if l != ScopeRead && l != ScopeWrite && l != ScopePush {
-			return nil, Errorf(ScopeNotAllowed, "access_level is read, write or push, several with commas; not %s", Quoted(l))
+		if l != userkeys.ScopeRead && l != userkeys.ScopeWrite && l != userkeys.ScopePush {
+			return nil, userkeys.Errorf(userkeys.ScopeNotAllowed, "access_level is read, write or push, several with commas; not %s", userkeys.Quoted(l))
 		}
 		if !slices.Contains(out, l) {
 			out = append(out, l)

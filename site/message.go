@@ -1,4 +1,4 @@
-package userkeys
+package site
 
 import (
 	"bytes"
@@ -11,6 +11,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"userkeys"
 )
 
 // Bounds of a message, and of what apps show of any notification, in characters; of a link in bytes.
@@ -40,7 +42,7 @@ type Message struct {
 //
 // origin is the site's own, such as https://site.example; empty: it is not known, and a link must be a path. The
 // addresses that n.Data has are held to the same rule: the members url and link, and those whose names end in _url.
-// Errors: [InvalidParameters].
+// Errors: [userkeys.InvalidParameters].
 func (m Message) Notification(n Notification, origin string) (Notification, error) {
 	m.Excerpt = cutLine(m.Excerpt, MaxMessageExcerpt)
 	if err := m.check(origin); err != nil {
@@ -58,7 +60,7 @@ func (m Message) Notification(n Notification, origin string) (Notification, erro
 	if n.TopicID == 0 {
 		more = append(more, member{"bookmarkable_url", m.Link})
 	}
-	if title := cutLine(cmp.Or(m.Title, had.text("topic_title")), MaxMessageTitle); n.FancyTitle == "" && IsText(title) {
+	if title := cutLine(cmp.Or(m.Title, had.text("topic_title")), MaxMessageTitle); n.FancyTitle == "" && userkeys.IsText(title) {
 		n.FancyTitle = html.EscapeString(title)
 	}
 	if m != (Message{}) {
@@ -77,7 +79,7 @@ func (n Notification) withTopic(link string) Notification {
 		return n
 	}
 	parts := topicPath.FindStringSubmatch(u.Path)
-	if parts == nil || len(parts[1]) > maxNotificationSlug || !IsText(parts[1]) {
+	if parts == nil || len(parts[1]) > maxNotificationSlug || !userkeys.IsText(parts[1]) {
 		return n
 	}
 	id, err := strconv.ParseInt(parts[2], 10, 64)
@@ -97,15 +99,15 @@ func (m Message) check(origin string) error {
 		name, text string
 		most       int
 	}{{"title", m.Title, MaxMessageTitle}, {"from", m.From, maxMessageFrom}} {
-		if !IsText(f.text) || f.text != "" && IsBlank(f.text) || utf8.RuneCountInString(f.text) > f.most {
-			return Errorf(InvalidParameters, "%s must be one line of text, of at most %d characters", f.name, f.most)
+		if !userkeys.IsText(f.text) || f.text != "" && userkeys.IsBlank(f.text) || utf8.RuneCountInString(f.text) > f.most {
+			return userkeys.Errorf(userkeys.InvalidParameters, "%s must be one line of text, of at most %d characters", f.name, f.most)
 		}
 	}
-	if !IsStorable(m.Excerpt) {
-		return Errorf(InvalidParameters, "excerpt must be text")
+	if !userkeys.IsStorable(m.Excerpt) {
+		return userkeys.Errorf(userkeys.InvalidParameters, "excerpt must be text")
 	}
 	if problem := linkProblem(m.Link, origin); problem != "" {
-		return Errorf(InvalidParameters, "link: %s", problem)
+		return userkeys.Errorf(userkeys.InvalidParameters, "link: %s", problem)
 	}
 	return nil
 }
@@ -153,7 +155,7 @@ func linkProblem(link, origin string) string {
 		return "it has a character that must be percent-encoded"
 	case err != nil || u.Host != "" || u.Scheme != "":
 		return "it is no path"
-	case HasDotSegment(u.EscapedPath()):
+	case userkeys.HasDotSegment(u.EscapedPath()):
 		return "its path has dot segments"
 	}
 	return ""
@@ -161,11 +163,11 @@ func linkProblem(link, origin string) string {
 
 // addressLinkProblem is [linkProblem] for a link that is no path.
 func addressLinkProblem(link, origin string) string {
-	if problem := AddressProblem(link); problem != "" {
+	if problem := userkeys.AddressProblem(link); problem != "" {
 		return "it is neither a path such as /t/hello/42 nor an address: " + problem
 	}
-	to, _ := ParseRedirect(link)
-	own, _ := ParseRedirect(origin)
+	to, _ := userkeys.ParseRedirect(link)
+	own, _ := userkeys.ParseRedirect(origin)
 	switch {
 	case to.Scheme() != "http" && to.Scheme() != "https":
 		return "its scheme is " + to.Scheme()
@@ -197,7 +199,7 @@ func dataMembers(data json.RawMessage, origin string) (members, error) {
 	if len(data) == 0 {
 		return had, nil
 	}
-	bad := Errorf(InvalidParameters, "data must be a JSON object")
+	bad := userkeys.Errorf(userkeys.InvalidParameters, "data must be a JSON object")
 	d := json.NewDecoder(bytes.NewReader(data))
 	if start, err := d.Token(); err != nil || start != json.Delim('{') || !json.Valid(data) {
 		return nil, bad
@@ -214,7 +216,7 @@ func dataMembers(data json.RawMessage, origin string) (members, error) {
 			continue
 		}
 		if problem := linkProblem(had.text(name), origin); problem != "" {
-			return nil, Errorf(InvalidParameters, "the member %s of data: %s", strconv.QuoteToASCII(cutText(name, 64)), problem)
+			return nil, userkeys.Errorf(userkeys.InvalidParameters, "the member %s of data: %s", strconv.QuoteToASCII(cutText(name, 64)), problem)
 		}
 	}
 	return had, nil

@@ -1,4 +1,4 @@
-package userkeys
+package site
 
 import (
 	"crypto/rand"
@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"userkeys"
 )
 
 // DeviceState says how far a device authorization is.
@@ -117,19 +119,19 @@ func IsRequestToken(s string) bool {
 
 // CheckDevice is [AuthorizationRequest.Check] for a device authorization,
 // which has narrower bounds: no redirect, no one-time password, 2048 bits or more (W22).
-func (r AuthorizationRequest) CheckDevice(s Settings, c *Catalog, client Client) (CheckedRequest, error) {
+func (r AuthorizationRequest) CheckDevice(s Settings, c *userkeys.Catalog, client Client) (CheckedRequest, error) {
 	if !s.AllowUserAPIKeyDeviceAuth {
-		return CheckedRequest{}, Errorf(NotFound, "this site has no device authorization")
+		return CheckedRequest{}, userkeys.Errorf(userkeys.NotFound, "this site has no device authorization")
 	}
-	if r.Scopes.Has(ScopeOneTimePassword) {
-		return CheckedRequest{}, Errorf(InvalidParameters, "the scope one_time_password cannot be asked for from a device")
+	if r.Scopes.Has(userkeys.ScopeOneTimePassword) {
+		return CheckedRequest{}, userkeys.Errorf(userkeys.InvalidParameters, "the scope one_time_password cannot be asked for from a device")
 	}
 	if problem := textProblem("nonce", r.Nonce, maxDeviceNonce); problem != nil {
 		return CheckedRequest{}, problem
 	}
 	out, err := r.Check(s, c, client)
 	if err == nil && out.Key.Bits() < minDeviceBits {
-		err = Errorf(InvalidPublicKey, "public_key has %d bits; device authorization needs at least %d", out.Key.Bits(), minDeviceBits)
+		err = userkeys.Errorf(userkeys.InvalidPublicKey, "public_key has %d bits; device authorization needs at least %d", out.Key.Bits(), minDeviceBits)
 	}
 	return out, err
 }

@@ -1,4 +1,4 @@
-package userkeys_test
+package site_test
 
 import (
 	"net/url"
@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // The draft of 2016 in its own words.
@@ -21,15 +22,15 @@ func TestParseDraftRequest(t *testing.T) {
 		}
 		return p
 	}
-	got, err := userkeys.ParseDraftRequest(draft())
-	want := userkeys.AuthorizationRequest{
+	got, err := site.ParseDraftRequest(draft())
+	want := site.AuthorizationRequest{
 		Draft: true, ApplicationName: "desk", ClientID: "desk", Scopes: userkeys.Scopes{"read", "push"}, PublicKey: "pem",
 		AuthRedirect: "https://app.example/cb", HasAuthRedirect: true, PushURL: "https://p.example/",
 	}
 	if err != nil || cmp.Diff(want, got) != "" || got.AnswerName() != "api_key" {
 		t.Errorf("%v: %s", err, cmp.Diff(want, got))
 	}
-	if got, err := userkeys.ParseDraftRequest(draft("access_level", "read write read", "application_name", "Desk", "nonce", "1")); err != nil ||
+	if got, err := site.ParseDraftRequest(draft("access_level", "read write read", "application_name", "Desk", "nonce", "1")); err != nil ||
 		got.Scopes.String() != "read,write" || got.PushURL != "" || got.ApplicationName != "Desk" || got.Nonce != "1" {
 		t.Errorf("%v: %+v", err, got)
 	}
@@ -39,10 +40,10 @@ func TestParseDraftRequest(t *testing.T) {
 		"client_id=" + strings.Repeat("x", 201): userkeys.InvalidParameters,
 	} {
 		field, value, _ := strings.Cut(name, "=")
-		_, err := userkeys.ParseDraftRequest(draft(field, value))
+		_, err := site.ParseDraftRequest(draft(field, value))
 		mustRefuse(t, err, code, "")
 	}
-	_, err = userkeys.ParseDraftRequest(url.Values{"client_id": {"a", "b"}})
+	_, err = site.ParseDraftRequest(url.Values{"client_id": {"a", "b"}})
 	mustRefuse(t, err, userkeys.InvalidParameters, "duplicate")
 }
 
@@ -52,7 +53,7 @@ func TestParseUserCode(t *testing.T) {
 		"ABCD-2345": "ABCD2345", "abcd 2345": "ABCD2345", " a.b.c.d-2345 ": "ABCD2345", "ABCD234": "", "ABCD-23456": "", "": "", "\u00c0BCD-2345": "",
 		"\u212aBCD-2345": "", strings.Repeat("A", 200): "",
 	} {
-		got, ok := userkeys.ParseUserCode(typed)
+		got, ok := site.ParseUserCode(typed)
 		if ok != (want != "") || ok && got != want {
 			t.Errorf("%q: %q, %v", typed, got, ok)
 		}
@@ -64,11 +65,11 @@ func FuzzParseUserCode(f *testing.F) {
 	f.Add("ABCD-2345")
 	f.Add("\u212aabc defg")
 	f.Fuzz(func(t *testing.T, typed string) {
-		code, ok := userkeys.ParseUserCode(typed)
+		code, ok := site.ParseUserCode(typed)
 		if !ok {
 			return
 		}
-		again, ok := userkeys.ParseUserCode(userkeys.ShowUserCode(code))
+		again, ok := site.ParseUserCode(site.ShowUserCode(code))
 		if !ok || again != code || strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") != "" {
 			t.Errorf("%q: %q, then %q", typed, code, again)
 		}
@@ -79,8 +80,8 @@ func TestNewDeviceGrant(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
 	for range 100 {
-		d := userkeys.NewDeviceGrant(userkeys.AuthorizationRequest{}, "", time.Unix(1, 0))
-		if !userkeys.IsDeviceCode(d.DeviceCode) || !userkeys.IsRequestToken(d.RequestToken) || len(d.UserCode) != 8 || strings.ContainsAny(d.UserCode, "IO01") || d.ExpiresAt.Unix() != 601 {
+		d := site.NewDeviceGrant(site.AuthorizationRequest{}, "", time.Unix(1, 0))
+		if !site.IsDeviceCode(d.DeviceCode) || !site.IsRequestToken(d.RequestToken) || len(d.UserCode) != 8 || strings.ContainsAny(d.UserCode, "IO01") || d.ExpiresAt.Unix() != 601 {
 			t.Fatalf("%+v", d)
 		}
 		if seen[d.DeviceCode] || seen[d.UserCode] || seen[d.RequestToken] {
@@ -93,57 +94,57 @@ func TestNewDeviceGrant(t *testing.T) {
 // A user narrows, and never widens.
 func TestNarrow(t *testing.T) {
 	t.Parallel()
-	s := userkeys.DefaultSettings()
+	s := site.DefaultSettings()
 	if err := s.Set("allowed_user_api_push_urls", "https://p.example/"); err != nil {
 		t.Fatal(err)
 	}
-	asked := userkeys.CheckedRequest{
-		AuthorizationRequest: userkeys.AuthorizationRequest{Scopes: userkeys.Scopes{"read", "push"}, PushURL: "https://p.example/"},
+	asked := site.CheckedRequest{
+		AuthorizationRequest: site.AuthorizationRequest{Scopes: userkeys.Scopes{"read", "push"}, PushURL: "https://p.example/"},
 		Key:                  parsedKey(t, testPublicKey), Pad: userkeys.PaddingOAEP, Push: true,
 	}
-	got, err := asked.Narrow(s, userkeys.Choice{})
+	got, err := asked.Narrow(s, site.Choice{})
 	if err != nil || got.Scopes.String() != "read,push" || !got.Push || got.Ends != 0 {
 		t.Errorf("as asked: %+v, %v", got, err)
 	}
-	got, err = asked.Narrow(s, userkeys.Choice{Scopes: userkeys.Scopes{"read"}, Lifetime: time.Hour})
+	got, err = asked.Narrow(s, site.Choice{Scopes: userkeys.Scopes{"read"}, Lifetime: time.Hour})
 	if err != nil || got.Scopes.String() != "read" || got.Push || got.Ends != time.Hour || got.Lifetime != 0 {
 		t.Errorf("less: %+v, %v", got, err)
 	}
-	got, err = asked.Narrow(s, userkeys.Choice{Scopes: userkeys.Scopes{"push", "read", "push"}})
+	got, err = asked.Narrow(s, site.Choice{Scopes: userkeys.Scopes{"push", "read", "push"}})
 	if err != nil || got.Scopes.String() != "read,push" {
 		t.Errorf("all, in another order: %+v, %v", got, err)
 	}
-	_, err = asked.Narrow(s, userkeys.Choice{Scopes: userkeys.Scopes{}})
+	_, err = asked.Narrow(s, site.Choice{Scopes: userkeys.Scopes{}})
 	mustRefuse(t, err, userkeys.InvalidParameters, "at least one")
-	_, err = asked.Narrow(s, userkeys.Choice{Scopes: userkeys.Scopes{"write"}})
+	_, err = asked.Narrow(s, site.Choice{Scopes: userkeys.Scopes{"write"}})
 	mustRefuse(t, err, userkeys.InvalidParameters, "did not ask")
 	asked.Lifetime, asked.Ends = time.Minute, time.Minute
-	_, err = asked.Narrow(s, userkeys.Choice{Lifetime: time.Hour})
+	_, err = asked.Narrow(s, site.Choice{Lifetime: time.Hour})
 	mustRefuse(t, err, userkeys.InvalidParameters, "longer")
-	if got, err := asked.Narrow(s, userkeys.Choice{Lifetime: time.Second}); err != nil || got.Lifetime != time.Second || got.Ends != time.Second {
+	if got, err := asked.Narrow(s, site.Choice{Lifetime: time.Second}); err != nil || got.Lifetime != time.Second || got.Ends != time.Second {
 		t.Errorf("sooner: %+v, %v", got, err)
 	}
 }
 
 func TestEndOf(t *testing.T) {
 	t.Parallel()
-	s := userkeys.DefaultSettings()
+	s := site.DefaultSettings()
 	made := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	day := func(n int) time.Time { return made.AddDate(0, 0, n) }
 	for name, c := range map[string]struct {
-		key     userkeys.UserAPIKey
+		key     site.UserAPIKey
 		maxLife string
 		at      time.Time
-		why     userkeys.Ending
+		why     site.Ending
 	}{
-		"unused":      {userkeys.UserAPIKey{CreatedAt: made, LastUsedAt: day(1)}, "0", day(181), userkeys.EndUnused},
-		"lifetime":    {userkeys.UserAPIKey{CreatedAt: made, LastUsedAt: made, ExpiresAt: day(7)}, "0", day(7), userkeys.EndLifetime},
-		"max life":    {userkeys.UserAPIKey{CreatedAt: made, LastUsedAt: made, ExpiresAt: day(30)}, "10", day(10), userkeys.EndMaxLife},
-		"by owner":    {userkeys.UserAPIKey{CreatedAt: made, RevokedAt: day(1), RevokedBy: userkeys.RevokedByOwner}, "0", day(1), userkeys.EndByOwner},
-		"by the app":  {userkeys.UserAPIKey{CreatedAt: made, RevokedAt: day(1), RevokedBy: userkeys.RevokedByApp}, "0", day(1), userkeys.EndByApp},
-		"by admin":    {userkeys.UserAPIKey{CreatedAt: made, RevokedAt: day(1), RevokedBy: userkeys.RevokedByAdmin}, "0", day(1), userkeys.EndByAdmin},
-		"by the job":  {userkeys.UserAPIKey{CreatedAt: made, RevokedAt: day(1), RevokedBy: userkeys.RevokedByUnused}, "0", day(1), userkeys.EndUnused},
-		"has expired": {userkeys.UserAPIKey{CreatedAt: made, ExpiresAt: day(1)}, "0", day(1), userkeys.EndLifetime},
+		"unused":      {site.UserAPIKey{CreatedAt: made, LastUsedAt: day(1)}, "0", day(181), site.EndUnused},
+		"lifetime":    {site.UserAPIKey{CreatedAt: made, LastUsedAt: made, ExpiresAt: day(7)}, "0", day(7), site.EndLifetime},
+		"max life":    {site.UserAPIKey{CreatedAt: made, LastUsedAt: made, ExpiresAt: day(30)}, "10", day(10), site.EndMaxLife},
+		"by owner":    {site.UserAPIKey{CreatedAt: made, RevokedAt: day(1), RevokedBy: site.RevokedByOwner}, "0", day(1), site.EndByOwner},
+		"by the app":  {site.UserAPIKey{CreatedAt: made, RevokedAt: day(1), RevokedBy: site.RevokedByApp}, "0", day(1), site.EndByApp},
+		"by admin":    {site.UserAPIKey{CreatedAt: made, RevokedAt: day(1), RevokedBy: site.RevokedByAdmin}, "0", day(1), site.EndByAdmin},
+		"by the job":  {site.UserAPIKey{CreatedAt: made, RevokedAt: day(1), RevokedBy: site.RevokedByUnused}, "0", day(1), site.EndUnused},
+		"has expired": {site.UserAPIKey{CreatedAt: made, ExpiresAt: day(1)}, "0", day(1), site.EndLifetime},
 	} {
 		if err := s.Set("revoke_user_api_keys_maxlife_days", c.maxLife); err != nil {
 			t.Fatal(err)
@@ -157,16 +158,16 @@ func TestEndOf(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if at, why := s.EndOf(userkeys.UserAPIKey{CreatedAt: made, LastUsedAt: made}, day(2)); !at.IsZero() || why != userkeys.EndNever {
+	if at, why := s.EndOf(site.UserAPIKey{CreatedAt: made, LastUsedAt: made}, day(2)); !at.IsZero() || why != site.EndNever {
 		t.Errorf("never: %v, %q", at, why)
 	}
 }
 
 func TestRenewedEnd(t *testing.T) {
 	t.Parallel()
-	s := userkeys.DefaultSettings() // 365 days at most
+	s := site.DefaultSettings() // 365 days at most
 	made := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	k := userkeys.UserAPIKey{CreatedAt: made, PublicKey: "pem", Lifetime: 100 * 24 * time.Hour, ExpiresAt: made.AddDate(0, 0, 100)}
+	k := site.UserAPIKey{CreatedAt: made, PublicKey: "pem", Lifetime: 100 * 24 * time.Hour, ExpiresAt: made.AddDate(0, 0, 100)}
 	if end, err := s.RenewedEnd(k, made.AddDate(0, 0, 90)); err != nil || !end.Equal(made.AddDate(0, 0, 190)) {
 		t.Errorf("%v, %v", end, err)
 	}
@@ -191,7 +192,7 @@ func TestRenewedEnd(t *testing.T) {
 
 func TestClientRegistrationRules(t *testing.T) {
 	t.Parallel()
-	s := userkeys.DefaultSettings()
+	s := site.DefaultSettings()
 	if err := s.Set("allow_user_api_key_client_scopes", "read|made_up"); err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +220,7 @@ func TestClientRegistrationRules(t *testing.T) {
 		{"auth_redirect", "javascript://a/", userkeys.InvalidParameters},
 		{"application_name", "a\x01", userkeys.InvalidParameters},
 	} {
-		client, err := userkeys.ParseClientRegistration(fields(c.name, c.value))
+		client, err := site.ParseClientRegistration(fields(c.name, c.value))
 		if err == nil {
 			err = s.CheckRegistration(client, catalog)
 		}
@@ -236,8 +237,8 @@ func TestClientRegistrationRules(t *testing.T) {
 // The preset adds, and takes nothing of an administrator's away.
 func TestDiscoursePresetAdds(t *testing.T) {
 	t.Parallel()
-	s := userkeys.DefaultSettings()
-	for _, p := range userkeys.DiscoursePreset() {
+	s := site.DefaultSettings()
+	for _, p := range site.DiscoursePreset() {
 		was := "https://mine.example/cb"
 		if !strings.Contains(p.Name, "redirects") {
 			was = ""

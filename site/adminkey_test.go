@@ -1,4 +1,4 @@
-package userkeys_test
+package site_test
 
 import (
 	"fmt"
@@ -7,31 +7,32 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 func TestAdminKeyNumbers(t *testing.T) {
 	t.Parallel()
 	seen := map[userkeys.Key]bool{}
 	for range 10_000 {
-		k := userkeys.NewAdminKey()
+		k := site.NewAdminKey()
 		if seen[k] {
 			t.Fatal("a key came twice")
 		}
 		seen[k] = true
-		if got, err := userkeys.ParseAdminKey(k.Reveal()); err != nil || got != k {
+		if got, err := site.ParseAdminKey(k.Reveal()); err != nil || got != k {
 			t.Fatalf("a new key is not taken: %v", err)
 		}
 		if _, err := userkeys.ParseKey(k.Reveal()); err == nil {
 			t.Fatal("an admin API key has the shape of a user's")
 		}
 	}
-	k := userkeys.NewAdminKey()
+	k := site.NewAdminKey()
 	for _, verb := range []string{"%v", "%s", "%q", "%#v", "%x", "%d"} {
 		if got := fmt.Sprintf(verb, k); strings.Contains(got, k.Reveal()[:8]) {
 			t.Errorf("%s shows the key: %s", verb, got)
 		}
 	}
-	if k.Hash() == userkeys.NewAdminKey().Hash() {
+	if k.Hash() == site.NewAdminKey().Hash() {
 		t.Error("two keys have one hash")
 	}
 }
@@ -41,8 +42,8 @@ func FuzzParseAdminKey(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		k, err := userkeys.ParseAdminKey(s)
-		if err != nil && err != error(userkeys.ErrInvalidAdminKey) {
+		k, err := site.ParseAdminKey(s)
+		if err != nil && err != error(site.ErrInvalidAdminKey) {
 			t.Fatalf("another refusal: %v", err)
 		}
 		if err == nil && (k.Reveal() != s || len(s) != 64 || strings.ToLower(s) != s) {
@@ -55,13 +56,13 @@ func FuzzParseAdminKey(f *testing.F) {
 func TestAdminKeyIsNarrow(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		key  userkeys.AdminAPIKey
+		key  site.AdminAPIKey
 		want bool
 	}{
-		"everything":        {userkeys.AdminAPIKey{}, false},
-		"a user of its own": {userkeys.AdminAPIKey{UserID: 1}, true},
-		"named permissions": {userkeys.AdminAPIKey{Permissions: userkeys.AdminPermissions{userkeys.AdminUsers}}, true},
-		"an end":            {userkeys.AdminAPIKey{ExpiresAt: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)}, true},
+		"everything":        {site.AdminAPIKey{}, false},
+		"a user of its own": {site.AdminAPIKey{UserID: 1}, true},
+		"named permissions": {site.AdminAPIKey{Permissions: site.AdminPermissions{site.AdminUsers}}, true},
+		"an end":            {site.AdminAPIKey{ExpiresAt: time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)}, true},
 	} {
 		if got := tt.key.Narrow(); got != tt.want {
 			t.Errorf("%s: %v, want %v", name, got, tt.want)

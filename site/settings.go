@@ -1,4 +1,4 @@
-package userkeys
+package site
 
 import (
 	"net"
@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"userkeys"
 )
 
 // Settings are the site settings, by Discourse's names (W19) and a few of
@@ -15,8 +17,8 @@ type Settings struct {
 	SiteDescription string
 
 	AllowUserAPIKeys            bool
-	AllowUserAPIKeyScopes       Scopes
-	AllowUserAPIKeyClientScopes Scopes
+	AllowUserAPIKeyScopes       userkeys.Scopes
+	AllowUserAPIKeyClientScopes userkeys.Scopes
 	UserAPIKeyAllowedGroups     []string
 	UserAPIKeyPrefix            string
 	MaxUserAPIKeysPerUser       int
@@ -164,7 +166,7 @@ func FindSetting(name string) (Setting, error) {
 			return d, nil
 		}
 	}
-	return Setting{}, Errorf(NotFound, "there is no setting %s", name)
+	return Setting{}, userkeys.Errorf(userkeys.NotFound, "there is no setting %s", name)
 }
 
 func canonicalSettingName(name string) string {
@@ -186,7 +188,7 @@ func (s *Settings) Set(name, value string) error {
 	if isTrustLevelAlias(canonicalSettingName(name)) {
 		level, err := strconv.Atoi(value)
 		if err != nil || level < 0 || level > 4 {
-			return Errorf(InvalidParameters, "%s: a trust level is 0 to 4", canonicalSettingName(name))
+			return userkeys.Errorf(userkeys.InvalidParameters, "%s: a trust level is 0 to 4", canonicalSettingName(name))
 		}
 		value = "admins|moderators|trust_level_" + strconv.Itoa(level)
 	}
@@ -196,8 +198,8 @@ func (s *Settings) Set(name, value string) error {
 func isTrustLevelAlias(name string) bool { return strings.HasPrefix(name, "min_trust_level_for_") }
 
 func (d Setting) set(s *Settings, value string) error {
-	bad := func(why string) error { return Errorf(InvalidParameters, "%s: %s", d.Name, why) }
-	if len(value) > 65536 || !IsText(value) {
+	bad := func(why string) error { return userkeys.Errorf(userkeys.InvalidParameters, "%s: %s", d.Name, why) }
+	if len(value) > 65536 || !userkeys.IsText(value) {
 		return bad("the value is no text, or longer than 65536 bytes")
 	}
 	switch p := d.field(s).(type) {
@@ -226,7 +228,7 @@ func (d Setting) set(s *Settings, value string) error {
 			return err
 		}
 		*p = v
-	case *Scopes:
+	case *userkeys.Scopes:
 		v, err := d.parseList(value)
 		if err != nil {
 			return err
@@ -245,7 +247,7 @@ func (d Setting) parseList(value string) ([]string, error) {
 		}
 		if d.check != nil {
 			if why := d.check(v); why != "" {
-				return nil, Errorf(InvalidParameters, "%s: %s: %s", d.Name, v, why)
+				return nil, userkeys.Errorf(userkeys.InvalidParameters, "%s: %s: %s", d.Name, v, why)
 			}
 		}
 		out = append(out, v)
@@ -267,7 +269,7 @@ func (s Settings) Value(name string) (string, error) {
 		return strconv.Itoa(*p), nil
 	case *string:
 		return *p, nil
-	case *Scopes:
+	case *userkeys.Scopes:
 		return strings.Join(*p, "|"), nil
 	case *[]string:
 		if isTrustLevelAlias(canonicalSettingName(name)) {
@@ -289,7 +291,7 @@ func lowestTrustLevel(groups []string) string {
 }
 
 func checkScopeName(v string) string {
-	if !ValidScopeName(v) {
+	if !userkeys.ValidScopeName(v) {
 		return "is no name of a scope (lower-case letters, digits and _)"
 	}
 	return ""
@@ -303,7 +305,7 @@ func checkGroup(v string) string {
 }
 
 func checkKeyPrefix(v string) string {
-	if !ValidKeyPrefix(v) {
+	if !userkeys.ValidKeyPrefix(v) {
 		return "must be at most three lower-case letters; the underscore is added"
 	}
 	return ""
@@ -317,8 +319,8 @@ func checkTitle(v string) string {
 }
 
 func checkRedirectRule(v string) string {
-	if _, err := ParseRedirectRule(v); err != nil {
-		return AsError(err).Public
+	if _, err := userkeys.ParseRedirectRule(v); err != nil {
+		return userkeys.AsError(err).Public
 	}
 	return ""
 }
@@ -327,7 +329,7 @@ func checkPushURL(v string) string {
 	if strings.Contains(v, "*") {
 		return "has a *: exact addresses only, each written out"
 	}
-	if problem := WebAddressProblem(v); problem != "" {
+	if problem := userkeys.WebAddressProblem(v); problem != "" {
 		return "is no http or https address: " + problem
 	}
 	return ""
@@ -336,22 +338,22 @@ func checkPushURL(v string) string {
 func checkHostPort(v string) string {
 	host, port, err := net.SplitHostPort(v)
 	n, portErr := strconv.Atoi(port)
-	if err != nil || portErr != nil || n < 1 || n > 65535 || strconv.Itoa(n) != port || WebAddressProblem("http://"+v+"/") != "" || host != strings.ToLower(host) {
+	if err != nil || portErr != nil || n < 1 || n > 65535 || strconv.Itoa(n) != port || userkeys.WebAddressProblem("http://"+v+"/") != "" || host != strings.ToLower(host) {
 		return "is no host:port in lower case, such as hub:8080 or 127.0.0.1:9000"
 	}
 	return ""
 }
 
 func checkParameterRoute(v string) string {
-	if _, err := ParseKeyRoute(v); err != nil {
-		return AsError(err).Public
+	if _, err := userkeys.ParseKeyRoute(v); err != nil {
+		return userkeys.AsError(err).Public
 	}
 	return ""
 }
 
 // checkOrigin asks for the spelling that browsers send, since origins are compared as bytes.
 func checkOrigin(v string) string {
-	if to, err := ParseRedirect(v); err != nil || to.Host() == "" || to.Origin() != v {
+	if to, err := userkeys.ParseRedirect(v); err != nil || to.Host() == "" || to.Origin() != v {
 		return "is no origin such as https://app.example, in lower case and without a path"
 	}
 	return ""

@@ -1,8 +1,10 @@
-package userkeys
+package site
 
 import (
 	"net/url"
 	"time"
+
+	"userkeys"
 )
 
 // OneTimePassword signs a user in once (W10.2). A user has one at a time,
@@ -23,7 +25,7 @@ const OneTimeLifetime = 10 * time.Minute
 // password alone, required ones first in the wire's order (10.1).
 func ParseOneTimeRequest(p url.Values) (AuthorizationRequest, error) {
 	for _, name := range []string{"public_key", "auth_redirect", "application_name"} {
-		if IsBlank(p.Get(name)) {
+		if userkeys.IsBlank(p.Get(name)) {
 			return AuthorizationRequest{}, missingParameter(name)
 		}
 	}
@@ -39,7 +41,7 @@ func ParseOneTimeRequest(p url.Values) (AuthorizationRequest, error) {
 // registered with that public key, the zero Client if nobody.
 func (r AuthorizationRequest) CheckOneTime(s Settings, client Client) (CheckedRequest, error) {
 	if !r.OneTime {
-		return CheckedRequest{}, Errorf(InvalidParameters, "this is a request for a key and not for a one-time password")
+		return CheckedRequest{}, userkeys.Errorf(userkeys.InvalidParameters, "this is a request for a key and not for a one-time password")
 	}
 	if err := r.checkForm(); err != nil {
 		return CheckedRequest{}, err
@@ -47,11 +49,11 @@ func (r AuthorizationRequest) CheckOneTime(s Settings, client Client) (CheckedRe
 	out := CheckedRequest{AuthorizationRequest: r, Name: r.nameFor(client), KeyText: r.PublicKey}
 	for _, step := range []func() error{
 		func() error { return s.givesKeys() },
-		func() (err error) { out.Key, err = ParsePublicKey(r.PublicKey); return err },
+		func() (err error) { out.Key, err = userkeys.ParsePublicKey(r.PublicKey); return err },
 		func() (err error) { out.Pad, err = s.ParsePadding(r.Padding); return err },
 		func() (err error) { out.Redirect, err = r.checkRedirect(s, client); return err },
 		func() error { return s.AllowsOneTimePasswords() },
-		func() error { return out.Key.Fits(out.Pad, OneTimePasswordLen) },
+		func() error { return out.Key.Fits(out.Pad, userkeys.OneTimePasswordLen) },
 	} {
 		if err := step(); err != nil {
 			return CheckedRequest{}, err
@@ -62,11 +64,11 @@ func (r AuthorizationRequest) CheckOneTime(s Settings, client Client) (CheckedRe
 
 // AllowsOneTimePasswords refuses them where the site's scopes do not have them.
 func (s Settings) AllowsOneTimePasswords() error {
-	if s.AllowUserAPIKeyScopes.Has(ScopeOneTimePassword) {
+	if s.AllowUserAPIKeyScopes.Has(userkeys.ScopeOneTimePassword) {
 		return nil
 	}
-	return &Error{
-		Code: ScopeNotAllowed, Reason: "scope not allowed",
+	return &userkeys.Error{
+		Code: userkeys.ScopeNotAllowed, Reason: "scope not allowed",
 		Public: "this site gives no one-time passwords; an administrator can add the scope one_time_password to allow_user_api_key_scopes",
 	}
 }

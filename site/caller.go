@@ -1,6 +1,10 @@
-package userkeys
+package site
 
-import "time"
+import (
+	"time"
+
+	"userkeys"
+)
 
 // Caller is who does something: a user at a browser, an app with a user API key, the site's own program with an admin
 // API key, an administrator at the command line, or the site by itself. The zero Caller is nobody.
@@ -70,7 +74,7 @@ func (c Caller) SignedIn() bool { return c.User.ID != 0 }
 func (c Caller) Admin() bool { return c.User.Admin && c.Key == 0 && c.Session.App == "" }
 
 // KeyCaller returns the app with the key that a was given for, at an IP address, as far as the check of the key told.
-func KeyCaller(a Access, address string) Caller {
+func KeyCaller(a userkeys.Access, address string) Caller {
 	u := User{ID: a.UserID, Username: a.Username, Active: true}
 	if s := a.Standing; s != nil {
 		u.TrustLevel, u.Admin, u.Moderator, u.Groups = s.TrustLevel, s.Admin, s.Moderator, s.Groups

@@ -1,8 +1,10 @@
-package userkeys
+package site
 
 import (
 	"slices"
 	"time"
+
+	"userkeys"
 )
 
 // User is a person of the site. Times are UTC, cut to microseconds; a zero
@@ -81,9 +83,9 @@ type Client struct {
 	ID              int64
 	ClientID        string // opaque, compared as bytes
 	ApplicationName string
-	PublicKey       string // PEM; empty unless registered
-	AuthRedirect    string // empty unless registered
-	Scopes          Scopes // empty: any that the site allows
+	PublicKey       string          // PEM; empty unless registered
+	AuthRedirect    string          // empty unless registered
+	Scopes          userkeys.Scopes // empty: any that the site allows
 	CreatedAt       time.Time
 }
 
@@ -96,8 +98,8 @@ type UserAPIKey struct {
 	UserID          int64
 	ClientID        string // the client's client_id
 	ApplicationName string
-	Hash            KeyHash
-	Scopes          Scopes
+	Hash            userkeys.KeyHash
+	Scopes          userkeys.Scopes
 	PushURL         string
 	CreatedAt       time.Time
 	LastUsedAt      time.Time // CreatedAt until first used
@@ -107,11 +109,11 @@ type UserAPIKey struct {
 
 	// What a renewal needs: the key that the answer was sealed to, how, and the lifetime that was granted.
 	PublicKey string // PEM; empty for keys made before renewal was known
-	Padding   Padding
+	Padding   userkeys.Padding
 	Lifetime  time.Duration // that a renewal gives anew; 0: it moves no end
 	RenewedAt time.Time     // zero: never
 	// OldHash is the key before the last renewal, good until OldUntil. The zero hash: none.
-	OldHash  KeyHash
+	OldHash  userkeys.KeyHash
 	OldUntil time.Time
 }
 
@@ -171,7 +173,7 @@ type Grant struct {
 	Caller Caller
 	// MaxKeys and MaxRecent bound the user's live keys (the replaced one not
 	// counted) and their grants since RecentSince; the store refuses with
-	// [Conflict] and [RateLimited].
+	// [userkeys.Conflict] and [userkeys.RateLimited].
 	MaxKeys     int
 	MaxRecent   int
 	RecentSince time.Time
@@ -249,9 +251,9 @@ type Mark struct{ N, Token int64 }
 
 // Changes is what happened to keys since a mark, for caches.
 type Changes struct {
-	Mark   Mark      // the newest change
-	All    bool      // anything may have changed: forget everything
-	Hashes []KeyHash // else: forget these
+	Mark   Mark               // the newest change
+	All    bool               // anything may have changed: forget everything
+	Hashes []userkeys.KeyHash // else: forget these
 }
 
 // Account is a user with the secret that built-in login compares.

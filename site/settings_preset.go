@@ -1,4 +1,4 @@
-package userkeys
+package site
 
 import (
 	"slices"

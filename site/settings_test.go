@@ -1,4 +1,4 @@
-package userkeys_test
+package site_test
 
 import (
 	"strconv"
@@ -8,12 +8,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // TestDefaultSettings holds the defaults to W19 and to what is safe.
 func TestDefaultSettings(t *testing.T) {
 	t.Parallel()
-	s := userkeys.DefaultSettings()
+	s := site.DefaultSettings()
 	for name, want := range map[string]string{
 		"allow_user_api_keys":                           "true",
 		"allow_user_api_key_scopes":                     "read|notifications|session_info|message_bus|push",
@@ -54,25 +55,25 @@ func TestDefaultSettings(t *testing.T) {
 func TestSettingTable(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
-	for _, d := range userkeys.AllSettings() {
+	for _, d := range site.AllSettings() {
 		for _, name := range append([]string{d.Name}, d.Aliases...) {
 			if seen[name] {
 				t.Errorf("%s names two settings", name)
 			}
 			seen[name] = true
-			if found, err := userkeys.FindSetting(name); err != nil || found.Name != d.Name {
+			if found, err := site.FindSetting(name); err != nil || found.Name != d.Name {
 				t.Errorf("%s is found as %s, %v", name, found.Name, err)
 			}
 		}
 		if d.Summary == "" {
 			t.Errorf("%s has no summary", d.Name)
 		}
-		s := userkeys.DefaultSettings()
+		s := site.DefaultSettings()
 		if got, err := s.Value(d.Name); err != nil || got != d.Default {
 			t.Errorf("%s: %q, %v; the default is %q", d.Name, got, err, d.Default)
 		}
 		for value, ok := range edgeValues(t, d) {
-			s := userkeys.DefaultSettings()
+			s := site.DefaultSettings()
 			err := s.Set(d.Name, value)
 			got, _ := s.Value(d.Name)
 			if ok && (err != nil || got != value) || !ok && (err == nil || got != d.Default || !strings.Contains(userkeys.AsError(err).Public, d.Name)) {
@@ -83,7 +84,7 @@ func TestSettingTable(t *testing.T) {
 }
 
 // edgeValues are values of a setting and whether it takes them.
-func edgeValues(t *testing.T, d userkeys.Setting) map[string]bool {
+func edgeValues(t *testing.T, d site.Setting) map[string]bool {
 	t.Helper()
 	switch d.Kind {
 	case "bool":
@@ -144,11 +145,11 @@ func TestSetting(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			d, err := userkeys.FindSetting(c.setting)
+			d, err := site.FindSetting(c.setting)
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := userkeys.DefaultSettings()
+			s := site.DefaultSettings()
 			err = s.Set(c.setting, c.value)
 			want := c.want
 			if c.words != "" {
@@ -176,11 +177,11 @@ func TestTrustLevelAliasReads(t *testing.T) {
 
 func TestUnknownSetting(t *testing.T) {
 	t.Parallel()
-	s := userkeys.DefaultSettings()
+	s := site.DefaultSettings()
 	mustRefuse(t, s.Set("nonsense", "1"), userkeys.NotFound, "there is no setting nonsense")
 	_, err := s.Value("nonsense")
 	mustRefuse(t, err, userkeys.NotFound, "there is no setting nonsense")
-	if d := cmp.Diff(userkeys.DefaultSettings(), s); d != "" {
+	if d := cmp.Diff(site.DefaultSettings(), s); d != "" {
 		t.Error(d)
 	}
 }

@@ -1,6 +1,10 @@
-package userkeys
+package site
 
-import "time"
+import (
+	"time"
+
+	"userkeys"
+)
 
 // Announcement is what a site tells some of its users: one notification for each of them.
 type Announcement struct {
@@ -15,7 +19,7 @@ type Announcement struct {
 	IdempotencyKey string
 	// Pushes tells whether notifications of a key with these scopes go to pushURL, see [Settings.Pushes].
 	// nil: nothing is pushed.
-	Pushes func(scopes Scopes, pushURL string) bool
+	Pushes func(scopes userkeys.Scopes, pushURL string) bool
 	// SeenWindow is how long after a user was seen last nothing is pushed to them.
 	SeenWindow time.Duration
 }

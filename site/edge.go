@@ -1,8 +1,10 @@
-package userkeys
+package site
 
 import (
 	"slices"
 	"strings"
+
+	"userkeys"
 )
 
 // Edge is what the outermost door of a site needs of the settings at every
@@ -11,7 +13,7 @@ type Edge struct {
 	// Origins whose pages may call from a browser (W18). Empty: CORS is off.
 	Origins []string
 	// KeyRoutes are where a key may stand in the query.
-	KeyRoutes []KeyRoute
+	KeyRoutes []userkeys.KeyRoute
 
 	// What one address may ask for (W13.3), and what happens above it.
 	PerMinute, Per10Seconds int
@@ -31,7 +33,7 @@ func NewEdge(s Settings) *Edge {
 		e.Origins = append(e.Origins, s.CORSOrigin...)
 	}
 	for _, text := range s.UserAPIKeyParameterRoutes {
-		if r, err := ParseKeyRoute(text); err == nil { // the setting takes no other
+		if r, err := userkeys.ParseKeyRoute(text); err == nil { // the setting takes no other
 			e.KeyRoutes = append(e.KeyRoutes, r)
 		}
 	}
@@ -42,7 +44,7 @@ func NewEdge(s Settings) *Edge {
 func (e *Edge) LimitsAddresses() bool { return e.BlocksAddresses || e.WarnsOfAddresses }
 
 // TakesKeyInQuery tells whether a key may stand in the query of a request.
-// path is the decoded path of a canonical target; see [CanonicalPath].
+// path is the decoded path of a canonical target; see [userkeys.CanonicalPath].
 func (e *Edge) TakesKeyInQuery(method, path string) bool {
 	for i := range e.KeyRoutes {
 		if e.KeyRoutes[i].Matches(method, path) {

@@ -1,8 +1,10 @@
-package userkeys
+package site
 
 import (
 	"errors"
 	"net/url"
+
+	"userkeys"
 )
 
 // ParseClientRegistration reads the fields by which an app registers (wire
@@ -11,13 +13,13 @@ import (
 // address is asked when a user is.
 func ParseClientRegistration(p url.Values) (Client, error) {
 	for _, name := range []string{"client_id", "application_name", "public_key", "auth_redirect", "scopes"} {
-		if IsBlank(p.Get(name)) {
+		if userkeys.IsBlank(p.Get(name)) {
 			return Client{}, missingParameter(name)
 		}
 	}
-	scopes, err := ParseScopes(p.Get("scopes"))
-	if errors.Is(err, ScopeNotAllowed) { // it names none: nothing that the site could allow
-		err = Errorf(InvalidParameters, "scopes names no scope")
+	scopes, err := userkeys.ParseScopes(p.Get("scopes"))
+	if errors.Is(err, userkeys.ScopeNotAllowed) { // it names none: nothing that the site could allow
+		err = userkeys.Errorf(userkeys.InvalidParameters, "scopes names no scope")
 	}
 	if err != nil {
 		return Client{}, err
@@ -36,24 +38,24 @@ func ParseClientRegistration(p url.Values) (Client, error) {
 
 // CheckRegistration tells whether a site with these settings and scopes takes
 // c in: first its scopes, then its key, then its address.
-func (s Settings) CheckRegistration(c Client, catalog *Catalog) error {
+func (s Settings) CheckRegistration(c Client, catalog *userkeys.Catalog) error {
 	for _, name := range c.Scopes {
 		if !s.AllowUserAPIKeyClientScopes.Has(name) {
-			return &Error{
-				Code: ScopeNotAllowed, Reason: "scope not allowed",
-				Public: "this site registers no clients for the scope " + Quoted(name) + "; an administrator can add it to allow_user_api_key_client_scopes",
+			return &userkeys.Error{
+				Code: userkeys.ScopeNotAllowed, Reason: "scope not allowed",
+				Public: "this site registers no clients for the scope " + userkeys.Quoted(name) + "; an administrator can add it to allow_user_api_key_client_scopes",
 			}
 		}
 	}
-	if _, err := ParsePublicKey(c.PublicKey); err != nil {
+	if _, err := userkeys.ParsePublicKey(c.PublicKey); err != nil {
 		return err
 	}
-	if _, err := ParseRedirect(c.AuthRedirect); err != nil {
-		return Errorf(InvalidParameters, "%s", AsError(err).Public)
+	if _, err := userkeys.ParseRedirect(c.AuthRedirect); err != nil {
+		return userkeys.Errorf(userkeys.InvalidParameters, "%s", userkeys.AsError(err).Public)
 	}
 	for _, name := range c.Scopes {
 		if _, ok := catalog.Scope(name); !ok {
-			return Errorf(Unprocessable, "this site knows no scope %s", Quoted(name))
+			return userkeys.Errorf(userkeys.Unprocessable, "this site knows no scope %s", userkeys.Quoted(name))
 		}
 	}
 	return nil
@@ -61,5 +63,5 @@ func (s Settings) CheckRegistration(c Client, catalog *Catalog) error {
 
 // ValidClientID tells whether s can be a client_id: some text of at most 200 bytes.
 func ValidClientID(s string) bool {
-	return !IsBlank(s) && textProblem("client_id", withoutLineEnd(s), maxClientID) == nil
+	return !userkeys.IsBlank(s) && textProblem("client_id", withoutLineEnd(s), maxClientID) == nil
 }

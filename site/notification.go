@@ -1,10 +1,12 @@
-package userkeys
+package site
 
 import (
 	"encoding/json"
 	"slices"
 	"strconv"
 	"time"
+
+	"userkeys"
 )
 
 // Bounds of a notification.
@@ -37,19 +39,21 @@ type Notification struct {
 
 // Check tells what is wrong with a notification that is to be written.
 func (n Notification) Check() error {
-	bad := func(format string, args ...any) error { return Errorf(InvalidParameters, format, args...) }
+	bad := func(format string, args ...any) error {
+		return userkeys.Errorf(userkeys.InvalidParameters, format, args...)
+	}
 	switch {
 	case n.Type < 1 || n.Type > maxNotificationType:
 		return bad("notification_type must be a name such as mentioned, or a number from 1 to %d", maxNotificationType)
 	case n.TopicID < 0 || n.PostNumber < 0:
 		return bad("topic_id and post_number must be positive numbers, or left out")
-	case len(n.Slug) > maxNotificationSlug || !IsText(n.Slug):
+	case len(n.Slug) > maxNotificationSlug || !userkeys.IsText(n.Slug):
 		return bad("slug must be text of at most %d bytes", maxNotificationSlug)
-	case len(n.FancyTitle) > maxNotificationTitle || !IsText(n.FancyTitle):
+	case len(n.FancyTitle) > maxNotificationTitle || !userkeys.IsText(n.FancyTitle):
 		return bad("fancy_title must be text of one line and at most %d bytes", maxNotificationTitle)
 	case len(n.Data) > maxNotificationData:
 		return bad("data is larger than %d bytes", maxNotificationData)
-	case len(n.Data) == 0 || n.Data[0] != '{' || !json.Valid(n.Data) || !IsStorable(string(n.Data)):
+	case len(n.Data) == 0 || n.Data[0] != '{' || !json.Valid(n.Data) || !userkeys.IsStorable(string(n.Data)):
 		return bad("data must be a JSON object")
 	}
 	return nil
@@ -121,14 +125,14 @@ var notificationTypes = map[string]int{
 }
 
 // ParseNotificationType reads a type by Discourse's name of it, or by its number, from 1 to 9999: types are added over there before their
-// names are known here. Errors: [InvalidParameters].
+// names are known here. Errors: [userkeys.InvalidParameters].
 func ParseNotificationType(name string) (int, error) {
 	n, ok := notificationTypes[name]
 	if number, err := strconv.Atoi(name); err == nil && 0 < number && number <= maxNotificationType && strconv.Itoa(number) == name {
 		n, ok = number, true
 	}
 	if !ok {
-		return 0, Errorf(InvalidParameters, "there is no notification type %s; give a name such as mentioned, or a number from 1 to %d", strconv.QuoteToASCII(cutText(name, 64)), maxNotificationType)
+		return 0, userkeys.Errorf(userkeys.InvalidParameters, "there is no notification type %s; give a name such as mentioned, or a number from 1 to %d", strconv.QuoteToASCII(cutText(name, 64)), maxNotificationType)
 	}
 	return n, nil
 }

@@ -1,13 +1,17 @@
-package userkeys
+package site
 
-import "time"
+import (
+	"time"
+
+	"userkeys"
+)
 
 // Renewal puts a new key in the place of one that an app presents. The key
 // that it replaces lives on until OldUntil, in case the answer is lost.
 type Renewal struct {
 	KeyID     int64
-	Presented KeyHash // the key itself, or the one before it
-	Hash      KeyHash // of the new key
+	Presented userkeys.KeyHash // the key itself, or the one before it
+	Hash      userkeys.KeyHash // of the new key
 	ExpiresAt time.Time
 	OldUntil  time.Time
 	At        time.Time

@@ -1,4 +1,4 @@
-package userkeys
+package site
 
 import (
 	"crypto/rand"
@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"userkeys"
 )
 
 // The headers of a request with an admin API key.
@@ -19,7 +21,7 @@ const (
 type AdminAPIKey struct {
 	ID          int64
 	Description string
-	Hash        KeyHash
+	Hash        userkeys.KeyHash
 	UserID      int64  // acts as this user only; 0: as anybody
 	Username    string // of UserID, when read; empty: anybody
 	Permissions AdminPermissions
@@ -72,7 +74,7 @@ func AllAdminPermissions() AdminPermissions {
 type AdminPermissions []AdminPermission
 
 // ParseAdminPermissions reads names that are separated by commas, spaces or '|', each once; an empty text names none.
-// Errors: [InvalidParameters] with the name that is not known.
+// Errors: [userkeys.InvalidParameters] with the name that is not known.
 func ParseAdminPermissions(text string) (AdminPermissions, error) {
 	names := strings.FieldsFunc(text, func(c rune) bool { return c == ',' || c == '|' || c == ' ' })
 	var out AdminPermissions
@@ -83,11 +85,11 @@ func ParseAdminPermissions(text string) (AdminPermissions, error) {
 	}
 	for _, name := range names {
 		if !slices.Contains(out, AdminPermission(name)) {
-			return nil, Errorf(InvalidParameters, "there is no permission %q; there is %s", cutText(name, 60), strings.ReplaceAll(AllAdminPermissions().String(), ",", ", "))
+			return nil, userkeys.Errorf(userkeys.InvalidParameters, "there is no permission %q; there is %s", cutText(name, 60), strings.ReplaceAll(AllAdminPermissions().String(), ",", ", "))
 		}
 	}
 	if text != "" && len(out) == 0 { // an odd text must not make a key for everything
-		return nil, Errorf(InvalidParameters, "no permission is named; leave the permissions out for a key that may do everything")
+		return nil, userkeys.Errorf(userkeys.InvalidParameters, "no permission is named; leave the permissions out for a key that may do everything")
 	}
 	return out, nil
 }
@@ -110,23 +112,23 @@ func (s AdminPermissions) String() string {
 const adminKeyBytes = 32
 
 // NewAdminKey makes the text of an admin API key from the system's randomness.
-func NewAdminKey() Key {
+func NewAdminKey() userkeys.Key {
 	var secret [adminKeyBytes]byte
 	_, _ = rand.Read(secret[:]) // crypto/rand.Read never fails
-	return Key(hex.EncodeToString(secret[:]))
+	return userkeys.Key(hex.EncodeToString(secret[:]))
 }
 
 // ParseAdminKey checks the shape of an admin API key's text; every failure is [ErrInvalidAdminKey].
-func ParseAdminKey(s string) (Key, error) {
+func ParseAdminKey(s string) (userkeys.Key, error) {
 	if len(s) != 2*adminKeyBytes || strings.Trim(s, "0123456789abcdef") != "" {
 		return "", ErrInvalidAdminKey
 	}
-	return Key(s), nil
+	return userkeys.Key(s), nil
 }
 
 // ErrInvalidAdminKey is the one refusal of an admin API key that is unknown or
-// revoked or expired. Its words differ from those of [ErrInvalidKey] (W11). It is shared; do not change it.
-var ErrInvalidAdminKey = &Error{Code: InvalidAccess, Public: NotPermitted + " The key in the header Api-Key is not valid.", Reason: "invalid admin API key"}
+// revoked or expired. Its words differ from those of [userkeys.ErrInvalidKey] (W11). It is shared; do not change it.
+var ErrInvalidAdminKey = &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted + " The key in the header Api-Key is not valid.", Reason: "invalid admin API key"}
 
 // NewUser is an account to be made.
 type NewUser struct {

@@ -1,6 +1,10 @@
-package userkeys
+package site
 
-import "time"
+import (
+	"time"
+
+	"userkeys"
+)
 
 // Ending says why a key ends, or ended.
 type Ending string
@@ -55,10 +59,10 @@ func (k UserAPIKey) ended() (time.Time, Ending) {
 // RenewedEnd is when k ends if it is renewed now: the lifetime that the app
 // asked for from now on, but never later than max_user_api_key_expiry_days after the consent,
 // and where the user set an end, that end. A renewal that would not
-// move the end is refused with [Conflict], as is one of a key that was given before renewal was known.
+// move the end is refused with [userkeys.Conflict], as is one of a key that was given before renewal was known.
 func (s Settings) RenewedEnd(k UserAPIKey, now time.Time) (time.Time, error) {
 	refuse := func(reason, public string) (time.Time, error) {
-		return time.Time{}, &Error{Code: Conflict, Reason: reason, Public: public}
+		return time.Time{}, &userkeys.Error{Code: userkeys.Conflict, Reason: reason, Public: public}
 	}
 	switch {
 	case !s.AllowUserAPIKeys:

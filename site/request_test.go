@@ -1,4 +1,4 @@
-package userkeys_test
+package site_test
 
 import (
 	"net/url"
@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // good are the parameters of a request that every test may spoil in its own way.
@@ -26,11 +27,11 @@ func TestParseAuthorizationRequest(t *testing.T) {
 		"push_url": {"https://push.example/p"}, "padding": {"oaep"}, "expires_in_seconds": {"60"},
 		"discourse_app": {"1"}, "access": {""},
 	}
-	got, err := userkeys.ParseAuthorizationRequest(p)
+	got, err := site.ParseAuthorizationRequest(p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := userkeys.AuthorizationRequest{
+	want := site.AuthorizationRequest{
 		Nonce: "n-._~", Scopes: userkeys.Scopes{"read", "", "notifications"}, ClientID: "host\n", PublicKey: "pem\r\n",
 		ApplicationName: p.Get("application_name"), AuthRedirect: "discourse://auth_redirect", HasAuthRedirect: true,
 		PushURL: "https://push.example/p", Padding: "oaep", ExpiresInSeconds: "60",
@@ -44,19 +45,19 @@ func TestParametersTwice(t *testing.T) {
 	t.Parallel()
 	p := good()
 	p["auth_redirect"] = []string{"https://a.example/", "https://b.example/"}
-	_, err := userkeys.ParseAuthorizationRequest(p)
+	_, err := site.ParseAuthorizationRequest(p)
 	mustRefuse(t, err, userkeys.InvalidParameters, "duplicate parameter auth_redirect")
 }
 
 func TestEmptyRedirectIsNotAbsent(t *testing.T) {
 	t.Parallel()
 	p := good()
-	r, err := userkeys.ParseAuthorizationRequest(p)
+	r, err := site.ParseAuthorizationRequest(p)
 	if err != nil || r.HasAuthRedirect {
 		t.Fatalf("%v, %v", r, err)
 	}
 	p.Set("auth_redirect", "")
-	if r, err = userkeys.ParseAuthorizationRequest(p); err != nil || !r.HasAuthRedirect {
+	if r, err = site.ParseAuthorizationRequest(p); err != nil || !r.HasAuthRedirect {
 		t.Fatalf("%v, %v", r, err)
 	}
 }
@@ -71,18 +72,18 @@ func TestRQ9RequiredParameters(t *testing.T) {
 		want := "param is missing or the value is empty: " + name
 		p := good()
 		p.Del(name)
-		_, err := userkeys.ParseAuthorizationRequest(p)
+		_, err := site.ParseAuthorizationRequest(p)
 		mustRefuse(t, err, userkeys.MissingParameter, want)
 		for what, blank := range blanks {
 			p.Set(name, blank)
-			if _, err := userkeys.ParseAuthorizationRequest(p); userkeys.AsError(err).Public != want {
+			if _, err := site.ParseAuthorizationRequest(p); userkeys.AsError(err).Public != want {
 				t.Errorf("%s %s: %v", name, what, err)
 			}
 		}
 	}
 	p := url.Values{}
 	for _, name := range []string{"nonce", "scopes", "client_id"} {
-		_, err := userkeys.ParseAuthorizationRequest(p)
+		_, err := site.ParseAuthorizationRequest(p)
 		mustRefuse(t, err, userkeys.MissingParameter, name)
 		p.Set(name, "read")
 	}
@@ -94,11 +95,11 @@ func TestPresenceComesBeforeForm(t *testing.T) {
 	p := good()
 	p.Set("nonce", "a\x01")
 	p.Del("client_id")
-	_, err := userkeys.ParseAuthorizationRequest(p)
+	_, err := site.ParseAuthorizationRequest(p)
 	mustRefuse(t, err, userkeys.MissingParameter, "client_id")
 	p.Set("client_id", "c\x01")
 	for _, name := range []string{"nonce", "client_id"} {
-		_, err := userkeys.ParseAuthorizationRequest(p)
+		_, err := site.ParseAuthorizationRequest(p)
 		mustRefuse(t, err, userkeys.InvalidParameters, name+" is not text")
 		p.Set(name, "fine")
 	}
@@ -124,11 +125,11 @@ func TestRequestBounds(t *testing.T) {
 			t.Parallel()
 			p := good()
 			p.Set(c.parameter, c.fits)
-			if _, err := userkeys.ParseAuthorizationRequest(p); err != nil {
+			if _, err := site.ParseAuthorizationRequest(p); err != nil {
 				t.Error(err)
 			}
 			p.Set(c.parameter, c.tooLong)
-			_, err := userkeys.ParseAuthorizationRequest(p)
+			_, err := site.ParseAuthorizationRequest(p)
 			mustRefuse(t, err, userkeys.InvalidParameters, c.words)
 		})
 	}
@@ -141,7 +142,7 @@ func TestRQ12Controls(t *testing.T) {
 		for _, bad := range []string{"\x01", "\t", "\x7f", "\u0085", "\u2028", "\u2029", "\r", "\n", "\x00", "\xff"} {
 			p := good()
 			p.Set(name, "a"+bad+"b")
-			_, err := userkeys.ParseAuthorizationRequest(p)
+			_, err := site.ParseAuthorizationRequest(p)
 			mustRefuse(t, err, userkeys.InvalidParameters, name+" is not text")
 		}
 	}
@@ -150,7 +151,7 @@ func TestRQ12Controls(t *testing.T) {
 	} {
 		p := good()
 		p.Set("client_id", value)
-		r, err := userkeys.ParseAuthorizationRequest(p)
+		r, err := site.ParseAuthorizationRequest(p)
 		if (err == nil) != ok || ok && r.ClientID != value {
 			t.Errorf("client_id %q: kept as %q, %v", value, r.ClientID, err)
 		}
@@ -158,7 +159,7 @@ func TestRQ12Controls(t *testing.T) {
 	for value, words := range map[string]string{"k\x00": "control", "k\x0bk": "control", "k\xff": "not text"} {
 		p := good()
 		p.Set("public_key", value)
-		_, err := userkeys.ParseAuthorizationRequest(p)
+		_, err := site.ParseAuthorizationRequest(p)
 		mustRefuse(t, err, userkeys.InvalidParameters, "public_key "+map[bool]string{true: "is ", false: "has "}[words == "not text"]+words)
 	}
 }
@@ -170,7 +171,7 @@ func FuzzParseAuthorizationRequest(f *testing.F) {
 	f.Add(good().Encode())
 	f.Add("nonce=1&nonce=2&scopes[]=read&client_id=%zz;a")
 	f.Add("nonce=%E2%80%8B&scopes=,&client_id=h%0A&auth_redirect=")
-	s, c := userkeys.DefaultSettings(), discourse(f)
+	s, c := site.DefaultSettings(), discourse(f)
 	f.Fuzz(func(t *testing.T, query string) {
 		p, err := userkeys.ParseParameters(query)
 		if err != nil {
@@ -182,14 +183,14 @@ func FuzzParseAuthorizationRequest(f *testing.F) {
 		if again, err := userkeys.ParseParameters(p.Encode()); err != nil || !cmp.Equal(p, again) {
 			t.Fatalf("%q reads differently when written again: %v", query, err)
 		}
-		r, err := userkeys.ParseAuthorizationRequest(p)
+		r, err := site.ParseAuthorizationRequest(p)
 		if err != nil {
 			return
 		}
 		if r.Nonce != p.Get("nonce") || r.ClientID != p.Get("client_id") || strings.ContainsAny(r.Nonce+r.ApplicationName+r.AuthRedirect, "\r\n\x00") {
 			t.Fatalf("%q became %+v", query, r)
 		}
-		got, err := r.Check(s, c, userkeys.Client{})
+		got, err := r.Check(s, c, site.Client{})
 		if err == nil && (got.Redirect != nil && !got.Redirect.Loopback() && got.Redirect.Host() != "api.discourse.org" && got.Redirect.Host() != "auth_redirect") {
 			t.Fatalf("%q is sent to %s", query, got.Redirect)
 		}

@@ -1,4 +1,4 @@
-package userkeys_test
+package site_test
 
 import (
 	"encoding/json"
@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 const ownOrigin = "https://site.example"
@@ -18,45 +19,45 @@ func TestMessage(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
-		m    userkeys.Message
-		n    userkeys.Notification
-		want userkeys.Notification
+		m    site.Message
+		n    site.Notification
+		want site.Notification
 	}{
-		{"nothing", userkeys.Message{}, userkeys.Notification{Type: 2}, userkeys.Notification{Type: 2}},
+		{"nothing", site.Message{}, site.Notification{Type: 2}, site.Notification{Type: 2}},
 		{
 			"all of it",
-			userkeys.Message{Title: `Tom & "Jerry" <b>`, Excerpt: " two\r\nlines\tand a tab\u2028x ", Link: "/t/x/1?page=2#post_3", From: "J\u00f6rg M."},
-			userkeys.Notification{},
-			userkeys.Notification{
+			site.Message{Title: `Tom & "Jerry" <b>`, Excerpt: " two\r\nlines\tand a tab\u2028x ", Link: "/t/x/1?page=2#post_3", From: "J\u00f6rg M."},
+			site.Notification{},
+			site.Notification{
 				Type: 14, FancyTitle: "Tom &amp; &#34;Jerry&#34; &lt;b&gt;", TopicID: 1, Slug: "x",
 				Data: json.RawMessage(`{"topic_title":"Tom & \"Jerry\" <b>","excerpt":"two  lines and a tab x","url":"/t/x/1?page=2#post_3","display_username":"J` + "\u00f6" + `rg M."}`),
 			},
 		},
 		{
 			"what is there stays",
-			userkeys.Message{Title: "T", Excerpt: "E", Link: "/l", From: "F"},
-			userkeys.Notification{Type: 1, FancyTitle: "fancy", Data: json.RawMessage(`{ "url": null, "topic_title": "old", "n": 1.50 }`)},
-			userkeys.Notification{Type: 1, FancyTitle: "fancy", Data: json.RawMessage(`{"url":null,"topic_title":"old","n":1.50,"excerpt":"E","display_username":"F","bookmarkable_url":"/l"}`)},
+			site.Message{Title: "T", Excerpt: "E", Link: "/l", From: "F"},
+			site.Notification{Type: 1, FancyTitle: "fancy", Data: json.RawMessage(`{ "url": null, "topic_title": "old", "n": 1.50 }`)},
+			site.Notification{Type: 1, FancyTitle: "fancy", Data: json.RawMessage(`{"url":null,"topic_title":"old","n":1.50,"excerpt":"E","display_username":"F","bookmarkable_url":"/l"}`)},
 		},
 		{
 			"a link of the site's own address, in any case",
-			userkeys.Message{Link: "HTTPS://Site.Example:443/t/1"},
-			userkeys.Notification{Type: 1},
-			userkeys.Notification{Type: 1, TopicID: 1, Data: json.RawMessage(`{"url":"HTTPS://Site.Example:443/t/1"}`)},
+			site.Message{Link: "HTTPS://Site.Example:443/t/1"},
+			site.Notification{Type: 1},
+			site.Notification{Type: 1, TopicID: 1, Data: json.RawMessage(`{"url":"HTTPS://Site.Example:443/t/1"}`)},
 		},
 		{
 			"a title in the data alone",
-			userkeys.Message{},
-			userkeys.Notification{Type: 1, Data: json.RawMessage(`{"topic_title":"A & B\nC"}`)},
-			userkeys.Notification{Type: 1, FancyTitle: "A &amp; B C", Data: json.RawMessage(`{"topic_title":"A & B\nC"}`)},
+			site.Message{},
+			site.Notification{Type: 1, Data: json.RawMessage(`{"topic_title":"A & B\nC"}`)},
+			site.Notification{Type: 1, FancyTitle: "A &amp; B C", Data: json.RawMessage(`{"topic_title":"A & B\nC"}`)},
 		},
 		{
 			"addresses of the site in the data",
-			userkeys.Message{},
-			userkeys.Notification{Type: 1, Data: json.RawMessage(`{"url":"https://site.example/a","bookmarkable_url":"/b","link":"","image_url":null,"urls":"x y"}`)},
-			userkeys.Notification{Type: 1, Data: json.RawMessage(`{"url":"https://site.example/a","bookmarkable_url":"/b","link":"","image_url":null,"urls":"x y"}`)},
+			site.Message{},
+			site.Notification{Type: 1, Data: json.RawMessage(`{"url":"https://site.example/a","bookmarkable_url":"/b","link":"","image_url":null,"urls":"x y"}`)},
+			site.Notification{Type: 1, Data: json.RawMessage(`{"url":"https://site.example/a","bookmarkable_url":"/b","link":"","image_url":null,"urls":"x y"}`)},
 		},
-		{"no title, no type", userkeys.Message{From: "f"}, userkeys.Notification{}, userkeys.Notification{Data: json.RawMessage(`{"display_username":"f"}`)}},
+		{"no title, no type", site.Message{From: "f"}, site.Notification{}, site.Notification{Data: json.RawMessage(`{"display_username":"f"}`)}},
 	} {
 		got, err := tt.m.Notification(tt.n, ownOrigin)
 		if diff := cmp.Diff(tt.want, got); err != nil || diff != "" {
@@ -78,7 +79,7 @@ func TestMessageLinkToATopic(t *testing.T) {
 		"/t/%C3%BC/42?page=2#post_3": {42, 0, "\u00fc"}, ownOrigin + "/t/hello/42/3": {42, 3, "hello"},
 		"/t/hello": {}, "/t/": {}, "/t/hello/0": {}, "/t/hello/42/3/raw": {}, "/t/hello/9999999999999999999": {}, "/builds/t/hello/42": {}, "/t/a%0Ab/42": {},
 	} {
-		n, err := userkeys.Message{Title: "T", Link: link}.Notification(userkeys.Notification{}, ownOrigin)
+		n, err := site.Message{Title: "T", Link: link}.Notification(site.Notification{}, ownOrigin)
 		if got := (topic{n.TopicID, n.PostNumber, n.Slug}); err != nil || got != want {
 			t.Errorf("%s: %+v, want %+v, %v", link, got, want, err)
 		}
@@ -87,7 +88,7 @@ func TestMessageLinkToATopic(t *testing.T) {
 			t.Errorf("%s: %s, %v", link, n.Data, err)
 		}
 	}
-	n, err := userkeys.Message{Title: "T", Link: "/t/hello/42/3"}.Notification(userkeys.Notification{TopicID: 7, Slug: "own"}, ownOrigin)
+	n, err := site.Message{Title: "T", Link: "/t/hello/42/3"}.Notification(site.Notification{TopicID: 7, Slug: "own"}, ownOrigin)
 	if err != nil || n.TopicID != 7 || n.Slug != "own" || n.PostNumber != 0 {
 		t.Errorf("the topic that was named is replaced: %+v, %v", n, err)
 	}
@@ -112,8 +113,8 @@ func TestDataLeadsToTheSiteOnly(t *testing.T) {
 		`{"url":"/` + strings.Repeat("x", 2000) + `"}`:                     "longer than 2000 bytes",
 		`{"url":"https://site.example/` + strings.Repeat("x", 2000) + `"}`: "longer than 2000 bytes",
 	} {
-		for _, m := range []userkeys.Message{{}, {Title: "T", Link: "/x"}} {
-			_, err := m.Notification(userkeys.Notification{Type: 1, Data: json.RawMessage(data)}, ownOrigin)
+		for _, m := range []site.Message{{}, {Title: "T", Link: "/x"}} {
+			_, err := m.Notification(site.Notification{Type: 1, Data: json.RawMessage(data)}, ownOrigin)
 			mustRefuse(t, err, userkeys.InvalidParameters, words)
 		}
 	}
@@ -121,7 +122,7 @@ func TestDataLeadsToTheSiteOnly(t *testing.T) {
 
 func TestMessageThatIsRefused(t *testing.T) {
 	t.Parallel()
-	for name, m := range map[string]userkeys.Message{
+	for name, m := range map[string]site.Message{
 		"title of 256 characters": {Title: strings.Repeat("\u00fc", 256)}, "title of two lines": {Title: "a\nb"}, "title that is no text": {Title: "\xff"},
 		"blank title": {Title: " \u200b"}, "NUL in the title": {Title: "a\x00"},
 		"from of 101 characters": {From: strings.Repeat("x", 101)}, "from with a line": {From: "a\rb"}, "blank from": {From: " "},
@@ -149,15 +150,15 @@ func TestMessageThatIsRefused(t *testing.T) {
 		"address of 2001 bytes":     {Link: ownOrigin + "/" + strings.Repeat("x", 2000)},
 		"address with a line break": {Link: ownOrigin + "/\n"},
 	} {
-		if got, err := m.Notification(userkeys.Notification{Type: 1}, ownOrigin); !errors.Is(err, userkeys.InvalidParameters) {
+		if got, err := m.Notification(site.Notification{Type: 1}, ownOrigin); !errors.Is(err, userkeys.InvalidParameters) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
-	if _, err := (userkeys.Message{Link: ownOrigin + "/x"}).Notification(userkeys.Notification{}, ""); !errors.Is(err, userkeys.InvalidParameters) || !strings.Contains(err.Error(), "give a path") {
+	if _, err := (site.Message{Link: ownOrigin + "/x"}).Notification(site.Notification{}, ""); !errors.Is(err, userkeys.InvalidParameters) || !strings.Contains(err.Error(), "give a path") {
 		t.Errorf("an address where the site's own is not known: %v", err)
 	}
 	for _, data := range []string{`[]`, `null`, `{`, `"x"`, `{}{}`} {
-		if _, err := (userkeys.Message{Title: "t"}).Notification(userkeys.Notification{Data: json.RawMessage(data)}, ""); !errors.Is(err, userkeys.InvalidParameters) {
+		if _, err := (site.Message{Title: "t"}).Notification(site.Notification{Data: json.RawMessage(data)}, ""); !errors.Is(err, userkeys.InvalidParameters) {
 			t.Errorf("data %s: %v", data, err)
 		}
 	}
@@ -167,9 +168,9 @@ func TestMessageThatIsRefused(t *testing.T) {
 func TestMessageOfTheLargestSize(t *testing.T) {
 	t.Parallel()
 	for _, c := range []string{"x", "\"", "&", "\u00fc", "\U0001F600"} {
-		n, err := userkeys.Message{
+		n, err := site.Message{
 			Title: strings.Repeat(c, 255), Excerpt: strings.Repeat(c, 100_000), From: strings.Repeat(c, 100), Link: "/" + strings.Repeat("x", 1999),
-		}.Notification(userkeys.Notification{}, "")
+		}.Notification(site.Notification{}, "")
 		if err == nil {
 			err = n.Check()
 		}
@@ -182,7 +183,7 @@ func TestMessageOfTheLargestSize(t *testing.T) {
 			t.Errorf("%s: the excerpt has %d characters: %v", c, utf8.RuneCountInString(data.Excerpt), err)
 		}
 	}
-	n, err := userkeys.Message{Excerpt: strings.Repeat("x", 400)}.Notification(userkeys.Notification{}, "")
+	n, err := site.Message{Excerpt: strings.Repeat("x", 400)}.Notification(site.Notification{}, "")
 	if err != nil || strings.Contains(string(n.Data), "\u2026") {
 		t.Errorf("400 characters are cut: %v", err)
 	}
@@ -195,7 +196,7 @@ func FuzzMessage(f *testing.F) {
 	f.Add("<b>", "a\u2028b", "//evil.example", "\u202e", `{}`)
 	f.Add("", "", `/\evil`, "", ``)
 	f.Fuzz(func(t *testing.T, title, excerpt, link, from, data string) {
-		n, err := userkeys.Message{Title: title, Excerpt: excerpt, Link: link, From: from}.Notification(userkeys.Notification{Data: json.RawMessage(data)}, ownOrigin)
+		n, err := site.Message{Title: title, Excerpt: excerpt, Link: link, From: from}.Notification(site.Notification{Data: json.RawMessage(data)}, ownOrigin)
 		if err != nil {
 			if !errors.Is(err, userkeys.InvalidParameters) {
 				t.Fatal(err)

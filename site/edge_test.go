@@ -1,10 +1,11 @@
-package userkeys_test
+package site_test
 
 import (
 	"strings"
 	"testing"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 func TestKeyRoutes(t *testing.T) {
@@ -37,7 +38,7 @@ func TestKeyRoutes(t *testing.T) {
 		"", "/latest.rss", "POST /latest.rss", "HEAD /latest.rss", "GET latest.rss", "GET /{any...}", "GET /{a}.rss/x",
 		"GET /{a}.rss/{b}", "GET /{a}.rss*", "GET /{a}.%2e", "GET /a{b}.rss", "GET /{a}.;x", "GET /x.rss?y",
 	} {
-		var s userkeys.Settings
+		var s site.Settings
 		if err := s.Set("user_api_key_parameter_routes", bad); bad != "" && err == nil {
 			t.Errorf("%q was taken", bad)
 		}
@@ -49,21 +50,21 @@ func TestKeyRoutes(t *testing.T) {
 
 func TestEdgeOfSettings(t *testing.T) {
 	t.Parallel()
-	s := userkeys.DefaultSettings()
+	s := site.DefaultSettings()
 	set := func(name, value string) {
 		t.Helper()
 		if err := s.Set(name, value); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if e := userkeys.NewEdge(s); len(e.Origins) > 0 || len(e.KeyRoutes) > 0 || !e.BlocksAddresses || e.WarnsOfAddresses || e.PerMinute != 200 || e.Per10Seconds != 50 {
+	if e := site.NewEdge(s); len(e.Origins) > 0 || len(e.KeyRoutes) > 0 || !e.BlocksAddresses || e.WarnsOfAddresses || e.PerMinute != 200 || e.Per10Seconds != 50 {
 		t.Errorf("by default: %+v", e)
 	}
 	set("cors_origins", "https://a.example|http://b.example:8080")
 	set("cors_origin", "https://c.example")
 	for _, enabled := range []string{"false", "true"} {
 		set("enable_cors", enabled)
-		e := userkeys.NewEdge(s)
+		e := site.NewEdge(s)
 		if e.AllowsOrigin("https://c.example") != (enabled == "true") || !e.AllowsOrigin("https://a.example") || !e.AllowsOrigin("http://b.example:8080") {
 			t.Errorf("enable_cors %s: %v", enabled, e.Origins)
 		}
@@ -73,7 +74,7 @@ func TestEdgeOfSettings(t *testing.T) {
 			}
 		}
 	}
-	if e := (&userkeys.Edge{Origins: []string{"null", ""}}); e.AllowsOrigin("null") || e.AllowsOrigin("") {
+	if e := (&site.Edge{Origins: []string{"null", ""}}); e.AllowsOrigin("null") || e.AllowsOrigin("") {
 		t.Error("an origin that any page has is allowed")
 	}
 	if s.Set("cors_origins", "null") == nil || s.Set("cors_origins", "*") == nil {
@@ -81,7 +82,7 @@ func TestEdgeOfSettings(t *testing.T) {
 	}
 	for mode, want := range map[string][2]bool{"block": {true, false}, "warn": {false, true}, "warn+block": {true, true}, "none": {}} {
 		set("max_reqs_per_ip_mode", mode)
-		if e := userkeys.NewEdge(s); e.BlocksAddresses != want[0] || e.WarnsOfAddresses != want[1] || e.LimitsAddresses() != (want[0] || want[1]) {
+		if e := site.NewEdge(s); e.BlocksAddresses != want[0] || e.WarnsOfAddresses != want[1] || e.LimitsAddresses() != (want[0] || want[1]) {
 			t.Errorf("%s: %+v", mode, e)
 		}
 	}

@@ -1,9 +1,11 @@
-package userkeys
+package site
 
 import (
 	"net/url"
 	"slices"
 	"unicode/utf8"
+
+	"userkeys"
 )
 
 // Bounds of the parameters, in bytes where nothing else is said. A nonce must
@@ -17,16 +19,16 @@ const (
 
 // AuthorizationRequest is what an app asks, as it asked: parsed, not yet checked against a site.
 type AuthorizationRequest struct {
-	ApplicationName  string `json:"application_name,omitempty"`
-	ClientID         string `json:"client_id"`
-	Nonce            string `json:"nonce"`
-	Scopes           Scopes `json:"scopes"`
-	PublicKey        string `json:"public_key,omitempty"`
-	AuthRedirect     string `json:"auth_redirect,omitempty"`
-	HasAuthRedirect  bool   `json:"has_auth_redirect,omitempty"` // the parameter was there, perhaps empty
-	PushURL          string `json:"push_url,omitempty"`
-	Padding          string `json:"padding,omitempty"`
-	ExpiresInSeconds string `json:"expires_in_seconds,omitempty"`
+	ApplicationName  string          `json:"application_name,omitempty"`
+	ClientID         string          `json:"client_id"`
+	Nonce            string          `json:"nonce"`
+	Scopes           userkeys.Scopes `json:"scopes"`
+	PublicKey        string          `json:"public_key,omitempty"`
+	AuthRedirect     string          `json:"auth_redirect,omitempty"`
+	HasAuthRedirect  bool            `json:"has_auth_redirect,omitempty"` // the parameter was there, perhaps empty
+	PushURL          string          `json:"push_url,omitempty"`
+	Padding          string          `json:"padding,omitempty"`
+	ExpiresInSeconds string          `json:"expires_in_seconds,omitempty"`
 	// Draft marks a request of the 2016 draft, see [ParseDraftRequest].
 	Draft bool `json:"draft,omitempty"`
 	// OneTime marks a request for a one-time password alone, see [ParseOneTimeRequest].
@@ -34,21 +36,21 @@ type AuthorizationRequest struct {
 }
 
 // ParseAuthorizationRequest reads the parameters of a request, as
-// [ParseParameters] gives them. First it asks for what is required, in the wire's order
+// [userkeys.ParseParameters] gives them. First it asks for what is required, in the wire's order
 // (nonce, scopes, client_id), then it refuses what has no right form, in the
 // order of [AuthorizationRequest]'s parameters on the wire. What may be left out is asked for by
 // [AuthorizationRequest.Check], which knows the client.
 func ParseAuthorizationRequest(p url.Values) (AuthorizationRequest, error) {
-	if err := CheckDuplicates(p); err != nil {
+	if err := userkeys.CheckDuplicates(p); err != nil {
 		return AuthorizationRequest{}, err
 	}
 	if err := checkPresence(p.Get("nonce"), p.Get("scopes"), p.Get("client_id")); err != nil {
 		return AuthorizationRequest{}, err
 	}
-	if problem := textProblem("scopes", p.Get("scopes"), MaxScopesBytes); problem != nil {
+	if problem := textProblem("scopes", p.Get("scopes"), userkeys.MaxScopesBytes); problem != nil {
 		return AuthorizationRequest{}, problem
 	}
-	scopes, err := ParseScopes(p.Get("scopes"))
+	scopes, err := userkeys.ParseScopes(p.Get("scopes"))
 	if err != nil {
 		return AuthorizationRequest{}, err
 	}
@@ -73,30 +75,30 @@ func ParseAuthorizationRequest(p url.Values) (AuthorizationRequest, error) {
 // checkPresence asks for what every request has, in the wire's order.
 func checkPresence(nonce, scopes, clientID string) error {
 	switch {
-	case IsBlank(nonce):
+	case userkeys.IsBlank(nonce):
 		return missingParameter("nonce")
-	case IsBlank(scopes):
+	case userkeys.IsBlank(scopes):
 		return missingParameter("scopes")
-	case IsBlank(clientID):
+	case userkeys.IsBlank(clientID):
 		return missingParameter("client_id")
 	}
 	return nil
 }
 
 func missingParameter(name string) error {
-	return Errorf(MissingParameter, "param is missing or the value is empty: %s", name)
+	return userkeys.Errorf(userkeys.MissingParameter, "param is missing or the value is empty: %s", name)
 }
 
 // checkForm holds every text to its bounds.
 func (r AuthorizationRequest) checkForm() error {
 	problems := []error{
 		textProblem("nonce", r.Nonce, maxNonce),
-		textProblem("scopes", r.Scopes.String(), MaxScopesBytes),
+		textProblem("scopes", r.Scopes.String(), userkeys.MaxScopesBytes),
 		textProblem("client_id", withoutLineEnd(r.ClientID), maxClientID),
-		CheckPublicKeyText(r.PublicKey),
+		userkeys.CheckPublicKeyText(r.PublicKey),
 		nameProblem(r.ApplicationName),
-		textProblem("auth_redirect", r.AuthRedirect, MaxAddress),
-		textProblem("push_url", r.PushURL, MaxAddress),
+		textProblem("auth_redirect", r.AuthRedirect, userkeys.MaxAddress),
+		textProblem("push_url", r.PushURL, userkeys.MaxAddress),
 	}
 	if i := slices.IndexFunc(problems, func(err error) bool { return err != nil }); i >= 0 {
 		return problems[i]
@@ -107,17 +109,17 @@ func (r AuthorizationRequest) checkForm() error {
 // textProblem holds a value to what every log, page and database shows alike.
 func textProblem(name, value string, most int) error {
 	if len(value) > most {
-		return Errorf(InvalidParameters, "%s is longer than %d bytes", name, most)
+		return userkeys.Errorf(userkeys.InvalidParameters, "%s is longer than %d bytes", name, most)
 	}
-	if !IsText(value) {
-		return Errorf(InvalidParameters, "%s is not text: it has control characters or is no UTF-8", name)
+	if !userkeys.IsText(value) {
+		return userkeys.Errorf(userkeys.InvalidParameters, "%s is not text: it has control characters or is no UTF-8", name)
 	}
 	return nil
 }
 
 func nameProblem(name string) error {
 	if utf8.RuneCountInString(name) > maxNameCharacters {
-		return Errorf(InvalidParameters, "application_name is longer than %d characters", maxNameCharacters)
+		return userkeys.Errorf(userkeys.InvalidParameters, "application_name is longer than %d characters", maxNameCharacters)
 	}
 	return textProblem("application_name", name, maxApplicationName)
 }
@@ -136,7 +138,7 @@ func withoutLineEnd(s string) string {
 // DeniedLocation is where the browser goes when the user says no: to a program on the user's own machine, with
 // error=access_denied (RFC 6749 4.1.2.1). Other apps are not told, as in Discourse: it is empty.
 func (r AuthorizationRequest) DeniedLocation() string {
-	to, err := ParseRedirect(r.AuthRedirect)
+	to, err := userkeys.ParseRedirect(r.AuthRedirect)
 	if err != nil || !to.Loopback() {
 		return ""
 	}

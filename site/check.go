@@ -1,4 +1,4 @@
-package userkeys
+package site
 
 import (
 	"net/netip"
@@ -7,28 +7,30 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"userkeys"
 )
 
 // CheckedRequest is a request that a site would grant, with all that a page shows.
 type CheckedRequest struct {
-	AuthorizationRequest           // as asked
-	Name                 string    // application name to show and store
-	Key                  PublicKey // the effective key
-	KeyText              string    // and its PEM
-	Pad                  Padding
-	Redirect             *Redirect     // nil: no redirect asked for
-	Lifetime             time.Duration // that the app asked for, and is told the end of; 0: none
-	Ends                 time.Duration // how long the key will live; 0: no end of its own
-	Push                 bool          // the payload's push flag
+	AuthorizationRequest                    // as asked
+	Name                 string             // application name to show and store
+	Key                  userkeys.PublicKey // the effective key
+	KeyText              string             // and its PEM
+	Pad                  userkeys.Padding
+	Redirect             *userkeys.Redirect // nil: no redirect asked for
+	Lifetime             time.Duration      // that the app asked for, and is told the end of; 0: none
+	Ends                 time.Duration      // how long the key will live; 0: no end of its own
+	Push                 bool               // the payload's push flag
 }
 
 // Check tells whether a site with these settings and scopes would put r to a
 // user; client is what the site knows of r.ClientID, the zero Client if nothing.
 // The order of the questions is the wire's (4.2), so that apps see the same
 // refusal here as there. Whoever the user is comes after: [Settings.CheckGrantor].
-func (r AuthorizationRequest) Check(s Settings, c *Catalog, client Client) (CheckedRequest, error) {
+func (r AuthorizationRequest) Check(s Settings, c *userkeys.Catalog, client Client) (CheckedRequest, error) {
 	if r.OneTime {
-		return CheckedRequest{}, Errorf(InvalidParameters, "this is a request for a one-time password and not for a key")
+		return CheckedRequest{}, userkeys.Errorf(userkeys.InvalidParameters, "this is a request for a one-time password and not for a key")
 	}
 	if err := checkPresence(r.Nonce, r.Scopes.String(), r.ClientID); err != nil && !r.Draft {
 		return CheckedRequest{}, err
@@ -45,15 +47,15 @@ func (r AuthorizationRequest) Check(s Settings, c *Catalog, client Client) (Chec
 		keyText = client.PublicKey
 	}
 	switch {
-	case IsBlank(keyText):
+	case userkeys.IsBlank(keyText):
 		return CheckedRequest{}, missingParameter("public_key")
-	case IsBlank(out.Name):
+	case userkeys.IsBlank(out.Name):
 		return CheckedRequest{}, missingParameter("application_name")
 	}
 	out.KeyText = keyText
 	steps := []func() error{
 		func() error { return r.checkScopes(s, c, client) },
-		func() (err error) { out.Key, err = ParsePublicKey(keyText); return err },
+		func() (err error) { out.Key, err = userkeys.ParsePublicKey(keyText); return err },
 		func() (err error) { out.Pad, err = s.ParsePadding(r.Padding); return err },
 		func() (err error) { out.Redirect, err = r.checkRedirect(s, client); return err },
 		func() (err error) { out.Push, err = r.checkPush(s); return err },
@@ -76,23 +78,23 @@ func (s Settings) givesKeys() error {
 	if s.AllowUserAPIKeys {
 		return nil
 	}
-	return Errorf(KeysNotAllowed, "unable to issue user api keys: the administrator of this site has turned them off (allow_user_api_keys)")
+	return userkeys.Errorf(userkeys.KeysNotAllowed, "unable to issue user api keys: the administrator of this site has turned them off (allow_user_api_keys)")
 }
 
 // nameFor is the name to show and store. A registered client keeps its name
 // whatever the request says: else anybody could rename an app for everybody.
 // The name of another client is what some other user was once told, and says nothing here.
 func (r AuthorizationRequest) nameFor(client Client) string {
-	if client.Registered() && !IsBlank(client.ApplicationName) {
+	if client.Registered() && !userkeys.IsBlank(client.ApplicationName) {
 		return client.ApplicationName
 	}
 	return r.ApplicationName
 }
 
 // checkScopes asks the site's list first, then the catalog, then the client.
-func (r AuthorizationRequest) checkScopes(s Settings, c *Catalog, client Client) error {
+func (r AuthorizationRequest) checkScopes(s Settings, c *userkeys.Catalog, client Client) error {
 	refuse := func(format string, args ...any) error {
-		err := Errorf(ScopeNotAllowed, format, args...)
+		err := userkeys.Errorf(userkeys.ScopeNotAllowed, format, args...)
 		err.Reason = "scope not allowed"
 		return err
 	}
@@ -100,7 +102,7 @@ func (r AuthorizationRequest) checkScopes(s Settings, c *Catalog, client Client)
 		_, known := c.Scope(name)
 		switch allowed := s.AllowUserAPIKeyScopes.Has(name); {
 		case !known:
-			return refuse("this site knows no scope %s; it allows %s", Quoted(name), scopeList(s.AllowUserAPIKeyScopes))
+			return refuse("this site knows no scope %s; it allows %s", userkeys.Quoted(name), scopeList(s.AllowUserAPIKeyScopes))
 		case !allowed:
 			return refuse("this site does not allow the scope %s, only %s; an administrator can add it to allow_user_api_key_scopes", name, scopeList(s.AllowUserAPIKeyScopes))
 		}
@@ -114,18 +116,18 @@ func (r AuthorizationRequest) checkScopes(s Settings, c *Catalog, client Client)
 }
 
 // scopeList writes scopes for people.
-func scopeList(s Scopes) string { return strings.Join(s, ", ") }
+func scopeList(s userkeys.Scopes) string { return strings.Join(s, ", ") }
 
 // checkRedirect holds a registered client to its one address, byte by byte,
 // and every address to the site's list.
-func (r AuthorizationRequest) checkRedirect(s Settings, client Client) (*Redirect, error) {
+func (r AuthorizationRequest) checkRedirect(s Settings, client Client) (*userkeys.Redirect, error) {
 	switch {
 	case !r.HasAuthRedirect && r.AuthRedirect == "":
 		return nil, nil
 	case r.AuthRedirect == "":
-		return nil, Errorf(RedirectNotAllowed, "auth_redirect is empty; leave it out to have the payload shown to the user")
+		return nil, userkeys.Errorf(userkeys.RedirectNotAllowed, "auth_redirect is empty; leave it out to have the payload shown to the user")
 	case client.Registered() && r.AuthRedirect != client.AuthRedirect:
-		return nil, Errorf(RedirectNotAllowed, "auth_redirect is not the one that this app is registered with, letter by letter")
+		return nil, userkeys.Errorf(userkeys.RedirectNotAllowed, "auth_redirect is not the one that this app is registered with, letter by letter")
 	}
 	to, err := s.CheckRedirect(r.AuthRedirect)
 	if err != nil {
@@ -136,16 +138,16 @@ func (r AuthorizationRequest) checkRedirect(s Settings, client Client) (*Redirec
 
 // CheckRedirect tells whether the site sends answers to authRedirect. The
 // refusal names the line that an administrator would have to add.
-func (s Settings) CheckRedirect(authRedirect string) (Redirect, error) {
-	to, err := ParseRedirect(authRedirect)
+func (s Settings) CheckRedirect(authRedirect string) (userkeys.Redirect, error) {
+	to, err := userkeys.ParseRedirect(authRedirect)
 	if err != nil {
-		return Redirect{}, err
+		return userkeys.Redirect{}, err
 	}
 	if s.AllowUserAPILoopbackRedirect && to.Loopback() {
 		return to, nil
 	}
 	for _, text := range s.AllowedUserAPIAuthRedirects {
-		if rule, err := ParseRedirectRule(text); err == nil && rule.Matches(to) {
+		if rule, err := userkeys.ParseRedirectRule(text); err == nil && rule.Matches(to) {
 			return to, nil
 		}
 	}
@@ -154,7 +156,7 @@ func (s Settings) CheckRedirect(authRedirect string) (Redirect, error) {
 		public += "the app can use 127.0.0.1 in place of localhost, which is allowed on any port, or "
 	}
 	public += "an administrator can allow it with this line in allowed_user_api_auth_redirects: " + to.SuggestedRule()
-	return Redirect{}, &Error{Code: RedirectNotAllowed, Reason: "redirect not allowed", Public: public}
+	return userkeys.Redirect{}, &userkeys.Error{Code: userkeys.RedirectNotAllowed, Reason: "redirect not allowed", Public: public}
 }
 
 // isLocalhost reports whether host, with or without a port, is localhost.
@@ -169,8 +171,8 @@ func (r AuthorizationRequest) checkPush(s Settings) (bool, error) {
 	if strings.TrimSpace(r.PushURL) == "" {
 		return false, nil
 	}
-	if problem := WebAddressProblem(r.PushURL); problem != "" {
-		return false, Errorf(InvalidParameters, "push_url is no http or https address: %s", problem)
+	if problem := userkeys.WebAddressProblem(r.PushURL); problem != "" {
+		return false, userkeys.Errorf(userkeys.InvalidParameters, "push_url is no http or https address: %s", problem)
 	}
 	return s.Pushes(r.Scopes, r.PushURL), nil
 }
@@ -186,7 +188,7 @@ func (s Settings) InternalPushTargets() []string {
 			continue
 		}
 		if _, notIP := netip.ParseAddr(u.Hostname()); notIP == nil || u.Hostname() == "localhost" {
-			_, target, _ := strings.Cut(PushHostOf(address), "://")
+			_, target, _ := strings.Cut(userkeys.PushHostOf(address), "://")
 			targets = append(targets, target)
 		}
 	}
@@ -196,16 +198,16 @@ func (s Settings) InternalPushTargets() []string {
 // Pushes tells whether notifications of a key with these scopes go to pushURL:
 // one of the two scopes that stand for it is among them and still allowed, and the
 // address is listed, byte for byte (Discourse compares parts of the list's text).
-func (s Settings) Pushes(scopes Scopes, pushURL string) bool {
-	return slices.ContainsFunc([]string{ScopePush, ScopeNotifications}, func(n string) bool {
+func (s Settings) Pushes(scopes userkeys.Scopes, pushURL string) bool {
+	return slices.ContainsFunc([]string{userkeys.ScopePush, userkeys.ScopeNotifications}, func(n string) bool {
 		return scopes.Has(n) && s.AllowUserAPIKeyScopes.Has(n)
 	}) && slices.Contains(s.AllowedUserAPIPushURLs, pushURL)
 }
 
 // A Choice is what a user made of a request on the page. The zero Choice takes it as asked.
 type Choice struct {
-	Scopes   Scopes        // some of those asked for, in any order; nil: all
-	Lifetime time.Duration // an earlier end than asked for; 0: as asked
+	Scopes   userkeys.Scopes // some of those asked for, in any order; nil: all
+	Lifetime time.Duration   // an earlier end than asked for; 0: as asked
 }
 
 // Narrow is c as the user chose it: with some of its scopes and an earlier
@@ -214,11 +216,11 @@ type Choice struct {
 func (c CheckedRequest) Narrow(s Settings, choice Choice) (CheckedRequest, error) {
 	if choice.Scopes != nil {
 		if len(choice.Scopes) == 0 {
-			return c, Errorf(InvalidParameters, "choose at least one thing that the app may do, or deny the request")
+			return c, userkeys.Errorf(userkeys.InvalidParameters, "choose at least one thing that the app may do, or deny the request")
 		}
 		for _, name := range choice.Scopes {
 			if !c.Scopes.Has(name) {
-				return c, Errorf(InvalidParameters, "the app did not ask for the scope %s", Quoted(name))
+				return c, userkeys.Errorf(userkeys.InvalidParameters, "the app did not ask for the scope %s", userkeys.Quoted(name))
 			}
 		}
 		c.Scopes = slices.DeleteFunc(slices.Clone(c.Scopes), func(name string) bool { return !choice.Scopes.Has(name) })
@@ -226,7 +228,7 @@ func (c CheckedRequest) Narrow(s Settings, choice Choice) (CheckedRequest, error
 	}
 	switch {
 	case choice.Lifetime < 0 || c.Lifetime > 0 && choice.Lifetime > c.Lifetime:
-		return c, Errorf(InvalidParameters, "a key cannot be given for longer than was asked for")
+		return c, userkeys.Errorf(userkeys.InvalidParameters, "a key cannot be given for longer than was asked for")
 	case choice.Lifetime > 0:
 		c.Ends = choice.Lifetime
 		if c.Lifetime > 0 { // only an app that asked for an end is told one: others break on the member
@@ -246,18 +248,18 @@ func (s Settings) parseLifetime(text string) (time.Duration, error) {
 	}
 	days := s.MaxUserAPIKeyExpiryDays
 	if days <= 0 {
-		return 0, Errorf(InvalidExpiry, "this site lets no app choose a lifetime (max_user_api_key_expiry_days); leave expires_in_seconds out")
+		return 0, userkeys.Errorf(userkeys.InvalidExpiry, "this site lets no app choose a lifetime (max_user_api_key_expiry_days); leave expires_in_seconds out")
 	}
 	seconds, err := strconv.ParseUint(text, 10, 64)
 	if err != nil || len(text) > 10 || seconds == 0 || seconds > uint64(days)*secondsPerDay {
-		return 0, Errorf(InvalidExpiry, "expires_in_seconds must be a whole number from 1 to %d", uint64(days)*secondsPerDay)
+		return 0, userkeys.Errorf(userkeys.InvalidExpiry, "expires_in_seconds must be a whole number from 1 to %d", uint64(days)*secondsPerDay)
 	}
 	return time.Duration(seconds) * time.Second, nil
 }
 
 // checkSize measures the payload that a grant would seal, with another key and time of the same length.
 func (c CheckedRequest) checkSize(s Settings) error {
-	p := Payload{Key: NewKey(s.UserAPIKeyPrefix), Nonce: c.Nonce, Push: c.Push}
+	p := userkeys.Payload{Key: userkeys.NewKey(s.UserAPIKeyPrefix), Nonce: c.Nonce, Push: c.Push}
 	if c.Lifetime > 0 {
 		p.ExpiresAt = time.Unix(1, 0)
 	}
@@ -270,5 +272,5 @@ func (s Settings) CheckGrantor(u User) error {
 	if u.Staff() || slices.ContainsFunc(s.UserAPIKeyAllowedGroups, u.InGroup) {
 		return nil
 	}
-	return Errorf(UserNotAllowed, "you may not give keys to apps on this site: your trust level is too low and you are in no allowed group (user_api_key_allowed_groups)")
+	return userkeys.Errorf(userkeys.UserNotAllowed, "you may not give keys to apps on this site: your trust level is too low and you are in no allowed group (user_api_key_allowed_groups)")
 }
