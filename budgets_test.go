@@ -131,12 +131,12 @@ package .
 package authority
 package client
 package demo
-package desk
 package doctor
 package gateway
 package identity
 package notify
 package server
+package site
 package userkeys
 parameters BindDeviceGrant
 parameters ClaimDeliveries
@@ -231,6 +231,7 @@ width demo.go
 width destination.go
 width device.go
 width diagnose.go
+width describe.go
 width dial.go
 width dialect.go
 width dns.go
@@ -245,7 +246,6 @@ width event.go
 width events.go
 width exit.go
 width faults.go
-width file.go
 width flow.go
 width forms.go
 width front.go
@@ -259,7 +259,6 @@ width host.go
 width identity.go
 width inbox.go
 width jobs.go
-width keeper.go
 width key.go
 width keypair.go
 width keys.go
@@ -294,10 +293,6 @@ width payload.go
 width person.go
 width policy.go
 width post.go
-width posts.go
-width posts_every.go
-width posts_run.go
-width posts_send.go
 width private.go
 width probe.go
 width problem.go
@@ -358,7 +353,6 @@ width upstreamerror.go
 width user.go
 width users.go
 width valid.go
-width vault.go
 width verify.go
 width version.go
 width walk.go

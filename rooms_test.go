@@ -3,6 +3,7 @@ package userkeys_test
 import (
 	"fmt"
 	"go/ast"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -31,24 +32,28 @@ const (
 // rooms is the whole house. A new room, or a new arrow, is a line here, one in
 // ARCHITECTURE.md and, if it changes the shape, a page in docs/decisions.
 var rooms = []room{
-	{".", nil, []string{"golang.org/x/net/idna"}, "the protocol and its nouns: pure, no I/O, no clock"},
-	{"authority", []string{".", "internal/jobs", "internal/limit"}, nil, "decides: may this app have a key; is this key good for this request now"},
-	{"store", []string{"."}, []string{"github.com/pressly/goose/v3"}, "remembers: one SQL text over database/sql, on SQLite and Postgres"},
-	{"gateway", []string{"."}, nil, "the API's door: the guard around a handler, the reverse proxy"},
+	{".", nil, []string{"golang.org/x/net/idna"}, "what both sides speak: keys, payloads, parameters, scopes, redirects, addresses, errors, pushes; pure"},
+	{"site", []string{"."}, nil, "the nouns and rules of a site: settings, records, checked requests, notifications; pure"},
+	{"authority", []string{".", "site", "internal/jobs", "internal/limit"}, nil, "decides: may this app have a key; is this key good for this request now"},
+	{"store", []string{".", "site"}, []string{"github.com/pressly/goose/v3"}, "remembers: one SQL text over database/sql, on SQLite and Postgres"},
+	{"gateway", []string{".", "site"}, nil, "the API's door: the guard around a handler, the reverse proxy"},
 	{"internal/outward", []string{"."}, nil, "every request of ours to an address that somebody else chose"},
-	{"notify", []string{".", "internal/outward"}, nil, "tells: what a site has for its users, and what they have read of it"},
-	{"server", []string{".", "authority", "gateway", "notify"}, []string{"golang.org/x/net/publicsuffix", xText}, "the browser's and the app's door: consent, apps page, settings, the wire's endpoints"},
+	{"notify", []string{".", "site", "internal/outward"}, nil, "tells: what a site has for its users, and what they have read of it"},
+	{"server", []string{".", "site", "authority", "gateway", "notify"}, []string{"golang.org/x/net/publicsuffix", xText}, "the browser's and the app's door: consent, apps page, settings, the wire's endpoints"},
 	{"client", []string{".", "internal/outward"}, nil, "the app's side: ask for a key, open it, use it"},
-	{"internal/desk", []string{".", "client"}, []string{"filippo.io/age", "github.com/gofrs/flock", "github.com/zalando/go-keyring"}, "behind the app's commands: the keys that a person has to many sites"},
-	{"internal/watch", []string{".", "client", "internal/desk"}, nil, "keeps an eye on what is unread on many sites; the page that shows it"},
+	{"internal/ownfile", []string{"."}, []string{"github.com/gofrs/flock"}, "a JSON file of the person's own, which one program at a time changes"},
+	{"internal/keystore", []string{".", "client", "internal/ownfile"}, []string{"filippo.io/age", "github.com/zalando/go-keyring"}, "the keys that a person has to many sites"},
+	{"internal/posts", []string{".", "client", "internal/keystore", "internal/ownfile"}, nil, "a queue of posts that are published later, each once"},
+	{"internal/watch", []string{".", "client", "internal/keystore"}, nil, "keeps an eye on what is unread on many sites; the page that shows it"},
 	{"internal/doctor", []string{".", "client"}, nil, "asks everything that can go wrong between an app and a site, and says what helps"},
 	{"internal/receiver", []string{".", "client"}, nil, "a receiver of pushes that verifies, keeps, tells, and fails on purpose"},
-	{"internal/rows", []string{"."}, nil, "the records that scripts read, from the admin API and from the commands' --json"},
+	{"internal/rows", []string{".", "site"}, nil, "the records that scripts read, from the admin API and from the commands' --json"},
 	{"internal/jobs", nil, nil, "what is done again and again, by each node or by one node for all"},
 	{"internal/limit", nil, nil, "how often: two sliding windows in memory"},
-	{"internal/identity", []string{"."}, []string{"github.com/alexedwards/scs/v2", "golang.org/x/crypto", xText}, "who is at the browser: accounts, sessions, limits on guessing"},
+	{"internal/identity", []string{".", "site"}, []string{"github.com/alexedwards/scs/v2", "golang.org/x/crypto", xText}, "who is at the browser: accounts, sessions, limits on guessing"},
 	{"internal/wiring", []string{"*"}, nil, "wires all rooms into one running site, for the command and the tests"},
-	{"internal/demo", []string{".", "client"}, []string{"golang.org/x/net/html"}, "a sample site, a sample app, and the walk through the protocol"},
+	{"internal/demo", []string{".", "client"}, nil, "what the demo runs beside a site: a small website and a sample app"},
+	{"internal/demo/walk", []string{".", "client", "internal/demo"}, []string{"golang.org/x/net/html"}, "a key's whole life, step by step, printed and checked"},
 	{"internal/bench", nil, []string{"golang.org/x/sys"}, "servers compared in interleaved slices"},
 	{"internal/bench/compare", []string{"*"}, []string{sqliteDriver}, "the command behind make bench: what is compared, and the goals"},
 	{"internal/testkit", []string{"*"}, []string{"*"}, "a whole running system for tests"},
@@ -99,6 +104,33 @@ func TestRooms(t *testing.T) {
 		default:
 			t.Logf("the table of rooms has %s, which has no Go file; that is an error with CI=true", dir)
 		}
+	}
+}
+
+// TestAppsKnowNoSite: what an app links has nothing of a site in it, neither directly nor by what it imports.
+func TestAppsKnowNoSite(t *testing.T) {
+	t.Parallel()
+	imports := map[string][]string{}
+	for _, f := range sources(t) {
+		if !f.test {
+			for _, spec := range f.syntax.Imports {
+				dir := path.Dir(f.path)
+				imports[dir] = append(imports[dir], importPath(spec))
+			}
+		}
+	}
+	seen := map[string]bool{"client": true}
+	for todo := []string{"client"}; len(todo) > 0; todo = todo[1:] {
+		for _, imported := range imports[todo[0]] {
+			dir, ours := strings.CutPrefix(imported, "userkeys/")
+			if ours && !seen[dir] {
+				seen[dir] = true
+				todo = append(todo, dir)
+			}
+		}
+	}
+	if seen["site"] || len(seen) < 2 {
+		t.Errorf("client imports %v", slices.Sorted(maps.Keys(seen)))
 	}
 }
 

@@ -27,14 +27,14 @@ const (
 	retryAfterHeader = "Retry-After"
 )
 
-// An APIError is an answer that is not a success, in the shape that Discourse
-// and userkeys give it. errors.Is finds the [userkeys.Code] of it, such as [userkeys.RateLimited].
+// An APIError is an answer of a site with another status than success, in the form that Discourse and userkeys
+// use. errors.Is finds its [userkeys.Code], such as [userkeys.RateLimited].
 type APIError struct {
 	Status     int
 	Type       string        // "invalid_access", "rate_limit", ...; may be empty
-	Reason     string        // for programs, userkeys only: "invalid key", "missing scope: write"
+	Reason     string        // for programs, of userkeys only: "invalid key", "missing scope: write"
 	Messages   []string      // for people, without control characters; may be empty
-	RetryAfter time.Duration // when asking again makes sense; 0 says nothing
+	RetryAfter time.Duration // when to try again; 0 if the site does not say
 	LimitCode  string        // the limit that was hit: "user_api_key_limiter_60_secs"
 
 	// Method and Path are those of the request, for [Credential.Diagnose]; empty if the error does not come from [Do].
@@ -60,19 +60,20 @@ func (e *APIError) Error() string {
 	return s
 }
 
-// Worthless tells whether the site itself, and nothing between, says that it does not take the key: for
-// [Credential.Revoke], which every key may, that means that there is nothing left to revoke.
+// Worthless reports whether the site itself, and not a firewall before it, refuses the key. If [Credential.Revoke]
+// returns such an error there is nothing left to revoke, because every valid key may revoke itself.
 func (e *APIError) Worthless() bool {
 	return e.Status == http.StatusForbidden && e.Type == userkeys.InvalidAccess.Type()
 }
 
-// KeyIsDead tells whether the site says that the key is revoked, expired or unknown. Discourse
-// says the same of a scope that is missing: there [Credential.Diagnose] finds out.
+// KeyIsDead reports whether the site says that the key is revoked, expired or unknown. A Discourse says the same
+// of a missing scope; [Credential.Diagnose] tells the two apart.
 func (e *APIError) KeyIsDead() bool {
 	return e.Status == http.StatusForbidden && e.Reason == userkeys.ErrInvalidKey.Reason
 }
 
-// MissingScope is the scope that the site says the key lacks; empty if it says no such thing.
+// MissingScope returns the scope that the key lacks for the call; empty if the site does not say that one is
+// missing.
 func (e *APIError) MissingScope() string {
 	scope, ok := strings.CutPrefix(e.Reason, "missing scope: ")
 	if !ok || e.Status != http.StatusForbidden {
@@ -81,11 +82,11 @@ func (e *APIError) MissingScope() string {
 	return scope
 }
 
-// DayLimit tells whether the limit that was hit is one of a day: waiting for it is
-// no matter of a minute.
+// DayLimit reports whether the rate limit that was hit is one of a day, so that it may take hours until it allows
+// another call.
 func (e *APIError) DayLimit() bool { return strings.HasSuffix(e.LimitCode, "_1_day") }
 
-// Unwrap gives the kind of refusal, for errors.Is.
+// Unwrap returns the [userkeys.Code] of the refusal.
 func (e *APIError) Unwrap() error { return e.code() }
 
 var statusCodes = map[int]userkeys.Code{
@@ -110,8 +111,8 @@ func (e *APIError) code() userkeys.Code {
 	return userkeys.InvalidParameters
 }
 
-// ParseError reads an answer that is not a success. It never fails: a body in
-// another shape only leaves fields empty.
+// ParseError reads an answer whose status is not a success: its status, its headers and its body. It never fails:
+// a body of another form leaves fields empty.
 func ParseError(status int, h http.Header, body []byte) *APIError {
 	e := &APIError{Status: status, LimitCode: printable(h.Get(limitCodeHeader)), RetryAfter: retryAfter(h)}
 	var shape struct {
@@ -148,7 +149,7 @@ func messages(in []string) []string {
 	return out
 }
 
-// printable makes what a site said one bounded line that is safe to show.
+// printable returns text of a site as one bounded line that is safe to show.
 func printable(s string) string { return printableWithin(maxMessageRunes, s) }
 
 func printableWithin(most int, s string) string {
@@ -159,7 +160,7 @@ func printableWithin(most int, s string) string {
 	return string(runes)
 }
 
-// retryAfter reads seconds, or a date measured against the answer's own clock.
+// retryAfter reads the header Retry-After: seconds, or a date, which it compares with the header Date.
 func retryAfter(h http.Header) time.Duration {
 	v := h.Get(retryAfterHeader)
 	if n, err := strconv.Atoi(v); err == nil && n > 0 && n <= maxRetrySeconds {
@@ -173,19 +174,21 @@ func retryAfter(h http.Header) time.Duration {
 	return 0
 }
 
-// ErrNotJSON is the error of a successful answer that is not the JSON that was asked for: most often the page of a
-// website, or of a proxy, that knows nothing of the route. It is shared; do not change it.
+// ErrNotJSON is the error of an answer with a success status that is not the JSON that was asked for. Most often
+// it is the page of a website or of a proxy that does not know the route. The value is shared; do not change it.
 var ErrNotJSON = &userkeys.Error{Code: userkeys.Internal, Public: "the site's answer is not the JSON that was expected"}
 
-// Do sends req and reads the JSON answer into the value that into points to; nil drops
-// it. An answer that is not a success is an [*APIError]; no answer at all is
-// [userkeys.Unavailable].
+// Do sends req by hc and decodes the JSON of the answer into the value that into points to; with a nil into it
+// drops the answer.
+//
+// Errors: an [*APIError] if the status is not a success, [userkeys.Unavailable] if there is no answer,
+// [ErrNotJSON].
 func Do(hc *http.Client, req *http.Request, into any) error {
 	return doWithin(maxBodyBytes, hc, req, into)
 }
 
-// doWithin is [Do] for answers of at most so many bytes.
-func doWithin(most int64, hc *http.Client, req *http.Request, into any) error {
+// doWithin is [Do] for answers of at most limit bytes.
+func doWithin(limit int64, hc *http.Client, req *http.Request, into any) error {
 	if req.Header.Get("Accept") == "" || req.Header.Get("User-Agent") == "" {
 		req = req.Clone(req.Context())
 		setMissing(req.Header, "Accept", "application/json")
@@ -205,12 +208,12 @@ func doWithin(most int64, hc *http.Client, req *http.Request, into any) error {
 	if into == nil {
 		return nil
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
 		return unreachable(req, err)
 	}
-	if int64(len(body)) > most {
-		return userkeys.Errorf(userkeys.BodyTooLarge, "the site's answer is larger than %d bytes", most)
+	if int64(len(body)) > limit {
+		return userkeys.Errorf(userkeys.BodyTooLarge, "the site's answer is larger than %d bytes", limit)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
 		return fmt.Errorf("%w: %v", ErrNotJSON, err)
@@ -218,7 +221,7 @@ func doWithin(most int64, hc *http.Client, req *http.Request, into any) error {
 	return nil
 }
 
-// userAgent names us where the app does not name itself: some sites refuse what Go's own client calls itself.
+// userAgent is sent if the app sets no User-Agent: some sites refuse the one of package net/http.
 const userAgent = "userkeys-client"
 
 func setMissing(h http.Header, name, value string) {
@@ -227,7 +230,8 @@ func setMissing(h http.Header, name, value string) {
 	}
 }
 
-// unreachable keeps a cancelled context recognisable and says where the call went.
+// unreachable returns the error of a request without an answer: that of the context if it has ended, else
+// [userkeys.Unavailable] with the address.
 func unreachable(req *http.Request, err error) error {
 	if cause := req.Context().Err(); cause != nil {
 		return cause
@@ -238,13 +242,13 @@ func unreachable(req *http.Request, err error) error {
 	}
 }
 
-// Explain is an error of this package in a line for the person: what the site said, or what is
-// wrong here, without what only a log should have.
+// Explain returns an error of this package as one line to show to the user. It leaves out causes that belong in a
+// log only.
 func Explain(err error) string {
 	var api *APIError
 	own, isOwn := err.(*userkeys.Error)
 	switch {
-	case errors.As(err, &api) && isOwn: // what the answer means is told
+	case errors.As(err, &api) && isOwn: // this package has said what the answer means
 		return own.Public
 	case api != nil && api.KeyIsDead():
 		return "the site no longer takes the key: it was revoked or has ended; ask for a new one"
@@ -258,7 +262,7 @@ func Explain(err error) string {
 	return userkeys.AsError(err).Public
 }
 
-// reasonCode is the kind of refusal that a userkeys site names; empty for any other reason.
+// reasonCode returns the code that a userkeys site names as the reason; empty for any other reason.
 func reasonCode(reason string) userkeys.Code {
 	for _, c := range []userkeys.Code{
 		userkeys.ScopeNotAllowed, userkeys.RedirectNotAllowed, userkeys.KeysNotAllowed, userkeys.UserNotAllowed,
@@ -271,7 +275,7 @@ func reasonCode(reason string) userkeys.Code {
 	return ""
 }
 
-// statusOf is the status of an [APIError]; 0 for any other error.
+// statusOf returns the status of an [APIError]; 0 for any other error.
 func statusOf(err error) int {
 	var e *APIError
 	if errors.As(err, &e) {

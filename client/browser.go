@@ -9,10 +9,13 @@ import (
 	"userkeys"
 )
 
-// OpenBrowser opens address in the person's browser by what the system has for that. An
-// error says that there is none: print the address in any case, before.
+// OpenBrowser opens address, which must begin with https:// or http://, in the user's browser, by the program that
+// the system has for it. Print the address as well, because the browser may open where the user does not see it.
+//
+// Errors: [userkeys.InvalidParameters] for another address, [userkeys.Unavailable] if no such program is
+// installed.
 func OpenBrowser(ctx context.Context, address string) error {
-	// A program that opens anything would take a file or an option for an address.
+	// The program opens files too, and reads options: neither must be taken for an address.
 	if u, err := url.Parse(address); err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
 		return userkeys.Errorf(userkeys.InvalidParameters, "only an address with https:// or http:// is opened in a browser")
 	}

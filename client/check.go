@@ -9,10 +9,11 @@ import (
 	"userkeys"
 )
 
-// Check asks the site whether it would put this request to a person, and bothers
-// nobody. A refusal is an error with the site's reason as far as it gives one.
-// A Discourse before 2026 looks at auth_redirect only when the person approves, so
-// there a nil error says nothing about the redirect.
+// Check asks the site whether it would show this request to a user. No user is asked. A refusal is an error with
+// the reason, as far as the site gives one.
+//
+// A Discourse before 2026 looks at auth_redirect only when the user approves, so there a nil error says nothing
+// about the redirect.
 func (a *Authorization) Check(ctx context.Context, base *http.Client) error {
 	var state consentState
 	err := a.look(ctx, base, ".json", &state)
@@ -33,7 +34,7 @@ func (a *Authorization) Check(ctx context.Context, base *http.Client) error {
 	return err
 }
 
-// look opens the consent page as nobody, as a program or, without a suffix, as a browser.
+// look requests the consent page without being signed in: as a program, or as a browser if suffix is empty.
 func (a *Authorization) look(ctx context.Context, base *http.Client, suffix string, into any) error {
 	_, query, _ := strings.Cut(a.URL, "?")
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.Request.Site+newPath+suffix+"?"+query, nil)
@@ -46,8 +47,8 @@ func (a *Authorization) look(ctx context.Context, base *http.Client, suffix stri
 	return doWithin(maxAnswerBytes, stayingClient(base), req, into)
 }
 
-// wouldAsk tells whether an answer means that the request itself is good: it
-// sends to the login, or does not speak to a program that is not signed in.
+// wouldAsk reports whether err means that the request itself is good: the site redirects to its login, or refuses
+// only because nobody is signed in.
 func wouldAsk(err error) bool {
 	var e *APIError
 	if !errors.As(err, &e) {
@@ -56,7 +57,7 @@ func wouldAsk(err error) bool {
 	return e.Status >= 300 && e.Status < 400 || e.Type == userkeys.NotLoggedIn.Type()
 }
 
-// noModel tells whether the site is of a generation that shows its consent page to browsers only.
+// noModel reports whether the site is so old that it shows its consent page to browsers only.
 func noModel(err error) bool {
 	var e *APIError
 	if errors.As(err, &e) {
@@ -65,14 +66,14 @@ func noModel(err error) bool {
 	return errors.Is(err, ErrNotJSON)
 }
 
-// consentState is the model of a consent page.
+// consentState is the JSON form of a consent page.
 type consentState struct {
 	State  string   `json:"state"`
 	Errors []string `json:"errors"` // userkeys only
 	Reason string   `json:"reason"` // userkeys only
 }
 
-// refusal is the error that the state means; nil if it is the question itself.
+// refusal returns the error that the state means; nil if the site asks for consent.
 func (s consentState) refusal() error {
 	e := &userkeys.Error{
 		Code: userkeys.InvalidAccess, Reason: printable(s.Reason),

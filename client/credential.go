@@ -11,36 +11,38 @@ import (
 	"userkeys"
 )
 
-// A Credential is a key and where it may go. JSON of it leaves the key out:
-// what stores keys does so on purpose, by [userkeys.Key.Reveal].
+// A Credential is a key to one site. Its JSON leaves the key out: an app that stores keys adds it by
+// [userkeys.Key.Reveal].
 type Credential struct {
-	Site      string          `json:"site"`
-	Key       userkeys.Key    `json:"-"`
-	ClientID  string          `json:"client_id"`
-	Scopes    userkeys.Scopes `json:"scopes"`
-	Username  string          `json:"username,omitempty"` // as far as the site told; see [Credential.CurrentUsername]
-	Push      bool            `json:"push"`               // notifications will be delivered to the request's push URL
-	API       int             `json:"api"`                // the site's version of the protocol
-	ExpiresAt time.Time       `json:"expires_at,omitzero"`
+	Site     string          `json:"site"`
+	Key      userkeys.Key    `json:"-"`
+	ClientID string          `json:"client_id"`
+	Scopes   userkeys.Scopes `json:"scopes"`
+	// empty if the site did not say; see [Credential.CurrentUsername]
+	Username  string    `json:"username,omitempty"`
+	Push      bool      `json:"push"` // notifications will be delivered to the request's push URL
+	API       int       `json:"api"`  // the version of the protocol that the site speaks
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
 
-	// KeyPair and Padding are those that the site sealed the key with. Only
-	// [Credential.Renew] needs them: an app that never renews may forget the key pair.
+	// KeyPair and Padding are what the site encrypted the key with. Only [Credential.Renew] and
+	// [Credential.PushSecret] need them: other apps may forget the key pair.
 	KeyPair *KeyPair         `json:"-"`
 	Padding userkeys.Padding `json:"-"`
 }
 
-// Bounds of clients that nobody configured.
+// Bounds of clients that the app has not configured.
 const (
 	requestTimeout = 30 * time.Second // a call from start to the end of its body
 	usualMaxWait   = time.Minute      // as long as a minute's limit can last
 )
 
-// Client is base with the key in place. nil means a client that waits up to a minute for a limit
-// of the site, and gives up after 90 seconds in all; a base of one's own waits only
-// where it has a [Transport] that says so. See there for where the key goes and where not.
+// Client returns a client that sends the key with every request to the site, through base. With a nil base it
+// waits up to a minute for a rate limit of the site and gives up after 90 seconds in all; with another base it
+// waits only if the transport of base is a [Transport] that does. See [Transport] for which requests carry the
+// key.
 //
-// It follows no redirect, unless base has a CheckRedirect that does: an API does not move, a login page in place of
-// an answer is no success, and a site must not send an app to addresses of the app's own network.
+// The client follows no redirects unless base has a CheckRedirect that does: an API does not move, a login page in
+// place of an answer is no success, and a site must not send an app to addresses in the app's own network.
 func (c *Credential) Client(base *http.Client) *http.Client {
 	if base == nil {
 		return &http.Client{
@@ -56,11 +58,13 @@ func (c *Credential) Client(base *http.Client) *http.Client {
 	return &hc
 }
 
-// stay takes a redirect for the answer.
+// stay makes a client return a redirect as the answer.
 func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// URL is the address of a path on the site. The path begins with a slash and
-// may have a query. Characters that no address may have, such as spaces, are percent-encoded.
+// URL returns the address of a path on the site. The path begins with a slash and may have a query. Characters
+// that no address may have, such as spaces, are percent-encoded.
+//
+// Errors: [userkeys.InvalidParameters] if path does not begin with a slash or leads out of the site.
 func (c *Credential) URL(path string) (string, error) {
 	u, err := url.Parse(c.Site + encodeStray(path))
 	if err != nil || path == "" || path[0] != '/' || !OnSite(c.Site, u) {
@@ -69,8 +73,8 @@ func (c *Credential) URL(path string) (string, error) {
 	return u.String(), nil
 }
 
-// encodeStray percent-encodes the bytes of a path with a query that no part of an address may have (RFC 3986,
-// 2); what is percent-encoded already stays.
+// encodeStray percent-encodes the bytes of a path with a query that no part of an address may have (RFC 3986, 2).
+// Bytes that are percent-encoded already stay as they are.
 func encodeStray(path string) string {
 	var out strings.Builder
 	for i := range len(path) {
@@ -83,8 +87,8 @@ func encodeStray(path string) string {
 	return out.String()
 }
 
-// Get reads the JSON at a path of the site into the value that into points to, as [Do] does. base
-// is as for [Credential.Client].
+// Get requests a path of the site with GET and decodes its JSON into the value that into points to, like [Do].
+// base is as for [Credential.Client].
 func (c *Credential) Get(ctx context.Context, base *http.Client, path string, into any) error {
 	address, err := c.URL(path)
 	if err != nil {
@@ -97,7 +101,7 @@ func (c *Credential) Get(ctx context.Context, base *http.Client, path string, in
 	return Do(c.Client(base), req, into)
 }
 
-// get is [Credential.Get] for what this package asks for itself, which is small.
+// get is [Credential.Get] for the small answers that this package itself asks for.
 func (c *Credential) get(ctx context.Context, base *http.Client, path string, into any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Site+path, nil)
 	if err != nil {
@@ -106,8 +110,8 @@ func (c *Credential) get(ctx context.Context, base *http.Client, path string, in
 	return doWithin(maxAnswerBytes, c.Client(base), req, into)
 }
 
-// CurrentUsername asks the site whose key this is. It needs one of the scopes
-// session_info, read, write, and counts as a call.
+// CurrentUsername asks the site for the name of the key's user. It needs one of the scopes session_info, read,
+// write, and counts as a call.
 func (c *Credential) CurrentUsername(ctx context.Context, base *http.Client) (string, error) {
 	var body struct {
 		CurrentUser struct {
@@ -118,9 +122,8 @@ func (c *Credential) CurrentUsername(ctx context.Context, base *http.Client) (st
 	return body.CurrentUser.Username, err
 }
 
-// Revoke makes the key worthless, by the key itself; every key may. Only the site's own word
-// counts: a page of something between is an error. A key that is worthless already gives an
-// [APIError] whose Worthless is true.
+// Revoke ends the key; a key may do so whatever its scopes. Only the site's own answer counts: a page of a proxy
+// is an error. If the key had ended before, the error is an [*APIError] whose Worthless is true.
 func (c *Credential) Revoke(ctx context.Context, base *http.Client) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Site+revokePath, nil)
 	if err != nil {

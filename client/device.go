@@ -13,22 +13,21 @@ import (
 	"userkeys"
 )
 
-// The ends of a device authorization that only the person, or bad luck, brings about.
-// They are shared; do not change them.
+// Errors of [Login] and [DeviceAuthorization.Wait] that the site does not send as a refusal. The values are shared; do
+// not change them.
 var (
-	// ErrDenied is the person's no.
+	// ErrDenied says that the user has denied the request.
 	ErrDenied = &userkeys.Error{
 		Code: userkeys.InvalidAccess, Reason: "access denied",
 		Public: "the person refused; nothing was granted",
 	}
-	// ErrCodeExpired is a code that nobody approved in time.
+	// ErrCodeExpired says that nobody approved the code in time.
 	ErrCodeExpired = &userkeys.Error{
 		Code: userkeys.NotFound, Reason: "expired token",
 		Public: "nobody approved the code in time; begin again",
 	}
-	// ErrAnswerLost is a code that is over before its time, after a poll whose answer did not
-	// arrive: the site may have handed the key to that poll. Asking again under the same client
-	// id puts a new key in the place of the lost one.
+	// ErrAnswerLost says that the code ended early, after a poll without an answer: the site may have sent the key in
+	// that answer. Begin again with the same client id: the new key replaces the lost one.
 	ErrAnswerLost = &userkeys.Error{
 		Code: userkeys.Unavailable, Reason: "answer lost",
 		Public: "the site's answer was lost on the way; begin again: the new key replaces the lost one, which until then " +
@@ -36,23 +35,23 @@ var (
 	}
 )
 
-// A DeviceAuthorization is a request whose person may sit anywhere: they open
-// an address, type a code and approve, while the app polls (RFC 8628 in Discourse's form).
+// A DeviceAuthorization is a request that the user may approve on any device: they open an address there, type a
+// code and approve, while the app polls (RFC 8628, in the form of Discourse).
 type DeviceAuthorization struct {
 	Request  Request
-	UserCode string // "ABCD-EFGH": show it
-	// VerificationURI is where the code is typed; VerificationURIWithRequest is the same page
-	// that knows already what is asked for, for a link or a QR code. Both lie on the site.
+	UserCode string // to show to the user, such as "ABCD-EFGH"
+	// VerificationURI is where the user types the code. VerificationURIWithRequest, for a link or a QR code, is the
+	// same page with the request known already. Both are addresses of the site.
 	VerificationURI            string
 	VerificationURIWithRequest string
-	ExpiresIn                  time.Duration // of the code, from when it was given
+	ExpiresIn                  time.Duration // how long the code is valid, from BeginDevice on
 	Interval                   time.Duration // between polls
 
-	answer     *Authorization // key pair and nonce
+	request    *Authorization // key pair and nonce
 	deviceCode string
 }
 
-// The paths and bounds of the device flow. What a site says beyond the bounds is cut to them.
+// The paths and bounds of the device flow. Values of a site beyond the bounds are cut to them.
 const (
 	devicePath       = "/user-api-key/device.json"
 	activatePath     = "/user-api-key/activate"
@@ -68,7 +67,10 @@ const (
 	maxPollingErrors = 8                // in a row
 )
 
-// BeginDevice asks the site for a code. AuthRedirect of r is not used.
+// BeginDevice asks the site for a code. The AuthRedirect of r is not used.
+//
+// Errors: those of [Begin], an [*APIError] if the site refuses, [userkeys.Internal] if it sends the user to an
+// address that is not its own.
 func BeginDevice(ctx context.Context, base *http.Client, r Request) (*DeviceAuthorization, error) {
 	r.AuthRedirect = ""
 	a, err := Begin(r)
@@ -99,23 +101,23 @@ func BeginDevice(ctx context.Context, base *http.Client, r Request) (*DeviceAuth
 		VerificationURIWithRequest: body.URIAndToken,
 		ExpiresIn:                  seconds(body.ExpiresIn, usualDeviceLife, time.Minute, maxDeviceLife),
 		Interval:                   seconds(body.Interval, usualInterval, minPollInterval, maxPollInterval),
-		answer:                     a, deviceCode: body.DeviceCode,
+		request:                    a, deviceCode: body.DeviceCode,
 	}
 	if d.VerificationURIWithRequest == "" {
 		d.VerificationURIWithRequest = d.VerificationURI
 	}
-	// The person will sign in there: an address elsewhere would be somebody else's login page.
+	// The user will sign in there: an address elsewhere would be the login page of somebody else.
 	for _, address := range []*string{&d.VerificationURI, &d.VerificationURIWithRequest} {
 		u, err := url.Parse(*address)
 		if err != nil || !OnSite(d.Request.Site, u) {
 			return nil, elsewhere(d.Request.Site, *address, u)
 		}
-		*address = u.String() // as browsers spell it: nothing in it steers a terminal
+		*address = u.String() // as browsers spell it, without control characters
 	}
 	return d, nil
 }
 
-// elsewhere is the refusal of an address that is not on site. Most often it is the same site by another name.
+// elsewhere is the error for an address that is not on site. Most often it is the same site by another name.
 func elsewhere(site, address string, u *url.URL) error {
 	const says = "the site sends the person to an address that is not its own: %s"
 	if u == nil || u.User != nil {
@@ -130,7 +132,7 @@ func elsewhere(site, address string, u *url.URL) error {
 		"; if that is the same site, log in to %s, or have it started with --url %s", printable(address), named, site)
 }
 
-// seconds is what a site said as a duration within bounds; the usual one if it said nothing.
+// seconds returns a number of seconds of a site as a duration within bounds; the usual one if there is none.
 func seconds(said float64, usual, least, most time.Duration) time.Duration {
 	if !(said > 0) || said > 1e9 {
 		return usual
@@ -138,10 +140,11 @@ func seconds(said float64, usual, least, most time.Duration) time.Duration {
 	return min(max(time.Duration(said*float64(time.Second)), least), most)
 }
 
-// Wait polls until the person has answered, the code is over, or ctx ends. It bears with a
-// network that comes and goes.
-// Errors: [ErrDenied], [ErrCodeExpired], [ErrAnswerLost], an [*APIError] of a site that refuses
-// for good, [ErrWrongNonce].
+// Wait polls until the user has approved or denied, the code has expired, or ctx ends. It continues when the
+// network fails for a time.
+//
+// Errors: [ErrDenied], [ErrCodeExpired], [ErrAnswerLost], [ErrWrongNonce], an [*APIError] that another poll would
+// not change, the error of ctx.
 func (d *DeviceAuthorization) Wait(ctx context.Context, base *http.Client) (*Credential, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, d.ExpiresIn+expirySlack, ErrCodeExpired)
 	defer cancel()
@@ -157,7 +160,7 @@ func (d *DeviceAuthorization) Wait(ctx context.Context, base *http.Client) (*Cre
 		status, payload, err := d.poll(ctx, base)
 		switch {
 		case err == nil && status == "authorized":
-			return d.answer.Open(payload)
+			return d.request.Open(payload)
 		case err == nil && status == "access_denied":
 			return nil, ErrDenied
 		case err == nil && status == "expired_token":
@@ -186,8 +189,8 @@ func (d *DeviceAuthorization) Wait(ctx context.Context, base *http.Client) (*Cre
 	}
 }
 
-// pauseAfter is how long to wait after a poll that failed, longer each time;
-// or true for an answer that waiting does not change.
+// pauseAfter returns how long to wait after a poll that failed, longer each time; true if another poll would not
+// help.
 func (d *DeviceAuthorization) pauseAfter(err error, failures int) (time.Duration, bool) {
 	var api *APIError
 	switch {
@@ -208,10 +211,10 @@ func (d *DeviceAuthorization) poll(ctx context.Context, base *http.Client) (stri
 	return body.Status, body.Payload, err
 }
 
-// String hides the device code, by which whoever reads it could take the answer away.
+// String does not show the device code: whoever knows it could fetch the key.
 func (d *DeviceAuthorization) String() string { return "[device authorization]" }
 
-// GoString hides it from %#v.
+// GoString does not show the device code in %#v.
 func (d *DeviceAuthorization) GoString() string { return d.String() }
 
 func postJSON(ctx context.Context, base *http.Client, address string, body, into any) error {

@@ -29,22 +29,24 @@ func (c *Credential) Diagnose(ctx context.Context, base *http.Client, err error)
 	default:
 		scope := (Support{}).MissingScope(c.Scopes, e.Method, strings.TrimPrefix(e.Path, pathOf(c.Site)))
 		if scope == "" {
-			return err // the key is good and the scope too: the person may not do this
+			return err // key and scope are good: the user may not do this
 		}
 		told.Reason = "missing scope: " + scope
 	}
 	return &told
 }
 
-// Alive asks the site whether the key still works, by something that its scopes
-// open. The error says that there is no such thing, or that the site cannot be asked now.
+// Alive asks the site whether the key still works, by a GET that its scopes allow. It counts as a call.
+//
+// Errors: [userkeys.InvalidAccess] if none of the scopes allows such a call; those of [Do] if the site cannot be
+// asked now.
 func (c *Credential) Alive(ctx context.Context, base *http.Client) (bool, error) {
 	path := c.harmlessPath()
 	if path == "" {
 		return false, userkeys.Errorf(userkeys.InvalidAccess,
 			"none of the scopes %s opens anything that could be asked", c.Scopes)
 	}
-	var body map[string]json.RawMessage // an object: a page of something between says nothing of the key
+	var body map[string]json.RawMessage // an object: a page of a proxy says nothing about the key
 	err := c.get(ctx, base, path, &body)
 	var e *APIError
 	switch {
@@ -53,12 +55,13 @@ func (c *Credential) Alive(ctx context.Context, base *http.Client) (bool, error)
 	case errors.As(err, &e) && e.Worthless():
 		return e.MissingScope() != "", nil
 	case errors.As(err, &e) && e.Status == http.StatusNotFound:
-		return true, nil // the key was looked at before the route
+		return true, nil // the site checks the key before the route
 	}
 	return false, err
 }
 
-// harmlessPath is a route that shows little, changes nothing and is open to c's scopes.
+// harmlessPath returns a path that shows little, changes nothing and that the scopes of c allow; empty if there is
+// none.
 func (c *Credential) harmlessPath() string {
 	for _, path := range []string{sessionPath, "/notifications.json?limit=1", "/user-status.json"} {
 		if (Support{}).covers(c.Scopes, http.MethodGet, path) {
@@ -68,8 +71,8 @@ func (c *Credential) harmlessPath() string {
 	return ""
 }
 
-// MissingScope names the narrowest scope that scopes lack for a request to a path of the site (its query does not
-// matter); empty if they suffice, or if no scope opens it.
+// MissingScope returns the narrowest scope that scopes lack for a request to a path of the site; the query does
+// not matter. It is empty if scopes suffice, or if no scope allows the request.
 func (s Support) MissingScope(scopes userkeys.Scopes, method, path string) string {
 	if s.covers(scopes, method, path) {
 		return ""
@@ -86,7 +89,7 @@ func (s Support) covers(scopes userkeys.Scopes, method, path string) bool {
 	return s.catalog().Covers(scopes, method, pathOf(path))
 }
 
-// catalog is Discourse's scopes, and those of its own that the site describes.
+// catalog returns the scopes of Discourse, and the site's own scopes that it describes.
 func (s Support) catalog() *userkeys.Catalog {
 	var own []userkeys.Scope
 	preset, err := userkeys.NewCatalog()
@@ -103,7 +106,7 @@ func (s Support) catalog() *userkeys.Catalog {
 	if c, err := userkeys.NewCatalog(own...); err == nil {
 		return c
 	}
-	return preset // the description is broken: what everybody knows must do
+	return preset // the description is not valid
 }
 
 func described(d userkeys.DescribedScope) userkeys.Scope {
@@ -116,7 +119,7 @@ func described(d userkeys.DescribedScope) userkeys.Scope {
 	return scope
 }
 
-// pathOf is the decoded path of a path with a query.
+// pathOf returns the decoded path of an address or of a path with a query.
 func pathOf(path string) string {
 	u, err := url.Parse(path)
 	if err != nil {

@@ -10,45 +10,45 @@ import (
 	"userkeys"
 )
 
-// A Flow is a way to ask a person for a key.
+// A Flow is a way to ask a user for a key.
 type Flow string
 
-// The flows that [Login] knows. A fourth, a redirect to an address of the app's own, is
-// [Begin] with AuthRedirect and then [Authorization.Open].
+// The flows of [Login]. An app with an address of its own uses [Begin] with AuthRedirect, and [Authorization.Open].
 const (
-	FlowLoopback Flow = "loopback" // a browser on this machine, which comes back to this program (RFC 8252)
-	FlowDevice   Flow = "device"   // a code that the person types on any device
-	FlowPaste    Flow = "paste"    // the site shows the answer, and the person copies it
+	FlowLoopback Flow = "loopback" // a browser on this machine, which the site redirects to this program (RFC 8252)
+	FlowDevice   Flow = "device"   // a code that the user types on any device
+	FlowPaste    Flow = "paste"    // the site shows the payload, and the user copies it
 )
 
-// Options say how [Login] reaches the person. Each flow needs something of them;
-// Login takes only flows whose part is there.
+// Options say how [Login] reaches the user. Each flow needs some of the functions; Login uses only flows whose
+// functions are set.
 type Options struct {
 	// Request is what to ask for. AuthRedirect stays empty: Login fills it in.
 	Request Request
-	// Flows are those to choose from; of several the first that works on the
-	// site. Empty: all that the options have the part for.
+	// Flows are the flows that Login may use; it takes the first that works on the site. Empty: all flows whose
+	// functions are set.
 	Flows []Flow
-	// OpenBrowser sends the person to address on this machine: opens a browser, prints it, or
-	// both. An error ends the login, so what only failed to open may return nil
-	// if the person has seen the address. For the loopback and, beside ReadPaste, the paste flow.
+	// OpenBrowser sends the user to address: it opens a browser on this machine, prints the address, or both. An error
+	// ends the login, so return nil if the browser did not open but the user has seen the address. The loopback flow
+	// needs it, and the paste flow.
 	OpenBrowser func(ctx context.Context, address string) error
-	// ShowCode tells the person where to go and which code to type. For the device flow.
+	// ShowCode shows the user the address to open and the code to type. The device flow needs it.
 	ShowCode func(ctx context.Context, d *DeviceAuthorization) error
-	// ReadPaste returns what the person pastes. complete tells whether the text read so
-	// far is all. For the paste flow.
+	// ReadPaste returns the text that the user pastes. complete reports whether the text that was read so far is a
+	// whole payload, or cannot become one, so that a program that reads lines knows when to stop. The paste flow needs
+	// it.
 	ReadPaste func(ctx context.Context, complete func(text string) bool) (string, error)
-	// WrongPaste is told why a pasted text does not open, before ReadPaste is asked again; nil: the
-	// first wrong one ends the login, and the person's approval is lost.
+	// WrongPaste is called with the reason if the pasted text does not open, before ReadPaste is called again. If it
+	// is nil the first wrong text ends the login, and the approval is lost.
 	WrongPaste func(err error)
-	// LoopbackPort is the port of the loopback flow; 0 is a free one. Discourse compares ports: an
-	// administrator there lists http://127.0.0.1:PORT/* in allowed_user_api_auth_redirects.
+	// LoopbackPort is the port of the loopback flow; 0 is any free port. A Discourse compares ports: its administrator
+	// lists http://127.0.0.1:PORT/* in allowed_user_api_auth_redirects.
 	LoopbackPort int
-	// HTTP makes the calls to the site; nil means a client of our own.
+	// HTTP makes the requests to the site; nil is a client with the time limits of this package.
 	HTTP *http.Client
 }
 
-// can tells whether the options have what a flow needs.
+// can reports whether the options have what a flow needs.
 func (o Options) can(f Flow) bool {
 	if len(o.Flows) > 0 && !slices.Contains(o.Flows, f) {
 		return false
@@ -64,12 +64,12 @@ func (o Options) can(f Flow) bool {
 	return false
 }
 
-// Login asks the person for a key and returns when they have approved, or with
-// the error of ctx: but for the device flow a site does not tell an app that a person said no, so give
-// ctx an end. Consent pages live for ten minutes.
+// Login asks a user for a key and returns when they have approved. Give ctx a deadline: most sites do not tell an
+// app that the user has denied, and consent pages are valid for ten minutes.
 //
-// Errors beside the site's own: [ErrDenied], [ErrCodeExpired] and [ErrAnswerLost] of the device
-// flow, [ErrWrongNonce], and what cannot be opened as in [userkeys.OpenPayload].
+// Errors: [userkeys.Unavailable] and [userkeys.NotFound] of [Probe], the site's refusals as in
+// [Authorization.Check], [ErrDenied], [ErrCodeExpired], [ErrAnswerLost], [ErrWrongNonce], those of
+// [userkeys.OpenPayload], the error of ctx.
 func Login(ctx context.Context, o Options) (*Credential, error) {
 	if o.Request.AuthRedirect != "" {
 		return nil, userkeys.Errorf(userkeys.InvalidParameters,
@@ -92,7 +92,7 @@ func Login(ctx context.Context, o Options) (*Credential, error) {
 		return nil, err
 	}
 	if tellsUsername(c.Scopes) {
-		// A courtesy to the person: the key is good whether or not the site has this route.
+		// Without the name the key works as well.
 		if name, err := c.CurrentUsername(ctx, o.HTTP); err == nil {
 			c.Username = printable(name)
 		}
@@ -100,9 +100,8 @@ func Login(ctx context.Context, o Options) (*Credential, error) {
 	return c, nil
 }
 
-// choose takes the first flow that works on the site. Where the site does not
-// say whether it allows the loopback, it is asked; where it does not know before the
-// person approves, the other flows come first.
+// choose returns the first flow that works on the site. If a Discourse may allow the loopback redirect it is
+// asked; if it does not say before the user approves, the other flows come first.
 func (o Options) choose(ctx context.Context, s Support) Flow {
 	if len(o.Flows) == 1 {
 		return o.Flows[0]
@@ -116,10 +115,10 @@ func (o Options) choose(ctx context.Context, s Support) Flow {
 			return f
 		}
 	}
-	return FlowDevice // the options have only that; the site's refusal says the rest
+	return FlowDevice // the options have no other; the error says that the site lacks it
 }
 
-// loopbackAllowed asks a Discourse that checks redirects before it asks the person.
+// loopbackAllowed asks a Discourse that checks redirects before it asks the user.
 func (o Options) loopbackAllowed(ctx context.Context) bool {
 	r := o.Request
 	r.AuthRedirect = fmt.Sprintf("http://127.0.0.1:%d/answer/%s", cmp.Or(o.LoopbackPort, 49152), RandomID())
@@ -167,8 +166,8 @@ func (o Options) askByLoopback(ctx context.Context) (*Credential, error) {
 	return a.waitAt(ctx, l)
 }
 
-// waitAt waits for the answer that opens. Whoever finds the address on this machine could answer
-// first: what does not open changes nothing, but for the error if nothing better comes.
+// waitAt waits for a payload that opens. Any program on this machine may send another one to the address first, so
+// a payload that does not open is ignored; its error is returned if ctx ends before a better one comes.
 func (a *Authorization) waitAt(ctx context.Context, l *Loopback) (*Credential, error) {
 	var wrong error
 	for {
@@ -205,11 +204,11 @@ func (o Options) askByPaste(ctx context.Context) (*Credential, error) {
 	}
 }
 
-// maxPastes bounds how often a person is asked for the same answer.
+// maxPastes bounds how often a user is asked for the same payload.
 const maxPastes = 10
 
-// begin sends the person to the consent page, unless the site has said before that it
-// would refuse: then the reason reaches the program and not only the browser.
+// begin sends the user to the consent page, unless the site refuses the request beforehand: then the program gets
+// the reason, and not only the browser.
 func (o Options) begin(ctx context.Context) (*Authorization, error) {
 	a, err := Begin(o.Request)
 	if err != nil {
@@ -232,7 +231,7 @@ func (o Options) askByDevice(ctx context.Context) (*Credential, error) {
 	return d.Wait(ctx, o.HTTP)
 }
 
-// tellsUsername tells whether the scopes open the route that names the person.
+// tellsUsername reports whether the scopes allow the request that names the user.
 func tellsUsername(s userkeys.Scopes) bool {
 	return slices.ContainsFunc(s, func(name string) bool {
 		return name == "session_info" || name == userkeys.ScopeRead || name == userkeys.ScopeWrite

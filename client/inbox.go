@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// TotalsPath is the path that [Credential.Totals] asks for: what [Credential.Diagnose] wants to know of it.
+// TotalsPath is the path of the site that [Credential.Totals] requests.
 const TotalsPath = "/notifications/totals.json"
 
 const (
@@ -21,7 +21,7 @@ const (
 	markReadPath      = "/notifications/mark-read.json"
 )
 
-// Totals are what waits for a person on a site.
+// Totals are the numbers of unread notifications of a user on a site.
 type Totals struct {
 	UserID   int64  `json:"id"`
 	Username string `json:"username"`
@@ -30,19 +30,19 @@ type Totals struct {
 	Chat     int    `json:"chat_notifications"` // sites with chat only
 }
 
-// All is everything that is unread.
+// All returns the sum of everything that is unread.
 func (t Totals) All() int { return t.Unread + t.Messages + t.Chat }
 
-// Totals asks what is unread. It needs one of the scopes notifications, read, write. A Discourse before
-// 2024 has no such route: see [Credential.SessionTotals].
+// Totals asks the site what is unread. It needs one of the scopes notifications, read, write. A Discourse before
+// 2024 answers 404: see [Credential.SessionTotals].
 func (c *Credential) Totals(ctx context.Context, base *http.Client) (Totals, error) {
 	var t Totals
 	err := c.get(ctx, base, TotalsPath, &t)
 	return t.printable(), err
 }
 
-// SessionTotals is [Credential.Totals] by what the session tells of the person, which every site
-// does; it needs session_info, read or write.
+// SessionTotals returns the totals that the site tells with the user's session, as every site does. It needs one
+// of the scopes session_info, read, write.
 func (c *Credential) SessionTotals(ctx context.Context, base *http.Client) (Totals, error) {
 	var session struct {
 		User struct {
@@ -50,7 +50,7 @@ func (c *Credential) SessionTotals(ctx context.Context, base *http.Client) (Tota
 			Username string `json:"username"`
 			Unread   int    `json:"unread_notifications"`
 			Messages int    `json:"unread_private_messages"`            // before 2021
-			Urgent   int    `json:"unread_high_priority_notifications"` // since then; messages, mostly
+			Urgent   int    `json:"unread_high_priority_notifications"` // since 2021; mostly messages
 		} `json:"current_user"`
 	}
 	err := c.get(ctx, base, sessionPath, &session)
@@ -65,19 +65,19 @@ func (t Totals) printable() Totals {
 	return t
 }
 
-// A Notification is one line of a person's list, as text that is safe to show.
+// A Notification is one entry of a user's list of notifications. Its texts are safe to show.
 type Notification struct {
 	ID        int64
-	Type      int // Discourse's number: 1 mentioned, 2 replied, 6 personal message, ...
+	Type      int // by Discourse's numbers: 1 mentioned, 2 replied, 6 personal message, ...
 	Read      bool
 	CreatedAt time.Time // zero if the site does not say
-	Title     string    // of the topic, or what the site says instead
-	From      string    // who caused it, as the site names them; may be empty
-	URL       string    // where it leads, on the site; empty if nowhere
+	Title     string    // of the topic, or another text of the site
+	From      string    // the user who caused it; may be empty
+	URL       string    // an address on the site; may be empty
 }
 
-// Notifications are the newest of the person's list, at most limit (1 to 60). It takes the same scopes
-// as [Credential.Totals] and marks nothing as seen.
+// Notifications returns the newest notifications of the user, at most limit, which is 1 to 60. It needs the same
+// scopes as [Credential.Totals] and marks nothing as seen.
 func (c *Credential) Notifications(ctx context.Context, base *http.Client, limit int) ([]Notification, error) {
 	limit = min(max(limit, 1), 60)
 	var body struct {
@@ -91,7 +91,7 @@ func (c *Credential) Notifications(ctx context.Context, base *http.Client, limit
 	for _, raw := range body.Notifications[:min(len(body.Notifications), limit)] {
 		var n notificationJSON
 		if json.Unmarshal(raw, &n) != nil {
-			continue // one that nobody can read
+			continue // it has another form
 		}
 		var data notificationData
 		_ = json.Unmarshal(n.Data, &data) // what it lacks stays empty
@@ -117,7 +117,7 @@ type notificationJSON struct {
 	Data       json.RawMessage `json:"data"`
 }
 
-// notificationData is what is of use in the data of all types.
+// notificationData has the members that are used, of the data of all types.
 type notificationData struct {
 	TopicTitle       string `json:"topic_title"`
 	Title            string `json:"title"`
@@ -148,8 +148,8 @@ func first(texts ...string) string {
 	return ""
 }
 
-// link is where a notification leads. Addresses elsewhere are left out: a person
-// who clicks on it trusts the site.
+// link returns the address that a notification leads to; empty if it is not on the site, because a user who
+// follows it trusts the site.
 func (c *Credential) link(d notificationData, slug string, topic int64, post int) string {
 	if to := first(d.URL, d.Link); to != "" {
 		if strings.HasPrefix(to, "/") && !strings.HasPrefix(to, "//") {
@@ -163,7 +163,7 @@ func (c *Credential) link(d notificationData, slug string, topic int64, post int
 		return ""
 	}
 	if slug == "" || strings.ContainsAny(slug, "/\\.") {
-		slug = "-" // sites find a topic by its number
+		slug = "-" // the site finds the topic by its number
 	}
 	address := fmt.Sprintf("%s/t/%s/%d", c.Site, url.PathEscape(slug), topic)
 	if post > 0 {
@@ -172,7 +172,7 @@ func (c *Credential) link(d notificationData, slug string, topic int64, post int
 	return address
 }
 
-// MarkRead marks one notification as read, or all if id is 0. It needs notifications or write.
+// MarkRead marks one notification as read, or all if id is 0. It needs one of the scopes notifications, write.
 func (c *Credential) MarkRead(ctx context.Context, base *http.Client, id int64) error {
 	form := url.Values{}
 	if id != 0 {
@@ -186,31 +186,32 @@ func (c *Credential) MarkRead(ctx context.Context, base *http.Client, id int64) 
 	return Do(c.Client(base), req, nil)
 }
 
-// A Bus reads messages of a site's message bus: POST /message-bus/ID/poll. It remembers what it
-// has read, so that nothing is missed between two polls. The zero value is ready.
+// A Bus reads messages of a site's message bus (POST /message-bus/ID/poll). It remembers its positions, so that no
+// message is missed between two polls. The zero value is ready to use.
 type Bus struct {
 	id        string
 	seq       int
 	positions map[string]int64
 }
 
-// A BusMessage is news on a channel, such as /notification/7.
+// A BusMessage is a message on a channel such as /notification/7.
 type BusMessage struct {
 	Channel   string          `json:"channel"`
 	MessageID int64           `json:"message_id"`
 	Data      json.RawMessage `json:"data"`
 }
 
-// busTimeout is longer than any site holds a poll open.
+// busTimeout is longer than any site keeps a poll open.
 const busTimeout = 90 * time.Second
 
-// maxBusMessages bounds what one poll brings; what follows comes with the next.
+// maxBusMessages bounds the messages of one poll; the rest comes with the next.
 const maxBusMessages = 1000
 
-// Poll waits until there is news on channels, or until the site ends the poll without any, usually after 25
-// seconds; the first poll of a channel only finds its end. It counts as a call, and takes one of the
-// scopes message_bus, notifications, write. On a Discourse a key that is dead or lacks
-// them hears nothing, without an error.
+// Poll waits for messages on channels, and returns none if the site ends the poll without any, usually after 25
+// seconds. The first poll of a channel only finds its end. A poll counts as a call and needs one of the scopes
+// message_bus, notifications, write.
+//
+// A Discourse answers a key that has ended, or that lacks the scopes, with no messages and without an error.
 func (b *Bus) Poll(ctx context.Context, c *Credential, base *http.Client, channels ...string) ([]BusMessage, error) {
 	if b.positions == nil {
 		b.id, b.positions = RandomID(), map[string]int64{}
@@ -247,7 +248,7 @@ func (b *Bus) Poll(ctx context.Context, c *Credential, base *http.Client, channe
 	return b.read(all, channels), nil
 }
 
-// read notes the positions and drops what nobody asked for.
+// read notes the positions and drops messages of other channels.
 func (b *Bus) read(all []BusMessage, channels []string) []BusMessage {
 	asked := func(ch string) bool { return slices.Contains(channels, ch) }
 	var news []BusMessage

@@ -9,22 +9,25 @@ import (
 	"userkeys"
 )
 
-// Sizes of the modulus. Below the least, today's machines may break the
-// sealed answer; above the most, sites refuse the key.
 const (
+	// DefaultBits is the size of the modulus of a [KeyPair] if the app does not choose one.
 	DefaultBits = 3072
-	minBits     = 2048
-	maxBits     = 8192
+
+	minBits = 2048 // smaller keys may be broken today
+	maxBits = 8192 // sites refuse larger keys
 )
 
 // maxPEMBytes bounds what [ParseKeyPair] looks at: an 8192-bit key needs about 6500.
 const maxPEMBytes = 16 << 10
 
-// A KeyPair opens the answer: the site seals it to the public half, and only the holder of the
-// private half can open it. One may serve several requests, for nonces tell those apart. It does not print itself.
+// A KeyPair is the RSA key pair of a request: the site encrypts the payload to the public key, and only the holder
+// of the private key can open it. One pair may serve several requests, because each has a nonce of its own. A
+// KeyPair does not print its private key.
 type KeyPair struct{ private *rsa.PrivateKey }
 
-// NewKeyPair makes a key pair with a modulus of that many bits; 0 means [DefaultBits].
+// NewKeyPair generates a key pair with a modulus of bits bits; 0 means [DefaultBits].
+//
+// Errors: [userkeys.InvalidPublicKey] for fewer than 2048 or more than 8192 bits.
 func NewKeyPair(bits int) (*KeyPair, error) {
 	if bits == 0 {
 		bits = DefaultBits
@@ -46,8 +49,10 @@ func checkBits(bits int) error {
 	return nil
 }
 
-// ParseKeyPair reads a private key that [KeyPair.PrivatePEM] wrote, or any RSA private key as PKCS#8 or PKCS#1
-// PEM. Apps need it if the person may answer after a restart, or the key is to be renewed.
+// ParseKeyPair reads an RSA private key in PEM: one of [KeyPair.PrivatePEM], or any other in PKCS#8 or PKCS#1. An
+// app stores its key pair if the user may approve after a restart, or if it renews its key.
+//
+// Errors: [userkeys.InvalidPublicKey].
 func ParseKeyPair(text []byte) (*KeyPair, error) {
 	bad := func(why string, err error) (*KeyPair, error) {
 		return nil, &userkeys.Error{
@@ -87,7 +92,7 @@ func ParseKeyPair(text []byte) (*KeyPair, error) {
 	return &KeyPair{private}, nil
 }
 
-// PublicPEM is the public half as sites read it: SubjectPublicKeyInfo in PEM.
+// PublicPEM returns the public key in PEM, as SubjectPublicKeyInfo, which is what sites read.
 func (k *KeyPair) PublicPEM() string {
 	der, err := x509.MarshalPKIXPublicKey(&k.private.PublicKey)
 	if err != nil { // cannot happen: an RSA key always marshals
@@ -96,8 +101,7 @@ func (k *KeyPair) PublicPEM() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 }
 
-// PrivatePEM is the private half as PKCS#8 PEM: a secret until the answer is
-// opened, and of use after only to renew.
+// PrivatePEM returns the private key in PEM, as PKCS#8. It is a secret.
 func (k *KeyPair) PrivatePEM() []byte {
 	der, err := x509.MarshalPKCS8PrivateKey(k.private)
 	if err != nil { // cannot happen: an RSA key always marshals
@@ -106,11 +110,11 @@ func (k *KeyPair) PrivatePEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 }
 
-// Bits is the size of the modulus.
+// Bits returns the size of the modulus.
 func (k *KeyPair) Bits() int { return k.private.N.BitLen() }
 
-// String hides the key pair, so that no log shows it by accident.
+// String does not show the private key.
 func (k *KeyPair) String() string { return "[key pair]" }
 
-// GoString hides the key pair from %#v.
+// GoString does not show the private key in %#v.
 func (k *KeyPair) GoString() string { return "[key pair]" }

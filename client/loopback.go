@@ -13,10 +13,9 @@ import (
 	"userkeys"
 )
 
-// A Loopback waits on an address of this machine for the one answer of a
-// site (RFC 8252, 7.3). Its path cannot be guessed, so that no other page or
-// program can answer in the site's place, and it hears only requests made to
-// that very address, so that no name of somebody else's can be pointed at it.
+// A Loopback listens on an address of this machine for the redirect of a site to the app (RFC 8252, 7.3). The path
+// of its address is random, so that no other page or program can send a payload in the site's place. It accepts
+// only requests with that very address in the Host header, so that no host name of somebody else leads to it.
 type Loopback struct {
 	app      string
 	host     string // address and port, as browsers send it
@@ -26,13 +25,13 @@ type Loopback struct {
 	finished chan struct{} // closed when the server's goroutine has ended
 }
 
-// A loopbackAnswer is a payload, or the person's no.
+// A loopbackAnswer is a payload, or the error that the user has denied.
 type loopbackAnswer struct {
 	payload string
 	err     error
 }
 
-// Bounds of the listener. What a browser sends with a payload stays far below.
+// Bounds of the listener. A browser's request with a payload is far smaller.
 const (
 	loopbackHeaderBytes = 32 << 10
 	maxPayloadBytes     = 16 << 10
@@ -40,8 +39,10 @@ const (
 	loopbackGrace       = time.Second // for the browser to get the page before we close
 )
 
-// ListenLoopback starts to listen on a free port of 127.0.0.1. The name is
-// what the page in the browser calls the app. Close it in any case.
+// ListenLoopback listens on a free port of 127.0.0.1. The page that the browser shows at the end names the
+// application. Call [Loopback.Close] in any case.
+//
+// Errors: [userkeys.Unavailable] if this machine does not let it listen.
 func ListenLoopback(ctx context.Context, applicationName string) (*Loopback, error) {
 	return listenLoopback(ctx, applicationName, 0)
 }
@@ -73,11 +74,12 @@ func listenLoopback(ctx context.Context, applicationName string, port int) (*Loo
 	return l, nil
 }
 
-// RedirectURL is the auth_redirect to ask for.
+// RedirectURL returns the auth_redirect for the request.
 func (l *Loopback) RedirectURL() string { return "http://" + l.host + l.path }
 
-// Wait returns the payload once it came; [ErrDenied] if the person said no, which userkeys sites tell; or the
-// error of ctx.
+// Wait returns the payload when it has come.
+//
+// Errors: [ErrDenied] if the user has denied, which only userkeys sites tell; the error of ctx.
 func (l *Loopback) Wait(ctx context.Context) (string, error) {
 	select {
 	case a := <-l.answers:
@@ -87,7 +89,7 @@ func (l *Loopback) Wait(ctx context.Context) (string, error) {
 	}
 }
 
-// Close stops listening, after the browser got its page.
+// Close stops listening, after the browser has got its page.
 func (l *Loopback) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), loopbackGrace)
 	defer cancel()
@@ -99,8 +101,8 @@ func (l *Loopback) Close() error {
 	return err
 }
 
-// ServeHTTP answers the browser. Only the one right request counts; strays
-// (a favicon, a reload, a scanner) get their refusal and change nothing.
+// ServeHTTP answers the browser. It takes the first request with a payload; others, such as a reload or the
+// request of another program, are refused and change nothing.
 func (l *Loopback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
@@ -129,7 +131,7 @@ func (l *Loopback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// take passes the first answer on, and only that.
+// take passes on the first payload or denial, and only that.
 func (l *Loopback) take(w http.ResponseWriter, a loopbackAnswer, title, text string) {
 	select {
 	case l.answers <- a:
@@ -147,6 +149,7 @@ func (l *Loopback) answer(w http.ResponseWriter, status int, title, text string)
 var loopbackPage = template.Must(template.New("").Parse(`<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{{.Title}}</title>
-<style>:root{color-scheme:light dark}body{font:1.1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:20vh auto;padding:0 1rem}h1{font-size:1.4rem}</style>
+<style>:root{color-scheme:light dark}h1{font-size:1.4rem}
+body{font:1.1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:20vh auto;padding:0 1rem}</style>
 </head><body><main><h1>{{.Title}}</h1><p>{{.Text}}</p></main></body></html>
 `))

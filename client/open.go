@@ -8,24 +8,24 @@ import (
 	"userkeys"
 )
 
-// ErrWrongNonce is an answer to another request: an old one, or one that
-// somebody else started and slipped into this browser. It is shared; do not change it.
+// ErrWrongNonce says that a payload belongs to another request: to an older one of the same app, or to one that an
+// attacker has begun. The value is shared; do not change it.
 var ErrWrongNonce = &userkeys.Error{
 	Code: userkeys.InvalidAccess, Reason: "wrong nonce",
 	Public: "this answers another request; start again and use the answer of the newest page",
 }
 
-// Open opens the site's answer: the payload as it came, in lines or in one,
-// percent-encoded or not, or the whole address that the browser was sent to.
-// It refuses what does not answer this request: see [ErrWrongNonce], and
-// [userkeys.OpenPayload] for texts that cannot be opened.
+// Open opens the payload that the site sent: in several lines or in one, percent-encoded or not, or in the whole
+// address that the browser was redirected to.
+//
+// Errors: [ErrWrongNonce] if it belongs to another request, and those of [userkeys.OpenPayload].
 func (a *Authorization) Open(text string) (*Credential, error) {
 	p, err := a.open(text)
 	if err != nil {
 		return nil, err
 	}
-	// The nonce protects the person from an answer that somebody else asked
-	// for: without this check the app would act as the attacker's account.
+	// The nonce protects the user from a payload that an attacker has asked for: without this check the app would
+	// act as the attacker's account.
 	if subtle.ConstantTimeCompare([]byte(p.Nonce), []byte(a.Nonce)) != 1 {
 		return nil, ErrWrongNonce
 	}
@@ -35,12 +35,13 @@ func (a *Authorization) Open(text string) (*Credential, error) {
 	}, nil
 }
 
-// open decrypts. Sites from before the padding parameter seal with PKCS#1
-// whatever was asked for; so that is tried second.
+// open decrypts the payload.
 func (a *Authorization) open(text string) (userkeys.Payload, error) {
 	return openWith(a.KeyPair, a.Request.Padding, text)
 }
 
+// openWith decrypts a payload with the padding that was asked for; if that fails, with PKCS#1, which sites from
+// before the parameter padding use.
 func openWith(pair *KeyPair, padding userkeys.Padding, text string) (userkeys.Payload, error) {
 	p, err := userkeys.OpenPayload(pair.private, padding, text)
 	if padding == userkeys.PaddingOAEP && reason(err) == userkeys.ReasonNotOurs {
@@ -51,9 +52,8 @@ func openWith(pair *KeyPair, padding userkeys.Padding, text string) (userkeys.Pa
 	return p, err
 }
 
-// Complete tells whether text, read so far from somebody who pastes it in
-// lines, is a payload for this request, or something that will never become
-// one. It is how to know when to stop reading.
+// Complete reports whether text, which a user pastes line by line, is a whole payload for this request or cannot
+// become one, so that a program knows when to stop reading.
 func (a *Authorization) Complete(text string) bool {
 	_, err := a.open(text)
 	switch reason(err) {
@@ -63,7 +63,7 @@ func (a *Authorization) Complete(text string) bool {
 	return true
 }
 
-// reason is the reason of a refusal, for programs; empty if there is none.
+// reason returns the reason of an error, for programs; empty if there is none.
 func reason(err error) string {
 	var e *userkeys.Error
 	if errors.As(err, &e) {
@@ -72,8 +72,10 @@ func reason(err error) string {
 	return ""
 }
 
-// ParseKey reads the text of a key that a person or a configuration gives. It takes keys of every site (16 to
-// 256 letters, digits, "_" and "-"), and says what it was given where that is no key: a payload, most often.
+// ParseKey reads a key that a user or a configuration gives as text. It accepts keys of every site: 16 to 256
+// letters, digits, "_" and "-".
+//
+// Errors: [userkeys.InvalidParameters], with a text that says what was given instead, such as a payload.
 func ParseKey(text string) (userkeys.Key, error) {
 	text = strings.Trim(text, "\"'` \t\r\n")
 	bad := func(format string, args ...any) (userkeys.Key, error) {

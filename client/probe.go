@@ -11,20 +11,20 @@ import (
 	"userkeys"
 )
 
-// Support is what a site says about itself before anybody asks for a key.
+// Support is what a site says about user API keys before an app asks for one.
 type Support struct {
-	Site       string // where the site really is, after its redirects
+	Site       string // the address of the site, after its redirects
 	APIVersion int    // 4 today
-	DeviceCode bool   // a person may approve on another machine
+	DeviceCode bool   // the site has the device flow
 
-	// Description is what a userkeys site tells of what it allows; nil where a
-	// site tells nothing, as Discourse does.
+	// Description is what a userkeys site says about what it allows; nil if the site does not describe itself, like a
+	// Discourse.
 	Description *userkeys.Description
-	// DescriptionUnknown tells that there may be one: the site could not be asked for it now.
+	// DescriptionUnknown reports that the site could not be asked for its description now.
 	DescriptionUnknown bool
 }
 
-// Speaks says in words which generation of the protocol the site speaks.
+// Speaks returns the generation of the protocol that the site speaks, in words.
 func (s Support) Speaks() string {
 	switch {
 	case s.Description != nil:
@@ -35,8 +35,8 @@ func (s Support) Speaks() string {
 	return "Discourse before 2026"
 }
 
-// CallsItself is the address that a userkeys site has for itself, as [ParseSite] writes it, if that is another than
-// Site; else empty. There the device flow and what the site links to lead.
+// CallsItself returns the address that a userkeys site has for itself, as [ParseSite] writes it, if it differs
+// from Site; else empty. The device flow and the site's links lead to that address.
 func (s Support) CallsItself() string {
 	if s.Description == nil {
 		return ""
@@ -49,8 +49,8 @@ func (s Support) CallsItself() string {
 	return named
 }
 
-// Limits returns how often a key may be used on the site: what the site describes, else the usual limits of a
-// Discourse, which does not tell. 0 is no limit of that kind.
+// Limits returns how often a key may be used on the site: what the site describes, or the usual limits of a
+// Discourse, which does not describe them. 0 means that there is no limit of that kind.
 func (s Support) Limits() userkeys.DescribedLimits {
 	if s.Description == nil {
 		return userkeys.DescribedLimits{PerMinute: 20, PerDay: 2880}
@@ -58,9 +58,8 @@ func (s Support) Limits() userkeys.DescribedLimits {
 	return s.Description.Limits
 }
 
-// Flows are the ways to ask for a key that are known to work on the site, the
-// most convenient first. A Discourse does not tell which redirects it allows:
-// whether the loopback works there is for [Authorization.Check] to find out.
+// Flows returns the flows that are known to work on the site, the most convenient first. A Discourse does not say
+// which redirects it allows: [Authorization.Check] finds out whether the loopback flow works there.
 func (s Support) Flows() []Flow {
 	var all []Flow
 	if s.Description != nil && s.Description.Redirects.Loopback {
@@ -72,18 +71,20 @@ func (s Support) Flows() []Flow {
 	return append(all, FlowPaste)
 }
 
-// minAPIVersion is the first version with scopes and sealed answers.
+// minAPIVersion is the first version of the protocol with scopes and encrypted payloads.
 const minAPIVersion = 2
 
-// Bounds of a description: more is no help to anybody, and work.
+// Bounds of a description, so that a site cannot make an app work without end.
 const (
 	maxDescribedScopes = 200
 	maxDescribedRoutes = 100
 )
 
-// Probe asks whether site gives user API keys, and what it tells of itself. It needs no key and
-// shows the person nothing.
-// Errors: [userkeys.Unavailable] if nobody answers, [userkeys.NotFound] if it gives none.
+// Probe asks a site whether it offers user API keys, and for its description. It needs no key, and no user is
+// asked.
+//
+// Errors: [userkeys.Unavailable] if the site does not answer, [userkeys.NotFound] if it offers no keys, an
+// [*APIError] if it cannot say now.
 func Probe(ctx context.Context, base *http.Client, site string) (Support, error) {
 	site, err := ParseSite(site)
 	if err != nil {
@@ -124,8 +125,8 @@ func Probe(ctx context.Context, base *http.Client, site string) (Support, error)
 	return s, ctx.Err()
 }
 
-// describe reads the site's description. That there is none, or none that can be
-// read, says that the site is no userkeys site; that it cannot be asked now is an error.
+// describe requests the site's description. It returns nil without an error if there is none, or none that can be
+// read: then the site is not userkeys.
 func describe(ctx context.Context, base *http.Client, site string) (*userkeys.Description, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, site+descriptionPath, nil)
 	if err != nil {
@@ -146,7 +147,7 @@ func describe(ctx context.Context, base *http.Client, site string) (*userkeys.De
 	return &d, nil
 }
 
-// strangersClient makes the calls that carry no key; base, or one with bounds of its own.
+// strangersClient returns the client for calls without a key: base, or one with time limits if base is nil.
 func strangersClient(base *http.Client) *http.Client {
 	if base != nil {
 		return base
@@ -154,16 +155,16 @@ func strangersClient(base *http.Client) *http.Client {
 	return &http.Client{Timeout: requestTimeout}
 }
 
-// stayingClient is [strangersClient] that takes a redirect for the answer: what it
-// asks lives where the site is, and a redirect means something there.
+// stayingClient is [strangersClient] that returns a redirect as the answer, because redirects of these routes have
+// a meaning.
 func stayingClient(base *http.Client) *http.Client {
 	hc := *strangersClient(base)
 	hc.CheckRedirect = stay
 	return &hc
 }
 
-// followSafely follows a site that moved, but never from https to http: the
-// key would travel where others read it.
+// followSafely follows the redirects of a site that has moved, but none from https to http, where others can read
+// keys.
 func followSafely(req *http.Request, via []*http.Request) error {
 	if len(via) >= 5 {
 		return userkeys.Errorf(userkeys.Unavailable, "the site redirects in circles")

@@ -12,71 +12,74 @@ import (
 	"userkeys"
 )
 
-// Bounds of what is taken from whoever finds the push URL.
+// Bounds of a push: anybody may send requests to a push URL.
 const (
 	maxPushBytes     = 256 << 10
 	maxPushClients   = userkeys.MaxPushSignatures
 	maxPushTextRunes = 1000 // an excerpt has 400
 )
 
-// A Push is what a site sent to an app's push URL. Its texts are one line each, safe to show, but for ClientID
-// and Body.
+// A Push is a request of a site to an app's push URL: notifications for users of the app. All texts but ClientID
+// and Body are one line each and safe to show.
 type Push struct {
-	// the same at every try to deliver it: what is to happen once goes by this; empty if it is not signed
+	// ID is the same at every try to deliver the push; empty if the push is not signed.
 	ID            string
 	SentAt        time.Time
-	Site          string // the site's address, as [ParseSite] writes it
+	Site          string // the address of the site, as [ParseSite] writes it
 	Title         string // the site's
 	Description   string // the site's
 	Notifications []PushNotification
-	LeftOut       int    // notifications for clients whose secret did not sign the push, or that nobody can read
-	Body          []byte // as it came, with all notifications
+	LeftOut       int    // how many more the push has: for clients whose secrets have not signed it, or in another form
+	Body          []byte // the whole body as it was received
 
 	marks []pushMark // what a ReplayGuard knows it by: for each client one for each secret that signed for it
 }
 
-// A PushNotification is one notification for one client of a site. Its JSON has the wire's names.
+// A PushNotification is one notification for one client of a site. Its JSON has the names of the wire.
 type PushNotification struct {
-	// whose it is: the client_id that the key was asked for with, as it is, to be compared; show its
-	// [userkeys.Printable] form
+	// ClientID is the client_id that the key was asked for with, unchanged, to be compared. To show it, use
+	// [userkeys.Printable].
 	ClientID string `json:"client_id"`
-	// of the person's list; 0 if the site does not say (Discourse)
+	// NotificationID is the id in the user's list; 0 if the site does not say, like a Discourse.
 	NotificationID int64 `json:"notification_id,omitempty"`
-	// Discourse's number: 1 mentioned, 2 replied, 6 personal message, ...
+	// Type is one of Discourse's numbers: 1 mentioned, 2 replied, 6 personal message, ...
 	Type       int    `json:"notification_type"`
 	TopicTitle string `json:"topic_title,omitempty"`
 	TopicID    int64  `json:"topic_id,omitempty"`
 	PostNumber int    `json:"post_number,omitempty"`
 	Excerpt    string `json:"excerpt,omitempty"`
-	Username   string `json:"username,omitempty"` // who caused it
+	Username   string `json:"username,omitempty"` // the user who caused it
 	GroupName  string `json:"group_name,omitempty"`
-	// a line to show in place of one's own, in the person's language
+	// TranslatedTitle is a text in the user's language to show instead of one of the app.
 	TranslatedTitle string `json:"translated_title,omitempty"`
-	Tag             string `json:"tag,omitempty"` // what a newer notification replaces
-	URL             string `json:"url,omitempty"` // where it leads, on the site; empty if nowhere
+	Tag             string `json:"tag,omitempty"` // a newer notification replaces one with the same tag
+	URL             string `json:"url,omitempty"` // an address on the site; may be empty
 }
 
-// A PushVerifier checks pushes for many keys: an app's on many sites, or for many people. For one key there is
-// [VerifyPush].
+// A PushVerifier verifies pushes for many keys, of many sites or users. [VerifyPush] is enough for one key.
 type PushVerifier struct {
-	// Secrets finds the secrets that the app has for a client on a site, by what a push claims; the address is as
-	// [ParseSite] writes it. There may be several, while a key is renewed, and none. An error of it says that the
-	// app cannot tell now.
+	// Secrets returns the secrets that the app has for a client on a site, whose address is as [ParseSite] writes it.
+	// There may be none, or several while a key is renewed. It returns an error if it cannot say now.
 	Secrets func(site, clientID string) ([]userkeys.PushSecret, error)
 	Now     func() time.Time // nil: the clock
 }
 
-// VerifyPush reads and verifies a push for one key: at most 256 KiB, signed with one of its secrets, sent
-// within [userkeys.PushTolerance] of now. What the app does with it should be done once: see [ReplayGuard].
-// [PushStatus] is what to answer.
+// VerifyPush reads a push for one key and verifies it: it has at most 256 KiB, is signed with one of the secrets,
+// and was sent within [userkeys.PushTolerance] of now. Use a [ReplayGuard] to act once on each push, and answer
+// the request with [PushStatus]. Give it the secrets of several keys only if whoever has one may speak for all;
+// else use a [PushVerifier].
 //
-// Give secrets of several keys only if who has one may speak for all; else there is [PushVerifier].
+// Errors: [userkeys.InvalidAccess] if the signature does not fit, [userkeys.InvalidParameters] and
+// [userkeys.BodyTooLarge] if the request is not a push.
 func VerifyPush(r *http.Request, secrets ...userkeys.PushSecret) (Push, error) {
 	return PushVerifier{Secrets: func(string, string) ([]userkeys.PushSecret, error) { return secrets, nil }}.Verify(r)
 }
 
-// Verify reads and verifies a push. A client's notifications are in it only if a secret of that client, on the
-// site that the push names, has signed it: the secret of one app, or of one site, must not speak for others.
+// Verify reads and verifies a push. The result has the notifications only of those clients whose secrets, for the
+// site that the push names, have signed it, because the secret of one app, or of one site, must not speak for
+// others.
+//
+// Errors: those of [VerifyPush], and [userkeys.Unavailable] if Secrets fails.
 func (v PushVerifier) Verify(r *http.Request) (Push, error) {
 	now := v.Now
 	if now == nil {
@@ -99,7 +102,7 @@ func (v PushVerifier) Verify(r *http.Request) (Push, error) {
 		return Push{}, err
 	}
 	p.ID = h.ID
-	p.SentAt, _ = h.SentAt() // it was read before
+	p.SentAt, _ = h.SentAt() // pushHeaders has read it
 	all := len(p.Notifications)
 	p.Notifications = slices.DeleteFunc(p.Notifications,
 		func(n PushNotification) bool { return !k.signed(n.ClientID, signers) })
@@ -108,8 +111,8 @@ func (v PushVerifier) Verify(r *http.Request) (Push, error) {
 	return p, nil
 }
 
-// pushHeaders are the three headers, each of which must be there once: of two, programs on the way may each see
-// another.
+// pushHeaders reads the three headers of a signed push. Each must be there once: of two, a proxy before the app
+// may have checked the other one.
 func pushHeaders(h http.Header) (userkeys.PushHeaders, error) {
 	for _, name := range []string{userkeys.PushIDHeader, userkeys.PushTimestampHeader, userkeys.PushSignatureHeader} {
 		if len(h.Values(name)) > 1 {
@@ -127,7 +130,7 @@ func pushHeaders(h http.Header) (userkeys.PushHeaders, error) {
 	return out, err
 }
 
-// knownSecrets are the candidates for a push, and whose they are.
+// knownSecrets are the secrets that may have signed a push, and the clients that they belong to.
 type knownSecrets struct {
 	secrets []userkeys.PushSecret
 	of      map[string][]int // places in secrets, by client id
@@ -137,8 +140,8 @@ func (k knownSecrets) signed(clientID string, signers []int) bool {
 	return slices.ContainsFunc(k.of[clientID], func(i int) bool { return slices.Contains(signers, i) })
 }
 
-// marks are those of a push that signers, places in secrets, have signed; of one without a notification that of
-// the client "".
+// marks returns the marks of a push that the secrets at the indexes signers have signed. A push without
+// notifications has marks for the client "".
 func (k knownSecrets) marks(p Push, signers []int) []pushMark {
 	var marks []pushMark
 	marked := map[string]bool{}
@@ -161,7 +164,7 @@ func (k knownSecrets) marks(p Push, signers []int) []pushMark {
 	return marks
 }
 
-// secrets looks up the candidates: once for each client that the push names; for "" if it has no notification.
+// secrets looks up the secrets for each client that the push names; for the client "" if it has no notifications.
 func (v PushVerifier) secrets(p Push) (knownSecrets, error) {
 	clients := []string{}
 	for _, n := range p.Notifications {
@@ -203,8 +206,9 @@ func (v PushVerifier) secrets(p Push) (knownSecrets, error) {
 	return k, nil
 }
 
-// PushStatus is the HTTP status to answer a push with: 200 for nil and for one that was seen already; 401 for
-// one that is not genuine; 400 or 413 for what is no push; 503 for what may work at another try.
+// PushStatus returns the HTTP status to answer a push with, by the error of verifying or handling it: 200 for nil
+// and [ErrPushSeen], 401 if the push is not genuine, 400 or 413 if the request is no push, 503 if another try may
+// succeed.
 func PushStatus(err error) int {
 	switch {
 	case err == nil, errors.Is(err, ErrPushSeen):
@@ -220,7 +224,7 @@ func PushStatus(err error) int {
 	return http.StatusServiceUnavailable
 }
 
-// readPush reads the body, which nobody vouches for yet.
+// readPush reads a push that is not verified yet.
 func readPush(r *http.Request) (Push, error) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxPushBytes+1))
 	if err != nil {

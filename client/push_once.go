@@ -11,8 +11,8 @@ import (
 
 const sha256Size = sha256.Size
 
-// ErrPushSeen is a push that was here before, all of it: a site that did not hear our answer sends it again,
-// and so does whoever kept a copy. Answer it as a success. It is shared; do not change it.
+// ErrPushSeen says that everything in a push was handled before: a site sends a push again if it did not receive
+// the answer, and so may somebody who has a copy. Answer it like a success. The value is shared; do not change it.
 var ErrPushSeen = &userkeys.Error{
 	Code: userkeys.Conflict, Reason: "seen already", Public: "this push was here before",
 }
@@ -23,12 +23,10 @@ const (
 	seenPushFor   = 2 * userkeys.PushTolerance // from the earliest clock that is borne with to the latest
 )
 
-// A ReplayGuard sees to it that a push is acted on once for each client, for as long as a copy of it would
-// verify. A site that does not reach the app tries the same push again for a day, and later than that nothing
-// is remembered: what must not happen twice even then is kept by the app beside the push's id. It remembers at
-// most 100,000 pushes of the last minutes, each once for every client and every secret that signed for it, and
-// refuses more with [userkeys.Unavailable] rather than forget one. Make one with [NewReplayGuard] for all
-// requests.
+// A ReplayGuard makes an app act on a push once for each client. It remembers at most 100,000 pushes, each as long
+// as a copy of it would verify, and refuses more with [userkeys.Unavailable] rather than forget one. A site
+// repeats a push that was not answered for a day: what must not happen twice even then, the app notes by the
+// push's ID in its own database. [NewReplayGuard] makes one, for all requests of the app.
 type ReplayGuard struct {
 	Now func() time.Time // nil: the clock
 
@@ -37,16 +35,17 @@ type ReplayGuard struct {
 	turned     time.Time                 // when young began
 }
 
-// NewReplayGuard makes a ReplayGuard that has seen nothing.
+// NewReplayGuard returns a ReplayGuard that has seen no push.
 func NewReplayGuard() *ReplayGuard {
 	return &ReplayGuard{young: map[[sha256Size]byte]bool{}}
 }
 
-// Once acts on a push by calling do with what is new in it: the notifications of clients that it was not done
-// for before. A try after the first may have some, as where a second key has got the same address since. If
-// there is nothing new that is [ErrPushSeen], and while some of it is being done it is [userkeys.Unavailable].
-// If do fails the push is not remembered, so that the site's next try comes through. An unsigned push is always
-// acted on.
+// Once calls do with those notifications of p whose clients it was not called for before. There may be some in a
+// repeated push, if a second key has got the same push URL since. If do fails, the push is not remembered, so that
+// the site's next try succeeds. Once calls do for every unsigned push.
+//
+// Errors: [ErrPushSeen] if nothing in p is new, [userkeys.Unavailable] while another request handles the same push
+// or if too many pushes are remembered, the error of do.
 func (g *ReplayGuard) Once(p Push, do func(Push) error) error {
 	fresh, err := g.begin(p)
 	if err != nil {
@@ -59,7 +58,7 @@ func (g *ReplayGuard) Once(p Push, do func(Push) error) error {
 	return err
 }
 
-// begin notes that somebody is at p, and gives what is new in it.
+// begin notes that p is being handled, and returns what is new in it.
 func (g *ReplayGuard) begin(p Push) (Push, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -109,7 +108,7 @@ func (g *ReplayGuard) end(p Push, done bool) {
 	}
 }
 
-// turn forgets what is old: each push stays for seenPushFor at least, and twice that at most.
+// turn forgets old pushes: each is remembered for seenPushFor at least, and for twice as long at most.
 func (g *ReplayGuard) turn() {
 	now := g.Now
 	if now == nil {
@@ -133,13 +132,13 @@ type pushMark struct {
 	sum      [sha256Size]byte
 }
 
-// markOf is the mark of a push for a client, by a secret that signed for it. The secret is in it: no site can
-// use up another one's ids.
+// markOf returns the mark of a push for a client, by a secret that has signed it. The mark depends on the secret,
+// so that one site cannot use up the ids of another.
 func markOf(s userkeys.PushSecret, id, clientID string) pushMark {
 	return pushMark{clientID, sha256.Sum256([]byte(s.Reveal() + "." + id + "." + clientID))} // no dot is in the first two
 }
 
-// without is p without what it has for some clients. p itself stays as it is.
+// without returns p without the notifications of some clients. p itself is not changed.
 func (p Push) without(clients map[string]bool) Push {
 	if len(clients) == 0 {
 		return p

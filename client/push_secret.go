@@ -8,10 +8,12 @@ import (
 	"userkeys"
 )
 
-// PushSecret fetches what the site signs this key's pushes with: see [VerifyPush]. It needs c's KeyPair, for the
-// site seals the secret to it. The secret is the key's as long as it lives; a renewed key may have another one.
+// PushSecret asks the site for the secret that it signs the pushes of this key with; see [VerifyPush]. It needs
+// c's KeyPair, to which the site encrypts the secret. The secret does not change while the key lives; a renewed
+// key may have another one. A Discourse does not sign pushes.
 //
-// It is an addition of userkeys: Discourse answers 404, and does not sign.
+// Errors: [userkeys.NotFound] if the site does not sign pushes, [userkeys.InvalidAccess] if the key gets none,
+// [userkeys.MissingParameter] without a KeyPair.
 func (c *Credential) PushSecret(ctx context.Context, base *http.Client) (userkeys.PushSecret, error) {
 	if c.KeyPair == nil {
 		return userkeys.PushSecret{}, userkeys.Errorf(userkeys.MissingParameter,
@@ -36,7 +38,7 @@ func (c *Credential) PushSecret(ctx context.Context, base *http.Client) (userkey
 	return secret, err
 }
 
-// noPushSecret says what a refusal means here. What the site says of a dead key is clear already.
+// noPushSecret says what a refusal of the secret means; the error of a key that has ended stays as it is.
 func noPushSecret(err error) error {
 	var api *APIError
 	if !errors.As(err, &api) || api.KeyIsDead() {

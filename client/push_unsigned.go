@@ -8,9 +8,13 @@ import (
 	"userkeys"
 )
 
-// ReadUnsignedPush reads a push of a site that does not sign, as Discourse's: all that vouches for it is the
-// site's secret_key in the body, which every receiver of that site's pushes knows. It must be secretKey; an
-// empty secretKey takes every push, of whoever sent it. Its Push has no ID, so it may come twice.
+// ReadUnsignedPush reads a push of a site that does not sign pushes, such as a Discourse. Such a push is only as
+// trustworthy as the site's secret_key in its body, which all receivers of that site's pushes know. The push must
+// have secretKey; with an empty secretKey every push is accepted, whoever sent it. The result has no ID, so that a
+// repeated push is not recognised.
+//
+// Errors: [userkeys.InvalidAccess] for another secret_key, [userkeys.InvalidParameters] and
+// [userkeys.BodyTooLarge] if the request is not a push.
 func ReadUnsignedPush(r *http.Request, secretKey string) (Push, error) {
 	p, err := readPush(r)
 	if err != nil {

@@ -13,13 +13,12 @@ import (
 
 const renewPath = "/user-api-key/renew.json"
 
-// Renew asks the site for a new key in the place of c's, with the same scopes
-// and a new end, and returns it as a new credential: nobody is asked again. It needs c's KeyPair.
-// The old key goes on for ten minutes, so keep the new
-// one first; if its answer is lost, renew again with the old one.
+// Renew asks the site to replace the key by a new one with the same scopes and a new end, and returns the new
+// credential. The user is not asked. Renew needs c's KeyPair. The old key works for ten more minutes: store the
+// new one before you use it, and if the answer is lost, renew again with the old one. A Discourse answers 404.
 //
-// It is an addition of userkeys: Discourse answers 404. An [APIError] with
-// status 409 says that only a new consent helps.
+// Errors: [userkeys.MissingParameter] without a KeyPair, [userkeys.Conflict] if only a new consent helps, those of
+// [Do].
 func (c *Credential) Renew(ctx context.Context, base *http.Client) (*Credential, error) {
 	if c.KeyPair == nil {
 		return nil, userkeys.Errorf(userkeys.MissingParameter, "to renew takes the key pair that the key was asked for with")
@@ -57,8 +56,8 @@ func (c *Credential) Renew(ctx context.Context, base *http.Client) (*Credential,
 	return &renewed, nil
 }
 
-// RenewalDue tells whether the time has come to renew a key that was given at issued: two
-// thirds of its life are over, and it has not ended. A key without an end is never due.
+// RenewalDue reports whether it is time to renew a key that was granted at issued: two thirds of its life are
+// over, and it has not ended. A key without an end is never due.
 func (c *Credential) RenewalDue(issued, now time.Time) bool {
 	if c.KeyPair == nil || c.ExpiresAt.IsZero() || !now.Before(c.ExpiresAt) {
 		return false

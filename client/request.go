@@ -10,39 +10,43 @@ import (
 	"userkeys"
 )
 
-// A Request is what an app asks of a person on a site. Nobody registers the
-// app: the name and the scopes are what the person is shown.
+// A Request is what an app asks a user of a site for. Apps are not registered: the user is shown the name and the
+// scopes.
 type Request struct {
-	Site            string          // https://forum.example, with its folder if it lies in one
-	ApplicationName string          // what people call the app
-	ClientID        string          // names this installation; a new key replaces the person's old one of the same id
-	Scopes          userkeys.Scopes // the least that the app can do with
+	Site            string          // such as https://forum.example, with its folder if it has one
+	ApplicationName string          // the name that the user is shown
+	ClientID        string          // of this installation; a new key replaces the user's old one with the same id
+	Scopes          userkeys.Scopes // as few as the app needs
 
-	// AuthRedirect is where the site sends the browser with the answer. Empty:
-	// the site shows the answer for the person to paste.
+	// AuthRedirect is the address that the site redirects the browser to with the payload. If it is empty the site
+	// shows the payload, for the user to copy.
 	AuthRedirect string
-	// PushURL is where the site should deliver the person's notifications; usually empty.
+	// PushURL is where the site should push the user's notifications to; usually empty.
 	PushURL string
-	// Padding of the sealed answer; empty means OAEP, the safer one. Sites that
-	// know only PKCS#1 ignore it, and [Authorization.Open] reads their answer too.
+	// Padding is how the site encrypts the payload; empty means OAEP. Sites that only have PKCS#1 ignore it, and
+	// [Authorization.Open] reads their payloads too.
 	Padding userkeys.Padding
-	// ExpiresIn asks for a key that ends by itself, in whole seconds; 0 does not ask.
+	// ExpiresIn asks for a key that expires, after a whole number of seconds; 0 does not ask.
 	ExpiresIn time.Duration
-	// KeyPair to seal to; nil means a fresh one of [DefaultBits].
+	// KeyPair is the key pair to encrypt the payload to; nil means a new one of [DefaultBits].
 	KeyPair *KeyPair
 }
 
-// An Authorization is a request under way: where to send the browser, and
-// what is needed to open the answer. An app that must survive a restart in
-// between keeps all of its fields, KeyPair by [KeyPair.PrivatePEM].
+// An Authorization is a request that the user has not approved yet: the address to send the browser to, and what
+// opens the payload. An app that must survive a restart in between stores all fields, KeyPair by
+// [KeyPair.PrivatePEM].
 type Authorization struct {
 	Request Request
 	KeyPair *KeyPair
-	Nonce   string // comes back inside the sealed answer, which proves that it answers this request
-	URL     string // where to send the browser
+	Nonce   string // the payload repeats it, which proves that it belongs to this request
+	URL     string // the address to send the browser to
 }
 
-// Begin checks r and makes what travels: key pair, nonce, address.
+// Begin checks r and generates its key pair, its nonce and the address to send the browser to. It makes no
+// request.
+//
+// Errors: [userkeys.MissingParameter], [userkeys.InvalidParameters], [userkeys.InvalidPadding],
+// [userkeys.InvalidExpiry].
 func Begin(r Request) (*Authorization, error) {
 	site, err := ParseSite(r.Site)
 	if err != nil {
@@ -65,7 +69,7 @@ func Begin(r Request) (*Authorization, error) {
 	return a, nil
 }
 
-// The paths of the wire that an app asks.
+// The paths of a site that this package requests.
 const (
 	newPath         = "/user-api-key/new"
 	revokePath      = "/user-api-key/revoke"
@@ -91,8 +95,8 @@ func (r Request) check() error {
 	return nil
 }
 
-// parameters leaves out what says nothing, also padding=pkcs1, which is what
-// sites do unasked.
+// parameters returns the parameters of the request, without those that are empty and without padding=pkcs1, which
+// sites use by default.
 func (a *Authorization) parameters() url.Values {
 	r := a.Request
 	q := url.Values{
@@ -118,8 +122,7 @@ func (a *Authorization) parameters() url.Values {
 	return q
 }
 
-// RandomID is 32 hex digits that nobody can guess: a nonce, or a client id to
-// keep for the life of an installation.
+// RandomID returns 32 random hex digits, for a nonce, or for a client id that an installation keeps.
 func RandomID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // crypto/rand.Read never fails

@@ -9,9 +9,10 @@ import (
 	"userkeys"
 )
 
-// ParseSite reads the address of a site as a person types it and returns its
-// one spelling: scheme, host, port unless usual, folder without a final slash.
-// Without a scheme it is https.
+// ParseSite reads the address of a site as a user types it and returns its canonical form: scheme, host, port if
+// it is not the usual one, and folder without a slash at the end. Without a scheme it is https.
+//
+// Errors: [userkeys.MissingParameter], [userkeys.InvalidParameters].
 func ParseSite(s string) (string, error) {
 	s = strings.TrimSpace(s)
 	if s == "" {
@@ -45,8 +46,8 @@ func ParseSite(s string) (string, error) {
 	return site.String(), nil
 }
 
-// PlainHTTP tells whether what travels to site can be read on the way: http
-// to anything but this machine itself. Keys do not belong there.
+// PlainHTTP reports whether others can read what is sent to site, because it is http and not on this machine. Do
+// not send keys to such a site.
 func PlainHTTP(site string) bool {
 	u, err := url.Parse(site)
 	if err != nil || u.Scheme != "http" {
@@ -56,9 +57,9 @@ func PlainHTTP(site string) bool {
 	return u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback())
 }
 
-// OnSite tells whether u lies on site (as [ParseSite] writes it): same scheme, host and
-// port, and inside its folder if it has one, so that neighbours on a shared
-// host are strangers. An address with a user name is nobody's: it looks like another one.
+// OnSite reports whether u is an address on site, which is as [ParseSite] writes it: it has the same scheme, host
+// and port, is inside of the site's folder if there is one, and has no user name, which could make it look like
+// another address.
 func OnSite(site string, u *url.URL) bool {
 	s, err := url.Parse(site)
 	if err != nil || u == nil || u.User != nil || u.Scheme != s.Scheme {

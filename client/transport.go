@@ -11,26 +11,24 @@ import (
 	"userkeys"
 )
 
-// A Transport sends a key with every request to its site. Requests to anybody
-// else (another host, port or scheme; outside the site's folder), also those that follow a redirect,
-// pass without the key: a site's link to elsewhere must not hand the key to elsewhere.
+// A Transport adds a key to every request to its site. Requests to other hosts, ports or schemes, or out of the
+// site's folder, are sent without the key; so are redirects to them.
 //
-// With MaxWait it bears with limits and outages of its site, as far as that is safe: what
-// was refused for a limit (429) waits as long as the site says and is sent again; a request
-// that only reads is also sent again after a 502, 503 or 504, and once after no answer at all. A
-// request that may have changed something is never sent twice unless the site said
-// that it was refused for a limit. What would take longer, such as the end of
-// a day's limit, comes back at once.
+// With MaxWait it also waits for rate limits and outages of the site, as far as that is safe. A request that was
+// refused because of a rate limit (429) is sent again after the time that the site says. A request that only reads
+// is sent again after a 502, 503 or 504, and once if there was no answer. A request that may have changed
+// something is sent again only after a 429. If the wait would take longer than MaxWait, such as until the end of a
+// day's limit, the refusal is returned at once.
 type Transport struct {
 	Credential *Credential
 	Base       http.RoundTripper // nil: http.DefaultTransport
-	MaxWait    time.Duration     // for all waits of one request together; 0: never wait, never repeat
+	MaxWait    time.Duration     // of all waits of one request together; 0: no waits and no repetition
 }
 
-// usualPause is how long to wait for a site that is out and does not say for how long.
+// usualPause is how long to wait for a site that has an outage and does not say for how long.
 const usualPause = time.Second
 
-// RoundTrip sends a copy of r with the headers in place.
+// RoundTrip sends a copy of r with the key. It implements [http.RoundTripper].
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if t.Credential == nil {
 		if r.Body != nil {
@@ -58,7 +56,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// send sends a copy of r; again, with a body of its own.
+// send sends a copy of r. If again is true the copy gets a body of its own.
 func (t *Transport) send(r *http.Request, again bool) (*http.Response, error) {
 	base := t.Base
 	if base == nil {
@@ -92,8 +90,7 @@ func (t *Transport) send(r *http.Request, again bool) (*http.Response, error) {
 	return resp, err
 }
 
-// hideKey takes the key out of a refusal that repeats the request, as some sites and proxies do:
-// refusals are shown and logged.
+// hideKey removes the key from a refusal that repeats the request, because refusals are shown and logged.
 func (t *Transport) hideKey(resp *http.Response) {
 	key := t.Credential.Key.Reveal()
 	if key == "" {
@@ -120,17 +117,17 @@ func (t *Transport) hideKey(resp *http.Response) {
 	}
 }
 
-// broken is the rest of a body that broke off.
+// broken is the rest of a body whose connection broke.
 type broken struct{ err error }
 
 func (b broken) Read([]byte) (int, error) { return 0, b.err }
 
-// replayable tells whether r can be sent twice at all.
+// replayable reports whether r can be sent twice.
 func replayable(r *http.Request) bool {
 	return r.Body == nil || r.Body == http.NoBody || r.GetBody != nil
 }
 
-// pauseAfter is how long to wait before r is sent again; 0: it is not.
+// pauseAfter returns how long to wait before r is sent again; 0 if it must not be.
 func (t *Transport) pauseAfter(r *http.Request, resp *http.Response, err error, again bool) time.Duration {
 	reads := r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == ""
 	switch {
@@ -152,7 +149,7 @@ func (t *Transport) pauseAfter(r *http.Request, resp *http.Response, err error, 
 	return 0
 }
 
-// peekRetryAfter reads how long a limit lasts, and leaves the body to be read again.
+// peekRetryAfter reads how long a rate limit lasts, and leaves the body to be read again.
 func peekRetryAfter(resp *http.Response) time.Duration {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBytes)) // what came is enough
 	resp.Body = struct {
@@ -162,7 +159,7 @@ func peekRetryAfter(resp *http.Response) time.Duration {
 	return ParseError(resp.StatusCode, resp.Header, body).RetryAfter
 }
 
-// sleep waits, or gives the error of ctx.
+// sleep waits for d, and returns the error of ctx if it ends before.
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

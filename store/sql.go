@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"userkeys"
+
 	"userkeys/site"
 )
 

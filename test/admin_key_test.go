@@ -17,7 +17,7 @@ import (
 	"userkeys/site"
 )
 
-// adminRoutes are the routes of the JSON admin API, read from their source.
+// adminRoutes returns the routes of the JSON admin API, read from the server's source.
 func adminRoutes(t *testing.T) []string {
 	t.Helper()
 	text, err := os.ReadFile("../server/admin.go")
@@ -26,7 +26,8 @@ func adminRoutes(t *testing.T) []string {
 	}
 	var out []string
 	for _, m := range regexp.MustCompile(`\{"([A-Z]+ /[^"]*)", admin(?:Read|Write)(?:\.needing\([a-zA-Z.]+\))?, administrator`).FindAllStringSubmatch(string(text), -1) {
-		out = append(out, strings.NewReplacer("{username}/", "alice/", "{username}", "alice.json", "{id}", "999999", "{name}", "title.json").Replace(m[1]))
+		out = append(out, strings.NewReplacer("{username}/", "alice/", "{username}", "alice.json", "{id}", "999999", "{name}",
+			"title.json").Replace(m[1]))
 	}
 	if len(out) != 15 {
 		t.Fatalf("%d routes: %q", len(out), out)
@@ -34,7 +35,7 @@ func adminRoutes(t *testing.T) []string {
 	return out
 }
 
-// TestAdminAPIIsTheAdministrators is AD1 for the JSON admin API on a whole site.
+// TestAdminAPIIsTheAdministrators tries every route of the JSON admin API as everybody (AD1).
 func TestAdminAPIIsTheAdministrators(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -77,7 +78,10 @@ func TestAdminAPIIsTheAdministrators(t *testing.T) {
 			"admin key as a user":      {program(any.As("alice")), denied.saying("only an administrator")},
 			"admin key as nobody":      {program(any), denied.saying("Api-Username")},
 			"admin key of a moderator": {program(sc.Program("mod")), denied.saying("only an administrator")},
-			"no admin key":             {program(&testkit.Program{Site: sc.Site, Key: site.NewAdminKey(), Acts: "root"}), want{status: 403, kind: "invalid_access", reason: "invalid admin API key"}},
+			"no admin key": {
+				program(&testkit.Program{Site: sc.Site, Key: site.NewAdminKey(), Acts: "root"}),
+				want{status: 403, kind: "invalid_access", reason: "invalid admin API key"},
+			},
 		} {
 			for _, route := range adminRoutes(sc.t) {
 				method, path, _ := strings.Cut(route, " ")
@@ -97,7 +101,7 @@ func TestAdminAPIIsTheAdministrators(t *testing.T) {
 	})
 }
 
-// TestAdminAPIManages plays what a site's own program does in a day.
+// TestAdminAPIManages does with the admin API what a program of the site does: users, keys, clients, settings, the log.
 func TestAdminAPIManages(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -105,7 +109,8 @@ func TestAdminAPIManages(t *testing.T) {
 		sc.Set("max_admin_api_reqs_per_minute", "10000")
 		root := sc.Program("").As("root")
 		sc.row("a user that was made signs in, and loses everything when suspended", func(sc *scene) {
-			root.Call("POST", "/user-api-key/admin/users.json", `{"username":"carol","trust_level":2,"groups":["editors"],"password":"`+testkit.Password+`"}`).Must(sc.t, 200, `"groups":["editors"]`)
+			root.Call("POST", "/user-api-key/admin/users.json",
+				`{"username":"carol","trust_level":2,"groups":["editors"],"password":"`+testkit.Password+`"}`).Must(sc.t, 200, `"groups":["editors"]`)
 			carol := sc.Person("carol")
 			app := sc.App("carols", "read").Connect(carol)
 			root.Call("POST", "/user-api-key/admin/users/CAROL/suspend.json", "").Must(sc.t, 200, `"suspended_at":"20`)
@@ -129,7 +134,8 @@ func TestAdminAPIManages(t *testing.T) {
 		sc.row("what is wrong with a user is said", func(sc *scene) {
 			root.Call("POST", "/user-api-key/admin/users.json", `{"username":"ALICE"}`).Must(sc.t, 409, "taken")
 			root.Call("POST", "/user-api-key/admin/users.json", `{"username":"a b"}`).Must(sc.t, 400, "a user name has")
-			root.Call("POST", "/user-api-key/admin/users.json", `{"username":"x","groups":["admins"]}`).Must(sc.t, 400, "given by the site itself")
+			root.Call("POST", "/user-api-key/admin/users.json", `{"username":"x","groups":["admins"]}`).Must(sc.t, 400,
+				"given by the site itself")
 			root.Call("PUT", "/user-api-key/admin/users/alice.json", `{"trust_level":5}`).Must(sc.t, 400, "0 to 4")
 			root.Call("GET", "/user-api-key/admin/users/x.json", "").Must(sc.t, 404)
 		})
@@ -158,33 +164,38 @@ func TestAdminAPIManages(t *testing.T) {
 			sc.Visitor().Get("/").Must(sc.t, 200, "By &lt;program&gt;")
 			root.Call("DELETE", "/user-api-key/admin/settings/title.json", "").Must(sc.t, 200)
 			sc.Visitor().Get("/").MustNot(sc.t, "By &lt;program&gt;")
-			root.Call("PUT", "/user-api-key/admin/settings/allow_user_api_key_scopes.json", `{"value":"read|no_such_scope"}`).Must(sc.t, 400, "no scope no_such_scope")
+			root.Call("PUT", "/user-api-key/admin/settings/allow_user_api_key_scopes.json",
+				`{"value":"read|no_such_scope"}`).Must(sc.t, 400, "no scope no_such_scope")
 		})
 		sc.row("keys are found by user and client, and revoked for good", func(sc *scene) {
 			app := sc.App("doomed", "read").Connect(sc.alice)
-			list := root.Call("GET", "/user-api-key/admin/keys.json?user=alice&client_id=doomed&live=true", "").Must(sc.t, 200, `"username":"alice"`)
+			list := root.Call("GET", "/user-api-key/admin/keys.json?user=alice&client_id=doomed&live=true", "").Must(sc.t, 200,
+				`"username":"alice"`)
 			var found struct{ Keys []struct{ ID int64 } }
 			if err := json.Unmarshal([]byte(list.Body), &found); err != nil || len(found.Keys) != 1 {
 				sc.t.Fatalf("%v %s", err, list.Body)
 			}
-			root.Call("POST", sprint("/user-api-key/admin/keys/%d/revoke.json", found.Keys[0].ID), "").Must(sc.t, 200, `{"success":"OK"}`)
+			root.Call("POST", sprint("/user-api-key/admin/keys/%d/revoke.json", found.Keys[0].ID), "").Must(sc.t, 200,
+				`{"success":"OK"}`)
 			if !app.Call("GET", "/session/current.json").IsRefused() {
 				sc.t.Error("the key still works")
 			}
 			sc.manage(sc.alice, "undo-revoke", sprint("%d", found.Keys[0].ID)).Must(sc.t, 403) // its owner cannot undo that
 			root.Call("POST", "/user-api-key/undo-revoke.json", sprint(`{"id":"%d"}`, found.Keys[0].ID)).Must(sc.t, 200, "OK")
 			app.Call("GET", "/session/current.json").Must(sc.t, 200)
-			root.Call("POST", "/user-api-key/revoke", sprint("id=%d", found.Keys[0].ID), "Content-Type", urlencoded).Must(sc.t, 200, "OK")
+			root.Call("POST", "/user-api-key/revoke", sprint("id=%d", found.Keys[0].ID), "Content-Type", urlencoded).Must(sc.t,
+				200, "OK")
 			root.Call("POST", "/user-api-key/revoke.json", `{"id":"999999"}`).Must(sc.t, 404)
 		})
 		sc.row("AD11 the log tells which key acted for whom", func(sc *scene) {
 			root.Call("GET", "/user-api-key/admin/audit.json?limit=1000", "").Must(sc.t, 200,
-				`"kind":"admin key","user_id":`, sprint(`"detail":"by admin key %d: carol, with 1 keys"`, root.ID), sprint("by admin key %d: title = By <program>", root.ID), "admin key created")
+				`"kind":"admin key","user_id":`, sprint(`"detail":"by admin key %d: carol, with 1 keys"`,
+					root.ID), sprint("by admin key %d: title = By <program>", root.ID), "admin key created")
 		})
 	})
 }
 
-// TestAdminKeyOfThePage makes a key as an administrator does at a browser.
+// TestAdminKeyOfThePage makes an admin API key on the page for administrators.
 func TestAdminKeyOfThePage(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -193,7 +204,8 @@ func TestAdminKeyOfThePage(t *testing.T) {
 		root.Get("/my/apps").Must(sc.t, 200, `href="/user-api-key/admin/api-keys"`)
 		sc.alice.Get("/my/apps").MustNot(sc.t, `href="/user-api-key/admin/api-keys"`)
 		page := root.Get("/user-api-key/admin/api-keys").Must(sc.t, 200, "There are no API keys")
-		made := root.Submit(page, "/user-api-key/admin/api-keys", "description", "backup", "username", "ALICE").Must(sc.t, 200, "backup")
+		made := root.Submit(page, "/user-api-key/admin/api-keys", "description", "backup", "username", "ALICE").Must(sc.t,
+			200, "backup")
 		text, ok := made.Text("user-api-key-payload")
 		if _, err := site.ParseAdminKey(text); !ok || err != nil {
 			sc.t.Fatalf("the page shows the key %q", text)
@@ -210,19 +222,21 @@ func TestAdminKeyOfThePage(t *testing.T) {
 		token := sc.tokenOf(root)
 		for _, from := range []string{"cross-site", "same-site"} {
 			sc.refused("AD2 a key made from "+from, badCSRF, func(sc *scene) testkit.Answer {
-				return post(root.At(sc.Site), "/user-api-key/admin/api-keys", urlencoded, url.Values{"description": {"x"}, "authenticity_token": {token}}.Encode(), "Sec-Fetch-Site", from)
+				return post(root.At(sc.Site), "/user-api-key/admin/api-keys", urlencoded,
+					url.Values{"description": {"x"}, "authenticity_token": {token}}.Encode(), "Sec-Fetch-Site", from)
 			})
 		}
 		sc.refused("AD2 a key made without the token", badCSRF, func(sc *scene) testkit.Answer {
 			return root.At(sc.Site).Post("/user-api-key/admin/api-keys", url.Values{"description": {"x"}})
 		})
 		sc.refused("AD1 a key made by a user", denied, func(sc *scene) testkit.Answer {
-			return sc.alice.Post("/user-api-key/admin/api-keys", url.Values{"description": {"x"}, "authenticity_token": {sc.tokenOf(sc.alice)}})
+			return sc.alice.Post("/user-api-key/admin/api-keys",
+				url.Values{"description": {"x"}, "authenticity_token": {sc.tokenOf(sc.alice)}})
 		})
 	})
 }
 
-// TestAdminKeyIsNoBackDoor is what an admin API key must not do, and what must not be one.
+// TestAdminKeyIsNoBackDoor tries what an admin API key must not open, and what must not count as one.
 func TestAdminKeyIsNoBackDoor(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -238,8 +252,10 @@ func TestAdminKeyIsNoBackDoor(t *testing.T) {
 				p.Call("POST", "/user-api-key/admin/api-keys.json", `{"description":"child"}`).Must(sc.t, 403, "invalid_access")
 			}
 			for _, p := range []*testkit.Program{root, narrow} {
-				p.Call("POST", "/user-api-key/admin/users.json", `{"username":"eve","admin":true,"password":"`+testkit.Password+`"}`).Must(sc.t, 403, "not for this admin API key")
-				p.Call("PUT", "/user-api-key/admin/users/root.json", `{"password":"`+testkit.Password+`"}`).Must(sc.t, 403, "not for this admin API key")
+				p.Call("POST", "/user-api-key/admin/users.json",
+					`{"username":"eve","admin":true,"password":"`+testkit.Password+`"}`).Must(sc.t, 403, "not for this admin API key")
+				p.Call("PUT", "/user-api-key/admin/users/root.json", `{"password":"`+testkit.Password+`"}`).Must(sc.t, 403,
+					"not for this admin API key")
 			}
 			narrow.Call("GET", "/user-api-key/admin/audit.json", "").Must(sc.t, 403, "missing permission: audit")
 		})
@@ -264,7 +280,10 @@ func TestAdminKeyIsNoBackDoor(t *testing.T) {
 		sc.refused("KU4 in the address", want{status: 403, kind: "not_logged_in"}, func(sc *scene) testkit.Answer {
 			return sc.Visitor().Get("/user-api-key/admin/keys.json?api_key=" + root.Key.Reveal() + "&api_username=root")
 		})
-		for _, path := range []string{"/my/apps", "/user-api-key/settings", "/user-api-key/new", "/user-api-key/admin/api-keys"} {
+		for _, path := range []string{
+			"/my/apps", "/user-api-key/settings", "/user-api-key/new",
+			"/user-api-key/admin/api-keys",
+		} {
 			sc.refused("a page is not for it: "+path, want{status: 403, kind: "invalid_access", reason: "not for admin API keys"}, func(sc *scene) testkit.Answer {
 				return root.Call("GET", path, "", "Cookie", sc.cookie(sc.alice))
 			})
@@ -286,11 +305,19 @@ func TestAdminKeyIsNoBackDoor(t *testing.T) {
 			own.Call("GET", "/session/current.json", "").Must(sc.t, 403, "invalid admin API key")
 		})
 		sc.row("AD12 LK1 no secret in an answer of the admin API, or in the log", func(sc *scene) {
-			root.Call("PUT", "/user-api-key/admin/settings/push_api_secret_key.json", `{"value":"planted-secret-value"}`).Must(sc.t, 200)
-			root.Call("POST", "/user-api-key/admin/users.json", `{"username":"dora","password":"planted password 1"}`).Must(sc.t, 200)
+			root.Call("PUT", "/user-api-key/admin/settings/push_api_secret_key.json",
+				`{"value":"planted-secret-value"}`).Must(sc.t, 200)
+			root.Call("POST", "/user-api-key/admin/users.json", `{"username":"dora","password":"planted password 1"}`).Must(sc.t,
+				200)
 			sc.Person("alice")
-			secrets := []string{"planted", "argon2", sc.victim.Key.Reveal(), any.Key.Reveal(), root.Key.Reveal(), sprint("%x", root.Key.Hash())}
-			for _, c := range sc.alice.HTTP.Jar.Cookies(&url.URL{Scheme: "http", Host: strings.TrimPrefix(sc.URL, "http://"), Path: "/"}) {
+			secrets := []string{
+				"planted", "argon2", sc.victim.Key.Reveal(), any.Key.Reveal(), root.Key.Reveal(),
+				sprint("%x", root.Key.Hash()),
+			}
+			for _, c := range sc.alice.HTTP.Jar.Cookies(&url.URL{
+				Scheme: "http", Host: strings.TrimPrefix(sc.URL, "http://"),
+				Path: "/",
+			}) {
 				secrets = append(secrets, c.Value)
 			}
 			if len(secrets) < 7 {
@@ -312,7 +339,8 @@ func TestAdminKeyIsNoBackDoor(t *testing.T) {
 			p := sc.Program("alice")
 			p.Call("GET", "/session/current.json", "").Must(sc.t, 200)
 			p.Call("GET", "/session/current.json", "").Must(sc.t, 200)
-			a := p.Call("GET", "/session/current.json", "").Must(sc.t, http.StatusTooManyRequests, `"error_type":"rate_limit"`, "limit: 2 per 60 s")
+			a := p.Call("GET", "/session/current.json", "").Must(sc.t, http.StatusTooManyRequests, `"error_type":"rate_limit"`,
+				"limit: 2 per 60 s")
 			if got := a.Header.Get("Discourse-Rate-Limit-Error-Code"); got != "admin_api_key_rate_limit" || a.Header.Get("Retry-After") == "" {
 				sc.t.Errorf("the code is %q, Retry-After %q", got, a.Header.Get("Retry-After"))
 			}
@@ -321,7 +349,7 @@ func TestAdminKeyIsNoBackDoor(t *testing.T) {
 	})
 }
 
-// TestAdminKeyBeforeAnUpstream: on the upstream's paths Api-Key is the upstream's own.
+// TestAdminKeyBeforeAnUpstream passes Api-Key on untouched where the path is the upstream's.
 func TestAdminKeyBeforeAnUpstream(t *testing.T) {
 	t.Parallel()
 	behind(t, func(sc *scene, up *testkit.Upstream) {

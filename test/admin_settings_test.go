@@ -10,7 +10,7 @@ import (
 	"userkeys/internal/testkit"
 )
 
-// TestSettingsPage holds the attacks AD on settings, and the rules that no site may be given.
+// TestSettingsPage tries the attacks AD on the page of settings, and values that no setting may have.
 func TestSettingsPage(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -26,23 +26,28 @@ func TestSettingsPage(t *testing.T) {
 		for _, from := range []string{"cross-site", "same-site"} {
 			sc.refused("AD2 CVE-2026-27589 "+from, badCSRF, set("allow_user_api_keys", "false", "Sec-Fetch-Site", from))
 		}
-		sc.refused("AD2 an older browser elsewhere", badCSRF, set("allow_user_api_keys", "false", "Sec-Fetch-Site", "", "Origin", "https://evil.example"))
+		sc.refused("AD2 an older browser elsewhere", badCSRF,
+			set("allow_user_api_keys", "false", "Sec-Fetch-Site", "", "Origin", "https://evil.example"))
 		sc.refused("AD2 no token", badCSRF, func(sc *scene) testkit.Answer {
-			return root.At(sc.Site).Post("/user-api-key/settings", url.Values{"name": {"allow_user_api_keys"}, "value": {"false"}})
+			return root.At(sc.Site).Post("/user-api-key/settings",
+				url.Values{"name": {"allow_user_api_keys"}, "value": {"false"}})
 		})
 		sc.refused("AD2 a user's own token", want{status: 403}, func(sc *scene) testkit.Answer {
-			return sc.alice.Post("/user-api-key/settings", url.Values{"name": {"allow_user_api_keys"}, "value": {"false"}, "authenticity_token": {sc.tokenOf(sc.alice)}})
+			return sc.alice.Post("/user-api-key/settings",
+				url.Values{"name": {"allow_user_api_keys"}, "value": {"false"}, "authenticity_token": {sc.tokenOf(sc.alice)}})
 		})
 		no := want{status: 400}
 		for _, rule := range []string{
 			"https://*example.com/cb", "*", "https://*/cb", "https://*.com/*", "http://*:*/", "*://x/", "javascript://app.example/*", "data:*", "https://a.*.example/", "https://app.example/*/cb",
 			"https://app.example@evil.example/*", "https://app.example/<script>alert(1)</script>",
 		} {
-			sc.refused("RD33 RD34 the redirect rule "+rule, no.notSaying("<script>alert"), set("allowed_user_api_auth_redirects", rule))
+			sc.refused("RD33 RD34 the redirect rule "+rule, no.notSaying("<script>alert"),
+				set("allowed_user_api_auth_redirects", rule))
 		}
 		for name, value := range map[string]string{
 			"max_user_api_reqs_per_minute": "-1", "max_user_api_reqs_per_day": "1e9", "allow_user_api_keys": "maybe", "user_api_key_prefix": "toolong",
-			"allow_user_api_key_scopes": "read/write", "user_api_key_allowed_groups": "a b", "title": strings.Repeat("a", 70000), "allowed_user_api_push_urls": "javascript:alert(1)",
+			"allow_user_api_key_scopes": "read/write", "user_api_key_allowed_groups": "a b", "title": strings.Repeat("a",
+				70000), "allowed_user_api_push_urls": "javascript:alert(1)",
 		} {
 			w := no
 			if len(value) > 64<<10 {
@@ -64,7 +69,10 @@ func TestSettingsPage(t *testing.T) {
 				root.At(sc.Site).Get(path).MustNot(sc.t, "<script>alert")
 			}
 		})
-		for _, query := range []string{"unused='", "unused=-1", "unused=99999999999999999999", "sort=name;drop", "sort=%27", "done=%3Cscript%3Ealert(1)", "a=%zz", strings.Repeat("a=b&", 500)} {
+		for _, query := range []string{
+			"unused='", "unused=-1", "unused=99999999999999999999", "sort=name;drop", "sort=%27",
+			"done=%3Cscript%3Ealert(1)", "a=%zz", strings.Repeat("a=b&", 500),
+		} {
 			sc.row("AD3 AD4 the list of apps with ?"+query[:min(len(query), 40)], func(sc *scene) {
 				a := sc.alice.Get("/my/apps?"+query).Must(sc.t, 200, "App victim")
 				a.MustNot(sc.t, "<script>alert", "drop")

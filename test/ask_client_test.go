@@ -12,7 +12,7 @@ import (
 	"userkeys/internal/testkit"
 )
 
-// registration is what an app registers by.
+// registration returns the form with which an app registers itself.
 func registration(app *testkit.App, change ...string) url.Values {
 	f := url.Values{
 		"client_id": app.Params["client_id"], "application_name": {"Registered"}, "public_key": app.Params["public_key"],
@@ -24,7 +24,7 @@ func registration(app *testkit.App, change ...string) url.Values {
 	return f
 }
 
-// register posts as an app does: without a browser.
+// register sends a registration as an app does, without a browser.
 func (sc *scene) register(f url.Values) testkit.Answer {
 	sc.t.Helper()
 	v := sc.Visitor()
@@ -33,7 +33,7 @@ func (sc *scene) register(f url.Values) testkit.Answer {
 	return v.Do(r)
 }
 
-// TestClientRegistration is W15, W13.4 and W8.2.
+// TestClientRegistration registers clients, well and badly (W15, W13.4, W8.2).
 func TestClientRegistration(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -50,8 +50,14 @@ func TestClientRegistration(t *testing.T) {
 		}{
 			"no client id": {"client_id", "", 400}, "no name": {"application_name", "", 400}, "no key": {"public_key", "", 400},
 			"no redirect": {"auth_redirect", "", 400}, "no scopes": {"scopes", "", 400},
-			"a key that is none": {"public_key", "x", 400}, "an address that is none": {"auth_redirect", "javascript:alert(1)", 400},
-			"a scope that the list lacks": {"scopes", "write", 403}, "a scope that nobody knows": {"scopes", "made_up", 403}, "a comma for scopes": {"scopes", ",", 400},
+			"a key that is none": {"public_key", "x", 400}, "an address that is none": {
+				"auth_redirect", "javascript:alert(1)",
+				400,
+			},
+			"a scope that the list lacks": {"scopes", "write", 403}, "a scope that nobody knows": {
+				"scopes", "made_up",
+				403,
+			}, "a comma for scopes": {"scopes", ",", 400},
 			"a client_id in use by a grant": {"client_id", "victim", 403},
 		} {
 			sc.row("W15 "+name, func(sc *scene) {
@@ -62,7 +68,8 @@ func TestClientRegistration(t *testing.T) {
 		sc.Visitor().Get("/user-api-key-client?client_id=victim").Must(sc.t, http.StatusBadRequest)
 		sc.register(registration(app)).Must(sc.t, http.StatusOK, `{"success":"OK"}`)
 		for _, method := range []string{"GET", "HEAD"} {
-			if a := sc.Visitor().Do(sc.Visitor().Request(method, "/user-api-key-client.json?client_id=fed", "")); a.StatusCode != 200 || a.Body != "" {
+			if a := sc.Visitor().Do(sc.Visitor().Request(method, "/user-api-key-client.json?client_id=fed",
+				"")); a.StatusCode != 200 || a.Body != "" {
 				sc.t.Errorf("%s: %d %q", method, a.StatusCode, a.Body)
 			}
 		}
@@ -70,7 +77,10 @@ func TestClientRegistration(t *testing.T) {
 
 		// The stored key and name count, the redirect must be the registered one, and the scopes are bounded.
 		ask := func(change ...string) testkit.Answer {
-			q := url.Values{"client_id": {"fed"}, "nonce": {"n"}, "scopes": {"read"}, "auth_redirect": {"https://app.example/cb"}}
+			q := url.Values{
+				"client_id": {"fed"}, "nonce": {"n"}, "scopes": {"read"},
+				"auth_redirect": {"https://app.example/cb"},
+			}
 			for i := 0; i+1 < len(change); i += 2 {
 				q.Set(change[i], change[i+1])
 			}
@@ -87,7 +97,8 @@ func TestClientRegistration(t *testing.T) {
 		}
 		ask("auth_redirect", "https://app.example/other").Must(sc.t, http.StatusOK, "letter by letter")
 		ask("scopes", "notifications").Must(sc.t, http.StatusOK, "registered for read")
-		ask("application_name", "Bank").Must(sc.t, http.StatusOK, "Registered").MustNot(sc.t, "<bdi id=\"application-name\">Bank")
+		ask("application_name", "Bank").Must(sc.t, http.StatusOK, "Registered").MustNot(sc.t,
+			"<bdi id=\"application-name\">Bank")
 
 		sc.row("W16 age and use keep a client", func(sc *scene) {
 			sc.Clock.Pass(29 * 24 * time.Hour)
@@ -106,7 +117,8 @@ func TestClientRegistration(t *testing.T) {
 			sc.Set("user_api_key_clients_create_per_day", "1")
 			sc.Clock.Pass(24 * time.Hour)
 			sc.register(registration(app, "client_id", "one")).Must(sc.t, http.StatusOK)
-			if a := sc.register(registration(app, "client_id", "two")).Must(sc.t, http.StatusTooManyRequests, `"error_type":"rate_limit"`); a.Header.Get("Retry-After") == "" {
+			if a := sc.register(registration(app, "client_id", "two")).Must(sc.t, http.StatusTooManyRequests,
+				`"error_type":"rate_limit"`); a.Header.Get("Retry-After") == "" {
 				sc.t.Error("no Retry-After")
 			}
 			sc.Set("create_user_api_key_client_ip_rate_limit_override_ips", "127.0.0.0/8")

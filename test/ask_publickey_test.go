@@ -20,7 +20,7 @@ import (
 	"userkeys/internal/testkit"
 )
 
-// otherKey is a key pair that is not the app's.
+// otherKey is a key pair of another app.
 var otherKey = sync.OnceValue(func() *rsa.PrivateKey {
 	k, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -29,7 +29,7 @@ var otherKey = sync.OnceValue(func() *rsa.PrivateKey {
 	return k
 })
 
-// TestPublicKeys holds the attacks PK: every key of the protocol's vectors, put to the whole site.
+// TestPublicKeys sends every public key of the protocol's vectors to a whole site.
 func TestPublicKeys(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("../testdata/publickeys/*.txt")
@@ -86,7 +86,7 @@ func (sc *scene) publicKeyRow(file string) {
 	}
 }
 
-// oddKeys are keys whose numbers are wrong: PK9 to PK12.
+// oddKeys are keys whose numbers are weak or wrong (PK1, PK8 to PK12).
 func oddKeys(t *testing.T) map[string]string {
 	t.Helper()
 	n := otherKey().N
@@ -124,7 +124,7 @@ func oddKeys(t *testing.T) map[string]string {
 	return out
 }
 
-// TestPayloadSizes: PK2, PK3, PK6, PK7, PK27.
+// TestPayloadSizes grants with the longest nonce that fits, and refuses the next longer one.
 func TestPayloadSizes(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../testdata/appkeys/app1024.pem")
@@ -143,7 +143,10 @@ func TestPayloadSizes(t *testing.T) {
 			{"PK6 1 024 bits with an expiry", "pkcs1", "60", 7},
 		} {
 			with := func(length int) []string {
-				return []string{"public_key", testkit.PublicPEM(&small.PublicKey), "nonce", strings.Repeat("n", length), "padding", c.padding, "expires_in_seconds", c.expires}
+				return []string{
+					"public_key", testkit.PublicPEM(&small.PublicKey), "nonce", strings.Repeat("n", length), "padding",
+					c.padding, "expires_in_seconds", c.expires,
+				}
 			}
 			sc.row(sprint("%s: a nonce of %d fits", c.row, c.longest), func(sc *scene) {
 				app := sc.App("small", "read").With(with(c.longest)...)
@@ -152,7 +155,8 @@ func TestPayloadSizes(t *testing.T) {
 				}
 				app.Connect(sc.alice).Call("GET", "/session/current.json").Must(sc.t, 200)
 			})
-			sc.refusedAsk(sprint("%s: a nonce of %d does not", c.row, c.longest+1), pageRefusal.saying("too large"), sc.ask(with(c.longest+1)...))
+			sc.refusedAsk(sprint("%s: a nonce of %d does not", c.row, c.longest+1), pageRefusal.saying("too large"),
+				sc.ask(with(c.longest+1)...))
 		}
 		for _, nonce := range []string{`<>&"'`, "\u00e9\u4e2d\U0001f600", "a b+c%20", `\u0041`} {
 			sc.row(sprint("PK7 the nonce comes back as it was: %q", nonce), func(sc *scene) {

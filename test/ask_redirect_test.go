@@ -18,8 +18,8 @@ import (
 	"userkeys/internal/testkit"
 )
 
-// TestRedirects holds the attacks RD: every address of the protocol's vectors, put to the
-// whole site. An accepted one is shown, and comes back byte for byte.
+// TestRedirects asks with every address of the protocol's vectors. An accepted one is shown, and the browser is sent to
+// it byte for byte.
 func TestRedirects(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -36,7 +36,8 @@ func TestRedirects(t *testing.T) {
 			case head == "" || head == "#":
 			case head == "rules":
 				// Rules that no site can be given leave the list empty: then nothing may pass.
-				rulesHold = sc.Authority.ChangeSetting(sc.t.Context(), "allowed_user_api_auth_redirects", rest, testkit.Command) == nil
+				rulesHold = sc.Authority.ChangeSetting(sc.t.Context(), "allowed_user_api_auth_redirects", rest,
+					testkit.Command) == nil
 				if !rulesHold {
 					sc.Set("allowed_user_api_auth_redirects", "")
 				}
@@ -77,13 +78,14 @@ func (sc *scene) redirectRow(id, verdict, address, note string, rulesHold bool) 
 
 var escapedBase64 = regexp.MustCompile(`^(?:[A-Za-z0-9]|%2B|%2F|%3D|%0A)+$`)
 
-// accepted: RD45, RD47, PK29, GR9, GR12.
+// accepted grants with an address that is allowed, and checks that the browser is sent there byte for byte.
 func (sc *scene) accepted(address, origin string) {
 	sc.t.Helper()
 	app := sc.App("asker", "read").With("auth_redirect", address)
 	page := app.Ask(sc.alice).Must(sc.t, 200)
 	shown, _ := page.Text("destination")
-	if _, host, _ := strings.Cut(origin, "://"); origin != "" && !strings.Contains(shown, origin) && (host == "" || !strings.Contains(shown, host)) {
+	if _, host, _ := strings.Cut(origin, "://"); origin != "" && !strings.Contains(shown,
+		origin) && (host == "" || !strings.Contains(shown, host)) {
 		sc.t.Errorf("the page shows %q, not %q", shown, origin)
 	}
 	scheme, _, _ := strings.Cut(strings.ToLower(address), ":")
@@ -113,7 +115,7 @@ func (sc *scene) accepted(address, origin string) {
 	}
 }
 
-// leadsNowhere fails if anything on a page that a browser follows has address in it.
+// leadsNowhere fails if a link, form or redirect of a page has address in it.
 func leadsNowhere(sc *scene, a testkit.Answer, address string) {
 	sc.t.Helper()
 	root, err := html.Parse(strings.NewReader(a.Body))
@@ -125,7 +127,8 @@ func leadsNowhere(sc *scene, a testkit.Answer, address string) {
 			continue
 		}
 		for _, at := range n.Attr {
-			if len(address) > 2 && strings.Contains(at.Val, address) || strings.Contains(at.Val, "evil") || at.Key == "http-equiv" {
+			if len(address) > 2 && strings.Contains(at.Val, address) || strings.Contains(at.Val,
+				"evil") || at.Key == "http-equiv" {
 				sc.t.Errorf("<%s %s=%q>", n.Data, at.Key, at.Val)
 			}
 		}
@@ -139,7 +142,7 @@ func leadsNowhere(sc *scene, a testkit.Answer, address string) {
 	}
 }
 
-// TestRegisteredClients holds an app that is registered to what it is registered with.
+// TestRegisteredClients asks with another redirect, key, name and scope than the client registered.
 func TestRegisteredClients(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -156,11 +159,14 @@ func TestRegisteredClients(t *testing.T) {
 			"RD43 another order":                       "https://app.example/cb?y=%C3%A9&x=1",
 			"RD43 the host in another case":            "https://APP.example/cb?x=1&y=%C3%A9",
 		} {
-			sc.refusedAsk(what, pageRefusal.saying("registered with, letter by letter"), sc.ask("client_id", "registered", "auth_redirect", address))
+			sc.refusedAsk(what, pageRefusal.saying("registered with, letter by letter"),
+				sc.ask("client_id", "registered", "auth_redirect", address))
 		}
-		sc.refusedAsk("SC7 a scope that the client is not registered for", pageRefusal.saying("may not ask for the scope write"),
+		sc.refusedAsk("SC7 a scope that the client is not registered for",
+			pageRefusal.saying("may not ask for the scope write"),
 			sc.ask("client_id", "registered", "auth_redirect", at, "scopes", "read,write"))
-		sc.shown("ID2 the registered name is shown, whatever the request says", sc.ask("client_id", "registered", "auth_redirect", at, "application_name", "Your Bank"), "Registered App")
+		sc.shown("ID2 the registered name is shown, whatever the request says",
+			sc.ask("client_id", "registered", "auth_redirect", at, "application_name", "Your Bank"), "Registered App")
 		sc.row("PK25 ID2 the registered key and name hold", func(sc *scene) {
 			other := testkit.PublicPEM(&otherKey().PublicKey)
 			app := sc.App("registered", "read").With("auth_redirect", at, "public_key", other, "application_name", "Your Bank")
@@ -180,11 +186,12 @@ func TestRegisteredClients(t *testing.T) {
 			}
 			sc.unchanged(before)
 		})
-		sc.refusedAsk("RD42 nor when the page is asked for", pageRefusal, sc.ask("client_id", "registered", "auth_redirect", at))
+		sc.refusedAsk("RD42 nor when the page is asked for", pageRefusal,
+			sc.ask("client_id", "registered", "auth_redirect", at))
 	})
 }
 
-// TestReturnAddress is RD48: after login a browser goes to a page of this site.
+// TestReturnAddress tries addresses to return to after the login that are not of this site (RD48).
 func TestReturnAddress(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -195,7 +202,8 @@ func TestReturnAddress(t *testing.T) {
 			sc.row(sprint("RD48 CVE-2022-1058 %.40q", back), func(sc *scene) {
 				for _, a := range []testkit.Answer{
 					sc.alice.Get("/login?redirect=" + url.QueryEscape(back)),
-					post(sc.alice, "/user-api-key/login", urlencoded, url.Values{"username": {"alice"}, "password": {"wrong"}, "redirect": {back}}.Encode()),
+					post(sc.alice, "/user-api-key/login", urlencoded,
+						url.Values{"username": {"alice"}, "password": {"wrong"}, "redirect": {back}}.Encode()),
 				} {
 					if a.StatusCode/100 == 3 && a.Header.Get("Location") != "/" {
 						sc.t.Errorf("sent to %q", a.Header.Get("Location"))
@@ -208,7 +216,10 @@ func TestReturnAddress(t *testing.T) {
 		sc.row("RD48 after a login", func(sc *scene) {
 			for back, to := range map[string]string{"//evil.example": "/", "/my/apps?unused=30": "/my/apps?unused=30"} {
 				p := sc.Visitor()
-				r := p.Request("POST", "/login", url.Values{"username": {"alice"}, "password": {testkit.Password}, "redirect": {back}}.Encode())
+				r := p.Request("POST", "/login", url.Values{
+					"username": {"alice"}, "password": {testkit.Password},
+					"redirect": {back},
+				}.Encode())
 				r.Header.Set("Content-Type", urlencoded)
 				r.Header.Set("Sec-Fetch-Site", "same-origin")
 				r.Header.Set("Cookie", "destination_url=https://evil.example/")
@@ -222,13 +233,14 @@ func TestReturnAddress(t *testing.T) {
 			p := sc.Visitor()
 			to := p.Get("/user-api-key/new?"+q).Must(sc.t, 302).Header.Get("Location")
 			page := p.Get(to).Must(sc.t, 200)
-			back := p.Submit(page, "/user-api-key/login", "username", "alice", "password", testkit.Password).Must(sc.t, 303).Header.Get("Location")
+			back := p.Submit(page, "/user-api-key/login", "username", "alice", "password", testkit.Password).Must(sc.t,
+				303).Header.Get("Location")
 			p.Get(back).Must(sc.t, 200, "A &amp; B; #1 \u00e9 ")
 		})
 	})
 }
 
-// leadsHome fails if the login page carries a way back that is not "/".
+// leadsHome fails if the login page returns to anything but the start page.
 func leadsHome(sc *scene, a testkit.Answer) {
 	sc.t.Helper()
 	if strings.Contains(a.Body, "evil") {

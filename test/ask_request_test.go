@@ -13,22 +13,30 @@ import (
 	"userkeys/internal/testkit"
 )
 
-// TestRequestParameters puts the attacks RQ on the request for a key to a whole site.
+// TestRequestParameters tries the attacks RQ on the request for a key.
 func TestRequestParameters(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
-		sc.refusedAsk("RQ1 CVE-2026-9689 the same parameter twice", malformed.saying("duplicate parameter scopes"), sc.ask()+"&scopes=write")
-		sc.refusedAsk("RQ1 the same parameter twice alike", malformed.saying("duplicate parameter nonce"), sc.ask("nonce", "x")+"&nonce=x")
+		sc.refusedAsk("RQ1 CVE-2026-9689 the same parameter twice", malformed.saying("duplicate parameter scopes"),
+			sc.ask()+"&scopes=write")
+		sc.refusedAsk("RQ1 the same parameter twice alike", malformed.saying("duplicate parameter nonce"),
+			sc.ask("nonce", "x")+"&nonce=x")
 		sc.refusedAsk("RQ3 CVE-2026-0976 semicolon in a list", malformed, sc.ask("scopes", absent)+"&scopes=read;write")
 		sc.refusedAsk("RQ3 semicolon before a parameter", malformed, sc.ask("nonce", absent)+"&a=1;nonce=x")
-		sc.refusedAsk("RQ4 broken percent-encoding is not a missing nonce", malformed.saying("percent-encoding of parameter nonce").notSaying("missing"), sc.ask("nonce", absent)+"&nonce=%zz")
-		sc.refusedAsk("RQ5 an encoded name means the same", pageRefusal.saying("does not allow the scope write"), sc.ask("scopes", absent)+"&%73copes=write")
-		sc.refusedAsk("RQ5 an encoded name counts as a duplicate", malformed.saying("duplicate parameter scopes"), sc.ask()+"&%73copes=write")
+		sc.refusedAsk("RQ4 broken percent-encoding is not a missing nonce",
+			malformed.saying("percent-encoding of parameter nonce").notSaying("missing"), sc.ask("nonce", absent)+"&nonce=%zz")
+		sc.refusedAsk("RQ5 an encoded name means the same", pageRefusal.saying("does not allow the scope write"),
+			sc.ask("scopes", absent)+"&%73copes=write")
+		sc.refusedAsk("RQ5 an encoded name counts as a duplicate", malformed.saying("duplicate parameter scopes"),
+			sc.ask()+"&%73copes=write")
 		for _, name := range []string{"scopes[]", "scopes[a]", "scopes%5B%5D", "nonce[]", "client_id[x]"} {
 			sc.refusedAsk("RQ6 an array as "+name, malformed.saying("one value and no list"), sc.ask()+"&"+name+"=read")
 		}
 		sc.refusedAsk("RQ7 CVE-2025-61726 10 001 parameters", malformed, sc.ask()+strings.Repeat("&a", 10001))
-		blanks := map[string]string{"missing": absent, "empty": "", "spaces": "   ", "no-break space": "\u00a0", "zero width space": "\u200b"}
+		blanks := map[string]string{
+			"missing": absent, "empty": "", "spaces": "   ", "no-break space": "\u00a0",
+			"zero width space": "\u200b",
+		}
 		for what, value := range blanks {
 			for _, name := range []string{"nonce", "scopes", "client_id", "public_key", "application_name"} {
 				sc.refusedAsk("RQ9 "+name+" "+what, missing.saying(name), sc.ask(name, value))
@@ -62,8 +70,12 @@ func TestRequestParameters(t *testing.T) {
 				}
 			})
 		}
-		for _, value := range []string{"abc", "-1", "0", "1.5", "1e3", "0x10", " 60", "+60", "\u0666\u0660", "99999999999", strings.Repeat("9", 1000)} {
-			sc.refusedAsk(sprint("RQ23 expires_in_seconds %.20q", value), pageRefusal.saying("expires_in_seconds"), sc.ask("expires_in_seconds", value))
+		for _, value := range []string{
+			"abc", "-1", "0", "1.5", "1e3", "0x10", " 60", "+60", "\u0666\u0660", "99999999999",
+			strings.Repeat("9", 1000),
+		} {
+			sc.refusedAsk(sprint("RQ23 expires_in_seconds %.20q", value), pageRefusal.saying("expires_in_seconds"),
+				sc.ask("expires_in_seconds", value))
 		}
 		for _, value := range []string{"OAEP", "oaep ", "none", "pkcs1v15", "oaep-512"} {
 			sc.refusedAsk(sprint("RQ24 padding %q", value), malformed, sc.ask("padding", value))
@@ -71,11 +83,14 @@ func TestRequestParameters(t *testing.T) {
 	})
 }
 
-// TestDatabaseInput holds the attacks DB: text that databases or drivers trip over.
+// TestDatabaseInput sends text that databases or drivers could misread (DB).
 func TestDatabaseInput(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
-		for _, text := range []string{`'; DROP TABLE userkeys_keys; --`, `$1`, `?`, `$$`, `\`, `:name`, `%s`, `" OR 1=1`, `E'\x00'`} {
+		for _, text := range []string{
+			`'; DROP TABLE userkeys_keys; --`, `$1`, `?`, `$$`, `\`, `:name`, `%s`, `" OR 1=1`,
+			`E'\x00'`,
+		} {
 			sc.row("DB2 CVE-2024-27304 kept as it is: "+text, func(sc *scene) {
 				sc.App(text, "read").With("application_name", text, "nonce", text).Connect(sc.alice)
 				if k := sc.Keys()[0]; k.ClientID != text || k.ApplicationName != text {
@@ -84,11 +99,16 @@ func TestDatabaseInput(t *testing.T) {
 				sc.alice.Get("/my/apps").Must(sc.t, 200)
 			})
 		}
-		for name, max := range map[string]int{"nonce": 500, "client_id": 200, "application_name": 200, "auth_redirect": 2000, "push_url": 2000, "scopes": 500, "public_key": 4096} {
-			sc.refusedAsk("DB3 ID12 CVE-2023-40588 too long: "+name, malformed.saying(name), sc.ask(name, strings.Repeat("a", max+1)))
+		for name, max := range map[string]int{
+			"nonce": 500, "client_id": 200, "application_name": 200, "auth_redirect": 2000,
+			"push_url": 2000, "scopes": 500, "public_key": 4096,
+		} {
+			sc.refusedAsk("DB3 ID12 CVE-2023-40588 too long: "+name, malformed.saying(name),
+				sc.ask(name, strings.Repeat("a", max+1)))
 			sc.refusedAsk("DB3 10 KB in "+name, malformed.saying(name), sc.ask(name, strings.Repeat("a", 10<<10)))
 		}
-		sc.refusedAsk("RD44 auth_redirect of 2 001 bytes", malformed, sc.ask("auth_redirect", "https://app.example/"+strings.Repeat("a", 1981)))
+		sc.refusedAsk("RD44 auth_redirect of 2 001 bytes", malformed,
+			sc.ask("auth_redirect", "https://app.example/"+strings.Repeat("a", 1981)))
 		sc.refusedAsk("DB1 overlong UTF-8", malformed, sc.ask("client_id", absent)+"&client_id=%c0%ae")
 		sc.refusedAsk("DB1 a surrogate", malformed, sc.ask("client_id", absent)+"&client_id=%ed%a0%80")
 		sc.row("ID4 DB4 client ids are compared as bytes", func(sc *scene) {
@@ -122,7 +142,7 @@ func TestDatabaseInput(t *testing.T) {
 	})
 }
 
-// TestNames holds the attacks ID: what an app says of itself, and whose keys it touches.
+// TestNames tries the attacks ID: false or hostile names, and client ids of others.
 func TestNames(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -147,7 +167,8 @@ func TestNames(t *testing.T) {
 					if strings.ContainsAny(name, "<") {
 						a.MustNot(sc.t, name)
 					}
-					if csp := a.Header.Get("Content-Security-Policy"); strings.Contains(csp, "unsafe") || !strings.Contains(csp, "default-src 'none'") {
+					if csp := a.Header.Get("Content-Security-Policy"); strings.Contains(csp, "unsafe") || !strings.Contains(csp,
+						"default-src 'none'") {
 						sc.t.Errorf("policy %q", csp)
 					}
 					if shown, ok := a.Text("application-name"); ok && shown != name {
@@ -160,19 +181,24 @@ func TestNames(t *testing.T) {
 			"right to left override": "evil\u202ecod.exe", "isolates": "a\u2066b\u2069c", "zero width": "a\u200bb\ufeffc", "marks": "z" + strings.Repeat("\u0301", 50),
 		} {
 			sc.row("ID10 a name cannot bend the page: "+what, func(sc *scene) {
-				shown, _ := sc.App("bent", "read").With("application_name", name).Ask(sc.alice).Must(sc.t, 200).Text("application-name")
+				shown, _ := sc.App("bent", "read").With("application_name", name).Ask(sc.alice).Must(sc.t,
+					200).Text("application-name")
 				if strings.ContainsAny(shown, "\u202e\u2066\u2069\u200b\ufeff") || strings.Count(shown, "\u0301") > 2 {
 					sc.t.Errorf("shown as %q", shown)
 				}
 			})
 		}
-		sc.refusedAsk("ID10 a name of 201 characters", malformed.saying("application_name"), sc.ask("application_name", strings.Repeat("\u00e9", 201)))
-		sc.refusedAsk("ID10 a name of more than 800 bytes", malformed.saying("application_name"), sc.ask("application_name", strings.Repeat("\U0001f600", 201)))
-		sc.refusedAsk("ID12 CVE-2023-40588 a name of 10 000 characters", malformed.saying("application_name"), sc.ask("application_name", strings.Repeat("a", 10000)))
+		sc.refusedAsk("ID10 a name of 201 characters", malformed.saying("application_name"),
+			sc.ask("application_name", strings.Repeat("\u00e9", 201)))
+		sc.refusedAsk("ID10 a name of more than 800 bytes", malformed.saying("application_name"),
+			sc.ask("application_name", strings.Repeat("\U0001f600", 201)))
+		sc.refusedAsk("ID12 CVE-2023-40588 a name of 10 000 characters", malformed.saying("application_name"),
+			sc.ask("application_name", strings.Repeat("a", 10000)))
 		sc.row("ID15 a long sub-domain does not hide the domain", func(sc *scene) {
 			sc.Set("allowed_user_api_auth_redirects", "https://*.evil.net/cb")
 			host := "login.bank.example." + strings.Repeat("a.", 20) + "evil.net"
-			page := sc.App("spoof", "read").With("auth_redirect", "https://"+host+"/cb").Ask(sc.alice).Must(sc.t, 200, "<strong>evil.net</strong>")
+			page := sc.App("spoof", "read").With("auth_redirect", "https://"+host+"/cb").Ask(sc.alice).Must(sc.t, 200,
+				"<strong>evil.net</strong>")
 			if shown, _ := page.Text("destination"); shown != "https://"+host {
 				sc.t.Errorf("shown as %q", shown)
 			}
@@ -180,7 +206,10 @@ func TestNames(t *testing.T) {
 				sc.t.Error("the claimed name comes before the real origin")
 			}
 		})
-		for header, value := range map[string]string{"another's client": "victim", "201 bytes": strings.Repeat("a", 201), "control bytes": "a\tb", "nothing": ""} {
+		for header, value := range map[string]string{
+			"another's client": "victim", "201 bytes": strings.Repeat("a", 201),
+			"control bytes": "a\tb", "nothing": "",
+		} {
 			sc.row("ID6 User-Api-Client-Id: "+header, func(sc *scene) {
 				before := sc.Keys()
 				sc.victim.Call("GET", "/session/current.json", "User-Api-Client-Id", value).Must(sc.t, 200, `"username":"alice"`)

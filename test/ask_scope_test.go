@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestScopes holds the attacks SC: which scopes an app may ask for, and when they count.
+// TestScopes tries the attacks SC: which scopes an app may ask for, and when they count.
 func TestScopes(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -22,7 +22,10 @@ func TestScopes(t *testing.T) {
 		sc.refusedAsk("SC4 21 scopes", malformed.saying("20 scopes"), sc.ask("scopes", strings.Repeat("read,", 20)+"read"))
 		sc.refusedAsk("SC4 501 bytes", malformed.saying("500 bytes"), sc.ask("scopes", "read,"+strings.Repeat("a", 496)))
 		sc.refusedAsk("SC4 500 bytes", pageRefusal, sc.ask("scopes", "read,"+strings.Repeat("a", 495)))
-		for what, list := range map[string]string{"SC3 one comma at the end": "read,", "SC4 the same 20 times": strings.Repeat("read,", 19) + "read"} {
+		for what, list := range map[string]string{
+			"SC3 one comma at the end": "read,",
+			"SC4 the same 20 times":    strings.Repeat("read,", 19) + "read",
+		} {
 			sc.row(what, func(sc *scene) {
 				sc.App("lists", list).Connect(sc.alice)
 				if k := sc.Keys()[0]; k.Scopes.String() != "read" {
@@ -57,7 +60,8 @@ func methodsOfRead(sc *scene) {
 	if a := app.Call("HEAD", path).Must(sc.t, 200); a.Body != "" {
 		sc.t.Errorf("HEAD has a body: %q", a.Body)
 	}
-	if a := app.Call("OPTIONS", path).Must(sc.t, 200); a.Body != "" || a.Header.Get("Allow") == "" || a.Header.Get("X-Discourse-Username") != "" {
+	if a := app.Call("OPTIONS", path).Must(sc.t,
+		200); a.Body != "" || a.Header.Get("Allow") == "" || a.Header.Get("X-Discourse-Username") != "" {
 		sc.t.Errorf("OPTIONS: %q, %v", a.Body, a.Header)
 	}
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE"} {

@@ -35,7 +35,7 @@ func signIn(b *testkit.Browser, name, password string) {
 	b.Type(name + "\t" + password + "\r")
 }
 
-// proper checks what holds on every page, wide and narrow.
+// proper checks what must hold on every page, wide and narrow.
 func proper(t *testing.T, b *testkit.Browser) {
 	t.Helper()
 	at := b.Address()
@@ -53,7 +53,8 @@ func proper(t *testing.T, b *testkit.Browser) {
 		.filter(e => !e.textContent.trim()).map(e => e.outerHTML).join(" ")`); nameless != "" {
 		t.Errorf("%s has links or buttons without a name: %s", at, nameless)
 	}
-	if twice := testkit.Eval[string](b, `[...document.querySelectorAll("[id]")].map(e => e.id).filter((id, i, all) => all.indexOf(id) !== i).join(" ")`); twice != "" {
+	if twice := testkit.Eval[string](b,
+		`[...document.querySelectorAll("[id]")].map(e => e.id).filter((id, i, all) => all.indexOf(id) !== i).join(" ")`); twice != "" {
 		t.Errorf("%s has ids twice: %s", at, twice)
 	}
 	if lost := testkit.Eval[string](b, `[...document.querySelectorAll("[aria-describedby], [aria-labelledby]")].flatMap(e =>
@@ -95,7 +96,7 @@ func program(t *testing.T, address string) (redirect string, got <-chan url.Valu
 	return "http://" + ln.Addr().String() + "/callback?state=a%20b", answers
 }
 
-// open opens what came back, as the app does, and calls with the key.
+// open decrypts the payload, as the app does, and calls with the key.
 func open(t *testing.T, app *testkit.App, sealed string) {
 	t.Helper()
 	padding, err := userkeys.ParsePadding(app.Params.Get("padding"))
@@ -237,7 +238,10 @@ func TestChromiumALongNameHidesNothing(t *testing.T) {
 	b.Open(s.URL + s.App("long", "session_info").With("application_name", strings.Repeat("W", 200)).Path())
 	signIn(b, "alice", testkit.Password)
 	b.At("Allow an app")
-	for _, selector := range []string{"#destination", "h1", ".claimed .tag", "#scopes li", "#signed-in-as", "#deny", "#approve"} {
+	for _, selector := range []string{
+		"#destination", "h1", ".claimed .tag", "#scopes li", "#signed-in-as", "#deny",
+		"#approve",
+	} {
 		seen := testkit.Eval[bool](b, fmt.Sprintf(`(e => {
 			scrollTo(0, e.getBoundingClientRect().top + scrollY - innerHeight / 2); // only the page: nothing in it scrolls for a reader
 			const r = e.getBoundingClientRect();
@@ -249,7 +253,7 @@ func TestChromiumALongNameHidesNothing(t *testing.T) {
 	}
 }
 
-// Who mistypes, is somebody else or says no.
+// A user mistypes the password, is signed in as somebody else, and denies.
 func TestChromiumWrongPasswordNotYouAndDeny(t *testing.T) {
 	t.Parallel()
 	b := testkit.Chromium(t)
@@ -298,7 +302,7 @@ func TestChromiumWrongPasswordNotYouAndDeny(t *testing.T) {
 	proper(t, b)
 }
 
-// The page where one sees and takes back what one gave.
+// The apps page, where a user sees and revokes keys.
 func TestChromiumAppsPage(t *testing.T) {
 	t.Parallel()
 	b := testkit.Chromium(t)
@@ -377,7 +381,8 @@ func TestChromiumFirstAdministratorAndSettings(t *testing.T) {
 		t.Error("a pinned setting can be changed")
 	}
 	set := func(value string) {
-		b.Do(chromedp.SetValue("#max_user_api_reqs_per_minute-value", value), chromedp.Click("#max_user_api_reqs_per_minute button"))
+		b.Do(chromedp.SetValue("#max_user_api_reqs_per_minute-value", value),
+			chromedp.Click("#max_user_api_reqs_per_minute button"))
 	}
 	set("7")
 	b.Until(`document.querySelector("#max_user_api_reqs_per_minute .good")`)
@@ -393,7 +398,7 @@ func TestChromiumFirstAdministratorAndSettings(t *testing.T) {
 	proper(t, b)
 }
 
-// Requests that the site refuses, and addresses that it does not have.
+// The pages of refused requests and of unknown addresses.
 func TestChromiumRefusals(t *testing.T) {
 	t.Parallel()
 	b := testkit.Chromium(t)

@@ -79,11 +79,12 @@ func (sc *scene) newDevice(client, scopes string, change ...string) *device {
 	return d
 }
 
-// poll asks how it stands.
+// poll sends a poll of the device.
 func (d *device) poll() (status, payload string) {
 	d.sc.t.Helper()
 	var answer struct{ Status, Payload string }
-	a := d.sc.json(d.sc.Visitor(), "/user-api-key/device/poll.json", `{"device_code":"`+d.code+`"}`).Must(d.sc.t, http.StatusOK)
+	a := d.sc.json(d.sc.Visitor(), "/user-api-key/device/poll.json", `{"device_code":"`+d.code+`"}`).Must(d.sc.t,
+		http.StatusOK)
 	if err := json.Unmarshal([]byte(a.Body), &answer); err != nil {
 		d.sc.t.Fatal(err)
 	}
@@ -99,7 +100,7 @@ func (d *device) mustBe(want string) string {
 	return payload
 }
 
-// TestDeviceWay is the whole way, by both ends of it.
+// TestDeviceWay takes the device flow from the request to the key, as the device and as its user.
 func TestDeviceWay(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -112,8 +113,10 @@ func TestDeviceWay(t *testing.T) {
 		}
 		typed := strings.ToLower(strings.ReplaceAll(d.user, "-", " "))
 		page := sc.alice.Post("/user-api-key/activate", url.Values{"code": {typed}, "authenticity_token": {sc.token()}}).
-			Must(sc.t, http.StatusOK, "App tv", "not verified", "from the address", "127.0.0.1", "read everything that you can read")
-		sc.alice.Follow(sc.alice.Submit(page, "/user-api-key/device/authorize")).Must(sc.t, http.StatusOK, "go back to the device")
+			Must(sc.t, http.StatusOK, "App tv", "not verified", "from the address", "127.0.0.1",
+				"read everything that you can read")
+		sc.alice.Follow(sc.alice.Submit(page, "/user-api-key/device/authorize")).Must(sc.t, http.StatusOK,
+			"go back to the device")
 		sealed := d.mustBe("authorized")
 		payload, err := userkeys.OpenPayload(d.app.Private, userkeys.PaddingOAEP, sealed)
 		if err != nil || payload.Nonce != "nonce-of-tv" {
@@ -125,7 +128,8 @@ func TestDeviceWay(t *testing.T) {
 
 		preview := sc.newDevice("radio", "read")
 		page = sc.alice.Get(preview.page).Must(sc.t, http.StatusOK, "App radio")
-		sc.alice.Follow(sc.alice.Submit(page, "/user-api-key/device/authorize", "code", preview.user)).Must(sc.t, http.StatusOK, "go back to the device")
+		sc.alice.Follow(sc.alice.Submit(page, "/user-api-key/device/authorize", "code", preview.user)).Must(sc.t,
+			http.StatusOK, "go back to the device")
 		preview.mustBe("authorized")
 
 		denied := sc.newDevice("phone", "read")
@@ -136,7 +140,7 @@ func TestDeviceWay(t *testing.T) {
 	})
 }
 
-// token is the secret of alice's forms.
+// token returns the token of alice's forms.
 func (sc *scene) token() string {
 	sc.t.Helper()
 	var answer struct{ CSRF string }
@@ -147,7 +151,7 @@ func (sc *scene) token() string {
 	return answer.CSRF
 }
 
-// TestDeviceAttacks holds the attacks DV on the device authorization.
+// TestDeviceAttacks tries the attacks DV on the device authorization.
 func TestDeviceAttacks(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -181,9 +185,13 @@ func TestDeviceAttacks(t *testing.T) {
 		sc.row("W22 a code of another device, at the address of this one", func(sc *scene) {
 			request := strings.TrimPrefix(d.page, "/user-api-key/activate?request=")
 			for _, c := range []struct{ request, typed, flag string }{
-				{request, "ABCD-EFGH", "invalid_code"}, {request, "ABCD-EFG", "invalid_code"}, {"AAAAAAAA", "ABCD-EFGH", "expired_code"},
+				{request, "ABCD-EFGH", "invalid_code"}, {request, "ABCD-EFG", "invalid_code"}, {
+					"AAAAAAAA", "ABCD-EFGH",
+					"expired_code",
+				},
 			} {
-				r := sc.alice.Request("POST", "/user-api-key/device/authorize.json", url.Values{"request": {c.request}, "code": {c.typed}}.Encode())
+				r := sc.alice.Request("POST", "/user-api-key/device/authorize.json",
+					url.Values{"request": {c.request}, "code": {c.typed}}.Encode())
 				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 				r.Header.Set("X-CSRF-Token", sc.token())
 				m := asJSON(sc.alice.Do(r).Must(sc.t, http.StatusOK))
@@ -201,7 +209,8 @@ func TestDeviceAttacks(t *testing.T) {
 			typed := sc.alice.Post("/user-api-key/activate", url.Values{"code": {d.user}, "authenticity_token": {sc.token()}})
 			shown := sc.alice.Get(d.page)
 			for _, page := range []testkit.Answer{browser, typed, shown} {
-				page.Must(sc.t, http.StatusOK, "It ends by itself after 180 days without use. It ends after 400 days in any case.", "Not you? Switch account")
+				page.Must(sc.t, http.StatusOK, "It ends by itself after 180 days without use. It ends after 400 days in any case.",
+					"Not you? Switch account")
 			}
 			shown.Must(sc.t, http.StatusOK, `name="redirect" value="`+d.page+`"`)
 			sc.Set("revoke_user_api_keys_maxlife_days", "0")
@@ -215,7 +224,8 @@ func TestDeviceAttacks(t *testing.T) {
 		sc.row("DV5 wrong, malformed and used codes are told alike", func(sc *scene) {
 			var first string
 			for _, code := range []string{strings.Repeat("a", 64), "x", "", strings.Repeat("A", 64), strings.Repeat("a", 9000)} {
-				a := sc.json(sc.Visitor(), "/user-api-key/device/poll", `{"device_code":"`+code+`"}`).Must(sc.t, http.StatusOK, `{"status":"expired_token"}`)
+				a := sc.json(sc.Visitor(), "/user-api-key/device/poll", `{"device_code":"`+code+`"}`).Must(sc.t, http.StatusOK,
+					`{"status":"expired_token"}`)
 				if first == "" {
 					first = a.Body
 				}
@@ -226,10 +236,13 @@ func TestDeviceAttacks(t *testing.T) {
 		})
 		sc.row("DV9 one_time_password cannot be asked for", func(sc *scene) {
 			sc.Set("allow_user_api_key_scopes", "read|one_time_password")
-			sc.asksFrom(deviceFields(d.app, "scopes", "one_time_password")).Must(sc.t, http.StatusBadRequest, "one_time_password")
+			sc.asksFrom(deviceFields(d.app, "scopes", "one_time_password")).Must(sc.t, http.StatusBadRequest,
+				"one_time_password")
 			sc.asksFrom(deviceFields(d.app, "scopes", "write")).Must(sc.t, http.StatusForbidden, `"error_type":"invalid_access"`)
-			sc.asksFrom(deviceFields(d.app, "nonce", strings.Repeat("n", 200))).Must(sc.t, http.StatusBadRequest, "Payload too large for PKCS#1")
-			sc.asksFrom(deviceFields(d.app, "nonce", strings.Repeat("n", 257))).Must(sc.t, http.StatusBadRequest, "nonce is longer than 256 bytes")
+			sc.asksFrom(deviceFields(d.app, "nonce", strings.Repeat("n", 200))).Must(sc.t, http.StatusBadRequest,
+				"Payload too large for PKCS#1")
+			sc.asksFrom(deviceFields(d.app, "nonce", strings.Repeat("n", 257))).Must(sc.t, http.StatusBadRequest,
+				"nonce is longer than 256 bytes")
 			sc.asksFrom(deviceFields(d.app, "public_key", "x")).Must(sc.t, http.StatusBadRequest, "public_key")
 		})
 		sc.row("DV11 a form begins nothing and polls nothing", func(sc *scene) {
@@ -243,25 +256,30 @@ func TestDeviceAttacks(t *testing.T) {
 			approval := formValue(sc.t, page, "approval_token")
 			token := asJSON(mallory.Get("/session/csrf"))["csrf"].(string)
 			for _, path := range []string{"/user-api-key/device/authorize", "/user-api-key/device/deny"} {
-				mallory.Post(path, url.Values{"approval_token": {approval}, "authenticity_token": {token}}).Must(sc.t, http.StatusOK, "id=\"problem\"")
+				mallory.Post(path, url.Values{"approval_token": {approval}, "authenticity_token": {token}}).Must(sc.t,
+					http.StatusOK, "id=\"problem\"")
 			}
-			mallory.Post("/user-api-key/activate", url.Values{"code": {d.user}, "authenticity_token": {token}}).Must(sc.t, http.StatusOK, "id=\"problem\"")
+			mallory.Post("/user-api-key/activate", url.Values{"code": {d.user}, "authenticity_token": {token}}).Must(sc.t,
+				http.StatusOK, "id=\"problem\"")
 			d.mustBe("authorization_pending")
 		})
 		sc.row("DV4 the request's token alone denies nothing", func(sc *scene) {
-			sc.alice.Post("/user-api-key/device/deny", url.Values{"request": {strings.TrimPrefix(d.page, "/user-api-key/activate?request=")}, "authenticity_token": {sc.token()}}).Must(sc.t, http.StatusOK)
+			sc.alice.Post("/user-api-key/device/deny", url.Values{"request": {strings.TrimPrefix(d.page,
+				"/user-api-key/activate?request=")}, "authenticity_token": {sc.token()}}).Must(sc.t, http.StatusOK)
 			d.mustBe("authorization_pending")
 		})
 		sc.row("W22 a user below the trust level", func(sc *scene) {
 			sc.Set("user_api_key_allowed_groups", "trust_level_4")
-			page := sc.alice.Post("/user-api-key/activate", url.Values{"code": {d.user}, "authenticity_token": {sc.token()}}).Must(sc.t, http.StatusOK, "trust level")
+			page := sc.alice.Post("/user-api-key/activate",
+				url.Values{"code": {d.user}, "authenticity_token": {sc.token()}}).Must(sc.t, http.StatusOK, "trust level")
 			sc.alice.Submit(page, "/user-api-key/device/authorize").Must(sc.t, http.StatusForbidden)
 			d.mustBe("authorization_pending")
 			sc.Set("user_api_key_allowed_groups", "trust_level_0")
 		})
 		sc.row("DV7 an answer that nobody fetches is gone after a minute", func(sc *scene) {
 			page := sc.alice.Post("/user-api-key/activate", url.Values{"code": {d.user}, "authenticity_token": {sc.token()}})
-			sc.alice.Follow(sc.alice.Submit(page, "/user-api-key/device/authorize")).Must(sc.t, http.StatusOK, "go back to the device")
+			sc.alice.Follow(sc.alice.Submit(page, "/user-api-key/device/authorize")).Must(sc.t, http.StatusOK,
+				"go back to the device")
 			sc.Clock.Pass(61 * time.Second)
 			d.mustBe("expired_token")
 		})
@@ -269,7 +287,10 @@ func TestDeviceAttacks(t *testing.T) {
 			late := sc.newDevice("late", "read")
 			sc.Clock.Pass(601 * time.Second)
 			late.mustBe("expired_token")
-			sc.alice.Post("/user-api-key/activate", url.Values{"code": {late.user}, "authenticity_token": {sc.token()}}).Must(sc.t, http.StatusOK, "id=\"problem\"")
+			sc.alice.Post("/user-api-key/activate", url.Values{
+				"code":               {late.user},
+				"authenticity_token": {sc.token()},
+			}).Must(sc.t, http.StatusOK, "id=\"problem\"")
 		})
 		sc.row("DV10 creations are counted by address", func(sc *scene) {
 			sc.Clock.Pass(time.Minute)
@@ -286,14 +307,16 @@ func TestDeviceAttacks(t *testing.T) {
 			token := sc.token()
 			status := 0
 			for range 11 {
-				status = sc.alice.Post("/user-api-key/activate", url.Values{"code": {"ABCD-EFGH"}, "authenticity_token": {token}}).StatusCode
+				status = sc.alice.Post("/user-api-key/activate",
+					url.Values{"code": {"ABCD-EFGH"}, "authenticity_token": {token}}).StatusCode
 			}
 			if status != http.StatusTooManyRequests {
 				sc.t.Errorf("the eleventh try in a minute: status %d", status)
 			}
 		})
 		sc.row("LK1 no code is in the log", func(sc *scene) {
-			if log := sc.Log.String(); strings.Contains(log, d.code) || strings.Contains(log, strings.ReplaceAll(d.user, "-", "")) || strings.Contains(log, d.user) {
+			if log := sc.Log.String(); strings.Contains(log, d.code) || strings.Contains(log,
+				strings.ReplaceAll(d.user, "-", "")) || strings.Contains(log, d.user) {
 				sc.t.Error("the log has a code")
 			}
 		})
@@ -311,7 +334,7 @@ func formValue(t *testing.T, a testkit.Answer, name string) string {
 	return value
 }
 
-// TestOneTimeThingsAreConsumedOnce is DV6 and OT3: of 64 who redeem at once, one gets it.
+// TestOneTimeThingsAreConsumedOnce uses one-time passwords and device codes 64 times at once: one succeeds (DV6, OT3).
 func TestOneTimeThingsAreConsumedOnce(t *testing.T) {
 	t.Parallel()
 	rounds := 30
@@ -327,7 +350,11 @@ func TestOneTimeThingsAreConsumedOnce(t *testing.T) {
 		by := site.Caller{User: u, Session: site.Session{ID: "s"}}
 		for range rounds {
 			password := userkeys.NewOneTimePassword()
-			err := st.CreateOneTimePassword(t.Context(), site.OneTimePassword{Password: password, UserID: u.ID, CreatedAt: now, ExpiresAt: now.Add(time.Hour)}, "", testkit.Command)
+			err := st.CreateOneTimePassword(t.Context(),
+				site.OneTimePassword{
+					Password: password, UserID: u.ID, CreatedAt: now,
+					ExpiresAt: now.Add(time.Hour),
+				}, "", testkit.Command)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -353,7 +380,7 @@ func TestOneTimeThingsAreConsumedOnce(t *testing.T) {
 	})
 }
 
-// once runs redeem 64 times at once and wants one success; the others are told that it is gone.
+// once calls redeem 64 times at once and fails unless one call succeeds and the others return ConsentGone.
 func once(t *testing.T, redeem func() error) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -382,8 +409,8 @@ func once(t *testing.T, redeem func() error) {
 	}
 }
 
-// TestDeviceLogIsWithoutCodes is W21: each step is logged where the site
-// wants that, and of codes 12 digits of a hash.
+// TestDeviceLogIsWithoutCodes checks that each step is logged if the site wants that, with 12 digits of a hash of
+// each code (W21).
 func TestDeviceLogIsWithoutCodes(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -406,7 +433,8 @@ func TestDeviceLogIsWithoutCodes(t *testing.T) {
 				sc.t.Errorf("the log lacks the step %s", step)
 			}
 		}
-		if !strings.Contains(log, userkeys.Key(d.code).Hash().Short()) || strings.Contains(log, d.code) || strings.Contains(log, strings.ReplaceAll(d.user, "-", "")) {
+		if !strings.Contains(log, userkeys.Key(d.code).Hash().Short()) || strings.Contains(log,
+			d.code) || strings.Contains(log, strings.ReplaceAll(d.user, "-", "")) {
 			sc.t.Error("the log lacks the hash of a code, or has the code")
 		}
 	})

@@ -20,7 +20,7 @@ func oneTimeFields(app *testkit.App, redirect string) url.Values {
 	}
 }
 
-// openPassword reads the one-time password out of a way back.
+// openPassword decrypts the one-time password in an address that the browser was sent to.
 func openPassword(t *testing.T, app *testkit.App, location string) string {
 	t.Helper()
 	u, err := url.Parse(location)
@@ -40,11 +40,13 @@ func openPassword(t *testing.T, app *testkit.App, location string) string {
 // askOneTime has alice approve a one-time password.
 func (sc *scene) askOneTime(app *testkit.App, redirect string) string {
 	sc.t.Helper()
-	page := sc.alice.Get("/user-api-key/otp?"+oneTimeFields(app, redirect).Encode()).Must(sc.t, http.StatusOK, "sign in as you", "App phone")
-	return openPassword(sc.t, app, sc.alice.Submit(page, "/user-api-key/otp").Must(sc.t, http.StatusFound).Header.Get("Location"))
+	page := sc.alice.Get("/user-api-key/otp?"+oneTimeFields(app, redirect).Encode()).Must(sc.t, http.StatusOK,
+		"sign in as you", "App phone")
+	return openPassword(sc.t, app, sc.alice.Submit(page, "/user-api-key/otp").Must(sc.t,
+		http.StatusFound).Header.Get("Location"))
 }
 
-// TestOneTimeScenes holds the attacks OT on one-time passwords.
+// TestOneTimeScenes tries the attacks OT on one-time passwords.
 func TestOneTimeScenes(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -73,7 +75,10 @@ func TestOneTimeScenes(t *testing.T) {
 			"W10.1 a key that is none":           {"public_key", "x", 400},
 			"W10.1 a padding that is none":       {"padding", "x", 400},
 			"OT16 a redirect that is not listed": {"auth_redirect", "https://evil.example/", 403},
-			"W10.1 a private key as public key":  {"public_key", "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n", 400},
+			"W10.1 a private key as public key": {
+				"public_key",
+				"-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n", 400,
+			},
 		} {
 			sc.row(name, func(sc *scene) {
 				f := oneTimeFields(app, redirect)
@@ -111,7 +116,10 @@ func TestOneTimeScenes(t *testing.T) {
 		})
 		sc.row("OT10 what cannot be one is not looked up", func(sc *scene) {
 			before := sc.Store.Statements()
-			for _, p := range []string{strings.Repeat("A", 32), strings.Repeat("a", 31), strings.Repeat("a", 33), "%2e%2e", strings.Repeat("a", 9000)} {
+			for _, p := range []string{
+				strings.Repeat("A", 32), strings.Repeat("a", 31), strings.Repeat("a", 33), "%2e%2e",
+				strings.Repeat("a", 9000),
+			} {
 				if a := sc.Visitor().Get("/session/otp/" + p); a.StatusCode != http.StatusNotFound && a.StatusCode != http.StatusBadRequest {
 					sc.t.Errorf("%.40q: status %d", p, a.StatusCode)
 				}
@@ -151,7 +159,8 @@ func TestOneTimeScenes(t *testing.T) {
 		sc.row("RV9 revoking everything takes it back", func(sc *scene) {
 			sc.Clock.Pass(time.Minute)
 			password := sc.askOneTime(app, redirect)
-			sc.alice.Post("/user-api-key/revoke-all", url.Values{"authenticity_token": {sc.token()}}).Must(sc.t, http.StatusSeeOther)
+			sc.alice.Post("/user-api-key/revoke-all", url.Values{"authenticity_token": {sc.token()}}).Must(sc.t,
+				http.StatusSeeOther)
 			sc.Visitor().Get("/session/otp/"+password).Must(sc.t, http.StatusOK, "does not sign in")
 		})
 		sc.row("OT1 a key makes none unless the site says so", func(sc *scene) {
@@ -192,7 +201,7 @@ func TestOneTimeScenes(t *testing.T) {
 	})
 }
 
-// TestBounceWay is W10.4: the official app opens any page to find out.
+// TestBounceWay opens any page with the parameters with which the official app asks for one-time passwords (W10.4).
 func TestBounceWay(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -203,7 +212,8 @@ func TestBounceWay(t *testing.T) {
 		good := app.Params.Get("public_key")
 		sc.Visitor().Get(ask(good, "discourse://auth_redirect")).Must(sc.t, http.StatusNotFound)
 		sc.Set("allow_user_api_key_scopes", "read|one_time_password")
-		if to := sc.Visitor().Get(ask(good, "discourse://auth_redirect")).Must(sc.t, http.StatusFound).Header.Get("Location"); to != "discourse://auth_redirect?otp=true" {
+		if to := sc.Visitor().Get(ask(good, "discourse://auth_redirect")).Must(sc.t,
+			http.StatusFound).Header.Get("Location"); to != "discourse://auth_redirect?otp=true" {
 			sc.t.Errorf("sent to %q", to)
 		}
 		sc.row("OT16 a redirect that is not listed leads nowhere", func(sc *scene) {
@@ -217,7 +227,7 @@ func TestBounceWay(t *testing.T) {
 	})
 }
 
-// TestSessionsForPrograms: a program that got its token before it signed in goes on with it.
+// TestSessionsForPrograms signs in as a program does, and uses the token that it got before.
 func TestSessionsForPrograms(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -246,8 +256,8 @@ func TestSessionsForPrograms(t *testing.T) {
 	})
 }
 
-// TestRevokingEndsSignIns is RV9: what an app was given to sign in with ends
-// with its key, and the sessions that it began with it when everything is revoked.
+// TestRevokingEndsSignIns checks that a one-time password ends with the key that it came with, and that sessions begun
+// with one end when everything is revoked (RV9).
 func TestRevokingEndsSignIns(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -271,14 +281,18 @@ func TestRevokingEndsSignIns(t *testing.T) {
 		sc.Visitor().Get("/session/otp/"+password).Must(sc.t, http.StatusOK, "signing-in-as")
 
 		_, password = grant()
-		sc.alice.Post("/user-api-key/revoke", url.Values{"id": {sprint("%d", sc.Keys()[0].ID)}, "authenticity_token": {sc.token()}}).Must(sc.t, http.StatusSeeOther)
+		sc.alice.Post("/user-api-key/revoke", url.Values{
+			"id":                 {sprint("%d", sc.Keys()[0].ID)},
+			"authenticity_token": {sc.token()},
+		}).Must(sc.t, http.StatusSeeOther)
 		sc.Visitor().Get("/session/otp/"+password).Must(sc.t, http.StatusOK, "does not sign in")
 
 		_, password = grant()
 		window := sc.Visitor()
 		window.Post("/session/otp/"+password, url.Values{}).Must(sc.t, http.StatusFound)
 		window.Get("/session/current.json").Must(sc.t, http.StatusOK, "alice")
-		sc.alice.Post("/user-api-key/revoke-all", url.Values{"authenticity_token": {sc.token()}}).Must(sc.t, http.StatusSeeOther)
+		sc.alice.Post("/user-api-key/revoke-all", url.Values{"authenticity_token": {sc.token()}}).Must(sc.t,
+			http.StatusSeeOther)
 		window.Get("/session/current.json").Must(sc.t, http.StatusNotFound)
 		sc.alice.Get("/session/current.json").Must(sc.t, http.StatusOK, "alice")
 	})

@@ -18,7 +18,7 @@ import (
 	"userkeys/internal/wiring"
 )
 
-// TestGrantBody holds what the form that grants may be.
+// TestGrantBody sends forms that grant in types, encodings and sizes that are not accepted.
 func TestGrantBody(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -30,18 +30,21 @@ func TestGrantBody(t *testing.T) {
 		}
 		onlyToken := url.Values{"authenticity_token": {token}}.Encode()
 		sc.refused("RQ2 a consent id in the query does not count", noID, posts("/user-api-key?id="+id, urlencoded, onlyToken))
-		sc.refused("RQ2 a token in the query does not count", badCSRF, posts("/user-api-key?authenticity_token="+token, urlencoded, "id="+id))
+		sc.refused("RQ2 a token in the query does not count", badCSRF,
+			posts("/user-api-key?authenticity_token="+token, urlencoded, "id="+id))
 		sc.refused("RQ1 a field twice", malformed, posts("/user-api-key", urlencoded, body+"&id=x"))
 		sc.refused("RQ3 a semicolon", malformed, posts("/user-api-key", urlencoded, body+";scopes=write"))
 		sc.refused("RQ4 broken percent-encoding", malformed, posts("/user-api-key", urlencoded, body+"&a=%zz"))
 		sc.refused("RQ10 invalid UTF-8", malformed, posts("/user-api-key", urlencoded, body+"&a=%ff"))
 		sc.refused("RQ11 NUL", malformed, posts("/user-api-key", urlencoded, body+"&a=%00"))
-		sc.refused("RQ13 a body of 64 KB and one byte", tooLarge, posts("/user-api-key", urlencoded, body+"&a="+strings.Repeat("a", 64<<10-len(body)-2)))
+		sc.refused("RQ13 a body of 64 KB and one byte", tooLarge,
+			posts("/user-api-key", urlencoded, body+"&a="+strings.Repeat("a", 64<<10-len(body)-2)))
 		sc.refused("RQ14 multipart of 1 000 parts and 1 MB", tooLarge, sc.multipart(id, token, 1000, 1<<20))
 		sc.refused("RQ14 multipart", wrongMedia, sc.multipart(id, token, 3, 100))
 		sc.refused("RQ15 text/plain", wrongMedia, posts("/user-api-key", "text/plain", body))
 		sc.refused("RQ15 no type", wrongMedia, posts("/user-api-key", "", body))
-		sc.refused("RQ15 a type that is none", wrongMedia, posts("/user-api-key", "application/x-www-form-urlencoded; =", body))
+		sc.refused("RQ15 a type that is none", wrongMedia,
+			posts("/user-api-key", "application/x-www-form-urlencoded; =", body))
 		for what, json := range map[string]string{
 			"RQ6 an array in JSON":                 `{"id":["` + id + `"]}`,
 			"RQ6 an object in JSON":                `{"id":{"a":"` + id + `"}}`,
@@ -56,16 +59,19 @@ func TestGrantBody(t *testing.T) {
 			"RQ10 invalid UTF-8 in JSON":           "{\"id\":\"" + id + "\",\"a\":\"\xff\"}",
 			"DB1 half of a surrogate pair in JSON": `{"id":"` + id + `","a":"\ud800"}`,
 		} {
-			sc.refused(what, malformed, posts("/user-api-key", "application/json", json, "X-CSRF-Token", token, "Accept", "application/json"))
+			sc.refused(what, malformed, posts("/user-api-key", "application/json", json, "X-CSRF-Token", token, "Accept",
+				"application/json"))
 		}
-		sc.refused("RQ17 a name in another case in JSON", missing, posts("/user-api-key", "application/json", `{"Id":"`+id+`"}`, "X-CSRF-Token", token, "Accept", "application/json"))
+		sc.refused("RQ17 a name in another case in JSON", missing,
+			posts("/user-api-key", "application/json", `{"Id":"`+id+`"}`, "X-CSRF-Token", token, "Accept", "application/json"))
 		// After all of these the question is still open: refusals consume nothing.
 		sc.row("RQ20 CVE-2026-9689 only the stored request counts", func(sc *scene) {
 			changed := url.Values{
 				"id": {id}, "authenticity_token": {token}, "scopes": {"write"}, "client_id": {"victim"}, "application_name": {"Bank"},
 				"auth_redirect": {"https://evil.example/"}, "public_key": {"x"}, "nonce": {"x"}, "expires_in_seconds": {"1"},
 			}
-			a := post(sc.alice, "/user-api-key?scopes=write&client_id=victim", urlencoded, changed.Encode()).Must(sc.t, http.StatusOK)
+			a := post(sc.alice, "/user-api-key?scopes=write&client_id=victim", urlencoded, changed.Encode()).Must(sc.t,
+				http.StatusOK)
 			if a.Header.Get("Location") != "" {
 				sc.t.Error("the answer goes to an address that nobody was shown")
 			}
@@ -83,7 +89,7 @@ func TestGrantBody(t *testing.T) {
 	})
 }
 
-// multipart posts a multipart body with the right fields in it.
+// multipart posts the right fields as a multipart body.
 func (sc *scene) multipart(id, token string, parts, size int) func(*scene) testkit.Answer {
 	var body bytes.Buffer
 	w := multipart.NewWriter(&body)
@@ -137,7 +143,7 @@ func manyYes(sc *scene) {
 	}
 }
 
-// TestGrantForm holds the attacks GR: who may say yes, and how the page is kept from others.
+// TestGrantForm tries the attacks GR: forms of other sites, sessions and users, and pages in frames and caches.
 func TestGrantForm(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -158,7 +164,8 @@ func TestGrantForm(t *testing.T) {
 		}
 		right := form.Get("authenticity_token")
 		last := string(right[len(right)-1] ^ 1)
-		sc.refused("GR2 CVE-2025-24358 the token of another session of the same user", badCSRF, yes(sc.alice, token(sc.tokenOf(again))))
+		sc.refused("GR2 CVE-2025-24358 the token of another session of the same user", badCSRF,
+			yes(sc.alice, token(sc.tokenOf(again))))
 		sc.refused("GR2 the token of another user", badCSRF, yes(sc.alice, token(sc.tokenOf(bob))))
 		sc.refused("GR2 the last character changed", badCSRF, yes(sc.alice, token(right[:len(right)-1]+last)))
 		sc.refused("GR2 an empty token", badCSRF, yes(sc.alice, token("")))
@@ -202,7 +209,7 @@ func TestGrantForm(t *testing.T) {
 	})
 }
 
-// reloadedPayload: whoever loads the page with the answer again sees the same answer, and nothing is made.
+// reloadedPayload loads the page with the payload again: it is the same payload, and no key is made.
 func reloadedPayload(sc *scene) {
 	app := sc.App("reloaded", "read")
 	form, ok := app.Ask(sc.alice).Must(sc.t, 200).Form("/user-api-key")
@@ -217,7 +224,8 @@ func reloadedPayload(sc *scene) {
 	}
 	sc.User("eve")
 	eve := sc.Person("eve")
-	eve.Post("/user-api-key", url.Values{"id": form["id"], "authenticity_token": {sc.tokenOf(eve)}}).Must(sc.t, 403, "This request is closed").MustNot(sc.t, first[:40])
+	eve.Post("/user-api-key", url.Values{"id": form["id"], "authenticity_token": {sc.tokenOf(eve)}}).Must(sc.t, 403,
+		"This request is closed").MustNot(sc.t, first[:40])
 	sc.Clock.Pass(11 * time.Minute)
 	sc.alice.Post("/user-api-key", form).Must(sc.t, 403, "This request is closed").MustNot(sc.t, first[:40])
 }
@@ -229,7 +237,10 @@ func pageHeaders(sc *scene) {
 	if payload.Header.Get("Referrer-Policy") != "no-referrer" {
 		sc.t.Errorf("GR12: the payload page has %q", payload.Header.Get("Referrer-Policy"))
 	}
-	for _, a := range []testkit.Answer{page, payload, sc.alice.Get("/my/apps"), sc.Visitor().Get("/login"), sc.alice.Get("/nothing"), sc.alice.Get("/user-api-key/settings")} {
+	for _, a := range []testkit.Answer{
+		page, payload, sc.alice.Get("/my/apps"), sc.Visitor().Get("/login"),
+		sc.alice.Get("/nothing"), sc.alice.Get("/user-api-key/settings"),
+	} {
 		for name, value := range map[string]string{
 			"X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Cross-Origin-Opener-Policy": "same-origin",
 		} {
@@ -238,7 +249,10 @@ func pageHeaders(sc *scene) {
 			}
 		}
 		csp := a.Header.Get("Content-Security-Policy")
-		for _, part := range []string{"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'"} {
+		for _, part := range []string{
+			"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'",
+			"form-action 'self'",
+		} {
 			if !strings.Contains(csp, part) {
 				sc.t.Errorf("%s: the policy lacks %s: %q", a.Request.URL.Path, part, csp)
 			}
@@ -251,7 +265,7 @@ func pageHeaders(sc *scene) {
 	sc.alice.Do(r).Must(sc.t, 200) // HT15
 }
 
-// TestCookies is GR18 and GR19, behind https.
+// TestCookies checks the session cookie of a site with https (GR18, GR19).
 func TestCookies(t *testing.T) {
 	t.Parallel()
 	https := func(cfg *wiring.Config) {
@@ -285,7 +299,8 @@ func TestCookies(t *testing.T) {
 		sc.check(with(value+"; __Host-userkeys="+strings.Repeat("A", 43)), unknown)    // GR19
 		sc.check(with("__Host-userkeys="+strings.Repeat("A", 43)+"; "+value), unknown) // GR19
 		sc.check(with(strings.Replace(value, "__Host-", "", 1)), unknown)
-		if a := with(value + strings.Repeat("; a=b", 3001)); a.StatusCode != 404 && a.StatusCode != 200 && a.StatusCode/100 != 4 {
+		if a := with(value + strings.Repeat("; a=b",
+			3001)); a.StatusCode != 404 && a.StatusCode != 200 && a.StatusCode/100 != 4 {
 			sc.t.Errorf("GR19: 3 001 cookies: %d", a.StatusCode)
 		}
 		if a.Header.Get("Strict-Transport-Security") == "" {

@@ -13,8 +13,7 @@ import (
 	"userkeys/site"
 )
 
-// TestHeadlessGrant: the site's own program gives an app a key to a user's
-// account with an admin API key, without a page (W2), and tells users something.
+// TestHeadlessGrant grants an app a key with an admin API key, without a page (W2), and notifies users.
 func TestHeadlessGrant(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -28,7 +27,8 @@ func TestHeadlessGrant(t *testing.T) {
 			return string(text)
 		}
 		anybody := sc.Program("")
-		a := anybody.As("alice").Call("POST", "/user-api-key.json", body()).Must(sc.t, http.StatusOK, `"payload":"`, `"instructions":"`)
+		a := anybody.As("alice").Call("POST", "/user-api-key.json", body()).Must(sc.t, http.StatusOK, `"payload":"`,
+			`"instructions":"`)
 		var answer struct{ Payload string }
 		if err := json.Unmarshal([]byte(a.Body), &answer); err != nil {
 			sc.t.Fatal(err)
@@ -64,7 +64,8 @@ func TestHeadlessGrant(t *testing.T) {
 		sc.row("an administrator's program tells users something, another user's does not", func(sc *scene) {
 			const told = `{"username":"alice","notification_type":1,"data":{}}`
 			anybody.As("alice").Call("POST", "/user-api-key/admin/notifications.json", told).Must(sc.t, http.StatusForbidden)
-			anybody.As("root").Call("POST", "/user-api-key/admin/notifications.json", told).Must(sc.t, http.StatusOK, `"created":1`)
+			anybody.As("root").Call("POST", "/user-api-key/admin/notifications.json", told).Must(sc.t, http.StatusOK,
+				`"created":1`)
 		})
 	})
 }

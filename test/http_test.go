@@ -16,7 +16,7 @@ import (
 	"userkeys/internal/testkit/nettest"
 )
 
-// TestFraming holds the attacks HT: messages that programs on the way could cut in two ways.
+// TestFraming tries the attacks HT: messages whose parts two programs could read differently.
 func TestFraming(t *testing.T) {
 	t.Parallel()
 	behind(t, func(sc *scene, up *testkit.Upstream) {
@@ -46,24 +46,25 @@ func TestFraming(t *testing.T) {
 			lines  string
 			status int
 		}{
-			"HT3 xchunked":                      {"Transfer-Encoding: xchunked\r\n", 501},
-			"HT3 chunked, identity":             {"Transfer-Encoding: chunked, identity\r\n", 501},
-			"HT3 two lines":                     {"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", 501},
-			"HT3 a vertical tab":                {"Transfer-Encoding: \x0bchunked\r\n", 400},
-			"HT3 two lengths":                   {"Content-Length: 1\r\nContent-Length: 2\r\n", 400},
-			"HT3 a negative length":             {"Content-Length: -1\r\n", 400},
-			"HT3 a length with a sign":          {"Content-Length: +1\r\n", 400},
-			"HT5 a space before the colon":      {"X-A : b\r\n", 400},
-			"HT5 no colon":                      {"X-A\r\n", 400},
-			"HT5 an empty name":                 {": b\r\n", 400},
-			"HT5 NUL in a value":                {"X-A: b\x00c\r\n", 400},
-			"HT5 a bare CR in a value":          {"X-A: b\rX-Userkeys-Username: root\r\n", 400},
-			"HT5 a name that is no token":       {"X\"A: b\r\n", 400},
-			"HT6 33 KB of headers":              {"X-A: " + strings.Repeat("a", 33<<10) + "\r\n", 431},
-			"HT6 1 MB of headers":               {"X-A: " + strings.Repeat("a", 1<<20) + "\r\n", 431},
-			"HT6 101 headers":                   {strings.Repeat("X-A: b\r\n", 101), 431},
-			"HT6 20 000 headers":                {strings.Repeat("a:\r\n", 20000), 431},
-			"HT6 GR19 3 001 cookies":            {"Cookie: " + strings.Repeat("a=b; ", 3001) + "c=d\r\nX-Pad: " + strings.Repeat("a", 18000) + "\r\n", 431},
+			"HT3 xchunked":                 {"Transfer-Encoding: xchunked\r\n", 501},
+			"HT3 chunked, identity":        {"Transfer-Encoding: chunked, identity\r\n", 501},
+			"HT3 two lines":                {"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", 501},
+			"HT3 a vertical tab":           {"Transfer-Encoding: \x0bchunked\r\n", 400},
+			"HT3 two lengths":              {"Content-Length: 1\r\nContent-Length: 2\r\n", 400},
+			"HT3 a negative length":        {"Content-Length: -1\r\n", 400},
+			"HT3 a length with a sign":     {"Content-Length: +1\r\n", 400},
+			"HT5 a space before the colon": {"X-A : b\r\n", 400},
+			"HT5 no colon":                 {"X-A\r\n", 400},
+			"HT5 an empty name":            {": b\r\n", 400},
+			"HT5 NUL in a value":           {"X-A: b\x00c\r\n", 400},
+			"HT5 a bare CR in a value":     {"X-A: b\rX-Userkeys-Username: root\r\n", 400},
+			"HT5 a name that is no token":  {"X\"A: b\r\n", 400},
+			"HT6 33 KB of headers":         {"X-A: " + strings.Repeat("a", 33<<10) + "\r\n", 431},
+			"HT6 1 MB of headers":          {"X-A: " + strings.Repeat("a", 1<<20) + "\r\n", 431},
+			"HT6 101 headers":              {strings.Repeat("X-A: b\r\n", 101), 431},
+			"HT6 20 000 headers":           {strings.Repeat("a:\r\n", 20000), 431},
+			"HT6 GR19 3 001 cookies": {"Cookie: " + strings.Repeat("a=b; ",
+				3001) + "c=d\r\nX-Pad: " + strings.Repeat("a", 18000) + "\r\n", 431},
 			"RP23 two hosts":                    {"Host: y\r\n", 400},
 			"HT5 a host that is none":           {"Host: a b\r\n", 400},
 			"RQ8 a line of 64 KB (in a header)": {"Referer: http://x/" + strings.Repeat("a", 64<<10) + "\r\n", 431},
@@ -102,7 +103,8 @@ func TestFraming(t *testing.T) {
 			"RP23 HTTP/0.9":              {"GET /x\r\n\r\n", 400},
 			"RP23 PRI * HTTP/2.0":        {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
 			"RP23 HTTP/3.0":              {"GET /x HTTP/3.0\r\nHost: x\r\n\r\n", 505},
-			"HT5 bare LF":                {"GET /session/current.json HTTP/1.1\nHost: x\n" + strings.ReplaceAll(key, "\r", "") + "\n", 200},
+			"HT5 bare LF": {"GET /session/current.json HTTP/1.1\nHost: x\n" + strings.ReplaceAll(key, "\r",
+				"") + "\n", 200},
 		} {
 			sc.row(what, func(sc *scene) {
 				a := sc.Raw(c.request)

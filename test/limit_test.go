@@ -17,7 +17,7 @@ import (
 	"userkeys/internal/wiring"
 )
 
-// TestAddressLimits holds W13.3 and the attacks RL by address, behind a proxy of the site's own.
+// TestAddressLimits tries the limits by address, behind a trusted proxy (W13.3).
 func TestAddressLimits(t *testing.T) {
 	t.Parallel()
 	trust := func(cfg *wiring.Config) {
@@ -50,7 +50,8 @@ func TestAddressLimits(t *testing.T) {
 		over := func(sc *scene, a testkit.Answer) {
 			sc.t.Helper()
 			wait, err := strconv.Atoi(a.Header.Get("Retry-After"))
-			if a.StatusCode != http.StatusTooManyRequests || !strings.HasPrefix(a.Header.Get("Content-Type"), "text/plain") || strings.Count(a.Body, "\n") != 3 ||
+			if a.StatusCode != http.StatusTooManyRequests || !strings.HasPrefix(a.Header.Get("Content-Type"),
+				"text/plain") || strings.Count(a.Body, "\n") != 3 ||
 				a.Header.Get("Discourse-Rate-Limit-Error-Code") != "ip_10_secs_limit" || err != nil || wait < 1 || wait > 11 {
 				sc.t.Errorf("%d %v %q", a.StatusCode, a.Header, a.Body)
 			}
@@ -122,7 +123,7 @@ func TestAddressLimits(t *testing.T) {
 
 var limited = want{status: 429, kind: "rate_limit"}
 
-// TestRateLimits holds the attacks RL: what counts for which limit.
+// TestRateLimits tries the attacks RL: what counts for which limit.
 func TestRateLimits(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -153,8 +154,12 @@ func TestRateLimits(t *testing.T) {
 		sc.row("RL3 RL4 no header and no spelling of the path has a bucket of its own", func(sc *scene) {
 			app := fresh(sc)
 			spend(app, 20)
-			for i, at := range []string{path, "/session/current", path + "?x=1", "/session/%63urrent.json", "/SESSION/current.json", "/no/such/page"} {
-				sc.check(app.Call("GET", at, "User-Api-Client-Id", sprint("c%d", i), "User-Agent", sprint("a%d", i), "X-Forwarded-For", sprint("6.6.6.%d", i)), limited)
+			for i, at := range []string{
+				path, "/session/current", path + "?x=1", "/session/%63urrent.json",
+				"/SESSION/current.json", "/no/such/page",
+			} {
+				sc.check(app.Call("GET", at, "User-Api-Client-Id", sprint("c%d", i), "User-Agent", sprint("a%d", i),
+					"X-Forwarded-For", sprint("6.6.6.%d", i)), limited)
 			}
 			fresh(sc).Call("GET", path).Must(sc.t, 200) // another key has its own
 		})
@@ -268,7 +273,8 @@ func TestRateLimits(t *testing.T) {
 			sc.check(app.Call("GET", path), limited)
 			sc.Set("max_user_api_reqs_per_minute", "20")
 			for _, bad := range []string{"-1", "1e3", "many", "", "99999999999999999999"} {
-				if err := sc.Authority.ChangeSetting(sc.t.Context(), "max_user_api_reqs_per_minute", bad, testkit.Command); err == nil {
+				if err := sc.Authority.ChangeSetting(sc.t.Context(), "max_user_api_reqs_per_minute", bad,
+					testkit.Command); err == nil {
 					sc.t.Errorf("%q was taken", bad)
 				}
 			}

@@ -16,17 +16,18 @@ import (
 	"userkeys/internal/wiring"
 )
 
-// loginFrom signs in from an address, as a trusted proxy tells it.
+// loginFrom signs in from an address that a trusted proxy names.
 func (sc *scene) loginFrom(ip, name, password string) testkit.Answer {
-	return post(sc.Visitor(), "/login", urlencoded, url.Values{"username": {name}, "password": {password}}.Encode(), "X-Forwarded-For", ip)
+	return post(sc.Visitor(), "/login", urlencoded, url.Values{"username": {name}, "password": {password}}.Encode(),
+		"X-Forwarded-For", ip)
 }
 
-// trustLocal believes what the test says of where a request came from.
+// trustLocal trusts the machine itself as a proxy, so that a test can name addresses of clients.
 func trustLocal(cfg *wiring.Config) {
 	cfg.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
 }
 
-// TestLogin holds the attacks LG: guessing and telling who exists.
+// TestLogin tries the attacks LG: guessing passwords, and finding out who has an account.
 func TestLogin(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -83,7 +84,8 @@ func TestLogin(t *testing.T) {
 					sc.loginFrom(ip, name, "wrong")
 				}
 				for _, other := range []string{"bob", "bob@mail.example", "carol", "carol@mail.example"} {
-					if want := map[bool]int{true: 429, false: 403}[other == name]; sc.loginFrom(ip, other, "wrong").StatusCode != want {
+					if want := map[bool]int{true: 429, false: 403}[other == name]; sc.loginFrom(ip, other,
+						"wrong").StatusCode != want {
 						sc.t.Errorf("%s after %s: not %d", other, name, want)
 					}
 				}
@@ -92,7 +94,8 @@ func TestLogin(t *testing.T) {
 		sc.row("RL3 headers do not make another client of one behind the trusted proxy", func(sc *scene) {
 			statuses := map[int]int{}
 			for i := range 7 {
-				a := post(sc.Visitor(), "/login", urlencoded, "username=rita&password=x", "X-Forwarded-For", sprint("6.6.6.%d, 198.51.100.9", i),
+				a := post(sc.Visitor(), "/login", urlencoded, "username=rita&password=x", "X-Forwarded-For",
+					sprint("6.6.6.%d, 198.51.100.9", i),
 					"User-Agent", sprint("agent %d", i), "X-Real-IP", sprint("6.6.7.%d", i), "Forwarded", "for=6.6.8.8")
 				statuses[a.StatusCode]++
 			}
@@ -123,7 +126,7 @@ func TestLogin(t *testing.T) {
 	}, trustLocal)
 }
 
-// TestLoginFlood is about how long a password takes.
+// TestLoginFlood signs in very often at once: the queue is bounded, and other requests are served.
 func TestLoginFlood(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -156,7 +159,7 @@ func count(statuses []int, status int) int {
 	return len(slices.DeleteFunc(slices.Clone(statuses), func(s int) bool { return s != status }))
 }
 
-// TestSessions holds the attacks LG on sessions: whose cookie is whose.
+// TestSessions tries the attacks LG on session cookies.
 func TestSessions(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -195,13 +198,16 @@ func TestSessions(t *testing.T) {
 		})
 		sc.row("signing out needs the token", func(sc *scene) {
 			sc.check(sc.alice.Post("/user-api-key/logout", url.Values{}), badCSRF)
-			sc.check(post(sc.alice, "/user-api-key/login", urlencoded, "username=mallory&password=x", "Sec-Fetch-Site", "cross-site"), badCSRF) // LG15, OT7: login CSRF
+			sc.check(post(sc.alice, "/user-api-key/login", urlencoded, "username=mallory&password=x", "Sec-Fetch-Site",
+				"cross-site"), badCSRF) // LG15, OT7: login CSRF
 			who(sc.cookie(sc.alice)).Must(sc.t, 200)
 		})
 		good := sc.cookie(sc.alice)
 		for what, cookie := range map[string]string{
-			"guessed": "userkeys=" + strings.Repeat("B", 43), "cut": good[:len(good)-1], "longer": good + "A", "empty": "userkeys=", "a user's id": "userkeys=1", "upper case": strings.ToUpper(good),
-			"10 KB": "userkeys=" + strings.Repeat("A", 10<<10), "SQL": "userkeys=' OR 1=1 --", "two": good + "; userkeys=" + strings.Repeat("A", 43), "quoted": `userkeys="` + good[9:] + `x"`,
+			"guessed": "userkeys=" + strings.Repeat("B",
+				43), "cut": good[:len(good)-1], "longer": good + "A", "empty": "userkeys=", "a user's id": "userkeys=1", "upper case": strings.ToUpper(good),
+			"10 KB": "userkeys=" + strings.Repeat("A",
+				10<<10), "SQL": "userkeys=' OR 1=1 --", "two": good + "; userkeys=" + strings.Repeat("A", 43), "quoted": `userkeys="` + good[9:] + `x"`,
 		} {
 			sc.refused("LG10 GR19 a session cookie: "+what, unknown, func(*scene) testkit.Answer { return who(cookie) })
 		}

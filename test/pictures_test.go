@@ -21,7 +21,7 @@ import (
 	"userkeys/site"
 )
 
-// photographer takes pictures of pages: light and dark, on a desk and on a phone.
+// photographer takes pictures of pages: light and dark, wide and narrow.
 type photographer struct {
 	*testkit.Browser
 	dir string
@@ -105,7 +105,7 @@ func (p photographer) signOut() {
 	p.Until(`location.pathname === "/" && !document.querySelector("nav")`)
 }
 
-// sent comes last: a browser that failed to open an app's address takes no more keys and clicks.
+// sent must come last: a browser that failed to open an app's address accepts no more keys and clicks.
 func (p photographer) sent(s *testkit.Site) {
 	p.Expect("Failed to launch")
 	p.Open(s.URL + s.App("phone", "read").With("auth_redirect", "discourse://auth_redirect").Path())
@@ -119,9 +119,10 @@ func (p photographer) beforeLogin(s *testkit.Site) {
 	p.Open(s.URL + "/")
 	p.click("home-stranger")
 	for name, app := range map[string]*testkit.App{
-		"refused-redirect": s.App("x", "read").With("auth_redirect", "https://"+strings.Repeat("very-long-name.", 12)+"example/"+strings.Repeat("path", 60)),
-		"refused-scope":    s.App("x", "read,everything,and_more"),
-		"refused-key":      s.App("x", "read").With("public_key", "none"),
+		"refused-redirect": s.App("x", "read").With("auth_redirect",
+			"https://"+strings.Repeat("very-long-name.", 12)+"example/"+strings.Repeat("path", 60)),
+		"refused-scope": s.App("x", "read,everything,and_more"),
+		"refused-key":   s.App("x", "read").With("public_key", "none"),
 	} {
 		p.Open(s.URL + app.Path())
 		p.click(name)
@@ -202,7 +203,10 @@ func (p photographer) devices(s *testkit.Site) {
 func (p photographer) oneTimes(t *testing.T, s *testkit.Site) {
 	s.Set("allow_user_api_key_scopes", "read|one_time_password")
 	app := s.App("phone", "read")
-	ask := url.Values{"public_key": app.Params["public_key"], "auth_redirect": {"discourse://auth_redirect"}, "application_name": {"Discourse - Alice's iPhone"}}
+	ask := url.Values{
+		"public_key": app.Params["public_key"], "auth_redirect": {"discourse://auth_redirect"},
+		"application_name": {"Discourse - Alice's iPhone"},
+	}
 	p.Open(s.URL + "/user-api-key/otp?" + ask.Encode())
 	signIn(p.Browser, "root", testkit.Password)
 	p.Until(`document.getElementById("sign-in-warning")`)

@@ -18,7 +18,7 @@ import (
 	"userkeys/internal/wiring"
 )
 
-// TestTrustedProxies is RP22: who counts as the client behind proxies of ours.
+// TestTrustedProxies checks which address counts as the client's behind trusted proxies (RP22).
 func TestTrustedProxies(t *testing.T) {
 	t.Parallel()
 	trust := func(cfg *wiring.Config) {
@@ -50,7 +50,7 @@ func TestTrustedProxies(t *testing.T) {
 	}, trust)
 }
 
-// TestUpstreamMisbehaves is RP14, RP15 and RP17 through the whole site.
+// TestUpstreamMisbehaves has the upstream answer wrongly, too much or never (RP14, RP15, RP17).
 func TestUpstreamMisbehaves(t *testing.T) {
 	t.Parallel()
 	quick := func(cfg *wiring.Config) { cfg.UpstreamTimeout = 300 * time.Millisecond }
@@ -100,8 +100,8 @@ func TestUpstreamMisbehaves(t *testing.T) {
 	}, quick)
 }
 
-// TestCVE_2026_33544_TwoUsersAreNeverMixed is T13 and RP18: many requests of two users share
-// the connections to the upstream, and each hears only of itself.
+// TestCVE_2026_33544_TwoUsersAreNeverMixed sends many requests of two users over the same connections to the upstream:
+// each gets only its own answers (T13, RP18).
 func TestCVE_2026_33544_TwoUsersAreNeverMixed(t *testing.T) {
 	t.Parallel()
 	behind(t, func(sc *scene, up *testkit.Upstream) {
@@ -116,7 +116,8 @@ func TestCVE_2026_33544_TwoUsersAreNeverMixed(t *testing.T) {
 			wg.Go(func() {
 				for i := range 60 {
 					path := []string{"/of/" + name, "/session/current.json"}[i%2]
-					r, err := http.NewRequestWithContext(sc.t.Context(), "GET", sc.URL+path+"?"+url.Values{"n": {sprint("%d-%d", worker, i)}}.Encode(), nil)
+					r, err := http.NewRequestWithContext(sc.t.Context(), "GET",
+						sc.URL+path+"?"+url.Values{"n": {sprint("%d-%d", worker, i)}}.Encode(), nil)
 					if err != nil {
 						sc.t.Error(err)
 						return

@@ -12,7 +12,7 @@ import (
 	"userkeys/internal/wiring"
 )
 
-// behind plays a scene before an upstream.
+// behind plays a scene on a site before an upstream.
 func behind(t *testing.T, play func(sc *scene, up *testkit.Upstream), opts ...testkit.Option) {
 	t.Helper()
 	up := testkit.NewUpstream(t)
@@ -23,13 +23,13 @@ func behind(t *testing.T, play func(sc *scene, up *testkit.Upstream), opts ...te
 	}, opts...)
 }
 
-// own hands more paths to the site itself.
+// own makes the site answer more paths itself.
 func own(paths ...string) testkit.Option {
 	return func(cfg *wiring.Config) { cfg.OwnPaths = append(cfg.OwnPaths, paths...) }
 }
 
-// TestPathsBeforeAnUpstream holds the attacks PS before an upstream: what can be read in two
-// ways goes no further with a key, and goes as it came without one.
+// TestPathsBeforeAnUpstream tries the attacks PS before an upstream: an ambiguous path is refused with a key, and
+// passed on as it came without one.
 func TestPathsBeforeAnUpstream(t *testing.T) {
 	t.Parallel()
 	accept, refuse := pathVectors(t)
@@ -41,14 +41,16 @@ func TestPathsBeforeAnUpstream(t *testing.T) {
 			return out
 		}
 		for target, id := range refuse {
-			sc.refused(sprint("%s %+q with a key", id, target), ambiguous, func(sc *scene) testkit.Answer { return sc.get("GET", target, true) })
+			sc.refused(sprint("%s %+q with a key", id, target), ambiguous,
+				func(sc *scene) testkit.Answer { return sc.get("GET", target, true) })
 			if got := up.Take(); len(got) > 0 {
 				sc.t.Errorf("%s %q reached the upstream with a key", id, target)
 			}
 			sc.row(sprint("%s %+q without a key goes as it came, or not at all", id, target), func(sc *scene) {
 				a := sc.get("GET", target, false)
 				got := targets(up.Take())
-				if a.StatusCode == 200 && !slices.Equal(got, []string{target}) || a.StatusCode != 200 && (len(got) > 0 || a.StatusCode != 400) {
+				if a.StatusCode == 200 && !slices.Equal(got,
+					[]string{target}) || a.StatusCode != 200 && (len(got) > 0 || a.StatusCode != 400) {
 					sc.t.Errorf("status %d, the upstream got %q", a.StatusCode, got)
 				}
 			})
@@ -66,10 +68,12 @@ func TestPathsBeforeAnUpstream(t *testing.T) {
 		}
 		for _, target := range []string{"http://other/admin", "http://u:p@other/x", "javascript:alert(1)"} {
 			sc.refused("PS20 "+target, want{status: 400}, func(sc *scene) testkit.Answer { return sc.get("GET", target, true) })
-			sc.refused("PS20 without a key "+target, want{status: 400}, func(sc *scene) testkit.Answer { return sc.get("GET", target, false) })
+			sc.refused("PS20 without a key "+target, want{status: 400},
+				func(sc *scene) testkit.Answer { return sc.get("GET", target, false) })
 		}
 		for _, query := range []string{"x=1;y=2&x=%zz&z=3", "x=%zz", "x;y", "a#b"} {
-			sc.refused("RP16 CVE-2022-2880 "+query, malformed, func(sc *scene) testkit.Answer { return sc.get("GET", "/x?"+query, true) })
+			sc.refused("RP16 CVE-2022-2880 "+query, malformed,
+				func(sc *scene) testkit.Answer { return sc.get("GET", "/x?"+query, true) })
 		}
 		for _, target := range []string{"*", "/admin", "/x"} {
 			sc.row("PS19 OPTIONS "+target+" with a key", func(sc *scene) {
@@ -78,8 +82,15 @@ func TestPathsBeforeAnUpstream(t *testing.T) {
 				}
 			})
 		}
-		sc.refused("SC13 a route that no scope covers", want{status: 403, kind: "invalid_access", reason: "missing scope: write"}, func(sc *scene) testkit.Answer { return sc.get("POST", "/x", true) })
-		sc.refused("X-KEY an unknown key", deadKey, func(sc *scene) testkit.Answer { return sc.key(strings.Repeat("0", 32), "GET", "/x") })
+		sc.refused("SC13 a route that no scope covers",
+			want{
+				status: 403, kind: "invalid_access",
+				reason: "missing scope: write",
+			}, func(sc *scene) testkit.Answer { return sc.get("POST", "/x", true) })
+		sc.refused("X-KEY an unknown key", deadKey, func(sc *scene) testkit.Answer {
+			return sc.key(strings.Repeat("0", 32),
+				"GET", "/x")
+		})
 		sc.refused("KU2 two keys", malformed, func(sc *scene) testkit.Answer {
 			return sc.Raw("GET /x HTTP/1.1\r\nHost: x\r\n" + sc.keyLine(true) + sc.keyLine(true) + "\r\n")
 		})
@@ -94,7 +105,8 @@ func TestPathsBeforeAnUpstream(t *testing.T) {
 			}
 		})
 		sc.row("PS17 a method is not overridden", func(sc *scene) {
-			sc.victim.Call("GET", "/x", "X-HTTP-Method-Override", "DELETE", "X-Http-Method", "DELETE", "X-Method-Override", "DELETE").Must(sc.t, 200)
+			sc.victim.Call("GET", "/x", "X-HTTP-Method-Override", "DELETE", "X-Http-Method", "DELETE", "X-Method-Override",
+				"DELETE").Must(sc.t, 200)
 			for _, g := range up.Take() {
 				for name := range g.Header {
 					if strings.Contains(strings.ToLower(name), "method") {
@@ -106,12 +118,15 @@ func TestPathsBeforeAnUpstream(t *testing.T) {
 	})
 }
 
-// spellings are ways to write a header's name that some server takes for it.
+// spellings returns spellings of a header's name that some servers take for that header.
 func spellings(name string) []string {
-	return []string{name, strings.ReplaceAll(name, "-", "_"), strings.Replace(name, "-", "_", 1), strings.ReplaceAll(strings.ToLower(name), "-", "."), strings.ToUpper(name)}
+	return []string{
+		name, strings.ReplaceAll(name, "-", "_"), strings.Replace(name, "-", "_", 1),
+		strings.ReplaceAll(strings.ToLower(name), "-", "."), strings.ToUpper(name),
+	}
 }
 
-// TestIdentityHeaders holds the attacks RP: the upstream hears who calls from nobody but us.
+// TestIdentityHeaders tries the attacks RP: only the site tells the upstream who calls.
 func TestIdentityHeaders(t *testing.T) {
 	t.Parallel()
 	behind(t, func(sc *scene, up *testkit.Upstream) {
@@ -196,18 +211,20 @@ func TestIdentityHeaders(t *testing.T) {
 				}
 			}
 			sc.User("grouped", func(n *identity.NewUser) { n.Groups = []string{"night_shift", "a-b"} })
-			sc.App("grouped", "read").With("client_id", "a, b; \u00e9").Connect(sc.Person("grouped")).Call("GET", "/x").Must(sc.t, 200)
+			sc.App("grouped", "read").With("client_id", "a, b; \u00e9").Connect(sc.Person("grouped")).Call("GET",
+				"/x").Must(sc.t, 200)
 			got := up.Take()
 			last := got[len(got)-1].Header
-			if !slices.Equal(last["X-Userkeys-Groups"], []string{"night_shift,a-b"}) || !slices.Equal(last["X-Userkeys-Client-Id"], []string{"a%2C%20b%3B%20%C3%A9"}) {
+			if !slices.Equal(last["X-Userkeys-Groups"],
+				[]string{"night_shift,a-b"}) || !slices.Equal(last["X-Userkeys-Client-Id"], []string{"a%2C%20b%3B%20%C3%A9"}) {
 				sc.t.Errorf("%q", last)
 			}
 		})
 	})
 }
 
-// unforged fails if the last request reached the upstream with anything that
-// the client said of itself, or without what we say.
+// unforged fails if the last request reached the upstream with an identity that the client sent, or without the true
+// one.
 func (sc *scene) unforged(up *testkit.Upstream, keyed bool) {
 	sc.t.Helper()
 	got := up.Take()

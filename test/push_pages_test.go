@@ -19,7 +19,7 @@ import (
 	"userkeys/site"
 )
 
-// shownPushes are pushes as pages show them; nothing is sent.
+// shownPushes are pushes for pages to show; nothing is sent.
 type shownPushes struct {
 	server.Pushes // what no page calls
 
@@ -87,7 +87,7 @@ func (f *shownPushes) SealedSecret(_ context.Context, id int64) (string, error) 
 	return fmt.Sprintf("c2VhbGVk%04d", id), nil
 }
 
-// shown makes a site show pushes.
+// shown makes a site show these pushes.
 func shown(f *shownPushes) testkit.Option { return func(cfg *wiring.Config) { cfg.Pushes = f } }
 
 const pushHook = "https://push.apps.example.net/api/notifications/discourse/hook"
@@ -107,10 +107,22 @@ func pushedSite(t *testing.T) (*testkit.Site, *shownPushes) {
 		state     site.KeyPush
 	}{
 		{"Living room television", pushHook, site.KeyPush{DeliveredAt: now.Add(-3 * time.Minute)}},
-		{"Pocket reader", pushHook, site.KeyPush{DeliveredAt: now.Add(-26 * time.Hour), FailedAt: now, FailingSince: now.Add(-3 * time.Hour), Problem: "status 503"}},
-		{"Notifier with a name that somebody thought about for a long time", pushHook, site.KeyPush{FailedAt: now, OffAt: now.Add(-5 * time.Hour), Problem: site.PushGone}},
-		{"Busy watch", pushHook, site.KeyPush{DeliveredAt: now.Add(-26 * time.Hour), FailedAt: now, FailingSince: now.Add(-3 * time.Hour), Problem: site.PushBusy}},
-		{"From before the list", "https://" + strings.Repeat("very-long-name.", 8) + "example/hook", site.KeyPush{DeliveredAt: now.Add(-50 * 24 * time.Hour)}},
+		{"Pocket reader", pushHook, site.KeyPush{
+			DeliveredAt: now.Add(-26 * time.Hour), FailedAt: now,
+			FailingSince: now.Add(-3 * time.Hour), Problem: "status 503",
+		}},
+		{
+			"Notifier with a name that somebody thought about for a long time", pushHook,
+			site.KeyPush{FailedAt: now, OffAt: now.Add(-5 * time.Hour), Problem: site.PushGone},
+		},
+		{"Busy watch", pushHook, site.KeyPush{
+			DeliveredAt: now.Add(-26 * time.Hour), FailedAt: now,
+			FailingSince: now.Add(-3 * time.Hour), Problem: site.PushBusy,
+		}},
+		{
+			"From before the list", "https://" + strings.Repeat("very-long-name.", 8) + "example/hook",
+			site.KeyPush{DeliveredAt: now.Add(-50 * 24 * time.Hour)},
+		},
 	} {
 		s.App(app.name, "notifications,push").With("application_name", app.name, "push_url", app.url).Connect(alice)
 		f.states[s.Keys()[0].ID] = app.state
@@ -118,28 +130,64 @@ func pushedSite(t *testing.T) (*testkit.Site, *shownPushes) {
 	return s, f
 }
 
-// hosts gives a few hosts in every state, with what waits for them and what was given up.
+// fill adds a few hosts in every state, with deliveries that wait and that were given up.
 func (f *shownPushes) fill(now time.Time) {
 	const bad, good, inside = "https://push.old-hub.example:8443", "https://push.apps.example.net:443", "http://10.20.30.40:9000"
 	long := "https://" + strings.Repeat("very-long-name.", 12) + "example:443"
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }
 	f.hosts = []site.PushHost{
-		{Host: good, Delivered: 128_204, Failed: 31, DeliveredAt: ago(4 * time.Second), FailedAt: ago(50 * time.Hour), Problem: site.PushTimeout, Queued: 2, DueAt: now},
-		{Host: bad, Delivered: 7031, Failed: 412, Failures: 29, DeliveredAt: ago(9 * time.Hour), FailedAt: ago(time.Minute), Problem: "status 503", ClosedUntil: now.Add(4 * time.Minute), Queued: 3, Dead: 4, DueAt: now.Add(4 * time.Minute)},
+		{
+			Host: good, Delivered: 128_204, Failed: 31, DeliveredAt: ago(4 * time.Second), FailedAt: ago(50 * time.Hour),
+			Problem: site.PushTimeout, Queued: 2, DueAt: now,
+		},
+		{
+			Host: bad, Delivered: 7031, Failed: 412, Failures: 29, DeliveredAt: ago(9 * time.Hour), FailedAt: ago(time.Minute),
+			Problem: "status 503", ClosedUntil: now.Add(4 * time.Minute), Queued: 3, Dead: 4, DueAt: now.Add(4 * time.Minute),
+		},
 		{Host: inside, Failed: 3, Failures: 3, FailedAt: ago(20 * time.Minute), Problem: site.PushAddress, Dead: 1},
-		{Host: long, Delivered: 1, Failed: 2, Failures: 1, DeliveredAt: ago(30 * time.Hour), FailedAt: ago(2 * time.Hour), Problem: site.PushTLS, Queued: 1, DueAt: now.Add(time.Hour)},
+		{
+			Host: long, Delivered: 1, Failed: 2, Failures: 1, DeliveredAt: ago(30 * time.Hour), FailedAt: ago(2 * time.Hour),
+			Problem: site.PushTLS, Queued: 1, DueAt: now.Add(time.Hour),
+		},
 		{Host: "https://new.example:443", Delivered: 12, DeliveredAt: ago(40 * time.Hour), Off: 3},
-		{Host: "https://busy.example:443", Failures: 2, Failed: 2, FailedAt: ago(time.Minute), Problem: site.PushBusy, ClosedUntil: now.Add(time.Minute)},
+		{
+			Host: "https://busy.example:443", Failures: 2, Failed: 2, FailedAt: ago(time.Minute), Problem: site.PushBusy,
+			ClosedUntil: now.Add(time.Minute),
+		},
 	}
 	for i, d := range []site.Delivery{
-		{Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", DeadAt: ago(30 * time.Hour), Attempt: 17, Problem: site.PushConnection},
-		{Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", DeadAt: ago(8 * time.Hour), Attempt: 16, Problem: "status 503"},
-		{Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", DeadAt: ago(8 * time.Hour), Attempt: 16, Problem: "status 503"},
-		{Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", DeadAt: ago(7 * time.Hour), Attempt: 1, Problem: site.PushGone},
-		{Host: inside, PushURL: inside + "/hook", DeadAt: ago(20 * time.Minute), Attempt: 3, Problem: site.PushAddress, NotificationID: -1},
-		{Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", NextAt: now.Add(40 * time.Minute), Attempt: 9, Problem: site.PushBusy},
-		{Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", NextAt: now.Add(4 * time.Minute), Attempt: 2, Problem: "status 503"},
-		{Host: long, PushURL: strings.TrimSuffix(long, ":443") + "/" + strings.Repeat("path", 40), NextAt: now.Add(time.Hour), Attempt: 1, Problem: site.PushTLS},
+		{
+			Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", DeadAt: ago(30 * time.Hour), Attempt: 17,
+			Problem: site.PushConnection,
+		},
+		{
+			Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", DeadAt: ago(8 * time.Hour), Attempt: 16,
+			Problem: "status 503",
+		},
+		{
+			Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", DeadAt: ago(8 * time.Hour), Attempt: 16,
+			Problem: "status 503",
+		},
+		{
+			Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", DeadAt: ago(7 * time.Hour), Attempt: 1,
+			Problem: site.PushGone,
+		},
+		{
+			Host: inside, PushURL: inside + "/hook", DeadAt: ago(20 * time.Minute), Attempt: 3, Problem: site.PushAddress,
+			NotificationID: -1,
+		},
+		{
+			Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", NextAt: now.Add(40 * time.Minute), Attempt: 9,
+			Problem: site.PushBusy,
+		},
+		{
+			Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", NextAt: now.Add(4 * time.Minute), Attempt: 2,
+			Problem: "status 503",
+		},
+		{
+			Host: long, PushURL: strings.TrimSuffix(long, ":443") + "/" + strings.Repeat("path", 40), NextAt: now.Add(time.Hour),
+			Attempt: 1, Problem: site.PushTLS,
+		},
 		{Host: good, PushURL: pushHook, NextAt: now.Add(30 * time.Second), Attempt: 1},
 		{Host: good, PushURL: pushHook, NextAt: now},
 	} {
@@ -156,7 +204,7 @@ func (f *shownPushes) fill(now time.Time) {
 	}
 }
 
-// failEverywhere gives very many hosts, none of which answers.
+// failEverywhere adds very many hosts, none of which answers.
 func (f *shownPushes) failEverywhere(now time.Time) {
 	for i := range 120 {
 		f.hosts = append(f.hosts, site.PushHost{
@@ -166,7 +214,7 @@ func (f *shownPushes) failEverywhere(now time.Time) {
 	}
 }
 
-// Who sees that no notifications come tries again, or sends a test; with the keyboard only.
+// A user whose pushes fail tries again, or sends a test, with the keyboard only.
 func TestChromiumPushesOnTheAppsPage(t *testing.T) {
 	t.Parallel()
 	b := testkit.Chromium(t)
@@ -220,13 +268,16 @@ func TestChromiumDeliveriesPage(t *testing.T) {
 	b.Press("details.all summary")
 	b.Press("details.all .danger")
 	b.Until(`document.querySelector("[role=status]") && new URLSearchParams(location.search).get("host") === "https://push.old-hub.example:8443"`)
-	want := []string{"discard [4002] ", "replay [4002] ", "resume https://push.old-hub.example:8443", "discard [] https://push.old-hub.example:8443"}
+	want := []string{
+		"discard [4002] ", "replay [4002] ", "resume https://push.old-hub.example:8443",
+		"discard [] https://push.old-hub.example:8443",
+	}
 	if got := f.notes(); !slices.Equal(got, want) {
 		t.Errorf("done was %q, want %q", got, want)
 	}
 }
 
-// An app reads what its pushes are signed with whatever its scopes are, and only for itself.
+// An app gets the secret of its pushes whatever its scopes are, and only its own.
 func TestPushSecretNeedsNoScope(t *testing.T) {
 	t.Parallel()
 	f := &shownPushes{}
@@ -247,17 +298,21 @@ func TestPushSecretNeedsNoScope(t *testing.T) {
 	app.Call("GET", "/user-api-key/push-secret.json").Must(t, http.StatusForbidden, "invalid key")
 }
 
-// The admin API of pushes answers as its document says.
+// The admin API of pushes answers as its OpenAPI document says.
 func TestAdminAPIOfPushes(t *testing.T) {
 	t.Parallel()
 	s, f := pushedSite(t)
 	f.fill(s.Clock.Now())
 	root := s.Program("root")
 	root.Call("GET", "/user-api-key/admin/deliveries.json", "").Must(t, http.StatusOK, `"username":"alice"`)
-	root.Call("GET", "/user-api-key/admin/deliveries.json?dead=true&user=alice&limit=3", "").Must(t, http.StatusOK, `"next":`)
+	root.Call("GET", "/user-api-key/admin/deliveries.json?dead=true&user=alice&limit=3", "").Must(t, http.StatusOK,
+		`"next":`)
 	root.Call("GET", "/user-api-key/admin/push-hosts.json", "").Must(t, http.StatusOK, `"closed_until":"20`)
 	root.Call("GET", "/user-api-key/admin/keys.json", "").Must(t, http.StatusOK, `"push":{"delivered_at":"20`)
-	for what, body := range map[string]string{"replay": `{"ids":[4002]}`, "discard": `{"all":true}`, "resume": `{"key_id":1}`} {
+	for what, body := range map[string]string{
+		"replay": `{"ids":[4002]}`, "discard": `{"all":true}`,
+		"resume": `{"key_id":1}`,
+	} {
 		root.Call("POST", "/user-api-key/admin/deliveries/"+what+".json", body).Must(t, http.StatusOK, `"success":"OK"`)
 	}
 	root.Call("POST", "/user-api-key/admin/deliveries/discard.json", `{}`).Must(t, http.StatusBadRequest)

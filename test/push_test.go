@@ -88,7 +88,7 @@ func (h *hub) expect(secret string) {
 	h.secret = secret
 }
 
-// pushed waits until nothing is left to push, and gives what the hub has got.
+// pushed waits until no push waits any more, and returns what the hub received.
 func (sc *scene) pushed(h *hub) []hubPush {
 	sc.t.Helper()
 	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
@@ -105,7 +105,7 @@ func (sc *scene) pushed(h *hub) []hubPush {
 	}
 }
 
-// approved opens what p's approval gives the app, which then has its key.
+// approved has p approve the app's request and gives the app its key.
 func (sc *scene) approved(app *testkit.App, p *testkit.Person) userkeys.Payload {
 	sc.t.Helper()
 	answer := app.Approve(p)
@@ -121,7 +121,7 @@ func (sc *scene) approved(app *testkit.App, p *testkit.Person) userkeys.Payload 
 	return payload
 }
 
-// machineSecret is that of every test's site.
+// machineSecret is the machine secret of the sites of these tests.
 const machineSecret = "the machine secret of every test"
 
 // verify checks a push's signature with the secret of a client's key.
@@ -205,7 +205,8 @@ func TestDiscourseHub(t *testing.T) {
 		if err := sc.verify(got[1], token, sc.Clock.Now()); err != nil {
 			sc.t.Error(err)
 		}
-		if err := sc.verify(got[1], token, sc.Clock.Now().Add(6*time.Minute)); err == nil || userkeys.AsError(err).Reason != userkeys.ReasonTooOld {
+		if err := sc.verify(got[1], token,
+			sc.Clock.Now().Add(6*time.Minute)); err == nil || userkeys.AsError(err).Reason != userkeys.ReasonTooOld {
 			sc.t.Errorf("a copy after six minutes: %v", err)
 		}
 
@@ -218,7 +219,7 @@ func TestDiscourseHub(t *testing.T) {
 	})
 }
 
-// TestPushAddresses is SS1, SS3, SS16, SS28 and T30: where pushes may go is listed, whole and letter by letter.
+// TestPushAddresses tries push addresses that are not exactly the listed ones (SS1, SS3, SS16, SS28, T30).
 func TestPushAddresses(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -260,11 +261,15 @@ func TestPushAddresses(t *testing.T) {
 		for name, address := range bad {
 			// What could be read in two ways reaches no page, and no administrator can list it.
 			sc.refusedAsk("SS3 "+name, want{status: 400}, sc.ask("scopes", "notifications", "push_url", address))
-			if err := sc.Authority.ChangeSetting(sc.t.Context(), "allowed_user_api_push_urls", address, testkit.Command); !errors.Is(err, userkeys.InvalidParameters) {
+			if err := sc.Authority.ChangeSetting(sc.t.Context(), "allowed_user_api_push_urls", address,
+				testkit.Command); !errors.Is(err, userkeys.InvalidParameters) {
 				sc.t.Errorf("SS3 %s: an administrator may list it: %v", name, err)
 			}
 		}
-		for address, host := range map[string]string{listed: "push.example", "https://unlisted.example:8443/x?to=push.example": "unlisted.example:8443"} {
+		for address, host := range map[string]string{
+			listed: "push.example",
+			"https://unlisted.example:8443/x?to=push.example": "unlisted.example:8443",
+		} {
 			sc.row("SS28 whom the data would go to is shown, listed or not: "+host, func(sc *scene) {
 				page := sc.alice.Get("/user-api-key/new?"+sc.ask("scopes", "notifications", "push_url", address)).Must(sc.t, 200)
 				if got, ok := page.Text("push-host"); !ok || got != host {
@@ -273,7 +278,8 @@ func TestPushAddresses(t *testing.T) {
 			})
 		}
 		sc.Start()
-		sc.notify(root, adminNotifications, `{"username":"alice","notification_type":"mentioned","data":{"topic_title":"Hello"}}`).Must(sc.t, 200)
+		sc.notify(root, adminNotifications,
+			`{"username":"alice","notification_type":"mentioned","data":{"topic_title":"Hello"}}`).Must(sc.t, 200)
 		got := sc.pushed(h)
 		if len(got) != 1 || got[0].Path != "/Hub/device" || len(got[0].Notifications) != 1 || got[0].Notifications[0].ClientID != "the listed one" {
 			sc.t.Errorf("the hub has %+v", got)
@@ -284,8 +290,7 @@ func TestPushAddresses(t *testing.T) {
 	})
 }
 
-// TestPushesThatNobodyMayHaveAnyMore is SS1, SS23, SS24 and T32: what counts is what holds when a push is sent, not
-// when it was queued.
+// TestPushesThatNobodyMayHaveAnyMore takes rights away while pushes wait: they are not sent (SS1, SS23, SS24, T32).
 func TestPushesThatNobodyMayHaveAnyMore(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -371,8 +376,8 @@ func TestPushesThatNobodyMayHaveAnyMore(t *testing.T) {
 	})
 }
 
-// TestPushFailuresTellNothing is SS27: an app's user learns that pushes fail, and nothing that somebody
-// could look around inside with: no status, no address that was tried, no answer.
+// TestPushFailuresTellNothing checks that an app's user learns that pushes fail, but neither status, address nor
+// answer, with which somebody could explore the network (SS27).
 func TestPushFailuresTellNothing(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -397,7 +402,8 @@ func TestPushFailuresTellNothing(t *testing.T) {
 			want[sc.Keys()[0].ID] = c.problem
 		}
 		sc.Start()
-		sc.notify(root, adminNotifications, `{"username":"alice","notification_type":"mentioned","data":{"topic_title":"Hello"}}`).Must(sc.t, 200)
+		sc.notify(root, adminNotifications,
+			`{"username":"alice","notification_type":"mentioned","data":{"topic_title":"Hello"}}`).Must(sc.t, 200)
 		for id, problem := range want {
 			for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 				state, err := sc.Desk.KeyPushes(sc.t.Context(), []int64{id})
@@ -415,8 +421,12 @@ func TestPushFailuresTellNothing(t *testing.T) {
 				sc.t.Errorf("%s is told as %q", problem, said)
 			}
 		}
-		for _, path := range []string{"/my/apps", "/u/alice.json", "/user-api-key/new?" + sc.ask("scopes", "notifications", "push_url", inner.URL+"/push")} {
-			answer := sc.alice.Get(path).Must(sc.t, 200).MustNot(sc.t, "planted", "10.1.2.3", "wrong password", "refused", "dial", "connect:")
+		for _, path := range []string{
+			"/my/apps", "/u/alice.json",
+			"/user-api-key/new?" + sc.ask("scopes", "notifications", "push_url", inner.URL+"/push"),
+		} {
+			answer := sc.alice.Get(path).Must(sc.t, 200).MustNot(sc.t, "planted", "10.1.2.3", "wrong password", "refused",
+				"dial", "connect:")
 			if status.MatchString(answer.Body) { // as a word: a port, a nonce or a key may have these digits
 				sc.t.Errorf("GET %s tells the status that was answered", path)
 			}

@@ -13,7 +13,7 @@ import (
 	"userkeys/internal/testkit"
 )
 
-// phone is an app that got a key with a one-time password, and the window that it signed in with it.
+// phone is an app that got a key with a one-time password, and the browser window that it signed in.
 type phone struct {
 	*testkit.App
 	window *testkit.Person
@@ -50,7 +50,7 @@ func (sc *scene) signedInPhone(name string, change ...string) *phone {
 	return p
 }
 
-// in fails unless the window is signed in, or is not.
+// in fails unless the window is signed in as wanted.
 func (p *phone) in(sc *scene, want bool) {
 	sc.t.Helper()
 	status := map[bool]int{true: http.StatusOK, false: http.StatusNotFound}[want]
@@ -72,8 +72,8 @@ func (sc *scene) asAlice(path string, id int64) testkit.Answer {
 	return sc.alice.Post(path, url.Values{"id": {sprint("%d", id)}, "authenticity_token": {sc.token()}})
 }
 
-// TestAppSessionEndsWithItsKey: what an app began with a one-time password
-// must not outlive the key that it came with, or the user cannot get rid of the app.
+// TestAppSessionEndsWithItsKey checks that a session that an app began with a one-time password ends with the key that
+// the password came with. Otherwise the user could not get rid of the app.
 func TestAppSessionEndsWithItsKey(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -150,7 +150,8 @@ func TestAppSessionEndsWithItsKey(t *testing.T) {
 			p.in(sc, false)
 		})
 		sc.row("a password that was not used yet ends with it", func(sc *scene) {
-			app := sc.App("late", "read,one_time_password").With("auth_redirect", "discourse://auth_redirect").With("expires_in_seconds", "300")
+			app := sc.App("late", "read,one_time_password").With("auth_redirect",
+				"discourse://auth_redirect").With("expires_in_seconds", "300")
 			password, window := sc.grantPhone(app), sc.Visitor()
 			sc.Clock.Pass(6 * time.Minute)
 			window.Post("/session/otp/"+password, url.Values{}).Must(sc.t, http.StatusOK, "does not sign in")
@@ -159,7 +160,8 @@ func TestAppSessionEndsWithItsKey(t *testing.T) {
 		sc.row("a password asked for alone belongs to the app's key", func(sc *scene) {
 			app := sc.App("phone", "read").Connect(sc.alice)
 			id, window := sc.Keys()[0].ID, sc.Visitor()
-			window.Post("/session/otp/"+sc.askOneTime(app, "discourse://auth_redirect"), url.Values{}).Must(sc.t, http.StatusFound)
+			window.Post("/session/otp/"+sc.askOneTime(app, "discourse://auth_redirect"), url.Values{}).Must(sc.t,
+				http.StatusFound)
 			window.Get("/session/current.json").Must(sc.t, http.StatusOK)
 			sc.asAlice("/user-api-key/revoke", id).Must(sc.t, http.StatusSeeOther)
 			window.Get("/session/current.json").Must(sc.t, http.StatusNotFound)
@@ -168,23 +170,26 @@ func TestAppSessionEndsWithItsKey(t *testing.T) {
 			app := sc.App("phone", "read").Connect(sc.alice)
 			id, window := sc.Keys()[0].ID, sc.Visitor()
 			app.Params.Set("public_key", "made by phone\n"+app.Params.Get("public_key")+"\n")
-			window.Post("/session/otp/"+sc.askOneTime(app, "discourse://auth_redirect"), url.Values{}).Must(sc.t, http.StatusFound)
+			window.Post("/session/otp/"+sc.askOneTime(app, "discourse://auth_redirect"), url.Values{}).Must(sc.t,
+				http.StatusFound)
 			window.Get("/session/current.json").Must(sc.t, http.StatusOK)
 			sc.asAlice("/user-api-key/revoke", id).Must(sc.t, http.StatusSeeOther)
 			window.Get("/session/current.json").Must(sc.t, http.StatusNotFound)
 		})
 		sc.row("an app without a key is shown, and revoking everything signs it out", func(sc *scene) {
 			app, window := sc.App("phone of nobody", "read"), sc.Visitor()
-			window.Post("/session/otp/"+sc.askOneTime(app, "discourse://auth_redirect"), url.Values{}).Must(sc.t, http.StatusFound)
+			window.Post("/session/otp/"+sc.askOneTime(app, "discourse://auth_redirect"), url.Values{}).Must(sc.t,
+				http.StatusFound)
 			sc.alice.Get("/my/apps").Must(sc.t, http.StatusOK, "Signed in without a key", "App phone of nobody")
-			sc.alice.Post("/user-api-key/revoke-all", url.Values{"authenticity_token": {sc.token()}}).Must(sc.t, http.StatusSeeOther)
+			sc.alice.Post("/user-api-key/revoke-all", url.Values{"authenticity_token": {sc.token()}}).Must(sc.t,
+				http.StatusSeeOther)
 			window.Get("/session/current.json").Must(sc.t, http.StatusNotFound)
 		})
 	})
 }
 
-// TestAppSessionReadsAndRevokes: an app that was signed in may not give itself
-// what its user would have to approve, nor undo what its user did.
+// TestAppSessionReadsAndRevokes checks that an app's session cannot approve what its user would have to approve, nor
+// undo what its user did.
 func TestAppSessionReadsAndRevokes(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -231,7 +236,7 @@ func TestAppSessionReadsAndRevokes(t *testing.T) {
 	})
 }
 
-// TestAppSessionOfAnAdministrator: it acts on its user's own keys only.
+// TestAppSessionOfAnAdministrator checks that an app's session revokes its user's own keys only.
 func TestAppSessionOfAnAdministrator(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -241,7 +246,10 @@ func TestAppSessionOfAnAdministrator(t *testing.T) {
 		sc.User("root", testkit.Admin)
 		sc.alice = sc.Person("root")
 		p := sc.signedInPhone("phone")
-		for _, path := range []string{"/user-api-key/settings", "/user-api-key/admin/api-keys", "/user-api-key/admin/users.json"} {
+		for _, path := range []string{
+			"/user-api-key/settings", "/user-api-key/admin/api-keys",
+			"/user-api-key/admin/users.json",
+		} {
 			p.window.Get(path).Must(sc.t, http.StatusForbidden, "App phone")
 		}
 		p.post(sc, "/user-api-key/revoke", "id", sprint("%d", id)).Must(sc.t, http.StatusForbidden)

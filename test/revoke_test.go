@@ -17,7 +17,7 @@ import (
 	"userkeys/site"
 )
 
-// TestStreamsEnd is KU16: an answer that is still being written ends with its key.
+// TestStreamsEnd checks that an answer that is still being written ends with its key (KU16).
 func TestStreamsEnd(t *testing.T) {
 	t.Parallel()
 	behind(t, func(sc *scene, up *testkit.Upstream) {
@@ -31,7 +31,11 @@ func TestStreamsEnd(t *testing.T) {
 		})
 		other := testkit.NewSite(sc.t, sc.elsewhere()) // another process
 		for what, end := range map[string]func(sc *scene, app *testkit.App, name string){
-			"revoked by itself": func(sc *scene, app *testkit.App, _ string) { app.Call("POST", "/user-api-key/revoke").Must(sc.t, 200) },
+			"revoked by itself": func(sc *scene, app *testkit.App,
+				_ string,
+			) {
+				app.Call("POST", "/user-api-key/revoke").Must(sc.t, 200)
+			},
 			"revoked on another node": func(sc *scene, _ *testkit.App, _ string) {
 				if err := other.Authority.Revoke(sc.t.Context(), sc.Keys()[0].ID, testkit.Command); err != nil {
 					sc.t.Error(err)
@@ -72,13 +76,14 @@ func TestStreamsEnd(t *testing.T) {
 	})
 }
 
-// manage posts one of the apps page's forms with the right token.
+// manage sends a form of the apps page with the right token.
 func (sc *scene) manage(p *testkit.Person, what, id string, header ...string) testkit.Answer {
 	sc.t.Helper()
-	return post(p, "/user-api-key/"+what, urlencoded, url.Values{"id": {id}, "authenticity_token": {sc.tokenOf(p)}}.Encode(), header...)
+	return post(p, "/user-api-key/"+what, urlencoded,
+		url.Values{"id": {id}, "authenticity_token": {sc.tokenOf(p)}}.Encode(), header...)
 }
 
-// TestRevoke holds the attacks RV: what ends a key, and what does not.
+// TestRevoke tries the attacks RV: what ends a key, and what does not.
 func TestRevoke(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -96,7 +101,8 @@ func TestRevoke(t *testing.T) {
 		}
 		id := sprint("%d", victim.ID)
 		for _, what := range []string{"revoke", "undo-revoke"} {
-			sc.refused("RV1 "+what+" another user's key, by session", denied, func(sc *scene) testkit.Answer { return sc.manage(bob, what, id, "Accept", "application/json") })
+			sc.refused("RV1 "+what+" another user's key, by session", denied,
+				func(sc *scene) testkit.Answer { return sc.manage(bob, what, id, "Accept", "application/json") })
 		}
 		for who, app := range map[string]*testkit.App{"of bob": bobs, "of an administrator": roots} {
 			sc.refused("RV1 another's key, by a key with write "+who, want{status: 403, kind: "invalid_access", reason: "a key revokes only itself"}, func(sc *scene) testkit.Answer {
@@ -110,16 +116,21 @@ func TestRevoke(t *testing.T) {
 				return sc.Visitor().Do(r)
 			})
 		}
-		for _, odd := range []string{"0", "-1", "1 or 1=1", "9223372036854775807", "9223372036854775808", "1e3", " " + id, id + " ", "+" + id, "0" + id, "\u0661", "../" + id, "", id + ".0", "0x1", "null", "NaN", strings.Repeat("9", 1000)} {
+		for _, odd := range []string{
+			"0", "-1", "1 or 1=1", "9223372036854775807", "9223372036854775808", "1e3", " " + id,
+			id + " ", "+" + id, "0" + id, "\u0661", "../" + id, "", id + ".0", "0x1", "null", "NaN", strings.Repeat("9", 1000),
+		} {
 			for _, what := range []string{"revoke", "undo-revoke"} {
-				sc.refused(sprint("RV2 DB5 %s the id %.30q", what, odd), unknown, func(sc *scene) testkit.Answer { return sc.manage(sc.alice, what, odd, "Accept", "application/json") })
+				sc.refused(sprint("RV2 DB5 %s the id %.30q", what, odd), unknown,
+					func(sc *scene) testkit.Answer { return sc.manage(sc.alice, what, odd, "Accept", "application/json") })
 			}
 		}
 		token := sc.tokenOf(sc.alice)
 		for _, number := range []string{id + ".0", id + "e0", "1E0", "[" + id + "]", "true", "-0"} {
 			sc.row("DB5 RV2 the id as JSON "+number, func(sc *scene) {
 				before := sc.Keys()
-				a := post(sc.alice, "/user-api-key/revoke", "application/json", `{"id":`+number+`}`, "X-CSRF-Token", token, "Accept", "application/json")
+				a := post(sc.alice, "/user-api-key/revoke", "application/json", `{"id":`+number+`}`, "X-CSRF-Token", token,
+					"Accept", "application/json")
 				if a.StatusCode != 404 && a.StatusCode != 400 {
 					sc.t.Errorf("status %d", a.StatusCode)
 				}
@@ -129,9 +140,11 @@ func TestRevoke(t *testing.T) {
 		for _, what := range []string{"revoke", "undo-revoke", "revoke-all"} {
 			at := "/user-api-key/" + what
 			sc.refused("RV3 GET "+at, wrongMethod, func(sc *scene) testkit.Answer { return sc.alice.Get(at + "?id=" + id) })
-			sc.refused("RV3 without the token "+at, badCSRF, func(sc *scene) testkit.Answer { return sc.alice.Post(at, url.Values{"id": {id}}) })
+			sc.refused("RV3 without the token "+at, badCSRF,
+				func(sc *scene) testkit.Answer { return sc.alice.Post(at, url.Values{"id": {id}}) })
 			for _, from := range []string{"cross-site", "same-site"} {
-				sc.refused("RV3 AD2 "+from+" "+at, badCSRF, func(sc *scene) testkit.Answer { return sc.manage(sc.alice, what, id, "Sec-Fetch-Site", from) })
+				sc.refused("RV3 AD2 "+from+" "+at, badCSRF,
+					func(sc *scene) testkit.Answer { return sc.manage(sc.alice, what, id, "Sec-Fetch-Site", from) })
 			}
 			sc.refused("RV3 of a stranger "+at, want{status: 403, kind: "not_logged_in"}, func(sc *scene) testkit.Answer {
 				return post(sc.Visitor(), at, urlencoded, "id="+id, "Accept", "application/json")
@@ -190,7 +203,8 @@ func TestRevoke(t *testing.T) {
 			a := sc.manage(sc.alice, "revoke", id, "Accept", "application/json")
 			b := app.Call("POST", "/user-api-key/revoke")
 			sc.exec("ALTER TABLE gone RENAME TO userkeys_epoch")
-			if a.StatusCode < 500 || b.StatusCode < 500 || strings.Contains(a.Body+b.Body, "success") || strings.Contains(a.Body+b.Body, "epoch") {
+			if a.StatusCode < 500 || b.StatusCode < 500 || strings.Contains(a.Body+b.Body,
+				"success") || strings.Contains(a.Body+b.Body, "epoch") {
 				sc.t.Errorf("%d %s; %d %s", a.StatusCode, a.Body, b.StatusCode, b.Body)
 			}
 			app.Call("GET", path).Must(sc.t, 200)
@@ -208,8 +222,8 @@ func TestRevoke(t *testing.T) {
 	})
 }
 
-// TestOwnerEnds is RV9 and KU9: what a command does to a user ends their keys and sessions
-// within a second, on a site that learns of it from the database alone.
+// TestOwnerEnds changes a user by a command: keys and sessions end within a second on a site that learns of it only
+// from the database (RV9, KU9).
 func TestOwnerEnds(t *testing.T) {
 	t.Parallel()
 	const path = "/session/current.json"
@@ -233,7 +247,8 @@ func TestOwnerEnds(t *testing.T) {
 				}
 				within(sc, func() bool { return app.Call("GET", path).IsRefused() })
 				sc.check(p.Get(path), unknown)
-				sc.check(post(p, "/user-api-key", urlencoded, form.Encode(), "Accept", "application/json"), want{status: 403, kind: "not_logged_in"})
+				sc.check(post(p, "/user-api-key", urlencoded, form.Encode(), "Accept", "application/json"),
+					want{status: 403, kind: "not_logged_in"})
 				if back == nil {
 					return
 				}
@@ -304,7 +319,7 @@ func TestOwnerEnds(t *testing.T) {
 	})
 }
 
-// within waits for what must hold within a second.
+// within waits until a condition holds, for a second at most.
 func within(sc *scene, holds func() bool) {
 	sc.t.Helper()
 	began := time.Now()

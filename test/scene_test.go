@@ -43,8 +43,7 @@ import (
 	"userkeys/store"
 )
 
-// A scene is a whole site under attack. Alice is signed in, and an app of hers
-// has a key that no refused request may take away.
+// A scene is a whole site. Alice is signed in, and an app of hers has a key that no refused request may take away.
 type scene struct {
 	*testkit.Site
 	t      *testing.T
@@ -89,13 +88,13 @@ func newScene(t *testing.T, db *sql.DB, st *store.Store, opts ...testkit.Option)
 	return sc
 }
 
-// elsewhere is the store of another process on the same database.
+// elsewhere opens the database once more, as another process would.
 func (sc *scene) elsewhere() *store.Store {
 	sc.t.Helper()
 	return dbtest.Open(sc.t, sc.db, sc.Store.Dialect())
 }
 
-// exec changes the database behind the site's back.
+// exec changes the database without the site.
 func (sc *scene) exec(query string, args ...any) {
 	sc.t.Helper()
 	if _, err := sc.db.ExecContext(sc.t.Context(), query, args...); err != nil {
@@ -103,7 +102,7 @@ func (sc *scene) exec(query string, args ...any) {
 	}
 }
 
-// row runs one row as a subtest. The scene's helpers then fail that subtest.
+// row runs a subtest, in which the scene's helpers fail the subtest.
 func (sc *scene) row(name string, play func(sc *scene)) {
 	sc.t.Helper()
 	sc.t.Run(name, func(t *testing.T) {
@@ -113,7 +112,7 @@ func (sc *scene) row(name string, play func(sc *scene)) {
 	})
 }
 
-// want is what must come of a request.
+// want is the answer that a request must get.
 type want struct {
 	status int
 	kind   string   // error_type of the wire; empty: not looked at
@@ -122,7 +121,7 @@ type want struct {
 	hasNot []string // anywhere in the answer
 }
 
-// Saying ... with more words.
+// saying returns w with more words that must be in the answer.
 func (w want) saying(words ...string) want {
 	w.has = append(slices.Clone(w.has), words...)
 	return w
@@ -133,7 +132,7 @@ func (w want) notSaying(words ...string) want {
 	return w
 }
 
-// The refusals of attacks.md by their short forms.
+// The usual refusals.
 var (
 	malformed   = want{status: 400, kind: "invalid_parameters"}                    // X-400
 	missing     = want{status: 400, has: []string{"param is missing"}}             // X-GET of a required parameter
@@ -151,11 +150,11 @@ var (
 	toLogin     = want{status: 302}
 )
 
-// slow is when an answer took too long.
+// slow is how long a refusal may take.
 var slow = nettest.Bound(5 * time.Second)
 
-// refused runs one row: the request is refused as wanted, and again when it is
-// repeated; nothing is stored; the old key still works; the log says one line.
+// refused runs a subtest in which a request is sent twice. Both must be refused as wanted, no key may change, the
+// victim's key must still work, and the log must have one line for each.
 func (sc *scene) refused(name string, w want, do func(sc *scene) testkit.Answer) {
 	sc.t.Helper()
 	sc.row(name, func(sc *scene) {
@@ -182,7 +181,7 @@ func (sc *scene) refusedOnce(w want, do func(sc *scene) testkit.Answer) {
 	sc.oneLine(a, mark)
 }
 
-// check holds an answer to what was wanted and to what every answer must be.
+// check compares an answer with what is wanted, and with what holds for every answer.
 func (sc *scene) check(a testkit.Answer, w want) {
 	sc.t.Helper()
 	if a.StatusCode != w.status || a.StatusCode >= 500 {
@@ -226,7 +225,7 @@ func isJSON(a testkit.Answer) bool {
 	return strings.HasPrefix(a.Header.Get("Content-Type"), "application/json")
 }
 
-// wordsOf is what an answer says once its encoding is undone.
+// wordsOf returns the decoded text of an answer, and its error.
 func wordsOf(a testkit.Answer) (string, wireError) {
 	var e wireError
 	if isJSON(a) && json.Unmarshal([]byte(a.Body), &e) == nil {
@@ -235,7 +234,7 @@ func wordsOf(a testkit.Answer) (string, wireError) {
 	return html.UnescapeString(a.Body), e
 }
 
-// noEcho fails if a page repeats markup that the request carried, unescaped.
+// noEcho fails if a page repeats markup of the request unescaped.
 func (sc *scene) noEcho(a testkit.Answer) {
 	sc.t.Helper()
 	if !strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") {
@@ -251,8 +250,8 @@ func (sc *scene) noEcho(a testkit.Answer) {
 	}
 }
 
-// oneLine fails unless the log has one short line for an answer of ours. The
-// line is written after the answer, so it is waited for; it is after mark in the log.
+// oneLine fails unless the log has one short line for the answer after mark. It waits for the line, which is written
+// after the answer.
 func (sc *scene) oneLine(a testkit.Answer, mark int) {
 	sc.t.Helper()
 	id := a.Header.Get("X-Request-Id")
@@ -278,7 +277,7 @@ func (sc *scene) oneLine(a testkit.Answer, mark int) {
 	}
 }
 
-// unchanged fails unless the same keys are there and the victim's still works.
+// unchanged fails unless the keys are those of before and the victim's still works.
 func (sc *scene) unchanged(before []site.UserAPIKey) {
 	sc.t.Helper()
 	if d := cmp.Diff(before, sc.Keys(), cmpopts.IgnoreFields(site.UserAPIKey{}, "LastUsedAt")); d != "" {
@@ -287,10 +286,10 @@ func (sc *scene) unchanged(before []site.UserAPIKey) {
 	sc.victim.Call("GET", "/session/current.json").Must(sc.t, http.StatusOK, `"username":"alice"`)
 }
 
-// absent takes a parameter out of a request; see [scene.ask].
+// absent as a value removes a parameter from a request; see [scene.ask].
 const absent = "\x00absent"
 
-// ask is the query of an app's request with the given parameters changed.
+// ask returns the query of an app's request with the given parameters changed.
 func (sc *scene) ask(nameValues ...string) string {
 	q := sc.App("attacker", "read").With(nameValues...).Params
 	for name := range q {
@@ -301,8 +300,8 @@ func (sc *scene) ask(nameValues ...string) string {
 	return q.Encode()
 }
 
-// refusedAsk is [scene.refused] for a request to the consent page: to alice and
-// to a stranger alike, before anybody is sent to sign in.
+// refusedAsk is [scene.refused] for a request to the consent page. Alice and a stranger get the same refusal, before
+// anybody is sent to sign in.
 func (sc *scene) refusedAsk(name string, w want, query string) {
 	sc.t.Helper()
 	w = w.notSaying(`action="/user-api-key"`)
@@ -316,7 +315,7 @@ func (sc *scene) refusedAsk(name string, w want, query string) {
 	})
 }
 
-// shown runs a row whose request is put to the user.
+// shown runs a subtest in which the consent page must be shown.
 func (sc *scene) shown(name, query string, has ...string) {
 	sc.t.Helper()
 	sc.row(name, func(sc *scene) {
@@ -336,7 +335,7 @@ func (sc *scene) consent(nameValues ...string) (testkit.Answer, url.Values) {
 	return page, form
 }
 
-// key calls with a key, whatever it is worth.
+// key sends a request with any text as its key.
 func (sc *scene) key(key, method, path string, header ...string) testkit.Answer {
 	sc.t.Helper()
 	app := &testkit.App{}
@@ -345,7 +344,7 @@ func (sc *scene) key(key, method, path string, header ...string) testkit.Answer 
 	return app.Call(method, path, header...)
 }
 
-// grantTo is an app of alice's with these scopes, whatever the site's list says.
+// grantTo allows the scopes on the site and has alice grant them to a new app.
 func (sc *scene) grantTo(clientID, scopes string) *testkit.App {
 	sc.t.Helper()
 	list := "read|notifications|session_info|message_bus|push"
@@ -353,7 +352,7 @@ func (sc *scene) grantTo(clientID, scopes string) *testkit.App {
 	return sc.App(clientID, scopes).Connect(sc.alice)
 }
 
-// form posts fields to a path as p's page would, with the given headers changed.
+// post sends a body to a path as p's page would, with the given headers changed.
 func post(p *testkit.Person, path, kind, body string, header ...string) testkit.Answer {
 	r := p.Request("POST", path, body)
 	if kind != "" {
@@ -373,7 +372,7 @@ const urlencoded = "application/x-www-form-urlencoded"
 
 func sprint(format string, args ...any) string { return fmt.Sprintf(format, args...) }
 
-// tokenOf is the CSRF token of somebody's session.
+// tokenOf returns the token of the forms of p's session.
 func (sc *scene) tokenOf(p *testkit.Person) string {
 	sc.t.Helper()
 	form, ok := p.Get("/my/apps").Form("/user-api-key/logout")

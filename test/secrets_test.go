@@ -19,7 +19,7 @@ import (
 	"userkeys/store"
 )
 
-// written are the ways in which a secret could lie somewhere.
+// written are the encodings in which a secret could be stored.
 func written(secret string) map[string]string {
 	unescaped := url.QueryEscape(secret)
 	return map[string]string{
@@ -51,8 +51,8 @@ func bytesOfBase64(secret string) []byte {
 	return b
 }
 
-// TestLK1NoSecretIsWrittenDown plays a whole day of a site and then looks for every secret of it in
-// the log and in the database's own bytes.
+// TestLK1NoSecretIsWrittenDown uses every part of a site and then looks for each secret in the log and in the bytes of
+// the database.
 func TestLK1NoSecretIsWrittenDown(t *testing.T) {
 	t.Parallel()
 	t.Run("SQLite", func(t *testing.T) {
@@ -88,7 +88,7 @@ func TestLK1NoSecretIsWrittenDown(t *testing.T) {
 	})
 }
 
-// nowhere fails for each secret that is in the log or the dump.
+// nowhere fails for each secret that is in the log or in the dump.
 func nowhere(t *testing.T, secrets map[string]string, log, dump string) {
 	t.Helper()
 	if !strings.Contains(dump, "alice") || !strings.Contains(dump, "App victim") || !strings.Contains(log, "msg=request") {
@@ -110,7 +110,7 @@ func nowhere(t *testing.T, secrets map[string]string, log, dump string) {
 	}
 }
 
-// dumpOf is every row of every table as text, and binary columns as bytes too.
+// dumpOf returns every row of every table as text, and binary columns as bytes too.
 func dumpOf(t *testing.T, db *sql.DB) string {
 	t.Helper()
 	names := column(t, db, "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()")
@@ -170,7 +170,7 @@ func column(t *testing.T, db *sql.DB, query string) []string {
 	return out
 }
 
-// aDay uses every door once, well and badly, and returns what must be nowhere.
+// aDay uses every route once, well and badly, and returns the secrets that must be nowhere.
 func aDay(t *testing.T, db *sql.DB, st *store.Store) (secrets map[string]string, log string) {
 	t.Helper()
 	early := testkit.NewSite(t, st)
@@ -179,10 +179,17 @@ func aDay(t *testing.T, db *sql.DB, st *store.Store) (secrets map[string]string,
 		t.Fatal(needed, err)
 	}
 	early.Visitor().Get("/user-api-key/setup?token=" + setup)
-	post(early.Visitor(), "/user-api-key/setup", urlencoded, url.Values{"token": {setup}, "username": {"x"}, "password": {"short-planted"}, "password_again": {"short-planted"}}.Encode())
+	post(early.Visitor(), "/user-api-key/setup", urlencoded,
+		url.Values{
+			"token": {setup}, "username": {"x"}, "password": {"short-planted"},
+			"password_again": {"short-planted"},
+		}.Encode())
 
 	sc := newScene(t, db, st)
-	secrets = map[string]string{"setup token": setup, "password": testkit.Password, "short password": "short-planted", "mistyped password": "mistyped-password-planted"}
+	secrets = map[string]string{
+		"setup token": setup, "password": testkit.Password, "short password": "short-planted",
+		"mistyped password": "mistyped-password-planted",
+	}
 	_, secrets["session cookie"], _ = strings.Cut(sc.cookie(sc.alice), "=")
 	secrets["CSRF token"] = sc.tokenOf(sc.alice)
 	secrets["key"] = sc.victim.Key.Reveal()
@@ -203,7 +210,10 @@ func aDay(t *testing.T, db *sql.DB, st *store.Store) (secrets map[string]string,
 	}
 	sc.key(key+"x", "GET", "/session/current.json")
 	sc.alice.Post("/user-api-key", url.Values{"id": {form.Get("id")}, "authenticity_token": {"wrong"}})
-	sc.alice.Post("/user-api-key", url.Values{"id": {form.Get("id")}, "authenticity_token": {secrets["CSRF token"]}, "x": {"\xff"}})
+	sc.alice.Post("/user-api-key", url.Values{
+		"id": {form.Get("id")}, "authenticity_token": {secrets["CSRF token"]},
+		"x": {"\xff"},
+	})
 	sc.alice.Get("/my/apps?id=" + form.Get("id"))
 	sc.victim.Call("POST", "/user-api-key/revoke").Must(t, 200)
 	sc.check(sc.key(key, "GET", "/session/current.json"), deadKey)
@@ -224,8 +234,8 @@ func aDay(t *testing.T, db *sql.DB, st *store.Store) (secrets map[string]string,
 	return secrets, log
 }
 
-// withoutPage plants the secrets of those who have no page of consent: devices, one-time passwords,
-// the site's programs. Of each kind one is used and one is left lying, and of the codes one is mistyped.
+// withoutPage adds the secrets of devices, one-time passwords and programs of the site. Of each kind one is used and
+// one is not, and one code is mistyped.
 func (sc *scene) withoutPage(secrets map[string]string) {
 	sc.t.Helper()
 	sc.Set("verbose_user_api_key_device_auth_logging", "true")

@@ -24,7 +24,7 @@ import (
 
 const busPath = "/message-bus/0123456789abcdef/poll"
 
-// pollOf sends a poll of an app, which may take long, and gives the answer when it has come.
+// pollOf sends a poll of an app in the background and returns a channel for its answer.
 func pollOf(app *testkit.App, body string) <-chan testkit.Answer {
 	r := app.Request("POST", busPath, body)
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -40,7 +40,7 @@ func pollOf(app *testkit.App, body string) <-chan testkit.Answer {
 	return answer
 }
 
-// listening waits until so many listen on the node.
+// listening waits until the bus of a node has n listeners.
 func (sc *scene) listening(s *testkit.Site, n int) {
 	sc.t.Helper()
 	for deadline := time.Now().Add(nettest.Patience); s.Bus.Listeners() != n; time.Sleep(time.Millisecond) {
@@ -50,7 +50,7 @@ func (sc *scene) listening(s *testkit.Site, n int) {
 	}
 }
 
-// soon is what comes out of c within a bound.
+// soon receives from c, and fails if nothing comes within bound.
 func soon[T any](sc *scene, c <-chan T, bound time.Duration) T {
 	sc.t.Helper()
 	began := time.Now()
@@ -64,15 +64,19 @@ func soon[T any](sc *scene, c <-chan T, bound time.Duration) T {
 	}
 }
 
-// add writes a notification for somebody on a node.
+// add writes a notification for a user on a node.
 func (sc *scene) add(s *testkit.Site, who string) {
 	sc.t.Helper()
-	if _, err := s.Inbox.Add(sc.t.Context(), site.Announcement{Usernames: []string{who}, Notification: site.Notification{Type: 1}, Caller: testkit.Command}); err != nil {
+	if _, err := s.Inbox.Add(sc.t.Context(), site.Announcement{
+		Usernames:    []string{who},
+		Notification: site.Notification{Type: 1}, Caller: testkit.Command,
+	}); err != nil {
 		sc.t.Fatal(err)
 	}
 }
 
-// eachWay plays with polls that wait in their handlers, and with polls of keys parked as in a crowd. The site runs.
+// eachWay plays a scene twice on a running site: with polls that wait in their handlers, and with parked polls, as above
+// a thousand listeners.
 func eachWay(t *testing.T, play func(sc *scene)) {
 	t.Helper()
 	t.Parallel()
@@ -81,7 +85,8 @@ func eachWay(t *testing.T, play func(sc *scene)) {
 			t.Parallel()
 			onSQLite(t, func(sc *scene) {
 				go func() { _ = sc.Run(sc.t.Context()) }() // ends with the test
-				first := soon(sc, pollOf(sc.App("first", "message_bus").Connect(sc.alice), "/latest=-1"), nettest.Patience).Must(sc.t, 200)
+				first := soon(sc, pollOf(sc.App("first", "message_bus").Connect(sc.alice), "/latest=-1"),
+					nettest.Patience).Must(sc.t, 200)
 				if parked := first.Close; parked != (above < 0) {
 					sc.t.Fatalf("that a poll is parked is %v", parked)
 				}
@@ -93,7 +98,7 @@ func eachWay(t *testing.T, play func(sc *scene)) {
 
 func parkAbove(n int) testkit.Option { return func(cfg *wiring.Config) { cfg.ParkAbove = n } }
 
-// TestBus is the message bus of a whole site of two nodes.
+// TestBus polls the message bus of a site of two nodes.
 func TestBus(t *testing.T) {
 	eachWay(t, func(sc *scene) {
 		other := testkit.NewSite(sc.t, sc.elsewhere())
@@ -142,7 +147,9 @@ func TestBus(t *testing.T) {
 			name := sprint("bob%d", len(sc.Keys()))
 			bob := sc.User(name)
 			sc.add(sc.Site, name)
-			send(app.At(sc.Site), "POST", busPath+"?dlp=t", sprint(`{"/notification/%d":0,"/notification-alert/%d":-1,"/notification-alert/%d":-2}`, bob.ID, bob.ID, bob.ID+1)).Must(sc.t, 200).MustNot(sc.t, "notification")
+			send(app.At(sc.Site), "POST", busPath+"?dlp=t",
+				sprint(`{"/notification/%d":0,"/notification-alert/%d":-1,"/notification-alert/%d":-2}`, bob.ID, bob.ID,
+					bob.ID+1)).Must(sc.t, 200).MustNot(sc.t, "notification")
 		})
 		sc.row("C34 the client package hears", func(sc *scene) {
 			c := &client.Credential{Site: sc.URL, Username: "alice", Key: app.Key, Scopes: userkeys.Scopes{"message_bus"}}
@@ -168,7 +175,7 @@ func TestBus(t *testing.T) {
 	})
 }
 
-// TestBusEndsWithTheSession: a poll and a stream of a session end soon after it, though nothing is told to anybody.
+// TestBusEndsWithTheSession checks that a poll and a stream of a session end soon after it, although nothing is sent.
 func TestBusEndsWithTheSession(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -220,12 +227,16 @@ func TestBusEndsWithTheSession(t *testing.T) {
 	})
 }
 
-// TestBusEndsWithTheKey is KU16 and T34 for polls and event streams.
+// TestBusEndsWithTheKey checks that polls and event streams end with their key (KU16, T34).
 func TestBusEndsWithTheKey(t *testing.T) {
 	eachWay(t, func(sc *scene) {
 		other := testkit.NewSite(sc.t, sc.elsewhere())
 		for what, end := range map[string]func(sc *scene, app *testkit.App, name string){
-			"revoked by itself": func(sc *scene, app *testkit.App, _ string) { app.Call("POST", "/user-api-key/revoke").Must(sc.t, 200) },
+			"revoked by itself": func(sc *scene, app *testkit.App,
+				_ string,
+			) {
+				app.Call("POST", "/user-api-key/revoke").Must(sc.t, 200)
+			},
 			"revoked on another node": func(sc *scene, app *testkit.App, _ string) {
 				if err := other.Authority.Revoke(sc.t.Context(), sc.Keys()[0].ID, testkit.Command); err != nil {
 					sc.t.Error(err)
@@ -267,15 +278,18 @@ func TestBusEndsWithTheKey(t *testing.T) {
 	})
 }
 
-// TestBusSaysNothingAfterARevoke is KU16 for the whole site: what is written after a revoke was answered, on this node, reaches
-// no poll and no stream that was open.
+// TestBusSaysNothingAfterARevoke checks that no open poll or stream gets what is written after a revocation was answered
+// on the same node (KU16).
 func TestBusSaysNothingAfterARevoke(t *testing.T) {
 	eachWay(t, func(sc *scene) {
 		app := sc.App("listener", "notifications").Connect(sc.alice)
 		body := sprint("/notification-alert/%d=0", sc.Keys()[0].UserID)
 		waits := pollOf(app, body)
 		all := make(chan string, 2)
-		for i, r := range []*http.Request{app.Request("POST", "/message-bus/other/poll", body), app.Request("GET", "/events", "")} {
+		for i, r := range []*http.Request{
+			app.Request("POST", "/message-bus/other/poll", body),
+			app.Request("GET", "/events", ""),
+		} {
 			if i == 0 {
 				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			}
@@ -296,7 +310,8 @@ func TestBusSaysNothingAfterARevoke(t *testing.T) {
 		}
 		sc.check(soon(sc, waits, nettest.Bound(5*time.Second)), deadKey)
 		for range 2 {
-			if text := soon(sc, all, nettest.Bound(5*time.Second)); strings.Contains(text, "notification_type") || strings.Contains(text, `"unread_notifications":1`) {
+			if text := soon(sc, all, nettest.Bound(5*time.Second)); strings.Contains(text,
+				"notification_type") || strings.Contains(text, `"unread_notifications":1`) {
 				sc.t.Errorf("after the revoke it says %s", text)
 			}
 		}
@@ -304,7 +319,8 @@ func TestBusSaysNothingAfterARevoke(t *testing.T) {
 	})
 }
 
-// TestBusBeforeAWebsite: the bus is the website's unless it was named, and so is /events, which no scope of the bus opens then.
+// TestBusBeforeAWebsite checks that the bus and /events are the website's unless --own names them, and that the scopes of
+// the bus do not open them then.
 func TestBusBeforeAWebsite(t *testing.T) {
 	t.Parallel()
 	behind(t, func(sc *scene, up *testkit.Upstream) {
@@ -326,8 +342,8 @@ func TestBusBeforeAWebsite(t *testing.T) {
 	}, own(server.EndpointPaths()...))
 }
 
-// TestEventSource: a page of the website follows with its visitor's session, as browsers do by themselves, and comes back
-// after a break; a page elsewhere cannot.
+// TestEventSource checks that a page of the site receives events with its visitor's session and connects again after a
+// break, and that a page of another site cannot.
 func TestEventSource(t *testing.T) {
 	t.Parallel()
 	b := testkit.Chromium(t)
@@ -349,7 +365,10 @@ func TestEventSource(t *testing.T) {
 	s.User("alice")
 	add := func(title string) {
 		t.Helper()
-		if _, err := s.Inbox.Add(t.Context(), site.Announcement{Usernames: []string{"alice"}, Caller: testkit.Command, Notification: site.Notification{Type: 1, FancyTitle: title}}); err != nil {
+		if _, err := s.Inbox.Add(t.Context(), site.Announcement{
+			Usernames: []string{"alice"}, Caller: testkit.Command,
+			Notification: site.Notification{Type: 1, FancyTitle: title},
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -362,7 +381,8 @@ func TestEventSource(t *testing.T) {
 		t.Helper()
 		var got []string
 		for deadline := time.Now().Add(nettest.Patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
-			got = strings.Split(testkit.Eval[string](b, `[...document.querySelectorAll("li")].map(e => e.textContent).join("|")`), "|")
+			got = strings.Split(testkit.Eval[string](b,
+				`[...document.querySelectorAll("li")].map(e => e.textContent).join("|")`), "|")
 			if slices.Equal(got, want) {
 				return
 			}
@@ -379,7 +399,7 @@ func TestEventSource(t *testing.T) {
 	heard("error")
 }
 
-// TestEventsFormat reads a stream as it comes on the connection: a retry, then events of three lines.
+// TestEventsFormat reads the bytes of a stream: a retry line, then events of three lines.
 func TestEventsFormat(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {

@@ -14,7 +14,7 @@ import (
 	"userkeys/server"
 )
 
-// notify posts to the admin API as p's page would.
+// notify sends a body to the admin API as p's page would.
 func (sc *scene) notify(p *testkit.Person, path, body string, header ...string) testkit.Answer {
 	sc.t.Helper()
 	return post(p, path, "application/json", body, append([]string{"X-CSRF-Token", sc.tokenOf(p)}, header...)...)
@@ -23,7 +23,10 @@ func (sc *scene) notify(p *testkit.Person, path, body string, header ...string) 
 // send calls with an app's key as the official app does: JSON, and a client id that is empty.
 func send(app *testkit.App, method, path, body string) testkit.Answer {
 	r := app.Request(method, path, body)
-	for name, value := range map[string]string{"Content-Type": "application/json", "User-Agent": "Discourse ios App / 1.0", "Dont-Chunk": "true", "User-Api-Client-Id": ""} {
+	for name, value := range map[string]string{
+		"Content-Type": "application/json", "User-Agent": "Discourse ios App / 1.0",
+		"Dont-Chunk": "true", "User-Api-Client-Id": "",
+	} {
 		r.Header.Set(name, value)
 	}
 	return app.Site.Visitor().Do(r)
@@ -42,7 +45,8 @@ func TestDiscourseMobile(t *testing.T) {
 		if probe.Header.Get("Auth-Api-Version") != "4" {
 			sc.t.Errorf("the version is %q", probe.Header.Get("Auth-Api-Version"))
 		}
-		info := sc.Visitor().Get("/site/basic-info.json").Must(sc.t, 200, `"title":"userkeys"`, `"description":"A place to talk."`, `"login_required":false`)
+		info := sc.Visitor().Get("/site/basic-info.json").Must(sc.t, 200, `"title":"userkeys"`,
+			`"description":"A place to talk."`, `"login_required":false`)
 		var site struct {
 			Icon string `json:"apple_touch_icon_url"`
 		}
@@ -50,25 +54,33 @@ func TestDiscourseMobile(t *testing.T) {
 			sc.t.Fatalf("the icon is %q: %v", site.Icon, err)
 		}
 		sc.Visitor().Get(site.Icon).Must(sc.t, 200, "\x89PNG")
-		app := sc.App("6d6f62696c65", "notifications,session_info").With("auth_redirect", "discourse://auth_redirect", "application_name", "Discourse - Alice's iPhone", "discourse_app", "1").Connect(sc.alice)
+		app := sc.App("6d6f62696c65", "notifications,session_info").With("auth_redirect", "discourse://auth_redirect",
+			"application_name", "Discourse - Alice's iPhone", "discourse_app", "1").Connect(sc.alice)
 		send(app, "GET", "/session/current.json", "").Must(sc.t, 200, `"username":"alice"`, `"unread_notifications":0`)
-		sc.notify(root, adminNotifications, `{"usernames":["alice","root"],"notification_type":"private_message","topic_id":42,"post_number":1,"slug":"hello","fancy_title":"Hello","data":{"display_username":"root","topic_title":"Hello"}}`).Must(sc.t, 200, `"created":2`)
-		sc.notify(root, adminNotifications, `{"username":"alice","notification_type":"mentioned"}`).Must(sc.t, 200, `"created":1`)
+		sc.notify(root, adminNotifications,
+			`{"usernames":["alice","root"],"notification_type":"private_message","topic_id":42,"post_number":1,"slug":"hello","fancy_title":"Hello","data":{"display_username":"root","topic_title":"Hello"}}`).Must(sc.t, 200, `"created":2`)
+		sc.notify(root, adminNotifications, `{"username":"alice","notification_type":"mentioned"}`).Must(sc.t, 200,
+			`"created":1`)
 
-		send(app, "GET", "/notifications/totals.json", "").Must(sc.t, 200, `"unread_notifications":1`, `"unread_personal_messages":1`, `"topic_tracking":{"new":0,"unread":0}`, `"username":"alice"`).MustNot(sc.t, "chat_notifications", "group_inboxes")
-		list := send(app, "GET", "/notifications.json?recent=true&limit=25", "").Must(sc.t, 200, `"notification_type":6`, `"slug":"hello"`, `"display_username":"root"`, `"seen_notification_id":0`)
+		send(app, "GET", "/notifications/totals.json", "").Must(sc.t, 200, `"unread_notifications":1`,
+			`"unread_personal_messages":1`, `"topic_tracking":{"new":0,"unread":0}`, `"username":"alice"`).MustNot(sc.t, "chat_notifications", "group_inboxes")
+		list := send(app, "GET", "/notifications.json?recent=true&limit=25", "").Must(sc.t, 200, `"notification_type":6`,
+			`"slug":"hello"`, `"display_username":"root"`, `"seen_notification_id":0`)
 		var got struct {
 			Notifications []struct {
 				ID   int64
 				Type int `json:"notification_type"`
 			}
 		}
-		if err := json.Unmarshal([]byte(list.Body), &got); err != nil || len(got.Notifications) != 2 || got.Notifications[0].Type != 6 {
+		if err := json.Unmarshal([]byte(list.Body),
+			&got); err != nil || len(got.Notifications) != 2 || got.Notifications[0].Type != 6 {
 			sc.t.Fatalf("the list is %+v: %v", got, err)
 		}
-		send(app, "GET", "/notifications/totals.json", "").Must(sc.t, 200, `"unread_notifications":0`, `"unread_personal_messages":0`) // seen
+		send(app, "GET", "/notifications/totals.json", "").Must(sc.t, 200, `"unread_notifications":0`,
+			`"unread_personal_messages":0`) // seen
 		send(app, "GET", "/session/current.json", "").Must(sc.t, 200, `"unread_high_priority_notifications":1`)
-		send(app, "PUT", "/notifications/read", sprint(`{"id":%d}`, got.Notifications[0].ID)).Must(sc.t, 200, `{"success":"OK"}`)
+		send(app, "PUT", "/notifications/read", sprint(`{"id":%d}`, got.Notifications[0].ID)).Must(sc.t, 200,
+			`{"success":"OK"}`)
 		send(app, "GET", "/session/current.json", "").Must(sc.t, 200, `"unread_high_priority_notifications":0`)
 		send(app, "POST", "/user-api-key/revoke", "").Must(sc.t, 200, `{"success":"OK"}`)
 		for _, path := range []string{"/notifications/totals.json", "/notifications.json", "/session/current.json"} {
@@ -79,10 +91,10 @@ func TestDiscourseMobile(t *testing.T) {
 	})
 }
 
-// TestInbox is what keys, sessions and strangers may do with notifications.
+// TestInbox tries what keys, sessions and strangers may do with notifications.
 func TestInbox(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(sc *scene) {
+	onSQLite(t, func(sc *scene) {
 		sc.User("root", testkit.Admin)
 		sc.User("mod", func(n *identity.NewUser) { n.Moderator, n.TrustLevel = true, 4 })
 		bobUser := sc.User("bob")
@@ -123,7 +135,8 @@ func TestInbox(t *testing.T) {
 		sc.alice.Get("/notifications.json").Must(sc.t, 200, `"total_rows_notifications":0`)
 		sc.row("DB2 text that looks like SQL", func(sc *scene) {
 			const odd = `'; DROP TABLE userkeys_users; -- $1 ? $$ \\ :name`
-			sc.notify(root.At(sc.Site), "/admin/notifications.json", `{"usernames":["alice","bob"],"notification_type":9999,"fancy_title":"`+odd+`","data":{"`+odd+`":"`+odd+`"}}`).Must(sc.t, 200, `"created":2`)
+			sc.notify(root.At(sc.Site), "/admin/notifications.json",
+				`{"usernames":["alice","bob"],"notification_type":9999,"fancy_title":"`+odd+`","data":{"`+odd+`":"`+odd+`"}}`).Must(sc.t, 200, `"created":2`)
 			sc.alice.Get("/notifications.json").Must(sc.t, 200, `"fancy_title":"`+odd+`"`, `"data":{"`+odd+`":"`+odd+`"`)
 			events, err := sc.Store.AuditEvents(sc.t.Context(), 0, 1)
 			if err != nil || events[0].Action != "users notified" || events[0].Detail != "type 9999, 2 users: alice, bob" || events[0].Caller.Address == "" {
@@ -140,7 +153,8 @@ func TestInbox(t *testing.T) {
 		})
 		sc.row("KU8 Api-Username beside a key", func(sc *scene) {
 			app := sc.App("notes", "notifications").Connect(sc.alice)
-			app.Call("GET", "/notifications.json", "Api-Username", "bob").Must(sc.t, 200, sprint(`"user_id":%d`, sc.Keys()[0].UserID))
+			app.Call("GET", "/notifications.json", "Api-Username", "bob").Must(sc.t, 200,
+				sprint(`"user_id":%d`, sc.Keys()[0].UserID))
 			sc.check(app.Call("GET", "/notifications.json?username=bob"), denied)
 		})
 		sc.row("SC1 each scope opens its own", func(sc *scene) {
@@ -161,7 +175,8 @@ func TestInbox(t *testing.T) {
 				for _, scope := range []string{"notifications", "read", "write", "session_info", "user_status"} {
 					app := sc.App("of "+scope, scope).Connect(sc.alice)
 					a := send(app, c.method, c.path, `{"id":1,"emoji":"e","description":"d","duration":5}`)
-					if open := slices.Contains(strings.Split(c.scopes, ","), scope); (a.StatusCode == 200) != open || !open && a.StatusCode != 403 {
+					if open := slices.Contains(strings.Split(c.scopes, ","),
+						scope); (a.StatusCode == 200) != open || !open && a.StatusCode != 403 {
 						sc.t.Errorf("%s %s with %s: %d %.200s", c.method, c.path, scope, a.StatusCode, a.Body)
 					}
 				}
@@ -180,12 +195,17 @@ func TestInbox(t *testing.T) {
 			sc.Clock.Pass(time.Hour)
 			sc.alice.Get("/session/current.json").Must(sc.t, 200).MustNot(sc.t, "do_not_disturb")
 			sc.check(sc.alice.Do(sc.alice.Request("POST", "/do-not-disturb.json", `{"duration":60}`)), badCSRF)
-			sc.check(sc.Visitor().Do(sc.Visitor().Request("POST", "/do-not-disturb.json", `{"duration":60}`)), want{status: 403, kind: "not_logged_in"})
+			sc.check(sc.Visitor().Do(sc.Visitor().Request("POST", "/do-not-disturb.json", `{"duration":60}`)),
+				want{status: 403, kind: "not_logged_in"})
 		})
 		sc.row("W20 keys are listed to their owner and administrators, at a browser", func(sc *scene) {
-			sc.alice.Get("/u/alice.json").Must(sc.t, 200, `"application_name":"App victim"`, `"user_api_keys":[{`).MustNot(sc.t, sc.victim.Key.Reveal(), "hash")
+			sc.alice.Get("/u/alice.json").Must(sc.t, 200, `"application_name":"App victim"`, `"user_api_keys":[{`).MustNot(sc.t,
+				sc.victim.Key.Reveal(), "hash")
 			root.At(sc.Site).Get("/u/alice.json").Must(sc.t, 200, `"user_api_keys":[{`)
-			for _, a := range []testkit.Answer{bob.At(sc.Site).Get("/u/alice.json"), mod.At(sc.Site).Get("/u/alice.json"), sc.App("reader", "read").Connect(sc.alice).Call("GET", "/u/alice.json")} {
+			for _, a := range []testkit.Answer{
+				bob.At(sc.Site).Get("/u/alice.json"), mod.At(sc.Site).Get("/u/alice.json"),
+				sc.App("reader", "read").Connect(sc.alice).Call("GET", "/u/alice.json"),
+			} {
 				a.Must(sc.t, 200, `"username":"alice"`).MustNot(sc.t, "user_api_keys", "App victim", "email")
 			}
 			sc.check(sc.Visitor().Get("/u/alice.json"), want{status: 403, kind: "not_logged_in"})
@@ -208,7 +228,8 @@ func TestInbox(t *testing.T) {
 			}
 			sc.Clock.Pass(2 * time.Second)
 			sc.check(app.Call("GET", "/notifications.json"), deadKey)
-			sc.check(sc.notify(root.At(sc.Site), adminNotifications, `{"username":"bob","notification_type":1}`), want{status: 422})
+			sc.check(sc.notify(root.At(sc.Site), adminNotifications, `{"username":"bob","notification_type":1}`),
+				want{status: 422})
 		})
 		sc.row("a database that fails says so, and marks nothing", func(sc *scene) {
 			sc.notify(root.At(sc.Site), adminNotifications, one).Must(sc.t, 200)
@@ -230,20 +251,25 @@ func TestInbox(t *testing.T) {
 				return got
 			}
 			first := ids(sc.notify(root.At(sc.Site), adminNotifications, hello))
-			again := ids(sc.notify(root.At(sc.Site), "/admin/notifications.json", hello).Must(sc.t, 200, `"repeated":true`, `"queued":0`))
+			again := ids(sc.notify(root.At(sc.Site), "/admin/notifications.json", hello).Must(sc.t, 200, `"repeated":true`,
+				`"queued":0`))
 			if !slices.Equal(first.IDs, again.IDs) {
 				sc.t.Errorf("first %v, again %v", first, again)
 			}
-			sc.check(sc.notify(root.At(sc.Site), adminNotifications, strings.Replace(hello, "all", "some", 1)), want{status: 409})
-			sc.check(sc.notify(root.At(sc.Site), adminNotifications, hello, "Idempotency-Key", "other"), want{status: 400, kind: "invalid_parameters"})
-			sc.alice.Get("/notifications.json?filter_by_types=custom").Must(sc.t, 200, `"total_rows_notifications":1`, `"excerpt":"all"`)
+			sc.check(sc.notify(root.At(sc.Site), adminNotifications, strings.Replace(hello, "all", "some", 1)),
+				want{status: 409})
+			sc.check(sc.notify(root.At(sc.Site), adminNotifications, hello, "Idempotency-Key", "other"),
+				want{status: 400, kind: "invalid_parameters"})
+			sc.alice.Get("/notifications.json?filter_by_types=custom").Must(sc.t, 200, `"total_rows_notifications":1`,
+				`"excerpt":"all"`)
 			own := strings.Replace(hello, "/t/1", sc.URL+"/t/1", 1)
-			sc.notify(root.At(sc.Site), adminNotifications, strings.Replace(own, "7f1c", "7f1d", 1)).Must(sc.t, 200, `"repeated":false`)
+			sc.notify(root.At(sc.Site), adminNotifications, strings.Replace(own, "7f1c", "7f1d", 1)).Must(sc.t, 200,
+				`"repeated":false`)
 		})
 	})
 }
 
-// TestEndpointsBeforeAWebsite: what is ours before an upstream is what was named.
+// TestEndpointsBeforeAWebsite checks which paths the site answers itself before an upstream.
 func TestEndpointsBeforeAWebsite(t *testing.T) {
 	t.Parallel()
 	paths := append(server.EndpointPaths(), "/u/alice.json", "/admin/notifications.json")

@@ -18,8 +18,8 @@ import (
 	"userkeys/internal/testkit/nettest"
 )
 
-// TestKeysInAddresses is KU4 and LK2: a key in the query counts on the routes
-// that the site lists, and neither the upstream nor a log ever sees it.
+// TestKeysInAddresses sends keys in the query: they count on the routes that the site lists, and neither the upstream
+// nor the log gets them (KU4, LK2).
 func TestKeysInAddresses(t *testing.T) {
 	t.Parallel()
 	behind(t, func(sc *scene, up *testkit.Upstream) {
@@ -53,10 +53,24 @@ func TestKeysInAddresses(t *testing.T) {
 		})
 		revoked := sc.App("revoked", "read").Connect(sc.alice)
 		revoked.Call("POST", "/user-api-key/revoke").Must(sc.t, 200)
-		sc.refused("KU4 a revoked key", deadKey, func(sc *scene) testkit.Answer { return at(sc, "/latest.rss", revoked.Key.Reveal()) })
-		sc.refused("KU4 an unknown key", deadKey, func(sc *scene) testkit.Answer { return at(sc, "/latest.rss", userkeys.NewKey("").Reveal()) })
-		sc.refused("KU4 a scope that does not cover it", want{status: 403, kind: "invalid_access", reason: "missing scope: read"}, func(sc *scene) testkit.Answer { return at(sc, "/latest.rss", pusher.Key.Reveal()) })
-		sc.refused("KU4 twice", want{status: 400, kind: "invalid_parameters", reason: "two keys"}, func(sc *scene) testkit.Answer { return at(sc, "/latest.rss", key+"&user_api_key="+key) })
+		sc.refused("KU4 a revoked key", deadKey, func(sc *scene) testkit.Answer {
+			return at(sc, "/latest.rss",
+				revoked.Key.Reveal())
+		})
+		sc.refused("KU4 an unknown key", deadKey, func(sc *scene) testkit.Answer {
+			return at(sc, "/latest.rss",
+				userkeys.NewKey("").Reveal())
+		})
+		sc.refused("KU4 a scope that does not cover it",
+			want{
+				status: 403, kind: "invalid_access",
+				reason: "missing scope: read",
+			}, func(sc *scene) testkit.Answer {
+				return at(sc, "/latest.rss",
+					pusher.Key.Reveal())
+			})
+		sc.refused("KU4 twice", want{status: 400, kind: "invalid_parameters", reason: "two keys"},
+			func(sc *scene) testkit.Answer { return at(sc, "/latest.rss", key+"&user_api_key="+key) })
 		if got := up.Take(); len(got) > 0 {
 			sc.t.Errorf("refused requests reached the upstream: %+v", got)
 		}
@@ -75,7 +89,7 @@ func TestKeysInAddresses(t *testing.T) {
 	})
 }
 
-// TestPresence is W7.5: a request with a key says nothing of its user, unless it says so.
+// TestPresence checks that a request with a key counts as a visit of the user only if it says so (W7.5).
 func TestPresence(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -123,8 +137,8 @@ func TestPresence(t *testing.T) {
 	})
 }
 
-// sansDate are an answer's headers without those that differ every time, and
-// without the id that only refusals with a line in the log have.
+// sansDate returns an answer's headers without those that differ each time, and without the id that only refusals with
+// a line in the log have.
 func sansDate(h http.Header) http.Header {
 	h = maps.Clone(h)
 	h.Del("Date")
@@ -132,7 +146,7 @@ func sansDate(h http.Header) http.Header {
 	return h
 }
 
-// TestUsingAKey holds the attacks KU: what counts as a key, and what a key may do.
+// TestUsingAKey tries the attacks KU: what counts as a key, and what a key may do.
 func TestUsingAKey(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -148,7 +162,8 @@ func TestUsingAKey(t *testing.T) {
 		refusal := sc.key(userkeys.NewKey("").Reveal(), "GET", path)
 		bad := map[string]string{
 			"KU1 empty": "", "KU1 spaces": "   ", "KU1 31 characters": live[:31], "KU1 33 characters": live + "0", "KU1 upper case": strings.ToUpper(live),
-			"KU1 no hex": "g" + live[1:], "KU1 10 KB": strings.Repeat("a", 10<<10), "KU1 two in one": live + ", " + live, "KU1 quoted": `"` + live + `"`,
+			"KU1 no hex": "g" + live[1:], "KU1 10 KB": strings.Repeat("a",
+				10<<10), "KU1 two in one": live + ", " + live, "KU1 quoted": `"` + live + `"`,
 			"KU1 as a bearer": "Bearer " + live, "KU1 not ASCII": "\u00e9" + live[2:], "KU11 the last character changed": live[:31] + string(other),
 			"KU13 the stored hash": hex.EncodeToString(hash[:]), "KU13 the first half of the hash": hex.EncodeToString(hash[:16]),
 			"KU13 the hash in base64": base64.StdEncoding.EncodeToString(hash[:]), "KU14 another site's prefix": "xyz_" + live, "KU14 an empty prefix": "_" + live,
@@ -166,7 +181,10 @@ func TestUsingAKey(t *testing.T) {
 				return a
 			})
 		}
-		for what, key := range map[string]string{"X-KEY unknown": userkeys.NewKey("").Reveal(), "X-KEY revoked": revoked.Key.Reveal()} {
+		for what, key := range map[string]string{
+			"X-KEY unknown": userkeys.NewKey("").Reveal(),
+			"X-KEY revoked": revoked.Key.Reveal(),
+		} {
 			for _, at := range []string{path, "/user-api-key/new", "/my/apps", "/no/such/page", "/user-api-key/settings", "/"} {
 				sc.refused(what+" at "+at, deadKey, func(sc *scene) testkit.Answer {
 					a := sc.key(key, "GET", at)
@@ -177,14 +195,19 @@ func TestUsingAKey(t *testing.T) {
 				})
 			}
 		}
-		sc.refused("KU2 two keys, the same", want{status: 400, kind: "invalid_parameters", reason: "two keys"}, twoKeys(live, live))
-		sc.refused("KU2 two keys, one good", want{status: 400, kind: "invalid_parameters", reason: "two keys"}, twoKeys(live, userkeys.NewKey("").Reveal()))
+		sc.refused("KU2 two keys, the same", want{status: 400, kind: "invalid_parameters", reason: "two keys"},
+			twoKeys(live, live))
+		sc.refused("KU2 two keys, one good", want{status: 400, kind: "invalid_parameters", reason: "two keys"},
+			twoKeys(live, userkeys.NewKey("").Reveal()))
 		sc.refused("KU1 NUL in the header", want{status: 400}, func(sc *scene) testkit.Answer {
 			return sc.Raw("GET " + path + " HTTP/1.1\r\nHost: x\r\nUser-Api-Key: " + live[:31] + "\x00\r\n\r\n")
 		})
 		for what, set := range map[string]func(*http.Request){
-			"KU4 in the query":   func(r *http.Request) { r.URL.RawQuery = "user_api_key=" + live },
-			"KU5 in a cookie":    func(r *http.Request) { r.Header.Set("Cookie", "User-Api-Key="+live+"; userkeys="+live+"; _t="+live) },
+			"KU4 in the query": func(r *http.Request) { r.URL.RawQuery = "user_api_key=" + live },
+			"KU5 in a cookie": func(r *http.Request) {
+				r.Header.Set("Cookie",
+					"User-Api-Key="+live+"; userkeys="+live+"; _t="+live)
+			},
 			"KU5 as a bearer":    func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+live) },
 			"KU5 as a password":  func(r *http.Request) { r.SetBasicAuth("alice", live) },
 			"KU5 as a user":      func(r *http.Request) { r.SetBasicAuth(live, "") },
@@ -210,7 +233,10 @@ func TestUsingAKey(t *testing.T) {
 		sc.row("KU7 CVE-2026-45691 an invalid key beside a session does not turn the token off", func(sc *scene) {
 			_, form := sc.consent()
 			for _, key := range []string{"", userkeys.NewKey("").Reveal(), revoked.Key.Reveal()} {
-				for _, at := range []string{"/user-api-key", "/user-api-key/revoke", "/user-api-key/revoke-all", "/user-api-key/undo-revoke"} {
+				for _, at := range []string{
+					"/user-api-key", "/user-api-key/revoke", "/user-api-key/revoke-all",
+					"/user-api-key/undo-revoke",
+				} {
 					before := sc.Keys()
 					body := url.Values{"id": {form.Get("id")}}
 					sc.check(post(sc.alice, at, urlencoded, body.Encode(), "User-Api-Key", "x"), deadKey)
@@ -224,7 +250,8 @@ func TestUsingAKey(t *testing.T) {
 		})
 		sc.row("KU8 Api-Username changes nothing", func(sc *scene) {
 			sc.User("admin", testkit.Admin)
-			sc.victim.Call("GET", path, "Api-Username", "admin", "User-Api-Username", "admin").Must(sc.t, 200, `"username":"alice"`)
+			sc.victim.Call("GET", path, "Api-Username", "admin", "User-Api-Username", "admin").Must(sc.t, 200,
+				`"username":"alice"`)
 		})
 		sc.row("KU10 an expired key", func(sc *scene) {
 			app := sc.App("brief", "read").With("expires_in_seconds", "60").Connect(sc.alice)
@@ -259,14 +286,15 @@ func twoKeys(a, b string) func(*scene) testkit.Answer {
 	}
 }
 
-// TestUsesAreNoSecurityState is KU18: that a use cannot be written down refuses nobody.
+// TestUsesAreNoSecurityState checks that a request is served even if its use cannot be written (KU18).
 func TestUsesAreNoSecurityState(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
 		go func() { _ = sc.Run(sc.t.Context()) }() // ends with the test
 		sc.victim.Call("GET", "/session/current.json").Must(sc.t, 200)
 		sc.exec("ALTER TABLE userkeys_key_uses RENAME TO gone")
-		for end := time.Now().Add(nettest.Patience); !strings.Contains(sc.Log.Since(0), "writing last uses"); time.Sleep(20 * time.Millisecond) {
+		for end := time.Now().Add(nettest.Patience); !strings.Contains(sc.Log.Since(0),
+			"writing last uses"); time.Sleep(20 * time.Millisecond) {
 			sc.victim.Call("GET", "/session/current.json").Must(sc.t, 200)
 			if time.Now().After(end) {
 				sc.t.Fatal("the site does not log that it cannot write uses")

@@ -21,7 +21,7 @@ func (sc *scene) cleanUp() {
 	}
 }
 
-// TestRebinding is W7.4: the header is a hint, never a reason to refuse.
+// TestRebinding sends User-Api-Client-Id: it can move a key, and is never a reason to refuse (W7.4).
 func TestRebinding(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -92,7 +92,7 @@ func TestRebinding(t *testing.T) {
 	})
 }
 
-// TestRenewal: a key gets a successor without a new consent when nothing widens.
+// TestRenewal renews keys, without a new approval, as long as nothing is widened.
 func TestRenewal(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
@@ -181,12 +181,13 @@ func TestRenewal(t *testing.T) {
 	})
 }
 
-// TestEndedKeysStayVisible: what ended by itself, or by an administrator, is told for 90 days.
+// TestEndedKeysStayVisible checks that keys that expired, or that an administrator revoked, are shown for 90 days.
 func TestEndedKeysStayVisible(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
 		sc.App("lasting", "read").With("expires_in_seconds", "86400").Connect(sc.alice)
-		sc.alice.Get("/my/apps").Must(sc.t, http.StatusOK, "the lifetime that was granted", "if it is not used for 180 days").MustNot(sc.t, "ended-title")
+		sc.alice.Get("/my/apps").Must(sc.t, http.StatusOK, "the lifetime that was granted",
+			"if it is not used for 180 days").MustNot(sc.t, "ended-title")
 		sc.Clock.Pass(25 * time.Hour)
 		sc.alice.Get("/my/apps").Must(sc.t, http.StatusOK, "ended-title", "App lasting", "its lifetime was over")
 		sc.Set("revoke_user_api_keys_unused_days", "10")
@@ -199,13 +200,14 @@ func TestEndedKeysStayVisible(t *testing.T) {
 	})
 }
 
-// An end that the user chose is no app's to move.
+// TestAChosenEndStays checks that an app cannot move an end that the user chose.
 func TestAChosenEndStays(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
 		app := sc.App("short", "session_info,read")
 		page := app.Ask(sc.alice).Must(sc.t, http.StatusOK)
-		sealed, ok := sc.alice.Submit(page, "/user-api-key", "lifetime", "3600").Must(sc.t, http.StatusOK).Text("user-api-key-payload")
+		sealed, ok := sc.alice.Submit(page, "/user-api-key", "lifetime", "3600").Must(sc.t,
+			http.StatusOK).Text("user-api-key-payload")
 		if !ok {
 			sc.t.Fatal("no payload")
 		}

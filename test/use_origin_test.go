@@ -23,7 +23,8 @@ func TestOrigins(t *testing.T) {
 		}
 		allows := func(a testkit.Answer) string { return a.Header.Get("Access-Control-Allow-Origin") }
 		sc.row("nothing is listed", func(sc *scene) {
-			if a := sc.victim.Call("GET", path, "Origin", page).Must(sc.t, 200); allows(a) != "" || a.Header.Get("Vary") != "User-Api-Key" {
+			if a := sc.victim.Call("GET", path, "Origin", page).Must(sc.t,
+				200); allows(a) != "" || a.Header.Get("Vary") != "User-Api-Key" {
 				sc.t.Errorf("%v", a.Header)
 			}
 			if a := preflight(sc, page); allows(a) != "" {
@@ -32,11 +33,14 @@ func TestOrigins(t *testing.T) {
 		})
 		sc.Set("cors_origins", page)
 		sc.row("a listed page with a key", func(sc *scene) {
-			if a := preflight(sc, page).Must(sc.t, 200); allows(a) != page || a.Header.Get("Access-Control-Allow-Credentials") != "true" {
+			if a := preflight(sc, page).Must(sc.t,
+				200); allows(a) != page || a.Header.Get("Access-Control-Allow-Credentials") != "true" {
 				sc.t.Errorf("%v", a.Header)
 			}
-			a := sc.victim.Call("GET", path, "Origin", page, "Sec-Fetch-Site", "cross-site").Must(sc.t, 200, `"username":"alice"`)
-			if allows(a) != page || !strings.Contains(a.Header.Get("Vary"), "Origin") || !strings.Contains(a.Header.Get("Access-Control-Expose-Headers"), "Retry-After") {
+			a := sc.victim.Call("GET", path, "Origin", page, "Sec-Fetch-Site", "cross-site").Must(sc.t, 200,
+				`"username":"alice"`)
+			if allows(a) != page || !strings.Contains(a.Header.Get("Vary"),
+				"Origin") || !strings.Contains(a.Header.Get("Access-Control-Expose-Headers"), "Retry-After") {
 				sc.t.Errorf("%v", a.Header)
 			}
 			if a := sc.key("x", "GET", path, "Origin", page); allows(a) != page || a.StatusCode != 403 {
@@ -51,11 +55,16 @@ func TestOrigins(t *testing.T) {
 					sc.t.Errorf("%s: %v", at, a.Header)
 				}
 			}
-			sc.check(post(sc.alice, "/user-api-key/revoke-all", urlencoded, "", "Origin", page, "Sec-Fetch-Site", "same-site"), badCSRF)
+			sc.check(post(sc.alice, "/user-api-key/revoke-all", urlencoded, "", "Origin", page, "Sec-Fetch-Site", "same-site"),
+				badCSRF)
 		})
 		sc.row("another page", func(sc *scene) {
-			for _, other := range []string{"https://evil.example", "null", page + ":443", page + ".evil.example", "http://app.example"} {
-				if a := sc.victim.Call("GET", path, "Origin", other).Must(sc.t, 200); allows(a) != "" || !strings.Contains(a.Header.Get("Vary"), "Origin") {
+			for _, other := range []string{
+				"https://evil.example", "null", page + ":443", page + ".evil.example",
+				"http://app.example",
+			} {
+				if a := sc.victim.Call("GET", path, "Origin", other).Must(sc.t,
+					200); allows(a) != "" || !strings.Contains(a.Header.Get("Vary"), "Origin") {
 					sc.t.Errorf("%s: %v", other, a.Header)
 				}
 				if a := preflight(sc, other).Must(sc.t, 200); allows(a) != "" || a.Body != "" {

@@ -56,7 +56,8 @@ var ambiguous = want{status: 400, kind: "invalid_parameters"}
 // get is a request line with the victim's key, or without one.
 func (sc *scene) get(method, target string, keyed bool) testkit.Answer {
 	sc.t.Helper()
-	return sc.Raw(method + " " + target + " HTTP/1.1\r\nHost: " + strings.TrimPrefix(sc.URL, "http://") + "\r\n" + sc.keyLine(keyed) + "\r\n")
+	return sc.Raw(method + " " + target + " HTTP/1.1\r\nHost: " + strings.TrimPrefix(sc.URL,
+		"http://") + "\r\n" + sc.keyLine(keyed) + "\r\n")
 }
 
 func (sc *scene) keyLine(keyed bool) string {
@@ -66,7 +67,7 @@ func (sc *scene) keyLine(keyed bool) string {
 	return userkeys.KeyHeader + ": " + sc.victim.Key.Reveal() + "\r\n"
 }
 
-// TestPathsOfTheSite holds the attacks PS where there is no upstream: what can be read in two
+// TestPathsOfTheSite tries the attacks PS on a site without an upstream: what can be read in two
 // ways is refused to everybody.
 func TestPathsOfTheSite(t *testing.T) {
 	t.Parallel()
@@ -74,7 +75,8 @@ func TestPathsOfTheSite(t *testing.T) {
 	onSQLite(t, func(sc *scene) {
 		for target, id := range refuse {
 			for who, keyed := range map[string]bool{"with a key": true, "without": false} {
-				sc.refused(sprint("%s %+q %s", id, target, who), ambiguous, func(sc *scene) testkit.Answer { return sc.get("GET", target, keyed) })
+				sc.refused(sprint("%s %+q %s", id, target, who), ambiguous,
+					func(sc *scene) testkit.Answer { return sc.get("GET", target, keyed) })
 			}
 		}
 		for target, id := range accept {
@@ -85,11 +87,19 @@ func TestPathsOfTheSite(t *testing.T) {
 			})
 		}
 		for _, method := range []string{"TRACE", "CONNECT", "get", "FOO", "PRI", "PROPFIND", "MKCOL"} {
-			sc.refused("PS18 "+method, wrongMethod, func(sc *scene) testkit.Answer { return sc.get(method, "/session/current.json", true) })
-			sc.refused("PS18 "+method+" without a key", wrongMethod, func(sc *scene) testkit.Answer { return sc.get(method, "/session/current.json", false) })
+			sc.refused("PS18 "+method, wrongMethod, func(sc *scene) testkit.Answer {
+				return sc.get(method,
+					"/session/current.json", true)
+			})
+			sc.refused("PS18 "+method+" without a key", wrongMethod,
+				func(sc *scene) testkit.Answer { return sc.get(method, "/session/current.json", false) })
 		}
-		for _, target := range []string{"http://other/admin", "http://user:pw@other/admin", "javascript:alert(1)", "x", "session/current.json"} {
-			sc.refused("PS20 the target "+target, want{status: 400}, func(sc *scene) testkit.Answer { return sc.get("GET", target, true) })
+		for _, target := range []string{
+			"http://other/admin", "http://user:pw@other/admin", "javascript:alert(1)", "x",
+			"session/current.json",
+		} {
+			sc.refused("PS20 the target "+target, want{status: 400},
+				func(sc *scene) testkit.Answer { return sc.get("GET", target, true) })
 		}
 		for _, query := range []string{"x=1;y=2", "x=%zz", "x=%", "a#b"} {
 			sc.refused("RP16 CVE-2022-2880 the query "+query, want{status: 400, kind: "invalid_parameters"}, func(sc *scene) testkit.Answer {
@@ -121,7 +131,7 @@ func TestPathsOfTheSite(t *testing.T) {
 	})
 }
 
-// TestOwnScopes is PS15 and the site's own rules; PS21.
+// TestOwnScopes tries paths against a scope of the site's own (PS15), and hosts (PS21).
 func TestOwnScopes(t *testing.T) {
 	t.Parallel()
 	route, err := userkeys.ParseRoute("GET /api/v1/{rest...}")
@@ -153,7 +163,8 @@ func TestOwnScopes(t *testing.T) {
 		} {
 			sc.row(sprint("PS21 Host %q", host), func(sc *scene) {
 				a := sc.Raw("GET /my/apps HTTP/1.1\r\nHost: " + host + "\r\n\r\n")
-				if a.StatusCode != status || strings.Contains(a.Body, "evil") || strings.Contains(a.Header.Get("Location"), "example") {
+				if a.StatusCode != status || strings.Contains(a.Body, "evil") || strings.Contains(a.Header.Get("Location"),
+					"example") {
 					sc.t.Errorf("status %d, want %d: %v %s", a.StatusCode, status, a.Header, a.Body)
 				}
 			})

@@ -13,16 +13,16 @@ import (
 	"userkeys/internal/testkit"
 )
 
-// siteRoute is a line of the server's table of routes.
+// siteRoute is a row of the server's table of routes.
 type siteRoute struct{ method, path, rules string }
 
 func (r siteRoute) String() string { return r.method + " " + r.path }
 
-// has tells whether the route's door has a rule.
+// has reports whether the route has a rule.
 func (r siteRoute) has(rule string) bool { return strings.Contains(" "+r.rules+" ", " "+rule+" ") }
 
-// siteRoutes are all routes of the server, read from what its own test holds
-// them to: a route that is added is in these tests from its first day.
+// siteRoutes returns all routes of the server, read from the table of its own test. A new route is in these tests at
+// once.
 func siteRoutes(t *testing.T) []siteRoute {
 	t.Helper()
 	text, err := os.ReadFile("../server/testdata/routes.txt")
@@ -36,7 +36,8 @@ func siteRoutes(t *testing.T) []siteRoute {
 		if strings.Contains(path, "/admin/") { // what an administrator may do to users must not be done to alice
 			path = strings.ReplaceAll(path, "{username}", "nobody")
 		}
-		path = strings.NewReplacer("{$}", "", "{username}", "alice", "{password}", strings.Repeat("a", 32), "{id}", "999999", "{name}", "title").Replace(path)
+		path = strings.NewReplacer("{$}", "", "{username}", "alice", "{password}", strings.Repeat("a", 32), "{id}", "999999",
+			"{name}", "title").Replace(path)
 		out = append(out, siteRoute{method, path, rules})
 	}
 	if len(out) < 50 {
@@ -59,7 +60,10 @@ func TestNoKeyReachesManagement(t *testing.T) {
 			"with the most": sc.App("most", "read,write,one_time_password,session_info").Connect(root),
 		}
 		routes := siteRoutes(sc.t)
-		for _, r := range []string{"POST /u/alice/password", "DELETE /user-api-key/settings", "GET /admin", "GET /no/such/page", "POST /no/such/page", "PUT /user-api-key/no/such"} {
+		for _, r := range []string{
+			"POST /u/alice/password", "DELETE /user-api-key/settings", "GET /admin",
+			"GET /no/such/page", "POST /no/such/page", "PUT /user-api-key/no/such",
+		} {
 			method, path, _ := strings.Cut(r, " ")
 			routes = append(routes, siteRoute{method, path, ""})
 		}
@@ -71,7 +75,8 @@ func TestNoKeyReachesManagement(t *testing.T) {
 				sc.row("SC15 GitLab CVE-2024-8114 a key "+who+": "+r.String(), func(sc *scene) {
 					before := sc.Keys()
 					for range 2 {
-						a := app.At(sc.Site).Call(r.method, r.path, "Content-Type", urlencoded, "Sec-Fetch-Site", "same-origin", "Cookie", sc.cookie(root))
+						a := app.At(sc.Site).Call(r.method, r.path, "Content-Type", urlencoded, "Sec-Fetch-Site", "same-origin", "Cookie",
+							sc.cookie(root))
 						if r.rules != "" {
 							sc.check(a, notForKeys)
 						} else if a.StatusCode != 404 && a.StatusCode != 403 && a.StatusCode != 405 {
@@ -107,8 +112,8 @@ func (sc *scene) cookie(p *testkit.Person) string {
 	return strings.Join(out, "; ")
 }
 
-// TestRoutesByRole is AD1: every route of the server's own table, to every kind
-// of visitor. What keys may is in TestNoKeyReachesManagement.
+// TestRoutesByRole tries every route of the server's table as every kind of visitor (AD1). What keys may do is in
+// TestNoKeyReachesManagement.
 func TestRoutesByRole(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
@@ -121,7 +126,8 @@ func TestRoutesByRole(t *testing.T) {
 		}{{"stranger", nil}, {"user", sc.alice}, {"moderator", sc.Person("mod")}, {"administrator", sc.Person("root")}} {
 			who, p := person.who, person.p
 			for _, r := range siteRoutes(sc.t) {
-				if strings.HasSuffix(r.path, "/logout") || strings.HasSuffix(r.path, "/login") || strings.HasSuffix(r.path, "/setup") || !r.has("session") || r.method == "DELETE" && strings.HasPrefix(r.path, "/session/") {
+				if strings.HasSuffix(r.path, "/logout") || strings.HasSuffix(r.path, "/login") || strings.HasSuffix(r.path,
+					"/setup") || !r.has("session") || r.method == "DELETE" && strings.HasPrefix(r.path, "/session/") {
 					continue // for strangers; they have rows of their own
 				}
 				if r.has("long") {
@@ -160,7 +166,7 @@ func TestRoutesByRole(t *testing.T) {
 	})
 }
 
-// byRole holds an answer to what the role may see.
+// byRole compares an answer with what the role may see.
 func (sc *scene) byRole(a testkit.Answer, who string, r siteRoute) {
 	sc.t.Helper()
 	forAdministrators, forAnyone := strings.HasPrefix(r.rules, "administrator"), strings.HasPrefix(r.rules, "anyone")

@@ -19,7 +19,7 @@ import (
 
 	"userkeys"
 	"userkeys/client"
-	"userkeys/internal/desk"
+	"userkeys/internal/keystore"
 	"userkeys/internal/testkit/nettest"
 )
 
@@ -155,7 +155,7 @@ func execute(t *testing.T, cmd *cobra.Command, in string, args ...string) outcom
 
 // storeKeys writes keys for sites into a folder of the test's own. Tests that use it set the
 // environment, so they do not run in parallel.
-func storeKeys(t *testing.T, sites ...string) *desk.KeyStore {
+func storeKeys(t *testing.T, sites ...string) *keystore.Store {
 	t.Helper()
 	t.Setenv(configDirEnv, filepath.Join(t.TempDir(), "keys"))
 	t.Setenv(keystoreEnv, "plain")
@@ -172,7 +172,7 @@ func storeKeys(t *testing.T, sites ...string) *desk.KeyStore {
 }
 
 // stored are the accounts that are stored.
-func stored(t *testing.T, store *desk.KeyStore) desk.Accounts {
+func stored(t *testing.T, store *keystore.Store) keystore.Accounts {
 	t.Helper()
 	all, err := store.Accounts()
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 	"userkeys"
 	"userkeys/gateway"
 	"userkeys/internal/demo"
+	"userkeys/internal/demo/walk"
 	"userkeys/internal/identity"
 	"userkeys/internal/wiring"
 	"userkeys/site"
@@ -220,7 +221,7 @@ func serveUntil(ctx context.Context, ln net.Listener, h http.Handler, failed cha
 
 func (st *stage) goRound(ctx context.Context) error {
 	file, ok := st.out.(*os.File)
-	return demo.Walk(ctx, st.out, demo.WalkConfig{
+	return walk.Run(ctx, st.out, walk.Config{
 		SiteURL: st.siteURL, NotifierURL: st.appURL, Push: st.pushLn, Username: demoUser, Password: demoUserPassword,
 		PerMinute: st.site.Authority.Settings().MaxUserAPIReqsPerMinute,
 		Colour:    ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == "",

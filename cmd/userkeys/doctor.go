@@ -16,8 +16,8 @@ import (
 
 	"userkeys"
 	"userkeys/client"
-	"userkeys/internal/desk"
 	"userkeys/internal/doctor"
+	"userkeys/internal/keystore"
 )
 
 // examining is one run of `userkeys doctor`.
@@ -31,8 +31,8 @@ type examining struct {
 	account  string
 	asJSON   bool
 
-	store    *desk.KeyStore
-	accounts desk.Accounts
+	store    *keystore.Store
+	accounts keystore.Accounts
 	noKey    error // why no key can be looked at
 	out      io.Writer
 	color    bool
@@ -145,7 +145,7 @@ func (d *examining) choose(typed string) (string, error) {
 	switch {
 	case noSite != nil && errors.Is(err, userkeys.NotFound):
 		return "", deskError(err) // the account has a name: another must not stand in for it
-	case err != nil || slices.ContainsFunc(found, func(a desk.Account) bool { return a.Site != found[0].Site }):
+	case err != nil || slices.ContainsFunc(found, func(a keystore.Account) bool { return a.Site != found[0].Site }):
 		return typed, nil
 	case noSite != nil:
 		d.account = found[0].Name

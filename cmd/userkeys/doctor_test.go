@@ -13,8 +13,8 @@ import (
 
 	"userkeys"
 	"userkeys/client"
-	"userkeys/internal/desk"
 	"userkeys/internal/doctor"
+	"userkeys/internal/keystore"
 )
 
 // scriptStoreKey has a user give this program a key, and keeps it in the key store of the script.
@@ -23,7 +23,7 @@ func scriptStoreKey(ts *testscript.TestScript, _ bool, args []string) {
 	s := scriptSite(ts)
 	scopes, err := userkeys.ParseScopes(args[1])
 	ts.Check(err)
-	store := desk.OpenKeyStore(desk.StoreConfig{Dir: ts.Getenv(configDirEnv), Keeping: desk.Plain})
+	store := keystore.Open(keystore.Config{Dir: ts.Getenv(configDirEnv), Keeping: keystore.Plain})
 	id, err := store.ClientID()
 	ts.Check(err)
 	key := s.App(id, args[1]).Connect(s.Person(args[0])).Key

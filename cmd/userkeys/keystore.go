@@ -17,7 +17,7 @@ import (
 
 	"userkeys"
 	"userkeys/client"
-	"userkeys/internal/desk"
+	"userkeys/internal/keystore"
 )
 
 // The environment of the app's commands.
@@ -36,12 +36,12 @@ USERKEYS_PASSPHRASE. --keystore plain, or USERKEYS_KEYSTORE=plain, keeps them
 readable by whoever can read your files.`
 
 // openKeyStore is the person's key store, as the command line and the environment choose it.
-func openKeyStore(cmd *cobra.Command) (*desk.KeyStore, error) {
+func openKeyStore(cmd *cobra.Command) (*keystore.Store, error) {
 	return keyStoreAsking(cmd, askPassphrase(cmd))
 }
 
 // keyStoreAsking is [openKeyStore] with a way of its own to ask for a passphrase; nil: nobody is asked.
-func keyStoreAsking(cmd *cobra.Command, ask func(fresh bool) (string, error)) (*desk.KeyStore, error) {
+func keyStoreAsking(cmd *cobra.Command, ask func(fresh bool) (string, error)) (*keystore.Store, error) {
 	dir := os.Getenv(configDirEnv)
 	if dir == "" {
 		base, err := os.UserConfigDir()
@@ -54,11 +54,11 @@ func keyStoreAsking(cmd *cobra.Command, ask func(fresh bool) (string, error)) (*
 	if f := cmd.Flags().Lookup("keystore"); f != nil && f.Changed {
 		choice = f.Value.String()
 	}
-	keeping, err := desk.ParseKeeping(choice)
+	keeping, err := keystore.ParseKeeping(choice)
 	if err != nil {
 		return nil, exitf(exitUsage, "%s", publicText(err))
 	}
-	return desk.OpenKeyStore(desk.StoreConfig{Dir: dir, Keeping: keeping, Passphrase: ask}), nil
+	return keystore.Open(keystore.Config{Dir: dir, Keeping: keeping, Passphrase: ask}), nil
 }
 
 // askPassphrase reads the passphrase from the environment, else from the terminal; nil if there is neither.
@@ -137,14 +137,14 @@ func accountFlags(cmd *cobra.Command) (site, account string) {
 
 // completeSites completes the sites that there are keys for.
 func completeSites(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	return completeFrom(cmd, func(a desk.Account) string { return a.Site })
+	return completeFrom(cmd, func(a keystore.Account) string { return a.Site })
 }
 
 func completeAccounts(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	return completeFrom(cmd, func(a desk.Account) string { return a.Name })
+	return completeFrom(cmd, func(a keystore.Account) string { return a.Name })
 }
 
-func completeFrom(cmd *cobra.Command, text func(desk.Account) string) ([]string, cobra.ShellCompDirective) {
+func completeFrom(cmd *cobra.Command, text func(keystore.Account) string) ([]string, cobra.ShellCompDirective) {
 	store, err := openKeyStore(cmd)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -167,7 +167,7 @@ const renewalTimeout = 15 * time.Second
 
 // freshCredential opens the key of an account, renewed first if its end is near. That it could not be
 // renewed is only a warning while the old one lives.
-func freshCredential(ctx context.Context, store *desk.KeyStore, a desk.Account, warn io.Writer) (*client.Credential, error) {
+func freshCredential(ctx context.Context, store *keystore.Store, a keystore.Account, warn io.Writer) (*client.Credential, error) {
 	c, err := store.Credential(a)
 	if err != nil || !a.RenewalDue(c, time.Now()) {
 		return c, err
@@ -194,7 +194,7 @@ func renewBy(hc *http.Client) func(context.Context, *client.Credential) (*client
 // inHand is the key that a call is made with.
 type inHand struct {
 	*client.Credential
-	store *desk.KeyStore
+	store *keystore.Store
 	id    string // of the account; empty for a key from the environment
 }
 
@@ -202,7 +202,7 @@ type inHand struct {
 func (k inHand) used() {
 	if k.id != "" {
 		_ = k.store.Used(k.id)
-		_, _ = desk.OpenCalls(filepath.Dir(k.store.Path())).Take(k.id, time.Now(), func([]time.Time) time.Duration { return 0 })
+		_, _ = keystore.OpenCalls(filepath.Dir(k.store.Path())).Take(k.id, time.Now(), func([]time.Time) time.Duration { return 0 })
 	}
 }
 
@@ -242,11 +242,11 @@ func keyFromEnvironment(text, site, target string) (inHand, string, error) {
 	if site == "" {
 		return inHand{}, "", exitf(exitUsage, "%s is set; say which site it is for: --site, or %s", keyEnv, siteEnv)
 	}
-	one := desk.Account{}
+	one := keystore.Account{}
 	if one.Site, err = client.ParseSite(site); err != nil {
 		return inHand{}, "", exitf(exitUsage, "%s", publicText(err))
 	}
-	_, path, err := desk.Accounts{one}.For("", "", target)
+	_, path, err := keystore.Accounts{one}.For("", "", target)
 	return inHand{Credential: &client.Credential{Site: one.Site, Key: key}}, path, deskError(err)
 }
 

@@ -19,7 +19,7 @@ import (
 
 	"userkeys"
 	"userkeys/client"
-	"userkeys/internal/desk"
+	"userkeys/internal/keystore"
 )
 
 // login is one run of `userkeys login`.
@@ -43,7 +43,7 @@ type login struct {
 	support client.Support // what the site told before
 	named   bool           // the site told whose the new key is
 
-	keys  *desk.KeyStore
+	keys  *keystore.Store
 	in    io.Reader
 	out   io.Writer // the result
 	talk  io.Writer // what a person reads meanwhile: out, or stderr beside JSON
@@ -51,7 +51,7 @@ type login struct {
 	open  func(ctx context.Context, address string) error
 	asked client.Flow // the flow that was taken
 	lines *bufio.Reader
-	old   desk.Accounts // that the site has here already
+	old   keystore.Accounts // that the site has here already
 }
 
 const loginLong = `Asks a person for a key to a site, and keeps it for the other commands.
@@ -159,7 +159,7 @@ func (l *login) run(ctx context.Context, site string) error {
 	if err != nil {
 		return l.explain(request.Site, err)
 	}
-	if keeping == desk.Plain {
+	if keeping == keystore.Plain {
 		fmt.Fprintf(l.warn, "warning: all keys stand readable in %s, by your choice\n", l.keys.Path())
 	}
 	return l.keep(ctx, cred)
@@ -285,8 +285,8 @@ func (l *login) request(site string) (client.Request, error) {
 	if name, rest, ok := strings.Cut(site, "@"); ok && l.account == "" && !strings.Contains(name, "/") {
 		l.account, site = name, rest // alice@forum.example
 	}
-	if l.account == desk.NoName {
-		return client.Request{}, exitf(exitUsage, "an account cannot be called %s: that means the one without a name", desk.NoName)
+	if l.account == keystore.NoName {
+		return client.Request{}, exitf(exitUsage, "an account cannot be called %s: that means the one without a name", keystore.NoName)
 	}
 	site, err := client.ParseSite(site)
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 
 	"userkeys"
 	"userkeys/client"
-	"userkeys/internal/desk"
+	"userkeys/internal/keystore"
+	"userkeys/internal/posts"
 )
 
 const postLong = `Writes posts now and publishes them later, each once.
@@ -36,13 +37,13 @@ func newPostCommand() *cobra.Command {
 }
 
 // withQueue gives a command the queue beside the person's keys.
-func withQueue(body func(cmd *cobra.Command, keys *desk.KeyStore, q *desk.Queue, args []string) error) func(*cobra.Command, []string) error {
+func withQueue(body func(cmd *cobra.Command, keys *keystore.Store, q *posts.Queue, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		keys, err := openKeyStore(cmd)
 		if err != nil {
 			return err
 		}
-		return body(cmd, keys, desk.OpenQueue(desk.QueueConfig{Keys: keys}), args)
+		return body(cmd, keys, posts.Open(posts.Config{Keys: keys}), args)
 	}
 }
 
@@ -81,16 +82,16 @@ as 36h counts hours. Times that were missed are not made up for.`,
 	return cmd
 }
 
-func (a *postAdd) run(cmd *cobra.Command, keys *desk.KeyStore, q *desk.Queue, args []string) error {
+func (a *postAdd) run(cmd *cobra.Command, keys *keystore.Store, q *posts.Queue, args []string) error {
 	account, err := a.findAccount(keys, args)
 	if err != nil {
 		return err
 	}
-	draft := desk.Draft{Account: account, Title: a.title, Category: a.category, TopicID: a.topic}
+	draft := posts.Draft{Account: account, Title: a.title, Category: a.category, TopicID: a.topic}
 	if draft.At, err = parseMoment(a.at, time.Now(), time.Local); err != nil {
 		return err
 	}
-	if draft.Every, err = desk.ParseEvery(a.every); err != nil {
+	if draft.Every, err = posts.ParseEvery(a.every); err != nil {
 		return deskError(err)
 	}
 	body, err := (&call{data: a.data, in: cmd.InOrStdin()}).body()
@@ -110,7 +111,7 @@ func (a *postAdd) run(cmd *cobra.Command, keys *desk.KeyStore, q *desk.Queue, ar
 }
 
 // tellPost prints what became of a post: as a sentence, or as JSON.
-func tellPost(cmd *cobra.Command, p desk.Post, sentence string) error {
+func tellPost(cmd *cobra.Command, p posts.Post, sentence string) error {
 	if asked, err := cmd.Flags().GetBool("json"); err != nil || asked {
 		return errors.Join(err, json.NewEncoder(cmd.OutOrStdout()).Encode(p))
 	}
@@ -118,10 +119,10 @@ func tellPost(cmd *cobra.Command, p desk.Post, sentence string) error {
 	return err
 }
 
-func (a *postAdd) findAccount(keys *desk.KeyStore, args []string) (desk.Account, error) {
+func (a *postAdd) findAccount(keys *keystore.Store, args []string) (keystore.Account, error) {
 	all, err := keys.Accounts()
 	if err != nil {
-		return desk.Account{}, err
+		return keystore.Account{}, err
 	}
 	found, err := all.One(strings.Join(args, ""), a.account)
 	return found, deskError(err)
@@ -167,12 +168,12 @@ func newPostListCommand() *cobra.Command {
 200), and what needs you: "unknown" may have reached the site, "failed" was refused.`,
 		Example: `  userkeys post list
   userkeys post list --json`,
-		RunE: withQueue(func(cmd *cobra.Command, _ *desk.KeyStore, q *desk.Queue, _ []string) error {
-			posts, err := q.Posts()
+		RunE: withQueue(func(cmd *cobra.Command, _ *keystore.Store, q *posts.Queue, _ []string) error {
+			queued, err := q.Posts()
 			if err != nil {
 				return err
 			}
-			return listing(cmd, posts, "ID,STATE,AT,EVERY,FOR,POST,NOTE", func(p desk.Post) []string {
+			return listing(cmd, queued, "ID,STATE,AT,EVERY,FOR,POST,NOTE", func(p posts.Post) []string {
 				what := p.Title
 				if p.TopicID != 0 {
 					what = fmt.Sprintf("reply to %d", p.TopicID)
@@ -207,14 +208,14 @@ Exit codes:
 	return cmd
 }
 
-func postRun(cmd *cobra.Command, _ *desk.KeyStore, q *desk.Queue, _ []string) error {
+func postRun(cmd *cobra.Command, _ *keystore.Store, q *posts.Queue, _ []string) error {
 	once, err := cmd.Flags().GetBool("once")
 	if err != nil {
 		return err
 	}
 	bad := 0
-	report := func(r desk.Report) {
-		if r.Result == desk.Unknown || r.Result == desk.Failed || r.NoKey {
+	report := func(r posts.Report) {
+		if r.Result == posts.Unknown || r.Result == posts.Failed || r.NoKey {
 			bad++
 		}
 		_ = tellPost(cmd, r.Post, userkeys.Printable(reportLine(r))) // a reader that left does not stop the posts
@@ -229,31 +230,31 @@ func postRun(cmd *cobra.Command, _ *desk.KeyStore, q *desk.Queue, _ []string) er
 	if bad > 0 {
 		return exitf(exitFailure, "not published: %d; see userkeys post list", bad)
 	}
-	posts, err := q.Posts()
+	queued, err := q.Posts()
 	if err != nil {
 		return err
 	}
-	if i := slices.IndexFunc(posts, func(p desk.Post) bool { return p.State == desk.Unknown }); i >= 0 {
-		return exitf(exitFailure, "nobody knows yet what became of %s; see userkeys post list", posts[i].ID)
+	if i := slices.IndexFunc(queued, func(p posts.Post) bool { return p.State == posts.Unknown }); i >= 0 {
+		return exitf(exitFailure, "nobody knows yet what became of %s; see userkeys post list", queued[i].ID)
 	}
 	return nil
 }
 
-func reportLine(r desk.Report) string {
+func reportLine(r posts.Report) string {
 	p := r.Post
 	s := fmt.Sprintf("%s  %s  ", p.ID, r.Result)
 	switch r.Result {
-	case desk.Sent:
+	case posts.Sent:
 		s += cmp.Or(p.Address, "the site has it; a moderator must let it through")
-		if p.State == desk.Waiting {
+		if p.State == posts.Waiting {
 			s += "; again " + localMoment(p.At)
 		}
-	case desk.Waiting:
+	case posts.Waiting:
 		s += p.LastError
 		if !p.RetryAt.IsZero() {
 			s += "; waits until " + localMoment(p.RetryAt)
 		}
-	case desk.Unknown:
+	case posts.Unknown:
 		s += fmt.Sprintf("%s; is it on %s? userkeys post resolve %s --sent, or --again", p.LastError, p.Site, p.ID)
 	default:
 		s += fmt.Sprintf("%s; when that is mended: userkeys post resolve %s --again", p.LastError, p.ID)
@@ -269,19 +270,19 @@ func newPostResolveCommand() *cobra.Command {
 --again to send it (once more). Look at the site first.`,
 		Example: `  userkeys post resolve k3fd --sent
   userkeys post resolve k3fd --again`,
-		RunE: withQueue(func(cmd *cobra.Command, _ *desk.KeyStore, q *desk.Queue, args []string) error {
+		RunE: withQueue(func(cmd *cobra.Command, _ *keystore.Store, q *posts.Queue, args []string) error {
 			if sent == again {
 				return exitf(exitUsage, "give --sent or --again")
 			}
-			as := desk.ItWasSent
+			as := posts.ItWasSent
 			if again {
-				as = desk.SendAgain
+				as = posts.SendAgain
 			}
 			p, err := q.Resolve(args[0], as)
 			if err != nil {
 				return err
 			}
-			if p.State == desk.Waiting {
+			if p.State == posts.Waiting {
 				return tellPost(cmd, p, fmt.Sprintf("%s waits until %s", p.ID, localMoment(p.At)))
 			}
 			return tellPost(cmd, p, p.ID+" is done")
@@ -298,7 +299,7 @@ func newPostCancelCommand() *cobra.Command {
 		Use: "cancel ID", Short: "Take a post out of the queue", Args: cobra.ExactArgs(1),
 		Long:    `Takes a post out of the queue, also one that is repeated. What was sent stays on the site.`,
 		Example: `  userkeys post cancel k3fd`,
-		RunE: withQueue(func(cmd *cobra.Command, _ *desk.KeyStore, q *desk.Queue, args []string) error {
+		RunE: withQueue(func(cmd *cobra.Command, _ *keystore.Store, q *posts.Queue, args []string) error {
 			p, err := q.Cancel(args[0])
 			if err != nil {
 				return err

@@ -14,7 +14,7 @@ import (
 
 	"userkeys"
 	"userkeys/client"
-	"userkeys/internal/desk"
+	"userkeys/internal/keystore"
 )
 
 // reachTimeout bounds the look at a site in a listing.
@@ -22,7 +22,7 @@ const reachTimeout = 5 * time.Second
 
 // siteRow is a line of `userkeys sites`.
 type siteRow struct {
-	desk.Account
+	keystore.Account
 	Reachable   *bool     `json:"reachable"`                // null: not asked
 	Works       *bool     `json:"works"`                    // null: the key was not asked for, or the site did not say
 	UnusedEndAt time.Time `json:"unused_end_at,omitzero"`   // when the site ends the key if it is not used before
@@ -92,7 +92,7 @@ func (r siteRow) end() string {
 }
 
 // lookAtSites asks each site once, and by each key that opens without asking the person whether it works, all at the same time.
-func lookAtSites(ctx context.Context, store *desk.KeyStore, rows []siteRow) {
+func lookAtSites(ctx context.Context, store *keystore.Store, rows []siteRow) {
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
 	for i := range rows { // a store is for one goroutine
@@ -179,7 +179,7 @@ func orDash(s string) string {
 }
 
 // chosen are the accounts that SITE and --account, or --all, name.
-func chosen(cmd *cobra.Command, args []string, everything bool) (*desk.KeyStore, desk.Accounts, error) {
+func chosen(cmd *cobra.Command, args []string, everything bool) (*keystore.Store, keystore.Accounts, error) {
 	store, err := openKeyStore(cmd)
 	if err != nil {
 		return nil, nil, err
@@ -197,7 +197,7 @@ func chosen(cmd *cobra.Command, args []string, everything bool) (*desk.KeyStore,
 	}
 	_, account := accountFlags(cmd)
 	one, err := all.One(site, account)
-	return store, desk.Accounts{one}, deskError(err)
+	return store, keystore.Accounts{one}, deskError(err)
 }
 
 func newLogoutCommand() *cobra.Command {
@@ -257,7 +257,7 @@ func siteOrAll(everything *bool) cobra.PositionalArgs {
 	}
 }
 
-func logout(cmd *cobra.Command, store *desk.KeyStore, a desk.Account, force bool) error {
+func logout(cmd *cobra.Command, store *keystore.Store, a keystore.Account, force bool) error {
 	c, err := store.Credential(a)
 	if err == nil {
 		err = c.Revoke(cmd.Context(), nil)
@@ -277,7 +277,7 @@ func logout(cmd *cobra.Command, store *desk.KeyStore, a desk.Account, force bool
 }
 
 // tell prints what became of an account's key: as a sentence, or as a line of JSON.
-func tell(cmd *cobra.Command, a desk.Account, result, sentence string) {
+func tell(cmd *cobra.Command, a keystore.Account, result, sentence string) {
 	if asked, err := cmd.Flags().GetBool("json"); err == nil && asked {
 		_ = json.NewEncoder(cmd.OutOrStdout()).Encode(struct {
 			Site      string    `json:"site"`
@@ -348,7 +348,7 @@ It is an addition of userkeys sites; on Discourse log in again.`,
 	return cmd
 }
 
-func renewOne(cmd *cobra.Command, store *desk.KeyStore, a desk.Account) error {
+func renewOne(cmd *cobra.Command, store *keystore.Store, a keystore.Account) error {
 	if a.ExpiresAt.IsZero() {
 		return exitf(exitFailure, "the key of %s has no end of its own; there is nothing to renew", userkeys.Printable(a.String()))
 	}

@@ -21,7 +21,7 @@ import (
 
 	"userkeys"
 	"userkeys/client"
-	"userkeys/internal/desk"
+	"userkeys/internal/keystore"
 	"userkeys/internal/watch"
 )
 
@@ -125,9 +125,9 @@ func watcherConfig(cmd *cobra.Command, sites []string) (watch.Config, error) {
 			cfg.Accounts = append(cfg.Accounts, watch.Watched{Account: a, Credential: c})
 		}
 	}
-	cfg.Calls = desk.OpenCalls(filepath.Dir(store.Path()))
+	cfg.Calls = keystore.OpenCalls(filepath.Dir(store.Path()))
 	cfg.Current = store.Current
-	cfg.Renew = func(ctx context.Context, a desk.Account, hc *http.Client) (desk.Account, *client.Credential, error) {
+	cfg.Renew = func(ctx context.Context, a keystore.Account, hc *http.Client) (keystore.Account, *client.Credential, error) {
 		return store.Renew(ctx, a, renewBy(hc))
 	}
 	return cfg, nil

@@ -15,7 +15,7 @@ import (
 
 	"userkeys"
 	"userkeys/client"
-	"userkeys/internal/desk"
+	"userkeys/internal/keystore"
 )
 
 // manySites are sites in folders of one server, each with a message bus.
@@ -52,7 +52,7 @@ func TestWatchingFiftySitesIsSmall(t *testing.T) {
 		server.Close()
 	})
 	d := newDesktop(t)
-	store := desk.OpenKeyStore(desk.StoreConfig{Dir: d.dir + "/keys", Keeping: desk.Plain})
+	store := keystore.Open(keystore.Config{Dir: d.dir + "/keys", Keeping: keystore.Plain})
 	for i := range sites {
 		c := &client.Credential{Site: fmt.Sprintf("%s/s%d", server.URL, i), Username: "alice", Key: appTestKey, Scopes: userkeys.Scopes{"notifications"}}
 		if _, err := store.Add(c); err != nil {

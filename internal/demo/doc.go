@@ -1,4 +1,3 @@
-// Package demo is what `userkeys demo` shows: a small website that knows
-// nothing of keys ([NewSite]), an app that wants to use it ([NewNotifier]),
-// and a walk through the protocol that prints what travels and checks every step ([Walk]).
+// Package demo has the two programs that `userkeys demo` runs beside a userkeys site: a small website that knows
+// nothing of keys ([NewSite]), and an app that asks its visitors for keys to it ([NewNotifier]).
 package demo

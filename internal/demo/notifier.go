@@ -31,29 +31,18 @@ const (
 	visitLife      = 12 * time.Hour
 )
 
-// NewNotifier makes the sample app: a website of its own that asks its
-// visitors for a key to another site and shows what is new there. Everything
-// an app has to do is in this file. It panics on addresses that are none.
+// NewNotifier returns the sample app: a website of its own that asks its visitors for a key to another site and
+// shows what is new there. Everything that an app has to do is in this file. NewNotifier panics if an address in
+// cfg is not valid.
 func NewNotifier(cfg NotifierConfig) http.Handler {
-	site, err := client.ParseSite(cfg.SiteURL)
-	if err != nil {
-		panic(err)
-	}
-	own, err := client.ParseSite(cfg.URL)
-	if err != nil {
-		panic(err)
-	}
-	host, err := url.Parse(own)
-	if err != nil {
-		panic(err)
-	}
-	cfg.SiteURL, cfg.URL = site, own
+	site, own := mustSite(cfg.SiteURL), mustSite(cfg.URL)
+	cfg.SiteURL, cfg.URL = site.String(), own.String()
 	if cfg.HTTP == nil {
 		cfg.HTTP = &http.Client{Timeout: 30 * time.Second} // a visitor should not wait for a limit: the page says it
 	}
 	n := &notifier{
-		cfg: cfg, host: host.Host, clientID: "notifier-" + client.RandomID(), visits: map[string]*visit{},
-		seen: client.NewReplayGuard(),
+		cfg: cfg, host: own.Host, siteOrigin: site.Scheme + "://" + site.Host, clientID: "notifier-" + client.RandomID(),
+		visits: map[string]*visit{}, seen: client.NewReplayGuard(),
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", n.home)
@@ -69,10 +58,24 @@ func NewNotifier(cfg NotifierConfig) http.Handler {
 	return n.onlyOwnHost(http.NewCrossOriginProtection().Handler(mux))
 }
 
+// mustSite parses an address that the program that runs the demo has made.
+func mustSite(address string) *url.URL {
+	site, err := client.ParseSite(address)
+	if err != nil {
+		panic(err)
+	}
+	u, err := url.Parse(site)
+	if err != nil {
+		panic(err)
+	}
+	return u
+}
+
 type notifier struct {
-	cfg      NotifierConfig
-	host     string
-	clientID string // one for the installation; keys are per user and client id
+	cfg        NotifierConfig
+	host       string // of its own address
+	siteOrigin string
+	clientID   string // one for the installation; keys are per user and client id
 
 	mu     sync.Mutex
 	visits map[string]*visit // by the cookie's value
@@ -83,15 +86,15 @@ type notifier struct {
 // A visit is what the app remembers of one browser. It is replaced, never
 // changed, so that it can be read without a lock.
 type visit struct {
-	pending *client.Authorization // asked, not yet answered: key pair and nonce
-	cred    *client.Credential    // answered
+	pending *client.Authorization // a request that is not approved yet: key pair and nonce
+	cred    *client.Credential    // the key; nil before the user has approved
 	tried   *client.APIError      // what the site said to the write that it must refuse
 	secret  userkeys.PushSecret   // what the site signs pushes with; zero: it does not push
 	news    *pushedNews           // the last that was pushed
 	notice  string
 }
 
-// onlyOwnHost refuses names that somebody pointed at this address.
+// onlyOwnHost refuses requests under other host names, which somebody else may have pointed at this address.
 func (n *notifier) onlyOwnHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Host != n.host {
@@ -131,7 +134,7 @@ func (n *notifier) remember(id string, v *visit) {
 	n.visits[id] = v
 }
 
-// connect begins: key pair and nonce stay here, the browser goes to the site.
+// connect begins a request: the key pair and the nonce stay here, the browser goes to the site.
 func (n *notifier) connect(w http.ResponseWriter, r *http.Request) {
 	pair, err := client.NewKeyPair(n.cfg.KeyBits)
 	if err != nil {
@@ -148,7 +151,7 @@ func (n *notifier) connect(w http.ResponseWriter, r *http.Request) {
 	}
 	old, _ := n.visit(r)
 	n.remember(old, nil)
-	id := client.RandomID() // always a new one: nobody can plant a cookie and share what comes
+	id := client.RandomID() // always a new one, so that nobody can set a cookie for somebody else and share the key
 	n.remember(id, &visit{pending: auth})
 	http.SetCookie(w, &http.Cookie{
 		Name: notifierCookie, Value: id, Path: "/", MaxAge: int(visitLife / time.Second),
@@ -157,7 +160,7 @@ func (n *notifier) connect(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, auth.URL, http.StatusSeeOther)
 }
 
-// callback is where the site sends the browser back with the sealed answer.
+// callback is where the site sends the browser back with the payload.
 func (n *notifier) callback(w http.ResponseWriter, r *http.Request) {
 	id, v := n.visit(r)
 	if v == nil || v.pending == nil {
@@ -174,7 +177,7 @@ func (n *notifier) callback(w http.ResponseWriter, r *http.Request) {
 		cred.Username = name
 	}
 	connected := &visit{cred: cred}
-	if cred.Push { // the site will push; what it signs with it tells to the key only
+	if cred.Push { // the site will push; its secret is told to the key only
 		if connected.secret, err = cred.PushSecret(r.Context(), n.cfg.HTTP); err != nil {
 			connected.notice = "No pushes: " + userkeys.AsError(err).Public
 		}
@@ -183,7 +186,7 @@ func (n *notifier) callback(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/", http.StatusSeeOther) // the payload leaves the address bar
 }
 
-// withKey is for what only connected browsers can do.
+// withKey returns a handler that calls h for visits that have a key, and remembers the visit that h returns.
 func (n *notifier) withKey(h func(ctx context.Context, v visit) *visit) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if id, v := n.visit(r); v != nil && v.cred != nil {
@@ -193,7 +196,7 @@ func (n *notifier) withKey(h func(ctx context.Context, v visit) *visit) http.Han
 	}
 }
 
-// markRead is a write that the scope notifications allows.
+// markRead marks all notifications as read, a write that the scope notifications allows.
 func (n *notifier) markRead(ctx context.Context, v visit) *visit {
 	if err := v.cred.MarkRead(ctx, n.cfg.HTTP, 0); err != nil {
 		return n.refused(v, err)
@@ -202,7 +205,7 @@ func (n *notifier) markRead(ctx context.Context, v visit) *visit {
 	return &v
 }
 
-// tryToPost is a write that none of the app's scopes allows.
+// tryToPost tries to post a notice, a write that none of the app's scopes allows.
 func (n *notifier) tryToPost(ctx context.Context, v visit) *visit {
 	var api *client.APIError
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, n.cfg.SiteURL+"/posts.json", nil)
@@ -223,8 +226,8 @@ func (n *notifier) disconnect(ctx context.Context, v visit) *visit {
 	return &visit{notice: "The key has revoked itself. It is of no use to anybody now."}
 }
 
-// refused keeps the key unless the site says that it is no good: an app must
-// not throw keys away because a site is slow or busy.
+// refused notes why a call failed. It forgets the key only if the site says that it is not valid: an app must not
+// throw keys away because a site is slow or busy.
 func (n *notifier) refused(v visit, err error) *visit {
 	var api *client.APIError
 	switch {

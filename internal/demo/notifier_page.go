@@ -51,8 +51,8 @@ func (n *notifier) home(w http.ResponseWriter, r *http.Request) {
 // fill calls the site's API with the key.
 func (n *notifier) fill(ctx context.Context, page *notifierPage, v *visit) error {
 	page.Username, page.Tried = v.cred.Username, v.tried
-	page.KeyStart = maskKey(v.cred.Key)
-	page.May = scopeSentences(v.cred.Scopes)
+	page.KeyStart = MaskKey(v.cred.Key)
+	page.May = Sentences(v.cred.Scopes)
 	totals, err := v.cred.Totals(ctx, n.cfg.HTTP)
 	if err != nil {
 		return err
@@ -70,8 +70,8 @@ func (n *notifier) fill(ctx context.Context, page *notifierPage, v *visit) error
 	return nil
 }
 
-// scopeSentences says in words what names allow, as the site's own pages do.
-func scopeSentences(names userkeys.Scopes) []string {
+// Sentences says in words what the named scopes allow, as the site's own pages do.
+func Sentences(names userkeys.Scopes) []string {
 	catalog, err := userkeys.NewCatalog()
 	if err != nil { // cannot happen: nothing of our own is added
 		panic(err)
@@ -79,8 +79,8 @@ func scopeSentences(names userkeys.Scopes) []string {
 	return catalog.Sentences(names)
 }
 
-// maskKey shows enough of a key to recognise it and too little to use it.
-func maskKey(k userkeys.Key) string {
+// MaskKey returns the beginning of a key: enough to recognise it and too little to use it.
+func MaskKey(k userkeys.Key) string {
 	text := k.Reveal()
 	return text[:min(4, len(text))] + "..."
 }
@@ -91,7 +91,7 @@ func (n *notifier) problem(w http.ResponseWriter, status int, err error) {
 
 func (n *notifier) render(w http.ResponseWriter, status int, page notifierPage) {
 	// The connect form redirects to the site, and browsers hold form-action on redirects too.
-	setPageHeaders(w.Header(), "'self' "+originOf(n.cfg.SiteURL))
+	setPageHeaders(w.Header(), "'self' "+n.siteOrigin)
 	w.WriteHeader(status)
 	_ = pages.ExecuteTemplate(w, "notifier.html", page) // a browser that left needs no page
 }

@@ -11,15 +11,15 @@ import (
 	"testing"
 
 	"userkeys"
-	"userkeys/internal/demo"
+	"userkeys/internal/demo/walk"
 )
 
 func TestWalkTeachesTheProtocol(t *testing.T) {
 	t.Parallel()
 	siteURL, push := startPushingSite(t, nil)
-	cfg := demo.WalkConfig{SiteURL: siteURL, NotifierURL: startNotifier(t, siteURL), Push: push, Username: "alice", Password: password, KeyBits: 2048}
+	cfg := walk.Config{SiteURL: siteURL, NotifierURL: startNotifier(t, siteURL), Push: push, Username: "alice", Password: password, KeyBits: 2048}
 	var out bytes.Buffer
-	if err := demo.Walk(t.Context(), &out, cfg); err != nil {
+	if err := walk.Run(t.Context(), &out, cfg); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	text := out.String()
@@ -51,7 +51,7 @@ func TestWalkTeachesTheProtocol(t *testing.T) {
 	// A second walk finds the first one's leavings and needs no cleaning.
 	cfg.Colour, cfg.Push = true, nil
 	out.Reset()
-	if err := demo.Walk(t.Context(), &out, cfg); err != nil {
+	if err := walk.Run(t.Context(), &out, cfg); err != nil {
 		t.Fatalf("again: %v", err)
 	}
 	if !strings.Contains(out.String(), "\x1b[1m") {
@@ -153,7 +153,7 @@ func TestWalkNoticesASiteThatErrs(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
 			siteURL, push := startPushingSite(t, tt.tamper)
-			err := demo.Walk(t.Context(), &out, demo.WalkConfig{SiteURL: siteURL, Push: push, Username: "alice", Password: password, KeyBits: 2048})
+			err := walk.Run(t.Context(), &out, walk.Config{SiteURL: siteURL, Push: push, Username: "alice", Password: password, KeyBits: 2048})
 			if err == nil || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("Walk = %v, want an error at %s", err, tt.says)
 			}
@@ -164,7 +164,7 @@ func TestWalkNoticesASiteThatErrs(t *testing.T) {
 func TestWalkSaysThatThePasswordIsWrong(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	err := demo.Walk(t.Context(), &out, demo.WalkConfig{SiteURL: startSite(t, nil), Username: "alice", Password: "wrong", KeyBits: 2048})
+	err := walk.Run(t.Context(), &out, walk.Config{SiteURL: startSite(t, nil), Username: "alice", Password: "wrong", KeyBits: 2048})
 	if err == nil || !strings.Contains(err.Error(), "step 4 (The person signs in)") || strings.Contains(err.Error()+out.String(), "wrong ") {
 		t.Errorf("Walk = %v", err)
 	}
@@ -181,13 +181,13 @@ func (f *fullDisk) Write(p []byte) (int, error) {
 
 func TestWalkReportsWhatItCouldNotPrintAndStopsWhenTold(t *testing.T) {
 	t.Parallel()
-	cfg := demo.WalkConfig{SiteURL: startSite(t, nil), Username: "alice", Password: password, KeyBits: 2048}
-	if err := demo.Walk(t.Context(), &fullDisk{after: 10}, cfg); err == nil || err.Error() != "no space left" {
+	cfg := walk.Config{SiteURL: startSite(t, nil), Username: "alice", Password: password, KeyBits: 2048}
+	if err := walk.Run(t.Context(), &fullDisk{after: 10}, cfg); err == nil || err.Error() != "no space left" {
 		t.Errorf("Walk = %v, want the writer's error", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := demo.Walk(ctx, &bytes.Buffer{}, cfg); !errors.Is(err, context.Canceled) {
+	if err := walk.Run(ctx, &bytes.Buffer{}, cfg); !errors.Is(err, context.Canceled) {
 		t.Errorf("Walk = %v, want context.Canceled", err)
 	}
 }

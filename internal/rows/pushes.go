@@ -27,8 +27,9 @@ type Delivery struct {
 // if the user was deleted.
 func NewDelivery(d site.Delivery, username string) Delivery {
 	row := Delivery{
-		ID: d.ID, UserID: d.UserID, Username: known(username), NotificationID: known(d.NotificationID), KeyID: known(d.KeyID),
-		PushURL: d.PushURL, Host: d.Host, CreatedAt: Time(d.CreatedAt), QueuedAt: Time(d.QueuedAt),
+		ID: d.ID, UserID: d.UserID, Username: known(username),
+		NotificationID: known(d.NotificationID), KeyID: known(d.KeyID), PushURL: d.PushURL, Host: d.Host,
+		CreatedAt: Time(d.CreatedAt), QueuedAt: Time(d.QueuedAt),
 		Attempts: d.Attempt, DeadAt: Time(d.DeadAt), Problem: known(string(d.Problem)),
 	}
 	if d.DeadAt.IsZero() {

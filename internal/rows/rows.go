@@ -48,9 +48,11 @@ type Key struct {
 	ExpiresAt       *time.Time `json:"expires_at"`
 	RevokedAt       *time.Time `json:"revoked_at"`
 	RevokedBy       string     `json:"revoked_by,omitempty"`
-	EndsAt          *time.Time `json:"ends_at"` // when the first rule ends it, if it is not used before; of a key that ended: when it did
-	EndsBecause     string     `json:"ends_because,omitempty"`
-	Push            *KeyPush   `json:"push,omitempty"` // of a key with a push URL
+	// EndsAt is when the first rule ends the key, if it is not used before; of a key
+	// that has ended, when it did.
+	EndsAt      *time.Time `json:"ends_at"`
+	EndsBecause string     `json:"ends_because,omitempty"`
+	Push        *KeyPush   `json:"push,omitempty"` // of a key with a push URL
 }
 
 // NewKey returns the row of k as it stands at now, on a site with the settings

@@ -15,7 +15,7 @@ import (
 
 	"userkeys"
 	"userkeys/client"
-	"userkeys/internal/desk"
+	"userkeys/internal/keystore"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/discourse"
 	"userkeys/internal/watch"
@@ -24,7 +24,7 @@ import (
 // account is a key of a user of a Discourse, as it is watched.
 func account(t *testing.T, d *discourse.Site, user string, scopes ...string) watch.Watched {
 	t.Helper()
-	a := desk.Account{ID: client.RandomID(), Site: d.URL, Name: user, Scopes: userkeys.Scopes(scopes)}
+	a := keystore.Account{ID: client.RandomID(), Site: d.URL, Name: user, Scopes: userkeys.Scopes(scopes)}
 	return watch.Watched{Account: a, Credential: &client.Credential{Site: d.URL, Key: d.Mint(user, scopes...), Scopes: a.Scopes}}
 }
 

@@ -12,7 +12,7 @@ import (
 
 	"userkeys"
 	"userkeys/client"
-	"userkeys/internal/desk"
+	"userkeys/internal/keystore"
 )
 
 // An entry is an account that is watched. Its goroutine alone writes it, but for what is asked on demand.
@@ -22,7 +22,7 @@ type entry struct {
 
 	mu       sync.Mutex
 	state    State
-	account  desk.Account
+	account  keystore.Account
 	cred     *client.Credential
 	budget   *Budget
 	told     int  // what the person was last told of
@@ -73,7 +73,7 @@ func (e *entry) replaced() bool {
 	return true
 }
 
-func (e *entry) adopt(a desk.Account, c *client.Credential) {
+func (e *entry) adopt(a keystore.Account, c *client.Credential) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.cred, e.account = c, a

@@ -11,12 +11,12 @@ import (
 
 	"userkeys"
 	"userkeys/client"
-	"userkeys/internal/desk"
+	"userkeys/internal/keystore"
 )
 
 // A Watched account is one that a [Watcher] keeps an eye on.
 type Watched struct {
-	Account    desk.Account
+	Account    keystore.Account
 	Credential *client.Credential
 }
 
@@ -37,12 +37,12 @@ type Config struct {
 	Calls Ledger
 	// Renew gives an account whose end is near a new key, or what another program has put in its
 	// place; nil: keys are left to end. Its calls go by HTTP.
-	Renew func(ctx context.Context, a desk.Account, hc *http.Client) (desk.Account, *client.Credential, error)
+	Renew func(ctx context.Context, a keystore.Account, hc *http.Client) (keystore.Account, *client.Credential, error)
 	// Current is an account and its key as they are stored now, which another program may have changed; nil: as they were.
-	Current func(desk.Account) (desk.Account, *client.Credential, error)
+	Current func(keystore.Account) (keystore.Account, *client.Credential, error)
 }
 
-// A Ledger remembers the calls of keys; see [desk.Calls].
+// A Ledger remembers the calls of keys; see [keystore.Calls].
 type Ledger interface {
 	Take(id string, now time.Time, wait func(calls []time.Time) time.Duration) ([]time.Time, error)
 }

@@ -18,7 +18,7 @@ import (
 
 	"userkeys"
 	"userkeys/client"
-	"userkeys/internal/desk"
+	"userkeys/internal/keystore"
 )
 
 // A fakeSite is a site in memory, under the test's own clock, that counts its calls.
@@ -143,7 +143,7 @@ func (n fakeNet) RoundTrip(r *http.Request) (*http.Response, error) {
 func (n fakeNet) watched(scopes string) []Watched {
 	var all []Watched
 	for host := range n {
-		a := desk.Account{ID: host, Site: "https://" + host, Scopes: userkeys.Scopes(strings.Split(scopes, ","))}
+		a := keystore.Account{ID: host, Site: "https://" + host, Scopes: userkeys.Scopes(strings.Split(scopes, ","))}
 		all = append(all, Watched{a, &client.Credential{Site: a.Site, Key: "0123456789abcdef0123456789abcdef", Scopes: a.Scopes}})
 	}
 	return all
@@ -386,7 +386,7 @@ func TestWatchGoesOnWithTheKeyOfANewLogin(t *testing.T) {
 		var renewed []string
 		w := New(Config{
 			Accounts: fakeNet{"a.example": site}.watched("read"), HTTP: &http.Client{Transport: fakeNet{"a.example": site}},
-			Current: func(a desk.Account) (desk.Account, *client.Credential, error) {
+			Current: func(a keystore.Account) (keystore.Account, *client.Credential, error) {
 				site.mu.Lock()
 				defer site.mu.Unlock()
 				site.status = 0
@@ -394,7 +394,7 @@ func TestWatchGoesOnWithTheKeyOfANewLogin(t *testing.T) {
 				now.ID, now.CreatedAt, now.ExpiresAt = "new", time.Now(), time.Now().Add(time.Hour)
 				return now, &client.Credential{Site: a.Site, Key: "fedcba9876543210fedcba9876543210", Scopes: a.Scopes, ExpiresAt: now.ExpiresAt, KeyPair: pair}, nil
 			},
-			Renew: func(_ context.Context, a desk.Account, _ *http.Client) (desk.Account, *client.Credential, error) {
+			Renew: func(_ context.Context, a keystore.Account, _ *http.Client) (keystore.Account, *client.Credential, error) {
 				renewed = append(renewed, a.ID)
 				a.CreatedAt = time.Now()
 				return a, &client.Credential{Site: a.Site, Key: "00112233445566778899aabbccddeeff", Scopes: a.Scopes}, nil

@@ -1,4 +1,4 @@
-package desk
+package posts
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -22,6 +23,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/client"
+	"userkeys/internal/keystore"
 	"userkeys/internal/testkit/nettest"
 )
 
@@ -98,16 +101,22 @@ func cut(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
 const created = `{"id":9,"topic_id":12,"topic_slug":"choir","post_number":3}`
 
+const testKey = "0123456789abcdef0123456789abcdef"
+
+func credential(site, name string) *client.Credential {
+	return &client.Credential{Site: site, Username: name, Key: testKey, ClientID: "c1", Scopes: userkeys.Scopes{"read"}, API: 4, Padding: userkeys.PaddingOAEP}
+}
+
 // queueAt is a queue of alice's, with a key to the site.
 func queueAt(t *testing.T, site string) *Queue {
 	t.Helper()
-	keys := OpenKeyStore(StoreConfig{Dir: t.TempDir(), Keeping: Plain})
+	keys := keystore.Open(keystore.Config{Dir: t.TempDir(), Keeping: keystore.Plain})
 	c := credential(site, "alice")
 	c.Scopes = userkeys.Scopes{"read", "write"}
 	if _, err := keys.Add(c); err != nil {
 		t.Fatal(err)
 	}
-	return OpenQueue(QueueConfig{Keys: keys, Location: time.UTC})
+	return Open(Config{Keys: keys, Location: time.UTC})
 }
 
 func (q *Queue) draft(t *testing.T, raw string) Draft {
@@ -436,8 +445,8 @@ func TestAddRefuses(t *testing.T) {
 // TestCrashBetweenSendingAndAnswer: the attack on the promise that needs no enemy. The program is killed while
 // the site works on the post.
 func TestCrashBetweenSendingAndAnswer(t *testing.T) {
-	if dir := os.Getenv("DESK_POST_CRASH"); dir != "" {
-		q := OpenQueue(QueueConfig{Keys: OpenKeyStore(StoreConfig{Dir: dir, Keeping: Plain})})
+	if dir := os.Getenv("POSTS_CRASH"); dir != "" {
+		q := Open(Config{Keys: keystore.Open(keystore.Config{Dir: dir, Keeping: keystore.Plain})})
 		t.Fatalf("not killed: %v", q.RunOnce(t.Context(), func(Report) {}))
 	}
 	t.Parallel()
@@ -450,7 +459,7 @@ func TestCrashBetweenSendingAndAnswer(t *testing.T) {
 	q := queueAt(t, site.URL)
 	p := q.mustAdd(t, q.draft(t, "hello"))
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestCrashBetweenSendingAndAnswer$")
-	child.Env = append(os.Environ(), "DESK_POST_CRASH="+q.cfg.Keys.cfg.Dir)
+	child.Env = append(os.Environ(), "POSTS_CRASH="+filepath.Dir(q.Path()))
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -514,7 +523,7 @@ func TestTwoRunnersAtOnce(t *testing.T) {
 			}
 		})
 		wg.Go(func() {
-			mine := OpenQueue(QueueConfig{Keys: OpenKeyStore(q.cfg.Keys.cfg)})
+			mine := Open(Config{Keys: keystore.Open(keystore.Config{Dir: filepath.Dir(q.Path())})})
 			for range 4 {
 				if err := mine.RunOnce(t.Context(), func(Report) {}); err != nil && !errors.Is(err, userkeys.Conflict) {
 					t.Error(err)
@@ -619,7 +628,7 @@ func TestThousandPosts(t *testing.T) {
 		}
 		f.Posts = append(f.Posts, p)
 	}
-	if err := q.file.write(f); err != nil {
+	if err := q.file.Write(f); err != nil {
 		t.Fatal(err)
 	}
 	q.once(t)
@@ -638,7 +647,7 @@ func TestThousandPosts(t *testing.T) {
 	for i := range maxQueued - len(f.Posts) - 1 {
 		f.Posts = append(f.Posts, Post{ID: fmt.Sprint("q", i), State: Failed})
 	}
-	if err := q.file.write(f); err != nil {
+	if err := q.file.Write(f); err != nil {
 		t.Fatal(err)
 	}
 	q.mustAdd(t, q.draft(t, "the last that fits"))
@@ -770,14 +779,14 @@ func TestRunStays(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		keys := OpenKeyStore(StoreConfig{Dir: dir, Keeping: Plain})
+		keys := keystore.Open(keystore.Config{Dir: dir, Keeping: keystore.Plain})
 		c := credential("https://a.example", "alice")
 		if _, err := keys.Add(c); err != nil {
 			t.Fatal(err)
 		}
 		start := time.Now()
 		var sent []string
-		q := OpenQueue(QueueConfig{Keys: keys, Location: time.UTC, Base: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		q := Open(Config{Keys: keys, Location: time.UTC, Base: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 			var p struct{ Raw string }
 			if err := json.NewDecoder(r.Body).Decode(&p); err != nil {
 				t.Error(err)
@@ -807,7 +816,7 @@ func TestRunStays(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		add("added meanwhile", 0, "")
 		time.Sleep(2 * time.Hour)
-		if err := OpenQueue(q.cfg).RunOnce(t.Context(), func(Report) {}); !errors.Is(err, userkeys.Conflict) {
+		if err := Open(q.cfg).RunOnce(t.Context(), func(Report) {}); !errors.Is(err, userkeys.Conflict) {
 			t.Errorf("a second runner: %v", err)
 		}
 		add("under way at the end", 0, "")
@@ -833,7 +842,7 @@ func TestRunStays(t *testing.T) {
 // An account that cannot be reached is tried less and less often.
 func TestRunRests(t *testing.T) {
 	t.Parallel()
-	r := &runner{q: OpenQueue(QueueConfig{Keys: OpenKeyStore(StoreConfig{Dir: t.TempDir()})}), rests: map[string]rest{}}
+	r := &runner{q: Open(Config{Keys: keystore.Open(keystore.Config{Dir: t.TempDir()})}), rests: map[string]rest{}}
 	now := time.Date(2026, 11, 27, 9, 0, 0, 0, time.UTC)
 	r.q.cfg.Now = func() time.Time { return now }
 	var got []time.Duration

@@ -1,4 +1,8 @@
-package desk
+// Package posts keeps the posts that a person writes now and publishes later, in
+// a queue beside the person's keys, and publishes each of them once.
+//
+// Errors are [userkeys.Error] whose public text is one line for the person.
+package posts
 
 import (
 	"cmp"
@@ -9,6 +13,9 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"userkeys/internal/keystore"
+	"userkeys/internal/ownfile"
 
 	"userkeys"
 )
@@ -47,7 +54,7 @@ type Post struct {
 }
 
 // Owner is whose post it is, for people.
-func (p Post) Owner() string { return Account{Site: p.Site, Name: p.Account}.String() }
+func (p Post) Owner() string { return keystore.Account{Site: p.Site, Name: p.Account}.String() }
 
 // ready is when the post may be sent.
 func (p Post) ready(now time.Time) time.Time {
@@ -71,10 +78,10 @@ const (
 	maxRetryWait  = 7*24*time.Hour + time.Minute // what package client believes, rounded up
 )
 
-// QueueConfig says where the keys are and how sites are reached.
-type QueueConfig struct {
-	Keys     *KeyStore    // the queue lies in its folder
-	Base     *http.Client // carries requests; nil: one that never sends anything twice by itself
+// Config says where the keys are and how sites are reached.
+type Config struct {
+	Keys     *keystore.Store // the queue lies in its folder
+	Base     *http.Client    // carries requests; nil: one that never sends anything twice by itself
 	Now      func() time.Time
 	Location *time.Location // whose days daily and weekly are; nil: this machine's
 }
@@ -83,12 +90,12 @@ type QueueConfig struct {
 // says so: what may have reached the site is not sent again. It is safe for several programs, not for
 // several goroutines.
 type Queue struct {
-	cfg  QueueConfig
-	file file
+	cfg  Config
+	file ownfile.File
 }
 
-// OpenQueue finds the queue beside the keys. Nothing is read yet.
-func OpenQueue(cfg QueueConfig) *Queue {
+// Open returns the queue beside the keys. Nothing is read yet.
+func Open(cfg Config) *Queue {
 	if cfg.Base == nil {
 		cfg.Base = onceClient()
 	}
@@ -99,11 +106,11 @@ func OpenQueue(cfg QueueConfig) *Queue {
 		cfg.Location = time.Local
 	}
 	name := filepath.Join(filepath.Dir(cfg.Keys.Path()), postsName)
-	return &Queue{cfg: cfg, file: file{name: name, max: maxPostsBytes, lost: "add again what it should post"}}
+	return &Queue{cfg: cfg, file: ownfile.File{Name: name, Max: maxPostsBytes, Lost: "add again what it should post"}}
 }
 
 // Path is the queue's file.
-func (q *Queue) Path() string { return q.file.name }
+func (q *Queue) Path() string { return q.file.Name }
 
 // queueFile is posts.json.
 type queueFile struct {
@@ -113,7 +120,7 @@ type queueFile struct {
 
 func (q *Queue) load() (queueFile, error) {
 	f := queueFile{}
-	there, err := q.file.read(&f)
+	there, err := q.file.Read(&f)
 	if err != nil {
 		return queueFile{}, err
 	}
@@ -123,19 +130,19 @@ func (q *Queue) load() (queueFile, error) {
 	ids := map[string]bool{}
 	for _, p := range f.Posts {
 		if p.ID == "" || ids[p.ID] || !slices.Contains([]State{Waiting, Sending, Sent, Unknown, Failed}, p.State) {
-			return queueFile{}, q.file.unreadable()
+			return queueFile{}, q.file.Unreadable()
 		}
 		ids[p.ID] = true
 	}
 	if f.Version != postsVersion {
-		return queueFile{}, q.file.unreadable()
+		return queueFile{}, q.file.Unreadable()
 	}
 	return f, nil
 }
 
 // update changes the file while no other program does.
 func (q *Queue) update(change func(*queueFile) error) error {
-	unlock, err := q.file.lock()
+	unlock, err := q.file.Lock()
 	if err != nil {
 		return err
 	}
@@ -148,7 +155,7 @@ func (q *Queue) update(change func(*queueFile) error) error {
 		return err
 	}
 	f.forgetOldest()
-	return q.file.write(f)
+	return q.file.Write(f)
 }
 
 // change changes one post, which it gives as it is then.
@@ -219,7 +226,7 @@ func earlier(a, b Post) int { return a.At.Compare(b.At) }
 
 // A Draft is what a person wants posted. Title begins a topic, TopicID replies to one.
 type Draft struct {
-	Account  Account
+	Account  keystore.Account
 	Title    string
 	Category int
 	TopicID  int
@@ -300,7 +307,8 @@ func (q *Queue) Cancel(id string) (Post, error) {
 			case Sending:
 				return beingSent(p)
 			case Sent:
-				return userkeys.Errorf(userkeys.Conflict, "%s was sent already, as %s; delete it there", p.ID, cmp.Or(p.Address, "a post that waits for approval"))
+				return userkeys.Errorf(userkeys.Conflict, "%s was sent already, as %s; delete it there", p.ID,
+					cmp.Or(p.Address, "a post that waits for approval"))
 			}
 			f.Posts = slices.DeleteFunc(f.Posts, func(o Post) bool { return o.ID == p.ID })
 			return nil

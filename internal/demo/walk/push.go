@@ -1,4 +1,4 @@
-package demo
+package walk
 
 import (
 	"bytes"
@@ -14,8 +14,10 @@ import (
 	"userkeys/client"
 )
 
-// pushWait is how long the walk waits for what takes a moment.
-const pushWait = 5 * time.Second
+const (
+	pushPath = "/push"
+	pushWait = 5 * time.Second // how long the walk waits for a push
+)
 
 // arrival is a push as it came.
 type arrival struct {

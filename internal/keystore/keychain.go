@@ -1,4 +1,4 @@
-package desk
+package keystore
 
 import (
 	"bytes"
@@ -35,7 +35,8 @@ func ParseKeeping(s string) (Keeping, error) {
 	case "", InKeychain, UnderPassphrase, Plain:
 		return k, nil
 	}
-	return "", userkeys.Errorf(userkeys.InvalidParameters, "a key store is %s, %s or %s, not %q", InKeychain, UnderPassphrase, Plain, s)
+	return "", userkeys.Errorf(userkeys.InvalidParameters, "a key store is %s, %s or %s, not %q",
+		InKeychain, UnderPassphrase, Plain, s)
 }
 
 // A Keychain keeps small secrets for the person who is signed in to this machine.
@@ -50,8 +51,8 @@ type SystemKeychain struct{}
 // keychainService is what the keychain files our one secret under.
 const keychainService = "userkeys"
 
-// How long a keychain is waited for that does not answer. One that is locked asks the person by a dialog, where there is a
-// screen for it.
+// How long a keychain is waited for that does not answer. One that is locked asks
+// the person by a dialog, where there is a screen for it.
 const (
 	keychainPatience = 3 * time.Second
 	dialogPatience   = 30 * time.Second
@@ -59,7 +60,8 @@ const (
 
 // systemPatience is for the keychain that holds the secret of a store.
 func systemPatience() time.Duration {
-	if (runtime.GOOS == "linux" || strings.HasSuffix(runtime.GOOS, "bsd")) && os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
+	unix := runtime.GOOS == "linux" || strings.HasSuffix(runtime.GOOS, "bsd")
+	if unix && os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "" {
 		return keychainPatience
 	}
 	return dialogPatience
@@ -94,10 +96,12 @@ func (SystemKeychain) Set(service, name, secret string) error {
 	return err
 }
 
-// noSessionBus tells whether this is a Linux without a session bus, where the keychain would be. Looking for it there all the same
-// would start a bus that stays behind.
+// noSessionBus tells whether this is a Linux without a session bus, where the
+// keychain would be. Looking for it there all the same would start a bus that stays
+// behind.
 func noSessionBus() bool {
-	if address := os.Getenv("DBUS_SESSION_BUS_ADDRESS"); runtime.GOOS != "linux" || address != "" && address != "autolaunch:" {
+	address := os.Getenv("DBUS_SESSION_BUS_ADDRESS")
+	if runtime.GOOS != "linux" || address != "" && address != "autolaunch:" {
 		return false
 	}
 	for _, dir := range []string{os.Getenv("XDG_RUNTIME_DIR"), "/run/user/" + strconv.Itoa(os.Getuid())} {

@@ -1,4 +1,6 @@
-package demo
+// Package walk goes through the protocol of userkeys step by step: it asks a running site for a key, as app and as
+// browser, uses the key, revokes it, and prints what is sent and received. It is what `userkeys demo --walk` shows.
+package walk
 
 import (
 	"context"
@@ -12,8 +14,8 @@ import (
 	"userkeys/client"
 )
 
-// WalkConfig says where to walk and as whom.
-type WalkConfig struct {
+// Config says where to walk and as whom.
+type Config struct {
 	SiteURL     string // a userkeys site with The Noticeboard behind it
 	NotifierURL string // the sample app; empty: not looked at
 	Username    string
@@ -25,19 +27,17 @@ type WalkConfig struct {
 	Colour      bool         // the output is a terminal
 }
 
-// walkScopes are what the walker asks for: little, so that a refusal can be seen.
-var walkScopes = userkeys.Scopes{"notifications", "session_info"}
+// scopes are what the walker asks for: little, so that a refusal can be seen.
+var scopes = userkeys.Scopes{"notifications", "session_info"}
 
 const (
 	walkerName   = "Walker"
 	sprinterName = "Sprinter"
-	walkPath     = client.TotalsPath
 )
 
-// Walk goes the whole way of a key by itself, as app and as browser, and
-// prints on w what travels at each step. Each step checks what it sees; the first
-// that sees something else ends the walk with an error.
-func Walk(ctx context.Context, w io.Writer, cfg WalkConfig) error {
+// Run asks for a key, uses it and revokes it, as app and as browser, and prints on w what is sent and received at
+// each step. Each step checks what it receives; Run returns an error at the first step that receives something else.
+func Run(ctx context.Context, w io.Writer, cfg Config) error {
 	if cfg.PerMinute == 0 {
 		cfg.PerMinute = client.Support{}.Limits().PerMinute
 	}
@@ -85,7 +85,7 @@ func (k *walker) steps() []step {
 		{"The person signs in", k.signIn},
 		{"The page that asks", k.readConsent},
 		{"The person approves", k.approve},
-		{"The app opens the answer", k.openAnswer},
+		{"The app opens the payload", k.openPayload},
 		{"The first call with the key", k.firstCall},
 		{"A write that the person did not allow", k.refusedWrite},
 		{fmt.Sprintf("Call number %d within a minute", k.cfg.PerMinute+1), k.tooManyCalls},
@@ -98,7 +98,7 @@ func (k *walker) steps() []step {
 
 // walker is the app and the browser in one, and what they have learned so far.
 type walker struct {
-	cfg     WalkConfig
+	cfg     Config
 	out     *printer
 	browser *browser
 

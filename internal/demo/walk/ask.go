@@ -1,4 +1,4 @@
-package demo
+package walk
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 
 	"userkeys"
 	"userkeys/client"
+	"userkeys/internal/demo"
 )
 
 func (k *walker) makeKeyPair(context.Context) error {
@@ -75,7 +76,7 @@ func (k *walker) begin(ctx context.Context, name string) (*client.Authorization,
 		push = k.pushURL()
 	}
 	auth, err := client.Begin(client.Request{
-		Site: k.cfg.SiteURL, ApplicationName: name, ClientID: "demo-" + strings.ToLower(name), Scopes: walkScopes,
+		Site: k.cfg.SiteURL, ApplicationName: name, ClientID: "demo-" + strings.ToLower(name), Scopes: scopes,
 		AuthRedirect: l.RedirectURL(), PushURL: push, KeyPair: k.pair,
 	})
 	if err != nil {
@@ -147,8 +148,12 @@ func (k *walker) readConsent(context.Context) error {
 	}
 	k.out.say("Now the person decides. This is the page, without its small print:")
 	k.out.got(k.page.lines()...)
-	facts := append(scopeSentences(walkScopes), k.cfg.Username, walkerName,
-		strings.TrimPrefix(originOf(k.auth.Request.AuthRedirect), "http://"))
+	redirect, err := url.Parse(k.auth.Request.AuthRedirect)
+	if err != nil {
+		return err
+	}
+	facts := append(demo.Sentences(scopes), k.cfg.Username, walkerName,
+		redirect.Host)
 	says := k.page.text()
 	for _, fact := range facts {
 		if !strings.Contains(says, fact) {
@@ -173,7 +178,7 @@ func (k *walker) approve(ctx context.Context) error {
 		fields = append(fields, name+"="+shorten(form.hidden.Get(name), 8))
 	}
 	k.out.sent("POST "+form.action.Path, strings.Join(fields, "&"))
-	page, to, err := k.answerYes(ctx, k.auth, form)
+	page, to, err := k.submitApproval(ctx, k.auth, form)
 	if err != nil {
 		return err
 	}
@@ -186,8 +191,10 @@ func (k *walker) approve(ctx context.Context) error {
 	return err
 }
 
-// answerYes submits the approval and checks that the answer goes where it was asked to.
-func (k *walker) answerYes(ctx context.Context, auth *client.Authorization, form *webForm) (*webPage, *url.URL, error) {
+// submitApproval submits the approval and checks that the answer goes where it was asked to.
+func (k *walker) submitApproval(ctx context.Context, auth *client.Authorization, form *webForm) (*webPage, *url.URL,
+	error,
+) {
 	page, err := k.browser.submit(ctx, form, nil)
 	if err != nil {
 		return nil, nil, err
@@ -214,14 +221,14 @@ func (k *walker) deliver(ctx context.Context, to *url.URL, l *client.Loopback) (
 	return l.Wait(ctx)
 }
 
-func (k *walker) openAnswer(context.Context) error {
+func (k *walker) openPayload(context.Context) error {
 	cred, err := k.auth.Open(k.payload)
 	if err != nil {
 		return err
 	}
 	k.cred = cred
 	masked := userkeys.Payload{
-		Key: userkeys.Key(maskKey(cred.Key)), Nonce: k.auth.Nonce, Push: cred.Push, API: cred.API,
+		Key: userkeys.Key(demo.MaskKey(cred.Key)), Nonce: k.auth.Nonce, Push: cred.Push, API: cred.API,
 		ExpiresAt: cred.ExpiresAt,
 	}
 	k.out.say("The browser brought %d characters that mean nothing to it or to anybody on the way. The private key "+

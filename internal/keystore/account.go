@@ -1,4 +1,4 @@
-package desk
+package keystore
 
 import (
 	"cmp"
@@ -52,7 +52,8 @@ func (all Accounts) sort() {
 	})
 }
 
-// At are the accounts on a site as a person writes it (an empty one is any), with a name if that is given; [NoName] is none.
+// At are the accounts on a site as a person writes it (an empty one is any), with a
+// name if that is given; [NoName] is none.
 func (all Accounts) At(site, name string) (Accounts, error) {
 	site, asked, found := strings.TrimSpace(site), name, all
 	if at := strings.LastIndexByte(site, '@'); at > 0 && name == "" && !strings.Contains(site[:at], "://") {
@@ -78,7 +79,8 @@ func (all Accounts) At(site, name string) (Accounts, error) {
 		}
 		named := slices.DeleteFunc(slices.Clone(found), func(a Account) bool { return a.Name != want })
 		if len(named) == 0 {
-			return nil, userkeys.Errorf(userkeys.NotFound, "there is no account %s (there is %s)", userkeys.Printable(asked), found.list())
+			return nil, userkeys.Errorf(userkeys.NotFound, "there is no account %s (there is %s)",
+				userkeys.Printable(asked), found.list())
 		}
 		found = named
 	}
@@ -106,7 +108,8 @@ func (all Accounts) several() error {
 	if slices.ContainsFunc(all, func(a Account) bool { return a.Name == "" }) {
 		nameless = " (--account " + NoName + " is the one without a name)"
 	}
-	return userkeys.Errorf(userkeys.InvalidParameters, "there are several keys; choose one by --account%s, or as in alice@forum.example: %s", nameless, all.list())
+	return userkeys.Errorf(userkeys.InvalidParameters,
+		"there are several keys; choose one by --account%s, or as in alice@forum.example: %s", nameless, all.list())
 }
 
 // For is the account for a call: by target if that is a whole address of a stored site, else as in
@@ -114,12 +117,14 @@ func (all Accounts) several() error {
 func (all Accounts) For(site, name, target string) (Account, string, error) {
 	if u, err := url.Parse(target); err == nil && u.Scheme != "" && u.Host != "" {
 		if site != "" {
-			return Account{}, "", userkeys.Errorf(userkeys.InvalidParameters, "give --site and a path, or a whole address, not both")
+			return Account{}, "",
+				userkeys.Errorf(userkeys.InvalidParameters, "give --site and a path, or a whole address, not both")
 		}
 		return all.forAddress(u, name)
 	}
 	if !strings.HasPrefix(target, "/") {
-		return Account{}, "", userkeys.Errorf(userkeys.InvalidParameters, "%q is no path: it begins with a slash, or is a whole address of a stored site", target)
+		return Account{}, "", userkeys.Errorf(userkeys.InvalidParameters,
+			"%q is no path: it begins with a slash, or is a whole address of a stored site", target)
 	}
 	a, err := all.One(site, name)
 	return a, target, err
@@ -158,7 +163,8 @@ func (all Accounts) none(site string) error {
 	if len(all) == 0 {
 		return userkeys.Errorf(userkeys.NotFound, "there is no stored key; get one: userkeys login %s", site)
 	}
-	return userkeys.Errorf(userkeys.NotFound, "there is no key for %s (there is for %s); get one: userkeys login %s", site, all.list(), site)
+	return userkeys.Errorf(userkeys.NotFound, "there is no key for %s (there is for %s); get one: userkeys login %s",
+		site, all.list(), site)
 }
 
 func (all Accounts) list() string {

@@ -1,4 +1,4 @@
-package desk
+package keystore
 
 import (
 	"os"

@@ -1,4 +1,4 @@
-package desk
+package posts
 
 import (
 	"time"
@@ -29,7 +29,8 @@ func ParseEvery(s string) (Every, error) {
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil || d < minEvery || d > maxEvery {
-		return "", userkeys.Errorf(userkeys.InvalidParameters, "%q is no repetition; give daily, weekly, or a duration of at least a minute such as 36h", s)
+		return "", userkeys.Errorf(userkeys.InvalidParameters,
+			"%q is no repetition; give daily, weekly, or a duration of at least a minute such as 36h", s)
 	}
 	return Every(d.String()), nil
 }

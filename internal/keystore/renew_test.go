@@ -1,4 +1,4 @@
-package desk
+package keystore
 
 import (
 	"context"
@@ -15,17 +15,17 @@ import (
 )
 
 // due is a store with a key whose renewal is due.
-func due(t *testing.T, cfg StoreConfig) (StoreConfig, Account) {
+func due(t *testing.T, cfg Config) (Config, Account) {
 	t.Helper()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	cfg.Dir, cfg.work = t.TempDir(), 5
 	cfg.Now = func() time.Time { return now }
 	c := credential("https://a.example", "alice")
 	c.ExpiresAt, c.KeyPair = now.Add(time.Hour), testPair()
-	if _, err := OpenKeyStore(cfg).Add(c); err != nil {
+	if _, err := Open(cfg).Add(c); err != nil {
 		t.Fatal(err)
 	}
-	all, err := OpenKeyStore(cfg).Accounts()
+	all, err := Open(cfg).Accounts()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,12 +36,12 @@ func due(t *testing.T, cfg StoreConfig) (StoreConfig, Account) {
 // TestOneProgramRenews: of two renewals by the same key the second would kill what the first one got.
 func TestOneProgramRenews(t *testing.T) {
 	t.Parallel()
-	cfg, a := due(t, StoreConfig{Keeping: Plain})
+	cfg, a := due(t, Config{Keeping: Plain})
 	var asked atomic.Int32
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			now, c, err := OpenKeyStore(cfg).Renew(t.Context(), a, func(_ context.Context, c *client.Credential) (*client.Credential, error) {
+			now, c, err := Open(cfg).Renew(t.Context(), a, func(_ context.Context, c *client.Credential) (*client.Credential, error) {
 				asked.Add(1)
 				time.Sleep(50 * time.Millisecond) // the others come meanwhile
 				fresh := *c
@@ -73,8 +73,8 @@ func TestARenewalThatFailsIsNotTriedAtEveryUse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cfg, a := due(t, StoreConfig{Keeping: Plain})
-			s := OpenKeyStore(cfg)
+			cfg, a := due(t, Config{Keeping: Plain})
+			s := Open(cfg)
 			old, err := s.Credential(a)
 			if err != nil || !a.RenewalDue(old, cfg.Now()) {
 				t.Fatalf("not due: %v", err)
@@ -93,20 +93,20 @@ func TestARenewalThatFailsIsNotTriedAtEveryUse(t *testing.T) {
 
 func TestCurrentFindsWhatALoginPutInItsPlace(t *testing.T) {
 	t.Parallel()
-	cfg, a := due(t, StoreConfig{Keeping: Plain})
+	cfg, a := due(t, Config{Keeping: Plain})
 	c := credential(a.Site, a.Name)
 	c.Key = "00112233445566778899aabbccddeeff"
-	if _, err := OpenKeyStore(cfg).Add(c); err != nil {
+	if _, err := Open(cfg).Add(c); err != nil {
 		t.Fatal(err)
 	}
-	now, got, err := OpenKeyStore(cfg).Current(a)
+	now, got, err := Open(cfg).Current(a)
 	if err != nil || got.Key != c.Key || now.ID == a.ID {
 		t.Errorf("Current = %+v, %v, %v", now, got, err)
 	}
-	if err := OpenKeyStore(cfg).Forget(now.ID); err != nil {
+	if err := Open(cfg).Forget(now.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := OpenKeyStore(cfg).Current(a); !errors.Is(err, userkeys.NotFound) {
+	if _, _, err := Open(cfg).Current(a); !errors.Is(err, userkeys.NotFound) {
 		t.Errorf("after it was forgotten: %v", err)
 	}
 }
@@ -114,8 +114,8 @@ func TestCurrentFindsWhatALoginPutInItsPlace(t *testing.T) {
 // TestTheStoreDoesNotDecryptItself: whoever changes the file must not make the next write show all keys.
 func TestTheStoreDoesNotDecryptItself(t *testing.T) {
 	t.Parallel()
-	cfg, a := due(t, StoreConfig{Keychain: &memoryKeychain{broken: true}, Passphrase: says("correct horse")})
-	s := OpenKeyStore(cfg)
+	cfg, a := due(t, Config{Keychain: &memoryKeychain{broken: true}, Passphrase: says("correct horse")})
+	s := Open(cfg)
 	content, err := os.ReadFile(s.Path())
 	if err != nil {
 		t.Fatal(err)
@@ -141,12 +141,12 @@ func TestTheStoreDoesNotDecryptItself(t *testing.T) {
 
 func TestWritesRemoveWhatDeadProgramsLeft(t *testing.T) {
 	t.Parallel()
-	cfg, _ := due(t, StoreConfig{Keeping: Plain})
+	cfg, _ := due(t, Config{Keeping: Plain})
 	left := cfg.Dir + "/.keys.json-123"
 	if err := os.WriteFile(left, []byte(testKey), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenKeyStore(cfg).Add(credential("https://b.example", "")); err != nil {
+	if _, err := Open(cfg).Add(credential("https://b.example", "")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(left); err == nil {

@@ -1,4 +1,4 @@
-package desk
+package keystore
 
 import (
 	"context"
@@ -14,10 +14,11 @@ import (
 
 	"userkeys"
 	"userkeys/client"
+	"userkeys/internal/ownfile"
 )
 
-// StoreConfig says where a [KeyStore] is and how it keeps secrets.
-type StoreConfig struct {
+// Config says where a [Store] is and how it keeps secrets.
+type Config struct {
 	Dir     string
 	Keeping Keeping // empty: as the store is kept already; a new one in the keychain, else under a passphrase
 	// Passphrase asks for the passphrase; fresh tells that it is to be chosen. nil: nobody can be asked.
@@ -28,18 +29,18 @@ type StoreConfig struct {
 	work int // scrypt's cost, for tests; 0: passphraseWork
 }
 
-// A KeyStore is the keys of one person on this machine: many sites, several accounts on each. What is
+// A Store is the keys of one person on this machine: many sites, several accounts on each. What is
 // public about them stands readable in keys.json; the keys themselves are
 // kept as the [Keeping] says. It is safe for several programs, not for several goroutines.
-type KeyStore struct {
-	cfg    StoreConfig
-	file   file
+type Store struct {
+	cfg    Config
+	file   ownfile.File
 	opener age.Identity // once it was needed
 	closer age.Recipient
 }
 
-// storeFile is keys.json.
-type storeFile struct {
+// keysFile is keys.json.
+type keysFile struct {
 	Version  int      `json:"version"`
 	ClientID string   `json:"client_id"`
 	Keeping  Keeping  `json:"keystore"`
@@ -55,35 +56,38 @@ const (
 	lastUsedStep  = time.Minute // how exactly the last use is kept
 )
 
-// OpenKeyStore finds the store in a folder. Nothing is read or asked yet.
-func OpenKeyStore(cfg StoreConfig) *KeyStore {
+// Open returns the store in the folder cfg.Dir. Nothing is read or asked yet.
+func Open(cfg Config) *Store {
 	if cfg.Keychain == nil {
 		cfg.Keychain = SystemKeychain{}
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &KeyStore{cfg: cfg, file: file{name: filepath.Join(cfg.Dir, storeName), max: maxStoreBytes, lost: "log in again"}}
+	return &Store{
+		cfg:  cfg,
+		file: ownfile.File{Name: filepath.Join(cfg.Dir, storeName), Max: maxStoreBytes, Lost: "log in again"},
+	}
 }
 
 // Path is the store's file.
-func (s *KeyStore) Path() string { return s.file.name }
+func (s *Store) Path() string { return s.file.Name }
 
-func (s *KeyStore) load() (storeFile, error) {
-	f := storeFile{Version: storeVersion}
-	there, err := s.file.read(&f)
+func (s *Store) load() (keysFile, error) {
+	f := keysFile{Version: storeVersion}
+	there, err := s.file.Read(&f)
 	if err != nil {
-		return storeFile{}, err
+		return keysFile{}, err
 	}
 	if there && f.Version != storeVersion {
-		return storeFile{}, s.file.unreadable()
+		return keysFile{}, s.file.Unreadable()
 	}
 	return f, nil
 }
 
 // update changes the file while no other program does.
-func (s *KeyStore) update(change func(*storeFile) error) error {
-	unlock, err := s.file.lock()
+func (s *Store) update(change func(*keysFile) error) error {
+	unlock, err := s.file.Lock()
 	if err != nil {
 		return err
 	}
@@ -95,23 +99,23 @@ func (s *KeyStore) update(change func(*storeFile) error) error {
 	if err := change(&f); err != nil {
 		return err
 	}
-	return s.file.write(f)
+	return s.file.Write(f)
 }
 
 // Accounts are all that the store has.
-func (s *KeyStore) Accounts() (Accounts, error) {
+func (s *Store) Accounts() (Accounts, error) {
 	f, err := s.load()
 	return f.Accounts, err
 }
 
 // ClientID is the id of this installation, made at its first use: sites know the app by it, so that a
 // new key replaces the old one there.
-func (s *KeyStore) ClientID() (string, error) {
+func (s *Store) ClientID() (string, error) {
 	f, err := s.load()
 	if err != nil || f.ClientID != "" {
 		return f.ClientID, err
 	}
-	err = s.update(func(now *storeFile) error {
+	err = s.update(func(now *keysFile) error {
 		if now.ClientID == "" {
 			now.ClientID = client.RandomID()
 		}
@@ -123,7 +127,7 @@ func (s *KeyStore) ClientID() (string, error) {
 
 // Prepare makes sure that a key could be kept, before anybody is asked for one: it finds the keychain,
 // asks for the passphrase, and changes the keeping of all that is there if another one is wanted.
-func (s *KeyStore) Prepare() (Keeping, error) {
+func (s *Store) Prepare() (Keeping, error) {
 	// The person is asked before the file is locked: they may take their time.
 	f, err := s.load()
 	if err == nil && f.Sealed != "" {
@@ -133,7 +137,7 @@ func (s *KeyStore) Prepare() (Keeping, error) {
 		return "", err
 	}
 	var kept Keeping
-	err = s.update(func(f *storeFile) error {
+	err = s.update(func(f *keysFile) error {
 		all, err := s.open(f)
 		if err != nil {
 			return err
@@ -150,18 +154,19 @@ func (s *KeyStore) Prepare() (Keeping, error) {
 
 // Add keeps a new key, in the place of the one for the same site and name. It gives the one
 // that it replaced, whose key should be revoked; nil if there was none.
-func (s *KeyStore) Add(c *client.Credential) (*client.Credential, error) {
+func (s *Store) Add(c *client.Credential) (*client.Credential, error) {
 	var replaced *client.Credential
 	a := Account{
-		ID: client.RandomID(), Site: c.Site, Name: c.Username, ClientID: c.ClientID, Scopes: c.Scopes, Push: c.Push, API: c.API,
-		Padding: c.Padding, CreatedAt: s.cfg.Now().UTC().Truncate(time.Second), ExpiresAt: c.ExpiresAt,
+		ID: client.RandomID(), Site: c.Site, Name: c.Username, ClientID: c.ClientID, Scopes: c.Scopes,
+		Push: c.Push, API: c.API, Padding: c.Padding, CreatedAt: s.cfg.Now().UTC().Truncate(time.Second), ExpiresAt: c.ExpiresAt,
 	}
-	err := s.update(func(f *storeFile) error {
+	err := s.update(func(f *keysFile) error {
 		all, err := s.open(f)
 		if err != nil {
 			return err
 		}
-		if i := slices.IndexFunc(f.Accounts, func(old Account) bool { return old.Site == a.Site && old.Name == a.Name }); i >= 0 {
+		same := func(old Account) bool { return old.Site == a.Site && old.Name == a.Name }
+		if i := slices.IndexFunc(f.Accounts, same); i >= 0 {
 			replaced, _ = f.Accounts[i].credential(all) // one that cannot be read cannot be revoked either
 			delete(all, f.Accounts[i].ID)
 			f.Accounts = slices.Delete(f.Accounts, i, i+1)
@@ -177,15 +182,16 @@ func (s *KeyStore) Add(c *client.Credential) (*client.Credential, error) {
 
 func secretOf(c *client.Credential) secret {
 	kept := secret{Site: c.Site, Name: c.Username, Key: c.Key.Reveal()}
-	if c.KeyPair != nil && (c.Push || !c.ExpiresAt.IsZero()) { // to open the push secret, or to renew: a key that does not end is not renewed
+	// to open the push secret, or to renew: a key that does not end is not renewed
+	if c.KeyPair != nil && (c.Push || !c.ExpiresAt.IsZero()) {
 		kept.PrivateKey = string(c.KeyPair.PrivatePEM())
 	}
 	return kept
 }
 
 // Replace keeps a renewed key in the place of the account's.
-func (s *KeyStore) Replace(id string, c *client.Credential) error {
-	return s.update(func(f *storeFile) error {
+func (s *Store) Replace(id string, c *client.Credential) error {
+	return s.update(func(f *keysFile) error {
 		i := f.index(id)
 		if i < 0 {
 			return gone(id)
@@ -203,8 +209,8 @@ func (s *KeyStore) Replace(id string, c *client.Credential) error {
 }
 
 // Forget removes an account. That it is gone already is no error.
-func (s *KeyStore) Forget(id string) error {
-	return s.update(func(f *storeFile) error {
+func (s *Store) Forget(id string) error {
+	return s.update(func(f *keysFile) error {
 		i := f.index(id)
 		if i < 0 {
 			return nil
@@ -225,7 +231,7 @@ func (s *KeyStore) Forget(id string) error {
 }
 
 // Used notes that an account was used, to the minute.
-func (s *KeyStore) Used(id string) error {
+func (s *Store) Used(id string) error {
 	now := s.cfg.Now().UTC().Truncate(time.Second)
 	f, err := s.load()
 	if err != nil {
@@ -234,7 +240,7 @@ func (s *KeyStore) Used(id string) error {
 	if i := f.index(id); i < 0 || now.Sub(f.Accounts[i].LastUsedAt) < lastUsedStep {
 		return nil
 	}
-	return s.update(func(f *storeFile) error {
+	return s.update(func(f *keysFile) error {
 		if i := f.index(id); i >= 0 {
 			f.Accounts[i].LastUsedAt = now
 		}
@@ -243,7 +249,7 @@ func (s *KeyStore) Used(id string) error {
 }
 
 // Credential opens the key of an account.
-func (s *KeyStore) Credential(a Account) (*client.Credential, error) {
+func (s *Store) Credential(a Account) (*client.Credential, error) {
 	f, err := s.load()
 	if err != nil {
 		return nil, err
@@ -263,7 +269,7 @@ func gone(what string) error {
 	return userkeys.Errorf(userkeys.NotFound, "the key of %s is not stored any more; another command removed it", what)
 }
 
-func (f *storeFile) index(id string) int {
+func (f *keysFile) index(id string) int {
 	return slices.IndexFunc(f.Accounts, func(a Account) bool { return a.ID == id })
 }
 
@@ -271,7 +277,8 @@ func (f *storeFile) index(id string) int {
 func (a Account) credential(all secrets) (*client.Credential, error) {
 	kept, ok := all[a.ID]
 	if !ok || kept.Site != a.Site || kept.Name != a.Name {
-		return nil, userkeys.Errorf(userkeys.InvalidAccess, "the stored key of %s is not for that site; somebody changed the file: log in again", a)
+		return nil, userkeys.Errorf(userkeys.InvalidAccess,
+			"the stored key of %s is not for that site; somebody changed the file: log in again", a)
 	}
 	c := &client.Credential{
 		Site: a.Site, Key: userkeys.Key(kept.Key), ClientID: a.ClientID, Scopes: a.Scopes, Username: a.Name,
@@ -280,7 +287,7 @@ func (a Account) credential(all secrets) (*client.Credential, error) {
 	if kept.PrivateKey != "" {
 		pair, err := client.ParseKeyPair([]byte(kept.PrivateKey))
 		if err != nil {
-			return nil, fault(nil, "the stored key pair of %s is broken; log in again", a)
+			return nil, ownfile.Errorf(nil, "the stored key pair of %s is broken; log in again", a)
 		}
 		c.KeyPair = pair
 	}
@@ -295,11 +302,15 @@ const (
 	replaceTries   = 5
 )
 
-// Renew puts the key that ask gets in the place of an account's, and gives the account as it is then. One
-// program at a time does so: of two renewals by the same key the second kills what the first one got. Where another one has
-// renewed it meanwhile, or a login has, nothing is asked.
-func (s *KeyStore) Renew(ctx context.Context, a Account, ask func(context.Context, *client.Credential) (*client.Credential, error)) (Account, *client.Credential, error) {
-	unlock, err := lockWithin(filepath.Join(s.cfg.Dir, "renew-"+a.ID+".lock"), renewPatience)
+// Renew stores the key that ask gets in place of the key of a, and returns the
+// account and its key as they are then. One program at a time renews a key: of
+// two renewals by the same key the second would end the key that the first one
+// got. If another program has renewed the key meanwhile, or logged in again, ask
+// is not called.
+func (s *Store) Renew(
+	ctx context.Context, a Account, ask func(context.Context, *client.Credential) (*client.Credential, error),
+) (Account, *client.Credential, error) {
+	unlock, err := ownfile.Lock(filepath.Join(s.cfg.Dir, "renew-"+a.ID+".lock"), renewPatience)
 	if err != nil {
 		return a, nil, err
 	}
@@ -314,11 +325,17 @@ func (s *KeyStore) Renew(ctx context.Context, a Account, ask func(context.Contex
 		return now, c, err
 	}
 	// The old key ends in ten minutes: the new one must not be lost to a file that is busy.
-	for try := range replaceTries {
-		if err = s.Replace(a.ID, renewed); err == nil {
+	for try := 1; ; try++ {
+		err = s.Replace(a.ID, renewed)
+		if err == nil || try == replaceTries || ctx.Err() != nil {
 			break
 		}
-		time.Sleep(time.Duration(try) * time.Second)
+		pause := time.NewTimer(time.Duration(try-1) * time.Second)
+		select {
+		case <-pause.C:
+		case <-ctx.Done(): // one more try, without waiting
+			pause.Stop()
+		}
 	}
 	if err != nil {
 		return now, renewed, err
@@ -327,13 +344,13 @@ func (s *KeyStore) Renew(ctx context.Context, a Account, ask func(context.Contex
 }
 
 // postponeRenewal notes when a renewal that failed makes sense again; without the note it is tried at the next use.
-func (s *KeyStore) postponeRenewal(id string, cause error) {
+func (s *Store) postponeRenewal(id string, cause error) {
 	in := renewAgain
 	var api *client.APIError
 	if errors.As(cause, &api) && api.Status >= 400 && api.Status < 500 && api.Status != http.StatusTooManyRequests {
 		in = renewAgainLate
 	}
-	_ = s.update(func(f *storeFile) error {
+	_ = s.update(func(f *keysFile) error {
 		if i := f.index(id); i >= 0 {
 			f.Accounts[i].RenewAfter = s.cfg.Now().UTC().Add(in).Truncate(time.Second)
 		}
@@ -343,7 +360,7 @@ func (s *KeyStore) postponeRenewal(id string, cause error) {
 
 // Current is an account as it is stored now, with its key: another program may have renewed it, or logged
 // in again in its place.
-func (s *KeyStore) Current(a Account) (Account, *client.Credential, error) {
+func (s *Store) Current(a Account) (Account, *client.Credential, error) {
 	f, err := s.load()
 	if err != nil {
 		return a, nil, err
@@ -365,11 +382,13 @@ func (s *KeyStore) Current(a Account) (Account, *client.Credential, error) {
 
 // LockLogin holds a site against a second login at the same time: each would replace the
 // other's key there, and the one that is stored could be the dead one.
-func (s *KeyStore) LockLogin(site string) (func(), error) {
+func (s *Store) LockLogin(site string) (func(), error) {
 	sum := sha256.Sum256([]byte(site))
-	unlock, err := lockWithin(filepath.Join(s.cfg.Dir, "login-"+hex.EncodeToString(sum[:6])+".lock"), 200*time.Millisecond)
-	if errors.Is(err, errBusy) {
-		return nil, userkeys.Errorf(userkeys.Conflict, "another login to %s is waiting for its answer; finish or stop it first", site)
+	unlock, err := ownfile.Lock(filepath.Join(s.cfg.Dir, "login-"+hex.EncodeToString(sum[:6])+".lock"),
+		200*time.Millisecond)
+	if errors.Is(err, ownfile.ErrBusy) {
+		return nil, userkeys.Errorf(userkeys.Conflict,
+			"another login to %s is waiting for its answer; finish or stop it first", site)
 	}
 	return unlock, err
 }

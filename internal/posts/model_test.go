@@ -1,4 +1,4 @@
-package desk
+package posts
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"userkeys/internal/keystore"
 
 	"pgregory.net/rapid"
 
@@ -165,7 +167,7 @@ func TestNeverTwice(t *testing.T) {
 		w := newWeather()
 		defer w.site.Close()
 		w.next = func() mishap { return rapid.SampledFrom(mishaps).Draw(t, "mishap") }
-		keys := OpenKeyStore(StoreConfig{Dir: dir, Keeping: Plain})
+		keys := keystore.Open(keystore.Config{Dir: dir, Keeping: keystore.Plain})
 		if _, err := keys.Add(credential(w.site.URL, "alice")); err != nil {
 			t.Fatal(err)
 		}
@@ -187,8 +189,8 @@ type model struct {
 
 // queue is that of a program that has just started.
 func (m *model) queue() *Queue {
-	return OpenQueue(QueueConfig{
-		Keys: OpenKeyStore(StoreConfig{Dir: m.dir, Keeping: Plain}), Now: m.clock.Now, Location: time.UTC,
+	return Open(Config{
+		Keys: keystore.Open(keystore.Config{Dir: m.dir, Keeping: keystore.Plain}), Now: m.clock.Now, Location: time.UTC,
 		Base: &http.Client{Transport: m.w},
 	})
 }

@@ -1,4 +1,4 @@
-package desk
+package keystore
 
 import (
 	"cmp"
@@ -7,17 +7,20 @@ import (
 	"errors"
 	"path/filepath"
 
+	"userkeys/internal/ownfile"
+
 	"filippo.io/age"
 
 	"userkeys"
 )
 
 // open gives the secrets of a file as it was read.
-func (s *KeyStore) open(f *storeFile) (secrets, error) {
+func (s *Store) open(f *keysFile) (secrets, error) {
 	switch {
 	case f.Keeping == Plain && f.Sealed != "":
 		// Whoever changes the file must not make the store decrypt itself at the next write.
-		return nil, userkeys.Errorf(userkeys.InvalidAccess, "%s says that it is plain, and is encrypted; somebody changed the file: move it away and log in again", s.file.name)
+		return nil, userkeys.Errorf(userkeys.InvalidAccess,
+			"%s says that it is plain, and is encrypted; somebody changed the file: move it away and log in again", s.file.Name)
 	case f.Keeping == Plain && f.Secrets != nil:
 		return f.Secrets, nil
 	case f.Keeping == "" || f.Sealed == "":
@@ -31,15 +34,16 @@ func (s *KeyStore) open(f *storeFile) (secrets, error) {
 	if err != nil {
 		s.opener, s.closer = nil, nil
 		if f.Keeping == UnderPassphrase {
-			return nil, userkeys.Errorf(userkeys.InvalidCredentials, "this is not the passphrase of %s", s.file.name)
+			return nil, userkeys.Errorf(userkeys.InvalidCredentials, "this is not the passphrase of %s", s.file.Name)
 		}
-		return nil, fault(nil, "the keychain's secret does not open %s; move the file away and log in again", s.file.name)
+		return nil, ownfile.Errorf(nil, "the keychain's secret does not open %s; move the file away and log in again",
+			s.file.Name)
 	}
 	return all, nil
 }
 
 // keep puts secrets into a file that is to be written, in the way that it says, or in the best there is.
-func (s *KeyStore) keep(f *storeFile, all secrets) (Keeping, error) {
+func (s *Store) keep(f *keysFile, all secrets) (Keeping, error) {
 	if f.Keeping == "" {
 		f.Keeping = s.cfg.Keeping
 	}
@@ -56,14 +60,16 @@ func (s *KeyStore) keep(f *storeFile, all secrets) (Keeping, error) {
 		return "", err
 	}
 	if f.Sealed, err = seal(all, to); err != nil {
-		return "", fault(err, "cannot encrypt the keys")
+		return "", ownfile.Errorf(err, "cannot encrypt the keys")
 	}
 	return f.Keeping, nil
 }
 
 // usual is the keychain where one answers soon, else a passphrase.
-func (s *KeyStore) usual() Keeping {
-	_, err := patiently(keychainPatience, func() (string, error) { return s.cfg.Keychain.Get(keychainService, s.item()) })
+func (s *Store) usual() Keeping {
+	_, err := patiently(keychainPatience, func() (string, error) {
+		return s.cfg.Keychain.Get(keychainService, s.item())
+	})
 	if err == nil || errors.Is(err, errNoSecret) {
 		return InKeychain
 	}
@@ -71,7 +77,7 @@ func (s *KeyStore) usual() Keeping {
 }
 
 // item is the store's name in the keychain: each folder has a secret of its own.
-func (s *KeyStore) item() string {
+func (s *Store) item() string {
 	path, err := filepath.Abs(s.cfg.Dir)
 	if err != nil {
 		path = s.cfg.Dir
@@ -81,14 +87,15 @@ func (s *KeyStore) item() string {
 }
 
 // identity opens what was sealed before.
-func (s *KeyStore) identity(f *storeFile) (age.Identity, error) {
+func (s *Store) identity(f *keysFile) (age.Identity, error) {
 	if s.opener != nil {
 		return s.opener, nil
 	}
 	if f.Keeping == InKeychain {
 		text, err := s.cfg.Keychain.Get(keychainService, s.item())
 		if err != nil {
-			return nil, fault(err, "the keychain does not give the secret that opens %s; unlock it and try again", s.file.name)
+			return nil, ownfile.Errorf(err, "the keychain does not give the secret that opens %s; unlock it and try again",
+				s.file.Name)
 		}
 		return s.byKeychain(text)
 	}
@@ -96,7 +103,7 @@ func (s *KeyStore) identity(f *storeFile) (age.Identity, error) {
 }
 
 // recipient is to whom secrets are sealed: the keeper that opened them, or a new one.
-func (s *KeyStore) recipient(k Keeping) (age.Recipient, error) {
+func (s *Store) recipient(k Keeping) (age.Recipient, error) {
 	if s.closer != nil {
 		return s.closer, nil
 	}
@@ -113,29 +120,32 @@ func (s *KeyStore) recipient(k Keeping) (age.Recipient, error) {
 		}
 	}
 	if err != nil {
-		return nil, fault(err, "the keychain cannot keep a secret; choose another key store: --keystore passphrase")
+		return nil, ownfile.Errorf(err,
+			"the keychain cannot keep a secret; choose another key store: --keystore passphrase")
 	}
 	_, err = s.byKeychain(text)
 	return s.closer, err
 }
 
-func (s *KeyStore) byKeychain(text string) (age.Identity, error) {
+func (s *Store) byKeychain(text string) (age.Identity, error) {
 	id, err := age.ParseX25519Identity(text)
 	if err != nil {
-		return nil, fault(nil, "the keychain's secret for %s is broken", s.file.name)
+		return nil, ownfile.Errorf(nil, "the keychain's secret for %s is broken", s.file.Name)
 	}
 	s.opener, s.closer = id, id.Recipient()
 	return id, nil
 }
 
-func (s *KeyStore) byPassphrase(fresh bool) (age.Identity, error) {
+func (s *Store) byPassphrase(fresh bool) (age.Identity, error) {
 	if s.cfg.Passphrase == nil && !fresh {
 		return nil, userkeys.Errorf(userkeys.MissingParameter,
-			"the keys in %s are under a passphrase, and there is no terminal to ask for it on; set USERKEYS_PASSPHRASE", s.file.name)
+			"the keys in %s are under a passphrase, and there is no terminal to ask for it on; set USERKEYS_PASSPHRASE",
+			s.file.Name)
 	}
 	if s.cfg.Passphrase == nil {
 		return nil, userkeys.Errorf(userkeys.MissingParameter,
-			"the keys need a passphrase: there is no keychain here and no terminal to ask on; set USERKEYS_PASSPHRASE, or keep keys readable by choice: --keystore plain")
+			"the keys need a passphrase: there is no keychain here and no terminal to ask on; set USERKEYS_PASSPHRASE, "+
+				"or keep keys readable by choice: --keystore plain")
 	}
 	text, err := s.cfg.Passphrase(fresh)
 	if err != nil {
@@ -146,11 +156,11 @@ func (s *KeyStore) byPassphrase(fresh bool) (age.Identity, error) {
 	}
 	opener, err := age.NewScryptIdentity(text)
 	if err != nil {
-		return nil, fault(err, "cannot use the passphrase")
+		return nil, ownfile.Errorf(err, "cannot use the passphrase")
 	}
 	closer, err := age.NewScryptRecipient(text)
 	if err != nil {
-		return nil, fault(err, "cannot use the passphrase")
+		return nil, ownfile.Errorf(err, "cannot use the passphrase")
 	}
 	closer.SetWorkFactor(cmp.Or(s.cfg.work, passphraseWork))
 	s.opener, s.closer = opener, closer

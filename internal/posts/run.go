@@ -1,4 +1,4 @@
-package desk
+package posts
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 
 	"userkeys"
 	"userkeys/client"
+	"userkeys/internal/keystore"
+	"userkeys/internal/ownfile"
 )
 
 // A Report is what became of one post just now.
@@ -117,8 +119,8 @@ func (q *Queue) mend() ([]Post, error) {
 
 // lockRunner lets one program publish at a time, until the function that it gives is called.
 func (q *Queue) lockRunner() (func(), error) {
-	unlock, err := lockWithin(filepath.Join(filepath.Dir(q.file.name), "posts-run.lock"), 200*time.Millisecond)
-	if errors.Is(err, errBusy) {
+	unlock, err := ownfile.Lock(filepath.Join(filepath.Dir(q.file.Name), "posts-run.lock"), 200*time.Millisecond)
+	if errors.Is(err, ownfile.ErrBusy) {
 		return nil, userkeys.Errorf(userkeys.Conflict, "another userkeys post run is publishing; one is enough")
 	}
 	return unlock, err
@@ -214,9 +216,10 @@ func (r *runner) credential(p Post) (*client.Credential, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	i := slices.IndexFunc(all, func(a Account) bool { return a.Site == p.Site && a.Name == p.Account })
+	i := slices.IndexFunc(all, func(a keystore.Account) bool { return a.Site == p.Site && a.Name == p.Account })
 	if i < 0 { // not another account of the site: it would post under another name
-		return nil, "", userkeys.Errorf(userkeys.NotFound, "there is no key of %s; get one: userkeys login %s", userkeys.Printable(p.Owner()), p.Site)
+		return nil, "", userkeys.Errorf(userkeys.NotFound, "there is no key of %s; get one: userkeys login %s",
+			userkeys.Printable(p.Owner()), p.Site)
 	}
 	cred, err := r.q.cfg.Keys.Credential(all[i])
 	return cred, all[i].ID, err
@@ -271,7 +274,8 @@ func (r *runner) settle(ctx context.Context, p Post, o outcome, cred *client.Cre
 		delete(r.rests, p.Owner())
 	}
 	// Only now, for what was answered is safe on disk: which of its reasons a 403 has.
-	if told := cred.Diagnose(ctx, staying(r.q.cfg.Base), o.err); o.state == Failed && help(cred, told) != "" {
+	told := cred.Diagnose(ctx, staying(r.q.cfg.Base), o.err)
+	if o.state == Failed && help(cred, told) != "" {
 		after, err = r.q.change(p.ID, func(p *Post) error {
 			p.LastError = line(o.why + help(cred, told))
 			return nil

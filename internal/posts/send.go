@@ -1,4 +1,4 @@
-package desk
+package posts
 
 import (
 	"bytes"
@@ -158,9 +158,11 @@ func help(cred *client.Credential, err error) string {
 		return "; the key was revoked or has expired: userkeys login " + cred.Site
 	}
 	if scope := e.MissingScope(); scope != "" {
-		return fmt.Sprintf("; the key lacks %s: userkeys login %s --scopes %s", scope, cred.Site, append(cred.Scopes[:len(cred.Scopes):len(cred.Scopes)], scope))
+		return fmt.Sprintf("; the key lacks %s: userkeys login %s --scopes %s", scope, cred.Site,
+			append(cred.Scopes[:len(cred.Scopes):len(cred.Scopes)], scope))
 	}
-	return "; the key is good, so " + cmp.Or(userkeys.Printable(cred.Username), "its user") + " may not post there, or the site does not say"
+	return "; the key is good, so " + cmp.Or(userkeys.Printable(cred.Username), "its user") +
+		" may not post there, or the site does not say"
 }
 
 // publicLine is err as one line for the person, with the innermost cause: "connection refused" says more than

@@ -1,4 +1,4 @@
-package demo
+package walk
 
 import (
 	"context"
@@ -13,12 +13,13 @@ import (
 
 	"userkeys"
 	"userkeys/client"
+	"userkeys/internal/demo"
 )
 
 // showCall prints a call and its answer.
 func (k *walker) showCall(cred *client.Credential, a *answer, form string) {
 	k.out.sent(a.Request.Method+" "+a.Request.URL.RequestURI(),
-		userkeys.KeyHeader+": "+maskKey(cred.Key), userkeys.ClientIDHeader+": "+cred.ClientID)
+		userkeys.KeyHeader+": "+demo.MaskKey(cred.Key), userkeys.ClientIDHeader+": "+cred.ClientID)
 	if form != "" {
 		k.out.sent(form)
 	}
@@ -40,7 +41,7 @@ const limitHeader = "Discourse-Rate-Limit-Error-Code"
 func (k *walker) firstCall(ctx context.Context) error {
 	k.out.say("From now on the browser is not needed. The app calls the site's API with two headers. What is new is " +
 		"answered by userkeys; the website behind it is told who calls.")
-	a, err := k.call(ctx, k.cred, http.MethodGet, walkPath, "")
+	a, err := k.call(ctx, k.cred, http.MethodGet, client.TotalsPath, "")
 	if err != nil {
 		return err
 	}
@@ -95,7 +96,7 @@ func (k *walker) tooManyCalls(ctx context.Context) error {
 	}
 	k.sprinter = cred
 	for i := range k.cfg.PerMinute {
-		a, err := k.call(ctx, cred, http.MethodGet, walkPath, "")
+		a, err := k.call(ctx, cred, http.MethodGet, client.TotalsPath, "")
 		if err == nil {
 			err = k.wantTotals(a)
 		}
@@ -104,7 +105,7 @@ func (k *walker) tooManyCalls(ctx context.Context) error {
 		}
 	}
 	k.out.got(fmt.Sprintf("%d times: 200 OK", k.cfg.PerMinute))
-	a, err := k.call(ctx, cred, http.MethodGet, walkPath, "")
+	a, err := k.call(ctx, cred, http.MethodGet, client.TotalsPath, "")
 	if err != nil {
 		return err
 	}
@@ -148,7 +149,7 @@ func (k *walker) secondKey(ctx context.Context) (*client.Credential, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, to, err := k.answerYes(ctx, auth, form)
+	_, to, err := k.submitApproval(ctx, auth, form)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +184,7 @@ func (k *walker) readApps(ctx context.Context) error {
 		k.cfg.SiteURL+appsPath)
 	k.out.got(lines...)
 	says := strings.Join(lines, " ")
-	for _, sentence := range scopeSentences(walkScopes) {
+	for _, sentence := range demo.Sentences(scopes) {
 		if !strings.Contains(says, sentence) {
 			return fmt.Errorf("the list does not say %q", sentence)
 		}
@@ -250,7 +251,7 @@ func (k *walker) refusedAfterwards(ctx context.Context) error {
 
 // wantDead checks that a key is refused as one that nobody knows.
 func (k *walker) wantDead(ctx context.Context, cred *client.Credential) error {
-	a, err := k.call(ctx, cred, http.MethodGet, walkPath, "")
+	a, err := k.call(ctx, cred, http.MethodGet, client.TotalsPath, "")
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package desk
+package keystore
 
 import (
 	"encoding/binary"
@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"time"
+
+	"userkeys/internal/ownfile"
 )
 
 // Calls remembers when keys were used by programs that watch, so that several of them, and one that is
@@ -26,10 +28,10 @@ var accountID = regexp.MustCompile(`^[0-9a-f]{8,64}$`)
 // program takes one meanwhile.
 func (c Calls) Take(id string, now time.Time, wait func(calls []time.Time) time.Duration) ([]time.Time, error) {
 	if !accountID.MatchString(id) {
-		return nil, fault(nil, "%q is no account's id", id)
+		return nil, ownfile.Errorf(nil, "%q is no account's id", id)
 	}
 	name := filepath.Join(c.dir, id)
-	unlock, err := lockWithin(name+".lock", lockPatience)
+	unlock, err := ownfile.Lock(name+".lock", ownfile.Patience)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +50,7 @@ func (c Calls) Take(id string, now time.Time, wait func(calls []time.Time) time.
 	}
 	// Not synced: after a power cut the share begins anew, which costs nobody anything.
 	if err := os.WriteFile(name, content, 0o600); err != nil {
-		return nil, fault(err, "cannot write %s", name)
+		return nil, ownfile.Errorf(err, "cannot write %s", name)
 	}
 	return calls, nil
 }
@@ -61,7 +63,7 @@ func readCalls(name string, now time.Time) ([]time.Time, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fault(err, "cannot read %s", name)
+		return nil, ownfile.Errorf(err, "cannot read %s", name)
 	}
 	var calls []time.Time
 	for ; len(content) >= 8; content = content[8:] {

@@ -1,4 +1,4 @@
-package desk
+package keystore
 
 import (
 	"errors"
@@ -70,10 +70,10 @@ func credential(site, name string) *client.Credential {
 	return &client.Credential{Site: site, Username: name, Key: testKey, ClientID: "c1", Scopes: userkeys.Scopes{"read"}, API: 4, Padding: userkeys.PaddingOAEP}
 }
 
-// TestKeyStore is what every keeping does.
-func TestKeyStore(t *testing.T) {
+// TestStore is what every keeping does.
+func TestStore(t *testing.T) {
 	t.Parallel()
-	keepings := map[Keeping]StoreConfig{
+	keepings := map[Keeping]Config{
 		InKeychain:      {Keychain: &memoryKeychain{}},
 		UnderPassphrase: {Keychain: &memoryKeychain{broken: true}, Passphrase: says("correct horse"), work: 5},
 		Plain:           {Keychain: &memoryKeychain{broken: true}, Keeping: Plain},
@@ -83,7 +83,7 @@ func TestKeyStore(t *testing.T) {
 			t.Parallel()
 			now := time.Date(2026, 1, 2, 3, 4, 5, 678, time.UTC)
 			cfg.Dir, cfg.Now = filepath.Join(t.TempDir(), "a", "b"), func() time.Time { return now }
-			open := func() *KeyStore { return OpenKeyStore(cfg) } // a new program each time
+			open := func() *Store { return Open(cfg) } // a new program each time
 			if got, err := open().Prepare(); err != nil || got != keeping {
 				t.Fatalf("Prepare = %s, %v; want %s", got, err, keeping)
 			}
@@ -155,12 +155,12 @@ func TestKeyStore(t *testing.T) {
 	}
 }
 
-func TestKeyStoreRefuses(t *testing.T) {
+func TestStoreRefuses(t *testing.T) {
 	t.Parallel()
 	broken := &memoryKeychain{broken: true}
-	sealed := func(t *testing.T) StoreConfig {
-		cfg := StoreConfig{Dir: t.TempDir(), Keychain: broken, Passphrase: says("correct horse"), work: 5}
-		if _, err := OpenKeyStore(cfg).Add(credential("https://a.example", "alice")); err != nil {
+	sealed := func(t *testing.T) Config {
+		cfg := Config{Dir: t.TempDir(), Keychain: broken, Passphrase: says("correct horse"), work: 5}
+		if _, err := Open(cfg).Add(credential("https://a.example", "alice")); err != nil {
 			t.Fatal(err)
 		}
 		return cfg
@@ -171,32 +171,32 @@ func TestKeyStoreRefuses(t *testing.T) {
 		says string
 	}{
 		{"no keychain and nobody to ask", func(t *testing.T) error {
-			_, err := OpenKeyStore(StoreConfig{Dir: t.TempDir(), Keychain: broken}).Prepare()
+			_, err := Open(Config{Dir: t.TempDir(), Keychain: broken}).Prepare()
 			return err
 		}, "USERKEYS_PASSPHRASE"},
 		{"an empty passphrase", func(t *testing.T) error {
-			_, err := OpenKeyStore(StoreConfig{Dir: t.TempDir(), Keychain: broken, Passphrase: says(""), work: 5}).Prepare()
+			_, err := Open(Config{Dir: t.TempDir(), Keychain: broken, Passphrase: says(""), work: 5}).Prepare()
 			return err
 		}, "protects nothing"},
 		{"another passphrase", func(t *testing.T) error {
 			cfg := sealed(t)
 			cfg.Passphrase = says("wrong")
-			_, err := OpenKeyStore(cfg).Add(credential("https://b.example", ""))
+			_, err := Open(cfg).Add(credential("https://b.example", ""))
 			return err
 		}, "not the passphrase"},
 		{"a keychain that lost its secret", func(t *testing.T) error {
-			cfg := StoreConfig{Dir: t.TempDir(), Keychain: &memoryKeychain{}}
-			if _, err := OpenKeyStore(cfg).Add(credential("https://a.example", "")); err != nil {
+			cfg := Config{Dir: t.TempDir(), Keychain: &memoryKeychain{}}
+			if _, err := Open(cfg).Add(credential("https://a.example", "")); err != nil {
 				t.Fatal(err)
 			}
 			cfg.Keychain = &memoryKeychain{}
-			_, err := OpenKeyStore(cfg).Prepare()
+			_, err := Open(cfg).Prepare()
 			return err
 		}, "does not give the secret"},
 		{"a key that was pointed to another site", func(t *testing.T) error {
 			cfg := sealed(t)
-			s := OpenKeyStore(cfg)
-			if err := s.update(func(f *storeFile) error { f.Accounts[0].Site = "https://evil.example"; return nil }); err != nil {
+			s := Open(cfg)
+			if err := s.update(func(f *keysFile) error { f.Accounts[0].Site = "https://evil.example"; return nil }); err != nil {
 				t.Fatal(err)
 			}
 			all, err := s.Accounts()
@@ -217,30 +217,30 @@ func TestKeyStoreRefuses(t *testing.T) {
 	}
 }
 
-func TestKeyStoreChangesItsKeeping(t *testing.T) {
+func TestStoreChangesItsKeeping(t *testing.T) {
 	t.Parallel()
-	cfg := StoreConfig{Dir: t.TempDir(), Keychain: &memoryKeychain{}, Passphrase: says("correct horse"), work: 5, Keeping: Plain}
-	if _, err := OpenKeyStore(cfg).Add(credential("https://a.example", "alice")); err != nil {
+	cfg := Config{Dir: t.TempDir(), Keychain: &memoryKeychain{}, Passphrase: says("correct horse"), work: 5, Keeping: Plain}
+	if _, err := Open(cfg).Add(credential("https://a.example", "alice")); err != nil {
 		t.Fatal(err)
 	}
 	for _, k := range []Keeping{UnderPassphrase, InKeychain, Plain, InKeychain, "", UnderPassphrase} {
 		cfg.Keeping = k
-		kept, err := OpenKeyStore(cfg).Prepare()
+		kept, err := Open(cfg).Prepare()
 		if err != nil || k != "" && kept != k {
 			t.Fatalf("to %s: %s, %v", k, kept, err)
 		}
-		all, err := OpenKeyStore(cfg).Accounts()
+		all, err := Open(cfg).Accounts()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c, err := OpenKeyStore(cfg).Credential(all[0]); err != nil || c.Key != testKey {
+		if c, err := Open(cfg).Credential(all[0]); err != nil || c.Key != testKey {
 			t.Errorf("in %s: %v, %v", k, c, err)
 		}
 	}
 }
 
-// TestKeyStoreBehindALink: people keep their settings in another folder, perhaps an encrypted one.
-func TestKeyStoreBehindALink(t *testing.T) {
+// TestStoreBehindALink: people keep their settings in another folder, perhaps an encrypted one.
+func TestStoreBehindALink(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("links need a right there")
@@ -260,7 +260,7 @@ func TestKeyStoreBehindALink(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir, target := t.TempDir(), filepath.Join(t.TempDir(), "mine.json")
-			s := OpenKeyStore(StoreConfig{Dir: dir, Keeping: Plain})
+			s := Open(Config{Dir: dir, Keeping: Plain})
 			to := link(t, dir, target)
 			if err := os.Symlink(to, s.Path()); err != nil {
 				t.Fatal(err)
@@ -286,7 +286,7 @@ func TestKeyStoreBehindALink(t *testing.T) {
 	t.Run("into a folder that is not mounted", func(t *testing.T) {
 		t.Parallel()
 		dir, away := t.TempDir(), filepath.Join(t.TempDir(), "volume")
-		s := OpenKeyStore(StoreConfig{Dir: dir, Keeping: Plain})
+		s := Open(Config{Dir: dir, Keeping: Plain})
 		if err := os.Symlink(filepath.Join(away, "keys.json"), s.Path()); err != nil {
 			t.Fatal(err)
 		}
@@ -328,7 +328,7 @@ func TestKeychainThatHangs(t *testing.T) {
 		k := make(silentKeychain)
 		defer close(k)
 		begun := time.Now()
-		keeping, err := OpenKeyStore(StoreConfig{Dir: dir, Keychain: k, Passphrase: says("correct horse"), work: 5}).Prepare()
+		keeping, err := Open(Config{Dir: dir, Keychain: k, Passphrase: says("correct horse"), work: 5}).Prepare()
 		if took := time.Since(begun); err != nil || keeping != UnderPassphrase || took != 3*time.Second {
 			t.Errorf("kept by %q after %v, %v", keeping, took, err)
 		}
@@ -359,12 +359,12 @@ func TestNoSessionBusIsStarted(t *testing.T) {
 	}
 }
 
-func TestKeyStoreIsForItsOwnerOnly(t *testing.T) {
+func TestStoreIsForItsOwnerOnly(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows has other permissions")
 	}
-	s := OpenKeyStore(StoreConfig{Dir: filepath.Join(t.TempDir(), "a"), Keeping: Plain})
+	s := Open(Config{Dir: filepath.Join(t.TempDir(), "a"), Keeping: Plain})
 	if _, err := s.Add(credential("https://a.example", "")); err != nil {
 		t.Fatal(err)
 	}
@@ -388,25 +388,25 @@ func TestKeyStoreIsForItsOwnerOnly(t *testing.T) {
 	}
 }
 
-func TestKeyStoreLosesNoKeyToAnotherProgram(t *testing.T) {
+func TestStoreLosesNoKeyToAnotherProgram(t *testing.T) {
 	t.Parallel()
-	cfg := StoreConfig{Dir: t.TempDir(), Keeping: Plain}
+	cfg := Config{Dir: t.TempDir(), Keeping: Plain}
 	const n = 20
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
-			if _, err := OpenKeyStore(cfg).Add(credential(fmt.Sprintf("https://%d.example", i), "")); err != nil {
+			if _, err := Open(cfg).Add(credential(fmt.Sprintf("https://%d.example", i), "")); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	wg.Wait()
-	if all, err := OpenKeyStore(cfg).Accounts(); err != nil || len(all) != n {
+	if all, err := Open(cfg).Accounts(); err != nil || len(all) != n {
 		t.Errorf("%d of %d keys are there, %v", len(all), n, err)
 	}
 }
 
-func TestKeyStoreThatIsDamagedIsNotOverwritten(t *testing.T) {
+func TestStoreThatIsDamagedIsNotOverwritten(t *testing.T) {
 	t.Parallel()
 	for name, content := range map[string]string{
 		"no JSON": "key=" + testKey, "a later version": `{"version":9}`, "empty": "", "another program's": `{"accounts":{}}`,
@@ -414,7 +414,7 @@ func TestKeyStoreThatIsDamagedIsNotOverwritten(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := OpenKeyStore(StoreConfig{Dir: t.TempDir(), Keeping: Plain})
+			s := Open(Config{Dir: t.TempDir(), Keeping: Plain})
 			if err := os.WriteFile(s.Path(), []byte(content), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -431,7 +431,7 @@ func TestKeyStoreThatIsDamagedIsNotOverwritten(t *testing.T) {
 
 func TestTwoLoginsToOneSite(t *testing.T) {
 	t.Parallel()
-	s := OpenKeyStore(StoreConfig{Dir: t.TempDir(), Keeping: Plain})
+	s := Open(Config{Dir: t.TempDir(), Keeping: Plain})
 	done, err := s.LockLogin("https://a.example")
 	if err != nil {
 		t.Fatal(err)
