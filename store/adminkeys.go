@@ -103,7 +103,7 @@ func (s *Store) AdminKeyByHash(ctx context.Context, h userkeys.KeyHash) (site.Ad
 
 // RevokeAdminKey revokes an admin API key. One that is revoked already stays as it was. [userkeys.NotFound].
 func (s *Store) RevokeAdminKey(ctx context.Context, id int64, act site.Act) error {
-	if err := checkText(string(act.By.Kind()), act.By.Address); err != nil {
+	if err := checkCaller(act.By); err != nil {
 		return err
 	}
 	return s.writeUrgent(ctx, func(c conn) error {

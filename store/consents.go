@@ -81,7 +81,7 @@ func (s *Store) Consent(ctx context.Context, id string) (site.Consent, error) {
 // DeleteConsent consumes a consent without a grant and writes an audit event.
 // [userkeys.ConsentGone] if it is not there, or was put to another user than the one who acts.
 func (s *Store) DeleteConsent(ctx context.Context, id string, act site.Act) error {
-	if err := checkText(string(act.By.Kind()), act.By.Address); err != nil {
+	if err := checkCaller(act.By); err != nil {
 		return err
 	}
 	return s.write(ctx, func(c conn) error {

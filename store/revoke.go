@@ -152,7 +152,7 @@ func lockKeys(c conn, lock, condition string, args ...any) error {
 // if the key is gone; [userkeys.Conflict] if it was revoked in another way meanwhile, or, with
 // [ReasonTooManyKeys], if the owner has as many live keys as they may have.
 func (s *Store) UndoRevoke(ctx context.Context, u site.Undo) (userkeys.KeyHash, error) {
-	if err := checkText(string(u.Caller.Kind()), u.Caller.Address); err != nil {
+	if err := checkCaller(u.Caller); err != nil {
 		return userkeys.KeyHash{}, err
 	}
 	var hash userkeys.KeyHash

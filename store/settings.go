@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 
 	"userkeys/site"
@@ -27,30 +28,28 @@ func (s *Store) SettingValues(ctx context.Context) (map[string]string, error) {
 	})
 }
 
-// SetSetting stores a setting's value; it is validated above.
+// SetSetting stores the value of a setting, which the caller has validated.
 func (s *Store) SetSetting(ctx context.Context, name, value string, act site.Act) error {
-	if err := checkText(value, string(act.By.Kind()), act.By.Address); err != nil {
+	if err := cmp.Or(checkIndexed(name), checkText(value), checkCaller(act.By)); err != nil {
 		return err
 	}
-	return s.changeSetting(ctx, name, site.AuditEvent{
+	return s.changeSetting(ctx, site.AuditEvent{
 		At: act.At, Caller: act.By, Action: actionSettingChanged, Detail: settingDetail(name, value),
-	}, `INSERT INTO userkeys_settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
+	}, `INSERT INTO userkeys_settings (name, value) VALUES ($1, $2)
+		ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
 }
 
-// ResetSetting forgets a setting's value. One that was not changed stays quietly so.
+// ResetSetting forgets the value of a setting. Nothing is written to the audit log if the setting was not changed.
 func (s *Store) ResetSetting(ctx context.Context, name string, act site.Act) error {
-	if err := checkText(string(act.By.Kind()), act.By.Address); err != nil {
+	if err := cmp.Or(checkIndexed(name), checkCaller(act.By)); err != nil {
 		return err
 	}
-	return s.changeSetting(ctx, name, site.AuditEvent{
+	return s.changeSetting(ctx, site.AuditEvent{
 		At: act.At, Caller: act.By, Action: actionSettingReset, Detail: name,
 	}, "DELETE FROM userkeys_settings WHERE name = $1", name)
 }
 
-func (s *Store) changeSetting(ctx context.Context, name string, e site.AuditEvent, query string, args ...any) error {
-	if err := checkIndexed(name); err != nil {
-		return err
-	}
+func (s *Store) changeSetting(ctx context.Context, e site.AuditEvent, query string, args ...any) error {
 	return s.writeUrgent(ctx, func(c conn) error {
 		n, err := c.exec(query, args...)
 		if err != nil || n == 0 {

@@ -251,7 +251,7 @@ func (s *Store) ReplacePassword(ctx context.Context, userID int64, old, hash str
 // DeleteUser removes the user with keys, consents and sessions. [userkeys.NotFound],
 // and [userkeys.Conflict] for the last active administrator.
 func (s *Store) DeleteUser(ctx context.Context, userID int64, act site.Act) error {
-	if err := checkText(string(act.By.Kind()), act.By.Address); err != nil {
+	if err := checkCaller(act.By); err != nil {
 		return err
 	}
 	return s.writeUrgent(ctx, func(c conn) error {
