@@ -27,6 +27,9 @@ const (
 	sqliteDriver   = "modernc.org/sqlite"
 	postgresDriver = "github.com/jackc/pgx/v5"
 	xText          = "golang.org/x/text"
+	xTerm          = "golang.org/x/term"
+	cobra          = "github.com/spf13/cobra"
+	pflag          = "github.com/spf13/pflag"
 )
 
 // rooms is the whole house. A new room, or a new arrow, is a line here, one in
@@ -45,7 +48,8 @@ var rooms = []room{
 	{"internal/keystore", []string{".", "client", "internal/ownfile"}, []string{"filippo.io/age", "github.com/zalando/go-keyring"}, "the keys that a person has to many sites"},
 	{"internal/posts", []string{".", "client", "internal/keystore", "internal/ownfile"}, nil, "a queue of posts that are published later, each once"},
 	{"internal/watch", []string{".", "client", "internal/keystore"}, nil, "keeps an eye on what is unread on many sites; the page that shows it"},
-	{"internal/doctor", []string{".", "client"}, nil, "asks everything that can go wrong between an app and a site, and says what helps"},
+	{"internal/doctor", []string{".", "client", "internal/doctor/reach"}, nil, "checks everything that can go wrong between an app and a site, and says what helps"},
+	{"internal/doctor/reach", []string{"."}, nil, "what it takes to reach a site: its address, the requests, and why one got no answer"},
 	{"internal/receiver", []string{".", "client"}, nil, "a receiver of pushes that verifies, keeps, tells, and fails on purpose"},
 	{"internal/rows", []string{".", "site"}, nil, "the records that scripts read, from the admin API and from the commands' --json"},
 	{"internal/jobs", nil, nil, "what is done again and again, by each node or by one node for all"},
@@ -65,10 +69,42 @@ var rooms = []room{
 	{"examples/webapp", []string{".", "client"}, nil, "an app to copy: a web app for many people and many sites"},
 	{"examples/ci", []string{".", "client"}, nil, "an app to copy: a job that nobody watches"},
 	{"scripts/testreport", nil, nil, "tells what the tests skipped, and why"},
-	{"cmd/userkeys", []string{"*"}, []string{
-		sqliteDriver, postgresDriver, "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/BurntSushi/toml",
-		"github.com/skip2/go-qrcode", "golang.org/x/term", "github.com/gofrs/flock",
-	}, "the command: the only place that chooses drivers"},
+	{"internal/cli", []string{"."}, []string{cobra, xTerm}, "what all commands share: exit codes, what they print and ask"},
+	{"internal/cli/clitest", []string{".", "client", "internal/cli", "internal/keystore"}, []string{cobra}, "runs commands in tests"},
+	{"internal/desktop", []string{"client", "internal/cli"}, nil, "the person's desktop: opens the browser, shows notifications"},
+	{"internal/sitecmd", []string{"*"}, []string{cobra, pflag, xTerm}, "the commands that run a site: serve, migrate, demo"},
+	{
+		"internal/sitecmd/manage",
+		[]string{".", "site", "authority", "notify", "internal/cli", "internal/identity", "internal/rows", "internal/sitecmd/sitedata"},
+		[]string{cobra, pflag},
+		"the commands that manage a site's data: users, settings, keys, deliveries",
+	},
+	{
+		"internal/sitecmd/sitedata",
+		[]string{"*"},
+		[]string{sqliteDriver, postgresDriver, cobra, pflag, "github.com/BurntSushi/toml", "github.com/gofrs/flock"},
+		"the options of a site, and its data as they name it; the only place that chooses drivers",
+	},
+	{
+		"internal/appcmd",
+		[]string{".", "client", "internal/appcmd/appkeys", "internal/appcmd/keycmd", "internal/appcmd/watchcmd", "internal/cli", "internal/doctor", "internal/keystore", "internal/posts", "internal/receiver"},
+		[]string{cobra, xTerm},
+		"the commands of an app's side, among them post, push-receiver and doctor",
+	},
+	{"internal/appcmd/appkeys", []string{".", "client", "internal/cli", "internal/keystore"}, []string{cobra, xTerm}, "which of the person's keys a command uses, and what a site's refusal means to it"},
+	{
+		"internal/appcmd/keycmd",
+		[]string{".", "client", "internal/appcmd/appkeys", "internal/cli", "internal/desktop", "internal/keystore"},
+		[]string{cobra, xTerm, "github.com/skip2/go-qrcode"},
+		"the commands that get, use and end keys: login, call, sites, key, renew, logout",
+	},
+	{
+		"internal/appcmd/watchcmd",
+		[]string{".", "internal/appcmd/appkeys", "internal/cli", "internal/desktop", "internal/keystore", "internal/watch", "client"},
+		[]string{cobra, xTerm},
+		"the commands watch and dashboard: what is unread on many sites",
+	},
+	{"cmd/userkeys", []string{"internal/appcmd", "internal/cli", "internal/sitecmd"}, []string{cobra}, "the program"},
 }
 
 // TestRooms holds the table above against the imports of every file but tests.

@@ -47,7 +47,7 @@ func limitedFront(t *testing.T, cfg FrontConfig, nameValues ...string) (*Front, 
 	c, clock, log := newEdged(t, nameValues...), newWatch(), &lines{}
 	up := newUpstream(t, nil)
 	cfg.Own, cfg.Checker, cfg.Now, cfg.Logger = identities, c, clock.now, log.logger()
-	cfg.Upstream = newProxy(t, ProxyConfig{Upstream: up.url(), Checker: c, TrustedProxies: cfg.TrustedProxies})
+	cfg.Upstream = newProxy(t, ProxyConfig{Upstream: up.url(), Checker: c, ClientIPs: cfg.ClientIPs})
 	return newFront(t, cfg), c, clock, log
 }
 
@@ -195,7 +195,7 @@ func TestPrivatePeersAreNotLimited(t *testing.T) {
 	})
 	t.Run("proxies are named", func(t *testing.T) {
 		t.Parallel()
-		f, _, _, log := limitedFront(t, FrontConfig{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, "max_reqs_per_ip_per_10_seconds", "2")
+		f, _, _, log := limitedFront(t, FrontConfig{ClientIPs: forwardedFor([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")})}, "max_reqs_per_ip_per_10_seconds", "2")
 		for client, want := range map[string]int{"203.0.113.1": 2, "192.168.5.5": 2, "203.0.113.2, 203.0.113.3": 2} {
 			if n := passed(t, f, 5, ask("10.0.0.1", "X-Forwarded-For", client)); n != want {
 				t.Errorf("%s: %d of 5 passed", client, n)

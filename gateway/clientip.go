@@ -56,8 +56,8 @@ func parseNetwork(s string) (netip.Prefix, error) {
 	return p.Masked(), nil
 }
 
-// ClientIPHeaders are the headers in which a proxy may tell whose request it passes on.
-var ClientIPHeaders = []string{forwardedForHeader, forwardedHeader, realIPHeader}
+// clientIPHeaders are the headers in which a proxy may tell whose request it passes on.
+var clientIPHeaders = []string{forwardedForHeader, forwardedHeader, realIPHeader}
 
 const (
 	forwardedForHeader = "X-Forwarded-For"
@@ -68,7 +68,7 @@ const (
 // ClientIPConfig is what [NewClientIPs] needs to know of the proxies before a server.
 type ClientIPConfig struct {
 	TrustedProxies []netip.Prefix // see [ParseTrustedProxies]; empty: nobody's header is believed
-	Header         string         // one of [ClientIPHeaders], in any case; empty: X-Forwarded-For
+	Header         string         // one of [clientIPHeaders], in any case; empty: X-Forwarded-For
 	Logger         *slog.Logger   // of the first header that cannot be read; nil: none
 }
 
@@ -91,13 +91,13 @@ type ClientIPs struct {
 	warned  atomic.Bool
 }
 
-// NewClientIPs makes one. Errors: [userkeys.InvalidParameters] if Header is none of [ClientIPHeaders], or everybody would be trusted.
+// NewClientIPs makes one. Errors: [userkeys.InvalidParameters] if Header is none of [clientIPHeaders], or everybody would be trusted.
 func NewClientIPs(cfg ClientIPConfig) (*ClientIPs, error) {
 	c := &ClientIPs{trusted: cfg.TrustedProxies, header: http.CanonicalHeaderKey(cfg.Header), log: cfg.Logger}
 	if c.header == "" {
 		c.header = forwardedForHeader
 	}
-	if !slices.Contains(ClientIPHeaders, c.header) {
+	if !slices.Contains(clientIPHeaders, c.header) {
 		return nil, userkeys.Errorf(userkeys.InvalidParameters, "%q is none of X-Forwarded-For, Forwarded and X-Real-IP", cfg.Header)
 	}
 	return c, checkTrusted(c.trusted)

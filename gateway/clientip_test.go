@@ -152,7 +152,7 @@ func TestClientIPHeader(t *testing.T) {
 				t.Fatal(err)
 			}
 			h := http.Header{http.CanonicalHeaderKey(tt.header): tt.lines}
-			for _, name := range ClientIPHeaders {
+			for _, name := range clientIPHeaders {
 				if !strings.EqualFold(name, tt.header) {
 					h.Set(name, "6.6.6.6") // believed by nobody
 				}
@@ -167,6 +167,11 @@ func TestClientIPHeader(t *testing.T) {
 	}
 	if _, err := NewClientIPs(ClientIPConfig{Header: "X-Client-IP"}); err == nil || !strings.Contains(err.Error(), "Forwarded") {
 		t.Errorf("a header of no meaning here: %v", err)
+	}
+	for _, everybody := range []string{"0.0.0.0/0", "::/0"} {
+		if _, err := NewClientIPs(ClientIPConfig{TrustedProxies: prefixes(everybody)}); err == nil {
+			t.Errorf("RP21 with %s trusted, everybody chooses the address that is counted", everybody)
+		}
 	}
 }
 

@@ -3,7 +3,6 @@ package gateway
 import (
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -17,10 +16,10 @@ import (
 //
 // It also holds what comes before any check of a key: the limits by address
 // and the answers to browsers about other origins (CORS), on our own paths and for requests
-// with a key, as the checker's method Edge tells them at each request.
+// with a key, as [Checker.Edge] tells them at each request.
 type Front struct {
 	cfg       FrontConfig
-	desk      desk
+	keys      keyCheck
 	addresses *addressLimiter
 	panics    *errorLog
 }
@@ -37,12 +36,11 @@ type FrontConfig struct {
 	Fallback func(path string) bool
 	// Bounce may answer a request without a key for any path, and tells whether it did; nil: never.
 	Bounce func(w http.ResponseWriter, r *http.Request) bool
-	// TrustedProxies are the networks whose forwarding headers are believed. Without
-	// any, private addresses have no limit of their own: a proxy would be limited for everybody.
-	TrustedProxies []netip.Prefix
-	ClientIPs      *ClientIPs       // in place of TrustedProxies, for proxies that do not send X-Forwarded-For
-	Logger         *slog.Logger     // of refusals, at most ten a second, and of panics, at most one; nil: none
-	Now            func() time.Time // nil: the system's clock
+	// ClientIPs tells whose request it is; nil: no forwarding header is believed. Without trusted proxies private
+	// addresses have no limit of their own: a proxy would be limited for everybody.
+	ClientIPs *ClientIPs
+	Logger    *slog.Logger     // of refusals, at most ten a second, and of panics, at most one; nil: none
+	Now       func() time.Time // nil: the system's clock
 }
 
 // NewFront makes a front.
@@ -57,14 +55,11 @@ func NewFront(cfg FrontConfig) (*Front, error) {
 		cfg.Now = time.Now
 	}
 	if cfg.ClientIPs == nil {
-		var err error
-		if cfg.ClientIPs, err = NewClientIPs(ClientIPConfig{TrustedProxies: cfg.TrustedProxies, Logger: cfg.Logger}); err != nil {
-			return nil, err
-		}
+		cfg.ClientIPs = forwardedFor(nil)
 	}
 	log := newRefusalLog(cfg.Logger, cfg.ClientIPs.Of, cfg.Now)
 	return &Front{
-		cfg: cfg, desk: newDesk(cfg.Checker, log),
+		cfg: cfg, keys: keyCheck{cfg.Checker, log},
 		addresses: &addressLimiter{clients: cfg.ClientIPs, now: cfg.Now, log: log},
 		panics:    newErrorLog(cfg.Logger, cfg.Now),
 	}, nil
@@ -104,8 +99,9 @@ func OwnPath(extra ...string) func(path string) bool {
 // key is checked first, also where nothing answers.
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer f.logPanic(r)
-	t, e := targetOf(r), f.desk.edge()
-	k := presentedBy(r, t, e)
+	e := f.cfg.Checker.Edge()
+	k := presentedBy(r, e)
+	t := k.target
 	own := f.cfg.Upstream == nil || f.cfg.Owns(t.path)
 	if f.cfg.Bounce != nil && t.hasQuery && !k.given && strings.Contains(t.query, "user_api_public_key=") && acceptable(r) == nil {
 		// It reads a public key, which is work: counted before it is done.
@@ -130,19 +126,19 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case asks:
 		answerPreflight(w, r, e)
 	case !own:
-		f.cfg.Upstream.serve(w, r, k, f.fallback(r, t, k))
+		f.cfg.Upstream.serve(w, r, k, f.fallback(r, k))
 	case k.given:
-		if a, ok := f.desk.admit(w, r, k, ownRequest); ok {
+		if a, ok := f.keys.admit(w, r, k, ownRequest); ok {
 			serveAdmitted(f.cfg.Own, w, admitted(r, k, a))
 		}
 	default:
-		f.serveStranger(w, r, t)
+		f.serveStranger(w, r, k)
 	}
 }
 
 // fallback is who answers in the upstream's place if that says 404; nil: nobody.
-func (f *Front) fallback(r *http.Request, t target, k presented) http.Handler {
-	if f.cfg.Fallback == nil || !k.given || r.Method != http.MethodGet && r.Method != http.MethodHead || !f.cfg.Fallback(t.path) {
+func (f *Front) fallback(r *http.Request, k presented) http.Handler {
+	if f.cfg.Fallback == nil || !k.given || r.Method != http.MethodGet && r.Method != http.MethodHead || !f.cfg.Fallback(k.target.path) {
 		return nil
 	}
 	return f.cfg.Own
@@ -161,13 +157,13 @@ func (f *Front) logPanic(r *http.Request) {
 }
 
 // serveStranger serves a request without a key, if it can be read in one way only.
-func (f *Front) serveStranger(w http.ResponseWriter, r *http.Request, t target) {
+func (f *Front) serveStranger(w http.ResponseWriter, r *http.Request, k presented) {
 	if r.Method != http.MethodOptions && !mayUseMethod(r.Method) {
 		refuseMethod.write(w)
 		return
 	}
-	if _, err := userkeys.CanonicalPath(t.path); err != nil {
-		f.desk.refuse(w, r, presented{}, err)
+	if _, err := userkeys.CanonicalPath(k.target.path); err != nil {
+		f.keys.refuse(w, r, k, err)
 		return
 	}
 	f.cfg.Own.ServeHTTP(w, r)

@@ -12,7 +12,7 @@ import (
 // A key is read from the header User-Api-Key: never from a cookie, a Basic
 // password or a bearer token, so that no browser sends one by itself; from the query
 // (user_api_key=...) only on the feeds and calendars that the site's settings list,
-// if the checker tells them by a method Edge as authority.Authority does. What next gets is then without it.
+// as [Checker.Edge] tells. What next gets is then without it.
 // The decision is about the request line as it was received, whatever a
 // router or http.StripPrefix made of it before: spellings that two programs
 // could read in two ways are refused. The answer to a request with a key leaves with Vary: User-Api-Key and Cache-Control:
@@ -31,19 +31,19 @@ func guard(c Checker, stranger func(http.Handler, http.ResponseWriter, *http.Req
 	if c == nil {
 		panic("gateway: a guard needs a Checker")
 	}
-	d := newDesk(c, nil)
+	keys := keyCheck{checker: c}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			k := d.presentedBy(r)
 			if _, checked := userkeys.FromContext(r.Context()); checked {
 				next.ServeHTTP(w, r)
 				return
 			}
+			k := presentedBy(r, c.Edge())
 			if !k.given {
 				stranger(next, w, r)
 				return
 			}
-			if a, ok := d.admit(w, r, k, ownRequest); ok {
+			if a, ok := keys.admit(w, r, k, ownRequest); ok {
 				serveAdmitted(next, w, admitted(r, k, a))
 			}
 		})
@@ -54,7 +54,7 @@ func guard(c Checker, stranger func(http.Handler, http.ResponseWriter, *http.Req
 // without the key in its address, which handlers log and pass on.
 func admitted(r *http.Request, k presented, a userkeys.Access) *http.Request {
 	if k.inQuery {
-		r = keyless(r, targetOf(r))
+		r = keyless(r, k.target)
 	}
 	return r.WithContext(userkeys.NewContext(r.Context(), a))
 }

@@ -81,7 +81,7 @@ func TestGuardDecides(t *testing.T) {
 		{"PS20 script", get("javascript:alert(1)", withKey()...), 400, "ambiguous path", 0},
 		{"RP16 semicolon in the query", get("/x?x=1;y=2", withKey()...), 400, "ambiguous query", 0},
 		{"RP16 broken encoding in the query", get("/x?x=%zz", withKey()...), 400, "ambiguous query", 0},
-		{"RP16 more parameters than are parsed", get("/x?"+strings.Repeat("&", maxParameters), withKey()...), 400, "ambiguous query", 0},
+		{"RP16 more parameters than are parsed", get("/x?"+strings.Repeat("&", maxQueryParameters), withKey()...), 400, "ambiguous query", 0},
 		{"a question mark alone", get("/x?", withKey()...), 200, "user alice", 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"userkeys/internal/testkit/nettest"
+	"userkeys/site"
 
 	"userkeys"
 )
@@ -69,6 +70,12 @@ func (f *fakeChecker) Holds(context.Context, userkeys.Access) error {
 	}
 	return nil
 }
+
+func (*fakeChecker) Rebind(_ context.Context, a userkeys.Access, _ string) userkeys.Access { return a }
+
+func (*fakeChecker) IsAdminKey(context.Context, string) bool { return false }
+
+func (*fakeChecker) Edge() *site.Edge { return &site.Edge{} }
 
 func (f *fakeChecker) seen() []userkeys.Call {
 	f.mu.Lock()

@@ -13,15 +13,15 @@ import (
 // spelling, so an upstream that only the proxy can reach may believe them.
 // Values that are not plain are percent-encoded; see [EncodeHeader].
 const (
-	UsernameHeader   = "X-Userkeys-Username"
-	UserIDHeader     = "X-Userkeys-User-Id"
-	TrustLevelHeader = "X-Userkeys-Trust-Level" // 0 to 4
-	AdminHeader      = "X-Userkeys-Admin"       // true or false
-	ModeratorHeader  = "X-Userkeys-Moderator"   // true or false
-	GroupsHeader     = "X-Userkeys-Groups"      // separated by commas; absent if none
-	ScopesHeader     = "X-Userkeys-Scopes"      // separated by commas; absent if none
-	ClientIDHeader   = "X-Userkeys-Client-Id"
-	KeyIDHeader      = "X-Userkeys-Key-Id"
+	UsernameHeader         = "X-Userkeys-Username"
+	UserIDHeader           = "X-Userkeys-User-Id"
+	TrustLevelHeader       = "X-Userkeys-Trust-Level" // 0 to 4
+	AdminHeader            = "X-Userkeys-Admin"       // true or false
+	ModeratorHeader        = "X-Userkeys-Moderator"   // true or false
+	GroupsHeader           = "X-Userkeys-Groups"      // separated by commas; absent if none
+	ScopesHeader           = "X-Userkeys-Scopes"      // separated by commas; absent if none
+	IdentityClientIDHeader = "X-Userkeys-Client-Id"
+	KeyIDHeader            = "X-Userkeys-Key-Id"
 )
 
 // identityHeaders is how many headers [setIdentity] sets.
@@ -42,7 +42,7 @@ func setIdentity(h http.Header, a userkeys.Access) {
 	}
 	set(UsernameHeader, EncodeHeader(a.Username))
 	set(UserIDHeader, strconv.FormatInt(a.UserID, 10))
-	set(ClientIDHeader, EncodeHeader(a.ClientID))
+	set(IdentityClientIDHeader, EncodeHeader(a.ClientID))
 	set(KeyIDHeader, strconv.FormatInt(a.KeyID, 10))
 	if a.Standing == nil {
 		return

@@ -15,6 +15,7 @@ const ParameterName = "user_api_key"
 
 // presented is the key of a request as it came.
 type presented struct {
+	target  target   // of the request, given or not
 	values  []string // one, or the request is refused
 	given   bool
 	inQuery bool
@@ -22,19 +23,20 @@ type presented struct {
 
 // presentedBy finds the key of a request: in the header, else in the query if
 // its route is one of those that e lists. Elsewhere the parameter says nothing.
-func presentedBy(r *http.Request, t target, e *site.Edge) presented {
+func presentedBy(r *http.Request, e *site.Edge) presented {
+	t := targetOf(r)
 	if keys, ok := r.Header[userkeys.KeyHeader]; ok {
-		return presented{values: keys, given: true}
+		return presented{target: t, values: keys, given: true}
 	}
 	if len(e.KeyRoutes) == 0 || !strings.Contains(t.query, ParameterName+"=") {
-		return presented{}
+		return presented{target: t}
 	}
 	path, err := userkeys.CanonicalPath(t.path)
 	if err != nil || !e.TakesKeyInQuery(r.Method, path) {
-		return presented{}
+		return presented{target: t}
 	}
 	values := keyParameters(t.query)
-	return presented{values: values, given: len(values) > 0, inQuery: true}
+	return presented{target: t, values: values, given: len(values) > 0, inQuery: true}
 }
 
 // keyParameters are the values of the parameters that name a key. If one is

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
-	"net/netip"
 	"net/url"
 	"sync"
 	"time"
@@ -17,10 +16,7 @@ import (
 type ProxyConfig struct {
 	Upstream *url.URL // http or https and a host; no path, for what was judged is what is sent
 	Checker  Checker
-	// TrustedProxies are the networks whose forwarding headers are believed
-	// and passed on; see [ParseTrustedProxies]. Empty: nobody's.
-	TrustedProxies []netip.Prefix
-	// ClientIPs is in place of TrustedProxies, for proxies that do not send X-Forwarded-For.
+	// ClientIPs tells whose request it is, and whose forwarding headers are believed and passed on; nil: nobody's.
 	ClientIPs *ClientIPs
 	// Scheme is the public one, http or https, if it is known: what the upstream is told in
 	// X-Forwarded-Proto, unless a trusted proxy says otherwise. Empty: that of the connection.
@@ -49,13 +45,11 @@ type ProxyConfig struct {
 type Proxy struct {
 	cfg     ProxyConfig
 	log     *slog.Logger
-	desk    desk
+	keys    keyCheck
 	reverse *httputil.ReverseProxy
-	watcher watcher
+	monitor monitor
 	streams streams
 	broken  *errorLog // answers that broke off
-
-	adminKeys AdminKeys // nil: the checker knows of none
 }
 
 // NewProxy makes a proxy.
@@ -64,7 +58,7 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 		return nil, err
 	}
 	if cfg.ClientIPs == nil {
-		cfg.ClientIPs = forwardedFor(cfg.TrustedProxies)
+		cfg.ClientIPs = forwardedFor(nil)
 	}
 	if cfg.ResponseHeaderTimeout == 0 {
 		cfg.ResponseHeaderTimeout = 30 * time.Second
@@ -81,12 +75,11 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	if cfg.Transport == nil {
 		cfg.Transport = newTransport(cfg.ResponseHeaderTimeout)
 	}
-	p := &Proxy{cfg: cfg, log: cfg.Logger, watcher: watcher{checker: cfg.Checker}, broken: newErrorLog(cfg.Logger, cfg.Now)}
+	p := &Proxy{cfg: cfg, log: cfg.Logger, monitor: monitor{checker: cfg.Checker}, broken: newErrorLog(cfg.Logger, cfg.Now)}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
-	p.adminKeys, _ = cfg.Checker.(AdminKeys)
-	p.desk = newDesk(cfg.Checker, newRefusalLog(cfg.Logger, cfg.ClientIPs.Of, cfg.Now))
+	p.keys = keyCheck{cfg.Checker, newRefusalLog(cfg.Logger, cfg.ClientIPs.Of, cfg.Now)}
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite:        p.rewrite, // never Director: there a client's Connection header removes what we set
 		Transport:      repeater{cfg.Transport},
@@ -114,48 +107,47 @@ func (c ProxyConfig) validate() error {
 	if c.Scheme != "" && c.Scheme != "http" && c.Scheme != "https" {
 		return userkeys.Errorf(userkeys.InvalidParameters, "the public scheme %q is neither http nor https", c.Scheme)
 	}
-	return checkTrusted(c.TrustedProxies)
+	return nil
 }
 
-// exchange is one request on its way through the proxy, and the context of its
+// proxied is one request on its way through the proxy, and the context of its
 // copy for the upstream: nearly everything in one piece of memory.
-type exchange struct {
+type proxied struct {
 	context.Context
 	in        *http.Request // as it came
 	target    string        // what is sent; see setTarget
-	keyed     bool
-	inQuery   bool // the key stood in the address
+	presented presented     // the key as it came
 	websocket bool
 	answer    answer
 	stall     stall
 	body      body
 	received  received
 	attempt   attempt
-	watched   *watched     // if keyed
+	monitored *monitored   // if keyed
 	fallback  http.Handler // if keyed; answers where the upstream says 404; nil: nobody does
 }
 
 // nothing spares the reverse proxy a copy of headers that are built anew.
 var nothing = http.Header{}
 
-type exchangeKey struct{}
+type proxiedKey struct{}
 
-// Value finds the exchange itself.
-func (x *exchange) Value(key any) any {
-	if key == (exchangeKey{}) {
+// Value finds x itself.
+func (x *proxied) Value(key any) any {
+	if key == (proxiedKey{}) {
 		return x
 	}
 	return x.Context.Value(key)
 }
 
-func exchangeOf(r *http.Request) *exchange {
-	x, _ := r.Context().Value(exchangeKey{}).(*exchange)
+func proxiedOf(r *http.Request) *proxied {
+	x, _ := r.Context().Value(proxiedKey{}).(*proxied)
 	return x
 }
 
 // ServeHTTP checks a request if it has a key, and passes it on.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	p.serve(w, r, p.desk.presentedBy(r), nil)
+	p.serve(w, r, presentedBy(r, p.cfg.Checker.Edge()), nil)
 }
 
 // serve passes on a request whose key, if it has one, was found already. If the upstream answers
@@ -165,20 +157,20 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, k presented, fallb
 		f.write(w)
 		return
 	}
-	t := targetOf(r)
-	x := &exchange{Context: r.Context(), in: r, target: t.raw}
+	t := k.target
+	x := &proxied{Context: r.Context(), in: r, target: t.raw, presented: k}
 	x.answer = answer{ResponseWriter: w, http10: !r.ProtoAtLeast(1, 1), awaited: true, cookies: p.cfg.SessionCookies}
 	x.websocket = len(r.Header["Upgrade"]) > 0 && hasToken(r.Header["Connection"], "Upgrade") // no other is acceptable
 	if k.given {
-		a, admitted := p.desk.admit(w, r, k, upstreamRequest)
+		a, admitted := p.keys.admit(w, r, k, upstreamRequest)
 		if !admitted {
 			return
 		}
-		x.keyed, x.inQuery, x.target = true, k.inQuery, t.withoutKeyParameter()
+		x.target = t.withoutKeyParameter()
 		x.fallback = fallback
-		x.watched = p.watcher.watch(r.Context(), a, &x.answer)
-		x.Context = x.watched.ctx
-		defer x.watched.stop()
+		x.monitored = p.monitor.follow(r.Context(), a, &x.answer)
+		x.Context = x.monitored.ctx
+		defer x.monitored.stop()
 	} else {
 		if carriesOurKey(t.query) {
 			x.target = t.withoutKeyParameter() // where it says nothing; no upstream shall log it
@@ -195,7 +187,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, k presented, fallb
 }
 
 // watchProgress puts deadlines on the pieces of both bodies. r is a copy of ours.
-func (p *Proxy) watchProgress(x *exchange, r *http.Request) {
+func (p *Proxy) watchProgress(x *proxied, r *http.Request) {
 	x.stall = stall{after: p.cfg.StallTimeout, now: p.cfg.Now, control: *http.NewResponseController(x.answer.ResponseWriter)}
 	if r.ProtoMajor == 1 {
 		x.answer.stall = &x.stall

@@ -29,7 +29,7 @@ func stripHops(h http.Header) {
 }
 
 // asReceived readies an upstream's answer for the client, beyond what its headers say.
-func (p *Proxy) asReceived(x *exchange, res *http.Response) {
+func (p *Proxy) asReceived(x *proxied, res *http.Response) {
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		x.body.over.Store(true)
 		if protocol := res.Header["Upgrade"]; hasToken(res.Header["Connection"], "Upgrade") {
@@ -66,7 +66,7 @@ func isEventStream(h http.Header) bool {
 // received is the body of an upstream's answer.
 type received struct {
 	io.ReadCloser
-	x      *exchange
+	x      *proxied
 	p      *Proxy
 	listed bool        // among the proxy's streams
 	broke  bool        // it did not come to its end
@@ -144,7 +144,7 @@ func (s *streams) end() {
 func (p *Proxy) Drain() { p.streams.end() }
 
 // pass hands a request to the reverse proxy, which panics when an answer breaks off.
-func (p *Proxy) pass(x *exchange, r *http.Request) {
+func (p *Proxy) pass(x *proxied, r *http.Request) {
 	whole := false
 	defer func() {
 		x.body.over.Store(true)

@@ -14,16 +14,16 @@ import (
 // may pass of the client's, without those that concern its connection and
 // those that it named in Connection; then ours, which so stay.
 func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
-	x := exchangeOf(pr.In)
+	x := proxiedOf(pr.In)
 	peer, known := peerOf(pr.In)
 	trusted := known && isTrusted(peer, p.cfg.ClientIPs.trusted)
 	more := len(forwardHeaders)
-	if x.keyed {
-		more += identityHeaders(x.watched.access)
+	if x.presented.given {
+		more += identityHeaders(x.monitored.access)
 	}
-	h := passing(x.in.Header, trusted, x.keyed, more, func(values []string) bool { return p.isAdminKey(x.in.Context(), values) })
-	if x.keyed {
-		setIdentity(h, x.watched.access)
+	h := passing(x.in.Header, trusted, x.presented.given, more, func(values []string) bool { return p.isAdminKey(x.in.Context(), values) })
+	if x.presented.given {
+		setIdentity(h, x.monitored.access)
 	} else {
 		stripCookies(h, p.cfg.SessionCookies)
 	}
@@ -39,17 +39,10 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	setTarget(pr.Out.URL, p.cfg.Upstream, x.target)
 }
 
-// AdminKeys knows the admin API keys of a site, so that the proxy takes them out of requests for the
-// website. A Checker that is none leaves every header Api-Key as it came.
-type AdminKeys interface {
-	// IsAdminKey tells whether text is an admin API key of this site, or was one. If that cannot be known, it is one.
-	IsAdminKey(ctx context.Context, text string) bool
-}
-
 // isAdminKey tells whether one of the values of a header is an admin API key of this site. Keys of the
 // website's own may stand in the same header.
 func (p *Proxy) isAdminKey(ctx context.Context, values []string) bool {
-	return p.adminKeys != nil && slices.ContainsFunc(values, func(v string) bool { return p.adminKeys.IsAdminKey(ctx, v) })
+	return slices.ContainsFunc(values, func(v string) bool { return p.cfg.Checker.IsAdminKey(ctx, v) })
 }
 
 // Lines that are always the same. The transport only reads them.
@@ -120,7 +113,7 @@ func sayable(u *url.URL, target string) bool {
 
 // modifyResponse keeps from the client what an upstream may not say.
 func (p *Proxy) modifyResponse(res *http.Response) error {
-	x := exchangeOf(res.Request)
+	x := proxiedOf(res.Request)
 	x.answer.awaited = false
 	if res.StatusCode == http.StatusSwitchingProtocols && !x.websocket {
 		return errUnaskedSwitch // would give the client a raw connection to the upstream
@@ -129,13 +122,13 @@ func (p *Proxy) modifyResponse(res *http.Response) error {
 		return errNotThere
 	}
 	stripSetCookies(res.Header, p.cfg.SessionCookies)
-	if x.keyed {
+	if x.presented.given {
 		keepPrivate(res.Header)
 		yieldCORS(x.answer.Header(), res.Header)
 	} else if p.cfg.VaryByKey {
 		varyByKey(res.Header)
 	}
-	if x.inQuery {
+	if x.presented.inQuery {
 		// Links in a feed must not tell other sites the address that it was read at.
 		res.Header.Set("Referrer-Policy", "no-referrer")
 	}

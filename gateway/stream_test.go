@@ -77,7 +77,8 @@ func readUntilCut(t *testing.T, r io.Reader) time.Duration {
 	return time.Since(start)
 }
 
-// T34, Mastodon CVE-2024-25619: a stream went on after its token was revoked.
+// TestCVE_2024_25619_WebsocketEndsWithItsKey tests T34 (Mastodon CVE-2024-25619): a stream went on after its token
+// was revoked.
 func TestCVE_2024_25619_WebsocketEndsWithItsKey(t *testing.T) {
 	t.Parallel()
 	up, c := echo(t), &fakeChecker{}
@@ -181,8 +182,8 @@ func TestWatchAsksAtItsTimesAndStops(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := &fakeChecker{}
-		all := &watcher{checker: c}
-		early := all.watch(t.Context(), alice, &answer{ResponseWriter: httptest.NewRecorder()})
+		all := &monitor{checker: c}
+		early := all.follow(t.Context(), alice, &answer{ResponseWriter: httptest.NewRecorder()})
 		var asked []int64
 		wait := func(d time.Duration) {
 			time.Sleep(d)
@@ -190,8 +191,8 @@ func TestWatchAsksAtItsTimesAndStops(t *testing.T) {
 			asked = append(asked, c.asked.Load())
 		}
 		wait(2*lookPause - 1)
-		late := all.watch(t.Context(), bob, &answer{ResponseWriter: httptest.NewRecorder()})
-		between := all.watch(t.Context(), bob, &answer{ResponseWriter: httptest.NewRecorder()})
+		late := all.follow(t.Context(), bob, &answer{ResponseWriter: httptest.NewRecorder()})
+		between := all.follow(t.Context(), bob, &answer{ResponseWriter: httptest.NewRecorder()})
 		wait(1)
 		between.stop()
 		wait(lookPause)
@@ -204,7 +205,7 @@ func TestWatchAsksAtItsTimesAndStops(t *testing.T) {
 			t.Errorf("asked %v, contexts %v and %v", asked, early.ctx.Err(), context.Cause(late.ctx))
 		}
 		if all.running || all.first != nil {
-			t.Error("the watcher does not rest")
+			t.Error("the monitor does not rest")
 		}
 	})
 }
@@ -214,7 +215,7 @@ func TestWatchEndsTheContextWithItsReason(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &fakeChecker{}
 		out := &answer{ResponseWriter: httptest.NewRecorder()}
-		s := (&watcher{checker: c}).watch(t.Context(), alice, out)
+		s := (&monitor{checker: c}).follow(t.Context(), alice, out)
 		defer s.stop()
 		_, _ = out.Write([]byte("x"))
 		time.Sleep(2*lookPause + 1)
@@ -246,11 +247,11 @@ func TestWatchCutsWhatItCannotVouchForAndNothingElse(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := &stuck{}
-		all := &watcher{checker: c}
-		var hanging, fine []*watched
+		all := &monitor{checker: c}
+		var hanging, fine []*monitored
 		for range 8 {
-			hanging = append(hanging, all.watch(t.Context(), alice, &answer{ResponseWriter: httptest.NewRecorder()}))
-			fine = append(fine, all.watch(t.Context(), bob, &answer{ResponseWriter: httptest.NewRecorder()}))
+			hanging = append(hanging, all.follow(t.Context(), alice, &answer{ResponseWriter: httptest.NewRecorder()}))
+			fine = append(fine, all.follow(t.Context(), bob, &answer{ResponseWriter: httptest.NewRecorder()}))
 		}
 		time.Sleep(2*lookPause + lookTime + 1)
 		synctest.Wait()
@@ -272,11 +273,11 @@ func TestWatchCutsWhatItCannotVouchForAndNothingElse(t *testing.T) {
 
 func TestWatchForgetsRequestsInAnyOrder(t *testing.T) {
 	t.Parallel()
-	all := &watcher{checker: &fakeChecker{}}
+	all := &monitor{checker: &fakeChecker{}}
 	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {1, 2, 0}, {0, 2, 1}, {2, 0, 1}} {
-		var in []*watched
+		var in []*monitored
 		for range order {
-			in = append(in, all.watch(t.Context(), alice, &answer{}))
+			in = append(in, all.follow(t.Context(), alice, &answer{}))
 		}
 		for _, i := range order {
 			in[i].stop()

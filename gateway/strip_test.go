@@ -60,7 +60,7 @@ func TestCVE_2025_64484_NoClientForgesIdentityInAnySpelling(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			addr, up, _ := proxyTo(t, ProxyConfig{TrustedProxies: tt.trusted})
+			addr, up, _ := proxyTo(t, ProxyConfig{ClientIPs: forwardedFor(tt.trusted)})
 			for i, line := range forgeries {
 				send(t, addr, get("/x", slices.Concat(tt.key, []string{line, line})...))
 				head := up.got()[i]
@@ -129,7 +129,7 @@ var forwarding = []string{
 // Traefik CVE-2026-35051, chi GHSA-3fxj-6jh8-hvhx: forwarding headers of a client were believed.
 func TestCVE_2026_35051_ForwardingHeadersOfStrangersAreOurs(t *testing.T) {
 	t.Parallel()
-	addr, up, _ := proxyTo(t, ProxyConfig{TrustedProxies: prefixes("10.0.0.0/8")})
+	addr, up, _ := proxyTo(t, ProxyConfig{ClientIPs: forwardedFor(prefixes("10.0.0.0/8"))})
 	for i, line := range forwarding {
 		send(t, addr, get("/x", line, line))
 		head := up.got()[i]
@@ -142,7 +142,7 @@ func TestCVE_2026_35051_ForwardingHeadersOfStrangersAreOurs(t *testing.T) {
 
 func TestTrustedProxysForwardingHeadersStay(t *testing.T) {
 	t.Parallel()
-	addr, up, _ := proxyTo(t, ProxyConfig{TrustedProxies: prefixes("127.0.0.1/32")})
+	addr, up, _ := proxyTo(t, ProxyConfig{ClientIPs: forwardedFor(prefixes("127.0.0.1/32"))})
 	send(t, addr, get("/x",
 		"X-Forwarded-For: 6.6.6.6", "X-Forwarded-For: 5.5.5.5", "X-Forwarded-Proto: https", "X-Forwarded-Host: real.example",
 		"X-Real-IP: 5.5.5.5", "X_Forwarded_For: 9.9.9.9", "X_Real_Ip: 9.9.9.9", "Proxy: http://evil", "Connection: X-Forwarded-For"))
@@ -198,7 +198,7 @@ func TestUpstreamIsToldThePublicScheme(t *testing.T) {
 		{"http named", "http", "https", nil, "http"},
 		{"not named", "", "", nil, "http"},
 	} {
-		addr, up, _ := proxyTo(t, ProxyConfig{Scheme: tt.scheme, TrustedProxies: tt.trusted})
+		addr, up, _ := proxyTo(t, ProxyConfig{Scheme: tt.scheme, ClientIPs: forwardedFor(tt.trusted)})
 		var lines []string
 		if tt.came != "" {
 			lines = append(lines, "X-Forwarded-Proto: "+tt.came)
@@ -300,7 +300,7 @@ func TestKeyParameterLeavesTheQuery(t *testing.T) {
 	}
 }
 
-// RP8: one value is one header line and one element.
+// TestEncodeHeaderCannotBeSplit tests RP8: one value is one header line and one element.
 func TestEncodeHeaderCannotBeSplit(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{

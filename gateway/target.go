@@ -29,9 +29,9 @@ func targetOf(r *http.Request) target {
 	return t
 }
 
-// maxParameters is how many parameters a query of a request with a key may
+// maxQueryParameters is how many parameters a query of a request with a key may
 // have: as many as Go's own parser takes.
-const maxParameters = 10000
+const maxQueryParameters = 10000
 
 // soundQuery tells whether every parser reads q alike: no broken percent
 // encoding, no ';' (a separator to some), no '#' (the end to some).
@@ -42,7 +42,7 @@ func soundQuery(q string) bool {
 		case ';', '#':
 			return false
 		case '&':
-			if parameters++; parameters > maxParameters {
+			if parameters++; parameters > maxQueryParameters {
 				return false
 			}
 		case '%':

@@ -123,7 +123,7 @@ type repeater struct{ next http.RoundTripper }
 
 // RoundTrip sends a request of the proxy.
 func (t repeater) RoundTrip(r *http.Request) (*http.Response, error) {
-	x := exchangeOf(r)
+	x := proxiedOf(r)
 	if trace := httptrace.ContextClientTrace(r.Context()); trace != nil && trace.GotConn == nil {
 		trace.GotConn = x.attempt.gotConn // it is the reverse proxy's, made for this request
 	}

@@ -56,10 +56,10 @@ var (
 
 // failed answers when the upstream did not.
 func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
-	x := exchangeOf(r)
+	x := proxiedOf(r)
 	x.answer.awaited = false
 	if errors.Is(err, errNotThere) {
-		serveAdmitted(x.fallback, x.answer.ResponseWriter, admitted(x.in, presented{inQuery: x.inQuery}, x.watched.access))
+		serveAdmitted(x.fallback, x.answer.ResponseWriter, admitted(x.in, x.presented, x.monitored.access))
 		return
 	}
 	if lost := (revoked{}); errors.As(context.Cause(r.Context()), &lost) {

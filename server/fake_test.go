@@ -599,6 +599,14 @@ func (f *fakeAuthority) Check(_ context.Context, c userkeys.Call) (userkeys.Acce
 	}, nil
 }
 
+func (*fakeAuthority) Rebind(_ context.Context, a userkeys.Access, _ string) userkeys.Access {
+	return a
+}
+
+func (*fakeAuthority) IsAdminKey(context.Context, string) bool { return false }
+
+func (*fakeAuthority) Edge() *site.Edge { return &site.Edge{} }
+
 func (f *fakeAuthority) Holds(_ context.Context, a userkeys.Access) error {
 	if _, over := f.over.Load(a.KeyID); over {
 		return userkeys.ErrInvalidKey

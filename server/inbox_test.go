@@ -93,7 +93,7 @@ func (l listed) ids() []int64 {
 	return out
 }
 
-// W17 C33: the shape of a notification, byte for byte.
+// TestNotificationShape tests W17, C33: the shape of a notification, byte for byte.
 func TestNotificationShape(t *testing.T) {
 	t.Parallel()
 	f := inboxSite(t)
@@ -213,7 +213,7 @@ func TestNotificationsRecent(t *testing.T) {
 	}
 }
 
-// C32: every member that an app reads, and nothing that says there is a chat.
+// TestNotificationTotals tests C32: every member that an app reads, and nothing that says there is a chat.
 func TestNotificationTotals(t *testing.T) {
 	t.Parallel()
 	f := inboxSite(t)

@@ -68,7 +68,7 @@ func (s *Server) unpark(ctx context.Context, t *takenOver, x *exchange, p *poll)
 	defer s.parked.Add(-1)
 	defer func() { s.log(ctx, x, t.status) }()
 	access, _ := userkeys.FromContext(ctx)
-	while, stop := s.watcher.Watch(ctx, access)
+	while, stop := s.watcher.Follow(ctx, access)
 	context.AfterFunc(while, t.cut)
 	left := make(chan struct{})
 	go func() {

@@ -132,7 +132,7 @@ type Server struct {
 	accounts LoginIdentity // nil: the embedder's own sessions
 	guard    func(http.Handler) http.Handler
 	cut      func(http.Handler) http.Handler
-	watcher  *gateway.Watcher
+	watcher  *gateway.Monitor
 	parked   atomic.Int64 // polls, see park
 	origins  *http.CrossOriginProtection
 	pages    *pages
@@ -168,7 +168,7 @@ func newServer(cfg Config, d decider) (*Server, error) {
 		cfg.ParkAbove = parkAbove
 	}
 	s := &Server{cfg: cfg, consents: d, keys: d, site: d, devices: d, oneTimes: d, clients: d, admin: d, forms: d, checker: d, guard: gateway.Guard(d), cut: gateway.CutStreams(d), origins: http.NewCrossOriginProtection()}
-	s.watcher = gateway.NewWatcher(d)
+	s.watcher = gateway.NewMonitor(d)
 	s.accounts, _ = cfg.Identity.(LoginIdentity)
 	if cfg.Standalone && s.accounts == nil {
 		return nil, errors.New("server: a standalone site needs a LoginIdentity")

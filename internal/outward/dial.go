@@ -62,13 +62,13 @@ func (t *transport) dial(ctx context.Context, network, address string) (net.Conn
 	return conn, nil
 }
 
-// lends tells whether the administrator lists target.
+// lends reports whether the administrator lists target.
 func (t *transport) lends(target string) bool {
 	return t.inward != nil && slices.ContainsFunc(t.inward(),
 		func(entry string) bool { return strings.EqualFold(entry, target) })
 }
 
-// permits tells whether at, an ip:port about to be dialled, may be what target has become. lent: target is listed.
+// permits reports whether at, an ip:port about to be dialled, may be what target has become. lent: target is listed.
 func permits(target, at string, lent bool) bool {
 	to, err := netip.ParseAddrPort(at)
 	if err != nil {

@@ -53,7 +53,7 @@ var (
 	)
 )
 
-// Public tells whether ip can be a host's that everybody reaches. IPv4 in IPv6 (::ffff:127.0.0.1) is judged as
+// Public reports whether ip can be a host's that everybody reaches. IPv4 in IPv6 (::ffff:127.0.0.1) is judged as
 // IPv4; an address with a zone is never public. Public numbers that a network uses inside cannot be told.
 func Public(ip netip.Addr) bool {
 	if !ip.IsValid() || ip.Zone() != "" {

@@ -42,7 +42,7 @@ func (f Faults) Check() error {
 	return nil
 }
 
-// strikes tells whether the n-th push, counted from 1, fails. roll is a random number below 1.
+// strikes reports whether the n-th push, counted from 1, fails. roll is a random number below 1.
 func (f Faults) strikes(n int64, roll float64) bool {
 	switch {
 	case f.Status == 0 && !f.Hang:

@@ -269,7 +269,7 @@ func (e *entry) listen(ctx context.Context) bool {
 	return true
 }
 
-// hears tells whether the key's scopes open the bus.
+// hears reports whether the key's scopes open the bus.
 func (e *entry) hears() bool {
 	return e.account.Scopes.Has("notifications") || e.account.Scopes.Has("message_bus") ||
 		e.account.Scopes.Has(userkeys.ScopeWrite)

@@ -25,7 +25,7 @@ func ParseQuiet(s string) (Quiet, error) {
 	return Quiet{a.Hour()*60 + a.Minute(), b.Hour()*60 + b.Minute()}, nil
 }
 
-// At tells whether t is quiet, in t's own zone.
+// At reports whether t is quiet, in t's own zone.
 func (q Quiet) At(t time.Time) bool {
 	m := t.Hour()*60 + t.Minute()
 	if q.from <= q.to {

@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -190,7 +189,7 @@ func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, erro
 	}
 	own := gateway.Deadlines{Read: ownReadTime, Write: ownWriteTime}.Handler(mux)
 	if cfg.OnlyHost {
-		own = onlyHost(cfg.BaseURL, own)
+		own = gateway.OnlyHost(cfg.BaseURL, own)
 	}
 	front := gateway.FrontConfig{
 		Own: own, Checker: s.Authority, Owns: gateway.OwnPath(cfg.OwnPaths...), Bounce: pages.Bounce,
@@ -246,26 +245,4 @@ func (s *Site) Ready(ctx context.Context) error {
 		return err
 	}
 	return s.Store.HasRoom(ctx)
-}
-
-// onlyHost lets requests through that were sent to base's host, to an address
-// or to localhost; other names are told where the site is. Health checks pass.
-func onlyHost(base *url.URL, next http.Handler) http.Handler {
-	want := canonicalHost(base.Host)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := canonicalHost(r.Host)
-		name := strings.Trim(host, "[]")
-		_, notIP := netip.ParseAddr(name)
-		if host == want || notIP == nil || name == "localhost" || r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
-			next.ServeHTTP(w, r)
-			return
-		}
-		gateway.WriteError(w, userkeys.Errorf(userkeys.Misdirected, "this site is %s; start it with another --url if that is wrong", base))
-	})
-}
-
-// canonicalHost is a host without port, case and final dot.
-func canonicalHost(hostport string) string {
-	u := url.URL{Host: hostport}
-	return strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
 }

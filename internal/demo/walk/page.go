@@ -57,7 +57,7 @@ func (p *webPage) formIn(within *html.Node, path string) (*webForm, error) {
 	return nil, fmt.Errorf("%s has no form for %s; it says: %s", p.Request.URL.Path, path, shorten(p.text(), 300))
 }
 
-// has tells whether the form has a field for a person to fill in.
+// has reports whether the form has a field for a person to fill in.
 // sentAsItStands tells the fields that a browser sends where nobody touches the form.
 func sentAsItStands(input *html.Node) bool {
 	switch strings.ToLower(attribute(input, "type")) {

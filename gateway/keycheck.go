@@ -1,0 +1,98 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+
+	"userkeys"
+)
+
+// keyCheck finds the keys of requests, has them checked, and logs what is refused.
+type keyCheck struct {
+	checker Checker
+	log     *refusalLog // nil: none
+}
+
+// addressee is whom a request with a key is for.
+type addressee int
+
+const (
+	ownRequest      addressee = iota // a handler in this program
+	upstreamRequest                  // another server, where no key can revoke itself
+)
+
+// presentHeader says true while the app's user looks at it.
+const presentHeader = "Discourse-Present"
+
+// admit decides about a request with a key and answers it if it must not go on.
+func (c keyCheck) admit(w http.ResponseWriter, r *http.Request, k presented, to addressee) (userkeys.Access, bool) {
+	if f := wellFormed(r, k); f != nil {
+		c.log.refused(w, r, k, f.status, f.reason)
+		f.write(w)
+		return userkeys.Access{}, false
+	}
+	if r.Method == http.MethodOptions {
+		// Answered here and never passed on: it needs no identity, so it gets none.
+		w.Header().Set("Allow", allowed)
+		w.Header().Set("Content-Length", "0")
+		w.WriteHeader(http.StatusOK)
+		return userkeys.Access{}, false
+	}
+	path, err := userkeys.CanonicalPath(k.target.path)
+	if err != nil {
+		c.refuse(w, r, k, err)
+		return userkeys.Access{}, false
+	}
+	present := r.Header[presentHeader]
+	a, err := c.checker.Check(r.Context(), userkeys.Call{
+		Key: k.values[0], Method: r.Method, Path: path,
+		ManagesItself: to == ownRequest && managesItself(r.Method, path),
+		Present:       len(present) == 1 && present[0] == "true",
+	})
+	if err != nil {
+		c.refuse(w, r, k, err)
+		return userkeys.Access{}, false
+	}
+	if id := r.Header[userkeys.ClientIDHeader]; len(id) == 1 && id[0] != "" && id[0] != a.ClientID {
+		a = c.checker.Rebind(r.Context(), a, id[0])
+	}
+	return a, true
+}
+
+// managesItself reports whether a request is one that every live key may make whatever its scopes: to revoke and to
+// renew itself, and to read what its own pushes are signed with.
+func managesItself(method, path string) bool {
+	switch strings.TrimSuffix(path, ".json") {
+	case "/user-api-key/revoke", "/user-api-key/renew":
+		return method == http.MethodPost
+	case "/user-api-key/push-secret":
+		return method == http.MethodGet
+	}
+	return false
+}
+
+// refuse logs err and answers with it.
+func (c keyCheck) refuse(w http.ResponseWriter, r *http.Request, k presented, err error) {
+	if c.log != nil {
+		e := userkeys.AsError(err)
+		c.log.refused(w, r, k, e.Code.Status(), reasonOf(e))
+	}
+	WriteError(w, err)
+}
+
+// wellFormed refuses what is wrong with a request that has a key before the checker is asked about the key.
+func wellFormed(r *http.Request, k presented) *refusal {
+	if len(k.values) != 1 {
+		if k.inQuery {
+			return refuseTwoParameters
+		}
+		return refuseTwoKeys // we would read one of them and somebody else the other
+	}
+	if r.Method != http.MethodOptions && !mayUseMethod(r.Method) {
+		return refuseMethod
+	}
+	if k.target.hasQuery && !soundQuery(k.target.query) {
+		return refuseQuery
+	}
+	return nil
+}
