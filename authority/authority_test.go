@@ -138,7 +138,7 @@ func (d *desk) grant(u site.User, r site.AuthorizationRequest) (userkeys.Key, au
 }
 
 func (d *desk) check(k userkeys.Key, method, path string) (userkeys.Access, error) {
-	return d.Check(d.t.Context(), userkeys.Call{Key: k.Reveal(), Method: method, Path: path})
+	return d.Check(d.t.Context(), site.Call{Key: k.Reveal(), Method: method, Path: path})
 }
 
 func (d *desk) mustCheck(k userkeys.Key) userkeys.Access {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // Check charges and decides one request with a key, in the order of Discourse
@@ -12,7 +13,7 @@ import (
 //
 // Errors: [userkeys.ErrInvalidKey], [userkeys.InvalidAccess] with the missing
 // scope as its reason, [userkeys.RateLimited], [userkeys.Unavailable].
-func (a *Authority) Check(ctx context.Context, c userkeys.Call) (userkeys.Access, error) {
+func (a *Authority) Check(ctx context.Context, c site.Call) (userkeys.Access, error) {
 	key, err := userkeys.ParseKey(c.Key)
 	if err != nil {
 		return userkeys.Access{}, err
@@ -61,7 +62,7 @@ func (a *Authority) Holds(ctx context.Context, acc userkeys.Access) error {
 
 // missingScope says which scope would help. Only the holder of a live key
 // gets this far, so it tells a stranger nothing.
-func (a *Authority) missingScope(p *policy, c userkeys.Call) error {
+func (a *Authority) missingScope(p *policy, c site.Call) error {
 	name := a.catalog.Missing(p.settings.AllowUserAPIKeyScopes, c.Method, c.Path)
 	if name == "" { // perhaps one that the site allows to no app now
 		name = a.catalog.Missing(a.allScopes(), c.Method, c.Path)

@@ -43,7 +43,7 @@ func TestWrongKeysAreRefusedAlike(t *testing.T) {
 	}
 	f.set(func(f *flaky) { f.hashReads = 0 })
 	for name, text := range wrong {
-		if _, err := d.Check(t.Context(), userkeys.Call{Key: text, Method: "GET", Path: "/"}); err != error(userkeys.ErrInvalidKey) {
+		if _, err := d.Check(t.Context(), site.Call{Key: text, Method: "GET", Path: "/"}); err != error(userkeys.ErrInvalidKey) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -128,7 +128,7 @@ func TestCheckCharges(t *testing.T) {
 	})
 	t.Run("revoking itself needs no scope", func(t *testing.T) {
 		key, _ := d.grant(d.alice, request(client("self"), scopes("push")))
-		call := userkeys.Call{Key: key.Reveal(), Method: "POST", Path: "/user-api-key/revoke"}
+		call := site.Call{Key: key.Reveal(), Method: "POST", Path: "/user-api-key/revoke"}
 		if _, err := d.Check(t.Context(), call); !errors.Is(err, userkeys.InvalidAccess) {
 			t.Fatal(err)
 		}
@@ -360,7 +360,7 @@ func TestCVE_2022_41316_RevocationElsewhereIsSeenHere(t *testing.T) {
 			t.Fatal(err)
 		}
 		for {
-			if _, err := d.Authority.Check(t.Context(), userkeys.Call{Key: key.Reveal(), Method: "GET", Path: "/x"}); errors.Is(err, userkeys.ErrInvalidKey) {
+			if _, err := d.Authority.Check(t.Context(), site.Call{Key: key.Reveal(), Method: "GET", Path: "/x"}); errors.Is(err, userkeys.ErrInvalidKey) {
 				break
 			}
 			if time.Since(began) > nettest.Bound(time.Second) {
@@ -403,7 +403,7 @@ func TestLastUseAndDayCountSurviveARestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.clock.pass(2 * time.Minute)
-		_, err = again.Check(t.Context(), userkeys.Call{Key: key.Reveal(), Method: "GET", Path: "/x"})
+		_, err = again.Check(t.Context(), site.Call{Key: key.Reveal(), Method: "GET", Path: "/x"})
 		var e *userkeys.Error
 		if !errors.As(err, &e) || e.LimitCode != "user_api_key_limiter_1_day" {
 			t.Errorf("a restart handed out a second day: %v", err)

@@ -15,12 +15,13 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // crowd is a checker for which every key is good and names its user.
 type crowd struct{ *fakeChecker }
 
-func (crowd) Check(_ context.Context, c userkeys.Call) (userkeys.Access, error) {
+func (crowd) Check(_ context.Context, c site.Call) (userkeys.Access, error) {
 	return userkeys.Access{Username: "user-" + c.Key, ClientID: c.Key, Standing: alice.Standing}, nil
 }
 func (crowd) Holds(context.Context, userkeys.Access) error { return nil }

@@ -47,7 +47,7 @@ func (s *Server) deliveryFilter(r *http.Request, q query) (site.DeliveryFilter, 
 	if f.Dead, err = truth("dead", q.Get("dead")); q.Has("dead") && err != nil {
 		return f, err
 	}
-	if f.Host, err = userkeys.ParsePushHost(q.Get("host")); q.Has("host") && err != nil {
+	if f.Host, err = site.ParsePushHost(q.Get("host")); q.Has("host") && err != nil {
 		return f, err
 	}
 	f.UserID, err = s.userOfQuery(r, q)
@@ -132,7 +132,7 @@ func hostMember(raw json.RawMessage) (string, error) {
 	if err := json.Unmarshal(raw, &text); err != nil {
 		return "", userkeys.Errorf(userkeys.InvalidParameters, "host must be a text")
 	}
-	return userkeys.ParsePushHost(text)
+	return site.ParsePushHost(text)
 }
 
 // replayDeliveries queues given-up deliveries again, and tells how many.

@@ -81,7 +81,7 @@ func parseDeliveriesAt(q url.Values) deliveriesAt {
 	at := deliveriesAt{allHosts: q.Get("hosts") == "all"}
 	at.waiting, _ = plainID(q.Get("waiting")) // what is no id is the first page
 	at.dead, _ = plainID(q.Get("dead"))
-	if host, err := userkeys.ParsePushHost(q.Get("host")); err == nil { // what is no host is all of them
+	if host, err := site.ParsePushHost(q.Get("host")); err == nil { // what is no host is all of them
 		at.Host, at.Name = host, hostName(host)
 	}
 	return at
@@ -361,7 +361,7 @@ func (s *Server) deliveriesDiscard(w http.ResponseWriter, r *http.Request, v sit
 
 // deliveriesResume has a host tried again at once.
 func (s *Server) deliveriesResume(w http.ResponseWriter, r *http.Request, v site.Visitor) error {
-	host, err := userkeys.ParsePushHost(r.PostForm.Get("host"))
+	host, err := site.ParsePushHost(r.PostForm.Get("host"))
 	if err != nil {
 		return err
 	}
@@ -408,7 +408,7 @@ func pickedByForm(fields url.Values) (picked, error) {
 		}
 		p.ids = []int64{n}
 	case id == "" && host != "" && all == "":
-		p.host, err = userkeys.ParsePushHost(host)
+		p.host, err = site.ParsePushHost(host)
 	case id != "" || host != "" || all != "true":
 		err = errPicked
 	}

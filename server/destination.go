@@ -7,6 +7,7 @@ import (
 	"golang.org/x/net/publicsuffix"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // destination is where the answer to a request goes, as the consent page shows
@@ -63,7 +64,7 @@ func registrable(host string) string {
 func publicSuffixWarnings(rules []string) []string {
 	var out []string
 	for _, text := range rules {
-		rule, err := userkeys.ParseRedirectRule(text)
+		rule, err := site.ParseRedirectRule(text)
 		if err != nil {
 			continue // a rule that nothing matches sends nothing anywhere
 		}

@@ -587,7 +587,7 @@ func (f *fakeAuthority) RevokeAll(ctx context.Context, userID int64, by site.Cal
 	return n, nil
 }
 
-func (f *fakeAuthority) Check(_ context.Context, c userkeys.Call) (userkeys.Access, error) {
+func (f *fakeAuthority) Check(_ context.Context, c site.Call) (userkeys.Access, error) {
 	id, ok := f.texts[c.Key]
 	if !ok || !f.keys[id-1].RevokedAt.IsZero() {
 		return userkeys.Access{}, userkeys.ErrInvalidKey

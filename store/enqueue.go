@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"userkeys"
 	"userkeys/site"
 )
 
@@ -48,7 +47,7 @@ func enqueue(c conn, a site.Announcement, notified map[int64]int64) (int, error)
 		var args []any
 		var last destination
 		for _, d := range found {
-			host := userkeys.PushHostOf(d.pushURL)
+			host := site.PushHostOf(d.pushURL)
 			same := d.userID == last.userID && d.pushURL == last.pushURL
 			if same || host == "" || !a.Pushes(splitList(d.scopes, scopeSeparator), d.pushURL) {
 				continue

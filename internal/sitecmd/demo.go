@@ -84,7 +84,7 @@ func runDemo(cmd *cobra.Command, _ []string) (err error) {
 	var wg sync.WaitGroup
 	failed := make(chan error, 3)
 	st.run(ctx, &wg, failed)
-	err = demo.Greet(ctx, st.tell(), demoUser, demoAdmin)
+	err = demo.Greet(ctx, st.notify(), demoUser, demoAdmin)
 	switch {
 	case err != nil:
 	case st.walk:
@@ -186,16 +186,16 @@ func (st *stage) open(ctx context.Context) error {
 	return err
 }
 
-// tell is how The Noticeboard tells its users.
-func (st *stage) tell() func(context.Context, demo.News) error {
-	return demo.NewTeller(st.siteURL, st.adminKey.Reveal(), demoAdmin)
+// notify returns how The Noticeboard notifies its users.
+func (st *stage) notify() func(context.Context, demo.News) error {
+	return demo.NewNotify(st.siteURL, st.adminKey.Reveal(), demoAdmin)
 }
 
 // run serves the three until ctx ends.
 func (st *stage) run(ctx context.Context, wg *sync.WaitGroup, failed chan<- error) {
 	for ln, h := range map[net.Listener]http.Handler{
 		st.upstreamLn: demo.NewSite(demo.SiteConfig{
-			NotifierURL: st.appURL, Readers: []string{demoUser, demoAdmin}, Tell: st.tell(),
+			NotifierURL: st.appURL, Readers: []string{demoUser, demoAdmin}, Notify: st.notify(),
 		}),
 		st.appLn: demo.NewNotifier(demo.NotifierConfig{SiteURL: st.siteURL, URL: st.appURL}),
 	} {

@@ -171,7 +171,7 @@ func hostFlag(cmd *cobra.Command) (string, error) {
 	if err != nil || !cmd.Flags().Changed("host") {
 		return "", err
 	}
-	host, err := userkeys.ParsePushHost(text) // an empty variable must not mean every host
+	host, err := site.ParsePushHost(text) // an empty variable must not mean every host
 	if err != nil {
 		return "", fmt.Errorf("--host: %q: %s", text, cli.Explain(err))
 	}
@@ -326,7 +326,7 @@ func deliveriesResume(cmd *cobra.Command, _ *sitedata.Data, p pushDesk, args []s
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "key %d is pushed to again\n", key)
 		return err
 	}
-	host, err := userkeys.ParsePushHost(args[0])
+	host, err := site.ParsePushHost(args[0])
 	if err == nil {
 		err = knownHost(cmd.Context(), p, host)
 	}

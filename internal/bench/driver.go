@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// lane is a target with its connections, which stay open between turns.
-type lane struct {
+// A driver sends requests to a target, over connections that stay open between turns.
+type driver struct {
 	target Target
 	o      Options
 	conns  []*conn
@@ -27,70 +27,70 @@ type lane struct {
 	firstBad string
 }
 
-func newLane(t Target, o Options) *lane {
-	l := &lane{target: t, o: o}
+func newDriver(t Target, o Options) *driver {
+	d := &driver{target: t, o: o}
 	for i := range o.Conns {
-		l.conns = append(l.conns, &conn{addr: t.Addr, rng: rand.New(rand.NewPCG(uint64(i), 1))})
+		d.conns = append(d.conns, &conn{addr: t.Addr, rng: rand.New(rand.NewPCG(uint64(i), 1))})
 	}
-	return l
+	return d
 }
 
-func (l *lane) close() {
-	for _, c := range l.conns {
+func (d *driver) close() {
+	for _, c := range d.conns {
 		c.close()
 	}
 }
 
-// slice drives the target for one turn and charges it.
-func (l *lane) slice(ctx context.Context) error {
-	before, err := l.target.CPU()
+// slice sends requests to the target for one turn and counts them with the CPU time that they took.
+func (d *driver) slice(ctx context.Context) error {
+	before, err := d.target.CPU()
 	if err != nil {
 		return err
 	}
-	began := l.o.Now()
-	end := began.Add(l.o.Slice)
+	began := d.o.Now()
+	end := began.Add(d.o.Slice)
 	var wg sync.WaitGroup
-	counts := make([]int, len(l.conns))
-	for i, c := range l.conns {
+	counts := make([]int, len(d.conns))
+	for i, c := range d.conns {
 		wg.Go(func() {
 			// At least once, so that a turn on a busy machine is not one without requests.
-			for again := true; again; again = ctx.Err() == nil && l.o.Now().Before(end) {
-				status, err := c.do(l.target.Request)
+			for again := true; again; again = ctx.Err() == nil && d.o.Now().Before(end) {
+				status, err := c.do(d.target.Request)
 				counts[i]++
-				if err != nil || status != l.target.Status {
-					l.wrong(status, err)
+				if err != nil || status != d.target.Status {
+					d.wrong(status, err)
 				}
 			}
 		})
 	}
 	wg.Wait()
-	wall := l.o.Now().Sub(began)
-	after, err := l.target.CPU()
+	wall := d.o.Now().Sub(began)
+	after, err := d.target.CPU()
 	if err != nil {
 		return err
 	}
-	l.turn.cpu += after - before
-	l.turn.wall += wall
+	d.turn.cpu += after - before
+	d.turn.wall += wall
 	for _, n := range counts {
-		l.turn.requests += n
+		d.turn.requests += n
 	}
 	return nil
 }
 
-func (l *lane) wrong(status int, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.bad++
-	if l.firstBad == "" {
-		l.firstBad = fmt.Sprintf("status %d, want %d", status, l.target.Status)
+func (d *driver) wrong(status int, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.bad++
+	if d.firstBad == "" {
+		d.firstBad = fmt.Sprintf("status %d, want %d", status, d.target.Status)
 		if err != nil {
-			l.firstBad = err.Error()
+			d.firstBad = err.Error()
 		}
 	}
 }
 
-// conn is a keep-alive connection that reads answers without net/http: the
-// load shares the machine with what it measures and must be cheap.
+// conn is a keep-alive connection that reads answers without net/http: it must be cheap, because it runs on the
+// machine that it measures.
 type conn struct {
 	addr string
 	rng  *rand.Rand
@@ -101,8 +101,8 @@ type conn struct {
 
 const ioTimeout = 10 * time.Second
 
-// do sends one request and reads its answer whole.
-func (c *conn) do(request func([]byte, *rand.Rand) []byte) (status int, err error) {
+// do sends one request, reads the whole answer and returns its status.
+func (c *conn) do(request func([]byte, *rand.Rand) []byte) (int, error) {
 	if c.nc == nil {
 		nc, err := net.DialTimeout("tcp", c.addr, ioTimeout)
 		if err != nil {
@@ -132,9 +132,9 @@ func (c *conn) close() {
 	}
 }
 
-// readResponse reads an answer and throws its body away; last tells that the
-// connection ends with it.
-func readResponse(r *bufio.Reader) (status int, last bool, err error) {
+// readResponse reads an answer and discards its body. It returns the status, and whether the connection ends with
+// it.
+func readResponse(r *bufio.Reader) (int, bool, error) {
 	line, err := readLine(r)
 	if err != nil {
 		return 0, false, err
@@ -142,10 +142,11 @@ func readResponse(r *bufio.Reader) (status int, last bool, err error) {
 	if len(line) < 12 || !strings.HasPrefix(line, "HTTP/1.1 ") {
 		return 0, false, errors.New("no HTTP/1.1 answer")
 	}
-	if status, err = strconv.Atoi(line[9:12]); err != nil {
+	status, err := strconv.Atoi(line[9:12])
+	if err != nil {
 		return 0, false, err
 	}
-	length, chunked := 0, false
+	length, chunked, last := 0, false, false
 	for {
 		line, err := readLine(r)
 		if err != nil {

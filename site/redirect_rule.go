@@ -1,6 +1,11 @@
-package userkeys
+package site
 
-import "strings"
+import (
+	"net/netip"
+	"strings"
+
+	"userkeys"
+)
 
 // A RedirectRule is one line of allowed_user_api_auth_redirects: an exact
 // address; or with "*." as its whole left-most label, for every host below
@@ -8,7 +13,7 @@ import "strings"
 // that begins so. A rule that would admit what its writer did not mean is refused when it is set.
 type RedirectRule struct {
 	text       string
-	addr       address // without the wildcards; rest is a prefix if open
+	fixed      userkeys.Redirect // without the wildcards; its path and query are a prefix if open
 	subdomains bool
 	open       bool
 }
@@ -16,7 +21,7 @@ type RedirectRule struct {
 // ParseRedirectRule reads one rule and explains what is wrong with it.
 func ParseRedirectRule(s string) (RedirectRule, error) {
 	refuse := func(why string) (RedirectRule, error) {
-		return RedirectRule{}, Errorf(InvalidParameters, "redirect rule %s: %s", Quoted(s), why)
+		return RedirectRule{}, userkeys.Errorf(userkeys.InvalidParameters, "redirect rule %s: %s", userkeys.Quoted(s), why)
 	}
 	r := RedirectRule{text: s}
 	fixed, open := strings.CutSuffix(s, "*")
@@ -29,16 +34,18 @@ func ParseRedirectRule(s string) (RedirectRule, error) {
 	if problem := misplacedWildcard(s, fixed, open); problem != "" {
 		return refuse(problem)
 	}
-	a, problem := parseAddress(fixed)
-	if problem != "" {
+	if problem := userkeys.AddressProblem(fixed); problem != "" {
 		return refuse(problem)
 	}
-	r.addr = a
-	if a.host == "" && open {
+	var err error
+	if r.fixed, err = userkeys.ParseRedirect(fixed); err != nil {
+		return RedirectRule{}, err
+	}
+	if r.fixed.Host() == "" && open {
 		return refuse("an address without a host must be written out in full")
 	}
 	if r.subdomains {
-		if problem := a.subdomainProblem(); problem != "" {
+		if problem := subdomainProblem(r.fixed); problem != "" {
 			return refuse(problem)
 		}
 	}
@@ -81,13 +88,14 @@ func misplacedWildcard(s, fixed string, open bool) string {
 }
 
 // subdomainProblem judges what follows "*.".
-func (a address) subdomainProblem() string {
+func subdomainProblem(to userkeys.Redirect) string {
+	_, notIP := netip.ParseAddr(strings.Trim(to.Hostname(), "[]"))
 	switch {
-	case !a.web():
+	case to.Scheme() != "http" && to.Scheme() != "https":
 		return "a * in the host is for http and https only"
-	case a.host[0] == '[' || isNumeric(a.host[strings.LastIndexByte(a.host, '.')+1:]):
+	case notIP == nil:
 		return "an IP address has nothing below it"
-	case !strings.Contains(a.host, "."):
+	case !strings.Contains(to.Hostname(), "."):
 		return "a * below a top-level domain would send answers to anybody"
 	}
 	return ""
@@ -97,7 +105,7 @@ func (a address) subdomainProblem() string {
 func (r RedirectRule) String() string { return r.text }
 
 // Scheme is the scheme of every address that the rule allows.
-func (r RedirectRule) Scheme() string { return r.addr.scheme }
+func (r RedirectRule) Scheme() string { return r.fixed.Scheme() }
 
 // WildcardDomain is the domain below which every host matches; empty if the
 // rule names one host. A domain under which anybody may have a name
@@ -106,38 +114,24 @@ func (r RedirectRule) WildcardDomain() string {
 	if !r.subdomains {
 		return ""
 	}
-	return r.addr.host
+	return r.fixed.Hostname()
 }
 
 // Matches tells whether to is one of the rule's addresses. Scheme and host are
 // compared without case, path and query byte by byte.
-func (r RedirectRule) Matches(to Redirect) bool {
-	if r.addr.scheme == "" || r.addr.scheme != to.addr.scheme || r.addr.port != to.addr.port {
+func (r RedirectRule) Matches(to userkeys.Redirect) bool {
+	if r.Scheme() == "" || r.Scheme() != to.Scheme() || r.fixed.Port() != to.Port() {
 		return false
 	}
 	if r.subdomains {
-		if !strings.HasSuffix(to.addr.host, "."+r.addr.host) {
+		if !strings.HasSuffix(to.Hostname(), "."+r.fixed.Hostname()) {
 			return false
 		}
-	} else if r.addr.host != to.addr.host {
+	} else if r.fixed.Hostname() != to.Hostname() {
 		return false
 	}
 	if r.open {
-		return strings.HasPrefix(to.addr.rest, r.addr.rest)
+		return strings.HasPrefix(to.PathAndQuery(), r.fixed.PathAndQuery())
 	}
-	return r.addr.rest == to.addr.rest
-}
-
-// SuggestedRule is the line of allowed_user_api_auth_redirects to ask an administrator for: the narrowest
-// rule that admits r whatever state the app
-// puts in the query.
-func (r Redirect) SuggestedRule() string {
-	path, _, hasQuery := strings.Cut(r.raw, "?")
-	switch {
-	case r.addr.host != "" && strings.Contains(path, "*"):
-		return r.Origin() + "/*"
-	case r.addr.host != "" && hasQuery:
-		return path + "?*"
-	}
-	return r.raw
+	return r.fixed.PathAndQuery() == to.PathAndQuery()
 }

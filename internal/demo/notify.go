@@ -10,7 +10,7 @@ import (
 	"userkeys/client"
 )
 
-// News is what a website tells some of its users.
+// News is a notification of a website for some of its users.
 type News struct {
 	Usernames            []string
 	Type                 string // by Discourse's names: replied, mentioned, private_message, ...
@@ -18,25 +18,25 @@ type News struct {
 	Link                 string // a path of the website
 }
 
-// Greet tells users what they find unread at first, so that there is something to see before anybody posts.
-func Greet(ctx context.Context, tell func(context.Context, News) error, usernames ...string) error {
+// Greet sends users three notifications, so that they have unread ones before anybody posts a notice.
+func Greet(ctx context.Context, notify func(context.Context, News) error, usernames ...string) error {
 	for _, n := range []News{
 		{Type: "replied", Title: "Found an umbrella in the reading room"},
 		{Type: "mentioned", Title: "Tomatoes to give away"},
 		{Type: "private_message", Title: "About Thursday"},
 	} {
 		n.Usernames, n.From, n.Link = usernames, "bob", "/"
-		if err := tell(ctx, n); err != nil {
+		if err := notify(ctx, n); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// NewTeller makes what a website tells its users with: one request to userkeys, which
-// shows the news to the users' apps and pushes it to those that asked for that. key is
-// an admin API key, and username the administrator whom it acts as.
-func NewTeller(siteURL, key, username string) func(context.Context, News) error {
+// NewNotify returns a function by which a website notifies its users: it makes one request to userkeys, which shows the
+// notification to the users' apps and pushes it to those that want pushes. key is an admin API key, and username the
+// administrator whom it acts for.
+func NewNotify(siteURL, key, username string) func(context.Context, News) error {
 	caller := &http.Client{Timeout: 10 * time.Second}
 	return func(ctx context.Context, n News) error {
 		body, err := json.Marshal(map[string]any{

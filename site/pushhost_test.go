@@ -1,4 +1,4 @@
-package userkeys_test
+package site_test
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 func TestParsePushHost(t *testing.T) {
@@ -20,7 +21,7 @@ func TestParsePushHost(t *testing.T) {
 		"http://[::1]:9000":          "http://[::1]:9000",
 		"https://push.example/a?b#c": "https://push.example:443",
 	} {
-		if got, err := userkeys.ParsePushHost(text); err != nil || got != want {
+		if got, err := site.ParsePushHost(text); err != nil || got != want {
 			t.Errorf("%s is read as %q, %v; want %q", text, got, err, want)
 		}
 	}
@@ -28,7 +29,7 @@ func TestParsePushHost(t *testing.T) {
 		"nothing": "", "another scheme": "ftp://push.example", "no host": "https://", "only a port": ":443", "a port that is none": "push.example:x",
 		"control characters": "push.exa\x00mple", "very long": strings.Repeat("x", 2000), "a script": "javascript://",
 	} {
-		if got, err := userkeys.ParsePushHost(text); !errors.Is(err, userkeys.InvalidParameters) {
+		if got, err := site.ParsePushHost(text); !errors.Is(err, userkeys.InvalidParameters) {
 			t.Errorf("%s is read as %q, %v", name, got, err)
 		}
 	}
