@@ -137,7 +137,6 @@ package door
 package gateway
 package identity
 package manage
-package notify
 package site
 parameters ClaimDeliveries
 parameters Diagnose
@@ -207,7 +206,6 @@ width dashboard.go
 width database.go
 width decision.go
 width deliveries.go
-width delivery.go
 width deliveryactions.go
 width deliveryapi.go
 width demo.go
@@ -300,8 +298,11 @@ width push_unsigned.go
 width pushdesk.go
 width pusher.go
 width pushes.go
-width pushhosts.go
-width pushjson.go
+width hosts.go
+width json.go
+width outbox.go
+width records.go
+width rules.go
 width quiet.go
 width quota.go
 width reach.go
