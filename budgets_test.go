@@ -134,7 +134,6 @@ package authority
 package door
 package gateway
 package identity
-package manage
 package site
 parameters ClaimDeliveries
 parameters DiscardDeliveries
