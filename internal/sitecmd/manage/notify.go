@@ -110,7 +110,7 @@ func notifyUsers(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 	if err != nil {
 		return err
 	}
-	told, err := notify.New(notify.Config{Store: d.Store, Settings: d.Authority.Settings}).Add(cmd.Context(), a)
+	told, err := notify.Open(notify.Config{Store: d.Store, Settings: d.Authority.Settings}).Add(cmd.Context(), a)
 	if err != nil {
 		return err
 	}
