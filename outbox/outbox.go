@@ -17,7 +17,8 @@ import (
 	"userkeys/site"
 )
 
-// Store is all that pushes need remembered; the store package has it. The pusher and people's actions each see their part.
+// Store is all that pushes need remembered; the store package has it. The pusher and people's actions each see their
+// part.
 type Store interface {
 	QueueStore
 	ActionStore

@@ -65,8 +65,8 @@ func decide(d Details, s site.Settings, now time.Time) decision {
 	}
 	held := HeldUntil(s, d.User.LastSeenAt, d.QuietUntil, now)
 	window, seen := seenWindow(s), d.User.LastSeenAt
-	if window > 0 && seen.After(d.Delivery.CreatedAt) && now.Before(seen.Add(window)) { // they saw it on the site (W12.2)
-		return decision{outcome: Dropped}
+	if window > 0 && seen.After(d.Delivery.CreatedAt) && now.Before(seen.Add(window)) {
+		return decision{outcome: Dropped} // they were on the site after it was written, and saw it there (W12.2)
 	}
 	if !held.IsZero() {
 		return decision{outcome: Retried, nextAt: held}
@@ -204,7 +204,8 @@ func (a *Address) Note(r Result) {
 	if pause := pauseAfter(a.Failures); pause > 0 {
 		a.ClosedUntil = r.At.Add(pause)
 	}
-	// One user's limit must not stop all others for a day: the delivery waits as long as it was asked to, the address less.
+	// One user's limit must not stop all others for a day: the delivery waits as long as the receiver asked for, the
+	// push URL less.
 	until := r.CloseUntil
 	if most := r.At.Add(closedAtMost); until.After(most) {
 		until = most
@@ -340,7 +341,8 @@ func (k KeyState) Health(now time.Time) Health {
 	return NothingSent
 }
 
-// CurrentProblem returns why pushing to the host fails; empty if something was delivered since, and every push URL works.
+// CurrentProblem returns why pushing to the host fails; empty if something was delivered since, and every push URL
+// works.
 func (h Host) CurrentProblem() Problem {
 	if h.Failures == 0 && !h.FailedAt.After(h.DeliveredAt) {
 		return ""
