@@ -35,7 +35,7 @@ var packageBudgets = map[string]int{
 var exceptions = map[string]string{
 	"interface notify.Store": "the sum of what the inbox, the bus and jobs need, each of which sees its own part",
 	"interface outbox.Store": "the sum of what the pusher and people's actions need, each of which sees its own part",
-	"package client": "the SDK is one package, so that an app imports one; its doc.go says which names most apps need",
+	"package client":         "the SDK is one package, so that an app imports one; its doc.go says which names most apps need",
 }
 
 const maxExceptions = 10
