@@ -135,7 +135,6 @@ package door
 package gateway
 package identity
 package manage
-package outbox
 package site
 parameters ClaimDeliveries
 parameters DenyDeviceGrant
@@ -177,6 +176,8 @@ parameters setupProblem
 parameters showAPIKeys
 parameters write
 width account.go
+width accounts.go
+width actions.go
 width addresses.go
 width admin.go
 width adminkey.go
@@ -185,6 +186,7 @@ width alert.go
 width announce.go
 width answer.go
 width answers.go
+width api.go
 width apierror.go
 width apikeys.go
 width apps.go
@@ -250,6 +252,7 @@ width handlers.go
 width headers.go
 width helpers.go
 width host.go
+width hosts.go
 width html.go
 width identity.go
 width inbox.go
@@ -280,6 +283,7 @@ width once.go
 width onetime.go
 width open.go
 width openapi.go
+width outbox.go
 width output.go
 width outward.go
 width padding.go
@@ -305,12 +309,12 @@ width push_unsigned.go
 width pushdesk.go
 width pusher.go
 width pushes.go
-width json.go
 width quiet.go
 width quota.go
 width reach.go
 width receive.go
 width receiver.go
+width records.go
 width redirect_rule.go
 width redirectrules.go
 width refusal.go
