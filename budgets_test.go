@@ -327,6 +327,7 @@ width retention.go
 width revoke.go
 width rewrite.go
 width routes.go
+width rules.go
 width rows.go
 width run.go
 width scope.go

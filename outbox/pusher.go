@@ -36,7 +36,7 @@ const (
 	finishAtOnce = 200
 	othersFor    = 100 * time.Millisecond // for those that do not work, or may not, until those that work have their turn again
 	// freshFor is how long rights are relied on after they were read; with the time of a write it stays far below the
-	// second after which nothing is sent for a revoked key (G2).
+	// second after which nothing is sent for a revoked key.
 	freshFor = 300 * time.Millisecond
 	// writeFor is how long a receiver may take what it is sent, piece by piece: a receiver must not decide how long
 	// rights that were read are relied on.

@@ -45,8 +45,8 @@ type decision struct {
 	keys    []Key
 }
 
-// decide says what to do with a delivery by the rights of this moment: a user who may not have it any more does not get
-// it, however long ago it was queued (SS23, SS24, T32).
+// decide says what to do with a delivery by the rights of this moment: a user who may not have it any more does not
+// get it, however long ago it was queued (SS23, SS24, T32).
 func decide(d Details, s site.Settings, now time.Time) decision {
 	test := d.Delivery.KeyID != 0
 	if !d.User.MayAct() {
@@ -94,8 +94,8 @@ func (d Details) pushedKeys(s site.Settings, now time.Time) (keys []Key, off boo
 	return keys, off
 }
 
-// How an attempt is repeated: after firstRetry, then four times as long each time, with jitter, until retryFor after the
-// delivery was queued.
+// How an attempt is repeated: after firstRetry, then four times as long each time, with jitter, until retryFor after
+// the delivery was queued.
 const (
 	firstRetry    = 5 * time.Second
 	longestRetry  = 4 * time.Hour
@@ -172,8 +172,8 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	return 0
 }
 
-// How long nothing is sent to a push URL or a host that fails: after failuresToClose failures in a row ten seconds, then
-// two seconds longer with each.
+// How long nothing is sent to a push URL or a host that fails: after failuresToClose failures in a row ten seconds,
+// then two seconds longer with each.
 const (
 	failuresToClose = 5
 	closedPerFail   = 2 * time.Second
