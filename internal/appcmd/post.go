@@ -67,7 +67,8 @@ alice@forum.example chooses between several. --at is the time to publish:
 2026-12-01T09:00:00+01:00, "2026-12-01 09:00" on this machine's clock, or +2h.
 --every repeats it: daily and weekly keep the time of the day, a duration such
 as 36h counts hours. Times that were missed are not made up for.`,
-		Example: `  userkeys post add forum.example --title "Choir on Thursday" --category 4 -d @choir.md --at "2026-12-01 09:00"
+		Example: `  userkeys post add forum.example --title "Choir on Thursday" --category 4 ` +
+			`-d @choir.md --at "2026-12-01 09:00"
   userkeys post add --topic 12 -d "Open until six today." --at +2h
   date | userkeys post add --topic 12 -d @- --every weekly`,
 		ValidArgsFunction: appkeys.CompleteSites,

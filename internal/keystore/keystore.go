@@ -159,7 +159,8 @@ func (s *Store) Add(c *client.Credential) (*client.Credential, error) {
 	var replaced *client.Credential
 	a := Account{
 		ID: client.RandomID(), Site: c.Site, Name: c.Username, ClientID: c.ClientID, Scopes: c.Scopes,
-		Push: c.Push, API: c.API, Padding: c.Padding, CreatedAt: s.cfg.Now().UTC().Truncate(time.Second), ExpiresAt: c.ExpiresAt,
+		Push: c.Push, API: c.API, Padding: c.Padding,
+		CreatedAt: s.cfg.Now().UTC().Truncate(time.Second), ExpiresAt: c.ExpiresAt,
 	}
 	err := s.update(func(f *keysFile) error {
 		all, err := s.open(f)

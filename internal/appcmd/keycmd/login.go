@@ -183,7 +183,8 @@ func (l *login) sameAsBefore(r *client.Request) error {
 	r.Scopes = old.Scopes
 	if old.Push && l.pushURL == "" {
 		fmt.Fprintf(l.warn,
-			"warning: the key of %s has a push URL, and the new one will have none; --push-url asks for it\n", userkeys.Printable(old.String()))
+			"warning: the key of %s has a push URL, and the new one will have none; --push-url asks for it\n",
+			userkeys.Printable(old.String()))
 	}
 	if l.expires == 0 && !old.ExpiresAt.IsZero() {
 		r.ExpiresIn = max(old.ExpiresAt.Sub(old.CreatedAt).Round(time.Minute), time.Minute)
