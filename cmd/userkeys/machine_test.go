@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+
 	"userkeys/client"
 	"userkeys/internal/appcmd/appkeys"
 	"userkeys/internal/cli/clitest"
