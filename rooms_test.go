@@ -64,7 +64,7 @@ var rooms = []room{
 	{"internal/watch", []string{".", "client", "internal/keystore"}, nil, "keeps an eye on what is unread on many sites; the page that shows it"},
 	{"internal/doctor", []string{".", "client", "internal/doctor/reach"}, nil, "checks everything that can go wrong between an app and a site, and says what helps"},
 	{"internal/doctor/reach", []string{"."}, nil, "what it takes to reach a site: its address, the requests, and why one got no answer"},
-	{"internal/receiver", []string{".", "client"}, nil, "a receiver of pushes that verifies, keeps, tells, and fails on purpose"},
+	{"internal/receiver", []string{".", "client", "internal/ownfile"}, nil, "a receiver of pushes that verifies, keeps, tells, and fails on purpose"},
 	{"internal/rows", []string{".", "site", "outbox"}, nil, "the records that scripts read, from the admin API and from the commands' --json"},
 	{"internal/jobs", nil, nil, "what is done again and again, by each node or by one node for all"},
 	{"internal/limit", nil, nil, "how often: two sliding windows in memory"},
