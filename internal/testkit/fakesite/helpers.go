@@ -121,7 +121,7 @@ func WithInbox(t *testing.T) Option {
 			t.Fatalf("%s has the id %d, want %d: %v", u.Username, made.ID, u.ID, err)
 		}
 	}
-	return func(c *server.Config) { c.Users, c.Inbox = st, notify.New(notify.Config{Store: st, Now: c.Now}) }
+	return func(c *server.Config) { c.Users, c.Inbox = st, notify.Open(notify.Config{Store: st, Now: c.Now}) }
 }
 
 // NewWithInbox is a site where alice has keys 1 to 4 and bob has 5, with an inbox.
@@ -292,7 +292,7 @@ type PushWatch struct {
 
 // AddNotifications is that of the store.
 func (s PushWatch) AddNotifications(ctx context.Context, a site.Announcement) (site.Announced, error) {
-	*s.Pushed = append(*s.Pushed, a.Pushes != nil)
+	*s.Pushed = append(*s.Pushed, a.PushBy != nil)
 	return s.Store.AddNotifications(ctx, a)
 }
 
