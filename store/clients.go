@@ -95,15 +95,15 @@ func (s *Store) releaseClients(c conn, released []site.Client, at time.Time) err
 	return raise(c, at, gone)
 }
 
-// RebindKey moves a key to another client, found or made, and removes the
-// user's other key on it. It returns the hashes of all keys concerned. [userkeys.InvalidAccess] for
-// a key that is revoked or expired, and for a registered client, which takes no key that it was not granted. [userkeys.NotFound].
-func (s *Store) RebindKey(ctx context.Context, keyID int64, clientID string, act site.Act) ([]userkeys.KeyHash, error) {
+// RebindKey moves a key to another client, found or made, and removes the user's other key on that client.
+//
+// Errors: [userkeys.NotFound] if there is no such key; [userkeys.InvalidAccess] for a key that is revoked or expired,
+// and for a registered client, which takes no key that it was not granted.
+func (s *Store) RebindKey(ctx context.Context, keyID int64, clientID string, act site.Act) error {
 	if err := checkIndexed(clientID); err != nil {
-		return nil, err
+		return err
 	}
-	var concerned []userkeys.KeyHash
-	err := s.write(ctx, func(c conn) error {
+	return s.write(ctx, func(c conn) error {
 		if err := s.lockOwner(c, keyID); err != nil {
 			return err
 		}
@@ -122,42 +122,48 @@ func (s *Store) RebindKey(ctx context.Context, keyID int64, clientID string, act
 		if client.Registered() {
 			return userkeys.Errorf(userkeys.InvalidAccess, "a registered client is bound by a grant only")
 		}
-		dropped, err := all(c, scanKeyRow, "DELETE FROM userkeys_keys WHERE user_id = $1 AND client = $2 AND id <> $3 RETURNING "+keyRowColumns, k.UserID, client.ID, keyID)
-		if err != nil {
-			return err
-		}
-		moved, err := all(c, scanKeyRow, "UPDATE userkeys_keys SET client = $1 WHERE id = $2 RETURNING "+keyRowColumns, client.ID, keyID)
-		if err != nil {
-			return err
-		}
-		concerned = append(hashes(moved), hashes(dropped)...)
-		events := append(keyEvents(moved, site.AuditEvent{At: act.At, Caller: act.By, Action: actionKeyMoved}),
-			keyEvents(dropped, site.AuditEvent{At: act.At, Caller: act.By, Action: actionKeyReplaced, Detail: fmt.Sprintf("by key %d", keyID)})...)
-		if err := audit(c, events...); err != nil {
-			return err
-		}
-		return raise(c, act.At, concerned)
+		return moveKey(c, k, client, act)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return concerned, nil
 }
 
-// RenewKey puts a new key in the place of one that lives; see
-// [site.Renewal]. It returns the hashes that mean something else now.
-// [userkeys.InvalidAccess] if the presented key is no longer good.
-func (s *Store) RenewKey(ctx context.Context, r site.Renewal) ([]userkeys.KeyHash, error) {
-	var concerned []userkeys.KeyHash
-	err := s.write(ctx, func(c conn) error {
-		before, err := one(c, scanKeyRow, "SELECT "+keyRowColumns+" FROM userkeys_keys WHERE id = $1"+s.diff.lockRow, r.KeyID)
+// moveKey moves a key to a client, in the place of the user's other key on it.
+func moveKey(c conn, k site.UserAPIKey, client site.Client, act site.Act) error {
+	dropped, err := all(c, scanKeyRow, `DELETE FROM userkeys_keys WHERE user_id = $1 AND client = $2 AND id <> $3
+		RETURNING `+keyRowColumns, k.UserID, client.ID, k.ID)
+	if err != nil {
+		return err
+	}
+	moved, err := all(c, scanKeyRow, "UPDATE userkeys_keys SET client = $1 WHERE id = $2 RETURNING "+keyRowColumns,
+		client.ID, k.ID)
+	if err != nil {
+		return err
+	}
+	event := site.AuditEvent{At: act.At, Caller: act.By, Action: actionKeyMoved}
+	events := keyEvents(moved, event)
+	event.Action, event.Detail = actionKeyReplaced, fmt.Sprintf("by key %d", k.ID)
+	if err := audit(c, append(events, keyEvents(dropped, event)...)...); err != nil {
+		return err
+	}
+	return raise(c, act.At, append(hashes(moved), hashes(dropped)...))
+}
+
+// RenewKey puts a new key in the place of one that lives; see [site.Renewal].
+//
+// Errors: [userkeys.NotFound] if there is no such key; [userkeys.InvalidAccess] if the presented key is no longer good.
+func (s *Store) RenewKey(ctx context.Context, r site.Renewal) error {
+	return s.write(ctx, func(c conn) error {
+		before, err := all(c, scanKeyRow, "SELECT "+keyRowColumns+" FROM userkeys_keys WHERE id = $1"+s.diff.lockRow, r.KeyID)
 		if err != nil {
-			return notFound(err, "key")
+			return err
+		}
+		if len(before) == 0 {
+			return userkeys.Errorf(userkeys.NotFound, "there is no such key")
 		}
 		// Renewed again with the key before: the newest one went astray, and the older keeps its end.
 		n, err := c.exec(`UPDATE userkeys_keys SET hash = $1, renewed_at = $2, expires_at = $3,
 				old_hash = $4, old_until = CASE WHEN hash = $4 THEN $5 ELSE old_until END
-			WHERE id = $6 AND revoked_at = 0 AND (expires_at = 0 OR expires_at > $2) AND (hash = $4 OR (old_hash = $4 AND old_until > $2))`,
+			WHERE id = $6 AND revoked_at = 0 AND (expires_at = 0 OR expires_at > $2)
+				AND (hash = $4 OR (old_hash = $4 AND old_until > $2))`,
 			r.Hash[:], micros(r.At), micros(r.ExpiresAt), r.Presented[:], micros(r.OldUntil), r.KeyID)
 		if err != nil {
 			return err
@@ -165,14 +171,10 @@ func (s *Store) RenewKey(ctx context.Context, r site.Renewal) ([]userkeys.KeyHas
 		if n == 0 {
 			return userkeys.ErrInvalidKey
 		}
-		concerned = append(hashes([]keyRow{before}), r.Hash)
-		if err := audit(c, keyEvents([]keyRow{before}, site.AuditEvent{At: r.At, Caller: r.Caller, Action: actionKeyRenewed})...); err != nil {
+		event := site.AuditEvent{At: r.At, Caller: r.Caller, Action: actionKeyRenewed}
+		if err := audit(c, keyEvents(before, event)...); err != nil {
 			return err
 		}
-		return raise(c, r.At, concerned)
+		return raise(c, r.At, append(hashes(before), r.Hash))
 	})
-	if err != nil {
-		return nil, err
-	}
-	return concerned, nil
 }

@@ -23,21 +23,19 @@ const (
 // Refusals: [userkeys.ConsentGone]; [userkeys.NotFound] without the user;
 // [userkeys.Conflict] for too many live keys or, with [ReasonHashTaken], a
 // hash that exists; [userkeys.RateLimited]. A bound of 0 is none.
-func (s *Store) Grant(ctx context.Context, g site.Grant) (site.UserAPIKey, []userkeys.KeyHash, error) {
+func (s *Store) Grant(ctx context.Context, g site.Grant) (site.UserAPIKey, error) {
 	if err := checkGrant(g); err != nil {
-		return site.UserAPIKey{}, nil, err
+		return site.UserAPIKey{}, err
 	}
 	var key site.UserAPIKey
-	var removed []userkeys.KeyHash
 	err := s.write(ctx, func(c conn) error {
-		var err error
-		key, removed, err = s.grant(c, g)
-		return err
+		key = g.Key
+		return s.grant(c, g, &key)
 	})
 	if err != nil {
-		return site.UserAPIKey{}, nil, err
+		return site.UserAPIKey{}, err
 	}
-	return key, removed, nil
+	return key, nil
 }
 
 func checkGrant(g site.Grant) error {
@@ -64,32 +62,44 @@ func checkGrant(g site.Grant) error {
 	return checkText(k.ApplicationName, k.PushURL, k.PublicKey, string(k.Padding), string(g.Caller.Kind()), g.Caller.Address)
 }
 
-func (s *Store) grant(c conn, g site.Grant) (site.UserAPIKey, []userkeys.KeyHash, error) {
-	key := g.Key
-	var replaced []keyRow
-	for _, step := range []func() error{
-		// One grant of a user at a time: what is counted below stays true.
-		func() error { return s.lockUser(c, key.UserID) },
-		func() error { return consumeConsent(c, g) },
-		func() error { return holdRecent(c, g) },
-		func() (err error) {
-			replaced, err = s.clientFor(c, &key)
-			return err
-		},
-		func() error { return holdLive(c, key.UserID, key.CreatedAt, g.MaxKeys) },
-		func() error { return insertKey(c, &key, replaced) },
-		func() error { return authorizeDevice(c, g) },
-		func() error { return carrySessions(c, replaced, key) },
-		func() error { return keepAnswer(c, g, key) },
-		func() error { return putOneTimePassword(c, oneTimeOf(g, key)) },
-		func() error { return audit(c, grantEvents(g, key, replaced)...) },
-		func() error { return raise(c, key.CreatedAt, hashes(replaced)) },
-	} {
-		if err := step(); err != nil {
-			return site.UserAPIKey{}, nil, err
-		}
+// grant writes g, and what key becomes by it.
+func (s *Store) grant(c conn, g site.Grant, key *site.UserAPIKey) error {
+	// One grant of a user at a time: what is counted below stays true.
+	if err := s.lockUser(c, key.UserID); err != nil {
+		return err
 	}
-	return key, hashes(replaced), nil
+	if err := consumeConsent(c, g); err != nil {
+		return err
+	}
+	if err := holdRecent(c, g); err != nil {
+		return err
+	}
+	replaced, err := s.clientFor(c, key)
+	if err != nil {
+		return err
+	}
+	if err := holdLive(c, key.UserID, key.CreatedAt, g.MaxKeys); err != nil {
+		return err
+	}
+	if err := insertKey(c, key, replaced); err != nil {
+		return err
+	}
+	if err := authorizeDevice(c, g); err != nil {
+		return err
+	}
+	if err := carrySessions(c, replaced, *key); err != nil {
+		return err
+	}
+	if err := keepAnswer(c, g, *key); err != nil {
+		return err
+	}
+	if err := putOneTimePassword(c, oneTimeOf(g, *key)); err != nil {
+		return err
+	}
+	if err := audit(c, grantEvents(g, *key, replaced)...); err != nil {
+		return err
+	}
+	return raise(c, key.CreatedAt, hashes(replaced))
 }
 
 // lockOwner locks the owner of a key, then the key itself: the order of locks everywhere.

@@ -52,12 +52,12 @@ func keyEvents(keys []keyRow, e site.AuditEvent) []site.AuditEvent {
 // revocation takes the place of any other, and its owner's that of the app. It goes through even where the audit
 // log cannot be written: to stop access must not depend on a log. The events
 // are then kept and written as soon as they can be.
-func (s *Store) Revoke(ctx context.Context, r site.Revocation) ([]userkeys.KeyHash, error) {
+func (s *Store) Revoke(ctx context.Context, r site.Revocation) (int, error) {
 	if err := checkText(string(r.By), string(r.Caller.Kind()), r.Caller.Address); err != nil {
-		return nil, err
+		return 0, err
 	}
 	if r.By == "" {
-		return nil, userkeys.Errorf(userkeys.InvalidParameters, "a revocation must say by whom")
+		return 0, userkeys.Errorf(userkeys.InvalidParameters, "a revocation must say by whom")
 	}
 	var revoked []keyRow
 	var unwritten []site.AuditEvent
@@ -78,10 +78,10 @@ func (s *Store) Revoke(ctx context.Context, r site.Revocation) ([]userkeys.KeyHa
 		return raise(c, r.At, hashes(revoked))
 	})
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	s.kept.add(unwritten)
-	return hashes(revoked), nil
+	return len(revoked), nil
 }
 
 // endSignIns ends the sessions that apps began with their keys, and takes back what may still sign them in. An app that
@@ -151,50 +151,42 @@ func lockKeys(c conn, lock, condition string, args ...any) error {
 // returns its hash. A key that is not revoked stays as it is. [userkeys.NotFound]
 // if the key is gone; [userkeys.Conflict] if it was revoked in another way meanwhile, or, with
 // [ReasonTooManyKeys], if the owner has as many live keys as they may have.
-func (s *Store) UndoRevoke(ctx context.Context, u site.Undo) (userkeys.KeyHash, error) {
+func (s *Store) UndoRevoke(ctx context.Context, u site.Undo) error {
 	if err := checkCaller(u.Caller); err != nil {
-		return userkeys.KeyHash{}, err
-	}
-	var hash userkeys.KeyHash
-	err := s.write(ctx, func(c conn) error {
-		var err error
-		hash, err = s.undoRevoke(c, u)
 		return err
-	})
-	if err != nil {
-		return userkeys.KeyHash{}, err
 	}
-	return hash, nil
+	return s.write(ctx, func(c conn) error { return s.undoRevoke(c, u) })
 }
 
 // undoRevoke locks the owner and the key first, so that what is counted and
 // what was decided on is still so when the key lives again.
-func (s *Store) undoRevoke(c conn, u site.Undo) (userkeys.KeyHash, error) {
+func (s *Store) undoRevoke(c conn, u site.Undo) error {
 	if err := s.lockOwner(c, u.Key.ID); err != nil {
-		return userkeys.KeyHash{}, err
+		return err
 	}
 	key, err := one(c, scanKey, "SELECT "+keyColumns+keyTables+" WHERE k.id = $1", u.Key.ID)
 	if err != nil {
-		return userkeys.KeyHash{}, notFound(err, "key")
+		return notFound(err, "key")
 	}
 	if key.RevokedBy == "" {
-		return key.Hash, nil
+		return nil
 	}
 	if key.RevokedBy != u.Key.RevokedBy || !key.RevokedAt.Equal(u.Key.RevokedAt) {
-		return userkeys.KeyHash{}, userkeys.Errorf(userkeys.Conflict, "this key was revoked once more at the same time; look again")
+		return userkeys.Errorf(userkeys.Conflict, "this key was revoked once more at the same time; look again")
 	}
 	if err := holdLive(c, key.UserID, u.At, u.MaxKeys); err != nil {
-		return userkeys.KeyHash{}, err
+		return err
 	}
-	undone, err := all(c, scanKeyRow, "UPDATE userkeys_keys SET revoked_at = 0, revoked_by = '' WHERE id = $1 RETURNING "+keyRowColumns, key.ID)
+	undone, err := all(c, scanKeyRow, `UPDATE userkeys_keys SET revoked_at = 0, revoked_by = ''
+		WHERE id = $1 RETURNING `+keyRowColumns, key.ID)
 	if err != nil {
-		return userkeys.KeyHash{}, err
+		return err
 	}
-	err = audit(c, keyEvents(undone, site.AuditEvent{At: u.At, Caller: u.Caller, Action: actionRevocationUndone})...)
-	if err != nil {
-		return userkeys.KeyHash{}, err
+	event := site.AuditEvent{At: u.At, Caller: u.Caller, Action: actionRevocationUndone}
+	if err := audit(c, keyEvents(undone, event)...); err != nil {
+		return err
 	}
-	return key.Hash, raise(c, u.At, hashes(undone))
+	return raise(c, u.At, hashes(undone))
 }
 
 // RevokeStale revokes live keys last used before unusedBefore and those
