@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	adminKeyColumns = `k.id, k.description, k.hash, k.user_id, COALESCE(u.username, ''), k.created_at, k.last_used_at, k.revoked_at,
+	adminKeyColumns = `k.id, k.description, k.hash, k.user_id, COALESCE(u.username, ''), k.created_at, k.last_used_at,
+		k.revoked_at,
 		k.permissions, k.expires_at`
 	adminKeyTables = ` FROM userkeys_admin_keys k LEFT JOIN userkeys_users u ON u.id = k.user_id`
 )
@@ -51,8 +52,10 @@ func (s *Store) CreateAdminKey(ctx context.Context, k site.AdminAPIKey, by site.
 			}
 			made.Username, as = name, name
 		}
-		id, err := one(c, scanInt, `INSERT INTO userkeys_admin_keys (description, hash, user_id, created_at, last_used_at, revoked_at, permissions, expires_at)
-			VALUES ($1, $2, $3, $4, 0, 0, $5, $6) RETURNING id`, k.Description, k.Hash[:], user, micros(k.CreatedAt), k.Permissions.String(), micros(k.ExpiresAt))
+		id, err := one(c, scanInt, `INSERT INTO userkeys_admin_keys (description, hash, user_id, created_at, last_used_at,
+			revoked_at, permissions, expires_at)
+			VALUES ($1, $2, $3, $4, 0, 0, $5, $6) RETURNING id`, k.Description, k.Hash[:], user, micros(k.CreatedAt),
+			k.Permissions.String(), micros(k.ExpiresAt))
 		if err != nil {
 			return err
 		}
@@ -107,7 +110,8 @@ func (s *Store) RevokeAdminKey(ctx context.Context, id int64, act site.Act) erro
 		return err
 	}
 	return s.writeUrgent(ctx, func(c conn) error {
-		n, err := c.exec("UPDATE userkeys_admin_keys SET revoked_at = $1 WHERE id = $2 AND revoked_at = 0", micros(act.At), id)
+		n, err := c.exec("UPDATE userkeys_admin_keys SET revoked_at = $1 WHERE id = $2 "+
+			"AND revoked_at = 0", micros(act.At), id)
 		if err != nil {
 			return err
 		}
@@ -116,7 +120,8 @@ func (s *Store) RevokeAdminKey(ctx context.Context, id int64, act site.Act) erro
 			return notFound(err, "admin API key")
 		}
 		return audit(c, site.AuditEvent{
-			At: act.At, Caller: act.By, Action: actionAdminKeyRevoked, UserID: k.UserID, Detail: fmt.Sprintf("admin key %d: %s", id, k.Description),
+			At: act.At, Caller: act.By, Action: actionAdminKeyRevoked, UserID: k.UserID,
+			Detail: fmt.Sprintf("admin key %d: %s", id, k.Description),
 		})
 	})
 }
@@ -124,7 +129,8 @@ func (s *Store) RevokeAdminKey(ctx context.Context, id int64, act site.Act) erro
 // TouchAdminKey remembers when an admin API key was used last. It never goes back.
 func (s *Store) TouchAdminKey(ctx context.Context, id int64, usedAt time.Time) error {
 	return s.write(ctx, func(c conn) error {
-		_, err := c.exec("UPDATE userkeys_admin_keys SET last_used_at = $1 WHERE id = $2 AND last_used_at < $1", micros(usedAt), id)
+		_, err := c.exec("UPDATE userkeys_admin_keys SET last_used_at = $1 WHERE id = $2 "+
+			"AND last_used_at < $1", micros(usedAt), id)
 		return err
 	})
 }

@@ -22,16 +22,21 @@ func (s *Store) CreateClient(ctx context.Context, cl site.Client, by site.Caller
 		return err
 	}
 	return s.write(ctx, func(c conn) error {
-		n, err := c.exec(`INSERT INTO userkeys_clients (client_id, application_name, public_key, public_key_hash, auth_redirect, scopes, created_at)
+		n, err := c.exec(`INSERT INTO userkeys_clients (client_id, application_name, public_key, public_key_hash,
+			auth_redirect, scopes, created_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (client_id) DO NOTHING`,
-			cl.ClientID, cl.ApplicationName, cl.PublicKey, secretHash(cl.PublicKey), cl.AuthRedirect, cl.Scopes.String(), micros(cl.CreatedAt))
+			cl.ClientID, cl.ApplicationName, cl.PublicKey, secretHash(cl.PublicKey), cl.AuthRedirect, cl.Scopes.String(),
+			micros(cl.CreatedAt))
 		if err == nil && n == 0 {
 			return userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
 		}
 		if err != nil {
 			return err
 		}
-		return audit(c, site.AuditEvent{At: cl.CreatedAt, Caller: by, Action: actionClientRegistered, ClientID: cl.ClientID, Detail: cl.Scopes.String()})
+		return audit(c, site.AuditEvent{
+			At: cl.CreatedAt, Caller: by, Action: actionClientRegistered, ClientID: cl.ClientID,
+			Detail: cl.Scopes.String(),
+		})
 	})
 }
 
@@ -42,7 +47,8 @@ func (s *Store) ClientByPublicKey(ctx context.Context, publicKey, authRedirect s
 		return site.Client{}, err
 	}
 	return read(ctx, s, func(c conn) (site.Client, error) {
-		cl, err := one(c, scanClient, "SELECT "+clientColumns+` FROM userkeys_clients WHERE public_key_hash = $1 AND public_key = $2
+		cl, err := one(c, scanClient, "SELECT "+clientColumns+` FROM userkeys_clients WHERE public_key_hash = $1
+			AND public_key = $2
 			ORDER BY CASE WHEN auth_redirect = $3 THEN 0 ELSE 1 END, id LIMIT 1`, secretHash(publicKey), publicKey, authRedirect)
 		return cl, notFound(err, "client")
 	})
@@ -59,7 +65,8 @@ func (s *Store) ReleaseClients(ctx context.Context, unusedSince, at time.Time) (
 		var released []site.Client
 		err := s.write(ctx, func(c conn) error {
 			var err error
-			released, err = all(c, scanClient, "SELECT "+clientColumns+" FROM userkeys_clients WHERE "+unused+" ORDER BY id LIMIT $2"+s.diff.lockGone, micros(unusedSince), jobBatch)
+			released, err = all(c, scanClient, "SELECT "+clientColumns+" FROM userkeys_clients WHERE "+unused+" "+
+				"ORDER BY id LIMIT $2"+s.diff.lockGone, micros(unusedSince), jobBatch)
 			if err != nil || len(released) == 0 {
 				return err
 			}
@@ -86,7 +93,8 @@ func (s *Store) releaseClients(c conn, released []site.Client, at time.Time) err
 		}
 		gone = append(gone, hashes(keys)...)
 		events = append(events, site.AuditEvent{
-			At: at, Caller: system, Action: actionClientReleased, ClientID: cl.ClientID, Detail: fmt.Sprintf("not used for long; %d keys", len(keys)),
+			At: at, Caller: system, Action: actionClientReleased, ClientID: cl.ClientID,
+			Detail: fmt.Sprintf("not used for long; %d keys", len(keys)),
 		})
 	}
 	if err := audit(c, events...); err != nil {

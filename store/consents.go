@@ -27,7 +27,8 @@ func scanConsent(r row) (site.Consent, error) {
 const maxConsents = 20
 
 func consentGone() error {
-	return userkeys.Errorf(userkeys.ConsentGone, "this request was answered already, or has expired; go back to the app and start again")
+	return userkeys.Errorf(userkeys.ConsentGone, "this request was answered already, or has expired; go back to the "+
+		"app and start again")
 }
 
 // CreateConsent remembers a question to a user, by the hash of its id.
@@ -61,7 +62,8 @@ func (s *Store) CreateConsent(ctx context.Context, c site.Consent) error {
 			return err
 		}
 		_, err = tx.exec(`DELETE FROM userkeys_consents WHERE user_id = $1 AND id_hash NOT IN (
-			SELECT id_hash FROM userkeys_consents WHERE user_id = $1 ORDER BY created_at DESC, id_hash LIMIT $2)`, c.UserID, maxConsents)
+			SELECT id_hash FROM userkeys_consents WHERE user_id = $1 ORDER BY created_at DESC, id_hash
+				LIMIT $2)`, c.UserID, maxConsents)
 		return err
 	})
 }
@@ -69,7 +71,8 @@ func (s *Store) CreateConsent(ctx context.Context, c site.Consent) error {
 // Consent finds an open question, also one that is too old to be answered. [userkeys.ConsentGone].
 func (s *Store) Consent(ctx context.Context, id string) (site.Consent, error) {
 	return read(ctx, s, func(c conn) (site.Consent, error) {
-		consent, err := one(c, scanConsent, "SELECT "+consentColumns+" FROM userkeys_consents WHERE id_hash = $1", secretHash(id))
+		consent, err := one(c, scanConsent, "SELECT "+consentColumns+" FROM userkeys_consents "+
+			"WHERE id_hash = $1", secretHash(id))
 		if isNoRows(err) {
 			return site.Consent{}, consentGone()
 		}
@@ -85,7 +88,8 @@ func (s *Store) DeleteConsent(ctx context.Context, id string, act site.Act) erro
 		return err
 	}
 	return s.write(ctx, func(c conn) error {
-		consent, err := one(c, scanConsent, "DELETE FROM userkeys_consents WHERE id_hash = $1 RETURNING "+consentColumns, secretHash(id))
+		consent, err := one(c, scanConsent, "DELETE FROM userkeys_consents WHERE id_hash = $1 "+
+			"RETURNING "+consentColumns, secretHash(id))
 		if err != nil && !isNoRows(err) {
 			return err
 		}

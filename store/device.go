@@ -23,7 +23,8 @@ func scanDevice(r row) (site.DeviceGrant, error) {
 }
 
 func deviceGone() error {
-	return userkeys.Errorf(userkeys.ConsentGone, "this code is not known, was answered already, or has expired; start again on the device")
+	return userkeys.Errorf(userkeys.ConsentGone, "this code is not known, was answered already, or has expired; "+
+		"start again on the device")
 }
 
 // CreateDeviceGrant remembers a device authorization by the hashes of its
@@ -46,9 +47,11 @@ func (s *Store) CreateDeviceGrant(ctx context.Context, d site.DeviceGrant) error
 		if err := roomForDevice(c, d.CreatedAt); err != nil {
 			return err
 		}
-		n, err := c.exec(`INSERT INTO userkeys_device_grants (device_hash, user_code_hash, request_hash, request, ip, state, user_id, session, payload, created_at, expires_at)
+		n, err := c.exec(`INSERT INTO userkeys_device_grants (device_hash, user_code_hash, request_hash, request, ip,
+			state, user_id, session, payload, created_at, expires_at)
 			VALUES ($1, $2, $3, $4, $5, 'pending', 0, '', '', $6, $7) ON CONFLICT DO NOTHING`,
-			secretHash(d.DeviceCode), secretHash(d.UserCode), secretHash(d.RequestToken), string(request), d.IP, micros(d.CreatedAt), micros(d.ExpiresAt))
+			secretHash(d.DeviceCode), secretHash(d.UserCode), secretHash(d.RequestToken), string(request), d.IP,
+			micros(d.CreatedAt), micros(d.ExpiresAt))
 		if err == nil && n == 0 {
 			return userkeys.Errorf(userkeys.Conflict, "this code is taken")
 		}
@@ -61,10 +64,12 @@ const maxOpenDevices = 20_000
 
 // roomForDevice removes some of what is over, so that nothing piles up between two clean-ups, and holds the bound.
 func roomForDevice(c conn, now time.Time) error {
-	if _, err := c.exec("DELETE FROM userkeys_device_grants WHERE device_hash IN (SELECT device_hash FROM userkeys_device_grants WHERE expires_at <= $1 LIMIT 20)", micros(now)); err != nil {
+	if _, err := c.exec("DELETE FROM userkeys_device_grants WHERE device_hash IN (SELECT device_hash "+
+		"FROM userkeys_device_grants WHERE expires_at <= $1 LIMIT 20)", micros(now)); err != nil {
 		return err
 	}
-	_, err := one(c, scanInt, "SELECT created_at FROM userkeys_device_grants ORDER BY expires_at LIMIT 1 OFFSET $1", maxOpenDevices)
+	_, err := one(c, scanInt, "SELECT created_at FROM userkeys_device_grants ORDER BY expires_at "+
+		"LIMIT 1 OFFSET $1", maxOpenDevices)
 	switch {
 	case isNoRows(err):
 		return nil
@@ -72,7 +77,8 @@ func roomForDevice(c conn, now time.Time) error {
 		return err
 	}
 	return &userkeys.Error{
-		Code: userkeys.RateLimited, Public: "too many devices ask at once; try again in a few minutes", Reason: "limit: open device authorizations", RetryAfter: time.Minute,
+		Code: userkeys.RateLimited, Public: "too many devices ask at once; try again in a few minutes",
+		Reason: "limit: open device authorizations", RetryAfter: time.Minute,
 	}
 }
 
@@ -92,7 +98,8 @@ func (s *Store) DeviceGrantByApproval(ctx context.Context, token string, now tim
 
 func (s *Store) openDevice(ctx context.Context, column, secret string, now time.Time) (site.DeviceGrant, error) {
 	return read(ctx, s, func(c conn) (site.DeviceGrant, error) {
-		d, err := one(c, scanDevice, "SELECT "+deviceColumns+" FROM userkeys_device_grants WHERE "+column+" = $1 AND "+openDevice+"$2", secretHash(secret), micros(now))
+		d, err := one(c, scanDevice, "SELECT "+deviceColumns+" FROM userkeys_device_grants WHERE "+column+" = $1 "+
+			"AND "+openDevice+"$2", secretHash(secret), micros(now))
 		if isNoRows(err) {
 			err = deviceGone()
 		}
@@ -135,7 +142,8 @@ func authorizeDevice(c conn, g site.Grant) error {
 	if d == nil {
 		return nil
 	}
-	n, err := c.exec(`UPDATE userkeys_device_grants SET state = 'authorized', payload = $1, expires_at = $2, approval_hash = NULL
+	n, err := c.exec(`UPDATE userkeys_device_grants SET state = 'authorized', payload = $1, expires_at = $2,
+		approval_hash = NULL
 		WHERE approval_hash = $3 AND user_id = $4 AND session = $5 AND `+openDevice+`$6`,
 		d.Payload, micros(d.Until), secretHash(d.Approval), g.Key.UserID, d.Session, micros(g.Key.CreatedAt))
 	if err == nil && n == 0 {
@@ -171,7 +179,8 @@ func (s *Store) DenyDeviceGrant(ctx context.Context, approval string, act site.A
 func (s *Store) PollDeviceGrant(ctx context.Context, deviceCode string, now time.Time) (site.DeviceGrant, error) {
 	h := secretHash(deviceCode)
 	d, err := read(ctx, s, func(c conn) (site.DeviceGrant, error) {
-		d, err := one(c, scanDevice, "SELECT "+deviceColumns+" FROM userkeys_device_grants WHERE device_hash = $1 AND expires_at > $2", h, micros(now))
+		d, err := one(c, scanDevice, "SELECT "+deviceColumns+" FROM userkeys_device_grants WHERE device_hash = $1 "+
+			"AND expires_at > $2", h, micros(now))
 		if isNoRows(err) {
 			err = deviceGone()
 		}
@@ -182,7 +191,8 @@ func (s *Store) PollDeviceGrant(ctx context.Context, deviceCode string, now time
 	}
 	err = s.write(ctx, func(c conn) error {
 		var err error
-		d, err = one(c, scanDevice, "DELETE FROM userkeys_device_grants WHERE device_hash = $1 AND expires_at > $2 AND state <> 'pending' RETURNING "+deviceColumns, h, micros(now))
+		d, err = one(c, scanDevice, "DELETE FROM userkeys_device_grants WHERE device_hash = $1 AND expires_at > $2 "+
+			"AND state <> 'pending' RETURNING "+deviceColumns, h, micros(now))
 		if isNoRows(err) {
 			err = deviceGone()
 		}

@@ -59,7 +59,8 @@ func checkGrant(g site.Grant) error {
 			return err
 		}
 	}
-	return checkText(k.ApplicationName, k.PushURL, k.PublicKey, string(k.Padding), string(g.Caller.Kind()), g.Caller.Address)
+	return checkText(k.ApplicationName, k.PushURL, k.PublicKey, string(k.Padding), string(g.Caller.Kind()),
+		g.Caller.Address)
 }
 
 // grant writes g, and what key becomes by it.
@@ -135,7 +136,8 @@ func consumeConsent(c conn, g site.Grant) error {
 	if g.ConsentID == "" {
 		return nil
 	}
-	consent, err := one(c, scanConsent, "DELETE FROM userkeys_consents WHERE id_hash = $1 RETURNING "+consentColumns, secretHash(g.ConsentID))
+	consent, err := one(c, scanConsent, "DELETE FROM userkeys_consents WHERE id_hash = $1 "+
+		"RETURNING "+consentColumns, secretHash(g.ConsentID))
 	if err != nil && !isNoRows(err) {
 		return err
 	}
@@ -195,17 +197,21 @@ func (s *Store) clientFor(c conn, k *site.UserAPIKey) ([]keyRow, error) {
 	if client.Registered() {
 		k.ApplicationName = client.ApplicationName
 	}
-	return all(c, scanKeyRow, "DELETE FROM userkeys_keys WHERE user_id = $1 AND client = $2 RETURNING "+keyRowColumns, k.UserID, client.ID)
+	return all(c, scanKeyRow, "DELETE FROM userkeys_keys WHERE user_id = $1 AND client = $2 "+
+		"RETURNING "+keyRowColumns, k.UserID, client.ID)
 }
 
 func (s *Store) findOrMakeClient(c conn, k site.UserAPIKey) (site.Client, error) {
 	for i := 1; ; i++ {
-		_, err := c.exec(`INSERT INTO userkeys_clients (client_id, application_name, public_key, auth_redirect, scopes, created_at)
-			VALUES ($1, $2, '', '', '', $3) ON CONFLICT (client_id) DO NOTHING`, k.ClientID, k.ApplicationName, micros(k.CreatedAt))
+		_, err := c.exec(`INSERT INTO userkeys_clients (client_id, application_name, public_key, auth_redirect, scopes,
+			created_at)
+			VALUES ($1, $2, '', '', '', $3) ON CONFLICT (client_id) DO NOTHING`, k.ClientID, k.ApplicationName,
+			micros(k.CreatedAt))
 		if err != nil {
 			return site.Client{}, err
 		}
-		client, err := one(c, scanClient, "SELECT "+clientColumns+" FROM userkeys_clients WHERE client_id = $1"+s.diff.keepRow, k.ClientID)
+		client, err := one(c, scanClient, "SELECT "+clientColumns+" FROM userkeys_clients "+
+			"WHERE client_id = $1"+s.diff.keepRow, k.ClientID)
 		if !isNoRows(err) || i == attempts {
 			return client, err
 		}
@@ -225,7 +231,8 @@ func insertKey(c conn, k *site.UserAPIKey, replaced []keyRow) error {
 			public_key, padding, lifetime)
 		SELECT $1, c.id, $2, 1, $8, $3, $4, $5, $6, 0, '', $9, $10, $11 FROM userkeys_clients c WHERE c.client_id = $7
 		ON CONFLICT DO NOTHING RETURNING id`,
-		k.UserID, k.Hash[:], k.Scopes.String(), k.PushURL, micros(k.CreatedAt), micros(k.ExpiresAt), k.ClientID, k.ApplicationName,
+		k.UserID, k.Hash[:], k.Scopes.String(), k.PushURL, micros(k.CreatedAt), micros(k.ExpiresAt), k.ClientID,
+		k.ApplicationName,
 		k.PublicKey, string(k.Padding), k.Lifetime.Microseconds())
 	if isNoRows(err) {
 		return taken

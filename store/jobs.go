@@ -14,7 +14,8 @@ import (
 // took it is gone by then, it is due at until.
 func (s *Store) ClaimJob(ctx context.Context, name string, at, until time.Time) (bool, error) {
 	return s.changesOne(ctx, `INSERT INTO userkeys_jobs (name, due_at) VALUES ($1, $3)
-		ON CONFLICT (name) DO UPDATE SET due_at = excluded.due_at WHERE userkeys_jobs.due_at <= $2`, name, micros(at), micros(until))
+		ON CONFLICT (name) DO UPDATE SET due_at = excluded.due_at WHERE userkeys_jobs.due_at <= $2`, name, micros(at),
+		micros(until))
 }
 
 // FinishJob says when a job is due again.
@@ -32,7 +33,8 @@ func (s *Store) Mark(ctx context.Context, name string, value []byte) ([]byte, er
 		return have, err
 	}
 	err = s.write(ctx, func(c conn) error {
-		if _, err := c.exec("INSERT INTO userkeys_marks (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, value); err != nil {
+		if _, err := c.exec("INSERT INTO userkeys_marks (name, value) VALUES ($1, $2) "+
+			"ON CONFLICT DO NOTHING", name, value); err != nil {
 			return err
 		}
 		var err error
@@ -57,7 +59,8 @@ func (s *Store) Marked(ctx context.Context, name string) ([]byte, error) {
 func (s *Store) Remark(ctx context.Context, name string, value []byte, act site.Act) error {
 	return s.write(ctx, func(c conn) error {
 		// Where it is this value already, or was none, nothing is replaced.
-		if _, err := c.exec("INSERT INTO userkeys_marks (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, value); err != nil {
+		if _, err := c.exec("INSERT INTO userkeys_marks (name, value) VALUES ($1, $2) "+
+			"ON CONFLICT DO NOTHING", name, value); err != nil {
 			return err
 		}
 		n, err := c.exec("UPDATE userkeys_marks SET value = $2 WHERE name = $1 AND value <> $2", name, value)

@@ -131,7 +131,8 @@ func (s *Store) RecordUses(ctx context.Context, uses []site.KeyUse) error {
 			args := make([]any, 0, 3*len(chunk))
 			for i, u := range chunk {
 				n := strconv.Itoa
-				values[i] = "(CAST($" + n(3*i+1) + " AS BIGINT), CAST($" + n(3*i+2) + " AS BIGINT), CAST($" + n(3*i+3) + " AS " + s.diff.names["bytes"] + "))"
+				values[i] = "(CAST($" + n(3*i+1) + " AS BIGINT), CAST($" + n(3*i+2) + " AS BIGINT), CAST($" + n(3*i+3) + " AS " +
+					s.diff.names["bytes"] + "))"
 				args = append(args, u.KeyID, micros(u.LastUsedAt), blob(u.Day))
 			}
 			_, err := c.exec(`WITH v (id, at, day) AS (VALUES `+strings.Join(values, ",")+`)

@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	writtenColumns      = `notification_type, is_read, high_priority, topic_id, post_number, slug, fancy_title, data, created_at`
+	writtenColumns = `notification_type, is_read, high_priority, topic_id, post_number, slug, fancy_title, data,
+		created_at`
 	notificationColumns = `id, user_id, ` + writtenColumns + `, ` + notificationPosition
 	// Notifications that were written before positions were kept stand at their id.
 	notificationPosition = `CASE WHEN position = 0 THEN id ELSE position END AS position`
@@ -21,7 +22,8 @@ func scanNotification(r row) (site.Notification, error) {
 	var n site.Notification
 	var read, urgent, created int64
 	var data string
-	err := r.Scan(&n.ID, &n.UserID, &n.Type, &read, &urgent, &n.TopicID, &n.PostNumber, &n.Slug, &n.FancyTitle, &data, &created, &n.Position)
+	err := r.Scan(&n.ID, &n.UserID, &n.Type, &read, &urgent, &n.TopicID, &n.PostNumber, &n.Slug, &n.FancyTitle, &data,
+		&created, &n.Position)
 	n.Read, n.HighPriority, n.Data, n.CreatedAt = read != 0, urgent != 0, []byte(data), fromMicros(created)
 	return n, err
 }
@@ -94,7 +96,10 @@ func listQuery(f site.NotificationFilter) (string, []any) {
 // listParts are the conditions of the parts of f's list. What they compare with is written
 // out: two of the indexes are partial ones.
 func listParts(f site.NotificationFilter) []string {
-	const read, unread, urgent, ordinary = " AND is_read = 1", " AND is_read = 0", " AND high_priority = 1", " AND high_priority = 0"
+	const (
+		read, unread     = " AND is_read = 1", " AND is_read = 0"
+		urgent, ordinary = " AND high_priority = 1", " AND high_priority = 0"
+	)
 	states := []string{read, unread}
 	switch {
 	case f.Read:
@@ -155,7 +160,8 @@ func (s *Store) NotificationCounts(ctx context.Context, userID int64) (site.Noti
 // looked at the list last, and which is now; 0 for none. [userkeys.NotFound].
 func (s *Store) NotificationMarker(ctx context.Context, userID int64) (seen, newest int64, err error) {
 	p, err := read(ctx, s, func(c conn) ([2]int64, error) {
-		p, err := one(c, scanPair, "SELECT seen_notification_id, "+newestNotification+" FROM userkeys_users WHERE id = $1", userID)
+		p, err := one(c, scanPair, "SELECT seen_notification_id, "+newestNotification+" FROM userkeys_users "+
+			"WHERE id = $1", userID)
 		return p, notFound(err, "user")
 	})
 	return p[0], p[1], err
@@ -231,8 +237,9 @@ func (in *inbox) read(c conn, m site.NotificationMark, upTo int64) (int, error) 
 	// Of one that is above the marker it is told that it counted as new.
 	w.args = append(w.args, in.seen)
 	seen := "$" + strconv.Itoa(len(w.args))
-	marked, err := all(c, scanGroup, `UPDATE userkeys_notifications SET is_read = 1 WHERE id IN (SELECT id FROM userkeys_notifications`+w.where()+
-		" LIMIT "+strconv.Itoa(markBatch)+") RETURNING notification_type, high_priority, 0, -1, CASE WHEN id > "+seen+" THEN -1 ELSE 0 END", w.args...)
+	marked, err := all(c, scanGroup, `UPDATE userkeys_notifications SET is_read = 1
+		WHERE id IN (SELECT id FROM userkeys_notifications`+w.where()+" LIMIT "+strconv.Itoa(markBatch)+`)
+		RETURNING notification_type, high_priority, 0, -1, CASE WHEN id > `+seen+" THEN -1 ELSE 0 END", w.args...)
 	if err != nil {
 		return 0, err
 	}

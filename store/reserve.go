@@ -45,7 +45,8 @@ func (s *Store) HasRoom(ctx context.Context) error {
 	}
 	const name = "room" // of a row that is deleted in its own transaction, and needs pages of its own until then
 	return s.write(ctx, func(c conn) error {
-		_, err := c.exec("INSERT INTO userkeys_marks (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, make([]byte, 1<<16))
+		_, err := c.exec("INSERT INTO userkeys_marks (name, value) VALUES ($1, $2) "+
+			"ON CONFLICT DO NOTHING", name, make([]byte, 1<<16))
 		if err == nil {
 			_, err = c.exec("DELETE FROM userkeys_marks WHERE name = $1", name)
 		}
@@ -96,8 +97,9 @@ func (r *reserve) admit() error {
 func (r *reserve) noRoom(err error) error {
 	r.full.Store(true)
 	e := &userkeys.Error{
-		Code: userkeys.Unavailable, Reason: ReasonDiskFull, Public: "the site cannot answer right now", RetryAfter: time.Second,
-		Err: fmt.Errorf("the disk of the database is full: %w", err),
+		Code: userkeys.Unavailable, Reason: ReasonDiskFull, Public: "the site cannot answer right now",
+		RetryAfter: time.Second,
+		Err:        fmt.Errorf("the disk of the database is full: %w", err),
 	}
 	return e
 }

@@ -17,7 +17,8 @@ type keyRow struct {
 	end        keyEnd
 }
 
-const keyRowColumns = `id, user_id, hash, old_hash, expires_at, revoked_by, (SELECT c.client_id FROM userkeys_clients c WHERE c.id = client)`
+const keyRowColumns = `id, user_id, hash, old_hash, expires_at, revoked_by,
+	(SELECT c.client_id FROM userkeys_clients c WHERE c.id = client)`
 
 func scanKeyRow(r row) (keyRow, error) {
 	var k keyRow
@@ -120,15 +121,16 @@ func (s *Store) revokeKeys(c conn, r site.Revocation) ([]keyRow, error) {
 	}
 	var out []keyRow
 	err := inChunks(unique(r.IDs), idsPerStatement, func(ids []int64) error {
-		wanted := make([]any, len(ids))
-		for i, id := range ids {
-			wanted[i] = id
-		}
-		if err := lockKeys(c, s.diff.lockRow, "id IN ("+list(1, len(ids))+")", wanted...); err != nil {
+		wanted := arguments(ids)
+		if err := lockKeys(c, s.diff.lockRow, "id"+in(1, len(ids)), wanted...); err != nil {
 			return err
 		}
-		args := append([]any{at, by, string(site.RevokedByAdmin), flag(r.By == site.RevokedByAdmin), flag(r.By == site.RevokedByOwner)}, wanted...)
-		rows, err := all(c, scanKeyRow, set+`id IN (`+list(6, len(ids))+`) AND (revoked_at = 0 OR (revoked_by <> $3 AND CAST($4 AS BIGINT) = 1)
+		args := append([]any{
+			at, by, string(site.RevokedByAdmin), flag(r.By == site.RevokedByAdmin),
+			flag(r.By == site.RevokedByOwner),
+		}, wanted...)
+		rows, err := all(c, scanKeyRow, set+`id IN (`+list(6, len(ids))+`) AND (revoked_at = 0 OR (revoked_by <> $3
+				AND CAST($4 AS BIGINT) = 1)
 			OR (revoked_by = 'app' AND CAST($5 AS BIGINT) = 1)) RETURNING `+keyRowColumns, args...)
 		out = append(out, rows...)
 		return err
@@ -192,16 +194,25 @@ func (s *Store) undoRevoke(c conn, u site.Undo) error {
 // RevokeStale revokes live keys last used before unusedBefore and those
 // created before createdBefore; a zero time revokes none. It returns how many.
 func (s *Store) RevokeStale(ctx context.Context, unusedBefore, createdBefore, at time.Time) (int, error) {
-	unused, err := s.revokeWhere(ctx, "COALESCE(w.last_used_at, k.created_at) < $3", unusedBefore, at, site.RevokedByUnused)
+	unused, err := s.revokeWhere(ctx, at, staleness{
+		"COALESCE(w.last_used_at, k.created_at) < $3", unusedBefore, site.RevokedByUnused,
+	})
 	if err != nil {
 		return unused, err
 	}
-	old, err := s.revokeWhere(ctx, "k.created_at < $3", createdBefore, at, site.RevokedByMaxLife)
+	old, err := s.revokeWhere(ctx, at, staleness{"k.created_at < $3", createdBefore, site.RevokedByMaxLife})
 	return unused + old, err
 }
 
-func (s *Store) revokeWhere(ctx context.Context, condition string, before, at time.Time, by site.RevokedBy) (int, error) {
-	if before.IsZero() {
+// staleness is a reason to revoke keys.
+type staleness struct {
+	condition string
+	before    time.Time // $3 of the condition
+	by        site.RevokedBy
+}
+
+func (s *Store) revokeWhere(ctx context.Context, at time.Time, why staleness) (int, error) {
+	if why.before.IsZero() {
 		return 0, nil
 	}
 	total, after := 0, int64(0)
@@ -209,11 +220,12 @@ func (s *Store) revokeWhere(ctx context.Context, condition string, before, at ti
 		var revoked []keyRow
 		err := s.write(ctx, func(c conn) error {
 			var err error
-			revoked, err = all(c, scanKeyRow, `UPDATE userkeys_keys SET revoked_at = $1, revoked_by = $2 WHERE revoked_at = 0 AND id IN (
+			revoked, err = all(c, scanKeyRow, `UPDATE userkeys_keys SET revoked_at = $1, revoked_by = $2
+				WHERE revoked_at = 0 AND id IN (
 				SELECT k.id FROM userkeys_keys k LEFT JOIN userkeys_key_uses w ON w.key_id = k.id
-				WHERE `+condition+` AND k.revoked_at = 0 AND (k.expires_at = 0 OR k.expires_at > $4) AND k.id > $5
+				WHERE `+why.condition+` AND k.revoked_at = 0 AND (k.expires_at = 0 OR k.expires_at > $4) AND k.id > $5
 				ORDER BY k.id LIMIT $6) RETURNING `+keyRowColumns,
-				micros(at), string(by), micros(before), micros(at), after, jobBatch)
+				micros(at), string(why.by), micros(why.before), micros(at), after, jobBatch)
 			if err != nil || len(revoked) == 0 {
 				return err
 			}
@@ -221,7 +233,7 @@ func (s *Store) revokeWhere(ctx context.Context, condition string, before, at ti
 				return err
 			}
 			err = audit(c, keyEvents(revoked, site.AuditEvent{
-				At: at, Caller: site.Caller{As: site.CallerSystem}, Action: actionKeyRevoked, Detail: string(by),
+				At: at, Caller: site.Caller{As: site.CallerSystem}, Action: actionKeyRevoked, Detail: string(why.by),
 			})...)
 			if err != nil {
 				return err

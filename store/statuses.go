@@ -33,7 +33,8 @@ func (s *Store) SetUserStatus(ctx context.Context, userID int64, u site.UserStat
 	found, err := s.changesOne(ctx, `INSERT INTO userkeys_user_statuses (user_id, emoji, description, set_at, ends_at)
 		SELECT id, $2, $3, $4, $5 FROM userkeys_users WHERE id = $1
 		ON CONFLICT (user_id) DO UPDATE SET emoji = excluded.emoji, description = excluded.description,
-			set_at = excluded.set_at, ends_at = excluded.ends_at`, userID, u.Emoji, u.Description, micros(u.SetAt), micros(u.EndsAt))
+			set_at = excluded.set_at, ends_at = excluded.ends_at`, userID, u.Emoji, u.Description, micros(u.SetAt),
+		micros(u.EndsAt))
 	if err == nil && !found {
 		err = userkeys.Errorf(userkeys.NotFound, "there is no such user")
 	}

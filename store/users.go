@@ -82,7 +82,10 @@ func (s *Store) CreateUser(ctx context.Context, a site.Account, by site.Caller) 
 			return err
 		}
 		u.ID = id
-		return audit(c, site.AuditEvent{At: u.CreatedAt, Caller: by, Action: actionUserCreated, UserID: id, Detail: u.Username})
+		return audit(c, site.AuditEvent{
+			At: u.CreatedAt, Caller: by, Action: actionUserCreated, UserID: id,
+			Detail: u.Username,
+		})
 	})
 	if err != nil {
 		return site.User{}, err
@@ -91,8 +94,9 @@ func (s *Store) CreateUser(ctx context.Context, a site.Account, by site.Caller) 
 	return u, nil
 }
 
-// FindOrCreateUser is the user with u's name, or a new one as u who is active: what a site with accounts of its own calls when
-// somebody signs in. A user who is there already stays as they are, suspended ones too; [Store.UpdateUser] changes them.
+// FindOrCreateUser returns the user with u's name, or makes one as u who is active. A site with accounts of its own calls
+// it when somebody signs in. A user who exists is not changed, suspended or not; [Store.UpdateUser] does that.
+//
 // Errors: those of [Store.CreateUser].
 func (s *Store) FindOrCreateUser(ctx context.Context, u site.User, by site.Caller) (site.User, error) {
 	found, err := s.UserNamed(ctx, u.Username)
@@ -149,7 +153,10 @@ func (s *Store) updateUser(ctx context.Context, same func(site.User) bool, u sit
 			return err
 		}
 		if !same(old) {
-			return &userkeys.Error{Code: userkeys.Conflict, Reason: ReasonChanged, Public: "somebody else changed this user at the same time; look again"}
+			return &userkeys.Error{
+				Code: userkeys.Conflict, Reason: ReasonChanged,
+				Public: "somebody else changed this user at the same time; look again",
+			}
 		}
 		n, err := c.exec(`UPDATE userkeys_users SET username = $1, username_key = $2, name = $3, email = $4, email_key = $5,
 			trust_level = $6, admin = $7, moderator = $8, active = $9, group_names = $10, suspended_at = $11, last_seen_at = $12
@@ -161,7 +168,10 @@ func (s *Store) updateUser(ctx context.Context, same func(site.User) bool, u sit
 		if n == 0 {
 			return nameTaken()
 		}
-		err = audit(c, site.AuditEvent{At: act.At, Caller: act.By, Action: actionUserUpdated, UserID: u.ID, Detail: whatChanged(old, u)})
+		err = audit(c, site.AuditEvent{
+			At: act.At, Caller: act.By, Action: actionUserUpdated, UserID: u.ID,
+			Detail: whatChanged(old, u),
+		})
 		if err != nil {
 			return err
 		}
@@ -187,7 +197,8 @@ func (s *Store) lockForChange(c conn, id int64, staysAdmin bool) (site.User, err
 	acting := func(u site.User) bool { return u.Admin && u.MayAct() }
 	others := slices.ContainsFunc(locked, func(u site.User) bool { return u.ID != id && acting(u) })
 	if acting(locked[i]) && !staysAdmin && !others {
-		return site.User{}, userkeys.Errorf(userkeys.Conflict, "this is the last active administrator; make another one first")
+		return site.User{}, userkeys.Errorf(userkeys.Conflict, "this is the last active administrator; make another one "+
+			"first")
 	}
 	return locked[i], nil
 }
@@ -216,7 +227,8 @@ func whatChanged(old, u site.User) string {
 	note(old.Admin != u.Admin, fmt.Sprintf("admin %t -> %t", old.Admin, u.Admin))
 	note(old.Moderator != u.Moderator, fmt.Sprintf("moderator %t -> %t", old.Moderator, u.Moderator))
 	note(old.Active != u.Active, fmt.Sprintf("active %t -> %t", old.Active, u.Active))
-	note(!slices.Equal(old.Groups, u.Groups), "groups "+strings.Join(old.Groups, groupSeparator)+" -> "+strings.Join(u.Groups, groupSeparator))
+	note(!slices.Equal(old.Groups, u.Groups), "groups "+strings.Join(old.Groups, groupSeparator)+" -> "+
+		strings.Join(u.Groups, groupSeparator))
 	note(old.SuspendedAt.IsZero() && !u.SuspendedAt.IsZero(), "suspended")
 	note(!old.SuspendedAt.IsZero() && u.SuspendedAt.IsZero(), "unsuspended")
 	return strings.Join(out, ", ")
@@ -245,7 +257,8 @@ func (s *Store) ReplacePassword(ctx context.Context, userID int64, old, hash str
 	if err := checkText(old, hash); err != nil {
 		return false, err
 	}
-	return s.changesOne(ctx, "UPDATE userkeys_users SET password_hash = $1 WHERE id = $2 AND password_hash = $3", hash, userID, old)
+	return s.changesOne(ctx, "UPDATE userkeys_users SET password_hash = $1 WHERE id = $2 "+
+		"AND password_hash = $3", hash, userID, old)
 }
 
 // DeleteUser removes the user with keys, consents and sessions. [userkeys.NotFound],
@@ -273,7 +286,10 @@ func (s *Store) DeleteUser(ctx context.Context, userID int64, act site.Act) erro
 			return err
 		}
 		detail := fmt.Sprintf("%s, with %d keys", u.Username, len(keys))
-		if err := audit(c, site.AuditEvent{At: act.At, Caller: act.By, Action: actionUserDeleted, UserID: userID, Detail: detail}); err != nil {
+		if err := audit(c, site.AuditEvent{
+			At: act.At, Caller: act.By, Action: actionUserDeleted, UserID: userID,
+			Detail: detail,
+		}); err != nil {
 			return err
 		}
 		return raise(c, act.At, hashes(keys))
@@ -298,7 +314,8 @@ func (s *Store) Account(ctx context.Context, name string) (site.Account, error) 
 		column = "email_key"
 	}
 	return read(ctx, s, func(c conn) (site.Account, error) {
-		a, err := one(c, scanAccount, "SELECT "+userColumns+", u.password_hash FROM userkeys_users u WHERE u."+column+" = $1", foldCase(name))
+		a, err := one(c, scanAccount, "SELECT "+userColumns+", u.password_hash FROM userkeys_users u "+
+			"WHERE u."+column+" = $1", foldCase(name))
 		return a, notFound(err, "user")
 	})
 }
@@ -309,7 +326,8 @@ func (s *Store) UserNamed(ctx context.Context, username string) (site.User, erro
 		return site.User{}, err
 	}
 	return read(ctx, s, func(c conn) (site.User, error) {
-		u, err := one(c, scanUser, "SELECT "+userColumns+" FROM userkeys_users u WHERE u.username_key = $1", foldCase(username))
+		u, err := one(c, scanUser, "SELECT "+userColumns+" FROM userkeys_users u WHERE u.username_key = $1",
+			foldCase(username))
 		return u, notFound(err, "user")
 	})
 }
@@ -338,7 +356,8 @@ func (s *Store) FindUsers(ctx context.Context, f site.UserFilter) ([]site.User, 
 // TouchUser remembers when a user was seen last. It never goes back.
 func (s *Store) TouchUser(ctx context.Context, userID int64, seenAt time.Time) error {
 	return s.write(ctx, func(c conn) error {
-		_, err := c.exec("UPDATE userkeys_users SET last_seen_at = $1 WHERE id = $2 AND last_seen_at < $1", micros(seenAt), userID)
+		_, err := c.exec("UPDATE userkeys_users SET last_seen_at = $1 WHERE id = $2 "+
+			"AND last_seen_at < $1", micros(seenAt), userID)
 		return err
 	})
 }

@@ -55,8 +55,8 @@ type guess struct {
 	network string // of the address, whatever is tried; empty where many people may share it
 }
 
-// newGuess finds the counters of a try: name is what was typed, in its canonical form, and a the account that has it, zero
-// if nobody does.
+// newGuess finds the counters of a try: name is what was typed, in its canonical form, and a the account that has it,
+// or the zero account.
 //
 // The waits, which a stranger soon runs into, go by what was typed alone: a name that nobody has is charged as one that
 // somebody has, and nobody learns that a user name and an e-mail address are one person's. Only the limit that stops an
