@@ -36,7 +36,7 @@ const (
 	actionPushDiscarded    = "pushes discarded"
 	actionAdminKeyMade     = "admin key created"
 	actionAdminKeyRevoked  = "admin key revoked"
-	actionReplaced         = " replaced" // after the name of a mark
+	actionReplaced         = " replaced" // after the name of a value that nodes agree on
 )
 
 const (

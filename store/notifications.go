@@ -190,7 +190,7 @@ const markBatch = 1000
 // ReadNotifications marks as read what m says of the user's own, and tells how
 // many were not. Unless it is about one only, the list counts as seen. What is
 // more than 1000 is marked in several transactions: one that fails leaves the rest as it was.
-func (s *Store) ReadNotifications(ctx context.Context, m site.NotificationMark) (int, error) {
+func (s *Store) ReadNotifications(ctx context.Context, m site.NotificationsToRead) (int, error) {
 	if err := checkTypes(m.Types); err != nil {
 		return 0, err
 	}
@@ -224,7 +224,7 @@ func (s *Store) ReadNotifications(ctx context.Context, m site.NotificationMark) 
 }
 
 // read marks some of what m says up to an id, keeps the counts, and tells how many it were.
-func (in *inbox) read(c conn, m site.NotificationMark, upTo int64) (int, error) {
+func (in *inbox) read(c conn, m site.NotificationsToRead, upTo int64) (int, error) {
 	var w conditions
 	w.add("user_id = $?", in.userID)
 	w.parts = append(w.parts, "is_read = 0")

@@ -45,8 +45,7 @@ func (s *Store) HasRoom(ctx context.Context) error {
 	}
 	const name = "room" // of a row that is deleted in its own transaction, and needs pages of its own until then
 	return s.write(ctx, func(c conn) error {
-		_, err := c.exec("INSERT INTO userkeys_marks (name, value) VALUES ($1, $2) "+
-			"ON CONFLICT DO NOTHING", name, make([]byte, 1<<16))
+		_, err := c.exec(agreeStatement, name, make([]byte, 1<<16))
 		if err == nil {
 			_, err = c.exec("DELETE FROM userkeys_marks WHERE name = $1", name)
 		}

@@ -104,7 +104,7 @@ func tellsPeopleApart(network string) bool {
 func accountCounter(userID int64) string { return "user:" + strconv.FormatInt(userID, 10) }
 
 const (
-	guessMark     = "key of guesses" // in the store
+	guessKeyName  = "key of guesses" // in the store
 	guessKeyBytes = 32
 )
 
@@ -113,7 +113,7 @@ func (l *guessLimits) siteKey(ctx context.Context) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.key == nil {
-		key, err := l.store.Mark(ctx, guessMark, randomBytes(guessKeyBytes))
+		key, err := l.store.Agree(ctx, guessKeyName, randomBytes(guessKeyBytes))
 		if err != nil {
 			return nil, coded(err)
 		}

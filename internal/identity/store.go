@@ -68,6 +68,6 @@ type GuessStore interface {
 	// zeros if there is none. Whether the window is over is the caller's to judge.
 	Guesses(ctx context.Context, name string) (count int, since time.Time, err error)
 	ForgetGuesses(ctx context.Context, names ...string) error
-	// Mark remembers a value under a name unless there is one, and returns the one that is there.
-	Mark(ctx context.Context, name string, value []byte) ([]byte, error)
+	// Agree stores a value under a name unless there is one, and returns the one that is stored.
+	Agree(ctx context.Context, name string, value []byte) ([]byte, error)
 }
