@@ -36,7 +36,9 @@ func scanAdminKey(r row) (site.AdminAPIKey, error) {
 	return k, err
 }
 
-// CreateAdminKey keeps an admin API key. [userkeys.NotFound] if the user it acts as is gone.
+// CreateAdminKey stores an admin API key.
+//
+// Errors: [userkeys.NotFound] if the user that the key acts as is gone.
 func (s *Store) CreateAdminKey(ctx context.Context, k site.AdminAPIKey, by site.Caller) (site.AdminAPIKey, error) {
 	if err := checkText(k.Description, k.Permissions.String(), string(by.Kind()), by.Address); err != nil {
 		return site.AdminAPIKey{}, err
@@ -96,7 +98,9 @@ func (s *Store) AdminKeys(ctx context.Context, before int64, limit int) ([]site.
 	})
 }
 
-// AdminKeyByHash finds an admin API key, revoked or not. [userkeys.NotFound].
+// AdminKeyByHash finds an admin API key by its hash, revoked or not.
+//
+// Errors: [userkeys.NotFound] if there is no such key.
 func (s *Store) AdminKeyByHash(ctx context.Context, h userkeys.KeyHash) (site.AdminAPIKey, error) {
 	return read(ctx, s, func(c conn) (site.AdminAPIKey, error) {
 		k, err := one(c, scanAdminKey, "SELECT "+adminKeyColumns+adminKeyTables+" WHERE k.hash = $1", h[:])
@@ -104,7 +108,9 @@ func (s *Store) AdminKeyByHash(ctx context.Context, h userkeys.KeyHash) (site.Ad
 	})
 }
 
-// RevokeAdminKey revokes an admin API key. One that is revoked already stays as it was. [userkeys.NotFound].
+// RevokeAdminKey revokes an admin API key. A key that is revoked already stays as it was.
+//
+// Errors: [userkeys.NotFound] if there is no such key.
 func (s *Store) RevokeAdminKey(ctx context.Context, id int64, act site.Act) error {
 	if err := checkCaller(act.By); err != nil {
 		return err
@@ -126,7 +132,7 @@ func (s *Store) RevokeAdminKey(ctx context.Context, id int64, act site.Act) erro
 	})
 }
 
-// TouchAdminKey remembers when an admin API key was used last. It never goes back.
+// TouchAdminKey stores when an admin API key was used, unless a later use is stored already.
 func (s *Store) TouchAdminKey(ctx context.Context, id int64, usedAt time.Time) error {
 	return s.write(ctx, func(c conn) error {
 		_, err := c.exec("UPDATE userkeys_admin_keys SET last_used_at = $1 WHERE id = $2 "+

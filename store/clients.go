@@ -9,8 +9,9 @@ import (
 	"userkeys/site"
 )
 
-// CreateClient registers a client. [userkeys.InvalidAccess] if the client_id
-// is in use, also by a grant alone: the wire tells no more.
+// CreateClient registers a client.
+//
+// Errors: [userkeys.InvalidAccess] if the client_id is in use, also by a grant alone: Discourse tells no more either.
 func (s *Store) CreateClient(ctx context.Context, cl site.Client, by site.Caller) error {
 	if err := checkIndexed(cl.ClientID); err != nil {
 		return err
@@ -40,8 +41,10 @@ func (s *Store) CreateClient(ctx context.Context, cl site.Client, by site.Caller
 	})
 }
 
-// ClientByPublicKey finds the registered client with exactly this PEM; of
-// several, for anybody may register anybody's key, the one with this redirect. [userkeys.NotFound].
+// ClientByPublicKey finds the registered client with exactly this PEM. Anybody may register anybody's public key: of
+// several clients it finds the one with this redirect.
+//
+// Errors: [userkeys.NotFound] if there is no such client.
 func (s *Store) ClientByPublicKey(ctx context.Context, publicKey, authRedirect string) (site.Client, error) {
 	if err := checkText(publicKey, authRedirect); err != nil {
 		return site.Client{}, err
@@ -54,7 +57,7 @@ func (s *Store) ClientByPublicKey(ctx context.Context, publicKey, authRedirect s
 	})
 }
 
-// ReleaseClients forgets registered clients that were made before unusedSince
+// ReleaseClients deletes registered clients that were made before unusedSince
 // and of which no key was used since, with their keys. It returns how many.
 func (s *Store) ReleaseClients(ctx context.Context, unusedSince, at time.Time) (int, error) {
 	const unused = `auth_redirect <> '' AND created_at < $1 AND NOT EXISTS (
@@ -157,7 +160,8 @@ func moveKey(c conn, k site.UserAPIKey, client site.Client, act site.Act) error 
 
 // RenewKey puts a new key in the place of one that lives; see [site.Renewal].
 //
-// Errors: [userkeys.NotFound] if there is no such key; [userkeys.InvalidAccess] if the presented key is no longer good.
+// Errors: [userkeys.NotFound] if there is no such key; [userkeys.InvalidAccess] if the presented key is no longer
+// good.
 func (s *Store) RenewKey(ctx context.Context, r site.Renewal) error {
 	return s.write(ctx, func(c conn) error {
 		before, err := all(c, scanKeyRow, "SELECT "+keyRowColumns+" FROM userkeys_keys WHERE id = $1"+s.diff.lockRow, r.KeyID)

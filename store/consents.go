@@ -31,8 +31,9 @@ func consentGone() error {
 		"app and start again")
 }
 
-// CreateConsent remembers a question to a user, by the hash of its id.
-// [userkeys.NotFound] without the user, [userkeys.Conflict] if the id is taken.
+// CreateConsent stores a question to a user under the hash of its id.
+//
+// Errors: [userkeys.NotFound] if there is no such user; [userkeys.Conflict] if the id is taken.
 func (s *Store) CreateConsent(ctx context.Context, c site.Consent) error {
 	r := c.Request
 	if err := checkText(append([]string{
@@ -68,7 +69,9 @@ func (s *Store) CreateConsent(ctx context.Context, c site.Consent) error {
 	})
 }
 
-// Consent finds an open question, also one that is too old to be answered. [userkeys.ConsentGone].
+// Consent finds an open question, also one that is too old to be answered.
+//
+// Errors: [userkeys.ConsentGone] if there is none with this id.
 func (s *Store) Consent(ctx context.Context, id string) (site.Consent, error) {
 	return read(ctx, s, func(c conn) (site.Consent, error) {
 		consent, err := one(c, scanConsent, "SELECT "+consentColumns+" FROM userkeys_consents "+
@@ -81,8 +84,10 @@ func (s *Store) Consent(ctx context.Context, id string) (site.Consent, error) {
 	})
 }
 
-// DeleteConsent consumes a consent without a grant and writes an audit event.
-// [userkeys.ConsentGone] if it is not there, or was put to another user than the one who acts.
+// DeleteConsent deletes a consent that was denied, and writes an audit event.
+//
+// Errors: [userkeys.ConsentGone] if there is none with this id, or if it belongs to another user than the one who
+// acts.
 func (s *Store) DeleteConsent(ctx context.Context, id string, act site.Act) error {
 	if err := checkCaller(act.By); err != nil {
 		return err

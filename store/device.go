@@ -27,8 +27,10 @@ func deviceGone() error {
 		"start again on the device")
 }
 
-// CreateDeviceGrant remembers a device authorization by the hashes of its
-// codes. [userkeys.Conflict] if one of them is taken: make another.
+// CreateDeviceGrant stores a device authorization under the hashes of its codes.
+//
+// Errors: [userkeys.Conflict] if one of the codes is taken: make new ones; [userkeys.RateLimited] if too many are
+// open.
 func (s *Store) CreateDeviceGrant(ctx context.Context, d site.DeviceGrant) error {
 	r := d.Request
 	if err := checkText(append([]string{
@@ -85,13 +87,16 @@ func roomForDevice(c conn, now time.Time) error {
 // openDevice is what a device authorization must be for anybody to answer it.
 const openDevice = "state = 'pending' AND expires_at > "
 
-// DeviceGrantByRequest finds an open device authorization by the token in its
-// address, without binding it. [userkeys.ConsentGone].
+// DeviceGrantByRequest finds an open device authorization by the token in its address, without binding it to a user.
+//
+// Errors: [userkeys.ConsentGone] if there is none.
 func (s *Store) DeviceGrantByRequest(ctx context.Context, token string, now time.Time) (site.DeviceGrant, error) {
 	return s.openDevice(ctx, "request_hash", token, now)
 }
 
 // DeviceGrantByApproval finds an open device authorization by the token of the page that asks about it.
+//
+// Errors: [userkeys.ConsentGone] if there is none.
 func (s *Store) DeviceGrantByApproval(ctx context.Context, token string, now time.Time) (site.DeviceGrant, error) {
 	return s.openDevice(ctx, "approval_hash", token, now)
 }
@@ -173,9 +178,10 @@ func (s *Store) DenyDeviceGrant(ctx context.Context, approval string, act site.A
 	})
 }
 
-// PollDeviceGrant tells the app how its request stands. An answer is consumed
-// by it: of many who ask at once, one gets the payload. [userkeys.ConsentGone] for a code that
-// nobody has, that is over, or whose answer was fetched.
+// PollDeviceGrant returns a device authorization by the code of its app. One that was answered is deleted by it:
+// of many calls at once, one gets the payload.
+//
+// Errors: [userkeys.ConsentGone] for a code that no device has, that has expired, or whose answer was fetched.
 func (s *Store) PollDeviceGrant(ctx context.Context, deviceCode string, now time.Time) (site.DeviceGrant, error) {
 	h := secretHash(deviceCode)
 	d, err := read(ctx, s, func(c conn) (site.DeviceGrant, error) {

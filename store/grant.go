@@ -15,14 +15,13 @@ const (
 	ReasonTooManyKeys = "too many live keys" // the user must revoke one first
 )
 
-// Grant writes a grant in one transaction: the consent is consumed, the bounds
-// are held, the client is found or made, the user's other keys on that client
-// are removed, the key and its audit event are written. After a refusal nothing
-// has changed; the consent is still there.
+// Grant writes a grant in one transaction and returns its key: the consent is consumed, the limits are checked,
+// the client is found or made, the user's other keys on that client are deleted, and the key and its audit event
+// are written. After an error nothing has changed, and the consent is still there. A limit of 0 is none.
 //
-// Refusals: [userkeys.ConsentGone]; [userkeys.NotFound] without the user;
-// [userkeys.Conflict] for too many live keys or, with [ReasonHashTaken], a
-// hash that exists; [userkeys.RateLimited]. A bound of 0 is none.
+// Errors: [userkeys.ConsentGone] if the consent is gone; [userkeys.NotFound] if there is no such user;
+// [userkeys.Conflict] with [ReasonTooManyKeys] or [ReasonHashTaken]; [userkeys.RateLimited] for too many grants
+// lately.
 func (s *Store) Grant(ctx context.Context, g site.Grant) (site.UserAPIKey, error) {
 	if err := checkGrant(g); err != nil {
 		return site.UserAPIKey{}, err

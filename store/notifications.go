@@ -150,14 +150,18 @@ func (s *Store) CountNotifications(ctx context.Context, f site.NotificationFilte
 	return int(n), err
 }
 
-// NotificationCounts counts what a user has not read. [userkeys.NotFound].
+// NotificationCounts counts what a user has not read.
+//
+// Errors: [userkeys.NotFound] if there is no such user.
 func (s *Store) NotificationCounts(ctx context.Context, userID int64) (site.NotificationCounts, error) {
 	in, err := s.InboxState(ctx, userID)
 	return in.Counts, err
 }
 
-// NotificationMarker tells which notification was the newest when the user
-// looked at the list last, and which is now; 0 for none. [userkeys.NotFound].
+// NotificationMarker returns which notification was the newest when the user looked at the list last, and which is
+// the newest now; 0 is none.
+//
+// Errors: [userkeys.NotFound] if there is no such user.
 func (s *Store) NotificationMarker(ctx context.Context, userID int64) (seen, newest int64, err error) {
 	p, err := read(ctx, s, func(c conn) ([2]int64, error) {
 		p, err := one(c, scanPair, "SELECT seen_notification_id, "+newestNotification+" FROM userkeys_users "+
@@ -167,8 +171,8 @@ func (s *Store) NotificationMarker(ctx context.Context, userID int64) (seen, new
 	return p[0], p[1], err
 }
 
-// SeeNotifications remembers that the user has seen the list up to id, at most
-// up to what there is: what comes later is new whatever anybody says. It never goes back.
+// SeeNotifications stores that the user has seen the list up to id, but never more than there is: what comes later
+// is new to the user. The marker never goes back.
 func (s *Store) SeeNotifications(ctx context.Context, userID, id int64) error {
 	return s.write(ctx, func(c conn) error {
 		in, there, err := s.openInbox(c, userID)
@@ -187,9 +191,9 @@ func (s *Store) SeeNotifications(ctx context.Context, userID, id int64) error {
 // neither hold up everybody's writes nor run out of its time.
 const markBatch = 1000
 
-// ReadNotifications marks as read what m says of the user's own, and tells how
-// many were not. Unless it is about one only, the list counts as seen. What is
-// more than 1000 is marked in several transactions: one that fails leaves the rest as it was.
+// ReadNotifications marks as read the notifications of a user that m selects, and returns how many were not read.
+// Unless m selects a single one, the list counts as seen. More than 1000 are marked in several transactions: one
+// that fails leaves the rest as it was.
 func (s *Store) ReadNotifications(ctx context.Context, m site.NotificationsToRead) (int, error) {
 	if err := checkTypes(m.Types); err != nil {
 		return 0, err
@@ -223,7 +227,8 @@ func (s *Store) ReadNotifications(ctx context.Context, m site.NotificationsToRea
 	return total, nil
 }
 
-// read marks some of what m says up to an id, keeps the counts, and tells how many it were.
+// read marks at most markBatch of the notifications that m selects, up to an id, updates the counts, and returns
+// how many it marked.
 func (in *inbox) read(c conn, m site.NotificationsToRead, upTo int64) (int, error) {
 	var w conditions
 	w.add("user_id = $?", in.userID)

@@ -28,9 +28,10 @@ func putOneTimePassword(c conn, p *site.OneTimePassword) error {
 	return err
 }
 
-// CreateOneTimePassword stores a one-time password in place of the user's last
-// one. A consent that is named is consumed in the same transaction, or
-// [userkeys.ConsentGone]. [userkeys.NotFound] without the user.
+// CreateOneTimePassword stores a one-time password in the place of the user's last one. If consentID is not empty,
+// that consent is consumed in the same transaction.
+//
+// Errors: [userkeys.ConsentGone] if there is no such consent; [userkeys.NotFound] if there is no such user.
 func (s *Store) CreateOneTimePassword(
 	ctx context.Context, p site.OneTimePassword, consentID string, by site.Caller,
 ) error {
@@ -80,8 +81,9 @@ func oneTimeOver() error {
 		"start again in the app")
 }
 
-// OneTimePassword finds a one-time password that is good at now, without
-// consuming it. [userkeys.ConsentGone].
+// OneTimePassword finds a one-time password that is good at now, without consuming it.
+//
+// Errors: [userkeys.ConsentGone] if there is none.
 func (s *Store) OneTimePassword(ctx context.Context, password string, now time.Time) (site.OneTimePassword, error) {
 	return read(ctx, s, func(c conn) (site.OneTimePassword, error) {
 		p, err := one(c, scanOneTime, "SELECT "+oneTimeColumns+" FROM userkeys_one_time_passwords WHERE hash = $1 "+
@@ -90,9 +92,11 @@ func (s *Store) OneTimePassword(ctx context.Context, password string, now time.T
 	})
 }
 
-// ConsumeOneTimePassword marks a one-time password as used and tells whose it
-// was: of many who try at once, one is told. [userkeys.ConsentGone] to all others. Its row stays
-// until [Store.BindSession] finds it, so that what ends sign-ins in between ends this one too.
+// ConsumeOneTimePassword marks a one-time password as used and returns it: of many calls at once, one succeeds.
+// Its row stays until [Store.BindSession] finds it, so that what ends the user's sessions in between ends this one
+// too.
+//
+// Errors: [userkeys.ConsentGone] if the password is not good, or was used.
 func (s *Store) ConsumeOneTimePassword(
 	ctx context.Context, password string, act site.Act,
 ) (site.OneTimePassword, error) {

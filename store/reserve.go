@@ -25,10 +25,10 @@ type reserve struct {
 	full atomic.Bool // a write found the disk full, and no ordinary one has found room since
 }
 
-// KeepReserve keeps a file of size bytes beside a SQLite database, for a disk that is full: then a revocation, the end
-// of a session and a change of a user, a setting or an admin API key takes its room, and all other writes are refused
-// until the file can be made again. With size 0 the file that another process keeps is used, and none is made.
-// It is called once, before the store is used. On Postgres it does nothing.
+// KeepReserve keeps a file of size bytes beside a SQLite database, for a disk that is full: then a revocation, the
+// end of a session and a change of a user, a setting or an admin API key takes its room, and all other writes are
+// refused until the file can be made again. With size 0 the file that another process keeps is used, and none is
+// made. It is called once, before the store is used. On Postgres it does nothing.
 func (s *Store) KeepReserve(size int64) error {
 	if s.file.path == "" {
 		return nil

@@ -48,11 +48,11 @@ func keyEvents(keys []keyRow, e site.AuditEvent) []site.AuditEvent {
 	return out
 }
 
-// Revoke revokes keys and returns the hashes of those that it changed. A key
-// that is revoked already stays as it was, except that an administrator's
-// revocation takes the place of any other, and its owner's that of the app. It goes through even where the audit
-// log cannot be written: to stop access must not depend on a log. The events
-// are then kept and written as soon as they can be.
+// Revoke revokes keys and returns how many it changed. A key that is revoked already stays as it was, except that the
+// revocation of an administrator replaces any other, and that of the owner replaces the app's.
+//
+// Revoke succeeds even where the audit log cannot be written, because access must end whether or not a log works. The
+// events are then kept in memory and written as soon as possible; see [Store.UnwrittenEvents].
 func (s *Store) Revoke(ctx context.Context, r site.Revocation) (int, error) {
 	if err := checkText(string(r.By), string(r.Caller.Kind()), r.Caller.Address); err != nil {
 		return 0, err
@@ -85,9 +85,9 @@ func (s *Store) Revoke(ctx context.Context, r site.Revocation) (int, error) {
 	return len(revoked), nil
 }
 
-// endSignIns ends the sessions that apps began with their keys, and takes back what may still sign them in. An app that
-// gives its key back keeps both: shipped ones do that before they use the password. Revoking everything of a user also
-// ends the sessions of apps without a key.
+// endSignIns ends the sessions that apps began with their keys, and takes back what may still sign them in. An app
+// that gives its key back keeps both: shipped ones do that before they use the password. Revoking everything of a
+// user also ends the sessions of apps without a key.
 func endSignIns(c conn, r site.Revocation, revoked []keyRow) error {
 	if r.By == site.RevokedByApp {
 		return nil
@@ -149,10 +149,10 @@ func lockKeys(c conn, lock, condition string, args ...any) error {
 	return err
 }
 
-// UndoRevoke makes a revoked key live again, with its own end unchanged, and
-// returns its hash. A key that is not revoked stays as it is. [userkeys.NotFound]
-// if the key is gone; [userkeys.Conflict] if it was revoked in another way meanwhile, or, with
-// [ReasonTooManyKeys], if the owner has as many live keys as they may have.
+// UndoRevoke makes a revoked key live again, with its own end unchanged. A key that is not revoked stays as it is.
+//
+// Errors: [userkeys.NotFound] if there is no such key; [userkeys.Conflict] if it was revoked in another way
+// meanwhile, or, with [ReasonTooManyKeys], if the owner has as many live keys as allowed.
 func (s *Store) UndoRevoke(ctx context.Context, u site.Undo) error {
 	if err := checkCaller(u.Caller); err != nil {
 		return err

@@ -48,9 +48,11 @@ func (s *Store) SaveSession(ctx context.Context, row site.SessionRow) error {
 	})
 }
 
-// BindSession notes that an app began a session with a one-time password, and which key the session ends with.
-// The password's row goes in the same transaction. [userkeys.ConsentGone] if it is gone already, as all sign-ins of the
-// user were ended, or if the key has ended, unless the app itself gave it back.
+// BindSession stores that an app began a session with a one-time password, and which key the session ends with.
+// The row of the password is deleted in the same transaction.
+//
+// Errors: [userkeys.ConsentGone] if that row is gone, because all sessions of the user were ended meanwhile, or if
+// the key has ended, unless the app itself gave it back.
 func (s *Store) BindSession(ctx context.Context, tokenHash []byte, a site.AppSession) error {
 	if err := checkText(a.ApplicationName); err != nil {
 		return err
@@ -203,8 +205,7 @@ func (s *Store) TokenGood(ctx context.Context, kind string, tokenHash []byte, no
 	return n > 0, err
 }
 
-// ConsumeToken deletes the token and tells whether it was there and good. Of
-// many who try at once, one is told so.
+// ConsumeToken deletes the token and reports whether it was there and good. Of many calls at once, one reports true.
 func (s *Store) ConsumeToken(ctx context.Context, kind string, tokenHash []byte, now time.Time) (bool, error) {
 	if err := checkIndexed(kind); err != nil {
 		return false, err

@@ -94,8 +94,9 @@ func (s *Store) CreateUser(ctx context.Context, a site.Account, by site.Caller) 
 	return u, nil
 }
 
-// FindOrCreateUser returns the user with u's name, or makes one as u who is active. A site with accounts of its own calls
-// it when somebody signs in. A user who exists is not changed, suspended or not; [Store.UpdateUser] does that.
+// FindOrCreateUser returns the user with u's name, or makes one as u who is active. A site with accounts of its
+// own calls it when somebody signs in. A user who exists is not changed, suspended or not; [Store.UpdateUser] does
+// that.
 //
 // Errors: those of [Store.CreateUser].
 func (s *Store) FindOrCreateUser(ctx context.Context, u site.User, by site.Caller) (site.User, error) {
@@ -122,16 +123,20 @@ func userValues(u site.User) []any {
 	}
 }
 
-// UpdateUser writes every field of u but ID and CreatedAt. It raises the epoch
-// for the user's keys in the same transaction. [userkeys.NotFound], and
-// [userkeys.Conflict] if a name is taken or no active administrator would be left.
+// UpdateUser writes every field of u but ID and CreatedAt. It raises the epoch for the user's keys in the same
+// transaction.
+//
+// Errors: [userkeys.NotFound] if there is no such user; [userkeys.Conflict] if a name or an address is taken, or
+// if no active administrator would be left.
 func (s *Store) UpdateUser(ctx context.Context, u site.User, act site.Act) error {
 	return s.updateUser(ctx, func(site.User) bool { return true }, u, act)
 }
 
-// ReplaceUser is [Store.UpdateUser] for a user who is still as was, but for
-// when they were last seen: of two changes at once none undoes the other.
-// [userkeys.Conflict] with [ReasonChanged] otherwise: read again, and change that.
+// ReplaceUser is [Store.UpdateUser] for a user who is still stored as was: of two changes at the same time neither
+// undoes the other. When the user was last seen is not compared.
+//
+// Errors: those of UpdateUser; [userkeys.Conflict] with [ReasonChanged] if the user was changed meanwhile: read
+// the user again, and change that.
 func (s *Store) ReplaceUser(ctx context.Context, was, u site.User, act site.Act) error {
 	same := func(now site.User) bool {
 		now.LastSeenAt = was.LastSeenAt
@@ -234,7 +239,9 @@ func whatChanged(old, u site.User) string {
 	return strings.Join(out, ", ")
 }
 
-// SetPassword stores the hash of a new password, or none. [userkeys.NotFound].
+// SetPassword stores the hash of a new password; an empty one removes the password.
+//
+// Errors: [userkeys.NotFound] if there is no such user.
 func (s *Store) SetPassword(ctx context.Context, userID int64, hash string, act site.Act) error {
 	if err := checkText(hash, string(act.By.Kind()), act.By.Address); err != nil {
 		return err
@@ -261,8 +268,9 @@ func (s *Store) ReplacePassword(ctx context.Context, userID int64, old, hash str
 		"AND password_hash = $3", hash, userID, old)
 }
 
-// DeleteUser removes the user with keys, consents and sessions. [userkeys.NotFound],
-// and [userkeys.Conflict] for the last active administrator.
+// DeleteUser deletes the user with keys, consents and sessions.
+//
+// Errors: [userkeys.NotFound] if there is no such user; [userkeys.Conflict] for the last active administrator.
 func (s *Store) DeleteUser(ctx context.Context, userID int64, act site.Act) error {
 	if err := checkCaller(act.By); err != nil {
 		return err
@@ -296,7 +304,9 @@ func (s *Store) DeleteUser(ctx context.Context, userID int64, act site.Act) erro
 	})
 }
 
-// User finds a user by id. [userkeys.NotFound].
+// User finds a user by id.
+//
+// Errors: [userkeys.NotFound] if there is no such user.
 func (s *Store) User(ctx context.Context, id int64) (site.User, error) {
 	return read(ctx, s, func(c conn) (site.User, error) {
 		u, err := one(c, scanUser, "SELECT "+userColumns+" FROM userkeys_users u WHERE u.id = $1", id)
@@ -304,7 +314,9 @@ func (s *Store) User(ctx context.Context, id int64) (site.User, error) {
 	})
 }
 
-// Account finds by username or, if name has an '@', by e-mail address. [userkeys.NotFound].
+// Account finds a user with the hash of the password, by user name or, if name has an '@', by e-mail address.
+//
+// Errors: [userkeys.NotFound] if there is no such user.
 func (s *Store) Account(ctx context.Context, name string) (site.Account, error) {
 	if err := checkIndexed(name); err != nil {
 		return site.Account{}, err
@@ -320,7 +332,9 @@ func (s *Store) Account(ctx context.Context, name string) (site.Account, error) 
 	})
 }
 
-// UserNamed finds a user by name, never by e-mail address. [userkeys.NotFound].
+// UserNamed finds a user by user name, never by e-mail address.
+//
+// Errors: [userkeys.NotFound] if there is no such user.
 func (s *Store) UserNamed(ctx context.Context, username string) (site.User, error) {
 	if err := checkIndexed(username); err != nil {
 		return site.User{}, err
@@ -353,7 +367,7 @@ func (s *Store) FindUsers(ctx context.Context, f site.UserFilter) ([]site.User, 
 	})
 }
 
-// TouchUser remembers when a user was seen last. It never goes back.
+// TouchUser stores when a user was seen, unless a later time is stored already.
 func (s *Store) TouchUser(ctx context.Context, userID int64, seenAt time.Time) error {
 	return s.write(ctx, func(c conn) error {
 		_, err := c.exec("UPDATE userkeys_users SET last_seen_at = $1 WHERE id = $2 "+
