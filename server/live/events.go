@@ -28,7 +28,7 @@ func (h *Handlers) events(w http.ResponseWriter, r *http.Request, c site.Caller)
 		return nil
 	}
 	f := newFollower(c.User.ID, r.Header.Get("Last-Event-ID"))
-	l, err := h.bus.Listen(notify.Hearer{UserID: c.User.ID, Caller: callerOf(c)}, f.subs)
+	l, err := h.bus.Listen(notify.Subscriber{Caller: c}, f.subs)
 	if err != nil {
 		return h.refusePoll(w, r, err)
 	}
