@@ -38,20 +38,27 @@ func (h *Handlers) notifications(w http.ResponseWriter, r *http.Request, c site.
 	}
 	f.UserID = owner.ID
 	if recent {
-		return h.recentNotifications(w, r, f, c, q.Has("silent"))
+		return h.recentNotifications(w, r, c, recentFilter{f, q.Has("silent")})
 	}
 	l, err := h.cfg.Inbox.Page(r.Context(), f)
 	if err != nil {
 		return err
 	}
 	return door.WriteJSON(w, map[string]any{
-		"notifications": notificationsJSON(l.Notifications), "total_rows_notifications": l.Total, "seen_notification_id": l.SeenID,
+		"notifications": notificationsJSON(l.Notifications), "total_rows_notifications": l.Total,
+		"seen_notification_id":    l.SeenID,
 		"load_more_notifications": loadMore(q, f, l, owner.Username),
 	})
 }
 
-func (h *Handlers) recentNotifications(w http.ResponseWriter, r *http.Request, f site.NotificationFilter, c site.Caller, silent bool) error {
-	l, err := h.cfg.Inbox.Recent(r.Context(), f, silent || f.UserID != c.User.ID)
+// recentFilter is what a menu lists. It marks the list as seen, if it is not silent.
+type recentFilter struct {
+	site.NotificationFilter
+	silent bool
+}
+
+func (h *Handlers) recentNotifications(w http.ResponseWriter, r *http.Request, c site.Caller, f recentFilter) error {
+	l, err := h.cfg.Inbox.Recent(r.Context(), f.NotificationFilter, f.silent || f.UserID != c.User.ID)
 	if err != nil {
 		return err
 	}
@@ -69,7 +76,10 @@ func (h *Handlers) notifiedUser(r *http.Request, q url.Values, c site.Caller) (s
 	case !q.Has("username") || strings.EqualFold(name, c.User.Username):
 		return site.User{ID: c.User.ID, Username: c.User.Username}, nil
 	case c.Key != 0:
-		return site.User{}, &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "a key reads its owner's notifications"}
+		return site.User{}, &userkeys.Error{
+			Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted,
+			Reason: "a key reads its owner's notifications",
+		}
 	case !staff(c.User) || h.cfg.Users == nil:
 		return site.User{}, userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
 	}
@@ -201,7 +211,7 @@ func (h *Handlers) notificationTotals(w http.ResponseWriter, r *http.Request, c 
 
 // markRead marks one notification as read, those of some types, or all.
 func (h *Handlers) markRead(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	return h.mark(w, r, c, func(fields url.Values, m *site.NotificationMark) (err error) {
+	return h.mark(w, r, c, func(fields url.Values, m *site.NotificationsToRead) (err error) {
 		switch {
 		case fields.Has("id"):
 			m.ID, err = positiveID(fields, "id")
@@ -216,7 +226,7 @@ func (h *Handlers) markRead(w http.ResponseWriter, r *http.Request, c site.Calle
 
 // markOneRead is the same for one only: without an id it marks nothing.
 func (h *Handlers) markOneRead(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	return h.mark(w, r, c, func(fields url.Values, m *site.NotificationMark) (err error) {
+	return h.mark(w, r, c, func(fields url.Values, m *site.NotificationsToRead) (err error) {
 		if !fields.Has("id") {
 			return userkeys.Errorf(userkeys.MissingParameter, "id is missing: which notification was read")
 		}
@@ -225,12 +235,14 @@ func (h *Handlers) markOneRead(w http.ResponseWriter, r *http.Request, c site.Ca
 	})
 }
 
-func (h *Handlers) mark(w http.ResponseWriter, r *http.Request, c site.Caller, which func(url.Values, *site.NotificationMark) error) error {
+func (h *Handlers) mark(w http.ResponseWriter, r *http.Request, c site.Caller,
+	which func(url.Values, *site.NotificationsToRead) error,
+) error {
 	fields, err := input.ReadFields(w, r)
 	if err != nil {
 		return err
 	}
-	m := site.NotificationMark{UserID: c.User.ID}
+	m := site.NotificationsToRead{UserID: c.User.ID}
 	if err := which(fields, &m); err != nil {
 		return err
 	}
