@@ -18,9 +18,9 @@ type request struct {
 	err      error
 }
 
-// read does what [Bus.Read] does, and returns the inbox's version at that moment too. While the bus runs, one of its few
-// readers does it, so that no more than those use the database at a time, and the deep stack of a database driver is
-// theirs, not that of each of the thousands who wait. While the bus does not run, the caller reads.
+// read does what [Bus.Read] does, and returns the inbox's version at that moment too. While the bus runs, one of its
+// few readers does it, so that no more than those use the database at a time, and the deep stack of a database driver
+// is theirs, not that of each of the thousands who wait. While the bus does not run, the caller reads.
 func (b *Bus) read(ctx context.Context, userID int64, subs []Subscription) ([]Message, int64, error) {
 	b.mu.Lock()
 	running := b.running

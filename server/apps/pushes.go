@@ -64,7 +64,8 @@ func (h *Handlers) pushViews(ctx context.Context, keys []site.UserAPIKey, now ti
 		}
 		p := states[k.ID]
 		views[k.ID] = pushView{
-			state: p.Health(now), Barred: outbox.Barred(h.door.Settings(), k), Off: page.MomentAt(p.OffAt, now), Failing: page.MomentAt(p.FailingSince, now),
+			state: p.Health(now), Barred: outbox.Barred(h.door.Settings(), k),
+			Off: page.MomentAt(p.OffAt, now), Failing: page.MomentAt(p.FailingSince, now),
 			Why: p.Problem.Sentence(), Delivered: page.MomentAt(p.DeliveredAt, now),
 		}
 	}
