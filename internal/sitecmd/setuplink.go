@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-
-	"userkeys/site"
-
 	"github.com/spf13/cobra"
 
 	"userkeys/internal/identity"
 	"userkeys/internal/wiring"
+	"userkeys/site"
 )
 
 // printSetupLink says how to make the first administrator, while there is none: by a link if there are no users or
