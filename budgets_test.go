@@ -27,7 +27,7 @@ const tokensGoal = 16
 // packageBudgets are the packages with another bound, and 0 for those without one.
 var packageBudgets = map[string]int{
 	".": 2200, "site": 2000,
-	"store": 0, "internal/testkit": 0, "internal/testkit/discourse": 0,
+	"store": 0, "internal/testkit": 0, "internal/testkit/fakesite": 0, "internal/testkit/discourse": 0,
 }
 
 // exceptions are the things above their budget, by kind and name, and why they are better so.
@@ -111,6 +111,9 @@ func temporaryName(m measure) string {
 // temporary are the things that are still above their budget and are being mended. Delete lines of things
 // that fit.
 var temporary = strings.Split(strings.TrimSpace(`
+file fakesite.go
+function Do
+function Element
 function Open
 function PushHosts
 function answerYes
@@ -119,23 +122,26 @@ function parcels500
 function serve
 interface authority.Store
 interface notify.Store
-interface server.decider
+interface server.Pushes
+methods admin.Handlers
 methods authority.Authority
+methods consent.Handlers
 methods doctor.examination
-methods server.Server
 package .
+package admin
 package authority
 package client
+package door
 package gateway
 package identity
 package manage
 package notify
-package server
 package site
 parameters BindDeviceGrant
 parameters ClaimDeliveries
 parameters DenyDeviceGrant
 parameters DiscardDeliveries
+parameters Put
 parameters RebindKey
 parameters Remark
 parameters ReplaceSecret
@@ -172,20 +178,17 @@ parameters revokeWhere
 parameters run
 parameters settleDead
 parameters setupProblem
-parameters showAdminKeys
+parameters showAPIKeys
 parameters updateUser
 parameters write
-width adapter.go
 width addresses.go
 width admin.go
-width admindeliveries.go
 width adminkey.go
 width adminkeys.go
-width adminsite.go
-width adminusers.go
 width alert.go
 width announce.go
 width answers.go
+width apikeys.go
 width apps.go
 width assets.go
 width attempt.go
@@ -202,29 +205,38 @@ width consents.go
 width cors.go
 width deliveries.go
 width delivery.go
-width destination.go
-width device.go
+width deliveryactions.go
+width deliveryapi.go
 width describe.go
+width device.go
 width dialect.go
+width discovery.go
+width door.go
 width draft.go
 width ending.go
 width endpoints.go
 width enqueue.go
+width enter.go
 width errors.go
 width events.go
-width forms.go
+width fakesite.go
 width front.go
 width grant.go
 width guard.go
 width guess.go
 width guesses.go
+width handlers.go
 width headers.go
+width helpers.go
 width host.go
+width html.go
 width identity.go
 width inbox.go
+width input.go
 width jobs.go
 width keys.go
 width keystore.go
+width lists.go
 width login.go
 width message.go
 width migrate.go
@@ -234,7 +246,6 @@ width news.go
 width notification.go
 width notifications.go
 width notify.go
-width object.go
 width once.go
 width onetime.go
 width open.go
@@ -257,6 +268,7 @@ width pushjson.go
 width quiet.go
 width quota.go
 width redirect_rule.go
+width redirectrules.go
 width refusal.go
 width refusallog.go
 width registration.go
@@ -265,7 +277,7 @@ width reserve.go
 width retention.go
 width revoke.go
 width rewrite.go
-width routes.go
+width rules.go
 width scope.go
 width secret.go
 width seen.go

@@ -125,7 +125,6 @@ var namesLeft = []string{
 	"internal/sitecmd/sitedata",
 	"internal/wiring",
 	"notify",
-	"server",
 	"site",
 	"store",
 	"test",

@@ -337,7 +337,7 @@ func formValue(t *testing.T, a testkit.Answer, name string) string {
 // TestOneTimeThingsAreConsumedOnce uses one-time passwords and device codes 64 times at once: one succeeds (DV6, OT3).
 func TestOneTimeThingsAreConsumedOnce(t *testing.T) {
 	t.Parallel()
-	rounds := 30
+	rounds := 5
 	if os.Getenv("USERKEYS_LONG") != "" {
 		rounds = 10_000
 	}

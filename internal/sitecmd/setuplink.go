@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+
 	"github.com/spf13/cobra"
 
 	"userkeys/internal/identity"
