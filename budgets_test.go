@@ -135,7 +135,6 @@ package door
 package gateway
 package identity
 package manage
-package notify
 package site
 parameters BindDeviceGrant
 parameters ClaimDeliveries
@@ -204,7 +203,6 @@ width consent.go
 width consents.go
 width cors.go
 width deliveries.go
-width delivery.go
 width deliveryactions.go
 width deliveryapi.go
 width describe.go
@@ -263,8 +261,11 @@ width push.go
 width pushdesk.go
 width pusher.go
 width pushes.go
-width pushhosts.go
-width pushjson.go
+width hosts.go
+width json.go
+width outbox.go
+width records.go
+width rules.go
 width quiet.go
 width quota.go
 width redirect_rule.go

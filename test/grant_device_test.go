@@ -100,8 +100,8 @@ func (d *device) mustBe(want string) string {
 	return payload
 }
 
-// TestDeviceWay takes the device flow from the request to the key, as the device and as its user.
-func TestDeviceWay(t *testing.T) {
+// TestDeviceFlow takes the device flow from the request to the key, as the device and as its user.
+func TestDeviceFlow(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
 		d := sc.newDevice("tv", "read,notifications", "padding", "oaep")
