@@ -94,7 +94,7 @@ func TestChangesAreTold(t *testing.T) {
 }
 
 // A reader of changes never misses one: keys are revoked from many sides, and every revocation
-// reaches the reader at the latest with the first call after it returned (E15).
+// reaches the reader at the latest with the first call after it returned.
 func TestChangesInCommitOrder(t *testing.T) {
 	each(t, func(w *world) {
 		const users, keys = 8, 6
