@@ -18,7 +18,7 @@ type AdminStore interface {
 	// AdminKeys lists them newest first, revoked ones too, before an id (0: from the newest on), at most limit.
 	AdminKeys(ctx context.Context, before int64, limit int) ([]site.AdminAPIKey, error)
 	AdminKeyByHash(ctx context.Context, h userkeys.KeyHash) (site.AdminAPIKey, error)
-	RevokeAdminKey(ctx context.Context, id int64, by site.Caller, at time.Time) error
+	RevokeAdminKey(ctx context.Context, id int64, act site.Act) error
 	TouchAdminKey(ctx context.Context, id int64, usedAt time.Time) error
 	User(ctx context.Context, id int64) (site.User, error)
 	// Account finds by username or, if name has an '@', by e-mail address.
@@ -95,7 +95,7 @@ func (a *Authority) RevokeAdminKey(ctx context.Context, id int64, by site.Caller
 	if !by.Admin() {
 		return userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
 	}
-	return a.store.RevokeAdminKey(ctx, id, by, a.now())
+	return a.store.RevokeAdminKey(ctx, id, by.At(a.now()))
 }
 
 // AuditEvents lists the audit log for administrators, newest first.

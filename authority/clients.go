@@ -19,7 +19,7 @@ type ClientStore interface {
 	ReleaseClients(ctx context.Context, unusedSince, at time.Time) (int, error)
 	// RebindKey moves a key to another client and drops the user's other key on it.
 	// It returns the hashes of all keys concerned.
-	RebindKey(ctx context.Context, keyID int64, clientID string, by site.Caller, at time.Time) ([]userkeys.KeyHash, error)
+	RebindKey(ctx context.Context, keyID int64, clientID string, act site.Act) ([]userkeys.KeyHash, error)
 	// RenewKey replaces a key; it returns the hashes that mean something else now.
 	RenewKey(ctx context.Context, r site.Renewal) ([]userkeys.KeyHash, error)
 }
@@ -82,7 +82,7 @@ func (a *Authority) Rebind(ctx context.Context, acc userkeys.Access, clientID st
 	if a.chargeStored(ctx, moves, strconv.FormatInt(acc.KeyID, 10)) != nil {
 		return acc
 	}
-	if _, err := a.store.RebindKey(ctx, acc.KeyID, clientID, site.KeyCaller(acc, ""), a.now().UTC()); err != nil {
+	if _, err := a.store.RebindKey(ctx, acc.KeyID, clientID, site.KeyCaller(acc, "").At(a.now().UTC())); err != nil {
 		if !errors.Is(err, userkeys.InvalidAccess) {
 			a.log.WarnContext(ctx, "a key could not be moved to another client", "key", acc.KeyID, "err", err)
 		}

@@ -19,8 +19,8 @@ type DeviceStore interface {
 	DeviceGrantByRequest(ctx context.Context, token string, now time.Time) (site.DeviceGrant, error)
 	DeviceGrantByApproval(ctx context.Context, token string, now time.Time) (site.DeviceGrant, error)
 	// BindDeviceGrant gives an open one to the user who typed its code.
-	BindDeviceGrant(ctx context.Context, userCode, requestToken, approval string, userID int64, session string, now time.Time) (site.DeviceGrant, error)
-	DenyDeviceGrant(ctx context.Context, approval string, userID int64, session string, by site.Caller, now time.Time) error
+	BindDeviceGrant(ctx context.Context, codes site.TypedCode, act site.Act) (site.DeviceGrant, error)
+	DenyDeviceGrant(ctx context.Context, approval string, act site.Act) error
 	// PollDeviceGrant tells how it stands; an answer is consumed by telling it.
 	PollDeviceGrant(ctx context.Context, deviceCode string, now time.Time) (site.DeviceGrant, error)
 }
@@ -177,7 +177,9 @@ func (a *Authority) ActivateDevice(ctx context.Context, typed, token string, b s
 	var secret [32]byte
 	_, _ = rand.Read(secret[:]) // crypto/rand.Read never fails
 	approval := base64.RawURLEncoding.EncodeToString(secret[:])
-	d, err := a.store.BindDeviceGrant(ctx, code, token, approval, b.User.ID, b.Session.ID, a.now().UTC())
+	d, err := a.store.BindDeviceGrant(ctx, site.TypedCode{
+		UserCode: code, RequestToken: token, Approval: approval,
+	}, b.At(a.now().UTC()))
 	if err != nil {
 		return DeviceQuestion{}, a.wrongCode(ctx, token, b, err)
 	}
@@ -247,7 +249,7 @@ func (a *Authority) AuthorizeDevice(ctx context.Context, approval string, b site
 
 // DenyDevice answers no; the device is told.
 func (a *Authority) DenyDevice(ctx context.Context, approval string, b site.Caller) error {
-	err := a.store.DenyDeviceGrant(ctx, approval, b.User.ID, b.Session.ID, b, a.now().UTC())
+	err := a.store.DenyDeviceGrant(ctx, approval, b.At(a.now().UTC()))
 	if err == nil {
 		a.logDevice(ctx, "denied", "approval", approval)
 	}

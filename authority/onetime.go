@@ -14,7 +14,7 @@ import (
 type OneTimeStore interface {
 	CreateOneTimePassword(ctx context.Context, p site.OneTimePassword, consentID string, by site.Caller) error
 	OneTimePassword(ctx context.Context, password string, now time.Time) (site.OneTimePassword, error)
-	ConsumeOneTimePassword(ctx context.Context, password string, by site.Caller, now time.Time) (site.OneTimePassword, error)
+	ConsumeOneTimePassword(ctx context.Context, password string, act site.Act) (site.OneTimePassword, error)
 	// AppSessions lists the sessions of a user that apps began and that are not over, newest first.
 	AppSessions(ctx context.Context, userID int64, now time.Time) ([]site.AppSession, error)
 	// ClientByPublicKey finds who registered with exactly this text, and with this
@@ -124,7 +124,7 @@ func (a *Authority) UseOneTimePassword(ctx context.Context, password, ip string)
 	if err := a.tryOneTime(ctx, password, ip); err != nil {
 		return site.OneTimePassword{}, err
 	}
-	return a.store.ConsumeOneTimePassword(ctx, password, site.Caller{As: site.CallerUser, Address: ip}, a.now().UTC())
+	return a.store.ConsumeOneTimePassword(ctx, password, site.Caller{As: site.CallerUser, Address: ip}.At(a.now().UTC()))
 }
 
 func (a *Authority) tryOneTime(ctx context.Context, password, ip string) error {

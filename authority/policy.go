@@ -162,7 +162,7 @@ func (a *Authority) ChangeSetting(ctx context.Context, name, value string, by si
 	if err := a.checkScopes(s, d.Name); err != nil {
 		return err
 	}
-	if err := a.store.SetSetting(ctx, d.Name, proper, by, a.now()); err != nil {
+	if err := a.store.SetSetting(ctx, d.Name, proper, by.At(a.now())); err != nil {
 		return err
 	}
 	return a.renew(ctx)
@@ -196,7 +196,7 @@ func (a *Authority) ResetSetting(ctx context.Context, name string, by site.Calle
 	if err != nil {
 		return err
 	}
-	if err := a.store.ResetSetting(ctx, d.Name, by, a.now()); err != nil {
+	if err := a.store.ResetSetting(ctx, d.Name, by.At(a.now())); err != nil {
 		return err
 	}
 	return a.renew(ctx)

@@ -63,7 +63,7 @@ type ConsentStore interface {
 	CreateConsent(ctx context.Context, c site.Consent) error
 	Consent(ctx context.Context, id string) (site.Consent, error)
 	// DeleteConsent consumes a consent without a grant and writes an audit event "consent denied".
-	DeleteConsent(ctx context.Context, id string, by site.Caller, at time.Time) error
+	DeleteConsent(ctx context.Context, id string, act site.Act) error
 	// ShownAnswer finds the answer that a grant kept for its page.
 	ShownAnswer(ctx context.Context, consentID string, now time.Time) (site.ShownAnswer, error)
 }
@@ -78,8 +78,8 @@ type FormStore interface {
 // change raises the epoch with [site.Changes] All, and writes an audit event.
 type SettingStore interface {
 	SettingValues(ctx context.Context) (map[string]string, error)
-	SetSetting(ctx context.Context, name, value string, by site.Caller, at time.Time) error
-	ResetSetting(ctx context.Context, name string, by site.Caller, at time.Time) error
+	SetSetting(ctx context.Context, name, value string, act site.Act) error
+	ResetSetting(ctx context.Context, name string, act site.Act) error
 }
 
 // JobStore is what cleaning up needs.
