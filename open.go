@@ -109,9 +109,11 @@ func answerIn(text string) (string, error) {
 	}
 	switch {
 	case text == "":
-		return "", noPayload(ReasonNoPayload, "it is empty; the payload is the long text on the page that follows the approval")
+		return "", noPayload(ReasonNoPayload,
+			"it is empty; the payload is the long text on the page that follows the approval")
 	case strings.Contains(text, "://"):
-		return "", noPayload(ReasonNoPayload, "it is an address without payload=; the right one is where the approval leads to")
+		return "", noPayload(ReasonNoPayload,
+			"it is an address without payload=; the right one is where the approval leads to")
 	case looksLikeKey(text):
 		return "", noPayload(ReasonIsKey, "it looks like a key; the payload is the longer text that the key is sealed in")
 	}
@@ -128,11 +130,16 @@ func base64Problem(text string, spaced bool, size int) error {
 	case foreign != "":
 		return noPayload(ReasonGarbled, "it has characters that are not base64")
 	case len(text) < want && spaced:
-		return noPayload(ReasonCutOff, "it does not have the length of a text sealed to this key; perhaps + became a space on the way")
+		return noPayload(ReasonCutOff,
+			"it does not have the length of a text sealed to this key; perhaps + became a space on the way")
 	case len(text) < want:
-		return noPayload(ReasonCutOff, "it was cut off, or made for another key: it has %d characters, and one sealed to this key has %d", len(text), want)
+		return noPayload(ReasonCutOff,
+			"it was cut off, or made for another key: it has %d characters, and one sealed to this key has %d",
+			len(text), want)
 	case len(text) > want:
-		return noPayload(ReasonGarbled, "it was made for another key, or pasted twice: it has %d characters, and one sealed to this key has %d", len(text), want)
+		return noPayload(ReasonGarbled,
+			"it was made for another key, or pasted twice: it has %d characters, and one sealed to this key has %d",
+			len(text), want)
 	}
 	return noPayload(ReasonGarbled, "it is not base64")
 }

@@ -69,7 +69,9 @@ func (k PublicKey) Fits(padding Padding, size int) error {
 		return err
 	}
 	if room := padding.room(k.rsa.Size()); size > room {
-		return Errorf(PayloadTooLarge, "Payload too large for %s: it has %d bytes, and a key of %d bits takes at most %d; use a shorter nonce or a larger key",
+		return Errorf(PayloadTooLarge,
+			"Payload too large for %s: it has %d bytes, and a key of %d bits takes at most %d; use a shorter nonce or "+
+				"a larger key",
 			padding.name(), size, k.Bits(), room)
 	}
 	return nil

@@ -119,7 +119,8 @@ func NewCatalog(own ...Scope) (*Catalog, error) {
 	c := &Catalog{}
 	for _, s := range append(slices.Clone(own), presetScopes()...) {
 		if !ValidScopeName(s.Name) {
-			return nil, Errorf(InvalidParameters, "scope %q: a name is lower-case letters, digits and _, a letter first, at most %d", s.Name, maxScopeName)
+			return nil, Errorf(InvalidParameters,
+				"scope %q: a name is lower-case letters, digits and _, a letter first, at most %d", s.Name, maxScopeName)
 		}
 		if s.Sentence == "" {
 			return nil, Errorf(InvalidParameters, "scope %q has no sentence for people", s.Name)

@@ -30,7 +30,8 @@ type CheckedRequest struct {
 // refusal here as there. Whoever the user is comes after: [Settings.CheckGrantor].
 func (r AuthorizationRequest) Check(s Settings, c *userkeys.Catalog, client Client) (CheckedRequest, error) {
 	if r.OneTime {
-		return CheckedRequest{}, userkeys.Errorf(userkeys.InvalidParameters, "this is a request for a one-time password and not for a key")
+		return CheckedRequest{}, userkeys.Errorf(userkeys.InvalidParameters,
+			"this is a request for a one-time password and not for a key")
 	}
 	if err := checkPresence(r.Nonce, r.Scopes.String(), r.ClientID); err != nil && !r.Draft {
 		return CheckedRequest{}, err
@@ -78,7 +79,8 @@ func (s Settings) givesKeys() error {
 	if s.AllowUserAPIKeys {
 		return nil
 	}
-	return userkeys.Errorf(userkeys.KeysNotAllowed, "unable to issue user api keys: the administrator of this site has turned them off (allow_user_api_keys)")
+	return userkeys.Errorf(userkeys.KeysNotAllowed,
+		"unable to issue user api keys: the administrator of this site has turned them off (allow_user_api_keys)")
 }
 
 // nameFor is the name to show and store. A registered client keeps its name
@@ -104,7 +106,8 @@ func (r AuthorizationRequest) checkScopes(s Settings, c *userkeys.Catalog, clien
 		case !known:
 			return refuse("this site knows no scope %s; it allows %s", userkeys.Quoted(name), scopeList(s.AllowUserAPIKeyScopes))
 		case !allowed:
-			return refuse("this site does not allow the scope %s, only %s; an administrator can add it to allow_user_api_key_scopes", name, scopeList(s.AllowUserAPIKeyScopes))
+			return refuse("this site does not allow the scope %s, only %s; an administrator can add it to "+
+				"allow_user_api_key_scopes", name, scopeList(s.AllowUserAPIKeyScopes))
 		}
 	}
 	for _, name := range r.Scopes {
@@ -125,9 +128,11 @@ func (r AuthorizationRequest) checkRedirect(s Settings, client Client) (*userkey
 	case !r.HasAuthRedirect && r.AuthRedirect == "":
 		return nil, nil
 	case r.AuthRedirect == "":
-		return nil, userkeys.Errorf(userkeys.RedirectNotAllowed, "auth_redirect is empty; leave it out to have the payload shown to the user")
+		return nil, userkeys.Errorf(userkeys.RedirectNotAllowed,
+			"auth_redirect is empty; leave it out to have the payload shown to the user")
 	case client.Registered() && r.AuthRedirect != client.AuthRedirect:
-		return nil, userkeys.Errorf(userkeys.RedirectNotAllowed, "auth_redirect is not the one that this app is registered with, letter by letter")
+		return nil, userkeys.Errorf(userkeys.RedirectNotAllowed,
+			"auth_redirect is not the one that this app is registered with, letter by letter")
 	}
 	to, err := s.CheckRedirect(r.AuthRedirect)
 	if err != nil {
@@ -156,7 +161,10 @@ func (s Settings) CheckRedirect(authRedirect string) (userkeys.Redirect, error) 
 		public += "the app can use 127.0.0.1 in place of localhost, which is allowed on any port, or "
 	}
 	public += "an administrator can allow it with this line in allowed_user_api_auth_redirects: " + to.SuggestedRule()
-	return userkeys.Redirect{}, &userkeys.Error{Code: userkeys.RedirectNotAllowed, Reason: "redirect not allowed", Public: public}
+	return userkeys.Redirect{}, &userkeys.Error{
+		Code: userkeys.RedirectNotAllowed, Reason: "redirect not allowed",
+		Public: public,
+	}
 }
 
 // checkPush tells the payload's push flag. An address that is not on the
@@ -210,7 +218,8 @@ type Choice struct {
 func (c CheckedRequest) Narrow(s Settings, choice Choice) (CheckedRequest, error) {
 	if choice.Scopes != nil {
 		if len(choice.Scopes) == 0 {
-			return c, userkeys.Errorf(userkeys.InvalidParameters, "choose at least one thing that the app may do, or deny the request")
+			return c, userkeys.Errorf(userkeys.InvalidParameters,
+				"choose at least one thing that the app may do, or deny the request")
 		}
 		for _, name := range choice.Scopes {
 			if !c.Scopes.Has(name) {
@@ -242,11 +251,13 @@ func (s Settings) parseLifetime(text string) (time.Duration, error) {
 	}
 	days := s.MaxUserAPIKeyExpiryDays
 	if days <= 0 {
-		return 0, userkeys.Errorf(userkeys.InvalidExpiry, "this site lets no app choose a lifetime (max_user_api_key_expiry_days); leave expires_in_seconds out")
+		return 0, userkeys.Errorf(userkeys.InvalidExpiry,
+			"this site lets no app choose a lifetime (max_user_api_key_expiry_days); leave expires_in_seconds out")
 	}
 	seconds, err := strconv.ParseUint(text, 10, 64)
 	if err != nil || len(text) > 10 || seconds == 0 || seconds > uint64(days)*secondsPerDay {
-		return 0, userkeys.Errorf(userkeys.InvalidExpiry, "expires_in_seconds must be a whole number from 1 to %d", uint64(days)*secondsPerDay)
+		return 0, userkeys.Errorf(userkeys.InvalidExpiry, "expires_in_seconds must be a whole number from 1 to %d",
+			uint64(days)*secondsPerDay)
 	}
 	return time.Duration(seconds) * time.Second, nil
 }
@@ -266,5 +277,7 @@ func (s Settings) CheckGrantor(u User) error {
 	if u.Staff() || slices.ContainsFunc(s.UserAPIKeyAllowedGroups, u.InGroup) {
 		return nil
 	}
-	return userkeys.Errorf(userkeys.UserNotAllowed, "you may not give keys to apps on this site: your trust level is too low and you are in no allowed group (user_api_key_allowed_groups)")
+	return userkeys.Errorf(userkeys.UserNotAllowed,
+		"you may not give keys to apps on this site: your trust level is too low and you are in no allowed group "+
+			"(user_api_key_allowed_groups)")
 }

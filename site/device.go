@@ -124,14 +124,16 @@ func (r AuthorizationRequest) CheckDevice(s Settings, c *userkeys.Catalog, clien
 		return CheckedRequest{}, userkeys.Errorf(userkeys.NotFound, "this site has no device authorization")
 	}
 	if r.Scopes.Has(userkeys.ScopeOneTimePassword) {
-		return CheckedRequest{}, userkeys.Errorf(userkeys.InvalidParameters, "the scope one_time_password cannot be asked for from a device")
+		return CheckedRequest{}, userkeys.Errorf(userkeys.InvalidParameters,
+			"the scope one_time_password cannot be asked for from a device")
 	}
 	if problem := textProblem("nonce", r.Nonce, maxDeviceNonce); problem != nil {
 		return CheckedRequest{}, problem
 	}
 	out, err := r.Check(s, c, client)
 	if err == nil && out.Key.Bits() < minDeviceBits {
-		err = userkeys.Errorf(userkeys.InvalidPublicKey, "public_key has %d bits; device authorization needs at least %d", out.Key.Bits(), minDeviceBits)
+		err = userkeys.Errorf(userkeys.InvalidPublicKey, "public_key has %d bits; device authorization needs at least %d",
+			out.Key.Bits(), minDeviceBits)
 	}
 	return out, err
 }

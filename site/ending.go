@@ -34,7 +34,10 @@ func (s Settings) EndOf(k UserAPIKey, now time.Time) (time.Time, Ending) {
 		days int
 		from time.Time
 		why  Ending
-	}{{s.RevokeUserAPIKeysUnusedDays, k.LastUsedAt, EndUnused}, {s.RevokeUserAPIKeysMaxlifeDays, k.CreatedAt, EndMaxLife}} {
+	}{
+		{s.RevokeUserAPIKeysUnusedDays, k.LastUsedAt, EndUnused},
+		{s.RevokeUserAPIKeysMaxlifeDays, k.CreatedAt, EndMaxLife},
+	} {
 		if rule.days <= 0 {
 			continue
 		}

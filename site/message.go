@@ -36,9 +36,9 @@ type Message struct {
 // excerpt, url and display_username of n.Data; what n has already stays. A
 // message with a title may go without a type: then it is custom, 14.
 //
-// Apps that show what is in these members do not all open url: a link to a topic, such as /t/hello/42/3, fills TopicID, PostNumber
-// and Slug of an n without a topic; any other link goes into the member bookmarkable_url too. A
-// FancyTitle that is empty is made of the title, or of the member topic_title.
+// Apps that show what is in these members do not all open url: a link to a topic, such as /t/hello/42/3, fills
+// TopicID, PostNumber and Slug of an n without a topic; any other link goes into the member bookmarkable_url
+// too. A FancyTitle that is empty is made of the title, or of the member topic_title.
 //
 // origin is the site's own, such as https://site.example; empty: it is not known, and a link must be a path. The
 // addresses that n.Data has are held to the same rule: the members url and link, and those whose names end in _url.
@@ -60,7 +60,8 @@ func (m Message) Notification(n Notification, origin string) (Notification, erro
 	if n.TopicID == 0 {
 		more = append(more, member{"bookmarkable_url", m.Link})
 	}
-	if title := cutLine(cmp.Or(m.Title, had.text("topic_title")), MaxMessageTitle); n.FancyTitle == "" && userkeys.IsText(title) {
+	title := cutLine(cmp.Or(m.Title, had.text("topic_title")), MaxMessageTitle)
+	if n.FancyTitle == "" && userkeys.IsText(title) {
 		n.FancyTitle = html.EscapeString(title)
 	}
 	if m != (Message{}) {
@@ -100,7 +101,8 @@ func (m Message) check(origin string) error {
 		most       int
 	}{{"title", m.Title, MaxMessageTitle}, {"from", m.From, maxMessageFrom}} {
 		if !userkeys.IsText(f.text) || f.text != "" && userkeys.IsBlank(f.text) || utf8.RuneCountInString(f.text) > f.most {
-			return userkeys.Errorf(userkeys.InvalidParameters, "%s must be one line of text, of at most %d characters", f.name, f.most)
+			return userkeys.Errorf(userkeys.InvalidParameters, "%s must be one line of text, of at most %d characters",
+				f.name, f.most)
 		}
 	}
 	if !userkeys.IsStorable(m.Excerpt) {
@@ -112,7 +114,8 @@ func (m Message) check(origin string) error {
 	return nil
 }
 
-// cutLine makes one line of text of at most most characters, short enough for a lock screen. What is no UTF-8 stays, to be refused.
+// cutLine makes one line of text of at most most characters, short enough for a lock screen. What is no UTF-8
+// stays, to be refused.
 func cutLine(s string, most int) string {
 	if !utf8.ValidString(s) {
 		return s
@@ -130,8 +133,8 @@ func cutLine(s string, most int) string {
 	return strings.TrimRight(string(runes[:most-1]), " ") + "\u2026"
 }
 
-// OwnLink reports whether link is a path on the site itself or an address of its
-// origin, so that an app may open it as the site's. It is the rule of [Message.Link]; an empty origin is not known, and only paths are the
+// OwnLink reports whether link is a path on the site itself or an address of its origin, so that an app may
+// open it as the site's. It is the rule of [Message.Link]; an empty origin is not known, and only paths are the
 // site's.
 func OwnLink(link, origin string) bool { return link != "" && linkProblem(link, origin) == "" }
 
@@ -192,8 +195,9 @@ func (m members) text(name string) string {
 	return s
 }
 
-// dataMembers reads the data of a notification, and holds every address in it to the rule of links: apps open them as the
-// site's own. Names are compared as the most lenient reader does, and one that stands twice is held to it twice.
+// dataMembers reads the data of a notification, and holds every address in it to the rule of links: apps open
+// them as the site's own. Names are compared as the most lenient reader does, and one that stands twice is held
+// to it twice.
 func dataMembers(data json.RawMessage, origin string) (members, error) {
 	had := members{}
 	if len(data) == 0 {
@@ -216,7 +220,8 @@ func dataMembers(data json.RawMessage, origin string) (members, error) {
 			continue
 		}
 		if problem := linkProblem(had.text(name), origin); problem != "" {
-			return nil, userkeys.Errorf(userkeys.InvalidParameters, "the member %s of data: %s", strconv.QuoteToASCII(cutText(name, 64)), problem)
+			return nil, userkeys.Errorf(userkeys.InvalidParameters,
+				"the member %s of data: %s", strconv.QuoteToASCII(cutText(name, 64)), problem)
 		}
 	}
 	return had, nil

@@ -103,7 +103,8 @@ type UserStatus struct {
 	EndsAt      time.Time // zero: until changed
 }
 
-// Types that mean something here: of private messages, which are counted by themselves, and of what has none of the wire's.
+// Types that mean something here: of private messages, which are counted by themselves, and of what has none of
+// the wire's.
 const (
 	NotificationPrivateMessage = 6
 	NotificationCustom         = 14
@@ -112,27 +113,34 @@ const (
 // notificationTypes are Discourse's types by name, its plugins' among them.
 var notificationTypes = map[string]int{
 	"mentioned": 1, "replied": 2, "quoted": 3, "edited": 4, "liked": 5,
-	"private_message": NotificationPrivateMessage, "invited_to_private_message": 7, "invitee_accepted": 8, "posted": 9, "moved_post": 10,
-	"linked": 11, "granted_badge": 12, "invited_to_topic": 13, "custom": NotificationCustom, "group_mentioned": 15,
-	"group_message_summary": 16, "watching_first_post": 17, "topic_reminder": 18, "liked_consolidated": 19, "post_approved": 20,
-	"code_review_commit_approved": 21, "membership_request_accepted": 22, "membership_request_consolidated": 23, "bookmark_reminder": 24, "reaction": 25,
-	"votes_released": 26, "event_reminder": 27, "event_invitation": 28, "chat_mention": 29, "chat_message": 30,
-	"chat_invitation": 31, "chat_group_mention": 32, "chat_quoted": 33, "assigned": 34, "question_answer_user_commented": 35,
-	"watching_category_or_tag": 36, "new_features": 37, "admin_problems": 38, "linked_consolidated": 39, "chat_watched_thread": 40,
-	"upcoming_change_available": 41, "upcoming_change_automatically_promoted": 42, "boost": 43, "suggested_edit_created": 44,
-	"suggested_edit_accepted": 45,
-	"following":               800, "following_created_topic": 801, "following_replied": 802, "circles_activity": 900,
+	"private_message": NotificationPrivateMessage, "invited_to_private_message": 7,
+	"invitee_accepted": 8, "posted": 9, "moved_post": 10, "linked": 11, "granted_badge": 12,
+	"invited_to_topic": 13, "custom": NotificationCustom, "group_mentioned": 15,
+	"group_message_summary": 16, "watching_first_post": 17, "topic_reminder": 18,
+	"liked_consolidated": 19, "post_approved": 20, "code_review_commit_approved": 21,
+	"membership_request_accepted": 22, "membership_request_consolidated": 23, "bookmark_reminder": 24,
+	"reaction": 25, "votes_released": 26, "event_reminder": 27, "event_invitation": 28,
+	"chat_mention": 29, "chat_message": 30, "chat_invitation": 31, "chat_group_mention": 32,
+	"chat_quoted": 33, "assigned": 34, "question_answer_user_commented": 35,
+	"watching_category_or_tag": 36, "new_features": 37, "admin_problems": 38, "linked_consolidated": 39,
+	"chat_watched_thread": 40, "upcoming_change_available": 41,
+	"upcoming_change_automatically_promoted": 42, "boost": 43, "suggested_edit_created": 44,
+	"suggested_edit_accepted": 45, "following": 800, "following_created_topic": 801,
+	"following_replied": 802, "circles_activity": 900,
 }
 
-// ParseNotificationType reads a type by Discourse's name of it, or by its number, from 1 to 9999: types are added over there before their
-// names are known here. Errors: [userkeys.InvalidParameters].
+// ParseNotificationType reads a type by Discourse's name of it, or by its number, from 1 to 9999: types are
+// added over there before their names are known here. Errors: [userkeys.InvalidParameters].
 func ParseNotificationType(name string) (int, error) {
 	n, ok := notificationTypes[name]
-	if number, err := strconv.Atoi(name); err == nil && 0 < number && number <= maxNotificationType && strconv.Itoa(number) == name {
+	if number, err := strconv.Atoi(name); err == nil && 0 < number && number <= maxNotificationType &&
+		strconv.Itoa(number) == name {
 		n, ok = number, true
 	}
 	if !ok {
-		return 0, userkeys.Errorf(userkeys.InvalidParameters, "there is no notification type %s; give a name such as mentioned, or a number from 1 to %d", strconv.QuoteToASCII(cutText(name, 64)), maxNotificationType)
+		return 0, userkeys.Errorf(userkeys.InvalidParameters,
+			"there is no notification type %s; give a name such as mentioned, or a number "+
+				"from 1 to %d", strconv.QuoteToASCII(cutText(name, 64)), maxNotificationType)
 	}
 	return n, nil
 }
@@ -146,10 +154,11 @@ func UrgentType(n int) bool { return slices.Contains(urgentTypes, n) }
 // unpushedTypes are those that a user may read when they look, and need not be
 // called for: Discourse pushes none of them either.
 var unpushedTypes = []int{
-	notificationTypes["edited"], notificationTypes["liked"], notificationTypes["invitee_accepted"], notificationTypes["moved_post"],
-	notificationTypes["granted_badge"], notificationTypes["group_message_summary"], notificationTypes["liked_consolidated"],
-	notificationTypes["membership_request_consolidated"], notificationTypes["reaction"], notificationTypes["new_features"],
-	notificationTypes["admin_problems"], notificationTypes["linked_consolidated"],
+	notificationTypes["edited"], notificationTypes["liked"], notificationTypes["invitee_accepted"],
+	notificationTypes["moved_post"], notificationTypes["granted_badge"], notificationTypes["group_message_summary"],
+	notificationTypes["liked_consolidated"], notificationTypes["membership_request_consolidated"],
+	notificationTypes["reaction"],
+	notificationTypes["new_features"], notificationTypes["admin_problems"], notificationTypes["linked_consolidated"],
 }
 
 // PushedType tells whether notifications of a type are pushed, unless whoever

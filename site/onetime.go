@@ -41,7 +41,8 @@ func ParseOneTimeRequest(p url.Values) (AuthorizationRequest, error) {
 // registered with that public key, the zero Client if nobody.
 func (r AuthorizationRequest) CheckOneTime(s Settings, client Client) (CheckedRequest, error) {
 	if !r.OneTime {
-		return CheckedRequest{}, userkeys.Errorf(userkeys.InvalidParameters, "this is a request for a key and not for a one-time password")
+		return CheckedRequest{}, userkeys.Errorf(userkeys.InvalidParameters,
+			"this is a request for a key and not for a one-time password")
 	}
 	if err := r.checkForm(); err != nil {
 		return CheckedRequest{}, err
@@ -69,6 +70,7 @@ func (s Settings) AllowsOneTimePasswords() error {
 	}
 	return &userkeys.Error{
 		Code: userkeys.ScopeNotAllowed, Reason: "scope not allowed",
-		Public: "this site gives no one-time passwords; an administrator can add the scope one_time_password to allow_user_api_key_scopes",
+		Public: "this site gives no one-time passwords; an administrator can add the scope one_time_password to " +
+			"allow_user_api_key_scopes",
 	}
 }

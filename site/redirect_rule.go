@@ -76,11 +76,14 @@ func misplacedWildcard(s, fixed string, open bool) string {
 	ported := strings.Contains(authority, "*") || open && end < 0
 	switch {
 	case ported && scheme == "http" && (loopback == "127.0.0.1" || strings.HasPrefix(authority, "[::1]")):
-		return "programs on 127.0.0.1 and [::1] are let in on any port already, without a rule, while allow_user_api_key_loopback_redirects is on"
+		return "programs on 127.0.0.1 and [::1] are let in on any port already, without a rule, while " +
+			"allow_user_api_key_loopback_redirects is on"
 	case ported && scheme == "http" && loopback == "localhost":
-		return "a * may not stand in the port of localhost, which need not be the user's machine; let the program use 127.0.0.1, where any port is let in without a rule"
+		return "a * may not stand in the port of localhost, which need not be the user's machine; let the program use " +
+			"127.0.0.1, where any port is let in without a rule"
 	case ported:
-		return "a * in the host must be its whole left-most label, as in https://*.example.com/callback, and none may stand in the port: otherwise strangers' hosts match too"
+		return "a * in the host must be its whole left-most label, as in https://*.example.com/callback, and none may " +
+			"stand in the port: otherwise strangers' hosts match too"
 	case strings.Contains(rest, "*"):
 		return "a * in path or query must be the last character"
 	}

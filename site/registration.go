@@ -32,7 +32,8 @@ func ParseClientRegistration(p url.Values) (Client, error) {
 		return Client{}, err
 	}
 	return Client{
-		ClientID: r.ClientID, ApplicationName: r.ApplicationName, PublicKey: r.PublicKey, AuthRedirect: r.AuthRedirect, Scopes: scopes,
+		ClientID: r.ClientID, ApplicationName: r.ApplicationName, PublicKey: r.PublicKey, AuthRedirect: r.AuthRedirect,
+		Scopes: scopes,
 	}, nil
 }
 
@@ -43,7 +44,8 @@ func (s Settings) CheckRegistration(c Client, catalog *userkeys.Catalog) error {
 		if !s.AllowUserAPIKeyClientScopes.Has(name) {
 			return &userkeys.Error{
 				Code: userkeys.ScopeNotAllowed, Reason: "scope not allowed",
-				Public: "this site registers no clients for the scope " + userkeys.Quoted(name) + "; an administrator can add it to allow_user_api_key_client_scopes",
+				Public: "this site registers no clients for the scope " + userkeys.Quoted(name) +
+					"; an administrator can add it to allow_user_api_key_client_scopes",
 			}
 		}
 	}

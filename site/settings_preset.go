@@ -35,13 +35,23 @@ func (v PresetValue) AddTo(was string) string {
 // than a new site gives: above all write, which lets an app act as its user.
 func DiscoursePreset() []PresetValue {
 	return []PresetValue{
-		{"allow_user_api_key_scopes", "read|write|message_bus|push|notifications|session_info|one_time_password|bookmarks_calendar|user_status"},
+		{
+			"allow_user_api_key_scopes",
+			"read|write|message_bus|push|notifications|session_info|one_time_password|bookmarks_calendar|user_status",
+		},
 		{"allowed_user_api_auth_redirects", "https://api.discourse.org/api/auth_redirect|discourse://auth_redirect|" +
 			"web+nextclouddiscourse://auth-redirect|https://*.chromiumapp.org/discourse-user-api"},
-		{"allowed_user_api_push_urls", "https://api.discourse.org/api/publish_ios|https://api.discourse.org/api/publish_android"},
-		{"user_api_key_parameter_routes", "GET /latest.rss|GET /unread.rss|GET /new.rss|GET /read.rss|GET /posted.rss|GET /bookmarks.rss|GET /top.rss|GET /posts.rss|" +
-			"GET /c/{slug}/{id}.rss|GET /t/{slug}/{id}.rss|GET /tag/{name}.rss|" +
-			"GET /u/{username}/activity.rss|GET /u/{username}/bookmarks.ics"},
+		{
+			"allowed_user_api_push_urls",
+			"https://api.discourse.org/api/publish_ios|https://api.discourse.org/api/publish_android",
+		},
+		{
+			"user_api_key_parameter_routes",
+			"GET /latest.rss|GET /unread.rss|GET /new.rss|GET /read.rss|GET /posted.rss|GET /bookmarks.rss|" +
+				"GET /top.rss|GET /posts.rss|" +
+				"GET /c/{slug}/{id}.rss|GET /t/{slug}/{id}.rss|GET /tag/{name}.rss|" +
+				"GET /u/{username}/activity.rss|GET /u/{username}/bookmarks.ics",
+		},
 	}
 }
 
@@ -50,15 +60,17 @@ func DiscoursePresetGaps() []PresetGap {
 	return []PresetGap{
 		{
 			"allow_user_api_key_otp_by_key",
-			"Apps that show pages of the site in a window of their own need it: chat wrappers, desktop clients, forks of DiscourseHub. " +
-				"They trade their key for a one-time password that signs its user in, and report that the site gave them no session. " +
+			"Apps that show pages of the site in a window of their own need it: chat wrappers, desktop clients, " +
+				"forks of DiscourseHub. They trade their key for a one-time password that signs its user in, " +
+				"and report that the site gave them no session. " +
 				"It is off because a session may do more than a key.",
 			[]Change{{"allow_user_api_key_otp_by_key", "true"}},
 		},
 		{
 			"discourse_push_secret",
-			"Push receivers that check the secret_key in each push need it, as DiscourseHub's own does: they drop pushes without it. " +
-				"It is off because every receiver learns the same secret; receivers written for this site check signatures instead.",
+			"Push receivers that check the secret_key in each push need it, as DiscourseHub's own does: they drop " +
+				"pushes without it. It is off because every receiver learns the same secret; receivers written for " +
+				"this site check signatures instead.",
 			[]Change{{"push_api_secret_key", "SECRET"}, {"discourse_push_secret", "true"}},
 		},
 	}

@@ -124,7 +124,9 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 		}
 	}
 	s.Inbox = notify.New(inbox)
-	clients, err := gateway.NewClientIPs(gateway.ClientIPConfig{TrustedProxies: cfg.TrustedProxies, Header: cfg.ClientIPHeader, Logger: cfg.Logger})
+	clients, err := gateway.NewClientIPs(gateway.ClientIPConfig{
+		TrustedProxies: cfg.TrustedProxies, Header: cfg.ClientIPHeader, Logger: cfg.Logger,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +204,8 @@ func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, erro
 			front.Fallback = func(path string) bool { return slices.Contains(paths, path) }
 		}
 		s.proxy, err = gateway.NewProxy(gateway.ProxyConfig{
-			Upstream: cfg.Upstream, Checker: s.Authority, ClientIPs: clients, Scheme: cfg.BaseURL.Scheme, VaryByKey: cfg.VaryByKey,
+			Upstream: cfg.Upstream, Checker: s.Authority, ClientIPs: clients, Scheme: cfg.BaseURL.Scheme,
+			VaryByKey:      cfg.VaryByKey,
 			SessionCookies: s.Identity.CookieNames(), ResponseHeaderTimeout: cfg.UpstreamTimeout, Logger: cfg.Logger,
 			MinUploadRate: cfg.MinUploadRate,
 		})
@@ -231,8 +234,8 @@ func (s *Site) Run(ctx context.Context) error {
 	return errors.Join(err, pushed, told, kept)
 }
 
-// Drain ends requests that wait for news and event streams of the upstream, so that a server that stops need not wait for them. It returns soon, at the
-// latest when ctx ends.
+// Drain ends requests that wait for news and event streams of the upstream, so that a server that stops need
+// not wait for them. It returns soon, at the latest when ctx ends.
 func (s *Site) Drain(ctx context.Context) {
 	if s.proxy != nil {
 		s.proxy.Drain()
