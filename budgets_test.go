@@ -128,14 +128,12 @@ interface server.Pushes
 methods admin.Handlers
 methods authority.Authority
 methods consent.Handlers
-package .
 package admin
 package authority
 package client
 package door
 package gateway
 package identity
-package site
 parameters ClaimDeliveries
 parameters DiscardDeliveries
 parameters Put

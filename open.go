@@ -179,12 +179,8 @@ func parsePayload(opened []byte) (Payload, error) {
 		API       int     `json:"api"`
 		ExpiresAt string  `json:"expires_at"`
 	}
-	d := json.NewDecoder(bytes.NewReader(opened))
-	if err := d.Decode(&body); err != nil {
-		return Payload{}, notOurs(err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return Payload{}, notOurs(errors.New("something follows the JSON"))
+	if err := decodeOpened(opened, &body); err != nil {
+		return Payload{}, err
 	}
 	if body.Key == nil || body.Nonce == nil || !isHeaderValue(*body.Key) {
 		return Payload{}, Errorf(InvalidParameters, "the payload opened, but has no usable key or no nonce")
@@ -200,17 +196,22 @@ func parsePayload(opened []byte) (Payload, error) {
 	return p, nil
 }
 
+// decodeOpened reads one JSON value, with nothing after it.
+func decodeOpened(opened []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(opened))
+	if err := d.Decode(into); err != nil {
+		return notOurs(err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return notOurs(errors.New("something follows the JSON"))
+	}
+	return nil
+}
+
 // isHeaderValue tells whether a key may be sent in [KeyHeader]; other sites'
 // keys need not have our shape. No site may write headers of the app's, and
 // fewer than 16 characters are no secret.
 func isHeaderValue(s string) bool {
-	if len(s) < 16 || len(s) > 256 {
-		return false
-	}
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] >= 0x7f {
-			return false
-		}
-	}
-	return true
+	foreign := func(r rune) bool { return r <= ' ' || r >= 0x7f }
+	return 16 <= len(s) && len(s) <= 256 && !strings.ContainsFunc(s, foreign)
 }

@@ -89,14 +89,12 @@ func ParseAdminPermissions(text string) (AdminPermissions, error) {
 	}
 	for _, name := range names {
 		if !slices.Contains(out, AdminPermission(name)) {
-			return nil, userkeys.Errorf(userkeys.InvalidParameters,
-				"there is no permission %q; there is %s", cutText(name, 60),
+			return nil, invalid("there is no permission %q; there is %s", cutText(name, 60),
 				strings.ReplaceAll(AllAdminPermissions().String(), ",", ", "))
 		}
 	}
 	if text != "" && len(out) == 0 { // an odd text must not make a key for everything
-		return nil, userkeys.Errorf(userkeys.InvalidParameters,
-			"no permission is named; leave the permissions out for a key that may do everything")
+		return nil, invalid("no permission is named; leave the permissions out for a key that may do everything")
 	}
 	return out, nil
 }

@@ -30,8 +30,7 @@ type CheckedRequest struct {
 // refusal here as there. Whoever the user is comes after: [Settings.CheckGrantor].
 func (r AuthorizationRequest) Check(s Settings, c *userkeys.Catalog, client Client) (CheckedRequest, error) {
 	if r.OneTime {
-		return CheckedRequest{}, userkeys.Errorf(userkeys.InvalidParameters,
-			"this is a request for a one-time password and not for a key")
+		return CheckedRequest{}, invalid("this is a request for a one-time password and not for a key")
 	}
 	if err := checkPresence(r.Nonce, r.Scopes.String(), r.ClientID); err != nil && !r.Draft {
 		return CheckedRequest{}, err
@@ -174,7 +173,7 @@ func (r AuthorizationRequest) checkPush(s Settings) (bool, error) {
 		return false, nil
 	}
 	if problem := userkeys.WebAddressProblem(r.PushURL); problem != "" {
-		return false, userkeys.Errorf(userkeys.InvalidParameters, "push_url is no http or https address: %s", problem)
+		return false, invalid("push_url is no http or https address: %s", problem)
 	}
 	return s.Pushes(r.Scopes, r.PushURL), nil
 }
@@ -218,12 +217,11 @@ type Choice struct {
 func (c CheckedRequest) Narrow(s Settings, choice Choice) (CheckedRequest, error) {
 	if choice.Scopes != nil {
 		if len(choice.Scopes) == 0 {
-			return c, userkeys.Errorf(userkeys.InvalidParameters,
-				"choose at least one thing that the app may do, or deny the request")
+			return c, invalid("choose at least one thing that the app may do, or deny the request")
 		}
 		for _, name := range choice.Scopes {
 			if !c.Scopes.Has(name) {
-				return c, userkeys.Errorf(userkeys.InvalidParameters, "the app did not ask for the scope %s", userkeys.Quoted(name))
+				return c, invalid("the app did not ask for the scope %s", userkeys.Quoted(name))
 			}
 		}
 		c.Scopes = slices.DeleteFunc(slices.Clone(c.Scopes), func(name string) bool { return !choice.Scopes.Has(name) })
@@ -231,7 +229,7 @@ func (c CheckedRequest) Narrow(s Settings, choice Choice) (CheckedRequest, error
 	}
 	switch {
 	case choice.Lifetime < 0 || c.Lifetime > 0 && choice.Lifetime > c.Lifetime:
-		return c, userkeys.Errorf(userkeys.InvalidParameters, "a key cannot be given for longer than was asked for")
+		return c, invalid("a key cannot be given for longer than was asked for")
 	case choice.Lifetime > 0:
 		c.Ends = choice.Lifetime
 		if c.Lifetime > 0 { // only an app that asked for an end is told one: others break on the member

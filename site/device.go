@@ -124,8 +124,7 @@ func (r AuthorizationRequest) CheckDevice(s Settings, c *userkeys.Catalog, clien
 		return CheckedRequest{}, userkeys.Errorf(userkeys.NotFound, "this site has no device authorization")
 	}
 	if r.Scopes.Has(userkeys.ScopeOneTimePassword) {
-		return CheckedRequest{}, userkeys.Errorf(userkeys.InvalidParameters,
-			"the scope one_time_password cannot be asked for from a device")
+		return CheckedRequest{}, invalid("the scope one_time_password cannot be asked for from a device")
 	}
 	if problem := textProblem("nonce", r.Nonce, maxDeviceNonce); problem != nil {
 		return CheckedRequest{}, problem

@@ -3,8 +3,6 @@ package site
 import (
 	"slices"
 	"strings"
-
-	"userkeys"
 )
 
 // Edge is what the outermost door of a site needs of the settings at every
@@ -13,7 +11,7 @@ type Edge struct {
 	// Origins whose pages may call from a browser (W18). Empty: CORS is off.
 	Origins []string
 	// KeyRoutes are where a key may stand in the query.
-	KeyRoutes []userkeys.KeyRoute
+	KeyRoutes []KeyRoute
 
 	// What one address may ask for (W13.3), and what happens above it.
 	PerMinute, Per10Seconds int
@@ -33,7 +31,7 @@ func NewEdge(s Settings) *Edge {
 		e.Origins = append(e.Origins, s.CORSOrigin...)
 	}
 	for _, text := range s.UserAPIKeyParameterRoutes {
-		if r, err := userkeys.ParseKeyRoute(text); err == nil { // the setting takes no other
+		if r, err := ParseKeyRoute(text); err == nil { // the setting takes no other
 			e.KeyRoutes = append(e.KeyRoutes, r)
 		}
 	}

@@ -101,15 +101,14 @@ func (m Message) check(origin string) error {
 		most       int
 	}{{"title", m.Title, MaxMessageTitle}, {"from", m.From, maxMessageFrom}} {
 		if !userkeys.IsText(f.text) || f.text != "" && userkeys.IsBlank(f.text) || utf8.RuneCountInString(f.text) > f.most {
-			return userkeys.Errorf(userkeys.InvalidParameters, "%s must be one line of text, of at most %d characters",
-				f.name, f.most)
+			return invalid("%s must be one line of text, of at most %d characters", f.name, f.most)
 		}
 	}
 	if !userkeys.IsStorable(m.Excerpt) {
-		return userkeys.Errorf(userkeys.InvalidParameters, "excerpt must be text")
+		return invalid("excerpt must be text")
 	}
 	if problem := linkProblem(m.Link, origin); problem != "" {
-		return userkeys.Errorf(userkeys.InvalidParameters, "link: %s", problem)
+		return invalid("link: %s", problem)
 	}
 	return nil
 }
@@ -203,7 +202,7 @@ func dataMembers(data json.RawMessage, origin string) (members, error) {
 	if len(data) == 0 {
 		return had, nil
 	}
-	bad := userkeys.Errorf(userkeys.InvalidParameters, "data must be a JSON object")
+	bad := invalid("data must be a JSON object")
 	d := json.NewDecoder(bytes.NewReader(data))
 	if start, err := d.Token(); err != nil || start != json.Delim('{') || !json.Valid(data) {
 		return nil, bad
@@ -220,8 +219,7 @@ func dataMembers(data json.RawMessage, origin string) (members, error) {
 			continue
 		}
 		if problem := linkProblem(had.text(name), origin); problem != "" {
-			return nil, userkeys.Errorf(userkeys.InvalidParameters,
-				"the member %s of data: %s", strconv.QuoteToASCII(cutText(name, 64)), problem)
+			return nil, invalid("the member %s of data: %s", strconv.QuoteToASCII(cutText(name, 64)), problem)
 		}
 	}
 	return had, nil

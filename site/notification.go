@@ -39,22 +39,19 @@ type Notification struct {
 
 // Check tells what is wrong with a notification that is to be written.
 func (n Notification) Check() error {
-	bad := func(format string, args ...any) error {
-		return userkeys.Errorf(userkeys.InvalidParameters, format, args...)
-	}
 	switch {
 	case n.Type < 1 || n.Type > maxNotificationType:
-		return bad("notification_type must be a name such as mentioned, or a number from 1 to %d", maxNotificationType)
+		return invalid("notification_type must be a name such as mentioned, or a number from 1 to %d", maxNotificationType)
 	case n.TopicID < 0 || n.PostNumber < 0:
-		return bad("topic_id and post_number must be positive numbers, or left out")
+		return invalid("topic_id and post_number must be positive numbers, or left out")
 	case len(n.Slug) > maxNotificationSlug || !userkeys.IsText(n.Slug):
-		return bad("slug must be text of at most %d bytes", maxNotificationSlug)
+		return invalid("slug must be text of at most %d bytes", maxNotificationSlug)
 	case len(n.FancyTitle) > maxNotificationTitle || !userkeys.IsText(n.FancyTitle):
-		return bad("fancy_title must be text of one line and at most %d bytes", maxNotificationTitle)
+		return invalid("fancy_title must be text of one line and at most %d bytes", maxNotificationTitle)
 	case len(n.Data) > maxNotificationData:
-		return bad("data is larger than %d bytes", maxNotificationData)
+		return invalid("data is larger than %d bytes", maxNotificationData)
 	case len(n.Data) == 0 || n.Data[0] != '{' || !json.Valid(n.Data) || !userkeys.IsStorable(string(n.Data)):
-		return bad("data must be a JSON object")
+		return invalid("data must be a JSON object")
 	}
 	return nil
 }
@@ -138,9 +135,8 @@ func ParseNotificationType(name string) (int, error) {
 		n, ok = number, true
 	}
 	if !ok {
-		return 0, userkeys.Errorf(userkeys.InvalidParameters,
-			"there is no notification type %s; give a name such as mentioned, or a number "+
-				"from 1 to %d", strconv.QuoteToASCII(cutText(name, 64)), maxNotificationType)
+		return 0, invalid("there is no notification type %s; give a name such as mentioned, or a number "+
+			"from 1 to %d", strconv.QuoteToASCII(cutText(name, 64)), maxNotificationType)
 	}
 	return n, nil
 }

@@ -41,8 +41,7 @@ func ParseOneTimeRequest(p url.Values) (AuthorizationRequest, error) {
 // registered with that public key, the zero Client if nobody.
 func (r AuthorizationRequest) CheckOneTime(s Settings, client Client) (CheckedRequest, error) {
 	if !r.OneTime {
-		return CheckedRequest{}, userkeys.Errorf(userkeys.InvalidParameters,
-			"this is a request for a key and not for a one-time password")
+		return CheckedRequest{}, invalid("this is a request for a key and not for a one-time password")
 	}
 	if err := r.checkForm(); err != nil {
 		return CheckedRequest{}, err

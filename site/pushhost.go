@@ -19,8 +19,7 @@ func ParsePushHost(text string) (string, error) {
 	}
 	host := PushHostOf(text)
 	if host == "" || len(host) > maxPushHost || !userkeys.IsText(host) {
-		return "", userkeys.Errorf(userkeys.InvalidParameters,
-			"a host is written as it is listed, such as https://push.example:443")
+		return "", invalid("a host is written as it is listed, such as https://push.example:443")
 	}
 	return host, nil
 }

@@ -21,7 +21,7 @@ type RedirectRule struct {
 // ParseRedirectRule reads one rule and explains what is wrong with it.
 func ParseRedirectRule(s string) (RedirectRule, error) {
 	refuse := func(why string) (RedirectRule, error) {
-		return RedirectRule{}, userkeys.Errorf(userkeys.InvalidParameters, "redirect rule %s: %s", userkeys.Quoted(s), why)
+		return RedirectRule{}, invalid("redirect rule %s: %s", userkeys.Quoted(s), why)
 	}
 	r := RedirectRule{text: s}
 	fixed, open := strings.CutSuffix(s, "*")

@@ -19,7 +19,7 @@ func ParseClientRegistration(p url.Values) (Client, error) {
 	}
 	scopes, err := userkeys.ParseScopes(p.Get("scopes"))
 	if errors.Is(err, userkeys.ScopeNotAllowed) { // it names none: nothing that the site could allow
-		err = userkeys.Errorf(userkeys.InvalidParameters, "scopes names no scope")
+		err = invalid("scopes names no scope")
 	}
 	if err != nil {
 		return Client{}, err
@@ -53,7 +53,7 @@ func (s Settings) CheckRegistration(c Client, catalog *userkeys.Catalog) error {
 		return err
 	}
 	if _, err := userkeys.ParseRedirect(c.AuthRedirect); err != nil {
-		return userkeys.Errorf(userkeys.InvalidParameters, "%s", userkeys.AsError(err).Public)
+		return invalid("%s", userkeys.AsError(err).Public)
 	}
 	for _, name := range c.Scopes {
 		if _, ok := catalog.Scope(name); !ok {

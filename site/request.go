@@ -106,20 +106,25 @@ func (r AuthorizationRequest) checkForm() error {
 	return nil
 }
 
+// invalid is the refusal of what has no right form.
+func invalid(format string, args ...any) *userkeys.Error {
+	return userkeys.Errorf(userkeys.InvalidParameters, format, args...)
+}
+
 // textProblem holds a value to what every log, page and database shows alike.
 func textProblem(name, value string, most int) error {
 	if len(value) > most {
-		return userkeys.Errorf(userkeys.InvalidParameters, "%s is longer than %d bytes", name, most)
+		return invalid("%s is longer than %d bytes", name, most)
 	}
 	if !userkeys.IsText(value) {
-		return userkeys.Errorf(userkeys.InvalidParameters, "%s is not text: it has control characters or is no UTF-8", name)
+		return invalid("%s is not text: it has control characters or is no UTF-8", name)
 	}
 	return nil
 }
 
 func nameProblem(name string) error {
 	if utf8.RuneCountInString(name) > maxNameCharacters {
-		return userkeys.Errorf(userkeys.InvalidParameters, "application_name is longer than %d characters", maxNameCharacters)
+		return invalid("application_name is longer than %d characters", maxNameCharacters)
 	}
 	return textProblem("application_name", name, maxApplicationName)
 }

@@ -135,7 +135,7 @@ func (s *Settings) Set(name, value string) error {
 	if isTrustLevelAlias(canonicalSettingName(name)) {
 		level, err := strconv.Atoi(value)
 		if err != nil || level < 0 || level > 4 {
-			return userkeys.Errorf(userkeys.InvalidParameters, "%s: a trust level is 0 to 4", canonicalSettingName(name))
+			return invalid("%s: a trust level is 0 to 4", canonicalSettingName(name))
 		}
 		value = "admins|moderators|trust_level_" + strconv.Itoa(level)
 	}
@@ -145,7 +145,7 @@ func (s *Settings) Set(name, value string) error {
 func isTrustLevelAlias(name string) bool { return strings.HasPrefix(name, "min_trust_level_for_") }
 
 func (d Setting) set(s *Settings, value string) error {
-	bad := func(why string) error { return userkeys.Errorf(userkeys.InvalidParameters, "%s: %s", d.Name, why) }
+	bad := func(why string) error { return invalid("%s: %s", d.Name, why) }
 	if len(value) > 65536 || !userkeys.IsText(value) {
 		return bad("the value is no text, or longer than 65536 bytes")
 	}
@@ -194,7 +194,7 @@ func (d Setting) parseList(value string) ([]string, error) {
 		}
 		if d.check != nil {
 			if why := d.check(v); why != "" {
-				return nil, userkeys.Errorf(userkeys.InvalidParameters, "%s: %s: %s", d.Name, v, why)
+				return nil, invalid("%s: %s: %s", d.Name, v, why)
 			}
 		}
 		out = append(out, v)

@@ -66,7 +66,7 @@ func checkHostPort(v string) string {
 }
 
 func checkParameterRoute(v string) string {
-	if _, err := userkeys.ParseKeyRoute(v); err != nil {
+	if _, err := ParseKeyRoute(v); err != nil {
 		return userkeys.AsError(err).Public
 	}
 	return ""

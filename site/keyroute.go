@@ -1,11 +1,15 @@
-package userkeys
+package site
 
-import "strings"
+import (
+	"strings"
 
-// A KeyRoute is a route where a key may stand in the query: a [Route] to read,
+	"userkeys"
+)
+
+// A KeyRoute is a route where a key may stand in the query: a [userkeys.Route] to read,
 // whose last {name} or {name...} may have an ending: "GET /t/{slug}/{id}.rss".
 type KeyRoute struct {
-	route  Route
+	route  userkeys.Route
 	ending string
 }
 
@@ -15,17 +19,17 @@ func ParseKeyRoute(s string) (KeyRoute, error) {
 	if i := strings.LastIndexByte(s, '}'); i >= 0 && strings.HasPrefix(s[i+1:], ".") {
 		text, ending = s[:i+1], s[i+1:]
 	}
-	r, err := ParseRoute(text)
+	r, err := userkeys.ParseRoute(text)
 	switch {
 	case err != nil:
 		return KeyRoute{}, err
-	case r.method != "GET":
-		return KeyRoute{}, Errorf(InvalidParameters, "a key in the address can only read: the method must be GET")
-	case ending != "" && (strings.ContainsAny(ending, "/{*") || !canonicalSegment(ending)):
-		return KeyRoute{}, Errorf(InvalidParameters, "only the last segment may have an ending, such as .rss")
-	case r.rest && ending == "":
-		return KeyRoute{}, Errorf(InvalidParameters,
-			"that is too much of the site: say how the addresses of the feeds end, as in GET /{any...}.rss")
+	case !strings.HasPrefix(text, "GET "):
+		return KeyRoute{}, invalid("a key in the address can only read: the method must be GET")
+	case ending == "." || ending == ".." || strings.ContainsAny(ending, `/{*\;#?%`) || !userkeys.IsText(ending):
+		return KeyRoute{}, invalid("only the last segment may have an ending, such as .rss")
+	case strings.HasSuffix(text, "...}") && ending == "":
+		return KeyRoute{}, invalid("that is too much of the site: say how the addresses of the feeds end, as in GET " +
+			"/{any...}.rss")
 	}
 	return KeyRoute{r, ending}, nil
 }
