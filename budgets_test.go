@@ -35,6 +35,8 @@ var packageBudgets = map[string]int{
 var exceptions = map[string]string{
 	"package site":   "its table of settings is 200 lines of data, four a setting, so that a setting is in one place",
 	"package client": "the SDK is one package, so that an app imports one; its doc.go says which names most apps need",
+	"interface notify.Store": "the sum of what the inbox, the bus and jobs need, each of which sees its own part",
+	"interface outbox.Store": "the sum of what the pusher and people's actions need, each of which sees its own part",
 }
 
 const maxExceptions = 10
@@ -114,14 +116,13 @@ func temporaryName(m measure) string {
 // temporary are the things that are still above their budget and are being mended. Delete lines of things
 // that fit.
 var temporary = strings.Split(strings.TrimSpace(`
-file fakesite.go
 function Do
 function Element
+function NewWithPushed
 function Open
 function PushHosts
 function answerYes
 function apps
-function parcels500
 function serve
 interface authority.Store
 interface notify.Store
@@ -129,29 +130,41 @@ interface server.Pushes
 methods admin.Handlers
 methods authority.Authority
 methods consent.Handlers
+package .
 package admin
 package authority
 package client
 package door
 package gateway
 package identity
+package manage
+package site
 parameters ClaimDeliveries
+parameters DenyDeviceGrant
+parameters Diagnose
 parameters DiscardDeliveries
 parameters Put
+parameters RebindKey
+parameters Remark
+parameters ReplaceSecret
+parameters ReplaceUser
 parameters ReplayDeliveries
 parameters ResumeHostPushes
 parameters ResumeKeyPush
+parameters SaveSession
+parameters SetPassword
+parameters SetSetting
+parameters all
 parameters answered
+parameters byIDs
+parameters call
 parameters changePush
 parameters deviceProblem
 parameters everyClaimed
+parameters find
 parameters fly
-parameters follow
 parameters limited
 parameters passing
-parameters recentNotifications
-parameters refuse
-parameters refuseOneTime
 parameters refused
 parameters revokeWhere
 parameters run
@@ -159,17 +172,26 @@ parameters settleDead
 parameters setupProblem
 parameters showAPIKeys
 parameters write
+width account.go
+width accounts.go
+width actions.go
 width addresses.go
 width admin.go
 width adminkeys.go
 width alert.go
 width announce.go
 width answers.go
+width api.go
+width apierror.go
 width apikeys.go
 width apps.go
 width assets.go
-width attempt.go
 width audit.go
+width auth.go
+width authority.go
+width binary.go
+width browser.go
+width budget.go
 width bus.go
 width changes.go
 width charge.go
@@ -200,6 +222,8 @@ width guesses.go
 width handlers.go
 width headers.go
 width helpers.go
+width host.go
+width hosts.go
 width html.go
 width identity.go
 width inbox.go
@@ -216,6 +240,12 @@ width notifications.go
 width notify.go
 width once.go
 width onetime.go
+width open.go
+width openapi.go
+width outbox.go
+width output.go
+width outward.go
+width padding.go
 width pages.go
 width parked.go
 width policy.go
@@ -226,13 +256,13 @@ width purge.go
 width pushdesk.go
 width pusher.go
 width pushes.go
-width hosts.go
-width json.go
-width outbox.go
-width records.go
-width rules.go
 width quiet.go
 width quota.go
+width reach.go
+width receive.go
+width receiver.go
+width records.go
+width redirect_rule.go
 width redirectrules.go
 width refusal.go
 width refusallog.go
@@ -241,7 +271,12 @@ width reserve.go
 width retention.go
 width revoke.go
 width rewrite.go
+width routes.go
+width rows.go
 width rules.go
+width run.go
+width scope.go
+width secret.go
 width seen.go
 width server.go
 width session.go

@@ -6,45 +6,21 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	"userkeys"
-	"userkeys/outbox"
+	"userkeys/internal/rows"
 	"userkeys/server/door"
+	"userkeys/server/input"
 	"userkeys/site"
 )
 
-// userRecord is a user in the admin API.
-type userRecord struct {
-	ID          int64      `json:"id"`
-	Username    string     `json:"username"`
-	Name        string     `json:"name"`
-	Email       string     `json:"email"`
-	TrustLevel  int        `json:"trust_level"`
-	Admin       bool       `json:"admin"`
-	Moderator   bool       `json:"moderator"`
-	Active      bool       `json:"active"`
-	Groups      []string   `json:"groups"`
-	SuspendedAt *time.Time `json:"suspended_at"`
-	CreatedAt   *time.Time `json:"created_at"`
-	LastSeenAt  *time.Time `json:"last_seen_at"`
-}
-
-func userOf(u site.User) userRecord {
-	return userRecord{
-		ID: u.ID, Username: u.Username, Name: u.Name, Email: u.Email, TrustLevel: u.TrustLevel,
-		Admin: u.Admin, Moderator: u.Moderator, Active: u.Active, Groups: append([]string{}, u.Groups...),
-		SuspendedAt: outbox.JSONTime(u.SuspendedAt), CreatedAt: outbox.JSONTime(u.CreatedAt), LastSeenAt: outbox.JSONTime(u.LastSeenAt),
-	}
-}
-
 func answerUser(w http.ResponseWriter, u site.User) error {
-	return door.WriteJSON(w, map[string]userRecord{"user": userOf(u)})
+	return door.WriteJSON(w, map[string]rows.User{"user": rows.NewUser(u)})
 }
 
 // listUsers lists users by id; filter is a part of the user name or the e-mail address.
 func (h *Handlers) listUsers(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
-	q, err := door.ParseListQuery(r, "filter", "after")
+	q, err := input.ParseListQuery(r, "filter", "after")
 	if err != nil {
 		return err
 	}
@@ -52,15 +28,19 @@ func (h *Handlers) listUsers(w http.ResponseWriter, r *http.Request, _ site.Call
 	if err != nil {
 		return err
 	}
-	users, err := h.cfg.Accounts.FindUsers(r.Context(), site.UserFilter{Text: q.Get("filter"), After: after, Limit: q.Limit})
+	users, err := h.cfg.Accounts.FindUsers(r.Context(),
+		site.UserFilter{Text: q.Get("filter"), After: after, Limit: q.Limit})
 	if err != nil {
 		return err
 	}
-	list := make([]userRecord, len(users))
+	list := make([]rows.User, len(users))
 	for i, u := range users {
-		list[i] = userOf(u)
+		list[i] = rows.NewUser(u)
 	}
-	return door.WriteJSON(w, map[string]any{"users": list, "next": next(users, q.Limit, func(u site.User) int64 { return u.ID })})
+	return door.WriteJSON(w, map[string]any{
+		"users": list,
+		"next":  door.Next(users, q.Limit, func(u site.User) int64 { return u.ID }),
+	})
 }
 
 // userFields are what a user may be given; a password is given apart.
@@ -84,11 +64,11 @@ func setUserFields(u *site.User, fields url.Values) error {
 				err = userkeys.Errorf(userkeys.InvalidParameters, "a trust level is 0 to 4")
 			}
 		case "admin":
-			u.Admin, err = truth(name, value)
+			u.Admin, err = input.Truth(name, value)
 		case "moderator":
-			u.Moderator, err = truth(name, value)
+			u.Moderator, err = input.Truth(name, value)
 		case "active":
-			u.Active, err = truth(name, value)
+			u.Active, err = input.Truth(name, value)
 		case "groups":
 			u.Groups = nil
 			if value != "" {
@@ -104,10 +84,10 @@ func setUserFields(u *site.User, fields url.Values) error {
 
 func (h *Handlers) createUser(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	fields := r.PostForm
-	if err := door.OnlyFields(fields, append(userFields, passwordField)...); err != nil {
+	if err := input.OnlyFields(fields, append(userFields, passwordField)...); err != nil {
 		return err
 	}
-	if _, err := door.Required(fields, "username"); err != nil {
+	if _, err := input.Required(fields, "username"); err != nil {
 		return err
 	}
 	u := site.User{TrustLevel: 1, Active: true}
@@ -137,7 +117,8 @@ func sparesAdmins(r *http.Request, users ...site.User) error {
 		if u.Admin {
 			return &userkeys.Error{
 				Code: userkeys.InvalidAccess, Reason: "not for this admin API key",
-				Public: userkeys.NotPermitted + " Administrators are changed by an administrator, or by an admin API key without permissions, a user or an end of its own.",
+				Public: userkeys.NotPermitted + " Administrators are changed by an administrator, or by an admin API key " +
+					"without permissions, a user or an end of its own.",
 			}
 		}
 	}
@@ -146,7 +127,7 @@ func sparesAdmins(r *http.Request, users ...site.User) error {
 
 // userNamed is the user of the address.
 func (h *Handlers) userNamed(r *http.Request) (site.User, error) {
-	name, err := door.NameDotJSON(r, "username")
+	name, err := input.NameDotJSON(r, "username")
 	if err != nil {
 		return site.User{}, err
 	}
@@ -172,13 +153,14 @@ func (h *Handlers) putUser(w http.ResponseWriter, r *http.Request, c site.Caller
 		return err
 	}
 	fields := r.PostForm
-	fields.Del(door.TokenField)
-	if err := door.OnlyFields(fields, append(userFields, passwordField)...); err != nil {
+	fields.Del(input.TokenField)
+	if err := input.OnlyFields(fields, append(userFields, passwordField)...); err != nil {
 		return err
 	}
 	switch {
 	case len(fields) == 0:
-		return userkeys.Errorf(userkeys.InvalidParameters, "nothing is to be changed; there is %s, %s", strings.Join(userFields, ", "), passwordField)
+		return userkeys.Errorf(userkeys.InvalidParameters,
+			"nothing is to be changed; there is %s, %s", strings.Join(userFields, ", "), passwordField)
 	case fields.Has(passwordField) && len(fields) > 1:
 		return userkeys.Errorf(userkeys.InvalidParameters, "change the password in a request of its own")
 	case fields.Has(passwordField):
@@ -194,7 +176,8 @@ func (h *Handlers) putUser(w http.ResponseWriter, r *http.Request, c site.Caller
 	if err := sparesAdmins(r, wanted); err != nil {
 		return err
 	}
-	u, err = h.cfg.Accounts.Update(r.Context(), u.ID, func(u *site.User) { _ = setUserFields(u, fields) }, c) // read well a moment ago
+	// read well a moment ago
+	u, err = h.cfg.Accounts.Update(r.Context(), u.ID, func(u *site.User) { _ = setUserFields(u, fields) }, c)
 	if err != nil {
 		return err
 	}
@@ -223,7 +206,9 @@ func (h *Handlers) unsuspendUser(w http.ResponseWriter, r *http.Request, c site.
 	return h.changeUser(w, r, c, h.cfg.Accounts.Unsuspend)
 }
 
-func (h *Handlers) changeUser(w http.ResponseWriter, r *http.Request, c site.Caller, change func(context.Context, int64, site.Caller) (site.User, error)) error {
+func (h *Handlers) changeUser(w http.ResponseWriter, r *http.Request, c site.Caller,
+	change func(context.Context, int64, site.Caller) (site.User, error),
+) error {
 	u, err := h.cfg.Accounts.FindUser(r.Context(), r.PathValue("username"))
 	if err != nil {
 		return err

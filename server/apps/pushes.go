@@ -10,7 +10,8 @@ import (
 	"userkeys"
 	"userkeys/gateway"
 	"userkeys/outbox"
-	"userkeys/server/door"
+	"userkeys/server/input"
+	"userkeys/server/page"
 	"userkeys/site"
 )
 
@@ -18,11 +19,11 @@ import (
 // that has no address, status or body of the other side.
 type pushView struct {
 	Barred    string      // why nothing is sent there now whatever the app's server does; empty: nothing is in the way
-	Off       door.Moment // since when it is switched off; unknown: it is on
-	Failing   door.Moment // since when every attempt failed; unknown: the last went well
+	Off       page.Moment // since when it is switched off; unknown: it is on
+	Failing   page.Moment // since when every attempt failed; unknown: the last went well
 	Waiting   bool        // it fails since a few minutes only, or the app's server asked for it
 	Why       string      // it failed
-	Delivered door.Moment // last; unknown: never
+	Delivered page.Moment // last; unknown: never
 }
 
 // failsFor is how long attempts fail before it is trouble: servers are started anew every day.
@@ -30,7 +31,8 @@ const failsFor = 10 * time.Minute
 
 // waits tells whether pushing fails in a way that most likely ends by itself.
 func waits(p outbox.KeyState, now time.Time) bool {
-	return !p.FailingSince.IsZero() && p.OffAt.IsZero() && (p.Problem == outbox.ProblemBusy || now.Sub(p.FailingSince) < failsFor)
+	return !p.FailingSince.IsZero() && p.OffAt.IsZero() &&
+		(p.Problem == outbox.ProblemBusy || now.Sub(p.FailingSince) < failsFor)
 }
 
 // Health says the state in a word.
@@ -77,8 +79,8 @@ func (h *Handlers) pushViews(ctx context.Context, keys []site.UserAPIKey, now ti
 		}
 		p := states[k.ID]
 		views[k.ID] = pushView{
-			Barred: h.barred(k), Off: door.MomentAt(p.OffAt, now), Failing: door.MomentAt(p.FailingSince, now),
-			Waiting: waits(p, now), Why: p.Problem.Sentence(), Delivered: door.MomentAt(p.DeliveredAt, now),
+			Barred: h.barred(k), Off: page.MomentAt(p.OffAt, now), Failing: page.MomentAt(p.FailingSince, now),
+			Waiting: waits(p, now), Why: p.Problem.Sentence(), Delivered: page.MomentAt(p.DeliveredAt, now),
 		}
 	}
 	return views, nil
@@ -97,25 +99,28 @@ func (h *Handlers) barred(k site.UserAPIKey) string {
 
 // pushTest sends a test to the address of one of the user's apps.
 func (h *Handlers) pushTest(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	return h.changePush(w, r, c, h.cfg.Pushes.SendTest, "tested")
-}
-
-// pushResume has the site try again where it has given up.
-func (h *Handlers) pushResume(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	return h.changePush(w, r, c, h.cfg.Pushes.ResumeKey, "resumed")
-}
-
-func (h *Handlers) changePush(w http.ResponseWriter, r *http.Request, c site.Caller, change func(context.Context, int64, site.Caller) error, what string) error {
-	id, err := door.ID(r, "key")
+	id, err := input.ID(r, "key")
 	if err != nil {
 		return err
 	}
-	err = change(r.Context(), id, c)
+	err = h.cfg.Pushes.SendTest(r.Context(), id, c)
 	if errors.Is(err, userkeys.RateLimited) && !gateway.WantsJSON(r) {
 		return done(w, r, "soon") // who pressed the button twice sees how the first test went
 	}
 	if err != nil {
 		return err
 	}
-	return done(w, r, what)
+	return done(w, r, "tested")
+}
+
+// pushResume has the site try again where it has given up.
+func (h *Handlers) pushResume(w http.ResponseWriter, r *http.Request, c site.Caller) error {
+	id, err := input.ID(r, "key")
+	if err != nil {
+		return err
+	}
+	if err := h.cfg.Pushes.ResumeKey(r.Context(), id, c); err != nil {
+		return err
+	}
+	return done(w, r, "resumed")
 }

@@ -9,6 +9,7 @@ import (
 	"userkeys"
 	"userkeys/gateway"
 	"userkeys/server/door"
+	"userkeys/server/page"
 	"userkeys/site"
 )
 
@@ -28,36 +29,37 @@ func (h *Handlers) oneTime(w http.ResponseWriter, r *http.Request, c site.Caller
 		_, err = h.oneTimes.ExamineOneTime(r.Context(), request)
 	}
 	if err != nil {
-		return h.refuseOneTime(w, r, c, request, err)
+		return h.refuseOneTime(w, r, c, refusal{request, err})
 	}
 	if !c.SignedIn() {
 		return h.door.SendToLogin(w, r)
 	}
 	q, err := h.oneTimes.PrepareOneTime(r.Context(), request, c)
 	if err != nil {
-		return h.refuseOneTime(w, r, c, request, err)
+		return h.refuseOneTime(w, r, c, refusal{request, err})
 	}
 	if gateway.WantsJSON(r) {
 		return door.WriteJSON(w, map[string]any{
-			"consent_id": q.ID, "application_name": q.Name, "public_key": q.KeyText, "auth_redirect": q.AuthRedirect, "padding": door.Optional(q.Padding),
+			"consent_id": q.ID, "application_name": q.Name, "public_key": q.KeyText, "auth_redirect": q.AuthRedirect,
+			"padding": door.Optional(q.Padding),
 		})
 	}
 	w.Header().Set("Content-Security-Policy", door.CSP(q.Redirect))
 	return h.pages.oneTime.Show(w, c, http.StatusOK, oneTimePage{
-		ConsentID: q.ID, To: destinationOf(q.Redirect), Name: door.ShownName(q.Name), Return: door.AddressOf(r),
+		ConsentID: q.ID, To: destinationOf(q.Redirect), Name: page.ShownName(q.Name), Return: door.AddressOf(r),
 		Details: []detail{{"Full address", q.Redirect.String()}},
 	})
 }
 
-// refuseOneTime is [Server.refuse] for a one-time password: the wire refuses those by status.
-func (h *Handlers) refuseOneTime(w http.ResponseWriter, r *http.Request, c site.Caller, q site.AuthorizationRequest, err error) error {
-	e := userkeys.AsError(err)
-	page, explained := h.explain(q, e)
+// refuseOneTime is [Handlers.refuse] for a one-time password: the wire refuses those by status.
+func (h *Handlers) refuseOneTime(w http.ResponseWriter, r *http.Request, c site.Caller, no refusal) error {
+	e := userkeys.AsError(no.err)
+	refused, explained := h.explain(no.request, e)
 	if !explained || gateway.WantsJSON(r) {
 		return door.RefuseJSON(w, r, e)
 	}
-	door.Note(r, err)
-	return h.pages.refused.Show(w, c, e.Code.Status(), page)
+	door.Note(r, no.err)
+	return h.pages.refused.Show(w, c, e.Code.Status(), refused)
 }
 
 // oneTimePost makes a one-time password: for the page's question, for a whole
@@ -105,8 +107,8 @@ func (h *Handlers) makeOneTime(r *http.Request, c site.Caller) (string, error) {
 	return h.oneTimes.GrantOneTimeDirect(r.Context(), request, c)
 }
 
-// keyMayMakeOneTime refuses keys that may not make one-time passwords. A key that makes them is as good as the password, so
-// it takes the site's word besides the scope.
+// keyMayMakeOneTime refuses keys that may not make one-time passwords. A key that makes them is as good as the
+// password, so it takes the site's word besides the scope.
 func (h *Handlers) keyMayMakeOneTime(a userkeys.Access) error {
 	refused := &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted}
 	switch {
@@ -141,12 +143,12 @@ func (h *Handlers) oneTimeLogin(w http.ResponseWriter, r *http.Request, c site.C
 	if err != nil {
 		return err
 	}
-	page := signInPage{Password: password, Username: u.Username, App: door.ShownName(p.ApplicationName)}
+	shown := signInPage{Password: password, Username: u.Username, App: page.ShownName(p.ApplicationName)}
 	if c.SignedIn() && c.User.ID != u.ID {
-		page.Instead = c.User.Username
+		shown.Instead = c.User.Username
 	}
 	door.KeepSecret(w)
-	return h.pages.signIn.Show(w, c, http.StatusOK, page)
+	return h.pages.signIn.Show(w, c, http.StatusOK, shown)
 }
 
 // oneTimeOver is 200 and a sentence, as the wire has it.
@@ -155,7 +157,7 @@ func (h *Handlers) oneTimeOver(w http.ResponseWriter, r *http.Request, c site.Ca
 		return err
 	}
 	door.Note(r, err)
-	return h.pages.signIn.Show(w, c, http.StatusOK, signInPage{Problem: door.Sentence(userkeys.AsError(err).Public)})
+	return h.pages.signIn.Show(w, c, http.StatusOK, signInPage{Problem: page.Sentence(userkeys.AsError(err).Public)})
 }
 
 // oneTimeLoginPost signs in, once.
@@ -175,7 +177,8 @@ func (h *Handlers) oneTimeLoginPost(w http.ResponseWriter, r *http.Request, c si
 // may ask for a one-time password (W10.4), and tells whether it did. Of
 // other requests it looks at the query only.
 func (h *Handlers) Bounce(w http.ResponseWriter, r *http.Request) bool {
-	if r.Method != http.MethodGet || !strings.Contains(r.URL.RawQuery, "user_api_public_key=") || !strings.Contains(r.URL.RawQuery, "auth_redirect=") {
+	if r.Method != http.MethodGet || !strings.Contains(r.URL.RawQuery, "user_api_public_key=") ||
+		!strings.Contains(r.URL.RawQuery, "auth_redirect=") {
 		return false
 	}
 	q, err := url.ParseQuery(r.URL.RawQuery)
@@ -203,12 +206,12 @@ func (h *Handlers) Bounce(w http.ResponseWriter, r *http.Request) bool {
 func (h *Handlers) bounceTo(publicKey, authRedirect string) (to, problem string) {
 	settings := h.door.Settings()
 	if _, err := userkeys.ParsePublicKey(publicKey); err != nil {
-		return "", door.Sentence(userkeys.AsError(err).Public)
+		return "", page.Sentence(userkeys.AsError(err).Public)
 	}
 	back, err := settings.CheckRedirect(authRedirect)
 	switch {
 	case err != nil:
-		return "", door.Sentence(userkeys.AsError(err).Public)
+		return "", page.Sentence(userkeys.AsError(err).Public)
 	case settings.AllowsOneTimePasswords() != nil:
 		return "", ""
 	}

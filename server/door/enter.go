@@ -8,14 +8,13 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
+	"userkeys/server/input"
+	"userkeys/server/page"
 	"userkeys/site"
 )
 
-// The names under which a request carries its session's token, by the wire.
-const (
-	TokenField  = "authenticity_token"
-	TokenHeader = "X-CSRF-Token"
-)
+// TokenHeader is the header that carries a session's token, by the wire's name.
+const TokenHeader = "X-CSRF-Token"
 
 // oneKey refuses a request with a user's key and an admin API key: it cannot be both.
 func (d *Door) oneKey(rt Route, next http.Handler) http.Handler {
@@ -24,7 +23,9 @@ func (d *Door) oneKey(rt Route, next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if adminKeyed(r) && r.Header[userkeys.KeyHeader] != nil {
-			_ = RefuseJSON(w, r, userkeys.Errorf(userkeys.InvalidParameters, "a request has either a User-Api-Key or an Api-Key, not both")) // it is written
+			// it is written
+			_ = RefuseJSON(w, r, userkeys.Errorf(userkeys.InvalidParameters,
+				"a request has either a User-Api-Key or an Api-Key, not both"))
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -40,7 +41,8 @@ func (d *Door) checkKey(rt Route, next http.Handler) http.Handler {
 	return d.guard(next)
 }
 
-// loadSession has the accounts load the session of a request without a key. A key stands alone: cookies beside it say nothing.
+// loadSession has the accounts load the session of a request without a key. A key stands alone: cookies beside
+// it say nothing.
 func (d *Door) loadSession(rt Route, next http.Handler) http.Handler {
 	if d.accounts == nil || !rt.Lets(Browser) {
 		return next
@@ -85,7 +87,7 @@ func (d *Door) enterBrowser(rt Route, w http.ResponseWriter, r *http.Request) (c
 			return c, &userkeys.Error{Code: userkeys.InvalidCSRF, Err: err}
 		}
 	}
-	if err := readInto(w, r, rt.Body); err != nil {
+	if err := input.Read(w, r, rt.Body); err != nil {
 		return c, err
 	}
 	if rt.Lets(Browser) {
@@ -115,7 +117,7 @@ func (d *Door) checkOrigin(r *http.Request) error {
 		as.Method = http.MethodPost
 		return d.origins.Check(as)
 	default:
-		return fmt.Errorf("sent from another site: %q", CutBytes(from, 20))
+		return fmt.Errorf("sent from another site: %q", input.Cut(from, 20))
 	}
 }
 
@@ -129,7 +131,7 @@ func tokenHolds(r *http.Request, c site.Caller) bool {
 	if c.Session.CSRF == "" {
 		return r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != ""
 	}
-	given := r.PostForm.Get(TokenField)
+	given := r.PostForm.Get(input.TokenField)
 	if h := r.Header.Get(TokenHeader); given == "" && h != "" {
 		given = h
 	}
@@ -145,12 +147,10 @@ func (d *Door) enterKey(rt Route, w http.ResponseWriter, r *http.Request, access
 	if !rt.Lets(Key | Public) {
 		return v, &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "not for keys"}
 	}
-	if !rt.Body.parsed() {
+	if !rt.Body.Parsed() {
 		return v, nil
 	}
-	fields, err := readKeyBody(w, r)
-	r.PostForm, r.Form = fields, fields
-	return v, err
+	return v, input.ReadLenient(w, r)
 }
 
 // adminKeyed tells whether r has an admin API key, good or not. Only the
@@ -169,7 +169,8 @@ func (d *Door) enterAdminKey(rt Route, w http.ResponseWriter, r *http.Request) (
 	}
 	keys, names := r.Header[site.AdminKeyHeader], r.Header[site.AdminUsernameHeader]
 	if len(keys) != 1 || len(names) > 1 {
-		return nobody, userkeys.Errorf(userkeys.InvalidParameters, "the headers Api-Key and Api-Username may each be there once")
+		return nobody, userkeys.Errorf(userkeys.InvalidParameters,
+			"the headers Api-Key and Api-Username may each be there once")
 	}
 	u, k, err := d.cfg.Authority.CheckAdminKey(r.Context(), keys[0], strings.TrimSpace(strings.Join(names, "")))
 	if err != nil {
@@ -182,7 +183,7 @@ func (d *Door) enterAdminKey(rt Route, w http.ResponseWriter, r *http.Request) (
 		return nobody, missingPermission(rt.Permission)
 	}
 	SetUsername(w, u.Username)
-	return v, readInto(w, r, rt.Body)
+	return v, input.Read(w, r, rt.Body)
 }
 
 // missingPermission tells the holder of a good admin API key what its permissions lack.
@@ -210,13 +211,15 @@ func (d *Door) SendToLogin(w http.ResponseWriter, r *http.Request) error {
 func errAppSession(app string) error {
 	return &userkeys.Error{
 		Code: userkeys.InvalidAccess, Reason: reasonAppSession,
-		Public: userkeys.NotPermitted + " This browser was signed in by the app \"" + ShownName(app) + "\", which may look and revoke only. Sign in yourself to do more.",
+		Public: userkeys.NotPermitted + " This browser was signed in by the app \"" + page.ShownName(app) +
+			"\", which may look and revoke only. Sign in yourself to do more.",
 	}
 }
 
 const reasonAppSession = "session of an app"
 
-// errNoAdministrator refuses u what is for administrators. A program learns that it is about the user whom its key acts as.
+// errNoAdministrator refuses u what is for administrators. A program learns that it is about the user whom its
+// key acts as.
 func errNoAdministrator(k site.AdminAPIKey, u site.User) error {
 	if k.ID == 0 {
 		return userkeys.Errorf(userkeys.InvalidAccess, "only an administrator may see this page")

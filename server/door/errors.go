@@ -5,6 +5,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
+	"userkeys/server/page"
 )
 
 // problemPage says what went wrong.
@@ -36,13 +37,14 @@ func (d *Door) fail(w http.ResponseWriter, r *http.Request, err error) {
 func (d *Door) failPage(w http.ResponseWriter, r *http.Request, e *userkeys.Error) {
 	x := stateOf(r)
 	gateway.SetRetry(w.Header(), e)
-	problem := problemPage{Title: problemTitle(e.Code), What: Sentence(e.Public), ID: x.id}
+	problem := problemPage{Title: problemTitle(e.Code), What: page.Sentence(e.Public), ID: x.id}
 	if e.Reason == reasonAppSession {
 		problem.Title, problem.Login = "Sign in yourself", d.cfg.Identity.LoginURL(placeOf(r))
 	}
 	switch e.Code {
 	case userkeys.ConsentGone:
-		problem.Help = "If you approved it a moment ago, the app is already in your list. If not, go back to the app and start again there."
+		problem.Help = "If you approved it a moment ago, the app is already in your list. If not, go back to the app and " +
+			"start again there."
 		problem.Apps = true
 	case userkeys.NotLoggedIn:
 		problem.Help = "Your session has ended. Sign in, then do it again."
@@ -50,11 +52,7 @@ func (d *Door) failPage(w http.ResponseWriter, r *http.Request, e *userkeys.Erro
 	case userkeys.RateLimited, userkeys.Unavailable:
 		problem.Help = TryAgain(e)
 	}
-	around := d.frameOf(x.caller)
-	if e.Reason == reasonAppSession {
-		around.App = "" // the page says it
-	}
-	if err := d.problem.show(w, e.Code.Status(), view{around, problem}); err != nil {
+	if err := d.problem.Show(w, x.caller, e.Code.Status(), problem); err != nil {
 		d.cfg.Logger.ErrorContext(r.Context(), "an error page could not be written", "id", x.id, "error", err)
 	}
 }
@@ -73,7 +71,7 @@ func TryAgain(e *userkeys.Error) string {
 	if e.RetryAfter <= 0 {
 		return ""
 	}
-	return "Try again in " + Waiting(e.RetryAfter) + "."
+	return "Try again in " + page.Waiting(e.RetryAfter) + "."
 }
 
 func problemTitle(c userkeys.Code) string {

@@ -9,6 +9,7 @@ import (
 	"userkeys"
 	"userkeys/notify"
 	"userkeys/server/door"
+	"userkeys/server/input"
 	"userkeys/site"
 )
 
@@ -22,7 +23,7 @@ func notificationsJSON(list []site.Notification) []notify.JSON {
 
 // notifications lists notifications: page by page, or with recent=true as a menu shows them.
 func (h *Handlers) notifications(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	q, err := door.ParseQuery(r)
+	q, err := input.ParseQuery(r)
 	if err != nil {
 		return err
 	}
@@ -37,20 +38,27 @@ func (h *Handlers) notifications(w http.ResponseWriter, r *http.Request, c site.
 	}
 	f.UserID = owner.ID
 	if recent {
-		return h.recentNotifications(w, r, f, c, q.Has("silent"))
+		return h.recentNotifications(w, r, c, recentFilter{f, q.Has("silent")})
 	}
 	l, err := h.cfg.Inbox.Page(r.Context(), f)
 	if err != nil {
 		return err
 	}
 	return door.WriteJSON(w, map[string]any{
-		"notifications": notificationsJSON(l.Notifications), "total_rows_notifications": l.Total, "seen_notification_id": l.SeenID,
+		"notifications": notificationsJSON(l.Notifications), "total_rows_notifications": l.Total,
+		"seen_notification_id":    l.SeenID,
 		"load_more_notifications": loadMore(q, f, l, owner.Username),
 	})
 }
 
-func (h *Handlers) recentNotifications(w http.ResponseWriter, r *http.Request, f site.NotificationFilter, c site.Caller, silent bool) error {
-	l, err := h.cfg.Inbox.Recent(r.Context(), f, silent || f.UserID != c.User.ID)
+// recentFilter is what a menu lists. It marks the list as seen, if it is not silent.
+type recentFilter struct {
+	site.NotificationFilter
+	silent bool
+}
+
+func (h *Handlers) recentNotifications(w http.ResponseWriter, r *http.Request, c site.Caller, f recentFilter) error {
+	l, err := h.cfg.Inbox.Recent(r.Context(), f.NotificationFilter, f.silent || f.UserID != c.User.ID)
 	if err != nil {
 		return err
 	}
@@ -68,7 +76,10 @@ func (h *Handlers) notifiedUser(r *http.Request, q url.Values, c site.Caller) (s
 	case !q.Has("username") || strings.EqualFold(name, c.User.Username):
 		return site.User{ID: c.User.ID, Username: c.User.Username}, nil
 	case c.Key != 0:
-		return site.User{}, &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "a key reads its owner's notifications"}
+		return site.User{}, &userkeys.Error{
+			Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted,
+			Reason: "a key reads its owner's notifications",
+		}
 	case !staff(c.User) || h.cfg.Users == nil:
 		return site.User{}, userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
 	}
@@ -141,7 +152,7 @@ func wholeNumber(q url.Values, name string, absent int) (int, error) {
 
 // positiveID reads plain digits of a number that an id can be.
 func positiveID(q url.Values, name string) (int64, error) {
-	id, ok := door.ParseID(q.Get(name))
+	id, ok := input.ParseID(q.Get(name))
 	if !ok {
 		return 0, userkeys.Errorf(userkeys.InvalidParameters, "%s must be the id of a notification", name)
 	}
@@ -188,7 +199,7 @@ func (h *Handlers) notificationTotals(w http.ResponseWriter, r *http.Request, c 
 		return err
 	}
 	t := totalsJSON{
-		ID: c.User.ID, Username: c.User.Username, Name: door.Optional(name), Avatar: h.door.Asset("avatar.svg"),
+		ID: c.User.ID, Username: c.User.Username, Name: door.Optional(name), Avatar: h.door.Frame().Asset("avatar.svg"),
 		UnreadNotifications: counts.New - counts.NewMessages, UnreadPersonalMessages: counts.NewMessages,
 		TopicTracking: map[string]int{"new": 0, "unread": 0},
 	}
@@ -224,8 +235,10 @@ func (h *Handlers) markOneRead(w http.ResponseWriter, r *http.Request, c site.Ca
 	})
 }
 
-func (h *Handlers) mark(w http.ResponseWriter, r *http.Request, c site.Caller, which func(url.Values, *site.NotificationMark) error) error {
-	fields, err := door.ReadFields(w, r)
+func (h *Handlers) mark(w http.ResponseWriter, r *http.Request, c site.Caller,
+	which func(url.Values, *site.NotificationMark) error,
+) error {
+	fields, err := input.ReadFields(w, r)
 	if err != nil {
 		return err
 	}

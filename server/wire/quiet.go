@@ -9,12 +9,13 @@ import (
 	"userkeys"
 	"userkeys/notify"
 	"userkeys/server/door"
+	"userkeys/server/input"
 	"userkeys/site"
 )
 
 // quiet keeps pushes from the user for a while.
 func (h *Handlers) quiet(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	fields, err := door.ReadFields(w, r)
+	fields, err := input.ReadFields(w, r)
 	if err != nil {
 		return err
 	}
@@ -45,7 +46,8 @@ func parseQuiet(fields url.Values, now time.Time) (time.Time, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > maxQuietMinutes || strconv.Itoa(n) != text {
-		return time.Time{}, userkeys.Errorf(userkeys.InvalidParameters, "duration must be minutes from 1 to %d, or tomorrow", maxQuietMinutes)
+		return time.Time{}, userkeys.Errorf(userkeys.InvalidParameters,
+			"duration must be minutes from 1 to %d, or tomorrow", maxQuietMinutes)
 	}
 	return now.Add(time.Duration(n) * time.Minute), nil
 }

@@ -5,9 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/net/html"
+	"userkeys/server/input"
 
-	"userkeys/server/door"
+	"golang.org/x/net/html"
 )
 
 // checkHTML holds what a page needs to be usable by everybody, and what keeps
@@ -79,7 +79,8 @@ func (c *htmlCheck) Element(n *html.Node) {
 		if strings.HasPrefix(a.Key, "on") || a.Key == "style" {
 			t.Errorf("%s: <%s> has the attribute %s", where, n.Data, a.Key)
 		}
-		if (a.Key == "href" || a.Key == "src" || a.Key == "action" || a.Key == "formaction") && !strings.HasPrefix(a.Val, "/") && !strings.HasPrefix(a.Val, "#") {
+		if (a.Key == "href" || a.Key == "src" || a.Key == "action" || a.Key == "formaction") &&
+			!strings.HasPrefix(a.Val, "/") && !strings.HasPrefix(a.Val, "#") {
 			t.Errorf("%s: <%s> leads to %s, off this site", where, n.Data, a.Val)
 		}
 		if a.Key == "aria-labelledby" || a.Key == "aria-describedby" {
@@ -177,7 +178,7 @@ func Inside(t *testing.T, page, id string) string {
 	t.Helper()
 	n := ByID(t, page, id)
 	if n == nil {
-		t.Fatalf("the page has no #%s: %s", id, door.CutBytes(page, 4000))
+		t.Fatalf("the page has no #%s: %s", id, input.Cut(page, 4000))
 	}
 	return TextOf(n)
 }

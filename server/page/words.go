@@ -1,4 +1,4 @@
-package door
+package page
 
 import (
 	"fmt"
@@ -58,11 +58,13 @@ func Sentence(s string) string {
 	if s == "" {
 		return ""
 	}
-	if first, _, _ := strings.Cut(s, " "); !strings.ContainsAny(first, "_/") { // public_key is a name, https://a.example an address: both keep their case
+	// public_key is a name, https://a.example an address: both keep their case
+	if first, _, _ := strings.Cut(s, " "); !strings.ContainsAny(first, "_/") {
 		r, n := utf8.DecodeRuneInString(s)
 		s = string(unicode.ToUpper(r)) + s[n:]
 	}
-	if last := s[strings.LastIndexByte(s, ' ')+1:]; strings.ContainsAny(s[len(s)-1:], ".!?") || strings.Contains(last, "://") {
+	if last := s[strings.LastIndexByte(s, ' ')+1:]; strings.ContainsAny(s[len(s)-1:], ".!?") ||
+		strings.Contains(last, "://") {
 		return s
 	}
 	return s + "."
@@ -161,14 +163,6 @@ func Count(n int, unit string) string {
 		return "1 " + unit
 	}
 	return fmt.Sprintf("%d %ss", n, unit)
-}
-
-// CutBytes shortens s to at most n bytes, at a character's border.
-func CutBytes(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "") + "..."
 }
 
 // ShownHost is the host of an address, for people; the address itself if it has none.
