@@ -33,8 +33,8 @@ var packageBudgets = map[string]int{
 // exceptions are the things above their budget, by kind and name, and why they are better so.
 // There are at most [maxExceptions].
 var exceptions = map[string]string{
-	"package site":   "its table of settings is 200 lines of data, four a setting, so that a setting is in one place",
-	"package client": "the SDK is one package, so that an app imports one; its doc.go says which names most apps need",
+	"package site":           "its table of settings is 200 lines of data, four a setting, so that a setting is in one place",
+	"package client":         "the SDK is one package, so that an app imports one; its doc.go says which names most apps need",
 	"interface notify.Store": "the sum of what the inbox, the bus and jobs need, each of which sees its own part",
 	"interface outbox.Store": "the sum of what the pusher and people's actions need, each of which sees its own part",
 }

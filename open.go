@@ -208,7 +208,7 @@ func decodeOpened(opened []byte, into any) error {
 	return nil
 }
 
-// isHeaderValue tells whether a key may be sent in [KeyHeader]; other sites'
+// isHeaderValue reports whether a key may be sent in [KeyHeader]; other sites'
 // keys need not have our shape. No site may write headers of the app's, and
 // fewer than 16 characters are no secret.
 func isHeaderValue(s string) bool {

@@ -53,7 +53,7 @@ func (p Payload) JSON() []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// Fits tells whether [Payload.Seal] would succeed, without the cost: so that a
+// Fits reports whether [Payload.Seal] would succeed, without the cost: so that a
 // request whose answer cannot be sealed is refused before anybody is asked.
 // Only lengths count, not what the key is.
 func (p Payload) Fits(k PublicKey, padding Padding) error {

@@ -44,7 +44,7 @@ func (k PublicKey) Bits() int {
 	return k.rsa.N.BitLen()
 }
 
-// Equal tells whether k and other are the same key, however they were written.
+// Equal reports whether k and other are the same key, however they were written.
 func (k PublicKey) Equal(other PublicKey) bool {
 	if k.rsa == nil || other.rsa == nil {
 		return k.rsa == other.rsa

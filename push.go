@@ -121,7 +121,7 @@ func (s PushSecret) Reveal() string {
 	return pushSecretPrefix + base64.StdEncoding.EncodeToString(s.key[:])
 }
 
-// IsZero tells whether there is no secret.
+// IsZero reports whether there is no secret.
 func (s PushSecret) IsZero() bool { return s == PushSecret{} }
 
 // Equal compares without telling by its time where two secrets differ.

@@ -24,10 +24,10 @@ type CheckedRequest struct {
 	Push                 bool               // the payload's push flag
 }
 
-// Check tells whether a site with these settings and scopes would put r to a
-// user; client is what the site knows of r.ClientID, the zero Client if nothing.
-// The order of the questions is the wire's (4.2), so that apps see the same
-// refusal here as there. Whoever the user is comes after: [Settings.CheckGrantor].
+// Check returns r with everything that a page shows, or an error if a site with these settings and scopes does
+// not ask its users. The client is what the site knows of r.ClientID; the zero Client if it knows nothing.
+// The order of the checks is the wire's (W4.2), so that apps see the same
+// refusal here as at Discourse. Whether the user may give keys is checked later, by [Settings.CheckGrantor].
 func (r AuthorizationRequest) Check(s Settings, c *userkeys.Catalog, client Client) (CheckedRequest, error) {
 	if r.OneTime {
 		return CheckedRequest{}, invalid("this is a request for a one-time password and not for a key")
@@ -82,9 +82,9 @@ func (s Settings) givesKeys() error {
 		"unable to issue user api keys: the administrator of this site has turned them off (allow_user_api_keys)")
 }
 
-// nameFor is the name to show and store. A registered client keeps its name
-// whatever the request says: else anybody could rename an app for everybody.
-// The name of another client is what some other user was once told, and says nothing here.
+// nameFor returns the name to show and store. A registered client keeps its name whatever the request says,
+// because otherwise anybody could rename an app for everybody. The stored name of another client does not
+// count: it is what an app told another user.
 func (r AuthorizationRequest) nameFor(client Client) string {
 	if client.Registered() && !userkeys.IsBlank(client.ApplicationName) {
 		return client.ApplicationName
@@ -140,8 +140,9 @@ func (r AuthorizationRequest) checkRedirect(s Settings, client Client) (*userkey
 	return &to, nil
 }
 
-// CheckRedirect tells whether the site sends answers to authRedirect. The
-// refusal names the line that an administrator would have to add.
+// CheckRedirect returns an error unless the site sends payloads to authRedirect: a loopback address, while
+// allow_user_api_key_loopback_redirects is on, or one that a rule of allowed_user_api_auth_redirects allows. The
+// error names the rule that an administrator would have to add.
 func (s Settings) CheckRedirect(authRedirect string) (userkeys.Redirect, error) {
 	to, err := userkeys.ParseRedirect(authRedirect)
 	if err != nil {
@@ -166,7 +167,7 @@ func (s Settings) CheckRedirect(authRedirect string) (userkeys.Redirect, error) 
 	}
 }
 
-// checkPush tells the payload's push flag. An address that is not on the
+// checkPush returns the push flag of the payload. An address that is not on the
 // site's list is no error on the wire, but the app is told that nothing will come.
 func (r AuthorizationRequest) checkPush(s Settings) (bool, error) {
 	if strings.TrimSpace(r.PushURL) == "" {
@@ -196,7 +197,7 @@ func (s Settings) InternalPushTargets() []string {
 	return targets
 }
 
-// Pushes tells whether notifications of a key with these scopes go to pushURL:
+// Pushes reports whether notifications of a key with these scopes go to pushURL:
 // one of the two scopes that stand for it is among them and still allowed, and the
 // address is listed, byte for byte (Discourse compares parts of the list's text).
 func (s Settings) Pushes(scopes userkeys.Scopes, pushURL string) bool {
@@ -211,9 +212,8 @@ type Choice struct {
 	Lifetime time.Duration   // an earlier end than asked for; 0: as asked
 }
 
-// Narrow is c as the user chose it: with some of its scopes and an earlier
-// end. It never widens: what was not asked for is refused. Scopes stay in the
-// order in which they were asked for.
+// Narrow returns c as the user chose it: with some of its scopes and an earlier end. What the app did not ask
+// for is refused. Scopes stay in the order in which the app asked for them.
 func (c CheckedRequest) Narrow(s Settings, choice Choice) (CheckedRequest, error) {
 	if choice.Scopes != nil {
 		if len(choice.Scopes) == 0 {
@@ -260,7 +260,7 @@ func (s Settings) parseLifetime(text string) (time.Duration, error) {
 	return time.Duration(seconds) * time.Second, nil
 }
 
-// checkSize measures the payload that a grant would seal, with another key and time of the same length.
+// checkSize refuses a payload that would not fit. It measures one with another key and time of the same length.
 func (c CheckedRequest) checkSize(s Settings) error {
 	p := userkeys.Payload{Key: userkeys.NewKey(s.UserAPIKeyPrefix), Nonce: c.Nonce, Push: c.Push}
 	if c.Lifetime > 0 {
@@ -269,8 +269,8 @@ func (c CheckedRequest) checkSize(s Settings) error {
 	return p.Fits(c.Key, c.Pad)
 }
 
-// CheckGrantor tells whether u may give keys on this site (W5.2). It is
-// asked when a key is made; keys that exist are not taken away by it.
+// CheckGrantor returns an error unless u may give keys on this site (W5.2). It is called when a key is made, so
+// that keys that exist stay when the user may give no new ones.
 func (s Settings) CheckGrantor(u User) error {
 	if u.Staff() || slices.ContainsFunc(s.UserAPIKeyAllowedGroups, u.InGroup) {
 		return nil

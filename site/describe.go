@@ -6,7 +6,7 @@ import (
 	"userkeys"
 )
 
-// Describe says what a site with these settings and scopes allows; base is the
+// Describe returns what a site with these settings and scopes tells apps; base is the
 // site's address without a slash at its end.
 func (s Settings) Describe(c *userkeys.Catalog, base string) userkeys.Description {
 	d := userkeys.Description{

@@ -13,7 +13,7 @@ type KeyRoute struct {
 	ending string
 }
 
-// ParseKeyRoute reads one.
+// ParseKeyRoute reads a route such as "GET /t/{slug}/{id}.rss".
 func ParseKeyRoute(s string) (KeyRoute, error) {
 	text, ending := s, ""
 	if i := strings.LastIndexByte(s, '}'); i >= 0 && strings.HasPrefix(s[i+1:], ".") {
@@ -34,7 +34,7 @@ func ParseKeyRoute(s string) (KeyRoute, error) {
 	return KeyRoute{r, ending}, nil
 }
 
-// Matches tells whether a key may stand in the query of a request.
+// Matches reports whether a key may stand in the query of a request.
 func (k KeyRoute) Matches(method, path string) bool {
 	if k.ending != "" {
 		last := path[strings.LastIndexByte(path, '/')+1:]

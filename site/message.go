@@ -32,16 +32,16 @@ type Message struct {
 	From    string // whom it is from: one line, at most 100 characters
 }
 
-// Notification puts m into n, where apps and pushes look for it: into the members topic_title,
-// excerpt, url and display_username of n.Data; what n has already stays. A
-// message with a title may go without a type: then it is custom, 14.
+// Notification returns n with m in it, where apps and pushes look for it: in the members topic_title,
+// excerpt, url and display_username of n.Data. Members that n has already stay as they are. If m has a
+// title and n has no type, the type is custom, 14.
 //
-// Apps that show what is in these members do not all open url: a link to a topic, such as /t/hello/42/3, fills
-// TopicID, PostNumber and Slug of an n without a topic; any other link goes into the member bookmarkable_url
-// too. A FancyTitle that is empty is made of the title, or of the member topic_title.
+// Not all apps open url. Therefore a link to a topic, such as /t/hello/42/3, also fills TopicID, PostNumber and
+// Slug of an n without a topic, and any other link is also the member bookmarkable_url. An empty FancyTitle is
+// made of the title, or of the member topic_title.
 //
-// origin is the site's own, such as https://site.example; empty: it is not known, and a link must be a path. The
-// addresses that n.Data has are held to the same rule: the members url and link, and those whose names end in _url.
+// The origin is the site's own, such as https://site.example. If it is empty, a link must be a path. The same
+// rule holds for addresses in n.Data: the members url and link, and those whose names end in _url.
 // Errors: [userkeys.InvalidParameters].
 func (m Message) Notification(n Notification, origin string) (Notification, error) {
 	m.Excerpt = cutLine(m.Excerpt, MaxMessageExcerpt)
@@ -113,8 +113,8 @@ func (m Message) check(origin string) error {
 	return nil
 }
 
-// cutLine makes one line of text of at most most characters, short enough for a lock screen. What is no UTF-8
-// stays, to be refused.
+// cutLine returns s as one line of at most so many characters. Text that is not UTF-8 is returned as it is,
+// and refused later.
 func cutLine(s string, most int) string {
 	if !utf8.ValidString(s) {
 		return s
@@ -133,12 +133,12 @@ func cutLine(s string, most int) string {
 }
 
 // OwnLink reports whether link is a path on the site itself or an address of its origin, so that an app may
-// open it as the site's. It is the rule of [Message.Link]; an empty origin is not known, and only paths are the
-// site's.
+// open it as the site's. If origin is empty, only paths are the site's. The same rule
+// holds for [Message.Link].
 func OwnLink(link, origin string) bool { return link != "" && linkProblem(link, origin) == "" }
 
-// linkProblem says what is wrong with where a message leads; empty if nothing
-// is. Receivers put it behind the site's address and open it: what a browser would read as another host is refused.
+// linkProblem says why a message must not lead to link; empty if it may. Apps put the link behind the address
+// of the site and open it, so what a browser would read as another host is refused.
 func linkProblem(link, origin string) string {
 	if link == "" {
 		return ""
@@ -194,9 +194,8 @@ func (m members) text(name string) string {
 	return s
 }
 
-// dataMembers reads the data of a notification, and holds every address in it to the rule of links: apps open
-// them as the site's own. Names are compared as the most lenient reader does, and one that stands twice is held
-// to it twice.
+// dataMembers reads the members of a notification's data, and refuses addresses that lead to another site:
+// apps open them as the site's own. Names are compared without case, and every occurrence is checked.
 func dataMembers(data json.RawMessage, origin string) (members, error) {
 	had := members{}
 	if len(data) == 0 {
@@ -225,7 +224,8 @@ func dataMembers(data json.RawMessage, origin string) (members, error) {
 	return had, nil
 }
 
-// addMembers adds to a JSON object, whose members are had, what it lacks, at its end; empty texts are left out.
+// addMembers appends the members of more to a JSON object that has the members had. A member that is there
+// already, or whose text is empty, is left out.
 func addMembers(data json.RawMessage, had members, more []member) (json.RawMessage, error) {
 	if len(data) == 0 {
 		data = json.RawMessage("{}")

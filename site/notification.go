@@ -19,7 +19,7 @@ const (
 	MaxNotificationUsers = 1000
 )
 
-// Notification is one line of a user's list, in the wire's words (17).
+// Notification is one line of a user's list, in the words of the wire (W17).
 type Notification struct {
 	ID           int64
 	UserID       int64
@@ -37,7 +37,7 @@ type Notification struct {
 	Position int64
 }
 
-// Check tells what is wrong with a notification that is to be written.
+// Check returns an error that says why n cannot be written: a member is missing, too long or not what it must be.
 func (n Notification) Check() error {
 	switch {
 	case n.Type < 1 || n.Type > maxNotificationType:
@@ -100,8 +100,8 @@ type UserStatus struct {
 	EndsAt      time.Time // zero: until changed
 }
 
-// Types that mean something here: of private messages, which are counted by themselves, and of what has none of
-// the wire's.
+// The types that this package treats in a way of their own: private messages are counted separately, and a
+// message without a type of Discourse's is custom.
 const (
 	NotificationPrivateMessage = 6
 	NotificationCustom         = 14
@@ -126,8 +126,8 @@ var notificationTypes = map[string]int{
 	"following_replied": 802, "circles_activity": 900,
 }
 
-// ParseNotificationType reads a type by Discourse's name of it, or by its number, from 1 to 9999: types are
-// added over there before their names are known here. Errors: [userkeys.InvalidParameters].
+// ParseNotificationType reads a type by Discourse's name of it, or by its number, from 1 to 9999: Discourse adds
+// types whose names are not known here. Errors: [userkeys.InvalidParameters].
 func ParseNotificationType(name string) (int, error) {
 	n, ok := notificationTypes[name]
 	if number, err := strconv.Atoi(name); err == nil && 0 < number && number <= maxNotificationType &&
@@ -144,11 +144,10 @@ func ParseNotificationType(name string) (int, error) {
 // urgentTypes have high priority by themselves.
 var urgentTypes = []int{NotificationPrivateMessage, notificationTypes["bookmark_reminder"]}
 
-// UrgentType tells whether notifications of a type have high priority by themselves.
+// UrgentType reports whether notifications of a type have high priority by themselves.
 func UrgentType(n int) bool { return slices.Contains(urgentTypes, n) }
 
-// unpushedTypes are those that a user may read when they look, and need not be
-// called for: Discourse pushes none of them either.
+// unpushedTypes are the types that are not pushed. Discourse pushes none of them either.
 var unpushedTypes = []int{
 	notificationTypes["edited"], notificationTypes["liked"], notificationTypes["invitee_accepted"],
 	notificationTypes["moved_post"], notificationTypes["granted_badge"], notificationTypes["group_message_summary"],
@@ -157,7 +156,7 @@ var unpushedTypes = []int{
 	notificationTypes["new_features"], notificationTypes["admin_problems"], notificationTypes["linked_consolidated"],
 }
 
-// PushedType tells whether notifications of a type are pushed, unless whoever
+// PushedType reports whether notifications of a type are pushed, unless whoever
 // makes one says otherwise: mentions, replies, messages, chat and the like, and every type that a site made up.
 func PushedType(n int) bool { return !slices.Contains(unpushedTypes, n) }
 

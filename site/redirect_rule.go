@@ -10,7 +10,7 @@ import (
 // A RedirectRule is one line of allowed_user_api_auth_redirects: an exact
 // address; or with "*." as its whole left-most label, for every host below
 // (not the domain itself); or with "*" as its last character, for every path and query
-// that begins so. A rule that would admit what its writer did not mean is refused when it is set.
+// that begins so. A rule that would allow more than its writer probably meant is refused when it is set.
 type RedirectRule struct {
 	text       string
 	fixed      userkeys.Redirect // without the wildcards; its path and query are a prefix if open
@@ -52,8 +52,8 @@ func ParseRedirectRule(s string) (RedirectRule, error) {
 	return r, nil
 }
 
-// misplacedWildcard explains a * in a place where it would admit strangers.
-// fixed is the rule s without the wildcards that are allowed.
+// misplacedWildcard says why a * in the rule s would allow the addresses of strangers; empty if none would.
+// The text fixed is s without the wildcards that are allowed.
 func misplacedWildcard(s, fixed string, open bool) string {
 	scheme, after, hasAuthority := strings.Cut(fixed, "://")
 	switch {
@@ -90,7 +90,7 @@ func misplacedWildcard(s, fixed string, open bool) string {
 	return ""
 }
 
-// subdomainProblem judges what follows "*.".
+// subdomainProblem says why "*." must not stand before the host of an address; empty if it may.
 func subdomainProblem(to userkeys.Redirect) string {
 	_, notIP := netip.ParseAddr(strings.Trim(to.Hostname(), "[]"))
 	switch {
@@ -120,7 +120,7 @@ func (r RedirectRule) WildcardDomain() string {
 	return r.fixed.Hostname()
 }
 
-// Matches tells whether to is one of the rule's addresses. Scheme and host are
+// Matches reports whether to is one of the rule's addresses. Scheme and host are
 // compared without case, path and query byte by byte.
 func (r RedirectRule) Matches(to userkeys.Redirect) bool {
 	if r.Scheme() == "" || r.Scheme() != to.Scheme() || r.fixed.Port() != to.Port() {

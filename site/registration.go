@@ -7,10 +7,10 @@ import (
 	"userkeys"
 )
 
-// ParseClientRegistration reads the fields by which an app registers (wire
-// 15): client_id, application_name, public_key, auth_redirect and scopes, asked for in this order.
-// The key and the address must be ones that an answer can be sent to; whether the site lists the
-// address is asked when a user is.
+// ParseClientRegistration reads the fields by which an app registers (W15):
+// client_id, application_name, public_key, auth_redirect and scopes, asked for in this order.
+// The key and the redirect must be ones that a payload can be sent to. Whether the site allows the redirect
+// is checked at each request.
 func ParseClientRegistration(p url.Values) (Client, error) {
 	for _, name := range []string{"client_id", "application_name", "public_key", "auth_redirect", "scopes"} {
 		if userkeys.IsBlank(p.Get(name)) {
@@ -37,8 +37,8 @@ func ParseClientRegistration(p url.Values) (Client, error) {
 	}, nil
 }
 
-// CheckRegistration tells whether a site with these settings and scopes takes
-// c in: first its scopes, then its key, then its address.
+// CheckRegistration returns an error unless a site with these settings and scopes registers c. It checks the
+// scopes first, then the key, then the redirect.
 func (s Settings) CheckRegistration(c Client, catalog *userkeys.Catalog) error {
 	for _, name := range c.Scopes {
 		if !s.AllowUserAPIKeyClientScopes.Has(name) {
@@ -63,7 +63,7 @@ func (s Settings) CheckRegistration(c Client, catalog *userkeys.Catalog) error {
 	return nil
 }
 
-// ValidClientID tells whether s can be a client_id: some text of at most 200 bytes.
+// ValidClientID reports whether s can be a client_id: some text of at most 200 bytes.
 func ValidClientID(s string) bool {
 	return !userkeys.IsBlank(s) && textProblem("client_id", withoutLineEnd(s), maxClientID) == nil
 }

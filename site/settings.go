@@ -86,8 +86,8 @@ type Setting struct {
 	check func(value string) string // what is wrong with one element of a list, or with the text; empty if nothing
 }
 
-// minTrustLevel is the older way to say who may: a level stands for the groups
-// admins, moderators and trust_level_N, as Discourse translates it.
+// minTrustLevel is the older setting for who may give keys. A level stands for the groups admins, moderators and
+// trust_level_N, as Discourse translates it.
 const minTrustLevel = "min_trust_level_for_user_api_key"
 
 // DefaultSettings are the settings of a site that nobody has changed.

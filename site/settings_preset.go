@@ -12,13 +12,13 @@ type PresetGap struct {
 	Allow []Change // what switches it on, in order
 }
 
-// Change is a new value of a setting; a word in capitals stands for what the administrator chooses.
+// Change is a new value of a setting. In a value, a word in capitals is to be replaced by the administrator.
 type Change struct{ Name, Value string }
 
 // PresetValue is what a preset adds to one setting, a list.
 type PresetValue struct{ Name, Value string }
 
-// AddTo is the list was with what it lacks of v: what an administrator listed stays.
+// AddTo returns the list was and, behind it, what it lacks of v.
 func (v PresetValue) AddTo(was string) string {
 	out := strings.Split(was, "|")
 	for e := range strings.SplitSeq(v.Value, "|") {
@@ -29,8 +29,8 @@ func (v PresetValue) AddTo(was string) string {
 	return strings.Trim(strings.Join(out, "|"), "|")
 }
 
-// DiscoursePreset opens a site as Discourse ships it, for the apps that exist:
-// the scopes that it allows, the ways back and push addresses of its apps, and
+// DiscoursePreset returns settings that open a site as Discourse ships it, for the apps that exist:
+// the scopes that it allows, the redirects and push URLs of its apps, and
 // the feeds and calendars where a key may stand in the address. It gives more
 // than a new site gives: above all write, which lets an app act as its user.
 func DiscoursePreset() []PresetValue {

@@ -129,7 +129,7 @@ func createSecret(path string) ([]byte, error) {
 	return ReadSecret(path)
 }
 
-// AgreeOnSecret tells whether st's site uses this machine secret, which all of its nodes must: else apps
+// AgreeOnSecret reports whether st's site uses this machine secret, which all of its nodes must: else apps
 // would be told one push secret and find another's signatures. The first secret counts.
 func AgreeOnSecret(ctx context.Context, st *store.Store, secret []byte) error {
 	ours := markOf(secret)
