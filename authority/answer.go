@@ -62,7 +62,7 @@ func (a *Authority) answerYes(ctx context.Context, r site.CheckedRequest, y repl
 		}
 		answer = append(answer, "oneTimePassword", sealed)
 	}
-	if g.Key, _, err = a.store.Grant(ctx, grant); err != nil {
+	if g.Key, err = a.store.Grant(ctx, grant); err != nil {
 		return Granted{}, err
 	}
 	if r.Redirect != nil {

@@ -19,9 +19,9 @@ type ClientStore interface {
 	ReleaseClients(ctx context.Context, unusedSince, at time.Time) (int, error)
 	// RebindKey moves a key to another client and drops the user's other key on it.
 	// It returns the hashes of all keys concerned.
-	RebindKey(ctx context.Context, keyID int64, clientID string, act site.Act) ([]userkeys.KeyHash, error)
+	RebindKey(ctx context.Context, keyID int64, clientID string, act site.Act) error
 	// RenewKey replaces a key; it returns the hashes that mean something else now.
-	RenewKey(ctx context.Context, r site.Renewal) ([]userkeys.KeyHash, error)
+	RenewKey(ctx context.Context, r site.Renewal) error
 }
 
 // RegisteredClient finds a client that registered; [userkeys.NotFound] for any other.
@@ -82,7 +82,7 @@ func (a *Authority) Rebind(ctx context.Context, acc userkeys.Access, clientID st
 	if a.chargeStored(ctx, moves, strconv.FormatInt(acc.KeyID, 10)) != nil {
 		return acc
 	}
-	if _, err := a.store.RebindKey(ctx, acc.KeyID, clientID, site.KeyCaller(acc, "").At(a.now().UTC())); err != nil {
+	if err := a.store.RebindKey(ctx, acc.KeyID, clientID, site.KeyCaller(acc, "").At(a.now().UTC())); err != nil {
 		if !errors.Is(err, userkeys.InvalidAccess) {
 			a.log.WarnContext(ctx, "a key could not be moved to another client", "key", acc.KeyID, "err", err)
 		}
@@ -131,7 +131,7 @@ func (a *Authority) Renew(ctx context.Context, acc userkeys.Access, nonce, ip st
 	if out.Payload, err = payload.Seal(public, k.Padding); err != nil {
 		return Renewed{}, err
 	}
-	_, err = a.store.RenewKey(ctx, site.Renewal{
+	err = a.store.RenewKey(ctx, site.Renewal{
 		KeyID: k.ID, Presented: acc.KeyHash, Hash: key.Hash(), ExpiresAt: end, OldUntil: now.Add(site.RenewedKeyGrace),
 		At: now, Caller: site.KeyCaller(acc, ip),
 	})

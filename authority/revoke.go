@@ -85,8 +85,7 @@ func (a *Authority) RevokeAll(ctx context.Context, userID int64, by site.Caller)
 
 func (a *Authority) revoke(ctx context.Context, r site.Revocation) (int, error) {
 	r.At = a.now()
-	hashes, err := a.store.Revoke(ctx, r)
-	return len(hashes), err
+	return a.store.Revoke(ctx, r)
 }
 
 // own finds a key that by may manage.
@@ -142,7 +141,7 @@ func (a *Authority) UndoRevoke(ctx context.Context, keyID int64, by site.Caller)
 			Code: userkeys.RateLimited, Public: "you have undone that very often; wait a little", RetryAfter: d.RetryAfter,
 		}
 	}
-	_, err = a.store.UndoRevoke(ctx, site.Undo{Key: k, MaxKeys: a.Settings().MaxUserAPIKeysPerUser, At: a.now(), Caller: by})
+	err = a.store.UndoRevoke(ctx, site.Undo{Key: k, MaxKeys: a.Settings().MaxUserAPIKeysPerUser, At: a.now(), Caller: by})
 	return err
 }
 

@@ -31,7 +31,7 @@ type KeyStore interface {
 	// [userkeys.ConsentGone]), the bounds are held, the client is found or
 	// made, the user's other keys on that client are removed, the key and its
 	// audit event are written. It returns the key with its id, and the hashes of the keys it removed.
-	Grant(ctx context.Context, g site.Grant) (key site.UserAPIKey, removed []userkeys.KeyHash, err error)
+	Grant(ctx context.Context, g site.Grant) (site.UserAPIKey, error)
 	// KeyByHash finds a key, live or not, with its owner.
 	KeyByHash(ctx context.Context, h userkeys.KeyHash) (site.StoredKey, error)
 	// Key finds a key by its id.
@@ -40,14 +40,14 @@ type KeyStore interface {
 	Keys(ctx context.Context, f site.KeyFilter) ([]site.UserAPIKey, error)
 	// Client finds a client by its client_id.
 	Client(ctx context.Context, clientID string) (site.Client, error)
-	// Revoke revokes keys and returns the hashes of those that it changed. A key
+	// Revoke revokes keys and returns how many it changed. A key
 	// that is revoked already stays as it was, except that an administrator's
 	// revocation takes the place of any other, and its owner's that of the app. Sessions that
 	// apps began end with their keys, but not by a revocation of the app itself.
-	Revoke(ctx context.Context, r site.Revocation) ([]userkeys.KeyHash, error)
-	// UndoRevoke makes a revoked key live again and returns its hash. The owner's
+	Revoke(ctx context.Context, r site.Revocation) (int, error)
+	// UndoRevoke makes a revoked key live again. The owner's
 	// live keys are counted where nobody can add one meanwhile.
-	UndoRevoke(ctx context.Context, u site.Undo) (userkeys.KeyHash, error)
+	UndoRevoke(ctx context.Context, u site.Undo) error
 	// RecordUses writes uses in one transaction. A LastUsedAt never goes back.
 	RecordUses(ctx context.Context, uses []site.KeyUse) error
 	// Changes tells what happened since a mark; a negative number asks for the newest mark only.
