@@ -90,7 +90,7 @@ func (h *Handlers) makeOneTime(r *http.Request, c site.Caller) (string, error) {
 	switch {
 	case c.Key != 0:
 		access, _ := userkeys.FromContext(r.Context())
-		if err := h.keyMayMakeOneTime(access); err != nil {
+		if err := keyMayMakeOneTime(access, h.door.Settings()); err != nil {
 			return "", err
 		}
 	case r.PostForm.Has("id"):
@@ -109,10 +109,10 @@ func (h *Handlers) makeOneTime(r *http.Request, c site.Caller) (string, error) {
 
 // keyMayMakeOneTime refuses keys that may not make one-time passwords. A key that makes them is as good as the
 // password, so it takes the site's word besides the scope.
-func (h *Handlers) keyMayMakeOneTime(a userkeys.Access) error {
+func keyMayMakeOneTime(a userkeys.Access, s site.Settings) error {
 	refused := &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted}
 	switch {
-	case !h.door.Settings().AllowOneTimePasswordByKey:
+	case !s.AllowOneTimePasswordByKey:
 		refused.Reason = "not for keys: the setting allow_user_api_key_otp_by_key is off"
 	case !a.Scopes.Has(userkeys.ScopeWrite):
 		refused.Reason = "missing scope: write"
@@ -188,7 +188,7 @@ func (h *Handlers) Bounce(w http.ResponseWriter, r *http.Request) bool {
 	if v, err := h.door.Identity().Visitor(r); err != nil || v.SignedIn() {
 		return false
 	}
-	to, problem := h.bounceTo(q.Get("user_api_public_key"), q.Get("auth_redirect"))
+	to, problem := bounceTo(h.door.Settings(), q.Get("user_api_public_key"), q.Get("auth_redirect"))
 	switch {
 	case problem != "":
 		h.door.SetHeaders(w.Header())
@@ -203,8 +203,9 @@ func (h *Handlers) Bounce(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-func (h *Handlers) bounceTo(publicKey, authRedirect string) (to, problem string) {
-	settings := h.door.Settings()
+// bounceTo is where an app is sent that asks whether it may ask for a one-time password, or what is wrong with
+// its request; neither, if it may not.
+func bounceTo(settings site.Settings, publicKey, authRedirect string) (to, problem string) {
 	if _, err := userkeys.ParsePublicKey(publicKey); err != nil {
 		return "", page.Sentence(userkeys.AsError(err).Public)
 	}

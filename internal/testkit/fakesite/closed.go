@@ -8,70 +8,70 @@ import (
 	"userkeys/site"
 )
 
-// closedDesk has no device authorization and no one-time password for anybody:
+// closedWays has no device authorization and no one-time password for anybody:
 // what happens with them is seen on whole sites (package test).
-type closedDesk struct{}
+type closedWays struct{}
 
 var errClosed = userkeys.Errorf(userkeys.ConsentGone, "this is over")
 
-func (closedDesk) ChargeDeviceCreate(string) error { return nil }
+func (closedWays) ChargeDeviceCreate(string) error { return nil }
 
-func (closedDesk) BeginDevice(context.Context, site.AuthorizationRequest, string) (site.DeviceGrant, error) {
+func (closedWays) BeginDevice(context.Context, site.AuthorizationRequest, string) (site.DeviceGrant, error) {
 	return site.DeviceGrant{}, errClosed
 }
 
-func (closedDesk) PollDevice(context.Context, string, string) (site.DeviceGrant, error) {
+func (closedWays) PollDevice(context.Context, string, string) (site.DeviceGrant, error) {
 	return site.DeviceGrant{}, nil
 }
 
-func (closedDesk) PreviewDevice(context.Context, string, site.Caller) (authority.DeviceQuestion, error) {
+func (closedWays) PreviewDevice(context.Context, string, site.Caller) (authority.DeviceQuestion, error) {
 	return authority.DeviceQuestion{}, errClosed
 }
 
-func (closedDesk) ActivateDevice(context.Context, string, string, site.Caller) (authority.DeviceQuestion, error) {
+func (closedWays) ActivateDevice(context.Context, string, string, site.Caller) (authority.DeviceQuestion, error) {
 	return authority.DeviceQuestion{}, errClosed
 }
 
-func (closedDesk) AuthorizeDevice(context.Context, string, site.Caller, site.Choice) (authority.Granted, error) {
+func (closedWays) AuthorizeDevice(context.Context, string, site.Caller, site.Choice) (authority.Granted, error) {
 	return authority.Granted{}, errClosed
 }
 
-func (closedDesk) DenyDevice(context.Context, string, site.Caller) error { return errClosed }
+func (closedWays) DenyDevice(context.Context, string, site.Caller) error { return errClosed }
 
-func (closedDesk) ExamineOneTime(context.Context, site.AuthorizationRequest) (site.CheckedRequest, error) {
+func (closedWays) ExamineOneTime(context.Context, site.AuthorizationRequest) (site.CheckedRequest, error) {
 	return site.CheckedRequest{}, errClosed
 }
 
-func (closedDesk) PrepareOneTime(context.Context, site.AuthorizationRequest, site.Caller) (authority.Question, error) {
+func (closedWays) PrepareOneTime(context.Context, site.AuthorizationRequest, site.Caller) (authority.Question, error) {
 	return authority.Question{}, errClosed
 }
 
-func (closedDesk) GrantOneTime(context.Context, string, site.Caller) (string, error) {
+func (closedWays) GrantOneTime(context.Context, string, site.Caller) (string, error) {
 	return "", errClosed
 }
 
-func (closedDesk) GrantOneTimeDirect(context.Context, site.AuthorizationRequest, site.Caller) (string, error) {
+func (closedWays) GrantOneTimeDirect(context.Context, site.AuthorizationRequest, site.Caller) (string, error) {
 	return "", errClosed
 }
 
-func (closedDesk) OneTimePassword(context.Context, string, string) (site.OneTimePassword, error) {
+func (closedWays) OneTimePassword(context.Context, string, string) (site.OneTimePassword, error) {
 	return site.OneTimePassword{}, errClosed
 }
 
-func (closedDesk) UseOneTimePassword(context.Context, string, string) (site.OneTimePassword, error) {
+func (closedWays) UseOneTimePassword(context.Context, string, string) (site.OneTimePassword, error) {
 	return site.OneTimePassword{}, errClosed
 }
 
-func (closedDesk) RegisteredClient(context.Context, string) (site.Client, error) {
+func (closedWays) RegisteredClient(context.Context, string) (site.Client, error) {
 	return site.Client{}, userkeys.Errorf(userkeys.NotFound, "there is no such client")
 }
 
-func (closedDesk) ChargeRegistration(context.Context, string) error { return nil }
+func (closedWays) ChargeRegistration(context.Context, string) error { return nil }
 
-func (closedDesk) RegisterClient(context.Context, site.Client, string) error { return errClosed }
+func (closedWays) RegisterClient(context.Context, site.Client, string) error { return errClosed }
 
-func (closedDesk) Renew(context.Context, userkeys.Access, string, string) (authority.Renewed, error) {
+func (closedWays) Renew(context.Context, userkeys.Access, string, string) (authority.Renewed, error) {
 	return authority.Renewed{}, errClosed
 }
 
-func (closedDesk) EndedApps(context.Context, int64) ([]site.UserAPIKey, error) { return nil, nil }
+func (closedWays) EndedApps(context.Context, int64) ([]site.UserAPIKey, error) { return nil, nil }
