@@ -130,6 +130,7 @@ methods authority.Authority
 package authority
 package client
 package gateway
+package identity
 package site
 parameters ClaimDeliveries
 parameters Put
