@@ -38,7 +38,7 @@ func TestAnswerThatEndsAfterALongSilenceIsWhole(t *testing.T) {
 				t.Parallel()
 				reply := after("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"+headers+"\r\n5\r\npiece\r\n", 68*time.Second, end)
 				inMemory(t, ProxyConfig{}, reply, func(t *testing.T, connect func() net.Conn) {
-					if got := exchangeOn(connect(), get("/x", lines...)); got.status != 200 || got.body != "piece" || got.err != nil {
+					if got := requestOn(connect(), get("/x", lines...)); got.status != 200 || got.body != "piece" || got.err != nil {
 						t.Errorf("got %+v", got)
 					}
 				})
@@ -47,8 +47,8 @@ func TestAnswerThatEndsAfterALongSilenceIsWhole(t *testing.T) {
 	}
 }
 
-// exchangeOn sends a request on an open connection and reads its answer.
-func exchangeOn(c net.Conn, request string) reply {
+// requestOn sends a request on an open connection and reads its answer.
+func requestOn(c net.Conn, request string) reply {
 	if _, err := io.WriteString(c, request); err != nil {
 		return reply{err: err}
 	}

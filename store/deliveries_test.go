@@ -200,17 +200,17 @@ func TestClaimedDeliveriesHaveTheRightsOfNow(t *testing.T) {
 		w.revoke(site.RevokedByOwner, tablet.ID)
 		w.ok(w.RecordSeen(w.ctx, []site.UserSeen{{UserID: ada.ID, SeenAt: noon}}))
 		must[int](w)(w.ReadNotifications(w.ctx, site.NotificationsToRead{UserID: ada.ID}))
-		parcels := must[[]outbox.Details](w)(w.DeliveryDetails(w.ctx, ds))
-		if len(parcels) != 1 {
-			w.Fatalf("%+v", parcels)
+		details := must[[]outbox.Details](w)(w.DeliveryDetails(w.ctx, ds))
+		if len(details) != 1 {
+			w.Fatalf("%+v", details)
 		}
-		p := parcels[0]
+		p := details[0]
 		if p.User.ID != ada.ID || !p.User.LastSeenAt.Equal(micro(noon)) || p.Notification.ID != told.IDs[0] || !p.Notification.Read || len(p.Keys) != 2 ||
 			p.Keys[0].ID != phone.ID || p.Keys[1].RevokedAt.IsZero() {
 			w.Errorf("%+v", p)
 		}
 		if n := len(must[[]outbox.Details](w)(w.DeliveryDetails(w.ctx, nil))); n != 0 {
-			w.Errorf("%d parcels of nothing", n)
+			w.Errorf("%d details of nothing", n)
 		}
 		w.ok(w.QueueTest(w.ctx, phone, noon))
 		w.refused(w.QueueTest(w.ctx, phone, noon), userkeys.Conflict)

@@ -451,7 +451,7 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 		go func() {
 			var failed error
 			for range each {
-				if err := exchange(t.Context(), c, address); err != nil {
+				if err := postAndRead(t.Context(), c, address); err != nil {
 					failed = err
 				}
 			}
@@ -468,8 +468,8 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 	}
 }
 
-// exchange posts and reads the answer.
-func exchange(ctx context.Context, c *http.Client, address string) error {
+// postAndRead posts and reads the answer.
+func postAndRead(ctx context.Context, c *http.Client, address string) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader("{}"))
 	if err != nil {
 		return err
@@ -496,7 +496,7 @@ func BenchmarkPost(b *testing.B) {
 		for range workers {
 			go func() {
 				for range slice / workers {
-					if err := exchange(b.Context(), c, address); err != nil {
+					if err := postAndRead(b.Context(), c, address); err != nil {
 						done <- err
 						return
 					}

@@ -174,12 +174,12 @@ func (d *runningDemo) open(ctx context.Context) error {
 		{Username: demoUser, Name: "Alice Example", Password: demoUserPassword, TrustLevel: 1},
 		{Username: "bob", Name: "Bob Example", Password: rand.Text(), TrustLevel: 1},
 	} {
-		if _, err := d.site.Identity.Create(ctx, u, sitedata.Actor); err != nil {
+		if _, err := d.site.Identity.Create(ctx, u, sitedata.Operator); err != nil {
 			return err
 		}
 	}
 	d.adminKey, _, err = d.site.Authority.CreateAdminKey(ctx,
-		site.NewAdminAPIKey{Description: "The Noticeboard itself"}, sitedata.Actor)
+		site.NewAdminAPIKey{Description: "The Noticeboard itself"}, sitedata.Operator)
 	return err
 }
 

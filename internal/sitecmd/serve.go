@@ -100,7 +100,7 @@ func serve(cmd *cobra.Command, o *sitedata.ServeOptions) error {
 	if err := cfg.Store.KeepReserve(reserveBytes); err != nil {
 		log.Warn("no room is kept for revocations on a full disk", "error", err)
 	}
-	secret := wiring.SecretFile{Replace: o.ReplaceSecret, Caller: sitedata.Actor, Now: time.Now, Logger: log}
+	secret := wiring.SecretFile{Replace: o.ReplaceSecret, Caller: sitedata.Operator, Now: time.Now, Logger: log}
 	if secret.Path, secret.Own, err = o.SecretPath(); err != nil {
 		return err
 	}

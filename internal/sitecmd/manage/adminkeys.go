@@ -84,7 +84,7 @@ func (c *adminKeys) add(cmd *cobra.Command, d *sitedata.Data, _ []string) error 
 			return err
 		}
 	}
-	text, k, err := d.Authority.CreateAdminKey(cmd.Context(), n, sitedata.Actor)
+	text, k, err := d.Authority.CreateAdminKey(cmd.Context(), n, sitedata.Operator)
 	if err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func adminKeysRevoke(cmd *cobra.Command, d *sitedata.Data, args []string) error 
 		return err
 	}
 	for _, id := range ids {
-		if err := d.Authority.RevokeAdminKey(cmd.Context(), id, sitedata.Actor); err != nil {
+		if err := d.Authority.RevokeAdminKey(cmd.Context(), id, sitedata.Operator); err != nil {
 			return fmt.Errorf("admin API key %d: %s", id, cli.Explain(err))
 		}
 	}

@@ -291,7 +291,7 @@ func (c *deliveries) change(cmd *cobra.Command, d *sitedata.Data, args []string,
 	}
 	n := 0
 	for _, part := range parts {
-		changed, err := with(cmd.Context(), part, host, sitedata.Actor)
+		changed, err := with(cmd.Context(), part, host, sitedata.Operator)
 		if err != nil {
 			return 0, err
 		}
@@ -311,7 +311,7 @@ func (c *deliveries) resume(cmd *cobra.Command, d *sitedata.Data, args []string)
 	}
 	p := c.pushes(d)
 	if byKey {
-		if err := p.ResumeKey(cmd.Context(), c.key, sitedata.Actor); err != nil {
+		if err := p.ResumeKey(cmd.Context(), c.key, sitedata.Operator); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintf(cmd.OutOrStdout(), "key %d is pushed to again\n", c.key)
@@ -324,7 +324,7 @@ func (c *deliveries) resume(cmd *cobra.Command, d *sitedata.Data, args []string)
 	if err != nil {
 		return err
 	}
-	if err := p.ResumeHost(cmd.Context(), host, sitedata.Actor); err != nil {
+	if err := p.ResumeHost(cmd.Context(), host, sitedata.Operator); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is tried again\n", host)

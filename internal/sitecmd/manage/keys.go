@@ -126,7 +126,7 @@ func (c *keys) revoke(cmd *cobra.Command, d *sitedata.Data, args []string) error
 		return err
 	}
 	for _, id := range ids {
-		if err := d.Authority.Revoke(cmd.Context(), id, sitedata.Actor); err != nil {
+		if err := d.Authority.Revoke(cmd.Context(), id, sitedata.Operator); err != nil {
 			return fmt.Errorf("key %d: %s", id, cli.Explain(err))
 		}
 	}

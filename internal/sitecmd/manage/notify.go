@@ -66,7 +66,7 @@ machines: within a week the same key tells nobody twice.`,
 
 // announcement is what the flags say, to users.
 func (c *notifying) announcement(f *pflag.FlagSet, users []string) (site.Announcement, error) {
-	a := site.Announcement{Usernames: users, Caller: sitedata.Actor, Message: c.message, IdempotencyKey: c.idempotent}
+	a := site.Announcement{Usernames: users, Caller: sitedata.Operator, Message: c.message, IdempotencyKey: c.idempotent}
 	switch {
 	case f.Changed("topic") && c.topic <= 0:
 		return a, errors.New("--topic must be a number above 0")

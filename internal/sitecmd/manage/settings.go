@@ -55,7 +55,7 @@ a second. Lists are written a|b.`,
 	reset := &cobra.Command{
 		Use: "reset NAME", Short: "Give a setting its default back", Args: cobra.ExactArgs(1),
 		RunE: c.options.With(func(cmd *cobra.Command, d *sitedata.Data, args []string) error {
-			if err := d.Authority.ResetSetting(cmd.Context(), args[0], sitedata.Actor); err != nil {
+			if err := d.Authority.ResetSetting(cmd.Context(), args[0], sitedata.Operator); err != nil {
 				return err
 			}
 			return settingsShow(cmd, d, args[0])
@@ -67,7 +67,7 @@ a second. Lists are written a|b.`,
 
 // settingsChange changes a setting and prints what it is then.
 func settingsChange(cmd *cobra.Command, d *sitedata.Data, name, value string) error {
-	err := d.Authority.ChangeSetting(cmd.Context(), name, value, sitedata.Actor)
+	err := d.Authority.ChangeSetting(cmd.Context(), name, value, sitedata.Operator)
 	var e *userkeys.Error
 	if errors.As(err, &e) && e.Reason == authority.ReasonUnknownScope && !d.HasConfig {
 		return fmt.Errorf("%s; if the server has a --config, give it here too: its scopes are known only with it",
@@ -170,7 +170,7 @@ func (c *settings) preset(cmd *cobra.Command, d *sitedata.Data, args []string) e
 			continue
 		}
 		if !c.dry {
-			if err := d.Authority.ChangeSetting(cmd.Context(), p.Name, now, sitedata.Actor); err != nil {
+			if err := d.Authority.ChangeSetting(cmd.Context(), p.Name, now, sitedata.Operator); err != nil {
 				return err
 			}
 		}

@@ -52,17 +52,17 @@ too many wrong ones put on an account.`,
 	cmd.AddCommand(add, list, set,
 		c.verb("suspend", "Suspend a user: no login, and every key refused", "suspended",
 			func(ctx context.Context, m *identity.Accounts, id int64) error {
-				_, err := m.Suspend(ctx, id, sitedata.Actor)
+				_, err := m.Suspend(ctx, id, sitedata.Operator)
 				return err
 			}),
 		c.verb("unsuspend", "End a suspension: the user's keys work again", "no longer suspended",
 			func(ctx context.Context, m *identity.Accounts, id int64) error {
-				_, err := m.Unsuspend(ctx, id, sitedata.Actor)
+				_, err := m.Unsuspend(ctx, id, sitedata.Operator)
 				return err
 			}),
 		c.verb("delete", "Delete a user with their keys and sessions", "deleted",
 			func(ctx context.Context, m *identity.Accounts, id int64) error {
-				return m.Delete(ctx, id, sitedata.Actor)
+				return m.Delete(ctx, id, sitedata.Operator)
 			}))
 	return cmd
 }
@@ -131,7 +131,7 @@ func (c *users) add(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 	made, err := d.Identity.Create(cmd.Context(), identity.NewUser{
 		Username: args[0], Name: u.Name, Email: u.Email, TrustLevel: u.TrustLevel, Admin: u.Admin,
 		Moderator: u.Moderator, Inactive: !u.Active, Groups: u.Groups, Password: secret,
-	}, sitedata.Actor)
+	}, sitedata.Operator)
 	if err != nil {
 		return err
 	}
@@ -156,11 +156,11 @@ func (c *users) set(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 		return err
 	}
 	apply := func(u *site.User) { c.apply(cmd.Flags(), u) }
-	if _, err := d.Identity.Update(cmd.Context(), u.ID, apply, sitedata.Actor); err != nil {
+	if _, err := d.Identity.Update(cmd.Context(), u.ID, apply, sitedata.Operator); err != nil {
 		return err
 	}
 	if c.passwordStdin {
-		if err := d.Identity.SetPassword(cmd.Context(), u.ID, secret, sitedata.Actor); err != nil {
+		if err := d.Identity.SetPassword(cmd.Context(), u.ID, secret, sitedata.Operator); err != nil {
 			return err
 		}
 		warnWeak(cmd, secret, u)

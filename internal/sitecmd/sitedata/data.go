@@ -31,8 +31,8 @@ type Data struct {
 	db *sql.DB
 }
 
-// Actor signs what is done at the command line.
-var Actor = site.Caller{As: site.CallerCommand, User: site.User{Admin: true}}
+// Operator is the caller of what is done at the command line.
+var Operator = site.Caller{As: site.CallerCommand, User: site.User{Admin: true}}
 
 // With makes a command's body of one that works on the data of the site that the
 // options name.
