@@ -3,7 +3,6 @@ package authority
 import (
 	"context"
 	"errors"
-	"strconv"
 	"strings"
 	"time"
 
@@ -157,21 +156,14 @@ func (a *Authority) IsAdminKey(ctx context.Context, text string) bool {
 	return !errors.Is(err, userkeys.NotFound)
 }
 
-// adminLimiterIDs keeps admin API keys apart from users' keys, whose ids are
-// positive, and from users, who count below zero from the other end.
-const adminLimiterIDs = -1 << 63
-
 func (a *Authority) chargeAdminKey(id int64, now time.Time) error {
-	n := a.Settings().MaxAdminAPIReqsPerMinute
-	d := a.limiter.Take(adminLimiterIDs+id, now, limit.Limits{Minute: n, Day: limit.MaxDay})
+	most := a.Settings().MaxAdminAPIReqsPerMinute
+	d := a.adminKeys.Take(id, now, limit.Limits{Minute: most, Day: limit.MaxDay})
 	if d.OK {
 		return nil
 	}
-	e := &userkeys.Error{
-		Code: userkeys.RateLimited, RetryAfter: d.RetryAfter, LimitCode: "admin_api_key_rate_limit",
-		Reason: "limit: " + strconv.Itoa(max(n, 0)) + " per 60 s",
-	}
-	e.Public = "This admin API key was used too many times. Please wait " + e.TimeLeft() + " before trying again."
+	e := rateLimited("This admin API key was used too many times.", most, time.Minute, d.RetryAfter)
+	e.LimitCode = "admin_api_key_rate_limit"
 	return e
 }
 

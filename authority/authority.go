@@ -34,7 +34,10 @@ type Config struct {
 	Logger  *slog.Logger     // nil: none
 }
 
-const defaultMaxKeys = 2 << 20
+const (
+	defaultMaxKeys = 2 << 20
+	maxAdminKeys   = 1 << 14 // that are counted at once
+)
 
 // Authority decides. Make one with [New] and keep [Authority.Run] running.
 type Authority struct {
@@ -44,10 +47,11 @@ type Authority struct {
 	now     func() time.Time
 	log     *slog.Logger
 
-	policy  atomic.Pointer[policy]
-	cache   *cache
-	limiter *limit.Memory // by key
-	users   *limit.Memory // by user; always asked after limiter
+	policy    atomic.Pointer[policy]
+	cache     *cache
+	limiter   *limit.Memory // by key
+	users     *limit.Memory // by user; always asked after limiter
+	adminKeys *limit.Memory // by admin API key
 	// strangers counts what is bounded by the minute beside keys: callers without one, users, moves of keys.
 	strangers *limit.Memory
 	secret    [32]byte // of this process, see strangerID
@@ -82,6 +86,7 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 	a.limiter = limit.NewMemory(limit.MemoryConfig{MaxKeys: limitedKeys(cfg.MaxKeys)})
 	a.strangers = limit.NewMemory(limit.MemoryConfig{MaxKeys: maxStrangers})
 	_, _ = rand.Read(a.secret[:]) // crypto/rand.Read never fails
+	a.adminKeys = limit.NewMemory(limit.MemoryConfig{MaxKeys: maxAdminKeys})
 	a.users = limit.NewMemory(limit.MemoryConfig{MaxKeys: limitedKeys(cfg.MaxKeys)})
 	a.loads = make(chan struct{}, maxLoads)
 	if err := a.setPinned(cfg.Pinned); err != nil {

@@ -123,7 +123,7 @@ func (d *desk) grant(u site.User, r site.AuthorizationRequest) (userkeys.Key, au
 	if err != nil {
 		d.t.Fatalf("Prepare: %v", err)
 	}
-	g, err := d.Grant(d.t.Context(), q.ID, d.browser(u), site.Choice{})
+	g, err := d.Grant(d.t.Context(), authority.Approval{By: d.browser(u), Consent: q.ID})
 	if err != nil {
 		d.t.Fatalf("Grant: %v", err)
 	}
@@ -217,7 +217,7 @@ func TestConsentIsBoundAndUsedOnce(t *testing.T) {
 		}
 		gone := func(name, id string, b site.Caller) {
 			t.Helper()
-			if _, err := d.Grant(t.Context(), id, b, site.Choice{}); !errors.Is(err, userkeys.ConsentGone) {
+			if _, err := d.Grant(t.Context(), authority.Approval{By: b, Consent: id}); !errors.Is(err, userkeys.ConsentGone) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -226,7 +226,7 @@ func TestConsentIsBoundAndUsedOnce(t *testing.T) {
 		gone("another session", id, site.Caller{User: d.alice, Session: site.Session{ID: "other"}})
 		gone("last byte changed", id[:len(id)-1]+"-", d.browser(d.alice))
 		gone("empty", "", d.browser(d.alice))
-		if _, err := d.Grant(t.Context(), id, d.browser(d.alice), site.Choice{}); err != nil {
+		if _, err := d.Grant(t.Context(), authority.Approval{By: d.browser(d.alice), Consent: id}); err != nil {
 			t.Fatalf("failed attempts of others used it up: %v", err)
 		}
 		gone("RQ21 used", id, d.browser(d.alice))
@@ -255,7 +255,7 @@ func TestShownAnswerIsShownAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		grant := func(b site.Caller) (authority.Granted, error) {
-			return d.Grant(t.Context(), q.ID, b, site.Choice{})
+			return d.Grant(t.Context(), authority.Approval{By: b, Consent: q.ID})
 		}
 		gone := func(name string, b site.Caller) {
 			t.Helper()
@@ -307,7 +307,8 @@ func TestOwnersWhoMayNotAct(t *testing.T) {
 			u.Active, u.SuspendedAt = true, time.Time{}
 			return d.browser(u)
 		}
-		oneTime := site.AuthorizationRequest{OneTime: true, ApplicationName: "Notifier", PublicKey: publicPEM(), AuthRedirect: "http://127.0.0.1:8787/cb", HasAuthRedirect: true}
+		whole := request()
+		oneTime := site.AuthorizationRequest{Kind: site.KindOneTime, ApplicationName: "Notifier", PublicKey: publicPEM(), AuthRedirect: "http://127.0.0.1:8787/cb", HasAuthRedirect: true}
 		for name, tt := range map[string]struct {
 			user site.User
 			says string
@@ -326,11 +327,11 @@ func TestOwnersWhoMayNotAct(t *testing.T) {
 			}
 			_, err := d.Prepare(t.Context(), request(), b)
 			refused("the question", err)
-			_, err = d.GrantDirect(t.Context(), request(), b)
+			_, err = d.Grant(t.Context(), authority.Approval{By: b, Request: &whole})
 			refused("a grant without a page", err)
-			_, err = d.PrepareOneTime(t.Context(), oneTime, b)
+			_, err = d.Prepare(t.Context(), oneTime, b)
 			refused("the question of a one-time password", err)
-			_, err = d.GrantOneTimeDirect(t.Context(), oneTime, b)
+			_, err = d.Grant(t.Context(), authority.Approval{By: b, Request: &oneTime})
 			refused("a one-time password without a page", err)
 			_, err = d.ActivateDevice(t.Context(), "ABCD-2345", "", b)
 			refused("a device's code", err)
@@ -344,7 +345,7 @@ func TestOwnersWhoMayNotAct(t *testing.T) {
 		if err := st.UpdateUser(t.Context(), u, site.Caller{As: site.CallerCommand}, d.clock.now()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := d.Grant(t.Context(), q.ID, said(d.alice), site.Choice{}); !errors.Is(err, userkeys.UserNotAllowed) {
+		if _, err := d.Grant(t.Context(), authority.Approval{By: said(d.alice), Consent: q.ID}); !errors.Is(err, userkeys.UserNotAllowed) {
 			t.Errorf("suspended between the question and the answer: %v", err)
 		}
 		// Somebody found or made as embedders do can have keys at once.
@@ -375,7 +376,7 @@ func TestParallelAnswersMakeOneKey(t *testing.T) {
 				var err error
 				// On a busy machine some wait for the others longer than a database may take, and click again.
 				for again := true; again; again = errors.Is(err, userkeys.Unavailable) {
-					g, err = d.Grant(t.Context(), q.ID, d.browser(d.alice), site.Choice{})
+					g, err = d.Grant(t.Context(), authority.Approval{By: d.browser(d.alice), Consent: q.ID})
 				}
 				mu.Lock()
 				defer mu.Unlock()
@@ -403,11 +404,11 @@ func TestRulesOfNowDecideWhenAnswering(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.set("allow_user_api_keys", "false")
-	if _, err := d.Grant(t.Context(), q.ID, d.browser(d.alice), site.Choice{}); !errors.Is(err, userkeys.KeysNotAllowed) {
+	if _, err := d.Grant(t.Context(), authority.Approval{By: d.browser(d.alice), Consent: q.ID}); !errors.Is(err, userkeys.KeysNotAllowed) {
 		t.Errorf("granted although the site stopped giving keys: %v", err)
 	}
 	d.set("allow_user_api_keys", "true")
-	if _, err := d.Grant(t.Context(), q.ID, d.browser(d.alice), site.Choice{}); err != nil {
+	if _, err := d.Grant(t.Context(), authority.Approval{By: d.browser(d.alice), Consent: q.ID}); err != nil {
 		t.Errorf("the refusal used the question up: %v", err)
 	}
 }
@@ -565,7 +566,7 @@ func TestBoundsOnKeysAndGrants(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			_, err = d.Grant(t.Context(), q.ID, d.browser(d.alice), site.Choice{})
+			_, err = d.Grant(t.Context(), authority.Approval{By: d.browser(d.alice), Consent: q.ID})
 			return err
 		}
 		for i := range 3 {

@@ -1,21 +1,19 @@
 package authority
 
 import (
-	"strconv"
 	"time"
 
-	"userkeys"
 	"userkeys/internal/limit"
 	"userkeys/site"
 )
 
-// charge takes one request from the key's windows and, unless the site has no
+// chargeKey takes one request from the key's windows and, unless the site has no
 // such limit, from those that all keys of its owner share: from both or from
 // neither. Many keys, and new ones again and again, are so no way round the limits.
 //
 // The owner's windows live in memory alone: a restart begins them anew, and
 // the saved day of every single key goes on.
-func (a *Authority) charge(rec *record, p *policy, now time.Time) error {
+func (a *Authority) chargeKey(rec *record, p *policy, now time.Time) error {
 	if p.userLimits == (limit.Limits{}) {
 		if d := a.limiter.Take(rec.keyID, now, p.limits); !d.OK {
 			return keyLimited(d, p.limits)
@@ -66,11 +64,8 @@ func limited(d limit.Decision, l limit.Limits, code, whose, said string) error {
 		n, window = l.Day, "_1_day"
 	}
 	// The step that the day rounds up to is left out: clients take more than 86400 seconds for a mistake and ask early.
-	wait := min(d.RetryAfter, d.Window.Length())
-	e := &userkeys.Error{
-		Code: userkeys.RateLimited, RetryAfter: wait, LimitCode: code + window,
-		Reason: "limit: " + strconv.Itoa(max(n, 0)) + " per " + strconv.Itoa(int(d.Window.Length()/time.Second)) + " s" + whose,
-	}
-	e.Public = said + " Please wait " + e.TimeLeft() + " before trying again."
+	e := rateLimited(said, n, d.Window.Length(), min(d.RetryAfter, d.Window.Length()))
+	e.LimitCode = code + window
+	e.Reason += whose
 	return e
 }

@@ -25,7 +25,7 @@ func (a *Authority) Check(ctx context.Context, c userkeys.Call) (userkeys.Access
 	}
 	p := a.policy.Load()
 	// The charge is made whether or not the caller still waits for the answer.
-	if err := a.charge(&rec, p, now); err != nil {
+	if err := a.chargeKey(&rec, p, now); err != nil {
 		return userkeys.Access{}, err
 	}
 	if !c.ManagesItself && !rec.standing.covers(c.Method, c.Path) {

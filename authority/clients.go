@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"strconv"
 	"time"
 
 	"userkeys"
@@ -49,7 +48,7 @@ func (a *Authority) ChargeRegistration(ctx context.Context, ip string) error {
 	if addr, err := netip.ParseAddr(ip); err == nil && listed(s.CreateUserAPIKeyClientIPRateLimitOverrideIPs, addr.Unmap()) {
 		return nil
 	}
-	return a.chargeStored(ctx, quota{"client registration", s.UserAPIKeyClientsCreatePerDay, 24 * time.Hour}, site.Network(ip))
+	return a.charge(ctx, stored("client registration", s.UserAPIKeyClientsCreatePerDay, 24*time.Hour), site.Network(ip))
 }
 
 // listed tells whether a is one of the addresses or in one of the networks.
@@ -66,20 +65,20 @@ func listed(list []string, a netip.Addr) bool {
 }
 
 var (
-	rebinds  = quota{"rebind", 5, time.Minute}
-	moves    = quota{"rebind", 20, 24 * time.Hour} // each costs a line of the log for good
-	renewals = quota{"renewal", 10, time.Hour}
-	secrets  = quota{"push secret", 10, time.Minute}
+	rebinds  = perMinute("rebind", 5)
+	moves    = stored("rebind", 20, 24*time.Hour) // each costs a line of the log for good
+	renewals = stored("renewal", 10, time.Hour)
+	secrets  = perMinute("push secret", 10)
 )
 
 // Rebind moves a key that was found good to the client that its app names
 // (W7.4). What may not be is passed over, never a reason to refuse the
 // request: the header is a hint. The key's limits go on as they were (RL3).
 func (a *Authority) Rebind(ctx context.Context, acc userkeys.Access, clientID string) userkeys.Access {
-	if !site.ValidClientID(clientID) || a.chargeHere(rebinds, strconv.FormatInt(acc.KeyID, 10)) != nil {
+	if !site.ValidClientID(clientID) || a.charge(ctx, rebinds, keySubject(acc)) != nil {
 		return acc
 	}
-	if a.chargeStored(ctx, moves, strconv.FormatInt(acc.KeyID, 10)) != nil {
+	if a.charge(ctx, moves, keySubject(acc)) != nil {
 		return acc
 	}
 	if _, err := a.store.RebindKey(ctx, acc.KeyID, clientID, site.KeyCaller(acc, ""), a.now().UTC()); err != nil {
@@ -95,7 +94,7 @@ func (a *Authority) Rebind(ctx context.Context, acc userkeys.Access, clientID st
 // ChargePushSecret counts that the app of a key that was found good asks for
 // its push secret, which costs work of sealing. [userkeys.RateLimited].
 func (a *Authority) ChargePushSecret(acc userkeys.Access) error {
-	return a.chargeHere(secrets, strconv.FormatInt(acc.KeyID, 10))
+	return a.chargeHere(secrets, keySubject(acc))
 }
 
 // Renewed is a key in the place of another.
@@ -109,7 +108,7 @@ type Renewed struct {
 // open it. Nothing widens: scopes, limits and the consent's time stay. The key
 // before goes on for ten minutes. [userkeys.Conflict] where the user must be asked again.
 func (a *Authority) Renew(ctx context.Context, acc userkeys.Access, nonce, ip string) (Renewed, error) {
-	if err := a.chargeStored(ctx, renewals, strconv.FormatInt(acc.KeyID, 10)); err != nil {
+	if err := a.charge(ctx, renewals, keySubject(acc)); err != nil {
 		return Renewed{}, err
 	}
 	k, err := a.store.Key(ctx, acc.KeyID)

@@ -2,7 +2,6 @@ package authority
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"userkeys"
@@ -23,68 +22,38 @@ type OneTimeStore interface {
 }
 
 // oneTimeTries bounds guessing (OT9).
-var oneTimeTries = quota{"one-time password", 10, time.Minute}
+var oneTimeTries = stored("one-time password", 10, time.Minute)
 
 // oneTimeMakes bounds lines of the audit log.
-var oneTimeMakes = quota{"one-time password made", 30, time.Minute}
+var oneTimeMakes = perMinute("one-time password made", 30)
 
-// ExamineOneTime tells whether the site would put a request for a one-time password to a user.
-func (a *Authority) ExamineOneTime(ctx context.Context, r site.AuthorizationRequest) (site.CheckedRequest, error) {
-	client, err := a.store.ClientByPublicKey(ctx, r.PublicKey, r.AuthRedirect)
-	if err != nil && !errors.Is(err, userkeys.NotFound) {
-		return site.CheckedRequest{}, err
+// grantOneTimePassword makes the one-time password of a checked request, seals it and stores it.
+func (a *Authority) grantOneTimePassword(ctx context.Context, r site.CheckedRequest, y Approval) (Granted, error) {
+	if err := a.charge(ctx, oneTimeMakes, userSubject(y.By.User)); err != nil {
+		return Granted{}, err
 	}
-	return r.CheckOneTime(a.Settings(), client)
+	p, sealed, err := a.newOneTimePassword(r, y.By)
+	if err != nil {
+		return Granted{}, err
+	}
+	if p.KeyID, err = a.keyOf(ctx, r, y.By); err != nil {
+		return Granted{}, err
+	}
+	if err := a.store.CreateOneTimePassword(ctx, *p, y.Consent, y.By); err != nil {
+		return Granted{}, err
+	}
+	return Granted{Location: r.Redirect.With("oneTimePassword", sealed)}, nil
 }
 
-// PrepareOneTime examines r and keeps the question for ten minutes, as [Authority.Prepare] does.
-func (a *Authority) PrepareOneTime(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (Question, error) {
-	checked, err := a.ExamineOneTime(ctx, r)
-	if err != nil {
-		return Question{}, err
+// newOneTimePassword makes a password that signs the user in, and seals it to the app.
+func (a *Authority) newOneTimePassword(r site.CheckedRequest, by site.Caller) (*site.OneTimePassword, string, error) {
+	now := a.now().UTC()
+	p := &site.OneTimePassword{
+		Password: userkeys.NewOneTimePassword(), UserID: by.User.ID, ApplicationName: r.Name,
+		CreatedAt: now, ExpiresAt: now.Add(site.OneTimeLifetime),
 	}
-	if err := a.mayGrant(ctx, b); err != nil {
-		return Question{}, err
-	}
-	return a.ask(ctx, r, checked, b)
-}
-
-// GrantOneTime answers a question of [Authority.PrepareOneTime] with yes and tells the way back.
-func (a *Authority) GrantOneTime(ctx context.Context, consentID string, b site.Caller) (string, error) {
-	c, err := a.consent(ctx, consentID, b)
-	if err != nil {
-		return "", err
-	}
-	return a.makeOneTime(ctx, c.Request, c.ID, b)
-}
-
-// GrantOneTimeDirect answers a request that came whole; see [Authority.GrantDirect].
-func (a *Authority) GrantOneTimeDirect(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (string, error) {
-	return a.makeOneTime(ctx, r, "", b)
-}
-
-func (a *Authority) makeOneTime(ctx context.Context, r site.AuthorizationRequest, consentID string, b site.Caller) (string, error) {
-	checked, err := a.ExamineOneTime(ctx, r)
-	if err != nil {
-		return "", err
-	}
-	if err := a.mayGrant(ctx, b); err != nil {
-		return "", err
-	}
-	if err := a.chargeHere(oneTimeMakes, userSubject(b.User)); err != nil {
-		return "", err
-	}
-	p, sealed, err := a.newOneTimePassword(checked, b)
-	if err != nil {
-		return "", err
-	}
-	if p.KeyID, err = a.keyOf(ctx, checked, b); err != nil {
-		return "", err
-	}
-	if err := a.store.CreateOneTimePassword(ctx, *p, consentID, b); err != nil {
-		return "", err
-	}
-	return checked.Redirect.With("oneTimePassword", sealed), nil
+	sealed, err := userkeys.SealOneTimePassword(r.Key, r.Pad, p.Password)
+	return p, sealed, err
 }
 
 // keyOf is the id of the key of the app that asks for a one-time password: the one that it asks with, else the newest
@@ -131,5 +100,5 @@ func (a *Authority) tryOneTime(ctx context.Context, password, ip string) error {
 	if !userkeys.IsOneTimePassword(password) {
 		return userkeys.Errorf(userkeys.NotFound, "there is no such sign-in link")
 	}
-	return a.chargeStored(ctx, oneTimeTries, site.Network(ip))
+	return a.charge(ctx, oneTimeTries, site.Network(ip))
 }

@@ -3,10 +3,10 @@ package authority
 import (
 	"context"
 	"slices"
+	"strconv"
 	"time"
 
 	"userkeys"
-	"userkeys/internal/limit"
 	"userkeys/site"
 )
 
@@ -135,16 +135,12 @@ func (a *Authority) UndoRevoke(ctx context.Context, keyID int64, by site.Caller)
 		return userkeys.Errorf(userkeys.InvalidAccess,
 			"%s Only what you revoked yourself in the last 24 hours can be undone; give the app a new key instead.", userkeys.NotPermitted)
 	}
-	// Users count apart from keys, whose ids are positive.
-	d := a.limiter.Take(-k.UserID, a.now(), limit.Limits{Minute: undosPerMinute, Day: 100 * undosPerMinute})
-	if !d.OK {
-		return &userkeys.Error{
-			Code: userkeys.RateLimited, Public: "you have undone that very often; wait a little", RetryAfter: d.RetryAfter,
-		}
+	if err := a.charge(ctx, undos, strconv.FormatInt(k.UserID, 10)); err != nil {
+		return err
 	}
 	_, err = a.store.UndoRevoke(ctx, site.Undo{Key: k, MaxKeys: a.Settings().MaxUserAPIKeysPerUser, At: a.now(), Caller: by})
 	return err
 }
 
-// undosPerMinute bounds what each costs for good: a line of the audit log, and a look by every node.
-const undosPerMinute = 30
+// undos bounds what each costs for good: a line of the audit log, and a look by every node.
+var undos = perMinute("revocation undone", 30)

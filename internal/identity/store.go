@@ -58,10 +58,10 @@ type SessionStore interface {
 // GuessStore counts failed logins. A guess is charged before the password is
 // looked at, in one statement, so that parallel guesses cannot outrun it.
 type GuessStore interface {
-	// ChargeGuess adds one to the count of name within its window and returns
+	// ChargeAttempt adds one to the count of name within its window and returns
 	// the new count and when the window began. A window older than its length begins anew;
 	// length 0 never does.
-	ChargeGuess(ctx context.Context, name string, window time.Duration, at time.Time) (count int, since time.Time, err error)
+	ChargeAttempt(ctx context.Context, name string, window time.Duration, at time.Time) (count int, since time.Time, err error)
 	// Guesses is the count of name and when its window began, without charging;
 	// zeros if there is none. Whether the window is over is the caller's to judge.
 	Guesses(ctx context.Context, name string) (count int, since time.Time, err error)
