@@ -6,21 +6,9 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/internal/keycheck"
 	"userkeys/site"
 )
-
-// DeviceStore remembers device authorizations, by the hashes of their codes.
-// [userkeys.ConsentGone] for what is not known, over, or answered.
-type DeviceStore interface {
-	CreateDeviceGrant(ctx context.Context, d site.DeviceGrant) error
-	DeviceGrantByRequest(ctx context.Context, token string, now time.Time) (site.DeviceGrant, error)
-	DeviceGrantByApproval(ctx context.Context, token string, now time.Time) (site.DeviceGrant, error)
-	// BindDeviceGrant gives an open one to the user who typed its code.
-	BindDeviceGrant(ctx context.Context, userCode, requestToken, approval string, userID int64, session string, now time.Time) (site.DeviceGrant, error)
-	DenyDeviceGrant(ctx context.Context, approval string, userID int64, session string, by site.Caller, now time.Time) error
-	// PollDeviceGrant tells how it stands; an answer is consumed by telling it.
-	PollDeviceGrant(ctx context.Context, deviceCode string, now time.Time) (site.DeviceGrant, error)
-}
 
 // The limits of the device flow (W13.5).
 var (
@@ -53,7 +41,7 @@ func (a *Authority) BeginDevice(ctx context.Context, r site.AuthorizationRequest
 			return site.DeviceGrant{}, err
 		}
 	}
-	return site.DeviceGrant{}, unavailable(errors.New("no free code"))
+	return site.DeviceGrant{}, keycheck.Unavailable(errors.New("no free code"))
 }
 
 // ChargeDeviceCreate counts a begin of ip, before anything is read of it.

@@ -61,7 +61,7 @@ func (a *Authority) examine(ctx context.Context, r site.AuthorizationRequest) (s
 	if err != nil && !errors.Is(err, userkeys.NotFound) {
 		return site.CheckedRequest{}, client, err
 	}
-	checked, err := r.Check(a.Settings(), a.catalog, client)
+	checked, err := r.Check(a.Settings(), a.Catalog(), client)
 	return checked, client, err
 }
 

@@ -8,19 +8,6 @@ import (
 	"userkeys/site"
 )
 
-// OneTimeStore remembers one-time passwords by their hashes, one of a user.
-// [userkeys.ConsentGone] for those that are not known, used or over.
-type OneTimeStore interface {
-	CreateOneTimePassword(ctx context.Context, p site.OneTimePassword, consentID string, by site.Caller) error
-	OneTimePassword(ctx context.Context, password string, now time.Time) (site.OneTimePassword, error)
-	ConsumeOneTimePassword(ctx context.Context, password string, by site.Caller, now time.Time) (site.OneTimePassword, error)
-	// AppSessions lists the sessions of a user that apps began and that are not over, newest first.
-	AppSessions(ctx context.Context, userID int64, now time.Time) ([]site.AppSession, error)
-	// ClientByPublicKey finds who registered with exactly this text, and with this
-	// redirect if there are several; [userkeys.NotFound].
-	ClientByPublicKey(ctx context.Context, publicKey, authRedirect string) (site.Client, error)
-}
-
 // oneTimeTries bounds guessing (OT9).
 var oneTimeTries = stored("one-time password", 10, time.Minute)
 

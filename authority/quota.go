@@ -10,15 +10,10 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/internal/keycheck"
 	"userkeys/internal/limit"
 	"userkeys/site"
 )
-
-// QuotaStore counts what must not be forgotten by a restart: attempts at codes, registrations, renewals.
-type QuotaStore interface {
-	// ChargeAttempt adds one to a count within its window and returns the count and when the window began.
-	ChargeAttempt(ctx context.Context, name string, window time.Duration, at time.Time) (int, time.Time, error)
-}
 
 // maxStrangers bounds how many callers without a key are counted at once.
 const maxStrangers = 1 << 17
@@ -42,12 +37,12 @@ func stored(name string, most int, window time.Duration) quota {
 
 // charge counts that the subject does once more what q bounds. Subjects are told apart from those of other quotas.
 // Errors: [userkeys.RateLimited] if it is once too often.
-func (a *Authority) charge(ctx context.Context, q quota, subject string) error {
+func (c *core) charge(ctx context.Context, q quota, subject string) error {
 	if !q.stored {
-		return a.chargeHere(q, subject)
+		return c.chargeHere(q, subject)
 	}
-	now := a.now().UTC()
-	n, since, err := a.store.ChargeAttempt(ctx, q.counter(subject), q.window, now)
+	now := c.now().UTC()
+	n, since, err := c.quotas.ChargeAttempt(ctx, q.counter(subject), q.window, now)
 	if err == nil && n > q.most {
 		err = q.exceeded(since.Add(q.window).Sub(now))
 	}
@@ -55,8 +50,8 @@ func (a *Authority) charge(ctx context.Context, q quota, subject string) error {
 }
 
 // chargeHere is charge for a quota that is counted in memory.
-func (a *Authority) chargeHere(q quota, subject string) error {
-	d := a.strangers.Take(a.strangerID(q, subject), a.now(), limit.Limits{Minute: q.most, Day: 24 * 60 * q.most})
+func (c *core) chargeHere(q quota, subject string) error {
+	d := c.strangers.Take(c.strangerID(q, subject), c.now(), limit.Limits{Minute: q.most, Day: 24 * 60 * q.most})
 	if d.OK {
 		return nil
 	}
@@ -64,17 +59,7 @@ func (a *Authority) chargeHere(q quota, subject string) error {
 }
 
 func (q quota) exceeded(wait time.Duration) error {
-	return rateLimited("That was done too many times.", q.most, q.window, max(wait, time.Second))
-}
-
-// rateLimited is the refusal of what was done more often than most times in a window: said tells what.
-func rateLimited(said string, most int, window, wait time.Duration) *userkeys.Error {
-	e := &userkeys.Error{
-		Code: userkeys.RateLimited, RetryAfter: wait,
-		Reason: "limit: " + strconv.Itoa(max(most, 0)) + " per " + strconv.Itoa(int(window/time.Second)) + " s",
-	}
-	e.Public = said + " Please wait " + e.TimeLeft() + " before trying again."
-	return e
+	return keycheck.RateLimited("That was done too many times.", q.most, q.window, max(wait, time.Second))
 }
 
 // subject names a subject of q. Parts are told apart by their lengths: no subject can be mistaken for another (RL18).
@@ -90,8 +75,8 @@ func (q quota) counter(subject string) string {
 
 // strangerID is the number that q counts a subject under. Strangers choose subjects, so the number is made with a
 // secret of this process: else they could choose some that share a count with others, or crowd one place of the limiter.
-func (a *Authority) strangerID(q quota, subject string) int64 {
-	h := hmac.New(sha256.New, a.secret[:])
+func (c *core) strangerID(q quota, subject string) int64 {
+	h := hmac.New(sha256.New, c.secret[:])
 	_, _ = h.Write(q.subject(subject)) // a hash never fails
 	return int64(binary.LittleEndian.Uint64(h.Sum(nil)))
 }

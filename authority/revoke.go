@@ -10,12 +10,18 @@ import (
 	"userkeys/site"
 )
 
+// userKeys is what people and apps do about keys that exist.
+type userKeys struct {
+	*core
+	store KeyStore
+}
+
 // UndoWindow is how long an owner may undo what they revoked.
 const UndoWindow = 24 * time.Hour
 
 // Apps are the user's keys for the apps page, newest first: live ones, and
 // those the user can still undo the revocation of.
-func (a *Authority) Apps(ctx context.Context, userID int64) ([]site.UserAPIKey, error) {
+func (a *userKeys) Apps(ctx context.Context, userID int64) ([]site.UserAPIKey, error) {
 	all, err := a.store.Keys(ctx, site.KeyFilter{UserID: userID, Limit: maxApps})
 	if err != nil {
 		return nil, err
@@ -32,7 +38,7 @@ func (a *Authority) Apps(ctx context.Context, userID int64) ([]site.UserAPIKey, 
 
 // EndedApps are the user's keys that are over for good, newest first, as long
 // as they are remembered: expired, or revoked and not to be undone by the user.
-func (a *Authority) EndedApps(ctx context.Context, userID int64) ([]site.UserAPIKey, error) {
+func (a *userKeys) EndedApps(ctx context.Context, userID int64) ([]site.UserAPIKey, error) {
 	all, err := a.store.Keys(ctx, site.KeyFilter{UserID: userID, Limit: maxApps})
 	if err != nil {
 		return nil, err
@@ -46,7 +52,7 @@ const maxApps = 20_000
 
 // CanUndo tells whether the owner of k may still undo its revocation: their
 // own, of the last day, of a key that has not expired meanwhile.
-func (a *Authority) CanUndo(k site.UserAPIKey) bool {
+func (a *userKeys) CanUndo(k site.UserAPIKey) bool {
 	now := a.now()
 	return byItsOwner(k) && now.Sub(k.RevokedAt) <= UndoWindow &&
 		(k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
@@ -58,7 +64,7 @@ func byItsOwner(k site.UserAPIKey) bool {
 }
 
 // Keys lists keys for administrators, newest first.
-func (a *Authority) Keys(ctx context.Context, f site.KeyFilter) ([]site.UserAPIKey, error) {
+func (a *userKeys) Keys(ctx context.Context, f site.KeyFilter) ([]site.UserAPIKey, error) {
 	f.Now = a.now()
 	return a.store.Keys(ctx, f)
 }
@@ -66,7 +72,7 @@ func (a *Authority) Keys(ctx context.Context, f site.KeyFilter) ([]site.UserAPIK
 // Revoke revokes one key: its owner's, by the key itself, or anybody's by an
 // administrator (by.Admin). The next check on this process refuses it.
 // [userkeys.NotFound], [userkeys.InvalidAccess].
-func (a *Authority) Revoke(ctx context.Context, keyID int64, by site.Caller) error {
+func (a *userKeys) Revoke(ctx context.Context, keyID int64, by site.Caller) error {
 	k, err := a.own(ctx, keyID, by)
 	if err != nil {
 		return err
@@ -76,21 +82,21 @@ func (a *Authority) Revoke(ctx context.Context, keyID int64, by site.Caller) err
 }
 
 // RevokeAll revokes all live keys of a user and returns how many.
-func (a *Authority) RevokeAll(ctx context.Context, userID int64, by site.Caller) (int, error) {
+func (a *userKeys) RevokeAll(ctx context.Context, userID int64, by site.Caller) (int, error) {
 	if by.User.ID != userID && !by.Admin() {
 		return 0, userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
 	}
 	return a.revoke(ctx, site.Revocation{UserID: userID, By: revoker(userID, by), Caller: by})
 }
 
-func (a *Authority) revoke(ctx context.Context, r site.Revocation) (int, error) {
+func (a *userKeys) revoke(ctx context.Context, r site.Revocation) (int, error) {
 	r.At = a.now()
 	hashes, err := a.store.Revoke(ctx, r)
 	return len(hashes), err
 }
 
 // own finds a key that by may manage.
-func (a *Authority) own(ctx context.Context, keyID int64, by site.Caller) (site.UserAPIKey, error) {
+func (a *userKeys) own(ctx context.Context, keyID int64, by site.Caller) (site.UserAPIKey, error) {
 	k, err := a.store.Key(ctx, keyID)
 	if err != nil {
 		return k, err
@@ -117,7 +123,7 @@ func revoker(owner int64, by site.Caller) site.RevokedBy {
 // revoked. It counts against max_user_api_keys_per_user, and a user may do it
 // thirty times a minute. [userkeys.NotFound], [userkeys.InvalidAccess],
 // [userkeys.Conflict], [userkeys.RateLimited].
-func (a *Authority) UndoRevoke(ctx context.Context, keyID int64, by site.Caller) error {
+func (a *userKeys) UndoRevoke(ctx context.Context, keyID int64, by site.Caller) error {
 	k, err := a.own(ctx, keyID, by)
 	if err != nil {
 		return err

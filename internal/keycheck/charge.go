@@ -1,7 +1,10 @@
-package authority
+package keycheck
 
 import (
+	"strconv"
 	"time"
+
+	"userkeys"
 
 	"userkeys/internal/limit"
 	"userkeys/site"
@@ -13,16 +16,16 @@ import (
 //
 // The owner's windows live in memory alone: a restart begins them anew, and
 // the saved day of every single key goes on.
-func (a *Authority) chargeKey(rec *record, p *policy, now time.Time) error {
+func (ck *Checker) chargeKey(rec *record, p *policy, now time.Time) error {
 	if p.userLimits == (limit.Limits{}) {
-		if d := a.limiter.Take(rec.keyID, now, p.limits); !d.OK {
+		if d := ck.limiter.Take(rec.keyID, now, p.limits); !d.OK {
 			return keyLimited(d, p.limits)
 		}
 		return nil
 	}
 	d, byUser := limit.TakeBoth(
-		limit.Account{Memory: a.limiter, ID: rec.keyID, Limits: p.limits},
-		limit.Account{Memory: a.users, ID: rec.userID, Limits: p.userLimits}, now)
+		limit.Account{Memory: ck.limiter, ID: rec.keyID, Limits: p.limits},
+		limit.Account{Memory: ck.users, ID: rec.userID, Limits: p.userLimits}, now)
 	switch {
 	case d.OK:
 		return nil
@@ -64,8 +67,18 @@ func limited(d limit.Decision, l limit.Limits, code, whose, said string) error {
 		n, window = l.Day, "_1_day"
 	}
 	// The step that the day rounds up to is left out: clients take more than 86400 seconds for a mistake and ask early.
-	e := rateLimited(said, n, d.Window.Length(), min(d.RetryAfter, d.Window.Length()))
+	e := RateLimited(said, n, d.Window.Length(), min(d.RetryAfter, d.Window.Length()))
 	e.LimitCode = code + window
 	e.Reason += whose
+	return e
+}
+
+// RateLimited is the refusal of what was done more often than most times in a window: said tells what.
+func RateLimited(said string, most int, window, wait time.Duration) *userkeys.Error {
+	e := &userkeys.Error{
+		Code: userkeys.RateLimited, RetryAfter: wait,
+		Reason: "limit: " + strconv.Itoa(max(most, 0)) + " per " + strconv.Itoa(int(window/time.Second)) + " s",
+	}
+	e.Public = said + " Please wait " + e.TimeLeft() + " before trying again."
 	return e
 }

@@ -1,4 +1,4 @@
-package authority
+package keycheck
 
 import (
 	"encoding/binary"
