@@ -48,7 +48,7 @@ check-cross:
 	done
 	@for os in darwin windows; do \
 		echo "vet $$os"; \
-		CGO_ENABLED=0 GOOS=$$os $(GO) vet ./client ./cmd/userkeys ./internal/keystore ./internal/posts ./internal/watch ./internal/doctor; \
+		CGO_ENABLED=0 GOOS=$$os $(GO) vet ./client ./cmd/userkeys ./internal/appcmd/... ./internal/sitecmd/... ./internal/cli ./internal/desktop ./internal/keystore ./internal/posts ./internal/watch ./internal/doctor; \
 	done
 
 .PHONY: setup

@@ -2,19 +2,6 @@ package userkeys
 
 import "context"
 
-// Call is what a check of a key looks at.
-type Call struct {
-	Key    string // the header's value as it came
-	Method string
-	// Path is the decoded path of a canonical request target; see [CanonicalPath].
-	Path string
-	// ManagesItself marks the requests that every live key may make whatever its
-	// scopes: to revoke and to renew itself, and for the secret of its own pushes.
-	ManagesItself bool
-	// Present says that the app's user is looking at it now (W7.5).
-	Present bool
-}
-
 // Access is who calls with a key that was found good, and what they may do.
 type Access struct {
 	KeyID    int64

@@ -34,6 +34,31 @@ func TestEveryCodeHasARow(t *testing.T) {
 	}
 }
 
+// TestEveryVectorHasARow: the vectors of testdata begin with the code of what they try.
+func TestEveryVectorHasARow(t *testing.T) {
+	t.Parallel()
+	rows := codesOfRows(t)
+	line := regexp.MustCompile(`(?m)^(?:id: )?([A-Z]{1,2}[0-9]{1,2}(?:\.[0-9])?)(?: |$)`)
+	err := walkRepo(func(name string) error {
+		if path.Ext(name) != ".txt" || !strings.HasPrefix(name, "testdata/") {
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		for _, m := range line.FindAllSubmatch(text, -1) {
+			if !rows[string(m[1])] {
+				t.Errorf("%s: neither docs/attacks.md nor docs/wire.md has a row %s", name, m[1])
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestCodeRows: every row of the two documents names tests that exist, or says why there is none.
 // Where a rule of the wire is different on purpose, docs/divergences.md says why.
 func TestCodeRows(t *testing.T) {

@@ -46,44 +46,49 @@ const (
 
 func (c Code) Error() string { return string(c) }
 
-var codeStatus = map[Code]int{
-	MissingParameter: 400, InvalidParameters: 400, InvalidPadding: 400, InvalidPublicKey: 400,
-	InvalidExpiry: 400, PayloadTooLarge: 400,
-	ScopeNotAllowed: 403, RedirectNotAllowed: 403, UserNotAllowed: 403, KeysNotAllowed: 403,
-	ConsentGone: 403, NotLoggedIn: 403, InvalidCredentials: 403, InvalidAccess: 403, InvalidCSRF: 403,
-	NotFound: 404, MethodNotAllowed: 405, Conflict: 409, BodyTooLarge: 413, UnsupportedMedia: 415,
-	Misdirected: 421, Unprocessable: 422, RateLimited: 429, Unavailable: 503, Internal: 500,
+// codes has the HTTP status of each code, and the error_type where the wire has one.
+var codes = map[Code]struct {
+	status int
+	kind   string
+}{
+	MissingParameter:   {400, ""},
+	InvalidParameters:  {400, "invalid_parameters"},
+	InvalidPadding:     {400, "invalid_parameters"},
+	InvalidPublicKey:   {400, "invalid_parameters"},
+	InvalidExpiry:      {400, "invalid_parameters"},
+	PayloadTooLarge:    {400, "invalid_parameters"},
+	ScopeNotAllowed:    {403, "invalid_access"},
+	RedirectNotAllowed: {403, "invalid_access"},
+	UserNotAllowed:     {403, "invalid_access"},
+	KeysNotAllowed:     {403, "invalid_access"},
+	ConsentGone:        {403, "invalid_access"},
+	NotLoggedIn:        {403, "not_logged_in"},
+	InvalidCredentials: {403, "invalid_access"},
+	InvalidAccess:      {403, "invalid_access"},
+	InvalidCSRF:        {403, ""},
+	NotFound:           {404, "not_found"},
+	MethodNotAllowed:   {405, "invalid_parameters"},
+	Conflict:           {409, ""},
+	BodyTooLarge:       {413, "invalid_parameters"},
+	UnsupportedMedia:   {415, "invalid_parameters"},
+	Misdirected:        {421, ""},
+	Unprocessable:      {422, "invalid_parameters"},
+	RateLimited:        {429, "rate_limit"},
+	Internal:           {500, ""},
+	Unavailable:        {503, "read_only"},
 }
 
 // Status is the HTTP status of an answer with this code (Discourse, era N).
 func (c Code) Status() int {
-	if s, ok := codeStatus[c]; ok {
-		return s
+	if known, ok := codes[c]; ok {
+		return known.status
 	}
 	return http.StatusInternalServerError
 }
 
 // Type is the error_type of the wire's JSON body; empty where the wire has
 // none (a missing parameter, for one).
-func (c Code) Type() string {
-	switch c {
-	case InvalidParameters, InvalidPadding, InvalidPublicKey, InvalidExpiry, PayloadTooLarge,
-		BodyTooLarge, UnsupportedMedia, MethodNotAllowed, Unprocessable:
-		return "invalid_parameters"
-	case ScopeNotAllowed, RedirectNotAllowed, UserNotAllowed, KeysNotAllowed, ConsentGone, InvalidAccess,
-		InvalidCredentials:
-		return "invalid_access"
-	case NotLoggedIn:
-		return "not_logged_in"
-	case NotFound:
-		return "not_found"
-	case RateLimited:
-		return "rate_limit"
-	case Unavailable:
-		return "read_only"
-	}
-	return ""
-}
+func (c Code) Type() string { return codes[c].kind }
 
 // Error is the one error type of userkeys. Only Public ever reaches a person
 // or an app; Err is for the log. A nil or foreign error is [Internal].

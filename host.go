@@ -1,11 +1,9 @@
 package userkeys
 
 import (
-	"math"
 	"net"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strings"
 	"unicode"
 
@@ -97,7 +95,7 @@ func labelProblem(label string) string {
 			return "its host has a " + string(rune(c)) + "; a host has letters, digits, hyphens and dots"
 		}
 	}
-	if encoded, ok := strings.CutPrefix(label, "xn--"); ok && !validPunycode(encoded) {
+	if strings.HasPrefix(label, "xn--") && !validPunycode(label) {
 		return "its host has a label " + label + " that is no valid punycode"
 	}
 	return ""
@@ -122,112 +120,23 @@ func customHostProblem(host string) string {
 	return ""
 }
 
-// validPunycode tells whether the part after xn-- decodes (RFC 3492) to
-// what a label may hold, of which something at least is not ASCII. A browser does
-// not open anything else, and the user would be stuck after consent.
-func validPunycode(encoded string) bool {
-	runes, ok := decodePunycode(encoded)
-	if !ok {
+// validPunycode reports whether a label xn--... decodes to what a label may hold, of which something at
+// least is not ASCII. A browser does not open anything else, and the user would be stuck after consent.
+func validPunycode(label string) bool {
+	text, err := idna.Punycode.ToUnicode(label)
+	if err != nil || text == label {
 		return false
 	}
+	runes := []rune(text)
 	foreign := false
 	for _, r := range runes {
 		if r >= 0x80 {
 			foreign = true
-			if !unicode.IsGraphic(r) || unicode.IsSpace(r) || unicode.ToLower(r) != r {
+			// idna decodes half of a surrogate pair to the replacement character.
+			if !unicode.IsGraphic(r) || unicode.IsSpace(r) || unicode.ToLower(r) != r || r == unicode.ReplacementChar {
 				return false
 			}
 		}
 	}
 	return foreign && !unicode.IsMark(runes[0]) && runes[0] != '-' && runes[len(runes)-1] != '-'
-}
-
-// The parameters of RFC 3492, section 5.
-const (
-	punyBase        = 36
-	punyTMin        = 1
-	punyTMax        = 26
-	punySkew        = 38
-	punyDamp        = 700
-	punyInitialBias = 72
-	punyInitialN    = 0x80
-)
-
-// decodePunycode is RFC 3492, section 6.2. s is at most 59 bytes, so that no
-// sum below comes near the end of an int.
-func decodePunycode(s string) ([]rune, bool) {
-	var out []rune
-	if i := strings.LastIndexByte(s, '-'); i >= 0 {
-		if i == 0 {
-			return nil, false
-		}
-		out = []rune(s[:i])
-		s = s[i+1:]
-	}
-	if s == "" {
-		return nil, false
-	}
-	n, i, bias, damp := punyInitialN, 0, punyInitialBias, punyDamp
-	for s != "" {
-		delta, left, ok := punyInteger(s, bias)
-		if !ok {
-			return nil, false
-		}
-		s = left
-		count := len(out) + 1
-		bias = punyAdapt(delta/damp, count)
-		damp = 2
-		i += delta
-		n += i / count
-		i %= count
-		if n > unicode.MaxRune || 0xd800 <= n && n <= 0xdfff {
-			return nil, false
-		}
-		out = slices.Insert(out, i, rune(n))
-		i++
-	}
-	return out, true
-}
-
-// punyInteger reads one integer of variable length and returns what is left.
-func punyInteger(s string, bias int) (value int, left string, ok bool) {
-	weight := 1
-	for k := punyBase; s != ""; k += punyBase {
-		digit := punyDigit(s[0])
-		s = s[1:]
-		value += digit * weight
-		if digit < 0 || value > math.MaxInt32 {
-			return 0, "", false
-		}
-		threshold := min(max(k-bias, punyTMin), punyTMax)
-		if digit < threshold {
-			return value, s, true
-		}
-		weight *= punyBase - threshold
-		if weight > math.MaxInt32 {
-			return 0, "", false
-		}
-	}
-	return 0, "", false
-}
-
-// punyDigit is the value of a digit: a to z are 0 to 25, 0 to 9 are 26 to 35.
-func punyDigit(c byte) int {
-	switch {
-	case 'a' <= c && c <= 'z':
-		return int(c - 'a')
-	case isDigit(c):
-		return int(c-'0') + 26
-	}
-	return -1
-}
-
-func punyAdapt(delta, count int) int {
-	delta += delta / count
-	k := 0
-	for delta > (punyBase-punyTMin)*punyTMax/2 {
-		delta /= punyBase - punyTMin
-		k += punyBase
-	}
-	return k + (punyBase-punyTMin+1)*delta/(delta+punySkew)
 }

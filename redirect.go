@@ -36,6 +36,15 @@ func (r Redirect) Scheme() string { return r.addr.scheme }
 // out where it is the scheme's own. Empty for com.example.app:/path.
 func (r Redirect) Host() string { return r.addr.hostPort() }
 
+// Hostname is the host in lower case, without the port; IPv6 in brackets.
+func (r Redirect) Hostname() string { return r.addr.host }
+
+// Port is the port; empty if none is written, or the scheme's own.
+func (r Redirect) Port() string { return r.addr.port }
+
+// PathAndQuery is what follows the host, as it was given.
+func (r Redirect) PathAndQuery() string { return r.addr.rest }
+
 // Origin is what a page shows of the address: "https://app.example",
 // "http://127.0.0.1:8787", "discourse://auth_redirect".
 func (r Redirect) Origin() string { return r.addr.origin() }
@@ -68,4 +77,18 @@ func (r Redirect) With(nameValues ...string) string {
 		separator = '&'
 	}
 	return b.String()
+}
+
+// SuggestedRule is the line of allowed_user_api_auth_redirects to ask an administrator for: the narrowest
+// rule that admits r whatever state the app
+// puts in the query.
+func (r Redirect) SuggestedRule() string {
+	path, _, hasQuery := strings.Cut(r.raw, "?")
+	switch {
+	case r.addr.host != "" && strings.Contains(path, "*"):
+		return r.Origin() + "/*"
+	case r.addr.host != "" && hasQuery:
+		return path + "?*"
+	}
+	return r.raw
 }

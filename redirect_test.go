@@ -57,7 +57,7 @@ func TestRedirectRuleVectors(t *testing.T) {
 		id, rest, _ := strings.Cut(v.text, " ")
 		verdict, value, _ := strings.Cut(rest, " ")
 		t.Run(id+" "+verdict+" "+v.at(file), func(t *testing.T) {
-			r, err := userkeys.ParseRedirectRule(value)
+			r, err := site.ParseRedirectRule(value)
 			settings := site.DefaultSettings()
 			setErr := settings.Set("allowed_user_api_auth_redirects", value)
 			if verdict == "refuse" {
@@ -77,7 +77,7 @@ func TestRedirectRuleVectors(t *testing.T) {
 func TestCVE_2021_21291_WildcardMustNotCrossTheHost(t *testing.T) {
 	t.Parallel()
 	for _, rule := range []string{"https://*.example.com/cb", "https://*.example.com/*", "https://app.example.com/*"} {
-		r, err := userkeys.ParseRedirectRule(rule)
+		r, err := site.ParseRedirectRule(rule)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -175,7 +175,7 @@ func TestRedirectOfNothing(t *testing.T) {
 	if r.String()+r.Origin()+r.Host()+r.Scheme() != "" || r.Loopback() {
 		t.Error("the zero Redirect leads somewhere")
 	}
-	if (userkeys.RedirectRule{}).Matches(r) {
+	if (site.RedirectRule{}).Matches(r) {
 		t.Error("the zero rule matches the zero Redirect")
 	}
 }
@@ -253,7 +253,7 @@ func TestHostBounds(t *testing.T) {
 func TestWildcardDomain(t *testing.T) {
 	t.Parallel()
 	for rule, want := range map[string]string{"https://*.GitHub.io/*": "github.io", "https://app.example/*": ""} {
-		r, err := userkeys.ParseRedirectRule(rule)
+		r, err := site.ParseRedirectRule(rule)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -299,7 +299,7 @@ func FuzzRedirect(f *testing.F) {
 		if err != nil || len(q["payload"]) != 1 || q.Get("payload") != sealed {
 			t.Fatalf("%q carries %q, %v", composed, q["payload"], err)
 		}
-		if rule, err := userkeys.ParseRedirectRule(s); err == nil && !rule.Matches(r) {
+		if rule, err := site.ParseRedirectRule(s); err == nil && !rule.Matches(r) {
 			t.Fatalf("the rule %q does not match itself", s)
 		}
 	})

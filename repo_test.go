@@ -121,7 +121,7 @@ func (s source) within(dirs ...string) bool {
 func TestNobodyReadsTheClock(t *testing.T) {
 	t.Parallel()
 	for _, f := range sources(t) {
-		if f.test || f.within("cmd", "internal/bench", "internal/demo", "internal/testkit", "scripts") {
+		if f.test || f.within("cmd", "internal/appcmd", "internal/sitecmd", "internal/cli", "internal/desktop", "internal/bench", "internal/demo", "internal/testkit", "scripts") {
 			continue
 		}
 		f.selectors("time", func(sel *ast.SelectorExpr, called bool) {

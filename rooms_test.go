@@ -27,6 +27,11 @@ const (
 	sqliteDriver   = "modernc.org/sqlite"
 	postgresDriver = "github.com/jackc/pgx/v5"
 	xText          = "golang.org/x/text"
+	publicSuffix   = "golang.org/x/net/publicsuffix"
+	jsonReader     = "github.com/go-json-experiment/json"
+	xTerm          = "golang.org/x/term"
+	cobra          = "github.com/spf13/cobra"
+	pflag          = "github.com/spf13/pflag"
 )
 
 // rooms is the whole house. A new room, or a new arrow, is a line here, one in
@@ -34,21 +39,31 @@ const (
 var rooms = []room{
 	{".", nil, []string{"golang.org/x/net/idna"}, "what both sides speak: keys, payloads, parameters, scopes, redirects, addresses, errors, pushes; pure"},
 	{"site", []string{"."}, nil, "the nouns and rules of a site: settings, records, checked requests, notifications; pure"},
-	{"authority", []string{".", "site", "internal/jobs", "internal/limit"}, nil, "decides: may this app have a key; is this key good for this request now"},
+	{"authority", []string{".", "site", "internal/keycheck", "internal/jobs", "internal/limit"}, nil, "decides: may this app have a key; is this key good for this request now"},
 	{"store", []string{".", "site"}, []string{"github.com/pressly/goose/v3"}, "remembers: one SQL text over database/sql, on SQLite and Postgres"},
 	{"gateway", []string{".", "site"}, nil, "the API's door: the guard around a handler, the reverse proxy"},
 	{"internal/outward", []string{"."}, nil, "every request of ours to an address that somebody else chose"},
 	{"notify", []string{".", "site", "internal/outward"}, nil, "tells: what a site has for its users, and what they have read of it"},
-	{"server", []string{".", "site", "authority", "gateway", "notify"}, []string{"golang.org/x/net/publicsuffix", xText}, "the browser's and the app's door: consent, apps page, settings, the wire's endpoints"},
+	{"server", []string{
+		".", "authority", "notify", "server/door", "server/consent", "server/apps", "server/admin", "server/wire", "server/live",
+	}, nil, "the browser's and the app's side of a site: one list of domains behind one door"},
+	{"server/door", []string{".", "site", "gateway"}, []string{jsonReader, xText}, "who may come in, what is read, how it is answered, what stands around a page"},
+	{"server/consent", []string{".", "site", "authority", "gateway", "server/door"}, []string{publicSuffix}, "how an app gets a key: consent page, device codes, one-time passwords, registration, renewal"},
+	{"server/apps", []string{".", "site", "gateway", "server/door"}, nil, "what a user sees of their apps; login and setup"},
+	{"server/admin", []string{".", "site", "gateway", "notify", "server/door"}, []string{publicSuffix}, "what administrators see and do, on pages and by the admin API"},
+	{"server/wire", []string{".", "site", "gateway", "notify", "server/door"}, nil, "what apps ask a site: session, users, notifications, status, description"},
+	{"server/live", []string{".", "site", "gateway", "notify", "server/door"}, nil, "polls and event streams"},
 	{"client", []string{".", "internal/outward"}, nil, "the app's side: ask for a key, open it, use it"},
 	{"internal/ownfile", []string{"."}, []string{"github.com/gofrs/flock"}, "a JSON file of the person's own, which one program at a time changes"},
 	{"internal/keystore", []string{".", "client", "internal/ownfile"}, []string{"filippo.io/age", "github.com/zalando/go-keyring"}, "the keys that a person has to many sites"},
 	{"internal/posts", []string{".", "client", "internal/keystore", "internal/ownfile"}, nil, "a queue of posts that are published later, each once"},
 	{"internal/watch", []string{".", "client", "internal/keystore"}, nil, "keeps an eye on what is unread on many sites; the page that shows it"},
-	{"internal/doctor", []string{".", "client"}, nil, "asks everything that can go wrong between an app and a site, and says what helps"},
+	{"internal/doctor", []string{".", "client", "internal/doctor/reach"}, nil, "checks everything that can go wrong between an app and a site, and says what helps"},
+	{"internal/doctor/reach", []string{"."}, nil, "what it takes to reach a site: its address, the requests, and why one got no answer"},
 	{"internal/receiver", []string{".", "client"}, nil, "a receiver of pushes that verifies, keeps, tells, and fails on purpose"},
 	{"internal/rows", []string{".", "site"}, nil, "the records that scripts read, from the admin API and from the commands' --json"},
 	{"internal/jobs", nil, nil, "what is done again and again, by each node or by one node for all"},
+	{"internal/keycheck", []string{".", "site", "internal/jobs", "internal/limit"}, nil, "is this key good for this request now: what is kept in memory, and how long it is believed"},
 	{"internal/limit", nil, nil, "how often: two sliding windows in memory"},
 	{"internal/identity", []string{".", "site"}, []string{"github.com/alexedwards/scs/v2", "golang.org/x/crypto", xText}, "who is at the browser: accounts, sessions, limits on guessing"},
 	{"internal/wiring", []string{"*"}, nil, "wires all rooms into one running site, for the command and the tests"},
@@ -59,16 +74,49 @@ var rooms = []room{
 	{"internal/testkit", []string{"*"}, []string{"*"}, "a whole running system for tests"},
 	{"internal/testkit/dbtest", []string{".", "store"}, []string{sqliteDriver, postgresDriver}, "fresh databases for tests"},
 	{"internal/testkit/discourse", []string{"."}, nil, "a stand-in for Discourse of three eras"},
+	{"internal/testkit/fakesite", []string{"*"}, []string{"*"}, "a site with an authority in memory, for tests of the server's domains"},
 	{"internal/testkit/nettest", nil, []string{"golang.org/x/net/dns/dnsmessage"}, "networks for tests: pipes, addresses, names"},
 	{"test", []string{"*"}, []string{"*"}, "scenarios of the whole site, by subject"},
 	{"examples/notifier", []string{".", "client"}, nil, "an app to copy: desktop notifications"},
 	{"examples/webapp", []string{".", "client"}, nil, "an app to copy: a web app for many people and many sites"},
 	{"examples/ci", []string{".", "client"}, nil, "an app to copy: a job that nobody watches"},
 	{"scripts/testreport", nil, nil, "tells what the tests skipped, and why"},
-	{"cmd/userkeys", []string{"*"}, []string{
-		sqliteDriver, postgresDriver, "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/BurntSushi/toml",
-		"github.com/skip2/go-qrcode", "golang.org/x/term", "github.com/gofrs/flock",
-	}, "the command: the only place that chooses drivers"},
+	{"internal/cli", []string{"."}, []string{cobra, xTerm}, "what all commands share: exit codes, what they print and ask"},
+	{"internal/cli/clitest", []string{".", "client", "internal/cli", "internal/keystore"}, []string{cobra}, "runs commands in tests"},
+	{"internal/desktop", []string{"client", "internal/cli"}, nil, "the person's desktop: opens the browser, shows notifications"},
+	{"internal/sitecmd", []string{"*"}, []string{cobra, pflag, xTerm}, "the commands that run a site: serve, migrate, demo"},
+	{
+		"internal/sitecmd/manage",
+		[]string{".", "site", "authority", "notify", "internal/cli", "internal/identity", "internal/rows", "internal/sitecmd/sitedata"},
+		[]string{cobra, pflag},
+		"the commands that manage a site's data: users, settings, keys, deliveries",
+	},
+	{
+		"internal/sitecmd/sitedata",
+		[]string{"*"},
+		[]string{sqliteDriver, postgresDriver, cobra, pflag, "github.com/BurntSushi/toml", "github.com/gofrs/flock"},
+		"the options of a site, and its data as they name it; the only place that chooses drivers",
+	},
+	{
+		"internal/appcmd",
+		[]string{".", "client", "internal/appcmd/appkeys", "internal/appcmd/keycmd", "internal/appcmd/watchcmd", "internal/cli", "internal/doctor", "internal/keystore", "internal/posts", "internal/receiver"},
+		[]string{cobra, xTerm},
+		"the commands of an app's side, among them post, push-receiver and doctor",
+	},
+	{"internal/appcmd/appkeys", []string{".", "client", "internal/cli", "internal/keystore"}, []string{cobra, xTerm}, "which of the person's keys a command uses, and what a site's refusal means to it"},
+	{
+		"internal/appcmd/keycmd",
+		[]string{".", "client", "internal/appcmd/appkeys", "internal/cli", "internal/desktop", "internal/keystore"},
+		[]string{cobra, xTerm, "github.com/skip2/go-qrcode"},
+		"the commands that get, use and end keys: login, call, sites, key, renew, logout",
+	},
+	{
+		"internal/appcmd/watchcmd",
+		[]string{".", "internal/appcmd/appkeys", "internal/cli", "internal/desktop", "internal/keystore", "internal/watch", "client"},
+		[]string{cobra, xTerm},
+		"the commands watch and dashboard: what is unread on many sites",
+	},
+	{"cmd/userkeys", []string{"internal/appcmd", "internal/cli", "internal/sitecmd"}, []string{cobra}, "the program"},
 }
 
 // TestRooms holds the table above against the imports of every file but tests.

@@ -94,7 +94,7 @@ func TestCheckAdminKey(t *testing.T) {
 		})
 	}
 	// No key for users' requests.
-	if _, err := d.Check(t.Context(), userkeys.Call{Key: any, Method: "GET", Path: "/x"}); !errors.Is(err, userkeys.ErrInvalidKey) {
+	if _, err := d.Check(t.Context(), site.Call{Key: any, Method: "GET", Path: "/x"}); !errors.Is(err, userkeys.ErrInvalidKey) {
 		t.Errorf("an admin API key as a user's: %v", err)
 	}
 }
@@ -190,7 +190,7 @@ func TestAdminKeyLimit(t *testing.T) {
 	}
 	// Neither the user's keys nor their undoing share the count, whatever the ids.
 	key, granted := d.grant(d.alice, request())
-	if _, err := d.Check(t.Context(), userkeys.Call{Key: key.Reveal(), Method: "GET", Path: "/latest.json"}); err != nil {
+	if _, err := d.Check(t.Context(), site.Call{Key: key.Reveal(), Method: "GET", Path: "/latest.json"}); err != nil {
 		t.Errorf("a user's key: %v", err)
 	}
 	if err := d.Revoke(t.Context(), granted.Key.ID, site.Caller{User: d.alice}); err != nil {

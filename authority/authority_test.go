@@ -138,7 +138,7 @@ func (d *desk) grant(u site.User, r site.AuthorizationRequest) (userkeys.Key, au
 }
 
 func (d *desk) check(k userkeys.Key, method, path string) (userkeys.Access, error) {
-	return d.Check(d.t.Context(), userkeys.Call{Key: k.Reveal(), Method: method, Path: path})
+	return d.Check(d.t.Context(), site.Call{Key: k.Reveal(), Method: method, Path: path})
 }
 
 func (d *desk) mustCheck(k userkeys.Key) userkeys.Access {
@@ -358,7 +358,7 @@ func TestOwnersWhoMayNotAct(t *testing.T) {
 	})
 }
 
-// RQ21: a double click, or sixty-four, makes one key.
+// TestParallelAnswersMakeOneKey tests RQ21: a double click, or sixty-four, makes one key.
 func TestParallelAnswersMakeOneKey(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
@@ -421,7 +421,7 @@ func TestExistingKeysGoOnWhenNewOnesStop(t *testing.T) {
 	d.mustCheck(key)
 }
 
-// KU10.
+// TestExpiredKeyIsRefusedToTheMicrosecond uses a key just before, at and after its end (KU10).
 func TestExpiredKeyIsRefusedToTheMicrosecond(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, dbtest.SQLite(t))
@@ -438,7 +438,7 @@ func TestExpiredKeyIsRefusedToTheMicrosecond(t *testing.T) {
 	}
 }
 
-// RV8.
+// TestUndoRevoke undoes revocations of the owner, of others, and of administrators (RV8).
 func TestUndoRevoke(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
@@ -520,7 +520,8 @@ func TestUndoIsBounded(t *testing.T) {
 	}
 }
 
-// T6: a client_id is no secret; who knows it must not rename the app on others' pages.
+// TestNobodyRenamesAnothersApp tests T6: a client_id is no secret; who knows it must not rename the app on others'
+// pages.
 func TestNobodyRenamesAnothersApp(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
@@ -555,7 +556,7 @@ func TestRevokeAll(t *testing.T) {
 	}
 }
 
-// RL6, RL7: many keys are no way round the limits.
+// TestBoundsOnKeysAndGrants tests RL6, RL7: many keys do not raise a user's limits.
 func TestBoundsOnKeysAndGrants(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {

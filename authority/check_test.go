@@ -24,8 +24,8 @@ func withFlaky(f *flaky) func(*authority.Config) {
 	}
 }
 
-// KU1, KU11, KU13, KU14: nothing but the key itself is the key, and what has
-// a wrong shape or checksum is refused without asking the database.
+// TestWrongKeysAreRefusedAlike tests KU1, KU11, KU13, KU14: only the key itself is accepted, and a text with a
+// wrong form or checksum is refused without asking the database.
 func TestWrongKeysAreRefusedAlike(t *testing.T) {
 	t.Parallel()
 	f := &flaky{}
@@ -43,7 +43,7 @@ func TestWrongKeysAreRefusedAlike(t *testing.T) {
 	}
 	f.set(func(f *flaky) { f.hashReads = 0 })
 	for name, text := range wrong {
-		if _, err := d.Check(t.Context(), userkeys.Call{Key: text, Method: "GET", Path: "/"}); err != error(userkeys.ErrInvalidKey) {
+		if _, err := d.Check(t.Context(), site.Call{Key: text, Method: "GET", Path: "/"}); err != error(userkeys.ErrInvalidKey) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -128,7 +128,7 @@ func TestCheckCharges(t *testing.T) {
 	})
 	t.Run("revoking itself needs no scope", func(t *testing.T) {
 		key, _ := d.grant(d.alice, request(client("self"), scopes("push")))
-		call := userkeys.Call{Key: key.Reveal(), Method: "POST", Path: "/user-api-key/revoke"}
+		call := site.Call{Key: key.Reveal(), Method: "POST", Path: "/user-api-key/revoke"}
 		if _, err := d.Check(t.Context(), call); !errors.Is(err, userkeys.InvalidAccess) {
 			t.Fatal(err)
 		}
@@ -139,7 +139,8 @@ func TestCheckCharges(t *testing.T) {
 	})
 }
 
-// RL1: exactly as many as allowed, however many ask at once.
+// TestGHSA_984p_xq9m_4rjw_ParallelRequestsCannotOutrunTheLimit tests RL1: exactly as many as allowed, however many
+// ask at once.
 func TestGHSA_984p_xq9m_4rjw_ParallelRequestsCannotOutrunTheLimit(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, dbtest.SQLite(t))
@@ -165,7 +166,7 @@ func TestGHSA_984p_xq9m_4rjw_ParallelRequestsCannotOutrunTheLimit(t *testing.T) 
 	}
 }
 
-// SC5: what the site no longer allows, no key has.
+// TestScopeTakenOffTheSiteIsTakenFromKeys tests SC5: no key has a scope that the site no longer allows.
 func TestScopeTakenOffTheSiteIsTakenFromKeys(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, dbtest.SQLite(t))
@@ -308,7 +309,8 @@ func TestNoStatementInSteadyState(t *testing.T) {
 	})
 }
 
-// T33, F26: a node that cannot look at the epoch says "cannot tell", never yes and never no.
+// TestWithoutTheDatabaseNobodyCanTell tests T33, F26: a node that cannot read the epoch answers that it
+// cannot decide, and never yes or no.
 func TestWithoutTheDatabaseNobodyCanTell(t *testing.T) {
 	t.Parallel()
 	f := &flaky{}
@@ -338,7 +340,8 @@ type elsewhere struct{ authority.Store }
 
 func (elsewhere) OnChange(func(site.Changes)) {}
 
-// RV7, Vault CVE-2022-41316, Vikunja CVE-2026-35594: what another node revoked is refused here within the bound.
+// TestCVE_2022_41316_RevocationElsewhereIsSeenHere tests RV7 (Vault CVE-2022-41316, Vikunja CVE-2026-35594): what
+// another node revoked is refused here within the bound.
 func TestCVE_2022_41316_RevocationElsewhereIsSeenHere(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
@@ -357,7 +360,7 @@ func TestCVE_2022_41316_RevocationElsewhereIsSeenHere(t *testing.T) {
 			t.Fatal(err)
 		}
 		for {
-			if _, err := d.Authority.Check(t.Context(), userkeys.Call{Key: key.Reveal(), Method: "GET", Path: "/x"}); errors.Is(err, userkeys.ErrInvalidKey) {
+			if _, err := d.Authority.Check(t.Context(), site.Call{Key: key.Reveal(), Method: "GET", Path: "/x"}); errors.Is(err, userkeys.ErrInvalidKey) {
 				break
 			}
 			if time.Since(began) > nettest.Bound(time.Second) {
@@ -400,7 +403,7 @@ func TestLastUseAndDayCountSurviveARestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.clock.pass(2 * time.Minute)
-		_, err = again.Check(t.Context(), userkeys.Call{Key: key.Reveal(), Method: "GET", Path: "/x"})
+		_, err = again.Check(t.Context(), site.Call{Key: key.Reveal(), Method: "GET", Path: "/x"})
 		var e *userkeys.Error
 		if !errors.As(err, &e) || e.LimitCode != "user_api_key_limiter_1_day" {
 			t.Errorf("a restart handed out a second day: %v", err)
@@ -408,7 +411,8 @@ func TestLastUseAndDayCountSurviveARestart(t *testing.T) {
 	})
 }
 
-// KU18: that the last use cannot be written is no reason to refuse, and nothing is lost.
+// TestUsesThatCannotBeWrittenWait tests KU18: a last use that cannot be written is no reason to
+// refuse, and is written later.
 func TestUsesThatCannotBeWrittenWait(t *testing.T) {
 	t.Parallel()
 	f := &flaky{}

@@ -65,7 +65,7 @@ func newKeys(n int) []string {
 func mustCheckAll(tb testing.TB, a *authority.Authority, keys []string) {
 	tb.Helper()
 	for _, k := range keys {
-		if _, err := a.Check(tb.Context(), userkeys.Call{Key: k, Method: "GET", Path: "/posts.json"}); err != nil {
+		if _, err := a.Check(tb.Context(), site.Call{Key: k, Method: "GET", Path: "/posts.json"}); err != nil {
 			tb.Fatal(err)
 		}
 	}
@@ -76,7 +76,7 @@ func TestCheckAllocatesNothing(t *testing.T) {
 	keys := append(newKeys(1), userkeys.NewKey("abc").Reveal())
 	ctx := t.Context()
 	for _, k := range keys {
-		c := userkeys.Call{Key: k, Method: "GET", Path: "/posts.json"}
+		c := site.Call{Key: k, Method: "GET", Path: "/posts.json"}
 		for range 4000 { // let the minute window grow to its size
 			if _, err := a.Check(ctx, c); err != nil {
 				t.Fatal(err)
@@ -150,7 +150,7 @@ func TestCacheIsBounded(t *testing.T) {
 	mustCheckAll(t, a, keys[:bound])
 	mustCheckAll(t, a, keys[:bound])
 	for _, k := range keys { // refusals by the bounded limiter are fine, other errors are not
-		_, err := a.Check(t.Context(), userkeys.Call{Key: k, Method: "GET", Path: "/posts.json"})
+		_, err := a.Check(t.Context(), site.Call{Key: k, Method: "GET", Path: "/posts.json"})
 		if err != nil && userkeys.AsError(err).Code != userkeys.RateLimited {
 			t.Fatal(err)
 		}
@@ -185,7 +185,7 @@ func benchmarkCheck(b *testing.B, st shelf) {
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				now = now.Add(20 * time.Millisecond)
-				if _, err := a.Check(ctx, userkeys.Call{Key: keys[order[i&(1<<16-1)]], Method: "GET", Path: "/posts.json"}); err != nil {
+				if _, err := a.Check(ctx, site.Call{Key: keys[order[i&(1<<16-1)]], Method: "GET", Path: "/posts.json"}); err != nil {
 					b.Fatal(err)
 				}
 			}

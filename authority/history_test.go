@@ -209,7 +209,7 @@ func TestOneClientsEndIsNotTheOthers(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	results := make(chan error, 2)
 	ask := func(ctx context.Context) {
-		_, err := d.Check(ctx, userkeys.Call{Key: key.Reveal(), Method: "GET", Path: "/"})
+		_, err := d.Check(ctx, site.Call{Key: key.Reveal(), Method: "GET", Path: "/"})
 		results <- err
 	}
 	go ask(ctx)

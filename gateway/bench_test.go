@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 var payload = []byte(`{"notifications":[],"total_rows_notifications":0,"seen":true}`)
@@ -66,7 +67,7 @@ func BenchmarkProxyRatio(b *testing.B) {
 // quickChecker decides without remembering what it was asked.
 type quickChecker struct{ crowd }
 
-func (quickChecker) Check(_ context.Context, c userkeys.Call) (userkeys.Access, error) {
+func (quickChecker) Check(_ context.Context, c site.Call) (userkeys.Access, error) {
 	if c.Key != aliceKey {
 		return userkeys.Access{}, userkeys.ErrInvalidKey
 	}

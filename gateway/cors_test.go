@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 const (
@@ -92,7 +93,7 @@ func TestPreflight(t *testing.T) {
 func TestOriginsOfAnswers(t *testing.T) {
 	t.Parallel()
 	c := newEdged(t, "cors_origins", listed)
-	c.script = func(call userkeys.Call) error {
+	c.script = func(call site.Call) error {
 		if call.Path == "/limited" {
 			return &userkeys.Error{Code: userkeys.RateLimited, RetryAfter: 1e9, LimitCode: "user_api_key_limiter_60_secs"}
 		}

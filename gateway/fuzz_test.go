@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // recorder is a transport that keeps the request line it would have sent.
@@ -21,7 +22,7 @@ func (s *recorder) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // through sends a request line through a proxy; ok is false if no server would hand it to a handler.
-func through(t testing.TB, method, raw string, lines ...string) (sent []string, calls []userkeys.Call, status int, ok bool) {
+func through(t testing.TB, method, raw string, lines ...string) (sent []string, calls []site.Call, status int, ok bool) {
 	t.Helper()
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(method + get(raw, lines...)[3:])))
 	if err != nil || r.RequestURI != raw {

@@ -14,7 +14,7 @@ import (
 // all that a door asks.
 type Checker interface {
 	// Check charges and decides one request. Errors are *userkeys.Error.
-	Check(ctx context.Context, c userkeys.Call) (userkeys.Access, error)
+	Check(ctx context.Context, c site.Call) (userkeys.Access, error)
 	// Holds tells whether an access given earlier would still be given, without
 	// charging: for streams that outlive the check.
 	Holds(ctx context.Context, a userkeys.Access) error

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 func TestGuardDecides(t *testing.T) {
@@ -126,25 +127,25 @@ func TestGuardTellsTheCheckerWhatItSaw(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, request string
-		want          userkeys.Call
+		want          site.Call
 	}{
-		{"a read", get("/t/12.json?x=1", withKey()...), userkeys.Call{Key: aliceKey, Method: "GET", Path: "/t/12.json"}},
-		{"HEAD stays HEAD", "HEAD" + get("/t", withKey()...)[3:], userkeys.Call{Key: aliceKey, Method: "HEAD", Path: "/t"}},
-		{"decoded", get("/caf%C3%A9", withKey()...), userkeys.Call{Key: aliceKey, Method: "GET", Path: "/caf\u00e9"}},
-		{"revoke", post("/user-api-key/revoke", "", withKey()...), userkeys.Call{Key: aliceKey, Method: "POST", Path: "/user-api-key/revoke", ManagesItself: true}},
-		{"revoke as JSON", post("/user-api-key/revoke.json?x", "", withKey()...), userkeys.Call{Key: aliceKey, Method: "POST", Path: "/user-api-key/revoke.json", ManagesItself: true}},
-		{"the secret of its pushes", get("/user-api-key/push-secret.json", withKey()...), userkeys.Call{Key: aliceKey, Method: "GET", Path: "/user-api-key/push-secret.json", ManagesItself: true}},
-		{"POST reads no secret", post("/user-api-key/push-secret.json", "", withKey()...), userkeys.Call{Key: aliceKey, Method: "POST", Path: "/user-api-key/push-secret.json"}},
-		{"GET revokes nothing", get("/user-api-key/revoke", withKey()...), userkeys.Call{Key: aliceKey, Method: "GET", Path: "/user-api-key/revoke"}},
-		{"case counts", post("/user-api-key/Revoke", "", withKey()...), userkeys.Call{Key: aliceKey, Method: "POST", Path: "/user-api-key/Revoke"}},
-		{"a trailing path is another", post("/user-api-key/revoke/x", "", withKey()...), userkeys.Call{Key: aliceKey, Method: "POST", Path: "/user-api-key/revoke/x"}},
-		{"the query is not the path", post("/write?/user-api-key/revoke", "", withKey()...), userkeys.Call{Key: aliceKey, Method: "POST", Path: "/write"}},
+		{"a read", get("/t/12.json?x=1", withKey()...), site.Call{Key: aliceKey, Method: "GET", Path: "/t/12.json"}},
+		{"HEAD stays HEAD", "HEAD" + get("/t", withKey()...)[3:], site.Call{Key: aliceKey, Method: "HEAD", Path: "/t"}},
+		{"decoded", get("/caf%C3%A9", withKey()...), site.Call{Key: aliceKey, Method: "GET", Path: "/caf\u00e9"}},
+		{"revoke", post("/user-api-key/revoke", "", withKey()...), site.Call{Key: aliceKey, Method: "POST", Path: "/user-api-key/revoke", ManagesItself: true}},
+		{"revoke as JSON", post("/user-api-key/revoke.json?x", "", withKey()...), site.Call{Key: aliceKey, Method: "POST", Path: "/user-api-key/revoke.json", ManagesItself: true}},
+		{"the secret of its pushes", get("/user-api-key/push-secret.json", withKey()...), site.Call{Key: aliceKey, Method: "GET", Path: "/user-api-key/push-secret.json", ManagesItself: true}},
+		{"POST reads no secret", post("/user-api-key/push-secret.json", "", withKey()...), site.Call{Key: aliceKey, Method: "POST", Path: "/user-api-key/push-secret.json"}},
+		{"GET revokes nothing", get("/user-api-key/revoke", withKey()...), site.Call{Key: aliceKey, Method: "GET", Path: "/user-api-key/revoke"}},
+		{"case counts", post("/user-api-key/Revoke", "", withKey()...), site.Call{Key: aliceKey, Method: "POST", Path: "/user-api-key/Revoke"}},
+		{"a trailing path is another", post("/user-api-key/revoke/x", "", withKey()...), site.Call{Key: aliceKey, Method: "POST", Path: "/user-api-key/revoke/x"}},
+		{"the query is not the path", post("/write?/user-api-key/revoke", "", withKey()...), site.Call{Key: aliceKey, Method: "POST", Path: "/write"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			c := &fakeChecker{}
 			send(t, listen(t, Guard(c)(identities)), tt.request)
-			if diff := cmp.Diff([]userkeys.Call{tt.want}, c.seen()); diff != "" {
+			if diff := cmp.Diff([]site.Call{tt.want}, c.seen()); diff != "" {
 				t.Errorf("calls (-want +got):\n%s", diff)
 			}
 		})

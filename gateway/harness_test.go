@@ -37,15 +37,15 @@ var (
 
 // fakeChecker plays the authority: two good keys, and answers that a test scripts.
 type fakeChecker struct {
-	script func(userkeys.Call) error // nil: none
-	ended  atomic.Bool               // Holds refuses from now on
-	asked  atomic.Int64              // calls of Holds
+	script func(site.Call) error // nil: none
+	ended  atomic.Bool           // Holds refuses from now on
+	asked  atomic.Int64          // calls of Holds
 
 	mu    sync.Mutex
-	calls []userkeys.Call
+	calls []site.Call
 }
 
-func (f *fakeChecker) Check(_ context.Context, c userkeys.Call) (userkeys.Access, error) {
+func (f *fakeChecker) Check(_ context.Context, c site.Call) (userkeys.Access, error) {
 	f.mu.Lock()
 	f.calls = append(f.calls, c)
 	f.mu.Unlock()
@@ -77,10 +77,10 @@ func (*fakeChecker) IsAdminKey(context.Context, string) bool { return false }
 
 func (*fakeChecker) Edge() *site.Edge { return &site.Edge{} }
 
-func (f *fakeChecker) seen() []userkeys.Call {
+func (f *fakeChecker) seen() []site.Call {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return append([]userkeys.Call(nil), f.calls...)
+	return append([]site.Call(nil), f.calls...)
 }
 
 // listen serves h with the limits of production and returns host:port.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // keyCheck finds the keys of requests, has them checked, and logs what is refused.
@@ -44,7 +45,7 @@ func (c keyCheck) admit(w http.ResponseWriter, r *http.Request, k presented, to 
 		return userkeys.Access{}, false
 	}
 	present := r.Header[presentHeader]
-	a, err := c.checker.Check(r.Context(), userkeys.Call{
+	a, err := c.checker.Check(r.Context(), site.Call{
 		Key: k.values[0], Method: r.Method, Path: path,
 		ManagesItself: to == ownRequest && managesItself(r.Method, path),
 		Present:       len(present) == 1 && present[0] == "true",

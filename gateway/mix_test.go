@@ -15,18 +15,19 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // crowd is a checker for which every key is good and names its user.
 type crowd struct{ *fakeChecker }
 
-func (crowd) Check(_ context.Context, c userkeys.Call) (userkeys.Access, error) {
+func (crowd) Check(_ context.Context, c site.Call) (userkeys.Access, error) {
 	return userkeys.Access{Username: "user-" + c.Key, ClientID: c.Key, Standing: alice.Standing}, nil
 }
 func (crowd) Holds(context.Context, userkeys.Access) error { return nil }
 
-// T13, RP18; Traefik CVE-2026-71326, tinyauth CVE-2026-33544, Oathkeeper
-// CVE-2026-33496: state that requests share gave one user another's identity.
+// TestCVE_2026_71326_UsersSharingConnectionsAreNeverMixed tests T13, RP18 (Traefik CVE-2026-71326, tinyauth
+// CVE-2026-33544, Oathkeeper CVE-2026-33496): state that requests share gave one user another's identity.
 func TestCVE_2026_71326_UsersSharingConnectionsAreNeverMixed(t *testing.T) {
 	t.Parallel()
 	s := httptest.NewServer(http.HandlerFunc(mirror))

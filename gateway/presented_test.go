@@ -12,7 +12,7 @@ import (
 
 const feeds = "GET /latest.rss|GET /c/{name}.rss|GET /t/{any...}.rss|GET /u/{name}/bookmarks.ics"
 
-// KU4 and W7.1: a key in the query counts on the listed routes and nowhere else.
+// TestKeyInQuery tests KU4 and W7.1: a key in the query counts on the listed routes and nowhere else.
 func TestKeyInQuery(t *testing.T) {
 	t.Parallel()
 	const good, bad = "user_api_key=" + aliceKey, "user_api_key=cccccccccccccccccccccccccccccccc"
@@ -72,8 +72,8 @@ func TestKeyInQuery(t *testing.T) {
 	}
 }
 
-// LK2: a key of ours in an address where it says nothing goes no further; what
-// only looks like one is somebody else's, and passes as it came.
+// TestLK2StrangersKeyInTheQueryGoesNoFurther tests LK2: a key in an address where it does not count is not passed
+// on; a parameter that only looks like a key is passed on as it came.
 func TestLK2StrangersKeyInTheQueryGoesNoFurther(t *testing.T) {
 	t.Parallel()
 	ours := userkeys.NewKey("").Reveal()

@@ -274,7 +274,7 @@ func TestProxyRefusesWhatNoUpstreamShouldGet(t *testing.T) {
 	}
 }
 
-// RP9: trailers are headers in disguise.
+// TestProxyForwardsNoTrailers tests RP9: trailers, which are headers too, are not forwarded.
 func TestProxyForwardsNoTrailers(t *testing.T) {
 	t.Parallel()
 	addr, up, _ := proxyTo(t, ProxyConfig{})
@@ -285,7 +285,7 @@ func TestProxyForwardsNoTrailers(t *testing.T) {
 	}
 }
 
-// RP10: a folded line is the value of the header above it.
+// TestProxyDoesNotReadIdentityOutOfAFoldedLine tests RP10: a folded line is the value of the header above it.
 func TestProxyDoesNotReadIdentityOutOfAFoldedLine(t *testing.T) {
 	t.Parallel()
 	addr, up, _ := proxyTo(t, ProxyConfig{})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // Each refusal has a line with what an operator needs, and never the key.
@@ -17,7 +18,7 @@ func TestRefusalsAreWrittenDown(t *testing.T) {
 	hash := userkeys.Key(dead).Hash().Short()
 	f, c, clock, log := limitedFront(t, FrontConfig{}, "user_api_key_parameter_routes", "GET /user-api-key/feed.rss")
 	limited := userkeys.NewKey("").Reveal()
-	c.script = func(call userkeys.Call) error {
+	c.script = func(call site.Call) error {
 		if call.Key == limited {
 			return &userkeys.Error{Code: userkeys.RateLimited, Reason: "limit: 20 per 60 s", RetryAfter: time.Second}
 		}

@@ -77,7 +77,8 @@ func readUntilCut(t *testing.T, r io.Reader) time.Duration {
 	return time.Since(start)
 }
 
-// T34, Mastodon CVE-2024-25619: a stream went on after its token was revoked.
+// TestCVE_2024_25619_WebsocketEndsWithItsKey tests T34 (Mastodon CVE-2024-25619): a stream went on after its token
+// was revoked.
 func TestCVE_2024_25619_WebsocketEndsWithItsKey(t *testing.T) {
 	t.Parallel()
 	up, c := echo(t), &fakeChecker{}

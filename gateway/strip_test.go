@@ -300,7 +300,7 @@ func TestKeyParameterLeavesTheQuery(t *testing.T) {
 	}
 }
 
-// RP8: one value is one header line and one element.
+// TestEncodeHeaderCannotBeSplit tests RP8: one value is one header line and one element.
 func TestEncodeHeaderCannotBeSplit(t *testing.T) {
 	t.Parallel()
 	for _, s := range []string{

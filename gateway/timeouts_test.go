@@ -110,8 +110,8 @@ func TestF35_FloodsOfHeadersLeaveNothing(t *testing.T) {
 	}
 }
 
-// HT1: with a length and chunks at once the chunks count, and what comes after
-// them is a request of its own, checked like every other.
+// TestSmuggledRequestIsCheckedByItself tests HT1: with a length and chunks at once the chunks count, and what comes
+// after them is a request of its own, checked like every other.
 func TestSmuggledRequestIsCheckedByItself(t *testing.T) {
 	t.Parallel()
 	up, c := newUpstream(t, nil), &fakeChecker{}

@@ -127,7 +127,8 @@ func TestFloodOfInformationalAnswersIsHeldBack(t *testing.T) {
 	}
 }
 
-// RP14: what an upstream says beyond its answer is nobody's answer.
+// TestSecondReplyIsNotTheNextRequestsAnswer tests RP14: bytes after an upstream's answer are not the answer to
+// another request.
 func TestSecondReplyIsNotTheNextRequestsAnswer(t *testing.T) {
 	t.Parallel()
 	up := newUpstream(t, func(head string, c net.Conn) {
@@ -163,7 +164,7 @@ func TestClientsBrokenBodyIsItsOwnFault(t *testing.T) {
 	}
 }
 
-// HT9: a client that takes nothing is cut; one that only takes its time is not.
+// TestClientThatDoesNotReadIsCut tests HT9: a client that reads nothing is cut; a slow one is not.
 func TestClientThatDoesNotReadIsCut(t *testing.T) {
 	t.Parallel()
 	left := make(chan struct{})

@@ -31,7 +31,7 @@ type counting struct {
 	checks int
 }
 
-func (c *counting) Check(ctx context.Context, call userkeys.Call) (userkeys.Access, error) {
+func (c *counting) Check(ctx context.Context, call site.Call) (userkeys.Access, error) {
 	c.checks++
 	return c.Checker.Check(ctx, call)
 }

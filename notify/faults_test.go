@@ -133,8 +133,9 @@ func sick(t *testing.T) map[string]struct {
 	}
 }
 
-// F37, SS14, SS19, SS22, SS25: a thousand hosts (fewer in short) that are dead, slow (a byte a second), broken, gone, moved or not to be
-// trusted delay the one that is well by less than a second.
+// TestF37_OneGoodReceiverAmongAThousand tests F37, SS14, SS19, SS22, SS25: a thousand hosts (fewer in short) that are
+// dead, slow (a byte a second), broken, gone, moved or without a valid certificate delay the one good receiver by less
+// than a second.
 func TestF37_OneGoodReceiverAmongAThousand(t *testing.T) {
 	t.Parallel()
 	hosts := 100
@@ -238,7 +239,7 @@ func (o *office) pushes(keys []site.UserAPIKey) map[int64]site.KeyPush {
 	return out
 }
 
-// F37: an answer of a gigabyte is a success by its status, and nobody reads it.
+// TestF37_AGigabyteIsNotRead tests F37: an answer of a gigabyte is a success by its status, and nobody reads it.
 func TestF37_AGigabyteIsNotRead(t *testing.T) {
 	t.Parallel()
 	const gigabyte = 1 << 30
@@ -267,7 +268,8 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
-// F39, SS11, SS12, SS13: whatever DNS does, an attempt ends within five seconds, reaches nothing inside, and delays no other host.
+// TestF39_PushesAndDNS tests F39, SS11, SS12, SS13: whatever DNS does, an attempt ends within five seconds, reaches
+// nothing inside, and delays no other host.
 func TestF39_PushesAndDNS(t *testing.T) {
 	t.Parallel()
 	rc, inner := newReceiver(t, nil), newReceiver(t, nil)
@@ -382,8 +384,8 @@ func (s *countingStore) PushParcels(ctx context.Context, d []site.Delivery) ([]s
 	return parcels, err
 }
 
-// SS23: pushes that wait for connections have their rights read again all at once, and none is sent on what a slow
-// database told too long ago.
+// TestRightsAreReadAgainTogether tests SS23: pushes that wait for connections have their rights read again
+// together, and none is sent by rights that a slow database read too long ago.
 func TestRightsAreReadAgainTogether(t *testing.T) {
 	t.Parallel()
 	const hosts = 60

@@ -50,7 +50,7 @@ func parcel(edit ...func(*site.PushParcel)) site.PushParcel {
 	return p
 }
 
-// SS23, SS24, T32: what counts is what holds at the moment of sending.
+// TestJudge tests SS23, SS24, T32: the rights at the moment of sending count.
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	key := func(edit func(*site.PushedKey)) func(*site.PushParcel) {
@@ -118,7 +118,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// SS20, W12.3: the body that shipped receivers read, and nothing more than they may know.
+// TestPushBody tests SS20, W12.3: the body that shipped receivers read, and nothing more than they may know.
 func TestPushBody(t *testing.T) {
 	t.Parallel()
 	base, _ := url.Parse("https://site.example")

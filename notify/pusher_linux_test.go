@@ -214,7 +214,7 @@ func (m *pushBench) checkCost(b *testing.B, over func() bool) float64 {
 	for end := time.Now().Add(time.Second); time.Now().Before(end) && !over(); time.Sleep(time.Millisecond) {
 		began := cpu()
 		for range 10 {
-			if _, err := m.auth.Check(b.Context(), userkeys.Call{Key: m.keys[n%len(m.keys)], Method: "GET", Path: "/t/1.json"}); err != nil {
+			if _, err := m.auth.Check(b.Context(), site.Call{Key: m.keys[n%len(m.keys)], Method: "GET", Path: "/t/1.json"}); err != nil {
 				b.Fatal(err)
 			}
 			n++

@@ -203,7 +203,8 @@ func (o *office) verify(r received, k site.UserAPIKey) error {
 	return err
 }
 
-// T31, SS20: one request for a notification and an address, which each app there can verify, and no other app.
+// TestPushIsSignedForItsKeys tests T31, SS20: one request for a notification and an address, which each app there can
+// verify, and no other app.
 func TestPushIsSignedForItsKeys(t *testing.T) {
 	t.Parallel()
 	rc := newReceiver(t, nil)
@@ -238,7 +239,7 @@ func TestPushIsSignedForItsKeys(t *testing.T) {
 	}
 }
 
-// F38: what failed is sent again under the same id, with a new time and signature.
+// TestPushIsRepeatedUnderItsID tests F38: what failed is sent again under the same id, with a new time and signature.
 func TestPushIsRepeatedUnderItsID(t *testing.T) {
 	t.Parallel()
 	rc := newReceiver(t, func(n int, w http.ResponseWriter, _ *http.Request) {
@@ -272,7 +273,8 @@ func TestPushIsRepeatedUnderItsID(t *testing.T) {
 	o.eventually("it is well", func() bool { return o.push(k).FailingSince.IsZero() && len(o.list(site.DeliveryFilter{})) == 0 })
 }
 
-// SS25, SS14: what says that it is gone, or has moved, gets nothing more, until somebody tries again.
+// TestPushEndsWhereItIsNotWanted tests SS25, SS14: a receiver that says that it is gone, or has moved, gets no
+// more pushes until somebody tries again.
 func TestPushEndsWhereItIsNotWanted(t *testing.T) {
 	t.Parallel()
 	for status, problem := range map[int]site.PushProblem{410: site.PushGone, 301: site.PushMoved} {
@@ -308,7 +310,8 @@ func TestPushEndsWhereItIsNotWanted(t *testing.T) {
 	}
 }
 
-// SS23, T32: a key that is revoked while its push waits for a connection gets nothing.
+// TestPushIsNotSentAfterRevocation tests SS23, T32: a key that is revoked while its push waits for a connection gets
+// nothing.
 func TestPushIsNotSentAfterRevocation(t *testing.T) {
 	t.Parallel()
 	rc := newReceiver(t, nil)
@@ -359,7 +362,8 @@ func (b *blackHole) client() *http.Client {
 	}}}
 }
 
-// SS22, F37: many keys at a host that swallows everything, and many such hosts, delay nobody else.
+// TestPushToTheDeadDelaysNobody tests SS22, F37: many keys of a host that accepts everything and never answers, and
+// many such hosts, delay nobody else.
 func TestPushToTheDeadDelaysNobody(t *testing.T) {
 	t.Parallel()
 	rc := newReceiver(t, nil)
@@ -454,7 +458,8 @@ func TestPushAndADatabaseThatFails(t *testing.T) {
 	}
 }
 
-// F38: what a process had taken when it ended, another sends, under the same id.
+// TestPushOfWhoIsGone tests F38: a delivery that a process had claimed when it ended is sent by another one,
+// under the same id.
 func TestPushOfWhoIsGone(t *testing.T) {
 	t.Parallel()
 	rc := newReceiver(t, nil)

@@ -24,7 +24,7 @@ func KnownHost(host string, hosts []site.PushHost) error {
 	_, rest, _ := strings.Cut(host, "://")
 	rest = strings.TrimSuffix(strings.TrimSuffix(rest, ":443"), ":80")
 	for _, scheme := range []string{"http://", "https://"} {
-		if meant := userkeys.PushHostOf(scheme + rest); meant != host && slices.Contains(names, meant) {
+		if meant := site.PushHostOf(scheme + rest); meant != host && slices.Contains(names, meant) {
 			return userkeys.Errorf(userkeys.NotFound, "nothing was ever pushed to %s; did you mean %s?", userkeys.Printable(host), meant)
 		}
 	}

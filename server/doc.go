@@ -1,9 +1,7 @@
-// Package server is the browser's and the app's door: consent, the user's apps
-// page, login, settings, and the endpoints of the wire around them. You go here
-// to change what a person sees or what those routes answer; what is allowed is
-// decided by authority.
-//
-// Every route stands in routes.go with its rules. One adapter (adapter.go) holds
-// the rules, renders errors and logs; handlers return errors. Pages are typed
-// methods (pages.go) over the templates beside them.
+// Package server is the browser's and the app's side of a site: consent, the
+// user's apps, login, administration, and the endpoints of the wire around
+// them. It puts together one door (package door: who may come in, and what
+// stands around every answer) and one package for each domain, which registers
+// its routes in its Mount: consent, apps, admin, wire and live. What is allowed
+// is decided by authority.
 package server

@@ -1,4 +1,4 @@
-package server
+package server_test
 
 import (
 	"flag"
@@ -11,6 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/html"
+
+	"userkeys/internal/testkit/fakesite"
+	"userkeys/server/door"
 )
 
 var update = flag.Bool("update", false, "write testdata/pages anew")
@@ -21,40 +24,40 @@ func TestPagesReadAsBefore(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name string
-		call call
+		call fakesite.Call
 	}{
-		{"consent", call{as: "alice", path: ask("scopes=read,write,push", "push_url=https://push.example/hook", "expires_in_seconds=7200")}},
-		{"consent-paste", call{as: "alice", path: ask("-auth_redirect")}},
-		{"refused", call{path: ask("auth_redirect=https://not-listed.example/cb")}},
-		{"no-trust", call{as: "bob", path: ask("scopes=write")}},
-		{"denied", call{method: http.MethodPost, as: "alice", path: "/user-api-key/deny", form: map[string]string{"id": "consent-1"}}},
-		{"closed", call{method: http.MethodPost, as: "alice", path: "/user-api-key", form: map[string]string{"id": "no"}}},
-		{"apps", call{as: "alice", path: "/my/apps"}},
-		{"apps-none", call{as: "mod", path: "/my/apps"}},
-		{"deliveries", call{as: "root", path: "/user-api-key/deliveries"}},
-		{"deliveries-host", call{as: "root", path: "/user-api-key/deliveries?host=http%3A%2F%2F10.1.2.3%3A9000&done=replayed&n=2"}},
-		{"deliveries-none", call{as: "root", path: "/user-api-key/deliveries"}},
-		{"login", call{path: "/user-api-key/login?redirect=/my/apps"}},
-		{"setup", call{path: "/user-api-key/setup?token=good"}},
-		{"home", call{path: "/"}},
-		{"api-keys", call{as: "root", path: "/user-api-key/admin/api-keys"}},
-		{"api-keys-none", call{as: "root", path: "/user-api-key/admin/api-keys?before=1"}},
-		{"api-keys-new", call{method: http.MethodPost, as: "root", path: "/user-api-key/admin/api-keys", form: map[string]string{"description": "backup", "username": "root"}}},
+		{"consent", fakesite.Call{As: "alice", Path: fakesite.Ask("scopes=read,write,push", "push_url=https://push.example/hook", "expires_in_seconds=7200")}},
+		{"consent-paste", fakesite.Call{As: "alice", Path: fakesite.Ask("-auth_redirect")}},
+		{"refused", fakesite.Call{Path: fakesite.Ask("auth_redirect=https://not-listed.example/cb")}},
+		{"no-trust", fakesite.Call{As: "bob", Path: fakesite.Ask("scopes=write")}},
+		{"denied", fakesite.Call{Method: http.MethodPost, As: "alice", Path: "/user-api-key/deny", Form: map[string]string{"id": "consent-1"}}},
+		{"closed", fakesite.Call{Method: http.MethodPost, As: "alice", Path: "/user-api-key", Form: map[string]string{"id": "no"}}},
+		{"apps", fakesite.Call{As: "alice", Path: "/my/apps"}},
+		{"apps-none", fakesite.Call{As: "mod", Path: "/my/apps"}},
+		{"deliveries", fakesite.Call{As: "root", Path: "/user-api-key/deliveries"}},
+		{"deliveries-host", fakesite.Call{As: "root", Path: "/user-api-key/deliveries?host=http%3A%2F%2F10.1.2.3%3A9000&done=replayed&n=2"}},
+		{"deliveries-none", fakesite.Call{As: "root", Path: "/user-api-key/deliveries"}},
+		{"login", fakesite.Call{Path: "/user-api-key/login?redirect=/my/apps"}},
+		{"setup", fakesite.Call{Path: "/user-api-key/setup?token=good"}},
+		{"home", fakesite.Call{Path: "/"}},
+		{"api-keys", fakesite.Call{As: "root", Path: "/user-api-key/admin/api-keys"}},
+		{"api-keys-none", fakesite.Call{As: "root", Path: "/user-api-key/admin/api-keys?before=1"}},
+		{"api-keys-new", fakesite.Call{Method: http.MethodPost, As: "root", Path: "/user-api-key/admin/api-keys", Form: map[string]string{"description": "backup", "username": "root"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			f := withAdminKeys(t)
-			f.authority.set("allow_user_api_key_scopes", "read|write|push")
-			f.authority.set("allowed_user_api_push_urls", "https://push.example/hook")
-			f.do(call{path: ask(), as: "alice"})
+			f := fakesite.NewWithAdminKeys(t)
+			f.Authority.Set("allow_user_api_key_scopes", "read|write|push")
+			f.Authority.Set("allowed_user_api_push_urls", "https://push.example/hook")
+			f.Do(fakesite.Call{Path: fakesite.Ask(), As: "alice"})
 			if tt.name == "no-trust" {
-				f.authority.set("user_api_key_allowed_groups", "trust_level_2")
+				f.Authority.Set("user_api_key_allowed_groups", "trust_level_2")
 			}
 			if tt.name != "deliveries-none" {
-				f.pushes.fill()
+				f.Pushes.Fill()
 			}
-			a := f.do(tt.call)
-			got := strings.ReplaceAll(outline(t, a.text), a.Header.Get("X-Request-Id"), "0000000000000000")
+			a := f.Do(tt.call)
+			got := strings.ReplaceAll(outline(t, a.Text), a.Header.Get("X-Request-Id"), "0000000000000000")
 			path := filepath.Join("testdata", "pages", tt.name+".txt")
 			if *update {
 				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
@@ -98,17 +101,17 @@ func writeOutline(b *strings.Builder, n *html.Node) {
 	case "h1", "h2":
 		before, after = "\n"+strings.Repeat("#", int(n.Data[1]-'0'))+" ", "\n"
 	case "a":
-		before, after = "[", "]("+attr(n, "href")+")"
+		before, after = "[", "]("+fakesite.Attr(n, "href")+")"
 	case "button":
 		before, after = "\n<", ">\n"
 	case "form":
-		before, after = fmt.Sprintf("\n%s %s: ", strings.ToUpper(attr(n, "method")), attr(n, "action")), "\n"
+		before, after = fmt.Sprintf("\n%s %s: ", strings.ToUpper(fakesite.Attr(n, "method")), fakesite.Attr(n, "action")), "\n"
 	case "input":
-		if name := attr(n, "name"); name != tokenField && name != onceField {
-			before = fmt.Sprintf(" {%s %s=%s}", attr(n, "type"), name, outlineValue(attr(n, "value")))
+		if name := fakesite.Attr(n, "name"); name != door.TokenField && name != door.OnceField {
+			before = fmt.Sprintf(" {%s %s=%s}", fakesite.Attr(n, "type"), name, outlineValue(fakesite.Attr(n, "value")))
 		}
 	case "textarea":
-		before, after = " {"+attr(n, "name")+"=", "}"
+		before, after = " {"+fakesite.Attr(n, "name")+"=", "}"
 	case "p", "li", "dt", "dd", "label", "summary", "section", "div", "pre", "header", "main":
 		before, after = "\n", "\n"
 	}

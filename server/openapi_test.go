@@ -1,9 +1,12 @@
-package server
+package server_test
 
 import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"userkeys/internal/testkit/fakesite"
+	"userkeys/server"
 )
 
 // pagesOnly are the routes that answer a browser only; all others are in the document.
@@ -24,7 +27,7 @@ func TestOpenAPIKnowsEveryRoute(t *testing.T) {
 	var doc struct {
 		Paths map[string]map[string]json.RawMessage
 	}
-	if err := json.Unmarshal(openAPI, &doc); err != nil {
+	if err := json.Unmarshal(server.OpenAPI(), &doc); err != nil {
 		t.Fatal(err)
 	}
 	described := map[string]bool{}
@@ -37,17 +40,17 @@ func TestOpenAPIKnowsEveryRoute(t *testing.T) {
 	for _, p := range pagesOnly {
 		skip[p] = true
 	}
-	for _, rt := range newSite(t, withInbox(t), withBus).server.routes() {
-		if skip[rt.pattern] {
-			skip[rt.pattern] = false
+	for _, rt := range fakesite.New(t, fakesite.WithInbox(t), fakesite.WithBus).Door.Routes() {
+		if skip[rt.Pattern] {
+			skip[rt.Pattern] = false
 			continue
 		}
-		name := rt.pattern
+		name := rt.Pattern
 		if _, ok := described[name]; !ok {
 			name += ".json"
 		}
 		if _, ok := described[name]; !ok {
-			t.Errorf("the document lacks %s", rt.pattern)
+			t.Errorf("the document lacks %s", rt.Pattern)
 			continue
 		}
 		described[name] = true

@@ -3,26 +3,52 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"sync/atomic"
 	"time"
 
-	"userkeys"
 	"userkeys/authority"
-	"userkeys/gateway"
 	"userkeys/notify"
-	"userkeys/site"
+	"userkeys/server/admin"
+	"userkeys/server/apps"
+	"userkeys/server/consent"
+	"userkeys/server/door"
+	"userkeys/server/live"
+	"userkeys/server/wire"
 )
+
+// What an embedder writes or finds elsewhere, by the names of the packages that use it.
+type (
+	// Identity tells who is at the browser.
+	Identity = door.Identity
+	// SignInTimes is an [Identity] that knows when people signed in.
+	SignInTimes = door.SignInTimes
+	// LoginIdentity is an [Identity] that signs people in by itself.
+	LoginIdentity = door.LoginIdentity
+	// Users is what the endpoints that apps ask for need of a site's users.
+	Users = wire.Users
+	// UserAdmin manages the site's accounts.
+	UserAdmin = admin.Accounts
+)
+
+// FreshSignIn is how long after a sign-in an administrator may make admin API keys at the browser.
+const FreshSignIn = door.FreshSignIn
+
+// Pushes is what the pages need to know and to do about pushes. The notify package has it by shape.
+type Pushes interface {
+	apps.Pushes
+	admin.Pushes
+	wire.Pushes
+}
 
 // Config is what a [Server] is made of.
 type Config struct {
 	Authority *authority.Authority
 	Identity  Identity // if it is a [LoginIdentity], there are pages for login, logout and the first administrator
 	// BaseURL is the site's address as browsers see it, http or https and a host. All addresses of the site are
-	// made from it, never from what a request names. Its scheme decides about HSTS, and its origin is trusted by the cross-origin checks.
+	// made from it, never from what a request names. Its scheme decides about HSTS, and its origin is trusted by the
+	// cross-origin checks.
 	BaseURL *url.URL
 	// Standalone adds /, /login, /logout and /u/{username}/preferences/apps, and
 	// answers every unknown path: for a site that has nothing else at its root.
@@ -34,109 +60,27 @@ type Config struct {
 	// Users, Inbox and Bus those of users, notifications and news (see [EndpointPaths]). They lie
 	// outside of our own paths, so a site that has something there must not be surprised.
 	Endpoints bool
-	Users     Users                           // nil: no /u/{username}.json and no /user-status
-	Accounts  UserAdmin                       // manages the accounts through the admin API; nil: no such routes
-	Inbox     *notify.Inbox                   // nil: no notifications
-	Pushes    Pushes                          // how pushing notifications to apps goes; nil: none are pushed, and nothing is shown of it
-	Bus       *notify.Bus                     // nil: no message bus and no /events; else see to it that Inbox tells it of changes, and that it runs
-	ParkAbove int                             // when so many listen to the bus, polls of apps get by with less memory (see park); 0: 1000; negative: always
+	Users     Users         // nil: no /u/{username}.json and no /user-status
+	Accounts  UserAdmin     // manages the accounts through the admin API; nil: no such routes
+	Inbox     *notify.Inbox // nil: no notifications
+	Pushes    Pushes        // how pushing notifications to apps goes; nil: none are pushed, and nothing is shown of it
+	// Bus has /message-bus/ and /events; nil: there are none. See to it that Inbox tells it of changes, and that it runs.
+	Bus *notify.Bus
+	// ParkAbove is the number of listeners above which polls of apps get by with less memory, on connections that are closed
+	// after their answer; 0: 1000; negative: always.
+	ParkAbove int
 	Logger    *slog.Logger                    // nil: none
 	Now       func() time.Time                // nil: the system's clock
 	ClientIP  func(r *http.Request) string    // nil: the peer's address; no header is believed
 	Ready     func(ctx context.Context) error // nil: no /healthz and /readyz
 }
 
-// consents is what the consent page needs of the authority.
-type consents interface {
-	Examine(ctx context.Context, r site.AuthorizationRequest) (site.CheckedRequest, error)
-	Prepare(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (authority.Question, error)
-	Grant(ctx context.Context, consentID string, b site.Caller, choice site.Choice) (authority.Granted, error)
-	GrantDirect(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (authority.Granted, error)
-	Deny(ctx context.Context, consentID string, b site.Caller) (string, error)
-}
-
-// devices is what the device authorization needs of the authority.
-type devices interface {
-	ChargeDeviceCreate(ip string) error
-	BeginDevice(ctx context.Context, r site.AuthorizationRequest, ip string) (site.DeviceGrant, error)
-	PollDevice(ctx context.Context, deviceCode, ip string) (site.DeviceGrant, error)
-	PreviewDevice(ctx context.Context, token string, b site.Caller) (authority.DeviceQuestion, error)
-	ActivateDevice(ctx context.Context, typed, token string, b site.Caller) (authority.DeviceQuestion, error)
-	AuthorizeDevice(ctx context.Context, approval string, b site.Caller, choice site.Choice) (authority.Granted, error)
-	DenyDevice(ctx context.Context, approval string, b site.Caller) error
-}
-
-// clients is what registered clients and apps that manage their key need of the authority.
-type clients interface {
-	RegisteredClient(ctx context.Context, clientID string) (site.Client, error)
-	ChargeRegistration(ctx context.Context, ip string) error
-	RegisterClient(ctx context.Context, c site.Client, ip string) error
-	Renew(ctx context.Context, a userkeys.Access, nonce, ip string) (authority.Renewed, error)
-	ChargePushSecret(a userkeys.Access) error
-}
-
-// oneTimes is what one-time passwords need of the authority.
-type oneTimes interface {
-	ExamineOneTime(ctx context.Context, r site.AuthorizationRequest) (site.CheckedRequest, error)
-	PrepareOneTime(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (authority.Question, error)
-	GrantOneTime(ctx context.Context, consentID string, b site.Caller) (string, error)
-	GrantOneTimeDirect(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (string, error)
-	OneTimePassword(ctx context.Context, password, ip string) (site.OneTimePassword, error)
-	UseOneTimePassword(ctx context.Context, password, ip string) (site.OneTimePassword, error)
-}
-
-// keyring is what the apps page needs of the authority.
-type keyring interface {
-	Apps(ctx context.Context, userID int64) ([]site.UserAPIKey, error)
-	EndedApps(ctx context.Context, userID int64) ([]site.UserAPIKey, error)
-	Revoke(ctx context.Context, keyID int64, by site.Caller) error
-	RevokeAll(ctx context.Context, userID int64, by site.Caller) (int, error)
-	UndoRevoke(ctx context.Context, keyID int64, by site.Caller) error
-	AppSessions(ctx context.Context, userID int64) ([]site.AppSession, error)
-}
-
-// siteSettings is what the settings page, and every page's frame, need of the authority.
-type siteSettings interface {
-	Settings() site.Settings
-	Catalog() *userkeys.Catalog
-	Pinned(name string) bool
-	ChangeSetting(ctx context.Context, name, value string, by site.Caller) error
-	ResetSetting(ctx context.Context, name string, by site.Caller) error
-}
-
-// decider is all of it, as authority.Authority has it by shape.
-type decider interface {
-	consents
-	keyring
-	siteSettings
-	devices
-	oneTimes
-	clients
-	gateway.Checker
-	administration
-	forms
-}
-
 // Server serves the pages and the browser's routes. Make one with [New].
 type Server struct {
-	cfg      Config
-	consents consents
-	keys     keyring
-	site     siteSettings
-	devices  devices
-	oneTimes oneTimes
-	clients  clients
-	admin    administration
-	forms    forms
-	checker  gateway.Checker
-	accounts LoginIdentity // nil: the embedder's own sessions
-	guard    func(http.Handler) http.Handler
-	cut      func(http.Handler) http.Handler
-	watcher  *gateway.Monitor
-	parked   atomic.Int64 // polls, see park
-	origins  *http.CrossOriginProtection
-	pages    *pages
-	assets   assets
+	door       *door.Door
+	consent    *consent.Handlers
+	live       *live.Handlers // nil: no bus
+	standalone bool
 }
 
 // New makes a server. It does nothing until it is mounted.
@@ -144,64 +88,82 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Authority == nil {
 		return nil, errors.New("server: Config.Authority is missing")
 	}
-	return newServer(cfg, cfg.Authority)
-}
-
-func newServer(cfg Config, d decider) (*Server, error) {
 	if cfg.Identity == nil {
 		return nil, errors.New("server: Config.Identity is missing")
 	}
-	var err error
-	if cfg.BaseURL, err = siteAddress(cfg.BaseURL); err != nil {
-		return nil, err
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	if cfg.ClientIP == nil {
-		cfg.ClientIP = gateway.ClientIP(nil)
-	}
-	if cfg.ParkAbove == 0 {
-		cfg.ParkAbove = parkAbove
-	}
-	s := &Server{cfg: cfg, consents: d, keys: d, site: d, devices: d, oneTimes: d, clients: d, admin: d, forms: d, checker: d, guard: gateway.Guard(d), cut: gateway.CutStreams(d), origins: http.NewCrossOriginProtection()}
-	s.watcher = gateway.NewMonitor(d)
-	s.accounts, _ = cfg.Identity.(LoginIdentity)
-	if cfg.Standalone && s.accounts == nil {
+	if _, ok := cfg.Identity.(LoginIdentity); cfg.Standalone && !ok {
 		return nil, errors.New("server: a standalone site needs a LoginIdentity")
 	}
-	if err := s.origins.AddTrustedOrigin(s.base()); err != nil {
-		return nil, errors.New("server: Config.BaseURL is no address of a site")
-	}
-	if s.assets, err = loadAssets(); err != nil {
+	cfg.Endpoints = cfg.Endpoints || cfg.Standalone
+	d, err := door.New(door.Config{
+		Authority: cfg.Authority, Identity: cfg.Identity, BaseURL: cfg.BaseURL, Logger: cfg.Logger, Now: cfg.Now, ClientIP: cfg.ClientIP,
+		HasHome: cfg.Standalone, Pushes: cfg.Pushes != nil,
+	})
+	if err != nil {
 		return nil, err
 	}
-	s.pages, err = loadPages(s.assets)
-	return s, err
-}
-
-// siteAddress is base in the spelling of browsers.
-func siteAddress(base *url.URL) (*url.URL, error) {
-	if base == nil {
-		return nil, errors.New("server: Config.BaseURL is missing; give the site's address as browsers see it, such as https://www.example")
+	a := cfg.Authority
+	s := &Server{door: d, standalone: cfg.Standalone}
+	s.consent = consent.New(d, consent.Config{
+		Consents: a, Devices: a, Clients: a, OneTimes: a, SignIn: cfg.Endpoints && d.Accounts() != nil,
+	})
+	domains := []interface{ Mount() }{
+		s.consent,
+		apps.New(d, apps.Config{Keys: a, Pushes: cfg.Pushes, Endpoints: cfg.Endpoints, Standalone: cfg.Standalone}),
+		admin.New(d, admin.Config{
+			Keys: a, Settings: a, Accounts: cfg.Accounts, Pushes: cfg.Pushes, Inbox: cfg.Inbox, Endpoints: cfg.Endpoints,
+		}),
+		wire.New(d, wire.Config{
+			Authority: a, Users: cfg.Users, Inbox: cfg.Inbox, Pushes: cfg.Pushes, Endpoints: cfg.Endpoints, Standalone: cfg.Standalone,
+			Ready: cfg.Ready,
+		}),
 	}
-	host, err := userkeys.OriginHost(base)
-	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Path != "" && base.Path != "/" || base.RawQuery != "" {
-		return nil, fmt.Errorf("server: Config.BaseURL must be the address of a site, such as https://www.example, and not %q", base.Redacted())
+	if cfg.Bus != nil && cfg.Endpoints {
+		s.live = live.New(d, live.Config{Bus: cfg.Bus, Checker: a, ParkAbove: cfg.ParkAbove})
+		domains = append(domains, s.live)
 	}
-	return &url.URL{Scheme: base.Scheme, Host: host}, nil
+	for _, domain := range domains {
+		domain.Mount()
+	}
+	return s, nil
 }
 
-// base is this site's address without a slash at its end.
-func (s *Server) base() string { return s.cfg.BaseURL.String() }
-
-func (s *Server) https() bool { return s.cfg.BaseURL.Scheme == "https" }
-
-// caller is v with the address that r came from.
-func (s *Server) caller(r *http.Request, v site.Visitor) site.Caller {
-	v.Address = s.cfg.ClientIP(r)
-	return v
+// Mount registers every route on mux, and answers what is unknown below /user-api-key/ (and,
+// standalone, anywhere).
+func (s *Server) Mount(mux *http.ServeMux) {
+	s.door.Mount(mux)
+	unknown := s.Unknown()
+	mux.Handle("/user-api-key/", unknown)
+	if s.standalone {
+		mux.Handle("/", unknown)
+	}
 }
+
+// Unknown answers for paths that nothing else answers for: 404, as JSON or as
+// a page. For whoever gives the server more paths than it has routes.
+func (s *Server) Unknown() http.Handler { return s.door.Unknown() }
+
+// Bounce answers any page that the official app opens to find out whether it
+// may ask for a one-time password, and tells whether it did. Of
+// other requests it looks at the query only.
+func (s *Server) Bounce(w http.ResponseWriter, r *http.Request) bool { return s.consent.Bounce(w, r) }
+
+// Drain ends requests that wait for news, for a server that is about to stop: it returns when those whose
+// connections the server does not know of are answered, or when ctx ends. Nobody can begin to wait any more.
+func (s *Server) Drain(ctx context.Context) {
+	if s.live != nil {
+		s.live.Drain(ctx)
+	}
+}
+
+// EndpointPaths are the paths of what apps of the wire ask a site for about
+// itself, whose key they have, notifications and news of them; for a site that has nothing
+// of its own there. /u/{username}.json and the admin endpoints are not among them.
+func EndpointPaths() []string { return wire.EndpointPaths() }
+
+// FallbackPaths are those of [EndpointPaths] that an app asks first of all: whose key it has, and what is new. A
+// site before a website may answer them where the website has nothing.
+func FallbackPaths() []string { return wire.FallbackPaths() }
+
+// OpenAPI is the OpenAPI 3.1 document of every route that answers in JSON.
+func OpenAPI() []byte { return wire.OpenAPI() }

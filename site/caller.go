@@ -71,3 +71,16 @@ func KeyCaller(a userkeys.Access, address string) Caller {
 
 // Visitor is the name that handlers of the server still have for a [Caller].
 type Visitor = Caller
+
+// Call is what a check of a key looks at.
+type Call struct {
+	Key    string // the header's value as it came
+	Method string
+	// Path is the decoded path of a canonical request target; see [userkeys.CanonicalPath].
+	Path string
+	// ManagesItself marks the requests that every live key may make whatever its
+	// scopes: to revoke and to renew itself, and for the secret of its own pushes.
+	ManagesItself bool
+	// Present says that the app's user is looking at it now (W7.5).
+	Present bool
+}

@@ -166,22 +166,16 @@ func (s Settings) CheckRedirect(authRedirect string) (userkeys.Redirect, error) 
 		return to, nil
 	}
 	for _, text := range s.AllowedUserAPIAuthRedirects {
-		if rule, err := userkeys.ParseRedirectRule(text); err == nil && rule.Matches(to) {
+		if rule, err := ParseRedirectRule(text); err == nil && rule.Matches(to) {
 			return to, nil
 		}
 	}
 	public := "this site does not send answers to that auth_redirect; "
-	if s.AllowUserAPILoopbackRedirect && to.Scheme() == "http" && isLocalhost(to.Host()) {
+	if s.AllowUserAPILoopbackRedirect && to.Scheme() == "http" && to.Hostname() == "localhost" {
 		public += "the app can use 127.0.0.1 in place of localhost, which is allowed on any port, or "
 	}
 	public += "an administrator can allow it with this line in allowed_user_api_auth_redirects: " + to.SuggestedRule()
 	return userkeys.Redirect{}, &userkeys.Error{Code: userkeys.RedirectNotAllowed, Reason: "redirect not allowed", Public: public}
-}
-
-// isLocalhost reports whether host, with or without a port, is localhost.
-func isLocalhost(host string) bool {
-	name, _, _ := strings.Cut(host, ":")
-	return name == "localhost"
 }
 
 // checkPush tells the payload's push flag. An address that is not on the
@@ -207,7 +201,7 @@ func (s Settings) InternalPushTargets() []string {
 			continue
 		}
 		if _, notIP := netip.ParseAddr(u.Hostname()); notIP == nil || u.Hostname() == "localhost" {
-			_, target, _ := strings.Cut(userkeys.PushHostOf(address), "://")
+			_, target, _ := strings.Cut(PushHostOf(address), "://")
 			targets = append(targets, target)
 		}
 	}

@@ -10,7 +10,7 @@ type Delivery struct {
 	NotificationID int64 // 0: a test
 	KeyID          int64 // 0: all of the user's keys with this address; else this one only
 	PushURL        string
-	Host           string    // see [userkeys.PushHostOf]
+	Host           string    // see [PushHostOf]
 	CreatedAt      time.Time // of it and its ID the receiver's webhook-id is made: the same at each attempt
 	QueuedAt       time.Time // since when it may be tried
 	NextAt         time.Time // when it is due
@@ -50,7 +50,7 @@ type KeyPush struct {
 // answer says nothing about it; whether anybody can be reached at the host does.
 type PushReceiver struct {
 	PushURL     string
-	Host        string    // see [userkeys.PushHostOf]
+	Host        string    // see [PushHostOf]
 	Failures    int       // in a row
 	ClosedUntil time.Time // nothing is sent before
 	DeliveredAt time.Time // last

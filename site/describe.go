@@ -62,7 +62,7 @@ func (s Settings) describeScopes(c *userkeys.Catalog) []userkeys.DescribedScope 
 func (s Settings) redirectSchemes() []string {
 	out := []string{}
 	for _, text := range s.AllowedUserAPIAuthRedirects {
-		if rule, err := userkeys.ParseRedirectRule(text); err == nil && !slices.Contains(out, rule.Scheme()) {
+		if rule, err := ParseRedirectRule(text); err == nil && !slices.Contains(out, rule.Scheme()) {
 			out = append(out, rule.Scheme())
 		}
 	}

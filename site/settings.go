@@ -319,7 +319,7 @@ func checkTitle(v string) string {
 }
 
 func checkRedirectRule(v string) string {
-	if _, err := userkeys.ParseRedirectRule(v); err != nil {
+	if _, err := ParseRedirectRule(v); err != nil {
 		return userkeys.AsError(err).Public
 	}
 	return ""

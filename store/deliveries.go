@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"userkeys"
 	"userkeys/site"
 )
 
@@ -341,7 +340,7 @@ func (s *Store) settleReceivers(ctx context.Context, c conn, results []site.Push
 	made := map[string][]site.PushResult{}
 	hosts := map[string][]site.PushResult{}
 	for _, r := range results {
-		if host := userkeys.PushHostOf(r.PushURL); !r.Unmade {
+		if host := site.PushHostOf(r.PushURL); !r.Unmade {
 			made[r.PushURL], hosts[host] = append(made[r.PushURL], r), append(hosts[host], r)
 		}
 	}

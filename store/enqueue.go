@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"userkeys"
 	"userkeys/site"
 )
 
@@ -49,7 +48,7 @@ func enqueue(ctx context.Context, c conn, a site.Announcement, notified map[int6
 		var args []any
 		var last destination
 		for _, d := range found {
-			host := userkeys.PushHostOf(d.pushURL)
+			host := site.PushHostOf(d.pushURL)
 			same := d.userID == last.userID && d.pushURL == last.pushURL
 			if same || host == "" || !a.Pushes(splitList(d.scopes, scopeSeparator), d.pushURL) {
 				continue

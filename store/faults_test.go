@@ -101,8 +101,8 @@ func TestAuditLogIsAppendOnly(t *testing.T) {
 	})
 }
 
-// F9 (Vault refuses where no audit device can be written): a grant without its
-// line does not happen; a revocation does, and its line follows.
+// TestF9AuditLogThatCannotBeWritten tests F9 (Vault refuses where no audit device can be written): a grant without
+// its line does not happen; a revocation does, and its line follows.
 func TestF9AuditLogThatCannotBeWritten(t *testing.T) {
 	eachDB(t, func(t *testing.T, db *sql.DB, d store.Dialect) {
 		ctx := t.Context()
@@ -158,7 +158,7 @@ func TestF9AuditLogThatCannotBeWritten(t *testing.T) {
 	})
 }
 
-// F7: the disk is full, then has room again.
+// TestF7DiskFull tests F7: the disk is full, and then has room again.
 func TestF7DiskFull(t *testing.T) {
 	t.Parallel()
 	db := dbtest.SQLiteDB(t)
@@ -186,7 +186,8 @@ func TestF7DiskFull(t *testing.T) {
 	}
 }
 
-// F11: who goes on reading a file that was replaced never hears of a revocation.
+// TestF11DatabaseFileGone tests F11: a server notices that its database file was replaced. Otherwise it would never
+// see a revocation.
 func TestF11DatabaseFileGone(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a.db")
@@ -214,7 +215,7 @@ func TestF11DatabaseFileGone(t *testing.T) {
 	}
 }
 
-// F13: two servers on one file are both right.
+// TestF13TwoStoresOnOneSQLiteFile tests F13: two stores on one file both decide rightly.
 func TestF13TwoStoresOnOneSQLiteFile(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a.db")
@@ -250,7 +251,7 @@ func TestF13TwoStoresOnOneSQLiteFile(t *testing.T) {
 	}
 }
 
-// F14: a copy taken under load opens and is whole.
+// TestF14BackupUnderLoad tests F14: a copy taken under load opens and is whole.
 func TestF14BackupUnderLoad(t *testing.T) {
 	t.Parallel()
 	db := dbtest.SQLiteDB(t)
@@ -310,7 +311,8 @@ func wantWhole(t *testing.T, db *sql.DB) {
 	}
 }
 
-// DB11: a row that somebody else holds is "ask again", and soon.
+// TestDB11RowHeldBySomebodyElse tests DB11: a row that another transaction holds is answered with "try
+// again", and soon.
 func TestDB11RowHeldBySomebodyElse(t *testing.T) {
 	t.Parallel()
 	db := dbtest.PostgresDB(t)
@@ -339,7 +341,7 @@ func TestDB11RowHeldBySomebodyElse(t *testing.T) {
 	makeKey(t, s, u.ID, "c")
 }
 
-// DB11: transactions that wait for each other are all done in the end.
+// TestDB11Deadlocks tests DB11: transactions that wait for each other are all committed in the end.
 func TestDB11Deadlocks(t *testing.T) {
 	t.Parallel()
 	s := dbtest.Postgres(t)

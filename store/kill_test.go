@@ -43,7 +43,7 @@ func migrateFile(path string) error {
 	return err
 }
 
-// F12: kill -9 while the schema is made leaves each step of it whole or not there.
+// TestF12MigrationKilled tests F12: kill -9 while the schema is made leaves each step of it whole or not there.
 func TestF12MigrationKilled(t *testing.T) {
 	t.Parallel()
 	killed, done := 0, 0

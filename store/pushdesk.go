@@ -89,12 +89,12 @@ func (s *Store) PushHosts(ctx context.Context) ([]site.PushHost, error) {
 		for i := range hosts {
 			h := &hosts[i]
 			for _, n := range off {
-				if userkeys.PushHostOf(n.name) == h.Host {
+				if site.PushHostOf(n.name) == h.Host {
 					h.Off += n.count
 				}
 			}
 			for _, n := range waiting {
-				if due := fromMicros(n.due); userkeys.PushHostOf(n.name) == h.Host {
+				if due := fromMicros(n.due); site.PushHostOf(n.name) == h.Host {
 					h.Queued += n.count
 					if h.DueAt.IsZero() || due.Before(h.DueAt) {
 						h.DueAt = due
@@ -157,7 +157,7 @@ func (s *Store) QueueTest(ctx context.Context, k site.UserAPIKey, at time.Time) 
 		if open > 0 {
 			return userkeys.Errorf(userkeys.Conflict, "a test is on its way to this app already")
 		}
-		host := userkeys.PushHostOf(k.PushURL)
+		host := site.PushHostOf(k.PushURL)
 		if err := knowReceivers(ctx, c, map[string]string{k.PushURL: host}); err != nil {
 			return err
 		}
@@ -198,7 +198,7 @@ func (s *Store) ResumeKeyPush(ctx context.Context, keyID int64, since, at time.T
 			return err
 		}
 		return audit(ctx, c, site.AuditEvent{
-			At: at, Caller: by, Action: actionPushResumed, KeyID: k.ID, UserID: k.UserID, ClientID: k.ClientID, Detail: userkeys.PushHostOf(k.PushURL),
+			At: at, Caller: by, Action: actionPushResumed, KeyID: k.ID, UserID: k.UserID, ClientID: k.ClientID, Detail: site.PushHostOf(k.PushURL),
 		})
 	})
 }
@@ -230,7 +230,7 @@ func (s *Store) ResumeHostPushes(ctx context.Context, host string, since, at tim
 		}
 		var ids []int64
 		for _, k := range off {
-			if userkeys.PushHostOf(k.PushURL) == host {
+			if site.PushHostOf(k.PushURL) == host {
 				ids = append(ids, k.ID)
 			}
 		}

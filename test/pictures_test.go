@@ -141,7 +141,7 @@ func (p photographer) beforeLogin(s *testkit.Site) {
 
 func (p photographer) consents(s *testkit.Site) {
 	asks := map[string]*testkit.App{
-		"consent-computer": s.App("desk", "read,notifications").With("auth_redirect", "http://127.0.0.1:38211/callback"),
+		"consent-computer": s.App("computer", "read,notifications").With("auth_redirect", "http://127.0.0.1:38211/callback"),
 		"consent-site": s.App("web", "read,write,notifications,push,session_info,message_bus").With(
 			"auth_redirect", "https://"+strings.Repeat("login.your-own-bank.", 5)+"apps.example.net/cb",
 			"push_url", "https://push.apps.example.net/hook", "expires_in_seconds", "2592000",

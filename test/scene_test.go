@@ -11,7 +11,7 @@
 //	push      notifications to receivers of apps
 //	admin_    what administrators may do, and nobody else
 //	proxy     the site as a reverse proxy; proxy_faults for upstreams that misbehave
-//	http      messages that are no good HTTP
+//	http      malformed, large and slow messages
 //	browser   the pages in Chromium; pictures for people to look at
 //	secrets   what must be written nowhere
 //

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/internal/sitecmd/sitedata"
 	"userkeys/internal/testkit"
 	"userkeys/internal/wiring"
 	"userkeys/site"
@@ -39,7 +40,7 @@ const pollsPerUser = 5
 func newCrowd(t *testing.T, users int) *crowd {
 	t.Helper()
 	c := &crowd{t: t, dir: t.TempDir()}
-	db, err := openSQLite(c.dir)
+	db, err := sitedata.OpenSQLite(c.dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,8 @@ import (
 
 	"userkeys"
 	"userkeys/client"
+	"userkeys/internal/appcmd/appkeys"
+	"userkeys/internal/cli"
 	"userkeys/internal/doctor"
 	"userkeys/internal/keystore"
 )
@@ -23,7 +25,7 @@ func scriptStoreKey(ts *testscript.TestScript, _ bool, args []string) {
 	s := scriptSite(ts)
 	scopes, err := userkeys.ParseScopes(args[1])
 	ts.Check(err)
-	store := keystore.Open(keystore.Config{Dir: ts.Getenv(configDirEnv), Keeping: keystore.Plain})
+	store := keystore.Open(keystore.Config{Dir: ts.Getenv(appkeys.ConfigDirEnv), Keeping: keystore.Plain})
 	id, err := store.ClientID()
 	ts.Check(err)
 	key := s.App(id, args[1]).Connect(s.Person(args[0])).Key
@@ -33,14 +35,14 @@ func scriptStoreKey(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func TestDoctorJSON(t *testing.T) {
-	t.Setenv(configDirEnv, t.TempDir())
+	t.Setenv(appkeys.ConfigDirEnv, t.TempDir())
 	wall := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Server", "\u202ered<&>")
 		w.WriteHeader(http.StatusForbidden)
 	}))
 	t.Cleanup(wall.Close)
 	var out, errs bytes.Buffer
-	if code := run(context.Background(), []string{"doctor", wall.URL, "--json"}, strings.NewReader(""), &out, &errs); code != exitFailure {
+	if code := run(context.Background(), []string{"doctor", wall.URL, "--json"}, strings.NewReader(""), &out, &errs); code != cli.ExitFailure {
 		t.Errorf("exit code %d: %s", code, errs.String())
 	}
 	var got struct {
@@ -62,36 +64,4 @@ func TestDoctorJSON(t *testing.T) {
 		}
 	}
 	t.Errorf("no finding about the firewall in %s", out.String())
-}
-
-func TestDoctorMarks(t *testing.T) {
-	t.Parallel()
-	findings := []doctor.Finding{
-		{Check: doctor.CheckAddress, State: doctor.OK, Says: "a"},
-		{Check: doctor.CheckClock, State: doctor.Warning, Says: "b", Advice: "c"},
-		{Check: doctor.CheckTLS, State: doctor.Problem, Says: "d"},
-		{Check: doctor.CheckScope, State: doctor.Skipped, Says: "e"},
-		{Check: doctor.CheckTrust, State: doctor.Skipped, Says: "e"},
-	}
-	tests := []struct {
-		name  string
-		color bool
-		want  string
-	}{
-		{"plain", false, "ok address     a\n!  clock       b\n                -> c\nx  tls         d\n-  ...         scope, trust: e\n\nproblems: 1, warnings: 1 (requests sent: 3)\n"},
-		{"colored", true, "\x1b[31mx \x1b[0m tls"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			var out bytes.Buffer
-			d := &examining{out: &out, color: tt.color}
-			if err := d.print(findings, 3); err != nil {
-				t.Fatal(err)
-			}
-			if !strings.Contains(out.String(), tt.want) {
-				t.Errorf("got %q, want %q in it", out.String(), tt.want)
-			}
-		})
-	}
 }

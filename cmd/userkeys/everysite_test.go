@@ -22,6 +22,10 @@ import (
 
 	"userkeys"
 	"userkeys/client"
+	"userkeys/internal/appcmd/appkeys"
+	"userkeys/internal/cli"
+	"userkeys/internal/cli/clitest"
+	"userkeys/internal/sitecmd"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/internal/testkit/discourse"
@@ -117,7 +121,7 @@ func newOwnSite(t *testing.T) *ownSite {
 		_, _ = io.WriteString(w, `{"id":1,"topic_id":42,"topic_slug":"t","post_number":1}`)
 	}))
 	t.Cleanup(upstream.Close)
-	own, _, err := ownPaths([]string{"apps"})
+	own, _, err := sitecmd.OwnPaths([]string{"apps"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,8 +217,8 @@ type desktop struct {
 func newDesktop(t *testing.T, env ...string) *desktop {
 	d := &desktop{t: t, dir: t.TempDir()}
 	d.env = append([]string{
-		"HOME=" + d.dir, "TMPDIR=" + filepath.Join(d.dir, "tmp"), configDirEnv + "=" + filepath.Join(d.dir, "keys"),
-		keystoreEnv + "=plain", "PATH=" + os.Getenv("PATH"), "BROWSER=true",
+		"HOME=" + d.dir, "TMPDIR=" + filepath.Join(d.dir, "tmp"), appkeys.ConfigDirEnv + "=" + filepath.Join(d.dir, "keys"),
+		appkeys.KeystoreEnv + "=plain", "PATH=" + os.Getenv("PATH"), "BROWSER=true",
 		testkit.NoKeychain,
 	}, env...)
 	if err := os.Mkdir(filepath.Join(d.dir, "tmp"), 0o700); err != nil {
@@ -429,7 +433,7 @@ func (d *desktop) hides(keys ...string) {
 			d.t.Errorf("a secret was an argument: %.4s...", secret)
 		}
 		err := filepath.WalkDir(d.dir, func(name string, e fs.DirEntry, err error) error {
-			if err != nil || !e.Type().IsRegular() || slices.Contains(d.env, keystoreEnv+"=plain") && name == filepath.Join(d.dir, "keys", "keys.json") {
+			if err != nil || !e.Type().IsRegular() || slices.Contains(d.env, appkeys.KeystoreEnv+"=plain") && name == filepath.Join(d.dir, "keys", "keys.json") {
 				return err // the plain store is the one place where keys may stand
 			}
 			content, err := os.ReadFile(name)
@@ -451,10 +455,10 @@ func (d *desktop) hides(keys ...string) {
 func TestHidesFinds(t *testing.T) {
 	t.Parallel()
 	for _, plant := range []func(d *desktop){
-		func(d *desktop) { d.seen.WriteString("the key " + appTestKey) },
-		func(d *desktop) { d.args = append(d.args, "-H", appTestKey) },
+		func(d *desktop) { d.seen.WriteString("the key " + clitest.Key) },
+		func(d *desktop) { d.args = append(d.args, "-H", clitest.Key) },
 		func(d *desktop) {
-			_ = os.WriteFile(filepath.Join(d.dir, "history"), []byte(appTestKey), 0o600) // the search says if it is not there
+			_ = os.WriteFile(filepath.Join(d.dir, "history"), []byte(clitest.Key), 0o600) // the search says if it is not there
 		},
 		func(d *desktop) { _ = os.WriteFile(filepath.Join(d.dir, "tmp", "x"), nil, 0o600) },
 	} {
@@ -462,7 +466,7 @@ func TestHidesFinds(t *testing.T) {
 		d := newDesktop(t)
 		plant(d)
 		d.t = inner
-		d.hides(appTestKey)
+		d.hides(clitest.Key)
 		if !inner.Failed() {
 			t.Error("a planted secret was not found")
 		}
@@ -481,17 +485,17 @@ func TestLoginsThatFail(t *testing.T) {
 			if err := s.deny(m[1], m[2]); err != nil {
 				t.Fatal(err)
 			}
-			p.ends(exitUnapproved, "the person refused; nothing was granted")
+			p.ends(cli.ExitUnapproved, "the person refused; nothing was granted")
 
 			p = d.start("login", s.address(), "--device")
 			p.until(shownCode)
 			s.pass(11 * time.Minute)
-			p.ends(exitUnapproved, "nobody approved the code in time")
+			p.ends(cli.ExitUnapproved, "nobody approved the code in time")
 		}
 		if s.has(client.FlowDevice) && !s.has(client.FlowLoopback) { // it says before it asks that it would refuse
-			d.refuses(exitForbidden, "the site does not put this request to its users", "login", s.address(), "--loopback")
+			d.refuses(cli.ExitForbidden, "the site does not put this request to its users", "login", s.address(), "--loopback")
 		} else {
-			d.start("login", s.address(), "--loopback", "--timeout", "4s").ends(exitUnapproved, "nobody approved within 4s")
+			d.start("login", s.address(), "--loopback", "--timeout", "4s").ends(cli.ExitUnapproved, "nobody approved within 4s")
 		}
 
 		if own, ok := s.(*ownSite); ok { // which tells a program on this machine of a no
@@ -499,7 +503,7 @@ func TestLoginsThatFail(t *testing.T) {
 			if err := own.refuse(p.until(shownAddress)[1]); err != nil {
 				t.Fatal(err)
 			}
-			p.ends(exitUnapproved, "the person refused; nothing was granted")
+			p.ends(cli.ExitUnapproved, "the person refused; nothing was granted")
 		}
 
 		p := d.start("login", s.address(), "--paste")
@@ -509,10 +513,10 @@ func TestLoginsThatFail(t *testing.T) {
 
 		p = d.start("login", s.address(), "--paste")
 		p.until(shownAddress)
-		_, _ = io.WriteString(p.in, appTestKey+"\n") // what is not written the program misses
+		_, _ = io.WriteString(p.in, clitest.Key+"\n") // what is not written the program misses
 		p.ends(1, "it looks like a key")
 
-		d.refuses(exitForbidden, "", "login", s.address(), "--paste", "--scopes", "read,no_such_scope")
+		d.refuses(cli.ExitForbidden, "", "login", s.address(), "--paste", "--scopes", "read,no_such_scope")
 		if n := s.alive(); n != 0 {
 			t.Errorf("%d keys were left", n)
 		}
@@ -526,20 +530,20 @@ func TestCallsThatFail(t *testing.T) {
 	everySite(t, func(t *testing.T, s anySite) {
 		d := newDesktop(t)
 		d.login(s, client.FlowPaste, "--scopes", "session_info,notifications")
-		d.refuses(exitForbidden, "missing scope: write; ask for it: userkeys login "+s.address()+" --scopes session_info,notifications,write", "call", "POST", "/posts.json", "-d", "raw=x")
-		d.refuses(exitForbidden, "missing scope: read", "call", "GET", "/u/alice.json")
+		d.refuses(cli.ExitForbidden, "missing scope: write; ask for it: userkeys login "+s.address()+" --scopes session_info,notifications,write", "call", "POST", "/posts.json", "-d", "raw=x")
+		d.refuses(cli.ExitForbidden, "missing scope: read", "call", "GET", "/u/alice.json")
 		s.set("max_user_api_reqs_per_minute", "1")
 		s.pass(time.Hour)
 		d.run(0, "call", "GET", "/session/current.json")
-		d.refuses(exitLimited, "429: ", "call", "GET", "/session/current.json")
-		d.refuses(exitLimited, "try again in ", "call", "GET", "/session/current.json")
+		d.refuses(cli.ExitLimited, "429: ", "call", "GET", "/session/current.json")
+		d.refuses(cli.ExitLimited, "try again in ", "call", "GET", "/session/current.json")
 		s.set("max_user_api_reqs_per_minute", "100")
 		s.set("max_user_api_reqs_per_day", "1")
-		d.refuses(exitLimited, "the day's calls are used up; again at ", "call", "GET", "/session/current.json", "--wait", "1m")
+		d.refuses(cli.ExitLimited, "the day's calls are used up; again at ", "call", "GET", "/session/current.json", "--wait", "1m")
 		s.set("max_user_api_reqs_per_day", "1000")
-		d.refuses(exitUnreachable, "", "call", "GET", "/session/current.json", "--timeout", "1ns")
+		d.refuses(cli.ExitUnreachable, "", "call", "GET", "/session/current.json", "--timeout", "1ns")
 		s.revokeAll()
-		d.refuses(exitForbidden, "the key was revoked or has expired; get a new one: userkeys login "+s.address(), "call", "GET", "/session/current.json")
+		d.refuses(cli.ExitForbidden, "the key was revoked or has expired; get a new one: userkeys login "+s.address(), "call", "GET", "/session/current.json")
 		d.run(0, "logout", s.address())
 	})
 }
@@ -637,7 +641,7 @@ func TestTheAnswerOfADeviceIsLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	forum.Fail(discourse.Fault{Path: "/user-api-key/device/poll.json", Times: 1, Cut: discourse.CutAfter})
-	p.ends(exitUnapproved, "the site's answer was lost on the way; begin again")
+	p.ends(cli.ExitUnapproved, "the site's answer was lost on the way; begin again")
 	if n := s.alive(); n != 1 {
 		t.Errorf("%d keys work; the lost one should", n)
 	}
@@ -668,7 +672,7 @@ func TestSitesThatMisbehave(t *testing.T) {
 		f.Path, f.Times = path, 1
 		forum.Fail(f)
 	}
-	d.refuses(exitUnreachable, "certificate", "login", secure.URL, "--paste")
+	d.refuses(cli.ExitUnreachable, "certificate", "login", secure.URL, "--paste")
 	fail("/user-api-key/new", discourse.Fault{RedirectTo: elsewhere.URL + "/user-api-key/new"})
 	d.refuses(1, "gives no user API keys", "login", s.address(), "--paste")
 	fail("/user-api-key/device.json", discourse.Fault{HugeBody: 64 << 20})
@@ -676,15 +680,15 @@ func TestSitesThatMisbehave(t *testing.T) {
 	fail("/user-api-key/device.json", discourse.Fault{Body: "{"})
 	d.refuses(1, "not the JSON that was expected", "login", s.address(), "--device")
 	fail("/user-api-key/device.json", discourse.Fault{Status: 500, Body: "\x1b[2J"})
-	d.refuses(exitServer, "500", "login", s.address(), "--device")
+	d.refuses(cli.ExitServer, "500", "login", s.address(), "--device")
 	fail("/notifications/totals.json", discourse.Fault{HugeBody: 64 << 20})
-	d.refuses(exitUnreachable, "no answer that could be read", "watch", "--once")
+	d.refuses(cli.ExitUnreachable, "no answer that could be read", "watch", "--once")
 	fail("/latest.json", discourse.Fault{Cut: discourse.CutMiddle})
-	d.refuses(exitUnreachable, "", "call", "GET", "/latest.json")
+	d.refuses(cli.ExitUnreachable, "", "call", "GET", "/latest.json")
 	fail("/latest.json", discourse.Fault{RedirectTo: elsewhere.URL})
 	d.refuses(1, "the site points to", "call", "GET", "/latest.json")
 	fail("/latest.json", discourse.Fault{Delay: time.Minute})
-	d.refuses(exitUnreachable, "no answer", "call", "GET", "/latest.json", "--timeout", "500ms")
+	d.refuses(cli.ExitUnreachable, "no answer", "call", "GET", "/latest.json", "--timeout", "500ms")
 	d.hides(strings.TrimSpace(d.run(0, "key", s.address())))
 }
 
@@ -693,16 +697,16 @@ func TestKeyFromTheEnvironment(t *testing.T) {
 	t.Parallel()
 	s := newOwnSite(t)
 	app := s.App("ci", "session_info").Connect(s.alice)
-	d := newDesktop(t, keyEnv+"="+app.Key.Reveal(), siteEnv+"="+s.URL)
+	d := newDesktop(t, cli.KeyEnv+"="+app.Key.Reveal(), appkeys.SiteEnv+"="+s.URL)
 	if out := d.run(0, "call", "GET", "/session/current.json"); !strings.Contains(out, "alice") {
 		t.Errorf("call prints %s", out)
 	}
 	d.refuses(1, "no key for", "call", "GET", "https://other.example/x")
 	d.hides(app.Key.Reveal())
-	payload := newDesktop(t, keyEnv+"="+url.QueryEscape(strings.Repeat("QUJD", 90)+"=="), siteEnv+"="+s.URL)
-	payload.refuses(exitUsage, "this is a payload", "call", "GET", "/session/current.json")
-	nowhere := newDesktop(t, keyEnv+"="+app.Key.Reveal())
-	nowhere.refuses(exitUsage, "say which site", "call", "GET", "/session/current.json")
+	payload := newDesktop(t, cli.KeyEnv+"="+url.QueryEscape(strings.Repeat("QUJD", 90)+"=="), appkeys.SiteEnv+"="+s.URL)
+	payload.refuses(cli.ExitUsage, "this is a payload", "call", "GET", "/session/current.json")
+	nowhere := newDesktop(t, cli.KeyEnv+"="+app.Key.Reveal())
+	nowhere.refuses(cli.ExitUsage, "say which site", "call", "GET", "/session/current.json")
 }
 
 // TestKeysUnderAPassphrase needs it, and takes no other.
@@ -712,16 +716,16 @@ func TestKeysUnderAPassphrase(t *testing.T) {
 		t.Skip("where there is a keychain no passphrase is asked for")
 	}
 	s := newOwnSite(t)
-	d := newDesktop(t, passphraseEnv+"=correct horse battery", keystoreEnv+"=")
+	d := newDesktop(t, cli.PassphraseEnv+"=correct horse battery", appkeys.KeystoreEnv+"=")
 	d.login(s, client.FlowPaste, "--scopes", "session_info", "--expires", "24h")
-	d.env = append(d.env, passphraseEnv+"=wrong")
+	d.env = append(d.env, cli.PassphraseEnv+"=wrong")
 	d.refuses(1, "not the passphrase", "call", "GET", "/session/current.json")
 	d.env = d.env[:len(d.env)-1]
 	d.run(0, "call", "GET", "/session/current.json")
 	d.hides(strings.TrimSpace(d.run(0, "key", s.URL)))
-	none := newDesktop(t, keystoreEnv+"=")
+	none := newDesktop(t, appkeys.KeystoreEnv+"=")
 	none.refuses(1, "the keychain cannot keep a secret", "login", s.URL, "--paste", "--keystore", "keychain")
-	none.refuses(exitUsage, "set USERKEYS_PASSPHRASE, or keep keys readable by choice", "login", s.URL, "--paste")
+	none.refuses(cli.ExitUsage, "set USERKEYS_PASSPHRASE, or keep keys readable by choice", "login", s.URL, "--paste")
 	if n := s.alive(); n != 1 {
 		t.Errorf("%d keys work", n)
 	}

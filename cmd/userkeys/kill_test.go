@@ -35,7 +35,7 @@ type promise struct {
 	unsure bool
 }
 
-// F1, F2, GR15: kill -9 during grants and revocations. Nothing that was
+// TestKill9LosesNothingAcknowledged tests F1, F2, GR15: kill -9 during grants and revocations. Nothing that was
 // acknowledged is lost, there is no half-state, and the site is back within a second.
 func TestKill9LosesNothingAcknowledged(t *testing.T) {
 	rounds := killRounds(t)
@@ -176,7 +176,7 @@ func step(alice *testkit.Person, client int, p *promise, count *int) bool {
 	return true
 }
 
-// F18: asked to stop, the server ends with success and has written the last use.
+// TestStopWritesTheLastUse tests F18: a server that is asked to stop writes the last uses and exits with success.
 func TestStopWritesTheLastUse(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()

@@ -10,13 +10,15 @@ import (
 	"os"
 	"os/signal"
 
-	"github.com/spf13/cobra"
+	"userkeys/internal/appcmd"
+	"userkeys/internal/cli"
+	"userkeys/internal/sitecmd"
 
-	"userkeys"
+	"github.com/spf13/cobra"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), endSignals(os.Stdin)...)
+	ctx, stop := signal.NotifyContext(context.Background(), cli.EndSignals(os.Stdin)...)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
@@ -32,25 +34,12 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(errs, "userkeys: "+explain(err))
+	fmt.Fprintln(errs, "userkeys: "+cli.Explain(err))
 	var coded interface{ ExitCode() int }
 	if errors.As(err, &coded) {
 		return coded.ExitCode()
 	}
 	return 1
-}
-
-// explain is what a person at the terminal reads. The private cause is shown
-// too: whoever runs this command may see it.
-func explain(err error) string {
-	var e *userkeys.Error
-	if !errors.As(err, &e) || e.Public == "" {
-		return err.Error()
-	}
-	if e.Err != nil {
-		return e.Public + " (" + e.Err.Error() + ")"
-	}
-	return e.Public
 }
 
 func newRootCommand() *cobra.Command {
@@ -78,9 +67,9 @@ Use a site:  userkeys login https://site.example`,
 			root.AddCommand(c)
 		}
 	}
-	add("site", newServeCommand(), newDemoCommand(), newUserCommand(), newNotifyCommand(), newSettingsCommand(), newKeysCommand(), newAdminKeysCommand(), newDeliveriesCommand(officePushes), newMigrateCommand())
-	add("app", newLoginCommand(), newSitesCommand(), newCallCommand(), newKeyCommand(), newRenewCommand(), newLogoutCommand(), newWatchCommand(), newDashboardCommand(), newPostCommand(), newReceiveCommand(), newDoctorCommand())
+	add("site", sitecmd.Commands()...)
+	add("app", appcmd.Commands()...)
 	root.AddCommand(newVersionCommand())
-	understandAll(root)
+	cli.Understand(root)
 	return root
 }

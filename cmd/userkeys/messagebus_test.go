@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"userkeys/internal/sitecmd/sitedata"
 	"userkeys/internal/testkit"
 	"userkeys/notify"
 	"userkeys/site"
@@ -81,7 +82,7 @@ func TestMessageBusClientOfOurs(t *testing.T) {
 // tellAlice writes notifications into a site's data, as a process of its own does: with the number as their topic.
 func tellAlice(t *testing.T, data string) func(n int64) (began time.Time) {
 	t.Helper()
-	db, err := openSQLite(data)
+	db, err := sitedata.OpenSQLite(data)
 	if err != nil {
 		t.Fatal(err)
 	}

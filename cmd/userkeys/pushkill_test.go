@@ -122,8 +122,9 @@ type goingApp struct {
 	app  *testkit.App // nil: there is none that is known to live
 }
 
-// F38, SS23, T32: kill -9 while notifications are added and pushed, keys are given and revoked. Whatever was
-// acknowledged is pushed, perhaps more than once under the same id, and nothing for a key that was revoked.
+// TestKill9LosesNoPush tests F38, SS23, T32: kill -9 while notifications are added and pushed, keys are given and
+// revoked. Whatever was acknowledged is pushed, perhaps more than once under the same id, and nothing for a key that
+// was revoked.
 func TestKill9LosesNoPush(t *testing.T) {
 	rounds := killRounds(t)
 	for name, open := range map[string]func(*testing.T, *pushTrial){"SQLite": onSQLite, "Postgres": onPostgres} {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"userkeys/internal/appcmd/appkeys"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/internal/wiring"
@@ -45,7 +46,7 @@ func TestReadmeCommandsRun(t *testing.T) {
 		ran++
 		cmd := exec.CommandContext(t.Context(), "sh", "-eu", "-c", here.Replace(script))
 		cmd.Env = append(os.Environ(), "PASSWORD=a long enough one", "BROWSER=follow", browser, "NO_COLOR=1",
-			configDirEnv+"="+filepath.Join(dir, "keys"), keystoreEnv+"=plain")
+			appkeys.ConfigDirEnv+"="+filepath.Join(dir, "keys"), appkeys.KeystoreEnv+"=plain")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s\n%s", err, script, out)
 		}
@@ -100,7 +101,7 @@ func TestLoginTriesWhatItRecommends(t *testing.T) {
 			t.Parallel()
 			s, browser := siteBeforeAWebsite(t, tt.website, tt.options...)
 			cmd := exec.CommandContext(t.Context(), "userkeys", "login", s.URL, "--scopes", tt.scopes)
-			cmd.Env = append(os.Environ(), "BROWSER=follow", browser, configDirEnv+"="+t.TempDir(), keystoreEnv+"=plain")
+			cmd.Env = append(os.Environ(), "BROWSER=follow", browser, appkeys.ConfigDirEnv+"="+t.TempDir(), appkeys.KeystoreEnv+"=plain")
 			out, err := cmd.CombinedOutput()
 			if err != nil || !strings.Contains(string(out), tt.want) || tt.not != "" && strings.Contains(string(out), tt.not) {
 				t.Errorf("%v, want %q:\n%s", err, tt.want, out)

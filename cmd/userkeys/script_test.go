@@ -17,6 +17,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"userkeys"
+	"userkeys/internal/appcmd/appkeys"
+	"userkeys/internal/cli"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/nettest"
 )
@@ -54,8 +56,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ADDR", addr)
 			env.Setenv("URL", "http://"+addr)
 			env.Setenv("USERKEYS_DATA", env.WorkDir+"/data")
-			env.Setenv(configDirEnv, env.WorkDir+"/keys")
-			env.Setenv(keystoreEnv, "plain")
+			env.Setenv(appkeys.ConfigDirEnv, env.WorkDir+"/keys")
+			env.Setenv(appkeys.KeystoreEnv, "plain")
 			env.Setenv("CI", "")
 			env.Vars = append(env.Vars, testkit.NoKeychain)
 			env.Values["board"] = &board{}
@@ -138,7 +140,7 @@ func scriptApproving(ts *testscript.TestScript, neg bool, args []string) {
 	path, err := exec.LookPath(args[1])
 	ts.Check(err)
 	cmd := exec.CommandContext(ts.Value("test").(testing.TB).Context(), path, args[2:]...)
-	cmd.Env = []string{configDirEnv + "=" + ts.Getenv(configDirEnv), keystoreEnv + "=" + ts.Getenv(keystoreEnv), passphraseEnv + "=" + ts.Getenv(passphraseEnv), "PATH=" + ts.Getenv("PATH"), testkit.NoKeychain}
+	cmd.Env = []string{appkeys.ConfigDirEnv + "=" + ts.Getenv(appkeys.ConfigDirEnv), appkeys.KeystoreEnv + "=" + ts.Getenv(appkeys.KeystoreEnv), cli.PassphraseEnv + "=" + ts.Getenv(cli.PassphraseEnv), "PATH=" + ts.Getenv("PATH"), testkit.NoKeychain}
 	in, err := cmd.StdinPipe()
 	ts.Check(err)
 	approve := func(address, code string) {

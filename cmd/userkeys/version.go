@@ -28,7 +28,8 @@ func versionText() string {
 	if !ok {
 		info = &debug.BuildInfo{}
 	}
-	return fmt.Sprintf("userkeys %s, %s %s/%s\nrevocation bound: 1s\n", buildDescription(version, info), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return fmt.Sprintf("userkeys %s, %s %s/%s\nrevocation bound: 1s\n", buildDescription(version, info),
+		runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // buildDescription is the version, named or else of the module, and the commit that it was built from.

@@ -15,6 +15,7 @@ import (
 
 	"userkeys"
 	"userkeys/client"
+	"userkeys/internal/cli/clitest"
 	"userkeys/internal/keystore"
 )
 
@@ -54,7 +55,7 @@ func TestWatchingFiftySitesIsSmall(t *testing.T) {
 	d := newDesktop(t)
 	store := keystore.Open(keystore.Config{Dir: d.dir + "/keys", Keeping: keystore.Plain})
 	for i := range sites {
-		c := &client.Credential{Site: fmt.Sprintf("%s/s%d", server.URL, i), Username: "alice", Key: appTestKey, Scopes: userkeys.Scopes{"notifications"}}
+		c := &client.Credential{Site: fmt.Sprintf("%s/s%d", server.URL, i), Username: "alice", Key: clitest.Key, Scopes: userkeys.Scopes{"notifications"}}
 		if _, err := store.Add(c); err != nil {
 			t.Fatal(err)
 		}

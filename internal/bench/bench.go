@@ -1,10 +1,9 @@
-// Package bench compares servers on one noisy machine.
+// Package bench compares servers on a machine whose speed varies.
 //
-// Long runs of one server after the other differ by tens of percent though
-// nothing changed. Here all servers of a comparison take turns in short slices, in the order A
-// B C ... C B A, so that a slow second hits all of them; each is charged the CPU time of its own
-// processes; and what is reported is a ratio to the first, the median over several blocks. Go there
-// to learn whether a change made requests dearer; `make bench` runs it.
+// Long runs of one server after the other differ by tens of percent though nothing has changed. So all servers of a
+// comparison take turns in short slices, in the order A B C ... C B A, and a slow second hits all of them. Each is
+// charged the CPU time of its own processes, and the result is a ratio to the first: the median over several blocks.
+// `make bench` runs the comparisons.
 package bench
 
 import (
@@ -16,23 +15,23 @@ import (
 	"time"
 )
 
-// A Target is a server under comparison.
+// A Target is a server that is compared with others.
 type Target struct {
 	Name string
 	Addr string // host:port
 	// Request appends a whole HTTP/1.1 request to buf; random requests draw from rng.
 	Request func(buf []byte, rng *rand.Rand) []byte
-	Status  int // that every answer must have: a fast wrong answer is no result
+	Status  int // that every answer must have
 	// CPU reads the CPU time that the server has used so far; see [ProcessCPU].
 	CPU func() (time.Duration, error)
 }
 
-// Options are how a comparison is run. Zero values mean the defaults.
+// Options say how a comparison is run. Zero values mean the defaults.
 type Options struct {
-	Blocks int           // ratios that the median is taken of; 9
-	Passes int           // turns of each target in a block; 8
-	Slice  time.Duration // length of a turn; 150 ms
-	Conns  int           // connections, each with one request under way; 16
+	Blocks int           // how many ratios the median is taken of; default 9
+	Passes int           // turns of each target in a block; default 8
+	Slice  time.Duration // length of a turn; default 150 ms
+	Conns  int           // connections, each with one request at a time; default 16
 	Now    func() time.Time
 }
 
@@ -54,7 +53,7 @@ func (o *Options) defaults() {
 	}
 }
 
-// Spread is what the blocks gave.
+// A Spread is the least, the median and the greatest value of the blocks.
 type Spread struct{ Min, Median, Max float64 }
 
 // String writes min/median/max.
@@ -81,18 +80,18 @@ func Compare(ctx context.Context, targets []Target, o Options) (Report, error) {
 		return Report{}, errors.New("bench: a comparison needs two targets")
 	}
 	o.defaults()
-	lanes := make([]*lane, len(targets))
+	drivers := make([]*driver, len(targets))
 	for i, t := range targets {
-		lanes[i] = newLane(t, o)
-		defer lanes[i].close()
+		drivers[i] = newDriver(t, o)
+		defer drivers[i].close()
 	}
 	// One turn each that does not count: connections, caches, the first garbage.
-	if err := pass(ctx, lanes); err != nil {
+	if err := pass(ctx, drivers); err != nil {
 		return Report{}, err
 	}
-	order := slices.Clone(lanes)
-	for _, l := range lanes {
-		l.turn = sample{}
+	order := slices.Clone(drivers)
+	for _, d := range drivers {
+		d.turn = sample{}
 	}
 	for range o.Blocks {
 		for range o.Passes {
@@ -101,22 +100,22 @@ func Compare(ctx context.Context, targets []Target, o Options) (Report, error) {
 			}
 			slices.Reverse(order) // the next pass goes back: C B A
 		}
-		for _, l := range lanes {
-			l.blocks = append(l.blocks, l.turn)
-			l.turn = sample{}
+		for _, d := range drivers {
+			d.blocks = append(d.blocks, d.turn)
+			d.turn = sample{}
 		}
 	}
-	return sum(lanes), nil
+	return sum(drivers), nil
 }
 
-// pass gives every lane one turn.
-func pass(ctx context.Context, lanes []*lane) error {
-	for _, l := range lanes {
+// pass gives every driver one turn.
+func pass(ctx context.Context, drivers []*driver) error {
+	for _, d := range drivers {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := l.slice(ctx); err != nil {
-			return fmt.Errorf("bench: %s: %w", l.target.Name, err)
+		if err := d.slice(ctx); err != nil {
+			return fmt.Errorf("bench: %s: %w", d.target.Name, err)
 		}
 	}
 	return nil
@@ -132,13 +131,13 @@ type sample struct {
 func (s sample) perRequest() float64 { return float64(s.cpu) / float64(max(s.requests, 1)) }
 func (s sample) rate() float64       { return float64(s.requests) / max(s.wall.Seconds(), 1e-9) }
 
-func sum(lanes []*lane) Report {
-	base := lanes[0]
+func sum(drivers []*driver) Report {
+	base := drivers[0]
 	var r Report
-	for _, l := range lanes {
-		res := Result{Name: l.target.Name, Bad: l.bad, FirstBad: l.firstBad}
+	for _, d := range drivers {
+		res := Result{Name: d.target.Name, Bad: d.bad, FirstBad: d.firstBad}
 		var cpu, rate, per []float64
-		for i, b := range l.blocks {
+		for i, b := range d.blocks {
 			res.Requests += b.requests
 			per = append(per, b.perRequest())
 			cpu = append(cpu, b.perRequest()/base.blocks[i].perRequest())

@@ -12,18 +12,17 @@ import (
 	"time"
 )
 
-// A Process is a server in a process of its own: this program started again
-// with another environment. It ends when its standard input does, so that none outlives us.
+// A Process is a server in a process of its own: this program, started again with another environment. It ends
+// when its standard input does, so that it does not outlive this process.
 type Process struct {
-	Addr  string // where it listens, as it said itself
+	Addr  string // where it listens
 	env   []string
 	cmd   *exec.Cmd
 	stdin io.Closer
 }
 
-// Start runs this program again with env added, on the given core, and waits
-// until it prints the address that it listens on. A core below 0, or a machine without
-// that core, leaves the choice to the system.
+// Start runs this program again with env added to its environment, on the given core, and waits until it prints
+// the address that it listens on. With a core below 0, or on a machine without that core, the system chooses.
 func Start(ctx context.Context, core int, env ...string) (*Process, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -52,21 +51,20 @@ func Start(ctx context.Context, core int, env ...string) (*Process, error) {
 	return p, nil
 }
 
-// CPU is the CPU time that the process has used.
+// CPU returns the CPU time that the process has used.
 func (p *Process) CPU() (time.Duration, error) { return ProcessCPU(p.cmd.Process.Pid) }
 
-// Stop ends the process and waits for it. It returns an error if the process
-// did not end well: if it crashed before, or was killed.
+// Stop ends the process and waits for it. It returns an error if the process had crashed or was killed.
 func (p *Process) Stop() error {
-	_ = p.stdin.Close() // an error means that the process is gone, which Wait tells
+	_ = p.stdin.Close() // on an error the process has ended, and Wait says why
 	if err := p.cmd.Wait(); err != nil {
 		return fmt.Errorf("bench: the server %v ended badly: %w", p.env, err)
 	}
 	return nil
 }
 
-// Serve is the other side of [Start]: it prints addr and returns when the one
-// who started us is gone or wants us to end.
+// Serve is what the process that [Start] runs calls: it prints addr and returns when the process that started it
+// has ended or calls [Process.Stop].
 func Serve(addr string) error {
 	if _, err := fmt.Println(addr); err != nil {
 		return err

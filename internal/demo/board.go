@@ -18,10 +18,10 @@ type post struct {
 	CreatedAt  time.Time `json:"created_at"`
 }
 
-// maxPosts bounds what the board remembers.
+// maxPosts bounds what the board stores.
 const maxPosts = 500
 
-// board is the site's memory.
+// A board stores the site's notices in memory.
 type board struct {
 	mu     sync.Mutex
 	nextID int
@@ -53,7 +53,7 @@ func (b *board) post(user, raw string, at time.Time) post {
 	return p
 }
 
-// latest is the newest n posts, newest first.
+// latest returns the newest n notices, newest first.
 func (b *board) latest(n int) []post {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -62,7 +62,7 @@ func (b *board) latest(n int) []post {
 	return out[:min(n, len(out))]
 }
 
-// titleOf is the beginning of a notice.
+// titleOf returns the beginning of a notice.
 func titleOf(raw string) string {
 	title := []rune(raw)
 	return string(title[:min(len(title), 60)])

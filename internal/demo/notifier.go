@@ -15,13 +15,13 @@ import (
 
 // NotifierConfig says where the sample app and its site are.
 type NotifierConfig struct {
-	SiteURL string       // the site that it asks for keys
-	URL     string       // its own address: http://127.0.0.1:PORT
-	HTTP    *http.Client // for its calls; nil: a client of its own
+	SiteURL string       // the site that the app asks for keys
+	URL     string       // the app's own address: http://127.0.0.1:PORT
+	HTTP    *http.Client // for requests to the site; nil: a client that does not wait for rate limits
 	KeyBits int          // of its key pairs; 0: the usual size
 }
 
-// notifierScopes are the least that the app can do with.
+// notifierScopes are as few as the app needs.
 var notifierScopes = userkeys.Scopes{"notifications", "session_info"}
 
 const (
@@ -54,7 +54,7 @@ func NewNotifier(cfg NotifierConfig) http.Handler {
 	mux.HandleFunc("POST /mark-read", n.withKey(n.markRead))
 	mux.HandleFunc("POST /try", n.withKey(n.tryToPost))
 	mux.HandleFunc("POST /disconnect", n.withKey(n.disconnect))
-	// Forms of other sites must not act for this one's visitors.
+	// Forms of other sites must not act for the visitors of this one.
 	return n.onlyOwnHost(http.NewCrossOriginProtection().Handler(mux))
 }
 
@@ -83,14 +83,14 @@ type notifier struct {
 	order  []string // oldest first
 }
 
-// A visit is what the app remembers of one browser. It is replaced, never
-// changed, so that it can be read without a lock.
+// A visit is what the app knows about one browser. It is replaced and never changed, so that it can be read
+// without a lock.
 type visit struct {
 	pending *client.Authorization // a request that is not approved yet: key pair and nonce
 	cred    *client.Credential    // the key; nil before the user has approved
-	tried   *client.APIError      // what the site said to the write that it must refuse
-	secret  userkeys.PushSecret   // what the site signs pushes with; zero: it does not push
-	news    *pushedNews           // the last that was pushed
+	tried   *client.APIError      // the site's refusal of the write
+	secret  userkeys.PushSecret   // of the key's pushes; zero: the site does not push
+	news    *pushedNews           // the last push
 	notice  string
 }
 
@@ -115,7 +115,7 @@ func (n *notifier) visit(r *http.Request) (string, *visit) {
 	return c.Value, n.visits[c.Value]
 }
 
-// remember replaces a visit; nil forgets it. The oldest browsers make room.
+// remember replaces a visit; nil forgets it. If there are too many the oldest is forgotten.
 func (n *notifier) remember(id string, v *visit) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -183,7 +183,7 @@ func (n *notifier) callback(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	n.remember(id, connected)
-	http.Redirect(w, r, "/", http.StatusSeeOther) // the payload leaves the address bar
+	http.Redirect(w, r, "/", http.StatusSeeOther) // so that the payload is not in the address bar
 }
 
 // withKey returns a handler that calls h for visits that have a key, and remembers the visit that h returns.

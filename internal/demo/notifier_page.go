@@ -8,7 +8,7 @@ import (
 	"userkeys/client"
 )
 
-// A notifierPage is what the app's one page shows.
+// A notifierPage is the content of the app's page.
 type notifierPage struct {
 	Site    string
 	Notice  string
@@ -48,7 +48,7 @@ func (n *notifier) home(w http.ResponseWriter, r *http.Request) {
 	n.render(w, http.StatusOK, page)
 }
 
-// fill calls the site's API with the key.
+// fill requests the numbers and the newest notifications from the site's API.
 func (n *notifier) fill(ctx context.Context, page *notifierPage, v *visit) error {
 	page.Username, page.Tried = v.cred.Username, v.tried
 	page.KeyStart = MaskKey(v.cred.Key)

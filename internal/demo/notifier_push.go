@@ -9,17 +9,17 @@ import (
 	"userkeys/client"
 )
 
-// pushPath is where the site pushes to.
+// pushPath is the path of the push URL.
 const pushPath = "/push"
 
-// pushedNews is what the site pushed last, and when it came.
+// pushedNews is the last push, and when it came.
 type pushedNews struct {
 	From, Title, Excerpt, Link string
 	At                         time.Time
 }
 
-// push takes what the site pushes. It counts for the visits whose own secret has
-// signed it, and for nobody else: anybody can find this address.
+// push receives pushes. A push counts for the visits whose own secret has signed it, because anybody can send
+// requests to this address.
 func (n *notifier) push(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPush))
 	if err != nil {
@@ -42,7 +42,7 @@ func (n *notifier) push(w http.ResponseWriter, r *http.Request) {
 
 const maxPush = 256 << 10
 
-// pushVisits are the visits that get pushes, by their cookies' values.
+// pushVisits returns the visits that get pushes, by the values of their cookies.
 func (n *notifier) pushVisits() map[string]visit {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -55,7 +55,7 @@ func (n *notifier) pushVisits() map[string]visit {
 	return out
 }
 
-// show gives a visit what was pushed to it.
+// show adds a push to a visit.
 func (n *notifier) show(id string, v visit, p client.Push) {
 	if len(p.Notifications) == 0 {
 		return
@@ -68,8 +68,7 @@ func (n *notifier) show(id string, v visit, p client.Push) {
 	n.remember(id, &v)
 }
 
-// pushed is a page within the page: it asks for itself again and again, and the
-// site for nothing. What was pushed is here already.
+// pushed is a page within the page, which reloads itself every second. It makes no request to the site.
 func (n *notifier) pushed(w http.ResponseWriter, r *http.Request) {
 	page := struct {
 		On   bool

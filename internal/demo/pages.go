@@ -11,8 +11,8 @@ var files embed.FS
 
 var pages = template.Must(template.ParseFS(files, "pages/*.html"))
 
-// setPageHeaders are the headers of a page that runs no scripts. formAction
-// says where its forms, and what they redirect to, may lead.
+// setPageHeaders sets the headers of a page that runs no scripts. formAction says where its forms, and their
+// redirects, may lead.
 func setPageHeaders(h http.Header, formAction string) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")

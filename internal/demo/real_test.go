@@ -41,8 +41,8 @@ func startPushingSite(t *testing.T, tamper func(http.Handler) http.Handler, push
 	}
 	t.Cleanup(func() { _ = push.Close() })
 	pushURLs = append(pushURLs, "http://"+push.Addr().String()+"/push")
-	var tell func(context.Context, demo.News) error
-	upstream := httptest.NewServer(demo.NewSite(demo.SiteConfig{Readers: []string{"alice", "root"}, Tell: func(ctx context.Context, n demo.News) error { return tell(ctx, n) }}))
+	var notify func(context.Context, demo.News) error
+	upstream := httptest.NewServer(demo.NewSite(demo.SiteConfig{Readers: []string{"alice", "root"}, Notify: func(ctx context.Context, n demo.News) error { return notify(ctx, n) }}))
 	t.Cleanup(upstream.Close)
 	db, err := sql.Open("sqlite", store.SQLiteDSN(filepath.Join(t.TempDir(), "userkeys.db")))
 	if err != nil {
@@ -75,11 +75,11 @@ func startPushingSite(t *testing.T, tamper func(http.Handler) http.Handler, push
 	if err != nil {
 		t.Fatal(err)
 	}
-	tell = demo.NewTeller(front.URL, key.Reveal(), "root")
+	notify = demo.NewNotify(front.URL, key.Reveal(), "root")
 	handler = s.Handler()
 	honest := httptest.NewServer(handler)
 	defer honest.Close()
-	if err := demo.Greet(t.Context(), demo.NewTeller(honest.URL, key.Reveal(), "root"), "alice"); err != nil {
+	if err := demo.Greet(t.Context(), demo.NewNotify(honest.URL, key.Reveal(), "root"), "alice"); err != nil {
 		t.Fatal(err)
 	}
 	if tamper != nil {

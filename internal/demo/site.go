@@ -13,25 +13,25 @@ import (
 	"userkeys/client"
 )
 
-// usernameHeader is how the proxy before the site says who calls. The site
-// believes it because only the proxy can reach the site.
+// usernameHeader is the header in which the proxy before the site says who sends a request. The site trusts it
+// because only the proxy can reach the site.
 const usernameHeader = "X-Userkeys-Username"
 
-// maxBody bounds what either sample program reads.
+// maxBody bounds the body of a request.
 const maxBody = 64 << 10
 
-// SiteConfig says what the sample site shows.
+// SiteConfig says what the sample website shows, and whom it notifies.
 type SiteConfig struct {
-	NotifierURL string // where the sample app is; empty shows no link
-	// Readers are the users who are told of new notices by Tell, see [NewTeller]; nil: nobody is told.
+	NotifierURL string // the address of the sample app; empty: the page has no link to it
+	// Readers are the users who are notified of new notices, by Notify; see [NewNotify]. Notify may be nil.
 	Readers []string
-	Tell    func(context.Context, News) error
+	Notify  func(context.Context, News) error
 	Now     func() time.Time // nil: the system's clock
 }
 
-// NewSite makes The Noticeboard: a website as one would be without userkeys.
-// It has a page and a JSON API, keeps its notices in memory, and knows its callers by one header that the
-// proxy sets. What users are told of is kept by userkeys, which also answers apps that ask for it.
+// NewSite returns The Noticeboard: a website as it would be without userkeys. It has a page and a JSON API, keeps
+// its notices in memory, and knows who sends a request by one header that the proxy sets. The users' notifications
+// are kept by userkeys, which also answers apps that ask for them.
 func NewSite(cfg SiteConfig) http.Handler {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -59,10 +59,10 @@ type noticeboard struct {
 	board *board
 }
 
-// An apiHandler answers for one user; what it returns becomes JSON.
+// An apiHandler answers a request of one user; its result is written as JSON.
 type apiHandler func(r *http.Request, user string) (any, error)
 
-// api refuses callers without a name, and writes answers and refusals.
+// api refuses requests without a user, and writes results and errors as JSON.
 func api(h apiHandler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
@@ -83,7 +83,7 @@ func api(h apiHandler) http.Handler {
 			_, _ = w.Write(e.JSON())
 			return
 		}
-		_ = json.NewEncoder(w).Encode(answer) // a caller that left needs no answer
+		_ = json.NewEncoder(w).Encode(answer) // an error means that the client has gone
 	})
 }
 
@@ -91,19 +91,19 @@ func (s *noticeboard) current(_ *http.Request, user string) (any, error) {
 	return map[string]any{"current_user": map[string]any{"username": user, "avatar_template": ""}}, nil
 }
 
-// maxList is the most that one answer lists.
+// maxList is how many notices are listed at most.
 const maxList = 60
 
 func (s *noticeboard) posts(*http.Request, string) (any, error) {
 	return map[string]any{"latest_posts": s.board.latest(maxList)}, nil
 }
 
-// maxRaw bounds a post, in characters.
+// maxRaw bounds a notice, in characters.
 const maxRaw = 5000
 
 func (s *noticeboard) create(r *http.Request, user string) (any, error) { return s.post(r, user) }
 
-// post adds the notice in the form of r, and tells the readers.
+// post adds the notice in the form of r, and notifies the readers.
 func (s *noticeboard) post(r *http.Request, user string) (post, error) {
 	if err := r.ParseForm(); err != nil {
 		return post{}, userkeys.Errorf(userkeys.InvalidParameters, "the body is no form of at most %d bytes", maxBody)
@@ -115,16 +115,16 @@ func (s *noticeboard) post(r *http.Request, user string) (post, error) {
 	}
 	p := s.board.post(user, raw, s.cfg.Now())
 	readers := slices.DeleteFunc(slices.Clone(s.cfg.Readers), func(name string) bool { return name == user })
-	if s.cfg.Tell == nil || len(readers) == 0 {
+	if s.cfg.Notify == nil || len(readers) == 0 {
 		return p, nil
 	}
-	return p, s.cfg.Tell(r.Context(), News{
+	return p, s.cfg.Notify(r.Context(), News{
 		Usernames: readers, Type: "replied", From: user, Title: titleOf(raw),
 		Excerpt: raw, Link: "/",
 	})
 }
 
-// leave is the page's form: a notice by bob, so that there is somebody to be told by.
+// leave handles the page's form: it adds a notice by bob, so that there is somebody who can notify the user.
 func (s *noticeboard) leave(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	if _, err := s.post(r, "bob"); err != nil {
@@ -134,7 +134,7 @@ func (s *noticeboard) leave(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-// front is the one page: the board as strangers read it.
+// front shows the page of the site.
 func (s *noticeboard) front(w http.ResponseWriter, _ *http.Request) {
 	setPageHeaders(w.Header(), "'self'")
 	_ = pages.ExecuteTemplate(w, "site.html", struct {

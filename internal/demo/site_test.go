@@ -64,7 +64,7 @@ func TestSiteRefusesStrangers(t *testing.T) {
 func TestSitePostReachesOthers(t *testing.T) {
 	t.Parallel()
 	var told []demo.News
-	h := demo.NewSite(demo.SiteConfig{Readers: []string{"alice", "bob"}, Tell: func(_ context.Context, n demo.News) error {
+	h := demo.NewSite(demo.SiteConfig{Readers: []string{"alice", "bob"}, Notify: func(_ context.Context, n demo.News) error {
 		told = append(told, n)
 		return nil
 	}})

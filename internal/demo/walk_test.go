@@ -64,7 +64,7 @@ func unwrap(text string) string {
 	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == '\n' || r == '<' || r == '>' }), "")
 }
 
-// showsKey tells whether a 32-digit text that passes a key's checksum is in text.
+// showsKey reports whether a 32-digit text that passes a key's checksum is in text.
 func showsKey(text string) bool {
 	for _, word := range regexp.MustCompile(`[0-9a-f]{32}`).FindAllString(text, -1) {
 		if _, err := userkeys.ParseKey(word); err == nil {

@@ -15,16 +15,16 @@ import (
 
 // ask looks whether the site would put a request to a person, and bothers nobody.
 func (e *examination) ask(ctx context.Context, scopes userkeys.Scopes, change func(*client.Request)) error {
-	if e.p.KeyPair == nil {
+	if e.cfg.KeyPair == nil {
 		pair, err := client.NewKeyPair(examinationBits)
 		if err != nil {
 			return err
 		}
-		e.p.KeyPair = pair
+		e.cfg.KeyPair = pair
 	}
 	r := client.Request{
 		Site: e.site, ApplicationName: "userkeys doctor", ClientID: client.RandomID(), Scopes: scopes,
-		KeyPair: e.p.KeyPair,
+		KeyPair: e.cfg.KeyPair,
 	}
 	if change != nil {
 		change(&r)
@@ -47,17 +47,17 @@ func isRefusal(err error) bool {
 func (e *examination) unasked(c Check, err error) {
 	var api *client.APIError
 	if errors.As(err, &api) {
-		says, advice := e.refusedUs(api)
-		e.find(c, Warning, advice, "cannot be asked now: %s", says)
+		says, advice := refusedUs(api)
+		e.find(c, Warning, "cannot be asked now: %s", says).advise(advice)
 		return
 	}
 	switch {
 	case e.over() != nil:
-		e.find(c, Skipped, "", noTimeLeft)
+		e.find(c, Skipped, noTimeLeft)
 	case errors.Is(err, context.DeadlineExceeded):
-		e.find(c, Warning, "run this again", "cannot be asked now: there was no answer within %v", e.p.Patience)
+		e.find(c, Warning, "cannot be asked now: there was no answer within %v", e.cfg.Patience).advise("run this again")
 	default:
-		e.find(c, Warning, "run this again", "cannot be asked now: %s", client.Explain(err))
+		e.find(c, Warning, "cannot be asked now: %s", client.Explain(err)).advise("run this again")
 	}
 }
 
@@ -68,104 +68,6 @@ const (
 	noTimeLeft   = "there was no time left to look at this"
 	scopeSetting = "allow_user_api_key_scopes"
 )
-
-// lookAtScopes asks for all scopes at once, and one by one where the site does not say which it refuses.
-func (e *examination) lookAtScopes(ctx context.Context) {
-	if e.closed {
-		e.find(CheckScope, Skipped, "", gaveNoKeys)
-		return
-	}
-	err := e.ask(ctx, e.p.Scopes, nil)
-	switch {
-	case errors.Is(err, userkeys.UserNotAllowed):
-		e.trustErr = err
-		e.allowAll()
-	case err == nil:
-		e.allowAll()
-	case !isRefusal(err):
-		e.unsure = true
-		e.unasked(CheckScope, err)
-	case errors.Is(err, userkeys.KeysNotAllowed):
-		e.closed = true
-		e.find(CheckScope, Problem, "an administrator can set allow_user_api_keys to true",
-			"%s", userkeys.AsError(err).Public)
-	case e.userkeysSite() && errors.Is(err, userkeys.ScopeNotAllowed):
-		e.scopesAsDescribed()
-	default:
-		e.scopesOneByOne(ctx, err)
-	}
-}
-
-func (e *examination) allowAll() {
-	e.allowed = e.p.Scopes
-	for _, name := range e.p.Scopes {
-		e.find(CheckScope, OK, "", "%s: allowed", name)
-	}
-}
-
-func (e *examination) scopesAsDescribed() {
-	var names userkeys.Scopes
-	for _, s := range e.support.Description.Scopes {
-		names = append(names, s.Name)
-	}
-	for _, name := range e.p.Scopes {
-		if names.Has(name) {
-			e.scopeAllowed(name)
-			continue
-		}
-		e.find(CheckScope, Problem, addScope(name), "%s: not allowed; the site allows %s", name, names)
-	}
-}
-
-func (e *examination) scopeAllowed(name string) {
-	e.allowed = append(e.allowed, name)
-	e.find(CheckScope, OK, "", "%s: allowed", name)
-}
-
-func addScope(name string) string {
-	return "ask without it, or have an administrator add it to the setting " + scopeSetting + ": " + name
-}
-
-// scopesOneByOne finds out which scope it is that a site refuses without a reason; refusal is its no to all of them.
-func (e *examination) scopesOneByOne(ctx context.Context, refusal error) {
-	var refused userkeys.Scopes
-	for i, name := range e.p.Scopes {
-		if i == maxScopesOneByOne {
-			e.find(CheckScope, Skipped, "ask for fewer", "%s: not asked; only %d are tried one by one", e.p.Scopes[i:],
-				maxScopesOneByOne)
-			break
-		}
-		err := refusal
-		if len(e.p.Scopes) > 1 {
-			err = e.ask(ctx, userkeys.Scopes{name}, nil)
-		}
-		switch {
-		case err == nil:
-			e.scopeAllowed(name)
-		case isRefusal(err):
-			refused = append(refused, name)
-		default:
-			e.unsure = true
-			e.unasked(CheckScope, err)
-			return
-		}
-	}
-	if len(refused) == 0 {
-		if len(e.allowed) > 0 {
-			e.find(CheckScope, Warning, "ask for fewer scopes", "each scope is allowed alone, but not all of them together")
-		}
-		return
-	}
-	if len(e.allowed) == 0 && (e.p.Scopes.Has(userkeys.ScopeRead) ||
-		e.ask(ctx, userkeys.Scopes{userkeys.ScopeRead}, nil) != nil) {
-		e.find(CheckScope, Problem, "have an administrator look at "+scopeSetting+" and, of older sites, allow_user_api_keys",
-			"%s: refused without a reason; nothing else is allowed either, so it may be the whole feature that is off", refused)
-		return
-	}
-	for _, name := range refused {
-		e.find(CheckScope, Problem, addScope(name), "%s: not allowed", name)
-	}
-}
 
 // unaskable is why nothing about a request can be asked; empty if it can.
 func (e *examination) unaskable() string {
@@ -180,17 +82,17 @@ func (e *examination) unaskable() string {
 	return ""
 }
 
-// tellsRedirects tells whether the site looks at auth_redirect before it asks the person.
+// tellsRedirects reports whether the site looks at auth_redirect before it asks the person.
 func (e *examination) tellsRedirects() bool { return e.userkeysSite() || e.support.DeviceCode }
 
 const redirectSetting = "allowed_user_api_auth_redirects"
 
 // lookAtRedirect asks about the address of the app.
 func (e *examination) lookAtRedirect(ctx context.Context) {
-	to, err := userkeys.ParseRedirect(e.p.Redirect)
+	to, err := userkeys.ParseRedirect(e.cfg.Redirect)
 	if err != nil {
-		e.find(CheckRedirect, Problem, "give an address such as https://app.example/done or myapp://done",
-			"%s", userkeys.AsError(err).Public)
+		e.find(CheckRedirect, Problem, "%s", userkeys.AsError(err).Public).
+			advise("give an address such as https://app.example/done or myapp://done")
 		return
 	}
 	line := to.String()
@@ -202,62 +104,62 @@ func (e *examination) lookAtRedirect(ctx context.Context) {
 		advice += " (or set allow_user_api_key_loopback_redirects to true, for any port)"
 	}
 	if !e.userkeysSite() && to.Host() == "" {
-		e.find(CheckRedirect, Problem, "write it with two slashes and a host, such as myapp://done",
-			"a Discourse sends no answer to an address without a host: %s", to)
+		e.find(CheckRedirect, Problem, "a Discourse sends no answer to an address without a host: %s", to).
+			advise("write it with two slashes and a host, such as myapp://done")
 		return
 	}
 	if why := e.unaskable(); why != "" {
-		e.find(CheckRedirect, Skipped, advice, "%s", why)
+		e.find(CheckRedirect, Skipped, "%s", why).advise(advice)
 		return
 	}
 	if !e.tellsRedirects() {
-		e.find(CheckRedirect, Skipped, "if the answer does not come back, "+advice,
-			"a Discourse of this age looks at the address only when the person approves")
+		e.find(CheckRedirect, Skipped, "a Discourse of this age looks at the address only when the person approves").
+			advise("if the answer does not come back, " + advice)
 		return
 	}
-	err = e.ask(ctx, e.allowed, func(r *client.Request) { r.AuthRedirect = e.p.Redirect })
+	err = e.ask(ctx, e.allowed, func(r *client.Request) { r.AuthRedirect = e.cfg.Redirect })
 	switch {
 	case err == nil:
-		e.find(CheckRedirect, OK, "", "answers may be sent to %s", to)
+		e.find(CheckRedirect, OK, "answers may be sent to %s", to)
 	case isRefusal(err):
-		e.find(CheckRedirect, Problem, advice, "the site does not send answers to %s", to)
+		e.find(CheckRedirect, Problem, "the site does not send answers to %s", to).advise(advice)
 	default:
 		e.unasked(CheckRedirect, err)
 	}
 }
 
-// lookAtLoopback tells whether a program on the person's machine can have the answer sent to it.
+// lookAtLoopback reports whether a program on the person's machine can have the answer sent to it.
 func (e *examination) lookAtLoopback(ctx context.Context) {
 	why, instead := e.unaskable(), "login lets the person copy the answer (--paste)"
 	if e.support.DeviceCode {
 		instead = "login by a code on any device works (the device flow)"
 	}
+	const works = "a browser on this machine can bring the answer back to a program on it"
+	says := "the site does not send answers to programs on the person's machine; " + instead
 	switch {
 	case why != "":
-		e.find(CheckLoopback, Skipped, "", "%s", why)
+		e.find(CheckLoopback, Skipped, "%s", why)
 		return
 	case e.userkeysSite() && e.support.Description.Redirects.Loopback:
-		e.find(CheckLoopback, OK, "", "a browser on this machine can bring the answer back to a program on it")
+		e.find(CheckLoopback, OK, works)
 		return
 	case e.userkeysSite():
-		e.find(CheckLoopback, Warning, "an administrator can set allow_user_api_key_loopback_redirects to true",
-			"the site does not send answers to programs on the person's machine; %s", instead)
+		e.find(CheckLoopback, Warning, "%s", says).
+			advise("an administrator can set allow_user_api_key_loopback_redirects to true")
 		return
 	case !e.tellsRedirects():
-		e.find(CheckLoopback, Skipped, "", "a Discourse of this age looks at it only when the person approves; %s", instead)
+		e.find(CheckLoopback, Skipped, "a Discourse of this age looks at it only when the person approves; %s", instead)
 		return
 	}
-	err := e.ask(ctx, e.allowed, func(r *client.Request) {
-		r.AuthRedirect = "http://127.0.0.1:49152/answer/" +
-			client.RandomID()
-	})
+	address := "http://127.0.0.1:49152/answer/" + client.RandomID()
+	err := e.ask(ctx, e.allowed, func(r *client.Request) { r.AuthRedirect = address })
 	switch {
 	case err == nil:
-		e.find(CheckLoopback, OK, "", "a browser on this machine can bring the answer back to a program on it")
+		e.find(CheckLoopback, OK, works)
 	case isRefusal(err):
-		e.find(CheckLoopback, Warning, "nothing needs to change: Discourse compares the port, so that no line of "+
-			redirectSetting+" allows every program",
-			"the site does not send answers to programs on the person's machine; %s", instead)
+		e.find(CheckLoopback, Warning, "%s", says).
+			advise("nothing needs to change: Discourse compares the port, so that no line of " + redirectSetting +
+				" allows every program")
 	default:
 		e.unasked(CheckLoopback, err)
 	}
@@ -266,56 +168,58 @@ func (e *examination) lookAtLoopback(ctx context.Context) {
 // lookAtPush says what can be known of a push URL before a key is given.
 func (e *examination) lookAtPush(context.Context) {
 	const setting = "allowed_user_api_push_urls"
-	u, err := url.Parse(e.p.PushURL)
+	u, err := url.Parse(e.cfg.PushURL)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
-		e.find(CheckPush, Problem, "give an address such as https://push.example/hook",
-			"%s is no http or https address", e.p.PushURL)
-	case !e.p.Scopes.Has(userkeys.ScopePush) && !e.p.Scopes.Has(userkeys.ScopeNotifications):
-		e.find(CheckPush, Problem, "ask for the scope notifications or push too",
-			"nothing is pushed to a key without one of the scopes notifications and push")
+		e.find(CheckPush, Problem, "%s is no http or https address", e.cfg.PushURL).
+			advise("give an address such as https://push.example/hook")
+	case !e.cfg.Scopes.Has(userkeys.ScopePush) && !e.cfg.Scopes.Has(userkeys.ScopeNotifications):
+		e.find(CheckPush, Problem, "nothing is pushed to a key without one of the scopes notifications and push").
+			advise("ask for the scope notifications or push too")
 	case e.unaskable() == gaveNoKeys || e.unsure:
-		e.find(CheckPush, Skipped, "", "%s", e.unaskable())
+		e.find(CheckPush, Skipped, "%s", e.unaskable())
 	case !e.allowed.Has(userkeys.ScopePush) && !e.allowed.Has(userkeys.ScopeNotifications):
-		e.find(CheckPush, Problem, "have an administrator add the scope notifications or push to "+scopeSetting,
-			"nothing is pushed: the site allows neither of the scopes notifications and push")
-	case client.PlainHTTP(e.p.PushURL):
-		e.find(CheckPush, Warning, "use https", "%s is plain http: whoever is on the way can read the notifications",
-			e.p.PushURL)
+		e.find(CheckPush, Problem, "nothing is pushed: the site allows neither of the scopes notifications and push").
+			advise("have an administrator add the scope notifications or push to " + scopeSetting)
+	case client.PlainHTTP(e.cfg.PushURL):
+		e.find(CheckPush, Warning, "%s is plain http: whoever is on the way can read the notifications", e.cfg.PushURL).
+			advise("use https")
 	default:
-		e.find(CheckPush, Skipped, "if it says push: false, an administrator can add this line to "+setting+": "+e.p.PushURL,
-			"whether the site pushes there it tells only in the answer that has the key (push: true)")
+		e.find(CheckPush, Skipped,
+			"whether the site pushes there it tells only in the answer that has the key (push: true)").
+			advise("if it says push: false, an administrator can add this line to " + setting + ": " + e.cfg.PushURL)
 	}
 }
 
-// lookAtLifetime tells whether an app may ask for keys that end by themselves, and so soon.
+// lookAtLifetime reports whether an app may ask for keys that end by themselves, and so soon.
 func (e *examination) lookAtLifetime(ctx context.Context) {
 	const setting = "max_user_api_key_expiry_days"
-	asked := e.p.ExpiresIn
+	asked := e.cfg.ExpiresIn
 	if asked < 0 || asked%time.Second != 0 {
-		e.find(CheckLifetime, Problem, "give a lifetime such as 720h",
-			"a lifetime is a whole number of seconds, not %v", asked)
+		e.find(CheckLifetime, Problem, "a lifetime is a whole number of seconds, not %v", asked).
+			advise("give a lifetime such as 720h")
 		return
 	}
 	if why := e.unaskable(); why != "" {
-		e.find(CheckLifetime, Skipped, "", "%s", why)
+		e.find(CheckLifetime, Skipped, "%s", why)
 		return
 	}
 	if !e.tellsRedirects() { // the same generation brought both
-		e.find(CheckLifetime, Warning, "do not count on the end: revoke the key when it is not needed any more",
-			"a Discourse of this age ignores the lifetime that an app asks for")
+		e.find(CheckLifetime, Warning, "a Discourse of this age ignores the lifetime that an app asks for").
+			advise("do not count on the end: revoke the key when it is not needed any more")
 		return
 	}
 	err := e.ask(ctx, e.allowed, func(r *client.Request) { r.ExpiresIn = asked })
 	switch {
 	case err == nil:
-		e.find(CheckLifetime, OK, "", "a key may end after %s", days(asked))
+		e.find(CheckLifetime, OK, "a key may end after %s", days(asked))
 	case isRefusal(err):
 		says := "a key cannot end after " + days(asked) + " here"
 		if d := e.support.Description; d != nil && d.Lifetime.MaxSeconds > 0 {
 			says += ", at most after " + days(time.Duration(d.Lifetime.MaxSeconds)*time.Second)
 		}
-		e.find(CheckLifetime, Problem, "ask for a shorter one or none; an administrator can raise "+setting, "%s", says)
+		e.find(CheckLifetime, Problem, "%s", says).
+			advise("ask for a shorter one or none; an administrator can raise " + setting)
 	default:
 		e.unasked(CheckLifetime, err)
 	}

@@ -68,7 +68,7 @@ func TestExamineAHealthyDiscourse(t *testing.T) {
 			t.Parallel()
 			f := newForum(t, era, "read")
 			f.set("enable_cors", "true", "cors_origins", "https://app.example", "allowed_user_api_auth_redirects", "myapp://done")
-			all, asked := examine(t, Patient{
+			all, asked := examine(t, Config{
 				Site: f.URL, Scopes: userkeys.Scopes{"read", "notifications"}, Redirect: "myapp://done", PushURL: "https://push.example/hook",
 				Calls: []Call{{"GET", "/notifications.json"}}, Origin: "https://app.example", OpenKey: f.open,
 			})
@@ -121,36 +121,36 @@ func TestExamineADiscourse(t *testing.T) {
 	for i := range 12 {
 		many = append(many, fmt.Sprintf("s%d", i))
 	}
-	write := Patient{Scopes: userkeys.Scopes{"read", "write"}}
+	write := Config{Scopes: userkeys.Scopes{"read", "write"}}
 	onlyRead := []string{"allow_user_api_key_scopes", "read"}
-	app := Patient{Origin: "https://app.example"}
-	shifted := func(d time.Duration) Patient {
-		return Patient{Now: func() time.Time { return time.Now().Add(d) }}
+	app := Config{Origin: "https://app.example"}
+	shifted := func(d time.Duration) Config {
+		return Config{Now: func() time.Time { return time.Now().Add(d) }}
 	}
 	tests := []struct {
 		name     string
 		settings []string
-		p        Patient
+		cfg      Config
 		check    Check
 		today    outcome
 		older    outcome // if another one
 	}{
 		{"scope without a reason", onlyRead, write, CheckScope, outcome{Problem, []string{"write: not allowed", "allow_user_api_key_scopes: write"}}, outcome{}},
 		{"its neighbour", onlyRead, write, CheckScope, outcome{OK, []string{"read: allowed"}}, outcome{}},
-		{"the only scope", onlyRead, Patient{Scopes: userkeys.Scopes{"write"}}, CheckScope, outcome{Problem, []string{"write: not allowed"}}, outcome{}},
-		{"everything off", []string{"allow_user_api_key_scopes", ""}, Patient{Scopes: userkeys.Scopes{"write"}}, CheckScope, outcome{Problem, []string{"whole feature"}}, outcome{}},
-		{"more scopes than are tried", onlyRead, Patient{Scopes: many}, CheckScope, outcome{Skipped, []string{"only 10 are tried"}}, outcome{}},
+		{"the only scope", onlyRead, Config{Scopes: userkeys.Scopes{"write"}}, CheckScope, outcome{Problem, []string{"write: not allowed"}}, outcome{}},
+		{"everything off", []string{"allow_user_api_key_scopes", ""}, Config{Scopes: userkeys.Scopes{"write"}}, CheckScope, outcome{Problem, []string{"whole feature"}}, outcome{}},
+		{"more scopes than are tried", onlyRead, Config{Scopes: many}, CheckScope, outcome{Skipped, []string{"only 10 are tried"}}, outcome{}},
 		{
 			"redirect", nil,
-			Patient{Redirect: "https://app.example/done?a=1"},
+			Config{Redirect: "https://app.example/done?a=1"},
 			CheckRedirect,
 			outcome{Problem, []string{"allowed_user_api_auth_redirects: https://app.example/done?a=1"}},
 			outcome{Skipped, []string{"only when the person approves", "allowed_user_api_auth_redirects: https://app.example/done?a=1"}},
 		},
-		{"redirect without a host", nil, Patient{Redirect: "com.example.app:/done"}, CheckRedirect, outcome{Problem, []string{"without a host"}}, outcome{}},
-		{"loopback", nil, Patient{}, CheckLoopback, outcome{Warning, []string{"compares the port", "device flow"}}, outcome{Skipped, []string{"--paste"}}},
-		{"lifetime", nil, Patient{ExpiresIn: time.Hour}, CheckLifetime, outcome{OK, nil}, outcome{Warning, []string{"ignores"}}},
-		{"long lifetime", nil, Patient{ExpiresIn: 9999 * time.Hour}, CheckLifetime, outcome{Problem, []string{"max_user_api_key_expiry_days"}}, outcome{Warning, []string{"ignores"}}},
+		{"redirect without a host", nil, Config{Redirect: "com.example.app:/done"}, CheckRedirect, outcome{Problem, []string{"without a host"}}, outcome{}},
+		{"loopback", nil, Config{}, CheckLoopback, outcome{Warning, []string{"compares the port", "device flow"}}, outcome{Skipped, []string{"--paste"}}},
+		{"lifetime", nil, Config{ExpiresIn: time.Hour}, CheckLifetime, outcome{OK, nil}, outcome{Warning, []string{"ignores"}}},
+		{"long lifetime", nil, Config{ExpiresIn: 9999 * time.Hour}, CheckLifetime, outcome{Problem, []string{"max_user_api_key_expiry_days"}}, outcome{Warning, []string{"ignores"}}},
 		{"its clock is ahead", nil, shifted(-5 * time.Minute), CheckClock, outcome{Warning, []string{"ahead", "NTP"}}, outcome{}},
 		{"its clock is behind", nil, shifted(5 * time.Minute), CheckClock, outcome{Warning, []string{"behind"}}, outcome{}},
 		{"its clock is good", nil, shifted(20 * time.Second), CheckClock, outcome{OK, nil}, outcome{}},
@@ -159,28 +159,28 @@ func TestExamineADiscourse(t *testing.T) {
 		{
 			"origin and method",
 			[]string{"enable_cors", "true", "cors_origins", "https://app.example"},
-			Patient{Origin: "https://app.example", Calls: []Call{{"PATCH", "/x.json"}}},
+			Config{Origin: "https://app.example", Calls: []Call{{"PATCH", "/x.json"}}},
 			CheckPreflight,
 			outcome{Problem, []string{"Access-Control-Allow-Methods lacks PATCH"}},
 			outcome{},
 		},
-		{"a call with HEAD", nil, Patient{Calls: []Call{{"HEAD", "/latest.json"}}}, CheckCall, outcome{Problem, []string{"use GET"}}, outcome{}},
-		{"too many requests of this address", []string{"max_reqs_per_ip_per_minute", "1"}, Patient{}, CheckScope, outcome{Warning, []string{"429", "ip_60_secs_limit", "wait "}}, outcome{}},
+		{"a call with HEAD", nil, Config{Calls: []Call{{"HEAD", "/latest.json"}}}, CheckCall, outcome{Problem, []string{"use GET"}}, outcome{}},
+		{"too many requests of this address", []string{"max_reqs_per_ip_per_minute", "1"}, Config{}, CheckScope, outcome{Warning, []string{"429", "ip_60_secs_limit", "wait "}}, outcome{}},
 		{
 			"too many requests of this address, as limits",
 			[]string{"max_reqs_per_ip_per_minute", "1"},
-			Patient{},
+			Config{},
 			CheckLimits,
 			outcome{Warning, []string{"nothing is left for the address of this machine (ip_60_secs_limit)", "DISCOURSE_MAX_REQS_PER_IP_PER_MINUTE"}},
 			outcome{},
 		},
-		{"who may give keys", nil, Patient{}, CheckTrust, outcome{Skipped, []string{"user_api_key_allowed_groups"}}, outcome{Skipped, []string{"lower min_trust_level_for_user_api_key"}}},
+		{"who may give keys", nil, Config{}, CheckTrust, outcome{Skipped, []string{"user_api_key_allowed_groups"}}, outcome{Skipped, []string{"lower min_trust_level_for_user_api_key"}}},
 	}
 	for _, tt := range tests {
 		for _, era := range discourse.Eras {
 			t.Run(tt.name+" "+string(era), func(t *testing.T) {
 				t.Parallel()
-				f, want, p := newForum(t, era, "read"), tt.today, tt.p
+				f, want, p := newForum(t, era, "read"), tt.today, tt.cfg
 				f.set(tt.settings...)
 				if era != discourse.New && tt.older.state != "" {
 					want = tt.older
@@ -225,7 +225,7 @@ func TestExamineAKeyOfADiscourse(t *testing.T) {
 				t.Parallel()
 				f := newForum(t, era, tt.scopes...)
 				tt.harm(f)
-				all, _ := examine(t, Patient{Site: f.URL, OpenKey: f.open})
+				all, _ := examine(t, Config{Site: f.URL, OpenKey: f.open})
 				must(t, all, tt.check, tt.state, tt.texts...)
 				hides(t, all, f.key)
 			})
@@ -257,7 +257,7 @@ func TestExamineADiscourseThatRefusesStrangers(t *testing.T) {
 	t.Parallel()
 	f := newForum(t, discourse.New)
 	f.always(discourse.Fault{Path: probePath + ".json", Body: `{"state":"no_trust_level"}`})
-	all, _ := examine(t, Patient{Site: f.URL})
+	all, _ := examine(t, Config{Site: f.URL})
 	must(t, all, CheckTrust, Problem, "user_api_key_allowed_groups", "no_trust_level")
 }
 
@@ -284,7 +284,7 @@ func TestExamineADiscourseThatAnswersRubbish(t *testing.T) {
 				t.Parallel()
 				f := newForum(t, era, "read")
 				f.always(tt.fault)
-				all, asked := examine(t, Patient{Site: f.URL, OpenKey: f.open})
+				all, asked := examine(t, Config{Site: f.URL, OpenKey: f.open})
 				must(t, all, tt.check, tt.state, tt.texts...)
 				if len(asked) > 12 {
 					t.Errorf("asked %v", asked)

@@ -1,54 +1,53 @@
-// Package doctor asks everything that can go wrong between an app and a site, a userkeys site or a
-// Discourse of any age, and explains it in words with the setting to change. It
-// bothers nobody, changes nothing, and asks little.
+// Package doctor checks everything that can go wrong between an app and a site, a userkeys site or a Discourse of any
+// age, and explains what it finds and which setting to change. It asks no user anything, changes nothing, and makes few
+// requests.
 package doctor
 
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
 	"userkeys"
 	"userkeys/client"
+	"userkeys/internal/doctor/reach"
 )
 
-// A Patient is an app and a site between which something may be wrong, and what the app means to do there.
-type Patient struct {
-	Site      string          // as a person writes it
+// Config says what to examine: an app and a site, and what the app wants to do there.
+type Config struct {
+	Site      string          // as the user types it
 	Scopes    userkeys.Scopes // that the app asks for; nil: read
-	Redirect  string          // where the app wants the answer; empty: nowhere but to this machine
-	PushURL   string          // where it wants notifications; may be empty
-	ExpiresIn time.Duration   // the lifetime that it asks for; 0: none
-	Calls     []Call          // that it will make with the key
-	Origin    string          // of the page that calls from a browser; empty: none does
-	// OpenKey gives the stored key for a site as [client.ParseSite] writes it; a nil one if there is
-	// none. It is called only when the site answers. nil: no key is looked at.
+	Redirect  string          // where the app wants the payload sent; empty: only to this machine
+	PushURL   string          // where the app wants notifications pushed to; may be empty
+	ExpiresIn time.Duration   // the lifetime that the app asks for; 0: none
+	Calls     []Call          // that the app will make with the key
+	Origin    string          // of a page that will use the key in a browser; may be empty
+	// OpenKey returns the stored key for a site, as [client.ParseSite] writes it; nil if there is none. It is called
+	// only if the site answers. If OpenKey is nil no key is checked.
 	OpenKey func(site string) (*client.Credential, error)
 
-	Transport http.RoundTripper // nil: one of our own, which uses the system's certificates and proxies
+	Transport http.RoundTripper // nil: one with the certificates and proxies of the system
 	Now       func() time.Time  // nil: time.Now
-	KeyPair   *client.KeyPair   // to ask with; nil: a new one
-	Patience  time.Duration     // for one question; six times that for all. 0: ten seconds
-	// Asked is told every request before it is made, with the address without its query; may be nil.
+	KeyPair   *client.KeyPair   // for requests that are only checked; nil: a new one
+	Patience  time.Duration     // for one request, and six times that for all; 0: ten seconds
+	// Asked is called before each request, with the address without its query; may be nil.
 	Asked func(method, address string)
 }
 
-// A State says how bad a finding is.
+// A State says whether a finding is a problem.
 type State string
 
 // The states of a finding.
 const (
 	OK      State = "ok"
-	Warning State = "warning" // it works, and may not for long or not for all
+	Warning State = "warning" // it works, but maybe not for long or not for all users
 	Problem State = "problem"
-	Skipped State = "skipped" // nobody can tell, or not now
+	Skipped State = "skipped" // it could not be checked
 )
 
-// A Finding is what was found about one thing, in words, and what would help.
+// A Finding says what was found in one check, and what would help.
 type Finding struct {
 	Check  Check  `json:"check"`
 	State  State  `json:"state"`
@@ -56,7 +55,7 @@ type Finding struct {
 	Advice string `json:"advice,omitempty"`
 }
 
-// A Check is a thing that is looked at.
+// A Check is one thing that [Examine] looks at.
 type Check string
 
 // The checks, in the order in which they are made.
@@ -88,50 +87,49 @@ const (
 // Bounds of an examination.
 const (
 	questionPatience  = 10 * time.Second
-	patienceForAll    = 6       // times that of one question
-	maxAnswerBytes    = 1 << 20 // of one answer
+	patienceForAll    = 6 // times that of one question
 	maxHeaderBytes    = 128 << 10
 	maxFindingRunes   = 2000
 	maxScopesOneByOne = 10
-	examinationBits   = 2048 // nobody seals anything to it
+	examinationBits   = 2048 // nothing is encrypted to it
 )
 
-// An examination is one run of [Examine]. What it hears goes from step to step here.
+// An examination is one run of [Examine]. Its fields hold what one step learns for the next.
 type examination struct {
-	p        Patient
+	cfg      Config
 	http     *http.Client // follows no redirect by itself
-	heard    *recorder
-	findings []Finding
-	over     func() error // not nil when the time is over
-	stopped  string       // why nothing more can be asked; empty while it can
+	heard    *reach.Recorder
+	findings []*Finding
+	over     func() error // returns an error when the time is over
+	stopped  string       // why no more can be checked; empty while it can
 
-	site     string // as it is asked; after the probe, where it really is
-	probed   []hop  // of the probe, with its redirects
+	site     string      // the address; after the probe, the one that the site has moved to
+	probed   []reach.Hop // of the probe, with its redirects
 	probeErr error
 	support  client.Support
 	key      *client.Credential
 	owner    person          // of the key, as far as the site tells
-	session  error           // that of asking for its session
+	session  error           // of the request for its session
 	closed   bool            // the site gives no new keys
-	unsure   bool            // it did not answer about the scopes
+	unsure   bool            // the site did not say which scopes it allows
 	allowed  userkeys.Scopes // of those asked for; known after [examination.scopes]
-	trustErr error           // that a person there may not give keys
+	trustErr error           // the site says that not every user may give keys
 }
 
 // A step is a check, or some that belong together.
 type step struct {
 	check  Check
-	wanted bool // else nobody has asked for it
+	wanted bool // otherwise it is left out
 	look   func(context.Context)
 }
 
-// Examine looks at everything that can go wrong between an app and a site, and says what it found in the order
-// of the checks. It shows no person anything and changes nothing; a stored key is used for one call, for a
-// second where the first leaves a doubt, and for one more if it may see notifications. The findings hold no
-// key, and only characters that a terminal may show.
-func Examine(ctx context.Context, p Patient) []Finding {
-	e := newExamination(p)
-	ctx, cancel := context.WithTimeout(ctx, patienceForAll*e.p.Patience)
+// Examine checks everything that can go wrong between an app and a site and returns what it found, in the order of
+// the checks. It asks no user anything and changes nothing. With a stored key it makes one call, a second one if
+// the first does not tell whether the key works, and one more if the key may see notifications. The texts of the
+// findings do not contain the key, and are safe to show in a terminal.
+func Examine(ctx context.Context, cfg Config) []Finding {
+	e := newExamination(cfg)
+	ctx, cancel := context.WithTimeout(ctx, patienceForAll*e.cfg.Patience)
 	defer cancel()
 	e.over = ctx.Err
 	e.run(ctx, []step{{CheckAddress, true, e.lookAtAddress}})
@@ -144,33 +142,36 @@ func Examine(ctx context.Context, p Patient) []Finding {
 		{CheckProtocol, true, e.lookAtProtocol},
 		{CheckPolicy, true, e.lookAtPolicy},
 		{CheckScope, true, e.lookAtScopes},
-		{CheckRedirect, p.Redirect != "", e.lookAtRedirect},
+		{CheckRedirect, cfg.Redirect != "", e.lookAtRedirect},
 		{CheckLoopback, true, e.lookAtLoopback},
-		{CheckPush, p.PushURL != "", e.lookAtPush},
-		{CheckLifetime, p.ExpiresIn != 0, e.lookAtLifetime},
-		{CheckKey, p.OpenKey != nil, e.lookAtKey},
-		{CheckCall, len(p.Calls) > 0, e.lookAtCalls},
+		{CheckPush, cfg.PushURL != "", e.lookAtPush},
+		{CheckLifetime, cfg.ExpiresIn != 0, e.lookAtLifetime},
+		{CheckKey, cfg.OpenKey != nil, e.lookAtKey},
+		{CheckCall, len(cfg.Calls) > 0, e.lookAtCalls},
 		{CheckTrust, true, e.lookAtTrust},
 		{CheckLimits, true, e.lookAtLimits},
-		{CheckPreflight, p.Origin != "", e.lookAtOrigin},
+		{CheckPreflight, cfg.Origin != "", e.lookAtOrigin},
 	})
-	return e.findings
+	return e.report()
 }
 
-func newExamination(p Patient) *examination {
-	if len(p.Scopes) == 0 {
-		p.Scopes = userkeys.Scopes{userkeys.ScopeRead}
+func newExamination(cfg Config) *examination {
+	if len(cfg.Scopes) == 0 {
+		cfg.Scopes = userkeys.Scopes{userkeys.ScopeRead}
 	}
-	if p.Now == nil {
-		p.Now = time.Now
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
-	if p.Patience == 0 {
-		p.Patience = questionPatience
+	if cfg.Patience == 0 {
+		cfg.Patience = questionPatience
 	}
-	if p.Transport == nil {
-		p.Transport = ownTransport()
+	if cfg.Transport == nil {
+		cfg.Transport = ownTransport()
 	}
-	e := &examination{p: p, heard: &recorder{base: p.Transport, asked: p.Asked, now: p.Now, patience: p.Patience}}
+	e := &examination{cfg: cfg, heard: &reach.Recorder{
+		Base: cfg.Transport, Asked: cfg.Asked, Now: cfg.Now,
+		Patience: cfg.Patience,
+	}}
 	e.http = &http.Client{
 		Transport:     e.heard,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -184,7 +185,7 @@ func ownTransport() http.RoundTripper {
 	return t
 }
 
-// run makes the steps until one of them stops the examination; of the others it says so.
+// run makes the steps until one of them stops the examination, and notes that the others were skipped.
 func (e *examination) run(ctx context.Context, steps []step) {
 	for _, s := range steps {
 		if ctx.Err() != nil && e.stopped == "" {
@@ -193,20 +194,30 @@ func (e *examination) run(ctx context.Context, steps []step) {
 		switch {
 		case !s.wanted:
 		case e.stopped != "":
-			e.find(s.check, Skipped, "", "%s", e.stopped)
+			e.find(s.check, Skipped, "%s", e.stopped)
 		default:
 			s.look(ctx)
 		}
 	}
 }
 
-// find notes a finding. What a site says passes here, so here it becomes safe to show, and a
-// site that repeats the key which it was sent does not bring it to the screen.
-func (e *examination) find(c Check, s State, advice, format string, args ...any) {
-	e.findings = append(e.findings, Finding{
-		Check: c, State: s, Says: e.shown(fmt.Sprintf(format, args...)),
-		Advice: e.shown(advice),
-	})
+// find notes a finding, whose text is formatted as by [fmt.Sprintf].
+func (e *examination) find(c Check, s State, format string, args ...any) *Finding {
+	f := &Finding{Check: c, State: s, Says: fmt.Sprintf(format, args...)}
+	e.findings = append(e.findings, f)
+	return f
+}
+
+// advise adds what would help.
+func (f *Finding) advise(text string) { f.Advice = text }
+
+// report returns the findings. Texts of the site become safe to show here, and lose the key if the site repeats it.
+func (e *examination) report() []Finding {
+	var all []Finding
+	for _, f := range e.findings {
+		all = append(all, Finding{f.Check, f.State, e.shown(f.Says), e.shown(f.Advice)})
+	}
+	return all
 }
 
 // stop ends the examination after this step.
@@ -225,73 +236,5 @@ func (e *examination) shown(text string) string {
 	return string(runes)
 }
 
-// userkeysSite tells whether the site describes itself, as only userkeys does.
+// userkeysSite reports whether the site describes itself, as only userkeys does.
 func (e *examination) userkeysSite() bool { return e.support.Description != nil }
-
-// A hop is one request and what became of it.
-type hop struct {
-	method string
-	url    *url.URL
-	resp   *http.Response // without its body; nil if there was none
-	err    error
-	at     time.Time // when it ended
-	keyed  bool      // it was sent with the stored key
-}
-
-func (h hop) host() string { return h.url.Host }
-
-// redirect is where the answer points to; nil if nowhere.
-func (h hop) redirect() *url.URL {
-	if h.resp == nil || h.resp.StatusCode < 300 || h.resp.StatusCode > 399 {
-		return nil
-	}
-	to, err := h.resp.Location()
-	if err != nil {
-		return nil
-	}
-	return to
-}
-
-// A recorder keeps what every request met on its way, and bounds what is read and for how long. It keeps no request
-// headers, only whether the key was among them.
-type recorder struct {
-	base     http.RoundTripper
-	asked    func(method, address string)
-	now      func() time.Time
-	patience time.Duration
-	hops     []hop
-}
-
-// RoundTrip implements [http.RoundTripper].
-func (c *recorder) RoundTrip(r *http.Request) (*http.Response, error) {
-	if c.asked != nil {
-		at := url.URL{Scheme: r.URL.Scheme, Host: r.URL.Host, Path: r.URL.Path}
-		c.asked(r.Method, at.String())
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), c.patience)
-	resp, err := c.base.RoundTrip(r.WithContext(ctx))
-	h := hop{method: r.Method, url: r.URL, err: err, at: c.now(), keyed: r.Header.Get(userkeys.KeyHeader) != ""}
-	if err != nil {
-		cancel()
-	} else {
-		kept := *resp
-		kept.Body, kept.Request = nil, &http.Request{Method: r.Method, URL: r.URL}
-		h.resp = &kept
-		resp.Body = &boundedBody{io.LimitReader(resp.Body, maxAnswerBytes), resp.Body, cancel}
-	}
-	c.hops = append(c.hops, h)
-	return resp, err
-}
-
-// A boundedBody is the beginning of a body, as far as it comes in time.
-type boundedBody struct {
-	io.Reader
-	body   io.Closer
-	cancel context.CancelFunc
-}
-
-// Close implements [io.Closer].
-func (b *boundedBody) Close() error {
-	defer b.cancel()
-	return b.body.Close()
-}

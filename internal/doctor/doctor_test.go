@@ -41,12 +41,12 @@ var testPair = sync.OnceValue(func() *client.KeyPair {
 })
 
 // examine examines with a key pair that is there already, and a count of the requests.
-func examine(t *testing.T, p Patient) ([]Finding, []string) {
+func examine(t *testing.T, cfg Config) ([]Finding, []string) {
 	t.Helper()
 	var asked []string
-	p.KeyPair = testPair()
-	p.Asked = func(method, address string) { asked = append(asked, method+" "+address) }
-	return Examine(t.Context(), p), asked
+	cfg.KeyPair = testPair()
+	cfg.Asked = func(method, address string) { asked = append(asked, method+" "+address) }
+	return Examine(t.Context(), cfg), asked
 }
 
 // must wants a finding of that check and state with these texts in what it says or advises.
@@ -103,7 +103,7 @@ func TestExamineAHealthySite(t *testing.T) {
 	s.Set("allowed_user_api_auth_redirects", "https://app.example/done")
 	_, open := storedKey(t, s, "read,session_info")
 	before := s.Keys()
-	all, asked := examine(t, Patient{
+	all, asked := examine(t, Config{
 		Site: s.URL, Scopes: userkeys.Scopes{"read", "notifications"}, Redirect: "https://app.example/done", ExpiresIn: time.Hour,
 		PushURL: "https://push.example/hook", Calls: []Call{{"GET", "/notifications.json"}}, Origin: "https://app.example", OpenKey: open,
 	})
@@ -138,33 +138,33 @@ func TestExamineFindsWhatASiteDoesNotAllow(t *testing.T) {
 	tests := []struct {
 		name     string
 		settings []string
-		patient  Patient
+		config   Config
 		check    Check
 		state    State
 		texts    []string
 	}{
-		{"a scope", nil, Patient{Scopes: userkeys.Scopes{"read", "write"}}, CheckScope, Problem, []string{"write: not allowed", "allow_user_api_key_scopes: write"}},
-		{"the other scope is told to be good", nil, Patient{Scopes: userkeys.Scopes{"read", "write"}}, CheckScope, OK, []string{"read: allowed"}},
-		{"a scope that nobody knows", nil, Patient{Scopes: userkeys.Scopes{"frob"}}, CheckScope, Problem, []string{"frob"}},
-		{"keys at all", []string{"allow_user_api_keys", "false"}, Patient{}, CheckPolicy, Problem, []string{"allow_user_api_keys"}},
-		{"scopes are not asked then", []string{"allow_user_api_keys", "false"}, Patient{}, CheckScope, Skipped, []string{"no new keys"}},
-		{"a redirect", nil, Patient{Redirect: "https://app.example/done?state=1"}, CheckRedirect, Problem, []string{"allowed_user_api_auth_redirects: https://app.example/done?*"}},
-		{"a redirect that is none", nil, Patient{Redirect: "javascript:alert(1)"}, CheckRedirect, Problem, []string{"no address"}},
-		{"a loopback redirect", []string{"allow_user_api_key_loopback_redirects", "false"}, Patient{Redirect: "http://127.0.0.1:1/x"}, CheckRedirect, Problem, []string{"allow_user_api_key_loopback_redirects"}},
-		{"the loopback", []string{"allow_user_api_key_loopback_redirects", "false"}, Patient{}, CheckLoopback, Warning, []string{"allow_user_api_key_loopback_redirects", "device flow"}},
-		{"the loopback, and no device flow", []string{"allow_user_api_key_loopback_redirects", "false", "allow_user_api_key_device_auth", "false"}, Patient{}, CheckLoopback, Warning, []string{"--paste"}},
-		{"so long a life", []string{"max_user_api_key_expiry_days", "3"}, Patient{ExpiresIn: 96 * time.Hour}, CheckLifetime, Problem, []string{"max_user_api_key_expiry_days", "at most after 3 days"}},
-		{"a life of halves", nil, Patient{ExpiresIn: time.Second / 2}, CheckLifetime, Problem, []string{"whole number"}},
-		{"push without a scope", nil, Patient{PushURL: "https://push.example"}, CheckPush, Problem, []string{"notifications"}},
-		{"push whose scope is not allowed", []string{"allow_user_api_key_scopes", "read"}, Patient{PushURL: "https://push.example", Scopes: userkeys.Scopes{"read", "push"}}, CheckPush, Problem, []string{"allow_user_api_key_scopes"}},
-		{"push to no address", nil, Patient{PushURL: "ftp://push.example"}, CheckPush, Problem, []string{"no http"}},
-		{"push in the clear", nil, Patient{PushURL: "http://push.example", Scopes: userkeys.Scopes{"push"}}, CheckPush, Warning, []string{"plain http"}},
-		{"an origin", nil, Patient{Origin: "https://app.example"}, CheckPreflight, Problem, []string{"Access-Control-Allow-Origin is missing", "lacks User-Api-Key", "cors_origins: https://app.example"}},
-		{"an origin's answer", nil, Patient{Origin: "https://app.example"}, CheckCORS, Problem, []string{"Access-Control-Allow-Origin is missing"}},
-		{"an origin with a path", nil, Patient{Origin: "https://app.example/"}, CheckPreflight, Problem, []string{"is no origin"}},
-		{"a call, of the scopes asked for", nil, Patient{Calls: []Call{{"POST", "/posts.json"}}}, CheckCall, Problem, []string{"scope write is missing", "--scopes read,write"}},
-		{"a call that no scope opens", nil, Patient{Calls: []Call{{"GET", "relative"}}}, CheckCall, Warning, []string{"no scope that is known here"}},
-		{"limits of its own", []string{"max_user_api_reqs_per_minute", "7"}, Patient{}, CheckLimits, OK, []string{"7 requests of a key a minute"}},
+		{"a scope", nil, Config{Scopes: userkeys.Scopes{"read", "write"}}, CheckScope, Problem, []string{"write: not allowed", "allow_user_api_key_scopes: write"}},
+		{"the other scope is told to be good", nil, Config{Scopes: userkeys.Scopes{"read", "write"}}, CheckScope, OK, []string{"read: allowed"}},
+		{"a scope that nobody knows", nil, Config{Scopes: userkeys.Scopes{"frob"}}, CheckScope, Problem, []string{"frob"}},
+		{"keys at all", []string{"allow_user_api_keys", "false"}, Config{}, CheckPolicy, Problem, []string{"allow_user_api_keys"}},
+		{"scopes are not asked then", []string{"allow_user_api_keys", "false"}, Config{}, CheckScope, Skipped, []string{"no new keys"}},
+		{"a redirect", nil, Config{Redirect: "https://app.example/done?state=1"}, CheckRedirect, Problem, []string{"allowed_user_api_auth_redirects: https://app.example/done?*"}},
+		{"a redirect that is none", nil, Config{Redirect: "javascript:alert(1)"}, CheckRedirect, Problem, []string{"no address"}},
+		{"a loopback redirect", []string{"allow_user_api_key_loopback_redirects", "false"}, Config{Redirect: "http://127.0.0.1:1/x"}, CheckRedirect, Problem, []string{"allow_user_api_key_loopback_redirects"}},
+		{"the loopback", []string{"allow_user_api_key_loopback_redirects", "false"}, Config{}, CheckLoopback, Warning, []string{"allow_user_api_key_loopback_redirects", "device flow"}},
+		{"the loopback, and no device flow", []string{"allow_user_api_key_loopback_redirects", "false", "allow_user_api_key_device_auth", "false"}, Config{}, CheckLoopback, Warning, []string{"--paste"}},
+		{"so long a life", []string{"max_user_api_key_expiry_days", "3"}, Config{ExpiresIn: 96 * time.Hour}, CheckLifetime, Problem, []string{"max_user_api_key_expiry_days", "at most after 3 days"}},
+		{"a life of halves", nil, Config{ExpiresIn: time.Second / 2}, CheckLifetime, Problem, []string{"whole number"}},
+		{"push without a scope", nil, Config{PushURL: "https://push.example"}, CheckPush, Problem, []string{"notifications"}},
+		{"push whose scope is not allowed", []string{"allow_user_api_key_scopes", "read"}, Config{PushURL: "https://push.example", Scopes: userkeys.Scopes{"read", "push"}}, CheckPush, Problem, []string{"allow_user_api_key_scopes"}},
+		{"push to no address", nil, Config{PushURL: "ftp://push.example"}, CheckPush, Problem, []string{"no http"}},
+		{"push in the clear", nil, Config{PushURL: "http://push.example", Scopes: userkeys.Scopes{"push"}}, CheckPush, Warning, []string{"plain http"}},
+		{"an origin", nil, Config{Origin: "https://app.example"}, CheckPreflight, Problem, []string{"Access-Control-Allow-Origin is missing", "lacks User-Api-Key", "cors_origins: https://app.example"}},
+		{"an origin's answer", nil, Config{Origin: "https://app.example"}, CheckCORS, Problem, []string{"Access-Control-Allow-Origin is missing"}},
+		{"an origin with a path", nil, Config{Origin: "https://app.example/"}, CheckPreflight, Problem, []string{"is no origin"}},
+		{"a call, of the scopes asked for", nil, Config{Calls: []Call{{"POST", "/posts.json"}}}, CheckCall, Problem, []string{"scope write is missing", "--scopes read,write"}},
+		{"a call that no scope opens", nil, Config{Calls: []Call{{"GET", "relative"}}}, CheckCall, Warning, []string{"no scope that is known here"}},
+		{"limits of its own", []string{"max_user_api_reqs_per_minute", "7"}, Config{}, CheckLimits, OK, []string{"7 requests of a key a minute"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -173,8 +173,8 @@ func TestExamineFindsWhatASiteDoesNotAllow(t *testing.T) {
 			for i := 0; i < len(tt.settings); i += 2 {
 				s.Set(tt.settings[i], tt.settings[i+1])
 			}
-			tt.patient.Site = s.URL
-			all, _ := examine(t, tt.patient)
+			tt.config.Site = s.URL
+			all, _ := examine(t, tt.config)
 			must(t, all, tt.check, tt.state, tt.texts...)
 		})
 	}
@@ -228,7 +228,7 @@ func TestExamineTheKey(t *testing.T) {
 				t.Fatal(err)
 			}
 			tt.harm(t, s, app, c)
-			all, _ := examine(t, Patient{Site: s.URL, OpenKey: open, Calls: []Call{{"POST", "/posts.json"}}})
+			all, _ := examine(t, Config{Site: s.URL, OpenKey: open, Calls: []Call{{"POST", "/posts.json"}}})
 			must(t, all, tt.check, tt.state, tt.texts...)
 		})
 	}
@@ -237,9 +237,9 @@ func TestExamineTheKey(t *testing.T) {
 func TestExamineWithoutTheKey(t *testing.T) {
 	t.Parallel()
 	s := testkit.NewSite(t, dbtest.SQLite(t))
-	all, _ := examine(t, Patient{Site: s.URL, OpenKey: func(string) (*client.Credential, error) { return nil, nil }})
+	all, _ := examine(t, Config{Site: s.URL, OpenKey: func(string) (*client.Credential, error) { return nil, nil }})
 	must(t, all, CheckKey, Skipped, "userkeys login "+s.URL)
-	all, _ = examine(t, Patient{Site: s.URL, OpenKey: func(string) (*client.Credential, error) {
+	all, _ = examine(t, Config{Site: s.URL, OpenKey: func(string) (*client.Credential, error) {
 		return nil, userkeys.Errorf(userkeys.InvalidCredentials, "this is not the passphrase")
 	}})
 	must(t, all, CheckKey, Warning, "this is not the passphrase")
@@ -316,7 +316,7 @@ func TestExamineTLS(t *testing.T) {
 			if tt.trust != nil {
 				tt.trust(transport.TLSClientConfig)
 			}
-			all, _ := examine(t, Patient{Site: site, Transport: transport})
+			all, _ := examine(t, Config{Site: site, Transport: transport})
 			must(t, all, CheckTLS, tt.state, tt.texts...)
 			if tt.state == Problem {
 				must(t, all, CheckProtocol, Skipped, "secure connection")
@@ -337,26 +337,26 @@ func TestExamineUnreachable(t *testing.T) {
 	plain := discourse.Start(t, discourse.New)
 	tests := []struct {
 		name string
-		p    Patient
+		cfg  Config
 		text []string
 	}{
-		{"closed port", Patient{Site: "http://127.0.0.1:1"}, []string{"connection refused"}},
-		{"black hole", Patient{Site: "http://" + ln.Addr().String(), Patience: 200 * time.Millisecond}, []string{"no answer within 200ms", "firewall"}},
-		{"hangs up", Patient{Site: hangsUp.URL}, []string{"closes the connection"}},
-		{"plain http", Patient{Site: strings.Replace(plain.URL, "http:", "https:", 1)}, []string{"does not speak https", "write http://"}},
-		{"no such name", Patient{Site: "https://nothing.example", Transport: &http.Transport{
+		{"closed port", Config{Site: "http://127.0.0.1:1"}, []string{"connection refused"}},
+		{"black hole", Config{Site: "http://" + ln.Addr().String(), Patience: 200 * time.Millisecond}, []string{"no answer within 200ms", "firewall"}},
+		{"hangs up", Config{Site: hangsUp.URL}, []string{"closes the connection"}},
+		{"plain http", Config{Site: strings.Replace(plain.URL, "http:", "https:", 1)}, []string{"does not speak https", "write http://"}},
+		{"no such name", Config{Site: "https://nothing.example", Transport: &http.Transport{
 			DialContext: func(context.Context, string, string) (net.Conn, error) {
 				return nil, &net.DNSError{Err: "no such host", Name: "nothing.example", IsNotFound: true}
 			},
 		}}, []string{"nobody knows the name nothing.example", "spelled"}},
-		{"no way", Patient{Site: "https://far.example", Transport: &http.Transport{
+		{"no way", Config{Site: "https://far.example", Transport: &http.Transport{
 			DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("the cable is cut") },
 		}}, []string{"the cable is cut"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			all, asked := examine(t, tt.p)
+			all, asked := examine(t, tt.cfg)
 			must(t, all, CheckConnection, Problem, tt.text...)
 			must(t, all, CheckScope, Skipped, "cannot be reached")
 			if len(asked) != 1 {
@@ -372,14 +372,14 @@ func TestExamineEndsInTime(t *testing.T) {
 	slow.always(discourse.Fault{Method: http.MethodGet, Delay: time.Hour})
 	scopes := userkeys.Scopes{"read", "write", "push", "notifications", "session_info"}
 	began := time.Now()
-	all, _ := examine(t, Patient{Site: slow.URL, Scopes: scopes, Patience: 100 * time.Millisecond, Origin: "https://app.example"})
+	all, _ := examine(t, Config{Site: slow.URL, Scopes: scopes, Patience: 100 * time.Millisecond, Origin: "https://app.example"})
 	if took := time.Since(began); took > time.Minute {
 		t.Errorf("it took %v", took)
 	}
 	must(t, all, CheckScope, Warning, "cannot")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	must(t, Examine(ctx, Patient{Site: slow.URL, KeyPair: testPair()}), CheckAddress, Skipped, "no time left")
+	must(t, Examine(ctx, Config{Site: slow.URL, KeyPair: testPair()}), CheckAddress, Skipped, "no time left")
 }
 
 // TestExamineDoesNotRepeatTheKey: some sites quote in a refusal what they were sent.
@@ -387,7 +387,7 @@ func TestExamineDoesNotRepeatTheKey(t *testing.T) {
 	t.Parallel()
 	f := newForum(t, discourse.New, "read")
 	f.always(discourse.Fault{Path: sessionPath, Status: http.StatusUnprocessableEntity, Body: `{"errors":["what is ` + f.key.Reveal() + `?"]}`})
-	all, _ := examine(t, Patient{Site: f.URL, OpenKey: f.open})
+	all, _ := examine(t, Config{Site: f.URL, OpenKey: f.open})
 	must(t, all, CheckKey, Warning, "what is [key]?")
 	hides(t, all, f.key)
 }
@@ -425,7 +425,7 @@ func TestExamineTriesWhatAppsAskFirst(t *testing.T) {
 			}
 			s := testkit.NewSite(t, dbtest.SQLite(t), options...)
 			_, open := storedKey(t, s, tt.scopes)
-			all, _ := examine(t, Patient{Site: s.URL, OpenKey: open})
+			all, _ := examine(t, Config{Site: s.URL, OpenKey: open})
 			n := 0
 			for _, f := range all {
 				if f.Check != CheckAnswers {
@@ -453,6 +453,6 @@ func TestExamineFindsAnotherNameOfTheSite(t *testing.T) {
 	s := testkit.NewSite(t, dbtest.SQLite(t), func(c *wiring.Config) {
 		c.BaseURL = &url.URL{Scheme: "https", Host: "forum.example"}
 	})
-	all, _ := examine(t, Patient{Site: s.URL})
+	all, _ := examine(t, Config{Site: s.URL})
 	must(t, all, CheckName, Problem, "calls itself https://forum.example", "use https://forum.example", "--url "+s.URL)
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"userkeys/internal/doctor/reach"
 	"userkeys/internal/testkit/discourse"
 )
 
@@ -17,14 +18,14 @@ func TestExamineAHugeDescription(t *testing.T) {
 		t.Run(fmt.Sprint(scopes), func(t *testing.T) {
 			t.Parallel()
 			body := describing(scopes)
-			if whole := len(body) <= maxAnswerBytes; whole != (scopes < 60_000) {
+			if whole := len(body) <= reach.MaxAnswer; whole != (scopes < 60_000) {
 				t.Fatalf("%d bytes", len(body))
 			}
 			f := newForum(t, discourse.New, "read")
 			f.always(discourse.Fault{Path: "/.well-known/user-api-key", Body: body})
 			const patience = 2 * time.Second
 			began := time.Now()
-			all, _ := examine(t, Patient{Site: f.URL, Calls: []Call{{"GET", "/latest.json"}, {"POST", "/posts.json"}}, OpenKey: f.open, Patience: patience})
+			all, _ := examine(t, Config{Site: f.URL, Calls: []Call{{"GET", "/latest.json"}, {"POST", "/posts.json"}}, OpenKey: f.open, Patience: patience})
 			if took := time.Since(began); took > patience {
 				t.Errorf("it took %v", took)
 			}

@@ -11,31 +11,34 @@ import (
 
 	"userkeys"
 	"userkeys/client"
+	"userkeys/internal/doctor/reach"
 )
 
 // speaksNot says why a server that answers seems to give no keys.
 func (e *examination) speaksNot(ctx context.Context) (string, string) {
 	last := e.last()
-	status := last.resp.StatusCode
+	status := last.Resp.StatusCode
 	var api *client.APIError
 	switch {
 	case errors.As(e.probeErr, &api):
-		return e.refusedUs(api)
+		return refusedUs(api)
 	case status == http.StatusUnauthorized:
 		return "the site asks for a password of its web server (401) before anything else",
 			"its administrator must let " + probePath + " and the API pass without"
 	case status == http.StatusForbidden:
-		return "something before the site refuses programs (403)" + protectedBy(last.resp.Header),
+		return "something before the site refuses programs (403)" +
+				said(", its server is %s", last.Resp.Header.Get("Server")),
 			"its administrator must let " + probePath + " and the API pass the firewall"
-	case !strings.HasSuffix(last.url.Path, probePath) || last.redirect() != nil:
-		return "the site sends strangers away (" + withoutQuery(last.url) + ") instead of telling whether it gives keys",
+	case !strings.HasSuffix(last.URL.Path, probePath) || last.Redirect() != nil:
+		return "the site sends strangers away (" + reach.WithoutQuery(last.URL) +
+				") instead of telling whether it gives keys",
 			"something before it demands a login: its administrator must let /user-api-key/ pass; or the address lacks a folder"
 	}
 	if at := e.elsewhere(ctx); at != "" {
 		return "there are no user API keys at " + e.site + ", but at " + at, "use " + at
 	}
 	if status == http.StatusOK {
-		version := last.resp.Header.Get("Auth-Api-Version")
+		version := last.Resp.Header.Get("Auth-Api-Version")
 		if version != "" {
 			return "the site speaks version " + version + " of the protocol, which has no scopes and no sealed answers",
 				"the site must be updated"
@@ -48,37 +51,26 @@ func (e *examination) speaksNot(ctx context.Context) (string, string) {
 			"must reach userkeys"
 }
 
-func protectedBy(h http.Header) string {
-	if server := h.Get("Server"); server != "" {
-		return ", its server is " + server
+// said formats v by format; it returns nothing for a value that the site has not sent.
+func said[T comparable](format string, v T) string {
+	var none T
+	if v == none {
+		return ""
 	}
-	return ""
+	return fmt.Sprintf(format, v)
 }
 
 // refusedUs says what an answer means that is not about the question.
-func (e *examination) refusedUs(err *client.APIError) (string, string) {
+func refusedUs(err *client.APIError) (string, string) {
 	switch {
 	case err.Status == http.StatusTooManyRequests:
-		return "the site answers 429: too many requests" + limitOf(err), "wait" + waitOf(err) + " and run this again"
+		return "the site answers 429: too many requests" + said(" (%s)", err.LimitCode),
+			"wait" + said(" %v", err.RetryAfter) + " and run this again"
 	case err.Status >= 500:
 		return fmt.Sprintf("the trouble is the site's: it answers %d", err.Status),
-			"wait" + waitOf(err) + "; its administrator finds the reason in the site's log"
+			"wait" + said(" %v", err.RetryAfter) + "; its administrator finds the reason in the site's log"
 	}
 	return err.Error(), "look at what stands before the site: this is no answer of its own"
-}
-
-func limitOf(err *client.APIError) string {
-	if err.LimitCode == "" {
-		return ""
-	}
-	return " (" + err.LimitCode + ")"
-}
-
-func waitOf(err *client.APIError) string {
-	if err.RetryAfter == 0 {
-		return ""
-	}
-	return " " + err.RetryAfter.String()
 }
 
 // usualFolders are where people put a forum beside another site.
@@ -115,11 +107,11 @@ func (e *examination) frontPage(ctx context.Context, root url.URL) string {
 	if _, err := e.send(ctx, http.MethodHead, root.String()+"/", nil); err != nil {
 		return ""
 	}
-	to := e.heard.hops[len(e.heard.hops)-1].redirect()
+	to := e.heard.Hops[len(e.heard.Hops)-1].Redirect()
 	if to == nil || to.Host != root.Host || to.Scheme != root.Scheme || strings.Trim(to.Path, "/") == "" {
 		return ""
 	}
-	at, _ := withoutPage(withoutQuery(to))
+	at, _ := reach.WithoutPage(reach.WithoutQuery(to))
 	return at
 }
 
@@ -134,7 +126,7 @@ func (e *examination) send(ctx context.Context, method, address string, h http.H
 	}
 	resp, err := e.http.Do(req)
 	if err != nil {
-		return nil, &userkeys.Error{Code: userkeys.Unavailable, Public: innermost(err), Err: err}
+		return nil, &userkeys.Error{Code: userkeys.Unavailable, Public: reach.Innermost(err), Err: err}
 	}
 	return resp, resp.Body.Close()
 }
@@ -143,7 +135,7 @@ func (e *examination) send(ctx context.Context, method, address string, h http.H
 func (e *examination) lookAtPolicy(context.Context) {
 	d := e.support.Description
 	if d == nil {
-		e.find(CheckPolicy, Skipped, "", "a Discourse does not tell what it allows; it is asked below")
+		e.find(CheckPolicy, Skipped, "a Discourse does not tell what it allows; it is asked below")
 		return
 	}
 	var names userkeys.Scopes
@@ -152,8 +144,8 @@ func (e *examination) lookAtPolicy(context.Context) {
 	}
 	if !d.Open {
 		e.closed = true
-		e.find(CheckPolicy, Problem, "an administrator can set allow_user_api_keys to true",
-			"the site gives no new keys at present; keys that exist go on")
+		e.find(CheckPolicy, Problem, "the site gives no new keys at present; keys that exist go on").
+			advise("an administrator can set allow_user_api_keys to true")
 		return
 	}
 	says := []string{"it allows the scopes " + names.String()}
@@ -167,5 +159,5 @@ func (e *examination) lookAtPolicy(context.Context) {
 		says = append(says, fmt.Sprintf("an app may ask for at most %s",
 			days(time.Duration(d.Lifetime.MaxSeconds)*time.Second)))
 	}
-	e.find(CheckPolicy, OK, "", "%s", strings.Join(says, "; "))
+	e.find(CheckPolicy, OK, "%s", strings.Join(says, "; "))
 }

@@ -46,7 +46,7 @@ func TestExamineAddresses(t *testing.T) {
 				at := url.URL{Scheme: r.URL.Scheme, Host: r.URL.Host, Path: strings.TrimSuffix(r.URL.Path, probePath)}
 				return nil, fmt.Errorf("asked %s", at.String())
 			})
-			all, _ := examine(t, Patient{Site: tt.typed, Transport: refuse})
+			all, _ := examine(t, Config{Site: tt.typed, Transport: refuse})
 			state := OK
 			if tt.says != tt.site {
 				state = Problem
@@ -110,7 +110,7 @@ func TestExamineOtherServers(t *testing.T) {
 			t.Parallel()
 			ts := httptest.NewServer(tt.handle)
 			t.Cleanup(ts.Close)
-			all, asked := examine(t, Patient{Site: ts.URL, OpenKey: keyOf(testKey)})
+			all, asked := examine(t, Config{Site: ts.URL, OpenKey: keyOf(testKey)})
 			must(t, all, tt.check, tt.state, tt.texts...)
 			if len(asked) > 12 {
 				t.Errorf("asked %v", asked)
@@ -132,7 +132,7 @@ func TestExamineASiteThatMoved(t *testing.T) {
 	}))
 	t.Cleanup(moved.Close)
 	var opened []string
-	all, _ := examine(t, Patient{Site: moved.URL, OpenKey: func(at string) (*client.Credential, error) {
+	all, _ := examine(t, Config{Site: moved.URL, OpenKey: func(at string) (*client.Credential, error) {
 		opened = append(opened, at)
 		if at != moved.URL {
 			return nil, nil
@@ -148,7 +148,7 @@ func TestExamineASiteThatMoved(t *testing.T) {
 	down, transport := tlsSite(t, nil, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, site.URL+r.URL.Path, http.StatusFound)
 	}))
-	all, _ = examine(t, Patient{Site: down, Transport: transport})
+	all, _ = examine(t, Config{Site: down, Transport: transport})
 	must(t, all, CheckRedirects, Problem, "from https back to http", "force_https")
 	must(t, all, CheckScope, Skipped)
 
@@ -159,14 +159,14 @@ func TestExamineASiteThatMoved(t *testing.T) {
 	t.Cleanup(plain.Close)
 	dial := transport.DialContext
 	transport.DialContext = dialPlain(plain.Listener.Addr().String(), dial)
-	all, _ = examine(t, Patient{Site: "http://forum.example", Transport: transport})
+	all, _ = examine(t, Config{Site: "http://forum.example", Transport: transport})
 	must(t, all, CheckTLS, Warning, "renew")
 	must(t, all, CheckEncryption, OK, "on to https")
 	must(t, all, CheckRedirects, Warning, "use https://forum.example")
 
 	transport.CloseIdleConnections()
 	transport.DialContext = dialPlain(strings.TrimPrefix(site.URL, "http://"), dial)
-	all, _ = examine(t, Patient{Site: "http://forum.example", Transport: transport})
+	all, _ = examine(t, Config{Site: "http://forum.example", Transport: transport})
 	must(t, all, CheckEncryption, Warning, "plain http")
 }
 

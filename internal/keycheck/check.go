@@ -3,6 +3,8 @@ package keycheck
 import (
 	"context"
 
+	"userkeys/site"
+
 	"userkeys"
 )
 
@@ -12,7 +14,7 @@ import (
 //
 // Errors: [userkeys.ErrInvalidKey], [userkeys.InvalidAccess] with the missing
 // scope as its reason, [userkeys.RateLimited], [userkeys.Unavailable].
-func (ck *Checker) Check(ctx context.Context, c userkeys.Call) (userkeys.Access, error) {
+func (ck *Checker) Check(ctx context.Context, c site.Call) (userkeys.Access, error) {
 	key, err := userkeys.ParseKey(c.Key)
 	if err != nil {
 		return userkeys.Access{}, err
@@ -61,7 +63,7 @@ func (ck *Checker) Holds(ctx context.Context, acc userkeys.Access) error {
 
 // missingScope says which scope would help. Only the holder of a live key
 // gets this far, so it tells a stranger nothing.
-func (ck *Checker) missingScope(p *policy, c userkeys.Call) error {
+func (ck *Checker) missingScope(p *policy, c site.Call) error {
 	name := ck.catalog.Missing(p.settings.AllowUserAPIKeyScopes, c.Method, c.Path)
 	if name == "" { // perhaps one that the site allows to no app now
 		name = ck.catalog.Missing(ck.allScopes(), c.Method, c.Path)

@@ -14,8 +14,8 @@ import (
 	"userkeys"
 )
 
-// maxConnects is how many addresses of one name are tried: a name with a thousand must not make us knock at a
-// thousand hosts.
+// maxConnects is how many addresses of one name are tried: a name with a thousand must not make this machine
+// connect to a thousand hosts.
 const maxConnects = 4
 
 var (
@@ -23,8 +23,8 @@ var (
 	errTooMany = errors.New("enough addresses of this name were tried")
 )
 
-// dial connects to address, the host:port that the URL has. What the name resolves to is judged when it is dialled,
-// so that an answer that changes between two looks changes nothing (SS11 to SS13).
+// dial connects to address, the host:port of the URL. The addresses that its name resolves to are checked when
+// they are dialled, so that an answer of the DNS that changes between two queries changes nothing.
 func (t *transport) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	target, err := userkeys.WebTarget("http", address)
 	if err != nil {
@@ -62,13 +62,14 @@ func (t *transport) dial(ctx context.Context, network, address string) (net.Conn
 	return conn, nil
 }
 
-// lends tells whether the administrator lists target.
+// lends reports whether the administrator lists target.
 func (t *transport) lends(target string) bool {
 	return t.inward != nil && slices.ContainsFunc(t.inward(),
 		func(entry string) bool { return strings.EqualFold(entry, target) })
 }
 
-// permits tells whether at, an ip:port about to be dialled, may be what target has become. lent: target is listed.
+// permits reports whether at, an ip:port about to be dialled, may be what target resolves to. lent says that
+// target is listed.
 func permits(target, at string, lent bool) bool {
 	to, err := netip.ParseAddrPort(at)
 	if err != nil {
@@ -86,7 +87,7 @@ func permits(target, at string, lent bool) bool {
 // longAgo is a deadline that has passed by any clock.
 var longAgo = time.Unix(1, 0)
 
-// A hurriedConn breaks when the other side does not take what it is sent.
+// A hurriedConn fails if the other side does not read what is sent to it in time.
 type hurriedConn struct {
 	net.Conn
 	within time.Duration
@@ -98,7 +99,7 @@ func (c *hurriedConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// A lentConn leads inside, as long as the list says so.
+// A lentConn is a connection to a private address, which may be used as long as the address is listed.
 type lentConn struct {
 	net.Conn
 	still func() bool

@@ -1,6 +1,6 @@
-// Package outward makes every request of ours to an address that somebody else chose: pushes, and what an app
-// on a server asks of sites that its visitors name. It reaches public addresses, and inside only what an
-// administrator lists; it takes no proxy from the environment, follows no redirect, keeps no cookies, and
+// Package outward makes the requests to addresses that somebody else has chosen: pushes, and what an app on a
+// server asks of sites that its users name. It connects to public addresses, and to private ones only if an
+// administrator lists them. It uses no proxy from the environment, follows no redirects, keeps no cookies, and
 // bounds time and size.
 package outward
 
@@ -10,30 +10,30 @@ import (
 	"time"
 )
 
-// Config is how far a client reaches. The zero value reaches public addresses only.
+// Config says which addresses a client may connect to. The zero value allows public addresses only.
 type Config struct {
-	// Inward lists what may be reached though it lies inside: "host:port" each, with host as the address has it: a name,
-	// or an IP address in its canonical spelling, IPv6 in brackets. A name may then lead anywhere inside; an IP
-	// address to itself only. It is asked at each connection, and again before anything is written to one
-	// that leads inside: a line that is taken out holds at once. Several goroutines call it. nil lists nothing.
+	// Inward returns the private addresses that may be connected to, as "host:port": host is a name, or an IP address
+	// in its canonical form, IPv6 in brackets. A name may then resolve to any address, an IP address only to itself.
+	// It is called for each connection, and again before anything is written to a connection to a private address, so
+	// that a line that is removed takes effect at once. Several goroutines call it. nil lists nothing.
 	Inward func() []string
 
-	// OnlyHTTP1 keeps to HTTP/1.1, where a request that is being written leaves this process at once: in HTTP/2
-	// the other side may let it wait here as long as it likes.
+	// OnlyHTTP1 restricts the client to HTTP/1.1, where a request that is written leaves this process at once: in
+	// HTTP/2 the other side may delay it here as long as it likes.
 	OnlyHTTP1 bool
 
-	// WriteTimeout is how long the other side may take to take one piece of what is sent; 0 is as long as Timeout.
+	// WriteTimeout is how long the other side may take to read one piece of a request; 0 is as long as Timeout.
 	WriteTimeout time.Duration
 
 	Resolver    *net.Resolver // nil is the system's
 	Timeout     time.Duration // a request from start to the end of its answer; 0 is 10 s
 	DialTimeout time.Duration // looking up a name and connecting, together; 0 is 5 s
 
-	// MaxBody bounds an answer, in bytes: reading on fails with [ProblemSize]. 0 is 64 KiB. Below 0 nothing is
-	// bounded here, for callers that do it themselves; then answers may also come compressed.
+	// MaxBody bounds an answer, in bytes: reading more fails with [ProblemSize]. 0 is 64 KiB. Below 0 there is no
+	// bound, for callers that have their own; then answers may also be compressed.
 	MaxBody int64
 
-	// MaxHeader bounds the headers of an answer, in bytes; an answer with more is an error. 0 is 64 KiB.
+	// MaxHeader bounds the headers of an answer, in bytes; larger headers are an error. 0 is 64 KiB.
 	MaxHeader int64
 }
 
@@ -50,8 +50,8 @@ const (
 
 const userAgent = "userkeys"
 
-// New makes a client. Its errors tell what went wrong by [Problem], and their texts nothing of what lies
-// inside. A redirect is the answer, and is for the caller to count as a failure.
+// New returns a client. Its errors say what went wrong by [Problem], and their texts nothing about the private
+// network. A redirect is returned as the answer, for the caller to treat as a failure.
 func New(c Config) *http.Client {
 	t := &transport{writeTimeout: c.WriteTimeout, inward: c.Inward, maxBody: orUsual(c.MaxBody, usualMaxBody)}
 	t.dialer = net.Dialer{Timeout: orUsual(c.DialTimeout, usualDialTimeout), Resolver: c.Resolver}

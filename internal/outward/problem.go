@@ -11,18 +11,18 @@ import (
 	"userkeys"
 )
 
-// What can go wrong, in the words of [Problem].
+// The problems that [Problem] returns.
 const (
-	// it leads inside, or programs could read it in more than one way; nothing was dialled
+	// it is private, or programs could read it in more than one way; nothing was dialled
 	ProblemAddress    = "address"
-	ProblemTimeout    = "timeout"    // no whole answer in time
-	ProblemTLS        = "tls"        // no connection that can be trusted: its certificate, or no TLS at all
-	ProblemConnection = "connection" // no such name, nobody listens, it broke
-	ProblemSize       = "size"       // the answer has more bytes than the bound
-	ProblemCanceled   = "canceled"   // the caller ended it
+	ProblemTimeout    = "timeout"    // there was no whole answer in time
+	ProblemTLS        = "tls"        // the certificate is not trusted, or the server has no TLS
+	ProblemConnection = "connection" // the name does not exist, nothing listens, or the connection broke
+	ProblemSize       = "size"       // the answer is larger than MaxBody
+	ProblemCanceled   = "canceled"   // the caller cancelled the request
 )
 
-// sentences say the same to a person.
+// sentences are the texts of the problems, for people.
 var sentences = map[string]string{
 	ProblemAddress:    "this is no public address",
 	ProblemTimeout:    "there was no whole answer in time",
@@ -33,8 +33,8 @@ var sentences = map[string]string{
 }
 
 // A failure is the error of every request of this package, and of reading its answer. Its text says no more than
-// its problem: who chose the address must not learn from it what lies inside (SS27). The cause is there for
-// errors.Is and errors.As, and for [Detail].
+// its problem, because whoever chose the address must not learn from it about the private network. errors.Is,
+// errors.As and [Detail] find the cause.
 type failure struct {
 	problem string
 	public  *userkeys.Error
@@ -43,16 +43,16 @@ type failure struct {
 
 func (f *failure) Error() string { return f.public.Public }
 
-// Unwrap gives the house's error, which has no cause, and the cause.
+// Unwrap returns the public error, which has no cause, and the cause.
 func (f *failure) Unwrap() []error { return []error{f.public, f.cause} }
 
-// Timeout and Temporary make it a [net.Error], for callers that ask so.
+// Timeout and Temporary implement [net.Error].
 func (f *failure) Timeout() bool { return f.problem == ProblemTimeout }
 
-// Temporary is false: package net says of it that it is not well-defined.
+// Temporary is false: package net says that its meaning is not well-defined.
 func (f *failure) Temporary() bool { return false }
 
-// fail is cause as the failure that it is.
+// fail returns cause as a failure with a problem.
 func fail(problem string, cause error) *failure {
 	code := userkeys.Unavailable
 	switch problem {
@@ -64,7 +64,7 @@ func fail(problem string, cause error) *failure {
 	return &failure{problem, &userkeys.Error{Code: code, Public: sentences[problem], Reason: problem}, cause}
 }
 
-// failed is err as a failure; one that it holds already stays what it is.
+// failed returns err as a failure; if it has one in its chain, that one.
 func failed(err error) *failure {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f
@@ -72,7 +72,7 @@ func failed(err error) *failure {
 	return fail(classify(err), err)
 }
 
-// Problem is one of the words above for the error of a request, or of reading its answer; empty for nil.
+// Problem returns the problem of the error of a request, or of reading its answer; empty for nil.
 func Problem(err error) string {
 	if err == nil {
 		return ""
@@ -80,10 +80,11 @@ func Problem(err error) string {
 	if f, ok := errors.AsType[*failure](err); ok {
 		return f.problem
 	}
-	return classify(err) // an http.Client that ends a request itself gives no cause
+	return classify(err) // an http.Client that ends a request itself does not return the cause
 }
 
-// Detail is all that is known of err, with addresses and names that may lie inside: for the administrator's log only.
+// Detail returns all that is known about err, private addresses and names included. It is for the administrator's
+// log only.
 func Detail(err error) string {
 	f, ok := errors.AsType[*failure](err)
 	switch {
@@ -112,7 +113,7 @@ func classify(err error) string {
 	return ProblemConnection
 }
 
-// isTLS tells errors of a handshake, ours or the other side's.
+// isTLS reports whether err is an error of a TLS handshake, of either side.
 func isTLS(err error) bool {
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError

@@ -2,7 +2,7 @@ package outward
 
 import "net/netip"
 
-// A reach is a list of networks: what is in one of them is inside.
+// A reach is a list of networks that are not public.
 type reach []netip.Prefix
 
 func prefixes(texts ...string) reach {
@@ -53,8 +53,9 @@ var (
 	)
 )
 
-// Public tells whether ip can be a host's that everybody reaches. IPv4 in IPv6 (::ffff:127.0.0.1) is judged as
-// IPv4; an address with a zone is never public. Public numbers that a network uses inside cannot be told.
+// Public reports whether ip can be the address of a public host. IPv4 in IPv6 (::ffff:127.0.0.1) is judged as
+// IPv4; an address with a zone is never public. Public cannot recognise public numbers that a network uses
+// privately.
 func Public(ip netip.Addr) bool {
 	if !ip.IsValid() || ip.Zone() != "" {
 		return false

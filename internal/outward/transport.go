@@ -12,7 +12,7 @@ import (
 	"userkeys"
 )
 
-// transport judges the address of each request, then each connection (dial), and conceals what errors tell.
+// transport checks the address of each request, then each connection (see dial), and hides the details of errors.
 type transport struct {
 	base    *http.Transport
 	dialer  net.Dialer
@@ -36,7 +36,7 @@ func newBase(t *transport, c Config) *http.Transport {
 	}
 }
 
-// RoundTrip sends a request. Every error, also of reading the answer, is a failure.
+// RoundTrip sends a request. Every error is a failure, also one of reading the answer.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := judgeURL(r); err != nil {
 		if r.Body != nil {
@@ -59,11 +59,11 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// CloseIdleConnections is for [http.Client.CloseIdleConnections].
+// CloseIdleConnections implements the method that [http.Client.CloseIdleConnections] looks for.
 func (t *transport) CloseIdleConnections() { t.base.CloseIdleConnections() }
 
-// judgeURL refuses an address that is no host and port in the one spelling that all programs read alike. A name
-// in other scripts is for net/http to spell in ASCII; dial judges what becomes of it.
+// judgeURL refuses an address that does not have one host and port in the one spelling that all programs read
+// alike. A name in other scripts is left to net/http, which spells it in ASCII; dial checks the result.
 func judgeURL(r *http.Request) error {
 	foreign := false
 	for _, c := range r.URL.Host {

@@ -1,3 +1,3 @@
-// Package receiver is a small receiver of pushes for authors of apps: it verifies what comes to a push URL, keeps it,
-// tells what came, and can fail on purpose, in the ways in which receivers fail, to see what a site does then.
+// Package receiver is a small receiver of pushes, for authors of apps: it verifies the pushes that come to a push URL,
+// stores them, shows them, and can fail on purpose, so that one can see what the site does then.
 package receiver

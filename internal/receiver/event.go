@@ -13,35 +13,35 @@ import (
 	"userkeys/client"
 )
 
-// Result is what became of a push.
+// A Result says how a push ended.
 type Result string
 
 // The results.
 const (
-	Verified  Result = "verified"  // signed with a known secret; taken
-	Unsigned  Result = "unsigned"  // not signed, and taken nevertheless, as the receiver was told to
-	Duplicate Result = "duplicate" // was here before; answered as taken
-	Failed    Result = "failed"    // would have been taken, and failed on purpose
+	Verified  Result = "verified"  // signed with a known secret, and accepted
+	Unsigned  Result = "unsigned"  // not signed, and accepted because AcceptUnsigned is set
+	Duplicate Result = "duplicate" // received before; answered with success
+	Failed    Result = "failed"    // acceptable, and failed on purpose
 	Refused   Result = "refused"   // not genuine, or no push
-	Broken    Result = "broken"    // genuine, and could not be taken now
+	Broken    Result = "broken"    // genuine, but could not be handled now
 )
 
-// An Event is what a receiver tells of one request. Its texts are safe to show, but for ClientID; [Event.JSON]
-// is, whole.
+// An Event is what a receiver reports about one request. All texts but ClientID are safe to show; the output of
+// [Event.JSON] is safe to show as a whole.
 type Event struct {
 	At      time.Time `json:"at"`
 	Result  Result    `json:"result"`
-	Status  int       `json:"status"` // that was answered; 0: none, it hangs
+	Status  int       `json:"status"` // of the answer; 0: there was none
 	ID      string    `json:"id,omitempty"`
 	Site    string    `json:"site,omitempty"`
 	Title   string    `json:"title,omitempty"` // of the site
 	Notes   []Note    `json:"notifications,omitempty"`
-	LeftOut int       `json:"left_out,omitempty"` // notifications that the signature does not vouch for
+	LeftOut int       `json:"left_out,omitempty"` // notifications that the signature does not cover
 	Why     string    `json:"why,omitempty"`
 	File    string    `json:"file,omitempty"`
 }
 
-// A Note is one notification in an [Event].
+// A Note is one notification of an [Event].
 type Note struct {
 	ClientID string `json:"client_id"`
 	Type     int    `json:"notification_type"`
@@ -70,17 +70,17 @@ func notes(p client.Push) []Note {
 	return out
 }
 
-// JSON is the event in one line for programs.
+// JSON returns the event as one line of JSON.
 func (e Event) JSON() []byte {
 	line, err := lineOf(e)
 	if err != nil {
-		panic(err) // there is nothing in it that JSON has not
+		panic(err) // cannot happen: all values can be written as JSON
 	}
 	return line
 }
 
-// lineOf is v as a line of JSON. What would steer a terminal, or be hidden in it, is escaped: a client_id, and
-// a body as it came, must stay what they are for programs, and people look at the line too.
+// lineOf returns v as one line of JSON. Characters that would steer a terminal, or that one does not show, are
+// escaped: a client_id or a stored body keeps its value for programs, and is safe to show to people.
 func lineOf(v any) ([]byte, error) {
 	var plain bytes.Buffer
 	enc := json.NewEncoder(&plain)
@@ -101,7 +101,7 @@ func lineOf(v any) ([]byte, error) {
 	return line, nil
 }
 
-// Line is the event in one line for people.
+// Line returns the event as one line of text.
 func (e Event) Line() string {
 	var b strings.Builder
 	what := fmt.Sprintf("%-9s %3d", e.Result, e.Status)

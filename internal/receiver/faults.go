@@ -9,20 +9,20 @@ import (
 	"userkeys"
 )
 
-// Faults are what a receiver does wrong on purpose, to pushes that it would take else. What it fails it does not
-// keep, so that the site's next try is the first that counts.
+// Faults are what a receiver does wrong on purpose to pushes that it would accept otherwise. A push that fails is
+// not stored, so that the site's next try is handled as the first.
 type Faults struct {
-	Status int           // what to answer; 0: nothing is wrong
-	Hang   bool          // never answer, instead of Status
+	Status int           // the status of the answer; 0: no failure
+	Hang   bool          // do not answer at all, instead of Status
 	Moved  string        // the Location of a Status of 3xx
 	After  time.Duration // Retry-After, in whole seconds; 0: none
 
 	First int           // only the first so many pushes
-	Rate  float64       // only this share of them, 0 to 1; with First: of those after
-	Delay time.Duration // before every answer, also a good one
+	Rate  float64       // only this share of the pushes, 0 to 1; with First, of those after them
+	Delay time.Duration // before every answer, also a success
 }
 
-// Check tells what does not go together.
+// Check returns an error for faults that exclude each other. Errors: [userkeys.InvalidParameters].
 func (f Faults) Check() error {
 	bad := func(text string) error { return userkeys.Errorf(userkeys.InvalidParameters, "%s", text) }
 	switch {
@@ -42,7 +42,7 @@ func (f Faults) Check() error {
 	return nil
 }
 
-// strikes tells whether the n-th push, counted from 1, fails. roll is a random number below 1.
+// strikes reports whether the n-th push, counted from 1, fails. roll is a random number below 1.
 func (f Faults) strikes(n int64, roll float64) bool {
 	switch {
 	case f.Status == 0 && !f.Hang:

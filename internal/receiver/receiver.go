@@ -13,37 +13,37 @@ import (
 	"userkeys/client"
 )
 
-// Config is what a Receiver is made of.
+// Config configures a [Receiver].
 type Config struct {
-	Path string // where pushes come to; "/" takes every path
+	Path string // of the push URL; "/" accepts every path
 
-	// Secrets finds the secrets for a client on a site; nil: there are none, and nothing can be verified.
+	// Secrets returns the secrets for a client on a site; nil: there are none, and nothing can be verified.
 	Secrets func(site, clientID string) ([]userkeys.PushSecret, error)
-	// AcceptUnsigned takes pushes without a signature: of a Discourse. A signed one must still verify where there
-	// are Secrets.
+	// AcceptUnsigned accepts pushes without a signature, as a Discourse sends them. With Secrets a signed push must
+	// still verify.
 	AcceptUnsigned bool
-	SecretKey      string // that unsigned pushes must have as their secret_key; empty: any
+	SecretKey      string // the secret_key that unsigned pushes must have; empty: any
 
-	Store  *Store // nil: pushes are only told
+	Store  *Store // nil: pushes are not stored
 	Faults Faults
-	Told   func(Event) // is called once for each request, by several goroutines; nil: nobody is told
+	Told   func(Event) // is called once for each request, by several goroutines; may be nil
 
 	Now  func() time.Time // nil: the clock
 	Roll func() float64   // for [Faults].Rate: from 0 to below 1; nil: random
 }
 
-// maxAtWork is how many requests are read and kept at a time; more wait.
+// maxAtWork is how many requests are read and handled at the same time; others wait.
 const maxAtWork = 64
 
-// Receiver is the [http.Handler] behind a push URL.
+// A Receiver is the [http.Handler] of a push URL.
 type Receiver struct {
 	cfg   Config
 	once  *client.ReplayGuard
 	work  chan struct{}
-	count atomic.Int64 // pushes that would be taken
+	count atomic.Int64 // pushes that are acceptable
 }
 
-// New checks cfg and makes a Receiver.
+// New returns a Receiver. Errors: [userkeys.MissingParameter], [userkeys.InvalidParameters] if cfg is not valid.
 func New(cfg Config) (*Receiver, error) {
 	if cfg.Secrets == nil && !cfg.AcceptUnsigned {
 		return nil, userkeys.Errorf(userkeys.MissingParameter, "there is no secret to verify pushes with")
@@ -68,7 +68,7 @@ func New(cfg Config) (*Receiver, error) {
 	return &Receiver{cfg: cfg, once: guard, work: make(chan struct{}, maxAtWork)}, nil
 }
 
-// ServeHTTP takes a push, or says why not.
+// ServeHTTP handles a push and reports it to Told.
 func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e, err := rc.receive(r)
 	e.At = rc.cfg.Now().UTC()
@@ -84,12 +84,12 @@ func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rc.answer(w, e, err)
 }
 
-// receive reads, verifies and keeps a push, and tells what became of it.
+// receive reads, verifies and stores a push, and returns what happened.
 func (rc *Receiver) receive(r *http.Request) (Event, error) {
 	if err := rc.rightPlace(r); err != nil {
 		return refused(err), err
 	}
-	select { // before the body is read: bodies are what needs memory
+	select { // before the body is read, because bodies need memory
 	case rc.work <- struct{}{}:
 		defer func() { <-rc.work }()
 	case <-r.Context().Done():
@@ -158,7 +158,7 @@ func isAboutPlace(err error) bool {
 	return errors.Is(err, userkeys.NotFound) || errors.Is(err, userkeys.MethodNotAllowed)
 }
 
-// why is an error for whoever runs the receiver, with its private cause.
+// why returns the text of an error with its private cause, for whoever runs the receiver.
 func why(err error) string {
 	e := userkeys.AsError(err)
 	text := e.Public
@@ -168,7 +168,7 @@ func why(err error) string {
 	return userkeys.Printable(text)
 }
 
-// status is what is answered; 0: nothing.
+// status returns the status of the answer; 0 for none.
 func (rc *Receiver) status(e Event, err error) int {
 	switch {
 	case e.Result == Failed:
@@ -204,7 +204,7 @@ func (rc *Receiver) answer(w http.ResponseWriter, e Event, err error) {
 	}
 }
 
-// sleep waits; false: the other side left.
+// sleep waits for d; it returns false if the other side has closed the connection.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -11,17 +11,18 @@ import (
 	"time"
 )
 
-// Bounds of the server: strangers find every address.
+// Bounds of the server: anybody may send requests to it.
 const (
 	headerTimeout  = 5 * time.Second
 	readTimeout    = 15 * time.Second
-	answerTimeout  = 30 * time.Second // after the delay that was asked for
+	answerTimeout  = 30 * time.Second // after the delay of Faults
 	idleTimeout    = 2 * time.Minute
 	maxHeaderBytes = 32 << 10
-	grace          = 2 * time.Second // for what is under way at the end
+	grace          = 2 * time.Second // for requests that are being handled at the end
 )
 
-// Run serves on ln until ctx ends, by TLS if cfg is not nil. What hangs on purpose is cut then.
+// Run serves on ln until ctx ends, by TLS if cfg is not nil. At the end it closes connections that hang on
+// purpose.
 func (rc *Receiver) Run(ctx context.Context, ln net.Listener, cfg *tls.Config) error {
 	stopping, stop := context.WithCancel(ctx)
 	defer stop()

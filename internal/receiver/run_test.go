@@ -87,7 +87,7 @@ func TestHangAndDelay(t *testing.T) {
 	}
 }
 
-// F33: who sends its headers too slowly, or too many, is cut off.
+// TestRunIsBounded tests F33: a client that sends its headers too slowly, or too many, is cut off.
 func TestRunIsBounded(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, nil)

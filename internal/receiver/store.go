@@ -17,8 +17,8 @@ import (
 	"userkeys/client"
 )
 
-// A Store keeps pushes in a folder, each as one line of JSON in a file of its own. The name of the file is made of the
-// site and the push's id, so a push is there once whatever comes twice, and also after a restart.
+// A Store stores pushes in a folder, each as one line of JSON in a file of its own. The name of the file is made
+// of the site and the push's id, so that a push that comes twice is stored once, also after a restart.
 type Store struct {
 	dir string
 
@@ -26,7 +26,9 @@ type Store struct {
 	adding map[string]bool // names of files
 }
 
-// OpenStore makes the folder if it is not there. Only its owner can read it.
+// OpenStore opens a folder, which only its owner can read, and makes it if it does not exist.
+//
+// Errors: [userkeys.Unavailable] if the folder cannot be written to.
 func OpenStore(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, notStored(err)
@@ -39,7 +41,7 @@ func OpenStore(dir string) (*Store, error) {
 	return &Store{dir: dir, adding: map[string]bool{}}, os.Remove(probe.Name())
 }
 
-// temporary is the name of a file that is not whole yet.
+// temporary is the pattern of the names of files that are not complete yet.
 const temporary = ".push-*.tmp"
 
 func notStored(err error) error {
@@ -49,19 +51,21 @@ func notStored(err error) error {
 	}
 }
 
-// stored is the line in a file.
+// stored is the line of a file.
 type stored struct {
 	ID            string                    `json:"id,omitempty"`
 	Verified      bool                      `json:"verified"`
 	Site          string                    `json:"site"`
 	SentAt        time.Time                 `json:"sent_at,omitzero"`
 	ReceivedAt    time.Time                 `json:"received_at"`
-	Notifications []client.PushNotification `json:"notifications"` // those that are vouched for
-	Body          json.RawMessage           `json:"body"`          // as it came, with all
+	Notifications []client.PushNotification `json:"notifications"` // those that the signature covers
+	Body          json.RawMessage           `json:"body"`          // the whole body as it was received
 }
 
-// Add keeps a push and gives its file. When it returns the push is on the disk. If it was there already the error
-// is [client.ErrPushSeen]; where a later try has notifications for more clients these are added.
+// Add stores a push and returns the name of its file. When it returns, the push is on the disk. If a later try has
+// notifications for more clients these are added.
+//
+// Errors: [client.ErrPushSeen] if the push was stored before, [userkeys.Unavailable] if it cannot be stored now.
 func (s *Store) Add(p client.Push, at time.Time) (string, error) {
 	name := s.name(p)
 	if !s.begin(name) {
@@ -93,7 +97,7 @@ func (s *Store) Add(p client.Push, at time.Time) (string, error) {
 	return name, nil
 }
 
-// begin and end keep two tries of one push apart.
+// begin and end keep two requests with the same push apart.
 func (s *Store) begin(name string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,7 +114,8 @@ func (s *Store) end(name string) {
 	delete(s.adding, name)
 }
 
-// withNew are the notifications of a file, and those for clients that have none there; nil if there are no such.
+// withNew returns the notifications of a file and those for clients that it does not have; nil if there are none
+// of those.
 func withNew(file []byte, more []client.PushNotification) ([]client.PushNotification, error) {
 	var old stored
 	if err := json.Unmarshal(file, &old); err != nil {
@@ -132,7 +137,7 @@ func withNew(file []byte, more []client.PushNotification) ([]client.PushNotifica
 	return all, nil
 }
 
-// name is the file of a push; one without an id is never the same as another.
+// name returns the file of a push; a push without an id always gets a new one.
 func (s *Store) name(p client.Push) string {
 	if p.ID == "" {
 		return filepath.Join(s.dir, "unsigned-"+client.RandomID()+".json")
@@ -141,7 +146,7 @@ func (s *Store) name(p client.Push) string {
 	return filepath.Join(s.dir, "push-"+hex.EncodeToString(sum[:16])+".json")
 }
 
-// write puts a whole file in place, or none.
+// write replaces a file by a whole new one.
 func (s *Store) write(name string, text []byte) error {
 	f, err := os.CreateTemp(s.dir, temporary)
 	if err != nil {
@@ -161,7 +166,7 @@ func (s *Store) write(name string, text []byte) error {
 	return s.syncFolder()
 }
 
-// syncFolder makes the new name last. Windows and some network file systems have no such thing for folders.
+// syncFolder makes the name of a new file durable. Windows and some network file systems cannot do so for folders.
 func (s *Store) syncFolder() error {
 	if runtime.GOOS == "windows" {
 		return nil

@@ -16,15 +16,15 @@ import (
 	"userkeys/client"
 )
 
-// DashboardConfig says what a [Dashboard] shows, and where.
+// DashboardConfig says what a [Dashboard] shows, and at which address.
 type DashboardConfig struct {
 	Watcher *Watcher
 	Host    string // 127.0.0.1:PORT, as browsers send it
 	Now     func() time.Time
 }
 
-// A Dashboard is a page of all watched accounts, for the person at this machine alone: its address
-// holds a random token, it answers to no other name of this machine, and it shows no key.
+// A Dashboard is a page that shows all watched accounts to the user of this machine only: its address has a random
+// token, it refuses requests under other host names, and it shows no key.
 type Dashboard struct {
 	cfg   DashboardConfig
 	token string
@@ -49,12 +49,12 @@ const (
 	dashboardPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action " +
 		"'self'; frame-ancestors 'none'; base-uri 'none'"
 	maxOpenPages = 20
-	keepAlive    = 20 * time.Second // between signs of life on an open stream
+	keepAlive    = 20 * time.Second // between two comments on an open stream that keep it open
 	markTimeout  = 20 * time.Second
 	maxFormBytes = 4 << 10
 )
 
-// NewDashboard makes a dashboard.
+// NewDashboard returns a Dashboard.
 func NewDashboard(cfg DashboardConfig) *Dashboard {
 	d := &Dashboard{cfg: cfg, token: client.RandomID(), heard: map[chan struct{}]bool{}}
 	at := "/" + d.token
@@ -69,7 +69,7 @@ func NewDashboard(cfg DashboardConfig) *Dashboard {
 	return d
 }
 
-// URL is the page's address.
+// URL returns the address of the page.
 func (d *Dashboard) URL() string { return "http://" + d.cfg.Host + "/" + d.token + "/" }
 
 // ServeHTTP implements [http.Handler].
@@ -77,23 +77,23 @@ func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", dashboardPolicy)
-	h.Set("Referrer-Policy", "same-origin") // the token is in the address: no site may learn it
+	h.Set("Referrer-Policy", "same-origin") // the address has the token, which no site must learn
 	h.Set("X-Content-Type-Options", "nosniff")
-	if r.Host != d.cfg.Host { // somebody else's name that points here
+	if r.Host != d.cfg.Host { // another host name that points here
 		http.Error(w, "nothing lives under this name", http.StatusMisdirectedRequest)
 		return
 	}
 	d.mux.ServeHTTP(w, r)
 }
 
-// Changed has the open pages look again. It is what a watcher tells.
+// Changed makes the open pages load again. Call it from [Config].Changed.
 func (d *Dashboard) Changed() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for c := range d.heard {
 		select {
 		case c <- struct{}{}:
-		default: // it is about to
+		default: // it will load again anyway
 		}
 	}
 }
@@ -110,12 +110,12 @@ type accountView struct {
 	State
 	Host        string
 	Checked     string
-	Known       bool // counts were ever read
+	Known       bool // the numbers were read at least once
 	DayPercent  int
 	HalfReached bool
 	Lines       []lineView
 	Listen      bool
-	Over        bool // the key is dead: nothing more will be asked
+	Over        bool // the key has ended, and the site is not asked again
 }
 
 type lineView struct {
@@ -149,7 +149,7 @@ func (d *Dashboard) page(w http.ResponseWriter, r *http.Request) {
 	_ = dashboardPage.Execute(w, d.view(problems[r.URL.Query().Get("problem")])) // a browser that left needs no page
 }
 
-// problems are what a page may say by its address: nobody else's words.
+// problems are the messages that a page shows by its address, so that nobody can put other words on it.
 var problems = map[string]string{
 	"":      "",
 	"limit": "Our half of the calls of that key is used up for now, so nothing was sent. Try again in a minute.",
@@ -182,7 +182,7 @@ func (d *Dashboard) refresh(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "./", http.StatusSeeOther)
 }
 
-// events tells an open page that it is old. What is new it fetches itself.
+// events tells an open page to load again.
 func (d *Dashboard) events(w http.ResponseWriter, r *http.Request) {
 	heard, ok := d.open()
 	if !ok {
@@ -192,9 +192,9 @@ func (d *Dashboard) events(w http.ResponseWriter, r *http.Request) {
 	defer d.close(heard)
 	w.Header().Set("Content-Type", "text/event-stream")
 	out := http.NewResponseController(w)
-	_ = out.SetReadDeadline(time.Time{}) // the stream outlives what bounds other requests
+	_ = out.SetReadDeadline(time.Time{}) // the stream may stay open longer than other requests
 	say := func(text string) bool {
-		_ = out.SetWriteDeadline(d.cfg.Now().Add(keepAlive)) // a server without deadlines is a test's
+		_ = out.SetWriteDeadline(d.cfg.Now().Add(keepAlive)) // fails only on a server of a test, without deadlines
 		_, err := fmt.Fprint(w, text)
 		return err == nil && out.Flush() == nil
 	}
@@ -236,7 +236,7 @@ func text(contentType, content string) http.HandlerFunc {
 	}
 }
 
-// ago is how long ago t was, for people.
+// ago returns how long ago t was, in words.
 func ago(t, now time.Time) string {
 	d := now.Sub(t)
 	switch {

@@ -1,3 +1,3 @@
-// Package watch keeps an eye on what is unread on many sites at once, each within half of the
-// limits of its key, and shows it on a page for the person at this machine.
+// Package watch asks many sites again and again what is unread there, with at most half of the calls that each key may
+// make, and shows it on a page for the user of this machine.
 package watch

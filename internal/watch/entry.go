@@ -15,29 +15,29 @@ import (
 	"userkeys/internal/keystore"
 )
 
-// An entry is an account that is watched. Its goroutine alone writes it, but for what is asked on demand.
+// An entry is a watched account. One goroutine runs it; others read its state and mark notifications as read.
 type entry struct {
 	w  *Watcher
-	id string // of the account as the watch began: pages and tests know it by that
+	id string // of the account at the start: pages know it by this
 
 	mu       sync.Mutex
 	state    State
 	account  keystore.Account
 	cred     *client.Credential
 	budget   *Budget
-	told     int  // what the person was last told of
-	toldOnce bool // ... ever
+	told     int  // how many unread Risen was last called for
+	toldOnce bool // told is set
 	wake     chan struct{}
 
 	bus       client.Bus
 	noBus     bool
 	bySession bool // the site has no totals
-	met       bool // its limits are known
+	met       bool // the limits of the site are known
 	userID    int64
 	failures  int
 }
 
-// watch looks at one account again and again.
+// watch asks about one account again and again.
 func (e *entry) watch(ctx context.Context) {
 	for ctx.Err() == nil {
 		e.meet(ctx)
@@ -51,7 +51,7 @@ func (e *entry) watch(ctx context.Context) {
 		}
 		wake := e.wake
 		if e.now().Health == Limited {
-			wake = nil // the site said how long to wait: nobody is in such a hurry
+			wake = nil // the site said how long to wait
 		}
 		if _, err := pause(ctx, wake, e.rest()); err != nil {
 			return
@@ -59,7 +59,8 @@ func (e *entry) watch(ctx context.Context) {
 	}
 }
 
-// replaced looks whether the store has another key than the one that is dead, by a login or a renewal elsewhere.
+// replaced takes another key from the store, of a login or a renewal by another program, in place of one that has
+// ended. It reports whether there was one.
 func (e *entry) replaced() bool {
 	if e.w.cfg.Current == nil {
 		return false
@@ -79,8 +80,8 @@ func (e *entry) adopt(a keystore.Account, c *client.Credential) {
 	e.cred, e.account = c, a
 }
 
-// meet learns the site's limits, by what it tells strangers: no key is used for it. A site that cannot be
-// asked is asked again at the next look.
+// meet learns the site's limits from its description, without a key. If the site cannot be asked it is asked again
+// before the next look.
 func (e *entry) meet(ctx context.Context) {
 	if e.met {
 		return
@@ -89,7 +90,7 @@ func (e *entry) meet(ctx context.Context) {
 	defer cancel()
 	s, err := client.Probe(ctx, e.w.cfg.HTTP, e.account.Site)
 	if err != nil || s.DescriptionUnknown {
-		return // the look will say what is wrong
+		return // look will note what is wrong
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -98,7 +99,7 @@ func (e *entry) meet(ctx context.Context) {
 	e.budget.calls = known
 }
 
-// renew puts a new key in the place of one that is about to end.
+// renew replaces a key that is about to end.
 func (e *entry) renew(ctx context.Context) {
 	now := e.w.cfg.Now()
 	if e.w.cfg.Renew == nil || !e.account.RenewalDue(e.cred, now) || !e.spend() {
@@ -113,7 +114,7 @@ func (e *entry) renew(ctx context.Context) {
 	}
 }
 
-// look asks for the totals, as soon as the budget allows, and notes what came of it.
+// look asks for the totals as soon as the budget allows, and notes the result.
 func (e *entry) look(ctx context.Context) {
 	for !e.spend() {
 		if _, err := pause(ctx, nil, e.wait()); err != nil {
@@ -138,8 +139,8 @@ func (e *entry) look(ctx context.Context) {
 	}
 }
 
-// totals asks in the way that the site knows: one that has no totals, or opens them to no scope, is of
-// an older generation and tells by the session, if the key may see it.
+// totals asks for what is unread. An older site that has no totals, or allows them with no scope, tells it with
+// the session, if the key's scopes allow that.
 func (e *entry) totals(ctx context.Context) (client.Totals, error) {
 	if e.bySession {
 		return e.cred.SessionTotals(ctx, e.w.cfg.HTTP)
@@ -156,7 +157,7 @@ func (e *entry) totals(ctx context.Context) (client.Totals, error) {
 	return t, err
 }
 
-// readLatest reads what the counts are about. Without it the states keep what they had.
+// readLatest reads the newest notifications. If it fails the state keeps the former ones.
 func (e *entry) readLatest(ctx context.Context) {
 	latest, err := e.cred.Notifications(ctx, e.w.cfg.HTTP, e.w.cfg.Latest)
 	if err != nil {
@@ -169,7 +170,7 @@ func (e *entry) readLatest(ctx context.Context) {
 	e.w.tell(s, 0)
 }
 
-// counted notes what is unread, and tells of a rise. It tells whether anything is new since the last time.
+// counted notes what is unread and reports a rise. It returns whether anything has changed since the last time.
 func (e *entry) counted(t client.Totals) bool {
 	e.mu.Lock()
 	news := e.state.CheckedAt.IsZero() || e.state.Unread != t.Unread || e.state.Messages != t.Messages ||
@@ -180,7 +181,7 @@ func (e *entry) counted(t client.Totals) bool {
 	all, rise := t.All(), 0
 	switch {
 	case !e.toldOnce:
-		e.told, e.toldOnce = all, true // what was there before nobody needs to hear
+		e.told, e.toldOnce = all, true // what was unread before is no news
 	case all < e.told:
 		e.told = all
 	case all > e.told && !e.w.cfg.Quiet.At(e.w.cfg.Now()):
@@ -231,8 +232,8 @@ func (e *entry) failed(ctx context.Context, err error) {
 	e.schedule(back + e.w.cfg.Spread(back))
 }
 
-// listen has the site tell what is new, where it has a message bus that this key may hear, for as long
-// as it should be believed. It tells whether another look is due because of it.
+// listen waits for messages of the site's message bus, if the site has one and the key's scopes allow it, for as
+// long as they replace looks. It returns whether another look is due.
 func (e *entry) listen(ctx context.Context) bool {
 	if e.noBus || e.userID == 0 || e.now().Health != Well || !e.hears() || e.w.cfg.Quiet.At(e.w.cfg.Now()) {
 		return false
@@ -240,7 +241,7 @@ func (e *entry) listen(ctx context.Context) bool {
 	channel := fmt.Sprintf("/notification/%d", e.userID)
 	until := e.w.cfg.Now().Add(busTrust)
 	for first := true; e.w.cfg.Now().Before(until); first = false {
-		if !first { // the first poll follows the look at once, so that nothing slips between the two
+		if !first { // the first poll follows the look at once, so that no message is missed in between
 			if woken, err := pause(ctx, e.wake, e.rest()); woken || err != nil {
 				return woken
 			}
@@ -259,9 +260,9 @@ func (e *entry) listen(ctx context.Context) bool {
 			return false
 		case err != nil:
 			e.live(false)
-			return false // the next look will say what is wrong
+			return false // the next look will note what is wrong
 		case len(news) > 0:
-			// The pace is kept by the next poll: what the budget still has is for this.
+			// The next poll keeps the pace; the rest of the budget is for looks like this one.
 			return true
 		}
 		e.live(true)
@@ -269,7 +270,7 @@ func (e *entry) listen(ctx context.Context) bool {
 	return true
 }
 
-// hears tells whether the key's scopes open the bus.
+// hears reports whether the key's scopes allow the message bus.
 func (e *entry) hears() bool {
 	return e.account.Scopes.Has("notifications") || e.account.Scopes.Has("message_bus") ||
 		e.account.Scopes.Has(userkeys.ScopeWrite)
@@ -286,24 +287,24 @@ func (e *entry) live(on bool) {
 	}
 }
 
-// spend takes a call from the budget; false: there is none.
+// spend takes a call from the budget; false if there is none.
 func (e *entry) spend() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.budget.take(e.account.ID, e.w.cfg.Calls, e.w.cfg.Now())
 }
 
-// key is the key, for what the person asks for meanwhile.
+// key returns the key, for requests that the user makes meanwhile.
 func (e *entry) key() *client.Credential {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.cred
 }
 
-// marked notes what the person has read, so that they see it before the site is asked again.
+// marked notes what the user has read, so that it shows before the site is asked again.
 func (e *entry) marked(notification int64) {
 	e.mu.Lock()
-	latest := slices.Clone(e.state.Latest) // others may be reading the old one
+	latest := slices.Clone(e.state.Latest) // others may be reading the old list
 	for i := range latest {
 		if n := &latest[i]; !n.Read && (notification == 0 || n.ID == notification) {
 			n.Read = true
@@ -325,7 +326,7 @@ func (e *entry) wait() time.Duration {
 	return e.budget.Wait(e.w.cfg.Now())
 }
 
-// pace is how far apart looks are.
+// pace returns the time between two looks.
 func (e *entry) pace() time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -343,7 +344,7 @@ func (e *entry) schedule(in time.Duration) {
 	e.state.NextAt = e.w.cfg.Now().Add(in)
 }
 
-// rest is how long until then.
+// rest returns how long it is until the next look.
 func (e *entry) rest() time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -356,7 +357,7 @@ func (e *entry) now() State {
 	return e.snapshot()
 }
 
-// snapshot is the state with what was spent; mu is held.
+// snapshot returns the state with the calls that were made; mu is held.
 func (e *entry) snapshot() State {
 	s := e.state
 	s.Budget = e.budget.Used(e.w.cfg.Now())

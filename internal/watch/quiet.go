@@ -8,10 +8,10 @@ import (
 	"userkeys"
 )
 
-// Quiet is a part of every day, by the clock on the person's wall; the zero value is none.
+// Quiet is a part of every day, by local time; the zero value is none.
 type Quiet struct{ from, to int } // minutes of the day
 
-// ParseQuiet reads "22:00-07:30"; empty is none.
+// ParseQuiet reads "22:00-07:30"; an empty text is no quiet time. Errors: [userkeys.InvalidParameters].
 func ParseQuiet(s string) (Quiet, error) {
 	if s == "" {
 		return Quiet{}, nil
@@ -25,7 +25,7 @@ func ParseQuiet(s string) (Quiet, error) {
 	return Quiet{a.Hour()*60 + a.Minute(), b.Hour()*60 + b.Minute()}, nil
 }
 
-// At tells whether t is quiet, in t's own zone.
+// At reports whether t is in the quiet time, in t's own time zone.
 func (q Quiet) At(t time.Time) bool {
 	m := t.Hour()*60 + t.Minute()
 	if q.from <= q.to {
@@ -34,7 +34,7 @@ func (q Quiet) At(t time.Time) bool {
 	return m >= q.from || m < q.to
 }
 
-// String is as [ParseQuiet] reads it.
+// String returns the quiet time as [ParseQuiet] reads it.
 func (q Quiet) String() string {
 	if q == (Quiet{}) {
 		return ""

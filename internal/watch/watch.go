@@ -14,53 +14,54 @@ import (
 	"userkeys/internal/keystore"
 )
 
-// A Watched account is one that a [Watcher] keeps an eye on.
+// A Watched is an account that a [Watcher] asks about, and its key.
 type Watched struct {
 	Account    keystore.Account
 	Credential *client.Credential
 }
 
-// Config says what is watched, and who wants to know.
+// Config says which accounts a [Watcher] asks about, and what it calls when their numbers change.
 type Config struct {
 	Accounts []Watched
-	HTTP     *http.Client     // for all calls; nil: one of our own. It must not repeat calls by itself
-	Now      func() time.Time // in the person's zone: quiet hours go by it
-	Quiet    Quiet            // nobody is disturbed then, and sites are asked less often
-	Every    time.Duration    // the least time between two looks at a site; 0: what its limits allow
-	Latest   int              // how many of the newest notifications the states show; 0: none
-	Changed  func(State)      // told of every new state, one at a time; may be nil
-	Risen    func(State, int) // told how many more are unread than were last told of; may be nil
+	HTTP     *http.Client     // for all calls; it must not repeat calls by itself. nil: one with the system's proxies
+	Now      func() time.Time // in the user's time zone, for quiet hours
+	Quiet    Quiet            // when Risen is not called and sites are asked less often
+	Every    time.Duration    // the least time between two requests for an account; 0: what its limits allow
+	Latest   int              // how many of the newest notifications states have; 0: none
+	Changed  func(State)      // is called with every new state, one at a time; may be nil
+	Risen    func(State, int) // is called with how many more are unread than at its last call; may be nil
 	// a random part of a pause, so that sites are not asked in step; nil: the usual
 	Spread func(time.Duration) time.Duration
 
-	// Calls is the memory of calls that all programs share; nil: only this one's count.
+	// Calls stores the calls of keys for all programs of the user; nil: only calls of this Watcher count.
 	Calls Ledger
-	// Renew gives an account whose end is near a new key, or what another program has put in its
-	// place; nil: keys are left to end. Its calls go by HTTP.
+	// Renew renews the key of an account that ends soon, by HTTP, or returns the key that another program has renewed
+	// it to; nil: keys are not renewed.
 	Renew func(ctx context.Context, a keystore.Account, hc *http.Client) (keystore.Account, *client.Credential, error)
-	// Current is an account and its key as they are stored now, which another program may have changed; nil: as they were.
+	// Current returns an account and its key as they are stored now, because another program may have changed them;
+	// nil: they do not change.
 	Current func(keystore.Account) (keystore.Account, *client.Credential, error)
 }
 
-// A Ledger remembers the calls of keys; see [keystore.Calls].
+// A Ledger stores the calls of keys for all programs of a user; see [keystore.Calls].
 type Ledger interface {
 	Take(id string, now time.Time, wait func(calls []time.Time) time.Duration) ([]time.Time, error)
 }
 
-// Health is how it stands with an account.
+// A Health says whether the numbers of an account are known.
 type Health string
 
 // The kinds of health.
 const (
-	Waiting     Health = "waiting"     // not asked yet
-	Well        Health = "well"        // the counts are those of CheckedAt
-	Unreachable Health = "unreachable" // no answer, or none that can be read; it is asked again
-	Missing     Health = "missing"     // it answers, but not what tells what is unread; it is asked again
-	Limited     Health = "limited"     // the site says to wait
-	Dead        Health = "dead"        // the key is revoked or lacks a scope; it is not asked again
+	Waiting     Health = "waiting"     // the site was not asked yet
+	Well        Health = "well"        // the numbers are those of CheckedAt
+	Unreachable Health = "unreachable" // the site did not answer; it is asked again
+	Missing     Health = "missing"     // the site answers, but has no totals; it is asked again
+	Limited     Health = "limited"     // a rate limit of the site; it is asked again when the limit ends
+	Dead        Health = "dead"        // the key is revoked or lacks a scope; the site is not asked again
 )
 
-// A State is what is known of a watched account.
+// A State is what is known about an account.
 type State struct {
 	ID        string    `json:"id"` // of the account
 	Site      string    `json:"site"`
@@ -70,35 +71,35 @@ type State struct {
 	Unread    int       `json:"unread"`
 	Messages  int       `json:"personal_messages"`
 	Chat      int       `json:"chat,omitempty"`
-	Live      bool      `json:"live"` // the site tells at once
+	Live      bool      `json:"live"` // the site reports changes at once, by its message bus
 	CheckedAt time.Time `json:"checked_at,omitzero"`
 	NextAt    time.Time `json:"next_at,omitzero"`
 	Budget    Usage     `json:"budget"`
 
-	Latest []client.Notification `json:"-"` // the newest, if they are wanted
+	Latest []client.Notification `json:"-"` // the newest, if Config.Latest is set
 }
 
-// All is everything that is unread.
+// All returns the sum of everything that is unread.
 func (s State) All() int { return s.Unread + s.Messages + s.Chat }
 
-// A Watcher asks many sites what is unread there, each as often as half of its limits bears.
+// A Watcher asks many sites what is unread, each with at most half of the calls that its key may make.
 type Watcher struct {
 	cfg     Config
 	entries []*entry
 	telling sync.Mutex // Changed and Risen are called one at a time
 }
 
-// Bounds of a watch.
+// Bounds of a Watcher.
 const (
 	checkTimeout  = 30 * time.Second
-	longestPause  = 15 * time.Minute // between tries of a site that does not answer
+	longestPause  = 15 * time.Minute // between requests to a site that does not answer
 	quietFactor   = 5                // how much less often sites are asked in quiet hours
-	busTrust      = 10 * time.Minute // how long the bus is believed without a look at the totals
+	busTrust      = 10 * time.Minute // how long messages of the bus replace requests for the totals
 	renewPause    = 10 * time.Minute // after a renewal that failed
-	watchTogether = 8                // first looks at the same time
+	watchTogether = 8                // first requests at the same time
 )
 
-// New makes a watcher; nothing is asked yet.
+// New returns a Watcher. It makes no requests before [Watcher.Run] or [Watcher.Once].
 func New(cfg Config) *Watcher {
 	if cfg.HTTP == nil {
 		transport := http.DefaultTransport.(*http.Transport).Clone()
@@ -122,7 +123,7 @@ func New(cfg Config) *Watcher {
 	return w
 }
 
-// States are how all accounts stand now.
+// States returns the present state of all accounts.
 func (w *Watcher) States() []State {
 	var all []State
 	for _, e := range w.entries {
@@ -131,7 +132,7 @@ func (w *Watcher) States() []State {
 	return all
 }
 
-// Once looks at every account once.
+// Once asks about every account once and returns their states.
 func (w *Watcher) Once(ctx context.Context) []State {
 	w.each(func(e *entry) {
 		e.meet(ctx)
@@ -140,7 +141,7 @@ func (w *Watcher) Once(ctx context.Context) []State {
 	return w.States()
 }
 
-// each runs do for all accounts, some at a time.
+// each calls do for all accounts, for some at the same time.
 func (w *Watcher) each(do func(*entry)) {
 	turns := make(chan struct{}, watchTogether)
 	var all sync.WaitGroup
@@ -154,12 +155,12 @@ func (w *Watcher) each(do func(*entry)) {
 	all.Wait()
 }
 
-// Run watches until ctx ends.
+// Run asks about all accounts again and again until ctx ends. It always returns nil.
 func (w *Watcher) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	for i, e := range w.entries {
 		all.Go(func() {
-			// Many sites at once would be a burst on this machine's line.
+			// The first requests are spread, so that many sites do not make a burst.
 			if _, err := pause(ctx, nil, time.Duration(i)*200*time.Millisecond); err == nil {
 				e.watch(ctx)
 			}
@@ -169,7 +170,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	return nil
 }
 
-// Refresh has an account looked at as soon as its budget allows.
+// Refresh asks about an account as soon as its budget allows.
 func (w *Watcher) Refresh(id string) {
 	if e := w.entry(id); e != nil {
 		select {
@@ -179,8 +180,10 @@ func (w *Watcher) Refresh(id string) {
 	}
 }
 
-// MarkRead marks a notification of an account as read, or all of them if it is 0. It is
-// [userkeys.RateLimited] where our share of the key's calls is used up.
+// MarkRead marks a notification of an account as read on the site, or all of them if notification is 0.
+//
+// Errors: [userkeys.NotFound] for an unknown account, [userkeys.RateLimited] if the budget of the key is used up,
+// those of [client.Credential.MarkRead].
 func (w *Watcher) MarkRead(ctx context.Context, id string, notification int64) error {
 	e := w.entry(id)
 	if e == nil {
@@ -222,7 +225,7 @@ func (w *Watcher) tell(s State, rise int) {
 	}
 }
 
-// pause waits. It tells whether it was woken before the time; that ctx ended is an error.
+// pause waits for d. It returns true if it was woken before, and the error of ctx if ctx has ended.
 func pause(ctx context.Context, wake <-chan struct{}, d time.Duration) (bool, error) {
 	if d <= 0 {
 		return false, ctx.Err()

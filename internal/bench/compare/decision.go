@@ -8,9 +8,9 @@ import (
 	"runtime"
 	"time"
 
-	"userkeys"
 	"userkeys/authority"
 	"userkeys/internal/bench"
+	"userkeys/site"
 )
 
 // measureDecision: the check alone, without HTTP.
@@ -76,7 +76,7 @@ func decisionCost(ctx context.Context, a *authority.Authority, keys keyList, p p
 			return bench.Spread{}, 0, err
 		}
 		for range p.checks {
-			call := userkeys.Call{Key: texts[rng.IntN(len(texts))], Method: "GET", Path: requestPath}
+			call := site.Call{Key: texts[rng.IntN(len(texts))], Method: "GET", Path: requestPath}
 			if _, err := a.Check(ctx, call); err != nil {
 				return bench.Spread{}, 0, err
 			}

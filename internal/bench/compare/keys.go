@@ -130,7 +130,7 @@ func grantAll(ctx context.Context, st *store.Store, keys keyList) error {
 // warm makes the first call with every key, which is the one that loads it.
 func warm(ctx context.Context, a *authority.Authority, keys keyList) error {
 	for i := range keys.len() {
-		_, err := a.Check(ctx, userkeys.Call{Key: string(keys.text(i)), Method: "GET", Path: requestPath})
+		_, err := a.Check(ctx, site.Call{Key: string(keys.text(i)), Method: "GET", Path: requestPath})
 		if err != nil {
 			return fmt.Errorf("warming up key %d: %w", i, err)
 		}

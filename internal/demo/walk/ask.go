@@ -22,7 +22,7 @@ func (k *walker) makeKeyPair(context.Context) error {
 	}
 	k.pair = pair
 	k.out.say("Nobody has registered this app, and it has no password for the site. It makes an RSA key pair of %d bits "+
-		"for this one request. The site will seal its answer to the public half; only the holder of the private half can "+
+		"for this one request. The site will encrypt the key to the public half; only the holder of the private half can "+
 		"open it.", pair.Bits())
 	return nil
 }
@@ -32,11 +32,11 @@ var explanations = []struct{ name, why string }{
 	{"application_name", "what the app calls itself; the page shows it as a claim"},
 	{"client_id", "this installation; a later key for the same one replaces this key"},
 	{"scopes", "what the app wants to do, as little as it needs"},
-	{"public_key", "what the answer is sealed to"},
-	{"nonce", "comes back inside the sealed answer, and proves that it answers this request"},
-	{"auth_redirect", "where the browser brings the answer: an address of this machine that exists for this moment"},
+	{"public_key", "what the site encrypts the key to"},
+	{"nonce", "comes back beside the key, and proves that the key belongs to this request"},
+	{"auth_redirect", "where the site redirects the browser to: an address of this machine that exists only now"},
 	{"push_url", "where the app wants notifications to be sent"},
-	{"padding", "how the answer is sealed: OAEP, the safer of the two"},
+	{"padding", "how the key is encrypted: OAEP, the safer of the two"},
 }
 
 func (k *walker) makeAddress(ctx context.Context) error {
@@ -65,7 +65,7 @@ func (k *walker) makeAddress(ctx context.Context) error {
 	return nil
 }
 
-// begin starts a request that answers to a loopback address of its own.
+// begin starts a request with a loopback redirect of its own.
 func (k *walker) begin(ctx context.Context, name string) (*client.Authorization, *client.Loopback, error) {
 	l, err := client.ListenLoopback(ctx, name)
 	if err != nil {
@@ -172,7 +172,7 @@ func (k *walker) approve(ctx context.Context) error {
 	}
 	k.out.say("The form carries no copy of the request, only the number of the question that the site has put to this " +
 		"person. " +
-		"It can be answered once, by them, in this session, within ten minutes.")
+		"Only they can answer it, once, in this session, within ten minutes.")
 	var fields []string
 	for _, name := range slices.Sorted(maps.Keys(form.hidden)) {
 		fields = append(fields, name+"="+shorten(form.hidden.Get(name), 8))
@@ -191,7 +191,7 @@ func (k *walker) approve(ctx context.Context) error {
 	return err
 }
 
-// submitApproval submits the approval and checks that the answer goes where it was asked to.
+// submitApproval submits the approval and checks that the site redirects to the auth_redirect of the request.
 func (k *walker) submitApproval(ctx context.Context, auth *client.Authorization, form *webForm) (*webPage, *url.URL,
 	error,
 ) {
@@ -204,12 +204,12 @@ func (k *walker) submitApproval(ctx context.Context, auth *client.Authorization,
 		return nil, nil, err
 	}
 	if !strings.HasPrefix(page.Header.Get("Location"), auth.Request.AuthRedirect+"?payload=") {
-		return nil, nil, fmt.Errorf("the answer goes to %s, not to %s", shorten(to.String(), 120), auth.Request.AuthRedirect)
+		return nil, nil, fmt.Errorf("the payload goes to %s, not to %s", shorten(to.String(), 120), auth.Request.AuthRedirect)
 	}
 	return page, to, nil
 }
 
-// deliver plays the browser that follows the redirect, and the app that waits for it.
+// deliver follows the redirect as the browser does, and returns the payload that the app receives.
 func (k *walker) deliver(ctx context.Context, to *url.URL, l *client.Loopback) (string, error) {
 	page, err := k.browser.get(ctx, to.String())
 	if err != nil {
@@ -234,7 +234,7 @@ func (k *walker) openPayload(context.Context) error {
 	k.out.say("The browser brought %d characters that mean nothing to it or to anybody on the way. The private key "+
 		"opens them:", len(k.payload))
 	k.out.got(string(masked.JSON()))
-	k.out.say("The nonce is the one of step 2, so this answers our request and not somebody else's. " +
+	k.out.say("The nonce is the one of step 2, so this key belongs to our request and not to somebody else's. " +
 		"The key is shown in part: whoever has it can use it. The app keeps the private key for what the site may seal to " +
 		"it later.")
 	return nil

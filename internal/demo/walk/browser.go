@@ -15,17 +15,16 @@ import (
 	"userkeys/client"
 )
 
-// maxAnswer bounds what the walk reads of one answer.
+// maxAnswer bounds what is read of one answer.
 const maxAnswer = 1 << 20
 
-// A browser keeps cookies and follows redirects only when told to, so that
-// each one can be shown.
+// A browser keeps cookies and follows no redirects by itself, so that each can be shown.
 type browser struct {
 	site   *url.URL
 	client *http.Client
 }
 
-// An answer that was read to its end.
+// An answer is an HTTP answer whose body was read.
 type answer struct {
 	*http.Response
 	body []byte
@@ -49,7 +48,7 @@ func newBrowser(site string, base *http.Client) (*browser, error) {
 	return &browser{u, hc}, nil
 }
 
-// get opens an address.
+// get requests a page.
 func (b *browser) get(ctx context.Context, address string) (*webPage, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
@@ -58,7 +57,7 @@ func (b *browser) get(ctx context.Context, address string) (*webPage, error) {
 	return b.send(req)
 }
 
-// submit sends a form with its hidden fields and what the person filled in.
+// submit sends a form with its hidden fields and the fields that the user fills in.
 func (b *browser) submit(ctx context.Context, f *webForm, filled url.Values) (*webPage, error) {
 	fields := url.Values{}
 	for name, values := range f.hidden {
@@ -118,7 +117,7 @@ func (a *answer) want(status int) error {
 	return nil
 }
 
-// wantRedirect checks for a redirect and returns where it leads.
+// wantRedirect checks for a redirect and returns its target.
 func (a *answer) wantRedirect() (*url.URL, error) {
 	if a.StatusCode != http.StatusFound && a.StatusCode != http.StatusSeeOther {
 		return nil, fmt.Errorf("%s %s answered %d, not a redirect: %s", a.Request.Method, a.Request.URL.Path, a.StatusCode,
@@ -131,12 +130,12 @@ func (a *answer) wantRedirect() (*url.URL, error) {
 	return u, nil
 }
 
-// refusal is what a refused call says.
+// refusal returns a refused call as an error.
 func (a *answer) refusal() *client.APIError {
 	return client.ParseError(a.StatusCode, a.Header, a.body)
 }
 
-// wantType checks that a refused call says why, as the wire does.
+// wantType checks the type of a refusal, and that it has a text.
 func (a *answer) wantType(code userkeys.Code) error {
 	if r := a.refusal(); r.Type != code.Type() || len(r.Messages) == 0 {
 		return fmt.Errorf("the refusal is of type %q: %s", r.Type, shorten(string(a.body), 300))

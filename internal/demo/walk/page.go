@@ -11,13 +11,13 @@ import (
 	"golang.org/x/net/html/atom"
 )
 
-// A webPage is an answer as a person with a browser sees it.
+// A webPage is an answer as a user of a browser sees it.
 type webPage struct {
 	*answer
 	root *html.Node
 }
 
-// A webForm is what a button sends.
+// A webForm is a form of a page.
 type webForm struct {
 	action *url.URL
 	hidden url.Values
@@ -32,7 +32,7 @@ func newWebPage(a *answer) (*webPage, error) {
 	return &webPage{a, root}, nil
 }
 
-// form finds the form that posts to a path on the page's site.
+// form returns the form that posts to a path of the site.
 func (p *webPage) form(path string) (*webForm, error) {
 	return p.formIn(p.root, path)
 }
@@ -57,8 +57,7 @@ func (p *webPage) formIn(within *html.Node, path string) (*webForm, error) {
 	return nil, fmt.Errorf("%s has no form for %s; it says: %s", p.Request.URL.Path, path, shorten(p.text(), 300))
 }
 
-// has tells whether the form has a field for a person to fill in.
-// sentAsItStands tells the fields that a browser sends where nobody touches the form.
+// sentAsItStands reports whether a browser sends the field of a form that nobody has touched.
 func sentAsItStands(input *html.Node) bool {
 	switch strings.ToLower(attribute(input, "type")) {
 	case "hidden":
@@ -69,6 +68,7 @@ func sentAsItStands(input *html.Node) bool {
 	return false
 }
 
+// has reports whether the form has a field to fill in.
 func (f *webForm) has(name string) bool {
 	for n := range f.node.Descendants() {
 		if n.DataAtom == atom.Input && attribute(n, "name") == name {
@@ -78,7 +78,7 @@ func (f *webForm) has(name string) bool {
 	return false
 }
 
-// lines is what the page says in its main part.
+// lines returns the text of the main part of the page.
 func (p *webPage) lines() []string {
 	for n := range p.root.Descendants() {
 		if n.DataAtom == atom.Main {
@@ -88,10 +88,10 @@ func (p *webPage) lines() []string {
 	return textLines(p.root)
 }
 
-// text is the same in one line.
+// text returns the text of the main part as one line.
 func (p *webPage) text() string { return strings.Join(p.lines(), " ") }
 
-// item finds the smallest list item, row or article in which some element says exactly title.
+// item returns the smallest list item, row or article that has an element with exactly this text.
 func (p *webPage) item(title string) *html.Node {
 	for n := range p.root.Descendants() {
 		if n.Type != html.TextNode || strings.TrimSpace(n.Data) != title {
@@ -112,14 +112,14 @@ var (
 		atom.H2, atom.H3, atom.H4, atom.Header, atom.Li, atom.Main, atom.Nav, atom.Ol, atom.P, atom.Pre, atom.Section,
 		atom.Table, atom.Td, atom.Th, atom.Tr, atom.Ul,
 	}
-	// unread is what a person does not read at first sight, or does not call text.
+	// unread are elements whose content is not shown, or is not text.
 	unread = []atom.Atom{atom.Button, atom.Details, atom.Head, atom.Script, atom.Style, atom.Template, atom.Title}
 )
 
-// spaces makes the white space within a text equal, so that line ends come from blocks only.
+// spaces replaces white space within a text by spaces, so that lines end only with blocks.
 var spaces = strings.NewReplacer("\n", " ", "\r", " ", "\t", " ")
 
-// textLines is the text of a part of a page, a line for each block.
+// textLines returns the text of a part of a page, one line for each block.
 func textLines(within *html.Node) []string {
 	var b strings.Builder
 	var visit func(*html.Node)
@@ -163,7 +163,7 @@ func attribute(n *html.Node, name string) string {
 	return ""
 }
 
-// shorten cuts a text for showing.
+// shorten cuts a text that is shown.
 func shorten(s string, n int) string {
 	runes := []rune(strings.Join(strings.Fields(s), " "))
 	if len(runes) <= n {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// lineWidth is where the walk breaks its lines.
+// lineWidth is where lines are broken.
 const lineWidth = 88
 
 // The few colours, for terminals only.
@@ -18,7 +18,7 @@ const (
 	plain = "\x1b[0m"
 )
 
-// printer writes the walk and remembers the first failure to write.
+// A printer writes the walk and keeps the first error of writing.
 type printer struct {
 	w      io.Writer
 	colour bool
@@ -46,18 +46,18 @@ func (p *printer) step(n int, title string) {
 	p.line(bold, fmt.Sprintf("%2d. %s", n, title))
 }
 
-// say explains, in lines of a bearable length.
+// say prints an explanation.
 func (p *printer) say(format string, args ...any) {
 	p.wrapped(dim, "    ", "    ", fmt.Sprintf(format, args...))
 }
 
-// note explains one line of traffic.
+// note prints an explanation of one line that is sent.
 func (p *printer) note(text string) { p.wrapped(dim, "        ", "        ", text) }
 
-// sent shows what goes to the site.
+// sent prints what is sent to the site.
 func (p *printer) sent(lines ...string) { p.traffic(cyan, "    > ", lines) }
 
-// got shows what comes back.
+// got prints what is received.
 func (p *printer) got(lines ...string) { p.traffic(green, "    < ", lines) }
 
 func (p *printer) traffic(style, mark string, lines []string) {
@@ -66,8 +66,7 @@ func (p *printer) traffic(style, mark string, lines []string) {
 	}
 }
 
-// wrapped breaks text at spaces, and words that are longer than a line where
-// a list or an address goes on.
+// wrapped breaks text at spaces, and words that are longer than a line after a comma, & or ?.
 func (p *printer) wrapped(style, first, next, text string) {
 	line, indent := first, first
 	flush := func() {
@@ -90,7 +89,7 @@ func (p *printer) wrapped(style, first, next, text string) {
 	flush()
 }
 
-// breakAt finds the last good place within room to break a long word.
+// breakAt returns the last good place within room to break a long word.
 func breakAt(word []rune, room int) int {
 	for n := room; n > room/2; n-- {
 		if strings.ContainsRune(",&?", word[n-1]) {
@@ -100,7 +99,7 @@ func breakAt(word []rune, room int) int {
 	return max(room, 1)
 }
 
-// visible keeps what a site sends from steering the terminal.
+// visible replaces characters that would steer the terminal.
 func visible(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r >= 0x7f && r < 0xa0 || r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' {

@@ -19,7 +19,7 @@ const (
 	pushWait = 5 * time.Second // how long the walk waits for a push
 )
 
-// arrival is a push as it came.
+// An arrival is a push as it was received.
 type arrival struct {
 	at     time.Time
 	header http.Header
@@ -28,7 +28,7 @@ type arrival struct {
 	err    error
 }
 
-// pushURL is where the walker is pushed to; empty if there is no such place.
+// pushURL returns the push URL; empty if there is none.
 func (k *walker) pushURL() string {
 	if k.cfg.Push == nil {
 		return ""
@@ -36,7 +36,7 @@ func (k *walker) pushURL() string {
 	return (&url.URL{Scheme: "http", Host: k.cfg.Push.Addr().String(), Path: pushPath}).String()
 }
 
-// pushed is the step in which the site tells something by itself.
+// pushed is the step in which the site pushes a notification.
 func (k *walker) pushed(ctx context.Context) error {
 	if k.cfg.Push == nil {
 		k.out.say("Left out: this walk has no place of its own to be pushed to.")

@@ -83,8 +83,8 @@ func wantForbidden(a *answer) error {
 	return a.wantType(userkeys.InvalidAccess)
 }
 
-// tooManyCalls uses a key of its own: the first one still has calls to make,
-// and so it can be seen that one key's limit is not another's.
+// tooManyCalls uses a second key, because the first one has calls to make afterwards, and to show that keys have
+// limits of their own.
 func (k *walker) tooManyCalls(ctx context.Context) error {
 	k.out.say("Each key may call %d times a minute. A second app, %q, gets a key in the same way (the person is signed "+
 		"in already), "+
@@ -134,7 +134,7 @@ func wantLimited(a *answer) error {
 	return a.wantType(userkeys.RateLimited)
 }
 
-// secondKey goes steps 2 to 7 again without a word.
+// secondKey repeats steps 2 to 7 without printing them.
 func (k *walker) secondKey(ctx context.Context) (*client.Credential, error) {
 	auth, loopback, err := k.begin(ctx, sprinterName)
 	if err != nil {
@@ -162,8 +162,7 @@ func (k *walker) secondKey(ctx context.Context) (*client.Credential, error) {
 
 const appsPath = "/my/apps"
 
-// usesWritten is how long uses may take to show: they are written in batches,
-// at most a second apart.
+// usesWritten is how long it may take until a use shows: uses are written in batches, at most a second apart.
 const usesWritten = 3 * time.Second
 
 func (k *walker) readApps(ctx context.Context) error {
@@ -192,7 +191,7 @@ func (k *walker) readApps(ctx context.Context) error {
 	return nil
 }
 
-// appLines is what the page of apps says about the walker's key.
+// appLines returns what the page of apps says about the walker's key.
 func (k *walker) appLines(ctx context.Context) ([]string, error) {
 	page, err := k.browser.get(ctx, k.cfg.SiteURL+appsPath)
 	if err != nil {
@@ -249,7 +248,7 @@ func (k *walker) refusedAfterwards(ctx context.Context) error {
 	return k.lookAtNotifier(ctx)
 }
 
-// wantDead checks that a key is refused as one that nobody knows.
+// wantDead checks that a key is refused like an unknown one.
 func (k *walker) wantDead(ctx context.Context, cred *client.Credential) error {
 	a, err := k.call(ctx, cred, http.MethodGet, client.TotalsPath, "")
 	if err != nil {

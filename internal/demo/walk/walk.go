@@ -17,17 +17,17 @@ import (
 // Config says where to walk and as whom.
 type Config struct {
 	SiteURL     string // a userkeys site with The Noticeboard behind it
-	NotifierURL string // the sample app; empty: not looked at
+	NotifierURL string // the sample app; empty: it is not visited
 	Username    string
 	Password    string
-	Push        net.Listener // where the app is pushed to, an address that the site lists; nil: that step is left out
-	PerMinute   int          // the site's calls per minute and key; 0: the usual 20
+	Push        net.Listener // listens on the push URL, which the site allows; nil: that step is left out
+	PerMinute   int          // how many calls a minute the site allows a key; 0: 20
 	HTTP        *http.Client // nil: a client of its own
 	KeyBits     int          // of the app's key pair; 0: the usual size
 	Colour      bool         // the output is a terminal
 }
 
-// scopes are what the walker asks for: little, so that a refusal can be seen.
+// scopes are few, so that a refusal can be shown.
 var scopes = userkeys.Scopes{"notifications", "session_info"}
 
 const (
@@ -96,7 +96,7 @@ func (k *walker) steps() []step {
 	}
 }
 
-// walker is the app and the browser in one, and what they have learned so far.
+// A walker is app and browser in one, with what they have learned so far.
 type walker struct {
 	cfg     Config
 	out     *printer
@@ -117,7 +117,7 @@ func (k *walker) close() {
 	}
 }
 
-// call calls the API with a key and returns the answer whatever its status.
+// call calls the site's API with a key and returns the answer, whatever its status.
 func (k *walker) call(ctx context.Context, cred *client.Credential, method, path, form string) (*answer, error) {
 	address, err := cred.URL(path)
 	if err != nil {

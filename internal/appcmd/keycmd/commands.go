@@ -1,0 +1,12 @@
+// Package keycmd has the commands that get, use and end keys: login, call, sites,
+// key, renew and logout.
+package keycmd
+
+import "github.com/spf13/cobra"
+
+// Commands returns the commands that get, use and end keys.
+func Commands() []*cobra.Command {
+	return []*cobra.Command{
+		newLoginCommand(), newSitesCommand(), newCallCommand(), newKeyCommand(), newRenewCommand(), newLogoutCommand(),
+	}
+}

@@ -1,0 +1,118 @@
+package keycmd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"userkeys"
+	"userkeys/client"
+	"userkeys/internal/appcmd/appkeys"
+	"userkeys/internal/cli"
+	"userkeys/internal/keystore"
+)
+
+func newLogoutCommand() *cobra.Command {
+	var everything, force bool
+	cmd := &cobra.Command{
+		Use:   "logout SITE",
+		Short: "Revoke the key to a site, then forget it",
+		Long: `Revokes the key on the site, so that it is worth nothing any more, and then
+forgets it here. Where the site cannot be reached the key is kept, unless
+--force says to forget it anyway: it then lives on until it is revoked on the
+person's apps page.`,
+		Example: `  userkeys logout forum.example
+  userkeys logout forum.example --account alice
+  userkeys logout --all`,
+		ValidArgsFunction: appkeys.CompleteSites,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			store, accounts, err := appkeys.Chosen(cmd, args, everything)
+			if err != nil {
+				return err
+			}
+			if len(accounts) == 0 {
+				fmt.Fprintln(cmd.ErrOrStderr(), "there is no stored key")
+			}
+			if len(accounts) == 1 {
+				return logout(cmd, store, accounts[0], force)
+			}
+			failed := 0
+			for _, a := range accounts {
+				if err := logout(cmd, store, a, force); err != nil {
+					fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", userkeys.Printable(a.String()), cli.Public(err))
+					failed++
+				}
+			}
+			if failed > 0 {
+				return cli.Exitf(cli.ExitFailure, "%d of %d keys are not revoked", failed, len(accounts))
+			}
+			return nil
+		},
+	}
+	cmd.Args = siteOrAll(&everything)
+	cmd.Flags().String("account", "", "the account, if there are several on the site")
+	cmd.Flags().BoolVar(&everything, "all", false, "every site and account")
+	cmd.Flags().BoolVar(&force, "force", false, "forget the key even if it could not be revoked")
+	cli.AddJSONFlag(cmd)
+	_ = cmd.RegisterFlagCompletionFunc("account", appkeys.CompleteAccounts) // only a flag that is not there fails
+	return cmd
+}
+
+// siteOrAll wants a site, or --all and none.
+func siteOrAll(everything *bool) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if *everything == (len(args) == 1) || len(args) > 1 {
+			return cli.Misunderstood(cmd, fmt.Errorf("usage: %s (or --all)", cmd.UseLine()))
+		}
+		return nil
+	}
+}
+
+func logout(cmd *cobra.Command, store *keystore.Store, a keystore.Account, force bool) error {
+	c, err := store.Credential(a)
+	if err == nil {
+		err = c.Revoke(cmd.Context(), nil)
+	}
+	var api *client.APIError
+	switch {
+	case err == nil:
+		tell(cmd, a, "revoked", "The key of %s is revoked and forgotten.\n")
+	case errors.As(err, &api) && api.Worthless():
+		tell(cmd, a, "worthless", "The key of %s was worthless already; it is forgotten.\n")
+	case force:
+		fmt.Fprintf(cmd.ErrOrStderr(),
+			"warning: the key of %s is forgotten but not revoked (%s); revoke it on your apps page there\n",
+			userkeys.Printable(a.String()), cli.Public(err))
+	default:
+		return notRevoked(c, err)
+	}
+	return appkeys.Error(store.Forget(a.ID))
+}
+
+// tell prints what became of an account's key: as a sentence, or as a line of JSON.
+func tell(cmd *cobra.Command, a keystore.Account, result, sentence string) {
+	if asked, err := cmd.Flags().GetBool("json"); err == nil && asked {
+		_ = json.NewEncoder(cmd.OutOrStdout()).Encode(struct {
+			Site      string    `json:"site"`
+			Account   string    `json:"account"`
+			Result    string    `json:"result"`
+			ExpiresAt time.Time `json:"expires_at,omitzero"`
+		}{a.Site, a.Name, result, a.ExpiresAt}) // a reader that left needs none
+		return
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), sentence, userkeys.Printable(a.String()))
+}
+
+func notRevoked(c *client.Credential, err error) error {
+	if c == nil {
+		return appkeys.Error(err)
+	}
+	said := appkeys.SiteError(c, err)
+	var coded *cli.Error
+	if errors.As(said, &coded) {
+		return cli.Exitf(coded.Code, "%s (the key is kept; --force forgets it unrevoked)", coded.Text)
+	}
+	return said
+}

@@ -1,0 +1,324 @@
+package appcmd
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"userkeys"
+	"userkeys/client"
+	"userkeys/internal/appcmd/appkeys"
+	"userkeys/internal/cli"
+	"userkeys/internal/keystore"
+	"userkeys/internal/posts"
+)
+
+const postLong = `Writes posts now and publishes them later, each once.
+
+"post add" keeps a post in posts.json beside the stored keys, "post run"
+publishes what is due. What may have reached the site without an answer is
+"unknown": it is not sent again until you looked at the site and said
+"post resolve ID --sent" or "--again".`
+
+// newPostCommand makes `userkeys post`.
+func newPostCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "post", Short: "Write posts now, publish them later", Long: postLong,
+		Example: `  userkeys post add forum.example --topic 12 -d "See you on Thursday." --at "2026-12-01 09:00"
+  userkeys post run`,
+	}
+	cmd.AddCommand(newPostAddCommand(), newPostListCommand(), newPostRunCommand(), newPostResolveCommand(),
+		newPostCancelCommand())
+	return cmd
+}
+
+// withQueue gives a command the queue beside the person's keys.
+func withQueue(body func(cmd *cobra.Command, keys *keystore.Store, q *posts.Queue,
+	args []string) error,
+) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		keys, err := appkeys.Open(cmd)
+		if err != nil {
+			return err
+		}
+		return body(cmd, keys, posts.Open(posts.Config{Keys: keys}), args)
+	}
+}
+
+// postAdd is one run of `userkeys post add`.
+type postAdd struct {
+	title, account, data, at, every string
+	category, topic                 int
+}
+
+func newPostAddCommand() *cobra.Command {
+	a := &postAdd{}
+	cmd := &cobra.Command{
+		Use: "add [SITE]", Short: "Put a post into the queue", Args: cobra.MaximumNArgs(1),
+		Long: `Puts a post into the queue: a new topic (--title, and --category as the site
+wants it) or a reply (--topic). SITE is not needed if there is one stored key;
+alice@forum.example chooses between several. --at is the time to publish:
+2026-12-01T09:00:00+01:00, "2026-12-01 09:00" on this machine's clock, or +2h.
+--every repeats it: daily and weekly keep the time of the day, a duration such
+as 36h counts hours. Times that were missed are not made up for.`,
+		Example: `  userkeys post add forum.example --title "Choir on Thursday" --category 4 -d @choir.md --at "2026-12-01 09:00"
+  userkeys post add --topic 12 -d "Open until six today." --at +2h
+  date | userkeys post add --topic 12 -d @- --every weekly`,
+		ValidArgsFunction: appkeys.CompleteSites,
+		RunE:              withQueue(a.run),
+	}
+	f := cmd.Flags()
+	f.StringVar(&a.title, "title", "", "the title of a new topic")
+	f.IntVar(&a.category, "category", 0, "the number of the new topic's category")
+	f.IntVar(&a.topic, "topic", 0, "the number of the topic to reply to")
+	f.StringVar(&a.account, "account", "", "whose key, if there are several for the site")
+	f.StringVarP(&a.data, "data", "d", "", "the text; @FILE reads it from a file, @- from standard input")
+	f.StringVar(&a.at, "at", "", "when to publish it (default: at the next run)")
+	f.StringVar(&a.every, "every", "", "repeat it: daily, weekly or a duration")
+	cli.AddJSONFlag(cmd)
+	_ = cmd.RegisterFlagCompletionFunc("account", appkeys.CompleteAccounts) // only a flag that is not there fails
+	return cmd
+}
+
+func (a *postAdd) run(cmd *cobra.Command, keys *keystore.Store, q *posts.Queue, args []string) error {
+	account, err := a.findAccount(keys, args)
+	if err != nil {
+		return err
+	}
+	draft := posts.Draft{Account: account, Title: a.title, Category: a.category, TopicID: a.topic}
+	if draft.At, err = parseMoment(a.at, time.Now(), time.Local); err != nil {
+		return err
+	}
+	if draft.Every, err = posts.ParseEvery(a.every); err != nil {
+		return appkeys.Error(err)
+	}
+	body, err := cli.ReadData(a.data, cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	draft.Raw = cli.WithoutBOM(string(body))
+	p, err := q.Add(draft)
+	if err != nil {
+		return appkeys.Error(err)
+	}
+	if scope := (client.Support{}).MissingScope(account.Scopes, http.MethodPost, "/posts.json"); scope != "" {
+		fmt.Fprintf(cmd.ErrOrStderr(),
+			"warning: the stored key may only %s; before the post is due: userkeys login %s --scopes %s\n",
+			account.Scopes, account.Site, appkeys.WithScope(account.Scopes, scope))
+	}
+	return tellPost(cmd, p,
+		fmt.Sprintf("%s waits until %s, for %s; \"userkeys post run\" publishes it", p.ID, localMoment(p.At),
+			userkeys.Printable(p.Owner())))
+}
+
+// tellPost prints what became of a post: as a sentence, or as JSON.
+func tellPost(cmd *cobra.Command, p posts.Post, sentence string) error {
+	if asked, err := cmd.Flags().GetBool("json"); err != nil || asked {
+		return errors.Join(err, json.NewEncoder(cmd.OutOrStdout()).Encode(p))
+	}
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), sentence)
+	return err
+}
+
+func (a *postAdd) findAccount(keys *keystore.Store, args []string) (keystore.Account, error) {
+	all, err := keys.Accounts()
+	if err != nil {
+		return keystore.Account{}, err
+	}
+	found, err := all.One(strings.Join(args, ""), a.account)
+	return found, appkeys.Error(err)
+}
+
+// localLayout is a time as people type it.
+const localLayout = "2006-01-02 15:04"
+
+// parseMoment reads when to publish; empty is the zero time. A time that is past is more often a slip than a wish,
+// and what is published cannot be taken back.
+func parseMoment(s string, now time.Time, loc *time.Location) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if after, ok := strings.CutPrefix(s, "+"); ok {
+		if d, err := time.ParseDuration(after); err == nil && d >= 0 && !strings.HasPrefix(after, "+") {
+			return now.Add(d), nil
+		}
+	}
+	at, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		at, err = time.ParseInLocation(localLayout, s, loc)
+		if clock, _ := time.ParseInLocation(localLayout, s, time.UTC); err == nil &&
+			at.Format(localLayout) != clock.Format(localLayout) {
+			return time.Time{}, cli.Exitf(cli.ExitUsage, "%q does not exist: clocks are set forward then", s)
+		}
+	}
+	switch {
+	case err != nil:
+		return time.Time{},
+			cli.Exitf(cli.ExitUsage, "%q is no time; give 2026-12-01T09:00:00Z, \"2026-12-01 09:00\" or +2h", s)
+	case at.Before(now):
+		return time.Time{},
+			cli.Exitf(cli.ExitUsage, "%s is past; without --at it goes out at the next run", localMoment(at))
+	}
+	return at, nil
+}
+
+// localMoment is a time as the person's clock shows it.
+func localMoment(t time.Time) string { return t.Local().Format(localLayout + ":05 -07:00") }
+
+func newPostListCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "list", Short: "List the queue", Args: cobra.NoArgs,
+		Long: `Lists the queue in the order of its times: what waits, what was sent (the last
+200), and what needs you: "unknown" may have reached the site, "failed" was refused.`,
+		Example: `  userkeys post list
+  userkeys post list --json`,
+		RunE: withQueue(func(cmd *cobra.Command, _ *keystore.Store, q *posts.Queue, _ []string) error {
+			queued, err := q.Posts()
+			if err != nil {
+				return err
+			}
+			return cli.Listing(cmd, queued, "ID,STATE,AT,EVERY,FOR,POST,NOTE", func(p posts.Post) []string {
+				what := p.Title
+				if p.TopicID != 0 {
+					what = fmt.Sprintf("reply to %d", p.TopicID)
+				}
+				return []string{
+					p.ID, string(p.State), localMoment(p.At), cmp.Or(string(p.Every), "-"), p.Owner(), what,
+					cmp.Or(p.LastError, p.Address, "-"),
+				}
+			})
+		}),
+	}
+	cli.AddJSONFlag(cmd)
+	return cmd
+}
+
+func newPostRunCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "run", Short: "Publish what is due, and go on until Ctrl-C", Args: cobra.NoArgs,
+		Long: `Publishes each post at its time, one after the other, and prints a line for
+each. It stays until Ctrl-C; a post under way then still gets its answer. With
+--once it publishes what is due now and ends.
+
+Exit codes:
+  0  done; what could not be sent for now still waits
+  1  with --once: a post is unknown or failed, or there is no key for one
+  2  the command line was not understood`,
+		Example: `  userkeys post run
+  userkeys post run --once`,
+		RunE: withQueue(postRun),
+	}
+	cmd.Flags().Bool("once", false, "publish what is due now, and end")
+	cli.AddJSONFlag(cmd)
+	return cmd
+}
+
+func postRun(cmd *cobra.Command, _ *keystore.Store, q *posts.Queue, _ []string) error {
+	once, err := cmd.Flags().GetBool("once")
+	if err != nil {
+		return err
+	}
+	bad := 0
+	report := func(r posts.Report) {
+		if r.Result == posts.Unknown || r.Result == posts.Failed || r.NoKey {
+			bad++
+		}
+		_ = tellPost(cmd, r.Post, userkeys.Printable(reportLine(r))) // a reader that left does not stop the posts
+	}
+	if !once {
+		fmt.Fprintln(cmd.ErrOrStderr(), "publishing what is due; Ctrl-C ends it")
+		return q.Run(cmd.Context(), report)
+	}
+	if err := q.RunOnce(cmd.Context(), report); err != nil {
+		return err
+	}
+	if bad > 0 {
+		return cli.Exitf(cli.ExitFailure, "not published: %d; see userkeys post list", bad)
+	}
+	queued, err := q.Posts()
+	if err != nil {
+		return err
+	}
+	if i := slices.IndexFunc(queued, func(p posts.Post) bool { return p.State == posts.Unknown }); i >= 0 {
+		return cli.Exitf(cli.ExitFailure, "nobody knows yet what became of %s; see userkeys post list", queued[i].ID)
+	}
+	return nil
+}
+
+func reportLine(r posts.Report) string {
+	p := r.Post
+	s := fmt.Sprintf("%s  %s  ", p.ID, r.Result)
+	switch r.Result {
+	case posts.Sent:
+		s += cmp.Or(p.Address, "the site has it; a moderator must let it through")
+		if p.State == posts.Waiting {
+			s += "; again " + localMoment(p.At)
+		}
+	case posts.Waiting:
+		s += p.LastError
+		if !p.RetryAt.IsZero() {
+			s += "; waits until " + localMoment(p.RetryAt)
+		}
+	case posts.Unknown:
+		s += fmt.Sprintf("%s; is it on %s? userkeys post resolve %s --sent, or --again", p.LastError, p.Site, p.ID)
+	default:
+		s += fmt.Sprintf("%s; when that is mended: userkeys post resolve %s --again", p.LastError, p.ID)
+	}
+	return s
+}
+
+func newPostResolveCommand() *cobra.Command {
+	var sent, again bool
+	cmd := &cobra.Command{
+		Use: "resolve ID", Short: "Say what became of a post that is unknown or failed", Args: cobra.ExactArgs(1),
+		Long: `Says what became of a post that is unknown or failed: --sent if the site has it,
+--again to send it (once more). Look at the site first.`,
+		Example: `  userkeys post resolve k3fd --sent
+  userkeys post resolve k3fd --again`,
+		RunE: withQueue(func(cmd *cobra.Command, _ *keystore.Store, q *posts.Queue, args []string) error {
+			if sent == again {
+				return cli.Exitf(cli.ExitUsage, "give --sent or --again")
+			}
+			as := posts.ItWasSent
+			if again {
+				as = posts.SendAgain
+			}
+			p, err := q.Resolve(args[0], as)
+			if err != nil {
+				return err
+			}
+			if p.State == posts.Waiting {
+				return tellPost(cmd, p, fmt.Sprintf("%s waits until %s", p.ID, localMoment(p.At)))
+			}
+			return tellPost(cmd, p, p.ID+" is done")
+		}),
+	}
+	cmd.Flags().BoolVar(&sent, "sent", false, "the site has it")
+	cmd.Flags().BoolVar(&again, "again", false, "send it (once more)")
+	cli.AddJSONFlag(cmd)
+	return cmd
+}
+
+func newPostCancelCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "cancel ID", Short: "Take a post out of the queue", Args: cobra.ExactArgs(1),
+		Long:    `Takes a post out of the queue, also one that is repeated. What was sent stays on the site.`,
+		Example: `  userkeys post cancel k3fd`,
+		RunE: withQueue(func(cmd *cobra.Command, _ *keystore.Store, q *posts.Queue, args []string) error {
+			p, err := q.Cancel(args[0])
+			if err != nil {
+				return err
+			}
+			return tellPost(cmd, p, p.ID+" is cancelled")
+		}),
+	}
+	cli.AddJSONFlag(cmd)
+	return cmd
+}

@@ -1,0 +1,310 @@
+package appcmd
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"userkeys"
+	"userkeys/internal/appcmd/appkeys"
+	"userkeys/internal/cli"
+	"userkeys/internal/receiver"
+)
+
+const pushSecretEnv = "USERKEYS_PUSH_SECRET"
+
+const receiveLong = `Runs a small server for a push URL: it verifies the signature of each push,
+prints a line, and keeps pushes where --store says. For apps that are being
+written, and to try out what a site does with a receiver that fails.
+
+Secrets are those of the keys that the pushes are for: --secret FILE (one
+a line), --secret whsec_... (which other users of this machine can read), the
+variable USERKEYS_PUSH_SECRET, or --site SITE for the key that "userkeys
+login --push-url" stored. All of --secret are believed for every site; one of --site only
+for its own. "userkeys key SITE --push-secret" prints one.
+
+Pushes that are not signed, or badly, are answered with 401. --unsigned takes those
+without a signature, as Discourse sends them; --secret-key is what the
+body must then have as its secret_key.
+
+--fail, --gone, --moved and --hang fail on purpose, what would have been taken;
+--fail-first and --fail-rate bound that, and alone mean --fail 503.`
+
+// receive is one run of `userkeys push-receiver`.
+type receive struct {
+	listen, path, account, store, secretKey, moved, cert, key string
+	secrets, sites                                            []string
+	unsigned, asJSON, gone, hang                              bool
+	fail, first, retryAfter                                   int
+	rate                                                      float64
+	delay                                                     time.Duration
+}
+
+// newReceiveCommand makes `userkeys push-receiver`.
+func newReceiveCommand() *cobra.Command {
+	c := &receive{}
+	cmd := &cobra.Command{
+		Use: "push-receiver", Short: "Receive pushes, verify, show and keep them", Long: receiveLong,
+		Example: `  userkeys push-receiver --site forum.example
+  userkeys push-receiver --listen 127.0.0.1:9000 --secret secret.txt --store pushes
+  userkeys push-receiver --secret secret.txt --fail-first 3 --retry-after 30
+  userkeys push-receiver --unsigned --secret-key @discourse-key.txt --json`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.run(cmd) },
+	}
+	cmd.Args = cobra.ExactArgs(0)
+	f := cmd.Flags()
+	f.StringVar(&c.listen, "listen", "127.0.0.1:8787", "address to listen on")
+	f.StringVar(&c.path, "path", "/push", "the path of the push URL; / takes every path")
+	f.StringArrayVar(&c.secrets, "secret", nil,
+		"a file with push secrets, or one that begins with whsec_; may be repeated")
+	f.StringArrayVar(&c.sites, "site", nil, "a site whose stored key tells the secret; may be repeated")
+	f.StringVar(&c.account, "account", "", "the account, if there are several on the site")
+	f.StringVar(&c.store, "store", "", "a folder to keep pushes in, each as a line of JSON in a file of its own")
+	f.BoolVar(&c.unsigned, "unsigned", false, "take pushes without a signature, too")
+	f.StringVar(&c.secretKey, "secret-key", "",
+		"what unsigned pushes must have as secret_key; @FILE reads it from a file")
+	f.IntVar(&c.fail, "fail", 0, "answer with this status, such as 503")
+	f.IntVar(&c.first, "fail-first", 0, "fail the first so many only")
+	f.Float64Var(&c.rate, "fail-rate", 0, "fail this share only, such as 0.2")
+	f.IntVar(&c.retryAfter, "retry-after", 0, "say when to try again, in seconds, with each failure")
+	f.BoolVar(&c.gone, "gone", false, "answer with 410: no more pushes, please")
+	f.StringVar(&c.moved, "moved", "", "answer with 308 and this address")
+	f.BoolVar(&c.hang, "hang", false, "never answer")
+	f.DurationVar(&c.delay, "delay", 0, "wait so long before each answer, such as 3s")
+	f.StringVar(&c.cert, "tls-cert", "", "a file with the certificate, to serve https")
+	f.StringVar(&c.key, "tls-key", "", "a file with its private key")
+	cli.AddJSONFlag(cmd)
+	_ = cmd.RegisterFlagCompletionFunc("site", appkeys.CompleteSites) // only a flag that is not there fails
+	_ = cmd.RegisterFlagCompletionFunc("account", appkeys.CompleteAccounts)
+	return cmd
+}
+
+func (c *receive) run(cmd *cobra.Command) error {
+	var err error
+	if c.asJSON, err = cmd.Flags().GetBool("json"); err != nil {
+		return err
+	}
+	cfg, err := c.config(cmd)
+	if err != nil {
+		return err
+	}
+	secure, err := c.tls()
+	if err != nil {
+		return err
+	}
+	var printing sync.Mutex
+	cfg.Told = func(e receiver.Event) {
+		printing.Lock()
+		defer printing.Unlock()
+		c.tell(cmd.OutOrStdout(), e)
+	}
+	rc, err := receiver.New(cfg)
+	if err != nil {
+		return appkeys.Error(err)
+	}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(cmd.Context(), "tcp", c.listen)
+	if err != nil {
+		return cli.Exitf(cli.ExitFailure, "--listen: %v", err)
+	}
+	defer ln.Close() // closed already when it ran
+	address := url.URL{Scheme: "http", Host: cli.Browsable(ln.Addr()), Path: c.path}
+	if secure != nil {
+		address.Scheme = "https"
+	}
+	if c.asJSON {
+		// a reader that left needs none
+		_ = json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{"url": address.String()})
+	} else {
+		fmt.Fprintf(cmd.OutOrStdout(), "Pushes come to %s; Ctrl-C ends this.\n", &address)
+	}
+	if err := rc.Run(cmd.Context(), ln, secure); err != nil {
+		return cli.Exitf(cli.ExitFailure, "the receiver ended: %v", err)
+	}
+	return nil
+}
+
+// tell prints an event. That nobody reads it spoils nothing: it is kept where --store says.
+func (c *receive) tell(out io.Writer, e receiver.Event) {
+	if c.asJSON {
+		_, _ = out.Write(e.JSON())
+		return
+	}
+	_, _ = fmt.Fprintln(out, e.Line())
+}
+
+func (c *receive) config(cmd *cobra.Command) (receiver.Config, error) {
+	cfg := receiver.Config{Path: c.path, AcceptUnsigned: c.unsigned, Now: time.Now}
+	var err error
+	if cfg.Faults, err = c.faults(); err != nil {
+		return cfg, err
+	}
+	if cfg.SecretKey, err = readSecretKey(c.secretKey); err != nil {
+		return cfg, err
+	}
+	if c.secretKey != "" && !c.unsigned {
+		return cfg, cli.Exitf(cli.ExitUsage, "--secret-key is for --unsigned: a signed push needs none")
+	}
+	if cfg.Secrets, err = c.findSecrets(cmd); err != nil {
+		return cfg, err
+	}
+	if cfg.Secrets == nil && !c.unsigned {
+		return cfg, cli.Exitf(cli.ExitUsage, "say how to verify pushes: --secret, --site or %s; or --unsigned",
+			pushSecretEnv)
+	}
+	if c.store != "" {
+		if cfg.Store, err = receiver.OpenStore(c.store); err != nil {
+			return cfg, cli.Exitf(cli.ExitFailure, "--store: pushes cannot be kept there: %s", appkeys.RootCause(err))
+		}
+	}
+	return cfg, nil
+}
+
+// faults are the failures that were asked for.
+func (c *receive) faults() (receiver.Faults, error) {
+	f := receiver.Faults{
+		Status: c.fail, Hang: c.hang, Moved: c.moved, After: time.Duration(c.retryAfter) * time.Second, First: c.first,
+		Rate: c.rate, Delay: c.delay,
+	}
+	ways := 0
+	for _, asked := range []bool{c.fail != 0, c.gone, c.moved != "", c.hang} {
+		if asked {
+			ways++
+		}
+	}
+	switch {
+	case ways > 1:
+		return f, cli.Exitf(cli.ExitUsage, "choose one of --fail, --gone, --moved and --hang")
+	case c.gone:
+		f.Status = http.StatusGone
+	case c.moved != "":
+		f.Status = http.StatusPermanentRedirect
+	case ways == 0 && (c.first != 0 || c.rate != 0 || c.retryAfter != 0):
+		f.Status = http.StatusServiceUnavailable
+	}
+	if err := f.Check(); err != nil {
+		return f, cli.Exitf(cli.ExitUsage, "%s", cli.Public(err))
+	}
+	return f, nil
+}
+
+func (c *receive) tls() (*tls.Config, error) {
+	if (c.cert == "") != (c.key == "") {
+		return nil, cli.Exitf(cli.ExitUsage, "--tls-cert and --tls-key go together")
+	}
+	if c.cert == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.cert, c.key)
+	if err != nil {
+		return nil, cli.Exitf(cli.ExitUsage, "--tls-cert, --tls-key: %v", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// findSecrets gives the secrets as the receiver looks them up; nil if there are none.
+func (c *receive) findSecrets(cmd *cobra.Command) (func(site, clientID string) ([]userkeys.PushSecret, error),
+	error,
+) {
+	believed, err := readPushSecrets(os.Getenv(pushSecretEnv), pushSecretEnv)
+	if err != nil {
+		return nil, err
+	}
+	for _, given := range c.secrets {
+		more, err := pushSecretsFrom(given)
+		if err != nil {
+			return nil, err
+		}
+		believed = append(believed, more...)
+	}
+	var bound []appkeys.PushSecret
+	for _, site := range c.sites {
+		b, err := appkeys.AskPushSecret(cmd, site)
+		if err != nil {
+			return nil, err
+		}
+		bound = append(bound, b)
+	}
+	if len(believed)+len(bound) == 0 {
+		return nil, nil
+	}
+	return func(site, clientID string) ([]userkeys.PushSecret, error) {
+		found := believed[:len(believed):len(believed)]
+		for _, b := range bound {
+			if b.Site == site && (b.ClientID == clientID || clientID == "") {
+				found = append(found, b.Secret)
+			}
+		}
+		return found, nil
+	}, nil
+}
+
+// pushSecretsFrom reads a value of --secret.
+func pushSecretsFrom(given string) ([]userkeys.PushSecret, error) {
+	if strings.HasPrefix(given, "whsec_") {
+		return readPushSecrets(given, "--secret")
+	}
+	text, err := readSmallFile("--secret", strings.TrimPrefix(given, "@"))
+	if err != nil {
+		return nil, err
+	}
+	found, err := readPushSecrets(text, "--secret: "+given)
+	if err == nil && len(found) == 0 {
+		return nil, cli.Exitf(cli.ExitUsage, "--secret: %s is empty", given)
+	}
+	return found, err
+}
+
+// readPushSecrets reads secrets between white space; from says where they were found.
+func readPushSecrets(text, from string) ([]userkeys.PushSecret, error) {
+	var found []userkeys.PushSecret
+	for word := range strings.FieldsSeq(text) {
+		s, err := userkeys.ParsePushSecret(word)
+		if err != nil {
+			return nil, cli.Exitf(cli.ExitUsage, "%s: %s", from, cli.Public(err))
+		}
+		found = append(found, s)
+	}
+	return found, nil
+}
+
+// readSecretKey reads the value of --secret-key.
+func readSecretKey(given string) (string, error) {
+	name, fromFile := strings.CutPrefix(given, "@")
+	if !fromFile {
+		return given, nil
+	}
+	text, err := readSmallFile("--secret-key", name)
+	if text = strings.TrimSpace(text); err == nil && text == "" {
+		return "", cli.Exitf(cli.ExitUsage, "--secret-key: %s is empty", name)
+	}
+	return text, err
+}
+
+const maxSecretFile = 64 << 10
+
+func readSmallFile(flag, name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", cli.Exitf(cli.ExitUsage, "%s: %v", flag, err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
+	switch {
+	case err != nil:
+		return "", cli.Exitf(cli.ExitUsage, "%s: %v", flag, err)
+	case len(b) > maxSecretFile:
+		return "", cli.Exitf(cli.ExitUsage, "%s: %s is too large to hold secrets", flag, name)
+	}
+	return string(b), nil
+}

@@ -1,0 +1,23 @@
+package cli
+
+import (
+	"os"
+	"slices"
+	"strings"
+)
+
+// The environment variables that hold secrets.
+const (
+	KeyEnv        = "USERKEYS_KEY"
+	PassphraseEnv = "USERKEYS_PASSPHRASE"
+)
+
+// WithoutSecrets is an environment for programs that need none of ours.
+func WithoutSecrets(env []string) []string {
+	if env == nil {
+		env = os.Environ()
+	}
+	return slices.DeleteFunc(env, func(v string) bool {
+		return strings.HasPrefix(v, KeyEnv+"=") || strings.HasPrefix(v, PassphraseEnv+"=")
+	})
+}

@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"userkeys"
+)
+
+// AddJSONFlag gives a listing its --json.
+func AddJSONFlag(cmd *cobra.Command) {
+	cmd.Flags().Bool("json", false, "print JSON")
+}
+
+// Listing prints rows as JSON if asked to, else as a table with the given head.
+func Listing[T any](cmd *cobra.Command, rows []T, head string, line func(T) []string) error {
+	out := cmd.OutOrStdout()
+	if asked, err := cmd.Flags().GetBool("json"); err != nil {
+		return err
+	} else if asked {
+		if rows == nil {
+			rows = []T{}
+		}
+		return WriteJSON(out, rows)
+	}
+	table := [][]string{strings.Split(head, ",")}
+	for _, r := range rows {
+		table = append(table, line(r))
+	}
+	return PrintTable(out, table)
+}
+
+// WriteJSON prints a value for programs, which people read too.
+func WriteJSON(out io.Writer, v any) error {
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// ForTerminal is out, without what steers a terminal if it is one. A file gets every byte.
+func ForTerminal(out io.Writer) io.Writer {
+	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return &Harmless{to: out}
+	}
+	return out
+}
+
+// Harmless writes for a terminal what others wrote: control characters as question
+// marks, but for tabs and line ends, and what turns, joins or hides the text around
+// it as U+FFFD, each character one. A carriage return alone would let what follows
+// it overwrite what stands before.
+type Harmless struct {
+	to   io.Writer
+	rest []byte // the end of what was written last, if it is a carriage return or the begin of a character
+}
+
+func (w *Harmless) Write(p []byte) (int, error) {
+	text := append(w.rest, p...)
+	w.rest = nil
+	var shown strings.Builder
+	for len(text) > 0 {
+		r, size := utf8.DecodeRune(text)
+		switch {
+		case r == '\r' && len(text) == 1, !utf8.FullRune(text):
+			w.rest, text = bytes.Clone(text), nil
+			continue
+		case r == '\n' || r == '\t' || r == '\r' && text[1] == '\n':
+			shown.WriteRune(r)
+		case unicode.IsControl(r):
+			shown.WriteByte('?')
+		default:
+			shown.WriteString(userkeys.Printable(string(r)))
+		}
+		text = text[size:]
+	}
+	if _, err := io.WriteString(w.to, shown.String()); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// PrintTable prints rows in columns.
+func PrintTable(out io.Writer, rows [][]string) error {
+	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, cells := range rows {
+		for i := range cells {
+			cells[i] = userkeys.Printable(cells[i]) // apps and users wrote some
+		}
+		fmt.Fprintln(tw, strings.Join(cells, "\t"))
+	}
+	return tw.Flush()
+}
+
+// Moment is a time for a table; "-" for never.
+func Moment(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format("2006-01-02 15:04:05Z")
+}
+
+// TimeCell is a time of a JSON value for a table; "-" for null.
+func TimeCell(t *time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return Moment(*t)
+}
+
+// Browsable is addr as one would type it: a server on all addresses is reached by 127.0.0.1.
+func Browsable(addr net.Addr) string {
+	ap, err := netip.ParseAddrPort(addr.String())
+	if err != nil {
+		return addr.String()
+	}
+	if ap.Addr().IsUnspecified() {
+		ap = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), ap.Port())
+	}
+	return ap.String()
+}
+
+// OrDash is a text for a table; "-" for an empty one.
+func OrDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

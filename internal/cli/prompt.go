@@ -1,0 +1,73 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// ReadSecret reads a line without showing it. Ctrl-C ends it at once and leaves the terminal as it was:
+// the read itself cannot be interrupted, and ends with the program.
+func ReadSecret(ctx context.Context, in *os.File, prompt func()) (string, error) {
+	before, err := term.GetState(int(in.Fd()))
+	if err != nil {
+		return "", Exitf(ExitFailure, "the passphrase could not be read: %v", err)
+	}
+	type result struct {
+		text []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		text, err := term.ReadPassword(int(in.Fd()))
+		done <- result{text, err}
+	}()
+	time.Sleep(50 * time.Millisecond) // until what is typed is not shown any more
+	prompt()
+	select {
+	case r := <-done:
+		if r.err != nil {
+			return "", Exitf(ExitFailure, "no passphrase was given; nothing was done")
+		}
+		return string(r.text), nil
+	case <-ctx.Done():
+		_ = term.Restore(int(in.Fd()), before)
+		return "", Exitf(ExitFailure, "interrupted; nothing was done")
+	}
+}
+
+// WithoutBOM is text without the byte order mark that some programs, PowerShell
+// among them, write before what they send.
+func WithoutBOM(text string) string { return strings.TrimPrefix(text, "\ufeff") }
+
+// maxDataBytes bounds the value of --data, which is held in memory.
+const maxDataBytes = 64 << 20
+
+// ReadData returns what a --data flag means: the text itself, with @FILE the
+// content of a file, and with @- what can be read from in.
+func ReadData(data string, in io.Reader) ([]byte, error) {
+	name, fromFile := strings.CutPrefix(data, "@")
+	if !fromFile {
+		return []byte(data), nil
+	}
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, Exitf(ExitUsage, "cannot read the body: %v", err)
+		}
+		defer f.Close()
+		in = f
+	}
+	b, err := io.ReadAll(io.LimitReader(in, maxDataBytes+1))
+	if err != nil {
+		return nil, Exitf(ExitFailure, "cannot read the body: %v", err)
+	}
+	if len(b) > maxDataBytes {
+		return nil, Exitf(ExitUsage, "the body is larger than %d bytes", maxDataBytes)
+	}
+	return b, nil
+}

@@ -1,0 +1,270 @@
+package manage
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"userkeys"
+	"userkeys/authority"
+	"userkeys/internal/cli"
+	"userkeys/internal/rows"
+	"userkeys/internal/sitecmd/sitedata"
+	"userkeys/site"
+)
+
+func newSettingsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "settings", Short: "List and change site settings",
+		Long: `List and change site settings. A change is in force on a running site within
+a second. Lists are written a|b.`,
+		Example: `  userkeys settings list
+  userkeys settings set max_user_api_reqs_per_minute 60
+  userkeys settings add allow_user_api_key_scopes write
+  userkeys settings remove allow_user_api_key_scopes write
+  userkeys settings reset allow_user_api_key_scopes`,
+	}
+	sitedata.AddFlags(cmd.PersistentFlags())
+	list := &cobra.Command{
+		Use: "list", Short: "List all settings", Args: cobra.NoArgs,
+		RunE: sitedata.With(settingsList),
+	}
+	cli.AddJSONFlag(list)
+	get := &cobra.Command{
+		Use: "get NAME", Short: "Print the value of a setting", Args: cobra.ExactArgs(1),
+		RunE: sitedata.With(settingsGet),
+	}
+	set := &cobra.Command{
+		Use: "set NAME VALUE", Short: "Change a setting", Args: cobra.ExactArgs(2),
+		RunE: sitedata.With(func(cmd *cobra.Command, d *sitedata.Data, args []string) error {
+			return settingsChange(cmd, d, args[0], args[1])
+		}),
+	}
+	sitedata.AddInitFlag(set.Flags())
+	reset := &cobra.Command{
+		Use: "reset NAME", Short: "Give a setting its default back", Args: cobra.ExactArgs(1),
+		RunE: sitedata.With(func(cmd *cobra.Command, d *sitedata.Data, args []string) error {
+			if err := d.Authority.ResetSetting(cmd.Context(), args[0], sitedata.Actor); err != nil {
+				return err
+			}
+			return settingsShow(cmd, d, args[0])
+		}),
+	}
+	cmd.AddCommand(list, get, set, newSettingsAddCommand(), newSettingsRemoveCommand(), reset, newPresetCommand())
+	return cmd
+}
+
+// settingsChange changes a setting and prints what it is then.
+func settingsChange(cmd *cobra.Command, d *sitedata.Data, name, value string) error {
+	err := d.Authority.ChangeSetting(cmd.Context(), name, value, sitedata.Actor)
+	if config, flagErr := cmd.Flags().GetString("config"); err != nil && flagErr == nil && config == "" {
+		var e *userkeys.Error
+		if errors.As(err, &e) && e.Reason == authority.ReasonUnknownScope {
+			return fmt.Errorf("%s; if the server has a --config, give it here too: its scopes are known only with it",
+				e.Public)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return settingsShow(cmd, d, name)
+}
+
+func newSettingsAddCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "add NAME VALUE...", Short: "Add to a setting that is a list; what it has stays", Args: cobra.MinimumNArgs(2),
+		Example: `  userkeys settings add allow_user_api_key_scopes write
+  userkeys settings add allowed_user_api_auth_redirects https://app.example/done myapp://done`,
+		RunE: sitedata.With(func(cmd *cobra.Command, d *sitedata.Data, args []string) error {
+			def, was, err := listSetting(d, args[0])
+			if err != nil {
+				return err
+			}
+			now := site.PresetValue{Name: def.Name, Value: strings.Join(args[1:], "|")}.AddTo(was)
+			return settingsChange(cmd, d, def.Name, now)
+		}),
+	}
+	sitedata.AddInitFlag(cmd.Flags())
+	return cmd
+}
+
+func newSettingsRemoveCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "remove NAME VALUE...", Short: "Remove from a setting that is a list; the rest stays",
+		Args: cobra.MinimumNArgs(2),
+		RunE: sitedata.With(func(cmd *cobra.Command, d *sitedata.Data, args []string) error {
+			def, was, err := listSetting(d, args[0])
+			if err != nil {
+				return err
+			}
+			rest := strings.Split(was, "|")
+			for _, value := range strings.Split(strings.Join(args[1:], "|"), "|") {
+				i := slices.Index(rest, value)
+				if i < 0 {
+					return fmt.Errorf("%s does not have %s; it has %s", def.Name, value, was)
+				}
+				rest = slices.Delete(rest, i, i+1)
+			}
+			return settingsChange(cmd, d, def.Name, strings.Join(rest, "|"))
+		}),
+	}
+}
+
+// listSetting is a setting that is a list, and its value.
+func listSetting(d *sitedata.Data, name string) (site.Setting, string, error) {
+	def, err := site.FindSetting(name)
+	if err != nil {
+		return def, "", err
+	}
+	if def.Kind != site.SettingList {
+		return def, "", fmt.Errorf("%s is no list; change it with: userkeys settings set %s VALUE", def.Name, def.Name)
+	}
+	was, err := d.Authority.Settings().Value(def.Name)
+	return def, was, err
+}
+
+func newPresetCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "preset discourse", Short: "Open the site as Discourse ships it, for the apps that exist",
+		Long: `Add to the settings that apps written for Discourse rely on: the scopes, write
+and one_time_password among them; the ways back and push addresses of its apps;
+the feeds and calendars where a key may stand in the address. Each change is
+printed. Settings that the configuration pins stay as they are, and are named. So
+are those that some apps need and that it leaves off, with how to switch them on.`,
+		Example: `  userkeys settings preset discourse --dry-run
+  userkeys settings preset discourse`,
+		Args: cobra.ExactArgs(1), ValidArgs: []string{"discourse"},
+		RunE: sitedata.With(settingsPreset),
+	}
+	sitedata.AddInitFlag(cmd.Flags())
+	cmd.Flags().Bool("dry-run", false, "print what would change, and change nothing")
+	return cmd
+}
+
+func settingsPreset(cmd *cobra.Command, d *sitedata.Data, args []string) error {
+	if args[0] != "discourse" {
+		return fmt.Errorf("there is no preset %q; there is: discourse", args[0])
+	}
+	dry, err := cmd.Flags().GetBool("dry-run")
+	if err != nil {
+		return err
+	}
+	say := func(format string, a ...any) {
+		if err == nil {
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), format, a...)
+		}
+	}
+	for _, p := range site.DiscoursePreset() {
+		was, readErr := d.Authority.Settings().Value(p.Name)
+		if readErr != nil {
+			return readErr
+		}
+		now := p.AddTo(was)
+		switch {
+		case now == was:
+			say("%s: is so already\n", p.Name)
+			continue
+		case d.Authority.Pinned(p.Name):
+			say("%s: stays, for the configuration sets it: %s\n", p.Name, was)
+			continue
+		}
+		if !dry {
+			if err := d.Authority.ChangeSetting(cmd.Context(), p.Name, now, sitedata.Actor); err != nil {
+				return err
+			}
+		}
+		say("%s:\n  was %s\n  now %s\n", p.Name, was, now)
+	}
+	if dry {
+		say("Nothing was changed.\n")
+	}
+	say("Before a website, userkeys serve --own apps answers what these apps ask a site for; without it the " +
+		"website must.\n")
+	if err != nil {
+		return err
+	}
+	return sayGaps(cmd.OutOrStdout(), d)
+}
+
+// sayGaps names what the preset leaves off, where it is off.
+func sayGaps(out io.Writer, d *sitedata.Data) error {
+	for _, gap := range site.DiscoursePresetGaps() {
+		value, err := d.Authority.Settings().Value(gap.Name)
+		if err != nil {
+			return err
+		}
+		if value == "true" {
+			continue
+		}
+		text := fmt.Sprintf("%s: stays off. %s To switch it on:\n", gap.Name, gap.Why)
+		for _, c := range gap.Allow {
+			text += fmt.Sprintf("  userkeys settings set %s %s\n", c.Name, c.Value)
+		}
+		if _, err := io.WriteString(out, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func settingsList(cmd *cobra.Command, d *sitedata.Data, _ []string) error {
+	s := d.Authority.Settings()
+	var list []rows.Setting
+	for _, def := range site.AllSettings() {
+		row := rows.NewSetting(def, s)
+		row.Pinned = d.Authority.Pinned(def.Name)
+		list = append(list, row)
+	}
+	return cli.Listing(cmd, list, "NAME,VALUE,ABOUT", func(r rows.Setting) []string {
+		value, about := "", r.Summary
+		switch {
+		case r.Value != nil:
+			value = *r.Value
+		case r.Set:
+			value = hiddenValue
+		}
+		switch {
+		case r.Pinned:
+			about += " (set by the configuration)"
+		case r.Changed:
+			about += " (default " + r.Default + ")"
+		}
+		return []string{r.Name, value, about}
+	})
+}
+
+// hiddenValue stands for a secret.
+const hiddenValue = "(hidden)"
+
+// shownValue is a setting's value as it may stay on a screen and in a log: a
+// secret is shown to who asks for it by name, with get, and to nobody else.
+func shownValue(s site.Settings, name string) (string, error) {
+	v, err := s.Value(name)
+	if def, _ := site.FindSetting(name); def.Secret && v != "" {
+		v = hiddenValue
+	}
+	return v, err
+}
+
+// settingsShow prints what a setting is after a change.
+func settingsShow(cmd *cobra.Command, d *sitedata.Data, name string) error {
+	v, err := shownValue(d.Authority.Settings(), name)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), v)
+	return err
+}
+
+func settingsGet(cmd *cobra.Command, d *sitedata.Data, args []string) error {
+	v, err := d.Authority.Settings().Value(args[0])
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), v)
+	return err
+}

@@ -1,0 +1,60 @@
+package sitecmd
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+
+	"userkeys/site"
+
+	"github.com/spf13/cobra"
+
+	"userkeys/internal/identity"
+	"userkeys/internal/wiring"
+)
+
+// printSetupLink says how to make the first administrator, while there is none: by a link if there are no users or
+// --setup-link asks for one. Else only by commands: whoever reads the output may be no more than those users.
+func printSetupLink(cmd *cobra.Command, s *wiring.Site, base *url.URL) error {
+	asked, err := cmd.Flags().GetBool("setup-link")
+	if err != nil {
+		return err
+	}
+	text, err := setupText(cmd.Context(), s.Identity, base, asked)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(cmd.OutOrStdout(), text)
+	return err
+}
+
+func setupText(ctx context.Context, accounts *identity.Accounts, base *url.URL, asked bool) (string, error) {
+	has, err := accounts.HasAdministrator(ctx)
+	if err != nil || has {
+		if has && asked {
+			return "This site has an administrator already; there is no setup link.\n", nil
+		}
+		return "", err
+	}
+	users, err := accounts.FindUsers(ctx, site.UserFilter{Limit: 1})
+	if err != nil {
+		return "", err
+	}
+	missing := "There are no users yet."
+	if len(users) > 0 {
+		missing = "This site has no administrator."
+		if !asked {
+			return missing + " Make one of its users an administrator with\n\n    userkeys user set NAME --admin\n\n" +
+				"or start with userkeys serve --setup-link for a link that makes one.\n\n", nil
+		}
+	}
+	token, needed, err := accounts.SetupToken(ctx)
+	if err != nil || !needed { // not needed: another process made one meanwhile
+		return "", err
+	}
+	link := *base
+	link.Path, link.RawQuery = "/user-api-key/setup", url.Values{"token": {token}}.Encode()
+	return fmt.Sprintf("%s Make the first administrator with this link, good once and for a day:\n\n    %s\n\n",
+		missing, &link), nil
+}

@@ -1,0 +1,193 @@
+package admin_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"userkeys/internal/testkit/fakesite"
+	"userkeys/server"
+	"userkeys/server/admin"
+	"userkeys/server/door"
+	"userkeys/site"
+)
+
+// asRoot is a JSON call of an administrator's session.
+func asRoot(method, path, body string) fakesite.Call {
+	c := fakesite.JSONCall(method, path, body)
+	c.As, c.Header[door.TokenHeader], c.Header["Origin"] = "root", "token-of-root", "https://site.example"
+	return c
+}
+
+func TestAdminKeyMadeByTheAPI(t *testing.T) {
+	t.Parallel()
+	const path = "/user-api-key/admin/api-keys.json"
+	f := fakesite.NewWithAdminKeys(t)
+	a := f.Do(asRoot("POST", path, `{"description":"deploy","username":"root"}`))
+	a.Must(t, 200, `{"key":{"id":5,"key":"newkey5","description":"deploy","username":"root","permissions":[],"created_at":"2026-11-22T12:00:00Z","last_used_at":null,"expires_at":null,"revoked_at":null}}`)
+	if a.Header.Get("Cache-Control") != "no-store" {
+		t.Error("AD12 the answer with the key may be kept")
+	}
+	f.Do(fakesite.Call{Path: path}.By(fakesite.AdminText("root"), "")).Must(t, 200, `"description":"deploy"`).MustNot(t, "newkey5")
+	f.Do(asRoot("POST", path, `{"description":"narrow","permissions":["audit","users"],"expires_at":"2026-12-01T00:00:00Z"}`)).
+		Must(t, 200, `"username":null,"permissions":["users","audit"]`, `"expires_at":"2026-12-01T00:00:00Z"`)
+	f.Do(asRoot("POST", path, `{"description":"narrow","permissions":"keys"}`)).Must(t, 200, `"permissions":["keys"]`)
+	for _, tt := range []struct{ body, text string }{
+		{`{}`, "description"},
+		{`{"description":"x","user":"root"}`, "there is no field"},
+		{`{"description":"x","permissions":["root"]}`, `there is no permission \"root\"`},
+		{`{"description":"x","permissions":" , "}`, "no permission is named"},
+		{`{"description":"x","expires_at":"tomorrow"}`, "expires_at must be a time"},
+		{`{"description":"x","expires_at":1}`, "expires_at must be a time"},
+	} {
+		if a := f.Do(asRoot("POST", path, tt.body)); a.StatusCode != 400 || !strings.Contains(a.Text, tt.text) {
+			t.Errorf("%s: %d %s", tt.body, a.StatusCode, a.Text)
+		}
+	}
+}
+
+// TestNoKeyMakesAdminKeys: what may do little makes nothing that may do all, and nothing that outlives it.
+func TestNoKeyMakesAdminKeys(t *testing.T) {
+	t.Parallel()
+	f := fakesite.NewWithAdminKeys(t)
+	for name, c := range map[string]fakesite.Call{
+		"bound": fakesite.Call{}.By(fakesite.AdminText("root"), ""), "of anybody": fakesite.Call{}.By(fakesite.AdminText(""), "root"), "an administrator's own": {Key: "key-6"},
+	} {
+		for _, path := range []string{"/user-api-key/admin/api-keys", "/user-api-key/admin/api-keys.json"} {
+			c.Method, c.Path, c.Form = "POST", path, map[string]string{"description": "child"}
+			if a := f.Do(c); a.StatusCode != http.StatusForbidden || strings.Contains(a.Text, "newkey") {
+				t.Errorf("%s at %s: %d %s", name, path, a.StatusCode, a.Text)
+			}
+		}
+	}
+	if len(f.Authority.Actors) != 0 {
+		t.Errorf("something was done: %v", f.Authority.Actors)
+	}
+}
+
+// TestAdminKeysWantAFreshSignIn: a browser left open is not enough for what outlives its session.
+func TestAdminKeysWantAFreshSignIn(t *testing.T) {
+	t.Parallel()
+	f := fakesite.NewWithAdminKeys(t)
+	make := map[string]string{"description": "backup"}
+	page := fakesite.Call{Method: "POST", Path: "/user-api-key/admin/api-keys", As: "root", Form: make}
+	f.Identity.Since = fakesite.Now.Add(-server.FreshSignIn)
+	f.Do(page).Must(t, 200, "newkey")
+	before := len(f.Authority.AdminAPIKeys)
+	for _, since := range []time.Time{fakesite.Now.Add(-server.FreshSignIn - time.Second), {}, fakesite.Now.Add(time.Hour)} {
+		f.Identity.Since = since
+		const again = `href="/user-api-key/login?again=1&amp;redirect=%2Fuser-api-key%2Fadmin%2Fapi-keys"`
+		f.Do(fakesite.Call{Path: "/user-api-key/admin/api-keys", As: "root"}).Must(t, 200, again, "for root").MustNot(t, `name="description"`)
+		f.Do(page).Must(t, 403, again).MustNot(t, "newkey")
+		f.Do(asRoot("POST", "/user-api-key/admin/api-keys"+".json", `{"description":"x"}`)).Must(t, 403, `"reason":"sign in again"`)
+		f.Do(fakesite.Call{Method: "POST", Path: "/user-api-key/admin/api-keys/revoke", As: "root", Form: map[string]string{"id": "1"}}).Must(t, 303)
+	}
+	if len(f.Authority.AdminAPIKeys) != before {
+		t.Errorf("%d keys were made", len(f.Authority.AdminAPIKeys)-before)
+	}
+	f.Do(fakesite.Call{Path: "/user-api-key/login?again=1&redirect=/my/apps", As: "root"}).Must(t, 200, `name="password"`)
+	f.Do(fakesite.Call{Path: "/user-api-key/login?redirect=/my/apps", As: "root"}).Must(t, 303)
+
+	f = fakesite.New(t, fakesite.NotStandalone, func(c *server.Config) { c.Identity = fakesite.OnlyVisitors{F: fakesite.NewIdentity()} })
+	f.Do(fakesite.Call{Path: "/user-api-key/admin/api-keys", As: "root"}).Must(t, 200, "userkeys admin-keys add").MustNot(t, `name="description"`)
+	f.Do(page).Must(t, 403, "userkeys admin-keys add").MustNot(t, "newkey")
+	f.Do(asRoot("POST", "/user-api-key/admin/api-keys"+".json", `{"description":"x"}`)).Must(t, 403, `"reason":"the command only"`)
+}
+
+func TestAdminKeysPageHasPermissions(t *testing.T) {
+	t.Parallel()
+	f := fakesite.New(t)
+	form := map[string]string{"description": "narrow", "may_audit": "1", "may_users": "1", "days": "30"}
+	f.Do(fakesite.Call{Method: "POST", Path: "/user-api-key/admin/api-keys", As: "root", Form: form}).Must(t, 200, "newkey1", "users, audit", "22 Dec 2026")
+	if k := f.Authority.AdminAPIKeys[0]; k.Permissions.String() != "users,audit" || !k.ExpiresAt.Equal(fakesite.Now.AddDate(0, 0, 30)) {
+		t.Errorf("made %+v", k)
+	}
+	delete(form, "description") // what was chosen stays
+	f.Do(fakesite.Call{Method: "POST", Path: "/user-api-key/admin/api-keys", As: "root", Form: form}).Must(t, 400, `name="may_audit" value="1" checked`, `<option value="30" selected>`).
+		MustNot(t, `name="may_keys" value="1" checked`)
+	for _, days := range []string{"0", "-1", "x", "99999"} {
+		f.Do(fakesite.Call{Method: "POST", Path: "/user-api-key/admin/api-keys", As: "root", Form: map[string]string{"description": "x", "days": days}}).Must(t, 400).MustNot(t, "newkey")
+	}
+	f.Authority.AdminAPIKeys[0].ExpiresAt = fakesite.Now
+	f.Do(fakesite.Call{Path: "/user-api-key/admin/api-keys", As: "root"}).Must(t, 200, ">expired<")
+}
+
+// TestAdminPermissions walks every route that admin API keys may use: each permission opens what names it and nothing else.
+func TestAdminPermissions(t *testing.T) {
+	t.Parallel()
+	inbox := fakesite.WithInbox(t)
+	opened := map[site.AdminPermission]int{}
+	for _, may := range append(site.AllAdminPermissions(), "") {
+		f := fakesite.New(t, inbox)
+		f.Pushes.Fill()
+		var named site.AdminPermissions
+		if may != "" {
+			named = append(named, may)
+		}
+		key := f.Authority.AddNarrowKey(named...)
+		done := func() int { return len(f.Authority.Actors) + len(f.Users.Done) + len(f.Pushes.Done) }
+		for _, rt := range f.Door.Routes() {
+			if !rt.Lets(door.AdminKey | door.AnyAdminKey) {
+				continue
+			}
+			c := adminCall(rt)
+			if !strings.Contains(rt.Pattern, "/admin/") {
+				c.Method, c.Path = fakesite.Concrete(rt.Pattern)
+			}
+			before := done()
+			a := f.Do(c.By(key, "root"))
+			refused := strings.Contains(a.Text, `"reason":"missing permission`)
+			want := may != "" && !rt.Lets(door.AnyAdminKey) && rt.Permission != may
+			if refused != want || refused && a.StatusCode != http.StatusForbidden {
+				t.Errorf("%s with %q: %d %s", rt.Pattern, may, a.StatusCode, a.Text)
+			}
+			if refused && done() != before {
+				t.Errorf("%s with %q: something was done", rt.Pattern, may)
+			}
+			if !refused && may != "" && rt.Permission == may {
+				opened[may]++
+			}
+		}
+	}
+	for _, p := range site.AllAdminPermissions() {
+		if opened[p] == 0 && p != site.AdminClients {
+			t.Errorf("%s opens nothing", p)
+		}
+	}
+	for _, p := range site.AllAdminPermissions() {
+		if admin.PermissionSentences[p] == "" {
+			t.Errorf("the page says nothing of %s", p)
+		}
+	}
+}
+
+// TestNarrowKeysSpareAdministrators: whoever gives an administrator a password, or makes one, is one.
+func TestNarrowKeysSpareAdministrators(t *testing.T) {
+	t.Parallel()
+	f := fakesite.NewWithAdminKeys(t)
+	users := f.Authority.AddNarrowKey(site.AdminUsers)
+	for name, c := range map[string]fakesite.Call{
+		"make":      fakesite.JSONCall("POST", "users.json", `{"username":"eve","password":"p","admin":true}`),
+		"promote":   fakesite.JSONCall("PUT", "users/alice.json", `{"admin":true}`),
+		"password":  fakesite.JSONCall("PUT", "users/root.json", `{"password":"p"}`),
+		"address":   fakesite.JSONCall("PUT", "users/root.json", `{"email":"eve@example.org"}`),
+		"suspend":   fakesite.JSONCall("POST", "users/root/suspend.json", ``),
+		"unsuspend": fakesite.JSONCall("POST", "users/root/unsuspend.json", ``),
+		"delete":    fakesite.JSONCall("DELETE", "users/root.json", ``),
+	} {
+		c.Path = "/user-api-key/admin/" + c.Path
+		f.Do(c.By(users, "root")).Must(t, 403, "not for this admin API key")
+		f.Do(c.By(fakesite.AdminText("root"), "")).Must(t, 403, "not for this admin API key")
+		if len(f.Users.Done) != 0 {
+			t.Errorf("%s: %v", name, f.Users.Done)
+		}
+	}
+	f.Do(fakesite.JSONCall("PUT", "/user-api-key/admin/users/alice.json", `{"password":"p"}`).By(users, "root")).Must(t, 200)
+	f.Do(fakesite.JSONCall("PUT", "/user-api-key/admin/users/alice.json", `{"admin":true}`).By(fakesite.AdminText(""), "root")).Must(t, 200, `"admin":true`)
+	f.Do(asRoot("PUT", "/user-api-key/admin/users/mod.json", `{"admin":true}`)).Must(t, 200, `"admin":true`)
+	if !slices.Contains(f.Users.Done, "password 1 p by 3 admin key") {
+		t.Errorf("%v", f.Users.Done)
+	}
+}

@@ -1,0 +1,333 @@
+package admin
+
+import (
+	"cmp"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"userkeys/server/door"
+	"userkeys/site"
+)
+
+const (
+	deliveriesPath  = "/user-api-key/deliveries"
+	deliveriesShown = 20 // of each list on a page
+	hostsShown      = 10 // unless all are asked for
+)
+
+// deliveriesPage shows an administrator what is pushed, and what could not be.
+type deliveriesPage struct {
+	At      deliveriesAt
+	Totals  pushTotals
+	Hosts   []hostView // those in trouble first
+	Hidden  int        // hosts that are left out
+	Waiting deliveryList
+	Dead    deliveryList
+	Notice  string
+}
+
+// deliveriesAt is which part of it.
+type deliveriesAt struct {
+	Host          string // only this one; empty: all
+	Name          string // of it, for people
+	waiting, dead int64  // the cursors; 0: the start
+	allHosts      bool
+}
+
+// pushTotals are sums over all hosts.
+type pushTotals struct {
+	Queued, Dead, Delivered, Failed int64
+	Due                             door.Moment // of what is due first; unknown: now
+}
+
+// hostView is how pushing to a host goes.
+type hostView struct {
+	Host, Name                      string
+	State                           string // closed, failing, waiting, or empty
+	Off                             string // to whom pushing is switched off; empty: to nobody
+	Queued, Dead, Delivered, Failed int64
+	Success, Failure                door.Moment // last
+	Why                             string      // it fails
+	Closed                          door.Moment // until when some of it is left alone; unknown: all of it is open
+}
+
+// deliveryView is a delivery in a list.
+type deliveryView struct {
+	ID       int64
+	To       string
+	User     string
+	Test     bool
+	Attempts int
+	Queued   door.Moment
+	Next     door.Moment // unknown: now
+	Held     bool        // until then, for its user
+	Died     door.Moment
+	Why      string
+}
+
+// deliveryList is a page of deliveries.
+type deliveryList struct {
+	Deliveries []deliveryView
+	Later      bool   // it is not the first page
+	Older      string // address of the next page; empty: this is the last
+}
+
+func parseDeliveriesAt(q url.Values) deliveriesAt {
+	at := deliveriesAt{allHosts: q.Get("hosts") == "all"}
+	at.waiting, _ = door.ParseID(q.Get("waiting")) // what is no id is the first page
+	at.dead, _ = door.ParseID(q.Get("dead"))
+	if host, err := site.ParsePushHost(q.Get("host")); err == nil { // what is no host is all of them
+		at.Host, at.Name = host, hostName(host)
+	}
+	return at
+}
+
+// address is where at is to be seen.
+func (at deliveriesAt) address() string {
+	q := url.Values{}
+	if at.Host != "" {
+		q.Set("host", at.Host)
+	}
+	if at.waiting != 0 {
+		q.Set("waiting", strconv.FormatInt(at.waiting, 10))
+	}
+	if at.dead != 0 {
+		q.Set("dead", strconv.FormatInt(at.dead, 10))
+	}
+	if at.allHosts {
+		q.Set("hosts", "all")
+	}
+	if len(q) == 0 {
+		return deliveriesPath
+	}
+	return deliveriesPath + "?" + q.Encode()
+}
+
+// Of is the address of the page of one host; of all for an empty one.
+func (at deliveriesAt) Of(host string) string { return deliveriesAt{Host: host}.address() }
+
+// Every is the address of the page with all hosts.
+func (at deliveriesAt) Every() string {
+	at.allHosts = true
+	return at.address()
+}
+
+// hostName is a host as people write it: without the port that its scheme has anyway.
+func hostName(host string) string {
+	name := host
+	if strings.HasPrefix(host, "https://") {
+		name = strings.TrimSuffix(host, ":443")
+	} else if strings.HasPrefix(host, "http://") {
+		name = strings.TrimSuffix(host, ":80")
+	}
+	return door.ShownText(name)
+}
+
+func (h *Handlers) deliveries(w http.ResponseWriter, r *http.Request, c site.Caller) error {
+	q := r.URL.Query()
+	p := deliveriesPage{At: parseDeliveriesAt(q), Notice: deliveryNotice(q)}
+	hosts, err := h.cfg.Pushes.Hosts(r.Context())
+	if err != nil {
+		return err
+	}
+	now := h.door.Now()
+	p.showHosts(hosts, now)
+	names := map[int64]string{}
+	for _, list := range []struct {
+		to     *deliveryList
+		dead   bool
+		before int64
+		older  func(id int64) deliveriesAt
+	}{
+		{&p.Waiting, false, p.At.waiting, func(id int64) deliveriesAt { at := p.At; at.waiting = id; return at }},
+		{&p.Dead, true, p.At.dead, func(id int64) deliveriesAt { at := p.At; at.dead = id; return at }},
+	} {
+		found, err := h.cfg.Pushes.Deliveries(r.Context(), site.DeliveryFilter{Dead: list.dead, Host: p.At.Host, Before: list.before, Limit: deliveriesShown + 1})
+		if err != nil {
+			return err
+		}
+		if len(found) > deliveriesShown {
+			found = found[:deliveriesShown]
+			list.to.Older = list.older(found[deliveriesShown-1].ID).address()
+		}
+		list.to.Later = list.before != 0
+		for _, d := range found {
+			name, err := h.nameOf(r, d.UserID, names)
+			if err != nil {
+				return err
+			}
+			list.to.Deliveries = append(list.to.Deliveries, viewDelivery(d, name, now))
+		}
+	}
+	return h.pages.deliveries.Show(w, c, http.StatusOK, p)
+}
+
+// showHosts sums hosts up, and puts those that are to be seen in order.
+func (p *deliveriesPage) showHosts(hosts []site.PushHost, now time.Time) {
+	var due time.Time
+	for _, h := range hosts {
+		p.Totals.Queued += int64(h.Queued)
+		p.Totals.Dead += int64(h.Dead)
+		p.Totals.Delivered += h.Delivered
+		p.Totals.Failed += h.Failed
+		if !h.DueAt.IsZero() && (due.IsZero() || h.DueAt.Before(due)) {
+			due = h.DueAt
+		}
+		if p.At.Host == "" || p.At.Host == h.Host {
+			p.Hosts = append(p.Hosts, viewHost(h, now))
+		}
+	}
+	if due.After(now) {
+		p.Totals.Due = door.MomentAt(due, now)
+	}
+	slices.SortStableFunc(p.Hosts, func(a, b hostView) int {
+		return cmp.Or(cmp.Compare(b.trouble(), a.trouble()), cmp.Compare(b.Queued+b.Dead, a.Queued+a.Dead), cmp.Compare(a.Host, b.Host))
+	})
+	if !p.At.allHosts && len(p.Hosts) > hostsShown {
+		p.Hidden = len(p.Hosts) - hostsShown
+		p.Hosts = p.Hosts[:hostsShown]
+	}
+}
+
+func viewHost(h site.PushHost, now time.Time) hostView {
+	problem := h.CurrentProblem()
+	v := hostView{
+		Host: h.Host, Name: hostName(h.Host), Queued: int64(h.Queued), Dead: int64(h.Dead), Delivered: h.Delivered, Failed: h.Failed,
+		Success: door.MomentAt(h.DeliveredAt, now), Failure: door.MomentAt(h.FailedAt, now), Why: problemWords(problem),
+	}
+	closed := h.ClosedUntil.After(now)
+	switch {
+	case (closed || h.Failures > 0) && problem == site.PushBusy, h.Failures == 1 && !closed:
+		v.State = "waiting"
+	case closed:
+		v.State = "closed"
+	case h.Failures > 0:
+		v.State = "failing"
+	}
+	if closed {
+		v.Closed = door.MomentAt(h.ClosedUntil, now)
+	}
+	if h.Off > 0 {
+		v.Off = "switched off for " + door.Count(h.Off, "app")
+	}
+	return v
+}
+
+// trouble is how much a host wants to be looked at.
+func (h hostView) trouble() int {
+	switch {
+	case h.State == "closed":
+		return 6
+	case h.State == "failing":
+		return 5
+	case h.Off != "":
+		return 4
+	case h.State != "":
+		return 3
+	case h.Dead > 0:
+		return 2
+	case h.Queued > 0:
+		return 1
+	}
+	return 0
+}
+
+// Stuck tells whether trying again could change anything.
+func (h hostView) Stuck() bool { return h.trouble() > 1 }
+
+func viewDelivery(d site.Delivery, username string, now time.Time) deliveryView {
+	v := deliveryView{
+		ID: d.ID, To: door.ShownText(d.PushURL), User: username, Test: d.NotificationID == 0, Attempts: d.Attempt,
+		Queued: door.MomentAt(d.CreatedAt, now), Held: d.Held(now), Died: door.MomentAt(d.DeadAt, now), Why: problemWords(d.Problem),
+	}
+	if d.NextAt.After(now) {
+		v.Next = door.MomentAt(d.NextAt, now)
+	}
+	if v.User == "" {
+		v.User = "user " + strconv.FormatInt(d.UserID, 10)
+	}
+	return v
+}
+
+// Tried says how it went so far.
+func (d deliveryView) Tried() string {
+	switch {
+	case d.Attempts == 0:
+		return "not tried yet"
+	case d.Attempts == 1:
+		return "tried once" + explained(d.Why, ": ")
+	}
+	return "tried " + door.Count(d.Attempts, "time") + explained(d.Why, ", the last time: ")
+}
+
+// explained puts a reason behind what it explains; nothing if there is none.
+func explained(why, between string) string {
+	if why == "" {
+		return ""
+	}
+	return between + why
+}
+
+// problemWords says a problem to an administrator, who may know more than an app's user.
+func problemWords(p site.PushProblem) string {
+	switch p {
+	case "":
+		return ""
+	case site.PushConnection:
+		return "nobody listens there, or the name is unknown"
+	case site.PushTimeout:
+		return "no answer in time"
+	case site.PushTLS:
+		return "no secure connection: the certificate has expired, is for another name, or is from nobody whom this server trusts"
+	case site.PushAddress:
+		return "the address lies inside, and allowed_internal_hosts does not name it"
+	case site.PushGone:
+		return "the receiver wants no more (status 410, or 404 again and again)"
+	case site.PushMoved:
+		return "the receiver has moved (status 301 or 308), and redirects are not followed"
+	case site.PushOverdue:
+		return "it could not be tried in time"
+	case site.PushBusy:
+		return "the receiver takes no more at the moment (status 429 or 503)"
+	case site.PushSwitched:
+		return "pushing to the app was switched off meanwhile"
+	}
+	if status, ok := strings.CutPrefix(string(p), "status "); ok {
+		return "the receiver answered with status " + door.ShownText(status)
+	}
+	return door.ShownText(string(p))
+}
+
+// deliveryNotice says what was done a moment ago.
+func deliveryNotice(q url.Values) string {
+	n, err := strconv.Atoi(q.Get("n"))
+	if err != nil || n < 0 {
+		n = 0
+	}
+	switch q.Get("done") {
+	case "replayed":
+		if n == 0 {
+			return "There was nothing left to send again."
+		}
+		return deliveryCount(n) + " waiting again."
+	case "discarded":
+		if n == 0 {
+			return "There was nothing left to discard."
+		}
+		return deliveryCount(n) + " discarded."
+	case "resumed":
+		return "The host is tried again, with everything that was given up in the last day."
+	}
+	return ""
+}
+
+func deliveryCount(n int) string {
+	if n == 1 {
+		return "1 delivery is"
+	}
+	return strconv.Itoa(n) + " deliveries are"
+}

@@ -1,0 +1,142 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"userkeys/notify"
+	"userkeys/server/door"
+	"userkeys/site"
+)
+
+// keyJSON is a user's key in the admin API.
+type keyJSON struct {
+	ID              int64      `json:"id"`
+	UserID          int64      `json:"user_id"`
+	Username        string     `json:"username,omitempty"`
+	ClientID        string     `json:"client_id"`
+	ApplicationName string     `json:"application_name"`
+	Scopes          []string   `json:"scopes"`
+	PushURL         string     `json:"push_url,omitempty"`
+	CreatedAt       *time.Time `json:"created_at"`
+	LastUsedAt      *time.Time `json:"last_used_at"` // null: never
+	ExpiresAt       *time.Time `json:"expires_at"`
+	RevokedAt       *time.Time `json:"revoked_at"`
+	RevokedBy       string     `json:"revoked_by,omitempty"`
+
+	Push *notify.KeyPushJSON `json:"push,omitempty"` // of a key with a push address
+}
+
+// listKeys lists users' keys, newest first: of a user, of a client, live ones.
+func (h *Handlers) listKeys(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
+	q, err := door.ParseListQuery(r, "user", "user_id", "client_id", "live", "before")
+	if err != nil {
+		return err
+	}
+	f, err := h.keyFilter(r, q)
+	if err != nil {
+		return err
+	}
+	keys, err := h.cfg.Keys.Keys(r.Context(), f)
+	if err != nil {
+		return err
+	}
+	pushes, err := h.pushesOf(r.Context(), keys)
+	if err != nil {
+		return err
+	}
+	names := map[int64]string{}
+	list := make([]keyJSON, len(keys))
+	for i, k := range keys {
+		list[i] = keyJSON{
+			ID: k.ID, UserID: k.UserID, ClientID: k.ClientID, ApplicationName: k.ApplicationName, Scopes: append([]string{}, k.Scopes...),
+			PushURL: k.PushURL, CreatedAt: notify.JSONTime(k.CreatedAt), ExpiresAt: notify.JSONTime(k.ExpiresAt),
+			RevokedAt: notify.JSONTime(k.RevokedAt), RevokedBy: string(k.RevokedBy),
+		}
+		if k.Used() {
+			list[i].LastUsedAt = notify.JSONTime(k.LastUsedAt)
+		}
+		if h.cfg.Pushes != nil && k.PushURL != "" {
+			list[i].Push = notify.NewKeyPushJSON(pushes[k.ID])
+		}
+		if list[i].Username, err = h.nameOf(r, k.UserID, names); err != nil {
+			return err
+		}
+	}
+	return door.WriteJSON(w, map[string]any{"keys": list, "next": next(keys, q.Limit, func(k site.UserAPIKey) int64 { return k.ID })})
+}
+
+// pushesOf is how pushing goes to those of keys that have a push address, by id.
+func (h *Handlers) pushesOf(ctx context.Context, keys []site.UserAPIKey) (map[int64]site.KeyPush, error) {
+	var ids []int64
+	for _, k := range keys {
+		if k.PushURL != "" {
+			ids = append(ids, k.ID)
+		}
+	}
+	if h.cfg.Pushes == nil || len(ids) == 0 {
+		return nil, nil
+	}
+	return h.cfg.Pushes.KeyPushes(ctx, ids)
+}
+
+func (h *Handlers) keyFilter(r *http.Request, q door.Query) (site.KeyFilter, error) {
+	f := site.KeyFilter{ClientID: q.Get("client_id"), Before: q.Before, Limit: q.Limit}
+	var err error
+	if f.Live, err = truth("live", q.Get("live")); q.Has("live") && err != nil {
+		return f, err
+	}
+	f.UserID, err = h.userOfQuery(r, q)
+	return f, err
+}
+
+func (h *Handlers) revokeKey(w http.ResponseWriter, r *http.Request, c site.Caller) error {
+	id, err := door.ID(r, "key")
+	if err != nil {
+		return err
+	}
+	if err := h.cfg.Keys.Revoke(r.Context(), id, c); err != nil {
+		return err
+	}
+	return door.Success(w)
+}
+
+// eventJSON is a line of the audit log.
+type eventJSON struct {
+	ID       int64      `json:"id"`
+	At       *time.Time `json:"at"`
+	Actor    actorJSON  `json:"actor"`
+	Action   string     `json:"action"`
+	UserID   int64      `json:"user_id,omitempty"`
+	KeyID    int64      `json:"key_id,omitempty"`
+	ClientID string     `json:"client_id,omitempty"`
+	Detail   string     `json:"detail"`
+}
+
+type actorJSON struct {
+	Kind   string `json:"kind"`
+	UserID int64  `json:"user_id,omitempty"`
+	IP     string `json:"ip,omitempty"`
+	Admin  bool   `json:"admin"`
+}
+
+// listEvents lists the audit log, newest first.
+func (h *Handlers) listEvents(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
+	q, err := door.ParseListQuery(r, "before")
+	if err != nil {
+		return err
+	}
+	events, err := h.cfg.Keys.AuditEvents(r.Context(), q.Before, q.Limit)
+	if err != nil {
+		return err
+	}
+	list := make([]eventJSON, len(events))
+	for i, e := range events {
+		list[i] = eventJSON{
+			ID: e.ID, At: notify.JSONTime(e.At), Action: e.Action, UserID: e.UserID, KeyID: e.KeyID, ClientID: e.ClientID, Detail: e.Detail,
+			Actor: actorJSON{Kind: string(e.Caller.Kind()), UserID: e.Caller.User.ID, IP: e.Caller.Address, Admin: e.Caller.Admin()},
+		}
+	}
+	return door.WriteJSON(w, map[string]any{"events": list, "next": next(events, q.Limit, func(e site.AuditEvent) int64 { return e.ID })})
+}

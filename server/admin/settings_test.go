@@ -1,0 +1,116 @@
+package admin_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"userkeys/internal/testkit/fakesite"
+	"userkeys/server/door"
+	"userkeys/site"
+)
+
+func save(name, value string) fakesite.Call {
+	return fakesite.Call{Method: http.MethodPost, Path: "/user-api-key/settings", As: "root", Form: map[string]string{"name": name, "value": value, "action": "save"}}
+}
+
+func TestSettingsPageShowsEverySetting(t *testing.T) {
+	t.Parallel()
+	f := fakesite.New(t)
+	f.Authority.PinnedNames["title"] = true
+	f.Authority.Set("push_api_secret_key", "planted-secret")
+	a := f.Do(fakesite.Call{Path: "/user-api-key/settings", As: "root"})
+	a.Must(t, http.StatusOK, "set, not shown", "Set by the configuration of this server")
+	a.MustNot(t, "planted-secret")
+	for _, d := range site.AllSettings() {
+		text := fakesite.Inside(t, a.Text, d.Name)
+		if !strings.Contains(text, door.Sentence(d.Summary)) {
+			t.Errorf("%s lacks its summary", d.Name)
+		}
+		field := fakesite.ByID(t, a.Text, d.Name+"-value")
+		if f.Authority.PinnedNames[d.Name] {
+			if field != nil {
+				t.Errorf("%s can be changed", d.Name)
+			}
+			continue
+		}
+		want := map[site.SettingKind]string{"bool": "select", "int": "input", "list": "textarea", "text": "input"}[d.Kind]
+		if field == nil || field.Data != want {
+			t.Errorf("%s has no %s", d.Name, want)
+		}
+	}
+}
+
+func TestSettingsSaveAndReset(t *testing.T) {
+	t.Parallel()
+	f := fakesite.New(t)
+	a := f.Do(save("allow_user_api_key_scopes", "read\r\nwrite\r\n"))
+	a.Must(t, http.StatusSeeOther)
+	if got := a.Header.Get("Location"); got != "/user-api-key/settings?saved=allow_user_api_key_scopes#allow_user_api_key_scopes" {
+		t.Errorf("it leads to %q", got)
+	}
+	if got := f.Authority.InForce.AllowUserAPIKeyScopes.String(); got != "read,write" {
+		t.Errorf("the scopes are %q", got)
+	}
+	if by := f.Authority.Actors[0]; by.User.ID != fakesite.Root.ID || !by.Admin() || by.Kind() != "user" {
+		t.Errorf("it was changed by %+v", by)
+	}
+	f.Do(fakesite.Call{Path: "/user-api-key/settings?saved=allow_user_api_key_scopes", As: "root"}).Must(t, http.StatusOK, `role="status">Saved`)
+	c := save("allow_user_api_key_scopes", "nonsense")
+	c.Form["action"] = "reset"
+	f.Do(c).Must(t, http.StatusSeeOther)
+	if got := f.Authority.InForce.AllowUserAPIKeyScopes; got.Has("write") {
+		t.Errorf("after the reset the scopes are %v", got)
+	}
+}
+
+func TestSettingsErrorsStandAtTheField(t *testing.T) {
+	t.Parallel()
+	f := fakesite.New(t)
+	a := f.Do(save("max_user_api_reqs_per_minute", "1e9"))
+	a.Must(t, http.StatusBadRequest, `aria-invalid="true" autofocus`, `role="alert">Not saved: <a href="#max_user_api_reqs_per_minute">`)
+	if got := fakesite.Inside(t, a.Text, "max_user_api_reqs_per_minute-error"); !strings.Contains(got, "whole number") {
+		t.Errorf("the error reads %q", got)
+	}
+	if got := fakesite.Attr(fakesite.ByID(t, a.Text, "max_user_api_reqs_per_minute-value"), "value"); got != "1e9" {
+		t.Errorf("what was typed is %q now", got)
+	}
+	a = f.Do(save("allowed_user_api_auth_redirects", "https://app.example/cb\r\nhttps://*example.com/<b>"))
+	a.Must(t, http.StatusBadRequest)
+	a.MustNot(t, "<b>")
+	if got := fakesite.Inside(t, a.Text, "allowed_user_api_auth_redirects-value"); got != "https://app.example/cb\nhttps://*example.com/<b>" && got != "https://app.example/cb\r\nhttps://*example.com/<b>" {
+		t.Errorf("what was typed is %q now", got)
+	}
+	f.Do(save("no_such_setting", "1")).Must(t, http.StatusNotFound)
+}
+
+func TestSettingsPinnedAreRefused(t *testing.T) {
+	t.Parallel()
+	f := fakesite.New(t)
+	f.Authority.PinnedNames["title"] = true
+	f.Do(save("title", "Other")).Must(t, http.StatusConflict)
+	if f.Authority.InForce.Title == "Other" {
+		t.Error("a pinned setting was changed")
+	}
+}
+
+func TestSettingsSecrets(t *testing.T) {
+	t.Parallel()
+	f := fakesite.New(t)
+	f.Do(save("push_api_secret_key", "planted-secret")).Must(t, http.StatusSeeOther)
+	f.Do(save("push_api_secret_key", "")).Must(t, http.StatusBadRequest)
+	if f.Authority.InForce.PushAPISecretKey != "planted-secret" {
+		t.Error("an empty field removed the secret")
+	}
+	a := f.Do(save("push_api_secret_key", "planted\x01secret"))
+	a.Must(t, http.StatusBadRequest)
+	a.MustNot(t, "planted")
+}
+
+func TestSettingsWarnOfPublicSuffixes(t *testing.T) {
+	t.Parallel()
+	f := fakesite.New(t)
+	f.Do(save("allowed_user_api_auth_redirects", "https://*.github.io/*")).Must(t, http.StatusSeeOther)
+	f.Do(fakesite.Call{Path: "/user-api-key/settings?saved=allowed_user_api_auth_redirects", As: "root"}).
+		Must(t, http.StatusOK, "anybody can register a name under github.io")
+}

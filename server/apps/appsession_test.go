@@ -1,0 +1,111 @@
+package apps_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"userkeys/internal/testkit/fakesite"
+	"userkeys/server/door"
+	"userkeys/site"
+)
+
+// signedInByAnApp is a site where every session is one that an app began.
+func signedInByAnApp(t *testing.T) *fakesite.Site {
+	t.Helper()
+	f := fakesite.NewWithKeys(t)
+	f.Identity.App = "Phone <b>"
+	return f
+}
+
+// TestAppSessionsAreNarrow walks every route: a session that an app began
+// reaches those that say so, and no others, whoever its user is.
+func TestAppSessionsAreNarrow(t *testing.T) {
+	t.Parallel()
+	f := fakesite.New(t, fakesite.WithInbox(t))
+	f.Identity.App = "Phone <b>"
+	f.Pushes.Fill()
+	refused := 0
+	for _, rt := range f.Door.Routes() {
+		if !rt.Lets(door.Browser) {
+			continue
+		}
+		for _, as := range []string{"alice", "root"} {
+			done := func() int {
+				return len(f.Authority.Actors) + len(f.Authority.Open) + len(f.Users.Done) + len(f.Pushes.Done)
+			}
+			before := done()
+			method, path := fakesite.Concrete(rt.Pattern)
+			c := fakesite.Call{Method: method, Path: strings.Replace(path, "{password}", strings.Repeat("a", 32), 1), As: as, Form: fakesite.FormFor(method)}
+			c.Header = map[string]string{"Accept": "application/json", "Origin": "https://site.example", door.TokenHeader: "token-of-" + as}
+			a := f.Do(c)
+			if got := strings.Contains(a.Text, "session of an app"); got == rt.Lets(door.AppSession) {
+				t.Errorf("%s as %s: status %d, refused is %v", rt.Pattern, as, a.StatusCode, got)
+			}
+			if rt.Lets(door.AppSession) {
+				continue
+			}
+			refused++
+			if a.Must(t, http.StatusForbidden, `"error_type":"invalid_access"`, "Phone"); done() != before {
+				t.Errorf("%s as %s: something was done", rt.Pattern, as)
+			}
+		}
+	}
+	if refused == 0 {
+		t.Error("nothing was refused")
+	}
+}
+
+// TestAppSessionsAreTold: the page of a refusal leads to where the user signs in themselves, and no page
+// takes a session that an app began for theirs.
+func TestAppSessionsAreTold(t *testing.T) {
+	t.Parallel()
+	f := signedInByAnApp(t)
+	f.Do(fakesite.Call{Path: "/user-api-key/settings?x=1", As: "root"}).Must(t, http.StatusForbidden,
+		"<h1>Sign in yourself</h1>", "Phone &lt;b&gt;", `href="/user-api-key/login?redirect=%2Fuser-api-key%2Fsettings%3Fx%3D1"`)
+	f.Do(fakesite.Call{Method: http.MethodPost, Path: "/user-api-key/undo-revoke", As: "alice", Form: map[string]string{"id": "4"}}).Must(t, http.StatusForbidden,
+		`href="/user-api-key/login?redirect=%2Fmy%2Fapps"`)
+	f.Do(fakesite.Call{Path: "/user-api-key/login?redirect=/my/apps", As: "alice"}).Must(t, http.StatusOK, `name="password"`)
+	a := f.Do(fakesite.Call{Path: "/my/apps", As: "root"})
+	a.Must(t, http.StatusOK, `id="app-session"`, "Sign in yourself")
+	a.MustNot(t, `href="/user-api-key/settings"`)
+	// What an administrator's app revokes is its user's own.
+	f.Do(fakesite.Call{Method: http.MethodPost, Path: "/user-api-key/revoke", As: "root", Form: map[string]string{"id": "1"}})
+	if n := len(f.Authority.Actors); n != 1 || f.Authority.Actors[0].Admin() {
+		t.Errorf("it acted as %+v", f.Authority.Actors)
+	}
+}
+
+func TestAppsPageShowsAppSessions(t *testing.T) {
+	t.Parallel()
+	f := fakesite.NewWithKeys(t)
+	for i, k := range f.Authority.UserKeys {
+		if k.ID == 4 {
+			f.Authority.UserKeys[i].RevokedBy = site.RevokedByApp
+		}
+	}
+	f.Authority.SignIns = []site.AppSession{
+		{KeyID: 4, ApplicationName: "Gone", BeganAt: fakesite.Now.Add(-time.Hour)},
+		{KeyID: 1, ApplicationName: "Old", BeganAt: fakesite.Now.Add(-2 * time.Hour)},
+		{KeyID: 99, ApplicationName: "Guest<b>", BeganAt: fakesite.Now.Add(-3 * time.Hour)},
+		{ApplicationName: "Keyless", BeganAt: fakesite.Now.Add(-4 * time.Hour)},
+	}
+	a := f.Do(fakesite.Call{Path: "/my/apps", As: "alice"}).Must(t, http.StatusOK)
+	for id, want := range map[string][]string{
+		"key-4": {"Signed in as you", "1 hour ago", "the app itself gave its key back", "Sign it out"},
+		"key-1": {"Signed in as you", "2 hours ago"},
+	} {
+		for _, text := range want {
+			if got := fakesite.Inside(t, a.Text, id); !strings.Contains(got, text) {
+				t.Errorf("%s lacks %q: %s", id, text, got)
+			}
+		}
+	}
+	if got := fakesite.Inside(t, a.Text, "key-1"); strings.Contains(got, "Sign it out") {
+		t.Errorf("revoking a live key signs the app out: %s", got)
+	}
+	a.Must(t, http.StatusOK, "Signed in without a key", "Guest&lt;b&gt;", "Keyless", "Revoke all")
+	f.Authority.UserKeys = nil
+	f.Do(fakesite.Call{Path: "/my/apps", As: "alice"}).Must(t, http.StatusOK, "The apps that are signed in as you are signed out")
+}

@@ -1,0 +1,117 @@
+// Package apps is what a site's user sees of their apps: the list at /my/apps
+// with revoking and its undoing, how notifications reach each app, and, where
+// the site has its own accounts, login and the first administrator's setup.
+package apps
+
+import (
+	"context"
+	"embed"
+
+	"userkeys"
+	"userkeys/server/door"
+	"userkeys/site"
+)
+
+// Keys is what the handlers need of the authority.
+type Keys interface {
+	Apps(ctx context.Context, userID int64) ([]site.UserAPIKey, error)
+	EndedApps(ctx context.Context, userID int64) ([]site.UserAPIKey, error)
+	AppSessions(ctx context.Context, userID int64) ([]site.AppSession, error)
+	Revoke(ctx context.Context, keyID int64, by site.Caller) error
+	RevokeAll(ctx context.Context, userID int64, by site.Caller) (int, error)
+	UndoRevoke(ctx context.Context, keyID int64, by site.Caller) error
+	Catalog() *userkeys.Catalog
+}
+
+// Pushes is what the handlers need to know and to do about pushes.
+type Pushes interface {
+	// KeyPushes tells how pushing to keys goes, by their ids; those that nothing was pushed to are absent.
+	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]site.KeyPush, error)
+	// SendTest queues a test for one key of by's own, or anybody's for an administrator. Errors: [userkeys.NotFound],
+	// [userkeys.Conflict] (no push address, not allowed now, not live), [userkeys.RateLimited].
+	SendTest(ctx context.Context, keyID int64, by site.Caller) error
+	// ResumeKey switches pushing to a key on again, and queues again what was given up for it in the last day.
+	ResumeKey(ctx context.Context, keyID int64, by site.Caller) error
+}
+
+// Config is what the handlers need.
+type Config struct {
+	Keys       Keys
+	Pushes     Pushes // nil: nothing is pushed
+	Endpoints  bool   // /login is ours too
+	Standalone bool   // and so are /, /logout and /u/{username}/preferences/apps
+}
+
+// Handlers answer for what a user sees of their apps.
+type Handlers struct {
+	door  *door.Door
+	cfg   Config
+	pages pages
+}
+
+//go:embed templates/*.html
+var templates embed.FS
+
+type pages struct {
+	apps  door.Page[appsPage]
+	login door.Page[loginPage]
+	setup door.Page[setupPage]
+	home  door.Page[homePage]
+}
+
+// New makes the handlers.
+func New(d *door.Door, cfg Config) *Handlers {
+	return &Handlers{d, cfg, pages{
+		apps:  door.NewPage[appsPage](d, templates, "apps"),
+		login: door.NewPage[loginPage](d, templates, "login"),
+		setup: door.NewPage[setupPage](d, templates, "setup"),
+		home:  door.NewPage[homePage](d, templates, "home"),
+	}}
+}
+
+// Mount registers the routes.
+func (h *Handlers) Mount() {
+	d := h.door
+	everyBrowser := door.Rules{Who: door.Browser | door.AppSession}
+	read := door.Rules{Who: door.Browser | door.AppSession, As: door.User}
+	form := door.Rules{Who: door.Browser, As: door.User, CSRF: door.CheckToken, Body: door.Form}
+
+	d.Handle("GET "+door.AppsPath, read, h.apps)
+	d.HandleBoth("POST /user-api-key/revoke", door.Rules{
+		Who: door.Browser | door.AppSession | door.Key | door.AdminKey, As: door.User, Permission: site.AdminKeys,
+		CSRF: door.CheckToken, Body: door.FormOrJSON, Name: "user_api_keys/revoke",
+	}, h.revoke)
+	d.HandleBoth("POST /user-api-key/undo-revoke", door.Rules{
+		Who: door.Browser | door.AdminKey, As: door.User, Permission: site.AdminGrant,
+		CSRF: door.CheckToken, Body: door.FormOrJSON, Name: "user_api_keys/undo_revoke",
+	}, h.undoRevoke)
+	d.Handle("POST /user-api-key/revoke-all", door.Rules{
+		Who: door.Browser | door.AppSession, As: door.User, CSRF: door.CheckToken, Body: door.Form,
+	}, h.revokeAll)
+	if h.cfg.Pushes != nil {
+		d.Handle("POST /user-api-key/push-test", form, h.pushTest)
+		d.Handle("POST /user-api-key/push-resume", form, h.pushResume)
+	}
+
+	if h.cfg.Standalone {
+		d.Handle("GET /{$}", everyBrowser, h.home)
+		d.Handle("GET /u/{username}/preferences/apps", read, h.preferencesApps)
+	}
+	if d.Accounts() == nil {
+		return
+	}
+	signIn := door.Rules{Who: door.Browser | door.AppSession, CSRF: door.CheckOrigin, Body: door.Form}
+	signOut := door.Rules{Who: door.Browser | door.AppSession, CSRF: door.CheckToken, Body: door.Form}
+	d.Handle("GET /user-api-key/login", everyBrowser, h.login)
+	d.Handle("POST /user-api-key/login", signIn, h.loginPost)
+	d.Handle("POST /user-api-key/logout", signOut, h.logout)
+	d.Handle("GET /user-api-key/setup", everyBrowser, h.setup)
+	d.Handle("POST /user-api-key/setup", signIn, h.setupPost)
+	if h.cfg.Endpoints {
+		d.Handle("GET /login", everyBrowser, h.login)
+		d.Handle("POST /login", signIn, h.loginPost)
+	}
+	if h.cfg.Standalone {
+		d.Handle("POST /logout", signOut, h.logout)
+	}
+}

@@ -1,0 +1,232 @@
+package consent
+
+import (
+	"errors"
+	"html/template"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"userkeys"
+	"userkeys/authority"
+	"userkeys/gateway"
+	"userkeys/server/door"
+	"userkeys/site"
+)
+
+// probe tells apps which generation of the wire this site speaks. It looks at nothing.
+func (h *Handlers) probe(w http.ResponseWriter, _ *http.Request, _ site.Caller) error {
+	w.Header().Set("Auth-Api-Version", "4")
+	if h.door.Settings().AllowUserAPIKeyDeviceAuth {
+		w.Header().Set("Auth-Api-Device-Code", "true")
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// ask puts an app's request to the user. What is wrong with the request is
+// said before anybody is asked to sign in.
+func (h *Handlers) ask(w http.ResponseWriter, r *http.Request, c site.Caller) error {
+	request, err := parseRequest(r, site.ParseAuthorizationRequest)
+	if err != nil {
+		return h.refuse(w, r, c, request, err)
+	}
+	return h.putToUser(w, r, c, request)
+}
+
+// putToUser puts a request to the user, once they are signed in, as a page or as its model.
+func (h *Handlers) putToUser(w http.ResponseWriter, r *http.Request, c site.Caller, request site.AuthorizationRequest) error {
+	if !c.SignedIn() {
+		if _, err := h.consents.Examine(r.Context(), request); err != nil {
+			return h.refuse(w, r, c, request, err)
+		}
+		return h.door.SendToLogin(w, r)
+	}
+	question, err := h.consents.Prepare(r.Context(), request, c)
+	if err != nil {
+		return h.refuse(w, r, c, request, err)
+	}
+	if gateway.WantsJSON(r) {
+		return door.WriteJSON(w, h.readyModel(c, question))
+	}
+	w.Header().Set("Content-Security-Policy", door.CSP(question.Redirect))
+	return h.pages.consent.Show(w, c, http.StatusOK, h.consentPage(question.ID, question.CheckedRequest, door.AddressOf(r)))
+}
+
+func parseRequest(r *http.Request, parse func(url.Values) (site.AuthorizationRequest, error)) (site.AuthorizationRequest, error) {
+	parameters, err := userkeys.ParseParameters(r.URL.RawQuery)
+	if err != nil {
+		return site.AuthorizationRequest{}, err
+	}
+	return parse(parameters)
+}
+
+func (h *Handlers) consentPage(id string, q site.CheckedRequest, here string) consentPage {
+	settings, now := h.door.Settings(), h.door.Now()
+	c := consentPage{
+		ConsentID: id, To: destinationOf(q.Redirect), Name: door.ShownName(q.Name),
+		Ask: h.askView(q), Write: q.Scopes.Has(userkeys.ScopeWrite), SignsIn: q.Scopes.Has(userkeys.ScopeOneTimePassword),
+		Pushes: q.Push, Unused: settings.RevokeUserAPIKeysUnusedDays, MaxLife: settings.RevokeUserAPIKeysMaxlifeDays,
+		Return: here,
+		Details: []detail{
+			{"Scopes", q.Scopes.String()},
+			{"Client id", door.ShownText(q.ClientID)},
+			{"Encryption", "RSA, " + strconv.Itoa(q.Key.Bits()) + " bits, padding " + string(q.Pad)},
+		},
+	}
+	if q.PushURL != "" {
+		c.Push = door.ShownHost(q.PushURL)
+	}
+	if q.Ends > 0 {
+		c.Lifetime, c.Until = door.Lifetime(q.Ends), door.MomentAt(now.Add(q.Ends), now)
+		c.Unused, c.MaxLife = sooner(c.Unused, q.Ends), sooner(c.MaxLife, q.Ends)
+	}
+	if q.Redirect != nil {
+		c.Details = append(c.Details, detail{"Full address", q.Redirect.String()})
+	}
+	return c
+}
+
+// sooner is days if a key would end by them before its lifetime does; else 0.
+func sooner(days int, lifetime time.Duration) int {
+	if time.Duration(days)*door.Day < lifetime {
+		return days
+	}
+	return 0
+}
+
+// refuse answers a request that will not be put to the user. What every
+// program must see as malformed is JSON whatever it asked for (W4.3); the
+// rest is a page that says what would help. The page makes no link of what was sent.
+func (h *Handlers) refuse(w http.ResponseWriter, r *http.Request, c site.Caller, q site.AuthorizationRequest, err error) error {
+	e := userkeys.AsError(err)
+	switch e.Code {
+	case userkeys.MissingParameter, userkeys.InvalidParameters, userkeys.InvalidPadding:
+		return door.RefuseJSON(w, r, e)
+	}
+	page, explained := h.explain(q, e)
+	if !explained {
+		return err
+	}
+	door.Note(r, err)
+	if gateway.WantsJSON(r) {
+		return door.WriteJSON(w, h.refusedModel(c, q, e))
+	}
+	return h.pages.refused.Show(w, c, http.StatusOK, page)
+}
+
+// explain is the page that says what would help with a refusal; false for one that needs no such page.
+func (h *Handlers) explain(q site.AuthorizationRequest, e *userkeys.Error) (refusedPage, bool) {
+	settings := h.door.Settings()
+	page := refusedPage{What: door.Sentence(e.Public)}
+	switch e.Code {
+	case userkeys.InvalidPublicKey, userkeys.PayloadTooLarge:
+		page.Author = "send an RSA public key as PEM text, of 2048 bits or more, with line ends and plus signs percent-encoded, and a short nonce."
+	case userkeys.InvalidExpiry:
+		page.Author = "ask for expires_in_seconds as a whole number, or leave it out."
+		page.Site = "the setting max_user_api_key_expiry_days holds the longest lifetime, " + door.Count(settings.MaxUserAPIKeyExpiryDays, "day") + " at present."
+	case userkeys.ScopeNotAllowed:
+		page.Author = "ask only for scopes that this site gives: " + strings.Join(settings.AllowUserAPIKeyScopes, ", ") + "."
+		page.Site = "the setting allow_user_api_key_scopes lists what an app may have."
+		page.Details = append(page.Details, detail{"Scopes asked for", door.ShownText(q.Scopes.String())})
+	case userkeys.RedirectNotAllowed:
+		page.Author = "ask this site's administrator to allow the address, or leave auth_redirect out: the user then copies the answer."
+		page.Site = "the setting allowed_user_api_auth_redirects lists where answers may be sent."
+		page.Details = append(page.Details, detail{"Address asked for (auth_redirect)", door.ShownText(q.AuthRedirect)})
+	case userkeys.KeysNotAllowed:
+		page.Site = "the setting allow_user_api_keys is off. Apps that have a key keep it."
+	case userkeys.UserNotAllowed:
+		page.Trust = true
+		page.Site = "the setting user_api_key_allowed_groups says who may give an app a key: by trust level or allowed group."
+		if page.Barred = e.Reason == authority.ReasonMayNotAct; page.Barred {
+			page.Site = "make the account active or end its suspension: userkeys user set NAME --active, userkeys user unsuspend NAME, or Store.UpdateUser in a program with userkeys built in."
+		}
+	default:
+		return page, false
+	}
+	return page, true
+}
+
+// grant answers yes. Of a page's form only the consent's id and the user's choice count.
+// A program that knows the session's token, or has an admin API key, may send the whole request instead.
+func (h *Handlers) grant(w http.ResponseWriter, r *http.Request, c site.Caller) error {
+	approval := authority.Approval{By: c, Consent: r.PostForm.Get("id")}
+	if r.PostForm.Has("id") {
+		var err error
+		if approval.Choice, err = parseChoice(r.PostForm); err != nil {
+			return err
+		}
+	} else {
+		if err := mayAskDirectly(r, c); err != nil {
+			return err
+		}
+		request, err := site.ParseAuthorizationRequest(r.PostForm)
+		if err != nil {
+			return err
+		}
+		approval.Request = &request
+	}
+	granted, err := h.consents.Grant(r.Context(), approval)
+	if err != nil {
+		return err
+	}
+	return h.handOver(w, r, c, granted)
+}
+
+// mayAskDirectly tells a user's program, which read the session's token out of
+// an answer and sends it in a header that no form can send, and the site's own
+// program with an admin API key, from a page's form. Others are told what is missing.
+func mayAskDirectly(r *http.Request, c site.Caller) error {
+	switch {
+	case c.AdminKey != 0, c.Session.CSRF != "" && r.Header.Get(door.TokenHeader) != "":
+		return nil
+	case c.Session.CSRF == "":
+		return userkeys.Errorf(userkeys.InvalidAccess, "id is missing: a session's whole request is not taken on this site; send the id of a consent page, or use an admin API key")
+	}
+	return userkeys.Errorf(userkeys.InvalidAccess, "id is missing: to send a whole request without a consent page, send the session's token in the header %s, not as the field %s", door.TokenHeader, door.TokenField)
+}
+
+// handOver gives the app its answer: by the way back, or to be copied.
+func (h *Handlers) handOver(w http.ResponseWriter, r *http.Request, c site.Caller, granted authority.Granted) error {
+	door.KeepSecret(w)
+	name := door.ShownName(granted.Key.ApplicationName)
+	switch {
+	case gateway.WantsJSON(r) && granted.Location != "":
+		return door.WriteJSON(w, map[string]string{"redirect_url": granted.Location})
+	case gateway.WantsJSON(r):
+		return door.WriteJSON(w, map[string]string{"payload": granted.Payload, "instructions": "Copy this payload to " + name + ". It is not yet the key: the app makes the key of it."})
+	case granted.Location != "":
+		return door.Redirect(w, http.StatusFound, granted.Location)
+	}
+	sealed, err := sealedHTML(granted.Payload)
+	if err != nil {
+		return err
+	}
+	return h.pages.payload.Show(w, c, http.StatusOK, payloadPage{Name: name, Payload: sealed})
+}
+
+// sealedHTML lets a payload into a page as it is. A template would write each
+// plus sign as a character reference, and apps that read the page as text would copy that.
+func sealedHTML(payload string) (template.HTML, error) {
+	for _, c := range []byte(payload) {
+		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+		if !letter && c != '+' && c != '/' && c != '=' && c != '\n' {
+			return "", errors.New("server: the sealed payload is no base64")
+		}
+	}
+	return template.HTML(payload), nil
+}
+
+// deny answers no. Only a program on the user's own machine, which waits for the answer, is told.
+func (h *Handlers) deny(w http.ResponseWriter, r *http.Request, c site.Caller) error {
+	location, err := h.consents.Deny(r.Context(), r.PostForm.Get("id"), c)
+	switch {
+	case err != nil:
+		return err
+	case location != "":
+		return door.Redirect(w, http.StatusFound, location)
+	}
+	return h.pages.denied.Show(w, c, http.StatusOK, struct{}{})
+}

@@ -1,0 +1,145 @@
+// Package consent is how an app gets a key: the consent page of
+// /user-api-key/new and of the 2016 draft, device codes, one-time passwords,
+// and, without a user, registration of a client and renewal of a key. What is
+// allowed is decided by authority; this package asks it and shows its answers.
+package consent
+
+import (
+	"context"
+	"embed"
+
+	"userkeys"
+	"userkeys/authority"
+	"userkeys/server/door"
+	"userkeys/site"
+)
+
+// Consents is what the consent page needs of the authority.
+type Consents interface {
+	Examine(ctx context.Context, r site.AuthorizationRequest) (site.CheckedRequest, error)
+	Prepare(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (authority.Question, error)
+	Grant(ctx context.Context, y authority.Approval) (authority.Granted, error)
+	Deny(ctx context.Context, consentID string, b site.Caller) (string, error)
+	Catalog() *userkeys.Catalog
+}
+
+// Devices is what the device authorization needs of the authority.
+type Devices interface {
+	ChargeDeviceCreate(ip string) error
+	BeginDevice(ctx context.Context, r site.AuthorizationRequest, ip string) (site.DeviceGrant, error)
+	PollDevice(ctx context.Context, deviceCode, ip string) (site.DeviceGrant, error)
+	PreviewDevice(ctx context.Context, token string, b site.Caller) (authority.DeviceQuestion, error)
+	ActivateDevice(ctx context.Context, typed, token string, b site.Caller) (authority.DeviceQuestion, error)
+	DenyDevice(ctx context.Context, approval string, b site.Caller) error
+}
+
+// Clients is what registered clients and the renewal of keys need of the authority.
+type Clients interface {
+	RegisteredClient(ctx context.Context, clientID string) (site.Client, error)
+	ChargeRegistration(ctx context.Context, ip string) error
+	RegisterClient(ctx context.Context, c site.Client, ip string) error
+	Renew(ctx context.Context, a userkeys.Access, nonce, ip string) (authority.Renewed, error)
+}
+
+// OneTimes is what signing in with one-time passwords needs of the authority.
+type OneTimes interface {
+	OneTimePassword(ctx context.Context, password, ip string) (site.OneTimePassword, error)
+	UseOneTimePassword(ctx context.Context, password, ip string) (site.OneTimePassword, error)
+}
+
+// Config is what the handlers need. One authority is all of it.
+type Config struct {
+	Consents Consents
+	Devices  Devices
+	Clients  Clients
+	OneTimes OneTimes
+	SignIn   bool // one-time passwords sign browsers in, at /session/otp/
+}
+
+// Handlers answer for the ways to a key.
+type Handlers struct {
+	door     *door.Door
+	consents Consents
+	devices  Devices
+	clients  Clients
+	oneTimes OneTimes
+	signIn   bool
+	pages    pages
+}
+
+//go:embed templates/*.html
+var templates embed.FS
+
+type pages struct {
+	consent door.Page[consentPage]
+	payload door.Page[payloadPage]
+	denied  door.Page[struct{}]
+	refused door.Page[refusedPage]
+	device  door.Page[deviceView]
+	oneTime door.Page[oneTimePage]
+	signIn  door.Page[signInPage]
+}
+
+// New makes the handlers.
+func New(d *door.Door, cfg Config) *Handlers {
+	return &Handlers{
+		door: d, consents: cfg.Consents, devices: cfg.Devices, clients: cfg.Clients, oneTimes: cfg.OneTimes, signIn: cfg.SignIn,
+		pages: pages{
+			consent: door.NewPage[consentPage](d, templates, "consent", "asking"),
+			payload: door.NewPage[payloadPage](d, templates, "payload"),
+			denied:  door.NewPage[struct{}](d, templates, "denied"),
+			refused: door.NewPage[refusedPage](d, templates, "refused", "asking"),
+			device:  door.NewPage[deviceView](d, templates, "device", "asking"),
+			oneTime: door.NewPage[oneTimePage](d, templates, "onetime", "asking"),
+			signIn:  door.NewPage[signInPage](d, templates, "signin"),
+		},
+	}
+}
+
+// Mount registers the routes.
+func (h *Handlers) Mount() {
+	d, page := h.door, door.Rules{Who: door.Browser}
+	d.Handle("HEAD /user-api-key/new", door.Rules{Who: door.Public, Name: "user_api_keys/new"}, h.probe)
+	page.Name = "user_api_keys/new"
+	d.HandleBoth("GET /user-api-key/new", page, h.ask)
+	d.HandleBoth("POST /user-api-key", door.Rules{
+		Who: door.Browser | door.AdminKey, As: door.User, Permission: site.AdminGrant,
+		CSRF: door.CheckToken, Body: door.FormOrJSON, Name: "user_api_keys/create",
+	}, h.grant)
+	d.Handle("POST /user-api-key/deny", door.Rules{Who: door.Browser, As: door.User, CSRF: door.CheckToken, Body: door.Form}, h.deny)
+	d.Handle("GET /api_key/generate", door.Rules{Who: door.Browser}, h.draft)
+
+	program := door.Rules{Who: door.Keyless, Body: door.JSON}
+	answer := door.Rules{Who: door.Browser, As: door.User, CSRF: door.CheckToken, Body: door.FormOrJSON}
+	for _, rt := range []struct {
+		pattern, name string
+		rules         door.Rules
+		handle        door.Handler
+	}{
+		{"POST /user-api-key/device", "user_api_keys/device", program, h.deviceBegin},
+		{"POST /user-api-key/device/poll", "user_api_keys/device_poll", program, h.devicePoll},
+		{"GET " + activatePath, "user_api_keys/activate", door.Rules{Who: door.Browser}, h.activate},
+		{"POST " + activatePath, "user_api_keys/activate", answer, h.activatePost},
+		{"POST /user-api-key/device/authorize", "user_api_keys/device_authorize", answer, h.deviceAuthorize},
+		{"POST /user-api-key/device/deny", "user_api_keys/device_deny", answer, h.deviceDeny},
+	} {
+		rt.rules.Name = rt.name
+		d.HandleBoth(rt.pattern, rt.rules, h.whereDevicesAre(rt.handle))
+	}
+
+	d.HandleBoth("GET /user-api-key/otp", door.Rules{Who: door.Browser, Name: "user_api_keys/otp"}, h.oneTime)
+	d.HandleBoth("POST /user-api-key/otp", door.Rules{
+		Who: door.Browser | door.Key | door.AdminKey, As: door.User, Permission: site.AdminGrant,
+		CSRF: door.CheckToken, Body: door.FormOrJSON, Name: "user_api_keys/create_otp",
+	}, h.oneTimePost)
+	if h.signIn {
+		in := door.Rules{Who: door.Browser | door.AppSession, Name: "session/one_time_password"}
+		d.Handle("GET /session/otp/{password}", in, h.oneTimeLogin)
+		in.CSRF, in.Body = door.CheckToken, door.FormOrJSON
+		d.Handle("POST /session/otp/{password}", in, h.oneTimeLoginPost)
+	}
+
+	d.HandleBoth("GET /user-api-key-client", door.Rules{Who: door.Public, Name: "user_api_key_clients/show"}, h.clientShow)
+	d.HandleBoth("POST /user-api-key-client", door.Rules{Who: door.Keyless, Body: door.FormOrJSON, Name: "user_api_key_clients/create"}, h.clientCreate)
+	d.HandleBoth("POST /user-api-key/renew", door.Rules{Who: door.Key, Body: door.FormOrJSON}, h.renew)
+}

@@ -1,0 +1,53 @@
+package consent
+
+import (
+	"html/template"
+
+	"userkeys/server/door"
+)
+
+// consentPage asks the user.
+type consentPage struct {
+	ConsentID string
+	To        destination
+	Name      string
+	Ask       askView
+	Write     bool
+	SignsIn   bool   // the answer has a one-time password
+	Push      string // host; empty: none named
+	Pushes    bool
+	Lifetime  string // empty: no end of its own
+	Until     door.Moment
+	Unused    int // days; 0: never
+	MaxLife   int // days; 0: none
+	Return    string
+	Details   []detail
+	Device    *deviceAsk // nil: the app asked in this browser
+}
+
+// deviceAsk is what a consent page says and sends besides, where a device asked.
+type deviceAsk struct {
+	Problem  string // why it cannot be approved; empty: it can
+	IP       string
+	Asked    door.Moment
+	Approval string // token of this page; empty: the code must be typed first
+	Request  string // token of the address that led here
+}
+
+type detail struct{ Name, Value string }
+
+// payloadPage hands over a sealed payload.
+type payloadPage struct {
+	Name    string
+	Payload template.HTML // base64 in lines; see sealedHTML
+}
+
+// refusedPage says why the site will not put a request to anybody.
+type refusedPage struct {
+	What    string
+	Author  string // what the app's author can do
+	Site    string // what an administrator can do
+	Trust   bool   // it is the user who may not
+	Barred  bool   // ... whatever the site's rules for apps are: the account itself may not act
+	Details []detail
+}

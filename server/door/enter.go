@@ -1,0 +1,226 @@
+package door
+
+import (
+	"crypto/subtle"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"userkeys"
+	"userkeys/gateway"
+	"userkeys/site"
+)
+
+// The names under which a request carries its session's token, by the wire.
+const (
+	TokenField  = "authenticity_token"
+	TokenHeader = "X-CSRF-Token"
+)
+
+// oneKey refuses a request with a user's key and an admin API key: it cannot be both.
+func (d *Door) oneKey(rt Route, next http.Handler) http.Handler {
+	if rt.Who == Public {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if adminKeyed(r) && r.Header[userkeys.KeyHeader] != nil {
+			_ = RefuseJSON(w, r, userkeys.Errorf(userkeys.InvalidParameters, "a request has either a User-Api-Key or an Api-Key, not both")) // it is written
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// checkKey has a request's key checked, unless a guard further out did: so that an
+// embedder who mounts the pages bare is as safe as one who guards them.
+func (d *Door) checkKey(rt Route, next http.Handler) http.Handler {
+	if rt.Who == Public {
+		return next
+	}
+	return d.guard(next)
+}
+
+// loadSession has the accounts load the session of a request without a key. A key stands alone: cookies beside it say nothing.
+func (d *Door) loadSession(rt Route, next http.Handler) http.Handler {
+	if d.accounts == nil || !rt.Lets(Browser) {
+		return next
+	}
+	sessions := d.accounts.Sessions(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, ok := userkeys.FromContext(r.Context()); ok || adminKeyed(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if rt.Long {
+			stateOf(r).came = r
+		}
+		sessions.ServeHTTP(w, r)
+	})
+}
+
+// cutStreams ends what is answered for long when its key ends.
+func (d *Door) cutStreams(rt Route, next http.Handler) http.Handler {
+	if !rt.Long {
+		return next
+	}
+	return d.cut(next)
+}
+
+// enter tells who sends r, and reads its body.
+func (d *Door) enter(rt Route, w http.ResponseWriter, r *http.Request) (c site.Caller, err error) {
+	if access, ok := userkeys.FromContext(r.Context()); ok {
+		return d.enterKey(rt, w, r, access)
+	}
+	if adminKeyed(r) && rt.Who != Public {
+		return d.enterAdminKey(rt, w, r)
+	}
+	return d.enterBrowser(rt, w, r)
+}
+
+// enterBrowser looks at a request without a key in the order of cost: where it came
+// from, its body, who sends it, and whether their session wrote the form.
+func (d *Door) enterBrowser(rt Route, w http.ResponseWriter, r *http.Request) (c site.Caller, err error) {
+	if rt.CSRF >= CheckOrigin {
+		if err := d.checkOrigin(r); err != nil {
+			return c, &userkeys.Error{Code: userkeys.InvalidCSRF, Err: err}
+		}
+	}
+	if err := readInto(w, r, rt.Body); err != nil {
+		return c, err
+	}
+	if rt.Lets(Browser) {
+		if c, err = d.cfg.Identity.Visitor(r); err != nil {
+			return site.Caller{}, err
+		}
+	}
+	c.Address = stateOf(r).ip
+	if c.SignedIn() {
+		stateOf(r).caller = c
+		SetUsername(w, c.User.Username)
+	}
+	if rt.CSRF >= CheckToken && !tokenHolds(r, c) {
+		return c, userkeys.Errorf(userkeys.InvalidCSRF, "the form's token is not this session's")
+	}
+	return c, nil
+}
+
+// checkOrigin refuses what a page of another origin made a browser send. What
+// the browser says of it outranks an Origin that names this site: the check
+// behind asks the two the other way round. That check lets every safe method
+// pass, so it is asked as for a POST: what is behind such a rule is nobody else's to read.
+func (d *Door) checkOrigin(r *http.Request) error {
+	switch from := r.Header.Get("Sec-Fetch-Site"); from {
+	case "", "same-origin", "none":
+		as := r.WithContext(r.Context()) // a shallow copy
+		as.Method = http.MethodPost
+		return d.origins.Check(as)
+	default:
+		return fmt.Errorf("sent from another site: %q", CutBytes(from, 20))
+	}
+}
+
+// tokenHolds tells whether r may act for c's session. Nobody's session needs
+// no token; a session without one rests on the checks of Origin and
+// Sec-Fetch-Site, of which every browser that keeps cookies sends one.
+func tokenHolds(r *http.Request, c site.Caller) bool {
+	if !c.SignedIn() {
+		return true
+	}
+	if c.Session.CSRF == "" {
+		return r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != ""
+	}
+	given := r.PostForm.Get(TokenField)
+	if h := r.Header.Get(TokenHeader); given == "" && h != "" {
+		given = h
+	}
+	return subtle.ConstantTimeCompare([]byte(given), []byte(c.Session.CSRF)) == 1 ||
+		c.Session.EarlyCSRF != "" && subtle.ConstantTimeCompare([]byte(given), []byte(c.Session.EarlyCSRF)) == 1
+}
+
+// enterKey is the app that sends a request with a key that was found good.
+func (d *Door) enterKey(rt Route, w http.ResponseWriter, r *http.Request, access userkeys.Access) (site.Caller, error) {
+	v := site.KeyCaller(access, stateOf(r).ip)
+	stateOf(r).caller = v
+	SetUsername(w, access.Username)
+	if !rt.Lets(Key | Public) {
+		return v, &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "not for keys"}
+	}
+	if !rt.Body.parsed() {
+		return v, nil
+	}
+	fields, err := readKeyBody(w, r)
+	r.PostForm, r.Form = fields, fields
+	return v, err
+}
+
+// adminKeyed tells whether r has an admin API key, good or not. Only the
+// header counts: a key in an address gets into logs and histories.
+func adminKeyed(r *http.Request) bool { return r.Header[site.AdminKeyHeader] != nil }
+
+// enterAdminKey is who sends a request with an admin API key. No session is
+// looked up, and what protects sessions is only left out once the key was found good.
+func (d *Door) enterAdminKey(rt Route, w http.ResponseWriter, r *http.Request) (site.Caller, error) {
+	nobody := site.Caller{}
+	if !rt.Lets(AdminKey | AnyAdminKey) {
+		return nobody, &userkeys.Error{
+			Code: userkeys.InvalidAccess, Reason: "not for admin API keys",
+			Public: userkeys.NotPermitted + " An admin API key is not for this address.",
+		}
+	}
+	keys, names := r.Header[site.AdminKeyHeader], r.Header[site.AdminUsernameHeader]
+	if len(keys) != 1 || len(names) > 1 {
+		return nobody, userkeys.Errorf(userkeys.InvalidParameters, "the headers Api-Key and Api-Username may each be there once")
+	}
+	u, k, err := d.cfg.Authority.CheckAdminKey(r.Context(), keys[0], strings.TrimSpace(strings.Join(names, "")))
+	if err != nil {
+		return nobody, err
+	}
+	v := site.Caller{User: u, AdminKey: k.ID, Address: stateOf(r).ip}
+	x := stateOf(r)
+	x.caller, x.adminKey = v, k
+	if !rt.Lets(AnyAdminKey) && !k.Permissions.Has(rt.Permission) {
+		return nobody, missingPermission(rt.Permission)
+	}
+	SetUsername(w, u.Username)
+	return v, readInto(w, r, rt.Body)
+}
+
+// missingPermission tells the holder of a good admin API key what its permissions lack.
+func missingPermission(p site.AdminPermission) error {
+	e := &userkeys.Error{
+		Code: userkeys.InvalidAccess, Reason: "missing permission: " + string(p),
+		Public: userkeys.NotPermitted + " This admin API key lacks the permission " + string(p) + ".",
+	}
+	if p == "" {
+		e.Reason, e.Public = "missing permission", userkeys.NotPermitted+" This is for admin API keys that may do everything."
+	}
+	return e
+}
+
+// SendToLogin asks somebody at a browser to sign in and come back. Programs,
+// and forms whose session ended, get a refusal.
+func (d *Door) SendToLogin(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead || gateway.WantsJSON(r) {
+		return userkeys.Errorf(userkeys.NotLoggedIn, "you need to be signed in to do that")
+	}
+	return Redirect(w, http.StatusFound, d.cfg.Identity.LoginURL(AddressOf(r)))
+}
+
+// errAppSession refuses what only a session that the user began may do.
+func errAppSession(app string) error {
+	return &userkeys.Error{
+		Code: userkeys.InvalidAccess, Reason: reasonAppSession,
+		Public: userkeys.NotPermitted + " This browser was signed in by the app \"" + ShownName(app) + "\", which may look and revoke only. Sign in yourself to do more.",
+	}
+}
+
+const reasonAppSession = "session of an app"
+
+// errNoAdministrator refuses u what is for administrators. A program learns that it is about the user whom its key acts as.
+func errNoAdministrator(k site.AdminAPIKey, u site.User) error {
+	if k.ID == 0 {
+		return userkeys.Errorf(userkeys.InvalidAccess, "only an administrator may see this page")
+	}
+	return userkeys.Errorf(userkeys.InvalidAccess,
+		"only an administrator may do this: the admin API key acts as %s, who is none", u.Username)
+}

@@ -1,0 +1,50 @@
+package wire_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"userkeys"
+	"userkeys/internal/testkit/fakesite"
+)
+
+func TestPushSecret(t *testing.T) {
+	t.Parallel()
+	f := fakesite.NewWithPushed(t)
+	for _, path := range []string{"/user-api-key/push-secret.json", "/user-api-key/push-secret"} {
+		a := f.Do(fakesite.Call{Path: path, Key: "key-6"}).Must(t, http.StatusOK, `{"payload":"c2VhbGVk6"}`)
+		if got := a.Header.Get("Cache-Control"); !strings.Contains(got, "no-store") {
+			t.Errorf("%s may be kept: %q", path, got)
+		}
+	}
+	const path = "/user-api-key/push-secret.json"
+	for _, tt := range []struct {
+		name   string
+		call   fakesite.Call
+		status int
+		text   string
+	}{
+		{"a key without an address", fakesite.Call{Path: path, Key: "key-1"}, 404, "no push address"},
+		{"a revoked key", fakesite.Call{Path: path, Key: "key-14"}, 403, "invalid key"},
+		{"nobody", fakesite.Call{Path: path}, 403, "no key"},
+		{"the key's owner, at a browser", fakesite.Call{Path: path, As: "alice"}, 403, "no key"},
+		{"an administrator, at a browser", fakesite.Call{Path: path, As: "root"}, 403, "no key"},
+		{"an admin API key", fakesite.Call{Path: path}.By(fakesite.AdminText("root"), ""), 403, "not for admin API keys"},
+		{"another key's is not to be had by its id", fakesite.Call{Path: path + "?id=7&key_id=7", Key: "key-6"}, 200, "c2VhbGVk6"},
+		{"POST", fakesite.Call{Method: http.MethodPost, Path: path, Key: "key-6"}, 405, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := fakesite.NewWithPushed(t)
+			f.Authority.AddAdminKey("root")
+			f.Do(tt.call).Must(t, tt.status, tt.text)
+		})
+	}
+	f.Authority.Charged = &userkeys.Error{Code: userkeys.RateLimited, Public: "too many", RetryAfter: 30 * time.Second, Reason: "limit: 10 per 60 s"}
+	a := f.Do(fakesite.Call{Path: path, Key: "key-6"}).Must(t, http.StatusTooManyRequests, "limit: 10 per 60 s")
+	a.MustNot(t, "c2VhbGVk")
+	if strings.Contains(f.Log.String(), "c2VhbGVk") {
+		t.Error("LK1: the secret is in the log")
+	}
+}
