@@ -17,6 +17,7 @@ import (
 	"userkeys/authority"
 	"userkeys/client"
 	"userkeys/notify"
+	"userkeys/outbox"
 	"userkeys/server"
 	"userkeys/site"
 	"userkeys/store"
@@ -54,10 +55,10 @@ func TestEmbeddingPushes(t *testing.T) {
 	must(t, err)
 	mySessions := sessions{"secret": alice}
 	bus := notify.NewBus(notify.BusConfig{Store: st, Origin: "https://www.example"})
-	pusher, err := notify.NewPusher(notify.PusherConfig{Store: st, Settings: auth.Settings, Secret: secret, BaseURL: base})
+	pusher, err := outbox.NewPusher(outbox.PusherConfig{Store: st, Settings: auth.Settings, Secret: secret, BaseURL: base})
 	must(t, err)
 	inbox := notify.New(notify.Config{Store: st, Settings: auth.Settings, Origin: "https://www.example", Changed: bus.Changed, Queued: pusher.Wake})
-	desk := notify.NewDesk(notify.DeskConfig{Store: st, Settings: auth.Settings, Secret: secret, Queued: pusher.Wake}) // for the pages
+	desk := outbox.NewPushes(outbox.PushesConfig{Store: st, Settings: auth.Settings, Secret: secret, Queued: pusher.Wake}) // for the pages
 	pages, err := server.New(server.Config{
 		Authority: auth, Identity: mySessions, BaseURL: base,
 		Endpoints: true, Users: st, Inbox: inbox, Bus: bus, Pushes: desk,

@@ -89,7 +89,11 @@ func BeginDevice(ctx context.Context, base *http.Client, r Request) (*DeviceAuth
 		ExpiresIn   float64 `json:"expires_in"`
 		Interval    float64 `json:"interval"`
 	}
-	if err := postJSON(ctx, base, a.Request.Site+devicePath, ask, &body); err != nil {
+	req, err := jsonRequest(ctx, a.Request.Site+devicePath, ask)
+	if err != nil {
+		return nil, err
+	}
+	if err := doWithin(maxAnswerBytes, stayingClient(base), req, &body); err != nil {
 		return nil, err
 	}
 	if body.DeviceCode == "" || len(body.DeviceCode) > maxDeviceCode || body.UserCode == "" ||
@@ -207,7 +211,10 @@ func (d *DeviceAuthorization) poll(ctx context.Context, base *http.Client) (stri
 		Status  string `json:"status"`
 		Payload string `json:"payload"`
 	}
-	err := postJSON(ctx, base, d.Request.Site+devicePollPath, map[string]string{"device_code": d.deviceCode}, &body)
+	req, err := jsonRequest(ctx, d.Request.Site+devicePollPath, map[string]string{"device_code": d.deviceCode})
+	if err == nil {
+		err = doWithin(maxAnswerBytes, stayingClient(base), req, &body)
+	}
 	return body.Status, body.Payload, err
 }
 
@@ -217,15 +224,15 @@ func (d *DeviceAuthorization) String() string { return "[device authorization]" 
 // GoString does not show the device code in %#v.
 func (d *DeviceAuthorization) GoString() string { return d.String() }
 
-func postJSON(ctx context.Context, base *http.Client, address string, body, into any) error {
+// jsonRequest returns a POST whose body is a JSON object.
+func jsonRequest(ctx context.Context, address string, body map[string]string) (*http.Request, error) {
 	b, err := json.Marshal(body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(b))
-	if err != nil {
-		return err
+	if err == nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
-	req.Header.Set("Content-Type", "application/json")
-	return doWithin(maxAnswerBytes, stayingClient(base), req, into)
+	return req, err
 }

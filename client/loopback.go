@@ -20,13 +20,13 @@ type Loopback struct {
 	app      string
 	host     string // address and port, as browsers send it
 	path     string
-	answers  chan loopbackAnswer // holds the one answer
+	results  chan loopbackResult // holds the one result
 	server   *http.Server
 	finished chan struct{} // closed when the server's goroutine has ended
 }
 
-// A loopbackAnswer is a payload, or the error that the user has denied.
-type loopbackAnswer struct {
+// A loopbackResult is a payload, or the error that the user has denied.
+type loopbackResult struct {
 	payload string
 	err     error
 }
@@ -58,7 +58,7 @@ func listenLoopback(ctx context.Context, applicationName string, port int) (*Loo
 	}
 	l := &Loopback{
 		app: applicationName, host: ln.Addr().String(), path: "/answer/" + RandomID(),
-		answers: make(chan loopbackAnswer, 1), finished: make(chan struct{}),
+		results: make(chan loopbackResult, 1), finished: make(chan struct{}),
 	}
 	l.server = &http.Server{
 		Handler:           l,
@@ -82,7 +82,7 @@ func (l *Loopback) RedirectURL() string { return "http://" + l.host + l.path }
 // Errors: [ErrDenied] if the user has denied, which only userkeys sites tell; the error of ctx.
 func (l *Loopback) Wait(ctx context.Context) (string, error) {
 	select {
-	case a := <-l.answers:
+	case a := <-l.results:
 		return a.payload, a.err
 	case <-ctx.Done():
 		return "", ctx.Err()
@@ -121,20 +121,20 @@ func (l *Loopback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("Allow", http.MethodGet)
 		l.answer(w, http.StatusMethodNotAllowed, "Not like this", "The answer comes by a redirect of the browser.")
 	case r.URL.Query().Get("error") == "access_denied":
-		l.take(w, loopbackAnswer{err: ErrDenied}, "Nothing was given", "You said no. You can close this window.")
+		l.take(w, loopbackResult{err: ErrDenied}, "Nothing was given", "You said no. You can close this window.")
 	case len(payload) != 1 || strings.TrimSpace(payload[0]) == "" || len(payload[0]) > maxPayloadBytes:
 		l.answer(w, http.StatusBadRequest, "No answer in it",
 			"The site sent the browser here without its answer. Go back and approve again.")
 	default:
-		l.take(w, loopbackAnswer{payload: payload[0]}, "You can close this window",
+		l.take(w, loopbackResult{payload: payload[0]}, "You can close this window",
 			"The site's answer has arrived. Go back to "+l.app+".")
 	}
 }
 
 // take passes on the first payload or denial, and only that.
-func (l *Loopback) take(w http.ResponseWriter, a loopbackAnswer, title, text string) {
+func (l *Loopback) take(w http.ResponseWriter, a loopbackResult, title, text string) {
 	select {
-	case l.answers <- a:
+	case l.results <- a:
 		l.answer(w, http.StatusOK, title, text)
 	default:
 		l.answer(w, http.StatusGone, "Answered already", "You can close this window.")

@@ -239,34 +239,49 @@ func builtGo(t *testing.T, name, text string) string {
 	return file
 }
 
-// findNode prefers the Node that comes with the npm packages: a Debian's may be too old.
 func findNode(t *testing.T) []string {
 	t.Helper()
+	if node() == "" {
+		return without(t, "node 20")
+	}
+	return []string{node()}
+}
+
+// node is the Node that runs the programs; empty if there is none. It prefers the one that comes with the npm packages,
+// because that of the system may be too old.
+var node = sync.OnceValue(func() string {
 	const fit = `process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)`
 	own, err := filepath.Abs("../testdata/apps/node_modules/.bin/node")
 	if err != nil {
-		t.Fatal(err)
+		return ""
 	}
 	for _, node := range []string{own, "node"} {
-		if exec.CommandContext(t.Context(), node, "-e", fit).Run() == nil {
-			return []string{node}
+		if exec.Command(node, "-e", fit).Run() == nil {
+			return node
 		}
 	}
-	return without(t, "node 20")
-}
+	return ""
+})
 
-// findPython takes the first Python that has the package: the one on PATH may
-// be another than the one that the system's packages belong to.
 func findPython(t *testing.T) []string {
 	t.Helper()
+	if python() == "" {
+		return without(t, "python3 with the package cryptography")
+	}
+	return []string{python()}
+}
+
+// python is the first Python that has the package cryptography; empty if there is none. The one on PATH may be another
+// than the one that the system's packages belong to. It says itself where it is, because a shim on PATH looks into the
+// home, which is another one for the programs.
+var python = sync.OnceValue(func() string {
 	for _, python := range []string{"python3", "/usr/bin/python3"} {
-		// It says where it really is: a shim on PATH looks into the home, which is another one later.
-		if path, err := exec.CommandContext(t.Context(), python, "-c", "import cryptography, sys; print(sys.executable)").Output(); err == nil {
-			return []string{strings.TrimSpace(string(path))}
+		if path, err := exec.Command(python, "-c", "import cryptography, sys; print(sys.executable)").Output(); err == nil {
+			return strings.TrimSpace(string(path))
 		}
 	}
-	return without(t, "python3 with the package cryptography")
-}
+	return ""
+})
 
 func findShell(t *testing.T) []string {
 	t.Helper()

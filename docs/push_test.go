@@ -22,7 +22,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
-	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/nettest"
 )
 
@@ -79,23 +78,6 @@ func TestPushExample(t *testing.T) {
 	got := userkeys.PushHeaders{ID: h.Get(userkeys.PushIDHeader), Timestamp: h.Get(userkeys.PushTimestampHeader), Signature: h.Get(userkeys.PushSignatureHeader)}
 	if diff := cmp.Diff(want, got); diff != "" || !json.Valid(body) {
 		t.Errorf("the example is not what the site sends (-want +page):\n%s", diff)
-	}
-}
-
-// Every command line of the page is understood by the real program.
-func TestPushCommands(t *testing.T) {
-	t.Parallel()
-	_, blocks := pushPage(t)
-	lines := strings.Split(strings.TrimSpace(blocks["try.sh"]), "\n")
-	if len(lines) < 4 {
-		t.Fatalf("%d lines", len(lines))
-	}
-	for _, line := range lines {
-		words := strings.Fields(line)
-		out, err := exec.CommandContext(t.Context(), testkit.Binary(t), append(words[1:], "--help")...).CombinedOutput()
-		if words[0] != "userkeys" || err != nil || !bytes.Contains(out, []byte("Usage:\n  userkeys "+words[1])) {
-			t.Errorf("%s: %v\n%s", line, err, out)
-		}
 	}
 }
 

@@ -68,7 +68,7 @@ func firewall(s *discourse.Site, method string, times int) {
 
 func TestNotifierOnDiscourse(t *testing.T) {
 	t.Parallel()
-	s, d := newDiscourse(t, discourse.New), newDesk(t)
+	s, d := newDiscourse(t, discourse.New), newMachine(t)
 	login := []string{"--flow", "device", "--every", "20ms", s.URL}
 	p := start(t, "notifier", d.env, login...)
 	typeCodeAt(t, s, p)

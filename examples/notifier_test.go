@@ -12,16 +12,16 @@ import (
 	"userkeys/internal/testkit/nettest"
 )
 
-// desk is somebody's machine: a folder of theirs, and a program that writes down what it is to show.
-type desk struct {
+// A machine has a home folder for the notifier, and a program that writes down the notifications that it is to show.
+type machine struct {
 	t                 *testing.T
 	home, file, shown string
 	env               []string
 }
 
-func newDesk(t *testing.T) *desk {
+func newMachine(t *testing.T) *machine {
 	home := t.TempDir()
-	d := &desk{t: t, home: home, file: filepath.Join(home, ".userkeys-notifier.json"), shown: filepath.Join(home, "shown")}
+	d := &machine{t: t, home: home, file: filepath.Join(home, ".userkeys-notifier.json"), shown: filepath.Join(home, "shown")}
 	show := filepath.Join(home, "show")
 	if err := os.WriteFile(show, []byte("#!/bin/sh\necho \"$@\" >> \"$HOME/shown\"\n"), 0o700); err != nil {
 		t.Fatal(err)
@@ -30,18 +30,18 @@ func newDesk(t *testing.T) *desk {
 	return d
 }
 
-func (d *desk) read(file string) string {
+func (m *machine) read(file string) string {
 	text, err := os.ReadFile(file)
 	if err != nil && exists(file) {
-		d.t.Fatal(err)
+		m.t.Fatal(err)
 	}
 	return string(text)
 }
 
-func (d *desk) shows(want string) {
-	d.t.Helper()
-	eventually(d.t, func() error {
-		if got := d.read(d.shown); got != want {
+func (m *machine) shows(want string) {
+	m.t.Helper()
+	eventually(m.t, func() error {
+		if got := m.read(m.shown); got != want {
 			return fmt.Errorf("shown is %q, want %q", got, want)
 		}
 		return nil
@@ -49,11 +49,11 @@ func (d *desk) shows(want string) {
 }
 
 // keep puts an app's key where the notifier keeps its own.
-func (d *desk) keep(site, key string, mode os.FileMode) {
-	d.t.Helper()
+func (m *machine) keep(site, key string, mode os.FileMode) {
+	m.t.Helper()
 	text := fmt.Sprintf(`{"site":%q,"client_id":"notifier-1","scopes":["notifications"],"key":%q}`, site, key)
-	if err := os.WriteFile(d.file, []byte(text), mode); err != nil {
-		d.t.Fatal(err)
+	if err := os.WriteFile(m.file, []byte(text), mode); err != nil {
+		m.t.Fatal(err)
 	}
 }
 
@@ -62,7 +62,7 @@ func looksOf(s *testkit.Site) int { return strings.Count(s.Log.String(), "notifi
 
 func TestNotifier(t *testing.T) {
 	t.Parallel()
-	s, d := newSite(t), newDesk(t)
+	s, d := newSite(t), newMachine(t)
 	if err := errors.Join(os.WriteFile(filepath.Join(d.home, "dotfiles.json"), []byte("{}"), 0o600), os.Symlink("dotfiles.json", d.file)); err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestNotifier(t *testing.T) {
 // TestNotifierKeepsALaterKey: one that still runs when its key dies does not forget the key of a login meanwhile.
 func TestNotifierKeepsALaterKey(t *testing.T) {
 	t.Parallel()
-	s, d := newSite(t), newDesk(t)
+	s, d := newSite(t), newMachine(t)
 	app := s.App("notifier-1", "notifications").Connect(s.Person("alice"))
 	d.keep(s.URL, app.Key.Reveal(), 0o600)
 	p := start(t, "notifier", d.env, "--every", "20ms")
@@ -145,9 +145,9 @@ func TestNotifierRefused(t *testing.T) {
 	other := s.App("notifier-2", "session_info").Connect(alice).Key.Reveal()
 	tests := []struct {
 		name string
-		run  func(t *testing.T, s *testkit.Site, d *desk)
+		run  func(t *testing.T, s *testkit.Site, d *machine)
 	}{
-		{"the person says no", func(t *testing.T, s *testkit.Site, d *desk) {
+		{"the person says no", func(t *testing.T, s *testkit.Site, d *machine) {
 			p := start(t, "notifier", d.env, "--flow", "device", s.URL)
 			typeCode(t, s.Person("bob"), p.says(`type ([A-Z0-9]{4}-[A-Z0-9]{4})`), "deny")
 			p.must(1, "the person refused")
@@ -155,7 +155,7 @@ func TestNotifierRefused(t *testing.T) {
 				t.Error("something is kept")
 			}
 		}},
-		{"an answer to another request", func(t *testing.T, s *testkit.Site, d *desk) {
+		{"an answer to another request", func(t *testing.T, s *testkit.Site, d *machine) {
 			p := start(t, "notifier", d.env, s.URL)
 			address := p.says(`Approve in your browser: (\S+)`)
 			u := s.Visitor().Request("GET", address, "").URL
@@ -167,17 +167,17 @@ func TestNotifierRefused(t *testing.T) {
 			s.Visitor().Get(approve(t, s.Person("bob"), address)).Must(t, 200) // it waits on for the right one
 			p.says("Watching " + s.URL)
 		}},
-		{"a missing scope", func(t *testing.T, s *testkit.Site, d *desk) {
+		{"a missing scope", func(t *testing.T, s *testkit.Site, d *machine) {
 			d.keep(s.URL, other, 0o600)
 			p := start(t, "notifier", d.env)
 			p.says("missing scope: notifications")
 			secret(t, s, "the output", p.said())
 		}},
-		{"a file that others can read", func(t *testing.T, s *testkit.Site, d *desk) {
+		{"a file that others can read", func(t *testing.T, s *testkit.Site, d *machine) {
 			d.keep(s.URL, key, 0o644)
 			run(t, "notifier", d.env).must(1, "others can read")
 		}},
-		{"a broken file", func(t *testing.T, s *testkit.Site, d *desk) {
+		{"a broken file", func(t *testing.T, s *testkit.Site, d *machine) {
 			if err := os.WriteFile(d.file, []byte(`{"key":"`+key), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -185,21 +185,21 @@ func TestNotifierRefused(t *testing.T) {
 			p.must(1, "no file of this program")
 			secret(t, s, "the output", p.said())
 		}},
-		{"a site that is away keeps its key at logout", func(t *testing.T, s *testkit.Site, d *desk) {
+		{"a site that is away keeps its key at logout", func(t *testing.T, s *testkit.Site, d *machine) {
 			d.keep("http://"+nettest.ReserveAddress(t), key, 0o600)
 			run(t, "notifier", d.env, "--logout").must(1, "the key stays")
 			if !hasKey(s, d.read(d.file)) {
 				t.Error("the key is forgotten")
 			}
 		}},
-		{"plain http", func(t *testing.T, s *testkit.Site, d *desk) {
+		{"plain http", func(t *testing.T, s *testkit.Site, d *machine) {
 			run(t, "notifier", d.env, "http://forum.example").must(1, "use https")
 		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			tt.run(t, s.For(t), newDesk(t))
+			tt.run(t, s.For(t), newMachine(t))
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"userkeys/outbox"
 	"userkeys/site"
 )
 
@@ -18,61 +19,61 @@ const (
 	pushColumns     = `COALESCE(p.delivered_at, 0), COALESCE(p.failed_at, 0), COALESCE(p.failing_since, 0), COALESCE(p.problem, ''), COALESCE(p.off_at, 0)`
 )
 
-func scanDelivery(r row) (site.Delivery, error) {
-	var d site.Delivery
+func scanDelivery(r row) (outbox.Delivery, error) {
+	var d outbox.Delivery
 	var created, queued, next, dead int64
 	var problem string
 	err := r.Scan(&d.ID, &d.UserID, &d.NotificationID, &d.KeyID, &d.PushURL, &d.Host, &created, &queued, &next, &d.Claim, &d.Attempt, &dead, &problem)
 	d.CreatedAt, d.QueuedAt, d.NextAt, d.DeadAt = fromMicros(created), fromMicros(queued), fromMicros(next), fromMicros(dead)
-	d.Problem = site.PushProblem(problem)
+	d.Problem = outbox.Problem(problem)
 	return d, err
 }
 
 // receiver scans receiverColumns.
-func (c *columns) receiver(a *site.PushReceiver) {
+func (c *columns) receiver(a *outbox.Address) {
 	var closed, delivered, failed int64
 	var problem string
 	c.dest = append(c.dest, &a.PushURL, &a.Host, &a.Failures, &closed, &delivered, &failed, &problem, &a.Delivered, &a.Failed)
 	c.done = append(c.done, func() {
 		a.ClosedUntil, a.DeliveredAt, a.FailedAt = fromMicros(closed), fromMicros(delivered), fromMicros(failed)
-		a.Problem = site.PushProblem(problem)
+		a.Problem = outbox.Problem(problem)
 	})
 }
 
 // reach scans reachColumns.
-func (c *columns) reach(h *site.PushReach) {
+func (c *columns) reach(h *outbox.Reach) {
 	var closed int64
 	c.dest = append(c.dest, &h.Failures, &closed)
 	c.done = append(c.done, func() { h.ClosedUntil = fromMicros(closed) })
 }
 
 // push scans pushColumns.
-func (c *columns) push(p *site.KeyPush) {
+func (c *columns) push(p *outbox.KeyState) {
 	var delivered, failed, since, off int64
 	var problem string
 	c.dest = append(c.dest, &delivered, &failed, &since, &problem, &off)
 	c.done = append(c.done, func() {
 		p.DeliveredAt, p.FailedAt, p.FailingSince, p.OffAt = fromMicros(delivered), fromMicros(failed), fromMicros(since), fromMicros(off)
-		p.Problem = site.PushProblem(problem)
+		p.Problem = outbox.Problem(problem)
 	})
 }
 
-func scanReceiver(r row) (site.PushReceiver, error) {
-	var a site.PushReceiver
+func scanReceiver(r row) (outbox.Address, error) {
+	var a outbox.Address
 	var c columns
 	c.receiver(&a)
 	return a, c.scan(r)
 }
 
-func scanReach(r row) (site.PushReach, error) {
-	var h site.PushReach
+func scanReach(r row) (outbox.Reach, error) {
+	var h outbox.Reach
 	var c columns
 	c.reach(&h)
 	return h, c.scan(r)
 }
 
-func scanWaitingReceiver(r row) (site.PushReceiver, error) {
-	var a site.PushReceiver
+func scanWaitingReceiver(r row) (outbox.Address, error) {
+	var a outbox.Address
 	var due int64
 	var c columns
 	c.receiver(&a)
@@ -83,8 +84,8 @@ func scanWaitingReceiver(r row) (site.PushReceiver, error) {
 	return a, err
 }
 
-func scanPushedKey(r row) (site.PushedKey, error) {
-	var k site.PushedKey
+func scanPushedKey(r row) (outbox.Key, error) {
+	var k outbox.Key
 	var c columns
 	c.key(&k.UserAPIKey)
 	c.push(&k.Push)
@@ -108,29 +109,29 @@ func scanAddressee(r row) (addressee, error) {
 	return a, err
 }
 
-// WaitingReceivers lists the addresses that something waits for, with when the first
+// WaitingAddresses lists the addresses that something waits for, with when the first
 // of it is due. It looks at one line of each one's queue, however long that is.
-func (s *Store) WaitingReceivers(ctx context.Context) ([]site.PushReceiver, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) ([]site.PushReceiver, error) {
+func (s *Store) WaitingAddresses(ctx context.Context) ([]outbox.Address, error) {
+	return read(ctx, s, func(ctx context.Context, c conn) ([]outbox.Address, error) {
 		found, err := all(ctx, c, scanWaitingReceiver, `SELECT `+receiverColumns+`, `+reachColumns+`, COALESCE(
 			(SELECT MIN(d.next_at) FROM userkeys_deliveries d WHERE d.push_url = a.push_url AND d.dead_at = 0), 0)
 			FROM userkeys_push_receivers a JOIN userkeys_push_hosts h ON h.host = a.host`)
-		return slices.DeleteFunc(found, func(a site.PushReceiver) bool { return a.DueAt.IsZero() }), err
+		return slices.DeleteFunc(found, func(a outbox.Address) bool { return a.DueAt.IsZero() }), err
 	})
 }
 
 // ClaimDeliveries takes up to n deliveries to an address that are due at a time: first those that were never tried, so
 // that one that fails again and again holds up no other. Nobody else gets
 // them before until: if the one who took them is gone by then, somebody else takes them.
-func (s *Store) ClaimDeliveries(ctx context.Context, pushURL string, n int, at, until time.Time) ([]site.Delivery, error) {
-	claim := func(ctx context.Context, c conn, which string, n int) ([]site.Delivery, error) {
+func (s *Store) ClaimDeliveries(ctx context.Context, pushURL string, n int, at, until time.Time) ([]outbox.Delivery, error) {
+	claim := func(ctx context.Context, c conn, which string, n int) ([]outbox.Delivery, error) {
 		return all(ctx, c, scanDelivery, `WITH due (delivery) AS MATERIALIZED (
 				SELECT id FROM userkeys_deliveries WHERE push_url = $1 AND dead_at = 0 AND next_at <= $2`+which+`
 				ORDER BY next_at, id LIMIT $3`+s.diff.takeRow+`)
 			UPDATE userkeys_deliveries SET next_at = $4, claim = claim + 1 FROM due WHERE id = delivery RETURNING `+deliveryColumns,
 			pushURL, micros(at), n, micros(until))
 	}
-	var taken []site.Delivery
+	var taken []outbox.Delivery
 	err := s.write(ctx, func(ctx context.Context, c conn) error {
 		var err error
 		if taken, err = claim(ctx, c, " AND attempt = 0", n); err != nil || len(taken) == n {
@@ -143,12 +144,12 @@ func (s *Store) ClaimDeliveries(ctx context.Context, pushURL string, n int, at, 
 	return taken, err
 }
 
-// PushParcels reads everything that deliveries are made of, as it is now. Those of
+// DeliveryDetails reads everything that deliveries are made of, as it is now. Those of
 // users that are gone are left out. The order is that of the deliveries.
-func (s *Store) PushParcels(ctx context.Context, deliveries []site.Delivery) ([]site.PushParcel, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) ([]site.PushParcel, error) {
-		var parcels []site.PushParcel
-		err := inChunks(deliveries, idsPerStatement, func(chunk []site.Delivery) error {
+func (s *Store) DeliveryDetails(ctx context.Context, deliveries []outbox.Delivery) ([]outbox.Details, error) {
+	return read(ctx, s, func(ctx context.Context, c conn) ([]outbox.Details, error) {
+		var parcels []outbox.Details
+		err := inChunks(deliveries, idsPerStatement, func(chunk []outbox.Delivery) error {
 			some, err := parcels500(ctx, c, chunk)
 			parcels = append(parcels, some...)
 			return err
@@ -158,9 +159,9 @@ func (s *Store) PushParcels(ctx context.Context, deliveries []site.Delivery) ([]
 }
 
 // parcels500 makes the parcels of at most idsPerStatement deliveries.
-func parcels500(ctx context.Context, c conn, deliveries []site.Delivery) ([]site.PushParcel, error) {
+func parcels500(ctx context.Context, c conn, deliveries []outbox.Delivery) ([]outbox.Details, error) {
 	users, notes := map[int64]addressee{}, map[int64]site.Notification{}
-	keys := map[int64][]site.PushedKey{} // by user
+	keys := map[int64][]outbox.Key{} // by user
 	var userIDs, noteIDs []int64
 	for _, d := range deliveries {
 		userIDs = append(userIDs, d.UserID)
@@ -191,13 +192,13 @@ func parcels500(ctx context.Context, c conn, deliveries []site.Delivery) ([]site
 	for _, k := range pushed {
 		keys[k.UserID] = append(keys[k.UserID], k)
 	}
-	var parcels []site.PushParcel
+	var parcels []outbox.Details
 	for _, d := range deliveries {
 		a, ok := users[d.UserID]
 		if !ok {
 			continue
 		}
-		p := site.PushParcel{Delivery: d, User: a.User, QuietUntil: a.quietUntil}
+		p := outbox.Details{Delivery: d, User: a.User, QuietUntil: a.quietUntil}
 		if n := notes[d.NotificationID]; n.UserID == d.UserID {
 			p.Notification = n
 		}
@@ -206,7 +207,7 @@ func parcels500(ctx context.Context, c conn, deliveries []site.Delivery) ([]site
 				p.Keys = append(p.Keys, k)
 			}
 		}
-		slices.SortFunc(p.Keys, func(a, b site.PushedKey) int { return cmp.Compare(a.ClientID, b.ClientID) })
+		slices.SortFunc(p.Keys, func(a, b outbox.Key) int { return cmp.Compare(a.ClientID, b.ClientID) })
 		parcels = append(parcels, p)
 	}
 	return parcels, nil
@@ -228,9 +229,9 @@ func byIDs[T any](ctx context.Context, c conn, scan func(row) (T, error), query 
 // FinishDeliveries writes what became of attempts, in one transaction, with
 // the state of their hosts and keys. An attempt that is not the delivery's last
 // any more (its time was over, and somebody else took it) changes nothing of the delivery.
-func (s *Store) FinishDeliveries(ctx context.Context, results []site.PushResult) error {
+func (s *Store) FinishDeliveries(ctx context.Context, results []outbox.Result) error {
 	return s.write(ctx, func(ctx context.Context, c conn) error {
-		results := slices.SortedFunc(slices.Values(results), func(a, b site.PushResult) int { return cmp.Compare(a.ID, b.ID) })
+		results := slices.SortedFunc(slices.Values(results), func(a, b outbox.Result) int { return cmp.Compare(a.ID, b.ID) })
 		if err := removeDeliveries(ctx, c, results); err != nil {
 			return err
 		}
@@ -239,7 +240,7 @@ func (s *Store) FinishDeliveries(ctx context.Context, results []site.PushResult)
 				return err
 			}
 		}
-		slices.SortStableFunc(results, func(a, b site.PushResult) int { return a.At.Compare(b.At) })
+		slices.SortStableFunc(results, func(a, b outbox.Result) int { return a.At.Compare(b.At) })
 		if err := settleKeys(ctx, c, results); err != nil {
 			return err
 		}
@@ -248,10 +249,10 @@ func (s *Store) FinishDeliveries(ctx context.Context, results []site.PushResult)
 }
 
 // removeDeliveries forgets those that are done.
-func removeDeliveries(ctx context.Context, c conn, results []site.PushResult) error {
+func removeDeliveries(ctx context.Context, c conn, results []outbox.Result) error {
 	var done []any
 	for _, r := range results {
-		if r.Outcome == site.PushDelivered || r.Outcome == site.PushDropped {
+		if r.Outcome == outbox.Delivered || r.Outcome == outbox.Dropped {
 			done = append(done, r.ID, r.Claim)
 		}
 	}
@@ -263,8 +264,8 @@ func removeDeliveries(ctx context.Context, c conn, results []site.PushResult) er
 }
 
 // settleDelivery writes when an attempt is repeated, or that it was the last.
-func settleDelivery(ctx context.Context, c conn, r site.PushResult) error {
-	if r.Outcome != site.PushRetried && r.Outcome != site.PushDied {
+func settleDelivery(ctx context.Context, c conn, r outbox.Result) error {
+	if r.Outcome != outbox.Retried && r.Outcome != outbox.GivenUp {
 		return nil
 	}
 	set, args := "attempt = attempt + $3, problem = $4", []any{r.ID, r.Claim, 1, string(r.Problem)}
@@ -272,7 +273,7 @@ func settleDelivery(ctx context.Context, c conn, r site.PushResult) error {
 		set, args = "attempt = attempt + $3, problem = CASE WHEN $4 = '' THEN problem ELSE $4 END", []any{r.ID, r.Claim, 0, string(r.Problem)}
 	}
 	switch {
-	case r.Outcome == site.PushDied:
+	case r.Outcome == outbox.GivenUp:
 		set, args = set+", dead_at = $5", append(args, micros(r.At))
 	case r.Deferred:
 		set, args = set+", next_at = $5, queued_at = $5", append(args, micros(r.NextAt))
@@ -288,15 +289,15 @@ const keysPerStatement = 100
 
 // settleKeys writes how pushing to the keys goes, in the order of their ids: two
 // nodes that do it at once wait for each other and no more.
-func settleKeys(ctx context.Context, c conn, results []site.PushResult) error {
-	states := map[int64]site.KeyPush{}
+func settleKeys(ctx context.Context, c conn, results []outbox.Result) error {
+	states := map[int64]outbox.KeyState{}
 	for _, r := range results { // in the order of their times
 		if r.Unmade && !r.Off {
 			continue
 		}
 		for _, id := range r.KeyIDs {
 			k := states[id]
-			if r.Outcome == site.PushDelivered {
+			if r.Outcome == outbox.Delivered {
 				k.DeliveredAt, k.FailingSince, k.Problem = r.At, time.Time{}, ""
 			} else {
 				k.FailedAt, k.Problem = r.At, r.Problem
@@ -336,9 +337,9 @@ func settleKeys(ctx context.Context, c conn, results []site.PushResult) error {
 
 // settleReceivers counts what was made of each address's deliveries, and closes those
 // that fail, and hosts at which nobody can be reached.
-func (s *Store) settleReceivers(ctx context.Context, c conn, results []site.PushResult) error {
-	made := map[string][]site.PushResult{}
-	hosts := map[string][]site.PushResult{}
+func (s *Store) settleReceivers(ctx context.Context, c conn, results []outbox.Result) error {
+	made := map[string][]outbox.Result{}
+	hosts := map[string][]outbox.Result{}
 	for _, r := range results {
 		if host := site.PushHostOf(r.PushURL); !r.Unmade {
 			made[r.PushURL], hosts[host] = append(made[r.PushURL], r), append(hosts[host], r)
@@ -387,18 +388,18 @@ func (s *Store) settleReceivers(ctx context.Context, c conn, results []site.Push
 // nothing could be tried. If it was tried, pushing to its keys is switched off, unless
 // something reached them since. It returns how many; call it again until that is none.
 func (s *Store) GiveUpOverdue(ctx context.Context, queuedBefore, at time.Time) (int, error) {
-	var dead []site.Delivery
+	var dead []outbox.Delivery
 	err := s.write(ctx, func(ctx context.Context, c conn) error {
 		var err error
 		// next_at: what somebody is sending at the moment is theirs to end.
 		dead, err = all(ctx, c, scanDelivery, `WITH late (delivery) AS MATERIALIZED (
 				SELECT id FROM userkeys_deliveries WHERE dead_at = 0 AND queued_at < $1 AND next_at <= $2 ORDER BY queued_at LIMIT $3`+s.diff.takeRow+`)
 			UPDATE userkeys_deliveries SET dead_at = $2, problem = CASE WHEN problem = '' THEN $4 ELSE problem END
-			FROM late WHERE id = delivery RETURNING `+deliveryColumns, micros(queuedBefore), micros(at), jobBatch, string(site.PushOverdue))
+			FROM late WHERE id = delivery RETURNING `+deliveryColumns, micros(queuedBefore), micros(at), jobBatch, string(outbox.ProblemOverdue))
 		if err != nil {
 			return err
 		}
-		slices.SortFunc(dead, func(a, b site.Delivery) int {
+		slices.SortFunc(dead, func(a, b outbox.Delivery) int {
 			return cmp.Or(cmp.Compare(a.UserID, b.UserID), cmp.Compare(a.PushURL, b.PushURL), cmp.Compare(a.KeyID, b.KeyID), cmp.Compare(a.ID, b.ID))
 		})
 		for i, d := range dead {

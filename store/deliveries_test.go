@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/outbox"
 	"userkeys/site"
 )
 
@@ -31,27 +32,27 @@ func (w *world) pushes(names ...string) site.Announced {
 	return must[site.Announced](w)(w.AddNotifications(w.ctx, a))
 }
 
-func (w *world) claim(pushURL string, n int, at time.Time) []site.Delivery {
+func (w *world) claim(pushURL string, n int, at time.Time) []outbox.Delivery {
 	w.Helper()
-	return must[[]site.Delivery](w)(w.ClaimDeliveries(w.ctx, pushURL, n, at, at.Add(time.Minute)))
+	return must[[]outbox.Delivery](w)(w.ClaimDeliveries(w.ctx, pushURL, n, at, at.Add(time.Minute)))
 }
 
-func (w *world) waiting() []site.Delivery {
+func (w *world) waiting() []outbox.Delivery {
 	w.Helper()
-	return must[[]site.Delivery](w)(w.Deliveries(w.ctx, site.DeliveryFilter{}))
+	return must[[]outbox.Delivery](w)(w.Deliveries(w.ctx, outbox.Filter{}))
 }
 
-func (w *world) dead() []site.Delivery {
+func (w *world) dead() []outbox.Delivery {
 	w.Helper()
-	return must[[]site.Delivery](w)(w.Deliveries(w.ctx, site.DeliveryFilter{Dead: true}))
+	return must[[]outbox.Delivery](w)(w.Deliveries(w.ctx, outbox.Filter{Dead: true}))
 }
 
 // finish ends an attempt.
-func (w *world) finish(d site.Delivery, edit func(*site.PushResult)) {
+func (w *world) finish(d outbox.Delivery, edit func(*outbox.Result)) {
 	w.Helper()
-	r := site.PushResult{ID: d.ID, Claim: d.Claim, PushURL: d.PushURL, Reached: true, Outcome: site.PushDelivered, At: noon.Add(time.Second)}
+	r := outbox.Result{ID: d.ID, Claim: d.Claim, PushURL: d.PushURL, Reached: true, Outcome: outbox.Delivered, At: noon.Add(time.Second)}
 	edit(&r)
-	w.ok(w.FinishDeliveries(w.ctx, []site.PushResult{r}))
+	w.ok(w.FinishDeliveries(w.ctx, []outbox.Result{r}))
 }
 
 // Deliveries are queued for the keys that may have them (SS1).
@@ -72,11 +73,11 @@ func TestDeliveriesAreQueued(t *testing.T) {
 			w.Fatalf("%+v", got)
 		}
 		list := w.waiting()
-		want := site.Delivery{
+		want := outbox.Delivery{
 			ID: list[1].ID, UserID: ada.ID, NotificationID: list[1].NotificationID, PushURL: hub, Host: hubHost,
 			CreatedAt: micro(noon), QueuedAt: micro(noon), NextAt: micro(noon),
 		}
-		urls := map[string]site.Delivery{}
+		urls := map[string]outbox.Delivery{}
 		for _, d := range list {
 			urls[d.PushURL] = d
 		}
@@ -93,8 +94,8 @@ func TestDeliveriesAreQueued(t *testing.T) {
 		}
 		// What is switched off gets nothing.
 		d := w.claim(hub, 9, noon)[0]
-		w.finish(d, func(r *site.PushResult) {
-			r.Outcome, r.Problem, r.Off, r.KeyIDs = site.PushDied, site.PushGone, true, []int64{phone.ID}
+		w.finish(d, func(r *outbox.Result) {
+			r.Outcome, r.Problem, r.Off, r.KeyIDs = outbox.GivenUp, outbox.ProblemGone, true, []int64{phone.ID}
 		})
 		if got := w.pushes("ada"); got.Queued != 2 { // the tablet is still on
 			w.Errorf("%+v", got)
@@ -119,7 +120,7 @@ func TestDeliveriesWaitForTheirUser(t *testing.T) {
 		if got := w.claim(hub, 1, noon.Add(6*time.Minute-time.Second)); len(got) != 0 {
 			w.Errorf("taken too early: %v", got)
 		}
-		to := must[[]site.PushReceiver](w)(w.WaitingReceivers(w.ctx))
+		to := must[[]outbox.Address](w)(w.WaitingAddresses(w.ctx))
 		if len(to) != 1 || to[0].PushURL != hub || to[0].Host != hubHost || !to[0].DueAt.Equal(d.NextAt) {
 			w.Errorf("%+v", to)
 		}
@@ -135,7 +136,7 @@ func TestDeliveriesAreClaimedOnce(t *testing.T) {
 		for range 30 {
 			w.pushes("ada")
 		}
-		var taken [20][]site.Delivery
+		var taken [20][]outbox.Delivery
 		for _, err := range w.together(20, func(i int) (err error) {
 			taken[i], err = w.ClaimDeliveries(w.ctx, hub, 3, noon, noon.Add(time.Minute))
 			return err
@@ -165,11 +166,11 @@ func TestDeliveriesAreClaimedOnce(t *testing.T) {
 		}
 		late, now := again[0], again[0]
 		late.Claim = 1
-		w.finish(late, func(r *site.PushResult) { r.Outcome = site.PushDelivered })
+		w.finish(late, func(r *outbox.Result) { r.Outcome = outbox.Delivered })
 		if len(w.waiting()) != 30 {
 			w.Error("the first, late one ended the second's attempt")
 		}
-		w.finish(now, func(r *site.PushResult) { r.Outcome = site.PushDelivered })
+		w.finish(now, func(r *outbox.Result) { r.Outcome = outbox.Delivered })
 		if len(w.waiting()) != 29 {
 			w.Error("what was delivered still waits")
 		}
@@ -188,7 +189,7 @@ func TestClaimedDeliveriesHaveTheRightsOfNow(t *testing.T) {
 		w.revoke(site.RevokedByOwner, tablet.ID)
 		w.ok(w.RecordSeen(w.ctx, []site.UserSeen{{UserID: ada.ID, SeenAt: noon}}))
 		must[int](w)(w.ReadNotifications(w.ctx, site.NotificationMark{UserID: ada.ID}))
-		parcels := must[[]site.PushParcel](w)(w.PushParcels(w.ctx, ds))
+		parcels := must[[]outbox.Details](w)(w.DeliveryDetails(w.ctx, ds))
 		if len(parcels) != 1 {
 			w.Fatalf("%+v", parcels)
 		}
@@ -197,17 +198,17 @@ func TestClaimedDeliveriesHaveTheRightsOfNow(t *testing.T) {
 			p.Keys[0].ID != phone.ID || p.Keys[1].RevokedAt.IsZero() {
 			w.Errorf("%+v", p)
 		}
-		if n := len(must[[]site.PushParcel](w)(w.PushParcels(w.ctx, nil))); n != 0 {
+		if n := len(must[[]outbox.Details](w)(w.DeliveryDetails(w.ctx, nil))); n != 0 {
 			w.Errorf("%d parcels of nothing", n)
 		}
 		w.ok(w.QueueTest(w.ctx, phone, noon))
 		w.refused(w.QueueTest(w.ctx, phone, noon), userkeys.Conflict)
-		test := must[[]site.PushParcel](w)(w.PushParcels(w.ctx, w.claim(hub, 9, noon)))
+		test := must[[]outbox.Details](w)(w.DeliveryDetails(w.ctx, w.claim(hub, 9, noon)))
 		if len(test) != 1 || len(test[0].Keys) != 1 || test[0].Keys[0].ID != phone.ID || test[0].Notification.ID != 0 || test[0].Delivery.KeyID != phone.ID {
 			w.Errorf("the test is %+v", test)
 		}
 		w.ok(w.DeleteUser(w.ctx, ada.ID, admin, noon))
-		if left := must[[]site.PushParcel](w)(w.PushParcels(w.ctx, ds)); len(left) != 0 || len(w.waiting()) != 0 {
+		if left := must[[]outbox.Details](w)(w.DeliveryDetails(w.ctx, ds)); len(left) != 0 || len(w.waiting()) != 0 {
 			w.Errorf("of a deleted user is left: %v", left)
 		}
 	})
@@ -220,37 +221,37 @@ func TestDeliveriesFailAndRest(t *testing.T) {
 		phone := w.pushKey(ada, "phone", hub)
 		w.pushes("ada")
 		d := w.claim(hub, 1, noon)[0]
-		failing := func(at time.Time, edit func(*site.PushResult)) func(*site.PushResult) {
-			return func(r *site.PushResult) {
-				r.Outcome, r.Problem, r.At, r.NextAt, r.KeyIDs = site.PushRetried, site.PushTimeout, at, at.Add(time.Minute), []int64{phone.ID}
+		failing := func(at time.Time, edit func(*outbox.Result)) func(*outbox.Result) {
+			return func(r *outbox.Result) {
+				r.Outcome, r.Problem, r.At, r.NextAt, r.KeyIDs = outbox.Retried, outbox.ProblemTimeout, at, at.Add(time.Minute), []int64{phone.ID}
 				edit(r)
 			}
 		}
-		state := func() site.KeyPush {
-			return must[map[int64]site.KeyPush](w)(w.KeyPushes(w.ctx, []int64{phone.ID, 99}))[phone.ID]
+		state := func() outbox.KeyState {
+			return must[map[int64]outbox.KeyState](w)(w.KeyPushes(w.ctx, []int64{phone.ID, 99}))[phone.ID]
 		}
-		host := func() site.PushHost { return must[[]site.PushHost](w)(w.PushHosts(w.ctx))[0] }
-		if s := state(); s != (site.KeyPush{}) {
+		host := func() outbox.Host { return must[[]outbox.Host](w)(w.PushHosts(w.ctx))[0] }
+		if s := state(); s != (outbox.KeyState{}) {
 			w.Errorf("before anything: %+v", s)
 		}
 		for i := range 5 {
-			w.finish(d, failing(noon.Add(time.Duration(i)*time.Minute), func(*site.PushResult) {}))
+			w.finish(d, failing(noon.Add(time.Duration(i)*time.Minute), func(*outbox.Result) {}))
 			d = w.claim(hub, 1, noon.Add(time.Duration(i+1)*time.Minute))[0]
 		}
 		last := micro(noon.Add(4 * time.Minute))
-		if diff := cmp.Diff(site.KeyPush{FailedAt: last, FailingSince: micro(noon), Problem: site.PushTimeout}, state()); diff != "" {
+		if diff := cmp.Diff(outbox.KeyState{FailedAt: last, FailingSince: micro(noon), Problem: outbox.ProblemTimeout}, state()); diff != "" {
 			w.Errorf("-want +got\n%s", diff)
 		}
-		want := site.PushHost{
-			Host: hubHost, Failures: 5, ClosedUntil: last.Add(10 * time.Second), FailedAt: last, Problem: site.PushTimeout,
+		want := outbox.Host{
+			Host: hubHost, Failures: 5, ClosedUntil: last.Add(10 * time.Second), FailedAt: last, Problem: outbox.ProblemTimeout,
 			Failed: 5, Queued: 1, DueAt: d.NextAt,
 		}
 		if diff := cmp.Diff(want, host()); diff != "" {
 			w.Errorf("-want +got\n%s", diff)
 		}
 		// What was put off says nothing about the host, and is not counted.
-		w.finish(d, func(r *site.PushResult) {
-			r.Outcome, r.Unmade, r.Deferred, r.At, r.NextAt = site.PushRetried, true, true, noon, noon.Add(time.Hour)
+		w.finish(d, func(r *outbox.Result) {
+			r.Outcome, r.Unmade, r.Deferred, r.At, r.NextAt = outbox.Retried, true, true, noon, noon.Add(time.Hour)
 		})
 		if diff := cmp.Diff(want, host(), cmp.FilterPath(func(p cmp.Path) bool { return p.String() == "DueAt" }, cmp.Ignore())); diff != "" {
 			w.Errorf("-want +got\n%s", diff)
@@ -258,7 +259,7 @@ func TestDeliveriesFailAndRest(t *testing.T) {
 		if d = w.claim(hub, 1, noon.Add(time.Hour))[0]; d.Attempt != 5 || d.Claim != 7 || !d.QueuedAt.Equal(micro(noon.Add(time.Hour))) {
 			w.Errorf("attempt %+v", d)
 		}
-		w.finish(d, func(r *site.PushResult) { r.At, r.KeyIDs = noon.Add(2*time.Hour), []int64{phone.ID, 99} })
+		w.finish(d, func(r *outbox.Result) { r.At, r.KeyIDs = noon.Add(2*time.Hour), []int64{phone.ID, 99} })
 		at := micro(noon.Add(2 * time.Hour))
 		if h := host(); h.Failures != 0 || !h.ClosedUntil.IsZero() || h.Delivered != 1 || !h.DeliveredAt.Equal(at) || h.Queued != 0 {
 			w.Errorf("after a success: %+v", h)
@@ -275,10 +276,10 @@ func TestDeadDeliveries(t *testing.T) {
 		ada, bob := w.user("ada"), w.user("bob")
 		phone, other := w.pushKey(ada, "phone", hub), w.pushKey(bob, "phone", "https://other.example/")
 		w.pushes("ada", "bob")
-		die := func(pushURL string, key int64) site.Delivery {
+		die := func(pushURL string, key int64) outbox.Delivery {
 			d := w.claim(pushURL, 1, noon)[0]
-			w.finish(d, func(r *site.PushResult) {
-				r.Outcome, r.Problem, r.Off, r.KeyIDs = site.PushDied, "status 500", true, []int64{key}
+			w.finish(d, func(r *outbox.Result) {
+				r.Outcome, r.Problem, r.Off, r.KeyIDs = outbox.GivenUp, "status 500", true, []int64{key}
 			})
 			return d
 		}
@@ -286,10 +287,10 @@ func TestDeadDeliveries(t *testing.T) {
 		if dead := w.dead(); len(dead) != 2 || len(w.waiting()) != 0 || dead[0].Problem != "status 500" || dead[0].DeadAt.IsZero() {
 			w.Fatalf("dead: %+v", dead)
 		}
-		if got := must[[]site.Delivery](w)(w.Deliveries(w.ctx, site.DeliveryFilter{Dead: true, Host: hubHost, UserID: ada.ID, Limit: 1})); len(got) != 1 || got[0].ID != first.ID {
+		if got := must[[]outbox.Delivery](w)(w.Deliveries(w.ctx, outbox.Filter{Dead: true, Host: hubHost, UserID: ada.ID, Limit: 1})); len(got) != 1 || got[0].ID != first.ID {
 			w.Errorf("by host: %+v", got)
 		}
-		if got := must[[]site.Delivery](w)(w.Deliveries(w.ctx, site.DeliveryFilter{Dead: true, Before: second.ID})); len(got) != 1 || got[0].ID != first.ID {
+		if got := must[[]outbox.Delivery](w)(w.Deliveries(w.ctx, outbox.Filter{Dead: true, Before: second.ID})); len(got) != 1 || got[0].ID != first.ID {
 			w.Errorf("the next page: %+v", got)
 		}
 		later := noon.Add(time.Hour)
@@ -323,8 +324,8 @@ func TestPushesAreResumed(t *testing.T) {
 		w.pushes("ada", "bob")
 		for pushURL, n := range map[string]int{hub: 2, "https://hub.example:8443/": 1} {
 			for _, d := range w.claim(pushURL, n, noon) {
-				w.finish(d, func(r *site.PushResult) {
-					r.Outcome, r.Off, r.Problem, r.At = site.PushDied, true, site.PushTimeout, noon.Add(time.Minute)
+				w.finish(d, func(r *outbox.Result) {
+					r.Outcome, r.Off, r.Problem, r.At = outbox.GivenUp, true, outbox.ProblemTimeout, noon.Add(time.Minute)
 					for _, k := range keys {
 						if k.UserID == d.UserID && k.PushURL == d.PushURL {
 							r.KeyIDs = append(r.KeyIDs, k.ID)
@@ -334,7 +335,7 @@ func TestPushesAreResumed(t *testing.T) {
 			}
 		}
 		off := func() (ids []int64) {
-			for id, p := range must[map[int64]site.KeyPush](w)(w.KeyPushes(w.ctx, []int64{keys[0].ID, keys[1].ID, keys[2].ID})) {
+			for id, p := range must[map[int64]outbox.KeyState](w)(w.KeyPushes(w.ctx, []int64{keys[0].ID, keys[1].ID, keys[2].ID})) {
 				if !p.OffAt.IsZero() {
 					ids = append(ids, id)
 				}
@@ -377,10 +378,10 @@ func TestOverdueDeliveriesAreGivenUp(t *testing.T) {
 		k := must[[]site.UserAPIKey](w)(w.Keys(w.ctx, site.KeyFilter{UserID: reached.UserID}))[0]
 		w.pushes(names[:1]...)
 		tried := w.claim(hub, 1, noon)[0]
-		w.finish(tried, func(r *site.PushResult) {
-			r.Outcome, r.Problem, r.At, r.NextAt = site.PushRetried, "status 500", noon.Add(time.Minute), noon.Add(time.Hour)
+		w.finish(tried, func(r *outbox.Result) {
+			r.Outcome, r.Problem, r.At, r.NextAt = outbox.Retried, "status 500", noon.Add(time.Minute), noon.Add(time.Hour)
 		})
-		w.finish(reached, func(r *site.PushResult) { r.At, r.KeyIDs = noon.Add(time.Hour), []int64{k.ID} })
+		w.finish(reached, func(r *outbox.Result) { r.At, r.KeyIDs = noon.Add(time.Hour), []int64{k.ID} })
 		day := noon.Add(25 * time.Hour)
 		if n := must[int](w)(w.GiveUpOverdue(w.ctx, noon.Add(-time.Second), day)); n != 0 {
 			w.Errorf("gave up %d too early", n)
@@ -397,8 +398,8 @@ func TestOverdueDeliveriesAreGivenUp(t *testing.T) {
 		}
 		for _, d := range w.dead() {
 			id := must[[]site.UserAPIKey](w)(w.Keys(w.ctx, site.KeyFilter{UserID: d.UserID}))[0].ID
-			off := !must[map[int64]site.KeyPush](w)(w.KeyPushes(w.ctx, []int64{id}))[id].OffAt.IsZero()
-			want := site.PushOverdue
+			off := !must[map[int64]outbox.KeyState](w)(w.KeyPushes(w.ctx, []int64{id}))[id].OffAt.IsZero()
+			want := outbox.ProblemOverdue
 			if d.ID == tried.ID {
 				want = "status 500"
 			}
@@ -423,14 +424,14 @@ func TestFailingDeliveryHoldsUpNoOther(t *testing.T) {
 		at := noon
 		for range 10 { // each is tried, and fails
 			for _, d := range w.claim(hub, 3, at) {
-				w.finish(d, func(r *site.PushResult) {
-					r.Outcome, r.Problem, r.At, r.NextAt = site.PushRetried, "status 500", at, at
+				w.finish(d, func(r *outbox.Result) {
+					r.Outcome, r.Problem, r.At, r.NextAt = outbox.Retried, "status 500", at, at
 				})
 			}
 			at = at.Add(time.Minute)
 		}
 		told := w.pushes("bob", "ada")
-		for _, to := range must[[]site.PushReceiver](w)(w.WaitingReceivers(w.ctx)) {
+		for _, to := range must[[]outbox.Address](w)(w.WaitingAddresses(w.ctx)) {
 			if ill := to.PushURL == hub; to.Troubled() != ill || to.OpensAt().IsZero() == ill || to.Reach.Failures != 0 {
 				w.Errorf("%+v", to)
 			}
@@ -444,13 +445,13 @@ func TestFailingDeliveryHoldsUpNoOther(t *testing.T) {
 		// Where nobody can be reached at all, that is so for all addresses of a host.
 		d := w.claim(hub, 1, at)[0]
 		for range 5 {
-			w.finish(d, func(r *site.PushResult) {
-				r.Outcome, r.Problem, r.At, r.NextAt, r.Reached = site.PushRetried, site.PushConnection, at, at, false
+			w.finish(d, func(r *outbox.Result) {
+				r.Outcome, r.Problem, r.At, r.NextAt, r.Reached = outbox.Retried, outbox.ProblemConnection, at, at, false
 			})
 			d = w.claim(hub, 9, at)[0]
 		}
 		w.pushes("bob")
-		for _, to := range must[[]site.PushReceiver](w)(w.WaitingReceivers(w.ctx)) {
+		for _, to := range must[[]outbox.Address](w)(w.WaitingAddresses(w.ctx)) {
 			if !to.Troubled() || !to.OpensAt().After(at) || to.Reach.Failures != 5 {
 				w.Errorf("%+v", to)
 			}
@@ -463,11 +464,11 @@ func TestLongWaitIsOfOneDelivery(t *testing.T) {
 	each(t, func(w *world) {
 		w.pushKey(w.user("ada"), "phone", hub)
 		w.pushes("ada")
-		w.finish(w.claim(hub, 1, noon)[0], func(r *site.PushResult) {
-			r.Outcome, r.Problem, r.At = site.PushRetried, site.PushBusy, noon
+		w.finish(w.claim(hub, 1, noon)[0], func(r *outbox.Result) {
+			r.Outcome, r.Problem, r.At = outbox.Retried, outbox.ProblemBusy, noon
 			r.NextAt, r.CloseUntil = noon.Add(24*time.Hour), noon.Add(24*time.Hour)
 		})
-		to := must[[]site.PushReceiver](w)(w.WaitingReceivers(w.ctx))[0]
+		to := must[[]outbox.Address](w)(w.WaitingAddresses(w.ctx))[0]
 		if want := micro(noon.Add(10 * time.Minute)); !to.OpensAt().Equal(want) || !to.DueAt.Equal(micro(noon.Add(24*time.Hour))) {
 			w.Errorf("%+v, want it open at %v", to, want)
 		}
@@ -499,20 +500,20 @@ func TestHeldBackDeliveriesAreReleased(t *testing.T) {
 		if again := w.claim(hub, 1, noon.Add(time.Second)); len(taken) != 1 || len(again) != 0 {
 			w.Errorf("taken %v, and again %v", taken, again)
 		}
-		w.finish(taken[0], func(r *site.PushResult) {
-			r.Outcome, r.Problem, r.At, r.NextAt = site.PushRetried, "status 500", noon, noon
+		w.finish(taken[0], func(r *outbox.Result) {
+			r.Outcome, r.Problem, r.At, r.NextAt = outbox.Retried, "status 500", noon, noon
 		})
 		taken = w.claim(hub, 1, noon)
 		w.ok(w.ResumeHostPushes(w.ctx, hubHost, noon, noon.Add(time.Second), admin))
 		if again := w.claim(hub, 1, noon.Add(time.Second)); len(taken) != 1 || len(again) != 0 {
 			w.Errorf("taken %v, and again %v", taken, again)
 		}
-		w.finish(taken[0], func(r *site.PushResult) {
-			r.Outcome, r.Problem, r.At, r.NextAt = site.PushRetried, "status 500", noon, noon
+		w.finish(taken[0], func(r *outbox.Result) {
+			r.Outcome, r.Problem, r.At, r.NextAt = outbox.Retried, "status 500", noon, noon
 		})
 		fail := func() {
-			w.finish(w.claim(hub, 1, noon)[0], func(r *site.PushResult) {
-				r.Outcome, r.Problem, r.At, r.NextAt = site.PushRetried, "status 500", noon, noon.Add(4*time.Hour)
+			w.finish(w.claim(hub, 1, noon)[0], func(r *outbox.Result) {
+				r.Outcome, r.Problem, r.At, r.NextAt = outbox.Retried, "status 500", noon, noon.Add(4*time.Hour)
 			})
 		}
 		fail()
@@ -531,16 +532,16 @@ func TestHeldBackDeliveriesAreReleased(t *testing.T) {
 			w.Error("nothing to resume leaves a line in the log")
 		}
 		// A replay of what is for a key that is off switches it on.
-		w.finish(w.claim(hub, 1, noon)[0], func(r *site.PushResult) {
-			r.Outcome, r.Problem, r.Off, r.At, r.KeyIDs = site.PushDied, site.PushGone, true, noon, []int64{k.ID}
+		w.finish(w.claim(hub, 1, noon)[0], func(r *outbox.Result) {
+			r.Outcome, r.Problem, r.Off, r.At, r.KeyIDs = outbox.GivenUp, outbox.ProblemGone, true, noon, []int64{k.ID}
 		})
-		if h := must[[]site.PushHost](w)(w.PushHosts(w.ctx))[0]; h.Off != 1 || h.Dead != 1 || h.Queued != 0 {
+		if h := must[[]outbox.Host](w)(w.PushHosts(w.ctx))[0]; h.Off != 1 || h.Dead != 1 || h.Queued != 0 {
 			w.Errorf("%+v", h)
 		}
 		if n := must[int](w)(w.ReplayDeliveries(w.ctx, nil, hubHost, noon.Add(time.Second), admin)); n != 1 {
 			w.Errorf("replayed %d", n)
 		}
-		if h := must[[]site.PushHost](w)(w.PushHosts(w.ctx))[0]; h.Off != 0 || h.Dead != 0 || h.Queued != 1 {
+		if h := must[[]outbox.Host](w)(w.PushHosts(w.ctx))[0]; h.Off != 0 || h.Dead != 0 || h.Queued != 1 {
 			w.Errorf("%+v", h)
 		}
 	})
@@ -566,11 +567,11 @@ func TestFinishWhileResumed(t *testing.T) {
 					}
 					continue
 				}
-				var results []site.PushResult
+				var results []outbox.Result
 				for j, id := range keys {
-					r := site.PushResult{ID: int64(1e6 + j), PushURL: fmt.Sprint(hub, "/", j%3), KeyIDs: []int64{id}, At: noon, Outcome: site.PushDelivered}
+					r := outbox.Result{ID: int64(1e6 + j), PushURL: fmt.Sprint(hub, "/", j%3), KeyIDs: []int64{id}, At: noon, Outcome: outbox.Delivered}
 					if (i+j+round)%2 == 0 {
-						r.Outcome, r.Problem, r.NextAt = site.PushRetried, "status 500", noon
+						r.Outcome, r.Problem, r.NextAt = outbox.Retried, "status 500", noon
 					}
 					results = append(results, r)
 				}

@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/outbox"
 	"userkeys/site"
 )
 
 // Deliveries lists deliveries, newest first.
-func (s *Store) Deliveries(ctx context.Context, f site.DeliveryFilter) ([]site.Delivery, error) {
+func (s *Store) Deliveries(ctx context.Context, f outbox.Filter) ([]outbox.Delivery, error) {
 	if err := checkText(f.Host); err != nil {
 		return nil, err
 	}
@@ -31,7 +32,7 @@ func (s *Store) Deliveries(ctx context.Context, f site.DeliveryFilter) ([]site.D
 		w.add("id < $?", f.Before)
 	}
 	query := "SELECT " + deliveryColumns + " FROM userkeys_deliveries" + w.where() + " ORDER BY id DESC LIMIT " + listLimit(f.Limit)
-	return read(ctx, s, func(ctx context.Context, c conn) ([]site.Delivery, error) {
+	return read(ctx, s, func(ctx context.Context, c conn) ([]outbox.Delivery, error) {
 		return all(ctx, c, scanDelivery, query, w.args...)
 	})
 }
@@ -49,8 +50,8 @@ func scanQueued(r row) (queued, error) {
 	return n, err
 }
 
-func scanKnownReceiver(r row) (site.PushReceiver, error) {
-	var a site.PushReceiver
+func scanKnownReceiver(r row) (outbox.Address, error) {
+	var a outbox.Address
 	var c columns
 	c.receiver(&a)
 	c.reach(&a.Reach)
@@ -58,17 +59,17 @@ func scanKnownReceiver(r row) (site.PushReceiver, error) {
 }
 
 // PushHosts lists every host that something was pushed to or waits for, with its numbers.
-func (s *Store) PushHosts(ctx context.Context) ([]site.PushHost, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) ([]site.PushHost, error) {
+func (s *Store) PushHosts(ctx context.Context) ([]outbox.Host, error) {
+	return read(ctx, s, func(ctx context.Context, c conn) ([]outbox.Host, error) {
 		addresses, err := all(ctx, c, scanKnownReceiver, "SELECT "+receiverColumns+", "+reachColumns+
 			" FROM userkeys_push_receivers a JOIN userkeys_push_hosts h ON h.host = a.host ORDER BY a.host")
 		if err != nil {
 			return nil, err
 		}
-		var hosts []site.PushHost
+		var hosts []outbox.Host
 		for _, a := range addresses {
 			if n := len(hosts); n == 0 || hosts[n-1].Host != a.Host {
-				hosts = append(hosts, site.PushHost{Host: a.Host})
+				hosts = append(hosts, outbox.Host{Host: a.Host})
 			}
 			addReceiver(&hosts[len(hosts)-1], a)
 		}
@@ -112,7 +113,7 @@ func (s *Store) PushHosts(ctx context.Context) ([]site.PushHost, error) {
 }
 
 // addReceiver adds an address of a host to what is told of the host.
-func addReceiver(h *site.PushHost, a site.PushReceiver) {
+func addReceiver(h *outbox.Host, a outbox.Address) {
 	h.Failures = max(h.Failures, a.Failures, a.Reach.Failures)
 	h.ClosedUntil = later(h.ClosedUntil, a.OpensAt())
 	h.DeliveredAt = later(h.DeliveredAt, a.DeliveredAt)
@@ -123,8 +124,8 @@ func addReceiver(h *site.PushHost, a site.PushReceiver) {
 	h.Failed += a.Failed
 }
 
-func scanKeyPush(r row) (site.PushedKey, error) {
-	var k site.PushedKey
+func scanKeyPush(r row) (outbox.Key, error) {
+	var k outbox.Key
 	var c columns
 	c.dest = append(c.dest, &k.ID)
 	c.push(&k.Push)
@@ -132,9 +133,9 @@ func scanKeyPush(r row) (site.PushedKey, error) {
 }
 
 // KeyPushes tells how pushing to keys goes, by their ids; those that nothing was pushed to are absent.
-func (s *Store) KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]site.KeyPush, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) (map[int64]site.KeyPush, error) {
-		out := map[int64]site.KeyPush{}
+func (s *Store) KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]outbox.KeyState, error) {
+	return read(ctx, s, func(ctx context.Context, c conn) (map[int64]outbox.KeyState, error) {
+		out := map[int64]outbox.KeyState{}
 		err := inChunks(unique(keyIDs), idsPerStatement, func(chunk []int64) error {
 			some, err := byIDs(ctx, c, scanKeyPush, "SELECT p.key_id, "+pushColumns+" FROM userkeys_key_pushes p WHERE p.key_id", chunk)
 			for _, k := range some {

@@ -100,8 +100,8 @@ func (d *device) mustBe(want string) string {
 	return payload
 }
 
-// TestDeviceWay takes the device flow from the request to the key, as the device and as its user.
-func TestDeviceWay(t *testing.T) {
+// TestDeviceFlow takes the device flow from the request to the key, as the device and as its user.
+func TestDeviceFlow(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
 		d := sc.newDevice("tv", "read,notifications", "padding", "oaep")
@@ -337,7 +337,7 @@ func formValue(t *testing.T, a testkit.Answer, name string) string {
 // TestOneTimeThingsAreConsumedOnce uses one-time passwords and device codes 64 times at once: one succeeds (DV6, OT3).
 func TestOneTimeThingsAreConsumedOnce(t *testing.T) {
 	t.Parallel()
-	rounds := 30
+	rounds := 5
 	if os.Getenv("USERKEYS_LONG") != "" {
 		rounds = 10_000
 	}

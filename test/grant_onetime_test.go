@@ -46,8 +46,8 @@ func (sc *scene) askOneTime(app *testkit.App, redirect string) string {
 		http.StatusFound).Header.Get("Location"))
 }
 
-// TestOneTimeScenes tries the attacks OT on one-time passwords.
-func TestOneTimeScenes(t *testing.T) {
+// TestOneTimePasswordAttacks tries the attacks OT on one-time passwords.
+func TestOneTimePasswordAttacks(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(sc *scene) {
 		app := sc.App("phone", "read")
@@ -201,8 +201,8 @@ func TestOneTimeScenes(t *testing.T) {
 	})
 }
 
-// TestBounceWay opens any page with the parameters with which the official app asks for one-time passwords (W10.4).
-func TestBounceWay(t *testing.T) {
+// TestOneTimePasswordBounce opens any page with the parameters with which the official app asks for one-time passwords (W10.4).
+func TestOneTimePasswordBounce(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(sc *scene) {
 		app := sc.App("phone", "read")

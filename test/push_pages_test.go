@@ -15,6 +15,7 @@ import (
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/internal/wiring"
+	"userkeys/outbox"
 	"userkeys/server"
 	"userkeys/site"
 )
@@ -24,9 +25,9 @@ type shownPushes struct {
 	server.Pushes // what no page calls
 
 	mu         sync.Mutex
-	states     map[int64]site.KeyPush
-	hosts      []site.PushHost
-	deliveries []site.Delivery // oldest first
+	states     map[int64]outbox.KeyState
+	hosts      []outbox.Host
+	deliveries []outbox.Delivery // oldest first
 	done       []string
 }
 
@@ -42,14 +43,14 @@ func (f *shownPushes) notes() []string {
 	return slices.Clone(f.done)
 }
 
-func (f *shownPushes) KeyPushes(context.Context, []int64) (map[int64]site.KeyPush, error) {
+func (f *shownPushes) KeyPushes(context.Context, []int64) (map[int64]outbox.KeyState, error) {
 	return f.states, nil
 }
 
-func (f *shownPushes) Hosts(context.Context) ([]site.PushHost, error) { return f.hosts, nil }
+func (f *shownPushes) Hosts(context.Context) ([]outbox.Host, error) { return f.hosts, nil }
 
-func (f *shownPushes) Deliveries(_ context.Context, fl site.DeliveryFilter) ([]site.Delivery, error) {
-	var out []site.Delivery
+func (f *shownPushes) Deliveries(_ context.Context, fl outbox.Filter) ([]outbox.Delivery, error) {
+	var out []outbox.Delivery
 	for _, d := range slices.Backward(f.deliveries) {
 		if d.DeadAt.IsZero() != fl.Dead && (fl.Host == "" || d.Host == fl.Host) && (fl.Before == 0 || d.ID < fl.Before) && len(out) < fl.Limit {
 			out = append(out, d)
@@ -96,7 +97,7 @@ const pushHook = "https://push.apps.example.net/api/notifications/discourse/hook
 // that works, one that fails, one that is switched off, one that asked for a pause, and one whose address is not allowed.
 func pushedSite(t *testing.T) (*testkit.Site, *shownPushes) {
 	t.Helper()
-	f := &shownPushes{states: map[int64]site.KeyPush{}}
+	f := &shownPushes{states: map[int64]outbox.KeyState{}}
 	s := testkit.NewSite(t, dbtest.SQLite(t), shown(f))
 	s.User("alice")
 	s.User("root", testkit.Admin)
@@ -104,24 +105,24 @@ func pushedSite(t *testing.T) (*testkit.Site, *shownPushes) {
 	alice, now := s.Person("alice"), s.Clock.Now()
 	for _, app := range []struct {
 		name, url string
-		state     site.KeyPush
+		state     outbox.KeyState
 	}{
-		{"Living room television", pushHook, site.KeyPush{DeliveredAt: now.Add(-3 * time.Minute)}},
-		{"Pocket reader", pushHook, site.KeyPush{
+		{"Living room television", pushHook, outbox.KeyState{DeliveredAt: now.Add(-3 * time.Minute)}},
+		{"Pocket reader", pushHook, outbox.KeyState{
 			DeliveredAt: now.Add(-26 * time.Hour), FailedAt: now,
 			FailingSince: now.Add(-3 * time.Hour), Problem: "status 503",
 		}},
 		{
 			"Notifier with a name that somebody thought about for a long time", pushHook,
-			site.KeyPush{FailedAt: now, OffAt: now.Add(-5 * time.Hour), Problem: site.PushGone},
+			outbox.KeyState{FailedAt: now, OffAt: now.Add(-5 * time.Hour), Problem: outbox.ProblemGone},
 		},
-		{"Busy watch", pushHook, site.KeyPush{
+		{"Busy watch", pushHook, outbox.KeyState{
 			DeliveredAt: now.Add(-26 * time.Hour), FailedAt: now,
-			FailingSince: now.Add(-3 * time.Hour), Problem: site.PushBusy,
+			FailingSince: now.Add(-3 * time.Hour), Problem: outbox.ProblemBusy,
 		}},
 		{
 			"From before the list", "https://" + strings.Repeat("very-long-name.", 8) + "example/hook",
-			site.KeyPush{DeliveredAt: now.Add(-50 * 24 * time.Hour)},
+			outbox.KeyState{DeliveredAt: now.Add(-50 * 24 * time.Hour)},
 		},
 	} {
 		s.App(app.name, "notifications,push").With("application_name", app.name, "push_url", app.url).Connect(alice)
@@ -135,30 +136,30 @@ func (f *shownPushes) fill(now time.Time) {
 	const bad, good, inside = "https://push.old-hub.example:8443", "https://push.apps.example.net:443", "http://10.20.30.40:9000"
 	long := "https://" + strings.Repeat("very-long-name.", 12) + "example:443"
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }
-	f.hosts = []site.PushHost{
+	f.hosts = []outbox.Host{
 		{
 			Host: good, Delivered: 128_204, Failed: 31, DeliveredAt: ago(4 * time.Second), FailedAt: ago(50 * time.Hour),
-			Problem: site.PushTimeout, Queued: 2, DueAt: now,
+			Problem: outbox.ProblemTimeout, Queued: 2, DueAt: now,
 		},
 		{
 			Host: bad, Delivered: 7031, Failed: 412, Failures: 29, DeliveredAt: ago(9 * time.Hour), FailedAt: ago(time.Minute),
 			Problem: "status 503", ClosedUntil: now.Add(4 * time.Minute), Queued: 3, Dead: 4, DueAt: now.Add(4 * time.Minute),
 		},
-		{Host: inside, Failed: 3, Failures: 3, FailedAt: ago(20 * time.Minute), Problem: site.PushAddress, Dead: 1},
+		{Host: inside, Failed: 3, Failures: 3, FailedAt: ago(20 * time.Minute), Problem: outbox.ProblemAddress, Dead: 1},
 		{
 			Host: long, Delivered: 1, Failed: 2, Failures: 1, DeliveredAt: ago(30 * time.Hour), FailedAt: ago(2 * time.Hour),
-			Problem: site.PushTLS, Queued: 1, DueAt: now.Add(time.Hour),
+			Problem: outbox.ProblemTLS, Queued: 1, DueAt: now.Add(time.Hour),
 		},
 		{Host: "https://new.example:443", Delivered: 12, DeliveredAt: ago(40 * time.Hour), Off: 3},
 		{
-			Host: "https://busy.example:443", Failures: 2, Failed: 2, FailedAt: ago(time.Minute), Problem: site.PushBusy,
+			Host: "https://busy.example:443", Failures: 2, Failed: 2, FailedAt: ago(time.Minute), Problem: outbox.ProblemBusy,
 			ClosedUntil: now.Add(time.Minute),
 		},
 	}
-	for i, d := range []site.Delivery{
+	for i, d := range []outbox.Delivery{
 		{
 			Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", DeadAt: ago(30 * time.Hour), Attempt: 17,
-			Problem: site.PushConnection,
+			Problem: outbox.ProblemConnection,
 		},
 		{
 			Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", DeadAt: ago(8 * time.Hour), Attempt: 16,
@@ -170,15 +171,15 @@ func (f *shownPushes) fill(now time.Time) {
 		},
 		{
 			Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", DeadAt: ago(7 * time.Hour), Attempt: 1,
-			Problem: site.PushGone,
+			Problem: outbox.ProblemGone,
 		},
 		{
-			Host: inside, PushURL: inside + "/hook", DeadAt: ago(20 * time.Minute), Attempt: 3, Problem: site.PushAddress,
+			Host: inside, PushURL: inside + "/hook", DeadAt: ago(20 * time.Minute), Attempt: 3, Problem: outbox.ProblemAddress,
 			NotificationID: -1,
 		},
 		{
 			Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", NextAt: now.Add(40 * time.Minute), Attempt: 9,
-			Problem: site.PushBusy,
+			Problem: outbox.ProblemBusy,
 		},
 		{
 			Host: bad, PushURL: "https://push.old-hub.example:8443/api/publish", NextAt: now.Add(4 * time.Minute), Attempt: 2,
@@ -186,7 +187,7 @@ func (f *shownPushes) fill(now time.Time) {
 		},
 		{
 			Host: long, PushURL: strings.TrimSuffix(long, ":443") + "/" + strings.Repeat("path", 40), NextAt: now.Add(time.Hour),
-			Attempt: 1, Problem: site.PushTLS,
+			Attempt: 1, Problem: outbox.ProblemTLS,
 		},
 		{Host: good, PushURL: pushHook, NextAt: now.Add(30 * time.Second), Attempt: 1},
 		{Host: good, PushURL: pushHook, NextAt: now},
@@ -207,10 +208,10 @@ func (f *shownPushes) fill(now time.Time) {
 // failEverywhere adds very many hosts, none of which answers.
 func (f *shownPushes) failEverywhere(now time.Time) {
 	for i := range 120 {
-		f.hosts = append(f.hosts, site.PushHost{
+		f.hosts = append(f.hosts, outbox.Host{
 			Host: fmt.Sprintf("https://push-%03d.apps.example.org:443",
 				i), Failed: int64(40 + i), Failures: 40 + i, FailedAt: now.Add(-time.Minute),
-			Problem: site.PushConnection, ClosedUntil: now.Add(time.Duration(i) * time.Minute), Queued: 830 + i, Dead: i,
+			Problem: outbox.ProblemConnection, ClosedUntil: now.Add(time.Duration(i) * time.Minute), Queued: 830 + i, Dead: i,
 		})
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"userkeys"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/nettest"
+	"userkeys/outbox"
 	"userkeys/site"
 )
 
@@ -92,7 +93,7 @@ func (h *hub) expect(secret string) {
 func (sc *scene) pushed(h *hub) []hubPush {
 	sc.t.Helper()
 	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
-		left, err := sc.Store.Deliveries(sc.t.Context(), site.DeliveryFilter{})
+		left, err := sc.Store.Deliveries(sc.t.Context(), outbox.Filter{})
 		if err != nil {
 			sc.t.Fatal(err)
 		}
@@ -285,7 +286,7 @@ func TestPushAddresses(t *testing.T) {
 			sc.t.Errorf("the hub has %+v", got)
 		}
 		if dead, err := sc.Store.Deliveries(sc.t.Context(),
-			site.DeliveryFilter{Dead: true}); err != nil || len(dead) != 0 || len(other.all()) != 0 {
+			outbox.Filter{Dead: true}); err != nil || len(dead) != 0 || len(other.all()) != 0 {
 			sc.t.Errorf("%d were tried elsewhere, %d came at another port, %v", len(dead), len(other.all()), err)
 		}
 	})
@@ -359,7 +360,7 @@ func TestPushesThatNobodyMayHaveAnyMore(t *testing.T) {
 		sc.notify(root, adminNotifications, `{"usernames":[`+strings.Join(names,
 			",")+`],"notification_type":"mentioned","data":{"topic_title":"Hello"}}`).Must(sc.t, 200)
 		if waiting, err := sc.Store.Deliveries(ctx,
-			site.DeliveryFilter{}); err != nil || len(waiting) != len(cases) || len(h.all()) != 0 {
+			outbox.Filter{}); err != nil || len(waiting) != len(cases) || len(h.all()) != 0 {
 			sc.t.Fatalf("%d wait, %d came, %v: nothing would be tested", len(waiting), len(h.all()), err)
 		}
 		for i, c := range cases {
@@ -396,11 +397,11 @@ func TestPushFailuresTellNothing(t *testing.T) {
 		sc.User("root", testkit.Admin)
 		root := sc.Person("root")
 		status := regexp.MustCompile(`\b599\b`)
-		want := map[int64]site.PushProblem{}
+		want := map[int64]outbox.Problem{}
 		for name, c := range map[string]struct {
 			url     string
-			problem site.PushProblem
-		}{"inner": {inner.URL + "/push", "status 599"}, "dead": {dead + "/push", site.PushConnection}} {
+			problem outbox.Problem
+		}{"inner": {inner.URL + "/push", "status 599"}, "dead": {dead + "/push", outbox.ProblemConnection}} {
 			sc.App(name, "notifications").With("push_url", c.url).Connect(sc.alice)
 			want[sc.Keys()[0].ID] = c.problem
 		}

@@ -152,7 +152,11 @@ func Examine(ctx context.Context, cfg Config) []Finding {
 		{CheckLimits, true, e.lookAtLimits},
 		{CheckPreflight, cfg.Origin != "", e.lookAtOrigin},
 	})
-	return e.report()
+	var all []Finding
+	for _, f := range e.findings { // texts of the site become safe to show
+		all = append(all, Finding{f.Check, f.State, e.shown(f.Says), e.shown(f.Advice)})
+	}
+	return all
 }
 
 func newExamination(cfg Config) *examination {
@@ -211,20 +215,12 @@ func (e *examination) find(c Check, s State, format string, args ...any) *Findin
 // advise adds what would help.
 func (f *Finding) advise(text string) { f.Advice = text }
 
-// report returns the findings. Texts of the site become safe to show here, and lose the key if the site repeats it.
-func (e *examination) report() []Finding {
-	var all []Finding
-	for _, f := range e.findings {
-		all = append(all, Finding{f.Check, f.State, e.shown(f.Says), e.shown(f.Advice)})
-	}
-	return all
-}
-
 // stop ends the examination after this step.
 func (e *examination) stop(format string, args ...any) {
 	e.stopped = fmt.Sprintf(format, args...)
 }
 
+// shown returns text that is safe to show: without the key, which a site may repeat, and without control characters.
 func (e *examination) shown(text string) string {
 	if e.key != nil && e.key.Key != "" {
 		text = strings.ReplaceAll(text, e.key.Key.Reveal(), "[the key]")

@@ -16,18 +16,18 @@ import (
 	"userkeys/internal/testkit/nettest"
 )
 
-// errWatched stands for a connection that would have been made.
-var errWatched = errors.New("it would be dialled now")
+// errRecorded stands for a connection that would have been made.
+var errRecorded = errors.New("it would be dialled now")
 
-// watch makes c connect to nothing; what it would have connected to is in the list that it returns.
-func watch(c *http.Client) func() []string {
+// record makes c connect to nothing; what it would have connected to is in the list that it returns.
+func record(c *http.Client) func() []string {
 	var mu sync.Mutex
 	var seen []string
 	c.Transport.(*transport).connecting = func(at string) error {
 		mu.Lock()
 		defer mu.Unlock()
 		seen = append(seen, at)
-		return errWatched
+		return errRecorded
 	}
 	return func() []string {
 		mu.Lock()
@@ -58,7 +58,7 @@ func TestSS4_SS10_NoAddressInsideIsDialled(t *testing.T) {
 	t.Parallel()
 	n := &nettest.Names{}
 	c := New(Config{Resolver: n.Resolver()})
-	seen := watch(c)
+	seen := record(c)
 	hosts := []string{
 		"localhost", "LOCALHOST", "0", "00", "127.1", "127.0.1", "2130706433", "0x7f000001", "0X7F.1", "0177.0.0.1", "017700000001",
 		"127.000.000.001", "00127.0.0.1", "127.0.0.1.", "localhost.", "127.0.0.0x1", "1.2.3", "999.1.1.1", "[::1%25lo]", "[::ffff:127.0.0.1]", "[0:0::1]",
@@ -95,7 +95,7 @@ func TestPublicAddressesAreDialled(t *testing.T) {
 			continue // in an address, no spelling of it is canonical
 		}
 		c := New(Config{Resolver: (&nettest.Names{}).Resolver()})
-		seen := watch(c)
+		seen := record(c)
 		at := netip.AddrPortFrom(netip.MustParseAddr(ip), 8080).String()
 		if got := problem(t, c, "http://"+at+"/"); got != ProblemConnection || !slices.Equal(seen(), []string{at}) {
 			t.Errorf("%s: %q, dialled %q", ip, got, seen())
@@ -163,7 +163,7 @@ func TestSS11_SS13_NamesAreJudgedWhereTheyLead(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			c := New(Config{Resolver: (&nettest.Names{Zone: zone}).Resolver()})
-			seen := watch(c)
+			seen := record(c)
 			if got := problem(t, c, "https://"+tt.host+"/push"); got != tt.problem {
 				t.Errorf("%q, want %q", got, tt.problem)
 			}
@@ -180,7 +180,7 @@ func TestSS12_RebindingChangesNothing(t *testing.T) {
 	t.Parallel()
 	n := &nettest.Names{Zone: map[string]nettest.Record{"turns.test": {IPs: []string{"8.8.8.8"}, Then: &nettest.Record{IPs: []string{"127.0.0.1"}}}}}
 	c := New(Config{Resolver: n.Resolver()})
-	seen := watch(c)
+	seen := record(c)
 	var got []string
 	for range 3 {
 		got = append(got, problem(t, c, "http://turns.test/"))

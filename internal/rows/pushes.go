@@ -3,7 +3,7 @@ package rows
 import (
 	"time"
 
-	"userkeys/site"
+	"userkeys/outbox"
 )
 
 // Delivery is a notification on its way to a push URL.
@@ -25,7 +25,7 @@ type Delivery struct {
 
 // NewDelivery returns the row of d for the user with that name, which is empty
 // if the user was deleted.
-func NewDelivery(d site.Delivery, username string) Delivery {
+func NewDelivery(d outbox.Delivery, username string) Delivery {
 	row := Delivery{
 		ID: d.ID, UserID: d.UserID, Username: known(username),
 		NotificationID: known(d.NotificationID), KeyID: known(d.KeyID), PushURL: d.PushURL, Host: d.Host,
@@ -55,7 +55,7 @@ type PushHost struct {
 }
 
 // NewPushHost returns the row of h as it stands at now.
-func NewPushHost(h site.PushHost, now time.Time) PushHost {
+func NewPushHost(h outbox.Host, now time.Time) PushHost {
 	row := PushHost{
 		Host: h.Host, Queued: h.Queued, Dead: h.Dead, Off: h.Off, Delivered: h.Delivered, Failed: h.Failed,
 		Failures: h.Failures, DeliveredAt: Time(h.DeliveredAt), FailedAt: Time(h.FailedAt),
@@ -77,7 +77,7 @@ type KeyPush struct {
 }
 
 // NewKeyPush returns the row of p.
-func NewKeyPush(p site.KeyPush) *KeyPush {
+func NewKeyPush(p outbox.KeyState) *KeyPush {
 	return &KeyPush{
 		DeliveredAt: Time(p.DeliveredAt), FailedAt: Time(p.FailedAt), FailingSince: Time(p.FailingSince),
 		Problem: known(string(p.Problem)), OffAt: Time(p.OffAt),

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/notify"
+	"userkeys/outbox"
 	"userkeys/site"
 	"userkeys/store"
 )
@@ -151,8 +151,8 @@ func markOf(secret []byte) []byte {
 }
 
 // newPusher makes the site's pusher.
-func (s *Site) newPusher(cfg Config) (*notify.Pusher, error) {
-	return notify.NewPusher(notify.PusherConfig{
+func (s *Site) newPusher(cfg Config) (*outbox.Pusher, error) {
+	return outbox.NewPusher(outbox.PusherConfig{
 		Store: cfg.Store, Settings: s.Authority.Settings, Secret: cfg.Secret, BaseURL: cfg.BaseURL,
 		Client: cfg.PushClient, Now: cfg.Now, Logger: cfg.Logger,
 	})

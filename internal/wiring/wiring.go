@@ -19,6 +19,7 @@ import (
 	"userkeys/gateway"
 	"userkeys/internal/identity"
 	"userkeys/notify"
+	"userkeys/outbox"
 	"userkeys/server"
 	"userkeys/store"
 )
@@ -70,8 +71,8 @@ type Site struct {
 	Authority *authority.Authority
 	Identity  *identity.Accounts
 	Inbox     *notify.Inbox
-	Pusher    *notify.Pusher // nil without a secret
-	Desk      *notify.Desk   // likewise
+	Pusher    *outbox.Pusher // nil without a secret
+	Desk      *outbox.Pushes // likewise
 	Bus       *notify.Bus
 	pages     *server.Server
 	proxy     *gateway.Proxy // nil without an upstream
@@ -115,7 +116,7 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 			return nil, err
 		}
 		inbox.Queued = s.Pusher.Wake
-		s.Desk = notify.NewDesk(notify.DeskConfig{
+		s.Desk = outbox.NewPushes(outbox.PushesConfig{
 			Store: cfg.Store, Settings: s.Authority.Settings, Secret: cfg.Secret, Now: cfg.Now, Queued: s.Pusher.Wake,
 		})
 		if cfg.Pushes == nil {

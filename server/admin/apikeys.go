@@ -9,7 +9,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
-	"userkeys/notify"
+	"userkeys/outbox"
 	"userkeys/server/door"
 	"userkeys/site"
 )
@@ -231,8 +231,8 @@ type apiKeyJSON struct {
 func apiKeyOf(k site.AdminAPIKey) apiKeyJSON {
 	out := apiKeyJSON{
 		ID: k.ID, Description: k.Description, Permissions: []string{},
-		CreatedAt: notify.JSONTime(k.CreatedAt), LastUsedAt: notify.JSONTime(k.LastUsedAt),
-		ExpiresAt: notify.JSONTime(k.ExpiresAt), RevokedAt: notify.JSONTime(k.RevokedAt),
+		CreatedAt: outbox.JSONTime(k.CreatedAt), LastUsedAt: outbox.JSONTime(k.LastUsedAt),
+		ExpiresAt: outbox.JSONTime(k.ExpiresAt), RevokedAt: outbox.JSONTime(k.RevokedAt),
 	}
 	for _, p := range k.Permissions {
 		out.Permissions = append(out.Permissions, string(p))

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"userkeys/outbox"
 	"userkeys/server/door"
 	"userkeys/site"
 )
@@ -146,7 +147,7 @@ func (h *Handlers) deliveries(w http.ResponseWriter, r *http.Request, c site.Cal
 		{&p.Waiting, false, p.At.waiting, func(id int64) deliveriesAt { at := p.At; at.waiting = id; return at }},
 		{&p.Dead, true, p.At.dead, func(id int64) deliveriesAt { at := p.At; at.dead = id; return at }},
 	} {
-		found, err := h.cfg.Pushes.Deliveries(r.Context(), site.DeliveryFilter{Dead: list.dead, Host: p.At.Host, Before: list.before, Limit: deliveriesShown + 1})
+		found, err := h.cfg.Pushes.Deliveries(r.Context(), outbox.Filter{Dead: list.dead, Host: p.At.Host, Before: list.before, Limit: deliveriesShown + 1})
 		if err != nil {
 			return err
 		}
@@ -167,7 +168,7 @@ func (h *Handlers) deliveries(w http.ResponseWriter, r *http.Request, c site.Cal
 }
 
 // showHosts sums hosts up, and puts those that are to be seen in order.
-func (p *deliveriesPage) showHosts(hosts []site.PushHost, now time.Time) {
+func (p *deliveriesPage) showHosts(hosts []outbox.Host, now time.Time) {
 	var due time.Time
 	for _, h := range hosts {
 		p.Totals.Queued += int64(h.Queued)
@@ -193,7 +194,7 @@ func (p *deliveriesPage) showHosts(hosts []site.PushHost, now time.Time) {
 	}
 }
 
-func viewHost(h site.PushHost, now time.Time) hostView {
+func viewHost(h outbox.Host, now time.Time) hostView {
 	problem := h.CurrentProblem()
 	v := hostView{
 		Host: h.Host, Name: hostName(h.Host), Queued: int64(h.Queued), Dead: int64(h.Dead), Delivered: h.Delivered, Failed: h.Failed,
@@ -201,7 +202,7 @@ func viewHost(h site.PushHost, now time.Time) hostView {
 	}
 	closed := h.ClosedUntil.After(now)
 	switch {
-	case (closed || h.Failures > 0) && problem == site.PushBusy, h.Failures == 1 && !closed:
+	case (closed || h.Failures > 0) && problem == outbox.ProblemBusy, h.Failures == 1 && !closed:
 		v.State = "waiting"
 	case closed:
 		v.State = "closed"
@@ -239,7 +240,7 @@ func (h hostView) trouble() int {
 // Stuck tells whether trying again could change anything.
 func (h hostView) Stuck() bool { return h.trouble() > 1 }
 
-func viewDelivery(d site.Delivery, username string, now time.Time) deliveryView {
+func viewDelivery(d outbox.Delivery, username string, now time.Time) deliveryView {
 	v := deliveryView{
 		ID: d.ID, To: door.ShownText(d.PushURL), User: username, Test: d.NotificationID == 0, Attempts: d.Attempt,
 		Queued: door.MomentAt(d.CreatedAt, now), Held: d.Held(now), Died: door.MomentAt(d.DeadAt, now), Why: problemWords(d.Problem),
@@ -273,27 +274,27 @@ func explained(why, between string) string {
 }
 
 // problemWords says a problem to an administrator, who may know more than an app's user.
-func problemWords(p site.PushProblem) string {
+func problemWords(p outbox.Problem) string {
 	switch p {
 	case "":
 		return ""
-	case site.PushConnection:
+	case outbox.ProblemConnection:
 		return "nobody listens there, or the name is unknown"
-	case site.PushTimeout:
+	case outbox.ProblemTimeout:
 		return "no answer in time"
-	case site.PushTLS:
+	case outbox.ProblemTLS:
 		return "no secure connection: the certificate has expired, is for another name, or is from nobody whom this server trusts"
-	case site.PushAddress:
+	case outbox.ProblemAddress:
 		return "the address lies inside, and allowed_internal_hosts does not name it"
-	case site.PushGone:
+	case outbox.ProblemGone:
 		return "the receiver wants no more (status 410, or 404 again and again)"
-	case site.PushMoved:
+	case outbox.ProblemMoved:
 		return "the receiver has moved (status 301 or 308), and redirects are not followed"
-	case site.PushOverdue:
+	case outbox.ProblemOverdue:
 		return "it could not be tried in time"
-	case site.PushBusy:
+	case outbox.ProblemBusy:
 		return "the receiver takes no more at the moment (status 429 or 503)"
-	case site.PushSwitched:
+	case outbox.ProblemOff:
 		return "pushing to the app was switched off meanwhile"
 	}
 	if status, ok := strings.CutPrefix(string(p), "status "); ok {

@@ -14,7 +14,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit/fakesite"
-	"userkeys/notify"
+	"userkeys/outbox"
 	"userkeys/server/admin"
 	"userkeys/server/door"
 	"userkeys/site"
@@ -28,7 +28,7 @@ func TestAdminKeysListHasPushes(t *testing.T) {
 	var got struct {
 		Keys []struct {
 			ID   int64
-			Push *notify.KeyPushJSON
+			Push *outbox.KeyPushJSON
 		}
 	}
 	if err := json.Unmarshal([]byte(a.Text), &got); err != nil {
@@ -56,7 +56,7 @@ func TestDeliveriesPageByPages(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t)
 	f.Pushes.ManyDeliveries(45, fakesite.GoodHost)
-	f.Pushes.HostList = []site.PushHost{{Host: fakesite.GoodHost, Queued: 45, Dead: 45}}
+	f.Pushes.HostList = []outbox.Host{{Host: fakesite.GoodHost, Queued: 45, Dead: 45}}
 	seen := map[string]int{}
 	path := "/user-api-key/deliveries"
 	for range 3 {
@@ -89,7 +89,7 @@ func TestDeliveriesPageWithManyHosts(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t)
 	for i := range 60 {
-		h := site.PushHost{Host: fmt.Sprintf("https://h%02d.example:443", i), Delivered: 1, DeliveredAt: fakesite.Now}
+		h := outbox.Host{Host: fmt.Sprintf("https://h%02d.example:443", i), Delivered: 1, DeliveredAt: fakesite.Now}
 		switch i {
 		case 57:
 			h.Dead = 1
@@ -173,14 +173,14 @@ func TestDeliveriesPageTellsStates(t *testing.T) {
 	t.Parallel()
 	ago := func(d time.Duration) time.Time { return fakesite.Now.Add(-d) }
 	f := fakesite.New(t)
-	f.Pushes.HostList = []site.PushHost{
+	f.Pushes.HostList = []outbox.Host{
 		{Host: "https://off.example:443", Delivered: 1_204_331, DeliveredAt: ago(door.Day), Off: 3},
-		{Host: "https://busy.example:443", Failures: 1, FailedAt: ago(time.Minute), Problem: site.PushBusy, ClosedUntil: fakesite.Now.Add(time.Minute)},
+		{Host: "https://busy.example:443", Failures: 1, FailedAt: ago(time.Minute), Problem: outbox.ProblemBusy, ClosedUntil: fakesite.Now.Add(time.Minute)},
 		{Host: "https://once.example:443", Failures: 1, FailedAt: ago(time.Minute), Problem: "status 503"},
 		{Host: "https://down.example:443", Failures: 4, FailedAt: ago(time.Minute), Problem: "status 503", Off: 1},
 		{Host: "https://well.example:443", DeliveredAt: ago(time.Minute), FailedAt: ago(time.Hour), Problem: "status 500", ClosedUntil: ago(time.Hour)},
 	}
-	f.Pushes.Queue = []site.Delivery{
+	f.Pushes.Queue = []outbox.Delivery{
 		{ID: 1, UserID: 1, NotificationID: 1, PushURL: "https://a.example/x", CreatedAt: ago(time.Hour), QueuedAt: fakesite.Now.Add(5 * time.Minute), NextAt: fakesite.Now.Add(5 * time.Minute)},
 		{ID: 2, UserID: 1, NotificationID: 1, PushURL: "https://a.example/x", CreatedAt: ago(time.Hour), QueuedAt: ago(time.Hour), NextAt: fakesite.Now.Add(time.Minute)},
 	}

@@ -11,7 +11,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
-	"userkeys/notify"
+	"userkeys/outbox"
 	"userkeys/server/door"
 	"userkeys/site"
 )
@@ -130,7 +130,7 @@ func (h *Handlers) knownHost(ctx context.Context, host string) error {
 	if err != nil {
 		return err
 	}
-	return notify.KnownHost(host, hosts)
+	return outbox.UnknownHost(host, hosts)
 }
 
 // readPicked reads which deliveries are meant: a form's id, host, or all=true, or a program's

@@ -3,7 +3,7 @@ package admin
 import (
 	"net/http"
 
-	"userkeys/notify"
+	"userkeys/outbox"
 	"userkeys/server/door"
 	"userkeys/site"
 )
@@ -23,19 +23,19 @@ func (h *Handlers) listDeliveries(w http.ResponseWriter, r *http.Request, _ site
 		return err
 	}
 	names := map[int64]string{}
-	list := make([]notify.DeliveryJSON, len(found))
+	list := make([]outbox.DeliveryJSON, len(found))
 	for i, d := range found {
 		name, err := h.nameOf(r, d.UserID, names)
 		if err != nil {
 			return err
 		}
-		list[i] = notify.NewDeliveryJSON(d, name)
+		list[i] = outbox.NewDeliveryJSON(d, name)
 	}
-	return door.WriteJSON(w, map[string]any{"deliveries": list, "next": next(found, q.Limit, func(d site.Delivery) int64 { return d.ID })})
+	return door.WriteJSON(w, map[string]any{"deliveries": list, "next": next(found, q.Limit, func(d outbox.Delivery) int64 { return d.ID })})
 }
 
-func (h *Handlers) deliveryFilter(r *http.Request, q door.Query) (site.DeliveryFilter, error) {
-	f := site.DeliveryFilter{Before: q.Before, Limit: q.Limit}
+func (h *Handlers) deliveryFilter(r *http.Request, q door.Query) (outbox.Filter, error) {
+	f := outbox.Filter{Before: q.Before, Limit: q.Limit}
 	var err error
 	if f.Dead, err = truth("dead", q.Get("dead")); q.Has("dead") && err != nil {
 		return f, err
@@ -56,9 +56,9 @@ func (h *Handlers) listPushHosts(w http.ResponseWriter, r *http.Request, _ site.
 	if err != nil {
 		return err
 	}
-	list, now := make([]notify.PushHostJSON, len(hosts)), h.door.Now()
+	list, now := make([]outbox.PushHostJSON, len(hosts)), h.door.Now()
 	for i, h := range hosts {
-		list[i] = notify.NewPushHostJSON(h, now)
+		list[i] = outbox.NewPushHostJSON(h, now)
 	}
-	return door.WriteJSON(w, map[string][]notify.PushHostJSON{"hosts": list})
+	return door.WriteJSON(w, map[string][]outbox.PushHostJSON{"hosts": list})
 }

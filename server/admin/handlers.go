@@ -10,6 +10,7 @@ import (
 
 	"userkeys"
 	"userkeys/notify"
+	"userkeys/outbox"
 	"userkeys/server/door"
 	"userkeys/site"
 )
@@ -50,16 +51,16 @@ type Accounts interface {
 // Pushes is what the handlers need to know and to do about pushes.
 type Pushes interface {
 	// KeyPushes tells how pushing to keys goes, by their ids; those that nothing was pushed to are absent.
-	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]site.KeyPush, error)
+	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]outbox.KeyState, error)
 	// ResumeKey switches pushing to a key on again, and queues again what was given up for it in the last day.
 	ResumeKey(ctx context.Context, keyID int64, by site.Caller) error
 	// ResumeHost switches pushing to a host, and to every key at it, on again, and queues again what was given up there in
 	// the last day.
 	ResumeHost(ctx context.Context, host string, by site.Caller) error
 	// Deliveries lists what waits or was given up, newest first.
-	Deliveries(ctx context.Context, f site.DeliveryFilter) ([]site.Delivery, error)
+	Deliveries(ctx context.Context, f outbox.Filter) ([]outbox.Delivery, error)
 	// Hosts lists hosts with their numbers.
-	Hosts(ctx context.Context) ([]site.PushHost, error)
+	Hosts(ctx context.Context) ([]outbox.Host, error)
 	// Replay queues given-up deliveries again: those of ids, or all of a host, or all (empty). It returns how many.
 	Replay(ctx context.Context, ids []int64, host string, by site.Caller) (int, error)
 	// Discard forgets given-up deliveries: those of ids, or all of a host, or all (empty). It returns how many.

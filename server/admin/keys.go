@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"userkeys/notify"
+	"userkeys/outbox"
 	"userkeys/server/door"
 	"userkeys/site"
 )
@@ -25,7 +25,7 @@ type keyJSON struct {
 	RevokedAt       *time.Time `json:"revoked_at"`
 	RevokedBy       string     `json:"revoked_by,omitempty"`
 
-	Push *notify.KeyPushJSON `json:"push,omitempty"` // of a key with a push address
+	Push *outbox.KeyPushJSON `json:"push,omitempty"` // of a key with a push address
 }
 
 // listKeys lists users' keys, newest first: of a user, of a client, live ones.
@@ -51,14 +51,14 @@ func (h *Handlers) listKeys(w http.ResponseWriter, r *http.Request, _ site.Calle
 	for i, k := range keys {
 		list[i] = keyJSON{
 			ID: k.ID, UserID: k.UserID, ClientID: k.ClientID, ApplicationName: k.ApplicationName, Scopes: append([]string{}, k.Scopes...),
-			PushURL: k.PushURL, CreatedAt: notify.JSONTime(k.CreatedAt), ExpiresAt: notify.JSONTime(k.ExpiresAt),
-			RevokedAt: notify.JSONTime(k.RevokedAt), RevokedBy: string(k.RevokedBy),
+			PushURL: k.PushURL, CreatedAt: outbox.JSONTime(k.CreatedAt), ExpiresAt: outbox.JSONTime(k.ExpiresAt),
+			RevokedAt: outbox.JSONTime(k.RevokedAt), RevokedBy: string(k.RevokedBy),
 		}
 		if k.Used() {
-			list[i].LastUsedAt = notify.JSONTime(k.LastUsedAt)
+			list[i].LastUsedAt = outbox.JSONTime(k.LastUsedAt)
 		}
 		if h.cfg.Pushes != nil && k.PushURL != "" {
-			list[i].Push = notify.NewKeyPushJSON(pushes[k.ID])
+			list[i].Push = outbox.NewKeyPushJSON(pushes[k.ID])
 		}
 		if list[i].Username, err = h.nameOf(r, k.UserID, names); err != nil {
 			return err
@@ -68,7 +68,7 @@ func (h *Handlers) listKeys(w http.ResponseWriter, r *http.Request, _ site.Calle
 }
 
 // pushesOf is how pushing goes to those of keys that have a push address, by id.
-func (h *Handlers) pushesOf(ctx context.Context, keys []site.UserAPIKey) (map[int64]site.KeyPush, error) {
+func (h *Handlers) pushesOf(ctx context.Context, keys []site.UserAPIKey) (map[int64]outbox.KeyState, error) {
 	var ids []int64
 	for _, k := range keys {
 		if k.PushURL != "" {
@@ -134,7 +134,7 @@ func (h *Handlers) listEvents(w http.ResponseWriter, r *http.Request, _ site.Cal
 	list := make([]eventJSON, len(events))
 	for i, e := range events {
 		list[i] = eventJSON{
-			ID: e.ID, At: notify.JSONTime(e.At), Action: e.Action, UserID: e.UserID, KeyID: e.KeyID, ClientID: e.ClientID, Detail: e.Detail,
+			ID: e.ID, At: outbox.JSONTime(e.At), Action: e.Action, UserID: e.UserID, KeyID: e.KeyID, ClientID: e.ClientID, Detail: e.Detail,
 			Actor: actorJSON{Kind: string(e.Caller.Kind()), UserID: e.Caller.User.ID, IP: e.Caller.Address, Admin: e.Caller.Admin()},
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/notify"
+	"userkeys/outbox"
 	"userkeys/server/door"
 	"userkeys/site"
 )
@@ -34,7 +34,7 @@ func userOf(u site.User) userRecord {
 	return userRecord{
 		ID: u.ID, Username: u.Username, Name: u.Name, Email: u.Email, TrustLevel: u.TrustLevel,
 		Admin: u.Admin, Moderator: u.Moderator, Active: u.Active, Groups: append([]string{}, u.Groups...),
-		SuspendedAt: notify.JSONTime(u.SuspendedAt), CreatedAt: notify.JSONTime(u.CreatedAt), LastSeenAt: notify.JSONTime(u.LastSeenAt),
+		SuspendedAt: outbox.JSONTime(u.SuspendedAt), CreatedAt: outbox.JSONTime(u.CreatedAt), LastSeenAt: outbox.JSONTime(u.LastSeenAt),
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"embed"
 
 	"userkeys"
+	"userkeys/outbox"
 	"userkeys/server/door"
 	"userkeys/site"
 )
@@ -26,7 +27,7 @@ type Keys interface {
 // Pushes is what the handlers need to know and to do about pushes.
 type Pushes interface {
 	// KeyPushes tells how pushing to keys goes, by their ids; those that nothing was pushed to are absent.
-	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]site.KeyPush, error)
+	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]outbox.KeyState, error)
 	// SendTest queues a test for one key of by's own, or anybody's for an administrator. Errors: [userkeys.NotFound],
 	// [userkeys.Conflict] (no push address, not allowed now, not live), [userkeys.RateLimited].
 	SendTest(ctx context.Context, keyID int64, by site.Caller) error

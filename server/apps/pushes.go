@@ -9,6 +9,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
+	"userkeys/outbox"
 	"userkeys/server/door"
 	"userkeys/site"
 )
@@ -28,8 +29,8 @@ type pushView struct {
 const failsFor = 10 * time.Minute
 
 // waits tells whether pushing fails in a way that most likely ends by itself.
-func waits(p site.KeyPush, now time.Time) bool {
-	return !p.FailingSince.IsZero() && p.OffAt.IsZero() && (p.Problem == site.PushBusy || now.Sub(p.FailingSince) < failsFor)
+func waits(p outbox.KeyState, now time.Time) bool {
+	return !p.FailingSince.IsZero() && p.OffAt.IsZero() && (p.Problem == outbox.ProblemBusy || now.Sub(p.FailingSince) < failsFor)
 }
 
 // Health says the state in a word.

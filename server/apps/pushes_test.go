@@ -11,7 +11,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit/fakesite"
-	"userkeys/site"
+	"userkeys/outbox"
 )
 
 func TestAppsPageTellsHowPushesGo(t *testing.T) {
@@ -54,13 +54,13 @@ func TestAppsPageTellsHowPushesGo(t *testing.T) {
 func TestSS27_SS28_TheAppsPageTellsNothingOfTheInside(t *testing.T) {
 	t.Parallel()
 	said := map[string][]string{}
-	for _, problem := range []site.PushProblem{
-		site.PushConnection, site.PushTimeout, site.PushTLS, site.PushOverdue, site.PushSwitched, "status 200", "status 404", "status 503",
-		"dial tcp 10.1.2.3:6379: connect: connection refused", "-ERR wrong number of arguments", site.PushAddress, site.PushGone, site.PushMoved, site.PushBusy,
+	for _, problem := range []outbox.Problem{
+		outbox.ProblemConnection, outbox.ProblemTimeout, outbox.ProblemTLS, outbox.ProblemOverdue, outbox.ProblemOff, "status 200", "status 404", "status 503",
+		"dial tcp 10.1.2.3:6379: connect: connection refused", "-ERR wrong number of arguments", outbox.ProblemAddress, outbox.ProblemGone, outbox.ProblemMoved, outbox.ProblemBusy,
 	} {
 		f := fakesite.NewWithPushed(t)
-		f.Pushes.States[6] = site.KeyPush{FailedAt: fakesite.Now, FailingSince: fakesite.Now.Add(-time.Hour), Problem: problem}
-		f.Pushes.States[7] = site.KeyPush{FailedAt: fakesite.Now, OffAt: fakesite.Now.Add(-time.Hour), Problem: problem}
+		f.Pushes.States[6] = outbox.KeyState{FailedAt: fakesite.Now, FailingSince: fakesite.Now.Add(-time.Hour), Problem: problem}
+		f.Pushes.States[7] = outbox.KeyState{FailedAt: fakesite.Now, OffAt: fakesite.Now.Add(-time.Hour), Problem: problem}
 		a := f.Do(fakesite.Call{Path: "/my/apps", As: "alice"})
 		a.Must(t, http.StatusOK)
 		if text := fakesite.Inside(t, a.Text, "push-6"); !strings.Contains(text, problem.Sentence()) {

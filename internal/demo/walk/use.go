@@ -41,7 +41,7 @@ const limitHeader = "Discourse-Rate-Limit-Error-Code"
 func (k *walker) firstCall(ctx context.Context) error {
 	k.out.say("From now on the browser is not needed. The app calls the site's API with two headers. What is new is " +
 		"answered by userkeys; the website behind it is told who calls.")
-	a, err := k.call(ctx, k.cred, http.MethodGet, client.TotalsPath, "")
+	a, err := k.call(ctx, k.cred, "GET "+client.TotalsPath, "")
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (k *walker) refusedWrite(ctx context.Context) error {
 	k.out.say("The key may read notifications. Nobody allowed it to post, so it cannot, whatever the app tries. The " +
 		"refusal says what is missing.")
 	const form = "raw=Bought+from+me%3A+umbrellas"
-	a, err := k.call(ctx, k.cred, http.MethodPost, "/posts.json", form)
+	a, err := k.call(ctx, k.cred, "POST /posts.json", form)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (k *walker) tooManyCalls(ctx context.Context) error {
 	}
 	k.sprinter = cred
 	for i := range k.cfg.PerMinute {
-		a, err := k.call(ctx, cred, http.MethodGet, client.TotalsPath, "")
+		a, err := k.call(ctx, cred, "GET "+client.TotalsPath, "")
 		if err == nil {
 			err = k.wantTotals(a)
 		}
@@ -105,7 +105,7 @@ func (k *walker) tooManyCalls(ctx context.Context) error {
 		}
 	}
 	k.out.got(fmt.Sprintf("%d times: 200 OK", k.cfg.PerMinute))
-	a, err := k.call(ctx, cred, http.MethodGet, client.TotalsPath, "")
+	a, err := k.call(ctx, cred, "GET "+client.TotalsPath, "")
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (k *walker) tooManyCalls(ctx context.Context) error {
 		return err
 	}
 	k.out.say("A retry after that many seconds succeeds. The first key is not affected:")
-	if a, err = k.call(ctx, k.cred, http.MethodGet, "/session/current.json", ""); err != nil {
+	if a, err = k.call(ctx, k.cred, "GET /session/current.json", ""); err != nil {
 		return err
 	}
 	k.showCall(k.cred, a, "")
@@ -212,7 +212,7 @@ const revokePath = "/user-api-key/revoke"
 
 func (k *walker) revoke(ctx context.Context) error {
 	k.out.say("An app that is done throws its key away. Every key may do that, whatever its scopes:")
-	a, err := k.call(ctx, k.cred, http.MethodPost, revokePath, "")
+	a, err := k.call(ctx, k.cred, "POST "+revokePath, "")
 	if err != nil {
 		return err
 	}
@@ -250,7 +250,7 @@ func (k *walker) refusedAfterwards(ctx context.Context) error {
 
 // wantDead checks that a key is refused like an unknown one.
 func (k *walker) wantDead(ctx context.Context, cred *client.Credential) error {
-	a, err := k.call(ctx, cred, http.MethodGet, client.TotalsPath, "")
+	a, err := k.call(ctx, cred, "GET "+client.TotalsPath, "")
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"userkeys"
@@ -117,8 +118,9 @@ func (k *walker) close() {
 	}
 }
 
-// call calls the site's API with a key and returns the answer, whatever its status.
-func (k *walker) call(ctx context.Context, cred *client.Credential, method, path, form string) (*answer, error) {
+// call calls the site's API with a key, such as "GET /posts.json", and returns the answer, whatever its status.
+func (k *walker) call(ctx context.Context, cred *client.Credential, route, form string) (*answer, error) {
+	method, path, _ := strings.Cut(route, " ")
 	address, err := cred.URL(path)
 	if err != nil {
 		return nil, err

@@ -14,17 +14,17 @@ import (
 	"userkeys/internal/cli"
 	"userkeys/internal/rows"
 	"userkeys/internal/sitecmd/sitedata"
-	"userkeys/notify"
+	"userkeys/outbox"
 	"userkeys/site"
 )
 
-// pushDesk is what the commands do about pushes; notify.Desk has it by shape.
+// pushDesk is what the commands do about pushes; outbox.Pushes has it by shape.
 type pushDesk interface {
-	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]site.KeyPush, error)
+	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]outbox.KeyState, error)
 	ResumeKey(ctx context.Context, keyID int64, by site.Caller) error
 	ResumeHost(ctx context.Context, host string, by site.Caller) error
-	Deliveries(ctx context.Context, f site.DeliveryFilter) ([]site.Delivery, error)
-	Hosts(ctx context.Context) ([]site.PushHost, error)
+	Deliveries(ctx context.Context, f outbox.Filter) ([]outbox.Delivery, error)
+	Hosts(ctx context.Context) ([]outbox.Host, error)
 	Replay(ctx context.Context, ids []int64, host string, by site.Caller) (int, error)
 	Discard(ctx context.Context, ids []int64, host string, by site.Caller) (int, error)
 }
@@ -132,7 +132,7 @@ func deliveriesList(cmd *cobra.Command, d *sitedata.Data, p pushDesk, _ []string
 }
 
 // deliveryFilter reads the flags of the list, and how many it may have; 0: all.
-func deliveryFilter(cmd *cobra.Command, d *sitedata.Data) (f site.DeliveryFilter, most int, err error) {
+func deliveryFilter(cmd *cobra.Command, d *sitedata.Data) (f outbox.Filter, most int, err error) {
 	flags := cmd.Flags()
 	if f.Dead, err = flags.GetBool("dead"); err != nil {
 		return f, 0, err
@@ -162,7 +162,7 @@ func knownHost(ctx context.Context, p pushDesk, host string) error {
 	if err != nil {
 		return err
 	}
-	return notify.KnownHost(host, hosts)
+	return outbox.UnknownHost(host, hosts)
 }
 
 // hostFlag reads --host; empty if it was not given.

@@ -15,18 +15,19 @@ import (
 	"userkeys/internal/cli/clitest"
 	"userkeys/internal/rows"
 	"userkeys/internal/sitecmd/sitedata"
+	"userkeys/outbox"
 	"userkeys/site"
 )
 
 // fakePushes sends nothing, and remembers what it was told to do.
 type fakePushes struct {
-	deliveries []site.Delivery
-	hosts      []site.PushHost
+	deliveries []outbox.Delivery
+	hosts      []outbox.Host
 	done       []string
 }
 
-func (f *fakePushes) Deliveries(_ context.Context, fl site.DeliveryFilter) ([]site.Delivery, error) {
-	var out []site.Delivery
+func (f *fakePushes) Deliveries(_ context.Context, fl outbox.Filter) ([]outbox.Delivery, error) {
+	var out []outbox.Delivery
 	for _, d := range slices.Backward(f.deliveries) {
 		if d.DeadAt.IsZero() != fl.Dead && (fl.Host == "" || d.Host == fl.Host) && (fl.UserID == 0 || d.UserID == fl.UserID) &&
 			(fl.Before == 0 || d.ID < fl.Before) && len(out) < fl.Limit {
@@ -36,7 +37,7 @@ func (f *fakePushes) Deliveries(_ context.Context, fl site.DeliveryFilter) ([]si
 	return out, nil
 }
 
-func (f *fakePushes) Hosts(context.Context) ([]site.PushHost, error) { return f.hosts, nil }
+func (f *fakePushes) Hosts(context.Context) ([]outbox.Host, error) { return f.hosts, nil }
 
 func (f *fakePushes) Replay(_ context.Context, ids []int64, host string, by site.Caller) (int, error) {
 	f.done = append(f.done, fmt.Sprintf("replay %d %v %q by %s", len(ids), slices.MaxFunc(append(ids, 0), func(a, b int64) int { return int(a - b) }), host, by.Kind()))
@@ -64,9 +65,9 @@ func (f *fakePushes) ResumeKey(_ context.Context, id int64, _ site.Caller) error
 	return nil
 }
 
-func (f *fakePushes) KeyPushes(_ context.Context, ids []int64) (map[int64]site.KeyPush, error) {
+func (f *fakePushes) KeyPushes(_ context.Context, ids []int64) (map[int64]outbox.KeyState, error) {
 	f.done = append(f.done, fmt.Sprintf("%d keys", len(ids)))
-	return map[int64]site.KeyPush{7: {OffAt: time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC), Problem: site.PushGone}}, nil
+	return map[int64]outbox.KeyState{7: {OffAt: time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC), Problem: outbox.ProblemGone}}, nil
 }
 
 // pushData is a folder with the user alice, and a command over it and f.
@@ -84,13 +85,13 @@ func pushData(t *testing.T, f pushDesk) func(args ...string) clitest.Outcome {
 func testDeliveries() *fakePushes {
 	const bad, good = "http://hub:8080", "https://push.example:443"
 	at := time.Date(2026, 5, 20, 12, 0, 0, 0, time.UTC)
-	f := &fakePushes{hosts: []site.PushHost{
+	f := &fakePushes{hosts: []outbox.Host{
 		{Host: good, Delivered: 1204, DeliveredAt: at, Queued: 1},
 		{Host: bad, Failures: 12, Failed: 40, Off: 3, FailedAt: at, Problem: "status 503", Dead: 2, ClosedUntil: time.Now().Add(time.Hour)},
 	}}
-	for i, d := range []site.Delivery{
+	for i, d := range []outbox.Delivery{
 		{PushURL: "https://push.example/x", Host: good, UserID: 1, NotificationID: 11, NextAt: at},
-		{PushURL: "http://hub:8080/x", Host: bad, UserID: 1, NotificationID: 12, Attempt: 14, DeadAt: at, Problem: site.PushConnection},
+		{PushURL: "http://hub:8080/x", Host: bad, UserID: 1, NotificationID: 12, Attempt: 14, DeadAt: at, Problem: outbox.ProblemConnection},
 		{PushURL: "http://hub:8080/\x1b[2J", Host: bad, UserID: 99, Attempt: 1, DeadAt: at, Problem: "status 503"},
 	} {
 		d.ID, d.CreatedAt, d.QueuedAt = int64(i+1), at, at
@@ -143,13 +144,13 @@ func TestDeliveriesTellWhenTheyAreTriedNext(t *testing.T) {
 	soon := now.Add(time.Minute)
 	for _, tt := range []struct {
 		name string
-		d    site.Delivery
+		d    outbox.Delivery
 		want string
 	}{
-		{"it is due", site.Delivery{QueuedAt: now.Add(-time.Hour), NextAt: now.Add(-time.Minute)}, "now"},
-		{"it is tried again", site.Delivery{QueuedAt: now.Add(-time.Hour), NextAt: soon, Attempt: 1}, "2026-05-20 12:01:00Z"},
-		{"it waits for its user", site.Delivery{QueuedAt: soon, NextAt: soon}, "held back until 2026-05-20 12:01:00Z"},
-		{"it was given up", site.Delivery{QueuedAt: now, NextAt: soon, DeadAt: now}, "-"},
+		{"it is due", outbox.Delivery{QueuedAt: now.Add(-time.Hour), NextAt: now.Add(-time.Minute)}, "now"},
+		{"it is tried again", outbox.Delivery{QueuedAt: now.Add(-time.Hour), NextAt: soon, Attempt: 1}, "2026-05-20 12:01:00Z"},
+		{"it waits for its user", outbox.Delivery{QueuedAt: soon, NextAt: soon}, "held back until 2026-05-20 12:01:00Z"},
+		{"it was given up", outbox.Delivery{QueuedAt: now, NextAt: soon, DeadAt: now}, "-"},
 	} {
 		if got := nextCell(rows.NewDelivery(tt.d, "alice"), now); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
@@ -161,7 +162,7 @@ func TestDeliveriesListIsBounded(t *testing.T) {
 	t.Parallel()
 	f := &fakePushes{}
 	for i := range 1203 {
-		f.deliveries = append(f.deliveries, site.Delivery{ID: int64(i + 1), UserID: 1, PushURL: "https://push.example/x"})
+		f.deliveries = append(f.deliveries, outbox.Delivery{ID: int64(i + 1), UserID: 1, PushURL: "https://push.example/x"})
 	}
 	run := pushData(t, f)
 	for limit, want := range map[string]int{"": 100, "1": 1, "500": 500, "1202": 1202, "1203": 1203, "2000": 1203, "0": 1203} {

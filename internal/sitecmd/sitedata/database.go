@@ -22,7 +22,7 @@ import (
 	"userkeys/authority"
 	"userkeys/internal/identity"
 	"userkeys/internal/wiring"
-	"userkeys/notify"
+	"userkeys/outbox"
 	"userkeys/site"
 	"userkeys/store"
 )
@@ -157,7 +157,7 @@ type Data struct {
 	Authority *authority.Authority
 	Identity  *identity.Accounts
 	Store     *store.Store
-	Pushes    *notify.Desk
+	Pushes    *outbox.Pushes
 }
 
 func (d *Data) Close() error { return d.db.Close() }
@@ -238,7 +238,7 @@ func (d *Data) open(ctx context.Context, sc Config) error {
 	if err != nil {
 		return err
 	}
-	d.Pushes = notify.NewDesk(notify.DeskConfig{Store: d.Store, Settings: d.Authority.Settings})
+	d.Pushes = outbox.NewPushes(outbox.PushesConfig{Store: d.Store, Settings: d.Authority.Settings})
 	d.Identity, err = wiring.NewIdentity(d.Store, identity.Config{})
 	return err
 }

@@ -26,6 +26,7 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/internal/testkit/nettest"
+	"userkeys/outbox"
 	"userkeys/server"
 	"userkeys/server/admin"
 	"userkeys/server/apps"
@@ -81,7 +82,7 @@ func New(t *testing.T, options ...Option) *Site {
 	f := &Site{T: t, Log: &bytes.Buffer{}, Authority: NewAuthority(), Identity: NewIdentity()}
 	f.Users = &fakeUsers{All: []site.User{Alice, Bob, Root, Mod}}
 	f.Logging = &lockedWriter{w: f.Log}
-	f.Pushes = &fakePushes{Authority: f.Authority, States: map[int64]site.KeyPush{}}
+	f.Pushes = &fakePushes{Authority: f.Authority, States: map[int64]outbox.KeyState{}}
 	cfg := server.Config{
 		Accounts: f.Users, Pushes: f.Pushes, Identity: f.Identity, BaseURL: base, Standalone: true, Now: func() time.Time { return Now },
 		Logger: slog.New(slog.NewTextHandler(f.Logging, nil)),

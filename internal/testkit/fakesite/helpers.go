@@ -12,6 +12,7 @@ import (
 	"userkeys"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/notify"
+	"userkeys/outbox"
 	"userkeys/server"
 	"userkeys/server/door"
 	"userkeys/site"
@@ -195,23 +196,23 @@ func NewWithPushed(t *testing.T) *Site {
 	for _, k := range []struct {
 		name, url string
 		scopes    userkeys.Scopes
-		state     site.KeyPush
+		state     outbox.KeyState
 		revoked   time.Time
 	}{
 		{name: "Untold", url: at, scopes: both},
-		{name: "Works", url: at, scopes: both, state: site.KeyPush{DeliveredAt: ago(2 * time.Minute), FailedAt: ago(door.Day), Problem: site.PushTimeout}},
-		{name: "Fails", url: at, scopes: both, state: site.KeyPush{DeliveredAt: ago(2 * door.Day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour), Problem: "status 503"}},
-		{name: "Off", url: at, scopes: both, state: site.KeyPush{FailedAt: ago(5 * time.Hour), FailingSince: ago(29 * time.Hour), OffAt: ago(5 * time.Hour), Problem: site.PushGone}},
-		{name: "Barred", url: "https://elsewhere.example/hook", scopes: both, state: site.KeyPush{DeliveredAt: ago(40 * door.Day)}},
+		{name: "Works", url: at, scopes: both, state: outbox.KeyState{DeliveredAt: ago(2 * time.Minute), FailedAt: ago(door.Day), Problem: outbox.ProblemTimeout}},
+		{name: "Fails", url: at, scopes: both, state: outbox.KeyState{DeliveredAt: ago(2 * door.Day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour), Problem: "status 503"}},
+		{name: "Off", url: at, scopes: both, state: outbox.KeyState{FailedAt: ago(5 * time.Hour), FailingSince: ago(29 * time.Hour), OffAt: ago(5 * time.Hour), Problem: outbox.ProblemGone}},
+		{name: "Barred", url: "https://elsewhere.example/hook", scopes: both, state: outbox.KeyState{DeliveredAt: ago(40 * door.Day)}},
 		{name: "Unasked", url: at, scopes: userkeys.Scopes{"read"}},
-		{name: "Busy", url: at, scopes: both, state: site.KeyPush{DeliveredAt: ago(2 * door.Day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour), Problem: site.PushBusy}},
-		{name: "Hiccup", url: at, scopes: both, state: site.KeyPush{FailedAt: ago(time.Minute), FailingSince: ago(time.Minute), Problem: "status 503"}},
-		{name: "Ended", url: at, scopes: both, state: site.KeyPush{OffAt: ago(time.Hour), Problem: site.PushGone}, revoked: ago(time.Minute)},
+		{name: "Busy", url: at, scopes: both, state: outbox.KeyState{DeliveredAt: ago(2 * door.Day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour), Problem: outbox.ProblemBusy}},
+		{name: "Hiccup", url: at, scopes: both, state: outbox.KeyState{FailedAt: ago(time.Minute), FailingSince: ago(time.Minute), Problem: "status 503"}},
+		{name: "Ended", url: at, scopes: both, state: outbox.KeyState{OffAt: ago(time.Hour), Problem: outbox.ProblemGone}, revoked: ago(time.Minute)},
 	} {
 		made := f.Authority.Add(site.UserAPIKey{
 			UserID: Alice.ID, ApplicationName: k.name, Scopes: k.scopes, PushURL: k.url, CreatedAt: ago(door.Day), LastUsedAt: ago(door.Day), RevokedAt: k.revoked,
 		})
-		if k.state != (site.KeyPush{}) {
+		if k.state != (outbox.KeyState{}) {
 			f.Pushes.States[made.ID] = k.state
 		}
 	}
@@ -236,9 +237,9 @@ func Without(c Call) Call {
 // ManyDeliveries gives n given-up deliveries and n that wait, newest last.
 func (f *fakePushes) ManyDeliveries(n int, host string) {
 	for i := range 2 * n {
-		d := site.Delivery{ID: int64(i + 1), UserID: 1, NotificationID: int64(i + 1), PushURL: host + "/" + strings.Repeat("p", 100), Host: host, CreatedAt: Now, QueuedAt: Now, NextAt: Now.Add(time.Hour)}
+		d := outbox.Delivery{ID: int64(i + 1), UserID: 1, NotificationID: int64(i + 1), PushURL: host + "/" + strings.Repeat("p", 100), Host: host, CreatedAt: Now, QueuedAt: Now, NextAt: Now.Add(time.Hour)}
 		if i%2 == 0 {
-			d.DeadAt, d.Problem, d.Attempt = Now, site.PushTLS, 9
+			d.DeadAt, d.Problem, d.Attempt = Now, outbox.ProblemTLS, 9
 		}
 		f.Queue = append(f.Queue, d)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/outbox"
 	"userkeys/server"
 	"userkeys/server/door"
 	"userkeys/site"
@@ -15,9 +16,9 @@ import (
 // fakePushes is a push worker that sends nothing, and remembers what it was told to do.
 type fakePushes struct {
 	Authority *fakeAuthority // who has which key
-	States    map[int64]site.KeyPush
-	Queue     []site.Delivery // oldest first
-	HostList  []site.PushHost
+	States    map[int64]outbox.KeyState
+	Queue     []outbox.Delivery // oldest first
+	HostList  []outbox.Host
 	Done      []string
 	Err       error // of everything
 }
@@ -28,8 +29,8 @@ func (f *fakePushes) Note(by site.Caller, format string, args ...any) {
 	f.Done = append(f.Done, fmt.Sprintf(format, args...)+fmt.Sprintf(" by %d %s", by.User.ID, by.Kind()))
 }
 
-func (f *fakePushes) KeyPushes(_ context.Context, ids []int64) (map[int64]site.KeyPush, error) {
-	out := map[int64]site.KeyPush{}
+func (f *fakePushes) KeyPushes(_ context.Context, ids []int64) (map[int64]outbox.KeyState, error) {
+	out := map[int64]outbox.KeyState{}
 	for _, id := range ids {
 		if p, ok := f.States[id]; ok {
 			out[id] = p
@@ -70,15 +71,15 @@ func (f *fakePushes) ResumeKey(_ context.Context, id int64, by site.Caller) erro
 }
 
 func (f *fakePushes) ResumeHost(_ context.Context, host string, by site.Caller) error {
-	if !slices.ContainsFunc(f.HostList, func(h site.PushHost) bool { return h.Host == host }) {
+	if !slices.ContainsFunc(f.HostList, func(h outbox.Host) bool { return h.Host == host }) {
 		return userkeys.Errorf(userkeys.NotFound, "there is no such host")
 	}
 	f.Note(by, "resume %s", host)
 	return f.Err
 }
 
-func (f *fakePushes) Deliveries(_ context.Context, fl site.DeliveryFilter) ([]site.Delivery, error) {
-	var out []site.Delivery
+func (f *fakePushes) Deliveries(_ context.Context, fl outbox.Filter) ([]outbox.Delivery, error) {
+	var out []outbox.Delivery
 	for _, d := range slices.Backward(f.Queue) {
 		if d.DeadAt.IsZero() != fl.Dead && (fl.Host == "" || d.Host == fl.Host) && (fl.UserID == 0 || d.UserID == fl.UserID) &&
 			(fl.Before == 0 || d.ID < fl.Before) && len(out) < fl.Limit {
@@ -88,7 +89,7 @@ func (f *fakePushes) Deliveries(_ context.Context, fl site.DeliveryFilter) ([]si
 	return out, f.Err
 }
 
-func (f *fakePushes) Hosts(context.Context) ([]site.PushHost, error) { return f.HostList, f.Err }
+func (f *fakePushes) Hosts(context.Context) ([]outbox.Host, error) { return f.HostList, f.Err }
 
 // Dead counts the given-up deliveries that are meant.
 func (f *fakePushes) Dead(ids []int64, host string) int {
@@ -131,18 +132,18 @@ const (
 // deliveries wait (1 to 3) and two were given up (4 and 5).
 func (f *fakePushes) Fill() {
 	ago := func(d time.Duration) time.Time { return Now.Add(-d) }
-	f.HostList = []site.PushHost{
-		{Host: GoodHost, Delivered: 1204, Failed: 3, DeliveredAt: ago(2 * time.Minute), FailedAt: ago(door.Day), Problem: site.PushTimeout, Queued: 1, DueAt: Now},
+	f.HostList = []outbox.Host{
+		{Host: GoodHost, Delivered: 1204, Failed: 3, DeliveredAt: ago(2 * time.Minute), FailedAt: ago(door.Day), Problem: outbox.ProblemTimeout, Queued: 1, DueAt: Now},
 		{
 			Host: BadHost, Delivered: 7, Failed: 40, Failures: 12, FailedAt: ago(time.Minute), DeliveredAt: ago(2 * door.Day), Problem: "status 503",
 			ClosedUntil: Now.Add(4 * time.Minute), Queued: 2, Dead: 2, Off: 3, DueAt: Now.Add(4 * time.Minute),
 		},
 	}
-	f.Queue = []site.Delivery{
+	f.Queue = []outbox.Delivery{
 		{ID: 1, UserID: 1, NotificationID: 11, PushURL: "https://push.example/x", Host: GoodHost, CreatedAt: ago(time.Minute), QueuedAt: ago(time.Minute), NextAt: Now},
 		{ID: 2, UserID: 1, NotificationID: 12, PushURL: "http://10.1.2.3:9000/secret-path", Host: BadHost, CreatedAt: ago(time.Hour), QueuedAt: ago(time.Hour), NextAt: Now.Add(4 * time.Minute), Attempt: 3, Problem: "status 503"},
-		{ID: 3, UserID: 2, KeyID: 5, PushURL: "http://10.1.2.3:9000/secret-path", Host: BadHost, CreatedAt: ago(time.Hour), QueuedAt: ago(time.Hour), NextAt: Now.Add(time.Minute), Attempt: 1, Problem: site.PushAddress},
-		{ID: 4, UserID: 2, NotificationID: 13, PushURL: "http://10.1.2.3:9000/secret-path", Host: BadHost, CreatedAt: ago(2 * door.Day), QueuedAt: ago(2 * door.Day), NextAt: ago(door.Day), Attempt: 14, DeadAt: ago(door.Day), Problem: site.PushConnection},
-		{ID: 5, UserID: 99, NotificationID: 14, PushURL: "http://10.1.2.3:9000/<b>\u202eevil", Host: BadHost, CreatedAt: ago(2 * door.Day), QueuedAt: ago(2 * door.Day), NextAt: ago(door.Day), Attempt: 1, DeadAt: ago(door.Day), Problem: site.PushGone},
+		{ID: 3, UserID: 2, KeyID: 5, PushURL: "http://10.1.2.3:9000/secret-path", Host: BadHost, CreatedAt: ago(time.Hour), QueuedAt: ago(time.Hour), NextAt: Now.Add(time.Minute), Attempt: 1, Problem: outbox.ProblemAddress},
+		{ID: 4, UserID: 2, NotificationID: 13, PushURL: "http://10.1.2.3:9000/secret-path", Host: BadHost, CreatedAt: ago(2 * door.Day), QueuedAt: ago(2 * door.Day), NextAt: ago(door.Day), Attempt: 14, DeadAt: ago(door.Day), Problem: outbox.ProblemConnection},
+		{ID: 5, UserID: 99, NotificationID: 14, PushURL: "http://10.1.2.3:9000/<b>\u202eevil", Host: BadHost, CreatedAt: ago(2 * door.Day), QueuedAt: ago(2 * door.Day), NextAt: ago(door.Day), Attempt: 1, DeadAt: ago(door.Day), Problem: outbox.ProblemGone},
 	}
 }

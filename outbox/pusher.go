@@ -1,4 +1,4 @@
-package notify
+package outbox
 
 import (
 	"cmp"
@@ -16,19 +16,19 @@ import (
 	"userkeys/site"
 )
 
-// PushStore is the outbox. The store package has it by shape.
+// PushStore is the  The store package has it by shape.
 //
 // A delivery is claimed for a while, sent, and finished. Whoever claimed it and is gone
 // leaves it to somebody else, who sends it again under the same id.
 type PushStore interface {
-	// WaitingReceivers lists the addresses that something waits for, with when the first of it is due.
-	WaitingReceivers(ctx context.Context) ([]site.PushReceiver, error)
+	// WaitingAddresses lists the addresses that something waits for, with when the first of it is due.
+	WaitingAddresses(ctx context.Context) ([]Address, error)
 	// ClaimDeliveries takes up to n deliveries to an address that are due, those first that were never tried. Nobody else gets them before until.
-	ClaimDeliveries(ctx context.Context, pushURL string, n int, at, until time.Time) ([]site.Delivery, error)
-	// PushParcels reads everything that deliveries are made of, as it is now; those of users that are gone are left out.
-	PushParcels(ctx context.Context, deliveries []site.Delivery) ([]site.PushParcel, error)
+	ClaimDeliveries(ctx context.Context, pushURL string, n int, at, until time.Time) ([]Delivery, error)
+	// DeliveryDetails reads everything that deliveries are made of, as it is now; those of users that are gone are left out.
+	DeliveryDetails(ctx context.Context, deliveries []Delivery) ([]Details, error)
 	// FinishDeliveries writes what became of attempts, with the state of their addresses, hosts and keys.
-	FinishDeliveries(ctx context.Context, results []site.PushResult) error
+	FinishDeliveries(ctx context.Context, results []Result) error
 	// GiveUpOverdue gives up what waits since before a time, and returns how many; 0: that was all.
 	GiveUpOverdue(ctx context.Context, queuedBefore, at time.Time) (int, error)
 	JobStore
@@ -77,7 +77,7 @@ const (
 type Pusher struct {
 	cfg     PusherConfig
 	wake    chan struct{} // something was queued, or a place became free
-	results chan site.PushResult
+	results chan Result
 	doubts  chan doubt
 
 	mu        sync.Mutex
@@ -110,7 +110,7 @@ func NewPusher(cfg PusherConfig) (*Pusher, error) {
 		cfg.Client = outward.New(outward.Config{OnlyHTTP1: true, WriteTimeout: writeFor, MaxHeader: maxAnswerHeader, Inward: func() []string { return settings().InternalPushTargets() }})
 	}
 	return &Pusher{
-		cfg: cfg, wake: make(chan struct{}, 1), results: make(chan site.PushResult, inFlight),
+		cfg: cfg, wake: make(chan struct{}, 1), results: make(chan Result, inFlight),
 		doubts: make(chan doubt), receivers: map[string]*lane{},
 	}, nil
 }
@@ -153,7 +153,7 @@ func (p *Pusher) Run(ctx context.Context) error {
 
 // round takes what is due and may be sent now, and begins to send it. It tells when to look again.
 func (p *Pusher) round(ctx context.Context, sends *sync.WaitGroup) (time.Duration, error) {
-	waiting, err := p.cfg.Store.WaitingReceivers(ctx)
+	waiting, err := p.cfg.Store.WaitingAddresses(ctx)
 	if err != nil {
 		return lookEvery, err
 	}
@@ -202,7 +202,7 @@ const (
 	ill            // it failed last
 )
 
-func health(to site.PushReceiver) int {
+func health(to Address) int {
 	switch {
 	case to.Failures > 0 || to.Reach.Failures > 0:
 		return ill
@@ -214,7 +214,7 @@ func health(to site.PushReceiver) int {
 
 // byHealth puts those that are well first, so that a thousand others delay them by [othersFor] only;
 // of the same health, whoever waits longest.
-func byHealth(a, b site.PushReceiver) int {
+func byHealth(a, b Address) int {
 	return cmp.Or(cmp.Compare(health(a), health(b)), a.DueAt.Compare(b.DueAt))
 }
 
@@ -226,17 +226,17 @@ func later(a, b time.Time) time.Time {
 }
 
 // take claims deliveries and reads what they are made of.
-func (p *Pusher) take(ctx context.Context, pushURL string, n int, now time.Time) ([]site.PushParcel, error) {
+func (p *Pusher) take(ctx context.Context, pushURL string, n int, now time.Time) ([]Details, error) {
 	claimed, err := p.cfg.Store.ClaimDeliveries(ctx, pushURL, n, now, now.Add(claimFor))
 	if err != nil || len(claimed) == 0 {
 		return nil, err
 	}
-	return p.cfg.Store.PushParcels(ctx, claimed)
+	return p.cfg.Store.DeliveryDetails(ctx, claimed)
 }
 
 // reserve takes places for deliveries to an address: half of its places at least are asked for at a time, so
 // that a busy one costs few look-ups; none if there is no such room.
-func (p *Pusher) reserve(to site.PushReceiver) int {
+func (p *Pusher) reserve(to Address) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.receivers[to.PushURL]
@@ -267,21 +267,21 @@ func (p *Pusher) release(pushURL string, n int) {
 }
 
 // learn changes how much an address is given by how it answered.
-func (p *Pusher) learn(r site.PushResult) {
+func (p *Pusher) learn(r Result) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.receivers[r.PushURL]
 	switch {
 	case s == nil || r.Unmade:
-	case r.Outcome == site.PushDelivered:
+	case r.Outcome == Delivered:
 		s.allowed = min(2*s.allowed, perReceiver)
-	case r.Problem != site.PushBusy:
+	case r.Problem != ProblemBusy:
 		s.allowed = max(s.allowed/2, firstPerReceiver)
 	}
 }
 
 // forgetIdle forgets addresses that nothing waits for.
-func (p *Pusher) forgetIdle(waiting []site.PushReceiver) {
+func (p *Pusher) forgetIdle(waiting []Address) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.receivers) < 2*len(waiting)+1000 {
@@ -324,8 +324,8 @@ func (p *Pusher) finish(ctx context.Context) {
 }
 
 // gather collects results; none when ctx ended and there are no more.
-func (p *Pusher) gather(ctx context.Context) []site.PushResult {
-	var batch []site.PushResult
+func (p *Pusher) gather(ctx context.Context) []Result {
+	var batch []Result
 	select {
 	case r := <-p.results:
 		batch = append(batch, r)

@@ -1,4 +1,7 @@
-package notify
+// Package outbox pushes notifications to the servers of apps: the rules of when
+// a push is sent, held back, repeated or given up, the [Pusher] that sends, and
+// what people see and do about it.
+package outbox
 
 import (
 	"context"
@@ -9,21 +12,21 @@ import (
 	"userkeys/site"
 )
 
-// DeskStore is what people see and do about pushes, as the store has it.
-type DeskStore interface {
+// PushesStore is what people see and do about pushes, as the store has it.
+type PushesStore interface {
 	// Key finds a key. [userkeys.NotFound].
 	Key(ctx context.Context, id int64) (site.UserAPIKey, error)
 	// KeyPushes tells how pushing to keys goes, by their ids; those that nothing was pushed to are absent.
-	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]site.KeyPush, error)
+	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]KeyState, error)
 	// QueueTest queues a test for a key. [userkeys.Conflict] if one waits already.
 	QueueTest(ctx context.Context, k site.UserAPIKey, at time.Time) error
 	// ResumeKeyPush and ResumeHostPushes switch pushing on again, and queue again what was given up since a time. [userkeys.NotFound].
 	ResumeKeyPush(ctx context.Context, keyID int64, since, at time.Time, by site.Caller) error
 	ResumeHostPushes(ctx context.Context, host string, since, at time.Time, by site.Caller) error
 	// Deliveries lists what waits or was given up, newest first.
-	Deliveries(ctx context.Context, f site.DeliveryFilter) ([]site.Delivery, error)
+	Deliveries(ctx context.Context, f Filter) ([]Delivery, error)
 	// PushHosts lists hosts with their numbers.
-	PushHosts(ctx context.Context) ([]site.PushHost, error)
+	PushHosts(ctx context.Context) ([]Host, error)
 	// ReplayDeliveries queues given-up ones again, and DiscardDeliveries forgets them: those of ids, or all of a host, or all.
 	ReplayDeliveries(ctx context.Context, ids []int64, host string, at time.Time, by site.Caller) (int, error)
 	DiscardDeliveries(ctx context.Context, ids []int64, host string, at time.Time, by site.Caller) (int, error)
@@ -35,9 +38,9 @@ const (
 	resumeSince = 24 * time.Hour   // what was given up longer ago nobody waits for
 )
 
-// DeskConfig is what a [Desk] is made of.
-type DeskConfig struct {
-	Store    DeskStore
+// PushesConfig is what a [Pushes] is made of.
+type PushesConfig struct {
+	Store    PushesStore
 	Settings func() site.Settings // the site settings of the moment
 	Secret   []byte               // the machine secret, see [PusherConfig]; empty: no push secret can be told
 	Now      func() time.Time     // nil: the system's clock
@@ -45,32 +48,32 @@ type DeskConfig struct {
 	Queued func()
 }
 
-// Desk is where people see how pushes go, and set them going again. Make one with [NewDesk].
-type Desk struct {
-	cfg DeskConfig
+// Pushes is where people see how pushes go, and set them going again. Make one with [NewPushes].
+type Pushes struct {
+	cfg PushesConfig
 
 	mu   sync.Mutex
 	last map[int64]time.Time // test of a key, by its id, or resumption, by the negative one
 }
 
-// NewDesk makes a desk.
-func NewDesk(cfg DeskConfig) *Desk {
+// NewPushes makes a desk.
+func NewPushes(cfg PushesConfig) *Pushes {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	if cfg.Queued == nil {
 		cfg.Queued = func() {}
 	}
-	return &Desk{cfg: cfg, last: map[int64]time.Time{}}
+	return &Pushes{cfg: cfg, last: map[int64]time.Time{}}
 }
 
 // KeyPushes tells how pushing to keys goes, by their ids; those that nothing was pushed to are absent.
-func (d *Desk) KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]site.KeyPush, error) {
+func (d *Pushes) KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]KeyState, error) {
 	return d.cfg.Store.KeyPushes(ctx, keyIDs)
 }
 
 // own finds a key that by may manage, with somewhere to push to.
-func (d *Desk) own(ctx context.Context, keyID int64, by site.Caller) (site.UserAPIKey, error) {
+func (d *Pushes) own(ctx context.Context, keyID int64, by site.Caller) (site.UserAPIKey, error) {
 	k, err := d.cfg.Store.Key(ctx, keyID)
 	if err == nil && k.UserID != by.User.ID && !by.Admin() {
 		err = userkeys.Errorf(userkeys.NotFound, "there is no such key")
@@ -83,7 +86,7 @@ func (d *Desk) own(ctx context.Context, keyID int64, by site.Caller) (site.UserA
 
 // SendTest queues a test for a key of by's own, or anybody's for an administrator. [userkeys.NotFound],
 // [userkeys.Conflict], [userkeys.RateLimited] above one every ten seconds.
-func (d *Desk) SendTest(ctx context.Context, keyID int64, by site.Caller) error {
+func (d *Pushes) SendTest(ctx context.Context, keyID int64, by site.Caller) error {
 	k, err := d.own(ctx, keyID, by)
 	if err != nil {
 		return err
@@ -106,7 +109,7 @@ func (d *Desk) SendTest(ctx context.Context, keyID int64, by site.Caller) error 
 }
 
 // tooSoon is how long to wait with the next test of a key, or resumption of a negative one; 0, and it counts from now.
-func (d *Desk) tooSoon(keyID int64, now time.Time) time.Duration {
+func (d *Pushes) tooSoon(keyID int64, now time.Time) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if wait := d.last[keyID].Add(testEvery).Sub(now); wait > 0 {
@@ -123,7 +126,7 @@ func (d *Desk) tooSoon(keyID int64, now time.Time) time.Duration {
 
 // ResumeKey switches pushing to a key on again, and queues again what was given up for it in the last
 // day. [userkeys.NotFound], [userkeys.Conflict], [userkeys.RateLimited] above once in ten seconds.
-func (d *Desk) ResumeKey(ctx context.Context, keyID int64, by site.Caller) error {
+func (d *Pushes) ResumeKey(ctx context.Context, keyID int64, by site.Caller) error {
 	if _, err := d.own(ctx, keyID, by); err != nil {
 		return err
 	}
@@ -136,36 +139,36 @@ func (d *Desk) ResumeKey(ctx context.Context, keyID int64, by site.Caller) error
 }
 
 // ResumeHost does so for a host and everything at it.
-func (d *Desk) ResumeHost(ctx context.Context, host string, by site.Caller) error {
+func (d *Pushes) ResumeHost(ctx context.Context, host string, by site.Caller) error {
 	now := d.cfg.Now()
 	defer d.cfg.Queued()
 	return d.cfg.Store.ResumeHostPushes(ctx, host, now.Add(-resumeSince), now, by)
 }
 
 // Deliveries lists what waits or was given up, newest first.
-func (d *Desk) Deliveries(ctx context.Context, f site.DeliveryFilter) ([]site.Delivery, error) {
+func (d *Pushes) Deliveries(ctx context.Context, f Filter) ([]Delivery, error) {
 	return d.cfg.Store.Deliveries(ctx, f)
 }
 
 // Hosts lists hosts with their numbers.
-func (d *Desk) Hosts(ctx context.Context) ([]site.PushHost, error) {
+func (d *Pushes) Hosts(ctx context.Context) ([]Host, error) {
 	return d.cfg.Store.PushHosts(ctx)
 }
 
 // Replay queues given-up deliveries again: those of ids, or all of a host, or all. It returns how many.
-func (d *Desk) Replay(ctx context.Context, ids []int64, host string, by site.Caller) (int, error) {
+func (d *Pushes) Replay(ctx context.Context, ids []int64, host string, by site.Caller) (int, error) {
 	defer d.cfg.Queued()
 	return d.cfg.Store.ReplayDeliveries(ctx, ids, host, d.cfg.Now(), by)
 }
 
 // Discard forgets given-up deliveries in the same way.
-func (d *Desk) Discard(ctx context.Context, ids []int64, host string, by site.Caller) (int, error) {
+func (d *Pushes) Discard(ctx context.Context, ids []int64, host string, by site.Caller) (int, error) {
 	return d.cfg.Store.DiscardDeliveries(ctx, ids, host, d.cfg.Now(), by)
 }
 
 // SealedSecret is the push secret of a key for its app, sealed to the public key of the grant.
 // [userkeys.NotFound] if the key has no push address, [userkeys.Conflict] if the user must approve the app anew.
-func (d *Desk) SealedSecret(ctx context.Context, keyID int64) (string, error) {
+func (d *Pushes) SealedSecret(ctx context.Context, keyID int64) (string, error) {
 	k, err := d.cfg.Store.Key(ctx, keyID)
 	if err != nil {
 		return "", err

@@ -1,4 +1,4 @@
-package notify_test
+package outbox_test
 
 import (
 	"context"
@@ -20,6 +20,7 @@ import (
 	"userkeys/authority"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/notify"
+	"userkeys/outbox"
 	"userkeys/site"
 	"userkeys/store"
 )
@@ -102,7 +103,7 @@ func newPushBench(b *testing.B, st *store.Store) *pushBench {
 // start runs a pusher; the function ends it.
 func (m *pushBench) start(b *testing.B) (stop func()) {
 	b.Helper()
-	p, err := notify.NewPusher(notify.PusherConfig{
+	p, err := outbox.NewPusher(outbox.PusherConfig{
 		Store: m.st, Settings: func() site.Settings { return m.settings }, Secret: machineSecret, BaseURL: m.base,
 	})
 	if err != nil {

@@ -1,4 +1,4 @@
-package notify_test
+package outbox_test
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 
 	"userkeys/internal/outward"
 	"userkeys/internal/testkit/nettest"
-	"userkeys/notify"
+	"userkeys/outbox"
 	"userkeys/site"
 	"userkeys/store"
 )
@@ -59,9 +59,9 @@ func (w *ward) allow(pushURLs []string) {
 }
 
 // start runs a pusher with the client of the shipped one, but for who tells it what names lead to.
-func (w *ward) start(edits ...func(*notify.PusherConfig)) *notify.Pusher {
+func (w *ward) start(edits ...func(*outbox.PusherConfig)) *outbox.Pusher {
 	w.Helper()
-	p := w.pusher(func(c *notify.PusherConfig) {
+	p := w.pusher(func(c *outbox.PusherConfig) {
 		c.Client = outward.New(outward.Config{Resolver: w.names.Resolver(), Inward: func() []string { return w.settings.InternalPushTargets() }})
 		for _, edit := range edits {
 			edit(c)
@@ -74,7 +74,7 @@ func (w *ward) start(edits ...func(*notify.PusherConfig)) *notify.Pusher {
 // sick are servers of which none takes a push well, by what is wrong with them, and what an app's user is told of it.
 func sick(t *testing.T) map[string]struct {
 	address string
-	problem site.PushProblem
+	problem outbox.Problem
 	off     bool
 } {
 	t.Helper()
@@ -119,17 +119,17 @@ func sick(t *testing.T) map[string]struct {
 	at := func(s *httptest.Server) string { return s.Listener.Addr().String() }
 	type ill = struct {
 		address string
-		problem site.PushProblem
+		problem outbox.Problem
 		off     bool
 	}
 	return map[string]ill{
-		"dead":  {nettest.ReserveAddress(t), site.PushConnection, false},
-		"slow":  {at(plain(slow)), site.PushTimeout, false},
+		"dead":  {nettest.ReserveAddress(t), outbox.ProblemConnection, false},
+		"slow":  {at(plain(slow)), outbox.ProblemTimeout, false},
 		"500":   {at(plain(status(500))), "status 500", false},
-		"410":   {at(plain(status(410))), site.PushGone, true},
-		"moved": {at(plain(redirect(308))), site.PushMoved, true},
+		"410":   {at(plain(status(410))), outbox.ProblemGone, true},
+		"moved": {at(plain(redirect(308))), outbox.ProblemMoved, true},
 		"303":   {at(plain(redirect(303))), "status 303", false},
-		"tls":   {at(tls), site.PushTLS, false},
+		"tls":   {at(tls), outbox.ProblemTLS, false},
 	}
 }
 
@@ -221,7 +221,7 @@ func TestF37_OneGoodReceiverAmongAThousand(t *testing.T) {
 }
 
 // pushes are how it goes with keys.
-func (o *office) pushes(keys []site.UserAPIKey) map[int64]site.KeyPush {
+func (o *office) pushes(keys []site.UserAPIKey) map[int64]outbox.KeyState {
 	o.Helper()
 	ids := make([]int64, len(keys))
 	for i, k := range keys {
@@ -233,7 +233,7 @@ func (o *office) pushes(keys []site.UserAPIKey) map[int64]site.KeyPush {
 	}
 	for _, id := range ids {
 		if _, ok := out[id]; !ok {
-			out[id] = site.KeyPush{}
+			out[id] = outbox.KeyState{}
 		}
 	}
 	return out
@@ -260,7 +260,7 @@ func TestF37_AGigabyteIsNotRead(t *testing.T) {
 	if n := <-written; n > 64<<20 { // what the systems' buffers hold
 		t.Errorf("%d bytes were taken", n)
 	}
-	w.eventually("it is done", func() bool { return len(w.list(site.DeliveryFilter{})) == 0 })
+	w.eventually("it is done", func() bool { return len(w.list(outbox.Filter{})) == 0 })
 }
 
 // zeros is a source without end.
@@ -281,10 +281,10 @@ func TestF39_PushesAndDNS(t *testing.T) {
 		inside[i] = fmt.Sprintf("10.0.%d.%d", i/250, i%250)
 	}
 	here := nettest.Record{IPs: []string{"127.0.0.1", "::1"}}
-	want := map[string]site.PushProblem{
-		"silent.test": site.PushTimeout, "broken.test": site.PushConnection, "unknown.test": site.PushConnection,
-		"many.test": site.PushAddress, "inside.test": site.PushAddress, "alias.test": site.PushAddress,
-		"turns.test": site.PushAddress, "appears.test": site.PushConnection,
+	want := map[string]outbox.Problem{
+		"silent.test": outbox.ProblemTimeout, "broken.test": outbox.ProblemConnection, "unknown.test": outbox.ProblemConnection,
+		"many.test": outbox.ProblemAddress, "inside.test": outbox.ProblemAddress, "alias.test": outbox.ProblemAddress,
+		"turns.test": outbox.ProblemAddress, "appears.test": outbox.ProblemConnection,
 	}
 	for name, r := range map[string]nettest.Record{
 		"silent.test": {Silent: true}, "broken.test": {Broken: true}, "many.test": {IPs: inside}, "inside.test": here, "alias.test": {CNAME: "inside.test"},
@@ -303,7 +303,7 @@ func TestF39_PushesAndDNS(t *testing.T) {
 	w.allow(urls)
 	w.key(ada, "well", good)
 	attempts := &attemptLog{Store: w.Store}
-	p := w.start(func(c *notify.PusherConfig) { c.Store = attempts })
+	p := w.start(func(c *outbox.PusherConfig) { c.Store = attempts })
 	w.tell("ada")
 	began := time.Now()
 	p.Wake()
@@ -331,7 +331,7 @@ func TestF39_PushesAndDNS(t *testing.T) {
 	p.Wake()
 	for _, name := range []string{"turns.test", "appears.test"} {
 		w.eventually(name+" was tried again", func() bool { return len(attempts.at(name)) > 1 })
-		if got := attempts.at(name)[1]; got.Problem != site.PushAddress || w.names.Looked(name) < 2 {
+		if got := attempts.at(name)[1]; got.Problem != outbox.ProblemAddress || w.names.Looked(name) < 2 {
 			t.Errorf("%s, looked up %d times: %+v", name, w.names.Looked(name), got)
 		}
 	}
@@ -344,10 +344,10 @@ func TestF39_PushesAndDNS(t *testing.T) {
 type attemptLog struct {
 	*store.Store
 	mu      sync.Mutex
-	results []site.PushResult
+	results []outbox.Result
 }
 
-func (l *attemptLog) FinishDeliveries(ctx context.Context, results []site.PushResult) error {
+func (l *attemptLog) FinishDeliveries(ctx context.Context, results []outbox.Result) error {
 	err := l.Store.FinishDeliveries(ctx, results)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -358,10 +358,10 @@ func (l *attemptLog) FinishDeliveries(ctx context.Context, results []site.PushRe
 }
 
 // at are the attempts at a host, the first one first.
-func (l *attemptLog) at(host string) []site.PushResult {
+func (l *attemptLog) at(host string) []outbox.Result {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var out []site.PushResult
+	var out []outbox.Result
 	for _, r := range l.results {
 		if !r.Unmade && strings.HasPrefix(r.PushURL, "http://"+host+":") {
 			out = append(out, r)
@@ -377,9 +377,9 @@ type countingStore struct {
 	slow  atomic.Int64 // nanoseconds that each read takes longer
 }
 
-func (s *countingStore) PushParcels(ctx context.Context, d []site.Delivery) ([]site.PushParcel, error) {
+func (s *countingStore) DeliveryDetails(ctx context.Context, d []outbox.Delivery) ([]outbox.Details, error) {
 	s.reads.Add(1)
-	parcels, err := s.Store.PushParcels(ctx, d)
+	parcels, err := s.Store.DeliveryDetails(ctx, d)
 	time.Sleep(time.Duration(s.slow.Load()))
 	return parcels, err
 }
@@ -402,7 +402,7 @@ func TestRightsAreReadAgainTogether(t *testing.T) {
 	st := &countingStore{Store: o.Store}
 	var dialled atomic.Int64
 	open := make(chan struct{})
-	p := o.pusher(func(c *notify.PusherConfig) {
+	p := o.pusher(func(c *outbox.PusherConfig) {
 		c.Store = st
 		c.Client = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			dialled.Add(1)

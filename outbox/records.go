@@ -1,6 +1,10 @@
-package site
+package outbox
 
-import "time"
+import (
+	"time"
+
+	"userkeys/site"
+)
 
 // Delivery is a push that is to be made: one for a notification and an
 // address, whatever the number of keys there.
@@ -17,65 +21,65 @@ type Delivery struct {
 	Claim          int       // how often it was taken
 	Attempt        int       // how often it was tried and failed
 	DeadAt         time.Time // zero: it is still tried
-	Problem        PushProblem
+	Problem        Problem
 }
 
-// PushParcel is a delivery with everything that it is made of, as the
+// Details is a delivery with everything that it is made of, as the
 // database has it at one moment.
-type PushParcel struct {
+type Details struct {
 	Delivery     Delivery
-	User         User
+	User         site.User
 	QuietUntil   time.Time
-	Notification Notification // zero ID: a test, or it is gone
+	Notification site.Notification // zero ID: a test, or it is gone
 	// Keys are the user's keys with the delivery's address, live or not (of a test: the one that it is for).
-	Keys []PushedKey
+	Keys []Key
 }
 
-// PushedKey is a key with how pushing to it goes.
-type PushedKey struct {
-	UserAPIKey
-	Push KeyPush
+// Key is a key with how pushing to it goes.
+type Key struct {
+	site.UserAPIKey
+	Push KeyState
 }
 
-// KeyPush is how pushing to a key goes. The zero KeyPush is one that nothing was pushed to.
-type KeyPush struct {
+// KeyState is how pushing to a key goes. The zero KeyState is one that nothing was pushed to.
+type KeyState struct {
 	DeliveredAt  time.Time // last; zero: never
 	FailedAt     time.Time // last; zero: never
 	FailingSince time.Time // zero: the last attempt went well
-	Problem      PushProblem
+	Problem      Problem
 	OffAt        time.Time // zero: on. Else nothing is pushed until somebody tries again
 }
 
-// PushReceiver is how pushing to an address goes. What other addresses of its host
+// Address is how pushing to an address goes. What other addresses of its host
 // answer says nothing about it; whether anybody can be reached at the host does.
-type PushReceiver struct {
+type Address struct {
 	PushURL     string
 	Host        string    // see [PushHostOf]
 	Failures    int       // in a row
 	ClosedUntil time.Time // nothing is sent before
 	DeliveredAt time.Time // last
 	FailedAt    time.Time // last
-	Problem     PushProblem
+	Problem     Problem
 	Delivered   int64 // so many, ever
 	Failed      int64
-	Reach       PushReach
+	Reach       Reach
 	DueAt       time.Time // of what is due first; zero: nothing waits
 }
 
-// PushReach is whether anybody can be reached at a host.
-type PushReach struct {
+// Reach is whether anybody can be reached at a host.
+type Reach struct {
 	Failures    int       // in a row, at whatever address
 	ClosedUntil time.Time // nothing is sent to any of its addresses before
 }
 
-// PushHost is how pushing to all addresses of a host goes, for administrators.
-type PushHost struct {
+// Host is how pushing to all addresses of a host goes, for administrators.
+type Host struct {
 	Host        string
 	Failures    int       // in a row: of the host, or of the address that fails most
 	ClosedUntil time.Time // nothing is sent before, to some address of it at least
 	DeliveredAt time.Time // last
 	FailedAt    time.Time // last
-	Problem     PushProblem
+	Problem     Problem
 	Delivered   int64 // so many, ever
 	Failed      int64
 	Off         int       // live keys with an address there that pushing is switched off to
@@ -85,7 +89,7 @@ type PushHost struct {
 }
 
 // CurrentProblem is why pushing to the host fails; empty if something was delivered since, and every address works.
-func (h PushHost) CurrentProblem() PushProblem {
+func (h Host) CurrentProblem() Problem {
 	if h.Failures == 0 && !h.FailedAt.After(h.DeliveredAt) {
 		return ""
 	}
@@ -95,44 +99,44 @@ func (h PushHost) CurrentProblem() PushProblem {
 // Held tells whether a delivery waits for its user, who was just here or does not want to be disturbed: until d.NextAt.
 func (d Delivery) Held(now time.Time) bool { return d.DeadAt.IsZero() && d.QueuedAt.After(now) }
 
-// PushProblem says in a word why a push failed; an app's user is told by
-// [PushProblem.Sentence], which has neither addresses nor statuses (SS27).
-type PushProblem string
+// Problem says in a word why a push failed; an app's user is told by
+// [Problem.Sentence], which has neither addresses nor statuses (SS27).
+type Problem string
 
 // The problems. A status that is no success is written "status 503".
 const (
-	PushConnection PushProblem = "connection" // nobody listens, or the name is unknown
-	PushTimeout    PushProblem = "timeout"
-	PushTLS        PushProblem = "tls"
-	PushAddress    PushProblem = "address" // it is inside, where nothing is pushed to
-	PushGone       PushProblem = "gone"    // 410, or 404 again and again
-	PushMoved      PushProblem = "moved"   // 301 or 308
-	PushOverdue    PushProblem = "overdue" // it could not be tried in time
-	PushBusy       PushProblem = "busy"    // 429, or 503 with Retry-After
-	PushSwitched   PushProblem = "off"     // pushing to the app was switched off meanwhile
+	ProblemConnection Problem = "connection" // nobody listens, or the name is unknown
+	ProblemTimeout    Problem = "timeout"
+	ProblemTLS        Problem = "tls"
+	ProblemAddress    Problem = "address" // it is inside, where nothing is pushed to
+	ProblemGone       Problem = "gone"    // 410, or 404 again and again
+	ProblemMoved      Problem = "moved"   // 301 or 308
+	ProblemOverdue    Problem = "overdue" // it could not be tried in time
+	ProblemBusy       Problem = "busy"    // 429, or 503 with Retry-After
+	ProblemOff        Problem = "off"     // pushing to the app was switched off meanwhile
 )
 
-// PushOutcome is what became of an attempt.
-type PushOutcome int
+// Outcome is what became of an attempt.
+type Outcome int
 
 // The outcomes.
 const (
-	PushDelivered PushOutcome = iota + 1 // it is done
-	PushDropped                          // nobody is to have it any more
-	PushRetried                          // it is tried again at NextAt
-	PushDied                             // it is given up, and kept for an administrator
+	Delivered Outcome = iota + 1 // it is done
+	Dropped                      // nobody is to have it any more
+	Retried                      // it is tried again at NextAt
+	GivenUp                      // it is given up, and kept for an administrator
 )
 
-// PushResult is what the sender writes of an attempt.
-type PushResult struct {
+// Result is what the sender writes of an attempt.
+type Result struct {
 	ID      int64
 	Claim   int // the delivery's when it was taken; whoever took it later has the say
-	Outcome PushOutcome
+	Outcome Outcome
 	At      time.Time
-	NextAt  time.Time // of PushRetried
+	NextAt  time.Time // of Retried
 	// Deferred: it waits for its user, and its time begins when it is over.
 	Deferred bool
-	Problem  PushProblem // empty: none
+	Problem  Problem // empty: none
 	PushURL  string
 	KeyIDs   []int64 // that it was for; their state is written too
 	// Off switches pushing to these keys off.
@@ -153,8 +157,8 @@ const (
 	closedAtMost    = 10 * time.Minute
 )
 
-// PushPause is how long nothing is sent after so many failures in a row; 0: it goes on.
-func PushPause(failures int) time.Duration {
+// Pause is how long nothing is sent after so many failures in a row; 0: it goes on.
+func Pause(failures int) time.Duration {
 	if failures < failuresToClose {
 		return 0
 	}
@@ -162,11 +166,11 @@ func PushPause(failures int) time.Duration {
 }
 
 // Note adds what became of an attempt to what is known of its address. Results come in the order of their times.
-func (a *PushReceiver) Note(r PushResult) {
+func (a *Address) Note(r Result) {
 	if r.Unmade {
 		return
 	}
-	if r.Outcome == PushDelivered {
+	if r.Outcome == Delivered {
 		a.Failures, a.ClosedUntil, a.DeliveredAt = 0, time.Time{}, r.At
 		a.Delivered++
 		return
@@ -174,7 +178,7 @@ func (a *PushReceiver) Note(r PushResult) {
 	a.Failures++
 	a.Failed++
 	a.FailedAt, a.Problem = r.At, r.Problem
-	if pause := PushPause(a.Failures); pause > 0 {
+	if pause := Pause(a.Failures); pause > 0 {
 		a.ClosedUntil = r.At.Add(pause)
 	}
 	// One user's limit must not stop all others for a day: the delivery waits as long as it was asked to, the address less.
@@ -187,21 +191,21 @@ func (a *PushReceiver) Note(r PushResult) {
 }
 
 // Note does so for its host.
-func (h *PushReach) Note(r PushResult) {
+func (h *Reach) Note(r Result) {
 	switch {
 	case r.Unmade:
 	case r.Reached:
 		h.Failures, h.ClosedUntil = 0, time.Time{}
 	default:
 		h.Failures++
-		if pause := PushPause(h.Failures); pause > 0 {
+		if pause := Pause(h.Failures); pause > 0 {
 			h.ClosedUntil = r.At.Add(pause)
 		}
 	}
 }
 
 // OpensAt is when something may be sent; the zero time, or any that has passed: now.
-func (a PushReceiver) OpensAt() time.Time {
+func (a Address) OpensAt() time.Time {
 	if a.Reach.ClosedUntil.After(a.ClosedUntil) {
 		return a.Reach.ClosedUntil
 	}
@@ -209,10 +213,10 @@ func (a PushReceiver) OpensAt() time.Time {
 }
 
 // Troubled tells whether it failed so often that it gets one push at a time, to try.
-func (a PushReceiver) Troubled() bool { return max(a.Failures, a.Reach.Failures) >= failuresToClose }
+func (a Address) Troubled() bool { return max(a.Failures, a.Reach.Failures) >= failuresToClose }
 
-// DeliveryFilter narrows a list of deliveries. Zero values do not narrow.
-type DeliveryFilter struct {
+// Filter narrows a list of deliveries. Zero values do not narrow.
+type Filter struct {
 	Dead   bool // given up; else those that are still tried
 	Host   string
 	UserID int64
@@ -221,15 +225,15 @@ type DeliveryFilter struct {
 }
 
 // Sentence says a problem to the app's user.
-func (p PushProblem) Sentence() string {
+func (p Problem) Sentence() string {
 	switch p {
 	case "":
 		return ""
-	case PushGone:
+	case ProblemGone:
 		return "the app's server says that it wants no more notifications"
-	case PushMoved:
+	case ProblemMoved:
 		return "the app's server has moved; approve the app anew to use its new address"
-	case PushBusy:
+	case ProblemBusy:
 		return "the app's server asked for a pause"
 	}
 	return "the app's server could not be reached, or did not accept them"

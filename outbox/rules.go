@@ -1,4 +1,4 @@
-package notify
+package outbox
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/notify"
 	"userkeys/site"
 )
 
@@ -27,20 +28,20 @@ const (
 
 // verdict is what is to be done with a delivery at the moment of sending it.
 type verdict struct {
-	outcome site.PushOutcome // 0: send it, to keys
-	nextAt  time.Time        // of PushRetried
-	problem site.PushProblem // of PushDied
-	keys    []site.PushedKey
+	outcome Outcome   // 0: send it, to keys
+	nextAt  time.Time // of PushRetried
+	problem Problem   // of PushDied
+	keys    []Key
 }
 
 // judge decides about a delivery with the rights of now: what a user may no
 // longer have is not sent, however long ago it was queued (SS23, SS24, T32).
-func judge(p site.PushParcel, s site.Settings, now time.Time) verdict {
+func judge(p Details, s site.Settings, now time.Time) verdict {
 	test := p.Delivery.KeyID != 0
 	if !p.User.MayAct() {
-		return verdict{outcome: site.PushDropped}
+		return verdict{outcome: Dropped}
 	}
-	var keys []site.PushedKey
+	var keys []Key
 	off := false
 	for _, k := range p.Keys {
 		switch {
@@ -53,31 +54,31 @@ func judge(p site.PushParcel, s site.Settings, now time.Time) verdict {
 	}
 	if len(keys) == 0 {
 		if off {
-			return verdict{outcome: site.PushDied, problem: site.PushSwitched}
+			return verdict{outcome: GivenUp, problem: ProblemOff}
 		}
-		return verdict{outcome: site.PushDropped}
+		return verdict{outcome: Dropped}
 	}
 	if extra := len(keys) - userkeys.MaxPushSignatures; extra > 0 { // the newest
-		slices.SortFunc(keys, func(a, b site.PushedKey) int { return cmp.Compare(a.ID, b.ID) })
+		slices.SortFunc(keys, func(a, b Key) int { return cmp.Compare(a.ID, b.ID) })
 		keys = keys[extra:]
 	}
 	if test {
 		return verdict{keys: keys}
 	}
 	if p.Notification.ID == 0 || p.Notification.Read {
-		return verdict{outcome: site.PushDropped}
+		return verdict{outcome: Dropped}
 	}
 	window := time.Duration(s.PushNotificationTimeWindowMins) * time.Minute
 	seen := p.User.LastSeenAt
 	if window > 0 && seen.After(p.Delivery.CreatedAt) && now.Before(seen.Add(window)) { // they were here after it was written (W12.2)
-		return verdict{outcome: site.PushDropped}
+		return verdict{outcome: Dropped}
 	}
 	due := p.QuietUntil
 	if window > 0 && !seen.IsZero() && seen.Add(window).After(due) {
 		due = seen.Add(window)
 	}
 	if due.After(now) {
-		return verdict{outcome: site.PushRetried, nextAt: due}
+		return verdict{outcome: Retried, nextAt: due}
 	}
 	return verdict{keys: keys}
 }
@@ -93,14 +94,14 @@ type pushBody struct {
 
 // pushedNotice is a notification as one client is told it.
 type pushedNotice struct {
-	AlertPayload
+	notify.AlertPayload
 	URL            string `json:"url"`
 	ClientID       string `json:"client_id"`
 	NotificationID int64  `json:"notification_id,omitempty"`
 }
 
 // bodyOf writes the body of a delivery to keys: an element for each client.
-func bodyOf(p site.PushParcel, keys []site.PushedKey, s site.Settings, base *url.URL) ([]byte, error) {
+func bodyOf(p Details, keys []Key, s site.Settings, base *url.URL) ([]byte, error) {
 	b := pushBody{URL: siteURL(base), Title: s.Title, Description: s.SiteDescription}
 	if s.DiscoursePushSecret {
 		b.SecretKey = s.PushAPISecretKey
@@ -109,7 +110,7 @@ func bodyOf(p site.PushParcel, keys []site.PushedKey, s site.Settings, base *url
 	if p.Delivery.KeyID != 0 {
 		notice.AlertPayload = testAlert(s.Title)
 	} else {
-		notice.AlertPayload = Alert(p.Notification, siteURL(base))
+		notice.AlertPayload = notify.Alert(p.Notification, siteURL(base))
 	}
 	notice.URL = absolute(base, notice.PostURL)
 	notice.PostURL = ""
@@ -125,8 +126,8 @@ func bodyOf(p site.PushParcel, keys []site.PushedKey, s site.Settings, base *url
 }
 
 // testAlert is what a test says.
-func testAlert(title string) AlertPayload {
-	return AlertPayload{Type: site.NotificationCustom, TopicTitle: "Test notification", Excerpt: "Notifications of " + title + " arrive here.", PostURL: "/"}
+func testAlert(title string) notify.AlertPayload {
+	return notify.AlertPayload{Type: site.NotificationCustom, TopicTitle: "Test notification", Excerpt: "Notifications of " + title + " arrive here.", PostURL: "/"}
 }
 
 func siteURL(base *url.URL) string { return (&url.URL{Scheme: base.Scheme, Host: base.Host}).String() }
@@ -142,43 +143,43 @@ func absolute(base *url.URL, link string) string {
 
 // webhookID names a delivery to its receiver: the same at each attempt, and never again
 // for another, also after a backup was restored.
-func webhookID(d site.Delivery) string {
+func webhookID(d Delivery) string {
 	return "push_" + strconv.FormatInt(d.ID, 36) + "_" + strconv.FormatInt(d.CreatedAt.UnixMicro(), 36)
 }
 
 // answered says what becomes of an attempt by the answer's status. attempt is how many were made with this one.
-func answered(r *site.PushResult, status int, retryAfter time.Duration, attempt int, queued time.Time) {
-	r.Problem = site.PushProblem("status " + strconv.Itoa(status))
+func answered(r *Result, status int, retryAfter time.Duration, attempt int, queued time.Time) {
+	r.Problem = Problem("status " + strconv.Itoa(status))
 	switch {
 	case 200 <= status && status <= 299:
-		r.Outcome, r.Problem = site.PushDelivered, ""
+		r.Outcome, r.Problem = Delivered, ""
 		return
 	case status == http.StatusGone, status == http.StatusNotFound && attempt >= missingToGone:
-		r.Outcome, r.Problem, r.Off = site.PushDied, site.PushGone, true
+		r.Outcome, r.Problem, r.Off = GivenUp, ProblemGone, true
 		return
 	case status == http.StatusMovedPermanently, status == http.StatusPermanentRedirect:
-		r.Outcome, r.Problem, r.Off = site.PushDied, site.PushMoved, true
+		r.Outcome, r.Problem, r.Off = GivenUp, ProblemMoved, true
 		return
 	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable && retryAfter > 0:
 		if retryAfter <= 0 {
 			retryAfter = busyFor
 		}
-		r.Problem, r.CloseUntil = site.PushBusy, r.At.Add(min(retryAfter, retryFor))
+		r.Problem, r.CloseUntil = ProblemBusy, r.At.Add(min(retryAfter, retryFor))
 	}
 	again(r, attempt, queued)
-	if r.Outcome == site.PushRetried && r.CloseUntil.After(r.NextAt) {
+	if r.Outcome == Retried && r.CloseUntil.After(r.NextAt) {
 		r.NextAt = r.CloseUntil
 	}
 }
 
 // again plans the next attempt; after a day there is none, and pushing to the keys is switched off.
-func again(r *site.PushResult, attempt int, queued time.Time) {
+func again(r *Result, attempt int, queued time.Time) {
 	end := queued.Add(retryFor)
 	if !r.At.Before(end) {
-		r.Outcome, r.Off = site.PushDied, true
+		r.Outcome, r.Off = GivenUp, true
 		return
 	}
-	r.Outcome, r.NextAt = site.PushRetried, r.At.Add(backoff(attempt))
+	r.Outcome, r.NextAt = Retried, r.At.Add(backoff(attempt))
 	if r.NextAt.After(end) {
 		r.NextAt = end // once more at the very end
 	}
@@ -207,7 +208,7 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 }
 
 // keyIDs of keys.
-func keyIDs(keys []site.PushedKey) []int64 {
+func keyIDs(keys []Key) []int64 {
 	ids := make([]int64, len(keys))
 	for i, k := range keys {
 		ids[i] = k.ID

@@ -1,4 +1,4 @@
-package notify
+package outbox
 
 import (
 	"errors"
@@ -7,19 +7,18 @@ import (
 	"testing"
 
 	"userkeys"
-	"userkeys/site"
 )
 
 func TestKnownHost(t *testing.T) {
 	t.Parallel()
-	var many []site.PushHost
+	var many []Host
 	for i := range 11 {
-		many = append(many, site.PushHost{Host: fmt.Sprintf("https://h%d.example:443", i)})
+		many = append(many, Host{Host: fmt.Sprintf("https://h%d.example:443", i)})
 	}
-	two := []site.PushHost{{Host: "http://127.0.0.1:8787"}, {Host: "https://push.example:443"}}
+	two := []Host{{Host: "http://127.0.0.1:8787"}, {Host: "https://push.example:443"}}
 	for _, tt := range []struct {
 		name, host string
-		hosts      []site.PushHost
+		hosts      []Host
 		says       string // empty: it is one of them
 	}{
 		{"it is one of them", "https://push.example:443", two, ""},
@@ -31,7 +30,7 @@ func TestKnownHost(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			err := KnownHost(tt.host, tt.hosts)
+			err := UnknownHost(tt.host, tt.hosts)
 			if tt.says == "" && err != nil || tt.says != "" && (!errors.Is(err, userkeys.NotFound) || !strings.Contains(err.Error(), tt.says)) {
 				t.Errorf("it says %v, want %q", err, tt.says)
 			}

@@ -1,4 +1,4 @@
-package notify_test
+package outbox_test
 
 import (
 	"context"
@@ -21,11 +21,15 @@ import (
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/internal/testkit/nettest"
 	"userkeys/notify"
+	"userkeys/outbox"
 	"userkeys/site"
 	"userkeys/store"
 )
 
-var machineSecret = []byte(strings.Repeat("s", 32))
+var (
+	machineSecret = []byte(strings.Repeat("s", 32))
+	system        = site.Caller{As: site.CallerSystem}
+)
 
 // received is a push as it came.
 type received struct {
@@ -127,14 +131,14 @@ func (o *office) tell(names ...string) site.Announced {
 	return told
 }
 
-func (o *office) pusher(edit ...func(*notify.PusherConfig)) *notify.Pusher {
+func (o *office) pusher(edit ...func(*outbox.PusherConfig)) *outbox.Pusher {
 	o.Helper()
 	base, _ := url.Parse("https://site.example")
-	cfg := notify.PusherConfig{Store: o.Store, Settings: func() site.Settings { return o.settings }, Secret: machineSecret, BaseURL: base, Now: o.now}
+	cfg := outbox.PusherConfig{Store: o.Store, Settings: func() site.Settings { return o.settings }, Secret: machineSecret, BaseURL: base, Now: o.now}
 	for _, f := range edit {
 		f(&cfg)
 	}
-	p, err := notify.NewPusher(cfg)
+	p, err := outbox.NewPusher(cfg)
 	if err != nil {
 		o.Fatal(err)
 	}
@@ -142,12 +146,12 @@ func (o *office) pusher(edit ...func(*notify.PusherConfig)) *notify.Pusher {
 }
 
 // desk is one that wakes p.
-func (o *office) desk(p *notify.Pusher) *notify.Desk {
-	return notify.NewDesk(notify.DeskConfig{Store: o.Store, Settings: func() site.Settings { return o.settings }, Secret: machineSecret, Now: o.now, Queued: p.Wake})
+func (o *office) desk(p *outbox.Pusher) *outbox.Pushes {
+	return outbox.NewPushes(outbox.PushesConfig{Store: o.Store, Settings: func() site.Settings { return o.settings }, Secret: machineSecret, Now: o.now, Queued: p.Wake})
 }
 
 // run runs a pusher until the test ends, or stop is called.
-func (o *office) run(p *notify.Pusher) (stop func()) {
+func (o *office) run(p *outbox.Pusher) (stop func()) {
 	ctx, cancel := context.WithCancel(o.ctx)
 	ended := make(chan struct{})
 	go func() {
@@ -172,7 +176,7 @@ func (o *office) eventually(what string, ok func() bool) {
 	}
 }
 
-func (o *office) list(f site.DeliveryFilter) []site.Delivery {
+func (o *office) list(f outbox.Filter) []outbox.Delivery {
 	o.Helper()
 	ds, err := o.Deliveries(o.ctx, f)
 	if err != nil {
@@ -181,7 +185,7 @@ func (o *office) list(f site.DeliveryFilter) []site.Delivery {
 	return ds
 }
 
-func (o *office) push(k site.UserAPIKey) site.KeyPush {
+func (o *office) push(k site.UserAPIKey) outbox.KeyState {
 	o.Helper()
 	m, err := o.KeyPushes(o.ctx, []int64{k.ID})
 	if err != nil {
@@ -233,7 +237,7 @@ func TestPushIsSignedForItsKeys(t *testing.T) {
 			t.Errorf("%d elements in %s", n, r.body)
 		}
 	}
-	o.eventually("all is done", func() bool { return len(o.list(site.DeliveryFilter{})) == 0 })
+	o.eventually("all is done", func() bool { return len(o.list(outbox.Filter{})) == 0 })
 	if s := o.push(phone); s.DeliveredAt.IsZero() || !s.FailingSince.IsZero() {
 		t.Errorf("%+v", s)
 	}
@@ -257,7 +261,7 @@ func TestPushIsRepeatedUnderItsID(t *testing.T) {
 		o.eventually(fmt.Sprint("attempt ", n), func() bool { return len(rc.all()) >= n })
 		if n < 3 {
 			o.eventually("it is put off", func() bool {
-				ds := o.list(site.DeliveryFilter{})
+				ds := o.list(outbox.Filter{})
 				return len(ds) == 1 && ds[0].Problem == "status 502" && ds[0].Attempt == n
 			})
 			if s := o.push(k); s.FailingSince.IsZero() || s.Problem != "status 502" || strings.Contains(s.Problem.Sentence(), "502") {
@@ -270,14 +274,14 @@ func TestPushIsRepeatedUnderItsID(t *testing.T) {
 	if got[0].id != got[1].id || got[1].id != got[2].id || got[0].id == "" {
 		t.Errorf("ids %s, %s, %s", got[0].id, got[1].id, got[2].id)
 	}
-	o.eventually("it is well", func() bool { return o.push(k).FailingSince.IsZero() && len(o.list(site.DeliveryFilter{})) == 0 })
+	o.eventually("it is well", func() bool { return o.push(k).FailingSince.IsZero() && len(o.list(outbox.Filter{})) == 0 })
 }
 
 // TestPushEndsWhereItIsNotWanted tests SS25, SS14: a receiver that says that it is gone, or has moved, gets no
 // more pushes until somebody tries again.
 func TestPushEndsWhereItIsNotWanted(t *testing.T) {
 	t.Parallel()
-	for status, problem := range map[int]site.PushProblem{410: site.PushGone, 301: site.PushMoved} {
+	for status, problem := range map[int]outbox.Problem{410: outbox.ProblemGone, 301: outbox.ProblemMoved} {
 		var well atomic.Bool
 		elsewhere := newReceiver(t, nil)
 		rc := newReceiver(t, func(_ int, w http.ResponseWriter, _ *http.Request) {
@@ -296,7 +300,7 @@ func TestPushEndsWhereItIsNotWanted(t *testing.T) {
 		if told := o.tell("ada"); told.Queued != 0 {
 			t.Errorf("%d: queued %d more", status, told.Queued)
 		}
-		if dead := o.list(site.DeliveryFilter{Dead: true}); len(dead) != 1 || dead[0].Problem != problem {
+		if dead := o.list(outbox.Filter{Dead: true}); len(dead) != 1 || dead[0].Problem != problem {
 			t.Errorf("%d: dead %+v", status, dead)
 		}
 		well.Store(true)
@@ -324,7 +328,7 @@ func TestPushIsNotSentAfterRevocation(t *testing.T) {
 		<-goOn
 		return (&net.Dialer{}).DialContext(ctx, network, addr)
 	}}}
-	p := o.pusher(func(c *notify.PusherConfig) { c.Client = slow })
+	p := o.pusher(func(c *outbox.PusherConfig) { c.Client = slow })
 	o.run(p)
 	o.tell("ada")
 	p.Wake()
@@ -334,7 +338,7 @@ func TestPushIsNotSentAfterRevocation(t *testing.T) {
 	}
 	time.Sleep(400 * time.Millisecond) // until what was read counts as old
 	close(goOn)
-	o.eventually("nothing waits", func() bool { return len(o.list(site.DeliveryFilter{})) == 0 })
+	o.eventually("nothing waits", func() bool { return len(o.list(outbox.Filter{})) == 0 })
 	got := rc.all()
 	if len(got) != 1 || got[0].url != "/other" || o.verify(got[0], keeps) != nil {
 		t.Errorf("after the revocation came %d pushes", len(got))
@@ -381,7 +385,7 @@ func TestPushToTheDeadDelaysNobody(t *testing.T) {
 	}
 	o.key(o.user("ada"), "phone", urls[0])
 	hole := &blackHole{hosts: func(addr string) bool { return strings.HasPrefix(addr, "dead") }}
-	p := o.pusher(func(c *notify.PusherConfig) { c.Client = hole.client() })
+	p := o.pusher(func(c *outbox.PusherConfig) { c.Client = hole.client() })
 	o.run(p)
 	o.tell(names...)
 	o.tell(names...)
@@ -417,7 +421,7 @@ func TestTwoPushersShare(t *testing.T) {
 	for range 5 {
 		o.tell(names...)
 	}
-	o.eventually("all is done", func() bool { return len(o.list(site.DeliveryFilter{})) == 0 })
+	o.eventually("all is done", func() bool { return len(o.list(outbox.Filter{})) == 0 })
 	ids := map[string]int{}
 	for _, r := range rc.all() {
 		ids[r.id]++
@@ -433,7 +437,7 @@ type failingStore struct {
 	failures atomic.Int64
 }
 
-func (s *failingStore) FinishDeliveries(ctx context.Context, r []site.PushResult) error {
+func (s *failingStore) FinishDeliveries(ctx context.Context, r []outbox.Result) error {
 	if s.failures.Add(-1) >= 0 {
 		return errors.New("the disk is full")
 	}
@@ -448,11 +452,11 @@ func TestPushAndADatabaseThatFails(t *testing.T) {
 	o.key(o.user("ada"), "phone", rc.URL+"/push")
 	st := &failingStore{Store: o.Store}
 	st.failures.Store(5)
-	p := o.pusher(func(c *notify.PusherConfig) { c.Store = st })
+	p := o.pusher(func(c *outbox.PusherConfig) { c.Store = st })
 	o.run(p)
 	o.tell("ada")
 	p.Wake()
-	o.eventually("it is written", func() bool { return len(o.list(site.DeliveryFilter{})) == 0 })
+	o.eventually("it is written", func() bool { return len(o.list(outbox.Filter{})) == 0 })
 	if n := len(rc.all()); n != 1 {
 		t.Errorf("it was sent %d times", n)
 	}
@@ -500,7 +504,7 @@ func TestPushStopsWithItsProcess(t *testing.T) {
 	p.Wake()
 	o.eventually("it is sent", func() bool { return len(rc.all()) == 1 })
 	stop()
-	ds := o.list(site.DeliveryFilter{})
+	ds := o.list(outbox.Filter{})
 	if len(ds) != 1 || ds[0].Problem != "" || !o.push(k).FailedAt.IsZero() {
 		t.Fatalf("%+v, %+v", ds, o.push(k))
 	}

@@ -1,4 +1,4 @@
-package notify
+package outbox
 
 import (
 	"bytes"
@@ -13,16 +13,15 @@ import (
 
 	"userkeys"
 	"userkeys/internal/outward"
-	"userkeys/site"
 )
 
 // send makes one attempt. read is when the parcel was read.
-func (p *Pusher) send(ctx context.Context, parcel site.PushParcel, read time.Time) site.PushResult {
+func (p *Pusher) send(ctx context.Context, parcel Details, read time.Time) Result {
 	d := parcel.Delivery
-	r := site.PushResult{ID: d.ID, Claim: d.Claim, PushURL: d.PushURL}
+	r := Result{ID: d.ID, Claim: d.Claim, PushURL: d.PushURL}
 	v := judge(parcel, p.cfg.Settings(), p.cfg.Now())
 	if v.outcome != 0 {
-		r.Outcome, r.NextAt, r.Problem, r.Unmade, r.Deferred, r.At = v.outcome, v.nextAt, v.problem, true, v.outcome == site.PushRetried, p.cfg.Now()
+		r.Outcome, r.NextAt, r.Problem, r.Unmade, r.Deferred, r.At = v.outcome, v.nextAt, v.problem, true, v.outcome == Retried, p.cfg.Now()
 		return r
 	}
 	r.KeyIDs = keyIDs(v.keys)
@@ -31,12 +30,12 @@ func (p *Pusher) send(ctx context.Context, parcel site.PushParcel, read time.Tim
 	r.At = p.cfg.Now()
 	switch {
 	case errors.As(err, &rightsChanged{}): // what it was to be sent with holds no more, or nobody can tell: from the start
-		r.Outcome, r.Unmade, r.NextAt, r.KeyIDs = site.PushRetried, true, r.At.Add(doubtPause), nil
+		r.Outcome, r.Unmade, r.NextAt, r.KeyIDs = Retried, true, r.At.Add(doubtPause), nil
 	case err != nil && ctx.Err() != nil: // our own end cut it, which says nothing of the receiver: whoever looks next sends it
-		r.Outcome, r.Unmade, r.NextAt, r.KeyIDs = site.PushRetried, true, r.At, nil
+		r.Outcome, r.Unmade, r.NextAt, r.KeyIDs = Retried, true, r.At, nil
 	case err != nil:
 		p.cfg.Logger.DebugContext(ctx, "a push failed", "delivery", d.ID, "host", d.Host, "err", outward.Detail(err))
-		r.Problem = site.PushProblem(outward.Problem(err))
+		r.Problem = Problem(outward.Problem(err))
 		again(&r, d.Attempt+1, d.QueuedAt)
 	default:
 		answered(&r, res.StatusCode, retryAfter(res.Header, r.At), d.Attempt+1, d.QueuedAt)
@@ -52,7 +51,7 @@ func (rightsChanged) Error() string { return "what may be sent has changed" }
 // post sends the parcel to keys, and tells whether anybody took the connection. The gate before the body reads rights
 // again if what was read is old by then, and lets nothing pass if anything has changed. What passes is written at once,
 // or the attempt ends: see [outward.Config].
-func (p *Pusher) post(ctx context.Context, parcel site.PushParcel, keys []site.PushedKey, read time.Time) (res *http.Response, reached bool, err error) {
+func (p *Pusher) post(ctx context.Context, parcel Details, keys []Key, read time.Time) (res *http.Response, reached bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var took atomic.Bool
@@ -100,7 +99,7 @@ func (g *gate) Read(b []byte) (int, error) {
 }
 
 // request makes the request of a parcel to keys, signed for each of them.
-func (p *Pusher) request(ctx context.Context, parcel site.PushParcel, keys []site.PushedKey) (*http.Request, error) {
+func (p *Pusher) request(ctx context.Context, parcel Details, keys []Key) (*http.Request, error) {
 	body, err := bodyOf(parcel, keys, p.cfg.Settings(), p.cfg.BaseURL)
 	if err != nil {
 		return nil, err
@@ -129,13 +128,13 @@ func (p *Pusher) request(ctx context.Context, parcel site.PushParcel, keys []sit
 
 // A doubt is whether a delivery would still be sent to the same keys.
 type doubt struct {
-	delivery site.Delivery
-	keys     []site.PushedKey
+	delivery Delivery
+	keys     []Key
 	still    chan bool // with room for the answer
 }
 
 // stillRight has a delivery's rights read again and tells whether it would be sent to the same keys.
-func (p *Pusher) stillRight(ctx context.Context, d site.Delivery, keys []site.PushedKey) bool {
+func (p *Pusher) stillRight(ctx context.Context, d Delivery, keys []Key) bool {
 	asked := doubt{d, keys, make(chan bool, 1)}
 	select {
 	case p.doubts <- asked:
@@ -175,14 +174,14 @@ func (p *Pusher) readAgain(ctx context.Context) {
 
 // settle answers doubts by what the database has now.
 func (p *Pusher) settle(ctx context.Context, asked []doubt) {
-	deliveries := make([]site.Delivery, len(asked))
+	deliveries := make([]Delivery, len(asked))
 	for i, d := range asked {
 		deliveries[i] = d.delivery
 	}
 	began := p.cfg.Now()
-	parcels, err := p.cfg.Store.PushParcels(ctx, deliveries)
+	parcels, err := p.cfg.Store.DeliveryDetails(ctx, deliveries)
 	now := p.cfg.Now()
-	is := make(map[int64]site.PushParcel, len(parcels))
+	is := make(map[int64]Details, len(parcels))
 	if err == nil && now.Sub(began) <= staleAfter {
 		for _, parcel := range parcels {
 			is[parcel.Delivery.ID] = parcel
@@ -196,6 +195,6 @@ func (p *Pusher) settle(ctx context.Context, asked []doubt) {
 }
 
 // sameKeys tells whether a verdict sends to keys, no more and no fewer.
-func sameKeys(v verdict, keys []site.PushedKey) bool {
-	return v.outcome == 0 && slices.EqualFunc(v.keys, keys, func(a, b site.PushedKey) bool { return a.ID == b.ID })
+func sameKeys(v verdict, keys []Key) bool {
+	return v.outcome == 0 && slices.EqualFunc(v.keys, keys, func(a, b Key) bool { return a.ID == b.ID })
 }

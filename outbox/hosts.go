@@ -1,4 +1,4 @@
-package notify
+package outbox
 
 import (
 	"slices"
@@ -11,14 +11,14 @@ import (
 // namedHosts is how many hosts an error names at most.
 const namedHosts = 10
 
-// KnownHost says that host is none of hosts: [userkeys.NotFound], with the one that was meant
+// UnknownHost says that host is none of hosts: [userkeys.NotFound], with the one that was meant
 // where the scheme alone differs, else with those that there are if they are few.
-func KnownHost(host string, hosts []site.PushHost) error {
+func UnknownHost(host string, hosts []Host) error {
 	names := make([]string, len(hosts))
 	for i, h := range hosts {
 		names[i] = userkeys.Printable(h.Host)
 	}
-	if slices.ContainsFunc(hosts, func(h site.PushHost) bool { return h.Host == host }) {
+	if slices.ContainsFunc(hosts, func(h Host) bool { return h.Host == host }) {
 		return nil
 	}
 	_, rest, _ := strings.Cut(host, "://")

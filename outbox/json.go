@@ -1,9 +1,7 @@
-package notify
+package outbox
 
 import (
 	"time"
-
-	"userkeys/site"
 )
 
 // DeliveryJSON is a delivery as the admin API and the command write it. What is not there is null.
@@ -24,7 +22,7 @@ type DeliveryJSON struct {
 }
 
 // NewDeliveryJSON writes a delivery for the user of that name; empty: the user is gone.
-func NewDeliveryJSON(d site.Delivery, username string) DeliveryJSON {
+func NewDeliveryJSON(d Delivery, username string) DeliveryJSON {
 	out := DeliveryJSON{
 		ID: d.ID, UserID: d.UserID, Username: known(username), NotificationID: known(d.NotificationID), KeyID: known(d.KeyID),
 		PushURL: d.PushURL, Host: d.Host, CreatedAt: JSONTime(d.CreatedAt), QueuedAt: JSONTime(d.QueuedAt),
@@ -53,7 +51,7 @@ type PushHostJSON struct {
 }
 
 // NewPushHostJSON writes how pushing to a host goes at a moment.
-func NewPushHostJSON(h site.PushHost, now time.Time) PushHostJSON {
+func NewPushHostJSON(h Host, now time.Time) PushHostJSON {
 	out := PushHostJSON{
 		Host: h.Host, Queued: h.Queued, Dead: h.Dead, Off: h.Off, Delivered: h.Delivered, Failed: h.Failed, Failures: h.Failures,
 		DeliveredAt: JSONTime(h.DeliveredAt), FailedAt: JSONTime(h.FailedAt), Problem: known(string(h.CurrentProblem())), DueAt: JSONTime(h.DueAt),
@@ -74,7 +72,7 @@ type KeyPushJSON struct {
 }
 
 // NewKeyPushJSON writes how pushing to a key goes.
-func NewKeyPushJSON(p site.KeyPush) *KeyPushJSON {
+func NewKeyPushJSON(p KeyState) *KeyPushJSON {
 	return &KeyPushJSON{
 		DeliveredAt: JSONTime(p.DeliveredAt), FailedAt: JSONTime(p.FailedAt), FailingSince: JSONTime(p.FailingSince),
 		Problem: known(string(p.Problem)), OffAt: JSONTime(p.OffAt),
@@ -83,3 +81,12 @@ func NewKeyPushJSON(p site.KeyPush) *KeyPushJSON {
 
 // JSONTime is a time for JSON; null for the zero time.
 func JSONTime(t time.Time) *time.Time { return known(t.UTC()) }
+
+// known is nil, null in JSON, for what is not there.
+func known[T comparable](v T) *T {
+	var none T
+	if v == none {
+		return nil
+	}
+	return &v
+}
