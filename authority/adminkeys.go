@@ -31,12 +31,15 @@ const (
 // CreateAdminKey makes an admin API key. The text is given here once and never again. No key makes one: what may do
 // little could else make what may do everything, and outlives it.
 // Errors: [userkeys.InvalidAccess], [userkeys.MissingParameter], [userkeys.InvalidParameters], [userkeys.NotFound] for the user.
-func (a *adminKeys) CreateAdminKey(ctx context.Context, n site.NewAdminAPIKey, by site.Caller) (userkeys.Key, site.AdminAPIKey, error) {
+func (a *adminKeys) CreateAdminKey(
+	ctx context.Context, n site.NewAdminAPIKey, by site.Caller,
+) (userkeys.Key, site.AdminAPIKey, error) {
 	none := site.AdminAPIKey{}
 	if by.AdminKey != 0 || by.Kind() == site.CallerKey {
 		return "", none, &userkeys.Error{
 			Code: userkeys.InvalidAccess, Reason: "not for keys",
-			Public: userkeys.NotPermitted + " No key makes admin API keys: the command userkeys admin-keys add does, or an administrator at a browser.",
+			Public: userkeys.NotPermitted + " No key makes admin API keys: " +
+				"the command userkeys admin-keys add does, or an administrator at a browser.",
 		}
 	}
 	if !by.Admin() {
@@ -46,9 +49,12 @@ func (a *adminKeys) CreateAdminKey(ctx context.Context, n site.NewAdminAPIKey, b
 	n.Description = strings.TrimSpace(n.Description)
 	switch {
 	case n.Description == "":
-		return "", none, userkeys.Errorf(userkeys.MissingParameter, "param is missing or the value is empty: description; say what the key is for, so that others know whether it may be revoked")
+		return "", none, userkeys.Errorf(userkeys.MissingParameter,
+			"param is missing or the value is empty: description; "+
+				"say what the key is for, so that others know whether it may be revoked")
 	case len(n.Description) > maxDescription || !userkeys.IsText(n.Description):
-		return "", none, userkeys.Errorf(userkeys.InvalidParameters, "the description must be text of at most %d bytes", maxDescription)
+		return "", none, userkeys.Errorf(userkeys.InvalidParameters,
+			"the description must be text of at most %d bytes", maxDescription)
 	case !n.ExpiresAt.IsZero() && !n.ExpiresAt.After(now):
 		return "", none, userkeys.Errorf(userkeys.InvalidParameters, "the key would have ended already")
 	}
@@ -57,7 +63,9 @@ func (a *adminKeys) CreateAdminKey(ctx context.Context, n site.NewAdminAPIKey, b
 		return "", none, err
 	}
 	key := site.NewAdminKey()
-	k := site.AdminAPIKey{Description: n.Description, Hash: key.Hash(), Permissions: permissions, CreatedAt: now, ExpiresAt: n.ExpiresAt}
+	k := site.AdminAPIKey{
+		Description: n.Description, Hash: key.Hash(), Permissions: permissions, CreatedAt: now, ExpiresAt: n.ExpiresAt,
+	}
 	if name := strings.TrimSpace(n.Username); name != "" {
 		u, err := a.userNamed(ctx, name)
 		if err != nil {
@@ -74,7 +82,8 @@ func (a *adminKeys) CreateAdminKey(ctx context.Context, n site.NewAdminAPIKey, b
 // userNamed finds a user by user name alone.
 func (a *adminKeys) userNamed(ctx context.Context, name string) (site.User, error) {
 	if strings.Contains(name, "@") { // an address, which is no name to act under
-		return site.User{}, userkeys.Errorf(userkeys.NotFound, "there is no such user; give the user name, not an e-mail address")
+		return site.User{}, userkeys.Errorf(userkeys.NotFound,
+			"there is no such user; give the user name, not an e-mail address")
 	}
 	account, err := a.store.Account(ctx, name)
 	return account.User, err
@@ -167,7 +176,9 @@ func (a *adminKeys) chargeAdminKey(id int64, now time.Time) error {
 // key may learn what is wrong with the name beside it.
 func (a *adminKeys) actsAs(ctx context.Context, k site.AdminAPIKey, username string) (site.User, error) {
 	no := func(why string) (site.User, error) {
-		return site.User{}, &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted + " " + why, Reason: "invalid Api-Username"}
+		return site.User{}, &userkeys.Error{
+			Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted + " " + why, Reason: "invalid Api-Username",
+		}
 	}
 	var u site.User
 	var err error

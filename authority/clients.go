@@ -31,7 +31,8 @@ func (a *Authority) RegisterClient(ctx context.Context, c site.Client, ip string
 // (W13.4); networks that the site names are not counted.
 func (a *Authority) ChargeRegistration(ctx context.Context, ip string) error {
 	s := a.Settings()
-	if addr, err := netip.ParseAddr(ip); err == nil && listed(s.CreateUserAPIKeyClientIPRateLimitOverrideIPs, addr.Unmap()) {
+	uncounted := s.CreateUserAPIKeyClientIPRateLimitOverrideIPs
+	if addr, err := netip.ParseAddr(ip); err == nil && listed(uncounted, addr.Unmap()) {
 		return nil
 	}
 	return a.charge(ctx, stored("client registration", s.UserAPIKeyClientsCreatePerDay, 24*time.Hour), site.Network(ip))

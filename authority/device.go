@@ -177,7 +177,8 @@ var errDeviceCode = &userkeys.Error{
 
 // errOtherDeviceCode is a code that could be one, and is not that of the request whose address was opened.
 var errOtherDeviceCode = &userkeys.Error{
-	Code: userkeys.ConsentGone, Reason: "invalid code", Public: "this is not the code of the device that asked; type the one that it shows",
+	Code: userkeys.ConsentGone, Reason: "invalid code",
+	Public: "this is not the code of the device that asked; type the one that it shows",
 }
 
 // IsDeviceCodeInvalid reports whether err of [Authority.ActivateDevice] means that what was typed cannot be the code.
@@ -186,7 +187,9 @@ func IsDeviceCodeInvalid(err error) bool {
 }
 
 // deviceRequest finds the request that waits for an answer of by under an approval token.
-func (a *Authority) deviceRequest(ctx context.Context, approval string, by site.Caller) (site.AuthorizationRequest, error) {
+func (a *Authority) deviceRequest(
+	ctx context.Context, approval string, by site.Caller,
+) (site.AuthorizationRequest, error) {
 	d, err := a.store.DeviceGrantByApproval(ctx, approval, a.now().UTC())
 	if err == nil && (d.UserID != by.User.ID || d.Session != by.Session.ID) {
 		err = errConsentGone

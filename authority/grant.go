@@ -50,7 +50,9 @@ func (a *Authority) Examine(ctx context.Context, r site.AuthorizationRequest) (s
 }
 
 // examine checks r, and returns what the site knows of its client.
-func (a *Authority) examine(ctx context.Context, r site.AuthorizationRequest) (site.CheckedRequest, site.Client, error) {
+func (a *Authority) examine(
+	ctx context.Context, r site.AuthorizationRequest,
+) (site.CheckedRequest, site.Client, error) {
 	var client site.Client
 	var err error
 	if r.Kind == site.KindOneTime {
@@ -175,7 +177,9 @@ func (a *Authority) mayGrant(ctx context.Context, u site.User) error {
 func (a *Authority) mayAct(ctx context.Context, u site.User) error {
 	u, err := a.store.User(ctx, u.ID)
 	refuse := func(why string) error {
-		return &userkeys.Error{Code: userkeys.UserNotAllowed, Reason: ReasonMayNotAct, Public: why + ", so no key for it would work"}
+		return &userkeys.Error{
+			Code: userkeys.UserNotAllowed, Reason: ReasonMayNotAct, Public: why + ", so no key for it would work",
+		}
 	}
 	switch {
 	case errors.Is(err, userkeys.NotFound):

@@ -23,7 +23,8 @@ func (a *Authority) CleanUp(ctx context.Context) error {
 		return err
 	}
 	s, now := a.Settings(), a.now()
-	n, err := a.store.RevokeStale(ctx, daysAgo(now, s.RevokeUserAPIKeysUnusedDays), daysAgo(now, s.RevokeUserAPIKeysMaxlifeDays), now)
+	unusedBefore, createdBefore := daysAgo(now, s.RevokeUserAPIKeysUnusedDays), daysAgo(now, s.RevokeUserAPIKeysMaxlifeDays)
+	n, err := a.store.RevokeStale(ctx, unusedBefore, createdBefore, now)
 	if err != nil {
 		return err
 	}

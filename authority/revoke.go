@@ -135,16 +135,19 @@ func (a *userKeys) UndoRevoke(ctx context.Context, keyID int64, by site.Caller) 
 	byAdmin := by.Admin() && !byItsOwner(k)
 	byOwner := by.User.ID == k.UserID && a.CanUndo(k)
 	if by.Admin() && by.User.ID != k.UserID && !byAdmin {
-		return userkeys.Errorf(userkeys.InvalidAccess, "%s The key's owner revoked it, or its app did, so that nobody but the owner may undo it.", userkeys.NotPermitted)
+		return userkeys.Errorf(userkeys.InvalidAccess,
+			"%s The key's owner revoked it, or its app did, so that nobody but the owner may undo it.", userkeys.NotPermitted)
 	}
 	if !byAdmin && !byOwner {
 		return userkeys.Errorf(userkeys.InvalidAccess,
-			"%s Only what you revoked yourself in the last 24 hours can be undone; give the app a new key instead.", userkeys.NotPermitted)
+			"%s Only what you revoked yourself in the last 24 hours can be undone; give the app a new key instead.",
+			userkeys.NotPermitted)
 	}
 	if err := a.charge(ctx, undos, strconv.FormatInt(k.UserID, 10)); err != nil {
 		return err
 	}
-	_, err = a.store.UndoRevoke(ctx, site.Undo{Key: k, MaxKeys: a.Settings().MaxUserAPIKeysPerUser, At: a.now(), Caller: by})
+	undo := site.Undo{Key: k, MaxKeys: a.Settings().MaxUserAPIKeysPerUser, At: a.now(), Caller: by}
+	_, err = a.store.UndoRevoke(ctx, undo)
 	return err
 }
 

@@ -113,7 +113,8 @@ func (a *settings) ResetSetting(ctx context.Context, name string, by site.Caller
 func (a *settings) changeable(name string) (site.Setting, error) {
 	d, err := site.FindSetting(name)
 	if err == nil && a.Pinned(d.Name) {
-		err = userkeys.Errorf(userkeys.Conflict, "%s is set by the configuration of this server; change it there", d.Name)
+		err = userkeys.Errorf(userkeys.Conflict,
+			"%s is set by the configuration of this server; change it there", d.Name)
 	}
 	return d, err
 }

@@ -53,8 +53,12 @@ type DeviceStore interface {
 	DeviceGrantByRequest(ctx context.Context, token string, now time.Time) (site.DeviceGrant, error)
 	DeviceGrantByApproval(ctx context.Context, token string, now time.Time) (site.DeviceGrant, error)
 	// BindDeviceGrant gives an open one to the user who typed its code.
-	BindDeviceGrant(ctx context.Context, userCode, requestToken, approval string, userID int64, session string, now time.Time) (site.DeviceGrant, error)
-	DenyDeviceGrant(ctx context.Context, approval string, userID int64, session string, by site.Caller, now time.Time) error
+	BindDeviceGrant(
+		ctx context.Context, userCode, requestToken, approval string, userID int64, session string, now time.Time,
+	) (site.DeviceGrant, error)
+	DenyDeviceGrant(
+		ctx context.Context, approval string, userID int64, session string, by site.Caller, now time.Time,
+	) error
 	// PollDeviceGrant tells how it stands; an answer is consumed by telling it.
 	PollDeviceGrant(ctx context.Context, deviceCode string, now time.Time) (site.DeviceGrant, error)
 }
@@ -64,7 +68,9 @@ type DeviceStore interface {
 type OneTimeStore interface {
 	CreateOneTimePassword(ctx context.Context, p site.OneTimePassword, consentID string, by site.Caller) error
 	OneTimePassword(ctx context.Context, password string, now time.Time) (site.OneTimePassword, error)
-	ConsumeOneTimePassword(ctx context.Context, password string, by site.Caller, now time.Time) (site.OneTimePassword, error)
+	ConsumeOneTimePassword(
+		ctx context.Context, password string, by site.Caller, now time.Time,
+	) (site.OneTimePassword, error)
 	// AppSessions lists the sessions of a user that apps began and that are not over, newest first.
 	AppSessions(ctx context.Context, userID int64, now time.Time) ([]site.AppSession, error)
 }
@@ -85,7 +91,9 @@ type KeyStore interface {
 	UndoRevoke(ctx context.Context, u site.Undo) (userkeys.KeyHash, error)
 	// RebindKey moves a key to another client and drops the user's other key on it.
 	// It returns the hashes of all keys concerned.
-	RebindKey(ctx context.Context, keyID int64, clientID string, by site.Caller, at time.Time) ([]userkeys.KeyHash, error)
+	RebindKey(
+		ctx context.Context, keyID int64, clientID string, by site.Caller, at time.Time,
+	) ([]userkeys.KeyHash, error)
 	// RenewKey replaces a key; it returns the hashes that mean something else now.
 	RenewKey(ctx context.Context, r site.Renewal) ([]userkeys.KeyHash, error)
 }

@@ -11,7 +11,8 @@ import (
 // What browsers are told about requests from other origins (W18), and what
 // code in a page may read of the answers, which the wire leaves out.
 const (
-	corsHeaders = "Content-Type, Cache-Control, X-Requested-With, X-CSRF-Token, Discourse-Present, User-Api-Key, User-Api-Client-Id, Authorization"
+	corsHeaders = "Content-Type, Cache-Control, X-Requested-With, X-CSRF-Token, Discourse-Present, " +
+		"User-Api-Key, User-Api-Client-Id, Authorization"
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 	corsExposed = "Retry-After, Discourse-Rate-Limit-Error-Code, X-Discourse-Username, X-Request-Id"
 	corsMaxAge  = "7200"

@@ -46,7 +46,8 @@ type FrontConfig struct {
 // NewFront makes a front.
 func NewFront(cfg FrontConfig) (*Front, error) {
 	if cfg.Own == nil || cfg.Checker == nil {
-		return nil, userkeys.Errorf(userkeys.InvalidParameters, "a front needs a handler of its own paths and a checker")
+		return nil, userkeys.Errorf(userkeys.InvalidParameters,
+			"a front needs a handler of its own paths and a checker")
 	}
 	if cfg.Owns == nil {
 		cfg.Owns = OwnPath()
@@ -103,7 +104,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	k := presentedBy(r, e)
 	t := k.target
 	own := f.cfg.Upstream == nil || f.cfg.Owns(t.path)
-	if f.cfg.Bounce != nil && t.hasQuery && !k.given && strings.Contains(t.query, "user_api_public_key=") && acceptable(r) == nil {
+	if f.mayBounce(k) && acceptable(r) == nil {
 		// It reads a public key, which is work: counted before it is done.
 		if !f.addresses.admits(w, r, k, e) || f.cfg.Bounce(w, r) {
 			return
@@ -136,9 +137,15 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// mayBounce reports whether a request without a key is one that Bounce looks at.
+func (f *Front) mayBounce(k presented) bool {
+	return f.cfg.Bounce != nil && !k.given && strings.Contains(k.target.query, "user_api_public_key=")
+}
+
 // fallback is who answers in the upstream's place if that says 404; nil: nobody.
 func (f *Front) fallback(r *http.Request, k presented) http.Handler {
-	if f.cfg.Fallback == nil || !k.given || r.Method != http.MethodGet && r.Method != http.MethodHead || !f.cfg.Fallback(k.target.path) {
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if f.cfg.Fallback == nil || !k.given || !reads || !f.cfg.Fallback(k.target.path) {
 		return nil
 	}
 	return f.cfg.Own

@@ -21,7 +21,8 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	if x.presented.given {
 		more += identityHeaders(x.monitored.access)
 	}
-	h := passing(x.in.Header, trusted, x.presented.given, more, func(values []string) bool { return p.isAdminKey(x.in.Context(), values) })
+	ours := func(values []string) bool { return p.isAdminKey(x.in.Context(), values) }
+	h := strip{trusted, x.presented.given, ours}.passing(x.in.Header, more)
 	if x.presented.given {
 		setIdentity(h, x.monitored.access)
 	} else {

@@ -159,7 +159,8 @@ func (d Deadlines) Extend(w http.ResponseWriter) {
 	if now == nil {
 		now = time.Now
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(now().Add(d.Write)) // a writer without deadlines has none to keep
+	// A writer without deadlines has none to keep.
+	_ = http.NewResponseController(w).SetWriteDeadline(now().Add(d.Write))
 }
 
 // deadlineBody lifts the deadline when the body has come.

@@ -148,7 +148,8 @@ func unescape(s string) (c byte, ok bool) {
 // every protocol switch but websocket (an h2c connection would carry requests past every check).
 func acceptable(r *http.Request) *refusal {
 	switch {
-	case r.ProtoMajor > 2, r.ProtoMajor == 2 && r.Method == "PRI", r.ProtoMajor == 1 && r.ProtoMinor > 1, r.ProtoMajor < 1:
+	case r.ProtoMajor > 2, r.ProtoMajor == 2 && r.Method == "PRI",
+		r.ProtoMajor == 1 && r.ProtoMinor > 1, r.ProtoMajor < 1:
 		return refuseVersion
 	case r.Method == http.MethodConnect, r.Method == http.MethodTrace:
 		return refuseMethod

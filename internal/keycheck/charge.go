@@ -19,7 +19,7 @@ import (
 func (ck *Checker) chargeKey(rec *record, p *policy, now time.Time) error {
 	if p.userLimits == (limit.Limits{}) {
 		if d := ck.limiter.Take(rec.keyID, now, p.limits); !d.OK {
-			return keyLimited(d, p.limits)
+			return keyWindows.exceeded(d, p.limits)
 		}
 		return nil
 	}
@@ -30,9 +30,9 @@ func (ck *Checker) chargeKey(rec *record, p *policy, now time.Time) error {
 	case d.OK:
 		return nil
 	case byUser:
-		return userLimited(d, p.userLimits)
+		return userWindows.exceeded(d, p.userLimits)
 	}
-	return keyLimited(d, p.limits)
+	return keyWindows.exceeded(d, p.limits)
 }
 
 // userLimits are the limits of all keys of a user together; zero if there are
@@ -51,25 +51,30 @@ func userLimits(s site.Settings) limit.Limits {
 	return l
 }
 
-// keyLimited is the refusal of a key's window, with the wire's code for it (13.1).
-func keyLimited(d limit.Decision, l limit.Limits) error {
-	return limited(d, l, "user_api_key_limiter", "", "This key was used too many times.")
+// windows are those of one key, or of all keys of a user.
+type windows struct {
+	code  string // of the wire (W13.1), without the window
+	whose string // ends the reason
+	said  string // to people
 }
 
-// userLimited is the refusal of a window of all keys of a user.
-func userLimited(d limit.Decision, l limit.Limits) error {
-	return limited(d, l, "user_api_user_limiter", " for all keys of this user", "The keys of this user were used too many times.")
-}
+var (
+	keyWindows  = windows{"user_api_key_limiter", "", "This key was used too many times."}
+	userWindows = windows{
+		"user_api_user_limiter", " for all keys of this user", "The keys of this user were used too many times.",
+	}
+)
 
-func limited(d limit.Decision, l limit.Limits, code, whose, said string) error {
+// exceeded is the refusal of one of the windows.
+func (w windows) exceeded(d limit.Decision, l limit.Limits) error {
 	n, window := l.Minute, "_60_secs"
 	if d.Window == limit.Day {
 		n, window = l.Day, "_1_day"
 	}
 	// The step that the day rounds up to is left out: clients take more than 86400 seconds for a mistake and ask early.
-	e := RateLimited(said, n, d.Window.Length(), min(d.RetryAfter, d.Window.Length()))
-	e.LimitCode = code + window
-	e.Reason += whose
+	e := RateLimited(w.said, n, d.Window.Length(), min(d.RetryAfter, d.Window.Length()))
+	e.LimitCode = w.code + window
+	e.Reason += w.whose
 	return e
 }
 

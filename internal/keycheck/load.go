@@ -17,9 +17,11 @@ const (
 
 // flight is one look-up that any number of requests wait for.
 type flight struct {
-	done chan struct{}
-	rec  record
-	err  error // ErrInvalidKey, or Unavailable
+	hash       userkeys.KeyHash
+	generation uint64 // of its shard when it began
+	done       chan struct{}
+	rec        record
+	err        error // ErrInvalidKey, or Unavailable
 }
 
 // find gives the record of a live key: from memory while the lease is fresh,
@@ -53,14 +55,13 @@ func (ck *Checker) load(ctx context.Context, h userkeys.KeyHash) (record, error)
 	s.mu.Lock()
 	f, joined := s.flights[h]
 	if !joined {
-		f = &flight{done: make(chan struct{})}
+		f = &flight{hash: h, generation: s.generation, done: make(chan struct{})}
 		s.flights[h] = f
 	}
-	generation := s.generation
 	s.mu.Unlock()
 	if !joined {
-		// The one who loads does so for all: its own end must not end theirs.
-		go ck.fly(context.WithoutCancel(ctx), s, f, h, generation)
+		// One request loads for all that wait: its own end must not end theirs.
+		go ck.fly(context.WithoutCancel(ctx), s, f)
 	}
 	select {
 	case <-f.done:
@@ -70,20 +71,21 @@ func (ck *Checker) load(ctx context.Context, h userkeys.KeyHash) (record, error)
 	}
 }
 
-func (ck *Checker) fly(ctx context.Context, s *shard, f *flight, h userkeys.KeyHash, generation uint64) {
+// fly reads what f is about and keeps it in s.
+func (ck *Checker) fly(ctx context.Context, s *shard, f *flight) {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
-	f.rec, f.err = ck.read(ctx, h)
+	f.rec, f.err = ck.read(ctx, f.hash)
 	s.mu.Lock()
-	if s.flights[h] == f {
-		delete(s.flights, h)
+	if s.flights[f.hash] == f {
+		delete(s.flights, f.hash)
 	}
-	if s.generation == generation { // nothing was forgotten since the look-up began
+	if s.generation == f.generation { // nothing was forgotten since the look-up began
 		switch {
 		case f.err == nil:
 			s.keep(f.rec)
 		case errors.Is(f.err, userkeys.InvalidAccess):
-			s.refuse(h, ck.now())
+			s.refuse(f.hash, ck.now())
 		}
 	}
 	s.mu.Unlock()
