@@ -94,7 +94,8 @@ func (a *adminKeys) AdminKeys(ctx context.Context, before int64, limit int) ([]s
 	return a.store.AdminKeys(ctx, before, limit)
 }
 
-// RevokeAdminKey stops an admin API key; the next request with it is refused. [userkeys.NotFound].
+// RevokeAdminKey stops an admin API key; the next request with it is refused.
+// Errors: [userkeys.NotFound], and [userkeys.InvalidAccess] for who is no administrator.
 func (a *adminKeys) RevokeAdminKey(ctx context.Context, id int64, by site.Caller) error {
 	if !by.Admin() {
 		return userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
@@ -150,7 +151,7 @@ func (a *adminKeys) CheckAdminKey(ctx context.Context, key, username string) (si
 	return u, k, nil
 }
 
-// IsAdminKey tells whether text is an admin API key of this site, or was one
+// IsAdminKey reports whether text is an admin API key of this site, or was one
 // before it was revoked. If the database cannot be asked, it is taken for one.
 func (a *adminKeys) IsAdminKey(ctx context.Context, text string) bool {
 	key, err := site.ParseAdminKey(strings.TrimSpace(text))

@@ -58,8 +58,8 @@ func publicPEM() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 }
 
-// desk is an authority over a real store, with a user and a clock to move.
-type desk struct {
+// testSite is an authority over a real store, with a user and a clock to move.
+type testSite struct {
 	*authority.Authority
 	t     *testing.T
 	store *store.Store
@@ -67,9 +67,9 @@ type desk struct {
 	alice site.User
 }
 
-func newDesk(t *testing.T, st *store.Store, opts ...func(*authority.Config)) *desk {
+func newTestSite(t *testing.T, st *store.Store, opts ...func(*authority.Config)) *testSite {
 	t.Helper()
-	d := &desk{t: t, store: st, clock: newClock()}
+	d := &testSite{t: t, store: st, clock: newClock()}
 	cfg := authority.Config{Store: st, Now: d.clock.now}
 	for _, o := range opts {
 		o(&cfg)
@@ -83,7 +83,7 @@ func newDesk(t *testing.T, st *store.Store, opts ...func(*authority.Config)) *de
 	return d
 }
 
-func (d *desk) user(name string, change func(*site.User)) site.User {
+func (d *testSite) user(name string, change func(*site.User)) site.User {
 	d.t.Helper()
 	u := site.User{Username: name, TrustLevel: 1, Active: true, CreatedAt: d.clock.now()}
 	change(&u)
@@ -94,7 +94,7 @@ func (d *desk) user(name string, change func(*site.User)) site.User {
 	return u
 }
 
-func (d *desk) browser(u site.User) site.Caller {
+func (d *testSite) browser(u site.User) site.Caller {
 	return site.Caller{User: u, Session: site.Session{ID: "session of " + u.Username}, Address: "192.0.2.1"}
 }
 
@@ -117,7 +117,7 @@ func client(id string) func(*site.AuthorizationRequest) {
 }
 
 // grant does the whole round and gives the opened key.
-func (d *desk) grant(u site.User, r site.AuthorizationRequest) (userkeys.Key, authority.Granted) {
+func (d *testSite) grant(u site.User, r site.AuthorizationRequest) (userkeys.Key, authority.Granted) {
 	d.t.Helper()
 	q, err := d.Prepare(d.t.Context(), r, d.browser(u))
 	if err != nil {
@@ -137,11 +137,11 @@ func (d *desk) grant(u site.User, r site.AuthorizationRequest) (userkeys.Key, au
 	return p.Key, g
 }
 
-func (d *desk) check(k userkeys.Key, method, path string) (userkeys.Access, error) {
+func (d *testSite) check(k userkeys.Key, method, path string) (userkeys.Access, error) {
 	return d.Check(d.t.Context(), site.Call{Key: k.Reveal(), Method: method, Path: path})
 }
 
-func (d *desk) mustCheck(k userkeys.Key) userkeys.Access {
+func (d *testSite) mustCheck(k userkeys.Key) userkeys.Access {
 	d.t.Helper()
 	acc, err := d.check(k, "GET", "/posts.json")
 	if err != nil {
@@ -150,7 +150,7 @@ func (d *desk) mustCheck(k userkeys.Key) userkeys.Access {
 	return acc
 }
 
-func (d *desk) set(name, value string) {
+func (d *testSite) set(name, value string) {
 	d.t.Helper()
 	if err := d.ChangeSetting(d.t.Context(), name, value, site.Caller{As: "command", User: site.User{Admin: true}}); err != nil {
 		d.t.Fatal(err)
@@ -168,7 +168,7 @@ func reason(err error) string {
 func TestGrantThenCheck(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newDesk(t, st)
+		d := newTestSite(t, st)
 		key, g := d.grant(d.alice, request())
 		if g.Location != "" {
 			t.Errorf("no redirect was asked for, but Location is %q", g.Location)
@@ -189,7 +189,7 @@ func TestGrantThenCheck(t *testing.T) {
 func TestRegrantReplacesTheOldKeyOfThatUserOnly(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newDesk(t, st)
+		d := newTestSite(t, st)
 		bob := d.user("bob", func(*site.User) {})
 		first, _ := d.grant(d.alice, request())
 		others, _ := d.grant(bob, request())
@@ -206,7 +206,7 @@ func TestRegrantReplacesTheOldKeyOfThatUserOnly(t *testing.T) {
 func TestConsentIsBoundAndUsedOnce(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newDesk(t, st)
+		d := newTestSite(t, st)
 		bob := d.user("bob", func(*site.User) {})
 		ask := func() string {
 			q, err := d.Prepare(t.Context(), request(redirect), d.browser(d.alice))
@@ -248,7 +248,7 @@ func redirect(r *site.AuthorizationRequest) { r.AuthRedirect = "http://127.0.0.1
 func TestShownAnswerIsShownAgain(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newDesk(t, st)
+		d := newTestSite(t, st)
 		bob := d.user("bob", func(*site.User) {})
 		q, err := d.Prepare(t.Context(), request(), d.browser(d.alice))
 		if err != nil {
@@ -300,7 +300,7 @@ func TestShownAnswerIsShownAgain(t *testing.T) {
 func TestOwnersWhoMayNotAct(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newDesk(t, st)
+		d := newTestSite(t, st)
 		d.set("allow_user_api_key_scopes", "read|one_time_password")
 		// An embedder's session may say anything of the user: the stored one counts.
 		said := func(u site.User) site.Caller {
@@ -362,7 +362,7 @@ func TestOwnersWhoMayNotAct(t *testing.T) {
 func TestParallelAnswersMakeOneKey(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newDesk(t, st)
+		d := newTestSite(t, st)
 		q, err := d.Prepare(t.Context(), request(), d.browser(d.alice))
 		if err != nil {
 			t.Fatal(err)
@@ -398,7 +398,7 @@ func TestParallelAnswersMakeOneKey(t *testing.T) {
 
 func TestRulesOfNowDecideWhenAnswering(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, dbtest.SQLite(t))
+	d := newTestSite(t, dbtest.SQLite(t))
 	q, err := d.Prepare(t.Context(), request(), d.browser(d.alice))
 	if err != nil {
 		t.Fatal(err)
@@ -415,7 +415,7 @@ func TestRulesOfNowDecideWhenAnswering(t *testing.T) {
 
 func TestExistingKeysGoOnWhenNewOnesStop(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, dbtest.SQLite(t))
+	d := newTestSite(t, dbtest.SQLite(t))
 	key, _ := d.grant(d.alice, request())
 	d.set("allow_user_api_keys", "false")
 	d.mustCheck(key)
@@ -424,7 +424,7 @@ func TestExistingKeysGoOnWhenNewOnesStop(t *testing.T) {
 // TestExpiredKeyIsRefusedToTheMicrosecond uses a key just before, at and after its end (KU10).
 func TestExpiredKeyIsRefusedToTheMicrosecond(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, dbtest.SQLite(t))
+	d := newTestSite(t, dbtest.SQLite(t))
 	key, g := d.grant(d.alice, request(func(r *site.AuthorizationRequest) { r.ExpiresInSeconds = "60" }))
 	d.mustCheck(key)
 	if want := d.clock.now().Add(time.Minute); !g.Key.ExpiresAt.Equal(want) {
@@ -442,7 +442,7 @@ func TestExpiredKeyIsRefusedToTheMicrosecond(t *testing.T) {
 func TestUndoRevoke(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newDesk(t, st)
+		d := newTestSite(t, st)
 		bob := d.user("bob", func(*site.User) {})
 		admin := site.Caller{User: site.User{ID: 999, Admin: true}}
 		owner := site.Caller{User: site.User{ID: d.alice.ID}}
@@ -494,7 +494,7 @@ func TestUndoRevoke(t *testing.T) {
 
 func TestUndoIsBounded(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, dbtest.SQLite(t))
+	d := newTestSite(t, dbtest.SQLite(t))
 	d.set("max_user_api_keys_per_user", "2")
 	owner := site.Caller{User: site.User{ID: d.alice.ID}}
 	_, first := d.grant(d.alice, request(client("one")))
@@ -525,7 +525,7 @@ func TestUndoIsBounded(t *testing.T) {
 func TestNobodyRenamesAnothersApp(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newDesk(t, st)
+		d := newTestSite(t, st)
 		mallory := d.user("mallory", func(*site.User) {})
 		_, g := d.grant(d.alice, request())
 		d.grant(mallory, request(func(r *site.AuthorizationRequest) { r.ApplicationName = "Your bank" }))
@@ -541,7 +541,7 @@ func TestNobodyRenamesAnothersApp(t *testing.T) {
 
 func TestRevokeAll(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, dbtest.SQLite(t))
+	d := newTestSite(t, dbtest.SQLite(t))
 	one, _ := d.grant(d.alice, request(client("one")))
 	two, _ := d.grant(d.alice, request(client("two")))
 	d.mustCheck(one)
@@ -560,7 +560,7 @@ func TestRevokeAll(t *testing.T) {
 func TestBoundsOnKeysAndGrants(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newDesk(t, st)
+		d := newTestSite(t, st)
 		d.set("max_user_api_keys_per_user", "3")
 		answer := func(id string) error {
 			q, err := d.Prepare(t.Context(), request(client(id)), d.browser(d.alice))
@@ -598,7 +598,7 @@ func TestBoundsOnKeysAndGrants(t *testing.T) {
 func TestCleanUp(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newDesk(t, st)
+		d := newTestSite(t, st)
 		unused, _ := d.grant(d.alice, request(client("unused")))
 		used, _ := d.grant(d.alice, request(client("used")))
 		d.clock.pass(170 * 24 * time.Hour)

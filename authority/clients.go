@@ -38,7 +38,7 @@ func (a *Authority) ChargeRegistration(ctx context.Context, ip string) error {
 	return a.charge(ctx, stored("client registration", s.UserAPIKeyClientsCreatePerDay, 24*time.Hour), site.Network(ip))
 }
 
-// listed tells whether a is one of the addresses or in one of the networks.
+// listed reports whether a is one of the addresses or in one of the networks.
 func listed(list []string, a netip.Addr) bool {
 	for _, text := range list {
 		if p, err := netip.ParsePrefix(text); err == nil && p.Contains(a) {

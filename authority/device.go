@@ -90,7 +90,8 @@ type DeviceQuestion struct {
 }
 
 // PreviewDevice shows a device authorization by the token in its address. It
-// binds nothing: the code must still be typed. [userkeys.ConsentGone].
+// binds nothing: the code must still be typed.
+// Errors: [userkeys.ConsentGone] for a token that is not known, [userkeys.RateLimited] for too many look-ups.
 func (a *Authority) PreviewDevice(ctx context.Context, token string, b site.Caller) (DeviceQuestion, error) {
 	if err := a.charge(ctx, deviceLookups, site.Network(b.Address)); err != nil {
 		return DeviceQuestion{}, err
@@ -127,7 +128,7 @@ func (a *Authority) deviceQuestion(ctx context.Context, d site.DeviceGrant) (Dev
 
 // ActivateDevice binds the device authorization whose code was typed to the
 // user; token is that of the address that led here, or empty.
-// [userkeys.ConsentGone] for a code that is not known; [userkeys.RateLimited] for too many tries.
+// Errors: [userkeys.ConsentGone] for a code that is not known, [userkeys.RateLimited] for too many tries.
 func (a *Authority) ActivateDevice(ctx context.Context, typed, token string, b site.Caller) (DeviceQuestion, error) {
 	if err := a.charge(ctx, deviceTries, site.Network(b.Address)); err != nil {
 		return DeviceQuestion{}, err
@@ -156,8 +157,8 @@ func (a *Authority) ActivateDevice(ctx context.Context, typed, token string, b s
 	return q, err
 }
 
-// wrongCode is why a code was refused together with the token of an address: for a token whose request b could answer, it is
-// another's code. Else it is err.
+// wrongCode returns why a code was refused together with the token of an address: the code is another device's if b
+// could have answered the request of the token; else the reason is err.
 func (a *Authority) wrongCode(ctx context.Context, token string, b site.Caller, err error) error {
 	if token == "" || !errors.Is(err, userkeys.ConsentGone) {
 		return err

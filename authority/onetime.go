@@ -67,7 +67,7 @@ func (a *Authority) AppSessions(ctx context.Context, userID int64) ([]site.AppSe
 }
 
 // OneTimePassword tells whose a one-time password is, without consuming it.
-// [userkeys.ConsentGone], [userkeys.RateLimited].
+// Errors: [userkeys.ConsentGone] if it was used or is too old, [userkeys.RateLimited] for too many tries.
 func (a *Authority) OneTimePassword(ctx context.Context, password, ip string) (site.OneTimePassword, error) {
 	if err := a.tryOneTime(ctx, password, ip); err != nil {
 		return site.OneTimePassword{}, err

@@ -37,7 +37,8 @@ func (a *userKeys) Rebind(ctx context.Context, acc userkeys.Access, clientID str
 }
 
 // ChargePushSecret counts that the app of a key that was found good asks for
-// its push secret, which costs work of sealing. [userkeys.RateLimited].
+// its push secret, which costs work of sealing.
+// Errors: [userkeys.RateLimited] if it asks too often.
 func (a *userKeys) ChargePushSecret(acc userkeys.Access) error {
 	return a.chargeHere(secrets, keySubject(acc))
 }

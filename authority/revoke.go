@@ -50,7 +50,7 @@ func (a *userKeys) EndedApps(ctx context.Context, userID int64) ([]site.UserAPIK
 // maxApps is more than a user can have: max_user_api_keys_per_user ends at 10,000.
 const maxApps = 20_000
 
-// CanUndo tells whether the owner of k may still undo its revocation: their
+// CanUndo reports whether the owner of k may still undo its revocation: their
 // own, of the last day, of a key that has not expired meanwhile.
 func (a *userKeys) CanUndo(k site.UserAPIKey) bool {
 	now := a.now()
@@ -58,7 +58,7 @@ func (a *userKeys) CanUndo(k site.UserAPIKey) bool {
 		(k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
 }
 
-// byItsOwner tells whether k was revoked by its owner, or by the app on their behalf.
+// byItsOwner reports whether k was revoked by its owner, or by the app on their behalf.
 func byItsOwner(k site.UserAPIKey) bool {
 	return k.RevokedBy == site.RevokedByOwner || k.RevokedBy == site.RevokedByApp
 }
@@ -69,9 +69,9 @@ func (a *userKeys) Keys(ctx context.Context, f site.KeyFilter) ([]site.UserAPIKe
 	return a.store.Keys(ctx, f)
 }
 
-// Revoke revokes one key: its owner's, by the key itself, or anybody's by an
-// administrator (by.Admin). The next check on this process refuses it.
-// [userkeys.NotFound], [userkeys.InvalidAccess].
+// Revoke revokes one key. Its owner and the key itself may, and an administrator may revoke anybody's. The next check
+// on this process refuses the key.
+// Errors: [userkeys.NotFound] if there is no such key, [userkeys.InvalidAccess] if by may not revoke it.
 func (a *userKeys) Revoke(ctx context.Context, keyID int64, by site.Caller) error {
 	k, err := a.own(ctx, keyID, by)
 	if err != nil {
@@ -121,8 +121,10 @@ func revoker(owner int64, by site.Caller) site.RevokedBy {
 // UndoRevoke makes a key live again: by its owner what the owner revoked in
 // the last 24 hours, by an administrator what an administrator or a job
 // revoked. It counts against max_user_api_keys_per_user, and a user may do it
-// thirty times a minute. [userkeys.NotFound], [userkeys.InvalidAccess],
-// [userkeys.Conflict], [userkeys.RateLimited].
+// thirty times a minute.
+//
+// Errors: [userkeys.NotFound] if there is no such key, [userkeys.InvalidAccess] if by may not undo it,
+// [userkeys.Conflict] if the owner has as many keys as may be, [userkeys.RateLimited].
 func (a *userKeys) UndoRevoke(ctx context.Context, keyID int64, by site.Caller) error {
 	k, err := a.own(ctx, keyID, by)
 	if err != nil {

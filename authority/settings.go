@@ -37,7 +37,7 @@ func checkPinned(pinned map[string]string, catalog *userkeys.Catalog) (map[strin
 	return proper, nil
 }
 
-// Pinned tells whether a setting is set by the configuration and cannot be changed here.
+// Pinned reports whether a setting is set by the configuration and cannot be changed here.
 func (a *settings) Pinned(name string) bool {
 	d, err := site.FindSetting(name)
 	if err != nil {

@@ -47,7 +47,7 @@ type GrantStore interface {
 }
 
 // DeviceStore remembers device authorizations, by the hashes of their codes.
-// [userkeys.ConsentGone] for what is not known, over, or answered.
+// Errors: [userkeys.ConsentGone] for what is not known, over, or answered.
 type DeviceStore interface {
 	CreateDeviceGrant(ctx context.Context, d site.DeviceGrant) error
 	DeviceGrantByRequest(ctx context.Context, token string, now time.Time) (site.DeviceGrant, error)
@@ -64,7 +64,7 @@ type DeviceStore interface {
 }
 
 // OneTimeStore remembers one-time passwords by their hashes, one of a user.
-// [userkeys.ConsentGone] for those that are not known, used or over.
+// Errors: [userkeys.ConsentGone] for those that are not known, used or over.
 type OneTimeStore interface {
 	CreateOneTimePassword(ctx context.Context, p site.OneTimePassword, consentID string, by site.Caller) error
 	OneTimePassword(ctx context.Context, password string, now time.Time) (site.OneTimePassword, error)

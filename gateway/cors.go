@@ -53,12 +53,12 @@ func listedOrigin(r *http.Request, e *site.Edge) (string, bool) {
 	return lines[0], true
 }
 
-// isPreflight tells whether a browser asks what a page may ask.
+// isPreflight reports whether a browser asks what a page may ask.
 func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && len(r.Header["Access-Control-Request-Method"]) > 0
 }
 
-// asksForKey tells whether a preflight announces a key.
+// asksForKey reports whether a preflight announces a key.
 func asksForKey(r *http.Request) bool {
 	return hasToken(r.Header["Access-Control-Request-Headers"], userkeys.KeyHeader)
 }

@@ -28,13 +28,13 @@ type Front struct {
 type FrontConfig struct {
 	Own     http.Handler
 	Checker Checker
-	// Owns tells whether a path (still escaped, without the query) is ours; nil: [OwnPath]().
+	// Owns reports whether a path (still escaped, without the query) is ours; nil: [OwnPath]().
 	Owns     func(path string) bool
 	Upstream *Proxy // nil: there is none, every path is ours
-	// Fallback tells whether Own answers a path (like that of Owns) where the upstream answers GET or HEAD with a
+	// Fallback reports whether Own answers a path (like that of Owns) where the upstream answers GET or HEAD with a
 	// key with 404; nil: never.
 	Fallback func(path string) bool
-	// Bounce may answer a request without a key for any path, and tells whether it did; nil: never.
+	// Bounce may answer a request without a key for any path, and reports whether it did; nil: never.
 	Bounce func(w http.ResponseWriter, r *http.Request) bool
 	// ClientIPs tells whose request it is; nil: no forwarding header is believed. Without trusted proxies private
 	// addresses have no limit of their own: a proxy would be limited for everybody.

@@ -105,7 +105,7 @@ func (b *body) keep(piece []byte) {
 	b.from = len(b.kept)
 }
 
-// rewind makes the body be read from its beginning again, and tells whether it can be.
+// rewind makes the body be read from its beginning again, and reports whether it can be.
 func (b *body) rewind() bool {
 	b.from = 0
 	return !b.lost && b.failure() == nil

@@ -75,7 +75,7 @@ var fates = func() map[string]fate {
 	return m
 }()
 
-// drops tells whether a header goes. An odd spelling of a forwarding header
+// drops reports whether a header goes. An odd spelling of a forwarding header
 // goes also when a trusted proxy sent it: that proxy sets the usual spelling
 // and has passed on a client's.
 func (f fate) drops(odd, trusted, keyed bool) bool {
@@ -123,7 +123,7 @@ func fateOf(name string) (f fate, odd bool) {
 	return f, odd
 }
 
-// beginsHTTP tells whether a name is like HTTP_USER_API_KEY, which is what CGI and its heirs (Rack, WSGI, PHP) make
+// beginsHTTP reports whether a name is like HTTP_USER_API_KEY, which is what CGI and its heirs (Rack, WSGI, PHP) make
 // of User-Api-Key: some programs that look for the one find the other.
 func beginsHTTP(name string) bool {
 	const prefix = "http-"
@@ -220,7 +220,7 @@ func withoutCookies(line string, names []string) string {
 	return strings.TrimLeft(strings.Join(kept, ";"), " \t")
 }
 
-// isCookie tells whether a browser or a server may take pair for one of the
+// isCookie reports whether a browser or a server may take pair for one of the
 // named cookies. A pair without a name whose value looks like "name=value" is
 // sent back as just that, so leading '=' do not count.
 func isCookie(pair string, names []string) bool {

@@ -100,7 +100,7 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	c.idle.Store(a.reused)
 }
 
-// mayRepeat tells whether a request that failed may be sent once more: only after a connection
+// mayRepeat reports whether a request that failed may be sent once more: only after a connection
 // that was used before, whose end may have met the request. Either no byte of it was written, or its
 // method says that twice is the same as once, and no byte of an answer came.
 func (a *attempt) mayRepeat(method string) bool {
@@ -110,7 +110,7 @@ func (a *attempt) mayRepeat(method string) bool {
 	return a.conn.written.Load() == a.written || isIdempotent(method) && a.conn.read.Load() == a.read
 }
 
-// isIdempotent tells whether a method says that twice is the same as once (RFC 9110, 9.2.2).
+// isIdempotent reports whether a method says that twice is the same as once (RFC 9110, 9.2.2).
 func isIdempotent(method string) bool {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete:

@@ -43,7 +43,7 @@ func (ck *Checker) Check(ctx context.Context, c site.Call) (userkeys.Access, err
 	return rec.access(), nil
 }
 
-// Holds tells whether an access given earlier would still be given; it charges
+// Holds reports whether an access given earlier would still be given; it charges
 // nothing. It is for streams that outlive the check.
 func (ck *Checker) Holds(ctx context.Context, acc userkeys.Access) error {
 	rec, _, err := ck.find(ctx, &acc.KeyHash, ck.now())

@@ -1,4 +1,4 @@
-// Package keycheck tells whether a user API key is good for a request now.
+// Package keycheck reports whether a user API key is good for a request now.
 //
 // A check goes hash, memory, both windows, scope, owner, last used: without a statement to the database in steady
 // state. What memory holds is believed for one second after the last look at the database's epoch; see lease.go.
