@@ -100,7 +100,7 @@ func (a *adminKeys) RevokeAdminKey(ctx context.Context, id int64, by site.Caller
 	if !by.Admin() {
 		return userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
 	}
-	return a.store.RevokeAdminKey(ctx, id, by, a.now())
+	return a.store.RevokeAdminKey(ctx, id, by.At(a.now()))
 }
 
 // AuditEvents lists the audit log for administrators, newest first.

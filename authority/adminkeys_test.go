@@ -133,19 +133,19 @@ func TestAdminKeyCountsAtOnce(t *testing.T) {
 	u := d.alice
 	u.SuspendedAt = d.clock.now()
 	root := d.user("root", func(u *site.User) { u.Admin = true })
-	if err := d.store.UpdateUser(t.Context(), u, site.Caller{User: root}, d.clock.now()); err != nil {
+	if err := d.store.UpdateUser(t.Context(), u, site.Caller{User: root}.At(d.clock.now())); err != nil {
 		t.Fatal(err)
 	}
 	if err := check(); !errors.Is(err, userkeys.InvalidAccess) {
 		t.Errorf("KU9 suspended: %v", err)
 	}
-	if err := d.store.UpdateUser(t.Context(), d.alice, site.Caller{User: root}, d.clock.now()); err != nil {
+	if err := d.store.UpdateUser(t.Context(), d.alice, site.Caller{User: root}.At(d.clock.now())); err != nil {
 		t.Fatal(err)
 	}
 	if err := check(); err != nil {
 		t.Errorf("no longer suspended: %v", err)
 	}
-	if err := d.store.RevokeAdminKey(t.Context(), k.ID, site.Caller{User: root}, d.clock.now()); err != nil {
+	if err := d.store.RevokeAdminKey(t.Context(), k.ID, site.Caller{User: root}.At(d.clock.now())); err != nil {
 		t.Fatal(err)
 	}
 	if err := check(); err != error(site.ErrInvalidAdminKey) {

@@ -342,7 +342,7 @@ func TestOwnersWhoMayNotAct(t *testing.T) {
 		}
 		u := d.alice
 		u.SuspendedAt = d.clock.now()
-		if err := st.UpdateUser(t.Context(), u, site.Caller{As: site.CallerCommand}, d.clock.now()); err != nil {
+		if err := st.UpdateUser(t.Context(), u, site.Caller{As: site.CallerCommand}.At(d.clock.now())); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := d.Grant(t.Context(), authority.Approval{By: said(d.alice), Consent: q.ID}); !errors.Is(err, userkeys.UserNotAllowed) {

@@ -83,7 +83,7 @@ func TestCheckCharges(t *testing.T) {
 		key, _ := d.grant(bob, request(client("bob's")))
 		d.mustCheck(key)
 		bob.SuspendedAt = d.clock.now()
-		if err := d.store.UpdateUser(t.Context(), bob, site.Caller{As: "command", User: site.User{Admin: true}}, d.clock.now()); err != nil {
+		if err := d.store.UpdateUser(t.Context(), bob, site.Caller{As: "command", User: site.User{Admin: true}}.At(d.clock.now())); err != nil {
 			t.Fatal(err)
 		}
 		d.clock.pass(1100 * time.Millisecond) // the lease

@@ -147,7 +147,9 @@ func (a *Authority) ActivateDevice(ctx context.Context, typed, token string, b s
 		return DeviceQuestion{}, err
 	}
 	approval := newToken()
-	d, err := a.store.BindDeviceGrant(ctx, code, token, approval, b.User.ID, b.Session.ID, a.now().UTC())
+	d, err := a.store.BindDeviceGrant(ctx, site.TypedCode{
+		UserCode: code, RequestToken: token, Approval: approval,
+	}, b.At(a.now().UTC()))
 	if err != nil {
 		return DeviceQuestion{}, a.wrongCode(ctx, token, b, err)
 	}
@@ -201,7 +203,7 @@ func (a *Authority) deviceRequest(
 
 // DenyDevice answers no; the device is told.
 func (a *Authority) DenyDevice(ctx context.Context, approval string, b site.Caller) error {
-	err := a.store.DenyDeviceGrant(ctx, approval, b.User.ID, b.Session.ID, b, a.now().UTC())
+	err := a.store.DenyDeviceGrant(ctx, approval, b.At(a.now().UTC()))
 	if err == nil {
 		a.logDevice(ctx, "denied", "approval", approval)
 	}

@@ -224,7 +224,7 @@ func (a *Authority) Deny(ctx context.Context, consentID string, b site.Caller) (
 	if err != nil {
 		return "", err
 	}
-	if err := a.store.DeleteConsent(ctx, consentID, b, a.now()); err != nil {
+	if err := a.store.DeleteConsent(ctx, consentID, b.At(a.now())); err != nil {
 		return "", err
 	}
 	return c.Request.DeniedLocation(), nil

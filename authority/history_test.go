@@ -129,7 +129,7 @@ func TestChangesToAccountsAreObeyedAtOnce(t *testing.T) {
 		return func(d *testSite, u site.User) error {
 			was := u
 			change(&u)
-			return d.store.ReplaceUser(d.t.Context(), was, u, admin, d.clock.now())
+			return d.store.ReplaceUser(d.t.Context(), was, u, admin.At(d.clock.now()))
 		}
 	}
 	for _, test := range []struct {
@@ -144,7 +144,7 @@ func TestChangesToAccountsAreObeyedAtOnce(t *testing.T) {
 		{"groups", edit(func(u *site.User) { u.Groups = nil }), true},
 		{"renamed", edit(func(u *site.User) { u.Username = "robert" }), true},
 		{"deleted", func(d *testSite, u site.User) error {
-			return d.store.DeleteUser(d.t.Context(), u.ID, admin, d.clock.now())
+			return d.store.DeleteUser(d.t.Context(), u.ID, admin.At(d.clock.now()))
 		}, false},
 		{"keys revoked in the store", func(d *testSite, u site.User) error {
 			_, err := d.store.Revoke(d.t.Context(), site.Revocation{UserID: u.ID, By: site.RevokedByAdmin, At: d.clock.now(), Caller: admin})
@@ -155,7 +155,7 @@ func TestChangesToAccountsAreObeyedAtOnce(t *testing.T) {
 			return err
 		}, false},
 		{"a setting in the store", func(d *testSite, u site.User) error {
-			return d.store.SetSetting(d.t.Context(), "allow_user_api_key_scopes", "write", admin, d.clock.now())
+			return d.store.SetSetting(d.t.Context(), "allow_user_api_key_scopes", "write", admin.At(d.clock.now()))
 		}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -80,7 +80,7 @@ func (a *Authority) UseOneTimePassword(ctx context.Context, password, ip string)
 	if err := a.tryOneTime(ctx, password, ip); err != nil {
 		return site.OneTimePassword{}, err
 	}
-	return a.store.ConsumeOneTimePassword(ctx, password, site.Caller{As: site.CallerUser, Address: ip}, a.now().UTC())
+	return a.store.ConsumeOneTimePassword(ctx, password, site.Caller{As: site.CallerUser, Address: ip}.At(a.now().UTC()))
 }
 
 func (a *Authority) tryOneTime(ctx context.Context, password, ip string) error {

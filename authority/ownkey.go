@@ -26,7 +26,7 @@ func (a *userKeys) Rebind(ctx context.Context, acc userkeys.Access, clientID str
 	if a.charge(ctx, moves, keySubject(acc)) != nil {
 		return acc
 	}
-	if _, err := a.store.RebindKey(ctx, acc.KeyID, clientID, site.KeyCaller(acc, ""), a.now().UTC()); err != nil {
+	if _, err := a.store.RebindKey(ctx, acc.KeyID, clientID, site.KeyCaller(acc, "").At(a.now().UTC())); err != nil {
 		if !errors.Is(err, userkeys.InvalidAccess) {
 			a.log.WarnContext(ctx, "a key could not be moved to another client", "key", acc.KeyID, "err", err)
 		}

@@ -65,7 +65,7 @@ func (a *settings) ChangeSetting(ctx context.Context, name, value string, by sit
 	if err := checkScopes(s, d.Name, a.Catalog()); err != nil {
 		return err
 	}
-	if err := a.store.SetSetting(ctx, d.Name, proper, by, a.now()); err != nil {
+	if err := a.store.SetSetting(ctx, d.Name, proper, by.At(a.now())); err != nil {
 		return err
 	}
 	return a.Refresh(ctx)
@@ -104,7 +104,7 @@ func (a *settings) ResetSetting(ctx context.Context, name string, by site.Caller
 	if err != nil {
 		return err
 	}
-	if err := a.store.ResetSetting(ctx, d.Name, by, a.now()); err != nil {
+	if err := a.store.ResetSetting(ctx, d.Name, by.At(a.now())); err != nil {
 		return err
 	}
 	return a.Refresh(ctx)

@@ -36,7 +36,7 @@ type GrantStore interface {
 	CreateConsent(ctx context.Context, c site.Consent) error
 	Consent(ctx context.Context, id string) (site.Consent, error)
 	// DeleteConsent consumes a consent without a grant.
-	DeleteConsent(ctx context.Context, id string, by site.Caller, at time.Time) error
+	DeleteConsent(ctx context.Context, id string, act site.Act) error
 	// Grant writes a grant in one transaction: the consent is consumed, the bounds are held, the client is found or
 	// made, the user's other keys on that client are removed, the key and its audit event are written.
 	Grant(ctx context.Context, g site.Grant) (key site.UserAPIKey, removed []userkeys.KeyHash, err error)
@@ -53,12 +53,8 @@ type DeviceStore interface {
 	DeviceGrantByRequest(ctx context.Context, token string, now time.Time) (site.DeviceGrant, error)
 	DeviceGrantByApproval(ctx context.Context, token string, now time.Time) (site.DeviceGrant, error)
 	// BindDeviceGrant gives an open one to the user who typed its code.
-	BindDeviceGrant(
-		ctx context.Context, userCode, requestToken, approval string, userID int64, session string, now time.Time,
-	) (site.DeviceGrant, error)
-	DenyDeviceGrant(
-		ctx context.Context, approval string, userID int64, session string, by site.Caller, now time.Time,
-	) error
+	BindDeviceGrant(ctx context.Context, codes site.TypedCode, act site.Act) (site.DeviceGrant, error)
+	DenyDeviceGrant(ctx context.Context, approval string, act site.Act) error
 	// PollDeviceGrant tells how it stands; an answer is consumed by telling it.
 	PollDeviceGrant(ctx context.Context, deviceCode string, now time.Time) (site.DeviceGrant, error)
 }
@@ -68,9 +64,7 @@ type DeviceStore interface {
 type OneTimeStore interface {
 	CreateOneTimePassword(ctx context.Context, p site.OneTimePassword, consentID string, by site.Caller) error
 	OneTimePassword(ctx context.Context, password string, now time.Time) (site.OneTimePassword, error)
-	ConsumeOneTimePassword(
-		ctx context.Context, password string, by site.Caller, now time.Time,
-	) (site.OneTimePassword, error)
+	ConsumeOneTimePassword(ctx context.Context, password string, act site.Act) (site.OneTimePassword, error)
 	// AppSessions lists the sessions of a user that apps began and that are not over, newest first.
 	AppSessions(ctx context.Context, userID int64, now time.Time) ([]site.AppSession, error)
 }
@@ -91,9 +85,7 @@ type KeyStore interface {
 	UndoRevoke(ctx context.Context, u site.Undo) (userkeys.KeyHash, error)
 	// RebindKey moves a key to another client and drops the user's other key on it.
 	// It returns the hashes of all keys concerned.
-	RebindKey(
-		ctx context.Context, keyID int64, clientID string, by site.Caller, at time.Time,
-	) ([]userkeys.KeyHash, error)
+	RebindKey(ctx context.Context, keyID int64, clientID string, act site.Act) ([]userkeys.KeyHash, error)
 	// RenewKey replaces a key; it returns the hashes that mean something else now.
 	RenewKey(ctx context.Context, r site.Renewal) ([]userkeys.KeyHash, error)
 }
@@ -105,7 +97,7 @@ type AdminStore interface {
 	// AdminKeys lists them newest first, revoked ones too, before an id (0: from the newest on), at most limit.
 	AdminKeys(ctx context.Context, before int64, limit int) ([]site.AdminAPIKey, error)
 	AdminKeyByHash(ctx context.Context, h userkeys.KeyHash) (site.AdminAPIKey, error)
-	RevokeAdminKey(ctx context.Context, id int64, by site.Caller, at time.Time) error
+	RevokeAdminKey(ctx context.Context, id int64, act site.Act) error
 	TouchAdminKey(ctx context.Context, id int64, usedAt time.Time) error
 	User(ctx context.Context, id int64) (site.User, error)
 	// Account finds by username or, if name has an '@', by e-mail address.
@@ -117,8 +109,8 @@ type AdminStore interface {
 // SettingStore remembers the settings that differ from their defaults. Every
 // change raises the epoch with [site.Changes] All, and writes an audit event.
 type SettingStore interface {
-	SetSetting(ctx context.Context, name, value string, by site.Caller, at time.Time) error
-	ResetSetting(ctx context.Context, name string, by site.Caller, at time.Time) error
+	SetSetting(ctx context.Context, name, value string, act site.Act) error
+	ResetSetting(ctx context.Context, name string, act site.Act) error
 }
 
 // CleanUpStore is what cleaning up needs.

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -98,7 +99,7 @@ func (c *Credential) Notifications(ctx context.Context, base *http.Client, limit
 		created, _ := time.Parse(time.RFC3339, n.CreatedAt)
 		out = append(out, Notification{
 			ID: n.ID, Type: n.Type, Read: n.Read, CreatedAt: created,
-			Title: data.title(n.FancyTitle), From: printable(first(data.DisplayUsername, data.OriginalUsername, data.Username)),
+			Title: data.title(n.FancyTitle), From: printable(cmp.Or(data.DisplayUsername, data.OriginalUsername, data.Username)),
 			URL: c.link(data, n.Slug, n.TopicID, n.PostNumber),
 		})
 	}
@@ -136,22 +137,13 @@ func (d notificationData) title(fancy string) string {
 	if fancy != "" {
 		fancy = html.UnescapeString(htmlTag.ReplaceAllString(fancy, ""))
 	}
-	return printable(first(fancy, d.TopicTitle, d.Title, d.BadgeName, d.Message))
-}
-
-func first(texts ...string) string {
-	for _, t := range texts {
-		if t != "" {
-			return t
-		}
-	}
-	return ""
+	return printable(cmp.Or(fancy, d.TopicTitle, d.Title, d.BadgeName, d.Message))
 }
 
 // link returns the address that a notification leads to; empty if it is not on the site, because a user who
 // follows it trusts the site.
 func (c *Credential) link(d notificationData, slug string, topic int64, post int) string {
-	if to := first(d.URL, d.Link); to != "" {
+	if to := cmp.Or(d.URL, d.Link); to != "" {
 		if strings.HasPrefix(to, "/") && !strings.HasPrefix(to, "//") {
 			to = c.Site + to
 		}

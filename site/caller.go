@@ -1,6 +1,10 @@
 package site
 
-import "userkeys"
+import (
+	"time"
+
+	"userkeys"
+)
 
 // Caller is who does something: a user at a browser, an app with a user API key, the site's own program with an admin
 // API key, an administrator at the command line, or the site by itself. The zero Caller is nobody.
@@ -15,6 +19,15 @@ type Caller struct {
 	// As is what acts, where the fields above do not tell it: see [Caller.Kind].
 	As CallerKind
 }
+
+// Act is who does something, and when: what the audit log says of it.
+type Act struct {
+	By Caller
+	At time.Time
+}
+
+// At returns what c does at a time.
+func (c Caller) At(t time.Time) Act { return Act{By: c, At: t} }
 
 // Session is the browser session of a [Caller].
 type Session struct {

@@ -45,6 +45,13 @@ type DeviceGrant struct {
 	ExpiresAt    time.Time
 }
 
+// TypedCode is the code that a user typed, and what the page that asks about it goes by.
+type TypedCode struct {
+	UserCode     string
+	RequestToken string // of the address that the user opened; empty: the code alone was typed
+	Approval     string // secret of the page that asks the user
+}
+
 // userCodeAlphabet has no characters that people take for one another.
 const userCodeAlphabet = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 

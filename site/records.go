@@ -61,6 +61,14 @@ func trustLevelGroup(group string) (int, bool) {
 	return n, 0 <= n && n <= 4
 }
 
+// SessionRow is a browser session as it is stored.
+type SessionRow struct {
+	TokenHash []byte
+	UserID    int64 // 0 while nobody is signed in
+	Data      []byte
+	ExpiresAt time.Time
+}
+
 // AppSession is a browser session that an app began with a one-time password.
 type AppSession struct {
 	KeyID           int64  // of the key that the session ends with; 0: the app had none

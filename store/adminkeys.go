@@ -41,23 +41,23 @@ func (s *Store) CreateAdminKey(ctx context.Context, k site.AdminAPIKey, by site.
 		return site.AdminAPIKey{}, err
 	}
 	made := k
-	err := s.write(ctx, func(ctx context.Context, c conn) error {
+	err := s.write(ctx, func(c conn) error {
 		as := "anybody"
 		user := sql.NullInt64{Int64: k.UserID, Valid: k.UserID != 0}
 		if user.Valid {
-			name, err := one(ctx, c, scanText, "SELECT username FROM userkeys_users WHERE id = $1", k.UserID)
+			name, err := one(c, scanText, "SELECT username FROM userkeys_users WHERE id = $1", k.UserID)
 			if err != nil {
 				return notFound(err, "user")
 			}
 			made.Username, as = name, name
 		}
-		id, err := one(ctx, c, scanInt, `INSERT INTO userkeys_admin_keys (description, hash, user_id, created_at, last_used_at, revoked_at, permissions, expires_at)
+		id, err := one(c, scanInt, `INSERT INTO userkeys_admin_keys (description, hash, user_id, created_at, last_used_at, revoked_at, permissions, expires_at)
 			VALUES ($1, $2, $3, $4, 0, 0, $5, $6) RETURNING id`, k.Description, k.Hash[:], user, micros(k.CreatedAt), k.Permissions.String(), micros(k.ExpiresAt))
 		if err != nil {
 			return err
 		}
 		made.ID, made.CreatedAt, made.ExpiresAt = id, cut(k.CreatedAt), cut(k.ExpiresAt)
-		return audit(ctx, c, site.AuditEvent{
+		return audit(c, site.AuditEvent{
 			At: k.CreatedAt, Caller: by, Action: actionAdminKeyMade, UserID: k.UserID,
 			Detail: fmt.Sprintf("admin key %d, acts as %s%s: %s", id, as, limitsOf(k), k.Description),
 		})
@@ -88,43 +88,43 @@ func (s *Store) AdminKeys(ctx context.Context, before int64, limit int) ([]site.
 		w.add("k.id < $?", before)
 	}
 	query := "SELECT " + adminKeyColumns + adminKeyTables + w.where() + " ORDER BY k.id DESC LIMIT " + listLimit(limit)
-	return read(ctx, s, func(ctx context.Context, c conn) ([]site.AdminAPIKey, error) {
-		return all(ctx, c, scanAdminKey, query, w.args...)
+	return read(ctx, s, func(c conn) ([]site.AdminAPIKey, error) {
+		return all(c, scanAdminKey, query, w.args...)
 	})
 }
 
 // AdminKeyByHash finds an admin API key, revoked or not. [userkeys.NotFound].
 func (s *Store) AdminKeyByHash(ctx context.Context, h userkeys.KeyHash) (site.AdminAPIKey, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) (site.AdminAPIKey, error) {
-		k, err := one(ctx, c, scanAdminKey, "SELECT "+adminKeyColumns+adminKeyTables+" WHERE k.hash = $1", h[:])
+	return read(ctx, s, func(c conn) (site.AdminAPIKey, error) {
+		k, err := one(c, scanAdminKey, "SELECT "+adminKeyColumns+adminKeyTables+" WHERE k.hash = $1", h[:])
 		return k, notFound(err, "admin API key")
 	})
 }
 
 // RevokeAdminKey revokes an admin API key. One that is revoked already stays as it was. [userkeys.NotFound].
-func (s *Store) RevokeAdminKey(ctx context.Context, id int64, by site.Caller, at time.Time) error {
-	if err := checkText(string(by.Kind()), by.Address); err != nil {
+func (s *Store) RevokeAdminKey(ctx context.Context, id int64, act site.Act) error {
+	if err := checkCaller(act.By); err != nil {
 		return err
 	}
-	return s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
-		n, err := c.exec(ctx, "UPDATE userkeys_admin_keys SET revoked_at = $1 WHERE id = $2 AND revoked_at = 0", micros(at), id)
+	return s.writeUrgent(ctx, func(c conn) error {
+		n, err := c.exec("UPDATE userkeys_admin_keys SET revoked_at = $1 WHERE id = $2 AND revoked_at = 0", micros(act.At), id)
 		if err != nil {
 			return err
 		}
-		k, err := one(ctx, c, scanAdminKey, "SELECT "+adminKeyColumns+adminKeyTables+" WHERE k.id = $1", id)
+		k, err := one(c, scanAdminKey, "SELECT "+adminKeyColumns+adminKeyTables+" WHERE k.id = $1", id)
 		if err != nil || n == 0 {
 			return notFound(err, "admin API key")
 		}
-		return audit(ctx, c, site.AuditEvent{
-			At: at, Caller: by, Action: actionAdminKeyRevoked, UserID: k.UserID, Detail: fmt.Sprintf("admin key %d: %s", id, k.Description),
+		return audit(c, site.AuditEvent{
+			At: act.At, Caller: act.By, Action: actionAdminKeyRevoked, UserID: k.UserID, Detail: fmt.Sprintf("admin key %d: %s", id, k.Description),
 		})
 	})
 }
 
 // TouchAdminKey remembers when an admin API key was used last. It never goes back.
 func (s *Store) TouchAdminKey(ctx context.Context, id int64, usedAt time.Time) error {
-	return s.write(ctx, func(ctx context.Context, c conn) error {
-		_, err := c.exec(ctx, "UPDATE userkeys_admin_keys SET last_used_at = $1 WHERE id = $2 AND last_used_at < $1", micros(usedAt), id)
+	return s.write(ctx, func(c conn) error {
+		_, err := c.exec("UPDATE userkeys_admin_keys SET last_used_at = $1 WHERE id = $2 AND last_used_at < $1", micros(usedAt), id)
 		return err
 	})
 }

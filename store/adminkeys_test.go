@@ -62,7 +62,7 @@ func TestAdminKeysAreKept(t *testing.T) {
 			w.Errorf("last used %v", k.LastUsedAt)
 		}
 
-		w.ok(w.DeleteUser(w.ctx, ada.ID, admin, noon))
+		w.ok(w.DeleteUser(w.ctx, ada.ID, admin.At(noon)))
 		_, err = w.AdminKeyByHash(w.ctx, one.Hash)
 		w.refused(err, userkeys.NotFound)
 		_, err = w.AdminKeyByHash(w.ctx, anybody.Hash)
@@ -74,17 +74,19 @@ func TestAdminKeysAreKept(t *testing.T) {
 func TestAdminKeysAreRevoked(t *testing.T) {
 	each(t, func(w *world) {
 		k := w.adminKey(w.user("ada"), "backup")
-		errs := w.together(8, func(i int) error { return w.RevokeAdminKey(w.ctx, k.ID, admin, noon.Add(time.Duration(i)*time.Second)) })
+		errs := w.together(8, func(i int) error {
+			return w.RevokeAdminKey(w.ctx, k.ID, admin.At(noon.Add(time.Duration(i)*time.Second)))
+		})
 		for _, err := range errs {
 			w.ok(err)
 		}
 		first := must[site.AdminAPIKey](w)(w.AdminKeyByHash(w.ctx, k.Hash)).RevokedAt
-		w.ok(w.RevokeAdminKey(w.ctx, k.ID, admin, noon.Add(time.Hour)))
+		w.ok(w.RevokeAdminKey(w.ctx, k.ID, admin.At(noon.Add(time.Hour))))
 		if again := must[site.AdminAPIKey](w)(w.AdminKeyByHash(w.ctx, k.Hash)).RevokedAt; first.IsZero() || !again.Equal(first) {
 			w.Errorf("revoked at %v, then at %v", first, again)
 		}
-		w.refused(w.RevokeAdminKey(w.ctx, k.ID+1, admin, noon), userkeys.NotFound)
-		w.refused(w.RevokeAdminKey(w.ctx, -1, admin, noon), userkeys.NotFound)
+		w.refused(w.RevokeAdminKey(w.ctx, k.ID+1, admin.At(noon)), userkeys.NotFound)
+		w.refused(w.RevokeAdminKey(w.ctx, -1, admin.At(noon)), userkeys.NotFound)
 		want := []string{"user created", "admin key created", "admin key revoked"} // one line, however often
 		if diff := cmp.Diff(want, w.actions()); diff != "" {
 			w.Errorf("-want +got\n%s", diff)
@@ -113,8 +115,8 @@ func TestAuditLogNamesTheAdminKey(t *testing.T) {
 		root := w.user("root", asAdmin)
 		k := w.key(w.user("ada"), "c")
 		by := site.Caller{User: root, AdminKey: 7, Address: "192.0.2.3"}
-		w.ok(w.SetSetting(w.ctx, "site_description", strings.Repeat("long ", 1000), by, noon))
-		w.ok(w.SetPassword(w.ctx, root.ID, "hash", by, noon))
+		w.ok(w.SetSetting(w.ctx, "site_description", strings.Repeat("long ", 1000), by.At(noon)))
+		w.ok(w.SetPassword(w.ctx, root.ID, "hash", by.At(noon)))
 		_, err := w.Store.Revoke(w.ctx, site.Revocation{IDs: []int64{k.ID}, By: site.RevokedByAdmin, At: noon, Caller: by})
 		w.ok(err)
 		events := must[[]site.AuditEvent](w)(w.AuditEvents(w.ctx, 0, 3))

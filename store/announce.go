@@ -52,12 +52,12 @@ func (s *Store) AddNotifications(ctx context.Context, a site.Announcement) (site
 		return site.Announced{}, nil
 	}
 	var done site.Announced
-	err := s.write(ctx, func(ctx context.Context, c conn) error {
+	err := s.write(ctx, func(c conn) error {
 		var err error
-		if done, err = repeated(ctx, c, a, keys); err != nil || done.Repeated {
+		if done, err = repeated(c, a, keys); err != nil || done.Repeated {
 			return err
 		}
-		done, err = s.announce(ctx, c, a, keys)
+		done, err = s.announce(c, a, keys)
 		return err
 	})
 	if err != nil {
@@ -69,36 +69,36 @@ func (s *Store) AddNotifications(ctx context.Context, a site.Announcement) (site
 // announce writes what is new. The users' rows stay until its end, so that nobody is deleted half-way, and
 // their inboxes are locked before anything is written, always in the order of the
 // users' ids: of two calls one waits, and one user's ids are in the order of the commits.
-func (s *Store) announce(ctx context.Context, c conn, a site.Announcement, keys []string) (site.Announced, error) {
+func (s *Store) announce(c conn, a site.Announcement, keys []string) (site.Announced, error) {
 	var done site.Announced
 	n := a.Notification
-	users, err := s.userIDs(ctx, c, keys)
+	users, err := s.userIDs(c, keys)
 	if err != nil {
 		return done, err
 	}
 	ordered := unique(users)
-	versions, err := s.raiseInboxes(ctx, c, ordered)
+	versions, err := s.raiseInboxes(c, ordered)
 	if err != nil {
 		return done, err
 	}
-	notified, err := insertNotifications(ctx, c, ordered, n, versions)
+	notified, err := insertNotifications(c, ordered, n, versions)
 	if err != nil {
 		return done, err
 	}
-	if err := countNew(ctx, c, ordered, n); err != nil {
+	if err := countNew(c, ordered, n); err != nil {
 		return done, err
 	}
 	done.UserIDs, done.IDs = users, make([]int64, len(users))
 	for i, u := range users {
 		done.IDs[i] = notified[u]
 	}
-	if done.Queued, err = enqueue(ctx, c, a, notified); err != nil {
+	if done.Queued, err = enqueue(c, a, notified); err != nil {
 		return done, err
 	}
-	if err := remember(ctx, c, a.IdempotencyKey, done.IDs); err != nil {
+	if err := remember(c, a.IdempotencyKey, done.IDs); err != nil {
 		return done, err
 	}
-	return done, audit(ctx, c, site.AuditEvent{
+	return done, audit(c, site.AuditEvent{
 		At: n.CreatedAt, Caller: a.Caller, Action: actionNotified,
 		Detail: fmt.Sprintf("type %d, %d users: %s", n.Type, len(keys), strings.Join(keys, ", ")),
 	})
@@ -118,7 +118,7 @@ func scanAnnouncement(r row) (announcementRow, error) {
 
 // repeated takes a's idempotency key for this transaction, or tells what was
 // answered when it was used before. A second call waits here until the first has ended.
-func repeated(ctx context.Context, c conn, a site.Announcement, names []string) (site.Announced, error) {
+func repeated(c conn, a site.Announcement, names []string) (site.Announced, error) {
 	var none site.Announced
 	if a.IdempotencyKey == "" {
 		return none, nil
@@ -128,13 +128,13 @@ func repeated(ctx context.Context, c conn, a site.Announcement, names []string) 
 		return none, err
 	}
 	key, at := secretHash(a.IdempotencyKey), a.Notification.CreatedAt
-	taken, err := c.exec(ctx, `INSERT INTO userkeys_announcements (key_hash, body_hash, ids, created_at) VALUES ($1, $2, '', $3)
+	taken, err := c.exec(`INSERT INTO userkeys_announcements (key_hash, body_hash, ids, created_at) VALUES ($1, $2, '', $3)
 		ON CONFLICT (key_hash) DO UPDATE SET body_hash = excluded.body_hash, ids = '', created_at = excluded.created_at
 		WHERE userkeys_announcements.created_at <= $4`, key, body, micros(at), micros(at.Add(-site.IdempotencyLifetime)))
 	if err != nil || taken > 0 {
 		return none, err
 	}
-	first, err := one(ctx, c, scanAnnouncement, "SELECT body_hash, ids FROM userkeys_announcements WHERE key_hash = $1", key)
+	first, err := one(c, scanAnnouncement, "SELECT body_hash, ids FROM userkeys_announcements WHERE key_hash = $1", key)
 	if err != nil {
 		return none, err
 	}
@@ -146,11 +146,11 @@ func repeated(ctx context.Context, c conn, a site.Announcement, names []string) 
 }
 
 // remember completes the row that repeated began.
-func remember(ctx context.Context, c conn, key string, ids []int64) error {
+func remember(c conn, key string, ids []int64) error {
 	if key == "" {
 		return nil
 	}
-	_, err := c.exec(ctx, "UPDATE userkeys_announcements SET ids = $2 WHERE key_hash = $1", secretHash(key), joinIDs(ids))
+	_, err := c.exec("UPDATE userkeys_announcements SET ids = $2 WHERE key_hash = $1", secretHash(key), joinIDs(ids))
 	return err
 }
 
@@ -202,14 +202,14 @@ func distinctNames(names []string) []string {
 }
 
 // userIDs finds users by names as they are compared, all or none, in the order of the names. Nobody deletes them until the transaction ends.
-func (s *Store) userIDs(ctx context.Context, c conn, keys []string) ([]int64, error) {
+func (s *Store) userIDs(c conn, keys []string) ([]int64, error) {
 	found := make(map[string]int64, len(keys))
 	err := inChunks(keys, idsPerStatement, func(chunk []string) error {
 		args := make([]any, len(chunk))
 		for i, k := range chunk {
 			args[i] = k
 		}
-		rows, err := all(ctx, c, scanNamedID, "SELECT id, username_key FROM userkeys_users WHERE username_key IN ("+list(1, len(chunk))+") ORDER BY id"+s.diff.keepRow, args...)
+		rows, err := all(c, scanNamedID, "SELECT id, username_key FROM userkeys_users WHERE username_key IN ("+list(1, len(chunk))+") ORDER BY id"+s.diff.keepRow, args...)
 		for _, r := range rows {
 			found[r.key] = r.id
 		}
@@ -242,14 +242,14 @@ func unknownUsers(names []string) error {
 }
 
 // insertNotifications writes n for each of users at their positions and tells the ids by user.
-func insertNotifications(ctx context.Context, c conn, users []int64, n site.Notification, positions map[int64]int64) (map[int64]int64, error) {
+func insertNotifications(c conn, users []int64, n site.Notification, positions map[int64]int64) (map[int64]int64, error) {
 	shared := []any{
 		n.Type, flag(n.Read), flag(n.HighPriority), n.TopicID, n.PostNumber, n.Slug, n.FancyTitle, string(n.Data), micros(n.CreatedAt),
 	}
 	ids := make(map[int64]int64, len(users))
 	err := inChunks(users, notificationsPerStatement, func(chunk []int64) error {
 		values, args := forEachUser(shared, chunk, positions)
-		rows, err := all(ctx, c, scanPair, "INSERT INTO userkeys_notifications (user_id, position, "+writtenColumns+") VALUES "+values+" RETURNING id, user_id", args...)
+		rows, err := all(c, scanPair, "INSERT INTO userkeys_notifications (user_id, position, "+writtenColumns+") VALUES "+values+" RETURNING id, user_id", args...)
 		for _, r := range rows {
 			ids[r[1]] = r[0]
 		}
@@ -259,12 +259,12 @@ func insertNotifications(ctx context.Context, c conn, users []int64, n site.Noti
 }
 
 // countNew counts a new notification of each of users. What is new is newer than every marker.
-func countNew(ctx context.Context, c conn, users []int64, n site.Notification) error {
+func countNew(c conn, users []int64, n site.Notification) error {
 	unread := flag(!n.Read)
 	shared := []any{n.Type, flag(n.HighPriority), 1, unread, unread}
 	return inChunks(users, notificationsPerStatement, func(chunk []int64) error {
 		values, args := forEachUser(shared, chunk)
-		_, err := c.exec(ctx, `INSERT INTO userkeys_notification_counts AS k (user_id, notification_type, high_priority, total, unread, fresh) VALUES `+values+`
+		_, err := c.exec(`INSERT INTO userkeys_notification_counts AS k (user_id, notification_type, high_priority, total, unread, fresh) VALUES `+values+`
 			ON CONFLICT (user_id, notification_type, high_priority) DO UPDATE SET
 				total = k.total + excluded.total, unread = k.unread + excluded.unread, fresh = k.fresh + excluded.fresh`, args...)
 		return err

@@ -123,7 +123,7 @@ func TestUserIsDeletedWhileNotified(t *testing.T) {
 			errs := w.together(6, func(i int) error {
 				switch i {
 				case 0:
-					return w.DeleteUser(w.ctx, u.ID, admin, noon)
+					return w.DeleteUser(w.ctx, u.ID, admin.At(noon))
 				case 1:
 					_, err := w.ReadNotifications(w.ctx, site.NotificationMark{UserID: u.ID})
 					return err

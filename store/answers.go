@@ -9,11 +9,11 @@ import (
 )
 
 // keepAnswer stores the answer of a grant, so that its page can be loaded again.
-func keepAnswer(ctx context.Context, c conn, g site.Grant, key site.UserAPIKey) error {
+func keepAnswer(c conn, g site.Grant, key site.UserAPIKey) error {
 	if g.Shown == nil || g.ConsentID == "" {
 		return nil
 	}
-	_, err := c.exec(ctx, `INSERT INTO userkeys_shown_answers (consent_hash, key_id, session, payload, expires_at) VALUES ($1, $2, $3, $4, $5)`,
+	_, err := c.exec(`INSERT INTO userkeys_shown_answers (consent_hash, key_id, session, payload, expires_at) VALUES ($1, $2, $3, $4, $5)`,
 		secretHash(g.ConsentID), key.ID, g.Shown.Session, g.Shown.Payload, micros(g.Shown.Until))
 	return err
 }
@@ -21,8 +21,8 @@ func keepAnswer(ctx context.Context, c conn, g site.Grant, key site.UserAPIKey) 
 // ShownAnswer finds the answer to a consent that a page showed, with the id, owner and name of its key.
 // Errors: [userkeys.ConsentGone] if there is none, it is too old, or its key was revoked or has expired.
 func (s *Store) ShownAnswer(ctx context.Context, consentID string, now time.Time) (site.ShownAnswer, error) {
-	a, err := read(ctx, s, func(ctx context.Context, c conn) (site.ShownAnswer, error) {
-		return one(ctx, c, scanShownAnswer, `SELECT a.session, a.payload, a.expires_at, k.id, k.user_id, k.application_name
+	a, err := read(ctx, s, func(c conn) (site.ShownAnswer, error) {
+		return one(c, scanShownAnswer, `SELECT a.session, a.payload, a.expires_at, k.id, k.user_id, k.application_name
 			FROM userkeys_shown_answers a JOIN userkeys_keys k ON k.id = a.key_id
 			WHERE a.consent_hash = $1 AND a.expires_at > $2 AND k.revoked_at = 0 AND (k.expires_at = 0 OR k.expires_at > $2)`, secretHash(consentID), micros(now))
 	})
@@ -43,8 +43,8 @@ func scanShownAnswer(r row) (site.ShownAnswer, error) {
 // SpendForm notes that the form with this token was sent, and remembers it until then.
 // Errors: [userkeys.Conflict] if it was sent before. Of many that are sent at once, one is the first.
 func (s *Store) SpendForm(ctx context.Context, token string, until time.Time) error {
-	return s.write(ctx, func(ctx context.Context, c conn) error {
-		n, err := c.exec(ctx, "INSERT INTO userkeys_sent_forms (form_hash, expires_at) VALUES ($1, $2) ON CONFLICT (form_hash) DO NOTHING",
+	return s.write(ctx, func(c conn) error {
+		n, err := c.exec("INSERT INTO userkeys_sent_forms (form_hash, expires_at) VALUES ($1, $2) ON CONFLICT (form_hash) DO NOTHING",
 			secretHash(token), micros(until))
 		if err == nil && n == 0 {
 			err = userkeys.Errorf(userkeys.Conflict, "this form was sent already, and what it made is there; a key is shown once only: open the page again, revoke that one and make another")

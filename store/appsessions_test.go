@@ -29,13 +29,13 @@ func (w *world) usePassword(u site.User, keyID int64) (site.OneTimePassword, err
 		CreatedAt: noon, ExpiresAt: noon.Add(site.OneTimeLifetime),
 	}
 	w.ok(w.CreateOneTimePassword(w.ctx, p, "", admin))
-	return w.ConsumeOneTimePassword(w.ctx, p.Password, admin, noon)
+	return w.ConsumeOneTimePassword(w.ctx, p.Password, admin.At(noon))
 }
 
 // begin saves the session that p signs in.
 func (w *world) begin(p site.OneTimePassword, token string) error {
 	w.Helper()
-	w.ok(w.SaveSession(w.ctx, []byte(token), []byte("x"), p.UserID, noon.Add(90*24*time.Hour)))
+	w.ok(w.SaveSession(w.ctx, site.SessionRow{TokenHash: []byte(token), Data: []byte("x"), UserID: p.UserID, ExpiresAt: noon.Add(90 * 24 * time.Hour)}))
 	return w.BindSession(w.ctx, []byte(token), site.AppSession{
 		Password: p.Password, KeyID: p.KeyID, ApplicationName: "App " + token, BeganAt: noon,
 	})

@@ -47,14 +47,14 @@ const (
 
 // audit writes events, in the transaction of what they tell: there is no
 // action without its line.
-func audit(ctx context.Context, c conn, events ...site.AuditEvent) error {
+func audit(c conn, events ...site.AuditEvent) error {
 	return inChunks(events, eventsPerStatement, func(chunk []site.AuditEvent) error {
 		args := make([]any, 0, auditWidth*len(chunk))
 		for _, e := range chunk {
 			args = append(args, micros(e.At), e.Caller.User.ID, e.Caller.Kind(), e.Caller.Address, flag(e.Caller.Admin()),
 				e.Action, e.UserID, e.KeyID, e.ClientID, shorten(detailOf(e)))
 		}
-		_, err := c.exec(ctx, "INSERT INTO userkeys_audit_events ("+auditColumns+") VALUES "+placeholders(1, len(chunk), auditWidth), args...)
+		_, err := c.exec("INSERT INTO userkeys_audit_events ("+auditColumns+") VALUES "+placeholders(1, len(chunk), auditWidth), args...)
 		return err
 	})
 }
@@ -84,17 +84,17 @@ func shorten(detail string) string {
 
 // auditOrKeep writes events or, where only that fails, undoes the attempt and
 // hands them back.
-func auditOrKeep(ctx context.Context, c conn, events []site.AuditEvent) ([]site.AuditEvent, error) {
-	if _, err := c.exec(ctx, "SAVEPOINT audit"); err != nil {
+func auditOrKeep(c conn, events []site.AuditEvent) ([]site.AuditEvent, error) {
+	if _, err := c.exec("SAVEPOINT audit"); err != nil {
 		return nil, err
 	}
-	if err := audit(ctx, c, events...); err != nil {
-		if _, undo := c.exec(ctx, "ROLLBACK TO SAVEPOINT audit"); undo != nil {
+	if err := audit(c, events...); err != nil {
+		if _, undo := c.exec("ROLLBACK TO SAVEPOINT audit"); undo != nil {
 			return nil, err
 		}
 		return events, nil
 	}
-	_, err := c.exec(ctx, "RELEASE SAVEPOINT audit")
+	_, err := c.exec("RELEASE SAVEPOINT audit")
 	return nil, err
 }
 
@@ -141,7 +141,7 @@ func (s *Store) writeKept(ctx context.Context, w *wait) {
 	if len(events) == 0 {
 		return
 	}
-	err := s.transact(ctx, w, func(ctx context.Context, c conn) error { return audit(ctx, c, events...) })
+	err := s.transact(ctx, w, func(c conn) error { return audit(c, events...) })
 	if err != nil {
 		s.kept.add(events)
 	}
@@ -164,7 +164,7 @@ func (s *Store) AuditEvents(ctx context.Context, before int64, limit int) ([]sit
 		w.add("id < $?", before)
 	}
 	query := "SELECT id, " + auditColumns + " FROM userkeys_audit_events" + w.where() + " ORDER BY id DESC LIMIT " + listLimit(limit)
-	return read(ctx, s, func(ctx context.Context, c conn) ([]site.AuditEvent, error) {
-		return all(ctx, c, scanEvent, query, w.args...)
+	return read(ctx, s, func(c conn) ([]site.AuditEvent, error) {
+		return all(c, scanEvent, query, w.args...)
 	})
 }

@@ -21,15 +21,15 @@ func TestAuditLog(t *testing.T) {
 		w.ok(err)
 		w.undo(k.ID, owner)
 		w.key(u, "c")
-		w.ok(w.DeleteConsent(w.ctx, w.consent(u), owner, noon))
-		w.ok(w.SetSetting(w.ctx, "title", "New title", admin, noon))
-		w.ok(w.SetSetting(w.ctx, "push_api_secret_key", "very secret", admin, noon))
-		w.ok(w.ResetSetting(w.ctx, "title", admin, noon))
-		w.ok(w.SetPassword(w.ctx, u.ID, "secret hash", admin, noon))
+		w.ok(w.DeleteConsent(w.ctx, w.consent(u), owner.At(noon)))
+		w.ok(w.SetSetting(w.ctx, "title", "New title", admin.At(noon)))
+		w.ok(w.SetSetting(w.ctx, "push_api_secret_key", "very secret", admin.At(noon)))
+		w.ok(w.ResetSetting(w.ctx, "title", admin.At(noon)))
+		w.ok(w.SetPassword(w.ctx, u.ID, "secret hash", admin.At(noon)))
 		u.Admin = true
-		w.ok(w.UpdateUser(w.ctx, u, admin, noon))
+		w.ok(w.UpdateUser(w.ctx, u, admin.At(noon)))
 		w.user("root", asAdmin)
-		w.ok(w.DeleteUser(w.ctx, u.ID, admin, noon))
+		w.ok(w.DeleteUser(w.ctx, u.ID, admin.At(noon)))
 
 		want := []string{
 			"user created", "key granted", "key revoked", "revocation undone", "key granted", "key replaced", "consent denied",

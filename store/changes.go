@@ -23,29 +23,29 @@ const (
 // transaction of the change itself. Without keys nothing can be in a cache and
 // the epoch stays. The epoch's row stays locked until the commit, so the order
 // of epochs is the order of commits and a reader never skips one: call it last.
-func raise(ctx context.Context, c conn, at time.Time, keys []userkeys.KeyHash) error {
+func raise(c conn, at time.Time, keys []userkeys.KeyHash) error {
 	switch {
 	case len(keys) == 0:
 		return nil
 	case len(keys) > maxHashesPerChange:
-		return raiseAll(ctx, c, at)
+		return raiseAll(c, at)
 	}
 	c.raised.Hashes = append(c.raised.Hashes, keys...)
-	return writeChange(ctx, c, at, keys)
+	return writeChange(c, at, keys)
 }
 
 // raiseAll raises the epoch and says that anything may have changed.
-func raiseAll(ctx context.Context, c conn, at time.Time) error {
+func raiseAll(c conn, at time.Time) error {
 	c.raised.All = true
-	return writeChange(ctx, c, at, []userkeys.KeyHash{everything})
+	return writeChange(c, at, []userkeys.KeyHash{everything})
 }
 
 // everything stands for all keys in a change; it is stored as no hash.
 var everything userkeys.KeyHash
 
-func writeChange(ctx context.Context, c conn, at time.Time, keys []userkeys.KeyHash) error {
+func writeChange(c conn, at time.Time, keys []userkeys.KeyHash) error {
 	token := rand.Int64()
-	n, err := one(ctx, c, scanInt, "UPDATE userkeys_epoch SET n = n + 1, token = $1 RETURNING n", token)
+	n, err := one(c, scanInt, "UPDATE userkeys_epoch SET n = n + 1, token = $1 RETURNING n", token)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func writeChange(ctx context.Context, c conn, at time.Time, keys []userkeys.KeyH
 			}
 			args = append(args, n, token, hash, micros(at))
 		}
-		_, err := c.exec(ctx, "INSERT INTO userkeys_changes (n, token, key_hash, at) VALUES "+placeholders(1, len(chunk), 4), args...)
+		_, err := c.exec("INSERT INTO userkeys_changes (n, token, key_hash, at) VALUES "+placeholders(1, len(chunk), 4), args...)
 		return err
 	})
 }
@@ -114,9 +114,9 @@ func (s *Store) Changes(ctx context.Context, since site.Mark) (site.Changes, err
 	if after <= 0 {
 		after = math.MaxInt64
 	}
-	return read(ctx, s, func(ctx context.Context, c conn) (site.Changes, error) {
+	return read(ctx, s, func(c conn) (site.Changes, error) {
 		// One statement: the mark and the changes are of one moment.
-		found, err := all(ctx, c, scanChange, `SELECT e.n, e.token, `+s.diff.standby+`,
+		found, err := all(c, scanChange, `SELECT e.n, e.token, `+s.diff.standby+`,
 				EXISTS (SELECT 1 FROM userkeys_changes m WHERE m.n = $1 AND m.token = $2), c.n, c.key_hash
 			FROM userkeys_epoch e LEFT JOIN userkeys_changes c ON c.n > $1 ORDER BY c.n LIMIT $3`, after, since.Token, maxChanges+1)
 		if err != nil {

@@ -86,7 +86,7 @@ func TestChangesAreTold(t *testing.T) {
 		if c := w.changes(middle); c.All || !slices.Equal(c.Hashes, []userkeys.KeyHash{b.Hash}) {
 			w.Errorf("the later of two: %+v", c)
 		}
-		w.ok(w.SetSetting(w.ctx, "title", "x", admin, noon))
+		w.ok(w.SetSetting(w.ctx, "title", "x", admin.At(noon)))
 		if c := w.changes(middle); !c.All || len(c.Hashes) != 0 {
 			w.Errorf("a setting among them: %+v", c)
 		}
@@ -94,7 +94,7 @@ func TestChangesAreTold(t *testing.T) {
 }
 
 // A reader of changes never misses one: keys are revoked from many sides, and every revocation
-// reaches the reader at the latest with the first call after it returned (E15).
+// reaches the reader at the latest with the first call after it returned.
 func TestChangesInCommitOrder(t *testing.T) {
 	each(t, func(w *world) {
 		const users, keys = 8, 6
@@ -180,26 +180,26 @@ func TestEveryChangeRaisesTheEpoch(t *testing.T) {
 		told("suspend", false, func() error {
 			s := u
 			s.SuspendedAt = noon
-			return w.UpdateUser(w.ctx, s, admin, noon)
+			return w.UpdateUser(w.ctx, s, admin.At(noon))
 		})
 		told("demote", false, func() error {
 			s := u
 			s.TrustLevel = 0
-			return w.UpdateUser(w.ctx, s, admin, noon)
+			return w.UpdateUser(w.ctx, s, admin.At(noon))
 		})
-		told("setting", true, func() error { return w.SetSetting(w.ctx, "title", "x", admin, noon) })
-		told("reset", true, func() error { return w.ResetSetting(w.ctx, "title", admin, noon) })
+		told("setting", true, func() error { return w.SetSetting(w.ctx, "title", "x", admin.At(noon)) })
+		told("reset", true, func() error { return w.ResetSetting(w.ctx, "title", admin.At(noon)) })
 		told("re-grant", false, func() error {
 			_, _, err := w.Store.Grant(w.ctx, w.grantOf(u, "c"))
 			return err
 		})
 		k = must[[]site.UserAPIKey](w)(w.Keys(w.ctx, site.KeyFilter{UserID: u.ID}))[0]
-		told("delete", false, func() error { return w.DeleteUser(w.ctx, u.ID, admin, noon) })
+		told("delete", false, func() error { return w.DeleteUser(w.ctx, u.ID, admin.At(noon)) })
 
 		before := w.newest()
-		w.ok(w.UpdateUser(w.ctx, quiet, admin, noon))
+		w.ok(w.UpdateUser(w.ctx, quiet, admin.At(noon)))
 		w.ok(w.TouchUser(w.ctx, root.ID, noon))
-		w.ok(w.ResetSetting(w.ctx, "title", admin, noon))
+		w.ok(w.ResetSetting(w.ctx, "title", admin.At(noon)))
 		w.key(quiet, "c")
 		if w.newest() != before {
 			w.Error("what concerns no key raised the epoch")

@@ -21,8 +21,8 @@ func (s *Store) CreateClient(ctx context.Context, cl site.Client, by site.Caller
 	if err := checkList(cl.Scopes, scopeSeparator); err != nil {
 		return err
 	}
-	return s.write(ctx, func(ctx context.Context, c conn) error {
-		n, err := c.exec(ctx, `INSERT INTO userkeys_clients (client_id, application_name, public_key, public_key_hash, auth_redirect, scopes, created_at)
+	return s.write(ctx, func(c conn) error {
+		n, err := c.exec(`INSERT INTO userkeys_clients (client_id, application_name, public_key, public_key_hash, auth_redirect, scopes, created_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (client_id) DO NOTHING`,
 			cl.ClientID, cl.ApplicationName, cl.PublicKey, secretHash(cl.PublicKey), cl.AuthRedirect, cl.Scopes.String(), micros(cl.CreatedAt))
 		if err == nil && n == 0 {
@@ -31,7 +31,7 @@ func (s *Store) CreateClient(ctx context.Context, cl site.Client, by site.Caller
 		if err != nil {
 			return err
 		}
-		return audit(ctx, c, site.AuditEvent{At: cl.CreatedAt, Caller: by, Action: actionClientRegistered, ClientID: cl.ClientID, Detail: cl.Scopes.String()})
+		return audit(c, site.AuditEvent{At: cl.CreatedAt, Caller: by, Action: actionClientRegistered, ClientID: cl.ClientID, Detail: cl.Scopes.String()})
 	})
 }
 
@@ -41,8 +41,8 @@ func (s *Store) ClientByPublicKey(ctx context.Context, publicKey, authRedirect s
 	if err := checkText(publicKey, authRedirect); err != nil {
 		return site.Client{}, err
 	}
-	return read(ctx, s, func(ctx context.Context, c conn) (site.Client, error) {
-		cl, err := one(ctx, c, scanClient, "SELECT "+clientColumns+` FROM userkeys_clients WHERE public_key_hash = $1 AND public_key = $2
+	return read(ctx, s, func(c conn) (site.Client, error) {
+		cl, err := one(c, scanClient, "SELECT "+clientColumns+` FROM userkeys_clients WHERE public_key_hash = $1 AND public_key = $2
 			ORDER BY CASE WHEN auth_redirect = $3 THEN 0 ELSE 1 END, id LIMIT 1`, secretHash(publicKey), publicKey, authRedirect)
 		return cl, notFound(err, "client")
 	})
@@ -57,13 +57,13 @@ func (s *Store) ReleaseClients(ctx context.Context, unusedSince, at time.Time) (
 	total := 0
 	for {
 		var released []site.Client
-		err := s.write(ctx, func(ctx context.Context, c conn) error {
+		err := s.write(ctx, func(c conn) error {
 			var err error
-			released, err = all(ctx, c, scanClient, "SELECT "+clientColumns+" FROM userkeys_clients WHERE "+unused+" ORDER BY id LIMIT $2"+s.diff.lockGone, micros(unusedSince), jobBatch)
+			released, err = all(c, scanClient, "SELECT "+clientColumns+" FROM userkeys_clients WHERE "+unused+" ORDER BY id LIMIT $2"+s.diff.lockGone, micros(unusedSince), jobBatch)
 			if err != nil || len(released) == 0 {
 				return err
 			}
-			return s.releaseClients(ctx, c, released, at)
+			return s.releaseClients(c, released, at)
 		})
 		total += len(released)
 		if err != nil || len(released) < jobBatch {
@@ -72,16 +72,16 @@ func (s *Store) ReleaseClients(ctx context.Context, unusedSince, at time.Time) (
 	}
 }
 
-func (s *Store) releaseClients(ctx context.Context, c conn, released []site.Client, at time.Time) error {
+func (s *Store) releaseClients(c conn, released []site.Client, at time.Time) error {
 	system := site.Caller{As: site.CallerSystem}
 	var gone []userkeys.KeyHash
 	var events []site.AuditEvent
 	for _, cl := range released {
-		keys, err := all(ctx, c, scanKeyRow, "DELETE FROM userkeys_keys WHERE client = $1 RETURNING "+keyRowColumns, cl.ID)
+		keys, err := all(c, scanKeyRow, "DELETE FROM userkeys_keys WHERE client = $1 RETURNING "+keyRowColumns, cl.ID)
 		if err != nil {
 			return err
 		}
-		if _, err := c.exec(ctx, "DELETE FROM userkeys_clients WHERE id = $1", cl.ID); err != nil {
+		if _, err := c.exec("DELETE FROM userkeys_clients WHERE id = $1", cl.ID); err != nil {
 			return err
 		}
 		gone = append(gone, hashes(keys)...)
@@ -89,54 +89,54 @@ func (s *Store) releaseClients(ctx context.Context, c conn, released []site.Clie
 			At: at, Caller: system, Action: actionClientReleased, ClientID: cl.ClientID, Detail: fmt.Sprintf("not used for long; %d keys", len(keys)),
 		})
 	}
-	if err := audit(ctx, c, events...); err != nil {
+	if err := audit(c, events...); err != nil {
 		return err
 	}
-	return raise(ctx, c, at, gone)
+	return raise(c, at, gone)
 }
 
 // RebindKey moves a key to another client, found or made, and removes the
 // user's other key on it. It returns the hashes of all keys concerned. [userkeys.InvalidAccess] for
 // a key that is revoked or expired, and for a registered client, which takes no key that it was not granted. [userkeys.NotFound].
-func (s *Store) RebindKey(ctx context.Context, keyID int64, clientID string, by site.Caller, at time.Time) ([]userkeys.KeyHash, error) {
+func (s *Store) RebindKey(ctx context.Context, keyID int64, clientID string, act site.Act) ([]userkeys.KeyHash, error) {
 	if err := checkIndexed(clientID); err != nil {
 		return nil, err
 	}
 	var concerned []userkeys.KeyHash
-	err := s.write(ctx, func(ctx context.Context, c conn) error {
-		if err := s.lockOwner(ctx, c, keyID); err != nil {
+	err := s.write(ctx, func(c conn) error {
+		if err := s.lockOwner(c, keyID); err != nil {
 			return err
 		}
-		k, err := one(ctx, c, scanKey, "SELECT "+keyColumns+keyTables+" WHERE k.id = $1", keyID)
+		k, err := one(c, scanKey, "SELECT "+keyColumns+keyTables+" WHERE k.id = $1", keyID)
 		if err != nil {
 			return notFound(err, "key")
 		}
-		if !k.Live(at) { // the request that brought it here began while it was
+		if !k.Live(act.At) { // the request that brought it here began while it was
 			return userkeys.ErrInvalidKey
 		}
-		k.ClientID, k.CreatedAt = clientID, at
-		client, err := s.findOrMakeClient(ctx, c, k)
+		k.ClientID, k.CreatedAt = clientID, act.At
+		client, err := s.findOrMakeClient(c, k)
 		if err != nil {
 			return err
 		}
 		if client.Registered() {
 			return userkeys.Errorf(userkeys.InvalidAccess, "a registered client is bound by a grant only")
 		}
-		dropped, err := all(ctx, c, scanKeyRow, "DELETE FROM userkeys_keys WHERE user_id = $1 AND client = $2 AND id <> $3 RETURNING "+keyRowColumns, k.UserID, client.ID, keyID)
+		dropped, err := all(c, scanKeyRow, "DELETE FROM userkeys_keys WHERE user_id = $1 AND client = $2 AND id <> $3 RETURNING "+keyRowColumns, k.UserID, client.ID, keyID)
 		if err != nil {
 			return err
 		}
-		moved, err := all(ctx, c, scanKeyRow, "UPDATE userkeys_keys SET client = $1 WHERE id = $2 RETURNING "+keyRowColumns, client.ID, keyID)
+		moved, err := all(c, scanKeyRow, "UPDATE userkeys_keys SET client = $1 WHERE id = $2 RETURNING "+keyRowColumns, client.ID, keyID)
 		if err != nil {
 			return err
 		}
 		concerned = append(hashes(moved), hashes(dropped)...)
-		events := append(keyEvents(moved, site.AuditEvent{At: at, Caller: by, Action: actionKeyMoved}),
-			keyEvents(dropped, site.AuditEvent{At: at, Caller: by, Action: actionKeyReplaced, Detail: fmt.Sprintf("by key %d", keyID)})...)
-		if err := audit(ctx, c, events...); err != nil {
+		events := append(keyEvents(moved, site.AuditEvent{At: act.At, Caller: act.By, Action: actionKeyMoved}),
+			keyEvents(dropped, site.AuditEvent{At: act.At, Caller: act.By, Action: actionKeyReplaced, Detail: fmt.Sprintf("by key %d", keyID)})...)
+		if err := audit(c, events...); err != nil {
 			return err
 		}
-		return raise(ctx, c, at, concerned)
+		return raise(c, act.At, concerned)
 	})
 	if err != nil {
 		return nil, err
@@ -149,13 +149,13 @@ func (s *Store) RebindKey(ctx context.Context, keyID int64, clientID string, by 
 // [userkeys.InvalidAccess] if the presented key is no longer good.
 func (s *Store) RenewKey(ctx context.Context, r site.Renewal) ([]userkeys.KeyHash, error) {
 	var concerned []userkeys.KeyHash
-	err := s.write(ctx, func(ctx context.Context, c conn) error {
-		before, err := one(ctx, c, scanKeyRow, "SELECT "+keyRowColumns+" FROM userkeys_keys WHERE id = $1"+s.diff.lockRow, r.KeyID)
+	err := s.write(ctx, func(c conn) error {
+		before, err := one(c, scanKeyRow, "SELECT "+keyRowColumns+" FROM userkeys_keys WHERE id = $1"+s.diff.lockRow, r.KeyID)
 		if err != nil {
 			return notFound(err, "key")
 		}
 		// Renewed again with the key before: the newest one went astray, and the older keeps its end.
-		n, err := c.exec(ctx, `UPDATE userkeys_keys SET hash = $1, renewed_at = $2, expires_at = $3,
+		n, err := c.exec(`UPDATE userkeys_keys SET hash = $1, renewed_at = $2, expires_at = $3,
 				old_hash = $4, old_until = CASE WHEN hash = $4 THEN $5 ELSE old_until END
 			WHERE id = $6 AND revoked_at = 0 AND (expires_at = 0 OR expires_at > $2) AND (hash = $4 OR (old_hash = $4 AND old_until > $2))`,
 			r.Hash[:], micros(r.At), micros(r.ExpiresAt), r.Presented[:], micros(r.OldUntil), r.KeyID)
@@ -166,10 +166,10 @@ func (s *Store) RenewKey(ctx context.Context, r site.Renewal) ([]userkeys.KeyHas
 			return userkeys.ErrInvalidKey
 		}
 		concerned = append(hashes([]keyRow{before}), r.Hash)
-		if err := audit(ctx, c, keyEvents([]keyRow{before}, site.AuditEvent{At: r.At, Caller: r.Caller, Action: actionKeyRenewed})...); err != nil {
+		if err := audit(c, keyEvents([]keyRow{before}, site.AuditEvent{At: r.At, Caller: r.Caller, Action: actionKeyRenewed})...); err != nil {
 			return err
 		}
-		return raise(ctx, c, r.At, concerned)
+		return raise(c, r.At, concerned)
 	})
 	if err != nil {
 		return nil, err

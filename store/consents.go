@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"time"
 
 	"userkeys"
 	"userkeys/site"
@@ -48,11 +47,11 @@ func (s *Store) CreateConsent(ctx context.Context, c site.Consent) error {
 	if err != nil {
 		return fail(err)
 	}
-	return s.write(ctx, func(ctx context.Context, tx conn) error {
-		if _, err := one(ctx, tx, scanInt, "SELECT id FROM userkeys_users WHERE id = $1"+s.diff.keepRow, c.UserID); err != nil {
+	return s.write(ctx, func(tx conn) error {
+		if _, err := one(tx, scanInt, "SELECT id FROM userkeys_users WHERE id = $1"+s.diff.keepRow, c.UserID); err != nil {
 			return notFound(err, "user")
 		}
-		n, err := tx.exec(ctx, `INSERT INTO userkeys_consents (id_hash, user_id, session, request, created_at, expires_at)
+		n, err := tx.exec(`INSERT INTO userkeys_consents (id_hash, user_id, session, request, created_at, expires_at)
 			VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id_hash) DO NOTHING`,
 			secretHash(c.ID), c.UserID, c.Session, string(request), micros(c.CreatedAt), micros(c.ExpiresAt))
 		if err == nil && n == 0 {
@@ -61,7 +60,7 @@ func (s *Store) CreateConsent(ctx context.Context, c site.Consent) error {
 		if err != nil {
 			return err
 		}
-		_, err = tx.exec(ctx, `DELETE FROM userkeys_consents WHERE user_id = $1 AND id_hash NOT IN (
+		_, err = tx.exec(`DELETE FROM userkeys_consents WHERE user_id = $1 AND id_hash NOT IN (
 			SELECT id_hash FROM userkeys_consents WHERE user_id = $1 ORDER BY created_at DESC, id_hash LIMIT $2)`, c.UserID, maxConsents)
 		return err
 	})
@@ -69,8 +68,8 @@ func (s *Store) CreateConsent(ctx context.Context, c site.Consent) error {
 
 // Consent finds an open question, also one that is too old to be answered. [userkeys.ConsentGone].
 func (s *Store) Consent(ctx context.Context, id string) (site.Consent, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) (site.Consent, error) {
-		consent, err := one(ctx, c, scanConsent, "SELECT "+consentColumns+" FROM userkeys_consents WHERE id_hash = $1", secretHash(id))
+	return read(ctx, s, func(c conn) (site.Consent, error) {
+		consent, err := one(c, scanConsent, "SELECT "+consentColumns+" FROM userkeys_consents WHERE id_hash = $1", secretHash(id))
 		if isNoRows(err) {
 			return site.Consent{}, consentGone()
 		}
@@ -81,20 +80,20 @@ func (s *Store) Consent(ctx context.Context, id string) (site.Consent, error) {
 
 // DeleteConsent consumes a consent without a grant and writes an audit event.
 // [userkeys.ConsentGone] if it is not there, or was put to another user than the one who acts.
-func (s *Store) DeleteConsent(ctx context.Context, id string, by site.Caller, at time.Time) error {
-	if err := checkText(string(by.Kind()), by.Address); err != nil {
+func (s *Store) DeleteConsent(ctx context.Context, id string, act site.Act) error {
+	if err := checkCaller(act.By); err != nil {
 		return err
 	}
-	return s.write(ctx, func(ctx context.Context, c conn) error {
-		consent, err := one(ctx, c, scanConsent, "DELETE FROM userkeys_consents WHERE id_hash = $1 RETURNING "+consentColumns, secretHash(id))
+	return s.write(ctx, func(c conn) error {
+		consent, err := one(c, scanConsent, "DELETE FROM userkeys_consents WHERE id_hash = $1 RETURNING "+consentColumns, secretHash(id))
 		if err != nil && !isNoRows(err) {
 			return err
 		}
-		if err != nil || by.User.ID != 0 && by.User.ID != consent.UserID && !by.Admin() {
+		if err != nil || act.By.User.ID != 0 && act.By.User.ID != consent.UserID && !act.By.Admin() {
 			return consentGone()
 		}
-		return audit(ctx, c, site.AuditEvent{
-			At: at, Caller: by, Action: actionConsentDenied, UserID: consent.UserID, ClientID: consent.Request.ClientID,
+		return audit(c, site.AuditEvent{
+			At: act.At, Caller: act.By, Action: actionConsentDenied, UserID: consent.UserID, ClientID: consent.Request.ClientID,
 		})
 	})
 }

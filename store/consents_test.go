@@ -34,9 +34,9 @@ func TestConsents(t *testing.T) {
 		w.refused(w.CreateConsent(w.ctx, site.Consent{ID: "x", UserID: 77}), userkeys.NotFound)
 		w.refused(w.CreateConsent(w.ctx, site.Consent{UserID: u.ID}), userkeys.InvalidParameters)
 
-		w.refused(w.DeleteConsent(w.ctx, c.ID, site.Caller{User: site.User{ID: other.ID}}, noon), userkeys.ConsentGone)
+		w.refused(w.DeleteConsent(w.ctx, c.ID, site.Caller{User: site.User{ID: other.ID}}.At(noon)), userkeys.ConsentGone)
 		errs := w.together(20, func(int) error {
-			return w.DeleteConsent(w.ctx, c.ID, site.Caller{User: site.User{ID: u.ID}}, noon)
+			return w.DeleteConsent(w.ctx, c.ID, site.Caller{User: site.User{ID: u.ID}}.At(noon))
 		})
 		if n := w.succeeded(errs, userkeys.ConsentGone); n != 1 {
 			w.Errorf("one consent was denied %d times", n)

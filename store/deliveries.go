@@ -112,8 +112,8 @@ func scanAddressee(r row) (addressee, error) {
 // WaitingAddresses lists the addresses that something waits for, with when the first
 // of it is due. It looks at one line of each one's queue, however long that is.
 func (s *Store) WaitingAddresses(ctx context.Context) ([]outbox.Address, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) ([]outbox.Address, error) {
-		found, err := all(ctx, c, scanWaitingReceiver, `SELECT `+receiverColumns+`, `+reachColumns+`, COALESCE(
+	return read(ctx, s, func(c conn) ([]outbox.Address, error) {
+		found, err := all(c, scanWaitingReceiver, `SELECT `+receiverColumns+`, `+reachColumns+`, COALESCE(
 			(SELECT MIN(d.next_at) FROM userkeys_deliveries d WHERE d.push_url = a.push_url AND d.dead_at = 0), 0)
 			FROM userkeys_push_receivers a JOIN userkeys_push_hosts h ON h.host = a.host`)
 		return slices.DeleteFunc(found, func(a outbox.Address) bool { return a.DueAt.IsZero() }), err
@@ -124,20 +124,20 @@ func (s *Store) WaitingAddresses(ctx context.Context) ([]outbox.Address, error) 
 // that one that fails again and again holds up no other. Nobody else gets
 // them before until: if the one who took them is gone by then, somebody else takes them.
 func (s *Store) ClaimDeliveries(ctx context.Context, pushURL string, n int, at, until time.Time) ([]outbox.Delivery, error) {
-	claim := func(ctx context.Context, c conn, which string, n int) ([]outbox.Delivery, error) {
-		return all(ctx, c, scanDelivery, `WITH due (delivery) AS MATERIALIZED (
+	claim := func(c conn, which string, n int) ([]outbox.Delivery, error) {
+		return all(c, scanDelivery, `WITH due (delivery) AS MATERIALIZED (
 				SELECT id FROM userkeys_deliveries WHERE push_url = $1 AND dead_at = 0 AND next_at <= $2`+which+`
 				ORDER BY next_at, id LIMIT $3`+s.diff.takeRow+`)
 			UPDATE userkeys_deliveries SET next_at = $4, claim = claim + 1 FROM due WHERE id = delivery RETURNING `+deliveryColumns,
 			pushURL, micros(at), n, micros(until))
 	}
 	var taken []outbox.Delivery
-	err := s.write(ctx, func(ctx context.Context, c conn) error {
+	err := s.write(ctx, func(c conn) error {
 		var err error
-		if taken, err = claim(ctx, c, " AND attempt = 0", n); err != nil || len(taken) == n {
+		if taken, err = claim(c, " AND attempt = 0", n); err != nil || len(taken) == n {
 			return err
 		}
-		more, err := claim(ctx, c, "", n-len(taken))
+		more, err := claim(c, "", n-len(taken))
 		taken = append(taken, more...)
 		return err
 	})
@@ -147,10 +147,10 @@ func (s *Store) ClaimDeliveries(ctx context.Context, pushURL string, n int, at, 
 // DeliveryDetails reads everything that deliveries are made of, as it is now. Those of
 // users that are gone are left out. The order is that of the deliveries.
 func (s *Store) DeliveryDetails(ctx context.Context, deliveries []outbox.Delivery) ([]outbox.Details, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) ([]outbox.Details, error) {
+	return read(ctx, s, func(c conn) ([]outbox.Details, error) {
 		var parcels []outbox.Details
 		err := inChunks(deliveries, idsPerStatement, func(chunk []outbox.Delivery) error {
-			some, err := parcels500(ctx, c, chunk)
+			some, err := parcels500(c, chunk)
 			parcels = append(parcels, some...)
 			return err
 		})
@@ -159,7 +159,7 @@ func (s *Store) DeliveryDetails(ctx context.Context, deliveries []outbox.Deliver
 }
 
 // parcels500 makes the parcels of at most idsPerStatement deliveries.
-func parcels500(ctx context.Context, c conn, deliveries []outbox.Delivery) ([]outbox.Details, error) {
+func parcels500(c conn, deliveries []outbox.Delivery) ([]outbox.Details, error) {
 	users, notes := map[int64]addressee{}, map[int64]site.Notification{}
 	keys := map[int64][]outbox.Key{} // by user
 	var userIDs, noteIDs []int64
@@ -169,7 +169,7 @@ func parcels500(ctx context.Context, c conn, deliveries []outbox.Delivery) ([]ou
 			noteIDs = append(noteIDs, d.NotificationID)
 		}
 	}
-	found, err := byIDs(ctx, c, scanAddressee, `SELECT `+userColumns+`, COALESCE(i.quiet_until, 0)
+	found, err := byIDs(c, scanAddressee, `SELECT `+userColumns+`, COALESCE(i.quiet_until, 0)
 		FROM userkeys_users u LEFT JOIN userkeys_inboxes i ON i.user_id = u.id WHERE u.id`, userIDs)
 	if err != nil {
 		return nil, err
@@ -177,14 +177,14 @@ func parcels500(ctx context.Context, c conn, deliveries []outbox.Delivery) ([]ou
 	for _, a := range found {
 		users[a.ID] = a
 	}
-	told, err := byIDs(ctx, c, scanNotification, "SELECT "+notificationColumns+" FROM userkeys_notifications WHERE id", noteIDs)
+	told, err := byIDs(c, scanNotification, "SELECT "+notificationColumns+" FROM userkeys_notifications WHERE id", noteIDs)
 	if err != nil {
 		return nil, err
 	}
 	for _, n := range told {
 		notes[n.ID] = n
 	}
-	pushed, err := byIDs(ctx, c, scanPushedKey, "SELECT "+keyColumns+", "+pushColumns+keyTables+
+	pushed, err := byIDs(c, scanPushedKey, "SELECT "+keyColumns+", "+pushColumns+keyTables+
 		" LEFT JOIN userkeys_key_pushes p ON p.key_id = k.id WHERE k.push_url <> '' AND k.user_id", userIDs)
 	if err != nil {
 		return nil, err
@@ -214,7 +214,7 @@ func parcels500(ctx context.Context, c conn, deliveries []outbox.Delivery) ([]ou
 }
 
 // byIDs runs a query that ends before the list of ids, each once; none: no query.
-func byIDs[T any](ctx context.Context, c conn, scan func(row) (T, error), query string, ids []int64) ([]T, error) {
+func byIDs[T any](c conn, scan func(row) (T, error), query string, ids []int64) ([]T, error) {
 	ids = unique(ids)
 	if len(ids) == 0 {
 		return nil, nil
@@ -223,33 +223,33 @@ func byIDs[T any](ctx context.Context, c conn, scan func(row) (T, error), query 
 	for i, id := range ids {
 		args[i] = id
 	}
-	return all(ctx, c, scan, query+" IN ("+list(1, len(ids))+")", args...)
+	return all(c, scan, query+" IN ("+list(1, len(ids))+")", args...)
 }
 
 // FinishDeliveries writes what became of attempts, in one transaction, with
 // the state of their hosts and keys. An attempt that is not the delivery's last
 // any more (its time was over, and somebody else took it) changes nothing of the delivery.
 func (s *Store) FinishDeliveries(ctx context.Context, results []outbox.Result) error {
-	return s.write(ctx, func(ctx context.Context, c conn) error {
+	return s.write(ctx, func(c conn) error {
 		results := slices.SortedFunc(slices.Values(results), func(a, b outbox.Result) int { return cmp.Compare(a.ID, b.ID) })
-		if err := removeDeliveries(ctx, c, results); err != nil {
+		if err := removeDeliveries(c, results); err != nil {
 			return err
 		}
 		for _, r := range results {
-			if err := settleDelivery(ctx, c, r); err != nil {
+			if err := settleDelivery(c, r); err != nil {
 				return err
 			}
 		}
 		slices.SortStableFunc(results, func(a, b outbox.Result) int { return a.At.Compare(b.At) })
-		if err := settleKeys(ctx, c, results); err != nil {
+		if err := settleKeys(c, results); err != nil {
 			return err
 		}
-		return s.settleReceivers(ctx, c, results)
+		return s.settleReceivers(c, results)
 	})
 }
 
 // removeDeliveries forgets those that are done.
-func removeDeliveries(ctx context.Context, c conn, results []outbox.Result) error {
+func removeDeliveries(c conn, results []outbox.Result) error {
 	var done []any
 	for _, r := range results {
 		if r.Outcome == outbox.Delivered || r.Outcome == outbox.Dropped {
@@ -258,13 +258,13 @@ func removeDeliveries(ctx context.Context, c conn, results []outbox.Result) erro
 	}
 	return inChunks(done, 2*deliveriesPerStatement, func(chunk []any) error {
 		values := strings.Replace(placeholders(1, len(chunk)/2, 2), "($1,$2)", "(CAST($1 AS BIGINT),CAST($2 AS BIGINT))", 1)
-		_, err := c.exec(ctx, "DELETE FROM userkeys_deliveries WHERE (id, claim) IN (VALUES "+values+")", chunk...)
+		_, err := c.exec("DELETE FROM userkeys_deliveries WHERE (id, claim) IN (VALUES "+values+")", chunk...)
 		return err
 	})
 }
 
 // settleDelivery writes when an attempt is repeated, or that it was the last.
-func settleDelivery(ctx context.Context, c conn, r outbox.Result) error {
+func settleDelivery(c conn, r outbox.Result) error {
 	if r.Outcome != outbox.Retried && r.Outcome != outbox.GivenUp {
 		return nil
 	}
@@ -280,7 +280,7 @@ func settleDelivery(ctx context.Context, c conn, r outbox.Result) error {
 	default:
 		set, args = set+", next_at = $5", append(args, micros(r.NextAt))
 	}
-	_, err := c.exec(ctx, "UPDATE userkeys_deliveries SET "+set+" WHERE id = $1 AND claim = $2 AND dead_at = 0", args...)
+	_, err := c.exec("UPDATE userkeys_deliveries SET "+set+" WHERE id = $1 AND claim = $2 AND dead_at = 0", args...)
 	return err
 }
 
@@ -289,7 +289,7 @@ const keysPerStatement = 100
 
 // settleKeys writes how pushing to the keys goes, in the order of their ids: two
 // nodes that do it at once wait for each other and no more.
-func settleKeys(ctx context.Context, c conn, results []outbox.Result) error {
+func settleKeys(c conn, results []outbox.Result) error {
 	states := map[int64]outbox.KeyState{}
 	for _, r := range results { // in the order of their times
 		if r.Unmade && !r.Off {
@@ -320,7 +320,7 @@ func settleKeys(ctx context.Context, c conn, results []outbox.Result) error {
 		values := strings.Replace(placeholders(1, len(ids), 6), "($1,$2,$3,$4,$5,$6)",
 			"(CAST($1 AS BIGINT),CAST($2 AS BIGINT),CAST($3 AS BIGINT),CAST($4 AS BIGINT),CAST($5 AS TEXT),CAST($6 AS BIGINT))", 1)
 		// A key that was failing before, and is not reached here, fails since then.
-		_, err := c.exec(ctx, `WITH v (id, delivered_at, failed_at, failing_since, problem, off_at) AS (VALUES `+values+`)
+		_, err := c.exec(`WITH v (id, delivered_at, failed_at, failing_since, problem, off_at) AS (VALUES `+values+`)
 			INSERT INTO userkeys_key_pushes (key_id, delivered_at, failed_at, failing_since, problem, off_at)
 			SELECT k.id, v.delivered_at, v.failed_at, v.failing_since, v.problem, v.off_at
 				FROM userkeys_keys k JOIN v ON v.id = k.id WHERE k.id > 0 ORDER BY k.id
@@ -337,7 +337,7 @@ func settleKeys(ctx context.Context, c conn, results []outbox.Result) error {
 
 // settleReceivers counts what was made of each address's deliveries, and closes those
 // that fail, and hosts at which nobody can be reached.
-func (s *Store) settleReceivers(ctx context.Context, c conn, results []outbox.Result) error {
+func (s *Store) settleReceivers(c conn, results []outbox.Result) error {
 	made := map[string][]outbox.Result{}
 	hosts := map[string][]outbox.Result{}
 	for _, r := range results {
@@ -346,7 +346,7 @@ func (s *Store) settleReceivers(ctx context.Context, c conn, results []outbox.Re
 		}
 	}
 	for _, address := range slices.Sorted(maps.Keys(made)) {
-		a, err := one(ctx, c, scanReceiver, "SELECT "+receiverColumns+" FROM userkeys_push_receivers a WHERE a.push_url = $1"+s.diff.lockRow, address)
+		a, err := one(c, scanReceiver, "SELECT "+receiverColumns+" FROM userkeys_push_receivers a WHERE a.push_url = $1"+s.diff.lockRow, address)
 		if isNoRows(err) {
 			continue
 		}
@@ -356,14 +356,14 @@ func (s *Store) settleReceivers(ctx context.Context, c conn, results []outbox.Re
 		for _, r := range made[address] {
 			a.Note(r)
 		}
-		if _, err := c.exec(ctx, `UPDATE userkeys_push_receivers SET failures = $2, closed_until = $3, delivered_at = $4, failed_at = $5, problem = $6,
+		if _, err := c.exec(`UPDATE userkeys_push_receivers SET failures = $2, closed_until = $3, delivered_at = $4, failed_at = $5, problem = $6,
 			delivered = $7, failed = $8 WHERE push_url = $1`, address, a.Failures, micros(a.ClosedUntil), micros(a.DeliveredAt), micros(a.FailedAt),
 			string(a.Problem), a.Delivered, a.Failed); err != nil {
 			return err
 		}
 	}
 	for _, host := range slices.Sorted(maps.Keys(hosts)) {
-		h, err := one(ctx, c, scanReach, "SELECT "+reachColumns+" FROM userkeys_push_hosts h WHERE h.host = $1"+s.diff.lockRow, host)
+		h, err := one(c, scanReach, "SELECT "+reachColumns+" FROM userkeys_push_hosts h WHERE h.host = $1"+s.diff.lockRow, host)
 		if isNoRows(err) {
 			continue
 		}
@@ -377,7 +377,7 @@ func (s *Store) settleReceivers(ctx context.Context, c conn, results []outbox.Re
 		if h == before {
 			continue
 		}
-		if _, err := c.exec(ctx, "UPDATE userkeys_push_hosts SET failures = $2, closed_until = $3 WHERE host = $1", host, h.Failures, micros(h.ClosedUntil)); err != nil {
+		if _, err := c.exec("UPDATE userkeys_push_hosts SET failures = $2, closed_until = $3 WHERE host = $1", host, h.Failures, micros(h.ClosedUntil)); err != nil {
 			return err
 		}
 	}
@@ -389,10 +389,10 @@ func (s *Store) settleReceivers(ctx context.Context, c conn, results []outbox.Re
 // something reached them since. It returns how many; call it again until that is none.
 func (s *Store) GiveUpOverdue(ctx context.Context, queuedBefore, at time.Time) (int, error) {
 	var dead []outbox.Delivery
-	err := s.write(ctx, func(ctx context.Context, c conn) error {
+	err := s.write(ctx, func(c conn) error {
 		var err error
 		// next_at: what somebody is sending at the moment is theirs to end.
-		dead, err = all(ctx, c, scanDelivery, `WITH late (delivery) AS MATERIALIZED (
+		dead, err = all(c, scanDelivery, `WITH late (delivery) AS MATERIALIZED (
 				SELECT id FROM userkeys_deliveries WHERE dead_at = 0 AND queued_at < $1 AND next_at <= $2 ORDER BY queued_at LIMIT $3`+s.diff.takeRow+`)
 			UPDATE userkeys_deliveries SET dead_at = $2, problem = CASE WHEN problem = '' THEN $4 ELSE problem END
 			FROM late WHERE id = delivery RETURNING `+deliveryColumns, micros(queuedBefore), micros(at), jobBatch, string(outbox.ProblemOverdue))
@@ -407,7 +407,7 @@ func (s *Store) GiveUpOverdue(ctx context.Context, queuedBefore, at time.Time) (
 			if same || d.Attempt == 0 { // what was never tried says nothing about the app
 				continue
 			}
-			if _, err := c.exec(ctx, `INSERT INTO userkeys_key_pushes (key_id, delivered_at, failed_at, failing_since, problem, off_at)
+			if _, err := c.exec(`INSERT INTO userkeys_key_pushes (key_id, delivered_at, failed_at, failing_since, problem, off_at)
 				SELECT k.id, 0, $1, $1, $2, $1 FROM userkeys_keys k WHERE k.user_id = $3 AND k.push_url = $4 AND (k.id = $5 OR $5 = 0) ORDER BY k.id
 				ON CONFLICT (key_id) DO UPDATE SET off_at = CASE
 					WHEN userkeys_key_pushes.off_at = 0 AND userkeys_key_pushes.delivered_at < $6 THEN excluded.off_at ELSE userkeys_key_pushes.off_at END,

@@ -207,7 +207,7 @@ func TestClaimedDeliveriesHaveTheRightsOfNow(t *testing.T) {
 		if len(test) != 1 || len(test[0].Keys) != 1 || test[0].Keys[0].ID != phone.ID || test[0].Notification.ID != 0 || test[0].Delivery.KeyID != phone.ID {
 			w.Errorf("the test is %+v", test)
 		}
-		w.ok(w.DeleteUser(w.ctx, ada.ID, admin, noon))
+		w.ok(w.DeleteUser(w.ctx, ada.ID, admin.At(noon)))
 		if left := must[[]outbox.Details](w)(w.DeliveryDetails(w.ctx, ds)); len(left) != 0 || len(w.waiting()) != 0 {
 			w.Errorf("of a deleted user is left: %v", left)
 		}

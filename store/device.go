@@ -42,11 +42,11 @@ func (s *Store) CreateDeviceGrant(ctx context.Context, d site.DeviceGrant) error
 	if err != nil {
 		return fail(err)
 	}
-	return s.write(ctx, func(ctx context.Context, c conn) error {
-		if err := roomForDevice(ctx, c, d.CreatedAt); err != nil {
+	return s.write(ctx, func(c conn) error {
+		if err := roomForDevice(c, d.CreatedAt); err != nil {
 			return err
 		}
-		n, err := c.exec(ctx, `INSERT INTO userkeys_device_grants (device_hash, user_code_hash, request_hash, request, ip, state, user_id, session, payload, created_at, expires_at)
+		n, err := c.exec(`INSERT INTO userkeys_device_grants (device_hash, user_code_hash, request_hash, request, ip, state, user_id, session, payload, created_at, expires_at)
 			VALUES ($1, $2, $3, $4, $5, 'pending', 0, '', '', $6, $7) ON CONFLICT DO NOTHING`,
 			secretHash(d.DeviceCode), secretHash(d.UserCode), secretHash(d.RequestToken), string(request), d.IP, micros(d.CreatedAt), micros(d.ExpiresAt))
 		if err == nil && n == 0 {
@@ -60,11 +60,11 @@ func (s *Store) CreateDeviceGrant(ctx context.Context, d site.DeviceGrant) error
 const maxOpenDevices = 20_000
 
 // roomForDevice removes some of what is over, so that nothing piles up between two clean-ups, and holds the bound.
-func roomForDevice(ctx context.Context, c conn, now time.Time) error {
-	if _, err := c.exec(ctx, "DELETE FROM userkeys_device_grants WHERE device_hash IN (SELECT device_hash FROM userkeys_device_grants WHERE expires_at <= $1 LIMIT 20)", micros(now)); err != nil {
+func roomForDevice(c conn, now time.Time) error {
+	if _, err := c.exec("DELETE FROM userkeys_device_grants WHERE device_hash IN (SELECT device_hash FROM userkeys_device_grants WHERE expires_at <= $1 LIMIT 20)", micros(now)); err != nil {
 		return err
 	}
-	_, err := one(ctx, c, scanInt, "SELECT created_at FROM userkeys_device_grants ORDER BY expires_at LIMIT 1 OFFSET $1", maxOpenDevices)
+	_, err := one(c, scanInt, "SELECT created_at FROM userkeys_device_grants ORDER BY expires_at LIMIT 1 OFFSET $1", maxOpenDevices)
 	switch {
 	case isNoRows(err):
 		return nil
@@ -91,8 +91,8 @@ func (s *Store) DeviceGrantByApproval(ctx context.Context, token string, now tim
 }
 
 func (s *Store) openDevice(ctx context.Context, column, secret string, now time.Time) (site.DeviceGrant, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) (site.DeviceGrant, error) {
-		d, err := one(ctx, c, scanDevice, "SELECT "+deviceColumns+" FROM userkeys_device_grants WHERE "+column+" = $1 AND "+openDevice+"$2", secretHash(secret), micros(now))
+	return read(ctx, s, func(c conn) (site.DeviceGrant, error) {
+		d, err := one(c, scanDevice, "SELECT "+deviceColumns+" FROM userkeys_device_grants WHERE "+column+" = $1 AND "+openDevice+"$2", secretHash(secret), micros(now))
 		if isNoRows(err) {
 			err = deviceGone()
 		}
@@ -100,24 +100,27 @@ func (s *Store) openDevice(ctx context.Context, column, secret string, now time.
 	})
 }
 
-// BindDeviceGrant gives an open device authorization, found by its user code
-// and, if not empty, also by its request token, to a user in a session: from
-// then on only they answer it, with the approval token. [userkeys.ConsentGone]
-// for a code that nobody has, or that is somebody else's.
-func (s *Store) BindDeviceGrant(ctx context.Context, userCode, requestToken, approval string, userID int64, session string, now time.Time) (site.DeviceGrant, error) {
+// BindDeviceGrant gives an open device authorization, found by its user code and, unless it is empty, by its request
+// token, to the user who acts, in the session in which the user acts: from then on only they answer it, with the
+// approval token.
+//
+// Errors: [userkeys.ConsentGone] for a code that no device has, or that another user has typed.
+func (s *Store) BindDeviceGrant(ctx context.Context, t site.TypedCode, act site.Act) (site.DeviceGrant, error) {
+	user, session := act.By.User.ID, act.By.Session.ID
 	if err := checkIndexed(session); err != nil {
 		return site.DeviceGrant{}, err
 	}
 	var d site.DeviceGrant
-	err := s.write(ctx, func(ctx context.Context, c conn) error {
-		query := "UPDATE userkeys_device_grants SET approval_hash = $1, user_id = $2, session = $3 WHERE user_code_hash = $4 AND " + openDevice + "$5 AND user_id IN (0, $2)"
-		args := []any{secretHash(approval), userID, session, secretHash(userCode), micros(now)}
-		if requestToken != "" {
+	err := s.write(ctx, func(c conn) error {
+		query := `UPDATE userkeys_device_grants SET approval_hash = $1, user_id = $2, session = $3
+			WHERE user_code_hash = $4 AND ` + openDevice + `$5 AND user_id IN (0, $2)`
+		args := []any{secretHash(t.Approval), user, session, secretHash(t.UserCode), micros(act.At)}
+		if t.RequestToken != "" {
 			query += " AND request_hash = $6"
-			args = append(args, secretHash(requestToken))
+			args = append(args, secretHash(t.RequestToken))
 		}
 		var err error
-		d, err = one(ctx, c, scanDevice, query+" RETURNING "+deviceColumns, args...)
+		d, err = one(c, scanDevice, query+" RETURNING "+deviceColumns, args...)
 		if isNoRows(err) {
 			err = deviceGone()
 		}
@@ -127,12 +130,12 @@ func (s *Store) BindDeviceGrant(ctx context.Context, userCode, requestToken, app
 }
 
 // authorizeDevice answers a device authorization in the transaction of its grant.
-func authorizeDevice(ctx context.Context, c conn, g site.Grant) error {
+func authorizeDevice(c conn, g site.Grant) error {
 	d := g.Device
 	if d == nil {
 		return nil
 	}
-	n, err := c.exec(ctx, `UPDATE userkeys_device_grants SET state = 'authorized', payload = $1, expires_at = $2, approval_hash = NULL
+	n, err := c.exec(`UPDATE userkeys_device_grants SET state = 'authorized', payload = $1, expires_at = $2, approval_hash = NULL
 		WHERE approval_hash = $3 AND user_id = $4 AND session = $5 AND `+openDevice+`$6`,
 		d.Payload, micros(d.Until), secretHash(d.Approval), g.Key.UserID, d.Session, micros(g.Key.CreatedAt))
 	if err == nil && n == 0 {
@@ -141,19 +144,24 @@ func authorizeDevice(ctx context.Context, c conn, g site.Grant) error {
 	return err
 }
 
-// DenyDeviceGrant answers a device authorization with no. [userkeys.ConsentGone].
-func (s *Store) DenyDeviceGrant(ctx context.Context, approval string, userID int64, session string, by site.Caller, now time.Time) error {
-	return s.write(ctx, func(ctx context.Context, c conn) error {
-		d, err := one(ctx, c, scanDevice, `UPDATE userkeys_device_grants SET state = 'denied', approval_hash = NULL
+// DenyDeviceGrant answers with no the device authorization that was bound to the user who acts, in the same session.
+//
+// Errors: [userkeys.ConsentGone] if there is none that is open.
+func (s *Store) DenyDeviceGrant(ctx context.Context, approval string, act site.Act) error {
+	user := act.By.User.ID
+	return s.write(ctx, func(c conn) error {
+		d, err := one(c, scanDevice, `UPDATE userkeys_device_grants SET state = 'denied', approval_hash = NULL
 			WHERE approval_hash = $1 AND user_id = $2 AND session = $3 AND `+openDevice+`$4 RETURNING `+deviceColumns,
-			secretHash(approval), userID, session, micros(now))
+			secretHash(approval), user, act.By.Session.ID, micros(act.At))
 		if isNoRows(err) {
 			return deviceGone()
 		}
 		if err != nil {
 			return err
 		}
-		return audit(ctx, c, site.AuditEvent{At: now, Caller: by, Action: actionDeviceDenied, UserID: userID, ClientID: d.Request.ClientID})
+		return audit(c, site.AuditEvent{
+			At: act.At, Caller: act.By, Action: actionDeviceDenied, UserID: user, ClientID: d.Request.ClientID,
+		})
 	})
 }
 
@@ -162,8 +170,8 @@ func (s *Store) DenyDeviceGrant(ctx context.Context, approval string, userID int
 // nobody has, that is over, or whose answer was fetched.
 func (s *Store) PollDeviceGrant(ctx context.Context, deviceCode string, now time.Time) (site.DeviceGrant, error) {
 	h := secretHash(deviceCode)
-	d, err := read(ctx, s, func(ctx context.Context, c conn) (site.DeviceGrant, error) {
-		d, err := one(ctx, c, scanDevice, "SELECT "+deviceColumns+" FROM userkeys_device_grants WHERE device_hash = $1 AND expires_at > $2", h, micros(now))
+	d, err := read(ctx, s, func(c conn) (site.DeviceGrant, error) {
+		d, err := one(c, scanDevice, "SELECT "+deviceColumns+" FROM userkeys_device_grants WHERE device_hash = $1 AND expires_at > $2", h, micros(now))
 		if isNoRows(err) {
 			err = deviceGone()
 		}
@@ -172,9 +180,9 @@ func (s *Store) PollDeviceGrant(ctx context.Context, deviceCode string, now time
 	if err != nil || d.State == site.DevicePending {
 		return d, err
 	}
-	err = s.write(ctx, func(ctx context.Context, c conn) error {
+	err = s.write(ctx, func(c conn) error {
 		var err error
-		d, err = one(ctx, c, scanDevice, "DELETE FROM userkeys_device_grants WHERE device_hash = $1 AND expires_at > $2 AND state <> 'pending' RETURNING "+deviceColumns, h, micros(now))
+		d, err = one(c, scanDevice, "DELETE FROM userkeys_device_grants WHERE device_hash = $1 AND expires_at > $2 AND state <> 'pending' RETURNING "+deviceColumns, h, micros(now))
 		if isNoRows(err) {
 			err = deviceGone()
 		}

@@ -45,7 +45,9 @@ func TestDeviceGrantIsOneUsers(t *testing.T) {
 		ada, bob := w.user("ada"), w.user("bob")
 		d := w.device()
 		bind := func(u site.User, code, token, approval string) error {
-			_, err := w.BindDeviceGrant(w.ctx, code, token, approval, u.ID, "session of "+u.Username, noon)
+			_, err := w.BindDeviceGrant(w.ctx, site.TypedCode{
+				UserCode: code, RequestToken: token, Approval: approval,
+			}, site.Caller{User: u, Session: site.Session{ID: "session of " + u.Username}}.At(noon))
 			return err
 		}
 		w.refused(bind(ada, "ABCDEFGH", "", "x"), userkeys.ConsentGone)
@@ -54,7 +56,7 @@ func TestDeviceGrantIsOneUsers(t *testing.T) {
 		w.refused(bind(bob, d.UserCode, "", "bobs"), userkeys.ConsentGone)
 		w.ok(bind(ada, d.UserCode, "", "second"))
 		deny := func(u site.User, session, approval string) error {
-			return w.DenyDeviceGrant(w.ctx, approval, u.ID, session, admin, noon)
+			return w.DenyDeviceGrant(w.ctx, approval, site.Caller{User: u, Session: site.Session{ID: session}}.At(noon))
 		}
 		w.refused(deny(ada, "session of ada", "first"), userkeys.ConsentGone)
 		w.refused(deny(bob, "session of bob", "second"), userkeys.ConsentGone)

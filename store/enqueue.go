@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"maps"
 	"slices"
 	"time"
@@ -29,7 +28,7 @@ const deliveryWidth = 12
 // enqueue writes the deliveries of an announcement: one for each notification
 // and address. notified gives the notification of each user. It is called in the
 // transaction that writes the notifications, so that neither is there without the other.
-func enqueue(ctx context.Context, c conn, a site.Announcement, notified map[int64]int64) (int, error) {
+func enqueue(c conn, a site.Announcement, notified map[int64]int64) (int, error) {
 	if a.Pushes == nil || len(notified) == 0 {
 		return 0, nil
 	}
@@ -41,7 +40,7 @@ func enqueue(ctx context.Context, c conn, a site.Announcement, notified map[int6
 	queued := 0
 	addresses := map[string]string{} // their hosts
 	err := inChunks(users, idsPerStatement, func(chunk []int64) error {
-		found, err := destinations(ctx, c, chunk, a.Notification.CreatedAt)
+		found, err := destinations(c, chunk, a.Notification.CreatedAt)
 		if err != nil {
 			return err
 		}
@@ -63,12 +62,12 @@ func enqueue(ctx context.Context, c conn, a site.Announcement, notified map[int6
 			addresses[d.pushURL] = host
 		}
 		queued += len(args) / deliveryWidth
-		return insertDeliveries(ctx, c, args)
+		return insertDeliveries(c, args)
 	})
 	if err != nil {
 		return 0, err
 	}
-	return queued, knowReceivers(ctx, c, addresses)
+	return queued, knowReceivers(c, addresses)
 }
 
 func later(a, b time.Time) time.Time {
@@ -80,12 +79,12 @@ func later(a, b time.Time) time.Time {
 
 // destinations are the addresses of the users' live keys that push is not
 // switched off for, those of one address beside each other.
-func destinations(ctx context.Context, c conn, users []int64, at time.Time) ([]destination, error) {
+func destinations(c conn, users []int64, at time.Time) ([]destination, error) {
 	args := []any{micros(at)}
 	for _, id := range users {
 		args = append(args, id)
 	}
-	return all(ctx, c, scanDestination, `SELECT k.user_id, k.scopes, k.push_url, u.last_seen_at, COALESCE(i.quiet_until, 0)
+	return all(c, scanDestination, `SELECT k.user_id, k.scopes, k.push_url, u.last_seen_at, COALESCE(i.quiet_until, 0)
 		FROM userkeys_keys k JOIN userkeys_users u ON u.id = k.user_id
 		LEFT JOIN userkeys_inboxes i ON i.user_id = k.user_id
 		LEFT JOIN userkeys_key_pushes p ON p.key_id = k.id
@@ -97,9 +96,9 @@ func destinations(ctx context.Context, c conn, users []int64, at time.Time) ([]d
 // deliveriesPerStatement keeps below the bound on parameters.
 const deliveriesPerStatement = 100
 
-func insertDeliveries(ctx context.Context, c conn, args []any) error {
+func insertDeliveries(c conn, args []any) error {
 	return inChunks(args, deliveriesPerStatement*deliveryWidth, func(chunk []any) error {
-		_, err := c.exec(ctx, `INSERT INTO userkeys_deliveries
+		_, err := c.exec(`INSERT INTO userkeys_deliveries
 			(user_id, notification_id, key_id, push_url, host, created_at, queued_at, next_at, claim, attempt, dead_at, problem) VALUES `+
 			placeholders(1, len(chunk)/deliveryWidth, deliveryWidth), chunk...)
 		return err
@@ -108,20 +107,20 @@ func insertDeliveries(ctx context.Context, c conn, args []any) error {
 
 // knowReceivers gives addresses and their hosts a line where they have none. The
 // order is the same everywhere, so that two who do it never wait for each other.
-func knowReceivers(ctx context.Context, c conn, hosts map[string]string) error {
+func knowReceivers(c conn, hosts map[string]string) error {
 	for _, address := range slices.Sorted(maps.Keys(hosts)) {
-		known, err := all(ctx, c, scanText, "SELECT push_url FROM userkeys_push_receivers WHERE push_url = $1", address)
+		known, err := all(c, scanText, "SELECT push_url FROM userkeys_push_receivers WHERE push_url = $1", address)
 		if err != nil {
 			return err
 		}
 		if len(known) > 0 {
 			continue
 		}
-		if _, err := c.exec(ctx, `INSERT INTO userkeys_push_receivers (push_url, host, failures, closed_until, delivered_at, failed_at, problem, delivered, failed)
+		if _, err := c.exec(`INSERT INTO userkeys_push_receivers (push_url, host, failures, closed_until, delivered_at, failed_at, problem, delivered, failed)
 			VALUES ($1, $2, 0, 0, 0, 0, '', 0, 0) ON CONFLICT DO NOTHING`, address, hosts[address]); err != nil {
 			return err
 		}
-		if _, err := c.exec(ctx, "INSERT INTO userkeys_push_hosts (host, failures, closed_until) VALUES ($1, 0, 0) ON CONFLICT DO NOTHING", hosts[address]); err != nil {
+		if _, err := c.exec("INSERT INTO userkeys_push_hosts (host, failures, closed_until) VALUES ($1, 0, 0) ON CONFLICT DO NOTHING", hosts[address]); err != nil {
 			return err
 		}
 	}

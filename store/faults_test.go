@@ -121,7 +121,7 @@ func TestF9AuditLogThatCannotBeWritten(t *testing.T) {
 		if _, _, err := s.Grant(ctx, grantOf(u.ID, "c")); err == nil {
 			t.Error("a grant without a line in the log")
 		}
-		if err := s.SetSetting(ctx, "title", "x", site.Caller{}, at); err == nil {
+		if err := s.SetSetting(ctx, "title", "x", site.Caller{}.At(at)); err == nil {
 			t.Error("a setting without a line in the log")
 		}
 		if _, err := s.UndoRevoke(ctx, undo(t, s, k.ID)); err != nil {
@@ -169,7 +169,7 @@ func TestF7DiskFull(t *testing.T) {
 	mustExec(t, db, "PRAGMA max_page_count = 80")
 	var err error
 	for i := 0; err == nil && i < 1000; i++ {
-		err = s.SetSetting(t.Context(), fmt.Sprintf("s%d", i), strings.Repeat("x", 4000), site.Caller{}, at)
+		err = s.SetSetting(t.Context(), fmt.Sprintf("s%d", i), strings.Repeat("x", 4000), site.Caller{}.At(at))
 	}
 	if !errors.Is(err, userkeys.Unavailable) {
 		t.Fatalf("error %v", err)

@@ -21,8 +21,8 @@ func (s *Store) rememberFile(ctx context.Context) error {
 	if s.d != SQLite {
 		return nil
 	}
-	path, err := read(ctx, s, func(ctx context.Context, c conn) (string, error) {
-		return one(ctx, c, scanText, mainFile)
+	path, err := read(ctx, s, func(c conn) (string, error) {
+		return one(c, scanText, mainFile)
 	})
 	if err != nil || path == "" {
 		return err

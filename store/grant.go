@@ -29,9 +29,9 @@ func (s *Store) Grant(ctx context.Context, g site.Grant) (site.UserAPIKey, []use
 	}
 	var key site.UserAPIKey
 	var removed []userkeys.KeyHash
-	err := s.write(ctx, func(ctx context.Context, c conn) error {
+	err := s.write(ctx, func(c conn) error {
 		var err error
-		key, removed, err = s.grant(ctx, c, g)
+		key, removed, err = s.grant(c, g)
 		return err
 	})
 	if err != nil {
@@ -64,26 +64,26 @@ func checkGrant(g site.Grant) error {
 	return checkText(k.ApplicationName, k.PushURL, k.PublicKey, string(k.Padding), string(g.Caller.Kind()), g.Caller.Address)
 }
 
-func (s *Store) grant(ctx context.Context, c conn, g site.Grant) (site.UserAPIKey, []userkeys.KeyHash, error) {
+func (s *Store) grant(c conn, g site.Grant) (site.UserAPIKey, []userkeys.KeyHash, error) {
 	key := g.Key
 	var replaced []keyRow
 	for _, step := range []func() error{
 		// One grant of a user at a time: what is counted below stays true.
-		func() error { return s.lockUser(ctx, c, key.UserID) },
-		func() error { return consumeConsent(ctx, c, g) },
-		func() error { return holdRecent(ctx, c, g) },
+		func() error { return s.lockUser(c, key.UserID) },
+		func() error { return consumeConsent(c, g) },
+		func() error { return holdRecent(c, g) },
 		func() (err error) {
-			replaced, err = s.clientFor(ctx, c, &key)
+			replaced, err = s.clientFor(c, &key)
 			return err
 		},
-		func() error { return holdLive(ctx, c, key.UserID, key.CreatedAt, g.MaxKeys) },
-		func() error { return insertKey(ctx, c, &key, replaced) },
-		func() error { return authorizeDevice(ctx, c, g) },
-		func() error { return carrySessions(ctx, c, replaced, key) },
-		func() error { return keepAnswer(ctx, c, g, key) },
-		func() error { return putOneTimePassword(ctx, c, oneTimeOf(g, key)) },
-		func() error { return audit(ctx, c, grantEvents(g, key, replaced)...) },
-		func() error { return raise(ctx, c, key.CreatedAt, hashes(replaced)) },
+		func() error { return holdLive(c, key.UserID, key.CreatedAt, g.MaxKeys) },
+		func() error { return insertKey(c, &key, replaced) },
+		func() error { return authorizeDevice(c, g) },
+		func() error { return carrySessions(c, replaced, key) },
+		func() error { return keepAnswer(c, g, key) },
+		func() error { return putOneTimePassword(c, oneTimeOf(g, key)) },
+		func() error { return audit(c, grantEvents(g, key, replaced)...) },
+		func() error { return raise(c, key.CreatedAt, hashes(replaced)) },
 	} {
 		if err := step(); err != nil {
 			return site.UserAPIKey{}, nil, err
@@ -93,15 +93,15 @@ func (s *Store) grant(ctx context.Context, c conn, g site.Grant) (site.UserAPIKe
 }
 
 // lockOwner locks the owner of a key, then the key itself: the order of locks everywhere.
-func (s *Store) lockOwner(ctx context.Context, c conn, keyID int64) error {
-	owner, err := one(ctx, c, scanInt, "SELECT user_id FROM userkeys_keys WHERE id = $1", keyID)
+func (s *Store) lockOwner(c conn, keyID int64) error {
+	owner, err := one(c, scanInt, "SELECT user_id FROM userkeys_keys WHERE id = $1", keyID)
 	if err != nil {
 		return notFound(err, "key")
 	}
-	if err := s.lockUser(ctx, c, owner); err != nil {
+	if err := s.lockUser(c, owner); err != nil {
 		return err
 	}
-	return lockKeys(ctx, c, s.diff.lockRow, "id = $1", keyID)
+	return lockKeys(c, s.diff.lockRow, "id = $1", keyID)
 }
 
 // oneTimeOf is the one-time password that comes with a key; nil if there is none.
@@ -114,18 +114,18 @@ func oneTimeOf(g site.Grant, key site.UserAPIKey) *site.OneTimePassword {
 	return &p
 }
 
-func (s *Store) lockUser(ctx context.Context, c conn, id int64) error {
-	_, err := one(ctx, c, scanInt, "SELECT id FROM userkeys_users WHERE id = $1"+s.diff.lockRow, id)
+func (s *Store) lockUser(c conn, id int64) error {
+	_, err := one(c, scanInt, "SELECT id FROM userkeys_users WHERE id = $1"+s.diff.lockRow, id)
 	return notFound(err, "user")
 }
 
 // consumeConsent deletes and checks in one: of many grants with one consent,
 // one finds it. Nobody can burn another user's consent: the refusal rolls back.
-func consumeConsent(ctx context.Context, c conn, g site.Grant) error {
+func consumeConsent(c conn, g site.Grant) error {
 	if g.ConsentID == "" {
 		return nil
 	}
-	consent, err := one(ctx, c, scanConsent, "DELETE FROM userkeys_consents WHERE id_hash = $1 RETURNING "+consentColumns, secretHash(g.ConsentID))
+	consent, err := one(c, scanConsent, "DELETE FROM userkeys_consents WHERE id_hash = $1 RETURNING "+consentColumns, secretHash(g.ConsentID))
 	if err != nil && !isNoRows(err) {
 		return err
 	}
@@ -136,12 +136,12 @@ func consumeConsent(ctx context.Context, c conn, g site.Grant) error {
 }
 
 // holdRecent counts grants in the audit log: the keys themselves are removed by re-grants.
-func holdRecent(ctx context.Context, c conn, g site.Grant) error {
+func holdRecent(c conn, g site.Grant) error {
 	if g.MaxRecent <= 0 {
 		return nil
 	}
 	// The MaxRecent-th newest grant: when it leaves the window there is room again.
-	at, err := one(ctx, c, scanInt, `SELECT at FROM userkeys_audit_events WHERE user_id = $1 AND action = $2 AND at > $3
+	at, err := one(c, scanInt, `SELECT at FROM userkeys_audit_events WHERE user_id = $1 AND action = $2 AND at > $3
 		ORDER BY at DESC LIMIT 1 OFFSET $4`, g.Key.UserID, actionKeyGranted, micros(g.RecentSince), g.MaxRecent-1)
 	if isNoRows(err) {
 		return nil
@@ -158,11 +158,11 @@ func holdRecent(ctx context.Context, c conn, g site.Grant) error {
 
 // holdLive refuses one more live key for a user who has most of them; 0 is no
 // bound. The user's row is locked, and a key that is replaced is gone already.
-func holdLive(ctx context.Context, c conn, userID int64, at time.Time, most int) error {
+func holdLive(c conn, userID int64, at time.Time, most int) error {
 	if most <= 0 {
 		return nil
 	}
-	n, err := one(ctx, c, scanInt, `SELECT COUNT(*) FROM userkeys_keys WHERE user_id = $1
+	n, err := one(c, scanInt, `SELECT COUNT(*) FROM userkeys_keys WHERE user_id = $1
 		AND revoked_at = 0 AND (expires_at = 0 OR expires_at > $2)`, userID, micros(at))
 	if err != nil || n < int64(most) {
 		return err
@@ -177,25 +177,25 @@ func holdLive(ctx context.Context, c conn, userID int64, at time.Time, most int)
 // clientFor finds or makes k's client and removes the user's key on it. Each
 // key keeps the name that its user was told: a client_id is shared by all who
 // know it, and none of them may rename another's app. A registered client has one name for all.
-func (s *Store) clientFor(ctx context.Context, c conn, k *site.UserAPIKey) ([]keyRow, error) {
-	client, err := s.findOrMakeClient(ctx, c, *k)
+func (s *Store) clientFor(c conn, k *site.UserAPIKey) ([]keyRow, error) {
+	client, err := s.findOrMakeClient(c, *k)
 	if err != nil {
 		return nil, err
 	}
 	if client.Registered() {
 		k.ApplicationName = client.ApplicationName
 	}
-	return all(ctx, c, scanKeyRow, "DELETE FROM userkeys_keys WHERE user_id = $1 AND client = $2 RETURNING "+keyRowColumns, k.UserID, client.ID)
+	return all(c, scanKeyRow, "DELETE FROM userkeys_keys WHERE user_id = $1 AND client = $2 RETURNING "+keyRowColumns, k.UserID, client.ID)
 }
 
-func (s *Store) findOrMakeClient(ctx context.Context, c conn, k site.UserAPIKey) (site.Client, error) {
+func (s *Store) findOrMakeClient(c conn, k site.UserAPIKey) (site.Client, error) {
 	for i := 1; ; i++ {
-		_, err := c.exec(ctx, `INSERT INTO userkeys_clients (client_id, application_name, public_key, auth_redirect, scopes, created_at)
+		_, err := c.exec(`INSERT INTO userkeys_clients (client_id, application_name, public_key, auth_redirect, scopes, created_at)
 			VALUES ($1, $2, '', '', '', $3) ON CONFLICT (client_id) DO NOTHING`, k.ClientID, k.ApplicationName, micros(k.CreatedAt))
 		if err != nil {
 			return site.Client{}, err
 		}
-		client, err := one(ctx, c, scanClient, "SELECT "+clientColumns+" FROM userkeys_clients WHERE client_id = $1"+s.diff.keepRow, k.ClientID)
+		client, err := one(c, scanClient, "SELECT "+clientColumns+" FROM userkeys_clients WHERE client_id = $1"+s.diff.keepRow, k.ClientID)
 		if !isNoRows(err) || i == attempts {
 			return client, err
 		}
@@ -203,14 +203,14 @@ func (s *Store) findOrMakeClient(ctx context.Context, c conn, k site.UserAPIKey)
 	}
 }
 
-func insertKey(ctx context.Context, c conn, k *site.UserAPIKey, replaced []keyRow) error {
+func insertKey(c conn, k *site.UserAPIKey, replaced []keyRow) error {
 	taken := &userkeys.Error{Code: userkeys.Conflict, Public: "the key could not be made", Reason: ReasonHashTaken}
 	for _, old := range replaced {
 		if old.hash == k.Hash {
 			return taken
 		}
 	}
-	id, err := one(ctx, c, scanInt, `INSERT INTO userkeys_keys
+	id, err := one(c, scanInt, `INSERT INTO userkeys_keys
 		(user_id, client, hash, hash_kind, application_name, scopes, push_url, created_at, expires_at, revoked_at, revoked_by,
 			public_key, padding, lifetime)
 		SELECT $1, c.id, $2, 1, $8, $3, $4, $5, $6, 0, '', $9, $10, $11 FROM userkeys_clients c WHERE c.client_id = $7

@@ -32,9 +32,9 @@ func (s *Store) ChargeAttempt(ctx context.Context, name string, window time.Dura
 		until = micros(at.Add(window))
 	}
 	var g guess
-	err := s.write(ctx, func(ctx context.Context, c conn) error {
+	err := s.write(ctx, func(c conn) error {
 		var err error
-		g, err = one(ctx, c, scanGuess, `INSERT INTO userkeys_guesses (name, count, since, until) VALUES ($1, 1, $2, $3)
+		g, err = one(c, scanGuess, `INSERT INTO userkeys_guesses (name, count, since, until) VALUES ($1, 1, $2, $3)
 			ON CONFLICT (name) DO UPDATE SET
 				count = CASE WHEN `+windowOver+` THEN 1 ELSE userkeys_guesses.count + 1 END,
 				since = CASE WHEN `+windowOver+` THEN excluded.since ELSE userkeys_guesses.since END,
@@ -56,8 +56,8 @@ func (s *Store) Guesses(ctx context.Context, name string) (int, time.Time, error
 	if err := checkIndexed(name); err != nil {
 		return 0, time.Time{}, err
 	}
-	found, err := read(ctx, s, func(ctx context.Context, c conn) ([]guess, error) {
-		return all(ctx, c, scanGuess, "SELECT count, since FROM userkeys_guesses WHERE name = $1", name)
+	found, err := read(ctx, s, func(c conn) ([]guess, error) {
+		return all(c, scanGuess, "SELECT count, since FROM userkeys_guesses WHERE name = $1", name)
 	})
 	if err != nil || len(found) == 0 {
 		return 0, time.Time{}, err
@@ -73,13 +73,13 @@ func (s *Store) ForgetGuesses(ctx context.Context, names ...string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	return s.write(ctx, func(ctx context.Context, c conn) error {
+	return s.write(ctx, func(c conn) error {
 		return inChunks(names, idsPerStatement, func(chunk []string) error {
 			args := make([]any, len(chunk))
 			for i, n := range chunk {
 				args[i] = n
 			}
-			_, err := c.exec(ctx, "DELETE FROM userkeys_guesses WHERE name IN ("+list(1, len(chunk))+")", args...)
+			_, err := c.exec("DELETE FROM userkeys_guesses WHERE name IN ("+list(1, len(chunk))+")", args...)
 			return err
 		})
 	})

@@ -11,14 +11,14 @@ import (
 
 // raiseInboxes raises the version of users' inboxes, locks them until the
 // transaction ends, and tells the versions. The order of the ids is the order of the locks, everywhere.
-func (s *Store) raiseInboxes(ctx context.Context, c conn, users []int64) (map[int64]int64, error) {
+func (s *Store) raiseInboxes(c conn, users []int64) (map[int64]int64, error) {
 	versions := make(map[int64]int64, len(users))
 	err := inChunks(users, idsPerStatement, func(chunk []int64) error {
 		args := make([]any, len(chunk))
 		for i, u := range chunk {
 			args[i] = u
 		}
-		rows, err := all(ctx, c, scanPair, `INSERT INTO userkeys_inboxes (user_id, version, quiet_until)
+		rows, err := all(c, scanPair, `INSERT INTO userkeys_inboxes (user_id, version, quiet_until)
 			SELECT id, `+s.diff.firstVersion+`, 0 FROM userkeys_users WHERE id IN (`+list(1, len(args))+`) ORDER BY id
 			ON CONFLICT (user_id) DO UPDATE SET version = `+strings.ReplaceAll(s.diff.nextVersion, "version", "userkeys_inboxes.version")+`
 			RETURNING user_id, version`, args...)
@@ -31,8 +31,8 @@ func (s *Store) raiseInboxes(ctx context.Context, c conn, users []int64) (map[in
 }
 
 // raiseInbox tells those who wait that a user's inbox, which is locked, has changed.
-func (s *Store) raiseInbox(ctx context.Context, c conn, userID int64) error {
-	_, err := c.exec(ctx, "UPDATE userkeys_inboxes SET version = "+s.diff.nextVersion+" WHERE user_id = $1", userID)
+func (s *Store) raiseInbox(c conn, userID int64) error {
+	_, err := c.exec("UPDATE userkeys_inboxes SET version = "+s.diff.nextVersion+" WHERE user_id = $1", userID)
 	return err
 }
 
@@ -45,18 +45,18 @@ type inbox struct {
 
 // openInbox locks a user's inbox: first the user's row, which has the marker, as whoever
 // deletes the user does. false: there is nothing in it and never was, or no such user.
-func (s *Store) openInbox(ctx context.Context, c conn, userID int64) (inbox, bool, error) {
+func (s *Store) openInbox(c conn, userID int64) (inbox, bool, error) {
 	in := inbox{userID: userID}
-	seen, err := all(ctx, c, scanInt, "SELECT seen_notification_id FROM userkeys_users WHERE id = $1"+s.diff.lockRow, userID)
+	seen, err := all(c, scanInt, "SELECT seen_notification_id FROM userkeys_users WHERE id = $1"+s.diff.lockRow, userID)
 	if err != nil || len(seen) == 0 {
 		return in, false, err
 	}
 	in.seen = seen[0]
-	there, err := all(ctx, c, scanInt, "SELECT version FROM userkeys_inboxes WHERE user_id = $1"+s.diff.lockRow, userID)
+	there, err := all(c, scanInt, "SELECT version FROM userkeys_inboxes WHERE user_id = $1"+s.diff.lockRow, userID)
 	if err != nil || len(there) == 0 {
 		return in, false, err
 	}
-	in.newest, err = one(ctx, c, scanInt, "SELECT "+newestNotification, userID)
+	in.newest, err = one(c, scanInt, "SELECT "+newestNotification, userID)
 	return in, true, err
 }
 
@@ -65,24 +65,24 @@ const newestNotification = "(SELECT COALESCE(MAX(id), 0) FROM userkeys_notificat
 
 // see moves the marker up to id, but never back and never above what there is,
 // and counts anew what is above it: that is little, because markers are moved to the end. It tells whether it moved.
-func (in *inbox) see(ctx context.Context, c conn, id int64) (bool, error) {
+func (in *inbox) see(c conn, id int64) (bool, error) {
 	if id = min(id, in.newest); id <= in.seen {
 		return false, nil
 	}
 	in.seen = id
-	if _, err := c.exec(ctx, "UPDATE userkeys_users SET seen_notification_id = $2 WHERE id = $1", in.userID, id); err != nil {
+	if _, err := c.exec("UPDATE userkeys_users SET seen_notification_id = $2 WHERE id = $1", in.userID, id); err != nil {
 		return false, err
 	}
-	above, err := all(ctx, c, scanGroup, `SELECT notification_type, high_priority, 0, 0, COUNT(*) FROM userkeys_notifications
+	above, err := all(c, scanGroup, `SELECT notification_type, high_priority, 0, 0, COUNT(*) FROM userkeys_notifications
 		WHERE user_id = $1 AND id > $2 AND is_read = 0 GROUP BY notification_type, high_priority`, in.userID, id)
 	if err != nil {
 		return false, err
 	}
-	if _, err := c.exec(ctx, "UPDATE userkeys_notification_counts SET fresh = 0 WHERE user_id = $1 AND fresh <> 0", in.userID); err != nil {
+	if _, err := c.exec("UPDATE userkeys_notification_counts SET fresh = 0 WHERE user_id = $1 AND fresh <> 0", in.userID); err != nil {
 		return false, err
 	}
 	for _, g := range above {
-		if err := count(ctx, c, in.userID, g); err != nil {
+		if err := count(c, in.userID, g); err != nil {
 			return false, err
 		}
 	}
@@ -102,8 +102,8 @@ func scanGroup(r row) (group, error) {
 }
 
 // count adds to the counts of a user's notifications of one type and priority.
-func count(ctx context.Context, c conn, userID int64, by group) error {
-	_, err := c.exec(ctx, `UPDATE userkeys_notification_counts SET total = total + $4, unread = unread + $5, fresh = fresh + $6
+func count(c conn, userID int64, by group) error {
+	_, err := c.exec(`UPDATE userkeys_notification_counts SET total = total + $4, unread = unread + $5, fresh = fresh + $6
 		WHERE user_id = $1 AND notification_type = $2 AND high_priority = $3`, userID, by.kind, by.urgent, by.total, by.unread, by.fresh)
 	return err
 }
@@ -130,9 +130,9 @@ func scanInboxPart(r row) (inboxPart, error) {
 
 // InboxState is a user's inbox at one moment. It costs the same however much is in it. [userkeys.NotFound].
 func (s *Store) InboxState(ctx context.Context, userID int64) (site.Inbox, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) (site.Inbox, error) {
+	return read(ctx, s, func(c conn) (site.Inbox, error) {
 		in := site.Inbox{UserID: userID}
-		parts, err := all(ctx, c, scanInboxPart, inboxRows, userID)
+		parts, err := all(c, scanInboxPart, inboxRows, userID)
 		if err != nil {
 			return in, err
 		}
@@ -186,8 +186,8 @@ func (s *Store) InboxVersions(ctx context.Context, userIDs []int64) (map[int64]i
 		for i, id := range chunk {
 			args[i] = id
 		}
-		rows, err := read(ctx, s, func(ctx context.Context, c conn) ([][2]int64, error) {
-			return all(ctx, c, scanPair, "SELECT user_id, version FROM userkeys_inboxes WHERE user_id IN ("+list(1, len(args))+")", args...)
+		rows, err := read(ctx, s, func(c conn) ([][2]int64, error) {
+			return all(c, scanPair, "SELECT user_id, version FROM userkeys_inboxes WHERE user_id IN ("+list(1, len(args))+")", args...)
 		})
 		for _, r := range rows {
 			versions[r[0]] = r[1]
@@ -203,8 +203,8 @@ func (s *Store) InboxVersions(ctx context.Context, userIDs []int64) (map[int64]i
 // SetQuiet sets until when nothing is pushed to a user; the zero time ends it. It is
 // no change to the inbox, whose version stays. [userkeys.NotFound].
 func (s *Store) SetQuiet(ctx context.Context, userID int64, until, at time.Time) error {
-	return s.write(ctx, func(ctx context.Context, c conn) error {
-		n, err := c.exec(ctx, `INSERT INTO userkeys_inboxes (user_id, version, quiet_until)
+	return s.write(ctx, func(c conn) error {
+		n, err := c.exec(`INSERT INTO userkeys_inboxes (user_id, version, quiet_until)
 			SELECT id, 0, $2 FROM userkeys_users WHERE id = $1
 			ON CONFLICT (user_id) DO UPDATE SET quiet_until = excluded.quiet_until`, userID, micros(until))
 		if err != nil {
@@ -214,7 +214,7 @@ func (s *Store) SetQuiet(ctx context.Context, userID int64, until, at time.Time)
 			return userkeys.Errorf(userkeys.NotFound, "there is no such user")
 		}
 		// What was held back for longer, and not what is being sent: whether it is its time is decided again when it is sent.
-		_, err = c.exec(ctx, `UPDATE userkeys_deliveries SET next_at = $2, queued_at = $2
+		_, err = c.exec(`UPDATE userkeys_deliveries SET next_at = $2, queued_at = $2
 			WHERE user_id = $1 AND dead_at = 0 AND attempt = 0 AND queued_at > $2`, userID, micros(later(until, at)))
 		return err
 	})

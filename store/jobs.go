@@ -31,12 +31,12 @@ func (s *Store) Mark(ctx context.Context, name string, value []byte) ([]byte, er
 	if err != nil || have != nil {
 		return have, err
 	}
-	err = s.write(ctx, func(ctx context.Context, c conn) error {
-		if _, err := c.exec(ctx, "INSERT INTO userkeys_marks (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, value); err != nil {
+	err = s.write(ctx, func(c conn) error {
+		if _, err := c.exec("INSERT INTO userkeys_marks (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, value); err != nil {
 			return err
 		}
 		var err error
-		have, err = one(ctx, c, scanBytes, "SELECT value FROM userkeys_marks WHERE name = $1", name)
+		have, err = one(c, scanBytes, "SELECT value FROM userkeys_marks WHERE name = $1", name)
 		return err
 	})
 	return have, err
@@ -44,8 +44,8 @@ func (s *Store) Mark(ctx context.Context, name string, value []byte) ([]byte, er
 
 // Marked is what [Store.Mark] remembers under a name; nil if there is nothing.
 func (s *Store) Marked(ctx context.Context, name string) ([]byte, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) ([]byte, error) {
-		have, err := one(ctx, c, scanBytes, "SELECT value FROM userkeys_marks WHERE name = $1", name)
+	return read(ctx, s, func(c conn) ([]byte, error) {
+		have, err := one(c, scanBytes, "SELECT value FROM userkeys_marks WHERE name = $1", name)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil, nil
 		}
@@ -54,16 +54,16 @@ func (s *Store) Marked(ctx context.Context, name string) ([]byte, error) {
 }
 
 // Remark remembers another value in the place of the one before. The audit log tells that NAME was replaced.
-func (s *Store) Remark(ctx context.Context, name string, value []byte, at time.Time, by site.Caller) error {
-	return s.write(ctx, func(ctx context.Context, c conn) error {
+func (s *Store) Remark(ctx context.Context, name string, value []byte, act site.Act) error {
+	return s.write(ctx, func(c conn) error {
 		// Where it is this value already, or was none, nothing is replaced.
-		if _, err := c.exec(ctx, "INSERT INTO userkeys_marks (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, value); err != nil {
+		if _, err := c.exec("INSERT INTO userkeys_marks (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, value); err != nil {
 			return err
 		}
-		n, err := c.exec(ctx, "UPDATE userkeys_marks SET value = $2 WHERE name = $1 AND value <> $2", name, value)
+		n, err := c.exec("UPDATE userkeys_marks SET value = $2 WHERE name = $1 AND value <> $2", name, value)
 		if err != nil || n == 0 {
 			return err
 		}
-		return audit(ctx, c, site.AuditEvent{At: at, Caller: by, Action: name + actionReplaced})
+		return audit(c, site.AuditEvent{At: act.At, Caller: act.By, Action: name + actionReplaced})
 	})
 }

@@ -63,7 +63,7 @@ func TestNodesAgreeOnAMark(t *testing.T) {
 			w.Errorf("%d values: %v", len(first), slices.Collect(maps.Keys(first)))
 		}
 		for range 2 { // once is all that the log has
-			w.ok(w.Remark(w.ctx, "secret", []byte("new"), noon, site.Caller{As: site.CallerCommand}))
+			w.ok(w.Remark(w.ctx, "secret", []byte("new"), site.Caller{As: site.CallerCommand}.At(noon)))
 		}
 		if b := must[[]byte](w)(w.Mark(w.ctx, "secret", []byte("other"))); string(b) != "new" {
 			w.Errorf("%q", b)
@@ -71,7 +71,7 @@ func TestNodesAgreeOnAMark(t *testing.T) {
 		if b := must[[]byte](w)(w.Marked(w.ctx, "secret")); string(b) != "new" {
 			w.Errorf("%q", b)
 		}
-		w.ok(w.Remark(w.ctx, "the first", []byte("of its name"), noon, site.Caller{As: site.CallerCommand}))
+		w.ok(w.Remark(w.ctx, "the first", []byte("of its name"), site.Caller{As: site.CallerCommand}.At(noon)))
 		events := slices.DeleteFunc(must[[]site.AuditEvent](w)(w.AuditEvents(w.ctx, 0, 0)), func(e site.AuditEvent) bool { return !strings.HasSuffix(e.Action, " replaced") })
 		if len(events) != 1 || events[0].Action != "secret replaced" || events[0].Caller.Kind() != site.CallerCommand || !events[0].At.Equal(noon.Truncate(time.Microsecond)) {
 			w.Errorf("the log has %+v", events)

@@ -19,22 +19,6 @@ const (
 	clientColumns = `id, client_id, application_name, public_key, auth_redirect, scopes, created_at`
 )
 
-// columns is a row of which each part scans its own share.
-type columns struct {
-	dest []any
-	done []func()
-}
-
-func (c *columns) scan(r row) error {
-	if err := r.Scan(c.dest...); err != nil {
-		return err
-	}
-	for _, f := range c.done {
-		f()
-	}
-	return nil
-}
-
 // key scans keyColumns.
 func (c *columns) key(k *site.UserAPIKey) {
 	var hash, oldHash []byte
@@ -78,19 +62,11 @@ func scanClient(r row) (site.Client, error) {
 	return cl, err
 }
 
-// notFound gives the code to a look-up that found no row.
-func notFound(err error, what string) error {
-	if isNoRows(err) {
-		return userkeys.Errorf(userkeys.NotFound, "there is no such %s", what)
-	}
-	return err
-}
-
 // KeyByHash finds a key, live or not, with its owner, also by the hash that it
 // had before its last renewal. [userkeys.NotFound].
 func (s *Store) KeyByHash(ctx context.Context, h userkeys.KeyHash) (site.StoredKey, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) (site.StoredKey, error) {
-		k, err := one(ctx, c, scanStoredKey, "SELECT "+keyColumns+", "+userColumns+", w.day"+keyTables+
+	return read(ctx, s, func(c conn) (site.StoredKey, error) {
+		k, err := one(c, scanStoredKey, "SELECT "+keyColumns+", "+userColumns+", w.day"+keyTables+
 			" JOIN userkeys_users u ON u.id = k.user_id WHERE k.hash = $1 OR k.old_hash = $1", h[:])
 		return k, notFound(err, "key")
 	})
@@ -98,13 +74,11 @@ func (s *Store) KeyByHash(ctx context.Context, h userkeys.KeyHash) (site.StoredK
 
 // Key finds a key by its id. [userkeys.NotFound].
 func (s *Store) Key(ctx context.Context, id int64) (site.UserAPIKey, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) (site.UserAPIKey, error) {
-		k, err := one(ctx, c, scanKey, "SELECT "+keyColumns+keyTables+" WHERE k.id = $1", id)
+	return read(ctx, s, func(c conn) (site.UserAPIKey, error) {
+		k, err := one(c, scanKey, "SELECT "+keyColumns+keyTables+" WHERE k.id = $1", id)
 		return k, notFound(err, "key")
 	})
 }
-
-const defaultListLimit = 1000
 
 // Keys lists keys, newest first.
 func (s *Store) Keys(ctx context.Context, f site.KeyFilter) ([]site.UserAPIKey, error) {
@@ -125,16 +99,9 @@ func (s *Store) Keys(ctx context.Context, f site.KeyFilter) ([]site.UserAPIKey, 
 		w.add("k.id < $?", f.Before)
 	}
 	query := "SELECT " + keyColumns + keyTables + w.where() + " ORDER BY k.id DESC LIMIT " + listLimit(f.Limit)
-	return read(ctx, s, func(ctx context.Context, c conn) ([]site.UserAPIKey, error) {
-		return all(ctx, c, scanKey, query, w.args...)
+	return read(ctx, s, func(c conn) ([]site.UserAPIKey, error) {
+		return all(c, scanKey, query, w.args...)
 	})
-}
-
-func listLimit(n int) string {
-	if n <= 0 {
-		n = defaultListLimit
-	}
-	return strconv.Itoa(n)
 }
 
 // Client finds a client by its client_id. [userkeys.NotFound].
@@ -142,8 +109,8 @@ func (s *Store) Client(ctx context.Context, clientID string) (site.Client, error
 	if err := checkIndexed(clientID); err != nil {
 		return site.Client{}, err
 	}
-	return read(ctx, s, func(ctx context.Context, c conn) (site.Client, error) {
-		cl, err := one(ctx, c, scanClient, "SELECT "+clientColumns+" FROM userkeys_clients WHERE client_id = $1", clientID)
+	return read(ctx, s, func(c conn) (site.Client, error) {
+		cl, err := one(c, scanClient, "SELECT "+clientColumns+" FROM userkeys_clients WHERE client_id = $1", clientID)
 		return cl, notFound(err, "client")
 	})
 }
@@ -158,7 +125,7 @@ func (s *Store) RecordUses(ctx context.Context, uses []site.KeyUse) error {
 	if len(uses) == 0 {
 		return nil
 	}
-	return s.write(ctx, func(ctx context.Context, c conn) error {
+	return s.write(ctx, func(c conn) error {
 		return inChunks(uses, usesPerStatement, func(chunk []site.KeyUse) error {
 			values := make([]string, len(chunk))
 			args := make([]any, 0, 3*len(chunk))
@@ -167,7 +134,7 @@ func (s *Store) RecordUses(ctx context.Context, uses []site.KeyUse) error {
 				values[i] = "(CAST($" + n(3*i+1) + " AS BIGINT), CAST($" + n(3*i+2) + " AS BIGINT), CAST($" + n(3*i+3) + " AS " + s.diff.names["bytes"] + "))"
 				args = append(args, u.KeyID, micros(u.LastUsedAt), blob(u.Day))
 			}
-			_, err := c.exec(ctx, `WITH v (id, at, day) AS (VALUES `+strings.Join(values, ",")+`)
+			_, err := c.exec(`WITH v (id, at, day) AS (VALUES `+strings.Join(values, ",")+`)
 				INSERT INTO userkeys_key_uses (key_id, last_used_at, day)
 				SELECT k.id, CASE WHEN v.at > k.created_at THEN v.at ELSE k.created_at END, v.day
 				FROM userkeys_keys k JOIN v ON v.id = k.id WHERE k.id > 0 ORDER BY k.id`+s.diff.keepRow+`

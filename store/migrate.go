@@ -121,7 +121,7 @@ func (s *Store) provider(ctx context.Context) (*goose.Provider, error) {
 		goose.WithTableName(versionTable), goose.WithLogger(goose.NopLogger()),
 	}
 	if s.d == Postgres {
-		schema, err := one(ctx, conn{run: s.db, statements: &s.statements}, scanText, s.diff.schema)
+		schema, err := one(s.outside(ctx), scanText, s.diff.schema)
 		if err != nil {
 			return nil, err
 		}
@@ -208,15 +208,15 @@ func (s *Store) schema(ctx context.Context) (schemaState, error) {
 		return schemaState{}, fail(err)
 	}
 	st := schemaState{want: steps[len(steps)-1].version}
-	tables, err := read(ctx, s, func(ctx context.Context, c conn) ([]string, error) {
-		return all(ctx, c, scanText, s.diff.tables)
+	tables, err := read(ctx, s, func(c conn) ([]string, error) {
+		return all(c, scanText, s.diff.tables)
 	})
 	if err != nil {
 		return st, err
 	}
 	if slices.Contains(tables, versionTable) {
-		st.versions, err = read(ctx, s, func(ctx context.Context, c conn) ([]int64, error) {
-			return all(ctx, c, scanInt, "SELECT DISTINCT version_id FROM "+versionTable+" WHERE version_id > 0 ORDER BY version_id")
+		st.versions, err = read(ctx, s, func(c conn) ([]int64, error) {
+			return all(c, scanInt, "SELECT DISTINCT version_id FROM "+versionTable+" WHERE version_id > 0 ORDER BY version_id")
 		})
 		if err != nil {
 			return st, err

@@ -48,7 +48,7 @@ func TestMigrate(t *testing.T) {
 		if err := s.Check(ctx); !errors.Is(err, userkeys.Unavailable) || !strings.Contains(err.Error(), "migrate") {
 			t.Errorf("Check before Migrate: %v", err)
 		}
-		if err := s.SetSetting(ctx, "title", "x", site.Caller{}, at); err == nil {
+		if err := s.SetSetting(ctx, "title", "x", site.Caller{}.At(at)); err == nil {
 			t.Error("a write without a schema succeeded")
 		}
 		if n, err := s.Migrate(ctx); int64(n) != want || err != nil {

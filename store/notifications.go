@@ -26,12 +26,6 @@ func scanNotification(r row) (site.Notification, error) {
 	return n, err
 }
 
-func scanPair(r row) ([2]int64, error) {
-	var p [2]int64
-	err := r.Scan(&p[0], &p[1])
-	return p, err
-}
-
 // maxListedTypes bounds the parts of a list's statement: four for each type.
 const maxListedTypes = 100
 
@@ -58,8 +52,8 @@ func (s *Store) Notifications(ctx context.Context, f site.NotificationFilter) ([
 		return nil, nil
 	}
 	query, args := listQuery(f)
-	return read(ctx, s, func(ctx context.Context, c conn) ([]site.Notification, error) {
-		return all(ctx, c, scanNotification, query, args...)
+	return read(ctx, s, func(c conn) ([]site.Notification, error) {
+		return all(c, scanNotification, query, args...)
 	})
 }
 
@@ -133,8 +127,8 @@ func (s *Store) CountNotifications(ctx context.Context, f site.NotificationFilte
 	if err := checkTypes(f.Types); err != nil {
 		return 0, err
 	}
-	groups, err := read(ctx, s, func(ctx context.Context, c conn) ([]group, error) {
-		return all(ctx, c, scanGroup, "SELECT "+groupsOf, f.UserID)
+	groups, err := read(ctx, s, func(c conn) ([]group, error) {
+		return all(c, scanGroup, "SELECT "+groupsOf, f.UserID)
 	})
 	n := int64(0)
 	for _, g := range groups {
@@ -160,8 +154,8 @@ func (s *Store) NotificationCounts(ctx context.Context, userID int64) (site.Noti
 // NotificationMarker tells which notification was the newest when the user
 // looked at the list last, and which is now; 0 for none. [userkeys.NotFound].
 func (s *Store) NotificationMarker(ctx context.Context, userID int64) (seen, newest int64, err error) {
-	p, err := read(ctx, s, func(ctx context.Context, c conn) ([2]int64, error) {
-		p, err := one(ctx, c, scanPair, "SELECT seen_notification_id, "+newestNotification+" FROM userkeys_users WHERE id = $1", userID)
+	p, err := read(ctx, s, func(c conn) ([2]int64, error) {
+		p, err := one(c, scanPair, "SELECT seen_notification_id, "+newestNotification+" FROM userkeys_users WHERE id = $1", userID)
 		return p, notFound(err, "user")
 	})
 	return p[0], p[1], err
@@ -170,16 +164,16 @@ func (s *Store) NotificationMarker(ctx context.Context, userID int64) (seen, new
 // SeeNotifications remembers that the user has seen the list up to id, at most
 // up to what there is: what comes later is new whatever anybody says. It never goes back.
 func (s *Store) SeeNotifications(ctx context.Context, userID, id int64) error {
-	return s.write(ctx, func(ctx context.Context, c conn) error {
-		in, there, err := s.openInbox(ctx, c, userID)
+	return s.write(ctx, func(c conn) error {
+		in, there, err := s.openInbox(c, userID)
 		if err != nil || !there {
 			return err
 		}
-		moved, err := in.see(ctx, c, id)
+		moved, err := in.see(c, id)
 		if err != nil || !moved {
 			return err
 		}
-		return s.raiseInbox(ctx, c, in.userID)
+		return s.raiseInbox(c, in.userID)
 	})
 }
 
@@ -196,9 +190,9 @@ func (s *Store) ReadNotifications(ctx context.Context, m site.NotificationMark) 
 	}
 	total, upTo := 0, m.ID
 	for n := markBatch; n == markBatch; total += n {
-		err := s.write(ctx, func(ctx context.Context, c conn) error {
+		err := s.write(ctx, func(c conn) error {
 			n = 0
-			in, there, err := s.openInbox(ctx, c, m.UserID)
+			in, there, err := s.openInbox(c, m.UserID)
 			if err != nil || !there {
 				return err
 			}
@@ -207,14 +201,14 @@ func (s *Store) ReadNotifications(ctx context.Context, m site.NotificationMark) 
 			}
 			moved := false
 			if m.ID == 0 {
-				if moved, err = in.see(ctx, c, upTo); err != nil {
+				if moved, err = in.see(c, upTo); err != nil {
 					return err
 				}
 			}
-			if n, err = in.read(ctx, c, m, upTo); err != nil || n == 0 && !moved {
+			if n, err = in.read(c, m, upTo); err != nil || n == 0 && !moved {
 				return err
 			}
-			return s.raiseInbox(ctx, c, in.userID)
+			return s.raiseInbox(c, in.userID)
 		})
 		if err != nil {
 			return total, err
@@ -224,7 +218,7 @@ func (s *Store) ReadNotifications(ctx context.Context, m site.NotificationMark) 
 }
 
 // read marks some of what m says up to an id, keeps the counts, and tells how many it were.
-func (in *inbox) read(ctx context.Context, c conn, m site.NotificationMark, upTo int64) (int, error) {
+func (in *inbox) read(c conn, m site.NotificationMark, upTo int64) (int, error) {
 	var w conditions
 	w.add("user_id = $?", in.userID)
 	w.parts = append(w.parts, "is_read = 0")
@@ -237,13 +231,13 @@ func (in *inbox) read(ctx context.Context, c conn, m site.NotificationMark, upTo
 	// Of one that is above the marker it is told that it counted as new.
 	w.args = append(w.args, in.seen)
 	seen := "$" + strconv.Itoa(len(w.args))
-	marked, err := all(ctx, c, scanGroup, `UPDATE userkeys_notifications SET is_read = 1 WHERE id IN (SELECT id FROM userkeys_notifications`+w.where()+
+	marked, err := all(c, scanGroup, `UPDATE userkeys_notifications SET is_read = 1 WHERE id IN (SELECT id FROM userkeys_notifications`+w.where()+
 		" LIMIT "+strconv.Itoa(markBatch)+") RETURNING notification_type, high_priority, 0, -1, CASE WHEN id > "+seen+" THEN -1 ELSE 0 END", w.args...)
 	if err != nil {
 		return 0, err
 	}
 	for _, g := range together(marked) {
-		if err := count(ctx, c, in.userID, g); err != nil {
+		if err := count(c, in.userID, g); err != nil {
 			return 0, err
 		}
 	}

@@ -277,7 +277,7 @@ func TestNotificationsGoWithTheUser(t *testing.T) {
 		ada := w.user("ada")
 		w.tell(note(1), "ada", w.user("bob").Username)
 		w.ok(w.SetUserStatus(w.ctx, ada.ID, site.UserStatus{Emoji: "tooth", Description: "d", SetAt: noon}))
-		w.ok(w.DeleteUser(w.ctx, ada.ID, admin, noon))
+		w.ok(w.DeleteUser(w.ctx, ada.ID, admin.At(noon)))
 		if got := w.ids(site.NotificationFilter{UserID: ada.ID}); got != nil {
 			w.Errorf("a deleted user has %v", got)
 		}

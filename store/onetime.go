@@ -16,11 +16,11 @@ func checkOneTimePassword(p site.OneTimePassword) error {
 }
 
 // putOneTimePassword replaces the user's one-time password: the newest counts. nil is none.
-func putOneTimePassword(ctx context.Context, c conn, p *site.OneTimePassword) error {
+func putOneTimePassword(c conn, p *site.OneTimePassword) error {
 	if p == nil {
 		return nil
 	}
-	_, err := c.exec(ctx, `INSERT INTO userkeys_one_time_passwords (user_id, hash, application_name, created_at, expires_at, key_id) VALUES ($1, $2, $3, $4, $5, $6)
+	_, err := c.exec(`INSERT INTO userkeys_one_time_passwords (user_id, hash, application_name, created_at, expires_at, key_id) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, application_name = excluded.application_name,
 			created_at = excluded.created_at, expires_at = excluded.expires_at, key_id = excluded.key_id, used = 0`,
 		p.UserID, secretHash(p.Password), p.ApplicationName, micros(p.CreatedAt), micros(p.ExpiresAt), p.KeyID)
@@ -37,18 +37,18 @@ func (s *Store) CreateOneTimePassword(ctx context.Context, p site.OneTimePasswor
 	if err := checkIndexed(consentID); err != nil {
 		return err
 	}
-	return s.write(ctx, func(ctx context.Context, c conn) error {
-		if err := s.lockUser(ctx, c, p.UserID); err != nil {
+	return s.write(ctx, func(c conn) error {
+		if err := s.lockUser(c, p.UserID); err != nil {
 			return err
 		}
 		g := site.Grant{ConsentID: consentID, Key: site.UserAPIKey{UserID: p.UserID, CreatedAt: p.CreatedAt}}
-		if err := consumeConsent(ctx, c, g); err != nil {
+		if err := consumeConsent(c, g); err != nil {
 			return err
 		}
-		if err := putOneTimePassword(ctx, c, &p); err != nil {
+		if err := putOneTimePassword(c, &p); err != nil {
 			return err
 		}
-		return audit(ctx, c, site.AuditEvent{At: p.CreatedAt, Caller: by, Action: actionOneTimeMade, UserID: p.UserID, Detail: p.ApplicationName})
+		return audit(c, site.AuditEvent{At: p.CreatedAt, Caller: by, Action: actionOneTimeMade, UserID: p.UserID, Detail: p.ApplicationName})
 	})
 }
 
@@ -76,8 +76,8 @@ func oneTimeOver() error {
 // OneTimePassword finds a one-time password that is good at now, without
 // consuming it. [userkeys.ConsentGone].
 func (s *Store) OneTimePassword(ctx context.Context, password string, now time.Time) (site.OneTimePassword, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) (site.OneTimePassword, error) {
-		p, err := one(ctx, c, scanOneTime, "SELECT "+oneTimeColumns+" FROM userkeys_one_time_passwords WHERE hash = $1 AND used = 0", secretHash(password))
+	return read(ctx, s, func(c conn) (site.OneTimePassword, error) {
+		p, err := one(c, scanOneTime, "SELECT "+oneTimeColumns+" FROM userkeys_one_time_passwords WHERE hash = $1 AND used = 0", secretHash(password))
 		return p, oneTimeGone(err, p, now)
 	})
 }
@@ -85,22 +85,22 @@ func (s *Store) OneTimePassword(ctx context.Context, password string, now time.T
 // ConsumeOneTimePassword marks a one-time password as used and tells whose it
 // was: of many who try at once, one is told. [userkeys.ConsentGone] to all others. Its row stays
 // until [Store.BindSession] finds it, so that what ends sign-ins in between ends this one too.
-func (s *Store) ConsumeOneTimePassword(ctx context.Context, password string, by site.Caller, now time.Time) (site.OneTimePassword, error) {
+func (s *Store) ConsumeOneTimePassword(ctx context.Context, password string, act site.Act) (site.OneTimePassword, error) {
 	var p site.OneTimePassword
-	err := s.write(ctx, func(ctx context.Context, c conn) error {
+	err := s.write(ctx, func(c conn) error {
 		var err error
-		p, err = one(ctx, c, scanOneTime, "UPDATE userkeys_one_time_passwords SET used = 1 WHERE hash = $1 AND used = 0 RETURNING "+oneTimeColumns, secretHash(password))
-		if err := oneTimeGone(err, p, now); err != nil {
+		p, err = one(c, scanOneTime, "UPDATE userkeys_one_time_passwords SET used = 1 WHERE hash = $1 AND used = 0 RETURNING "+oneTimeColumns, secretHash(password))
+		if err := oneTimeGone(err, p, act.At); err != nil {
 			return err
 		}
 		p.Password = password
-		return audit(ctx, c, site.AuditEvent{At: now, Caller: by, Action: actionOneTimeUsed, UserID: p.UserID, Detail: p.ApplicationName})
+		return audit(c, site.AuditEvent{At: act.At, Caller: act.By, Action: actionOneTimeUsed, UserID: p.UserID, Detail: p.ApplicationName})
 	})
 	return p, err
 }
 
 // dropOneTimePassword takes a user's one-time password away, where their sessions end too.
-func dropOneTimePassword(ctx context.Context, c conn, userID int64) error {
-	_, err := c.exec(ctx, "DELETE FROM userkeys_one_time_passwords WHERE user_id = $1", userID)
+func dropOneTimePassword(c conn, userID int64) error {
+	_, err := c.exec("DELETE FROM userkeys_one_time_passwords WHERE user_id = $1", userID)
 	return err
 }

@@ -30,10 +30,10 @@ func TestOneTimePasswords(t *testing.T) {
 		w.refused(look(older, noon), userkeys.ConsentGone)
 		w.ok(look(newer, noon))
 		w.refused(look(newer, noon.Add(site.OneTimeLifetime)), userkeys.ConsentGone)
-		_, err := w.ConsumeOneTimePassword(w.ctx, newer, admin, noon.Add(site.OneTimeLifetime))
+		_, err := w.ConsumeOneTimePassword(w.ctx, newer, admin.At(noon.Add(site.OneTimeLifetime)))
 		w.refused(err, userkeys.ConsentGone)
 		w.once(func() error {
-			p, err := w.ConsumeOneTimePassword(w.ctx, newer, admin, noon)
+			p, err := w.ConsumeOneTimePassword(w.ctx, newer, admin.At(noon))
 			if err == nil && (p.UserID != ada.ID || p.ApplicationName != "phone") {
 				w.Errorf("it was %+v", p)
 			}

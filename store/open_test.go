@@ -147,7 +147,7 @@ func TestPostgresCommitsToDiskWhateverTheSession(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.SetSetting(t.Context(), "title", "x", site.Caller{}, at); err != nil {
+	if err := s.SetSetting(t.Context(), "title", "x", site.Caller{}.At(at)); err != nil {
 		t.Fatal(err)
 	}
 	var got string

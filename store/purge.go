@@ -17,6 +17,9 @@ const (
 	keepDeadDeliveries = 30 * 24 * time.Hour
 )
 
+// jobBatch bounds a transaction of the hourly jobs, so that requests get their turn in between.
+const jobBatch = 1000
+
 // Purge removes what is over: consents, shown answers, sent forms, sessions and tokens past their end,
 // guesses that no longer count, statuses that ended, idempotency keys of a week ago, changes older
 // than an hour, keys revoked or expired for 90 days, and clients left without keys that nobody registered.
@@ -59,9 +62,9 @@ func (s *Store) purge(ctx context.Context, at time.Time) error {
 	} {
 		query := "DELETE FROM " + p.table + " WHERE " + p.id + " IN (SELECT " + p.id + " FROM " + p.table + " WHERE " + p.condition + " LIMIT $2)"
 		for n := int64(jobBatch); n == jobBatch; {
-			err := s.write(ctx, func(ctx context.Context, c conn) error {
+			err := s.write(ctx, func(c conn) error {
 				var err error
-				n, err = c.exec(ctx, query, micros(p.before), jobBatch)
+				n, err = c.exec(query, micros(p.before), jobBatch)
 				return err
 			})
 			if err != nil {
@@ -77,8 +80,8 @@ func (s *Store) purge(ctx context.Context, at time.Time) error {
 	if err != nil || keys+clients == 0 {
 		return err
 	}
-	return s.write(ctx, func(ctx context.Context, c conn) error {
-		return audit(ctx, c, site.AuditEvent{
+	return s.write(ctx, func(c conn) error {
+		return audit(c, site.AuditEvent{
 			At: at, Caller: site.Caller{As: site.CallerSystem}, Action: actionPurged,
 			Detail: fmt.Sprintf("%d keys revoked or expired for long, %d clients without keys", keys, clients),
 		})
@@ -90,9 +93,9 @@ func (s *Store) purgeKeys(ctx context.Context, at time.Time) (int64, error) {
 		WHERE (revoked_at <> 0 AND revoked_at <= $1) OR (expires_at <> 0 AND expires_at <= $1) LIMIT $2)`
 	total := int64(0)
 	for n := int64(jobBatch); n == jobBatch; total += n {
-		err := s.write(ctx, func(ctx context.Context, c conn) error {
+		err := s.write(ctx, func(c conn) error {
 			var err error
-			n, err = c.exec(ctx, query, micros(at.Add(-keepDeadKeys)), jobBatch)
+			n, err = c.exec(query, micros(at.Add(-keepDeadKeys)), jobBatch)
 			return err
 		})
 		if err != nil {
@@ -108,14 +111,14 @@ func (s *Store) purgeClients(ctx context.Context, at time.Time) (int64, error) {
 	const unused = `auth_redirect = '' AND created_at < $1 AND NOT EXISTS (SELECT 1 FROM userkeys_keys k WHERE k.client = userkeys_clients.id)`
 	total := int64(0)
 	for n := int64(jobBatch); n == jobBatch; total += n {
-		err := s.write(ctx, func(ctx context.Context, c conn) error {
-			ids, err := all(ctx, c, scanInt, "SELECT id FROM userkeys_clients WHERE "+unused+" ORDER BY id LIMIT $2"+s.diff.lockGone, micros(at), jobBatch)
+		err := s.write(ctx, func(c conn) error {
+			ids, err := all(c, scanInt, "SELECT id FROM userkeys_clients WHERE "+unused+" ORDER BY id LIMIT $2"+s.diff.lockGone, micros(at), jobBatch)
 			if err != nil {
 				return err
 			}
 			n = 0
 			for _, id := range ids {
-				gone, err := c.exec(ctx, "DELETE FROM userkeys_clients WHERE id = $2 AND "+unused, micros(at), id)
+				gone, err := c.exec("DELETE FROM userkeys_clients WHERE id = $2 AND "+unused, micros(at), id)
 				if err != nil {
 					return err
 				}

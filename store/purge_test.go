@@ -18,8 +18,8 @@ func TestPurge(t *testing.T) {
 		w.revoke(site.RevokedByOwner, revoked.ID)
 		expired := w.key(u, "expired", func(g *site.Grant) { g.Key.ExpiresAt = noon.Add(day) })
 		consent := w.consent(u)
-		w.ok(w.SaveSession(w.ctx, []byte("short"), []byte("x"), u.ID, noon.Add(time.Hour)))
-		w.ok(w.SaveSession(w.ctx, []byte("long"), []byte("x"), u.ID, noon.Add(1000*day)))
+		w.ok(w.SaveSession(w.ctx, site.SessionRow{TokenHash: []byte("short"), Data: []byte("x"), UserID: u.ID, ExpiresAt: noon.Add(time.Hour)}))
+		w.ok(w.SaveSession(w.ctx, site.SessionRow{TokenHash: []byte("long"), Data: []byte("x"), UserID: u.ID, ExpiresAt: noon.Add(1000 * day)}))
 		w.ok(w.CreateToken(w.ctx, "setup", []byte("t"), noon.Add(time.Hour)))
 		for name, window := range map[string]time.Duration{"short": time.Hour, "ever": 0} {
 			_, _, err := w.ChargeAttempt(w.ctx, name, window, noon)

@@ -32,8 +32,8 @@ func (s *Store) Deliveries(ctx context.Context, f outbox.Filter) ([]outbox.Deliv
 		w.add("id < $?", f.Before)
 	}
 	query := "SELECT " + deliveryColumns + " FROM userkeys_deliveries" + w.where() + " ORDER BY id DESC LIMIT " + listLimit(f.Limit)
-	return read(ctx, s, func(ctx context.Context, c conn) ([]outbox.Delivery, error) {
-		return all(ctx, c, scanDelivery, query, w.args...)
+	return read(ctx, s, func(c conn) ([]outbox.Delivery, error) {
+		return all(c, scanDelivery, query, w.args...)
 	})
 }
 
@@ -60,8 +60,8 @@ func scanKnownReceiver(r row) (outbox.Address, error) {
 
 // PushHosts lists every host that something was pushed to or waits for, with its numbers.
 func (s *Store) PushHosts(ctx context.Context) ([]outbox.Host, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) ([]outbox.Host, error) {
-		addresses, err := all(ctx, c, scanKnownReceiver, "SELECT "+receiverColumns+", "+reachColumns+
+	return read(ctx, s, func(c conn) ([]outbox.Host, error) {
+		addresses, err := all(c, scanKnownReceiver, "SELECT "+receiverColumns+", "+reachColumns+
 			" FROM userkeys_push_receivers a JOIN userkeys_push_hosts h ON h.host = a.host ORDER BY a.host")
 		if err != nil {
 			return nil, err
@@ -74,15 +74,15 @@ func (s *Store) PushHosts(ctx context.Context) ([]outbox.Host, error) {
 			addReceiver(&hosts[len(hosts)-1], a)
 		}
 		// Both are answered from an index alone.
-		waiting, err := all(ctx, c, scanQueued, "SELECT push_url, COUNT(*), MIN(next_at) FROM userkeys_deliveries WHERE dead_at = 0 GROUP BY push_url")
+		waiting, err := all(c, scanQueued, "SELECT push_url, COUNT(*), MIN(next_at) FROM userkeys_deliveries WHERE dead_at = 0 GROUP BY push_url")
 		if err != nil {
 			return nil, err
 		}
-		dead, err := all(ctx, c, scanQueued, "SELECT host, COUNT(*), 0 FROM userkeys_deliveries WHERE dead_at <> 0 GROUP BY host")
+		dead, err := all(c, scanQueued, "SELECT host, COUNT(*), 0 FROM userkeys_deliveries WHERE dead_at <> 0 GROUP BY host")
 		if err != nil {
 			return nil, err
 		}
-		off, err := all(ctx, c, scanQueued, `SELECT k.push_url, COUNT(*), 0 FROM userkeys_key_pushes p JOIN userkeys_keys k ON k.id = p.key_id
+		off, err := all(c, scanQueued, `SELECT k.push_url, COUNT(*), 0 FROM userkeys_key_pushes p JOIN userkeys_keys k ON k.id = p.key_id
 			WHERE p.off_at <> 0 AND k.revoked_at = 0 GROUP BY k.push_url`)
 		if err != nil {
 			return nil, err
@@ -134,10 +134,10 @@ func scanKeyPush(r row) (outbox.Key, error) {
 
 // KeyPushes tells how pushing to keys goes, by their ids; those that nothing was pushed to are absent.
 func (s *Store) KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]outbox.KeyState, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) (map[int64]outbox.KeyState, error) {
+	return read(ctx, s, func(c conn) (map[int64]outbox.KeyState, error) {
 		out := map[int64]outbox.KeyState{}
 		err := inChunks(unique(keyIDs), idsPerStatement, func(chunk []int64) error {
-			some, err := byIDs(ctx, c, scanKeyPush, "SELECT p.key_id, "+pushColumns+" FROM userkeys_key_pushes p WHERE p.key_id", chunk)
+			some, err := byIDs(c, scanKeyPush, "SELECT p.key_id, "+pushColumns+" FROM userkeys_key_pushes p WHERE p.key_id", chunk)
 			for _, k := range some {
 				out[k.ID] = k.Push
 			}
@@ -149,8 +149,8 @@ func (s *Store) KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]outbox
 
 // QueueTest queues a test push for one key. [userkeys.Conflict] if one is on its way already.
 func (s *Store) QueueTest(ctx context.Context, k site.UserAPIKey, at time.Time) error {
-	return s.write(ctx, func(ctx context.Context, c conn) error {
-		open, err := one(ctx, c, scanInt, `SELECT COUNT(*) FROM userkeys_deliveries
+	return s.write(ctx, func(c conn) error {
+		open, err := one(c, scanInt, `SELECT COUNT(*) FROM userkeys_deliveries
 			WHERE user_id = $1 AND push_url = $2 AND key_id = $3 AND dead_at = 0`, k.UserID, k.PushURL, k.ID)
 		if err != nil {
 			return err
@@ -159,10 +159,10 @@ func (s *Store) QueueTest(ctx context.Context, k site.UserAPIKey, at time.Time) 
 			return userkeys.Errorf(userkeys.Conflict, "a test is on its way to this app already")
 		}
 		host := site.PushHostOf(k.PushURL)
-		if err := knowReceivers(ctx, c, map[string]string{k.PushURL: host}); err != nil {
+		if err := knowReceivers(c, map[string]string{k.PushURL: host}); err != nil {
 			return err
 		}
-		return insertDeliveries(ctx, c, []any{k.UserID, 0, k.ID, k.PushURL, host, micros(at), micros(at), micros(at), 0, 0, 0, ""})
+		return insertDeliveries(c, []any{k.UserID, 0, k.ID, k.PushURL, host, micros(at), micros(at), micros(at), 0, 0, 0, ""})
 	})
 }
 
@@ -180,25 +180,25 @@ func (s *Store) ResumeKeyPush(ctx context.Context, keyID int64, since, at time.T
 	if err := checkText(string(by.Kind()), by.Address); err != nil {
 		return err
 	}
-	return s.write(ctx, func(ctx context.Context, c conn) error {
-		k, err := one(ctx, c, scanKey, "SELECT "+keyColumns+keyTables+" WHERE k.id = $1", keyID)
+	return s.write(ctx, func(c conn) error {
+		k, err := one(c, scanKey, "SELECT "+keyColumns+keyTables+" WHERE k.id = $1", keyID)
 		if err != nil {
 			return notFound(err, "key")
 		}
-		switched, err := switchOn(ctx, c, []int64{keyID})
+		switched, err := switchOn(c, []int64{keyID})
 		if err != nil {
 			return err
 		}
-		queued, err := c.exec(ctx, requeue+" WHERE dead_at > $2 AND user_id = $3 AND push_url = $4 AND (key_id = 0 OR key_id = $5)",
+		queued, err := c.exec(requeue+" WHERE dead_at > $2 AND user_id = $3 AND push_url = $4 AND (key_id = 0 OR key_id = $5)",
 			micros(at), micros(since), k.UserID, k.PushURL, k.ID)
 		if err != nil {
 			return err
 		}
-		hurried, err := c.exec(ctx, hurry+" AND user_id = $2 AND push_url = $3", micros(at), k.UserID, k.PushURL)
+		hurried, err := c.exec(hurry+" AND user_id = $2 AND push_url = $3", micros(at), k.UserID, k.PushURL)
 		if err != nil || switched+queued+hurried == 0 {
 			return err
 		}
-		return audit(ctx, c, site.AuditEvent{
+		return audit(c, site.AuditEvent{
 			At: at, Caller: by, Action: actionPushResumed, KeyID: k.ID, UserID: k.UserID, ClientID: k.ClientID, Detail: site.PushHostOf(k.PushURL),
 		})
 	})
@@ -210,21 +210,21 @@ func (s *Store) ResumeHostPushes(ctx context.Context, host string, since, at tim
 	if err := checkText(host, string(by.Kind()), by.Address); err != nil {
 		return err
 	}
-	return s.write(ctx, func(ctx context.Context, c conn) error {
-		known, err := all(ctx, c, scanText, "SELECT host FROM userkeys_push_hosts WHERE host = $1", host)
+	return s.write(ctx, func(c conn) error {
+		known, err := all(c, scanText, "SELECT host FROM userkeys_push_hosts WHERE host = $1", host)
 		if err != nil {
 			return err
 		}
 		if len(known) == 0 {
 			return userkeys.Errorf(userkeys.NotFound, "nothing was ever pushed to %s", host)
 		}
-		if _, err := c.exec(ctx, requeue+" WHERE dead_at > $2 AND host = $3", micros(at), micros(since), host); err != nil {
+		if _, err := c.exec(requeue+" WHERE dead_at > $2 AND host = $3", micros(at), micros(since), host); err != nil {
 			return err
 		}
-		if _, err := c.exec(ctx, hurry+" AND host = $2", micros(at), host); err != nil {
+		if _, err := c.exec(hurry+" AND host = $2", micros(at), host); err != nil {
 			return err
 		}
-		off, err := all(ctx, c, scanKeyAddress, `SELECT k.id, k.push_url FROM userkeys_keys k
+		off, err := all(c, scanKeyAddress, `SELECT k.id, k.push_url FROM userkeys_keys k
 			JOIN userkeys_key_pushes p ON p.key_id = k.id WHERE p.off_at <> 0 ORDER BY k.id`)
 		if err != nil {
 			return err
@@ -235,23 +235,23 @@ func (s *Store) ResumeHostPushes(ctx context.Context, host string, since, at tim
 				ids = append(ids, k.ID)
 			}
 		}
-		if _, err := switchOn(ctx, c, ids); err != nil {
+		if _, err := switchOn(c, ids); err != nil {
 			return err
 		}
-		if err := s.openHost(ctx, c, host); err != nil {
+		if err := s.openHost(c, host); err != nil {
 			return err
 		}
-		return audit(ctx, c, site.AuditEvent{At: at, Caller: by, Action: actionPushResumed, Detail: fmt.Sprintf("%s, %d keys", host, len(ids))})
+		return audit(c, site.AuditEvent{At: at, Caller: by, Action: actionPushResumed, Detail: fmt.Sprintf("%s, %d keys", host, len(ids))})
 	})
 }
 
 // openHost opens a host and its addresses, which are locked in the order of their names.
-func (s *Store) openHost(ctx context.Context, c conn, host string) error {
-	if _, err := all(ctx, c, scanText, "SELECT push_url FROM userkeys_push_receivers WHERE host = $1 ORDER BY push_url"+s.diff.lockRow, host); err != nil {
+func (s *Store) openHost(c conn, host string) error {
+	if _, err := all(c, scanText, "SELECT push_url FROM userkeys_push_receivers WHERE host = $1 ORDER BY push_url"+s.diff.lockRow, host); err != nil {
 		return err
 	}
 	for _, table := range []string{"userkeys_push_receivers", "userkeys_push_hosts"} {
-		if _, err := c.exec(ctx, "UPDATE "+table+" SET closed_until = 0 WHERE host = $1", host); err != nil {
+		if _, err := c.exec("UPDATE "+table+" SET closed_until = 0 WHERE host = $1", host); err != nil {
 			return err
 		}
 	}
@@ -265,14 +265,14 @@ func scanKeyAddress(r row) (site.UserAPIKey, error) {
 }
 
 // switchOn switches pushing to keys on, and tells how many were off.
-func switchOn(ctx context.Context, c conn, keyIDs []int64) (int64, error) {
+func switchOn(c conn, keyIDs []int64) (int64, error) {
 	total := int64(0)
 	err := inChunks(keyIDs, idsPerStatement, func(chunk []int64) error {
 		args := make([]any, len(chunk))
 		for i, id := range chunk {
 			args[i] = id
 		}
-		n, err := c.exec(ctx, "UPDATE userkeys_key_pushes SET off_at = 0, failing_since = 0, problem = '' WHERE off_at <> 0 AND key_id IN ("+list(1, len(chunk))+")", args...)
+		n, err := c.exec("UPDATE userkeys_key_pushes SET off_at = 0, failing_since = 0, problem = '' WHERE off_at <> 0 AND key_id IN ("+list(1, len(chunk))+")", args...)
 		total += n
 		return err
 	})
@@ -312,17 +312,17 @@ func (s *Store) settleDead(ctx context.Context, ids []int64, host string, at tim
 		w.parts = append(w.parts, "id IN ("+list(first, len(w.args)-first+1)+")")
 	}
 	var n int64
-	err := s.write(ctx, func(ctx context.Context, c conn) error {
+	err := s.write(ctx, func(c conn) error {
 		var err error
-		if n, err = c.exec(ctx, statement+w.where(), w.args...); err != nil || n == 0 {
+		if n, err = c.exec(statement+w.where(), w.args...); err != nil || n == 0 {
 			return err
 		}
 		if after != "" {
-			if _, err := c.exec(ctx, after, micros(at)); err != nil {
+			if _, err := c.exec(after, micros(at)); err != nil {
 				return err
 			}
 		}
-		return audit(ctx, c, site.AuditEvent{At: at, Caller: by, Action: action, Detail: strings.TrimSpace(fmt.Sprintf("%d deliveries %s", n, host))})
+		return audit(c, site.AuditEvent{At: at, Caller: by, Action: action, Detail: strings.TrimSpace(fmt.Sprintf("%d deliveries %s", n, host))})
 	})
 	return int(n), err
 }

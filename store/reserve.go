@@ -44,10 +44,10 @@ func (s *Store) HasRoom(ctx context.Context) error {
 		return nil
 	}
 	const name = "room" // of a row that is deleted in its own transaction, and needs pages of its own until then
-	return s.write(ctx, func(ctx context.Context, c conn) error {
-		_, err := c.exec(ctx, "INSERT INTO userkeys_marks (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, make([]byte, 1<<16))
+	return s.write(ctx, func(c conn) error {
+		_, err := c.exec("INSERT INTO userkeys_marks (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, make([]byte, 1<<16))
 		if err == nil {
-			_, err = c.exec(ctx, "DELETE FROM userkeys_marks WHERE name = $1", name)
+			_, err = c.exec("DELETE FROM userkeys_marks WHERE name = $1", name)
 		}
 		return err
 	})

@@ -88,10 +88,10 @@ func TestFullDisk(t *testing.T) {
 		t.Error("the reserve was not used, so the disk was not full")
 	}
 	eve.SuspendedAt = at
-	if err := s.UpdateUser(t.Context(), eve, site.Caller{As: "command"}, at); err != nil {
+	if err := s.UpdateUser(t.Context(), eve, site.Caller{As: "command"}.At(at)); err != nil {
 		t.Errorf("suspending: %v", err)
 	}
-	if err := s.SetSetting(t.Context(), "allow_user_api_keys", "false", site.Caller{As: "command"}, at); err != nil {
+	if err := s.SetSetting(t.Context(), "allow_user_api_keys", "false", site.Caller{As: "command"}.At(at)); err != nil {
 		t.Errorf("closing the site: %v", err)
 	}
 	_, _, err = s.Grant(t.Context(), grantOf(ada.ID, "late"))

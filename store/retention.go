@@ -26,14 +26,14 @@ func (s *Store) PurgeNotifications(ctx context.Context, before time.Time) (int, 
 	total := 0
 	for found := jobBatch; found == jobBatch; {
 		gone := 0
-		err := s.write(ctx, func(ctx context.Context, c conn) error {
+		err := s.write(ctx, func(c conn) error {
 			gone = 0
-			old, err := all(ctx, c, scanPair, "SELECT id, user_id FROM userkeys_notifications WHERE created_at < $1 ORDER BY created_at LIMIT $2", micros(before), jobBatch)
+			old, err := all(c, scanPair, "SELECT id, user_id FROM userkeys_notifications WHERE created_at < $1 ORDER BY created_at LIMIT $2", micros(before), jobBatch)
 			found = len(old)
 			if err != nil || found == 0 {
 				return err
 			}
-			gone, err = s.forget(ctx, c, old)
+			gone, err = s.forget(c, old)
 			return err
 		})
 		if total += gone; err != nil {
@@ -44,7 +44,7 @@ func (s *Store) PurgeNotifications(ctx context.Context, before time.Time) (int, 
 }
 
 // lockInboxes locks the inboxes of users, in the order of their ids, and tells their markers.
-func (s *Store) lockInboxes(ctx context.Context, c conn, users []int64) (map[int64]int64, error) {
+func (s *Store) lockInboxes(c conn, users []int64) (map[int64]int64, error) {
 	seen := make(map[int64]int64, len(users))
 	err := inChunks(users, idsPerStatement, func(chunk []int64) error {
 		args := make([]any, len(chunk))
@@ -52,10 +52,10 @@ func (s *Store) lockInboxes(ctx context.Context, c conn, users []int64) (map[int
 			args[i] = u
 		}
 		in := " IN (" + list(1, len(args)) + ")"
-		if _, err := all(ctx, c, scanInt, "SELECT user_id FROM userkeys_inboxes WHERE user_id"+in+" ORDER BY user_id"+s.diff.lockRow, args...); err != nil {
+		if _, err := all(c, scanInt, "SELECT user_id FROM userkeys_inboxes WHERE user_id"+in+" ORDER BY user_id"+s.diff.lockRow, args...); err != nil {
 			return err
 		}
-		marks, err := all(ctx, c, scanPair, "SELECT id, seen_notification_id FROM userkeys_users WHERE id"+in, args...)
+		marks, err := all(c, scanPair, "SELECT id, seen_notification_id FROM userkeys_users WHERE id"+in, args...)
 		for _, m := range marks {
 			seen[m[0]] = m[1]
 		}
@@ -65,13 +65,13 @@ func (s *Store) lockInboxes(ctx context.Context, c conn, users []int64) (map[int
 }
 
 // forget deletes notifications, given by id and user, and tells how many were still there.
-func (s *Store) forget(ctx context.Context, c conn, old [][2]int64) (int, error) {
+func (s *Store) forget(c conn, old [][2]int64) (int, error) {
 	var ids, users []int64
 	for _, p := range old {
 		ids, users = append(ids, p[0]), append(users, p[1])
 	}
 	users = unique(users)
-	seen, err := s.lockInboxes(ctx, c, users)
+	seen, err := s.lockInboxes(c, users)
 	if err != nil {
 		return 0, err
 	}
@@ -82,7 +82,7 @@ func (s *Store) forget(ctx context.Context, c conn, old [][2]int64) (int, error)
 		for i, id := range chunk {
 			args[i] = id
 		}
-		rows, err := all(ctx, c, scanOwnedGroup, "DELETE FROM userkeys_notifications WHERE id IN ("+list(1, len(args))+
+		rows, err := all(c, scanOwnedGroup, "DELETE FROM userkeys_notifications WHERE id IN ("+list(1, len(args))+
 			") RETURNING user_id, id, notification_type, high_priority, is_read", args...)
 		for _, g := range rows {
 			if g.id > seen[g.userID] {
@@ -97,7 +97,7 @@ func (s *Store) forget(ctx context.Context, c conn, old [][2]int64) (int, error)
 		return 0, err
 	}
 	for _, u := range users {
-		if err := s.uncount(ctx, c, u, lost[u]); err != nil {
+		if err := s.uncount(c, u, lost[u]); err != nil {
 			return 0, err
 		}
 	}
@@ -105,17 +105,17 @@ func (s *Store) forget(ctx context.Context, c conn, old [][2]int64) (int, error)
 }
 
 // uncount takes what is gone off a user's counts, and tells those who wait.
-func (s *Store) uncount(ctx context.Context, c conn, userID int64, lost []group) error {
+func (s *Store) uncount(c conn, userID int64, lost []group) error {
 	if len(lost) == 0 {
 		return nil
 	}
 	for _, g := range together(lost) {
-		if err := count(ctx, c, userID, g); err != nil {
+		if err := count(c, userID, g); err != nil {
 			return err
 		}
 	}
-	if _, err := c.exec(ctx, "DELETE FROM userkeys_notification_counts WHERE user_id = $1 AND total = 0", userID); err != nil {
+	if _, err := c.exec("DELETE FROM userkeys_notification_counts WHERE user_id = $1 AND total = 0", userID); err != nil {
 		return err
 	}
-	return s.raiseInbox(ctx, c, userID)
+	return s.raiseInbox(c, userID)
 }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -60,7 +59,7 @@ func TestFailureCodes(t *testing.T) {
 			t.Parallel()
 			s := &Store{db: emptyDB(t), diff: differences{beginWrite: "SELECT 1"}}
 			tries := 0
-			err := s.write(t.Context(), func(context.Context, conn) error {
+			err := s.write(t.Context(), func(conn) error {
 				tries++
 				return test.err
 			})
@@ -70,7 +69,7 @@ func TestFailureCodes(t *testing.T) {
 			if code := userkeys.AsError(err).Code; code != test.want {
 				t.Errorf("code %q", code)
 			}
-			_, err = read(t.Context(), s, func(context.Context, conn) (int, error) { return 0, test.err })
+			_, err = read(t.Context(), s, func(conn) (int, error) { return 0, test.err })
 			if !errors.Is(err, test.want) {
 				t.Errorf("reading: %v", err)
 			}
@@ -82,7 +81,7 @@ func TestRetryThatSucceeds(t *testing.T) {
 	t.Parallel()
 	s := &Store{db: emptyDB(t), diff: differences{beginWrite: "SELECT 1"}}
 	tries := 0
-	err := s.write(t.Context(), func(context.Context, conn) error {
+	err := s.write(t.Context(), func(conn) error {
 		if tries++; tries < attempts {
 			return stateError("40001")
 		}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"userkeys"
@@ -48,8 +47,6 @@ func keyEvents(keys []keyRow, e site.AuditEvent) []site.AuditEvent {
 	return out
 }
 
-const idsPerStatement = 500
-
 // Revoke revokes keys and returns the hashes of those that it changed. A key
 // that is revoked already stays as it was, except that an administrator's
 // revocation takes the place of any other, and its owner's that of the app. It goes through even where the audit
@@ -64,21 +61,21 @@ func (s *Store) Revoke(ctx context.Context, r site.Revocation) ([]userkeys.KeyHa
 	}
 	var revoked []keyRow
 	var unwritten []site.AuditEvent
-	err := s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
+	err := s.writeUrgent(ctx, func(c conn) error {
 		var err error
-		if revoked, err = s.revokeKeys(ctx, c, r); err != nil {
+		if revoked, err = s.revokeKeys(c, r); err != nil {
 			return err
 		}
-		if err = endSignIns(ctx, c, r, revoked); err != nil || len(revoked) == 0 {
+		if err = endSignIns(c, r, revoked); err != nil || len(revoked) == 0 {
 			return err
 		}
-		unwritten, err = auditOrKeep(ctx, c, keyEvents(revoked, site.AuditEvent{
+		unwritten, err = auditOrKeep(c, keyEvents(revoked, site.AuditEvent{
 			At: r.At, Caller: r.Caller, Action: actionKeyRevoked, Detail: string(r.By),
 		}))
 		if err != nil {
 			return err
 		}
-		return raise(ctx, c, r.At, hashes(revoked))
+		return raise(c, r.At, hashes(revoked))
 	})
 	if err != nil {
 		return nil, err
@@ -90,35 +87,35 @@ func (s *Store) Revoke(ctx context.Context, r site.Revocation) ([]userkeys.KeyHa
 // endSignIns ends the sessions that apps began with their keys, and takes back what may still sign them in. An app that
 // gives its key back keeps both: shipped ones do that before they use the password. Revoking everything of a user also
 // ends the sessions of apps without a key.
-func endSignIns(ctx context.Context, c conn, r site.Revocation, revoked []keyRow) error {
+func endSignIns(c conn, r site.Revocation, revoked []keyRow) error {
 	if r.By == site.RevokedByApp {
 		return nil
 	}
 	if len(r.IDs) == 0 && r.UserID != 0 {
-		if _, err := c.exec(ctx, "DELETE FROM userkeys_sessions WHERE user_id = $1 AND via_app = 1", r.UserID); err != nil {
+		if _, err := c.exec("DELETE FROM userkeys_sessions WHERE user_id = $1 AND via_app = 1", r.UserID); err != nil {
 			return err
 		}
-		return dropOneTimePassword(ctx, c, r.UserID)
+		return dropOneTimePassword(c, r.UserID)
 	}
 	for _, k := range revoked {
-		if err := dropOneTimePassword(ctx, c, k.userID); err != nil {
+		if err := dropOneTimePassword(c, k.userID); err != nil {
 			return err
 		}
 	}
-	return endKeySessions(ctx, c, revoked)
+	return endKeySessions(c, revoked)
 }
 
-func (s *Store) revokeKeys(ctx context.Context, c conn, r site.Revocation) ([]keyRow, error) {
+func (s *Store) revokeKeys(c conn, r site.Revocation) ([]keyRow, error) {
 	const set = "UPDATE userkeys_keys SET revoked_at = $1, revoked_by = $2 WHERE "
 	at, by := micros(r.At), string(r.By)
 	if len(r.IDs) == 0 {
 		if r.UserID == 0 {
 			return nil, nil
 		}
-		if err := lockKeys(ctx, c, s.diff.lockRow, "user_id = $1", r.UserID); err != nil {
+		if err := lockKeys(c, s.diff.lockRow, "user_id = $1", r.UserID); err != nil {
 			return nil, err
 		}
-		return all(ctx, c, scanKeyRow, set+`user_id = $3 AND revoked_at = 0 AND (expires_at = 0 OR expires_at > $4)
+		return all(c, scanKeyRow, set+`user_id = $3 AND revoked_at = 0 AND (expires_at = 0 OR expires_at > $4)
 			RETURNING `+keyRowColumns, at, by, r.UserID, at)
 	}
 	var out []keyRow
@@ -127,11 +124,11 @@ func (s *Store) revokeKeys(ctx context.Context, c conn, r site.Revocation) ([]ke
 		for i, id := range ids {
 			wanted[i] = id
 		}
-		if err := lockKeys(ctx, c, s.diff.lockRow, "id IN ("+list(1, len(ids))+")", wanted...); err != nil {
+		if err := lockKeys(c, s.diff.lockRow, "id IN ("+list(1, len(ids))+")", wanted...); err != nil {
 			return err
 		}
 		args := append([]any{at, by, string(site.RevokedByAdmin), flag(r.By == site.RevokedByAdmin), flag(r.By == site.RevokedByOwner)}, wanted...)
-		rows, err := all(ctx, c, scanKeyRow, set+`id IN (`+list(6, len(ids))+`) AND (revoked_at = 0 OR (revoked_by <> $3 AND CAST($4 AS BIGINT) = 1)
+		rows, err := all(c, scanKeyRow, set+`id IN (`+list(6, len(ids))+`) AND (revoked_at = 0 OR (revoked_by <> $3 AND CAST($4 AS BIGINT) = 1)
 			OR (revoked_by = 'app' AND CAST($5 AS BIGINT) = 1)) RETURNING `+keyRowColumns, args...)
 		out = append(out, rows...)
 		return err
@@ -142,17 +139,12 @@ func (s *Store) revokeKeys(ctx context.Context, c conn, r site.Revocation) ([]ke
 // lockKeys locks keys in the order of their ids, the same everywhere, where a
 // change of many would else lock them in whatever order it finds them, and two
 // such changes wait for each other. With one writer at a time there is no need.
-func lockKeys(ctx context.Context, c conn, lock, condition string, args ...any) error {
+func lockKeys(c conn, lock, condition string, args ...any) error {
 	if lock == "" {
 		return nil
 	}
-	_, err := all(ctx, c, scanInt, "SELECT id FROM userkeys_keys WHERE "+condition+" ORDER BY id"+lock, args...)
+	_, err := all(c, scanInt, "SELECT id FROM userkeys_keys WHERE "+condition+" ORDER BY id"+lock, args...)
 	return err
-}
-
-// list writes n placeholders from $first on: $5,$6,$7.
-func list(first, n int) string {
-	return strings.NewReplacer("(", "", ")", "").Replace(placeholders(first, n, 1))
 }
 
 // UndoRevoke makes a revoked key live again, with its own end unchanged, and
@@ -160,13 +152,13 @@ func list(first, n int) string {
 // if the key is gone; [userkeys.Conflict] if it was revoked in another way meanwhile, or, with
 // [ReasonTooManyKeys], if the owner has as many live keys as they may have.
 func (s *Store) UndoRevoke(ctx context.Context, u site.Undo) (userkeys.KeyHash, error) {
-	if err := checkText(string(u.Caller.Kind()), u.Caller.Address); err != nil {
+	if err := checkCaller(u.Caller); err != nil {
 		return userkeys.KeyHash{}, err
 	}
 	var hash userkeys.KeyHash
-	err := s.write(ctx, func(ctx context.Context, c conn) error {
+	err := s.write(ctx, func(c conn) error {
 		var err error
-		hash, err = s.undoRevoke(ctx, c, u)
+		hash, err = s.undoRevoke(c, u)
 		return err
 	})
 	if err != nil {
@@ -177,11 +169,11 @@ func (s *Store) UndoRevoke(ctx context.Context, u site.Undo) (userkeys.KeyHash, 
 
 // undoRevoke locks the owner and the key first, so that what is counted and
 // what was decided on is still so when the key lives again.
-func (s *Store) undoRevoke(ctx context.Context, c conn, u site.Undo) (userkeys.KeyHash, error) {
-	if err := s.lockOwner(ctx, c, u.Key.ID); err != nil {
+func (s *Store) undoRevoke(c conn, u site.Undo) (userkeys.KeyHash, error) {
+	if err := s.lockOwner(c, u.Key.ID); err != nil {
 		return userkeys.KeyHash{}, err
 	}
-	key, err := one(ctx, c, scanKey, "SELECT "+keyColumns+keyTables+" WHERE k.id = $1", u.Key.ID)
+	key, err := one(c, scanKey, "SELECT "+keyColumns+keyTables+" WHERE k.id = $1", u.Key.ID)
 	if err != nil {
 		return userkeys.KeyHash{}, notFound(err, "key")
 	}
@@ -191,22 +183,19 @@ func (s *Store) undoRevoke(ctx context.Context, c conn, u site.Undo) (userkeys.K
 	if key.RevokedBy != u.Key.RevokedBy || !key.RevokedAt.Equal(u.Key.RevokedAt) {
 		return userkeys.KeyHash{}, userkeys.Errorf(userkeys.Conflict, "this key was revoked once more at the same time; look again")
 	}
-	if err := holdLive(ctx, c, key.UserID, u.At, u.MaxKeys); err != nil {
+	if err := holdLive(c, key.UserID, u.At, u.MaxKeys); err != nil {
 		return userkeys.KeyHash{}, err
 	}
-	undone, err := all(ctx, c, scanKeyRow, "UPDATE userkeys_keys SET revoked_at = 0, revoked_by = '' WHERE id = $1 RETURNING "+keyRowColumns, key.ID)
+	undone, err := all(c, scanKeyRow, "UPDATE userkeys_keys SET revoked_at = 0, revoked_by = '' WHERE id = $1 RETURNING "+keyRowColumns, key.ID)
 	if err != nil {
 		return userkeys.KeyHash{}, err
 	}
-	err = audit(ctx, c, keyEvents(undone, site.AuditEvent{At: u.At, Caller: u.Caller, Action: actionRevocationUndone})...)
+	err = audit(c, keyEvents(undone, site.AuditEvent{At: u.At, Caller: u.Caller, Action: actionRevocationUndone})...)
 	if err != nil {
 		return userkeys.KeyHash{}, err
 	}
-	return key.Hash, raise(ctx, c, u.At, hashes(undone))
+	return key.Hash, raise(c, u.At, hashes(undone))
 }
-
-// jobBatch bounds a transaction of the daily jobs, so that requests get a turn in between.
-const jobBatch = 1000
 
 // RevokeStale revokes live keys last used before unusedBefore and those
 // created before createdBefore; a zero time revokes none. It returns how many.
@@ -226,9 +215,9 @@ func (s *Store) revokeWhere(ctx context.Context, condition string, before, at ti
 	total, after := 0, int64(0)
 	for {
 		var revoked []keyRow
-		err := s.write(ctx, func(ctx context.Context, c conn) error {
+		err := s.write(ctx, func(c conn) error {
 			var err error
-			revoked, err = all(ctx, c, scanKeyRow, `UPDATE userkeys_keys SET revoked_at = $1, revoked_by = $2 WHERE revoked_at = 0 AND id IN (
+			revoked, err = all(c, scanKeyRow, `UPDATE userkeys_keys SET revoked_at = $1, revoked_by = $2 WHERE revoked_at = 0 AND id IN (
 				SELECT k.id FROM userkeys_keys k LEFT JOIN userkeys_key_uses w ON w.key_id = k.id
 				WHERE `+condition+` AND k.revoked_at = 0 AND (k.expires_at = 0 OR k.expires_at > $4) AND k.id > $5
 				ORDER BY k.id LIMIT $6) RETURNING `+keyRowColumns,
@@ -236,16 +225,16 @@ func (s *Store) revokeWhere(ctx context.Context, condition string, before, at ti
 			if err != nil || len(revoked) == 0 {
 				return err
 			}
-			if err := endKeySessions(ctx, c, revoked); err != nil {
+			if err := endKeySessions(c, revoked); err != nil {
 				return err
 			}
-			err = audit(ctx, c, keyEvents(revoked, site.AuditEvent{
+			err = audit(c, keyEvents(revoked, site.AuditEvent{
 				At: at, Caller: site.Caller{As: site.CallerSystem}, Action: actionKeyRevoked, Detail: string(by),
 			})...)
 			if err != nil {
 				return err
 			}
-			return raise(ctx, c, at, hashes(revoked))
+			return raise(c, at, hashes(revoked))
 		})
 		if err != nil || len(revoked) == 0 {
 			return total, err

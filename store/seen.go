@@ -14,10 +14,10 @@ import (
 func (s *Store) RecordSeen(ctx context.Context, seen []site.UserSeen) error {
 	seen = slices.Clone(seen)
 	slices.SortFunc(seen, func(a, b site.UserSeen) int { return cmp.Compare(a.UserID, b.UserID) })
-	return s.write(ctx, func(ctx context.Context, c conn) error {
+	return s.write(ctx, func(c conn) error {
 		for _, v := range seen {
 			at := micros(v.SeenAt)
-			if _, err := c.exec(ctx, "UPDATE userkeys_users SET last_seen_at = $1 WHERE id = $2 AND last_seen_at < $1", at, v.UserID); err != nil {
+			if _, err := c.exec("UPDATE userkeys_users SET last_seen_at = $1 WHERE id = $2 AND last_seen_at < $1", at, v.UserID); err != nil {
 				return err
 			}
 		}

@@ -11,12 +11,6 @@ import (
 // maxSessionData bounds what a session holds.
 const maxSessionData = 1 << 16
 
-func scanBytes(r row) ([]byte, error) {
-	var b []byte
-	err := r.Scan(&b)
-	return b, err
-}
-
 // sessionHolds holds at $2 for the sessions (s) that are not over: neither they nor the key that they end with.
 // A key that its app gave back ends no session: shipped apps give theirs back once they are signed in.
 const sessionHolds = `s.expires_at > $2 AND (s.key_id = 0 OR EXISTS (SELECT 1 FROM userkeys_keys k WHERE k.id = s.key_id AND k.user_id = s.user_id
@@ -24,8 +18,8 @@ const sessionHolds = `s.expires_at > $2 AND (s.key_id = 0 OR EXISTS (SELECT 1 FR
 
 // Session finds the data of a session that is not over.
 func (s *Store) Session(ctx context.Context, tokenHash []byte, now time.Time) ([]byte, bool, error) {
-	data, err := read(ctx, s, func(ctx context.Context, c conn) ([][]byte, error) {
-		return all(ctx, c, scanBytes, "SELECT s.data FROM userkeys_sessions s WHERE s.token_hash = $1 AND "+sessionHolds, tokenHash, micros(now))
+	data, err := read(ctx, s, func(c conn) ([][]byte, error) {
+		return all(c, scanBytes, "SELECT s.data FROM userkeys_sessions s WHERE s.token_hash = $1 AND "+sessionHolds, tokenHash, micros(now))
 	})
 	if err != nil || len(data) == 0 {
 		return nil, false, err
@@ -33,18 +27,20 @@ func (s *Store) Session(ctx context.Context, tokenHash []byte, now time.Time) ([
 	return data[0], true, nil
 }
 
-// SaveSession makes or replaces a session; userID is 0 while nobody is signed in.
-func (s *Store) SaveSession(ctx context.Context, tokenHash, data []byte, userID int64, expiresAt time.Time) error {
-	if len(tokenHash) == 0 || len(tokenHash) > maxIndexed || len(data) > maxSessionData {
-		return userkeys.Errorf(userkeys.InvalidParameters, "a session without a token, or with more than %d bytes", maxSessionData)
+// SaveSession writes a session, in the place of one with the same token.
+func (s *Store) SaveSession(ctx context.Context, row site.SessionRow) error {
+	if len(row.TokenHash) == 0 || len(row.TokenHash) > maxIndexed || len(row.Data) > maxSessionData {
+		return userkeys.Errorf(userkeys.InvalidParameters,
+			"a session without a token, or with more than %d bytes", maxSessionData)
 	}
+	data := row.Data
 	if data == nil {
 		data = []byte{}
 	}
-	return s.write(ctx, func(ctx context.Context, c conn) error {
-		_, err := c.exec(ctx, `INSERT INTO userkeys_sessions (token_hash, user_id, data, expires_at) VALUES ($1, $2, $3, $4)
+	return s.write(ctx, func(c conn) error {
+		_, err := c.exec(`INSERT INTO userkeys_sessions (token_hash, user_id, data, expires_at) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (token_hash) DO UPDATE SET user_id = excluded.user_id, data = excluded.data, expires_at = excluded.expires_at`,
-			tokenHash, userID, data, micros(expiresAt))
+			row.TokenHash, row.UserID, data, micros(row.ExpiresAt))
 		return err
 	})
 }
@@ -56,10 +52,10 @@ func (s *Store) BindSession(ctx context.Context, tokenHash []byte, a site.AppSes
 	if err := checkText(a.ApplicationName); err != nil {
 		return err
 	}
-	return s.write(ctx, func(ctx context.Context, c conn) error {
+	return s.write(ctx, func(c conn) error {
 		if a.KeyID != 0 {
 			// Locked, so that a revocation either is seen here or finds the session.
-			end, err := one(ctx, c, scanKeyEnd, "SELECT expires_at, revoked_by FROM userkeys_keys WHERE id = $1"+s.diff.lockRow, a.KeyID)
+			end, err := one(c, scanKeyEnd, "SELECT expires_at, revoked_by FROM userkeys_keys WHERE id = $1"+s.diff.lockRow, a.KeyID)
 			if err != nil && !isNoRows(err) {
 				return err
 			}
@@ -67,14 +63,14 @@ func (s *Store) BindSession(ctx context.Context, tokenHash []byte, a site.AppSes
 				return oneTimeOver()
 			}
 		}
-		n, err := c.exec(ctx, "DELETE FROM userkeys_one_time_passwords WHERE hash = $1 AND used = 1", secretHash(a.Password))
+		n, err := c.exec("DELETE FROM userkeys_one_time_passwords WHERE hash = $1 AND used = 1", secretHash(a.Password))
 		if err == nil && n == 0 {
 			err = oneTimeOver()
 		}
 		if err != nil {
 			return err
 		}
-		_, err = c.exec(ctx, "UPDATE userkeys_sessions SET via_app = 1, key_id = $1, application_name = $2, began_at = $3 WHERE token_hash = $4",
+		_, err = c.exec("UPDATE userkeys_sessions SET via_app = 1, key_id = $1, application_name = $2, began_at = $3 WHERE token_hash = $4",
 			a.KeyID, a.ApplicationName, micros(a.BeganAt), tokenHash)
 		return err
 	})
@@ -98,8 +94,8 @@ func (e keyEnd) leavesSessions(at time.Time) bool {
 
 // AppSessions lists the sessions of a user that apps began and that are not over, newest first.
 func (s *Store) AppSessions(ctx context.Context, userID int64, now time.Time) ([]site.AppSession, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) ([]site.AppSession, error) {
-		return all(ctx, c, scanAppSession, `SELECT s.key_id, s.application_name, s.began_at FROM userkeys_sessions s
+	return read(ctx, s, func(c conn) ([]site.AppSession, error) {
+		return all(c, scanAppSession, `SELECT s.key_id, s.application_name, s.began_at FROM userkeys_sessions s
 			WHERE s.user_id = $1 AND s.via_app = 1 AND `+sessionHolds+` ORDER BY s.began_at DESC LIMIT 1000`, userID, micros(now))
 	})
 }
@@ -113,25 +109,25 @@ func scanAppSession(r row) (site.AppSession, error) {
 }
 
 // endKeySessions ends the sessions that apps began with what they were given with their keys.
-func endKeySessions(ctx context.Context, c conn, keys []keyRow) error {
+func endKeySessions(c conn, keys []keyRow) error {
 	return inChunks(keys, idsPerStatement, func(chunk []keyRow) error {
 		ids := make([]any, len(chunk))
 		for i, k := range chunk {
 			ids[i] = k.id
 		}
-		_, err := c.exec(ctx, "DELETE FROM userkeys_sessions WHERE key_id IN ("+list(1, len(ids))+")", ids...)
+		_, err := c.exec("DELETE FROM userkeys_sessions WHERE key_id IN ("+list(1, len(ids))+")", ids...)
 		return err
 	})
 }
 
 // carrySessions gives what an app began with its keys before to its new one.
-func carrySessions(ctx context.Context, c conn, replaced []keyRow, key site.UserAPIKey) error {
+func carrySessions(c conn, replaced []keyRow, key site.UserAPIKey) error {
 	for _, old := range replaced {
 		if !old.end.leavesSessions(key.CreatedAt) {
 			continue
 		}
 		for _, table := range []string{"userkeys_sessions", "userkeys_one_time_passwords"} {
-			if _, err := c.exec(ctx, "UPDATE "+table+" SET key_id = $1 WHERE key_id = $2", key.ID, old.id); err != nil {
+			if _, err := c.exec("UPDATE "+table+" SET key_id = $1 WHERE key_id = $2", key.ID, old.id); err != nil {
 				return err
 			}
 		}
@@ -154,8 +150,8 @@ func (s *Store) RenewSession(ctx context.Context, tokenHash, data []byte, expire
 
 // DeleteSession ends a session; one that is not there is ended already.
 func (s *Store) DeleteSession(ctx context.Context, tokenHash []byte) error {
-	return s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
-		_, err := c.exec(ctx, "DELETE FROM userkeys_sessions WHERE token_hash = $1", tokenHash)
+	return s.writeUrgent(ctx, func(c conn) error {
+		_, err := c.exec("DELETE FROM userkeys_sessions WHERE token_hash = $1", tokenHash)
 		return err
 	})
 }
@@ -165,11 +161,11 @@ func (s *Store) DeleteUserSessions(ctx context.Context, userID int64) error {
 	if userID == 0 {
 		return nil // those are nobody's
 	}
-	return s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
-		if _, err := c.exec(ctx, "DELETE FROM userkeys_sessions WHERE user_id = $1", userID); err != nil {
+	return s.writeUrgent(ctx, func(c conn) error {
+		if _, err := c.exec("DELETE FROM userkeys_sessions WHERE user_id = $1", userID); err != nil {
 			return err
 		}
-		return dropOneTimePassword(ctx, c, userID) // it would be a way back in
+		return dropOneTimePassword(c, userID) // it would be a way back in
 	})
 }
 
@@ -181,8 +177,8 @@ func (s *Store) CreateToken(ctx context.Context, kind string, tokenHash []byte, 
 	if len(tokenHash) == 0 {
 		return userkeys.Errorf(userkeys.InvalidParameters, "a token without a hash")
 	}
-	return s.write(ctx, func(ctx context.Context, c conn) error {
-		_, err := c.exec(ctx, `INSERT INTO userkeys_tokens (kind, token_hash, expires_at) VALUES ($1, $2, $3)
+	return s.write(ctx, func(c conn) error {
+		_, err := c.exec(`INSERT INTO userkeys_tokens (kind, token_hash, expires_at) VALUES ($1, $2, $3)
 			ON CONFLICT (kind) DO UPDATE SET token_hash = excluded.token_hash, expires_at = excluded.expires_at`,
 			kind, tokenHash, micros(expiresAt))
 		return err
@@ -194,8 +190,8 @@ func (s *Store) TokenGood(ctx context.Context, kind string, tokenHash []byte, no
 	if err := checkIndexed(kind); err != nil {
 		return false, err
 	}
-	n, err := read(ctx, s, func(ctx context.Context, c conn) (int64, error) {
-		return one(ctx, c, scanInt, "SELECT COUNT(*) FROM userkeys_tokens WHERE kind = $1 AND token_hash = $2 AND expires_at > $3", kind, tokenHash, micros(now))
+	n, err := read(ctx, s, func(c conn) (int64, error) {
+		return one(c, scanInt, "SELECT COUNT(*) FROM userkeys_tokens WHERE kind = $1 AND token_hash = $2 AND expires_at > $3", kind, tokenHash, micros(now))
 	})
 	return n > 0, err
 }
@@ -207,8 +203,8 @@ func (s *Store) ConsumeToken(ctx context.Context, kind string, tokenHash []byte,
 		return false, err
 	}
 	good := false
-	err := s.write(ctx, func(ctx context.Context, c conn) error {
-		expires, err := one(ctx, c, scanInt, "DELETE FROM userkeys_tokens WHERE kind = $1 AND token_hash = $2 RETURNING expires_at", kind, tokenHash)
+	err := s.write(ctx, func(c conn) error {
+		expires, err := one(c, scanInt, "DELETE FROM userkeys_tokens WHERE kind = $1 AND token_hash = $2 RETURNING expires_at", kind, tokenHash)
 		good = err == nil && expires > micros(now)
 		if isNoRows(err) {
 			return nil

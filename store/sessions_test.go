@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/site"
 )
 
 // Sessions end when they should.
@@ -23,7 +24,7 @@ func TestSessions(t *testing.T) {
 		}
 		save := func(token, data string, user int64) {
 			w.Helper()
-			w.ok(w.SaveSession(w.ctx, []byte(token), []byte(data), user, end))
+			w.ok(w.SaveSession(w.ctx, site.SessionRow{TokenHash: []byte(token), Data: []byte(data), UserID: user, ExpiresAt: end}))
 		}
 		save("a", "\x00\xff binary", 0)
 		save("b", "mine", u.ID)
@@ -54,8 +55,8 @@ func TestSessions(t *testing.T) {
 		if load("a", noon) != "none" || load("c", noon) != "none" || load("d", noon) != "nobody's" {
 			w.Error("deleting a user's sessions left one, or took another's")
 		}
-		w.refused(w.SaveSession(w.ctx, nil, nil, 0, end), userkeys.InvalidParameters)
-		w.refused(w.SaveSession(w.ctx, []byte("e"), make([]byte, 1<<20), 0, end), userkeys.InvalidParameters)
+		w.refused(w.SaveSession(w.ctx, site.SessionRow{TokenHash: nil, Data: nil, UserID: 0, ExpiresAt: end}), userkeys.InvalidParameters)
+		w.refused(w.SaveSession(w.ctx, site.SessionRow{TokenHash: []byte("e"), Data: make([]byte, 1<<20), UserID: 0, ExpiresAt: end}), userkeys.InvalidParameters)
 	})
 }
 

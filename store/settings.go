@@ -1,8 +1,8 @@
 package store
 
 import (
+	"cmp"
 	"context"
-	"time"
 
 	"userkeys/site"
 )
@@ -15,8 +15,8 @@ func scanSetting(r row) ([2]string, error) {
 
 // SettingValues are the settings that were changed, by name.
 func (s *Store) SettingValues(ctx context.Context) (map[string]string, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) (map[string]string, error) {
-		pairs, err := all(ctx, c, scanSetting, "SELECT name, value FROM userkeys_settings")
+	return read(ctx, s, func(c conn) (map[string]string, error) {
+		pairs, err := all(c, scanSetting, "SELECT name, value FROM userkeys_settings")
 		if err != nil {
 			return nil, err
 		}
@@ -28,39 +28,37 @@ func (s *Store) SettingValues(ctx context.Context) (map[string]string, error) {
 	})
 }
 
-// SetSetting stores a setting's value; it is validated above.
-func (s *Store) SetSetting(ctx context.Context, name, value string, by site.Caller, at time.Time) error {
-	if err := checkText(value, string(by.Kind()), by.Address); err != nil {
+// SetSetting stores the value of a setting, which the caller has validated.
+func (s *Store) SetSetting(ctx context.Context, name, value string, act site.Act) error {
+	if err := cmp.Or(checkIndexed(name), checkText(value), checkCaller(act.By)); err != nil {
 		return err
 	}
-	return s.changeSetting(ctx, name, site.AuditEvent{
-		At: at, Caller: by, Action: actionSettingChanged, Detail: settingDetail(name, value),
-	}, `INSERT INTO userkeys_settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
+	return s.changeSetting(ctx, site.AuditEvent{
+		At: act.At, Caller: act.By, Action: actionSettingChanged, Detail: settingDetail(name, value),
+	}, `INSERT INTO userkeys_settings (name, value) VALUES ($1, $2)
+		ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
 }
 
-// ResetSetting forgets a setting's value. One that was not changed stays quietly so.
-func (s *Store) ResetSetting(ctx context.Context, name string, by site.Caller, at time.Time) error {
-	if err := checkText(string(by.Kind()), by.Address); err != nil {
+// ResetSetting forgets the value of a setting. Nothing is written to the audit log if the setting was not changed.
+func (s *Store) ResetSetting(ctx context.Context, name string, act site.Act) error {
+	if err := cmp.Or(checkIndexed(name), checkCaller(act.By)); err != nil {
 		return err
 	}
-	return s.changeSetting(ctx, name, site.AuditEvent{
-		At: at, Caller: by, Action: actionSettingReset, Detail: name,
+	return s.changeSetting(ctx, site.AuditEvent{
+		At: act.At, Caller: act.By, Action: actionSettingReset, Detail: name,
 	}, "DELETE FROM userkeys_settings WHERE name = $1", name)
 }
 
-func (s *Store) changeSetting(ctx context.Context, name string, e site.AuditEvent, query string, args ...any) error {
-	if err := checkIndexed(name); err != nil {
-		return err
-	}
-	return s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
-		n, err := c.exec(ctx, query, args...)
+func (s *Store) changeSetting(ctx context.Context, e site.AuditEvent, query string, args ...any) error {
+	return s.writeUrgent(ctx, func(c conn) error {
+		n, err := c.exec(query, args...)
 		if err != nil || n == 0 {
 			return err
 		}
-		if err := audit(ctx, c, e); err != nil {
+		if err := audit(c, e); err != nil {
 			return err
 		}
-		return raiseAll(ctx, c, e.At)
+		return raiseAll(c, e.At)
 	})
 }
 

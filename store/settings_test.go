@@ -13,14 +13,14 @@ func TestSettings(t *testing.T) {
 		if got := values(); len(got) != 0 {
 			w.Errorf("fresh: %v", got)
 		}
-		w.ok(w.SetSetting(w.ctx, "title", "first", admin, noon))
-		w.ok(w.SetSetting(w.ctx, "title", "second", admin, noon))
-		w.ok(w.SetSetting(w.ctx, "cors_origins", "", admin, noon))
+		w.ok(w.SetSetting(w.ctx, "title", "first", admin.At(noon)))
+		w.ok(w.SetSetting(w.ctx, "title", "second", admin.At(noon)))
+		w.ok(w.SetSetting(w.ctx, "cors_origins", "", admin.At(noon)))
 		if diff := cmp.Diff(map[string]string{"title": "second", "cors_origins": ""}, values()); diff != "" {
 			w.Errorf("-want +got\n%s", diff)
 		}
-		w.ok(w.ResetSetting(w.ctx, "title", admin, noon))
-		w.ok(w.ResetSetting(w.ctx, "title", admin, noon))
+		w.ok(w.ResetSetting(w.ctx, "title", admin.At(noon)))
+		w.ok(w.ResetSetting(w.ctx, "title", admin.At(noon)))
 		if diff := cmp.Diff(map[string]string{"cors_origins": ""}, values()); diff != "" {
 			w.Errorf("after a reset: -want +got\n%s", diff)
 		}

@@ -10,11 +10,15 @@ import (
 	"sync/atomic"
 	"time"
 
+	"userkeys"
+
 	"userkeys/site"
 )
 
-// conn runs statements, in a transaction or outside, and counts them.
+// conn runs the statements of one operation, in a transaction or outside one, and counts them. It lives no longer than
+// the operation, and so it carries the operation's context.
 type conn struct {
+	ctx context.Context
 	run interface {
 		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
@@ -23,13 +27,18 @@ type conn struct {
 	raised     *site.Changes // what the transaction tells to caches; nil outside one
 }
 
+// outside returns a conn that runs statements outside a transaction.
+func (s *Store) outside(ctx context.Context) conn {
+	return conn{ctx: ctx, run: s.db, statements: &s.statements}
+}
+
 // row is what a scan function reads from.
 type row interface{ Scan(dest ...any) error }
 
 // exec runs a statement and tells how many rows it changed.
-func (c conn) exec(ctx context.Context, query string, args ...any) (int64, error) {
+func (c conn) exec(query string, args ...any) (int64, error) {
 	c.statements.Add(1)
-	res, err := c.run.ExecContext(ctx, query, args...)
+	res, err := c.run.ExecContext(c.ctx, query, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -37,9 +46,9 @@ func (c conn) exec(ctx context.Context, query string, args ...any) (int64, error
 }
 
 // all collects every row of a query.
-func all[T any](ctx context.Context, c conn, scan func(row) (T, error), query string, args ...any) ([]T, error) {
+func all[T any](c conn, scan func(row) (T, error), query string, args ...any) ([]T, error) {
 	c.statements.Add(1)
-	rows, err := c.run.QueryContext(ctx, query, args...)
+	rows, err := c.run.QueryContext(c.ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -56,8 +65,8 @@ func all[T any](ctx context.Context, c conn, scan func(row) (T, error), query st
 }
 
 // one is the first row of a query, or sql.ErrNoRows.
-func one[T any](ctx context.Context, c conn, scan func(row) (T, error), query string, args ...any) (T, error) {
-	out, err := all(ctx, c, scan, query, args...)
+func one[T any](c conn, scan func(row) (T, error), query string, args ...any) (T, error) {
+	out, err := all(c, scan, query, args...)
 	if err != nil || len(out) == 0 {
 		var none T
 		if err == nil {
@@ -80,14 +89,42 @@ func scanText(r row) (string, error) {
 	return s, err
 }
 
+func scanBytes(r row) ([]byte, error) {
+	var b []byte
+	err := r.Scan(&b)
+	return b, err
+}
+
+func scanPair(r row) ([2]int64, error) {
+	var p [2]int64
+	err := r.Scan(&p[0], &p[1])
+	return p, err
+}
+
+// columns is a row of which each part scans its own share.
+type columns struct {
+	dest []any
+	done []func()
+}
+
+func (c *columns) scan(r row) error {
+	if err := r.Scan(c.dest...); err != nil {
+		return err
+	}
+	for _, f := range c.done {
+		f()
+	}
+	return nil
+}
+
 const attempts = 3
 
 // read runs fn outside a transaction: one statement sees one state on both databases.
-func read[T any](ctx context.Context, s *Store, fn func(context.Context, conn) (T, error)) (T, error) {
+func read[T any](ctx context.Context, s *Store, fn func(conn) (T, error)) (T, error) {
 	ctx, cancel := withEnd(ctx, readTimeout)
 	defer cancel()
 	for i := 1; ; i++ {
-		v, err := fn(ctx, conn{run: s.db, statements: &s.statements})
+		v, err := fn(s.outside(ctx))
 		if err == nil || i == attempts || !retryable(err) {
 			return v, fail(err)
 		}
@@ -105,16 +142,16 @@ const (
 
 // write runs fn in a transaction, again if the database asks for it: fn must
 // set all its results anew each time. An error of fn rolls everything back.
-func (s *Store) write(ctx context.Context, fn func(context.Context, conn) error) error {
+func (s *Store) write(ctx context.Context, fn func(conn) error) error {
 	return s.writeAs(ctx, ordinary, fn)
 }
 
 // writeUrgent is write for what takes access away: it must go through on a full disk too.
-func (s *Store) writeUrgent(ctx context.Context, fn func(context.Context, conn) error) error {
+func (s *Store) writeUrgent(ctx context.Context, fn func(conn) error) error {
 	return s.writeAs(ctx, urgent, fn)
 }
 
-func (s *Store) writeAs(ctx context.Context, u urgency, fn func(context.Context, conn) error) error {
+func (s *Store) writeAs(ctx context.Context, u urgency, fn func(conn) error) error {
 	w := s.newWait(ctx)
 	ctx, cancel := withEnd(ctx, writeTimeout)
 	defer cancel()
@@ -164,19 +201,19 @@ func (s *Store) written(ctx context.Context, w *wait, u urgency) {
 	}
 }
 
-func (s *Store) transact(ctx context.Context, w *wait, fn func(context.Context, conn) error) error {
+func (s *Store) transact(ctx context.Context, w *wait, fn func(conn) error) error {
 	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{Isolation: s.diff.isolation})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
 	var raised site.Changes
-	c := conn{tx, &s.statements, &raised}
-	if _, err := c.exec(ctx, s.diff.beginWrite, w.args...); err != nil {
+	c := conn{ctx, tx, &s.statements, &raised}
+	if _, err := c.exec(s.diff.beginWrite, w.args...); err != nil {
 		return err
 	}
 	w.over()
-	if err := fn(ctx, c); err != nil {
+	if err := fn(c); err != nil {
 		return err
 	}
 	// What is written into a file that is gone would be acknowledged and lost.
@@ -196,49 +233,6 @@ func withEnd(ctx context.Context, timeout time.Duration) (context.Context, conte
 	return context.WithTimeout(ctx, timeout)
 }
 
-// lockPatience is how long a write waits for a lock: less than its end, so that the database gives up in order and no
-// connection breaks, and a request that cannot be served is answered within two seconds.
-const lockPatience = 1400 * time.Millisecond
-
-var errLocked = errors.New("another process has locked the database")
-
-// wait is a write that waits for a lock. On Postgres the server ends the wait for each, told by args. On SQLite there
-// is one lock for all: until the write has it, its context ends with the patience, also while it queues in this process.
-type wait struct {
-	args  []any
-	limit time.Duration // 0: none
-	timer *time.Timer   // nil: none runs
-}
-
-// newWait is the patience of a write. With a deadline of the caller's own, that alone decides.
-func (s *Store) newWait(ctx context.Context) *wait {
-	limit := lockPatience
-	if _, ok := ctx.Deadline(); ok {
-		limit = 0
-	}
-	if s.diff.takesPatience {
-		return &wait{args: []any{strconv.FormatInt(limit.Milliseconds(), 10) + "ms"}}
-	}
-	return &wait{limit: limit}
-}
-
-// begin starts the wait; stop frees what it holds.
-func (w *wait) begin(ctx context.Context) (of context.Context, stop func()) {
-	if w.limit == 0 {
-		return ctx, func() {}
-	}
-	of, cancel := context.WithCancelCause(ctx)
-	w.timer = time.AfterFunc(w.limit, func() { cancel(errLocked) })
-	return of, func() { w.timer.Stop(); cancel(nil) }
-}
-
-// over says that the lock is there: from now on the write's own end counts.
-func (w *wait) over() {
-	if w.timer != nil {
-		w.timer.Stop()
-	}
-}
-
 // pause waits a little before an attempt is repeated, not in step with others.
 func pause(ctx context.Context, attempt int) {
 	t := time.NewTimer(time.Duration(attempt)*5*time.Millisecond + rand.N(10*time.Millisecond))
@@ -248,6 +242,9 @@ func pause(ctx context.Context, attempt int) {
 	case <-ctx.Done():
 	}
 }
+
+// idsPerStatement bounds the list of ids in a statement.
+const idsPerStatement = 500
 
 // inChunks calls fn with at most size elements at a time: statements have a
 // bound on their parameters.
@@ -282,6 +279,23 @@ func placeholders(first, n, width int) string {
 	return b.String()
 }
 
+// list writes n placeholders from $first on: $5,$6,$7.
+func list(first, n int) string {
+	return strings.NewReplacer("(", "", ")", "").Replace(placeholders(first, n, 1))
+}
+
+// in writes the condition that a column is one of n values, whose placeholders go from $first on.
+func in(first, n int) string { return " IN (" + list(first, n) + ")" }
+
+// arguments are values as the arguments of a statement.
+func arguments[T any](values []T) []any {
+	args := make([]any, len(values))
+	for i, v := range values {
+		args[i] = v
+	}
+	return args
+}
+
 // conditions gathers the WHERE of a query with its arguments.
 type conditions struct {
 	parts []string
@@ -304,12 +318,31 @@ func (w *conditions) where() string {
 // changesOne runs one statement and tells whether it found a row to change.
 func (s *Store) changesOne(ctx context.Context, query string, args ...any) (bool, error) {
 	var n int64
-	err := s.write(ctx, func(ctx context.Context, c conn) error {
+	err := s.write(ctx, func(c conn) error {
 		var err error
-		n, err = c.exec(ctx, query, args...)
+		n, err = c.exec(query, args...)
 		return err
 	})
 	return err == nil && n > 0, err
 }
 
 func isNoRows(err error) bool { return errors.Is(err, sql.ErrNoRows) }
+
+// notFound gives the code to a look-up that found no row.
+func notFound(err error, what string) error {
+	if isNoRows(err) {
+		return userkeys.Errorf(userkeys.NotFound, "there is no such %s", what)
+	}
+	return err
+}
+
+// defaultListLimit is how long lists are that have no limit of their own.
+const defaultListLimit = 1000
+
+// listLimit is the LIMIT of a list; 0 is [defaultListLimit].
+func listLimit(n int) string {
+	if n <= 0 {
+		n = defaultListLimit
+	}
+	return strconv.Itoa(n)
+}

@@ -18,8 +18,8 @@ func scanStatus(r row) (site.UserStatus, error) {
 
 // UserStatus is the line beside a user's name at a time. [userkeys.NotFound] if there is none.
 func (s *Store) UserStatus(ctx context.Context, userID int64, at time.Time) (site.UserStatus, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) (site.UserStatus, error) {
-		u, err := one(ctx, c, scanStatus, `SELECT emoji, description, set_at, ends_at FROM userkeys_user_statuses
+	return read(ctx, s, func(c conn) (site.UserStatus, error) {
+		u, err := one(c, scanStatus, `SELECT emoji, description, set_at, ends_at FROM userkeys_user_statuses
 			WHERE user_id = $1 AND (ends_at = 0 OR ends_at > $2)`, userID, micros(at))
 		return u, notFound(err, "status")
 	})

@@ -37,13 +37,13 @@ func TestWriteIntoAFileThatIsGone(t *testing.T) {
 	defer db.Close()
 	s := dbtest.Open(t, db, store.SQLite)
 	by := site.Caller{As: "command", User: site.User{Admin: true}}
-	if err := s.SetSetting(t.Context(), "title", "before", by, time.Now()); err != nil {
+	if err := s.SetSetting(t.Context(), "title", "before", by.At(time.Now())); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Rename(path, path+".away"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SetSetting(t.Context(), "title", "after", by, time.Now()); !errors.Is(err, userkeys.Unavailable) {
+	if err := s.SetSetting(t.Context(), "title", "after", by.At(time.Now())); !errors.Is(err, userkeys.Unavailable) {
 		t.Errorf("a write into a file that is gone: %v", err)
 	}
 	if err := os.Rename(path+".away", path); err != nil {

@@ -67,7 +67,7 @@ func (w *world) textFields(text string) map[string]error {
 		edit(&a)
 		_, out["create "+name] = w.CreateUser(w.ctx, a, admin)
 		if name == "user hash" {
-			out["password"] = w.SetPassword(w.ctx, u.ID, text, admin, noon)
+			out["password"] = w.SetPassword(w.ctx, u.ID, text, admin.At(noon))
 			continue
 		}
 		a.ID = u.ID
@@ -79,11 +79,11 @@ func (w *world) textFields(text string) map[string]error {
 		if name == "user email" {
 			a.Email += "2"
 		}
-		out["update "+name] = w.UpdateUser(w.ctx, a.User, admin, noon)
+		out["update "+name] = w.UpdateUser(w.ctx, a.User, admin.At(noon))
 	}
-	out["setting value"] = w.SetSetting(w.ctx, "title", text, admin, noon)
-	out["setting name"] = w.SetSetting(w.ctx, text, "x", admin, noon)
-	out["setting reset"] = w.ResetSetting(w.ctx, text, admin, noon)
+	out["setting value"] = w.SetSetting(w.ctx, "title", text, admin.At(noon))
+	out["setting name"] = w.SetSetting(w.ctx, text, "x", admin.At(noon))
+	out["setting reset"] = w.ResetSetting(w.ctx, text, admin.At(noon))
 	_, _, out["guess"] = w.ChargeAttempt(w.ctx, text, time.Hour, noon)
 	out["forget"] = w.ForgetGuesses(w.ctx, text)
 	out["token"] = w.CreateToken(w.ctx, text, []byte("x"), noon)
@@ -126,7 +126,7 @@ func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 		w.refused(err, userkeys.InvalidParameters)
 		_, err = w.UndoRevoke(w.ctx, site.Undo{Caller: site.Caller{Address: "\x00"}})
 		w.refused(err, userkeys.InvalidParameters)
-		w.refused(w.DeleteUser(w.ctx, 1, site.Caller{As: "\x00"}, noon), userkeys.InvalidParameters)
+		w.refused(w.DeleteUser(w.ctx, 1, site.Caller{As: "\x00"}.At(noon)), userkeys.InvalidParameters)
 		_, err = w.Consent(w.ctx, "\x00\xff") // its hash is looked for, and is no row
 		w.refused(err, userkeys.ConsentGone)
 	})
@@ -220,7 +220,7 @@ func TestNumbersAndTimesAtTheirLimits(t *testing.T) {
 		for _, id := range []int64{0, -1, math.MaxInt64, math.MinInt64} {
 			_, err := w.User(w.ctx, id)
 			w.refused(err, userkeys.NotFound)
-			w.refused(w.DeleteUser(w.ctx, id, admin, noon), userkeys.NotFound)
+			w.refused(w.DeleteUser(w.ctx, id, admin.At(noon)), userkeys.NotFound)
 			if users := must[[]site.User](w)(w.FindUsers(w.ctx, site.UserFilter{After: id, Limit: 1})); (len(users) == 1) != (id <= 0) {
 				w.Errorf("users after %d: %d", id, len(users))
 			}

@@ -70,8 +70,8 @@ func (s *Store) CreateUser(ctx context.Context, a site.Account, by site.Caller) 
 		return site.User{}, err
 	}
 	u := a.User
-	err := s.write(ctx, func(ctx context.Context, c conn) error {
-		id, err := one(ctx, c, scanInt, `INSERT INTO userkeys_users (username, username_key, name, email, email_key, trust_level,
+	err := s.write(ctx, func(c conn) error {
+		id, err := one(c, scanInt, `INSERT INTO userkeys_users (username, username_key, name, email, email_key, trust_level,
 			admin, moderator, active, group_names, suspended_at, last_seen_at, created_at, password_hash)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING RETURNING id`,
 			append(userValues(u), micros(u.CreatedAt), a.PasswordHash)...)
@@ -82,7 +82,7 @@ func (s *Store) CreateUser(ctx context.Context, a site.Account, by site.Caller) 
 			return err
 		}
 		u.ID = id
-		return audit(ctx, c, site.AuditEvent{At: u.CreatedAt, Caller: by, Action: actionUserCreated, UserID: id, Detail: u.Username})
+		return audit(c, site.AuditEvent{At: u.CreatedAt, Caller: by, Action: actionUserCreated, UserID: id, Detail: u.Username})
 	})
 	if err != nil {
 		return site.User{}, err
@@ -121,37 +121,37 @@ func userValues(u site.User) []any {
 // UpdateUser writes every field of u but ID and CreatedAt. It raises the epoch
 // for the user's keys in the same transaction. [userkeys.NotFound], and
 // [userkeys.Conflict] if a name is taken or no active administrator would be left.
-func (s *Store) UpdateUser(ctx context.Context, u site.User, by site.Caller, at time.Time) error {
-	return s.updateUser(ctx, func(site.User) bool { return true }, u, by, at)
+func (s *Store) UpdateUser(ctx context.Context, u site.User, act site.Act) error {
+	return s.updateUser(ctx, func(site.User) bool { return true }, u, act)
 }
 
 // ReplaceUser is [Store.UpdateUser] for a user who is still as was, but for
 // when they were last seen: of two changes at once none undoes the other.
 // [userkeys.Conflict] with [ReasonChanged] otherwise: read again, and change that.
-func (s *Store) ReplaceUser(ctx context.Context, was, u site.User, by site.Caller, at time.Time) error {
+func (s *Store) ReplaceUser(ctx context.Context, was, u site.User, act site.Act) error {
 	same := func(now site.User) bool {
 		now.LastSeenAt = was.LastSeenAt
 		return slices.Equal(userValues(now), userValues(was))
 	}
-	return s.updateUser(ctx, same, u, by, at)
+	return s.updateUser(ctx, same, u, act)
 }
 
 // ReasonChanged says that somebody else changed the row meanwhile.
 const ReasonChanged = "changed meanwhile"
 
-func (s *Store) updateUser(ctx context.Context, same func(site.User) bool, u site.User, by site.Caller, at time.Time) error {
-	if err := checkUser(u, by); err != nil {
+func (s *Store) updateUser(ctx context.Context, same func(site.User) bool, u site.User, act site.Act) error {
+	if err := checkUser(u, act.By); err != nil {
 		return err
 	}
-	return s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
-		old, err := s.lockForChange(ctx, c, u.ID, u.Admin && u.MayAct())
+	return s.writeUrgent(ctx, func(c conn) error {
+		old, err := s.lockForChange(c, u.ID, u.Admin && u.MayAct())
 		if err != nil {
 			return err
 		}
 		if !same(old) {
 			return &userkeys.Error{Code: userkeys.Conflict, Reason: ReasonChanged, Public: "somebody else changed this user at the same time; look again"}
 		}
-		n, err := c.exec(ctx, `UPDATE userkeys_users SET username = $1, username_key = $2, name = $3, email = $4, email_key = $5,
+		n, err := c.exec(`UPDATE userkeys_users SET username = $1, username_key = $2, name = $3, email = $4, email_key = $5,
 			trust_level = $6, admin = $7, moderator = $8, active = $9, group_names = $10, suspended_at = $11, last_seen_at = $12
 			WHERE id = $13 AND NOT EXISTS (SELECT 1 FROM userkeys_users o WHERE o.id <> $13
 				AND (o.username_key = $2 OR (o.email_key = $5 AND o.email_key <> '')))`, append(userValues(u), u.ID)...)
@@ -161,11 +161,11 @@ func (s *Store) updateUser(ctx context.Context, same func(site.User) bool, u sit
 		if n == 0 {
 			return nameTaken()
 		}
-		err = audit(ctx, c, site.AuditEvent{At: at, Caller: by, Action: actionUserUpdated, UserID: u.ID, Detail: whatChanged(old, u)})
+		err = audit(c, site.AuditEvent{At: act.At, Caller: act.By, Action: actionUserUpdated, UserID: u.ID, Detail: whatChanged(old, u)})
 		if err != nil {
 			return err
 		}
-		return raiseForUser(ctx, c, u.ID, at)
+		return raiseForUser(c, u.ID, act.At)
 	})
 }
 
@@ -174,8 +174,8 @@ const actingAdmin = "u.admin = 1 AND u.active = 1 AND u.suspended_at = 0"
 // lockForChange locks the user, and with them every acting administrator, in
 // one order everywhere: two administrators who demote each other at once must
 // not both succeed. It refuses if nobody would be left.
-func (s *Store) lockForChange(ctx context.Context, c conn, id int64, staysAdmin bool) (site.User, error) {
-	locked, err := all(ctx, c, scanUser, "SELECT "+userColumns+` FROM userkeys_users u
+func (s *Store) lockForChange(c conn, id int64, staysAdmin bool) (site.User, error) {
+	locked, err := all(c, scanUser, "SELECT "+userColumns+` FROM userkeys_users u
 		WHERE u.id = $1 OR (`+actingAdmin+`) ORDER BY u.id`+s.diff.lockRow, id)
 	if err != nil {
 		return site.User{}, err
@@ -193,12 +193,12 @@ func (s *Store) lockForChange(ctx context.Context, c conn, id int64, staysAdmin 
 }
 
 // raiseForUser raises the epoch for all keys of a user.
-func raiseForUser(ctx context.Context, c conn, id int64, at time.Time) error {
-	keys, err := all(ctx, c, scanKeyRow, "SELECT "+keyRowColumns+" FROM userkeys_keys WHERE user_id = $1", id)
+func raiseForUser(c conn, id int64, at time.Time) error {
+	keys, err := all(c, scanKeyRow, "SELECT "+keyRowColumns+" FROM userkeys_keys WHERE user_id = $1", id)
 	if err != nil {
 		return err
 	}
-	return raise(ctx, c, at, hashes(keys))
+	return raise(c, at, hashes(keys))
 }
 
 // whatChanged names the fields that differ; values only where they decide what somebody may do.
@@ -223,19 +223,19 @@ func whatChanged(old, u site.User) string {
 }
 
 // SetPassword stores the hash of a new password, or none. [userkeys.NotFound].
-func (s *Store) SetPassword(ctx context.Context, userID int64, hash string, by site.Caller, at time.Time) error {
-	if err := checkText(hash, string(by.Kind()), by.Address); err != nil {
+func (s *Store) SetPassword(ctx context.Context, userID int64, hash string, act site.Act) error {
+	if err := checkText(hash, string(act.By.Kind()), act.By.Address); err != nil {
 		return err
 	}
-	return s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
-		n, err := c.exec(ctx, "UPDATE userkeys_users SET password_hash = $1 WHERE id = $2", hash, userID)
+	return s.writeUrgent(ctx, func(c conn) error {
+		n, err := c.exec("UPDATE userkeys_users SET password_hash = $1 WHERE id = $2", hash, userID)
 		if err != nil {
 			return err
 		}
 		if n == 0 {
 			return userkeys.Errorf(userkeys.NotFound, "there is no such user")
 		}
-		return audit(ctx, c, site.AuditEvent{At: at, Caller: by, Action: actionPasswordSet, UserID: userID})
+		return audit(c, site.AuditEvent{At: act.At, Caller: act.By, Action: actionPasswordSet, UserID: userID})
 	})
 }
 
@@ -250,40 +250,40 @@ func (s *Store) ReplacePassword(ctx context.Context, userID int64, old, hash str
 
 // DeleteUser removes the user with keys, consents and sessions. [userkeys.NotFound],
 // and [userkeys.Conflict] for the last active administrator.
-func (s *Store) DeleteUser(ctx context.Context, userID int64, by site.Caller, at time.Time) error {
-	if err := checkText(string(by.Kind()), by.Address); err != nil {
+func (s *Store) DeleteUser(ctx context.Context, userID int64, act site.Act) error {
+	if err := checkCaller(act.By); err != nil {
 		return err
 	}
-	return s.writeUrgent(ctx, func(ctx context.Context, c conn) error {
-		u, err := s.lockForChange(ctx, c, userID, false)
+	return s.writeUrgent(ctx, func(c conn) error {
+		u, err := s.lockForChange(c, userID, false)
 		if err != nil {
 			return err
 		}
-		if _, err := c.exec(ctx, "DELETE FROM userkeys_sessions WHERE user_id = $1", userID); err != nil {
+		if _, err := c.exec("DELETE FROM userkeys_sessions WHERE user_id = $1", userID); err != nil {
 			return err
 		}
-		if err := lockKeys(ctx, c, s.diff.lockGone, "user_id = $1", userID); err != nil {
+		if err := lockKeys(c, s.diff.lockGone, "user_id = $1", userID); err != nil {
 			return err
 		}
-		keys, err := all(ctx, c, scanKeyRow, "DELETE FROM userkeys_keys WHERE user_id = $1 RETURNING "+keyRowColumns, userID)
+		keys, err := all(c, scanKeyRow, "DELETE FROM userkeys_keys WHERE user_id = $1 RETURNING "+keyRowColumns, userID)
 		if err != nil {
 			return err
 		}
-		if _, err := c.exec(ctx, "DELETE FROM userkeys_users WHERE id = $1", userID); err != nil {
+		if _, err := c.exec("DELETE FROM userkeys_users WHERE id = $1", userID); err != nil {
 			return err
 		}
 		detail := fmt.Sprintf("%s, with %d keys", u.Username, len(keys))
-		if err := audit(ctx, c, site.AuditEvent{At: at, Caller: by, Action: actionUserDeleted, UserID: userID, Detail: detail}); err != nil {
+		if err := audit(c, site.AuditEvent{At: act.At, Caller: act.By, Action: actionUserDeleted, UserID: userID, Detail: detail}); err != nil {
 			return err
 		}
-		return raise(ctx, c, at, hashes(keys))
+		return raise(c, act.At, hashes(keys))
 	})
 }
 
 // User finds a user by id. [userkeys.NotFound].
 func (s *Store) User(ctx context.Context, id int64) (site.User, error) {
-	return read(ctx, s, func(ctx context.Context, c conn) (site.User, error) {
-		u, err := one(ctx, c, scanUser, "SELECT "+userColumns+" FROM userkeys_users u WHERE u.id = $1", id)
+	return read(ctx, s, func(c conn) (site.User, error) {
+		u, err := one(c, scanUser, "SELECT "+userColumns+" FROM userkeys_users u WHERE u.id = $1", id)
 		return u, notFound(err, "user")
 	})
 }
@@ -297,8 +297,8 @@ func (s *Store) Account(ctx context.Context, name string) (site.Account, error) 
 	if strings.Contains(name, "@") {
 		column = "email_key"
 	}
-	return read(ctx, s, func(ctx context.Context, c conn) (site.Account, error) {
-		a, err := one(ctx, c, scanAccount, "SELECT "+userColumns+", u.password_hash FROM userkeys_users u WHERE u."+column+" = $1", foldCase(name))
+	return read(ctx, s, func(c conn) (site.Account, error) {
+		a, err := one(c, scanAccount, "SELECT "+userColumns+", u.password_hash FROM userkeys_users u WHERE u."+column+" = $1", foldCase(name))
 		return a, notFound(err, "user")
 	})
 }
@@ -308,8 +308,8 @@ func (s *Store) UserNamed(ctx context.Context, username string) (site.User, erro
 	if err := checkIndexed(username); err != nil {
 		return site.User{}, err
 	}
-	return read(ctx, s, func(ctx context.Context, c conn) (site.User, error) {
-		u, err := one(ctx, c, scanUser, "SELECT "+userColumns+" FROM userkeys_users u WHERE u.username_key = $1", foldCase(username))
+	return read(ctx, s, func(c conn) (site.User, error) {
+		u, err := one(c, scanUser, "SELECT "+userColumns+" FROM userkeys_users u WHERE u.username_key = $1", foldCase(username))
 		return u, notFound(err, "user")
 	})
 }
@@ -330,15 +330,15 @@ func (s *Store) FindUsers(ctx context.Context, f site.UserFilter) ([]site.User, 
 		w.parts = append(w.parts, actingAdmin)
 	}
 	query := "SELECT " + userColumns + " FROM userkeys_users u" + w.where() + " ORDER BY u.id LIMIT " + listLimit(f.Limit)
-	return read(ctx, s, func(ctx context.Context, c conn) ([]site.User, error) {
-		return all(ctx, c, scanUser, query, w.args...)
+	return read(ctx, s, func(c conn) ([]site.User, error) {
+		return all(c, scanUser, query, w.args...)
 	})
 }
 
 // TouchUser remembers when a user was seen last. It never goes back.
 func (s *Store) TouchUser(ctx context.Context, userID int64, seenAt time.Time) error {
-	return s.write(ctx, func(ctx context.Context, c conn) error {
-		_, err := c.exec(ctx, "UPDATE userkeys_users SET last_seen_at = $1 WHERE id = $2 AND last_seen_at < $1", micros(seenAt), userID)
+	return s.write(ctx, func(c conn) error {
+		_, err := c.exec("UPDATE userkeys_users SET last_seen_at = $1 WHERE id = $2 AND last_seen_at < $1", micros(seenAt), userID)
 		return err
 	})
 }

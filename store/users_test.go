@@ -89,7 +89,7 @@ func TestUsersAreFoundOrMade(t *testing.T) {
 			w.Errorf("who is there was changed: %+v", u)
 		}
 		u.Active = false
-		w.ok(w.UpdateUser(w.ctx, u, site.Caller{}, noon))
+		w.ok(w.UpdateUser(w.ctx, u, site.Caller{}.At(noon)))
 		if u = must[site.User](w)(w.FindOrCreateUser(w.ctx, site.User{Username: "ada"}, site.Caller{})); u.Active {
 			w.Error("who was made inactive is active again")
 		}
@@ -139,7 +139,7 @@ func TestUsersAreKept(t *testing.T) {
 		}
 
 		changed := site.User{ID: u.ID, Username: "new", CreatedAt: noon.Add(999 * time.Hour), Admin: true, Active: true}
-		w.ok(w.UpdateUser(w.ctx, changed, admin, noon))
+		w.ok(w.UpdateUser(w.ctx, changed, admin.At(noon)))
 		changed.CreatedAt = want.CreatedAt
 		if diff := cmp.Diff(changed, must[site.User](w)(w.User(w.ctx, u.ID))); diff != "" {
 			w.Errorf("updated: -want +got\n%s", diff)
@@ -167,8 +167,8 @@ func TestUsersAreKept(t *testing.T) {
 		w.refused(err, userkeys.NotFound)
 		_, err = w.Account(w.ctx, "nobody")
 		w.refused(err, userkeys.NotFound)
-		w.refused(w.UpdateUser(w.ctx, site.User{ID: other.ID + 1, Username: "x"}, admin, noon), userkeys.NotFound)
-		w.refused(w.UpdateUser(w.ctx, site.User{ID: u.ID}, admin, noon), userkeys.InvalidParameters)
+		w.refused(w.UpdateUser(w.ctx, site.User{ID: other.ID + 1, Username: "x"}, admin.At(noon)), userkeys.NotFound)
+		w.refused(w.UpdateUser(w.ctx, site.User{ID: u.ID}, admin.At(noon)), userkeys.InvalidParameters)
 	})
 }
 
@@ -187,7 +187,7 @@ func TestUsernamesIgnoreCase(t *testing.T) {
 			w.refused(err, userkeys.Conflict)
 			taken := bob
 			taken.Username, taken.Email = test.username, test.email
-			w.refused(w.UpdateUser(w.ctx, taken, admin, noon), userkeys.Conflict)
+			w.refused(w.UpdateUser(w.ctx, taken, admin.At(noon)), userkeys.Conflict)
 		}
 		for _, name := range []string{"ada", "ADA", "kay@example.org", "KAY@EXAMPLE.ORG"} {
 			if a := must[site.Account](w)(w.Account(w.ctx, name)); a.ID != ada.ID {
@@ -200,7 +200,7 @@ func TestUsernamesIgnoreCase(t *testing.T) {
 			w.refused(err, userkeys.NotFound)
 		}
 		ada.Username = "ADA" // one's own name in another case is free
-		w.ok(w.UpdateUser(w.ctx, ada, admin, noon))
+		w.ok(w.UpdateUser(w.ctx, ada, admin.At(noon)))
 
 		errs := w.together(20, func(i int) error {
 			name := []string{"twin", "TWIN"}[i%2]
@@ -251,20 +251,20 @@ func TestLastAdministratorStays(t *testing.T) {
 		} {
 			u := root
 			edit(&u)
-			if err := w.UpdateUser(w.ctx, u, admin, noon); err == nil {
+			if err := w.UpdateUser(w.ctx, u, admin.At(noon)); err == nil {
 				w.Errorf("the last administrator was %s", name)
 			} else {
 				w.refused(err, userkeys.Conflict)
 			}
 		}
-		w.refused(w.DeleteUser(w.ctx, root.ID, admin, noon), userkeys.Conflict)
+		w.refused(w.DeleteUser(w.ctx, root.ID, admin.At(noon)), userkeys.Conflict)
 		root.Name = "still may be renamed"
-		w.ok(w.UpdateUser(w.ctx, root, admin, noon))
+		w.ok(w.UpdateUser(w.ctx, root, admin.At(noon)))
 
 		second := w.user("second", asAdmin)
 		root.Admin = false
-		w.ok(w.UpdateUser(w.ctx, root, admin, noon))
-		w.refused(w.DeleteUser(w.ctx, second.ID, admin, noon), userkeys.Conflict)
+		w.ok(w.UpdateUser(w.ctx, root, admin.At(noon)))
+		w.refused(w.DeleteUser(w.ctx, second.ID, admin.At(noon)), userkeys.Conflict)
 	})
 }
 
@@ -286,11 +286,11 @@ func TestAdministratorsWhoDemoteEachOther(t *testing.T) {
 			all := left()
 			errs := w.together(len(all), func(i int) error {
 				if i%2 == 0 {
-					return w.DeleteUser(w.ctx, all[i].ID, admin, noon)
+					return w.DeleteUser(w.ctx, all[i].ID, admin.At(noon))
 				}
 				u := all[i]
 				u.Admin = false
-				return w.UpdateUser(w.ctx, u, admin, noon)
+				return w.UpdateUser(w.ctx, u, admin.At(noon))
 			})
 			if n := w.succeeded(errs, userkeys.Conflict); n != len(all)-1 {
 				w.Errorf("%d of %d administrators removed", n, len(all))
@@ -310,9 +310,9 @@ func TestDeleteUser(t *testing.T) {
 		k, theirs := w.key(u, "c"), w.key(other, "c")
 		w.ok(w.RecordUses(w.ctx, []site.KeyUse{{KeyID: k.ID, LastUsedAt: noon}}))
 		consent := w.consent(u)
-		w.ok(w.SaveSession(w.ctx, []byte("s"), []byte("x"), u.ID, noon.Add(time.Hour)))
-		w.ok(w.SaveSession(w.ctx, []byte("o"), []byte("x"), other.ID, noon.Add(time.Hour)))
-		w.ok(w.DeleteUser(w.ctx, u.ID, admin, noon))
+		w.ok(w.SaveSession(w.ctx, site.SessionRow{TokenHash: []byte("s"), Data: []byte("x"), UserID: u.ID, ExpiresAt: noon.Add(time.Hour)}))
+		w.ok(w.SaveSession(w.ctx, site.SessionRow{TokenHash: []byte("o"), Data: []byte("x"), UserID: other.ID, ExpiresAt: noon.Add(time.Hour)}))
+		w.ok(w.DeleteUser(w.ctx, u.ID, admin.At(noon)))
 
 		_, err := w.User(w.ctx, u.ID)
 		w.refused(err, userkeys.NotFound)
@@ -326,7 +326,7 @@ func TestDeleteUser(t *testing.T) {
 			}
 		}
 		w.stored(theirs.ID)
-		w.refused(w.DeleteUser(w.ctx, u.ID, admin, noon), userkeys.NotFound)
+		w.refused(w.DeleteUser(w.ctx, u.ID, admin.At(noon)), userkeys.NotFound)
 		if again := w.user("ada"); again.ID == u.ID {
 			w.Error("a new user got the id of one who was deleted, and with it what is written under it")
 		}
@@ -338,11 +338,11 @@ func TestSetPassword(t *testing.T) {
 	each(t, func(w *world) {
 		u := w.user("ada")
 		for _, hash := range []string{"$argon2id$1", ""} {
-			w.ok(w.SetPassword(w.ctx, u.ID, hash, admin, noon))
+			w.ok(w.SetPassword(w.ctx, u.ID, hash, admin.At(noon)))
 			if a := must[site.Account](w)(w.Account(w.ctx, "ada")); a.PasswordHash != hash {
 				w.Errorf("hash %q", a.PasswordHash)
 			}
 		}
-		w.refused(w.SetPassword(w.ctx, u.ID+1, "x", admin, noon), userkeys.NotFound)
+		w.refused(w.SetPassword(w.ctx, u.ID+1, "x", admin.At(noon)), userkeys.NotFound)
 	})
 }

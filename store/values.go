@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"userkeys/site"
+
 	"userkeys"
 )
 
@@ -22,6 +24,9 @@ func checkText(values ...string) error { return checkTextTo(maxText, values...) 
 
 // checkIndexed is checkText for columns with an index.
 func checkIndexed(values ...string) error { return checkTextTo(maxIndexed, values...) }
+
+// checkCaller is checkText for what the audit log keeps of a caller.
+func checkCaller(by site.Caller) error { return checkText(string(by.Kind()), by.Address) }
 
 func checkTextTo(limit int, values ...string) error {
 	for _, v := range values {

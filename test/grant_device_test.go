@@ -343,11 +343,11 @@ func TestOneTimeThingsAreConsumedOnce(t *testing.T) {
 	}
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		now := time.Now().UTC()
-		u, err := st.CreateUser(t.Context(), site.Account{User: site.User{Username: "alice", Active: true, CreatedAt: now}},
-			testkit.Command)
+		u, err := st.CreateUser(t.Context(), site.Account{User: site.User{Username: "alice", Active: true, CreatedAt: now}}, testkit.Command)
 		if err != nil {
 			t.Fatal(err)
 		}
+		by := site.Caller{User: u, Session: site.Session{ID: "s"}}
 		for range rounds {
 			password := userkeys.NewOneTimePassword()
 			err := st.CreateOneTimePassword(t.Context(),
@@ -359,17 +359,17 @@ func TestOneTimeThingsAreConsumedOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 			once(t, func() error {
-				_, err := st.ConsumeOneTimePassword(t.Context(), password, testkit.Command, now)
+				_, err := st.ConsumeOneTimePassword(t.Context(), password, testkit.Command.At(now))
 				return err
 			})
 			d := site.NewDeviceGrant(site.AuthorizationRequest{ClientID: "c"}, "", now)
 			if err := st.CreateDeviceGrant(t.Context(), d); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := st.BindDeviceGrant(t.Context(), d.UserCode, "", "approval"+d.RequestToken, u.ID, "s", now); err != nil {
+			if _, err := st.BindDeviceGrant(t.Context(), site.TypedCode{UserCode: d.UserCode, Approval: "approval" + d.RequestToken}, by.At(now)); err != nil {
 				t.Fatal(err)
 			}
-			if err := st.DenyDeviceGrant(t.Context(), "approval"+d.RequestToken, u.ID, "s", testkit.Command, now); err != nil {
+			if err := st.DenyDeviceGrant(t.Context(), "approval"+d.RequestToken, by.At(now)); err != nil {
 				t.Fatal(err)
 			}
 			once(t, func() error {

@@ -170,8 +170,7 @@ func (p photographer) consents(s *testkit.Site) {
 
 // devices are the pages where a device's code is typed and its request answered.
 func (p photographer) devices(s *testkit.Site) {
-	app := s.App("tv", "read,write,notifications").With("expires_in_seconds", "2592000", "application_name",
-		"Living room television")
+	app := s.App("tv", "read,write,notifications").With("expires_in_seconds", "2592000", "application_name", "Living room television")
 	begin := func() site.DeviceGrant {
 		r, err := site.ParseDeviceRequest(app.Params)
 		if err != nil {

@@ -183,8 +183,7 @@ func TestBusEndsWithTheSession(t *testing.T) {
 		by, ctx := testkit.Command, sc.t.Context()
 		for what, end := range map[string]func(p *testkit.Person, u site.User) error{
 			"signed out": func(p *testkit.Person, _ site.User) error {
-				post(p, "/user-api-key/logout", "application/x-www-form-urlencoded", "authenticity_token="+sc.tokenOf(p)).Must(sc.t,
-					303)
+				post(p, "/user-api-key/logout", "application/x-www-form-urlencoded", "authenticity_token="+sc.tokenOf(p)).Must(sc.t, 303)
 				return nil
 			},
 			"another password": func(_ *testkit.Person, u site.User) error {

@@ -25,11 +25,11 @@ import (
 	"userkeys/internal/appcmd/appkeys"
 	"userkeys/internal/cli"
 	"userkeys/internal/cli/clitest"
-	"userkeys/internal/sitecmd"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/internal/testkit/discourse"
 	"userkeys/internal/wiring"
+	"userkeys/server"
 	"userkeys/site"
 )
 
@@ -121,11 +121,7 @@ func newOwnSite(t *testing.T) *ownSite {
 		_, _ = io.WriteString(w, `{"id":1,"topic_id":42,"topic_slug":"t","post_number":1}`)
 	}))
 	t.Cleanup(upstream.Close)
-	own, _, err := sitecmd.OwnPaths([]string{"apps"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Site = testkit.NewSite(t, dbtest.SQLite(t), testkit.Behind(upstream.URL), func(cfg *wiring.Config) { cfg.OwnPaths = own })
+	s.Site = testkit.NewSite(t, dbtest.SQLite(t), testkit.Behind(upstream.URL), func(cfg *wiring.Config) { cfg.OwnPaths = server.EndpointPaths() })
 	s.User("alice")
 	s.Set("allow_user_api_key_scopes", "read|write|notifications|session_info|message_bus")
 	s.alice = s.Person("alice")

@@ -4,17 +4,16 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 
+	"github.com/spf13/cobra"
+
 	"userkeys/internal/appcmd"
 	"userkeys/internal/cli"
 	"userkeys/internal/sitecmd"
-
-	"github.com/spf13/cobra"
 )
 
 func main() {
@@ -31,15 +30,10 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 	root.SetOut(out)
 	root.SetErr(errs)
 	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return 0
+	if err != nil {
+		fmt.Fprintln(errs, "userkeys: "+cli.Explain(err))
 	}
-	fmt.Fprintln(errs, "userkeys: "+cli.Explain(err))
-	var coded interface{ ExitCode() int }
-	if errors.As(err, &coded) {
-		return coded.ExitCode()
-	}
-	return 1
+	return cli.ExitCode(err)
 }
 
 func newRootCommand() *cobra.Command {

@@ -146,7 +146,7 @@ func (d *examining) choose(typed string) (string, error) {
 	_, noSite := client.ParseSite(typed)
 	switch {
 	case noSite != nil && errors.Is(err, userkeys.NotFound):
-		return "", appkeys.Error(err) // the account has a name: another must not stand in for it
+		return "", appkeys.ExitError(err) // the account has a name: another must not stand in for it
 	case err != nil || slices.ContainsFunc(found, func(a keystore.Account) bool { return a.Site != found[0].Site }):
 		return typed, nil
 	case noSite != nil:

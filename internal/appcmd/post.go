@@ -3,7 +3,6 @@ package appcmd
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -97,7 +96,7 @@ func (a *postAdd) run(cmd *cobra.Command, keys *keystore.Store, q *posts.Queue, 
 		return err
 	}
 	if draft.Every, err = posts.ParseEvery(a.every); err != nil {
-		return appkeys.Error(err)
+		return appkeys.ExitError(err)
 	}
 	body, err := cli.ReadData(a.data, cmd.InOrStdin())
 	if err != nil {
@@ -106,7 +105,7 @@ func (a *postAdd) run(cmd *cobra.Command, keys *keystore.Store, q *posts.Queue, 
 	draft.Raw = cli.WithoutBOM(string(body))
 	p, err := q.Add(draft)
 	if err != nil {
-		return appkeys.Error(err)
+		return appkeys.ExitError(err)
 	}
 	if scope := (client.Support{}).MissingScope(account.Scopes, http.MethodPost, "/posts.json"); scope != "" {
 		fmt.Fprintf(cmd.ErrOrStderr(),
@@ -120,8 +119,8 @@ func (a *postAdd) run(cmd *cobra.Command, keys *keystore.Store, q *posts.Queue, 
 
 // tellPost prints what became of a post: as a sentence, or as JSON.
 func tellPost(cmd *cobra.Command, p posts.Post, sentence string) error {
-	if asked, err := cmd.Flags().GetBool("json"); err != nil || asked {
-		return errors.Join(err, json.NewEncoder(cmd.OutOrStdout()).Encode(p))
+	if cli.JSON(cmd) {
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(p)
 	}
 	_, err := fmt.Fprintln(cmd.OutOrStdout(), sentence)
 	return err
@@ -133,7 +132,7 @@ func (a *postAdd) findAccount(keys *keystore.Store, args []string) (keystore.Acc
 		return keystore.Account{}, err
 	}
 	found, err := all.One(strings.Join(args, ""), a.account)
-	return found, appkeys.Error(err)
+	return found, appkeys.ExitError(err)
 }
 
 // localLayout is a time as people type it.
@@ -201,6 +200,7 @@ func newPostListCommand() *cobra.Command {
 }
 
 func newPostRunCommand() *cobra.Command {
+	var once bool
 	cmd := &cobra.Command{
 		Use: "run", Short: "Publish what is due, and go on until Ctrl-C", Args: cobra.NoArgs,
 		Long: `Publishes each post at its time, one after the other, and prints a line for
@@ -213,18 +213,16 @@ Exit codes:
   2  the command line was not understood`,
 		Example: `  userkeys post run
   userkeys post run --once`,
-		RunE: withQueue(postRun),
+		RunE: withQueue(func(cmd *cobra.Command, _ *keystore.Store, q *posts.Queue, _ []string) error {
+			return postRun(cmd, q, once)
+		}),
 	}
-	cmd.Flags().Bool("once", false, "publish what is due now, and end")
+	cmd.Flags().BoolVar(&once, "once", false, "publish what is due now, and end")
 	cli.AddJSONFlag(cmd)
 	return cmd
 }
 
-func postRun(cmd *cobra.Command, _ *keystore.Store, q *posts.Queue, _ []string) error {
-	once, err := cmd.Flags().GetBool("once")
-	if err != nil {
-		return err
-	}
+func postRun(cmd *cobra.Command, q *posts.Queue, once bool) error {
 	bad := 0
 	report := func(r posts.Report) {
 		if r.Result == posts.Unknown || r.Result == posts.Failed || r.NoKey {

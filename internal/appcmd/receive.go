@@ -90,10 +90,7 @@ func newReceiveCommand() *cobra.Command {
 }
 
 func (c *receive) run(cmd *cobra.Command) error {
-	var err error
-	if c.asJSON, err = cmd.Flags().GetBool("json"); err != nil {
-		return err
-	}
+	c.asJSON = cli.JSON(cmd)
 	cfg, err := c.config(cmd)
 	if err != nil {
 		return err
@@ -110,7 +107,7 @@ func (c *receive) run(cmd *cobra.Command) error {
 	}
 	rc, err := receiver.New(cfg)
 	if err != nil {
-		return appkeys.Error(err)
+		return appkeys.ExitError(err)
 	}
 	var lc net.ListenConfig
 	ln, err := lc.Listen(cmd.Context(), "tcp", c.listen)
@@ -229,7 +226,7 @@ func (c *receive) findSecrets(cmd *cobra.Command) (func(site, clientID string) (
 	}
 	var bound []appkeys.PushSecret
 	for _, site := range c.sites {
-		b, err := appkeys.AskPushSecret(cmd, site)
+		b, err := (&appkeys.Choice{Site: site, Account: c.account}).PushSecret(cmd)
 		if err != nil {
 			return nil, err
 		}

@@ -31,44 +31,52 @@ type Error struct {
 	Text string
 }
 
+// Error is the line that is printed.
 func (e *Error) Error() string { return e.Text }
-
-// ExitCode is what the program ends with.
-func (e *Error) ExitCode() int { return e.Code }
 
 // Exitf returns an error that ends the program with a code.
 func Exitf(code int, format string, args ...any) *Error {
 	return &Error{Code: code, Text: fmt.Sprintf(format, args...)}
 }
 
-// Understand makes every command below root end with [exitUsage] where its
+// ExitCode is what the program ends with after err, which may be nil.
+func ExitCode(err error) int {
+	var coded *Error
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &coded):
+		return coded.Code
+	}
+	return ExitFailure
+}
+
+// Understand makes cmd and every command below it end with [ExitUsage] if their
 // command line is not understood. A command that only has others under it shows
 // its help, and refuses a name that none of them has.
-func Understand(root *cobra.Command) {
-	root.SetFlagErrorFunc(Misunderstood)
-	commands := []*cobra.Command{root}
-	for len(commands) > 0 {
-		c := commands[0]
-		commands = append(commands[1:], c.Commands()...)
-		if !c.Runnable() {
-			c.Args, c.DisableFlagsInUseLine = cobra.NoArgs, true
-			c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+func Understand(cmd *cobra.Command) {
+	for _, c := range cmd.Commands() {
+		Understand(c)
+	}
+	cmd.SetFlagErrorFunc(Misunderstood)
+	if !cmd.Runnable() {
+		cmd.Args, cmd.DisableFlagsInUseLine = cobra.NoArgs, true
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
+	check := cmd.Args
+	if check == nil {
+		return
+	}
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		err := check(cmd, args)
+		var said *Error
+		switch {
+		case err == nil || errors.As(err, &said):
+			return err
+		case !cmd.HasSubCommands():
+			err = fmt.Errorf("usage: %s", cmd.UseLine())
 		}
-		check := c.Args
-		if check == nil {
-			continue
-		}
-		c.Args = func(cmd *cobra.Command, args []string) error {
-			err := check(cmd, args)
-			var said *Error
-			switch {
-			case err == nil || errors.As(err, &said):
-				return err
-			case !cmd.HasSubCommands():
-				err = fmt.Errorf("usage: %s", cmd.UseLine())
-			}
-			return Misunderstood(cmd, err)
-		}
+		return Misunderstood(cmd, err)
 	}
 }
 
@@ -77,7 +85,8 @@ func Misunderstood(cmd *cobra.Command, err error) error {
 	return Exitf(ExitUsage, "%v; see %s --help", err, cmd.CommandPath())
 }
 
-// Public is what a person may read of err: of ours only the public part.
+// Public is the public text of a [userkeys.Error], and the whole text of any other
+// error.
 func Public(err error) string {
 	var e *userkeys.Error
 	if errors.As(err, &e) && e.Public != "" {
@@ -86,15 +95,12 @@ func Public(err error) string {
 	return err.Error()
 }
 
-// Explain is what a person at the terminal reads. The private cause is shown
-// too: whoever runs this command may see it.
+// Explain is [Public] with the private cause: whoever runs a command may see it.
 func Explain(err error) string {
+	text := Public(err)
 	var e *userkeys.Error
-	if !errors.As(err, &e) || e.Public == "" {
-		return err.Error()
+	if errors.As(err, &e) && e.Public != "" && e.Err != nil {
+		text += " (" + e.Err.Error() + ")"
 	}
-	if e.Err != nil {
-		return e.Public + " (" + e.Err.Error() + ")"
-	}
-	return e.Public
+	return text
 }

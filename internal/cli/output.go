@@ -20,17 +20,22 @@ import (
 	"userkeys"
 )
 
-// AddJSONFlag gives a listing its --json.
+// AddJSONFlag gives a command --json.
 func AddJSONFlag(cmd *cobra.Command) {
 	cmd.Flags().Bool("json", false, "print JSON")
 }
 
-// Listing prints rows as JSON if asked to, else as a table with the given head.
+// JSON reports whether --json was given.
+func JSON(cmd *cobra.Command) bool {
+	asked, err := cmd.Flags().GetBool("json")
+	return err == nil && asked
+}
+
+// Listing prints rows as JSON with --json, else as a table with the given head,
+// whose names are separated by commas.
 func Listing[T any](cmd *cobra.Command, rows []T, head string, line func(T) []string) error {
 	out := cmd.OutOrStdout()
-	if asked, err := cmd.Flags().GetBool("json"); err != nil {
-		return err
-	} else if asked {
+	if JSON(cmd) {
 		if rows == nil {
 			rows = []T{}
 		}

@@ -99,7 +99,7 @@ func (ac *Accounts) update(ctx context.Context, id int64, change userChange, by 
 	if err := checkUser(&u); err != nil {
 		return site.User{}, err
 	}
-	if err := ac.users.ReplaceUser(ctx, old, u, by, ac.now().UTC()); err != nil {
+	if err := ac.users.ReplaceUser(ctx, old, u, by.At(ac.now().UTC())); err != nil {
 		return site.User{}, coded(err)
 	}
 	if !u.MayAct() || u.Admin != old.Admin || u.Moderator != old.Moderator {
@@ -135,7 +135,7 @@ func (ac *Accounts) SetPassword(ctx context.Context, id int64, password string, 
 	if err != nil {
 		return err
 	}
-	if err := ac.users.SetPassword(ctx, id, hash, by, ac.now().UTC()); err != nil {
+	if err := ac.users.SetPassword(ctx, id, hash, by.At(ac.now().UTC())); err != nil {
 		return coded(err)
 	}
 	// Whoever knew the old password may still be signed in with it.
@@ -147,7 +147,7 @@ func (ac *Accounts) SetPassword(ctx context.Context, id int64, password string, 
 
 // Delete removes a user with their keys, consents and sessions.
 func (ac *Accounts) Delete(ctx context.Context, id int64, by site.Caller) error {
-	if err := ac.users.DeleteUser(ctx, id, by, ac.now().UTC()); err != nil {
+	if err := ac.users.DeleteUser(ctx, id, by.At(ac.now().UTC())); err != nil {
 		return coded(err)
 	}
 	return ac.guesses.forget(ctx, id)

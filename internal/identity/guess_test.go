@@ -39,7 +39,7 @@ func TestCVE_2025_69413_Login_tells_nothing_about_accounts(t *testing.T) {
 		s.add("ida", func(n *NewUser) { n.Inactive = true })
 		s.add("nora", func(n *NewUser) { n.Password = "" })
 		broken := s.add("bert")
-		if err := store.SetPassword(t.Context(), broken.ID, "$argon2id$v=19$m=4194304,t=9,p=1$AAAA$AAAA", command, s.clock.Now()); err != nil {
+		if err := store.SetPassword(t.Context(), broken.ID, "$argon2id$v=19$m=4194304,t=9,p=1$AAAA$AAAA", command.At(s.clock.Now())); err != nil {
 			t.Fatal(err)
 		}
 		tests := []struct{ name, user, password string }{

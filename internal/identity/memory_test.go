@@ -69,7 +69,7 @@ func (s *memory) CreateUser(_ context.Context, a site.Account, _ site.Caller) (s
 
 func (s *memory) BindSession(context.Context, []byte, site.AppSession) error { return nil }
 
-func (s *memory) ReplaceUser(_ context.Context, _, u site.User, _ site.Caller, _ time.Time) error {
+func (s *memory) ReplaceUser(_ context.Context, _, u site.User, _ site.Act) error {
 	defer s.lock()()
 	a, ok := s.accounts[u.ID]
 	if !ok {
@@ -92,7 +92,7 @@ func (s *memory) otherAdmin(id int64) bool {
 	return false
 }
 
-func (s *memory) SetPassword(_ context.Context, id int64, hash string, _ site.Caller, _ time.Time) error {
+func (s *memory) SetPassword(_ context.Context, id int64, hash string, _ site.Act) error {
 	defer s.lock()()
 	a, ok := s.accounts[id]
 	if !ok {
@@ -114,7 +114,7 @@ func (s *memory) ReplacePassword(_ context.Context, id int64, old, hash string) 
 	return true, nil
 }
 
-func (s *memory) DeleteUser(_ context.Context, id int64, _ site.Caller, _ time.Time) error {
+func (s *memory) DeleteUser(_ context.Context, id int64, _ site.Act) error {
 	defer s.lock()()
 	if a := s.accounts[id]; a.Admin && !s.otherAdmin(id) {
 		return userkeys.Errorf(userkeys.Conflict, "last administrator")
@@ -187,12 +187,12 @@ func (s *memory) Session(_ context.Context, hash []byte, now time.Time) ([]byte,
 	return r.data, true, nil
 }
 
-func (s *memory) SaveSession(_ context.Context, hash, data []byte, userID int64, end time.Time) error {
+func (s *memory) SaveSession(_ context.Context, r site.SessionRow) error {
 	if s.onSave != nil {
 		s.onSave()
 	}
 	defer s.lock()()
-	s.sessions[string(hash)] = row{data, userID, end}
+	s.sessions[string(r.TokenHash)] = row{r.Data, r.UserID, r.ExpiresAt}
 	return s.fail
 }
 

@@ -372,7 +372,9 @@ func (s rows) CommitCtx(ctx context.Context, token string, data []byte, deadline
 		end = deadline
 	}
 	if id, ok := ctx.Value(newRowKey{}).(int64); ok {
-		return s.ac.store.SaveSession(ctx, hashToken(token), data, id, end)
+		return s.ac.store.SaveSession(ctx, site.SessionRow{
+			TokenHash: hashToken(token), UserID: id, Data: data, ExpiresAt: end,
+		})
 	}
 	_, err := s.ac.store.RenewSession(ctx, hashToken(token), data, end)
 	return err

@@ -182,11 +182,11 @@ func TestDiscourse_41610_Old_cookies_are_dead(t *testing.T) {
 			"LG9 suspended": func(_ *browser, u site.User) { _, _ = s.Suspend(ctx, u.ID, command) },
 			"LG9 suspended past us": func(_ *browser, u site.User) {
 				u.SuspendedAt = s.clock.Now()
-				_ = setUser(ctx, store, u, command, s.clock.Now())
+				_ = setUser(ctx, store, u, command.At(s.clock.Now()))
 			},
 			"LG14 made inactive past us": func(_ *browser, u site.User) {
 				u.Active = false
-				_ = setUser(ctx, store, u, command, s.clock.Now())
+				_ = setUser(ctx, store, u, command.At(s.clock.Now()))
 			},
 			"LG9 deleted":  func(_ *browser, u site.User) { _ = s.Delete(ctx, u.ID, command) },
 			"new password": func(_ *browser, u site.User) { _ = s.SetPassword(ctx, u.ID, "another "+password, command) },
@@ -251,12 +251,12 @@ func TestLG9_A_password_changed_during_login_leaves_no_session(t *testing.T) {
 	t.Parallel()
 	changes := map[string]func(s *testSite, id int64) error{
 		"password": func(s *testSite, id int64) error {
-			return s.users.SetPassword(context.Background(), id, "$changed", command, s.clock.Now())
+			return s.users.SetPassword(context.Background(), id, "$changed", command.At(s.clock.Now()))
 		},
 		"suspended": func(s *testSite, id int64) error {
 			u, err := s.users.User(context.Background(), id)
 			u.SuspendedAt = s.clock.Now()
-			return errors.Join(err, setUser(context.Background(), s.users, u, command, s.clock.Now()))
+			return errors.Join(err, setUser(context.Background(), s.users, u, command.At(s.clock.Now())))
 		},
 	}
 	for name, change := range changes {
@@ -469,12 +469,12 @@ func TestSession_Keeps_other_cookies(t *testing.T) {
 }
 
 // setUser writes u, whatever the user is now.
-func setUser(ctx context.Context, st UserStore, u site.User, by site.Caller, at time.Time) error {
+func setUser(ctx context.Context, st UserStore, u site.User, act site.Act) error {
 	was, err := st.User(ctx, u.ID)
 	if err != nil {
 		return err
 	}
-	return st.ReplaceUser(ctx, was, u, by, at)
+	return st.ReplaceUser(ctx, was, u, act)
 }
 
 // TestSignedInAt: what asks for a fresh sign-in goes by when the password was given, not by visits or an app's password.

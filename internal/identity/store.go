@@ -17,14 +17,14 @@ type UserStore interface {
 	// still as was. It raises the epoch for the user's keys.
 	// [userkeys.Conflict]: the name is taken, no active administrator would be
 	// left, or somebody else changed the user meanwhile (reason "changed meanwhile").
-	ReplaceUser(ctx context.Context, was, u site.User, by site.Caller, at time.Time) error
-	SetPassword(ctx context.Context, userID int64, hash string, by site.Caller, at time.Time) error
+	ReplaceUser(ctx context.Context, was, u site.User, act site.Act) error
+	SetPassword(ctx context.Context, userID int64, hash string, act site.Act) error
 	// ReplacePassword writes hash in place of old if old is still what is
 	// stored, and tells whether it was: hashing an old password anew must
 	// not undo a change of password made meanwhile. It is no event of its own.
 	ReplacePassword(ctx context.Context, userID int64, old, hash string) (bool, error)
 	// DeleteUser removes the user with keys, consents and sessions; not the last administrator.
-	DeleteUser(ctx context.Context, userID int64, by site.Caller, at time.Time) error
+	DeleteUser(ctx context.Context, userID int64, act site.Act) error
 	User(ctx context.Context, id int64) (site.User, error)
 	// Account finds by username or, if name has an '@', by e-mail address.
 	Account(ctx context.Context, name string) (site.Account, error)
@@ -37,7 +37,7 @@ type UserStore interface {
 // one-time tokens likewise.
 type SessionStore interface {
 	Session(ctx context.Context, tokenHash []byte, now time.Time) (data []byte, ok bool, err error)
-	SaveSession(ctx context.Context, tokenHash, data []byte, userID int64, expiresAt time.Time) error
+	SaveSession(ctx context.Context, row site.SessionRow) error
 	// BindSession notes that an app began the session, and which key it ends with.
 	// [userkeys.ConsentGone] if that key, or all the user's sign-ins, were ended meanwhile.
 	BindSession(ctx context.Context, tokenHash []byte, a site.AppSession) error

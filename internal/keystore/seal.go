@@ -7,11 +7,10 @@ import (
 	"errors"
 	"path/filepath"
 
-	"userkeys/internal/ownfile"
-
 	"filippo.io/age"
 
 	"userkeys"
+	"userkeys/internal/ownfile"
 )
 
 // open gives the secrets of a file as it was read.

@@ -13,11 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"userkeys/internal/keystore"
-
 	"pgregory.net/rapid"
 
 	"userkeys"
+	"userkeys/internal/keystore"
 )
 
 // A mishap is what goes wrong with one request.

@@ -14,10 +14,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"userkeys"
 	"userkeys/internal/keystore"
 	"userkeys/internal/ownfile"
-
-	"userkeys"
 )
 
 // A State is how far a post has come.

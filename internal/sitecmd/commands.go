@@ -3,6 +3,7 @@ package sitecmd
 
 import (
 	"github.com/spf13/cobra"
+
 	"userkeys/internal/sitecmd/manage"
 )
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"userkeys"
@@ -37,6 +38,7 @@ const (
 )
 
 func newDemoCommand() *cobra.Command {
+	d := &runningDemo{}
 	cmd := &cobra.Command{
 		Use: "demo", Short: "See it work: a site, a website behind it and an app", Args: cobra.NoArgs,
 		Long: `See it work, on this machine only: a userkeys site with a small website behind
@@ -45,16 +47,20 @@ own and goes away at the end.
 
 With --walk it goes the whole round by itself over HTTP, as a browser and an app
 would, prints what travels, and ends.`,
-		RunE: runDemo,
+		RunE: d.run,
 	}
-	cmd.Flags().Bool("walk", false, "go the whole round, print it and end")
-	cmd.Flags().String("listen", "127.0.0.1:8080", "address of the site; another port if this one is taken")
-	cmd.Flags().String("app-listen", "127.0.0.1:8090", "address of the app; another port if this one is taken")
+	f := cmd.Flags()
+	f.BoolVar(&d.walk, "walk", false, "go the whole round, print it and end")
+	f.StringVar(&d.listen, "listen", "127.0.0.1:8080", "address of the site; another port if this one is taken")
+	f.StringVar(&d.appListen, "app-listen", "127.0.0.1:8090", "address of the app; another port if this one is taken")
 	return cmd
 }
 
-// stage is the running demo.
-type stage struct {
+// runningDemo is one run of `userkeys demo`.
+type runningDemo struct {
+	walk              bool
+	listen, appListen string
+
 	site            *wiring.Site
 	siteURL, appURL string
 	siteLn, appLn   net.Listener
@@ -64,33 +70,29 @@ type stage struct {
 	adminKey        userkeys.Key // of the website
 	dir             string
 	close           []func() error
-	walk            bool
 	out             io.Writer
 }
 
-func runDemo(cmd *cobra.Command, _ []string) (err error) {
-	st := &stage{out: cmd.OutOrStdout()}
-	if st.walk, err = cmd.Flags().GetBool("walk"); err != nil {
+func (d *runningDemo) run(cmd *cobra.Command, _ []string) (err error) {
+	d.out = cmd.OutOrStdout()
+	defer func() { err = errors.Join(err, d.end()) }()
+	if err := d.listenAll(cmd.Flags()); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, st.end()) }()
-	if err := st.listen(cmd); err != nil {
-		return err
-	}
-	if err := st.open(cmd.Context()); err != nil {
+	if err := d.open(cmd.Context()); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(cmd.Context())
 	var wg sync.WaitGroup
 	failed := make(chan error, 3)
-	st.run(ctx, &wg, failed)
-	err = demo.Greet(ctx, st.notify(), demoUser, demoAdmin)
+	d.serve(ctx, &wg, failed)
+	err = demo.Greet(ctx, d.notify(), demoUser, demoAdmin)
 	switch {
 	case err != nil:
-	case st.walk:
-		err = st.goRound(ctx)
+	case d.walk:
+		err = d.goRound(ctx)
 	default:
-		st.announce()
+		d.announce()
 		select {
 		case <-ctx.Done():
 		case err = <-failed:
@@ -101,36 +103,31 @@ func runDemo(cmd *cobra.Command, _ []string) (err error) {
 	return err
 }
 
-// listen takes the demo's three places. The walk takes any that are free.
-func (st *stage) listen(cmd *cobra.Command) error {
+// listenAll takes the addresses of the demo. The walk takes any that are free.
+func (d *runningDemo) listenAll(f *pflag.FlagSet) error {
 	var err error
-	if st.siteLn, err = demoListen(cmd, "listen", st.walk); err != nil {
+	if d.siteLn, err = d.listenOn(d.listen, f.Changed("listen")); err != nil {
 		return err
 	}
-	if st.appLn, err = demoListen(cmd, "app-listen", st.walk); err != nil {
+	if d.appLn, err = d.listenOn(d.appListen, f.Changed("app-listen")); err != nil {
 		return err
 	}
-	st.upstreamLn, err = net.Listen("tcp", "127.0.0.1:0")
+	d.upstreamLn, err = net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	st.pushLn, err = net.Listen("tcp", "127.0.0.1:0")
+	d.pushLn, err = net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	st.pushURL = "http://" + cli.Browsable(st.pushLn.Addr()) + "/push"
-	st.siteURL, st.appURL = "http://"+cli.Browsable(st.siteLn.Addr()), "http://"+cli.Browsable(st.appLn.Addr())
+	d.pushURL = "http://" + cli.Browsable(d.pushLn.Addr()) + "/push"
+	d.siteURL, d.appURL = "http://"+cli.Browsable(d.siteLn.Addr()), "http://"+cli.Browsable(d.appLn.Addr())
 	return err
 }
 
-// demoListen takes the address of a flag, or any free port if it was not asked for by name.
-func demoListen(cmd *cobra.Command, flag string, anyPort bool) (net.Listener, error) {
-	addr, err := cmd.Flags().GetString(flag)
-	if err != nil {
-		return nil, err
-	}
-	given := cmd.Flags().Changed(flag)
-	if anyPort && !given {
+// listenOn takes an address, or any free port if the address was not given by a flag.
+func (d *runningDemo) listenOn(addr string, given bool) (net.Listener, error) {
+	if d.walk && !given {
 		addr = "127.0.0.1:0"
 	}
 	ln, err := net.Listen("tcp", addr)
@@ -141,31 +138,31 @@ func demoListen(cmd *cobra.Command, flag string, anyPort bool) (net.Listener, er
 }
 
 // open makes the site, its two users and its data in a folder of its own.
-func (st *stage) open(ctx context.Context) error {
+func (d *runningDemo) open(ctx context.Context) error {
 	var err error
-	if st.dir, err = os.MkdirTemp("", "userkeys-demo-"); err != nil {
+	if d.dir, err = os.MkdirTemp("", "userkeys-demo-"); err != nil {
 		return err
 	}
-	st.close = append(st.close, func() error { return os.RemoveAll(st.dir) })
-	db, err := sitedata.OpenSQLite(st.dir)
+	d.close = append(d.close, func() error { return os.RemoveAll(d.dir) })
+	db, err := sitedata.OpenSQLite(d.dir)
 	if err != nil {
 		return err
 	}
-	st.close = append(st.close, db.Close)
+	d.close = append(d.close, db.Close)
 	remembered, err := wiring.OpenStore(ctx, db, store.SQLite)
 	if err != nil {
 		return err
 	}
-	base, err := url.Parse(st.siteURL)
+	base, err := url.Parse(d.siteURL)
 	if err != nil {
 		return err
 	}
-	st.site, err = wiring.Open(ctx, wiring.Config{
-		Store: remembered, BaseURL: base, Upstream: &url.URL{Scheme: "http", Host: st.upstreamLn.Addr().String()},
+	d.site, err = wiring.Open(ctx, wiring.Config{
+		Store: remembered, BaseURL: base, Upstream: &url.URL{Scheme: "http", Host: d.upstreamLn.Addr().String()},
 		OwnPaths: []string{"/notifications*"}, // which The Noticeboard does not have
 		Secret:   bytes.Repeat([]byte{1}, 32), // of a site that is gone in a moment
 		Pinned: map[string]string{
-			"title": "The Noticeboard", "allowed_user_api_push_urls": st.appURL + "/push|" + st.pushURL,
+			"title": "The Noticeboard", "allowed_user_api_push_urls": d.appURL + "/push|" + d.pushURL,
 			"push_notification_time_window_mins": "0", // whoever tries the demo has just been on its pages
 		},
 	})
@@ -177,32 +174,32 @@ func (st *stage) open(ctx context.Context) error {
 		{Username: demoUser, Name: "Alice Example", Password: demoUserPassword, TrustLevel: 1},
 		{Username: "bob", Name: "Bob Example", Password: rand.Text(), TrustLevel: 1},
 	} {
-		if _, err := st.site.Identity.Create(ctx, u, sitedata.Actor); err != nil {
+		if _, err := d.site.Identity.Create(ctx, u, sitedata.Actor); err != nil {
 			return err
 		}
 	}
-	st.adminKey, _, err = st.site.Authority.CreateAdminKey(ctx,
+	d.adminKey, _, err = d.site.Authority.CreateAdminKey(ctx,
 		site.NewAdminAPIKey{Description: "The Noticeboard itself"}, sitedata.Actor)
 	return err
 }
 
 // notify returns how The Noticeboard notifies its users.
-func (st *stage) notify() func(context.Context, demo.News) error {
-	return demo.NewNotify(st.siteURL, st.adminKey.Reveal(), demoAdmin)
+func (d *runningDemo) notify() func(context.Context, demo.News) error {
+	return demo.NewNotify(d.siteURL, d.adminKey.Reveal(), demoAdmin)
 }
 
-// run serves the three until ctx ends.
-func (st *stage) run(ctx context.Context, wg *sync.WaitGroup, failed chan<- error) {
+// serve serves the three until ctx ends.
+func (d *runningDemo) serve(ctx context.Context, wg *sync.WaitGroup, failed chan<- error) {
 	for ln, h := range map[net.Listener]http.Handler{
-		st.upstreamLn: demo.NewSite(demo.SiteConfig{
-			NotifierURL: st.appURL, Readers: []string{demoUser, demoAdmin}, Notify: st.notify(),
+		d.upstreamLn: demo.NewSite(demo.SiteConfig{
+			NotifierURL: d.appURL, Readers: []string{demoUser, demoAdmin}, Notify: d.notify(),
 		}),
-		st.appLn: demo.NewNotifier(demo.NotifierConfig{SiteURL: st.siteURL, URL: st.appURL}),
+		d.appLn: demo.NewNotifier(demo.NotifierConfig{SiteURL: d.siteURL, URL: d.appURL}),
 	} {
 		wg.Go(func() { serveUntil(ctx, ln, h, failed) })
 	}
 	wg.Go(func() {
-		if err := runSite(ctx, st.site, st.siteLn, slog.New(slog.DiscardHandler)); err != nil {
+		if err := runSite(ctx, d.site, d.siteLn, slog.New(slog.DiscardHandler)); err != nil {
 			failed <- err
 		}
 	})
@@ -222,17 +219,17 @@ func serveUntil(ctx context.Context, ln net.Listener, h http.Handler, failed cha
 	}
 }
 
-func (st *stage) goRound(ctx context.Context) error {
-	file, ok := st.out.(*os.File)
-	return walk.Run(ctx, st.out, walk.Config{
-		SiteURL: st.siteURL, NotifierURL: st.appURL, Push: st.pushLn, Username: demoUser, Password: demoUserPassword,
-		PerMinute: st.site.Authority.Settings().MaxUserAPIReqsPerMinute,
+func (d *runningDemo) goRound(ctx context.Context) error {
+	file, ok := d.out.(*os.File)
+	return walk.Run(ctx, d.out, walk.Config{
+		SiteURL: d.siteURL, NotifierURL: d.appURL, Push: d.pushLn, Username: demoUser, Password: demoUserPassword,
+		PerMinute: d.site.Authority.Settings().MaxUserAPIReqsPerMinute,
 		Colour:    ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == "",
 	})
 }
 
-func (st *stage) announce() {
-	fmt.Fprintf(st.out, `The Noticeboard, a website with userkeys before it:  %[1]s
+func (d *runningDemo) announce() {
+	fmt.Fprintf(d.out, `The Noticeboard, a website with userkeys before it:  %[1]s
 Notifier, an app that nobody registered there:       %[2]s
 
 Sign in as   %[3]s   password  %[4]s
@@ -247,18 +244,18 @@ or as        %[5]s    password  %[6]s   (administrator)
 
 Or see every step explained: userkeys demo --walk
 Stop with Ctrl-C; all data goes away.
-`, st.siteURL, st.appURL, demoUser, demoUserPassword, demoAdmin, demoAdminPassword)
+`, d.siteURL, d.appURL, demoUser, demoUserPassword, demoAdmin, demoAdminPassword)
 }
 
-func (st *stage) end() error {
-	for _, ln := range []net.Listener{st.siteLn, st.appLn, st.upstreamLn, st.pushLn} {
+func (d *runningDemo) end() error {
+	for _, ln := range []net.Listener{d.siteLn, d.appLn, d.upstreamLn, d.pushLn} {
 		if ln != nil {
 			_ = ln.Close() // closed already if it was served
 		}
 	}
 	var err error
-	for i := len(st.close) - 1; i >= 0; i-- {
-		err = errors.Join(err, st.close[i]())
+	for i := len(d.close) - 1; i >= 0; i-- {
+		err = errors.Join(err, d.close[i]())
 	}
 	return err
 }

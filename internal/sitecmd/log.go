@@ -6,30 +6,22 @@ import (
 	"log/slog"
 	"strings"
 
-	"github.com/spf13/cobra"
+	"userkeys/internal/sitecmd/sitedata"
 )
 
-func newLogger(cmd *cobra.Command, w io.Writer) (*slog.Logger, error) {
-	format, err := cmd.Flags().GetString("log-format")
-	if err != nil {
-		return nil, err
-	}
-	text, err := cmd.Flags().GetString("log-level")
-	if err != nil {
-		return nil, err
-	}
+func newLogger(o *sitedata.ServeOptions, w io.Writer) (*slog.Logger, error) {
 	var level slog.Level
-	if err := level.UnmarshalText([]byte(text)); err != nil {
-		return nil, fmt.Errorf("--log-level: %q is none of debug, info, warn, error", text)
+	if err := level.UnmarshalText([]byte(o.LogLevel)); err != nil {
+		return nil, fmt.Errorf("--log-level: %q is none of debug, info, warn, error", o.LogLevel)
 	}
 	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: durationsWithUnit}
-	switch strings.ToLower(format) {
+	switch strings.ToLower(o.LogFormat) {
 	case "text":
 		return slog.New(slog.NewTextHandler(w, opts)), nil
 	case "json":
 		return slog.New(slog.NewJSONHandler(w, opts)), nil
 	}
-	return nil, fmt.Errorf("--log-format: %q is neither text nor json", format)
+	return nil, fmt.Errorf("--log-format: %q is neither text nor json", o.LogFormat)
 }
 
 // durationsWithUnit writes every duration as text, such as 1.5s, in both formats: JSON would have a bare number.

@@ -10,16 +10,17 @@ import (
 )
 
 func newMigrateCommand() *cobra.Command {
+	o := &sitedata.Options{}
 	cmd := &cobra.Command{
 		Use: "migrate", Short: "Bring the database to this version's schema", Args: cobra.NoArgs,
 		Long: `Bring the database to this version's schema. serve does so by itself when it
 starts; this is for doing it at a time of your choosing. The commands that manage
 a site never change a schema: they refuse another version's.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, err := sitedata.Resolve(cmd); err != nil {
+			if _, err := o.Resolve(cmd.Flags()); err != nil {
 				return err
 			}
-			db, dialect, err := sitedata.OpenDatabase(cmd)
+			db, dialect, err := o.OpenDatabase(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -40,6 +41,6 @@ a site never change a schema: they refuse another version's.`,
 			return nil
 		},
 	}
-	sitedata.AddFlags(cmd.Flags())
+	o.AddFlags(cmd.Flags())
 	return cmd
 }

@@ -19,7 +19,7 @@ func TestOwnPaths(t *testing.T) {
 		{values: []string{"/u/*", "apps"}, want: append([]string{"/u/*"}, server.EndpointPaths()...)},
 		{values: []string{"None"}, bad: true},
 	} {
-		got, none, err := OwnPaths(tt.values)
+		got, none, err := ownPaths(tt.values)
 		if !slices.Equal(got, tt.want) || none != tt.none || (err != nil) != tt.bad {
 			t.Errorf("%q: %q, %v, %v", tt.values, got, none, err)
 		}

@@ -6,21 +6,17 @@ import (
 	"io"
 	"net/url"
 
-	"userkeys/site"
-
 	"github.com/spf13/cobra"
 
 	"userkeys/internal/identity"
 	"userkeys/internal/wiring"
+	"userkeys/site"
 )
 
-// printSetupLink says how to make the first administrator, while there is none: by a link if there are no users or
-// --setup-link asks for one. Else only by commands: whoever reads the output may be no more than those users.
-func printSetupLink(cmd *cobra.Command, s *wiring.Site, base *url.URL) error {
-	asked, err := cmd.Flags().GetBool("setup-link")
-	if err != nil {
-		return err
-	}
+// printSetupLink says how to make the first administrator, while there is none: by a
+// link if there are no users or --setup-link asked for one. Else only by commands:
+// whoever reads the output may be no more than those users.
+func printSetupLink(cmd *cobra.Command, s *wiring.Site, base *url.URL, asked bool) error {
 	text, err := setupText(cmd.Context(), s.Identity, base, asked)
 	if err != nil {
 		return err

@@ -52,7 +52,7 @@ func OpenSecret(ctx context.Context, st *store.Store, f SecretFile) ([]byte, err
 		f.warn(ctx)
 	}
 	if f.Replace {
-		return secret, ReplaceSecret(ctx, st, secret, f.Now(), f.Caller)
+		return secret, ReplaceSecret(ctx, st, secret, f.Caller.At(f.Now()))
 	}
 	return secret, AgreeOnSecret(ctx, st, secret)
 }
@@ -139,8 +139,8 @@ func AgreeOnSecret(ctx context.Context, st *store.Store, secret []byte) error {
 }
 
 // ReplaceSecret makes this machine secret count from now on. The audit log tells it.
-func ReplaceSecret(ctx context.Context, st *store.Store, secret []byte, at time.Time, by site.Caller) error {
-	return st.Remark(ctx, secretMark, markOf(secret), at, by)
+func ReplaceSecret(ctx context.Context, st *store.Store, secret []byte, act site.Act) error {
+	return st.Remark(ctx, secretMark, markOf(secret), act)
 }
 
 // markOf is what a secret is known by, and nobody can sign with.

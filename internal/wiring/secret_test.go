@@ -243,7 +243,7 @@ func TestAgreeOnSecret(t *testing.T) {
 		if err := agree(first); err != nil {
 			t.Errorf("the refused one changed something: %v", err)
 		}
-		if err := wiring.ReplaceSecret(t.Context(), st, second, time.Unix(1, 0), testkit.Command); err != nil {
+		if err := wiring.ReplaceSecret(t.Context(), st, second, testkit.Command.At(time.Unix(1, 0))); err != nil {
 			t.Fatal(err)
 		}
 		if err := agree(second); err != nil {

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -370,8 +369,8 @@ func TestUserJSON(t *testing.T) {
 	off := fakesite.Bob
 	off.Active = false
 	if err := f.Config.Users.(interface {
-		UpdateUser(ctx context.Context, u site.User, by site.Caller, at time.Time) error
-	}).UpdateUser(t.Context(), off, site.Caller{}, fakesite.Now); err != nil {
+		UpdateUser(ctx context.Context, u site.User, act site.Act) error
+	}).UpdateUser(t.Context(), off, site.Caller{}.At(fakesite.Now)); err != nil {
 		t.Fatal(err)
 	}
 	f.Do(fakesite.Call{Path: "/u/bob.json", As: "alice"}).Must(t, http.StatusNotFound)

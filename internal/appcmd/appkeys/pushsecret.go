@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/spf13/cobra"
+
 	"userkeys"
 	"userkeys/client"
 	"userkeys/internal/cli"
@@ -16,21 +17,17 @@ type PushSecret struct {
 	Secret         userkeys.PushSecret
 }
 
-// AskPushSecret asks a site for the secret of the key that is stored for it.
-func AskPushSecret(cmd *cobra.Command, site string) (PushSecret, error) {
-	store, accounts, err := Chosen(cmd, []string{site}, false)
+// PushSecret asks the site for the push secret of the key that is chosen.
+func (c *Choice) PushSecret(cmd *cobra.Command) (PushSecret, error) {
+	key, err := c.Key(cmd)
 	if err != nil {
 		return PushSecret{}, err
 	}
-	c, err := Fresh(cmd.Context(), store, accounts[0], cmd.ErrOrStderr())
+	secret, err := key.PushSecret(cmd.Context(), nil)
 	if err != nil {
-		return PushSecret{}, Error(err)
+		return PushSecret{}, pushSecretError(key, err)
 	}
-	secret, err := c.PushSecret(cmd.Context(), nil)
-	if err != nil {
-		return PushSecret{}, pushSecretError(c, err)
-	}
-	return PushSecret{Site: c.Site, ClientID: c.ClientID, Secret: secret}, nil
+	return PushSecret{Site: key.Site, ClientID: key.ClientID, Secret: secret}, nil
 }
 
 // pushSecretError says what would help.
@@ -41,7 +38,8 @@ func pushSecretError(c *client.Credential, err error) error {
 	switch {
 	case isOwn && refused && api.Status == http.StatusForbidden:
 		return cli.Exitf(cli.ExitForbidden, "%s; an administrator adds the push URL to allowed_user_api_push_urls, "+
-			"then log in again: userkeys login %s --scopes %s --push-url URL", own.Public, c.Site, WithScope(c.Scopes, "push"))
+			"then log in again: userkeys login %s --scopes %s --push-url URL",
+			own.Public, c.Site, WithScope(c.Scopes, "push"))
 	case isOwn && refused:
 		return cli.Exitf(cli.ExitRefused, "%s", own.Public)
 	case c.KeyPair == nil:
@@ -51,5 +49,5 @@ func pushSecretError(c *client.Credential, err error) error {
 	case refused, errors.Is(err, userkeys.Unavailable):
 		return SiteError(c, err)
 	}
-	return Error(err)
+	return ExitError(err)
 }

@@ -73,15 +73,14 @@ func refusalHelp(k *client.Credential, e *client.APIError) (int, string) {
 	case e.Status == http.StatusForbidden && e.Reason == "invalid key":
 		return cli.ExitForbidden, "the key was revoked or has expired; get a new one: userkeys login " + k.Site
 	case e.Status == http.StatusForbidden && missing:
-		return cli.ExitForbidden,
-			fmt.Sprintf("ask for it: userkeys login %s --scopes %s (an administrator of the site may have to allow it first)", k.Site, WithScope(k.Scopes, scope))
+		return cli.ExitForbidden, fmt.Sprintf("ask for it: userkeys login %s --scopes %s "+
+			"(an administrator of the site may have to allow it first)", k.Site, WithScope(k.Scopes, scope))
 	case e.Status == http.StatusForbidden:
 		return cli.ExitForbidden, fmt.Sprintf("the key may be revoked, lack a scope (it has %s), or its owner may "+
 			"not do this; what it is: userkeys doctor %s", k.Scopes, k.Site)
 	case e.Status == http.StatusTooManyRequests && e.DayLimit() && e.RetryAfter > 0:
-		return cli.ExitLimited,
-			fmt.Sprintf("the day's calls are used up; again at %s (in %v)",
-				time.Now().Add(e.RetryAfter).Format("2006-01-02 15:04"), e.RetryAfter)
+		return cli.ExitLimited, fmt.Sprintf("the day's calls are used up; again at %s (in %v)",
+			time.Now().Add(e.RetryAfter).Format("2006-01-02 15:04"), e.RetryAfter)
 	case e.Status == http.StatusTooManyRequests && e.RetryAfter > 0:
 		return cli.ExitLimited, fmt.Sprintf("try again in %v", e.RetryAfter)
 	case e.Status == http.StatusTooManyRequests:

@@ -57,7 +57,7 @@ Exit codes, with one line on standard error that says what would help:
 
 // newCallCommand makes `userkeys call`.
 func newCallCommand() *cobra.Command {
-	c := &call{}
+	c, choice := &call{}, &appkeys.Choice{}
 	cmd := &cobra.Command{
 		Use:   "call METHOD PATH",
 		Short: "Call a site's API with the stored key",
@@ -71,7 +71,7 @@ func newCallCommand() *cobra.Command {
 			cmd.SilenceUsage, cmd.SilenceErrors = true, true
 			c.in, c.out = cmd.InOrStdin(), cli.ForTerminal(cmd.OutOrStdout())
 			c.method, c.hasData = strings.ToUpper(args[0]), cmd.Flags().Changed("data")
-			key, path, err := appkeys.For(cmd, args[1])
+			key, path, err := choice.KeyFor(cmd, args[1])
 			if err != nil {
 				return err
 			}
@@ -80,7 +80,8 @@ func newCallCommand() *cobra.Command {
 		},
 	}
 	cmd.Args = cobra.ExactArgs(2)
-	appkeys.AddAccountFlags(cmd)
+	choice.AddSiteFlag(cmd)
+	choice.AddAccountFlag(cmd)
 	f := cmd.Flags()
 	f.StringVarP(&c.data, "data", "d", "", "the body; @FILE reads it from a file, @- from standard input; sent "+
 		"as JSON if it begins like JSON, else as a form")

@@ -5,12 +5,14 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
 	"userkeys"
 	"userkeys/internal/appcmd/appkeys"
 	"userkeys/internal/cli"
 )
 
 func newKeyCommand() *cobra.Command {
+	choice := &appkeys.Choice{}
 	var header, pushSecret bool
 	cmd := &cobra.Command{
 		Use:   "key SITE",
@@ -23,22 +25,16 @@ pipe or a variable, not by an argument: other users of the machine can see those
   userkeys key forum.example --header | curl -H @- https://forum.example/session/current.json`,
 		ValidArgsFunction: appkeys.CompleteSites,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			choice.Site = args[0]
 			if pushSecret {
-				return printPushSecret(cmd, args[0], header)
+				return printPushSecret(cmd, choice, header)
 			}
-			store, accounts, err := appkeys.Chosen(cmd, args, false)
+			c, err := choice.Key(cmd)
 			if err != nil {
 				return err
 			}
-			c, err := appkeys.Fresh(cmd.Context(), store, accounts[0], cmd.ErrOrStderr())
-			if err != nil {
-				return appkeys.Error(err)
-			}
-			asJSON, err := cmd.Flags().GetBool("json")
 			switch {
-			case err != nil:
-				return err
-			case asJSON:
+			case cli.JSON(cmd):
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{
 					"site": c.Site, "account": c.Username,
 					"client_id": c.ClientID, "key": c.Key.Reveal(),
@@ -52,27 +48,22 @@ pipe or a variable, not by an argument: other users of the machine can see those
 		},
 	}
 	cmd.Args = cobra.ExactArgs(1)
-	cmd.Flags().String("account", "", "the account, if there are several on the site")
+	choice.AddAccountFlag(cmd)
 	cmd.Flags().BoolVar(&header, "header", false, "print it as a header line")
 	cmd.Flags().BoolVar(&pushSecret, "push-secret", false, "print what the site signs this key's pushes with")
 	cli.AddJSONFlag(cmd)
-	_ = cmd.RegisterFlagCompletionFunc("account", appkeys.CompleteAccounts) // only a flag that is not there fails
 	return cmd
 }
 
-func printPushSecret(cmd *cobra.Command, site string, header bool) error {
+func printPushSecret(cmd *cobra.Command, choice *appkeys.Choice, header bool) error {
 	if header {
 		return cli.Exitf(cli.ExitUsage, "a push secret is sent in no header; choose --header or --push-secret")
 	}
-	asJSON, err := cmd.Flags().GetBool("json")
+	s, err := choice.PushSecret(cmd)
 	if err != nil {
 		return err
 	}
-	s, err := appkeys.AskPushSecret(cmd, site)
-	if err != nil {
-		return err
-	}
-	if asJSON {
+	if cli.JSON(cmd) {
 		return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{
 			"site": s.Site, "client_id": s.ClientID,
 			"push_secret": s.Secret.Reveal(),

@@ -140,13 +140,13 @@ func (l *login) run(ctx context.Context, site string) error {
 	}
 	unlock, err := l.keys.LockLogin(request.Site)
 	if err != nil {
-		return appkeys.Error(err)
+		return appkeys.ExitError(err)
 	}
 	defer unlock()
 	// Before anybody is asked: a key that cannot be kept would stand unused on the person's apps page.
 	keeping, err := l.keys.Prepare()
 	if err != nil {
-		return appkeys.Error(err)
+		return appkeys.ExitError(err)
 	}
 	if err := l.likeBefore(&request); err != nil {
 		return err
@@ -169,7 +169,7 @@ func (l *login) run(ctx context.Context, site string) error {
 func (l *login) likeBefore(r *client.Request) error {
 	all, err := l.keys.Accounts()
 	if err != nil {
-		return appkeys.Error(err)
+		return appkeys.ExitError(err)
 	}
 	for _, a := range all {
 		if a.Site == r.Site && (l.account == "" || a.Name == l.account) {
@@ -241,7 +241,7 @@ func (l *login) keep(ctx context.Context, cred *client.Credential) error {
 			fmt.Fprintf(l.warn, "warning: the new key could not be revoked either; revoke it on your apps page at %s\n",
 				cred.Site)
 		}
-		return appkeys.Error(err)
+		return appkeys.ExitError(err)
 	}
 	if replaced != nil && replaced.Key != cred.Key {
 		var api *client.APIError
@@ -283,7 +283,7 @@ func (l *login) request(site string) (client.Request, error) {
 	id := l.clientID
 	if id == "" {
 		if id, err = l.keys.ClientID(); err != nil {
-			return client.Request{}, appkeys.Error(err)
+			return client.Request{}, appkeys.ExitError(err)
 		}
 	}
 	return client.Request{

@@ -11,6 +11,7 @@ import (
 
 	"github.com/skip2/go-qrcode"
 	"golang.org/x/term"
+
 	"userkeys/client"
 	"userkeys/internal/cli"
 )

@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+
 	"userkeys"
 	"userkeys/client"
 	"userkeys/internal/appcmd/appkeys"
@@ -15,7 +17,8 @@ import (
 )
 
 func newLogoutCommand() *cobra.Command {
-	var everything, force bool
+	choice := &appkeys.Choice{}
+	var force bool
 	cmd := &cobra.Command{
 		Use:   "logout SITE",
 		Short: "Revoke the key to a site, then forget it",
@@ -28,7 +31,8 @@ person's apps page.`,
   userkeys logout --all`,
 		ValidArgsFunction: appkeys.CompleteSites,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			store, accounts, err := appkeys.Chosen(cmd, args, everything)
+			choice.Site = strings.Join(args, "")
+			store, accounts, err := choice.Accounts(cmd)
 			if err != nil {
 				return err
 			}
@@ -38,36 +42,43 @@ person's apps page.`,
 			if len(accounts) == 1 {
 				return logout(cmd, store, accounts[0], force)
 			}
-			failed := 0
-			for _, a := range accounts {
-				if err := logout(cmd, store, a, force); err != nil {
-					fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", userkeys.Printable(a.String()), cli.Public(err))
-					failed++
-				}
-			}
-			if failed > 0 {
-				return cli.Exitf(cli.ExitFailure, "%d of %d keys are not revoked", failed, len(accounts))
-			}
-			return nil
+			return each(cmd, accounts, "revoked", func(a keystore.Account) error {
+				return logout(cmd, store, a, force)
+			})
 		},
 	}
-	cmd.Args = siteOrAll(&everything)
-	cmd.Flags().String("account", "", "the account, if there are several on the site")
-	cmd.Flags().BoolVar(&everything, "all", false, "every site and account")
+	cmd.Args = siteOrAll(choice)
+	choice.AddAccountFlag(cmd)
+	cmd.Flags().BoolVar(&choice.All, "all", false, "every site and account")
 	cmd.Flags().BoolVar(&force, "force", false, "forget the key even if it could not be revoked")
 	cli.AddJSONFlag(cmd)
-	_ = cmd.RegisterFlagCompletionFunc("account", appkeys.CompleteAccounts) // only a flag that is not there fails
 	return cmd
 }
 
 // siteOrAll wants a site, or --all and none.
-func siteOrAll(everything *bool) cobra.PositionalArgs {
+func siteOrAll(choice *appkeys.Choice) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if *everything == (len(args) == 1) || len(args) > 1 {
+		if choice.All == (len(args) == 1) || len(args) > 1 {
 			return cli.Misunderstood(cmd, fmt.Errorf("usage: %s (or --all)", cmd.UseLine()))
 		}
 		return nil
 	}
+}
+
+// each does something with the key of every account. An error says of how many keys
+// it is not done.
+func each(cmd *cobra.Command, accounts keystore.Accounts, done string, do func(keystore.Account) error) error {
+	failed := 0
+	for _, a := range accounts {
+		if err := do(a); err != nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", userkeys.Printable(a.String()), cli.Public(err))
+			failed++
+		}
+	}
+	if failed > 0 {
+		return cli.Exitf(cli.ExitFailure, "%d of %d keys are not %s", failed, len(accounts), done)
+	}
+	return nil
 }
 
 func logout(cmd *cobra.Command, store *keystore.Store, a keystore.Account, force bool) error {
@@ -88,12 +99,12 @@ func logout(cmd *cobra.Command, store *keystore.Store, a keystore.Account, force
 	default:
 		return notRevoked(c, err)
 	}
-	return appkeys.Error(store.Forget(a.ID))
+	return appkeys.ExitError(store.Forget(a.ID))
 }
 
 // tell prints what became of an account's key: as a sentence, or as a line of JSON.
 func tell(cmd *cobra.Command, a keystore.Account, result, sentence string) {
-	if asked, err := cmd.Flags().GetBool("json"); err == nil && asked {
+	if cli.JSON(cmd) {
 		_ = json.NewEncoder(cmd.OutOrStdout()).Encode(struct {
 			Site      string    `json:"site"`
 			Account   string    `json:"account"`
@@ -107,7 +118,7 @@ func tell(cmd *cobra.Command, a keystore.Account, result, sentence string) {
 
 func notRevoked(c *client.Credential, err error) error {
 	if c == nil {
-		return appkeys.Error(err)
+		return appkeys.ExitError(err)
 	}
 	said := appkeys.SiteError(c, err)
 	var coded *cli.Error

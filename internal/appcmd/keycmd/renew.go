@@ -2,11 +2,13 @@ package keycmd
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+
 	"userkeys"
 	"userkeys/client"
 	"userkeys/internal/appcmd/appkeys"
@@ -15,7 +17,7 @@ import (
 )
 
 func newRenewCommand() *cobra.Command {
-	var everything bool
+	choice := &appkeys.Choice{}
 	cmd := &cobra.Command{
 		Use:   "renew SITE",
 		Short: "Put a new key in the place of one that will end, without asking again",
@@ -27,35 +29,22 @@ It is an addition of userkeys sites; on Discourse log in again.`,
   userkeys renew --all`,
 		ValidArgsFunction: appkeys.CompleteSites,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			store, accounts, err := appkeys.Chosen(cmd, args, everything)
+			choice.Site = strings.Join(args, "")
+			store, accounts, err := choice.Accounts(cmd)
 			if err != nil {
 				return err
 			}
-			if !everything {
+			if !choice.All {
 				return renewOne(cmd, store, accounts[0])
 			}
-			failed, ending := 0, 0
-			for _, a := range accounts {
-				if a.ExpiresAt.IsZero() {
-					continue
-				}
-				ending++
-				if err := renewOne(cmd, store, a); err != nil {
-					fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", userkeys.Printable(a.String()), cli.Public(err))
-					failed++
-				}
-			}
-			if failed > 0 {
-				return cli.Exitf(cli.ExitFailure, "%d of %d keys are not renewed", failed, ending)
-			}
-			return nil
+			ending := slices.DeleteFunc(accounts, func(a keystore.Account) bool { return a.ExpiresAt.IsZero() })
+			return each(cmd, ending, "renewed", func(a keystore.Account) error { return renewOne(cmd, store, a) })
 		},
 	}
-	cmd.Args = siteOrAll(&everything)
-	cmd.Flags().String("account", "", "the account, if there are several on the site")
-	cmd.Flags().BoolVar(&everything, "all", false, "every key that will end")
+	cmd.Args = siteOrAll(choice)
+	choice.AddAccountFlag(cmd)
+	cmd.Flags().BoolVar(&choice.All, "all", false, "every key that will end")
 	cli.AddJSONFlag(cmd)
-	_ = cmd.RegisterFlagCompletionFunc("account", appkeys.CompleteAccounts) // only a flag that is not there fails
 	return cmd
 }
 
@@ -66,7 +55,7 @@ func renewOne(cmd *cobra.Command, store *keystore.Store, a keystore.Account) err
 	}
 	c, err := store.Credential(a)
 	if err != nil {
-		return appkeys.Error(err)
+		return appkeys.ExitError(err)
 	}
 	now, _, err := store.Renew(cmd.Context(), a, appkeys.RenewBy(nil))
 	var api *client.APIError
@@ -79,7 +68,7 @@ func renewOne(cmd *cobra.Command, store *keystore.Store, a keystore.Account) err
 	case errors.As(err, &api), errors.Is(err, userkeys.Unavailable):
 		return appkeys.SiteError(c, err)
 	case err != nil:
-		return appkeys.Error(err)
+		return appkeys.ExitError(err)
 	}
 	tell(cmd, now, "renewed", "The key of %s now ends at "+now.ExpiresAt.Format(time.RFC3339)+".\n")
 	return nil

@@ -63,7 +63,7 @@ func listSites(cmd *cobra.Command, offline bool) error {
 	}
 	all, err := store.Accounts()
 	if err != nil {
-		return appkeys.Error(err)
+		return appkeys.ExitError(err)
 	}
 	rows := make([]siteRow, len(all))
 	for i, a := range all {

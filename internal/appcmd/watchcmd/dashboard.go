@@ -44,16 +44,14 @@ Sites are asked as "userkeys watch" asks them, within half of their limits.`,
 				return err
 			}
 			if cfg.Quiet, err = watch.ParseQuiet(quiet); err != nil {
-				return appkeys.Error(err)
+				return appkeys.ExitError(err)
 			}
 			open := desktop.Open
 			if noBrowser || !desktop.Here() {
 				open = nil
 			}
 			d := dashboardRun{addr: fmt.Sprintf("127.0.0.1:%d", port), open: open, out: cmd.OutOrStdout()}
-			if d.asJSON, err = cmd.Flags().GetBool("json"); err != nil {
-				return err
-			}
+			d.asJSON = cli.JSON(cmd)
 			return d.run(cmd.Context(), cfg)
 		},
 	}

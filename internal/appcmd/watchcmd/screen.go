@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
 	"userkeys"
 	"userkeys/internal/cli"
 	"userkeys/internal/watch"

@@ -80,7 +80,7 @@ func (w *watching) config(cmd *cobra.Command, sites []string) (watch.Config, err
 	}
 	quiet, err := watch.ParseQuiet(w.quiet)
 	if err != nil {
-		return watch.Config{}, appkeys.Error(err)
+		return watch.Config{}, appkeys.ExitError(err)
 	}
 	cfg, err := watcherConfig(cmd, sites)
 	cfg.Quiet, cfg.Every = quiet, w.every
@@ -95,7 +95,7 @@ func watcherConfig(cmd *cobra.Command, sites []string) (watch.Config, error) {
 	}
 	all, err := store.Accounts()
 	if err != nil {
-		return watch.Config{}, appkeys.Error(err)
+		return watch.Config{}, appkeys.ExitError(err)
 	}
 	if len(sites) == 0 {
 		sites = []string{""}
@@ -108,7 +108,7 @@ func watcherConfig(cmd *cobra.Command, sites []string) (watch.Config, error) {
 			_, err = all.One("", "") // says what to do where there is none at all
 		}
 		if err != nil {
-			return watch.Config{}, appkeys.Error(err)
+			return watch.Config{}, appkeys.ExitError(err)
 		}
 		for _, a := range found {
 			if seen[a.ID] {
@@ -117,7 +117,7 @@ func watcherConfig(cmd *cobra.Command, sites []string) (watch.Config, error) {
 			seen[a.ID] = true
 			c, err := store.Credential(a)
 			if err != nil {
-				return watch.Config{}, appkeys.Error(err)
+				return watch.Config{}, appkeys.ExitError(err)
 			}
 			cfg.Accounts = append(cfg.Accounts, watch.Watched{Account: a, Credential: c})
 		}

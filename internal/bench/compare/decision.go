@@ -13,7 +13,7 @@ import (
 	"userkeys/site"
 )
 
-// measureDecision: the check alone, without HTTP.
+// measureDecision measures the check alone, without HTTP.
 func measureDecision(ctx context.Context, p plan) ([]line, error) {
 	dir, err := os.MkdirTemp("", "userkeys-bench-*")
 	if err != nil {
@@ -60,7 +60,7 @@ func measureDecision(ctx context.Context, p plan) ([]line, error) {
 	}, nil
 }
 
-// decisionCost is the CPU time of a check of a random key, and its allocations.
+// decisionCost measures the CPU time and the allocations of checking a random key.
 func decisionCost(ctx context.Context, a *authority.Authority, keys keyList, p plan) (bench.Spread, float64, error) {
 	texts := make([]string, keys.len())
 	for i := range texts {
@@ -91,7 +91,7 @@ func decisionCost(ctx context.Context, a *authority.Authority, keys keyList, p p
 	return bench.NewSpread(costs), float64(after.Mallocs-before.Mallocs) / float64(p.checks*p.Blocks), nil
 }
 
-// heapPerKey is what a key and its owner cost to remember once the key was used.
+// heapPerKey measures the memory that a key and its owner take in the cache after the key was used.
 func heapPerKey(ctx context.Context, o order) (float64, error) {
 	n := o.keys.len()
 	a, err := inMemory(ctx, o, plenty)
@@ -118,8 +118,8 @@ func heapInUse() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// statementsPerRequest counts what the store is asked while known keys are
-// checked on SQLite. The clock stands, so nothing of the background runs meanwhile.
+// statementsPerRequest counts the statements that the store runs while known keys are checked on SQLite. The clock
+// stands still, so that no background work runs meanwhile.
 func statementsPerRequest(ctx context.Context, o order) (float64, error) {
 	st, err := openStore(ctx, o.dir)
 	if err != nil {

@@ -12,13 +12,13 @@ import (
 	"userkeys/internal/bench"
 )
 
-// Where things run: what is measured alone on one core, the load and the upstream on the other.
+// The cores: the server that is measured has one alone; the load and the upstream run on the other.
 const (
 	serverCore = 0
 	loadCore   = 1
 )
 
-// fleet is the servers of a group.
+// A fleet is the servers of a group.
 type fleet struct {
 	ctx     context.Context
 	keys    keyList
@@ -26,8 +26,8 @@ type fleet struct {
 	servers []*bench.Process
 }
 
-// onFleet calls measure with a fleet whose servers all know n new keys, and
-// ends the servers. A server that ended by itself or with an error is an error.
+// onFleet calls measure with a fleet whose servers know n new keys, and stops the servers. It returns an error if
+// a server has ended by itself or with an error.
 func onFleet(ctx context.Context, n int, measure func(f *fleet) ([]line, error)) ([]line, error) {
 	if err := bench.PinSelf(loadCore); err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func onFleet(ctx context.Context, n int, measure func(f *fleet) ([]line, error))
 	return lines, errors.Join(err, os.Remove(f.path))
 }
 
-// start starts a variant that knows the first n keys.
+// start starts a server of a variant, which knows the first n keys.
 func (f *fleet) start(core int, variant string, n int, upstream string) (*bench.Process, error) {
 	p, err := bench.Start(f.ctx, core,
 		variantVariable+"="+variant, keysVariable+"="+f.path, countVariable+"="+strconv.Itoa(n),
@@ -78,8 +78,8 @@ func target(name string, p *bench.Process, keys keyList, status int) bench.Targe
 	}
 }
 
-// compareGuard: a handler in Go with the guard around it, against the same
-// handler without. The store is SQLite, with every key's last use written as always.
+// compareGuard compares a handler in Go behind the guard with the same handler without it. The store is SQLite,
+// and every last use is written as usual.
 func compareGuard(ctx context.Context, p plan) ([]line, error) {
 	return onFleet(ctx, p.few, func(f *fleet) ([]line, error) {
 		bare, err := f.start(serverCore, "bare", 0, "")
@@ -110,7 +110,7 @@ func compareGuard(ctx context.Context, p plan) ([]line, error) {
 	})
 }
 
-// compareGrowth: a million keys, each request another one at random, against a thousand.
+// compareGrowth compares a server with a million keys with one with a thousand; each request has a random key.
 func compareGrowth(ctx context.Context, p plan) ([]line, error) {
 	return onFleet(ctx, p.many, func(f *fleet) ([]line, error) {
 		small, err := f.start(serverCore, "guard-memory", p.few, "")
@@ -132,8 +132,8 @@ func compareGrowth(ctx context.Context, p plan) ([]line, error) {
 	})
 }
 
-// compareProxy: our proxy against net/http's own with the same transport and
-// buffers, both before the same upstream.
+// compareProxy compares our proxy with that of net/http, with the same transport and buffers, before the same
+// upstream.
 func compareProxy(ctx context.Context, p plan) ([]line, error) {
 	return onFleet(ctx, p.few, func(f *fleet) ([]line, error) {
 		upstream, err := f.start(loadCore, "bare", 0, "")
@@ -164,7 +164,7 @@ func compareProxy(ctx context.Context, p plan) ([]line, error) {
 	})
 }
 
-// compareRefusals: nobody can make us work harder by being refused.
+// compareRefusals checks that refusing a request costs no more than answering it.
 func compareRefusals(ctx context.Context, p plan) ([]line, error) {
 	return onFleet(ctx, p.few, func(f *fleet) ([]line, error) {
 		require, err := f.start(serverCore, "require", p.few, "")

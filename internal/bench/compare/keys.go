@@ -17,10 +17,10 @@ import (
 	"userkeys/store"
 )
 
-// keyLength is that of a key's text without a prefix.
+// keyLength is the length of a key without a prefix.
 const keyLength = 32
 
-// keyList is the texts of many keys in one piece of memory.
+// A keyList is the texts of many keys in one piece of memory.
 type keyList []byte
 
 func newKeys(n int) keyList {
@@ -36,7 +36,7 @@ func (k keyList) text(i int) []byte      { return k[i*keyLength : (i+1)*keyLengt
 func (k keyList) first(n int) keyList    { return k[:n*keyLength] }
 func (k keyList) key(i int) userkeys.Key { return userkeys.Key(k.text(i)) }
 
-// misspelt are the same keys with another last digit, so that their checksums are wrong.
+// misspelt returns the keys with another last digit, so that their checksums are wrong.
 func (k keyList) misspelt() keyList {
 	out := append(keyList(nil), k...)
 	for i := keyLength - 1; i < len(out); i += keyLength {
@@ -49,7 +49,7 @@ func (k keyList) misspelt() keyList {
 	return out
 }
 
-// Limits of the two kinds of server: none is ever reached, and all always are.
+// The limits of the two kinds of server: one that is never reached, and one that always is.
 var (
 	plenty = map[string]string{
 		"max_user_api_reqs_per_minute": "10000", "max_user_api_reqs_per_day": "10000000",
@@ -61,7 +61,7 @@ var (
 // scopes of every key here.
 var scopes = userkeys.Scopes{userkeys.ScopeRead, userkeys.ScopeNotifications}
 
-// openStore opens a new SQLite database in a folder of its own in dir, as a site has it.
+// openStore opens a new SQLite database in a folder of its own in dir, like that of a site.
 func openStore(ctx context.Context, dir string) (*store.Store, error) {
 	dir, err := os.MkdirTemp(dir, "site-*")
 	if err != nil {
@@ -79,7 +79,7 @@ func openStore(ctx context.Context, dir string) (*store.Store, error) {
 	return st, err
 }
 
-// onSQLite is an authority on a database of its own that has the order's keys.
+// onSQLite returns an authority with a database of its own that has the order's keys.
 func onSQLite(ctx context.Context, o order, limits map[string]string) (*authority.Authority, error) {
 	st, err := openStore(ctx, o.dir)
 	if err != nil {
@@ -91,8 +91,8 @@ func onSQLite(ctx context.Context, o order, limits map[string]string) (*authorit
 	return newAuthority(ctx, st, limits, nil)
 }
 
-// newAuthority makes an authority that says on standard error what fails in
-// the background. A nil clock is the system's.
+// newAuthority returns an authority that writes errors of its background work to standard error. A nil clock is
+// the system's.
 func newAuthority(ctx context.Context, st authority.Store, limits map[string]string,
 	now func() time.Time,
 ) (*authority.Authority, error) {
@@ -102,7 +102,7 @@ func newAuthority(ctx context.Context, st authority.Store, limits map[string]str
 
 func userName(i int) string { return fmt.Sprintf("user%d", i) }
 
-// grantAll gives every key to a user of its own.
+// grantAll grants every key to a user of its own.
 func grantAll(ctx context.Context, st *store.Store, keys keyList) error {
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	actor := site.Caller{As: "system", User: site.User{Admin: true}}
@@ -127,7 +127,7 @@ func grantAll(ctx context.Context, st *store.Store, keys keyList) error {
 	return nil
 }
 
-// warm makes the first call with every key, which is the one that loads it.
+// warm checks every key once, so that all are in the cache.
 func warm(ctx context.Context, a *authority.Authority, keys keyList) error {
 	for i := range keys.len() {
 		_, err := a.Check(ctx, site.Call{Key: string(keys.text(i)), Method: "GET", Path: requestPath})

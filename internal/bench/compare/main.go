@@ -1,8 +1,8 @@
-// Command compare measures what a key check costs, against the goals of
-// docs/performance.md, and prints a table. It is `make bench`.
+// Command compare measures what checking a key costs, compares it with the goals of docs/performance.md, and prints a
+// table. `make bench` runs it.
 //
-// The servers are this same program, started again with a variable that names
-// the variant: see [variants].
+// The servers are this program itself, started again with an environment variable that names the variant: see
+// [variants].
 package main
 
 import (
@@ -63,10 +63,11 @@ func run(ctx context.Context) error {
 	return nil
 }
 
-// measure runs groups, prints their table and returns how many goals were
-// missed. A group that cannot be measured is an error, after the others were measured, and so is
-// a row whose server gave a wrong answer or whose process ended badly.
-func measure(ctx context.Context, w io.Writer, chosen []group, p plan) (missed int, err error) {
+// measure runs groups, prints their table and returns how many goals were missed. It returns an error if a group
+// cannot be measured, or if a server gave a wrong answer or its process failed, after it has measured the others.
+func measure(ctx context.Context, w io.Writer, chosen []group, p plan) (int, error) {
+	var missed int
+	var err error
 	fmt.Fprintln(w, "| what | min/median/max | goal | met |")
 	fmt.Fprintln(w, "|---|---|---|---|")
 	for _, g := range chosen {
@@ -88,12 +89,12 @@ func measure(ctx context.Context, w io.Writer, chosen []group, p plan) (missed i
 	return missed, err
 }
 
-// A plan is how much is measured.
+// A plan says how much is measured.
 type plan struct {
 	bench.Options
-	few, many int // keys of a server, and those of one that is to show what growing costs
+	few, many int // keys of a usual server, and of one with many keys
 	cached    int // keys whose memory is measured
-	checks    int // timed together as one block of the decision alone
+	checks    int // how many checks without HTTP are timed together as one block
 }
 
 var full = plan{few: 1000, many: 1_000_000, cached: 200_000, checks: 200_000}
@@ -104,7 +105,7 @@ type group struct {
 	run  func(context.Context, plan) ([]line, error)
 }
 
-// In this order: the decision is measured first, while the heap is still empty.
+// groups are measured in this order: the decision first, while the heap is still empty.
 var groups = []group{
 	{"decision", measureDecision},
 	{"guard", compareGuard},
@@ -113,21 +114,21 @@ var groups = []group{
 	{"refusals", compareRefusals},
 }
 
-// A line of the table.
+// A line is a line of the table.
 type line struct {
 	what string
 	got  string
-	note string // behind the figure; may be empty
-	// wrong says why the figure is no result; empty if it is one.
+	note string // after the figure; may be empty
+	// wrong says why the figure is not valid; empty if it is.
 	wrong string
-	// value is held against goal; a goal below 0 is none, the line only informs.
+	// value is compared with goal; below 0 there is no goal, and the line only informs.
 	value, goal float64
 	unit        string
 }
 
 func (l line) met() bool { return l.wrong == "" && (l.goal < 0 || l.value <= l.goal) }
 
-// String is the line in Markdown.
+// String returns the line in Markdown.
 func (l line) String() string {
 	goal, met := "-", "-"
 	if l.goal >= 0 {
@@ -139,8 +140,8 @@ func (l line) String() string {
 	return fmt.Sprintf("| %s | %s | %s | %s |", l.what, strings.TrimSpace(l.got+" "+l.note), goal, met)
 }
 
-// ratio is a line about the CPU time of a request to target i, as a multiple
-// of the base's. A fast wrong answer is no result, neither of the target nor of the base.
+// ratio returns the line about the CPU time of a request to target i, as a multiple of that to the base. It is not
+// valid if the target or the base gave wrong answers.
 func ratio(what string, report bench.Report, i int, goal float64) line {
 	r, base := report.Results[i], report.Results[0]
 	l := line{what: what, got: r.CPU.String(), value: r.CPU.Median, goal: goal}

@@ -11,10 +11,9 @@ import (
 	"userkeys/site"
 )
 
-// memoryStore answers look-ups from memory, so that a million keys can be had
-// in seconds, and forgets uses. Everything else is asked of a real database without keys. In steady
-// state a check asks no store, so the ratios are those of any. The table has no pointers, which
-// keeps it out of the collector's way.
+// A memoryStore looks keys up in memory, so that a million keys can be made in seconds, and discards uses.
+// Everything else it passes to a real database without keys. A check of a known key asks no store, so that the
+// ratios are those of any store. The table has no pointers, so that the garbage collector does not scan it.
 type memoryStore struct {
 	authority.Store
 	hashes []userkeys.KeyHash
@@ -33,7 +32,7 @@ func compareHashes(a, b userkeys.KeyHash) int { return bytes.Compare(a[:], b[:])
 
 var userSince = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// KeyByHash finds a key; each is another user's.
+// KeyByHash finds a key; each belongs to another user.
 func (m *memoryStore) KeyByHash(_ context.Context, h userkeys.KeyHash) (site.StoredKey, error) {
 	i, ok := slices.BinarySearchFunc(m.hashes, h, compareHashes)
 	if !ok {
@@ -49,10 +48,10 @@ func (m *memoryStore) KeyByHash(_ context.Context, h userkeys.KeyHash) (site.Sto
 	}, nil
 }
 
-// RecordUses forgets them.
+// RecordUses discards them.
 func (m *memoryStore) RecordUses(context.Context, []site.KeyUse) error { return nil }
 
-// inMemory is an authority whose keys are in memory; for the rest it has a database in dir.
+// inMemory returns an authority whose keys are in memory; for everything else it has a database in dir.
 func inMemory(ctx context.Context, o order, limits map[string]string) (*authority.Authority, error) {
 	st, err := openStore(ctx, o.dir)
 	if err != nil {

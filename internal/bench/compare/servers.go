@@ -21,7 +21,7 @@ import (
 	"userkeys/internal/bench"
 )
 
-// What a server process is told by who started it.
+// The environment variables of a server process.
 const (
 	variantVariable  = "USERKEYS_BENCH_VARIANT"
 	keysVariable     = "USERKEYS_BENCH_KEYS"
@@ -30,7 +30,7 @@ const (
 	profileVariable  = "USERKEYS_BENCH_PROFILE" // folder for CPU profiles; empty: none
 )
 
-// Every request asks for this and, if all is well, is answered with that.
+// The path that every request asks for, and the body of the answer.
 const (
 	requestPath = "/notifications.json"
 	answerBody  = `{"notifications":[],"total_rows_notifications":0,"seen":0}`
@@ -41,7 +41,7 @@ func answer(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, answerBody)
 }
 
-// A variant makes the handler of a server. What it returns besides runs in the background.
+// A variant makes the handler of a server, and a function that runs in the background.
 type variant func(context.Context, order) (http.Handler, *authority.Authority, error)
 
 var variants = map[string]variant{
@@ -79,12 +79,12 @@ var variants = map[string]variant{
 
 func guarded(a *authority.Authority, door func(gateway.Checker) func(http.Handler) http.Handler) http.Handler {
 	if a == nil {
-		return nil // it could not be made, which the caller tells
+		return nil // the caller reports that it could not be made
 	}
 	return door(a)(http.HandlerFunc(answer))
 }
 
-// An order is what a server process is to be.
+// An order says what a server process is.
 type order struct {
 	keys     keyList
 	upstream *url.URL
@@ -105,7 +105,7 @@ func readOrder() (order, error) {
 	return o, err
 }
 
-// serveVariant is the whole life of a server process.
+// serveVariant runs a server process from its start to its end.
 func serveVariant(ctx context.Context, name string) error {
 	o, err := readOrder()
 	if err != nil {
@@ -152,8 +152,8 @@ func serveVariant(ctx context.Context, name string) error {
 	return errors.Join(err, runErr, serveErr)
 }
 
-// startProfile writes what the server does to a file, for `go tool pprof`. A
-// profiled server is slower: ratios of such a run are worth nothing.
+// startProfile writes a CPU profile of the server to a file, for `go tool pprof`. A profiled server is slower, so
+// the ratios of such a run are not valid.
 func startProfile(name string) (stop func(), err error) {
 	dir := os.Getenv(profileVariable)
 	if dir == "" {
@@ -172,7 +172,7 @@ func startProfile(name string) (stop func(), err error) {
 	}, nil
 }
 
-// plainProxy is what anybody would write: the base that ours is held against.
+// plainProxy is a proxy as anybody would write it: the base that ours is compared with.
 func plainProxy(upstream *url.URL) http.Handler {
 	return &httputil.ReverseProxy{
 		Rewrite:    func(r *httputil.ProxyRequest) { r.SetURL(upstream); r.SetXForwarded() },
@@ -181,7 +181,7 @@ func plainProxy(upstream *url.URL) http.Handler {
 	}
 }
 
-// newTransport is the same for both proxies.
+// newTransport returns the transport of both proxies.
 func newTransport() *http.Transport {
 	return &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 5 * time.Second}).DialContext,

@@ -4,7 +4,6 @@ package clitest
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
 	"userkeys"
 	"userkeys/client"
 	"userkeys/internal/cli"
@@ -37,14 +37,7 @@ func Execute(t *testing.T, cmd *cobra.Command, in string, args ...string) Outcom
 	cmd.SetErr(&errs)
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(t.Context())
-	o := Outcome{Out: out.String(), Err: errs.String()}
-	var coded interface{ ExitCode() int }
-	switch {
-	case errors.As(err, &coded):
-		o.Code = coded.ExitCode()
-	case err != nil:
-		o.Code = 1
-	}
+	o := Outcome{Code: cli.ExitCode(err), Out: out.String(), Err: errs.String()}
 	if err != nil {
 		o.Err += err.Error()
 	}

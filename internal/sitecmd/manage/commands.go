@@ -8,6 +8,6 @@ import "github.com/spf13/cobra"
 func Commands() []*cobra.Command {
 	return []*cobra.Command{
 		newUserCommand(), newSettingsCommand(), newKeysCommand(), newAdminKeysCommand(),
-		newDeliveriesCommand(officePushes), newNotifyCommand(),
+		newDeliveriesCommand(), newNotifyCommand(),
 	}
 }

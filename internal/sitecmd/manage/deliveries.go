@@ -18,8 +18,8 @@ import (
 	"userkeys/site"
 )
 
-// pushDesk is what the commands do about pushes; outbox.Pushes has it by shape.
-type pushDesk interface {
+// pushes is what the commands do about pushes.
+type pushes interface {
 	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]outbox.KeyState, error)
 	ResumeKey(ctx context.Context, keyID int64, by site.Caller) error
 	ResumeHost(ctx context.Context, host string, by site.Caller) error
@@ -29,19 +29,23 @@ type pushDesk interface {
 	Discard(ctx context.Context, ids []int64, host string, by site.Caller) (int, error)
 }
 
-// officePushes are the pushes of the data that a command works on.
-func officePushes(d *sitedata.Data) pushDesk { return d.Pushes }
+// deliveries are the commands `userkeys deliveries`.
+type deliveries struct {
+	options sitedata.Options
+	pushes  func(*sitedata.Data) pushes
 
-// newDeliveriesCommand makes the command over what pushes gives for the data.
-func newDeliveriesCommand(pushes func(*sitedata.Data) pushDesk) *cobra.Command {
-	with := func(body func(*cobra.Command, *sitedata.Data, pushDesk, []string) error) func(*cobra.Command,
-		[]string) error {
-		return sitedata.With(func(cmd *cobra.Command, d *sitedata.Data,
-			args []string,
-		) error {
-			return body(cmd, d, pushes(d), args)
-		})
-	}
+	dead, all  bool
+	host, user string
+	limit      int
+	key        int64
+}
+
+func newDeliveriesCommand() *cobra.Command {
+	c := &deliveries{pushes: func(d *sitedata.Data) pushes { return d.Pushes }}
+	return c.command()
+}
+
+func (c *deliveries) command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "deliveries", Short: "See what is pushed to apps, and what could not be",
 		Long: `See the notifications that wait to be pushed to the servers of apps, and those
@@ -52,51 +56,50 @@ is done here.`,
   userkeys deliveries resume push.example
   userkeys deliveries replay --all`,
 	}
-	sitedata.AddFlags(cmd.PersistentFlags())
+	c.options.AddFlags(cmd.PersistentFlags())
 	list := &cobra.Command{
 		Use: "list", Short: "List what waits, newest first", Args: cobra.NoArgs,
-		RunE: with(deliveriesList),
+		RunE: c.options.With(c.list),
 	}
-	list.Flags().Bool("dead", false, "those that were given up, instead")
-	list.Flags().String("host", "", "only to this host, such as https://push.example:443")
-	list.Flags().String("user", "", "only for this user")
-	list.Flags().Int("limit", 100, "at most so many; 0 for all")
+	f := list.Flags()
+	f.BoolVar(&c.dead, "dead", false, "those that were given up, instead")
+	f.StringVar(&c.host, "host", "", "only to this host, such as https://push.example:443")
+	f.StringVar(&c.user, "user", "", "only for this user")
+	f.IntVar(&c.limit, "limit", 100, "at most so many; 0 for all")
 	cli.AddJSONFlag(list)
 	hosts := &cobra.Command{
 		Use: "hosts", Short: "List hosts with their numbers", Args: cobra.NoArgs,
-		RunE: with(deliveriesHosts),
+		RunE: c.options.With(c.hosts),
 	}
 	cli.AddJSONFlag(hosts)
-	replay := &cobra.Command{Use: "replay [ID...]", Short: "Try again what was given up", RunE: with(deliveriesReplay)}
-	addPickFlags(replay)
-	discard := &cobra.Command{Use: "discard [ID...]", Short: "Forget what was given up", RunE: with(deliveriesDiscard)}
-	addPickFlags(discard)
-	cmd.AddCommand(list, hosts, replay, discard, newResumeCommand(with(deliveriesResume)))
-	return cmd
-}
-
-func newResumeCommand(body func(*cobra.Command, []string) error) *cobra.Command {
-	cmd := &cobra.Command{
+	replay := &cobra.Command{
+		Use: "replay [ID...]", Short: "Try again what was given up", RunE: c.options.With(c.replay),
+	}
+	discard := &cobra.Command{
+		Use: "discard [ID...]", Short: "Forget what was given up", RunE: c.options.With(c.discard),
+	}
+	for _, cmd := range []*cobra.Command{replay, discard} {
+		cmd.Flags().StringVar(&c.host, "host", "", "all that were given up for this host")
+		cmd.Flags().BoolVar(&c.all, "all", false, "all that were given up")
+	}
+	resume := &cobra.Command{
 		Use: "resume HOST", Short: "Try a host again now, and what was switched off for it",
-		Args: cobra.MaximumNArgs(1), RunE: body,
+		Args: cobra.MaximumNArgs(1), RunE: c.options.With(c.resume),
 		Long: `Try a host again now: close no more before it, switch on again the apps at it
 that pushing was switched off for, and queue again what was given up in the last
 day. With --key this is done for the one key.`,
 	}
-	cmd.Flags().Int64("key", 0, "the key with this id only, instead of a host")
+	resume.Flags().Int64Var(&c.key, "key", 0, "the key with this id only, instead of a host")
+	cmd.AddCommand(list, hosts, replay, discard, resume)
 	return cmd
-}
-
-func addPickFlags(cmd *cobra.Command) {
-	cmd.Flags().String("host", "", "all that were given up for this host")
-	cmd.Flags().Bool("all", false, "all that were given up")
 }
 
 // deliveriesPage is how many deliveries are asked for at a time.
 const deliveriesPage = 500
 
-func deliveriesList(cmd *cobra.Command, d *sitedata.Data, p pushDesk, _ []string) error {
-	f, most, err := deliveryFilter(cmd, d)
+func (c *deliveries) list(cmd *cobra.Command, d *sitedata.Data, _ []string) error {
+	p := c.pushes(d)
+	f, err := c.filter(cmd, d)
 	if err == nil && f.Host != "" {
 		err = knownHost(cmd.Context(), p, f.Host)
 	}
@@ -107,8 +110,8 @@ func deliveriesList(cmd *cobra.Command, d *sitedata.Data, p pushDesk, _ []string
 	var list []rows.Delivery
 	for more := true; more; {
 		f.Limit = deliveriesPage
-		if most > 0 {
-			f.Limit = min(deliveriesPage, most+1-len(list)) // one more than is shown tells whether there is more
+		if c.limit > 0 {
+			f.Limit = min(deliveriesPage, c.limit+1-len(list)) // one more than is shown tells whether there is more
 		}
 		found, err := p.Deliveries(cmd.Context(), f)
 		if err != nil {
@@ -122,42 +125,32 @@ func deliveriesList(cmd *cobra.Command, d *sitedata.Data, p pushDesk, _ []string
 			list = append(list, rows.NewDelivery(one, name))
 			f.Before = one.ID
 		}
-		more = len(found) == f.Limit && (most == 0 || len(list) <= most)
+		more = len(found) == f.Limit && (c.limit == 0 || len(list) <= c.limit)
 	}
-	if most > 0 && len(list) > most {
-		list = list[:most]
-		fmt.Fprintf(cmd.ErrOrStderr(), "there are more than %d; --limit 0 lists all\n", most)
+	if c.limit > 0 && len(list) > c.limit {
+		list = list[:c.limit]
+		fmt.Fprintf(cmd.ErrOrStderr(), "there are more than %d; --limit 0 lists all\n", c.limit)
 	}
 	return cli.Listing(cmd, list, "ID,USER,TO,QUEUED,ATTEMPTS,NEXT,GIVEN UP,PROBLEM", deliveryCells(time.Now()))
 }
 
-// deliveryFilter reads the flags of the list, and how many it may have; 0: all.
-func deliveryFilter(cmd *cobra.Command, d *sitedata.Data) (f outbox.Filter, most int, err error) {
-	flags := cmd.Flags()
-	if f.Dead, err = flags.GetBool("dead"); err != nil {
-		return f, 0, err
+// filter is what the flags of the list ask for.
+func (c *deliveries) filter(cmd *cobra.Command, d *sitedata.Data) (outbox.Filter, error) {
+	f := outbox.Filter{Dead: c.dead}
+	if c.limit < 0 {
+		return f, errors.New("--limit must be a whole number, 0 for all")
 	}
-	if f.Host, err = hostFlag(cmd); err != nil {
-		return f, 0, err
+	var err error
+	if f.Host, err = c.hostFlag(cmd); err != nil || c.user == "" {
+		return f, err
 	}
-	user, err := flags.GetString("user")
-	if err == nil && user != "" {
-		var account site.Account
-		account, err = d.Store.Account(cmd.Context(), user)
-		f.UserID = account.ID
-	}
-	if err != nil {
-		return f, 0, err
-	}
-	most, err = flags.GetInt("limit")
-	if err == nil && most < 0 {
-		err = errors.New("--limit must be a whole number, 0 for all")
-	}
-	return f, most, err
+	account, err := d.Store.Account(cmd.Context(), c.user)
+	f.UserID = account.ID
+	return f, err
 }
 
 // knownHost refuses a host that nothing was ever pushed to: it is mistyped.
-func knownHost(ctx context.Context, p pushDesk, host string) error {
+func knownHost(ctx context.Context, p pushes, host string) error {
 	hosts, err := p.Hosts(ctx)
 	if err != nil {
 		return err
@@ -165,15 +158,14 @@ func knownHost(ctx context.Context, p pushDesk, host string) error {
 	return outbox.UnknownHost(host, hosts)
 }
 
-// hostFlag reads --host; empty if it was not given.
-func hostFlag(cmd *cobra.Command) (string, error) {
-	text, err := cmd.Flags().GetString("host")
-	if err != nil || !cmd.Flags().Changed("host") {
-		return "", err
+// hostFlag is --host; empty if it was not given.
+func (c *deliveries) hostFlag(cmd *cobra.Command) (string, error) {
+	if !cmd.Flags().Changed("host") {
+		return "", nil
 	}
-	host, err := site.ParsePushHost(text) // an empty variable must not mean every host
+	host, err := site.ParsePushHost(c.host) // an empty variable must not mean every host
 	if err != nil {
-		return "", fmt.Errorf("--host: %q: %s", text, cli.Explain(err))
+		return "", fmt.Errorf("--host: %q: %s", c.host, cli.Explain(err))
 	}
 	return host, nil
 }
@@ -222,8 +214,8 @@ func dash(text *string) string {
 	return *text
 }
 
-func deliveriesHosts(cmd *cobra.Command, _ *sitedata.Data, p pushDesk, _ []string) error {
-	hosts, err := p.Hosts(cmd.Context())
+func (c *deliveries) hosts(cmd *cobra.Command, d *sitedata.Data, _ []string) error {
+	hosts, err := c.pushes(d).Hosts(cmd.Context())
 	if err != nil {
 		return err
 	}
@@ -243,24 +235,16 @@ func hostCells(h rows.PushHost) []string {
 	}
 }
 
-// pickDeliveries is which given-up deliveries a command line means: some, all of a host, or all.
-func pickDeliveries(cmd *cobra.Command, args []string) (ids []int64, host string, err error) {
-	for _, arg := range args {
-		id, err := strconv.ParseInt(arg, 10, 64)
-		if err != nil || id <= 0 {
-			return nil, "", fmt.Errorf("%q is no id of a delivery; see userkeys deliveries list --dead", arg)
-		}
-		ids = append(ids, id)
-	}
-	all, err := cmd.Flags().GetBool("all")
-	if err != nil {
+// pick is which given-up deliveries a command line means: some, all of a host, or all.
+func (c *deliveries) pick(cmd *cobra.Command, args []string) (ids []int64, host string, err error) {
+	if ids, err = parseIDs(args, "a delivery", "userkeys deliveries list --dead"); err != nil {
 		return nil, "", err
 	}
-	if host, err = hostFlag(cmd); err != nil {
+	if host, err = c.hostFlag(cmd); err != nil {
 		return nil, "", err
 	}
 	said := 0
-	for _, one := range []bool{len(ids) > 0, host != "", all} {
+	for _, one := range []bool{len(ids) > 0, host != "", c.all} {
 		if one {
 			said++
 		}
@@ -271,24 +255,35 @@ func pickDeliveries(cmd *cobra.Command, args []string) (ids []int64, host string
 	return ids, host, nil
 }
 
-func deliveriesReplay(cmd *cobra.Command, _ *sitedata.Data, p pushDesk, args []string) error {
-	return changeDeliveries(cmd, p, args, p.Replay, "queued again")
-}
-
-func deliveriesDiscard(cmd *cobra.Command, _ *sitedata.Data, p pushDesk, args []string) error {
-	return changeDeliveries(cmd, p, args, p.Discard, "discarded")
-}
-
-// changeDeliveries has change do its work, by 1000 ids at a time, and tells how many it was done to.
-func changeDeliveries(cmd *cobra.Command, p pushDesk, args []string,
-	change func(context.Context, []int64, string, site.Caller) (int, error), what string,
-) error {
-	ids, host, err := pickDeliveries(cmd, args)
-	if err == nil && host != "" {
-		err = knownHost(cmd.Context(), p, host)
-	}
+func (c *deliveries) replay(cmd *cobra.Command, d *sitedata.Data, args []string) error {
+	n, err := c.change(cmd, d, args, c.pushes(d).Replay)
 	if err != nil {
 		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d queued again\n", n)
+	return err
+}
+
+func (c *deliveries) discard(cmd *cobra.Command, d *sitedata.Data, args []string) error {
+	n, err := c.change(cmd, d, args, c.pushes(d).Discard)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d discarded\n", n)
+	return err
+}
+
+// change makes a change to the deliveries that the command line means, 1000 ids at a
+// time, and returns to how many it was made.
+func (c *deliveries) change(cmd *cobra.Command, d *sitedata.Data, args []string,
+	with func(context.Context, []int64, string, site.Caller) (int, error),
+) (int, error) {
+	ids, host, err := c.pick(cmd, args)
+	if err == nil && host != "" {
+		err = knownHost(cmd.Context(), c.pushes(d), host)
+	}
+	if err != nil {
+		return 0, err
 	}
 	parts := [][]int64{nil}
 	if len(ids) > 0 {
@@ -296,34 +291,30 @@ func changeDeliveries(cmd *cobra.Command, p pushDesk, args []string,
 	}
 	n := 0
 	for _, part := range parts {
-		changed, err := change(cmd.Context(), part, host, sitedata.Actor)
+		changed, err := with(cmd.Context(), part, host, sitedata.Actor)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		n += changed
 	}
 	if len(ids) > 0 && n == 0 {
-		return userkeys.Errorf(userkeys.NotFound,
+		return 0, userkeys.Errorf(userkeys.NotFound,
 			"none of these deliveries is there, and given up; see userkeys deliveries list --dead")
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d %s\n", n, what)
-	return err
+	return n, nil
 }
 
-func deliveriesResume(cmd *cobra.Command, _ *sitedata.Data, p pushDesk, args []string) error {
-	key, err := cmd.Flags().GetInt64("key")
-	if err != nil {
-		return err
-	}
+func (c *deliveries) resume(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 	byKey := cmd.Flags().Changed("key")
-	if byKey == (len(args) == 1) || byKey && key <= 0 {
+	if byKey == (len(args) == 1) || byKey && c.key <= 0 {
 		return errors.New("name a host, see userkeys deliveries hosts, or a key by --key ID; only one of them")
 	}
+	p := c.pushes(d)
 	if byKey {
-		if err := p.ResumeKey(cmd.Context(), key, sitedata.Actor); err != nil {
+		if err := p.ResumeKey(cmd.Context(), c.key, sitedata.Actor); err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "key %d is pushed to again\n", key)
+		_, err := fmt.Fprintf(cmd.OutOrStdout(), "key %d is pushed to again\n", c.key)
 		return err
 	}
 	host, err := site.ParsePushHost(args[0])

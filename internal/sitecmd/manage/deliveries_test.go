@@ -71,14 +71,14 @@ func (f *fakePushes) KeyPushes(_ context.Context, ids []int64) (map[int64]outbox
 }
 
 // pushData is a folder with the user alice, and a command over it and f.
-func pushData(t *testing.T, f pushDesk) func(args ...string) clitest.Outcome {
+func pushData(t *testing.T, f pushes) func(args ...string) clitest.Outcome {
 	t.Helper()
 	dir := t.TempDir()
 	if o := clitest.Execute(t, newUserCommand(), "a long enough password\n", "add", "--init", "alice", "--password-stdin", "--data", dir); o.Code != 0 {
 		t.Fatal(o.Err)
 	}
 	return func(args ...string) clitest.Outcome {
-		return clitest.Execute(t, newDeliveriesCommand(func(*sitedata.Data) pushDesk { return f }), "", append(args, "--data", dir)...)
+		return clitest.Execute(t, (&deliveries{pushes: func(*sitedata.Data) pushes { return f }}).command(), "", append(args, "--data", dir)...)
 	}
 }
 

@@ -17,16 +17,23 @@ import (
 	"userkeys/site"
 )
 
+// keys are the commands `userkeys keys`.
+type keys struct {
+	options      sitedata.Options
+	user, client string
+	all          bool
+	before       string
+}
+
 func newKeysCommand() *cobra.Command {
+	c := &keys{}
 	cmd := &cobra.Command{Use: "keys", Short: "List and revoke the keys that users gave"}
-	sitedata.AddFlags(cmd.PersistentFlags())
+	c.options.AddFlags(cmd.PersistentFlags())
 	list := &cobra.Command{
-		Use: "list", Short: "List keys, newest first", Args: cobra.NoArgs,
-		RunE: sitedata.With(keysList),
+		Use: "list", Short: "List keys, newest first", Args: cobra.NoArgs, RunE: c.options.With(c.list),
 	}
 	cli.AddJSONFlag(list)
-	addKeyFilterFlags(list)
-	list.Flags().Bool("all", false, "also those that are revoked or expired")
+	list.Flags().BoolVar(&c.all, "all", false, "also those that are revoked or expired")
 	revoke := &cobra.Command{
 		Use: "revoke [ID...]", Short: "Revoke keys; their owners cannot undo it",
 		Long: `Revoke keys by their ids, or all that match. A running site refuses them within
@@ -34,85 +41,69 @@ a second. Owners cannot undo what is revoked here.`,
 		Example: `  userkeys keys revoke 42
   userkeys keys revoke --user alice
   userkeys keys revoke --all --before 2026-01-31T00:00:00Z`,
-		RunE: sitedata.With(keysRevoke),
+		RunE: c.options.With(c.revoke),
 	}
-	addKeyFilterFlags(revoke)
-	revoke.Flags().Bool("all", false, "all live keys, or all that match --before")
-	revoke.Flags().String("before", "", "only keys made before this time, such as 2026-01-31T00:00:00Z")
+	revoke.Flags().BoolVar(&c.all, "all", false, "all live keys, or all that match --before")
+	revoke.Flags().StringVar(&c.before, "before", "", "only keys made before this time, such as 2026-01-31T00:00:00Z")
+	for _, cmd := range []*cobra.Command{list, revoke} {
+		cmd.Flags().StringVar(&c.user, "user", "", "only keys of this user")
+		cmd.Flags().StringVar(&c.client, "client", "", "only keys of this client_id")
+	}
 	cmd.AddCommand(list, revoke)
 	return cmd
 }
 
-func addKeyFilterFlags(cmd *cobra.Command) {
-	cmd.Flags().String("user", "", "only keys of this user")
-	cmd.Flags().String("client", "", "only keys of this client_id")
-}
-
-// keyFilter reads the flags of addKeyFilterFlags.
-func keyFilter(cmd *cobra.Command, d *sitedata.Data) (site.KeyFilter, error) {
-	var f site.KeyFilter
-	name, err := cmd.Flags().GetString("user")
-	if err != nil {
-		return f, err
+// filter is what --user and --client ask for.
+func (c *keys) filter(cmd *cobra.Command, d *sitedata.Data) (site.KeyFilter, error) {
+	f := site.KeyFilter{ClientID: c.client}
+	if c.user == "" {
+		return f, nil
 	}
-	if name != "" {
-		account, err := d.Store.Account(cmd.Context(), name)
-		if err != nil {
-			return f, err
-		}
-		f.UserID = account.ID
-	}
-	f.ClientID, err = cmd.Flags().GetString("client")
+	account, err := d.Store.Account(cmd.Context(), c.user)
+	f.UserID = account.ID
 	return f, err
 }
 
-// eachKey calls visit with every key that f lets through.
-func eachKey(cmd *cobra.Command, d *sitedata.Data, f site.KeyFilter,
-	visit func(site.UserAPIKey) error,
-) error {
-	for {
-		keys, err := d.Authority.Keys(cmd.Context(), f)
-		if err != nil || len(keys) == 0 {
-			return err
+// everyKey returns the keys that f lets through.
+func everyKey(cmd *cobra.Command, d *sitedata.Data, f site.KeyFilter) ([]site.UserAPIKey, error) {
+	return every(func(before int64) ([]site.UserAPIKey, error) {
+		f.Before = before
+		return d.Authority.Keys(cmd.Context(), f)
+	}, func(k site.UserAPIKey) int64 { return k.ID })
+}
+
+// every returns the records of all pages. page returns the page after the record
+// with an id, which is 0 for the first page.
+func every[T any](page func(id int64) ([]T, error), id func(T) int64) ([]T, error) {
+	var all []T
+	for last := int64(0); ; last = id(all[len(all)-1]) {
+		found, err := page(last)
+		if err != nil || len(found) == 0 {
+			return all, err
 		}
-		for _, k := range keys {
-			if err := visit(k); err != nil {
-				return err
-			}
-		}
-		f.Before = keys[len(keys)-1].ID
+		all = append(all, found...)
 	}
 }
 
-func keysList(cmd *cobra.Command, d *sitedata.Data, _ []string) error {
-	f, err := keyFilter(cmd, d)
+func (c *keys) list(cmd *cobra.Command, d *sitedata.Data, _ []string) error {
+	f, err := c.filter(cmd, d)
 	if err != nil {
 		return err
 	}
-	all, err := cmd.Flags().GetBool("all")
+	f.Live = !c.all
+	found, err := everyKey(cmd, d, f)
 	if err != nil {
 		return err
 	}
-	f.Live = !all
-	names := make(map[int64]string)
-	var list []rows.Key
-	err = eachKey(cmd, d, f, func(k site.UserAPIKey) error {
-		if _, ok := names[k.UserID]; !ok {
-			u, err := d.Store.User(cmd.Context(), k.UserID)
-			if err != nil {
-				return err
-			}
-			names[k.UserID] = u.Username
+	names := map[int64]string{}
+	list := make([]rows.Key, len(found))
+	for i, k := range found {
+		list[i] = rows.NewKey(k, d.Authority.Settings(), time.Now())
+		if list[i].Username, err = nameOf(cmd.Context(), d, k.UserID, names); err != nil {
+			return err
 		}
-		row := rows.NewKey(k, d.Authority.Settings(), time.Now())
-		row.Username = names[k.UserID]
-		list = append(list, row)
-		return nil
-	})
-	if err == nil {
-		err = addPushes(cmd.Context(), d.Pushes, list)
 	}
-	if err != nil {
+	if err := addPushes(cmd.Context(), d.Pushes, list); err != nil {
 		return err
 	}
 	return cli.Listing(cmd, list, "ID,USER,APPLICATION,SCOPES,APPROVED,LAST USED,EXPIRES,REVOKED,CLIENT", keyCells)
@@ -129,8 +120,8 @@ func keyCells(k rows.Key) []string {
 	}
 }
 
-func keysRevoke(cmd *cobra.Command, d *sitedata.Data, args []string) error {
-	ids, err := keysToRevoke(cmd, d, args)
+func (c *keys) revoke(cmd *cobra.Command, d *sitedata.Data, args []string) error {
+	ids, err := c.toRevoke(cmd, d, args)
 	if err != nil {
 		return err
 	}
@@ -143,28 +134,23 @@ func keysRevoke(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 	return err
 }
 
-func keysToRevoke(cmd *cobra.Command, d *sitedata.Data, args []string) ([]int64, error) {
-	var ids []int64
-	for _, arg := range args {
-		id, err := strconv.ParseInt(arg, 10, 64)
-		if err != nil || id <= 0 {
-			return nil, fmt.Errorf("%q is no id of a key; see userkeys keys list", arg)
+// toRevoke is which keys a command line means: some, or all that match.
+func (c *keys) toRevoke(cmd *cobra.Command, d *sitedata.Data, args []string) ([]int64, error) {
+	ids, err := parseIDs(args, "a key", "userkeys keys list")
+	if err != nil {
+		return nil, err
+	}
+	f, err := c.filter(cmd, d)
+	if err != nil {
+		return nil, err
+	}
+	var before time.Time
+	if c.before != "" {
+		if before, err = time.Parse(time.RFC3339, c.before); err != nil {
+			return nil, fmt.Errorf("--before: %q is no time such as 2026-01-31T00:00:00Z", c.before)
 		}
-		ids = append(ids, id)
 	}
-	f, err := keyFilter(cmd, d)
-	if err != nil {
-		return nil, err
-	}
-	all, err := cmd.Flags().GetBool("all")
-	if err != nil {
-		return nil, err
-	}
-	before, err := beforeFlag(cmd)
-	if err != nil {
-		return nil, err
-	}
-	matching := all || f.UserID != 0 || f.ClientID != ""
+	matching := c.all || f.UserID != 0 || f.ClientID != ""
 	if matching == (len(ids) > 0) {
 		return nil, errors.New("name keys by id, or say --user, --client or --all")
 	}
@@ -172,29 +158,17 @@ func keysToRevoke(cmd *cobra.Command, d *sitedata.Data, args []string) ([]int64,
 		return ids, nil
 	}
 	f.Live = true
-	err = eachKey(cmd, d, f, func(k site.UserAPIKey) error {
+	found, err := everyKey(cmd, d, f)
+	for _, k := range found {
 		if before.IsZero() || k.CreatedAt.Before(before) {
 			ids = append(ids, k.ID)
 		}
-		return nil
-	})
+	}
 	return ids, err
 }
 
-func beforeFlag(cmd *cobra.Command) (time.Time, error) {
-	text, err := cmd.Flags().GetString("before")
-	if err != nil || text == "" {
-		return time.Time{}, err
-	}
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return t, fmt.Errorf("--before: %q is no time such as 2026-01-31T00:00:00Z", text)
-	}
-	return t, nil
-}
-
 // addPushes tells of each key with a push address how pushing to it goes.
-func addPushes(ctx context.Context, p pushDesk, list []rows.Key) error {
+func addPushes(ctx context.Context, p pushes, list []rows.Key) error {
 	var pushed []int // rows with an address
 	for i, r := range list {
 		if r.PushURL != "" {
@@ -215,4 +189,17 @@ func addPushes(ctx context.Context, p pushDesk, list []rows.Key) error {
 		}
 	}
 	return nil
+}
+
+// parseIDs reads the ids that a command line names; list is the command that lists them.
+func parseIDs(args []string, what, list string) ([]int64, error) {
+	var ids []int64
+	for _, arg := range args {
+		id, err := strconv.ParseInt(arg, 10, 64)
+		if err != nil || id <= 0 {
+			return nil, fmt.Errorf("%q is no id of %s; see %s", arg, what, list)
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
 }

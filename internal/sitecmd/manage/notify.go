@@ -15,7 +15,20 @@ import (
 	"userkeys/site"
 )
 
+// notifying is one run of `userkeys notify`.
+type notifying struct {
+	options    sitedata.Options
+	message    site.Message
+	kind, data string
+	topic      int64
+	post       int64
+	slug       string
+	push       bool
+	idempotent string
+}
+
 func newNotifyCommand() *cobra.Command {
+	c := &notifying{}
 	cmd := &cobra.Command{
 		Use: "notify USER...", Short: "Tell users something: in their list, and pushed to their apps",
 		Long: `Tell users something: in their list of notifications, and pushed to those of their
@@ -28,73 +41,54 @@ machines: within a week the same key tells nobody twice.`,
   userkeys notify alice bob --title Maintenance --excerpt 'Tonight at ten' --idempotency-key maintenance-7
   userkeys notify alice --type replied --title Hello --link /t/hello/42/3 --from carol
   userkeys notify alice --type mentioned --details '{"topic_title":"Hello","display_username":"carol"}'`,
-		Args: cobra.MinimumNArgs(1), RunE: sitedata.With(notifyUsers),
+		Args: cobra.MinimumNArgs(1), RunE: c.options.With(c.run),
 	}
-	sitedata.AddFlags(cmd.Flags())
+	c.options.AddFlags(cmd.Flags())
 	f := cmd.Flags()
-	f.String("title", "", "one line of at most 255 characters")
-	f.String("excerpt", "", "plain text; what is above 400 characters is cut off")
-	f.String("link", "", "where it leads: a path of the site; /t/SLUG/TOPIC/POST sets topic, slug and post for "+
-		"apps that open only topics")
-	f.Int64("topic", 0, "the number of the topic that it is about")
-	f.Int64("post", 0, "the number of the post in its topic")
-	f.String("slug", "", "the topic's name in addresses, such as hello")
-	f.String("from", "", "whom it is from (default the site's title)")
-	f.String("type", "",
+	f.StringVar(&c.message.Title, "title", "", "one line of at most 255 characters")
+	f.StringVar(&c.message.Excerpt, "excerpt", "", "plain text; what is above 400 characters is cut off")
+	f.StringVar(&c.message.Link, "link", "",
+		"where it leads: a path of the site; /t/SLUG/TOPIC/POST sets topic, slug and post for "+
+			"apps that open only topics")
+	f.Int64Var(&c.topic, "topic", 0, "the number of the topic that it is about")
+	f.Int64Var(&c.post, "post", 0, "the number of the post in its topic")
+	f.StringVar(&c.slug, "slug", "", "the topic's name in addresses, such as hello")
+	f.StringVar(&c.message.From, "from", "", "whom it is from (default the site's title)")
+	f.StringVar(&c.kind, "type", "",
 		"a type by Discourse's name, such as mentioned, or by number (default custom, if there is a title)")
-	f.String("details", "", "a JSON object that apps read by type: the data of the wire")
-	f.Bool("push", false, "push it to apps whatever its type, or with --push=false to none; without it the type decides")
-	f.String("idempotency-key", "", "a name of this call: repeated, it tells nobody again")
+	f.StringVar(&c.data, "details", "", "a JSON object that apps read by type: the data of the wire")
+	f.BoolVar(&c.push, "push", false,
+		"push it to apps whatever its type, or with --push=false to none; without it the type decides")
+	f.StringVar(&c.idempotent, "idempotency-key", "", "a name of this call: repeated, it tells nobody again")
 	cli.AddJSONFlag(cmd)
 	return cmd
 }
 
 // announcement is what the flags say, to users.
-func announcement(f *pflag.FlagSet, users []string) (site.Announcement, error) {
-	a := site.Announcement{Usernames: users, Caller: sitedata.Actor}
-	var kind, data string
-	var post int64
-	for name, to := range map[string]*string{
-		"title": &a.Message.Title, "excerpt": &a.Message.Excerpt, "link": &a.Message.Link, "from": &a.Message.From,
-		"type": &kind, "details": &data, "slug": &a.Notification.Slug, "idempotency-key": &a.IdempotencyKey,
-	} {
-		var err error
-		if *to, err = f.GetString(name); err != nil {
-			return a, err
-		}
-	}
-	for name, to := range map[string]*int64{"topic": &a.Notification.TopicID, "post": &post} {
-		var err error
-		if *to, err = f.GetInt64(name); err != nil {
-			return a, err
-		}
-		if f.Changed(name) && *to <= 0 {
-			return a, fmt.Errorf("--%s must be a number above 0", name)
-		}
-	}
-	if post > math.MaxInt32 {
+func (c *notifying) announcement(f *pflag.FlagSet, users []string) (site.Announcement, error) {
+	a := site.Announcement{Usernames: users, Caller: sitedata.Actor, Message: c.message, IdempotencyKey: c.idempotent}
+	switch {
+	case f.Changed("topic") && c.topic <= 0:
+		return a, errors.New("--topic must be a number above 0")
+	case f.Changed("post") && c.post <= 0:
+		return a, errors.New("--post must be a number above 0")
+	case c.post > math.MaxInt32:
 		return a, errors.New("--post is too large")
-	}
-	a.Notification.PostNumber = int(post)
-	if f.Changed("push") {
-		push, err := f.GetBool("push")
-		if err != nil {
-			return a, err
-		}
-		a.Push = &push
-	}
-	if f.Changed("idempotency-key") && a.IdempotencyKey == "" {
+	case f.Changed("idempotency-key") && c.idempotent == "":
 		return a, errors.New("--idempotency-key is empty; leave it out for none")
-	}
-	if kind == "" && a.Message.Title == "" {
+	case c.kind == "" && c.message.Title == "":
 		return a, errors.New("say what: --title, or --type with --details")
 	}
-	a.Notification.Data = json.RawMessage(data)
-	if kind == "" {
+	a.Notification.TopicID, a.Notification.PostNumber, a.Notification.Slug = c.topic, int(c.post), c.slug
+	a.Notification.Data = json.RawMessage(c.data)
+	if f.Changed("push") {
+		a.Push = &c.push
+	}
+	if c.kind == "" {
 		return a, nil
 	}
 	var err error
-	a.Notification.Type, err = site.ParseNotificationType(kind)
+	a.Notification.Type, err = site.ParseNotificationType(c.kind)
 	return a, err
 }
 
@@ -105,8 +99,8 @@ type notified struct {
 	Queued   int     `json:"queued"`
 }
 
-func notifyUsers(cmd *cobra.Command, d *sitedata.Data, args []string) error {
-	a, err := announcement(cmd.Flags(), args)
+func (c *notifying) run(cmd *cobra.Command, d *sitedata.Data, args []string) error {
+	a, err := c.announcement(cmd.Flags(), args)
 	if err != nil {
 		return err
 	}
@@ -114,14 +108,8 @@ func notifyUsers(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 	if err != nil {
 		return err
 	}
-	asJSON, err := cmd.Flags().GetBool("json")
-	if err != nil {
-		return err
-	}
-	if asJSON {
-		enc := json.NewEncoder(cmd.OutOrStdout())
-		enc.SetIndent("", "  ")
-		return enc.Encode(notified{told.IDs, told.Repeated, told.Queued})
+	if cli.JSON(cmd) {
+		return cli.WriteJSON(cmd.OutOrStdout(), notified{told.IDs, told.Repeated, told.Queued})
 	}
 	_, err = fmt.Fprint(cmd.OutOrStdout(), toldText(told, d.Authority.Settings().PushNotificationTimeWindowMins))
 	return err

@@ -17,7 +17,14 @@ import (
 	"userkeys/site"
 )
 
+// settings are the commands `userkeys settings`.
+type settings struct {
+	options sitedata.Options
+	dry     bool
+}
+
 func newSettingsCommand() *cobra.Command {
+	c := &settings{}
 	cmd := &cobra.Command{
 		Use: "settings", Short: "List and change site settings",
 		Long: `List and change site settings. A change is in force on a running site within
@@ -28,45 +35,43 @@ a second. Lists are written a|b.`,
   userkeys settings remove allow_user_api_key_scopes write
   userkeys settings reset allow_user_api_key_scopes`,
 	}
-	sitedata.AddFlags(cmd.PersistentFlags())
+	c.options.AddFlags(cmd.PersistentFlags())
 	list := &cobra.Command{
 		Use: "list", Short: "List all settings", Args: cobra.NoArgs,
-		RunE: sitedata.With(settingsList),
+		RunE: c.options.With(settingsList),
 	}
 	cli.AddJSONFlag(list)
 	get := &cobra.Command{
 		Use: "get NAME", Short: "Print the value of a setting", Args: cobra.ExactArgs(1),
-		RunE: sitedata.With(settingsGet),
+		RunE: c.options.With(settingsGet),
 	}
 	set := &cobra.Command{
 		Use: "set NAME VALUE", Short: "Change a setting", Args: cobra.ExactArgs(2),
-		RunE: sitedata.With(func(cmd *cobra.Command, d *sitedata.Data, args []string) error {
+		RunE: c.options.With(func(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 			return settingsChange(cmd, d, args[0], args[1])
 		}),
 	}
-	sitedata.AddInitFlag(set.Flags())
+	c.options.AddInitFlag(set.Flags())
 	reset := &cobra.Command{
 		Use: "reset NAME", Short: "Give a setting its default back", Args: cobra.ExactArgs(1),
-		RunE: sitedata.With(func(cmd *cobra.Command, d *sitedata.Data, args []string) error {
+		RunE: c.options.With(func(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 			if err := d.Authority.ResetSetting(cmd.Context(), args[0], sitedata.Actor); err != nil {
 				return err
 			}
 			return settingsShow(cmd, d, args[0])
 		}),
 	}
-	cmd.AddCommand(list, get, set, newSettingsAddCommand(), newSettingsRemoveCommand(), reset, newPresetCommand())
+	cmd.AddCommand(list, get, set, c.addCommand(), c.removeCommand(), reset, c.presetCommand())
 	return cmd
 }
 
 // settingsChange changes a setting and prints what it is then.
 func settingsChange(cmd *cobra.Command, d *sitedata.Data, name, value string) error {
 	err := d.Authority.ChangeSetting(cmd.Context(), name, value, sitedata.Actor)
-	if config, flagErr := cmd.Flags().GetString("config"); err != nil && flagErr == nil && config == "" {
-		var e *userkeys.Error
-		if errors.As(err, &e) && e.Reason == authority.ReasonUnknownScope {
-			return fmt.Errorf("%s; if the server has a --config, give it here too: its scopes are known only with it",
-				e.Public)
-		}
+	var e *userkeys.Error
+	if errors.As(err, &e) && e.Reason == authority.ReasonUnknownScope && !d.HasConfig {
+		return fmt.Errorf("%s; if the server has a --config, give it here too: its scopes are known only with it",
+			e.Public)
 	}
 	if err != nil {
 		return err
@@ -74,12 +79,12 @@ func settingsChange(cmd *cobra.Command, d *sitedata.Data, name, value string) er
 	return settingsShow(cmd, d, name)
 }
 
-func newSettingsAddCommand() *cobra.Command {
+func (c *settings) addCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "add NAME VALUE...", Short: "Add to a setting that is a list; what it has stays", Args: cobra.MinimumNArgs(2),
 		Example: `  userkeys settings add allow_user_api_key_scopes write
   userkeys settings add allowed_user_api_auth_redirects https://app.example/done myapp://done`,
-		RunE: sitedata.With(func(cmd *cobra.Command, d *sitedata.Data, args []string) error {
+		RunE: c.options.With(func(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 			def, was, err := listSetting(d, args[0])
 			if err != nil {
 				return err
@@ -88,15 +93,15 @@ func newSettingsAddCommand() *cobra.Command {
 			return settingsChange(cmd, d, def.Name, now)
 		}),
 	}
-	sitedata.AddInitFlag(cmd.Flags())
+	c.options.AddInitFlag(cmd.Flags())
 	return cmd
 }
 
-func newSettingsRemoveCommand() *cobra.Command {
+func (c *settings) removeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "remove NAME VALUE...", Short: "Remove from a setting that is a list; the rest stays",
 		Args: cobra.MinimumNArgs(2),
-		RunE: sitedata.With(func(cmd *cobra.Command, d *sitedata.Data, args []string) error {
+		RunE: c.options.With(func(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 			def, was, err := listSetting(d, args[0])
 			if err != nil {
 				return err
@@ -127,7 +132,7 @@ func listSetting(d *sitedata.Data, name string) (site.Setting, string, error) {
 	return def, was, err
 }
 
-func newPresetCommand() *cobra.Command {
+func (c *settings) presetCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "preset discourse", Short: "Open the site as Discourse ships it, for the apps that exist",
 		Long: `Add to the settings that apps written for Discourse rely on: the scopes, write
@@ -138,56 +143,45 @@ are those that some apps need and that it leaves off, with how to switch them on
 		Example: `  userkeys settings preset discourse --dry-run
   userkeys settings preset discourse`,
 		Args: cobra.ExactArgs(1), ValidArgs: []string{"discourse"},
-		RunE: sitedata.With(settingsPreset),
+		RunE: c.options.With(c.preset),
 	}
-	sitedata.AddInitFlag(cmd.Flags())
-	cmd.Flags().Bool("dry-run", false, "print what would change, and change nothing")
+	c.options.AddInitFlag(cmd.Flags())
+	cmd.Flags().BoolVar(&c.dry, "dry-run", false, "print what would change, and change nothing")
 	return cmd
 }
 
-func settingsPreset(cmd *cobra.Command, d *sitedata.Data, args []string) error {
+func (c *settings) preset(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 	if args[0] != "discourse" {
 		return fmt.Errorf("there is no preset %q; there is: discourse", args[0])
 	}
-	dry, err := cmd.Flags().GetBool("dry-run")
-	if err != nil {
-		return err
-	}
-	say := func(format string, a ...any) {
-		if err == nil {
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), format, a...)
-		}
-	}
+	out := cmd.OutOrStdout()
 	for _, p := range site.DiscoursePreset() {
-		was, readErr := d.Authority.Settings().Value(p.Name)
-		if readErr != nil {
-			return readErr
+		was, err := d.Authority.Settings().Value(p.Name)
+		if err != nil {
+			return err
 		}
 		now := p.AddTo(was)
 		switch {
 		case now == was:
-			say("%s: is so already\n", p.Name)
+			fmt.Fprintf(out, "%s: is so already\n", p.Name)
 			continue
 		case d.Authority.Pinned(p.Name):
-			say("%s: stays, for the configuration sets it: %s\n", p.Name, was)
+			fmt.Fprintf(out, "%s: stays, for the configuration sets it: %s\n", p.Name, was)
 			continue
 		}
-		if !dry {
+		if !c.dry {
 			if err := d.Authority.ChangeSetting(cmd.Context(), p.Name, now, sitedata.Actor); err != nil {
 				return err
 			}
 		}
-		say("%s:\n  was %s\n  now %s\n", p.Name, was, now)
+		fmt.Fprintf(out, "%s:\n  was %s\n  now %s\n", p.Name, was, now)
 	}
-	if dry {
-		say("Nothing was changed.\n")
+	if c.dry {
+		fmt.Fprintln(out, "Nothing was changed.")
 	}
-	say("Before a website, userkeys serve --own apps answers what these apps ask a site for; without it the " +
-		"website must.\n")
-	if err != nil {
-		return err
-	}
-	return sayGaps(cmd.OutOrStdout(), d)
+	fmt.Fprintln(out, "Before a website, userkeys serve --own apps answers what these apps ask a site for; "+
+		"without it the website must.")
+	return sayGaps(out, d)
 }
 
 // sayGaps names what the preset leaves off, where it is off.
@@ -240,21 +234,15 @@ func settingsList(cmd *cobra.Command, d *sitedata.Data, _ []string) error {
 // hiddenValue stands for a secret.
 const hiddenValue = "(hidden)"
 
-// shownValue is a setting's value as it may stay on a screen and in a log: a
-// secret is shown to who asks for it by name, with get, and to nobody else.
-func shownValue(s site.Settings, name string) (string, error) {
-	v, err := s.Value(name)
-	if def, _ := site.FindSetting(name); def.Secret && v != "" {
-		v = hiddenValue
-	}
-	return v, err
-}
-
-// settingsShow prints what a setting is after a change.
+// settingsShow prints what a setting is after a change. A secret is shown to who asks
+// for it by name, with get, and to nobody else: what is on a screen gets into logs.
 func settingsShow(cmd *cobra.Command, d *sitedata.Data, name string) error {
-	v, err := shownValue(d.Authority.Settings(), name)
+	v, err := d.Authority.Settings().Value(name)
 	if err != nil {
 		return err
+	}
+	if def, _ := site.FindSetting(name); def.Secret && v != "" {
+		v = hiddenValue
 	}
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), v)
 	return err

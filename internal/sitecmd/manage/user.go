@@ -19,7 +19,15 @@ import (
 	"userkeys/site"
 )
 
+// users are the commands `userkeys user`.
+type users struct {
+	options       sitedata.Options
+	passwordStdin bool
+	flags         site.User // what flags say of the user
+}
+
 func newUserCommand() *cobra.Command {
+	c := &users{}
 	cmd := &cobra.Command{
 		Use: "user", Short: "Add, list and change the site's own accounts",
 		Long: `Add, list and change the site's own accounts. A change is in force on a running
@@ -28,87 +36,83 @@ site within a second: a suspended user's keys and sessions end.`,
   userkeys user set alice --moderator --groups editors,translators
   userkeys user suspend alice`,
 	}
-	sitedata.AddFlags(cmd.PersistentFlags())
-	add := &cobra.Command{Use: "add NAME", Short: "Add a user", Args: cobra.ExactArgs(1), RunE: sitedata.With(userAdd)}
-	addUserFlags(add.Flags())
-	sitedata.AddInitFlag(add.Flags())
-	list := &cobra.Command{Use: "list", Short: "List users", Args: cobra.NoArgs, RunE: sitedata.With(userList)}
+	c.options.AddFlags(cmd.PersistentFlags())
+	add := &cobra.Command{Use: "add NAME", Short: "Add a user", Args: cobra.ExactArgs(1), RunE: c.options.With(c.add)}
+	c.addFlags(add.Flags())
+	c.options.AddInitFlag(add.Flags())
+	list := &cobra.Command{Use: "list", Short: "List users", Args: cobra.NoArgs, RunE: c.options.With(userList)}
 	cli.AddJSONFlag(list)
 	set := &cobra.Command{
 		Use: "set NAME", Short: "Change a user: what is not named stays", Args: cobra.ExactArgs(1),
-		RunE: sitedata.With(userSet),
+		RunE: c.options.With(c.set),
 		Long: `Change a user: what is not named stays. A new password also lifts the lock that
 too many wrong ones put on an account.`,
 	}
-	addUserFlags(set.Flags())
+	c.addFlags(set.Flags())
 	cmd.AddCommand(add, list, set,
-		userVerb("suspend", "Suspend a user: no login, and every key refused", "suspended",
+		c.verb("suspend", "Suspend a user: no login, and every key refused", "suspended",
 			func(ctx context.Context, m *identity.Accounts, id int64) error {
 				_, err := m.Suspend(ctx, id, sitedata.Actor)
 				return err
 			}),
-		userVerb("unsuspend", "End a suspension: the user's keys work again", "no longer suspended",
+		c.verb("unsuspend", "End a suspension: the user's keys work again", "no longer suspended",
 			func(ctx context.Context, m *identity.Accounts, id int64) error {
 				_, err := m.Unsuspend(ctx, id, sitedata.Actor)
 				return err
 			}),
-		userVerb("delete", "Delete a user with their keys and sessions", "deleted",
+		c.verb("delete", "Delete a user with their keys and sessions", "deleted",
 			func(ctx context.Context, m *identity.Accounts, id int64) error {
 				return m.Delete(ctx, id, sitedata.Actor)
 			}))
 	return cmd
 }
 
-func addUserFlags(f *pflag.FlagSet) {
-	f.Bool("password-stdin", false, "read the password from standard input, one line")
-	f.Int("trust-level", 1, "0 to 4")
-	f.Bool("admin", false, "administrator")
-	f.Bool("moderator", false, "moderator")
-	f.StringSlice("groups", nil, "groups, a,b")
-	f.String("email", "", "e-mail address; may be used to log in")
-	f.String("full-name", "", "full name")
-	f.Bool("active", true, "may sign in and use keys")
+func (c *users) addFlags(f *pflag.FlagSet) {
+	f.BoolVar(&c.passwordStdin, "password-stdin", false, "read the password from standard input, one line")
+	f.IntVar(&c.flags.TrustLevel, "trust-level", 1, "0 to 4")
+	f.BoolVar(&c.flags.Admin, "admin", false, "administrator")
+	f.BoolVar(&c.flags.Moderator, "moderator", false, "moderator")
+	f.StringSliceVar(&c.flags.Groups, "groups", nil, "groups, a,b")
+	f.StringVar(&c.flags.Email, "email", "", "e-mail address; may be used to log in")
+	f.StringVar(&c.flags.Name, "full-name", "", "full name")
+	f.BoolVar(&c.flags.Active, "active", true, "may sign in and use keys")
 }
 
-// userFlags applies the flags that were given to u.
-func userFlags(f *pflag.FlagSet, u *site.User) error {
-	var failed error
+// apply gives u what the flags say, as far as they were given.
+func (c *users) apply(f *pflag.FlagSet, u *site.User) {
 	f.Visit(func(fl *pflag.Flag) {
-		var err error
 		switch fl.Name {
 		case "trust-level":
-			u.TrustLevel, err = f.GetInt(fl.Name)
+			u.TrustLevel = c.flags.TrustLevel
 		case "admin":
-			u.Admin, err = f.GetBool(fl.Name)
+			u.Admin = c.flags.Admin
 		case "moderator":
-			u.Moderator, err = f.GetBool(fl.Name)
+			u.Moderator = c.flags.Moderator
 		case "groups":
-			u.Groups, err = f.GetStringSlice(fl.Name)
+			u.Groups = c.flags.Groups
 		case "email":
-			u.Email, err = f.GetString(fl.Name)
+			u.Email = c.flags.Email
 		case "full-name":
-			u.Name, err = f.GetString(fl.Name)
+			u.Name = c.flags.Name
 		case "active":
-			u.Active, err = f.GetBool(fl.Name)
+			u.Active = c.flags.Active
 		}
-		failed = errors.Join(failed, err)
 	})
-	return failed
 }
 
-// password reads the password from standard input if that was asked for.
-func password(cmd *cobra.Command) (text string, given bool, err error) {
-	if given, err = cmd.Flags().GetBool("password-stdin"); err != nil || !given {
-		return "", given, err
+// password reads the password from in, if --password-stdin asks for that.
+func (c *users) password(in io.Reader) (string, error) {
+	if !c.passwordStdin {
+		return "", nil
 	}
-	line, err := bufio.NewReader(io.LimitReader(cmd.InOrStdin(), 4096)).ReadString('\n')
+	line, err := bufio.NewReader(io.LimitReader(in, 4096)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
-		return "", true, err
+		return "", err
 	}
 	if line = strings.TrimRight(cli.WithoutBOM(line), "\r\n"); line == "" {
-		return "", true, errors.New("--password-stdin: standard input has no password")
+		return "", errors.New("--password-stdin: standard input has no password")
 	}
-	return line, true, nil
+	return line, nil
 }
 
 // warnWeak says what an administrator may do and should not.
@@ -118,15 +122,12 @@ func warnWeak(cmd *cobra.Command, password string, u site.User) {
 	}
 }
 
-func userAdd(cmd *cobra.Command, d *sitedata.Data, args []string) error {
-	secret, _, err := password(cmd)
+func (c *users) add(cmd *cobra.Command, d *sitedata.Data, args []string) error {
+	secret, err := c.password(cmd.InOrStdin())
 	if err != nil {
 		return err
 	}
-	u := site.User{TrustLevel: 1, Active: true}
-	if err := userFlags(cmd.Flags(), &u); err != nil {
-		return err
-	}
+	u := c.flags
 	made, err := d.Identity.Create(cmd.Context(), identity.NewUser{
 		Username: args[0], Name: u.Name, Email: u.Email, TrustLevel: u.TrustLevel, Admin: u.Admin,
 		Moderator: u.Moderator, Inactive: !u.Active, Groups: u.Groups, Password: secret,
@@ -138,28 +139,27 @@ func userAdd(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 		warnWeak(cmd, secret, made)
 	} else {
 		fmt.Fprintf(cmd.ErrOrStderr(),
-			"%s has no password and cannot sign in; give one with: userkeys user set %s --password-stdin\n", made.Username, made.Username)
+			"%s has no password and cannot sign in; give one with: userkeys user set %s --password-stdin\n",
+			made.Username, made.Username)
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "added %s (id %d)\n", made.Username, made.ID)
 	return err
 }
 
-func userSet(cmd *cobra.Command, d *sitedata.Data, args []string) error {
+func (c *users) set(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 	u, err := d.Identity.FindUser(cmd.Context(), args[0])
 	if err != nil {
 		return err
 	}
-	secret, given, err := password(cmd)
+	secret, err := c.password(cmd.InOrStdin())
 	if err != nil {
 		return err
 	}
-	var flagErr error
-	_, err = d.Identity.Update(cmd.Context(), u.ID, func(u *site.User) { flagErr = userFlags(cmd.Flags(), u) },
-		sitedata.Actor)
-	if err = errors.Join(flagErr, err); err != nil {
+	apply := func(u *site.User) { c.apply(cmd.Flags(), u) }
+	if _, err := d.Identity.Update(cmd.Context(), u.ID, apply, sitedata.Actor); err != nil {
 		return err
 	}
-	if given {
+	if c.passwordStdin {
 		if err := d.Identity.SetPassword(cmd.Context(), u.ID, secret, sitedata.Actor); err != nil {
 			return err
 		}
@@ -169,11 +169,13 @@ func userSet(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 	return err
 }
 
-// userVerb makes a command that does one thing to one user.
-func userVerb(name, short, done string, do func(context.Context, *identity.Accounts, int64) error) *cobra.Command {
+// verb makes a command that does one thing to one user.
+func (c *users) verb(name, short, done string,
+	do func(context.Context, *identity.Accounts, int64) error,
+) *cobra.Command {
 	return &cobra.Command{
 		Use: name + " NAME", Short: short, Args: cobra.ExactArgs(1),
-		RunE: sitedata.With(func(cmd *cobra.Command, d *sitedata.Data, args []string) error {
+		RunE: c.options.With(func(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 			u, err := d.Identity.FindUser(cmd.Context(), args[0])
 			if err != nil {
 				return err
@@ -188,20 +190,15 @@ func userVerb(name, short, done string, do func(context.Context, *identity.Accou
 }
 
 func userList(cmd *cobra.Command, d *sitedata.Data, _ []string) error {
-	const page = 500
-	var list []rows.User
-	for after := int64(0); ; {
-		users, err := d.Identity.FindUsers(cmd.Context(), site.UserFilter{After: after, Limit: page})
-		if err != nil {
-			return err
-		}
-		for _, u := range users {
-			list = append(list, rows.NewUser(u))
-			after = u.ID
-		}
-		if len(users) < page {
-			break
-		}
+	found, err := every(func(after int64) ([]site.User, error) {
+		return d.Identity.FindUsers(cmd.Context(), site.UserFilter{After: after, Limit: 500})
+	}, func(u site.User) int64 { return u.ID })
+	if err != nil {
+		return err
+	}
+	list := make([]rows.User, len(found))
+	for i, u := range found {
+		list[i] = rows.NewUser(u)
 	}
 	return cli.Listing(cmd, list, "ID,NAME,LEVEL,ROLE,GROUPS,STATE", userCells)
 }

@@ -3,8 +3,6 @@ package manage
 import (
 	"strings"
 	"testing"
-
-	"github.com/spf13/cobra"
 )
 
 // A password is what the person types: not the line's end, and not the mark that PowerShell writes before a text.
@@ -22,13 +20,7 @@ func TestPasswordFromStandardInput(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			cmd := &cobra.Command{}
-			addUserFlags(cmd.Flags())
-			if err := cmd.Flags().Set("password-stdin", "true"); err != nil {
-				t.Fatal(err)
-			}
-			cmd.SetIn(strings.NewReader(test.in))
-			got, _, err := password(cmd)
+			got, err := (&users{passwordStdin: true}).password(strings.NewReader(test.in))
 			if got != test.want || (err != nil) != (test.want == "") {
 				t.Errorf("%q, %v; want %q", got, err, test.want)
 			}

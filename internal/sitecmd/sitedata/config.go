@@ -1,6 +1,3 @@
-// Package sitedata has the options of a site, from the command line, the environment
-// and the configuration file, and opens the data that they name. It is the only place
-// that chooses database drivers.
 package sitedata
 
 import (
@@ -8,92 +5,14 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
-
-	"userkeys/internal/cli"
 
 	"github.com/BurntSushi/toml"
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"userkeys"
+	"userkeys/internal/cli"
 	"userkeys/site"
 )
-
-// Every option of a command that runs or manages a site comes from, in this
-// order: its flag, its environment variable (USERKEYS_ and the flag's name in
-// capitals), the configuration file, its default.
-
-// Config is what the configuration file has besides options.
-type Config struct {
-	Pinned map[string]string
-	Scopes []userkeys.Scope
-}
-
-func envName(flag string) string {
-	return "USERKEYS_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
-}
-
-// AddFlags are the options of every command that works on a site's data.
-func AddFlags(f *pflag.FlagSet) {
-	f.String("config", "", "configuration file (TOML)")
-	f.String("data", "userkeys-data", "folder of the SQLite database; serve, migrate and --init make it")
-	f.String("database", "", "use this PostgreSQL database instead, postgres://user@host/name")
-}
-
-// AddServeFlags are the options of serve: all that the configuration file may have.
-func AddServeFlags(f *pflag.FlagSet) {
-	AddFlags(f)
-	f.String("listen", "127.0.0.1:8080", "address to listen on")
-	f.String("url", "",
-		"how browsers reach the site, such as https://keys.example; default http:// and the listening address")
-	f.String("upstream", "", "the website to stand before, such as http://127.0.0.1:3000")
-	f.Duration("upstream-timeout", 30*time.Second, "how long the website may take to begin an answer")
-	f.Int("min-upload-rate", 64,
-		"bytes a second that an upload to the website must reach, measured over a minute; 0 for any")
-	f.StringSlice("own", nil, "more paths to answer here although there is an upstream, such as "+
-		"/session/current.json; apps for all that apps ask for, none for nothing at all (see above)")
-	f.StringSlice("trusted-proxy", nil, "networks of proxies before this server whose X-Forwarded-For is believed")
-	f.String("client-ip-header", "X-Forwarded-For",
-		"the header in which those proxies tell whose request it is: X-Forwarded-For, Forwarded or X-Real-IP")
-	f.Bool("vary-by-key", false, "let also the website's answers to requests without a key say Vary: "+
-		"User-Api-Key, for caches before this server; some CDNs then store none of them")
-	f.String("secret-file", "", "file with the machine secret, 64 hexadecimal digits, the same on all servers of "+
-		"a site; default userkeys.secret in --data, made if missing")
-	f.Bool("replace-secret", false, "use this machine secret although the site had another one: apps must then "+
-		"ask for their push secrets anew")
-	f.Bool("setup-link", false, "print a link that makes an administrator although the site has users; only if "+
-		"none of them is an administrator")
-	f.String("log-format", "text", "text or json")
-	f.String("log-level", "info", "debug, info, warn or error")
-}
-
-// Resolve fills in the flags of cmd that were not given, and reads the rest of the file.
-func Resolve(cmd *cobra.Command) (Config, error) {
-	var sc Config
-	if err := fromEnvironment(cmd.Flags()); err != nil {
-		return sc, err
-	}
-	path, err := cmd.Flags().GetString("config")
-	if err != nil || path == "" {
-		return sc, err
-	}
-	return readConfig(path, cmd.Flags())
-}
-
-func fromEnvironment(flags *pflag.FlagSet) error {
-	var failed error
-	flags.VisitAll(func(f *pflag.Flag) {
-		v, ok := os.LookupEnv(envName(f.Name))
-		if !ok || f.Changed || f.Name == "help" || failed != nil {
-			return
-		}
-		if err := flags.Set(f.Name, v); err != nil {
-			failed = fmt.Errorf("%s: %w", envName(f.Name), err)
-		}
-	})
-	return failed
-}
 
 // configFile is what the file says: options by the names of serve's flags, and
 // what no flag has.
@@ -143,7 +62,7 @@ func parseConfig(path string, text []byte) (configFile, error) {
 		return file, fmt.Errorf("%s: %w", path, err)
 	}
 	known := pflag.NewFlagSet("serve", pflag.ContinueOnError)
-	AddServeFlags(known)
+	new(ServeOptions).AddFlags(known)
 	for name, part := range parts {
 		switch {
 		case name == "settings":

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
 	"userkeys"
 	"userkeys/internal/cli/clitest"
 	"userkeys/store"
@@ -22,14 +23,14 @@ func TestManagingCommandsKeepOffAnotherVersionsSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := openStore(t.Context(), db, store.SQLite); !errors.Is(err, userkeys.NotFound) {
+	if _, err := new(Options).openStore(t.Context(), db, store.SQLite); !errors.Is(err, userkeys.NotFound) {
 		t.Fatalf("an empty database is no site: %v", err)
 	}
-	st, err := makeStore(t.Context(), db, store.SQLite)
+	st, err := (&Options{init: true}).openStore(t.Context(), db, store.SQLite)
 	if err != nil {
 		t.Fatalf("an empty database gets its schema: %v", err)
 	}
-	if _, err := openStore(t.Context(), db, store.SQLite); err != nil {
+	if _, err := new(Options).openStore(t.Context(), db, store.SQLite); err != nil {
 		t.Fatalf("again: %v", err)
 	}
 	_, ours, err := st.SchemaVersion(t.Context())
@@ -43,11 +44,12 @@ func TestManagingCommandsKeepOffAnotherVersionsSchema(t *testing.T) {
 	if err != nil || before != ours+1 {
 		t.Fatalf("the test's own database has version %d, %v", before, err)
 	}
-	cmd := &cobra.Command{RunE: With(func(*cobra.Command, *Data, []string) error { return nil })}
-	AddFlags(cmd.Flags())
-	o := clitest.Execute(t, cmd, "", "--data", dir)
-	if o.Code == 0 || !strings.Contains(o.Err, fmt.Sprint("schema version ", ours+1)) || !strings.Contains(o.Err, fmt.Sprint("this program's ", ours)) {
-		t.Errorf("code %d, said %q; want a refusal with both versions", o.Code, o.Err)
+	var o Options
+	cmd := &cobra.Command{RunE: o.With(func(*cobra.Command, *Data, []string) error { return nil })}
+	o.AddFlags(cmd.Flags())
+	got := clitest.Execute(t, cmd, "", "--data", dir)
+	if got.Code == 0 || !strings.Contains(got.Err, fmt.Sprint("schema version ", ours+1)) || !strings.Contains(got.Err, fmt.Sprint("this program's ", ours)) {
+		t.Errorf("code %d, said %q; want a refusal with both versions", got.Code, got.Err)
 	}
 	if after, _, err := st.SchemaVersion(t.Context()); err != nil || after != before {
 		t.Errorf("the schema went from version %d to %d, %v", before, after, err)

@@ -98,9 +98,6 @@ func (c *call) authenticate() error {
 		return err
 	}
 	c.user = c.s.ownerOf(c.key)
-	if c.s.readOnly {
-		return nil
-	}
 	c.key.LastUsedAt = c.now
 	return c.bindClient(c.r.Header.Get(userkeys.ClientIDHeader))
 }
@@ -153,17 +150,7 @@ func (s *Site) ownerMay(k *Key) bool {
 // permitted tells whether the key's scopes permit the route. The scopes on the
 // key count, whatever the site allows by now.
 func (c *call) permitted(k *Key) bool {
-	return c.mayRevoke(k) || slices.ContainsFunc(k.Scopes, c.scopePermits)
-}
-
-// mayRevoke: any key may revoke itself. In the oldest era it reached the route
-// with any id, and only the ownership was looked at after.
-func (c *call) mayRevoke(k *Key) bool {
-	if c.route.action != revokeAction {
-		return false
-	}
-	id, isText := c.params["id"].(string)
-	return c.s.Era == Old || !c.has("id") || isText && id == k.idText()
+	return c.route.action == revokeAction || slices.ContainsFunc(k.Scopes, c.scopePermits) // any key may revoke itself
 }
 
 func (c *call) scopePermits(scope string) bool {

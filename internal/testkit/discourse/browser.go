@@ -96,21 +96,6 @@ func (b *Browser) Approve(address string) (string, error) {
 	return html.UnescapeString(m[1]), nil
 }
 
-// Deny opens a consent page and refuses; where there is no way to, by leaving it.
-func (b *Browser) Deny(address string) error {
-	p, err := b.Open(address)
-	if err != nil {
-		return err
-	}
-	if _, err := p.form("Authorize"); err != nil {
-		return err
-	}
-	if m := denyLink.FindStringSubmatch(p.Body); m != nil {
-		_, err = b.Open(m[1])
-	}
-	return err
-}
-
 // Activate opens the page where codes are typed, types one and agrees.
 func (b *Browser) Activate(verificationURI, code string) error {
 	p, err := b.typeCode(verificationURI, code)
@@ -174,7 +159,6 @@ const completed = `<p class="complete">`
 // The site's own pages are regular enough for these.
 var (
 	shownPayload = regexp.MustCompile(`<code id="user-api-key-payload">([^<]*)</code>`)
-	denyLink     = regexp.MustCompile(`<a class="deny" href="([^"]*)">`)
 	shownProblem = regexp.MustCompile(`<p class="problem">([^<]*)</p>`)
 	oneForm      = regexp.MustCompile(`(?s)<form method="post" action="([^"]*)">(.*?)<button>([^<]*)</button>`)
 	oneField     = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)

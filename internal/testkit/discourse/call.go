@@ -187,8 +187,6 @@ var (
 	errInvalidKey    = &failure{status: 403, kind: "invalid_access", text: errInvalidAccess.text, plain: true}
 	errNotLoggedIn   = refusal(403, "not_logged_in", "You need to be logged in to do that.")
 	errNotFound      = refusal(404, "not_found", "The requested URL or resource could not be found.")
-	errNoRecord      = &failure{status: 404, alwaysJSON: true, text: errNotFound.text}
-	errReadOnly      = refusal(503, "read_only", "The site is in read-only mode. Interactions are disabled.")
 	errCrash         = refusal(500, "", "Something went wrong.")
 )
 

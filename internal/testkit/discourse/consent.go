@@ -221,22 +221,8 @@ func (c *call) create() (answer, error) {
 		return page(http.StatusOK, resultPage(instructions, payload)), nil
 	}
 	to := withParameter(g.redirect, "payload", payload)
-	if slices.Contains(g.scopes, "one_time_password") {
-		otp, err := c.newOTP(g)
-		if err != nil {
-			return answer{}, err
-		}
-		to = withParameter(to, "oneTimePassword", otp)
-	}
 	if c.json && c.s.Era == New {
 		return data(map[string]string{"redirect_url": to}), nil
 	}
 	return redirect(to), nil
-}
-
-// newOTP makes a one-time password for the user and seals it.
-func (c *call) newOTP(g grant) (string, error) {
-	otp := randomHex(16)
-	c.s.otps[otp] = oneTime{c.user.Name, c.now.Add(oneTimeLifetime)}
-	return userkeys.SealOneTimePassword(g.public, g.padding, otp)
 }

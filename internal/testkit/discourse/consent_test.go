@@ -102,34 +102,6 @@ func TestStranger(t *testing.T) {
 	})
 }
 
-// TestSignInByProgram is what apps do that sign in with a password themselves.
-func TestSignInByProgram(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, discourse.Middle)
-	a := app{t: t, s: s}
-	r := a.get("/session/csrf.json").must(t, 200)
-	token := r.value(t)["csrf"].(string)
-	a = a.with("X-CSRF-Token", token, "X-Requested-With", "XMLHttpRequest", "Cookie", cookies(r))
-	a.do("POST", "/session", url.Values{"login": {"alice"}, "password": {"wrong"}}).must(t, 200, "error")
-	in := a.do("POST", "/session", url.Values{"login": {"alice"}, "password": {discourse.Password}}).must(t, 200, "alice")
-	a = a.with("Cookie", cookies(r)+"; "+cookies(in))
-	a.get("/session/current.json").must(t, 200, `"username":"alice"`)
-	to := a.do("POST", "/login", url.Values{"redirect": {"/about"}}).must(t, 302).Header.Get("Location")
-	if to != "/about" {
-		t.Errorf("sent to %q", to)
-	}
-	a.do("POST", "/user-api-key", asked()).must(t, 200, "user-api-key-payload")
-	a.with("X-CSRF-Token", "").do("POST", "/user-api-key", asked()).must(t, 403, `["BAD CSRF"]`)
-}
-
-func cookies(r reply) string {
-	var out []string
-	for _, c := range r.Cookies() {
-		out = append(out, c.Name+"="+c.Value)
-	}
-	return strings.Join(out, "; ")
-}
-
 // TestGrantRefused: what the eras answer to the grant, by an app that has a key with write.
 func TestGrantRefused(t *testing.T) {
 	t.Parallel()
@@ -215,7 +187,7 @@ func TestGrantRedirects(t *testing.T) {
 	eachEra(t, func(t *testing.T, s *discourse.Site) {
 		s.Set("allowed_user_api_push_urls", "https://push.example/v1")
 		a := app{t: t, s: s, key: s.Mint("alice", "write")}
-		params := asked("auth_redirect", "discourse://auth_redirect", "scopes", "push,one_time_password", "push_url", "https://push.example")
+		params := asked("auth_redirect", "discourse://auth_redirect", "scopes", "push", "push_url", "https://push.example")
 		r := a.do("POST", "/user-api-key.json", params)
 		to := ""
 		if s.Era == discourse.New {
@@ -231,28 +203,10 @@ func TestGrantRedirects(t *testing.T) {
 		if p := open(t, userkeys.PaddingPKCS1, q.Get("payload")); !p.Push {
 			t.Error("push is false")
 		}
-		otp, err := userkeys.OpenOneTimePassword(pair(), userkeys.PaddingPKCS1, q.Get("oneTimePassword"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		testOneTimePassword(t, s, otp)
 		if got := a.do("POST", "/user-api-key", params).must(t, 302).Header.Get("Cache-Control") == "no-store"; got != (s.Era == discourse.New) {
 			t.Errorf("no-store: %v", got)
 		}
 	})
-}
-
-func testOneTimePassword(t *testing.T, s *discourse.Site, otp string) {
-	t.Helper()
-	a := app{t: t, s: s}
-	page := a.get("/session/otp/"+otp).must(t, 200, "Logging in as alice")
-	_, after, _ := strings.Cut(page.body, `name="authenticity_token" value="`)
-	token, _, _ := strings.Cut(after, `"`)
-	a = a.with("Cookie", cookies(page))
-	in := a.do("POST", "/session/otp/"+otp, url.Values{"authenticity_token": {token}}).must(t, 302)
-	a.with("Cookie", cookies(in)).get("/session/current").must(t, 200, "alice")
-	a.get("/session/otp/"+otp).must(t, 200, "invalid or expired")
-	a.do("POST", "/session/otp/"+otp, url.Values{"authenticity_token": {token}}).must(t, 200, "invalid or expired")
 }
 
 // TestApproveFollows: the browser brings the answer to an app on this machine.
@@ -270,16 +224,9 @@ func TestApproveFollows(t *testing.T) {
 	})
 }
 
-func TestDeny(t *testing.T) {
+func TestApproveNothing(t *testing.T) {
 	eachEra(t, func(t *testing.T, s *discourse.Site) {
-		b := s.Browser("alice")
-		if err := b.Deny(consentURL()); err != nil {
-			t.Error(err)
-		}
-		if err := b.Deny(consentURL("scopes", "all")); err == nil {
-			t.Error("there was nothing to deny")
-		}
-		if _, err := b.Approve(consentURL("scopes", "all")); err == nil || !strings.Contains(err.Error(), "unable to issue") {
+		if _, err := s.Browser("alice").Approve(consentURL("scopes", "all")); err == nil || !strings.Contains(err.Error(), "unable to issue") {
 			t.Errorf("approving nothing: %v", err)
 		}
 		if n := len(s.Keys()); n != 0 {

@@ -64,55 +64,9 @@ func (c *call) home() (answer, error) { return page(http.StatusOK, frame("<h1>St
 func (c *call) about() (answer, error) {
 	versions := map[Era]string{Old: "2.9.0", Middle: "3.3.0", New: "2026.6.0"}
 	return data(map[string]any{"about": map[string]any{
-		"title": c.s.settings["title"], "description": c.s.settings["site_description"], "version": versions[c.s.Era],
+		"title": c.s.settings["title"], "version": versions[c.s.Era],
 		"stats": map[string]int{"users_count": len(c.s.users), "topics_count": len(c.s.topics)},
 	}}), nil
-}
-
-func (c *call) basicInfo() (answer, error) {
-	return data(map[string]any{
-		"title": c.s.settings["title"], "description": c.s.settings["site_description"], "logo_url": c.s.URL + "/logo.png",
-		"apple_touch_icon_url": c.s.URL + "/icon.png", "login_required": c.s.on("login_required"),
-	}), nil
-}
-
-// profile shows a user's keys to those who may edit the user, and to nobody else.
-func (c *call) profile() (answer, error) {
-	u := c.s.user(c.param("name"))
-	if u == nil {
-		return answer{}, errNotFound
-	}
-	m := userModel(u)
-	if c.user != nil && (c.user == u || c.user.staff()) {
-		m["user_api_keys"] = c.keyModels(u)
-	}
-	return data(map[string]any{"user": m}), nil
-}
-
-// keyModels lists the keys that can be used, those unused for longest first; null if there are none.
-func (c *call) keyModels(u *User) []map[string]any {
-	var good []*Key
-	for _, k := range c.s.keys {
-		if k.User == u.Name && k.Good(c.now) {
-			good = append(good, k)
-		}
-	}
-	slices.SortStableFunc(good, func(a, b *Key) int { return a.LastUsedAt.Compare(b.LastUsedAt) })
-	var out []map[string]any
-	for _, k := range good {
-		m := map[string]any{
-			"id": k.ID, "application_name": k.ApplicationName, "scopes": localized(k.Scopes),
-			"created_at": longStamp(k.CreatedAt), "last_used_at": longStamp(k.LastUsedAt),
-		}
-		if c.s.Era == New {
-			m["expires_at"] = nil
-			if !k.ExpiresAt.IsZero() {
-				m["expires_at"] = longStamp(k.ExpiresAt)
-			}
-		}
-		out = append(out, m)
-	}
-	return out
 }
 
 func (c *call) currentSession() (answer, error) {

@@ -12,7 +12,6 @@ func TestPublicAddresses(t *testing.T) {
 	eachEra(t, func(t *testing.T, s *discourse.Site) {
 		a := app{t: t, s: s}
 		a.get("/about.json").must(t, 200, `"title":"Stand-in"`)
-		a.get("/site/basic-info.json").must(t, 200, `"login_required":false`)
 		a.get("/latest.json").must(t, 200, `"topics":[]`)
 		a.get("/session/current.json").must(t, 404)
 		a.get("/notifications.json").must(t, 403, `"error_type":"not_logged_in"`)

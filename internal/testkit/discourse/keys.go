@@ -32,8 +32,6 @@ func (k Key) Good(now time.Time) bool {
 	return k.RevokedAt.IsZero() && (k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
 }
 
-func (k *Key) idText() string { return strconv.Itoa(k.ID) }
-
 // A grant is what a user agreed to.
 type grant struct {
 	application, clientID, nonce, pushURL, redirect string
@@ -127,46 +125,13 @@ func (c *call) bindClient(id string) error {
 	return nil
 }
 
-// revoke: the key with an id, which the owner and administrators may, or the
-// one that the call is made with.
+// revoke revokes the key that the call is made with.
 func (c *call) revoke() (answer, error) {
-	k := c.key
-	if c.has("id") {
-		var err error
-		if k, err = c.ownKey(); err != nil {
-			return answer{}, err
-		}
-	}
-	if k == nil {
+	if c.key == nil {
 		return answer{}, errNotFound
 	}
-	k.RevokedAt = c.now
+	c.key.RevokedAt = c.now
 	return success, nil
-}
-
-func (c *call) undoRevoke() (answer, error) {
-	k, err := c.ownKey()
-	if err != nil {
-		return answer{}, err
-	}
-	k.RevokedAt = time.Time{}
-	return success, nil
-}
-
-// ownKey is the key that the parameter id names, if it is the caller's to change.
-func (c *call) ownKey() (*Key, error) {
-	id, err := strconv.Atoi(c.param("id"))
-	if err != nil {
-		return nil, errNoRecord
-	}
-	k := c.s.keyWithID(id)
-	switch {
-	case k == nil:
-		return nil, errNoRecord
-	case k.User != c.user.Name && !c.user.Admin:
-		return nil, errInvalidAccess
-	}
-	return k, nil
 }
 
 // probe tells apps what the site can; it looks at nothing in the request.

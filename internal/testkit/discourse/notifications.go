@@ -169,7 +169,7 @@ func (c *call) recent(all []*Notification) answer {
 		newest = max(newest, n.ID)
 	}
 	slices.SortStableFunc(all, func(a, b *Notification) int { return rank(a) - rank(b) })
-	if !c.has("silent") && newest > c.user.seen && !c.s.readOnly {
+	if !c.has("silent") && newest > c.user.seen {
 		c.user.seen = newest
 		c.s.publishCounts(c.user)
 	}

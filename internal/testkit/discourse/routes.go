@@ -33,7 +33,6 @@ var routes = []route{
 	{"GET", "/user-api-key/new", "user_api_keys/new", (*call).consent, Old, sealed},
 	{"POST", "/user-api-key", "user_api_keys/create", (*call).create, Old, login | sealed},
 	{"POST", "/user-api-key/revoke", revokeAction, (*call).revoke, Old, login},
-	{"POST", "/user-api-key/undo-revoke", "user_api_keys/undo_revoke", (*call).undoRevoke, Old, login},
 
 	{"POST", "/user-api-key/device", "user_api_keys/create_device", (*call).deviceCreate, New, open | sealed},
 	{"POST", "/user-api-key/device/poll", "user_api_keys/poll_device", (*call).devicePoll, New, open | sealed},
@@ -45,10 +44,7 @@ var routes = []route{
 	{"GET", "/login", "static/show", (*call).loginPage, Old, 0},
 	{"POST", "/login", "static/enter", (*call).enter, Old, open},
 	{"POST", "/session", "session/create", (*call).signIn, Old, 0},
-	{"GET", "/session/csrf", "session/csrf", (*call).csrf, Old, 0},
 	{"GET", "/session/current", "session/current", (*call).currentSession, Old, 0},
-	{"GET", "/session/otp/{token}", "session/one_time_password", (*call).otpPage, Old, 0},
-	{"POST", "/session/otp/{token}", "session/one_time_password", (*call).otpSignIn, Old, 0},
 
 	{"GET", "/notifications", "notifications/index", (*call).notifications, Old, login},
 	{"GET", "/notifications/totals", "notifications/totals", (*call).totals, Middle, login},
@@ -57,8 +53,6 @@ var routes = []route{
 
 	{"GET", "/", "list/latest", (*call).home, Old, 0},
 	{"GET", "/about", "about/index", (*call).about, Old, 0},
-	{"GET", "/site/basic-info", "site/basic_info", (*call).basicInfo, Old, 0},
-	{"GET", "/u/{name}", "users/show", (*call).profile, Old, 0},
 	{"GET", "/latest", "list/latest", (*call).latest, Old, 0},
 	{"GET", "/t/{id}", "topics/show", (*call).topic, Old, 0},
 	{"GET", "/t/{slug}/{id}", "topics/show", (*call).topic, Old, 0},
@@ -161,9 +155,6 @@ func (s *Site) edge(c *call) (answer, bool) {
 func (c *call) answer() answer {
 	c.find()
 	c.header.Set("X-Discourse-Route", c.route.action)
-	if c.s.readOnly {
-		c.header.Set("Discourse-Readonly", "true")
-	}
 	if c.route.rules&sealed != 0 && c.s.Era == New {
 		c.header.Set("Cache-Control", "no-store")
 		c.header.Set("Pragma", "no-cache")
@@ -194,8 +185,6 @@ func (c *call) run() (answer, error) {
 	switch {
 	case c.badly:
 		return answer{}, &failure{status: http.StatusBadRequest, alwaysJSON: true, text: "The request could not be read."}
-	case c.s.readOnly && c.unsafe() && c.route.path != nowhere.path:
-		return answer{}, errReadOnly
 	case c.route.rules&login != 0 && c.user == nil:
 		return answer{}, errNotLoggedIn
 	}

@@ -12,7 +12,6 @@ import (
 func defaults() map[string]string {
 	return map[string]string{
 		"title":                             "Stand-in",
-		"site_description":                  "A stand-in for tests",
 		"login_required":                    "false",
 		"allow_user_api_key_scopes":         "read|write|message_bus|push|notifications|session_info|one_time_password",
 		"allowed_user_api_auth_redirects":   "https://api.discourse.org/api/auth_redirect|discourse://auth_redirect",

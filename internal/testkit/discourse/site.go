@@ -48,13 +48,11 @@ type Site struct {
 
 	mu       sync.Mutex
 	settings map[string]string
-	readOnly bool
 	users    []*User
 	sessions map[string]*session // by the cookie _forum_session
 	logins   map[string]*User    // by the cookie _t
 	clients  map[string]string   // application names by client id
 	keys     []*Key
-	otps     map[string]oneTime
 	devices  []*device
 	limits   windows
 	notes    []*Notification
@@ -72,7 +70,7 @@ func Start(t testing.TB, era Era) *Site {
 	s := &Site{
 		Era: era, Clock: newClock(), t: t, done: make(chan struct{}),
 		settings: defaults(), sessions: make(map[string]*session), logins: make(map[string]*User),
-		clients: make(map[string]string), otps: make(map[string]oneTime), limits: make(windows), bus: newBus(),
+		clients: make(map[string]string), limits: make(windows), bus: newBus(),
 	}
 	server := httptest.NewServer(http.HandlerFunc(s.serve))
 	s.URL = server.URL
@@ -88,19 +86,6 @@ func Start(t testing.TB, era Era) *Site {
 func (s *Site) nextID() int {
 	s.lastID++
 	return s.lastID
-}
-
-// StartReadOnly puts the site into read-only mode: what would write is
-// answered with 503, and no last use is recorded.
-func (s *Site) StartReadOnly() { s.setReadOnly(true) }
-
-// EndReadOnly ends read-only mode.
-func (s *Site) EndReadOnly() { s.setReadOnly(false) }
-
-func (s *Site) setReadOnly(on bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.readOnly = on
 }
 
 // User is an account. Zero values are those of a plain new user.

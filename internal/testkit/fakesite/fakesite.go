@@ -172,7 +172,7 @@ type Answer struct {
 	Text string
 }
 
-// Do makes a call, and holds what must be so for every answer of every test (G19).
+// Do makes a call, and holds what must be so for every answer of every test.
 func (f *Site) Do(c Call) Answer {
 	f.T.Helper()
 	if c.Method == "" {

@@ -1,0 +1,112 @@
+package sitecmd
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"userkeys"
+	"userkeys/gateway"
+	"userkeys/internal/cli"
+	"userkeys/internal/sitecmd/sitedata"
+	"userkeys/internal/wiring"
+	"userkeys/server"
+)
+
+// siteConfig reads what a site needs from the options of serve, which are also f.
+func siteConfig(o *sitedata.ServeOptions, f *pflag.FlagSet, addr net.Addr) (wiring.Config, error) {
+	cfg := wiring.Config{OnlyHost: o.URL != "", UpstreamTimeout: o.UpstreamTimeout, VaryByKey: o.VaryByKey}
+	base := o.URL
+	if base == "" {
+		base = "http://" + cli.Browsable(addr)
+	}
+	var err error
+	if cfg.BaseURL, err = parseOrigin("--url", base); err != nil {
+		return cfg, err
+	}
+	if o.Upstream != "" {
+		if cfg.Upstream, err = parseOrigin("--upstream", o.Upstream); err != nil {
+			return cfg, err
+		}
+	}
+	if cfg.MinUploadRate, err = minUploadRate(o.MinUploadRate); err != nil {
+		return cfg, err
+	}
+	if cfg.OwnPaths, cfg.NoFallback, err = ownPaths(o.Own); err != nil {
+		return cfg, err
+	}
+	if cfg.TrustedProxies, err = gateway.ParseTrustedProxies(o.TrustedProxies); err != nil {
+		return cfg, fmt.Errorf("--trusted-proxy: %s", cli.Explain(err))
+	}
+	cfg.ClientIPHeader = o.ClientIPHeader
+	return cfg, checkClientIPHeader(o.ClientIPHeader, f.Changed("client-ip-header"), cfg.TrustedProxies)
+}
+
+// minUploadRate is the rate as [gateway.ProxyConfig] has it: there a negative rate is none.
+func minUploadRate(rate int) (int, error) {
+	switch {
+	case rate < 0 || rate > 1<<20:
+		return 0, fmt.Errorf("--min-upload-rate: %d is not between 0 and %d bytes a second", rate, 1<<20)
+	case rate == 0:
+		return -1, nil
+	}
+	return rate, nil
+}
+
+// Words that --own takes beside paths.
+const (
+	ownApps = "apps" // everything that apps ask a site for
+	ownNone = "none" // nothing, also where the website says 404
+)
+
+// ownPaths are the values of --own with the words written out. none tells whether not even the
+// website's 404 is answered here.
+func ownPaths(values []string) (paths []string, none bool, err error) {
+	for _, v := range values {
+		switch {
+		case v == ownApps:
+			paths = append(paths, server.EndpointPaths()...)
+		case v == ownNone:
+			none = true
+		case strings.HasPrefix(v, "/"):
+			paths = append(paths, v)
+		default:
+			return nil, false,
+				fmt.Errorf("--own: %q is neither a path such as /session/current.json nor %s or %s", v, ownApps, ownNone)
+		}
+	}
+	return paths, none, nil
+}
+
+// checkClientIPHeader refuses a header that would be believed nowhere.
+func checkClientIPHeader(header string, given bool, trusted []netip.Prefix) error {
+	const flag = "--client-ip-header"
+	if given && len(trusted) == 0 {
+		return fmt.Errorf("%s: name the proxies that send it with --trusted-proxy; nobody else is believed", flag)
+	}
+	if _, err := gateway.NewClientIPs(gateway.ClientIPConfig{Header: header}); err != nil {
+		return fmt.Errorf("%s: %s", flag, cli.Explain(err))
+	}
+	return nil
+}
+
+// parseOrigin reads an address that is scheme and host only, and spells it as browsers do.
+func parseOrigin(flag, s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil ||
+		u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" {
+		if at := strings.LastIndexByte(s, '@'); at >= 0 {
+			s = "..." + s[at:] // what stands before it may be a password, and this goes to logs
+		}
+		return nil, fmt.Errorf("%s: %q is no address such as http://127.0.0.1:3000 (scheme, host and port only)", flag, s)
+	}
+	host, err := userkeys.OriginHost(u)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s", flag, cli.Explain(err))
+	}
+	return &url.URL{Scheme: u.Scheme, Host: host}, nil
+}

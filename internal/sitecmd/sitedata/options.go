@@ -1,0 +1,122 @@
+// Package sitedata has the options of a site, from the command line, the environment
+// and the configuration file, and opens the data that they name. It is the only place
+// that chooses database drivers.
+package sitedata
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"userkeys"
+)
+
+// Every option of a command that runs or manages a site comes from, in this
+// order: its flag, its environment variable (USERKEYS_ and the flag's name in
+// capitals), the configuration file, its default.
+
+// Options are the options of every command that works on a site's data.
+type Options struct {
+	Data     string // the folder of the SQLite database, unless Database names another one
+	Database string // a PostgreSQL server
+
+	config string // the configuration file
+	init   bool   // make the site
+}
+
+// AddFlags adds the options to the flags of a command.
+func (o *Options) AddFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.config, "config", "", "configuration file (TOML)")
+	f.StringVar(&o.Data, "data", "userkeys-data",
+		"folder of the SQLite database; serve, migrate and --init make it")
+	f.StringVar(&o.Database, "database", "",
+		"use this PostgreSQL database instead, postgres://user@host/name")
+}
+
+// AddInitFlag adds --init, for a command that may come before a site's first start.
+func (o *Options) AddInitFlag(f *pflag.FlagSet) {
+	f.BoolVar(&o.init, "init", false, "make the site, where there is none yet")
+}
+
+// ServeOptions are the options of serve: all that the configuration file may have.
+type ServeOptions struct {
+	Options
+	Listen          string
+	URL             string
+	Upstream        string
+	UpstreamTimeout time.Duration
+	MinUploadRate   int
+	Own             []string
+	TrustedProxies  []string
+	ClientIPHeader  string
+	VaryByKey       bool
+	SecretFile      string
+	ReplaceSecret   bool
+	SetupLink       bool
+	LogFormat       string
+	LogLevel        string
+}
+
+// AddFlags adds the options to the flags of a command.
+func (o *ServeOptions) AddFlags(f *pflag.FlagSet) {
+	o.Options.AddFlags(f)
+	f.StringVar(&o.Listen, "listen", "127.0.0.1:8080", "address to listen on")
+	f.StringVar(&o.URL, "url", "",
+		"how browsers reach the site, such as https://keys.example; default http:// and the listening address")
+	f.StringVar(&o.Upstream, "upstream", "", "the website to stand before, such as http://127.0.0.1:3000")
+	f.DurationVar(&o.UpstreamTimeout, "upstream-timeout", 30*time.Second,
+		"how long the website may take to begin an answer")
+	f.IntVar(&o.MinUploadRate, "min-upload-rate", 64,
+		"bytes a second that an upload to the website must reach, measured over a minute; 0 for any")
+	f.StringSliceVar(&o.Own, "own", nil, "more paths to answer here although there is an upstream, such as "+
+		"/session/current.json; apps for all that apps ask for, none for nothing at all (see above)")
+	f.StringSliceVar(&o.TrustedProxies, "trusted-proxy", nil,
+		"networks of proxies before this server whose X-Forwarded-For is believed")
+	f.StringVar(&o.ClientIPHeader, "client-ip-header", "X-Forwarded-For",
+		"the header in which those proxies tell whose request it is: X-Forwarded-For, Forwarded or X-Real-IP")
+	f.BoolVar(&o.VaryByKey, "vary-by-key", false,
+		"let also the website's answers to requests without a key say Vary: User-Api-Key, "+
+			"for caches before this server; some CDNs then store none of them")
+	f.StringVar(&o.SecretFile, "secret-file", "",
+		"file with the machine secret, 64 hexadecimal digits, the same on all servers of a site; "+
+			"default userkeys.secret in --data, made if missing")
+	f.BoolVar(&o.ReplaceSecret, "replace-secret", false,
+		"use this machine secret although the site had another one: apps must then ask for their push secrets anew")
+	f.BoolVar(&o.SetupLink, "setup-link", false,
+		"print a link that makes an administrator although the site has users; only if none of them is an administrator")
+	f.StringVar(&o.LogFormat, "log-format", "text", "text or json")
+	f.StringVar(&o.LogLevel, "log-level", "info", "debug, info, warn or error")
+}
+
+// Resolve sets the options that the command line did not give, and returns what
+// the configuration file has besides. f are the flags that the options were added to.
+func (o *Options) Resolve(f *pflag.FlagSet) (Config, error) {
+	if err := fromEnvironment(f); err != nil || o.config == "" {
+		return Config{}, err
+	}
+	return readConfig(o.config, f)
+}
+
+func fromEnvironment(flags *pflag.FlagSet) error {
+	var failed error
+	flags.VisitAll(func(f *pflag.Flag) {
+		name := "USERKEYS_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		v, ok := os.LookupEnv(name)
+		if !ok || f.Changed || f.Name == "help" || failed != nil {
+			return
+		}
+		if err := flags.Set(f.Name, v); err != nil {
+			failed = fmt.Errorf("%s: %w", name, err)
+		}
+	})
+	return failed
+}
+
+// Config is what the configuration file has besides options.
+type Config struct {
+	Pinned map[string]string
+	Scopes []userkeys.Scope
+}

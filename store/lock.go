@@ -1,0 +1,51 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+)
+
+// lockPatience is how long a write waits for a lock: less than its end, so that the database gives up in order and no
+// connection breaks, and a request that cannot be served is answered within two seconds.
+const lockPatience = 1400 * time.Millisecond
+
+var errLocked = errors.New("another process has locked the database")
+
+// wait is a write that waits for a lock. On Postgres the server ends the wait for each, told by args. On SQLite there
+// is one lock for all: until the write has it, its context ends with the patience, also while it queues in this process.
+type wait struct {
+	args  []any
+	limit time.Duration // 0: none
+	timer *time.Timer   // nil: none runs
+}
+
+// newWait is the patience of a write. With a deadline of the caller's own, that alone decides.
+func (s *Store) newWait(ctx context.Context) *wait {
+	limit := lockPatience
+	if _, ok := ctx.Deadline(); ok {
+		limit = 0
+	}
+	if s.diff.takesPatience {
+		return &wait{args: []any{strconv.FormatInt(limit.Milliseconds(), 10) + "ms"}}
+	}
+	return &wait{limit: limit}
+}
+
+// begin starts the wait; stop frees what it holds.
+func (w *wait) begin(ctx context.Context) (of context.Context, stop func()) {
+	if w.limit == 0 {
+		return ctx, func() {}
+	}
+	of, cancel := context.WithCancelCause(ctx)
+	w.timer = time.AfterFunc(w.limit, func() { cancel(errLocked) })
+	return of, func() { w.timer.Stop(); cancel(nil) }
+}
+
+// over says that the lock is there: from now on the write's own end counts.
+func (w *wait) over() {
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
