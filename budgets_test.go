@@ -162,6 +162,8 @@ parameters setupProblem
 parameters showAPIKeys
 parameters write
 width account.go
+width accounts.go
+width actions.go
 width addresses.go
 width admin.go
 width adminkey.go
@@ -170,6 +172,7 @@ width alert.go
 width announce.go
 width answer.go
 width answers.go
+width api.go
 width apierror.go
 width apikeys.go
 width apps.go
@@ -236,11 +239,13 @@ width handlers.go
 width headers.go
 width helpers.go
 width host.go
+width hosts.go
 width html.go
 width identity.go
 width inbox.go
 width input.go
 width jobs.go
+width json.go
 width key.go
 width keypair.go
 width keys.go
@@ -266,6 +271,7 @@ width once.go
 width onetime.go
 width open.go
 width openapi.go
+width outbox.go
 width output.go
 width outward.go
 width padding.go
@@ -291,16 +297,12 @@ width push_unsigned.go
 width pushdesk.go
 width pusher.go
 width pushes.go
-width hosts.go
-width json.go
-width outbox.go
-width records.go
-width rules.go
 width quiet.go
 width quota.go
 width reach.go
 width receive.go
 width receiver.go
+width records.go
 width redirect_rule.go
 width redirectrules.go
 width refusal.go

@@ -14,6 +14,7 @@ import (
 
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/server/door"
+	"userkeys/server/input"
 )
 
 var update = flag.Bool("update", false, "write testdata/pages anew")
@@ -107,7 +108,7 @@ func writeOutline(b *strings.Builder, n *html.Node) {
 	case "form":
 		before, after = fmt.Sprintf("\n%s %s: ", strings.ToUpper(fakesite.Attr(n, "method")), fakesite.Attr(n, "action")), "\n"
 	case "input":
-		if name := fakesite.Attr(n, "name"); name != door.TokenField && name != door.OnceField {
+		if name := fakesite.Attr(n, "name"); name != input.TokenField && name != door.OnceField {
 			before = fmt.Sprintf(" {%s %s=%s}", fakesite.Attr(n, "type"), name, outlineValue(fakesite.Attr(n, "value")))
 		}
 	case "textarea":

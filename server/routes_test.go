@@ -13,6 +13,7 @@ import (
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/server"
 	"userkeys/server/door"
+	"userkeys/server/input"
 )
 
 // TestAdminKeysReachNoOtherRoute: where an admin API key is not for, it is
@@ -43,7 +44,7 @@ func TestEveryRouteIsDeclared(t *testing.T) {
 	t.Parallel()
 	var lines []string
 	for _, rt := range fakesite.New(t, fakesite.WithInbox(t), fakesite.WithBus).Door.Routes() {
-		parsed := rt.Body != door.NoBody && rt.Body != door.Raw
+		parsed := rt.Body != input.NoBody && rt.Body != input.Raw
 		rules := []string{[]string{"anyone", "known", "signed in", "administrator"}[rt.As]}
 		for _, rule := range []struct {
 			name string
@@ -55,9 +56,9 @@ func TestEveryRouteIsDeclared(t *testing.T) {
 			{"origin", rt.CSRF >= door.CheckOrigin},
 			{"token", rt.CSRF >= door.CheckToken},
 			{"form", parsed},
-			{"json", parsed && rt.Body != door.Form},
-			{"only JSON", rt.Body == door.JSON},
-			{"lists", rt.Body == door.Record},
+			{"json", parsed && rt.Body != input.Form},
+			{"only JSON", rt.Body == input.JSON},
+			{"lists", rt.Body == input.Record},
 			{"once", rt.CSRF == door.CheckOnce},
 			{"long", rt.Long},
 			{"admin keys", rt.Lets(door.AdminKey | door.AnyAdminKey)},

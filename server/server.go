@@ -13,6 +13,7 @@ import (
 	"userkeys/server/admin"
 	"userkeys/server/apps"
 	"userkeys/server/consent"
+	"userkeys/server/deliveries"
 	"userkeys/server/door"
 	"userkeys/server/live"
 	"userkeys/server/wire"
@@ -35,11 +36,11 @@ type (
 // FreshSignIn is how long after a sign-in an administrator may make admin API keys at the browser.
 const FreshSignIn = door.FreshSignIn
 
-// Pushes is what the pages need to know and to do about pushes. The notify package has it by shape.
+// Pushes is what the server needs to know and to do about pushes. The notify package has it by shape.
 type Pushes interface {
-	apps.Pushes
-	admin.Pushes
-	wire.Pushes
+	apps.Pushes       // what users see and do
+	deliveries.Pushes // what administrators see and do
+	wire.Pushes       // what apps ask
 }
 
 // Config is what a [Server] is made of.
@@ -117,6 +118,9 @@ func New(cfg Config) (*Server, error) {
 			Authority: a, Users: cfg.Users, Inbox: cfg.Inbox, Pushes: cfg.Pushes, Endpoints: cfg.Endpoints, Standalone: cfg.Standalone,
 			Ready: cfg.Ready,
 		}),
+	}
+	if cfg.Pushes != nil {
+		domains = append(domains, deliveries.New(d, deliveries.Config{Pushes: cfg.Pushes, Accounts: cfg.Accounts}))
 	}
 	if cfg.Bus != nil && cfg.Endpoints {
 		s.live = live.New(d, live.Config{Bus: cfg.Bus, Checker: a, ParkAbove: cfg.ParkAbove})

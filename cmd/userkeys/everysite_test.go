@@ -1,20 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -199,184 +192,10 @@ func (s *ownSite) posted() int {
 	return s.posts
 }
 
-// desktop is a machine that never saw a site: the real program, with folders of its own.
-type desktop struct {
-	t   *testing.T
-	dir string
-	env []string
-
-	mu   sync.Mutex
-	seen bytes.Buffer // everything that programs printed here, but for `key`
-	args []string     // of every program that ran, as others on the machine see them
-}
-
-func newDesktop(t *testing.T, env ...string) *desktop {
-	d := &desktop{t: t, dir: t.TempDir()}
-	d.env = append([]string{
-		"HOME=" + d.dir, "TMPDIR=" + filepath.Join(d.dir, "tmp"), appkeys.ConfigDirEnv + "=" + filepath.Join(d.dir, "keys"),
-		appkeys.KeystoreEnv + "=plain", "PATH=" + os.Getenv("PATH"), "BROWSER=true",
-		testkit.NoKeychain,
-	}, env...)
-	if err := os.Mkdir(filepath.Join(d.dir, "tmp"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
-// process is a program that runs on a desktop.
-type process struct {
-	d    *desktop
-	cmd  *exec.Cmd
-	in   io.WriteCloser
-	mu   sync.Mutex
-	out  bytes.Buffer
-	err  bytes.Buffer
-	done chan int
-}
-
-type tee struct {
-	p  *process
-	to *bytes.Buffer
-}
-
-func (w tee) Write(b []byte) (int, error) {
-	w.p.mu.Lock()
-	defer w.p.mu.Unlock()
-	return w.to.Write(b)
-}
-
-func (p *process) printed() (string, string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.out.String(), p.err.String()
-}
-
-func (d *desktop) start(args ...string) *process {
-	d.t.Helper()
-	if args[0] == "login" {
-		args = append(args, "--bits", "2048") // quicker to make
-	}
-	p := &process{d: d, cmd: exec.Command(testkit.Binary(d.t), args...), done: make(chan int, 1)}
-	p.cmd.Env = d.env
-	p.cmd.Stdout, p.cmd.Stderr = tee{p, &p.out}, tee{p, &p.err}
-	var err error
-	if p.in, err = p.cmd.StdinPipe(); err != nil {
-		d.t.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		d.t.Fatal(err)
-	}
-	d.t.Cleanup(func() { _ = p.cmd.Process.Kill() }) // it may have ended
-	go func() {
-		_ = p.cmd.Wait() // how it ended is in its state
-		out, errs := p.printed()
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if args[0] != "key" {
-			d.seen.WriteString(out + errs)
-		}
-		d.args = append(d.args, args...)
-		p.done <- p.cmd.ProcessState.ExitCode()
-	}()
-	return p
-}
-
-// until waits for something printed, and gives what the expression finds in it.
-func (p *process) until(expression string) []string {
-	p.d.t.Helper()
-	re := regexp.MustCompile(expression)
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		out, _ := p.printed()
-		if m := re.FindStringSubmatch(out); m != nil {
-			return m
-		}
-		select {
-		case code := <-p.done:
-			out, errs := p.printed()
-			if m := re.FindStringSubmatch(out); m != nil {
-				p.done <- code
-				return m
-			}
-			p.d.t.Fatalf("%v ended with %d:\n%s\n%s", p.cmd.Args[1:], code, out, errs)
-		default:
-		}
-	}
-	out, errs := p.printed()
-	p.d.t.Fatalf("%v never printed %s:\n%s\n%s", p.cmd.Args[1:], expression, out, errs)
-	return nil
-}
-
-// ends waits for the program to end with a code, and gives its output; what it says on standard
-// error must have the texts.
-func (p *process) ends(code int, says ...string) string {
-	p.d.t.Helper()
-	select {
-	case got := <-p.done:
-		out, errs := p.printed()
-		if got != code {
-			p.d.t.Fatalf("%v ended with %d, want %d:\n%s\n%s", p.cmd.Args[1:], got, code, out, errs)
-		}
-		for _, text := range says {
-			if !strings.Contains(errs, text) {
-				p.d.t.Errorf("%v says %q, want %q", p.cmd.Args[1:], errs, text)
-			}
-		}
-		if n := strings.Count(errs, "userkeys: "); code != 0 && n != 1 {
-			p.d.t.Errorf("%v ended with %d lines: %q", p.cmd.Args[1:], n, errs)
-		}
-		return out
-	case <-time.After(2 * time.Minute):
-		p.d.t.Fatalf("%v did not end", p.cmd.Args[1:])
-		return ""
-	}
-}
-
-func (d *desktop) run(code int, args ...string) string {
-	d.t.Helper()
-	return d.start(args...).ends(code)
-}
-
-// refuses runs a program that must end with a code and a line.
-func (d *desktop) refuses(code int, says string, args ...string) {
-	d.t.Helper()
-	d.start(args...).ends(code, says)
-}
-
-// login logs in by a flow; empty: the one that the program takes.
-func (d *desktop) login(s anySite, f client.Flow, more ...string) {
-	d.t.Helper()
-	args := append([]string{"login", s.address()}, more...)
-	if f != "" {
-		args = append(args, "--"+string(f))
-	}
-	p := d.start(args...)
-	d.answer(s, p)
-	p.ends(0)
-}
-
 const (
 	shownAddress = `(?m)^(http\S+/user-api-key/new\?\S+)$`
 	shownCode    = `(?m)^ +(http\S+/user-api-key/activate)\s+([A-Z0-9]{4}-[A-Z0-9]{4})$`
 )
-
-// answer does what the program asks of the person.
-func (d *desktop) answer(s anySite, p *process) {
-	d.t.Helper()
-	m := p.until(shownAddress + "|" + shownCode)
-	if m[3] != "" {
-		if err := s.activate(m[2], m[3]); err != nil {
-			d.t.Fatal(err)
-		}
-		return
-	}
-	sealed, err := s.approve(m[1])
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	if sealed != "" {
-		_, _ = io.WriteString(p.in, sealed+"\n") // the program says itself what it misses
-	}
-}
 
 // TestThreeCommandsToTheFirstCall is the way from nothing to a call, in every flow of every site.
 func TestThreeCommandsToTheFirstCall(t *testing.T) {
@@ -387,7 +206,7 @@ func TestThreeCommandsToTheFirstCall(t *testing.T) {
 				continue
 			}
 			t.Run("flow "+string(f), func(t *testing.T) {
-				d := newDesktop(t)
+				d := newMachine(t)
 				d.login(s, f, "--scopes", "read,write")
 				if out := d.run(0, "call", "GET", "/session/current.json"); !strings.Contains(out, `"alice"`) {
 					t.Errorf("the first call prints %s", out)
@@ -412,68 +231,11 @@ func TestThreeCommandsToTheFirstCall(t *testing.T) {
 	})
 }
 
-// hides looks for keys and private keys wherever they could have leaked to: what was printed, the
-// arguments that others on the machine can see, files of any kind.
-func (d *desktop) hides(keys ...string) {
-	d.t.Helper()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, secret := range append(keys, "PRIVATE KEY") {
-		if len(secret) < 10 {
-			d.t.Fatalf("%q is no secret", secret)
-		}
-		if strings.Contains(d.seen.String(), secret) {
-			d.t.Errorf("a secret was printed: %.4s...", secret)
-		}
-		if strings.Contains(strings.Join(d.args, " "), secret) {
-			d.t.Errorf("a secret was an argument: %.4s...", secret)
-		}
-		err := filepath.WalkDir(d.dir, func(name string, e fs.DirEntry, err error) error {
-			if err != nil || !e.Type().IsRegular() || slices.Contains(d.env, appkeys.KeystoreEnv+"=plain") && name == filepath.Join(d.dir, "keys", "keys.json") {
-				return err // the plain store is the one place where keys may stand
-			}
-			content, err := os.ReadFile(name)
-			if bytes.Contains(content, []byte(secret)) {
-				d.t.Errorf("%s holds a secret: %.4s...", name, secret)
-			}
-			return err
-		})
-		if err != nil {
-			d.t.Error(err)
-		}
-	}
-	if left, err := os.ReadDir(filepath.Join(d.dir, "tmp")); err != nil || len(left) != 0 {
-		d.t.Errorf("left in the temporary folder: %v, %v", left, err)
-	}
-}
-
-// TestHidesFinds proves that the search above finds what is there.
-func TestHidesFinds(t *testing.T) {
-	t.Parallel()
-	for _, plant := range []func(d *desktop){
-		func(d *desktop) { d.seen.WriteString("the key " + clitest.Key) },
-		func(d *desktop) { d.args = append(d.args, "-H", clitest.Key) },
-		func(d *desktop) {
-			_ = os.WriteFile(filepath.Join(d.dir, "history"), []byte(clitest.Key), 0o600) // the search says if it is not there
-		},
-		func(d *desktop) { _ = os.WriteFile(filepath.Join(d.dir, "tmp", "x"), nil, 0o600) },
-	} {
-		inner := &testing.T{}
-		d := newDesktop(t)
-		plant(d)
-		d.t = inner
-		d.hides(clitest.Key)
-		if !inner.Failed() {
-			t.Error("a planted secret was not found")
-		}
-	}
-}
-
 // TestLoginsThatFail ends each in one line, and leaves no key that nobody has.
 func TestLoginsThatFail(t *testing.T) {
 	t.Parallel()
 	everySite(t, func(t *testing.T, s anySite) {
-		d := newDesktop(t)
+		d := newMachine(t)
 		if s.has(client.FlowDevice) {
 			p := d.start("login", s.address(), "--device")
 			m := p.until(shownCode)
@@ -524,7 +286,7 @@ func TestLoginsThatFail(t *testing.T) {
 func TestCallsThatFail(t *testing.T) {
 	t.Parallel()
 	everySite(t, func(t *testing.T, s anySite) {
-		d := newDesktop(t)
+		d := newMachine(t)
 		d.login(s, client.FlowPaste, "--scopes", "session_info,notifications")
 		d.refuses(cli.ExitForbidden, "missing scope: write; ask for it: userkeys login "+s.address()+" --scopes session_info,notifications,write", "call", "POST", "/posts.json", "-d", "raw=x")
 		d.refuses(cli.ExitForbidden, "missing scope: read", "call", "GET", "/u/alice.json")
@@ -548,7 +310,7 @@ func TestCallsThatFail(t *testing.T) {
 func TestWatchPostDoctor(t *testing.T) {
 	t.Parallel()
 	everySite(t, func(t *testing.T, s anySite) {
-		d := newDesktop(t)
+		d := newMachine(t)
 		d.login(s, client.FlowPaste, "--scopes", "read,write,notifications,session_info")
 		s.notify("one")
 		s.notify("two")
@@ -599,7 +361,7 @@ func TestWatchPostDoctor(t *testing.T) {
 func TestRenewing(t *testing.T) {
 	t.Parallel()
 	everySite(t, func(t *testing.T, s anySite) {
-		d := newDesktop(t)
+		d := newMachine(t)
 		d.login(s, client.FlowPaste, "--expires", "720h", "--scopes", "session_info")
 		old := strings.TrimSpace(d.run(0, "key", s.address()))
 		if _, own := s.(*ownSite); !own {
@@ -630,7 +392,7 @@ func TestTheAnswerOfADeviceIsLost(t *testing.T) {
 	forum := discourse.Start(t, discourse.New)
 	forum.AddUser(discourse.User{Name: "alice"})
 	s := &discourseSite{forum, forum.Browser("alice")}
-	d := newDesktop(t)
+	d := newMachine(t)
 	p := d.start("login", s.address(), "--device")
 	m := p.until(shownCode)
 	if err := s.activate(m[1], m[2]); err != nil {
@@ -662,7 +424,7 @@ func TestSitesThatMisbehave(t *testing.T) {
 	forum := discourse.Start(t, discourse.New)
 	forum.AddUser(discourse.User{Name: "alice"})
 	s := &discourseSite{forum, forum.Browser("alice")}
-	d := newDesktop(t)
+	d := newMachine(t)
 	d.login(s, client.FlowPaste, "--scopes", "read")
 	fail := func(path string, f discourse.Fault) {
 		f.Path, f.Times = path, 1
@@ -693,15 +455,15 @@ func TestKeyFromTheEnvironment(t *testing.T) {
 	t.Parallel()
 	s := newOwnSite(t)
 	app := s.App("ci", "session_info").Connect(s.alice)
-	d := newDesktop(t, cli.KeyEnv+"="+app.Key.Reveal(), appkeys.SiteEnv+"="+s.URL)
+	d := newMachine(t, cli.KeyEnv+"="+app.Key.Reveal(), appkeys.SiteEnv+"="+s.URL)
 	if out := d.run(0, "call", "GET", "/session/current.json"); !strings.Contains(out, "alice") {
 		t.Errorf("call prints %s", out)
 	}
 	d.refuses(1, "no key for", "call", "GET", "https://other.example/x")
 	d.hides(app.Key.Reveal())
-	payload := newDesktop(t, cli.KeyEnv+"="+url.QueryEscape(strings.Repeat("QUJD", 90)+"=="), appkeys.SiteEnv+"="+s.URL)
+	payload := newMachine(t, cli.KeyEnv+"="+url.QueryEscape(strings.Repeat("QUJD", 90)+"=="), appkeys.SiteEnv+"="+s.URL)
 	payload.refuses(cli.ExitUsage, "this is a payload", "call", "GET", "/session/current.json")
-	nowhere := newDesktop(t, cli.KeyEnv+"="+app.Key.Reveal())
+	nowhere := newMachine(t, cli.KeyEnv+"="+app.Key.Reveal())
 	nowhere.refuses(cli.ExitUsage, "say which site", "call", "GET", "/session/current.json")
 }
 
@@ -712,14 +474,14 @@ func TestKeysUnderAPassphrase(t *testing.T) {
 		t.Skip("where there is a keychain no passphrase is asked for")
 	}
 	s := newOwnSite(t)
-	d := newDesktop(t, cli.PassphraseEnv+"=correct horse battery", appkeys.KeystoreEnv+"=")
+	d := newMachine(t, cli.PassphraseEnv+"=correct horse battery", appkeys.KeystoreEnv+"=")
 	d.login(s, client.FlowPaste, "--scopes", "session_info", "--expires", "24h")
 	d.env = append(d.env, cli.PassphraseEnv+"=wrong")
 	d.refuses(1, "not the passphrase", "call", "GET", "/session/current.json")
 	d.env = d.env[:len(d.env)-1]
 	d.run(0, "call", "GET", "/session/current.json")
 	d.hides(strings.TrimSpace(d.run(0, "key", s.URL)))
-	none := newDesktop(t, appkeys.KeystoreEnv+"=")
+	none := newMachine(t, appkeys.KeystoreEnv+"=")
 	none.refuses(1, "the keychain cannot keep a secret", "login", s.URL, "--paste", "--keystore", "keychain")
 	none.refuses(cli.ExitUsage, "set USERKEYS_PASSPHRASE, or keep keys readable by choice", "login", s.URL, "--paste")
 	if n := s.alive(); n != 1 {

@@ -52,7 +52,7 @@ func TestWatchingFiftySitesIsSmall(t *testing.T) {
 		server.CloseClientConnections()
 		server.Close()
 	})
-	d := newDesktop(t)
+	d := newMachine(t)
 	store := keystore.Open(keystore.Config{Dir: d.dir + "/keys", Keeping: keystore.Plain})
 	for i := range sites {
 		c := &client.Credential{Site: fmt.Sprintf("%s/s%d", server.URL, i), Username: "alice", Key: clitest.Key, Scopes: userkeys.Scopes{"notifications"}}

@@ -90,11 +90,11 @@ func newDoctorCommand() *cobra.Command {
 	f.StringVar(&d.origin, "origin", "", "the origin of the page that calls the site from a browser")
 	f.StringVar(&d.account, "account", "", "the account whose key to look at, if there are several for the site")
 	f.BoolVar(&d.asJSON, "json", false, "print JSON")
-	_ = cmd.RegisterFlagCompletionFunc("account", appkeys.CompleteAccounts) // only a flag that is not there fails
+	_ = cmd.RegisterFlagCompletionFunc("account", appkeys.CompleteAccounts) // it fails only for a flag that does not exist
 	return cmd
 }
 
-// colorful tells whether marks may be colored: on a terminal, unless the person has said no.
+// colorful reports whether marks may be colored: on a terminal, unless the person has said no.
 func colorful(out io.Writer) bool {
 	f, ok := out.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
@@ -201,7 +201,7 @@ func (d *examining) print(findings []doctor.Finding, requests int) error {
 	return err
 }
 
-// like tells whether two findings say the same of different things.
+// like reports whether two findings say the same of different things.
 func like(a, b doctor.Finding) bool {
 	return a.State == b.State && a.Says == b.Says && a.Advice == b.Advice
 }

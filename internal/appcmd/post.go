@@ -67,7 +67,8 @@ alice@forum.example chooses between several. --at is the time to publish:
 2026-12-01T09:00:00+01:00, "2026-12-01 09:00" on this machine's clock, or +2h.
 --every repeats it: daily and weekly keep the time of the day, a duration such
 as 36h counts hours. Times that were missed are not made up for.`,
-		Example: `  userkeys post add forum.example --title "Choir on Thursday" --category 4 -d @choir.md --at "2026-12-01 09:00"
+		Example: `  userkeys post add forum.example --title "Choir on Thursday" --category 4 ` +
+			`-d @choir.md --at "2026-12-01 09:00"
   userkeys post add --topic 12 -d "Open until six today." --at +2h
   date | userkeys post add --topic 12 -d @- --every weekly`,
 		ValidArgsFunction: appkeys.CompleteSites,
@@ -82,7 +83,7 @@ as 36h counts hours. Times that were missed are not made up for.`,
 	f.StringVar(&a.at, "at", "", "when to publish it (default: at the next run)")
 	f.StringVar(&a.every, "every", "", "repeat it: daily, weekly or a duration")
 	cli.AddJSONFlag(cmd)
-	_ = cmd.RegisterFlagCompletionFunc("account", appkeys.CompleteAccounts) // only a flag that is not there fails
+	_ = cmd.RegisterFlagCompletionFunc("account", appkeys.CompleteAccounts) // it fails only for a flag that does not exist
 	return cmd
 }
 
@@ -117,7 +118,7 @@ func (a *postAdd) run(cmd *cobra.Command, keys *keystore.Store, q *posts.Queue, 
 			userkeys.Printable(p.Owner())))
 }
 
-// tellPost prints what became of a post: as a sentence, or as JSON.
+// tellPost prints what was done with a post: a sentence, or with --json the post.
 func tellPost(cmd *cobra.Command, p posts.Post, sentence string) error {
 	if cli.JSON(cmd) {
 		return json.NewEncoder(cmd.OutOrStdout()).Encode(p)
@@ -138,8 +139,8 @@ func (a *postAdd) findAccount(keys *keystore.Store, args []string) (keystore.Acc
 // localLayout is a time as people type it.
 const localLayout = "2006-01-02 15:04"
 
-// parseMoment reads when to publish; empty is the zero time. A time that is past is more often a slip than a wish,
-// and what is published cannot be taken back.
+// parseMoment reads when to publish a post; empty is the zero time. A time in the past
+// is refused: it is more likely a mistake, and what is published cannot be taken back.
 func parseMoment(s string, now time.Time, loc *time.Location) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil

@@ -84,7 +84,7 @@ func newReceiveCommand() *cobra.Command {
 	f.StringVar(&c.cert, "tls-cert", "", "a file with the certificate, to serve https")
 	f.StringVar(&c.key, "tls-key", "", "a file with its private key")
 	cli.AddJSONFlag(cmd)
-	_ = cmd.RegisterFlagCompletionFunc("site", appkeys.CompleteSites) // only a flag that is not there fails
+	_ = cmd.RegisterFlagCompletionFunc("site", appkeys.CompleteSites) // it fails only for a flag that does not exist
 	_ = cmd.RegisterFlagCompletionFunc("account", appkeys.CompleteAccounts)
 	return cmd
 }
@@ -131,7 +131,7 @@ func (c *receive) run(cmd *cobra.Command) error {
 	return nil
 }
 
-// tell prints an event. That nobody reads it spoils nothing: it is kept where --store says.
+// tell prints an event. Errors are ignored: the event is kept where --store says.
 func (c *receive) tell(out io.Writer, e receiver.Event) {
 	if c.asJSON {
 		_, _ = out.Write(e.JSON())
@@ -209,7 +209,8 @@ func (c *receive) tls() (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
-// findSecrets gives the secrets as the receiver looks them up; nil if there are none.
+// findSecrets returns a function with which the receiver looks up secrets; nil if there
+// are none.
 func (c *receive) findSecrets(cmd *cobra.Command) (func(site, clientID string) ([]userkeys.PushSecret, error),
 	error,
 ) {

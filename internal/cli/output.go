@@ -56,7 +56,8 @@ func WriteJSON(out io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// ForTerminal is out, without what steers a terminal if it is one. A file gets every byte.
+// ForTerminal returns out, but for a terminal a writer that leaves out what would steer
+// it. A file gets every byte.
 func ForTerminal(out io.Writer) io.Writer {
 	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return &Harmless{to: out}

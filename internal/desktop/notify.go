@@ -41,9 +41,13 @@ func desktopCommand(ctx context.Context, title, text string) *exec.Cmd {
 	return exec.CommandContext(ctx, "notify-send", "--app-name=userkeys", "--", title, text)
 }
 
-const windowsNotification = `[Windows.UI.Notifications.ToastNotificationManager, Windows.UI.Notifications, ContentType=WindowsRuntime] > $null
-$t = [Windows.UI.Notifications.ToastNotificationManager]::GetTemplateContent([Windows.UI.Notifications.ToastTemplateType]::ToastText02)
+// windowsNotification is a script for PowerShell.
+const windowsNotification = `[Windows.UI.Notifications.ToastNotificationManager, Windows.UI.Notifications, ` +
+	`ContentType=WindowsRuntime] > $null
+$t = [Windows.UI.Notifications.ToastNotificationManager]::` +
+	`GetTemplateContent([Windows.UI.Notifications.ToastTemplateType]::ToastText02)
 $n = $t.GetElementsByTagName("text")
 $n.Item(0).AppendChild($t.CreateTextNode($env:USERKEYS_TITLE)) > $null
 $n.Item(1).AppendChild($t.CreateTextNode($env:USERKEYS_TEXT)) > $null
-[Windows.UI.Notifications.ToastNotificationManager]::CreateToastNotifier("userkeys").Show([Windows.UI.Notifications.ToastNotification]::new($t))`
+[Windows.UI.Notifications.ToastNotificationManager]::CreateToastNotifier("userkeys").` +
+	`Show([Windows.UI.Notifications.ToastNotification]::new($t))`

@@ -11,7 +11,8 @@ import (
 	"userkeys/client"
 )
 
-// An Account is a key that a person gave, without the key: where it goes and what it may.
+// An Account describes a key that a person has: which site it is for and what it may
+// do. The key itself is kept apart.
 type Account struct {
 	ID         string           `json:"id"` // names its secret
 	Site       string           `json:"site"`
@@ -27,7 +28,7 @@ type Account struct {
 	RenewAfter time.Time        `json:"renew_after,omitzero"` // before it a renewal is not tried again
 }
 
-// RenewalDue tells whether c, the account's key, should be renewed at now.
+// RenewalDue reports whether c, the account's key, should be renewed at now.
 func (a Account) RenewalDue(c *client.Credential, now time.Time) bool {
 	return c.RenewalDue(a.CreatedAt, now) && !now.Before(a.RenewAfter)
 }
@@ -52,8 +53,8 @@ func (all Accounts) sort() {
 	})
 }
 
-// At are the accounts on a site as a person writes it (an empty one is any), with a
-// name if that is given; [NoName] is none.
+// At returns the accounts on a site as a person writes it; an empty site means all.
+// If name is not empty, only those with that name; [NoName] means without one.
 func (all Accounts) At(site, name string) (Accounts, error) {
 	site, asked, found := strings.TrimSpace(site), name, all
 	if at := strings.LastIndexByte(site, '@'); at > 0 && name == "" && !strings.Contains(site[:at], "://") {
@@ -87,7 +88,8 @@ func (all Accounts) At(site, name string) (Accounts, error) {
 	return found, nil
 }
 
-// One is the only account on a site, or the only one there is.
+// One returns the only account on a site with a name, which may both be empty as for
+// [Accounts.At].
 func (all Accounts) One(site, name string) (Account, error) {
 	if len(all) == 0 {
 		return Account{}, all.none("SITE")
@@ -112,8 +114,9 @@ func (all Accounts) several() error {
 		"there are several keys; choose one by --account%s, or as in alice@forum.example: %s", nameless, all.list())
 }
 
-// For is the account for a call: by target if that is a whole address of a stored site, else as in
-// [Accounts.One]. It gives what is left of target: the path on that site.
+// For returns the account for a call to target. If that is a whole address, it is the
+// account on its site; if it is a path, the one that [Accounts.One] returns for site
+// and name. It also returns the path on that site.
 func (all Accounts) For(site, name, target string) (Account, string, error) {
 	if u, err := url.Parse(target); err == nil && u.Scheme != "" && u.Host != "" {
 		if site != "" {

@@ -10,11 +10,11 @@ import (
 	"userkeys/internal/ownfile"
 )
 
-// Calls remembers when keys were used by programs that watch, so that several of them, and one that is
-// started again, stay within the same share of a key's limits.
+// Calls records when programs that watch have used a key, so that several of them, or
+// one that is started again, share the same part of the key's limits.
 type Calls struct{ dir string }
 
-// OpenCalls finds the memory in the key store's folder. Nothing is read yet.
+// OpenCalls returns the records in the folder of a key store. Nothing is read yet.
 func OpenCalls(dir string) Calls { return Calls{filepath.Join(dir, "calls")} }
 
 // maxCallsBytes bounds what is read of one key's calls: more than a day of any share.
@@ -23,9 +23,9 @@ const maxCallsBytes = 1 << 20
 // accountID is what names a file: ids are made here, but stand in a file that somebody could change.
 var accountID = regexp.MustCompile(`^[0-9a-f]{8,64}$`)
 
-// Take notes a call of an account at now if wait, which is given the calls so far (the oldest first), gives
-// 0. It returns all calls that count, with the new one if it was noted. No other
-// program takes one meanwhile.
+// Take records a call of an account at now if wait returns 0 for the calls so far,
+// the oldest first. It returns the calls that count, with the new one if it was
+// recorded. No other program records a call meanwhile.
 func (c Calls) Take(id string, now time.Time, wait func(calls []time.Time) time.Duration) ([]time.Time, error) {
 	if !accountID.MatchString(id) {
 		return nil, ownfile.Errorf(nil, "%q is no account's id", id)
@@ -55,8 +55,8 @@ func (c Calls) Take(id string, now time.Time, wait func(calls []time.Time) time.
 	return calls, nil
 }
 
-// readCalls are the calls of the day before now. What the clock has not come to yet was noted by a clock that
-// was wrong, and does not count.
+// readCalls returns the calls of the day before now. A call in the future was recorded
+// by a clock that was wrong, and does not count.
 func readCalls(name string, now time.Time) ([]time.Time, error) {
 	content, err := os.ReadFile(name)
 	if os.IsNotExist(err) || len(content) > maxCallsBytes {

@@ -29,9 +29,10 @@ type Config struct {
 	work int // scrypt's cost, for tests; 0: passphraseWork
 }
 
-// A Store is the keys of one person on this machine: many sites, several accounts on each. What is
-// public about them stands readable in keys.json; the keys themselves are
-// kept as the [Keeping] says. It is safe for several programs, not for several goroutines.
+// A Store has the keys of one person on this machine: to many sites, for several
+// accounts on each. What is public about them is readable in keys.json; the keys
+// themselves are kept as the [Keeping] says. A store may be used by several programs at
+// the same time, but not by several goroutines.
 type Store struct {
 	cfg    Config
 	file   ownfile.File
@@ -102,7 +103,7 @@ func (s *Store) update(change func(*keysFile) error) error {
 	return s.file.Write(f)
 }
 
-// Accounts are all that the store has.
+// Accounts returns all accounts of the store.
 func (s *Store) Accounts() (Accounts, error) {
 	f, err := s.load()
 	return f.Accounts, err
@@ -152,13 +153,14 @@ func (s *Store) Prepare() (Keeping, error) {
 	return kept, err
 }
 
-// Add keeps a new key, in the place of the one for the same site and name. It gives the one
-// that it replaced, whose key should be revoked; nil if there was none.
+// Add stores a new key in place of the one for the same site and name. It returns the
+// one that it replaced, which should be revoked; nil if there was none.
 func (s *Store) Add(c *client.Credential) (*client.Credential, error) {
 	var replaced *client.Credential
 	a := Account{
 		ID: client.RandomID(), Site: c.Site, Name: c.Username, ClientID: c.ClientID, Scopes: c.Scopes,
-		Push: c.Push, API: c.API, Padding: c.Padding, CreatedAt: s.cfg.Now().UTC().Truncate(time.Second), ExpiresAt: c.ExpiresAt,
+		Push: c.Push, API: c.API, Padding: c.Padding,
+		CreatedAt: s.cfg.Now().UTC().Truncate(time.Second), ExpiresAt: c.ExpiresAt,
 	}
 	err := s.update(func(f *keysFile) error {
 		all, err := s.open(f)
@@ -189,7 +191,7 @@ func secretOf(c *client.Credential) secret {
 	return kept
 }
 
-// Replace keeps a renewed key in the place of the account's.
+// Replace stores a renewed key in place of the account's.
 func (s *Store) Replace(id string, c *client.Credential) error {
 	return s.update(func(f *keysFile) error {
 		i := f.index(id)
@@ -208,7 +210,7 @@ func (s *Store) Replace(id string, c *client.Credential) error {
 	})
 }
 
-// Forget removes an account. That it is gone already is no error.
+// Forget removes an account. It is no error if there is no such account.
 func (s *Store) Forget(id string) error {
 	return s.update(func(f *keysFile) error {
 		i := f.index(id)
@@ -230,7 +232,7 @@ func (s *Store) Forget(id string) error {
 	})
 }
 
-// Used notes that an account was used, to the minute.
+// Used records that an account was used, to the minute.
 func (s *Store) Used(id string) error {
 	now := s.cfg.Now().UTC().Truncate(time.Second)
 	f, err := s.load()
@@ -248,7 +250,7 @@ func (s *Store) Used(id string) error {
 	})
 }
 
-// Credential opens the key of an account.
+// Credential returns the key of an account.
 func (s *Store) Credential(a Account) (*client.Credential, error) {
 	f, err := s.load()
 	if err != nil {
@@ -343,7 +345,8 @@ func (s *Store) Renew(
 	return s.Current(now)
 }
 
-// postponeRenewal notes when a renewal that failed makes sense again; without the note it is tried at the next use.
+// postponeRenewal records when a renewal that failed is worth another try. If it cannot
+// be recorded, the renewal is tried at the next use.
 func (s *Store) postponeRenewal(id string, cause error) {
 	in := renewAgain
 	var api *client.APIError
@@ -358,8 +361,8 @@ func (s *Store) postponeRenewal(id string, cause error) {
 	})
 }
 
-// Current is an account as it is stored now, with its key: another program may have renewed it, or logged
-// in again in its place.
+// Current returns an account as it is stored now, with its key: another program may
+// have renewed it, or logged in again.
 func (s *Store) Current(a Account) (Account, *client.Credential, error) {
 	f, err := s.load()
 	if err != nil {
@@ -380,8 +383,9 @@ func (s *Store) Current(a Account) (Account, *client.Credential, error) {
 	return f.Accounts[i], c, err
 }
 
-// LockLogin holds a site against a second login at the same time: each would replace the
-// other's key there, and the one that is stored could be the dead one.
+// LockLogin keeps a second login to a site from running at the same time, until the
+// function that it returns is called: each would replace the other's key on the site,
+// and the revoked one could be the one that is stored.
 func (s *Store) LockLogin(site string) (func(), error) {
 	sum := sha256.Sum256([]byte(site))
 	unlock, err := ownfile.Lock(filepath.Join(s.cfg.Dir, "login-"+hex.EncodeToString(sum[:6])+".lock"),

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"userkeys"
@@ -87,6 +88,46 @@ func TestARenewalThatFailsIsNotTriedAtEveryUse(t *testing.T) {
 			if err != nil || all[0].RenewalDue(old, cfg.Now().Add(tt.wait-time.Second)) || !all[0].RenewAfter.Equal(cfg.Now().Add(tt.wait)) {
 				t.Errorf("tried again after %v, %v", all[0].RenewAfter, err)
 			}
+		})
+	}
+}
+
+// TestARenewedKeyThatCannotBeStored is returned all the same, after some tries, for which
+// nobody waits who has ended the program.
+func TestARenewedKeyThatCannotBeStored(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		ended bool
+		waits time.Duration
+	}{
+		"while the program goes on": {false, 6 * time.Second},
+		"when the program is ended": {true, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg, a := due(t, Config{Keeping: Plain})
+			synctest.Test(t, func(t *testing.T) {
+				s, began := Open(cfg), time.Now()
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				_, c, err := s.Renew(ctx, a, func(_ context.Context, c *client.Credential) (*client.Credential, error) {
+					if err := os.WriteFile(s.Path(), []byte("{"), 0o600); err != nil {
+						return nil, err
+					}
+					if tt.ended {
+						cancel()
+					}
+					fresh := *c
+					fresh.Key = "fedcba9876543210fedcba9876543210"
+					return &fresh, nil
+				})
+				if err == nil || c == nil || c.Key != "fedcba9876543210fedcba9876543210" {
+					t.Errorf("Renew = %v, %v", c, err)
+				}
+				if waited := time.Since(began); waited != tt.waits {
+					t.Errorf("it took %v", waited)
+				}
+			})
 		})
 	}
 }

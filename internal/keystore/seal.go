@@ -13,7 +13,7 @@ import (
 	"userkeys/internal/ownfile"
 )
 
-// open gives the secrets of a file as it was read.
+// open returns the secrets of a file that was read.
 func (s *Store) open(f *keysFile) (secrets, error) {
 	switch {
 	case f.Keeping == Plain && f.Sealed != "":
@@ -41,7 +41,8 @@ func (s *Store) open(f *keysFile) (secrets, error) {
 	return all, nil
 }
 
-// keep puts secrets into a file that is to be written, in the way that it says, or in the best there is.
+// keep puts secrets into a file that will be written, kept as the file says, or else in
+// the best way that this machine has.
 func (s *Store) keep(f *keysFile, all secrets) (Keeping, error) {
 	if f.Keeping == "" {
 		f.Keeping = s.cfg.Keeping
@@ -101,7 +102,8 @@ func (s *Store) identity(f *keysFile) (age.Identity, error) {
 	return s.byPassphrase(false)
 }
 
-// recipient is to whom secrets are sealed: the keeper that opened them, or a new one.
+// recipient returns the key that secrets are encrypted to: the one that opened them, or
+// a new one.
 func (s *Store) recipient(k Keeping) (age.Recipient, error) {
 	if s.closer != nil {
 		return s.closer, nil

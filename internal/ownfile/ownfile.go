@@ -121,7 +121,7 @@ func (f File) Write(v any) error {
 	}
 	name := throughLinks(f.Name)
 	removeLeftOvers(name)
-	if err := writeAtomically(name, append(content, '\n')); err != nil {
+	if err := WriteAtomically(name, append(content, '\n')); err != nil {
 		return Errorf(err, "cannot write %s", f.Name)
 	}
 	return nil
@@ -156,7 +156,9 @@ func throughLinks(name string) string {
 	return name
 }
 
-func writeAtomically(name string, content []byte) error {
+// WriteAtomically replaces a file by one with this content, which only its owner can read. After a crash there
+// is the old file or the whole new one.
+func WriteAtomically(name string, content []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*") // mode 0600
 	if err != nil {
 		return err

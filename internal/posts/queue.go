@@ -19,7 +19,7 @@ import (
 	"userkeys/internal/ownfile"
 )
 
-// A State is how far a post has come.
+// A State is where a post stands on its way to the site.
 type State string
 
 // The states. Only a waiting post is ever sent.
@@ -35,7 +35,7 @@ const (
 type Post struct {
 	ID        string    `json:"id"`
 	Site      string    `json:"site"`
-	Account   string    `json:"account,omitempty"` // as in [Account]; empty for a key whose name is unknown
+	Account   string    `json:"account,omitempty"` // as in [keystore.Account]; empty for a key whose name is unknown
 	Title     string    `json:"title,omitempty"`   // of a new topic
 	Category  int       `json:"category,omitempty"`
 	TopicID   int       `json:"topic_id,omitempty"` // to reply to
@@ -52,7 +52,7 @@ type Post struct {
 	Address   string    `json:"address,omitempty"` // of what was published last
 }
 
-// Owner is whose post it is, for people.
+// Owner is the account that the post is for, in words for people.
 func (p Post) Owner() string { return keystore.Account{Site: p.Site, Name: p.Account}.String() }
 
 // ready is when the post may be sent.
@@ -85,9 +85,9 @@ type Config struct {
 	Location *time.Location // whose days daily and weekly are; nil: this machine's
 }
 
-// A Queue holds what is to be posted later. It promises that a post is never sent twice unless a person
-// says so: what may have reached the site is not sent again. It is safe for several programs, not for
-// several goroutines.
+// A Queue holds posts that are published later. A post is never sent twice unless a
+// person says so: what may have reached the site is not sent again. A queue may be used
+// by several programs at the same time, but not by several goroutines.
 type Queue struct {
 	cfg  Config
 	file ownfile.File
@@ -157,7 +157,7 @@ func (q *Queue) update(change func(*queueFile) error) error {
 	return q.file.Write(f)
 }
 
-// change changes one post, which it gives as it is then.
+// change changes one post, and returns it as it is then.
 func (q *Queue) change(id string, with func(*Post) error) (Post, error) {
 	var after Post
 	err := q.update(func(f *queueFile) error {

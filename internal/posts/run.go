@@ -14,10 +14,10 @@ import (
 	"userkeys/internal/ownfile"
 )
 
-// A Report is what became of one post just now.
+// A Report says what was done with one post just now.
 type Report struct {
 	Post   Post  // as it stands in the queue after that
-	Result State // of this time; a repeated post that was sent waits again
+	Result State // of this publication; a repeated post that was sent waits again
 	NoKey  bool  // it waits because there is no key to send it with
 }
 
@@ -27,8 +27,9 @@ const (
 	maxPause  = 30 * time.Minute
 )
 
-// Run publishes what is due until ctx ends, then gives nil; one request at a time. It reports each
-// post. Only one Run or RunOnce works at a time: another one is [userkeys.Conflict].
+// Run publishes what is due, one request at a time, until ctx ends, and then returns
+// nil. It calls report for each post. The error is [userkeys.Conflict] if another Run or
+// RunOnce is at work.
 func (q *Queue) Run(ctx context.Context, report func(Report)) error {
 	return q.running(report, func(r *runner) error {
 		for ctx.Err() == nil {
@@ -48,7 +49,8 @@ func (q *Queue) Run(ctx context.Context, report func(Report)) error {
 	})
 }
 
-// RunOnce publishes what is due now, each post at most once, as [Queue.Run] does.
+// RunOnce publishes what is due now, each post at most once. It calls report for each
+// post. The error is [userkeys.Conflict] if another Run or RunOnce is at work.
 func (q *Queue) RunOnce(ctx context.Context, report func(Report)) error {
 	return q.running(report, func(r *runner) error {
 		r.tried = map[string]bool{}
@@ -82,7 +84,8 @@ func (q *Queue) running(report func(Report), do func(*runner) error) error {
 	return do(&runner{q: q, report: report, rests: map[string]rest{}})
 }
 
-// mending runs do after what a runner that died left behind was looked at, if none is running now.
+// mending calls do after it has looked at what a runner left behind that was killed,
+// unless a runner is at work now.
 func (q *Queue) mending(do func() error) error {
 	unlock, err := q.lockRunner()
 	if errors.Is(err, userkeys.Conflict) {
@@ -98,7 +101,8 @@ func (q *Queue) mending(do func() error) error {
 	return do()
 }
 
-// mend makes unknown what is marked as being sent; the caller holds the runner's lock, so nobody sends it.
+// mend marks posts as unknown that are marked as being sent. The caller holds the
+// runner's lock, so nobody is sending them.
 func (q *Queue) mend() ([]Post, error) {
 	f, err := q.load()
 	if err != nil || !slices.ContainsFunc(f.Posts, func(p Post) bool { return p.State == Sending }) {
@@ -117,7 +121,8 @@ func (q *Queue) mend() ([]Post, error) {
 	return found, err
 }
 
-// lockRunner lets one program publish at a time, until the function that it gives is called.
+// lockRunner keeps other programs from publishing until the function that it returns is
+// called.
 func (q *Queue) lockRunner() (func(), error) {
 	unlock, err := ownfile.Lock(filepath.Join(filepath.Dir(q.file.Name), "posts-run.lock"), 200*time.Millisecond)
 	if errors.Is(err, ownfile.ErrBusy) {
@@ -144,14 +149,15 @@ type runner struct {
 	tried  map[string]bool // nil: everything may be tried again
 }
 
-// A rest is how long nothing is tried for an account: its site cannot be reached or wants to be left
-// alone, or there is no key. It is only in memory: a person who starts a new run wants a new try.
+// A rest is how long nothing is tried for an account, because its site cannot be
+// reached or asks for a pause, or because there is no key. It is only in memory: a
+// person who starts a new run wants a new try.
 type rest struct {
 	until time.Time
 	times int
 }
 
-// due is the first post that can be sent now; if there is none, how long to wait for one.
+// due returns the first post that can be sent now, or nil and how long to wait for one.
 func (r *runner) due() (*Post, time.Duration, error) {
 	f, err := r.q.load()
 	if err != nil {
@@ -210,7 +216,8 @@ func (r *runner) publish(ctx context.Context, p Post) error {
 
 var errNotDue = errors.New("not due any more")
 
-// credential is the key of the very account that the post was written for, and the account's id.
+// credential returns the key of the account that the post was written for, and the
+// account's id.
 func (r *runner) credential(p Post) (*client.Credential, string, error) {
 	all, err := r.q.cfg.Keys.Accounts()
 	if err != nil {
@@ -225,7 +232,7 @@ func (r *runner) credential(p Post) (*client.Credential, string, error) {
 	return cred, all[i].ID, err
 }
 
-// hold lets a post wait that there is no key for.
+// hold leaves a post waiting because there is no key for it.
 func (r *runner) hold(p Post, cause error) error {
 	r.rest(p)
 	p, err := r.q.change(p.ID, func(p *Post) error {
@@ -244,14 +251,14 @@ func (r *runner) hold(p Post, cause error) error {
 	return err
 }
 
-// rest leaves the post's account alone, each time longer.
+// rest tries nothing for the account of p for a while, each time for longer.
 func (r *runner) rest(p Post) {
 	was := r.rests[p.Owner()]
 	d := min(minPause<<min(was.times, 10), maxPause)
 	r.rests[p.Owner()] = rest{until: r.q.cfg.Now().Add(d), times: was.times + 1}
 }
 
-// settle writes down what became of a request.
+// settle stores the outcome of a request.
 func (r *runner) settle(ctx context.Context, p Post, o outcome, cred *client.Credential) error {
 	secret := cred.Key.Reveal()
 	o.why = strings.ReplaceAll(o.why, secret, "[key]") // a site may repeat what it was sent
@@ -285,7 +292,7 @@ func (r *runner) settle(ctx context.Context, p Post, o outcome, cred *client.Cre
 	return err
 }
 
-// apply changes a post to what became of its request.
+// apply changes a post as the outcome of its request says.
 func (q *Queue) apply(p *Post, o outcome) {
 	switch o.state {
 	case Sent:

@@ -40,14 +40,14 @@ func onceClient() *http.Client {
 	}}
 }
 
-// staying is hc that follows no redirect: 307 and 308 would send the post a second time.
+// staying returns hc without redirects: 307 and 308 would send the post a second time.
 func staying(hc *http.Client) *http.Client {
 	c := *hc
 	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &c
 }
 
-// An outcome is what became of a request that was to publish a post.
+// An outcome is what a request to publish a post has led to.
 type outcome struct {
 	state   State
 	why     string        // one line, unless sent
@@ -63,22 +63,22 @@ func send(ctx context.Context, base *http.Client, cred *client.Credential, p Pos
 	if err != nil {
 		return outcome{state: Failed, why: publicLine(err), err: err}
 	}
-	var answer postAnswer
+	var answer published
 	err = client.Do(cred.Client(staying(base)), req, &answer)
 	var api *client.APIError
 	switch {
 	case err == nil:
 		return answer.outcome(cred.Site)
 	case errors.As(err, &api):
-		return answered(api)
+		return refusal(api)
 	case w.untouched():
 		return outcome{state: Waiting, why: publicLine(err) + "; nothing was sent", err: err}
 	}
 	return outcome{state: Unknown, why: publicLine(err), err: err}
 }
 
-// wire watches whether a request can have left. It asks for proof that none did: a transport that tells
-// nothing proves nothing.
+// wire records whether a request can have been sent. It wants proof that none was: a
+// transport that reports nothing proves nothing.
 type wire struct{ sought, had atomic.Bool }
 
 func (w *wire) untouched() bool { return w.sought.Load() && !w.had.Load() }
@@ -111,15 +111,16 @@ func (w *wire) request(ctx context.Context, cred *client.Credential, p Post) (*h
 	return req, nil
 }
 
-// postAnswer is a post as sites answer it; or, with action, one that a moderator must let through.
-type postAnswer struct {
+// published is a site's response to a post: where it is, or, with an action, that a
+// moderator must let it through.
+type published struct {
 	Action     string `json:"action"`
 	TopicID    int    `json:"topic_id"`
 	TopicSlug  string `json:"topic_slug"`
 	PostNumber int    `json:"post_number"`
 }
 
-func (a postAnswer) outcome(site string) outcome {
+func (a published) outcome(site string) outcome {
 	switch {
 	case a.TopicID > 0 && a.PostNumber > 0:
 		slug := ""
@@ -133,8 +134,8 @@ func (a postAnswer) outcome(site string) outcome {
 	return outcome{state: Unknown, why: "the site answered with a success, but names no post"}
 }
 
-// answered is what an answer means that is not a success.
-func answered(e *client.APIError) outcome {
+// refusal is the outcome of a response that is not a success.
+func refusal(e *client.APIError) outcome {
 	o := outcome{state: Unknown, why: e.Error(), err: e}
 	switch {
 	case e.Status == http.StatusTooManyRequests:

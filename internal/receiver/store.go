@@ -8,13 +8,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
-	"syscall"
 	"time"
 
 	"userkeys"
 	"userkeys/client"
+	"userkeys/internal/ownfile"
 )
 
 // A Store stores pushes in a folder, each as one line of JSON in a file of its own. The name of the file is made
@@ -33,16 +32,13 @@ func OpenStore(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, notStored(err)
 	}
-	probe, err := os.CreateTemp(dir, temporary)
+	probe, err := os.CreateTemp(dir, ".probe-*")
 	if err != nil {
 		return nil, notStored(err)
 	}
 	_ = probe.Close() // nothing is in it
 	return &Store{dir: dir, adding: map[string]bool{}}, os.Remove(probe.Name())
 }
-
-// temporary is the pattern of the names of files that are not complete yet.
-const temporary = ".push-*.tmp"
 
 func notStored(err error) error {
 	return &userkeys.Error{
@@ -89,7 +85,7 @@ func (s *Store) Add(p client.Push, at time.Time) (string, error) {
 	}
 	line, err := lineOf(keep)
 	if err == nil {
-		err = s.write(name, line)
+		err = ownfile.WriteAtomically(name, line)
 	}
 	if err != nil {
 		return "", notStored(err)
@@ -144,40 +140,4 @@ func (s *Store) name(p client.Push) string {
 	}
 	sum := sha256.Sum256([]byte(p.Site + "\n" + p.ID))
 	return filepath.Join(s.dir, "push-"+hex.EncodeToString(sum[:16])+".json")
-}
-
-// write replaces a file by a whole new one.
-func (s *Store) write(name string, text []byte) error {
-	f, err := os.CreateTemp(s.dir, temporary)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name()) // the first error counts
-		return err
-	}
-	return s.syncFolder()
-}
-
-// syncFolder makes the name of a new file durable. Windows and some network file systems cannot do so for folders.
-func (s *Store) syncFolder() error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(s.dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
-		return err
-	}
-	return nil
 }

@@ -13,7 +13,7 @@ func newMigrateCommand() *cobra.Command {
 	o := &sitedata.Options{}
 	cmd := &cobra.Command{
 		Use: "migrate", Short: "Bring the database to this version's schema", Args: cobra.NoArgs,
-		Long: `Bring the database to this version's schema. serve does so by itself when it
+		Long: `Bring the database to this version's schema. serve also does this when it
 starts; this is for doing it at a time of your choosing. The commands that manage
 a site never change a schema: they refuse another version's.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -10,6 +10,7 @@ import (
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/server"
 	"userkeys/server/door"
+	"userkeys/server/input"
 	"userkeys/site"
 )
 
@@ -139,7 +140,7 @@ func TestAdminKeyStandsAlone(t *testing.T) {
 		{"W14 a moderator is no administrator", fakesite.Call{}.By(fakesite.AdminText("mod"), ""), 403, "invalid_access"},
 		{"a stranger's", fakesite.Call{}.By(fakesite.AdminText(""), "bob"), 403, "invalid_access"},
 		{"KU7 an invalid key beside a session", fakesite.Call{As: "alice"}.By(strings.Repeat("f", 64), "alice"), 403, "invalid admin API key"},
-		{"KU7 an empty key beside a session and its token", fakesite.Call{As: "alice", Form: map[string]string{"id": "1", door.TokenField: "token-of-alice"}, Header: map[string]string{"Api-Key": " "}}, 403, "invalid admin API key"},
+		{"KU7 an empty key beside a session and its token", fakesite.Call{As: "alice", Form: map[string]string{"id": "1", input.TokenField: "token-of-alice"}, Header: map[string]string{"Api-Key": " "}}, 403, "invalid admin API key"},
 		{"the session beside it says nothing", fakesite.Call{As: "bob"}.By(fakesite.AdminText("root"), ""), 200, "OK"},
 		{"a cross-site page cannot send the header unasked, and the key decides", fakesite.Call{Header: map[string]string{"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}}.By(fakesite.AdminText("root"), ""), 200, "OK"},
 		{"JSON", fakesite.Call{Body: `{"id":"1"}`, Header: map[string]string{"Content-Type": "application/json"}}.By(fakesite.AdminText("root"), ""), 200, "OK"},

@@ -9,8 +9,10 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
-	"userkeys/outbox"
+	"userkeys/internal/rows"
 	"userkeys/server/door"
+	"userkeys/server/input"
+	"userkeys/server/page"
 	"userkeys/site"
 )
 
@@ -60,7 +62,7 @@ func termChoices(days string) []choiceView {
 	var out []choiceView
 	for _, n := range []int{7, 30, 90, 365} {
 		name := strconv.Itoa(n)
-		out = append(out, choiceView{name, "after " + door.Count(n, "day"), name == days})
+		out = append(out, choiceView{name, "after " + page.Count(n, "day"), name == days})
 	}
 	return out
 }
@@ -78,11 +80,11 @@ type apiKeyView struct {
 	Description string
 	Username    string // empty: anybody
 	Permissions string // empty: everything
-	Made        door.Moment
-	Used        door.Moment
-	Ends        door.Moment // unknown: never by itself
+	Made        page.Moment
+	Used        page.Moment
+	Ends        page.Moment // unknown: never by itself
 	Expired     bool
-	Revoked     door.Moment
+	Revoked     page.Moment
 }
 
 // apiKeys shows an administrator every admin API key.
@@ -95,7 +97,7 @@ func (h *Handlers) apiKeys(w http.ResponseWriter, r *http.Request, c site.Caller
 }
 
 func (h *Handlers) showAPIKeys(w http.ResponseWriter, r *http.Request, c site.Caller, status int, p apiKeysPage) error {
-	before, _ := door.ParseID(r.URL.Query().Get("before")) // what is no id is the first page
+	before, _ := input.ParseID(r.URL.Query().Get("before")) // what is no id is the first page
 	keys, err := h.cfg.Keys.AdminKeys(r.Context(), before, apiKeysShown)
 	if err != nil {
 		return err
@@ -115,12 +117,12 @@ func (h *Handlers) showAPIKeys(w http.ResponseWriter, r *http.Request, c site.Ca
 	p.Form = door.NewForm(now)
 	for _, k := range keys {
 		p.Keys = append(p.Keys, apiKeyView{
-			ID: k.ID, Description: door.ShownText(k.Description), Username: k.Username, Permissions: strings.ReplaceAll(k.Permissions.String(), ",", ", "),
-			Made: door.MomentAt(k.CreatedAt, now), Used: door.MomentAt(k.LastUsedAt, now), Revoked: door.MomentAt(k.RevokedAt, now),
-			Ends: door.MomentAt(k.ExpiresAt, now), Expired: !k.Live(now) && k.RevokedAt.IsZero(),
+			ID: k.ID, Description: page.ShownText(k.Description), Username: k.Username, Permissions: strings.ReplaceAll(k.Permissions.String(), ",", ", "),
+			Made: page.MomentAt(k.CreatedAt, now), Used: page.MomentAt(k.LastUsedAt, now), Revoked: page.MomentAt(k.RevokedAt, now),
+			Ends: page.MomentAt(k.ExpiresAt, now), Expired: !k.Live(now) && k.RevokedAt.IsZero(),
 		})
 	}
-	if id := next(keys, apiKeysShown, apiKeyID); id != nil {
+	if id := door.Next(keys, apiKeysShown, apiKeyID); id != nil {
 		p.Older = apiKeysPath + "?before=" + strconv.FormatInt(*id, 10)
 	}
 	return h.pages.apiKeys.Show(w, c, status, p)
@@ -146,7 +148,7 @@ func (h *Handlers) apiKeysPost(w http.ResponseWriter, r *http.Request, c site.Ca
 	text, k, err := h.makeAPIKey(r, c, n)
 	if err == nil {
 		door.KeepSecret(w)
-		return h.showAPIKeys(w, r, c, http.StatusOK, apiKeysPage{New: text.Reveal(), NewFor: door.ShownText(k.Description)})
+		return h.showAPIKeys(w, r, c, http.StatusOK, apiKeysPage{New: text.Reveal(), NewFor: page.ShownText(k.Description)})
 	}
 	e := userkeys.AsError(err)
 	switch {
@@ -158,7 +160,7 @@ func (h *Handlers) apiKeysPost(w http.ResponseWriter, r *http.Request, c site.Ca
 	case e.Code == userkeys.MissingParameter:
 		p.Error = "Say what the key is for, so that others know whether it may be revoked."
 	case e.Code == userkeys.InvalidParameters || e.Code == userkeys.NotFound:
-		p.Error = door.Sentence(e.Public)
+		p.Error = page.Sentence(e.Public)
 	default:
 		return err
 	}
@@ -170,7 +172,7 @@ var (
 	errStaleSignIn = &userkeys.Error{
 		Code: userkeys.InvalidAccess, Reason: "sign in again",
 		Public: userkeys.NotPermitted + " Sign in again to make an admin API key: your last sign-in was more than " +
-			door.Waiting(door.FreshSignIn) + " ago.",
+			page.Waiting(door.FreshSignIn) + " ago.",
 	}
 	errCommandOnly = &userkeys.Error{
 		Code: userkeys.InvalidAccess, Reason: "the command only",
@@ -215,36 +217,8 @@ func (h *Handlers) endInDays(days string) (time.Time, error) {
 	return h.door.Now().AddDate(0, 0, n), nil
 }
 
-// apiKeyJSON is an admin API key in the admin API.
-type apiKeyJSON struct {
-	ID          int64      `json:"id"`
-	Key         string     `json:"key,omitempty"` // once, of a new one
-	Description string     `json:"description"`
-	Username    *string    `json:"username"`    // null: acts as anybody
-	Permissions []string   `json:"permissions"` // empty: everything
-	CreatedAt   *time.Time `json:"created_at"`
-	LastUsedAt  *time.Time `json:"last_used_at"`
-	ExpiresAt   *time.Time `json:"expires_at"` // null: no end of its own
-	RevokedAt   *time.Time `json:"revoked_at"`
-}
-
-func apiKeyOf(k site.AdminAPIKey) apiKeyJSON {
-	out := apiKeyJSON{
-		ID: k.ID, Description: k.Description, Permissions: []string{},
-		CreatedAt: outbox.JSONTime(k.CreatedAt), LastUsedAt: outbox.JSONTime(k.LastUsedAt),
-		ExpiresAt: outbox.JSONTime(k.ExpiresAt), RevokedAt: outbox.JSONTime(k.RevokedAt),
-	}
-	for _, p := range k.Permissions {
-		out.Permissions = append(out.Permissions, string(p))
-	}
-	if k.UserID != 0 {
-		out.Username = &k.Username
-	}
-	return out
-}
-
 func (h *Handlers) listAPIKeys(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
-	q, err := door.ParseListQuery(r, "before")
+	q, err := input.ParseListQuery(r, "before")
 	if err != nil {
 		return err
 	}
@@ -252,16 +226,16 @@ func (h *Handlers) listAPIKeys(w http.ResponseWriter, r *http.Request, _ site.Ca
 	if err != nil {
 		return err
 	}
-	list := make([]apiKeyJSON, len(keys))
+	list := make([]rows.AdminKey, len(keys))
 	for i, k := range keys {
-		list[i] = apiKeyOf(k)
+		list[i] = rows.NewAdminKey(k)
 	}
-	return door.WriteJSON(w, map[string]any{"keys": list, "next": next(keys, q.Limit, apiKeyID)})
+	return door.WriteJSON(w, map[string]any{"keys": list, "next": door.Next(keys, q.Limit, apiKeyID)})
 }
 
 func (h *Handlers) createAPIKey(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	f := r.PostForm
-	if err := door.OnlyFields(f, "description", "username", "permissions", "expires_at"); err != nil {
+	if err := input.OnlyFields(f, "description", "username", "permissions", "expires_at"); err != nil {
 		return err
 	}
 	n := site.NewAdminAPIKey{Description: f.Get("description"), Username: f.Get("username")}
@@ -279,14 +253,14 @@ func (h *Handlers) createAPIKey(w http.ResponseWriter, r *http.Request, c site.C
 		return err
 	}
 	door.KeepSecret(w)
-	out := apiKeyOf(k)
+	out := rows.NewAdminKey(k)
 	out.Key = text.Reveal()
-	return door.WriteJSON(w, map[string]apiKeyJSON{"key": out})
+	return door.WriteJSON(w, map[string]rows.AdminKey{"key": out})
 }
 
 // revokeAPIKey revokes the key that an address or the page's form names.
 func (h *Handlers) revokeAPIKey(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	id, err := door.ID(r, "admin API key")
+	id, err := input.ID(r, "admin API key")
 	if err != nil {
 		return err
 	}

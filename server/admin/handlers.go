@@ -1,6 +1,6 @@
 // Package admin is what a site's administrators see and do: pages for
-// settings, admin API keys and deliveries, and the admin API for the site's
-// own programs. A page's form and the request of a program that does the same
+// settings and admin API keys, and the admin API for the site's own programs:
+// settings, users, keys, the audit log, notifications. A page's form and the request of a program that does the same
 // have one handler. Users' keys reach nothing here.
 package admin
 
@@ -12,6 +12,8 @@ import (
 	"userkeys/notify"
 	"userkeys/outbox"
 	"userkeys/server/door"
+	"userkeys/server/input"
+	"userkeys/server/page"
 	"userkeys/site"
 )
 
@@ -48,23 +50,10 @@ type Accounts interface {
 	Delete(ctx context.Context, id int64, by site.Caller) error
 }
 
-// Pushes is what the handlers need to know and to do about pushes.
+// Pushes is what the handlers need to know about pushes.
 type Pushes interface {
 	// KeyPushes tells how pushing to keys goes, by their ids; those that nothing was pushed to are absent.
 	KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]outbox.KeyState, error)
-	// ResumeKey switches pushing to a key on again, and queues again what was given up for it in the last day.
-	ResumeKey(ctx context.Context, keyID int64, by site.Caller) error
-	// ResumeHost switches pushing to a host, and to every key at it, on again, and queues again what was given up there in
-	// the last day.
-	ResumeHost(ctx context.Context, host string, by site.Caller) error
-	// Deliveries lists what waits or was given up, newest first.
-	Deliveries(ctx context.Context, f outbox.Filter) ([]outbox.Delivery, error)
-	// Hosts lists hosts with their numbers.
-	Hosts(ctx context.Context) ([]outbox.Host, error)
-	// Replay queues given-up deliveries again: those of ids, or all of a host, or all (empty). It returns how many.
-	Replay(ctx context.Context, ids []int64, host string, by site.Caller) (int, error)
-	// Discard forgets given-up deliveries: those of ids, or all of a host, or all (empty). It returns how many.
-	Discard(ctx context.Context, ids []int64, host string, by site.Caller) (int, error)
 }
 
 // Config is what the handlers need.
@@ -88,17 +77,15 @@ type Handlers struct {
 var templates embed.FS
 
 type pages struct {
-	settings   door.Page[settingsPage]
-	apiKeys    door.Page[apiKeysPage]
-	deliveries door.Page[deliveriesPage]
+	settings page.Template[settingsPage]
+	apiKeys  page.Template[apiKeysPage]
 }
 
 // New makes the handlers.
 func New(d *door.Door, cfg Config) *Handlers {
 	return &Handlers{d, cfg, pages{
-		settings:   door.NewPage[settingsPage](d, templates, "settings"),
-		apiKeys:    door.NewPage[apiKeysPage](d, templates, "adminkeys"),
-		deliveries: door.NewPage[deliveriesPage](d, templates, "deliveries"),
+		settings: page.New[settingsPage](d.Frame(), templates, "settings"),
+		apiKeys:  page.New[apiKeysPage](d.Frame(), templates, "adminkeys"),
 	}}
 }
 
@@ -109,19 +96,19 @@ func read(may site.AdminPermission) door.Rules {
 }
 
 func write(may site.AdminPermission) door.Rules {
-	return door.Rules{Who: door.Browser | door.AdminKey, As: door.Administrator, Permission: may, CSRF: door.CheckToken, Body: door.Record}
+	return door.Rules{Who: door.Browser | door.AdminKey, As: door.Administrator, Permission: may, CSRF: door.CheckToken, Body: input.Record}
 }
 
 func raw(may site.AdminPermission) door.Rules {
-	return door.Rules{Who: door.Browser | door.AdminKey, As: door.Administrator, Permission: may, CSRF: door.CheckToken, Body: door.Raw}
+	return door.Rules{Who: door.Browser | door.AdminKey, As: door.Administrator, Permission: may, CSRF: door.CheckToken, Body: input.Raw}
 }
 
 // Mount registers the routes.
 func (h *Handlers) Mount() {
 	d := h.door
 	page := door.Rules{Who: door.Browser, As: door.Administrator}
-	form := door.Rules{Who: door.Browser, As: door.Administrator, CSRF: door.CheckToken, Body: door.Form}
-	onceForm := door.Rules{Who: door.Browser, As: door.Administrator, CSRF: door.CheckOnce, Body: door.Form}
+	form := door.Rules{Who: door.Browser, As: door.Administrator, CSRF: door.CheckToken, Body: input.Form}
+	onceForm := door.Rules{Who: door.Browser, As: door.Administrator, CSRF: door.CheckOnce, Body: input.Form}
 
 	d.Handle("GET "+door.SettingsPath, page, h.showSettings)
 	d.Handle("POST "+door.SettingsPath, form, h.settingsPost)
@@ -134,7 +121,7 @@ func (h *Handlers) Mount() {
 	d.Handle("POST "+apiKeysPath+"/revoke", form, h.revokeAPIKey)
 	d.Handle("GET /user-api-key/admin/api-keys.json", read(""), h.listAPIKeys)
 	d.Handle("POST /user-api-key/admin/api-keys.json", door.Rules{ // no key makes keys
-		Who: door.Browser, As: door.Administrator, CSRF: door.CheckToken, Body: door.Record,
+		Who: door.Browser, As: door.Administrator, CSRF: door.CheckToken, Body: input.Record,
 	}, h.createAPIKey)
 	d.Handle("POST /user-api-key/admin/api-keys/{id}/revoke.json", write(""), h.revokeAPIKey)
 
@@ -150,17 +137,6 @@ func (h *Handlers) Mount() {
 		d.Handle("DELETE /user-api-key/admin/users/{username}", write(site.AdminUsers), h.deleteUser)
 		d.Handle("POST /user-api-key/admin/users/{username}/suspend.json", write(site.AdminUsers), h.suspendUser)
 		d.Handle("POST /user-api-key/admin/users/{username}/unsuspend.json", write(site.AdminUsers), h.unsuspendUser)
-	}
-	if h.cfg.Pushes != nil {
-		d.Handle("GET "+deliveriesPath, page, h.deliveries)
-		d.Handle("POST "+deliveriesPath+"/replay", form, h.replay)
-		d.Handle("POST "+deliveriesPath+"/discard", form, h.discard)
-		d.Handle("POST "+deliveriesPath+"/resume", form, h.resume)
-		d.Handle("GET /user-api-key/admin/deliveries.json", read(site.AdminDeliveries), h.listDeliveries)
-		d.Handle("GET /user-api-key/admin/push-hosts.json", read(site.AdminDeliveries), h.listPushHosts)
-		d.Handle("POST /user-api-key/admin/deliveries/replay.json", raw(site.AdminDeliveries), h.replay)
-		d.Handle("POST /user-api-key/admin/deliveries/discard.json", raw(site.AdminDeliveries), h.discard)
-		d.Handle("POST /user-api-key/admin/deliveries/resume.json", raw(site.AdminDeliveries), h.resume)
 	}
 	if h.cfg.Inbox != nil {
 		notifyUsers := raw(site.AdminNotify)

@@ -6,7 +6,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"userkeys/server/door"
+	"userkeys/server/input"
 )
 
 func TestRD35_PublicSuffixWarnings(t *testing.T) {
@@ -29,7 +29,7 @@ func FuzzNotify(f *testing.F) {
 	}
 	f.Fuzz(func(_ *testing.T, body []byte) {
 		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
-		if o, err := door.ReadObject(httptest.NewRecorder(), r, maxNotifyBody); err == nil {
+		if o, err := input.ReadObject(httptest.NewRecorder(), r, maxNotifyBody); err == nil {
 			_, _ = parseNotify(o) // must not panic
 		}
 	})

@@ -5,32 +5,16 @@ import (
 	"net/http"
 	"time"
 
+	"userkeys/internal/rows"
 	"userkeys/outbox"
 	"userkeys/server/door"
+	"userkeys/server/input"
 	"userkeys/site"
 )
 
-// keyJSON is a user's key in the admin API.
-type keyJSON struct {
-	ID              int64      `json:"id"`
-	UserID          int64      `json:"user_id"`
-	Username        string     `json:"username,omitempty"`
-	ClientID        string     `json:"client_id"`
-	ApplicationName string     `json:"application_name"`
-	Scopes          []string   `json:"scopes"`
-	PushURL         string     `json:"push_url,omitempty"`
-	CreatedAt       *time.Time `json:"created_at"`
-	LastUsedAt      *time.Time `json:"last_used_at"` // null: never
-	ExpiresAt       *time.Time `json:"expires_at"`
-	RevokedAt       *time.Time `json:"revoked_at"`
-	RevokedBy       string     `json:"revoked_by,omitempty"`
-
-	Push *outbox.KeyPushJSON `json:"push,omitempty"` // of a key with a push address
-}
-
 // listKeys lists users' keys, newest first: of a user, of a client, live ones.
 func (h *Handlers) listKeys(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
-	q, err := door.ParseListQuery(r, "user", "user_id", "client_id", "live", "before")
+	q, err := input.ParseListQuery(r, "user", "user_id", "client_id", "live", "before")
 	if err != nil {
 		return err
 	}
@@ -46,25 +30,18 @@ func (h *Handlers) listKeys(w http.ResponseWriter, r *http.Request, _ site.Calle
 	if err != nil {
 		return err
 	}
-	names := map[int64]string{}
-	list := make([]keyJSON, len(keys))
+	names, settings, now := door.NewNames(h.cfg.Accounts), h.door.Settings(), h.door.Now()
+	list := make([]rows.Key, len(keys))
 	for i, k := range keys {
-		list[i] = keyJSON{
-			ID: k.ID, UserID: k.UserID, ClientID: k.ClientID, ApplicationName: k.ApplicationName, Scopes: append([]string{}, k.Scopes...),
-			PushURL: k.PushURL, CreatedAt: outbox.JSONTime(k.CreatedAt), ExpiresAt: outbox.JSONTime(k.ExpiresAt),
-			RevokedAt: outbox.JSONTime(k.RevokedAt), RevokedBy: string(k.RevokedBy),
-		}
-		if k.Used() {
-			list[i].LastUsedAt = outbox.JSONTime(k.LastUsedAt)
-		}
+		list[i] = rows.NewKey(k, settings, now)
 		if h.cfg.Pushes != nil && k.PushURL != "" {
-			list[i].Push = outbox.NewKeyPushJSON(pushes[k.ID])
+			list[i].Push = rows.NewKeyPush(pushes[k.ID])
 		}
-		if list[i].Username, err = h.nameOf(r, k.UserID, names); err != nil {
+		if list[i].Username, err = names.Of(r.Context(), k.UserID); err != nil {
 			return err
 		}
 	}
-	return door.WriteJSON(w, map[string]any{"keys": list, "next": next(keys, q.Limit, func(k site.UserAPIKey) int64 { return k.ID })})
+	return door.WriteJSON(w, map[string]any{"keys": list, "next": door.Next(keys, q.Limit, func(k site.UserAPIKey) int64 { return k.ID })})
 }
 
 // pushesOf is how pushing goes to those of keys that have a push address, by id.
@@ -81,18 +58,18 @@ func (h *Handlers) pushesOf(ctx context.Context, keys []site.UserAPIKey) (map[in
 	return h.cfg.Pushes.KeyPushes(ctx, ids)
 }
 
-func (h *Handlers) keyFilter(r *http.Request, q door.Query) (site.KeyFilter, error) {
+func (h *Handlers) keyFilter(r *http.Request, q input.Query) (site.KeyFilter, error) {
 	f := site.KeyFilter{ClientID: q.Get("client_id"), Before: q.Before, Limit: q.Limit}
 	var err error
-	if f.Live, err = truth("live", q.Get("live")); q.Has("live") && err != nil {
+	if f.Live, err = input.Truth("live", q.Get("live")); q.Has("live") && err != nil {
 		return f, err
 	}
-	f.UserID, err = h.userOfQuery(r, q)
+	f.UserID, err = door.UserOfQuery(r.Context(), h.cfg.Accounts, q)
 	return f, err
 }
 
 func (h *Handlers) revokeKey(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	id, err := door.ID(r, "key")
+	id, err := input.ID(r, "key")
 	if err != nil {
 		return err
 	}
@@ -123,7 +100,7 @@ type actorJSON struct {
 
 // listEvents lists the audit log, newest first.
 func (h *Handlers) listEvents(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
-	q, err := door.ParseListQuery(r, "before")
+	q, err := input.ParseListQuery(r, "before")
 	if err != nil {
 		return err
 	}
@@ -134,9 +111,9 @@ func (h *Handlers) listEvents(w http.ResponseWriter, r *http.Request, _ site.Cal
 	list := make([]eventJSON, len(events))
 	for i, e := range events {
 		list[i] = eventJSON{
-			ID: e.ID, At: outbox.JSONTime(e.At), Action: e.Action, UserID: e.UserID, KeyID: e.KeyID, ClientID: e.ClientID, Detail: e.Detail,
+			ID: e.ID, At: rows.Time(e.At), Action: e.Action, UserID: e.UserID, KeyID: e.KeyID, ClientID: e.ClientID, Detail: e.Detail,
 			Actor: actorJSON{Kind: string(e.Caller.Kind()), UserID: e.Caller.User.ID, IP: e.Caller.Address, Admin: e.Caller.Admin()},
 		}
 	}
-	return door.WriteJSON(w, map[string]any{"events": list, "next": next(events, q.Limit, func(e site.AuditEvent) int64 { return e.ID })})
+	return door.WriteJSON(w, map[string]any{"events": list, "next": door.Next(events, q.Limit, func(e site.AuditEvent) int64 { return e.ID })})
 }

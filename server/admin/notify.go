@@ -7,6 +7,7 @@ import (
 
 	"userkeys"
 	"userkeys/server/door"
+	"userkeys/server/input"
 	"userkeys/site"
 )
 
@@ -15,10 +16,10 @@ const maxNotifyBody = 256 << 10
 
 // notifyUsers is the site's program telling users something: one, or many at a time.
 func (h *Handlers) notifyUsers(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	if !door.IsJSON(r) {
+	if !input.IsJSON(r) {
 		return userkeys.Errorf(userkeys.UnsupportedMedia, "the body must be application/json")
 	}
-	o, err := door.ReadObject(w, r, maxNotifyBody)
+	o, err := input.ReadObject(w, r, maxNotifyBody)
 	if err != nil {
 		return err
 	}
@@ -51,7 +52,7 @@ func idempotencyKey(r *http.Request, inBody string) (string, error) {
 
 // parseNotify reads what to tell whom. Every member is known and has its own type:
 // a mistyped name would tell half of it.
-func parseNotify(o door.Object) (site.Announcement, error) {
+func parseNotify(o input.Object) (site.Announcement, error) {
 	var a site.Announcement
 	var username string
 	var kind json.RawMessage
@@ -65,7 +66,7 @@ func parseNotify(o door.Object) (site.Announcement, error) {
 	for name, raw := range o {
 		to, ok := fields[name]
 		if !ok {
-			return a, userkeys.Errorf(userkeys.InvalidParameters, "there is no member %s here", strconv.QuoteToASCII(door.CutBytes(name, 64)))
+			return a, userkeys.Errorf(userkeys.InvalidParameters, "there is no member %s here", strconv.QuoteToASCII(input.Cut(name, 64)))
 		}
 		if string(raw) == "null" || json.Unmarshal(raw, to) != nil {
 			return a, userkeys.Errorf(userkeys.InvalidParameters, "%s has a value of the wrong type", name)

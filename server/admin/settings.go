@@ -7,7 +7,10 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
+	"userkeys/internal/rows"
 	"userkeys/server/door"
+	"userkeys/server/input"
+	"userkeys/server/page"
 	"userkeys/site"
 )
 
@@ -63,7 +66,7 @@ func (h *Handlers) settingsPost(w http.ResponseWriter, r *http.Request, c site.C
 	if d.Secret {
 		value = ""
 	}
-	why := door.Sentence(strings.TrimPrefix(e.Public, d.Name+": "))
+	why := page.Sentence(strings.TrimPrefix(e.Public, d.Name+": "))
 	return h.pages.settings.Show(w, c, e.Code.Status(), h.settingsPage("", d.Name, value, why))
 }
 
@@ -126,50 +129,25 @@ func inWords(d site.Setting, value string) string {
 	return value
 }
 
-// settingJSON is one setting in the admin API. A list is written a|b, a
-// secret is never written.
-type settingJSON struct {
-	Name    string   `json:"name"`
-	Aliases []string `json:"aliases"`
-	Kind    string   `json:"kind"`
-	Value   *string  `json:"value"` // null of a secret
-	Set     bool     `json:"set"`   // whether it has a value, for secrets
-	Default string   `json:"default"`
-	Min     *int     `json:"min,omitempty"` // of a number
-	Max     *int     `json:"max,omitempty"`
-	Changed bool     `json:"changed"`
-	Pinned  bool     `json:"pinned"` // by the configuration: cannot be changed here
-	Summary string   `json:"summary"`
-}
-
-func (h *Handlers) settingJSON(d site.Setting, inForce site.Settings) settingJSON {
-	value, _ := inForce.Value(d.Name) // the table knows its own names
-	out := settingJSON{
-		Name: d.Name, Aliases: append([]string{}, d.Aliases...), Kind: string(d.Kind), Set: value != "", Default: d.Default,
-		Changed: value != d.Default, Pinned: h.cfg.Settings.Pinned(d.Name), Summary: d.Summary,
-	}
-	if !d.Secret {
-		out.Value = &value
-	}
-	if d.Kind == site.SettingInt {
-		out.Min, out.Max = &d.Min, &d.Max
-	}
-	return out
+func (h *Handlers) settingRow(d site.Setting, inForce site.Settings) rows.Setting {
+	row := rows.NewSetting(d, inForce)
+	row.Pinned = h.cfg.Settings.Pinned(d.Name)
+	return row
 }
 
 func (h *Handlers) listSettings(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
 	inForce := h.door.Settings()
-	var list []settingJSON
+	var list []rows.Setting
 	for _, d := range site.AllSettings() {
-		list = append(list, h.settingJSON(d, inForce))
+		list = append(list, h.settingRow(d, inForce))
 	}
-	return door.WriteJSON(w, map[string][]settingJSON{"settings": list})
+	return door.WriteJSON(w, map[string][]rows.Setting{"settings": list})
 }
 
 // settingNamed is the setting of the address and the name it was called by,
 // which may be an older one that takes its value in another form.
 func settingNamed(r *http.Request) (d site.Setting, called string, err error) {
-	if called, err = door.NameDotJSON(r, "name"); err == nil {
+	if called, err = input.NameDotJSON(r, "name"); err == nil {
 		d, err = site.FindSetting(called)
 	}
 	return d, called, err
@@ -180,10 +158,10 @@ func (h *Handlers) putSetting(w http.ResponseWriter, r *http.Request, c site.Cal
 	if err != nil {
 		return err
 	}
-	if err := door.OnlyFields(r.PostForm, "value"); err != nil {
+	if err := input.OnlyFields(r.PostForm, "value"); err != nil {
 		return err
 	}
-	value, err := door.Required(r.PostForm, "value")
+	value, err := input.Required(r.PostForm, "value")
 	if err != nil {
 		return err
 	}
@@ -208,5 +186,5 @@ func (h *Handlers) deleteSetting(w http.ResponseWriter, r *http.Request, c site.
 }
 
 func (h *Handlers) answerSetting(w http.ResponseWriter, d site.Setting) error {
-	return door.WriteJSON(w, map[string]settingJSON{"setting": h.settingJSON(d, h.door.Settings())})
+	return door.WriteJSON(w, map[string]rows.Setting{"setting": h.settingRow(d, h.door.Settings())})
 }

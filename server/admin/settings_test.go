@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"userkeys/internal/testkit/fakesite"
-	"userkeys/server/door"
+	"userkeys/server/page"
 	"userkeys/site"
 )
 
@@ -24,7 +24,7 @@ func TestSettingsPageShowsEverySetting(t *testing.T) {
 	a.MustNot(t, "planted-secret")
 	for _, d := range site.AllSettings() {
 		text := fakesite.Inside(t, a.Text, d.Name)
-		if !strings.Contains(text, door.Sentence(d.Summary)) {
+		if !strings.Contains(text, page.Sentence(d.Summary)) {
 			t.Errorf("%s lacks its summary", d.Name)
 		}
 		field := fakesite.ByID(t, a.Text, d.Name+"-value")

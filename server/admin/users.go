@@ -6,45 +6,21 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	"userkeys"
-	"userkeys/outbox"
+	"userkeys/internal/rows"
 	"userkeys/server/door"
+	"userkeys/server/input"
 	"userkeys/site"
 )
 
-// userRecord is a user in the admin API.
-type userRecord struct {
-	ID          int64      `json:"id"`
-	Username    string     `json:"username"`
-	Name        string     `json:"name"`
-	Email       string     `json:"email"`
-	TrustLevel  int        `json:"trust_level"`
-	Admin       bool       `json:"admin"`
-	Moderator   bool       `json:"moderator"`
-	Active      bool       `json:"active"`
-	Groups      []string   `json:"groups"`
-	SuspendedAt *time.Time `json:"suspended_at"`
-	CreatedAt   *time.Time `json:"created_at"`
-	LastSeenAt  *time.Time `json:"last_seen_at"`
-}
-
-func userOf(u site.User) userRecord {
-	return userRecord{
-		ID: u.ID, Username: u.Username, Name: u.Name, Email: u.Email, TrustLevel: u.TrustLevel,
-		Admin: u.Admin, Moderator: u.Moderator, Active: u.Active, Groups: append([]string{}, u.Groups...),
-		SuspendedAt: outbox.JSONTime(u.SuspendedAt), CreatedAt: outbox.JSONTime(u.CreatedAt), LastSeenAt: outbox.JSONTime(u.LastSeenAt),
-	}
-}
-
 func answerUser(w http.ResponseWriter, u site.User) error {
-	return door.WriteJSON(w, map[string]userRecord{"user": userOf(u)})
+	return door.WriteJSON(w, map[string]rows.User{"user": rows.NewUser(u)})
 }
 
 // listUsers lists users by id; filter is a part of the user name or the e-mail address.
 func (h *Handlers) listUsers(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
-	q, err := door.ParseListQuery(r, "filter", "after")
+	q, err := input.ParseListQuery(r, "filter", "after")
 	if err != nil {
 		return err
 	}
@@ -56,11 +32,11 @@ func (h *Handlers) listUsers(w http.ResponseWriter, r *http.Request, _ site.Call
 	if err != nil {
 		return err
 	}
-	list := make([]userRecord, len(users))
+	list := make([]rows.User, len(users))
 	for i, u := range users {
-		list[i] = userOf(u)
+		list[i] = rows.NewUser(u)
 	}
-	return door.WriteJSON(w, map[string]any{"users": list, "next": next(users, q.Limit, func(u site.User) int64 { return u.ID })})
+	return door.WriteJSON(w, map[string]any{"users": list, "next": door.Next(users, q.Limit, func(u site.User) int64 { return u.ID })})
 }
 
 // userFields are what a user may be given; a password is given apart.
@@ -84,11 +60,11 @@ func setUserFields(u *site.User, fields url.Values) error {
 				err = userkeys.Errorf(userkeys.InvalidParameters, "a trust level is 0 to 4")
 			}
 		case "admin":
-			u.Admin, err = truth(name, value)
+			u.Admin, err = input.Truth(name, value)
 		case "moderator":
-			u.Moderator, err = truth(name, value)
+			u.Moderator, err = input.Truth(name, value)
 		case "active":
-			u.Active, err = truth(name, value)
+			u.Active, err = input.Truth(name, value)
 		case "groups":
 			u.Groups = nil
 			if value != "" {
@@ -104,10 +80,10 @@ func setUserFields(u *site.User, fields url.Values) error {
 
 func (h *Handlers) createUser(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	fields := r.PostForm
-	if err := door.OnlyFields(fields, append(userFields, passwordField)...); err != nil {
+	if err := input.OnlyFields(fields, append(userFields, passwordField)...); err != nil {
 		return err
 	}
-	if _, err := door.Required(fields, "username"); err != nil {
+	if _, err := input.Required(fields, "username"); err != nil {
 		return err
 	}
 	u := site.User{TrustLevel: 1, Active: true}
@@ -146,7 +122,7 @@ func sparesAdmins(r *http.Request, users ...site.User) error {
 
 // userNamed is the user of the address.
 func (h *Handlers) userNamed(r *http.Request) (site.User, error) {
-	name, err := door.NameDotJSON(r, "username")
+	name, err := input.NameDotJSON(r, "username")
 	if err != nil {
 		return site.User{}, err
 	}
@@ -172,8 +148,8 @@ func (h *Handlers) putUser(w http.ResponseWriter, r *http.Request, c site.Caller
 		return err
 	}
 	fields := r.PostForm
-	fields.Del(door.TokenField)
-	if err := door.OnlyFields(fields, append(userFields, passwordField)...); err != nil {
+	fields.Del(input.TokenField)
+	if err := input.OnlyFields(fields, append(userFields, passwordField)...); err != nil {
 		return err
 	}
 	switch {

@@ -10,6 +10,8 @@ import (
 	"userkeys"
 	"userkeys/gateway"
 	"userkeys/server/door"
+	"userkeys/server/input"
+	"userkeys/server/page"
 	"userkeys/site"
 )
 
@@ -31,23 +33,23 @@ type appView struct {
 	Name     string
 	Can      []string
 	Off      []string // scopes that the site no longer allows
-	Approved door.Moment
-	Used     door.Moment // unknown: not used yet
-	Expires  door.Moment // unknown: no end of its own
-	Ends     door.Moment // when the first rule ends it, if it is not used before; unknown: never
+	Approved page.Moment
+	Used     page.Moment // unknown: not used yet
+	Expires  page.Moment // unknown: no end of its own
+	Ends     page.Moment // when the first rule ends it, if it is not used before; unknown: never
 	Because  string      // ... and by which rule; of one that has ended: why
-	Revoked  door.Moment // known: it is revoked, and can be undone
+	Revoked  page.Moment // known: it is revoked, and can be undone
 	Push     string      // host; empty: none named
 	Pushes   *pushView
 	Idle     bool
-	SignedIn door.Moment // known: the app is signed in as the user, since then
+	SignedIn page.Moment // known: the app is signed in as the user, since then
 	GaveBack bool        // it is revoked, by the app itself
 }
 
 // guestView is an app that is signed in without a key.
 type guestView struct {
 	Name  string
-	Since door.Moment
+	Since page.Moment
 }
 
 // appList is how the list is narrowed and ordered.
@@ -121,7 +123,7 @@ func (h *Handlers) apps(w http.ResponseWriter, r *http.Request, c site.Caller) e
 		if k.Live(now) {
 			p.Live++
 		}
-		if p.List.Unused > 0 && (!k.Live(now) || now.Sub(k.LastUsedAt) < time.Duration(p.List.Unused)*door.Day) {
+		if p.List.Unused > 0 && (!k.Live(now) || now.Sub(k.LastUsedAt) < time.Duration(p.List.Unused)*page.Day) {
 			continue
 		}
 		a := h.appView(k, now)
@@ -148,13 +150,13 @@ func (h *Handlers) apps(w http.ResponseWriter, r *http.Request, c site.Caller) e
 }
 
 // signedInSince is when the newest session began that ends with a key; unknown if there is none.
-func signedInSince(sessions []site.AppSession, keyID int64, now time.Time) door.Moment {
+func signedInSince(sessions []site.AppSession, keyID int64, now time.Time) page.Moment {
 	for _, a := range sessions {
 		if a.KeyID == keyID {
-			return door.MomentAt(a.BeganAt, now)
+			return page.MomentAt(a.BeganAt, now)
 		}
 	}
-	return door.Moment{}
+	return page.Moment{}
 }
 
 // guestViews are the sessions of apps that are none of the listed keys'.
@@ -162,7 +164,7 @@ func guestViews(sessions []site.AppSession, keys []site.UserAPIKey, now time.Tim
 	var guests []guestView
 	for _, a := range sessions {
 		if !slices.ContainsFunc(keys, func(k site.UserAPIKey) bool { return k.ID == a.KeyID }) {
-			guests = append(guests, guestView{door.ShownName(a.ApplicationName), door.MomentAt(a.BeganAt, now)})
+			guests = append(guests, guestView{page.ShownName(a.ApplicationName), page.MomentAt(a.BeganAt, now)})
 		}
 	}
 	return guests
@@ -180,9 +182,9 @@ func because(why site.Ending, s site.Settings, ended bool) string {
 		if ended {
 			return "it was not used for a long time"
 		}
-		return "if it is not used for " + door.Count(s.RevokeUserAPIKeysUnusedDays, "day")
+		return "if it is not used for " + page.Count(s.RevokeUserAPIKeysUnusedDays, "day")
 	case site.EndMaxLife:
-		return "keys of this site end after " + door.Count(s.RevokeUserAPIKeysMaxlifeDays, "day")
+		return "keys of this site end after " + page.Count(s.RevokeUserAPIKeysMaxlifeDays, "day")
 	case site.EndByAdmin:
 		return "an administrator revoked it"
 	case site.EndByOwner:
@@ -195,20 +197,20 @@ func because(why site.Ending, s site.Settings, ended bool) string {
 
 func (h *Handlers) appView(k site.UserAPIKey, now time.Time) appView {
 	a := appView{
-		ID: k.ID, Name: door.ShownName(k.ApplicationName), Can: h.cfg.Keys.Catalog().Sentences(k.Scopes),
-		Approved: door.MomentAt(k.CreatedAt, now),
-		Expires:  door.MomentAt(k.ExpiresAt, now), Revoked: door.MomentAt(k.RevokedAt, now),
+		ID: k.ID, Name: page.ShownName(k.ApplicationName), Can: h.cfg.Keys.Catalog().Sentences(k.Scopes),
+		Approved: page.MomentAt(k.CreatedAt, now),
+		Expires:  page.MomentAt(k.ExpiresAt, now), Revoked: page.MomentAt(k.RevokedAt, now),
 		GaveBack: k.RevokedBy == site.RevokedByApp,
-		Idle:     k.Live(now) && now.Sub(k.LastUsedAt) >= idleDays*door.Day,
+		Idle:     k.Live(now) && now.Sub(k.LastUsedAt) >= idleDays*page.Day,
 	}
 	if k.Used() {
-		a.Used = door.MomentAt(k.LastUsedAt, now)
+		a.Used = page.MomentAt(k.LastUsedAt, now)
 	}
 	if k.PushURL != "" {
-		a.Push = door.ShownHost(k.PushURL)
+		a.Push = page.ShownHost(k.PushURL)
 	}
 	at, why := h.door.Settings().EndOf(k, now)
-	a.Ends, a.Because = door.MomentAt(at, now), because(why, h.door.Settings(), !k.Live(now))
+	a.Ends, a.Because = page.MomentAt(at, now), because(why, h.door.Settings(), !k.Live(now))
 	allowed := h.door.Settings().AllowUserAPIKeyScopes
 	for _, name := range k.Scopes {
 		if !allowed.Has(name) {
@@ -228,7 +230,7 @@ func (h *Handlers) revoke(w http.ResponseWriter, r *http.Request, c site.Caller)
 	if c.Key != 0 {
 		return h.revokeItself(w, r, c)
 	}
-	id, err := door.ID(r, "key")
+	id, err := input.ID(r, "key")
 	if err != nil {
 		return err
 	}
@@ -251,7 +253,7 @@ func (h *Handlers) revokeItself(w http.ResponseWriter, r *http.Request, c site.C
 
 // undoRevoke gives a key back what a revocation took. No key can ask for it.
 func (h *Handlers) undoRevoke(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	id, err := door.ID(r, "key")
+	id, err := input.ID(r, "key")
 	if err != nil {
 		return err
 	}

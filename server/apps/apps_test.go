@@ -11,6 +11,7 @@ import (
 	"userkeys"
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/server/door"
+	"userkeys/server/input"
 	"userkeys/site"
 )
 
@@ -239,7 +240,7 @@ func TestAKeyRevokesItself(t *testing.T) {
 		{"RV1 another id in JSON", "/user-api-key/revoke", `{"id":"2"}`, json, 403},
 		{"a number is no text", "/user-api-key/revoke", `{"id":1}`, json, 403},
 		{"an empty id", "/user-api-key/revoke", "id=", form, 403},
-		{"RQ13 too large", "/user-api-key/revoke", strings.Repeat("x", door.MaxBody+1), form, 413},
+		{"RQ13 too large", "/user-api-key/revoke", strings.Repeat("x", input.MaxBody+1), form, 413},
 		{"unknown key", "/user-api-key/revoke", "", map[string]string{userkeys.KeyHeader: "key-99"}, 403},
 		{"RV5 a revoked key", "/user-api-key/revoke", "", map[string]string{userkeys.KeyHeader: "key-4"}, 403},
 	} {

@@ -10,6 +10,8 @@ import (
 	"userkeys"
 	"userkeys/outbox"
 	"userkeys/server/door"
+	"userkeys/server/input"
+	"userkeys/server/page"
 	"userkeys/site"
 )
 
@@ -54,19 +56,19 @@ type Handlers struct {
 var templates embed.FS
 
 type pages struct {
-	apps  door.Page[appsPage]
-	login door.Page[loginPage]
-	setup door.Page[setupPage]
-	home  door.Page[homePage]
+	apps  page.Template[appsPage]
+	login page.Template[loginPage]
+	setup page.Template[setupPage]
+	home  page.Template[homePage]
 }
 
 // New makes the handlers.
 func New(d *door.Door, cfg Config) *Handlers {
 	return &Handlers{d, cfg, pages{
-		apps:  door.NewPage[appsPage](d, templates, "apps"),
-		login: door.NewPage[loginPage](d, templates, "login"),
-		setup: door.NewPage[setupPage](d, templates, "setup"),
-		home:  door.NewPage[homePage](d, templates, "home"),
+		apps:  page.New[appsPage](d.Frame(), templates, "apps"),
+		login: page.New[loginPage](d.Frame(), templates, "login"),
+		setup: page.New[setupPage](d.Frame(), templates, "setup"),
+		home:  page.New[homePage](d.Frame(), templates, "home"),
 	}}
 }
 
@@ -75,19 +77,19 @@ func (h *Handlers) Mount() {
 	d := h.door
 	everyBrowser := door.Rules{Who: door.Browser | door.AppSession}
 	read := door.Rules{Who: door.Browser | door.AppSession, As: door.User}
-	form := door.Rules{Who: door.Browser, As: door.User, CSRF: door.CheckToken, Body: door.Form}
+	form := door.Rules{Who: door.Browser, As: door.User, CSRF: door.CheckToken, Body: input.Form}
 
 	d.Handle("GET "+door.AppsPath, read, h.apps)
 	d.HandleBoth("POST /user-api-key/revoke", door.Rules{
 		Who: door.Browser | door.AppSession | door.Key | door.AdminKey, As: door.User, Permission: site.AdminKeys,
-		CSRF: door.CheckToken, Body: door.FormOrJSON, Name: "user_api_keys/revoke",
+		CSRF: door.CheckToken, Body: input.FormOrJSON, Name: "user_api_keys/revoke",
 	}, h.revoke)
 	d.HandleBoth("POST /user-api-key/undo-revoke", door.Rules{
 		Who: door.Browser | door.AdminKey, As: door.User, Permission: site.AdminGrant,
-		CSRF: door.CheckToken, Body: door.FormOrJSON, Name: "user_api_keys/undo_revoke",
+		CSRF: door.CheckToken, Body: input.FormOrJSON, Name: "user_api_keys/undo_revoke",
 	}, h.undoRevoke)
 	d.Handle("POST /user-api-key/revoke-all", door.Rules{
-		Who: door.Browser | door.AppSession, As: door.User, CSRF: door.CheckToken, Body: door.Form,
+		Who: door.Browser | door.AppSession, As: door.User, CSRF: door.CheckToken, Body: input.Form,
 	}, h.revokeAll)
 	if h.cfg.Pushes != nil {
 		d.Handle("POST /user-api-key/push-test", form, h.pushTest)
@@ -101,8 +103,8 @@ func (h *Handlers) Mount() {
 	if d.Accounts() == nil {
 		return
 	}
-	signIn := door.Rules{Who: door.Browser | door.AppSession, CSRF: door.CheckOrigin, Body: door.Form}
-	signOut := door.Rules{Who: door.Browser | door.AppSession, CSRF: door.CheckToken, Body: door.Form}
+	signIn := door.Rules{Who: door.Browser | door.AppSession, CSRF: door.CheckOrigin, Body: input.Form}
+	signOut := door.Rules{Who: door.Browser | door.AppSession, CSRF: door.CheckToken, Body: input.Form}
 	d.Handle("GET /user-api-key/login", everyBrowser, h.login)
 	d.Handle("POST /user-api-key/login", signIn, h.loginPost)
 	d.Handle("POST /user-api-key/logout", signOut, h.logout)

@@ -7,6 +7,8 @@ import (
 	"userkeys"
 	"userkeys/gateway"
 	"userkeys/server/door"
+	"userkeys/server/input"
+	"userkeys/server/page"
 	"userkeys/site"
 )
 
@@ -42,7 +44,7 @@ func (h *Handlers) login(w http.ResponseWriter, r *http.Request, c site.Caller) 
 // loginPost signs somebody in. A refusal keeps the name and the way back, and
 // has one text for every reason that would tell who exists.
 func (h *Handlers) loginPost(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	p := loginPage{Username: door.CutBytes(r.PostForm.Get("username"), 200), Redirect: door.ReturnAddress(r.PostForm.Get("redirect"))}
+	p := loginPage{Username: input.Cut(r.PostForm.Get("username"), 200), Redirect: door.ReturnAddress(r.PostForm.Get("redirect"))}
 	_, err := h.door.Accounts().Login(r, r.PostForm.Get("username"), r.PostForm.Get("password"))
 	if err == nil {
 		return door.Redirect(w, http.StatusSeeOther, p.Redirect)
@@ -50,9 +52,9 @@ func (h *Handlers) loginPost(w http.ResponseWriter, r *http.Request, c site.Call
 	e := userkeys.AsError(err)
 	switch e.Code {
 	case userkeys.InvalidCredentials:
-		p.Error = door.Sentence(e.Public)
+		p.Error = page.Sentence(e.Public)
 	case userkeys.RateLimited, userkeys.Unavailable:
-		p.Error = strings.TrimSpace(door.Sentence(e.Public) + " " + door.TryAgain(e))
+		p.Error = strings.TrimSpace(page.Sentence(e.Public) + " " + door.TryAgain(e))
 	default:
 		return err
 	}
@@ -83,7 +85,7 @@ func (h *Handlers) setup(w http.ResponseWriter, r *http.Request, c site.Caller) 
 
 func (h *Handlers) setupPost(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	f := r.PostForm
-	p := setupPage{Token: f.Get("token"), Username: door.CutBytes(f.Get("username"), 200)}
+	p := setupPage{Token: f.Get("token"), Username: input.Cut(f.Get("username"), 200)}
 	var err error
 	if f.Get("password") != f.Get("password_again") {
 		err = userkeys.Errorf(userkeys.InvalidParameters, "the two passwords differ")
@@ -110,7 +112,7 @@ func (h *Handlers) setupProblem(w http.ResponseWriter, r *http.Request, c site.C
 		return err
 	}
 	door.Note(r, err)
-	p.Error = door.Sentence(e.Public)
+	p.Error = page.Sentence(e.Public)
 	return h.pages.setup.Show(w, c, e.Code.Status(), p)
 }
 

@@ -10,7 +10,8 @@ import (
 	"userkeys"
 	"userkeys/gateway"
 	"userkeys/outbox"
-	"userkeys/server/door"
+	"userkeys/server/input"
+	"userkeys/server/page"
 	"userkeys/site"
 )
 
@@ -18,11 +19,11 @@ import (
 // that has no address, status or body of the other side.
 type pushView struct {
 	Barred    string      // why nothing is sent there now whatever the app's server does; empty: nothing is in the way
-	Off       door.Moment // since when it is switched off; unknown: it is on
-	Failing   door.Moment // since when every attempt failed; unknown: the last went well
+	Off       page.Moment // since when it is switched off; unknown: it is on
+	Failing   page.Moment // since when every attempt failed; unknown: the last went well
 	Waiting   bool        // it fails since a few minutes only, or the app's server asked for it
 	Why       string      // it failed
-	Delivered door.Moment // last; unknown: never
+	Delivered page.Moment // last; unknown: never
 }
 
 // failsFor is how long attempts fail before it is trouble: servers are started anew every day.
@@ -77,8 +78,8 @@ func (h *Handlers) pushViews(ctx context.Context, keys []site.UserAPIKey, now ti
 		}
 		p := states[k.ID]
 		views[k.ID] = pushView{
-			Barred: h.barred(k), Off: door.MomentAt(p.OffAt, now), Failing: door.MomentAt(p.FailingSince, now),
-			Waiting: waits(p, now), Why: p.Problem.Sentence(), Delivered: door.MomentAt(p.DeliveredAt, now),
+			Barred: h.barred(k), Off: page.MomentAt(p.OffAt, now), Failing: page.MomentAt(p.FailingSince, now),
+			Waiting: waits(p, now), Why: p.Problem.Sentence(), Delivered: page.MomentAt(p.DeliveredAt, now),
 		}
 	}
 	return views, nil
@@ -106,7 +107,7 @@ func (h *Handlers) pushResume(w http.ResponseWriter, r *http.Request, c site.Cal
 }
 
 func (h *Handlers) changePush(w http.ResponseWriter, r *http.Request, c site.Caller, change func(context.Context, int64, site.Caller) error, what string) error {
-	id, err := door.ID(r, "key")
+	id, err := input.ID(r, "key")
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/server/door"
+	"userkeys/server/page"
 	"userkeys/site"
 )
 
@@ -25,7 +25,7 @@ type askView struct {
 	Scopes []scopeView
 	Terms  []term // shorter lifetimes to choose from; none if there are none
 	// Prolong is until when the app can renew its key by itself; unknown: it cannot.
-	Prolong door.Moment
+	Prolong page.Moment
 }
 
 // Several tells whether there is anything to untick.
@@ -43,14 +43,14 @@ func (h *Handlers) askView(q site.CheckedRequest) askView {
 	for i, name := range q.Scopes {
 		a.Scopes = append(a.Scopes, scopeView{allowPrefix + name, sentences[i]})
 	}
-	for _, d := range []time.Duration{time.Hour, door.Day, 7 * door.Day, 30 * door.Day, 90 * door.Day, 365 * door.Day} {
+	for _, d := range []time.Duration{time.Hour, page.Day, 7 * page.Day, 30 * page.Day, 90 * page.Day, 365 * page.Day} {
 		if q.Ends == 0 || d < q.Ends {
-			a.Terms = append(a.Terms, term{strconv.Itoa(int(d / time.Second)), door.Lifetime(d)})
+			a.Terms = append(a.Terms, term{strconv.Itoa(int(d / time.Second)), page.Lifetime(d)})
 		}
 	}
 	now := h.door.Now()
 	if most := now.AddDate(0, 0, h.door.Settings().MaxUserAPIKeyExpiryDays); q.Lifetime > 0 && now.Add(q.Lifetime).Before(most) {
-		a.Prolong = door.MomentAt(most, now)
+		a.Prolong = page.MomentAt(most, now)
 	}
 	return a
 }

@@ -13,6 +13,8 @@ import (
 	"userkeys/authority"
 	"userkeys/gateway"
 	"userkeys/server/door"
+	"userkeys/server/input"
+	"userkeys/server/page"
 	"userkeys/site"
 )
 
@@ -66,21 +68,21 @@ func parseRequest(r *http.Request, parse func(url.Values) (site.AuthorizationReq
 func (h *Handlers) consentPage(id string, q site.CheckedRequest, here string) consentPage {
 	settings, now := h.door.Settings(), h.door.Now()
 	c := consentPage{
-		ConsentID: id, To: destinationOf(q.Redirect), Name: door.ShownName(q.Name),
+		ConsentID: id, To: destinationOf(q.Redirect), Name: page.ShownName(q.Name),
 		Ask: h.askView(q), Write: q.Scopes.Has(userkeys.ScopeWrite), SignsIn: q.Scopes.Has(userkeys.ScopeOneTimePassword),
 		Pushes: q.Push, Unused: settings.RevokeUserAPIKeysUnusedDays, MaxLife: settings.RevokeUserAPIKeysMaxlifeDays,
 		Return: here,
 		Details: []detail{
 			{"Scopes", q.Scopes.String()},
-			{"Client id", door.ShownText(q.ClientID)},
+			{"Client id", page.ShownText(q.ClientID)},
 			{"Encryption", "RSA, " + strconv.Itoa(q.Key.Bits()) + " bits, padding " + string(q.Pad)},
 		},
 	}
 	if q.PushURL != "" {
-		c.Push = door.ShownHost(q.PushURL)
+		c.Push = page.ShownHost(q.PushURL)
 	}
 	if q.Ends > 0 {
-		c.Lifetime, c.Until = door.Lifetime(q.Ends), door.MomentAt(now.Add(q.Ends), now)
+		c.Lifetime, c.Until = page.Lifetime(q.Ends), page.MomentAt(now.Add(q.Ends), now)
 		c.Unused, c.MaxLife = sooner(c.Unused, q.Ends), sooner(c.MaxLife, q.Ends)
 	}
 	if q.Redirect != nil {
@@ -91,7 +93,7 @@ func (h *Handlers) consentPage(id string, q site.CheckedRequest, here string) co
 
 // sooner is days if a key would end by them before its lifetime does; else 0.
 func sooner(days int, lifetime time.Duration) int {
-	if time.Duration(days)*door.Day < lifetime {
+	if time.Duration(days)*page.Day < lifetime {
 		return days
 	}
 	return 0
@@ -106,7 +108,7 @@ func (h *Handlers) refuse(w http.ResponseWriter, r *http.Request, c site.Caller,
 	case userkeys.MissingParameter, userkeys.InvalidParameters, userkeys.InvalidPadding:
 		return door.RefuseJSON(w, r, e)
 	}
-	page, explained := h.explain(q, e)
+	refused, explained := h.explain(q, e)
 	if !explained {
 		return err
 	}
@@ -114,39 +116,39 @@ func (h *Handlers) refuse(w http.ResponseWriter, r *http.Request, c site.Caller,
 	if gateway.WantsJSON(r) {
 		return door.WriteJSON(w, h.refusedModel(c, q, e))
 	}
-	return h.pages.refused.Show(w, c, http.StatusOK, page)
+	return h.pages.refused.Show(w, c, http.StatusOK, refused)
 }
 
 // explain is the page that says what would help with a refusal; false for one that needs no such page.
 func (h *Handlers) explain(q site.AuthorizationRequest, e *userkeys.Error) (refusedPage, bool) {
 	settings := h.door.Settings()
-	page := refusedPage{What: door.Sentence(e.Public)}
+	refused := refusedPage{What: page.Sentence(e.Public)}
 	switch e.Code {
 	case userkeys.InvalidPublicKey, userkeys.PayloadTooLarge:
-		page.Author = "send an RSA public key as PEM text, of 2048 bits or more, with line ends and plus signs percent-encoded, and a short nonce."
+		refused.Author = "send an RSA public key as PEM text, of 2048 bits or more, with line ends and plus signs percent-encoded, and a short nonce."
 	case userkeys.InvalidExpiry:
-		page.Author = "ask for expires_in_seconds as a whole number, or leave it out."
-		page.Site = "the setting max_user_api_key_expiry_days holds the longest lifetime, " + door.Count(settings.MaxUserAPIKeyExpiryDays, "day") + " at present."
+		refused.Author = "ask for expires_in_seconds as a whole number, or leave it out."
+		refused.Site = "the setting max_user_api_key_expiry_days holds the longest lifetime, " + page.Count(settings.MaxUserAPIKeyExpiryDays, "day") + " at present."
 	case userkeys.ScopeNotAllowed:
-		page.Author = "ask only for scopes that this site gives: " + strings.Join(settings.AllowUserAPIKeyScopes, ", ") + "."
-		page.Site = "the setting allow_user_api_key_scopes lists what an app may have."
-		page.Details = append(page.Details, detail{"Scopes asked for", door.ShownText(q.Scopes.String())})
+		refused.Author = "ask only for scopes that this site gives: " + strings.Join(settings.AllowUserAPIKeyScopes, ", ") + "."
+		refused.Site = "the setting allow_user_api_key_scopes lists what an app may have."
+		refused.Details = append(refused.Details, detail{"Scopes asked for", page.ShownText(q.Scopes.String())})
 	case userkeys.RedirectNotAllowed:
-		page.Author = "ask this site's administrator to allow the address, or leave auth_redirect out: the user then copies the answer."
-		page.Site = "the setting allowed_user_api_auth_redirects lists where answers may be sent."
-		page.Details = append(page.Details, detail{"Address asked for (auth_redirect)", door.ShownText(q.AuthRedirect)})
+		refused.Author = "ask this site's administrator to allow the address, or leave auth_redirect out: the user then copies the answer."
+		refused.Site = "the setting allowed_user_api_auth_redirects lists where answers may be sent."
+		refused.Details = append(refused.Details, detail{"Address asked for (auth_redirect)", page.ShownText(q.AuthRedirect)})
 	case userkeys.KeysNotAllowed:
-		page.Site = "the setting allow_user_api_keys is off. Apps that have a key keep it."
+		refused.Site = "the setting allow_user_api_keys is off. Apps that have a key keep it."
 	case userkeys.UserNotAllowed:
-		page.Trust = true
-		page.Site = "the setting user_api_key_allowed_groups says who may give an app a key: by trust level or allowed group."
-		if page.Barred = e.Reason == authority.ReasonMayNotAct; page.Barred {
-			page.Site = "make the account active or end its suspension: userkeys user set NAME --active, userkeys user unsuspend NAME, or Store.UpdateUser in a program with userkeys built in."
+		refused.Trust = true
+		refused.Site = "the setting user_api_key_allowed_groups says who may give an app a key: by trust level or allowed group."
+		if refused.Barred = e.Reason == authority.ReasonMayNotAct; refused.Barred {
+			refused.Site = "make the account active or end its suspension: userkeys user set NAME --active, userkeys user unsuspend NAME, or Store.UpdateUser in a program with userkeys built in."
 		}
 	default:
-		return page, false
+		return refused, false
 	}
-	return page, true
+	return refused, true
 }
 
 // grant answers yes. Of a page's form only the consent's id and the user's choice count.
@@ -185,13 +187,13 @@ func mayAskDirectly(r *http.Request, c site.Caller) error {
 	case c.Session.CSRF == "":
 		return userkeys.Errorf(userkeys.InvalidAccess, "id is missing: a session's whole request is not taken on this site; send the id of a consent page, or use an admin API key")
 	}
-	return userkeys.Errorf(userkeys.InvalidAccess, "id is missing: to send a whole request without a consent page, send the session's token in the header %s, not as the field %s", door.TokenHeader, door.TokenField)
+	return userkeys.Errorf(userkeys.InvalidAccess, "id is missing: to send a whole request without a consent page, send the session's token in the header %s, not as the field %s", door.TokenHeader, input.TokenField)
 }
 
 // handOver gives the app its answer: by the way back, or to be copied.
 func (h *Handlers) handOver(w http.ResponseWriter, r *http.Request, c site.Caller, granted authority.Granted) error {
 	door.KeepSecret(w)
-	name := door.ShownName(granted.Key.ApplicationName)
+	name := page.ShownName(granted.Key.ApplicationName)
 	switch {
 	case gateway.WantsJSON(r) && granted.Location != "":
 		return door.WriteJSON(w, map[string]string{"redirect_url": granted.Location})

@@ -14,6 +14,7 @@ import (
 	"userkeys"
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/server/door"
+	"userkeys/server/input"
 )
 
 func TestProbe(t *testing.T) {
@@ -249,7 +250,7 @@ func TestConsentFormsCarryOnlyTheID(t *testing.T) {
 			}
 		}
 		walk(fakesite.ByID(t, a.Text, id))
-		want := map[string]string{"id": "consent-1", door.TokenField: "token-of-alice"}
+		want := map[string]string{"id": "consent-1", input.TokenField: "token-of-alice"}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: %s", id, diff)
 		}
@@ -379,7 +380,7 @@ func TestRQ2_TheQueryIsNoBody(t *testing.T) {
 	f.Do(fakesite.Call{Path: fakesite.Ask(), As: "alice"})
 	f.Do(fakesite.Call{Method: http.MethodPost, Path: "/user-api-key?id=consent-1", As: "alice", Form: map[string]string{}}).
 		Must(t, http.StatusForbidden, "Id is missing")
-	f.Do(fakesite.Call{Method: http.MethodPost, Path: "/user-api-key?" + door.TokenField + "=token-of-alice", As: "alice", NoToken: true, Form: map[string]string{"id": "consent-1"}}).
+	f.Do(fakesite.Call{Method: http.MethodPost, Path: "/user-api-key?" + input.TokenField + "=token-of-alice", As: "alice", NoToken: true, Form: map[string]string{"id": "consent-1"}}).
 		Must(t, http.StatusForbidden, "BAD CSRF")
 }
 

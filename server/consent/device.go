@@ -10,6 +10,8 @@ import (
 	"userkeys/authority"
 	"userkeys/gateway"
 	"userkeys/server/door"
+	"userkeys/server/input"
+	"userkeys/server/page"
 	"userkeys/site"
 )
 
@@ -87,7 +89,7 @@ func (h *Handlers) deviceView(q authority.DeviceQuestion) deviceView {
 		here += "?request=" + url.QueryEscape(q.Request)
 	}
 	v := deviceView{State: "authorize", Request: q.Request, Question: &q, Consent: h.consentPage("", q.CheckedRequest, here)}
-	v.Consent.Device = &deviceAsk{IP: q.IP, Asked: door.MomentAt(q.Asked, h.door.Now()), Approval: q.Approval, Request: q.Request}
+	v.Consent.Device = &deviceAsk{IP: q.IP, Asked: page.MomentAt(q.Asked, h.door.Now()), Approval: q.Approval, Request: q.Request}
 	return v
 }
 
@@ -144,7 +146,7 @@ func (h *Handlers) deviceProblem(w http.ResponseWriter, r *http.Request, c site.
 		return err
 	}
 	door.Note(r, err)
-	d.Problem = door.Sentence(e.Public)
+	d.Problem = page.Sentence(e.Public)
 	if d.Consent.Device != nil {
 		d.Consent.Device.Problem = d.Problem
 	}
@@ -156,7 +158,7 @@ func (h *Handlers) activatePost(w http.ResponseWriter, r *http.Request, c site.C
 	typed := r.PostForm.Get("code")
 	question, err := h.devices.ActivateDevice(r.Context(), typed, "", c)
 	if err != nil {
-		return h.deviceProblem(w, r, c, deviceView{State: "enter_code", Code: door.CutBytes(typed, 40)}, err)
+		return h.deviceProblem(w, r, c, deviceView{State: "enter_code", Code: input.Cut(typed, 40)}, err)
 	}
 	if err := h.door.Settings().CheckGrantor(c.User); err != nil {
 		return h.deviceProblem(w, r, c, h.deviceView(question), err)
@@ -179,7 +181,7 @@ func (h *Handlers) deviceAuthorize(w http.ResponseWriter, r *http.Request, c sit
 	if approval == "" {
 		question, err := h.devices.ActivateDevice(r.Context(), f.Get("code"), f.Get("request"), b)
 		if err != nil {
-			return h.deviceProblem(w, r, c, deviceView{State: "enter_code", Code: door.CutBytes(f.Get("code"), 40)}, err)
+			return h.deviceProblem(w, r, c, deviceView{State: "enter_code", Code: input.Cut(f.Get("code"), 40)}, err)
 		}
 		approval = question.Approval
 	}

@@ -11,6 +11,8 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/server/door"
+	"userkeys/server/input"
+	"userkeys/server/page"
 	"userkeys/site"
 )
 
@@ -71,13 +73,13 @@ type Handlers struct {
 var templates embed.FS
 
 type pages struct {
-	consent door.Page[consentPage]
-	payload door.Page[payloadPage]
-	denied  door.Page[struct{}]
-	refused door.Page[refusedPage]
-	device  door.Page[deviceView]
-	oneTime door.Page[oneTimePage]
-	signIn  door.Page[signInPage]
+	consent page.Template[consentPage]
+	payload page.Template[payloadPage]
+	denied  page.Template[struct{}]
+	refused page.Template[refusedPage]
+	device  page.Template[deviceView]
+	oneTime page.Template[oneTimePage]
+	signIn  page.Template[signInPage]
 }
 
 // New makes the handlers.
@@ -85,13 +87,13 @@ func New(d *door.Door, cfg Config) *Handlers {
 	return &Handlers{
 		door: d, consents: cfg.Consents, devices: cfg.Devices, clients: cfg.Clients, oneTimes: cfg.OneTimes, signIn: cfg.SignIn,
 		pages: pages{
-			consent: door.NewPage[consentPage](d, templates, "consent", "asking"),
-			payload: door.NewPage[payloadPage](d, templates, "payload"),
-			denied:  door.NewPage[struct{}](d, templates, "denied"),
-			refused: door.NewPage[refusedPage](d, templates, "refused", "asking"),
-			device:  door.NewPage[deviceView](d, templates, "device", "asking"),
-			oneTime: door.NewPage[oneTimePage](d, templates, "onetime", "asking"),
-			signIn:  door.NewPage[signInPage](d, templates, "signin"),
+			consent: page.New[consentPage](d.Frame(), templates, "consent", "asking"),
+			payload: page.New[payloadPage](d.Frame(), templates, "payload"),
+			denied:  page.New[struct{}](d.Frame(), templates, "denied"),
+			refused: page.New[refusedPage](d.Frame(), templates, "refused", "asking"),
+			device:  page.New[deviceView](d.Frame(), templates, "device", "asking"),
+			oneTime: page.New[oneTimePage](d.Frame(), templates, "onetime", "asking"),
+			signIn:  page.New[signInPage](d.Frame(), templates, "signin"),
 		},
 	}
 }
@@ -104,13 +106,13 @@ func (h *Handlers) Mount() {
 	d.HandleBoth("GET /user-api-key/new", page, h.ask)
 	d.HandleBoth("POST /user-api-key", door.Rules{
 		Who: door.Browser | door.AdminKey, As: door.User, Permission: site.AdminGrant,
-		CSRF: door.CheckToken, Body: door.FormOrJSON, Name: "user_api_keys/create",
+		CSRF: door.CheckToken, Body: input.FormOrJSON, Name: "user_api_keys/create",
 	}, h.grant)
-	d.Handle("POST /user-api-key/deny", door.Rules{Who: door.Browser, As: door.User, CSRF: door.CheckToken, Body: door.Form}, h.deny)
+	d.Handle("POST /user-api-key/deny", door.Rules{Who: door.Browser, As: door.User, CSRF: door.CheckToken, Body: input.Form}, h.deny)
 	d.Handle("GET /api_key/generate", door.Rules{Who: door.Browser}, h.draft)
 
-	program := door.Rules{Who: door.Keyless, Body: door.JSON}
-	answer := door.Rules{Who: door.Browser, As: door.User, CSRF: door.CheckToken, Body: door.FormOrJSON}
+	program := door.Rules{Who: door.Keyless, Body: input.JSON}
+	answer := door.Rules{Who: door.Browser, As: door.User, CSRF: door.CheckToken, Body: input.FormOrJSON}
 	for _, rt := range []struct {
 		pattern, name string
 		rules         door.Rules
@@ -130,16 +132,16 @@ func (h *Handlers) Mount() {
 	d.HandleBoth("GET /user-api-key/otp", door.Rules{Who: door.Browser, Name: "user_api_keys/otp"}, h.oneTime)
 	d.HandleBoth("POST /user-api-key/otp", door.Rules{
 		Who: door.Browser | door.Key | door.AdminKey, As: door.User, Permission: site.AdminGrant,
-		CSRF: door.CheckToken, Body: door.FormOrJSON, Name: "user_api_keys/create_otp",
+		CSRF: door.CheckToken, Body: input.FormOrJSON, Name: "user_api_keys/create_otp",
 	}, h.oneTimePost)
 	if h.signIn {
 		in := door.Rules{Who: door.Browser | door.AppSession, Name: "session/one_time_password"}
 		d.Handle("GET /session/otp/{password}", in, h.oneTimeLogin)
-		in.CSRF, in.Body = door.CheckToken, door.FormOrJSON
+		in.CSRF, in.Body = door.CheckToken, input.FormOrJSON
 		d.Handle("POST /session/otp/{password}", in, h.oneTimeLoginPost)
 	}
 
 	d.HandleBoth("GET /user-api-key-client", door.Rules{Who: door.Public, Name: "user_api_key_clients/show"}, h.clientShow)
-	d.HandleBoth("POST /user-api-key-client", door.Rules{Who: door.Keyless, Body: door.FormOrJSON, Name: "user_api_key_clients/create"}, h.clientCreate)
-	d.HandleBoth("POST /user-api-key/renew", door.Rules{Who: door.Key, Body: door.FormOrJSON}, h.renew)
+	d.HandleBoth("POST /user-api-key-client", door.Rules{Who: door.Keyless, Body: input.FormOrJSON, Name: "user_api_key_clients/create"}, h.clientCreate)
+	d.HandleBoth("POST /user-api-key/renew", door.Rules{Who: door.Key, Body: input.FormOrJSON}, h.renew)
 }

@@ -6,6 +6,7 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/server/door"
+	"userkeys/server/page"
 	"userkeys/site"
 )
 
@@ -21,7 +22,7 @@ func (h *Handlers) person(c site.Caller) *personModel {
 	if !c.SignedIn() {
 		return nil
 	}
-	return &personModel{c.User.Username, h.door.Asset("avatar.svg")}
+	return &personModel{c.User.Username, h.door.Frame().Asset("avatar.svg")}
 }
 
 // readyModel is a request that was put to the user. consent_id is our
@@ -72,7 +73,7 @@ func redirectShown(r *userkeys.Redirect) *string {
 func (h *Handlers) refusedModel(c site.Caller, q site.AuthorizationRequest, e *userkeys.Error) map[string]any {
 	m := map[string]any{"state": "generic_error", "errors": []string{e.Public}, "reason": door.Reason(e)}
 	if e.Code == userkeys.UserNotAllowed {
-		m["state"], m["application_name"], m["current_user"] = "no_trust_level", door.ShownName(q.ApplicationName), h.person(c)
+		m["state"], m["application_name"], m["current_user"] = "no_trust_level", page.ShownName(q.ApplicationName), h.person(c)
 	}
 	return m
 }

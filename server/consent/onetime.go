@@ -10,6 +10,7 @@ import (
 	"userkeys/authority"
 	"userkeys/gateway"
 	"userkeys/server/door"
+	"userkeys/server/page"
 	"userkeys/site"
 )
 
@@ -45,7 +46,7 @@ func (h *Handlers) oneTime(w http.ResponseWriter, r *http.Request, c site.Caller
 	}
 	w.Header().Set("Content-Security-Policy", door.CSP(q.Redirect))
 	return h.pages.oneTime.Show(w, c, http.StatusOK, oneTimePage{
-		ConsentID: q.ID, To: destinationOf(q.Redirect), Name: door.ShownName(q.Name), Return: door.AddressOf(r),
+		ConsentID: q.ID, To: destinationOf(q.Redirect), Name: page.ShownName(q.Name), Return: door.AddressOf(r),
 		Details: []detail{{"Full address", q.Redirect.String()}},
 	})
 }
@@ -53,12 +54,12 @@ func (h *Handlers) oneTime(w http.ResponseWriter, r *http.Request, c site.Caller
 // refuseOneTime is [Server.refuse] for a one-time password: the wire refuses those by status.
 func (h *Handlers) refuseOneTime(w http.ResponseWriter, r *http.Request, c site.Caller, q site.AuthorizationRequest, err error) error {
 	e := userkeys.AsError(err)
-	page, explained := h.explain(q, e)
+	refused, explained := h.explain(q, e)
 	if !explained || gateway.WantsJSON(r) {
 		return door.RefuseJSON(w, r, e)
 	}
 	door.Note(r, err)
-	return h.pages.refused.Show(w, c, e.Code.Status(), page)
+	return h.pages.refused.Show(w, c, e.Code.Status(), refused)
 }
 
 // oneTimePost makes a one-time password: for the page's question, for a whole
@@ -148,12 +149,12 @@ func (h *Handlers) oneTimeLogin(w http.ResponseWriter, r *http.Request, c site.C
 	if err != nil {
 		return err
 	}
-	page := signInPage{Password: password, Username: u.Username, App: door.ShownName(p.ApplicationName)}
+	shown := signInPage{Password: password, Username: u.Username, App: page.ShownName(p.ApplicationName)}
 	if c.SignedIn() && c.User.ID != u.ID {
-		page.Instead = c.User.Username
+		shown.Instead = c.User.Username
 	}
 	door.KeepSecret(w)
-	return h.pages.signIn.Show(w, c, http.StatusOK, page)
+	return h.pages.signIn.Show(w, c, http.StatusOK, shown)
 }
 
 // oneTimeOver is 200 and a sentence, as the wire has it.
@@ -162,7 +163,7 @@ func (h *Handlers) oneTimeOver(w http.ResponseWriter, r *http.Request, c site.Ca
 		return err
 	}
 	door.Note(r, err)
-	return h.pages.signIn.Show(w, c, http.StatusOK, signInPage{Problem: door.Sentence(userkeys.AsError(err).Public)})
+	return h.pages.signIn.Show(w, c, http.StatusOK, signInPage{Problem: page.Sentence(userkeys.AsError(err).Public)})
 }
 
 // oneTimeLoginPost signs in, once.
@@ -210,12 +211,12 @@ func (h *Handlers) Bounce(w http.ResponseWriter, r *http.Request) bool {
 func (h *Handlers) bounceTo(publicKey, authRedirect string) (to, problem string) {
 	settings := h.door.Settings()
 	if _, err := userkeys.ParsePublicKey(publicKey); err != nil {
-		return "", door.Sentence(userkeys.AsError(err).Public)
+		return "", page.Sentence(userkeys.AsError(err).Public)
 	}
 	back, err := settings.CheckRedirect(authRedirect)
 	switch {
 	case err != nil:
-		return "", door.Sentence(userkeys.AsError(err).Public)
+		return "", page.Sentence(userkeys.AsError(err).Public)
 	case settings.AllowsOneTimePasswords() != nil:
 		return "", ""
 	}

@@ -3,7 +3,7 @@ package consent
 import (
 	"html/template"
 
-	"userkeys/server/door"
+	"userkeys/server/page"
 )
 
 // consentPage asks the user.
@@ -17,7 +17,7 @@ type consentPage struct {
 	Push      string // host; empty: none named
 	Pushes    bool
 	Lifetime  string // empty: no end of its own
-	Until     door.Moment
+	Until     page.Moment
 	Unused    int // days; 0: never
 	MaxLife   int // days; 0: none
 	Return    string
@@ -29,7 +29,7 @@ type consentPage struct {
 type deviceAsk struct {
 	Problem  string // why it cannot be approved; empty: it can
 	IP       string
-	Asked    door.Moment
+	Asked    page.Moment
 	Approval string // token of this page; empty: the code must be typed first
 	Request  string // token of the address that led here
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/server/input"
 	"userkeys/site"
 )
 
@@ -68,7 +69,7 @@ func (d *Door) serve(rt Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &state{id: requestID(), began: d.cfg.Now(), where: rt.Pattern, ip: d.cfg.ClientIP(r)}
 		if x.where == "" {
-			x.where = r.Method + " " + CutBytes(loggedPath(r.URL.Path), 256)
+			x.where = r.Method + " " + input.Cut(loggedPath(r.URL.Path), 256)
 		}
 		d.setHeaders(w.Header(), rt.Name, x.id)
 		rec := &recorder{ResponseWriter: w}
@@ -142,7 +143,7 @@ func (d *Door) log(ctx context.Context, x *state, status int) {
 	level := slog.LevelInfo
 	if x.err != nil {
 		refused := slog.String("refused", string(userkeys.AsError(x.err).Code))
-		attrs = append(attrs, refused, slog.String("error", CutBytes(x.err.Error(), 256)))
+		attrs = append(attrs, refused, slog.String("error", input.Cut(x.err.Error(), 256)))
 	}
 	if status >= 500 {
 		level = slog.LevelError

@@ -73,3 +73,12 @@ func WithReason(r *http.Request, e *userkeys.Error) *userkeys.Error {
 	with.Reason = Reason(e)
 	return &with
 }
+
+// Next is the cursor to the page after a list; nil at its end.
+func Next[T any](list []T, limit int, id func(T) int64) *int64 {
+	if len(list) < limit {
+		return nil
+	}
+	last := id(list[len(list)-1])
+	return &last
+}

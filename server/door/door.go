@@ -7,9 +7,9 @@ package door
 
 import (
 	"context"
+	"embed"
 	"errors"
 	"fmt"
-	"html/template"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -17,6 +17,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
+	"userkeys/server/page"
 	"userkeys/site"
 )
 
@@ -24,7 +25,6 @@ import (
 const (
 	AppsPath     = "/my/apps"
 	SettingsPath = "/user-api-key/settings"
-	logoutPath   = "/user-api-key/logout"
 )
 
 // AgainField is the parameter of the login page that asks somebody who is signed in for their password again.
@@ -38,6 +38,9 @@ type Authority interface {
 	SpendForm(ctx context.Context, token string, until time.Time) error
 	Settings() site.Settings
 }
+
+//go:embed templates/*.html
+var templates embed.FS
 
 // Config is what a [Door] is made of.
 type Config struct {
@@ -58,9 +61,8 @@ type Door struct {
 	guard    func(http.Handler) http.Handler
 	cut      func(http.Handler) http.Handler
 	origins  *http.CrossOriginProtection
-	assets   assets
-	frame    *template.Template
-	problem  Page[problemPage]
+	frame    *page.Frame
+	problem  page.Template[problemPage]
 	routes   []Route
 }
 
@@ -82,15 +84,18 @@ func New(cfg Config) (*Door, error) {
 	}
 	d := &Door{
 		cfg: cfg, guard: gateway.Guard(cfg.Authority), cut: gateway.CutStreams(cfg.Authority),
-		origins: http.NewCrossOriginProtection(), assets: loadAssets(),
+		origins: http.NewCrossOriginProtection(),
 	}
 	d.accounts, _ = cfg.Identity.(LoginIdentity)
 	if err := d.origins.AddTrustedOrigin(d.BaseURL()); err != nil {
 		return nil, errors.New("server: Config.BaseURL is no address of a site")
 	}
-	d.frame = loadFrame(d)
-	d.problem = NewPage[problemPage](d, templates, "problem")
-	d.Handle("GET "+assetsPath+"{name}", Rules{Who: Public}, d.asset)
+	d.frame = page.NewFrame(page.Config{
+		Title:   func() string { return d.Settings().Title },
+		HasHome: cfg.HasHome, Pushes: cfg.Pushes, SignOut: d.accounts != nil,
+	})
+	d.problem = page.New[problemPage](d.frame, templates, "problem")
+	d.Handle("GET "+page.AssetsPath+"{name}", Rules{Who: Public}, d.asset)
 	return d, nil
 }
 
@@ -108,6 +113,13 @@ func siteAddress(base *url.URL) (*url.URL, error) {
 
 // Now is the time.
 func (d *Door) Now() time.Time { return d.cfg.Now() }
+
+// Frame stands around the site's pages.
+func (d *Door) Frame() *page.Frame { return d.frame }
+
+func (d *Door) asset(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
+	return d.frame.ServeAsset(w, r.PathValue("name"))
+}
 
 // BaseURL is this site's address without a slash at its end. All addresses of
 // the site are made from it, never from what a request names.

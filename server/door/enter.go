@@ -8,14 +8,13 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
+	"userkeys/server/input"
+	"userkeys/server/page"
 	"userkeys/site"
 )
 
-// The names under which a request carries its session's token, by the wire.
-const (
-	TokenField  = "authenticity_token"
-	TokenHeader = "X-CSRF-Token"
-)
+// TokenHeader is the header that carries a session's token, by the wire's name.
+const TokenHeader = "X-CSRF-Token"
 
 // oneKey refuses a request with a user's key and an admin API key: it cannot be both.
 func (d *Door) oneKey(rt Route, next http.Handler) http.Handler {
@@ -85,7 +84,7 @@ func (d *Door) enterBrowser(rt Route, w http.ResponseWriter, r *http.Request) (c
 			return c, &userkeys.Error{Code: userkeys.InvalidCSRF, Err: err}
 		}
 	}
-	if err := readInto(w, r, rt.Body); err != nil {
+	if err := input.Read(w, r, rt.Body); err != nil {
 		return c, err
 	}
 	if rt.Lets(Browser) {
@@ -115,7 +114,7 @@ func (d *Door) checkOrigin(r *http.Request) error {
 		as.Method = http.MethodPost
 		return d.origins.Check(as)
 	default:
-		return fmt.Errorf("sent from another site: %q", CutBytes(from, 20))
+		return fmt.Errorf("sent from another site: %q", input.Cut(from, 20))
 	}
 }
 
@@ -129,7 +128,7 @@ func tokenHolds(r *http.Request, c site.Caller) bool {
 	if c.Session.CSRF == "" {
 		return r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != ""
 	}
-	given := r.PostForm.Get(TokenField)
+	given := r.PostForm.Get(input.TokenField)
 	if h := r.Header.Get(TokenHeader); given == "" && h != "" {
 		given = h
 	}
@@ -145,12 +144,10 @@ func (d *Door) enterKey(rt Route, w http.ResponseWriter, r *http.Request, access
 	if !rt.Lets(Key | Public) {
 		return v, &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "not for keys"}
 	}
-	if !rt.Body.parsed() {
+	if !rt.Body.Parsed() {
 		return v, nil
 	}
-	fields, err := readKeyBody(w, r)
-	r.PostForm, r.Form = fields, fields
-	return v, err
+	return v, input.ReadLenient(w, r)
 }
 
 // adminKeyed tells whether r has an admin API key, good or not. Only the
@@ -182,7 +179,7 @@ func (d *Door) enterAdminKey(rt Route, w http.ResponseWriter, r *http.Request) (
 		return nobody, missingPermission(rt.Permission)
 	}
 	SetUsername(w, u.Username)
-	return v, readInto(w, r, rt.Body)
+	return v, input.Read(w, r, rt.Body)
 }
 
 // missingPermission tells the holder of a good admin API key what its permissions lack.
@@ -210,7 +207,7 @@ func (d *Door) SendToLogin(w http.ResponseWriter, r *http.Request) error {
 func errAppSession(app string) error {
 	return &userkeys.Error{
 		Code: userkeys.InvalidAccess, Reason: reasonAppSession,
-		Public: userkeys.NotPermitted + " This browser was signed in by the app \"" + ShownName(app) + "\", which may look and revoke only. Sign in yourself to do more.",
+		Public: userkeys.NotPermitted + " This browser was signed in by the app \"" + page.ShownName(app) + "\", which may look and revoke only. Sign in yourself to do more.",
 	}
 }
 

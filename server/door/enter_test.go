@@ -7,6 +7,7 @@ import (
 
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/server/door"
+	"userkeys/server/input"
 	"userkeys/site"
 )
 
@@ -34,7 +35,7 @@ func TestGR2_GR3_CVE_2025_24358_FormsAreThisSessions(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			f := fakesite.NewWithKeys(t)
-			a := f.Do(fakesite.Call{Method: http.MethodPost, Path: "/user-api-key/revoke", As: "alice", Header: tt.header, Form: map[string]string{"id": "1", door.TokenField: tt.token}})
+			a := f.Do(fakesite.Call{Method: http.MethodPost, Path: "/user-api-key/revoke", As: "alice", Header: tt.header, Form: map[string]string{"id": "1", input.TokenField: tt.token}})
 			if tt.ok {
 				a.Must(t, http.StatusSeeOther)
 				return
@@ -53,7 +54,7 @@ func TestBodies(t *testing.T) {
 		name, kind, body string
 		status           int
 	}{
-		{"RQ13 too large", "application/x-www-form-urlencoded", strings.Repeat("x", door.MaxBody+1), 413},
+		{"RQ13 too large", "application/x-www-form-urlencoded", strings.Repeat("x", input.MaxBody+1), 413},
 		{"RQ14 multipart", "multipart/form-data; boundary=x", "--x--", 415},
 		{"RQ15 text", "text/plain", "id=1", 415},
 		{"JSON where there is none", "application/json", "{}", 415},

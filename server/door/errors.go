@@ -5,6 +5,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
+	"userkeys/server/page"
 )
 
 // problemPage says what went wrong.
@@ -36,7 +37,7 @@ func (d *Door) fail(w http.ResponseWriter, r *http.Request, err error) {
 func (d *Door) failPage(w http.ResponseWriter, r *http.Request, e *userkeys.Error) {
 	x := stateOf(r)
 	gateway.SetRetry(w.Header(), e)
-	problem := problemPage{Title: problemTitle(e.Code), What: Sentence(e.Public), ID: x.id}
+	problem := problemPage{Title: problemTitle(e.Code), What: page.Sentence(e.Public), ID: x.id}
 	if e.Reason == reasonAppSession {
 		problem.Title, problem.Login = "Sign in yourself", d.cfg.Identity.LoginURL(placeOf(r))
 	}
@@ -50,11 +51,7 @@ func (d *Door) failPage(w http.ResponseWriter, r *http.Request, e *userkeys.Erro
 	case userkeys.RateLimited, userkeys.Unavailable:
 		problem.Help = TryAgain(e)
 	}
-	around := d.frameOf(x.caller)
-	if e.Reason == reasonAppSession {
-		around.App = "" // the page says it
-	}
-	if err := d.problem.show(w, e.Code.Status(), view{around, problem}); err != nil {
+	if err := d.problem.Show(w, x.caller, e.Code.Status(), problem); err != nil {
 		d.cfg.Logger.ErrorContext(r.Context(), "an error page could not be written", "id", x.id, "error", err)
 	}
 }
@@ -73,7 +70,7 @@ func TryAgain(e *userkeys.Error) string {
 	if e.RetryAfter <= 0 {
 		return ""
 	}
-	return "Try again in " + Waiting(e.RetryAfter) + "."
+	return "Try again in " + page.Waiting(e.RetryAfter) + "."
 }
 
 func problemTitle(c userkeys.Code) string {

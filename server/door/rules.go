@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"userkeys"
+	"userkeys/server/input"
 	"userkeys/site"
 )
 
@@ -21,7 +22,7 @@ type Rules struct {
 	As         Role
 	Permission site.AdminPermission // what an admin API key with named permissions must have; empty: such a key may not pass
 	CSRF       CSRF
-	Body       Body
+	Body       input.Body
 	Long       bool   // the answer takes long: it ends with the caller's key or session
 	Name       string // X-Discourse-Route, on the routes of the wire
 }
@@ -76,27 +77,6 @@ const (
 	// CheckOnce besides wants the one-time token of a form that makes something, and spends it (see [NewForm]).
 	CheckOnce
 )
-
-// Body is what a route takes as the body of a request.
-type Body int
-
-const (
-	// NoBody leaves the body unread.
-	NoBody Body = iota
-	// Form is a form of at most 64 KiB, read into r.PostForm.
-	Form
-	// FormOrJSON is a form, or a flat JSON object of texts and numbers, read into r.PostForm.
-	FormOrJSON
-	// Record is FormOrJSON with booleans and with lists of texts, which are read as a|b.
-	Record
-	// JSON is a flat JSON object and nothing else, read into r.PostForm.
-	JSON
-	// Raw leaves the body to the handler (see [ReadFields] and [ReadObject]).
-	Raw
-)
-
-// parsed tells whether the door reads the body.
-func (b Body) parsed() bool { return b != NoBody && b != Raw }
 
 // Lets tells whether one of callers is let in.
 func (rules Rules) Lets(callers Callers) bool { return rules.Who&callers != 0 }

@@ -15,6 +15,7 @@ import (
 	"userkeys/gateway"
 	"userkeys/notify"
 	"userkeys/server/door"
+	"userkeys/server/input"
 	"userkeys/site"
 )
 
@@ -131,7 +132,7 @@ func parsePoll(w http.ResponseWriter, r *http.Request) (poll, error) {
 	if len(p.who.Client) > maxBusClient || !userkeys.IsText(p.who.Client) {
 		return p, userkeys.Errorf(userkeys.InvalidParameters, "the client's name must be text of at most %d bytes", maxBusClient)
 	}
-	fields, err := door.ReadFields(w, r)
+	fields, err := input.ReadFields(w, r)
 	if err != nil {
 		return p, err
 	}

@@ -10,7 +10,7 @@ import (
 // basicInfo is what an app shows of a site before anybody signs in.
 func (h *Handlers) basicInfo(w http.ResponseWriter, _ *http.Request, _ site.Caller) error {
 	set := h.door.Settings()
-	icon := h.door.BaseURL() + h.door.Asset("icon.png")
+	icon := h.door.BaseURL() + h.door.Frame().Asset("icon.png")
 	return door.WriteJSON(w, map[string]any{
 		"title": set.Title, "description": set.SiteDescription, "login_required": false,
 		"logo_url": icon, "logo_small_url": icon, "mobile_logo_url": icon, "apple_touch_icon_url": icon, "favicon_url": icon,

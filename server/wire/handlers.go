@@ -11,6 +11,7 @@ import (
 	"userkeys"
 	"userkeys/notify"
 	"userkeys/server/door"
+	"userkeys/server/input"
 	"userkeys/site"
 )
 
@@ -96,7 +97,7 @@ func (h *Handlers) Mount() {
 		d.Handle("GET /readyz", public, h.readyz)
 	}
 	if h.cfg.Pushes != nil {
-		d.HandleBoth("GET /user-api-key/push-secret", door.Rules{Who: door.Key, Body: door.FormOrJSON}, h.pushSecret)
+		d.HandleBoth("GET /user-api-key/push-secret", door.Rules{Who: door.Key, Body: input.FormOrJSON}, h.pushSecret)
 	}
 	if !h.cfg.Endpoints {
 		return
@@ -131,7 +132,7 @@ func (h *Handlers) Mount() {
 
 // changing is what changes something for a browser or an app. The handler reads the body.
 func changing(name string) door.Rules {
-	return door.Rules{Who: door.Browser | door.Key, As: door.Known, CSRF: door.CheckToken, Body: door.Raw, Name: name}
+	return door.Rules{Who: door.Browser | door.Key, As: door.Known, CSRF: door.CheckToken, Body: input.Raw, Name: name}
 }
 
 // mountSessions registers what a user's program signs in and out by.
@@ -139,9 +140,9 @@ func (h *Handlers) mountSessions() {
 	d, browser := h.door, door.Browser|door.AppSession
 	d.HandleBoth("GET /session/csrf", door.Rules{Who: browser, Name: "session/csrf"}, h.csrf)
 	d.HandleBoth("POST /session", door.Rules{
-		Who: browser, CSRF: door.CheckOrigin, Body: door.FormOrJSON, Name: "session/create",
+		Who: browser, CSRF: door.CheckOrigin, Body: input.FormOrJSON, Name: "session/create",
 	}, h.sessionCreate)
 	d.Handle("DELETE /session/{username}", door.Rules{
-		Who: browser, As: door.User, CSRF: door.CheckToken, Body: door.FormOrJSON, Name: "session/destroy",
+		Who: browser, As: door.User, CSRF: door.CheckToken, Body: input.FormOrJSON, Name: "session/destroy",
 	}, h.sessionDestroy)
 }

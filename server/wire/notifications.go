@@ -9,6 +9,7 @@ import (
 	"userkeys"
 	"userkeys/notify"
 	"userkeys/server/door"
+	"userkeys/server/input"
 	"userkeys/site"
 )
 
@@ -22,7 +23,7 @@ func notificationsJSON(list []site.Notification) []notify.JSON {
 
 // notifications lists notifications: page by page, or with recent=true as a menu shows them.
 func (h *Handlers) notifications(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	q, err := door.ParseQuery(r)
+	q, err := input.ParseQuery(r)
 	if err != nil {
 		return err
 	}
@@ -141,7 +142,7 @@ func wholeNumber(q url.Values, name string, absent int) (int, error) {
 
 // positiveID reads plain digits of a number that an id can be.
 func positiveID(q url.Values, name string) (int64, error) {
-	id, ok := door.ParseID(q.Get(name))
+	id, ok := input.ParseID(q.Get(name))
 	if !ok {
 		return 0, userkeys.Errorf(userkeys.InvalidParameters, "%s must be the id of a notification", name)
 	}
@@ -188,7 +189,7 @@ func (h *Handlers) notificationTotals(w http.ResponseWriter, r *http.Request, c 
 		return err
 	}
 	t := totalsJSON{
-		ID: c.User.ID, Username: c.User.Username, Name: door.Optional(name), Avatar: h.door.Asset("avatar.svg"),
+		ID: c.User.ID, Username: c.User.Username, Name: door.Optional(name), Avatar: h.door.Frame().Asset("avatar.svg"),
 		UnreadNotifications: counts.New - counts.NewMessages, UnreadPersonalMessages: counts.NewMessages,
 		TopicTracking: map[string]int{"new": 0, "unread": 0},
 	}
@@ -225,7 +226,7 @@ func (h *Handlers) markOneRead(w http.ResponseWriter, r *http.Request, c site.Ca
 }
 
 func (h *Handlers) mark(w http.ResponseWriter, r *http.Request, c site.Caller, which func(url.Values, *site.NotificationMark) error) error {
-	fields, err := door.ReadFields(w, r)
+	fields, err := input.ReadFields(w, r)
 	if err != nil {
 		return err
 	}

@@ -142,7 +142,7 @@ func TestNotificationsRecent(t *testing.T) {
 func TestNotificationTotals(t *testing.T) {
 	t.Parallel()
 	f := fakesite.NewWithInbox(t)
-	avatar := f.Door.Asset("avatar.svg")
+	avatar := f.Door.Frame().Asset("avatar.svg")
 	want := func(as, key string, text string) {
 		t.Helper()
 		for _, path := range []string{"/notifications/totals", "/notifications/totals.json"} {

@@ -9,12 +9,13 @@ import (
 	"userkeys"
 	"userkeys/notify"
 	"userkeys/server/door"
+	"userkeys/server/input"
 	"userkeys/site"
 )
 
 // quiet keeps pushes from the user for a while.
 func (h *Handlers) quiet(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	fields, err := door.ReadFields(w, r)
+	fields, err := input.ReadFields(w, r)
 	if err != nil {
 		return err
 	}

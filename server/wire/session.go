@@ -100,7 +100,7 @@ func (h *Handlers) sessionCreate(w http.ResponseWriter, r *http.Request, _ site.
 
 func (h *Handlers) currentUser(u site.User) currentUser {
 	c := currentUser{
-		ID: u.ID, Username: u.Username, Name: door.Optional(u.Name), Avatar: h.door.Asset("avatar.svg"),
+		ID: u.ID, Username: u.Username, Name: door.Optional(u.Name), Avatar: h.door.Frame().Asset("avatar.svg"),
 		TrustLevel: u.TrustLevel, Admin: u.Admin, Moderator: u.Moderator,
 	}
 	return c

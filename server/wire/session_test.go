@@ -22,7 +22,7 @@ type user struct {
 func TestSessionCurrent(t *testing.T) {
 	t.Parallel()
 	f := fakesite.NewWithKeys(t)
-	avatar := f.Door.Asset("avatar.svg")
+	avatar := f.Door.Frame().Asset("avatar.svg")
 	name := "Alice A."
 	for _, tt := range []struct {
 		name string

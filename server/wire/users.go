@@ -13,6 +13,7 @@ import (
 	"userkeys/gateway"
 	"userkeys/notify"
 	"userkeys/server/door"
+	"userkeys/server/input"
 	"userkeys/site"
 )
 
@@ -62,7 +63,7 @@ func (h *Handlers) user(w http.ResponseWriter, r *http.Request, c site.Caller) e
 		return err
 	}
 	shown := userJSON{
-		ID: u.ID, Username: u.Username, Name: door.Optional(u.Name), Avatar: h.door.Asset("avatar.svg"), TrustLevel: u.TrustLevel,
+		ID: u.ID, Username: u.Username, Name: door.Optional(u.Name), Avatar: h.door.Frame().Asset("avatar.svg"), TrustLevel: u.TrustLevel,
 		Admin: u.Admin, Moderator: u.Moderator, CreatedAt: notify.WireTime(u.CreatedAt),
 	}
 	if shown.Status, err = h.statusOf(r, u.ID); err != nil {
@@ -153,7 +154,7 @@ func (h *Handlers) userStatus(w http.ResponseWriter, r *http.Request, c site.Cal
 }
 
 func (h *Handlers) setUserStatus(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	fields, err := door.ReadFields(w, r)
+	fields, err := input.ReadFields(w, r)
 	if err != nil {
 		return err
 	}

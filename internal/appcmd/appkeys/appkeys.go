@@ -31,13 +31,13 @@ type Choice struct {
 // AddSiteFlag adds --site, for a command that has no argument SITE.
 func (c *Choice) AddSiteFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&c.Site, "site", "", "the site, if there are keys for several")
-	_ = cmd.RegisterFlagCompletionFunc("site", CompleteSites) // only a flag that is not there fails
+	_ = cmd.RegisterFlagCompletionFunc("site", CompleteSites) // it fails only for a flag that does not exist
 }
 
 // AddAccountFlag adds --account.
 func (c *Choice) AddAccountFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&c.Account, "account", "", "the account, if there are several on the site")
-	_ = cmd.RegisterFlagCompletionFunc("account", CompleteAccounts) // only a flag that is not there fails
+	_ = cmd.RegisterFlagCompletionFunc("account", CompleteAccounts) // it fails only for a flag that does not exist
 }
 
 // Accounts returns the accounts that are chosen, and the store that has their keys.
@@ -116,22 +116,22 @@ type InHand struct {
 	id    string // of the account; empty for a key from the environment
 }
 
-// Used notes that the key was used.
+// Used records that the key was used.
 func (k InHand) Used() {
 	if k.id != "" {
 		NoteUse(k.store, k.id)
 	}
 }
 
-// NoteUse notes that the key of the account with an id was used, for the listing
-// and for the programs that watch. That it could not be noted spoils nothing.
+// NoteUse records that the key of the account with an id was used, for the listing
+// and for the programs that watch. Errors are ignored: nothing depends on the record.
 func NoteUse(store *keystore.Store, id string) {
 	_ = store.Used(id)
 	calls := keystore.OpenCalls(filepath.Dir(store.Path()))
 	_, _ = calls.Take(id, time.Now(), func([]time.Time) time.Duration { return 0 })
 }
 
-// renewalTimeout bounds a renewal that comes before what the person wants.
+// renewalTimeout bounds a renewal before the call that the person asked for.
 const renewalTimeout = 15 * time.Second
 
 // fresh returns the key of an account, renewed first if its end is near. That it

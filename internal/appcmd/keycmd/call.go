@@ -121,10 +121,10 @@ func (c *call) run(ctx context.Context, path string) error {
 	}
 	defer resp.Body.Close()
 	c.key.Used()
-	return c.answer(ctx, resp, path)
+	return c.printResponse(ctx, resp, path)
 }
 
-// warnOfEffect says of a write without a clear answer that it may have happened.
+// warnOfEffect adds to the error of a write that the site may have done it.
 func (c *call) warnOfEffect(err error) error {
 	var e *cli.Error
 	reads := c.method == http.MethodGet || c.method == http.MethodHead
@@ -157,7 +157,7 @@ func (c *call) request(ctx context.Context, path string) (*http.Request, error) 
 	return req, c.setHeaders(req)
 }
 
-// contentType guesses what curl's users mean: JSON that begins like JSON, else a form.
+// contentType is JSON for a body that begins like JSON, else a form, as curl's users expect.
 func contentType(body []byte) string {
 	if t := bytes.TrimSpace(body); len(t) > 0 && (t[0] == '{' || t[0] == '[') {
 		return "application/json"
@@ -183,8 +183,8 @@ func (c *call) setHeaders(req *http.Request) error {
 	return nil
 }
 
-// answer prints what came and turns the status into an exit code.
-func (c *call) answer(ctx context.Context, resp *http.Response, path string) error {
+// printResponse prints the response and turns its status into an exit code.
+func (c *call) printResponse(ctx context.Context, resp *http.Response, path string) error {
 	if c.include {
 		fmt.Fprintf(c.out, "%s %s\r\n", resp.Proto, userkeys.Printable(resp.Status))
 		if err := resp.Header.Write(c.out); err != nil {

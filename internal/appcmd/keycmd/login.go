@@ -37,7 +37,7 @@ type login struct {
 	bits      int
 	timeout   time.Duration
 
-	support client.Support // what the site told before
+	support client.Support // what the site told before the login
 	named   bool           // the site told whose the new key is
 
 	keys  *keystore.Store
@@ -48,7 +48,7 @@ type login struct {
 	open  func(ctx context.Context, address string) error
 	asked client.Flow // the flow that was taken
 	lines *bufio.Reader
-	old   keystore.Accounts // that the site has here already
+	old   keystore.Accounts // of the site, that are stored already
 }
 
 const loginLong = `Asks a person for a key to a site, and keeps it for the other commands.
@@ -129,7 +129,7 @@ func (l *login) run(ctx context.Context, site string) error {
 	if err != nil {
 		return err
 	}
-	// Where the site really is: another name of it would be another lock, and perhaps another warning.
+	// From here on the address that the site has for itself, which the lock and the warning below are for.
 	support, err := client.Probe(ctx, nil, request.Site)
 	if err != nil {
 		return l.explain(request.Site, err)
@@ -148,7 +148,7 @@ func (l *login) run(ctx context.Context, site string) error {
 	if err != nil {
 		return appkeys.ExitError(err)
 	}
-	if err := l.likeBefore(&request); err != nil {
+	if err := l.sameAsBefore(&request); err != nil {
 		return err
 	}
 	if request.KeyPair, err = client.NewKeyPair(l.bits); err != nil {
@@ -164,9 +164,9 @@ func (l *login) run(ctx context.Context, site string) error {
 	return l.keep(ctx, cred)
 }
 
-// likeBefore asks for what the key that will be replaced could do, where nothing else is said: a
-// login after an end must not quietly give less.
-func (l *login) likeBefore(r *client.Request) error {
+// sameAsBefore asks for the scopes and the lifetime of the key that will be replaced,
+// unless the command line asks for others: a new login must not silently give less.
+func (l *login) sameAsBefore(r *client.Request) error {
 	all, err := l.keys.Accounts()
 	if err != nil {
 		return appkeys.ExitError(err)
@@ -183,7 +183,8 @@ func (l *login) likeBefore(r *client.Request) error {
 	r.Scopes = old.Scopes
 	if old.Push && l.pushURL == "" {
 		fmt.Fprintf(l.warn,
-			"warning: the key of %s has a push URL, and the new one will have none; --push-url asks for it\n", userkeys.Printable(old.String()))
+			"warning: the key of %s has a push URL, and the new one will have none; --push-url asks for it\n",
+			userkeys.Printable(old.String()))
 	}
 	if l.expires == 0 && !old.ExpiresAt.IsZero() {
 		r.ExpiresIn = max(old.ExpiresAt.Sub(old.CreatedAt).Round(time.Minute), time.Minute)
@@ -227,8 +228,9 @@ func (l *login) flows() []client.Flow {
 	return []client.Flow{client.FlowDevice, client.FlowPaste}
 }
 
-// keep stores the key. What it replaces is revoked: the site does that itself where it is the
-// same person's, but nobody may be left with a key that no program has.
+// keep stores the key and revokes the one that it replaces. The site revokes that
+// one itself if both are the same person's, but no key may stay valid that no program
+// has.
 func (l *login) keep(ctx context.Context, cred *client.Credential) error {
 	l.named = cred.Username != ""
 	ctx = context.WithoutCancel(ctx) // there is a key now: Ctrl-C must not leave it to nobody

@@ -55,7 +55,7 @@ person's apps page.`,
 	return cmd
 }
 
-// siteOrAll wants a site, or --all and none.
+// siteOrAll wants either a site or --all.
 func siteOrAll(choice *appkeys.Choice) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if choice.All == (len(args) == 1) || len(args) > 1 {
@@ -65,8 +65,7 @@ func siteOrAll(choice *appkeys.Choice) cobra.PositionalArgs {
 	}
 }
 
-// each does something with the key of every account. An error says of how many keys
-// it is not done.
+// each calls do for every account. The error says for how many of them do failed.
 func each(cmd *cobra.Command, accounts keystore.Accounts, done string, do func(keystore.Account) error) error {
 	failed := 0
 	for _, a := range accounts {
@@ -102,7 +101,8 @@ func logout(cmd *cobra.Command, store *keystore.Store, a keystore.Account, force
 	return appkeys.ExitError(store.Forget(a.ID))
 }
 
-// tell prints what became of an account's key: as a sentence, or as a line of JSON.
+// tell prints what was done with the key of an account: a sentence, or with --json a
+// line of JSON.
 func tell(cmd *cobra.Command, a keystore.Account, result, sentence string) {
 	if cli.JSON(cmd) {
 		_ = json.NewEncoder(cmd.OutOrStdout()).Encode(struct {

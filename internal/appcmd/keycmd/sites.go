@@ -99,8 +99,8 @@ func (r siteRow) end() string {
 	return cli.Moment(fixed)
 }
 
-// lookAtSites asks each site once, and by each key that opens without asking the
-// person whether it works, all at the same time.
+// lookAtSites asks each site whether it answers, and whether the keys work that open
+// without asking the person. All are asked at the same time.
 func lookAtSites(ctx context.Context, store *keystore.Store, rows []siteRow) {
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
@@ -153,8 +153,8 @@ func (l *siteLook) ask(ctx context.Context, site string) {
 	}
 }
 
-// works reports whether a site takes a key; nil: it does not say now, or no scope
-// of the key opens anything to ask for.
+// works reports whether a site takes a key. It is nil if the site does not say now,
+// or if the key has no scope for anything that could be asked.
 func works(ctx context.Context, c *client.Credential) *bool {
 	alive, err := c.Alive(ctx, &http.Client{})
 	if err != nil {
@@ -170,7 +170,7 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// word is one of two words for an answer, and a dash for none.
+// word is yes or no, as b says; a dash for nil.
 func word(b *bool, yes, no string) string {
 	switch {
 	case b == nil:

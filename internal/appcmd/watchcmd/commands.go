@@ -3,7 +3,7 @@ package watchcmd
 
 import "github.com/spf13/cobra"
 
-// watchCommands returns the commands that watch what is unread.
+// Commands returns the commands that watch what is unread.
 func Commands() []*cobra.Command {
 	return []*cobra.Command{newWatchCommand(), newDashboardCommand()}
 }

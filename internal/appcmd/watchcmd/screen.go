@@ -17,7 +17,7 @@ import (
 	"userkeys/internal/watch"
 )
 
-// screen shows all accounts, and draws them anew at every change.
+// screen shows all accounts, and draws them again at every change.
 func (w *watching) screen(ctx context.Context, cfg watch.Config, file *os.File) error {
 	const enter, leave = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 	ctx, quit := context.WithCancel(ctx)
@@ -63,8 +63,8 @@ func (w *watching) screen(ctx context.Context, cfg watch.Config, file *os.File) 
 	return err
 }
 
-// keysOf takes the keyboard for the screen: nothing typed is shown, q and Ctrl-C quit. What it gives puts
-// the terminal back.
+// keysOf reads the keyboard for the screen: nothing that is typed is shown, q and
+// Ctrl-C quit. The function that it returns restores the terminal.
 func keysOf(in *os.File, quit func()) func() {
 	before, err := term.MakeRaw(int(in.Fd()))
 	if err != nil {
@@ -82,7 +82,8 @@ func keysOf(in *os.File, quit func()) func() {
 	return func() { _ = term.Restore(int(in.Fd()), before) }
 }
 
-// screenText is the screen: as many lines as there is room for, what is unread first.
+// screenText is the content of the screen: as many lines as there is room for, the
+// accounts with unread notifications first.
 func screenText(states []watch.State, now time.Time, width, height int) string {
 	var b strings.Builder
 	total := 0
@@ -127,7 +128,7 @@ func screenText(states []watch.State, now time.Time, width, height int) string {
 	return strings.TrimSuffix(b.String(), "\r\n")
 }
 
-// wrap breaks a text into at most so many lines of a width, at spaces where it can.
+// wrap breaks a text into lines of a width, at most so many, at spaces if there are any.
 func wrap(text string, width, most int) []string {
 	var lines []string
 	for text != "" && len(lines) < most-1 && len([]rune(text)) > width && width > 10 {
@@ -157,7 +158,7 @@ func cut(text string, width int) string {
 	return string(runes[:width-3]) + "..."
 }
 
-// printStates prints a table; with the time of now, how old everything is.
+// printStates prints a table. If now is given, it says how long ago each site was asked.
 func printStates(out io.Writer, states []watch.State, now int64) error {
 	rows := [][]string{{"UNREAD", "MESSAGES", "STATE", "SITE", "ACCOUNT", "CHECKED", "CALLS TODAY"}}
 	for _, s := range states {
@@ -177,15 +178,15 @@ func printStates(out io.Writer, states []watch.State, now int64) error {
 	return cli.PrintTable(out, rows)
 }
 
-// known tells whether the counts say anything about now.
+// known reports whether the counts are those of now.
 func known(s watch.State) bool { return !s.CheckedAt.IsZero() && s.Health != watch.Dead }
 
-// host is a site without what goes without saying.
+// host is the address of a site without its scheme.
 func host(site string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(site, "https://"), "http://")
 }
 
-// troubles are what is wrong, a line for each account.
+// troubles returns a line for each account with which something is wrong.
 func troubles(states []watch.State) []string {
 	var lines []string
 	for _, s := range states {

@@ -87,7 +87,7 @@ func (w *watching) config(cmd *cobra.Command, sites []string) (watch.Config, err
 	return cfg, err
 }
 
-// watcherConfig opens the keys of the sites named, or all.
+// watcherConfig opens the keys of the sites that are named, or all keys.
 func watcherConfig(cmd *cobra.Command, sites []string) (watch.Config, error) {
 	store, err := appkeys.Open(cmd)
 	if err != nil {
@@ -132,7 +132,7 @@ func watcherConfig(cmd *cobra.Command, sites []string) (watch.Config, error) {
 	return cfg, nil
 }
 
-// lookOnce prints how all accounts stand, and ends with an error if one could not be asked.
+// lookOnce prints the state of all accounts. The error says which could not be asked.
 func (w *watching) lookOnce(ctx context.Context, cfg watch.Config) error {
 	states := watch.New(cfg).Once(ctx)
 	if w.asJSON {
@@ -168,7 +168,7 @@ func healthCode(h watch.Health) int {
 }
 
 func (w *watching) run(ctx context.Context, cfg watch.Config) error {
-	debug.SetGCPercent(50) // it runs all day beside everything else: small is better than quick
+	debug.SetGCPercent(50) // it runs all day: little memory is worth more than speed
 	if !w.silent {
 		n := startNotifier(ctx)
 		defer n.stop()
@@ -202,7 +202,8 @@ func stateLine(s watch.State) string {
 	return fmt.Sprintf("%s: %d unread, %d personal messages", who, s.Unread+s.Chat, s.Messages)
 }
 
-// rise has a rise shown. Of more than anybody could look at the rest is left out.
+// rise shows that the count of an account has risen. It is not shown if too many
+// others wait to be shown.
 func (n *notifier) rise(s watch.State, rise int) {
 	select {
 	case n.news <- risen{s, rise}:

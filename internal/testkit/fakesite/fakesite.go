@@ -31,7 +31,9 @@ import (
 	"userkeys/server/admin"
 	"userkeys/server/apps"
 	"userkeys/server/consent"
+	"userkeys/server/deliveries"
 	"userkeys/server/door"
+	"userkeys/server/input"
 	"userkeys/server/live"
 	"userkeys/server/wire"
 	"userkeys/site"
@@ -116,6 +118,9 @@ func (f *Site) mount(cfg server.Config) {
 		Authority: a, Users: cfg.Users, Inbox: cfg.Inbox, Pushes: cfg.Pushes, Endpoints: cfg.Endpoints, Standalone: cfg.Standalone,
 		Ready: cfg.Ready,
 	}).Mount()
+	if cfg.Pushes != nil {
+		deliveries.New(d, deliveries.Config{Pushes: cfg.Pushes, Accounts: cfg.Accounts}).Mount()
+	}
 	f.Config, f.Door = cfg, d
 	if cfg.Bus != nil && cfg.Endpoints {
 		f.Live = live.New(d, live.Config{Bus: cfg.Bus, Checker: a, ParkAbove: cfg.ParkAbove})
@@ -184,8 +189,8 @@ func (f *Site) Do(c Call) Answer {
 		for name, value := range c.Form {
 			fields.Set(name, value)
 		}
-		if _, given := c.Form[door.TokenField]; !given && !c.NoToken && c.As != "" {
-			fields.Set(door.TokenField, "token-of-"+c.As)
+		if _, given := c.Form[input.TokenField]; !given && !c.NoToken && c.As != "" {
+			fields.Set(input.TokenField, "token-of-"+c.As)
 			if _, given := c.Form[door.OnceField]; !given {
 				fields.Set(door.OnceField, door.NewForm(Now))
 			}
@@ -278,11 +283,11 @@ func (f *Site) CheckAnswer(c Call, a Answer) {
 func (a Answer) Must(t *testing.T, status int, texts ...string) Answer {
 	t.Helper()
 	if a.StatusCode != status {
-		t.Errorf("status %d, want %d; body %s", a.StatusCode, status, door.CutBytes(a.Text, 2000))
+		t.Errorf("status %d, want %d; body %s", a.StatusCode, status, input.Cut(a.Text, 2000))
 	}
 	for _, text := range texts {
 		if !strings.Contains(a.Text, text) {
-			t.Errorf("the answer lacks %q: %s", text, door.CutBytes(a.Text, 4000))
+			t.Errorf("the answer lacks %q: %s", text, input.Cut(a.Text, 4000))
 		}
 	}
 	return a
@@ -293,7 +298,7 @@ func (a Answer) MustNot(t *testing.T, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
 		if strings.Contains(a.Text, text) {
-			t.Errorf("the answer has %q: %s", text, door.CutBytes(a.Text, 4000))
+			t.Errorf("the answer has %q: %s", text, input.Cut(a.Text, 4000))
 		}
 		for name, values := range a.Header {
 			if strings.Contains(strings.Join(values, "\n"), text) {

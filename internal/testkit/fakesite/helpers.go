@@ -14,7 +14,7 @@ import (
 	"userkeys/notify"
 	"userkeys/outbox"
 	"userkeys/server"
-	"userkeys/server/door"
+	"userkeys/server/page"
 	"userkeys/site"
 	"userkeys/store"
 )
@@ -44,7 +44,7 @@ func (c Call) By(adminKey, acts string) Call {
 // NewWithKeys is a site where alice has keys 1 to 4 and bob has 5.
 func NewWithKeys(t *testing.T) *Site {
 	f := New(t)
-	ago := func(days int) time.Time { return Now.Add(-time.Duration(days) * door.Day) }
+	ago := func(days int) time.Time { return Now.Add(-time.Duration(days) * page.Day) }
 	for _, k := range []site.UserAPIKey{
 		{UserID: 1, ApplicationName: "Old", Scopes: userkeys.Scopes{"read"}, CreatedAt: ago(100), LastUsedAt: ago(40)},
 		{UserID: 1, ApplicationName: "Never", Scopes: userkeys.Scopes{"read", "push"}, PushURL: "https://push.example/x", CreatedAt: ago(50), LastUsedAt: ago(50)},
@@ -200,17 +200,17 @@ func NewWithPushed(t *testing.T) *Site {
 		revoked   time.Time
 	}{
 		{name: "Untold", url: at, scopes: both},
-		{name: "Works", url: at, scopes: both, state: outbox.KeyState{DeliveredAt: ago(2 * time.Minute), FailedAt: ago(door.Day), Problem: outbox.ProblemTimeout}},
-		{name: "Fails", url: at, scopes: both, state: outbox.KeyState{DeliveredAt: ago(2 * door.Day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour), Problem: "status 503"}},
+		{name: "Works", url: at, scopes: both, state: outbox.KeyState{DeliveredAt: ago(2 * time.Minute), FailedAt: ago(page.Day), Problem: outbox.ProblemTimeout}},
+		{name: "Fails", url: at, scopes: both, state: outbox.KeyState{DeliveredAt: ago(2 * page.Day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour), Problem: "status 503"}},
 		{name: "Off", url: at, scopes: both, state: outbox.KeyState{FailedAt: ago(5 * time.Hour), FailingSince: ago(29 * time.Hour), OffAt: ago(5 * time.Hour), Problem: outbox.ProblemGone}},
-		{name: "Barred", url: "https://elsewhere.example/hook", scopes: both, state: outbox.KeyState{DeliveredAt: ago(40 * door.Day)}},
+		{name: "Barred", url: "https://elsewhere.example/hook", scopes: both, state: outbox.KeyState{DeliveredAt: ago(40 * page.Day)}},
 		{name: "Unasked", url: at, scopes: userkeys.Scopes{"read"}},
-		{name: "Busy", url: at, scopes: both, state: outbox.KeyState{DeliveredAt: ago(2 * door.Day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour), Problem: outbox.ProblemBusy}},
+		{name: "Busy", url: at, scopes: both, state: outbox.KeyState{DeliveredAt: ago(2 * page.Day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour), Problem: outbox.ProblemBusy}},
 		{name: "Hiccup", url: at, scopes: both, state: outbox.KeyState{FailedAt: ago(time.Minute), FailingSince: ago(time.Minute), Problem: "status 503"}},
 		{name: "Ended", url: at, scopes: both, state: outbox.KeyState{OffAt: ago(time.Hour), Problem: outbox.ProblemGone}, revoked: ago(time.Minute)},
 	} {
 		made := f.Authority.Add(site.UserAPIKey{
-			UserID: Alice.ID, ApplicationName: k.name, Scopes: k.scopes, PushURL: k.url, CreatedAt: ago(door.Day), LastUsedAt: ago(door.Day), RevokedAt: k.revoked,
+			UserID: Alice.ID, ApplicationName: k.name, Scopes: k.scopes, PushURL: k.url, CreatedAt: ago(page.Day), LastUsedAt: ago(page.Day), RevokedAt: k.revoked,
 		})
 		if k.state != (outbox.KeyState{}) {
 			f.Pushes.States[made.ID] = k.state

@@ -5,9 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/net/html"
+	"userkeys/server/input"
 
-	"userkeys/server/door"
+	"golang.org/x/net/html"
 )
 
 // checkHTML holds what a page needs to be usable by everybody, and what keeps
@@ -177,7 +177,7 @@ func Inside(t *testing.T, page, id string) string {
 	t.Helper()
 	n := ByID(t, page, id)
 	if n == nil {
-		t.Fatalf("the page has no #%s: %s", id, door.CutBytes(page, 4000))
+		t.Fatalf("the page has no #%s: %s", id, input.Cut(page, 4000))
 	}
 	return TextOf(n)
 }

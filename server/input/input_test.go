@@ -1,4 +1,4 @@
-package door
+package input
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package admin
+package deliveries
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"userkeys/gateway"
 	"userkeys/outbox"
 	"userkeys/server/door"
+	"userkeys/server/input"
 	"userkeys/site"
 )
 
@@ -110,7 +111,7 @@ func backToDeliveries(w http.ResponseWriter, r *http.Request, d done) error {
 	if d.n > 0 {
 		q.Set("n", strconv.Itoa(d.n))
 	}
-	return door.Redirect(w, http.StatusSeeOther, deliveriesPath+"?"+q.Encode())
+	return door.Redirect(w, http.StatusSeeOther, pagePath+"?"+q.Encode())
 }
 
 // unknownPicked says that there is none of what was picked, if so; nil for a host with nothing given up, and for all.
@@ -165,7 +166,7 @@ func pickedByForm(fields url.Values) (picked, error) {
 	id, host, all := fields.Get("id"), fields.Get("host"), fields.Get("all")
 	switch {
 	case id != "" && host == "" && all == "":
-		n, ok := door.ParseID(id)
+		n, ok := input.ParseID(id)
 		if !ok {
 			err = userkeys.Errorf(userkeys.NotFound, "there is no such delivery")
 		}
@@ -194,7 +195,7 @@ func readResumed(w http.ResponseWriter, r *http.Request) (host string, keyID int
 		host, err = hostMember(o["host"])
 		return host, 0, err
 	}
-	keyID, ok := door.ParseID(string(o["key_id"]))
+	keyID, ok := input.ParseID(string(o["key_id"]))
 	if !ok {
 		err = userkeys.Errorf(userkeys.InvalidParameters, "key_id must be a whole number above 0")
 	}
@@ -202,14 +203,14 @@ func readResumed(w http.ResponseWriter, r *http.Request) (host string, keyID int
 }
 
 // readMembers reads a body that is one JSON object with no members but those that are known.
-func readMembers(w http.ResponseWriter, r *http.Request, known ...string) (door.Object, error) {
-	o, err := door.ReadObject(w, r, door.MaxBody)
+func readMembers(w http.ResponseWriter, r *http.Request, known ...string) (input.Object, error) {
+	o, err := input.ReadObject(w, r, input.MaxBody)
 	if err != nil {
 		return nil, err
 	}
 	for name := range o {
 		if !slices.Contains(known, name) {
-			return nil, userkeys.Errorf(userkeys.InvalidParameters, "there is no member %q here; there is %s", door.CutBytes(name, 100), strings.Join(known, ", "))
+			return nil, userkeys.Errorf(userkeys.InvalidParameters, "there is no member %q here; there is %s", input.Cut(name, 100), strings.Join(known, ", "))
 		}
 	}
 	return o, nil
@@ -223,7 +224,7 @@ func deliveryIDs(raw []byte) ([]int64, error) {
 	}
 	ids := make([]int64, len(numbers))
 	for i, n := range numbers {
-		id, ok := door.ParseID(n.String())
+		id, ok := input.ParseID(n.String())
 		if !ok {
 			return nil, bad
 		}

@@ -1,4 +1,4 @@
-package door
+package page
 
 import (
 	"fmt"
@@ -161,14 +161,6 @@ func Count(n int, unit string) string {
 		return "1 " + unit
 	}
 	return fmt.Sprintf("%d %ss", n, unit)
-}
-
-// CutBytes shortens s to at most n bytes, at a character's border.
-func CutBytes(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "") + "..."
 }
 
 // ShownHost is the host of an address, for people; the address itself if it has none.

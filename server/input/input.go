@@ -1,4 +1,7 @@
-package door
+// Package input reads what a request says: bodies by their kind, queries by
+// the names that they may have, ids by one rule. Each has one meaning only, or
+// is refused.
+package input
 
 import (
 	"bytes"
@@ -17,6 +20,9 @@ import (
 	"userkeys"
 )
 
+// TokenField is the field that carries a session's token, by the wire's name.
+const TokenField = "authenticity_token"
+
 const (
 	// MaxBody is how large a body may be, but where more is said.
 	MaxBody        = 64 << 10
@@ -25,9 +31,30 @@ const (
 	maxDepth       = 16     // of values in a JSON object
 )
 
-// readInto reads the body of r, as its route takes it, into r.PostForm.
-func readInto(w http.ResponseWriter, r *http.Request, kind Body) error {
-	if !kind.parsed() {
+// Body is what a route takes as the body of a request.
+type Body int
+
+const (
+	// NoBody leaves the body unread.
+	NoBody Body = iota
+	// Form is a form of at most 64 KiB.
+	Form
+	// FormOrJSON is a form, or a flat JSON object of texts and numbers.
+	FormOrJSON
+	// Record is FormOrJSON with booleans and with lists of texts, which are read as a|b.
+	Record
+	// JSON is a flat JSON object and nothing else, of a program without a key.
+	JSON
+	// Raw leaves the body to the handler (see [ReadFields] and [ReadObject]).
+	Raw
+)
+
+// Parsed reports whether [Read] reads such a body.
+func (b Body) Parsed() bool { return b != NoBody && b != Raw }
+
+// Read reads the body of r into r.PostForm, if kind has one that is parsed.
+func Read(w http.ResponseWriter, r *http.Request, kind Body) error {
+	if !kind.Parsed() {
 		return nil
 	}
 	fields, err := readBody(w, r, kind)
@@ -62,14 +89,20 @@ func readBody(w http.ResponseWriter, r *http.Request, kind Body) (url.Values, er
 	return nil, userkeys.Errorf(userkeys.UnsupportedMedia, "the body must be application/x-www-form-urlencoded")
 }
 
-// readKeyBody reads the body of a request with a key. Apps send none, an empty
+// ReadLenient reads the body of a request with a key into r.PostForm. Apps send none, an empty
 // object, a form, or one thing under the other's name; what cannot be read has
 // no fields. A number is no text, so an id given as one is nobody's.
-func readKeyBody(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+func ReadLenient(w http.ResponseWriter, r *http.Request) error {
 	body, err := readAll(w, r, MaxBody)
-	if err != nil {
-		return nil, err
+	fields := url.Values{}
+	if err == nil {
+		fields = parseLenient(r, body)
 	}
+	r.PostForm, r.Form = fields, fields
+	return err
+}
+
+func parseLenient(r *http.Request, body []byte) url.Values {
 	if o, err := parseObject(body); err == nil {
 		for name, value := range o {
 			if value.Kind() == '0' {
@@ -77,13 +110,15 @@ func readKeyBody(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 			}
 		}
 		if fields, err := o.fields(FormOrJSON); err == nil {
-			return fields, nil
+			return fields
 		}
 	}
-	if fields, err := parseFields("form", string(body)); err == nil && mediaType(r) == "application/x-www-form-urlencoded" {
-		return fields, nil
+	if mediaType(r) == "application/x-www-form-urlencoded" {
+		if fields, err := parseFields("form", string(body)); err == nil {
+			return fields
+		}
 	}
-	return url.Values{}, nil
+	return url.Values{}
 }
 
 // ReadFields reads the body of an app's or a script's request: JSON whatever it
@@ -198,7 +233,7 @@ func (o Object) flat() (url.Values, error) {
 	for name, value := range o {
 		switch value.Kind() {
 		case '{', '[':
-			return nil, userkeys.Errorf(userkeys.InvalidParameters, "%s must be one text or number", userkeys.Printable(CutBytes(name, 64)))
+			return nil, userkeys.Errorf(userkeys.InvalidParameters, "%s must be one text or number", userkeys.Printable(Cut(name, 64)))
 		case 'n':
 			fields.Set(name, "")
 		case '"':
@@ -292,7 +327,7 @@ func ParseListQuery(r *http.Request, known ...string) (Query, error) {
 	for name, v := range values {
 		switch {
 		case !slices.Contains(known, name):
-			return bad("this list has no parameter %q; it has %s", CutBytes(name, 100), strings.Join(known, ", "))
+			return bad("this list has no parameter %q; it has %s", Cut(name, 100), strings.Join(known, ", "))
 		case len(v) > 1:
 			return bad("the parameter %s is there twice", name)
 		case len(v[0]) > 1024 || !userkeys.IsStorable(v[0]):
@@ -360,7 +395,7 @@ func NameDotJSON(r *http.Request, wildcard string) (string, error) {
 func OnlyFields(fields url.Values, known ...string) error {
 	for name := range fields {
 		if name != TokenField && !slices.Contains(known, name) {
-			return userkeys.Errorf(userkeys.InvalidParameters, "there is no field %q here; there is %s", CutBytes(name, 100), strings.Join(known, ", "))
+			return userkeys.Errorf(userkeys.InvalidParameters, "there is no field %q here; there is %s", Cut(name, 100), strings.Join(known, ", "))
 		}
 	}
 	return nil
@@ -372,4 +407,23 @@ func Required(fields url.Values, name string) (string, error) {
 		return "", userkeys.Errorf(userkeys.MissingParameter, "param is missing or the value is empty: %s", name)
 	}
 	return fields.Get(name), nil
+}
+
+// Truth reads a yes or no, the value of name.
+func Truth(name, text string) (bool, error) {
+	switch strings.ToLower(text) {
+	case "true":
+		return true, nil
+	case "false":
+		return false, nil
+	}
+	return false, userkeys.Errorf(userkeys.InvalidParameters, "%s must be true or false", name)
+}
+
+// Cut shortens s to at most n bytes, at a character's border.
+func Cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "..."
 }

@@ -1,4 +1,4 @@
-package door_test
+package page_test
 
 import (
 	"net/http"

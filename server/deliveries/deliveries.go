@@ -1,4 +1,4 @@
-package admin
+package deliveries
 
 import (
 	"cmp"
@@ -11,11 +11,13 @@ import (
 
 	"userkeys/outbox"
 	"userkeys/server/door"
+	"userkeys/server/input"
+	"userkeys/server/page"
 	"userkeys/site"
 )
 
 const (
-	deliveriesPath  = "/user-api-key/deliveries"
+	pagePath        = "/user-api-key/deliveries"
 	deliveriesShown = 20 // of each list on a page
 	hostsShown      = 10 // unless all are asked for
 )
@@ -42,7 +44,7 @@ type deliveriesAt struct {
 // pushTotals are sums over all hosts.
 type pushTotals struct {
 	Queued, Dead, Delivered, Failed int64
-	Due                             door.Moment // of what is due first; unknown: now
+	Due                             page.Moment // of what is due first; unknown: now
 }
 
 // hostView is how pushing to a host goes.
@@ -51,9 +53,9 @@ type hostView struct {
 	State                           string // closed, failing, waiting, or empty
 	Off                             string // to whom pushing is switched off; empty: to nobody
 	Queued, Dead, Delivered, Failed int64
-	Success, Failure                door.Moment // last
+	Success, Failure                page.Moment // last
 	Why                             string      // it fails
-	Closed                          door.Moment // until when some of it is left alone; unknown: all of it is open
+	Closed                          page.Moment // until when some of it is left alone; unknown: all of it is open
 }
 
 // deliveryView is a delivery in a list.
@@ -63,10 +65,10 @@ type deliveryView struct {
 	User     string
 	Test     bool
 	Attempts int
-	Queued   door.Moment
-	Next     door.Moment // unknown: now
+	Queued   page.Moment
+	Next     page.Moment // unknown: now
 	Held     bool        // until then, for its user
-	Died     door.Moment
+	Died     page.Moment
 	Why      string
 }
 
@@ -79,8 +81,8 @@ type deliveryList struct {
 
 func parseDeliveriesAt(q url.Values) deliveriesAt {
 	at := deliveriesAt{allHosts: q.Get("hosts") == "all"}
-	at.waiting, _ = door.ParseID(q.Get("waiting")) // what is no id is the first page
-	at.dead, _ = door.ParseID(q.Get("dead"))
+	at.waiting, _ = input.ParseID(q.Get("waiting")) // what is no id is the first page
+	at.dead, _ = input.ParseID(q.Get("dead"))
 	if host, err := site.ParsePushHost(q.Get("host")); err == nil { // what is no host is all of them
 		at.Host, at.Name = host, hostName(host)
 	}
@@ -103,9 +105,9 @@ func (at deliveriesAt) address() string {
 		q.Set("hosts", "all")
 	}
 	if len(q) == 0 {
-		return deliveriesPath
+		return pagePath
 	}
-	return deliveriesPath + "?" + q.Encode()
+	return pagePath + "?" + q.Encode()
 }
 
 // Of is the address of the page of one host; of all for an empty one.
@@ -125,7 +127,7 @@ func hostName(host string) string {
 	} else if strings.HasPrefix(host, "http://") {
 		name = strings.TrimSuffix(host, ":80")
 	}
-	return door.ShownText(name)
+	return page.ShownText(name)
 }
 
 func (h *Handlers) deliveries(w http.ResponseWriter, r *http.Request, c site.Caller) error {
@@ -137,7 +139,7 @@ func (h *Handlers) deliveries(w http.ResponseWriter, r *http.Request, c site.Cal
 	}
 	now := h.door.Now()
 	p.showHosts(hosts, now)
-	names := map[int64]string{}
+	names := door.NewNames(h.cfg.Accounts)
 	for _, list := range []struct {
 		to     *deliveryList
 		dead   bool
@@ -157,14 +159,14 @@ func (h *Handlers) deliveries(w http.ResponseWriter, r *http.Request, c site.Cal
 		}
 		list.to.Later = list.before != 0
 		for _, d := range found {
-			name, err := h.nameOf(r, d.UserID, names)
+			name, err := names.Of(r.Context(), d.UserID)
 			if err != nil {
 				return err
 			}
 			list.to.Deliveries = append(list.to.Deliveries, viewDelivery(d, name, now))
 		}
 	}
-	return h.pages.deliveries.Show(w, c, http.StatusOK, p)
+	return h.page.Show(w, c, http.StatusOK, p)
 }
 
 // showHosts sums hosts up, and puts those that are to be seen in order.
@@ -183,7 +185,7 @@ func (p *deliveriesPage) showHosts(hosts []outbox.Host, now time.Time) {
 		}
 	}
 	if due.After(now) {
-		p.Totals.Due = door.MomentAt(due, now)
+		p.Totals.Due = page.MomentAt(due, now)
 	}
 	slices.SortStableFunc(p.Hosts, func(a, b hostView) int {
 		return cmp.Or(cmp.Compare(b.trouble(), a.trouble()), cmp.Compare(b.Queued+b.Dead, a.Queued+a.Dead), cmp.Compare(a.Host, b.Host))
@@ -198,7 +200,7 @@ func viewHost(h outbox.Host, now time.Time) hostView {
 	problem := h.CurrentProblem()
 	v := hostView{
 		Host: h.Host, Name: hostName(h.Host), Queued: int64(h.Queued), Dead: int64(h.Dead), Delivered: h.Delivered, Failed: h.Failed,
-		Success: door.MomentAt(h.DeliveredAt, now), Failure: door.MomentAt(h.FailedAt, now), Why: problemWords(problem),
+		Success: page.MomentAt(h.DeliveredAt, now), Failure: page.MomentAt(h.FailedAt, now), Why: problemWords(problem),
 	}
 	closed := h.ClosedUntil.After(now)
 	switch {
@@ -210,10 +212,10 @@ func viewHost(h outbox.Host, now time.Time) hostView {
 		v.State = "failing"
 	}
 	if closed {
-		v.Closed = door.MomentAt(h.ClosedUntil, now)
+		v.Closed = page.MomentAt(h.ClosedUntil, now)
 	}
 	if h.Off > 0 {
-		v.Off = "switched off for " + door.Count(h.Off, "app")
+		v.Off = "switched off for " + page.Count(h.Off, "app")
 	}
 	return v
 }
@@ -242,11 +244,11 @@ func (h hostView) Stuck() bool { return h.trouble() > 1 }
 
 func viewDelivery(d outbox.Delivery, username string, now time.Time) deliveryView {
 	v := deliveryView{
-		ID: d.ID, To: door.ShownText(d.PushURL), User: username, Test: d.NotificationID == 0, Attempts: d.Attempt,
-		Queued: door.MomentAt(d.CreatedAt, now), Held: d.Held(now), Died: door.MomentAt(d.DeadAt, now), Why: problemWords(d.Problem),
+		ID: d.ID, To: page.ShownText(d.PushURL), User: username, Test: d.NotificationID == 0, Attempts: d.Attempt,
+		Queued: page.MomentAt(d.CreatedAt, now), Held: d.Held(now), Died: page.MomentAt(d.DeadAt, now), Why: problemWords(d.Problem),
 	}
 	if d.NextAt.After(now) {
-		v.Next = door.MomentAt(d.NextAt, now)
+		v.Next = page.MomentAt(d.NextAt, now)
 	}
 	if v.User == "" {
 		v.User = "user " + strconv.FormatInt(d.UserID, 10)
@@ -262,7 +264,7 @@ func (d deliveryView) Tried() string {
 	case d.Attempts == 1:
 		return "tried once" + explained(d.Why, ": ")
 	}
-	return "tried " + door.Count(d.Attempts, "time") + explained(d.Why, ", the last time: ")
+	return "tried " + page.Count(d.Attempts, "time") + explained(d.Why, ", the last time: ")
 }
 
 // explained puts a reason behind what it explains; nothing if there is none.
@@ -298,9 +300,9 @@ func problemWords(p outbox.Problem) string {
 		return "pushing to the app was switched off meanwhile"
 	}
 	if status, ok := strings.CutPrefix(string(p), "status "); ok {
-		return "the receiver answered with status " + door.ShownText(status)
+		return "the receiver answered with status " + page.ShownText(status)
 	}
-	return door.ShownText(string(p))
+	return page.ShownText(string(p))
 }
 
 // deliveryNotice says what was done a moment ago.

@@ -1,4 +1,4 @@
-package admin_test
+package deliveries_test
 
 import (
 	"encoding/json"
@@ -13,10 +13,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/internal/rows"
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/outbox"
-	"userkeys/server/admin"
-	"userkeys/server/door"
+	"userkeys/server/deliveries"
+	"userkeys/server/page"
 	"userkeys/site"
 )
 
@@ -28,7 +29,7 @@ func TestAdminKeysListHasPushes(t *testing.T) {
 	var got struct {
 		Keys []struct {
 			ID   int64
-			Push *outbox.KeyPushJSON
+			Push *rows.KeyPush
 		}
 	}
 	if err := json.Unmarshal([]byte(a.Text), &got); err != nil {
@@ -174,7 +175,7 @@ func TestDeliveriesPageTellsStates(t *testing.T) {
 	ago := func(d time.Duration) time.Time { return fakesite.Now.Add(-d) }
 	f := fakesite.New(t)
 	f.Pushes.HostList = []outbox.Host{
-		{Host: "https://off.example:443", Delivered: 1_204_331, DeliveredAt: ago(door.Day), Off: 3},
+		{Host: "https://off.example:443", Delivered: 1_204_331, DeliveredAt: ago(page.Day), Off: 3},
 		{Host: "https://busy.example:443", Failures: 1, FailedAt: ago(time.Minute), Problem: outbox.ProblemBusy, ClosedUntil: fakesite.Now.Add(time.Minute)},
 		{Host: "https://once.example:443", Failures: 1, FailedAt: ago(time.Minute), Problem: "status 503"},
 		{Host: "https://down.example:443", Failures: 4, FailedAt: ago(time.Minute), Problem: "status 503", Off: 1},
@@ -188,7 +189,7 @@ func TestDeliveriesPageTellsStates(t *testing.T) {
 	rows := map[string]string{}
 	for _, row := range strings.Split(a.Text, "<li>") {
 		for _, h := range f.Pushes.HostList {
-			if strings.Contains(row, "<bdi>"+admin.HostName(h.Host)+"</bdi>") {
+			if strings.Contains(row, "<bdi>"+deliveries.HostName(h.Host)+"</bdi>") {
 				rows[h.Host], _, _ = strings.Cut(row, "</li>")
 			}
 		}

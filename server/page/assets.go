@@ -1,4 +1,4 @@
-package door
+package page
 
 import (
 	"crypto/sha256"
@@ -8,13 +8,14 @@ import (
 	"path"
 	"strings"
 
-	"userkeys/site"
+	"userkeys"
 )
 
 //go:embed assets/*
 var assetFiles embed.FS
 
-const assetsPath = "/user-api-key/assets/"
+// AssetsPath is where pages load their files from.
+const AssetsPath = "/user-api-key/assets/"
 
 // asset is a file that pages load.
 type asset struct {
@@ -57,7 +58,7 @@ func loadAssets() assets {
 }
 
 // Asset is the address of a file that pages load, by its plain name.
-func (d *Door) Asset(plain string) string { return assetsPath + d.assets.byPlain[plain].name }
+func (f *Frame) Asset(plain string) string { return AssetsPath + f.assets.byPlain[plain].name }
 
 // find finds a file by the name in its address. The name of another version
 // gets this one, but not for long: while nodes are replaced one after the other, a
@@ -72,10 +73,11 @@ func (a assets) find(name string) (f asset, lasting, ok bool) {
 	return f, false, ok
 }
 
-func (d *Door) asset(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
-	f, lasting, ok := d.assets.find(r.PathValue("name"))
+// ServeAsset answers with the file called name. Errors: userkeys.NotFound if there is none.
+func (f *Frame) ServeAsset(w http.ResponseWriter, name string) error {
+	file, lasting, ok := f.assets.find(name)
 	if !ok {
-		return ErrNothingHere
+		return userkeys.Errorf(userkeys.NotFound, "there is nothing at this address")
 	}
 	h := w.Header()
 	h.Del("Pragma")
@@ -84,7 +86,7 @@ func (d *Door) asset(w http.ResponseWriter, r *http.Request, _ site.Caller) erro
 	if lasting {
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
-	h.Set("Content-Type", f.kind)
-	_, err := w.Write(f.content)
+	h.Set("Content-Type", file.kind)
+	_, err := w.Write(file.content)
 	return err
 }

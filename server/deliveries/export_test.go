@@ -1,0 +1,4 @@
+package deliveries
+
+// HostName is for tests of the package from outside.
+var HostName = hostName
