@@ -33,7 +33,9 @@ var packageBudgets = map[string]int{
 // exceptions are the things above their budget, by kind and name, and why they are better so.
 // There are at most [maxExceptions].
 var exceptions = map[string]string{
-	"package client": "the SDK is one package, so that an app imports one; its doc.go says which names most apps need",
+	"interface notify.Store": "the sum of what the inbox, the bus and jobs need, each of which sees its own part",
+	"interface outbox.Store": "the sum of what the pusher and people's actions need, each of which sees its own part",
+	"package client":         "the SDK is one package, so that an app imports one; its doc.go says which names most apps need",
 }
 
 const maxExceptions = 10
@@ -113,14 +115,13 @@ func temporaryName(m measure) string {
 // temporary are the things that are still above their budget and are being mended. Delete lines of things
 // that fit.
 var temporary = strings.Split(strings.TrimSpace(`
-file fakesite.go
 function Do
 function Element
+function NewWithPushed
 function Open
 function PushHosts
 function answerYes
 function apps
-function parcels500
 function serve
 interface authority.Store
 interface notify.Store
@@ -129,13 +130,25 @@ methods admin.Handlers
 methods authority.Authority
 methods consent.Handlers
 package .
-package admin
 package authority
-package door
 package gateway
 package identity
+package manage
 package site
 parameters ClaimDeliveries
+parameters DenyDeviceGrant
+parameters Diagnose
+parameters Put
+parameters RebindKey
+parameters Remark
+parameters ReplaceSecret
+parameters ReplaceUser
+parameters SaveSession
+parameters SetPassword
+parameters SetSetting
+parameters all
+parameters byIDs
+parameters call
 parameters DiscardDeliveries
 parameters Put
 parameters ReplayDeliveries
@@ -145,15 +158,12 @@ parameters answered
 parameters changeDeliveries
 parameters changePush
 parameters deviceProblem
+parameters find
 parameters everyClaimed
 parameters fly
-parameters follow
 parameters limited
 parameters notify
 parameters passing
-parameters recentNotifications
-parameters refuse
-parameters refuseOneTime
 parameters refused
 parameters revokeWhere
 parameters run
@@ -178,9 +188,9 @@ width apikeys.go
 width apps.go
 width ask.go
 width assets.go
-width attempt.go
 width audit.go
 width auth.go
+width authority.go
 width binary.go
 width browser.go
 width budget.go
@@ -245,7 +255,6 @@ width identity.go
 width inbox.go
 width input.go
 width jobs.go
-width json.go
 width key.go
 width keypair.go
 width keys.go
@@ -315,8 +324,8 @@ width retention.go
 width revoke.go
 width rewrite.go
 width routes.go
-width rows.go
 width rules.go
+width rows.go
 width run.go
 width scope.go
 width secret.go

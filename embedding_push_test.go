@@ -54,19 +54,20 @@ func TestEmbeddingPushes(t *testing.T) {
 	alice, err := st.FindOrCreateUser(ctx, site.User{Username: "alice", TrustLevel: 1}, system)
 	must(t, err)
 	mySessions := sessions{"secret": alice}
-	bus := notify.NewBus(notify.BusConfig{Store: st, Origin: "https://www.example"})
-	pusher, err := outbox.NewPusher(outbox.PusherConfig{Store: st, Settings: auth.Settings, Secret: secret, BaseURL: base})
+	pushes, err := outbox.Open(outbox.Config{Store: st, Settings: auth.Settings, Secret: secret, BaseURL: base})
 	must(t, err)
-	inbox := notify.New(notify.Config{Store: st, Settings: auth.Settings, Origin: "https://www.example", Changed: bus.Changed, Queued: pusher.Wake})
-	desk := outbox.NewPushes(outbox.PushesConfig{Store: st, Settings: auth.Settings, Secret: secret, Queued: pusher.Wake}) // for the pages
+	inbox := notify.Open(notify.Config{
+		Store: st, Settings: auth.Settings, Origin: "https://www.example",
+		Queued: pushes.Wake,
+	})
 	pages, err := server.New(server.Config{
 		Authority: auth, Identity: mySessions, BaseURL: base,
-		Endpoints: true, Users: st, Inbox: inbox, Bus: bus, Pushes: desk,
+		Endpoints: true, Users: st, Inbox: inbox, Bus: inbox.Bus, Pushes: pushes,
 	})
 	must(t, err)
 	pages.Mount(http.NewServeMux())
-	ended := make(chan error, 4)
-	for _, run := range []func(context.Context) error{auth.Run, bus.Run, inbox.Run, pusher.Run} {
+	ended := make(chan error, 3)
+	for _, run := range []func(context.Context) error{auth.Run, inbox.Run, pushes.Run} {
 		go func() { ended <- run(ctx) }()
 	}
 
@@ -96,7 +97,7 @@ func TestEmbeddingPushes(t *testing.T) {
 		t.Error("nothing was pushed")
 	}
 	stop()
-	for range 4 {
+	for range 3 {
 		must(t, <-ended)
 	}
 }

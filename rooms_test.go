@@ -43,8 +43,8 @@ var rooms = []room{
 	{"store", []string{".", "site", "outbox"}, []string{"github.com/pressly/goose/v3"}, "remembers: one SQL text over database/sql, on SQLite and Postgres"},
 	{"gateway", []string{".", "site"}, nil, "the API's door: the guard around a handler, the reverse proxy"},
 	{"internal/outward", []string{"."}, nil, "every request of ours to an address that somebody else chose"},
-	{"notify", []string{".", "site"}, nil, "tells: what a site has for its users, and what they have read of it"},
-	{"outbox", []string{".", "site", "notify", "internal/outward"}, nil, "pushes: the rules of when one is sent, the pusher, what people do about them"},
+	{"notify", []string{".", "site", "internal/jobs"}, nil, "tells: what a site has for its users, and what they have read of it"},
+	{"outbox", []string{".", "site", "notify", "internal/jobs", "internal/outward"}, nil, "pushes: the rules of when one is sent, the pusher, what people do about them"},
 	{"server", []string{
 		".", "authority", "notify", "server/door", "server/consent", "server/apps", "server/admin", "server/deliveries", "server/wire", "server/live",
 	}, nil, "the browser's and the app's side of a site: one list of domains behind one door"},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/internal/jobs"
 	"userkeys/site"
 )
 
@@ -309,7 +310,7 @@ func (b *Bus) Run(ctx context.Context) error {
 				return nil
 			}
 		}
-		if !pause(ctx, roundPause(len(known), failing)) {
+		if !jobs.Pause(ctx, roundPause(len(known), failing)) {
 			return nil
 		}
 		err := b.round(ctx)

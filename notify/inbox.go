@@ -9,60 +9,71 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"userkeys"
+	"userkeys/internal/jobs"
 	"userkeys/site"
 )
 
-// Store is what an inbox needs remembered. The store package has it by shape.
+// Store is all that an inbox and its message bus need remembered; the store package has it.
 type Store interface {
-	// AddNotifications writes a notification for every one of the users, with the deliveries of their
-	// pushes and one audit event, in one transaction. A name that nobody has is [userkeys.Unprocessable], and nothing is
-	// written; an idempotency key that another call had is [userkeys.Conflict].
+	InboxStore
+	BusStore
+	jobs.Store
+}
+
+// InboxStore remembers what users are told and have read.
+type InboxStore interface {
+	// AddNotifications writes a notification for every one of the users, with the deliveries of their pushes and one audit
+	// event, in one transaction. Errors: [userkeys.Unprocessable] if nobody has one of the names, [userkeys.Conflict] if
+	// another call had the idempotency key; nothing is written then.
 	AddNotifications(ctx context.Context, a site.Announcement) (site.Announced, error)
 	// Notifications lists a user's notifications.
 	Notifications(ctx context.Context, f site.NotificationFilter) ([]site.Notification, error)
 	// CountNotifications counts what a filter's list has without Before, Offset and Limit.
 	CountNotifications(ctx context.Context, f site.NotificationFilter) (int, error)
-	// NotificationCounts counts what waits for a user. [userkeys.NotFound].
+	// NotificationCounts counts what waits for a user. Errors: [userkeys.NotFound] if there is no such user.
 	NotificationCounts(ctx context.Context, userID int64) (site.NotificationCounts, error)
-	// NotificationMarker tells which notification was the newest when the user
-	// looked last, and which is now. [userkeys.NotFound].
+	// NotificationMarker reads which notification was the newest when the user looked last, and which is now. Errors:
+	// [userkeys.NotFound] if there is no such user.
 	NotificationMarker(ctx context.Context, userID int64) (seen, newest int64, err error)
 	// SeeNotifications moves the marker up to id; it never goes back.
 	SeeNotifications(ctx context.Context, userID, id int64) error
-	// ReadNotifications marks as read, and returns how many were not. Unless it is
-	// one of ID only, it moves the marker to the newest as well.
+	// ReadNotifications marks as read, and returns how many were not. Unless it is one of ID only, it moves the marker to
+	// the newest as well.
 	ReadNotifications(ctx context.Context, m site.NotificationMark) (int, error)
-	// InboxState is a user's inbox at one moment. [userkeys.NotFound].
-	InboxState(ctx context.Context, userID int64) (site.Inbox, error)
-	// SetQuiet sets until when nothing is pushed to a user; the zero time ends it. [userkeys.NotFound].
+	// SetQuiet sets until when nothing is pushed to a user; the zero time ends it. Errors: [userkeys.NotFound] if there is
+	// no such user.
 	SetQuiet(ctx context.Context, userID int64, until, at time.Time) error
-	// PurgeNotifications forgets those from before a time, and returns how many.
+	// PurgeNotifications deletes those from before a time, and returns how many.
 	PurgeNotifications(ctx context.Context, before time.Time) (int, error)
-	JobStore
 }
 
-// Config is what an [Inbox] is made of.
+// Config is what [Open] needs.
 type Config struct {
 	Store    Store
 	Settings func() site.Settings // the site settings of the moment; nil: nothing is pushed, and nothing forgotten
-	// Origin is the site's own, such as https://site.example, where links of messages may lead; empty: they are paths.
+	// Origin is the site's own, such as https://site.example, where links of messages may lead; empty: only paths are links.
 	Origin string
 	Now    func() time.Time // nil: the system's clock
 	Logger *slog.Logger     // nil: none
-	// Changed hears of every change to the inboxes of users, after it is written; nil: nobody does.
+	// Changed is called after every change to the inboxes of users; nil: nobody but Bus is told.
 	Changed func(userIDs ...int64)
-	// Queued hears that there is something to push, after it is written; nil: nobody does.
+	// Queued is called after something was queued to be pushed, see outbox.Pushes.Wake; nil: nobody is told.
 	Queued func()
 }
 
-// Inbox is what users are told. Make one with [New].
-type Inbox struct{ cfg Config }
+// Inbox is what a site tells its users. Make one with [Open], and keep [Inbox.Run] running.
+type Inbox struct {
+	Bus *Bus // tells open polls and event streams
 
-// New makes an inbox.
-func New(cfg Config) *Inbox {
+	cfg Config
+}
+
+// Open returns the inbox of a site, with its message bus.
+func Open(cfg Config) *Inbox {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -75,7 +86,13 @@ func New(cfg Config) *Inbox {
 	if cfg.Queued == nil {
 		cfg.Queued = func() {}
 	}
-	return &Inbox{cfg}
+	return &Inbox{NewBus(BusConfig{Store: cfg.Store, Origin: cfg.Origin, Logger: cfg.Logger}), cfg}
+}
+
+// changed tells everybody who waits that the inboxes of users have changed.
+func (in *Inbox) changed(userIDs ...int64) {
+	in.Bus.Changed(userIDs...)
+	in.cfg.Changed(userIDs...)
 }
 
 // List is a page of a user's notifications.
@@ -128,16 +145,16 @@ func (in *Inbox) Add(ctx context.Context, a site.Announcement) (site.Announced, 
 	if err := n.Check(); err != nil {
 		return none, err
 	}
-	a.Notification, a.Pushes = n, nil
+	a.Notification, a.PushBy = n, nil
 	if pushed := site.PushedType(n.Type); in.cfg.Settings != nil && (a.Push == nil && pushed || a.Push != nil && *a.Push) {
 		set := in.cfg.Settings()
-		a.Pushes, a.SeenWindow = set.Pushes, time.Duration(set.PushNotificationTimeWindowMins)*time.Minute
+		a.PushBy = &set
 	}
 	told, err := in.cfg.Store.AddNotifications(ctx, a)
 	if err != nil || told.Repeated {
 		return told, err
 	}
-	in.cfg.Changed(told.UserIDs...)
+	in.changed(told.UserIDs...)
 	if told.Queued > 0 {
 		in.cfg.Queued()
 	}
@@ -218,7 +235,7 @@ func (in *Inbox) Recent(ctx context.Context, f site.NotificationFilter, silent b
 	if err := in.cfg.Store.SeeNotifications(ctx, f.UserID, newest); err != nil {
 		return l, err
 	}
-	in.cfg.Changed(f.UserID)
+	in.changed(f.UserID)
 	return l, nil
 }
 
@@ -237,7 +254,7 @@ func (in *Inbox) State(ctx context.Context, userID int64) (site.Inbox, error) {
 func (in *Inbox) MarkRead(ctx context.Context, m site.NotificationMark) error {
 	n, err := in.cfg.Store.ReadNotifications(ctx, m)
 	if n > 0 || err == nil && m.ID == 0 { // the marker may have moved
-		in.cfg.Changed(m.UserID)
+		in.changed(m.UserID)
 	}
 	return err
 }
@@ -262,16 +279,23 @@ func (in *Inbox) Quiet(ctx context.Context, userID int64, until time.Time) error
 	return nil
 }
 
-// Run forgets old notifications once a day, on one node of all, until ctx ends.
+// Run tells those who wait on [Inbox.Bus] what other nodes write, and forgets old notifications once a day on one node of
+// all, until ctx ends.
 func (in *Inbox) Run(ctx context.Context) error {
-	everyClaimed(ctx, in.cfg.Store, in.cfg.Now, in.cfg.Logger, "forgetting old notifications", 24*time.Hour, func(ctx context.Context) error {
-		n, err := in.Purge(ctx)
-		if n > 0 {
-			in.cfg.Logger.InfoContext(ctx, "old notifications are forgotten", "number", n)
-		}
-		return err
+	var forgetting sync.WaitGroup
+	forgetting.Go(func() {
+		runner := jobs.Runner{Store: in.cfg.Store, Now: in.cfg.Now, Logger: in.cfg.Logger}
+		runner.Run(ctx, jobs.Job{Name: "forgetting old notifications", Every: 24 * time.Hour, Do: func(ctx context.Context) error {
+			n, err := in.Purge(ctx)
+			if n > 0 {
+				in.cfg.Logger.InfoContext(ctx, "old notifications are forgotten", "number", n)
+			}
+			return err
+		}})
 	})
-	return nil
+	err := in.Bus.Run(ctx)
+	forgetting.Wait()
+	return err
 }
 
 // Purge forgets notifications that are older than the setting

@@ -31,7 +31,7 @@ func inbox(t *testing.T) (*notify.Inbox, *store.Store) {
 			t.Fatal(err)
 		}
 	}
-	return notify.New(notify.Config{Store: st, Now: func() time.Time { return noon }}), st
+	return notify.Open(notify.Config{Store: st, Now: func() time.Time { return noon }}), st
 }
 
 func TestAdd(t *testing.T) {
@@ -120,7 +120,7 @@ func heard(t *testing.T, edit func(*site.Settings)) (*notify.Inbox, *store.Store
 	t.Helper()
 	_, st := inbox(t)
 	var who []int64
-	return notify.New(notify.Config{
+	return notify.Open(notify.Config{
 		Store: st, Now: func() time.Time { return noon }, Origin: "https://site.example", Changed: func(ids ...int64) { who = append(who, ids...) },
 		Settings: func() site.Settings {
 			s := site.DefaultSettings()
@@ -241,7 +241,7 @@ type asked struct {
 
 func (s *asked) AddNotifications(_ context.Context, a site.Announcement) (site.Announced, error) {
 	s.calls++
-	if a.Pushes != nil {
+	if a.PushBy != nil {
 		s.pushes++
 	}
 	return site.Announced{}, nil
@@ -258,8 +258,8 @@ func TestWhatIsPushed(t *testing.T) {
 		"a mention": {1, nil, 1}, "a like": {5, nil, 0}, "a like that shall be": {5, &yes, 1}, "a mention that shall not": {1, &no, 0},
 	} {
 		st := &asked{}
-		in := notify.New(notify.Config{Store: st, Settings: site.DefaultSettings})
-		a := site.Announcement{Usernames: []string{"ada"}, Notification: site.Notification{Type: c.kind}, Push: c.push, Pushes: func(userkeys.Scopes, string) bool { return true }}
+		in := notify.Open(notify.Config{Store: st, Settings: site.DefaultSettings})
+		a := site.Announcement{Usernames: []string{"ada"}, Notification: site.Notification{Type: c.kind}, Push: c.push, PushBy: &site.Settings{}}
 		if _, err := in.Add(t.Context(), a); err != nil || st.calls != 1 || st.pushes != c.want {
 			t.Errorf("%s: %d pushed of %d, %v", name, st.pushes, st.calls, err)
 		}
@@ -313,7 +313,7 @@ func TestPurgeBySetting(t *testing.T) {
 			t.Errorf("at %d days %d went, want %d: %v", c.days, n, c.gone, err)
 		}
 	}
-	if n, err := notify.New(notify.Config{Store: st}).Purge(t.Context()); err != nil || n != 0 {
+	if n, err := notify.Open(notify.Config{Store: st}).Purge(t.Context()); err != nil || n != 0 {
 		t.Errorf("without settings %d went: %v", n, err)
 	}
 }
@@ -331,9 +331,9 @@ func TestOldNotificationsAreForgotten(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, stop := context.WithCancel(t.Context())
-		in := notify.New(notify.Config{Store: st, Settings: func() site.Settings { return settings }})
+		in := notify.Open(notify.Config{Store: st, Settings: func() site.Settings { return settings }})
 		for range 3 {
-			node := notify.New(notify.Config{Store: st, Settings: func() site.Settings { return settings }})
+			node := notify.Open(notify.Config{Store: st, Settings: func() site.Settings { return settings }})
 			go func() { _ = node.Run(ctx) }()
 		}
 		synctest.Wait()

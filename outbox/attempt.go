@@ -15,32 +15,41 @@ import (
 	"userkeys/internal/outward"
 )
 
-// send makes one attempt. read is when the parcel was read.
-func (p *Pusher) send(ctx context.Context, parcel Details, read time.Time) Result {
-	d := parcel.Delivery
+// send makes one attempt of a delivery that was read at a time.
+func (p *pusher) send(ctx context.Context, details Details, read time.Time) Result {
+	d := details.Delivery
 	r := Result{ID: d.ID, Claim: d.Claim, PushURL: d.PushURL}
-	v := judge(parcel, p.cfg.Settings(), p.cfg.Now())
-	if v.outcome != 0 {
-		r.Outcome, r.NextAt, r.Problem, r.Unmade, r.Deferred, r.At = v.outcome, v.nextAt, v.problem, true, v.outcome == Retried, p.cfg.Now()
+	todo := decide(details, p.cfg.Settings(), p.cfg.Now())
+	if todo.outcome != 0 {
+		r.Outcome, r.Problem, r.Unmade = todo.outcome, todo.problem, true
+		r.NextAt, r.Deferred = todo.nextAt, todo.outcome == Retried
+		r.At = p.cfg.Now()
 		return r
 	}
-	r.KeyIDs = keyIDs(v.keys)
-	res, reached, err := p.post(ctx, parcel, v.keys, read)
+	r.KeyIDs = keyIDs(todo.keys)
+	res, reached, err := p.post(ctx, push{details, todo.keys, read})
 	r.Reached = reached
 	r.At = p.cfg.Now()
 	switch {
-	case errors.As(err, &rightsChanged{}): // what it was to be sent with holds no more, or nobody can tell: from the start
-		r.Outcome, r.Unmade, r.NextAt, r.KeyIDs = Retried, true, r.At.Add(doubtPause), nil
-	case err != nil && ctx.Err() != nil: // our own end cut it, which says nothing of the receiver: whoever looks next sends it
-		r.Outcome, r.Unmade, r.NextAt, r.KeyIDs = Retried, true, r.At, nil
+	case errors.As(err, &rightsChanged{}): // it may have to go to other keys, or to nobody: decide again from the start
+		r.unmade(r.At.Add(changedPause))
+	case err != nil && ctx.Err() != nil: // this node stops, which says nothing of the receiver: the next node sends it
+		r.unmade(r.At)
 	case err != nil:
 		p.cfg.Logger.DebugContext(ctx, "a push failed", "delivery", d.ID, "host", d.Host, "err", outward.Detail(err))
 		r.Problem = Problem(outward.Problem(err))
-		again(&r, d.Attempt+1, d.QueuedAt)
+		r.again(d.Attempt+1, d.QueuedAt)
 	default:
-		answered(&r, res.StatusCode, retryAfter(res.Header, r.At), d.Attempt+1, d.QueuedAt)
+		r.answered(res.StatusCode, retryAfter(res.Header, r.At), d.Attempt+1, d.QueuedAt)
 	}
 	return r
+}
+
+// push is one request: the details of a delivery, read at a time, for some of its keys.
+type push struct {
+	Details
+	keys []Key
+	read time.Time
 }
 
 // rightsChanged stops an attempt before a byte of its body is written.
@@ -48,21 +57,21 @@ type rightsChanged struct{}
 
 func (rightsChanged) Error() string { return "what may be sent has changed" }
 
-// post sends the parcel to keys, and tells whether anybody took the connection. The gate before the body reads rights
-// again if what was read is old by then, and lets nothing pass if anything has changed. What passes is written at once,
-// or the attempt ends: see [outward.Config].
-func (p *Pusher) post(ctx context.Context, parcel Details, keys []Key, read time.Time) (res *http.Response, reached bool, err error) {
+// post sends a push, and reports whether the host took the connection. Before the body is written, a gate reads the
+// rights again if they were read too long ago, and stops the push if anything has changed. What passes is written at
+// once, or the attempt ends: see [outward.Config].
+func (p *pusher) post(ctx context.Context, to push) (res *http.Response, reached bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var took atomic.Bool
+	var connected atomic.Bool
 	req, err := p.request(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { took.Store(true) },
-	}), parcel, keys)
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	}), to)
 	if err != nil {
 		return nil, false, err
 	}
 	req.Body = io.NopCloser(&gate{Reader: req.Body, open: func() error {
-		if p.cfg.Now().Sub(read) > freshFor && !p.stillRight(ctx, parcel.Delivery, keys) {
+		if p.cfg.Now().Sub(to.read) > freshFor && !p.stillRight(ctx, to) {
 			cancel(rightsChanged{})
 			return rightsChanged{}
 		}
@@ -73,14 +82,14 @@ func (p *Pusher) post(ctx context.Context, parcel Details, keys []Key, read time
 		if why := context.Cause(ctx); errors.As(why, &rightsChanged{}) {
 			err = why
 		}
-		return nil, took.Load(), err
+		return nil, connected.Load(), err
 	}
-	_, _ = io.Copy(io.Discard, res.Body) // its status is the answer; the rest is read so that the connection can be used again
+	_, _ = io.Copy(io.Discard, res.Body) // only the status counts; the rest is read so that the connection can be reused
 	_ = res.Body.Close()
 	return res, true, nil
 }
 
-// A gate is asked before the first byte of a body is read, which is when the connection is there: a request's context
+// A gate calls open before the first byte of a body is read. That is when the connection is there: a request's context
 // is not looked at between the two.
 type gate struct {
 	io.Reader
@@ -98,23 +107,23 @@ func (g *gate) Read(b []byte) (int, error) {
 	return g.Reader.Read(b)
 }
 
-// request makes the request of a parcel to keys, signed for each of them.
-func (p *Pusher) request(ctx context.Context, parcel Details, keys []Key) (*http.Request, error) {
-	body, err := bodyOf(parcel, keys, p.cfg.Settings(), p.cfg.BaseURL)
+// request makes the request of a push, signed for each of its keys.
+func (p *pusher) request(ctx context.Context, to push) (*http.Request, error) {
+	body, err := bodyOf(to.Details, to.keys, p.cfg.Settings(), p.cfg.BaseURL)
 	if err != nil {
 		return nil, err
 	}
-	secrets := make([]userkeys.PushSecret, len(keys))
-	for i, k := range keys {
+	secrets := make([]userkeys.PushSecret, len(to.keys))
+	for i, k := range to.keys {
 		if secrets[i], err = userkeys.NewPushSecret(p.cfg.Secret, k.ID, k.CreatedAt); err != nil {
 			return nil, err
 		}
 	}
-	signed, err := userkeys.SignPush(webhookID(parcel.Delivery), p.cfg.Now(), body, secrets...)
+	signed, err := userkeys.SignPush(webhookID(to.Delivery), p.cfg.Now(), body, secrets...)
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, parcel.Delivery.PushURL, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.Delivery.PushURL, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -122,22 +131,21 @@ func (p *Pusher) request(ctx context.Context, parcel Details, keys []Key) (*http
 	req.Header.Set(userkeys.PushIDHeader, signed.ID)
 	req.Header.Set(userkeys.PushTimestampHeader, signed.Timestamp)
 	req.Header.Set(userkeys.PushSignatureHeader, signed.Signature)
-	req.GetBody = nil // an attempt is one request: a second one would be counted by nobody
+	req.GetBody = nil // an attempt is one request: a second one would not be counted
 	return req, nil
 }
 
-// A doubt is whether a delivery would still be sent to the same keys.
-type doubt struct {
-	delivery Delivery
-	keys     []Key
-	still    chan bool // with room for the answer
+// A recheck asks whether a push would still go to the same keys.
+type recheck struct {
+	push
+	still chan bool // with room for the result
 }
 
-// stillRight has a delivery's rights read again and tells whether it would be sent to the same keys.
-func (p *Pusher) stillRight(ctx context.Context, d Delivery, keys []Key) bool {
-	asked := doubt{d, keys, make(chan bool, 1)}
+// stillRight has the rights of a push read again, and reports whether it would still go to the same keys.
+func (p *pusher) stillRight(ctx context.Context, to push) bool {
+	asked := recheck{to, make(chan bool, 1)}
 	select {
-	case p.doubts <- asked:
+	case p.rechecks <- asked:
 	case <-ctx.Done():
 		return false
 	}
@@ -149,52 +157,62 @@ func (p *Pusher) stillRight(ctx context.Context, d Delivery, keys []Key) bool {
 	}
 }
 
-// readAgain answers doubts until ctx ends, those of all who wait with one read: where everything is slow, a read for each
+// recheckAll does rechecks until ctx ends, all that wait with one query: where everything is slow, a query for each
 // would make it slower, also for those who check keys.
-func (p *Pusher) readAgain(ctx context.Context) {
+func (p *pusher) recheckAll(ctx context.Context) {
 	for {
-		var asked []doubt
+		var asked []recheck
 		select {
-		case d := <-p.doubts:
-			asked = append(asked, d)
+		case c := <-p.rechecks:
+			asked = append(asked, c)
 		case <-ctx.Done():
 			return
 		}
 		for more := true; more && len(asked) < inFlight; {
 			select {
-			case d := <-p.doubts:
-				asked = append(asked, d)
+			case c := <-p.rechecks:
+				asked = append(asked, c)
 			default:
 				more = false
 			}
 		}
-		p.settle(ctx, asked)
+		p.recheck(ctx, asked)
 	}
 }
 
-// settle answers doubts by what the database has now.
-func (p *Pusher) settle(ctx context.Context, asked []doubt) {
+// recheck tells those who asked by what the database has now.
+func (p *pusher) recheck(ctx context.Context, asked []recheck) {
 	deliveries := make([]Delivery, len(asked))
-	for i, d := range asked {
-		deliveries[i] = d.delivery
+	for i, c := range asked {
+		deliveries[i] = c.Delivery
 	}
 	began := p.cfg.Now()
-	parcels, err := p.cfg.Store.DeliveryDetails(ctx, deliveries)
+	found, err := p.store.DeliveryDetails(ctx, deliveries)
 	now := p.cfg.Now()
-	is := make(map[int64]Details, len(parcels))
+	byID := make(map[int64]Details, len(found))
 	if err == nil && now.Sub(began) <= staleAfter {
-		for _, parcel := range parcels {
-			is[parcel.Delivery.ID] = parcel
+		for _, d := range found {
+			byID[d.Delivery.ID] = d
 		}
 	}
 	settings := p.cfg.Settings()
-	for _, d := range asked {
-		parcel, ok := is[d.delivery.ID]
-		d.still <- ok && sameKeys(judge(parcel, settings, now), d.keys)
+	for _, c := range asked {
+		d, ok := byID[c.Delivery.ID]
+		c.still <- ok && sameKeys(decide(d, settings, now), c.keys)
 	}
 }
 
-// sameKeys tells whether a verdict sends to keys, no more and no fewer.
-func sameKeys(v verdict, keys []Key) bool {
-	return v.outcome == 0 && slices.EqualFunc(v.keys, keys, func(a, b Key) bool { return a.ID == b.ID })
+// sameKeys reports whether a delivery is sent to keys, no more and no fewer.
+func sameKeys(todo decision, keys []Key) bool {
+	return todo.outcome == 0 && slices.EqualFunc(todo.keys, keys, func(a, b Key) bool { return a.ID == b.ID })
+}
+
+// keyIDs returns the ids of keys in order.
+func keyIDs(keys []Key) []int64 {
+	ids := make([]int64, len(keys))
+	for i, k := range keys {
+		ids[i] = k.ID
+	}
+	slices.Sort(ids)
+	return ids
 }

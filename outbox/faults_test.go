@@ -24,20 +24,20 @@ import (
 	"userkeys/store"
 )
 
-// A ward is an office whose receivers have names, which lead to servers on this machine.
-type ward struct {
-	*office
+// A namedRig is an rig whose receivers have names, which lead to servers on this machine.
+type namedRig struct {
+	*rig
 	names  nettest.Names
 	inward []string
 }
 
-func newWard(t *testing.T) *ward {
+func newNamedRig(t *testing.T) *namedRig {
 	t.Helper()
-	return &ward{office: newOffice(t), names: nettest.Names{Zone: map[string]nettest.Record{}}}
+	return &namedRig{rig: newRig(t), names: nettest.Names{Zone: map[string]nettest.Record{}}}
 }
 
 // host gives a listening address a name, and an address to push to under it.
-func (w *ward) host(scheme, name, at string) (pushURL string) {
+func (w *namedRig) host(scheme, name, at string) (pushURL string) {
 	w.Helper()
 	_, port, err := net.SplitHostPort(at)
 	if err != nil {
@@ -49,7 +49,7 @@ func (w *ward) host(scheme, name, at string) (pushURL string) {
 }
 
 // allow lists addresses.
-func (w *ward) allow(pushURLs []string) {
+func (w *namedRig) allow(pushURLs []string) {
 	w.Helper()
 	for name, value := range map[string]string{"allowed_user_api_push_urls": strings.Join(pushURLs, "|"), "allowed_internal_hosts": strings.Join(w.inward, "|")} {
 		if err := w.settings.Set(name, value); err != nil {
@@ -59,9 +59,9 @@ func (w *ward) allow(pushURLs []string) {
 }
 
 // start runs a pusher with the client of the shipped one, but for who tells it what names lead to.
-func (w *ward) start(edits ...func(*outbox.PusherConfig)) *outbox.Pusher {
+func (w *namedRig) start(edits ...func(*outbox.Config)) *outbox.Pushes {
 	w.Helper()
-	p := w.pusher(func(c *outbox.PusherConfig) {
+	p := w.open(func(c *outbox.Config) {
 		c.Client = outward.New(outward.Config{Resolver: w.names.Resolver(), Inward: func() []string { return w.settings.InternalPushTargets() }})
 		for _, edit := range edits {
 			edit(c)
@@ -71,8 +71,8 @@ func (w *ward) start(edits ...func(*outbox.PusherConfig)) *outbox.Pusher {
 	return p
 }
 
-// sick are servers of which none takes a push well, by what is wrong with them, and what an app's user is told of it.
-func sick(t *testing.T) map[string]struct {
+// badServers are servers that take no push, by what is wrong with them, with the problem that an attempt has.
+func badServers(t *testing.T) map[string]struct {
 	address string
 	problem outbox.Problem
 	off     bool
@@ -117,12 +117,12 @@ func sick(t *testing.T) map[string]struct {
 		}
 	}
 	at := func(s *httptest.Server) string { return s.Listener.Addr().String() }
-	type ill = struct {
+	type server = struct {
 		address string
 		problem outbox.Problem
 		off     bool
 	}
-	return map[string]ill{
+	return map[string]server{
 		"dead":  {nettest.ReserveAddress(t), outbox.ProblemConnection, false},
 		"slow":  {at(plain(slow)), outbox.ProblemTimeout, false},
 		"500":   {at(plain(status(500))), "status 500", false},
@@ -142,18 +142,18 @@ func TestF37_OneGoodReceiverAmongAThousand(t *testing.T) {
 	if os.Getenv("USERKEYS_LONG") != "" {
 		hosts = 1000
 	}
-	w := newWard(t)
+	w := newNamedRig(t)
 	rc := newReceiver(t, nil)
 	good := w.host("http", "good.test", rc.Listener.Addr().String())
 	urls := []string{good}
-	kinds := sick(t)
+	kinds := badServers(t)
 	of := map[string][]site.UserAPIKey{}
 	ada := w.user("ada")
-	var patients []site.User
+	var owners []site.User
 	var names []string
 	for i := range 100 {
-		patients = append(patients, w.user(fmt.Sprint("ill", i)))
-		names = append(names, patients[i].Username)
+		owners = append(owners, w.user(fmt.Sprint("bad", i)))
+		names = append(names, owners[i].Username)
 	}
 	for i := range hosts - 1 {
 		kind := slices.Sorted(maps.Keys(kinds))[i%len(kinds)]
@@ -163,7 +163,7 @@ func TestF37_OneGoodReceiverAmongAThousand(t *testing.T) {
 		}
 		u := w.host(scheme, fmt.Sprintf("%s%d.test", kind, i), kinds[kind].address)
 		urls = append(urls, u)
-		of[kind] = append(of[kind], w.key(patients[i%len(patients)], fmt.Sprint("ill", i), u))
+		of[kind] = append(of[kind], w.key(owners[i%len(owners)], fmt.Sprint("bad", i), u))
 	}
 	w.allow(urls)
 	w.key(ada, "well", good)
@@ -221,7 +221,7 @@ func TestF37_OneGoodReceiverAmongAThousand(t *testing.T) {
 }
 
 // pushes are how it goes with keys.
-func (o *office) pushes(keys []site.UserAPIKey) map[int64]outbox.KeyState {
+func (o *rig) pushes(keys []site.UserAPIKey) map[int64]outbox.KeyState {
 	o.Helper()
 	ids := make([]int64, len(keys))
 	for i, k := range keys {
@@ -249,7 +249,7 @@ func TestF37_AGigabyteIsNotRead(t *testing.T) {
 		n, _ := io.CopyN(rw, zeros{}, gigabyte)
 		written <- n
 	})
-	w := newWard(t)
+	w := newNamedRig(t)
 	u := w.host("http", "big.test", rc.Listener.Addr().String())
 	w.allow([]string{u})
 	k := w.key(w.user("ada"), "phone", u)
@@ -273,7 +273,7 @@ func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 func TestF39_PushesAndDNS(t *testing.T) {
 	t.Parallel()
 	rc, inner := newReceiver(t, nil), newReceiver(t, nil)
-	w := newWard(t)
+	w := newNamedRig(t)
 	good := w.host("http", "good.test", rc.Listener.Addr().String())
 	_, port, _ := net.SplitHostPort(inner.Listener.Addr().String())
 	inside := make([]string, 1000)
@@ -303,7 +303,7 @@ func TestF39_PushesAndDNS(t *testing.T) {
 	w.allow(urls)
 	w.key(ada, "well", good)
 	attempts := &attemptLog{Store: w.Store}
-	p := w.start(func(c *outbox.PusherConfig) { c.Store = attempts })
+	p := w.start(func(c *outbox.Config) { c.Store = attempts })
 	w.tell("ada")
 	began := time.Now()
 	p.Wake()
@@ -379,9 +379,9 @@ type countingStore struct {
 
 func (s *countingStore) DeliveryDetails(ctx context.Context, d []outbox.Delivery) ([]outbox.Details, error) {
 	s.reads.Add(1)
-	parcels, err := s.Store.DeliveryDetails(ctx, d)
+	details, err := s.Store.DeliveryDetails(ctx, d)
 	time.Sleep(time.Duration(s.slow.Load()))
-	return parcels, err
+	return details, err
 }
 
 // TestRightsAreReadAgainTogether tests SS23: pushes that wait for connections have their rights read again
@@ -394,7 +394,7 @@ func TestRightsAreReadAgainTogether(t *testing.T) {
 	for i := range hosts {
 		urls = append(urls, fmt.Sprintf("http://host%d.test/push", i))
 	}
-	o := newOffice(t, urls...)
+	o := newRig(t, urls...)
 	ada := o.user("ada")
 	for i, u := range urls {
 		o.key(ada, fmt.Sprint("app", i), u)
@@ -402,7 +402,7 @@ func TestRightsAreReadAgainTogether(t *testing.T) {
 	st := &countingStore{Store: o.Store}
 	var dialled atomic.Int64
 	open := make(chan struct{})
-	p := o.pusher(func(c *outbox.PusherConfig) {
+	p := o.open(func(c *outbox.Config) {
 		c.Store = st
 		c.Client = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			dialled.Add(1)

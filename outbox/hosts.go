@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -11,28 +12,32 @@ import (
 // namedHosts is how many hosts an error names at most.
 const namedHosts = 10
 
-// UnknownHost says that host is none of hosts: [userkeys.NotFound], with the one that was meant
-// where the scheme alone differs, else with those that there are if they are few.
+// UnknownHost returns nil if host is one of hosts, else [userkeys.NotFound], which names the host that was meant where
+// only the scheme differs, else all hosts if they are few.
 func UnknownHost(host string, hosts []Host) error {
+	if slices.ContainsFunc(hosts, func(h Host) bool { return h.Host == host }) {
+		return nil
+	}
 	names := make([]string, len(hosts))
 	for i, h := range hosts {
 		names[i] = userkeys.Printable(h.Host)
-	}
-	if slices.ContainsFunc(hosts, func(h Host) bool { return h.Host == host }) {
-		return nil
 	}
 	_, rest, _ := strings.Cut(host, "://")
 	rest = strings.TrimSuffix(strings.TrimSuffix(rest, ":443"), ":80")
 	for _, scheme := range []string{"http://", "https://"} {
 		if meant := site.PushHostOf(scheme + rest); meant != host && slices.Contains(names, meant) {
-			return userkeys.Errorf(userkeys.NotFound, "nothing was ever pushed to %s; did you mean %s?", userkeys.Printable(host), meant)
+			return notPushedTo(host, "; did you mean "+meant+"?")
 		}
 	}
 	switch {
 	case len(hosts) == 0:
-		return userkeys.Errorf(userkeys.NotFound, "nothing was ever pushed to %s, or to any other host", userkeys.Printable(host))
+		return notPushedTo(host, ", or to any other host")
 	case len(hosts) > namedHosts:
-		return userkeys.Errorf(userkeys.NotFound, "nothing was ever pushed to %s; there are %d other hosts", userkeys.Printable(host), len(hosts))
+		return notPushedTo(host, fmt.Sprintf("; there are %d other hosts", len(hosts)))
 	}
-	return userkeys.Errorf(userkeys.NotFound, "nothing was ever pushed to %s; there is %s", userkeys.Printable(host), strings.Join(names, ", "))
+	return notPushedTo(host, "; there is "+strings.Join(names, ", "))
+}
+
+func notPushedTo(host, but string) error {
+	return userkeys.Errorf(userkeys.NotFound, "nothing was ever pushed to %s%s", userkeys.Printable(host), but)
 }

@@ -9,7 +9,7 @@ import (
 	"userkeys"
 )
 
-func TestKnownHost(t *testing.T) {
+func TestUnknownHost(t *testing.T) {
 	t.Parallel()
 	var many []Host
 	for i := range 11 {

@@ -103,13 +103,13 @@ func newPushBench(b *testing.B, st *store.Store) *pushBench {
 // start runs a pusher; the function ends it.
 func (m *pushBench) start(b *testing.B) (stop func()) {
 	b.Helper()
-	p, err := outbox.NewPusher(outbox.PusherConfig{
+	p, err := outbox.Open(outbox.Config{
 		Store: m.st, Settings: func() site.Settings { return m.settings }, Secret: machineSecret, BaseURL: m.base,
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
-	m.inbox = notify.New(notify.Config{Store: m.st, Settings: func() site.Settings { return m.settings }, Queued: p.Wake})
+	m.inbox = notify.Open(notify.Config{Store: m.st, Settings: func() site.Settings { return m.settings }, Queued: p.Wake})
 	ctx, cancel := context.WithCancel(b.Context())
 	var running sync.WaitGroup
 	running.Go(func() { _ = p.Run(ctx) })
@@ -140,7 +140,7 @@ func (m *pushBench) arrived(b *testing.B, before, n int64) {
 
 // fromTheQueue is how many pushes a second go out of a queue of rounds times a thousand.
 func (m *pushBench) fromTheQueue(b *testing.B, rounds int) float64 {
-	m.inbox = notify.New(notify.Config{Store: m.st, Settings: func() site.Settings { return m.settings }})
+	m.inbox = notify.Open(notify.Config{Store: m.st, Settings: func() site.Settings { return m.settings }})
 	for range rounds {
 		m.tell(b, m.names)
 	}

@@ -74,8 +74,8 @@ func (rc *receiver) all() []received {
 	return slices.Clone(rc.got)
 }
 
-// office is a store with users and keys, and a pusher over it.
-type office struct {
+// A rig is a store with users and keys, for pushes over it.
+type rig struct {
 	*testing.T
 	*store.Store
 	ctx      context.Context
@@ -84,9 +84,9 @@ type office struct {
 	count    int
 }
 
-func newOffice(t *testing.T, pushURLs ...string) *office {
+func newRig(t *testing.T, pushURLs ...string) *rig {
 	t.Helper()
-	o := &office{T: t, Store: dbtest.SQLite(t), ctx: t.Context(), settings: site.DefaultSettings()}
+	o := &rig{T: t, Store: dbtest.SQLite(t), ctx: t.Context(), settings: site.DefaultSettings()}
 	for name, value := range map[string]string{"allowed_user_api_push_urls": strings.Join(pushURLs, "|"), "push_notification_time_window_mins": "0"} {
 		if err := o.settings.Set(name, value); err != nil {
 			t.Fatal(err)
@@ -95,9 +95,9 @@ func newOffice(t *testing.T, pushURLs ...string) *office {
 	return o
 }
 
-func (o *office) now() time.Time { return time.Now().Add(time.Duration(o.offset.Load())) }
+func (o *rig) now() time.Time { return time.Now().Add(time.Duration(o.offset.Load())) }
 
-func (o *office) user(name string) site.User {
+func (o *rig) user(name string) site.User {
 	o.Helper()
 	u, err := o.CreateUser(o.ctx, site.Account{User: site.User{Username: name, Active: true}}, system)
 	if err != nil {
@@ -106,7 +106,7 @@ func (o *office) user(name string) site.User {
 	return u
 }
 
-func (o *office) key(u site.User, client, pushURL string) site.UserAPIKey {
+func (o *rig) key(u site.User, client, pushURL string) site.UserAPIKey {
 	o.Helper()
 	o.count++
 	k, _, err := o.Grant(o.ctx, site.Grant{Key: site.UserAPIKey{
@@ -119,9 +119,9 @@ func (o *office) key(u site.User, client, pushURL string) site.UserAPIKey {
 	return k
 }
 
-func (o *office) tell(names ...string) site.Announced {
+func (o *rig) tell(names ...string) site.Announced {
 	o.Helper()
-	in := notify.New(notify.Config{Store: o.Store, Settings: func() site.Settings { return o.settings }, Now: o.now})
+	in := notify.Open(notify.Config{Store: o.Store, Settings: func() site.Settings { return o.settings }, Now: o.now})
 	told, err := in.Add(o.ctx, site.Announcement{Usernames: names, Caller: system, Notification: site.Notification{
 		Type: 1, Data: json.RawMessage(`{"topic_title":"Hello","excerpt":"there","url":"/t/1"}`),
 	}})
@@ -131,27 +131,22 @@ func (o *office) tell(names ...string) site.Announced {
 	return told
 }
 
-func (o *office) pusher(edit ...func(*outbox.PusherConfig)) *outbox.Pusher {
+func (o *rig) open(edit ...func(*outbox.Config)) *outbox.Pushes {
 	o.Helper()
 	base, _ := url.Parse("https://site.example")
-	cfg := outbox.PusherConfig{Store: o.Store, Settings: func() site.Settings { return o.settings }, Secret: machineSecret, BaseURL: base, Now: o.now}
+	cfg := outbox.Config{Store: o.Store, Settings: func() site.Settings { return o.settings }, Secret: machineSecret, BaseURL: base, Now: o.now}
 	for _, f := range edit {
 		f(&cfg)
 	}
-	p, err := outbox.NewPusher(cfg)
+	p, err := outbox.Open(cfg)
 	if err != nil {
 		o.Fatal(err)
 	}
 	return p
 }
 
-// desk is one that wakes p.
-func (o *office) desk(p *outbox.Pusher) *outbox.Pushes {
-	return outbox.NewPushes(outbox.PushesConfig{Store: o.Store, Settings: func() site.Settings { return o.settings }, Secret: machineSecret, Now: o.now, Queued: p.Wake})
-}
-
 // run runs a pusher until the test ends, or stop is called.
-func (o *office) run(p *outbox.Pusher) (stop func()) {
+func (o *rig) run(p *outbox.Pushes) (stop func()) {
 	ctx, cancel := context.WithCancel(o.ctx)
 	ended := make(chan struct{})
 	go func() {
@@ -167,7 +162,7 @@ func (o *office) run(p *outbox.Pusher) (stop func()) {
 }
 
 // eventually waits for what needs a moment.
-func (o *office) eventually(what string, ok func() bool) {
+func (o *rig) eventually(what string, ok func() bool) {
 	o.Helper()
 	for end := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -176,7 +171,7 @@ func (o *office) eventually(what string, ok func() bool) {
 	}
 }
 
-func (o *office) list(f outbox.Filter) []outbox.Delivery {
+func (o *rig) list(f outbox.Filter) []outbox.Delivery {
 	o.Helper()
 	ds, err := o.Deliveries(o.ctx, f)
 	if err != nil {
@@ -185,7 +180,7 @@ func (o *office) list(f outbox.Filter) []outbox.Delivery {
 	return ds
 }
 
-func (o *office) push(k site.UserAPIKey) outbox.KeyState {
+func (o *rig) push(k site.UserAPIKey) outbox.KeyState {
 	o.Helper()
 	m, err := o.KeyPushes(o.ctx, []int64{k.ID})
 	if err != nil {
@@ -195,7 +190,7 @@ func (o *office) push(k site.UserAPIKey) outbox.KeyState {
 }
 
 // verify checks a push's signature with a key's secret.
-func (o *office) verify(r received, k site.UserAPIKey) error {
+func (o *rig) verify(r received, k site.UserAPIKey) error {
 	o.Helper()
 	secret, err := userkeys.NewPushSecret(machineSecret, k.ID, k.CreatedAt)
 	if err != nil {
@@ -212,10 +207,10 @@ func (o *office) verify(r received, k site.UserAPIKey) error {
 func TestPushIsSignedForItsKeys(t *testing.T) {
 	t.Parallel()
 	rc := newReceiver(t, nil)
-	o := newOffice(t, rc.URL+"/push", rc.URL+"/other")
+	o := newRig(t, rc.URL+"/push", rc.URL+"/other")
 	ada := o.user("ada")
 	phone, tablet, other := o.key(ada, "phone", rc.URL+"/push"), o.key(ada, "tablet", rc.URL+"/push"), o.key(ada, "other", rc.URL+"/other")
-	p := o.pusher()
+	p := o.open()
 	o.run(p)
 	o.tell("ada")
 	p.Wake()
@@ -251,9 +246,9 @@ func TestPushIsRepeatedUnderItsID(t *testing.T) {
 			w.WriteHeader(http.StatusBadGateway)
 		}
 	})
-	o := newOffice(t, rc.URL+"/push")
+	o := newRig(t, rc.URL+"/push")
 	k := o.key(o.user("ada"), "phone", rc.URL+"/push")
-	p := o.pusher()
+	p := o.open()
 	o.run(p)
 	o.tell("ada")
 	for n := 1; n <= 3; n++ {
@@ -290,9 +285,9 @@ func TestPushEndsWhereItIsNotWanted(t *testing.T) {
 				w.WriteHeader(status)
 			}
 		})
-		o := newOffice(t, rc.URL+"/push", elsewhere.URL)
+		o := newRig(t, rc.URL+"/push", elsewhere.URL)
 		k := o.key(o.user("ada"), "phone", rc.URL+"/push")
-		p := o.pusher()
+		p := o.open()
 		o.run(p)
 		o.tell("ada")
 		p.Wake()
@@ -304,7 +299,7 @@ func TestPushEndsWhereItIsNotWanted(t *testing.T) {
 			t.Errorf("%d: dead %+v", status, dead)
 		}
 		well.Store(true)
-		if err := o.desk(p).ResumeKey(o.ctx, k.ID, site.Caller{User: site.User{ID: k.UserID}}); err != nil {
+		if err := p.ResumeKey(o.ctx, k.ID, site.Caller{User: site.User{ID: k.UserID}}); err != nil {
 			t.Fatal(err)
 		}
 		o.eventually("the dead one arrives", func() bool { return len(rc.all()) == 2 && o.push(k).OffAt.IsZero() })
@@ -319,7 +314,7 @@ func TestPushEndsWhereItIsNotWanted(t *testing.T) {
 func TestPushIsNotSentAfterRevocation(t *testing.T) {
 	t.Parallel()
 	rc := newReceiver(t, nil)
-	o := newOffice(t, rc.URL+"/push", rc.URL+"/other")
+	o := newRig(t, rc.URL+"/push", rc.URL+"/other")
 	ada := o.user("ada")
 	k, keeps := o.key(ada, "phone", rc.URL+"/push"), o.key(ada, "other", rc.URL+"/other")
 	dialled, goOn := make(chan struct{}, 9), make(chan struct{})
@@ -328,7 +323,7 @@ func TestPushIsNotSentAfterRevocation(t *testing.T) {
 		<-goOn
 		return (&net.Dialer{}).DialContext(ctx, network, addr)
 	}}}
-	p := o.pusher(func(c *outbox.PusherConfig) { c.Client = slow })
+	p := o.open(func(c *outbox.Config) { c.Client = slow })
 	o.run(p)
 	o.tell("ada")
 	p.Wake()
@@ -375,7 +370,7 @@ func TestPushToTheDeadDelaysNobody(t *testing.T) {
 	for i := range 100 {
 		urls = append(urls, fmt.Sprintf("http://dead%d.example/push", i))
 	}
-	o := newOffice(t, urls...)
+	o := newRig(t, urls...)
 	names := []string{}
 	for i := range 100 {
 		u := o.user(fmt.Sprint("dead", i))
@@ -385,7 +380,7 @@ func TestPushToTheDeadDelaysNobody(t *testing.T) {
 	}
 	o.key(o.user("ada"), "phone", urls[0])
 	hole := &blackHole{hosts: func(addr string) bool { return strings.HasPrefix(addr, "dead") }}
-	p := o.pusher(func(c *outbox.PusherConfig) { c.Client = hole.client() })
+	p := o.open(func(c *outbox.Config) { c.Client = hole.client() })
 	o.run(p)
 	o.tell(names...)
 	o.tell(names...)
@@ -408,7 +403,7 @@ func TestPushToTheDeadDelaysNobody(t *testing.T) {
 func TestTwoPushersShare(t *testing.T) {
 	t.Parallel()
 	rc := newReceiver(t, nil)
-	o := newOffice(t, rc.URL+"/push")
+	o := newRig(t, rc.URL+"/push")
 	var names []string
 	for i := range 40 {
 		u := o.user(fmt.Sprint("user", i))
@@ -416,7 +411,7 @@ func TestTwoPushersShare(t *testing.T) {
 		names = append(names, u.Username)
 	}
 	for range 3 {
-		o.run(o.pusher())
+		o.run(o.open())
 	}
 	for range 5 {
 		o.tell(names...)
@@ -448,11 +443,11 @@ func (s *failingStore) FinishDeliveries(ctx context.Context, r []outbox.Result) 
 func TestPushAndADatabaseThatFails(t *testing.T) {
 	t.Parallel()
 	rc := newReceiver(t, nil)
-	o := newOffice(t, rc.URL+"/push")
+	o := newRig(t, rc.URL+"/push")
 	o.key(o.user("ada"), "phone", rc.URL+"/push")
 	st := &failingStore{Store: o.Store}
 	st.failures.Store(5)
-	p := o.pusher(func(c *outbox.PusherConfig) { c.Store = st })
+	p := o.open(func(c *outbox.Config) { c.Store = st })
 	o.run(p)
 	o.tell("ada")
 	p.Wake()
@@ -467,14 +462,14 @@ func TestPushAndADatabaseThatFails(t *testing.T) {
 func TestPushOfWhoIsGone(t *testing.T) {
 	t.Parallel()
 	rc := newReceiver(t, nil)
-	o := newOffice(t, rc.URL+"/push")
+	o := newRig(t, rc.URL+"/push")
 	o.key(o.user("ada"), "phone", rc.URL+"/push")
 	o.tell("ada")
 	gone, err := o.ClaimDeliveries(o.ctx, rc.URL+"/push", 1, o.now(), o.now().Add(time.Minute))
 	if err != nil || len(gone) != 1 {
 		t.Fatal(gone, err)
 	}
-	p := o.pusher()
+	p := o.open()
 	o.run(p)
 	time.Sleep(100 * time.Millisecond)
 	if len(rc.all()) != 0 {
@@ -496,9 +491,9 @@ func TestPushStopsWithItsProcess(t *testing.T) {
 		}
 	})
 	defer close(hangs)
-	o := newOffice(t, rc.URL+"/push")
+	o := newRig(t, rc.URL+"/push")
 	k := o.key(o.user("ada"), "phone", rc.URL+"/push")
-	p := o.pusher()
+	p := o.open()
 	stop := o.run(p)
 	o.tell("ada")
 	p.Wake()
@@ -516,14 +511,13 @@ func TestPushStopsWithItsProcess(t *testing.T) {
 func TestPushTests(t *testing.T) {
 	t.Parallel()
 	rc := newReceiver(t, nil)
-	o := newOffice(t, rc.URL+"/push")
+	o := newRig(t, rc.URL+"/push")
 	ada, bob := o.user("ada"), o.user("bob")
 	k, silent, elsewhere := o.key(ada, "phone", rc.URL+"/push"), o.key(ada, "silent", ""), o.key(ada, "elsewhere", "https://unlisted.example/")
 	own := site.Caller{User: site.User{ID: ada.ID}}
-	p := o.pusher()
+	p := o.open()
 	o.run(p)
-	desk := o.desk(p)
-	if err := desk.SendTest(o.ctx, k.ID, own); err != nil {
+	if err := p.SendTest(o.ctx, k.ID, own); err != nil {
 		t.Fatal(err)
 	}
 	o.eventually("the test arrives", func() bool { return len(rc.all()) == 1 })
@@ -542,7 +536,7 @@ func TestPushTests(t *testing.T) {
 		"none":             {99, own, userkeys.NotFound},
 		"an administrator": {k.ID, site.Caller{User: site.User{ID: bob.ID, Admin: true}}, userkeys.RateLimited},
 	} {
-		if err := desk.SendTest(o.ctx, c.key, c.by); !errors.Is(err, c.code) {
+		if err := p.SendTest(o.ctx, c.key, c.by); !errors.Is(err, c.code) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -550,7 +544,7 @@ func TestPushTests(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.offset.Store(int64(time.Minute))
-	if err := desk.SendTest(o.ctx, k.ID, own); !errors.Is(err, userkeys.Conflict) {
+	if err := p.SendTest(o.ctx, k.ID, own); !errors.Is(err, userkeys.Conflict) {
 		t.Errorf("of a revoked key: %v", err)
 	}
 }
@@ -567,12 +561,12 @@ func TestPushToABadNeighbour(t *testing.T) {
 			w.WriteHeader(http.StatusTooManyRequests)
 		}
 	})
-	o := newOffice(t, rc.URL+"/evil", rc.URL+"/busy", rc.URL+"/good")
+	o := newRig(t, rc.URL+"/evil", rc.URL+"/busy", rc.URL+"/good")
 	bob, ada := o.user("bob"), o.user("ada")
 	o.key(bob, "evil", rc.URL+"/evil")
 	o.key(bob, "busy", rc.URL+"/busy")
 	o.key(ada, "good", rc.URL+"/good")
-	p := o.pusher()
+	p := o.open()
 	o.run(p)
 	for range 20 {
 		o.tell("bob")
@@ -605,14 +599,14 @@ func TestReceiversHeadersAreBounded(t *testing.T) {
 			w.Header().Set("X-Long", strings.Repeat("x", size))
 		})
 	}
-	o := newOffice(t)
+	o := newRig(t)
 	short, long := with(15<<10), with(17<<10)
 	if err := o.settings.Set("allowed_user_api_push_urls", short.URL+"/push|"+long.URL+"/push"); err != nil {
 		t.Fatal(err)
 	}
 	ada := o.user("ada")
 	good, bad := o.key(ada, "short", short.URL+"/push"), o.key(ada, "long", long.URL+"/push")
-	p := o.pusher()
+	p := o.open()
 	o.run(p)
 	o.tell("ada")
 	p.Wake()

@@ -34,8 +34,8 @@ func pushSettings(t *testing.T, values ...string) site.Settings {
 	return s
 }
 
-// parcel is one of an active user with one key.
-func parcel(edit ...func(*Details)) Details {
+// detailsOf is a delivery to an active user with one key.
+func detailsOf(edit ...func(*Details)) Details {
 	p := Details{
 		Delivery:     Delivery{ID: 7, UserID: 1, NotificationID: 3, PushURL: hubURL, Host: "https://hub.example:443", CreatedAt: noonish.Add(-time.Second), Attempt: 1},
 		User:         site.User{ID: 1, Username: "ada", Active: true},
@@ -50,8 +50,8 @@ func parcel(edit ...func(*Details)) Details {
 	return p
 }
 
-// TestJudge tests SS23, SS24, T32: the rights at the moment of sending count.
-func TestJudge(t *testing.T) {
+// TestDecide tests SS23, SS24, T32: the rights at the moment of sending count.
+func TestDecide(t *testing.T) {
 	t.Parallel()
 	key := func(edit func(*Key)) func(*Details) {
 		return func(p *Details) { edit(&p.Keys[0]) }
@@ -93,27 +93,27 @@ func TestJudge(t *testing.T) {
 		"a test of a revoked key":     {edit: []func(*Details){test, key(func(k *Key) { k.RevokedAt = noonish })}, want: Dropped},
 		"a test for a suspended user": {edit: []func(*Details){test, func(p *Details) { p.User.SuspendedAt = noonish }}, want: Dropped},
 	} {
-		v := judge(parcel(c.edit...), pushSettings(t, c.settings...), noonish)
+		v := decide(detailsOf(c.edit...), pushSettings(t, c.settings...), noonish)
 		if v.outcome != c.want || v.outcome == 0 && len(v.keys) != 1 || c.next != 0 && !v.nextAt.Equal(noonish.Add(c.next)) {
 			t.Errorf("%s: %+v", name, v)
 		}
 	}
-	two := parcel(func(p *Details) {
+	two := detailsOf(func(p *Details) {
 		second := p.Keys[0]
 		second.ID, second.RevokedAt = 6, noonish
 		p.Keys = append(p.Keys, second)
 	})
-	if v := judge(two, pushSettings(t), noonish); v.outcome != 0 || len(v.keys) != 1 || v.keys[0].ID != 5 {
+	if v := decide(two, pushSettings(t), noonish); v.outcome != 0 || len(v.keys) != 1 || v.keys[0].ID != 5 {
 		t.Errorf("one of two revoked: %+v", v)
 	}
-	many := parcel(func(p *Details) {
+	many := detailsOf(func(p *Details) {
 		for i := range 99 {
 			k := p.Keys[0]
 			k.ID = int64(100 + i)
 			p.Keys = append(p.Keys, k)
 		}
 	})
-	if v := judge(many, pushSettings(t), noonish); len(v.keys) != userkeys.MaxPushSignatures || v.keys[0].ID != 135 {
+	if v := decide(many, pushSettings(t), noonish); len(v.keys) != userkeys.MaxPushSignatures || v.keys[0].ID != 135 {
 		t.Errorf("of many keys: %d from %d", len(v.keys), v.keys[0].ID)
 	}
 }
@@ -122,7 +122,7 @@ func TestJudge(t *testing.T) {
 func TestPushBody(t *testing.T) {
 	t.Parallel()
 	base, _ := url.Parse("https://site.example")
-	p := parcel(func(p *Details) {
+	p := detailsOf(func(p *Details) {
 		p.Notification.TopicID, p.Notification.PostNumber = 9, 2
 		second := p.Keys[0]
 		second.ID, second.ClientID = 6, "tablet"
@@ -144,7 +144,7 @@ func TestPushBody(t *testing.T) {
 	if body, err = bodyOf(p, p.Keys, settings, base); err != nil || !strings.HasPrefix(string(body), `{"secret_key":"planted","url"`) {
 		t.Errorf("for old receivers: %s, %v", body, err)
 	}
-	test := parcel(func(p *Details) { p.Delivery.KeyID, p.Notification = 5, site.Notification{} })
+	test := detailsOf(func(p *Details) { p.Delivery.KeyID, p.Notification = 5, site.Notification{} })
 	body, err = bodyOf(test, test.Keys, pushSettings(t), base)
 	if err != nil || !strings.Contains(string(body), `"topic_title":"Test notification"`) || !strings.Contains(string(body), `"url":"https://site.example/"`) {
 		t.Errorf("a test: %s, %v", body, err)
@@ -187,7 +187,7 @@ func TestAnswered(t *testing.T) {
 		"101 unasked":            {status: 101, want: Retried, problem: "status 101", soonest: 2500 * time.Millisecond, latest: 5 * time.Second},
 	} {
 		r := Result{At: noonish}
-		answered(&r, c.status, c.retryAfter, max(c.attempt, 1), noonish.Add(-c.age))
+		r.answered(c.status, c.retryAfter, max(c.attempt, 1), noonish.Add(-c.age))
 		var close time.Duration
 		if !r.CloseUntil.IsZero() {
 			close = r.CloseUntil.Sub(noonish)

@@ -67,8 +67,8 @@ type Config struct {
 	Pushes    Pushes        // how pushing notifications to apps goes; nil: none are pushed, and nothing is shown of it
 	// Bus has /message-bus/ and /events; nil: there are none. See to it that Inbox tells it of changes, and that it runs.
 	Bus *notify.Bus
-	// ParkAbove is the number of listeners above which polls of apps get by with less memory, on connections that are closed
-	// after their answer; 0: 1000; negative: always.
+	// ParkAbove is the number of listeners above which polls of apps get by with less memory, on connections that
+	// are closed after their answer; 0: 1000; negative: always.
 	ParkAbove int
 	Logger    *slog.Logger                    // nil: none
 	Now       func() time.Time                // nil: the system's clock
@@ -97,8 +97,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	cfg.Endpoints = cfg.Endpoints || cfg.Standalone
 	d, err := door.New(door.Config{
-		Authority: cfg.Authority, Identity: cfg.Identity, BaseURL: cfg.BaseURL, Logger: cfg.Logger, Now: cfg.Now, ClientIP: cfg.ClientIP,
-		HasHome: cfg.Standalone, Pushes: cfg.Pushes != nil,
+		Authority: cfg.Authority, Identity: cfg.Identity, BaseURL: cfg.BaseURL, Logger: cfg.Logger, Now: cfg.Now,
+		ClientIP: cfg.ClientIP,
+		HasHome:  cfg.Standalone, Pushes: cfg.Pushes != nil,
 	})
 	if err != nil {
 		return nil, err
@@ -115,8 +116,9 @@ func New(cfg Config) (*Server, error) {
 			Keys: a, Settings: a, Accounts: cfg.Accounts, Pushes: cfg.Pushes, Inbox: cfg.Inbox, Endpoints: cfg.Endpoints,
 		}),
 		wire.New(d, wire.Config{
-			Authority: a, Users: cfg.Users, Inbox: cfg.Inbox, Pushes: cfg.Pushes, Endpoints: cfg.Endpoints, Standalone: cfg.Standalone,
-			Ready: cfg.Ready,
+			Authority: a, Users: cfg.Users, Inbox: cfg.Inbox, Pushes: cfg.Pushes, Endpoints: cfg.Endpoints,
+			Standalone: cfg.Standalone,
+			Ready:      cfg.Ready,
 		}),
 	}
 	if cfg.Pushes != nil {

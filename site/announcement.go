@@ -2,8 +2,6 @@ package site
 
 import (
 	"time"
-
-	"userkeys"
 )
 
 // Announcement is what a site tells some of its users: one notification for each of them.
@@ -12,16 +10,13 @@ type Announcement struct {
 	Notification Notification // ID, UserID and Read are the store's
 	Message      Message      // what goes into Notification, see [Message.Notification]; zero: nothing
 	Caller       Caller
-	// Push tells whether it is pushed at all; nil: as [PushedType] says of its type.
+	// Push says whether it is pushed; nil: as [PushedType] says of its type.
 	Push *bool
 	// IdempotencyKey names the call: repeated within [IdempotencyLifetime] it
 	// writes nothing, and is answered with the ids of the first time. Empty: it is never a repetition.
 	IdempotencyKey string
-	// Pushes tells whether notifications of a key with these scopes go to pushURL, see [Settings.Pushes].
-	// nil: nothing is pushed.
-	Pushes func(scopes userkeys.Scopes, pushURL string) bool
-	// SeenWindow is how long after a user was seen last nothing is pushed to them.
-	SeenWindow time.Duration
+	// PushBy are the site settings that say to which keys it is pushed, and when; nil: it is not pushed.
+	PushBy *Settings
 }
 
 // IdempotencyLifetime is how long a repeated call is known.

@@ -144,73 +144,77 @@ func (s *Store) ClaimDeliveries(ctx context.Context, pushURL string, n int, at, 
 	return taken, err
 }
 
-// DeliveryDetails reads everything that deliveries are made of, as it is now. Those of
-// users that are gone are left out. The order is that of the deliveries.
+// DeliveryDetails reads what decides about deliveries, as it is now, in their order. Those of users that are gone are left
+// out.
 func (s *Store) DeliveryDetails(ctx context.Context, deliveries []outbox.Delivery) ([]outbox.Details, error) {
 	return read(ctx, s, func(c conn) ([]outbox.Details, error) {
-		var parcels []outbox.Details
-		err := inChunks(deliveries, idsPerStatement, func(chunk []outbox.Delivery) error {
-			some, err := parcels500(c, chunk)
-			parcels = append(parcels, some...)
+		var details []outbox.Details
+		err := inChunks(deliveries, idsPerStatement, func(batch []outbox.Delivery) error {
+			some, err := detailsOfBatch(c, batch)
+			details = append(details, some...)
 			return err
 		})
-		return parcels, err
+		return details, err
 	})
 }
 
-// parcels500 makes the parcels of at most idsPerStatement deliveries.
-func parcels500(c conn, deliveries []outbox.Delivery) ([]outbox.Details, error) {
-	users, notes := map[int64]addressee{}, map[int64]site.Notification{}
-	keys := map[int64][]outbox.Key{} // by user
+// detailsOfBatch reads the details of at most idsPerStatement deliveries.
+func detailsOfBatch(c conn, batch []outbox.Delivery) ([]outbox.Details, error) {
 	var userIDs, noteIDs []int64
-	for _, d := range deliveries {
+	for _, d := range batch {
 		userIDs = append(userIDs, d.UserID)
 		if d.NotificationID != 0 {
 			noteIDs = append(noteIDs, d.NotificationID)
 		}
 	}
-	found, err := byIDs(c, scanAddressee, `SELECT `+userColumns+`, COALESCE(i.quiet_until, 0)
+	users, err := byIDs(c, scanAddressee, `SELECT `+userColumns+`, COALESCE(i.quiet_until, 0)
 		FROM userkeys_users u LEFT JOIN userkeys_inboxes i ON i.user_id = u.id WHERE u.id`, userIDs)
 	if err != nil {
 		return nil, err
 	}
-	for _, a := range found {
-		users[a.ID] = a
-	}
-	told, err := byIDs(c, scanNotification, "SELECT "+notificationColumns+" FROM userkeys_notifications WHERE id", noteIDs)
+	notes, err := byIDs(c, scanNotification, "SELECT "+notificationColumns+" FROM userkeys_notifications WHERE id", noteIDs)
 	if err != nil {
 		return nil, err
 	}
-	for _, n := range told {
-		notes[n.ID] = n
-	}
-	pushed, err := byIDs(c, scanPushedKey, "SELECT "+keyColumns+", "+pushColumns+keyTables+
+	keys, err := byIDs(c, scanPushedKey, "SELECT "+keyColumns+", "+pushColumns+keyTables+
 		" LEFT JOIN userkeys_key_pushes p ON p.key_id = k.id WHERE k.push_url <> '' AND k.user_id", userIDs)
 	if err != nil {
 		return nil, err
 	}
-	for _, k := range pushed {
-		keys[k.UserID] = append(keys[k.UserID], k)
+	slices.SortFunc(keys, func(a, b outbox.Key) int { return cmp.Compare(a.ClientID, b.ClientID) })
+	return joinDetails(batch, users, notes, keys), nil
+}
+
+// joinDetails puts what was read for deliveries together.
+func joinDetails(batch []outbox.Delivery, users []addressee, notes []site.Notification, keys []outbox.Key) []outbox.Details {
+	userByID, noteByID, keysByUser := map[int64]addressee{}, map[int64]site.Notification{}, map[int64][]outbox.Key{}
+	for _, u := range users {
+		userByID[u.ID] = u
 	}
-	var parcels []outbox.Details
-	for _, d := range deliveries {
-		a, ok := users[d.UserID]
+	for _, n := range notes {
+		noteByID[n.ID] = n
+	}
+	for _, k := range keys {
+		keysByUser[k.UserID] = append(keysByUser[k.UserID], k)
+	}
+	var details []outbox.Details
+	for _, d := range batch {
+		u, ok := userByID[d.UserID]
 		if !ok {
 			continue
 		}
-		p := outbox.Details{Delivery: d, User: a.User, QuietUntil: a.quietUntil}
-		if n := notes[d.NotificationID]; n.UserID == d.UserID {
-			p.Notification = n
+		one := outbox.Details{Delivery: d, User: u.User, QuietUntil: u.quietUntil}
+		if n := noteByID[d.NotificationID]; n.UserID == d.UserID {
+			one.Notification = n
 		}
-		for _, k := range keys[d.UserID] {
+		for _, k := range keysByUser[d.UserID] {
 			if k.PushURL == d.PushURL && (d.KeyID == 0 || d.KeyID == k.ID) {
-				p.Keys = append(p.Keys, k)
+				one.Keys = append(one.Keys, k)
 			}
 		}
-		slices.SortFunc(p.Keys, func(a, b outbox.Key) int { return cmp.Compare(a.ClientID, b.ClientID) })
-		parcels = append(parcels, p)
+		details = append(details, one)
 	}
-	return parcels, nil
+	return details
 }
 
 // byIDs runs a query that ends before the list of ids, each once; none: no query.
@@ -292,23 +296,12 @@ const keysPerStatement = 100
 func settleKeys(c conn, results []outbox.Result) error {
 	states := map[int64]outbox.KeyState{}
 	for _, r := range results { // in the order of their times
-		if r.Unmade && !r.Off {
-			continue
-		}
 		for _, id := range r.KeyIDs {
-			k := states[id]
-			if r.Outcome == outbox.Delivered {
-				k.DeliveredAt, k.FailingSince, k.Problem = r.At, time.Time{}, ""
-			} else {
-				k.FailedAt, k.Problem = r.At, r.Problem
-				if k.FailingSince.IsZero() {
-					k.FailingSince = r.At
-				}
+			before := states[id]
+			after := before
+			if after.Note(r); after != before {
+				states[id] = after
 			}
-			if r.Off && k.OffAt.IsZero() {
-				k.OffAt = r.At
-			}
-			states[id] = k
 		}
 	}
 	return inChunks(slices.Sorted(maps.Keys(states)), keysPerStatement, func(ids []int64) error {

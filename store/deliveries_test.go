@@ -24,11 +24,22 @@ func (w *world) pushKey(u site.User, client, pushURL string) site.UserAPIKey {
 	return w.key(u, client, func(g *site.Grant) { g.Key.PushURL = pushURL })
 }
 
+// pushSettings allow every push URL that a key has, and hold nothing back.
+func (w *world) pushSettings() *site.Settings {
+	w.Helper()
+	s := site.DefaultSettings()
+	s.PushNotificationTimeWindowMins = 0
+	for _, k := range must[[]site.UserAPIKey](w)(w.Keys(w.ctx, site.KeyFilter{})) {
+		s.AllowedUserAPIPushURLs = append(s.AllowedUserAPIPushURLs, k.PushURL)
+	}
+	return &s
+}
+
 // pushes announces something to users, with pushes to wherever their keys say.
 func (w *world) pushes(names ...string) site.Announced {
 	w.Helper()
 	a := announce(note(1), names...)
-	a.Pushes = func(scopes userkeys.Scopes, _ string) bool { return scopes.Has("push") }
+	a.PushBy = w.pushSettings()
 	return must[site.Announced](w)(w.AddNotifications(w.ctx, a))
 }
 
@@ -110,8 +121,8 @@ func TestDeliveriesWaitForTheirUser(t *testing.T) {
 		w.pushKey(ada, "phone", hub)
 		w.ok(w.RecordSeen(w.ctx, []site.UserSeen{{UserID: ada.ID, SeenAt: noon.Add(-4 * time.Minute)}}))
 		a := announce(note(1), "ada")
-		a.Pushes = func(userkeys.Scopes, string) bool { return true }
-		a.SeenWindow = 10 * time.Minute
+		a.PushBy = w.pushSettings()
+		a.PushBy.PushNotificationTimeWindowMins = 10
 		must[site.Announced](w)(w.AddNotifications(w.ctx, a))
 		d := w.waiting()[0]
 		if want := micro(noon.Add(6 * time.Minute)); !d.NextAt.Equal(want) || !d.QueuedAt.Equal(want) || !d.CreatedAt.Equal(micro(noon)) {
@@ -294,20 +305,20 @@ func TestDeadDeliveries(t *testing.T) {
 			w.Errorf("the next page: %+v", got)
 		}
 		later := noon.Add(time.Hour)
-		if n := must[int](w)(w.ReplayDeliveries(w.ctx, []int64{first.ID, first.ID, 9999}, "", later, admin)); n != 1 {
+		if n := must[int](w)(w.ReplayDeliveries(w.ctx, outbox.Selection{IDs: []int64{first.ID, first.ID, 9999}, At: later, By: admin})); n != 1 {
 			w.Errorf("replayed %d", n)
 		}
 		d := w.claim(hub, 9, later)
 		if len(d) != 1 || d[0].ID != first.ID || d[0].Attempt != 0 || !d[0].CreatedAt.Equal(first.CreatedAt) || !d[0].QueuedAt.Equal(micro(later)) {
 			w.Errorf("the same again, as if it were new: %+v", d)
 		}
-		if n := must[int](w)(w.DiscardDeliveries(w.ctx, nil, "https://other.example:443", later, admin)); n != 1 || len(w.dead()) != 0 {
+		if n := must[int](w)(w.DiscardDeliveries(w.ctx, outbox.Selection{Host: "https://other.example:443", At: later, By: admin})); n != 1 || len(w.dead()) != 0 {
 			w.Errorf("discarded %d", n)
 		}
-		if n := must[int](w)(w.ReplayDeliveries(w.ctx, nil, "", later, admin)); n != 0 {
+		if n := must[int](w)(w.ReplayDeliveries(w.ctx, outbox.Selection{At: later, By: admin})); n != 0 {
 			w.Errorf("replayed %d of none", n)
 		}
-		_, err := w.DiscardDeliveries(w.ctx, make([]int64, 501), "", later, admin)
+		_, err := w.DiscardDeliveries(w.ctx, outbox.Selection{IDs: make([]int64, 501), At: later, By: admin})
 		w.refused(err, userkeys.InvalidParameters)
 		actions := w.actions()
 		if !slices.Equal(actions[len(actions)-2:], []string{"pushes replayed", "pushes discarded"}) {
@@ -346,21 +357,21 @@ func TestPushesAreResumed(t *testing.T) {
 		if got := off(); len(got) != 3 {
 			w.Fatalf("off: %v", got)
 		}
-		w.ok(w.ResumeKeyPush(w.ctx, keys[0].ID, noon, noon.Add(time.Hour), admin))
+		w.ok(w.ResumeKeyPush(w.ctx, keys[0].ID, outbox.Resumption{Since: noon, At: noon.Add(time.Hour), By: admin}))
 		if got := off(); !slices.Equal(got, []int64{keys[1].ID, keys[2].ID}) || len(w.waiting()) != 1 {
 			w.Errorf("off: %v, %d wait", got, len(w.waiting()))
 		}
 		// What was given up too long ago stays so.
-		w.ok(w.ResumeHostPushes(w.ctx, hubHost, noon.Add(time.Minute), noon.Add(time.Hour), admin))
+		w.ok(w.ResumeHostPushes(w.ctx, hubHost, outbox.Resumption{Since: noon.Add(time.Minute), At: noon.Add(time.Hour), By: admin}))
 		if got := off(); !slices.Equal(got, []int64{keys[2].ID}) || len(w.waiting()) != 1 {
 			w.Errorf("off: %v, %d wait", got, len(w.waiting()))
 		}
-		w.ok(w.ResumeHostPushes(w.ctx, hubHost, noon, noon.Add(time.Hour), admin))
+		w.ok(w.ResumeHostPushes(w.ctx, hubHost, outbox.Resumption{Since: noon, At: noon.Add(time.Hour), By: admin}))
 		if got := len(w.waiting()); got != 2 {
 			w.Errorf("%d wait", got)
 		}
-		w.refused(w.ResumeHostPushes(w.ctx, "https://never.example:443", noon, noon, admin), userkeys.NotFound)
-		w.refused(w.ResumeKeyPush(w.ctx, 9999, noon, noon, admin), userkeys.NotFound)
+		w.refused(w.ResumeHostPushes(w.ctx, "https://never.example:443", outbox.Resumption{Since: noon, At: noon, By: admin}), userkeys.NotFound)
+		w.refused(w.ResumeKeyPush(w.ctx, 9999, outbox.Resumption{Since: noon, At: noon, By: admin}), userkeys.NotFound)
 	})
 }
 
@@ -504,7 +515,7 @@ func TestHeldBackDeliveriesAreReleased(t *testing.T) {
 			r.Outcome, r.Problem, r.At, r.NextAt = outbox.Retried, "status 500", noon, noon
 		})
 		taken = w.claim(hub, 1, noon)
-		w.ok(w.ResumeHostPushes(w.ctx, hubHost, noon, noon.Add(time.Second), admin))
+		w.ok(w.ResumeHostPushes(w.ctx, hubHost, outbox.Resumption{Since: noon, At: noon.Add(time.Second), By: admin}))
 		if again := w.claim(hub, 1, noon.Add(time.Second)); len(taken) != 1 || len(again) != 0 {
 			w.Errorf("taken %v, and again %v", taken, again)
 		}
@@ -517,17 +528,17 @@ func TestHeldBackDeliveriesAreReleased(t *testing.T) {
 			})
 		}
 		fail()
-		w.ok(w.ResumeHostPushes(w.ctx, hubHost, noon, noon, admin))
+		w.ok(w.ResumeHostPushes(w.ctx, hubHost, outbox.Resumption{Since: noon, At: noon, By: admin}))
 		if !next().Equal(micro(noon)) {
 			w.Errorf("tried again by an administrator: %v", next())
 		}
 		fail()
-		w.ok(w.ResumeKeyPush(w.ctx, k.ID, noon, noon, admin))
+		w.ok(w.ResumeKeyPush(w.ctx, k.ID, outbox.Resumption{Since: noon, At: noon, By: admin}))
 		if !next().Equal(micro(noon)) {
 			w.Errorf("tried again by its owner: %v", next())
 		}
 		events := len(w.actions())
-		w.ok(w.ResumeKeyPush(w.ctx, k.ID, noon, noon, admin))
+		w.ok(w.ResumeKeyPush(w.ctx, k.ID, outbox.Resumption{Since: noon, At: noon, By: admin}))
 		if len(w.actions()) != events {
 			w.Error("nothing to resume leaves a line in the log")
 		}
@@ -538,7 +549,7 @@ func TestHeldBackDeliveriesAreReleased(t *testing.T) {
 		if h := must[[]outbox.Host](w)(w.PushHosts(w.ctx))[0]; h.Off != 1 || h.Dead != 1 || h.Queued != 0 {
 			w.Errorf("%+v", h)
 		}
-		if n := must[int](w)(w.ReplayDeliveries(w.ctx, nil, hubHost, noon.Add(time.Second), admin)); n != 1 {
+		if n := must[int](w)(w.ReplayDeliveries(w.ctx, outbox.Selection{Host: hubHost, At: noon.Add(time.Second), By: admin})); n != 1 {
 			w.Errorf("replayed %d", n)
 		}
 		if h := must[[]outbox.Host](w)(w.PushHosts(w.ctx))[0]; h.Off != 0 || h.Dead != 0 || h.Queued != 1 {
@@ -562,7 +573,7 @@ func TestFinishWhileResumed(t *testing.T) {
 		for _, err := range w.together(12, func(i int) error {
 			for round := range 10 {
 				if i == 0 {
-					if err := w.ResumeHostPushes(w.ctx, hubHost, noon, noon, admin); err != nil {
+					if err := w.ResumeHostPushes(w.ctx, hubHost, outbox.Resumption{Since: noon, At: noon, By: admin}); err != nil {
 						return err
 					}
 					continue

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"userkeys/outbox"
 	"userkeys/site"
 )
 
@@ -29,7 +30,7 @@ const deliveryWidth = 12
 // and address. notified gives the notification of each user. It is called in the
 // transaction that writes the notifications, so that neither is there without the other.
 func enqueue(c conn, a site.Announcement, notified map[int64]int64) (int, error) {
-	if a.Pushes == nil || len(notified) == 0 {
+	if a.PushBy == nil || len(notified) == 0 {
 		return 0, nil
 	}
 	users := make([]int64, 0, len(notified))
@@ -49,15 +50,12 @@ func enqueue(c conn, a site.Announcement, notified map[int64]int64) (int, error)
 		for _, d := range found {
 			host := site.PushHostOf(d.pushURL)
 			same := d.userID == last.userID && d.pushURL == last.pushURL
-			if same || host == "" || !a.Pushes(splitList(d.scopes, scopeSeparator), d.pushURL) {
+			if same || host == "" || !a.PushBy.Pushes(splitList(d.scopes, scopeSeparator), d.pushURL) {
 				continue
 			}
 			last = d
 			at := a.Notification.CreatedAt
-			due := later(at, fromMicros(d.quietUntil))
-			if d.seen != 0 && a.SeenWindow > 0 {
-				due = later(due, fromMicros(d.seen).Add(a.SeenWindow))
-			}
+			due := later(at, outbox.HeldUntil(*a.PushBy, fromMicros(d.seen), fromMicros(d.quietUntil), at))
 			args = append(args, d.userID, notified[d.userID], 0, d.pushURL, host, micros(at), micros(due), micros(due), 0, 0, 0, "")
 			addresses[d.pushURL] = host
 		}

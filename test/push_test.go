@@ -410,7 +410,7 @@ func TestPushFailuresTellNothing(t *testing.T) {
 			`{"username":"alice","notification_type":"mentioned","data":{"topic_title":"Hello"}}`).Must(sc.t, 200)
 		for id, problem := range want {
 			for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
-				state, err := sc.Desk.KeyPushes(sc.t.Context(), []int64{id})
+				state, err := sc.Pushes.KeyPushes(sc.t.Context(), []int64{id})
 				if err != nil {
 					sc.t.Fatal(err)
 				}

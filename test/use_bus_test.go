@@ -43,9 +43,9 @@ func pollOf(app *testkit.App, body string) <-chan testkit.Answer {
 // listening waits until the bus of a node has n listeners.
 func (sc *scene) listening(s *testkit.Site, n int) {
 	sc.t.Helper()
-	for deadline := time.Now().Add(nettest.Patience); s.Bus.Listeners() != n; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(nettest.Patience); s.Inbox.Bus.Listeners() != n; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			sc.t.Fatalf("%d listen, want %d", s.Bus.Listeners(), n)
+			sc.t.Fatalf("%d listen, want %d", s.Inbox.Bus.Listeners(), n)
 		}
 	}
 }
@@ -361,7 +361,7 @@ func TestEventSource(t *testing.T) {
 		_, _ = io.WriteString(w, page)
 	})
 	s := testkit.NewSite(t, st, testkit.Behind(up.URL), own(server.EndpointPaths()...))
-	t.Cleanup(s.Bus.Close) // streams go on until then
+	t.Cleanup(s.Inbox.Bus.Close) // streams go on until then
 	s.User("alice")
 	add := func(title string) {
 		t.Helper()

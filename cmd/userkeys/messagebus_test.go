@@ -91,7 +91,7 @@ func tellAlice(t *testing.T, data string) func(n int64) (began time.Time) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := notify.New(notify.Config{Store: st})
+	in := notify.Open(notify.Config{Store: st})
 	return func(n int64) time.Time {
 		t.Helper()
 		began := time.Now()

@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/outbox"
 	"userkeys/site"
 	"userkeys/store"
 )
@@ -148,12 +147,4 @@ func markOf(secret []byte) []byte {
 	mark := hmac.New(sha256.New, secret)
 	mark.Write([]byte(secretMark))
 	return mark.Sum(nil)
-}
-
-// newPusher makes the site's pusher.
-func (s *Site) newPusher(cfg Config) (*outbox.Pusher, error) {
-	return outbox.NewPusher(outbox.PusherConfig{
-		Store: cfg.Store, Settings: s.Authority.Settings, Secret: cfg.Secret, BaseURL: cfg.BaseURL,
-		Client: cfg.PushClient, Now: cfg.Now, Logger: cfg.Logger,
-	})
 }

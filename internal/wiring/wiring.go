@@ -71,9 +71,7 @@ type Site struct {
 	Authority *authority.Authority
 	Identity  *identity.Accounts
 	Inbox     *notify.Inbox
-	Pusher    *outbox.Pusher // nil without a secret
-	Desk      *outbox.Pushes // likewise
-	Bus       *notify.Bus
+	Pushes    *outbox.Pushes // nil without a secret
 	pages     *server.Server
 	proxy     *gateway.Proxy // nil without an upstream
 	handler   http.Handler
@@ -106,24 +104,21 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 		return nil, err
 	}
 	origin := cfg.BaseURL.Scheme + "://" + cfg.BaseURL.Host
-	s.Bus = notify.NewBus(notify.BusConfig{Store: cfg.Store, Origin: origin, Logger: cfg.Logger})
-	inbox := notify.Config{
-		Store: cfg.Store, Settings: s.Authority.Settings, Origin: origin, Now: cfg.Now, Logger: cfg.Logger,
-		Changed: s.Bus.Changed,
-	}
+	inbox := notify.Config{Store: cfg.Store, Settings: s.Authority.Settings, Origin: origin, Now: cfg.Now, Logger: cfg.Logger}
 	if len(cfg.Secret) > 0 {
-		if s.Pusher, err = s.newPusher(cfg); err != nil {
+		s.Pushes, err = outbox.Open(outbox.Config{
+			Store: cfg.Store, Settings: s.Authority.Settings, Secret: cfg.Secret, BaseURL: cfg.BaseURL,
+			Client: cfg.PushClient, Now: cfg.Now, Logger: cfg.Logger,
+		})
+		if err != nil {
 			return nil, err
 		}
-		inbox.Queued = s.Pusher.Wake
-		s.Desk = outbox.NewPushes(outbox.PushesConfig{
-			Store: cfg.Store, Settings: s.Authority.Settings, Secret: cfg.Secret, Now: cfg.Now, Queued: s.Pusher.Wake,
-		})
+		inbox.Queued = s.Pushes.Wake
 		if cfg.Pushes == nil {
-			cfg.Pushes = s.Desk
+			cfg.Pushes = s.Pushes
 		}
 	}
-	s.Inbox = notify.New(inbox)
+	s.Inbox = notify.Open(inbox)
 	clients, err := gateway.NewClientIPs(gateway.ClientIPConfig{TrustedProxies: cfg.TrustedProxies, Header: cfg.ClientIPHeader, Logger: cfg.Logger})
 	if err != nil {
 		return nil, err
@@ -176,7 +171,7 @@ func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, erro
 		Authority: s.Authority, Identity: s.Identity, Accounts: s.Identity, BaseURL: cfg.BaseURL,
 		Standalone: cfg.Upstream == nil,
 		// Before an upstream the front asks us for them only if OwnPaths name them.
-		Endpoints: true, Users: s.Store, Inbox: s.Inbox, Pushes: cfg.Pushes, Bus: s.Bus, ParkAbove: cfg.ParkAbove,
+		Endpoints: true, Users: s.Store, Inbox: s.Inbox, Pushes: cfg.Pushes, Bus: s.Inbox.Bus, ParkAbove: cfg.ParkAbove,
 		Logger: cfg.Logger, Now: cfg.Now, ClientIP: clients.Of, Ready: s.Ready,
 	})
 	if err != nil {
@@ -220,15 +215,14 @@ func (s *Site) Handler() http.Handler { return s.handler }
 // Run does what a site does by itself, until ctx ends.
 func (s *Site) Run(ctx context.Context) error {
 	var all sync.WaitGroup
-	var pushed, told, kept error
-	if s.Pusher != nil {
-		all.Go(func() { pushed = s.Pusher.Run(ctx) })
+	var pushed, told error
+	if s.Pushes != nil {
+		all.Go(func() { pushed = s.Pushes.Run(ctx) })
 	}
-	all.Go(func() { told = s.Bus.Run(ctx) })
-	all.Go(func() { kept = s.Inbox.Run(ctx) })
+	all.Go(func() { told = s.Inbox.Run(ctx) })
 	err := s.Authority.Run(ctx)
 	all.Wait()
-	return errors.Join(err, pushed, told, kept)
+	return errors.Join(err, pushed, told)
 }
 
 // Drain ends requests that wait for news and event streams of the upstream, so that a server that stops need not wait for them. It returns soon, at the

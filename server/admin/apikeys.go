@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strconv"
@@ -23,6 +24,7 @@ const (
 
 // apiKeysPage shows the admin API keys and makes new ones.
 type apiKeysPage struct {
+	status      int // of the answer; 0: 200
 	Keys        []apiKeyView
 	Older       string // address of the next page; empty: this is the last
 	Notice      string
@@ -93,10 +95,10 @@ func (h *Handlers) apiKeys(w http.ResponseWriter, r *http.Request, c site.Caller
 	if r.URL.Query().Get("done") == "revoked" {
 		p.Notice = "Revoked. Whatever used that key is refused from now on."
 	}
-	return h.showAPIKeys(w, r, c, http.StatusOK, p)
+	return h.showAPIKeys(w, r, c, p)
 }
 
-func (h *Handlers) showAPIKeys(w http.ResponseWriter, r *http.Request, c site.Caller, status int, p apiKeysPage) error {
+func (h *Handlers) showAPIKeys(w http.ResponseWriter, r *http.Request, c site.Caller, p apiKeysPage) error {
 	before, _ := input.ParseID(r.URL.Query().Get("before")) // what is no id is the first page
 	keys, err := h.cfg.Keys.AdminKeys(r.Context(), before, apiKeysShown)
 	if err != nil {
@@ -117,15 +119,17 @@ func (h *Handlers) showAPIKeys(w http.ResponseWriter, r *http.Request, c site.Ca
 	p.Form = door.NewForm(now)
 	for _, k := range keys {
 		p.Keys = append(p.Keys, apiKeyView{
-			ID: k.ID, Description: page.ShownText(k.Description), Username: k.Username, Permissions: strings.ReplaceAll(k.Permissions.String(), ",", ", "),
-			Made: page.MomentAt(k.CreatedAt, now), Used: page.MomentAt(k.LastUsedAt, now), Revoked: page.MomentAt(k.RevokedAt, now),
-			Ends: page.MomentAt(k.ExpiresAt, now), Expired: !k.Live(now) && k.RevokedAt.IsZero(),
+			ID: k.ID, Description: page.ShownText(k.Description), Username: k.Username,
+			Permissions: strings.ReplaceAll(k.Permissions.String(), ",", ", "),
+			Made:        page.MomentAt(k.CreatedAt, now), Used: page.MomentAt(k.LastUsedAt, now),
+			Revoked: page.MomentAt(k.RevokedAt, now),
+			Ends:    page.MomentAt(k.ExpiresAt, now), Expired: !k.Live(now) && k.RevokedAt.IsZero(),
 		})
 	}
 	if id := door.Next(keys, apiKeysShown, apiKeyID); id != nil {
 		p.Older = apiKeysPath + "?before=" + strconv.FormatInt(*id, 10)
 	}
-	return h.pages.apiKeys.Show(w, c, status, p)
+	return h.pages.apiKeys.Show(w, c, cmp.Or(p.status, http.StatusOK), p)
 }
 
 func apiKeyID(k site.AdminAPIKey) int64 { return k.ID }
@@ -133,7 +137,10 @@ func apiKeyID(k site.AdminAPIKey) int64 { return k.ID }
 // apiKeysPost makes a key and shows it, once. What was typed stays if it is refused.
 func (h *Handlers) apiKeysPost(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	days := r.PostForm.Get("days")
-	p := apiKeysPage{Description: r.PostForm.Get("description"), Username: r.PostForm.Get("username"), Terms: termChoices(days)}
+	p := apiKeysPage{
+		Description: r.PostForm.Get("description"), Username: r.PostForm.Get("username"),
+		Terms: termChoices(days),
+	}
 	n := site.NewAdminAPIKey{Description: p.Description, Username: p.Username}
 	for _, name := range site.AllAdminPermissions() {
 		if r.PostForm.Has("may_" + string(name)) {
@@ -148,7 +155,7 @@ func (h *Handlers) apiKeysPost(w http.ResponseWriter, r *http.Request, c site.Ca
 	text, k, err := h.makeAPIKey(r, c, n)
 	if err == nil {
 		door.KeepSecret(w)
-		return h.showAPIKeys(w, r, c, http.StatusOK, apiKeysPage{New: text.Reveal(), NewFor: page.ShownText(k.Description)})
+		return h.showAPIKeys(w, r, c, apiKeysPage{New: text.Reveal(), NewFor: page.ShownText(k.Description)})
 	}
 	e := userkeys.AsError(err)
 	switch {
@@ -156,7 +163,8 @@ func (h *Handlers) apiKeysPost(w http.ResponseWriter, r *http.Request, c site.Ca
 		return err
 	case errors.Is(err, errStaleSignIn) || errors.Is(err, errCommandOnly):
 		door.Note(r, err)
-		return h.showAPIKeys(w, r, c, e.Code.Status(), p)
+		p.status = e.Code.Status()
+		return h.showAPIKeys(w, r, c, p)
 	case e.Code == userkeys.MissingParameter:
 		p.Error = "Say what the key is for, so that others know whether it may be revoked."
 	case e.Code == userkeys.InvalidParameters || e.Code == userkeys.NotFound:
@@ -165,7 +173,8 @@ func (h *Handlers) apiKeysPost(w http.ResponseWriter, r *http.Request, c site.Ca
 		return err
 	}
 	door.Note(r, err)
-	return h.showAPIKeys(w, r, c, http.StatusBadRequest, p)
+	p.status = http.StatusBadRequest
+	return h.showAPIKeys(w, r, c, p)
 }
 
 var (
@@ -182,7 +191,9 @@ var (
 
 // makeAPIKey makes a key for an administrator who was asked who they are a moment ago: an open browser is not enough
 // for what outlives its session.
-func (h *Handlers) makeAPIKey(r *http.Request, c site.Caller, n site.NewAdminAPIKey) (userkeys.Key, site.AdminAPIKey, error) {
+func (h *Handlers) makeAPIKey(
+	r *http.Request, c site.Caller, n site.NewAdminAPIKey,
+) (userkeys.Key, site.AdminAPIKey, error) {
 	if err := h.fresh(r); err != nil {
 		return "", site.AdminAPIKey{}, err
 	}

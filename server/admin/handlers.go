@@ -96,11 +96,17 @@ func read(may site.AdminPermission) door.Rules {
 }
 
 func write(may site.AdminPermission) door.Rules {
-	return door.Rules{Who: door.Browser | door.AdminKey, As: door.Administrator, Permission: may, CSRF: door.CheckToken, Body: input.Record}
+	return door.Rules{
+		Who: door.Browser | door.AdminKey, As: door.Administrator, Permission: may, CSRF: door.CheckToken,
+		Body: input.Record,
+	}
 }
 
 func raw(may site.AdminPermission) door.Rules {
-	return door.Rules{Who: door.Browser | door.AdminKey, As: door.Administrator, Permission: may, CSRF: door.CheckToken, Body: input.Raw}
+	return door.Rules{
+		Who: door.Browser | door.AdminKey, As: door.Administrator, Permission: may, CSRF: door.CheckToken,
+		Body: input.Raw,
+	}
 }
 
 // Mount registers the routes.

@@ -41,7 +41,10 @@ func (h *Handlers) listKeys(w http.ResponseWriter, r *http.Request, _ site.Calle
 			return err
 		}
 	}
-	return door.WriteJSON(w, map[string]any{"keys": list, "next": door.Next(keys, q.Limit, func(k site.UserAPIKey) int64 { return k.ID })})
+	return door.WriteJSON(w, map[string]any{
+		"keys": list,
+		"next": door.Next(keys, q.Limit, func(k site.UserAPIKey) int64 { return k.ID }),
+	})
 }
 
 // pushesOf is how pushing goes to those of keys that have a push address, by id.
@@ -111,9 +114,16 @@ func (h *Handlers) listEvents(w http.ResponseWriter, r *http.Request, _ site.Cal
 	list := make([]eventJSON, len(events))
 	for i, e := range events {
 		list[i] = eventJSON{
-			ID: e.ID, At: rows.Time(e.At), Action: e.Action, UserID: e.UserID, KeyID: e.KeyID, ClientID: e.ClientID, Detail: e.Detail,
-			Actor: actorJSON{Kind: string(e.Caller.Kind()), UserID: e.Caller.User.ID, IP: e.Caller.Address, Admin: e.Caller.Admin()},
+			ID: e.ID, At: rows.Time(e.At), Action: e.Action, UserID: e.UserID, KeyID: e.KeyID, ClientID: e.ClientID,
+			Detail: e.Detail,
+			Actor: actorJSON{
+				Kind: string(e.Caller.Kind()), UserID: e.Caller.User.ID, IP: e.Caller.Address,
+				Admin: e.Caller.Admin(),
+			},
 		}
 	}
-	return door.WriteJSON(w, map[string]any{"events": list, "next": door.Next(events, q.Limit, func(e site.AuditEvent) int64 { return e.ID })})
+	return door.WriteJSON(w, map[string]any{
+		"events": list,
+		"next":   door.Next(events, q.Limit, func(e site.AuditEvent) int64 { return e.ID }),
+	})
 }

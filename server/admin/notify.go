@@ -35,17 +35,22 @@ func (h *Handlers) notifyUsers(w http.ResponseWriter, r *http.Request, c site.Ca
 	if err != nil {
 		return err
 	}
-	return door.WriteJSON(w, map[string]any{"success": "OK", "created": len(told.IDs), "ids": told.IDs, "repeated": told.Repeated, "queued": told.Queued})
+	return door.WriteJSON(w, map[string]any{
+		"success": "OK", "created": len(told.IDs), "ids": told.IDs,
+		"repeated": told.Repeated, "queued": told.Queued,
+	})
 }
 
-// idempotencyKey is the one of the header Idempotency-Key or of the body. Two that differ would each promise something else.
+// idempotencyKey is the one of the header Idempotency-Key or of the body. Two that differ would each promise
+// something else.
 func idempotencyKey(r *http.Request, inBody string) (string, error) {
 	values := r.Header.Values("Idempotency-Key")
 	switch {
 	case len(values) == 0:
 		return inBody, nil
 	case len(values) > 1 || values[0] == "" || inBody != "" && inBody != values[0]:
-		return "", userkeys.Errorf(userkeys.InvalidParameters, "say one idempotency key: in the header Idempotency-Key or as idempotency_key")
+		return "", userkeys.Errorf(userkeys.InvalidParameters,
+			"say one idempotency key: in the header Idempotency-Key or as idempotency_key")
 	}
 	return values[0], nil
 }
@@ -61,12 +66,14 @@ func parseNotify(o input.Object) (site.Announcement, error) {
 	fields := map[string]any{
 		"username": &username, "usernames": &a.Usernames, "notification_type": &kind, "data": &n.Data, "topic_id": &n.TopicID,
 		"post_number": &n.PostNumber, "slug": &n.Slug, "fancy_title": &n.FancyTitle, "high_priority": &n.HighPriority,
-		"title": &m.Title, "excerpt": &m.Excerpt, "link": &m.Link, "from": &m.From, "push": &push, "idempotency_key": &a.IdempotencyKey,
+		"title": &m.Title, "excerpt": &m.Excerpt, "link": &m.Link, "from": &m.From, "push": &push,
+		"idempotency_key": &a.IdempotencyKey,
 	}
 	for name, raw := range o {
 		to, ok := fields[name]
 		if !ok {
-			return a, userkeys.Errorf(userkeys.InvalidParameters, "there is no member %s here", strconv.QuoteToASCII(input.Cut(name, 64)))
+			return a, userkeys.Errorf(userkeys.InvalidParameters,
+				"there is no member %s here", strconv.QuoteToASCII(input.Cut(name, 64)))
 		}
 		if string(raw) == "null" || json.Unmarshal(raw, to) != nil {
 			return a, userkeys.Errorf(userkeys.InvalidParameters, "%s has a value of the wrong type", name)
@@ -87,7 +94,8 @@ func parseNotify(o input.Object) (site.Announcement, error) {
 		return a, userkeys.Errorf(userkeys.InvalidParameters, "idempotency_key is empty; leave it out for none")
 	}
 	if len(kind) == 0 && m.Title == "" {
-		return a, userkeys.Errorf(userkeys.MissingParameter, "notification_type is missing: a name such as mentioned, or its number; or say a title")
+		return a, userkeys.Errorf(userkeys.MissingParameter,
+			"notification_type is missing: a name such as mentioned, or its number; or say a title")
 	}
 	if len(kind) == 0 {
 		return a, nil // the message makes it custom
@@ -108,7 +116,8 @@ func parseKind(raw json.RawMessage) (int, error) {
 		return 0, userkeys.Errorf(userkeys.InvalidParameters, "notification_type must be a name or a number")
 	}
 	if n == 0 { // 0 would be as if there were none
-		return 0, userkeys.Errorf(userkeys.InvalidParameters, "notification_type must be a name such as mentioned, or a number from 1 to 9999")
+		return 0, userkeys.Errorf(userkeys.InvalidParameters,
+			"notification_type must be a name such as mentioned, or a number from 1 to 9999")
 	}
 	return n, nil
 }

@@ -210,7 +210,7 @@ func TestNotifyPush(t *testing.T) {
 	var pushed []bool
 	f := fakesite.New(t, fakesite.WithInbox(t), func(c *server.Config) {
 		watched := fakesite.PushWatch{Store: c.Users.(notify.Store), Pushed: &pushed}
-		c.Inbox = notify.New(notify.Config{Store: watched, Now: c.Now, Settings: site.DefaultSettings})
+		c.Inbox = notify.Open(notify.Config{Store: watched, Now: c.Now, Settings: site.DefaultSettings})
 	})
 	for _, body := range []string{
 		`{"username":"alice","title":"t"}`, `{"username":"alice","title":"t","push":false}`, `{"username":"alice","notification_type":"liked"}`,

@@ -21,7 +21,8 @@ func publicSuffixWarnings(rules []string) []string {
 		suffix, icann := publicsuffix.PublicSuffix(domain)
 		managed := icann || strings.Contains(suffix, ".")
 		if domain != "" && managed && suffix == domain {
-			out = append(out, text+": anybody can register a name under "+domain+" and would be sent keys. Name the host instead.")
+			out = append(out, text+": anybody can register a name under "+domain+
+				" and would be sent keys. Name the host instead.")
 		}
 	}
 	return out

@@ -28,7 +28,8 @@ func (h *Handlers) listUsers(w http.ResponseWriter, r *http.Request, _ site.Call
 	if err != nil {
 		return err
 	}
-	users, err := h.cfg.Accounts.FindUsers(r.Context(), site.UserFilter{Text: q.Get("filter"), After: after, Limit: q.Limit})
+	users, err := h.cfg.Accounts.FindUsers(r.Context(),
+		site.UserFilter{Text: q.Get("filter"), After: after, Limit: q.Limit})
 	if err != nil {
 		return err
 	}
@@ -36,7 +37,10 @@ func (h *Handlers) listUsers(w http.ResponseWriter, r *http.Request, _ site.Call
 	for i, u := range users {
 		list[i] = rows.NewUser(u)
 	}
-	return door.WriteJSON(w, map[string]any{"users": list, "next": door.Next(users, q.Limit, func(u site.User) int64 { return u.ID })})
+	return door.WriteJSON(w, map[string]any{
+		"users": list,
+		"next":  door.Next(users, q.Limit, func(u site.User) int64 { return u.ID }),
+	})
 }
 
 // userFields are what a user may be given; a password is given apart.
@@ -113,7 +117,8 @@ func sparesAdmins(r *http.Request, users ...site.User) error {
 		if u.Admin {
 			return &userkeys.Error{
 				Code: userkeys.InvalidAccess, Reason: "not for this admin API key",
-				Public: userkeys.NotPermitted + " Administrators are changed by an administrator, or by an admin API key without permissions, a user or an end of its own.",
+				Public: userkeys.NotPermitted + " Administrators are changed by an administrator, or by an admin API key " +
+					"without permissions, a user or an end of its own.",
 			}
 		}
 	}
@@ -154,7 +159,8 @@ func (h *Handlers) putUser(w http.ResponseWriter, r *http.Request, c site.Caller
 	}
 	switch {
 	case len(fields) == 0:
-		return userkeys.Errorf(userkeys.InvalidParameters, "nothing is to be changed; there is %s, %s", strings.Join(userFields, ", "), passwordField)
+		return userkeys.Errorf(userkeys.InvalidParameters,
+			"nothing is to be changed; there is %s, %s", strings.Join(userFields, ", "), passwordField)
 	case fields.Has(passwordField) && len(fields) > 1:
 		return userkeys.Errorf(userkeys.InvalidParameters, "change the password in a request of its own")
 	case fields.Has(passwordField):
@@ -170,7 +176,8 @@ func (h *Handlers) putUser(w http.ResponseWriter, r *http.Request, c site.Caller
 	if err := sparesAdmins(r, wanted); err != nil {
 		return err
 	}
-	u, err = h.cfg.Accounts.Update(r.Context(), u.ID, func(u *site.User) { _ = setUserFields(u, fields) }, c) // read well a moment ago
+	// read well a moment ago
+	u, err = h.cfg.Accounts.Update(r.Context(), u.ID, func(u *site.User) { _ = setUserFields(u, fields) }, c)
 	if err != nil {
 		return err
 	}
@@ -199,7 +206,9 @@ func (h *Handlers) unsuspendUser(w http.ResponseWriter, r *http.Request, c site.
 	return h.changeUser(w, r, c, h.cfg.Accounts.Unsuspend)
 }
 
-func (h *Handlers) changeUser(w http.ResponseWriter, r *http.Request, c site.Caller, change func(context.Context, int64, site.Caller) (site.User, error)) error {
+func (h *Handlers) changeUser(w http.ResponseWriter, r *http.Request, c site.Caller,
+	change func(context.Context, int64, site.Caller) (site.User, error),
+) error {
 	u, err := h.cfg.Accounts.FindUser(r.Context(), r.PathValue("username"))
 	if err != nil {
 		return err

@@ -93,7 +93,8 @@ var notices = map[string]string{
 	"all":     "All keys are revoked, and apps that were signed in as you are signed out.",
 	"tested":  "A test is on its way. Load this page again in a moment to see how it went.",
 	"soon":    "A test was sent to the app a moment ago. Wait ten seconds before the next one.",
-	"resumed": "Notifications are sent to the app again: from now on, and what was given up in the last day. What came while they were switched off is not sent.",
+	"resumed": "Notifications are sent to the app again: from now on, and what was given up in the last day. What came " +
+		"while they were switched off is not sent.",
 }
 
 // apps shows the user which apps have a key and what each may do.
@@ -243,7 +244,10 @@ func (h *Handlers) revoke(w http.ResponseWriter, r *http.Request, c site.Caller)
 // revokeItself ends the key that asks. It may not name another, not even of the same user.
 func (h *Handlers) revokeItself(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	if r.PostForm.Has("id") && r.PostForm.Get("id") != strconv.FormatInt(c.Key, 10) {
-		return &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "a key revokes only itself"}
+		return &userkeys.Error{
+			Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted,
+			Reason: "a key revokes only itself",
+		}
 	}
 	if err := h.cfg.Keys.Revoke(r.Context(), c.Key, c); err != nil {
 		return err

@@ -21,6 +21,7 @@ type loginPage struct {
 
 // setupPage makes the first administrator.
 type setupPage struct {
+	err      error // why the account was not made
 	Token    string
 	Username string
 	Error    string
@@ -32,7 +33,8 @@ type homePage struct {
 	Login string // where to sign in
 }
 
-// login asks who somebody is; who is signed in goes where they were going. A user whose app is signed in signs in themselves.
+// login asks who somebody is; who is signed in goes where they were going. A user whose app is signed in signs
+// in themselves.
 func (h *Handlers) login(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	back := door.ReturnAddress(r.URL.Query().Get("redirect"))
 	if c.SignedIn() && c.Session.App == "" && !r.URL.Query().Has(door.AgainField) {
@@ -44,7 +46,10 @@ func (h *Handlers) login(w http.ResponseWriter, r *http.Request, c site.Caller) 
 // loginPost signs somebody in. A refusal keeps the name and the way back, and
 // has one text for every reason that would tell who exists.
 func (h *Handlers) loginPost(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	p := loginPage{Username: input.Cut(r.PostForm.Get("username"), 200), Redirect: door.ReturnAddress(r.PostForm.Get("redirect"))}
+	p := loginPage{
+		Username: input.Cut(r.PostForm.Get("username"), 200),
+		Redirect: door.ReturnAddress(r.PostForm.Get("redirect")),
+	}
 	_, err := h.door.Accounts().Login(r, r.PostForm.Get("username"), r.PostForm.Get("password"))
 	if err == nil {
 		return door.Redirect(w, http.StatusSeeOther, p.Redirect)
@@ -77,8 +82,8 @@ func (h *Handlers) logout(w http.ResponseWriter, r *http.Request, _ site.Caller)
 // setup asks for the first administrator's name and password, where the link is still good.
 func (h *Handlers) setup(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	p := setupPage{Token: r.URL.Query().Get("token")}
-	if err := h.door.Accounts().CheckSetup(r.Context(), p.Token); err != nil {
-		return h.setupProblem(w, r, c, p, err)
+	if p.err = h.door.Accounts().CheckSetup(r.Context(), p.Token); p.err != nil {
+		return h.setupProblem(w, r, c, p)
 	}
 	return h.pages.setup.Show(w, c, http.StatusOK, p)
 }
@@ -86,20 +91,20 @@ func (h *Handlers) setup(w http.ResponseWriter, r *http.Request, c site.Caller) 
 func (h *Handlers) setupPost(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	f := r.PostForm
 	p := setupPage{Token: f.Get("token"), Username: input.Cut(f.Get("username"), 200)}
-	var err error
 	if f.Get("password") != f.Get("password_again") {
-		err = userkeys.Errorf(userkeys.InvalidParameters, "the two passwords differ")
+		p.err = userkeys.Errorf(userkeys.InvalidParameters, "the two passwords differ")
 	} else {
-		_, err = h.door.Accounts().Setup(r, p.Token, f.Get("username"), f.Get("password"))
+		_, p.err = h.door.Accounts().Setup(r, p.Token, f.Get("username"), f.Get("password"))
 	}
-	if err != nil {
-		return h.setupProblem(w, r, c, p, err)
+	if p.err != nil {
+		return h.setupProblem(w, r, c, p)
 	}
 	return door.Redirect(w, http.StatusSeeOther, door.SettingsPath)
 }
 
 // setupProblem shows the page with what is wrong, and without the form where the link is good no more.
-func (h *Handlers) setupProblem(w http.ResponseWriter, r *http.Request, c site.Caller, p setupPage, err error) error {
+func (h *Handlers) setupProblem(w http.ResponseWriter, r *http.Request, c site.Caller, p setupPage) error {
+	err := p.err
 	e := userkeys.AsError(err)
 	switch e.Code {
 	case userkeys.InvalidParameters, userkeys.Conflict:

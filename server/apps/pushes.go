@@ -31,7 +31,8 @@ const failsFor = 10 * time.Minute
 
 // waits tells whether pushing fails in a way that most likely ends by itself.
 func waits(p outbox.KeyState, now time.Time) bool {
-	return !p.FailingSince.IsZero() && p.OffAt.IsZero() && (p.Problem == outbox.ProblemBusy || now.Sub(p.FailingSince) < failsFor)
+	return !p.FailingSince.IsZero() && p.OffAt.IsZero() &&
+		(p.Problem == outbox.ProblemBusy || now.Sub(p.FailingSince) < failsFor)
 }
 
 // Health says the state in a word.
@@ -98,25 +99,28 @@ func (h *Handlers) barred(k site.UserAPIKey) string {
 
 // pushTest sends a test to the address of one of the user's apps.
 func (h *Handlers) pushTest(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	return h.changePush(w, r, c, h.cfg.Pushes.SendTest, "tested")
-}
-
-// pushResume has the site try again where it has given up.
-func (h *Handlers) pushResume(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	return h.changePush(w, r, c, h.cfg.Pushes.ResumeKey, "resumed")
-}
-
-func (h *Handlers) changePush(w http.ResponseWriter, r *http.Request, c site.Caller, change func(context.Context, int64, site.Caller) error, what string) error {
 	id, err := input.ID(r, "key")
 	if err != nil {
 		return err
 	}
-	err = change(r.Context(), id, c)
+	err = h.cfg.Pushes.SendTest(r.Context(), id, c)
 	if errors.Is(err, userkeys.RateLimited) && !gateway.WantsJSON(r) {
 		return done(w, r, "soon") // who pressed the button twice sees how the first test went
 	}
 	if err != nil {
 		return err
 	}
-	return done(w, r, what)
+	return done(w, r, "tested")
+}
+
+// pushResume has the site try again where it has given up.
+func (h *Handlers) pushResume(w http.ResponseWriter, r *http.Request, c site.Caller) error {
+	id, err := input.ID(r, "key")
+	if err != nil {
+		return err
+	}
+	if err := h.cfg.Pushes.ResumeKey(r.Context(), id, c); err != nil {
+		return err
+	}
+	return done(w, r, "resumed")
 }

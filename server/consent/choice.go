@@ -49,7 +49,8 @@ func (h *Handlers) askView(q site.CheckedRequest) askView {
 		}
 	}
 	now := h.door.Now()
-	if most := now.AddDate(0, 0, h.door.Settings().MaxUserAPIKeyExpiryDays); q.Lifetime > 0 && now.Add(q.Lifetime).Before(most) {
+	if most := now.AddDate(0, 0, h.door.Settings().MaxUserAPIKeyExpiryDays); q.Lifetime > 0 &&
+		now.Add(q.Lifetime).Before(most) {
 		a.Prolong = page.MomentAt(most, now)
 	}
 	return a

@@ -33,31 +33,36 @@ func (h *Handlers) probe(w http.ResponseWriter, _ *http.Request, _ site.Caller) 
 func (h *Handlers) ask(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	request, err := parseRequest(r, site.ParseAuthorizationRequest)
 	if err != nil {
-		return h.refuse(w, r, c, request, err)
+		return h.refuse(w, r, c, refusal{request, err})
 	}
 	return h.putToUser(w, r, c, request)
 }
 
 // putToUser puts a request to the user, once they are signed in, as a page or as its model.
-func (h *Handlers) putToUser(w http.ResponseWriter, r *http.Request, c site.Caller, request site.AuthorizationRequest) error {
+func (h *Handlers) putToUser(w http.ResponseWriter, r *http.Request, c site.Caller,
+	request site.AuthorizationRequest,
+) error {
 	if !c.SignedIn() {
 		if _, err := h.consents.Examine(r.Context(), request); err != nil {
-			return h.refuse(w, r, c, request, err)
+			return h.refuse(w, r, c, refusal{request, err})
 		}
 		return h.door.SendToLogin(w, r)
 	}
 	question, err := h.consents.Prepare(r.Context(), request, c)
 	if err != nil {
-		return h.refuse(w, r, c, request, err)
+		return h.refuse(w, r, c, refusal{request, err})
 	}
 	if gateway.WantsJSON(r) {
 		return door.WriteJSON(w, h.readyModel(c, question))
 	}
 	w.Header().Set("Content-Security-Policy", door.CSP(question.Redirect))
-	return h.pages.consent.Show(w, c, http.StatusOK, h.consentPage(question.ID, question.CheckedRequest, door.AddressOf(r)))
+	return h.pages.consent.Show(w, c, http.StatusOK,
+		h.consentPage(question.ID, question.CheckedRequest, door.AddressOf(r)))
 }
 
-func parseRequest(r *http.Request, parse func(url.Values) (site.AuthorizationRequest, error)) (site.AuthorizationRequest, error) {
+func parseRequest(r *http.Request, parse func(url.Values) (site.AuthorizationRequest,
+	error),
+) (site.AuthorizationRequest, error) {
 	parameters, err := userkeys.ParseParameters(r.URL.RawQuery)
 	if err != nil {
 		return site.AuthorizationRequest{}, err
@@ -99,22 +104,28 @@ func sooner(days int, lifetime time.Duration) int {
 	return 0
 }
 
+// refusal is a request that will not be put to the user, and why.
+type refusal struct {
+	request site.AuthorizationRequest
+	err     error
+}
+
 // refuse answers a request that will not be put to the user. What every
 // program must see as malformed is JSON whatever it asked for (W4.3); the
 // rest is a page that says what would help. The page makes no link of what was sent.
-func (h *Handlers) refuse(w http.ResponseWriter, r *http.Request, c site.Caller, q site.AuthorizationRequest, err error) error {
-	e := userkeys.AsError(err)
+func (h *Handlers) refuse(w http.ResponseWriter, r *http.Request, c site.Caller, no refusal) error {
+	e := userkeys.AsError(no.err)
 	switch e.Code {
 	case userkeys.MissingParameter, userkeys.InvalidParameters, userkeys.InvalidPadding:
 		return door.RefuseJSON(w, r, e)
 	}
-	refused, explained := h.explain(q, e)
+	refused, explained := h.explain(no.request, e)
 	if !explained {
-		return err
+		return no.err
 	}
-	door.Note(r, err)
+	door.Note(r, no.err)
 	if gateway.WantsJSON(r) {
-		return door.WriteJSON(w, h.refusedModel(c, q, e))
+		return door.WriteJSON(w, h.refusedModel(c, no.request, e))
 	}
 	return h.pages.refused.Show(w, c, http.StatusOK, refused)
 }
@@ -125,25 +136,31 @@ func (h *Handlers) explain(q site.AuthorizationRequest, e *userkeys.Error) (refu
 	refused := refusedPage{What: page.Sentence(e.Public)}
 	switch e.Code {
 	case userkeys.InvalidPublicKey, userkeys.PayloadTooLarge:
-		refused.Author = "send an RSA public key as PEM text, of 2048 bits or more, with line ends and plus signs percent-encoded, and a short nonce."
+		refused.Author = "send an RSA public key as PEM text, of 2048 bits or more, with line ends and plus signs " +
+			"percent-encoded, and a short nonce."
 	case userkeys.InvalidExpiry:
 		refused.Author = "ask for expires_in_seconds as a whole number, or leave it out."
-		refused.Site = "the setting max_user_api_key_expiry_days holds the longest lifetime, " + page.Count(settings.MaxUserAPIKeyExpiryDays, "day") + " at present."
+		refused.Site = "the setting max_user_api_key_expiry_days holds the longest lifetime, " +
+			page.Count(settings.MaxUserAPIKeyExpiryDays, "day") + " at present."
 	case userkeys.ScopeNotAllowed:
-		refused.Author = "ask only for scopes that this site gives: " + strings.Join(settings.AllowUserAPIKeyScopes, ", ") + "."
+		refused.Author = "ask only for scopes that this site gives: " + strings.Join(settings.AllowUserAPIKeyScopes, ", ") +
+			"."
 		refused.Site = "the setting allow_user_api_key_scopes lists what an app may have."
 		refused.Details = append(refused.Details, detail{"Scopes asked for", page.ShownText(q.Scopes.String())})
 	case userkeys.RedirectNotAllowed:
-		refused.Author = "ask this site's administrator to allow the address, or leave auth_redirect out: the user then copies the answer."
+		refused.Author = "ask this site's administrator to allow the address, or leave auth_redirect out: the user then " +
+			"copies the answer."
 		refused.Site = "the setting allowed_user_api_auth_redirects lists where answers may be sent."
 		refused.Details = append(refused.Details, detail{"Address asked for (auth_redirect)", page.ShownText(q.AuthRedirect)})
 	case userkeys.KeysNotAllowed:
 		refused.Site = "the setting allow_user_api_keys is off. Apps that have a key keep it."
 	case userkeys.UserNotAllowed:
 		refused.Trust = true
-		refused.Site = "the setting user_api_key_allowed_groups says who may give an app a key: by trust level or allowed group."
+		refused.Site = "the setting user_api_key_allowed_groups says who may give an app a key: by trust level or allowed " +
+			"group."
 		if refused.Barred = e.Reason == authority.ReasonMayNotAct; refused.Barred {
-			refused.Site = "make the account active or end its suspension: userkeys user set NAME --active, userkeys user unsuspend NAME, or Store.UpdateUser in a program with userkeys built in."
+			refused.Site = "make the account active or end its suspension: userkeys user set NAME --active, userkeys user " +
+				"unsuspend NAME, or Store.UpdateUser in a program with userkeys built in."
 		}
 	default:
 		return refused, false
@@ -185,9 +202,13 @@ func mayAskDirectly(r *http.Request, c site.Caller) error {
 	case c.AdminKey != 0, c.Session.CSRF != "" && r.Header.Get(door.TokenHeader) != "":
 		return nil
 	case c.Session.CSRF == "":
-		return userkeys.Errorf(userkeys.InvalidAccess, "id is missing: a session's whole request is not taken on this site; send the id of a consent page, or use an admin API key")
+		return userkeys.Errorf(userkeys.InvalidAccess,
+			"id is missing: a session's whole request is not taken on this site; send the id of a consent page, or use an "+
+				"admin API key")
 	}
-	return userkeys.Errorf(userkeys.InvalidAccess, "id is missing: to send a whole request without a consent page, send the session's token in the header %s, not as the field %s", door.TokenHeader, input.TokenField)
+	return userkeys.Errorf(userkeys.InvalidAccess,
+		"id is missing: to send a whole request without a consent page, send the session's token in the header %s, not as "+
+			"the field %s", door.TokenHeader, input.TokenField)
 }
 
 // handOver gives the app its answer: by the way back, or to be copied.
@@ -198,7 +219,10 @@ func (h *Handlers) handOver(w http.ResponseWriter, r *http.Request, c site.Calle
 	case gateway.WantsJSON(r) && granted.Location != "":
 		return door.WriteJSON(w, map[string]string{"redirect_url": granted.Location})
 	case gateway.WantsJSON(r):
-		return door.WriteJSON(w, map[string]string{"payload": granted.Payload, "instructions": "Copy this payload to " + name + ". It is not yet the key: the app makes the key of it."})
+		return door.WriteJSON(w, map[string]string{
+			"payload":      granted.Payload,
+			"instructions": "Copy this payload to " + name + ". It is not yet the key: the app makes the key of it.",
+		})
 	case granted.Location != "":
 		return door.Redirect(w, http.StatusFound, granted.Location)
 	}

@@ -70,6 +70,7 @@ func (h *Handlers) devicePoll(w http.ResponseWriter, r *http.Request, c site.Cal
 
 // deviceView is a state of the activation, as page and as model.
 type deviceView struct {
+	err     error  // what is wrong with the code or the user
 	State   string // enter_code, authorize or complete
 	Request string // token of the address that led here
 	Code    string // as typed, where it was wrong
@@ -88,8 +89,14 @@ func (h *Handlers) deviceView(q authority.DeviceQuestion) deviceView {
 	if q.Request != "" {
 		here += "?request=" + url.QueryEscape(q.Request)
 	}
-	v := deviceView{State: "authorize", Request: q.Request, Question: &q, Consent: h.consentPage("", q.CheckedRequest, here)}
-	v.Consent.Device = &deviceAsk{IP: q.IP, Asked: page.MomentAt(q.Asked, h.door.Now()), Approval: q.Approval, Request: q.Request}
+	v := deviceView{
+		State: "authorize", Request: q.Request, Question: &q,
+		Consent: h.consentPage("", q.CheckedRequest, here),
+	}
+	v.Consent.Device = &deviceAsk{
+		IP: q.IP, Asked: page.MomentAt(q.Asked, h.door.Now()), Approval: q.Approval,
+		Request: q.Request,
+	}
 	return v
 }
 
@@ -127,13 +134,14 @@ func (h *Handlers) activate(w http.ResponseWriter, r *http.Request, c site.Calle
 	}
 	question, err := h.devices.PreviewDevice(r.Context(), token, c)
 	if err != nil {
-		return h.deviceProblem(w, r, c, deviceView{State: "enter_code"}, err)
+		return h.deviceProblem(w, r, c, deviceView{State: "enter_code", err: err})
 	}
 	return h.showDevice(w, r, c, h.deviceView(question))
 }
 
 // deviceProblem shows what is wrong with a code on the page where it is typed.
-func (h *Handlers) deviceProblem(w http.ResponseWriter, r *http.Request, c site.Caller, d deviceView, err error) error {
+func (h *Handlers) deviceProblem(w http.ResponseWriter, r *http.Request, c site.Caller, d deviceView) error {
+	err := d.err
 	e := userkeys.AsError(err)
 	switch {
 	case authority.IsDeviceCodeInvalid(err):
@@ -158,10 +166,12 @@ func (h *Handlers) activatePost(w http.ResponseWriter, r *http.Request, c site.C
 	typed := r.PostForm.Get("code")
 	question, err := h.devices.ActivateDevice(r.Context(), typed, "", c)
 	if err != nil {
-		return h.deviceProblem(w, r, c, deviceView{State: "enter_code", Code: input.Cut(typed, 40)}, err)
+		return h.deviceProblem(w, r, c, deviceView{State: "enter_code", Code: input.Cut(typed, 40), err: err})
 	}
 	if err := h.door.Settings().CheckGrantor(c.User); err != nil {
-		return h.deviceProblem(w, r, c, h.deviceView(question), err)
+		d := h.deviceView(question)
+		d.err = err
+		return h.deviceProblem(w, r, c, d)
 	}
 	return h.showDevice(w, r, c, h.deviceView(question))
 }
@@ -176,12 +186,15 @@ func (h *Handlers) deviceAuthorize(w http.ResponseWriter, r *http.Request, c sit
 		return err
 	}
 	if approval == "" && !site.IsRequestToken(f.Get("request")) { // a code alone names no app that anybody has seen
-		return h.showDevice(w, r, c, deviceView{State: "enter_code", Invalid: true, Problem: "Type the code first: the next page says who asks."})
+		return h.showDevice(w, r, c, deviceView{
+			State: "enter_code", Invalid: true,
+			Problem: "Type the code first: the next page says who asks.",
+		})
 	}
 	if approval == "" {
 		question, err := h.devices.ActivateDevice(r.Context(), f.Get("code"), f.Get("request"), b)
 		if err != nil {
-			return h.deviceProblem(w, r, c, deviceView{State: "enter_code", Code: input.Cut(f.Get("code"), 40)}, err)
+			return h.deviceProblem(w, r, c, deviceView{State: "enter_code", Code: input.Cut(f.Get("code"), 40), err: err})
 		}
 		approval = question.Approval
 	}
@@ -190,7 +203,7 @@ func (h *Handlers) deviceAuthorize(w http.ResponseWriter, r *http.Request, c sit
 		if errors.Is(err, userkeys.UserNotAllowed) {
 			return err
 		}
-		return h.deviceProblem(w, r, c, deviceView{State: "enter_code"}, err)
+		return h.deviceProblem(w, r, c, deviceView{State: "enter_code", err: err})
 	}
 	return h.deviceDone(w, r, c, doneApproved)
 }
@@ -199,7 +212,7 @@ func (h *Handlers) deviceAuthorize(w http.ResponseWriter, r *http.Request, c sit
 // known to whoever saw it.
 func (h *Handlers) deviceDeny(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	if err := h.devices.DenyDevice(r.Context(), r.PostForm.Get("approval_token"), c); err != nil {
-		return h.deviceProblem(w, r, c, deviceView{State: "enter_code"}, err)
+		return h.deviceProblem(w, r, c, deviceView{State: "enter_code", err: err})
 	}
 	return h.deviceDone(w, r, c, doneDenied)
 }
@@ -230,7 +243,8 @@ func (h *Handlers) deviceModel(c site.Caller, d deviceView) map[string]any {
 	if q := d.Question; q != nil {
 		m["request_token"], m["approval_token"] = door.Optional(q.Request), door.Optional(q.Approval)
 		m["device_auth"] = map[string]any{
-			"application_name": q.Name, "localized_scopes": h.consents.Catalog().Sentences(q.Scopes), "write_scope": d.Consent.Write,
+			"application_name": q.Name, "localized_scopes": h.consents.Catalog().Sentences(q.Scopes),
+			"write_scope":         d.Consent.Write,
 			"unregistered_client": !q.Registered, "expires_at": q.Until.UTC().Format(time.RFC3339),
 			"requested_from": q.IP, "requested_at": q.Asked.UTC().Format(time.RFC3339),
 		}

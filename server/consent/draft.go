@@ -11,7 +11,7 @@ import (
 func (h *Handlers) draft(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	request, err := parseRequest(r, site.ParseDraftRequest)
 	if err != nil {
-		return h.refuse(w, r, c, request, err)
+		return h.refuse(w, r, c, refusal{request, err})
 	}
 	return h.putToUser(w, r, c, request)
 }

@@ -85,7 +85,8 @@ type pages struct {
 // New makes the handlers.
 func New(d *door.Door, cfg Config) *Handlers {
 	return &Handlers{
-		door: d, consents: cfg.Consents, devices: cfg.Devices, clients: cfg.Clients, oneTimes: cfg.OneTimes, signIn: cfg.SignIn,
+		door: d, consents: cfg.Consents, devices: cfg.Devices, clients: cfg.Clients, oneTimes: cfg.OneTimes,
+		signIn: cfg.SignIn,
 		pages: pages{
 			consent: page.New[consentPage](d.Frame(), templates, "consent", "asking"),
 			payload: page.New[payloadPage](d.Frame(), templates, "payload"),
@@ -108,7 +109,10 @@ func (h *Handlers) Mount() {
 		Who: door.Browser | door.AdminKey, As: door.User, Permission: site.AdminGrant,
 		CSRF: door.CheckToken, Body: input.FormOrJSON, Name: "user_api_keys/create",
 	}, h.grant)
-	d.Handle("POST /user-api-key/deny", door.Rules{Who: door.Browser, As: door.User, CSRF: door.CheckToken, Body: input.Form}, h.deny)
+	d.Handle("POST /user-api-key/deny", door.Rules{
+		Who: door.Browser, As: door.User, CSRF: door.CheckToken,
+		Body: input.Form,
+	}, h.deny)
 	d.Handle("GET /api_key/generate", door.Rules{Who: door.Browser}, h.draft)
 
 	program := door.Rules{Who: door.Keyless, Body: input.JSON}
@@ -142,6 +146,9 @@ func (h *Handlers) Mount() {
 	}
 
 	d.HandleBoth("GET /user-api-key-client", door.Rules{Who: door.Public, Name: "user_api_key_clients/show"}, h.clientShow)
-	d.HandleBoth("POST /user-api-key-client", door.Rules{Who: door.Keyless, Body: input.FormOrJSON, Name: "user_api_key_clients/create"}, h.clientCreate)
+	d.HandleBoth("POST /user-api-key-client", door.Rules{
+		Who: door.Keyless, Body: input.FormOrJSON,
+		Name: "user_api_key_clients/create",
+	}, h.clientCreate)
 	d.HandleBoth("POST /user-api-key/renew", door.Rules{Who: door.Key, Body: input.FormOrJSON}, h.renew)
 }

@@ -49,9 +49,11 @@ type readyModel struct {
 func (h *Handlers) readyModel(c site.Caller, q authority.Question) readyModel {
 	m := readyModel{
 		State: "ready", ConsentID: q.ID, ApplicationName: q.Name, PublicKey: q.KeyText, Nonce: q.Nonce, ClientID: q.ClientID,
-		AuthRedirect: door.Optional(q.AuthRedirect), RedirectURI: redirectShown(q.Redirect), PushURL: door.Optional(q.PushURL),
-		LocalizedScopes: h.consents.Catalog().Sentences(q.Scopes), Scopes: q.Scopes.String(), WriteScope: q.Scopes.Has(userkeys.ScopeWrite),
-		Padding: door.Optional(q.Padding), ExpiresIn: door.Optional(q.ExpiresInSeconds), CurrentUser: h.person(c),
+		AuthRedirect: door.Optional(q.AuthRedirect), RedirectURI: redirectShown(q.Redirect),
+		PushURL:         door.Optional(q.PushURL),
+		LocalizedScopes: h.consents.Catalog().Sentences(q.Scopes), Scopes: q.Scopes.String(),
+		WriteScope: q.Scopes.Has(userkeys.ScopeWrite),
+		Padding:    door.Optional(q.Padding), ExpiresIn: door.Optional(q.ExpiresInSeconds), CurrentUser: h.person(c),
 	}
 	if q.Lifetime > 0 {
 		m.ExpiresAt = door.Optional(h.door.Now().Add(q.Lifetime).UTC().Format(time.RFC3339))
@@ -73,7 +75,8 @@ func redirectShown(r *userkeys.Redirect) *string {
 func (h *Handlers) refusedModel(c site.Caller, q site.AuthorizationRequest, e *userkeys.Error) map[string]any {
 	m := map[string]any{"state": "generic_error", "errors": []string{e.Public}, "reason": door.Reason(e)}
 	if e.Code == userkeys.UserNotAllowed {
-		m["state"], m["application_name"], m["current_user"] = "no_trust_level", page.ShownName(q.ApplicationName), h.person(c)
+		m["state"], m["application_name"], m["current_user"] = "no_trust_level", page.ShownName(q.ApplicationName),
+			h.person(c)
 	}
 	return m
 }

@@ -30,18 +30,19 @@ func (h *Handlers) oneTime(w http.ResponseWriter, r *http.Request, c site.Caller
 		_, err = h.consents.Examine(r.Context(), request)
 	}
 	if err != nil {
-		return h.refuseOneTime(w, r, c, request, err)
+		return h.refuseOneTime(w, r, c, refusal{request, err})
 	}
 	if !c.SignedIn() {
 		return h.door.SendToLogin(w, r)
 	}
 	q, err := h.consents.Prepare(r.Context(), request, c)
 	if err != nil {
-		return h.refuseOneTime(w, r, c, request, err)
+		return h.refuseOneTime(w, r, c, refusal{request, err})
 	}
 	if gateway.WantsJSON(r) {
 		return door.WriteJSON(w, map[string]any{
-			"consent_id": q.ID, "application_name": q.Name, "public_key": q.KeyText, "auth_redirect": q.AuthRedirect, "padding": door.Optional(q.Padding),
+			"consent_id": q.ID, "application_name": q.Name, "public_key": q.KeyText, "auth_redirect": q.AuthRedirect,
+			"padding": door.Optional(q.Padding),
 		})
 	}
 	w.Header().Set("Content-Security-Policy", door.CSP(q.Redirect))
@@ -51,14 +52,14 @@ func (h *Handlers) oneTime(w http.ResponseWriter, r *http.Request, c site.Caller
 	})
 }
 
-// refuseOneTime is [Server.refuse] for a one-time password: the wire refuses those by status.
-func (h *Handlers) refuseOneTime(w http.ResponseWriter, r *http.Request, c site.Caller, q site.AuthorizationRequest, err error) error {
-	e := userkeys.AsError(err)
-	refused, explained := h.explain(q, e)
+// refuseOneTime is [Handlers.refuse] for a one-time password: the wire refuses those by status.
+func (h *Handlers) refuseOneTime(w http.ResponseWriter, r *http.Request, c site.Caller, no refusal) error {
+	e := userkeys.AsError(no.err)
+	refused, explained := h.explain(no.request, e)
 	if !explained || gateway.WantsJSON(r) {
 		return door.RefuseJSON(w, r, e)
 	}
-	door.Note(r, err)
+	door.Note(r, no.err)
 	return h.pages.refused.Show(w, c, e.Code.Status(), refused)
 }
 
@@ -113,8 +114,8 @@ func (h *Handlers) mayMakeOneTimeDirectly(r *http.Request, c site.Caller) error 
 	return h.keyMayMakeOneTime(access)
 }
 
-// keyMayMakeOneTime refuses keys that may not make one-time passwords. A key that makes them is as good as the password, so
-// it takes the site's word besides the scope.
+// keyMayMakeOneTime refuses keys that may not make one-time passwords. A key that makes them is as good as the
+// password, so it takes the site's word besides the scope.
 func (h *Handlers) keyMayMakeOneTime(a userkeys.Access) error {
 	refused := &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted}
 	switch {
@@ -183,7 +184,8 @@ func (h *Handlers) oneTimeLoginPost(w http.ResponseWriter, r *http.Request, c si
 // may ask for a one-time password (W10.4), and tells whether it did. Of
 // other requests it looks at the query only.
 func (h *Handlers) Bounce(w http.ResponseWriter, r *http.Request) bool {
-	if r.Method != http.MethodGet || !strings.Contains(r.URL.RawQuery, "user_api_public_key=") || !strings.Contains(r.URL.RawQuery, "auth_redirect=") {
+	if r.Method != http.MethodGet || !strings.Contains(r.URL.RawQuery, "user_api_public_key=") ||
+		!strings.Contains(r.URL.RawQuery, "auth_redirect=") {
 		return false
 	}
 	q, err := url.ParseQuery(r.URL.RawQuery)

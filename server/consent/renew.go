@@ -14,7 +14,10 @@ import (
 func (h *Handlers) renew(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	access, keyed := userkeys.FromContext(r.Context())
 	if !keyed {
-		return door.RefuseJSON(w, r, &userkeys.Error{Code: userkeys.NotLoggedIn, Public: "send the key that is to be renewed in the header User-Api-Key", Reason: "no key"})
+		return door.RefuseJSON(w, r, &userkeys.Error{
+			Code:   userkeys.NotLoggedIn,
+			Public: "send the key that is to be renewed in the header User-Api-Key", Reason: "no key",
+		})
 	}
 	nonce := r.PostForm.Get("nonce")
 	if len(nonce) > 500 || !userkeys.IsText(nonce) {

@@ -27,7 +27,8 @@ type picked struct {
 	host string
 }
 
-var errPicked = userkeys.Errorf(userkeys.InvalidParameters, "say which deliveries are meant: ids, host, or all with the value true, and only one of them")
+var errPicked = userkeys.Errorf(userkeys.InvalidParameters,
+	"say which deliveries are meant: ids, host, or all with the value true, and only one of them")
 
 // isForm tells a form of the page, which the door has read, from the request of a program, whose body is a JSON object.
 func isForm(r *http.Request) bool { return r.PostForm != nil }
@@ -190,7 +191,8 @@ func readResumed(w http.ResponseWriter, r *http.Request) (host string, keyID int
 	case err != nil:
 		return "", 0, err
 	case len(o) != 1:
-		return "", 0, userkeys.Errorf(userkeys.InvalidParameters, "say what is to be tried again: host or key_id, and only one of them")
+		return "", 0, userkeys.Errorf(userkeys.InvalidParameters,
+			"say what is to be tried again: host or key_id, and only one of them")
 	case o["host"] != nil:
 		host, err = hostMember(o["host"])
 		return host, 0, err
@@ -210,7 +212,8 @@ func readMembers(w http.ResponseWriter, r *http.Request, known ...string) (input
 	}
 	for name := range o {
 		if !slices.Contains(known, name) {
-			return nil, userkeys.Errorf(userkeys.InvalidParameters, "there is no member %q here; there is %s", input.Cut(name, 100), strings.Join(known, ", "))
+			return nil, userkeys.Errorf(userkeys.InvalidParameters,
+				"there is no member %q here; there is %s", input.Cut(name, 100), strings.Join(known, ", "))
 		}
 	}
 	return o, nil

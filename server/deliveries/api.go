@@ -33,7 +33,10 @@ func (h *Handlers) listDeliveries(w http.ResponseWriter, r *http.Request, _ site
 		}
 		list[i] = rows.NewDelivery(d, name)
 	}
-	return door.WriteJSON(w, map[string]any{"deliveries": list, "next": door.Next(found, q.Limit, func(d outbox.Delivery) int64 { return d.ID })})
+	return door.WriteJSON(w, map[string]any{
+		"deliveries": list,
+		"next":       door.Next(found, q.Limit, func(d outbox.Delivery) int64 { return d.ID }),
+	})
 }
 
 func (h *Handlers) deliveryFilter(r *http.Request, q input.Query) (outbox.Filter, error) {

@@ -149,7 +149,8 @@ func (h *Handlers) deliveries(w http.ResponseWriter, r *http.Request, c site.Cal
 		{&p.Waiting, false, p.At.waiting, func(id int64) deliveriesAt { at := p.At; at.waiting = id; return at }},
 		{&p.Dead, true, p.At.dead, func(id int64) deliveriesAt { at := p.At; at.dead = id; return at }},
 	} {
-		found, err := h.cfg.Pushes.Deliveries(r.Context(), outbox.Filter{Dead: list.dead, Host: p.At.Host, Before: list.before, Limit: deliveriesShown + 1})
+		found, err := h.cfg.Pushes.Deliveries(r.Context(),
+			outbox.Filter{Dead: list.dead, Host: p.At.Host, Before: list.before, Limit: deliveriesShown + 1})
 		if err != nil {
 			return err
 		}
@@ -188,7 +189,8 @@ func (p *deliveriesPage) showHosts(hosts []outbox.Host, now time.Time) {
 		p.Totals.Due = page.MomentAt(due, now)
 	}
 	slices.SortStableFunc(p.Hosts, func(a, b hostView) int {
-		return cmp.Or(cmp.Compare(b.trouble(), a.trouble()), cmp.Compare(b.Queued+b.Dead, a.Queued+a.Dead), cmp.Compare(a.Host, b.Host))
+		return cmp.Or(cmp.Compare(b.trouble(), a.trouble()), cmp.Compare(b.Queued+b.Dead, a.Queued+a.Dead),
+			cmp.Compare(a.Host, b.Host))
 	})
 	if !p.At.allHosts && len(p.Hosts) > hostsShown {
 		p.Hidden = len(p.Hosts) - hostsShown
@@ -199,7 +201,8 @@ func (p *deliveriesPage) showHosts(hosts []outbox.Host, now time.Time) {
 func viewHost(h outbox.Host, now time.Time) hostView {
 	problem := h.CurrentProblem()
 	v := hostView{
-		Host: h.Host, Name: hostName(h.Host), Queued: int64(h.Queued), Dead: int64(h.Dead), Delivered: h.Delivered, Failed: h.Failed,
+		Host: h.Host, Name: hostName(h.Host), Queued: int64(h.Queued), Dead: int64(h.Dead), Delivered: h.Delivered,
+		Failed:  h.Failed,
 		Success: page.MomentAt(h.DeliveredAt, now), Failure: page.MomentAt(h.FailedAt, now), Why: problemWords(problem),
 	}
 	closed := h.ClosedUntil.After(now)
@@ -245,7 +248,8 @@ func (h hostView) Stuck() bool { return h.trouble() > 1 }
 func viewDelivery(d outbox.Delivery, username string, now time.Time) deliveryView {
 	v := deliveryView{
 		ID: d.ID, To: page.ShownText(d.PushURL), User: username, Test: d.NotificationID == 0, Attempts: d.Attempt,
-		Queued: page.MomentAt(d.CreatedAt, now), Held: d.Held(now), Died: page.MomentAt(d.DeadAt, now), Why: problemWords(d.Problem),
+		Queued: page.MomentAt(d.CreatedAt, now), Held: d.Held(now), Died: page.MomentAt(d.DeadAt, now),
+		Why: problemWords(d.Problem),
 	}
 	if d.NextAt.After(now) {
 		v.Next = page.MomentAt(d.NextAt, now)
@@ -285,7 +289,8 @@ func problemWords(p outbox.Problem) string {
 	case outbox.ProblemTimeout:
 		return "no answer in time"
 	case outbox.ProblemTLS:
-		return "no secure connection: the certificate has expired, is for another name, or is from nobody whom this server trusts"
+		return "no secure connection: the certificate has expired, is for another name, or is from nobody whom this " +
+			"server trusts"
 	case outbox.ProblemAddress:
 		return "the address lies inside, and allowed_internal_hosts does not name it"
 	case outbox.ProblemGone:

@@ -24,7 +24,8 @@ func UserOfQuery(ctx context.Context, a Accounts, q input.Query) (int64, error) 
 		return id, err
 	}
 	if id != 0 || a == nil {
-		return 0, userkeys.Errorf(userkeys.InvalidParameters, "name the user by user_id, or by user where this site has its own accounts")
+		return 0, userkeys.Errorf(userkeys.InvalidParameters,
+			"name the user by user_id, or by user where this site has its own accounts")
 	}
 	u, err := a.FindUser(ctx, q.Get("user"))
 	return u.ID, err

@@ -102,11 +102,14 @@ func New(cfg Config) (*Door, error) {
 // siteAddress is base in the spelling of browsers.
 func siteAddress(base *url.URL) (*url.URL, error) {
 	if base == nil {
-		return nil, errors.New("server: Config.BaseURL is missing; give the site's address as browsers see it, such as https://www.example")
+		return nil, errors.New("server: Config.BaseURL is missing; give the site's address as browsers see it, such as " +
+			"https://www.example")
 	}
 	host, err := userkeys.OriginHost(base)
-	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Path != "" && base.Path != "/" || base.RawQuery != "" {
-		return nil, fmt.Errorf("server: Config.BaseURL must be the address of a site, such as https://www.example, and not %q", base.Redacted())
+	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Path != "" && base.Path != "/" ||
+		base.RawQuery != "" {
+		return nil, fmt.Errorf("server: Config.BaseURL must be the address of a site, such as https://www.example, and "+
+			"not %q", base.Redacted())
 	}
 	return &url.URL{Scheme: base.Scheme, Host: host}, nil
 }

@@ -23,7 +23,9 @@ func (d *Door) oneKey(rt Route, next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if adminKeyed(r) && r.Header[userkeys.KeyHeader] != nil {
-			_ = RefuseJSON(w, r, userkeys.Errorf(userkeys.InvalidParameters, "a request has either a User-Api-Key or an Api-Key, not both")) // it is written
+			// it is written
+			_ = RefuseJSON(w, r, userkeys.Errorf(userkeys.InvalidParameters,
+				"a request has either a User-Api-Key or an Api-Key, not both"))
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -39,7 +41,8 @@ func (d *Door) checkKey(rt Route, next http.Handler) http.Handler {
 	return d.guard(next)
 }
 
-// loadSession has the accounts load the session of a request without a key. A key stands alone: cookies beside it say nothing.
+// loadSession has the accounts load the session of a request without a key. A key stands alone: cookies beside
+// it say nothing.
 func (d *Door) loadSession(rt Route, next http.Handler) http.Handler {
 	if d.accounts == nil || !rt.Lets(Browser) {
 		return next
@@ -166,7 +169,8 @@ func (d *Door) enterAdminKey(rt Route, w http.ResponseWriter, r *http.Request) (
 	}
 	keys, names := r.Header[site.AdminKeyHeader], r.Header[site.AdminUsernameHeader]
 	if len(keys) != 1 || len(names) > 1 {
-		return nobody, userkeys.Errorf(userkeys.InvalidParameters, "the headers Api-Key and Api-Username may each be there once")
+		return nobody, userkeys.Errorf(userkeys.InvalidParameters,
+			"the headers Api-Key and Api-Username may each be there once")
 	}
 	u, k, err := d.cfg.Authority.CheckAdminKey(r.Context(), keys[0], strings.TrimSpace(strings.Join(names, "")))
 	if err != nil {
@@ -207,13 +211,15 @@ func (d *Door) SendToLogin(w http.ResponseWriter, r *http.Request) error {
 func errAppSession(app string) error {
 	return &userkeys.Error{
 		Code: userkeys.InvalidAccess, Reason: reasonAppSession,
-		Public: userkeys.NotPermitted + " This browser was signed in by the app \"" + page.ShownName(app) + "\", which may look and revoke only. Sign in yourself to do more.",
+		Public: userkeys.NotPermitted + " This browser was signed in by the app \"" + page.ShownName(app) +
+			"\", which may look and revoke only. Sign in yourself to do more.",
 	}
 }
 
 const reasonAppSession = "session of an app"
 
-// errNoAdministrator refuses u what is for administrators. A program learns that it is about the user whom its key acts as.
+// errNoAdministrator refuses u what is for administrators. A program learns that it is about the user whom its
+// key acts as.
 func errNoAdministrator(k site.AdminAPIKey, u site.User) error {
 	if k.ID == 0 {
 		return userkeys.Errorf(userkeys.InvalidAccess, "only an administrator may see this page")

@@ -43,7 +43,8 @@ func (d *Door) failPage(w http.ResponseWriter, r *http.Request, e *userkeys.Erro
 	}
 	switch e.Code {
 	case userkeys.ConsentGone:
-		problem.Help = "If you approved it a moment ago, the app is already in your list. If not, go back to the app and start again there."
+		problem.Help = "If you approved it a moment ago, the app is already in your list. If not, go back to the app and " +
+			"start again there."
 		problem.Apps = true
 	case userkeys.NotLoggedIn:
 		problem.Help = "Your session has ended. Sign in, then do it again."

@@ -19,7 +19,8 @@ func (d *Door) setHeaders(h http.Header, route, id string) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	// Not no-referrer: with it the Origin of our own forms would be null.
 	h.Set("Referrer-Policy", "same-origin")
-	h.Set("Permissions-Policy", "camera=(), clipboard-read=(), display-capture=(), geolocation=(), microphone=(), payment=(), publickey-credentials-get=(), usb=()")
+	h.Set("Permissions-Policy", "camera=(), clipboard-read=(), display-capture=(), geolocation=(), microphone=(), "+
+		"payment=(), publickey-credentials-get=(), usb=()")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Pragma", "no-cache")
 	h.Set("Expires", "0")

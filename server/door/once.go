@@ -11,9 +11,9 @@ import (
 	"userkeys/site"
 )
 
-// A form that makes something carries a token that is new on each page, so that a form that is sent twice, by a reload or a
-// second click, makes one thing. The token protects from mistakes and not from attackers, so it is not signed: its time
-// bounds how long the site must remember it.
+// A form that makes something carries a token that is new on each page, so that a form that is sent twice, by a
+// reload or a second click, makes one thing. The token protects from mistakes and not from attackers, so it is
+// not signed: its time bounds how long the site must remember it.
 const (
 	OnceField    = "form"
 	FormLifetime = 24 * time.Hour
@@ -31,7 +31,8 @@ func (d *Door) spendForm(r *http.Request, c site.Caller) error {
 	text, random, _ := strings.Cut(token, ".")
 	unix, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || len(random) < minFormText || len(token) > 100 {
-		return userkeys.Errorf(userkeys.InvalidParameters, "the form has no token of its own; open the page again, or use the admin API")
+		return userkeys.Errorf(userkeys.InvalidParameters,
+			"the form has no token of its own; open the page again, or use the admin API")
 	}
 	made, now := time.Unix(unix, 0), d.cfg.Now()
 	until := made.Add(FormLifetime)

@@ -18,9 +18,10 @@ type Handler func(w http.ResponseWriter, r *http.Request, c site.Caller) error
 // Rules are what a request must keep to before its handler is called. The
 // zero value lets a program in that has no key, without a body.
 type Rules struct {
-	Who        Callers
-	As         Role
-	Permission site.AdminPermission // what an admin API key with named permissions must have; empty: such a key may not pass
+	Who Callers
+	As  Role
+	// what an admin API key with named permissions must have; empty: such a key may not pass
+	Permission site.AdminPermission
 	CSRF       CSRF
 	Body       input.Body
 	Long       bool   // the answer takes long: it ends with the caller's key or session

@@ -18,8 +18,8 @@ const (
 	takeTime = 10 * time.Second
 )
 
-// Extend gives the client 10 seconds from now on to take what is written next. Each write of an answer that waits needs it,
-// the one that ends the answer included.
+// Extend gives the client 10 seconds from now on to take what is written next. Each write of an answer that
+// waits needs it, the one that ends the answer included.
 func (d *Door) Extend(w http.ResponseWriter) { gateway.Deadlines{Write: takeTime}.Extend(w) }
 
 // StillThere refuses a request whose key or session has ended while it waits.
@@ -34,8 +34,8 @@ func (d *Door) StillThere(r *http.Request, c site.Caller) error {
 	return err
 }
 
-// watchSession gives r a context that ends within a second of c's session, with the refusal as its cause, as the context of a
-// key's request does. stop ends the watch, and must be called.
+// watchSession gives r a context that ends within a second of c's session, with the refusal as its cause, as
+// the context of a key's request does. stop ends the watch, and must be called.
 func (d *Door) watchSession(r *http.Request, c site.Caller) (watched *http.Request, stop func()) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	watched = r.WithContext(ctx)

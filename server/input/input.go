@@ -233,7 +233,8 @@ func (o Object) flat() (url.Values, error) {
 	for name, value := range o {
 		switch value.Kind() {
 		case '{', '[':
-			return nil, userkeys.Errorf(userkeys.InvalidParameters, "%s must be one text or number", userkeys.Printable(Cut(name, 64)))
+			return nil, userkeys.Errorf(userkeys.InvalidParameters,
+				"%s must be one text or number", userkeys.Printable(Cut(name, 64)))
 		case 'n':
 			fields.Set(name, "")
 		case '"':
@@ -251,8 +252,8 @@ func (o Object) flat() (url.Values, error) {
 
 var errNotFlat = userkeys.Errorf(userkeys.InvalidParameters, "the body is no flat JSON object with each name once")
 
-// fields is an object of texts and numbers as fields of a form; null is no field. With kind [Record] it may have true and
-// false, and lists of texts, which are read as a|b.
+// fields is an object of texts and numbers as fields of a form; null is no field. With kind [Record] it may
+// have true and false, and lists of texts, which are read as a|b.
 func (o Object) fields(kind Body) (url.Values, error) {
 	for name, value := range o {
 		switch value.Kind() {
@@ -367,8 +368,8 @@ func ParseID(text string) (int64, bool) {
 	return id, true
 }
 
-// ID reads the id that r names: the {id} of its address, or else the id of its form. What is no id is nobody's: the refusal
-// says that there is no such thing as what.
+// ID reads the id that r names: the {id} of its address, or else the id of its form. What is no id is nobody's:
+// the refusal says that there is no such thing as what.
 func ID(r *http.Request, what string) (int64, error) {
 	text := r.PathValue("id")
 	if text == "" {
@@ -395,7 +396,8 @@ func NameDotJSON(r *http.Request, wildcard string) (string, error) {
 func OnlyFields(fields url.Values, known ...string) error {
 	for name := range fields {
 		if name != TokenField && !slices.Contains(known, name) {
-			return userkeys.Errorf(userkeys.InvalidParameters, "there is no field %q here; there is %s", Cut(name, 100), strings.Join(known, ", "))
+			return userkeys.Errorf(userkeys.InvalidParameters,
+				"there is no field %q here; there is %s", Cut(name, 100), strings.Join(known, ", "))
 		}
 	}
 	return nil

@@ -130,7 +130,8 @@ func parsePoll(w http.ResponseWriter, r *http.Request) (poll, error) {
 	p.parts = p.waits && r.Header.Get("Dont-Chunk") == "" && r.ProtoAtLeast(1, 1)
 	p.who.Client = r.PathValue("client")
 	if len(p.who.Client) > maxBusClient || !userkeys.IsText(p.who.Client) {
-		return p, userkeys.Errorf(userkeys.InvalidParameters, "the client's name must be text of at most %d bytes", maxBusClient)
+		return p, userkeys.Errorf(userkeys.InvalidParameters,
+			"the client's name must be text of at most %d bytes", maxBusClient)
 	}
 	fields, err := input.ReadFields(w, r)
 	if err != nil {
@@ -151,7 +152,8 @@ func parseChannels(fields url.Values) ([]notify.Subscription, error) {
 			continue
 		}
 		if len(name) > maxChannelName || !userkeys.IsText(name) {
-			return nil, userkeys.Errorf(userkeys.InvalidParameters, "a channel's name must be text of at most %d bytes", maxChannelName)
+			return nil, userkeys.Errorf(userkeys.InvalidParameters,
+				"a channel's name must be text of at most %d bytes", maxChannelName)
 		}
 		at, err := position(fields, name, -1)
 		if err != nil {
@@ -191,8 +193,8 @@ func (h *Handlers) pollOnce(w http.ResponseWriter, r *http.Request, c site.Calle
 	return writeMessages(w, messages)
 }
 
-// ended is err, or, where the request itself has ended, why: its key was revoked. Where the client has just gone away nobody is
-// left to hear anything, and it is nil.
+// ended is err, or, where the request itself has ended, why: its key was revoked. Where the client has just
+// gone away nobody is left to hear anything, and it is nil.
 func ended(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
 		return err
@@ -275,8 +277,9 @@ func (h *Handlers) hear(r *http.Request, c site.Caller, l *notify.Listener) ([]n
 	return messages, nil
 }
 
-// mayHave refuses messages that were just read to one whose key or session has ended. It is asked after the reading, never
-// before: so what was written after a revoke was answered is not given, without waiting for the door's next look.
+// mayHave refuses messages that were just read to one whose key or session has ended. It is asked after the
+// reading, never before: so what was written after a revoke was answered is not given, without waiting for the
+// door's next look.
 func (h *Handlers) mayHave(r *http.Request, c site.Caller, messages []notify.Message) error {
 	if len(messages) == 0 {
 		return nil

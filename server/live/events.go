@@ -27,23 +27,23 @@ func (h *Handlers) events(w http.ResponseWriter, r *http.Request, c site.Caller)
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	f := newFollower(c.User.ID, r.Header.Get("Last-Event-ID"))
-	l, err := h.bus.Listen(notify.Hearer{UserID: c.User.ID, Caller: callerOf(c)}, f.subs)
-	if err != nil {
+	f := newFollower(c, r.Header.Get("Last-Event-ID"))
+	var err error
+	if f.listener, err = h.bus.Listen(notify.Hearer{UserID: c.User.ID, Caller: callerOf(c)}, f.subs); err != nil {
 		return h.refusePoll(w, r, err)
 	}
-	defer l.Close()
-	messages, err := h.hear(r, c, l)
+	defer f.listener.Close()
+	messages, err := h.hear(r, c, f.listener)
 	if err = ended(r.Context(), err); err != nil {
 		return door.RefuseJSON(w, r, door.WithReason(r, userkeys.AsError(err)))
 	}
-	err = h.follow(w, r, c, l, f, messages)
+	err = h.follow(w, r, f, messages)
 	door.Note(r, ended(r.Context(), err)) // the answer has begun: there is no other place to say it
 	return nil
 }
 
 // follow writes events until the client goes, or has been here long enough.
-func (h *Handlers) follow(w http.ResponseWriter, r *http.Request, c site.Caller, l *notify.Listener, f *follower, messages []notify.Message) error {
+func (h *Handlers) follow(w http.ResponseWriter, r *http.Request, f *follower, messages []notify.Message) error {
 	text, err := f.write([]byte(retryEvents), messages)
 	if err != nil {
 		return err
@@ -54,12 +54,12 @@ func (h *Handlers) follow(w http.ResponseWriter, r *http.Request, c site.Caller,
 		if err := h.sendNow(w, text); err != nil {
 			return err
 		}
-		woken := l.Wait(r.Context(), beat.C)
-		if r.Context().Err() != nil || l.Over() {
+		woken := f.listener.Wait(r.Context(), beat.C)
+		if r.Context().Err() != nil || f.listener.Over() {
 			return nil
 		}
 		if !woken {
-			if err := h.door.StillThere(r, c); err != nil {
+			if err := h.door.StillThere(r, f.caller); err != nil {
 				return err
 			}
 			if beats++; beats == heartbeats {
@@ -68,7 +68,7 @@ func (h *Handlers) follow(w http.ResponseWriter, r *http.Request, c site.Caller,
 			text = []byte(":\n\n")
 			continue
 		}
-		if messages, err = h.hear(r, c, l); err != nil {
+		if messages, err = h.hear(r, f.caller, f.listener); err != nil {
 			return err
 		}
 		if text, err = f.write(nil, messages); err != nil {
@@ -80,15 +80,17 @@ func (h *Handlers) follow(w http.ResponseWriter, r *http.Request, c site.Caller,
 // follower writes the messages of a user's channels as events. Its id is the
 // position on both channels after an event, so that whoever comes back with it misses nothing.
 type follower struct {
+	caller          site.Caller
+	listener        *notify.Listener
 	subs            []notify.Subscription // alerts first: the counts come after what they count
 	counts, version string                // the channel of counts, and the position on it
 	alerts, newest  string
 }
 
 // newFollower goes on after the event lastID. Without a good one it begins with the counts of now.
-func newFollower(userID int64, lastID string) *follower {
-	id := strconv.FormatInt(userID, 10)
-	f := &follower{counts: notify.CountsChannel + id, alerts: notify.AlertsChannel + id}
+func newFollower(c site.Caller, lastID string) *follower {
+	id := strconv.FormatInt(c.User.ID, 10)
+	f := &follower{caller: c, counts: notify.CountsChannel + id, alerts: notify.AlertsChannel + id}
 	version, newest := int64(-2), int64(-1)
 	if a, b, ok := strings.Cut(lastID, "."); ok {
 		v, err1 := strconv.ParseInt(a, 10, 64)

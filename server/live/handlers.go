@@ -39,7 +39,10 @@ func New(d *door.Door, cfg Config) *Handlers {
 
 // Mount registers the routes.
 func (h *Handlers) Mount() {
-	listen := door.Rules{Who: door.Browser | door.AppSession | door.Key, CSRF: door.CheckOrigin, Body: input.Raw, Long: true}
+	listen := door.Rules{
+		Who: door.Browser | door.AppSession | door.Key, CSRF: door.CheckOrigin, Body: input.Raw,
+		Long: true,
+	}
 	h.door.Handle("POST /message-bus/{client}/poll", listen, h.poll)
 	h.door.Handle("GET /events", listen, h.events)
 }

@@ -15,18 +15,18 @@ import (
 	"userkeys/site"
 )
 
-// A request that waits in its handler costs two goroutines, whose stacks grew with all that is around a handler, and the
-// buffers of its connection. So in a crowd polls of apps are parked: the connection is taken over, everything else of
-// the request is let go, and the waiting goes on in two goroutines with small stacks. Such a connection is closed after its
-// answer, which is why polls are not parked before there are many.
+// A request that waits in its handler costs two goroutines, whose stacks grew with all that is around a
+// handler, and the buffers of its connection. So in a crowd polls of apps are parked: the connection is taken
+// over, everything else of the request is let go, and the waiting goes on in two goroutines with small stacks.
+// Such a connection is closed after its answer, which is why polls are not parked before there are many.
 const (
 	parkAbove = 1000 // listeners
 	// maxStray is how many pieces of something else a client may send while its poll is parked.
 	maxStray = 128
 )
 
-// park takes r's connection over, if there is a crowd and it can be. Then the poll is answered without the handler, which has
-// nothing left to do.
+// park takes r's connection over, if there is a crowd and it can be. Then the poll is answered without the
+// handler, which has nothing left to do.
 func (h *Handlers) park(w http.ResponseWriter, r *http.Request, p *poll) bool {
 	_, keyed := userkeys.FromContext(r.Context())
 	if !keyed || r.ProtoMajor != 1 || h.bus.Listeners() <= h.parkAbove {
@@ -34,7 +34,8 @@ func (h *Handlers) park(w http.ResponseWriter, r *http.Request, p *poll) bool {
 	}
 	h.parked.Add(1) // before it is looked whether the server stops: see Drain
 	if !p.l.Over() {
-		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil { // else HTTP/2 over a proxy of the embedder's, or a test
+		// else HTTP/2 over a proxy of the embedder's, or a test
+		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
 			log := h.door.LogLater(r)
 			t := &takenOver{conn: conn, now: h.door.Now, header: w.Header().Clone()}
 			go h.unpark(context.WithoutCancel(r.Context()), t, log, p) // that context ends with the handler
@@ -180,8 +181,8 @@ func (t *takenOver) head(length, is string) []byte {
 	return b.Bytes()
 }
 
-// cut ends an answer that has begun, also a write that waits for a client who reads slowly. Another is left alone: it will
-// say why.
+// cut ends an answer that has begun, also a write that waits for a client who reads slowly. Another is left
+// alone: it will say why.
 func (t *takenOver) cut() {
 	if t.begun.Load() && !t.refuses.Load() {
 		_ = t.conn.Close() // that is all there is to do

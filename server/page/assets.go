@@ -31,7 +31,8 @@ type assets struct {
 }
 
 var assetKinds = map[string]string{
-	".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml", ".png": "image/png",
+	".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
+	".png": "image/png",
 }
 
 // loadAssets reads the files. That they can be read is known before anything runs: they are part of the program.

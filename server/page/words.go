@@ -58,11 +58,13 @@ func Sentence(s string) string {
 	if s == "" {
 		return ""
 	}
-	if first, _, _ := strings.Cut(s, " "); !strings.ContainsAny(first, "_/") { // public_key is a name, https://a.example an address: both keep their case
+	// public_key is a name, https://a.example an address: both keep their case
+	if first, _, _ := strings.Cut(s, " "); !strings.ContainsAny(first, "_/") {
 		r, n := utf8.DecodeRuneInString(s)
 		s = string(unicode.ToUpper(r)) + s[n:]
 	}
-	if last := s[strings.LastIndexByte(s, ' ')+1:]; strings.ContainsAny(s[len(s)-1:], ".!?") || strings.Contains(last, "://") {
+	if last := s[strings.LastIndexByte(s, ' ')+1:]; strings.ContainsAny(s[len(s)-1:], ".!?") ||
+		strings.Contains(last, "://") {
 		return s
 	}
 	return s + "."

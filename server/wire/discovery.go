@@ -55,7 +55,10 @@ func OpenAPI() []byte { return bytes.Clone(openAPI) }
 func (h *Handlers) pushSecret(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
 	access, keyed := userkeys.FromContext(r.Context())
 	if !keyed {
-		return door.RefuseJSON(w, r, &userkeys.Error{Code: userkeys.NotLoggedIn, Public: "send the key whose pushes are meant in the header User-Api-Key", Reason: "no key"})
+		return door.RefuseJSON(w, r, &userkeys.Error{
+			Code:   userkeys.NotLoggedIn,
+			Public: "send the key whose pushes are meant in the header User-Api-Key", Reason: "no key",
+		})
 	}
 	if err := h.cfg.Authority.ChargePushSecret(access); err != nil {
 		return err

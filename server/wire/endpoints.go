@@ -22,5 +22,8 @@ func (h *Handlers) basicInfo(w http.ResponseWriter, _ *http.Request, _ site.Call
 // about tells what the site is. It counts nothing: it is for strangers.
 func (h *Handlers) about(w http.ResponseWriter, _ *http.Request, _ site.Caller) error {
 	set := h.door.Settings()
-	return door.WriteJSON(w, map[string]any{"about": map[string]string{"title": set.Title, "description": set.SiteDescription}})
+	return door.WriteJSON(w, map[string]any{"about": map[string]string{
+		"title":       set.Title,
+		"description": set.SiteDescription,
+	}})
 }

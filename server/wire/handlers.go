@@ -67,7 +67,10 @@ func New(d *door.Door, cfg Config) *Handlers { return &Handlers{d, cfg} }
 // of its own there. /u/{username}.json and the admin endpoints are not among them.
 func EndpointPaths() []string {
 	paths := []string{"/site/basic-info.json", "/about.json", "/session", "/session.json", "/session/"}
-	for _, p := range []string{"/notifications", "/notifications/totals", "/notifications/mark-read", "/notifications/read", "/do-not-disturb", "/user-status"} {
+	for _, p := range []string{
+		"/notifications", "/notifications/totals", "/notifications/mark-read",
+		"/notifications/read", "/do-not-disturb", "/user-status",
+	} {
 		paths = append(paths, p, p+".json")
 	}
 	return append(paths, "/message-bus/", "/events")
@@ -81,7 +84,10 @@ func FallbackPaths() []string {
 
 // readable is what a browser or an app may read, and a program of the site whose admin API key may do what may names.
 func readable(may site.AdminPermission, name string) door.Rules {
-	return door.Rules{Who: door.Browser | door.AppSession | door.Key | door.AdminKey, As: door.Known, Permission: may, Name: name}
+	return door.Rules{
+		Who: door.Browser | door.AppSession | door.Key | door.AdminKey, As: door.Known, Permission: may,
+		Name: name,
+	}
 }
 
 // Mount registers the routes.

@@ -38,20 +38,27 @@ func (h *Handlers) notifications(w http.ResponseWriter, r *http.Request, c site.
 	}
 	f.UserID = owner.ID
 	if recent {
-		return h.recentNotifications(w, r, f, c, q.Has("silent"))
+		return h.recentNotifications(w, r, c, recentFilter{f, q.Has("silent")})
 	}
 	l, err := h.cfg.Inbox.Page(r.Context(), f)
 	if err != nil {
 		return err
 	}
 	return door.WriteJSON(w, map[string]any{
-		"notifications": notificationsJSON(l.Notifications), "total_rows_notifications": l.Total, "seen_notification_id": l.SeenID,
+		"notifications": notificationsJSON(l.Notifications), "total_rows_notifications": l.Total,
+		"seen_notification_id":    l.SeenID,
 		"load_more_notifications": loadMore(q, f, l, owner.Username),
 	})
 }
 
-func (h *Handlers) recentNotifications(w http.ResponseWriter, r *http.Request, f site.NotificationFilter, c site.Caller, silent bool) error {
-	l, err := h.cfg.Inbox.Recent(r.Context(), f, silent || f.UserID != c.User.ID)
+// recentFilter is what a menu lists. It marks the list as seen, if it is not silent.
+type recentFilter struct {
+	site.NotificationFilter
+	silent bool
+}
+
+func (h *Handlers) recentNotifications(w http.ResponseWriter, r *http.Request, c site.Caller, f recentFilter) error {
+	l, err := h.cfg.Inbox.Recent(r.Context(), f.NotificationFilter, f.silent || f.UserID != c.User.ID)
 	if err != nil {
 		return err
 	}
@@ -69,7 +76,10 @@ func (h *Handlers) notifiedUser(r *http.Request, q url.Values, c site.Caller) (s
 	case !q.Has("username") || strings.EqualFold(name, c.User.Username):
 		return site.User{ID: c.User.ID, Username: c.User.Username}, nil
 	case c.Key != 0:
-		return site.User{}, &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "a key reads its owner's notifications"}
+		return site.User{}, &userkeys.Error{
+			Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted,
+			Reason: "a key reads its owner's notifications",
+		}
 	case !staff(c.User) || h.cfg.Users == nil:
 		return site.User{}, userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
 	}
@@ -225,7 +235,9 @@ func (h *Handlers) markOneRead(w http.ResponseWriter, r *http.Request, c site.Ca
 	})
 }
 
-func (h *Handlers) mark(w http.ResponseWriter, r *http.Request, c site.Caller, which func(url.Values, *site.NotificationMark) error) error {
+func (h *Handlers) mark(w http.ResponseWriter, r *http.Request, c site.Caller,
+	which func(url.Values, *site.NotificationMark) error,
+) error {
 	fields, err := input.ReadFields(w, r)
 	if err != nil {
 		return err

@@ -46,7 +46,8 @@ func parseQuiet(fields url.Values, now time.Time) (time.Time, error) {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > maxQuietMinutes || strconv.Itoa(n) != text {
-		return time.Time{}, userkeys.Errorf(userkeys.InvalidParameters, "duration must be minutes from 1 to %d, or tomorrow", maxQuietMinutes)
+		return time.Time{}, userkeys.Errorf(userkeys.InvalidParameters,
+			"duration must be minutes from 1 to %d, or tomorrow", maxQuietMinutes)
 	}
 	return now.Add(time.Duration(n) * time.Minute), nil
 }

@@ -92,7 +92,10 @@ func (h *Handlers) sessionCreate(w http.ResponseWriter, r *http.Request, _ site.
 		if e.Code != userkeys.InvalidCredentials { // the wire's answer to a wrong password is 200 with an error in it
 			w.WriteHeader(e.Code.Status())
 		}
-		return door.WriteJSON(w, map[string]any{"error": e.Public, "errors": []string{e.Public}, "error_type": e.Code.Type(), "reason": door.Reason(e)})
+		return door.WriteJSON(w, map[string]any{
+			"error": e.Public, "errors": []string{e.Public}, "error_type": e.Code.Type(),
+			"reason": door.Reason(e),
+		})
 	}
 	door.SetUsername(w, u.Username)
 	return door.WriteJSON(w, map[string]currentUser{"user": h.currentUser(u)})

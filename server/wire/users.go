@@ -63,8 +63,9 @@ func (h *Handlers) user(w http.ResponseWriter, r *http.Request, c site.Caller) e
 		return err
 	}
 	shown := userJSON{
-		ID: u.ID, Username: u.Username, Name: door.Optional(u.Name), Avatar: h.door.Frame().Asset("avatar.svg"), TrustLevel: u.TrustLevel,
-		Admin: u.Admin, Moderator: u.Moderator, CreatedAt: notify.WireTime(u.CreatedAt),
+		ID: u.ID, Username: u.Username, Name: door.Optional(u.Name), Avatar: h.door.Frame().Asset("avatar.svg"),
+		TrustLevel: u.TrustLevel,
+		Admin:      u.Admin, Moderator: u.Moderator, CreatedAt: notify.WireTime(u.CreatedAt),
 	}
 	if shown.Status, err = h.statusOf(r, u.ID); err != nil {
 		return err
@@ -177,10 +178,12 @@ func parseStatus(fields url.Values, now time.Time) (site.UserStatus, error) {
 	}{{"description", maxDescription, &status.Description}, {"emoji", maxEmoji, &status.Emoji}} {
 		text := strings.TrimSpace(fields.Get(f.name))
 		if text == "" {
-			return status, userkeys.Errorf(userkeys.MissingParameter, "%s is missing: a status has an emoji and a description", f.name)
+			return status, userkeys.Errorf(userkeys.MissingParameter,
+				"%s is missing: a status has an emoji and a description", f.name)
 		}
 		if !userkeys.IsText(text) || utf8.RuneCountInString(text) > f.most {
-			return status, userkeys.Errorf(userkeys.InvalidParameters, "%s must be one line of at most %d characters", f.name, f.most)
+			return status, userkeys.Errorf(userkeys.InvalidParameters,
+				"%s must be one line of at most %d characters", f.name, f.most)
 		}
 		*f.to = text
 	}
@@ -190,7 +193,8 @@ func parseStatus(fields url.Values, now time.Time) (site.UserStatus, error) {
 	}
 	at, err := time.Parse(time.RFC3339, ends)
 	if err != nil || !at.After(now) || at.Year() > 9999 {
-		return status, userkeys.Errorf(userkeys.InvalidParameters, "ends_at must be a time to come, such as 2030-01-31T18:00:00Z, or left out")
+		return status, userkeys.Errorf(userkeys.InvalidParameters,
+			"ends_at must be a time to come, such as 2030-01-31T18:00:00Z, or left out")
 	}
 	status.EndsAt = at.UTC()
 	return status, nil

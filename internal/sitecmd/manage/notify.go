@@ -104,7 +104,7 @@ func (c *notifying) run(cmd *cobra.Command, d *sitedata.Data, args []string) err
 	if err != nil {
 		return err
 	}
-	told, err := notify.New(notify.Config{Store: d.Store, Settings: d.Authority.Settings}).Add(cmd.Context(), a)
+	told, err := notify.Open(notify.Config{Store: d.Store, Settings: d.Authority.Settings}).Add(cmd.Context(), a)
 	if err != nil {
 		return err
 	}

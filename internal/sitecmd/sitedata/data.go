@@ -128,7 +128,10 @@ func (d *Data) open(ctx context.Context, sc Config) error {
 	if err != nil {
 		return err
 	}
-	d.Pushes = outbox.NewPushes(outbox.PushesConfig{Store: d.Store, Settings: d.Authority.Settings})
+	d.Pushes, err = outbox.Open(outbox.Config{Store: d.Store, Settings: d.Authority.Settings})
+	if err != nil {
+		return err
+	}
 	d.Identity, err = wiring.NewIdentity(d.Store, identity.Config{})
 	return err
 }

@@ -14,11 +14,17 @@ import (
 // AdminText also knows admin API keys. The text of the one that acts as
 // root is adminText("root"), of the one that acts as anybody adminText("").
 func AdminText(username string) string {
-	return strings.Repeat("0", 60) + map[string]string{"": "0000", "root": "0001", "alice": "0002", "mod": "0003"}[username]
+	return strings.Repeat("0", 60) + map[string]string{
+		"": "0000", "root": "0001", "alice": "0002",
+		"mod": "0003",
+	}[username]
 }
 
 func (f *fakeAuthority) AddAdminKey(username string) {
-	k := site.AdminAPIKey{ID: int64(len(f.AdminAPIKeys) + 1), Description: "for " + username, Username: username, CreatedAt: Now}
+	k := site.AdminAPIKey{
+		ID: int64(len(f.AdminAPIKeys) + 1), Description: "for " + username, Username: username,
+		CreatedAt: Now,
+	}
 	for _, u := range []site.User{Alice, Root, Mod} {
 		if u.Username == username {
 			k.UserID = u.ID
@@ -31,7 +37,10 @@ func (f *fakeAuthority) AddAdminKey(username string) {
 // AddNarrowKey adds a key that acts as anybody, with permissions, and tells its text.
 func (f *fakeAuthority) AddNarrowKey(may ...site.AdminPermission) string {
 	id := int64(len(f.AdminAPIKeys) + 1)
-	f.AdminAPIKeys = append(f.AdminAPIKeys, site.AdminAPIKey{ID: id, Description: "narrow", Permissions: may, CreatedAt: Now})
+	f.AdminAPIKeys = append(f.AdminAPIKeys, site.AdminAPIKey{
+		ID: id, Description: "narrow", Permissions: may,
+		CreatedAt: Now,
+	})
 	text := strings.Repeat("1", 60) + strconv.FormatInt(1000+id, 10)
 	f.AdminTexts[text] = id
 	return text
@@ -54,10 +63,15 @@ func (f *fakeAuthority) CheckAdminKey(_ context.Context, key, username string) (
 			return u, f.AdminAPIKeys[id-1], nil
 		}
 	}
-	return site.User{}, none, &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: "invalid Api-Username"}
+	return site.User{}, none, &userkeys.Error{
+		Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted,
+		Reason: "invalid Api-Username",
+	}
 }
 
-func (f *fakeAuthority) CreateAdminKey(_ context.Context, n site.NewAdminAPIKey, by site.Caller) (userkeys.Key, site.AdminAPIKey, error) {
+func (f *fakeAuthority) CreateAdminKey(
+	_ context.Context, n site.NewAdminAPIKey, by site.Caller,
+) (userkeys.Key, site.AdminAPIKey, error) {
 	description, username := n.Description, n.Username
 	if by.AdminKey != 0 {
 		return "", site.AdminAPIKey{}, userkeys.Errorf(userkeys.InvalidAccess, "no key makes admin API keys")
@@ -71,7 +85,10 @@ func (f *fakeAuthority) CreateAdminKey(_ context.Context, n site.NewAdminAPIKey,
 	case username == "nobody":
 		return "", site.AdminAPIKey{}, userkeys.Errorf(userkeys.NotFound, "there is no such user")
 	}
-	k := site.AdminAPIKey{ID: int64(len(f.AdminAPIKeys) + 1), Description: description, Username: username, Permissions: n.Permissions, CreatedAt: Now, ExpiresAt: n.ExpiresAt}
+	k := site.AdminAPIKey{
+		ID: int64(len(f.AdminAPIKeys) + 1), Description: description, Username: username,
+		Permissions: n.Permissions, CreatedAt: Now, ExpiresAt: n.ExpiresAt,
+	}
 	if username != "" {
 		k.UserID = Root.ID
 	}
@@ -103,7 +120,8 @@ func (f *fakeAuthority) RevokeAdminKey(_ context.Context, id int64, by site.Call
 func (f *fakeAuthority) Keys(_ context.Context, fl site.KeyFilter) ([]site.UserAPIKey, error) {
 	var out []site.UserAPIKey
 	for _, k := range slices.Backward(f.UserKeys) {
-		if (fl.UserID == 0 || k.UserID == fl.UserID) && (fl.Before == 0 || k.ID < fl.Before) && (!fl.Live || k.Live(Now)) && len(out) < fl.Limit {
+		if (fl.UserID == 0 || k.UserID == fl.UserID) && (fl.Before == 0 || k.ID < fl.Before) && (!fl.Live || k.Live(Now)) &&
+			len(out) < fl.Limit {
 			out = append(out, k)
 		}
 	}

@@ -23,7 +23,10 @@ import (
 func NewWithAdminKeys(t *testing.T) *Site {
 	t.Helper()
 	f := NewWithKeys(t)
-	f.Authority.Add(site.UserAPIKey{UserID: Root.ID, ApplicationName: "Roots", Scopes: userkeys.Scopes{"read", "write"}, CreatedAt: Now, LastUsedAt: Now})
+	f.Authority.Add(site.UserAPIKey{
+		UserID: Root.ID, ApplicationName: "Roots", Scopes: userkeys.Scopes{"read", "write"},
+		CreatedAt: Now, LastUsedAt: Now,
+	})
 	for _, name := range []string{"root", "alice", "mod", ""} {
 		f.Authority.AddAdminKey(name)
 	}
@@ -47,9 +50,18 @@ func NewWithKeys(t *testing.T) *Site {
 	ago := func(days int) time.Time { return Now.Add(-time.Duration(days) * page.Day) }
 	for _, k := range []site.UserAPIKey{
 		{UserID: 1, ApplicationName: "Old", Scopes: userkeys.Scopes{"read"}, CreatedAt: ago(100), LastUsedAt: ago(40)},
-		{UserID: 1, ApplicationName: "Never", Scopes: userkeys.Scopes{"read", "push"}, PushURL: "https://push.example/x", CreatedAt: ago(50), LastUsedAt: ago(50)},
-		{UserID: 1, ApplicationName: "Fresh<script>\u202e", Scopes: userkeys.Scopes{"read", "write"}, CreatedAt: ago(5), LastUsedAt: ago(1), ExpiresAt: ago(-7)},
-		{UserID: 1, ApplicationName: "Gone", Scopes: userkeys.Scopes{"read"}, CreatedAt: ago(3), LastUsedAt: ago(3), RevokedAt: ago(0), RevokedBy: site.RevokedByOwner},
+		{
+			UserID: 1, ApplicationName: "Never", Scopes: userkeys.Scopes{"read", "push"}, PushURL: "https://push.example/x",
+			CreatedAt: ago(50), LastUsedAt: ago(50),
+		},
+		{
+			UserID: 1, ApplicationName: "Fresh<script>\u202e", Scopes: userkeys.Scopes{"read", "write"}, CreatedAt: ago(5),
+			LastUsedAt: ago(1), ExpiresAt: ago(-7),
+		},
+		{
+			UserID: 1, ApplicationName: "Gone", Scopes: userkeys.Scopes{"read"}, CreatedAt: ago(3), LastUsedAt: ago(3),
+			RevokedAt: ago(0), RevokedBy: site.RevokedByOwner,
+		},
 		{UserID: 2, ApplicationName: "Bobs", Scopes: userkeys.Scopes{"read"}, CreatedAt: ago(3), LastUsedAt: ago(3)},
 	} {
 		f.Authority.Add(k)
@@ -109,7 +121,7 @@ func WithInbox(t *testing.T) Option {
 			t.Fatalf("%s has the id %d, want %d: %v", u.Username, made.ID, u.ID, err)
 		}
 	}
-	return func(c *server.Config) { c.Users, c.Inbox = st, notify.New(notify.Config{Store: st, Now: c.Now}) }
+	return func(c *server.Config) { c.Users, c.Inbox = st, notify.Open(notify.Config{Store: st, Now: c.Now}) }
 }
 
 // NewWithInbox is a site where alice has keys 1 to 4 and bob has 5, with an inbox.
@@ -125,7 +137,8 @@ func NewWithInbox(t *testing.T, options ...Option) *Site {
 // Tell adds a notification for somebody and returns its id.
 func (f *Site) Tell(who string, n site.Notification) int64 {
 	f.T.Helper()
-	told, err := f.Config.Inbox.Add(f.T.Context(), site.Announcement{Usernames: []string{who}, Notification: n, Caller: site.Caller{As: site.CallerSystem}})
+	told, err := f.Config.Inbox.Add(f.T.Context(),
+		site.Announcement{Usernames: []string{who}, Notification: n, Caller: site.Caller{As: site.CallerSystem}})
 	if err != nil {
 		f.T.Fatal(err)
 	}
@@ -200,17 +213,39 @@ func NewWithPushed(t *testing.T) *Site {
 		revoked   time.Time
 	}{
 		{name: "Untold", url: at, scopes: both},
-		{name: "Works", url: at, scopes: both, state: outbox.KeyState{DeliveredAt: ago(2 * time.Minute), FailedAt: ago(page.Day), Problem: outbox.ProblemTimeout}},
-		{name: "Fails", url: at, scopes: both, state: outbox.KeyState{DeliveredAt: ago(2 * page.Day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour), Problem: "status 503"}},
-		{name: "Off", url: at, scopes: both, state: outbox.KeyState{FailedAt: ago(5 * time.Hour), FailingSince: ago(29 * time.Hour), OffAt: ago(5 * time.Hour), Problem: outbox.ProblemGone}},
-		{name: "Barred", url: "https://elsewhere.example/hook", scopes: both, state: outbox.KeyState{DeliveredAt: ago(40 * page.Day)}},
+		{name: "Works", url: at, scopes: both, state: outbox.KeyState{
+			DeliveredAt: ago(2 * time.Minute),
+			FailedAt:    ago(page.Day), Problem: outbox.ProblemTimeout,
+		}},
+		{name: "Fails", url: at, scopes: both, state: outbox.KeyState{
+			DeliveredAt: ago(2 * page.Day),
+			FailedAt:    ago(time.Minute), FailingSince: ago(3 * time.Hour), Problem: "status 503",
+		}},
+		{name: "Off", url: at, scopes: both, state: outbox.KeyState{
+			FailedAt:     ago(5 * time.Hour),
+			FailingSince: ago(29 * time.Hour), OffAt: ago(5 * time.Hour), Problem: outbox.ProblemGone,
+		}},
+		{
+			name: "Barred", url: "https://elsewhere.example/hook", scopes: both,
+			state: outbox.KeyState{DeliveredAt: ago(40 * page.Day)},
+		},
 		{name: "Unasked", url: at, scopes: userkeys.Scopes{"read"}},
-		{name: "Busy", url: at, scopes: both, state: outbox.KeyState{DeliveredAt: ago(2 * page.Day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour), Problem: outbox.ProblemBusy}},
-		{name: "Hiccup", url: at, scopes: both, state: outbox.KeyState{FailedAt: ago(time.Minute), FailingSince: ago(time.Minute), Problem: "status 503"}},
-		{name: "Ended", url: at, scopes: both, state: outbox.KeyState{OffAt: ago(time.Hour), Problem: outbox.ProblemGone}, revoked: ago(time.Minute)},
+		{name: "Busy", url: at, scopes: both, state: outbox.KeyState{
+			DeliveredAt: ago(2 * page.Day),
+			FailedAt:    ago(time.Minute), FailingSince: ago(3 * time.Hour), Problem: outbox.ProblemBusy,
+		}},
+		{name: "Hiccup", url: at, scopes: both, state: outbox.KeyState{
+			FailedAt:     ago(time.Minute),
+			FailingSince: ago(time.Minute), Problem: "status 503",
+		}},
+		{
+			name: "Ended", url: at, scopes: both, state: outbox.KeyState{OffAt: ago(time.Hour), Problem: outbox.ProblemGone},
+			revoked: ago(time.Minute),
+		},
 	} {
 		made := f.Authority.Add(site.UserAPIKey{
-			UserID: Alice.ID, ApplicationName: k.name, Scopes: k.scopes, PushURL: k.url, CreatedAt: ago(page.Day), LastUsedAt: ago(page.Day), RevokedAt: k.revoked,
+			UserID: Alice.ID, ApplicationName: k.name, Scopes: k.scopes, PushURL: k.url, CreatedAt: ago(page.Day),
+			LastUsedAt: ago(page.Day), RevokedAt: k.revoked,
 		})
 		if k.state != (outbox.KeyState{}) {
 			f.Pushes.States[made.ID] = k.state
@@ -237,7 +272,11 @@ func Without(c Call) Call {
 // ManyDeliveries gives n given-up deliveries and n that wait, newest last.
 func (f *fakePushes) ManyDeliveries(n int, host string) {
 	for i := range 2 * n {
-		d := outbox.Delivery{ID: int64(i + 1), UserID: 1, NotificationID: int64(i + 1), PushURL: host + "/" + strings.Repeat("p", 100), Host: host, CreatedAt: Now, QueuedAt: Now, NextAt: Now.Add(time.Hour)}
+		d := outbox.Delivery{
+			ID: int64(i + 1), UserID: 1, NotificationID: int64(i + 1),
+			PushURL: host + "/" + strings.Repeat("p", 100), Host: host, CreatedAt: Now, QueuedAt: Now,
+			NextAt: Now.Add(time.Hour),
+		}
 		if i%2 == 0 {
 			d.DeadAt, d.Problem, d.Attempt = Now, outbox.ProblemTLS, 9
 		}
@@ -253,7 +292,7 @@ type PushWatch struct {
 
 // AddNotifications is that of the store.
 func (s PushWatch) AddNotifications(ctx context.Context, a site.Announcement) (site.Announced, error) {
-	*s.Pushed = append(*s.Pushed, a.Pushes != nil)
+	*s.Pushed = append(*s.Pushed, a.PushBy != nil)
 	return s.Store.AddNotifications(ctx, a)
 }
 

@@ -79,7 +79,8 @@ func (c *htmlCheck) Element(n *html.Node) {
 		if strings.HasPrefix(a.Key, "on") || a.Key == "style" {
 			t.Errorf("%s: <%s> has the attribute %s", where, n.Data, a.Key)
 		}
-		if (a.Key == "href" || a.Key == "src" || a.Key == "action" || a.Key == "formaction") && !strings.HasPrefix(a.Val, "/") && !strings.HasPrefix(a.Val, "#") {
+		if (a.Key == "href" || a.Key == "src" || a.Key == "action" || a.Key == "formaction") &&
+			!strings.HasPrefix(a.Val, "/") && !strings.HasPrefix(a.Val, "#") {
 			t.Errorf("%s: <%s> leads to %s, off this site", where, n.Data, a.Val)
 		}
 		if a.Key == "aria-labelledby" || a.Key == "aria-describedby" {

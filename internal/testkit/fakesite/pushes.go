@@ -81,7 +81,8 @@ func (f *fakePushes) ResumeHost(_ context.Context, host string, by site.Caller) 
 func (f *fakePushes) Deliveries(_ context.Context, fl outbox.Filter) ([]outbox.Delivery, error) {
 	var out []outbox.Delivery
 	for _, d := range slices.Backward(f.Queue) {
-		if d.DeadAt.IsZero() != fl.Dead && (fl.Host == "" || d.Host == fl.Host) && (fl.UserID == 0 || d.UserID == fl.UserID) &&
+		if d.DeadAt.IsZero() != fl.Dead && (fl.Host == "" || d.Host == fl.Host) &&
+			(fl.UserID == 0 || d.UserID == fl.UserID) &&
 			(fl.Before == 0 || d.ID < fl.Before) && len(out) < fl.Limit {
 			out = append(out, d)
 		}
@@ -133,17 +134,39 @@ const (
 func (f *fakePushes) Fill() {
 	ago := func(d time.Duration) time.Time { return Now.Add(-d) }
 	f.HostList = []outbox.Host{
-		{Host: GoodHost, Delivered: 1204, Failed: 3, DeliveredAt: ago(2 * time.Minute), FailedAt: ago(page.Day), Problem: outbox.ProblemTimeout, Queued: 1, DueAt: Now},
 		{
-			Host: BadHost, Delivered: 7, Failed: 40, Failures: 12, FailedAt: ago(time.Minute), DeliveredAt: ago(2 * page.Day), Problem: "status 503",
+			Host: GoodHost, Delivered: 1204, Failed: 3, DeliveredAt: ago(2 * time.Minute), FailedAt: ago(page.Day),
+			Problem: outbox.ProblemTimeout, Queued: 1, DueAt: Now,
+		},
+		{
+			Host: BadHost, Delivered: 7, Failed: 40, Failures: 12, FailedAt: ago(time.Minute), DeliveredAt: ago(2 * page.Day),
+			Problem:     "status 503",
 			ClosedUntil: Now.Add(4 * time.Minute), Queued: 2, Dead: 2, Off: 3, DueAt: Now.Add(4 * time.Minute),
 		},
 	}
 	f.Queue = []outbox.Delivery{
-		{ID: 1, UserID: 1, NotificationID: 11, PushURL: "https://push.example/x", Host: GoodHost, CreatedAt: ago(time.Minute), QueuedAt: ago(time.Minute), NextAt: Now},
-		{ID: 2, UserID: 1, NotificationID: 12, PushURL: "http://10.1.2.3:9000/secret-path", Host: BadHost, CreatedAt: ago(time.Hour), QueuedAt: ago(time.Hour), NextAt: Now.Add(4 * time.Minute), Attempt: 3, Problem: "status 503"},
-		{ID: 3, UserID: 2, KeyID: 5, PushURL: "http://10.1.2.3:9000/secret-path", Host: BadHost, CreatedAt: ago(time.Hour), QueuedAt: ago(time.Hour), NextAt: Now.Add(time.Minute), Attempt: 1, Problem: outbox.ProblemAddress},
-		{ID: 4, UserID: 2, NotificationID: 13, PushURL: "http://10.1.2.3:9000/secret-path", Host: BadHost, CreatedAt: ago(2 * page.Day), QueuedAt: ago(2 * page.Day), NextAt: ago(page.Day), Attempt: 14, DeadAt: ago(page.Day), Problem: outbox.ProblemConnection},
-		{ID: 5, UserID: 99, NotificationID: 14, PushURL: "http://10.1.2.3:9000/<b>\u202eevil", Host: BadHost, CreatedAt: ago(2 * page.Day), QueuedAt: ago(2 * page.Day), NextAt: ago(page.Day), Attempt: 1, DeadAt: ago(page.Day), Problem: outbox.ProblemGone},
+		{
+			ID: 1, UserID: 1, NotificationID: 11, PushURL: "https://push.example/x", Host: GoodHost, CreatedAt: ago(time.Minute),
+			QueuedAt: ago(time.Minute), NextAt: Now,
+		},
+		{
+			ID: 2, UserID: 1, NotificationID: 12, PushURL: "http://10.1.2.3:9000/secret-path", Host: BadHost,
+			CreatedAt: ago(time.Hour), QueuedAt: ago(time.Hour), NextAt: Now.Add(4 * time.Minute), Attempt: 3,
+			Problem: "status 503",
+		},
+		{
+			ID: 3, UserID: 2, KeyID: 5, PushURL: "http://10.1.2.3:9000/secret-path", Host: BadHost, CreatedAt: ago(time.Hour),
+			QueuedAt: ago(time.Hour), NextAt: Now.Add(time.Minute), Attempt: 1, Problem: outbox.ProblemAddress,
+		},
+		{
+			ID: 4, UserID: 2, NotificationID: 13, PushURL: "http://10.1.2.3:9000/secret-path", Host: BadHost,
+			CreatedAt: ago(2 * page.Day), QueuedAt: ago(2 * page.Day), NextAt: ago(page.Day), Attempt: 14, DeadAt: ago(page.Day),
+			Problem: outbox.ProblemConnection,
+		},
+		{
+			ID: 5, UserID: 99, NotificationID: 14, PushURL: "http://10.1.2.3:9000/<b>\u202eevil", Host: BadHost,
+			CreatedAt: ago(2 * page.Day), QueuedAt: ago(2 * page.Day), NextAt: ago(page.Day), Attempt: 1, DeadAt: ago(page.Day),
+			Problem: outbox.ProblemGone,
+		},
 	}
 }

@@ -166,18 +166,18 @@ func (s *Store) QueueTest(ctx context.Context, k site.UserAPIKey, at time.Time) 
 	})
 }
 
-// hurry is for what waits for its next attempt, when somebody says that it would go well now. What is due within
-// a minute comes by itself; it may also be what somebody has taken and is sending, which must not go out twice.
-const hurry = "UPDATE userkeys_deliveries SET next_at = $1 WHERE dead_at = 0 AND attempt > 0 AND next_at - $1 > 60000000"
+// retryNow makes waiting deliveries due at once, after somebody said that the receiver works again. What is due within a
+// minute stays as it is: it may be what a node has claimed and is sending, which must not go out twice.
+const retryNow = "UPDATE userkeys_deliveries SET next_at = $1 WHERE dead_at = 0 AND attempt > 0 AND next_at - $1 > 60000000"
 
-// requeue is how what was given up is tried again: as if it were new, under the same id.
+// requeue makes a given-up delivery a new one, under the same id.
 const requeue = "UPDATE userkeys_deliveries SET dead_at = 0, next_at = $1, queued_at = $1, attempt = 0, problem = ''"
 
-// ResumeKeyPush switches pushing to a key on again, and queues again what was given
-// up for it since a time, and what waits for its next attempt. What is on already, with nothing to queue, stays as it is and leaves no
-// line in the log. An address that is closed opens in its time: its owner is one of many. [userkeys.NotFound].
-func (s *Store) ResumeKeyPush(ctx context.Context, keyID int64, since, at time.Time, by site.Caller) error {
-	if err := checkText(string(by.Kind()), by.Address); err != nil {
+// ResumeKeyPush switches pushing to a key on again, queues again what was given up for it since r.Since, and makes due
+// what waits for its next attempt. If pushing is on and nothing is queued, no line of the log is written. A push URL
+// that is closed opens in its time: it is that of many users. Errors: [userkeys.NotFound] if there is no such key.
+func (s *Store) ResumeKeyPush(ctx context.Context, keyID int64, r outbox.Resumption) error {
+	if err := checkText(string(r.By.Kind()), r.By.Address); err != nil {
 		return err
 	}
 	return s.write(ctx, func(c conn) error {
@@ -190,24 +190,26 @@ func (s *Store) ResumeKeyPush(ctx context.Context, keyID int64, since, at time.T
 			return err
 		}
 		queued, err := c.exec(requeue+" WHERE dead_at > $2 AND user_id = $3 AND push_url = $4 AND (key_id = 0 OR key_id = $5)",
-			micros(at), micros(since), k.UserID, k.PushURL, k.ID)
+			micros(r.At), micros(r.Since), k.UserID, k.PushURL, k.ID)
 		if err != nil {
 			return err
 		}
-		hurried, err := c.exec(hurry+" AND user_id = $2 AND push_url = $3", micros(at), k.UserID, k.PushURL)
-		if err != nil || switched+queued+hurried == 0 {
+		due, err := c.exec(retryNow+" AND user_id = $2 AND push_url = $3", micros(r.At), k.UserID, k.PushURL)
+		if err != nil || switched+queued+due == 0 {
 			return err
 		}
 		return audit(c, site.AuditEvent{
-			At: at, Caller: by, Action: actionPushResumed, KeyID: k.ID, UserID: k.UserID, ClientID: k.ClientID, Detail: site.PushHostOf(k.PushURL),
+			At: r.At, Caller: r.By, Action: actionPushResumed,
+			KeyID: k.ID, UserID: k.UserID, ClientID: k.ClientID, Detail: site.PushHostOf(k.PushURL),
 		})
 	})
 }
 
-// ResumeHostPushes does so for all keys with an address at a host, and opens it and its addresses. [userkeys.NotFound].
-// Rows are locked in the order in which [Store.FinishDeliveries] does.
-func (s *Store) ResumeHostPushes(ctx context.Context, host string, since, at time.Time, by site.Caller) error {
-	if err := checkText(host, string(by.Kind()), by.Address); err != nil {
+// ResumeHostPushes switches pushing to every key with a push URL at a host on again, opens the host and its push URLs,
+// queues again what was given up there since r.Since, and makes due what waits for its next attempt. Errors:
+// [userkeys.NotFound] if nothing was ever pushed to the host. Rows are locked in the order of [Store.FinishDeliveries].
+func (s *Store) ResumeHostPushes(ctx context.Context, host string, r outbox.Resumption) error {
+	if err := checkText(host, string(r.By.Kind()), r.By.Address); err != nil {
 		return err
 	}
 	return s.write(ctx, func(c conn) error {
@@ -218,22 +220,15 @@ func (s *Store) ResumeHostPushes(ctx context.Context, host string, since, at tim
 		if len(known) == 0 {
 			return userkeys.Errorf(userkeys.NotFound, "nothing was ever pushed to %s", host)
 		}
-		if _, err := c.exec(requeue+" WHERE dead_at > $2 AND host = $3", micros(at), micros(since), host); err != nil {
+		if _, err := c.exec(requeue+" WHERE dead_at > $2 AND host = $3", micros(r.At), micros(r.Since), host); err != nil {
 			return err
 		}
-		if _, err := c.exec(hurry+" AND host = $2", micros(at), host); err != nil {
+		if _, err := c.exec(retryNow+" AND host = $2", micros(r.At), host); err != nil {
 			return err
 		}
-		off, err := all(c, scanKeyAddress, `SELECT k.id, k.push_url FROM userkeys_keys k
-			JOIN userkeys_key_pushes p ON p.key_id = k.id WHERE p.off_at <> 0 ORDER BY k.id`)
+		ids, err := keysOff(c, host)
 		if err != nil {
 			return err
-		}
-		var ids []int64
-		for _, k := range off {
-			if site.PushHostOf(k.PushURL) == host {
-				ids = append(ids, k.ID)
-			}
 		}
 		if _, err := switchOn(c, ids); err != nil {
 			return err
@@ -241,8 +236,22 @@ func (s *Store) ResumeHostPushes(ctx context.Context, host string, since, at tim
 		if err := s.openHost(c, host); err != nil {
 			return err
 		}
-		return audit(c, site.AuditEvent{At: at, Caller: by, Action: actionPushResumed, Detail: fmt.Sprintf("%s, %d keys", host, len(ids))})
+		detail := fmt.Sprintf("%s, %d keys", host, len(ids))
+		return audit(c, site.AuditEvent{At: r.At, Caller: r.By, Action: actionPushResumed, Detail: detail})
 	})
+}
+
+// keysOff returns the ids of the keys with a push URL at a host that pushing is switched off for.
+func keysOff(c conn, host string) ([]int64, error) {
+	off, err := all(c, scanKeyAddress, `SELECT k.id, k.push_url FROM userkeys_keys k
+		JOIN userkeys_key_pushes p ON p.key_id = k.id WHERE p.off_at <> 0 ORDER BY k.id`)
+	var ids []int64
+	for _, k := range off {
+		if site.PushHostOf(k.PushURL) == host {
+			ids = append(ids, k.ID)
+		}
+	}
+	return ids, err
 }
 
 // openHost opens a host and its addresses, which are locked in the order of their names.
@@ -279,50 +288,63 @@ func switchOn(c conn, keyIDs []int64) (int64, error) {
 	return total, err
 }
 
-// ReplayDeliveries queues again what was given up: those of ids, or all of a host, or all. Pushing to the
-// keys that they are for is switched on: else they would be given up once more.
-func (s *Store) ReplayDeliveries(ctx context.Context, ids []int64, host string, at time.Time, by site.Caller) (int, error) {
-	return s.settleDead(ctx, ids, host, at, by, actionPushReplayed, requeue, `UPDATE userkeys_key_pushes SET off_at = 0, failing_since = 0, problem = ''
-		WHERE off_at <> 0 AND EXISTS (SELECT 1 FROM userkeys_keys k JOIN userkeys_deliveries d ON d.user_id = k.user_id AND d.push_url = k.push_url
-			WHERE k.id = userkeys_key_pushes.key_id AND d.dead_at = 0 AND d.queued_at = $1)`)
+// ReplayDeliveries queues given-up deliveries again, and returns how many. Pushing to the keys that they are for is
+// switched on: else they would be given up once more.
+func (s *Store) ReplayDeliveries(ctx context.Context, sel outbox.Selection) (int, error) {
+	return s.settleDead(ctx, sel, settlement{actionPushReplayed, requeue, `UPDATE userkeys_key_pushes
+		SET off_at = 0, failing_since = 0, problem = ''
+		WHERE off_at <> 0 AND EXISTS (SELECT 1 FROM userkeys_keys k
+			JOIN userkeys_deliveries d ON d.user_id = k.user_id AND d.push_url = k.push_url
+			WHERE k.id = userkeys_key_pushes.key_id AND d.dead_at = 0 AND d.queued_at = $1)`})
 }
 
-// DiscardDeliveries forgets what was given up, in the same way.
-func (s *Store) DiscardDeliveries(ctx context.Context, ids []int64, host string, at time.Time, by site.Caller) (int, error) {
-	return s.settleDead(ctx, ids, host, at, by, actionPushDiscarded, "DELETE FROM userkeys_deliveries", "")
+// DiscardDeliveries deletes given-up deliveries, and returns how many.
+func (s *Store) DiscardDeliveries(ctx context.Context, sel outbox.Selection) (int, error) {
+	return s.settleDead(ctx, sel, settlement{actionPushDiscarded, "DELETE FROM userkeys_deliveries", ""})
 }
 
-func (s *Store) settleDead(ctx context.Context, ids []int64, host string, at time.Time, by site.Caller, action, statement, after string) (int, error) {
-	if err := checkText(host, string(by.Kind()), by.Address); err != nil {
+// A settlement is what is done with given-up deliveries: a statement with the moment as $1 that ends where its
+// conditions begin, and one, or none, that follows it.
+type settlement struct{ action, statement, after string }
+
+func (s *Store) settleDead(ctx context.Context, sel outbox.Selection, do settlement) (int, error) {
+	if err := checkText(sel.Host, string(sel.By.Kind()), sel.By.Address); err != nil {
 		return 0, err
 	}
-	if len(ids) > idsPerStatement {
+	if len(sel.IDs) > idsPerStatement {
 		return 0, userkeys.Errorf(userkeys.InvalidParameters, "at most %d deliveries at a time", idsPerStatement)
 	}
+	w := selected(sel)
+	var n int64
+	err := s.write(ctx, func(c conn) error {
+		var err error
+		if n, err = c.exec(do.statement+w.where(), w.args...); err != nil || n == 0 {
+			return err
+		}
+		if do.after != "" {
+			if _, err := c.exec(do.after, micros(sel.At)); err != nil {
+				return err
+			}
+		}
+		detail := strings.TrimSpace(fmt.Sprintf("%d deliveries %s", n, sel.Host))
+		return audit(c, site.AuditEvent{At: sel.At, Caller: sel.By, Action: do.action, Detail: detail})
+	})
+	return int(n), err
+}
+
+// selected are the conditions of given-up deliveries, with the moment as $1.
+func selected(sel outbox.Selection) conditions {
 	var w conditions
-	w.add("dead_at <> 0 AND dead_at <= $?", micros(at)) // $1 is used by the statement as well
-	if host != "" {
-		w.add("host = $?", host)
+	w.add("dead_at <> 0 AND dead_at <= $?", micros(sel.At))
+	if sel.Host != "" {
+		w.add("host = $?", sel.Host)
 	}
-	if len(ids) > 0 {
+	if len(sel.IDs) > 0 {
 		first := len(w.args) + 1
-		for _, id := range unique(ids) {
+		for _, id := range unique(sel.IDs) {
 			w.args = append(w.args, id)
 		}
 		w.parts = append(w.parts, "id IN ("+list(first, len(w.args)-first+1)+")")
 	}
-	var n int64
-	err := s.write(ctx, func(c conn) error {
-		var err error
-		if n, err = c.exec(statement+w.where(), w.args...); err != nil || n == 0 {
-			return err
-		}
-		if after != "" {
-			if _, err := c.exec(after, micros(at)); err != nil {
-				return err
-			}
-		}
-		return audit(c, site.AuditEvent{At: at, Caller: by, Action: action, Detail: strings.TrimSpace(fmt.Sprintf("%d deliveries %s", n, host))})
-	})
-	return int(n), err
+	return w
 }
