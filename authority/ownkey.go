@@ -26,7 +26,7 @@ func (a *userKeys) Rebind(ctx context.Context, acc userkeys.Access, clientID str
 	if a.charge(ctx, moves, keySubject(acc)) != nil {
 		return acc
 	}
-	if _, err := a.store.RebindKey(ctx, acc.KeyID, clientID, site.KeyCaller(acc, "").At(a.now().UTC())); err != nil {
+	if err := a.store.RebindKey(ctx, acc.KeyID, clientID, site.KeyCaller(acc, "").At(a.now().UTC())); err != nil {
 		if !errors.Is(err, userkeys.InvalidAccess) {
 			a.log.WarnContext(ctx, "a key could not be moved to another client", "key", acc.KeyID, "err", err)
 		}
@@ -76,7 +76,7 @@ func (a *userKeys) Renew(ctx context.Context, acc userkeys.Access, nonce, ip str
 	if out.Payload, err = payload.Seal(public, k.Padding); err != nil {
 		return Renewed{}, err
 	}
-	_, err = a.store.RenewKey(ctx, site.Renewal{
+	err = a.store.RenewKey(ctx, site.Renewal{
 		KeyID: k.ID, Presented: acc.KeyHash, Hash: key.Hash(), ExpiresAt: end, OldUntil: now.Add(site.RenewedKeyGrace),
 		At: now, Caller: site.KeyCaller(acc, ip),
 	})

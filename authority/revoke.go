@@ -91,8 +91,7 @@ func (a *userKeys) RevokeAll(ctx context.Context, userID int64, by site.Caller) 
 
 func (a *userKeys) revoke(ctx context.Context, r site.Revocation) (int, error) {
 	r.At = a.now()
-	hashes, err := a.store.Revoke(ctx, r)
-	return len(hashes), err
+	return a.store.Revoke(ctx, r)
 }
 
 // own finds a key that by may manage.
@@ -149,8 +148,7 @@ func (a *userKeys) UndoRevoke(ctx context.Context, keyID int64, by site.Caller) 
 		return err
 	}
 	undo := site.Undo{Key: k, MaxKeys: a.Settings().MaxUserAPIKeysPerUser, At: a.now(), Caller: by}
-	_, err = a.store.UndoRevoke(ctx, undo)
-	return err
+	return a.store.UndoRevoke(ctx, undo)
 }
 
 // undos bounds what each costs for good: a line of the audit log, and a look by every node.

@@ -39,7 +39,7 @@ type GrantStore interface {
 	DeleteConsent(ctx context.Context, id string, act site.Act) error
 	// Grant writes a grant in one transaction: the consent is consumed, the bounds are held, the client is found or
 	// made, the user's other keys on that client are removed, the key and its audit event are written.
-	Grant(ctx context.Context, g site.Grant) (key site.UserAPIKey, removed []userkeys.KeyHash, err error)
+	Grant(ctx context.Context, g site.Grant) (site.UserAPIKey, error)
 	// ShownAnswer finds the answer that a grant kept for its page.
 	ShownAnswer(ctx context.Context, consentID string, now time.Time) (site.ShownAnswer, error)
 	// SpendForm notes that the form with this token was sent; [userkeys.Conflict] if it was sent before.
@@ -75,19 +75,18 @@ type KeyStore interface {
 	Key(ctx context.Context, id int64) (site.UserAPIKey, error)
 	// Keys lists keys, newest first.
 	Keys(ctx context.Context, f site.KeyFilter) ([]site.UserAPIKey, error)
-	// Revoke revokes keys and returns the hashes of those that it changed. A key
+	// Revoke revokes keys and returns how many it changed. A key
 	// that is revoked already stays as it was, except that an administrator's
 	// revocation takes the place of any other, and its owner's that of the app. Sessions that
 	// apps began end with their keys, but not by a revocation of the app itself.
-	Revoke(ctx context.Context, r site.Revocation) ([]userkeys.KeyHash, error)
-	// UndoRevoke makes a revoked key live again and returns its hash. The owner's
+	Revoke(ctx context.Context, r site.Revocation) (int, error)
+	// UndoRevoke makes a revoked key live again. The owner's
 	// live keys are counted where nobody can add one meanwhile.
-	UndoRevoke(ctx context.Context, u site.Undo) (userkeys.KeyHash, error)
+	UndoRevoke(ctx context.Context, u site.Undo) error
 	// RebindKey moves a key to another client and drops the user's other key on it.
-	// It returns the hashes of all keys concerned.
-	RebindKey(ctx context.Context, keyID int64, clientID string, act site.Act) ([]userkeys.KeyHash, error)
-	// RenewKey replaces a key; it returns the hashes that mean something else now.
-	RenewKey(ctx context.Context, r site.Renewal) ([]userkeys.KeyHash, error)
+	RebindKey(ctx context.Context, keyID int64, clientID string, act site.Act) error
+	// RenewKey replaces a key.
+	RenewKey(ctx context.Context, r site.Renewal) error
 }
 
 // AdminStore remembers admin API keys and the audit log, and finds the users that admin API keys act as.

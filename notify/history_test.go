@@ -106,7 +106,7 @@ func positionsOfAnOlderCopy(t *testing.T, r *dbtest.Restorable, lost, made int) 
 
 func mark(t *testing.T, s *store.Store, userID int64) {
 	t.Helper()
-	if _, err := s.ReadNotifications(t.Context(), site.NotificationMark{UserID: userID}); err != nil {
+	if _, err := s.ReadNotifications(t.Context(), site.NotificationsToRead{UserID: userID}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -43,7 +43,7 @@ type InboxStore interface {
 	SeeNotifications(ctx context.Context, userID, id int64) error
 	// ReadNotifications marks as read, and returns how many were not. Unless it is one of ID only, it moves the marker to
 	// the newest as well.
-	ReadNotifications(ctx context.Context, m site.NotificationMark) (int, error)
+	ReadNotifications(ctx context.Context, m site.NotificationsToRead) (int, error)
 	// SetQuiet sets until when nothing is pushed to a user; the zero time ends it. Errors: [userkeys.NotFound] if there is
 	// no such user.
 	SetQuiet(ctx context.Context, userID int64, until, at time.Time) error
@@ -251,7 +251,7 @@ func (in *Inbox) State(ctx context.Context, userID int64) (site.Inbox, error) {
 
 // MarkRead marks notifications as read: one, those of some types, or all. One
 // that is read already, gone, or somebody else's changes nothing.
-func (in *Inbox) MarkRead(ctx context.Context, m site.NotificationMark) error {
+func (in *Inbox) MarkRead(ctx context.Context, m site.NotificationsToRead) error {
 	n, err := in.cfg.Store.ReadNotifications(ctx, m)
 	if n > 0 || err == nil && m.ID == 0 { // the marker may have moved
 		in.changed(m.UserID)

@@ -164,11 +164,11 @@ func TestChangesAreTold(t *testing.T) {
 	_, err = in.Recent(t.Context(), site.NotificationFilter{UserID: 1, Limit: 15}, false)
 	ok(err)
 	told("a look", 1)
-	ok(in.MarkRead(t.Context(), site.NotificationMark{UserID: 1, ID: first.IDs[0]})) // bob's
+	ok(in.MarkRead(t.Context(), site.NotificationsToRead{UserID: 1, ID: first.IDs[0]})) // bob's
 	told("a mark of nothing")
-	ok(in.MarkRead(t.Context(), site.NotificationMark{UserID: 1, ID: first.IDs[1]}))
+	ok(in.MarkRead(t.Context(), site.NotificationsToRead{UserID: 1, ID: first.IDs[1]}))
 	told("a mark", 1)
-	ok(in.MarkRead(t.Context(), site.NotificationMark{UserID: 2}))
+	ok(in.MarkRead(t.Context(), site.NotificationsToRead{UserID: 2}))
 	told("marking all", 2)
 }
 

@@ -82,7 +82,7 @@ func newPushBench(b *testing.B, st *store.Store) *pushBench {
 		m.names = append(m.names, u.Username)
 		k := userkeys.NewKey("")
 		m.keys = append(m.keys, k.Reveal())
-		_, _, err = st.Grant(b.Context(), site.Grant{Key: site.UserAPIKey{
+		_, err = st.Grant(b.Context(), site.Grant{Key: site.UserAPIKey{
 			UserID: u.ID, ClientID: "phone" + u.Username, ApplicationName: "a", Hash: k.Hash(), Scopes: userkeys.Scopes{"read", "notifications"},
 			PushURL: receiver.URL, CreatedAt: time.Now(),
 		}, Caller: system, MaxKeys: 10, MaxRecent: 10})

@@ -109,7 +109,7 @@ func (o *rig) user(name string) site.User {
 func (o *rig) key(u site.User, client, pushURL string) site.UserAPIKey {
 	o.Helper()
 	o.count++
-	k, _, err := o.Grant(o.ctx, site.Grant{Key: site.UserAPIKey{
+	k, err := o.Grant(o.ctx, site.Grant{Key: site.UserAPIKey{
 		UserID: u.ID, ClientID: client, ApplicationName: client, Hash: userkeys.Key(fmt.Sprint("key", o.count)).Hash(),
 		Scopes: userkeys.Scopes{"notifications"}, PushURL: pushURL, CreatedAt: o.now(),
 	}, Caller: system, MaxKeys: 10_000, MaxRecent: 10_000})

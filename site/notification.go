@@ -87,9 +87,9 @@ type NotificationCounts struct {
 	UnreadByType map[int]int
 }
 
-// NotificationMark says which notifications somebody has read: the one of ID,
+// NotificationsToRead says which notifications somebody has read: the one of ID,
 // or those of Types, or all.
-type NotificationMark struct {
+type NotificationsToRead struct {
 	UserID int64
 	ID     int64 // 0: not one
 	Types  []int

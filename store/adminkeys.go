@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	adminKeyColumns = `k.id, k.description, k.hash, k.user_id, COALESCE(u.username, ''), k.created_at, k.last_used_at, k.revoked_at,
+	adminKeyColumns = `k.id, k.description, k.hash, k.user_id, COALESCE(u.username, ''), k.created_at, k.last_used_at,
+		k.revoked_at,
 		k.permissions, k.expires_at`
 	adminKeyTables = ` FROM userkeys_admin_keys k LEFT JOIN userkeys_users u ON u.id = k.user_id`
 )
@@ -35,7 +36,9 @@ func scanAdminKey(r row) (site.AdminAPIKey, error) {
 	return k, err
 }
 
-// CreateAdminKey keeps an admin API key. [userkeys.NotFound] if the user it acts as is gone.
+// CreateAdminKey stores an admin API key.
+//
+// Errors: [userkeys.NotFound] if the user that the key acts as is gone.
 func (s *Store) CreateAdminKey(ctx context.Context, k site.AdminAPIKey, by site.Caller) (site.AdminAPIKey, error) {
 	if err := checkText(k.Description, k.Permissions.String(), string(by.Kind()), by.Address); err != nil {
 		return site.AdminAPIKey{}, err
@@ -51,8 +54,10 @@ func (s *Store) CreateAdminKey(ctx context.Context, k site.AdminAPIKey, by site.
 			}
 			made.Username, as = name, name
 		}
-		id, err := one(c, scanInt, `INSERT INTO userkeys_admin_keys (description, hash, user_id, created_at, last_used_at, revoked_at, permissions, expires_at)
-			VALUES ($1, $2, $3, $4, 0, 0, $5, $6) RETURNING id`, k.Description, k.Hash[:], user, micros(k.CreatedAt), k.Permissions.String(), micros(k.ExpiresAt))
+		id, err := one(c, scanInt, `INSERT INTO userkeys_admin_keys (description, hash, user_id, created_at, last_used_at,
+			revoked_at, permissions, expires_at)
+			VALUES ($1, $2, $3, $4, 0, 0, $5, $6) RETURNING id`, k.Description, k.Hash[:], user, micros(k.CreatedAt),
+			k.Permissions.String(), micros(k.ExpiresAt))
 		if err != nil {
 			return err
 		}
@@ -93,7 +98,9 @@ func (s *Store) AdminKeys(ctx context.Context, before int64, limit int) ([]site.
 	})
 }
 
-// AdminKeyByHash finds an admin API key, revoked or not. [userkeys.NotFound].
+// AdminKeyByHash finds an admin API key by its hash, revoked or not.
+//
+// Errors: [userkeys.NotFound] if there is no such key.
 func (s *Store) AdminKeyByHash(ctx context.Context, h userkeys.KeyHash) (site.AdminAPIKey, error) {
 	return read(ctx, s, func(c conn) (site.AdminAPIKey, error) {
 		k, err := one(c, scanAdminKey, "SELECT "+adminKeyColumns+adminKeyTables+" WHERE k.hash = $1", h[:])
@@ -101,13 +108,16 @@ func (s *Store) AdminKeyByHash(ctx context.Context, h userkeys.KeyHash) (site.Ad
 	})
 }
 
-// RevokeAdminKey revokes an admin API key. One that is revoked already stays as it was. [userkeys.NotFound].
+// RevokeAdminKey revokes an admin API key. A key that is revoked already stays as it was.
+//
+// Errors: [userkeys.NotFound] if there is no such key.
 func (s *Store) RevokeAdminKey(ctx context.Context, id int64, act site.Act) error {
 	if err := checkCaller(act.By); err != nil {
 		return err
 	}
 	return s.writeUrgent(ctx, func(c conn) error {
-		n, err := c.exec("UPDATE userkeys_admin_keys SET revoked_at = $1 WHERE id = $2 AND revoked_at = 0", micros(act.At), id)
+		n, err := c.exec("UPDATE userkeys_admin_keys SET revoked_at = $1 WHERE id = $2 "+
+			"AND revoked_at = 0", micros(act.At), id)
 		if err != nil {
 			return err
 		}
@@ -116,15 +126,17 @@ func (s *Store) RevokeAdminKey(ctx context.Context, id int64, act site.Act) erro
 			return notFound(err, "admin API key")
 		}
 		return audit(c, site.AuditEvent{
-			At: act.At, Caller: act.By, Action: actionAdminKeyRevoked, UserID: k.UserID, Detail: fmt.Sprintf("admin key %d: %s", id, k.Description),
+			At: act.At, Caller: act.By, Action: actionAdminKeyRevoked, UserID: k.UserID,
+			Detail: fmt.Sprintf("admin key %d: %s", id, k.Description),
 		})
 	})
 }
 
-// TouchAdminKey remembers when an admin API key was used last. It never goes back.
+// TouchAdminKey stores when an admin API key was used, unless a later use is stored already.
 func (s *Store) TouchAdminKey(ctx context.Context, id int64, usedAt time.Time) error {
 	return s.write(ctx, func(c conn) error {
-		_, err := c.exec("UPDATE userkeys_admin_keys SET last_used_at = $1 WHERE id = $2 AND last_used_at < $1", micros(usedAt), id)
+		_, err := c.exec("UPDATE userkeys_admin_keys SET last_used_at = $1 WHERE id = $2 "+
+			"AND last_used_at < $1", micros(usedAt), id)
 		return err
 	})
 }

@@ -125,7 +125,7 @@ func TestUserIsDeletedWhileNotified(t *testing.T) {
 				case 0:
 					return w.DeleteUser(w.ctx, u.ID, admin.At(noon))
 				case 1:
-					_, err := w.ReadNotifications(w.ctx, site.NotificationMark{UserID: u.ID})
+					_, err := w.ReadNotifications(w.ctx, site.NotificationsToRead{UserID: u.ID})
 					return err
 				}
 				_, err := w.AddNotifications(w.ctx, announce(note(2), name))

@@ -13,7 +13,8 @@ func keepAnswer(c conn, g site.Grant, key site.UserAPIKey) error {
 	if g.Shown == nil || g.ConsentID == "" {
 		return nil
 	}
-	_, err := c.exec(`INSERT INTO userkeys_shown_answers (consent_hash, key_id, session, payload, expires_at) VALUES ($1, $2, $3, $4, $5)`,
+	_, err := c.exec(`INSERT INTO userkeys_shown_answers (consent_hash, key_id, session, payload, expires_at)
+		VALUES ($1, $2, $3, $4, $5)`,
 		secretHash(g.ConsentID), key.ID, g.Shown.Session, g.Shown.Payload, micros(g.Shown.Until))
 	return err
 }
@@ -24,7 +25,8 @@ func (s *Store) ShownAnswer(ctx context.Context, consentID string, now time.Time
 	a, err := read(ctx, s, func(c conn) (site.ShownAnswer, error) {
 		return one(c, scanShownAnswer, `SELECT a.session, a.payload, a.expires_at, k.id, k.user_id, k.application_name
 			FROM userkeys_shown_answers a JOIN userkeys_keys k ON k.id = a.key_id
-			WHERE a.consent_hash = $1 AND a.expires_at > $2 AND k.revoked_at = 0 AND (k.expires_at = 0 OR k.expires_at > $2)`, secretHash(consentID), micros(now))
+			WHERE a.consent_hash = $1 AND a.expires_at > $2
+				AND k.revoked_at = 0 AND (k.expires_at = 0 OR k.expires_at > $2)`, secretHash(consentID), micros(now))
 	})
 	if isNoRows(err) {
 		return site.ShownAnswer{}, consentGone()
@@ -44,10 +46,12 @@ func scanShownAnswer(r row) (site.ShownAnswer, error) {
 // Errors: [userkeys.Conflict] if it was sent before. Of many that are sent at once, one is the first.
 func (s *Store) SpendForm(ctx context.Context, token string, until time.Time) error {
 	return s.write(ctx, func(c conn) error {
-		n, err := c.exec("INSERT INTO userkeys_sent_forms (form_hash, expires_at) VALUES ($1, $2) ON CONFLICT (form_hash) DO NOTHING",
+		n, err := c.exec("INSERT INTO userkeys_sent_forms (form_hash, expires_at) VALUES ($1, $2) "+
+			"ON CONFLICT (form_hash) DO NOTHING",
 			secretHash(token), micros(until))
 		if err == nil && n == 0 {
-			err = userkeys.Errorf(userkeys.Conflict, "this form was sent already, and what it made is there; a key is shown once only: open the page again, revoke that one and make another")
+			err = userkeys.Errorf(userkeys.Conflict, "this form was sent already, and what it made is there; a key is "+
+				"shown once only: open the page again, revoke that one and make another")
 		}
 		return err
 	})

@@ -20,7 +20,7 @@ func TestShownAnswers(t *testing.T) {
 		grant := func(consent string) site.UserAPIKey {
 			g := w.grantOf(u, "client "+consent)
 			g.ConsentID, g.Shown = consent, &site.ShownAnswer{Session: "s1", Payload: "c2VhbGVk\n", Until: noon.Add(10 * time.Minute)}
-			k, _, err := w.Store.Grant(w.ctx, g)
+			k, err := w.Store.Grant(w.ctx, g)
 			w.ok(err)
 			return k
 		}
@@ -45,19 +45,19 @@ func TestShownAnswers(t *testing.T) {
 		gone("no such", noon)
 		gone(second, noon) // not answered
 		other := grant(second)
-		must[[]userkeys.KeyHash](w)(w.Revoke(w.ctx, site.Revocation{IDs: []int64{other.ID}, At: noon, By: site.RevokedByOwner, Caller: site.Caller{User: u}}))
+		must[int](w)(w.Revoke(w.ctx, site.Revocation{IDs: []int64{other.ID}, At: noon, By: site.RevokedByOwner, Caller: site.Caller{User: u}}))
 		gone(second, noon)
 		w.ok(w.Purge(w.ctx, noon.Add(10*time.Minute)))
 		gone(first, noon)
 		g := w.grantOf(u, "client 3")
 		g.ConsentID = w.consent(u)
-		_, _, err := w.Store.Grant(w.ctx, g)
+		_, err := w.Store.Grant(w.ctx, g)
 		w.ok(err)
 		gone(g.ConsentID, noon) // it went by its way back
 		short := w.grantOf(u, "client 4")
 		short.Key.ExpiresAt = noon.Add(time.Minute)
 		short.ConsentID, short.Shown = w.consent(u), &site.ShownAnswer{Session: "s1", Payload: "c2VhbGVk\n", Until: noon.Add(10 * time.Minute)}
-		_, _, err = w.Store.Grant(w.ctx, short)
+		_, err = w.Store.Grant(w.ctx, short)
 		w.ok(err)
 		gone(short.ConsentID, noon.Add(time.Minute)) // its key has expired
 	})

@@ -36,7 +36,7 @@ const (
 	actionPushDiscarded    = "pushes discarded"
 	actionAdminKeyMade     = "admin key created"
 	actionAdminKeyRevoked  = "admin key revoked"
-	actionReplaced         = " replaced" // after the name of a mark
+	actionReplaced         = " replaced" // after the name of a value that nodes agree on
 )
 
 const (
@@ -54,7 +54,8 @@ func audit(c conn, events ...site.AuditEvent) error {
 			args = append(args, micros(e.At), e.Caller.User.ID, e.Caller.Kind(), e.Caller.Address, flag(e.Caller.Admin()),
 				e.Action, e.UserID, e.KeyID, e.ClientID, shorten(detailOf(e)))
 		}
-		_, err := c.exec("INSERT INTO userkeys_audit_events ("+auditColumns+") VALUES "+placeholders(1, len(chunk), auditWidth), args...)
+		_, err := c.exec("INSERT INTO userkeys_audit_events ("+auditColumns+") VALUES "+
+			placeholders(1, len(chunk), auditWidth), args...)
 		return err
 	})
 }
@@ -163,7 +164,8 @@ func (s *Store) AuditEvents(ctx context.Context, before int64, limit int) ([]sit
 	if before != 0 {
 		w.add("id < $?", before)
 	}
-	query := "SELECT id, " + auditColumns + " FROM userkeys_audit_events" + w.where() + " ORDER BY id DESC LIMIT " + listLimit(limit)
+	query := "SELECT id, " + auditColumns + " FROM userkeys_audit_events" + w.where() + " ORDER BY id DESC " +
+		"LIMIT " + listLimit(limit)
 	return read(ctx, s, func(c conn) ([]site.AuditEvent, error) {
 		return all(c, scanEvent, query, w.args...)
 	})

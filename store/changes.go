@@ -58,7 +58,8 @@ func writeChange(c conn, at time.Time, keys []userkeys.KeyHash) error {
 			}
 			args = append(args, n, token, hash, micros(at))
 		}
-		_, err := c.exec("INSERT INTO userkeys_changes (n, token, key_hash, at) VALUES "+placeholders(1, len(chunk), 4), args...)
+		_, err := c.exec("INSERT INTO userkeys_changes (n, token, key_hash, at) VALUES "+placeholders(1, len(chunk), 4),
+			args...)
 		return err
 	})
 }
@@ -118,7 +119,8 @@ func (s *Store) Changes(ctx context.Context, since site.Mark) (site.Changes, err
 		// One statement: the mark and the changes are of one moment.
 		found, err := all(c, scanChange, `SELECT e.n, e.token, `+s.diff.standby+`,
 				EXISTS (SELECT 1 FROM userkeys_changes m WHERE m.n = $1 AND m.token = $2), c.n, c.key_hash
-			FROM userkeys_epoch e LEFT JOIN userkeys_changes c ON c.n > $1 ORDER BY c.n LIMIT $3`, after, since.Token, maxChanges+1)
+			FROM userkeys_epoch e LEFT JOIN userkeys_changes c ON c.n > $1 ORDER BY c.n
+				LIMIT $3`, after, since.Token, maxChanges+1)
 		if err != nil {
 			return site.Changes{}, err
 		}

@@ -27,11 +27,13 @@ func scanConsent(r row) (site.Consent, error) {
 const maxConsents = 20
 
 func consentGone() error {
-	return userkeys.Errorf(userkeys.ConsentGone, "this request was answered already, or has expired; go back to the app and start again")
+	return userkeys.Errorf(userkeys.ConsentGone, "this request was answered already, or has expired; go back to the "+
+		"app and start again")
 }
 
-// CreateConsent remembers a question to a user, by the hash of its id.
-// [userkeys.NotFound] without the user, [userkeys.Conflict] if the id is taken.
+// CreateConsent stores a question to a user under the hash of its id.
+//
+// Errors: [userkeys.NotFound] if there is no such user; [userkeys.Conflict] if the id is taken.
 func (s *Store) CreateConsent(ctx context.Context, c site.Consent) error {
 	r := c.Request
 	if err := checkText(append([]string{
@@ -61,15 +63,19 @@ func (s *Store) CreateConsent(ctx context.Context, c site.Consent) error {
 			return err
 		}
 		_, err = tx.exec(`DELETE FROM userkeys_consents WHERE user_id = $1 AND id_hash NOT IN (
-			SELECT id_hash FROM userkeys_consents WHERE user_id = $1 ORDER BY created_at DESC, id_hash LIMIT $2)`, c.UserID, maxConsents)
+			SELECT id_hash FROM userkeys_consents WHERE user_id = $1 ORDER BY created_at DESC, id_hash
+				LIMIT $2)`, c.UserID, maxConsents)
 		return err
 	})
 }
 
-// Consent finds an open question, also one that is too old to be answered. [userkeys.ConsentGone].
+// Consent finds an open question, also one that is too old to be answered.
+//
+// Errors: [userkeys.ConsentGone] if there is none with this id.
 func (s *Store) Consent(ctx context.Context, id string) (site.Consent, error) {
 	return read(ctx, s, func(c conn) (site.Consent, error) {
-		consent, err := one(c, scanConsent, "SELECT "+consentColumns+" FROM userkeys_consents WHERE id_hash = $1", secretHash(id))
+		consent, err := one(c, scanConsent, "SELECT "+consentColumns+" FROM userkeys_consents "+
+			"WHERE id_hash = $1", secretHash(id))
 		if isNoRows(err) {
 			return site.Consent{}, consentGone()
 		}
@@ -78,14 +84,17 @@ func (s *Store) Consent(ctx context.Context, id string) (site.Consent, error) {
 	})
 }
 
-// DeleteConsent consumes a consent without a grant and writes an audit event.
-// [userkeys.ConsentGone] if it is not there, or was put to another user than the one who acts.
+// DeleteConsent deletes a consent that was denied, and writes an audit event.
+//
+// Errors: [userkeys.ConsentGone] if there is none with this id, or if it belongs to another user than the one who
+// acts.
 func (s *Store) DeleteConsent(ctx context.Context, id string, act site.Act) error {
 	if err := checkCaller(act.By); err != nil {
 		return err
 	}
 	return s.write(ctx, func(c conn) error {
-		consent, err := one(c, scanConsent, "DELETE FROM userkeys_consents WHERE id_hash = $1 RETURNING "+consentColumns, secretHash(id))
+		consent, err := one(c, scanConsent, "DELETE FROM userkeys_consents WHERE id_hash = $1 "+
+			"RETURNING "+consentColumns, secretHash(id))
 		if err != nil && !isNoRows(err) {
 			return err
 		}

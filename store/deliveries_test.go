@@ -199,7 +199,7 @@ func TestClaimedDeliveriesHaveTheRightsOfNow(t *testing.T) {
 		ds := w.claim(hub, 9, noon)
 		w.revoke(site.RevokedByOwner, tablet.ID)
 		w.ok(w.RecordSeen(w.ctx, []site.UserSeen{{UserID: ada.ID, SeenAt: noon}}))
-		must[int](w)(w.ReadNotifications(w.ctx, site.NotificationMark{UserID: ada.ID}))
+		must[int](w)(w.ReadNotifications(w.ctx, site.NotificationsToRead{UserID: ada.ID}))
 		parcels := must[[]outbox.Details](w)(w.DeliveryDetails(w.ctx, ds))
 		if len(parcels) != 1 {
 			w.Fatalf("%+v", parcels)

@@ -23,11 +23,14 @@ func scanDevice(r row) (site.DeviceGrant, error) {
 }
 
 func deviceGone() error {
-	return userkeys.Errorf(userkeys.ConsentGone, "this code is not known, was answered already, or has expired; start again on the device")
+	return userkeys.Errorf(userkeys.ConsentGone, "this code is not known, was answered already, or has expired; "+
+		"start again on the device")
 }
 
-// CreateDeviceGrant remembers a device authorization by the hashes of its
-// codes. [userkeys.Conflict] if one of them is taken: make another.
+// CreateDeviceGrant stores a device authorization under the hashes of its codes.
+//
+// Errors: [userkeys.Conflict] if one of the codes is taken: make new ones; [userkeys.RateLimited] if too many are
+// open.
 func (s *Store) CreateDeviceGrant(ctx context.Context, d site.DeviceGrant) error {
 	r := d.Request
 	if err := checkText(append([]string{
@@ -46,9 +49,11 @@ func (s *Store) CreateDeviceGrant(ctx context.Context, d site.DeviceGrant) error
 		if err := roomForDevice(c, d.CreatedAt); err != nil {
 			return err
 		}
-		n, err := c.exec(`INSERT INTO userkeys_device_grants (device_hash, user_code_hash, request_hash, request, ip, state, user_id, session, payload, created_at, expires_at)
+		n, err := c.exec(`INSERT INTO userkeys_device_grants (device_hash, user_code_hash, request_hash, request, ip,
+			state, user_id, session, payload, created_at, expires_at)
 			VALUES ($1, $2, $3, $4, $5, 'pending', 0, '', '', $6, $7) ON CONFLICT DO NOTHING`,
-			secretHash(d.DeviceCode), secretHash(d.UserCode), secretHash(d.RequestToken), string(request), d.IP, micros(d.CreatedAt), micros(d.ExpiresAt))
+			secretHash(d.DeviceCode), secretHash(d.UserCode), secretHash(d.RequestToken), string(request), d.IP,
+			micros(d.CreatedAt), micros(d.ExpiresAt))
 		if err == nil && n == 0 {
 			return userkeys.Errorf(userkeys.Conflict, "this code is taken")
 		}
@@ -61,10 +66,12 @@ const maxOpenDevices = 20_000
 
 // roomForDevice removes some of what is over, so that nothing piles up between two clean-ups, and holds the bound.
 func roomForDevice(c conn, now time.Time) error {
-	if _, err := c.exec("DELETE FROM userkeys_device_grants WHERE device_hash IN (SELECT device_hash FROM userkeys_device_grants WHERE expires_at <= $1 LIMIT 20)", micros(now)); err != nil {
+	if _, err := c.exec("DELETE FROM userkeys_device_grants WHERE device_hash IN (SELECT device_hash "+
+		"FROM userkeys_device_grants WHERE expires_at <= $1 LIMIT 20)", micros(now)); err != nil {
 		return err
 	}
-	_, err := one(c, scanInt, "SELECT created_at FROM userkeys_device_grants ORDER BY expires_at LIMIT 1 OFFSET $1", maxOpenDevices)
+	_, err := one(c, scanInt, "SELECT created_at FROM userkeys_device_grants ORDER BY expires_at "+
+		"LIMIT 1 OFFSET $1", maxOpenDevices)
 	switch {
 	case isNoRows(err):
 		return nil
@@ -72,27 +79,32 @@ func roomForDevice(c conn, now time.Time) error {
 		return err
 	}
 	return &userkeys.Error{
-		Code: userkeys.RateLimited, Public: "too many devices ask at once; try again in a few minutes", Reason: "limit: open device authorizations", RetryAfter: time.Minute,
+		Code: userkeys.RateLimited, Public: "too many devices ask at once; try again in a few minutes",
+		Reason: "limit: open device authorizations", RetryAfter: time.Minute,
 	}
 }
 
 // openDevice is what a device authorization must be for anybody to answer it.
 const openDevice = "state = 'pending' AND expires_at > "
 
-// DeviceGrantByRequest finds an open device authorization by the token in its
-// address, without binding it. [userkeys.ConsentGone].
+// DeviceGrantByRequest finds an open device authorization by the token in its address, without binding it to a user.
+//
+// Errors: [userkeys.ConsentGone] if there is none.
 func (s *Store) DeviceGrantByRequest(ctx context.Context, token string, now time.Time) (site.DeviceGrant, error) {
 	return s.openDevice(ctx, "request_hash", token, now)
 }
 
 // DeviceGrantByApproval finds an open device authorization by the token of the page that asks about it.
+//
+// Errors: [userkeys.ConsentGone] if there is none.
 func (s *Store) DeviceGrantByApproval(ctx context.Context, token string, now time.Time) (site.DeviceGrant, error) {
 	return s.openDevice(ctx, "approval_hash", token, now)
 }
 
 func (s *Store) openDevice(ctx context.Context, column, secret string, now time.Time) (site.DeviceGrant, error) {
 	return read(ctx, s, func(c conn) (site.DeviceGrant, error) {
-		d, err := one(c, scanDevice, "SELECT "+deviceColumns+" FROM userkeys_device_grants WHERE "+column+" = $1 AND "+openDevice+"$2", secretHash(secret), micros(now))
+		d, err := one(c, scanDevice, "SELECT "+deviceColumns+" FROM userkeys_device_grants WHERE "+column+" = $1 "+
+			"AND "+openDevice+"$2", secretHash(secret), micros(now))
 		if isNoRows(err) {
 			err = deviceGone()
 		}
@@ -135,7 +147,8 @@ func authorizeDevice(c conn, g site.Grant) error {
 	if d == nil {
 		return nil
 	}
-	n, err := c.exec(`UPDATE userkeys_device_grants SET state = 'authorized', payload = $1, expires_at = $2, approval_hash = NULL
+	n, err := c.exec(`UPDATE userkeys_device_grants SET state = 'authorized', payload = $1, expires_at = $2,
+		approval_hash = NULL
 		WHERE approval_hash = $3 AND user_id = $4 AND session = $5 AND `+openDevice+`$6`,
 		d.Payload, micros(d.Until), secretHash(d.Approval), g.Key.UserID, d.Session, micros(g.Key.CreatedAt))
 	if err == nil && n == 0 {
@@ -165,13 +178,15 @@ func (s *Store) DenyDeviceGrant(ctx context.Context, approval string, act site.A
 	})
 }
 
-// PollDeviceGrant tells the app how its request stands. An answer is consumed
-// by it: of many who ask at once, one gets the payload. [userkeys.ConsentGone] for a code that
-// nobody has, that is over, or whose answer was fetched.
+// PollDeviceGrant returns a device authorization by the code of its app. One that was answered is deleted by it:
+// of many calls at once, one gets the payload.
+//
+// Errors: [userkeys.ConsentGone] for a code that no device has, that has expired, or whose answer was fetched.
 func (s *Store) PollDeviceGrant(ctx context.Context, deviceCode string, now time.Time) (site.DeviceGrant, error) {
 	h := secretHash(deviceCode)
 	d, err := read(ctx, s, func(c conn) (site.DeviceGrant, error) {
-		d, err := one(c, scanDevice, "SELECT "+deviceColumns+" FROM userkeys_device_grants WHERE device_hash = $1 AND expires_at > $2", h, micros(now))
+		d, err := one(c, scanDevice, "SELECT "+deviceColumns+" FROM userkeys_device_grants WHERE device_hash = $1 "+
+			"AND expires_at > $2", h, micros(now))
 		if isNoRows(err) {
 			err = deviceGone()
 		}
@@ -182,7 +197,8 @@ func (s *Store) PollDeviceGrant(ctx context.Context, deviceCode string, now time
 	}
 	err = s.write(ctx, func(c conn) error {
 		var err error
-		d, err = one(c, scanDevice, "DELETE FROM userkeys_device_grants WHERE device_hash = $1 AND expires_at > $2 AND state <> 'pending' RETURNING "+deviceColumns, h, micros(now))
+		d, err = one(c, scanDevice, "DELETE FROM userkeys_device_grants WHERE device_hash = $1 AND expires_at > $2 "+
+			"AND state <> 'pending' RETURNING "+deviceColumns, h, micros(now))
 		if isNoRows(err) {
 			err = deviceGone()
 		}

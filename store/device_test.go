@@ -64,7 +64,7 @@ func TestDeviceGrantIsOneUsers(t *testing.T) {
 
 		g := w.grantOf(ada, "tv")
 		g.Device = &site.DeviceApproval{Approval: "second", Session: "another session", Payload: "sealed", Until: noon.Add(time.Minute)}
-		_, _, err := w.Store.Grant(w.ctx, g)
+		_, err := w.Store.Grant(w.ctx, g)
 		w.refused(err, userkeys.ConsentGone)
 		if keys := must[[]site.UserAPIKey](w)(w.Store.Keys(w.ctx, site.KeyFilter{})); len(keys) != 0 {
 			w.Errorf("a refused answer made %d keys", len(keys))
@@ -73,7 +73,7 @@ func TestDeviceGrantIsOneUsers(t *testing.T) {
 		if n := w.succeeded(w.together(8, func(int) error {
 			again := w.grantOf(ada, "tv")
 			again.Device = g.Device
-			_, _, err := w.Store.Grant(w.ctx, again)
+			_, err := w.Store.Grant(w.ctx, again)
 			return err
 		}), userkeys.ConsentGone); n != 1 {
 			w.Errorf("%d of 8 answers counted", n)

@@ -41,7 +41,7 @@ func grantOf(userID int64, client string) site.Grant {
 
 func makeKey(t testing.TB, s *store.Store, userID int64, client string) site.UserAPIKey {
 	t.Helper()
-	k, _, err := s.Grant(t.Context(), grantOf(userID, client))
+	k, err := s.Grant(t.Context(), grantOf(userID, client))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,26 +118,26 @@ func TestF9AuditLogThatCannotBeWritten(t *testing.T) {
 		mustExec(t, db, block)
 
 		before, _ := s.Changes(ctx, onlyMark)
-		if _, _, err := s.Grant(ctx, grantOf(u.ID, "c")); err == nil {
+		if _, err := s.Grant(ctx, grantOf(u.ID, "c")); err == nil {
 			t.Error("a grant without a line in the log")
 		}
 		if err := s.SetSetting(ctx, "title", "x", site.Caller{}.At(at)); err == nil {
 			t.Error("a setting without a line in the log")
 		}
-		if _, err := s.UndoRevoke(ctx, undo(t, s, k.ID)); err != nil {
+		if err := s.UndoRevoke(ctx, undo(t, s, k.ID)); err != nil {
 			t.Errorf("undoing nothing needs no line: %v", err)
 		}
 		if got, err := s.Key(ctx, k.ID); err != nil || got.RevokedBy != "" {
 			t.Fatalf("after the refusals: %+v, error %v", got, err)
 		}
-		hashes, err := s.Revoke(ctx, revocation(k.ID))
-		if err != nil || len(hashes) != 1 || s.UnwrittenEvents() != 1 {
-			t.Fatalf("revoke: %d hashes, %d events wait, error %v", len(hashes), s.UnwrittenEvents(), err)
+		n, err := s.Revoke(ctx, revocation(k.ID))
+		if err != nil || n != 1 || s.UnwrittenEvents() != 1 {
+			t.Fatalf("revoke: %d keys, %d events wait, error %v", n, s.UnwrittenEvents(), err)
 		}
 		if c, err := s.Changes(ctx, before.Mark); len(c.Hashes) != 1 || err != nil {
 			t.Errorf("changes %+v, error %v", c, err)
 		}
-		if _, err := s.UndoRevoke(ctx, undo(t, s, k.ID)); err == nil {
+		if err := s.UndoRevoke(ctx, undo(t, s, k.ID)); err == nil {
 			t.Error("an undo without a line in the log")
 		}
 		if err := s.Purge(ctx, at); !errors.Is(err, userkeys.Unavailable) || !strings.Contains(err.Error(), "1 revocations hold but are not in the audit log") {
@@ -231,7 +231,7 @@ func TestF13TwoStoresOnOneSQLiteFile(t *testing.T) {
 	for i, s := range []*store.Store{a, b, a, b} {
 		wg.Go(func() {
 			for j := range n {
-				if _, _, err := s.Grant(ctx, grantOf(u.ID, fmt.Sprintf("%d.%d", i%2, j))); err != nil {
+				if _, err := s.Grant(ctx, grantOf(u.ID, fmt.Sprintf("%d.%d", i%2, j))); err != nil {
 					t.Error(err)
 				}
 			}
@@ -266,7 +266,7 @@ func TestF14BackupUnderLoad(t *testing.T) {
 				return
 			default:
 			}
-			if _, _, err := s.Grant(context.Background(), grantOf(u.ID, fmt.Sprint(i%7))); err != nil {
+			if _, err := s.Grant(context.Background(), grantOf(u.ID, fmt.Sprint(i%7))); err != nil {
 				t.Error(err)
 				return
 			}
@@ -330,7 +330,7 @@ func TestDB11RowHeldBySomebodyElse(t *testing.T) {
 	defer cancel()
 	for name, ctx := range map[string]context.Context{"with a deadline": soon, "without": t.Context()} {
 		start := time.Now()
-		_, _, err := s.Grant(ctx, grantOf(u.ID, "c"))
+		_, err := s.Grant(ctx, grantOf(u.ID, "c"))
 		if took := time.Since(start); !errors.Is(err, userkeys.Unavailable) || took > 4*time.Second {
 			t.Errorf("%s: after %v: %v", name, took, err)
 		}
@@ -359,7 +359,7 @@ func TestDB11Deadlocks(t *testing.T) {
 				if _, err := s.Revoke(ctx, site.Revocation{IDs: ids, By: by, At: at}); err != nil {
 					t.Error(err)
 				}
-				if _, err := s.UndoRevoke(ctx, undo(t, s, ids[(5*i+j)%len(ids)])); err != nil && !errors.Is(err, userkeys.Conflict) {
+				if err := s.UndoRevoke(ctx, undo(t, s, ids[(5*i+j)%len(ids)])); err != nil && !errors.Is(err, userkeys.Conflict) {
 					t.Error(err)
 				}
 			}
@@ -422,7 +422,7 @@ func TestUndosAtOnceCountInTurn(t *testing.T) {
 		wanted := undo(t, s, k.ID)
 		wanted.MaxKeys = 1
 		go func() {
-			_, err := s.UndoRevoke(ctx, wanted)
+			err := s.UndoRevoke(ctx, wanted)
 			results <- err
 		}()
 	}

@@ -15,29 +15,26 @@ const (
 	ReasonTooManyKeys = "too many live keys" // the user must revoke one first
 )
 
-// Grant writes a grant in one transaction: the consent is consumed, the bounds
-// are held, the client is found or made, the user's other keys on that client
-// are removed, the key and its audit event are written. After a refusal nothing
-// has changed; the consent is still there.
+// Grant writes a grant in one transaction and returns its key: the consent is consumed, the limits are checked,
+// the client is found or made, the user's other keys on that client are deleted, and the key and its audit event
+// are written. After an error nothing has changed, and the consent is still there. A limit of 0 is none.
 //
-// Refusals: [userkeys.ConsentGone]; [userkeys.NotFound] without the user;
-// [userkeys.Conflict] for too many live keys or, with [ReasonHashTaken], a
-// hash that exists; [userkeys.RateLimited]. A bound of 0 is none.
-func (s *Store) Grant(ctx context.Context, g site.Grant) (site.UserAPIKey, []userkeys.KeyHash, error) {
+// Errors: [userkeys.ConsentGone] if the consent is gone; [userkeys.NotFound] if there is no such user;
+// [userkeys.Conflict] with [ReasonTooManyKeys] or [ReasonHashTaken]; [userkeys.RateLimited] for too many grants
+// lately.
+func (s *Store) Grant(ctx context.Context, g site.Grant) (site.UserAPIKey, error) {
 	if err := checkGrant(g); err != nil {
-		return site.UserAPIKey{}, nil, err
+		return site.UserAPIKey{}, err
 	}
 	var key site.UserAPIKey
-	var removed []userkeys.KeyHash
 	err := s.write(ctx, func(c conn) error {
-		var err error
-		key, removed, err = s.grant(c, g)
-		return err
+		key = g.Key
+		return s.grant(c, g, &key)
 	})
 	if err != nil {
-		return site.UserAPIKey{}, nil, err
+		return site.UserAPIKey{}, err
 	}
-	return key, removed, nil
+	return key, nil
 }
 
 func checkGrant(g site.Grant) error {
@@ -61,35 +58,48 @@ func checkGrant(g site.Grant) error {
 			return err
 		}
 	}
-	return checkText(k.ApplicationName, k.PushURL, k.PublicKey, string(k.Padding), string(g.Caller.Kind()), g.Caller.Address)
+	return checkText(k.ApplicationName, k.PushURL, k.PublicKey, string(k.Padding), string(g.Caller.Kind()),
+		g.Caller.Address)
 }
 
-func (s *Store) grant(c conn, g site.Grant) (site.UserAPIKey, []userkeys.KeyHash, error) {
-	key := g.Key
-	var replaced []keyRow
-	for _, step := range []func() error{
-		// One grant of a user at a time: what is counted below stays true.
-		func() error { return s.lockUser(c, key.UserID) },
-		func() error { return consumeConsent(c, g) },
-		func() error { return holdRecent(c, g) },
-		func() (err error) {
-			replaced, err = s.clientFor(c, &key)
-			return err
-		},
-		func() error { return holdLive(c, key.UserID, key.CreatedAt, g.MaxKeys) },
-		func() error { return insertKey(c, &key, replaced) },
-		func() error { return authorizeDevice(c, g) },
-		func() error { return carrySessions(c, replaced, key) },
-		func() error { return keepAnswer(c, g, key) },
-		func() error { return putOneTimePassword(c, oneTimeOf(g, key)) },
-		func() error { return audit(c, grantEvents(g, key, replaced)...) },
-		func() error { return raise(c, key.CreatedAt, hashes(replaced)) },
-	} {
-		if err := step(); err != nil {
-			return site.UserAPIKey{}, nil, err
-		}
+// grant writes g, and what key becomes by it.
+func (s *Store) grant(c conn, g site.Grant, key *site.UserAPIKey) error {
+	// One grant of a user at a time: what is counted below stays true.
+	if err := s.lockUser(c, key.UserID); err != nil {
+		return err
 	}
-	return key, hashes(replaced), nil
+	if err := consumeConsent(c, g); err != nil {
+		return err
+	}
+	if err := holdRecent(c, g); err != nil {
+		return err
+	}
+	replaced, err := s.clientFor(c, key)
+	if err != nil {
+		return err
+	}
+	if err := holdLive(c, key.UserID, key.CreatedAt, g.MaxKeys); err != nil {
+		return err
+	}
+	if err := insertKey(c, key, replaced); err != nil {
+		return err
+	}
+	if err := authorizeDevice(c, g); err != nil {
+		return err
+	}
+	if err := carrySessions(c, replaced, *key); err != nil {
+		return err
+	}
+	if err := keepAnswer(c, g, *key); err != nil {
+		return err
+	}
+	if err := putOneTimePassword(c, oneTimeOf(g, *key)); err != nil {
+		return err
+	}
+	if err := audit(c, grantEvents(g, *key, replaced)...); err != nil {
+		return err
+	}
+	return raise(c, key.CreatedAt, hashes(replaced))
 }
 
 // lockOwner locks the owner of a key, then the key itself: the order of locks everywhere.
@@ -125,7 +135,8 @@ func consumeConsent(c conn, g site.Grant) error {
 	if g.ConsentID == "" {
 		return nil
 	}
-	consent, err := one(c, scanConsent, "DELETE FROM userkeys_consents WHERE id_hash = $1 RETURNING "+consentColumns, secretHash(g.ConsentID))
+	consent, err := one(c, scanConsent, "DELETE FROM userkeys_consents WHERE id_hash = $1 "+
+		"RETURNING "+consentColumns, secretHash(g.ConsentID))
 	if err != nil && !isNoRows(err) {
 		return err
 	}
@@ -185,17 +196,21 @@ func (s *Store) clientFor(c conn, k *site.UserAPIKey) ([]keyRow, error) {
 	if client.Registered() {
 		k.ApplicationName = client.ApplicationName
 	}
-	return all(c, scanKeyRow, "DELETE FROM userkeys_keys WHERE user_id = $1 AND client = $2 RETURNING "+keyRowColumns, k.UserID, client.ID)
+	return all(c, scanKeyRow, "DELETE FROM userkeys_keys WHERE user_id = $1 AND client = $2 "+
+		"RETURNING "+keyRowColumns, k.UserID, client.ID)
 }
 
 func (s *Store) findOrMakeClient(c conn, k site.UserAPIKey) (site.Client, error) {
 	for i := 1; ; i++ {
-		_, err := c.exec(`INSERT INTO userkeys_clients (client_id, application_name, public_key, auth_redirect, scopes, created_at)
-			VALUES ($1, $2, '', '', '', $3) ON CONFLICT (client_id) DO NOTHING`, k.ClientID, k.ApplicationName, micros(k.CreatedAt))
+		_, err := c.exec(`INSERT INTO userkeys_clients (client_id, application_name, public_key, auth_redirect, scopes,
+			created_at)
+			VALUES ($1, $2, '', '', '', $3) ON CONFLICT (client_id) DO NOTHING`, k.ClientID, k.ApplicationName,
+			micros(k.CreatedAt))
 		if err != nil {
 			return site.Client{}, err
 		}
-		client, err := one(c, scanClient, "SELECT "+clientColumns+" FROM userkeys_clients WHERE client_id = $1"+s.diff.keepRow, k.ClientID)
+		client, err := one(c, scanClient, "SELECT "+clientColumns+" FROM userkeys_clients "+
+			"WHERE client_id = $1"+s.diff.keepRow, k.ClientID)
 		if !isNoRows(err) || i == attempts {
 			return client, err
 		}
@@ -215,7 +230,8 @@ func insertKey(c conn, k *site.UserAPIKey, replaced []keyRow) error {
 			public_key, padding, lifetime)
 		SELECT $1, c.id, $2, 1, $8, $3, $4, $5, $6, 0, '', $9, $10, $11 FROM userkeys_clients c WHERE c.client_id = $7
 		ON CONFLICT DO NOTHING RETURNING id`,
-		k.UserID, k.Hash[:], k.Scopes.String(), k.PushURL, micros(k.CreatedAt), micros(k.ExpiresAt), k.ClientID, k.ApplicationName,
+		k.UserID, k.Hash[:], k.Scopes.String(), k.PushURL, micros(k.CreatedAt), micros(k.ExpiresAt), k.ClientID,
+		k.ApplicationName,
 		k.PublicKey, string(k.Padding), k.Lifetime.Microseconds())
 	if isNoRows(err) {
 		return taken

@@ -20,7 +20,9 @@ func scanGuess(r row) (guess, error) {
 // anew; length 0 never does. It is one statement, so that parallel guesses are
 // all counted, and it is in the database, so that neither a restart nor a flood
 // of names makes it forget.
-func (s *Store) ChargeAttempt(ctx context.Context, name string, window time.Duration, at time.Time) (int, time.Time, error) {
+func (s *Store) ChargeAttempt(
+	ctx context.Context, name string, window time.Duration, at time.Time,
+) (int, time.Time, error) {
 	if err := checkIndexed(name); err != nil {
 		return 0, time.Time{}, err
 	}
@@ -48,7 +50,8 @@ func (s *Store) ChargeAttempt(ctx context.Context, name string, window time.Dura
 
 // windowOver tells whether the window of the charge (excluded) is longer than
 // the counted one began ago.
-const windowOver = "(excluded.until <> 0 AND excluded.since - userkeys_guesses.since >= excluded.until - excluded.since)"
+const windowOver = "(excluded.until <> 0 AND " +
+	"excluded.since - userkeys_guesses.since >= excluded.until - excluded.since)"
 
 // Guesses is the count of name and when its window began, without charging;
 // zeros if there is none.
@@ -75,11 +78,8 @@ func (s *Store) ForgetGuesses(ctx context.Context, names ...string) error {
 	}
 	return s.write(ctx, func(c conn) error {
 		return inChunks(names, idsPerStatement, func(chunk []string) error {
-			args := make([]any, len(chunk))
-			for i, n := range chunk {
-				args[i] = n
-			}
-			_, err := c.exec("DELETE FROM userkeys_guesses WHERE name IN ("+list(1, len(chunk))+")", args...)
+			args := arguments(chunk)
+			_, err := c.exec("DELETE FROM userkeys_guesses WHERE name"+in(1, len(chunk)), args...)
 			return err
 		})
 	})

@@ -100,19 +100,19 @@ func TestMarkAllOfMany(t *testing.T) {
 		u := makeUser(t, s, "ada")
 		mustExec(t, db, notificationsOf(u.ID, 3_456, "n % 3 + 1", "0"))
 		mustExec(t, db, recount)
-		mark := func(m site.NotificationMark, want int) {
+		mark := func(m site.NotificationsToRead, want int) {
 			t.Helper()
 			m.UserID = u.ID
 			if n, err := s.ReadNotifications(ctx, m); n != want || err != nil {
 				t.Fatalf("%+v marked %d, want %d: %v", m, n, want, err)
 			}
 		}
-		mark(site.NotificationMark{Types: []int{1}}, 1152)
+		mark(site.NotificationsToRead{Types: []int{1}}, 1152)
 		in, err := s.InboxState(ctx, u.ID)
 		if err != nil || in.Counts.Unread != 2304 || in.Counts.New != 0 || in.Counts.SeenID != in.Newest || in.Newest == 0 {
 			t.Fatalf("%+v, %v", in, err)
 		}
-		mark(site.NotificationMark{}, 2304)
+		mark(site.NotificationsToRead{}, 2304)
 		if in, err = s.InboxState(ctx, u.ID); err != nil || in.Counts.Unread != 0 || in.Counts.UnreadByType != nil {
 			t.Errorf("%+v, %v", in, err)
 		}
@@ -152,7 +152,7 @@ func TestStatementsOfTheInbox(t *testing.T) {
 			return err
 		})
 		cost("a mark", 7, func() error {
-			_, err := s.ReadNotifications(ctx, site.NotificationMark{UserID: 1, ID: 1})
+			_, err := s.ReadNotifications(ctx, site.NotificationsToRead{UserID: 1, ID: 1})
 			return err
 		})
 		cost("a look", 9, func() error { return s.SeeNotifications(ctx, 1, 1000) })
@@ -215,14 +215,14 @@ func TestInboxVersions(t *testing.T) {
 		if got := w.inbox(ada.ID); got.Newest != second[0] || got.Position != got.Version {
 			w.Errorf("the newest is %d at %d, want %d at %d", got.Newest, got.Position, second[0], got.Version)
 		}
-		read := func(m site.NotificationMark) {
+		read := func(m site.NotificationsToRead) {
 			w.Helper()
 			must[int](w)(w.ReadNotifications(w.ctx, m))
 		}
-		read(site.NotificationMark{UserID: ada.ID, ID: first[0]})
+		read(site.NotificationsToRead{UserID: ada.ID, ID: first[0]})
 		raised(ada, true, "a mark")
-		read(site.NotificationMark{UserID: ada.ID, ID: first[0]})
-		read(site.NotificationMark{UserID: ada.ID, ID: first[1]}) // bob's
+		read(site.NotificationsToRead{UserID: ada.ID, ID: first[0]})
+		read(site.NotificationsToRead{UserID: ada.ID, ID: first[1]}) // bob's
 		raised(ada, false, "marks that change nothing")
 		w.ok(w.SeeNotifications(w.ctx, ada.ID, second[0]))
 		raised(ada, true, "a look")
@@ -232,9 +232,9 @@ func TestInboxVersions(t *testing.T) {
 		if seen := w.inbox(ada.ID).Counts.SeenID; seen != second[0] {
 			w.Errorf("seen up to %d, want %d", seen, second[0])
 		}
-		read(site.NotificationMark{UserID: ada.ID})
+		read(site.NotificationsToRead{UserID: ada.ID})
 		raised(ada, true, "marking all")
-		read(site.NotificationMark{UserID: ada.ID})
+		read(site.NotificationsToRead{UserID: ada.ID})
 		raised(ada, false, "marking all again")
 		w.ok(w.SetQuiet(w.ctx, ada.ID, noon, noon))
 		raised(ada, false, "do not disturb")
@@ -288,7 +288,7 @@ func TestNotificationsAboveAnID(t *testing.T) {
 		for i := range 12 {
 			ids = append(ids, w.tell(note([]int{1, 6, 2}[i%3]), "ada")...)
 		}
-		must[int](w)(w.ReadNotifications(w.ctx, site.NotificationMark{UserID: ada.ID, ID: ids[5]}))
+		must[int](w)(w.ReadNotifications(w.ctx, site.NotificationsToRead{UserID: ada.ID, ID: ids[5]}))
 		for name, c := range map[string]struct {
 			f    site.NotificationFilter
 			want []int64
@@ -326,7 +326,7 @@ func TestOldNotificationsArePurged(t *testing.T) {
 		}
 		stays := w.tell(note(6), "ada")[0]
 		late := w.tell(note(2, old), "ada", "bob") // written later with an earlier time
-		must[int](w)(w.ReadNotifications(w.ctx, site.NotificationMark{UserID: ada.ID, ID: late[0]}))
+		must[int](w)(w.ReadNotifications(w.ctx, site.NotificationsToRead{UserID: ada.ID, ID: late[0]}))
 		before, bobs := w.inbox(ada.ID), w.inbox(bob.ID)
 		if n := must[int](w)(w.PurgeNotifications(w.ctx, noon.Add(-72*time.Hour))); n != 0 {
 			w.Errorf("%d went too early", n)

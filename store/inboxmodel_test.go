@@ -37,7 +37,7 @@ func (m *naive) see(userID, id int64) {
 	m.seen[userID] = max(m.seen[userID], min(id, m.newest(userID)))
 }
 
-func (m *naive) read(mark site.NotificationMark) int {
+func (m *naive) read(mark site.NotificationsToRead) int {
 	n := 0
 	for i, o := range m.notes {
 		if o.UserID == mark.UserID && !o.Read && (mark.ID == 0 || mark.ID == o.ID) && (mark.ID != 0 || mark.Types == nil || slices.Contains(mark.Types, o.Type)) {
@@ -189,7 +189,7 @@ func (run *modelRun) tell(step int) {
 }
 
 func (run *modelRun) read() {
-	mark := site.NotificationMark{UserID: run.someone()}
+	mark := site.NotificationsToRead{UserID: run.someone()}
 	switch run.r.IntN(6) {
 	case 0:
 	case 1:
@@ -315,10 +315,10 @@ func (w *world) writeOne(r *rand.Rand, users []int64, names []string) (int64, er
 		}), to...))
 		return int64(len(a.IDs)), err
 	case 2:
-		_, err := w.ReadNotifications(w.ctx, site.NotificationMark{UserID: u, ID: 1 + int64(r.IntN(100))})
+		_, err := w.ReadNotifications(w.ctx, site.NotificationsToRead{UserID: u, ID: 1 + int64(r.IntN(100))})
 		return 0, err
 	case 3:
-		_, err := w.ReadNotifications(w.ctx, site.NotificationMark{UserID: u, Types: []int{1 + r.IntN(2)}})
+		_, err := w.ReadNotifications(w.ctx, site.NotificationsToRead{UserID: u, Types: []int{1 + r.IntN(2)}})
 		return 0, err
 	}
 	return 0, w.SeeNotifications(w.ctx, u, int64(r.IntN(200)))

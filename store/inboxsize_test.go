@@ -293,7 +293,7 @@ func compareWrites(t *testing.T, s *store.Store, compare func(string, func(int64
 			return 0, err
 		}
 		return timed(func() error {
-			_, err := s.ReadNotifications(ctx, site.NotificationMark{UserID: u, ID: id})
+			_, err := s.ReadNotifications(ctx, site.NotificationsToRead{UserID: u, ID: id})
 			return err
 		})
 	})

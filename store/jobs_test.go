@@ -42,16 +42,16 @@ func TestJobIsClaimedByOneNode(t *testing.T) {
 	})
 }
 
-// Nodes agree on a mark.
-func TestNodesAgreeOnAMark(t *testing.T) {
+// Nodes agree on one value.
+func TestNodesAgreeOnOneValue(t *testing.T) {
 	each(t, func(w *world) {
-		if b := must[[]byte](w)(w.Marked(w.ctx, "secret")); b != nil {
+		if b := must[[]byte](w)(w.Agreed(w.ctx, "secret")); b != nil {
 			w.Errorf("before anybody told: %q", b)
 		}
 		first := map[string]bool{}
 		var got [10][]byte
 		for _, err := range w.together(10, func(i int) (err error) {
-			got[i], err = w.Mark(w.ctx, "secret", []byte{byte(i)})
+			got[i], err = w.Agree(w.ctx, "secret", []byte{byte(i)})
 			return err
 		}) {
 			w.ok(err)
@@ -63,15 +63,15 @@ func TestNodesAgreeOnAMark(t *testing.T) {
 			w.Errorf("%d values: %v", len(first), slices.Collect(maps.Keys(first)))
 		}
 		for range 2 { // once is all that the log has
-			w.ok(w.Remark(w.ctx, "secret", []byte("new"), site.Caller{As: site.CallerCommand}.At(noon)))
+			w.ok(w.ReplaceAgreed(w.ctx, "secret", []byte("new"), site.Caller{As: site.CallerCommand}.At(noon)))
 		}
-		if b := must[[]byte](w)(w.Mark(w.ctx, "secret", []byte("other"))); string(b) != "new" {
+		if b := must[[]byte](w)(w.Agree(w.ctx, "secret", []byte("other"))); string(b) != "new" {
 			w.Errorf("%q", b)
 		}
-		if b := must[[]byte](w)(w.Marked(w.ctx, "secret")); string(b) != "new" {
+		if b := must[[]byte](w)(w.Agreed(w.ctx, "secret")); string(b) != "new" {
 			w.Errorf("%q", b)
 		}
-		w.ok(w.Remark(w.ctx, "the first", []byte("of its name"), site.Caller{As: site.CallerCommand}.At(noon)))
+		w.ok(w.ReplaceAgreed(w.ctx, "the first", []byte("of its name"), site.Caller{As: site.CallerCommand}.At(noon)))
 		events := slices.DeleteFunc(must[[]site.AuditEvent](w)(w.AuditEvents(w.ctx, 0, 0)), func(e site.AuditEvent) bool { return !strings.HasSuffix(e.Action, " replaced") })
 		if len(events) != 1 || events[0].Action != "secret replaced" || events[0].Caller.Kind() != site.CallerCommand || !events[0].At.Equal(noon.Truncate(time.Microsecond)) {
 			w.Errorf("the log has %+v", events)

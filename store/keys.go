@@ -62,8 +62,9 @@ func scanClient(r row) (site.Client, error) {
 	return cl, err
 }
 
-// KeyByHash finds a key, live or not, with its owner, also by the hash that it
-// had before its last renewal. [userkeys.NotFound].
+// KeyByHash finds a key, live or not, with its owner, also by the hash that it had before its last renewal.
+//
+// Errors: [userkeys.NotFound] if there is no such key.
 func (s *Store) KeyByHash(ctx context.Context, h userkeys.KeyHash) (site.StoredKey, error) {
 	return read(ctx, s, func(c conn) (site.StoredKey, error) {
 		k, err := one(c, scanStoredKey, "SELECT "+keyColumns+", "+userColumns+", w.day"+keyTables+
@@ -72,7 +73,9 @@ func (s *Store) KeyByHash(ctx context.Context, h userkeys.KeyHash) (site.StoredK
 	})
 }
 
-// Key finds a key by its id. [userkeys.NotFound].
+// Key finds a key by its id.
+//
+// Errors: [userkeys.NotFound] if there is no such key.
 func (s *Store) Key(ctx context.Context, id int64) (site.UserAPIKey, error) {
 	return read(ctx, s, func(c conn) (site.UserAPIKey, error) {
 		k, err := one(c, scanKey, "SELECT "+keyColumns+keyTables+" WHERE k.id = $1", id)
@@ -104,7 +107,9 @@ func (s *Store) Keys(ctx context.Context, f site.KeyFilter) ([]site.UserAPIKey, 
 	})
 }
 
-// Client finds a client by its client_id. [userkeys.NotFound].
+// Client finds a client by its client_id.
+//
+// Errors: [userkeys.NotFound] if there is no such client.
 func (s *Store) Client(ctx context.Context, clientID string) (site.Client, error) {
 	if err := checkIndexed(clientID); err != nil {
 		return site.Client{}, err
@@ -131,7 +136,8 @@ func (s *Store) RecordUses(ctx context.Context, uses []site.KeyUse) error {
 			args := make([]any, 0, 3*len(chunk))
 			for i, u := range chunk {
 				n := strconv.Itoa
-				values[i] = "(CAST($" + n(3*i+1) + " AS BIGINT), CAST($" + n(3*i+2) + " AS BIGINT), CAST($" + n(3*i+3) + " AS " + s.diff.names["bytes"] + "))"
+				values[i] = "(CAST($" + n(3*i+1) + " AS BIGINT), CAST($" + n(3*i+2) + " AS BIGINT), CAST($" + n(3*i+3) + " AS " +
+					s.diff.names["bytes"] + "))"
 				args = append(args, u.KeyID, micros(u.LastUsedAt), blob(u.Day))
 			}
 			_, err := c.exec(`WITH v (id, at, day) AS (VALUES `+strings.Join(values, ",")+`)

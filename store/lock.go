@@ -13,8 +13,9 @@ const lockPatience = 1400 * time.Millisecond
 
 var errLocked = errors.New("another process has locked the database")
 
-// wait is a write that waits for a lock. On Postgres the server ends the wait for each, told by args. On SQLite there
-// is one lock for all: until the write has it, its context ends with the patience, also while it queues in this process.
+// wait is how long a write waits for a lock. Postgres ends the wait by itself, after the time in args. SQLite has one
+// lock for all writes: until the write has it, its context ends with the patience, also while it queues in this
+// process.
 type wait struct {
 	args  []any
 	limit time.Duration // 0: none

@@ -151,7 +151,8 @@ func (s *Store) Check(ctx context.Context) error {
 		return err
 	}
 	if st.have != st.want {
-		return schemaError("the database has schema version %d, this program needs %d: run userkeys migrate", st.have, st.want)
+		return schemaError("the database has schema version %d, this program needs %d: run userkeys migrate", st.have,
+			st.want)
 	}
 	return nil
 }
@@ -186,15 +187,19 @@ func (s *Store) inspect(ctx context.Context) (schemaState, error) {
 func (st schemaState) check() error {
 	switch {
 	case st.have > st.want:
-		return schemaError("the database has schema version %d, newer than this program's %d: use a newer userkeys", st.have, st.want)
+		return schemaError("the database has schema version %d, newer than this program's %d: use a newer userkeys",
+			st.have, st.want)
 	case len(st.missing) > 0:
-		return schemaError("the schema is half-run: it says version %d of %d but has no %s; restore a backup", st.have, st.want, strings.Join(st.missing, ", "))
+		return schemaError("the schema is half-run: it says version %d of %d but has no %s; restore a backup", st.have,
+			st.want, strings.Join(st.missing, ", "))
 	case len(st.stray) > 0:
-		return schemaError("the schema is half-run: it says version %d of %d but has %s already; restore a backup", st.have, st.want, strings.Join(st.stray, ", "))
+		return schemaError("the schema is half-run: it says version %d of %d but has %s already; restore a backup", st.have,
+			st.want, strings.Join(st.stray, ", "))
 	}
 	for i, v := range st.versions {
 		if v != int64(i+1) {
-			return schemaError("the schema is half-run: it says version %d of %d but step %d was never taken; restore a backup", st.have, st.want, i+1)
+			return schemaError("the schema is half-run: it says version %d of %d but step %d was never taken; restore a "+
+				"backup", st.have, st.want, i+1)
 		}
 	}
 	return nil

@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	writtenColumns      = `notification_type, is_read, high_priority, topic_id, post_number, slug, fancy_title, data, created_at`
+	writtenColumns = `notification_type, is_read, high_priority, topic_id, post_number, slug, fancy_title, data,
+		created_at`
 	notificationColumns = `id, user_id, ` + writtenColumns + `, ` + notificationPosition
 	// Notifications that were written before positions were kept stand at their id.
 	notificationPosition = `CASE WHEN position = 0 THEN id ELSE position END AS position`
@@ -21,7 +22,8 @@ func scanNotification(r row) (site.Notification, error) {
 	var n site.Notification
 	var read, urgent, created int64
 	var data string
-	err := r.Scan(&n.ID, &n.UserID, &n.Type, &read, &urgent, &n.TopicID, &n.PostNumber, &n.Slug, &n.FancyTitle, &data, &created, &n.Position)
+	err := r.Scan(&n.ID, &n.UserID, &n.Type, &read, &urgent, &n.TopicID, &n.PostNumber, &n.Slug, &n.FancyTitle, &data,
+		&created, &n.Position)
 	n.Read, n.HighPriority, n.Data, n.CreatedAt = read != 0, urgent != 0, []byte(data), fromMicros(created)
 	return n, err
 }
@@ -94,7 +96,10 @@ func listQuery(f site.NotificationFilter) (string, []any) {
 // listParts are the conditions of the parts of f's list. What they compare with is written
 // out: two of the indexes are partial ones.
 func listParts(f site.NotificationFilter) []string {
-	const read, unread, urgent, ordinary = " AND is_read = 1", " AND is_read = 0", " AND high_priority = 1", " AND high_priority = 0"
+	const (
+		read, unread     = " AND is_read = 1", " AND is_read = 0"
+		urgent, ordinary = " AND high_priority = 1", " AND high_priority = 0"
+	)
 	states := []string{read, unread}
 	switch {
 	case f.Read:
@@ -145,24 +150,29 @@ func (s *Store) CountNotifications(ctx context.Context, f site.NotificationFilte
 	return int(n), err
 }
 
-// NotificationCounts counts what a user has not read. [userkeys.NotFound].
+// NotificationCounts counts what a user has not read.
+//
+// Errors: [userkeys.NotFound] if there is no such user.
 func (s *Store) NotificationCounts(ctx context.Context, userID int64) (site.NotificationCounts, error) {
 	in, err := s.InboxState(ctx, userID)
 	return in.Counts, err
 }
 
-// NotificationMarker tells which notification was the newest when the user
-// looked at the list last, and which is now; 0 for none. [userkeys.NotFound].
+// NotificationMarker returns which notification was the newest when the user looked at the list last, and which is
+// the newest now; 0 is none.
+//
+// Errors: [userkeys.NotFound] if there is no such user.
 func (s *Store) NotificationMarker(ctx context.Context, userID int64) (seen, newest int64, err error) {
 	p, err := read(ctx, s, func(c conn) ([2]int64, error) {
-		p, err := one(c, scanPair, "SELECT seen_notification_id, "+newestNotification+" FROM userkeys_users WHERE id = $1", userID)
+		p, err := one(c, scanPair, "SELECT seen_notification_id, "+newestNotification+" FROM userkeys_users "+
+			"WHERE id = $1", userID)
 		return p, notFound(err, "user")
 	})
 	return p[0], p[1], err
 }
 
-// SeeNotifications remembers that the user has seen the list up to id, at most
-// up to what there is: what comes later is new whatever anybody says. It never goes back.
+// SeeNotifications stores that the user has seen the list up to id, but never more than there is: what comes later
+// is new to the user. The marker never goes back.
 func (s *Store) SeeNotifications(ctx context.Context, userID, id int64) error {
 	return s.write(ctx, func(c conn) error {
 		in, there, err := s.openInbox(c, userID)
@@ -181,10 +191,10 @@ func (s *Store) SeeNotifications(ctx context.Context, userID, id int64) error {
 // neither hold up everybody's writes nor run out of its time.
 const markBatch = 1000
 
-// ReadNotifications marks as read what m says of the user's own, and tells how
-// many were not. Unless it is about one only, the list counts as seen. What is
-// more than 1000 is marked in several transactions: one that fails leaves the rest as it was.
-func (s *Store) ReadNotifications(ctx context.Context, m site.NotificationMark) (int, error) {
+// ReadNotifications marks as read the notifications of a user that m selects, and returns how many were not read.
+// Unless m selects a single one, the list counts as seen. More than 1000 are marked in several transactions: one
+// that fails leaves the rest as it was.
+func (s *Store) ReadNotifications(ctx context.Context, m site.NotificationsToRead) (int, error) {
 	if err := checkTypes(m.Types); err != nil {
 		return 0, err
 	}
@@ -217,8 +227,9 @@ func (s *Store) ReadNotifications(ctx context.Context, m site.NotificationMark) 
 	return total, nil
 }
 
-// read marks some of what m says up to an id, keeps the counts, and tells how many it were.
-func (in *inbox) read(c conn, m site.NotificationMark, upTo int64) (int, error) {
+// read marks at most markBatch of the notifications that m selects, up to an id, updates the counts, and returns
+// how many it marked.
+func (in *inbox) read(c conn, m site.NotificationsToRead, upTo int64) (int, error) {
 	var w conditions
 	w.add("user_id = $?", in.userID)
 	w.parts = append(w.parts, "is_read = 0")
@@ -231,8 +242,9 @@ func (in *inbox) read(c conn, m site.NotificationMark, upTo int64) (int, error) 
 	// Of one that is above the marker it is told that it counted as new.
 	w.args = append(w.args, in.seen)
 	seen := "$" + strconv.Itoa(len(w.args))
-	marked, err := all(c, scanGroup, `UPDATE userkeys_notifications SET is_read = 1 WHERE id IN (SELECT id FROM userkeys_notifications`+w.where()+
-		" LIMIT "+strconv.Itoa(markBatch)+") RETURNING notification_type, high_priority, 0, -1, CASE WHEN id > "+seen+" THEN -1 ELSE 0 END", w.args...)
+	marked, err := all(c, scanGroup, `UPDATE userkeys_notifications SET is_read = 1
+		WHERE id IN (SELECT id FROM userkeys_notifications`+w.where()+" LIMIT "+strconv.Itoa(markBatch)+`)
+		RETURNING notification_type, high_priority, 0, -1, CASE WHEN id > `+seen+" THEN -1 ELSE 0 END", w.args...)
 	if err != nil {
 		return 0, err
 	}

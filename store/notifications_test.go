@@ -129,7 +129,7 @@ func TestNotificationsAreListed(t *testing.T) {
 			ids = append(ids, w.tell(note(kind), "ada")...)
 		}
 		for _, read := range []int{0, 3} {
-			if n := must[int](w)(w.ReadNotifications(w.ctx, site.NotificationMark{UserID: ada.ID, ID: ids[read]})); n != 1 {
+			if n := must[int](w)(w.ReadNotifications(w.ctx, site.NotificationsToRead{UserID: ada.ID, ID: ids[read]})); n != 1 {
 				w.Errorf("marked %d", n)
 			}
 		}
@@ -172,7 +172,7 @@ func TestNotificationsAreListed(t *testing.T) {
 		w.refused(err, userkeys.InvalidParameters)
 		_, err = w.CountNotifications(w.ctx, site.NotificationFilter{Types: make([]int, 1000)})
 		w.refused(err, userkeys.InvalidParameters)
-		_, err = w.ReadNotifications(w.ctx, site.NotificationMark{Types: make([]int, 1000)})
+		_, err = w.ReadNotifications(w.ctx, site.NotificationsToRead{Types: make([]int, 1000)})
 		w.refused(err, userkeys.InvalidParameters)
 	})
 }
@@ -216,22 +216,22 @@ func TestNotificationsAreCounted(t *testing.T) {
 		want(ada, site.NotificationCounts{SeenID: ids[1], New: 2, NewOrdinary: 1, UnreadUrgent: 2, Unread: 4, UnreadByType: map[int]int{1: 1, 2: 1, 6: 1, 24: 1}})
 		want(bob, bobs)
 
-		mark := func(m site.NotificationMark, n int) {
+		mark := func(m site.NotificationsToRead, n int) {
 			w.Helper()
 			if got := must[int](w)(w.ReadNotifications(w.ctx, m)); got != n {
 				w.Errorf("%+v marked %d, want %d", m, got, n)
 			}
 		}
-		mark(site.NotificationMark{UserID: bob.ID, ID: ids[0]}, 0) // not his
-		mark(site.NotificationMark{UserID: ada.ID, ID: 9999}, 0)
-		mark(site.NotificationMark{UserID: ada.ID, ID: ids[2]}, 1)
-		mark(site.NotificationMark{UserID: ada.ID, ID: ids[2]}, 0)
+		mark(site.NotificationsToRead{UserID: bob.ID, ID: ids[0]}, 0) // not his
+		mark(site.NotificationsToRead{UserID: ada.ID, ID: 9999}, 0)
+		mark(site.NotificationsToRead{UserID: ada.ID, ID: ids[2]}, 1)
+		mark(site.NotificationsToRead{UserID: ada.ID, ID: ids[2]}, 0)
 		marker(ids[1], ids[3])
 		want(ada, site.NotificationCounts{SeenID: ids[1], New: 1, NewOrdinary: 1, UnreadUrgent: 1, Unread: 3, UnreadByType: map[int]int{1: 1, 2: 1, 6: 1}})
-		mark(site.NotificationMark{UserID: ada.ID, Types: []int{6, 5}}, 1)
+		mark(site.NotificationsToRead{UserID: ada.ID, Types: []int{6, 5}}, 1)
 		marker(ids[3], ids[3])
 		want(ada, site.NotificationCounts{SeenID: ids[3], Unread: 2, UnreadByType: map[int]int{1: 1, 2: 1}})
-		mark(site.NotificationMark{UserID: ada.ID}, 2)
+		mark(site.NotificationsToRead{UserID: ada.ID}, 2)
 		if got := w.ids(site.NotificationFilter{UserID: ada.ID, Unread: true}); got != nil {
 			w.Errorf("unread: %v", got)
 		}
@@ -256,7 +256,7 @@ func TestNotificationsInParallel(t *testing.T) {
 				_, err = w.AddNotifications(w.ctx, announce(note(2), "ada"))
 				return err
 			}
-			marked[i], err = w.ReadNotifications(w.ctx, site.NotificationMark{UserID: ada.ID, Types: []int{1}})
+			marked[i], err = w.ReadNotifications(w.ctx, site.NotificationsToRead{UserID: ada.ID, Types: []int{1}})
 			return err
 		}) {
 			w.ok(err)

@@ -20,17 +20,21 @@ func putOneTimePassword(c conn, p *site.OneTimePassword) error {
 	if p == nil {
 		return nil
 	}
-	_, err := c.exec(`INSERT INTO userkeys_one_time_passwords (user_id, hash, application_name, created_at, expires_at, key_id) VALUES ($1, $2, $3, $4, $5, $6)
+	_, err := c.exec(`INSERT INTO userkeys_one_time_passwords (user_id, hash, application_name, created_at, expires_at,
+		key_id) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, application_name = excluded.application_name,
 			created_at = excluded.created_at, expires_at = excluded.expires_at, key_id = excluded.key_id, used = 0`,
 		p.UserID, secretHash(p.Password), p.ApplicationName, micros(p.CreatedAt), micros(p.ExpiresAt), p.KeyID)
 	return err
 }
 
-// CreateOneTimePassword stores a one-time password in place of the user's last
-// one. A consent that is named is consumed in the same transaction, or
-// [userkeys.ConsentGone]. [userkeys.NotFound] without the user.
-func (s *Store) CreateOneTimePassword(ctx context.Context, p site.OneTimePassword, consentID string, by site.Caller) error {
+// CreateOneTimePassword stores a one-time password in the place of the user's last one. If consentID is not empty,
+// that consent is consumed in the same transaction.
+//
+// Errors: [userkeys.ConsentGone] if there is no such consent; [userkeys.NotFound] if there is no such user.
+func (s *Store) CreateOneTimePassword(
+	ctx context.Context, p site.OneTimePassword, consentID string, by site.Caller,
+) error {
 	if err := checkOneTimePassword(p); err != nil {
 		return err
 	}
@@ -48,7 +52,10 @@ func (s *Store) CreateOneTimePassword(ctx context.Context, p site.OneTimePasswor
 		if err := putOneTimePassword(c, &p); err != nil {
 			return err
 		}
-		return audit(c, site.AuditEvent{At: p.CreatedAt, Caller: by, Action: actionOneTimeMade, UserID: p.UserID, Detail: p.ApplicationName})
+		return audit(c, site.AuditEvent{
+			At: p.CreatedAt, Caller: by, Action: actionOneTimeMade, UserID: p.UserID,
+			Detail: p.ApplicationName,
+		})
 	})
 }
 
@@ -70,31 +77,42 @@ func oneTimeGone(err error, p site.OneTimePassword, now time.Time) error {
 }
 
 func oneTimeOver() error {
-	return userkeys.Errorf(userkeys.ConsentGone, "this sign-in link is missing, was used already, or is too old; start again in the app")
+	return userkeys.Errorf(userkeys.ConsentGone, "this sign-in link is missing, was used already, or is too old; "+
+		"start again in the app")
 }
 
-// OneTimePassword finds a one-time password that is good at now, without
-// consuming it. [userkeys.ConsentGone].
+// OneTimePassword finds a one-time password that is good at now, without consuming it.
+//
+// Errors: [userkeys.ConsentGone] if there is none.
 func (s *Store) OneTimePassword(ctx context.Context, password string, now time.Time) (site.OneTimePassword, error) {
 	return read(ctx, s, func(c conn) (site.OneTimePassword, error) {
-		p, err := one(c, scanOneTime, "SELECT "+oneTimeColumns+" FROM userkeys_one_time_passwords WHERE hash = $1 AND used = 0", secretHash(password))
+		p, err := one(c, scanOneTime, "SELECT "+oneTimeColumns+" FROM userkeys_one_time_passwords WHERE hash = $1 "+
+			"AND used = 0", secretHash(password))
 		return p, oneTimeGone(err, p, now)
 	})
 }
 
-// ConsumeOneTimePassword marks a one-time password as used and tells whose it
-// was: of many who try at once, one is told. [userkeys.ConsentGone] to all others. Its row stays
-// until [Store.BindSession] finds it, so that what ends sign-ins in between ends this one too.
-func (s *Store) ConsumeOneTimePassword(ctx context.Context, password string, act site.Act) (site.OneTimePassword, error) {
+// ConsumeOneTimePassword marks a one-time password as used and returns it: of many calls at once, one succeeds.
+// Its row stays until [Store.BindSession] finds it, so that what ends the user's sessions in between ends this one
+// too.
+//
+// Errors: [userkeys.ConsentGone] if the password is not good, or was used.
+func (s *Store) ConsumeOneTimePassword(
+	ctx context.Context, password string, act site.Act,
+) (site.OneTimePassword, error) {
 	var p site.OneTimePassword
 	err := s.write(ctx, func(c conn) error {
 		var err error
-		p, err = one(c, scanOneTime, "UPDATE userkeys_one_time_passwords SET used = 1 WHERE hash = $1 AND used = 0 RETURNING "+oneTimeColumns, secretHash(password))
+		p, err = one(c, scanOneTime, "UPDATE userkeys_one_time_passwords SET used = 1 WHERE hash = $1 AND used = 0 "+
+			"RETURNING "+oneTimeColumns, secretHash(password))
 		if err := oneTimeGone(err, p, act.At); err != nil {
 			return err
 		}
 		p.Password = password
-		return audit(c, site.AuditEvent{At: act.At, Caller: act.By, Action: actionOneTimeUsed, UserID: p.UserID, Detail: p.ApplicationName})
+		return audit(c, site.AuditEvent{
+			At: act.At, Caller: act.By, Action: actionOneTimeUsed, UserID: p.UserID,
+			Detail: p.ApplicationName,
+		})
 	})
 	return p, err
 }

@@ -17,6 +17,9 @@ const (
 	keepDeadDeliveries = 30 * 24 * time.Hour
 )
 
+// dead is the condition of keys that were revoked or expired before $1.
+const dead = "(revoked_at <> 0 AND revoked_at <= $1) OR (expires_at <> 0 AND expires_at <= $1)"
+
 // jobBatch bounds a transaction of the hourly jobs, so that requests get their turn in between.
 const jobBatch = 1000
 
@@ -31,7 +34,8 @@ func (s *Store) Purge(ctx context.Context, at time.Time) error {
 		return err
 	}
 	if n := s.UnwrittenEvents(); n > 0 {
-		return userkeys.Errorf(userkeys.Unavailable, "%d revocations hold but are not in the audit log yet: the database does not take the lines", n)
+		return userkeys.Errorf(userkeys.Unavailable, "%d revocations hold but are not in the audit log yet: the "+
+			"database does not take the lines", n)
 	}
 	return nil
 }
@@ -49,7 +53,7 @@ func (s *Store) purge(ctx context.Context, at time.Time) error {
 		{"userkeys_one_time_passwords", "user_id", "expires_at <= $1", at},
 		{"userkeys_tokens", "kind", "expires_at <= $1", at},
 		{"userkeys_user_statuses", "user_id", "ends_at <> 0 AND ends_at <= $1", at},
-		{"userkeys_admin_keys", "id", "(revoked_at <> 0 AND revoked_at <= $1) OR (expires_at <> 0 AND expires_at <= $1)", at.Add(-keepDeadKeys)},
+		{"userkeys_admin_keys", "id", dead, at.Add(-keepDeadKeys)},
 		{"userkeys_deliveries", "id", "dead_at <> 0 AND dead_at <= $1", at.Add(-keepDeadDeliveries)},
 		{"userkeys_announcements", "key_hash", "created_at <= $1", at.Add(-site.IdempotencyLifetime)},
 		{"userkeys_guesses", "name", "until <> 0 AND until <= $1", at},
@@ -60,7 +64,8 @@ func (s *Store) purge(ctx context.Context, at time.Time) error {
 				AND n < (SELECT MAX(n) FROM userkeys_changes)`, at.Add(-keepChanges),
 		},
 	} {
-		query := "DELETE FROM " + p.table + " WHERE " + p.id + " IN (SELECT " + p.id + " FROM " + p.table + " WHERE " + p.condition + " LIMIT $2)"
+		query := "DELETE FROM " + p.table + " WHERE " + p.id + " IN (SELECT " + p.id + " FROM " + p.table +
+			" WHERE " + p.condition + " LIMIT $2)"
 		for n := int64(jobBatch); n == jobBatch; {
 			err := s.write(ctx, func(c conn) error {
 				var err error
@@ -89,8 +94,7 @@ func (s *Store) purge(ctx context.Context, at time.Time) error {
 }
 
 func (s *Store) purgeKeys(ctx context.Context, at time.Time) (int64, error) {
-	const query = `DELETE FROM userkeys_keys WHERE id IN (SELECT id FROM userkeys_keys
-		WHERE (revoked_at <> 0 AND revoked_at <= $1) OR (expires_at <> 0 AND expires_at <= $1) LIMIT $2)`
+	const query = "DELETE FROM userkeys_keys WHERE id IN (SELECT id FROM userkeys_keys WHERE " + dead + " LIMIT $2)"
 	total := int64(0)
 	for n := int64(jobBatch); n == jobBatch; total += n {
 		err := s.write(ctx, func(c conn) error {
@@ -108,11 +112,13 @@ func (s *Store) purgeKeys(ctx context.Context, at time.Time) (int64, error) {
 // purgeClients locks the rows first and looks again for keys under the lock: a
 // grant that found the client meanwhile must keep it.
 func (s *Store) purgeClients(ctx context.Context, at time.Time) (int64, error) {
-	const unused = `auth_redirect = '' AND created_at < $1 AND NOT EXISTS (SELECT 1 FROM userkeys_keys k WHERE k.client = userkeys_clients.id)`
+	const unused = `auth_redirect = '' AND created_at < $1 AND NOT EXISTS (SELECT 1 FROM userkeys_keys k
+		WHERE k.client = userkeys_clients.id)`
 	total := int64(0)
 	for n := int64(jobBatch); n == jobBatch; total += n {
 		err := s.write(ctx, func(c conn) error {
-			ids, err := all(c, scanInt, "SELECT id FROM userkeys_clients WHERE "+unused+" ORDER BY id LIMIT $2"+s.diff.lockGone, micros(at), jobBatch)
+			ids, err := all(c, scanInt, "SELECT id FROM userkeys_clients WHERE "+unused+" ORDER BY id "+
+				"LIMIT $2"+s.diff.lockGone, micros(at), jobBatch)
 			if err != nil {
 				return err
 			}

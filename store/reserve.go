@@ -25,10 +25,10 @@ type reserve struct {
 	full atomic.Bool // a write found the disk full, and no ordinary one has found room since
 }
 
-// KeepReserve keeps a file of size bytes beside a SQLite database, for a disk that is full: then a revocation, the end
-// of a session and a change of a user, a setting or an admin API key takes its room, and all other writes are refused
-// until the file can be made again. With size 0 the file that another process keeps is used, and none is made.
-// It is called once, before the store is used. On Postgres it does nothing.
+// KeepReserve keeps a file of size bytes beside a SQLite database, for a disk that is full: then a revocation, the
+// end of a session and a change of a user, a setting or an admin API key takes its room, and all other writes are
+// refused until the file can be made again. With size 0 the file that another process keeps is used, and none is
+// made. It is called once, before the store is used. On Postgres it does nothing.
 func (s *Store) KeepReserve(size int64) error {
 	if s.file.path == "" {
 		return nil
@@ -45,7 +45,7 @@ func (s *Store) HasRoom(ctx context.Context) error {
 	}
 	const name = "room" // of a row that is deleted in its own transaction, and needs pages of its own until then
 	return s.write(ctx, func(c conn) error {
-		_, err := c.exec("INSERT INTO userkeys_marks (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING", name, make([]byte, 1<<16))
+		_, err := c.exec(agreeStatement, name, make([]byte, 1<<16))
 		if err == nil {
 			_, err = c.exec("DELETE FROM userkeys_marks WHERE name = $1", name)
 		}
@@ -96,8 +96,9 @@ func (r *reserve) admit() error {
 func (r *reserve) noRoom(err error) error {
 	r.full.Store(true)
 	e := &userkeys.Error{
-		Code: userkeys.Unavailable, Reason: ReasonDiskFull, Public: "the site cannot answer right now", RetryAfter: time.Second,
-		Err: fmt.Errorf("the disk of the database is full: %w", err),
+		Code: userkeys.Unavailable, Reason: ReasonDiskFull, Public: "the site cannot answer right now",
+		RetryAfter: time.Second,
+		Err:        fmt.Errorf("the disk of the database is full: %w", err),
 	}
 	return e
 }

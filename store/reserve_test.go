@@ -21,7 +21,7 @@ import (
 func fillUp(t *testing.T, s *store.Store, userID int64) {
 	t.Helper()
 	for i := range 20_000 {
-		_, _, err := s.Grant(t.Context(), grantOf(userID, fmt.Sprint("filler", i)))
+		_, err := s.Grant(t.Context(), grantOf(userID, fmt.Sprint("filler", i)))
 		if err == nil {
 			continue
 		}
@@ -57,7 +57,7 @@ func TestFullDisk(t *testing.T) {
 	if err := s.KeepReserve(4 << 20); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Mark(t.Context(), "agreed", []byte("on this")); err != nil {
+	if _, err := s.Agree(t.Context(), "agreed", []byte("on this")); err != nil {
 		t.Fatal(err)
 	}
 	ada, eve := makeUser(t, s, "ada"), makeUser(t, s, "eve")
@@ -94,10 +94,10 @@ func TestFullDisk(t *testing.T) {
 	if err := s.SetSetting(t.Context(), "allow_user_api_keys", "false", site.Caller{As: "command"}.At(at)); err != nil {
 		t.Errorf("closing the site: %v", err)
 	}
-	_, _, err = s.Grant(t.Context(), grantOf(ada.ID, "late"))
+	_, err = s.Grant(t.Context(), grantOf(ada.ID, "late"))
 	wantFull(t, "a grant out of what is kept for revocations", err)
 	wantFull(t, "HasRoom while the reserve is used", s.HasRoom(t.Context()))
-	if have, err := s.Mark(t.Context(), "agreed", []byte("other")); err != nil || string(have) != "on this" {
+	if have, err := s.Agree(t.Context(), "agreed", []byte("other")); err != nil || string(have) != "on this" {
 		t.Errorf("what a server asks when it starts: %q, %v", have, err)
 	}
 

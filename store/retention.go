@@ -28,7 +28,8 @@ func (s *Store) PurgeNotifications(ctx context.Context, before time.Time) (int, 
 		gone := 0
 		err := s.write(ctx, func(c conn) error {
 			gone = 0
-			old, err := all(c, scanPair, "SELECT id, user_id FROM userkeys_notifications WHERE created_at < $1 ORDER BY created_at LIMIT $2", micros(before), jobBatch)
+			old, err := all(c, scanPair, "SELECT id, user_id FROM userkeys_notifications WHERE created_at < $1 "+
+				"ORDER BY created_at LIMIT $2", micros(before), jobBatch)
 			found = len(old)
 			if err != nil || found == 0 {
 				return err
@@ -43,19 +44,17 @@ func (s *Store) PurgeNotifications(ctx context.Context, before time.Time) (int, 
 	return total, nil
 }
 
-// lockInboxes locks the inboxes of users, in the order of their ids, and tells their markers.
+// lockInboxes locks the inboxes of users, in the order of their ids, and returns their markers.
 func (s *Store) lockInboxes(c conn, users []int64) (map[int64]int64, error) {
 	seen := make(map[int64]int64, len(users))
 	err := inChunks(users, idsPerStatement, func(chunk []int64) error {
-		args := make([]any, len(chunk))
-		for i, u := range chunk {
-			args[i] = u
-		}
-		in := " IN (" + list(1, len(args)) + ")"
-		if _, err := all(c, scanInt, "SELECT user_id FROM userkeys_inboxes WHERE user_id"+in+" ORDER BY user_id"+s.diff.lockRow, args...); err != nil {
+		args, these := arguments(chunk), in(1, len(chunk))
+		_, err := all(c, scanInt, "SELECT user_id FROM userkeys_inboxes WHERE user_id"+these+
+			" ORDER BY user_id"+s.diff.lockRow, args...)
+		if err != nil {
 			return err
 		}
-		marks, err := all(c, scanPair, "SELECT id, seen_notification_id FROM userkeys_users WHERE id"+in, args...)
+		marks, err := all(c, scanPair, "SELECT id, seen_notification_id FROM userkeys_users WHERE id"+these, args...)
 		for _, m := range marks {
 			seen[m[0]] = m[1]
 		}
@@ -78,10 +77,7 @@ func (s *Store) forget(c conn, old [][2]int64) (int, error) {
 	lost := map[int64][]group{}
 	gone := 0
 	err = inChunks(unique(ids), idsPerStatement, func(chunk []int64) error {
-		args := make([]any, len(chunk))
-		for i, id := range chunk {
-			args[i] = id
-		}
+		args := arguments(chunk)
 		rows, err := all(c, scanOwnedGroup, "DELETE FROM userkeys_notifications WHERE id IN ("+list(1, len(args))+
 			") RETURNING user_id, id, notification_type, high_priority, is_read", args...)
 		for _, g := range rows {

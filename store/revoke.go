@@ -17,7 +17,8 @@ type keyRow struct {
 	end        keyEnd
 }
 
-const keyRowColumns = `id, user_id, hash, old_hash, expires_at, revoked_by, (SELECT c.client_id FROM userkeys_clients c WHERE c.id = client)`
+const keyRowColumns = `id, user_id, hash, old_hash, expires_at, revoked_by,
+	(SELECT c.client_id FROM userkeys_clients c WHERE c.id = client)`
 
 func scanKeyRow(r row) (keyRow, error) {
 	var k keyRow
@@ -47,17 +48,17 @@ func keyEvents(keys []keyRow, e site.AuditEvent) []site.AuditEvent {
 	return out
 }
 
-// Revoke revokes keys and returns the hashes of those that it changed. A key
-// that is revoked already stays as it was, except that an administrator's
-// revocation takes the place of any other, and its owner's that of the app. It goes through even where the audit
-// log cannot be written: to stop access must not depend on a log. The events
-// are then kept and written as soon as they can be.
-func (s *Store) Revoke(ctx context.Context, r site.Revocation) ([]userkeys.KeyHash, error) {
+// Revoke revokes keys and returns how many it changed. A key that is revoked already stays as it was, except that the
+// revocation of an administrator replaces any other, and that of the owner replaces the app's.
+//
+// Revoke succeeds even where the audit log cannot be written, because access must end whether or not a log works. The
+// events are then kept in memory and written as soon as possible; see [Store.UnwrittenEvents].
+func (s *Store) Revoke(ctx context.Context, r site.Revocation) (int, error) {
 	if err := checkText(string(r.By), string(r.Caller.Kind()), r.Caller.Address); err != nil {
-		return nil, err
+		return 0, err
 	}
 	if r.By == "" {
-		return nil, userkeys.Errorf(userkeys.InvalidParameters, "a revocation must say by whom")
+		return 0, userkeys.Errorf(userkeys.InvalidParameters, "a revocation must say by whom")
 	}
 	var revoked []keyRow
 	var unwritten []site.AuditEvent
@@ -78,15 +79,15 @@ func (s *Store) Revoke(ctx context.Context, r site.Revocation) ([]userkeys.KeyHa
 		return raise(c, r.At, hashes(revoked))
 	})
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	s.kept.add(unwritten)
-	return hashes(revoked), nil
+	return len(revoked), nil
 }
 
-// endSignIns ends the sessions that apps began with their keys, and takes back what may still sign them in. An app that
-// gives its key back keeps both: shipped ones do that before they use the password. Revoking everything of a user also
-// ends the sessions of apps without a key.
+// endSignIns ends the sessions that apps began with their keys, and takes back what may still sign them in. An app
+// that gives its key back keeps both: shipped ones do that before they use the password. Revoking everything of a
+// user also ends the sessions of apps without a key.
 func endSignIns(c conn, r site.Revocation, revoked []keyRow) error {
 	if r.By == site.RevokedByApp {
 		return nil
@@ -120,15 +121,16 @@ func (s *Store) revokeKeys(c conn, r site.Revocation) ([]keyRow, error) {
 	}
 	var out []keyRow
 	err := inChunks(unique(r.IDs), idsPerStatement, func(ids []int64) error {
-		wanted := make([]any, len(ids))
-		for i, id := range ids {
-			wanted[i] = id
-		}
-		if err := lockKeys(c, s.diff.lockRow, "id IN ("+list(1, len(ids))+")", wanted...); err != nil {
+		wanted := arguments(ids)
+		if err := lockKeys(c, s.diff.lockRow, "id"+in(1, len(ids)), wanted...); err != nil {
 			return err
 		}
-		args := append([]any{at, by, string(site.RevokedByAdmin), flag(r.By == site.RevokedByAdmin), flag(r.By == site.RevokedByOwner)}, wanted...)
-		rows, err := all(c, scanKeyRow, set+`id IN (`+list(6, len(ids))+`) AND (revoked_at = 0 OR (revoked_by <> $3 AND CAST($4 AS BIGINT) = 1)
+		args := append([]any{
+			at, by, string(site.RevokedByAdmin), flag(r.By == site.RevokedByAdmin),
+			flag(r.By == site.RevokedByOwner),
+		}, wanted...)
+		rows, err := all(c, scanKeyRow, set+`id IN (`+list(6, len(ids))+`) AND (revoked_at = 0 OR (revoked_by <> $3
+				AND CAST($4 AS BIGINT) = 1)
 			OR (revoked_by = 'app' AND CAST($5 AS BIGINT) = 1)) RETURNING `+keyRowColumns, args...)
 		out = append(out, rows...)
 		return err
@@ -147,69 +149,70 @@ func lockKeys(c conn, lock, condition string, args ...any) error {
 	return err
 }
 
-// UndoRevoke makes a revoked key live again, with its own end unchanged, and
-// returns its hash. A key that is not revoked stays as it is. [userkeys.NotFound]
-// if the key is gone; [userkeys.Conflict] if it was revoked in another way meanwhile, or, with
-// [ReasonTooManyKeys], if the owner has as many live keys as they may have.
-func (s *Store) UndoRevoke(ctx context.Context, u site.Undo) (userkeys.KeyHash, error) {
+// UndoRevoke makes a revoked key live again, with its own end unchanged. A key that is not revoked stays as it is.
+//
+// Errors: [userkeys.NotFound] if there is no such key; [userkeys.Conflict] if it was revoked in another way
+// meanwhile, or, with [ReasonTooManyKeys], if the owner has as many live keys as allowed.
+func (s *Store) UndoRevoke(ctx context.Context, u site.Undo) error {
 	if err := checkCaller(u.Caller); err != nil {
-		return userkeys.KeyHash{}, err
-	}
-	var hash userkeys.KeyHash
-	err := s.write(ctx, func(c conn) error {
-		var err error
-		hash, err = s.undoRevoke(c, u)
 		return err
-	})
-	if err != nil {
-		return userkeys.KeyHash{}, err
 	}
-	return hash, nil
+	return s.write(ctx, func(c conn) error { return s.undoRevoke(c, u) })
 }
 
 // undoRevoke locks the owner and the key first, so that what is counted and
 // what was decided on is still so when the key lives again.
-func (s *Store) undoRevoke(c conn, u site.Undo) (userkeys.KeyHash, error) {
+func (s *Store) undoRevoke(c conn, u site.Undo) error {
 	if err := s.lockOwner(c, u.Key.ID); err != nil {
-		return userkeys.KeyHash{}, err
+		return err
 	}
 	key, err := one(c, scanKey, "SELECT "+keyColumns+keyTables+" WHERE k.id = $1", u.Key.ID)
 	if err != nil {
-		return userkeys.KeyHash{}, notFound(err, "key")
+		return notFound(err, "key")
 	}
 	if key.RevokedBy == "" {
-		return key.Hash, nil
+		return nil
 	}
 	if key.RevokedBy != u.Key.RevokedBy || !key.RevokedAt.Equal(u.Key.RevokedAt) {
-		return userkeys.KeyHash{}, userkeys.Errorf(userkeys.Conflict, "this key was revoked once more at the same time; look again")
+		return userkeys.Errorf(userkeys.Conflict, "this key was revoked once more at the same time; look again")
 	}
 	if err := holdLive(c, key.UserID, u.At, u.MaxKeys); err != nil {
-		return userkeys.KeyHash{}, err
+		return err
 	}
-	undone, err := all(c, scanKeyRow, "UPDATE userkeys_keys SET revoked_at = 0, revoked_by = '' WHERE id = $1 RETURNING "+keyRowColumns, key.ID)
+	undone, err := all(c, scanKeyRow, `UPDATE userkeys_keys SET revoked_at = 0, revoked_by = ''
+		WHERE id = $1 RETURNING `+keyRowColumns, key.ID)
 	if err != nil {
-		return userkeys.KeyHash{}, err
+		return err
 	}
-	err = audit(c, keyEvents(undone, site.AuditEvent{At: u.At, Caller: u.Caller, Action: actionRevocationUndone})...)
-	if err != nil {
-		return userkeys.KeyHash{}, err
+	event := site.AuditEvent{At: u.At, Caller: u.Caller, Action: actionRevocationUndone}
+	if err := audit(c, keyEvents(undone, event)...); err != nil {
+		return err
 	}
-	return key.Hash, raise(c, u.At, hashes(undone))
+	return raise(c, u.At, hashes(undone))
 }
 
 // RevokeStale revokes live keys last used before unusedBefore and those
 // created before createdBefore; a zero time revokes none. It returns how many.
 func (s *Store) RevokeStale(ctx context.Context, unusedBefore, createdBefore, at time.Time) (int, error) {
-	unused, err := s.revokeWhere(ctx, "COALESCE(w.last_used_at, k.created_at) < $3", unusedBefore, at, site.RevokedByUnused)
+	unused, err := s.revokeWhere(ctx, at, staleness{
+		"COALESCE(w.last_used_at, k.created_at) < $3", unusedBefore, site.RevokedByUnused,
+	})
 	if err != nil {
 		return unused, err
 	}
-	old, err := s.revokeWhere(ctx, "k.created_at < $3", createdBefore, at, site.RevokedByMaxLife)
+	old, err := s.revokeWhere(ctx, at, staleness{"k.created_at < $3", createdBefore, site.RevokedByMaxLife})
 	return unused + old, err
 }
 
-func (s *Store) revokeWhere(ctx context.Context, condition string, before, at time.Time, by site.RevokedBy) (int, error) {
-	if before.IsZero() {
+// staleness is a reason to revoke keys.
+type staleness struct {
+	condition string
+	before    time.Time // $3 of the condition
+	by        site.RevokedBy
+}
+
+func (s *Store) revokeWhere(ctx context.Context, at time.Time, why staleness) (int, error) {
+	if why.before.IsZero() {
 		return 0, nil
 	}
 	total, after := 0, int64(0)
@@ -217,11 +220,12 @@ func (s *Store) revokeWhere(ctx context.Context, condition string, before, at ti
 		var revoked []keyRow
 		err := s.write(ctx, func(c conn) error {
 			var err error
-			revoked, err = all(c, scanKeyRow, `UPDATE userkeys_keys SET revoked_at = $1, revoked_by = $2 WHERE revoked_at = 0 AND id IN (
+			revoked, err = all(c, scanKeyRow, `UPDATE userkeys_keys SET revoked_at = $1, revoked_by = $2
+				WHERE revoked_at = 0 AND id IN (
 				SELECT k.id FROM userkeys_keys k LEFT JOIN userkeys_key_uses w ON w.key_id = k.id
-				WHERE `+condition+` AND k.revoked_at = 0 AND (k.expires_at = 0 OR k.expires_at > $4) AND k.id > $5
+				WHERE `+why.condition+` AND k.revoked_at = 0 AND (k.expires_at = 0 OR k.expires_at > $4) AND k.id > $5
 				ORDER BY k.id LIMIT $6) RETURNING `+keyRowColumns,
-				micros(at), string(by), micros(before), micros(at), after, jobBatch)
+				micros(at), string(why.by), micros(why.before), micros(at), after, jobBatch)
 			if err != nil || len(revoked) == 0 {
 				return err
 			}
@@ -229,7 +233,7 @@ func (s *Store) revokeWhere(ctx context.Context, condition string, before, at ti
 				return err
 			}
 			err = audit(c, keyEvents(revoked, site.AuditEvent{
-				At: at, Caller: site.Caller{As: site.CallerSystem}, Action: actionKeyRevoked, Detail: string(by),
+				At: at, Caller: site.Caller{As: site.CallerSystem}, Action: actionKeyRevoked, Detail: string(why.by),
 			})...)
 			if err != nil {
 				return err

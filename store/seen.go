@@ -17,7 +17,8 @@ func (s *Store) RecordSeen(ctx context.Context, seen []site.UserSeen) error {
 	return s.write(ctx, func(c conn) error {
 		for _, v := range seen {
 			at := micros(v.SeenAt)
-			if _, err := c.exec("UPDATE userkeys_users SET last_seen_at = $1 WHERE id = $2 AND last_seen_at < $1", at, v.UserID); err != nil {
+			if _, err := c.exec("UPDATE userkeys_users SET last_seen_at = $1 WHERE id = $2 "+
+				"AND last_seen_at < $1", at, v.UserID); err != nil {
 				return err
 			}
 		}

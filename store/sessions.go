@@ -13,13 +13,15 @@ const maxSessionData = 1 << 16
 
 // sessionHolds holds at $2 for the sessions (s) that are not over: neither they nor the key that they end with.
 // A key that its app gave back ends no session: shipped apps give theirs back once they are signed in.
-const sessionHolds = `s.expires_at > $2 AND (s.key_id = 0 OR EXISTS (SELECT 1 FROM userkeys_keys k WHERE k.id = s.key_id AND k.user_id = s.user_id
+const sessionHolds = `s.expires_at > $2 AND (s.key_id = 0 OR EXISTS (SELECT 1 FROM userkeys_keys k
+	WHERE k.id = s.key_id AND k.user_id = s.user_id
 	AND (k.revoked_at = 0 OR k.revoked_by = 'app') AND (k.expires_at = 0 OR k.expires_at > $2)))`
 
 // Session finds the data of a session that is not over.
 func (s *Store) Session(ctx context.Context, tokenHash []byte, now time.Time) ([]byte, bool, error) {
 	data, err := read(ctx, s, func(c conn) ([][]byte, error) {
-		return all(c, scanBytes, "SELECT s.data FROM userkeys_sessions s WHERE s.token_hash = $1 AND "+sessionHolds, tokenHash, micros(now))
+		return all(c, scanBytes, "SELECT s.data FROM userkeys_sessions s WHERE s.token_hash = $1 "+
+			"AND "+sessionHolds, tokenHash, micros(now))
 	})
 	if err != nil || len(data) == 0 {
 		return nil, false, err
@@ -39,15 +41,18 @@ func (s *Store) SaveSession(ctx context.Context, row site.SessionRow) error {
 	}
 	return s.write(ctx, func(c conn) error {
 		_, err := c.exec(`INSERT INTO userkeys_sessions (token_hash, user_id, data, expires_at) VALUES ($1, $2, $3, $4)
-			ON CONFLICT (token_hash) DO UPDATE SET user_id = excluded.user_id, data = excluded.data, expires_at = excluded.expires_at`,
+			ON CONFLICT (token_hash) DO UPDATE SET
+				user_id = excluded.user_id, data = excluded.data, expires_at = excluded.expires_at`,
 			row.TokenHash, row.UserID, data, micros(row.ExpiresAt))
 		return err
 	})
 }
 
-// BindSession notes that an app began a session with a one-time password, and which key the session ends with.
-// The password's row goes in the same transaction. [userkeys.ConsentGone] if it is gone already, as all sign-ins of the
-// user were ended, or if the key has ended, unless the app itself gave it back.
+// BindSession stores that an app began a session with a one-time password, and which key the session ends with.
+// The row of the password is deleted in the same transaction.
+//
+// Errors: [userkeys.ConsentGone] if that row is gone, because all sessions of the user were ended meanwhile, or if
+// the key has ended, unless the app itself gave it back.
 func (s *Store) BindSession(ctx context.Context, tokenHash []byte, a site.AppSession) error {
 	if err := checkText(a.ApplicationName); err != nil {
 		return err
@@ -55,7 +60,8 @@ func (s *Store) BindSession(ctx context.Context, tokenHash []byte, a site.AppSes
 	return s.write(ctx, func(c conn) error {
 		if a.KeyID != 0 {
 			// Locked, so that a revocation either is seen here or finds the session.
-			end, err := one(c, scanKeyEnd, "SELECT expires_at, revoked_by FROM userkeys_keys WHERE id = $1"+s.diff.lockRow, a.KeyID)
+			end, err := one(c, scanKeyEnd, "SELECT expires_at, revoked_by FROM userkeys_keys "+
+				"WHERE id = $1"+s.diff.lockRow, a.KeyID)
 			if err != nil && !isNoRows(err) {
 				return err
 			}
@@ -70,7 +76,8 @@ func (s *Store) BindSession(ctx context.Context, tokenHash []byte, a site.AppSes
 		if err != nil {
 			return err
 		}
-		_, err = c.exec("UPDATE userkeys_sessions SET via_app = 1, key_id = $1, application_name = $2, began_at = $3 WHERE token_hash = $4",
+		_, err = c.exec("UPDATE userkeys_sessions SET via_app = 1, key_id = $1, application_name = $2, began_at = $3 "+
+			"WHERE token_hash = $4",
 			a.KeyID, a.ApplicationName, micros(a.BeganAt), tokenHash)
 		return err
 	})
@@ -96,7 +103,8 @@ func (e keyEnd) leavesSessions(at time.Time) bool {
 func (s *Store) AppSessions(ctx context.Context, userID int64, now time.Time) ([]site.AppSession, error) {
 	return read(ctx, s, func(c conn) ([]site.AppSession, error) {
 		return all(c, scanAppSession, `SELECT s.key_id, s.application_name, s.began_at FROM userkeys_sessions s
-			WHERE s.user_id = $1 AND s.via_app = 1 AND `+sessionHolds+` ORDER BY s.began_at DESC LIMIT 1000`, userID, micros(now))
+			WHERE s.user_id = $1 AND s.via_app = 1 AND `+sessionHolds+` ORDER BY s.began_at DESC
+				LIMIT 1000`, userID, micros(now))
 	})
 }
 
@@ -115,7 +123,7 @@ func endKeySessions(c conn, keys []keyRow) error {
 		for i, k := range chunk {
 			ids[i] = k.id
 		}
-		_, err := c.exec("DELETE FROM userkeys_sessions WHERE key_id IN ("+list(1, len(ids))+")", ids...)
+		_, err := c.exec("DELETE FROM userkeys_sessions WHERE key_id"+in(1, len(ids)), ids...)
 		return err
 	})
 }
@@ -191,20 +199,21 @@ func (s *Store) TokenGood(ctx context.Context, kind string, tokenHash []byte, no
 		return false, err
 	}
 	n, err := read(ctx, s, func(c conn) (int64, error) {
-		return one(c, scanInt, "SELECT COUNT(*) FROM userkeys_tokens WHERE kind = $1 AND token_hash = $2 AND expires_at > $3", kind, tokenHash, micros(now))
+		return one(c, scanInt, "SELECT COUNT(*) FROM userkeys_tokens WHERE kind = $1 AND token_hash = $2 "+
+			"AND expires_at > $3", kind, tokenHash, micros(now))
 	})
 	return n > 0, err
 }
 
-// ConsumeToken deletes the token and tells whether it was there and good. Of
-// many who try at once, one is told so.
+// ConsumeToken deletes the token and reports whether it was there and good. Of many calls at once, one reports true.
 func (s *Store) ConsumeToken(ctx context.Context, kind string, tokenHash []byte, now time.Time) (bool, error) {
 	if err := checkIndexed(kind); err != nil {
 		return false, err
 	}
 	good := false
 	err := s.write(ctx, func(c conn) error {
-		expires, err := one(c, scanInt, "DELETE FROM userkeys_tokens WHERE kind = $1 AND token_hash = $2 RETURNING expires_at", kind, tokenHash)
+		expires, err := one(c, scanInt, "DELETE FROM userkeys_tokens WHERE kind = $1 AND token_hash = $2 "+
+			"RETURNING expires_at", kind, tokenHash)
 		good = err == nil && expires > micros(now)
 		if isNoRows(err) {
 			return nil

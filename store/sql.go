@@ -15,8 +15,8 @@ import (
 	"userkeys/site"
 )
 
-// conn runs the statements of one operation, in a transaction or outside one, and counts them. It lives no longer than
-// the operation, and so it carries the operation's context.
+// conn runs the statements of one operation, in a transaction or outside one, and counts them. It lives no longer
+// than the operation, and so it carries the operation's context.
 type conn struct {
 	ctx context.Context
 	run interface {

@@ -16,7 +16,9 @@ func scanStatus(r row) (site.UserStatus, error) {
 	return u, err
 }
 
-// UserStatus is the line beside a user's name at a time. [userkeys.NotFound] if there is none.
+// UserStatus returns the status that is shown beside a user's name at a time.
+//
+// Errors: [userkeys.NotFound] if there is none.
 func (s *Store) UserStatus(ctx context.Context, userID int64, at time.Time) (site.UserStatus, error) {
 	return read(ctx, s, func(c conn) (site.UserStatus, error) {
 		u, err := one(c, scanStatus, `SELECT emoji, description, set_at, ends_at FROM userkeys_user_statuses
@@ -25,7 +27,9 @@ func (s *Store) UserStatus(ctx context.Context, userID int64, at time.Time) (sit
 	})
 }
 
-// SetUserStatus stores a user's status in place of any other. [userkeys.NotFound].
+// SetUserStatus stores a user's status in the place of any other.
+//
+// Errors: [userkeys.NotFound] if there is no such user.
 func (s *Store) SetUserStatus(ctx context.Context, userID int64, u site.UserStatus) error {
 	if err := checkText(u.Emoji, u.Description); err != nil {
 		return err
@@ -33,7 +37,8 @@ func (s *Store) SetUserStatus(ctx context.Context, userID int64, u site.UserStat
 	found, err := s.changesOne(ctx, `INSERT INTO userkeys_user_statuses (user_id, emoji, description, set_at, ends_at)
 		SELECT id, $2, $3, $4, $5 FROM userkeys_users WHERE id = $1
 		ON CONFLICT (user_id) DO UPDATE SET emoji = excluded.emoji, description = excluded.description,
-			set_at = excluded.set_at, ends_at = excluded.ends_at`, userID, u.Emoji, u.Description, micros(u.SetAt), micros(u.EndsAt))
+			set_at = excluded.set_at, ends_at = excluded.ends_at`, userID, u.Emoji, u.Description, micros(u.SetAt),
+		micros(u.EndsAt))
 	if err == nil && !found {
 		err = userkeys.Errorf(userkeys.NotFound, "there is no such user")
 	}

@@ -1,9 +1,8 @@
-// Package store remembers users, clients, keys, consents, sessions, settings
-// and the audit log, on SQLite or Postgres over database/sql. There is one SQL
-// text for both; dialect.go names what differs.
+// Package store stores users, clients, keys, consents, sessions, settings, notifications, pushes and the audit
+// log, in SQLite or Postgres over database/sql. There is one SQL text for both; dialect.go names what differs.
 //
-// The caller brings the driver and the *sql.DB. [Open] refuses a database that
-// could lose an acknowledged grant or revocation.
+// The caller brings the driver and the *sql.DB. [Open] refuses a database that could lose an acknowledged grant or
+// revocation.
 package store
 
 import (
@@ -17,12 +16,12 @@ import (
 	"userkeys/site"
 )
 
-// Store remembers. It serves every room by shape: authority.Store and
-// identity.Store. Its methods may be called at once from many goroutines.
+// Store is a database of a site. It has the methods of the interfaces that the other packages declare, such as
+// authority.Store. Its methods may be called by many goroutines at once.
 //
-// Errors are *userkeys.Error. [userkeys.Unavailable] means that nothing could
-// be told: the database is away, busy, full or slow. [userkeys.InvalidParameters]
-// is text that the two databases would not keep alike (no UTF-8, NUL, too long).
+// Errors are *userkeys.Error. [userkeys.Unavailable] means that the question could not be answered: the database
+// is away, busy, full or slow. [userkeys.InvalidParameters] is the error for text that the two databases would
+// store differently: text that is no UTF-8, contains a NUL, or is too long.
 type Store struct {
 	db   *sql.DB
 	d    Dialect
@@ -41,9 +40,8 @@ type Store struct {
 	watchers   []func(site.Changes)
 }
 
-// Every operation has an end, also where the caller's context has none: a
-// database that stopped in its tracks must not pile up requests. A caller who
-// sets a deadline knows better, also if it is later.
+// Every operation has a time limit, also where the caller's context has none, so that requests do not pile up
+// before a database that does not answer. A deadline of the caller's counts instead, even if it is later.
 const (
 	readTimeout  = 2 * time.Second
 	writeTimeout = 5 * time.Second

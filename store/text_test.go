@@ -38,7 +38,7 @@ func (w *world) textFields(text string) map[string]error {
 	} {
 		g := w.grantOf(u, fmt.Sprintf("c%d", w.next()))
 		edit(&g)
-		_, _, out[name] = w.Store.Grant(w.ctx, g)
+		_, out[name] = w.Store.Grant(w.ctx, g)
 	}
 	for name, edit := range map[string]func(*site.Consent){
 		"consent session":   func(c *site.Consent) { c.Session = text },
@@ -124,7 +124,7 @@ func TestTextThatIsNotUTF8IsRefused(t *testing.T) {
 		w.refused(err, userkeys.InvalidParameters)
 		_, err = w.Client(w.ctx, "\xff")
 		w.refused(err, userkeys.InvalidParameters)
-		_, err = w.UndoRevoke(w.ctx, site.Undo{Caller: site.Caller{Address: "\x00"}})
+		err = w.UndoRevoke(w.ctx, site.Undo{Caller: site.Caller{Address: "\x00"}})
 		w.refused(err, userkeys.InvalidParameters)
 		w.refused(w.DeleteUser(w.ctx, 1, site.Caller{As: "\x00"}.At(noon)), userkeys.InvalidParameters)
 		_, err = w.Consent(w.ctx, "\x00\xff") // its hash is looked for, and is no row
@@ -190,7 +190,7 @@ func TestTextThatLooksLikeSQLIsKept(t *testing.T) {
 			"comma in a scope": func() error {
 				g := w.grantOf(w.user("x1"), "c")
 				g.Key.Scopes = userkeys.Scopes{"read,write"}
-				_, _, err := w.Store.Grant(w.ctx, g)
+				_, err := w.Store.Grant(w.ctx, g)
 				return err
 			}(),
 			"bar in a group": func() error {

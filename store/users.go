@@ -82,7 +82,10 @@ func (s *Store) CreateUser(ctx context.Context, a site.Account, by site.Caller) 
 			return err
 		}
 		u.ID = id
-		return audit(c, site.AuditEvent{At: u.CreatedAt, Caller: by, Action: actionUserCreated, UserID: id, Detail: u.Username})
+		return audit(c, site.AuditEvent{
+			At: u.CreatedAt, Caller: by, Action: actionUserCreated, UserID: id,
+			Detail: u.Username,
+		})
 	})
 	if err != nil {
 		return site.User{}, err
@@ -91,8 +94,10 @@ func (s *Store) CreateUser(ctx context.Context, a site.Account, by site.Caller) 
 	return u, nil
 }
 
-// FindOrCreateUser is the user with u's name, or a new one as u who is active: what a site with accounts of its own calls when
-// somebody signs in. A user who is there already stays as they are, suspended ones too; [Store.UpdateUser] changes them.
+// FindOrCreateUser returns the user with u's name, or makes one as u who is active. A site with accounts of its
+// own calls it when somebody signs in. A user who exists is not changed, suspended or not; [Store.UpdateUser] does
+// that.
+//
 // Errors: those of [Store.CreateUser].
 func (s *Store) FindOrCreateUser(ctx context.Context, u site.User, by site.Caller) (site.User, error) {
 	found, err := s.UserNamed(ctx, u.Username)
@@ -118,16 +123,20 @@ func userValues(u site.User) []any {
 	}
 }
 
-// UpdateUser writes every field of u but ID and CreatedAt. It raises the epoch
-// for the user's keys in the same transaction. [userkeys.NotFound], and
-// [userkeys.Conflict] if a name is taken or no active administrator would be left.
+// UpdateUser writes every field of u but ID and CreatedAt. It raises the epoch for the user's keys in the same
+// transaction.
+//
+// Errors: [userkeys.NotFound] if there is no such user; [userkeys.Conflict] if a name or an address is taken, or
+// if no active administrator would be left.
 func (s *Store) UpdateUser(ctx context.Context, u site.User, act site.Act) error {
 	return s.updateUser(ctx, func(site.User) bool { return true }, u, act)
 }
 
-// ReplaceUser is [Store.UpdateUser] for a user who is still as was, but for
-// when they were last seen: of two changes at once none undoes the other.
-// [userkeys.Conflict] with [ReasonChanged] otherwise: read again, and change that.
+// ReplaceUser is [Store.UpdateUser] for a user who is still stored as was: of two changes at the same time neither
+// undoes the other. When the user was last seen is not compared.
+//
+// Errors: those of UpdateUser; [userkeys.Conflict] with [ReasonChanged] if the user was changed meanwhile: read
+// the user again, and change that.
 func (s *Store) ReplaceUser(ctx context.Context, was, u site.User, act site.Act) error {
 	same := func(now site.User) bool {
 		now.LastSeenAt = was.LastSeenAt
@@ -149,7 +158,10 @@ func (s *Store) updateUser(ctx context.Context, same func(site.User) bool, u sit
 			return err
 		}
 		if !same(old) {
-			return &userkeys.Error{Code: userkeys.Conflict, Reason: ReasonChanged, Public: "somebody else changed this user at the same time; look again"}
+			return &userkeys.Error{
+				Code: userkeys.Conflict, Reason: ReasonChanged,
+				Public: "somebody else changed this user at the same time; look again",
+			}
 		}
 		n, err := c.exec(`UPDATE userkeys_users SET username = $1, username_key = $2, name = $3, email = $4, email_key = $5,
 			trust_level = $6, admin = $7, moderator = $8, active = $9, group_names = $10, suspended_at = $11, last_seen_at = $12
@@ -161,7 +173,10 @@ func (s *Store) updateUser(ctx context.Context, same func(site.User) bool, u sit
 		if n == 0 {
 			return nameTaken()
 		}
-		err = audit(c, site.AuditEvent{At: act.At, Caller: act.By, Action: actionUserUpdated, UserID: u.ID, Detail: whatChanged(old, u)})
+		err = audit(c, site.AuditEvent{
+			At: act.At, Caller: act.By, Action: actionUserUpdated, UserID: u.ID,
+			Detail: whatChanged(old, u),
+		})
 		if err != nil {
 			return err
 		}
@@ -187,7 +202,8 @@ func (s *Store) lockForChange(c conn, id int64, staysAdmin bool) (site.User, err
 	acting := func(u site.User) bool { return u.Admin && u.MayAct() }
 	others := slices.ContainsFunc(locked, func(u site.User) bool { return u.ID != id && acting(u) })
 	if acting(locked[i]) && !staysAdmin && !others {
-		return site.User{}, userkeys.Errorf(userkeys.Conflict, "this is the last active administrator; make another one first")
+		return site.User{}, userkeys.Errorf(userkeys.Conflict, "this is the last active administrator; make another one "+
+			"first")
 	}
 	return locked[i], nil
 }
@@ -216,13 +232,16 @@ func whatChanged(old, u site.User) string {
 	note(old.Admin != u.Admin, fmt.Sprintf("admin %t -> %t", old.Admin, u.Admin))
 	note(old.Moderator != u.Moderator, fmt.Sprintf("moderator %t -> %t", old.Moderator, u.Moderator))
 	note(old.Active != u.Active, fmt.Sprintf("active %t -> %t", old.Active, u.Active))
-	note(!slices.Equal(old.Groups, u.Groups), "groups "+strings.Join(old.Groups, groupSeparator)+" -> "+strings.Join(u.Groups, groupSeparator))
+	note(!slices.Equal(old.Groups, u.Groups), "groups "+strings.Join(old.Groups, groupSeparator)+" -> "+
+		strings.Join(u.Groups, groupSeparator))
 	note(old.SuspendedAt.IsZero() && !u.SuspendedAt.IsZero(), "suspended")
 	note(!old.SuspendedAt.IsZero() && u.SuspendedAt.IsZero(), "unsuspended")
 	return strings.Join(out, ", ")
 }
 
-// SetPassword stores the hash of a new password, or none. [userkeys.NotFound].
+// SetPassword stores the hash of a new password; an empty one removes the password.
+//
+// Errors: [userkeys.NotFound] if there is no such user.
 func (s *Store) SetPassword(ctx context.Context, userID int64, hash string, act site.Act) error {
 	if err := checkText(hash, string(act.By.Kind()), act.By.Address); err != nil {
 		return err
@@ -245,11 +264,13 @@ func (s *Store) ReplacePassword(ctx context.Context, userID int64, old, hash str
 	if err := checkText(old, hash); err != nil {
 		return false, err
 	}
-	return s.changesOne(ctx, "UPDATE userkeys_users SET password_hash = $1 WHERE id = $2 AND password_hash = $3", hash, userID, old)
+	return s.changesOne(ctx, "UPDATE userkeys_users SET password_hash = $1 WHERE id = $2 "+
+		"AND password_hash = $3", hash, userID, old)
 }
 
-// DeleteUser removes the user with keys, consents and sessions. [userkeys.NotFound],
-// and [userkeys.Conflict] for the last active administrator.
+// DeleteUser deletes the user with keys, consents and sessions.
+//
+// Errors: [userkeys.NotFound] if there is no such user; [userkeys.Conflict] for the last active administrator.
 func (s *Store) DeleteUser(ctx context.Context, userID int64, act site.Act) error {
 	if err := checkCaller(act.By); err != nil {
 		return err
@@ -273,14 +294,19 @@ func (s *Store) DeleteUser(ctx context.Context, userID int64, act site.Act) erro
 			return err
 		}
 		detail := fmt.Sprintf("%s, with %d keys", u.Username, len(keys))
-		if err := audit(c, site.AuditEvent{At: act.At, Caller: act.By, Action: actionUserDeleted, UserID: userID, Detail: detail}); err != nil {
+		if err := audit(c, site.AuditEvent{
+			At: act.At, Caller: act.By, Action: actionUserDeleted, UserID: userID,
+			Detail: detail,
+		}); err != nil {
 			return err
 		}
 		return raise(c, act.At, hashes(keys))
 	})
 }
 
-// User finds a user by id. [userkeys.NotFound].
+// User finds a user by id.
+//
+// Errors: [userkeys.NotFound] if there is no such user.
 func (s *Store) User(ctx context.Context, id int64) (site.User, error) {
 	return read(ctx, s, func(c conn) (site.User, error) {
 		u, err := one(c, scanUser, "SELECT "+userColumns+" FROM userkeys_users u WHERE u.id = $1", id)
@@ -288,7 +314,9 @@ func (s *Store) User(ctx context.Context, id int64) (site.User, error) {
 	})
 }
 
-// Account finds by username or, if name has an '@', by e-mail address. [userkeys.NotFound].
+// Account finds a user with the hash of the password, by user name or, if name has an '@', by e-mail address.
+//
+// Errors: [userkeys.NotFound] if there is no such user.
 func (s *Store) Account(ctx context.Context, name string) (site.Account, error) {
 	if err := checkIndexed(name); err != nil {
 		return site.Account{}, err
@@ -298,18 +326,22 @@ func (s *Store) Account(ctx context.Context, name string) (site.Account, error) 
 		column = "email_key"
 	}
 	return read(ctx, s, func(c conn) (site.Account, error) {
-		a, err := one(c, scanAccount, "SELECT "+userColumns+", u.password_hash FROM userkeys_users u WHERE u."+column+" = $1", foldCase(name))
+		a, err := one(c, scanAccount, "SELECT "+userColumns+", u.password_hash FROM userkeys_users u "+
+			"WHERE u."+column+" = $1", foldCase(name))
 		return a, notFound(err, "user")
 	})
 }
 
-// UserNamed finds a user by name, never by e-mail address. [userkeys.NotFound].
+// UserNamed finds a user by user name, never by e-mail address.
+//
+// Errors: [userkeys.NotFound] if there is no such user.
 func (s *Store) UserNamed(ctx context.Context, username string) (site.User, error) {
 	if err := checkIndexed(username); err != nil {
 		return site.User{}, err
 	}
 	return read(ctx, s, func(c conn) (site.User, error) {
-		u, err := one(c, scanUser, "SELECT "+userColumns+" FROM userkeys_users u WHERE u.username_key = $1", foldCase(username))
+		u, err := one(c, scanUser, "SELECT "+userColumns+" FROM userkeys_users u WHERE u.username_key = $1",
+			foldCase(username))
 		return u, notFound(err, "user")
 	})
 }
@@ -335,10 +367,11 @@ func (s *Store) FindUsers(ctx context.Context, f site.UserFilter) ([]site.User, 
 	})
 }
 
-// TouchUser remembers when a user was seen last. It never goes back.
+// TouchUser stores when a user was seen, unless a later time is stored already.
 func (s *Store) TouchUser(ctx context.Context, userID int64, seenAt time.Time) error {
 	return s.write(ctx, func(c conn) error {
-		_, err := c.exec("UPDATE userkeys_users SET last_seen_at = $1 WHERE id = $2 AND last_seen_at < $1", micros(seenAt), userID)
+		_, err := c.exec("UPDATE userkeys_users SET last_seen_at = $1 WHERE id = $2 "+
+			"AND last_seen_at < $1", micros(seenAt), userID)
 		return err
 	})
 }

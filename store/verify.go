@@ -52,7 +52,8 @@ func verifySQLiteConn(ctx context.Context, c *sql.Conn) error {
 		}
 	}
 	if olderVersion(version, firstGoodSQLite) {
-		return userkeys.Errorf(userkeys.InvalidParameters, "SQLite %s can corrupt a database in WAL mode; 3.51.3 or newer is needed", version)
+		return userkeys.Errorf(userkeys.InvalidParameters, "SQLite %s can corrupt a database in WAL mode; 3.51.3 or "+
+			"newer is needed", version)
 	}
 	var wrong []string
 	if journal != "wal" {
@@ -73,7 +74,8 @@ func verifySQLiteConn(ctx context.Context, c *sql.Conn) error {
 	if file == "" {
 		file = "userkeys.db"
 	}
-	return userkeys.Errorf(userkeys.InvalidParameters, "this SQLite database could lose what it acknowledged: %s; open it as %s",
+	return userkeys.Errorf(userkeys.InvalidParameters, "this SQLite database could lose what it acknowledged: %s; "+
+		"open it as %s",
 		strings.Join(wrong, ", "), SQLiteDSN(file))
 }
 
@@ -111,7 +113,8 @@ func verifyPostgres(ctx context.Context, db *sql.DB) error {
 		return refuse("Postgres is too old (server_version_num %s); 13 or newer is needed", version)
 	}
 	if commit == "off" {
-		return refuse("this Postgres could lose what it acknowledged: synchronous_commit is off; set it to on for this role or database")
+		return refuse("this Postgres could lose what it acknowledged: synchronous_commit is off; set it to on for this " +
+			"role or database")
 	}
 	if encoding != "UTF8" {
 		return refuse("the database's encoding is %s; UTF8 is needed", encoding)

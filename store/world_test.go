@@ -109,7 +109,7 @@ func (w *world) key(u site.User, client string, edit ...func(*site.Grant)) site.
 	for _, f := range edit {
 		f(&g)
 	}
-	k, _, err := w.Store.Grant(w.ctx, g)
+	k, err := w.Store.Grant(w.ctx, g)
 	w.ok(err)
 	return k
 }
@@ -121,11 +121,13 @@ func (w *world) stored(id int64) site.UserAPIKey {
 	return k
 }
 
+// revoke revokes keys and returns what caches are told of it.
 func (w *world) revoke(by site.RevokedBy, ids ...int64) []userkeys.KeyHash {
 	w.Helper()
-	h, err := w.Store.Revoke(w.ctx, site.Revocation{IDs: ids, By: by, At: noon.Add(time.Minute), Caller: admin})
+	before := w.newest()
+	_, err := w.Store.Revoke(w.ctx, site.Revocation{IDs: ids, By: by, At: noon.Add(time.Minute), Caller: admin})
 	w.ok(err)
-	return h
+	return w.changes(before).Hashes
 }
 
 func (w *world) changes(since site.Mark) site.Changes {

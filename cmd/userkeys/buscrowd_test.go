@@ -55,7 +55,7 @@ func newCrowd(t *testing.T, users int) *crowd {
 			t.Fatal(err)
 		}
 		c.keys = append(c.keys, userkeys.NewKey(""))
-		_, _, err = st.Grant(t.Context(), site.Grant{Caller: testkit.Command, MaxKeys: 1, MaxRecent: 1, RecentSince: now, Key: site.UserAPIKey{
+		_, err = st.Grant(t.Context(), site.Grant{Caller: testkit.Command, MaxKeys: 1, MaxRecent: 1, RecentSince: now, Key: site.UserAPIKey{
 			UserID: u.ID, ClientID: fmt.Sprint(i), ApplicationName: "app", Hash: c.keys[i].Hash(), Scopes: userkeys.Scopes{"notifications"}, CreatedAt: now, LastUsedAt: now,
 		}})
 		if err != nil || u.ID != int64(i+1) {

@@ -55,8 +55,8 @@ type guess struct {
 	network string // of the address, whatever is tried; empty where many people may share it
 }
 
-// newGuess finds the counters of a try: name is what was typed, in its canonical form, and a the account that has it, zero
-// if nobody does.
+// newGuess finds the counters of a try: name is what was typed, in its canonical form, and a the account that has it,
+// or the zero account.
 //
 // The waits, which a stranger soon runs into, go by what was typed alone: a name that nobody has is charged as one that
 // somebody has, and nobody learns that a user name and an e-mail address are one person's. Only the limit that stops an
@@ -104,7 +104,7 @@ func tellsPeopleApart(network string) bool {
 func accountCounter(userID int64) string { return "user:" + strconv.FormatInt(userID, 10) }
 
 const (
-	guessMark     = "key of guesses" // in the store
+	guessKeyName  = "key of guesses" // in the store
 	guessKeyBytes = 32
 )
 
@@ -113,7 +113,7 @@ func (l *guessLimits) siteKey(ctx context.Context) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.key == nil {
-		key, err := l.store.Mark(ctx, guessMark, randomBytes(guessKeyBytes))
+		key, err := l.store.Agree(ctx, guessKeyName, randomBytes(guessKeyBytes))
 		if err != nil {
 			return nil, coded(err)
 		}

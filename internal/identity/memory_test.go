@@ -263,7 +263,7 @@ func (s *memory) Guesses(_ context.Context, name string) (int, time.Time, error)
 	return c.n, c.since, s.fail
 }
 
-func (s *memory) Mark(_ context.Context, name string, value []byte) ([]byte, error) {
+func (s *memory) Agree(_ context.Context, name string, value []byte) ([]byte, error) {
 	defer s.lock()()
 	if _, ok := s.marks[name]; !ok {
 		s.marks[name] = value

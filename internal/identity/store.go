@@ -61,11 +61,13 @@ type GuessStore interface {
 	// ChargeAttempt adds one to the count of name within its window and returns
 	// the new count and when the window began. A window older than its length begins anew;
 	// length 0 never does.
-	ChargeAttempt(ctx context.Context, name string, window time.Duration, at time.Time) (count int, since time.Time, err error)
+	ChargeAttempt(
+		ctx context.Context, name string, window time.Duration, at time.Time,
+	) (count int, since time.Time, err error)
 	// Guesses is the count of name and when its window began, without charging;
 	// zeros if there is none. Whether the window is over is the caller's to judge.
 	Guesses(ctx context.Context, name string) (count int, since time.Time, err error)
 	ForgetGuesses(ctx context.Context, names ...string) error
-	// Mark remembers a value under a name unless there is one, and returns the one that is there.
-	Mark(ctx context.Context, name string, value []byte) ([]byte, error)
+	// Agree stores a value under a name unless there is one, and returns the one that is stored.
+	Agree(ctx context.Context, name string, value []byte) ([]byte, error)
 }

@@ -24,8 +24,8 @@ import (
 // secretBytes is the length of a machine secret that is made here.
 const secretBytes = 32
 
-// secretMark is the name of what the database remembers of the machine secret.
-const secretMark = "machine secret"
+// secretName is the name of what the database remembers of the machine secret.
+const secretName = "machine secret"
 
 // SecretFile is where a site's machine secret comes from.
 type SecretFile struct {
@@ -59,7 +59,7 @@ func OpenSecret(ctx context.Context, st *store.Store, f SecretFile) ([]byte, err
 // make makes the file unless the site must have had one. If another program
 // has made it meanwhile, its secret is returned.
 func (f SecretFile) make(ctx context.Context, st *store.Store) ([]byte, error) {
-	had, err := st.Marked(ctx, secretMark)
+	had, err := st.Agreed(ctx, secretName)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +126,7 @@ func createSecret(path string) ([]byte, error) {
 // would be told one push secret and find another's signatures. The first secret counts.
 func AgreeOnSecret(ctx context.Context, st *store.Store, secret []byte) error {
 	ours := markOf(secret)
-	have, err := st.Mark(ctx, secretMark, ours)
+	have, err := st.Agree(ctx, secretName, ours)
 	if err != nil {
 		return err
 	}
@@ -139,12 +139,12 @@ func AgreeOnSecret(ctx context.Context, st *store.Store, secret []byte) error {
 
 // ReplaceSecret makes this machine secret count from now on. The audit log tells it.
 func ReplaceSecret(ctx context.Context, st *store.Store, secret []byte, act site.Act) error {
-	return st.Remark(ctx, secretMark, markOf(secret), act)
+	return st.ReplaceAgreed(ctx, secretName, markOf(secret), act)
 }
 
 // markOf is what a secret is known by, and nobody can sign with.
 func markOf(secret []byte) []byte {
 	mark := hmac.New(sha256.New, secret)
-	mark.Write([]byte(secretMark))
+	mark.Write([]byte(secretName))
 	return mark.Sum(nil)
 }

@@ -252,7 +252,7 @@ func TestAgreeOnSecret(t *testing.T) {
 		if err := agree(first); !errors.Is(err, userkeys.Conflict) {
 			t.Errorf("the old one after it: %v", err)
 		}
-		if have, err := st.Mark(t.Context(), "machine secret", []byte{0}); err != nil || len(have) != 32 || bytes.Contains(have, second[:8]) {
+		if have, err := st.Agree(t.Context(), "machine secret", []byte{0}); err != nil || len(have) != 32 || bytes.Contains(have, second[:8]) {
 			t.Errorf("the database has %x, %v: it must have nothing to sign with", have, err)
 		}
 	})

@@ -1,5 +1,6 @@
-// Command testreport reads the events of `go test -json` and prints packages as they end, the output of what failed and,
-// at the end, what was skipped and why. With CI=true a skipped test is a failure, because nothing is missing there.
+// Command testreport reads the events of `go test -json` and prints packages as they end, the output of what failed
+// and, at the end, what was skipped and why. With CI=true a skipped test is a failure, because nothing is missing
+// there.
 package main
 
 import (

@@ -211,7 +211,7 @@ func (h *Handlers) notificationTotals(w http.ResponseWriter, r *http.Request, c 
 
 // markRead marks one notification as read, those of some types, or all.
 func (h *Handlers) markRead(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	return h.mark(w, r, c, func(fields url.Values, m *site.NotificationMark) (err error) {
+	return h.mark(w, r, c, func(fields url.Values, m *site.NotificationsToRead) (err error) {
 		switch {
 		case fields.Has("id"):
 			m.ID, err = positiveID(fields, "id")
@@ -226,7 +226,7 @@ func (h *Handlers) markRead(w http.ResponseWriter, r *http.Request, c site.Calle
 
 // markOneRead is the same for one only: without an id it marks nothing.
 func (h *Handlers) markOneRead(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	return h.mark(w, r, c, func(fields url.Values, m *site.NotificationMark) (err error) {
+	return h.mark(w, r, c, func(fields url.Values, m *site.NotificationsToRead) (err error) {
 		if !fields.Has("id") {
 			return userkeys.Errorf(userkeys.MissingParameter, "id is missing: which notification was read")
 		}
@@ -236,13 +236,13 @@ func (h *Handlers) markOneRead(w http.ResponseWriter, r *http.Request, c site.Ca
 }
 
 func (h *Handlers) mark(w http.ResponseWriter, r *http.Request, c site.Caller,
-	which func(url.Values, *site.NotificationMark) error,
+	which func(url.Values, *site.NotificationsToRead) error,
 ) error {
 	fields, err := input.ReadFields(w, r)
 	if err != nil {
 		return err
 	}
-	m := site.NotificationMark{UserID: c.User.ID}
+	m := site.NotificationsToRead{UserID: c.User.ID}
 	if err := which(fields, &m); err != nil {
 		return err
 	}

@@ -113,7 +113,7 @@ func grantAll(ctx context.Context, st *store.Store, keys keyList) error {
 		if err != nil {
 			return err
 		}
-		_, _, err = st.Grant(ctx, site.Grant{
+		_, err = st.Grant(ctx, site.Grant{
 			Key: site.UserAPIKey{
 				UserID: u.ID, ClientID: fmt.Sprintf("client-%d", i), ApplicationName: "bench",
 				Hash: keys.key(i).Hash(), Scopes: scopes, CreatedAt: now, LastUsedAt: now,
