@@ -125,8 +125,8 @@ function apps
 function serve
 interface authority.Store
 interface notify.Store
+methods admin.Handlers
 methods authority.Authority
-methods consent.Handlers
 package .
 package authority
 package gateway

@@ -290,7 +290,3 @@ func done(w http.ResponseWriter, r *http.Request, what string) error {
 	}
 	return door.Redirect(w, http.StatusSeeOther, door.AppsPath+"?"+q.Encode())
 }
-
-func success(w http.ResponseWriter) error {
-	return door.WriteJSON(w, map[string]string{"success": "OK"})
-}

@@ -105,21 +105,21 @@ func (h *Handlers) makeOneTime(r *http.Request, c site.Caller) (string, error) {
 	return granted.Location, err
 }
 
-// mayMakeOneTimeDirectly refuses a whole request, without a page before it, of who may not send one.
+// mayMakeOneTimeDirectly refuses a whole request, without a page before it, if its sender may not send one.
 func (h *Handlers) mayMakeOneTimeDirectly(r *http.Request, c site.Caller) error {
 	if c.Key == 0 {
 		return mayAskDirectly(r, c)
 	}
 	access, _ := userkeys.FromContext(r.Context())
-	return h.keyMayMakeOneTime(access)
+	return keyMayMakeOneTime(access, h.door.Settings())
 }
 
 // keyMayMakeOneTime refuses keys that may not make one-time passwords. A key that makes them is as good as the
 // password, so it takes the site's word besides the scope.
-func (h *Handlers) keyMayMakeOneTime(a userkeys.Access) error {
+func keyMayMakeOneTime(a userkeys.Access, s site.Settings) error {
 	refused := &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted}
 	switch {
-	case !h.door.Settings().AllowOneTimePasswordByKey:
+	case !s.AllowOneTimePasswordByKey:
 		refused.Reason = "not for keys: the setting allow_user_api_key_otp_by_key is off"
 	case !a.Scopes.Has(userkeys.ScopeWrite):
 		refused.Reason = "missing scope: write"
@@ -195,7 +195,7 @@ func (h *Handlers) Bounce(w http.ResponseWriter, r *http.Request) bool {
 	if v, err := h.door.Identity().Visitor(r); err != nil || v.SignedIn() {
 		return false
 	}
-	to, problem := h.bounceTo(q.Get("user_api_public_key"), q.Get("auth_redirect"))
+	to, problem := bounceTo(h.door.Settings(), q.Get("user_api_public_key"), q.Get("auth_redirect"))
 	switch {
 	case problem != "":
 		h.door.SetHeaders(w.Header())
@@ -210,8 +210,9 @@ func (h *Handlers) Bounce(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-func (h *Handlers) bounceTo(publicKey, authRedirect string) (to, problem string) {
-	settings := h.door.Settings()
+// bounceTo is where an app is sent that asks whether it may ask for a one-time password, or what is wrong with
+// its request; neither, if it may not.
+func bounceTo(settings site.Settings, publicKey, authRedirect string) (to, problem string) {
 	if _, err := userkeys.ParsePublicKey(publicKey); err != nil {
 		return "", page.Sentence(userkeys.AsError(err).Public)
 	}

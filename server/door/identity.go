@@ -48,13 +48,13 @@ type LoginIdentity interface {
 	// FormToken is what a program must send in X-CSRF-Token. Before a session
 	// there is one too; a session that begins with its cookie takes it as well.
 	FormToken(r *http.Request) (string, error)
-	// User finds a user by id; [userkeys.NotFound].
+	// User finds a user by id. Errors: [userkeys.NotFound].
 	User(ctx context.Context, id int64) (site.User, error)
 	// Logout ends the session.
 	Logout(ctx context.Context) error
-	// CheckSetup reports whether Setup would take the token now; [userkeys.ConsentGone] if not.
+	// CheckSetup tells whether Setup would take the token now. Errors: [userkeys.ConsentGone] if not.
 	CheckSetup(ctx context.Context, token string) error
 	// Setup makes the first administrator, once, with the token of the one-time
-	// link; [userkeys.ConsentGone] if the token is used, old or wrong. It signs them in.
+	// link, and signs them in. Errors: [userkeys.ConsentGone] if the token is used, old or wrong.
 	Setup(r *http.Request, token, username, password string) (site.User, error)
 }

@@ -34,7 +34,7 @@ type fakeAuthority struct {
 	Down        error
 	SignIns     []site.AppSession
 	Over        sync.Map // ids of keys that end while a request of theirs is answered
-	closed
+	closedWays
 
 	Spent        map[string]bool // tokens of forms that were sent
 	AdminAPIKeys []site.AdminAPIKey
