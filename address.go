@@ -3,6 +3,7 @@ package userkeys
 import (
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -181,17 +182,8 @@ func (a address) defaultPort() string {
 }
 
 func isPort(s string) bool {
-	if s == "" || len(s) > 5 || s[0] == '0' {
-		return false
-	}
-	n := 0
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-		n = n*10 + int(s[i]-'0')
-	}
-	return n <= 65535
+	n, err := strconv.Atoi(s)
+	return err == nil && 0 < n && n <= 65535 && strconv.Itoa(n) == s
 }
 
 // hostPort is host[:port] without the scheme's own port.

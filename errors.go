@@ -1,6 +1,7 @@
 package userkeys
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -80,10 +81,7 @@ var codes = map[Code]struct {
 
 // Status is the HTTP status of an answer with this code (Discourse, era N).
 func (c Code) Status() int {
-	if known, ok := codes[c]; ok {
-		return known.status
-	}
-	return http.StatusInternalServerError
+	return cmp.Or(codes[c].status, http.StatusInternalServerError)
 }
 
 // Type is the error_type of the wire's JSON body; empty where the wire has

@@ -18,8 +18,9 @@ var webNames = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.Transitional(
 // looked up, such as a wide slash or the sign for "account of".
 const notInHosts = " #%/:<>?@[\\]^|"
 
-// OriginHost returns the host and port of u in the one spelling that browsers send and that can be
-// compared: lower case, names outside of ASCII as xn--..., without a final dot, and without the port that is the scheme's own.
+// OriginHost returns the host and port of u in the one spelling that browsers send and that can be compared:
+// lower case, names outside of ASCII as xn--..., without a final dot, and without the port that is the scheme's
+// own.
 //
 // Errors: [InvalidParameters] if u has no host, or one that is no name.
 func OriginHost(u *url.URL) (string, error) {

@@ -100,7 +100,7 @@ func ParseKey(s string) (Key, error) {
 	return Key(s), nil
 }
 
-// ValidKeyPrefix tells whether s may be a site's user_api_key_prefix: at most
+// ValidKeyPrefix reports whether s may be a site's user_api_key_prefix: at most
 // three lower-case letters, or empty for none.
 func ValidKeyPrefix(s string) bool {
 	return len(s) <= maxPrefixLen && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz") == ""

@@ -30,7 +30,8 @@ func keyProblem(key *rsa.PublicKey) string {
 	case key.N.Bit(0) == 0, hasSmallFactor(key.N):
 		return "has a modulus with a small factor: it is broken; make a new pair"
 	case hasROCAFingerprint(key.N):
-		return "was made by a chip or a library with a known fault (ROCA, CVE-2017-15361), by which its private key can be found: make a new pair with another program"
+		return "was made by a chip or a library with a known fault (ROCA, CVE-2017-15361), by which its private key can be " +
+			"found: make a new pair with another program"
 	case hasCloseFactors(key.N):
 		return "has a modulus whose factors are equal or close together: it is broken; make a new pair"
 	}
@@ -61,11 +62,12 @@ func hasSmallFactor(n *big.Int) bool {
 	return false
 }
 
-// lastROCAPrime is the largest prime of which the faulty library's primes are multiples plus a power, in its shortest keys.
+// lastROCAPrime is the largest prime of which the faulty library's primes are multiples plus a power, in its
+// shortest keys.
 const lastROCAPrime = 167
 
-// hasROCAFingerprint reports whether n is a power of 65537 modulo each small prime, as the keys of the faulty library of
-// CVE-2017-15361 are. Of other keys fewer than one in a hundred million are.
+// hasROCAFingerprint reports whether n is a power of 65537 modulo each small prime, as the keys of the faulty
+// library of CVE-2017-15361 are. Of other keys fewer than one in a hundred million are.
 func hasROCAFingerprint(n *big.Int) bool {
 	m := new(big.Int)
 	for _, p := range smallPrimes {

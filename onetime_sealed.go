@@ -17,7 +17,7 @@ func NewOneTimePassword() string {
 	return hex.EncodeToString(b[:])
 }
 
-// IsOneTimePassword tells whether s looks like one; nothing else need be looked up.
+// IsOneTimePassword reports whether s looks like one; nothing else need be looked up.
 func IsOneTimePassword(s string) bool {
 	return len(s) == OneTimePasswordLen && strings.Trim(s, hexDigits) == ""
 }

@@ -109,9 +109,11 @@ func answerIn(text string) (string, error) {
 	}
 	switch {
 	case text == "":
-		return "", noPayload(ReasonNoPayload, "it is empty; the payload is the long text on the page that follows the approval")
+		return "", noPayload(ReasonNoPayload,
+			"it is empty; the payload is the long text on the page that follows the approval")
 	case strings.Contains(text, "://"):
-		return "", noPayload(ReasonNoPayload, "it is an address without payload=; the right one is where the approval leads to")
+		return "", noPayload(ReasonNoPayload,
+			"it is an address without payload=; the right one is where the approval leads to")
 	case looksLikeKey(text):
 		return "", noPayload(ReasonIsKey, "it looks like a key; the payload is the longer text that the key is sealed in")
 	}
@@ -128,11 +130,16 @@ func base64Problem(text string, spaced bool, size int) error {
 	case foreign != "":
 		return noPayload(ReasonGarbled, "it has characters that are not base64")
 	case len(text) < want && spaced:
-		return noPayload(ReasonCutOff, "it does not have the length of a text sealed to this key; perhaps + became a space on the way")
+		return noPayload(ReasonCutOff,
+			"it does not have the length of a text sealed to this key; perhaps + became a space on the way")
 	case len(text) < want:
-		return noPayload(ReasonCutOff, "it was cut off, or made for another key: it has %d characters, and one sealed to this key has %d", len(text), want)
+		return noPayload(ReasonCutOff,
+			"it was cut off, or made for another key: it has %d characters, and one sealed to this key has %d",
+			len(text), want)
 	case len(text) > want:
-		return noPayload(ReasonGarbled, "it was made for another key, or pasted twice: it has %d characters, and one sealed to this key has %d", len(text), want)
+		return noPayload(ReasonGarbled,
+			"it was made for another key, or pasted twice: it has %d characters, and one sealed to this key has %d",
+			len(text), want)
 	}
 	return noPayload(ReasonGarbled, "it is not base64")
 }
@@ -172,12 +179,8 @@ func parsePayload(opened []byte) (Payload, error) {
 		API       int     `json:"api"`
 		ExpiresAt string  `json:"expires_at"`
 	}
-	d := json.NewDecoder(bytes.NewReader(opened))
-	if err := d.Decode(&body); err != nil {
-		return Payload{}, notOurs(err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return Payload{}, notOurs(errors.New("something follows the JSON"))
+	if err := decodeOpened(opened, &body); err != nil {
+		return Payload{}, err
 	}
 	if body.Key == nil || body.Nonce == nil || !isHeaderValue(*body.Key) {
 		return Payload{}, Errorf(InvalidParameters, "the payload opened, but has no usable key or no nonce")
@@ -193,17 +196,22 @@ func parsePayload(opened []byte) (Payload, error) {
 	return p, nil
 }
 
-// isHeaderValue tells whether a key may be sent in [KeyHeader]; other sites'
+// decodeOpened reads one JSON value, with nothing after it.
+func decodeOpened(opened []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(opened))
+	if err := d.Decode(into); err != nil {
+		return notOurs(err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return notOurs(errors.New("something follows the JSON"))
+	}
+	return nil
+}
+
+// isHeaderValue reports whether a key may be sent in [KeyHeader]; other sites'
 // keys need not have our shape. No site may write headers of the app's, and
 // fewer than 16 characters are no secret.
 func isHeaderValue(s string) bool {
-	if len(s) < 16 || len(s) > 256 {
-		return false
-	}
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] >= 0x7f {
-			return false
-		}
-	}
-	return true
+	foreign := func(r rune) bool { return r <= ' ' || r >= 0x7f }
+	return 16 <= len(s) && len(s) <= 256 && !strings.ContainsFunc(s, foreign)
 }

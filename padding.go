@@ -15,8 +15,8 @@ type Padding string
 // The paddings of the wire.
 const (
 	PaddingPKCS1   Padding = "pkcs1"    // PKCS#1 v1.5: what apps get that do not ask
-	PaddingOAEP    Padding = "oaep"     // OAEP with SHA-1 for hash and mask, as the wire has it; safe here, since OAEP needs no collision resistance
-	PaddingOAEP256 Padding = "oaep-256" // OAEP with SHA-256 for both: our addition, for libraries that no longer have SHA-1
+	PaddingOAEP    Padding = "oaep"     // OAEP with SHA-1, as the wire has it: OAEP needs no collision resistance
+	PaddingOAEP256 Padding = "oaep-256" // OAEP with SHA-256: our addition, for libraries without SHA-1
 )
 
 // ParsePadding reads the padding parameter; blank means [PaddingPKCS1]. A
@@ -28,7 +28,8 @@ func ParsePadding(s string) (Padding, error) {
 	case p.known():
 		return p, nil
 	}
-	return "", Errorf(InvalidPadding, "padding must be pkcs1 or oaep, in lower case, or be left out; oaep-256 where the site has it")
+	return "", Errorf(InvalidPadding,
+		"padding must be pkcs1 or oaep, in lower case, or be left out; oaep-256 where the site has it")
 }
 
 func (p Padding) known() bool {
@@ -68,7 +69,8 @@ func (p Padding) usable() error {
 		return Errorf(InvalidPadding, "%s is no padding", Quoted(string(p)))
 	}
 	if p != PaddingOAEP256 && fips140.Enforced() { // else SHA-1 would panic
-		return Errorf(InvalidPadding, "this program runs in FIPS 140-only mode, which has neither PKCS#1 v1.5 nor OAEP with SHA-1")
+		return Errorf(InvalidPadding,
+			"this program runs in FIPS 140-only mode, which has neither PKCS#1 v1.5 nor OAEP with SHA-1")
 	}
 	return nil
 }

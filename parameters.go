@@ -2,6 +2,7 @@ package userkeys
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -17,14 +18,7 @@ var protocolParameters = []string{
 	"push_url", "padding", "expires_in_seconds", "redirect_url", "access_level", "id",
 }
 
-func isProtocolParameter(name string) bool {
-	for _, p := range protocolParameters {
-		if p == name {
-			return true
-		}
-	}
-	return false
-}
+func isProtocolParameter(name string) bool { return slices.Contains(protocolParameters, name) }
 
 // ParseParameters reads a raw query or an urlencoded form body strictly.
 // net/url drops what it cannot read and keeps the rest; here such a request is

@@ -53,7 +53,7 @@ func (p Payload) JSON() []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// Fits tells whether [Payload.Seal] would succeed, without the cost: so that a
+// Fits reports whether [Payload.Seal] would succeed, without the cost: so that a
 // request whose answer cannot be sealed is refused before anybody is asked.
 // Only lengths count, not what the key is.
 func (p Payload) Fits(k PublicKey, padding Padding) error {
@@ -69,7 +69,9 @@ func (k PublicKey) Fits(padding Padding, size int) error {
 		return err
 	}
 	if room := padding.room(k.rsa.Size()); size > room {
-		return Errorf(PayloadTooLarge, "Payload too large for %s: it has %d bytes, and a key of %d bits takes at most %d; use a shorter nonce or a larger key",
+		return Errorf(PayloadTooLarge,
+			"Payload too large for %s: it has %d bytes, and a key of %d bits takes at most %d; use a shorter nonce or "+
+				"a larger key",
 			padding.name(), size, k.Bits(), room)
 	}
 	return nil

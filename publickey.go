@@ -44,7 +44,7 @@ func (k PublicKey) Bits() int {
 	return k.rsa.N.BitLen()
 }
 
-// Equal tells whether k and other are the same key, however they were written.
+// Equal reports whether k and other are the same key, however they were written.
 func (k PublicKey) Equal(other PublicKey) bool {
 	if k.rsa == nil || other.rsa == nil {
 		return k.rsa == other.rsa
@@ -93,7 +93,8 @@ func readRSAKey(text string) (key *rsa.PublicKey, problem string) {
 func pemBlock(text string) (block, problem string) {
 	switch n := strings.Count(text, "-----BEGIN"); {
 	case strings.Contains(text, "PRIVATE KEY"):
-		return "", "is a private key: whoever saw it can read what is meant for you, so treat it as leaked, make a new pair and send the public half"
+		return "", "is a private key: whoever saw it can read what is meant for you, so treat it as leaked, make a " +
+			"new pair and send the public half"
 	case strings.Contains(text, "BEGIN CERTIFICATE"):
 		return "", "is a certificate; send only its public key"
 	case n > 1:
@@ -151,7 +152,8 @@ func pemLines(block string) (lines []string, problem string) {
 	}
 	end, ok := pemLabel(lines[len(lines)-1], pemEnd)
 	if !ok {
-		return nil, "was cut off, or has something else on its last line: its last line must be -----END " + label + "----- alone"
+		return nil, "was cut off, or has something else on its last line: its last line must be -----END " + label +
+			"----- alone"
 	}
 	if end != label {
 		return nil, "begins as " + label + " and ends as " + Quoted(end)

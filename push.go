@@ -64,11 +64,14 @@ type PushSecret struct{ key [pushSecretBytes]byte }
 func NewPushSecret(machine []byte, keyID int64, createdAt time.Time) (PushSecret, error) {
 	switch {
 	case len(machine) < minMachineSecret:
-		return PushSecret{}, Errorf(InvalidParameters, "the machine secret has %d bytes; it needs at least %d", len(machine), minMachineSecret)
+		return PushSecret{}, Errorf(InvalidParameters, "the machine secret has %d bytes; it needs at least %d",
+			len(machine), minMachineSecret)
 	case keyID <= 0 || createdAt.IsZero():
-		return PushSecret{}, Errorf(InvalidParameters, "a push secret is that of a stored key, with an id and the time that it was made")
+		return PushSecret{}, Errorf(InvalidParameters,
+			"a push secret is that of a stored key, with an id and the time that it was made")
 	}
-	key, err := hkdf.Key(sha256.New, machine, nil, fmt.Sprintf("%s|%d|%d", pushInfo, keyID, createdAt.UnixMicro()), pushSecretBytes)
+	key, err := hkdf.Key(sha256.New, machine, nil, fmt.Sprintf("%s|%d|%d", pushInfo, keyID, createdAt.UnixMicro()),
+		pushSecretBytes)
 	if err != nil {
 		return PushSecret{}, &Error{Code: Internal, Public: "the push secret could not be made", Err: err}
 	}
@@ -118,7 +121,7 @@ func (s PushSecret) Reveal() string {
 	return pushSecretPrefix + base64.StdEncoding.EncodeToString(s.key[:])
 }
 
-// IsZero tells whether there is no secret.
+// IsZero reports whether there is no secret.
 func (s PushSecret) IsZero() bool { return s == PushSecret{} }
 
 // Equal compares without telling by its time where two secrets differ.
@@ -160,11 +163,13 @@ func SignPush(id string, at time.Time, body []byte, secrets ...PushSecret) (Push
 	h := PushHeaders{ID: id, Timestamp: strconv.FormatInt(seconds, 10)}
 	switch {
 	case !isPushID(id):
-		return PushHeaders{}, Errorf(InvalidParameters, "the id of a push is 1 to %d visible ASCII characters without a full stop", maxPushID)
+		return PushHeaders{}, Errorf(InvalidParameters,
+			"the id of a push is 1 to %d visible ASCII characters without a full stop", maxPushID)
 	case seconds < 0 || len(h.Timestamp) > pushTimestampDigits:
 		return PushHeaders{}, Errorf(InvalidParameters, "a push is of a time after 1970")
 	case len(secrets) == 0 || len(secrets) > MaxPushSignatures:
-		return PushHeaders{}, Errorf(InvalidParameters, "a push is signed for 1 to %d keys, not for %d", MaxPushSignatures, len(secrets))
+		return PushHeaders{}, Errorf(InvalidParameters, "a push is signed for 1 to %d keys, not for %d", MaxPushSignatures,
+			len(secrets))
 	}
 	var out strings.Builder
 	for i, s := range secrets {
@@ -194,12 +199,14 @@ func isPushID(id string) bool {
 }
 
 func errNoPushSecret() *Error {
-	return Errorf(MissingParameter, "there is no push secret; a site gives it to the key's app at /user-api-key/push-secret.json")
+	return Errorf(MissingParameter,
+		"there is no push secret; a site gives it to the key's app at /user-api-key/push-secret.json")
 }
 
 // VerifyPush tells which of the secrets signed a push, by their places in secrets, which is one at least where
-// there is no error. The body is that of the request, byte for byte. Whoever reads notifications of several keys out of one body may believe
-// only those whose own secret is among the signers: one app's secret must not vouch for what is another's.
+// there is no error. The body is that of the request, byte for byte. Whoever reads notifications of several
+// keys out of one body may believe only those whose own secret is among the signers: one app's secret must not
+// vouch for what is another's.
 //
 // Every secret is tried with every signature, whatever matched before, in constant time. That a push is not heard
 // twice within [PushTolerance] is for the caller to see to, by the id.
@@ -229,11 +236,14 @@ func VerifyPush(h PushHeaders, body []byte, now time.Time, secrets ...PushSecret
 	case len(secrets) == 0:
 		return nil, errNoPushSecret()
 	case len(signers) == 0:
-		return nil, pushError(InvalidAccess, ReasonBadSignature, "the push is not signed with the secret of this key: it is forged, was changed on the way, or is another key's")
+		return nil, pushError(InvalidAccess, ReasonBadSignature,
+			"the push is not signed with the secret of this key: it is forged, was changed on the way, or is another key's")
 	case age > PushTolerance:
-		return nil, pushError(InvalidAccess, ReasonTooOld, "the push was sent %v ago: it is a copy that somebody kept, or a clock is wrong", age.Round(time.Second))
+		return nil, pushError(InvalidAccess, ReasonTooOld,
+			"the push was sent %v ago: it is a copy that somebody kept, or a clock is wrong", age.Round(time.Second))
 	case age < -PushTolerance:
-		return nil, pushError(InvalidAccess, ReasonTooNew, "the push is from %v ahead: a clock is wrong", (-age).Round(time.Second))
+		return nil, pushError(InvalidAccess, ReasonTooNew,
+			"the push is from %v ahead: a clock is wrong", (-age).Round(time.Second))
 	}
 	return signers, nil
 }
@@ -241,10 +251,12 @@ func VerifyPush(h PushHeaders, body []byte, now time.Time, secrets ...PushSecret
 // SentAt reads the timestamp. Unless the signature was verified it is only what somebody claims.
 func (h PushHeaders) SentAt() (time.Time, error) {
 	if h.ID == "" && h.Timestamp == "" && h.Signature == "" {
-		return time.Time{}, pushError(MissingParameter, ReasonNoSignature, "the push is not signed: it has no headers webhook-id, webhook-timestamp and webhook-signature")
+		return time.Time{}, pushError(MissingParameter, ReasonNoSignature,
+			"the push is not signed: it has no headers webhook-id, webhook-timestamp and webhook-signature")
 	}
 	if !isPushID(h.ID) {
-		return time.Time{}, pushError(InvalidParameters, ReasonBadSignature, "webhook-id must be 1 to %d visible ASCII characters without a full stop", maxPushID)
+		return time.Time{}, pushError(InvalidParameters, ReasonBadSignature,
+			"webhook-id must be 1 to %d visible ASCII characters without a full stop", maxPushID)
 	}
 	if h.Timestamp == "" || len(h.Timestamp) > pushTimestampDigits || strings.Trim(h.Timestamp, "0123456789") != "" {
 		return time.Time{}, pushError(InvalidParameters, ReasonBadSignature, "webhook-timestamp must be seconds since 1970")
@@ -259,7 +271,8 @@ func (h PushHeaders) SentAt() (time.Time, error) {
 // signatures are those of version 1. Others are skipped, so that a site may sign in a new way beside.
 func (h PushHeaders) signatures() ([][]byte, error) {
 	if len(h.Signature) > maxPushSignature {
-		return nil, pushError(InvalidParameters, ReasonBadSignature, "webhook-signature is longer than %d bytes", maxPushSignature)
+		return nil, pushError(InvalidParameters, ReasonBadSignature,
+			"webhook-signature is longer than %d bytes", maxPushSignature)
 	}
 	var out [][]byte
 	for text := range strings.SplitSeq(h.Signature, " ") {
@@ -268,16 +281,19 @@ func (h PushHeaders) signatures() ([][]byte, error) {
 			continue
 		}
 		if len(out) == MaxPushSignatures {
-			return nil, pushError(InvalidParameters, ReasonBadSignature, "webhook-signature has more than %d signatures", MaxPushSignatures)
+			return nil, pushError(InvalidParameters, ReasonBadSignature,
+				"webhook-signature has more than %d signatures", MaxPushSignatures)
 		}
 		signature, err := decodeBase64(encoded)
 		if err != nil || len(signature) != sha256.Size {
-			return nil, pushError(InvalidParameters, ReasonBadSignature, "webhook-signature has a signature of version 1 that is not the base64 of %d bytes", sha256.Size)
+			return nil, pushError(InvalidParameters, ReasonBadSignature,
+				"webhook-signature has a signature of version 1 that is not the base64 of %d bytes", sha256.Size)
 		}
 		out = append(out, signature)
 	}
 	if len(out) == 0 {
-		return nil, pushError(MissingParameter, ReasonNoSignature, "webhook-signature has no signature of version 1, such as v1,BASE64")
+		return nil, pushError(MissingParameter, ReasonNoSignature,
+			"webhook-signature has no signature of version 1, such as v1,BASE64")
 	}
 	return out, nil
 }

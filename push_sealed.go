@@ -1,11 +1,8 @@
 package userkeys
 
 import (
-	"bytes"
 	"crypto/rsa"
 	"encoding/json"
-	"errors"
-	"io"
 )
 
 // PushSecretPath is where an app fetches the secret of its key, with the key.
@@ -36,12 +33,8 @@ func OpenPushSecret(key *rsa.PrivateKey, padding Padding, text string) (PushSecr
 		return PushSecret{}, err
 	}
 	var body sealedPushSecret
-	d := json.NewDecoder(bytes.NewReader(opened))
-	if err := d.Decode(&body); err != nil {
-		return PushSecret{}, notOurs(err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return PushSecret{}, notOurs(errors.New("something follows the JSON"))
+	if err := decodeOpened(opened, &body); err != nil {
+		return PushSecret{}, err
 	}
 	if body.PushSecret == "" {
 		return PushSecret{}, Errorf(InvalidParameters, "what was sealed is no push secret")

@@ -7,7 +7,7 @@ import (
 
 // A Redirect is an auth_redirect that every parser reads alike: where the
 // answer to an authorization request is sent. Make one with [ParseRedirect];
-// site.Settings.CheckRedirect tells whether a site sends answers there.
+// site.Settings.CheckRedirect reports whether a site sends answers there.
 type Redirect struct {
 	raw  string
 	addr address

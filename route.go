@@ -26,7 +26,7 @@ type Route struct {
 // anySegment cannot be mistaken for a segment of a request: no pattern may have braces elsewhere.
 const anySegment = "{}"
 
-// ParseRoute reads one route.
+// ParseRoute reads a route such as "GET /t/{id}".
 func ParseRoute(s string) (Route, error) {
 	bad := func(why string) (Route, error) {
 		return Route{}, Errorf(InvalidParameters, "route %q: %s", s, why)
@@ -74,7 +74,7 @@ func isWildcardName(s string) bool {
 	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
 }
 
-// canonicalSegment tells whether [CanonicalPath] lets a decoded segment through.
+// canonicalSegment reports whether [CanonicalPath] lets a decoded segment through.
 func canonicalSegment(seg string) bool {
 	return IsText(seg) && seg != "." && seg != ".." && !strings.ContainsAny(seg, `\;#?%`)
 }
@@ -82,7 +82,7 @@ func canonicalSegment(seg string) bool {
 // String is the route as it was written.
 func (r Route) String() string { return r.text }
 
-// Matches tells whether r covers a request. path is the decoded path of a
+// Matches reports whether r covers a request. path is the decoded path of a
 // canonical target (see [CanonicalPath]).
 func (r Route) Matches(method, path string) bool {
 	if method == "HEAD" {

@@ -44,7 +44,7 @@ func ParseScopes(s string) (Scopes, error) {
 // String is the list as the wire writes it.
 func (s Scopes) String() string { return strings.Join(s, ",") }
 
-// Has tells whether name is one of s.
+// Has reports whether name is one of s.
 func (s Scopes) Has(name string) bool { return slices.Contains(s, name) }
 
 // A Scope is a name that an app asks for, a sentence that people read, and the
@@ -56,7 +56,7 @@ type Scope struct {
 	Routes   []Route
 }
 
-// ValidScopeName tells whether a site may call a scope s: lower-case letters,
+// ValidScopeName reports whether a site may call a scope s: lower-case letters,
 // digits and '_', at most 64, a letter first.
 func ValidScopeName(s string) bool {
 	return s != "" && len(s) <= maxScopeName && s[0] >= 'a' && s[0] <= 'z' &&
@@ -119,7 +119,8 @@ func NewCatalog(own ...Scope) (*Catalog, error) {
 	c := &Catalog{}
 	for _, s := range append(slices.Clone(own), presetScopes()...) {
 		if !ValidScopeName(s.Name) {
-			return nil, Errorf(InvalidParameters, "scope %q: a name is lower-case letters, digits and _, a letter first, at most %d", s.Name, maxScopeName)
+			return nil, Errorf(InvalidParameters,
+				"scope %q: a name is lower-case letters, digits and _, a letter first, at most %d", s.Name, maxScopeName)
 		}
 		if s.Sentence == "" {
 			return nil, Errorf(InvalidParameters, "scope %q has no sentence for people", s.Name)
@@ -174,7 +175,7 @@ func (c *Catalog) Sentences(names Scopes) []string {
 	return out
 }
 
-// Covers tells whether any of names opens a route for the request. Names that
+// Covers reports whether any of names opens a route for the request. Names that
 // the site does not know open nothing. path is decoded and canonical.
 func (c *Catalog) Covers(names Scopes, method, path string) bool {
 	for _, n := range names {

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// IsText tells whether s is one line of text: valid UTF-8 without control
+// IsText reports whether s is one line of text: valid UTF-8 without control
 // characters, and so the same in every log, page and database.
 func IsText(s string) bool {
 	if !utf8.ValidString(s) {
@@ -54,7 +54,7 @@ func isInvisible(r rune) bool {
 
 func isLineSeparator(r rune) bool { return r == '\u2028' || r == '\u2029' }
 
-// isSpaces tells whether s is empty or spaces: the wire's blank, for optional
+// isSpaces reports whether s is empty or spaces: the wire's blank, for optional
 // parameters where anything more must be read or refused, never ignored.
 func isSpaces(s string) bool { return strings.TrimSpace(s) == "" }
 

@@ -5,9 +5,8 @@ package gateway
 import (
 	"context"
 
-	"userkeys/site"
-
 	"userkeys"
+	"userkeys/site"
 )
 
 // Checker decides about keys. The authority is one; what wraps it, to count or to log, embeds a Checker and so keeps

@@ -7,9 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"userkeys/site"
-
 	"userkeys"
+	"userkeys/site"
 )
 
 // moving is a checker with settings for the edge that moves keys and knows one admin API key.

@@ -25,7 +25,7 @@ type BusStore interface {
 // How many may listen at a time.
 const (
 	defaultMaxListeners = 20_000
-	maxPerCaller        = 6  // of one key or session: a browser has no more connections to a site
+	maxPerLogin         = 6  // of one key or session: a browser has no more connections to a site
 	maxPerUser          = 64 // so that no user takes the place of all
 	// tooManyWait is when one who was refused may ask again: what message-bus-client waits at least.
 	tooManyWait = 15 * time.Second
@@ -56,28 +56,35 @@ type BusConfig struct {
 // notification, and what is above it is read from the database. So it makes no difference which node or
 // process wrote it, or whether anybody listened. Make one with [NewBus] and keep [Bus.Run] running.
 type Bus struct {
-	cfg  BusConfig
-	stir chan struct{} // somebody listens now
-	jobs chan *job     // for the readers that Run has
+	cfg   BusConfig
+	stir  chan struct{} // somebody listens now
+	asked chan *request // for the readers that Run has
 
 	mu      sync.Mutex
 	running chan struct{} // closed when Run ends; nil while it does not run
 	users   map[int64]*audience
-	callers map[caller]int
+	logins  map[login]int
 	clients map[clientOf]*Listener // the newest of each client
 	open    int
 	closed  bool
 }
 
-// caller is a key or a session of a user.
-type caller struct {
-	userID int64
-	name   string
+// login is a key or a session of a user.
+type login struct {
+	userID, key int64
+	session     string
 }
 
-// clientOf is a client as its caller names it: nobody can end another's.
+func loginOf(c site.Caller) login {
+	if c.Key != 0 {
+		return login{userID: c.User.ID, key: c.Key}
+	}
+	return login{userID: c.User.ID, session: c.Session.ID}
+}
+
+// clientOf is a client as its login names it, so that nobody can end another's poll.
 type clientOf struct {
-	caller
+	login
 	client string
 }
 
@@ -96,17 +103,16 @@ func NewBus(cfg BusConfig) *Bus {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Bus{
-		cfg: cfg, stir: make(chan struct{}, 1), jobs: make(chan *job),
-		users: map[int64]*audience{}, callers: map[caller]int{}, clients: map[clientOf]*Listener{},
+		cfg: cfg, stir: make(chan struct{}, 1), asked: make(chan *request),
+		users: map[int64]*audience{}, logins: map[login]int{}, clients: map[clientOf]*Listener{},
 	}
 }
 
-// Hearer is somebody who wants to listen.
-type Hearer struct {
-	UserID int64
-	Caller string // the key or session that it is with
-	// Client and Seq are of a poll: the client's name of itself, and the poll's number. A
-	// later poll of the same client ends an earlier one. Empty: there is no other.
+// Subscriber is somebody who wants to listen.
+type Subscriber struct {
+	Caller site.Caller // the user, with a key or a session
+	// Client and Seq are of a poll: the client's name of itself, and the poll's number. A later poll of the same client
+	// ends an earlier one. Empty: there is no other.
 	Client string
 	Seq    int64
 }
@@ -114,7 +120,8 @@ type Hearer struct {
 // Listener waits for news of one inbox. It is for one goroutine at a time.
 type Listener struct {
 	bus  *Bus
-	who  Hearer
+	who  clientOf
+	seq  int64
 	subs []Subscription
 	wake chan struct{} // has one when there may be news
 
@@ -122,11 +129,12 @@ type Listener struct {
 	over, gone bool
 }
 
-// Listen begins to listen: what changes from now on wakes the listener, so the
-// first thing to do is [Listener.Read]. [Listener.Close] must follow. [userkeys.RateLimited]
-// where too many listen already, [userkeys.Unavailable] when the bus is closed.
-func (b *Bus) Listen(who Hearer, subs []Subscription) (*Listener, error) {
-	l := &Listener{bus: b, who: who, subs: subs, wake: make(chan struct{}, 1)}
+// Listen begins to listen: what changes from now on wakes the listener, so the first thing to do is [Listener.Read].
+// [Listener.Close] must follow. Errors: [userkeys.RateLimited] where too many listen already, [userkeys.Unavailable]
+// when the bus is closed.
+func (b *Bus) Listen(who Subscriber, subs []Subscription) (*Listener, error) {
+	by := loginOf(who.Caller)
+	l := &Listener{bus: b, who: clientOf{by, who.Client}, seq: who.Seq, subs: subs, wake: make(chan struct{}, 1)}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -136,12 +144,11 @@ func (b *Bus) Listen(who Hearer, subs []Subscription) (*Listener, error) {
 		l.over, l.gone = true, true
 		return l, nil
 	}
-	a := b.users[who.UserID]
+	a := b.users[by.userID]
 	if a == nil {
 		a = &audience{version: -1}
 	}
-	by := caller{who.UserID, who.Caller}
-	if b.open >= b.cfg.MaxListeners || b.callers[by] >= maxPerCaller || len(a.listeners) >= maxPerUser {
+	if b.open >= b.cfg.MaxListeners || b.logins[by] >= maxPerLogin || len(a.listeners) >= maxPerUser {
 		return nil, &userkeys.Error{
 			Code: userkeys.RateLimited, Reason: "limit: open polls", RetryAfter: tooManyWait,
 			Public: "too many polls and event streams are open",
@@ -151,11 +158,11 @@ func (b *Bus) Listen(who Hearer, subs []Subscription) (*Listener, error) {
 		poke(b.stir)
 	}
 	b.open++
-	b.callers[by]++
+	b.logins[by]++
 	a.listeners = append(a.listeners, l)
-	b.users[who.UserID] = a
+	b.users[by.userID] = a
 	if who.Client != "" {
-		b.clients[clientOf{by, who.Client}] = l
+		b.clients[l.who] = l
 	}
 	return l, nil
 }
@@ -163,14 +170,14 @@ func (b *Bus) Listen(who Hearer, subs []Subscription) (*Listener, error) {
 // isLate ends the earlier poll of l's client, or tells that l is the earlier one: polls may overtake each
 // other on the way. The caller holds b.mu.
 func (b *Bus) isLate(l *Listener) bool {
-	if l.who.Client == "" {
+	if l.who.client == "" {
 		return false
 	}
-	other := b.clients[clientOf{caller{l.who.UserID, l.who.Caller}, l.who.Client}]
+	other := b.clients[l.who]
 	if other == nil {
 		return false
 	}
-	if other.who.Seq > l.who.Seq {
+	if other.seq > l.seq {
 		return true
 	}
 	other.end()
@@ -179,7 +186,7 @@ func (b *Bus) isLate(l *Listener) bool {
 
 // Read is what is new to the listener since it was read last.
 func (l *Listener) Read(ctx context.Context) ([]Message, error) {
-	messages, version, err := l.bus.read(ctx, l.who.UserID, l.subs)
+	messages, version, err := l.bus.read(ctx, l.who.userID, l.subs)
 	if err != nil {
 		return nil, err
 	}
@@ -224,18 +231,18 @@ func (l *Listener) end() {
 		return
 	}
 	l.gone = true
-	b, by := l.bus, caller{l.who.UserID, l.who.Caller}
+	b, by := l.bus, l.who.login
 	b.open--
-	if b.callers[by]--; b.callers[by] == 0 {
-		delete(b.callers, by)
+	if b.logins[by]--; b.logins[by] == 0 {
+		delete(b.logins, by)
 	}
-	if at := (clientOf{by, l.who.Client}); b.clients[at] == l {
-		delete(b.clients, at)
+	if b.clients[l.who] == l {
+		delete(b.clients, l.who)
 	}
-	a := b.users[l.who.UserID]
+	a := b.users[l.who.userID]
 	a.listeners = slices.DeleteFunc(a.listeners, func(o *Listener) bool { return o == l })
 	if len(a.listeners) == 0 {
-		delete(b.users, l.who.UserID)
+		delete(b.users, l.who.userID)
 	}
 }
 
@@ -270,7 +277,7 @@ func (a *audience) tell(but *Listener) {
 func (b *Bus) saw(l *Listener, version int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if a := b.users[l.who.UserID]; a != nil && !l.gone && version > a.version {
+	if a := b.users[l.who.userID]; a != nil && !l.gone && version > a.version {
 		a.version = version
 		a.tell(l)
 	}

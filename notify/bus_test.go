@@ -102,10 +102,15 @@ func running(t *testing.T, in *inboxes, log *slog.Logger) *notify.Bus {
 	return b
 }
 
+// login is a session of a user.
+func login(user int64, session string) site.Caller {
+	return site.Caller{User: site.User{ID: user}, Session: site.Session{ID: session}}
+}
+
 // hear begins to listen to a user's counts, from how it is now.
 func hear(t *testing.T, b *notify.Bus, user int64, session string) *notify.Listener {
 	t.Helper()
-	l, err := b.Listen(notify.Hearer{UserID: user, Caller: session}, []notify.Subscription{{Channel: "/notification/1", Position: -1}})
+	l, err := b.Listen(notify.Subscriber{Caller: login(user, session)}, []notify.Subscription{{Channel: "/notification/1", Position: -1}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +276,7 @@ func TestBusLimits(t *testing.T) {
 	t.Parallel()
 	b := notify.NewBus(notify.BusConfig{Store: newInboxes(), MaxListeners: 100})
 	listen := func(user int64, caller, client string, seq int64) (*notify.Listener, error) {
-		return b.Listen(notify.Hearer{UserID: user, Caller: caller, Client: client, Seq: seq}, nil)
+		return b.Listen(notify.Subscriber{Caller: login(user, caller), Client: client, Seq: seq}, nil)
 	}
 	must := func(user int64, caller, client string, seq int64) *notify.Listener {
 		t.Helper()
@@ -376,7 +381,7 @@ func follow(ctx context.Context, t *testing.T, b *notify.Bus, user int64, caller
 	subs := []notify.Subscription{{Channel: notify.AlertsChannel + itoa(user), Position: 0}}
 	last := int64(0)
 	for ctx.Err() == nil {
-		l, err := b.Listen(notify.Hearer{UserID: user, Caller: itoa(int64(caller))}, subs)
+		l, err := b.Listen(notify.Subscriber{Caller: login(user, itoa(int64(caller)))}, subs)
 		if err != nil {
 			t.Error(err)
 			return last

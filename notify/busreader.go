@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// A job is an inbox that a reader is to read for somebody.
-type job struct {
+// A request asks a reader to read an inbox for somebody.
+type request struct {
 	ctx    context.Context
 	userID int64
 	subs   []Subscription
@@ -18,9 +18,9 @@ type job struct {
 	err      error
 }
 
-// read is [Bus.Read], and the inbox's version at that moment. While the bus runs one of its few readers does it: so no
-// more than those are at the database at a time, and the deep stack of a database driver is theirs, not that of each of
-// thousands who wait. While the bus does not run whoever asks reads.
+// read does what [Bus.Read] does, and returns the inbox's version at that moment too. While the bus runs, one of its
+// few readers does it, so that no more than those use the database at a time, and the deep stack of a database driver
+// is theirs, not that of each of the thousands who wait. While the bus does not run, the caller reads.
 func (b *Bus) read(ctx context.Context, userID int64, subs []Subscription) ([]Message, int64, error) {
 	b.mu.Lock()
 	running := b.running
@@ -28,11 +28,11 @@ func (b *Bus) read(ctx context.Context, userID int64, subs []Subscription) ([]Me
 	if running == nil {
 		return b.readNow(ctx, userID, subs)
 	}
-	j := &job{ctx: ctx, userID: userID, subs: subs, done: make(chan struct{})}
+	r := &request{ctx: ctx, userID: userID, subs: subs, done: make(chan struct{})}
 	select {
-	case b.jobs <- j:
-		<-j.done // not sooner: it moves the positions on
-		return j.messages, j.version, j.err
+	case b.asked <- r:
+		<-r.done // not sooner: it moves the positions on
+		return r.messages, r.version, r.err
 	case <-running:
 		return b.readNow(ctx, userID, subs)
 	case <-ctx.Done():
@@ -65,21 +65,21 @@ func (b *Bus) startReaders() (stop func()) {
 func (b *Bus) work(ends <-chan struct{}) {
 	for {
 		select {
-		case j := <-b.jobs:
-			b.do(j)
+		case r := <-b.asked:
+			b.do(r)
 		case <-ends:
 			return
 		}
 	}
 }
 
-// do reads j's inbox. A panic of the store is an error of this reading only, as it is in a handler.
-func (b *Bus) do(j *job) {
-	defer close(j.done)
+// do reads the inbox that is asked for. A panic of the store is an error of this reading only, as it is in a handler.
+func (b *Bus) do(r *request) {
+	defer close(r.done)
 	defer func() {
 		if p := recover(); p != nil {
-			j.err = fmt.Errorf("panic: %v", p)
+			r.err = fmt.Errorf("panic: %v", p)
 		}
 	}()
-	j.messages, j.version, j.err = b.readNow(j.ctx, j.userID, j.subs)
+	r.messages, r.version, r.err = b.readNow(r.ctx, r.userID, r.subs)
 }

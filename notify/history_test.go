@@ -51,7 +51,7 @@ func positionsOfAnOlderCopy(t *testing.T, r *dbtest.Restorable, lost, made int) 
 	go func() { ended <- b.Run(ctx) }()
 	listen := func() *notify.Listener {
 		t.Helper()
-		l, err := b.Listen(notify.Hearer{UserID: u.ID, Caller: "key"}, []notify.Subscription{{Channel: counts, Position: -1}, {Channel: alerts, Position: -1}})
+		l, err := b.Listen(notify.Subscriber{Caller: login(u.ID, "one")}, []notify.Subscription{{Channel: counts, Position: -1}, {Channel: alerts, Position: -1}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -116,7 +116,8 @@ const (
 // UserID, Read and CreatedAt are set here, and what decides about pushes: the settings, and a.Push or the type. What has high priority
 // by its type has it whatever the notification says. One that names nobody is from the site, by its title: apps
 // show the member display_username without a look whether it is there.
-// [userkeys.InvalidParameters], [userkeys.Unprocessable], [userkeys.Conflict].
+// Errors: [userkeys.InvalidParameters]; [userkeys.Unprocessable] if nobody has one of the names;
+// [userkeys.Conflict] if another call had the idempotency key.
 func (in *Inbox) Add(ctx context.Context, a site.Announcement) (site.Announced, error) {
 	var none site.Announced
 	if len(a.Usernames) == 0 || len(a.Usernames) > site.MaxNotificationUsers {
@@ -244,7 +245,8 @@ func (in *Inbox) Counts(ctx context.Context, userID int64) (site.NotificationCou
 	return in.cfg.Store.NotificationCounts(ctx, userID)
 }
 
-// State is a user's inbox at one moment: what waits, and until when they are not to be disturbed. [userkeys.NotFound].
+// State reads a user's inbox at one moment: what waits, and until when "do not disturb" is on. Errors:
+// [userkeys.NotFound] if there is no such user.
 func (in *Inbox) State(ctx context.Context, userID int64) (site.Inbox, error) {
 	return in.cfg.Store.InboxState(ctx, userID)
 }
@@ -262,8 +264,8 @@ func (in *Inbox) MarkRead(ctx context.Context, m site.NotificationsToRead) error
 // maxQuiet is how long "do not disturb" may last.
 const maxQuiet = 7 * 24 * time.Hour
 
-// Quiet keeps pushes from a user until a time, at most a week from now; they are
-// held back until then. The zero time ends it, as does one that is over. [userkeys.InvalidParameters], [userkeys.NotFound].
+// Quiet holds pushes to a user back until a time. The zero time ends it, as does one that has passed. Errors:
+// [userkeys.InvalidParameters] if the time is more than a week from now, [userkeys.NotFound] if there is no such user.
 func (in *Inbox) Quiet(ctx context.Context, userID int64, until time.Time) error {
 	now := in.cfg.Now()
 	if until.After(now.Add(maxQuiet)) {

@@ -382,6 +382,18 @@ const (
 	statusProblem = "status "
 )
 
+// Barred says to the owner of a key why nothing is pushed to its push URL, whatever the app's server does; empty if
+// something is.
+func Barred(s site.Settings, k site.UserAPIKey) string {
+	switch {
+	case s.Pushes(k.Scopes, k.PushURL):
+		return ""
+	case !k.Scopes.Has(userkeys.ScopePush) && !k.Scopes.Has(userkeys.ScopeNotifications):
+		return "The app gave this address, but you did not let it have your notifications."
+	}
+	return "This site does not allow sending to that address now."
+}
+
 // details are what administrators read of a problem.
 var details = map[Problem]string{
 	ProblemConnection: "nobody listens there, or the name is unknown",

@@ -62,15 +62,19 @@ const (
 	AdminAudit      AdminPermission = "audit"      // read the audit log
 	AdminDeliveries AdminPermission = "deliveries" // list, replay and discard pushes
 	AdminNotify     AdminPermission = "notify"     // tell users, and read what they are told
-	AdminGrant      AdminPermission = "grant"      // give keys and one-time passwords in a user's name, and undo what the user revoked
+	AdminGrant      AdminPermission = "grant"      // give keys and one-time passwords for a user, undo what they revoked
 )
 
 // AllAdminPermissions lists every permission.
 func AllAdminPermissions() AdminPermissions {
-	return AdminPermissions{AdminUsers, AdminKeys, AdminClients, AdminSettings, AdminAudit, AdminDeliveries, AdminNotify, AdminGrant}
+	return AdminPermissions{
+		AdminUsers, AdminKeys, AdminClients, AdminSettings, AdminAudit, AdminDeliveries,
+		AdminNotify, AdminGrant,
+	}
 }
 
-// AdminPermissions are those of one key, in the order of [AllAdminPermissions]; none named is all of them, and everything else.
+// AdminPermissions are those of one key, in the order of [AllAdminPermissions]; none named is all of them, and
+// everything else.
 type AdminPermissions []AdminPermission
 
 // ParseAdminPermissions reads names that are separated by commas, spaces or '|', each once; an empty text names none.
@@ -85,11 +89,12 @@ func ParseAdminPermissions(text string) (AdminPermissions, error) {
 	}
 	for _, name := range names {
 		if !slices.Contains(out, AdminPermission(name)) {
-			return nil, userkeys.Errorf(userkeys.InvalidParameters, "there is no permission %q; there is %s", cutText(name, 60), strings.ReplaceAll(AllAdminPermissions().String(), ",", ", "))
+			return nil, invalid("there is no permission %q; there is %s", cutText(name, 60),
+				strings.ReplaceAll(AllAdminPermissions().String(), ",", ", "))
 		}
 	}
 	if text != "" && len(out) == 0 { // an odd text must not make a key for everything
-		return nil, userkeys.Errorf(userkeys.InvalidParameters, "no permission is named; leave the permissions out for a key that may do everything")
+		return nil, invalid("no permission is named; leave the permissions out for a key that may do everything")
 	}
 	return out, nil
 }
@@ -128,7 +133,10 @@ func ParseAdminKey(s string) (userkeys.Key, error) {
 
 // ErrInvalidAdminKey is the one refusal of an admin API key that is unknown or
 // revoked or expired. Its words differ from those of [userkeys.ErrInvalidKey] (W11). It is shared; do not change it.
-var ErrInvalidAdminKey = &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted + " The key in the header Api-Key is not valid.", Reason: "invalid admin API key"}
+var ErrInvalidAdminKey = &userkeys.Error{
+	Code: userkeys.InvalidAccess, Reason: "invalid admin API key",
+	Public: userkeys.NotPermitted + " The key in the header Api-Key is not valid.",
+}
 
 // NewUser is an account to be made.
 type NewUser struct {

@@ -24,10 +24,10 @@ type CheckedRequest struct {
 	Push                 bool               // the payload's push flag
 }
 
-// Check reports whether a site with these settings and scopes would put r to a user, and what it would show;
-// client is what the site knows of the app: by r.ClientID or, for a one-time password, by r.PublicKey. The zero
-// Client is an app that the site does not know. The order of the questions is the wire's (W4.2, W10.1), so that apps
-// see the same refusal here as there. Which users may grant keys is asked by [Settings.CheckGrantor].
+// Check returns r with everything that a page shows, or an error if a site with these settings and scopes does not
+// ask its users. The client is what the site knows of the app: by r.ClientID or, for a one-time password, by
+// r.PublicKey; the zero Client if it knows nothing. The order of the checks is the wire's (W4.2, W10.1), so that apps
+// see the same refusal here as at Discourse. Whether the user may give keys is checked later, by [Settings.CheckGrantor].
 func (r AuthorizationRequest) Check(s Settings, c *userkeys.Catalog, client Client) (CheckedRequest, error) {
 	switch r.Kind {
 	case KindKey:
@@ -37,7 +37,7 @@ func (r AuthorizationRequest) Check(s Settings, c *userkeys.Catalog, client Clie
 	case KindOneTime:
 		return r.checkOneTime(s, client)
 	}
-	return CheckedRequest{}, userkeys.Errorf(userkeys.InvalidParameters, "this is no request that this site knows")
+	return CheckedRequest{}, invalid("this is no request that this site knows")
 }
 
 func (r AuthorizationRequest) checkKey(s Settings, c *userkeys.Catalog, client Client) (CheckedRequest, error) {
@@ -97,12 +97,13 @@ func (s Settings) givesKeys() error {
 	if s.AllowUserAPIKeys {
 		return nil
 	}
-	return userkeys.Errorf(userkeys.KeysNotAllowed, "unable to issue user api keys: the administrator of this site has turned them off (allow_user_api_keys)")
+	return userkeys.Errorf(userkeys.KeysNotAllowed,
+		"unable to issue user api keys: the administrator of this site has turned them off (allow_user_api_keys)")
 }
 
-// nameFor is the name to show and store. A registered client keeps its name
-// whatever the request says: else anybody could rename an app for everybody.
-// The name of another client is what some other user was once told, and says nothing here.
+// nameFor returns the name to show and store. A registered client keeps its name whatever the request says,
+// because otherwise anybody could rename an app for everybody. The stored name of another client does not
+// count: it is what an app told another user.
 func (r AuthorizationRequest) nameFor(client Client) string {
 	if client.Registered() && !userkeys.IsBlank(client.ApplicationName) {
 		return client.ApplicationName
@@ -123,7 +124,8 @@ func (r AuthorizationRequest) checkScopes(s Settings, c *userkeys.Catalog, clien
 		case !known:
 			return refuse("this site knows no scope %s; it allows %s", userkeys.Quoted(name), scopeList(s.AllowUserAPIKeyScopes))
 		case !allowed:
-			return refuse("this site does not allow the scope %s, only %s; an administrator can add it to allow_user_api_key_scopes", name, scopeList(s.AllowUserAPIKeyScopes))
+			return refuse("this site does not allow the scope %s, only %s; an administrator can add it to "+
+				"allow_user_api_key_scopes", name, scopeList(s.AllowUserAPIKeyScopes))
 		}
 	}
 	for _, name := range r.Scopes {
@@ -144,9 +146,11 @@ func (r AuthorizationRequest) checkRedirect(s Settings, client Client) (*userkey
 	case !r.HasAuthRedirect && r.AuthRedirect == "":
 		return nil, nil
 	case r.AuthRedirect == "":
-		return nil, userkeys.Errorf(userkeys.RedirectNotAllowed, "auth_redirect is empty; leave it out to have the payload shown to the user")
+		return nil, userkeys.Errorf(userkeys.RedirectNotAllowed,
+			"auth_redirect is empty; leave it out to have the payload shown to the user")
 	case client.Registered() && r.AuthRedirect != client.AuthRedirect:
-		return nil, userkeys.Errorf(userkeys.RedirectNotAllowed, "auth_redirect is not the one that this app is registered with, letter by letter")
+		return nil, userkeys.Errorf(userkeys.RedirectNotAllowed,
+			"auth_redirect is not the one that this app is registered with, letter by letter")
 	}
 	to, err := s.CheckRedirect(r.AuthRedirect)
 	if err != nil {
@@ -155,8 +159,9 @@ func (r AuthorizationRequest) checkRedirect(s Settings, client Client) (*userkey
 	return &to, nil
 }
 
-// CheckRedirect tells whether the site sends answers to authRedirect. The
-// refusal names the line that an administrator would have to add.
+// CheckRedirect returns an error unless the site sends payloads to authRedirect: a loopback address, while
+// allow_user_api_key_loopback_redirects is on, or one that a rule of allowed_user_api_auth_redirects allows. The
+// error names the rule that an administrator would have to add.
 func (s Settings) CheckRedirect(authRedirect string) (userkeys.Redirect, error) {
 	to, err := userkeys.ParseRedirect(authRedirect)
 	if err != nil {
@@ -175,17 +180,20 @@ func (s Settings) CheckRedirect(authRedirect string) (userkeys.Redirect, error) 
 		public += "the app can use 127.0.0.1 in place of localhost, which is allowed on any port, or "
 	}
 	public += "an administrator can allow it with this line in allowed_user_api_auth_redirects: " + to.SuggestedRule()
-	return userkeys.Redirect{}, &userkeys.Error{Code: userkeys.RedirectNotAllowed, Reason: "redirect not allowed", Public: public}
+	return userkeys.Redirect{}, &userkeys.Error{
+		Code: userkeys.RedirectNotAllowed, Reason: "redirect not allowed",
+		Public: public,
+	}
 }
 
-// checkPush tells the payload's push flag. An address that is not on the
+// checkPush returns the push flag of the payload. An address that is not on the
 // site's list is no error on the wire, but the app is told that nothing will come.
 func (r AuthorizationRequest) checkPush(s Settings) (bool, error) {
 	if strings.TrimSpace(r.PushURL) == "" {
 		return false, nil
 	}
 	if problem := userkeys.WebAddressProblem(r.PushURL); problem != "" {
-		return false, userkeys.Errorf(userkeys.InvalidParameters, "push_url is no http or https address: %s", problem)
+		return false, invalid("push_url is no http or https address: %s", problem)
 	}
 	return s.Pushes(r.Scopes, r.PushURL), nil
 }
@@ -208,7 +216,7 @@ func (s Settings) InternalPushTargets() []string {
 	return targets
 }
 
-// Pushes tells whether notifications of a key with these scopes go to pushURL:
+// Pushes reports whether notifications of a key with these scopes go to pushURL:
 // one of the two scopes that stand for it is among them and still allowed, and the
 // address is listed, byte for byte (Discourse compares parts of the list's text).
 func (s Settings) Pushes(scopes userkeys.Scopes, pushURL string) bool {
@@ -223,17 +231,16 @@ type Choice struct {
 	Lifetime time.Duration   // an earlier end than asked for; 0: as asked
 }
 
-// Narrow is c as the user chose it: with some of its scopes and an earlier
-// end. It never widens: what was not asked for is refused. Scopes stay in the
-// order in which they were asked for.
+// Narrow returns c as the user chose it: with some of its scopes and an earlier end. What the app did not ask
+// for is refused. Scopes stay in the order in which the app asked for them.
 func (c CheckedRequest) Narrow(s Settings, choice Choice) (CheckedRequest, error) {
 	if choice.Scopes != nil {
 		if len(choice.Scopes) == 0 {
-			return c, userkeys.Errorf(userkeys.InvalidParameters, "choose at least one thing that the app may do, or deny the request")
+			return c, invalid("choose at least one thing that the app may do, or deny the request")
 		}
 		for _, name := range choice.Scopes {
 			if !c.Scopes.Has(name) {
-				return c, userkeys.Errorf(userkeys.InvalidParameters, "the app did not ask for the scope %s", userkeys.Quoted(name))
+				return c, invalid("the app did not ask for the scope %s", userkeys.Quoted(name))
 			}
 		}
 		c.Scopes = slices.DeleteFunc(slices.Clone(c.Scopes), func(name string) bool { return !choice.Scopes.Has(name) })
@@ -241,7 +248,7 @@ func (c CheckedRequest) Narrow(s Settings, choice Choice) (CheckedRequest, error
 	}
 	switch {
 	case choice.Lifetime < 0 || c.Lifetime > 0 && choice.Lifetime > c.Lifetime:
-		return c, userkeys.Errorf(userkeys.InvalidParameters, "a key cannot be given for longer than was asked for")
+		return c, invalid("a key cannot be given for longer than was asked for")
 	case choice.Lifetime > 0:
 		c.Ends = choice.Lifetime
 		if c.Lifetime > 0 { // only an app that asked for an end is told one: others break on the member
@@ -261,16 +268,18 @@ func (s Settings) parseLifetime(text string) (time.Duration, error) {
 	}
 	days := s.MaxUserAPIKeyExpiryDays
 	if days <= 0 {
-		return 0, userkeys.Errorf(userkeys.InvalidExpiry, "this site lets no app choose a lifetime (max_user_api_key_expiry_days); leave expires_in_seconds out")
+		return 0, userkeys.Errorf(userkeys.InvalidExpiry,
+			"this site lets no app choose a lifetime (max_user_api_key_expiry_days); leave expires_in_seconds out")
 	}
 	seconds, err := strconv.ParseUint(text, 10, 64)
 	if err != nil || len(text) > 10 || seconds == 0 || seconds > uint64(days)*secondsPerDay {
-		return 0, userkeys.Errorf(userkeys.InvalidExpiry, "expires_in_seconds must be a whole number from 1 to %d", uint64(days)*secondsPerDay)
+		return 0, userkeys.Errorf(userkeys.InvalidExpiry, "expires_in_seconds must be a whole number from 1 to %d",
+			uint64(days)*secondsPerDay)
 	}
 	return time.Duration(seconds) * time.Second, nil
 }
 
-// checkSize measures the payload that a grant would seal, with another key and time of the same length.
+// checkSize refuses a payload that would not fit. It measures one with another key and time of the same length.
 func (c CheckedRequest) checkSize(s Settings) error {
 	p := userkeys.Payload{Key: userkeys.NewKey(s.UserAPIKeyPrefix), Nonce: c.Nonce, Push: c.Push}
 	if c.Lifetime > 0 {
@@ -279,11 +288,13 @@ func (c CheckedRequest) checkSize(s Settings) error {
 	return p.Fits(c.Key, c.Pad)
 }
 
-// CheckGrantor tells whether u may give keys on this site (W5.2). It is
-// asked when a key is made; keys that exist are not taken away by it.
+// CheckGrantor returns an error unless u may give keys on this site (W5.2). It is called when a key is made, so
+// that keys that exist stay when the user may give no new ones.
 func (s Settings) CheckGrantor(u User) error {
 	if u.Staff() || slices.ContainsFunc(s.UserAPIKeyAllowedGroups, u.InGroup) {
 		return nil
 	}
-	return userkeys.Errorf(userkeys.UserNotAllowed, "you may not give keys to apps on this site: your trust level is too low and you are in no allowed group (user_api_key_allowed_groups)")
+	return userkeys.Errorf(userkeys.UserNotAllowed,
+		"you may not give keys to apps on this site: your trust level is too low and you are in no allowed group "+
+			"(user_api_key_allowed_groups)")
 }

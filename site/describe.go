@@ -6,17 +6,21 @@ import (
 	"userkeys"
 )
 
-// Describe says what a site with these settings and scopes allows; base is the
+// Describe returns what a site with these settings and scopes tells apps; base is the
 // site's address without a slash at its end.
 func (s Settings) Describe(c *userkeys.Catalog, base string) userkeys.Description {
 	d := userkeys.Description{
-		APIVersion: userkeys.APIVersion, Title: s.Title, Open: s.AllowUserAPIKeys, Scopes: s.describeScopes(c), Paddings: s.Paddings(),
+		APIVersion: userkeys.APIVersion, Title: s.Title, Open: s.AllowUserAPIKeys, Scopes: s.describeScopes(c),
+		Paddings: s.Paddings(),
 		PublicKey: userkeys.DescribedRSA{
 			Type: "RSA", Formats: []string{"PUBLIC KEY", "RSA PUBLIC KEY"},
 			MinBits: userkeys.MinKeyBits, MinBitsDevice: minDeviceBits, MaxBits: userkeys.MaxKeyBits,
 		},
 		DeviceFlow: s.AllowUserAPIKeyDeviceAuth,
-		Redirects:  userkeys.DescribedRedirect{Paste: true, Loopback: s.AllowUserAPILoopbackRedirect, Schemes: s.redirectSchemes()},
+		Redirects: userkeys.DescribedRedirect{
+			Paste: true, Loopback: s.AllowUserAPILoopbackRedirect,
+			Schemes: s.redirectSchemes(),
+		},
 		Limits: userkeys.DescribedLimits{
 			PerMinute: s.MaxUserAPIReqsPerMinute, PerDay: s.MaxUserAPIReqsPerDay,
 			UserPerMinute: s.MaxUserAPIReqsPerUserPerMinute, UserPerDay: s.MaxUserAPIReqsPerUserPerDay,
@@ -82,7 +86,8 @@ func (s Settings) Paddings() []userkeys.Padding {
 func (s Settings) ParsePadding(text string) (userkeys.Padding, error) {
 	p, err := userkeys.ParsePadding(text)
 	if err == nil && !slices.Contains(s.Paddings(), p) {
-		err = userkeys.Errorf(userkeys.InvalidPadding, "this site does not seal answers with padding %s; leave it out, or use oaep", p)
+		err = userkeys.Errorf(userkeys.InvalidPadding,
+			"this site does not seal answers with padding %s; leave it out, or use oaep", p)
 	}
 	return p, err
 }

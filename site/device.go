@@ -106,12 +106,12 @@ func ParseUserCode(typed string) (code string, ok bool) {
 	return code, len(code) == userCodeLen
 }
 
-// IsDeviceCode tells whether s looks like a device code.
+// IsDeviceCode reports whether s looks like a device code.
 func IsDeviceCode(s string) bool {
 	return len(s) == deviceCodeHexLen && strings.Trim(s, "0123456789abcdef") == ""
 }
 
-// IsRequestToken tells whether s looks like the token of a device authorization's address.
+// IsRequestToken reports whether s looks like the token of a device authorization's address.
 func IsRequestToken(s string) bool {
 	return len(s) == base64.RawURLEncoding.EncodedLen(requestTokenBytes) &&
 		strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == ""
@@ -124,8 +124,7 @@ func (r AuthorizationRequest) checkDevice(s Settings, c *userkeys.Catalog, clien
 		return CheckedRequest{}, userkeys.Errorf(userkeys.NotFound, "this site has no device authorization")
 	}
 	if r.Scopes.Has(userkeys.ScopeOneTimePassword) {
-		return CheckedRequest{}, userkeys.Errorf(userkeys.InvalidParameters,
-			"the scope one_time_password cannot be asked for from a device")
+		return CheckedRequest{}, invalid("the scope one_time_password cannot be asked for from a device")
 	}
 	if problem := textProblem("nonce", r.Nonce, maxDeviceNonce); problem != nil {
 		return CheckedRequest{}, problem

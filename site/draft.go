@@ -28,7 +28,8 @@ func ParseDraftRequest(p url.Values) (AuthorizationRequest, error) {
 		return AuthorizationRequest{}, err
 	}
 	r := AuthorizationRequest{
-		Draft: true, ApplicationName: p.Get("application_name"), ClientID: p.Get("client_id"), Nonce: p.Get("nonce"), Scopes: scopes,
+		Draft: true, ApplicationName: p.Get("application_name"), ClientID: p.Get("client_id"), Nonce: p.Get("nonce"),
+		Scopes:    scopes,
 		PublicKey: p.Get("public_key"), AuthRedirect: p.Get("redirect_url"), HasAuthRedirect: true,
 		Padding: p.Get("padding"), ExpiresInSeconds: p.Get("expires_in_seconds"),
 	}
@@ -47,7 +48,8 @@ func parseAccessLevel(s string) (userkeys.Scopes, error) {
 	var out userkeys.Scopes
 	for _, l := range levels {
 		if l != userkeys.ScopeRead && l != userkeys.ScopeWrite && l != userkeys.ScopePush {
-			return nil, userkeys.Errorf(userkeys.ScopeNotAllowed, "access_level is read, write or push, several with commas; not %s", userkeys.Quoted(l))
+			return nil, userkeys.Errorf(userkeys.ScopeNotAllowed,
+				"access_level is read, write or push, several with commas; not %s", userkeys.Quoted(l))
 		}
 		if !slices.Contains(out, l) {
 			out = append(out, l)

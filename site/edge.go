@@ -3,17 +3,15 @@ package site
 import (
 	"slices"
 	"strings"
-
-	"userkeys"
 )
 
-// Edge is what the outermost door of a site needs of the settings at every
-// request, worked out once for each change of them. It is shared; do not change it.
+// Edge is what the gateway needs of the settings at every request. It is made once for each change of the
+// settings and shared; do not change it.
 type Edge struct {
 	// Origins whose pages may call from a browser (W18). Empty: CORS is off.
 	Origins []string
 	// KeyRoutes are where a key may stand in the query.
-	KeyRoutes []userkeys.KeyRoute
+	KeyRoutes []KeyRoute
 
 	// What one address may ask for (W13.3), and what happens above it.
 	PerMinute, Per10Seconds int
@@ -21,7 +19,7 @@ type Edge struct {
 	WarnsOfAddresses        bool
 }
 
-// NewEdge works s out.
+// NewEdge returns what the gateway needs of s.
 func NewEdge(s Settings) *Edge {
 	e := &Edge{
 		Origins:   slices.Clone(s.CORSOrigins),
@@ -33,17 +31,17 @@ func NewEdge(s Settings) *Edge {
 		e.Origins = append(e.Origins, s.CORSOrigin...)
 	}
 	for _, text := range s.UserAPIKeyParameterRoutes {
-		if r, err := userkeys.ParseKeyRoute(text); err == nil { // the setting takes no other
+		if r, err := ParseKeyRoute(text); err == nil { // the setting takes no other
 			e.KeyRoutes = append(e.KeyRoutes, r)
 		}
 	}
 	return e
 }
 
-// LimitsAddresses tells whether requests are counted by address at all.
+// LimitsAddresses reports whether requests are counted by address at all.
 func (e *Edge) LimitsAddresses() bool { return e.BlocksAddresses || e.WarnsOfAddresses }
 
-// TakesKeyInQuery tells whether a key may stand in the query of a request.
+// TakesKeyInQuery reports whether a key may stand in the query of a request.
 // path is the decoded path of a canonical target; see [userkeys.CanonicalPath].
 func (e *Edge) TakesKeyInQuery(method, path string) bool {
 	for i := range e.KeyRoutes {
@@ -54,7 +52,7 @@ func (e *Edge) TakesKeyInQuery(method, path string) bool {
 	return false
 }
 
-// AllowsOrigin tells whether pages of an origin may call: byte for byte, and
+// AllowsOrigin reports whether pages of an origin may call: byte for byte, and
 // never null, which any page can claim to be.
 func (e *Edge) AllowsOrigin(origin string) bool {
 	return origin != "" && origin != "null" && slices.Contains(e.Origins, origin)

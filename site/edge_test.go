@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"userkeys"
 	"userkeys/site"
 )
 
@@ -19,7 +18,7 @@ func TestKeyRoutes(t *testing.T) {
 		{"GET /{any...}.rss", "/a.rss /a/b.rss", "/.rss /a /a/.rss /a.rss/b"},
 		{"GET /feeds/{name}", "/feeds/x", "/feeds /feeds/x/y"},
 	} {
-		r, err := userkeys.ParseKeyRoute(tt.route)
+		r, err := site.ParseKeyRoute(tt.route)
 		if err != nil {
 			t.Fatalf("%s: %v", tt.route, err)
 		}
@@ -42,7 +41,7 @@ func TestKeyRoutes(t *testing.T) {
 		if err := s.Set("user_api_key_parameter_routes", bad); bad != "" && err == nil {
 			t.Errorf("%q was taken", bad)
 		}
-		if r, err := userkeys.ParseKeyRoute(bad); err == nil {
+		if r, err := site.ParseKeyRoute(bad); err == nil {
 			t.Errorf("%q was read as %+v", bad, r)
 		}
 	}

@@ -20,8 +20,8 @@ const (
 	EndByAdmin  Ending = "administrator"
 )
 
-// EndOf tells when and why k ended, or, if it lives, when the first rule will
-// end it if it is not used before then; the zero time is never.
+// EndOf returns when and why k ended. For a live key it returns when the first rule will end it if it is not
+// used before then; the zero time means never.
 func (s Settings) EndOf(k UserAPIKey, now time.Time) (time.Time, Ending) {
 	if !k.Live(now) {
 		return k.ended()
@@ -34,7 +34,10 @@ func (s Settings) EndOf(k UserAPIKey, now time.Time) (time.Time, Ending) {
 		days int
 		from time.Time
 		why  Ending
-	}{{s.RevokeUserAPIKeysUnusedDays, k.LastUsedAt, EndUnused}, {s.RevokeUserAPIKeysMaxlifeDays, k.CreatedAt, EndMaxLife}} {
+	}{
+		{s.RevokeUserAPIKeysUnusedDays, k.LastUsedAt, EndUnused},
+		{s.RevokeUserAPIKeysMaxlifeDays, k.CreatedAt, EndMaxLife},
+	} {
 		if rule.days <= 0 {
 			continue
 		}

@@ -32,16 +32,16 @@ type Message struct {
 	From    string // whom it is from: one line, at most 100 characters
 }
 
-// Notification puts m into n, where apps and pushes look for it: into the members topic_title,
-// excerpt, url and display_username of n.Data; what n has already stays. A
-// message with a title may go without a type: then it is custom, 14.
+// Notification returns n with m in it, where apps and pushes look for it: in the members topic_title,
+// excerpt, url and display_username of n.Data. Members that n has already stay as they are. If m has a
+// title and n has no type, the type is custom, 14.
 //
-// Apps that show what is in these members do not all open url: a link to a topic, such as /t/hello/42/3, fills TopicID, PostNumber
-// and Slug of an n without a topic; any other link goes into the member bookmarkable_url too. A
-// FancyTitle that is empty is made of the title, or of the member topic_title.
+// Not all apps open url. Therefore a link to a topic, such as /t/hello/42/3, also fills TopicID, PostNumber and
+// Slug of an n without a topic, and any other link is also the member bookmarkable_url. An empty FancyTitle is
+// made of the title, or of the member topic_title.
 //
-// origin is the site's own, such as https://site.example; empty: it is not known, and a link must be a path. The
-// addresses that n.Data has are held to the same rule: the members url and link, and those whose names end in _url.
+// The origin is the site's own, such as https://site.example. If it is empty, a link must be a path. The same
+// rule holds for addresses in n.Data: the members url and link, and those whose names end in _url.
 // Errors: [userkeys.InvalidParameters].
 func (m Message) Notification(n Notification, origin string) (Notification, error) {
 	m.Excerpt = cutLine(m.Excerpt, MaxMessageExcerpt)
@@ -60,7 +60,8 @@ func (m Message) Notification(n Notification, origin string) (Notification, erro
 	if n.TopicID == 0 {
 		more = append(more, member{"bookmarkable_url", m.Link})
 	}
-	if title := cutLine(cmp.Or(m.Title, had.text("topic_title")), MaxMessageTitle); n.FancyTitle == "" && userkeys.IsText(title) {
+	title := cutLine(cmp.Or(m.Title, had.text("topic_title")), MaxMessageTitle)
+	if n.FancyTitle == "" && userkeys.IsText(title) {
 		n.FancyTitle = html.EscapeString(title)
 	}
 	if m != (Message{}) {
@@ -100,19 +101,20 @@ func (m Message) check(origin string) error {
 		most       int
 	}{{"title", m.Title, MaxMessageTitle}, {"from", m.From, maxMessageFrom}} {
 		if !userkeys.IsText(f.text) || f.text != "" && userkeys.IsBlank(f.text) || utf8.RuneCountInString(f.text) > f.most {
-			return userkeys.Errorf(userkeys.InvalidParameters, "%s must be one line of text, of at most %d characters", f.name, f.most)
+			return invalid("%s must be one line of text, of at most %d characters", f.name, f.most)
 		}
 	}
 	if !userkeys.IsStorable(m.Excerpt) {
-		return userkeys.Errorf(userkeys.InvalidParameters, "excerpt must be text")
+		return invalid("excerpt must be text")
 	}
 	if problem := linkProblem(m.Link, origin); problem != "" {
-		return userkeys.Errorf(userkeys.InvalidParameters, "link: %s", problem)
+		return invalid("link: %s", problem)
 	}
 	return nil
 }
 
-// cutLine makes one line of text of at most most characters, short enough for a lock screen. What is no UTF-8 stays, to be refused.
+// cutLine returns s as one line of at most so many characters. Text that is not UTF-8 is returned as it is,
+// and refused later.
 func cutLine(s string, most int) string {
 	if !utf8.ValidString(s) {
 		return s
@@ -130,13 +132,13 @@ func cutLine(s string, most int) string {
 	return strings.TrimRight(string(runes[:most-1]), " ") + "\u2026"
 }
 
-// OwnLink reports whether link is a path on the site itself or an address of its
-// origin, so that an app may open it as the site's. It is the rule of [Message.Link]; an empty origin is not known, and only paths are the
-// site's.
+// OwnLink reports whether link is a path on the site itself or an address of its origin, so that an app may
+// open it as the site's. If origin is empty, only paths are the site's. The same rule
+// holds for [Message.Link].
 func OwnLink(link, origin string) bool { return link != "" && linkProblem(link, origin) == "" }
 
-// linkProblem says what is wrong with where a message leads; empty if nothing
-// is. Receivers put it behind the site's address and open it: what a browser would read as another host is refused.
+// linkProblem says why a message must not lead to link; empty if it may. Apps put the link behind the address
+// of the site and open it, so what a browser would read as another host is refused.
 func linkProblem(link, origin string) string {
 	if link == "" {
 		return ""
@@ -192,14 +194,14 @@ func (m members) text(name string) string {
 	return s
 }
 
-// dataMembers reads the data of a notification, and holds every address in it to the rule of links: apps open them as the
-// site's own. Names are compared as the most lenient reader does, and one that stands twice is held to it twice.
+// dataMembers reads the members of a notification's data, and refuses addresses that lead to another site:
+// apps open them as the site's own. Names are compared without case, and every occurrence is checked.
 func dataMembers(data json.RawMessage, origin string) (members, error) {
 	had := members{}
 	if len(data) == 0 {
 		return had, nil
 	}
-	bad := userkeys.Errorf(userkeys.InvalidParameters, "data must be a JSON object")
+	bad := invalid("data must be a JSON object")
 	d := json.NewDecoder(bytes.NewReader(data))
 	if start, err := d.Token(); err != nil || start != json.Delim('{') || !json.Valid(data) {
 		return nil, bad
@@ -216,13 +218,14 @@ func dataMembers(data json.RawMessage, origin string) (members, error) {
 			continue
 		}
 		if problem := linkProblem(had.text(name), origin); problem != "" {
-			return nil, userkeys.Errorf(userkeys.InvalidParameters, "the member %s of data: %s", strconv.QuoteToASCII(cutText(name, 64)), problem)
+			return nil, invalid("the member %s of data: %s", strconv.QuoteToASCII(cutText(name, 64)), problem)
 		}
 	}
 	return had, nil
 }
 
-// addMembers adds to a JSON object, whose members are had, what it lacks, at its end; empty texts are left out.
+// addMembers appends the members of more to a JSON object that has the members had. A member that is there
+// already, or whose text is empty, is left out.
 func addMembers(data json.RawMessage, had members, more []member) (json.RawMessage, error) {
 	if len(data) == 0 {
 		data = json.RawMessage("{}")

@@ -66,7 +66,8 @@ func TestMessage(t *testing.T) {
 	}
 }
 
-// TestMessageLinkToATopic: apps such as DiscourseHub open a notification by its topic, its slug and its post, and read no link.
+// TestMessageLinkToATopic: apps such as DiscourseHub open a notification by its topic, its slug and its post,
+// and read no link.
 func TestMessageLinkToATopic(t *testing.T) {
 	t.Parallel()
 	type topic struct {

@@ -2,8 +2,8 @@ package site
 
 import "net/netip"
 
-// Network is what counts as one address where somebody is limited by it: an
-// IPv4 address, or the /64 that an IPv6 customer has. What is no address stays as it is.
+// Network returns what limits count as one address: an IPv4 address, or the /64 network that an IPv6 customer
+// has. Text that is no IP address is returned as it is.
 func Network(ip string) string {
 	a, err := netip.ParseAddr(ip)
 	if err != nil {

@@ -19,7 +19,7 @@ const (
 	MaxNotificationUsers = 1000
 )
 
-// Notification is one line of a user's list, in the wire's words (17).
+// Notification is one line of a user's list, in the words of the wire (W17).
 type Notification struct {
 	ID           int64
 	UserID       int64
@@ -37,24 +37,21 @@ type Notification struct {
 	Position int64
 }
 
-// Check tells what is wrong with a notification that is to be written.
+// Check returns an error that says why n cannot be written: a member is missing, too long or not what it must be.
 func (n Notification) Check() error {
-	bad := func(format string, args ...any) error {
-		return userkeys.Errorf(userkeys.InvalidParameters, format, args...)
-	}
 	switch {
 	case n.Type < 1 || n.Type > maxNotificationType:
-		return bad("notification_type must be a name such as mentioned, or a number from 1 to %d", maxNotificationType)
+		return invalid("notification_type must be a name such as mentioned, or a number from 1 to %d", maxNotificationType)
 	case n.TopicID < 0 || n.PostNumber < 0:
-		return bad("topic_id and post_number must be positive numbers, or left out")
+		return invalid("topic_id and post_number must be positive numbers, or left out")
 	case len(n.Slug) > maxNotificationSlug || !userkeys.IsText(n.Slug):
-		return bad("slug must be text of at most %d bytes", maxNotificationSlug)
+		return invalid("slug must be text of at most %d bytes", maxNotificationSlug)
 	case len(n.FancyTitle) > maxNotificationTitle || !userkeys.IsText(n.FancyTitle):
-		return bad("fancy_title must be text of one line and at most %d bytes", maxNotificationTitle)
+		return invalid("fancy_title must be text of one line and at most %d bytes", maxNotificationTitle)
 	case len(n.Data) > maxNotificationData:
-		return bad("data is larger than %d bytes", maxNotificationData)
+		return invalid("data is larger than %d bytes", maxNotificationData)
 	case len(n.Data) == 0 || n.Data[0] != '{' || !json.Valid(n.Data) || !userkeys.IsStorable(string(n.Data)):
-		return bad("data must be a JSON object")
+		return invalid("data must be a JSON object")
 	}
 	return nil
 }
@@ -103,7 +100,8 @@ type UserStatus struct {
 	EndsAt      time.Time // zero: until changed
 }
 
-// Types that mean something here: of private messages, which are counted by themselves, and of what has none of the wire's.
+// The types that this package treats in a way of their own: private messages are counted separately, and a
+// message without a type of Discourse's is custom.
 const (
 	NotificationPrivateMessage = 6
 	NotificationCustom         = 14
@@ -112,27 +110,33 @@ const (
 // notificationTypes are Discourse's types by name, its plugins' among them.
 var notificationTypes = map[string]int{
 	"mentioned": 1, "replied": 2, "quoted": 3, "edited": 4, "liked": 5,
-	"private_message": NotificationPrivateMessage, "invited_to_private_message": 7, "invitee_accepted": 8, "posted": 9, "moved_post": 10,
-	"linked": 11, "granted_badge": 12, "invited_to_topic": 13, "custom": NotificationCustom, "group_mentioned": 15,
-	"group_message_summary": 16, "watching_first_post": 17, "topic_reminder": 18, "liked_consolidated": 19, "post_approved": 20,
-	"code_review_commit_approved": 21, "membership_request_accepted": 22, "membership_request_consolidated": 23, "bookmark_reminder": 24, "reaction": 25,
-	"votes_released": 26, "event_reminder": 27, "event_invitation": 28, "chat_mention": 29, "chat_message": 30,
-	"chat_invitation": 31, "chat_group_mention": 32, "chat_quoted": 33, "assigned": 34, "question_answer_user_commented": 35,
-	"watching_category_or_tag": 36, "new_features": 37, "admin_problems": 38, "linked_consolidated": 39, "chat_watched_thread": 40,
-	"upcoming_change_available": 41, "upcoming_change_automatically_promoted": 42, "boost": 43, "suggested_edit_created": 44,
-	"suggested_edit_accepted": 45,
-	"following":               800, "following_created_topic": 801, "following_replied": 802, "circles_activity": 900,
+	"private_message": NotificationPrivateMessage, "invited_to_private_message": 7,
+	"invitee_accepted": 8, "posted": 9, "moved_post": 10, "linked": 11, "granted_badge": 12,
+	"invited_to_topic": 13, "custom": NotificationCustom, "group_mentioned": 15,
+	"group_message_summary": 16, "watching_first_post": 17, "topic_reminder": 18,
+	"liked_consolidated": 19, "post_approved": 20, "code_review_commit_approved": 21,
+	"membership_request_accepted": 22, "membership_request_consolidated": 23, "bookmark_reminder": 24,
+	"reaction": 25, "votes_released": 26, "event_reminder": 27, "event_invitation": 28,
+	"chat_mention": 29, "chat_message": 30, "chat_invitation": 31, "chat_group_mention": 32,
+	"chat_quoted": 33, "assigned": 34, "question_answer_user_commented": 35,
+	"watching_category_or_tag": 36, "new_features": 37, "admin_problems": 38, "linked_consolidated": 39,
+	"chat_watched_thread": 40, "upcoming_change_available": 41,
+	"upcoming_change_automatically_promoted": 42, "boost": 43, "suggested_edit_created": 44,
+	"suggested_edit_accepted": 45, "following": 800, "following_created_topic": 801,
+	"following_replied": 802, "circles_activity": 900,
 }
 
-// ParseNotificationType reads a type by Discourse's name of it, or by its number, from 1 to 9999: types are added over there before their
-// names are known here. Errors: [userkeys.InvalidParameters].
+// ParseNotificationType reads a type by Discourse's name of it, or by its number, from 1 to 9999: Discourse adds
+// types whose names are not known here. Errors: [userkeys.InvalidParameters].
 func ParseNotificationType(name string) (int, error) {
 	n, ok := notificationTypes[name]
-	if number, err := strconv.Atoi(name); err == nil && 0 < number && number <= maxNotificationType && strconv.Itoa(number) == name {
+	if number, err := strconv.Atoi(name); err == nil && 0 < number && number <= maxNotificationType &&
+		strconv.Itoa(number) == name {
 		n, ok = number, true
 	}
 	if !ok {
-		return 0, userkeys.Errorf(userkeys.InvalidParameters, "there is no notification type %s; give a name such as mentioned, or a number from 1 to %d", strconv.QuoteToASCII(cutText(name, 64)), maxNotificationType)
+		return 0, invalid("there is no notification type %s; give a name such as mentioned, or a number "+
+			"from 1 to %d", strconv.QuoteToASCII(cutText(name, 64)), maxNotificationType)
 	}
 	return n, nil
 }
@@ -140,19 +144,19 @@ func ParseNotificationType(name string) (int, error) {
 // urgentTypes have high priority by themselves.
 var urgentTypes = []int{NotificationPrivateMessage, notificationTypes["bookmark_reminder"]}
 
-// UrgentType tells whether notifications of a type have high priority by themselves.
+// UrgentType reports whether notifications of a type have high priority by themselves.
 func UrgentType(n int) bool { return slices.Contains(urgentTypes, n) }
 
-// unpushedTypes are those that a user may read when they look, and need not be
-// called for: Discourse pushes none of them either.
+// unpushedTypes are the types that are not pushed. Discourse pushes none of them either.
 var unpushedTypes = []int{
-	notificationTypes["edited"], notificationTypes["liked"], notificationTypes["invitee_accepted"], notificationTypes["moved_post"],
-	notificationTypes["granted_badge"], notificationTypes["group_message_summary"], notificationTypes["liked_consolidated"],
-	notificationTypes["membership_request_consolidated"], notificationTypes["reaction"], notificationTypes["new_features"],
-	notificationTypes["admin_problems"], notificationTypes["linked_consolidated"],
+	notificationTypes["edited"], notificationTypes["liked"], notificationTypes["invitee_accepted"],
+	notificationTypes["moved_post"], notificationTypes["granted_badge"], notificationTypes["group_message_summary"],
+	notificationTypes["liked_consolidated"], notificationTypes["membership_request_consolidated"],
+	notificationTypes["reaction"],
+	notificationTypes["new_features"], notificationTypes["admin_problems"], notificationTypes["linked_consolidated"],
 }
 
-// PushedType tells whether notifications of a type are pushed, unless whoever
+// PushedType reports whether notifications of a type are pushed, unless whoever
 // makes one says otherwise: mentions, replies, messages, chat and the like, and every type that a site made up.
 func PushedType(n int) bool { return !slices.Contains(unpushedTypes, n) }
 

@@ -22,7 +22,7 @@ type OneTimePassword struct {
 const OneTimeLifetime = 10 * time.Minute
 
 // ParseOneTimeRequest reads the parameters of a request for a one-time
-// password alone, required ones first in the wire's order (10.1).
+// password alone, required ones first, in the order of the wire (W10.1).
 func ParseOneTimeRequest(p url.Values) (AuthorizationRequest, error) {
 	for _, name := range []string{"public_key", "auth_redirect", "application_name"} {
 		if userkeys.IsBlank(p.Get(name)) {
@@ -57,13 +57,14 @@ func (r AuthorizationRequest) checkOneTime(s Settings, client Client) (CheckedRe
 	return out, nil
 }
 
-// AllowsOneTimePasswords refuses them where the site's scopes do not have them.
+// AllowsOneTimePasswords returns an error unless the site allows the scope one_time_password.
 func (s Settings) AllowsOneTimePasswords() error {
 	if s.AllowUserAPIKeyScopes.Has(userkeys.ScopeOneTimePassword) {
 		return nil
 	}
 	return &userkeys.Error{
 		Code: userkeys.ScopeNotAllowed, Reason: "scope not allowed",
-		Public: "this site gives no one-time passwords; an administrator can add the scope one_time_password to allow_user_api_key_scopes",
+		Public: "this site gives no one-time passwords; an administrator can add the scope one_time_password to " +
+			"allow_user_api_key_scopes",
 	}
 }

@@ -12,21 +12,21 @@ import (
 const maxPushHost = 1024
 
 // ParsePushHost reads a host that somebody typed, as [PushHostOf] gives it:
-// https://push.example:443. The scheme and the port may be left out where they are these. [userkeys.InvalidParameters].
+// https://push.example:443. Without a scheme it is https, and without a port the scheme's own.
+// Errors: [userkeys.InvalidParameters].
 func ParsePushHost(text string) (string, error) {
 	if !strings.Contains(text, "://") {
 		text = "https://" + text
 	}
 	host := PushHostOf(text)
 	if host == "" || len(host) > maxPushHost || !userkeys.IsText(host) {
-		return "", userkeys.Errorf(userkeys.InvalidParameters,
-			"a host is written as it is listed, such as https://push.example:443")
+		return "", invalid("a host is written as it is listed, such as https://push.example:443")
 	}
 	return host, nil
 }
 
-// PushHostOf is the part of an address that a host is known by: scheme, host
-// and port, such as https://push.example:443. Empty for what is no web address.
+// PushHostOf returns scheme, host and port of an address, such as https://push.example:443. It is empty for what
+// is no address of http or https.
 func PushHostOf(pushURL string) string {
 	u, err := url.Parse(pushURL)
 	if err != nil || u.Hostname() == "" {

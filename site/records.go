@@ -25,13 +25,13 @@ type User struct {
 	LastSeenAt  time.Time
 }
 
-// Staff tells administrators and moderators.
+// Staff reports whether u is an administrator or a moderator.
 func (u User) Staff() bool { return u.Admin || u.Moderator }
 
-// MayAct tells whether u may sign in and use keys: active and not suspended.
+// MayAct reports whether u may sign in and use keys: active and not suspended.
 func (u User) MayAct() bool { return u.Active && u.SuspendedAt.IsZero() }
 
-// InGroup tells whether u belongs to group, also by the names that Discourse
+// InGroup reports whether u belongs to group, also by the names that Discourse
 // gives to trust levels and staff: trust_level_0 to trust_level_4 (of one's own
 // level and below), admins, moderators, staff, everyone.
 func (u User) InGroup(group string) bool {
@@ -89,7 +89,7 @@ type Client struct {
 	CreatedAt       time.Time
 }
 
-// Registered tells whether c came by registration and not by a grant.
+// Registered reports whether c came by registration and not by a grant.
 func (c Client) Registered() bool { return c.AuthRedirect != "" }
 
 // UserAPIKey is what is remembered of a key: never its text, only the hash.
@@ -117,10 +117,10 @@ type UserAPIKey struct {
 	OldUntil time.Time
 }
 
-// Used tells whether the key was ever used.
+// Used reports whether the key was ever used.
 func (k UserAPIKey) Used() bool { return k.LastUsedAt.After(k.CreatedAt) }
 
-// Live tells whether the key is neither revoked nor expired at now.
+// Live reports whether the key is neither revoked nor expired at now.
 func (k UserAPIKey) Live(now time.Time) bool {
 	return k.RevokedAt.IsZero() && (k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
 }
@@ -137,8 +137,8 @@ const (
 	RevokedByMaxLife RevokedBy = "max life" // revoke_user_api_keys_maxlife_days
 )
 
-// Consent is a question to a user, kept on the server while the page is open.
-// It is good for one answer of one user in one session.
+// Consent is a consent record: the question to a user, kept on the server while the page is open. One user can
+// answer it once, in one session.
 type Consent struct {
 	ID        string // secret; only its hash is stored
 	UserID    int64
@@ -179,7 +179,7 @@ type Grant struct {
 	RecentSince time.Time
 }
 
-// ShownAnswer is the sealed answer of a grant, which a page shows to the session that approved.
+// ShownAnswer is the payload of a grant, which a page shows to the session that approved it.
 type ShownAnswer struct {
 	Session string
 	Payload string     // sealed
@@ -187,7 +187,7 @@ type ShownAnswer struct {
 	Key     UserAPIKey // as it is read back: id, owner and name of the key that was granted
 }
 
-// DeviceApproval is a yes to a device authorization: which, whose, and the answer for the app to fetch.
+// DeviceApproval is a user's approval of a device authorization, with the payload for the app to fetch.
 type DeviceApproval struct {
 	Approval string // token of the page that asked
 	Session  string
@@ -218,8 +218,8 @@ type UserSeen struct {
 	SeenAt time.Time
 }
 
-// KeyUse is what is written of a key's use now and then: when it was used last
-// and, if not nil, the state of its day window (opaque to the store).
+// KeyUse is what is written now and then of a key's use: when it was used last and, if Day is not nil, the
+// state of its day window.
 type KeyUse struct {
 	KeyID      int64
 	LastUsedAt time.Time

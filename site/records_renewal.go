@@ -18,5 +18,5 @@ type Renewal struct {
 	Caller    Caller
 }
 
-// RenewedKeyGrace is how long the key before a renewal goes on.
+// RenewedKeyGrace is how long the old key can still be used after a renewal.
 const RenewedKeyGrace = 10 * time.Minute

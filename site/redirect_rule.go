@@ -10,7 +10,7 @@ import (
 // A RedirectRule is one line of allowed_user_api_auth_redirects: an exact
 // address; or with "*." as its whole left-most label, for every host below
 // (not the domain itself); or with "*" as its last character, for every path and query
-// that begins so. A rule that would admit what its writer did not mean is refused when it is set.
+// that begins so. A rule that would allow more than its writer probably meant is refused when it is set.
 type RedirectRule struct {
 	text       string
 	fixed      userkeys.Redirect // without the wildcards; its path and query are a prefix if open
@@ -21,7 +21,7 @@ type RedirectRule struct {
 // ParseRedirectRule reads one rule and explains what is wrong with it.
 func ParseRedirectRule(s string) (RedirectRule, error) {
 	refuse := func(why string) (RedirectRule, error) {
-		return RedirectRule{}, userkeys.Errorf(userkeys.InvalidParameters, "redirect rule %s: %s", userkeys.Quoted(s), why)
+		return RedirectRule{}, invalid("redirect rule %s: %s", userkeys.Quoted(s), why)
 	}
 	r := RedirectRule{text: s}
 	fixed, open := strings.CutSuffix(s, "*")
@@ -52,8 +52,8 @@ func ParseRedirectRule(s string) (RedirectRule, error) {
 	return r, nil
 }
 
-// misplacedWildcard explains a * in a place where it would admit strangers.
-// fixed is the rule s without the wildcards that are allowed.
+// misplacedWildcard says why a * in the rule s would allow the addresses of strangers; empty if none would.
+// The text fixed is s without the wildcards that are allowed.
 func misplacedWildcard(s, fixed string, open bool) string {
 	scheme, after, hasAuthority := strings.Cut(fixed, "://")
 	switch {
@@ -76,18 +76,21 @@ func misplacedWildcard(s, fixed string, open bool) string {
 	ported := strings.Contains(authority, "*") || open && end < 0
 	switch {
 	case ported && scheme == "http" && (loopback == "127.0.0.1" || strings.HasPrefix(authority, "[::1]")):
-		return "programs on 127.0.0.1 and [::1] are let in on any port already, without a rule, while allow_user_api_key_loopback_redirects is on"
+		return "programs on 127.0.0.1 and [::1] are let in on any port already, without a rule, while " +
+			"allow_user_api_key_loopback_redirects is on"
 	case ported && scheme == "http" && loopback == "localhost":
-		return "a * may not stand in the port of localhost, which need not be the user's machine; let the program use 127.0.0.1, where any port is let in without a rule"
+		return "a * may not stand in the port of localhost, which need not be the user's machine; let the program use " +
+			"127.0.0.1, where any port is let in without a rule"
 	case ported:
-		return "a * in the host must be its whole left-most label, as in https://*.example.com/callback, and none may stand in the port: otherwise strangers' hosts match too"
+		return "a * in the host must be its whole left-most label, as in https://*.example.com/callback, and none may " +
+			"stand in the port: otherwise strangers' hosts match too"
 	case strings.Contains(rest, "*"):
 		return "a * in path or query must be the last character"
 	}
 	return ""
 }
 
-// subdomainProblem judges what follows "*.".
+// subdomainProblem says why "*." must not stand before the host of an address; empty if it may.
 func subdomainProblem(to userkeys.Redirect) string {
 	_, notIP := netip.ParseAddr(strings.Trim(to.Hostname(), "[]"))
 	switch {
@@ -117,7 +120,7 @@ func (r RedirectRule) WildcardDomain() string {
 	return r.fixed.Hostname()
 }
 
-// Matches tells whether to is one of the rule's addresses. Scheme and host are
+// Matches reports whether to is one of the rule's addresses. Scheme and host are
 // compared without case, path and query byte by byte.
 func (r RedirectRule) Matches(to userkeys.Redirect) bool {
 	if r.Scheme() == "" || r.Scheme() != to.Scheme() || r.fixed.Port() != to.Port() {

@@ -7,10 +7,10 @@ import (
 	"userkeys"
 )
 
-// ParseClientRegistration reads the fields by which an app registers (wire
-// 15): client_id, application_name, public_key, auth_redirect and scopes, asked for in this order.
-// The key and the address must be ones that an answer can be sent to; whether the site lists the
-// address is asked when a user is.
+// ParseClientRegistration reads the fields by which an app registers (W15):
+// client_id, application_name, public_key, auth_redirect and scopes, asked for in this order.
+// The key and the redirect must be ones that a payload can be sent to. Whether the site allows the redirect
+// is checked at each request.
 func ParseClientRegistration(p url.Values) (Client, error) {
 	for _, name := range []string{"client_id", "application_name", "public_key", "auth_redirect", "scopes"} {
 		if userkeys.IsBlank(p.Get(name)) {
@@ -19,7 +19,7 @@ func ParseClientRegistration(p url.Values) (Client, error) {
 	}
 	scopes, err := userkeys.ParseScopes(p.Get("scopes"))
 	if errors.Is(err, userkeys.ScopeNotAllowed) { // it names none: nothing that the site could allow
-		err = userkeys.Errorf(userkeys.InvalidParameters, "scopes names no scope")
+		err = invalid("scopes names no scope")
 	}
 	if err != nil {
 		return Client{}, err
@@ -32,18 +32,20 @@ func ParseClientRegistration(p url.Values) (Client, error) {
 		return Client{}, err
 	}
 	return Client{
-		ClientID: r.ClientID, ApplicationName: r.ApplicationName, PublicKey: r.PublicKey, AuthRedirect: r.AuthRedirect, Scopes: scopes,
+		ClientID: r.ClientID, ApplicationName: r.ApplicationName, PublicKey: r.PublicKey, AuthRedirect: r.AuthRedirect,
+		Scopes: scopes,
 	}, nil
 }
 
-// CheckRegistration tells whether a site with these settings and scopes takes
-// c in: first its scopes, then its key, then its address.
+// CheckRegistration returns an error unless a site with these settings and scopes registers c. It checks the
+// scopes first, then the key, then the redirect.
 func (s Settings) CheckRegistration(c Client, catalog *userkeys.Catalog) error {
 	for _, name := range c.Scopes {
 		if !s.AllowUserAPIKeyClientScopes.Has(name) {
 			return &userkeys.Error{
 				Code: userkeys.ScopeNotAllowed, Reason: "scope not allowed",
-				Public: "this site registers no clients for the scope " + userkeys.Quoted(name) + "; an administrator can add it to allow_user_api_key_client_scopes",
+				Public: "this site registers no clients for the scope " + userkeys.Quoted(name) +
+					"; an administrator can add it to allow_user_api_key_client_scopes",
 			}
 		}
 	}
@@ -51,7 +53,7 @@ func (s Settings) CheckRegistration(c Client, catalog *userkeys.Catalog) error {
 		return err
 	}
 	if _, err := userkeys.ParseRedirect(c.AuthRedirect); err != nil {
-		return userkeys.Errorf(userkeys.InvalidParameters, "%s", userkeys.AsError(err).Public)
+		return invalid("%s", userkeys.AsError(err).Public)
 	}
 	for _, name := range c.Scopes {
 		if _, ok := catalog.Scope(name); !ok {
@@ -61,7 +63,7 @@ func (s Settings) CheckRegistration(c Client, catalog *userkeys.Catalog) error {
 	return nil
 }
 
-// ValidClientID tells whether s can be a client_id: some text of at most 200 bytes.
+// ValidClientID reports whether s can be a client_id: some text of at most 200 bytes.
 func ValidClientID(s string) bool {
 	return !userkeys.IsBlank(s) && textProblem("client_id", withoutLineEnd(s), maxClientID) == nil
 }

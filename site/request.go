@@ -27,7 +27,7 @@ const (
 	KindOneTime RequestKind = "one_time" // a one-time password alone; the answer goes to auth_redirect
 )
 
-// AuthorizationRequest is what an app asks, as it asked: parsed, not yet checked against a site.
+// AuthorizationRequest is what an app asks for: parsed, and not yet checked against the settings of a site.
 type AuthorizationRequest struct {
 	ApplicationName  string          `json:"application_name,omitempty"`
 	ClientID         string          `json:"client_id"`
@@ -44,11 +44,9 @@ type AuthorizationRequest struct {
 	Draft bool `json:"draft,omitempty"`
 }
 
-// ParseAuthorizationRequest reads the parameters of a request, as
-// [userkeys.ParseParameters] gives them. First it asks for what is required, in the wire's order
-// (nonce, scopes, client_id), then it refuses what has no right form, in the
-// order of [AuthorizationRequest]'s parameters on the wire. What may be left out is asked for by
-// [AuthorizationRequest.Check], which knows the client.
+// ParseAuthorizationRequest reads the parameters of a request, as [userkeys.ParseParameters] gives them. It
+// refuses a request without nonce, scopes or client_id, in this order, and then parameters that are malformed.
+// What a registered client may leave out is required by [AuthorizationRequest.Check], which knows the client.
 func ParseAuthorizationRequest(p url.Values) (AuthorizationRequest, error) {
 	if err := userkeys.CheckDuplicates(p); err != nil {
 		return AuthorizationRequest{}, err
@@ -81,7 +79,7 @@ func ParseAuthorizationRequest(p url.Values) (AuthorizationRequest, error) {
 	return r, nil
 }
 
-// checkPresence asks for what every request has, in the wire's order.
+// checkPresence refuses a request without what every request has, in the order of the wire.
 func checkPresence(nonce, scopes, clientID string) error {
 	switch {
 	case userkeys.IsBlank(nonce):
@@ -98,7 +96,7 @@ func missingParameter(name string) error {
 	return userkeys.Errorf(userkeys.MissingParameter, "param is missing or the value is empty: %s", name)
 }
 
-// checkForm holds every text to its bounds.
+// checkForm refuses a text that is too long or not text.
 func (r AuthorizationRequest) checkForm() error {
 	problems := []error{
 		textProblem("nonce", r.Nonce, maxNonce),
@@ -115,26 +113,31 @@ func (r AuthorizationRequest) checkForm() error {
 	return nil
 }
 
-// textProblem holds a value to what every log, page and database shows alike.
+// invalid returns an error for input that is malformed.
+func invalid(format string, args ...any) *userkeys.Error {
+	return userkeys.Errorf(userkeys.InvalidParameters, format, args...)
+}
+
+// textProblem refuses a value that is too long, or that logs, pages and databases could show in different ways.
 func textProblem(name, value string, most int) error {
 	if len(value) > most {
-		return userkeys.Errorf(userkeys.InvalidParameters, "%s is longer than %d bytes", name, most)
+		return invalid("%s is longer than %d bytes", name, most)
 	}
 	if !userkeys.IsText(value) {
-		return userkeys.Errorf(userkeys.InvalidParameters, "%s is not text: it has control characters or is no UTF-8", name)
+		return invalid("%s is not text: it has control characters or is no UTF-8", name)
 	}
 	return nil
 }
 
 func nameProblem(name string) error {
 	if utf8.RuneCountInString(name) > maxNameCharacters {
-		return userkeys.Errorf(userkeys.InvalidParameters, "application_name is longer than %d characters", maxNameCharacters)
+		return invalid("application_name is longer than %d characters", maxNameCharacters)
 	}
 	return textProblem("application_name", name, maxApplicationName)
 }
 
-// withoutLineEnd takes one final line end off a client_id: a published script
-// sends the output of hostname as it came, and its key must be found under that again.
+// withoutLineEnd returns s without one final line end. A published script sends the output of hostname as its
+// client_id, with the line end.
 func withoutLineEnd(s string) string {
 	for _, end := range []string{"\r\n", "\n", "\r"} {
 		if n := len(s) - len(end); n >= 0 && s[n:] == end {
@@ -144,8 +147,8 @@ func withoutLineEnd(s string) string {
 	return s
 }
 
-// DeniedLocation is where the browser goes when the user says no: to a program on the user's own machine, with
-// error=access_denied (RFC 6749 4.1.2.1). Other apps are not told, as in Discourse: it is empty.
+// DeniedLocation returns where the browser goes when the user denies the request: for a program on the user's
+// own machine its redirect with error=access_denied (RFC 6749 4.1.2.1), else nowhere, as in Discourse.
 func (r AuthorizationRequest) DeniedLocation() string {
 	to, err := userkeys.ParseRedirect(r.AuthRedirect)
 	if err != nil || !to.Loopback() {

@@ -109,8 +109,8 @@ func scanAddressee(r row) (addressee, error) {
 	return a, err
 }
 
-// WaitingAddresses lists the addresses that something waits for, with when the first
-// of it is due. It looks at one line of each one's queue, however long that is.
+// WaitingAddresses lists the push URLs that deliveries wait for, with when the first of them is due. It reads one row of
+// the queue of each, however long that is.
 func (s *Store) WaitingAddresses(ctx context.Context) ([]outbox.Address, error) {
 	return read(ctx, s, func(c conn) ([]outbox.Address, error) {
 		found, err := all(c, scanWaitingReceiver, `SELECT `+receiverColumns+`, `+reachColumns+`, COALESCE(

@@ -30,7 +30,7 @@ func (s *Store) raiseInboxes(c conn, users []int64) (map[int64]int64, error) {
 	return versions, err
 }
 
-// raiseInbox tells those who wait that a user's inbox, which is locked, has changed.
+// raiseInbox raises the version of a user's inbox, which is locked, for those who wait for a change.
 func (s *Store) raiseInbox(c conn, userID int64) error {
 	_, err := c.exec("UPDATE userkeys_inboxes SET version = "+s.diff.nextVersion+" WHERE user_id = $1", userID)
 	return err
@@ -128,7 +128,8 @@ func scanInboxPart(r row) (inboxPart, error) {
 	return p, err
 }
 
-// InboxState is a user's inbox at one moment. It costs the same however much is in it. [userkeys.NotFound].
+// InboxState reads a user's inbox at one moment. It costs the same however much is in it. Errors: [userkeys.NotFound] if
+// there is no such user.
 func (s *Store) InboxState(ctx context.Context, userID int64) (site.Inbox, error) {
 	return read(ctx, s, func(c conn) (site.Inbox, error) {
 		in := site.Inbox{UserID: userID}
@@ -201,7 +202,7 @@ func (s *Store) InboxVersions(ctx context.Context, userIDs []int64) (map[int64]i
 }
 
 // SetQuiet sets until when nothing is pushed to a user; the zero time ends it. It is
-// no change to the inbox, whose version stays. [userkeys.NotFound].
+// no change to the inbox, whose version stays. Errors: [userkeys.NotFound] if there is no such user.
 func (s *Store) SetQuiet(ctx context.Context, userID int64, until, at time.Time) error {
 	return s.write(ctx, func(c conn) error {
 		n, err := c.exec(`INSERT INTO userkeys_inboxes (user_id, version, quiet_until)

@@ -37,8 +37,9 @@ type SecretFile struct {
 	Logger  *slog.Logger
 }
 
-// OpenSecret reads the machine secret that st's site uses, and makes it for a site that never had one. [userkeys.Conflict] where the
-// site has another one, and where its own file is missing: then none is made, as the next start would take it for the right one.
+// OpenSecret reads the machine secret that st's site uses, and makes it for a site that never had one.
+// [userkeys.Conflict] where the site has another one, and where its own file is missing: then none is made, as
+// the next start would take it for the right one.
 func OpenSecret(ctx context.Context, st *store.Store, f SecretFile) ([]byte, error) {
 	secret, err := ReadSecret(f.Path)
 	if f.Own && errors.Is(err, fs.ErrNotExist) {
@@ -68,8 +69,10 @@ func (f SecretFile) make(ctx context.Context, st *store.Store) ([]byte, error) {
 		if secret, err := ReadSecret(f.Path); !errors.Is(err, fs.ErrNotExist) {
 			return secret, err
 		}
-		return nil, userkeys.Errorf(userkeys.Conflict, "the machine secret that the pushes of this site are signed with is missing: "+
-			"put %s back from its backup, or give --secret-file the one that its other servers have; if it is lost, --replace-secret makes another one, and apps must ask for their push secrets anew", f.Path)
+		return nil, userkeys.Errorf(userkeys.Conflict,
+			"the machine secret that the pushes of this site are signed with is missing: "+
+				"put %s back from its backup, or give --secret-file the one that its other servers have; if it is lost, "+
+				"--replace-secret makes another one, and apps must ask for their push secrets anew", f.Path)
 	}
 	return createSecret(f.Path)
 }
@@ -79,12 +82,14 @@ func (f SecretFile) warn(ctx context.Context) {
 	const others = 0o077
 	info, err := os.Stat(f.Path)
 	if err == nil && info.Mode().Perm()&others != 0 && runtime.GOOS != "windows" { // there the mode says nothing
-		f.Logger.WarnContext(ctx, "others can read or change the machine secret; chmod 600 it, and replace it if somebody may have",
+		f.Logger.WarnContext(ctx,
+			"others can read or change the machine secret; chmod 600 it, and replace it if somebody may have",
 			"file", f.Path, "mode", fmt.Sprintf("%04o", info.Mode().Perm()))
 	}
 }
 
-// ReadSecret reads a machine secret: 64 or more hexadecimal digits and nothing else. [fs.ErrNotExist] if there is no file.
+// ReadSecret reads a machine secret: 64 or more hexadecimal digits and nothing else. [fs.ErrNotExist] if there
+// is no file.
 func ReadSecret(path string) ([]byte, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -97,7 +102,8 @@ func ReadSecret(path string) ([]byte, error) {
 	}
 	secret, err := hex.DecodeString(string(bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\ufeff")))))
 	if err != nil || len(secret) < secretBytes {
-		return nil, fmt.Errorf("the machine secret: %s has not %d or more hexadecimal digits; make one with: openssl rand -hex 32", path, 2*secretBytes)
+		return nil, fmt.Errorf("the machine secret: %s has not %d or more hexadecimal digits; make one with: openssl "+
+			"rand -hex 32", path, 2*secretBytes)
 	}
 	return secret, nil
 }
@@ -116,13 +122,14 @@ func createSecret(path string) ([]byte, error) {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return nil, fmt.Errorf("the machine secret: %w", err)
 	}
-	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) { // a link fails where a rename would replace
+	// A link fails where a rename would replace.
+	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("the machine secret: %w", err)
 	}
 	return ReadSecret(path)
 }
 
-// AgreeOnSecret tells whether st's site uses this machine secret, which all of its nodes must: else apps
+// AgreeOnSecret reports whether st's site uses this machine secret, which all of its nodes must: else apps
 // would be told one push secret and find another's signatures. The first secret counts.
 func AgreeOnSecret(ctx context.Context, st *store.Store, secret []byte) error {
 	ours := markOf(secret)
@@ -132,7 +139,8 @@ func AgreeOnSecret(ctx context.Context, st *store.Store, secret []byte) error {
 	}
 	if !hmac.Equal(have, ours) {
 		return userkeys.Errorf(userkeys.Conflict, "the pushes of this site were signed with another machine secret: "+
-			"give --secret-file the one that its other servers have; if it is lost, --replace-secret takes this one, and apps must ask for their push secrets anew")
+			"give --secret-file the one that its other servers have; if it is lost, --replace-secret takes this one, and apps "+
+			"must ask for their push secrets anew")
 	}
 	return nil
 }

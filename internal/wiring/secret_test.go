@@ -128,7 +128,8 @@ func TestSecretWhereNoneCanBe(t *testing.T) {
 	}
 }
 
-// TestSecretThatIsLost: the file of a site that had one is not made anew but on demand, so the right one can still be put back.
+// TestSecretThatIsLost: the file of a site that had one is not made anew but on demand, so the right one can
+// still be put back.
 func TestSecretThatIsLost(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {

@@ -104,7 +104,10 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 		return nil, err
 	}
 	origin := cfg.BaseURL.Scheme + "://" + cfg.BaseURL.Host
-	inbox := notify.Config{Store: cfg.Store, Settings: s.Authority.Settings, Origin: origin, Now: cfg.Now, Logger: cfg.Logger}
+	inbox := notify.Config{
+		Store: cfg.Store, Settings: s.Authority.Settings, Origin: origin, Now: cfg.Now,
+		Logger: cfg.Logger,
+	}
 	if len(cfg.Secret) > 0 {
 		s.Pushes, err = outbox.Open(outbox.Config{
 			Store: cfg.Store, Settings: s.Authority.Settings, Secret: cfg.Secret, BaseURL: cfg.BaseURL,
@@ -119,7 +122,10 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 		}
 	}
 	s.Inbox = notify.Open(inbox)
-	clients, err := gateway.NewClientIPs(gateway.ClientIPConfig{TrustedProxies: cfg.TrustedProxies, Header: cfg.ClientIPHeader, Logger: cfg.Logger})
+	clients, err := gateway.NewClientIPs(gateway.ClientIPConfig{
+		TrustedProxies: cfg.TrustedProxies,
+		Header:         cfg.ClientIPHeader, Logger: cfg.Logger,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +203,8 @@ func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, erro
 			front.Fallback = func(path string) bool { return slices.Contains(paths, path) }
 		}
 		s.proxy, err = gateway.NewProxy(gateway.ProxyConfig{
-			Upstream: cfg.Upstream, Checker: s.Authority, ClientIPs: clients, Scheme: cfg.BaseURL.Scheme, VaryByKey: cfg.VaryByKey,
+			Upstream: cfg.Upstream, Checker: s.Authority, ClientIPs: clients, Scheme: cfg.BaseURL.Scheme,
+			VaryByKey:      cfg.VaryByKey,
 			SessionCookies: s.Identity.CookieNames(), ResponseHeaderTimeout: cfg.UpstreamTimeout, Logger: cfg.Logger,
 			MinUploadRate: cfg.MinUploadRate,
 		})
@@ -225,8 +232,8 @@ func (s *Site) Run(ctx context.Context) error {
 	return errors.Join(err, pushed, told)
 }
 
-// Drain ends requests that wait for news and event streams of the upstream, so that a server that stops need not wait for them. It returns soon, at the
-// latest when ctx ends.
+// Drain ends requests that wait for news and event streams of the upstream, so that a server that stops need
+// not wait for them. It returns soon, at the latest when ctx ends.
 func (s *Site) Drain(ctx context.Context) {
 	if s.proxy != nil {
 		s.proxy.Drain()

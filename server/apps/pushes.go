@@ -18,43 +18,28 @@ import (
 // pushView is how pushing to a key goes, for its owner. Why is a sentence
 // that has no address, status or body of the other side.
 type pushView struct {
+	state     outbox.Health
 	Barred    string      // why nothing is sent there now whatever the app's server does; empty: nothing is in the way
 	Off       page.Moment // since when it is switched off; unknown: it is on
 	Failing   page.Moment // since when every attempt failed; unknown: the last went well
-	Waiting   bool        // it fails since a few minutes only, or the app's server asked for it
 	Why       string      // it failed
 	Delivered page.Moment // last; unknown: never
 }
 
-// failsFor is how long attempts fail before it is trouble: servers are started anew every day.
-const failsFor = 10 * time.Minute
-
-// waits tells whether pushing fails in a way that most likely ends by itself.
-func waits(p outbox.KeyState, now time.Time) bool {
-	return !p.FailingSince.IsZero() && p.OffAt.IsZero() &&
-		(p.Problem == outbox.ProblemBusy || now.Sub(p.FailingSince) < failsFor)
-}
-
-// Health says the state in a word.
+// Health says in a word how pushing to the key goes.
 func (p pushView) Health() string {
-	switch {
-	case p.Barred != "":
+	if p.Barred != "" {
 		return "not allowed"
-	case p.Off.Known():
-		return "switched off"
-	case p.Waiting:
-		return "waiting"
-	case p.Failing.Known():
-		return "failing"
-	case p.Delivered.Known():
-		return "working"
 	}
-	return "nothing sent yet"
+	return string(p.state)
 }
 
-// Trouble tells whether somebody should look after it.
+// Waiting reports whether pushing fails, but most likely that ends by itself.
+func (p pushView) Waiting() bool { return p.state == outbox.Waiting }
+
+// Trouble reports whether somebody should look after it.
 func (p pushView) Trouble() bool {
-	return p.Barred != "" || p.Off.Known() || p.Failing.Known() && !p.Waiting
+	return p.Barred != "" || p.state == outbox.SwitchedOff || p.state == outbox.Failing
 }
 
 // pushViews are those of the live keys with a push address, by id; none where nothing is pushed.
@@ -79,22 +64,12 @@ func (h *Handlers) pushViews(ctx context.Context, keys []site.UserAPIKey, now ti
 		}
 		p := states[k.ID]
 		views[k.ID] = pushView{
-			Barred: h.barred(k), Off: page.MomentAt(p.OffAt, now), Failing: page.MomentAt(p.FailingSince, now),
-			Waiting: waits(p, now), Why: p.Problem.Sentence(), Delivered: page.MomentAt(p.DeliveredAt, now),
+			state: p.Health(now), Barred: outbox.Barred(h.door.Settings(), k),
+			Off: page.MomentAt(p.OffAt, now), Failing: page.MomentAt(p.FailingSince, now),
+			Why: p.Problem.Sentence(), Delivered: page.MomentAt(p.DeliveredAt, now),
 		}
 	}
 	return views, nil
-}
-
-// barred says why the site sends nothing to k's address; empty if it does.
-func (h *Handlers) barred(k site.UserAPIKey) string {
-	switch {
-	case h.door.Settings().Pushes(k.Scopes, k.PushURL):
-		return ""
-	case !k.Scopes.Has(userkeys.ScopePush) && !k.Scopes.Has(userkeys.ScopeNotifications):
-		return "The app gave this address, but you did not let it have your notifications."
-	}
-	return "This site does not allow sending to that address now."
 }
 
 // pushTest sends a test to the address of one of the user's apps.

@@ -50,8 +50,8 @@ type pushTotals struct {
 // hostView is how pushing to a host goes.
 type hostView struct {
 	Host, Name                      string
-	State                           string // closed, failing, waiting, or empty
-	Off                             string // to whom pushing is switched off; empty: to nobody
+	State                           outbox.Health // empty: it works
+	Off                             string        // to whom pushing is switched off; empty: to nobody
 	Queued, Dead, Delivered, Failed int64
 	Success, Failure                page.Moment // last
 	Why                             string      // it fails
@@ -199,22 +199,16 @@ func (p *deliveriesPage) showHosts(hosts []outbox.Host, now time.Time) {
 }
 
 func viewHost(h outbox.Host, now time.Time) hostView {
-	problem := h.CurrentProblem()
 	v := hostView{
-		Host: h.Host, Name: hostName(h.Host), Queued: int64(h.Queued), Dead: int64(h.Dead), Delivered: h.Delivered,
-		Failed:  h.Failed,
-		Success: page.MomentAt(h.DeliveredAt, now), Failure: page.MomentAt(h.FailedAt, now), Why: problemWords(problem),
+		Host: h.Host, Name: hostName(h.Host), Queued: int64(h.Queued), Dead: int64(h.Dead),
+		Delivered: h.Delivered, Failed: h.Failed,
+		Success: page.MomentAt(h.DeliveredAt, now), Failure: page.MomentAt(h.FailedAt, now),
+		Why: page.ShownText(h.CurrentProblem().Detail()),
 	}
-	closed := h.ClosedUntil.After(now)
-	switch {
-	case (closed || h.Failures > 0) && problem == outbox.ProblemBusy, h.Failures == 1 && !closed:
-		v.State = "waiting"
-	case closed:
-		v.State = "closed"
-	case h.Failures > 0:
-		v.State = "failing"
+	if health := h.Health(now); health != outbox.Working {
+		v.State = health
 	}
-	if closed {
+	if h.ClosedUntil.After(now) {
 		v.Closed = page.MomentAt(h.ClosedUntil, now)
 	}
 	if h.Off > 0 {
@@ -226,9 +220,9 @@ func viewHost(h outbox.Host, now time.Time) hostView {
 // trouble is how much a host wants to be looked at.
 func (h hostView) trouble() int {
 	switch {
-	case h.State == "closed":
+	case h.State == outbox.Closed:
 		return 6
-	case h.State == "failing":
+	case h.State == outbox.Failing:
 		return 5
 	case h.Off != "":
 		return 4
@@ -249,7 +243,7 @@ func viewDelivery(d outbox.Delivery, username string, now time.Time) deliveryVie
 	v := deliveryView{
 		ID: d.ID, To: page.ShownText(d.PushURL), User: username, Test: d.NotificationID == 0, Attempts: d.Attempt,
 		Queued: page.MomentAt(d.CreatedAt, now), Held: d.Held(now), Died: page.MomentAt(d.DeadAt, now),
-		Why: problemWords(d.Problem),
+		Why: page.ShownText(d.Problem.Detail()),
 	}
 	if d.NextAt.After(now) {
 		v.Next = page.MomentAt(d.NextAt, now)
@@ -277,37 +271,6 @@ func explained(why, between string) string {
 		return ""
 	}
 	return between + why
-}
-
-// problemWords says a problem to an administrator, who may know more than an app's user.
-func problemWords(p outbox.Problem) string {
-	switch p {
-	case "":
-		return ""
-	case outbox.ProblemConnection:
-		return "nobody listens there, or the name is unknown"
-	case outbox.ProblemTimeout:
-		return "no answer in time"
-	case outbox.ProblemTLS:
-		return "no secure connection: the certificate has expired, is for another name, or is from nobody whom this " +
-			"server trusts"
-	case outbox.ProblemAddress:
-		return "the address lies inside, and allowed_internal_hosts does not name it"
-	case outbox.ProblemGone:
-		return "the receiver wants no more (status 410, or 404 again and again)"
-	case outbox.ProblemMoved:
-		return "the receiver has moved (status 301 or 308), and redirects are not followed"
-	case outbox.ProblemOverdue:
-		return "it could not be tried in time"
-	case outbox.ProblemBusy:
-		return "the receiver takes no more at the moment (status 429 or 503)"
-	case outbox.ProblemOff:
-		return "pushing to the app was switched off meanwhile"
-	}
-	if status, ok := strings.CutPrefix(string(p), "status "); ok {
-		return "the receiver answered with status " + page.ShownText(status)
-	}
-	return page.ShownText(string(p))
 }
 
 // deliveryNotice says what was done a moment ago.

@@ -42,7 +42,7 @@ const partEnd = "\r\n|\r\n"
 
 // A poll is what an app wants to hear, and how.
 type poll struct {
-	who   notify.Hearer
+	who   notify.Subscriber
 	subs  []notify.Subscription
 	waits bool
 	parts bool             // the answer comes in parts and stays open
@@ -66,7 +66,7 @@ func (h *Handlers) answerPoll(w http.ResponseWriter, r *http.Request, c site.Cal
 	if err != nil {
 		return err
 	}
-	p.who.UserID, p.who.Caller = c.User.ID, callerOf(c)
+	p.who.Caller = c
 	if !p.waits {
 		messages, err := h.bus.Read(r.Context(), c.User.ID, p.subs)
 		if err == nil {
@@ -93,14 +93,6 @@ func (h *Handlers) hold(w http.ResponseWriter, r *http.Request, c site.Caller, p
 		return h.pollParts(w, r, c, p.l)
 	}
 	return h.pollOnce(w, r, c, p.l)
-}
-
-// callerOf names the key or session of c, for what is counted for each.
-func callerOf(c site.Caller) string {
-	if c.Key != 0 {
-		return "key " + strconv.FormatInt(c.Key, 10)
-	}
-	return "session " + c.Session.ID
 }
 
 // refusePoll answers as message-bus-client expects it: what is limited as text, with a wait that it honours.

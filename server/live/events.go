@@ -29,7 +29,7 @@ func (h *Handlers) events(w http.ResponseWriter, r *http.Request, c site.Caller)
 	}
 	f := newFollower(c, r.Header.Get("Last-Event-ID"))
 	var err error
-	if f.listener, err = h.bus.Listen(notify.Hearer{UserID: c.User.ID, Caller: callerOf(c)}, f.subs); err != nil {
+	if f.listener, err = h.bus.Listen(notify.Subscriber{Caller: c}, f.subs); err != nil {
 		return h.refusePoll(w, r, err)
 	}
 	defer f.listener.Close()
