@@ -79,7 +79,7 @@ func TestEmbeddingPushes(t *testing.T) {
 	must(t, err)
 	request, err := site.ParseAuthorizationRequest(asked.Query())
 	must(t, err)
-	granted, err := auth.GrantDirect(ctx, request, site.Caller{User: alice, Session: site.Session{ID: "one"}})
+	granted, err := auth.Grant(ctx, authority.Approval{Request: &request, By: site.Caller{User: alice, Session: site.Session{ID: "one"}}})
 	must(t, err)
 	pushSecret, err = userkeys.NewPushSecret(secret, granted.Key.ID, granted.Key.CreatedAt)
 	must(t, err)

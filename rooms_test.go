@@ -39,7 +39,7 @@ const (
 var rooms = []room{
 	{".", nil, []string{"golang.org/x/net/idna"}, "what both sides speak: keys, payloads, parameters, scopes, redirects, addresses, errors, pushes; pure"},
 	{"site", []string{"."}, nil, "the nouns and rules of a site: settings, records, checked requests, notifications; pure"},
-	{"authority", []string{".", "site", "internal/jobs", "internal/limit"}, nil, "decides: may this app have a key; is this key good for this request now"},
+	{"authority", []string{".", "site", "internal/keycheck", "internal/jobs", "internal/limit"}, nil, "decides: may this app have a key; is this key good for this request now"},
 	{"store", []string{".", "site", "outbox"}, []string{"github.com/pressly/goose/v3"}, "remembers: one SQL text over database/sql, on SQLite and Postgres"},
 	{"gateway", []string{".", "site"}, nil, "the API's door: the guard around a handler, the reverse proxy"},
 	{"internal/outward", []string{"."}, nil, "every request of ours to an address that somebody else chose"},
@@ -67,6 +67,7 @@ var rooms = []room{
 	{"internal/receiver", []string{".", "client", "internal/ownfile"}, nil, "a receiver of pushes that verifies, keeps, tells, and fails on purpose"},
 	{"internal/rows", []string{".", "site", "outbox"}, nil, "the records that scripts read, from the admin API and from the commands' --json"},
 	{"internal/jobs", nil, nil, "what is done again and again, by each node or by one node for all"},
+	{"internal/keycheck", []string{".", "site", "internal/jobs", "internal/limit"}, nil, "is this key good for this request now: what is kept in memory, and how long it is believed"},
 	{"internal/limit", nil, nil, "how often: two sliding windows in memory"},
 	{"internal/identity", []string{".", "site"}, []string{"github.com/alexedwards/scs/v2", "golang.org/x/crypto", xText}, "who is at the browser: accounts, sessions, limits on guessing"},
 	{"internal/wiring", []string{"*"}, nil, "wires all rooms into one running site, for the command and the tests"},

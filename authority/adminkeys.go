@@ -3,29 +3,24 @@ package authority
 import (
 	"context"
 	"errors"
-	"strconv"
 	"strings"
 	"time"
 
 	"userkeys"
+	"userkeys/internal/keycheck"
 	"userkeys/internal/limit"
 	"userkeys/site"
 )
 
-// AdminStore remembers admin API keys, and finds the users they act as.
-type AdminStore interface {
-	CreateAdminKey(ctx context.Context, k site.AdminAPIKey, by site.Caller) (site.AdminAPIKey, error)
-	// AdminKeys lists them newest first, revoked ones too, before an id (0: from the newest on), at most limit.
-	AdminKeys(ctx context.Context, before int64, limit int) ([]site.AdminAPIKey, error)
-	AdminKeyByHash(ctx context.Context, h userkeys.KeyHash) (site.AdminAPIKey, error)
-	RevokeAdminKey(ctx context.Context, id int64, act site.Act) error
-	TouchAdminKey(ctx context.Context, id int64, usedAt time.Time) error
-	User(ctx context.Context, id int64) (site.User, error)
-	// Account finds by username or, if name has an '@', by e-mail address.
-	Account(ctx context.Context, name string) (site.Account, error)
-	// AuditEvents lists the audit log newest first, before an id (0: from the newest on), at most limit.
-	AuditEvents(ctx context.Context, before int64, limit int) ([]site.AuditEvent, error)
+// adminKeys makes and checks admin API keys.
+type adminKeys struct {
+	*core
+	store  AdminStore
+	counts *limit.Memory // by id
 }
+
+// maxAdminKeys bounds how many admin API keys are counted at once.
+const maxAdminKeys = 1 << 14
 
 const (
 	touchPatience   = 300 * time.Millisecond // how long a request waits for a write that it can do without
@@ -36,12 +31,15 @@ const (
 // CreateAdminKey makes an admin API key. The text is given here once and never again. No key makes one: what may do
 // little could else make what may do everything, and outlives it.
 // Errors: [userkeys.InvalidAccess], [userkeys.MissingParameter], [userkeys.InvalidParameters], [userkeys.NotFound] for the user.
-func (a *Authority) CreateAdminKey(ctx context.Context, n site.NewAdminAPIKey, by site.Caller) (userkeys.Key, site.AdminAPIKey, error) {
+func (a *adminKeys) CreateAdminKey(
+	ctx context.Context, n site.NewAdminAPIKey, by site.Caller,
+) (userkeys.Key, site.AdminAPIKey, error) {
 	none := site.AdminAPIKey{}
 	if by.AdminKey != 0 || by.Kind() == site.CallerKey {
 		return "", none, &userkeys.Error{
 			Code: userkeys.InvalidAccess, Reason: "not for keys",
-			Public: userkeys.NotPermitted + " No key makes admin API keys: the command userkeys admin-keys add does, or an administrator at a browser.",
+			Public: userkeys.NotPermitted + " No key makes admin API keys: " +
+				"the command userkeys admin-keys add does, or an administrator at a browser.",
 		}
 	}
 	if !by.Admin() {
@@ -51,9 +49,12 @@ func (a *Authority) CreateAdminKey(ctx context.Context, n site.NewAdminAPIKey, b
 	n.Description = strings.TrimSpace(n.Description)
 	switch {
 	case n.Description == "":
-		return "", none, userkeys.Errorf(userkeys.MissingParameter, "param is missing or the value is empty: description; say what the key is for, so that others know whether it may be revoked")
+		return "", none, userkeys.Errorf(userkeys.MissingParameter,
+			"param is missing or the value is empty: description; "+
+				"say what the key is for, so that others know whether it may be revoked")
 	case len(n.Description) > maxDescription || !userkeys.IsText(n.Description):
-		return "", none, userkeys.Errorf(userkeys.InvalidParameters, "the description must be text of at most %d bytes", maxDescription)
+		return "", none, userkeys.Errorf(userkeys.InvalidParameters,
+			"the description must be text of at most %d bytes", maxDescription)
 	case !n.ExpiresAt.IsZero() && !n.ExpiresAt.After(now):
 		return "", none, userkeys.Errorf(userkeys.InvalidParameters, "the key would have ended already")
 	}
@@ -62,7 +63,9 @@ func (a *Authority) CreateAdminKey(ctx context.Context, n site.NewAdminAPIKey, b
 		return "", none, err
 	}
 	key := site.NewAdminKey()
-	k := site.AdminAPIKey{Description: n.Description, Hash: key.Hash(), Permissions: permissions, CreatedAt: now, ExpiresAt: n.ExpiresAt}
+	k := site.AdminAPIKey{
+		Description: n.Description, Hash: key.Hash(), Permissions: permissions, CreatedAt: now, ExpiresAt: n.ExpiresAt,
+	}
 	if name := strings.TrimSpace(n.Username); name != "" {
 		u, err := a.userNamed(ctx, name)
 		if err != nil {
@@ -77,21 +80,23 @@ func (a *Authority) CreateAdminKey(ctx context.Context, n site.NewAdminAPIKey, b
 }
 
 // userNamed finds a user by user name alone.
-func (a *Authority) userNamed(ctx context.Context, name string) (site.User, error) {
+func (a *adminKeys) userNamed(ctx context.Context, name string) (site.User, error) {
 	if strings.Contains(name, "@") { // an address, which is no name to act under
-		return site.User{}, userkeys.Errorf(userkeys.NotFound, "there is no such user; give the user name, not an e-mail address")
+		return site.User{}, userkeys.Errorf(userkeys.NotFound,
+			"there is no such user; give the user name, not an e-mail address")
 	}
 	account, err := a.store.Account(ctx, name)
 	return account.User, err
 }
 
 // AdminKeys lists admin API keys for administrators, newest first.
-func (a *Authority) AdminKeys(ctx context.Context, before int64, limit int) ([]site.AdminAPIKey, error) {
+func (a *adminKeys) AdminKeys(ctx context.Context, before int64, limit int) ([]site.AdminAPIKey, error) {
 	return a.store.AdminKeys(ctx, before, limit)
 }
 
-// RevokeAdminKey stops an admin API key; the next request with it is refused. [userkeys.NotFound].
-func (a *Authority) RevokeAdminKey(ctx context.Context, id int64, by site.Caller) error {
+// RevokeAdminKey stops an admin API key; the next request with it is refused.
+// Errors: [userkeys.NotFound], and [userkeys.InvalidAccess] for who is no administrator.
+func (a *adminKeys) RevokeAdminKey(ctx context.Context, id int64, by site.Caller) error {
 	if !by.Admin() {
 		return userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
 	}
@@ -99,7 +104,7 @@ func (a *Authority) RevokeAdminKey(ctx context.Context, id int64, by site.Caller
 }
 
 // AuditEvents lists the audit log for administrators, newest first.
-func (a *Authority) AuditEvents(ctx context.Context, before int64, limit int) ([]site.AuditEvent, error) {
+func (a *adminKeys) AuditEvents(ctx context.Context, before int64, limit int) ([]site.AuditEvent, error) {
 	return a.store.AuditEvents(ctx, before, limit)
 }
 
@@ -110,14 +115,14 @@ func (a *Authority) AuditEvents(ctx context.Context, before int64, limit int) ([
 //
 // Errors: [site.ErrInvalidAdminKey], [userkeys.InvalidAccess] for a user
 // who is missing or may not act, [userkeys.RateLimited], [userkeys.Unavailable].
-func (a *Authority) CheckAdminKey(ctx context.Context, key, username string) (site.User, site.AdminAPIKey, error) {
+func (a *adminKeys) CheckAdminKey(ctx context.Context, key, username string) (site.User, site.AdminAPIKey, error) {
 	none, noKey := site.User{}, site.AdminAPIKey{}
 	text, err := site.ParseAdminKey(key)
 	if err != nil {
 		return none, noKey, err
 	}
 	// A database that only follows another one may not know what was revoked.
-	if err := a.ensureFresh(ctx); err != nil {
+	if err := a.Ready(ctx); err != nil {
 		return none, noKey, err
 	}
 	k, err := a.store.AdminKeyByHash(ctx, text.Hash())
@@ -146,9 +151,9 @@ func (a *Authority) CheckAdminKey(ctx context.Context, key, username string) (si
 	return u, k, nil
 }
 
-// IsAdminKey tells whether text is an admin API key of this site, or was one
+// IsAdminKey reports whether text is an admin API key of this site, or was one
 // before it was revoked. If the database cannot be asked, it is taken for one.
-func (a *Authority) IsAdminKey(ctx context.Context, text string) bool {
+func (a *adminKeys) IsAdminKey(ctx context.Context, text string) bool {
 	key, err := site.ParseAdminKey(strings.TrimSpace(text))
 	if err != nil {
 		return false
@@ -157,29 +162,24 @@ func (a *Authority) IsAdminKey(ctx context.Context, text string) bool {
 	return !errors.Is(err, userkeys.NotFound)
 }
 
-// adminLimiterIDs keeps admin API keys apart from users' keys, whose ids are
-// positive, and from users, who count below zero from the other end.
-const adminLimiterIDs = -1 << 63
-
-func (a *Authority) chargeAdminKey(id int64, now time.Time) error {
-	n := a.Settings().MaxAdminAPIReqsPerMinute
-	d := a.limiter.Take(adminLimiterIDs+id, now, limit.Limits{Minute: n, Day: limit.MaxDay})
+func (a *adminKeys) chargeAdminKey(id int64, now time.Time) error {
+	most := a.Settings().MaxAdminAPIReqsPerMinute
+	d := a.counts.Take(id, now, limit.Limits{Minute: most, Day: limit.MaxDay})
 	if d.OK {
 		return nil
 	}
-	e := &userkeys.Error{
-		Code: userkeys.RateLimited, RetryAfter: d.RetryAfter, LimitCode: "admin_api_key_rate_limit",
-		Reason: "limit: " + strconv.Itoa(max(n, 0)) + " per 60 s",
-	}
-	e.Public = "This admin API key was used too many times. Please wait " + e.TimeLeft() + " before trying again."
+	e := keycheck.RateLimited("This admin API key was used too many times.", most, time.Minute, d.RetryAfter)
+	e.LimitCode = "admin_api_key_rate_limit"
 	return e
 }
 
 // actsAs is the user that a good key acts as in this request. Who holds the
 // key may learn what is wrong with the name beside it.
-func (a *Authority) actsAs(ctx context.Context, k site.AdminAPIKey, username string) (site.User, error) {
+func (a *adminKeys) actsAs(ctx context.Context, k site.AdminAPIKey, username string) (site.User, error) {
 	no := func(why string) (site.User, error) {
-		return site.User{}, &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted + " " + why, Reason: "invalid Api-Username"}
+		return site.User{}, &userkeys.Error{
+			Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted + " " + why, Reason: "invalid Api-Username",
+		}
 	}
 	var u site.User
 	var err error

@@ -16,7 +16,7 @@ import (
 
 var administrator = site.Caller{User: site.User{ID: 99, Admin: true}}
 
-func (d *desk) adminKey(username string) (string, site.AdminAPIKey) {
+func (d *testSite) adminKey(username string) (string, site.AdminAPIKey) {
 	d.t.Helper()
 	text, k, err := d.CreateAdminKey(d.t.Context(), site.NewAdminAPIKey{Description: "for a test", Username: username}, administrator)
 	if err != nil {
@@ -27,7 +27,7 @@ func (d *desk) adminKey(username string) (string, site.AdminAPIKey) {
 
 func TestCheckAdminKey(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, dbtest.SQLite(t))
+	d := newTestSite(t, dbtest.SQLite(t))
 	d.Authority = newQuickAdmin(t, d) // the table is longer than a minute allows
 	d.user("gone", func(u *site.User) { u.SuspendedAt = d.clock.now() })
 	d.user("asleep", func(u *site.User) { u.Active = false })
@@ -100,7 +100,7 @@ func TestCheckAdminKey(t *testing.T) {
 }
 
 // newQuickAdmin is d's authority with a high limit.
-func newQuickAdmin(t *testing.T, d *desk) *authority.Authority {
+func newQuickAdmin(t *testing.T, d *testSite) *authority.Authority {
 	t.Helper()
 	a, err := authority.New(t.Context(), authority.Config{
 		Store: d.store, Now: d.clock.now, Pinned: map[string]string{"max_admin_api_reqs_per_minute": "60000"},
@@ -123,7 +123,7 @@ func hexOf(h userkeys.KeyHash) string {
 
 func TestAdminKeyCountsAtOnce(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, dbtest.SQLite(t))
+	d := newTestSite(t, dbtest.SQLite(t))
 	text, k := d.adminKey("")
 	check := func() error { _, _, err := d.CheckAdminKey(t.Context(), text, "alice"); return err }
 	if err := check(); err != nil {
@@ -155,7 +155,7 @@ func TestAdminKeyCountsAtOnce(t *testing.T) {
 
 func TestAdminKeyLimit(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, dbtest.SQLite(t))
+	d := newTestSite(t, dbtest.SQLite(t))
 	if err := d.ChangeSetting(t.Context(), "max_admin_api_reqs_per_minute", "3", administrator); err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +236,7 @@ func (s *failingStore) TouchAdminKey(ctx context.Context, id int64, at time.Time
 func TestAdminKeyUses(t *testing.T) {
 	t.Parallel()
 	st := &failingStore{Store: dbtest.SQLite(t)}
-	d := newDesk(t, st.Store, func(cfg *authority.Config) { cfg.Store = st })
+	d := newTestSite(t, st.Store, func(cfg *authority.Config) { cfg.Store = st })
 	text, k := d.adminKey("alice")
 	used := func() time.Duration {
 		t.Helper()
@@ -278,7 +278,7 @@ func TestAdminKeyUses(t *testing.T) {
 
 func TestAdminKeyEnds(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, dbtest.SQLite(t))
+	d := newTestSite(t, dbtest.SQLite(t))
 	may := site.AdminPermissions{site.AdminAudit, site.AdminUsers} // in another order than the list
 	text, made, err := d.CreateAdminKey(t.Context(), site.NewAdminAPIKey{
 		Description: "for an hour", Username: "alice", Permissions: may, ExpiresAt: d.clock.now().Add(time.Hour),
@@ -299,7 +299,7 @@ func TestAdminKeyEnds(t *testing.T) {
 func TestIsAdminKey(t *testing.T) {
 	t.Parallel()
 	st := &failingStore{Store: dbtest.SQLite(t)}
-	d := newDesk(t, st.Store, func(cfg *authority.Config) { cfg.Store = st })
+	d := newTestSite(t, st.Store, func(cfg *authority.Config) { cfg.Store = st })
 	ours, k := d.adminKey("alice")
 	for text, want := range map[string]bool{
 		ours: true, " " + ours + "\t": true, site.NewAdminKey().Reveal(): false, strings.ToUpper(ours): false, "": false, ours[1:]: false,
@@ -322,7 +322,7 @@ func TestIsAdminKey(t *testing.T) {
 
 func TestCreateAdminKeyRefuses(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, dbtest.SQLite(t))
+	d := newTestSite(t, dbtest.SQLite(t))
 	for _, tt := range []struct {
 		name, description, username string
 		by                          site.Caller

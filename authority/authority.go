@@ -1,11 +1,9 @@
 // Package authority decides: may this app have a key, and is this key good for
 // this request now. Every door asks it; no door decides by itself.
 //
-// A grant goes Examine (before anybody signed in), Prepare (the question is
-// kept on the server), Grant or Deny (the answer). A check goes hash, cache,
-// both windows, scope, owner, last used: without a statement to the database
-// in steady state. What the cache holds is believed for one second after the
-// last look at the database's epoch; see lease.go.
+// A grant goes [Authority.Examine] (before anybody signed in), [Authority.Prepare] (the question is kept on the
+// server), [Authority.Grant] or [Authority.Deny]: the same for a key that is asked for on a page, by a device or
+// without a page, and for a one-time password. Keys are checked by the embedded Checker.
 package authority
 
 import (
@@ -14,11 +12,11 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"userkeys"
 	"userkeys/internal/jobs"
+	"userkeys/internal/keycheck"
 	"userkeys/internal/limit"
 )
 
@@ -34,27 +32,28 @@ type Config struct {
 	Logger  *slog.Logger     // nil: none
 }
 
-const defaultMaxKeys = 2 << 20
-
 // Authority decides. Make one with [New] and keep [Authority.Run] running.
+//
+// Besides the methods below it has those of its Checker: Check, Holds and Edge, so that doors can ask it, Settings and
+// Catalog for what is in force, and Ready, which reports whether requests can be decided now.
 type Authority struct {
-	store   Store
-	catalog *userkeys.Catalog
-	pinned  map[string]string
-	now     func() time.Time
-	log     *slog.Logger
+	*core
+	*userKeys
+	*adminKeys
+	*settings
+	store Store
+}
 
-	policy  atomic.Pointer[policy]
-	cache   *cache
-	limiter *limit.Memory // by key
-	users   *limit.Memory // by user; always asked after limiter
+// core is what all parts of an authority share.
+type core struct {
+	*keycheck.Checker
+	now func() time.Time
+	log *slog.Logger
+
+	quotas QuotaStore
 	// strangers counts what is bounded by the minute beside keys: callers without one, users, moves of keys.
 	strangers *limit.Memory
 	secret    [32]byte // of this process, see strangerID
-	seen      presence
-	loads     chan struct{} // a place for each look-up under way
-	lease     lease
-	writing   sync.Mutex // one flush of uses at a time
 }
 
 // New makes an authority and loads the settings.
@@ -62,65 +61,46 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 	if cfg.Store == nil {
 		return nil, errors.New("authority: Config.Store is missing")
 	}
-	a := &Authority{store: cfg.Store, catalog: cfg.Catalog, now: cfg.Now, log: cfg.Logger}
-	if a.now == nil {
-		a.now = time.Now
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
-	if a.log == nil {
-		a.log = slog.New(slog.DiscardHandler)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	if a.catalog == nil {
-		var err error
-		if a.catalog, err = userkeys.NewCatalog(); err != nil {
+	var err error
+	if cfg.Catalog == nil {
+		if cfg.Catalog, err = userkeys.NewCatalog(); err != nil {
 			return nil, err
 		}
 	}
-	if cfg.MaxKeys == 0 {
-		cfg.MaxKeys = defaultMaxKeys
-	}
-	a.cache = newCache(cfg.MaxKeys)
-	a.limiter = limit.NewMemory(limit.MemoryConfig{MaxKeys: limitedKeys(cfg.MaxKeys)})
-	a.strangers = limit.NewMemory(limit.MemoryConfig{MaxKeys: maxStrangers})
-	_, _ = rand.Read(a.secret[:]) // crypto/rand.Read never fails
-	a.users = limit.NewMemory(limit.MemoryConfig{MaxKeys: limitedKeys(cfg.MaxKeys)})
-	a.loads = make(chan struct{}, maxLoads)
-	if err := a.setPinned(cfg.Pinned); err != nil {
+	pinned, err := checkPinned(cfg.Pinned, cfg.Catalog)
+	if err != nil {
 		return nil, err
 	}
-	a.lease.base, a.lease.mark = a.now(), neverRead
-	a.store.OnChange(a.obey)
-	if err := a.renew(ctx); err != nil {
+	c := &core{
+		now: cfg.Now, log: cfg.Logger, quotas: cfg.Store,
+		strangers: limit.NewMemory(limit.MemoryConfig{MaxKeys: maxStrangers}),
+	}
+	_, _ = rand.Read(c.secret[:]) // crypto/rand.Read never fails
+	c.Checker, err = keycheck.New(ctx, keycheck.Config{
+		Store: cfg.Store, Catalog: cfg.Catalog, Pinned: pinned, MaxKeys: cfg.MaxKeys, Now: cfg.Now, Logger: cfg.Logger,
+	})
+	if err != nil {
 		return nil, err
 	}
-	return a, nil
+	return &Authority{
+		core: c, store: cfg.Store,
+		userKeys:  &userKeys{c, cfg.Store},
+		adminKeys: &adminKeys{c, cfg.Store, limit.NewMemory(limit.MemoryConfig{MaxKeys: maxAdminKeys})},
+		settings:  &settings{c, cfg.Store, pinned},
+	}, nil
 }
-
-// limitedKeys is how many keys the limiter counts: more than the cache holds,
-// because it refuses new keys rather than forget a minute that is not over.
-func limitedKeys(maxKeys int) int { return 2*maxKeys + 1024 }
 
 // Run reads the epoch, writes what was gathered and cleans up, until ctx ends; then it writes once more.
 func (a *Authority) Run(ctx context.Context) error {
-	var wg sync.WaitGroup
-	repeat := func(interval time.Duration, what string, do func(context.Context) error) {
-		wg.Go(func() { jobs.Repeat(ctx, interval, jobs.NewFailureLog(a.log, what), do) })
-	}
-	repeat(epochInterval, "reading the epoch", a.renew)
-	repeat(flushInterval, "writing last uses", a.flushDue)
-	wg.Go(func() { a.jobs().Run(ctx, a.cleanUpJob()) })
-	wg.Wait()
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	return a.flushAll(last)
-}
-
-// Ready tells whether requests can be decided now.
-func (a *Authority) Ready(ctx context.Context) error { return a.ensureFresh(ctx) }
-
-// Statistics of the memory held, for tests and for operators.
-type Statistics struct{ CachedKeys, LimitedKeys, LimitedUsers int }
-
-// Statistics counts what is held in memory.
-func (a *Authority) Statistics() Statistics {
-	return Statistics{CachedKeys: a.cache.len(), LimitedKeys: a.limiter.Len(), LimitedUsers: a.users.Len()}
+	var cleaning sync.WaitGroup
+	defer cleaning.Wait()
+	runner := jobs.Runner{Store: a.store, Now: a.now, Logger: a.log}
+	cleaning.Go(func() { runner.Run(ctx, a.cleanUpJob()) })
+	return a.Checker.Run(ctx)
 }

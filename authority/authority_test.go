@@ -58,8 +58,8 @@ func publicPEM() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 }
 
-// desk is an authority over a real store, with a user and a clock to move.
-type desk struct {
+// testSite is an authority over a real store, with a user and a clock to move.
+type testSite struct {
 	*authority.Authority
 	t     *testing.T
 	store *store.Store
@@ -67,9 +67,9 @@ type desk struct {
 	alice site.User
 }
 
-func newDesk(t *testing.T, st *store.Store, opts ...func(*authority.Config)) *desk {
+func newTestSite(t *testing.T, st *store.Store, opts ...func(*authority.Config)) *testSite {
 	t.Helper()
-	d := &desk{t: t, store: st, clock: newClock()}
+	d := &testSite{t: t, store: st, clock: newClock()}
 	cfg := authority.Config{Store: st, Now: d.clock.now}
 	for _, o := range opts {
 		o(&cfg)
@@ -83,7 +83,7 @@ func newDesk(t *testing.T, st *store.Store, opts ...func(*authority.Config)) *de
 	return d
 }
 
-func (d *desk) user(name string, change func(*site.User)) site.User {
+func (d *testSite) user(name string, change func(*site.User)) site.User {
 	d.t.Helper()
 	u := site.User{Username: name, TrustLevel: 1, Active: true, CreatedAt: d.clock.now()}
 	change(&u)
@@ -94,7 +94,7 @@ func (d *desk) user(name string, change func(*site.User)) site.User {
 	return u
 }
 
-func (d *desk) browser(u site.User) site.Caller {
+func (d *testSite) browser(u site.User) site.Caller {
 	return site.Caller{User: u, Session: site.Session{ID: "session of " + u.Username}, Address: "192.0.2.1"}
 }
 
@@ -117,13 +117,13 @@ func client(id string) func(*site.AuthorizationRequest) {
 }
 
 // grant does the whole round and gives the opened key.
-func (d *desk) grant(u site.User, r site.AuthorizationRequest) (userkeys.Key, authority.Granted) {
+func (d *testSite) grant(u site.User, r site.AuthorizationRequest) (userkeys.Key, authority.Granted) {
 	d.t.Helper()
 	q, err := d.Prepare(d.t.Context(), r, d.browser(u))
 	if err != nil {
 		d.t.Fatalf("Prepare: %v", err)
 	}
-	g, err := d.Grant(d.t.Context(), q.ID, d.browser(u), site.Choice{})
+	g, err := d.Grant(d.t.Context(), authority.Approval{By: d.browser(u), Consent: q.ID})
 	if err != nil {
 		d.t.Fatalf("Grant: %v", err)
 	}
@@ -137,11 +137,11 @@ func (d *desk) grant(u site.User, r site.AuthorizationRequest) (userkeys.Key, au
 	return p.Key, g
 }
 
-func (d *desk) check(k userkeys.Key, method, path string) (userkeys.Access, error) {
+func (d *testSite) check(k userkeys.Key, method, path string) (userkeys.Access, error) {
 	return d.Check(d.t.Context(), site.Call{Key: k.Reveal(), Method: method, Path: path})
 }
 
-func (d *desk) mustCheck(k userkeys.Key) userkeys.Access {
+func (d *testSite) mustCheck(k userkeys.Key) userkeys.Access {
 	d.t.Helper()
 	acc, err := d.check(k, "GET", "/posts.json")
 	if err != nil {
@@ -150,7 +150,7 @@ func (d *desk) mustCheck(k userkeys.Key) userkeys.Access {
 	return acc
 }
 
-func (d *desk) set(name, value string) {
+func (d *testSite) set(name, value string) {
 	d.t.Helper()
 	if err := d.ChangeSetting(d.t.Context(), name, value, site.Caller{As: "command", User: site.User{Admin: true}}); err != nil {
 		d.t.Fatal(err)
@@ -168,7 +168,7 @@ func reason(err error) string {
 func TestGrantThenCheck(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newDesk(t, st)
+		d := newTestSite(t, st)
 		key, g := d.grant(d.alice, request())
 		if g.Location != "" {
 			t.Errorf("no redirect was asked for, but Location is %q", g.Location)
@@ -189,7 +189,7 @@ func TestGrantThenCheck(t *testing.T) {
 func TestRegrantReplacesTheOldKeyOfThatUserOnly(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newDesk(t, st)
+		d := newTestSite(t, st)
 		bob := d.user("bob", func(*site.User) {})
 		first, _ := d.grant(d.alice, request())
 		others, _ := d.grant(bob, request())
@@ -206,7 +206,7 @@ func TestRegrantReplacesTheOldKeyOfThatUserOnly(t *testing.T) {
 func TestConsentIsBoundAndUsedOnce(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newDesk(t, st)
+		d := newTestSite(t, st)
 		bob := d.user("bob", func(*site.User) {})
 		ask := func() string {
 			q, err := d.Prepare(t.Context(), request(redirect), d.browser(d.alice))
@@ -217,7 +217,7 @@ func TestConsentIsBoundAndUsedOnce(t *testing.T) {
 		}
 		gone := func(name, id string, b site.Caller) {
 			t.Helper()
-			if _, err := d.Grant(t.Context(), id, b, site.Choice{}); !errors.Is(err, userkeys.ConsentGone) {
+			if _, err := d.Grant(t.Context(), authority.Approval{By: b, Consent: id}); !errors.Is(err, userkeys.ConsentGone) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -226,7 +226,7 @@ func TestConsentIsBoundAndUsedOnce(t *testing.T) {
 		gone("another session", id, site.Caller{User: d.alice, Session: site.Session{ID: "other"}})
 		gone("last byte changed", id[:len(id)-1]+"-", d.browser(d.alice))
 		gone("empty", "", d.browser(d.alice))
-		if _, err := d.Grant(t.Context(), id, d.browser(d.alice), site.Choice{}); err != nil {
+		if _, err := d.Grant(t.Context(), authority.Approval{By: d.browser(d.alice), Consent: id}); err != nil {
 			t.Fatalf("failed attempts of others used it up: %v", err)
 		}
 		gone("RQ21 used", id, d.browser(d.alice))
@@ -248,14 +248,14 @@ func redirect(r *site.AuthorizationRequest) { r.AuthRedirect = "http://127.0.0.1
 func TestShownAnswerIsShownAgain(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newDesk(t, st)
+		d := newTestSite(t, st)
 		bob := d.user("bob", func(*site.User) {})
 		q, err := d.Prepare(t.Context(), request(), d.browser(d.alice))
 		if err != nil {
 			t.Fatal(err)
 		}
 		grant := func(b site.Caller) (authority.Granted, error) {
-			return d.Grant(t.Context(), q.ID, b, site.Choice{})
+			return d.Grant(t.Context(), authority.Approval{By: b, Consent: q.ID})
 		}
 		gone := func(name string, b site.Caller) {
 			t.Helper()
@@ -300,14 +300,15 @@ func TestShownAnswerIsShownAgain(t *testing.T) {
 func TestOwnersWhoMayNotAct(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newDesk(t, st)
+		d := newTestSite(t, st)
 		d.set("allow_user_api_key_scopes", "read|one_time_password")
 		// An embedder's session may say anything of the user: the stored one counts.
 		said := func(u site.User) site.Caller {
 			u.Active, u.SuspendedAt = true, time.Time{}
 			return d.browser(u)
 		}
-		oneTime := site.AuthorizationRequest{OneTime: true, ApplicationName: "Notifier", PublicKey: publicPEM(), AuthRedirect: "http://127.0.0.1:8787/cb", HasAuthRedirect: true}
+		whole := request()
+		oneTime := site.AuthorizationRequest{Kind: site.KindOneTime, ApplicationName: "Notifier", PublicKey: publicPEM(), AuthRedirect: "http://127.0.0.1:8787/cb", HasAuthRedirect: true}
 		for name, tt := range map[string]struct {
 			user site.User
 			says string
@@ -326,11 +327,11 @@ func TestOwnersWhoMayNotAct(t *testing.T) {
 			}
 			_, err := d.Prepare(t.Context(), request(), b)
 			refused("the question", err)
-			_, err = d.GrantDirect(t.Context(), request(), b)
+			_, err = d.Grant(t.Context(), authority.Approval{By: b, Request: &whole})
 			refused("a grant without a page", err)
-			_, err = d.PrepareOneTime(t.Context(), oneTime, b)
+			_, err = d.Prepare(t.Context(), oneTime, b)
 			refused("the question of a one-time password", err)
-			_, err = d.GrantOneTimeDirect(t.Context(), oneTime, b)
+			_, err = d.Grant(t.Context(), authority.Approval{By: b, Request: &oneTime})
 			refused("a one-time password without a page", err)
 			_, err = d.ActivateDevice(t.Context(), "ABCD-2345", "", b)
 			refused("a device's code", err)
@@ -344,7 +345,7 @@ func TestOwnersWhoMayNotAct(t *testing.T) {
 		if err := st.UpdateUser(t.Context(), u, site.Caller{As: site.CallerCommand}.At(d.clock.now())); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := d.Grant(t.Context(), q.ID, said(d.alice), site.Choice{}); !errors.Is(err, userkeys.UserNotAllowed) {
+		if _, err := d.Grant(t.Context(), authority.Approval{By: said(d.alice), Consent: q.ID}); !errors.Is(err, userkeys.UserNotAllowed) {
 			t.Errorf("suspended between the question and the answer: %v", err)
 		}
 		// Somebody found or made as embedders do can have keys at once.
@@ -361,7 +362,7 @@ func TestOwnersWhoMayNotAct(t *testing.T) {
 func TestParallelAnswersMakeOneKey(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newDesk(t, st)
+		d := newTestSite(t, st)
 		q, err := d.Prepare(t.Context(), request(), d.browser(d.alice))
 		if err != nil {
 			t.Fatal(err)
@@ -375,7 +376,7 @@ func TestParallelAnswersMakeOneKey(t *testing.T) {
 				var err error
 				// On a busy machine some wait for the others longer than a database may take, and click again.
 				for again := true; again; again = errors.Is(err, userkeys.Unavailable) {
-					g, err = d.Grant(t.Context(), q.ID, d.browser(d.alice), site.Choice{})
+					g, err = d.Grant(t.Context(), authority.Approval{By: d.browser(d.alice), Consent: q.ID})
 				}
 				mu.Lock()
 				defer mu.Unlock()
@@ -397,24 +398,24 @@ func TestParallelAnswersMakeOneKey(t *testing.T) {
 
 func TestRulesOfNowDecideWhenAnswering(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, dbtest.SQLite(t))
+	d := newTestSite(t, dbtest.SQLite(t))
 	q, err := d.Prepare(t.Context(), request(), d.browser(d.alice))
 	if err != nil {
 		t.Fatal(err)
 	}
 	d.set("allow_user_api_keys", "false")
-	if _, err := d.Grant(t.Context(), q.ID, d.browser(d.alice), site.Choice{}); !errors.Is(err, userkeys.KeysNotAllowed) {
+	if _, err := d.Grant(t.Context(), authority.Approval{By: d.browser(d.alice), Consent: q.ID}); !errors.Is(err, userkeys.KeysNotAllowed) {
 		t.Errorf("granted although the site stopped giving keys: %v", err)
 	}
 	d.set("allow_user_api_keys", "true")
-	if _, err := d.Grant(t.Context(), q.ID, d.browser(d.alice), site.Choice{}); err != nil {
+	if _, err := d.Grant(t.Context(), authority.Approval{By: d.browser(d.alice), Consent: q.ID}); err != nil {
 		t.Errorf("the refusal used the question up: %v", err)
 	}
 }
 
 func TestExistingKeysGoOnWhenNewOnesStop(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, dbtest.SQLite(t))
+	d := newTestSite(t, dbtest.SQLite(t))
 	key, _ := d.grant(d.alice, request())
 	d.set("allow_user_api_keys", "false")
 	d.mustCheck(key)
@@ -423,7 +424,7 @@ func TestExistingKeysGoOnWhenNewOnesStop(t *testing.T) {
 // TestExpiredKeyIsRefusedToTheMicrosecond uses a key just before, at and after its end (KU10).
 func TestExpiredKeyIsRefusedToTheMicrosecond(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, dbtest.SQLite(t))
+	d := newTestSite(t, dbtest.SQLite(t))
 	key, g := d.grant(d.alice, request(func(r *site.AuthorizationRequest) { r.ExpiresInSeconds = "60" }))
 	d.mustCheck(key)
 	if want := d.clock.now().Add(time.Minute); !g.Key.ExpiresAt.Equal(want) {
@@ -441,7 +442,7 @@ func TestExpiredKeyIsRefusedToTheMicrosecond(t *testing.T) {
 func TestUndoRevoke(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newDesk(t, st)
+		d := newTestSite(t, st)
 		bob := d.user("bob", func(*site.User) {})
 		admin := site.Caller{User: site.User{ID: 999, Admin: true}}
 		owner := site.Caller{User: site.User{ID: d.alice.ID}}
@@ -493,7 +494,7 @@ func TestUndoRevoke(t *testing.T) {
 
 func TestUndoIsBounded(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, dbtest.SQLite(t))
+	d := newTestSite(t, dbtest.SQLite(t))
 	d.set("max_user_api_keys_per_user", "2")
 	owner := site.Caller{User: site.User{ID: d.alice.ID}}
 	_, first := d.grant(d.alice, request(client("one")))
@@ -524,7 +525,7 @@ func TestUndoIsBounded(t *testing.T) {
 func TestNobodyRenamesAnothersApp(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newDesk(t, st)
+		d := newTestSite(t, st)
 		mallory := d.user("mallory", func(*site.User) {})
 		_, g := d.grant(d.alice, request())
 		d.grant(mallory, request(func(r *site.AuthorizationRequest) { r.ApplicationName = "Your bank" }))
@@ -540,7 +541,7 @@ func TestNobodyRenamesAnothersApp(t *testing.T) {
 
 func TestRevokeAll(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, dbtest.SQLite(t))
+	d := newTestSite(t, dbtest.SQLite(t))
 	one, _ := d.grant(d.alice, request(client("one")))
 	two, _ := d.grant(d.alice, request(client("two")))
 	d.mustCheck(one)
@@ -559,14 +560,14 @@ func TestRevokeAll(t *testing.T) {
 func TestBoundsOnKeysAndGrants(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newDesk(t, st)
+		d := newTestSite(t, st)
 		d.set("max_user_api_keys_per_user", "3")
 		answer := func(id string) error {
 			q, err := d.Prepare(t.Context(), request(client(id)), d.browser(d.alice))
 			if err != nil {
 				return err
 			}
-			_, err = d.Grant(t.Context(), q.ID, d.browser(d.alice), site.Choice{})
+			_, err = d.Grant(t.Context(), authority.Approval{By: d.browser(d.alice), Consent: q.ID})
 			return err
 		}
 		for i := range 3 {
@@ -597,7 +598,7 @@ func TestBoundsOnKeysAndGrants(t *testing.T) {
 func TestCleanUp(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newDesk(t, st)
+		d := newTestSite(t, st)
 		unused, _ := d.grant(d.alice, request(client("unused")))
 		used, _ := d.grant(d.alice, request(client("used")))
 		d.clock.pass(170 * 24 * time.Hour)

@@ -12,7 +12,7 @@ import (
 // again and again, are no way round it. A request refused by either limit is charged to neither.
 func TestRL6RL7KeysOfAUserShareALimit(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, dbtest.SQLite(t))
+	d := newTestSite(t, dbtest.SQLite(t))
 	d.set("max_user_api_reqs_per_minute", "3")
 	d.set("max_user_api_reqs_per_user_per_minute", "7")
 	t.Run("RL6 granted again and again", func(t *testing.T) {

@@ -29,7 +29,7 @@ func withFlaky(f *flaky) func(*authority.Config) {
 func TestWrongKeysAreRefusedAlike(t *testing.T) {
 	t.Parallel()
 	f := &flaky{}
-	d := newDesk(t, dbtest.SQLite(t), withFlaky(f))
+	d := newTestSite(t, dbtest.SQLite(t), withFlaky(f))
 	key, g := d.grant(d.alice, request())
 	k := key.Reveal()
 	other := byte('0')
@@ -65,7 +65,7 @@ func TestWrongKeysAreRefusedAlike(t *testing.T) {
 // The order of a check (W7.2): who is charged and who is not.
 func TestCheckCharges(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, dbtest.SQLite(t))
+	d := newTestSite(t, dbtest.SQLite(t))
 	d.set("max_user_api_reqs_per_minute", "3")
 	t.Run("a refused scope is charged", func(t *testing.T) {
 		key, _ := d.grant(d.alice, request(client("scope")))
@@ -143,7 +143,7 @@ func TestCheckCharges(t *testing.T) {
 // ask at once.
 func TestGHSA_984p_xq9m_4rjw_ParallelRequestsCannotOutrunTheLimit(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, dbtest.SQLite(t))
+	d := newTestSite(t, dbtest.SQLite(t))
 	d.set("max_user_api_reqs_per_user_per_minute", "60000")
 	for i := range 20 {
 		key, _ := d.grant(d.alice, request(client("app"+string(rune('a'+i)))))
@@ -169,7 +169,7 @@ func TestGHSA_984p_xq9m_4rjw_ParallelRequestsCannotOutrunTheLimit(t *testing.T) 
 // TestScopeTakenOffTheSiteIsTakenFromKeys tests SC5: no key has a scope that the site no longer allows.
 func TestScopeTakenOffTheSiteIsTakenFromKeys(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, dbtest.SQLite(t))
+	d := newTestSite(t, dbtest.SQLite(t))
 	key, _ := d.grant(d.alice, request(scopes("read", "session_info")))
 	d.mustCheck(key)
 	d.set("allow_user_api_key_scopes", "session_info")
@@ -187,7 +187,7 @@ func TestCVE_2020_15223_RevokeRefusesTheNextRequest(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
 		const keys, tries = 200, 50
-		d := newDesk(t, st, func(cfg *authority.Config) { cfg.Now = nil })
+		d := newTestSite(t, st, func(cfg *authority.Config) { cfg.Now = nil })
 		d.set("max_user_api_reqs_per_minute", "10000")
 		d.set("max_user_api_reqs_per_user_per_minute", "60000")
 		d.set("max_user_api_key_grants_per_hour", "10000")
@@ -235,7 +235,7 @@ func TestCVE_2020_15223_RevokeRefusesTheNextRequest(t *testing.T) {
 func TestRevokeDuringALookUp(t *testing.T) {
 	t.Parallel()
 	f := &flaky{}
-	d := newDesk(t, dbtest.SQLite(t), withFlaky(f))
+	d := newTestSite(t, dbtest.SQLite(t), withFlaky(f))
 	key, g := d.grant(d.alice, request())
 	read, goOn := make(chan struct{}), make(chan struct{})
 	var begun atomic.Bool
@@ -270,7 +270,7 @@ func TestRevokeDuringALookUp(t *testing.T) {
 func TestManyMissesLoadOnce(t *testing.T) {
 	t.Parallel()
 	f := &flaky{}
-	d := newDesk(t, dbtest.SQLite(t), withFlaky(f))
+	d := newTestSite(t, dbtest.SQLite(t), withFlaky(f))
 	d.set("max_user_api_reqs_per_minute", "1000")
 	key, _ := d.grant(d.alice, request())
 	release := make(chan struct{})
@@ -294,7 +294,7 @@ func TestManyMissesLoadOnce(t *testing.T) {
 func TestNoStatementInSteadyState(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newDesk(t, st)
+		d := newTestSite(t, st)
 		d.set("max_user_api_reqs_per_minute", "10000")
 		d.set("max_user_api_reqs_per_user_per_minute", "60000")
 		key, _ := d.grant(d.alice, request())
@@ -314,7 +314,7 @@ func TestNoStatementInSteadyState(t *testing.T) {
 func TestWithoutTheDatabaseNobodyCanTell(t *testing.T) {
 	t.Parallel()
 	f := &flaky{}
-	d := newDesk(t, dbtest.SQLite(t), withFlaky(f))
+	d := newTestSite(t, dbtest.SQLite(t), withFlaky(f))
 	key, _ := d.grant(d.alice, request())
 	d.mustCheck(key)
 	f.set(func(f *flaky) { f.changes = errDown })
@@ -345,7 +345,7 @@ func (elsewhere) OnChange(func(site.Changes)) {}
 func TestCVE_2022_41316_RevocationElsewhereIsSeenHere(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newDesk(t, st, func(cfg *authority.Config) { cfg.Now, cfg.Store = nil, elsewhere{st} })
+		d := newTestSite(t, st, func(cfg *authority.Config) { cfg.Now, cfg.Store = nil, elsewhere{st} })
 		other, err := authority.New(t.Context(), authority.Config{Store: st})
 		if err != nil {
 			t.Fatal(err)
@@ -379,7 +379,7 @@ func TestCVE_2022_41316_RevocationElsewhereIsSeenHere(t *testing.T) {
 func TestLastUseAndDayCountSurviveARestart(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newDesk(t, st)
+		d := newTestSite(t, st)
 		d.set("max_user_api_reqs_per_day", "5")
 		key, g := d.grant(d.alice, request())
 		d.clock.pass(time.Hour)
@@ -416,7 +416,7 @@ func TestLastUseAndDayCountSurviveARestart(t *testing.T) {
 func TestUsesThatCannotBeWrittenWait(t *testing.T) {
 	t.Parallel()
 	f := &flaky{}
-	d := newDesk(t, dbtest.SQLite(t), withFlaky(f))
+	d := newTestSite(t, dbtest.SQLite(t), withFlaky(f))
 	key, g := d.grant(d.alice, request())
 	d.clock.pass(time.Minute)
 	d.mustCheck(key)
@@ -436,7 +436,7 @@ func TestUsesThatCannotBeWrittenWait(t *testing.T) {
 
 func TestHolds(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, dbtest.SQLite(t))
+	d := newTestSite(t, dbtest.SQLite(t))
 	key, g := d.grant(d.alice, request())
 	acc := d.mustCheck(key)
 	if err := d.Holds(t.Context(), acc); err != nil {
@@ -457,7 +457,7 @@ func TestHolds(t *testing.T) {
 
 func TestPinnedSettings(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, dbtest.SQLite(t), func(cfg *authority.Config) {
+	d := newTestSite(t, dbtest.SQLite(t), func(cfg *authority.Config) {
 		cfg.Pinned = map[string]string{"expire user api keys days": "7"}
 	})
 	if got := d.Settings().RevokeUserAPIKeysUnusedDays; got != 7 {
@@ -476,7 +476,7 @@ func TestPinnedSettings(t *testing.T) {
 // A scope that is misspelled is refused wherever it is said: else the site offers nothing to anybody, without a word.
 func TestSettingsNameKnownScopes(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, dbtest.SQLite(t))
+	d := newTestSite(t, dbtest.SQLite(t))
 	for _, name := range []string{"allow_user_api_key_scopes", "allow_user_api_key_client_scopes"} {
 		_, pinned := authority.New(t.Context(), authority.Config{Store: d.store, Pinned: map[string]string{name: "read|wrte"}})
 		changed := d.ChangeSetting(t.Context(), name, "read|wrte", site.Caller{User: site.User{Admin: true}})

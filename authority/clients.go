@@ -2,27 +2,12 @@ package authority
 
 import (
 	"context"
-	"errors"
 	"net/netip"
-	"strconv"
 	"time"
 
 	"userkeys"
 	"userkeys/site"
 )
-
-// ClientStore remembers registered clients, and moves and renews keys.
-type ClientStore interface {
-	// CreateClient registers a client; [userkeys.InvalidAccess] if its client_id is in use.
-	CreateClient(ctx context.Context, c site.Client, by site.Caller) error
-	// ReleaseClients forgets registered clients older than unusedSince and not used since, with their keys.
-	ReleaseClients(ctx context.Context, unusedSince, at time.Time) (int, error)
-	// RebindKey moves a key to another client and drops the user's other key on it.
-	// It returns the hashes of all keys concerned.
-	RebindKey(ctx context.Context, keyID int64, clientID string, act site.Act) error
-	// RenewKey replaces a key; it returns the hashes that mean something else now.
-	RenewKey(ctx context.Context, r site.Renewal) error
-}
 
 // RegisteredClient finds a client that registered; [userkeys.NotFound] for any other.
 func (a *Authority) RegisteredClient(ctx context.Context, clientID string) (site.Client, error) {
@@ -35,7 +20,7 @@ func (a *Authority) RegisteredClient(ctx context.Context, clientID string) (site
 
 // RegisterClient registers an app by itself (W15). ChargeRegistration comes first.
 func (a *Authority) RegisterClient(ctx context.Context, c site.Client, ip string) error {
-	if err := a.Settings().CheckRegistration(c, a.catalog); err != nil {
+	if err := a.Settings().CheckRegistration(c, a.Catalog()); err != nil {
 		return err
 	}
 	c.CreatedAt = a.now().UTC()
@@ -46,13 +31,14 @@ func (a *Authority) RegisterClient(ctx context.Context, c site.Client, ip string
 // (W13.4); networks that the site names are not counted.
 func (a *Authority) ChargeRegistration(ctx context.Context, ip string) error {
 	s := a.Settings()
-	if addr, err := netip.ParseAddr(ip); err == nil && listed(s.CreateUserAPIKeyClientIPRateLimitOverrideIPs, addr.Unmap()) {
+	uncounted := s.CreateUserAPIKeyClientIPRateLimitOverrideIPs
+	if addr, err := netip.ParseAddr(ip); err == nil && listed(uncounted, addr.Unmap()) {
 		return nil
 	}
-	return a.chargeStored(ctx, quota{"client registration", s.UserAPIKeyClientsCreatePerDay, 24 * time.Hour}, site.Network(ip))
+	return a.charge(ctx, stored("client registration", s.UserAPIKeyClientsCreatePerDay, 24*time.Hour), site.Network(ip))
 }
 
-// listed tells whether a is one of the addresses or in one of the networks.
+// listed reports whether a is one of the addresses or in one of the networks.
 func listed(list []string, a netip.Addr) bool {
 	for _, text := range list {
 		if p, err := netip.ParsePrefix(text); err == nil && p.Contains(a) {
@@ -63,80 +49,4 @@ func listed(list []string, a netip.Addr) bool {
 		}
 	}
 	return false
-}
-
-var (
-	rebinds  = quota{"rebind", 5, time.Minute}
-	moves    = quota{"rebind", 20, 24 * time.Hour} // each costs a line of the log for good
-	renewals = quota{"renewal", 10, time.Hour}
-	secrets  = quota{"push secret", 10, time.Minute}
-)
-
-// Rebind moves a key that was found good to the client that its app names
-// (W7.4). What may not be is passed over, never a reason to refuse the
-// request: the header is a hint. The key's limits go on as they were (RL3).
-func (a *Authority) Rebind(ctx context.Context, acc userkeys.Access, clientID string) userkeys.Access {
-	if !site.ValidClientID(clientID) || a.chargeHere(rebinds, strconv.FormatInt(acc.KeyID, 10)) != nil {
-		return acc
-	}
-	if a.chargeStored(ctx, moves, strconv.FormatInt(acc.KeyID, 10)) != nil {
-		return acc
-	}
-	if err := a.store.RebindKey(ctx, acc.KeyID, clientID, site.KeyCaller(acc, "").At(a.now().UTC())); err != nil {
-		if !errors.Is(err, userkeys.InvalidAccess) {
-			a.log.WarnContext(ctx, "a key could not be moved to another client", "key", acc.KeyID, "err", err)
-		}
-		return acc
-	}
-	acc.ClientID = clientID
-	return acc
-}
-
-// ChargePushSecret counts that the app of a key that was found good asks for
-// its push secret, which costs work of sealing. [userkeys.RateLimited].
-func (a *Authority) ChargePushSecret(acc userkeys.Access) error {
-	return a.chargeHere(secrets, strconv.FormatInt(acc.KeyID, 10))
-}
-
-// Renewed is a key in the place of another.
-type Renewed struct {
-	Payload   string    // sealed to the key of the grant
-	ExpiresAt time.Time // zero: no end of its own
-}
-
-// Renew gives a key that was found good a successor with the same grant,
-// sealed to the public key of the grant: only the app that was approved can
-// open it. Nothing widens: scopes, limits and the consent's time stay. The key
-// before goes on for ten minutes. [userkeys.Conflict] where the user must be asked again.
-func (a *Authority) Renew(ctx context.Context, acc userkeys.Access, nonce, ip string) (Renewed, error) {
-	if err := a.chargeStored(ctx, renewals, strconv.FormatInt(acc.KeyID, 10)); err != nil {
-		return Renewed{}, err
-	}
-	k, err := a.store.Key(ctx, acc.KeyID)
-	if err != nil {
-		return Renewed{}, err
-	}
-	s, now := a.Settings(), a.now().UTC()
-	end, err := s.RenewedEnd(k, now)
-	if err != nil {
-		return Renewed{}, err
-	}
-	public, err := userkeys.ParsePublicKey(k.PublicKey)
-	if err != nil {
-		return Renewed{}, err
-	}
-	key := userkeys.NewKey(s.UserAPIKeyPrefix)
-	payload := userkeys.Payload{Key: key, Nonce: nonce, Push: s.Pushes(k.Scopes, k.PushURL)}
-	out := Renewed{ExpiresAt: end}
-	if out.Payload, err = payload.Seal(public, k.Padding); err != nil {
-		return Renewed{}, err
-	}
-	err = a.store.RenewKey(ctx, site.Renewal{
-		KeyID: k.ID, Presented: acc.KeyHash, Hash: key.Hash(), ExpiresAt: end, OldUntil: now.Add(site.RenewedKeyGrace),
-		At: now, Caller: site.KeyCaller(acc, ip),
-	})
-	if err != nil {
-		return Renewed{}, err
-	}
-	return out, nil
 }

@@ -2,46 +2,32 @@ package authority
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
-	"strconv"
 	"time"
 
 	"userkeys"
+	"userkeys/internal/keycheck"
 	"userkeys/site"
 )
 
-// DeviceStore remembers device authorizations, by the hashes of their codes.
-// [userkeys.ConsentGone] for what is not known, over, or answered.
-type DeviceStore interface {
-	CreateDeviceGrant(ctx context.Context, d site.DeviceGrant) error
-	DeviceGrantByRequest(ctx context.Context, token string, now time.Time) (site.DeviceGrant, error)
-	DeviceGrantByApproval(ctx context.Context, token string, now time.Time) (site.DeviceGrant, error)
-	// BindDeviceGrant gives an open one to the user who typed its code.
-	BindDeviceGrant(ctx context.Context, codes site.TypedCode, act site.Act) (site.DeviceGrant, error)
-	DenyDeviceGrant(ctx context.Context, approval string, act site.Act) error
-	// PollDeviceGrant tells how it stands; an answer is consumed by telling it.
-	PollDeviceGrant(ctx context.Context, deviceCode string, now time.Time) (site.DeviceGrant, error)
-}
-
 // The limits of the device flow (W13.5).
 var (
-	deviceCreates     = quota{"device create", 20, time.Minute}
-	devicePolls       = quota{"device poll", 60, time.Minute}
-	deviceCodePolls   = quota{"device poll of a code", 60, time.Minute}
-	deviceLookups     = quota{"device look-up", 120, time.Hour}
-	deviceUserLookups = quota{"device look-up of a user", 30, time.Minute}
-	deviceTokenLooks  = quota{"device look-up of a token", 30, time.Minute}
-	deviceTries       = quota{"device code tried", 30, time.Hour}
-	deviceUserTries   = quota{"device code tried by a user", 10, time.Minute}
-	deviceCodeTries   = quota{"device code itself tried", 10, time.Minute}
+	deviceCreates     = perMinute("device create", 20)
+	devicePolls       = perMinute("device poll", 60)
+	deviceCodePolls   = perMinute("device poll of a code", 60)
+	deviceLookups     = stored("device look-up", 120, time.Hour)
+	deviceUserLookups = perMinute("device look-up of a user", 30)
+	deviceTokenLooks  = perMinute("device look-up of a token", 30)
+	deviceTries       = stored("device code tried", 30, time.Hour)
+	deviceUserTries   = stored("device code tried by a user", 10, time.Minute)
+	deviceCodeTries   = stored("device code itself tried", 10, time.Minute)
 )
 
 // BeginDevice begins a device authorization: everything that could be refused
 // is refused now. [userkeys.NotFound] where the site has none.
 func (a *Authority) BeginDevice(ctx context.Context, r site.AuthorizationRequest, ip string) (site.DeviceGrant, error) {
-	if _, err := a.examineDevice(ctx, r); err != nil {
+	r.Kind = site.KindDevice
+	if _, err := a.Examine(ctx, r); err != nil {
 		return site.DeviceGrant{}, err
 	}
 	for range 3 { // codes are long; a clash is a miracle, and three are none
@@ -55,7 +41,7 @@ func (a *Authority) BeginDevice(ctx context.Context, r site.AuthorizationRequest
 			return site.DeviceGrant{}, err
 		}
 	}
-	return site.DeviceGrant{}, unavailable(errors.New("no free code"))
+	return site.DeviceGrant{}, keycheck.Unavailable(errors.New("no free code"))
 }
 
 // ChargeDeviceCreate counts a begin of ip, before anything is read of it.
@@ -66,21 +52,13 @@ func (a *Authority) ChargeDeviceCreate(ip string) error {
 	return a.chargeHere(deviceCreates, site.Network(ip))
 }
 
-func (a *Authority) examineDevice(ctx context.Context, r site.AuthorizationRequest) (site.CheckedRequest, error) {
-	client, err := a.store.Client(ctx, r.ClientID)
-	if err != nil && !errors.Is(err, userkeys.NotFound) {
-		return site.CheckedRequest{}, err
-	}
-	return r.CheckDevice(a.Settings(), a.catalog, client)
-}
-
 // PollDevice tells the app of a device code how its request stands; an answer
 // only once. State is empty for a code that is not known or over: both are told alike.
 func (a *Authority) PollDevice(ctx context.Context, deviceCode, ip string) (site.DeviceGrant, error) {
 	if !a.Settings().AllowUserAPIKeyDeviceAuth {
 		return site.DeviceGrant{}, userkeys.Errorf(userkeys.NotFound, "this site has no device authorization")
 	}
-	if err := a.chargeHere(devicePolls, site.Network(ip)); err != nil {
+	if err := a.charge(ctx, devicePolls, site.Network(ip)); err != nil {
 		return site.DeviceGrant{}, err
 	}
 	if !site.IsDeviceCode(deviceCode) {
@@ -93,7 +71,7 @@ func (a *Authority) PollDevice(ctx context.Context, deviceCode, ip string) (site
 	switch {
 	case err != nil:
 	case d.State == site.DevicePending: // counted once it is known: invented codes must not fill the memory
-		err = a.chargeHere(deviceCodePolls, deviceCode)
+		err = a.charge(ctx, deviceCodePolls, deviceCode)
 	default:
 		a.logDevice(ctx, "fetched", "device_code", deviceCode)
 	}
@@ -112,21 +90,20 @@ type DeviceQuestion struct {
 }
 
 // PreviewDevice shows a device authorization by the token in its address. It
-// binds nothing: the code must still be typed. [userkeys.ConsentGone].
+// binds nothing: the code must still be typed.
+// Errors: [userkeys.ConsentGone] for a token that is not known, [userkeys.RateLimited] for too many look-ups.
 func (a *Authority) PreviewDevice(ctx context.Context, token string, b site.Caller) (DeviceQuestion, error) {
-	if err := a.chargeStored(ctx, deviceLookups, site.Network(b.Address)); err != nil {
+	if err := a.charge(ctx, deviceLookups, site.Network(b.Address)); err != nil {
 		return DeviceQuestion{}, err
 	}
-	if err := a.mayAct(ctx, b); err != nil {
+	if err := a.mayAct(ctx, b.User); err != nil {
 		return DeviceQuestion{}, err
 	}
-	for _, c := range []struct {
-		quota   quota
-		subject string
-	}{{deviceUserLookups, userSubject(b.User)}, {deviceTokenLooks, token}} {
-		if err := a.chargeHere(c.quota, c.subject); err != nil {
-			return DeviceQuestion{}, err
-		}
+	if err := a.charge(ctx, deviceUserLookups, userSubject(b.User)); err != nil {
+		return DeviceQuestion{}, err
+	}
+	if err := a.charge(ctx, deviceTokenLooks, token); err != nil {
+		return DeviceQuestion{}, err
 	}
 	d, err := a.store.DeviceGrantByRequest(ctx, token, a.now().UTC())
 	if err != nil {
@@ -138,12 +115,9 @@ func (a *Authority) PreviewDevice(ctx context.Context, token string, b site.Call
 }
 
 func (a *Authority) deviceQuestion(ctx context.Context, d site.DeviceGrant) (DeviceQuestion, error) {
-	checked, err := a.examineDevice(ctx, d.Request)
+	d.Request.Kind = site.KindDevice
+	checked, client, err := a.examine(ctx, d.Request)
 	if err != nil {
-		return DeviceQuestion{}, err
-	}
-	client, err := a.store.Client(ctx, d.Request.ClientID)
-	if err != nil && !errors.Is(err, userkeys.NotFound) {
 		return DeviceQuestion{}, err
 	}
 	return DeviceQuestion{
@@ -154,29 +128,25 @@ func (a *Authority) deviceQuestion(ctx context.Context, d site.DeviceGrant) (Dev
 
 // ActivateDevice binds the device authorization whose code was typed to the
 // user; token is that of the address that led here, or empty.
-// [userkeys.ConsentGone] for a code that is not known; [userkeys.RateLimited] for too many tries.
+// Errors: [userkeys.ConsentGone] for a code that is not known, [userkeys.RateLimited] for too many tries.
 func (a *Authority) ActivateDevice(ctx context.Context, typed, token string, b site.Caller) (DeviceQuestion, error) {
-	for _, c := range []struct {
-		quota   quota
-		subject string
-	}{{deviceTries, site.Network(b.Address)}, {deviceUserTries, userSubject(b.User)}} {
-		if err := a.chargeStored(ctx, c.quota, c.subject); err != nil {
-			return DeviceQuestion{}, err
-		}
+	if err := a.charge(ctx, deviceTries, site.Network(b.Address)); err != nil {
+		return DeviceQuestion{}, err
 	}
-	if err := a.mayAct(ctx, b); err != nil {
+	if err := a.charge(ctx, deviceUserTries, userSubject(b.User)); err != nil {
+		return DeviceQuestion{}, err
+	}
+	if err := a.mayAct(ctx, b.User); err != nil {
 		return DeviceQuestion{}, err
 	}
 	code, ok := site.ParseUserCode(typed)
 	if !ok || token != "" && !site.IsRequestToken(token) {
 		return DeviceQuestion{}, errDeviceCode
 	}
-	if err := a.chargeStored(ctx, deviceCodeTries, code); err != nil {
+	if err := a.charge(ctx, deviceCodeTries, code); err != nil {
 		return DeviceQuestion{}, err
 	}
-	var secret [32]byte
-	_, _ = rand.Read(secret[:]) // crypto/rand.Read never fails
-	approval := base64.RawURLEncoding.EncodeToString(secret[:])
+	approval := newToken()
 	d, err := a.store.BindDeviceGrant(ctx, site.TypedCode{
 		UserCode: code, RequestToken: token, Approval: approval,
 	}, b.At(a.now().UTC()))
@@ -189,8 +159,8 @@ func (a *Authority) ActivateDevice(ctx context.Context, typed, token string, b s
 	return q, err
 }
 
-// wrongCode is why a code was refused together with the token of an address: for a token whose request b could answer, it is
-// another's code. Else it is err.
+// wrongCode returns why a code was refused together with the token of an address: the code is another device's if b
+// could have answered the request of the token; else the reason is err.
 func (a *Authority) wrongCode(ctx context.Context, token string, b site.Caller, err error) error {
 	if token == "" || !errors.Is(err, userkeys.ConsentGone) {
 		return err
@@ -210,7 +180,8 @@ var errDeviceCode = &userkeys.Error{
 
 // errOtherDeviceCode is a code that could be one, and is not that of the request whose address was opened.
 var errOtherDeviceCode = &userkeys.Error{
-	Code: userkeys.ConsentGone, Reason: "invalid code", Public: "this is not the code of the device that asked; type the one that it shows",
+	Code: userkeys.ConsentGone, Reason: "invalid code",
+	Public: "this is not the code of the device that asked; type the one that it shows",
 }
 
 // IsDeviceCodeInvalid reports whether err of [Authority.ActivateDevice] means that what was typed cannot be the code.
@@ -218,33 +189,16 @@ func IsDeviceCodeInvalid(err error) bool {
 	return errors.Is(err, errDeviceCode) || errors.Is(err, errOtherDeviceCode)
 }
 
-func userSubject(u site.User) string { return strconv.FormatInt(u.ID, 10) }
-
-// AuthorizeDevice answers yes: the key is made and sealed, and in one
-// transaction stored and put where the device fetches it.
-// [userkeys.ConsentGone] if it was answered, is over, or is somebody else's.
-func (a *Authority) AuthorizeDevice(ctx context.Context, approval string, b site.Caller, choice site.Choice) (Granted, error) {
+// deviceRequest finds the request that waits for an answer of by under an approval token.
+func (a *Authority) deviceRequest(
+	ctx context.Context, approval string, by site.Caller,
+) (site.AuthorizationRequest, error) {
 	d, err := a.store.DeviceGrantByApproval(ctx, approval, a.now().UTC())
-	if err != nil {
-		return Granted{}, err
+	if err == nil && (d.UserID != by.User.ID || d.Session != by.Session.ID) {
+		err = errConsentGone
 	}
-	if d.UserID != b.User.ID || d.Session != b.Session.ID {
-		return Granted{}, errConsentGone
-	}
-	checked, err := a.examineDevice(ctx, d.Request)
-	if err != nil {
-		return Granted{}, err
-	}
-	if err := a.mayGrant(ctx, b); err != nil {
-		return Granted{}, err
-	}
-	g, err := a.answerYes(ctx, checked, reply{by: b, choice: choice, device: func(sealed string) *site.DeviceApproval {
-		return &site.DeviceApproval{Approval: approval, Session: b.Session.ID, Payload: sealed, Until: a.now().UTC().Add(site.DevicePayloadFor)}
-	}})
-	if err == nil {
-		a.logDevice(ctx, "authorized", "approval", approval)
-	}
-	return g, err
+	d.Request.Kind = site.KindDevice
+	return d.Request, err
 }
 
 // DenyDevice answers no; the device is told.

@@ -28,34 +28,57 @@ type Granted struct {
 	Location string // the composed way back; empty: show the payload instead
 }
 
-// Examine tells whether the site would put this request to a user, before anybody signed in.
+// Approval is a user's yes to a request: to one that a page asked about, or to one that came whole.
+type Approval struct {
+	By site.Caller
+	// Consent is the id of the question that [Authority.Prepare] kept, with which a page asked.
+	Consent string
+	// Kind is what the page asked for; a question of another kind is refused.
+	Kind site.RequestKind
+	// Device is in place of Consent the approval token that [Authority.ActivateDevice] gave.
+	Device string
+	// Request is in place of Consent a request that came whole, without a page before it: from the user's own program
+	// with the secret of their session, from an app with a key, or from the site's program with an admin API key.
+	Request *site.AuthorizationRequest
+	Choice  site.Choice // narrows what was asked for
+}
+
+// Examine reports whether the site would put this request to a user, before anybody signed in.
 func (a *Authority) Examine(ctx context.Context, r site.AuthorizationRequest) (site.CheckedRequest, error) {
-	client, err := a.store.Client(ctx, r.ClientID)
-	if err != nil && !errors.Is(err, userkeys.NotFound) {
-		return site.CheckedRequest{}, err
+	checked, _, err := a.examine(ctx, r)
+	return checked, err
+}
+
+// examine checks r, and returns what the site knows of its client.
+func (a *Authority) examine(
+	ctx context.Context, r site.AuthorizationRequest,
+) (site.CheckedRequest, site.Client, error) {
+	var client site.Client
+	var err error
+	if r.Kind == site.KindOneTime {
+		client, err = a.store.ClientByPublicKey(ctx, r.PublicKey, r.AuthRedirect)
+	} else {
+		client, err = a.store.Client(ctx, r.ClientID)
 	}
-	return r.Check(a.Settings(), a.catalog, client)
+	if err != nil && !errors.Is(err, userkeys.NotFound) {
+		return site.CheckedRequest{}, client, err
+	}
+	checked, err := r.Check(a.Settings(), a.Catalog(), client)
+	return checked, client, err
 }
 
 // Prepare examines r, checks that the user may grant, and keeps the question for ten minutes.
-func (a *Authority) Prepare(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (Question, error) {
+func (a *Authority) Prepare(ctx context.Context, r site.AuthorizationRequest, by site.Caller) (Question, error) {
 	checked, err := a.Examine(ctx, r)
 	if err != nil {
 		return Question{}, err
 	}
-	if err := a.mayGrant(ctx, b); err != nil {
+	if err := a.mayGrant(ctx, by.User); err != nil {
 		return Question{}, err
 	}
-	return a.ask(ctx, r, checked, b)
-}
-
-// ask keeps the question for ten minutes.
-func (a *Authority) ask(ctx context.Context, r site.AuthorizationRequest, checked site.CheckedRequest, b site.Caller) (Question, error) {
-	var id [32]byte
-	_, _ = rand.Read(id[:])
 	now := a.now()
 	c := site.Consent{
-		ID: base64.RawURLEncoding.EncodeToString(id[:]), UserID: b.User.ID, Session: b.Session.ID,
+		ID: newToken(), UserID: by.User.ID, Session: by.Session.ID,
 		Request: r, CreatedAt: now, ExpiresAt: now.Add(ConsentLifetime),
 	}
 	if err := a.store.CreateConsent(ctx, c); err != nil {
@@ -64,43 +87,77 @@ func (a *Authority) ask(ctx context.Context, r site.AuthorizationRequest, checke
 	return Question{ID: c.ID, CheckedRequest: checked}, nil
 }
 
-// Grant answers a question with yes: makes the key, seals it, stores it. What
-// counts is the question as it was kept, judged by the rules of now, and
-// narrowed by the user's choice. In one transaction the question is consumed,
-// the user's old key for that client goes, the new one comes.
+// newToken makes a secret of 256 random bits for a page's form.
+func newToken() string {
+	var secret [32]byte
+	_, _ = rand.Read(secret[:]) // crypto/rand.Read never fails
+	return base64.RawURLEncoding.EncodeToString(secret[:])
+}
+
+// Grant makes what a user said yes to, seals it to the app and stores it: a key or, for a request of
+// [site.KindOneTime], a one-time password. What counts is the request as it was kept, judged by the rules of now and
+// narrowed by the user's choice. In one transaction the question is consumed, the user's old key for that client
+// goes, the new one comes, and a waiting device gets its answer.
 //
 // An answer that has no way back is given again to the session that approved, for ten minutes: its page can be loaded
 // again. Nothing is made then, and it is sealed to the app.
 //
-// [userkeys.ConsentGone] if the question was answered, is too old, or was put to another user or session.
-func (a *Authority) Grant(ctx context.Context, consentID string, b site.Caller, choice site.Choice) (Granted, error) {
-	g, err := a.grant(ctx, consentID, b, choice)
-	if !errors.Is(err, userkeys.ConsentGone) {
+// Errors: [userkeys.ConsentGone] if the question was answered, is too old, or was put to another user or session.
+func (a *Authority) Grant(ctx context.Context, y Approval) (Granted, error) {
+	g, err := a.grant(ctx, y)
+	if y.Consent == "" || !errors.Is(err, userkeys.ConsentGone) {
 		return g, err
 	}
-	shown, again := a.store.ShownAnswer(ctx, consentID, a.now())
+	shown, again := a.store.ShownAnswer(ctx, y.Consent, a.now())
 	switch {
 	case again != nil && !errors.Is(again, userkeys.ConsentGone):
 		return Granted{}, again
-	case again != nil, shown.Key.UserID != b.User.ID, subtle.ConstantTimeCompare([]byte(shown.Session), []byte(b.Session.ID)) != 1:
+	case again != nil, shown.Key.UserID != y.By.User.ID, !sameSession(shown.Session, y.By):
 		return Granted{}, err
 	}
 	return Granted{Key: shown.Key, Payload: shown.Payload}, nil
 }
 
-func (a *Authority) grant(ctx context.Context, consentID string, b site.Caller, choice site.Choice) (Granted, error) {
-	c, err := a.consent(ctx, consentID, b)
+func (a *Authority) grant(ctx context.Context, y Approval) (Granted, error) {
+	r, err := a.requested(ctx, y)
 	if err != nil {
 		return Granted{}, err
 	}
-	checked, err := a.Examine(ctx, c.Request)
+	checked, err := a.Examine(ctx, r)
 	if err != nil {
 		return Granted{}, err
 	}
-	if err := a.mayGrant(ctx, b); err != nil {
+	if err := a.mayGrant(ctx, y.By.User); err != nil {
 		return Granted{}, err
 	}
-	return a.answerYes(ctx, checked, reply{by: b, choice: choice, consentID: c.ID})
+	if r.Kind == site.KindOneTime {
+		return a.grantOneTimePassword(ctx, checked, y)
+	}
+	return a.grantKey(ctx, checked, y)
+}
+
+// requested finds the request that y answers.
+func (a *Authority) requested(ctx context.Context, y Approval) (site.AuthorizationRequest, error) {
+	switch {
+	case y.Request != nil:
+		return *y.Request, nil
+	case y.Device != "":
+		return a.deviceRequest(ctx, y.Device, y.By)
+	}
+	c, err := a.consent(ctx, y.Consent, y.By)
+	switch {
+	case err != nil || c.Request.Kind == y.Kind:
+		return c.Request, err
+	case y.Kind == site.KindOneTime:
+		return c.Request, userkeys.Errorf(userkeys.InvalidParameters,
+			"this is a request for a key and not for a one-time password")
+	}
+	return c.Request, userkeys.Errorf(userkeys.InvalidParameters,
+		"this is a request for a one-time password and not for a key")
+}
+
+func sameSession(id string, by site.Caller) bool {
+	return subtle.ConstantTimeCompare([]byte(id), []byte(by.Session.ID)) == 1
 }
 
 // ReasonMayNotAct is the reason of a refusal of a user whose keys would all be refused.
@@ -108,19 +165,21 @@ const ReasonMayNotAct = "owner may not act"
 
 // mayGrant refuses a user who may not give keys.
 // Errors: [userkeys.UserNotAllowed], with [ReasonMayNotAct] where no key of theirs would work.
-func (a *Authority) mayGrant(ctx context.Context, b site.Caller) error {
-	if err := a.mayAct(ctx, b); err != nil {
+func (a *Authority) mayGrant(ctx context.Context, u site.User) error {
+	if err := a.mayAct(ctx, u); err != nil {
 		return err
 	}
-	return a.Settings().CheckGrantor(b.User)
+	return a.Settings().CheckGrantor(u)
 }
 
 // mayAct refuses a user none of whose keys would work. The stored user counts, as in the check of a key: an embedder's
 // session may tell less of the user.
-func (a *Authority) mayAct(ctx context.Context, b site.Caller) error {
-	u, err := a.store.User(ctx, b.User.ID)
+func (a *Authority) mayAct(ctx context.Context, u site.User) error {
+	u, err := a.store.User(ctx, u.ID)
 	refuse := func(why string) error {
-		return &userkeys.Error{Code: userkeys.UserNotAllowed, Reason: ReasonMayNotAct, Public: why + ", so no key for it would work"}
+		return &userkeys.Error{
+			Code: userkeys.UserNotAllowed, Reason: ReasonMayNotAct, Public: why + ", so no key for it would work",
+		}
 	}
 	switch {
 	case errors.Is(err, userkeys.NotFound):
@@ -148,7 +207,7 @@ func (a *Authority) consent(ctx context.Context, id string, b site.Caller) (site
 	case err != nil:
 		return c, err
 	case c.UserID != b.User.ID,
-		subtle.ConstantTimeCompare([]byte(c.Session), []byte(b.Session.ID)) != 1,
+		!sameSession(c.Session, b),
 		!a.now().Before(c.ExpiresAt):
 		return c, errConsentGone
 	}
@@ -157,20 +216,6 @@ func (a *Authority) consent(ctx context.Context, id string, b site.Caller) (site
 
 var errConsentGone = userkeys.Errorf(userkeys.ConsentGone,
 	"this request was answered already, or has expired; go back to the app and start again")
-
-// GrantDirect answers a request that came whole, without a page before it: from
-// the user's own program with the secret of their session, or from the site's
-// program with an admin API key. The same rules hold as for [Authority.Grant].
-func (a *Authority) GrantDirect(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (Granted, error) {
-	checked, err := a.Examine(ctx, r)
-	if err != nil {
-		return Granted{}, err
-	}
-	if err := a.mayGrant(ctx, b); err != nil {
-		return Granted{}, err
-	}
-	return a.answerYes(ctx, checked, reply{by: b})
-}
 
 // Deny answers a question with no. It gives the address by which a program on the user's own machine
 // is told, so that it need not wait; empty for any other app, which is not told.

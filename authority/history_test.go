@@ -30,7 +30,7 @@ func TestOlderCopyIsAnotherHistory(t *testing.T) {
 }
 
 func olderCopy(t *testing.T, r *dbtest.Restorable, lost, made int) {
-	d := newDesk(t, r.Store)
+	d := newTestSite(t, r.Store)
 	var keys []userkeys.Key
 	var ids []int64
 	for i := range lost + made {
@@ -77,7 +77,7 @@ func olderCopy(t *testing.T, r *dbtest.Restorable, lost, made int) {
 func TestStandbyCannotTell(t *testing.T) {
 	t.Parallel()
 	p := dbtest.NewPair(t)
-	d := newDesk(t, p.Store)
+	d := newTestSite(t, p.Store)
 	key, g := d.grant(d.alice, request())
 	other, _ := d.grant(d.alice, request(client("other")))
 	d.mustCheck(key)
@@ -125,8 +125,8 @@ func errOf3[T, U any](_ T, _ U, err error) error { return err }
 func TestChangesToAccountsAreObeyedAtOnce(t *testing.T) {
 	t.Parallel()
 	admin := site.Caller{As: site.CallerCommand, User: site.User{Admin: true}}
-	edit := func(change func(*site.User)) func(*desk, site.User) error {
-		return func(d *desk, u site.User) error {
+	edit := func(change func(*site.User)) func(*testSite, site.User) error {
+		return func(d *testSite, u site.User) error {
 			was := u
 			change(&u)
 			return d.store.ReplaceUser(d.t.Context(), was, u, admin.At(d.clock.now()))
@@ -134,7 +134,7 @@ func TestChangesToAccountsAreObeyedAtOnce(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name   string
-		change func(d *desk, u site.User) error
+		change func(d *testSite, u site.User) error
 		stays  bool // the key is good, with what it may do as it is now
 	}{
 		{"suspended", edit(func(u *site.User) { u.SuspendedAt = u.CreatedAt }), false},
@@ -143,25 +143,25 @@ func TestChangesToAccountsAreObeyedAtOnce(t *testing.T) {
 		{"trust level", edit(func(u *site.User) { u.TrustLevel = 0 }), true},
 		{"groups", edit(func(u *site.User) { u.Groups = nil }), true},
 		{"renamed", edit(func(u *site.User) { u.Username = "robert" }), true},
-		{"deleted", func(d *desk, u site.User) error {
+		{"deleted", func(d *testSite, u site.User) error {
 			return d.store.DeleteUser(d.t.Context(), u.ID, admin.At(d.clock.now()))
 		}, false},
-		{"keys revoked in the store", func(d *desk, u site.User) error {
+		{"keys revoked in the store", func(d *testSite, u site.User) error {
 			_, err := d.store.Revoke(d.t.Context(), site.Revocation{UserID: u.ID, By: site.RevokedByAdmin, At: d.clock.now(), Caller: admin})
 			return err
 		}, false},
-		{"keys of long ago revoked", func(d *desk, u site.User) error {
+		{"keys of long ago revoked", func(d *testSite, u site.User) error {
 			_, err := d.store.RevokeStale(d.t.Context(), time.Time{}, d.clock.now().Add(time.Second), d.clock.now())
 			return err
 		}, false},
-		{"a setting in the store", func(d *desk, u site.User) error {
+		{"a setting in the store", func(d *testSite, u site.User) error {
 			return d.store.SetSetting(d.t.Context(), "allow_user_api_key_scopes", "write", admin.At(d.clock.now()))
 		}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			dbtest.Each(t, func(t *testing.T, st *store.Store) {
-				d := newDesk(t, st)
+				d := newTestSite(t, st)
 				d.user("root", func(u *site.User) { u.Admin = true })
 				bob := d.user("bob", func(u *site.User) {
 					u.Admin, u.Moderator, u.TrustLevel, u.Groups = true, true, 3, []string{"staff"}
@@ -189,7 +189,7 @@ func TestOneClientsEndIsNotTheOthers(t *testing.T) {
 	t.Parallel()
 	f := &gated{Store: dbtest.SQLite(t), entered: make(chan struct{}), open: make(chan struct{})}
 	ticks := make(chan struct{}, 64)
-	d := newDesk(t, f.Store.(*store.Store), func(c *authority.Config) {
+	d := newTestSite(t, f.Store.(*store.Store), func(c *authority.Config) {
 		clock := c.Now
 		c.Store, c.Now = f, func() time.Time {
 			select {

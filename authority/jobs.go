@@ -11,10 +11,6 @@ import (
 // nothing is due.
 const cleanUpInterval = time.Hour
 
-func (a *Authority) jobs() jobs.Runner {
-	return jobs.Runner{Store: a.store, Now: a.now, Logger: a.log}
-}
-
 func (a *Authority) cleanUpJob() jobs.Job {
 	return jobs.Job{Name: "clean-up", Every: cleanUpInterval, Do: a.CleanUp}
 }
@@ -23,11 +19,12 @@ func (a *Authority) cleanUpJob() jobs.Job {
 // or are older than revoke_user_api_keys_maxlife_days, and removes what is
 // over. Uses that are still in memory are written first, so that no key in use counts as unused.
 func (a *Authority) CleanUp(ctx context.Context) error {
-	if err := a.flushAll(ctx); err != nil {
+	if err := a.Flush(ctx); err != nil {
 		return err
 	}
 	s, now := a.Settings(), a.now()
-	n, err := a.store.RevokeStale(ctx, daysAgo(now, s.RevokeUserAPIKeysUnusedDays), daysAgo(now, s.RevokeUserAPIKeysMaxlifeDays), now)
+	unusedBefore, createdBefore := daysAgo(now, s.RevokeUserAPIKeysUnusedDays), daysAgo(now, s.RevokeUserAPIKeysMaxlifeDays)
+	n, err := a.store.RevokeStale(ctx, unusedBefore, createdBefore, now)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"userkeys/internal/jobs"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/store"
 )
@@ -49,7 +50,7 @@ func TestCleanUpIsOneNodes(t *testing.T) {
 		var failed atomic.Int64
 		for _, a := range nodes {
 			all.Go(func() {
-				if a.jobs().RunIfDue(t.Context(), a.cleanUpJob()) != nil {
+				if (jobs.Runner{Store: a.store, Now: a.now}).RunIfDue(t.Context(), a.cleanUpJob()) != nil {
 					failed.Add(1)
 				}
 			})

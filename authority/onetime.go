@@ -2,89 +2,45 @@ package authority
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"userkeys"
 	"userkeys/site"
 )
 
-// OneTimeStore remembers one-time passwords by their hashes, one of a user.
-// [userkeys.ConsentGone] for those that are not known, used or over.
-type OneTimeStore interface {
-	CreateOneTimePassword(ctx context.Context, p site.OneTimePassword, consentID string, by site.Caller) error
-	OneTimePassword(ctx context.Context, password string, now time.Time) (site.OneTimePassword, error)
-	ConsumeOneTimePassword(ctx context.Context, password string, act site.Act) (site.OneTimePassword, error)
-	// AppSessions lists the sessions of a user that apps began and that are not over, newest first.
-	AppSessions(ctx context.Context, userID int64, now time.Time) ([]site.AppSession, error)
-	// ClientByPublicKey finds who registered with exactly this text, and with this
-	// redirect if there are several; [userkeys.NotFound].
-	ClientByPublicKey(ctx context.Context, publicKey, authRedirect string) (site.Client, error)
-}
-
 // oneTimeTries bounds guessing (OT9).
-var oneTimeTries = quota{"one-time password", 10, time.Minute}
+var oneTimeTries = stored("one-time password", 10, time.Minute)
 
 // oneTimeMakes bounds lines of the audit log.
-var oneTimeMakes = quota{"one-time password made", 30, time.Minute}
+var oneTimeMakes = perMinute("one-time password made", 30)
 
-// ExamineOneTime tells whether the site would put a request for a one-time password to a user.
-func (a *Authority) ExamineOneTime(ctx context.Context, r site.AuthorizationRequest) (site.CheckedRequest, error) {
-	client, err := a.store.ClientByPublicKey(ctx, r.PublicKey, r.AuthRedirect)
-	if err != nil && !errors.Is(err, userkeys.NotFound) {
-		return site.CheckedRequest{}, err
+// grantOneTimePassword makes the one-time password of a checked request, seals it and stores it.
+func (a *Authority) grantOneTimePassword(ctx context.Context, r site.CheckedRequest, y Approval) (Granted, error) {
+	if err := a.charge(ctx, oneTimeMakes, userSubject(y.By.User)); err != nil {
+		return Granted{}, err
 	}
-	return r.CheckOneTime(a.Settings(), client)
+	p, sealed, err := a.newOneTimePassword(r, y.By)
+	if err != nil {
+		return Granted{}, err
+	}
+	if p.KeyID, err = a.keyOf(ctx, r, y.By); err != nil {
+		return Granted{}, err
+	}
+	if err := a.store.CreateOneTimePassword(ctx, *p, y.Consent, y.By); err != nil {
+		return Granted{}, err
+	}
+	return Granted{Location: r.Redirect.With("oneTimePassword", sealed)}, nil
 }
 
-// PrepareOneTime examines r and keeps the question for ten minutes, as [Authority.Prepare] does.
-func (a *Authority) PrepareOneTime(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (Question, error) {
-	checked, err := a.ExamineOneTime(ctx, r)
-	if err != nil {
-		return Question{}, err
+// newOneTimePassword makes a password that signs the user in, and seals it to the app.
+func (a *Authority) newOneTimePassword(r site.CheckedRequest, by site.Caller) (*site.OneTimePassword, string, error) {
+	now := a.now().UTC()
+	p := &site.OneTimePassword{
+		Password: userkeys.NewOneTimePassword(), UserID: by.User.ID, ApplicationName: r.Name,
+		CreatedAt: now, ExpiresAt: now.Add(site.OneTimeLifetime),
 	}
-	if err := a.mayGrant(ctx, b); err != nil {
-		return Question{}, err
-	}
-	return a.ask(ctx, r, checked, b)
-}
-
-// GrantOneTime answers a question of [Authority.PrepareOneTime] with yes and tells the way back.
-func (a *Authority) GrantOneTime(ctx context.Context, consentID string, b site.Caller) (string, error) {
-	c, err := a.consent(ctx, consentID, b)
-	if err != nil {
-		return "", err
-	}
-	return a.makeOneTime(ctx, c.Request, c.ID, b)
-}
-
-// GrantOneTimeDirect answers a request that came whole; see [Authority.GrantDirect].
-func (a *Authority) GrantOneTimeDirect(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (string, error) {
-	return a.makeOneTime(ctx, r, "", b)
-}
-
-func (a *Authority) makeOneTime(ctx context.Context, r site.AuthorizationRequest, consentID string, b site.Caller) (string, error) {
-	checked, err := a.ExamineOneTime(ctx, r)
-	if err != nil {
-		return "", err
-	}
-	if err := a.mayGrant(ctx, b); err != nil {
-		return "", err
-	}
-	if err := a.chargeHere(oneTimeMakes, userSubject(b.User)); err != nil {
-		return "", err
-	}
-	p, sealed, err := a.newOneTimePassword(checked, b)
-	if err != nil {
-		return "", err
-	}
-	if p.KeyID, err = a.keyOf(ctx, checked, b); err != nil {
-		return "", err
-	}
-	if err := a.store.CreateOneTimePassword(ctx, *p, consentID, b); err != nil {
-		return "", err
-	}
-	return checked.Redirect.With("oneTimePassword", sealed), nil
+	sealed, err := userkeys.SealOneTimePassword(r.Key, r.Pad, p.Password)
+	return p, sealed, err
 }
 
 // keyOf is the id of the key of the app that asks for a one-time password: the one that it asks with, else the newest
@@ -111,7 +67,7 @@ func (a *Authority) AppSessions(ctx context.Context, userID int64) ([]site.AppSe
 }
 
 // OneTimePassword tells whose a one-time password is, without consuming it.
-// [userkeys.ConsentGone], [userkeys.RateLimited].
+// Errors: [userkeys.ConsentGone] if it was used or is too old, [userkeys.RateLimited] for too many tries.
 func (a *Authority) OneTimePassword(ctx context.Context, password, ip string) (site.OneTimePassword, error) {
 	if err := a.tryOneTime(ctx, password, ip); err != nil {
 		return site.OneTimePassword{}, err
@@ -131,5 +87,5 @@ func (a *Authority) tryOneTime(ctx context.Context, password, ip string) error {
 	if !userkeys.IsOneTimePassword(password) {
 		return userkeys.Errorf(userkeys.NotFound, "there is no such sign-in link")
 	}
-	return a.chargeStored(ctx, oneTimeTries, site.Network(ip))
+	return a.charge(ctx, oneTimeTries, site.Network(ip))
 }

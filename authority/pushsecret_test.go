@@ -12,7 +12,7 @@ import (
 // An app that asks for its push secret in a loop is bounded, and no other key with it.
 func TestPushSecretsAreBoundedByKey(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t, dbtest.SQLite(t))
+	d := newTestSite(t, dbtest.SQLite(t))
 	one, other := userkeys.Access{KeyID: 1}, userkeys.Access{KeyID: 2}
 	for range 10 {
 		if err := d.ChargePushSecret(one); err != nil {

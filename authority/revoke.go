@@ -3,19 +3,25 @@ package authority
 import (
 	"context"
 	"slices"
+	"strconv"
 	"time"
 
 	"userkeys"
-	"userkeys/internal/limit"
 	"userkeys/site"
 )
+
+// userKeys is what people and apps do about keys that exist.
+type userKeys struct {
+	*core
+	store KeyStore
+}
 
 // UndoWindow is how long an owner may undo what they revoked.
 const UndoWindow = 24 * time.Hour
 
 // Apps are the user's keys for the apps page, newest first: live ones, and
 // those the user can still undo the revocation of.
-func (a *Authority) Apps(ctx context.Context, userID int64) ([]site.UserAPIKey, error) {
+func (a *userKeys) Apps(ctx context.Context, userID int64) ([]site.UserAPIKey, error) {
 	all, err := a.store.Keys(ctx, site.KeyFilter{UserID: userID, Limit: maxApps})
 	if err != nil {
 		return nil, err
@@ -32,7 +38,7 @@ func (a *Authority) Apps(ctx context.Context, userID int64) ([]site.UserAPIKey, 
 
 // EndedApps are the user's keys that are over for good, newest first, as long
 // as they are remembered: expired, or revoked and not to be undone by the user.
-func (a *Authority) EndedApps(ctx context.Context, userID int64) ([]site.UserAPIKey, error) {
+func (a *userKeys) EndedApps(ctx context.Context, userID int64) ([]site.UserAPIKey, error) {
 	all, err := a.store.Keys(ctx, site.KeyFilter{UserID: userID, Limit: maxApps})
 	if err != nil {
 		return nil, err
@@ -44,29 +50,29 @@ func (a *Authority) EndedApps(ctx context.Context, userID int64) ([]site.UserAPI
 // maxApps is more than a user can have: max_user_api_keys_per_user ends at 10,000.
 const maxApps = 20_000
 
-// CanUndo tells whether the owner of k may still undo its revocation: their
+// CanUndo reports whether the owner of k may still undo its revocation: their
 // own, of the last day, of a key that has not expired meanwhile.
-func (a *Authority) CanUndo(k site.UserAPIKey) bool {
+func (a *userKeys) CanUndo(k site.UserAPIKey) bool {
 	now := a.now()
 	return byItsOwner(k) && now.Sub(k.RevokedAt) <= UndoWindow &&
 		(k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
 }
 
-// byItsOwner tells whether k was revoked by its owner, or by the app on their behalf.
+// byItsOwner reports whether k was revoked by its owner, or by the app on their behalf.
 func byItsOwner(k site.UserAPIKey) bool {
 	return k.RevokedBy == site.RevokedByOwner || k.RevokedBy == site.RevokedByApp
 }
 
 // Keys lists keys for administrators, newest first.
-func (a *Authority) Keys(ctx context.Context, f site.KeyFilter) ([]site.UserAPIKey, error) {
+func (a *userKeys) Keys(ctx context.Context, f site.KeyFilter) ([]site.UserAPIKey, error) {
 	f.Now = a.now()
 	return a.store.Keys(ctx, f)
 }
 
-// Revoke revokes one key: its owner's, by the key itself, or anybody's by an
-// administrator (by.Admin). The next check on this process refuses it.
-// [userkeys.NotFound], [userkeys.InvalidAccess].
-func (a *Authority) Revoke(ctx context.Context, keyID int64, by site.Caller) error {
+// Revoke revokes one key. Its owner and the key itself may, and an administrator may revoke anybody's. The next check
+// on this process refuses the key.
+// Errors: [userkeys.NotFound] if there is no such key, [userkeys.InvalidAccess] if by may not revoke it.
+func (a *userKeys) Revoke(ctx context.Context, keyID int64, by site.Caller) error {
 	k, err := a.own(ctx, keyID, by)
 	if err != nil {
 		return err
@@ -76,20 +82,20 @@ func (a *Authority) Revoke(ctx context.Context, keyID int64, by site.Caller) err
 }
 
 // RevokeAll revokes all live keys of a user and returns how many.
-func (a *Authority) RevokeAll(ctx context.Context, userID int64, by site.Caller) (int, error) {
+func (a *userKeys) RevokeAll(ctx context.Context, userID int64, by site.Caller) (int, error) {
 	if by.User.ID != userID && !by.Admin() {
 		return 0, userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
 	}
 	return a.revoke(ctx, site.Revocation{UserID: userID, By: revoker(userID, by), Caller: by})
 }
 
-func (a *Authority) revoke(ctx context.Context, r site.Revocation) (int, error) {
+func (a *userKeys) revoke(ctx context.Context, r site.Revocation) (int, error) {
 	r.At = a.now()
 	return a.store.Revoke(ctx, r)
 }
 
 // own finds a key that by may manage.
-func (a *Authority) own(ctx context.Context, keyID int64, by site.Caller) (site.UserAPIKey, error) {
+func (a *userKeys) own(ctx context.Context, keyID int64, by site.Caller) (site.UserAPIKey, error) {
 	k, err := a.store.Key(ctx, keyID)
 	if err != nil {
 		return k, err
@@ -114,9 +120,11 @@ func revoker(owner int64, by site.Caller) site.RevokedBy {
 // UndoRevoke makes a key live again: by its owner what the owner revoked in
 // the last 24 hours, by an administrator what an administrator or a job
 // revoked. It counts against max_user_api_keys_per_user, and a user may do it
-// thirty times a minute. [userkeys.NotFound], [userkeys.InvalidAccess],
-// [userkeys.Conflict], [userkeys.RateLimited].
-func (a *Authority) UndoRevoke(ctx context.Context, keyID int64, by site.Caller) error {
+// thirty times a minute.
+//
+// Errors: [userkeys.NotFound] if there is no such key, [userkeys.InvalidAccess] if by may not undo it,
+// [userkeys.Conflict] if the owner has as many keys as may be, [userkeys.RateLimited].
+func (a *userKeys) UndoRevoke(ctx context.Context, keyID int64, by site.Caller) error {
 	k, err := a.own(ctx, keyID, by)
 	if err != nil {
 		return err
@@ -128,22 +136,20 @@ func (a *Authority) UndoRevoke(ctx context.Context, keyID int64, by site.Caller)
 	byAdmin := by.Admin() && !byItsOwner(k)
 	byOwner := by.User.ID == k.UserID && a.CanUndo(k)
 	if by.Admin() && by.User.ID != k.UserID && !byAdmin {
-		return userkeys.Errorf(userkeys.InvalidAccess, "%s The key's owner revoked it, or its app did, so that nobody but the owner may undo it.", userkeys.NotPermitted)
+		return userkeys.Errorf(userkeys.InvalidAccess,
+			"%s The key's owner revoked it, or its app did, so that nobody but the owner may undo it.", userkeys.NotPermitted)
 	}
 	if !byAdmin && !byOwner {
 		return userkeys.Errorf(userkeys.InvalidAccess,
-			"%s Only what you revoked yourself in the last 24 hours can be undone; give the app a new key instead.", userkeys.NotPermitted)
+			"%s Only what you revoked yourself in the last 24 hours can be undone; give the app a new key instead.",
+			userkeys.NotPermitted)
 	}
-	// Users count apart from keys, whose ids are positive.
-	d := a.limiter.Take(-k.UserID, a.now(), limit.Limits{Minute: undosPerMinute, Day: 100 * undosPerMinute})
-	if !d.OK {
-		return &userkeys.Error{
-			Code: userkeys.RateLimited, Public: "you have undone that very often; wait a little", RetryAfter: d.RetryAfter,
-		}
+	if err := a.charge(ctx, undos, strconv.FormatInt(k.UserID, 10)); err != nil {
+		return err
 	}
-	err = a.store.UndoRevoke(ctx, site.Undo{Key: k, MaxKeys: a.Settings().MaxUserAPIKeysPerUser, At: a.now(), Caller: by})
-	return err
+	undo := site.Undo{Key: k, MaxKeys: a.Settings().MaxUserAPIKeysPerUser, At: a.now(), Caller: by}
+	return a.store.UndoRevoke(ctx, undo)
 }
 
-// undosPerMinute bounds what each costs for good: a line of the audit log, and a look by every node.
-const undosPerMinute = 30
+// undos bounds what each costs for good: a line of the audit log, and a look by every node.
+var undos = perMinute("revocation undone", 30)

@@ -6,40 +6,75 @@ import (
 
 	"userkeys"
 	"userkeys/internal/jobs"
+	"userkeys/internal/keycheck"
 	"userkeys/site"
 )
 
-// Store is what the authority needs remembered. The store package has it by
-// shape, on SQLite and Postgres.
+// Store is all that the authority needs remembered. The store package has it by shape, on SQLite and Postgres. Each
+// part of the authority sees only the part of it that it uses.
 type Store interface {
-	KeyStore
-	ConsentStore
-	SettingStore
-	JobStore
+	keycheck.Store
+	GrantStore
 	DeviceStore
 	OneTimeStore
-	QuotaStore
-	ClientStore
+	KeyStore
 	AdminStore
-	SeenStore
-	FormStore
+	SettingStore
+	CleanUpStore
+	QuotaStore
 }
 
-// KeyStore remembers keys. Errors carry codes: [userkeys.NotFound] and those named below.
-type KeyStore interface {
-	// Grant writes a grant in one transaction: the consent is consumed (or
-	// [userkeys.ConsentGone]), the bounds are held, the client is found or
-	// made, the user's other keys on that client are removed, the key and its
-	// audit event are written. It returns the key with its id, and the hashes of the keys it removed.
+// GrantStore remembers clients, open questions to users by the hash of their id, and what was granted.
+// Errors: [userkeys.NotFound] for a client, [userkeys.ConsentGone] for a question that it does not have.
+type GrantStore interface {
+	// Client finds a client by its client_id.
+	Client(ctx context.Context, clientID string) (site.Client, error)
+	// ClientByPublicKey finds who registered with exactly this text, and with this redirect if there are several.
+	ClientByPublicKey(ctx context.Context, publicKey, authRedirect string) (site.Client, error)
+	// CreateClient registers a client; [userkeys.InvalidAccess] if its client_id is in use.
+	CreateClient(ctx context.Context, c site.Client, by site.Caller) error
+	CreateConsent(ctx context.Context, c site.Consent) error
+	Consent(ctx context.Context, id string) (site.Consent, error)
+	// DeleteConsent consumes a consent without a grant.
+	DeleteConsent(ctx context.Context, id string, act site.Act) error
+	// Grant writes a grant in one transaction: the consent is consumed, the bounds are held, the client is found or
+	// made, the user's other keys on that client are removed, the key and its audit event are written.
 	Grant(ctx context.Context, g site.Grant) (site.UserAPIKey, error)
-	// KeyByHash finds a key, live or not, with its owner.
-	KeyByHash(ctx context.Context, h userkeys.KeyHash) (site.StoredKey, error)
+	// ShownAnswer finds the answer that a grant kept for its page.
+	ShownAnswer(ctx context.Context, consentID string, now time.Time) (site.ShownAnswer, error)
+	// SpendForm notes that the form with this token was sent; [userkeys.Conflict] if it was sent before.
+	SpendForm(ctx context.Context, token string, until time.Time) error
+}
+
+// DeviceStore remembers device authorizations, by the hashes of their codes.
+// Errors: [userkeys.ConsentGone] for what is not known, over, or answered.
+type DeviceStore interface {
+	CreateDeviceGrant(ctx context.Context, d site.DeviceGrant) error
+	DeviceGrantByRequest(ctx context.Context, token string, now time.Time) (site.DeviceGrant, error)
+	DeviceGrantByApproval(ctx context.Context, token string, now time.Time) (site.DeviceGrant, error)
+	// BindDeviceGrant gives an open one to the user who typed its code.
+	BindDeviceGrant(ctx context.Context, codes site.TypedCode, act site.Act) (site.DeviceGrant, error)
+	DenyDeviceGrant(ctx context.Context, approval string, act site.Act) error
+	// PollDeviceGrant tells how it stands; an answer is consumed by telling it.
+	PollDeviceGrant(ctx context.Context, deviceCode string, now time.Time) (site.DeviceGrant, error)
+}
+
+// OneTimeStore remembers one-time passwords by their hashes, one of a user.
+// Errors: [userkeys.ConsentGone] for those that are not known, used or over.
+type OneTimeStore interface {
+	CreateOneTimePassword(ctx context.Context, p site.OneTimePassword, consentID string, by site.Caller) error
+	OneTimePassword(ctx context.Context, password string, now time.Time) (site.OneTimePassword, error)
+	ConsumeOneTimePassword(ctx context.Context, password string, act site.Act) (site.OneTimePassword, error)
+	// AppSessions lists the sessions of a user that apps began and that are not over, newest first.
+	AppSessions(ctx context.Context, userID int64, now time.Time) ([]site.AppSession, error)
+}
+
+// KeyStore remembers keys. Errors: [userkeys.NotFound] for a key that it does not have.
+type KeyStore interface {
 	// Key finds a key by its id.
 	Key(ctx context.Context, id int64) (site.UserAPIKey, error)
 	// Keys lists keys, newest first.
 	Keys(ctx context.Context, f site.KeyFilter) ([]site.UserAPIKey, error)
-	// Client finds a client by its client_id.
-	Client(ctx context.Context, clientID string) (site.Client, error)
 	// Revoke revokes keys and returns how many it changed. A key
 	// that is revoked already stays as it was, except that an administrator's
 	// revocation takes the place of any other, and its owner's that of the app. Sessions that
@@ -48,47 +83,50 @@ type KeyStore interface {
 	// UndoRevoke makes a revoked key live again. The owner's
 	// live keys are counted where nobody can add one meanwhile.
 	UndoRevoke(ctx context.Context, u site.Undo) error
-	// RecordUses writes uses in one transaction. A LastUsedAt never goes back.
-	RecordUses(ctx context.Context, uses []site.KeyUse) error
-	// Changes tells what happened since a mark; a negative number asks for the newest mark only.
-	Changes(ctx context.Context, since site.Mark) (site.Changes, error)
-	// OnChange has f called with each change that this store writes and that can
-	// take access away, whoever asked for it, before the method that wrote it returns.
-	OnChange(f func(site.Changes))
+	// RebindKey moves a key to another client and drops the user's other key on it.
+	RebindKey(ctx context.Context, keyID int64, clientID string, act site.Act) error
+	// RenewKey replaces a key.
+	RenewKey(ctx context.Context, r site.Renewal) error
 }
 
-// ConsentStore remembers open questions to users, by the hash of their id.
-// [userkeys.ConsentGone] for those it does not have.
-type ConsentStore interface {
-	CreateConsent(ctx context.Context, c site.Consent) error
-	Consent(ctx context.Context, id string) (site.Consent, error)
-	// DeleteConsent consumes a consent without a grant and writes an audit event "consent denied".
-	DeleteConsent(ctx context.Context, id string, act site.Act) error
-	// ShownAnswer finds the answer that a grant kept for its page.
-	ShownAnswer(ctx context.Context, consentID string, now time.Time) (site.ShownAnswer, error)
-}
-
-// FormStore remembers which forms were sent.
-type FormStore interface {
-	// SpendForm notes that the form with this token was sent; [userkeys.Conflict] if it was sent before.
-	SpendForm(ctx context.Context, token string, until time.Time) error
+// AdminStore remembers admin API keys and the audit log, and finds the users that admin API keys act as.
+// Errors: [userkeys.NotFound] for what it does not have.
+type AdminStore interface {
+	CreateAdminKey(ctx context.Context, k site.AdminAPIKey, by site.Caller) (site.AdminAPIKey, error)
+	// AdminKeys lists them newest first, revoked ones too, before an id (0: from the newest on), at most limit.
+	AdminKeys(ctx context.Context, before int64, limit int) ([]site.AdminAPIKey, error)
+	AdminKeyByHash(ctx context.Context, h userkeys.KeyHash) (site.AdminAPIKey, error)
+	RevokeAdminKey(ctx context.Context, id int64, act site.Act) error
+	TouchAdminKey(ctx context.Context, id int64, usedAt time.Time) error
+	User(ctx context.Context, id int64) (site.User, error)
+	// Account finds by username or, if name has an '@', by e-mail address.
+	Account(ctx context.Context, name string) (site.Account, error)
+	// AuditEvents lists the audit log newest first, before an id (0: from the newest on), at most limit.
+	AuditEvents(ctx context.Context, before int64, limit int) ([]site.AuditEvent, error)
 }
 
 // SettingStore remembers the settings that differ from their defaults. Every
 // change raises the epoch with [site.Changes] All, and writes an audit event.
 type SettingStore interface {
-	SettingValues(ctx context.Context) (map[string]string, error)
 	SetSetting(ctx context.Context, name, value string, act site.Act) error
 	ResetSetting(ctx context.Context, name string, act site.Act) error
 }
 
-// JobStore is what cleaning up needs.
-type JobStore interface {
+// CleanUpStore is what cleaning up needs.
+type CleanUpStore interface {
 	jobs.Store
 	// RevokeStale revokes live keys last used before unusedBefore and those
 	// created before createdBefore; a zero time revokes none. It returns how many.
 	RevokeStale(ctx context.Context, unusedBefore, createdBefore, at time.Time) (int, error)
-	// Purge removes what is over: consents, shown answers, sent forms and sessions past their end, guesses
+	// ReleaseClients forgets registered clients older than unusedSince and not used since, with their keys.
+	ReleaseClients(ctx context.Context, unusedSince, at time.Time) (int, error)
+	// Purge removes what is over: consents, shown answers, sent forms and sessions past their end, attempts
 	// that no longer count, changes older than an hour, keys revoked or expired for 90 days.
 	Purge(ctx context.Context, at time.Time) error
+}
+
+// QuotaStore counts what must not be forgotten by a restart: attempts at codes, registrations, renewals.
+type QuotaStore interface {
+	// ChargeAttempt adds one to a count within its window and returns the count and when the window began.
+	ChargeAttempt(ctx context.Context, name string, window time.Duration, at time.Time) (int, time.Time, error)
 }

@@ -83,7 +83,8 @@ func (l *addressLimiter) countable(r *http.Request) (netip.Addr, bool) {
 	}
 	if !ok && l.log != nil && !l.warned.Swap(true) {
 		l.log.log.LogAttrs(r.Context(), slog.LevelWarn,
-			"requests of private addresses are not limited by address; if a proxy stands before this server, name it as a trusted proxy and let it send X-Forwarded-For",
+			"requests of private addresses are not limited by address; if a proxy stands before this server, "+
+				"name it as a trusted proxy and let it send X-Forwarded-For",
 			slog.String("peer", r.RemoteAddr))
 	}
 	return a, ok
@@ -103,13 +104,13 @@ func (l *addressLimiter) admits(w http.ResponseWriter, r *http.Request, k presen
 		return true
 	}
 	if e.WarnsOfAddresses {
-		l.log.write(w, r, slog.LevelWarn, "an address asks too often", append(keyAttr(k), slog.String("limit", x.code)))
+		l.log.write(w, r, logLine{slog.LevelWarn, "an address asks too often", append(keyAttr(k), slog.String("limit", x.code))})
 	}
 	if !e.BlocksAddresses {
 		return true
 	}
 	if !e.WarnsOfAddresses {
-		l.log.refused(w, r, k, http.StatusTooManyRequests, x.code)
+		l.log.refused(w, r, k, &refusal{status: http.StatusTooManyRequests, reason: x.code})
 	}
 	x.write(w)
 	return false
@@ -217,5 +218,6 @@ func (x excess) write(w http.ResponseWriter) {
 		unit = " second"
 	}
 	w.WriteHeader(http.StatusTooManyRequests)
-	_, _ = w.Write([]byte("Slow down: too many requests come from this address.\nPlease try again in " + seconds + unit + ".\nError code: " + x.code + "\n"))
+	_, _ = w.Write([]byte("Slow down: too many requests come from this address.\n" +
+		"Please try again in " + seconds + unit + ".\nError code: " + x.code + "\n"))
 }

@@ -98,7 +98,8 @@ func NewClientIPs(cfg ClientIPConfig) (*ClientIPs, error) {
 		c.header = forwardedForHeader
 	}
 	if !slices.Contains(clientIPHeaders, c.header) {
-		return nil, userkeys.Errorf(userkeys.InvalidParameters, "%q is none of X-Forwarded-For, Forwarded and X-Real-IP", cfg.Header)
+		return nil, userkeys.Errorf(userkeys.InvalidParameters,
+			"%q is none of X-Forwarded-For, Forwarded and X-Real-IP", cfg.Header)
 	}
 	return c, checkTrusted(c.trusted)
 }
@@ -235,7 +236,8 @@ func (c *ClientIPs) warn(r *http.Request, entry string) {
 		return
 	}
 	c.log.LogAttrs(r.Context(), slog.LevelWarn,
-		"a trusted proxy names no address that can be read; requests like this one count for the proxy (this is said once)",
+		"a trusted proxy names no address that can be read; "+
+			"requests like this one count for the proxy (this is said once)",
 		slog.String("header", c.header), slog.String("entry", cut(entry, 64)), slog.String("peer", r.RemoteAddr))
 }
 

@@ -11,7 +11,8 @@ import (
 // What browsers are told about requests from other origins (W18), and what
 // code in a page may read of the answers, which the wire leaves out.
 const (
-	corsHeaders = "Content-Type, Cache-Control, X-Requested-With, X-CSRF-Token, Discourse-Present, User-Api-Key, User-Api-Client-Id, Authorization"
+	corsHeaders = "Content-Type, Cache-Control, X-Requested-With, X-CSRF-Token, Discourse-Present, " +
+		"User-Api-Key, User-Api-Client-Id, Authorization"
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 	corsExposed = "Retry-After, Discourse-Rate-Limit-Error-Code, X-Discourse-Username, X-Request-Id"
 	corsMaxAge  = "7200"
@@ -52,12 +53,12 @@ func listedOrigin(r *http.Request, e *site.Edge) (string, bool) {
 	return lines[0], true
 }
 
-// isPreflight tells whether a browser asks what a page may ask.
+// isPreflight reports whether a browser asks what a page may ask.
 func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && len(r.Header["Access-Control-Request-Method"]) > 0
 }
 
-// asksForKey tells whether a preflight announces a key.
+// asksForKey reports whether a preflight announces a key.
 func asksForKey(r *http.Request) bool {
 	return hasToken(r.Header["Access-Control-Request-Headers"], userkeys.KeyHeader)
 }

@@ -28,13 +28,13 @@ type Front struct {
 type FrontConfig struct {
 	Own     http.Handler
 	Checker Checker
-	// Owns tells whether a path (still escaped, without the query) is ours; nil: [OwnPath]().
+	// Owns reports whether a path (still escaped, without the query) is ours; nil: [OwnPath]().
 	Owns     func(path string) bool
 	Upstream *Proxy // nil: there is none, every path is ours
-	// Fallback tells whether Own answers a path (like that of Owns) where the upstream answers GET or HEAD with a
+	// Fallback reports whether Own answers a path (like that of Owns) where the upstream answers GET or HEAD with a
 	// key with 404; nil: never.
 	Fallback func(path string) bool
-	// Bounce may answer a request without a key for any path, and tells whether it did; nil: never.
+	// Bounce may answer a request without a key for any path, and reports whether it did; nil: never.
 	Bounce func(w http.ResponseWriter, r *http.Request) bool
 	// ClientIPs tells whose request it is; nil: no forwarding header is believed. Without trusted proxies private
 	// addresses have no limit of their own: a proxy would be limited for everybody.
@@ -46,7 +46,8 @@ type FrontConfig struct {
 // NewFront makes a front.
 func NewFront(cfg FrontConfig) (*Front, error) {
 	if cfg.Own == nil || cfg.Checker == nil {
-		return nil, userkeys.Errorf(userkeys.InvalidParameters, "a front needs a handler of its own paths and a checker")
+		return nil, userkeys.Errorf(userkeys.InvalidParameters,
+			"a front needs a handler of its own paths and a checker")
 	}
 	if cfg.Owns == nil {
 		cfg.Owns = OwnPath()
@@ -103,7 +104,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	k := presentedBy(r, e)
 	t := k.target
 	own := f.cfg.Upstream == nil || f.cfg.Owns(t.path)
-	if f.cfg.Bounce != nil && t.hasQuery && !k.given && strings.Contains(t.query, "user_api_public_key=") && acceptable(r) == nil {
+	if f.mayBounce(k) && acceptable(r) == nil {
 		// It reads a public key, which is work: counted before it is done.
 		if !f.addresses.admits(w, r, k, e) || f.cfg.Bounce(w, r) {
 			return
@@ -136,9 +137,15 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// mayBounce reports whether a request without a key is one that Bounce looks at.
+func (f *Front) mayBounce(k presented) bool {
+	return f.cfg.Bounce != nil && !k.given && strings.Contains(k.target.query, "user_api_public_key=")
+}
+
 // fallback is who answers in the upstream's place if that says 404; nil: nobody.
 func (f *Front) fallback(r *http.Request, k presented) http.Handler {
-	if f.cfg.Fallback == nil || !k.given || r.Method != http.MethodGet && r.Method != http.MethodHead || !f.cfg.Fallback(k.target.path) {
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if f.cfg.Fallback == nil || !k.given || !reads || !f.cfg.Fallback(k.target.path) {
 		return nil
 	}
 	return f.cfg.Own

@@ -14,7 +14,7 @@ import (
 type Checker interface {
 	// Check charges and decides one request. Errors are *userkeys.Error.
 	Check(ctx context.Context, c site.Call) (userkeys.Access, error)
-	// Holds tells whether an access given earlier would still be given, without
+	// Holds reports whether an access given earlier would still be given, without
 	// charging: for streams that outlive the check.
 	Holds(ctx context.Context, a userkeys.Access) error
 	// Rebind moves a key that was found good to the client that its app names in the header User-Api-Client-Id (W7.4),

@@ -28,7 +28,7 @@ const presentHeader = "Discourse-Present"
 // admit decides about a request with a key and answers it if it must not go on.
 func (c keyCheck) admit(w http.ResponseWriter, r *http.Request, k presented, to addressee) (userkeys.Access, bool) {
 	if f := wellFormed(r, k); f != nil {
-		c.log.refused(w, r, k, f.status, f.reason)
+		c.log.refused(w, r, k, f)
 		f.write(w)
 		return userkeys.Access{}, false
 	}
@@ -76,7 +76,7 @@ func managesItself(method, path string) bool {
 func (c keyCheck) refuse(w http.ResponseWriter, r *http.Request, k presented, err error) {
 	if c.log != nil {
 		e := userkeys.AsError(err)
-		c.log.refused(w, r, k, e.Code.Status(), reasonOf(e))
+		c.log.refused(w, r, k, &refusal{status: e.Code.Status(), reason: reasonOf(e)})
 	}
 	WriteError(w, err)
 }

@@ -61,7 +61,7 @@ func keyParameters(query string) []string {
 	return values
 }
 
-// carriesOurKey tells whether a query names, in whatever spelling, a key of a form that only ours
+// carriesOurKey reports whether a query names, in whatever spelling, a key of a form that only ours
 // have. Such a parameter goes no further, whoever reads it there.
 func carriesOurKey(query string) bool {
 	for more := len(query) > len(keyParameter); more; {

@@ -36,7 +36,7 @@ func keepPrivate(h http.Header) {
 	h["Cache-Control"] = privately(h["Cache-Control"])
 }
 
-// forSharedCaches tells whether a header outranks Cache-Control for some shared cache: CDN-Cache-Control
+// forSharedCaches reports whether a header outranks Cache-Control for some shared cache: CDN-Cache-Control
 // (RFC 9213) and what products have like it, Surrogate-Control (Varnish, Fastly), X-Accel-Expires (nginx), Edge-Control (Akamai).
 func forSharedCaches(name string) bool {
 	switch name {

@@ -75,7 +75,9 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	if cfg.Transport == nil {
 		cfg.Transport = newTransport(cfg.ResponseHeaderTimeout)
 	}
-	p := &Proxy{cfg: cfg, log: cfg.Logger, monitor: monitor{checker: cfg.Checker}, broken: newErrorLog(cfg.Logger, cfg.Now)}
+	p := &Proxy{
+		cfg: cfg, log: cfg.Logger, monitor: monitor{checker: cfg.Checker}, broken: newErrorLog(cfg.Logger, cfg.Now),
+	}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
@@ -188,7 +190,8 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, k presented, fallb
 
 // watchProgress puts deadlines on the pieces of both bodies. r is a copy of ours.
 func (p *Proxy) watchProgress(x *proxied, r *http.Request) {
-	x.stall = stall{after: p.cfg.StallTimeout, now: p.cfg.Now, control: *http.NewResponseController(x.answer.ResponseWriter)}
+	control := http.NewResponseController(x.answer.ResponseWriter)
+	x.stall = stall{after: p.cfg.StallTimeout, now: p.cfg.Now, control: *control}
 	if r.ProtoMajor == 1 {
 		x.answer.stall = &x.stall
 	}

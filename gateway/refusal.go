@@ -27,7 +27,8 @@ func newRefusal(status int, e *userkeys.Error) *refusal {
 
 // malformed makes the refusal of a request that is wrong in itself.
 func malformed(reason, public string) *refusal {
-	return newRefusal(http.StatusBadRequest, &userkeys.Error{Code: userkeys.InvalidParameters, Public: public, Reason: reason})
+	e := &userkeys.Error{Code: userkeys.InvalidParameters, Public: public, Reason: reason}
+	return newRefusal(http.StatusBadRequest, e)
 }
 
 var (
@@ -37,21 +38,26 @@ var (
 		Public: "You need to be logged in to do that: send a key in the header User-Api-Key.",
 	})
 	refuseMethod = newRefusal(http.StatusMethodNotAllowed, &userkeys.Error{
-		Code: userkeys.MethodNotAllowed, Reason: "method not allowed", Public: "this request method is not allowed here",
+		Code: userkeys.MethodNotAllowed, Reason: "method not allowed",
+		Public: "this request method is not allowed here",
 	})
 	refuseVersion = newRefusal(http.StatusHTTPVersionNotSupported, &userkeys.Error{
-		Code: userkeys.InvalidParameters, Reason: "HTTP version", Public: "only HTTP/1.0, HTTP/1.1 and HTTP/2 over TLS are spoken here",
+		Code: userkeys.InvalidParameters, Reason: "HTTP version",
+		Public: "only HTTP/1.0, HTTP/1.1 and HTTP/2 over TLS are spoken here",
 	})
 	refuseHeaderCount = newRefusal(http.StatusRequestHeaderFieldsTooLarge, &userkeys.Error{
-		Code: userkeys.InvalidParameters, Reason: "too many headers", Public: "this request has more than 100 header lines",
+		Code: userkeys.InvalidParameters, Reason: "too many headers",
+		Public: "this request has more than 100 header lines",
 	})
 	refuseTwoKeys       = malformed("two keys", "the header User-Api-Key must be sent once")
 	refuseTwoParameters = malformed("two keys", "the parameter user_api_key must be sent once")
-	refuseQuery         = malformed("ambiguous query", "this query is ambiguous: it has a broken percent-encoding, a ; or #, or too many parameters")
-	refuseNoHost        = malformed("no host", "this request names no host")
-	refuseAbsolute      = malformed("absolute target", "the request target must be a path")
-	refuseUpgrade       = malformed("upgrade", "the only protocol to switch to here is websocket")
-	refuseUnsayable     = malformed("invalid path", "a path that begins with // must have its special characters percent-encoded")
+	refuseQuery         = malformed("ambiguous query",
+		"this query is ambiguous: it has a broken percent-encoding, a ; or #, or too many parameters")
+	refuseNoHost    = malformed("no host", "this request names no host")
+	refuseAbsolute  = malformed("absolute target", "the request target must be a path")
+	refuseUpgrade   = malformed("upgrade", "the only protocol to switch to here is websocket")
+	refuseUnsayable = malformed("invalid path",
+		"a path that begins with // must have its special characters percent-encoded")
 )
 
 func (f *refusal) write(w http.ResponseWriter) {
@@ -103,7 +109,8 @@ func SetRetry(h http.Header, e *userkeys.Error) {
 // by XMLHttpRequest, or by an Accept that asks for JSON first and is not a
 // browser's list with a wildcard in it. Whoever carries a key is a program.
 func WantsJSON(r *http.Request) bool {
-	if _, ok := userkeys.FromContext(r.Context()); ok || r.Header[userkeys.KeyHeader] != nil || r.Header[site.AdminKeyHeader] != nil {
+	_, checked := userkeys.FromContext(r.Context())
+	if checked || r.Header[userkeys.KeyHeader] != nil || r.Header[site.AdminKeyHeader] != nil {
 		return true
 	}
 	if strings.HasSuffix(r.URL.Path, ".json") || strings.EqualFold(r.Header.Get("X-Requested-With"), "XMLHttpRequest") {

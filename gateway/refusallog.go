@@ -34,13 +34,21 @@ func newRefusalLog(log *slog.Logger, clientIP func(*http.Request) string, now fu
 // refused writes one line of a refused request, and its id into the answer, so
 // that who asks about it can name it. The key is named by a part of its hash;
 // the query, which may hold one, is left out.
-func (l *refusalLog) refused(w http.ResponseWriter, r *http.Request, k presented, status int, reason string) {
-	l.write(w, r, slog.LevelInfo, "refused", append(keyAttr(k), slog.Int("status", status), slog.String("refused", reason)))
+func (l *refusalLog) refused(w http.ResponseWriter, r *http.Request, k presented, why *refusal) {
+	attrs := append(keyAttr(k), slog.Int("status", why.status), slog.String("refused", why.reason))
+	l.write(w, r, logLine{slog.LevelInfo, "refused", attrs})
+}
+
+// logLine is what is written of one request.
+type logLine struct {
+	level slog.Level
+	what  string
+	attrs []slog.Attr
 }
 
 // write writes a line if one more fits into this second.
-func (l *refusalLog) write(w http.ResponseWriter, r *http.Request, level slog.Level, what string, attrs []slog.Attr) {
-	if l == nil || !l.log.Enabled(r.Context(), level) {
+func (l *refusalLog) write(w http.ResponseWriter, r *http.Request, line logLine) {
+	if l == nil || !l.log.Enabled(r.Context(), line.level) {
 		return
 	}
 	leftOut, ok := l.pace.mayWrite(l.now())
@@ -48,14 +56,16 @@ func (l *refusalLog) write(w http.ResponseWriter, r *http.Request, level slog.Le
 		return
 	}
 	if leftOut > 0 {
-		l.log.LogAttrs(context.WithoutCancel(r.Context()), slog.LevelWarn, "refusals left out of this log", slog.Int("count", leftOut))
+		ctx := context.WithoutCancel(r.Context())
+		l.log.LogAttrs(ctx, slog.LevelWarn, "refusals left out of this log", slog.Int("count", leftOut))
 	}
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // crypto/rand.Read never fails
 	text := hex.EncodeToString(id[:])
 	w.Header().Set("X-Request-Id", text)
-	l.log.LogAttrs(r.Context(), level, what, append(attrs,
-		slog.String("id", text), slog.String("ip", l.clientIP(r)), slog.String("method", cut(r.Method, 20)), slog.String("path", loggable(r)))...)
+	l.log.LogAttrs(r.Context(), line.level, line.what, append(line.attrs,
+		slog.String("id", text), slog.String("ip", l.clientIP(r)),
+		slog.String("method", cut(r.Method, 20)), slog.String("path", loggable(r)))...)
 }
 
 func keyAttr(k presented) []slog.Attr {

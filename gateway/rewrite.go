@@ -21,7 +21,8 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	if x.presented.given {
 		more += identityHeaders(x.monitored.access)
 	}
-	h := passing(x.in.Header, trusted, x.presented.given, more, func(values []string) bool { return p.isAdminKey(x.in.Context(), values) })
+	ours := func(values []string) bool { return p.isAdminKey(x.in.Context(), values) }
+	h := strip{trusted, x.presented.given, ours}.passing(x.in.Header, more)
 	if x.presented.given {
 		setIdentity(h, x.monitored.access)
 	} else {
@@ -39,7 +40,7 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	setTarget(pr.Out.URL, p.cfg.Upstream, x.target)
 }
 
-// isAdminKey tells whether one of the values of a header is an admin API key of this site. Keys of the
+// isAdminKey reports whether one of the values of a header is an admin API key of this site. Keys of the
 // website's own may stand in the same header.
 func (p *Proxy) isAdminKey(ctx context.Context, values []string) bool {
 	return slices.ContainsFunc(values, func(v string) bool { return p.cfg.Checker.IsAdminKey(ctx, v) })
@@ -99,7 +100,7 @@ func setTarget(u, upstream *url.URL, target string) {
 	*u = url.URL{Scheme: upstream.Scheme, Host: upstream.Host, Opaque: target}
 }
 
-// sayable tells whether setTarget can say target. The exceptions begin with
+// sayable reports whether setTarget can say target. The exceptions begin with
 // two slashes and have bytes that no request target may have.
 func sayable(u *url.URL, target string) bool {
 	if !strings.HasPrefix(target, "//") {

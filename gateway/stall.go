@@ -105,7 +105,7 @@ func (b *body) keep(piece []byte) {
 	b.from = len(b.kept)
 }
 
-// rewind makes the body be read from its beginning again, and tells whether it can be.
+// rewind makes the body be read from its beginning again, and reports whether it can be.
 func (b *body) rewind() bool {
 	b.from = 0
 	return !b.lost && b.failure() == nil
@@ -159,7 +159,8 @@ func (d Deadlines) Extend(w http.ResponseWriter) {
 	if now == nil {
 		now = time.Now
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(now().Add(d.Write)) // a writer without deadlines has none to keep
+	// A writer without deadlines has none to keep.
+	_ = http.NewResponseController(w).SetWriteDeadline(now().Add(d.Write))
 }
 
 // deadlineBody lifts the deadline when the body has come.

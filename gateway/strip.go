@@ -45,17 +45,22 @@ var fates = func() map[string]fate {
 	m := map[string]fate{}
 	for f, names := range map[fate]string{
 		never: "user-api-key proxy " +
-			"connection proxy-connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade http2-settings " +
+			"connection proxy-connection keep-alive proxy-authenticate proxy-authorization te trailer " +
+			"transfer-encoding upgrade http2-settings " +
 			"x-auth-user x-auth-username x-auth-userid x-auth-email x-auth-groups x-auth-roles " +
-			"x-forwarded-user x-forwarded-email x-forwarded-groups x-forwarded-preferred-username x-forwarded-access-token " +
+			"x-forwarded-user x-forwarded-email x-forwarded-groups x-forwarded-preferred-username " +
+			"x-forwarded-access-token " +
 			"x-remote-user x-remote-email x-remote-group x-remote-groups x-remote-name " +
 			"remote-user remote-email remote-groups remote-name " +
 			"x-webauth-user x-webauth-email x-webauth-groups x-webauth-name x-webauth-role " +
 			"x-authenticated-user x-authenticated-userid x-authenticated-groups",
 		fromTrusted: "forwarded via x-real-ip true-client-ip cf-connecting-ip cf-connecting-ipv6 " +
-			"client-ip x-client-ip x-cluster-client-ip fastly-client-ip fly-client-ip x-nf-client-connection-ip do-connecting-ip cf-pseudo-ipv4 " +
-			"x-remote-ip x-remote-addr remote-addr x-proxyuser-ip x-originating-ip x-azure-clientip x-azure-socketip x-appengine-user-ip " +
-			"x-appengine-remote-addr x-vercel-forwarded-for x-envoy-external-address x-forwarded x-original-forwarded-for x-host " +
+			"client-ip x-client-ip x-cluster-client-ip fastly-client-ip fly-client-ip x-nf-client-connection-ip " +
+			"do-connecting-ip cf-pseudo-ipv4 " +
+			"x-remote-ip x-remote-addr remote-addr x-proxyuser-ip x-originating-ip x-azure-clientip " +
+			"x-azure-socketip x-appengine-user-ip " +
+			"x-appengine-remote-addr x-vercel-forwarded-for x-envoy-external-address x-forwarded " +
+			"x-original-forwarded-for x-host " +
 			"x-original-url x-original-uri x-original-host x-original-method x-rewrite-url " +
 			"ssl-client-cert ssl-client-verify ssl-client-s-dn x-ssl-client-cert x-client-cert x-client-dn",
 		withoutKey: "cookie cookie2 api-username " +
@@ -70,7 +75,7 @@ var fates = func() map[string]fate {
 	return m
 }()
 
-// drops tells whether a header goes. An odd spelling of a forwarding header
+// drops reports whether a header goes. An odd spelling of a forwarding header
 // goes also when a trusted proxy sent it: that proxy sets the usual spelling
 // and has passed on a client's.
 func (f fate) drops(odd, trusted, keyed bool) bool {
@@ -118,7 +123,7 @@ func fateOf(name string) (f fate, odd bool) {
 	return f, odd
 }
 
-// beginsHTTP tells whether a name is like HTTP_USER_API_KEY, which is what CGI and its heirs (Rack, WSGI, PHP) make
+// beginsHTTP reports whether a name is like HTTP_USER_API_KEY, which is what CGI and its heirs (Rack, WSGI, PHP) make
 // of User-Api-Key: some programs that look for the one find the other.
 func beginsHTTP(name string) bool {
 	const prefix = "http-"
@@ -144,15 +149,21 @@ func hasPrefix(b []byte, prefix string) bool {
 	return len(b) >= len(prefix) && string(b[:len(prefix)]) == prefix
 }
 
+// strip takes out of a client's headers what an upstream must not get.
+type strip struct {
+	trusted bool                       // a trusted proxy sent them
+	keyed   bool                       // the request has a key
+	ours    func(values []string) bool // tells whether one of a header's values is an admin API key of this site
+}
+
 // passing is what of a client's headers an upstream may get, in a map that has
-// room for more, so that it need not grow. The values are shared with in. ours
-// tells whether one of the values of a header is an admin API key of this site.
-func passing(in http.Header, trusted, keyed bool, more int, ours func(values []string) bool) http.Header {
+// room for more, so that it need not grow. The values are shared with in.
+func (s strip) passing(in http.Header, more int) http.Header {
 	out := make(http.Header, len(in)+more)
 	named := in["Connection"]
 	for name, lines := range in {
 		f, odd := fateOf(name)
-		if f.drops(odd, trusted, keyed) || f == adminKey && ours(lines) || len(named) > 0 && hasToken(named, name) {
+		if f.drops(odd, s.trusted, s.keyed) || f == adminKey && s.ours(lines) || len(named) > 0 && hasToken(named, name) {
 			continue
 		}
 		out[name] = lines
@@ -209,7 +220,7 @@ func withoutCookies(line string, names []string) string {
 	return strings.TrimLeft(strings.Join(kept, ";"), " \t")
 }
 
-// isCookie tells whether a browser or a server may take pair for one of the
+// isCookie reports whether a browser or a server may take pair for one of the
 // named cookies. A pair without a name whose value looks like "name=value" is
 // sent back as just that, so leading '=' do not count.
 func isCookie(pair string, names []string) bool {

@@ -33,7 +33,7 @@ func targetOf(r *http.Request) target {
 // have: as many as Go's own parser takes.
 const maxQueryParameters = 10000
 
-// soundQuery tells whether every parser reads q alike: no broken percent
+// soundQuery reports whether every parser reads q alike: no broken percent
 // encoding, no ';' (a separator to some), no '#' (the end to some).
 func soundQuery(q string) bool {
 	parameters := 1
@@ -99,7 +99,7 @@ func cutParameter(query string) (p, rest string, separator byte, more bool) {
 	return query, "", 0, false
 }
 
-// isKeyParameter tells whether a parameter's name, percent-decoded and folded
+// isKeyParameter reports whether a parameter's name, percent-decoded and folded
 // as frameworks fold names, is that of a key: spaces before it do not count for PHP, and user_api_key[] is a list of keys.
 func isKeyParameter(p string) bool {
 	n := 0
@@ -148,7 +148,8 @@ func unescape(s string) (c byte, ok bool) {
 // every protocol switch but websocket (an h2c connection would carry requests past every check).
 func acceptable(r *http.Request) *refusal {
 	switch {
-	case r.ProtoMajor > 2, r.ProtoMajor == 2 && r.Method == "PRI", r.ProtoMajor == 1 && r.ProtoMinor > 1, r.ProtoMajor < 1:
+	case r.ProtoMajor > 2, r.ProtoMajor == 2 && r.Method == "PRI",
+		r.ProtoMajor == 1 && r.ProtoMinor > 1, r.ProtoMajor < 1:
 		return refuseVersion
 	case r.Method == http.MethodConnect, r.Method == http.MethodTrace:
 		return refuseMethod
@@ -167,7 +168,7 @@ func isWebsocket(upgrade []string) bool {
 	return len(upgrade) == 1 && strings.EqualFold(strings.TrimSpace(upgrade[0]), "websocket")
 }
 
-// mayUseMethod tells whether a key may be used with a method at all.
+// mayUseMethod reports whether a key may be used with a method at all.
 func mayUseMethod(method string) bool {
 	for _, m := range userkeys.Methods {
 		if m == method {

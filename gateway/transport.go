@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -99,7 +100,7 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	c.idle.Store(a.reused)
 }
 
-// mayRepeat tells whether a request that failed may be sent once more: only after a connection
+// mayRepeat reports whether a request that failed may be sent once more: only after a connection
 // that was used before, whose end may have met the request. Either no byte of it was written, or its
 // method says that twice is the same as once, and no byte of an answer came.
 func (a *attempt) mayRepeat(method string) bool {
@@ -109,7 +110,7 @@ func (a *attempt) mayRepeat(method string) bool {
 	return a.conn.written.Load() == a.written || isIdempotent(method) && a.conn.read.Load() == a.read
 }
 
-// isIdempotent tells whether a method says that twice is the same as once (RFC 9110, 9.2.2).
+// isIdempotent reports whether a method says that twice is the same as once (RFC 9110, 9.2.2).
 func isIdempotent(method string) bool {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete:
@@ -133,7 +134,10 @@ func (t repeater) RoundTrip(r *http.Request) (*http.Response, error) {
 	for {
 		x.attempt = attempt{}
 		res, err := t.next.RoundTrip(r)
-		if err == nil || isTimeout(err) || r.Context().Err() != nil || !x.attempt.mayRepeat(r.Method) || !x.body.rewind() {
+		if err == nil || isTimeout(err) || r.Context().Err() != nil {
+			return res, err
+		}
+		if !x.attempt.mayRepeat(r.Method) || !x.body.rewind() {
 			return res, err
 		}
 		again := *r
@@ -147,10 +151,10 @@ func (t repeater) RoundTrip(r *http.Request) (*http.Response, error) {
 // hideIdempotencyKeys spells the headers in another case, in which net/http does not take
 // them for leave to send a request twice: a website may not know them.
 func hideIdempotencyKeys(h http.Header) {
-	for name, plain := range map[string]string{"Idempotency-Key": "idempotency-key", "X-Idempotency-Key": "x-idempotency-key"} {
+	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
 		if lines, ok := h[name]; ok {
 			delete(h, name)
-			h[plain] = lines
+			h[strings.ToLower(name)] = lines
 		}
 	}
 }

@@ -29,10 +29,11 @@ type apology struct {
 func newApology(status int, reason, public string) *apology {
 	e := &userkeys.Error{Code: userkeys.Internal, Reason: reason, Public: public}
 	title := http.StatusText(status)
+	said := strings.ToUpper(public[:1]) + public[1:] + ". Try again in a little while."
 	page := `<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark"><title>` +
-		title + `</title></head>
-<body><h1>` + title + `</h1><p>` + strings.ToUpper(public[:1]) + public[1:] + `. Try again in a little while.</p></body></html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">` +
+		`<meta name="color-scheme" content="light dark"><title>` + title + `</title></head>
+<body><h1>` + title + `</h1><p>` + said + `</p></body></html>
 `
 	return &apology{json: newRefusal(status, e), page: []byte(page)}
 }
@@ -75,7 +76,8 @@ func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	path, _, _ := strings.Cut(x.target, "?") // the query may hold secrets
-	p.log.LogAttrs(r.Context(), slog.LevelWarn, "upstream did not answer", slog.String("method", r.Method), slog.String("path", path), slog.Any("error", err))
+	p.log.LogAttrs(r.Context(), slog.LevelWarn, "upstream did not answer",
+		slog.String("method", r.Method), slog.String("path", path), slog.Any("error", err))
 	sorry := apologyFor(err)
 	if WantsJSON(x.in) {
 		sorry.json.write(w)

@@ -24,14 +24,23 @@ type CheckedRequest struct {
 	Push                 bool               // the payload's push flag
 }
 
-// Check returns r with everything that a page shows, or an error if a site with these settings and scopes does
-// not ask its users. The client is what the site knows of r.ClientID; the zero Client if it knows nothing.
-// The order of the checks is the wire's (W4.2), so that apps see the same
-// refusal here as at Discourse. Whether the user may give keys is checked later, by [Settings.CheckGrantor].
+// Check returns r with everything that a page shows, or an error if a site with these settings and scopes does not
+// ask its users. The client is what the site knows of the app: by r.ClientID or, for a one-time password, by
+// r.PublicKey; the zero Client if it knows nothing. The order of the checks is the wire's (W4.2, W10.1), so that apps
+// see the same refusal here as at Discourse. Whether the user may give keys is checked later, by [Settings.CheckGrantor].
 func (r AuthorizationRequest) Check(s Settings, c *userkeys.Catalog, client Client) (CheckedRequest, error) {
-	if r.OneTime {
-		return CheckedRequest{}, invalid("this is a request for a one-time password and not for a key")
+	switch r.Kind {
+	case KindKey:
+		return r.checkKey(s, c, client)
+	case KindDevice:
+		return r.checkDevice(s, c, client)
+	case KindOneTime:
+		return r.checkOneTime(s, client)
 	}
+	return CheckedRequest{}, invalid("this is no request that this site knows")
+}
+
+func (r AuthorizationRequest) checkKey(s Settings, c *userkeys.Catalog, client Client) (CheckedRequest, error) {
 	if err := checkPresence(r.Nonce, r.Scopes.String(), r.ClientID); err != nil && !r.Draft {
 		return CheckedRequest{}, err
 	}
@@ -41,37 +50,47 @@ func (r AuthorizationRequest) Check(s Settings, c *userkeys.Catalog, client Clie
 	if err := s.givesKeys(); err != nil {
 		return CheckedRequest{}, err
 	}
-	out := CheckedRequest{AuthorizationRequest: r, Name: r.nameFor(client)}
-	keyText := r.PublicKey
+	out := CheckedRequest{AuthorizationRequest: r, Name: r.nameFor(client), KeyText: r.PublicKey}
 	if client.PublicKey != "" {
-		keyText = client.PublicKey
+		out.KeyText = client.PublicKey
 	}
-	switch {
-	case userkeys.IsBlank(keyText):
+	if userkeys.IsBlank(out.KeyText) {
 		return CheckedRequest{}, missingParameter("public_key")
-	case userkeys.IsBlank(out.Name):
+	}
+	if userkeys.IsBlank(out.Name) {
 		return CheckedRequest{}, missingParameter("application_name")
 	}
-	out.KeyText = keyText
-	steps := []func() error{
-		func() error { return r.checkScopes(s, c, client) },
-		func() (err error) { out.Key, err = userkeys.ParsePublicKey(keyText); return err },
-		func() (err error) { out.Pad, err = s.ParsePadding(r.Padding); return err },
-		func() (err error) { out.Redirect, err = r.checkRedirect(s, client); return err },
-		func() (err error) { out.Push, err = r.checkPush(s); return err },
-		func() (err error) {
-			out.Lifetime, err = s.parseLifetime(r.ExpiresInSeconds)
-			out.Ends = out.Lifetime
-			return err
-		},
-		func() error { return out.checkSize(s) },
+	if err := r.checkScopes(s, c, client); err != nil {
+		return CheckedRequest{}, err
 	}
-	for _, step := range steps {
-		if err := step(); err != nil {
-			return CheckedRequest{}, err
-		}
+	if err := out.checkAnswer(s, client); err != nil {
+		return CheckedRequest{}, err
+	}
+	var err error
+	if out.Push, err = r.checkPush(s); err != nil {
+		return CheckedRequest{}, err
+	}
+	if out.Lifetime, err = s.parseLifetime(r.ExpiresInSeconds); err != nil {
+		return CheckedRequest{}, err
+	}
+	out.Ends = out.Lifetime
+	if err := out.checkSize(s); err != nil {
+		return CheckedRequest{}, err
 	}
 	return out, nil
+}
+
+// checkAnswer reads how the answer is sealed and where it goes.
+func (c *CheckedRequest) checkAnswer(s Settings, client Client) error {
+	var err error
+	if c.Key, err = userkeys.ParsePublicKey(c.KeyText); err != nil {
+		return err
+	}
+	if c.Pad, err = s.ParsePadding(c.Padding); err != nil {
+		return err
+	}
+	c.Redirect, err = c.checkRedirect(s, client)
+	return err
 }
 
 func (s Settings) givesKeys() error {

@@ -117,9 +117,9 @@ func IsRequestToken(s string) bool {
 		strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") == ""
 }
 
-// CheckDevice is [AuthorizationRequest.Check] for a device authorization,
-// which has narrower bounds: no redirect, no one-time password, 2048 bits or more (W22).
-func (r AuthorizationRequest) CheckDevice(s Settings, c *userkeys.Catalog, client Client) (CheckedRequest, error) {
+// checkDevice checks a request for a key from a machine without a browser, which has narrower bounds: no one-time
+// password, and 2048 bits or more (W22).
+func (r AuthorizationRequest) checkDevice(s Settings, c *userkeys.Catalog, client Client) (CheckedRequest, error) {
 	if !s.AllowUserAPIKeyDeviceAuth {
 		return CheckedRequest{}, userkeys.Errorf(userkeys.NotFound, "this site has no device authorization")
 	}
@@ -129,17 +129,17 @@ func (r AuthorizationRequest) CheckDevice(s Settings, c *userkeys.Catalog, clien
 	if problem := textProblem("nonce", r.Nonce, maxDeviceNonce); problem != nil {
 		return CheckedRequest{}, problem
 	}
-	out, err := r.Check(s, c, client)
+	out, err := r.checkKey(s, c, client)
 	if err == nil && out.Key.Bits() < minDeviceBits {
-		err = userkeys.Errorf(userkeys.InvalidPublicKey, "public_key has %d bits; device authorization needs at least %d",
-			out.Key.Bits(), minDeviceBits)
+		err = userkeys.Errorf(userkeys.InvalidPublicKey,
+			"public_key has %d bits; device authorization needs at least %d", out.Key.Bits(), minDeviceBits)
 	}
 	return out, err
 }
 
-// ParseDeviceRequest reads the fields of a device authorization request.
+// ParseDeviceRequest reads the fields of a device authorization request. There is no redirect: nobody could follow it.
 func ParseDeviceRequest(p url.Values) (AuthorizationRequest, error) {
 	r, err := ParseAuthorizationRequest(p)
-	r.AuthRedirect, r.HasAuthRedirect = "", false // nothing to be sent to
+	r.Kind, r.AuthRedirect, r.HasAuthRedirect = KindDevice, "", false
 	return r, err
 }

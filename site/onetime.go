@@ -30,34 +30,29 @@ func ParseOneTimeRequest(p url.Values) (AuthorizationRequest, error) {
 		}
 	}
 	r := AuthorizationRequest{
-		OneTime: true, ApplicationName: p.Get("application_name"), PublicKey: p.Get("public_key"),
+		Kind: KindOneTime, ApplicationName: p.Get("application_name"), PublicKey: p.Get("public_key"),
 		AuthRedirect: p.Get("auth_redirect"), HasAuthRedirect: true, Padding: p.Get("padding"),
 	}
 	return r, r.checkForm()
 }
 
-// CheckOneTime is [AuthorizationRequest.Check] for a request for a one-time
-// password, in the order of the wire (W10.1); client is who is
-// registered with that public key, the zero Client if nobody.
-func (r AuthorizationRequest) CheckOneTime(s Settings, client Client) (CheckedRequest, error) {
-	if !r.OneTime {
-		return CheckedRequest{}, invalid("this is a request for a key and not for a one-time password")
-	}
+// checkOneTime checks in the order of the wire (W10.1).
+func (r AuthorizationRequest) checkOneTime(s Settings, client Client) (CheckedRequest, error) {
 	if err := r.checkForm(); err != nil {
 		return CheckedRequest{}, err
 	}
+	if err := s.givesKeys(); err != nil {
+		return CheckedRequest{}, err
+	}
 	out := CheckedRequest{AuthorizationRequest: r, Name: r.nameFor(client), KeyText: r.PublicKey}
-	for _, step := range []func() error{
-		func() error { return s.givesKeys() },
-		func() (err error) { out.Key, err = userkeys.ParsePublicKey(r.PublicKey); return err },
-		func() (err error) { out.Pad, err = s.ParsePadding(r.Padding); return err },
-		func() (err error) { out.Redirect, err = r.checkRedirect(s, client); return err },
-		func() error { return s.AllowsOneTimePasswords() },
-		func() error { return out.Key.Fits(out.Pad, userkeys.OneTimePasswordLen) },
-	} {
-		if err := step(); err != nil {
-			return CheckedRequest{}, err
-		}
+	if err := out.checkAnswer(s, client); err != nil {
+		return CheckedRequest{}, err
+	}
+	if err := s.AllowsOneTimePasswords(); err != nil {
+		return CheckedRequest{}, err
+	}
+	if err := out.Key.Fits(out.Pad, userkeys.OneTimePasswordLen); err != nil {
+		return CheckedRequest{}, err
 	}
 	return out, nil
 }

@@ -17,6 +17,16 @@ const (
 	maxNameCharacters  = 200
 )
 
+// RequestKind says what an [AuthorizationRequest] asks for and how the answer gets to the app.
+type RequestKind string
+
+// The kinds of requests.
+const (
+	KindKey     RequestKind = ""         // a key; the answer goes to auth_redirect or is shown to the user
+	KindDevice  RequestKind = "device"   // a key; the answer is fetched by the app on a machine without a browser
+	KindOneTime RequestKind = "one_time" // a one-time password alone; the answer goes to auth_redirect
+)
+
 // AuthorizationRequest is what an app asks for: parsed, and not yet checked against the settings of a site.
 type AuthorizationRequest struct {
 	ApplicationName  string          `json:"application_name,omitempty"`
@@ -29,10 +39,9 @@ type AuthorizationRequest struct {
 	PushURL          string          `json:"push_url,omitempty"`
 	Padding          string          `json:"padding,omitempty"`
 	ExpiresInSeconds string          `json:"expires_in_seconds,omitempty"`
-	// Draft marks a request of the 2016 draft, see [ParseDraftRequest].
+	Kind             RequestKind     `json:"kind,omitempty"`
+	// Draft marks a request for a key in the words of the draft of 2016, see [ParseDraftRequest].
 	Draft bool `json:"draft,omitempty"`
-	// OneTime marks a request for a one-time password alone, see [ParseOneTimeRequest].
-	OneTime bool `json:"one_time,omitempty"`
 }
 
 // ParseAuthorizationRequest reads the parameters of a request, as [userkeys.ParseParameters] gives them. It

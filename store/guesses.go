@@ -15,12 +15,12 @@ func scanGuess(r row) (guess, error) {
 	return g, err
 }
 
-// ChargeGuess adds one to the count of name within its window and returns the
+// ChargeAttempt adds one to the count of name within its window and returns the
 // new count and when the window began. A window older than its length begins
 // anew; length 0 never does. It is one statement, so that parallel guesses are
 // all counted, and it is in the database, so that neither a restart nor a flood
 // of names makes it forget.
-func (s *Store) ChargeGuess(
+func (s *Store) ChargeAttempt(
 	ctx context.Context, name string, window time.Duration, at time.Time,
 ) (int, time.Time, error) {
 	if err := checkIndexed(name); err != nil {

@@ -13,7 +13,7 @@ func TestGuessesAreCounted(t *testing.T) {
 	each(t, func(w *world) {
 		counts := make([]int, 50)
 		for _, err := range w.together(50, func(i int) (err error) {
-			counts[i], _, err = w.ChargeGuess(w.ctx, "user:1", time.Hour, noon)
+			counts[i], _, err = w.ChargeAttempt(w.ctx, "user:1", time.Hour, noon)
 			return err
 		}) {
 			w.ok(err)
@@ -37,7 +37,7 @@ func TestGuessWindows(t *testing.T) {
 		start := micro(noon)
 		charge := func(name string, window, after time.Duration) string {
 			w.Helper()
-			n, since, err := w.ChargeGuess(w.ctx, name, window, start.Add(after))
+			n, since, err := w.ChargeAttempt(w.ctx, name, window, start.Add(after))
 			w.ok(err)
 			return fmt.Sprintf("%d since %v", n, since.Sub(start))
 		}
@@ -68,7 +68,7 @@ func TestGuessWindows(t *testing.T) {
 		if got := charge("ever", 0, 0); got != "3 since 0s" {
 			w.Errorf("another name was forgotten too: %s", got)
 		}
-		_, _, err := w.ChargeGuess(w.ctx, "a", -time.Second, noon)
+		_, _, err := w.ChargeAttempt(w.ctx, "a", -time.Second, noon)
 		w.refused(err, userkeys.InvalidParameters)
 	})
 }
@@ -77,13 +77,13 @@ func TestGuessWindows(t *testing.T) {
 func TestGuessFlood(t *testing.T) {
 	each(t, func(w *world) {
 		for i := range 3 {
-			n, _, err := w.ChargeGuess(w.ctx, "victim", time.Hour, noon)
+			n, _, err := w.ChargeAttempt(w.ctx, "victim", time.Hour, noon)
 			w.ok(err)
 			if n != i+1 {
 				w.Errorf("guess %d was counted as %d", i+1, n)
 			}
 			for j := range 100 {
-				_, _, err := w.ChargeGuess(w.ctx, fmt.Sprintf("flood %d.%d", i, j), time.Hour, noon)
+				_, _, err := w.ChargeAttempt(w.ctx, fmt.Sprintf("flood %d.%d", i, j), time.Hour, noon)
 				w.ok(err)
 			}
 		}

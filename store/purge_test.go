@@ -22,7 +22,7 @@ func TestPurge(t *testing.T) {
 		w.ok(w.SaveSession(w.ctx, site.SessionRow{TokenHash: []byte("long"), Data: []byte("x"), UserID: u.ID, ExpiresAt: noon.Add(1000 * day)}))
 		w.ok(w.CreateToken(w.ctx, "setup", []byte("t"), noon.Add(time.Hour)))
 		for name, window := range map[string]time.Duration{"short": time.Hour, "ever": 0} {
-			_, _, err := w.ChargeGuess(w.ctx, name, window, noon)
+			_, _, err := w.ChargeAttempt(w.ctx, name, window, noon)
 			w.ok(err)
 		}
 
@@ -40,7 +40,7 @@ func TestPurge(t *testing.T) {
 			w.Error("an old token is still there")
 		}
 		for name, want := range map[string]int{"short": 1, "ever": 2} {
-			if n, _, err := w.ChargeGuess(w.ctx, name, 0, noon); n != want || err != nil {
+			if n, _, err := w.ChargeAttempt(w.ctx, name, 0, noon); n != want || err != nil {
 				w.Errorf("guesses of %s: %d, %v", name, n, err)
 			}
 		}

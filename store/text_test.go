@@ -84,7 +84,7 @@ func (w *world) textFields(text string) map[string]error {
 	out["setting value"] = w.SetSetting(w.ctx, "title", text, admin.At(noon))
 	out["setting name"] = w.SetSetting(w.ctx, text, "x", admin.At(noon))
 	out["setting reset"] = w.ResetSetting(w.ctx, text, admin.At(noon))
-	_, _, out["guess"] = w.ChargeGuess(w.ctx, text, time.Hour, noon)
+	_, _, out["guess"] = w.ChargeAttempt(w.ctx, text, time.Hour, noon)
 	out["forget"] = w.ForgetGuesses(w.ctx, text)
 	out["token"] = w.CreateToken(w.ctx, text, []byte("x"), noon)
 	_, out["consume"] = w.ConsumeToken(w.ctx, text, []byte("x"), noon)
@@ -150,7 +150,7 @@ func TestLongTextIsRefused(t *testing.T) {
 		}
 		u := w.user(b.String()[:1000])
 		w.key(u, b.String()[:1000])
-		_, _, err := w.ChargeGuess(w.ctx, b.String()[:1000], 0, noon)
+		_, _, err := w.ChargeAttempt(w.ctx, b.String()[:1000], 0, noon)
 		w.ok(err)
 		k := w.key(u, "c", func(g *site.Grant) { g.Key.ApplicationName = strings.Repeat("\u00e9", 1<<15) })
 		if got := w.stored(k.ID).ApplicationName; len(got) != 1<<16 {

@@ -190,7 +190,7 @@ func (l *guessLimits) wrong(ctx context.Context, g guess) error {
 	if g.network == "" {
 		return nil
 	}
-	_, _, err := l.store.ChargeGuess(ctx, g.network, networkWindow, l.now().UTC())
+	_, _, err := l.store.ChargeAttempt(ctx, g.network, networkWindow, l.now().UTC())
 	return coded(err)
 }
 
@@ -199,7 +199,7 @@ func (l *guessLimits) right(ctx context.Context, g guess) error {
 	if err := l.store.ForgetGuesses(ctx, g.account, g.pair, g.wait); err != nil {
 		return coded(err)
 	}
-	_, _, err := l.store.ChargeGuess(ctx, g.home, homeWindow, l.now().UTC())
+	_, _, err := l.store.ChargeAttempt(ctx, g.home, homeWindow, l.now().UTC())
 	return coded(err)
 }
 
@@ -221,7 +221,7 @@ func (l *guessLimits) charge(ctx context.Context, g guess) error {
 		}
 	}
 	now := l.now().UTC()
-	n, since, err := l.store.ChargeGuess(ctx, g.pair, pairWindow, now)
+	n, since, err := l.store.ChargeAttempt(ctx, g.pair, pairWindow, now)
 	if err != nil {
 		return coded(err)
 	}
@@ -234,7 +234,7 @@ func (l *guessLimits) charge(ctx context.Context, g guess) error {
 			return err
 		}
 	}
-	n, _, err = l.store.ChargeGuess(ctx, g.account, g.window, now)
+	n, _, err = l.store.ChargeAttempt(ctx, g.account, g.window, now)
 	if err != nil {
 		return coded(err)
 	}
@@ -247,7 +247,7 @@ func (l *guessLimits) charge(ctx context.Context, g guess) error {
 // passWait lets one try through per wait: the one that begins the next.
 func (l *guessLimits) passWait(ctx context.Context, g guess, failures int) error {
 	now := l.now().UTC()
-	n, since, err := l.store.ChargeGuess(ctx, g.wait, wait(failures), now)
+	n, since, err := l.store.ChargeAttempt(ctx, g.wait, wait(failures), now)
 	if err != nil {
 		return coded(err)
 	}

@@ -246,7 +246,7 @@ func (s *memory) ConsumeToken(_ context.Context, kind string, hash []byte, now t
 	return now.Before(r.end), s.fail
 }
 
-func (s *memory) ChargeGuess(_ context.Context, name string, window time.Duration, at time.Time) (int, time.Time, error) {
+func (s *memory) ChargeAttempt(_ context.Context, name string, window time.Duration, at time.Time) (int, time.Time, error) {
 	defer s.lock()()
 	c := s.guesses[name]
 	if c.n == 0 || window > 0 && at.Sub(c.since) >= window {

@@ -58,10 +58,10 @@ type SessionStore interface {
 // GuessStore counts failed logins. A guess is charged before the password is
 // looked at, in one statement, so that parallel guesses cannot outrun it.
 type GuessStore interface {
-	// ChargeGuess adds one to the count of name within its window and returns
+	// ChargeAttempt adds one to the count of name within its window and returns
 	// the new count and when the window began. A window older than its length begins anew;
 	// length 0 never does.
-	ChargeGuess(
+	ChargeAttempt(
 		ctx context.Context, name string, window time.Duration, at time.Time,
 	) (count int, since time.Time, err error)
 	// Guesses is the count of name and when its window began, without charging;

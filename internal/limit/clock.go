@@ -58,5 +58,5 @@ func stepOf(t int64) uint32 { return uint32(t / stepLen) }
 // stepEnds is when a step no longer counts: its end has left the window.
 func stepEnds(step uint32) int64 { return (int64(step) + daySteps + 1) * stepLen }
 
-// stepLive tells whether a step, not later than now, still counts.
+// stepLive reports whether a step, not later than now, still counts.
 func stepLive(step, now uint32) bool { return now-step <= daySteps }

@@ -85,7 +85,7 @@ func (s *shard) charge(i uint32, at *moment) {
 	s.move(i, hot)
 }
 
-// Known tells whether [Memory.Restore] is unnecessary: the key is remembered and
+// Known reports whether [Memory.Restore] is unnecessary: the key is remembered and
 // what was saved of its day is in it.
 func (m *Memory) Known(id int64) bool {
 	s := m.shard(id)

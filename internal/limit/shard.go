@@ -70,7 +70,7 @@ func (s *shard) hotUntil(i uint32, at *moment) int64 {
 	return k.touched + minuteLen
 }
 
-// dayOver tells whether nothing of a key's day counts.
+// dayOver reports whether nothing of a key's day counts.
 func (s *shard) dayOver(i uint32, at *moment) bool {
 	k := s.key(i)
 	k.settle(&s.pool, at)

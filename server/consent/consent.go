@@ -171,17 +171,23 @@ func (h *Handlers) explain(q site.AuthorizationRequest, e *userkeys.Error) (refu
 // grant answers yes. Of a page's form only the consent's id and the user's choice count.
 // A program that knows the session's token, or has an admin API key, may send the whole request instead.
 func (h *Handlers) grant(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	if !r.PostForm.Has("id") {
+	approval := authority.Approval{By: c, Consent: r.PostForm.Get("id")}
+	if r.PostForm.Has("id") {
+		var err error
+		if approval.Choice, err = parseChoice(r.PostForm); err != nil {
+			return err
+		}
+	} else {
 		if err := mayAskDirectly(r, c); err != nil {
 			return err
 		}
-		return h.grantDirect(w, r, c)
+		request, err := site.ParseAuthorizationRequest(r.PostForm)
+		if err != nil {
+			return err
+		}
+		approval.Request = &request
 	}
-	choice, err := parseChoice(r.PostForm)
-	if err != nil {
-		return err
-	}
-	granted, err := h.consents.Grant(r.Context(), r.PostForm.Get("id"), c, choice)
+	granted, err := h.consents.Grant(r.Context(), approval)
 	if err != nil {
 		return err
 	}
@@ -203,18 +209,6 @@ func mayAskDirectly(r *http.Request, c site.Caller) error {
 	return userkeys.Errorf(userkeys.InvalidAccess,
 		"id is missing: to send a whole request without a consent page, send the session's token in the header %s, not as "+
 			"the field %s", door.TokenHeader, input.TokenField)
-}
-
-func (h *Handlers) grantDirect(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	request, err := site.ParseAuthorizationRequest(r.PostForm)
-	if err != nil {
-		return err
-	}
-	granted, err := h.consents.GrantDirect(r.Context(), request, c)
-	if err != nil {
-		return err
-	}
-	return h.handOver(w, r, c, granted)
 }
 
 // handOver gives the app its answer: by the way back, or to be copied.

@@ -198,7 +198,8 @@ func (h *Handlers) deviceAuthorize(w http.ResponseWriter, r *http.Request, c sit
 		}
 		approval = question.Approval
 	}
-	if _, err := h.devices.AuthorizeDevice(r.Context(), approval, b, choice); err != nil {
+	_, err = h.consents.Grant(r.Context(), authority.Approval{By: b, Device: approval, Choice: choice})
+	if err != nil {
 		if errors.Is(err, userkeys.UserNotAllowed) {
 			return err
 		}

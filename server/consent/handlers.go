@@ -20,8 +20,7 @@ import (
 type Consents interface {
 	Examine(ctx context.Context, r site.AuthorizationRequest) (site.CheckedRequest, error)
 	Prepare(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (authority.Question, error)
-	Grant(ctx context.Context, consentID string, b site.Caller, choice site.Choice) (authority.Granted, error)
-	GrantDirect(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (authority.Granted, error)
+	Grant(ctx context.Context, y authority.Approval) (authority.Granted, error)
 	Deny(ctx context.Context, consentID string, b site.Caller) (string, error)
 	Catalog() *userkeys.Catalog
 }
@@ -33,7 +32,6 @@ type Devices interface {
 	PollDevice(ctx context.Context, deviceCode, ip string) (site.DeviceGrant, error)
 	PreviewDevice(ctx context.Context, token string, b site.Caller) (authority.DeviceQuestion, error)
 	ActivateDevice(ctx context.Context, typed, token string, b site.Caller) (authority.DeviceQuestion, error)
-	AuthorizeDevice(ctx context.Context, approval string, b site.Caller, choice site.Choice) (authority.Granted, error)
 	DenyDevice(ctx context.Context, approval string, b site.Caller) error
 }
 
@@ -45,12 +43,8 @@ type Clients interface {
 	Renew(ctx context.Context, a userkeys.Access, nonce, ip string) (authority.Renewed, error)
 }
 
-// OneTimes is what one-time passwords need of the authority.
+// OneTimes is what signing in with one-time passwords needs of the authority.
 type OneTimes interface {
-	ExamineOneTime(ctx context.Context, r site.AuthorizationRequest) (site.CheckedRequest, error)
-	PrepareOneTime(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (authority.Question, error)
-	GrantOneTime(ctx context.Context, consentID string, b site.Caller) (string, error)
-	GrantOneTimeDirect(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (string, error)
 	OneTimePassword(ctx context.Context, password, ip string) (site.OneTimePassword, error)
 	UseOneTimePassword(ctx context.Context, password, ip string) (site.OneTimePassword, error)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"userkeys"
+	"userkeys/authority"
 	"userkeys/gateway"
 	"userkeys/server/door"
 	"userkeys/server/page"
@@ -26,7 +27,7 @@ type oneTimePage struct {
 func (h *Handlers) oneTime(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	request, err := parseRequest(r, site.ParseOneTimeRequest)
 	if err == nil {
-		_, err = h.oneTimes.ExamineOneTime(r.Context(), request)
+		_, err = h.consents.Examine(r.Context(), request)
 	}
 	if err != nil {
 		return h.refuseOneTime(w, r, c, refusal{request, err})
@@ -34,7 +35,7 @@ func (h *Handlers) oneTime(w http.ResponseWriter, r *http.Request, c site.Caller
 	if !c.SignedIn() {
 		return h.door.SendToLogin(w, r)
 	}
-	q, err := h.oneTimes.PrepareOneTime(r.Context(), request, c)
+	q, err := h.consents.Prepare(r.Context(), request, c)
 	if err != nil {
 		return h.refuseOneTime(w, r, c, refusal{request, err})
 	}
@@ -87,24 +88,30 @@ func wantsJSONAnswer(r *http.Request, c site.Caller) bool {
 }
 
 func (h *Handlers) makeOneTime(r *http.Request, c site.Caller) (string, error) {
-	switch {
-	case c.Key != 0:
-		access, _ := userkeys.FromContext(r.Context())
-		if err := keyMayMakeOneTime(access, h.door.Settings()); err != nil {
+	approval := authority.Approval{By: c, Kind: site.KindOneTime}
+	if c.Key == 0 && r.PostForm.Has("id") {
+		approval.Consent = r.PostForm.Get("id")
+	} else {
+		if err := h.mayMakeOneTimeDirectly(r, c); err != nil {
 			return "", err
 		}
-	case r.PostForm.Has("id"):
-		return h.oneTimes.GrantOneTime(r.Context(), r.PostForm.Get("id"), c)
-	default:
-		if err := mayAskDirectly(r, c); err != nil {
+		request, err := site.ParseOneTimeRequest(r.PostForm)
+		if err != nil {
 			return "", err
 		}
+		approval.Request = &request
 	}
-	request, err := site.ParseOneTimeRequest(r.PostForm)
-	if err != nil {
-		return "", err
+	granted, err := h.consents.Grant(r.Context(), approval)
+	return granted.Location, err
+}
+
+// mayMakeOneTimeDirectly refuses a whole request, without a page before it, if its sender may not send one.
+func (h *Handlers) mayMakeOneTimeDirectly(r *http.Request, c site.Caller) error {
+	if c.Key == 0 {
+		return mayAskDirectly(r, c)
 	}
-	return h.oneTimes.GrantOneTimeDirect(r.Context(), request, c)
+	access, _ := userkeys.FromContext(r.Context())
+	return keyMayMakeOneTime(access, h.door.Settings())
 }
 
 // keyMayMakeOneTime refuses keys that may not make one-time passwords. A key that makes them is as good as the

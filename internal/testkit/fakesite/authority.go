@@ -92,6 +92,9 @@ func (f *fakeAuthority) Examine(_ context.Context, r site.AuthorizationRequest) 
 	if f.Down != nil {
 		return site.CheckedRequest{}, f.Down
 	}
+	if r.Kind == site.KindOneTime {
+		return site.CheckedRequest{}, errClosed
+	}
 	return r.Check(f.InForce, f.catalog, site.Client{})
 }
 
@@ -123,33 +126,31 @@ func (f *fakeAuthority) Take(id string, b site.Caller) (site.CheckedRequest, err
 	return q, nil
 }
 
-func (f *fakeAuthority) Grant(
-	_ context.Context, id string, b site.Caller, choice site.Choice,
-) (authority.Granted, error) {
-	if f.Down != nil {
-		return authority.Granted{}, f.Down
-	}
-	q, err := f.Take(id, b)
+func (f *fakeAuthority) Grant(ctx context.Context, y authority.Approval) (authority.Granted, error) {
+	q, err := f.approved(ctx, y)
 	if err == nil {
-		q, err = q.Narrow(f.InForce, choice)
+		q, err = q.Narrow(f.InForce, y.Choice)
 	}
 	if err != nil {
 		return authority.Granted{}, err
 	}
-	return f.Give(q, b)
+	return f.Give(q, y.By)
 }
 
-func (f *fakeAuthority) GrantDirect(
-	ctx context.Context, r site.AuthorizationRequest, b site.Caller,
-) (authority.Granted, error) {
-	q, err := f.Examine(ctx, r)
+func (f *fakeAuthority) approved(ctx context.Context, y authority.Approval) (site.CheckedRequest, error) {
+	switch {
+	case f.Down != nil:
+		return site.CheckedRequest{}, f.Down
+	case y.Device != "" || y.Kind == site.KindOneTime:
+		return site.CheckedRequest{}, errClosed
+	case y.Request == nil:
+		return f.Take(y.Consent, y.By)
+	}
+	q, err := f.Examine(ctx, *y.Request)
 	if err == nil {
-		err = f.InForce.CheckGrantor(b.User)
+		err = f.InForce.CheckGrantor(y.By.User)
 	}
-	if err != nil {
-		return authority.Granted{}, err
-	}
-	return f.Give(q, b)
+	return q, err
 }
 
 func (f *fakeAuthority) Give(q site.CheckedRequest, b site.Caller) (authority.Granted, error) {

@@ -32,27 +32,7 @@ func (closedWays) ActivateDevice(context.Context, string, string, site.Caller) (
 	return authority.DeviceQuestion{}, errClosed
 }
 
-func (closedWays) AuthorizeDevice(context.Context, string, site.Caller, site.Choice) (authority.Granted, error) {
-	return authority.Granted{}, errClosed
-}
-
 func (closedWays) DenyDevice(context.Context, string, site.Caller) error { return errClosed }
-
-func (closedWays) ExamineOneTime(context.Context, site.AuthorizationRequest) (site.CheckedRequest, error) {
-	return site.CheckedRequest{}, errClosed
-}
-
-func (closedWays) PrepareOneTime(context.Context, site.AuthorizationRequest, site.Caller) (authority.Question, error) {
-	return authority.Question{}, errClosed
-}
-
-func (closedWays) GrantOneTime(context.Context, string, site.Caller) (string, error) {
-	return "", errClosed
-}
-
-func (closedWays) GrantOneTimeDirect(context.Context, site.AuthorizationRequest, site.Caller) (string, error) {
-	return "", errClosed
-}
 
 func (closedWays) OneTimePassword(context.Context, string, string) (site.OneTimePassword, error) {
 	return site.OneTimePassword{}, errClosed

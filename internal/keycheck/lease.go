@@ -1,4 +1,4 @@
-package authority
+package keycheck
 
 import (
 	"context"
@@ -73,68 +73,69 @@ func (l *lease) extend(until int64, ends int) {
 }
 
 // obey forgets what a change made by this process concerns.
-func (a *Authority) obey(c site.Changes) {
+func (ck *Checker) obey(c site.Changes) {
 	if c.All {
-		a.lease.end()
+		ck.lease.end()
 	}
 	for _, h := range c.Hashes {
-		a.cache.forget(h)
+		ck.cache.forget(h)
 	}
 }
 
-// ensureFresh renews the lease if the background has not; [userkeys.Unavailable] if that fails.
-func (a *Authority) ensureFresh(ctx context.Context) error {
-	began := a.now()
-	if a.lease.fresh(began) {
+// Ready reports whether requests can be decided now. It renews the lease if the background has not.
+// Errors: [userkeys.Unavailable] if that fails.
+func (ck *Checker) Ready(ctx context.Context) error {
+	began := ck.now()
+	if ck.lease.fresh(began) {
 		return nil
 	}
-	a.lease.mu.Lock()
-	defer a.lease.mu.Unlock()
-	if a.lease.fresh(a.now()) { // somebody else did while we waited
+	ck.lease.mu.Lock()
+	defer ck.lease.mu.Unlock()
+	if ck.lease.fresh(ck.now()) { // somebody else did while we waited
 		return nil
 	}
-	if a.lease.failedAt > a.lease.since(began) { // or tried in vain: do not queue up behind a dead database
-		return unavailable(errStale)
+	if ck.lease.failedAt > ck.lease.since(began) { // or tried in vain: do not queue up behind a dead database
+		return Unavailable(errStale)
 	}
-	return a.renewLocked(ctx)
+	return ck.renewLocked(ctx)
 }
 
 var errStale = errors.New("the epoch could not be read")
 
-// renew reads the epoch, forgets what changed and extends the lease.
-func (a *Authority) renew(ctx context.Context) error {
-	a.lease.mu.Lock()
-	defer a.lease.mu.Unlock()
-	return a.renewLocked(ctx)
+// Refresh reads the epoch, forgets what changed and extends the lease. Settings that changed are in force then.
+func (ck *Checker) Refresh(ctx context.Context) error {
+	ck.lease.mu.Lock()
+	defer ck.lease.mu.Unlock()
+	return ck.renewLocked(ctx)
 }
 
 // renewLocked renews for all who wait: the end of ctx, which is one's own, must not end it.
-func (a *Authority) renewLocked(ctx context.Context) error {
+func (ck *Checker) renewLocked(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewTimeout)
 	defer cancel()
-	began, ends := a.now(), a.lease.ended() // before the reading: a change after it may be missing
-	ch, err := a.store.Changes(ctx, a.lease.mark)
-	if err == nil && (ch.All || a.lease.mark == neverRead) {
-		err = a.loadPolicy(ctx)
+	began, ends := ck.now(), ck.lease.ended() // before the reading: a change after it may be missing
+	ch, err := ck.store.Changes(ctx, ck.lease.mark)
+	if err == nil && (ch.All || ck.lease.mark == neverRead) {
+		err = ck.loadPolicy(ctx)
 	}
 	if err != nil {
-		a.lease.failedAt = a.lease.since(a.now())
-		return unavailable(err)
+		ck.lease.failedAt = ck.lease.since(ck.now())
+		return Unavailable(err)
 	}
 	if ch.All {
-		a.cache.forgetAll()
+		ck.cache.forgetAll()
 	}
 	for _, h := range ch.Hashes {
-		a.cache.forget(h)
+		ck.cache.forget(h)
 	}
-	a.lease.mark = ch.Mark
-	a.lease.extend(a.lease.since(began)+int64(leaseLength), ends)
+	ck.lease.mark = ch.Mark
+	ck.lease.extend(ck.lease.since(began)+int64(leaseLength), ends)
 	return nil
 }
 
-// unavailable says "cannot tell now", which is never a no: an app must not
+// Unavailable says "cannot tell now", which is never a no: an app must not
 // throw its key away because a database was down.
-func unavailable(err error) error {
+func Unavailable(err error) error {
 	return &userkeys.Error{
 		Code: userkeys.Unavailable, Public: "the site cannot check keys right now",
 		Reason: "unavailable", RetryAfter: time.Second, Err: err,

@@ -1,4 +1,4 @@
-package authority
+package keycheck
 
 import (
 	"context"
@@ -18,46 +18,46 @@ const (
 )
 
 // flushDue writes the uses that are due.
-func (a *Authority) flushDue(ctx context.Context) error {
-	return errors.Join(a.flush(ctx, a.now().Add(-rewriteAfter)), a.writeSeen(ctx, false))
+func (ck *Checker) flushDue(ctx context.Context) error {
+	return errors.Join(ck.flush(ctx, ck.now().Add(-rewriteAfter)), ck.writeSeen(ctx, false))
 }
 
-// flushAll writes every use that was not written.
-func (a *Authority) flushAll(ctx context.Context) error {
-	return errors.Join(a.flush(ctx, a.now().Add(time.Hour)), a.writeSeen(ctx, true))
+// Flush writes every use that was not written.
+func (ck *Checker) Flush(ctx context.Context) error {
+	return errors.Join(ck.flush(ctx, ck.now().Add(time.Hour)), ck.writeSeen(ctx, true))
 }
 
 // flush writes the uses of keys that were last written before the given time.
-func (a *Authority) flush(ctx context.Context, before time.Time) error {
-	a.writing.Lock()
-	defer a.writing.Unlock()
-	now := a.now()
+func (ck *Checker) flush(ctx context.Context, before time.Time) error {
+	ck.writing.Lock()
+	defer ck.writing.Unlock()
+	now := ck.now()
 	var batch []site.KeyUse
-	for i := range a.cache.shards {
-		batch = a.cache.shards[i].takeUses(batch, now, before)
+	for i := range ck.cache.shards {
+		batch = ck.cache.shards[i].takeUses(batch, now, before)
 		for len(batch) >= flushBatch {
-			if err := a.write(ctx, batch[:flushBatch], now); err != nil {
-				a.cache.putBack(batch)
+			if err := ck.write(ctx, batch[:flushBatch], now); err != nil {
+				ck.cache.putBack(batch)
 				return err
 			}
 			batch = batch[flushBatch:]
 		}
 	}
-	if err := a.write(ctx, batch, now); err != nil {
-		a.cache.putBack(batch)
+	if err := ck.write(ctx, batch, now); err != nil {
+		ck.cache.putBack(batch)
 		return err
 	}
 	return nil
 }
 
-func (a *Authority) write(ctx context.Context, uses []site.KeyUse, now time.Time) error {
+func (ck *Checker) write(ctx context.Context, uses []site.KeyUse, now time.Time) error {
 	if len(uses) == 0 {
 		return nil
 	}
 	for i := range uses {
-		uses[i].Day = a.limiter.Day(uses[i].KeyID, now)
+		uses[i].Day = ck.limiter.Day(uses[i].KeyID, now)
 	}
-	return a.store.RecordUses(ctx, uses)
+	return ck.store.RecordUses(ctx, uses)
 }
 
 // takeUses appends to uses what is due of s and marks it written.

@@ -1,4 +1,4 @@
-package authority
+package keycheck
 
 import (
 	"context"
@@ -29,11 +29,11 @@ func TestSeenIsWrittenOnceAMinute(t *testing.T) {
 	t.Parallel()
 	st := &sightings{}
 	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
-	a := &Authority{store: st, now: func() time.Time { return now }}
+	ck := &Checker{store: st, now: func() time.Time { return now }}
 	write := func(all bool, want ...time.Time) {
 		t.Helper()
 		st.got = nil
-		if err := a.writeSeen(t.Context(), all); err != nil && !errors.Is(err, st.err) {
+		if err := ck.writeSeen(t.Context(), all); err != nil && !errors.Is(err, st.err) {
 			t.Fatal(err)
 		}
 		if len(st.got) != len(want) {
@@ -46,12 +46,12 @@ func TestSeenIsWrittenOnceAMinute(t *testing.T) {
 		}
 	}
 	first := now
-	a.seen.note(7, now)
+	ck.seen.note(7, now)
 	write(false, first)
 	write(false)
 	now = now.Add(30 * time.Second)
 	second := now
-	a.seen.note(7, now)
+	ck.seen.note(7, now)
 	write(false) // within the minute
 	now = now.Add(31 * time.Second)
 	st.err = errors.New("away")
@@ -59,11 +59,11 @@ func TestSeenIsWrittenOnceAMinute(t *testing.T) {
 	st.err = nil
 	write(false, second)
 	third := now.Add(time.Second)
-	a.seen.note(7, third)
+	ck.seen.note(7, third)
 	write(true, third) // at the end of the program
 	now = now.Add(2 * time.Minute)
 	write(false)
-	if len(a.seen.users) != 0 {
-		t.Errorf("still in memory: %v", a.seen.users)
+	if len(ck.seen.users) != 0 {
+		t.Errorf("still in memory: %v", ck.seen.users)
 	}
 }

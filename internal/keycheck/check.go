@@ -1,10 +1,11 @@
-package authority
+package keycheck
 
 import (
 	"context"
 
-	"userkeys"
 	"userkeys/site"
+
+	"userkeys"
 )
 
 // Check charges and decides one request with a key, in the order of Discourse
@@ -13,39 +14,39 @@ import (
 //
 // Errors: [userkeys.ErrInvalidKey], [userkeys.InvalidAccess] with the missing
 // scope as its reason, [userkeys.RateLimited], [userkeys.Unavailable].
-func (a *Authority) Check(ctx context.Context, c site.Call) (userkeys.Access, error) {
+func (ck *Checker) Check(ctx context.Context, c site.Call) (userkeys.Access, error) {
 	key, err := userkeys.ParseKey(c.Key)
 	if err != nil {
 		return userkeys.Access{}, err
 	}
 	h := key.Hash()
-	now := a.now()
-	rec, place, err := a.find(ctx, &h, now)
+	now := ck.now()
+	rec, place, err := ck.find(ctx, &h, now)
 	if err != nil {
 		return userkeys.Access{}, err
 	}
-	p := a.policy.Load()
+	p := ck.policy.Load()
 	// The charge is made whether or not the caller still waits for the answer.
-	if err := a.charge(&rec, p, now); err != nil {
+	if err := ck.chargeKey(&rec, p, now); err != nil {
 		return userkeys.Access{}, err
 	}
 	if !c.ManagesItself && !rec.standing.covers(c.Method, c.Path) {
-		return userkeys.Access{}, a.missingScope(p, c)
+		return userkeys.Access{}, ck.missingScope(p, c)
 	}
 	if !rec.mayAct {
 		return userkeys.Access{}, userkeys.ErrInvalidKey
 	}
-	a.cache.used(&h, place, now)
+	ck.cache.used(&h, place, now)
 	if c.Present {
-		a.seen.note(rec.userID, now)
+		ck.seen.note(rec.userID, now)
 	}
 	return rec.access(), nil
 }
 
-// Holds tells whether an access given earlier would still be given; it charges
+// Holds reports whether an access given earlier would still be given; it charges
 // nothing. It is for streams that outlive the check.
-func (a *Authority) Holds(ctx context.Context, acc userkeys.Access) error {
-	rec, _, err := a.find(ctx, &acc.KeyHash, a.now())
+func (ck *Checker) Holds(ctx context.Context, acc userkeys.Access) error {
+	rec, _, err := ck.find(ctx, &acc.KeyHash, ck.now())
 	if err != nil {
 		return err
 	}
@@ -62,10 +63,10 @@ func (a *Authority) Holds(ctx context.Context, acc userkeys.Access) error {
 
 // missingScope says which scope would help. Only the holder of a live key
 // gets this far, so it tells a stranger nothing.
-func (a *Authority) missingScope(p *policy, c site.Call) error {
-	name := a.catalog.Missing(p.settings.AllowUserAPIKeyScopes, c.Method, c.Path)
+func (ck *Checker) missingScope(p *policy, c site.Call) error {
+	name := ck.catalog.Missing(p.settings.AllowUserAPIKeyScopes, c.Method, c.Path)
 	if name == "" { // perhaps one that the site allows to no app now
-		name = a.catalog.Missing(a.allScopes(), c.Method, c.Path)
+		name = ck.catalog.Missing(ck.allScopes(), c.Method, c.Path)
 	}
 	reason := "missing scope: " + name
 	if name == "" {
@@ -74,9 +75,9 @@ func (a *Authority) missingScope(p *policy, c site.Call) error {
 	return &userkeys.Error{Code: userkeys.InvalidAccess, Public: userkeys.NotPermitted, Reason: reason}
 }
 
-func (a *Authority) allScopes() userkeys.Scopes {
+func (ck *Checker) allScopes() userkeys.Scopes {
 	var names userkeys.Scopes
-	for _, s := range a.catalog.Scopes() {
+	for _, s := range ck.catalog.Scopes() {
 		names = append(names, s.Name)
 	}
 	return names

@@ -1,4 +1,4 @@
-package authority
+package keycheck
 
 import (
 	"context"
@@ -7,12 +7,6 @@ import (
 
 	"userkeys/site"
 )
-
-// SeenStore remembers when users were seen.
-type SeenStore interface {
-	// RecordSeen writes when users were seen last, in one transaction. It never goes back.
-	RecordSeen(ctx context.Context, seen []site.UserSeen) error
-}
 
 // seenEvery is how often a user who is there is written down.
 const seenEvery = time.Minute
@@ -73,13 +67,13 @@ func (s *presence) putBack(seen []site.UserSeen) {
 }
 
 // writeSeen writes the sightings that are due, or all that were not written.
-func (a *Authority) writeSeen(ctx context.Context, all bool) error {
-	seen := a.seen.take(a.now(), all)
+func (ck *Checker) writeSeen(ctx context.Context, all bool) error {
+	seen := ck.seen.take(ck.now(), all)
 	if len(seen) == 0 {
 		return nil
 	}
-	if err := a.store.RecordSeen(ctx, seen); err != nil {
-		a.seen.putBack(seen)
+	if err := ck.store.RecordSeen(ctx, seen); err != nil {
+		ck.seen.putBack(seen)
 		return err
 	}
 	return nil

@@ -1,4 +1,4 @@
-package authority
+package keycheck
 
 import (
 	"encoding/binary"
@@ -251,7 +251,7 @@ func (s *shard) unknown(h *userkeys.KeyHash) *negative {
 	return nil
 }
 
-// holds tells whether n is still to be believed. A clock that went back does not prolong it.
+// holds reports whether n is still to be believed. A clock that went back does not prolong it.
 func (n *negative) holds(now time.Time) bool {
 	left := n.until - now.UnixNano()
 	return 0 < left && left <= int64(negativeFor)

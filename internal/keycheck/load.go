@@ -1,4 +1,4 @@
-package authority
+package keycheck
 
 import (
 	"context"
@@ -17,27 +17,29 @@ const (
 
 // flight is one look-up that any number of requests wait for.
 type flight struct {
-	done chan struct{}
-	rec  record
-	err  error // ErrInvalidKey, or Unavailable
+	hash       userkeys.KeyHash
+	generation uint64 // of its shard when it began
+	done       chan struct{}
+	rec        record
+	err        error // ErrInvalidKey, or Unavailable
 }
 
 // find gives the record of a live key: from memory while the lease is fresh,
 // else after looking at the epoch. [userkeys.ErrInvalidKey] for any that is
 // not good, [userkeys.Unavailable] if nobody can tell.
-func (a *Authority) find(ctx context.Context, h *userkeys.KeyHash, now time.Time) (record, uint32, error) {
-	if !a.lease.fresh(now) {
-		if err := a.ensureFresh(ctx); err != nil {
+func (ck *Checker) find(ctx context.Context, h *userkeys.KeyHash, now time.Time) (record, uint32, error) {
+	if !ck.lease.fresh(now) {
+		if err := ck.Ready(ctx); err != nil {
 			return record{}, 0, err
 		}
 	}
-	rec, place, found := a.cache.get(h, now)
+	rec, place, found := ck.cache.get(h, now)
 	switch found {
 	case refused:
 		return record{}, 0, userkeys.ErrInvalidKey
 	case absent:
 		var err error
-		if rec, err = a.load(ctx, *h); err != nil {
+		if rec, err = ck.load(ctx, *h); err != nil {
 			return record{}, 0, err
 		}
 	}
@@ -48,42 +50,42 @@ func (a *Authority) find(ctx context.Context, h *userkeys.KeyHash, now time.Time
 }
 
 // load looks h up in the database, once however many ask.
-func (a *Authority) load(ctx context.Context, h userkeys.KeyHash) (record, error) {
-	s := a.cache.shard(&h)
+func (ck *Checker) load(ctx context.Context, h userkeys.KeyHash) (record, error) {
+	s := ck.cache.shard(&h)
 	s.mu.Lock()
 	f, joined := s.flights[h]
 	if !joined {
-		f = &flight{done: make(chan struct{})}
+		f = &flight{hash: h, generation: s.generation, done: make(chan struct{})}
 		s.flights[h] = f
 	}
-	generation := s.generation
 	s.mu.Unlock()
 	if !joined {
-		// The one who loads does so for all: its own end must not end theirs.
-		go a.fly(context.WithoutCancel(ctx), s, f, h, generation)
+		// One request loads for all that wait: its own end must not end theirs.
+		go ck.fly(context.WithoutCancel(ctx), s, f)
 	}
 	select {
 	case <-f.done:
 		return f.rec, f.err
 	case <-ctx.Done():
-		return record{}, unavailable(ctx.Err())
+		return record{}, Unavailable(ctx.Err())
 	}
 }
 
-func (a *Authority) fly(ctx context.Context, s *shard, f *flight, h userkeys.KeyHash, generation uint64) {
+// fly reads what f is about and keeps it in s.
+func (ck *Checker) fly(ctx context.Context, s *shard, f *flight) {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
-	f.rec, f.err = a.read(ctx, h)
+	f.rec, f.err = ck.read(ctx, f.hash)
 	s.mu.Lock()
-	if s.flights[h] == f {
-		delete(s.flights, h)
+	if s.flights[f.hash] == f {
+		delete(s.flights, f.hash)
 	}
-	if s.generation == generation { // nothing was forgotten since the look-up began
+	if s.generation == f.generation { // nothing was forgotten since the look-up began
 		switch {
 		case f.err == nil:
 			s.keep(f.rec)
 		case errors.Is(f.err, userkeys.InvalidAccess):
-			s.refuse(h, a.now())
+			s.refuse(f.hash, ck.now())
 		}
 	}
 	s.mu.Unlock()
@@ -91,21 +93,21 @@ func (a *Authority) fly(ctx context.Context, s *shard, f *flight, h userkeys.Key
 }
 
 // read asks the database for h.
-func (a *Authority) read(ctx context.Context, h userkeys.KeyHash) (record, error) {
+func (ck *Checker) read(ctx context.Context, h userkeys.KeyHash) (record, error) {
 	select {
-	case a.loads <- struct{}{}:
-		defer func() { <-a.loads }()
+	case ck.loads <- struct{}{}:
+		defer func() { <-ck.loads }()
 	case <-ctx.Done():
-		return record{}, unavailable(ctx.Err())
+		return record{}, Unavailable(ctx.Err())
 	}
-	p := a.policy.Load()
-	k, err := a.store.KeyByHash(ctx, h)
-	now := a.now()
+	p := ck.policy.Load()
+	k, err := ck.store.KeyByHash(ctx, h)
+	now := ck.now()
 	switch {
 	case errors.Is(err, userkeys.NotFound):
 		return record{}, userkeys.ErrInvalidKey
 	case err != nil:
-		return record{}, unavailable(err)
+		return record{}, Unavailable(err)
 	case !k.Live(now):
 		return record{}, userkeys.ErrInvalidKey
 	case k.Hash != h && k.OldHash == h && now.Before(k.OldUntil): // the key before a renewal has an end of its own
@@ -116,19 +118,19 @@ func (a *Authority) read(ctx context.Context, h userkeys.KeyHash) (record, error
 	case k.Hash != h:
 		return record{}, userkeys.ErrInvalidKey
 	}
-	if !a.limiter.Known(k.ID) {
+	if !ck.limiter.Known(k.ID) {
 		// Garbage counts as a day used up: the safe side, but somebody should know.
-		if err := a.limiter.Restore(k.ID, k.Day, now); err != nil {
-			a.log.Warn("a saved day count is not readable", "key", k.ID, "err", err)
+		if err := ck.limiter.Restore(k.ID, k.Day, now); err != nil {
+			ck.log.Warn("a saved day count is not readable", "key", k.ID, "err", err)
 		}
 	}
-	return a.record(p, k), nil
+	return ck.record(p, k), nil
 }
 
-func (a *Authority) record(p *policy, k site.StoredKey) record {
+func (ck *Checker) record(p *policy, k site.StoredKey) record {
 	r := record{
 		hash: k.Hash, keyID: k.ID, userID: k.UserID, text: k.Owner.Username + k.ClientID,
-		nameLen: uint16(len(k.Owner.Username)), standing: p.standing(a.catalog, k), mayAct: k.Owner.MayAct(),
+		nameLen: uint16(len(k.Owner.Username)), standing: p.standing(ck.catalog, k), mayAct: k.Owner.MayAct(),
 	}
 	if !k.ExpiresAt.IsZero() {
 		r.expires = k.ExpiresAt.UnixMicro()

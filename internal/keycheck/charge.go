@@ -1,0 +1,89 @@
+package keycheck
+
+import (
+	"strconv"
+	"time"
+
+	"userkeys"
+
+	"userkeys/internal/limit"
+	"userkeys/site"
+)
+
+// chargeKey takes one request from the key's windows and, unless the site has no
+// such limit, from those that all keys of its owner share: from both or from
+// neither. Many keys, and new ones again and again, are so no way round the limits.
+//
+// The owner's windows live in memory alone: a restart begins them anew, and
+// the saved day of every single key goes on.
+func (ck *Checker) chargeKey(rec *record, p *policy, now time.Time) error {
+	if p.userLimits == (limit.Limits{}) {
+		if d := ck.limiter.Take(rec.keyID, now, p.limits); !d.OK {
+			return keyWindows.exceeded(d, p.limits)
+		}
+		return nil
+	}
+	d, byUser := limit.TakeBoth(
+		limit.Account{Memory: ck.limiter, ID: rec.keyID, Limits: p.limits},
+		limit.Account{Memory: ck.users, ID: rec.userID, Limits: p.userLimits}, now)
+	switch {
+	case d.OK:
+		return nil
+	case byUser:
+		return userWindows.exceeded(d, p.userLimits)
+	}
+	return keyWindows.exceeded(d, p.limits)
+}
+
+// userLimits are the limits of all keys of a user together; zero if there are
+// none. If there is only one of the two, the other is as much as can be counted.
+func userLimits(s site.Settings) limit.Limits {
+	l := limit.Limits{Minute: s.MaxUserAPIReqsPerUserPerMinute, Day: s.MaxUserAPIReqsPerUserPerDay}
+	if l == (limit.Limits{}) {
+		return l
+	}
+	if l.Minute <= 0 {
+		l.Minute = limit.MaxMinute
+	}
+	if l.Day <= 0 {
+		l.Day = limit.MaxDay
+	}
+	return l
+}
+
+// windows are those of one key, or of all keys of a user.
+type windows struct {
+	code  string // of the wire (W13.1), without the window
+	whose string // ends the reason
+	said  string // to people
+}
+
+var (
+	keyWindows  = windows{"user_api_key_limiter", "", "This key was used too many times."}
+	userWindows = windows{
+		"user_api_user_limiter", " for all keys of this user", "The keys of this user were used too many times.",
+	}
+)
+
+// exceeded is the refusal of one of the windows.
+func (w windows) exceeded(d limit.Decision, l limit.Limits) error {
+	n, window := l.Minute, "_60_secs"
+	if d.Window == limit.Day {
+		n, window = l.Day, "_1_day"
+	}
+	// The step that the day rounds up to is left out: clients take more than 86400 seconds for a mistake and ask early.
+	e := RateLimited(w.said, n, d.Window.Length(), min(d.RetryAfter, d.Window.Length()))
+	e.LimitCode = w.code + window
+	e.Reason += w.whose
+	return e
+}
+
+// RateLimited is the refusal of what was done more often than most times in a window: said tells what.
+func RateLimited(said string, most int, window, wait time.Duration) *userkeys.Error {
+	e := &userkeys.Error{
+		Code: userkeys.RateLimited, RetryAfter: wait,
+		Reason: "limit: " + strconv.Itoa(max(most, 0)) + " per " + strconv.Itoa(int(window/time.Second)) + " s",
+	}
+	e.Public = said + " Please wait " + e.TimeLeft() + " before trying again."
+	return e
+}

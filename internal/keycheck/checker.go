@@ -1,0 +1,111 @@
+// Package keycheck reports whether a user API key is good for a request now.
+//
+// A check goes hash, memory, both windows, scope, owner, last used: without a statement to the database in steady
+// state. What memory holds is believed for one second after the last look at the database's epoch; see lease.go.
+package keycheck
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"userkeys"
+	"userkeys/internal/jobs"
+	"userkeys/internal/limit"
+	"userkeys/site"
+)
+
+// Store is what checks read and write.
+type Store interface {
+	// KeyByHash finds a key, live or not, with its owner.
+	KeyByHash(ctx context.Context, h userkeys.KeyHash) (site.StoredKey, error)
+	// RecordUses writes uses in one transaction. A LastUsedAt never goes back.
+	RecordUses(ctx context.Context, uses []site.KeyUse) error
+	// RecordSeen writes when users were seen last, in one transaction. It never goes back.
+	RecordSeen(ctx context.Context, seen []site.UserSeen) error
+	// Changes tells what happened since a mark; a negative number asks for the newest mark only.
+	Changes(ctx context.Context, since site.Mark) (site.Changes, error)
+	// OnChange has f called with each change that this store writes and that can
+	// take access away, whoever asked for it, before the method that wrote it returns.
+	OnChange(f func(site.Changes))
+	// SettingValues reads the settings that differ from their defaults.
+	SettingValues(ctx context.Context) (map[string]string, error)
+}
+
+// Config is what a [Checker] is made of. All of it is needed but Pinned and MaxKeys.
+type Config struct {
+	Store   Store
+	Catalog *userkeys.Catalog
+	Pinned  map[string]string // settings that win over those in the store, by their proper names
+	MaxKeys int               // bounds the keys kept in memory; 0: two million
+	Now     func() time.Time
+	Logger  *slog.Logger
+}
+
+const defaultMaxKeys = 2 << 20
+
+// Checker checks keys. Make one with [New] and keep [Checker.Run] running.
+type Checker struct {
+	store   Store
+	catalog *userkeys.Catalog
+	pinned  map[string]string
+	now     func() time.Time
+	log     *slog.Logger
+
+	policy  atomic.Pointer[policy]
+	cache   *cache
+	limiter *limit.Memory // by key
+	users   *limit.Memory // by user; always asked after limiter
+	seen    presence
+	loads   chan struct{} // a place for each look-up under way
+	lease   lease
+	writing sync.Mutex // one flush of uses at a time
+}
+
+// New makes a checker and loads the settings.
+func New(ctx context.Context, cfg Config) (*Checker, error) {
+	if cfg.MaxKeys == 0 {
+		cfg.MaxKeys = defaultMaxKeys
+	}
+	ck := &Checker{
+		store: cfg.Store, catalog: cfg.Catalog, pinned: cfg.Pinned, now: cfg.Now, log: cfg.Logger,
+		cache:   newCache(cfg.MaxKeys),
+		limiter: limit.NewMemory(limit.MemoryConfig{MaxKeys: limitedKeys(cfg.MaxKeys)}),
+		users:   limit.NewMemory(limit.MemoryConfig{MaxKeys: limitedKeys(cfg.MaxKeys)}),
+		loads:   make(chan struct{}, maxLoads),
+	}
+	ck.lease.base, ck.lease.mark = ck.now(), neverRead
+	ck.store.OnChange(ck.obey)
+	if err := ck.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	return ck, nil
+}
+
+// limitedKeys is how many keys the limiter counts: more than the cache holds,
+// because it refuses new keys rather than forget a minute that is not over.
+func limitedKeys(maxKeys int) int { return 2*maxKeys + 1024 }
+
+// Run reads the epoch and writes what was gathered, until ctx ends; then it writes once more.
+func (ck *Checker) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	repeat := func(interval time.Duration, what string, do func(context.Context) error) {
+		wg.Go(func() { jobs.Repeat(ctx, interval, jobs.NewFailureLog(ck.log, what), do) })
+	}
+	repeat(epochInterval, "reading the epoch", ck.Refresh)
+	repeat(flushInterval, "writing last uses", ck.flushDue)
+	wg.Wait()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return ck.Flush(last)
+}
+
+// Statistics of the memory held, for tests and for operators.
+type Statistics struct{ CachedKeys, LimitedKeys, LimitedUsers int }
+
+// Statistics counts what is held in memory.
+func (ck *Checker) Statistics() Statistics {
+	return Statistics{CachedKeys: ck.cache.len(), LimitedKeys: ck.limiter.Len(), LimitedUsers: ck.users.Len()}
+}

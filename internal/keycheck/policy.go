@@ -1,0 +1,113 @@
+package keycheck
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"userkeys"
+	"userkeys/internal/limit"
+	"userkeys/site"
+)
+
+// policy is the settings in force with what was derived from them. It is
+// replaced as a whole; records made under an older one are forgotten.
+type policy struct {
+	settings site.Settings
+	limits   limit.Limits
+	// userLimits are those of all keys of a user together; zero: none.
+	userLimits limit.Limits
+	edge       *site.Edge
+
+	mu        sync.Mutex
+	standings map[string]*standing
+}
+
+// standing is what many keys have in common, with their routes laid out for the check.
+type standing struct {
+	userkeys.Standing
+	routes []userkeys.Route
+}
+
+// maxStandings bounds how many are shared; past it new ones are made anew.
+const maxStandings = 10_000
+
+func newPolicy(s site.Settings) *policy {
+	return &policy{
+		settings:   s,
+		limits:     limit.Limits{Minute: s.MaxUserAPIReqsPerMinute, Day: s.MaxUserAPIReqsPerDay},
+		userLimits: userLimits(s),
+		edge:       site.NewEdge(s),
+		standings:  make(map[string]*standing),
+	}
+}
+
+// standing is that of a key under p: of its scopes only those that the site
+// still allows count (SC5), so that taking a scope off the list takes it from every key.
+func (p *policy) standing(c *userkeys.Catalog, k site.StoredKey) *standing {
+	scopes := slices.DeleteFunc(slices.Clone(k.Scopes), func(n string) bool {
+		return !p.settings.AllowUserAPIKeyScopes.Has(n)
+	})
+	name := strings.Join([]string{
+		scopes.String(), strings.Join(k.Owner.Groups, "|"), strconv.Itoa(k.Owner.TrustLevel),
+		strconv.FormatBool(k.Owner.Admin), strconv.FormatBool(k.Owner.Moderator),
+	}, "\x00")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s, ok := p.standings[name]; ok {
+		return s
+	}
+	s := &standing{Standing: userkeys.Standing{
+		Scopes: scopes, TrustLevel: k.Owner.TrustLevel, Admin: k.Owner.Admin,
+		Moderator: k.Owner.Moderator, Groups: slices.Clone(k.Owner.Groups),
+	}}
+	for _, n := range scopes {
+		if scope, ok := c.Scope(n); ok {
+			s.routes = append(s.routes, scope.Routes...)
+		}
+	}
+	if len(p.standings) >= maxStandings {
+		clear(p.standings)
+	}
+	p.standings[name] = s
+	return s
+}
+
+func (s *standing) covers(method, path string) bool {
+	for i := range s.routes {
+		if s.routes[i].Matches(method, path) {
+			return true
+		}
+	}
+	return false
+}
+
+// loadPolicy reads the settings. A stored value that this version does not
+// take (written by another version) is logged and its default stands.
+func (ck *Checker) loadPolicy(ctx context.Context) error {
+	stored, err := ck.store.SettingValues(ctx)
+	if err != nil {
+		return err
+	}
+	s := site.DefaultSettings()
+	maps.Copy(stored, ck.pinned)
+	for name, value := range stored {
+		if err := s.Set(name, value); err != nil {
+			ck.log.Warn("a stored setting is not used", "setting", name, "err", err)
+		}
+	}
+	ck.policy.Store(newPolicy(s))
+	return nil
+}
+
+// Settings are the settings in force.
+func (ck *Checker) Settings() site.Settings { return ck.policy.Load().settings }
+
+// Edge is what the outer door needs of the settings in force.
+func (ck *Checker) Edge() *site.Edge { return ck.policy.Load().edge }
+
+// Catalog is the site's catalog of scopes.
+func (ck *Checker) Catalog() *userkeys.Catalog { return ck.catalog }
