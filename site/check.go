@@ -27,7 +27,8 @@ type CheckedRequest struct {
 // Check returns r with everything that a page shows, or an error if a site with these settings and scopes does not
 // ask its users. The client is what the site knows of the app: by r.ClientID or, for a one-time password, by
 // r.PublicKey; the zero Client if it knows nothing. The order of the checks is the wire's (W4.2, W10.1), so that apps
-// see the same refusal here as at Discourse. Whether the user may give keys is checked later, by [Settings.CheckGrantor].
+// see the same refusal here as at Discourse. Whether the user may give keys is checked later, by
+// [Settings.CheckGrantor].
 func (r AuthorizationRequest) Check(s Settings, c *userkeys.Catalog, client Client) (CheckedRequest, error) {
 	switch r.Kind {
 	case KindKey:
