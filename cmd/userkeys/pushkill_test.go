@@ -21,6 +21,7 @@ import (
 	"userkeys"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
+	"userkeys/internal/testkit/nettest"
 	"userkeys/internal/wiring"
 	"userkeys/site"
 	"userkeys/store"
@@ -263,9 +264,19 @@ func (tr *pushTrial) strain(p *testkit.Process) {
 		until(func() bool { return tr.comeAndGo(person, tr.going[i]) })
 	}
 	time.Sleep(time.Duration(100+rand.IntN(400)) * time.Millisecond)
+	for end := time.Now().Add(nettest.Patience); !tr.revokedOne() && time.Now().Before(end); {
+		time.Sleep(time.Millisecond) // on a busy machine the first revocation takes longer
+	}
 	p.Kill()
 	close(stop)
 	wg.Wait()
+}
+
+// revokedOne reports whether a revocation was acknowledged yet.
+func (tr *pushTrial) revokedOne() bool {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return len(tr.gone) > 0
 }
 
 // tell notifies some of the people; false when the server is gone.
