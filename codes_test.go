@@ -234,6 +234,9 @@ func codesIn(text string) []string {
 	var codes []string
 	for _, w := range word.FindAllString(text, -1) {
 		w = strings.TrimRight(w, ":/")
+		if w == "" || w[0] < 'A' || 'Z' < w[0] || !strings.ContainsAny(w, "0123456789") {
+			continue // no code, and quicker than the patterns
+		}
 		if m := testName.FindStringSubmatch(w); m != nil {
 			codes = append(codes, attack.FindAllString(m[1], -1)...)
 		} else if oneCode.MatchString(w) {

@@ -1,9 +1,10 @@
 // Package authority decides: may this app have a key, and is this key good for
 // this request now. Every door asks it; no door decides by itself.
 //
-// A grant goes [Authority.Examine] (before anybody signed in), [Authority.Prepare] (the question is kept on the
-// server), [Authority.Grant] or [Authority.Deny]: the same for a key that is asked for on a page, by a device or
-// without a page, and for a one-time password. Keys are checked by the embedded Checker.
+// Every grant takes three steps. [Authority.Examine] judges the request before anybody has signed in,
+// [Authority.Prepare] stores the question to the user, and [Authority.Grant] or [Authority.Deny] ends it. Requests
+// from a page, from a device, without a page, and for a one-time password all take these steps. The embedded
+// [keycheck.Checker] checks keys.
 package authority
 
 import (

@@ -195,7 +195,7 @@ func (a *Authority) deviceRequest(
 ) (site.AuthorizationRequest, error) {
 	d, err := a.store.DeviceGrantByApproval(ctx, approval, a.now().UTC())
 	if err == nil && (d.UserID != by.User.ID || d.Session != by.Session.ID) {
-		err = errConsentGone
+		err = site.ErrConsentGone
 	}
 	d.Request.Kind = site.KindDevice
 	return d.Request, err

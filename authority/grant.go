@@ -209,13 +209,10 @@ func (a *Authority) consent(ctx context.Context, id string, b site.Caller) (site
 	case c.UserID != b.User.ID,
 		!sameSession(c.Session, b),
 		!a.now().Before(c.ExpiresAt):
-		return c, errConsentGone
+		return c, site.ErrConsentGone
 	}
 	return c, nil
 }
-
-var errConsentGone = userkeys.Errorf(userkeys.ConsentGone,
-	"this request was answered already, or has expired; go back to the app and start again")
 
 // Deny answers a question with no. It gives the address by which a program on the user's own machine
 // is told, so that it need not wait; empty for any other app, which is not told.

@@ -122,8 +122,9 @@ func (c *Credential) CurrentUsername(ctx context.Context, base *http.Client) (st
 	return body.CurrentUser.Username, err
 }
 
-// Revoke ends the key; a key may do so whatever its scopes. Only the site's own answer counts: a page of a proxy
-// is an error. If the key had ended before, the error is an [*APIError] whose Worthless is true.
+// Revoke ends the key, which needs no scope. It returns nil only if the site itself confirms the end in JSON; a web
+// page, such as that of a proxy, is an error. If the key had ended before, the error is an [*APIError] whose Worthless
+// is true.
 func (c *Credential) Revoke(ctx context.Context, base *http.Client) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Site+revokePath, nil)
 	if err != nil {

@@ -75,7 +75,9 @@ func (*fakeChecker) Rebind(_ context.Context, a userkeys.Access, _ string) userk
 
 func (*fakeChecker) IsAdminKey(context.Context, string) bool { return false }
 
-func (*fakeChecker) Edge() *site.Edge { return &site.Edge{} }
+var noEdge site.Edge
+
+func (*fakeChecker) Edge() *site.Edge { return &noEdge }
 
 func (f *fakeChecker) seen() []site.Call {
 	f.mu.Lock()

@@ -232,7 +232,7 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
-// TestWebhookID: never the same for two deliveries, also of two databases.
+// TestWebhookID tests that two deliveries never have the same webhook-id, even if two databases made them.
 func TestWebhookID(t *testing.T) {
 	t.Parallel()
 	d := Delivery{ID: 7, CreatedAt: noonish}

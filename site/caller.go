@@ -82,9 +82,6 @@ func KeyCaller(a userkeys.Access, address string) Caller {
 	return Caller{User: u, Key: a.KeyID, Address: address}
 }
 
-// Visitor is the name that handlers of the server still have for a [Caller].
-type Visitor = Caller
-
 // Call is what a check of a key looks at.
 type Call struct {
 	Key    string // the header's value as it came

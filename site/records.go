@@ -137,6 +137,11 @@ const (
 	RevokedByMaxLife RevokedBy = "max life" // revoke_user_api_keys_maxlife_days
 )
 
+// ErrConsentGone refuses an answer to a question that is not open: one that was answered, that has expired, or that
+// was put to another user or in another session.
+var ErrConsentGone = userkeys.Errorf(userkeys.ConsentGone,
+	"this request was answered already, or has expired; go back to the app and start again")
+
 // Consent is a consent record: the question to a user, kept on the server while the page is open. One user can
 // answer it once, in one session.
 type Consent struct {

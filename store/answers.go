@@ -29,7 +29,7 @@ func (s *Store) ShownAnswer(ctx context.Context, consentID string, now time.Time
 				AND k.revoked_at = 0 AND (k.expires_at = 0 OR k.expires_at > $2)`, secretHash(consentID), micros(now))
 	})
 	if isNoRows(err) {
-		return site.ShownAnswer{}, consentGone()
+		return site.ShownAnswer{}, site.ErrConsentGone
 	}
 	return a, err
 }

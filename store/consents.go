@@ -26,11 +26,6 @@ func scanConsent(r row) (site.Consent, error) {
 // have open, few enough that asking without end fills nothing.
 const maxConsents = 20
 
-func consentGone() error {
-	return userkeys.Errorf(userkeys.ConsentGone, "this request was answered already, or has expired; go back to the "+
-		"app and start again")
-}
-
 // CreateConsent stores a question to a user under the hash of its id.
 //
 // Errors: [userkeys.NotFound] if there is no such user; [userkeys.Conflict] if the id is taken.
@@ -77,7 +72,7 @@ func (s *Store) Consent(ctx context.Context, id string) (site.Consent, error) {
 		consent, err := one(c, scanConsent, "SELECT "+consentColumns+" FROM userkeys_consents "+
 			"WHERE id_hash = $1", secretHash(id))
 		if isNoRows(err) {
-			return site.Consent{}, consentGone()
+			return site.Consent{}, site.ErrConsentGone
 		}
 		consent.ID = id
 		return consent, err
@@ -99,7 +94,7 @@ func (s *Store) DeleteConsent(ctx context.Context, id string, act site.Act) erro
 			return err
 		}
 		if err != nil || act.By.User.ID != 0 && act.By.User.ID != consent.UserID && !act.By.Admin() {
-			return consentGone()
+			return site.ErrConsentGone
 		}
 		return audit(c, site.AuditEvent{
 			At: act.At, Caller: act.By, Action: actionConsentDenied, UserID: consent.UserID, ClientID: consent.Request.ClientID,

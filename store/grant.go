@@ -141,7 +141,7 @@ func consumeConsent(c conn, g site.Grant) error {
 		return err
 	}
 	if err != nil || consent.UserID != g.Key.UserID || !g.Key.CreatedAt.Before(consent.ExpiresAt) {
-		return consentGone()
+		return site.ErrConsentGone
 	}
 	return nil
 }

@@ -498,8 +498,8 @@ func TestTheUserChooses(t *testing.T) {
 	}
 }
 
-// A whole request in place of the page's id counts only with the session's
-// token in a header, which no form can send (Nextcloud does so).
+// TestGrantDirect tests that a whole request in place of the page's id is granted only with the session's token in a
+// header, which no form can send. Nextcloud's client grants its keys in this way.
 func TestGrantDirect(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t)

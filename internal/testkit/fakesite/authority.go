@@ -120,7 +120,7 @@ func (f *fakeAuthority) Take(id string, b site.Caller) (site.CheckedRequest, err
 	defer f.mu.Unlock()
 	q, ok := f.Open[id]
 	if !ok || f.Owner[id].Session.ID != b.Session.ID {
-		return q, userkeys.Errorf(userkeys.ConsentGone, "this request was answered already, or has expired")
+		return q, site.ErrConsentGone
 	}
 	delete(f.Open, id)
 	return q, nil
