@@ -9,6 +9,9 @@ type Access struct {
 	ClientID string
 	UserID   int64
 	Username string
+	// ExternalID is what the provider through which the user signs in calls them, such as the id of an account of a
+	// website that signs its people in here. Empty: the user signs in here only.
+	ExternalID string
 	*Standing
 }
 

@@ -205,6 +205,10 @@ func (e *Error) TimeLeft() string {
 	}
 }
 
+// ErrOwnerGone refuses a live key whose owner signs in elsewhere and has not done so for longer than the site's
+// configuration allows. The key works again as soon as its owner has signed in.
+var ErrOwnerGone = &Error{Code: InvalidAccess, Public: NotPermitted, Reason: "owner must sign in again"}
+
 // ErrInvalidKey is the one refusal of a key that is unknown, revoked, expired
 // or whose owner may not act: the same bytes for all, so that a stranger
 // learns nothing. It is shared; do not change it.

@@ -29,8 +29,11 @@ type Config struct {
 	Pinned map[string]string
 	// MaxKeys bounds the keys kept in memory; 0 means two million, some 800 MB if all are in use by as many users.
 	MaxKeys int
-	Now     func() time.Time // nil: the system's clock
-	Logger  *slog.Logger     // nil: none
+	// OwnerGone is, by the name of a login, how long after a user's last sign-in through it their keys pause: they are
+	// refused with [userkeys.ErrOwnerGone] until the user signs in again. A login that is missing here pauses none.
+	OwnerGone map[string]time.Duration
+	Now       func() time.Time // nil: the system's clock
+	Logger    *slog.Logger     // nil: none
 }
 
 // Authority decides. Make one with [New] and keep [Authority.Run] running.
@@ -84,7 +87,8 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 	}
 	_, _ = rand.Read(c.secret[:]) // crypto/rand.Read never fails
 	c.Checker, err = keycheck.New(ctx, keycheck.Config{
-		Store: cfg.Store, Catalog: cfg.Catalog, Pinned: pinned, MaxKeys: cfg.MaxKeys, Now: cfg.Now, Logger: cfg.Logger,
+		Store: cfg.Store, Catalog: cfg.Catalog, Pinned: pinned, OwnerGone: cfg.OwnerGone,
+		MaxKeys: cfg.MaxKeys, Now: cfg.Now, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, err

@@ -24,6 +24,19 @@ var foldByte = func() (t [256]byte) {
 	return t
 }()
 
+// SameHeader reports whether some server or framework takes two names of headers for one.
+func SameHeader(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if foldByte[a[i]] != foldByte[b[i]] {
+			return false
+		}
+	}
+	return true
+}
+
 // fate is what becomes of a client's header before an upstream.
 type fate int
 

@@ -16,6 +16,7 @@ import (
 	"userkeys/server/deliveries"
 	"userkeys/server/door"
 	"userkeys/server/live"
+	"userkeys/server/signin"
 	"userkeys/server/wire"
 )
 
@@ -31,6 +32,10 @@ type (
 	Users = wire.Users
 	// UserAdmin manages the site's accounts.
 	UserAdmin = admin.Accounts
+	// Outside lets people sign in through providers.
+	Outside = signin.Outside
+	// SignInLinks signs in administrators with a link that was made on the machine.
+	SignInLinks = signin.Links
 )
 
 // FreshSignIn is how long after a sign-in an administrator may make admin API keys at the browser.
@@ -47,6 +52,11 @@ type Pushes interface {
 type Config struct {
 	Authority *authority.Authority
 	Identity  Identity // if it is a [LoginIdentity], there are pages for login, logout and the first administrator
+	// Outside, Links and NoPasswords say how people sign in besides, and whether a password is one of the ways. They
+	// count only with a LoginIdentity.
+	Outside     Outside     // nil: no provider signs people in
+	Links       SignInLinks // nil: there are no such links
+	NoPasswords bool        // every route that takes a password is closed
 	// BaseURL is the site's address as browsers see it, http or https and a host. All addresses of the site are
 	// made from it, never from what a request names. Its scheme decides about HSTS, and its origin is trusted by the
 	// cross-origin checks.
@@ -99,7 +109,7 @@ func New(cfg Config) (*Server, error) {
 	d, err := door.New(door.Config{
 		Authority: cfg.Authority, Identity: cfg.Identity, BaseURL: cfg.BaseURL, Logger: cfg.Logger, Now: cfg.Now,
 		ClientIP: cfg.ClientIP,
-		HasHome:  cfg.Standalone, Pushes: cfg.Pushes != nil,
+		HasHome:  cfg.Standalone, Pushes: cfg.Pushes != nil, NoPasswords: cfg.NoPasswords,
 	})
 	if err != nil {
 		return nil, err
@@ -111,7 +121,7 @@ func New(cfg Config) (*Server, error) {
 	})
 	domains := []interface{ Mount() }{
 		s.consent,
-		apps.New(d, apps.Config{Keys: a, Pushes: cfg.Pushes, Endpoints: cfg.Endpoints, Standalone: cfg.Standalone}),
+		apps.New(d, apps.Config{Keys: a, Pushes: cfg.Pushes, Standalone: cfg.Standalone}),
 		admin.New(d, admin.Config{
 			Keys: a, Settings: a, Accounts: cfg.Accounts, Pushes: cfg.Pushes, Inbox: cfg.Inbox, Endpoints: cfg.Endpoints,
 		}),
@@ -120,6 +130,11 @@ func New(cfg Config) (*Server, error) {
 			Standalone: cfg.Standalone,
 			Ready:      cfg.Ready,
 		}),
+	}
+	if d.Accounts() != nil {
+		domains = append(domains, signin.New(d, signin.Config{
+			Outside: cfg.Outside, Links: cfg.Links, Endpoints: cfg.Endpoints, Standalone: cfg.Standalone,
+		}))
 	}
 	if cfg.Pushes != nil {
 		domains = append(domains, deliveries.New(d, deliveries.Config{Pushes: cfg.Pushes, Accounts: cfg.Accounts}))

@@ -35,6 +35,8 @@ type Session struct {
 	CSRF string // secret of the session that forms must carry; empty: the Origin checks alone protect them
 	// EarlyCSRF is a second secret that forms may carry: the one that a program got before it signed in. Empty: none.
 	EarlyCSRF string
+	// Login is the name of the login through which a provider signed the user in; empty: a password did.
+	Login string
 	// App is the name of the app that began the session with a one-time password; empty: the user signed in.
 	App string
 }

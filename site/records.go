@@ -23,6 +23,11 @@ type User struct {
 	SuspendedAt time.Time // zero: not suspended
 	CreatedAt   time.Time
 	LastSeenAt  time.Time
+
+	// What providers that sign people in say of the user; see [Identity].
+	ExternalID string    // what the provider of the last sign-in calls the user; empty: none does
+	Login      string    // through which login of the configuration the user came last; empty: none
+	SignedInAt time.Time // zero: not since it is noted
 }
 
 // Staff reports whether u is an administrator or a moderator.

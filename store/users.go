@@ -13,18 +13,19 @@ import (
 )
 
 const userColumns = `u.id, u.username, u.name, u.email, u.trust_level, u.admin, u.moderator, u.active, u.group_names,
-	u.suspended_at, u.created_at, u.last_seen_at`
+	u.suspended_at, u.created_at, u.last_seen_at, u.external_id, u.login, u.signed_in_at`
 
 // user scans userColumns.
 func (c *columns) user(u *site.User) {
-	var admin, moderator, active, suspended, created, seen int64
+	var admin, moderator, active, suspended, created, seen, signedIn int64
 	var groups string
 	c.dest = append(c.dest, &u.ID, &u.Username, &u.Name, &u.Email, &u.TrustLevel, &admin, &moderator, &active, &groups,
-		&suspended, &created, &seen)
+		&suspended, &created, &seen, &u.ExternalID, &u.Login, &signedIn)
 	c.done = append(c.done, func() {
 		u.Admin, u.Moderator, u.Active = admin != 0, moderator != 0, active != 0
 		u.Groups = splitList(groups, groupSeparator)
 		u.SuspendedAt, u.CreatedAt, u.LastSeenAt = fromMicros(suspended), fromMicros(created), fromMicros(seen)
+		u.SignedInAt = fromMicros(signedIn)
 	})
 }
 
@@ -63,6 +64,13 @@ func nameTaken() error {
 // CreateUser makes a user, who may sign in and have keys only if Active is set; [Store.FindOrCreateUser] sets it.
 // Errors: [userkeys.Conflict] if the name or the address is taken.
 func (s *Store) CreateUser(ctx context.Context, a site.Account, by site.Caller) (site.User, error) {
+	return s.createUser(ctx, a, by, func(conn, site.User) error { return nil })
+}
+
+// createUser makes a user, and does besides what comes with them in the same transaction.
+func (s *Store) createUser(
+	ctx context.Context, a site.Account, by site.Caller, besides func(conn, site.User) error,
+) (site.User, error) {
 	if err := checkUser(a.User, by); err != nil {
 		return site.User{}, err
 	}
@@ -82,6 +90,9 @@ func (s *Store) CreateUser(ctx context.Context, a site.Account, by site.Caller) 
 			return err
 		}
 		u.ID = id
+		if err := besides(c, u); err != nil {
+			return err
+		}
 		return audit(c, site.AuditEvent{
 			At: u.CreatedAt, Caller: by, Action: actionUserCreated, UserID: id,
 			Detail: u.Username,

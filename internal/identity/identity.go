@@ -17,6 +17,8 @@ type Config struct {
 	Users    UserStore
 	Sessions SessionStore
 	Guesses  GuessStore
+	// Identities is needed by [Accounts.Enter] alone.
+	Identities IdentityStore
 
 	Now    func() time.Time // default time.Now
 	Logger *slog.Logger     // default: says nothing
@@ -29,6 +31,9 @@ type Config struct {
 	// ClientIP tells the address that a request came from. Whoever can choose
 	// it can guess passwords for longer.
 	ClientIP func(*http.Request) string
+	// Stays reports whether a session that began through a login goes on for r: whether r is still from whom the
+	// provider called subject. nil: every session goes on until it ends by itself.
+	Stays func(r *http.Request, login, subject string) bool
 	// Cost is what one password hash takes; the zero value is [DefaultCost].
 	Cost Cost
 }
@@ -36,16 +41,19 @@ type Config struct {
 // Accounts are the site's own accounts, and who is signed in to them.
 // They are safe for concurrent use.
 type Accounts struct {
-	users     UserStore
-	store     SessionStore
-	guesses   *guessLimits
-	now       func() time.Time
-	log       *slog.Logger
-	secure    bool
-	loginPath string
-	clientIP  func(*http.Request) string
-	hasher    *hasher
-	sessions  *scs.SessionManager
+	users   UserStore
+	store   SessionStore
+	guesses *guessLimits
+
+	identities IdentityStore
+	now        func() time.Time
+	log        *slog.Logger
+	secure     bool
+	loginPath  string
+	clientIP   func(*http.Request) string
+	stays      func(r *http.Request, login, subject string) bool
+	hasher     *hasher
+	sessions   *scs.SessionManager
 }
 
 // New checks cfg and makes [Accounts].
@@ -73,8 +81,8 @@ func New(cfg Config) (*Accounts, error) {
 	}
 	ac := &Accounts{
 		users: cfg.Users, store: cfg.Sessions, guesses: &guessLimits{store: cfg.Guesses, now: cfg.Now},
-		now: cfg.Now, log: cfg.Logger,
-		secure: cfg.Secure, loginPath: cfg.LoginPath, clientIP: cfg.ClientIP,
+		identities: cfg.Identities, now: cfg.Now, log: cfg.Logger,
+		secure: cfg.Secure, loginPath: cfg.LoginPath, clientIP: cfg.ClientIP, stays: cfg.Stays,
 		hasher: newHasher(cfg.Cost),
 	}
 	ac.sessions = ac.newSessions()

@@ -46,7 +46,7 @@ func (ac *Accounts) Login(r *http.Request, name, password string) (site.User, er
 	}
 	if a, err = ac.try(ctx, g, a, password); err == nil {
 		v.early = ac.earlyOf(r)
-		err = ac.signIn(ctx, v, a, nil)
+		err = ac.signIn(ctx, v, a, beginning{})
 	}
 	if err != nil {
 		// Not the name: people type passwords there.
@@ -113,8 +113,8 @@ func (ac *Accounts) try(ctx context.Context, g guess, a site.Account, password s
 // was suspended, while the old one was being looked at must not leave a
 // session behind: the change has deleted those that it found, so look again
 // once ours is there.
-func (ac *Accounts) signIn(ctx context.Context, v *visit, a site.Account, app *site.AppSession) error {
-	if err := v.start(ctx, a.User, app); err != nil {
+func (ac *Accounts) signIn(ctx context.Context, v *visit, a site.Account, how beginning) error {
+	if err := v.start(ctx, a.User, how); err != nil {
 		return err
 	}
 	again, err := ac.find(ctx, canonical(a.Username))
@@ -157,7 +157,7 @@ func (ac *Accounts) SignIn(r *http.Request, p site.OneTimePassword) (site.User, 
 		Password: p.Password, KeyID: p.KeyID, ApplicationName: cmp.Or(p.ApplicationName, anApp), BeganAt: ac.now().UTC(),
 	}
 	v.early = ac.earlyOf(r)
-	if err := ac.signIn(ctx, v, a, &app); err != nil {
+	if err := ac.signIn(ctx, v, a, beginning{app: &app}); err != nil {
 		return site.User{}, err
 	}
 	ac.log.InfoContext(ctx, "login by one-time password", "user", a.ID, "ip", ac.clientIP(r))
@@ -250,7 +250,7 @@ func (ac *Accounts) Setup(r *http.Request, token, name, password string) (site.U
 		return site.User{}, err
 	}
 	ac.log.InfoContext(ctx, "first administrator made", "user", a.ID, "ip", ac.clientIP(r))
-	return a.User, ac.signIn(ctx, v, a, nil)
+	return a.User, ac.signIn(ctx, v, a, beginning{})
 }
 
 // createFirst consumes the token only when its turn to hash has come, so that

@@ -36,6 +36,9 @@ const (
 	// keyBegan is when the password, or another proof, was given, RFC 3339.
 	keyBegan = "began"
 	keyVia   = "via" // name of the app whose one-time password began it
+	// keyLogin is the name of the login through which a provider signed the user in, and keySubject what the provider
+	// calls the user.
+	keyLogin, keySubject = "login", "subject"
 	// keyEarly is the hash of the form token that the browser had before.
 	keyEarly = "early"
 )
@@ -63,10 +66,12 @@ func (ac *Accounts) newSessions() *scs.SessionManager {
 
 // visit is one request and the session it came with.
 type visit struct {
-	ac    *Accounts
-	w     http.ResponseWriter // nil: the request has not passed Sessions
-	token string              // as the browser sent it, if it looks like one
-	early string              // cookie of a form token that a new session takes over
+	ac *Accounts
+	w  http.ResponseWriter // nil: the request has not passed Sessions
+
+	request *http.Request
+	token   string // as the browser sent it, if it looks like one
+	early   string // cookie of a form token that a new session takes over
 
 	mu     sync.Mutex
 	ctx    context.Context // carries the session's data once loaded
@@ -82,7 +87,7 @@ type visitKey struct{ ac *Accounts }
 func (ac *Accounts) Sessions(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if ac.visitOf(r.Context()) == nil {
-			v := &visit{ac: ac, w: w, token: ac.tokenOf(r)}
+			v := &visit{ac: ac, w: w, request: r, token: ac.tokenOf(r)}
 			r = r.WithContext(context.WithValue(r.Context(), visitKey{ac}, v))
 		}
 		next.ServeHTTP(w, r)
@@ -116,7 +121,7 @@ func (ac *Accounts) tokenOf(r *http.Request) string { return tokenIn(r, ac.Cooki
 func (ac *Accounts) Visitor(r *http.Request) (site.Caller, error) {
 	v := ac.visitOf(r.Context())
 	if v == nil {
-		v = &visit{ac: ac, token: ac.tokenOf(r)}
+		v = &visit{ac: ac, request: r, token: ac.tokenOf(r)}
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -127,7 +132,7 @@ func (ac *Accounts) Visitor(r *http.Request) (site.Caller, error) {
 		return site.Caller{}, nil
 	}
 	return site.Caller{User: v.user, Session: site.Session{
-		ID: v.get(keyID), App: v.get(keyVia),
+		ID: v.get(keyID), App: v.get(keyVia), Login: v.get(keyLogin),
 		CSRF: formSecret(v.token), EarlyCSRF: v.earlyToken(ac.earlyOf(r)),
 	}}, nil
 }
@@ -238,6 +243,10 @@ func (v *visit) look(ctx context.Context) error {
 	if err != nil || !u.MayAct() {
 		return v.end(ctx)
 	}
+	if login := v.get(keyLogin); login != "" && v.ac.stays != nil && !v.ac.stays(v.request, login, v.get(keySubject)) {
+		v.looked = true // nobody for now: the session is for whoever the provider still names
+		return nil
+	}
 	v.user, v.looked = u, true
 	v.touch(ctx)
 	return nil
@@ -262,9 +271,17 @@ func (v *visit) touch(ctx context.Context) {
 	}
 }
 
+// A beginning is how a session begins, besides the user. The zero beginning is a password.
+type beginning struct {
+	app      *site.AppSession // the app that begins it
+	login    string           // the login through which a provider signed the user in
+	subject  string           // what the provider calls the user
+	lifetime time.Duration    // of the session; 0: the usual one
+}
+
 // start signs u in, or an app as u: under a new token, so that whoever planted or saw the
 // old one has nothing.
-func (v *visit) start(ctx context.Context, u site.User, app *site.AppSession) error {
+func (v *visit) start(ctx context.Context, u site.User, how beginning) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if err := v.load(ctx); err != nil {
@@ -281,24 +298,32 @@ func (v *visit) start(ctx context.Context, u site.User, app *site.AppSession) er
 	s.Put(v.ctx, keyID, hex.EncodeToString(randomBytes(16)))
 	s.Put(v.ctx, keySeen, now.Format(time.RFC3339))
 	s.Put(v.ctx, keyBegan, now.Format(time.RFC3339))
-	if app != nil {
-		s.Put(v.ctx, keyVia, app.ApplicationName)
+	if how.app != nil {
+		s.Put(v.ctx, keyVia, how.app.ApplicationName)
+	}
+	if how.login != "" {
+		s.Put(v.ctx, keyLogin, how.login)
+		s.Put(v.ctx, keySubject, how.subject)
 	}
 	if v.early != "" {
 		s.Put(v.ctx, keyEarly, hex.EncodeToString(hashToken(formSecret(v.early))))
 	}
-	s.SetDeadline(v.ctx, now.Add(sessionLifetime))
+	lifetime := sessionLifetime
+	if how.lifetime > 0 {
+		lifetime = min(lifetime, how.lifetime)
+	}
+	s.SetDeadline(v.ctx, now.Add(lifetime))
 	token, _, err := s.Commit(context.WithValue(v.ctx, newRowKey{}, u.ID))
 	if err != nil {
 		return coded(err)
 	}
-	if app != nil {
-		if err := v.ac.store.BindSession(ctx, hashToken(token), *app); err != nil {
+	if how.app != nil {
+		if err := v.ac.store.BindSession(ctx, hashToken(token), *how.app); err != nil {
 			return errors.Join(coded(err), v.end(ctx))
 		}
 	}
 	v.user, v.looked, v.token = u, true, token
-	v.setCookie(token, int(sessionLifetime/time.Second))
+	v.setCookie(token, int(lifetime/time.Second))
 	return nil
 }
 

@@ -33,29 +33,45 @@ type record struct {
 	hash     userkeys.KeyHash
 	keyID    int64
 	userID   int64
-	text     string // username, then client_id: one allocation, one header
+	text     string // username, client_id, external id: one allocation, one header
 	standing *standing
-	expires  int64  // unix microseconds; 0: never
+	ends     int64  // unix microseconds: the key's end or, if pauses, the time when it pauses; 0: never
 	nameLen  uint16 // of the username, in text
-	mayAct   bool   // the owner may use keys
+	idLen    uint16 // of the client_id, in text
+	owner    ownerState
 	slotState
 }
 
-// slotState is how a record stands in its shard; it sits here so that it fills the gap beside mayAct.
+// ownerState is what a key's owner may do; one byte, so that a record stays small.
+type ownerState uint8
+
+const (
+	ownerMayAct ownerState = 1 << iota // use keys
+	ownerPauses                        // at its end the key waits for its owner to sign in
+)
+
+// slotState is how a record stands in its shard; it sits here so that it fills the gap beside owner.
 type slotState struct {
 	taken  bool // in use, not free
 	dirty  bool // on the shard's dirty list
 	recent bool // used since the clock hand passed
 }
 
-func (r *record) expired(now time.Time) bool {
-	return r.expires != 0 && now.UnixMicro() >= r.expires
-}
+func (r *record) over(now time.Time) bool { return r.ends != 0 && now.UnixMicro() >= r.ends }
+
+func (r *record) mayAct() bool { return r.owner&ownerMayAct != 0 }
+func (r *record) pauses() bool { return r.owner&ownerPauses != 0 }
+
+// expired reports whether the key has ended.
+func (r *record) expired(now time.Time) bool { return !r.pauses() && r.over(now) }
+
+// paused reports whether the key waits for its owner to sign in.
+func (r *record) paused(now time.Time) bool { return r.pauses() && r.over(now) }
 
 func (r *record) access() userkeys.Access {
 	return userkeys.Access{
-		KeyID: r.keyID, KeyHash: r.hash, ClientID: r.text[r.nameLen:], UserID: r.userID, Username: r.text[:r.nameLen],
-		Standing: &r.standing.Standing,
+		KeyID: r.keyID, KeyHash: r.hash, ClientID: r.text[r.nameLen : r.nameLen+r.idLen], UserID: r.userID,
+		Username: r.text[:r.nameLen], ExternalID: r.text[r.nameLen+r.idLen:], Standing: &r.standing.Standing,
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // nothing; then both windows, together; then the scopes; then the owner.
 //
 // Errors: [userkeys.ErrInvalidKey], [userkeys.InvalidAccess] with the missing
-// scope as its reason, [userkeys.RateLimited], [userkeys.Unavailable].
+// scope as its reason, [userkeys.ErrOwnerGone], [userkeys.RateLimited], [userkeys.Unavailable].
 func (ck *Checker) Check(ctx context.Context, c site.Call) (userkeys.Access, error) {
 	key, err := userkeys.ParseKey(c.Key)
 	if err != nil {
@@ -33,8 +33,11 @@ func (ck *Checker) Check(ctx context.Context, c site.Call) (userkeys.Access, err
 	if !c.ManagesItself && !rec.standing.covers(c.Method, c.Path) {
 		return userkeys.Access{}, ck.missingScope(p, c)
 	}
-	if !rec.mayAct {
+	if !rec.mayAct() {
 		return userkeys.Access{}, userkeys.ErrInvalidKey
+	}
+	if rec.paused(now) {
+		return userkeys.Access{}, userkeys.ErrOwnerGone
 	}
 	ck.cache.used(&h, place, now)
 	if c.Present {
@@ -46,7 +49,8 @@ func (ck *Checker) Check(ctx context.Context, c site.Call) (userkeys.Access, err
 // Holds reports whether an access given earlier would still be given; it charges
 // nothing. It is for streams that outlive the check.
 func (ck *Checker) Holds(ctx context.Context, acc userkeys.Access) error {
-	rec, _, err := ck.find(ctx, &acc.KeyHash, ck.now())
+	now := ck.now()
+	rec, _, err := ck.find(ctx, &acc.KeyHash, now)
 	if err != nil {
 		return err
 	}
@@ -55,8 +59,11 @@ func (ck *Checker) Holds(ctx context.Context, acc userkeys.Access) error {
 			return userkeys.ErrInvalidKey
 		}
 	}
-	if !rec.mayAct {
+	if !rec.mayAct() {
 		return userkeys.ErrInvalidKey
+	}
+	if rec.paused(now) {
+		return userkeys.ErrOwnerGone
 	}
 	return nil
 }

@@ -39,9 +39,12 @@ type Config struct {
 	Store   Store
 	Catalog *userkeys.Catalog
 	Pinned  map[string]string // settings that win over those in the store, by their proper names
-	MaxKeys int               // bounds the keys kept in memory; 0: two million
-	Now     func() time.Time
-	Logger  *slog.Logger
+	// OwnerGone is, by the name of a login, how long after the last sign-in through it its users' keys pause. A login
+	// that is missing here pauses none.
+	OwnerGone map[string]time.Duration
+	MaxKeys   int // bounds the keys kept in memory; 0: two million
+	Now       func() time.Time
+	Logger    *slog.Logger
 }
 
 const defaultMaxKeys = 2 << 20
@@ -51,6 +54,7 @@ type Checker struct {
 	store   Store
 	catalog *userkeys.Catalog
 	pinned  map[string]string
+	gone    map[string]time.Duration // see Config.OwnerGone
 	now     func() time.Time
 	log     *slog.Logger
 
@@ -70,7 +74,7 @@ func New(ctx context.Context, cfg Config) (*Checker, error) {
 		cfg.MaxKeys = defaultMaxKeys
 	}
 	ck := &Checker{
-		store: cfg.Store, catalog: cfg.Catalog, pinned: cfg.Pinned, now: cfg.Now, log: cfg.Logger,
+		store: cfg.Store, catalog: cfg.Catalog, pinned: cfg.Pinned, gone: cfg.OwnerGone, now: cfg.Now, log: cfg.Logger,
 		cache:   newCache(cfg.MaxKeys),
 		limiter: limit.NewMemory(limit.MemoryConfig{MaxKeys: limitedKeys(cfg.MaxKeys)}),
 		users:   limit.NewMemory(limit.MemoryConfig{MaxKeys: limitedKeys(cfg.MaxKeys)}),

@@ -129,11 +129,20 @@ func (ck *Checker) read(ctx context.Context, h userkeys.KeyHash) (record, error)
 
 func (ck *Checker) record(p *policy, k site.StoredKey) record {
 	r := record{
-		hash: k.Hash, keyID: k.ID, userID: k.UserID, text: k.Owner.Username + k.ClientID,
-		nameLen: uint16(len(k.Owner.Username)), standing: p.standing(ck.catalog, k), mayAct: k.Owner.MayAct(),
+		hash: k.Hash, keyID: k.ID, userID: k.UserID, text: k.Owner.Username + k.ClientID + k.Owner.ExternalID,
+		nameLen: uint16(len(k.Owner.Username)), idLen: uint16(len(k.ClientID)), standing: p.standing(ck.catalog, k),
+	}
+	if k.Owner.MayAct() {
+		r.owner |= ownerMayAct
 	}
 	if !k.ExpiresAt.IsZero() {
-		r.expires = k.ExpiresAt.UnixMicro()
+		r.ends = k.ExpiresAt.UnixMicro()
+	}
+	if after := ck.gone[k.Owner.Login]; after > 0 {
+		if pause := k.Owner.SignedInAt.Add(after).UnixMicro(); r.ends == 0 || pause < r.ends {
+			r.ends = pause
+			r.owner |= ownerPauses
+		}
 	}
 	return r
 }

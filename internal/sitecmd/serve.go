@@ -84,6 +84,9 @@ func serve(cmd *cobra.Command, o *sitedata.ServeOptions) error {
 		return err
 	}
 	cfg.Scopes, cfg.Pinned, cfg.Logger = sc.Scopes, sc.Pinned, log
+	if cfg.Logins, cfg.NoPasswords = sc.Logins, !o.PasswordLogin; cfg.NoPasswords && len(cfg.Logins) == 0 {
+		return errors.New("--password-login=false: nobody could sign in; name a [[login]] in the configuration file")
+	}
 	unlock, err := o.Lock(ln.Addr())
 	if err != nil {
 		return err
@@ -111,7 +114,7 @@ func serve(cmd *cobra.Command, o *sitedata.ServeOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := printSetupLink(cmd, s, cfg.BaseURL, o.SetupLink); err != nil {
+	if err := printSetupLink(cmd, s, cfg, o.SetupLink); err != nil {
 		return err
 	}
 	log.Info("ready", "url", cfg.BaseURL.String(), "listen", ln.Addr().String())

@@ -16,12 +16,26 @@ import (
 // printSetupLink says how to make the first administrator, while there is none: by a
 // link if there are no users or --setup-link asked for one. Else only by commands:
 // whoever reads the output may be no more than those users.
-func printSetupLink(cmd *cobra.Command, s *wiring.Site, base *url.URL, asked bool) error {
-	text, err := setupText(cmd.Context(), s.Identity, base, asked)
+func printSetupLink(cmd *cobra.Command, s *wiring.Site, cfg wiring.Config, asked bool) error {
+	if cfg.NoPasswords {
+		return printNoAdministrator(cmd, s.Identity)
+	}
+	text, err := setupText(cmd.Context(), s.Identity, cfg.BaseURL, asked)
 	if err != nil {
 		return err
 	}
 	_, err = io.WriteString(cmd.OutOrStdout(), text)
+	return err
+}
+
+// printNoAdministrator says how to make the first administrator where nobody has a password here.
+func printNoAdministrator(cmd *cobra.Command, accounts *identity.Accounts) error {
+	has, err := accounts.HasAdministrator(cmd.Context())
+	if err != nil || has {
+		return err
+	}
+	_, err = io.WriteString(cmd.OutOrStdout(), "This site has no administrator. Sign in once, and make yourself one with\n\n"+
+		"    userkeys user set NAME --admin\n\nor by a [[login.rule]] with admin = true in the configuration file.\n\n")
 	return err
 }
 

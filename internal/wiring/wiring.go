@@ -18,6 +18,7 @@ import (
 	"userkeys/authority"
 	"userkeys/gateway"
 	"userkeys/internal/identity"
+	"userkeys/internal/outside"
 	"userkeys/notify"
 	"userkeys/outbox"
 	"userkeys/server"
@@ -57,6 +58,9 @@ type Config struct {
 	// Pushes is what the pages show of pushes; nil: the site's own, if it has a secret.
 	Pushes server.Pushes
 
+	Logins      []outside.Login // providers that sign people in
+	NoPasswords bool            // nobody signs in with a password
+
 	PasswordCost identity.Cost // of one password hash; zero: [identity.DefaultCost]
 
 	MaxKeys   int              // see authority.Config
@@ -70,6 +74,7 @@ type Site struct {
 	Store     *store.Store
 	Authority *authority.Authority
 	Identity  *identity.Accounts
+	outside   *outside.People // nil: no provider signs people in
 	Inbox     *notify.Inbox
 	Pushes    *outbox.Pushes // nil without a secret
 	pages     *server.Server
@@ -99,6 +104,7 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	s := &Site{Store: cfg.Store}
 	s.Authority, err = authority.New(ctx, authority.Config{
 		Store: s.Store, Catalog: catalog, Pinned: cfg.Pinned, MaxKeys: cfg.MaxKeys, Now: cfg.Now, Logger: cfg.Logger,
+		OwnerGone: ownerGone(cfg.Logins),
 	})
 	if err != nil {
 		return nil, err
@@ -132,14 +138,34 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	s.Identity, err = NewIdentity(s.Store, identity.Config{
 		Now: cfg.Now, Logger: cfg.Logger, Secure: cfg.BaseURL.Scheme == "https",
 		LoginPath: loginPath(cfg.Upstream == nil), ClientIP: clients.Of, Cost: cfg.PasswordCost,
+		Stays: func(r *http.Request, login, subject string) bool {
+			return s.outside == nil || s.outside.Stays(r, login, subject)
+		},
 	})
 	if err != nil {
 		return nil, err
+	}
+	if len(cfg.Logins) > 0 {
+		s.outside, err = outside.Open(ctx, outside.Config{
+			Logins: cfg.Logins, Accounts: s.Identity, Store: cfg.Store, BaseURL: cfg.BaseURL, Now: cfg.Now, Logger: cfg.Logger,
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
 	if s.handler, err = s.doors(cfg, clients); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// ownerGone is how long after a sign-in through each login the keys of its users pause.
+func ownerGone(logins []outside.Login) map[string]time.Duration {
+	gone := map[string]time.Duration{}
+	for _, l := range logins {
+		gone[l.In.Name] = l.In.GoneAfter
+	}
+	return gone
 }
 
 // OpenStore opens the store in db, whose driver the caller brings, and brings
@@ -157,7 +183,7 @@ func OpenStore(ctx context.Context, db *sql.DB, d store.Dialect) (*store.Store, 
 
 // NewIdentity is the built-in accounts over st. Without a ClientIP no header is believed.
 func NewIdentity(st *store.Store, cfg identity.Config) (*identity.Accounts, error) {
-	cfg.Users, cfg.Sessions, cfg.Guesses = st, st, st
+	cfg.Users, cfg.Sessions, cfg.Guesses, cfg.Identities = st, st, st, st
 	if cfg.ClientIP == nil {
 		cfg.ClientIP = gateway.ClientIP(nil)
 	}
@@ -173,7 +199,12 @@ func loginPath(standalone bool) string {
 
 // doors puts the pages, and the upstream if there is one, behind the key check.
 func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, error) {
+	var ways server.Outside // nil, and not a nil *outside.People in it
+	if s.outside != nil {
+		ways = s.outside
+	}
 	pages, err := server.New(server.Config{
+		Outside: ways, Links: s.Identity, NoPasswords: cfg.NoPasswords,
 		Authority: s.Authority, Identity: s.Identity, Accounts: s.Identity, BaseURL: cfg.BaseURL,
 		Standalone: cfg.Upstream == nil,
 		// Before an upstream the front asks us for them only if OwnPaths name them.

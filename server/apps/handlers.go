@@ -1,6 +1,5 @@
 // Package apps is what a site's user sees of their apps: the list at /my/apps
-// with revoking and its undoing, how notifications reach each app, and, where
-// the site has its own accounts, login and the first administrator's setup.
+// with revoking and its undoing, and how notifications reach each app.
 package apps
 
 import (
@@ -41,8 +40,7 @@ type Pushes interface {
 type Config struct {
 	Keys       Keys
 	Pushes     Pushes // nil: nothing is pushed
-	Endpoints  bool   // /login is ours too
-	Standalone bool   // and so are /, /logout and /u/{username}/preferences/apps
+	Standalone bool   // / and /u/{username}/preferences/apps are ours too
 }
 
 // Handlers answer for what a user sees of their apps.
@@ -56,19 +54,15 @@ type Handlers struct {
 var templates embed.FS
 
 type pages struct {
-	apps  page.Template[appsPage]
-	login page.Template[loginPage]
-	setup page.Template[setupPage]
-	home  page.Template[homePage]
+	apps page.Template[appsPage]
+	home page.Template[homePage]
 }
 
 // New makes the handlers.
 func New(d *door.Door, cfg Config) *Handlers {
 	return &Handlers{d, cfg, pages{
-		apps:  page.New[appsPage](d.Frame(), templates, "apps"),
-		login: page.New[loginPage](d.Frame(), templates, "login"),
-		setup: page.New[setupPage](d.Frame(), templates, "setup"),
-		home:  page.New[homePage](d.Frame(), templates, "home"),
+		apps: page.New[appsPage](d.Frame(), templates, "apps"),
+		home: page.New[homePage](d.Frame(), templates, "home"),
 	}}
 }
 
@@ -99,22 +93,5 @@ func (h *Handlers) Mount() {
 	if h.cfg.Standalone {
 		d.Handle("GET /{$}", everyBrowser, h.home)
 		d.Handle("GET /u/{username}/preferences/apps", read, h.preferencesApps)
-	}
-	if d.Accounts() == nil {
-		return
-	}
-	signIn := door.Rules{Who: door.Browser | door.AppSession, CSRF: door.CheckOrigin, Body: input.Form}
-	signOut := door.Rules{Who: door.Browser | door.AppSession, CSRF: door.CheckToken, Body: input.Form}
-	d.Handle("GET /user-api-key/login", everyBrowser, h.login)
-	d.Handle("POST /user-api-key/login", signIn, h.loginPost)
-	d.Handle("POST /user-api-key/logout", signOut, h.logout)
-	d.Handle("GET /user-api-key/setup", everyBrowser, h.setup)
-	d.Handle("POST /user-api-key/setup", signIn, h.setupPost)
-	if h.cfg.Endpoints {
-		d.Handle("GET /login", everyBrowser, h.login)
-		d.Handle("POST /login", signIn, h.loginPost)
-	}
-	if h.cfg.Standalone {
-		d.Handle("POST /logout", signOut, h.logout)
 	}
 }

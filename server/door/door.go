@@ -52,6 +52,8 @@ type Config struct {
 	ClientIP  func(r *http.Request) string // nil: the peer's address; no header is believed
 	HasHome   bool                         // the site has a start page of ours
 	Pushes    bool                         // there are deliveries for administrators to see
+	// NoPasswords closes every route that takes a password.
+	NoPasswords bool
 }
 
 // Door holds the rules of every route that is registered with [Door.Handle].
@@ -136,6 +138,9 @@ func (d *Door) Identity() Identity { return d.cfg.Identity }
 
 // Accounts sign people in; nil where the embedder's site does that.
 func (d *Door) Accounts() LoginIdentity { return d.accounts }
+
+// Passwords reports whether people may sign in with a password of this site.
+func (d *Door) Passwords() bool { return d.accounts != nil && !d.cfg.NoPasswords }
 
 // LoginAgainURL is where somebody who is signed in proves who they are once more, and then comes back to back.
 func (d *Door) LoginAgainURL(back string) string {

@@ -145,9 +145,11 @@ func changing(name string) door.Rules {
 func (h *Handlers) mountSessions() {
 	d, browser := h.door, door.Browser|door.AppSession
 	d.HandleBoth("GET /session/csrf", door.Rules{Who: browser, Name: "session/csrf"}, h.csrf)
-	d.HandleBoth("POST /session", door.Rules{
-		Who: browser, CSRF: door.CheckOrigin, Body: input.FormOrJSON, Name: "session/create",
-	}, h.sessionCreate)
+	if d.Passwords() {
+		d.HandleBoth("POST /session", door.Rules{
+			Who: browser, CSRF: door.CheckOrigin, Body: input.FormOrJSON, Name: "session/create",
+		}, h.sessionCreate)
+	}
 	d.Handle("DELETE /session/{username}", door.Rules{
 		Who: browser, As: door.User, CSRF: door.CheckToken, Body: input.FormOrJSON, Name: "session/destroy",
 	}, h.sessionDestroy)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -11,6 +12,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/cli"
+	"userkeys/internal/outside"
 	"userkeys/site"
 )
 
@@ -20,6 +22,7 @@ type configFile struct {
 	options  map[string]any
 	settings map[string]any
 	scopes   []scopeTable
+	logins   []loginTable
 }
 
 type scopeTable struct {
@@ -69,6 +72,8 @@ func parseConfig(path string, text []byte) (configFile, error) {
 			err = md.PrimitiveDecode(part, &file.settings)
 		case name == "scope":
 			err = md.PrimitiveDecode(part, &file.scopes)
+		case name == "login":
+			err = md.PrimitiveDecode(part, &file.logins)
 		case name == "config" || known.Lookup(name) == nil:
 			return file, fmt.Errorf("%s:%d: there is no option %s", path, lineOf(text, name), name)
 		default:
@@ -81,9 +86,8 @@ func parseConfig(path string, text []byte) (configFile, error) {
 		}
 	}
 	if unknown := md.Undecoded(); len(unknown) > 0 {
-		name := unknown[0][len(unknown[0])-1]
-		return file, fmt.Errorf("%s:%d: a scope has a name, a sentence and routes, but no %s", path, lineOf(text, name),
-			name)
+		table, name := unknown[0][0], unknown[0][len(unknown[0])-1]
+		return file, fmt.Errorf("%s:%d: a %s has no %s", path, lineOf(text, name), table, name)
 	}
 	return file, nil
 }
@@ -120,6 +124,16 @@ func (file configFile) site(path string, text []byte) (Config, error) {
 			scope.Routes = append(scope.Routes, route)
 		}
 		sc.Scopes = append(sc.Scopes, scope)
+	}
+	for _, t := range file.logins {
+		l, err := t.login()
+		if err != nil {
+			return sc, fmt.Errorf("%s: login %s: %w", path, t.Name, err)
+		}
+		if slices.ContainsFunc(sc.Logins, func(o outside.Login) bool { return o.In.Name == t.Name }) {
+			return sc, fmt.Errorf("%s: there are two logins of the name %s", path, t.Name)
+		}
+		sc.Logins = append(sc.Logins, l)
 	}
 	if _, err := userkeys.NewCatalog(sc.Scopes...); err != nil {
 		return sc, fmt.Errorf("%s: %s", path, cli.Explain(err))

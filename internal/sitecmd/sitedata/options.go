@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"userkeys"
+	"userkeys/internal/outside"
 )
 
 // Every option of a command that runs or manages a site comes from, in this
@@ -56,6 +57,7 @@ type ServeOptions struct {
 	SecretFile      string
 	ReplaceSecret   bool
 	SetupLink       bool
+	PasswordLogin   bool
 	LogFormat       string
 	LogLevel        string
 }
@@ -87,6 +89,8 @@ func (o *ServeOptions) AddFlags(f *pflag.FlagSet) {
 		"use this machine secret although the site had another one: apps must then ask for their push secrets anew")
 	f.BoolVar(&o.SetupLink, "setup-link", false,
 		"print a link that makes an administrator although the site has users; only if none of them is an administrator")
+	f.BoolVar(&o.PasswordLogin, "password-login", true,
+		"let people sign in with a password of this site; false needs a [[login]] in the configuration file")
 	f.StringVar(&o.LogFormat, "log-format", "text", "text or json")
 	f.StringVar(&o.LogLevel, "log-level", "info", "debug, info, warn or error")
 }
@@ -119,4 +123,5 @@ func fromEnvironment(flags *pflag.FlagSet) error {
 type Config struct {
 	Pinned map[string]string
 	Scopes []userkeys.Scope
+	Logins []outside.Login
 }

@@ -27,6 +27,7 @@ import (
 	"userkeys/server/door"
 	"userkeys/server/input"
 	"userkeys/server/live"
+	"userkeys/server/signin"
 	"userkeys/server/wire"
 	"userkeys/site"
 )
@@ -105,7 +106,10 @@ func (f *Site) mount(cfg server.Config) {
 	consent.New(d, consent.Config{
 		Consents: a, Devices: a, Clients: a, OneTimes: a, SignIn: cfg.Endpoints && d.Accounts() != nil,
 	}).Mount()
-	apps.New(d, apps.Config{Keys: a, Pushes: cfg.Pushes, Endpoints: cfg.Endpoints, Standalone: cfg.Standalone}).Mount()
+	apps.New(d, apps.Config{Keys: a, Pushes: cfg.Pushes, Standalone: cfg.Standalone}).Mount()
+	if d.Accounts() != nil {
+		signin.New(d, signin.Config{Endpoints: cfg.Endpoints, Standalone: cfg.Standalone}).Mount()
+	}
 	admin.New(d, admin.Config{
 		Keys: a, Settings: a, Accounts: cfg.Accounts, Pushes: cfg.Pushes, Inbox: cfg.Inbox, Endpoints: cfg.Endpoints,
 	}).Mount()

@@ -1,4 +1,4 @@
-package apps_test
+package signin_test
 
 import (
 	"fmt"

@@ -1,8 +1,8 @@
-package apps
+package signin
 
 import (
 	"net/http"
-	"strings"
+	"net/url"
 
 	"userkeys"
 	"userkeys/gateway"
@@ -14,9 +14,14 @@ import (
 
 // loginPage asks who somebody is.
 type loginPage struct {
+	again    bool // somebody who is signed in has to prove it
 	Username string
 	Redirect string
 	Error    string
+
+	Passwords bool    // there is a form for a password
+	Ways      []wayIn // through providers
+	SignedOut bool    // somebody has just signed out
 }
 
 // setupPage makes the first administrator.
@@ -28,11 +33,6 @@ type setupPage struct {
 	Closed   bool // the link is spent: there is nothing to fill in
 }
 
-// homePage is the start page of a site that has nothing else.
-type homePage struct {
-	Login string // where to sign in
-}
-
 // login asks who somebody is; who is signed in goes where they were going. A user whose app is signed in signs
 // in themselves.
 func (h *Handlers) login(w http.ResponseWriter, r *http.Request, c site.Caller) error {
@@ -40,7 +40,22 @@ func (h *Handlers) login(w http.ResponseWriter, r *http.Request, c site.Caller) 
 	if c.SignedIn() && c.Session.App == "" && !r.URL.Query().Has(door.AgainField) {
 		return door.Redirect(w, http.StatusSeeOther, back)
 	}
-	return h.pages.login.Show(w, c, http.StatusOK, loginPage{Redirect: back})
+	p := loginPage{Redirect: back, SignedOut: r.URL.Query().Has(signedOutField)}
+	p.again = r.URL.Query().Has(door.AgainField)
+	if ways := h.waysIn(back, p.again); len(ways) == 1 && !h.door.Passwords() && !p.SignedOut {
+		return door.Redirect(w, http.StatusSeeOther, ways[0].Address)
+	}
+	return h.showLogin(w, c, http.StatusOK, p)
+}
+
+// signedOutField is the parameter of the login page for somebody who has just signed out, whom it must not sign in
+// again at once.
+const signedOutField = "signed_out"
+
+// showLogin shows the login page with all ways to sign in.
+func (h *Handlers) showLogin(w http.ResponseWriter, c site.Caller, status int, p loginPage) error {
+	p.Passwords, p.Ways = h.door.Passwords(), h.waysIn(p.Redirect, p.again)
+	return h.pages.login.Show(w, c, status, p)
 }
 
 // loginPost signs somebody in. A refusal keeps the name and the way back, and
@@ -54,29 +69,19 @@ func (h *Handlers) loginPost(w http.ResponseWriter, r *http.Request, c site.Call
 	if err == nil {
 		return door.Redirect(w, http.StatusSeeOther, p.Redirect)
 	}
-	e := userkeys.AsError(err)
-	switch e.Code {
-	case userkeys.InvalidCredentials:
-		p.Error = page.Sentence(e.Public)
-	case userkeys.RateLimited, userkeys.Unavailable:
-		p.Error = strings.TrimSpace(page.Sentence(e.Public) + " " + door.TryAgain(e))
-	default:
-		return err
-	}
-	if gateway.WantsJSON(r) {
-		return err
-	}
-	door.Note(r, err)
-	gateway.SetRetry(w.Header(), e)
-	return h.pages.login.Show(w, c, e.Code.Status(), p)
+	return h.refuse(w, r, c, p, err)
 }
 
 // logout ends the session and goes back to where the form was.
-func (h *Handlers) logout(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
+func (h *Handlers) logout(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	if err := h.door.Accounts().Logout(r.Context()); err != nil {
 		return err
 	}
-	return door.Redirect(w, http.StatusSeeOther, door.ReturnAddress(r.PostForm.Get("redirect")))
+	back := door.ReturnAddress(r.PostForm.Get("redirect"))
+	if c.Session.Login != "" { // a page that asks for a sign-in would be signed in again by the provider
+		back = loginPath + "?" + url.Values{signedOutField: {"1"}, "redirect": {back}}.Encode()
+	}
+	return door.Redirect(w, http.StatusSeeOther, back)
 }
 
 // setup asks for the first administrator's name and password, where the link is still good.
@@ -119,9 +124,4 @@ func (h *Handlers) setupProblem(w http.ResponseWriter, r *http.Request, c site.C
 	door.Note(r, err)
 	p.Error = page.Sentence(e.Public)
 	return h.pages.setup.Show(w, c, e.Code.Status(), p)
-}
-
-// home is the page at the root of a site that has nothing else.
-func (h *Handlers) home(w http.ResponseWriter, _ *http.Request, c site.Caller) error {
-	return h.pages.home.Show(w, c, http.StatusOK, homePage{h.door.Identity().LoginURL("/")})
 }

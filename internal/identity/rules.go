@@ -1,0 +1,111 @@
+package identity
+
+import (
+	"slices"
+
+	"userkeys/site"
+)
+
+// Rules say what those who sign in through a provider may do here. They are applied at each sign-in. What no rule is
+// about stays as an administrator set it.
+type Rules struct {
+	OnlyGroups []string // groups of the provider whose members may sign in; empty: everybody may
+	Approve    bool     // an administrator has to approve each new account
+	TrustLevel int      // of a new account
+	Groups     bool     // the provider's groups are taken over, as far as their names may be names of groups here
+	Staff      bool     // the provider's word about administrators and moderators is believed
+	Each       []Rule
+}
+
+// Rule gives something to members of a group of the provider, or to one person there.
+type Rule struct {
+	Group      string // of the provider; compared exactly
+	User       string // or: what the provider calls the person, the subject
+	Admin      bool
+	Moderator  bool
+	TrustLevel int    // at least this one; 0: the rule is about something else
+	Into       string // a group here
+}
+
+func (r Rule) about(o Outsider) bool {
+	return r.User != "" && r.User == o.Subject || r.Group != "" && slices.Contains(o.Groups, r.Group)
+}
+
+// let reports whether o may sign in at all.
+func (rs Rules) let(o Outsider) bool {
+	return len(rs.OnlyGroups) == 0 ||
+		slices.ContainsFunc(o.Groups, func(g string) bool { return slices.Contains(rs.OnlyGroups, g) })
+}
+
+// apply gives u what the rules say of o.
+func (rs Rules) apply(u *site.User, o Outsider) {
+	any := func(what func(Rule) bool) bool { return slices.ContainsFunc(rs.Each, what) }
+	given := func(what func(Rule) bool) bool {
+		return any(func(r Rule) bool { return what(r) && r.about(o) })
+	}
+	admin, moderator := func(r Rule) bool { return r.Admin }, func(r Rule) bool { return r.Moderator }
+	if rs.Staff || any(admin) {
+		u.Admin = rs.Staff && o.Admin || given(admin)
+	}
+	if rs.Staff || any(moderator) {
+		u.Moderator = rs.Staff && o.Moderator || given(moderator)
+	}
+	if any(func(r Rule) bool { return r.TrustLevel > 0 }) {
+		u.TrustLevel = rs.TrustLevel
+		for _, r := range rs.Each {
+			if r.about(o) {
+				u.TrustLevel = max(u.TrustLevel, r.TrustLevel)
+			}
+		}
+	}
+	if rs.Groups || any(func(r Rule) bool { return r.Into != "" }) {
+		u.Groups = rs.groups(o)
+	}
+}
+
+// groups are the groups here of somebody with these groups there.
+func (rs Rules) groups(o Outsider) []string {
+	var out []string
+	add := func(g string) {
+		if len(out) < maxGroups && !slices.Contains(out, g) {
+			out = append(out, g)
+		}
+	}
+	for _, r := range rs.Each {
+		if r.Into != "" && r.about(o) {
+			add(r.Into)
+		}
+	}
+	if rs.Groups {
+		for _, g := range o.Groups {
+			if groupPattern.MatchString(g) && !automaticGroup.MatchString(g) {
+				add(g)
+			}
+		}
+	}
+	return out
+}
+
+// Check reports what is wrong with the rules.
+func (rs Rules) Check() error {
+	if rs.TrustLevel < 0 || rs.TrustLevel > 4 {
+		return invalid("a trust level is 0 to 4")
+	}
+	for _, r := range rs.Each {
+		if (r.Group == "") == (r.User == "") {
+			return invalid("a rule names either a group or a user of the provider")
+		}
+		if r.TrustLevel < 0 || r.TrustLevel > 4 {
+			return invalid("a trust level is 0 to 4")
+		}
+		if r.Into != "" {
+			if _, err := checkGroups([]string{r.Into}); err != nil {
+				return err
+			}
+		}
+		if !r.Admin && !r.Moderator && r.TrustLevel == 0 && r.Into == "" {
+			return invalid("a rule gives something: admin, moderator, trust-level or into")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+package outside
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"userkeys/gateway"
+	"userkeys/internal/identity"
+)
+
+// Header is a proxy before the site that signs people in and says who they are in headers of each request.
+type Header struct {
+	User   string // the header that says who it is
+	Name   string // full name; empty: no header says
+	Email  string // e-mail address; empty: no header says
+	Groups string // groups, separated by commas; empty: no header says
+	// From are the networks of the proxies that are believed, and Unix says that whoever connects by a Unix socket is.
+	From []netip.Prefix
+	Unix bool
+}
+
+// header reads whom a trusted proxy names.
+type header struct {
+	Login
+	callback string
+	log      *slog.Logger
+}
+
+func (h header) begin(_ context.Context, s signIn) (string, error) {
+	return h.callback + "?state=" + s.State, nil
+}
+
+func (h header) names(r *http.Request, s signIn) bool {
+	return same(s.State, r.URL.Query().Get("state"))
+}
+
+func (h header) finish(r *http.Request, _ signIn) (identity.Outsider, error) { return h.read(r) }
+
+// read returns whom the proxy names in r. Whoever else sends the header is not believed, and the log says so.
+func (h header) read(r *http.Request) (identity.Outsider, error) {
+	if !h.trusts(r.RemoteAddr) {
+		if _, sent := r.Header[http.CanonicalHeaderKey(h.Header.User)]; sent {
+			h.log.WarnContext(r.Context(), "a header that signs people in came from an address that is not trusted",
+				"login", h.In.Name, "header", h.Header.User, "peer", r.RemoteAddr)
+		}
+		return identity.Outsider{}, refused("the request does not come from the proxy")
+	}
+	user, err := h.one(r, h.Header.User)
+	if err == nil && user == "" {
+		err = refused("the proxy names nobody in " + h.Header.User)
+	}
+	if err != nil {
+		return identity.Outsider{}, err
+	}
+	o := identity.Outsider{Subject: user, Username: user}
+	if o.Name, err = h.one(r, h.Header.Name); err != nil {
+		return o, err
+	}
+	if o.Email, err = h.one(r, h.Header.Email); err != nil {
+		return o, err
+	}
+	groups, err := h.one(r, h.Header.Groups)
+	o.Groups = listed(groups)
+	return o, err
+}
+
+// one returns the one value of a header; "" if the name is. A header that comes twice, or in another spelling that
+// some program reads as the same, did not come from the proxy alone.
+func (h header) one(r *http.Request, name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	canonical := http.CanonicalHeaderKey(name)
+	for other := range r.Header {
+		if other != canonical && gateway.SameHeader(other, canonical) {
+			return "", refused("the header " + name + " comes in two spellings")
+		}
+	}
+	values := r.Header[canonical]
+	if len(values) > 1 {
+		return "", refused("the header " + name + " comes twice")
+	}
+	if len(values) == 0 {
+		return "", nil
+	}
+	return strings.TrimSpace(values[0]), nil
+}
+
+func (h header) trusts(peer string) bool {
+	host, _, err := net.SplitHostPort(peer)
+	if err != nil { // a Unix socket has no address
+		return h.Header.Unix && (peer == "" || peer == "@")
+	}
+	addr, err := netip.ParseAddr(host)
+	if err != nil {
+		return false
+	}
+	addr = addr.Unmap().WithZone("")
+	for _, p := range h.Header.From {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,278 @@
+package outside
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+
+	"userkeys"
+	"userkeys/internal/identity"
+	"userkeys/internal/outward"
+)
+
+// OIDC is an OpenID provider.
+type OIDC struct {
+	Issuer       string // an https address, exactly as the provider says it
+	ClientID     string
+	ClientSecret string   // empty for a client without one
+	Scopes       []string // besides openid; empty: profile and email
+	GroupsClaim  string   // the claim that holds the groups; empty: groups
+}
+
+const (
+	oidcPatience   = 8 * time.Second // of each request to the provider
+	maxOIDCAnswer  = 1 << 20
+	keysRefetch    = time.Minute // at most one for keys that nobody knows
+	clockTolerance = time.Minute
+)
+
+// algorithms are the signatures that count: those that the provider alone can make.
+var algorithms = []string{
+	oidc.RS256, oidc.RS384, oidc.RS512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.EdDSA,
+}
+
+// openID asks an OpenID provider by the code flow with PKCE.
+type openID struct {
+	OIDC
+	name     string
+	callback string
+	client   *http.Client
+	now      func() time.Time
+
+	mu    sync.Mutex
+	found *discovered // nil until the provider has answered
+	tried time.Time   // when it was asked last
+	err   error       // what came of that
+}
+
+// discovered is what a provider says of itself.
+type discovered struct {
+	oauth    oauth2.Config
+	verifier *oidc.IDTokenVerifier
+}
+
+func newOIDC(l Login, callback string, client *http.Client, now func() time.Time) *openID {
+	if client == nil {
+		client = outward.New(outward.Config{Inward: inwardOf(l.OIDC.Issuer), Timeout: oidcPatience, MaxBody: maxOIDCAnswer})
+	}
+	return &openID{OIDC: l.OIDC, name: l.In.Name, callback: callback, client: client, now: now}
+}
+
+// inwardOf lists the issuer's own address, which the administrator has chosen; what it names besides must be public.
+func inwardOf(issuer string) func() []string {
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return nil
+	}
+	host := u.Host
+	if u.Port() == "" {
+		host += map[string]string{"https": ":443", "http": ":80"}[u.Scheme]
+	}
+	return func() []string { return []string{host} }
+}
+
+// retryDiscovery is how long a provider that did not answer is left alone.
+const retryDiscovery = 5 * time.Second
+
+// discover asks the provider about itself, once; after a failure again, but not at once.
+func (o *openID) discover(ctx context.Context) (*discovered, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.found != nil {
+		return o.found, nil
+	}
+	if o.err != nil && o.now().Sub(o.tried) < retryDiscovery {
+		return nil, o.err
+	}
+	o.tried = o.now()
+	asking, cancel := context.WithTimeout(oidc.ClientContext(context.WithoutCancel(ctx), o.client), oidcPatience)
+	defer cancel()
+	provider, err := oidc.NewProvider(asking, o.Issuer)
+	if err != nil {
+		o.err = o.unavailable(err)
+		return nil, o.err
+	}
+	var said struct {
+		Keys string `json:"jwks_uri"`
+	}
+	if err := provider.Claims(&said); err != nil {
+		o.err = o.unavailable(err)
+		return nil, o.err
+	}
+	calm := *o.client
+	calm.Transport = &calmKeys{base: cmp.Or(calm.Transport, http.DefaultTransport), keys: said.Keys, now: o.now}
+	keysFrom := oidc.ClientContext(context.WithoutCancel(ctx), &calm)
+	o.found = &discovered{
+		oauth: oauth2.Config{
+			ClientID: o.ClientID, ClientSecret: o.ClientSecret, Endpoint: provider.Endpoint(), RedirectURL: o.callback,
+			Scopes: o.scopes(),
+		},
+		verifier: oidc.NewVerifier(o.Issuer, oidc.NewRemoteKeySet(keysFrom, said.Keys),
+			&oidc.Config{ClientID: o.ClientID, SupportedSigningAlgs: algorithms, Now: o.now}),
+	}
+	return o.found, nil
+}
+
+func (o *openID) scopes() []string {
+	if len(o.Scopes) == 0 {
+		return []string{oidc.ScopeOpenID, "profile", "email"}
+	}
+	return append([]string{oidc.ScopeOpenID}, slices.DeleteFunc(slices.Clone(o.Scopes),
+		func(s string) bool { return s == oidc.ScopeOpenID })...)
+}
+
+func (o *openID) unavailable(cause error) error {
+	return &userkeys.Error{
+		Code: userkeys.Unavailable, RetryAfter: retryDiscovery, Err: cause,
+		Public: "the sign-in " + o.name + " does not answer at the moment",
+	}
+}
+
+func (o *openID) begin(ctx context.Context, s signIn) (string, error) {
+	d, err := o.discover(ctx)
+	if err != nil {
+		return "", err
+	}
+	options := []oauth2.AuthCodeOption{oidc.Nonce(s.Nonce), oauth2.S256ChallengeOption(s.Verifier)}
+	if s.Again {
+		options = append(options, oauth2.SetAuthURLParam("prompt", "login"))
+	}
+	return d.oauth.AuthCodeURL(s.State, options...), nil
+}
+
+func (o *openID) names(r *http.Request, s signIn) bool {
+	return same(s.State, r.URL.Query().Get("state"))
+}
+
+func (o *openID) finish(r *http.Request, s signIn) (identity.Outsider, error) {
+	var none identity.Outsider
+	q := r.URL.Query()
+	if q.Has("iss") && q.Get("iss") != o.Issuer { // RFC 9207
+		return none, refused("the answer is from another issuer")
+	}
+	if q.Has("error") {
+		if q.Get("error") == "access_denied" {
+			return none, userkeys.Errorf(userkeys.InvalidCredentials, "you did not sign in there")
+		}
+		return none, refused("the provider says " + q.Get("error"))
+	}
+	ctx, cancel := context.WithTimeout(oidc.ClientContext(r.Context(), o.client), oidcPatience)
+	defer cancel()
+	d, err := o.discover(ctx)
+	if err != nil {
+		return none, err
+	}
+	token, err := d.oauth.Exchange(ctx, q.Get("code"), oauth2.VerifierOption(s.Verifier))
+	if err != nil {
+		var said *oauth2.RetrieveError
+		if errors.As(err, &said) && said.Response != nil && said.Response.StatusCode < 500 {
+			return none, refused("the provider does not take the code: " + said.ErrorCode)
+		}
+		return none, o.unavailable(err)
+	}
+	text, ok := token.Extra("id_token").(string)
+	if !ok {
+		return none, refused("the provider sent no ID token")
+	}
+	id, err := d.verifier.Verify(ctx, text)
+	if err != nil {
+		return none, refused("the ID token is not good: " + err.Error())
+	}
+	return o.person(id, s)
+}
+
+// claims are what an ID token says of somebody.
+type claims struct {
+	AuthorizedParty string `json:"azp"`
+	Username        string `json:"preferred_username"`
+	Name            string `json:"name"`
+	Email           string `json:"email"`
+	// EmailVerified is true, or "true" from some providers.
+	EmailVerified any `json:"email_verified"`
+}
+
+// person reads whom a verified token names, if it is the token of this sign-in.
+func (o *openID) person(id *oidc.IDToken, s signIn) (identity.Outsider, error) {
+	var none identity.Outsider
+	var c claims
+	all := map[string]any{}
+	if err := errors.Join(id.Claims(&c), id.Claims(&all)); err != nil {
+		return none, refused("the ID token cannot be read")
+	}
+	switch {
+	case !same(s.Nonce, id.Nonce):
+		return none, refused("the ID token is of another sign-in")
+	case c.AuthorizedParty != "" && c.AuthorizedParty != o.ClientID,
+		len(id.Audience) > 1 && c.AuthorizedParty != o.ClientID:
+		return none, refused("the ID token is for another client")
+	case id.IssuedAt.After(o.now().Add(clockTolerance)):
+		return none, refused("the ID token is of the future; look at the clocks")
+	}
+	out := identity.Outsider{Subject: id.Subject, Username: c.Username, Name: c.Name}
+	if c.EmailVerified == true || c.EmailVerified == "true" {
+		out.Email = c.Email
+	}
+	name := o.GroupsClaim
+	if name == "" {
+		name = "groups"
+	}
+	switch groups := all[name].(type) {
+	case []any:
+		for _, g := range groups {
+			if text, ok := g.(string); ok && text != "" && !slices.Contains(out.Groups, text) {
+				out.Groups = append(out.Groups, text)
+			}
+		}
+	case string: // a list as one text, from providers that have no other
+		out.Groups = strings.Fields(groups)
+	}
+	return out, nil
+}
+
+// calmKeys answers from memory when a provider's keys are asked for again within a minute: a token whose key nobody
+// knows has them fetched anew, and many such tokens must be no flood.
+type calmKeys struct {
+	base http.RoundTripper
+	keys string // the address of the keys
+	now  func() time.Time
+
+	mu      sync.Mutex
+	fetched time.Time
+	answer  *http.Response
+	body    []byte
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (k *calmKeys) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.String() != k.keys {
+		return k.base.RoundTrip(r)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.answer == nil || k.now().Sub(k.fetched) >= keysRefetch {
+		res, err := k.base.RoundTrip(r)
+		if err != nil {
+			return nil, err
+		}
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			return nil, err
+		}
+		k.answer, k.body, k.fetched = res, body, k.now()
+	}
+	again := *k.answer
+	again.Body, again.Request = io.NopCloser(bytes.NewReader(k.body)), r
+	return &again, nil
+}

@@ -1,0 +1,227 @@
+// Package outside lets people sign in through providers: with OpenID Connect, with DiscourseConnect, or by the header
+// of a trusted proxy. A provider names somebody; what becomes of that is [identity.Accounts.Enter], the same for all.
+//
+// [People.Begin] sends the browser away with a cookie that only this browser has, and [People.Finish] takes what it
+// comes back with, once, in the same browser, within ten minutes.
+package outside
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"userkeys"
+	"userkeys/internal/identity"
+	"userkeys/site"
+)
+
+// The kinds of logins.
+const (
+	KindOIDC      = "oidc"
+	KindDiscourse = "discourse"
+	KindHeader    = "header"
+)
+
+// Login is one way to sign in, as the configuration has it. Of the last three, that of its kind counts.
+type Login struct {
+	In    identity.Login // who comes in through it, and as what
+	Title string         // on the button; empty: the name
+	Kind  string
+
+	OIDC      OIDC
+	Discourse Discourse
+	Header    Header
+}
+
+// Accounts is who signs in those whom a provider names.
+type Accounts interface {
+	Enter(r *http.Request, l identity.Login, o identity.Outsider) (site.User, error)
+}
+
+// Store is what sign-ins under way need to be finished once, on any node.
+type Store interface {
+	Agree(ctx context.Context, name string, value []byte) ([]byte, error)
+	// SpendForm notes that a sign-in was finished. Errors: [userkeys.Conflict] if it was before.
+	SpendForm(ctx context.Context, token string, until time.Time) error
+}
+
+// Config is what [People] are made of. All of it is needed.
+type Config struct {
+	Logins   []Login
+	Accounts Accounts
+	Store    Store
+	BaseURL  *url.URL // of the site, without a path
+	Now      func() time.Time
+	Logger   *slog.Logger
+	// Client makes the requests to OpenID providers; nil: one that connects to public addresses and to the issuer's.
+	Client *http.Client
+}
+
+// People are those who sign in through providers.
+type People struct {
+	cfg    Config
+	ways   []way
+	sealer sealer
+}
+
+// A way is a login that is ready to be used.
+type way struct {
+	Login
+	provider provider
+}
+
+// provider speaks one of the protocols.
+type provider interface {
+	// begin returns where the browser is sent.
+	begin(ctx context.Context, s signIn) (string, error)
+	// names reports whether the browser comes back with an answer to s.
+	names(r *http.Request, s signIn) bool
+	// finish reads whom the provider names in what the browser came back with.
+	finish(r *http.Request, s signIn) (identity.Outsider, error)
+}
+
+// Errors of sign-ins. Each names nothing that a stranger could learn from.
+var (
+	errUnknownLogin = userkeys.Errorf(userkeys.NotFound, "there is no way to sign in of this name")
+	errStartAgain   = userkeys.Errorf(userkeys.ConsentGone, "this sign-in was finished already, is older than ten minutes, "+
+		"or began in another browser; start again")
+	errRefused = userkeys.Errorf(userkeys.InvalidCredentials, "the place where you signed in sent an answer that this "+
+		"site cannot accept; start again, and tell an administrator if it happens once more")
+)
+
+// refused is errRefused with what is wrong, for the log.
+func refused(cause string) error {
+	e := *errRefused
+	e.Err = errors.New(cause)
+	return &e
+}
+
+// Open makes the ways to sign in. It asks no provider anything: one that is down now may be up when somebody comes.
+func Open(ctx context.Context, cfg Config) (*People, error) {
+	p := &People{cfg: cfg}
+	var err error
+	if p.sealer, err = newSealer(ctx, cfg.Store); err != nil {
+		return nil, err
+	}
+	for _, l := range cfg.Logins {
+		w := way{Login: l}
+		callback := p.callback(l.In.Name)
+		switch l.Kind {
+		case KindOIDC:
+			w.provider = newOIDC(l, callback, cfg.Client, cfg.Now)
+		case KindDiscourse:
+			w.provider = discourse{l.Discourse, callback}
+		case KindHeader:
+			w.provider = header{l, callback, cfg.Logger}
+		default:
+			return nil, userkeys.Errorf(userkeys.InvalidParameters, "there is no kind of login %q", l.Kind)
+		}
+		p.ways = append(p.ways, w)
+	}
+	return p, nil
+}
+
+func (p *People) callback(name string) string {
+	return p.cfg.BaseURL.JoinPath("/user-api-key/login/", name, "callback").String()
+}
+
+// Choices are the ways to sign in, in the order of the configuration.
+func (p *People) Choices() []site.LoginChoice {
+	var out []site.LoginChoice
+	for _, w := range p.ways {
+		out = append(out, site.LoginChoice{Name: w.In.Name, Title: w.title()})
+	}
+	return out
+}
+
+func (l Login) title() string {
+	if l.Title != "" {
+		return l.Title
+	}
+	return l.In.Name
+}
+
+func (p *People) way(name string) (way, error) {
+	for _, w := range p.ways {
+		if w.In.Name == name {
+			return w, nil
+		}
+	}
+	return way{}, errUnknownLogin
+}
+
+// Begin begins a sign-in through a login, and returns where the browser has to go.
+//
+// Errors: [userkeys.NotFound] if there is no such login; [userkeys.Unavailable] if the provider does not answer;
+// [userkeys.InvalidParameters] if the wish is too long to be kept.
+func (p *People) Begin(w http.ResponseWriter, r *http.Request, name string, wish site.LoginWish) (string, error) {
+	way, err := p.way(name)
+	if err != nil {
+		return "", err
+	}
+	s := newSignIn(name, wish, p.cfg.Now())
+	address, err := way.provider.begin(r.Context(), s)
+	if err != nil {
+		return "", err
+	}
+	return address, p.keep(w, r, s)
+}
+
+// Finish signs in whomever the provider names to the browser that began it, and returns where to go. The request must
+// have passed the Sessions of the accounts.
+//
+// Errors: those of [identity.Accounts.Enter]; [userkeys.NotFound] if there is no such login; [userkeys.ConsentGone] if
+// the sign-in is not under way in this browser; [userkeys.InvalidCredentials] if the provider's answer is not good.
+func (p *People) Finish(w http.ResponseWriter, r *http.Request, name string) (back string, err error) {
+	way, err := p.way(name)
+	if err != nil {
+		return "", err
+	}
+	if repeated(r.URL.Query()) {
+		return "", refused("a parameter of the answer comes twice")
+	}
+	s, err := p.take(w, r, name, way.provider)
+	if err != nil {
+		return "", err
+	}
+	who, err := way.provider.finish(r, s)
+	if err != nil {
+		return s.Back, err
+	}
+	if err := p.cfg.Store.SpendForm(r.Context(), s.State, s.until()); err != nil {
+		if errors.Is(err, userkeys.Conflict) {
+			err = errStartAgain
+		}
+		return s.Back, err
+	}
+	who.Chosen = s.Username
+	_, err = p.cfg.Accounts.Enter(r, way.In, who)
+	return s.Back, err
+}
+
+// Stays reports whether a session that began through a login goes on for r: whoever signed in by a header of a proxy
+// is signed in as long as the proxy sends it.
+func (p *People) Stays(r *http.Request, login, subject string) bool {
+	way, err := p.way(login)
+	if err != nil {
+		return true // a login that was taken out of the configuration; its sessions end by themselves
+	}
+	h, ok := way.provider.(header)
+	if !ok {
+		return true
+	}
+	who, err := h.read(r)
+	return err == nil && who.Subject == subject
+}
+
+func repeated(q url.Values) bool {
+	for _, values := range q {
+		if len(values) > 1 {
+			return true
+		}
+	}
+	return false
+}

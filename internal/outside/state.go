@@ -1,0 +1,157 @@
+package outside
+
+import (
+	"bytes"
+	"compress/flate"
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net/http"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"userkeys"
+	"userkeys/site"
+)
+
+const (
+	signInFor     = 10 * time.Minute // from the beginning to the provider's answer
+	maxUnderWay   = 4                // sign-ins of one browser, in as many tabs
+	maxCookie     = 3800             // bytes of its value: browsers take 4096 with the name
+	maxUnsealed   = 1 << 16
+	signInKeyName = "sign-in cookie key"
+)
+
+// signIn is a sign-in under way, as the browser keeps it in a cookie that only the site can read or make.
+type signIn struct {
+	Login    string    `json:"l"`
+	State    string    `json:"s"` // names it; the nonce of DiscourseConnect
+	Nonce    string    `json:"n"` // of OpenID Connect
+	Verifier string    `json:"v"` // of PKCE
+	Back     string    `json:"b"`
+	Username string    `json:"u,omitempty"`
+	Again    bool      `json:"a,omitempty"`
+	Began    time.Time `json:"t"`
+}
+
+func newSignIn(login string, wish site.LoginWish, now time.Time) signIn {
+	return signIn{
+		Login: login, State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(),
+		Back: wish.Back, Username: wish.Username, Again: wish.Again, Began: now.UTC(),
+	}
+}
+
+func (s signIn) until() time.Time { return s.Began.Add(signInFor) }
+
+// same compares a secret of s with what came back, in constant time.
+func same(secret, came string) bool {
+	return subtle.ConstantTimeCompare([]byte(secret), []byte(came)) == 1
+}
+
+// cookie is the name of the cookie. Behind https the browser itself sees to it that no other host can set it.
+func (p *People) cookie() string {
+	if p.cfg.BaseURL.Scheme == "https" {
+		return "__Host-userkeys-signing-in"
+	}
+	return "userkeys-signing-in"
+}
+
+// underWay are the sign-ins that the browser of r has begun and that are not too old.
+func (p *People) underWay(r *http.Request) []signIn {
+	cookies := r.CookiesNamed(p.cookie())
+	if len(cookies) != 1 {
+		return nil
+	}
+	var list, open []signIn
+	if err := p.sealer.open(cookies[0].Value, &list); err != nil {
+		return nil
+	}
+	now := p.cfg.Now()
+	for _, s := range list {
+		if !now.Before(s.Began) && now.Before(s.until()) {
+			open = append(open, s)
+		}
+	}
+	return open
+}
+
+// keep gives the browser s besides those that it has, the older ones as far as there is room.
+func (p *People) keep(w http.ResponseWriter, r *http.Request, s signIn) error {
+	list := append([]signIn{s}, p.underWay(r)...)
+	for n := min(len(list), maxUnderWay); n > 0; n-- {
+		if value := p.sealer.seal(list[:n]); len(value) <= maxCookie {
+			p.setCookie(w, value, int(signInFor/time.Second))
+			return nil
+		}
+	}
+	return userkeys.Errorf(userkeys.InvalidParameters, "the address to go back to after the sign-in is too long")
+}
+
+func (p *People) setCookie(w http.ResponseWriter, value string, maxAge int) {
+	http.SetCookie(w, &http.Cookie{
+		Name: p.cookie(), Value: value, Path: "/", MaxAge: maxAge,
+		Secure: p.cfg.BaseURL.Scheme == "https", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// take finds the sign-in through a login that the browser comes back from, and takes it out of the cookie.
+func (p *People) take(w http.ResponseWriter, r *http.Request, login string, by provider) (signIn, error) {
+	list := p.underWay(r)
+	for i, s := range list {
+		if s.Login != login || !by.names(r, s) {
+			continue
+		}
+		rest := append(list[:i:i], list[i+1:]...)
+		if len(rest) == 0 {
+			p.setCookie(w, "", -1)
+		} else {
+			p.setCookie(w, p.sealer.seal(rest), int(signInFor/time.Second))
+		}
+		return s, nil
+	}
+	return signIn{}, errStartAgain
+}
+
+// sealer encrypts what browsers keep. All nodes of a site have the same key.
+type sealer struct{ aead cipher.AEAD }
+
+func newSealer(ctx context.Context, st Store) (sealer, error) {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // crypto/rand.Read never fails
+	key, err := st.Agree(ctx, signInKeyName, key)
+	if err != nil {
+		return sealer{}, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return sealer{}, err
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	return sealer{aead}, err
+}
+
+func (s sealer) seal(list []signIn) string {
+	var packed bytes.Buffer
+	z, _ := flate.NewWriter(&packed, flate.BestCompression) // the level is a good one
+	_ = json.NewEncoder(z).Encode(list)                     // a buffer takes everything
+	_ = z.Close()
+	return base64.RawURLEncoding.EncodeToString(s.aead.Seal(nil, nil, packed.Bytes(), nil))
+}
+
+func (s sealer) open(text string, list *[]signIn) error {
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil {
+		return err
+	}
+	packed, err := s.aead.Open(nil, nil, sealed, nil)
+	if err != nil {
+		return err
+	}
+	return json.NewDecoder(io.LimitReader(flate.NewReader(bytes.NewReader(packed)), maxUnsealed)).Decode(list)
+}

@@ -1,0 +1,117 @@
+package signin
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"userkeys"
+	"userkeys/gateway"
+	"userkeys/server/door"
+	"userkeys/server/input"
+	"userkeys/server/page"
+	"userkeys/site"
+)
+
+// Outside lets people sign in through providers. A sign-in is under way in the browser that began it, and is finished
+// there, once, within ten minutes.
+type Outside interface {
+	// Choices are the ways to sign in, as the login page shows them.
+	Choices() []site.LoginChoice
+	// Begin returns where the browser has to go. Errors: [userkeys.NotFound] if there is no such login,
+	// [userkeys.Unavailable] if the provider does not answer.
+	Begin(w http.ResponseWriter, r *http.Request, name string, wish site.LoginWish) (string, error)
+	// Finish signs in whom the provider names, and returns where to go. Errors: [userkeys.ConsentGone] if the sign-in is
+	// not under way in this browser; [userkeys.InvalidCredentials] for whoever may not sign in;
+	// [userkeys.Conflict] with [site.ReasonChooseName].
+	Finish(w http.ResponseWriter, r *http.Request, name string) (back string, err error)
+}
+
+// choosePage asks for a user name.
+type choosePage struct {
+	Login    string
+	Username string
+	Redirect string
+	Error    string
+}
+
+// wayIn is a provider as the login page shows it.
+type wayIn struct{ Title, Address string }
+
+func (h *Handlers) waysIn(back string, again bool) []wayIn {
+	if h.cfg.Outside == nil {
+		return nil
+	}
+	var out []wayIn
+	for _, c := range h.cfg.Outside.Choices() {
+		q := url.Values{"redirect": {back}}
+		if again {
+			q.Set(door.AgainField, "1")
+		}
+		out = append(out, wayIn{c.Title, loginPath + "/" + c.Name + "?" + q.Encode()})
+	}
+	return out
+}
+
+// begin sends the browser to a provider.
+func (h *Handlers) begin(w http.ResponseWriter, r *http.Request, c site.Caller) error {
+	q := r.URL.Query()
+	return h.sendAway(w, r, c, site.LoginWish{Back: door.ReturnAddress(q.Get("redirect")), Again: q.Has(door.AgainField)})
+}
+
+// beginNamed does it again for somebody who had to choose a user name.
+func (h *Handlers) beginNamed(w http.ResponseWriter, r *http.Request, c site.Caller) error {
+	f := r.PostForm
+	return h.sendAway(w, r, c, site.LoginWish{
+		Back: door.ReturnAddress(f.Get("redirect")), Username: input.Cut(f.Get("username"), 200),
+	})
+}
+
+func (h *Handlers) sendAway(w http.ResponseWriter, r *http.Request, c site.Caller, wish site.LoginWish) error {
+	address, err := h.cfg.Outside.Begin(w, r, r.PathValue("name"), wish)
+	if err != nil {
+		return h.refuse(w, r, c, loginPage{Redirect: wish.Back}, err)
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	return door.Redirect(w, http.StatusSeeOther, address)
+}
+
+// callback is where a provider sends the browser back to.
+func (h *Handlers) callback(w http.ResponseWriter, r *http.Request, c site.Caller) error {
+	name := r.PathValue("name")
+	back, err := h.cfg.Outside.Finish(w, r, name)
+	if back == "" {
+		back = door.AppsPath
+	}
+	switch e := userkeys.AsError(err); {
+	case err == nil:
+		return door.Redirect(w, http.StatusSeeOther, back)
+	case e.Reason == site.ReasonChooseName || e.Code == userkeys.InvalidParameters:
+		if gateway.WantsJSON(r) {
+			return err
+		}
+		door.Note(r, err)
+		p := choosePage{Login: name, Redirect: back, Error: page.Sentence(e.Public)}
+		return h.pages.choose.Show(w, c, http.StatusConflict, p)
+	}
+	return h.refuse(w, r, c, loginPage{Redirect: back}, err)
+}
+
+// refuse shows the login page with what went wrong, for what somebody can do something about.
+func (h *Handlers) refuse(w http.ResponseWriter, r *http.Request, c site.Caller, p loginPage, err error) error {
+	e := userkeys.AsError(err)
+	switch e.Code {
+	case userkeys.InvalidCredentials, userkeys.ConsentGone:
+		p.Error = page.Sentence(e.Public)
+	case userkeys.RateLimited, userkeys.Unavailable:
+		p.Error = strings.TrimSpace(page.Sentence(e.Public) + " " + door.TryAgain(e))
+	default:
+		return err
+	}
+	if gateway.WantsJSON(r) {
+		return err
+	}
+	door.Note(r, err)
+	gateway.SetRetry(w.Header(), e)
+	return h.showLogin(w, c, e.Code.Status(), p)
+}

@@ -1,0 +1,42 @@
+package site
+
+import "time"
+
+// Identity is who a user is to a provider that signs people in. Issuer and Subject together name one person; they
+// are compared as bytes.
+type Identity struct {
+	Issuer     string
+	Subject    string
+	UserID     int64
+	Username   string // as the provider spells it; may be empty
+	CreatedAt  time.Time
+	SignedInAt time.Time // zero: never
+}
+
+// SignIn is a sign-in through a provider, as the store notes it.
+type SignIn struct {
+	Identity
+	Login string // the name of the login in the configuration
+	// Pauses says that the login's users have to sign in now and then, or their keys pause. The sign-in then reaches
+	// every cache that knows when they would.
+	Pauses bool
+}
+
+// LoginChoice is a way to sign in through a provider, as people choose it.
+type LoginChoice struct {
+	Name  string // in addresses
+	Title string // that people read
+}
+
+// LoginWish is what somebody wants who begins to sign in through a provider.
+type LoginWish struct {
+	Back     string // where the browser goes in the end, an address on this site
+	Username string // which they want here if they have no account yet; empty: the provider's
+	// Again asks somebody who is signed in at the provider to prove who they are once more, as far as its protocol can
+	// say so.
+	Again bool
+}
+
+// ReasonChooseName says that somebody who signs in through a provider has no account here yet, and that the user name
+// which they would get is taken or is none: they have to choose one.
+const ReasonChooseName = "choose a user name"
