@@ -22,6 +22,8 @@ const (
 	actionUserUpdated      = "user updated"
 	actionPasswordSet      = "password set"
 	actionUserDeleted      = "user deleted"
+	actionIdentityLinked   = "identity linked"
+	actionIdentityUnlinked = "identity unlinked"
 	actionPurged           = "purged"
 	actionKeyRenewed       = "key renewed"
 	actionKeyMoved         = "key moved"

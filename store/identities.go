@@ -95,14 +95,14 @@ func (s *Store) LinkIdentity(ctx context.Context, id site.Identity, act site.Act
 	if err := checkIdentity(id); err != nil {
 		return err
 	}
-	return s.changeIdentity(ctx, id, act, "identity linked", link)
+	return s.changeIdentity(ctx, id, act, identityChange{actionIdentityLinked, link})
 }
 
 // UnlinkIdentity undoes [Store.LinkIdentity].
 //
 // Errors: [userkeys.NotFound] if the subject is not that user.
 func (s *Store) UnlinkIdentity(ctx context.Context, id site.Identity, act site.Act) error {
-	return s.changeIdentity(ctx, id, act, "identity unlinked", func(c conn, id site.Identity) error {
+	return s.changeIdentity(ctx, id, act, identityChange{actionIdentityUnlinked, func(c conn, id site.Identity) error {
 		n, err := c.exec("DELETE FROM userkeys_identities WHERE issuer = $1 AND subject = $2 AND user_id = $3",
 			id.Issuer, id.Subject, id.UserID)
 		if err == nil && n == 0 {
@@ -115,12 +115,16 @@ func (s *Store) UnlinkIdentity(ctx context.Context, id site.Identity, act site.A
 		_, err = c.exec(`UPDATE userkeys_users SET external_id = '', login = '' WHERE id = $1 AND external_id = $2`,
 			id.UserID, id.Subject)
 		return err
-	})
+	}})
 }
 
-func (s *Store) changeIdentity(
-	ctx context.Context, id site.Identity, act site.Act, action string, change func(conn, site.Identity) error,
-) error {
+// identityChange is what is done to an identity, and how the audit log calls it.
+type identityChange struct {
+	action string
+	do     func(conn, site.Identity) error
+}
+
+func (s *Store) changeIdentity(ctx context.Context, id site.Identity, act site.Act, change identityChange) error {
 	if err := checkCaller(act.By); err != nil {
 		return err
 	}
@@ -129,11 +133,11 @@ func (s *Store) changeIdentity(
 		if err != nil {
 			return notFound(err, "user")
 		}
-		if err := change(c, id); err != nil {
+		if err := change.do(c, id); err != nil {
 			return err
 		}
 		if err := audit(c, site.AuditEvent{
-			At: act.At, Caller: act.By, Action: action, UserID: id.UserID,
+			At: act.At, Caller: act.By, Action: change.action, UserID: id.UserID,
 			Detail: fmt.Sprintf("%s at %s", id.Subject, id.Issuer),
 		}); err != nil {
 			return err

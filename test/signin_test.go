@@ -40,9 +40,9 @@ func outsideLogins(t *testing.T) (ways, testkit.Option) {
 	return p, func(cfg *wiring.Config) {
 		clock = cfg.Now
 		cfg.Logins = []outside.Login{{
-			In: identity.Login{
+			In: outside.In{
 				Name: "id", Issuer: p.oidc.Issuer, GoneAfter: 30 * 24 * time.Hour,
-				Rules: identity.Rules{TrustLevel: 1, Groups: true, Each: []identity.Rule{
+				Rules: outside.Rules{TrustLevel: 1, Groups: true, Each: []outside.Rule{
 					{Group: "root", Admin: true}, {Group: "regulars", TrustLevel: 3}, {User: "boss", Into: "bosses"},
 				}},
 			},
@@ -51,10 +51,10 @@ func outsideLogins(t *testing.T) (ways, testkit.Option) {
 				Issuer: p.oidc.Issuer, ClientID: provider.ClientID, ClientSecret: provider.ClientSecret,
 			},
 		}, {
-			In:   identity.Login{Name: "forum", Issuer: p.forum.URL, Rules: identity.Rules{TrustLevel: 1}},
+			In:   outside.In{Name: "forum", Issuer: p.forum.URL, Rules: outside.Rules{TrustLevel: 1}},
 			Kind: outside.KindDiscourse, Discourse: outside.Discourse{URL: forum, Secret: provider.ConnectSecret},
 		}, {
-			In:   identity.Login{Name: "proxy", Issuer: "header:proxy", Rules: identity.Rules{TrustLevel: 1}},
+			In:   outside.In{Name: "proxy", Issuer: "header:proxy", Rules: outside.Rules{TrustLevel: 1}},
 			Kind: outside.KindHeader,
 			Header: outside.Header{
 				User: "Remote-User", Groups: "Remote-Groups", From: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
@@ -96,7 +96,7 @@ func whoIs(p *testkit.Person) string {
 func TestOutsideFirstVisit(t *testing.T) {
 	t.Parallel()
 	withWays(t, func(sc *scene, p ways) {
-		p.oidc.SignsIn("00u-17", "preferred_username", "carol", "name", "Carol Ünger", "email", "carol@mail.example",
+		p.oidc.SignsIn("00u-17", "preferred_username", "carol", "name", "Carol \u00dcnger", "email", "carol@mail.example",
 			"email_verified", true, "groups", []string{"editors", "regulars", "no, such group"})
 		carol := sc.Visitor()
 		page := carol.Get("/user-api-key/login?redirect=%2Fmy%2Fapps").Must(t, 200, "Sign in with Example ID", "Sign in with forum")
@@ -106,7 +106,7 @@ func TestOutsideFirstVisit(t *testing.T) {
 			t.Fatalf("%d %q: %s", got.StatusCode, got.Header.Get("Location"), got.Body)
 		}
 		app.Connect(carol)
-		app.Call("GET", "/session/current.json").Must(t, 200, `"username":"carol"`, `"name":"Carol Ünger"`)
+		app.Call("GET", "/session/current.json").Must(t, 200, `"username":"carol"`, `"name":"Carol \u00dcnger"`)
 		u, err := sc.Identity.FindUser(t.Context(), "carol")
 		if err != nil || u.ExternalID != "00u-17" || u.Login != "id" || u.TrustLevel != 3 || u.Admin ||
 			strings.Join(u.Groups, " ") != "editors regulars" || u.Email != "carol@mail.example" {
@@ -146,7 +146,7 @@ func TestOutsideTheLastAdministratorStays(t *testing.T) {
 func TestOutsideNames(t *testing.T) {
 	t.Parallel()
 	withWays(t, func(sc *scene, p ways) {
-		for subject, name := range map[string]string{"1": "alice", "2": "ALICE", "3": "Ünï cöde", "4": "alice@mail.example", "5": ""} {
+		for subject, name := range map[string]string{"1": "alice", "2": "ALICE", "3": "\u00dcn\u00ef c\u00f6de", "4": "alice@mail.example", "5": ""} {
 			p.forum.SignsIn(subject, "username", name, "email", "alice@mail.example")
 			v := sc.Visitor()
 			asked := goThrough(v, "forum", "/my/apps?sort=used").Must(t, 409, "Choose a user name")
@@ -169,7 +169,7 @@ func TestOutsideNames(t *testing.T) {
 				t.Errorf("%s is signed in as %q", name, who)
 			}
 		}
-		if u, _ := sc.Identity.FindUser(t.Context(), "person3"); u.Name != "Ünï cöde" || u.ExternalID != "3" {
+		if u, _ := sc.Identity.FindUser(t.Context(), "person3"); u.Name != "\u00dcn\u00ef c\u00f6de" || u.ExternalID != "3" {
 			t.Errorf("%+v", u)
 		}
 	})
@@ -439,7 +439,7 @@ func TestLG14_LG18_WhoMayNotAct(t *testing.T) {
 		p.forum.SignsIn("2", "username", "eve", "groups", "day shift")
 		goThrough(sc.Visitor(), "forum", "/my/apps").Must(t, 403, "you are in none of them")
 	}, func(cfg *wiring.Config) {
-		cfg.Logins[1].In.Rules = identity.Rules{TrustLevel: 1, Approve: true, OnlyGroups: []string{"night shift"}}
+		cfg.Logins[1].In.Rules = outside.Rules{TrustLevel: 1, Approve: true, OnlyGroups: []string{"night shift"}}
 	})
 }
 

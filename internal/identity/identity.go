@@ -17,7 +17,7 @@ type Config struct {
 	Users    UserStore
 	Sessions SessionStore
 	Guesses  GuessStore
-	// Identities is needed by [Accounts.Enter] alone.
+	// Identities is needed by [Accounts.CreateOutsider] alone.
 	Identities IdentityStore
 
 	Now    func() time.Time // default time.Now

@@ -10,8 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-
-	"userkeys/internal/identity"
 )
 
 // Discourse is a provider that speaks DiscourseConnect: a Discourse forum, or a website with an address for one.
@@ -77,19 +75,19 @@ func (d discourse) names(r *http.Request, s signIn) bool {
 	return ok && same(s.State, v.Get(nonceField))
 }
 
-func (d discourse) finish(r *http.Request, _ signIn) (identity.Outsider, error) {
+func (d discourse) finish(r *http.Request, _ signIn) (Person, error) {
 	v, ok := d.answer(r)
 	switch {
 	case !ok:
-		return identity.Outsider{}, refused("the signature is wrong")
+		return Person{}, refused("the signature is wrong")
 	case v.Get("failed") == "true":
-		return identity.Outsider{}, refused("the provider says that the sign-in failed")
+		return Person{}, refused("the provider says that the sign-in failed")
 	case !v.Has("external_id"):
-		return identity.Outsider{}, refused("there is no external_id: this is no answer")
+		return Person{}, refused("there is no external_id: this is no answer")
 	case v.Has(returnField) && v.Get(returnField) != d.callback:
-		return identity.Outsider{}, refused("the answer is for another address")
+		return Person{}, refused("the answer is for another address")
 	}
-	o := identity.Outsider{
+	o := Person{
 		Subject: v.Get("external_id"), Username: v.Get("username"), Name: v.Get("name"), Email: v.Get("email"),
 		Admin: v.Get("admin") == "true", Moderator: v.Get("moderator") == "true",
 	}

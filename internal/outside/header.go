@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"userkeys/gateway"
-	"userkeys/internal/identity"
 )
 
 // Header is a proxy before the site that signs people in and says who they are in headers of each request.
@@ -38,25 +37,25 @@ func (h header) names(r *http.Request, s signIn) bool {
 	return same(s.State, r.URL.Query().Get("state"))
 }
 
-func (h header) finish(r *http.Request, _ signIn) (identity.Outsider, error) { return h.read(r) }
+func (h header) finish(r *http.Request, _ signIn) (Person, error) { return h.read(r) }
 
 // read returns whom the proxy names in r. Whoever else sends the header is not believed, and the log says so.
-func (h header) read(r *http.Request) (identity.Outsider, error) {
+func (h header) read(r *http.Request) (Person, error) {
 	if !h.trusts(r.RemoteAddr) {
 		if _, sent := r.Header[http.CanonicalHeaderKey(h.Header.User)]; sent {
 			h.log.WarnContext(r.Context(), "a header that signs people in came from an address that is not trusted",
 				"login", h.In.Name, "header", h.Header.User, "peer", r.RemoteAddr)
 		}
-		return identity.Outsider{}, refused("the request does not come from the proxy")
+		return Person{}, refused("the request does not come from the proxy")
 	}
 	user, err := h.one(r, h.Header.User)
 	if err == nil && user == "" {
 		err = refused("the proxy names nobody in " + h.Header.User)
 	}
 	if err != nil {
-		return identity.Outsider{}, err
+		return Person{}, err
 	}
-	o := identity.Outsider{Subject: user, Username: user}
+	o := Person{Subject: user, Username: user}
 	if o.Name, err = h.one(r, h.Header.Name); err != nil {
 		return o, err
 	}

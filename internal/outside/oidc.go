@@ -17,7 +17,6 @@ import (
 	"golang.org/x/oauth2"
 
 	"userkeys"
-	"userkeys/internal/identity"
 	"userkeys/internal/outward"
 )
 
@@ -155,8 +154,8 @@ func (o *openID) names(r *http.Request, s signIn) bool {
 	return same(s.State, r.URL.Query().Get("state"))
 }
 
-func (o *openID) finish(r *http.Request, s signIn) (identity.Outsider, error) {
-	var none identity.Outsider
+func (o *openID) finish(r *http.Request, s signIn) (Person, error) {
+	var none Person
 	q := r.URL.Query()
 	if q.Has("iss") && q.Get("iss") != o.Issuer { // RFC 9207
 		return none, refused("the answer is from another issuer")
@@ -203,8 +202,8 @@ type claims struct {
 }
 
 // person reads whom a verified token names, if it is the token of this sign-in.
-func (o *openID) person(id *oidc.IDToken, s signIn) (identity.Outsider, error) {
-	var none identity.Outsider
+func (o *openID) person(id *oidc.IDToken, s signIn) (Person, error) {
+	var none Person
 	var c claims
 	all := map[string]any{}
 	if err := errors.Join(id.Claims(&c), id.Claims(&all)); err != nil {
@@ -219,7 +218,7 @@ func (o *openID) person(id *oidc.IDToken, s signIn) (identity.Outsider, error) {
 	case id.IssuedAt.After(o.now().Add(clockTolerance)):
 		return none, refused("the ID token is of the future; look at the clocks")
 	}
-	out := identity.Outsider{Subject: id.Subject, Username: c.Username, Name: c.Name}
+	out := Person{Subject: id.Subject, Username: c.Username, Name: c.Name}
 	if c.EmailVerified == true || c.EmailVerified == "true" {
 		out.Email = c.Email
 	}

@@ -1,5 +1,6 @@
 // Package outside lets people sign in through providers: with OpenID Connect, with DiscourseConnect, or by the header
-// of a trusted proxy. A provider names somebody; what becomes of that is [identity.Accounts.Enter], the same for all.
+// of a trusted proxy. A provider names somebody; what becomes of that is
+// the same for all.
 //
 // [People.Begin] sends the browser away with a cookie that only this browser has, and [People.Finish] takes what it
 // comes back with, once, in the same browser, within ten minutes.
@@ -25,10 +26,20 @@ const (
 	KindHeader    = "header"
 )
 
+// In is what a login says of those who come in through it.
+type In struct {
+	Name   string // of the login, in the configuration and in addresses
+	Issuer string // of all its identities
+	Rules  Rules
+	// GoneAfter is how long after a sign-in a user's keys pause, and how long a session may last; 0: for ever, and as
+	// long as any.
+	GoneAfter time.Duration
+}
+
 // Login is one way to sign in, as the configuration has it. Of the last three, that of its kind counts.
 type Login struct {
-	In    identity.Login // who comes in through it, and as what
-	Title string         // on the button; empty: the name
+	In    In     // who comes in through it, and as what
+	Title string // on the button; empty: the name
 	Kind  string
 
 	OIDC      OIDC
@@ -36,13 +47,22 @@ type Login struct {
 	Header    Header
 }
 
-// Accounts is who signs in those whom a provider names.
+// Accounts are the site's users and their sessions.
 type Accounts interface {
-	Enter(r *http.Request, l identity.Login, o identity.Outsider) (site.User, error)
+	User(ctx context.Context, id int64) (site.User, error)
+	Update(ctx context.Context, id int64, change func(*site.User), by site.Caller) (site.User, error)
+	// CreateOutsider makes an account with an identity. Errors: [userkeys.Conflict].
+	CreateOutsider(ctx context.Context, u site.User, id site.Identity, by site.Caller) (site.User, error)
+	// Arrive begins a session. Errors: [identity.ErrMayNotAct].
+	Arrive(r *http.Request, a identity.Arrival) error
 }
 
-// Store is what sign-ins under way need to be finished once, on any node.
+// Store remembers who users are to providers, and which sign-ins were finished.
 type Store interface {
+	// Identity finds who a provider's subject is here. Errors: [userkeys.NotFound].
+	Identity(ctx context.Context, issuer, subject string) (site.Identity, error)
+	// NoteSignIn notes a sign-in of in.UserID. Errors: [userkeys.NotFound] if the identity is not theirs any more.
+	NoteSignIn(ctx context.Context, in site.SignIn) error
 	Agree(ctx context.Context, name string, value []byte) ([]byte, error)
 	// SpendForm notes that a sign-in was finished. Errors: [userkeys.Conflict] if it was before.
 	SpendForm(ctx context.Context, token string, until time.Time) error
@@ -54,6 +74,7 @@ type Config struct {
 	Accounts Accounts
 	Store    Store
 	BaseURL  *url.URL // of the site, without a path
+	ClientIP func(*http.Request) string
 	Now      func() time.Time
 	Logger   *slog.Logger
 	// Client makes the requests to OpenID providers; nil: one that connects to public addresses and to the issuer's.
@@ -80,7 +101,7 @@ type provider interface {
 	// names reports whether the browser comes back with an answer to s.
 	names(r *http.Request, s signIn) bool
 	// finish reads whom the provider names in what the browser came back with.
-	finish(r *http.Request, s signIn) (identity.Outsider, error)
+	finish(r *http.Request, s signIn) (Person, error)
 }
 
 // Errors of sign-ins. Each names nothing that a stranger could learn from.
@@ -173,7 +194,8 @@ func (p *People) Begin(w http.ResponseWriter, r *http.Request, name string, wish
 // Finish signs in whomever the provider names to the browser that began it, and returns where to go. The request must
 // have passed the Sessions of the accounts.
 //
-// Errors: those of [identity.Accounts.Enter]; [userkeys.NotFound] if there is no such login; [userkeys.ConsentGone] if
+// Errors: [userkeys.InvalidCredentials] for somebody who may not sign in, [userkeys.Conflict] with
+// [site.ReasonChooseName], [userkeys.InvalidParameters] for a name that will not do; [userkeys.NotFound] if there is no such login; [userkeys.ConsentGone] if
 // the sign-in is not under way in this browser; [userkeys.InvalidCredentials] if the provider's answer is not good.
 func (p *People) Finish(w http.ResponseWriter, r *http.Request, name string) (back string, err error) {
 	way, err := p.way(name)
@@ -198,8 +220,7 @@ func (p *People) Finish(w http.ResponseWriter, r *http.Request, name string) (ba
 		return s.Back, err
 	}
 	who.Chosen = s.Username
-	_, err = p.cfg.Accounts.Enter(r, way.In, who)
-	return s.Back, err
+	return s.Back, p.enter(r, way.In, who)
 }
 
 // Stays reports whether a session that began through a login goes on for r: whoever signed in by a header of a proxy

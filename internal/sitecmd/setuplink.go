@@ -34,8 +34,9 @@ func printNoAdministrator(cmd *cobra.Command, accounts *identity.Accounts) error
 	if err != nil || has {
 		return err
 	}
-	_, err = io.WriteString(cmd.OutOrStdout(), "This site has no administrator. Sign in once, and make yourself one with\n\n"+
-		"    userkeys user set NAME --admin\n\nor by a [[login.rule]] with admin = true in the configuration file.\n\n")
+	_, err = io.WriteString(cmd.OutOrStdout(),
+		"This site has no administrator. Sign in once, and make yourself one with\n\n"+
+			"    userkeys user set NAME --admin\n\nor by a [[login.rule]] with admin = true in the configuration file.\n\n")
 	return err
 }
 

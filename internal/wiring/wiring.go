@@ -147,7 +147,8 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	}
 	if len(cfg.Logins) > 0 {
 		s.outside, err = outside.Open(ctx, outside.Config{
-			Logins: cfg.Logins, Accounts: s.Identity, Store: cfg.Store, BaseURL: cfg.BaseURL, Now: cfg.Now, Logger: cfg.Logger,
+			Logins: cfg.Logins, Accounts: s.Identity, Store: cfg.Store, BaseURL: cfg.BaseURL,
+			ClientIP: clients.Of, Now: cfg.Now, Logger: cfg.Logger,
 		})
 		if err != nil {
 			return nil, err

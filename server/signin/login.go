@@ -14,7 +14,8 @@ import (
 
 // loginPage asks who somebody is.
 type loginPage struct {
-	again    bool // somebody who is signed in has to prove it
+	err      error // what went wrong
+	again    bool  // somebody who is signed in has to prove it
 	Username string
 	Redirect string
 	Error    string
@@ -69,7 +70,8 @@ func (h *Handlers) loginPost(w http.ResponseWriter, r *http.Request, c site.Call
 	if err == nil {
 		return door.Redirect(w, http.StatusSeeOther, p.Redirect)
 	}
-	return h.refuse(w, r, c, p, err)
+	p.err = err
+	return h.refuse(w, r, c, p)
 }
 
 // logout ends the session and goes back to where the form was.

@@ -70,7 +70,7 @@ func (h *Handlers) beginNamed(w http.ResponseWriter, r *http.Request, c site.Cal
 func (h *Handlers) sendAway(w http.ResponseWriter, r *http.Request, c site.Caller, wish site.LoginWish) error {
 	address, err := h.cfg.Outside.Begin(w, r, r.PathValue("name"), wish)
 	if err != nil {
-		return h.refuse(w, r, c, loginPage{Redirect: wish.Back}, err)
+		return h.refuse(w, r, c, loginPage{err: err, Redirect: wish.Back})
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	return door.Redirect(w, http.StatusSeeOther, address)
@@ -94,11 +94,12 @@ func (h *Handlers) callback(w http.ResponseWriter, r *http.Request, c site.Calle
 		p := choosePage{Login: name, Redirect: back, Error: page.Sentence(e.Public)}
 		return h.pages.choose.Show(w, c, http.StatusConflict, p)
 	}
-	return h.refuse(w, r, c, loginPage{Redirect: back}, err)
+	return h.refuse(w, r, c, loginPage{err: err, Redirect: back})
 }
 
 // refuse shows the login page with what went wrong, for what somebody can do something about.
-func (h *Handlers) refuse(w http.ResponseWriter, r *http.Request, c site.Caller, p loginPage, err error) error {
+func (h *Handlers) refuse(w http.ResponseWriter, r *http.Request, c site.Caller, p loginPage) error {
+	err := p.err
 	e := userkeys.AsError(err)
 	switch e.Code {
 	case userkeys.InvalidCredentials, userkeys.ConsentGone:

@@ -14,7 +14,6 @@ import (
 
 	"userkeys/gateway"
 	"userkeys/internal/cli"
-	"userkeys/internal/identity"
 	"userkeys/internal/outside"
 )
 
@@ -107,15 +106,15 @@ func ownerGone(text string) (time.Duration, error) {
 	return 0, fmt.Errorf(`owner-gone is a number of days such as "30d", or "sync" or "never", not %q`, text)
 }
 
-func (t loginTable) rules() (identity.Rules, error) {
-	rs := identity.Rules{
+func (t loginTable) rules() (outside.Rules, error) {
+	rs := outside.Rules{
 		OnlyGroups: t.OnlyGroups, Approve: t.Approve, TrustLevel: 1, Groups: t.Groups, Staff: t.Staff,
 	}
 	if t.TrustLevel != nil {
 		rs.TrustLevel = *t.TrustLevel
 	}
 	for _, r := range t.Rules {
-		rs.Each = append(rs.Each, identity.Rule(r))
+		rs.Each = append(rs.Each, outside.Rule(r))
 	}
 	if err := rs.Check(); err != nil {
 		return rs, fmt.Errorf("%s", cli.Explain(err))

@@ -104,7 +104,8 @@ func (p *OIDC) keys(w http.ResponseWriter, _ *http.Request) {
 	p.mu.Lock()
 	p.fetched++
 	p.mu.Unlock()
-	writeJSON(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &p.Key.PublicKey, KeyID: "one", Algorithm: "RS256", Use: "sig"}}})
+	key := jose.JSONWebKey{Key: &p.Key.PublicKey, KeyID: "one", Algorithm: "RS256", Use: "sig"}
+	writeJSON(w, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{key}})
 }
 
 // authorize gives a code at once.

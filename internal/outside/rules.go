@@ -1,8 +1,10 @@
-package identity
+package outside
 
 import (
 	"slices"
 
+	"userkeys"
+	"userkeys/internal/identity"
 	"userkeys/site"
 )
 
@@ -27,18 +29,18 @@ type Rule struct {
 	Into       string // a group here
 }
 
-func (r Rule) about(o Outsider) bool {
+func (r Rule) about(o Person) bool {
 	return r.User != "" && r.User == o.Subject || r.Group != "" && slices.Contains(o.Groups, r.Group)
 }
 
 // let reports whether o may sign in at all.
-func (rs Rules) let(o Outsider) bool {
+func (rs Rules) let(o Person) bool {
 	return len(rs.OnlyGroups) == 0 ||
 		slices.ContainsFunc(o.Groups, func(g string) bool { return slices.Contains(rs.OnlyGroups, g) })
 }
 
 // apply gives u what the rules say of o.
-func (rs Rules) apply(u *site.User, o Outsider) {
+func (rs Rules) apply(u *site.User, o Person) {
 	any := func(what func(Rule) bool) bool { return slices.ContainsFunc(rs.Each, what) }
 	given := func(what func(Rule) bool) bool {
 		return any(func(r Rule) bool { return what(r) && r.about(o) })
@@ -64,10 +66,10 @@ func (rs Rules) apply(u *site.User, o Outsider) {
 }
 
 // groups are the groups here of somebody with these groups there.
-func (rs Rules) groups(o Outsider) []string {
+func (rs Rules) groups(o Person) []string {
 	var out []string
 	add := func(g string) {
-		if len(out) < maxGroups && !slices.Contains(out, g) {
+		if len(out) < identity.MaxGroups && !slices.Contains(out, g) {
 			out = append(out, g)
 		}
 	}
@@ -78,7 +80,7 @@ func (rs Rules) groups(o Outsider) []string {
 	}
 	if rs.Groups {
 		for _, g := range o.Groups {
-			if groupPattern.MatchString(g) && !automaticGroup.MatchString(g) {
+			if identity.IsGroup(g) {
 				add(g)
 			}
 		}
@@ -89,22 +91,20 @@ func (rs Rules) groups(o Outsider) []string {
 // Check reports what is wrong with the rules.
 func (rs Rules) Check() error {
 	if rs.TrustLevel < 0 || rs.TrustLevel > 4 {
-		return invalid("a trust level is 0 to 4")
+		return userkeys.Errorf(userkeys.InvalidParameters, "a trust level is 0 to 4")
 	}
 	for _, r := range rs.Each {
 		if (r.Group == "") == (r.User == "") {
-			return invalid("a rule names either a group or a user of the provider")
+			return userkeys.Errorf(userkeys.InvalidParameters, "a rule names either a group or a user of the provider")
 		}
 		if r.TrustLevel < 0 || r.TrustLevel > 4 {
-			return invalid("a trust level is 0 to 4")
+			return userkeys.Errorf(userkeys.InvalidParameters, "a trust level is 0 to 4")
 		}
-		if r.Into != "" {
-			if _, err := checkGroups([]string{r.Into}); err != nil {
-				return err
-			}
+		if r.Into != "" && !identity.IsGroup(r.Into) {
+			return userkeys.Errorf(userkeys.InvalidParameters, "the name %q cannot be that of a group here", r.Into)
 		}
 		if !r.Admin && !r.Moderator && r.TrustLevel == 0 && r.Into == "" {
-			return invalid("a rule gives something: admin, moderator, trust-level or into")
+			return userkeys.Errorf(userkeys.InvalidParameters, "a rule gives something: admin, moderator, trust-level or into")
 		}
 	}
 	return nil

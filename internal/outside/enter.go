@@ -1,0 +1,212 @@
+package outside
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"userkeys"
+	"userkeys/internal/identity"
+	"userkeys/site"
+)
+
+// Person is somebody as a provider names them.
+type Person struct {
+	Subject   string // never empty, never another's; compared as bytes
+	Username  string // as the provider spells it; may be empty
+	Name      string // full name; may be empty
+	Email     string // empty unless the provider says that it is theirs
+	Groups    []string
+	Admin     bool
+	Moderator bool
+	// Chosen is the user name that they chose for themselves here, where theirs was taken; empty: theirs will do.
+	Chosen string
+}
+
+const (
+	maxSubjectBytes = 255
+	maxName         = 255 // bytes
+)
+
+// An entry is somebody who comes in through a login.
+type entry struct {
+	*People
+	in  In
+	who Person
+	by  site.Caller
+}
+
+// enter signs in whomever a provider has named, and makes their account if they have none. It is the only way in
+// through a provider of any kind: the gates and the rules of the login are here.
+//
+// Errors: [userkeys.InvalidCredentials] for somebody who may not sign in; [userkeys.Conflict] with
+// [site.ReasonChooseName]; [userkeys.InvalidParameters] for a name that was chosen and will not do.
+func (p *People) enter(r *http.Request, in In, who Person) error {
+	e := entry{p, in, who, site.Caller{As: site.CallerSystem, Address: p.cfg.ClientIP(r)}}
+	u, err := e.admit(r.Context())
+	if err == nil {
+		err = p.cfg.Accounts.Arrive(r, identity.Arrival{User: u, Login: in.Name, Subject: who.Subject, Lasts: in.GoneAfter})
+	}
+	if err != nil {
+		p.cfg.Logger.InfoContext(r.Context(), "login refused", "through", in.Name, "subject", who.Subject,
+			"ip", e.by.Address, "err", err)
+	}
+	return err
+}
+
+var errNotInvited = userkeys.Errorf(userkeys.InvalidCredentials,
+	"only members of certain groups may sign in at this site, and you are in none of them")
+
+// admit finds or makes the account of o, and gives it what the rules say.
+func (e *entry) admit(ctx context.Context) (site.User, error) {
+	if err := e.who.check(); err != nil {
+		return site.User{}, err
+	}
+	if !e.in.Rules.let(e.who) {
+		return site.User{}, errNotInvited
+	}
+	id, err := e.cfg.Store.Identity(ctx, e.in.Issuer, e.who.Subject)
+	if errors.Is(err, userkeys.NotFound) {
+		return e.newcomer(ctx)
+	}
+	if err != nil {
+		return site.User{}, err
+	}
+	u, err := e.cfg.Accounts.User(ctx, id.UserID)
+	if err != nil {
+		return site.User{}, err
+	}
+	if !u.MayAct() {
+		return site.User{}, identity.ErrMayNotAct
+	}
+	if u, err = e.renew(ctx, u); err != nil {
+		return site.User{}, err
+	}
+	id.Username, id.SignedInAt = e.who.Username, e.cfg.Now().UTC()
+	return u, e.cfg.Store.NoteSignIn(ctx, site.SignIn{Identity: id, Login: e.in.Name, Pauses: e.in.GoneAfter > 0})
+}
+
+// check refuses somebody whom a provider did not name properly, and drops what cannot be kept.
+func (o *Person) check() error {
+	if o.Subject == "" || o.Subject == "0" || len(o.Subject) > maxSubjectBytes || !identity.IsOneLine(o.Subject) ||
+		strings.TrimSpace(o.Subject) != o.Subject {
+		return userkeys.Errorf(userkeys.InvalidCredentials, "the place where you signed in did not say who you are")
+	}
+	if !identity.IsOneLine(o.Username) {
+		o.Username = ""
+	}
+	o.Username = o.Username[:min(len(o.Username), maxName)]
+	if !identity.IsEmail(o.Email) {
+		o.Email = ""
+	}
+	return nil
+}
+
+// renew gives a user what the provider and the rules say today. A user who would be the last active administrator
+// stays one.
+func (e *entry) renew(ctx context.Context, u site.User) (site.User, error) {
+	want := u
+	e.in.Rules.apply(&want, e.who)
+	if name := e.who.fullName(); name != "" {
+		want.Name = name
+	}
+	if e.who.Email != "" {
+		want.Email = strings.ToLower(e.who.Email)
+	}
+	if sameUser(want, u) {
+		return u, nil
+	}
+	change := func(keep func(*site.User)) (site.User, error) {
+		return e.cfg.Accounts.Update(ctx, u.ID, func(now *site.User) {
+			now.Name, now.Email, now.Groups = want.Name, want.Email, want.Groups
+			now.TrustLevel, now.Admin, now.Moderator = want.TrustLevel, want.Admin, want.Moderator
+			keep(now)
+		}, e.by)
+	}
+	got, err := change(func(*site.User) {})
+	if !errors.Is(err, userkeys.Conflict) {
+		return got, err
+	}
+	// The address is another user's, or this is the last administrator.
+	e.cfg.Logger.WarnContext(ctx, "login: not all that the provider says was taken over", "user", u.ID, "through", e.in.Name,
+		"err", err)
+	return change(func(now *site.User) { now.Email, now.Admin = u.Email, u.Admin })
+}
+
+func sameUser(a, b site.User) bool {
+	return a.Name == b.Name && a.Email == b.Email && a.TrustLevel == b.TrustLevel && a.Admin == b.Admin &&
+		a.Moderator == b.Moderator && slices.Equal(a.Groups, b.Groups)
+}
+
+// fullName is what o is shown as: the full name or, without one, the user name as the provider spells it.
+func (o Person) fullName() string {
+	for _, s := range []string{o.Name, o.Username} {
+		if s = strings.TrimSpace(s); s != "" && len(s) <= maxName && identity.IsOneLine(s) {
+			return s
+		}
+	}
+	return ""
+}
+
+// newcomer makes an account without a password.
+func (e *entry) newcomer(ctx context.Context) (site.User, error) {
+	now := e.cfg.Now().UTC()
+	u := site.User{
+		Username: e.who.Chosen, Name: e.who.fullName(), TrustLevel: e.in.Rules.TrustLevel, Active: !e.in.Rules.Approve, Email: e.who.Email,
+	}
+	if u.Username == "" {
+		u.Username = ProposedName(e.who.Username)
+	}
+	if u.Username == "" {
+		return site.User{}, chooseName("Choose the user name that you want to have here.")
+	}
+	e.in.Rules.apply(&u, e.who)
+	id := site.Identity{
+		Issuer: e.in.Issuer, Subject: e.who.Subject, Username: e.who.Username, SignedInAt: now,
+	}
+	made, err := e.cfg.Accounts.CreateOutsider(ctx, u, id, e.by)
+	if errors.Is(err, userkeys.Conflict) && u.Email != "" { // perhaps it is the address that somebody else has
+		u.Email = ""
+		made, err = e.cfg.Accounts.CreateOutsider(ctx, u, id, e.by)
+	}
+	if errors.Is(err, userkeys.Conflict) {
+		if _, again := e.cfg.Store.Identity(ctx, e.in.Issuer, e.who.Subject); again == nil {
+			return e.admit(ctx) // made by another sign-in of the same person meanwhile
+		}
+		return site.User{}, chooseName("The user name %s is taken at this site. Choose another one; "+
+			"if that account is yours, ask an administrator to link it with this sign-in.", u.Username)
+	}
+	if err != nil {
+		return site.User{}, err
+	}
+	id.UserID = made.ID
+	err = e.cfg.Store.NoteSignIn(ctx, site.SignIn{Identity: id, Login: e.in.Name, Pauses: e.in.GoneAfter > 0})
+	if err != nil {
+		return site.User{}, err
+	}
+	if !made.MayAct() {
+		return site.User{}, identity.ErrMayNotAct
+	}
+	return made, nil
+}
+
+func chooseName(format string, args ...any) error {
+	e := userkeys.Errorf(userkeys.Conflict, format, args...)
+	e.Reason = site.ReasonChooseName
+	return e
+}
+
+// ProposedName is the user name that somebody gets here whom a provider calls name: the same where it may be one here,
+// of an e-mail address what stands before the '@', and otherwise none.
+func ProposedName(name string) string {
+	if identity.IsUsername(name) {
+		return name
+	}
+	local, _, address := strings.Cut(name, "@")
+	if address && identity.IsUsername(local) {
+		return local
+	}
+	return ""
+}
