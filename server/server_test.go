@@ -11,7 +11,6 @@ import (
 	"userkeys/authority"
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/server"
-	"userkeys/server/input"
 	"userkeys/site"
 )
 
@@ -43,7 +42,7 @@ func TestMountedBesideAnotherSite(t *testing.T) {
 		"/user-api-key/nothing": true, "/user-api-key/login": true, "/session/current": false, "/session/current.json": false,
 	} {
 		if got := f.Do2(path); (got != "the site") != ours {
-			t.Errorf("%s answers %q", path, input.Cut(got, 100))
+			t.Errorf("%s answers %q", path, userkeys.Shorten(got, 100))
 		}
 	}
 	f = fakesite.New(t, fakesite.NotStandalone, func(c *server.Config) { c.Endpoints = true })

@@ -5,9 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"userkeys/server/input"
-
 	"golang.org/x/net/html"
+
+	"userkeys"
 )
 
 // checkHTML holds what a page needs to be usable by everybody, and what keeps
@@ -178,7 +178,7 @@ func Inside(t *testing.T, page, id string) string {
 	t.Helper()
 	n := ByID(t, page, id)
 	if n == nil {
-		t.Fatalf("the page has no #%s: %s", id, input.Cut(page, 4000))
+		t.Fatalf("the page has no #%s: %s", id, userkeys.Shorten(page, 4000))
 	}
 	return TextOf(n)
 }
