@@ -33,17 +33,16 @@ type body struct {
 	stall  *stall
 	failed atomic.Pointer[error]
 	over   atomic.Bool // the handler has returned or the protocol was switched: what comes is no longer ours
+	keeps  bool        // what is read first is kept, to be sent again if need be: all of it, or none
+	lost   bool        // more was read than is kept
 
 	// A client may be slow, but not for ever: each could hold a worker of the upstream.
 	least  int           // bytes that must come in rateTime; 0: any
 	came   int           // bytes since the last time that rateTime was over
 	waited time.Duration // for them; the upstream's own slowness does not count
 
-	// What was read first, to be sent again if need be: all of it, or none.
-	keeps bool
-	kept  []byte
-	from  int  // what of kept comes next
-	lost  bool // more was read than is kept
+	kept []byte // what was read first
+	from int    // what of kept comes next
 }
 
 // rateTime is how long the rate of an upload is measured before it counts.
