@@ -117,8 +117,6 @@ func temporaryName(m measure) string {
 // that fit.
 var temporary = strings.Split(strings.TrimSpace(`
 function Do
-function Element
-function NewWithPushed
 function Open
 function PushHosts
 function apps
@@ -137,7 +135,6 @@ width addresses.go
 width adminkeys.go
 width alert.go
 width announce.go
-width authority.go
 width bus.go
 width clientip.go
 width deliveries.go
