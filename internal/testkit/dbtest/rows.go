@@ -28,10 +28,11 @@ func (c *Copy) Add(k site.UserAPIKey) site.UserAPIKey {
 	c.t.Helper()
 	c.check(c.DB.QueryRowContext(c.t.Context(), "SELECT COALESCE(MAX(id), 0) + 1 FROM userkeys_keys").Scan(&k.ID))
 	k.Hash = userkeys.Key(KeyText(fmt.Sprintf("key-%d", k.ID))).Hash()
-	c.Exec(`INSERT INTO userkeys_clients (id, client_id, application_name, public_key, auth_redirect, scopes, created_at)
+	c.Exec(`INSERT INTO userkeys_clients
+		(id, client_id, application_name, public_key, auth_redirect, scopes, created_at)
 		VALUES ($1, $2, '', '', '', '', 0)`, 1000+k.ID, fmt.Sprintf("client-of-key-%d", k.ID))
-	c.Exec(`INSERT INTO userkeys_keys (id, user_id, client, hash, hash_kind, application_name, scopes, push_url, created_at,
-		expires_at, revoked_at, revoked_by, public_key, padding)
+	c.Exec(`INSERT INTO userkeys_keys (id, user_id, client, hash, hash_kind, application_name, scopes, push_url,
+		created_at, expires_at, revoked_at, revoked_by, public_key, padding)
 		VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
 		k.ID, k.UserID, 1000+k.ID, k.Hash[:], k.ApplicationName, k.Scopes.String(), k.PushURL, micros(k.CreatedAt),
 		micros(k.ExpiresAt), micros(k.RevokedAt), string(k.RevokedBy), k.PublicKey, string(k.Padding))
@@ -92,8 +93,9 @@ func (c *Copy) Pushed(keyID int64, s outbox.KeyState) {
 func (c *Copy) AddHost(h outbox.Host, pushURL string) {
 	c.t.Helper()
 	c.Exec("INSERT INTO userkeys_push_hosts (host, failures, closed_until) VALUES ($1, 0, 0)", h.Host)
-	c.Exec(`INSERT INTO userkeys_push_receivers (push_url, host, failures, closed_until, delivered_at, failed_at, problem,
-		delivered, failed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, pushURL, h.Host, h.Failures, micros(h.ClosedUntil),
+	c.Exec(`INSERT INTO userkeys_push_receivers (push_url, host, failures, closed_until, delivered_at, failed_at,
+		problem, delivered, failed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		pushURL, h.Host, h.Failures, micros(h.ClosedUntil),
 		micros(h.DeliveredAt), micros(h.FailedAt), string(h.Problem), h.Delivered, h.Failed)
 	for range h.Off {
 		k := c.Add(site.UserAPIKey{UserID: 2, ApplicationName: "Off", PushURL: pushURL})
@@ -104,10 +106,10 @@ func (c *Copy) AddHost(h outbox.Host, pushURL string) {
 // AddDelivery adds a delivery, which is numbered from 1 on.
 func (c *Copy) AddDelivery(d outbox.Delivery) {
 	c.t.Helper()
-	c.Exec(`INSERT INTO userkeys_deliveries (user_id, notification_id, key_id, push_url, host, created_at, queued_at, next_at,
-		claim, attempt, dead_at, problem) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11)`, d.UserID, d.NotificationID,
-		d.KeyID, d.PushURL, site.PushHostOf(d.PushURL), micros(d.CreatedAt), micros(d.QueuedAt), micros(d.NextAt), d.Attempt,
-		micros(d.DeadAt), string(d.Problem))
+	c.Exec(`INSERT INTO userkeys_deliveries (user_id, notification_id, key_id, push_url, host, created_at, queued_at,
+		next_at, claim, attempt, dead_at, problem) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11)`,
+		d.UserID, d.NotificationID, d.KeyID, d.PushURL, site.PushHostOf(d.PushURL),
+		micros(d.CreatedAt), micros(d.QueuedAt), micros(d.NextAt), d.Attempt, micros(d.DeadAt), string(d.Problem))
 }
 
 func (c *Copy) check(err error) {

@@ -58,46 +58,9 @@ func NewWithAdminKeys(t *testing.T) *Site {
 func NewWithPushed(t *testing.T) *Site {
 	t.Helper()
 	f := NewWithKeys(t)
-	ago := func(d time.Duration) time.Time { return Now.Add(-d) }
-	const at = "https://push.example/hook"
-	f.Set("allowed_user_api_push_urls", at)
+	f.Set("allowed_user_api_push_urls", pushURL)
 	_, pem := AppKey()
-	both := userkeys.Scopes{"notifications", "push"}
-	for _, k := range []struct {
-		name, url string
-		scopes    userkeys.Scopes
-		state     outbox.KeyState
-		revoked   time.Time
-	}{
-		{name: "Untold", url: at, scopes: both},
-		{name: "Works", url: at, scopes: both, state: outbox.KeyState{
-			DeliveredAt: ago(2 * time.Minute), FailedAt: ago(page.Day), Problem: outbox.ProblemTimeout,
-		}},
-		{name: "Fails", url: at, scopes: both, state: outbox.KeyState{
-			DeliveredAt: ago(2 * page.Day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour),
-			Problem: "status 503",
-		}},
-		{name: "Off", url: at, scopes: both, state: outbox.KeyState{
-			FailedAt: ago(5 * time.Hour), FailingSince: ago(29 * time.Hour), OffAt: ago(5 * time.Hour),
-			Problem: outbox.ProblemGone,
-		}},
-		{
-			name: "Barred", url: "https://elsewhere.example/hook", scopes: both,
-			state: outbox.KeyState{DeliveredAt: ago(40 * page.Day)},
-		},
-		{name: "Unasked", url: at, scopes: userkeys.Scopes{"read"}},
-		{name: "Busy", url: at, scopes: both, state: outbox.KeyState{
-			DeliveredAt: ago(2 * page.Day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour),
-			Problem: outbox.ProblemBusy,
-		}},
-		{name: "Hiccup", url: at, scopes: both, state: outbox.KeyState{
-			FailedAt: ago(time.Minute), FailingSince: ago(time.Minute), Problem: "status 503",
-		}},
-		{
-			name: "Ended", url: at, scopes: both, state: outbox.KeyState{OffAt: ago(time.Hour), Problem: outbox.ProblemGone},
-			revoked: ago(time.Minute),
-		},
-	} {
+	for _, k := range pushedKeys() {
 		made := f.Add(site.UserAPIKey{
 			UserID: Alice.ID, ApplicationName: k.name, Scopes: k.scopes, PushURL: k.url, CreatedAt: ago(page.Day),
 			PublicKey: pem, Padding: userkeys.PaddingOAEP, RevokedAt: k.revoked, RevokedBy: site.RevokedByOwner,
@@ -109,25 +72,71 @@ func NewWithPushed(t *testing.T) *Site {
 	return f
 }
 
+func ago(d time.Duration) time.Time { return Now.Add(-d) }
+
+const pushURL = "https://push.example/hook"
+
+type pushedKey struct {
+	name, url string
+	scopes    userkeys.Scopes
+	state     outbox.KeyState
+	revoked   time.Time
+}
+
+func pushedKeys() []pushedKey {
+	both := userkeys.Scopes{"notifications", "push"}
+	return []pushedKey{
+		{name: "Untold", url: pushURL, scopes: both},
+		{name: "Works", url: pushURL, scopes: both, state: outbox.KeyState{
+			DeliveredAt: ago(2 * time.Minute), FailedAt: ago(page.Day), Problem: outbox.ProblemTimeout,
+		}},
+		{name: "Fails", url: pushURL, scopes: both, state: outbox.KeyState{
+			DeliveredAt: ago(2 * page.Day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour),
+			Problem: "status 503",
+		}},
+		{name: "Off", url: pushURL, scopes: both, state: outbox.KeyState{
+			FailedAt: ago(5 * time.Hour), FailingSince: ago(29 * time.Hour), OffAt: ago(5 * time.Hour),
+			Problem: outbox.ProblemGone,
+		}},
+		{
+			name: "Barred", url: "https://elsewhere.example/hook", scopes: both,
+			state: outbox.KeyState{DeliveredAt: ago(40 * page.Day)},
+		},
+		{name: "Unasked", url: pushURL, scopes: userkeys.Scopes{"read"}},
+		{name: "Busy", url: pushURL, scopes: both, state: outbox.KeyState{
+			DeliveredAt: ago(2 * page.Day), FailedAt: ago(time.Minute), FailingSince: ago(3 * time.Hour),
+			Problem: outbox.ProblemBusy,
+		}},
+		{name: "Hiccup", url: pushURL, scopes: both, state: outbox.KeyState{
+			FailedAt: ago(time.Minute), FailingSince: ago(time.Minute), Problem: "status 503",
+		}},
+		{
+			name: "Ended", url: pushURL, scopes: both,
+			state:   outbox.KeyState{OffAt: ago(time.Hour), Problem: outbox.ProblemGone},
+			revoked: ago(time.Minute),
+		},
+	}
+}
+
 // withKeys adds the keys of [NewWithKeys].
 func (f *Site) withKeys() *Site {
 	f.T.Helper()
-	ago := func(days int) time.Time { return Now.Add(-time.Duration(days) * page.Day) }
+	days := func(n time.Duration) time.Time { return ago(n * page.Day) }
 	for _, k := range []site.UserAPIKey{
-		{UserID: 1, ApplicationName: "Old", Scopes: userkeys.Scopes{"read"}, CreatedAt: ago(100), LastUsedAt: ago(40)},
+		{UserID: 1, ApplicationName: "Old", Scopes: userkeys.Scopes{"read"}, CreatedAt: days(100), LastUsedAt: days(40)},
 		{
 			UserID: 1, ApplicationName: "Never", Scopes: userkeys.Scopes{"read", "push"}, PushURL: "https://push.example/x",
-			CreatedAt: ago(50),
+			CreatedAt: days(50),
 		},
 		{
-			UserID: 1, ApplicationName: "Fresh<script>\u202e", Scopes: userkeys.Scopes{"read", "write"}, CreatedAt: ago(5),
-			LastUsedAt: ago(1), ExpiresAt: ago(-7),
+			UserID: 1, ApplicationName: "Fresh<script>\u202e", Scopes: userkeys.Scopes{"read", "write"}, CreatedAt: days(5),
+			LastUsedAt: days(1), ExpiresAt: days(-7),
 		},
 		{
-			UserID: 1, ApplicationName: "Gone", Scopes: userkeys.Scopes{"read"}, CreatedAt: ago(3),
-			RevokedAt: ago(0), RevokedBy: site.RevokedByOwner,
+			UserID: 1, ApplicationName: "Gone", Scopes: userkeys.Scopes{"read"}, CreatedAt: days(3),
+			RevokedAt: days(0), RevokedBy: site.RevokedByOwner,
 		},
-		{UserID: 2, ApplicationName: "Bobs", Scopes: userkeys.Scopes{"read"}, CreatedAt: ago(3)},
+		{UserID: 2, ApplicationName: "Bobs", Scopes: userkeys.Scopes{"read"}, CreatedAt: days(3)},
 	} {
 		f.Add(k)
 	}
@@ -178,7 +187,6 @@ const (
 // deliveries wait (1 to 3) and two were given up (4 and 5).
 func (f *Site) FillOutbox() {
 	f.T.Helper()
-	ago := func(d time.Duration) time.Time { return Now.Add(-d) }
 	const bad = "http://10.1.2.3:9000/secret-path"
 	f.AddHost(outbox.Host{
 		Host: GoodHost, Delivered: 1204, Failed: 3, DeliveredAt: ago(2 * time.Minute), FailedAt: ago(page.Day),
