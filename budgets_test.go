@@ -117,8 +117,6 @@ func temporaryName(m measure) string {
 // that fit.
 var temporary = strings.Split(strings.TrimSpace(`
 function Do
-function Element
-function NewWithPushed
 function Open
 function PushHosts
 function apps
@@ -135,7 +133,6 @@ parameters run
 width adminkeys.go
 width alert.go
 width announce.go
-width authority.go
 width bus.go
 width deliveries.go
 width enqueue.go
