@@ -117,8 +117,6 @@ func temporaryName(m measure) string {
 // that fit.
 var temporary = strings.Split(strings.TrimSpace(`
 function Do
-function Element
-function NewWithPushed
 function Open
 function PushHosts
 function apps
@@ -127,29 +125,21 @@ interface authority.Store
 interface notify.Store
 package authority
 package client
-package gateway
 package identity
 package site
 parameters ClaimDeliveries
 parameters Put
 parameters run
-width addresses.go
 width adminkeys.go
 width alert.go
 width announce.go
-width authority.go
 width bus.go
-width clientip.go
 width deliveries.go
 width enqueue.go
-width guard.go
 width inbox.go
 width jobs.go
 width news.go
-width private.go
-width proxy.go
 width pusher.go
 width pushes.go
 width quota.go
-width target.go
 `), "\n")

@@ -13,12 +13,7 @@ func IsText(s string) bool {
 	if !utf8.ValidString(s) {
 		return false
 	}
-	for _, r := range s {
-		if unicode.IsControl(r) || isLineSeparator(r) {
-			return false
-		}
-	}
-	return true
+	return !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || isLineSeparator(r) })
 }
 
 // IsStorable is the rule for text that may have lines, such as a PEM block:
@@ -62,11 +57,17 @@ func isSpaces(s string) bool { return strings.TrimSpace(s) == "" }
 // anything but a plain word, and cut after 100 bytes. Nothing in it can bend the line, page or terminal that shows it.
 func Quoted(s string) string {
 	const most = 100
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "..."
-	}
+	s = Shorten(s, most)
 	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/?=+") == "" {
 		return s
 	}
 	return strconv.QuoteToASCII(s)
+}
+
+// Shorten returns s if it has at most n bytes, else as many whole characters of it as fit into n bytes, and "...".
+func Shorten(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "..."
 }

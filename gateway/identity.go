@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"userkeys"
+	"userkeys/gateway/internal/headers"
 )
 
 // The headers in which an upstream learns who calls with which key. The proxy
@@ -22,11 +23,13 @@ const (
 	ScopesHeader           = "X-Userkeys-Scopes"      // separated by commas; absent if none
 	IdentityClientIDHeader = "X-Userkeys-Client-Id"
 	KeyIDHeader            = "X-Userkeys-Key-Id"
+	// ExternalIDHeader is what the provider that signs the user in calls them; absent if none does.
+	ExternalIDHeader = "X-Userkeys-External-Id"
 )
 
 // identityHeaders is how many headers [setIdentity] sets.
 func identityHeaders(a userkeys.Access) int {
-	n := 4
+	n := 4 + min(len(a.ExternalID), 1)
 	if a.Standing != nil {
 		n += 3 + min(len(a.Groups), 1) + min(len(a.Scopes), 1)
 	}
@@ -44,6 +47,9 @@ func setIdentity(h http.Header, a userkeys.Access) {
 	set(UserIDHeader, strconv.FormatInt(a.UserID, 10))
 	set(IdentityClientIDHeader, EncodeHeader(a.ClientID))
 	set(KeyIDHeader, strconv.FormatInt(a.KeyID, 10))
+	if a.ExternalID != "" {
+		set(ExternalIDHeader, EncodeHeader(a.ExternalID))
+	}
 	if a.Standing == nil {
 		return
 	}
@@ -105,3 +111,7 @@ func EncodeHeader(s string) string {
 func plain(c byte) bool {
 	return c > ' ' && c < 0x7f && c != '%' && c != ',' && c != ';' && c != '"' && c != '\\'
 }
+
+// SameHeader reports whether some server or framework takes two names of headers for one: by case, and by what stands
+// between letters and digits.
+func SameHeader(a, b string) bool { return headers.Same(a, b) }

@@ -130,8 +130,8 @@ func (e *entry) renew(ctx context.Context, u site.User) (site.User, error) {
 		return got, err
 	}
 	// The address is another user's, or this is the last administrator.
-	e.cfg.Logger.WarnContext(ctx, "login: not all that the provider says was taken over", "user", u.ID, "through", e.in.Name,
-		"err", err)
+	e.cfg.Logger.WarnContext(ctx, "login: not all that the provider says was taken over",
+		"user", u.ID, "through", e.in.Name, "err", err)
 	return change(func(now *site.User) { now.Email, now.Admin = u.Email, u.Admin })
 }
 
@@ -154,7 +154,8 @@ func (o Person) fullName() string {
 func (e *entry) newcomer(ctx context.Context) (site.User, error) {
 	now := e.cfg.Now().UTC()
 	u := site.User{
-		Username: e.who.Chosen, Name: e.who.fullName(), TrustLevel: e.in.Rules.TrustLevel, Active: !e.in.Rules.Approve, Email: e.who.Email,
+		Username: e.who.Chosen, Name: e.who.fullName(), Email: e.who.Email,
+		TrustLevel: e.in.Rules.TrustLevel, Active: !e.in.Rules.Approve,
 	}
 	if u.Username == "" {
 		u.Username = ProposedName(e.who.Username)

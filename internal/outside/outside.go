@@ -107,8 +107,9 @@ type provider interface {
 // Errors of sign-ins. Each names nothing that a stranger could learn from.
 var (
 	errUnknownLogin = userkeys.Errorf(userkeys.NotFound, "there is no way to sign in of this name")
-	errStartAgain   = userkeys.Errorf(userkeys.ConsentGone, "this sign-in was finished already, is older than ten minutes, "+
-		"or began in another browser; start again")
+	errStartAgain   = userkeys.Errorf(userkeys.ConsentGone,
+		"this sign-in was finished already, is older than ten minutes, "+
+			"or began in another browser; start again")
 	errRefused = userkeys.Errorf(userkeys.InvalidCredentials, "the place where you signed in sent an answer that this "+
 		"site cannot accept; start again, and tell an administrator if it happens once more")
 )
@@ -195,8 +196,9 @@ func (p *People) Begin(w http.ResponseWriter, r *http.Request, name string, wish
 // have passed the Sessions of the accounts.
 //
 // Errors: [userkeys.InvalidCredentials] for somebody who may not sign in, [userkeys.Conflict] with
-// [site.ReasonChooseName], [userkeys.InvalidParameters] for a name that will not do; [userkeys.NotFound] if there is no such login; [userkeys.ConsentGone] if
-// the sign-in is not under way in this browser; [userkeys.InvalidCredentials] if the provider's answer is not good.
+// [site.ReasonChooseName], [userkeys.InvalidParameters] for a name that will not do; [userkeys.NotFound] if there is
+// no such login; [userkeys.ConsentGone] if the sign-in is not under way in this browser; [userkeys.InvalidCredentials]
+// if the provider's answer is not good.
 func (p *People) Finish(w http.ResponseWriter, r *http.Request, name string) (back string, err error) {
 	way, err := p.way(name)
 	if err != nil {

@@ -23,6 +23,9 @@ type User struct {
 	SuspendedAt *time.Time `json:"suspended_at"`
 	CreatedAt   *time.Time `json:"created_at"`
 	LastSeenAt  *time.Time `json:"last_seen_at"`
+	ExternalID  string     `json:"external_id"`
+	Login       string     `json:"login"`
+	SignedInAt  *time.Time `json:"signed_in_at"`
 }
 
 // NewUser returns the row of u.
@@ -31,6 +34,7 @@ func NewUser(u site.User) User {
 		ID: u.ID, Username: u.Username, Name: u.Name, Email: u.Email, TrustLevel: u.TrustLevel,
 		Admin: u.Admin, Moderator: u.Moderator, Active: u.Active, Groups: append([]string{}, u.Groups...),
 		SuspendedAt: Time(u.SuspendedAt), CreatedAt: Time(u.CreatedAt), LastSeenAt: Time(u.LastSeenAt),
+		ExternalID: u.ExternalID, Login: u.Login, SignedInAt: Time(u.SignedInAt),
 	}
 }
 

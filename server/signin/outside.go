@@ -8,7 +8,6 @@ import (
 	"userkeys"
 	"userkeys/gateway"
 	"userkeys/server/door"
-	"userkeys/server/input"
 	"userkeys/server/page"
 	"userkeys/site"
 )
@@ -63,7 +62,7 @@ func (h *Handlers) begin(w http.ResponseWriter, r *http.Request, c site.Caller) 
 func (h *Handlers) beginNamed(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	f := r.PostForm
 	return h.sendAway(w, r, c, site.LoginWish{
-		Back: door.ReturnAddress(f.Get("redirect")), Username: input.Cut(f.Get("username"), 200),
+		Back: door.ReturnAddress(f.Get("redirect")), Username: userkeys.Shorten(f.Get("username"), 200),
 	})
 }
 
