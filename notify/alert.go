@@ -1,7 +1,6 @@
 package notify
 
 import (
-	"encoding/json"
 	"html"
 	"net/url"
 	"regexp"
@@ -35,38 +34,22 @@ type AlertPayload struct {
 // markup and control characters; a text that is too long is cut and ends in an ellipsis. origin is the site's own, such as
 // https://site.example; empty: it is not known, and only paths are links.
 func Alert(n site.Notification, origin string) AlertPayload {
-	data := alertData(n.Data)
+	data := site.ParseMembers(n.Data)
 	fancy := html.UnescapeString(markup.ReplaceAllString(n.FancyTitle, ""))
 	return AlertPayload{
 		Type: n.Type, PostNumber: n.PostNumber, TopicID: n.TopicID,
-		TopicTitle:      line(firstText(data.text("topic_title"), fancy, data.text("title")), site.MaxMessageTitle),
-		Excerpt:         line(data.text("excerpt"), site.MaxMessageExcerpt),
-		Username:        line(firstText(data.text("display_username"), data.text("original_username"), data.text("username")), site.MaxMessageTitle),
-		GroupName:       line(data.text("group_name"), site.MaxMessageTitle),
-		TranslatedTitle: line(data.text("translated_title"), site.MaxMessageTitle),
-		Tag:             line(data.text("tag"), site.MaxMessageTitle),
+		TopicTitle:      line(firstText(data.Text("topic_title"), fancy, data.Text("title")), site.MaxMessageTitle),
+		Excerpt:         line(data.Text("excerpt"), site.MaxMessageExcerpt),
+		Username:        line(firstText(data.Text("display_username"), data.Text("original_username"), data.Text("username")), site.MaxMessageTitle),
+		GroupName:       line(data.Text("group_name"), site.MaxMessageTitle),
+		TranslatedTitle: line(data.Text("translated_title"), site.MaxMessageTitle),
+		Tag:             line(data.Text("tag"), site.MaxMessageTitle),
 		PostURL:         alertLink(n, data, origin),
 	}
 }
 
 // markup is what a fancy_title may have besides text, such as an emoji's image.
 var markup = regexp.MustCompile(`<[^>]*>`)
-
-// members are those of a notification's data. Names are compared exactly.
-type members map[string]json.RawMessage
-
-func alertData(raw json.RawMessage) members {
-	var m members
-	_ = json.Unmarshal(raw, &m) // what is no object has no members
-	return m
-}
-
-// text is a member that is a text; else empty.
-func (m members) text(name string) string {
-	var s string
-	_ = json.Unmarshal(m[name], &s) // another kind of value is no text
-	return s
-}
 
 // firstText is the first one that shows something.
 func firstText(texts ...string) string {
@@ -90,9 +73,9 @@ func line(s string, most int) string {
 
 // alertLink is where a notification leads: to what its data says if that is on the site, for apps open it as the site's;
 // else to its post.
-func alertLink(n site.Notification, data members, origin string) string {
+func alertLink(n site.Notification, data site.Members, origin string) string {
 	for _, name := range []string{"url", "link", "bookmarkable_url"} {
-		if to := data.text(name); site.OwnLink(to, origin) {
+		if to := data.Text(name); site.OwnLink(to, origin) {
 			return to
 		}
 	}

@@ -164,7 +164,7 @@ func (in *Inbox) Add(ctx context.Context, a site.Announcement) (site.Announced, 
 
 // namesSomebody reports whether the data of a notification has a member with a name that apps show as whom it is from.
 func namesSomebody(data json.RawMessage) bool {
-	for name := range alertData(data) {
+	for name := range site.ParseMembers(data) {
 		if strings.HasSuffix(name, "username") || name == "group_name" {
 			return true
 		}
