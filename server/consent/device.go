@@ -10,7 +10,6 @@ import (
 	"userkeys/authority"
 	"userkeys/gateway"
 	"userkeys/server/door"
-	"userkeys/server/input"
 	"userkeys/server/page"
 	"userkeys/site"
 )
@@ -166,7 +165,7 @@ func (h *Handlers) activatePost(w http.ResponseWriter, r *http.Request, c site.C
 	typed := r.PostForm.Get("code")
 	question, err := h.authority.ActivateDevice(r.Context(), typed, "", c)
 	if err != nil {
-		return h.deviceProblem(w, r, c, deviceView{State: "enter_code", Code: input.Cut(typed, 40), err: err})
+		return h.deviceProblem(w, r, c, deviceView{State: "enter_code", Code: userkeys.Shorten(typed, 40), err: err})
 	}
 	if err := h.door.Settings().CheckGrantor(c.User); err != nil {
 		d := h.deviceView(question)
@@ -194,7 +193,7 @@ func (h *Handlers) deviceAuthorize(w http.ResponseWriter, r *http.Request, c sit
 	if approval == "" {
 		question, err := h.authority.ActivateDevice(r.Context(), f.Get("code"), f.Get("request"), b)
 		if err != nil {
-			return h.deviceProblem(w, r, c, deviceView{State: "enter_code", Code: input.Cut(f.Get("code"), 40), err: err})
+			return h.deviceProblem(w, r, c, deviceView{State: "enter_code", Code: userkeys.Shorten(f.Get("code"), 40), err: err})
 		}
 		approval = question.Approval
 	}
