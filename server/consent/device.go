@@ -99,7 +99,7 @@ func (h *Handlers) deviceView(q authority.DeviceQuestion) deviceView {
 	return v
 }
 
-// showDevice answers with a state, always 200 but where somebody has to wait.
+// showDevice answers with a state. The status is 200 also where a code is wrong.
 func (h *Handlers) showDevice(w http.ResponseWriter, r *http.Request, c site.Caller, d deviceView) error {
 	if gateway.WantsJSON(r) {
 		return door.WriteJSON(w, h.deviceModel(c, d))
@@ -108,7 +108,7 @@ func (h *Handlers) showDevice(w http.ResponseWriter, r *http.Request, c site.Cal
 }
 
 // activate shows the page where the code is typed, or what the address's token
-// stands for. A code in the address is never taken: somebody else would have filled it in.
+// stands for. It never takes a code from the address, because somebody else may have written it there.
 func (h *Handlers) activate(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	q := r.URL.Query()
 	token := q.Get("request")
@@ -207,8 +207,8 @@ func (h *Handlers) deviceAuthorize(w http.ResponseWriter, r *http.Request, c sit
 	return h.deviceDone(w, r, c, doneApproved)
 }
 
-// deviceDeny answers no. Only the page that asked may: an address's token is
-// known to whoever saw it.
+// deviceDeny answers no. It takes the token of the page that asked, and not the token of the address, which others
+// may have seen.
 func (h *Handlers) deviceDeny(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	if err := h.authority.DenyDevice(r.Context(), r.PostForm.Get("approval_token"), c); err != nil {
 		return h.deviceProblem(w, r, c, deviceView{State: "enter_code", err: err})
