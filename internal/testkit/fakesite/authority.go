@@ -53,7 +53,8 @@ func NewAuthority() *fakeAuthority {
 		Open: map[string]site.CheckedRequest{}, Owner: map[string]site.Caller{}, Texts: map[string]int64{},
 		AdminTexts: map[string]int64{}, Spent: map[string]bool{},
 	}
-	f.Set("allowed_user_api_auth_redirects", "discourse://auth_redirect|https://app.example/cb|https://*.evil.net/*|https://bank.example.evil.net/")
+	f.Set("allowed_user_api_auth_redirects", "discourse://auth_redirect|https://app.example/cb|"+
+		"https://*.evil.net/*|https://bank.example.evil.net/")
 	return f
 }
 

@@ -181,17 +181,7 @@ func (f *Site) Do(c Call) Answer {
 	}
 	body := c.Body
 	if c.Form != nil {
-		fields := url.Values{}
-		for name, value := range c.Form {
-			fields.Set(name, value)
-		}
-		if _, given := c.Form[input.TokenField]; !given && !c.NoToken && c.As != "" {
-			fields.Set(input.TokenField, "token-of-"+c.As)
-			if _, given := c.Form[door.OnceField]; !given {
-				fields.Set(door.OnceField, door.NewForm(Now))
-			}
-		}
-		body = fields.Encode()
+		body = c.formBody()
 	}
 	r := httptest.NewRequest(c.Method, c.Path, strings.NewReader(body))
 	r.Host = "site.example"
@@ -231,6 +221,21 @@ func (f *Site) Do(c Call) Answer {
 	a := Answer{w.Result(), w.Body.String()}
 	f.CheckAnswer(c, a)
 	return a
+}
+
+// formBody is the form of a call with the tokens that it needs.
+func (c Call) formBody() string {
+	fields := url.Values{}
+	for name, value := range c.Form {
+		fields.Set(name, value)
+	}
+	if _, given := c.Form[input.TokenField]; !given && !c.NoToken && c.As != "" {
+		fields.Set(input.TokenField, "token-of-"+c.As)
+		if _, given := c.Form[door.OnceField]; !given {
+			fields.Set(door.OnceField, door.NewForm(Now))
+		}
+	}
+	return fields.Encode()
 }
 
 // pageHeaders is what every HTML answer carries.

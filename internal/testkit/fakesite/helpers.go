@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -145,18 +146,21 @@ func (f *Site) Tell(who string, n site.Notification) int64 {
 	return told.IDs[0]
 }
 
-// Put sends a PUT as a script of the site itself does, or an app.
-func (f *Site) Put(path, as, key, body string, header ...string) Answer {
+// Put sends a PUT as a script of the site itself does for a user, or an app with a key. The body is a form if it begins
+// as one, and else JSON.
+func (f *Site) Put(path, as, key, body string) Answer {
 	f.T.Helper()
 	h := map[string]string{"Content-Type": "application/json"}
+	if formBody.MatchString(body) {
+		h["Content-Type"] = "application/x-www-form-urlencoded"
+	}
 	if key == "" {
 		h["Origin"], h["Sec-Fetch-Site"], h["X-CSRF-Token"] = "https://site.example", "same-origin", "token-of-"+as
 	}
-	for i := 0; i+1 < len(header); i += 2 {
-		h[header[i]] = header[i+1]
-	}
 	return f.Do(Call{Method: http.MethodPut, Path: path, As: as, Key: key, Body: body, Header: h})
 }
+
+var formBody = regexp.MustCompile(`^[a-z_]+=`)
 
 // Decode reads an answer's JSON.
 func Decode[T any](t *testing.T, a Answer) T {
@@ -198,20 +202,41 @@ func (f *Site) NotifyAs(as, body string, header ...string) Answer {
 	return f.Do(Call{Method: http.MethodPost, Path: "/admin/notifications.json", As: as, Body: body, Header: h})
 }
 
-// NewWithPushed is withKeys where alice has more keys, 6 to 14, that notifications are pushed to.
+// pushedAt is the push URL of the keys that [NewWithPushed] adds.
+const pushedAt = "https://push.example/hook"
+
+// NewWithPushed is [NewWithKeys] where alice has more keys, 6 to 14, that notifications are pushed to.
 func NewWithPushed(t *testing.T) *Site {
 	t.Helper()
 	f := NewWithKeys(t)
-	ago := func(d time.Duration) time.Time { return Now.Add(-d) }
-	const at = "https://push.example/hook"
-	f.Authority.Set("allowed_user_api_push_urls", at)
+	f.Authority.Set("allowed_user_api_push_urls", pushedAt)
+	for _, k := range pushedKeys() {
+		made := f.Authority.Add(site.UserAPIKey{
+			UserID: Alice.ID, ApplicationName: k.name, Scopes: k.scopes, PushURL: k.url, CreatedAt: ago(page.Day),
+			LastUsedAt: ago(page.Day), RevokedAt: k.revoked,
+		})
+		if k.state != (outbox.KeyState{}) {
+			f.Pushes.States[made.ID] = k.state
+		}
+	}
+	return f
+}
+
+func ago(d time.Duration) time.Time { return Now.Add(-d) }
+
+// pushedKey is a key, and how pushing to it goes.
+type pushedKey struct {
+	name, url string
+	scopes    userkeys.Scopes
+	state     outbox.KeyState
+	revoked   time.Time
+}
+
+// pushedKeys are keys in all states that the pages show.
+func pushedKeys() []pushedKey {
+	const at = pushedAt
 	both := userkeys.Scopes{"notifications", "push"}
-	for _, k := range []struct {
-		name, url string
-		scopes    userkeys.Scopes
-		state     outbox.KeyState
-		revoked   time.Time
-	}{
+	return []pushedKey{
 		{name: "Untold", url: at, scopes: both},
 		{name: "Works", url: at, scopes: both, state: outbox.KeyState{
 			DeliveredAt: ago(2 * time.Minute),
@@ -242,16 +267,7 @@ func NewWithPushed(t *testing.T) *Site {
 			name: "Ended", url: at, scopes: both, state: outbox.KeyState{OffAt: ago(time.Hour), Problem: outbox.ProblemGone},
 			revoked: ago(time.Minute),
 		},
-	} {
-		made := f.Authority.Add(site.UserAPIKey{
-			UserID: Alice.ID, ApplicationName: k.name, Scopes: k.scopes, PushURL: k.url, CreatedAt: ago(page.Day),
-			LastUsedAt: ago(page.Day), RevokedAt: k.revoked,
-		})
-		if k.state != (outbox.KeyState{}) {
-			f.Pushes.States[made.ID] = k.state
-		}
 	}
-	return f
 }
 
 // With is c with headers, without is c without its token.

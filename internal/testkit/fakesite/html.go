@@ -75,22 +75,8 @@ func (c *htmlCheck) Walk(n *html.Node) {
 
 func (c *htmlCheck) Element(n *html.Node) {
 	t, where := c.T, c.Where
-	for _, a := range n.Attr {
-		if strings.HasPrefix(a.Key, "on") || a.Key == "style" {
-			t.Errorf("%s: <%s> has the attribute %s", where, n.Data, a.Key)
-		}
-		if (a.Key == "href" || a.Key == "src" || a.Key == "action" || a.Key == "formaction") &&
-			!strings.HasPrefix(a.Val, "/") && !strings.HasPrefix(a.Val, "#") {
-			t.Errorf("%s: <%s> leads to %s, off this site", where, n.Data, a.Val)
-		}
-		if a.Key == "aria-labelledby" || a.Key == "aria-describedby" {
-			for _, id := range strings.Fields(a.Val) {
-				if c.Ids[id] == 0 {
-					t.Errorf("%s: %s names %s, which is not there", where, a.Key, id)
-				}
-			}
-		}
-	}
+	c.Attributes(n)
+	c.Heading(n)
 	switch n.Data {
 	case "html":
 		c.Lang = Attr(n, "lang")
@@ -117,13 +103,38 @@ func (c *htmlCheck) Element(n *html.Node) {
 			t.Errorf("%s: the field %s has no label", where, Attr(n, "name"))
 		}
 	}
+}
+
+// Attributes refuses code in attributes, and links that lead elsewhere or to nothing.
+func (c *htmlCheck) Attributes(n *html.Node) {
+	t, where := c.T, c.Where
+	for _, a := range n.Attr {
+		if strings.HasPrefix(a.Key, "on") || a.Key == "style" {
+			t.Errorf("%s: <%s> has the attribute %s", where, n.Data, a.Key)
+		}
+		if (a.Key == "href" || a.Key == "src" || a.Key == "action" || a.Key == "formaction") &&
+			!strings.HasPrefix(a.Val, "/") && !strings.HasPrefix(a.Val, "#") {
+			t.Errorf("%s: <%s> leads to %s, off this site", where, n.Data, a.Val)
+		}
+		if a.Key == "aria-labelledby" || a.Key == "aria-describedby" {
+			for _, id := range strings.Fields(a.Val) {
+				if c.Ids[id] == 0 {
+					t.Errorf("%s: %s names %s, which is not there", where, a.Key, id)
+				}
+			}
+		}
+	}
+}
+
+// Heading counts the first headings, and refuses one that skips a level.
+func (c *htmlCheck) Heading(n *html.Node) {
 	if headings.MatchString(n.Data) {
 		level := int(n.Data[1] - '0')
 		if level == 1 {
 			c.H1++
 		}
 		if level > c.Level+1 {
-			t.Errorf("%s: heading %q skips a level", where, TextOf(n))
+			c.T.Errorf("%s: heading %q skips a level", c.Where, TextOf(n))
 		}
 		c.Level = level
 	}
