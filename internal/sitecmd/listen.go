@@ -20,9 +20,8 @@ func listenOn(address string) (net.Listener, error) {
 	return ln, nil
 }
 
-// loudListener logs why connections cannot be accepted, at most once a second: out
-// of file descriptors, most likely. What is left out is counted in the next line.
-// The server accepts in one goroutine.
+// loudListener logs why connections cannot be accepted, such as too many open files, at most once a second. The next
+// line says how many errors were not logged. The server accepts in one goroutine.
 type loudListener struct {
 	net.Listener
 	log     *slog.Logger
