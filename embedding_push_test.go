@@ -112,7 +112,7 @@ func TestEmbeddingShowsPushes(t *testing.T) {
 	must(t, err)
 	example, err := os.ReadFile("embedding_push_test.go")
 	must(t, err)
-	_, after, ok := strings.Cut(string(page), "To push it to apps too")
+	_, after, ok := strings.Cut(string(page), "To push notifications to apps too")
 	_, after, opened := strings.Cut(after, "```go\n")
 	snippet, _, closed := strings.Cut(after, "```")
 	if !ok || !opened || !closed {
