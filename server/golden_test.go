@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/net/html"
 
+	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/server/door"
 	"userkeys/server/input"
@@ -48,17 +49,17 @@ func TestPagesReadAsBefore(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			f := fakesite.NewWithAdminKeys(t)
-			f.Authority.Set("allow_user_api_key_scopes", "read|write|push")
-			f.Authority.Set("allowed_user_api_push_urls", "https://push.example/hook")
+			f.Set("allow_user_api_key_scopes", "read|write|push")
+			f.Set("allowed_user_api_push_urls", "https://push.example/hook")
 			f.Do(fakesite.Call{Path: fakesite.Ask(), As: "alice"})
 			if tt.name == "no-trust" {
-				f.Authority.Set("user_api_key_allowed_groups", "trust_level_2")
+				f.Set("user_api_key_allowed_groups", "trust_level_2")
 			}
 			if tt.name != "deliveries-none" {
-				f.Pushes.Fill()
+				f.FillOutbox()
 			}
 			a := f.Do(tt.call)
-			got := strings.ReplaceAll(outline(t, a.Text), a.Header.Get("X-Request-Id"), "0000000000000000")
+			got := strings.ReplaceAll(outline(t, f.Aliased(a.Text)), a.Header.Get("X-Request-Id"), "0000000000000000")
 			path := filepath.Join("testdata", "pages", tt.name+".txt")
 			if *update {
 				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
@@ -102,17 +103,17 @@ func writeOutline(b *strings.Builder, n *html.Node) {
 	case "h1", "h2":
 		before, after = "\n"+strings.Repeat("#", int(n.Data[1]-'0'))+" ", "\n"
 	case "a":
-		before, after = "[", "]("+fakesite.Attr(n, "href")+")"
+		before, after = "[", "]("+testkit.Attr(n, "href")+")"
 	case "button":
 		before, after = "\n<", ">\n"
 	case "form":
-		before, after = fmt.Sprintf("\n%s %s: ", strings.ToUpper(fakesite.Attr(n, "method")), fakesite.Attr(n, "action")), "\n"
+		before, after = fmt.Sprintf("\n%s %s: ", strings.ToUpper(testkit.Attr(n, "method")), testkit.Attr(n, "action")), "\n"
 	case "input":
-		if name := fakesite.Attr(n, "name"); name != input.TokenField && name != door.OnceField {
-			before = fmt.Sprintf(" {%s %s=%s}", fakesite.Attr(n, "type"), name, outlineValue(fakesite.Attr(n, "value")))
+		if name := testkit.Attr(n, "name"); name != input.TokenField && name != door.OnceField {
+			before = fmt.Sprintf(" {%s %s=%s}", testkit.Attr(n, "type"), name, outlineValue(testkit.Attr(n, "value")))
 		}
 	case "textarea":
-		before, after = " {"+fakesite.Attr(n, "name")+"=", "}"
+		before, after = " {"+testkit.Attr(n, "name")+"=", "}"
 	case "p", "li", "dt", "dd", "label", "summary", "section", "div", "pre", "header", "main":
 		before, after = "\n", "\n"
 	}

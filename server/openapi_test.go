@@ -40,7 +40,7 @@ func TestOpenAPIKnowsEveryRoute(t *testing.T) {
 	for _, p := range pagesOnly {
 		skip[p] = true
 	}
-	for _, rt := range fakesite.New(t, fakesite.WithInbox(t), fakesite.WithBus).Door.Routes() {
+	for _, rt := range fakesite.NewWithBus(t).Door.Routes() {
 		if skip[rt.Pattern] {
 			skip[rt.Pattern] = false
 			continue

@@ -78,9 +78,9 @@ type Config struct {
 
 // Server serves the pages and the browser's routes. Make one with [New].
 type Server struct {
-	door       *door.Door
+	Door       *door.Door     // has every route with its rules
+	Live       *live.Handlers // polls and event streams; nil without a bus
 	consent    *consent.Handlers
-	live       *live.Handlers // nil: no bus
 	standalone bool
 }
 
@@ -105,7 +105,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	a := cfg.Authority
-	s := &Server{door: d, standalone: cfg.Standalone}
+	s := &Server{Door: d, standalone: cfg.Standalone}
 	s.consent = consent.New(d, consent.Config{
 		Consents: a, Devices: a, Clients: a, OneTimes: a, SignIn: cfg.Endpoints && d.Accounts() != nil,
 	})
@@ -125,8 +125,8 @@ func New(cfg Config) (*Server, error) {
 		domains = append(domains, deliveries.New(d, deliveries.Config{Pushes: cfg.Pushes, Accounts: cfg.Accounts}))
 	}
 	if cfg.Bus != nil && cfg.Endpoints {
-		s.live = live.New(d, live.Config{Bus: cfg.Bus, Checker: a, ParkAbove: cfg.ParkAbove})
-		domains = append(domains, s.live)
+		s.Live = live.New(d, live.Config{Bus: cfg.Bus, Checker: a, ParkAbove: cfg.ParkAbove})
+		domains = append(domains, s.Live)
 	}
 	for _, domain := range domains {
 		domain.Mount()
@@ -137,7 +137,7 @@ func New(cfg Config) (*Server, error) {
 // Mount registers every route on mux, and answers what is unknown below /user-api-key/ (and,
 // standalone, anywhere).
 func (s *Server) Mount(mux *http.ServeMux) {
-	s.door.Mount(mux)
+	s.Door.Mount(mux)
 	unknown := s.Unknown()
 	mux.Handle("/user-api-key/", unknown)
 	if s.standalone {
@@ -147,7 +147,7 @@ func (s *Server) Mount(mux *http.ServeMux) {
 
 // Unknown answers for paths that nothing else answers for: 404, as JSON or as
 // a page. For whoever gives the server more paths than it has routes.
-func (s *Server) Unknown() http.Handler { return s.door.Unknown() }
+func (s *Server) Unknown() http.Handler { return s.Door.Unknown() }
 
 // Bounce answers any page that the official app opens to find out whether it
 // may ask for a one-time password, and tells whether it did. Of
@@ -157,8 +157,8 @@ func (s *Server) Bounce(w http.ResponseWriter, r *http.Request) bool { return s.
 // Drain ends requests that wait for news, for a server that is about to stop: it returns when those whose
 // connections the server does not know of are answered, or when ctx ends. Nobody can begin to wait any more.
 func (s *Server) Drain(ctx context.Context) {
-	if s.live != nil {
-		s.live.Drain(ctx)
+	if s.Live != nil {
+		s.Live.Drain(ctx)
 	}
 }
 

@@ -1,12 +1,14 @@
 package admin_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/server"
 	"userkeys/server/door"
@@ -70,6 +72,9 @@ func TestAD1_AdminAPIByEverybody(t *testing.T) {
 			continue
 		}
 		n++
+		f := fakesite.NewWithAdminKeys(t)
+		f.FillOutbox()
+		f.Set("allow_user_api_key_scopes", "read|write")
 		for _, who := range []struct {
 			name   string
 			sends  func(fakesite.Call) fakesite.Call
@@ -81,7 +86,7 @@ func TestAD1_AdminAPIByEverybody(t *testing.T) {
 			{"moderator", session("mod"), 403, "administrator"},
 			{"administrator", session("root"), 200, ""},
 			{"administrator without a token", func(c fakesite.Call) fakesite.Call { c.As = "root"; return c }, 403, "BAD CSRF"},
-			{"key", key("key-1"), 403, "not for keys"},
+			{"key", key("key-3"), 403, "not for keys"},
 			{"key of an administrator", key("key-6"), 403, "not for keys"},
 			{"unknown key", key("key-99"), 403, "invalid key"},
 			{"admin key of an administrator", admin(fakesite.AdminText("root"), ""), 200, ""},
@@ -89,30 +94,23 @@ func TestAD1_AdminAPIByEverybody(t *testing.T) {
 			{"admin key of anybody as a user", admin(fakesite.AdminText(""), "alice"), 403, "administrator"},
 			{"admin key of anybody as nobody", admin(fakesite.AdminText(""), ""), 403, "invalid Api-Username"},
 			{"admin key of a user", admin(fakesite.AdminText("alice"), ""), 403, "administrator"},
-			{"admin key of a user as an administrator", admin(fakesite.AdminText("alice"), "root"), 403, "administrator"},
+			{"admin key of a user as an administrator", admin(fakesite.AdminText("alice"), "root"), 403, "invalid Api-Username"},
 			{"admin key of a moderator", admin(fakesite.AdminText("mod"), ""), 403, "administrator"},
 			{"unknown admin key", admin(strings.Repeat("f", 64), "root"), 403, "invalid admin API key"},
 			{"unknown admin key beside an administrator's session", func(c fakesite.Call) fakesite.Call { return session("root")(c).By(strings.Repeat("f", 64), "root") }, 403, "invalid admin API key"},
 			{"both kinds of keys", func(c fakesite.Call) fakesite.Call { c.Key = "key-6"; return c.By(fakesite.AdminText("root"), "") }, 400, "not both"},
 		} {
-			f := fakesite.NewWithAdminKeys(t)
-			f.Pushes.Fill()
 			c := who.sends(adminCall(rt))
-			a := f.Do(c)
-			status := who.status
-			if who.name == "administrator without a token" && c.Method == http.MethodGet {
-				status = 200
-			}
-			if status == 200 {
-				a.Must(t, 200)
+			if who.status == 200 || who.name == "administrator without a token" && c.Method == http.MethodGet {
+				own := fakesite.NewWithAdminKeys(t)
+				own.FillOutbox()
+				own.Do(c).Must(t, 200)
 				continue
 			}
-			if a.Must(t, status, who.text); t.Failed() {
+			if f.Do(c).Must(t, who.status, who.text); t.Failed() {
 				t.Fatalf("%s as %s", rt.Pattern, who.name)
 			}
-			if len(f.Authority.Actors)+len(f.Users.Done)+len(f.Pushes.Done) != 0 {
-				t.Errorf("%s as %s: something was done: %v %v %v", rt.Pattern, who.name, f.Authority.Actors, f.Users.Done, f.Pushes.Done)
-			}
+			f.NothingDone(rt.Pattern + " as " + who.name)
 		}
 	}
 	if n != 20 {
@@ -154,7 +152,7 @@ func TestAdminKeyStandsAlone(t *testing.T) {
 		if a.Must(t, tt.status, tt.text); t.Failed() {
 			t.Fatal(tt.name)
 		}
-		if revoked := !f.Authority.UserKeys[0].RevokedAt.IsZero(); revoked != (tt.status == 200) {
+		if revoked := f.Revoked(1); revoked != (tt.status == 200) {
 			t.Errorf("%s: revoked is %v", tt.name, revoked)
 		}
 		if strings.Contains(f.Log.String(), fakesite.AdminText("root")) {
@@ -187,7 +185,7 @@ func TestAdminKeyIsReadFromItsHeaderAlone(t *testing.T) {
 	if !strings.Contains(f.Log.String(), "admin_key=1") {
 		t.Errorf("the log does not tell which key it was: %s", f.Log)
 	}
-	f.Authority.Down = fakesite.ErrDown
+	f.Gone()
 	f.Do(r.By(text, "")).Must(t, 503, "read_only")
 	f.Do(fakesite.Call{Path: "/healthz"}.By(text, "")).Must(t, 200) // whoever asks
 }
@@ -233,8 +231,8 @@ func TestAD2_CVE_2026_27589_AdminAPIOfASession(t *testing.T) {
 
 func TestAdminAPISettings(t *testing.T) {
 	t.Parallel()
-	f := fakesite.NewWithAdminKeys(t)
-	f.Authority.PinnedNames["max_user_api_keys_per_user"] = true
+	f := fakesite.NewPinned(t, map[string]string{"max_user_api_keys_per_user": "5"})
+	f.AddAdminKeys()
 	set := func(name, body string) fakesite.Answer {
 		return f.Do(fakesite.JSONCall("PUT", "/user-api-key/admin/settings/"+name, body).By(fakesite.AdminText("root"), ""))
 	}
@@ -244,11 +242,13 @@ func TestAdminAPISettings(t *testing.T) {
 	set("allow_user_api_key_scopes.json", `{"value":["read","write"]}`).Must(t, 200, `"value":"read|write"`)
 	set("min_trust_level_for_user_api_key.json", `{"value":2}`).Must(t, 200, `"name":"user_api_key_allowed_groups"`, `trust_level_2`)
 	set("push_api_secret_key.json", `{"value":"planted-secret"}`).Must(t, 200, `"value":null`, `"set":true`)
-	want := site.Caller{User: fakesite.Root, AdminKey: 1, Address: "192.0.2.1"}
-	for _, by := range f.Authority.Actors {
-		if diff := cmp.Diff(want, by); diff != "" {
-			t.Errorf("-want +got\n%s", diff)
+	for _, e := range f.Events() {
+		if by := e.Caller; by.User.ID != fakesite.Root.ID || !by.Admin() || by.Kind() != site.CallerAdminKey || by.Address != "192.0.2.1" || !strings.HasPrefix(e.Detail, "by admin key 1: ") {
+			t.Errorf("%s: by %+v", e.Detail, by)
 		}
+	}
+	if n := len(f.Events()); n != 6 {
+		t.Errorf("%d settings were changed", n)
 	}
 	list := f.Do(fakesite.Call{Path: "/user-api-key/admin/settings.json"}.By(fakesite.AdminText("root"), ""))
 	list.Must(t, 200, `"name":"title"`, `"kind":"int","value":"30","set":true,"default":"20","min":0,"max":10000,"changed":true`, `"pinned":true`)
@@ -298,13 +298,19 @@ func TestAdminAPIUsers(t *testing.T) {
 	f.Do(fakesite.Call{Method: "POST", Path: "/user-api-key/admin/users/alice/suspend.json"}.By(fakesite.AdminText("root"), "")).Must(t, 200, `"suspended_at":"2026-11-22T12:00:00Z"`)
 	f.Do(fakesite.Call{Method: "POST", Path: "/user-api-key/admin/users/alice/unsuspend.json"}.By(fakesite.AdminText("root"), "")).Must(t, 200, `"suspended_at":null`)
 	f.Do(fakesite.Call{Method: "DELETE", Path: "/user-api-key/admin/users/bob.json"}.By(fakesite.AdminText("root"), "")).Must(t, 200, "OK")
+	done := f.Done()
 	if diff := cmp.Diff([]string{
-		"create carol.json planted-password by 3 admin key", "update by 3 admin key", "update by 3 admin key",
-		"password 1 planted-password by 3 admin key", "update by 3 admin key", "update by 3 admin key", "update by 3 admin key", "delete 2 by 3 admin key",
-	}, f.Users.Done); diff != "" {
+		"user created user 5 (by admin key 1: carol.json) by 3 admin key",
+		"user updated user 5 (by admin key 1: groups a|b -> c|d) by 3 admin key",
+		"user updated user 5 (by admin key 1: groups c|d -> ) by 3 admin key",
+		"password set user 1 (by admin key 1) by 3 admin key",
+		"user updated user 1 (by admin key 1: suspended) by 3 admin key",
+		"user updated user 1 (by admin key 1) by 3 admin key",
+		"user updated user 1 (by admin key 1: unsuspended) by 3 admin key",
+		"user deleted user 2 (by admin key 1: bob, with 1 keys) by 3 admin key",
+	}, done); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	f.Users.Done = nil
 	for _, tt := range []struct {
 		name, method, path, body string
 		status                   int
@@ -327,8 +333,8 @@ func TestAdminAPIUsers(t *testing.T) {
 			t.Errorf("%s: %d %s", tt.name, a.StatusCode, a.Text)
 		}
 	}
-	if len(f.Users.Done) != 0 {
-		t.Errorf("something was done: %v", f.Users.Done)
+	if now := f.Done(); len(now) != len(done) {
+		t.Errorf("something was done: %v", now[len(done):])
 	}
 	if strings.Contains(f.Log.String(), "planted-password") {
 		t.Error("LK1 a password is in the log")
@@ -338,20 +344,18 @@ func TestAdminAPIUsers(t *testing.T) {
 func TestAdminAPILists(t *testing.T) {
 	t.Parallel()
 	f := fakesite.NewWithAdminKeys(t)
-	f.Authority.Events = []site.AuditEvent{
-		{ID: 1, At: fakesite.Now, Caller: site.Caller{As: site.CallerSystem}, Action: "purged"},
-		{ID: 2, At: fakesite.Now, Caller: site.Caller{User: fakesite.Root, Address: "192.0.2.1"}, Action: "key revoked", UserID: 1, KeyID: 3, ClientID: "c", Detail: "admin"},
-	}
+	f.Do(fakesite.Call{Method: "POST", Path: "/user-api-key/revoke", As: "root", Form: map[string]string{"id": "3"}}).Must(t, 303)
+	last := f.Events()[0].ID
 	get := func(path string) fakesite.Answer {
 		return f.Do(fakesite.Call{Path: "/user-api-key/admin/" + path}.By(fakesite.AdminText("root"), ""))
 	}
-	get("audit.json").Must(t, 200, `{"events":[{"id":2,"at":"2026-11-22T12:00:00Z","actor":{"kind":"user","user_id":3,"ip":"192.0.2.1","admin":true},"action":"key revoked","user_id":1,"key_id":3,"client_id":"c","detail":"admin"},{"id":1,`, `"next":null`)
-	get("audit.json?limit=1").Must(t, 200, `"next":2`)
-	get("audit.json?limit=1&before=2").Must(t, 200, `"id":1`)
+	get("audit.json").Must(t, 200, fmt.Sprintf(`{"events":[{"id":%d,"at":"2026-11-22T12:00:00Z","actor":{"kind":"user","user_id":3,"ip":"192.0.2.1","admin":true},"action":"key revoked","user_id":1,"key_id":3,"client_id":"client-of-key-3","detail":"admin"},{"id":%d,`, last, last-1), `"next":null`)
+	get("audit.json?limit=1").Must(t, 200, fmt.Sprintf(`"next":%d`, last))
+	get(fmt.Sprintf("audit.json?limit=1&before=%d", last)).Must(t, 200, fmt.Sprintf(`"id":%d`, last-1))
 	get("users.json?filter=o&limit=1").Must(t, 200, `"username":"bob"`, `"next":2`)
 	get("users.json?filter=o&limit=1&after=2").Must(t, 200, `"username":"root"`)
 	get("users.json?filter=nobody").Must(t, 200, `{"next":null,"users":[]}`)
-	get("keys.json?user=alice&live=true").Must(t, 200, `"username":"alice"`).MustNot(t, "key-1")
+	get("keys.json?user=alice&live=true").Must(t, 200, `"username":"alice"`).MustNot(t, fakesite.KeyText("key-1"))
 	get("keys.json?user_id=2").Must(t, 200, `"username":"bob"`).MustNot(t, `"username":"alice"`)
 	get("keys.json?limit=1").Must(t, 200, `"next":`)
 	get("api-keys.json").Must(t, 200, `"description":"for root"`).MustNot(t, fakesite.AdminText("root"))
@@ -389,7 +393,7 @@ func TestAdminAPILists(t *testing.T) {
 func TestWithoutAccountsThereAreNoUserRoutes(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t, func(c *server.Config) { c.Accounts = nil })
-	f.Authority.AddAdminKey("root")
+	f.AddAdminKey("root")
 	f.Do(fakesite.Call{Path: "/user-api-key/admin/users.json"}.By(fakesite.AdminText("root"), "")).Must(t, 404, "nothing at this address")
 	f.Do(fakesite.Call{Path: "/user-api-key/admin/keys.json?user=alice"}.By(fakesite.AdminText("root"), "")).Must(t, 400, "user_id")
 	f.Do(fakesite.Call{Path: "/user-api-key/admin/keys.json"}.By(fakesite.AdminText("root"), "")).Must(t, 200)
@@ -401,14 +405,15 @@ func TestAdminKeysPage(t *testing.T) {
 	f.Do(fakesite.Call{Path: "/user-api-key/admin/api-keys", As: "root"}).Must(t, 200, "There are no API keys", `href="/user-api-key/admin/api-keys"`)
 	f.Do(fakesite.Call{Path: "/my/apps", As: "alice"}).MustNot(t, "/user-api-key/admin/api-keys")
 	made := f.Do(fakesite.Call{Method: "POST", Path: "/user-api-key/admin/api-keys", As: "root", Form: map[string]string{"description": `<b>backup</b>`, "username": ""}})
-	made.Must(t, 200, `<code id="user-api-key-payload">newkey1</code>`, "only this once", "&lt;b&gt;backup", "any user")
+	text := testkit.Inside(t, made.Text, "user-api-key-payload")
+	made.Must(t, 200, `<code id="user-api-key-payload">`+text+`</code>`, "only this once", "&lt;b&gt;backup", "any user")
 	if p, c := made.Header.Get("Referrer-Policy"), made.Header.Get("Cache-Control"); p != "no-referrer" || c != "no-store" {
 		t.Errorf("AD12 the page with the key: Referrer-Policy %s, Cache-Control %s", p, c)
 	}
-	f.Do(fakesite.Call{Method: "POST", Path: "/user-api-key/admin/api-keys", As: "root", Form: map[string]string{"description": "of root", "username": "root"}}).Must(t, 200, "newkey2")
+	f.Do(fakesite.Call{Method: "POST", Path: "/user-api-key/admin/api-keys", As: "root", Form: map[string]string{"description": "of root", "username": "root"}}).Must(t, 200, madeKey)
 	page := f.Do(fakesite.Call{Path: "/user-api-key/admin/api-keys", As: "root"})
 	page.Must(t, 200, "&lt;b&gt;backup", "of root", "not used yet")
-	page.MustNot(t, "newkey1", "newkey2", "<b>backup")
+	page.MustNot(t, text, madeKey, "<b>backup")
 	for _, tt := range []struct {
 		form map[string]string
 		text string
@@ -418,18 +423,20 @@ func TestAdminKeysPage(t *testing.T) {
 	} {
 		a := f.Do(fakesite.Call{Method: "POST", Path: "/user-api-key/admin/api-keys", As: "root", Form: tt.form})
 		a.Must(t, 400, tt.text, `value="`+tt.form["username"]+`"`, `value="`+tt.form["description"]+`"`)
-		a.MustNot(t, "newkey")
+		a.MustNot(t, madeKey)
 	}
 	revoked := f.Do(fakesite.Call{Method: "POST", Path: "/user-api-key/admin/api-keys/revoke", As: "root", Form: map[string]string{"id": "1"}})
 	revoked.Must(t, 303)
 	f.Do(fakesite.Call{Path: revoked.Header.Get("Location"), As: "root"}).Must(t, 200, "is refused from now on", ">revoked<")
 	f.Do(fakesite.Call{Method: "POST", Path: "/user-api-key/admin/api-keys/revoke", As: "root", Form: map[string]string{"id": "99"}}).Must(t, 404)
 	f.Do(fakesite.Call{Method: "POST", Path: "/user-api-key/admin/api-keys/revoke", As: "root", Form: map[string]string{"id": "x"}}).Must(t, 404)
-	if strings.Contains(f.Log.String(), "newkey") {
+	if strings.Contains(f.Log.String(), text) {
 		t.Error("LK1 a key is in the log")
 	}
 	for range 50 {
-		f.Authority.AddAdminKey("root")
+		if _, _, err := f.Authority.CreateAdminKey(t.Context(), site.NewAdminAPIKey{Description: "one more"}, testkit.Command); err != nil {
+			t.Fatal(err)
+		}
 	}
 	f.Do(fakesite.Call{Path: "/user-api-key/admin/api-keys", As: "root"}).Must(t, 200, `href="/user-api-key/admin/api-keys?before=3"`)
 	f.Do(fakesite.Call{Path: "/user-api-key/admin/api-keys?before=3", As: "root"}).Must(t, 200, "of root").MustNot(t, "Older keys")

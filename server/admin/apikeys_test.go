@@ -11,6 +11,7 @@ import (
 	"userkeys/server"
 	"userkeys/server/admin"
 	"userkeys/server/door"
+	"userkeys/server/page"
 	"userkeys/site"
 )
 
@@ -26,11 +27,12 @@ func TestAdminKeyMadeByTheAPI(t *testing.T) {
 	const path = "/user-api-key/admin/api-keys.json"
 	f := fakesite.NewWithAdminKeys(t)
 	a := f.Do(asRoot("POST", path, `{"description":"deploy","username":"root"}`))
-	a.Must(t, 200, `{"key":{"id":5,"key":"newkey5","description":"deploy","username":"root","permissions":[],"created_at":"2026-11-22T12:00:00Z","last_used_at":null,"expires_at":null,"revoked_at":null}}`)
+	text := fakesite.Decode[struct{ Key struct{ Key string } }](t, a).Key.Key
+	a.Must(t, 200, `{"key":{"id":5,"key":"`+text+`","description":"deploy","username":"root","permissions":[],"created_at":"2026-11-22T12:00:00Z","last_used_at":null,"expires_at":null,"revoked_at":null}}`)
 	if a.Header.Get("Cache-Control") != "no-store" {
 		t.Error("AD12 the answer with the key may be kept")
 	}
-	f.Do(fakesite.Call{Path: path}.By(fakesite.AdminText("root"), "")).Must(t, 200, `"description":"deploy"`).MustNot(t, "newkey5")
+	f.Do(fakesite.Call{Path: path}.By(fakesite.AdminText("root"), "")).Must(t, 200, `"description":"deploy"`).MustNot(t, text)
 	f.Do(asRoot("POST", path, `{"description":"narrow","permissions":["audit","users"],"expires_at":"2026-12-01T00:00:00Z"}`)).
 		Must(t, 200, `"username":null,"permissions":["users","audit"]`, `"expires_at":"2026-12-01T00:00:00Z"`)
 	f.Do(asRoot("POST", path, `{"description":"narrow","permissions":"keys"}`)).Must(t, 200, `"permissions":["keys"]`)
@@ -48,6 +50,19 @@ func TestAdminKeyMadeByTheAPI(t *testing.T) {
 	}
 }
 
+// madeKey is what a page has before the text of a key that was just made.
+const madeKey = `<code id="user-api-key-payload">`
+
+// newest is the admin API key that was made last.
+func newest(t *testing.T, f *fakesite.Site) site.AdminAPIKey {
+	t.Helper()
+	keys, err := f.AdminKeys(t.Context(), 0, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys[0]
+}
+
 // TestNoKeyMakesAdminKeys: what may do little makes nothing that may do all, and nothing that outlives it.
 func TestNoKeyMakesAdminKeys(t *testing.T) {
 	t.Parallel()
@@ -57,14 +72,12 @@ func TestNoKeyMakesAdminKeys(t *testing.T) {
 	} {
 		for _, path := range []string{"/user-api-key/admin/api-keys", "/user-api-key/admin/api-keys.json"} {
 			c.Method, c.Path, c.Form = "POST", path, map[string]string{"description": "child"}
-			if a := f.Do(c); a.StatusCode != http.StatusForbidden || strings.Contains(a.Text, "newkey") {
+			if a := f.Do(c); a.StatusCode != http.StatusForbidden || strings.Contains(a.Text, madeKey) || strings.Contains(a.Text, `"key":`) {
 				t.Errorf("%s at %s: %d %s", name, path, a.StatusCode, a.Text)
 			}
 		}
 	}
-	if len(f.Authority.Actors) != 0 {
-		t.Errorf("something was done: %v", f.Authority.Actors)
-	}
+	f.NothingDone("with keys")
 }
 
 // TestAdminKeysWantAFreshSignIn: a browser left open is not enough for what outlives its session.
@@ -72,27 +85,27 @@ func TestAdminKeysWantAFreshSignIn(t *testing.T) {
 	t.Parallel()
 	f := fakesite.NewWithAdminKeys(t)
 	make := map[string]string{"description": "backup"}
-	page := fakesite.Call{Method: "POST", Path: "/user-api-key/admin/api-keys", As: "root", Form: make}
+	form := fakesite.Call{Method: "POST", Path: "/user-api-key/admin/api-keys", As: "root", Form: make}
 	f.Identity.Since = fakesite.Now.Add(-server.FreshSignIn)
-	f.Do(page).Must(t, 200, "newkey")
-	before := len(f.Authority.AdminAPIKeys)
+	f.Do(form).Must(t, 200, madeKey)
+	before := f.Count("userkeys_admin_keys")
 	for _, since := range []time.Time{fakesite.Now.Add(-server.FreshSignIn - time.Second), {}, fakesite.Now.Add(time.Hour)} {
 		f.Identity.Since = since
 		const again = `href="/user-api-key/login?again=1&amp;redirect=%2Fuser-api-key%2Fadmin%2Fapi-keys"`
 		f.Do(fakesite.Call{Path: "/user-api-key/admin/api-keys", As: "root"}).Must(t, 200, again, "for root").MustNot(t, `name="description"`)
-		f.Do(page).Must(t, 403, again).MustNot(t, "newkey")
+		f.Do(form).Must(t, 403, again).MustNot(t, madeKey)
 		f.Do(asRoot("POST", "/user-api-key/admin/api-keys"+".json", `{"description":"x"}`)).Must(t, 403, `"reason":"sign in again"`)
 		f.Do(fakesite.Call{Method: "POST", Path: "/user-api-key/admin/api-keys/revoke", As: "root", Form: map[string]string{"id": "1"}}).Must(t, 303)
 	}
-	if len(f.Authority.AdminAPIKeys) != before {
-		t.Errorf("%d keys were made", len(f.Authority.AdminAPIKeys)-before)
+	if f.Count("userkeys_admin_keys") != before {
+		t.Errorf("%d keys were made", f.Count("userkeys_admin_keys")-before)
 	}
 	f.Do(fakesite.Call{Path: "/user-api-key/login?again=1&redirect=/my/apps", As: "root"}).Must(t, 200, `name="password"`)
 	f.Do(fakesite.Call{Path: "/user-api-key/login?redirect=/my/apps", As: "root"}).Must(t, 303)
 
 	f = fakesite.New(t, fakesite.NotStandalone, func(c *server.Config) { c.Identity = fakesite.OnlyVisitors{F: fakesite.NewIdentity()} })
 	f.Do(fakesite.Call{Path: "/user-api-key/admin/api-keys", As: "root"}).Must(t, 200, "userkeys admin-keys add").MustNot(t, `name="description"`)
-	f.Do(page).Must(t, 403, "userkeys admin-keys add").MustNot(t, "newkey")
+	f.Do(form).Must(t, 403, "userkeys admin-keys add").MustNot(t, madeKey)
 	f.Do(asRoot("POST", "/user-api-key/admin/api-keys"+".json", `{"description":"x"}`)).Must(t, 403, `"reason":"the command only"`)
 }
 
@@ -100,34 +113,33 @@ func TestAdminKeysPageHasPermissions(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t)
 	form := map[string]string{"description": "narrow", "may_audit": "1", "may_users": "1", "days": "30"}
-	f.Do(fakesite.Call{Method: "POST", Path: "/user-api-key/admin/api-keys", As: "root", Form: form}).Must(t, 200, "newkey1", "users, audit", "22 Dec 2026")
-	if k := f.Authority.AdminAPIKeys[0]; k.Permissions.String() != "users,audit" || !k.ExpiresAt.Equal(fakesite.Now.AddDate(0, 0, 30)) {
+	f.Do(fakesite.Call{Method: "POST", Path: "/user-api-key/admin/api-keys", As: "root", Form: form}).Must(t, 200, madeKey, "users, audit", "22 Dec 2026")
+	if k := newest(t, f); k.Permissions.String() != "users,audit" || !k.ExpiresAt.Equal(fakesite.Now.AddDate(0, 0, 30)) {
 		t.Errorf("made %+v", k)
 	}
 	delete(form, "description") // what was chosen stays
 	f.Do(fakesite.Call{Method: "POST", Path: "/user-api-key/admin/api-keys", As: "root", Form: form}).Must(t, 400, `name="may_audit" value="1" checked`, `<option value="30" selected>`).
 		MustNot(t, `name="may_keys" value="1" checked`)
 	for _, days := range []string{"0", "-1", "x", "99999"} {
-		f.Do(fakesite.Call{Method: "POST", Path: "/user-api-key/admin/api-keys", As: "root", Form: map[string]string{"description": "x", "days": days}}).Must(t, 400).MustNot(t, "newkey")
+		f.Do(fakesite.Call{Method: "POST", Path: "/user-api-key/admin/api-keys", As: "root", Form: map[string]string{"description": "x", "days": days}}).Must(t, 400).MustNot(t, madeKey)
 	}
-	f.Authority.AdminAPIKeys[0].ExpiresAt = fakesite.Now
+	f.Pass(30 * page.Day)
 	f.Do(fakesite.Call{Path: "/user-api-key/admin/api-keys", As: "root"}).Must(t, 200, ">expired<")
 }
 
 // TestAdminPermissions walks every route that admin API keys may use: each permission opens what names it and nothing else.
 func TestAdminPermissions(t *testing.T) {
 	t.Parallel()
-	inbox := fakesite.WithInbox(t)
 	opened := map[site.AdminPermission]int{}
 	for _, may := range append(site.AllAdminPermissions(), "") {
-		f := fakesite.New(t, inbox)
-		f.Pushes.Fill()
+		f := fakesite.NewWithInbox(t)
+		f.FillOutbox()
 		var named site.AdminPermissions
 		if may != "" {
 			named = append(named, may)
 		}
-		key := f.Authority.AddNarrowKey(named...)
-		done := func() int { return len(f.Authority.Actors) + len(f.Users.Done) + len(f.Pushes.Done) }
+		key := f.AddAdminKey("", named...)
+		done := func() int { return len(f.Events()) }
 		for _, rt := range f.Door.Routes() {
 			if !rt.Lets(door.AdminKey | door.AnyAdminKey) {
 				continue
@@ -167,7 +179,7 @@ func TestAdminPermissions(t *testing.T) {
 func TestNarrowKeysSpareAdministrators(t *testing.T) {
 	t.Parallel()
 	f := fakesite.NewWithAdminKeys(t)
-	users := f.Authority.AddNarrowKey(site.AdminUsers)
+	users := f.AddAdminKey("", site.AdminUsers)
 	for name, c := range map[string]fakesite.Call{
 		"make":      fakesite.JSONCall("POST", "users.json", `{"username":"eve","password":"p","admin":true}`),
 		"promote":   fakesite.JSONCall("PUT", "users/alice.json", `{"admin":true}`),
@@ -180,14 +192,12 @@ func TestNarrowKeysSpareAdministrators(t *testing.T) {
 		c.Path = "/user-api-key/admin/" + c.Path
 		f.Do(c.By(users, "root")).Must(t, 403, "not for this admin API key")
 		f.Do(c.By(fakesite.AdminText("root"), "")).Must(t, 403, "not for this admin API key")
-		if len(f.Users.Done) != 0 {
-			t.Errorf("%s: %v", name, f.Users.Done)
-		}
+		f.NothingDone(name)
 	}
 	f.Do(fakesite.JSONCall("PUT", "/user-api-key/admin/users/alice.json", `{"password":"p"}`).By(users, "root")).Must(t, 200)
 	f.Do(fakesite.JSONCall("PUT", "/user-api-key/admin/users/alice.json", `{"admin":true}`).By(fakesite.AdminText(""), "root")).Must(t, 200, `"admin":true`)
 	f.Do(asRoot("PUT", "/user-api-key/admin/users/mod.json", `{"admin":true}`)).Must(t, 200, `"admin":true`)
-	if !slices.Contains(f.Users.Done, "password 1 p by 3 admin key") {
-		t.Errorf("%v", f.Users.Done)
+	if done := f.Done(); !slices.Contains(done, "password set user 1 (by admin key 5) by 3 admin key") {
+		t.Errorf("%q", done)
 	}
 }

@@ -86,7 +86,7 @@ func (h *Handlers) revokeKey(w http.ResponseWriter, r *http.Request, c site.Call
 type eventJSON struct {
 	ID       int64      `json:"id"`
 	At       *time.Time `json:"at"`
-	Actor    actorJSON  `json:"actor"`
+	Caller   callerJSON `json:"actor"`
 	Action   string     `json:"action"`
 	UserID   int64      `json:"user_id,omitempty"`
 	KeyID    int64      `json:"key_id,omitempty"`
@@ -94,7 +94,7 @@ type eventJSON struct {
 	Detail   string     `json:"detail"`
 }
 
-type actorJSON struct {
+type callerJSON struct {
 	Kind   string `json:"kind"`
 	UserID int64  `json:"user_id,omitempty"`
 	IP     string `json:"ip,omitempty"`
@@ -116,7 +116,7 @@ func (h *Handlers) listEvents(w http.ResponseWriter, r *http.Request, _ site.Cal
 		list[i] = eventJSON{
 			ID: e.ID, At: rows.Time(e.At), Action: e.Action, UserID: e.UserID, KeyID: e.KeyID, ClientID: e.ClientID,
 			Detail: e.Detail,
-			Actor: actorJSON{
+			Caller: callerJSON{
 				Kind: string(e.Caller.Kind()), UserID: e.Caller.User.ID, IP: e.Caller.Address,
 				Admin: e.Caller.Admin(),
 			},

@@ -10,8 +10,6 @@ import (
 
 	"userkeys"
 	"userkeys/internal/testkit/fakesite"
-	"userkeys/notify"
-	"userkeys/server"
 	"userkeys/server/admin"
 	"userkeys/site"
 )
@@ -124,7 +122,7 @@ func TestNotifyUsers(t *testing.T) {
 		p := []string{path, "/user-api-key" + path}[i%2]
 		post(p, "root", body).Must(t, http.StatusOK, want)
 	}
-	f.Do(fakesite.Call{Path: "/notifications.json", As: "bob"}).Must(t, http.StatusOK, `"total_rows_notifications":1`, `"high_priority":true`, `"topic_id":42`, `"fancy_title":"T <b>"`, `"data":{"k":[{"a":1}]}`)
+	f.Do(fakesite.Call{Path: "/notifications.json", As: "bob"}).Must(t, http.StatusOK, `"total_rows_notifications":1`, `"high_priority":true`, `"topic_id":42`, `"fancy_title":"T <b>"`, `"data":{"k":[{"a":1}],"display_username":"userkeys"}`)
 	f.Do(fakesite.Call{Path: "/notifications.json", As: "mod"}).Must(t, http.StatusOK, `"high_priority":true`)
 }
 
@@ -139,7 +137,7 @@ type told struct {
 func TestNotifyWithAMessage(t *testing.T) {
 	t.Parallel()
 	f := fakesite.NewWithInbox(t)
-	a := f.NotifyAs("root", `{"username":"alice","title":"Tom & Jerry","excerpt":"said\n<hello>","link":"/t/x/1","from":"carol"}`)
+	a := notifyAs(f, "root", `{"username":"alice","title":"Tom & Jerry","excerpt":"said\n<hello>","link":"/t/x/1","from":"carol"}`)
 	a.Must(t, http.StatusOK, `"success":"OK"`, `"created":1`, `"repeated":false`, `"queued":0`)
 	f.Do(fakesite.Call{Path: "/notifications.json", As: "alice"}).Must(t, http.StatusOK, `"notification_type":14`, `"fancy_title":"Tom &amp; Jerry"`,
 		`"data":{"topic_title":"Tom & Jerry","excerpt":"said <hello>","url":"/t/x/1","display_username":"carol"}`)
@@ -160,7 +158,7 @@ func TestNotifyWithAMessage(t *testing.T) {
 		{"a long one", `{"username":"alice","title":"t","idempotency_key":"` + strings.Repeat("k", 256) + `"}`, "at most 255 bytes"},
 		{"one of two lines", `{"username":"alice","title":"t","idempotency_key":"a\nb"}`, "at most 255 bytes"},
 	} {
-		if a := f.NotifyAs("root", tt.body); a.StatusCode != http.StatusBadRequest || !strings.Contains(a.Text, tt.says) {
+		if a := notifyAs(f, "root", tt.body); a.StatusCode != http.StatusBadRequest || !strings.Contains(a.Text, tt.says) {
 			t.Errorf("%s: %d %s", tt.name, a.StatusCode, a.Text)
 		}
 	}
@@ -173,7 +171,7 @@ func TestNotifyOnce(t *testing.T) {
 	const body = `{"usernames":["alice","bob"],"title":"Hello"}`
 	send := func(body string, header ...string) told {
 		t.Helper()
-		a := f.NotifyAs("root", body, header...)
+		a := notifyAs(f, "root", body, header...)
 		a.Must(t, http.StatusOK)
 		return fakesite.Decode[told](t, a)
 	}
@@ -188,7 +186,7 @@ func TestNotifyOnce(t *testing.T) {
 			t.Errorf("%s: %+v", name, a)
 		}
 	}
-	f.NotifyAs("root", inBody, "Idempotency-Key", "k2").Must(t, http.StatusBadRequest, "one idempotency key")
+	notifyAs(f, "root", inBody, "Idempotency-Key", "k2").Must(t, http.StatusBadRequest, "one idempotency key")
 	for _, values := range [][]string{{""}, {"k1", "k1"}} {
 		r := httptest.NewRequest(http.MethodPost, "/", nil)
 		r.Header["Idempotency-Key"] = values
@@ -196,7 +194,7 @@ func TestNotifyOnce(t *testing.T) {
 			t.Errorf("the headers %q are the key %q: %v", values, key, err)
 		}
 	}
-	a := f.NotifyAs("root", `{"usernames":["alice","bob"],"title":"Bye"}`, "Idempotency-Key", "k1")
+	a := notifyAs(f, "root", `{"usernames":["alice","bob"],"title":"Bye"}`, "Idempotency-Key", "k1")
 	a.Must(t, http.StatusConflict, "used for something else within the last 7 days")
 	if other := send(body, "Idempotency-Key", "k2"); *other.Repeated {
 		t.Errorf("another key: %+v", other)
@@ -207,18 +205,30 @@ func TestNotifyOnce(t *testing.T) {
 // TestNotifyPush: push says whether, and else the type does.
 func TestNotifyPush(t *testing.T) {
 	t.Parallel()
+	f := fakesite.NewWithInbox(t)
+	f.Set("allow_user_api_key_scopes", "notifications|push")
+	f.Set("allowed_user_api_push_urls", "https://push.example/hook")
+	f.Add(site.UserAPIKey{UserID: fakesite.Alice.ID, Scopes: userkeys.Scopes{"notifications", "push"}, PushURL: "https://push.example/hook", CreatedAt: fakesite.Now})
 	var pushed []bool
-	f := fakesite.New(t, fakesite.WithInbox(t), func(c *server.Config) {
-		watched := fakesite.PushWatch{Store: c.Users.(notify.Store), Pushed: &pushed}
-		c.Inbox = notify.Open(notify.Config{Store: watched, Now: c.Now, Settings: site.DefaultSettings})
-	})
 	for _, body := range []string{
 		`{"username":"alice","title":"t"}`, `{"username":"alice","title":"t","push":false}`, `{"username":"alice","notification_type":"liked"}`,
 		`{"username":"alice","notification_type":"liked","push":true}`,
 	} {
-		f.NotifyAs("root", body).Must(t, http.StatusOK)
+		before := f.Count("userkeys_deliveries")
+		notifyAs(f, "root", body).Must(t, http.StatusOK)
+		pushed = append(pushed, f.Count("userkeys_deliveries") > before)
 	}
 	if want := []bool{true, false, false, true}; !slices.Equal(pushed, want) {
 		t.Errorf("pushed: %v, want %v", pushed, want)
 	}
+}
+
+// notifyAs posts to the admin API as a page of the site does.
+func notifyAs(f *fakesite.Site, as, body string, header ...string) fakesite.Answer {
+	f.T.Helper()
+	h := map[string]string{"Content-Type": "application/json", "X-CSRF-Token": "token-of-" + as}
+	for i := 0; i+1 < len(header); i += 2 {
+		h[header[i]] = header[i+1]
+	}
+	return f.Do(fakesite.Call{Method: http.MethodPost, Path: "/admin/notifications.json", As: as, Body: body, Header: h})
 }

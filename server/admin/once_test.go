@@ -29,13 +29,13 @@ func TestFormsThatMakeSomethingAreSentOnce(t *testing.T) {
 	send := func(token string) fakesite.Answer {
 		return f.Do(fakesite.Call{Method: "POST", Path: "/user-api-key/admin/api-keys", As: "root", Form: map[string]string{"description": "backup", door.OnceField: token}})
 	}
-	made := send(token).Must(t, http.StatusOK, "newkey1")
-	send(token).Must(t, http.StatusConflict, "This form was sent already").MustNot(t, "newkey")
-	send(formToken(t, made)).Must(t, http.StatusOK, "newkey2") // the page with the new key has a new form
+	made := send(token).Must(t, http.StatusOK, madeKey)
+	send(token).Must(t, http.StatusConflict, "This form was sent already").MustNot(t, madeKey)
+	send(formToken(t, made)).Must(t, http.StatusOK, madeKey) // the page with the new key has a new form
 
 	// What was refused makes nothing, and its page's form can be sent.
 	refused := f.Do(fakesite.Call{Method: "POST", Path: "/user-api-key/admin/api-keys", As: "root", Form: map[string]string{"description": ""}}).Must(t, http.StatusBadRequest)
-	send(formToken(t, refused)).Must(t, http.StatusOK, "newkey3")
+	send(formToken(t, refused)).Must(t, http.StatusOK, madeKey)
 
 	for name, tt := range map[string]struct {
 		token  string
@@ -49,11 +49,11 @@ func TestFormsThatMakeSomethingAreSentOnce(t *testing.T) {
 		"of the next hour": {door.NewForm(fakesite.Now.Add(time.Hour)), http.StatusConflict},
 	} {
 		a := send(tt.token)
-		if a.MustNot(t, "newkey"); a.StatusCode != tt.status {
+		if a.MustNot(t, madeKey); a.StatusCode != tt.status {
 			t.Errorf("%s: %d", name, a.StatusCode)
 		}
 	}
-	if n := len(f.Authority.AdminAPIKeys); n != 3 {
+	if n := f.Count("userkeys_admin_keys"); n != 3 {
 		t.Errorf("%d keys were made", n)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/server/page"
 	"userkeys/site"
@@ -16,19 +17,18 @@ func save(name, value string) fakesite.Call {
 
 func TestSettingsPageShowsEverySetting(t *testing.T) {
 	t.Parallel()
-	f := fakesite.New(t)
-	f.Authority.PinnedNames["title"] = true
-	f.Authority.Set("push_api_secret_key", "planted-secret")
+	f := fakesite.NewPinned(t, map[string]string{"title": "Pinned"})
+	f.Set("push_api_secret_key", "planted-secret")
 	a := f.Do(fakesite.Call{Path: "/user-api-key/settings", As: "root"})
 	a.Must(t, http.StatusOK, "set, not shown", "Set by the configuration of this server")
 	a.MustNot(t, "planted-secret")
 	for _, d := range site.AllSettings() {
-		text := fakesite.Inside(t, a.Text, d.Name)
+		text := testkit.Inside(t, a.Text, d.Name)
 		if !strings.Contains(text, page.Sentence(d.Summary)) {
 			t.Errorf("%s lacks its summary", d.Name)
 		}
-		field := fakesite.ByID(t, a.Text, d.Name+"-value")
-		if f.Authority.PinnedNames[d.Name] {
+		field := testkit.ByID(t, a.Text, d.Name+"-value")
+		if f.Authority.Pinned(d.Name) {
 			if field != nil {
 				t.Errorf("%s can be changed", d.Name)
 			}
@@ -49,17 +49,17 @@ func TestSettingsSaveAndReset(t *testing.T) {
 	if got := a.Header.Get("Location"); got != "/user-api-key/settings?saved=allow_user_api_key_scopes#allow_user_api_key_scopes" {
 		t.Errorf("it leads to %q", got)
 	}
-	if got := f.Authority.InForce.AllowUserAPIKeyScopes.String(); got != "read,write" {
+	if got := f.Authority.Settings().AllowUserAPIKeyScopes.String(); got != "read,write" {
 		t.Errorf("the scopes are %q", got)
 	}
-	if by := f.Authority.Actors[0]; by.User.ID != fakesite.Root.ID || !by.Admin() || by.Kind() != "user" {
+	if by := f.Events()[0].Caller; by.User.ID != fakesite.Root.ID || !by.Admin() || by.Kind() != "user" {
 		t.Errorf("it was changed by %+v", by)
 	}
 	f.Do(fakesite.Call{Path: "/user-api-key/settings?saved=allow_user_api_key_scopes", As: "root"}).Must(t, http.StatusOK, `role="status">Saved`)
 	c := save("allow_user_api_key_scopes", "nonsense")
 	c.Form["action"] = "reset"
 	f.Do(c).Must(t, http.StatusSeeOther)
-	if got := f.Authority.InForce.AllowUserAPIKeyScopes; got.Has("write") {
+	if got := f.Authority.Settings().AllowUserAPIKeyScopes; got.Has("write") {
 		t.Errorf("after the reset the scopes are %v", got)
 	}
 }
@@ -69,16 +69,16 @@ func TestSettingsErrorsStandAtTheField(t *testing.T) {
 	f := fakesite.New(t)
 	a := f.Do(save("max_user_api_reqs_per_minute", "1e9"))
 	a.Must(t, http.StatusBadRequest, `aria-invalid="true" autofocus`, `role="alert">Not saved: <a href="#max_user_api_reqs_per_minute">`)
-	if got := fakesite.Inside(t, a.Text, "max_user_api_reqs_per_minute-error"); !strings.Contains(got, "whole number") {
+	if got := testkit.Inside(t, a.Text, "max_user_api_reqs_per_minute-error"); !strings.Contains(got, "whole number") {
 		t.Errorf("the error reads %q", got)
 	}
-	if got := fakesite.Attr(fakesite.ByID(t, a.Text, "max_user_api_reqs_per_minute-value"), "value"); got != "1e9" {
+	if got := testkit.Attr(testkit.ByID(t, a.Text, "max_user_api_reqs_per_minute-value"), "value"); got != "1e9" {
 		t.Errorf("what was typed is %q now", got)
 	}
 	a = f.Do(save("allowed_user_api_auth_redirects", "https://app.example/cb\r\nhttps://*example.com/<b>"))
 	a.Must(t, http.StatusBadRequest)
 	a.MustNot(t, "<b>")
-	if got := fakesite.Inside(t, a.Text, "allowed_user_api_auth_redirects-value"); got != "https://app.example/cb\nhttps://*example.com/<b>" && got != "https://app.example/cb\r\nhttps://*example.com/<b>" {
+	if got := testkit.Inside(t, a.Text, "allowed_user_api_auth_redirects-value"); got != "https://app.example/cb\nhttps://*example.com/<b>" && got != "https://app.example/cb\r\nhttps://*example.com/<b>" {
 		t.Errorf("what was typed is %q now", got)
 	}
 	f.Do(save("no_such_setting", "1")).Must(t, http.StatusNotFound)
@@ -86,10 +86,9 @@ func TestSettingsErrorsStandAtTheField(t *testing.T) {
 
 func TestSettingsPinnedAreRefused(t *testing.T) {
 	t.Parallel()
-	f := fakesite.New(t)
-	f.Authority.PinnedNames["title"] = true
+	f := fakesite.NewPinned(t, map[string]string{"title": "Pinned"})
 	f.Do(save("title", "Other")).Must(t, http.StatusConflict)
-	if f.Authority.InForce.Title == "Other" {
+	if f.Authority.Settings().Title == "Other" {
 		t.Error("a pinned setting was changed")
 	}
 }
@@ -99,7 +98,7 @@ func TestSettingsSecrets(t *testing.T) {
 	f := fakesite.New(t)
 	f.Do(save("push_api_secret_key", "planted-secret")).Must(t, http.StatusSeeOther)
 	f.Do(save("push_api_secret_key", "")).Must(t, http.StatusBadRequest)
-	if f.Authority.InForce.PushAPISecretKey != "planted-secret" {
+	if f.Authority.Settings().PushAPISecretKey != "planted-secret" {
 		t.Error("an empty field removed the secret")
 	}
 	a := f.Do(save("push_api_secret_key", "planted\x01secret"))

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/server/door"
 	"userkeys/site"
@@ -23,9 +24,9 @@ func signedInByAnApp(t *testing.T) *fakesite.Site {
 // reaches those that say so, and no others, whoever its user is.
 func TestAppSessionsAreNarrow(t *testing.T) {
 	t.Parallel()
-	f := fakesite.New(t, fakesite.WithInbox(t))
+	f := fakesite.NewWithInbox(t)
 	f.Identity.App = "Phone <b>"
-	f.Pushes.Fill()
+	f.FillOutbox()
 	refused := 0
 	for _, rt := range f.Door.Routes() {
 		if !rt.Lets(door.Browser) {
@@ -33,7 +34,7 @@ func TestAppSessionsAreNarrow(t *testing.T) {
 		}
 		for _, as := range []string{"alice", "root"} {
 			done := func() int {
-				return len(f.Authority.Actors) + len(f.Authority.Open) + len(f.Users.Done) + len(f.Pushes.Done)
+				return len(f.Events()) + f.Count("userkeys_consents") + f.Count("userkeys_deliveries")
 			}
 			before := done()
 			method, path := fakesite.Concrete(rt.Pattern)
@@ -71,25 +72,21 @@ func TestAppSessionsAreTold(t *testing.T) {
 	a.Must(t, http.StatusOK, `id="app-session"`, "Sign in yourself")
 	a.MustNot(t, `href="/user-api-key/settings"`)
 	// What an administrator's app revokes is its user's own.
-	f.Do(fakesite.Call{Method: http.MethodPost, Path: "/user-api-key/revoke", As: "root", Form: map[string]string{"id": "1"}})
-	if n := len(f.Authority.Actors); n != 1 || f.Authority.Actors[0].Admin() {
-		t.Errorf("it acted as %+v", f.Authority.Actors)
-	}
+	f.Do(fakesite.Call{Method: http.MethodPost, Path: "/user-api-key/revoke", As: "root", Form: map[string]string{"id": "1"}}).Must(t, http.StatusForbidden)
+	f.NothingDone("with another user's key")
 }
 
 func TestAppsPageShowsAppSessions(t *testing.T) {
 	t.Parallel()
 	f := fakesite.NewWithKeys(t)
-	for i, k := range f.Authority.UserKeys {
-		if k.ID == 4 {
-			f.Authority.UserKeys[i].RevokedBy = site.RevokedByApp
-		}
-	}
-	f.Authority.SignIns = []site.AppSession{
+	f.Exec("UPDATE userkeys_keys SET revoked_by = $1 WHERE id = 4", string(site.RevokedByApp))
+	for i, s := range []site.AppSession{
 		{KeyID: 4, ApplicationName: "Gone", BeganAt: fakesite.Now.Add(-time.Hour)},
 		{KeyID: 1, ApplicationName: "Old", BeganAt: fakesite.Now.Add(-2 * time.Hour)},
-		{KeyID: 99, ApplicationName: "Guest<b>", BeganAt: fakesite.Now.Add(-3 * time.Hour)},
-		{ApplicationName: "Keyless", BeganAt: fakesite.Now.Add(-4 * time.Hour)},
+		{ApplicationName: "Keyless<b>", BeganAt: fakesite.Now.Add(-4 * time.Hour)},
+	} {
+		f.Exec(`INSERT INTO userkeys_sessions (token_hash, user_id, data, expires_at, via_app, key_id, application_name, began_at)
+			VALUES ($1, 1, x'', $2, 1, $3, $4, $5)`, []byte{byte(i)}, fakesite.Now.Add(time.Hour).UnixMicro(), s.KeyID, s.ApplicationName, s.BeganAt.UnixMicro())
 	}
 	a := f.Do(fakesite.Call{Path: "/my/apps", As: "alice"}).Must(t, http.StatusOK)
 	for id, want := range map[string][]string{
@@ -97,15 +94,15 @@ func TestAppsPageShowsAppSessions(t *testing.T) {
 		"key-1": {"Signed in as you", "2 hours ago"},
 	} {
 		for _, text := range want {
-			if got := fakesite.Inside(t, a.Text, id); !strings.Contains(got, text) {
+			if got := testkit.Inside(t, a.Text, id); !strings.Contains(got, text) {
 				t.Errorf("%s lacks %q: %s", id, text, got)
 			}
 		}
 	}
-	if got := fakesite.Inside(t, a.Text, "key-1"); strings.Contains(got, "Sign it out") {
+	if got := testkit.Inside(t, a.Text, "key-1"); strings.Contains(got, "Sign it out") {
 		t.Errorf("revoking a live key signs the app out: %s", got)
 	}
-	a.Must(t, http.StatusOK, "Signed in without a key", "Guest&lt;b&gt;", "Keyless", "Revoke all")
-	f.Authority.UserKeys = nil
+	a.Must(t, http.StatusOK, "Signed in without a key", "Keyless&lt;b&gt;", "Revoke all")
+	f.Exec("DELETE FROM userkeys_keys")
 	f.Do(fakesite.Call{Path: "/my/apps", As: "alice"}).Must(t, http.StatusOK, "The apps that are signed in as you are signed out")
 }

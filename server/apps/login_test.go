@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/server/door"
 	"userkeys/server/input"
@@ -150,8 +151,8 @@ func TestNotYouSignsOutAndComesBack(t *testing.T) {
 	f := fakesite.New(t)
 	path := fakesite.Ask()
 	a := f.Do(fakesite.Call{Path: path, As: "alice"})
-	form := fakesite.ByID(t, a.Text, "not-you")
-	if form == nil || fakesite.Attr(form, "action") != "/user-api-key/logout" || fakesite.Attr(form, "method") != "post" {
+	form := testkit.ByID(t, a.Text, "not-you")
+	if form == nil || testkit.Attr(form, "action") != "/user-api-key/logout" || testkit.Attr(form, "method") != "post" {
 		t.Fatal("there is no form to sign out")
 	}
 	a = f.Do(fakesite.Call{Method: http.MethodPost, Path: "/user-api-key/logout", As: "alice", Form: map[string]string{"redirect": path}})

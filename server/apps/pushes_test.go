@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"userkeys"
+	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/outbox"
 )
@@ -34,7 +34,7 @@ func TestAppsPageTellsHowPushesGo(t *testing.T) {
 		{"a revoked key has nothing to try", 14, []string{"push.example", "Undo"}, []string{"Send a test", "Try again", "switched off"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := fakesite.Inside(t, page, fmt.Sprintf("key-%d", tt.id))
+			got := testkit.Inside(t, page, fmt.Sprintf("key-%d", tt.id))
 			for _, text := range tt.must {
 				if !strings.Contains(got, text) {
 					t.Errorf("it lacks %q: %s", text, got)
@@ -59,24 +59,24 @@ func TestSS27_SS28_TheAppsPageTellsNothingOfTheInside(t *testing.T) {
 		"dial tcp 10.1.2.3:6379: connect: connection refused", "-ERR wrong number of arguments", outbox.ProblemAddress, outbox.ProblemGone, outbox.ProblemMoved, outbox.ProblemBusy,
 	} {
 		f := fakesite.NewWithPushed(t)
-		f.Pushes.States[6] = outbox.KeyState{FailedAt: fakesite.Now, FailingSince: fakesite.Now.Add(-time.Hour), Problem: problem}
-		f.Pushes.States[7] = outbox.KeyState{FailedAt: fakesite.Now, OffAt: fakesite.Now.Add(-time.Hour), Problem: problem}
+		f.Pushed(6, outbox.KeyState{FailedAt: fakesite.Now, FailingSince: fakesite.Now.Add(-time.Hour), Problem: problem})
+		f.Pushed(7, outbox.KeyState{FailedAt: fakesite.Now, OffAt: fakesite.Now.Add(-time.Hour), Problem: problem})
 		a := f.Do(fakesite.Call{Path: "/my/apps", As: "alice"})
 		a.Must(t, http.StatusOK)
-		if text := fakesite.Inside(t, a.Text, "push-6"); !strings.Contains(text, problem.Sentence()) {
+		if text := testkit.Inside(t, a.Text, "push-6"); !strings.Contains(text, problem.Sentence()) {
 			t.Errorf("%s reads %q", problem, text)
 		}
 		a.MustNot(t, "10.1.2.3", "6379", "refused", "ERR", "status 2", "status 4", "status 5", "status-", "dial", "/hook")
-		text := fakesite.Inside(t, a.Text, "push-6")
+		text := testkit.Inside(t, a.Text, "push-6")
 		said[text] = append(said[text], string(problem))
 	}
 	if len(said) != 4 { // reached or not, and also an address that lies inside, is one of them
 		t.Errorf("%d different texts: %v", len(said), said)
 	}
 	f := fakesite.NewWithPushed(t)
-	f.Pushes.Err = &userkeys.Error{Code: userkeys.Unavailable, Public: "the database does not answer", Err: fmt.Errorf("dial tcp 10.1.2.3:5432")}
+	f.Gone()
 	for _, c := range []fakesite.Call{{Path: "/my/apps", As: "alice"}, pushCall("push-test", "alice", "6"), pushCall("push-resume", "alice", "9")} {
-		f.Do(c).Must(t, http.StatusServiceUnavailable, "atabase does not answer").MustNot(t, "10.1.2.3")
+		f.Do(c).Must(t, http.StatusServiceUnavailable, "he site cannot answer right now").MustNot(t, "database is closed")
 	}
 }
 
@@ -93,9 +93,9 @@ func TestPushTestAndResume(t *testing.T) {
 		leads  string
 		done   []string
 	}{
-		{"one's own", pushCall("push-test", "alice", "6"), 303, "/my/apps?done=tested", []string{"test 6 by 1 user"}},
-		{"switched on again", pushCall("push-resume", "alice", "9"), 303, "/my/apps?done=resumed", []string{"resume key 9 by 1 user"}},
-		{"an administrator", pushCall("push-resume", "root", "9"), 303, "/my/apps?done=resumed", []string{"resume key 9 by 3 user"}},
+		{"one's own", pushCall("push-test", "alice", "6"), 303, "/my/apps?done=tested", []string{"a test of key 6"}},
+		{"switched on again", pushCall("push-resume", "alice", "9"), 303, "/my/apps?done=resumed", []string{"push resumed key 9 (https://push.example:443) by 1 user"}},
+		{"an administrator", pushCall("push-resume", "root", "9"), 303, "/my/apps?done=resumed", []string{"push resumed key 9 (https://push.example:443) by 3 user"}},
 		{"another user's", pushCall("push-test", "bob", "6"), 404, "", nil},
 		{"another user's, resumed", pushCall("push-resume", "bob", "9"), 404, "", nil},
 		{"a moderator's rank does not help", pushCall("push-test", "mod", "6"), 404, "", nil},
@@ -116,7 +116,11 @@ func TestPushTestAndResume(t *testing.T) {
 			if got := a.Header.Get("Location"); got != tt.leads {
 				t.Errorf("it leads to %q, want %q", got, tt.leads)
 			}
-			if diff := cmp.Diff(tt.done, f.Pushes.Done); diff != "" {
+			done := f.Done()
+			if f.Count("userkeys_deliveries WHERE key_id = 6 AND notification_id = 0") == 1 {
+				done = append(done, "a test of key 6")
+			}
+			if diff := cmp.Diff(tt.done, done); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -124,15 +128,14 @@ func TestPushTestAndResume(t *testing.T) {
 	f := fakesite.NewWithPushed(t)
 	f.Do(fakesite.Call{Path: "/my/apps?done=tested", As: "alice"}).Must(t, http.StatusOK, `role="status">A test is on its way`)
 	f.Do(fakesite.Call{Path: "/my/apps?done=resumed", As: "alice"}).Must(t, http.StatusOK, `role="status">Notifications are sent to the app again`)
-	f.Pushes.Err = &userkeys.Error{Code: userkeys.RateLimited, Public: "one test in ten seconds", RetryAfter: 7 * time.Second}
+	f.Do(pushCall("push-test", "alice", "6")).Must(t, http.StatusSeeOther)
+	f.Pass(3 * time.Second)
 	a := f.Do(pushCall("push-test", "alice", "6")).Must(t, http.StatusSeeOther)
 	if a.Header.Get("Location") != "/my/apps?done=soon" {
 		t.Errorf("a second test leads to %q", a.Header.Get("Location"))
 	}
-	f.Pushes.Err = nil
 	f.Do(fakesite.Call{Path: "/my/apps?done=soon", As: "alice"}).Must(t, http.StatusOK, `role="status">A test was sent to the app a moment ago`)
-	f.Pushes.Err = &userkeys.Error{Code: userkeys.RateLimited, Public: "one test in ten seconds", RetryAfter: 7 * time.Second}
-	a = f.Do(fakesite.With(pushCall("push-test", "alice", "6"), "Accept", "application/json")).Must(t, http.StatusTooManyRequests, "one test in ten seconds")
+	a = f.Do(fakesite.With(pushCall("push-test", "alice", "6"), "Accept", "application/json")).Must(t, http.StatusTooManyRequests, "a test was just sent")
 	if a.Header.Get("Retry-After") != "7" {
 		t.Errorf("Retry-After is %q", a.Header.Get("Retry-After"))
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/net/html"
 
 	"userkeys"
+	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/server/door"
 	"userkeys/server/input"
@@ -30,7 +31,7 @@ func TestProbe(t *testing.T) {
 			t.Errorf("Auth-Api-Device-Code is %q", got)
 		}
 	}
-	f.Authority.Set("allow_user_api_key_device_auth", "false")
+	f.Set("allow_user_api_key_device_auth", "false")
 	if a := f.Do(fakesite.Call{Method: http.MethodHead, Path: "/user-api-key/new"}); a.Header.Get("Auth-Api-Device-Code") != "" {
 		t.Error("it promises a device flow that is not there")
 	}
@@ -97,8 +98,8 @@ func TestRD46_RefusalPagesLeadNowhere(t *testing.T) {
 			}
 		})
 	}
-	if len(f.Authority.Open) != 0 {
-		t.Errorf("%d questions are open after refusals", len(f.Authority.Open))
+	if n := f.Count("userkeys_consents"); n != 0 {
+		t.Errorf("%d questions are open after refusals", n)
 	}
 }
 
@@ -114,14 +115,14 @@ func TestConsentRefusesForPrograms(t *testing.T) {
 func TestConsentKeysNotAllowed(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t)
-	f.Authority.Set("allow_user_api_keys", "false")
+	f.Set("allow_user_api_keys", "false")
 	f.Do(fakesite.Call{Path: fakesite.Ask(), As: "alice"}).Must(t, http.StatusOK, "unable to issue user API keys", "allow_user_api_keys")
 }
 
 func TestConsentNoTrust(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t)
-	f.Authority.Set("user_api_key_allowed_groups", "trust_level_2")
+	f.Set("user_api_key_allowed_groups", "trust_level_2")
 	a := f.Do(fakesite.Call{Path: fakesite.Ask(), As: "bob"})
 	a.Must(t, http.StatusOK, "trust level", "allowed group")
 	a.MustNot(t, "approve-form")
@@ -131,10 +132,10 @@ func TestConsentNoTrust(t *testing.T) {
 func TestConsentUnavailableIsNoRefusal(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t)
-	f.Authority.Down = fakesite.ErrDown
+	f.Gone()
 	a := f.Do(fakesite.Call{Path: fakesite.Ask(), As: "alice"})
 	a.Must(t, http.StatusServiceUnavailable, "Not available right now")
-	a.MustNot(t, "secret-dsn")
+	a.MustNot(t, "database is closed")
 	if a.Header.Get("Retry-After") != "1" {
 		t.Errorf("Retry-After is %q", a.Header.Get("Retry-After"))
 	}
@@ -153,11 +154,11 @@ func TestConsentSendsStrangersToLoginAndBack(t *testing.T) {
 	}
 	page := f.Do(fakesite.Call{Path: login.RequestURI()})
 	page.Must(t, http.StatusOK)
-	doc := fakesite.ByID(t, page.Text, "username").Parent
+	doc := testkit.ByID(t, page.Text, "username").Parent
 	var back string
 	for k := doc.FirstChild; k != nil; k = k.NextSibling {
-		if k.Type == html.ElementNode && fakesite.Attr(k, "name") == "redirect" {
-			back = fakesite.Attr(k, "value")
+		if k.Type == html.ElementNode && testkit.Attr(k, "name") == "redirect" {
+			back = testkit.Attr(k, "value")
 		}
 	}
 	in := f.Do(fakesite.Call{Method: http.MethodPost, Path: "/user-api-key/login", Form: map[string]string{"username": "alice", "password": "right", "redirect": back}})
@@ -192,7 +193,7 @@ func TestConsentShowsTheRealDestinationBeforeTheName(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			a := f.Do(fakesite.Call{Path: fakesite.Ask(tt.redirect), As: "alice"})
 			a.Must(t, http.StatusOK)
-			if got := fakesite.Inside(t, a.Text, "destination"); got != tt.want {
+			if got := testkit.Inside(t, a.Text, "destination"); got != tt.want {
 				t.Errorf("the destination reads %q, want %q", got, tt.want)
 			}
 			if tt.domain != "" && !strings.Contains(a.Text, "<strong>"+tt.domain+"</strong>") {
@@ -211,16 +212,16 @@ func TestConsentShowsTheRealDestinationBeforeTheName(t *testing.T) {
 func TestConsentSaysWhatIsAsked(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t)
-	f.Authority.Set("allow_user_api_key_scopes", "read|write|push")
-	f.Authority.Set("allowed_user_api_push_urls", "https://push.example/hook")
+	f.Set("allow_user_api_key_scopes", "read|write|push")
+	f.Set("allowed_user_api_push_urls", "https://push.example/hook")
 	a := f.Do(fakesite.Call{As: "alice", Path: fakesite.Ask("scopes=read,write,push", "push_url=https://push.example/hook", "expires_in_seconds=604800")})
 	a.Must(t, http.StatusOK, "read everything that you can read", "not verified", "This app could act as you", "until <time")
 	for id, want := range map[string]string{"push-host": "push.example", "signed-in-as": "alice", "application-name": "Notifier"} {
-		if got := fakesite.Inside(t, a.Text, id); got != want {
+		if got := testkit.Inside(t, a.Text, id); got != want {
 			t.Errorf("#%s reads %q, want %q", id, got, want)
 		}
 	}
-	if got := fakesite.Inside(t, a.Text, "lifetime"); !strings.Contains(got, "7 days") || !strings.Contains(got, "29 Nov 2026") || strings.Contains(got, "180 days") {
+	if got := testkit.Inside(t, a.Text, "lifetime"); !strings.Contains(got, "7 days") || !strings.Contains(got, "29 Nov 2026") || strings.Contains(got, "180 days") {
 		t.Errorf("the lifetime reads %q", got)
 	}
 	if strings.Contains(a.Text, "autofocus") {
@@ -228,7 +229,7 @@ func TestConsentSaysWhatIsAsked(t *testing.T) {
 	}
 	a = f.Do(fakesite.Call{As: "alice", Path: fakesite.Ask()})
 	a.MustNot(t, "write-warning", "push-host")
-	if got := fakesite.Inside(t, a.Text, "lifetime"); got != "Until you revoke it. It ends by itself after 180 days without use." {
+	if got := testkit.Inside(t, a.Text, "lifetime"); got != "Until you revoke it. It ends by itself after 180 days without use." {
 		t.Errorf("the lifetime reads %q", got)
 	}
 }
@@ -243,13 +244,13 @@ func TestConsentFormsCarryOnlyTheID(t *testing.T) {
 		var walk func(n *html.Node)
 		walk = func(n *html.Node) {
 			if n.Data == "input" {
-				got[fakesite.Attr(n, "name")] = fakesite.Attr(n, "value")
+				got[testkit.Attr(n, "name")] = testkit.Attr(n, "value")
 			}
 			for k := n.FirstChild; k != nil; k = k.NextSibling {
 				walk(k)
 			}
 		}
-		walk(fakesite.ByID(t, a.Text, id))
+		walk(testkit.ByID(t, f.Aliased(a.Text), id))
 		want := map[string]string{"id": "consent-1", input.TokenField: "token-of-alice"}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: %s", id, diff)
@@ -275,11 +276,11 @@ func TestID8_ID10_NamesCannotBendThePage(t *testing.T) {
 			a := f.Do(fakesite.Call{Path: fakesite.Ask("application_name=" + tt.given), As: "alice"})
 			a.Must(t, http.StatusOK)
 			a.MustNot(t, "<script>alert", "<img", "\u202e", "\u200b")
-			n := fakesite.ByID(t, a.Text, "application-name")
+			n := testkit.ByID(t, a.Text, "application-name")
 			if n == nil || n.Data != "bdi" {
 				t.Fatal("the name does not stand in its own bdi")
 			}
-			if got := fakesite.TextOf(n); got != tt.want {
+			if got := testkit.TextOf(n); got != tt.want {
 				t.Errorf("the name reads %q, want %q", got, tt.want)
 			}
 		})
@@ -332,7 +333,7 @@ func TestGrantWithoutRedirectShowsThePayload(t *testing.T) {
 	f := fakesite.New(t)
 	a := approve(t, f, "-auth_redirect")
 	a.Must(t, http.StatusOK, "This is not yet the key", `id="copy-api-key-btn"`)
-	sealed := fakesite.Inside(t, a.Text, "user-api-key-payload")
+	sealed := testkit.Inside(t, a.Text, "user-api-key-payload")
 	if !strings.Contains(a.Text, ">"+sealed+"<") {
 		t.Error("the payload is not written as it is: apps read the page as text")
 	}
@@ -360,7 +361,7 @@ func TestGrantForScripts(t *testing.T) {
 func TestRQ20_ChangedFieldsDoNotCount(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t)
-	f.Authority.Set("allow_user_api_key_scopes", "read|write")
+	f.Set("allow_user_api_key_scopes", "read|write")
 	f.Do(fakesite.Call{Path: fakesite.Ask(), As: "alice"})
 	a := f.Do(fakesite.Call{Method: http.MethodPost, Path: "/user-api-key?scopes=write&auth_redirect=https://a.evil.net/", As: "alice", Form: map[string]string{
 		"id": "consent-1", "scopes": "write", "auth_redirect": "https://a.evil.net/", "application_name": "Other",
@@ -369,7 +370,7 @@ func TestRQ20_ChangedFieldsDoNotCount(t *testing.T) {
 	if !strings.HasPrefix(a.Header.Get("Location"), "https://app.example/cb?payload=") {
 		t.Errorf("it leads to %q", a.Header.Get("Location"))
 	}
-	if diff := cmp.Diff(userkeys.Scopes{"read"}, f.Authority.UserKeys[0].Scopes); diff != "" {
+	if diff := cmp.Diff(userkeys.Scopes{"read"}, f.UserKey(1).Scopes); diff != "" {
 		t.Errorf("scopes: %s", diff)
 	}
 }
@@ -395,7 +396,7 @@ func TestRQ21_ASecondAnswerMakesNoSecondKey(t *testing.T) {
 	f.Do(post).Must(t, http.StatusForbidden, `"error_type":"invalid_access"`)
 	post.Path = "/user-api-key/deny"
 	f.Do(post).Must(t, http.StatusForbidden, "This request is closed")
-	if n := len(f.Authority.UserKeys); n != 1 {
+	if n := f.Count("userkeys_keys"); n != 1 {
 		t.Errorf("there are %d keys", n)
 	}
 }
@@ -406,7 +407,7 @@ func TestConsentOfAnotherUser(t *testing.T) {
 	f.Do(fakesite.Call{Path: fakesite.Ask(), As: "alice"})
 	f.Do(fakesite.Call{Method: http.MethodPost, Path: "/user-api-key", As: "bob", Form: map[string]string{"id": "consent-1"}}).
 		Must(t, http.StatusForbidden, "This request is closed")
-	if len(f.Authority.UserKeys) != 0 {
+	if f.Count("userkeys_keys") != 0 {
 		t.Error("bob answered alice's question")
 	}
 }
@@ -417,14 +418,14 @@ func TestID16_DenyGivesNothing(t *testing.T) {
 	f.Do(fakesite.Call{Path: fakesite.Ask(), As: "alice"})
 	a := f.Do(fakesite.Call{Method: http.MethodPost, Path: "/user-api-key/deny", As: "alice", Form: map[string]string{"id": "consent-1"}})
 	a.Must(t, http.StatusOK, "Nothing was given", "not told")
-	if len(f.Authority.UserKeys) != 0 || a.Header.Get("Location") != "" {
+	if f.Count("userkeys_keys") != 0 || a.Header.Get("Location") != "" {
 		t.Error("something was given or told")
 	}
 	// A program on the user's own machine waits: it is told, and nothing more.
 	f.Do(fakesite.Call{Path: fakesite.Ask("auth_redirect=http://127.0.0.1:8787/cb?state=1"), As: "alice"})
 	a = f.Do(fakesite.Call{Method: http.MethodPost, Path: "/user-api-key/deny", As: "alice", Form: map[string]string{"id": "consent-2"}})
 	a.Must(t, http.StatusFound)
-	if to := a.Header.Get("Location"); to != "http://127.0.0.1:8787/cb?state=1&error=access_denied" || len(f.Authority.UserKeys) != 0 {
+	if to := a.Header.Get("Location"); to != "http://127.0.0.1:8787/cb?state=1&error=access_denied" || f.Count("userkeys_keys") != 0 {
 		t.Errorf("sent to %q", to)
 	}
 }
@@ -433,7 +434,7 @@ func TestGR14_GrantWhileNothingCanBeWritten(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t)
 	f.Do(fakesite.Call{Path: fakesite.Ask(), As: "alice"})
-	f.Authority.Down = fakesite.ErrDown
+	f.Gone()
 	f.Do(fakesite.Call{Method: http.MethodPost, Path: "/user-api-key", As: "alice", Form: map[string]string{"id": "consent-1"}}).
 		Must(t, http.StatusServiceUnavailable)
 	f.Do(fakesite.Call{Method: http.MethodPost, Path: "/user-api-key.json", As: "alice", Form: map[string]string{"id": "consent-1"}}).
@@ -453,14 +454,15 @@ func TestGrantWhenTheSessionIsOver(t *testing.T) {
 func TestConsentModel(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t)
-	f.Authority.Set("allow_user_api_key_scopes", "read|write")
+	f.Set("allow_user_api_key_scopes", "read|write")
 	asJSON := map[string]string{"Accept": "application/json"}
 	a := f.Do(fakesite.Call{Path: fakesite.Ask("scopes=read,write", "auth_redirect=https://app.example/cb", "expires_in_seconds=3600", "padding=oaep"), As: "alice", Header: asJSON})
+	a.Text = f.Aliased(a.Text)
 	a.Must(t, http.StatusOK, `"state":"ready"`, `"consent_id":"consent-1"`, `"application_name":"`, `"public_key":"`, `"nonce":"`, `"client_id":"`,
 		`"auth_redirect":"https://app.example/cb"`, `"redirect_uri":"app.example"`, `"push_url":null`, `"localized_scopes":["`, `"scopes":"read,write"`,
 		`"write_scope":true`, `"padding":"oaep"`, `"expires_in_seconds":"3600"`, `"expires_at":"2026-11-22T13:00:00Z"`, `"current_user":{"username":"alice","avatar_template":"`)
 	f.Do(fakesite.Call{Path: strings.Replace(fakesite.Ask("-auth_redirect"), "/new?", "/new.json?", 1), As: "alice"}).Must(t, http.StatusOK, `"state":"ready"`, `"expires_at":null`, `"redirect_uri":null`)
-	f.Authority.Set("user_api_key_allowed_groups", "trust_level_4")
+	f.Set("user_api_key_allowed_groups", "trust_level_4")
 	a = f.Do(fakesite.Call{Path: fakesite.Ask(), As: "alice", Header: asJSON})
 	a.Must(t, http.StatusOK, `"state":"no_trust_level"`, `"current_user":{"username":"alice"`)
 	a.MustNot(t, "consent_id")
@@ -473,13 +475,13 @@ func TestConsentModel(t *testing.T) {
 func TestTheUserChooses(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t)
-	f.Authority.Set("allow_user_api_key_scopes", "read|write|notifications")
+	f.Set("allow_user_api_key_scopes", "read|write|notifications")
 	f.Do(fakesite.Call{Path: fakesite.Ask("scopes=read,notifications", "-auth_redirect"), As: "alice"}).Must(t, http.StatusOK, `name="allow_read" value="1" checked`, `name="allow_notifications"`, `<select id="choose-lifetime" name="lifetime">`)
 	post := func(form map[string]string) fakesite.Answer {
 		return f.Do(fakesite.Call{Method: "POST", Path: "/user-api-key", As: "alice", Form: form})
 	}
 	post(map[string]string{"id": "consent-1", "choose": "1", "allow_notifications": "1"}).Must(t, http.StatusOK)
-	if got := f.Authority.UserKeys[0].Scopes.String(); got != "notifications" {
+	if got := f.UserKey(1).Scopes.String(); got != "notifications" {
 		t.Errorf("granted %q", got)
 	}
 	for name, form := range map[string]map[string]string{
@@ -488,12 +490,12 @@ func TestTheUserChooses(t *testing.T) {
 		"a lifetime that is no number": {"lifetime": "1e3"},
 	} {
 		f.Do(fakesite.Call{Path: fakesite.Ask("scopes=read,notifications", "-auth_redirect"), As: "alice"}).Must(t, http.StatusOK)
-		form["id"] = "consent-" + strconv.Itoa(len(f.Authority.Owner))
+		form["id"] = "consent-" + strconv.Itoa(f.Asked())
 		if a := post(form); a.StatusCode != http.StatusBadRequest {
 			t.Errorf("%s: status %d", name, a.StatusCode)
 		}
 	}
-	if n := f.Authority.Count(); n != 1 {
+	if n := f.Count("userkeys_keys"); n != 1 {
 		t.Errorf("%d keys", n)
 	}
 }
@@ -529,7 +531,7 @@ func TestGrantDirect(t *testing.T) {
 			t.Errorf("%s: status %d, want %d: %s", change, a.StatusCode, want, a.Text)
 		}
 	}
-	if n := f.Authority.Count(); n != 1 {
+	if n := f.Count("userkeys_keys"); n != 1 {
 		t.Errorf("%d keys", n)
 	}
 }

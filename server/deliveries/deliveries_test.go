@@ -14,6 +14,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/rows"
+	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/outbox"
 	"userkeys/server/deliveries"
@@ -24,7 +25,7 @@ import (
 func TestAdminKeysListHasPushes(t *testing.T) {
 	t.Parallel()
 	f := fakesite.NewWithPushed(t)
-	f.Authority.AddAdminKey("root")
+	f.AddAdminKey("root")
 	a := f.Do(fakesite.Call{Path: "/user-api-key/admin/keys.json?live=true"}.By(fakesite.AdminText("root"), "")).Must(t, http.StatusOK)
 	var got struct {
 		Keys []struct {
@@ -56,8 +57,15 @@ func TestAdminKeysListHasPushes(t *testing.T) {
 func TestDeliveriesPageByPages(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t)
-	f.Pushes.ManyDeliveries(45, fakesite.GoodHost)
-	f.Pushes.HostList = []outbox.Host{{Host: fakesite.GoodHost, Queued: 45, Dead: 45}}
+	address := fakesite.GoodHost + "/" + strings.Repeat("p", 100)
+	f.AddHost(outbox.Host{Host: fakesite.GoodHost}, address)
+	for i := range 90 { // one is given up, one waits, and so on
+		d := outbox.Delivery{UserID: 1, NotificationID: 1, PushURL: address, CreatedAt: fakesite.Now, QueuedAt: fakesite.Now, NextAt: fakesite.Now.Add(time.Hour)}
+		if i%2 == 0 {
+			d.DeadAt, d.Problem, d.Attempt = fakesite.Now, outbox.ProblemTLS, 9
+		}
+		f.AddDelivery(d)
+	}
 	seen := map[string]int{}
 	path := "/user-api-key/deliveries"
 	for range 3 {
@@ -93,13 +101,16 @@ func TestDeliveriesPageWithManyHosts(t *testing.T) {
 		h := outbox.Host{Host: fmt.Sprintf("https://h%02d.example:443", i), Delivered: 1, DeliveredAt: fakesite.Now}
 		switch i {
 		case 57:
-			h.Dead = 1
+			f.AddDelivery(outbox.Delivery{UserID: 1, PushURL: h.Host, DeadAt: fakesite.Now})
 		case 58:
 			h.Failures = 1
 		case 59:
-			h.ClosedUntil, h.Queued = fakesite.Now.Add(time.Hour), 100
+			h.ClosedUntil = fakesite.Now.Add(time.Hour)
+			for range 100 {
+				f.AddDelivery(outbox.Delivery{UserID: 1, PushURL: h.Host, QueuedAt: fakesite.Now})
+			}
 		}
-		f.Pushes.HostList = append(f.Pushes.HostList, h)
+		f.AddHost(h, h.Host)
 	}
 	a := f.Do(fakesite.Call{Path: "/user-api-key/deliveries", As: "root"}).Must(t, http.StatusOK, "50 more", "<dd>100</dd>", "<dd>60</dd>")
 	at := func(host string) int { return strings.Index(a.Text, "<bdi>https://"+host+".example</bdi>") }
@@ -111,6 +122,17 @@ func TestDeliveriesPageWithManyHosts(t *testing.T) {
 		t.Error("a host is left out")
 	}
 	a.MustNot(t, " more</a>")
+}
+
+// done is what was done, and which of the given-up deliveries 4 and 5 are still so.
+func done(f *fakesite.Site) []string {
+	done := f.Done()
+	for _, id := range []int{4, 5} {
+		if len(done) > 0 && f.Count("userkeys_deliveries WHERE dead_at <> 0 AND id = $1", id) == 1 {
+			done = append(done, fmt.Sprint("given up: ", id))
+		}
+	}
+	return done
 }
 
 func TestDeliveriesForms(t *testing.T) {
@@ -131,12 +153,12 @@ func TestDeliveriesForms(t *testing.T) {
 		leads  string
 		done   []string
 	}{
-		{"one again", post("replay", "id", "4"), 303, "?done=replayed&n=1", []string{`replay [4] "" by 3 user`}},
-		{"one discarded", post("discard", "id", "5"), 303, "?done=discarded&n=1", []string{`discard [5] "" by 3 user`}},
-		{"one that is gone", post("replay", "id", "4711"), 303, "?done=replayed", []string{`replay [4711] "" by 3 user`}},
-		{"all of a host, from its page", post("discard", "host", fakesite.BadHost, "of", fakesite.BadHost), 303, "?done=discarded&host=" + of + "&n=2", []string{`discard [] "http://10.1.2.3:9000" by 3 user`}},
-		{"all", post("replay", "all", "true"), 303, "?done=replayed&n=2", []string{`replay [] "" by 3 user`}},
-		{"a host tried again", post("resume", "host", fakesite.BadHost), 303, "?done=resumed", []string{`resume http://10.1.2.3:9000 by 3 user`}},
+		{"one again", post("replay", "id", "4"), 303, "?done=replayed&n=1", []string{"pushes replayed (1 deliveries) by 3 user", "given up: 5"}},
+		{"one discarded", post("discard", "id", "5"), 303, "?done=discarded&n=1", []string{"pushes discarded (1 deliveries) by 3 user", "given up: 4"}},
+		{"one that is gone", post("replay", "id", "4711"), 303, "?done=replayed", nil},
+		{"all of a host, from its page", post("discard", "host", fakesite.BadHost, "of", fakesite.BadHost), 303, "?done=discarded&host=" + of + "&n=2", []string{"pushes discarded (2 deliveries http://10.1.2.3:9000) by 3 user"}},
+		{"all", post("replay", "all", "true"), 303, "?done=replayed&n=2", []string{"pushes replayed (2 deliveries) by 3 user"}},
+		{"a host tried again", post("resume", "host", fakesite.BadHost), 303, "?done=resumed", []string{"push resumed (http://10.1.2.3:9000, 3 keys) by 3 user", "given up: 4", "given up: 5"}},
 		{"nothing said does not mean all", post("discard"), 400, "", nil},
 		{"an empty id does not mean all", post("discard", "id", ""), 400, "", nil},
 		{"an empty host does not mean all", post("discard", "host", ""), 400, "", nil},
@@ -152,17 +174,17 @@ func TestDeliveriesForms(t *testing.T) {
 		{"nobody", as("", post("replay", "all", "true")), 403, "", nil},
 		{"GR3 without the session's token", fakesite.Without(post("discard", "all", "true")), 403, "", nil},
 		{"GR2 from another site", fakesite.With(post("resume", "host", fakesite.BadHost), "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"), 403, "", nil},
-		{"a page to come back to that is elsewhere", post("replay", "id", "4", "of", "https://evil.example@x\r\ny"), 303, "?done=replayed&n=1", []string{`replay [4] "" by 3 user`}},
+		{"a page to come back to that is elsewhere", post("replay", "id", "4", "of", "https://evil.example@x\r\ny"), 303, "?done=replayed&n=1", []string{"pushes replayed (1 deliveries) by 3 user", "given up: 5"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			f := fakesite.New(t)
-			f.Pushes.Fill()
+			f.FillOutbox()
 			a := f.Do(tt.call).Must(t, tt.status)
 			if got := strings.TrimPrefix(a.Header.Get("Location"), "/user-api-key/deliveries"); got != tt.leads {
 				t.Errorf("it leads to %q, want %q", got, tt.leads)
 			}
-			if diff := cmp.Diff(tt.done, f.Pushes.Done); diff != "" {
+			if diff := cmp.Diff(tt.done, done(f)); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -174,21 +196,26 @@ func TestDeliveriesPageTellsStates(t *testing.T) {
 	t.Parallel()
 	ago := func(d time.Duration) time.Time { return fakesite.Now.Add(-d) }
 	f := fakesite.New(t)
-	f.Pushes.HostList = []outbox.Host{
+	hosts := []outbox.Host{
 		{Host: "https://off.example:443", Delivered: 1_204_331, DeliveredAt: ago(page.Day), Off: 3},
 		{Host: "https://busy.example:443", Failures: 1, FailedAt: ago(time.Minute), Problem: outbox.ProblemBusy, ClosedUntil: fakesite.Now.Add(time.Minute)},
 		{Host: "https://once.example:443", Failures: 1, FailedAt: ago(time.Minute), Problem: "status 503"},
 		{Host: "https://down.example:443", Failures: 4, FailedAt: ago(time.Minute), Problem: "status 503", Off: 1},
 		{Host: "https://well.example:443", DeliveredAt: ago(time.Minute), FailedAt: ago(time.Hour), Problem: "status 500", ClosedUntil: ago(time.Hour)},
 	}
-	f.Pushes.Queue = []outbox.Delivery{
-		{ID: 1, UserID: 1, NotificationID: 1, PushURL: "https://a.example/x", CreatedAt: ago(time.Hour), QueuedAt: fakesite.Now.Add(5 * time.Minute), NextAt: fakesite.Now.Add(5 * time.Minute)},
-		{ID: 2, UserID: 1, NotificationID: 1, PushURL: "https://a.example/x", CreatedAt: ago(time.Hour), QueuedAt: ago(time.Hour), NextAt: fakesite.Now.Add(time.Minute)},
+	for _, h := range hosts {
+		f.AddHost(h, h.Host+"/x")
+	}
+	for _, d := range []outbox.Delivery{
+		{UserID: 1, NotificationID: 1, PushURL: "https://a.example/x", CreatedAt: ago(time.Hour), QueuedAt: fakesite.Now.Add(5 * time.Minute), NextAt: fakesite.Now.Add(5 * time.Minute)},
+		{UserID: 1, NotificationID: 1, PushURL: "https://a.example/x", CreatedAt: ago(time.Hour), QueuedAt: ago(time.Hour), NextAt: fakesite.Now.Add(time.Minute)},
+	} {
+		f.AddDelivery(d)
 	}
 	a := f.Do(fakesite.Call{Path: "/user-api-key/deliveries", As: "root"}).Must(t, http.StatusOK, "1,204,331 delivered")
 	rows := map[string]string{}
 	for _, row := range strings.Split(a.Text, "<li>") {
-		for _, h := range f.Pushes.HostList {
+		for _, h := range hosts {
 			if strings.Contains(row, "<bdi>"+deliveries.HostName(h.Host)+"</bdi>") {
 				rows[h.Host], _, _ = strings.Cut(row, "</li>")
 			}
@@ -212,10 +239,10 @@ func TestDeliveriesPageTellsStates(t *testing.T) {
 			}
 		}
 	}
-	if got := fakesite.Inside(t, a.Text, "delivery-1"); !strings.Contains(got, "queued 1 hour ago") || !strings.Contains(got, "Held back until") || !strings.Contains(got, "in 5 minutes") {
+	if got := testkit.Inside(t, a.Text, "delivery-1"); !strings.Contains(got, "queued 1 hour ago") || !strings.Contains(got, "Held back until") || !strings.Contains(got, "in 5 minutes") {
 		t.Errorf("what is held back reads %s", got)
 	}
-	if got := fakesite.Inside(t, a.Text, "delivery-2"); strings.Contains(got, "Held back") || !strings.Contains(got, "not tried yet") {
+	if got := testkit.Inside(t, a.Text, "delivery-2"); strings.Contains(got, "Held back") || !strings.Contains(got, "not tried yet") {
 		t.Errorf("what is being sent reads %s", got)
 	}
 }
@@ -224,17 +251,17 @@ func TestDeliveriesPageTellsStates(t *testing.T) {
 func TestDeliveriesPageIsTheAdministrators(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t)
-	f.Pushes.Fill()
+	f.FillOutbox()
 	a := f.Do(fakesite.Call{Path: "/user-api-key/deliveries", As: "root"}).Must(t, http.StatusOK, "status 503", "/secret-path", "&lt;b&gt;")
 	a.MustNot(t, "<b>", "\u202e") // ID8, ID10
 	for as, status := range map[string]int{"": 302, "alice": 403, "mod": 403} {
 		f.Do(fakesite.Call{Path: "/user-api-key/deliveries", As: as}).Must(t, status).MustNot(t, "10.1.2.3")
 	}
-	f.Authority.Add(site.UserAPIKey{UserID: fakesite.Root.ID, Scopes: userkeys.Scopes{"read", "write"}, CreatedAt: fakesite.Now, LastUsedAt: fakesite.Now})
-	f.Do(fakesite.Call{Path: "/user-api-key/deliveries", Key: "key-1"}).Must(t, http.StatusForbidden, "not for keys").MustNot(t, "10.1.2.3")
-	f.Do(fakesite.Call{Path: "/user-api-key/admin/deliveries.json", Key: "key-1"}).Must(t, http.StatusForbidden, "not for keys").MustNot(t, "10.1.2.3")
-	f.Pushes.Err = fakesite.ErrDown
-	f.Do(fakesite.Call{Path: "/user-api-key/deliveries", As: "root"}).Must(t, http.StatusServiceUnavailable).MustNot(t, "secret-dsn")
+	key := fmt.Sprintf("key-%d", f.Add(site.UserAPIKey{UserID: fakesite.Root.ID, Scopes: userkeys.Scopes{"read", "write"}, CreatedAt: fakesite.Now}).ID)
+	f.Do(fakesite.Call{Path: "/user-api-key/deliveries", Key: key}).Must(t, http.StatusForbidden, "not for keys").MustNot(t, "10.1.2.3")
+	f.Do(fakesite.Call{Path: "/user-api-key/admin/deliveries.json", Key: key}).Must(t, http.StatusForbidden, "not for keys").MustNot(t, "10.1.2.3")
+	f.Gone()
+	f.Do(fakesite.Call{Path: "/user-api-key/deliveries", As: "root"}).Must(t, http.StatusServiceUnavailable).MustNot(t, "database is closed")
 }
 
 func TestAdminDeliveries(t *testing.T) {
@@ -242,7 +269,7 @@ func TestAdminDeliveries(t *testing.T) {
 	list := func(t *testing.T, query string) (ids []int64, next *int64) {
 		t.Helper()
 		f := fakesite.NewWithAdminKeys(t)
-		f.Pushes.Fill()
+		f.FillOutbox()
 		a := f.Do(fakesite.Call{Path: "/user-api-key/admin/deliveries.json" + query}.By(fakesite.AdminText("root"), "")).Must(t, http.StatusOK)
 		var got struct {
 			Deliveries []struct{ ID int64 }
@@ -282,7 +309,7 @@ func TestAdminDeliveries(t *testing.T) {
 		}
 	}
 	f := fakesite.NewWithAdminKeys(t)
-	f.Pushes.Fill()
+	f.FillOutbox()
 	get := func(path string) fakesite.Answer {
 		return f.Do(fakesite.Call{Path: path}.By(fakesite.AdminText("root"), ""))
 	}
@@ -307,11 +334,11 @@ func TestAdminDeliveriesChanges(t *testing.T) {
 		text             string
 		done             []string
 	}{
-		{"by ids", "replay", `{"ids":[4,5]}`, 200, `"replayed":2`, []string{`replay [4 5] "" by 3 admin key`}},
-		{"of a host", "discard", `{"host":"http://10.1.2.3:9000"}`, 200, `"discarded":2`, []string{`discard [] "http://10.1.2.3:9000" by 3 admin key`}},
-		{"all", "replay", `{"all":true}`, 200, `"replayed":2`, []string{`replay [] "" by 3 admin key`}},
-		{"a host tried again", "resume", `{"host":"push.example"}`, 200, `"success":"OK"`, []string{`resume https://push.example:443 by 3 admin key`}},
-		{"a key tried again", "resume", `{"key_id":9}`, 200, `"success":"OK"`, []string{`resume key 9 by 3 admin key`}},
+		{"by ids", "replay", `{"ids":[4,5]}`, 200, `"replayed":2`, []string{"pushes replayed (by admin key 1: 2 deliveries) by 3 admin key"}},
+		{"of a host", "discard", `{"host":"http://10.1.2.3:9000"}`, 200, `"discarded":2`, []string{"pushes discarded (by admin key 1: 2 deliveries http://10.1.2.3:9000) by 3 admin key"}},
+		{"all", "replay", `{"all":true}`, 200, `"replayed":2`, []string{"pushes replayed (by admin key 1: 2 deliveries) by 3 admin key"}},
+		{"a host tried again", "resume", `{"host":"push.example"}`, 200, `"success":"OK"`, []string{"push resumed (by admin key 1: https://push.example:443, 2 keys) by 3 admin key", "given up: 4", "given up: 5"}},
+		{"a key tried again", "resume", `{"key_id":9}`, 200, `"success":"OK"`, []string{"push resumed key 9 (by admin key 1: https://push.example:443) by 3 admin key", "given up: 4", "given up: 5"}},
 		{"nothing said does not mean all", "discard", ``, 400, "JSON object", nil},
 		{"an empty object does not mean all", "discard", `{}`, 400, "only one of them", nil},
 		{"an empty list does not mean all", "discard", `{"ids":[]}`, 400, "1 to 1000", nil},
@@ -326,20 +353,20 @@ func TestAdminDeliveriesChanges(t *testing.T) {
 		{"no text for a host", "resume", `{"host":7}`, 400, "must be a text", nil},
 		{"no id of a key", "resume", `{"key_id":"9"}`, 400, "whole number", nil},
 		{"nothing to try again", "resume", `{}`, 400, "host or key_id", nil},
-		{"of a host with nothing given up", "discard", `{"host":"push.example"}`, 200, `"discarded":0`, []string{`discard [] "https://push.example:443" by 3 admin key`}},
-		{"none that is there", "replay", `{"ids":[99]}`, 404, "none of these deliveries", []string{`replay [99] "" by 3 admin key`}},
-		{"an unknown host's", "replay", `{"host":"nope"}`, 404, "nothing was ever pushed to https://nope:443; there is https://push.example:443, http://10.1.2.3:9000", []string{`replay [] "https://nope:443" by 3 admin key`}},
-		{"an unknown host", "resume", `{"host":"unknown.example"}`, 404, "there is https://push.example:443", nil},
+		{"of a host with nothing given up", "discard", `{"host":"push.example"}`, 200, `"discarded":0`, nil},
+		{"none that is there", "replay", `{"ids":[99]}`, 404, "none of these deliveries", nil},
+		{"an unknown host's", "replay", `{"host":"nope"}`, 404, "nothing was ever pushed to https://nope:443; there is http://10.1.2.3:9000, https://push.example:443", nil},
+		{"an unknown host", "resume", `{"host":"unknown.example"}`, 404, "there is http://10.1.2.3:9000, https://push.example:443", nil},
 		{"a host without its scheme", "resume", `{"host":"10.1.2.3:9000"}`, 404, "did you mean http://10.1.2.3:9000?", nil},
 		{"an unknown key", "resume", `{"key_id":4711}`, 404, "no such key", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			f := fakesite.NewWithPushed(t)
-			f.Pushes.Fill()
-			f.Authority.AddAdminKey("root")
+			f.FillOutbox()
+			f.AddAdminKey("root")
 			f.Do(fakesite.JSONCall(http.MethodPost, "/user-api-key/admin/deliveries/"+tt.what+".json", tt.body).By(fakesite.AdminText("root"), "")).Must(t, tt.status, tt.text)
-			if diff := cmp.Diff(tt.done, f.Pushes.Done); diff != "" {
+			if diff := cmp.Diff(tt.done, done(f)); diff != "" {
 				t.Error(diff)
 			}
 		})

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"userkeys"
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/server/door"
 	"userkeys/server/input"
@@ -120,7 +121,7 @@ func TestLogLines(t *testing.T) {
 	if n := strings.Count(log, "\n"); n != 6 {
 		t.Errorf("%d lines for 6 requests:\n%s", n, log)
 	}
-	for _, secret := range []string{"secret-", "consent-1", "token-of", "payload", "key-1", "n-0123456789"} { // LK1, LK2
+	for _, secret := range []string{"secret-", "consent-1", "token-of", "payload", fakesite.KeyText("key-1"), "n-0123456789"} { // LK1, LK2
 		if strings.Contains(log, secret) {
 			t.Errorf("the log has %q:\n%s", secret, log)
 		}
@@ -150,7 +151,7 @@ func TestLK4_APanicIsAnErrorWithoutABody(t *testing.T) {
 func TestVisitorUnknownIsNotNobody(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t)
-	f.Identity.Err = fakesite.ErrDown
+	f.Identity.Err = userkeys.Errorf(userkeys.Unavailable, "the database does not answer")
 	f.Do(fakesite.Call{Path: "/my/apps", As: "alice"}).Must(t, http.StatusServiceUnavailable)
 }
 

@@ -30,11 +30,14 @@ import (
 )
 
 // liveSite is a site with a bus, for tests that listen to it.
-type liveSite struct{ *fakesite.Site }
+type liveSite struct {
+	*fakesite.Site
+	pipes *nettest.PipeListener // what it is served over; nil: real connections
+}
 
 func busSite(t *testing.T, options ...fakesite.Option) *liveSite {
 	t.Helper()
-	return &liveSite{fakesite.NewWithBus(t, options...)}
+	return &liveSite{Site: fakesite.NewWithBus(t, append(options, fakesite.WithoutAccounts)...)}
 }
 
 const busAddress = "/message-bus/0123456789abcdef0123456789abcdef/poll"
@@ -158,8 +161,8 @@ func TestPollData(t *testing.T) {
 	}
 	for i, want := range []string{
 		`{"excerpt":"<b> | what","notification_type":6,"post_number":2,"post_url":"/t/hello/42/2","topic_id":42,"topic_title":"Hello & bye","username":"bob"}`,
-		`{"notification_type":1,"post_url":"/somewhere","topic_title":"T"}`,
-		fmt.Sprintf(`{"all_unread_notifications_count":1,"grouped_unread_notifications":{"1":1},"last_notification":{"notification":{"created_at":"2026-11-22T12:00:00.000Z","data":{"topic_title":"T","url":"/somewhere"},"fancy_title":"T","high_priority":false,"id":%d,"notification_type":1,"post_number":null,"read":false,"slug":null,"topic_id":null,"user_id":1}},"new_personal_messages_notifications_count":0,"read_first_notification":false,"recent":[[%d,false],[%d,true]],"seen_notification_id":0,"unread_high_priority_notifications":0,"unread_notifications":1}`, second, second, first),
+		`{"notification_type":1,"post_url":"/somewhere","topic_title":"T","username":"userkeys"}`,
+		fmt.Sprintf(`{"all_unread_notifications_count":1,"grouped_unread_notifications":{"1":1},"last_notification":{"notification":{"created_at":"2026-11-22T12:00:00.000Z","data":{"display_username":"userkeys","topic_title":"T","url":"/somewhere"},"fancy_title":"T","high_priority":false,"id":%d,"notification_type":1,"post_number":null,"read":false,"slug":null,"topic_id":null,"user_id":1}},"new_personal_messages_notifications_count":0,"read_first_notification":false,"recent":[[%d,false],[%d,true]],"seen_notification_id":0,"unread_high_priority_notifications":0,"unread_notifications":1}`, second, second, first),
 	} {
 		var data map[string]any
 		if err := json.Unmarshal([]byte(want), &data); err != nil {
@@ -235,7 +238,7 @@ func TestPollRefusals(t *testing.T) {
 // adminKeysHearNothing: the site's own programs have no inbox of their own to listen to.
 func (f *liveSite) adminKeysHearNothing() {
 	f.T.Helper()
-	f.Authority.AddAdminKey("alice")
+	f.AddAdminKey("alice")
 	for _, c := range []fakesite.Call{{Method: "POST", Path: busAddress}, {Path: "/events"}} {
 		c.AdminKey = fakesite.AdminText("alice")
 		if a := f.Do(c); a.StatusCode != http.StatusForbidden {
@@ -247,7 +250,7 @@ func (f *liveSite) adminKeysHearNothing() {
 // live serves f over a connection, for answers that come in pieces. The deadlines are the site's.
 func (f *liveSite) live() *httptest.Server {
 	s := httptest.NewUnstartedServer(gateway.Deadlines{Read: 15 * time.Second, Write: 30 * time.Second}.Handler(f.Handler))
-	f.Serve(s)
+	f.serve(s)
 	f.T.Cleanup(f.Config.Bus.Close)
 	return s
 }
@@ -259,7 +262,7 @@ func (f *liveSite) open(s *httptest.Server, ctx context.Context, method, path, k
 		f.T.Fatal(err)
 	}
 	if strings.HasPrefix(key, "key-") {
-		r.Header.Set(userkeys.KeyHeader, key)
+		r.Header.Set(userkeys.KeyHeader, fakesite.KeyText(key))
 	} else {
 		r.AddCookie(&http.Cookie{Name: "session", Value: key})
 		r.Header.Set("Sec-Fetch-Site", "same-origin")
@@ -268,7 +271,15 @@ func (f *liveSite) open(s *httptest.Server, ctx context.Context, method, path, k
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
-	return f.Client().Do(r)
+	return f.client().Do(r)
+}
+
+// revoke ends key-1, as its owner does.
+func (f *liveSite) revoke() {
+	f.T.Helper()
+	if err := f.Authority.Revoke(f.T.Context(), 1, site.Caller{User: fakesite.Alice}); err != nil {
+		f.T.Fatal(err)
+	}
 }
 
 // listeners waits until so many listen.
@@ -541,7 +552,7 @@ func thePollsOfDeadKeys(t *testing.T, f *liveSite) {
 	f.heard(parts, "")
 	others := f.later(s, busAddress, "key-2", "/notification-alert/1=0", dontChunk, "true")
 	f.listeners(3)
-	f.Authority.Over.Store(int64(1), true)
+	f.revoke()
 	began := time.Now()
 	if got := f.whole(once); got.status != http.StatusForbidden || !strings.Contains(got.text, `"reason":"invalid key"`) {
 		t.Errorf("%+v", got)
@@ -570,7 +581,7 @@ func nothingAfterARevoke(t *testing.T, f *liveSite) {
 	events := f.stream(s, "key-1", "0.0")
 	f.listeners(3)
 	synctest.Wait() // until they wait: for what is refused at the first reading there is the next test
-	f.Authority.Over.Store(int64(1), true)
+	f.revoke()
 	f.told("alice", fakesite.Alice.ID)
 	if got := f.whole(once); got.status != http.StatusForbidden || !strings.Contains(got.text, `"reason":"invalid key"`) {
 		t.Errorf("a poll: %+v", got)
@@ -594,8 +605,8 @@ func TestRevokedWhileReading(t *testing.T) {
 				t.Parallel()
 				var f *liveSite
 				f = busSite(t, parkingAbove(above), func(c *server.Config) {
-					c.Bus = notify.NewBus(notify.BusConfig{Store: revokedStore{fakesite.LateStore{Config: c}, func() {
-						f.Authority.Over.Store(int64(1), true)
+					c.Bus = notify.NewBus(notify.BusConfig{Store: revokedStore{c.Users.(*store.Store), func() {
+						f.revoke()
 						f.Tell("alice", site.Notification{Type: 1})
 					}}})
 				})
@@ -605,7 +616,9 @@ func TestRevokedWhileReading(t *testing.T) {
 					method = "GET"
 				}
 				for _, chunk := range []string{"true", ""} {
-					f.Authority.Over.Delete(int64(1))
+					if err := f.Authority.UndoRevoke(t.Context(), 1, site.Caller{User: fakesite.Alice}); err != nil {
+						t.Fatal(err)
+					}
 					res, err := f.open(s, t.Context(), method, path, "key-1", "/notification-alert/1=0&/notification/1=0", dontChunk, chunk)
 					if err != nil {
 						t.Fatal(err)
@@ -623,13 +636,13 @@ func TestRevokedWhileReading(t *testing.T) {
 
 // revokedStore has something happen before each reading of an inbox.
 type revokedStore struct {
-	fakesite.LateStore
+	*store.Store
 	before func()
 }
 
 func (s revokedStore) InboxState(ctx context.Context, id int64) (site.Inbox, error) {
 	s.before()
-	return s.LateStore.InboxState(ctx, id)
+	return s.Store.InboxState(ctx, id)
 }
 
 // TestPollsOfClientsThatLeft hold no places, also not those of the key that comes back.
@@ -646,7 +659,7 @@ func thePollsOfClientsThatLeft(t *testing.T, f *liveSite) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.Header = http.Header{"User-Api-Key": {"key-1"}, "Content-Type": {"application/x-www-form-urlencoded"}}
+			r.Header = http.Header{"User-Api-Key": {fakesite.KeyText("key-1")}, "Content-Type": {"application/x-www-form-urlencoded"}}
 			res, err := s.Client().Do(r)
 			if err != nil {
 				t.Fatal(err)
@@ -700,7 +713,7 @@ func TestParkedPollsThatAreTalkedTo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := busSite(t, parkingAbove(-1))
-		f.Pipes = nettest.ListenPipe()
+		f.pipes = nettest.ListenPipe()
 		s := f.live()
 		conn := f.rawPoll(s, "a", "/notification-alert/1=0")
 		f.listeners(1)
@@ -775,7 +788,7 @@ func TestPanicsOfParkedPolls(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := busSite(t, parkingAbove(-1), func(c *server.Config) {
-				c.Bus = notify.NewBus(notify.BusConfig{Store: revokedStore{fakesite.LateStore{Config: c}, func() { panic("a test") }}})
+				c.Bus = notify.NewBus(notify.BusConfig{Store: revokedStore{c.Users.(*store.Store), func() { panic("a test") }}})
 			})
 			if run {
 				ctx, stop := context.WithCancel(t.Context())
@@ -789,8 +802,8 @@ func TestPanicsOfParkedPolls(t *testing.T) {
 			}
 			f.listeners(0)
 			leavesNothing(t, f)
-			if !strings.Contains(f.Logged(), "panic: a test") {
-				t.Errorf("the log has %s", f.Logged())
+			if !strings.Contains(f.Log.String(), "panic: a test") {
+				t.Errorf("the log has %s", f.Log.String())
 			}
 		})
 	}
@@ -802,11 +815,11 @@ const maxOpen = 6
 // rawPoll begins a poll of key-1 and gives its connection.
 func (f *liveSite) rawPoll(s *httptest.Server, client, body string) net.Conn {
 	f.T.Helper()
-	conn := f.Dial(s)
+	conn := f.dial(s)
 	if s.TLS != nil {
 		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
 	}
-	fmt.Fprintf(conn, "POST /message-bus/%s/poll HTTP/1.1\r\nHost: site.example\r\nDont-Chunk: true\r\nUser-Api-Key: key-1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", client, len(body), body)
+	fmt.Fprintf(conn, "POST /message-bus/%s/poll HTTP/1.1\r\nHost: site.example\r\nDont-Chunk: true\r\nUser-Api-Key: %s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", client, fakesite.KeyText("key-1"), len(body), body)
 	return conn
 }
 
@@ -823,8 +836,10 @@ func TestParkedPollsEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := busSite(t, parkingAbove(-1))
-		f.Pipes = nettest.ListenPipe()
-		f.Authority.Add(site.UserAPIKey{UserID: 99}) // key-6, whose owner has no inbox any more
+		f.pipes = nettest.ListenPipe()
+		f.Add(site.UserAPIKey{UserID: fakesite.Mod.ID, Scopes: userkeys.Scopes{"read", "write"}})
+		f.polled(fakesite.Call{Key: "key-6"})
+		f.Exec("DELETE FROM userkeys_users WHERE id = $1", fakesite.Mod.ID) // by another node: the key is still known here
 		s := f.live()
 		once := f.later(s, busAddress, "key-1", "/a=0", dontChunk, "true")
 		parts := f.later(s, busAddress, "key-2", "/a=0")
@@ -840,9 +855,9 @@ func TestParkedPollsEnd(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 		f.listeners(0)
-		for deadline := time.Now().Add(10 * time.Second); strings.Count(f.Logged(), "status=200") != 2 || strings.Count(f.Logged(), "status=") != 3 || !strings.Contains(f.Logged(), "status=404"); time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(10 * time.Second); strings.Count(f.Log.String(), "status=200") != 3 || strings.Count(f.Log.String(), "status=") != 4 || !strings.Contains(f.Log.String(), "status=404"); time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
-				t.Fatalf("the log has:\n%s", f.Logged())
+				t.Fatalf("the log has:\n%s", f.Log.String())
 			}
 		}
 	})
@@ -876,7 +891,7 @@ func theSlowReadersOfDeadKeys(t *testing.T, f *liveSite) {
 	synctest.Wait() // until the answer's first byte waits to be taken
 	f.listeners(1)
 	began := time.Now()
-	f.Authority.Over.Store(int64(1), true)
+	f.revoke()
 	f.listeners(0)
 	if took := time.Since(began); took >= (10*time.Second)/2 {
 		t.Errorf("it was waited for, %v", took)
@@ -887,14 +902,14 @@ func theSlowReadersOfDeadKeys(t *testing.T, f *liveSite) {
 func (f *liveSite) slowPoll() (s *httptest.Server, more func()) {
 	f.T.Helper()
 	s = httptest.NewUnstartedServer(f.Handler)
-	f.Serve(s)
+	f.serve(s)
 	data, err := json.Marshal(map[string]string{"excerpt": strings.Repeat("x", 400), "more": strings.Repeat("x", 7000)})
 	if err != nil {
 		f.T.Fatal(err)
 	}
-	slow := f.Dial(s)
+	slow := f.dial(s)
 	body := "/notification-alert/1=0&/notification/1=0"
-	fmt.Fprintf(slow, "POST %s HTTP/1.1\r\nHost: site.example\r\nUser-Api-Key: key-1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", busAddress, len(body), body)
+	fmt.Fprintf(slow, "POST %s HTTP/1.1\r\nHost: site.example\r\nUser-Api-Key: %s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", busAddress, fakesite.KeyText("key-1"), len(body), body)
 	return s, func() {
 		f.Tell("alice", site.Notification{Type: 1, Data: data})
 		f.Config.Bus.Changed(fakesite.Alice.ID)
@@ -906,7 +921,7 @@ func TestQuietAnswersEndWithTheirSession(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := busSite(t)
-		f.Pipes = nettest.ListenPipe()
+		f.pipes = nettest.ListenPipe()
 		s := f.live()
 		once := f.later(s, busAddress, "alice", "/a=0", dontChunk, "true")
 		parts := f.later(s, "/message-bus/other/poll", "alice", "/a=0")

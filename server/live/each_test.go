@@ -16,7 +16,7 @@ func eachWayTimed(t *testing.T, play func(t *testing.T, f *liveSite)) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f := busSite(t, parkingAbove(above))
-				f.Pipes = nettest.ListenPipe()
+				f.pipes = nettest.ListenPipe()
 				play(t, f)
 				f.Live.Drain(t.Context())
 				if n := f.Live.Parked(); n != 0 {

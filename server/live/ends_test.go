@@ -36,13 +36,13 @@ func TestQuietAnswersEnd(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f := busSite(t, parkingAbove(tt.above))
-				f.Pipes = nettest.ListenPipe()
-				conn := f.Dial(f.live())
+				f.pipes = nettest.ListenPipe()
+				conn := f.dial(f.live())
 				began, body := time.Now(), "/notification/1=0"
 				if tt.after != live.PollTime {
 					body = ""
 				}
-				fmt.Fprintf(conn, "%sHost: site.example\r\nUser-Api-Key: key-1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", tt.request, len(body), body)
+				fmt.Fprintf(conn, "%sHost: site.example\r\nUser-Api-Key: %s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", tt.request, fakesite.KeyText("key-1"), len(body), body)
 				res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 				if err != nil || res.StatusCode != http.StatusOK {
 					t.Fatalf("%+v, %v", res, err)
@@ -70,10 +70,10 @@ func TestLateNewsEnds(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f := busSite(t, parkingAbove(above))
-				f.Pipes = nettest.ListenPipe()
-				conn := f.Dial(f.live())
+				f.pipes = nettest.ListenPipe()
+				conn := f.dial(f.live())
 				body := "/notification-alert/1=0"
-				fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: site.example\r\nUser-Api-Key: key-1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", busAddress, len(body), body)
+				fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: site.example\r\nUser-Api-Key: %s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", busAddress, fakesite.KeyText("key-1"), len(body), body)
 				res, err := http.ReadResponse(bufio.NewReader(conn), nil)
 				if err != nil {
 					t.Fatal(err)

@@ -20,7 +20,7 @@ func TestDescriptionSaysWhatTheSiteAllows(t *testing.T) {
 	if err := json.Unmarshal([]byte(a.Text), &d); err != nil || a.StatusCode != http.StatusOK {
 		t.Fatalf("%d %v: %s", a.StatusCode, err, a.Text)
 	}
-	settings := f.Authority.InForce
+	settings := f.Authority.Settings()
 	if len(d.Scopes) != len(settings.AllowUserAPIKeyScopes) || d.Scopes[0].Name != settings.AllowUserAPIKeyScopes[0] {
 		t.Errorf("scopes %+v, want those of the site", d.Scopes)
 	}
@@ -49,9 +49,7 @@ func TestDescriptionFollowsTheSettings(t *testing.T) {
 		"allow_user_api_key_device_auth": "false", "allow_user_api_keys": "false", "max_user_api_reqs_per_user_per_minute": "0",
 		"allow_user_api_key_loopback_redirects": "false", "allow_user_api_key_oaep_256": "false",
 	} {
-		if err := f.Authority.InForce.Set(name, value); err != nil {
-			t.Fatal(err)
-		}
+		f.Set(name, value)
 	}
 	a := f.Do(fakesite.Call{Path: "/.well-known/user-api-key"})
 	for _, must := range []string{`"device_flow":false`, `"open":false`, `"loopback":false`} {

@@ -29,7 +29,7 @@ func TestNotificationShape(t *testing.T) {
 	})
 	f.Tell("alice", site.Notification{Type: 14})
 	want := `{"load_more_notifications":"/notifications?before=2\u0026limit=60\u0026username=alice","notifications":[` +
-		`{"id":3,"user_id":1,"notification_type":14,"read":false,"high_priority":false,"created_at":"2026-11-22T12:00:00.000Z","post_number":null,"topic_id":null,"fancy_title":null,"slug":null,"data":{}},` +
+		`{"id":3,"user_id":1,"notification_type":14,"read":false,"high_priority":false,"created_at":"2026-11-22T12:00:00.000Z","post_number":null,"topic_id":null,"fancy_title":null,"slug":null,"data":{"display_username":"userkeys"}},` +
 		`{"id":2,"user_id":1,"notification_type":6,"read":false,"high_priority":true,"created_at":"2026-11-22T12:00:00.000Z","post_number":3,"topic_id":42,"fancy_title":"A &amp; B","slug":"hello-there","data":{"display_username":"carol","n":1.50,"list":[null,true]}}` +
 		`],"seen_notification_id":0,"total_rows_notifications":2}` + "\n"
 	for _, c := range []fakesite.Call{
@@ -270,7 +270,7 @@ func TestNotificationsAreForTheirOwner(t *testing.T) {
 			t.Errorf("%+v: %s", tt, a.Text)
 		}
 	}
-	f.Authority.Add(site.UserAPIKey{UserID: fakesite.Root.ID, Scopes: userkeys.Scopes{"read"}})
+	f.Add(site.UserAPIKey{UserID: fakesite.Root.ID, Scopes: userkeys.Scopes{"read"}})
 	f.Do(fakesite.Call{Path: "/notifications.json?username=bob", Key: "key-6"}).Must(t, http.StatusForbidden, "a key reads its owner's notifications")
 	// GR2: a change needs the session's own token, from here.
 	for _, method := range []string{http.MethodPut, http.MethodDelete} {
@@ -337,7 +337,7 @@ func TestUserJSON(t *testing.T) {
 		t.Fatalf("alice's keys: %v", keys)
 	}
 	want := map[string]any{
-		"id": 1.0, "application_name": "Old", "scopes": []any{"read everything that you can read"},
+		"id": 1.0, "application_name": "Old", "scopes": []any{"read everything that you can read", "read, write, change and delete everything that you can"},
 		"created_at": "2026-08-14T12:00:00.000Z", "last_used_at": "2026-10-13T12:00:00.000Z", "expires_at": nil,
 	}
 	if diff := cmp.Diff(want, keys[1]); diff != "" {
@@ -417,8 +417,8 @@ func TestUserStatus(t *testing.T) {
 func TestBasicInfoAndAbout(t *testing.T) {
 	t.Parallel()
 	f := fakesite.New(t)
-	f.Authority.Set("title", "My <site>")
-	f.Authority.Set("site_description", "What it is.")
+	f.Set("title", "My <site>")
+	f.Set("site_description", "What it is.")
 	a := f.Do(fakesite.Call{Path: "/site/basic-info.json"})
 	a.Must(t, http.StatusOK, `"title":"My <site>"`, `"description":"What it is."`, `"login_required":false`)
 	info := fakesite.Decode[map[string]any](t, a)
@@ -450,9 +450,9 @@ func TestEndpointsAreAsked(t *testing.T) {
 		return out
 	}
 	bare := has(fakesite.New(t, fakesite.NotStandalone))
-	with := has(fakesite.New(t, fakesite.NotStandalone, func(c *server.Config) { c.Endpoints = true }, fakesite.WithInbox(t), fakesite.WithBus))
+	with := has(fakesite.NewWithBus(t, fakesite.NotStandalone, func(c *server.Config) { c.Endpoints = true }))
 	noStore := has(fakesite.New(t, fakesite.NotStandalone, func(c *server.Config) { c.Endpoints = true }))
-	inboxOnly := has(fakesite.New(t, fakesite.NotStandalone, fakesite.WithInbox(t), fakesite.WithBus))
+	inboxOnly := has(fakesite.NewWithBus(t, fakesite.NotStandalone))
 	for _, path := range append(server.EndpointPaths(), "/u/{username}", "/admin/notifications.json", "/message-bus/{client}/poll") {
 		if path == "/session/" || path == "/message-bus/" { // all below it
 			continue

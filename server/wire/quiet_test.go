@@ -64,7 +64,7 @@ func TestDoNotDisturb(t *testing.T) {
 	send(http.MethodDelete, "/do-not-disturb", "alice", "", "", asJSON).Must(t, http.StatusOK)
 
 	// A key's scopes are the guard's business, see the scenarios in test; nobody and no other page may.
-	f.Authority.Add(site.UserAPIKey{UserID: fakesite.Alice.ID, Scopes: userkeys.Scopes{"write"}, CreatedAt: fakesite.Now})
+	f.Add(site.UserAPIKey{UserID: fakesite.Alice.ID, Scopes: userkeys.Scopes{"write"}, CreatedAt: fakesite.Now})
 	send(http.MethodPost, "/do-not-disturb.json", "", "key-6", `{"duration":60}`, asJSON).Must(t, http.StatusOK)
 	until("2026-11-22T13:00:00.000Z")
 	f.Do(fakesite.Call{Method: http.MethodPost, Path: "/do-not-disturb.json", Body: `{"duration":60}`}).Must(t, http.StatusForbidden)

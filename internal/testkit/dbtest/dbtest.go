@@ -30,12 +30,7 @@ func SQLite(t testing.TB) *store.Store {
 // SQLiteDB is a new, empty SQLite database that goes away with the test.
 func SQLiteDB(t testing.TB) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("sqlite", store.SQLiteDSN(filepath.Join(t.TempDir(), "userkeys.db")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	return db
+	return openFile(t, filepath.Join(t.TempDir(), "userkeys.db"))
 }
 
 // Postgres is a migrated store in a schema of its own, dropped with the test,
