@@ -115,12 +115,5 @@ func temporaryName(m measure) string {
 // that fit.
 var temporary = strings.Split(strings.TrimSpace(`
 function apps
-package gateway
 package identity
-width addresses.go
-width clientip.go
-width guard.go
-width private.go
-width proxy.go
-width target.go
 `), "\n")

@@ -62,11 +62,17 @@ func isSpaces(s string) bool { return strings.TrimSpace(s) == "" }
 // anything but a plain word, and cut after 100 bytes. Nothing in it can bend the line, page or terminal that shows it.
 func Quoted(s string) string {
 	const most = 100
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "..."
-	}
+	s = Shorten(s, most)
 	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/?=+") == "" {
 		return s
 	}
 	return strconv.QuoteToASCII(s)
+}
+
+// Shorten returns s if it has at most n bytes, else as many whole characters of it as fit into n bytes, and "...".
+func Shorten(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "") + "..."
 }

@@ -23,7 +23,7 @@ import (
 
 // Config is what an [Authority] is made of.
 type Config struct {
-	// The parts of the database, each for one task. A [store.Store] has them all.
+	// The parts of the database, each for one task. The type Store of package store has them all.
 	Checks   CheckStore
 	Grants   GrantStore
 	Devices  DeviceStore

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"userkeys/gateway/internal/forward"
 )
 
 // GO-2026-6859: the body is read by the transport's goroutine while the answer
@@ -20,7 +22,7 @@ func TestGO_2026_6859_BodyLimitDoesNotRaceWithTheAnswer(t *testing.T) {
 	for name, h := range map[string]http.Handler{
 		"around the proxy": http.MaxBytesHandler(p, limit),
 		"behind a wrapped writer": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			a := &answer{ResponseWriter: w}
+			a := forward.NewAnswer(w, r)
 			r.Body = http.MaxBytesReader(a, r.Body, limit)
 			p.ServeHTTP(a, r)
 		}),

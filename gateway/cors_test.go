@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"userkeys"
+	"userkeys/gateway/internal/headers"
 	"userkeys/site"
 )
 
@@ -28,11 +29,11 @@ func corsOf(h http.Header) (names []string) {
 	return names
 }
 
-func varies(h http.Header) bool { return hasToken(h["Vary"], "Origin") }
+func varies(h http.Header) bool { return headers.HasToken(h["Vary"], "Origin") }
 
 func TestPreflight(t *testing.T) {
 	t.Parallel()
-	const method, headers = "Access-Control-Request-Method", "Access-Control-Request-Headers"
+	const method, announced = "Access-Control-Request-Method", "Access-Control-Request-Headers"
 	all := "Allow-Headers Allow-Methods Allow-Origin Max-Age"
 	for _, tt := range []struct {
 		name, path string
@@ -43,13 +44,13 @@ func TestPreflight(t *testing.T) {
 	}{
 		{"ours", "/user-api-key/device.json", []string{"Origin", listed, method, "POST"}, 200, all, false},
 		{"ours, where nothing answers", "/user-api-key/nothing", []string{"Origin", listed, method, "POST"}, 200, all, false},
-		{"ours, for a key: cookies beside it count for nothing", "/my/apps", []string{"Origin", listed, method, "PATCH", headers, "content-type,user-api-key"}, 200, "Allow-Credentials " + all, false},
-		{"the upstream's, for a key", "/posts.json", []string{"Origin", listed, method, "PATCH", headers, "user-api-key"}, 200, "Allow-Credentials " + all, false},
-		{"the upstream's, for a key among others", "/posts.json", []string{"Origin", listed, method, "PATCH", headers, "Content-Type, User-Api-Key"}, 200, "Allow-Credentials " + all, false},
-		{"the upstream's own business", "/posts.json", []string{"Origin", listed, method, "POST", headers, "content-type"}, 200, "", true},
+		{"ours, for a key: cookies beside it count for nothing", "/my/apps", []string{"Origin", listed, method, "PATCH", announced, "content-type,user-api-key"}, 200, "Allow-Credentials " + all, false},
+		{"the upstream's, for a key", "/posts.json", []string{"Origin", listed, method, "PATCH", announced, "user-api-key"}, 200, "Allow-Credentials " + all, false},
+		{"the upstream's, for a key among others", "/posts.json", []string{"Origin", listed, method, "PATCH", announced, "Content-Type, User-Api-Key"}, 200, "Allow-Credentials " + all, false},
+		{"the upstream's own business", "/posts.json", []string{"Origin", listed, method, "POST", announced, "content-type"}, 200, "", true},
 		{"no preflight", "/posts.json", []string{"Origin", listed}, 200, "", true},
 		{"not listed", "/user-api-key/device.json", []string{"Origin", unlisted, method, "POST"}, 200, "", false},
-		{"not listed, for a key", "/posts.json", []string{"Origin", unlisted, method, "GET", headers, "user-api-key"}, 200, "", false},
+		{"not listed, for a key", "/posts.json", []string{"Origin", unlisted, method, "GET", announced, "user-api-key"}, 200, "", false},
 		{"null", "/my/apps", []string{"Origin", "null", method, "POST"}, 200, "", false},
 		{"two origins", "/my/apps", []string{"Origin", listed, "Origin", unlisted, method, "POST"}, 200, "", false},
 		{"no origin", "/my/apps", []string{method, "POST"}, 200, "", false},
@@ -72,18 +73,18 @@ func TestPreflight(t *testing.T) {
 					t.Errorf("%v", h)
 				}
 				for _, name := range strings.Split("Content-Type Cache-Control X-Requested-With X-CSRF-Token Discourse-Present User-Api-Key User-Api-Client-Id Authorization", " ") {
-					if !hasToken(h["Access-Control-Allow-Headers"], name) {
+					if !headers.HasToken(h["Access-Control-Allow-Headers"], name) {
 						t.Errorf("%s is not allowed", name)
 					}
 				}
-				if hasToken(h["Access-Control-Allow-Headers"], "Api-Key") {
+				if headers.HasToken(h["Access-Control-Allow-Headers"], "Api-Key") {
 					t.Error("Api-Key is allowed")
 				}
 			}
 			if tt.upstream != (len(up.got()) == 1) || len(c.seen()) > 0 {
 				t.Errorf("the upstream got %q, the checker %v", up.got(), c.seen())
 			}
-			if !tt.upstream && (!varies(h) || !hasToken(h["Vary"], method) || !hasToken(h["Vary"], headers) || w.Body.Len() > 0) {
+			if !tt.upstream && (!varies(h) || !headers.HasToken(h["Vary"], method) || !headers.HasToken(h["Vary"], announced) || w.Body.Len() > 0) {
 				t.Errorf("Vary %q, body %q", h["Vary"], w.Body)
 			}
 		})
@@ -136,11 +137,11 @@ func TestOriginsOfAnswers(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			headers := tt.headers
+			lines := tt.headers
 			if tt.origin != "" {
-				headers = append(slices.Clone(headers), "Origin", tt.origin)
+				lines = append(slices.Clone(lines), "Origin", tt.origin)
 			}
-			w := answerOf(front, from("192.0.2.1", "GET", tt.path, headers...))
+			w := answerOf(front, from("192.0.2.1", "GET", tt.path, lines...))
 			h := w.Header()
 			if got := strings.Join(corsOf(h), " "); w.Code != tt.status || got != tt.cors || strings.Join(h["Access-Control-Allow-Origin"], "|") != tt.allowed {
 				t.Errorf("%d %v", w.Code, h)
@@ -150,7 +151,7 @@ func TestOriginsOfAnswers(t *testing.T) {
 			}
 			if strings.Contains(tt.cors, "Expose") {
 				for _, name := range []string{"Retry-After", "Discourse-Rate-Limit-Error-Code", "X-Discourse-Username", "X-Request-Id"} {
-					if !hasToken(h["Access-Control-Expose-Headers"], name) {
+					if !headers.HasToken(h["Access-Control-Expose-Headers"], name) {
 						t.Errorf("%s cannot be read", name)
 					}
 				}

@@ -8,6 +8,11 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/gateway/internal/clientip"
+	"userkeys/gateway/internal/headers"
+	"userkeys/gateway/internal/request"
+	"userkeys/internal/logs"
+	"userkeys/site"
 )
 
 // Front is the door of the whole server. It decides which paths are ours and
@@ -20,8 +25,9 @@ import (
 type Front struct {
 	cfg       FrontConfig
 	keys      keyCheck
-	addresses *addressLimiter
-	panics    *errorLog
+	log       *refusalLog
+	addresses *clientip.Limiter
+	panics    *logs.Errors
 }
 
 // FrontConfig is what a [Front] is made of.
@@ -56,13 +62,13 @@ func NewFront(cfg FrontConfig) (*Front, error) {
 		cfg.Now = time.Now
 	}
 	if cfg.ClientIPs == nil {
-		cfg.ClientIPs = forwardedFor(nil)
+		cfg.ClientIPs = clientip.ForwardedFor(nil)
 	}
 	log := newRefusalLog(cfg.Logger, cfg.ClientIPs.Of, cfg.Now)
 	return &Front{
-		cfg: cfg, keys: keyCheck{cfg.Checker, log},
-		addresses: &addressLimiter{clients: cfg.ClientIPs, now: cfg.Now, log: log},
-		panics:    newErrorLog(cfg.Logger, cfg.Now),
+		cfg: cfg, keys: keyCheck{cfg.Checker, log}, log: log,
+		addresses: clientip.NewLimiter(cfg.ClientIPs, cfg.Now, cfg.Logger),
+		panics:    logs.NewErrors(cfg.Logger, cfg.Now),
 	}, nil
 }
 
@@ -101,51 +107,74 @@ func OwnPath(extra ...string) func(path string) bool {
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer f.logPanic(r)
 	e := f.cfg.Checker.Edge()
-	k := presentedBy(r, e)
-	t := k.target
-	own := f.cfg.Upstream == nil || f.cfg.Owns(t.path)
-	if f.mayBounce(k) && acceptable(r) == nil {
+	k := request.PresentedBy(r, e)
+	t := k.Target
+	own := f.cfg.Upstream == nil || f.cfg.Owns(t.Path)
+	if f.mayBounce(k) && request.Acceptable(r) == nil {
 		// It reads a public key, which is work: counted before it is done.
-		if !f.addresses.admits(w, r, k, e) || f.cfg.Bounce(w, r) {
+		if !f.admitsAddress(w, r, k, e) || f.cfg.Bounce(w, r) {
 			return
 		}
 	}
-	asks := len(e.Origins) > 0 && isPreflight(r) && (own || asksForKey(r))
-	if !own && !k.given && !asks {
+	asks := len(e.Origins) > 0 && headers.IsPreflight(r) && (own || headers.AsksForKey(r))
+	if !own && !k.Given && !asks {
 		f.cfg.Upstream.serve(w, r, k, nil) // which refuses by itself what is not acceptable
 		return
 	}
-	if no := acceptable(r); no != nil {
-		no.write(w)
+	if no := request.Acceptable(r); no != nil {
+		no.Write(w)
 		return
 	}
 	if len(e.Origins) > 0 && !asks {
-		allowOrigin(w.Header(), r, e, k.given)
+		headers.AllowOrigin(w.Header(), r, e, k.Given)
 	}
 	switch {
-	case !f.addresses.admits(w, r, k, e):
+	case !f.admitsAddress(w, r, k, e):
 	case asks:
-		answerPreflight(w, r, e)
+		headers.AnswerPreflight(w, r, e)
 	case !own:
 		f.cfg.Upstream.serve(w, r, k, f.fallback(r, k))
-	case k.given:
+	case k.Given:
 		if a, ok := f.keys.admit(w, r, k, ownRequest); ok {
-			serveAdmitted(f.cfg.Own, w, admitted(r, k, a))
+			headers.ServePrivate(f.cfg.Own, w, admitted(r, k, a))
 		}
 	default:
 		f.serveStranger(w, r, k)
 	}
 }
 
+// admitsAddress counts a request and answers it if its address has asked too often.
+func (f *Front) admitsAddress(w http.ResponseWriter, r *http.Request, k request.Presented, e *site.Edge) bool {
+	if !e.LimitsAddresses() {
+		return true
+	}
+	x, over := f.addresses.Count(r, e)
+	if !over {
+		return true
+	}
+	if e.WarnsOfAddresses {
+		attrs := append(keyAttr(k), slog.String("limit", x.Code))
+		f.log.write(w, r, logLine{slog.LevelWarn, "an address asks too often", attrs})
+	}
+	if !e.BlocksAddresses {
+		return true
+	}
+	if !e.WarnsOfAddresses {
+		f.log.refused(w, r, k, &request.Refusal{Status: http.StatusTooManyRequests, Reason: x.Code})
+	}
+	x.Write(w)
+	return false
+}
+
 // mayBounce reports whether a request without a key is one that Bounce looks at.
-func (f *Front) mayBounce(k presented) bool {
-	return f.cfg.Bounce != nil && !k.given && strings.Contains(k.target.query, "user_api_public_key=")
+func (f *Front) mayBounce(k request.Presented) bool {
+	return f.cfg.Bounce != nil && !k.Given && strings.Contains(k.Target.Query, "user_api_public_key=")
 }
 
 // fallback is who answers in the upstream's place if that says 404; nil: nobody.
-func (f *Front) fallback(r *http.Request, k presented) http.Handler {
+func (f *Front) fallback(r *http.Request, k request.Presented) http.Handler {
 	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
-	if f.cfg.Fallback == nil || !k.given || !reads || !f.cfg.Fallback(k.target.path) {
+	if f.cfg.Fallback == nil || !k.Given || !reads || !f.cfg.Fallback(k.Target.Path) {
 		return nil
 	}
 	return f.cfg.Own
@@ -158,18 +187,19 @@ func (f *Front) logPanic(r *http.Request) {
 		return
 	}
 	if cause != http.ErrAbortHandler { // which is how the proxy breaks an answer off
-		f.panics.write(r, "panic", slog.Any("panic", cause), slog.String("stack", string(debug.Stack())))
+		attrs := []slog.Attr{slog.Any("panic", cause), slog.String("stack", string(debug.Stack()))}
+		f.panics.Write(r.Context(), "panic", append(attrs, request.LogAttrs(r)...)...)
 	}
 	panic(cause)
 }
 
 // serveStranger serves a request without a key, if it can be read in one way only.
-func (f *Front) serveStranger(w http.ResponseWriter, r *http.Request, k presented) {
-	if r.Method != http.MethodOptions && !mayUseMethod(r.Method) {
-		refuseMethod.write(w)
+func (f *Front) serveStranger(w http.ResponseWriter, r *http.Request, k request.Presented) {
+	if r.Method != http.MethodOptions && !request.MayUseMethod(r.Method) {
+		request.RefuseMethod.Write(w)
 		return
 	}
-	if _, err := userkeys.CanonicalPath(k.target.path); err != nil {
+	if _, err := userkeys.CanonicalPath(k.Target.Path); err != nil {
 		f.keys.refuse(w, r, k, err)
 		return
 	}

@@ -4,6 +4,8 @@ import (
 	"net/http"
 
 	"userkeys"
+	"userkeys/gateway/internal/headers"
+	"userkeys/gateway/internal/request"
 )
 
 // Guard lets requests without a key pass as strangers and checks every other:
@@ -15,16 +17,16 @@ import (
 // as [Checker.Edge] tells. What next gets is then without it.
 // The decision is about the request line as it was received, whatever a
 // router or http.StripPrefix made of it before: spellings that two programs
-// could read in two ways are refused. The answer to a request with a key leaves with Vary: User-Api-Key and Cache-Control:
-// private, or what is stricter, whatever next says to caches; answers to strangers are left alone. A request that a guard further out has
-// let in is not charged again.
+// could read in two ways are refused. The answer to a request with a key leaves with Vary: User-Api-Key and
+// Cache-Control: private, or what is stricter, whatever next says to caches; answers to strangers are left alone. A
+// request that a guard further out has let in is not charged again.
 func Guard(c Checker) func(http.Handler) http.Handler {
 	return guard(c, http.Handler.ServeHTTP)
 }
 
 // Require is [Guard] for handlers that are nothing for strangers: without a key it answers 403.
 func Require(c Checker) func(http.Handler) http.Handler {
-	return guard(c, func(_ http.Handler, w http.ResponseWriter, _ *http.Request) { refuseNoKey.write(w) })
+	return guard(c, func(_ http.Handler, w http.ResponseWriter, _ *http.Request) { refuseNoKey.Write(w) })
 }
 
 func guard(c Checker, stranger func(http.Handler, http.ResponseWriter, *http.Request)) func(http.Handler) http.Handler {
@@ -38,13 +40,13 @@ func guard(c Checker, stranger func(http.Handler, http.ResponseWriter, *http.Req
 				next.ServeHTTP(w, r)
 				return
 			}
-			k := presentedBy(r, c.Edge())
-			if !k.given {
+			k := request.PresentedBy(r, c.Edge())
+			if !k.Given {
 				stranger(next, w, r)
 				return
 			}
 			if a, ok := keys.admit(w, r, k, ownRequest); ok {
-				serveAdmitted(next, w, admitted(r, k, a))
+				headers.ServePrivate(next, w, admitted(r, k, a))
 			}
 		})
 	}
@@ -52,9 +54,9 @@ func guard(c Checker, stranger func(http.Handler, http.ResponseWriter, *http.Req
 
 // admitted is the request that a handler gets: with who calls in its context, and
 // without the key in its address, which handlers log and pass on.
-func admitted(r *http.Request, k presented, a userkeys.Access) *http.Request {
-	if k.inQuery {
-		r = keyless(r, k.target)
+func admitted(r *http.Request, k request.Presented, a userkeys.Access) *http.Request {
+	if k.InQuery {
+		r = k.Keyless(r)
 	}
 	return r.WithContext(userkeys.NewContext(r.Context(), a))
 }

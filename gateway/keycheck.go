@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"userkeys"
+	"userkeys/gateway/internal/request"
 	"userkeys/site"
 )
 
@@ -26,27 +27,29 @@ const (
 const presentHeader = "Discourse-Present"
 
 // admit decides about a request with a key and answers it if it must not go on.
-func (c keyCheck) admit(w http.ResponseWriter, r *http.Request, k presented, to addressee) (userkeys.Access, bool) {
-	if f := wellFormed(r, k); f != nil {
+func (c keyCheck) admit(
+	w http.ResponseWriter, r *http.Request, k request.Presented, to addressee,
+) (userkeys.Access, bool) {
+	if f := k.WellFormed(r); f != nil {
 		c.log.refused(w, r, k, f)
-		f.write(w)
+		f.Write(w)
 		return userkeys.Access{}, false
 	}
 	if r.Method == http.MethodOptions {
 		// Answered here and never passed on: it needs no identity, so it gets none.
-		w.Header().Set("Allow", allowed)
+		w.Header().Set("Allow", request.AllowedMethods)
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(http.StatusOK)
 		return userkeys.Access{}, false
 	}
-	path, err := userkeys.CanonicalPath(k.target.path)
+	path, err := userkeys.CanonicalPath(k.Target.Path)
 	if err != nil {
 		c.refuse(w, r, k, err)
 		return userkeys.Access{}, false
 	}
 	present := r.Header[presentHeader]
 	a, err := c.checker.Check(r.Context(), site.Call{
-		Key: k.values[0], Method: r.Method, Path: path,
+		Key: k.Values[0], Method: r.Method, Path: path,
 		ManagesItself: to == ownRequest && managesItself(r.Method, path),
 		Present:       len(present) == 1 && present[0] == "true",
 	})
@@ -73,27 +76,11 @@ func managesItself(method, path string) bool {
 }
 
 // refuse logs err and answers with it.
-func (c keyCheck) refuse(w http.ResponseWriter, r *http.Request, k presented, err error) {
+func (c keyCheck) refuse(w http.ResponseWriter, r *http.Request, k request.Presented, err error) {
 	if c.log != nil {
 		e := userkeys.AsError(err)
-		c.log.refused(w, r, k, &refusal{status: e.Code.Status(), reason: reasonOf(e)})
+		why := &request.Refusal{Status: e.Code.Status(), Reason: request.ReasonOf(e)}
+		c.log.refused(w, r, k, why)
 	}
 	WriteError(w, err)
-}
-
-// wellFormed refuses what is wrong with a request that has a key before the checker is asked about the key.
-func wellFormed(r *http.Request, k presented) *refusal {
-	if len(k.values) != 1 {
-		if k.inQuery {
-			return refuseTwoParameters
-		}
-		return refuseTwoKeys // we would read one of them and somebody else the other
-	}
-	if r.Method != http.MethodOptions && !mayUseMethod(r.Method) {
-		return refuseMethod
-	}
-	if k.target.hasQuery && !soundQuery(k.target.query) {
-		return refuseQuery
-	}
-	return nil
 }

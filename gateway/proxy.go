@@ -1,15 +1,16 @@
 package gateway
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
-	"net/http/httputil"
 	"net/url"
-	"sync"
 	"time"
 
 	"userkeys"
+	"userkeys/gateway/internal/clientip"
+	"userkeys/gateway/internal/forward"
+	"userkeys/gateway/internal/monitor"
+	"userkeys/gateway/internal/request"
 )
 
 // ProxyConfig is what a [Proxy] is made of.
@@ -24,7 +25,8 @@ type ProxyConfig struct {
 	// SessionCookies are the names of our own cookies: the upstream neither sees nor sets them.
 	SessionCookies []string
 	// VaryByKey adds Vary: User-Api-Key also to answers to requests without a key, so that a cache between
-	// the proxy and its clients asks here about every request with a key. The price: some CDNs store no answer that varies.
+	// the proxy and its clients asks here about every request with a key. The price: some CDNs store no answer that
+	// varies.
 	VaryByKey bool
 	// ResponseHeaderTimeout is how long the upstream may think before it
 	// answers, 0: 30 seconds. Long polls must be shorter.
@@ -44,12 +46,9 @@ type ProxyConfig struct {
 // client can forge; a request without one is passed on as it came.
 type Proxy struct {
 	cfg     ProxyConfig
-	log     *slog.Logger
 	keys    keyCheck
-	reverse *httputil.ReverseProxy
-	monitor monitor
-	streams streams
-	broken  *errorLog // answers that broke off
+	forward *forward.Proxy
+	monitor *monitor.Monitor
 }
 
 // NewProxy makes a proxy.
@@ -58,7 +57,7 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 		return nil, err
 	}
 	if cfg.ClientIPs == nil {
-		cfg.ClientIPs = forwardedFor(nil)
+		cfg.ClientIPs = clientip.ForwardedFor(nil)
 	}
 	if cfg.ResponseHeaderTimeout == 0 {
 		cfg.ResponseHeaderTimeout = 30 * time.Second
@@ -73,24 +72,19 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 		cfg.Now = time.Now
 	}
 	if cfg.Transport == nil {
-		cfg.Transport = newTransport(cfg.ResponseHeaderTimeout)
+		cfg.Transport = forward.NewTransport(cfg.ResponseHeaderTimeout)
 	}
-	p := &Proxy{
-		cfg: cfg, log: cfg.Logger, monitor: monitor{checker: cfg.Checker}, broken: newErrorLog(cfg.Logger, cfg.Now),
+	keys := keyCheck{cfg.Checker, newRefusalLog(cfg.Logger, cfg.ClientIPs.Of, cfg.Now)}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	if p.log == nil {
-		p.log = slog.New(slog.DiscardHandler)
-	}
-	p.keys = keyCheck{cfg.Checker, newRefusalLog(cfg.Logger, cfg.ClientIPs.Of, cfg.Now)}
-	p.reverse = &httputil.ReverseProxy{
-		Rewrite:        p.rewrite, // never Director: there a client's Connection header removes what we set
-		Transport:      repeater{cfg.Transport},
-		BufferPool:     &buffers{},
-		ModifyResponse: p.modifyResponse,
-		ErrorHandler:   p.failed,
-		ErrorLog:       slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
-	}
-	return p, nil
+	return &Proxy{
+		cfg: cfg, keys: keys, monitor: monitor.New(cfg.Checker),
+		forward: forward.New(forward.Config{
+			Upstream: cfg.Upstream, Cookies: cfg.SessionCookies, StallTimeout: cfg.StallTimeout,
+			MinUploadRate: cfg.MinUploadRate, Transport: cfg.Transport, Logger: cfg.Logger, Now: cfg.Now,
+		}),
+	}, nil
 }
 
 func (c ProxyConfig) validate() error {
@@ -112,112 +106,55 @@ func (c ProxyConfig) validate() error {
 	return nil
 }
 
-// proxied is one request on its way through the proxy, and the context of its
-// copy for the upstream: nearly everything in one piece of memory.
+// proxied is one request on its way through the proxy. It decides what the upstream gets and, as [forward.Rules],
+// what the client gets of the answer.
 type proxied struct {
-	context.Context
-	in        *http.Request // as it came
-	target    string        // what is sent; see setTarget
-	presented presented     // the key as it came
-	websocket bool
-	answer    answer
-	stall     stall
-	body      body
-	received  received
-	attempt   attempt
-	monitored *monitored   // if keyed
-	fallback  http.Handler // if keyed; answers where the upstream says 404; nil: nobody does
-}
-
-// nothing spares the reverse proxy a copy of headers that are built anew.
-var nothing = http.Header{}
-
-type proxiedKey struct{}
-
-// Value finds x itself.
-func (x *proxied) Value(key any) any {
-	if key == (proxiedKey{}) {
-		return x
-	}
-	return x.Context.Value(key)
-}
-
-func proxiedOf(r *http.Request) *proxied {
-	x, _ := r.Context().Value(proxiedKey{}).(*proxied)
-	return x
+	forward.Request
+	proxy     *Proxy
+	presented request.Presented // the key as it came
+	monitored *monitor.Followed // if keyed
+	fallback  http.Handler      // if keyed; answers where the upstream says 404; nil: nobody does
 }
 
 // ServeHTTP checks a request if it has a key, and passes it on.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	p.serve(w, r, presentedBy(r, p.cfg.Checker.Edge()), nil)
+	p.serve(w, r, request.PresentedBy(r, p.cfg.Checker.Edge()), nil)
 }
+
+// Drain ends the event streams (text/event-stream) of the upstream, those that
+// are open and those that begin later, for a server that is about to stop. Their clients
+// connect again by themselves; other answers come to their end.
+func (p *Proxy) Drain() { p.forward.Drain() }
 
 // serve passes on a request whose key, if it has one, was found already. If the upstream answers
 // a request with a key with 404, fallback answers in its place, unless it is nil.
-func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, k presented, fallback http.Handler) {
-	if f := acceptable(r); f != nil {
-		f.write(w)
+func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, k request.Presented, fallback http.Handler) {
+	if f := request.Acceptable(r); f != nil {
+		f.Write(w)
 		return
 	}
-	t := k.target
-	x := &proxied{Context: r.Context(), in: r, target: t.raw, presented: k}
-	x.answer = answer{ResponseWriter: w, http10: !r.ProtoAtLeast(1, 1), awaited: true, cookies: p.cfg.SessionCookies}
-	x.websocket = len(r.Header["Upgrade"]) > 0 && hasToken(r.Header["Connection"], "Upgrade") // no other is acceptable
-	if k.given {
+	x := &proxied{proxy: p, presented: k}
+	x.Begin(w, r)
+	x.Target, x.Rules = k.Target.Raw, x
+	if k.Given {
 		a, admitted := p.keys.admit(w, r, k, upstreamRequest)
 		if !admitted {
 			return
 		}
-		x.target = t.withoutKeyParameter()
+		x.Target = k.Target.WithoutKey()
 		x.fallback = fallback
-		x.monitored = p.monitor.follow(r.Context(), a, &x.answer)
-		x.Context = x.monitored.ctx
-		defer x.monitored.stop()
+		x.monitored = p.monitor.Follow(r.Context(), a, x.Answer())
+		x.Context = x.monitored.Context()
+		defer x.monitored.Stop()
 	} else {
-		if carriesOurKey(t.query) {
-			x.target = t.withoutKeyParameter() // where it says nothing; no upstream shall log it
+		if k.Target.NamesOurKey() {
+			x.Target = k.Target.WithoutKey() // where it says nothing; no upstream shall log it
 		}
-		if !sayable(r.URL, x.target) {
-			refuseUnsayable.write(w)
+		if !forward.Sayable(r.URL, x.Target) {
+			refuseUnsayable.Write(w)
 			return
 		}
 	}
-	r = r.WithContext(x)
-	r.Header = nothing // rewrite takes the headers from x
-	p.watchProgress(x, r)
-	p.pass(x, r)
-}
-
-// watchProgress puts deadlines on the pieces of both bodies. r is a copy of ours.
-func (p *Proxy) watchProgress(x *proxied, r *http.Request) {
-	control := http.NewResponseController(x.answer.ResponseWriter)
-	x.stall = stall{after: p.cfg.StallTimeout, now: p.cfg.Now, control: *control}
-	if r.ProtoMajor == 1 {
-		x.answer.stall = &x.stall
-	}
-	if r.ContentLength != 0 && r.Body != nil {
-		x.body.ReadCloser, x.body.stall, x.body.keeps = r.Body, &x.stall, isIdempotent(r.Method)
-		x.body.least = max(p.cfg.MinUploadRate, 0) * int(rateTime/time.Second)
-		r.Body = &x.body
-	}
-}
-
-// buffers lends the memory in which answers are copied.
-type buffers struct{ pool sync.Pool }
-
-const bufferSize = 32 << 10
-
-// Get lends a buffer.
-func (b *buffers) Get() []byte {
-	if p, ok := b.pool.Get().(*[bufferSize]byte); ok {
-		return p[:]
-	}
-	return make([]byte, bufferSize)
-}
-
-// Put takes a buffer back.
-func (b *buffers) Put(p []byte) {
-	if len(p) == bufferSize {
-		b.pool.Put((*[bufferSize]byte)(p))
-	}
+	x.Header = x.upstreamHeader()
+	p.forward.Pass(&x.Request)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/gateway/internal/forward"
 	"userkeys/site"
 )
 
@@ -328,7 +329,7 @@ func TestNewProxyRefusesBadConfigurations(t *testing.T) {
 	if _, err := NewProxy(ProxyConfig{Upstream: good, Checker: c}); err != nil {
 		t.Errorf("a good configuration was refused: %v", err)
 	}
-	if tr := newTransport(0); tr.Proxy != nil {
+	if tr := forward.NewTransport(0); tr.Proxy != nil {
 		t.Error("the transport asks the environment for a proxy")
 	}
 }

@@ -6,76 +6,23 @@ import (
 	"strings"
 
 	"userkeys"
+	"userkeys/gateway/internal/request"
 	"userkeys/site"
 )
 
-// allowed is the Allow header of an answer about methods.
-var allowed = strings.Join(userkeys.Methods, ", ") + ", OPTIONS"
-
-// A refusal is an answer that is always the same; its bytes are made once, so
-// that refusing costs no more than serving.
-type refusal struct {
-	status int
-	reason string // for the log
-	body   []byte
-	allow  bool
-}
-
-func newRefusal(status int, e *userkeys.Error) *refusal {
-	return &refusal{status: status, reason: reasonOf(e), body: e.JSON(), allow: e.Code == userkeys.MethodNotAllowed}
-}
-
-// malformed makes the refusal of a request that is wrong in itself.
-func malformed(reason, public string) *refusal {
-	e := &userkeys.Error{Code: userkeys.InvalidParameters, Public: public, Reason: reason}
-	return newRefusal(http.StatusBadRequest, e)
-}
-
 var (
-	refuseInvalidKey = newRefusal(userkeys.ErrInvalidKey.Code.Status(), userkeys.ErrInvalidKey)
-	refuseNoKey      = newRefusal(http.StatusForbidden, &userkeys.Error{
+	refuseInvalidKey = request.NewRefusal(userkeys.ErrInvalidKey.Code.Status(), userkeys.ErrInvalidKey)
+	refuseNoKey      = request.NewRefusal(http.StatusForbidden, &userkeys.Error{
 		Code: userkeys.NotLoggedIn, Reason: "no key",
 		Public: "You need to be logged in to do that: send a key in the header User-Api-Key.",
 	})
-	refuseMethod = newRefusal(http.StatusMethodNotAllowed, &userkeys.Error{
-		Code: userkeys.MethodNotAllowed, Reason: "method not allowed",
-		Public: "this request method is not allowed here",
-	})
-	refuseVersion = newRefusal(http.StatusHTTPVersionNotSupported, &userkeys.Error{
-		Code: userkeys.InvalidParameters, Reason: "HTTP version",
-		Public: "only HTTP/1.0, HTTP/1.1 and HTTP/2 over TLS are spoken here",
-	})
-	refuseHeaderCount = newRefusal(http.StatusRequestHeaderFieldsTooLarge, &userkeys.Error{
+	refuseHeaderCount = request.NewRefusal(http.StatusRequestHeaderFieldsTooLarge, &userkeys.Error{
 		Code: userkeys.InvalidParameters, Reason: "too many headers",
 		Public: "this request has more than 100 header lines",
 	})
-	refuseTwoKeys       = malformed("two keys", "the header User-Api-Key must be sent once")
-	refuseTwoParameters = malformed("two keys", "the parameter user_api_key must be sent once")
-	refuseQuery         = malformed("ambiguous query",
-		"this query is ambiguous: it has a broken percent-encoding, a ; or #, or too many parameters")
-	refuseNoHost    = malformed("no host", "this request names no host")
-	refuseAbsolute  = malformed("absolute target", "the request target must be a path")
-	refuseUpgrade   = malformed("upgrade", "the only protocol to switch to here is websocket")
-	refuseUnsayable = malformed("invalid path",
+	refuseUnsayable = request.Malformed("invalid path",
 		"a path that begins with // must have its special characters percent-encoded")
 )
-
-func (f *refusal) write(w http.ResponseWriter) {
-	if f.allow {
-		w.Header().Set("Allow", allowed)
-	}
-	writeJSON(w, f.status, f.body)
-}
-
-func writeJSON(w http.ResponseWriter, status int, body []byte) {
-	h := w.Header()
-	h.Del("Content-Length")
-	h.Set("Content-Type", "application/json; charset=utf-8")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that is gone needs no answer
-}
 
 // WriteError answers with err in the shape that every app of the wire knows: a
 // JSON body, and Retry-After and the limit's name where there are some. It
@@ -83,15 +30,15 @@ func writeJSON(w http.ResponseWriter, status int, body []byte) {
 func WriteError(w http.ResponseWriter, err error) {
 	e := userkeys.AsError(err)
 	if e == userkeys.ErrInvalidKey { // by far the most frequent one
-		refuseInvalidKey.write(w)
+		refuseInvalidKey.Write(w)
 		return
 	}
 	h := w.Header()
 	SetRetry(h, e)
 	if e.Code == userkeys.MethodNotAllowed && h.Get("Allow") == "" {
-		h.Set("Allow", allowed)
+		h.Set("Allow", request.AllowedMethods)
 	}
-	writeJSON(w, e.Code.Status(), e.JSON())
+	request.WriteJSON(w, e.Code.Status(), e.JSON())
 }
 
 // SetRetry says in an answer's headers when asking again makes sense, and

@@ -6,10 +6,11 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"userkeys"
+	"userkeys/gateway/internal/request"
+	"userkeys/internal/logs"
 )
 
 // linesPerSecond bounds the refusals that are written down, so that a flood of
@@ -21,21 +22,21 @@ type refusalLog struct {
 	log      *slog.Logger
 	clientIP func(*http.Request) string
 	now      func() time.Time
-	pace     pace
+	pace     *logs.Pace
 }
 
 func newRefusalLog(log *slog.Logger, clientIP func(*http.Request) string, now func() time.Time) *refusalLog {
 	if log == nil {
 		return nil
 	}
-	return &refusalLog{log: log, clientIP: clientIP, now: now, pace: pace{most: linesPerSecond}}
+	return &refusalLog{log: log, clientIP: clientIP, now: now, pace: logs.NewPace(linesPerSecond)}
 }
 
 // refused writes one line of a refused request, and its id into the answer, so
 // that who asks about it can name it. The key is named by a part of its hash;
 // the query, which may hold one, is left out.
-func (l *refusalLog) refused(w http.ResponseWriter, r *http.Request, k presented, why *refusal) {
-	attrs := append(keyAttr(k), slog.Int("status", why.status), slog.String("refused", why.reason))
+func (l *refusalLog) refused(w http.ResponseWriter, r *http.Request, k request.Presented, why *request.Refusal) {
+	attrs := append(keyAttr(k), slog.Int("status", why.Status), slog.String("refused", why.Reason))
 	l.write(w, r, logLine{slog.LevelInfo, "refused", attrs})
 }
 
@@ -51,7 +52,7 @@ func (l *refusalLog) write(w http.ResponseWriter, r *http.Request, line logLine)
 	if l == nil || !l.log.Enabled(r.Context(), line.level) {
 		return
 	}
-	leftOut, ok := l.pace.mayWrite(l.now())
+	leftOut, ok := l.pace.Allow(l.now())
 	if !ok {
 		return
 	}
@@ -63,42 +64,13 @@ func (l *refusalLog) write(w http.ResponseWriter, r *http.Request, line logLine)
 	_, _ = rand.Read(id[:]) // crypto/rand.Read never fails
 	text := hex.EncodeToString(id[:])
 	w.Header().Set("X-Request-Id", text)
-	l.log.LogAttrs(r.Context(), line.level, line.what, append(line.attrs,
-		slog.String("id", text), slog.String("ip", l.clientIP(r)),
-		slog.String("method", cut(r.Method, 20)), slog.String("path", loggable(r)))...)
+	attrs := append(line.attrs, slog.String("id", text), slog.String("ip", l.clientIP(r)))
+	l.log.LogAttrs(r.Context(), line.level, line.what, append(attrs, request.LogAttrs(r)...)...)
 }
 
-func keyAttr(k presented) []slog.Attr {
-	if len(k.values) != 1 {
+func keyAttr(k request.Presented) []slog.Attr {
+	if len(k.Values) != 1 {
 		return nil
 	}
-	return []slog.Attr{slog.String("key_hash", userkeys.Key(k.values[0]).Hash().Short())}
-}
-
-// loggable is a request's path for a log: only if it reads in one way, and
-// without the secret at the end of a one-time password's address.
-func loggable(r *http.Request) string {
-	path, err := userkeys.CanonicalPath(targetOf(r).path)
-	if err != nil {
-		return "(ambiguous)"
-	}
-	if before, _, ok := strings.Cut(path, "/otp/"); ok {
-		path = before + "/otp/..."
-	}
-	return cut(path, 256)
-}
-
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "") + "..."
-}
-
-// reasonOf is what a log calls an error.
-func reasonOf(e *userkeys.Error) string {
-	if e.Reason != "" {
-		return e.Reason
-	}
-	return string(e.Code)
+	return []slog.Attr{slog.String("key_hash", userkeys.Key(k.Values[0]).Hash().Short())}
 }

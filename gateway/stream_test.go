@@ -2,21 +2,16 @@ package gateway
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"userkeys/internal/testkit/nettest"
-
-	"userkeys"
 )
 
 // echo is an upstream that switches to websocket and sends every byte back.
@@ -175,116 +170,6 @@ func TestKeyThatEndsBeforeTheAnswerGets403(t *testing.T) {
 	c.ended.Store(true)
 	if got := send(t, addr, get("/x", withKey()...)); got.status != 403 || !strings.Contains(got.body, "invalid key") {
 		t.Errorf("got %+v, want 403", got)
-	}
-}
-
-func TestWatchAsksAtItsTimesAndStops(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		c := &fakeChecker{}
-		all := &monitor{checker: c}
-		early := all.follow(t.Context(), alice, &answer{ResponseWriter: httptest.NewRecorder()})
-		var asked []int64
-		wait := func(d time.Duration) {
-			time.Sleep(d)
-			synctest.Wait()
-			asked = append(asked, c.asked.Load())
-		}
-		wait(2*lookPause - 1)
-		late := all.follow(t.Context(), bob, &answer{ResponseWriter: httptest.NewRecorder()})
-		between := all.follow(t.Context(), bob, &answer{ResponseWriter: httptest.NewRecorder()})
-		wait(1)
-		between.stop()
-		wait(lookPause)
-		wait(lookPause)
-		early.stop()
-		wait(lookPause)
-		late.stop()
-		wait(time.Minute)
-		if !slices.Equal(asked, []int64{0, 1, 3, 5, 6, 6}) || early.ctx.Err() == nil || context.Cause(late.ctx) != context.Canceled {
-			t.Errorf("asked %v, contexts %v and %v", asked, early.ctx.Err(), context.Cause(late.ctx))
-		}
-		if all.running || all.first != nil {
-			t.Error("the monitor does not rest")
-		}
-	})
-}
-
-func TestWatchEndsTheContextWithItsReason(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		c := &fakeChecker{}
-		out := &answer{ResponseWriter: httptest.NewRecorder()}
-		s := (&monitor{checker: c}).follow(t.Context(), alice, out)
-		defer s.stop()
-		_, _ = out.Write([]byte("x"))
-		time.Sleep(2*lookPause + 1)
-		c.ended.Store(true)
-		start := time.Now()
-		<-s.ctx.Done()
-		if d := time.Since(start); d > lookPause || !errors.Is(context.Cause(s.ctx), userkeys.InvalidAccess) {
-			t.Errorf("ended after %v because of %v", d, context.Cause(s.ctx))
-		}
-		synctest.Wait()
-		if _, err := out.Write([]byte("y")); err == nil {
-			t.Error("writing goes on after the cut")
-		}
-	})
-}
-
-// stuck is a checker whose Holds hangs for one user, as with a database that is gone.
-type stuck struct{ fakeChecker }
-
-func (s *stuck) Holds(ctx context.Context, a userkeys.Access) error {
-	if a.UserID == alice.UserID {
-		<-ctx.Done()
-		return userkeys.Errorf(userkeys.Unavailable, "cannot tell")
-	}
-	return s.fakeChecker.Holds(ctx, a)
-}
-
-func TestWatchCutsWhatItCannotVouchForAndNothingElse(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		c := &stuck{}
-		all := &monitor{checker: c}
-		var hanging, fine []*monitored
-		for range 8 {
-			hanging = append(hanging, all.follow(t.Context(), alice, &answer{ResponseWriter: httptest.NewRecorder()}))
-			fine = append(fine, all.follow(t.Context(), bob, &answer{ResponseWriter: httptest.NewRecorder()}))
-		}
-		time.Sleep(2*lookPause + lookTime + 1)
-		synctest.Wait()
-		for i := range hanging {
-			if !errors.Is(context.Cause(hanging[i].ctx), userkeys.Unavailable) || fine[i].ctx.Err() != nil {
-				t.Errorf("%d: %v and %v", i, context.Cause(hanging[i].ctx), fine[i].ctx.Err())
-			}
-		}
-		if c.asked.Load() < 8*2 {
-			t.Error("one answer that does not come holds up the next round")
-		}
-		for i := range hanging {
-			hanging[i].stop()
-			fine[i].stop()
-		}
-		time.Sleep(time.Second) // until the last round is over
-	})
-}
-
-func TestWatchForgetsRequestsInAnyOrder(t *testing.T) {
-	t.Parallel()
-	all := &monitor{checker: &fakeChecker{}}
-	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {1, 2, 0}, {0, 2, 1}, {2, 0, 1}} {
-		var in []*monitored
-		for range order {
-			in = append(in, all.follow(t.Context(), alice, &answer{}))
-		}
-		for _, i := range order {
-			in[i].stop()
-		}
-		if all.first != nil {
-			t.Fatalf("order %v leaves a request", order)
-		}
 	}
 }
 

@@ -1,14 +1,13 @@
 package gateway
 
 import (
-	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"userkeys/gateway/internal/clientip"
 )
 
 // forgeries are header lines with which a client claims to be somebody.
@@ -60,7 +59,7 @@ func TestCVE_2025_64484_NoClientForgesIdentityInAnySpelling(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			addr, up, _ := proxyTo(t, ProxyConfig{ClientIPs: forwardedFor(tt.trusted)})
+			addr, up, _ := proxyTo(t, ProxyConfig{ClientIPs: clientip.ForwardedFor(tt.trusted)})
 			for i, line := range forgeries {
 				send(t, addr, get("/x", slices.Concat(tt.key, []string{line, line})...))
 				head := up.got()[i]
@@ -129,7 +128,7 @@ var forwarding = []string{
 // Traefik CVE-2026-35051, chi GHSA-3fxj-6jh8-hvhx: forwarding headers of a client were believed.
 func TestCVE_2026_35051_ForwardingHeadersOfStrangersAreOurs(t *testing.T) {
 	t.Parallel()
-	addr, up, _ := proxyTo(t, ProxyConfig{ClientIPs: forwardedFor(prefixes("10.0.0.0/8"))})
+	addr, up, _ := proxyTo(t, ProxyConfig{ClientIPs: clientip.ForwardedFor(prefixes("10.0.0.0/8"))})
 	for i, line := range forwarding {
 		send(t, addr, get("/x", line, line))
 		head := up.got()[i]
@@ -142,7 +141,7 @@ func TestCVE_2026_35051_ForwardingHeadersOfStrangersAreOurs(t *testing.T) {
 
 func TestTrustedProxysForwardingHeadersStay(t *testing.T) {
 	t.Parallel()
-	addr, up, _ := proxyTo(t, ProxyConfig{ClientIPs: forwardedFor(prefixes("127.0.0.1/32"))})
+	addr, up, _ := proxyTo(t, ProxyConfig{ClientIPs: clientip.ForwardedFor(prefixes("127.0.0.1/32"))})
 	send(t, addr, get("/x",
 		"X-Forwarded-For: 6.6.6.6", "X-Forwarded-For: 5.5.5.5", "X-Forwarded-Proto: https", "X-Forwarded-Host: real.example",
 		"X-Real-IP: 5.5.5.5", "X_Forwarded_For: 9.9.9.9", "X_Real_Ip: 9.9.9.9", "Proxy: http://evil", "Connection: X-Forwarded-For"))
@@ -198,7 +197,7 @@ func TestUpstreamIsToldThePublicScheme(t *testing.T) {
 		{"http named", "http", "https", nil, "http"},
 		{"not named", "", "", nil, "http"},
 	} {
-		addr, up, _ := proxyTo(t, ProxyConfig{Scheme: tt.scheme, ClientIPs: forwardedFor(tt.trusted)})
+		addr, up, _ := proxyTo(t, ProxyConfig{Scheme: tt.scheme, ClientIPs: clientip.ForwardedFor(tt.trusted)})
 		var lines []string
 		if tt.came != "" {
 			lines = append(lines, "X-Forwarded-Proto: "+tt.came)
@@ -210,93 +209,6 @@ func TestUpstreamIsToldThePublicScheme(t *testing.T) {
 	}
 	if _, err := NewProxy(ProxyConfig{Upstream: newUpstream(t, nil).url(), Checker: &fakeChecker{}, Scheme: "ftp"}); err == nil {
 		t.Error("a scheme of no website is taken")
-	}
-}
-
-func TestFateOfCommonHeadersIsToPass(t *testing.T) {
-	t.Parallel()
-	for _, name := range []string{
-		"Accept", "Content-Type", "Authorization", "Origin", "Sec-Websocket-Key", "X-Request-Id", "X-Csrf-Token", "X-Forwarder", "X-Userkey",
-		"Traceparent", "X-Auth-Token", "User-Agent", "X-" + strings.Repeat("long-", 100), "", "Discourse-Present", "User-Api-Client-Id",
-	} {
-		if f, _ := fateOf(name); f != passes {
-			t.Errorf("%q has the fate %v", name, f)
-		}
-	}
-	if f, _ := fateOf("X-Userkeys-" + strings.Repeat("a", 500)); f != never {
-		t.Error("a long name escapes")
-	}
-	if f, _ := fateOf("X-Forwarded-" + strings.Repeat("a", 500)); f != fromTrusted {
-		t.Error("a long forwarding name escapes")
-	}
-	for name := range fates {
-		if len(name) > maxFolded {
-			t.Errorf("%s is longer than what is looked at", name)
-		}
-	}
-}
-
-func TestOurCookiesDoNotReachTheUpstream(t *testing.T) {
-	t.Parallel()
-	ours := []string{"__Host-userkeys", "userkeys"}
-	for _, tt := range []struct {
-		name     string
-		in, want []string
-	}{
-		{"none of ours", []string{" a=1;b=2 "}, []string{" a=1;b=2 "}},
-		{"only ours", []string{"userkeys=s"}, nil},
-		{"first", []string{"userkeys=s; a=1"}, []string{"a=1"}},
-		{"last", []string{"a=1; userkeys=s"}, []string{"a=1"}},
-		{"between, odd bytes stay", []string{"a=\"1\"  ;userkeys=s;\tb"}, []string{"a=\"1\"  ;\tb"}},
-		{"twice", []string{"userkeys=s; a=1; userkeys=t"}, []string{"a=1"}},
-		{"other case", []string{"USERKEYS=s; a=1"}, []string{"a=1"}},
-		{"space before =", []string{"userkeys =s; a=1"}, []string{"a=1"}},
-		{"without a value", []string{"userkeys; a=1"}, []string{"a=1"}},
-		{"without a name", []string{"=userkeys=s; a=1"}, []string{"a=1"}},
-		{"in a second line", []string{"a=1", "__Host-userkeys=s"}, []string{"a=1"}},
-		{"longer name is another's", []string{"userkeys2=1; xuserkeys=2"}, []string{"userkeys2=1; xuserkeys=2"}},
-		{"in a value is another's", []string{"a=userkeys"}, []string{"a=userkeys"}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			h := http.Header{"Cookie": slices.Clone(tt.in)}
-			stripCookies(h, ours)
-			if diff := cmp.Diff(tt.want, h["Cookie"]); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-func TestKeyParameterLeavesTheQuery(t *testing.T) {
-	t.Parallel()
-	for query, want := range map[string]string{
-		"a=1":                               "/p?a=1",
-		"":                                  "/p?",
-		"user_api_key=x":                    "/p",
-		"a=1&user_api_key=x":                "/p?a=1",
-		"user_api_key=x&a=1":                "/p?a=1",
-		"a=%20&user_api_key&user_api_key=&": "/p?a=%20&",
-		"user%5Fapi%5fkey=x&b":              "/p?b",
-		"%75ser_api_key=x":                  "/p",
-		"user.api.key=x&User-Api-Key=y":     "/p",
-		"user_api_key[]=x&user_api_key[0]=": "/p",
-		"user_api_key%5B%5D=x&a":            "/p?a",
-		"+user_api_key=x&%20user_api_key":   "/p",
-		"user_api_key%00=x":                 "/p",
-		"user[api_key=x":                    "/p",
-		"a=1;user_api_key=x;b=2&c":          "/p?a=1;b=2&c",
-		"user_api_key=x;a":                  "/p?a",
-		"user_api_key%zz=x":                 "/p?user_api_key%zz=x",
-		"user_api_keys=x":                   "/p?user_api_keys=x",
-		"user_api=x":                        "/p?user_api=x",
-		"x=user_api_key":                    "/p?x=user_api_key",
-		"&&":                                "/p?&&",
-	} {
-		tg := target{raw: "/p?" + query, path: "/p", query: query, hasQuery: true}
-		if got := tg.withoutKeyParameter(); got != want {
-			t.Errorf("%q: %q, want %q", query, got, want)
-		}
 	}
 }
 
@@ -314,4 +226,12 @@ func TestEncodeHeaderCannotBeSplit(t *testing.T) {
 			t.Errorf("%q comes back as %q (%v)", s, back, err)
 		}
 	}
+}
+
+func prefixes(list ...string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, s := range list {
+		out = append(out, netip.MustParsePrefix(s))
+	}
+	return out
 }

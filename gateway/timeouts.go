@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"io"
 	"net/http"
 	"time"
 )
@@ -42,7 +43,7 @@ func LimitHeaders(next http.Handler) http.Handler {
 		}
 		if lines > maxHeaderLines {
 			w.Header().Set("Connection", "close")
-			refuseHeaderCount.write(w)
+			refuseHeaderCount.Write(w)
 			return
 		}
 		if len(r.TransferEncoding) > 0 {
@@ -52,4 +53,57 @@ func LimitHeaders(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// Deadlines bound a request of a handler that is done in one go: its body must
+// have come after Read, its answer be taken after Write. A zero value of one sets none.
+// The server itself cannot have such limits, for streams and long polls live under it too.
+type Deadlines struct {
+	Read, Write time.Duration
+	Now         func() time.Time // nil: the system's clock
+}
+
+// Handler puts the deadlines on every request of next.
+func (d Deadlines) Handler(next http.Handler) http.Handler {
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		control, now := http.NewResponseController(w), d.Now()
+		if d.Write > 0 {
+			_ = control.SetWriteDeadline(now.Add(d.Write)) // a writer without deadlines has none to keep
+		}
+		// Without a body the deadline would end the wait for the client's leaving, and with it the request.
+		if d.Read > 0 && r.ContentLength != 0 {
+			_ = control.SetReadDeadline(now.Add(d.Read))
+			r.Body = &deadlineBody{ReadCloser: r.Body, control: control}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Extend gives the client d.Write from now on to take what is written, in place of the deadline that
+// it had: for a handler within [Deadlines.Handler] that answers for long.
+func (d Deadlines) Extend(w http.ResponseWriter) {
+	now := d.Now
+	if now == nil {
+		now = time.Now
+	}
+	// A writer without deadlines has none to keep.
+	_ = http.NewResponseController(w).SetWriteDeadline(now().Add(d.Write))
+}
+
+// deadlineBody lifts the deadline when the body has come.
+type deadlineBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+}
+
+// Read reads on; at the end there is nothing more to wait for.
+func (b *deadlineBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
 }

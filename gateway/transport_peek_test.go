@@ -29,40 +29,6 @@ func untilReadable(t *testing.T, c net.Conn) {
 // SyscallConn shows the connection below.
 func (a *ailing) SyscallConn() (syscall.RawConn, error) { return a.Conn.(syscall.Conn).SyscallConn() }
 
-func TestIsOver(t *testing.T) {
-	t.Parallel()
-	for name, parting := range map[string]string{"closed": "", "closed with a word": "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer l.Close()
-			conn := dial(t, l.Addr().String())
-			defer conn.Close()
-			server, err := l.Accept()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if isOver(conn, false) {
-				t.Error("an open connection is over")
-			}
-			if _, err := io.WriteString(server, parting); err != nil {
-				t.Fatal(err)
-			}
-			_ = server.Close()
-			untilReadable(t, conn)
-			if !isOver(conn, false) {
-				t.Error("a closed connection is not over")
-			}
-			if secure := isOver(conn, true); secure != (parting == "") {
-				t.Errorf("under TLS: over is %v", secure)
-			}
-		})
-	}
-}
-
 // The end of an idle connection that has come, but that the transport has not read
 // yet, is seen before a byte of the next request is written.
 func TestIdleConnectionIsLookedAtBeforeUse(t *testing.T) {

@@ -8,12 +8,14 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"userkeys/gateway/internal/forward"
 )
 
 // ailing is a connection to an upstream that a test breaks after its first answer.
 type ailing struct {
 	net.Conn
-	sick   chan struct{} // closed when it breaks
+	broken chan struct{} // closed when it breaks
 	closed chan struct{}
 	ails   func(a *ailing, p []byte) (int, error) // writes when it is broken
 	mute   bool                                   // its end cannot be read
@@ -22,7 +24,7 @@ type ailing struct {
 // Write writes, or fails as the test says.
 func (a *ailing) Write(p []byte) (int, error) {
 	select {
-	case <-a.sick:
+	case <-a.broken:
 		return a.ails(a, p)
 	default:
 		return a.Conn.Write(p)
@@ -51,8 +53,8 @@ func (a *ailing) Close() error {
 // ailingOnce is a proxy before up whose first connection is first, which breaks after its first answer.
 func ailingOnce(t *testing.T, up *upstream, first *ailing) (addr string) {
 	t.Helper()
-	first.sick, first.closed = make(chan struct{}), make(chan struct{})
-	tr := newTransport(0)
+	first.broken, first.closed = make(chan struct{}), make(chan struct{})
+	tr := forward.NewTransport(0)
 	dial := tr.DialContext
 	var dials atomic.Int64
 	tr.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -60,7 +62,7 @@ func ailingOnce(t *testing.T, up *upstream, first *ailing) (addr string) {
 		if err != nil || dials.Add(1) > 1 {
 			return c, err
 		}
-		counted := c.(*upstreamConn)
+		counted := c.(*forward.Conn)
 		first.Conn = counted.Conn
 		counted.Conn = first
 		return c, nil
@@ -69,7 +71,7 @@ func ailingOnce(t *testing.T, up *upstream, first *ailing) (addr string) {
 	if got := send(t, addr, get("/first")); got.body != "ok" {
 		t.Fatalf("the first answer is %+v", got)
 	}
-	close(first.sick)
+	close(first.broken)
 	return addr
 }
 

@@ -6,23 +6,24 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 
 	"userkeys"
+	"userkeys/gateway/internal/forward"
+	"userkeys/gateway/internal/headers"
+	"userkeys/gateway/internal/monitor"
+	"userkeys/gateway/internal/request"
+	"userkeys/internal/logs"
 )
 
-var (
-	errUnaskedSwitch = errors.New("upstream switched protocols unasked")
-	errNotThere      = errors.New("upstream has nothing there") // and somebody else has
-)
+var errNotThere = errors.New("upstream has nothing there") // and somebody else has
 
 // statusClientGone is what logs show for a client that left before its answer (as nginx has it).
 const statusClientGone = 499
 
 // apology is an answer in the upstream's place, for programs and for people. It names no address.
 type apology struct {
-	json *refusal
+	json *request.Refusal
 	page []byte
 }
 
@@ -35,7 +36,7 @@ func newApology(status int, reason, public string) *apology {
 		`<meta name="color-scheme" content="light dark"><title>` + title + `</title></head>
 <body><h1>` + title + `</h1><p>` + said + `</p></body></html>
 `
-	return &apology{json: newRefusal(status, e), page: []byte(page)}
+	return &apology{json: request.NewRefusal(status, e), page: []byte(page)}
 }
 
 var (
@@ -46,52 +47,50 @@ var (
 	upstreamSlow = newApology(http.StatusGatewayTimeout, "upstream timeout",
 		"the site behind this address took too long to answer")
 
-	refuseBody     = malformed("broken body", "the body of this request broke off or is malformed")
-	refuseSlowBody = newRefusal(http.StatusRequestTimeout, &userkeys.Error{
+	refuseBody     = request.Malformed("broken body", "the body of this request broke off or is malformed")
+	refuseSlowBody = request.NewRefusal(http.StatusRequestTimeout, &userkeys.Error{
 		Code: userkeys.InvalidParameters, Reason: "slow body", Public: "the body of this request took too long to come",
 	})
-	refuseBigBody = newRefusal(http.StatusRequestEntityTooLarge, &userkeys.Error{
+	refuseBigBody = request.NewRefusal(http.StatusRequestEntityTooLarge, &userkeys.Error{
 		Code: userkeys.BodyTooLarge, Reason: "body too large", Public: "the body of this request is too large",
 	})
 )
 
-// failed answers when the upstream did not.
-func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
-	x := proxiedOf(r)
-	x.answer.awaited = false
+// Fail answers where the upstream has not.
+func (x *proxied) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, errNotThere) {
-		serveAdmitted(x.fallback, x.answer.ResponseWriter, admitted(x.in, x.presented, x.monitored.access))
+		headers.ServePrivate(x.fallback, x.Answer().Unwrap(), admitted(x.In, x.presented, x.monitored.Access()))
 		return
 	}
-	if lost := (revoked{}); errors.As(context.Cause(r.Context()), &lost) {
-		WriteError(w, lost.error) // the key ended while the upstream was thinking
+	if lost := (monitor.Ended{}); errors.As(context.Cause(r.Context()), &lost) {
+		WriteError(w, lost.Unwrap()) // the key ended while the upstream was thinking
 		return
 	}
-	if cause := x.body.failure(); cause != nil {
-		bodyRefusal(cause).write(w)
+	if cause := x.BodyFailure(); cause != nil {
+		bodyRefusal(cause).Write(w)
 		return
 	}
 	if r.Context().Err() != nil {
 		w.WriteHeader(statusClientGone)
 		return
 	}
-	path, _, _ := strings.Cut(x.target, "?") // the query may hold secrets
-	p.log.LogAttrs(r.Context(), slog.LevelWarn, "upstream did not answer",
-		slog.String("method", r.Method), slog.String("path", path), slog.Any("error", err))
+	path, _, _ := strings.Cut(x.Target, "?") // the query may hold secrets
+	x.proxy.cfg.Logger.LogAttrs(r.Context(), slog.LevelWarn, "upstream did not answer",
+		slog.String("method", r.Method), slog.String("path", logs.Path(path)), slog.Any("error", err))
 	sorry := apologyFor(err)
-	if WantsJSON(x.in) {
-		sorry.json.write(w)
+	if WantsJSON(x.In) {
+		sorry.json.Write(w)
 		return
 	}
 	sorry.writePage(w)
 }
 
-func bodyRefusal(cause error) *refusal {
+func bodyRefusal(cause error) *request.Refusal {
 	var big *http.MaxBytesError
 	switch {
 	case errors.As(cause, &big):
 		return refuseBigBody
-	case isTimeout(cause):
+	case forward.IsTimeout(cause):
 		return refuseSlowBody
 	}
 	return refuseBody
@@ -100,17 +99,12 @@ func bodyRefusal(cause error) *refusal {
 func apologyFor(err error) *apology {
 	var op *net.OpError
 	switch {
-	case isTimeout(err):
+	case forward.IsTimeout(err):
 		return upstreamSlow
 	case errors.As(err, &op) && op.Op == "dial":
 		return upstreamGone
 	}
 	return upstreamGarbled
-}
-
-func isTimeout(err error) bool {
-	var t interface{ Timeout() bool }
-	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &t) && t.Timeout()
 }
 
 func (a *apology) writePage(w http.ResponseWriter) {
@@ -120,6 +114,6 @@ func (a *apology) writePage(w http.ResponseWriter) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'")
-	w.WriteHeader(a.json.status)
+	w.WriteHeader(a.json.Status)
 	_, _ = w.Write(a.page)
 }

@@ -1,7 +1,6 @@
 package notify
 
 import (
-	"encoding/json"
 	"html"
 	"net/url"
 	"regexp"
@@ -34,39 +33,23 @@ type AlertPayload struct {
 // without markup and control characters, and end in an ellipsis if they were cut. origin is the origin of the site,
 // such as https://site.example; if it is empty, only paths are links.
 func Alert(n site.Notification, origin string) AlertPayload {
-	data := alertData(n.Data)
+	data := site.ParseMembers(n.Data)
 	fancy := html.UnescapeString(markup.ReplaceAllString(n.FancyTitle, ""))
-	name := firstText(data.text("display_username"), data.text("original_username"), data.text("username"))
+	name := firstText(data.Text("display_username"), data.Text("original_username"), data.Text("username"))
 	return AlertPayload{
 		Type: n.Type, PostNumber: n.PostNumber, TopicID: n.TopicID,
-		TopicTitle:      line(firstText(data.text("topic_title"), fancy, data.text("title")), site.MaxMessageTitle),
-		Excerpt:         line(data.text("excerpt"), site.MaxMessageExcerpt),
+		TopicTitle:      line(firstText(data.Text("topic_title"), fancy, data.Text("title")), site.MaxMessageTitle),
+		Excerpt:         line(data.Text("excerpt"), site.MaxMessageExcerpt),
 		Username:        line(name, site.MaxMessageTitle),
-		GroupName:       line(data.text("group_name"), site.MaxMessageTitle),
-		TranslatedTitle: line(data.text("translated_title"), site.MaxMessageTitle),
-		Tag:             line(data.text("tag"), site.MaxMessageTitle),
+		GroupName:       line(data.Text("group_name"), site.MaxMessageTitle),
+		TranslatedTitle: line(data.Text("translated_title"), site.MaxMessageTitle),
+		Tag:             line(data.Text("tag"), site.MaxMessageTitle),
 		PostURL:         alertLink(n, data, origin),
 	}
 }
 
 // markup matches what a fancy_title may contain besides text, such as the image of an emoji.
 var markup = regexp.MustCompile(`<[^>]*>`)
-
-// members are the members of a notification's data. Names are compared exactly.
-type members map[string]json.RawMessage
-
-func alertData(raw json.RawMessage) members {
-	var m members
-	_ = json.Unmarshal(raw, &m) // what is no object has no members
-	return m
-}
-
-// text returns the member with a name if it is a string, and otherwise "".
-func (m members) text(name string) string {
-	var s string
-	_ = json.Unmarshal(m[name], &s) // another kind of value is no text
-	return s
-}
 
 // firstText returns the first text that is not blank.
 func firstText(texts ...string) string {
@@ -91,9 +74,9 @@ func line(s string, most int) string {
 
 // alertLink returns where a notification leads: to the link in its data, if that is on the site, because apps open it
 // as a page of the site; otherwise to its post.
-func alertLink(n site.Notification, data members, origin string) string {
+func alertLink(n site.Notification, data site.Members, origin string) string {
 	for _, name := range []string{"url", "link", "bookmarkable_url"} {
-		if to := data.text(name); site.OwnLink(to, origin) {
+		if to := data.Text(name); site.OwnLink(to, origin) {
 			return to
 		}
 	}

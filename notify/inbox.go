@@ -158,7 +158,7 @@ func (in *Inbox) Add(ctx context.Context, a site.Announcement) (site.Announced, 
 
 // namesSomebody reports whether the data of a notification has a member that apps show as its author.
 func namesSomebody(data json.RawMessage) bool {
-	for name := range alertData(data) {
+	for name := range site.ParseMembers(data) {
 		if strings.HasSuffix(name, "username") || name == "group_name" {
 			return true
 		}

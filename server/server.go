@@ -106,9 +106,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	a := cfg.Authority
 	s := &Server{Door: d, standalone: cfg.Standalone}
-	s.consent = consent.New(d, consent.Config{
-		Consents: a, Devices: a, Clients: a, OneTimes: a, SignIn: cfg.Endpoints && d.Accounts() != nil,
-	})
+	s.consent = consent.New(d, consent.Config{Authority: a, SignIn: cfg.Endpoints && d.Accounts() != nil})
 	domains := []interface{ Mount() }{
 		s.consent,
 		apps.New(d, apps.Config{Keys: a, Pushes: cfg.Pushes, Endpoints: cfg.Endpoints, Standalone: cfg.Standalone}),

@@ -13,7 +13,6 @@ import (
 	"userkeys/authority"
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/server"
-	"userkeys/server/input"
 	"userkeys/site"
 )
 
@@ -45,7 +44,7 @@ func TestMountedBesideAnotherSite(t *testing.T) {
 		"/user-api-key/nothing": true, "/user-api-key/login": true, "/session/current": false, "/session/current.json": false,
 	} {
 		if got := unchecked(f, path); (got != "the site") != ours {
-			t.Errorf("%s answers %q", path, input.Cut(got, 100))
+			t.Errorf("%s answers %q", path, userkeys.Shorten(got, 100))
 		}
 	}
 	f = fakesite.New(t, fakesite.NotStandalone, func(c *server.Config) { c.Endpoints = true })

@@ -1,12 +1,14 @@
 package sitecmd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"strings"
-	"time"
+
+	"userkeys/internal/logs"
 )
 
 func listenOn(address string) (net.Listener, error) {
@@ -20,32 +22,17 @@ func listenOn(address string) (net.Listener, error) {
 	return ln, nil
 }
 
-// loudListener logs why connections cannot be accepted, such as too many open files, at most once a second. The next
-// line says how many errors were not logged. The server accepts in one goroutine.
+// loudListener logs why connections cannot be accepted, such as too many open files.
 type loudListener struct {
 	net.Listener
-	log     *slog.Logger
-	now     func() time.Time
-	last    time.Time // of the last line
-	leftOut int       // since then
+	failed *logs.Errors
 }
 
 // Accept waits for the next connection.
 func (l *loudListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
-	if err == nil || errors.Is(err, net.ErrClosed) {
-		return c, err
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		l.failed.Write(context.Background(), "a connection could not be accepted", slog.Any("error", err))
 	}
-	now := l.now()
-	if now.Sub(l.last) < time.Second {
-		l.leftOut++
-		return c, err
-	}
-	attrs := []any{"error", err}
-	if l.leftOut > 0 {
-		attrs = append(attrs, "left_out", l.leftOut)
-	}
-	l.last, l.leftOut = now, 0
-	l.log.Error("a connection could not be accepted", attrs...)
 	return c, err
 }

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"userkeys/internal/logs"
 )
 
 // scriptedListener accepts what a test says.
@@ -23,7 +25,7 @@ func TestConnectionsThatCannotBeAcceptedAreLogged(t *testing.T) {
 	full := &net.OpError{Op: "accept", Err: syscall.EMFILE}
 	l := &loudListener{
 		Listener: &scriptedListener{errs: []error{full, full, full, full, net.ErrClosed}},
-		log:      slog.New(slog.NewTextHandler(&logged, nil)), now: func() time.Time { return now },
+		failed:   logs.NewErrors(slog.New(slog.NewTextHandler(&logged, nil)), func() time.Time { return now }),
 	}
 	for _, pause := range []time.Duration{0, 500 * time.Millisecond, 400 * time.Millisecond, 100 * time.Millisecond} {
 		now = now.Add(pause)

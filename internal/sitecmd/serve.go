@@ -13,6 +13,7 @@ import (
 
 	"userkeys/gateway"
 	"userkeys/internal/cli"
+	"userkeys/internal/logs"
 	"userkeys/internal/sitecmd/sitedata"
 	"userkeys/internal/wiring"
 )
@@ -137,7 +138,7 @@ func runSite(ctx context.Context, s *wiring.Site, ln net.Listener, log *slog.Log
 	ran := make(chan error, 1)
 	go func() { ran <- s.Run(background) }()
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(&loudListener{Listener: ln, log: log, now: time.Now}) }()
+	go func() { served <- srv.Serve(&loudListener{ln, logs.NewErrors(log, time.Now)}) }()
 
 	var err error
 	select {

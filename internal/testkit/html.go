@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"userkeys/server/input"
-
 	"golang.org/x/net/html"
+
+	"userkeys"
 )
 
 // pageHeaders is what every HTML answer carries.
@@ -219,7 +219,7 @@ func Inside(t testing.TB, page, id string) string {
 	t.Helper()
 	n := ByID(t, page, id)
 	if n == nil {
-		t.Fatalf("the page has no #%s: %s", id, input.Cut(page, 4000))
+		t.Fatalf("the page has no #%s: %s", id, userkeys.Shorten(page, 4000))
 	}
 	return TextOf(n)
 }

@@ -73,7 +73,7 @@ func parseNotify(o input.Object) (site.Announcement, error) {
 		to, ok := fields[name]
 		if !ok {
 			return a, userkeys.Errorf(userkeys.InvalidParameters,
-				"there is no member %s here", strconv.QuoteToASCII(input.Cut(name, 64)))
+				"there is no member %s here", strconv.QuoteToASCII(userkeys.Shorten(name, 64)))
 		}
 		if string(raw) == "null" || json.Unmarshal(raw, to) != nil {
 			return a, userkeys.Errorf(userkeys.InvalidParameters, "%s has a value of the wrong type", name)

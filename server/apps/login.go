@@ -7,7 +7,6 @@ import (
 	"userkeys"
 	"userkeys/gateway"
 	"userkeys/server/door"
-	"userkeys/server/input"
 	"userkeys/server/page"
 	"userkeys/site"
 )
@@ -47,7 +46,7 @@ func (h *Handlers) login(w http.ResponseWriter, r *http.Request, c site.Caller) 
 // has one text for every reason that would tell who exists.
 func (h *Handlers) loginPost(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	p := loginPage{
-		Username: input.Cut(r.PostForm.Get("username"), 200),
+		Username: userkeys.Shorten(r.PostForm.Get("username"), 200),
 		Redirect: door.ReturnAddress(r.PostForm.Get("redirect")),
 	}
 	_, err := h.door.Accounts().Login(r, r.PostForm.Get("username"), r.PostForm.Get("password"))
@@ -90,7 +89,7 @@ func (h *Handlers) setup(w http.ResponseWriter, r *http.Request, c site.Caller) 
 
 func (h *Handlers) setupPost(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	f := r.PostForm
-	p := setupPage{Token: f.Get("token"), Username: input.Cut(f.Get("username"), 200)}
+	p := setupPage{Token: f.Get("token"), Username: userkeys.Shorten(f.Get("username"), 200)}
 	if f.Get("password") != f.Get("password_again") {
 		p.err = userkeys.Errorf(userkeys.InvalidParameters, "the two passwords differ")
 	} else {

@@ -14,7 +14,6 @@ import (
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/fakesite"
 	"userkeys/server/door"
-	"userkeys/server/input"
 )
 
 func TestLogin(t *testing.T) {
@@ -89,7 +88,7 @@ func TestRD48_ReturnAddresses(t *testing.T) {
 		a := f.Do(fakesite.Call{Method: http.MethodPost, Path: "/user-api-key/login", Form: map[string]string{"username": "alice", "password": "right", "redirect": bad}})
 		a.Must(t, http.StatusSeeOther)
 		if got := a.Header.Get("Location"); got != "/" {
-			t.Errorf("%q leads to %q", input.Cut(bad, 50), got)
+			t.Errorf("%q leads to %q", userkeys.Shorten(bad, 50), got)
 		}
 	}
 	for _, good := range []string{"/", "/my/apps?unused=30", "/user-api-key/new?nonce=%0a&auth_redirect=https%3A%2F%2Fapp.example%2F..//", "/?" + strings.Repeat("x", (32<<10)-2), "/@evil.example", "/a:b", "/a?b=..%2F..&c=%5C"} {

@@ -10,7 +10,6 @@ import (
 	"userkeys/authority"
 	"userkeys/gateway"
 	"userkeys/server/door"
-	"userkeys/server/input"
 	"userkeys/server/page"
 	"userkeys/site"
 )
@@ -29,14 +28,14 @@ func (h *Handlers) whereDevicesAre(handle door.Handler) door.Handler {
 
 // deviceBegin gives an app the codes of its device authorization.
 func (h *Handlers) deviceBegin(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	if err := h.devices.ChargeDeviceCreate(c.Address); err != nil {
+	if err := h.authority.ChargeDeviceCreate(c.Address); err != nil {
 		return door.RefuseJSON(w, r, err)
 	}
 	request, err := site.ParseDeviceRequest(r.PostForm)
 	if err != nil {
 		return door.RefuseJSON(w, r, err)
 	}
-	d, err := h.devices.BeginDevice(r.Context(), request, c.Address)
+	d, err := h.authority.BeginDevice(r.Context(), request, c.Address)
 	if err != nil {
 		return door.RefuseJSON(w, r, err)
 	}
@@ -51,7 +50,7 @@ func (h *Handlers) deviceBegin(w http.ResponseWriter, r *http.Request, c site.Ca
 
 // devicePoll tells an app how its request stands: always 200, for apps take anything else for the end.
 func (h *Handlers) devicePoll(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	d, err := h.devices.PollDevice(r.Context(), r.PostForm.Get("device_code"), c.Address)
+	d, err := h.authority.PollDevice(r.Context(), r.PostForm.Get("device_code"), c.Address)
 	if err != nil {
 		return door.RefuseJSON(w, r, err)
 	}
@@ -132,7 +131,7 @@ func (h *Handlers) activate(w http.ResponseWriter, r *http.Request, c site.Calle
 	case token == "":
 		return h.showDevice(w, r, c, deviceView{State: "enter_code"})
 	}
-	question, err := h.devices.PreviewDevice(r.Context(), token, c)
+	question, err := h.authority.PreviewDevice(r.Context(), token, c)
 	if err != nil {
 		return h.deviceProblem(w, r, c, deviceView{State: "enter_code", err: err})
 	}
@@ -164,9 +163,9 @@ func (h *Handlers) deviceProblem(w http.ResponseWriter, r *http.Request, c site.
 // activatePost shows the request whose code was typed, and binds it to the user.
 func (h *Handlers) activatePost(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	typed := r.PostForm.Get("code")
-	question, err := h.devices.ActivateDevice(r.Context(), typed, "", c)
+	question, err := h.authority.ActivateDevice(r.Context(), typed, "", c)
 	if err != nil {
-		return h.deviceProblem(w, r, c, deviceView{State: "enter_code", Code: input.Cut(typed, 40), err: err})
+		return h.deviceProblem(w, r, c, deviceView{State: "enter_code", Code: userkeys.Shorten(typed, 40), err: err})
 	}
 	if err := h.door.Settings().CheckGrantor(c.User); err != nil {
 		d := h.deviceView(question)
@@ -192,13 +191,13 @@ func (h *Handlers) deviceAuthorize(w http.ResponseWriter, r *http.Request, c sit
 		})
 	}
 	if approval == "" {
-		question, err := h.devices.ActivateDevice(r.Context(), f.Get("code"), f.Get("request"), b)
+		question, err := h.authority.ActivateDevice(r.Context(), f.Get("code"), f.Get("request"), b)
 		if err != nil {
-			return h.deviceProblem(w, r, c, deviceView{State: "enter_code", Code: input.Cut(f.Get("code"), 40), err: err})
+			return h.deviceProblem(w, r, c, deviceView{State: "enter_code", Code: userkeys.Shorten(f.Get("code"), 40), err: err})
 		}
 		approval = question.Approval
 	}
-	_, err = h.consents.Grant(r.Context(), authority.Approval{By: b, Device: approval, Choice: choice})
+	_, err = h.authority.Grant(r.Context(), authority.Approval{By: b, Device: approval, Choice: choice})
 	if err != nil {
 		if errors.Is(err, userkeys.UserNotAllowed) {
 			return err
@@ -211,7 +210,7 @@ func (h *Handlers) deviceAuthorize(w http.ResponseWriter, r *http.Request, c sit
 // deviceDeny answers no. Only the page that asked may: an address's token is
 // known to whoever saw it.
 func (h *Handlers) deviceDeny(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	if err := h.devices.DenyDevice(r.Context(), r.PostForm.Get("approval_token"), c); err != nil {
+	if err := h.authority.DenyDevice(r.Context(), r.PostForm.Get("approval_token"), c); err != nil {
 		return h.deviceProblem(w, r, c, deviceView{State: "enter_code", err: err})
 	}
 	return h.deviceDone(w, r, c, doneDenied)
@@ -243,7 +242,7 @@ func (h *Handlers) deviceModel(c site.Caller, d deviceView) map[string]any {
 	if q := d.Question; q != nil {
 		m["request_token"], m["approval_token"] = door.Optional(q.Request), door.Optional(q.Approval)
 		m["device_auth"] = map[string]any{
-			"application_name": q.Name, "localized_scopes": h.consents.Catalog().Sentences(q.Scopes),
+			"application_name": q.Name, "localized_scopes": h.authority.Catalog().Sentences(q.Scopes),
 			"write_scope":         d.Consent.Write,
 			"unregistered_client": !q.Registered, "expires_at": q.Until.UTC().Format(time.RFC3339),
 			"requested_from": q.IP, "requested_at": q.Asked.UTC().Format(time.RFC3339),

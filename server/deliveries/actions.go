@@ -213,7 +213,7 @@ func readMembers(w http.ResponseWriter, r *http.Request, known ...string) (input
 	for name := range o {
 		if !slices.Contains(known, name) {
 			return nil, userkeys.Errorf(userkeys.InvalidParameters,
-				"there is no member %q here; there is %s", input.Cut(name, 100), strings.Join(known, ", "))
+				"there is no member %q here; there is %s", userkeys.Shorten(name, 100), strings.Join(known, ", "))
 		}
 	}
 	return o, nil

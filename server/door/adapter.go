@@ -7,11 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"userkeys"
-	"userkeys/server/input"
+	"userkeys/internal/logs"
 	"userkeys/site"
 )
 
@@ -69,7 +68,7 @@ func (d *Door) serve(rt Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &state{id: requestID(), began: d.cfg.Now(), where: rt.Pattern, ip: d.cfg.ClientIP(r)}
 		if x.where == "" {
-			x.where = r.Method + " " + input.Cut(loggedPath(r.URL.Path), 256)
+			x.where = r.Method + " " + logs.Path(r.URL.Path)
 		}
 		d.setHeaders(w.Header(), rt.Name, x.id)
 		rec := &recorder{ResponseWriter: w}
@@ -143,21 +142,12 @@ func (d *Door) log(ctx context.Context, x *state, status int) {
 	level := slog.LevelInfo
 	if x.err != nil {
 		refused := slog.String("refused", string(userkeys.AsError(x.err).Code))
-		attrs = append(attrs, refused, slog.String("error", input.Cut(x.err.Error(), 256)))
+		attrs = append(attrs, refused, slog.String("error", userkeys.Shorten(x.err.Error(), 256)))
 	}
 	if status >= 500 {
 		level = slog.LevelError
 	}
 	d.cfg.Logger.LogAttrs(ctx, level, "request", attrs...)
-}
-
-// loggedPath is a path as the log may have it: an address that is nearly that
-// of a one-time password still has the password in it.
-func loggedPath(path string) string {
-	if before, _, ok := strings.Cut(path, "/otp/"); ok {
-		return before + "/otp/..."
-	}
-	return path
 }
 
 // recorder remembers the status of an answer.

@@ -117,7 +117,7 @@ func (d *Door) checkOrigin(r *http.Request) error {
 		as.Method = http.MethodPost
 		return d.origins.Check(as)
 	default:
-		return fmt.Errorf("sent from another site: %q", input.Cut(from, 20))
+		return fmt.Errorf("sent from another site: %q", userkeys.Shorten(from, 20))
 	}
 }
 

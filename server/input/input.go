@@ -234,7 +234,7 @@ func (o Object) flat() (url.Values, error) {
 		switch value.Kind() {
 		case '{', '[':
 			return nil, userkeys.Errorf(userkeys.InvalidParameters,
-				"%s must be one text or number", userkeys.Printable(Cut(name, 64)))
+				"%s must be one text or number", userkeys.Printable(userkeys.Shorten(name, 64)))
 		case 'n':
 			fields.Set(name, "")
 		case '"':
@@ -328,7 +328,7 @@ func ParseListQuery(r *http.Request, known ...string) (Query, error) {
 	for name, v := range values {
 		switch {
 		case !slices.Contains(known, name):
-			return bad("this list has no parameter %q; it has %s", Cut(name, 100), strings.Join(known, ", "))
+			return bad("this list has no parameter %q; it has %s", userkeys.Shorten(name, 100), strings.Join(known, ", "))
 		case len(v) > 1:
 			return bad("the parameter %s is there twice", name)
 		case len(v[0]) > 1024 || !userkeys.IsStorable(v[0]):
@@ -397,7 +397,7 @@ func OnlyFields(fields url.Values, known ...string) error {
 	for name := range fields {
 		if name != TokenField && !slices.Contains(known, name) {
 			return userkeys.Errorf(userkeys.InvalidParameters,
-				"there is no field %q here; there is %s", Cut(name, 100), strings.Join(known, ", "))
+				"there is no field %q here; there is %s", userkeys.Shorten(name, 100), strings.Join(known, ", "))
 		}
 	}
 	return nil
@@ -420,12 +420,4 @@ func Truth(name, text string) (bool, error) {
 		return false, nil
 	}
 	return false, userkeys.Errorf(userkeys.InvalidParameters, "%s must be true or false", name)
-}
-
-// Cut shortens s to at most n bytes, at a character's border.
-func Cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "") + "..."
 }

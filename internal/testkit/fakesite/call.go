@@ -149,11 +149,11 @@ func (f *Site) CheckAnswer(c Call, a Answer) {
 func (a Answer) Must(t *testing.T, status int, texts ...string) Answer {
 	t.Helper()
 	if a.StatusCode != status {
-		t.Errorf("status %d, want %d; body %s", a.StatusCode, status, input.Cut(a.Text, 2000))
+		t.Errorf("status %d, want %d; body %s", a.StatusCode, status, userkeys.Shorten(a.Text, 2000))
 	}
 	for _, text := range texts {
 		if !strings.Contains(a.Text, text) {
-			t.Errorf("the answer lacks %q: %s", text, input.Cut(a.Text, 4000))
+			t.Errorf("the answer lacks %q: %s", text, userkeys.Shorten(a.Text, 4000))
 		}
 	}
 	return a
@@ -164,7 +164,7 @@ func (a Answer) MustNot(t *testing.T, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
 		if strings.Contains(a.Text, text) {
-			t.Errorf("the answer has %q: %s", text, input.Cut(a.Text, 4000))
+			t.Errorf("the answer has %q: %s", text, userkeys.Shorten(a.Text, 4000))
 		}
 		for name, values := range a.Header {
 			if strings.Contains(strings.Join(values, "\n"), text) {

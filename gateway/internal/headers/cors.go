@@ -1,4 +1,4 @@
-package gateway
+package headers
 
 import (
 	"net/http"
@@ -27,12 +27,12 @@ var (
 	corsExposes   = []string{corsExposed}
 )
 
-// allowOrigin lets code of a listed origin read the answer. Every answer
+// AllowOrigin lets code of a listed origin read the answer. Every answer
 // says that it depends on the origin, so that no cache gives one origin's to another.
 //
 // Cookies are let along with a key only: beside one they count for nothing. So no
 // page elsewhere, not even of a listed origin, can look at this site with its visitor's session.
-func allowOrigin(h http.Header, r *http.Request, e *site.Edge, keyed bool) {
+func AllowOrigin(h http.Header, r *http.Request, e *site.Edge, keyed bool) {
 	h["Vary"] = append(h["Vary"], varyOrigin...)
 	origin, ok := listedOrigin(r, e)
 	if !ok {
@@ -53,20 +53,20 @@ func listedOrigin(r *http.Request, e *site.Edge) (string, bool) {
 	return lines[0], true
 }
 
-// isPreflight reports whether a browser asks what a page may ask.
-func isPreflight(r *http.Request) bool {
+// IsPreflight reports whether a browser asks what a page may ask.
+func IsPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && len(r.Header["Access-Control-Request-Method"]) > 0
 }
 
-// asksForKey reports whether a preflight announces a key.
-func asksForKey(r *http.Request) bool {
-	return hasToken(r.Header["Access-Control-Request-Headers"], userkeys.KeyHeader)
+// AsksForKey reports whether a preflight announces a key.
+func AsksForKey(r *http.Request) bool {
+	return HasToken(r.Header["Access-Control-Request-Headers"], userkeys.KeyHeader)
 }
 
-// answerPreflight answers before anybody is asked for a key: a browser sends none along.
-func answerPreflight(w http.ResponseWriter, r *http.Request, e *site.Edge) {
+// AnswerPreflight answers before anybody is asked for a key: a browser sends none along.
+func AnswerPreflight(w http.ResponseWriter, r *http.Request, e *site.Edge) {
 	h := w.Header()
-	allowOrigin(h, r, e, asksForKey(r))
+	AllowOrigin(h, r, e, AsksForKey(r))
 	h["Vary"] = varyPreflight
 	delete(h, "Access-Control-Expose-Headers")
 	if _, ok := listedOrigin(r, e); ok {
@@ -78,8 +78,8 @@ func answerPreflight(w http.ResponseWriter, r *http.Request, e *site.Edge) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// yieldCORS takes back what we said of origins if the upstream says it itself.
-func yieldCORS(ours, upstreams http.Header) {
+// YieldCORS removes from ours what AllowOrigin said if the upstream says it itself.
+func YieldCORS(ours, upstreams http.Header) {
 	if _, ok := ours["Access-Control-Allow-Origin"]; !ok {
 		return
 	}

@@ -1,4 +1,4 @@
-package gateway
+package forward
 
 import (
 	"io"
@@ -7,38 +7,22 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"userkeys/gateway/internal/headers"
+	"userkeys/gateway/internal/request"
 )
 
-// hopHeaders concern one connection only (RFC 9110, 7.6.1).
-var hopHeaders = []string{
-	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
-	"Te", "Trailer", "Transfer-Encoding", "Upgrade",
-}
-
-// stripHops removes the headers that concern the upstream's connection. The
-// reverse proxy does it for final answers only.
-func stripHops(h http.Header) {
-	for _, line := range h["Connection"] {
-		for name := range strings.SplitSeq(line, ",") {
-			h.Del(strings.Trim(name, " \t"))
-		}
-	}
-	for _, name := range hopHeaders {
-		delete(h, name)
-	}
-}
-
 // asReceived readies an upstream's answer for the client, beyond what its headers say.
-func (p *Proxy) asReceived(x *proxied, res *http.Response) {
+func (p *Proxy) asReceived(x *Request, res *http.Response) {
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		x.body.over.Store(true)
-		if protocol := res.Header["Upgrade"]; hasToken(res.Header["Connection"], "Upgrade") {
-			stripHops(res.Header)
+		if protocol := res.Header["Upgrade"]; headers.HasToken(res.Header["Connection"], "Upgrade") {
+			headers.StripHops(res.Header)
 			res.Header["Connection"], res.Header["Upgrade"] = connectionUpgrade, protocol
 		}
 		return
 	}
-	delete(res.Trailer, "Set-Cookie") // see answer.end
+	delete(res.Trailer, "Set-Cookie") // see Answer.end
 	addNothing(x.answer.Header(), res.Header)
 	x.received = received{ReadCloser: res.Body, x: x, p: p}
 	res.Body = &x.received
@@ -66,7 +50,7 @@ func isEventStream(h http.Header) bool {
 // received is the body of an upstream's answer.
 type received struct {
 	io.ReadCloser
-	x      *proxied
+	x      *Request
 	p      *Proxy
 	listed bool        // among the proxy's streams
 	broke  bool        // it did not come to its end
@@ -84,7 +68,8 @@ func (b *received) Read(p []byte) (int, error) {
 	}
 	b.broke = true
 	if b.x.Err() == nil { // else the client has left, or its key has ended
-		b.p.broken.write(b.x.in, "upstream broke off its answer", slog.Any("error", err))
+		attrs := append([]slog.Attr{slog.Any("error", err)}, request.LogAttrs(b.x.In)...)
+		b.p.broken.Write(b.x.In.Context(), "upstream broke off its answer", attrs...)
 	}
 	return n, err
 }
@@ -142,17 +127,3 @@ func (s *streams) end() {
 // are open and those that begin later, for a server that is about to stop. Their clients
 // connect again by themselves; other answers come to their end.
 func (p *Proxy) Drain() { p.streams.end() }
-
-// pass hands a request to the reverse proxy, which panics when an answer breaks off.
-func (p *Proxy) pass(x *proxied, r *http.Request) {
-	whole := false
-	defer func() {
-		x.body.over.Store(true)
-		if !whole && x.received.broke {
-			x.answer.Flush() // the client gets as much of the answer as there was, and sees that it broke off
-		}
-	}()
-	p.reverse.ServeHTTP(&x.answer, r)
-	x.answer.end()
-	whole = true
-}

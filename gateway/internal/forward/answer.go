@@ -1,15 +1,18 @@
-package gateway
+package forward
 
 import (
 	"maps"
 	"net/http"
 	"os"
 	"sync"
+	"time"
+
+	"userkeys/gateway/internal/headers"
 )
 
-// answer is a ResponseWriter that can be cut off by another goroutine and
+// Answer is a ResponseWriter that can be cut off by another goroutine and
 // keeps the excesses of an upstream from the client.
-type answer struct {
+type Answer struct {
 	http.ResponseWriter
 	http10        bool // such clients do not know informational answers
 	informational int
@@ -26,15 +29,20 @@ type answer struct {
 	severed bool
 }
 
+// NewAnswer returns the answer to r that is written to w.
+func NewAnswer(w http.ResponseWriter, r *http.Request) *Answer {
+	return &Answer{ResponseWriter: w, http10: !r.ProtoAtLeast(1, 1)}
+}
+
 // maxInformational is how many informational answers (1xx) reach a client.
 const maxInformational = 8
 
 // Unwrap lets http.ResponseController find what the server's writer can do.
-func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+func (a *Answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // Header is the header of the next status to be written. The reverse proxy empties
 // that of an informational answer, so it is another one than the final answer's.
-func (a *answer) Header() http.Header {
+func (a *Answer) Header() http.Header {
 	if !a.awaited {
 		return a.ResponseWriter.Header()
 	}
@@ -45,7 +53,7 @@ func (a *answer) Header() http.Header {
 }
 
 // WriteHeader passes the status on; superfluous informational ones end here.
-func (a *answer) WriteHeader(status int) {
+func (a *Answer) WriteHeader(status int) {
 	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
 		a.inform(status)
 		return
@@ -58,7 +66,7 @@ func (a *answer) WriteHeader(status int) {
 
 // inform passes an informational answer on. The headers of the final one, which
 // handlers around the proxy have begun to set, are not in it and are there again afterwards.
-func (a *answer) inform(status int) {
+func (a *Answer) inform(status int) {
 	if a.informational++; a.http10 || a.informational > maxInformational {
 		return
 	}
@@ -66,8 +74,8 @@ func (a *answer) inform(status int) {
 		a.stall.beforeWrite()
 	}
 	if a.awaited {
-		stripHops(a.early)
-		stripSetCookies(a.early, a.cookies)
+		headers.StripHops(a.early)
+		headers.StripSetCookies(a.early, a.cookies)
 		h := a.ResponseWriter.Header()
 		ours := maps.Clone(h)
 		clear(h)
@@ -81,15 +89,15 @@ func (a *answer) inform(status int) {
 }
 
 // Write passes p on; a client that takes nothing of it for long is cut.
-func (a *answer) Write(p []byte) (int, error) {
+func (a *Answer) Write(p []byte) (int, error) {
 	if !a.mayWrite() {
 		return 0, os.ErrDeadlineExceeded
 	}
 	return a.ResponseWriter.Write(p)
 }
 
-// mayWrite sets the deadline of one write, unless cut has set the last one.
-func (a *answer) mayWrite() bool {
+// mayWrite sets the deadline of one write, unless Cut has set the last one.
+func (a *Answer) mayWrite() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.severed {
@@ -103,7 +111,7 @@ func (a *answer) mayWrite() bool {
 }
 
 // Flush sends what was written, for handlers that look for an http.Flusher.
-func (a *answer) Flush() {
+func (a *Answer) Flush() {
 	if a.mayWrite() {
 		_ = http.NewResponseController(a.ResponseWriter).Flush()
 	}
@@ -112,15 +120,18 @@ func (a *answer) Flush() {
 // end sets the deadline of what the server writes when the handler has
 // returned: what it has buffered, the last chunk, the trailers. In these no
 // cookie is set, and none that an upstream tries to set goes out.
-func (a *answer) end() {
+func (a *Answer) end() {
 	delete(a.Header(), http.TrailerPrefix+"Set-Cookie")
 	_ = a.mayWrite()
 }
 
-// cut calls end, which ends the request's context, and makes writing fail, also a write that
+// longAgo is a deadline that has passed by any clock.
+var longAgo = time.Unix(1, 0)
+
+// Cut calls end, which ends the request's context, and makes writing fail, also a write that
 // waits for a client who reads slowly. An answer that has not begun by then is left
 // alone: it says why. None begins in between, or the one that says why would be cut too.
-func (a *answer) cut(end func()) {
+func (a *Answer) Cut(end func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	end()

@@ -1,4 +1,4 @@
-package gateway
+package headers
 
 import (
 	"bufio"
@@ -14,20 +14,25 @@ import (
 var (
 	cachePrivate = []string{"private"}
 	cacheNoStore = []string{"no-store"}
+	varyKey      = []string{userkeys.KeyHeader}
 )
 
-// varyByKey says that the answer depends on the key, so that no cache gives it to a request with another one or without.
-func varyByKey(h http.Header) {
-	if !hasToken(h["Vary"], userkeys.KeyHeader) {
-		h["Vary"] = append(h["Vary"], userkeys.KeyHeader)
+// VaryByKey says in an answer's headers that it depends on the key, so that no cache gives it to a request with
+// another key or without one.
+func VaryByKey(h http.Header) {
+	switch vary := h["Vary"]; {
+	case vary == nil:
+		h["Vary"] = varyKey
+	case !HasToken(vary, userkeys.KeyHeader):
+		h["Vary"] = append(vary, userkeys.KeyHeader)
 	}
 }
 
-// keepPrivate marks the answer to a request with a key: it was chosen by a header that caches do not
+// KeepPrivate marks the answer to a request with a key: it was chosen by a header that caches do not
 // look at, so no shared cache may store it and give it to somebody else. What
-// is stricter than private already stays as it is; what would allow shared caches more is taken out.
-func keepPrivate(h http.Header) {
-	varyByKey(h)
+// is stricter than private already stays as it is; what would allow shared caches more is removed.
+func KeepPrivate(h http.Header) {
+	VaryByKey(h)
 	for name := range h {
 		if forSharedCaches(name) {
 			delete(h, name)
@@ -37,7 +42,8 @@ func keepPrivate(h http.Header) {
 }
 
 // forSharedCaches reports whether a header outranks Cache-Control for some shared cache: CDN-Cache-Control
-// (RFC 9213) and what products have like it, Surrogate-Control (Varnish, Fastly), X-Accel-Expires (nginx), Edge-Control (Akamai).
+// (RFC 9213) and what products have like it, Surrogate-Control (Varnish, Fastly), X-Accel-Expires (nginx),
+// Edge-Control (Akamai).
 func forSharedCaches(name string) bool {
 	switch name {
 	case "Surrogate-Control", "X-Accel-Expires", "Edge-Control":
@@ -50,6 +56,9 @@ func forSharedCaches(name string) bool {
 func privately(lines []string) []string {
 	if len(lines) == 0 {
 		return cachePrivate
+	}
+	if len(lines) == 1 && (lines[0] == "private" || lines[0] == "no-store") {
+		return lines
 	}
 	directives, sound := cacheDirectives(strings.Join(lines, ","))
 	if !sound {
@@ -76,7 +85,7 @@ func privately(lines []string) []string {
 	return []string{strings.Join(kept, ", ")}
 }
 
-// cacheDirectives splits s at the commas that stand in no quoted string; sound is false if such a string does not end.
+// cacheDirectives splits s at the commas that stand in no quoted string; sound is false if a quoted string has no end.
 func cacheDirectives(s string) (directives []string, sound bool) {
 	quoted, from := false, 0
 	for i := 0; i < len(s); i++ {
@@ -93,14 +102,14 @@ func cacheDirectives(s string) (directives []string, sound bool) {
 	return append(directives, strings.TrimSpace(s[from:])), !quoted
 }
 
-// serveAdmitted has next answer a request whose key was found good.
-func serveAdmitted(next http.Handler, w http.ResponseWriter, r *http.Request) {
+// ServePrivate has next answer a request whose key was found good, and keeps the answer private; see [KeepPrivate].
+func ServePrivate(next http.Handler, w http.ResponseWriter, r *http.Request) {
 	p := &privateWriter{ResponseWriter: w}
 	next.ServeHTTP(p, r)
 	p.begin() // an answer without a body begins when its handler returns
 }
 
-// privateWriter keeps private what a handler answers to a request with a key; see [keepPrivate]. It
+// privateWriter keeps private what a handler answers to a request with a key; see [KeepPrivate]. It
 // can do what writers of net/http can.
 type privateWriter struct {
 	http.ResponseWriter
@@ -110,7 +119,7 @@ type privateWriter struct {
 func (w *privateWriter) begin() {
 	if !w.began {
 		w.began = true
-		keepPrivate(w.Header())
+		KeepPrivate(w.Header())
 	}
 }
 

@@ -1,31 +1,36 @@
-package gateway
+// Package request reads what a request says before anybody acts on it: its target, its key, and whether every program
+// on its way reads both alike. What can be read in two ways is refused.
+package request
 
 import (
+	"log/slog"
 	"net/http"
 	"strings"
 
 	"userkeys"
+	"userkeys/gateway/internal/headers"
+	"userkeys/internal/logs"
 )
 
-// target is a request target as the client sent it, cut at the first '?'.
+// Target is a request target as the client sent it, cut at the first '?'.
 // Decisions are made on these bytes and these bytes are forwarded, so that
 // nobody can make us judge one path and the upstream serve another.
-type target struct {
-	raw      string // all of it
-	path     string // before the '?'; still escaped
-	query    string // after the '?'
-	hasQuery bool   // there was a '?', perhaps with nothing behind it
+type Target struct {
+	Raw      string // all of it
+	Path     string // before the '?'; still escaped
+	Query    string // after the '?'
+	HasQuery bool   // there was a '?', perhaps with nothing behind it
 }
 
-// targetOf takes r's target from the request line. A request that no server
+// TargetOf takes r's target from the request line. A request that no server
 // read (made by hand, say in a test) has none there; then its URL counts.
-func targetOf(r *http.Request) target {
+func TargetOf(r *http.Request) Target {
 	raw := r.RequestURI
 	if raw == "" && r.URL != nil {
 		raw = r.URL.RequestURI()
 	}
-	t := target{raw: raw}
-	t.path, t.query, t.hasQuery = strings.Cut(raw, "?")
+	t := Target{Raw: raw}
+	t.Path, t.Query, t.HasQuery = strings.Cut(raw, "?")
 	return t
 }
 
@@ -56,19 +61,19 @@ func soundQuery(q string) bool {
 }
 
 // keyParameter is the query parameter in which feed readers of the wire carry
-// a key; its name as [foldByte] leaves it.
+// a key; its name as [headers.Fold] leaves it.
 const keyParameter = "user-api-key"
 
-// withoutKeyParameter is the target without every parameter that names a key,
+// WithoutKey returns the target without every parameter that names a key,
 // so that no upstream logs one. All other bytes stay as they came.
-func (t target) withoutKeyParameter() string {
-	if !hasKeyParameter(t.query) {
-		return t.raw
+func (t Target) WithoutKey() string {
+	if !hasKeyParameter(t.Query) {
+		return t.Raw
 	}
-	kept := make([]byte, 0, len(t.raw))
-	kept = append(kept, t.path...)
+	kept := make([]byte, 0, len(t.Raw))
+	kept = append(kept, t.Path...)
 	separator := byte('?')
-	for rest, more := t.query, true; more; {
+	for rest, more := t.Query, true; more; {
 		var p string
 		var next byte
 		if p, rest, next, more = cutParameter(rest); !isKeyParameter(p) {
@@ -99,8 +104,8 @@ func cutParameter(query string) (p, rest string, separator byte, more bool) {
 	return query, "", 0, false
 }
 
-// isKeyParameter reports whether a parameter's name, percent-decoded and folded
-// as frameworks fold names, is that of a key: spaces before it do not count for PHP, and user_api_key[] is a list of keys.
+// isKeyParameter reports whether a parameter's name, percent-decoded and folded as frameworks fold names, is that of a
+// key: spaces before it do not count for PHP, and user_api_key[] is a list of keys.
 func isKeyParameter(p string) bool {
 	n := 0
 	for i := 0; i < len(p) && p[i] != '='; i++ {
@@ -113,7 +118,7 @@ func isKeyParameter(p string) bool {
 			continue
 		case n == len(keyParameter):
 			return c == '[' || c == 0
-		case foldByte[c] != keyParameter[n]:
+		case headers.Fold(c) != keyParameter[n]:
 			return false
 		}
 		n++
@@ -142,17 +147,18 @@ func unescape(s string) (c byte, ok bool) {
 	return c, true
 }
 
-// acceptable refuses requests that no handler of ours should see and that no
+// Acceptable refuses requests that no handler of ours should see and that no
 // upstream should get, with a key or without: other protocol versions, no
 // host, a tunnel, a loop-back of the request, a target that is no path, and
 // every protocol switch but websocket (an h2c connection would carry requests past every check).
-func acceptable(r *http.Request) *refusal {
+// It returns nil for every other request.
+func Acceptable(r *http.Request) *Refusal {
 	switch {
 	case r.ProtoMajor > 2, r.ProtoMajor == 2 && r.Method == "PRI",
 		r.ProtoMajor == 1 && r.ProtoMinor > 1, r.ProtoMajor < 1:
 		return refuseVersion
 	case r.Method == http.MethodConnect, r.Method == http.MethodTrace:
-		return refuseMethod
+		return RefuseMethod
 	case r.Host == "":
 		return refuseNoHost
 	case r.RequestURI != "" && r.RequestURI[0] != '/' && r.RequestURI != "*":
@@ -168,12 +174,22 @@ func isWebsocket(upgrade []string) bool {
 	return len(upgrade) == 1 && strings.EqualFold(strings.TrimSpace(upgrade[0]), "websocket")
 }
 
-// mayUseMethod reports whether a key may be used with a method at all.
-func mayUseMethod(method string) bool {
+// MayUseMethod reports whether a key may be used with a method at all.
+func MayUseMethod(method string) bool {
 	for _, m := range userkeys.Methods {
 		if m == method {
 			return true
 		}
 	}
 	return false
+}
+
+// LogAttrs names a request in a log: by its method and by its path, if that reads in one way. The query, which may
+// hold a key, is left out.
+func LogAttrs(r *http.Request) []slog.Attr {
+	path, err := userkeys.CanonicalPath(TargetOf(r).Path)
+	if err != nil {
+		path = "(ambiguous)"
+	}
+	return []slog.Attr{slog.String("method", userkeys.Shorten(r.Method, 20)), slog.String("path", logs.Path(path))}
 }

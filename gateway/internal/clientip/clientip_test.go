@@ -1,4 +1,4 @@
-package gateway
+package clientip
 
 import (
 	"log/slog"
@@ -16,7 +16,7 @@ func prefixes(list ...string) []netip.Prefix {
 	return out
 }
 
-func TestParseTrustedProxies(t *testing.T) {
+func TestParseTrusted(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, in, want string }{
 		{"RP21 everybody", "*", ""},
@@ -39,7 +39,7 @@ func TestParseTrustedProxies(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := ParseTrustedProxies([]string{"", tt.in})
+			got, err := ParseTrusted([]string{"", tt.in})
 			switch {
 			case tt.want == "" && err == nil:
 				t.Errorf("%q was taken as %v", tt.in, got)
@@ -48,7 +48,7 @@ func TestParseTrustedProxies(t *testing.T) {
 			}
 		})
 	}
-	if got, err := ParseTrustedProxies(nil); err != nil || len(got) != 0 {
+	if got, err := ParseTrusted(nil); err != nil || len(got) != 0 {
 		t.Errorf("nothing is %v (%v), want nobody", got, err)
 	}
 }
@@ -103,10 +103,10 @@ func TestClientIP(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			r := &http.Request{RemoteAddr: tt.peer, Header: http.Header{"X-Forwarded-For": tt.lines}}
-			if got := ClientIP(trusted)(r); got != tt.want {
+			if got := ForwardedFor(trusted).Of(r); got != tt.want {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}
-			if got := ClientIP(nil)(r); tt.peer == "10.0.0.1:5" && got != "10.0.0.1" {
+			if got := ForwardedFor(nil).Of(r); tt.peer == "10.0.0.1:5" && got != "10.0.0.1" {
 				t.Errorf("RP21 nobody is trusted, yet got %s", got)
 			}
 		})
@@ -147,7 +147,7 @@ func TestClientIPHeader(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			ip, err := NewClientIPs(ClientIPConfig{Header: tt.header, TrustedProxies: trusted})
+			ip, err := New(Config{Header: tt.header, TrustedProxies: trusted})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -165,11 +165,11 @@ func TestClientIPHeader(t *testing.T) {
 			}
 		})
 	}
-	if _, err := NewClientIPs(ClientIPConfig{Header: "X-Client-IP"}); err == nil || !strings.Contains(err.Error(), "Forwarded") {
+	if _, err := New(Config{Header: "X-Client-IP"}); err == nil || !strings.Contains(err.Error(), "Forwarded") {
 		t.Errorf("a header of no meaning here: %v", err)
 	}
 	for _, everybody := range []string{"0.0.0.0/0", "::/0"} {
-		if _, err := NewClientIPs(ClientIPConfig{TrustedProxies: prefixes(everybody)}); err == nil {
+		if _, err := New(Config{TrustedProxies: prefixes(everybody)}); err == nil {
 			t.Errorf("RP21 with %s trusted, everybody chooses the address that is counted", everybody)
 		}
 	}
@@ -179,7 +179,7 @@ func TestClientIPHeader(t *testing.T) {
 func TestUnreadableClientIPIsLoggedOnce(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
-	ip, err := NewClientIPs(ClientIPConfig{TrustedProxies: prefixes("10.0.0.0/8"), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	ip, err := New(Config{TrustedProxies: prefixes("10.0.0.0/8"), Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,4 +189,15 @@ func TestUnreadableClientIPIsLoggedOnce(t *testing.T) {
 	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "unknown-x") || !strings.Contains(got, "X-Forwarded-For") || strings.Contains(got, "again") || len(got) > 500 {
 		t.Errorf("%q", got)
 	}
+}
+
+func FuzzClientIP(f *testing.F) {
+	f.Add("6.6.6.6, 10.0.0.2")
+	f.Add("unknown")
+	f.Fuzz(func(t *testing.T, line string) {
+		r := &http.Request{RemoteAddr: "10.0.0.1:1", Header: http.Header{"X-Forwarded-For": {line, "6.6.6.6, 10.0.0.3"}}}
+		if got := ForwardedFor(prefixes("10.0.0.0/8")).Of(r); got != "6.6.6.6" {
+			t.Errorf("%q left of the truth makes %s of it", line, got)
+		}
+	})
 }

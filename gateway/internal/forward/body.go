@@ -1,4 +1,4 @@
-package gateway
+package forward
 
 import (
 	"io"
@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// stall ends exchanges that make no progress: every piece that is read from or
+// stall ends requests that make no progress: every piece that is read from or
 // written to the client has its own deadline. One for the whole request would end honest long streams.
-// Writes have one over HTTP/1 only: HTTP/2 has a timer of its own, see [Limits].
+// Writes have one over HTTP/1 only: HTTP/2 has a timer of its own, which the server sets.
 type stall struct {
 	after   time.Duration
 	now     func() time.Time
@@ -33,17 +33,16 @@ type body struct {
 	stall  *stall
 	failed atomic.Pointer[error]
 	over   atomic.Bool // the handler has returned or the protocol was switched: what comes is no longer ours
+	keeps  bool        // what is read first is kept, to be sent again if need be: all of it, or none
+	lost   bool        // more was read than is kept
 
 	// A client may be slow, but not for ever: each could hold a worker of the upstream.
 	least  int           // bytes that must come in rateTime; 0: any
 	came   int           // bytes since the last time that rateTime was over
 	waited time.Duration // for them; the upstream's own slowness does not count
 
-	// What was read first, to be sent again if need be: all of it, or none.
-	keeps bool
-	kept  []byte
-	from  int  // what of kept comes next
-	lost  bool // more was read than is kept
+	kept []byte // what was read first
+	from int    // what of kept comes next
 }
 
 // rateTime is how long the rate of an upload is measured before it counts.
@@ -123,57 +122,4 @@ func (b *body) failure() error {
 		return *err
 	}
 	return nil
-}
-
-// Deadlines bound a request of a handler that is done in one go: its body must
-// have come after Read, its answer be taken after Write. A zero value of one sets none.
-// The server itself cannot have such limits, for streams and long polls live under it too.
-type Deadlines struct {
-	Read, Write time.Duration
-	Now         func() time.Time // nil: the system's clock
-}
-
-// Handler puts the deadlines on every request of next.
-func (d Deadlines) Handler(next http.Handler) http.Handler {
-	if d.Now == nil {
-		d.Now = time.Now
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		control, now := http.NewResponseController(w), d.Now()
-		if d.Write > 0 {
-			_ = control.SetWriteDeadline(now.Add(d.Write)) // a writer without deadlines has none to keep
-		}
-		// Without a body the deadline would end the wait for the client's leaving, and with it the request.
-		if d.Read > 0 && r.ContentLength != 0 {
-			_ = control.SetReadDeadline(now.Add(d.Read))
-			r.Body = &deadlineBody{ReadCloser: r.Body, control: control}
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// Extend gives the client d.Write from now on to take what is written, in place of the deadline that
-// it had: for a handler within [Deadlines.Handler] that answers for long.
-func (d Deadlines) Extend(w http.ResponseWriter) {
-	now := d.Now
-	if now == nil {
-		now = time.Now
-	}
-	// A writer without deadlines has none to keep.
-	_ = http.NewResponseController(w).SetWriteDeadline(now().Add(d.Write))
-}
-
-// deadlineBody lifts the deadline when the body has come.
-type deadlineBody struct {
-	io.ReadCloser
-	control *http.ResponseController
-}
-
-// Read reads on; at the end there is nothing more to wait for.
-func (b *deadlineBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF {
-		_ = b.control.SetReadDeadline(time.Time{})
-	}
-	return n, err
 }

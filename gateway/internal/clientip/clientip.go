@@ -1,4 +1,6 @@
-package gateway
+// Package clientip tells which address a request comes from, also behind proxies, and whether that address asks
+// too often.
+package clientip
 
 import (
 	"log/slog"
@@ -11,10 +13,10 @@ import (
 	"userkeys"
 )
 
-// ParseTrustedProxies reads the networks (or single addresses) of the proxies
+// ParseTrusted reads the networks (or single addresses) of the proxies
 // whose forwarding headers are believed. It refuses what would trust
 // everybody: then any client could choose its address. Empty trusts nobody.
-func ParseTrustedProxies(list []string) ([]netip.Prefix, error) {
+func ParseTrusted(list []string) ([]netip.Prefix, error) {
 	var out []netip.Prefix
 	for _, s := range list {
 		if s = strings.TrimSpace(s); s == "" {
@@ -65,25 +67,24 @@ const (
 	realIPHeader       = "X-Real-Ip"
 )
 
-// ClientIPConfig is what [NewClientIPs] needs to know of the proxies before a server.
-type ClientIPConfig struct {
-	TrustedProxies []netip.Prefix // see [ParseTrustedProxies]; empty: nobody's header is believed
-	Header         string         // one of [clientIPHeaders], in any case; empty: X-Forwarded-For
+// Config is what [New] needs to know of the proxies before a server.
+type Config struct {
+	TrustedProxies []netip.Prefix // see [ParseTrusted]; empty: nobody's header is believed
+	Header         string         // X-Forwarded-For, Forwarded or X-Real-IP, in any case; empty: X-Forwarded-For
 	Logger         *slog.Logger   // of the first header that cannot be read; nil: none
 }
 
-// ClientIP is [ClientIPs.Of] behind proxies that send X-Forwarded-For.
-func ClientIP(trusted []netip.Prefix) func(*http.Request) string { return forwardedFor(trusted).Of }
-
-func forwardedFor(trusted []netip.Prefix) *ClientIPs {
+// ForwardedFor returns the finder of addresses behind proxies that send X-Forwarded-For.
+func ForwardedFor(trusted []netip.Prefix) *ClientIPs {
 	return &ClientIPs{trusted: trusted, header: forwardedForHeader}
 }
 
 // ClientIPs tells whose request it is: the peer, or, if the peer is a trusted
 // proxy, the rightmost address of the header that is not one. What stands left of that a client may have
 // invented. Addresses may have ports, brackets and quotes; empty entries are skipped. At an entry
-// that is no address, the last address that was read counts, else the peer; with more than 32 trusted ones the peer counts. X-Real-IP has
-// one address, which counts. A peer without an address (a Unix socket) is never trusted; the answer is then its name as the server has it.
+// that is no address, the last address that was read counts, else the peer; with more than 32 trusted ones the
+// peer counts. X-Real-IP has one address, which counts. A peer without an address (a Unix socket) is never trusted;
+// the answer is then its name as the server has it.
 type ClientIPs struct {
 	trusted []netip.Prefix
 	header  string
@@ -91,8 +92,9 @@ type ClientIPs struct {
 	warned  atomic.Bool
 }
 
-// NewClientIPs makes one. Errors: [userkeys.InvalidParameters] if Header is none of [clientIPHeaders], or everybody would be trusted.
-func NewClientIPs(cfg ClientIPConfig) (*ClientIPs, error) {
+// New returns the finder of addresses behind the proxies that cfg names. Errors: [userkeys.InvalidParameters] if Header
+// is none of the three, or everybody would be trusted.
+func New(cfg Config) (*ClientIPs, error) {
 	c := &ClientIPs{trusted: cfg.TrustedProxies, header: http.CanonicalHeaderKey(cfg.Header), log: cfg.Logger}
 	if c.header == "" {
 		c.header = forwardedForHeader
@@ -116,12 +118,12 @@ func checkTrusted(trusted []netip.Prefix) error {
 
 // Of is the address of the client that sent r.
 func (c *ClientIPs) Of(r *http.Request) string {
-	peer, ok := peerOf(r)
-	if !ok {
+	peer, trusted := c.Peer(r)
+	if !peer.IsValid() {
 		return r.RemoteAddr
 	}
 	lines := r.Header[c.header]
-	if len(lines) == 0 || !isTrusted(peer, c.trusted) {
+	if len(lines) == 0 || !trusted {
 		return peer.String()
 	}
 	if c.header == realIPHeader {
@@ -152,7 +154,7 @@ func (c *ClientIPs) walk(r *http.Request, lines []string, peer netip.Addr) netip
 			if hops++; hops > maxForwardedHops {
 				return peer
 			}
-			if last = addr; c.header == realIPHeader || !isTrusted(addr, c.trusted) {
+			if last = addr; c.header == realIPHeader || !c.isTrusted(addr) {
 				return addr
 			}
 		}
@@ -238,21 +240,26 @@ func (c *ClientIPs) warn(r *http.Request, entry string) {
 	c.log.LogAttrs(r.Context(), slog.LevelWarn,
 		"a trusted proxy names no address that can be read; "+
 			"requests like this one count for the proxy (this is said once)",
-		slog.String("header", c.header), slog.String("entry", cut(entry, 64)), slog.String("peer", r.RemoteAddr))
+		slog.String("header", c.header), slog.String("entry", userkeys.Shorten(entry, 64)), slog.String("peer", r.RemoteAddr))
 }
 
-// peerOf is the address at the other end of the connection.
-func peerOf(r *http.Request) (netip.Addr, bool) {
+// Peer returns the address at the other end of the connection and whether it is a trusted proxy. A peer without an
+// address, such as a Unix socket, is the zero Addr and never trusted.
+func (c *ClientIPs) Peer(r *http.Request) (peer netip.Addr, trusted bool) {
 	ap, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}, false
 	}
-	return ap.Addr().Unmap(), true
+	peer = ap.Addr().Unmap()
+	return peer, c.isTrusted(peer)
 }
 
-func isTrusted(a netip.Addr, trusted []netip.Prefix) bool {
+// ReadsForwardedFor reports whether the trusted proxies are known to send X-Forwarded-For.
+func (c *ClientIPs) ReadsForwardedFor() bool { return c.header == forwardedForHeader }
+
+func (c *ClientIPs) isTrusted(a netip.Addr) bool {
 	a = a.WithZone("")
-	for _, p := range trusted {
+	for _, p := range c.trusted {
 		if p.Contains(a) {
 			return true
 		}

@@ -1,4 +1,4 @@
-package gateway
+package clientip
 
 import (
 	"encoding/binary"
@@ -31,14 +31,20 @@ const (
 // provider has at least the one, and often the other.
 const wideFactor = 4
 
-// addressLimiter counts requests by address before anybody is asked about a
+// Limiter counts requests by address before anybody is asked about a
 // key. Refused requests count too, so that hammering goes on being refused.
-type addressLimiter struct {
+type Limiter struct {
 	clients *ClientIPs
 	now     func() time.Time
-	log     *refusalLog
-	warned  atomic.Bool // that addresses are not counted
+	log     *slog.Logger // nil: none
+	warned  atomic.Bool  // that addresses are not counted
 	shards  [addressShards]addressShard
+}
+
+// NewLimiter returns a limiter. It says in log, unless that is nil, when it first meets an address that it cannot
+// count.
+func NewLimiter(clients *ClientIPs, now func() time.Time, log *slog.Logger) *Limiter {
+	return &Limiter{clients: clients, now: now, log: log}
 }
 
 // addressKey is whose requests are counted together: an IPv4 address, or a network of IPv6.
@@ -60,10 +66,10 @@ type addressCount struct {
 	slots  [64]uint32 // more than longWindow+1, and a power of two
 }
 
-// excess is how an address is above a limit.
-type excess struct {
-	code string
-	wait int // seconds
+// Excess is how an address is above a limit.
+type Excess struct {
+	Code string // the limit's name on the wire
+	wait int    // seconds
 }
 
 // carrierNAT is shared by the customers of a provider, or within a cloud (RFC 6598).
@@ -72,17 +78,17 @@ var carrierNAT = netip.MustParsePrefix("100.64.0.0/10")
 // countable gives the address that a request is counted for. Without trusted
 // proxies a private peer is probably one, and everybody's; with them, one of
 // their own addresses means that they named no client.
-func (l *addressLimiter) countable(r *http.Request) (netip.Addr, bool) {
+func (l *Limiter) countable(r *http.Request) (netip.Addr, bool) {
 	a, err := netip.ParseAddr(l.clients.Of(r))
 	a = a.WithZone("")
 	ok := err == nil
 	if len(l.clients.trusted) > 0 {
-		ok = ok && !isTrusted(a, l.clients.trusted)
+		ok = ok && !l.clients.isTrusted(a)
 	} else {
 		ok = ok && !a.IsPrivate() && !a.IsLoopback() && !a.IsLinkLocalUnicast() && !carrierNAT.Contains(a)
 	}
 	if !ok && l.log != nil && !l.warned.Swap(true) {
-		l.log.log.LogAttrs(r.Context(), slog.LevelWarn,
+		l.log.LogAttrs(r.Context(), slog.LevelWarn,
 			"requests of private addresses are not limited by address; if a proxy stands before this server, "+
 				"name it as a trusted proxy and let it send X-Forwarded-For",
 			slog.String("peer", r.RemoteAddr))
@@ -90,34 +96,17 @@ func (l *addressLimiter) countable(r *http.Request) (netip.Addr, bool) {
 	return a, ok
 }
 
-// admits counts a request and answers it if its address has asked too often.
-func (l *addressLimiter) admits(w http.ResponseWriter, r *http.Request, k presented, e *site.Edge) bool {
-	if !e.LimitsAddresses() {
-		return true
-	}
+// Count counts a request, and reports whether its address has asked more often than e allows.
+func (l *Limiter) Count(r *http.Request, e *site.Edge) (x Excess, over bool) {
 	a, ok := l.countable(r)
 	if !ok {
-		return true
+		return Excess{}, false
 	}
-	x, over := l.count(a, e)
-	if !over {
-		return true
-	}
-	if e.WarnsOfAddresses {
-		l.log.write(w, r, logLine{slog.LevelWarn, "an address asks too often", append(keyAttr(k), slog.String("limit", x.code))})
-	}
-	if !e.BlocksAddresses {
-		return true
-	}
-	if !e.WarnsOfAddresses {
-		l.log.refused(w, r, k, &refusal{status: http.StatusTooManyRequests, reason: x.code})
-	}
-	x.write(w)
-	return false
+	return l.count(a, e)
 }
 
 // count counts one request of a; over if it is one too many.
-func (l *addressLimiter) count(a netip.Addr, e *site.Edge) (x excess, over bool) {
+func (l *Limiter) count(a netip.Addr, e *site.Edge) (x Excess, over bool) {
 	now := l.now().Unix()
 	if a.Is4() {
 		b := a.As4()
@@ -126,13 +115,14 @@ func (l *addressLimiter) count(a netip.Addr, e *site.Edge) (x excess, over bool)
 	b := a.As16()
 	net := binary.BigEndian.Uint64(b[:8])
 	x, over = l.add(addressKey{net, 64}, now, e, 1)
-	if wide, tooMany := l.add(addressKey{net >> 16, 48}, now, e, wideFactor); tooMany && (!over || wide.wait > x.wait) {
+	wide, tooMany := l.add(addressKey{net >> 16, 48}, now, e, wideFactor)
+	if tooMany && (!over || wide.wait > x.wait) {
 		x, over = wide, true
 	}
 	return x, over
 }
 
-func (l *addressLimiter) add(k addressKey, now int64, e *site.Edge, factor int) (excess, bool) {
+func (l *Limiter) add(k addressKey, now int64, e *site.Edge, factor int) (Excess, bool) {
 	s := &l.shards[(k.bits+uint64(k.size))*0x9e3779b97f4a7c15>>60]
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,12 +131,12 @@ func (l *addressLimiter) add(k addressKey, now int64, e *site.Edge, factor int) 
 	short, long := factor*e.Per10Seconds, factor*e.PerMinute
 	overShort, overLong := c.sum(shortWindow) > short, c.sum(longWindow) > long
 	if !overShort && !overLong {
-		return excess{}, false
+		return Excess{}, false
 	}
 	waitShort, waitLong := c.wait(shortWindow, short), c.wait(longWindow, long)
-	x := excess{"ip_10_secs_limit", max(waitShort, waitLong)}
+	x := Excess{"ip_10_secs_limit", max(waitShort, waitLong)}
 	if overLong && (!overShort || waitLong >= waitShort) {
-		x.code = "ip_60_secs_limit"
+		x.Code = "ip_60_secs_limit"
 	}
 	return x, true
 }
@@ -203,8 +193,8 @@ func (c *addressCount) wait(window int64, limit int) int {
 	return int(d)
 }
 
-// write is the answer of the wire: plain text, for whoever reads it.
-func (x excess) write(w http.ResponseWriter) {
+// Write answers as the wire does: plain text, for whoever reads it.
+func (x Excess) Write(w http.ResponseWriter) {
 	h := w.Header()
 	h.Del("Content-Length")
 	seconds := strconv.Itoa(x.wait)
@@ -212,12 +202,12 @@ func (x excess) write(w http.ResponseWriter) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Retry-After", seconds)
-	h.Set("Discourse-Rate-Limit-Error-Code", x.code)
+	h.Set("Discourse-Rate-Limit-Error-Code", x.Code)
 	unit := " seconds"
 	if x.wait == 1 {
 		unit = " second"
 	}
 	w.WriteHeader(http.StatusTooManyRequests)
 	_, _ = w.Write([]byte("Slow down: too many requests come from this address.\n" +
-		"Please try again in " + seconds + unit + ".\nError code: " + x.code + "\n"))
+		"Please try again in " + seconds + unit + ".\nError code: " + x.Code + "\n"))
 }

@@ -1,4 +1,4 @@
-package gateway
+package forward
 
 import (
 	"context"
@@ -16,9 +16,9 @@ import (
 // five seconds after which common servers close theirs, so that few requests meet one that is being closed.
 const keepIdle = 3 * time.Second
 
-// newTransport speaks HTTP/1.1 only: websockets need it, and every target can
+// NewTransport returns a transport that speaks HTTP/1.1 only: websockets need it, and every target can
 // be said in it. It asks no proxy of the environment and opens no gzip.
-func newTransport(headerTimeout time.Duration) *http.Transport {
+func NewTransport(headerTimeout time.Duration) *http.Transport {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -28,7 +28,7 @@ func newTransport(headerTimeout time.Duration) *http.Transport {
 			if err != nil {
 				return nil, err
 			}
-			return &upstreamConn{Conn: c}, nil
+			return &Conn{Conn: c}, nil
 		},
 		Protocols:              protocols,
 		DisableCompression:     true,
@@ -41,8 +41,8 @@ func newTransport(headerTimeout time.Duration) *http.Transport {
 	}
 }
 
-// upstreamConn is a connection to the upstream that counts what went over it.
-type upstreamConn struct {
+// Conn is a connection to the upstream that counts what went over it.
+type Conn struct {
 	net.Conn
 	secure        bool         // TLS is spoken over it
 	idle          atomic.Bool  // until the first write of the next request
@@ -54,7 +54,7 @@ var errOver = errors.New("the upstream has closed this connection")
 
 // Write writes and counts. An idle connection is looked at first: net/http hears
 // of its end only a little later, when the request may be on its way to nobody.
-func (c *upstreamConn) Write(p []byte) (int, error) {
+func (c *Conn) Write(p []byte) (int, error) {
 	if c.idle.Load() && c.idle.Swap(false) && isOver(c.Conn, c.secure) {
 		return 0, errOver
 	}
@@ -64,14 +64,14 @@ func (c *upstreamConn) Write(p []byte) (int, error) {
 }
 
 // Read reads and counts.
-func (c *upstreamConn) Read(p []byte) (int, error) {
+func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.read.Add(int64(n))
 	return n, err
 }
 
 // CloseWrite tells a websocket's upstream that nothing more comes.
-func (c *upstreamConn) CloseWrite() error {
+func (c *Conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
@@ -80,7 +80,7 @@ func (c *upstreamConn) CloseWrite() error {
 
 // attempt is a request on a connection to the upstream.
 type attempt struct {
-	conn          *upstreamConn // nil: none yet, or one that does not count
+	conn          *Conn // nil: none yet, or one that does not count
 	reused        bool
 	written, read int64 // what went over conn before
 }
@@ -91,7 +91,7 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 	if c, ok := conn.(*tls.Conn); ok {
 		conn, secure = c.NetConn(), true
 	}
-	c, _ := conn.(*upstreamConn)
+	c, _ := conn.(*Conn)
 	if *a = (attempt{conn: c, reused: info.Reused}); c == nil {
 		return
 	}
@@ -124,7 +124,7 @@ type repeater struct{ next http.RoundTripper }
 
 // RoundTrip sends a request of the proxy.
 func (t repeater) RoundTrip(r *http.Request) (*http.Response, error) {
-	x := proxiedOf(r)
+	x := requestOf(r)
 	if trace := httptrace.ContextClientTrace(r.Context()); trace != nil && trace.GotConn == nil {
 		trace.GotConn = x.attempt.gotConn // it is the reverse proxy's, made for this request
 	}
@@ -134,7 +134,7 @@ func (t repeater) RoundTrip(r *http.Request) (*http.Response, error) {
 	for {
 		x.attempt = attempt{}
 		res, err := t.next.RoundTrip(r)
-		if err == nil || isTimeout(err) || r.Context().Err() != nil {
+		if err == nil || IsTimeout(err) || r.Context().Err() != nil {
 			return res, err
 		}
 		if !x.attempt.mayRepeat(r.Method) || !x.body.rewind() {

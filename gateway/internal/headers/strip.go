@@ -1,4 +1,6 @@
-package gateway
+// Package headers decides which headers pass, from a client to the website and back, and what answers say to
+// caches and to pages of other origins.
+package headers
 
 import (
 	"net/http"
@@ -6,10 +8,10 @@ import (
 	"strings"
 )
 
-// foldByte folds a byte of a header's name the way some server or framework
-// may: case is lost, and whatever is neither letter nor digit becomes '-'
+// folded has each byte of a header's name as some server or framework
+// may read it: case is lost, and whatever is neither letter nor digit becomes '-'
 // (CGI makes '_' of '-', PHP makes '_' of '.').
-var foldByte = func() (t [256]byte) {
+var folded = func() (t [256]byte) {
 	for i := range t {
 		c := byte(i)
 		switch {
@@ -23,6 +25,10 @@ var foldByte = func() (t [256]byte) {
 	}
 	return t
 }()
+
+// Fold returns a byte of a name as some server or framework may read it: without case, and '-' for what is neither
+// letter nor digit. Two names that fold to the same are the same name to somebody.
+func Fold(c byte) byte { return folded[c] }
 
 // fate is what becomes of a client's header before an upstream.
 type fate int
@@ -105,19 +111,19 @@ func fateOf(name string) (f fate, odd bool) {
 	n := min(len(name), maxFolded)
 	for i := range n {
 		c := name[i]
-		buf[i] = foldByte[c]
+		buf[i] = Fold(c)
 		odd = odd || buf[i] == '-' && c != '-'
 	}
-	folded := buf[:n]
+	plain := buf[:n]
 	switch {
-	case hasPrefix(folded, "x-userkeys-"), hasPrefix(folded, "x-auth-request-"):
+	case hasPrefix(plain, "x-userkeys-"), hasPrefix(plain, "x-auth-request-"):
 		return never, odd
 	case len(name) > maxFolded:
 		f = passes
 	default:
-		f = fates[string(folded)]
+		f = fates[string(plain)]
 	}
-	if f == passes && slices.ContainsFunc(edgePrefixes, func(p string) bool { return hasPrefix(folded, p) }) {
+	if f == passes && slices.ContainsFunc(edgePrefixes, func(p string) bool { return hasPrefix(plain, p) }) {
 		f = fromTrusted
 	}
 	return f, odd
@@ -131,7 +137,7 @@ func beginsHTTP(name string) bool {
 		return false
 	}
 	for i := range len(prefix) {
-		if foldByte[name[i]] != prefix[i] {
+		if Fold(name[i]) != prefix[i] {
 			return false
 		}
 	}
@@ -149,21 +155,21 @@ func hasPrefix(b []byte, prefix string) bool {
 	return len(b) >= len(prefix) && string(b[:len(prefix)]) == prefix
 }
 
-// strip takes out of a client's headers what an upstream must not get.
-type strip struct {
-	trusted bool                       // a trusted proxy sent them
-	keyed   bool                       // the request has a key
-	ours    func(values []string) bool // tells whether one of a header's values is an admin API key of this site
+// Strip takes out of a client's headers what an upstream must not get.
+type Strip struct {
+	Trusted bool                       // a trusted proxy sent them
+	Keyed   bool                       // the request has a key
+	Ours    func(values []string) bool // reports whether one of a header's values is an admin API key of this site
 }
 
-// passing is what of a client's headers an upstream may get, in a map that has
+// Passing returns what of a client's headers an upstream may get, in a map that has
 // room for more, so that it need not grow. The values are shared with in.
-func (s strip) passing(in http.Header, more int) http.Header {
+func (s Strip) Passing(in http.Header, more int) http.Header {
 	out := make(http.Header, len(in)+more)
 	named := in["Connection"]
 	for name, lines := range in {
 		f, odd := fateOf(name)
-		if f.drops(odd, s.trusted, s.keyed) || f == adminKey && s.ours(lines) || len(named) > 0 && hasToken(named, name) {
+		if f.drops(odd, s.Trusted, s.Keyed) || f == adminKey && s.Ours(lines) || len(named) > 0 && HasToken(named, name) {
 			continue
 		}
 		out[name] = lines
@@ -171,8 +177,8 @@ func (s strip) passing(in http.Header, more int) http.Header {
 	return out
 }
 
-// hasToken finds token in header lines that are lists, in any case.
-func hasToken(lines []string, token string) bool {
+// HasToken reports whether header lines that are lists have token, in any case.
+func HasToken(lines []string, token string) bool {
 	for _, line := range lines {
 		for t := range strings.SplitSeq(line, ",") {
 			if strings.EqualFold(strings.Trim(t, " \t"), token) {
@@ -183,9 +189,9 @@ func hasToken(lines []string, token string) bool {
 	return false
 }
 
-// stripCookies removes the named cookies from Cookie headers and leaves all
+// StripCookies removes the named cookies from Cookie headers and leaves all
 // other bytes as they came.
-func stripCookies(h http.Header, names []string) {
+func StripCookies(h http.Header, names []string) {
 	lines := h["Cookie"]
 	if len(lines) == 0 || len(names) == 0 {
 		return
@@ -229,9 +235,9 @@ func isCookie(pair string, names []string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
 }
 
-// stripSetCookies removes the named cookies from an upstream's answer, so that
+// StripSetCookies removes the named cookies from an upstream's answer, so that
 // no upstream can give a browser a session of ours.
-func stripSetCookies(h http.Header, names []string) {
+func StripSetCookies(h http.Header, names []string) {
 	lines := h["Set-Cookie"]
 	if len(lines) == 0 {
 		return
@@ -245,4 +251,23 @@ func stripSetCookies(h http.Header, names []string) {
 		return
 	}
 	h["Set-Cookie"] = lines
+}
+
+// hopHeaders concern one connection only (RFC 9110, 7.6.1).
+var hopHeaders = []string{
+	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+	"Te", "Trailer", "Transfer-Encoding", "Upgrade",
+}
+
+// StripHops removes the headers that concern the upstream's connection. The
+// reverse proxy does it for final answers only.
+func StripHops(h http.Header) {
+	for _, line := range h["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			h.Del(strings.Trim(name, " \t"))
+		}
+	}
+	for _, name := range hopHeaders {
+		delete(h, name)
+	}
 }

@@ -1,0 +1,78 @@
+package request
+
+import (
+	"net/http"
+	"strings"
+
+	"userkeys"
+)
+
+// AllowedMethods is the Allow header of an answer about methods.
+var AllowedMethods = strings.Join(userkeys.Methods, ", ") + ", OPTIONS"
+
+// A Refusal is an answer that is always the same; its bytes are made once, so
+// that refusing costs no more than serving.
+type Refusal struct {
+	Status int
+	Reason string // for the log
+	body   []byte
+	allow  bool
+}
+
+// NewRefusal makes the refusal that says e.
+func NewRefusal(status int, e *userkeys.Error) *Refusal {
+	return &Refusal{Status: status, Reason: ReasonOf(e), body: e.JSON(), allow: e.Code == userkeys.MethodNotAllowed}
+}
+
+// Malformed makes the refusal of a request that is wrong in itself.
+func Malformed(reason, public string) *Refusal {
+	e := &userkeys.Error{Code: userkeys.InvalidParameters, Public: public, Reason: reason}
+	return NewRefusal(http.StatusBadRequest, e)
+}
+
+// RefuseMethod is the answer to a method that may not be used.
+var RefuseMethod = NewRefusal(http.StatusMethodNotAllowed, &userkeys.Error{
+	Code: userkeys.MethodNotAllowed, Reason: "method not allowed",
+	Public: "this request method is not allowed here",
+})
+
+var (
+	refuseVersion = NewRefusal(http.StatusHTTPVersionNotSupported, &userkeys.Error{
+		Code: userkeys.InvalidParameters, Reason: "HTTP version",
+		Public: "only HTTP/1.0, HTTP/1.1 and HTTP/2 over TLS are spoken here",
+	})
+	refuseTwoKeys       = Malformed("two keys", "the header User-Api-Key must be sent once")
+	refuseTwoParameters = Malformed("two keys", "the parameter user_api_key must be sent once")
+	refuseQuery         = Malformed("ambiguous query",
+		"this query is ambiguous: it has a broken percent-encoding, a ; or #, or too many parameters")
+	refuseNoHost   = Malformed("no host", "this request names no host")
+	refuseAbsolute = Malformed("absolute target", "the request target must be a path")
+	refuseUpgrade  = Malformed("upgrade", "the only protocol to switch to here is websocket")
+)
+
+// Write answers with the refusal.
+func (f *Refusal) Write(w http.ResponseWriter) {
+	if f.allow {
+		w.Header().Set("Allow", AllowedMethods)
+	}
+	WriteJSON(w, f.Status, f.body)
+}
+
+// WriteJSON answers with a body of JSON that nobody stores.
+func WriteJSON(w http.ResponseWriter, status int, body []byte) {
+	h := w.Header()
+	h.Del("Content-Length")
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // a client that is gone needs no answer
+}
+
+// ReasonOf is what a log calls an error.
+func ReasonOf(e *userkeys.Error) string {
+	if e.Reason != "" {
+		return e.Reason
+	}
+	return string(e.Code)
+}
