@@ -97,31 +97,18 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 		catalog = catalog.WithEvents()
 	}
 	s := &Site{Store: cfg.Store}
-	s.Authority, err = authority.New(ctx, authority.Config{
-		Store: s.Store, Catalog: catalog, Pinned: cfg.Pinned, MaxKeys: cfg.MaxKeys, Now: cfg.Now, Logger: cfg.Logger,
-	})
-	if err != nil {
+	decides := AuthorityConfig(s.Store)
+	decides.Catalog, decides.Pinned, decides.MaxKeys = catalog, cfg.Pinned, cfg.MaxKeys
+	decides.Now, decides.Logger = cfg.Now, cfg.Logger
+	if s.Authority, err = authority.New(ctx, decides); err != nil {
 		return nil, err
 	}
-	origin := cfg.BaseURL.Scheme + "://" + cfg.BaseURL.Host
-	inbox := notify.Config{
-		Store: cfg.Store, Settings: s.Authority.Settings, Origin: origin, Now: cfg.Now,
-		Logger: cfg.Logger,
+	if err := s.openInbox(cfg); err != nil {
+		return nil, err
 	}
-	if len(cfg.Secret) > 0 {
-		s.Pushes, err = outbox.Open(outbox.Config{
-			Store: cfg.Store, Settings: s.Authority.Settings, Secret: cfg.Secret, BaseURL: cfg.BaseURL,
-			Client: cfg.PushClient, Now: cfg.Now, Logger: cfg.Logger,
-		})
-		if err != nil {
-			return nil, err
-		}
-		inbox.Queued = s.Pushes.Wake
-		if cfg.Pushes == nil {
-			cfg.Pushes = s.Pushes
-		}
+	if cfg.Pushes == nil && s.Pushes != nil {
+		cfg.Pushes = s.Pushes
 	}
-	s.Inbox = notify.Open(inbox)
 	clients, err := gateway.NewClientIPs(gateway.ClientIPConfig{
 		TrustedProxies: cfg.TrustedProxies,
 		Header:         cfg.ClientIPHeader, Logger: cfg.Logger,
@@ -140,6 +127,34 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// AuthorityConfig returns the configuration of an authority whose parts of the database are all st.
+func AuthorityConfig(st *store.Store) authority.Config {
+	return authority.Config{
+		Checks: st, Grants: st, Devices: st, OneTimes: st, Keys: st, Admin: st, Settings: st, CleanUp: st, Quotas: st,
+	}
+}
+
+// openInbox opens the inbox and, with a secret, the outbox of pushes.
+func (s *Site) openInbox(cfg Config) error {
+	inbox := notify.Config{
+		Store: cfg.Store, Jobs: cfg.Store, Settings: s.Authority.Settings,
+		Origin: cfg.BaseURL.Scheme + "://" + cfg.BaseURL.Host, Now: cfg.Now, Logger: cfg.Logger,
+	}
+	if len(cfg.Secret) > 0 {
+		var err error
+		s.Pushes, err = outbox.Open(outbox.Config{
+			Queue: cfg.Store, Actions: cfg.Store, Settings: s.Authority.Settings, Secret: cfg.Secret,
+			BaseURL: cfg.BaseURL, Client: cfg.PushClient, Now: cfg.Now, Logger: cfg.Logger,
+		})
+		if err != nil {
+			return err
+		}
+		inbox.Queued = s.Pushes.Wake
+	}
+	s.Inbox = notify.Open(inbox)
+	return nil
 }
 
 // OpenStore opens the store in db, whose driver the caller brings, and brings
