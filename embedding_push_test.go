@@ -46,18 +46,21 @@ func TestEmbeddingPushes(t *testing.T) {
 	}))
 	t.Cleanup(receiver.Close)
 
-	auth, err := authority.New(ctx, authority.Config{Store: st, Pinned: map[string]string{
-		"allowed_user_api_push_urls": receiver.URL, "push_notification_time_window_mins": "0",
-	}})
+	auth, err := authority.New(ctx, authority.Config{
+		Checks: st, Grants: st, Devices: st, OneTimes: st, Keys: st, Admin: st, Settings: st, CleanUp: st, Quotas: st,
+		Pinned: map[string]string{
+			"allowed_user_api_push_urls": receiver.URL, "push_notification_time_window_mins": "0",
+		},
+	})
 	must(t, err)
 	system := site.Caller{As: site.CallerSystem}
 	alice, err := st.FindOrCreateUser(ctx, site.User{Username: "alice", TrustLevel: 1}, system)
 	must(t, err)
 	mySessions := sessions{"secret": alice}
-	pushes, err := outbox.Open(outbox.Config{Store: st, Settings: auth.Settings, Secret: secret, BaseURL: base})
+	pushes, err := outbox.Open(outbox.Config{Queue: st, Actions: st, Settings: auth.Settings, Secret: secret, BaseURL: base})
 	must(t, err)
 	inbox := notify.Open(notify.Config{
-		Store: st, Settings: auth.Settings, Origin: "https://www.example",
+		Store: st, Jobs: st, Settings: auth.Settings, Origin: "https://www.example",
 		Queued: pushes.Wake,
 	})
 	pages, err := server.New(server.Config{
@@ -109,7 +112,7 @@ func TestEmbeddingShowsPushes(t *testing.T) {
 	must(t, err)
 	example, err := os.ReadFile("embedding_push_test.go")
 	must(t, err)
-	_, after, ok := strings.Cut(string(page), "To push it to apps too")
+	_, after, ok := strings.Cut(string(page), "To push notifications to apps too")
 	_, after, opened := strings.Cut(after, "```go\n")
 	snippet, _, closed := strings.Cut(after, "```")
 	if !ok || !opened || !closed {

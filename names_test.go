@@ -5,7 +5,6 @@ import (
 	"os"
 	"path"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -57,10 +56,8 @@ func goneFrom(text string) string {
 // TestNamesThatWent reads every identifier, comment and page.
 func TestNamesThatWent(t *testing.T) {
 	t.Parallel()
-	found := func(where, file, word, instead string) {
-		if !slices.ContainsFunc(namesLeft, func(dir string) bool { return strings.HasPrefix(file, dir) }) {
-			t.Errorf("%s: %s is a name that went; say %s", where, word, instead)
-		}
+	found := func(where, word, instead string) {
+		t.Errorf("%s: %s is a name that went; say %s", where, word, instead)
 	}
 	clean := map[string]bool{} // identifiers that were looked at and may stay
 	for _, f := range sources(t) {
@@ -80,22 +77,22 @@ func TestNamesThatWent(t *testing.T) {
 				w = strings.TrimSuffix(w, "s")
 				if instead := goneWords[w]; instead != "" {
 					clean[id.Name] = false
-					found(f.at(id), f.path, id.Name, instead)
+					found(f.at(id), id.Name, instead)
 				}
 			}
 			if goneNames.MatchString(id.Name) {
 				clean[id.Name] = false
-				found(f.at(id), f.path, id.Name, "what ARCHITECTURE.md says")
+				found(f.at(id), id.Name, "what ARCHITECTURE.md says")
 			}
 			return true
 		})
 		for _, g := range f.syntax.Comments {
 			for _, c := range g.List {
 				if m := goneFrom(c.Text); m != "" {
-					found(f.at(c), f.path, m, goneWords[strings.TrimSuffix(strings.ToLower(m), "s")])
+					found(f.at(c), m, goneWords[strings.TrimSuffix(strings.ToLower(m), "s")])
 				}
 				if m := goneNames.FindString(c.Text); m != "" {
-					found(f.at(c), f.path, m, "what ARCHITECTURE.md says")
+					found(f.at(c), m, "what ARCHITECTURE.md says")
 				}
 			}
 		}
@@ -110,7 +107,7 @@ func TestNamesThatWent(t *testing.T) {
 		}
 		for _, m := range []string{goneFrom(string(text)), goneNames.FindString(string(text))} {
 			if m != "" {
-				found(name, name, m, "what ARCHITECTURE.md says")
+				found(name, m, "what ARCHITECTURE.md says")
 			}
 		}
 		return nil
@@ -118,9 +115,4 @@ func TestNamesThatWent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// namesLeft are the folders and files that still have some of these names.
-var namesLeft = []string{
-	"authority/", "internal/identity/", "notify/", "store/",
 }

@@ -102,9 +102,9 @@ func TestCheckAdminKey(t *testing.T) {
 // newQuickAdmin is d's authority with a high limit.
 func newQuickAdmin(t *testing.T, d *testSite) *authority.Authority {
 	t.Helper()
-	a, err := authority.New(t.Context(), authority.Config{
-		Store: d.store, Now: d.clock.now, Pinned: map[string]string{"max_admin_api_reqs_per_minute": "60000"},
-	})
+	a, err := authority.New(t.Context(), authority.ConfigOf(d.store, func(c *authority.Config) {
+		c.Now, c.Pinned = d.clock.now, map[string]string{"max_admin_api_reqs_per_minute": "60000"}
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +236,7 @@ func (s *failingStore) TouchAdminKey(ctx context.Context, id int64, at time.Time
 func TestAdminKeyUses(t *testing.T) {
 	t.Parallel()
 	st := &failingStore{Store: dbtest.SQLite(t)}
-	d := newTestSite(t, st.Store, func(cfg *authority.Config) { cfg.Store = st })
+	d := newTestSite(t, st.Store, func(cfg *authority.Config) { cfg.Admin = st })
 	text, k := d.adminKey("alice")
 	used := func() time.Duration {
 		t.Helper()
@@ -299,7 +299,7 @@ func TestAdminKeyEnds(t *testing.T) {
 func TestIsAdminKey(t *testing.T) {
 	t.Parallel()
 	st := &failingStore{Store: dbtest.SQLite(t)}
-	d := newTestSite(t, st.Store, func(cfg *authority.Config) { cfg.Store = st })
+	d := newTestSite(t, st.Store, func(cfg *authority.Config) { cfg.Admin = st })
 	ours, k := d.adminKey("alice")
 	for text, want := range map[string]bool{
 		ours: true, " " + ours + "\t": true, site.NewAdminKey().Reveal(): false, strings.ToUpper(ours): false, "": false, ours[1:]: false,

@@ -23,7 +23,17 @@ import (
 
 // Config is what an [Authority] is made of.
 type Config struct {
-	Store   Store
+	// The parts of the database, each for one task. The type Store of package store has them all.
+	Checks   CheckStore
+	Grants   GrantStore
+	Devices  DeviceStore
+	OneTimes OneTimeStore
+	Keys     KeyStore
+	Admin    AdminStore
+	Settings SettingStore
+	CleanUp  CleanUpStore
+	Quotas   QuotaStore
+
 	Catalog *userkeys.Catalog // nil: Discourse's scopes
 	// Pinned site settings, by name, win over those in the store and cannot be changed while running.
 	Pinned map[string]string
@@ -45,7 +55,10 @@ type Authority struct {
 	*userKeys
 	*adminKeys
 	*settings
-	store Store
+	grants   GrantStore
+	devices  DeviceStore
+	oneTimes OneTimeStore
+	cleaning CleanUpStore
 }
 
 // core is what all parts of an authority share.
@@ -62,8 +75,9 @@ type core struct {
 
 // New makes an authority and loads the settings.
 func New(ctx context.Context, cfg Config) (*Authority, error) {
-	if cfg.Store == nil {
-		return nil, errors.New("authority: Config.Store is missing")
+	if cfg.Checks == nil || cfg.Grants == nil || cfg.Devices == nil || cfg.OneTimes == nil || cfg.Keys == nil ||
+		cfg.Admin == nil || cfg.Settings == nil || cfg.CleanUp == nil || cfg.Quotas == nil {
+		return nil, errors.New("authority: Config lacks a part of the store")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -82,30 +96,32 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 		return nil, err
 	}
 	c := &core{
-		now: cfg.Now, log: cfg.Logger, quotas: cfg.Store,
+		now: cfg.Now, log: cfg.Logger, quotas: cfg.Quotas,
 		strangers: limit.NewMemory(limit.MemoryConfig{MaxKeys: maxStrangers}),
 	}
 	_, _ = rand.Read(c.secret[:]) // crypto/rand.Read never fails
 	c.Checker, err = keycheck.New(ctx, keycheck.Config{
-		Store: cfg.Store, Catalog: cfg.Catalog, Pinned: pinned, OwnerGone: cfg.OwnerGone,
+		Store: cfg.Checks, Catalog: cfg.Catalog, Pinned: pinned, OwnerGone: cfg.OwnerGone,
 		MaxKeys: cfg.MaxKeys, Now: cfg.Now, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &Authority{
-		core: c, store: cfg.Store,
-		userKeys:  &userKeys{c, cfg.Store},
-		adminKeys: &adminKeys{c, cfg.Store, limit.NewMemory(limit.MemoryConfig{MaxKeys: maxAdminKeys})},
-		settings:  &settings{c, cfg.Store, pinned},
+		core:      c,
+		userKeys:  &userKeys{c, cfg.Keys},
+		adminKeys: &adminKeys{c, keycheck.NewAdminChecker(c.Checker, cfg.Admin), cfg.Admin},
+		settings:  &settings{c, cfg.Settings, pinned},
+		grants:    cfg.Grants, devices: cfg.Devices, oneTimes: cfg.OneTimes, cleaning: cfg.CleanUp,
 	}, nil
 }
 
-// Run reads the epoch, writes what was gathered and cleans up, until ctx ends; then it writes once more.
+// Run reads the epoch, writes the uses of keys that it has gathered, and cleans up once an hour, until ctx ends. Then
+// it writes once more.
 func (a *Authority) Run(ctx context.Context) error {
 	var cleaning sync.WaitGroup
 	defer cleaning.Wait()
-	runner := jobs.Runner{Store: a.store, Now: a.now, Logger: a.log}
+	runner := jobs.Runner{Store: a.cleaning, Now: a.now, Logger: a.log}
 	cleaning.Go(func() { runner.Run(ctx, a.cleanUpJob()) })
 	return a.Checker.Run(ctx)
 }

@@ -20,8 +20,6 @@ import (
 	"userkeys/store"
 )
 
-var _ authority.Store = (*store.Store)(nil)
-
 // clock is a clock that tests move.
 type clock struct {
 	mu sync.Mutex
@@ -70,11 +68,8 @@ type testSite struct {
 func newTestSite(t *testing.T, st *store.Store, opts ...func(*authority.Config)) *testSite {
 	t.Helper()
 	d := &testSite{t: t, store: st, clock: newClock()}
-	cfg := authority.Config{Store: st, Now: d.clock.now}
-	for _, o := range opts {
-		o(&cfg)
-	}
-	a, err := authority.New(t.Context(), cfg)
+	now := func(c *authority.Config) { c.Now = d.clock.now }
+	a, err := authority.New(t.Context(), authority.ConfigOf(st, append([]func(*authority.Config){now}, opts...)...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -625,7 +620,7 @@ var errDown = errors.New("the database is down")
 
 // flaky is a store that fails or waits where a test says so.
 type flaky struct {
-	authority.Store
+	authority.CheckStore
 	mu        sync.Mutex
 	changes   error
 	byHash    func(userkeys.KeyHash) error // called after the row was read
@@ -640,11 +635,11 @@ func (f *flaky) Changes(ctx context.Context, since site.Mark) (site.Changes, err
 	if err != nil {
 		return site.Changes{}, err
 	}
-	return f.Store.Changes(ctx, since)
+	return f.CheckStore.Changes(ctx, since)
 }
 
 func (f *flaky) KeyByHash(ctx context.Context, h userkeys.KeyHash) (site.StoredKey, error) {
-	k, err := f.Store.KeyByHash(ctx, h)
+	k, err := f.CheckStore.KeyByHash(ctx, h)
 	f.mu.Lock()
 	f.hashReads++
 	hook := f.byHash
@@ -664,7 +659,7 @@ func (f *flaky) RecordUses(ctx context.Context, uses []site.KeyUse) error {
 	if err != nil {
 		return err
 	}
-	return f.Store.RecordUses(ctx, uses)
+	return f.CheckStore.RecordUses(ctx, uses)
 }
 
 func (f *flaky) set(change func(*flaky)) {

@@ -19,8 +19,8 @@ import (
 
 func withFlaky(f *flaky) func(*authority.Config) {
 	return func(cfg *authority.Config) {
-		f.Store = cfg.Store
-		cfg.Store = f
+		f.CheckStore = cfg.Checks
+		cfg.Checks = f
 	}
 }
 
@@ -336,7 +336,7 @@ func TestWithoutTheDatabaseNobodyCanTell(t *testing.T) {
 }
 
 // elsewhere is a store on the database of another process: it tells of no change by itself.
-type elsewhere struct{ authority.Store }
+type elsewhere struct{ authority.CheckStore }
 
 func (elsewhere) OnChange(func(site.Changes)) {}
 
@@ -345,8 +345,8 @@ func (elsewhere) OnChange(func(site.Changes)) {}
 func TestCVE_2022_41316_RevocationElsewhereIsSeenHere(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newTestSite(t, st, func(cfg *authority.Config) { cfg.Now, cfg.Store = nil, elsewhere{st} })
-		other, err := authority.New(t.Context(), authority.Config{Store: st})
+		d := newTestSite(t, st, func(cfg *authority.Config) { cfg.Now, cfg.Checks = nil, elsewhere{st} })
+		other, err := authority.New(t.Context(), authority.ConfigOf(st))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -398,7 +398,7 @@ func TestLastUseAndDayCountSurviveARestart(t *testing.T) {
 		if !k.LastUsedAt.Equal(d.clock.now()) {
 			t.Errorf("last used %v, want %v", k.LastUsedAt, d.clock.now())
 		}
-		again, err := authority.New(t.Context(), authority.Config{Store: st, Now: d.clock.now})
+		again, err := authority.New(t.Context(), authority.ConfigOf(st, func(c *authority.Config) { c.Now = d.clock.now }))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -467,7 +467,7 @@ func TestPinnedSettings(t *testing.T) {
 	if !errors.Is(err, userkeys.Conflict) || !d.Pinned("expire_user_api_keys_days") {
 		t.Errorf("a pinned setting was changed: %v", err)
 	}
-	_, err = authority.New(t.Context(), authority.Config{Store: d.store, Pinned: map[string]string{"max_user_api_reqs_per_day": "-1"}})
+	_, err = authority.New(t.Context(), authority.ConfigOf(d.store, func(c *authority.Config) { c.Pinned = map[string]string{"max_user_api_reqs_per_day": "-1"} }))
 	if !errors.Is(err, userkeys.InvalidParameters) {
 		t.Errorf("RL14 a pinned value out of bounds: %v", err)
 	}
@@ -478,7 +478,7 @@ func TestSettingsNameKnownScopes(t *testing.T) {
 	t.Parallel()
 	d := newTestSite(t, dbtest.SQLite(t))
 	for _, name := range []string{"allow_user_api_key_scopes", "allow_user_api_key_client_scopes"} {
-		_, pinned := authority.New(t.Context(), authority.Config{Store: d.store, Pinned: map[string]string{name: "read|wrte"}})
+		_, pinned := authority.New(t.Context(), authority.ConfigOf(d.store, func(c *authority.Config) { c.Pinned = map[string]string{name: "read|wrte"} }))
 		changed := d.ChangeSetting(t.Context(), name, "read|wrte", site.Caller{User: site.User{Admin: true}})
 		for where, err := range map[string]error{"pinned": pinned, "changed": changed} {
 			e := userkeys.AsError(err)
@@ -486,7 +486,7 @@ func TestSettingsNameKnownScopes(t *testing.T) {
 				t.Errorf("%s %s: %v", where, name, err)
 			}
 		}
-		if _, err := authority.New(t.Context(), authority.Config{Store: d.store, Pinned: map[string]string{name: "read|write"}}); err != nil {
+		if _, err := authority.New(t.Context(), authority.ConfigOf(d.store, func(c *authority.Config) { c.Pinned = map[string]string{name: "read|write"} })); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

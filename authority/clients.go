@@ -11,24 +11,24 @@ import (
 
 // RegisteredClient finds a client that registered; [userkeys.NotFound] for any other.
 func (a *Authority) RegisteredClient(ctx context.Context, clientID string) (site.Client, error) {
-	c, err := a.store.Client(ctx, clientID)
+	c, err := a.grants.Client(ctx, clientID)
 	if err == nil && !c.Registered() {
 		err = userkeys.Errorf(userkeys.NotFound, "there is no such client")
 	}
 	return c, err
 }
 
-// RegisterClient registers an app by itself (W15). ChargeRegistration comes first.
+// RegisterClient stores a client that an app registers by itself (W15). Call [Authority.ChargeRegistration] first.
 func (a *Authority) RegisterClient(ctx context.Context, c site.Client, ip string) error {
 	if err := a.Settings().CheckRegistration(c, a.Catalog()); err != nil {
 		return err
 	}
 	c.CreatedAt = a.now().UTC()
-	return a.store.CreateClient(ctx, c, site.Caller{As: site.CallerSystem, Address: ip})
+	return a.grants.CreateClient(ctx, c, site.Caller{As: site.CallerSystem, Address: ip})
 }
 
-// ChargeRegistration counts a registration from ip, whatever becomes of it
-// (W13.4); networks that the site names are not counted.
+// ChargeRegistration counts a registration from ip, whether or not it succeeds (W13.4). Addresses in the setting
+// create_user_api_key_client_ip_rate_limit_override_ips are not counted.
 func (a *Authority) ChargeRegistration(ctx context.Context, ip string) error {
 	s := a.Settings()
 	uncounted := s.CreateUserAPIKeyClientIPRateLimitOverrideIPs

@@ -11,12 +11,13 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/site"
+	"userkeys/store"
 )
 
 // shelf is a store of many keys that costs no memory: every well-formed key
 // is somebody's. Only checks are asked of it.
 type shelf struct {
-	authority.Store
+	authority.CheckStore
 	noUserLimits bool
 }
 
@@ -45,9 +46,15 @@ func (shelf) KeyByHash(_ context.Context, h userkeys.KeyHash) (site.StoredKey, e
 	}, nil
 }
 
+// onShelf is the configuration of an authority whose keys are on st.
+func onShelf(st shelf, change ...func(*authority.Config)) authority.Config {
+	put := func(c *authority.Config) { c.Checks = st }
+	return authority.ConfigOf(new(store.Store), append([]func(*authority.Config){put}, change...)...)
+}
+
 func newShelf(tb testing.TB) *authority.Authority {
 	tb.Helper()
-	a, err := authority.New(tb.Context(), authority.Config{Store: shelf{}})
+	a, err := authority.New(tb.Context(), onShelf(shelf{}))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -114,7 +121,7 @@ func TestMemoryPerKey(t *testing.T) {
 func measureMemory(t *testing.T, st shelf, goal float64) {
 	const n = 40_000
 	now := time.Now() // which stands still, so that no window ends while keys are counted
-	a, err := authority.New(t.Context(), authority.Config{Store: st, Now: func() time.Time { return now }})
+	a, err := authority.New(t.Context(), onShelf(st, func(c *authority.Config) { c.Now = func() time.Time { return now } }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +150,7 @@ func liveHeap() int64 {
 // The cache is bounded: what does not fit is looked up again.
 func TestCacheIsBounded(t *testing.T) {
 	const bound = 6400
-	a, err := authority.New(t.Context(), authority.Config{Store: shelf{}, MaxKeys: bound})
+	a, err := authority.New(t.Context(), onShelf(shelf{}, func(c *authority.Config) { c.MaxKeys = bound }))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +179,7 @@ func benchmarkCheck(b *testing.B, st shelf) {
 		b.Run(fmt.Sprintf("keys=%d", n), func(b *testing.B) {
 			// Each key stays below its minute, so the clock must run fast when there are few.
 			now := time.Now()
-			a, err := authority.New(b.Context(), authority.Config{Store: st, Now: func() time.Time { return now }})
+			a, err := authority.New(b.Context(), onShelf(st, func(c *authority.Config) { c.Now = func() time.Time { return now } }))
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -23,8 +23,9 @@ var (
 	deviceCodeTries   = stored("device code itself tried", 10, time.Minute)
 )
 
-// BeginDevice begins a device authorization: everything that could be refused
-// is refused now. [userkeys.NotFound] where the site has none.
+// BeginDevice begins a device authorization. A request that could not be granted is refused at once.
+//
+// Errors: [userkeys.NotFound] if the site has no device authorization, and those of [Authority.Examine].
 func (a *Authority) BeginDevice(ctx context.Context, r site.AuthorizationRequest, ip string) (site.DeviceGrant, error) {
 	r.Kind = site.KindDevice
 	if _, err := a.Examine(ctx, r); err != nil {
@@ -32,7 +33,7 @@ func (a *Authority) BeginDevice(ctx context.Context, r site.AuthorizationRequest
 	}
 	for range 3 { // codes are long; a clash is a miracle, and three are none
 		d := site.NewDeviceGrant(r, ip, a.now().UTC())
-		err := a.store.CreateDeviceGrant(ctx, d)
+		err := a.devices.CreateDeviceGrant(ctx, d)
 		if err == nil {
 			a.logDevice(ctx, "created", "device_code", d.DeviceCode, "user_code", d.UserCode, "request", d.RequestToken)
 			return d, nil
@@ -44,7 +45,7 @@ func (a *Authority) BeginDevice(ctx context.Context, r site.AuthorizationRequest
 	return site.DeviceGrant{}, keycheck.Unavailable(errors.New("no free code"))
 }
 
-// ChargeDeviceCreate counts a begin of ip, before anything is read of it.
+// ChargeDeviceCreate counts a request of ip to begin a device authorization. Call it before the request is read.
 func (a *Authority) ChargeDeviceCreate(ip string) error {
 	if !a.Settings().AllowUserAPIKeyDeviceAuth {
 		return userkeys.Errorf(userkeys.NotFound, "this site has no device authorization")
@@ -52,8 +53,8 @@ func (a *Authority) ChargeDeviceCreate(ip string) error {
 	return a.chargeHere(deviceCreates, site.Network(ip))
 }
 
-// PollDevice tells the app of a device code how its request stands; an answer
-// only once. State is empty for a code that is not known or over: both are told alike.
+// PollDevice returns the device authorization with a device code. An answer is returned once only. The State is empty
+// for a code that is unknown or has expired, so that the caller cannot tell one from the other.
 func (a *Authority) PollDevice(ctx context.Context, deviceCode, ip string) (site.DeviceGrant, error) {
 	if !a.Settings().AllowUserAPIKeyDeviceAuth {
 		return site.DeviceGrant{}, userkeys.Errorf(userkeys.NotFound, "this site has no device authorization")
@@ -64,7 +65,7 @@ func (a *Authority) PollDevice(ctx context.Context, deviceCode, ip string) (site
 	if !site.IsDeviceCode(deviceCode) {
 		return site.DeviceGrant{}, nil
 	}
-	d, err := a.store.PollDeviceGrant(ctx, deviceCode, a.now().UTC())
+	d, err := a.devices.PollDeviceGrant(ctx, deviceCode, a.now().UTC())
 	if errors.Is(err, userkeys.ConsentGone) {
 		return site.DeviceGrant{}, nil
 	}
@@ -89,9 +90,10 @@ type DeviceQuestion struct {
 	Registered bool // the public key is that of a registered client
 }
 
-// PreviewDevice shows a device authorization by the token in its address. It
-// binds nothing: the code must still be typed.
-// Errors: [userkeys.ConsentGone] for a token that is not known, [userkeys.RateLimited] for too many look-ups.
+// PreviewDevice returns the question of a device authorization by the token in its address, without binding it to a
+// user: the code must still be typed.
+//
+// Errors: [userkeys.ConsentGone] if the token is not known, [userkeys.RateLimited] after too many look-ups.
 func (a *Authority) PreviewDevice(ctx context.Context, token string, b site.Caller) (DeviceQuestion, error) {
 	if err := a.charge(ctx, deviceLookups, site.Network(b.Address)); err != nil {
 		return DeviceQuestion{}, err
@@ -105,7 +107,7 @@ func (a *Authority) PreviewDevice(ctx context.Context, token string, b site.Call
 	if err := a.charge(ctx, deviceTokenLooks, token); err != nil {
 		return DeviceQuestion{}, err
 	}
-	d, err := a.store.DeviceGrantByRequest(ctx, token, a.now().UTC())
+	d, err := a.devices.DeviceGrantByRequest(ctx, token, a.now().UTC())
 	if err != nil {
 		return DeviceQuestion{}, err
 	}
@@ -126,9 +128,10 @@ func (a *Authority) deviceQuestion(ctx context.Context, d site.DeviceGrant) (Dev
 	}, nil
 }
 
-// ActivateDevice binds the device authorization whose code was typed to the
-// user; token is that of the address that led here, or empty.
-// Errors: [userkeys.ConsentGone] for a code that is not known, [userkeys.RateLimited] for too many tries.
+// ActivateDevice binds the device authorization with the typed code to the user. token is that of the address that
+// the user opened, or empty.
+//
+// Errors: [userkeys.ConsentGone] if the code is not known, [userkeys.RateLimited] after too many tries.
 func (a *Authority) ActivateDevice(ctx context.Context, typed, token string, b site.Caller) (DeviceQuestion, error) {
 	if err := a.charge(ctx, deviceTries, site.Network(b.Address)); err != nil {
 		return DeviceQuestion{}, err
@@ -147,7 +150,7 @@ func (a *Authority) ActivateDevice(ctx context.Context, typed, token string, b s
 		return DeviceQuestion{}, err
 	}
 	approval := newToken()
-	d, err := a.store.BindDeviceGrant(ctx, site.TypedCode{
+	d, err := a.devices.BindDeviceGrant(ctx, site.TypedCode{
 		UserCode: code, RequestToken: token, Approval: approval,
 	}, b.At(a.now().UTC()))
 	if err != nil {
@@ -159,41 +162,42 @@ func (a *Authority) ActivateDevice(ctx context.Context, typed, token string, b s
 	return q, err
 }
 
-// wrongCode returns why a code was refused together with the token of an address: the code is another device's if b
-// could have answered the request of the token; else the reason is err.
+// wrongCode returns why a code was refused. If the user may answer the request of token, the code belongs to another
+// device; otherwise the reason is err.
 func (a *Authority) wrongCode(ctx context.Context, token string, b site.Caller, err error) error {
 	if token == "" || !errors.Is(err, userkeys.ConsentGone) {
 		return err
 	}
-	d, look := a.store.DeviceGrantByRequest(ctx, token, a.now().UTC())
+	d, look := a.devices.DeviceGrantByRequest(ctx, token, a.now().UTC())
 	if look != nil || d.UserID != 0 && d.UserID != b.User.ID {
 		return err
 	}
 	return errOtherDeviceCode
 }
 
-// errDeviceCode tells a code that cannot be one from one that is not known; see [IsDeviceCodeInvalid].
+// errDeviceCode is the error for a text that cannot be a code; see [IsDeviceCodeInvalid].
 var errDeviceCode = &userkeys.Error{
 	Code: userkeys.ConsentGone, Reason: "invalid code",
 	Public: "this is no code of ours: it has eight letters and digits, such as ABCD-2345",
 }
 
-// errOtherDeviceCode is a code that could be one, and is not that of the request whose address was opened.
+// errOtherDeviceCode is the error for a code that is not the one of the request whose address the user opened.
 var errOtherDeviceCode = &userkeys.Error{
 	Code: userkeys.ConsentGone, Reason: "invalid code",
 	Public: "this is not the code of the device that asked; type the one that it shows",
 }
 
-// IsDeviceCodeInvalid reports whether err of [Authority.ActivateDevice] means that what was typed cannot be the code.
+// IsDeviceCodeInvalid reports whether an error of [Authority.ActivateDevice] means that the typed text cannot be the
+// code.
 func IsDeviceCodeInvalid(err error) bool {
 	return errors.Is(err, errDeviceCode) || errors.Is(err, errOtherDeviceCode)
 }
 
-// deviceRequest finds the request that waits for an answer of by under an approval token.
+// deviceRequest returns the request that waits for an answer of by under an approval token.
 func (a *Authority) deviceRequest(
 	ctx context.Context, approval string, by site.Caller,
 ) (site.AuthorizationRequest, error) {
-	d, err := a.store.DeviceGrantByApproval(ctx, approval, a.now().UTC())
+	d, err := a.devices.DeviceGrantByApproval(ctx, approval, a.now().UTC())
 	if err == nil && (d.UserID != by.User.ID || d.Session != by.Session.ID) {
 		err = site.ErrConsentGone
 	}
@@ -201,17 +205,17 @@ func (a *Authority) deviceRequest(
 	return d.Request, err
 }
 
-// DenyDevice answers no; the device is told.
+// DenyDevice denies a device authorization. The device is told so at its next poll.
 func (a *Authority) DenyDevice(ctx context.Context, approval string, b site.Caller) error {
-	err := a.store.DenyDeviceGrant(ctx, approval, b.At(a.now().UTC()))
+	err := a.devices.DenyDeviceGrant(ctx, approval, b.At(a.now().UTC()))
 	if err == nil {
 		a.logDevice(ctx, "denied", "approval", approval)
 	}
 	return err
 }
 
-// logDevice logs a step of the device flow where the site wants that. Of
-// codes it writes 12 hex digits of a hash (W21).
+// logDevice logs a step of the device flow if the site setting for that is on. Of each code it writes 12 hexadecimal
+// digits of a hash (W21).
 func (a *Authority) logDevice(ctx context.Context, step string, codes ...string) {
 	if !a.Settings().VerboseUserAPIKeyDeviceAuthLogging {
 		return

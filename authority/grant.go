@@ -43,7 +43,7 @@ type Approval struct {
 	Choice  site.Choice // narrows what was asked for
 }
 
-// Examine reports whether the site would put this request to a user, before anybody signed in.
+// Examine reports whether the site would ask a user about this request. It needs no user.
 func (a *Authority) Examine(ctx context.Context, r site.AuthorizationRequest) (site.CheckedRequest, error) {
 	checked, _, err := a.examine(ctx, r)
 	return checked, err
@@ -56,9 +56,9 @@ func (a *Authority) examine(
 	var client site.Client
 	var err error
 	if r.Kind == site.KindOneTime {
-		client, err = a.store.ClientByPublicKey(ctx, r.PublicKey, r.AuthRedirect)
+		client, err = a.grants.ClientByPublicKey(ctx, r.PublicKey, r.AuthRedirect)
 	} else {
-		client, err = a.store.Client(ctx, r.ClientID)
+		client, err = a.grants.Client(ctx, r.ClientID)
 	}
 	if err != nil && !errors.Is(err, userkeys.NotFound) {
 		return site.CheckedRequest{}, client, err
@@ -67,7 +67,7 @@ func (a *Authority) examine(
 	return checked, client, err
 }
 
-// Prepare examines r, checks that the user may grant, and keeps the question for ten minutes.
+// Prepare examines r, checks that the user may grant it, and stores the question to the user for ten minutes.
 func (a *Authority) Prepare(ctx context.Context, r site.AuthorizationRequest, by site.Caller) (Question, error) {
 	checked, err := a.Examine(ctx, r)
 	if err != nil {
@@ -81,7 +81,7 @@ func (a *Authority) Prepare(ctx context.Context, r site.AuthorizationRequest, by
 		ID: newToken(), UserID: by.User.ID, Session: by.Session.ID,
 		Request: r, CreatedAt: now, ExpiresAt: now.Add(ConsentLifetime),
 	}
-	if err := a.store.CreateConsent(ctx, c); err != nil {
+	if err := a.grants.CreateConsent(ctx, c); err != nil {
 		return Question{}, err
 	}
 	return Question{ID: c.ID, CheckedRequest: checked}, nil
@@ -94,13 +94,13 @@ func newToken() string {
 	return base64.RawURLEncoding.EncodeToString(secret[:])
 }
 
-// Grant makes what a user said yes to, seals it to the app and stores it: a key or, for a request of
-// [site.KindOneTime], a one-time password. What counts is the request as it was kept, judged by the rules of now and
-// narrowed by the user's choice. In one transaction the question is consumed, the user's old key for that client
-// goes, the new one comes, and a waiting device gets its answer.
+// Grant carries out what a user has approved: it makes a key or, for a request of [site.KindOneTime], a one-time
+// password, encrypts it to the app and stores it. It judges the stored request by the rules that hold now, and
+// narrows it by the user's choice. One transaction consumes the question, removes the user's old key for that client,
+// stores the new one, and answers a waiting device.
 //
-// An answer that has no way back is given again to the session that approved, for ten minutes: its page can be loaded
-// again. Nothing is made then, and it is sealed to the app.
+// If an answer has no redirect, the session that approved can get it again for ten minutes, so that its page can be
+// loaded again. Nothing is made then.
 //
 // Errors: [userkeys.ConsentGone] if the question was answered, is too old, or was put to another user or session.
 func (a *Authority) Grant(ctx context.Context, y Approval) (Granted, error) {
@@ -108,7 +108,7 @@ func (a *Authority) Grant(ctx context.Context, y Approval) (Granted, error) {
 	if y.Consent == "" || !errors.Is(err, userkeys.ConsentGone) {
 		return g, err
 	}
-	shown, again := a.store.ShownAnswer(ctx, y.Consent, a.now())
+	shown, again := a.grants.ShownAnswer(ctx, y.Consent, a.now())
 	switch {
 	case again != nil && !errors.Is(again, userkeys.ConsentGone):
 		return Granted{}, again
@@ -136,7 +136,7 @@ func (a *Authority) grant(ctx context.Context, y Approval) (Granted, error) {
 	return a.grantKey(ctx, checked, y)
 }
 
-// requested finds the request that y answers.
+// requested returns the request that y approves.
 func (a *Authority) requested(ctx context.Context, y Approval) (site.AuthorizationRequest, error) {
 	switch {
 	case y.Request != nil:
@@ -160,11 +160,13 @@ func sameSession(id string, by site.Caller) bool {
 	return subtle.ConstantTimeCompare([]byte(id), []byte(by.Session.ID)) == 1
 }
 
-// ReasonMayNotAct is the reason of a refusal of a user whose keys would all be refused.
+// ReasonMayNotAct is the reason of the error for a user who is suspended or inactive, so that all keys of the user
+// would be refused.
 const ReasonMayNotAct = "owner may not act"
 
-// mayGrant refuses a user who may not give keys.
-// Errors: [userkeys.UserNotAllowed], with [ReasonMayNotAct] where no key of theirs would work.
+// mayGrant checks that a user may grant keys.
+//
+// Errors: [userkeys.UserNotAllowed], with [ReasonMayNotAct] if no key of the user would work.
 func (a *Authority) mayGrant(ctx context.Context, u site.User) error {
 	if err := a.mayAct(ctx, u); err != nil {
 		return err
@@ -172,10 +174,10 @@ func (a *Authority) mayGrant(ctx context.Context, u site.User) error {
 	return a.Settings().CheckGrantor(u)
 }
 
-// mayAct refuses a user none of whose keys would work. The stored user counts, as in the check of a key: an embedder's
-// session may tell less of the user.
+// mayAct checks that keys of a user would work. It looks at the stored user, as the check of a key does, because the
+// session of an embedder may know less about the user.
 func (a *Authority) mayAct(ctx context.Context, u site.User) error {
-	u, err := a.store.User(ctx, u.ID)
+	u, err := a.grants.User(ctx, u.ID)
 	refuse := func(why string) error {
 		return &userkeys.Error{
 			Code: userkeys.UserNotAllowed, Reason: ReasonMayNotAct, Public: why + ", so no key for it would work",
@@ -194,15 +196,16 @@ func (a *Authority) mayAct(ctx context.Context, u site.User) error {
 	return nil
 }
 
-// SpendForm notes that a page's form was sent, by its token.
+// SpendForm stores that the form with this token was sent.
+//
 // Errors: [userkeys.Conflict] if it was sent before.
 func (a *Authority) SpendForm(ctx context.Context, token string, until time.Time) error {
-	return a.store.SpendForm(ctx, token, until)
+	return a.grants.SpendForm(ctx, token, until)
 }
 
-// consent finds an open question that was put to b.
+// consent returns an open question that was put to b.
 func (a *Authority) consent(ctx context.Context, id string, b site.Caller) (site.Consent, error) {
-	c, err := a.store.Consent(ctx, id)
+	c, err := a.grants.Consent(ctx, id)
 	switch {
 	case err != nil:
 		return c, err
@@ -214,14 +217,14 @@ func (a *Authority) consent(ctx context.Context, id string, b site.Caller) (site
 	return c, nil
 }
 
-// Deny answers a question with no. It gives the address by which a program on the user's own machine
-// is told, so that it need not wait; empty for any other app, which is not told.
+// Deny answers a question with no. It returns the address at which a program on the user's own machine is told so,
+// and does not wait in vain; for all other apps, which are not told, the address is empty.
 func (a *Authority) Deny(ctx context.Context, consentID string, b site.Caller) (string, error) {
 	c, err := a.consent(ctx, consentID, b)
 	if err != nil {
 		return "", err
 	}
-	if err := a.store.DeleteConsent(ctx, consentID, b.At(a.now())); err != nil {
+	if err := a.grants.DeleteConsent(ctx, consentID, b.At(a.now())); err != nil {
 		return "", err
 	}
 	return c.Request.DeniedLocation(), nil

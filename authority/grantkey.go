@@ -8,7 +8,8 @@ import (
 	"userkeys/site"
 )
 
-// grantKey makes the key of a checked request, seals it and stores it. Size and sealing come before any write.
+// grantKey makes, encrypts and stores the key of a checked request. It encrypts before it writes anything, so that a
+// payload that does not fit loses nothing.
 func (a *Authority) grantKey(ctx context.Context, r site.CheckedRequest, y Approval) (Granted, error) {
 	s, now := a.Settings(), a.now().UTC()
 	r, err := r.Narrow(s, y.Choice)
@@ -48,7 +49,7 @@ func (a *Authority) grantKey(ctx context.Context, r site.CheckedRequest, y Appro
 		answer = append(answer, "oneTimePassword", sealedPassword)
 	}
 	g := Granted{Payload: sealed}
-	if g.Key, err = a.store.Grant(ctx, grant); err != nil {
+	if g.Key, err = a.grants.Grant(ctx, grant); err != nil {
 		return Granted{}, err
 	}
 	if r.Redirect != nil {
@@ -60,7 +61,7 @@ func (a *Authority) grantKey(ctx context.Context, r site.CheckedRequest, y Appro
 	return g, nil
 }
 
-// newUserAPIKey is the key that y gives to the app of a request, without its hash.
+// newUserAPIKey returns the key that approval y gives to the app of a request, without its hash.
 func newUserAPIKey(r site.CheckedRequest, y Approval, now time.Time) site.UserAPIKey {
 	k := site.UserAPIKey{
 		UserID: y.By.User.ID, ClientID: r.ClientID, ApplicationName: r.Name,

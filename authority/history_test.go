@@ -187,11 +187,12 @@ func TestChangesToAccountsAreObeyedAtOnce(t *testing.T) {
 // others are answered.
 func TestOneClientsEndIsNotTheOthers(t *testing.T) {
 	t.Parallel()
-	f := &gated{Store: dbtest.SQLite(t), entered: make(chan struct{}), open: make(chan struct{})}
+	st := dbtest.SQLite(t)
+	f := &gated{CheckStore: st, entered: make(chan struct{}), open: make(chan struct{})}
 	ticks := make(chan struct{}, 64)
-	d := newTestSite(t, f.Store.(*store.Store), func(c *authority.Config) {
+	d := newTestSite(t, st, func(c *authority.Config) {
 		clock := c.Now
-		c.Store, c.Now = f, func() time.Time {
+		c.Checks, c.Now = f, func() time.Time {
 			select {
 			case ticks <- struct{}{}:
 			default:
@@ -231,7 +232,7 @@ func TestOneClientsEndIsNotTheOthers(t *testing.T) {
 
 // gated is a store whose epoch is read once the gate is open.
 type gated struct {
-	authority.Store
+	authority.CheckStore
 	closed        bool
 	entered, open chan struct{}
 }
@@ -249,5 +250,5 @@ func (g *gated) Changes(ctx context.Context, since site.Mark) (site.Changes, err
 			return site.Changes{}, ctx.Err()
 		}
 	}
-	return g.Store.Changes(ctx, since)
+	return g.CheckStore.Changes(ctx, since)
 }

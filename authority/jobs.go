@@ -15,21 +15,21 @@ func (a *Authority) cleanUpJob() jobs.Job {
 	return jobs.Job{Name: "clean-up", Every: cleanUpInterval, Do: a.CleanUp}
 }
 
-// CleanUp revokes keys that were not used for revoke_user_api_keys_unused_days
-// or are older than revoke_user_api_keys_maxlife_days, and removes what is
-// over. Uses that are still in memory are written first, so that no key in use counts as unused.
+// CleanUp revokes keys that were not used for revoke_user_api_keys_unused_days or are older than
+// revoke_user_api_keys_maxlife_days, and removes what has expired. It first writes the uses that are still in memory,
+// so that no key in use counts as unused.
 func (a *Authority) CleanUp(ctx context.Context) error {
 	if err := a.Flush(ctx); err != nil {
 		return err
 	}
 	s, now := a.Settings(), a.now()
-	unusedBefore, createdBefore := daysAgo(now, s.RevokeUserAPIKeysUnusedDays), daysAgo(now, s.RevokeUserAPIKeysMaxlifeDays)
-	n, err := a.store.RevokeStale(ctx, unusedBefore, createdBefore, now)
+	unused, old := daysAgo(now, s.RevokeUserAPIKeysUnusedDays), daysAgo(now, s.RevokeUserAPIKeysMaxlifeDays)
+	n, err := a.cleaning.RevokeStale(ctx, unused, old, now)
 	if err != nil {
 		return err
 	}
 	if since := daysAgo(now, s.UnusedRegisteredUserAPIKeyClientsDays); !since.IsZero() {
-		released, err := a.store.ReleaseClients(ctx, since, now)
+		released, err := a.cleaning.ReleaseClients(ctx, since, now)
 		if err != nil {
 			return err
 		}
@@ -38,10 +38,11 @@ func (a *Authority) CleanUp(ctx context.Context) error {
 	if n > 0 {
 		a.log.Info("cleaned up stale keys and clients", "number", n)
 	}
-	return a.store.Purge(ctx, now)
+	return a.cleaning.Purge(ctx, now)
 }
 
-// daysAgo is the zero time, which no key is older than, for no days.
+// daysAgo returns the time that many days before now. For 0 days it returns the zero time, which no key is older
+// than.
 func daysAgo(now time.Time, days int) time.Time {
 	if days <= 0 {
 		return time.Time{}

@@ -37,7 +37,9 @@ func TestCleanUpIsOneNodes(t *testing.T) {
 	now := time.Date(2026, 5, 20, 12, 0, 0, 0, time.UTC)
 	var nodes []*Authority
 	for range 3 {
-		a, err := New(t.Context(), Config{Store: purges{st, &count, &fail}, Now: func() time.Time { return now }})
+		a, err := New(t.Context(), ConfigOf(st, func(c *Config) {
+			c.CleanUp, c.Now = purges{st, &count, &fail}, func() time.Time { return now }
+		}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +52,7 @@ func TestCleanUpIsOneNodes(t *testing.T) {
 		var failed atomic.Int64
 		for _, a := range nodes {
 			all.Go(func() {
-				if (jobs.Runner{Store: a.store, Now: a.now}).RunIfDue(t.Context(), a.cleanUpJob()) != nil {
+				if (jobs.Runner{Store: a.cleaning, Now: a.now}).RunIfDue(t.Context(), a.cleanUpJob()) != nil {
 					failed.Add(1)
 				}
 			})

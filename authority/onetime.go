@@ -8,10 +8,10 @@ import (
 	"userkeys/site"
 )
 
-// oneTimeTries bounds guessing (OT9).
+// oneTimeTries limits how often one-time passwords can be guessed (OT9).
 var oneTimeTries = stored("one-time password", 10, time.Minute)
 
-// oneTimeMakes bounds lines of the audit log.
+// oneTimeMakes limits the lines that making one-time passwords adds to the audit log.
 var oneTimeMakes = perMinute("one-time password made", 30)
 
 // grantOneTimePassword makes the one-time password of a checked request, seals it and stores it.
@@ -26,7 +26,7 @@ func (a *Authority) grantOneTimePassword(ctx context.Context, r site.CheckedRequ
 	if p.KeyID, err = a.keyOf(ctx, r, y.By); err != nil {
 		return Granted{}, err
 	}
-	if err := a.store.CreateOneTimePassword(ctx, *p, y.Consent, y.By); err != nil {
+	if err := a.oneTimes.CreateOneTimePassword(ctx, *p, y.Consent, y.By); err != nil {
 		return Granted{}, err
 	}
 	return Granted{Location: r.Redirect.With("oneTimePassword", sealed)}, nil
@@ -43,13 +43,13 @@ func (a *Authority) newOneTimePassword(r site.CheckedRequest, by site.Caller) (*
 	return p, sealed, err
 }
 
-// keyOf is the id of the key of the app that asks for a one-time password: the one that it asks with, else the newest
-// of the user's live keys that was sealed to the same public key, however it was written; 0 if there is none.
+// keyOf returns the id of the key of the app that asks for a one-time password: the key that it asks with, or else
+// the newest live key of the user that was encrypted to the same public key. It returns 0 if there is none.
 func (a *Authority) keyOf(ctx context.Context, r site.CheckedRequest, b site.Caller) (int64, error) {
 	if b.Key != 0 {
 		return b.Key, nil
 	}
-	keys, err := a.store.Keys(ctx, site.KeyFilter{UserID: b.User.ID, Live: true, Limit: maxApps, Now: a.now()})
+	keys, err := a.Keys(ctx, site.KeyFilter{UserID: b.User.ID, Live: true, Limit: maxApps})
 	for _, k := range keys {
 		if k.PublicKey == r.KeyText {
 			return k.ID, nil
@@ -63,24 +63,28 @@ func (a *Authority) keyOf(ctx context.Context, r site.CheckedRequest, b site.Cal
 
 // AppSessions lists the sessions of a user that apps began with a one-time password, newest first.
 func (a *Authority) AppSessions(ctx context.Context, userID int64) ([]site.AppSession, error) {
-	return a.store.AppSessions(ctx, userID, a.now())
+	return a.oneTimes.AppSessions(ctx, userID, a.now())
 }
 
-// OneTimePassword tells whose a one-time password is, without consuming it.
-// Errors: [userkeys.ConsentGone] if it was used or is too old, [userkeys.RateLimited] for too many tries.
+// OneTimePassword returns a one-time password and its user, without consuming it.
+//
+// Errors: [userkeys.ConsentGone] if it was used or is too old, [userkeys.RateLimited] after too many tries.
 func (a *Authority) OneTimePassword(ctx context.Context, password, ip string) (site.OneTimePassword, error) {
 	if err := a.tryOneTime(ctx, password, ip); err != nil {
 		return site.OneTimePassword{}, err
 	}
-	return a.store.OneTimePassword(ctx, password, a.now().UTC())
+	return a.oneTimes.OneTimePassword(ctx, password, a.now().UTC())
 }
 
-// UseOneTimePassword consumes a one-time password, once, and tells whom it signs in.
+// UseOneTimePassword consumes a one-time password and returns it with the user whom it signs in.
+//
+// Errors: those of [Authority.OneTimePassword].
 func (a *Authority) UseOneTimePassword(ctx context.Context, password, ip string) (site.OneTimePassword, error) {
 	if err := a.tryOneTime(ctx, password, ip); err != nil {
 		return site.OneTimePassword{}, err
 	}
-	return a.store.ConsumeOneTimePassword(ctx, password, site.Caller{As: site.CallerUser, Address: ip}.At(a.now().UTC()))
+	by := site.Caller{As: site.CallerUser, Address: ip}
+	return a.oneTimes.ConsumeOneTimePassword(ctx, password, by.At(a.now().UTC()))
 }
 
 func (a *Authority) tryOneTime(ctx context.Context, password, ip string) error {

@@ -16,9 +16,9 @@ var (
 	secrets  = perMinute("push secret", 10)
 )
 
-// Rebind moves a key that was found good to the client that its app names
-// (W7.4). What may not be is passed over, never a reason to refuse the
-// request: the header is a hint. The key's limits go on as they were (RL3).
+// Rebind moves a key that was found good to the client that its app names (W7.4), and returns the access with the
+// client that the key then has. A move that is not allowed is ignored and does not fail the request, because the
+// header is only a hint. The limits of the key go on as they were (RL3).
 func (a *userKeys) Rebind(ctx context.Context, acc userkeys.Access, clientID string) userkeys.Access {
 	if !site.ValidClientID(clientID) || a.charge(ctx, rebinds, keySubject(acc)) != nil {
 		return acc
@@ -36,23 +36,24 @@ func (a *userKeys) Rebind(ctx context.Context, acc userkeys.Access, clientID str
 	return acc
 }
 
-// ChargePushSecret counts that the app of a key that was found good asks for
-// its push secret, which costs work of sealing.
+// ChargePushSecret counts that an app asks for the push secret of its key, which takes the work of an encryption.
+//
 // Errors: [userkeys.RateLimited] if it asks too often.
 func (a *userKeys) ChargePushSecret(acc userkeys.Access) error {
 	return a.chargeHere(secrets, keySubject(acc))
 }
 
-// Renewed is a key in the place of another.
+// Renewed is the key that replaces another one.
 type Renewed struct {
 	Payload   string    // sealed to the key of the grant
 	ExpiresAt time.Time // zero: no end of its own
 }
 
-// Renew gives a key that was found good a successor with the same grant,
-// sealed to the public key of the grant: only the app that was approved can
-// open it. Nothing widens: scopes, limits and the consent's time stay. The key
-// before goes on for ten minutes. [userkeys.Conflict] where the user must be asked again.
+// Renew replaces a key that was found good by one with the same grant. The new key is encrypted to the public key of
+// the grant, so that only the app that was approved can open it. Scopes, limits and the time of the approval stay the
+// same. The old key works for ten more minutes.
+//
+// Errors: [userkeys.Conflict] if the user must be asked again, [userkeys.RateLimited].
 func (a *userKeys) Renew(ctx context.Context, acc userkeys.Access, nonce, ip string) (Renewed, error) {
 	if err := a.charge(ctx, renewals, keySubject(acc)); err != nil {
 		return Renewed{}, err

@@ -26,17 +26,18 @@ type quota struct {
 	stored bool
 }
 
-// perMinute is a quota that is counted in memory of this process, exactly: for what only costs work.
+// perMinute returns a quota that is counted exactly, in the memory of this process. It is for what only costs work.
 func perMinute(name string, most int) quota { return quota{name, most, time.Minute, false} }
 
-// stored is a quota that is counted in the database, where neither a restart nor another node forgets: for what
-// somebody could guess, and for what leaves something for good.
+// stored returns a quota that is counted in the database, so that neither a restart nor another node loses the count.
+// It is for what could be guessed, and for what leaves a record.
 func stored(name string, most int, window time.Duration) quota {
 	return quota{name, most, window, true}
 }
 
-// charge counts that the subject does once more what q bounds. Subjects are told apart from those of other quotas.
-// Errors: [userkeys.RateLimited] if it is once too often.
+// charge counts one action of a subject against q. Each quota counts its subjects apart from those of the others.
+//
+// Errors: [userkeys.RateLimited] if the quota is exceeded.
 func (c *core) charge(ctx context.Context, q quota, subject string) error {
 	if !q.stored {
 		return c.chargeHere(q, subject)
@@ -62,19 +63,22 @@ func (q quota) exceeded(wait time.Duration) error {
 	return keycheck.RateLimited("That was done too many times.", q.most, q.window, max(wait, time.Second))
 }
 
-// subject names a subject of q. Parts are told apart by their lengths: no subject can be mistaken for another (RL18).
+// subject returns the name of a subject of q. It begins with the length of the name of q, so that no two pairs of
+// quota and subject have the same name (RL18).
 func (q quota) subject(subject string) []byte {
 	return []byte(strconv.Itoa(len(q.name)) + ":" + q.name + subject)
 }
 
-// counter is the name of q's count for a subject in the database. It is hashed, so that no subject is written down.
+// counter returns the name of the count of a subject in the database. The name is hashed, so that no subject is
+// stored.
 func (q quota) counter(subject string) string {
 	h := sha256.Sum256(q.subject(subject))
 	return "quota:" + hex.EncodeToString(h[:16])
 }
 
-// strangerID is the number that q counts a subject under. Strangers choose subjects, so the number is made with a
-// secret of this process: else they could choose some that share a count with others, or crowd one place of the limiter.
+// strangerID returns the number under which q counts a subject. It is derived with a secret of this process, because
+// strangers choose subjects: otherwise they could choose subjects that share a count with others, or that all lie in
+// one part of the limiter.
 func (c *core) strangerID(q quota, subject string) int64 {
 	h := hmac.New(sha256.New, c.secret[:])
 	_, _ = h.Write(q.subject(subject)) // a hash never fails

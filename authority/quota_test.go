@@ -12,7 +12,7 @@ import (
 func TestStrangersCannotChooseTheirCount(t *testing.T) {
 	t.Parallel()
 	open := func() *Authority {
-		a, err := New(t.Context(), Config{Store: dbtest.SQLite(t)})
+		a, err := New(t.Context(), ConfigOf(dbtest.SQLite(t)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,17 +10,17 @@ import (
 	"userkeys/site"
 )
 
-// userKeys is what people and apps do about keys that exist.
+// userKeys lists and revokes keys, and undoes revocations.
 type userKeys struct {
 	*core
 	store KeyStore
 }
 
-// UndoWindow is how long an owner may undo what they revoked.
+// UndoWindow is how long the owner of a key can undo its revocation.
 const UndoWindow = 24 * time.Hour
 
-// Apps are the user's keys for the apps page, newest first: live ones, and
-// those the user can still undo the revocation of.
+// Apps lists the keys of a user for the apps page, newest first: live keys, and revoked ones whose revocation the
+// user can still undo.
 func (a *userKeys) Apps(ctx context.Context, userID int64) ([]site.UserAPIKey, error) {
 	all, err := a.store.Keys(ctx, site.KeyFilter{UserID: userID, Limit: maxApps})
 	if err != nil {
@@ -36,8 +36,8 @@ func (a *userKeys) Apps(ctx context.Context, userID int64) ([]site.UserAPIKey, e
 	return apps, nil
 }
 
-// EndedApps are the user's keys that are over for good, newest first, as long
-// as they are remembered: expired, or revoked and not to be undone by the user.
+// EndedApps lists the keys of a user that have ended and are still stored, newest first: expired ones, and revoked
+// ones whose revocation the user cannot undo.
 func (a *userKeys) EndedApps(ctx context.Context, userID int64) ([]site.UserAPIKey, error) {
 	all, err := a.store.Keys(ctx, site.KeyFilter{UserID: userID, Limit: maxApps})
 	if err != nil {
@@ -50,8 +50,8 @@ func (a *userKeys) EndedApps(ctx context.Context, userID int64) ([]site.UserAPIK
 // maxApps is more than a user can have: max_user_api_keys_per_user ends at 10,000.
 const maxApps = 20_000
 
-// CanUndo reports whether the owner of k may still undo its revocation: their
-// own, of the last day, of a key that has not expired meanwhile.
+// CanUndo reports whether the owner of k can undo its revocation. That is so for a day, if the owner or the app
+// revoked the key and it has not expired meanwhile.
 func (a *userKeys) CanUndo(k site.UserAPIKey) bool {
 	now := a.now()
 	return byItsOwner(k) && now.Sub(k.RevokedAt) <= UndoWindow &&
@@ -94,7 +94,7 @@ func (a *userKeys) revoke(ctx context.Context, r site.Revocation) (int, error) {
 	return a.store.Revoke(ctx, r)
 }
 
-// own finds a key that by may manage.
+// own returns a key that by may manage.
 func (a *userKeys) own(ctx context.Context, keyID int64, by site.Caller) (site.UserAPIKey, error) {
 	k, err := a.store.Key(ctx, keyID)
 	if err != nil {
@@ -106,7 +106,8 @@ func (a *userKeys) own(ctx context.Context, keyID int64, by site.Caller) (site.U
 	return k, nil
 }
 
-// revoker tells owners from administrators: what an administrator stopped, the owner cannot restart.
+// revoker returns who revokes the key of an owner. It distinguishes owners from administrators because the owner
+// cannot undo what an administrator revoked.
 func revoker(owner int64, by site.Caller) site.RevokedBy {
 	switch {
 	case by.Kind() == site.CallerKey:
@@ -117,13 +118,12 @@ func revoker(owner int64, by site.Caller) site.RevokedBy {
 	return site.RevokedByAdmin
 }
 
-// UndoRevoke makes a key live again: by its owner what the owner revoked in
-// the last 24 hours, by an administrator what an administrator or a job
-// revoked. It counts against max_user_api_keys_per_user, and a user may do it
-// thirty times a minute.
+// UndoRevoke makes a revoked key live again. The owner may undo a revocation by the owner or the app within 24 hours.
+// An administrator may undo one by an administrator or a job. The key then counts against max_user_api_keys_per_user.
+// A user may do this thirty times a minute.
 //
 // Errors: [userkeys.NotFound] if there is no such key, [userkeys.InvalidAccess] if by may not undo it,
-// [userkeys.Conflict] if the owner has as many keys as may be, [userkeys.RateLimited].
+// [userkeys.Conflict] if the owner has as many keys as allowed, [userkeys.RateLimited].
 func (a *userKeys) UndoRevoke(ctx context.Context, keyID int64, by site.Caller) error {
 	k, err := a.own(ctx, keyID, by)
 	if err != nil {
@@ -151,5 +151,5 @@ func (a *userKeys) UndoRevoke(ctx context.Context, keyID int64, by site.Caller) 
 	return a.store.UndoRevoke(ctx, undo)
 }
 
-// undos bounds what each costs for good: a line of the audit log, and a look by every node.
+// undos limits undoing, since each time adds a line to the audit log and makes every node look the key up again.
 var undos = perMinute("revocation undone", 30)

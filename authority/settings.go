@@ -15,7 +15,7 @@ type settings struct {
 	pinned map[string]string // by proper names
 }
 
-// checkPinned checks settings that the configuration pins, and gives them by their proper names.
+// checkPinned checks the settings that the configuration pins, and returns them by their proper names.
 func checkPinned(pinned map[string]string, catalog *userkeys.Catalog) (map[string]string, error) {
 	proper := make(map[string]string, len(pinned))
 	probe := site.DefaultSettings()
@@ -47,8 +47,9 @@ func (a *settings) Pinned(name string) bool {
 	return ok
 }
 
-// ChangeSetting validates and stores a setting; it is in force when this returns.
-// Names may be aliases. [userkeys.Conflict] if it is pinned.
+// ChangeSetting checks and stores the value of a setting, which is in force when it returns. name may be an alias.
+//
+// Errors: [userkeys.Conflict] if the setting is pinned, [userkeys.InvalidParameters] for a value that it cannot have.
 func (a *settings) ChangeSetting(ctx context.Context, name, value string, by site.Caller) error {
 	s := a.Settings()
 	if err := s.Set(name, value); err != nil {
@@ -71,10 +72,11 @@ func (a *settings) ChangeSetting(ctx context.Context, name, value string, by sit
 	return a.Refresh(ctx)
 }
 
-// ReasonUnknownScope is the reason of the error of a setting that names a scope which the site's catalog does not have.
+// ReasonUnknownScope is the reason of the error for a setting that names a scope which the catalog of the site does
+// not have.
 const ReasonUnknownScope = "unknown scope"
 
-// checkScopes refuses, where the setting of that name lists scopes, names that no app could ever be given.
+// checkScopes checks that a setting which lists scopes names only scopes of the catalog.
 func checkScopes(s site.Settings, setting string, catalog *userkeys.Catalog) error {
 	var names userkeys.Scopes
 	switch setting {
@@ -98,7 +100,9 @@ func checkScopes(s site.Settings, setting string, catalog *userkeys.Catalog) err
 	return nil
 }
 
-// ResetSetting gives a setting its default back.
+// ResetSetting resets a setting to its default.
+//
+// Errors: [userkeys.Conflict] if the setting is pinned.
 func (a *settings) ResetSetting(ctx context.Context, name string, by site.Caller) error {
 	d, err := a.changeable(name)
 	if err != nil {

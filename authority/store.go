@@ -4,34 +4,22 @@ import (
 	"context"
 	"time"
 
-	"userkeys"
 	"userkeys/internal/jobs"
 	"userkeys/internal/keycheck"
 	"userkeys/site"
 )
 
-// Store is all that the authority needs remembered. The store package has it by shape, on SQLite and Postgres. Each
-// part of the authority sees only the part of it that it uses.
-type Store interface {
-	keycheck.Store
-	GrantStore
-	DeviceStore
-	OneTimeStore
-	KeyStore
-	AdminStore
-	SettingStore
-	CleanUpStore
-	QuotaStore
-}
+// CheckStore is what the checks of user API keys read and write.
+type CheckStore = keycheck.Store
 
 // GrantStore remembers clients, open questions to users by the hash of their id, and what was granted.
 // Errors: [userkeys.NotFound] for a client, [userkeys.ConsentGone] for a question that it does not have.
 type GrantStore interface {
 	// Client finds a client by its client_id.
 	Client(ctx context.Context, clientID string) (site.Client, error)
-	// ClientByPublicKey finds who registered with exactly this text, and with this redirect if there are several.
+	// ClientByPublicKey finds the client that registered exactly this key and, if there are several, this redirect.
 	ClientByPublicKey(ctx context.Context, publicKey, authRedirect string) (site.Client, error)
-	// CreateClient registers a client; [userkeys.InvalidAccess] if its client_id is in use.
+	// CreateClient registers a client. Errors: [userkeys.InvalidAccess] if its client_id is in use.
 	CreateClient(ctx context.Context, c site.Client, by site.Caller) error
 	CreateConsent(ctx context.Context, c site.Consent) error
 	Consent(ctx context.Context, id string) (site.Consent, error)
@@ -40,9 +28,10 @@ type GrantStore interface {
 	// Grant writes a grant in one transaction: the consent is consumed, the bounds are held, the client is found or
 	// made, the user's other keys on that client are removed, the key and its audit event are written.
 	Grant(ctx context.Context, g site.Grant) (site.UserAPIKey, error)
-	// ShownAnswer finds the answer that a grant kept for its page.
+	// ShownAnswer finds the answer that a grant stored for its page.
 	ShownAnswer(ctx context.Context, consentID string, now time.Time) (site.ShownAnswer, error)
-	// SpendForm notes that the form with this token was sent; [userkeys.Conflict] if it was sent before.
+	User(ctx context.Context, id int64) (site.User, error)
+	// SpendForm stores that the form with this token was sent. Errors: [userkeys.Conflict] if it was sent before.
 	SpendForm(ctx context.Context, token string, until time.Time) error
 }
 
@@ -52,10 +41,10 @@ type DeviceStore interface {
 	CreateDeviceGrant(ctx context.Context, d site.DeviceGrant) error
 	DeviceGrantByRequest(ctx context.Context, token string, now time.Time) (site.DeviceGrant, error)
 	DeviceGrantByApproval(ctx context.Context, token string, now time.Time) (site.DeviceGrant, error)
-	// BindDeviceGrant gives an open one to the user who typed its code.
+	// BindDeviceGrant binds an open one to the user who typed its code.
 	BindDeviceGrant(ctx context.Context, codes site.TypedCode, act site.Act) (site.DeviceGrant, error)
 	DenyDeviceGrant(ctx context.Context, approval string, act site.Act) error
-	// PollDeviceGrant tells how it stands; an answer is consumed by telling it.
+	// PollDeviceGrant returns a device authorization. One that was answered is consumed.
 	PollDeviceGrant(ctx context.Context, deviceCode string, now time.Time) (site.DeviceGrant, error)
 }
 
@@ -75,15 +64,13 @@ type KeyStore interface {
 	Key(ctx context.Context, id int64) (site.UserAPIKey, error)
 	// Keys lists keys, newest first.
 	Keys(ctx context.Context, f site.KeyFilter) ([]site.UserAPIKey, error)
-	// Revoke revokes keys and returns how many it changed. A key
-	// that is revoked already stays as it was, except that an administrator's
-	// revocation takes the place of any other, and its owner's that of the app. Sessions that
-	// apps began end with their keys, but not by a revocation of the app itself.
+	// Revoke revokes keys and returns how many it changed. A key that is revoked already stays as it was, except that
+	// the revocation of an administrator replaces any other, and that of the owner replaces the app's. Sessions that
+	// apps began end with their keys, but not if the app itself revokes its key.
 	Revoke(ctx context.Context, r site.Revocation) (int, error)
-	// UndoRevoke makes a revoked key live again. The owner's
-	// live keys are counted where nobody can add one meanwhile.
+	// UndoRevoke makes a revoked key live again. It counts the live keys of the owner in the same transaction.
 	UndoRevoke(ctx context.Context, u site.Undo) error
-	// RebindKey moves a key to another client and drops the user's other key on it.
+	// RebindKey moves a key to another client, and removes the other key of the user on that client.
 	RebindKey(ctx context.Context, keyID int64, clientID string, act site.Act) error
 	// RenewKey replaces a key.
 	RenewKey(ctx context.Context, r site.Renewal) error
@@ -92,15 +79,11 @@ type KeyStore interface {
 // AdminStore remembers admin API keys and the audit log, and finds the users that admin API keys act as.
 // Errors: [userkeys.NotFound] for what it does not have.
 type AdminStore interface {
+	keycheck.AdminStore
 	CreateAdminKey(ctx context.Context, k site.AdminAPIKey, by site.Caller) (site.AdminAPIKey, error)
 	// AdminKeys lists them newest first, revoked ones too, before an id (0: from the newest on), at most limit.
 	AdminKeys(ctx context.Context, before int64, limit int) ([]site.AdminAPIKey, error)
-	AdminKeyByHash(ctx context.Context, h userkeys.KeyHash) (site.AdminAPIKey, error)
 	RevokeAdminKey(ctx context.Context, id int64, act site.Act) error
-	TouchAdminKey(ctx context.Context, id int64, usedAt time.Time) error
-	User(ctx context.Context, id int64) (site.User, error)
-	// Account finds by username or, if name has an '@', by e-mail address.
-	Account(ctx context.Context, name string) (site.Account, error)
 	// AuditEvents lists the audit log newest first, before an id (0: from the newest on), at most limit.
 	AuditEvents(ctx context.Context, before int64, limit int) ([]site.AuditEvent, error)
 }
@@ -112,20 +95,20 @@ type SettingStore interface {
 	ResetSetting(ctx context.Context, name string, act site.Act) error
 }
 
-// CleanUpStore is what cleaning up needs.
+// CleanUpStore is what cleaning up reads and writes.
 type CleanUpStore interface {
 	jobs.Store
 	// RevokeStale revokes live keys last used before unusedBefore and those
 	// created before createdBefore; a zero time revokes none. It returns how many.
 	RevokeStale(ctx context.Context, unusedBefore, createdBefore, at time.Time) (int, error)
-	// ReleaseClients forgets registered clients older than unusedSince and not used since, with their keys.
+	// ReleaseClients deletes registered clients that were made and last used before unusedSince, with their keys.
 	ReleaseClients(ctx context.Context, unusedSince, at time.Time) (int, error)
-	// Purge removes what is over: consents, shown answers, sent forms and sessions past their end, attempts
-	// that no longer count, changes older than an hour, keys revoked or expired for 90 days.
+	// Purge removes what has expired: consents, shown answers, sent forms and sessions past their end, attempts that no
+	// longer count, changes older than an hour, and keys revoked or expired for 90 days.
 	Purge(ctx context.Context, at time.Time) error
 }
 
-// QuotaStore counts what must not be forgotten by a restart: attempts at codes, registrations, renewals.
+// QuotaStore counts what a restart must not forget: attempts at codes, registrations, renewals.
 type QuotaStore interface {
 	// ChargeAttempt adds one to a count within its window and returns the count and when the window began.
 	ChargeAttempt(ctx context.Context, name string, window time.Duration, at time.Time) (int, time.Time, error)

@@ -1,7 +1,6 @@
 package notify
 
 import (
-	"encoding/json"
 	"html"
 	"net/url"
 	"regexp"
@@ -13,10 +12,9 @@ import (
 	"userkeys/site"
 )
 
-// AlertPayload is a notification as apps show it on a lock screen: the data of a
-// message on /notification-alert/ID, and, with post_url made absolute and
-// called url, an element of a push (W12.3). What a notification lacks is left out,
-// as Discourse leaves it out of those of its chat.
+// AlertPayload is a notification as apps show it on a lock screen. It is the data of a message on
+// /notification-alert/ID and, with post_url made absolute and called url, an element of a push (W12.3). Members
+// without a value are left out, as Discourse does for notifications of its chat.
 type AlertPayload struct {
 	Type            int    `json:"notification_type"`
 	PostNumber      int    `json:"post_number,omitempty"`
@@ -31,44 +29,29 @@ type AlertPayload struct {
 	PostURL string `json:"post_url,omitempty"`
 }
 
-// Alert makes of a notification what apps show of it (W12.3: an excerpt has at most 400 characters). Texts are one line, without
-// markup and control characters; a text that is too long is cut and ends in an ellipsis. origin is the site's own, such as
-// https://site.example; empty: it is not known, and only paths are links.
+// Alert returns what apps show of a notification (W12.3: an excerpt has at most 400 characters). Texts are one line,
+// without markup and control characters, and end in an ellipsis if they were cut. origin is the origin of the site,
+// such as https://site.example; if it is empty, only paths are links.
 func Alert(n site.Notification, origin string) AlertPayload {
-	data := alertData(n.Data)
+	data := site.ParseMembers(n.Data)
 	fancy := html.UnescapeString(markup.ReplaceAllString(n.FancyTitle, ""))
+	name := firstText(data.Text("display_username"), data.Text("original_username"), data.Text("username"))
 	return AlertPayload{
 		Type: n.Type, PostNumber: n.PostNumber, TopicID: n.TopicID,
-		TopicTitle:      line(firstText(data.text("topic_title"), fancy, data.text("title")), site.MaxMessageTitle),
-		Excerpt:         line(data.text("excerpt"), site.MaxMessageExcerpt),
-		Username:        line(firstText(data.text("display_username"), data.text("original_username"), data.text("username")), site.MaxMessageTitle),
-		GroupName:       line(data.text("group_name"), site.MaxMessageTitle),
-		TranslatedTitle: line(data.text("translated_title"), site.MaxMessageTitle),
-		Tag:             line(data.text("tag"), site.MaxMessageTitle),
+		TopicTitle:      line(firstText(data.Text("topic_title"), fancy, data.Text("title")), site.MaxMessageTitle),
+		Excerpt:         line(data.Text("excerpt"), site.MaxMessageExcerpt),
+		Username:        line(name, site.MaxMessageTitle),
+		GroupName:       line(data.Text("group_name"), site.MaxMessageTitle),
+		TranslatedTitle: line(data.Text("translated_title"), site.MaxMessageTitle),
+		Tag:             line(data.Text("tag"), site.MaxMessageTitle),
 		PostURL:         alertLink(n, data, origin),
 	}
 }
 
-// markup is what a fancy_title may have besides text, such as an emoji's image.
+// markup matches what a fancy_title may contain besides text, such as the image of an emoji.
 var markup = regexp.MustCompile(`<[^>]*>`)
 
-// members are those of a notification's data. Names are compared exactly.
-type members map[string]json.RawMessage
-
-func alertData(raw json.RawMessage) members {
-	var m members
-	_ = json.Unmarshal(raw, &m) // what is no object has no members
-	return m
-}
-
-// text is a member that is a text; else empty.
-func (m members) text(name string) string {
-	var s string
-	_ = json.Unmarshal(m[name], &s) // another kind of value is no text
-	return s
-}
-
-// firstText is the first one that shows something.
+// firstText returns the first text that is not blank.
 func firstText(texts ...string) string {
 	for _, t := range texts {
 		if strings.TrimSpace(t) != "" {
@@ -78,7 +61,8 @@ func firstText(texts ...string) string {
 	return ""
 }
 
-// line is s as one line of at most most characters: runs of spaces and control characters become one space.
+// line returns s as one line of at most most characters, in which runs of spaces and control characters are one
+// space.
 func line(s string, most int) string {
 	s = strings.ToValidUTF8(s, "")
 	s = strings.Join(strings.FieldsFunc(s, func(c rune) bool { return unicode.IsSpace(c) || unicode.IsControl(c) }), " ")
@@ -88,11 +72,11 @@ func line(s string, most int) string {
 	return strings.TrimRight(string([]rune(s)[:most-1]), " ") + "\u2026"
 }
 
-// alertLink is where a notification leads: to what its data says if that is on the site, for apps open it as the site's;
-// else to its post.
-func alertLink(n site.Notification, data members, origin string) string {
+// alertLink returns where a notification leads: to the link in its data, if that is on the site, because apps open it
+// as a page of the site; otherwise to its post.
+func alertLink(n site.Notification, data site.Members, origin string) string {
 	for _, name := range []string{"url", "link", "bookmarkable_url"} {
-		if to := data.text(name); site.OwnLink(to, origin) {
+		if to := data.Text(name); site.OwnLink(to, origin) {
 			return to
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"userkeys/site"
 )
 
-// BusStore is what a message bus needs remembered. The store package has it by shape.
+// BusStore is what a message bus reads. The store package has it.
 type BusStore interface {
 	// InboxState is the state of a user's inbox at one moment. [userkeys.NotFound] for no such user.
 	InboxState(ctx context.Context, userID int64) (site.Inbox, error)
@@ -29,8 +29,8 @@ const (
 	maxPerUser          = 64 // so that no user takes the place of all
 	// tooManyWait is when one who was refused may ask again: what message-bus-client waits at least.
 	tooManyWait = 15 * time.Second
-	// maxReadings is how many inboxes are read at a time, while the bus runs. However many apps come back at once, as after
-	// a restart, the database has time for the checks of keys: without that every open poll would be cut.
+	// maxReadings is how many inboxes are read at a time, while the bus runs. However many apps come back at once, as
+	// after a restart, the database has time for the checks of keys: without that every open poll would be cut.
 	maxReadings = 4
 )
 
@@ -51,10 +51,10 @@ type BusConfig struct {
 	Logger       *slog.Logger // nil: none
 }
 
-// Bus tells those who listen what changes in their inboxes, in the manner of Discourse's message bus. It
-// keeps no messages: a position on a channel is a version of the inbox, or the id of a
-// notification, and what is above it is read from the database. So it makes no difference which node or
-// process wrote it, or whether anybody listened. Make one with [NewBus] and keep [Bus.Run] running.
+// Bus announces changes of inboxes to open requests, in the manner of Discourse's message bus. It stores no messages:
+// a position on a channel is a version of the inbox or the id of a notification, and what is above a position is read
+// from the database. So it makes no difference which node or process wrote it, or whether anybody listened. Make one
+// with [NewBus] and keep [Bus.Run] running.
 type Bus struct {
 	cfg   BusConfig
 	stir  chan struct{} // somebody listens now
@@ -82,13 +82,13 @@ func loginOf(c site.Caller) login {
 	return login{userID: c.User.ID, session: c.Session.ID}
 }
 
-// clientOf is a client as its login names it, so that nobody can end another's poll.
+// clientOf is a client of a login. It contains the login so that no login can end the poll of another.
 type clientOf struct {
 	login
 	client string
 }
 
-// audience is who listens to one inbox.
+// audience is the listeners to one inbox.
 type audience struct {
 	version   int64 // that somebody here has read; -1: nobody yet
 	listeners []*Listener
@@ -129,16 +129,19 @@ type Listener struct {
 	over, gone bool
 }
 
-// Listen begins to listen: what changes from now on wakes the listener, so the first thing to do is [Listener.Read].
-// [Listener.Close] must follow. Errors: [userkeys.RateLimited] where too many listen already, [userkeys.Unavailable]
-// when the bus is closed.
+// Listen begins to listen. What changes from now on wakes the listener, so call [Listener.Read] first. Call
+// [Listener.Close] at the end.
+//
+// Errors: [userkeys.RateLimited] if too many listen already, [userkeys.Unavailable] if the bus is closed.
 func (b *Bus) Listen(who Subscriber, subs []Subscription) (*Listener, error) {
 	by := loginOf(who.Caller)
 	l := &Listener{bus: b, who: clientOf{by, who.Client}, seq: who.Seq, subs: subs, wake: make(chan struct{}, 1)}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return nil, &userkeys.Error{Code: userkeys.Unavailable, Public: "this server is stopping; ask again", RetryAfter: time.Second}
+		return nil, &userkeys.Error{
+			Code: userkeys.Unavailable, Public: "this server is stopping; ask again", RetryAfter: time.Second,
+		}
 	}
 	if b.isLate(l) {
 		l.over, l.gone = true, true
@@ -167,8 +170,8 @@ func (b *Bus) Listen(who Subscriber, subs []Subscription) (*Listener, error) {
 	return l, nil
 }
 
-// isLate ends the earlier poll of l's client, or tells that l is the earlier one: polls may overtake each
-// other on the way. The caller holds b.mu.
+// isLate ends the earlier poll of the client of l, or reports that l is the earlier one, since polls can overtake
+// each other on the network. The caller holds b.mu.
 func (b *Bus) isLate(l *Listener) bool {
 	if l.who.client == "" {
 		return false
@@ -184,7 +187,7 @@ func (b *Bus) isLate(l *Listener) bool {
 	return false
 }
 
-// Read is what is new to the listener since it was read last.
+// Read returns what is new to the listener since the last Read.
 func (l *Listener) Read(ctx context.Context) ([]Message, error) {
 	messages, version, err := l.bus.read(ctx, l.who.userID, l.subs)
 	if err != nil {
@@ -194,8 +197,8 @@ func (l *Listener) Read(ctx context.Context) ([]Message, error) {
 	return messages, nil
 }
 
-// Wait returns true when there may be news. It returns false when there is
-// nothing to wait for: until fired, ctx or the listening ended.
+// Wait waits for a change, and returns true when there may be news. It returns false if until fires, or if ctx or the
+// listening ends.
 func (l *Listener) Wait(ctx context.Context, until <-chan time.Time) bool {
 	if l.Over() {
 		return false
@@ -209,7 +212,7 @@ func (l *Listener) Wait(ctx context.Context, until <-chan time.Time) bool {
 	return false
 }
 
-// Over tells whether the listening has ended: by a later poll of the same client, or because the server stops.
+// Over reports whether the listening has ended, by a later poll of the same client or because the server stops.
 func (l *Listener) Over() bool {
 	l.bus.mu.Lock()
 	defer l.bus.mu.Unlock()
@@ -223,7 +226,7 @@ func (l *Listener) Close() {
 	l.end()
 }
 
-// end takes l out and wakes it. The caller holds bus.mu.
+// end removes l and wakes it. The caller holds bus.mu.
 func (l *Listener) end() {
 	l.over = true
 	poke(l.wake)
@@ -253,7 +256,7 @@ func poke(c chan<- struct{}) {
 	}
 }
 
-// Changed wakes who listens here to the inboxes of users. It is quick, and waits for nobody.
+// Changed wakes the listeners to the inboxes of users. It does not block.
 func (b *Bus) Changed(userIDs ...int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -264,7 +267,7 @@ func (b *Bus) Changed(userIDs ...int64) {
 	}
 }
 
-// tell wakes all but one who knows already.
+// tell wakes all listeners but one.
 func (a *audience) tell(but *Listener) {
 	for _, l := range a.listeners {
 		if l != but {
@@ -273,7 +276,7 @@ func (a *audience) tell(but *Listener) {
 	}
 }
 
-// saw notes a version that l has read. If it is news, it is to the others too.
+// saw notes the version that l has read. If it is newer than what others have read, it wakes them.
 func (b *Bus) saw(l *Listener, version int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -283,7 +286,7 @@ func (b *Bus) saw(l *Listener, version int64) {
 	}
 }
 
-// Close ends all listening, and lets nobody begin: for a server that stops.
+// Close ends all listening and prevents new listening, for a server that stops.
 func (b *Bus) Close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -295,15 +298,15 @@ func (b *Bus) Close() {
 	}
 }
 
-// Listeners is how many listen now.
+// Listeners returns how many listen now.
 func (b *Bus) Listeners() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.open
 }
 
-// Run reads inboxes for those who listen, and looks for changes that other nodes and processes wrote, until ctx ends. While
-// nobody listens it asks nothing.
+// Run reads inboxes for listeners, and looks for changes that other nodes and processes wrote, until ctx ends. While
+// nobody listens it does not use the database.
 func (b *Bus) Run(ctx context.Context) error {
 	defer b.startReaders()()
 	failing := false
@@ -328,7 +331,8 @@ func (b *Bus) Run(ctx context.Context) error {
 	}
 }
 
-// roundPause is how long to rest before a round over so many users: a thousand of them in 250 ms.
+// roundPause returns how long to wait before a round over a number of users: 250 ms for up to a thousand, and longer
+// for more.
 func roundPause(users int, failing bool) time.Duration {
 	if failing {
 		return slowRound
@@ -336,7 +340,7 @@ func roundPause(users int, failing bool) time.Duration {
 	return min(max(fastRound, fastRound*time.Duration(users)/usersInARush), slowRound)
 }
 
-// waiting are the users who are listened to, with the versions that were read; nil if there are none.
+// waiting returns the users who are listened to, with the versions that were read, or nil if there are none.
 func (b *Bus) waiting() map[int64]int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -350,7 +354,8 @@ func (b *Bus) waiting() map[int64]int64 {
 	return known
 }
 
-// round asks once. Those whose first reading is not done are left out: it will see what is now.
+// round asks the database once for the versions of inboxes. It leaves out inboxes whose first reading has not ended,
+// because that reading will see the newest state.
 func (b *Bus) round(ctx context.Context) error {
 	known := b.waiting()
 	ids := make([]int64, 0, len(known))

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// A request asks a reader to read an inbox for somebody.
+// A request asks a reader to read an inbox.
 type request struct {
 	ctx    context.Context
 	userID int64
@@ -18,9 +18,9 @@ type request struct {
 	err      error
 }
 
-// read does what [Bus.Read] does, and returns the inbox's version at that moment too. While the bus runs, one of its
-// few readers does it, so that no more than those use the database at a time, and the deep stack of a database driver
-// is theirs, not that of each of the thousands who wait. While the bus does not run, the caller reads.
+// read is [Bus.Read], and also returns the version of the inbox at that moment. While the bus runs, one of its few
+// readers does the work: so no more than these use the database at a time, and only they need the deep stack of a
+// database driver, not each of the thousands who wait. While the bus does not run, the caller reads.
 func (b *Bus) read(ctx context.Context, userID int64, subs []Subscription) ([]Message, int64, error) {
 	b.mu.Lock()
 	running := b.running
@@ -61,7 +61,7 @@ func (b *Bus) startReaders() (stop func()) {
 	}
 }
 
-// work is one reader.
+// work is the loop of one reader.
 func (b *Bus) work(ends <-chan struct{}) {
 	for {
 		select {
@@ -73,7 +73,7 @@ func (b *Bus) work(ends <-chan struct{}) {
 	}
 }
 
-// do reads the inbox that is asked for. A panic of the store is an error of this reading only, as it is in a handler.
+// do reads the inbox that a request asks for. If the store panics, the request fails, as a handler would.
 func (b *Bus) do(r *request) {
 	defer close(r.done)
 	defer func() {

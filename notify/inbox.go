@@ -1,11 +1,12 @@
-// Package notify tells users what a site has for them. The site's program
-// writes notifications; users, and apps with their keys, read them.
+// Package notify stores the notifications of a site's users and announces them to open requests. The site's program
+// adds notifications; users, and apps with their keys, read them.
 package notify
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -17,28 +18,15 @@ import (
 	"userkeys/site"
 )
 
-// Store is all that an inbox and its message bus need remembered; the store package has it.
+// Store stores notifications and what users have read of them. The store package has it.
 type Store interface {
-	InboxStore
 	BusStore
-	jobs.Store
-}
-
-// InboxStore remembers what users are told and have read.
-type InboxStore interface {
 	// AddNotifications writes a notification for every one of the users, with the deliveries of their pushes and one audit
 	// event, in one transaction. Errors: [userkeys.Unprocessable] if nobody has one of the names, [userkeys.Conflict] if
 	// another call had the idempotency key; nothing is written then.
 	AddNotifications(ctx context.Context, a site.Announcement) (site.Announced, error)
-	// Notifications lists a user's notifications.
-	Notifications(ctx context.Context, f site.NotificationFilter) ([]site.Notification, error)
 	// CountNotifications counts what a filter's list has without Before, Offset and Limit.
 	CountNotifications(ctx context.Context, f site.NotificationFilter) (int, error)
-	// NotificationCounts counts what waits for a user. Errors: [userkeys.NotFound] if there is no such user.
-	NotificationCounts(ctx context.Context, userID int64) (site.NotificationCounts, error)
-	// NotificationMarker reads which notification was the newest when the user looked last, and which is now. Errors:
-	// [userkeys.NotFound] if there is no such user.
-	NotificationMarker(ctx context.Context, userID int64) (seen, newest int64, err error)
 	// SeeNotifications moves the marker up to id; it never goes back.
 	SeeNotifications(ctx context.Context, userID, id int64) error
 	// ReadNotifications marks as read, and returns how many were not. Unless it is one of ID only, it moves the marker to
@@ -53,9 +41,12 @@ type InboxStore interface {
 
 // Config is what [Open] needs.
 type Config struct {
-	Store    Store
+	Store Store
+	// Jobs lets all nodes agree on which one forgets old notifications. [Inbox.Run] needs it.
+	Jobs     jobs.Store
 	Settings func() site.Settings // the site settings of the moment; nil: nothing is pushed, and nothing forgotten
-	// Origin is the site's own, such as https://site.example, where links of messages may lead; empty: only paths are links.
+	// Origin is the site's own, such as https://site.example, where links of messages may lead; empty: only paths are
+	// links.
 	Origin string
 	Now    func() time.Time // nil: the system's clock
 	Logger *slog.Logger     // nil: none
@@ -65,7 +56,7 @@ type Config struct {
 	Queued func()
 }
 
-// Inbox is what a site tells its users. Make one with [Open], and keep [Inbox.Run] running.
+// Inbox is the notifications of a site. Make one with [Open], and keep [Inbox.Run] running.
 type Inbox struct {
 	Bus *Bus // tells open polls and event streams
 
@@ -89,7 +80,7 @@ func Open(cfg Config) *Inbox {
 	return &Inbox{NewBus(BusConfig{Store: cfg.Store, Origin: cfg.Origin, Logger: cfg.Logger}), cfg}
 }
 
-// changed tells everybody who waits that the inboxes of users have changed.
+// changed announces to everybody who waits that the inboxes of users have changed.
 func (in *Inbox) changed(userIDs ...int64) {
 	in.Bus.Changed(userIDs...)
 	in.cfg.Changed(userIDs...)
@@ -112,19 +103,22 @@ const (
 	maxFrom           = 100 // characters of the site's title, where a notification names nobody
 )
 
-// Add tells users something: all of them, or none and an error. A type is needed unless the message has a title; ID,
-// UserID, Read and CreatedAt are set here, and what decides about pushes: the settings, and a.Push or the type. What has high priority
-// by its type has it whatever the notification says. One that names nobody is from the site, by its title: apps
-// show the member display_username without a look whether it is there.
-// Errors: [userkeys.InvalidParameters]; [userkeys.Unprocessable] if nobody has one of the names;
-// [userkeys.Conflict] if another call had the idempotency key.
+// Add notifies users: all of them, or none if it returns an error. The notification needs a type unless the message
+// has a title. Add sets its ID, UserID, Read and CreatedAt. Whether it is pushed depends on the settings and on
+// a.Push or, if that is nil, on the type. Types of high priority are always urgent. A notification that names nobody
+// is from the site, by its title, because apps show the member display_username without checking that it exists.
+//
+// Errors: [userkeys.InvalidParameters]; [userkeys.Unprocessable] if nobody has one of the names; [userkeys.Conflict]
+// if a different call had the idempotency key.
 func (in *Inbox) Add(ctx context.Context, a site.Announcement) (site.Announced, error) {
 	var none site.Announced
 	if len(a.Usernames) == 0 || len(a.Usernames) > site.MaxNotificationUsers {
-		return none, userkeys.Errorf(userkeys.InvalidParameters, "there must be 1 to %d user names", site.MaxNotificationUsers)
+		return none, userkeys.Errorf(userkeys.InvalidParameters,
+			"there must be 1 to %d user names", site.MaxNotificationUsers)
 	}
 	if len(a.IdempotencyKey) > maxIdempotencyKey || !userkeys.IsText(a.IdempotencyKey) {
-		return none, userkeys.Errorf(userkeys.InvalidParameters, "an idempotency key is one line of at most %d bytes", maxIdempotencyKey)
+		return none, userkeys.Errorf(userkeys.InvalidParameters,
+			"an idempotency key is one line of at most %d bytes", maxIdempotencyKey)
 	}
 	if a.Message.From == "" && in.cfg.Settings != nil && !namesSomebody(a.Notification.Data) {
 		a.Message.From = line(in.cfg.Settings().Title, maxFrom)
@@ -162,9 +156,9 @@ func (in *Inbox) Add(ctx context.Context, a site.Announcement) (site.Announced, 
 	return told, nil
 }
 
-// namesSomebody reports whether the data of a notification has a member with a name that apps show as whom it is from.
+// namesSomebody reports whether the data of a notification has a member that apps show as its author.
 func namesSomebody(data json.RawMessage) bool {
-	for name := range alertData(data) {
+	for name := range site.ParseMembers(data) {
 		if strings.HasSuffix(name, "username") || name == "group_name" {
 			return true
 		}
@@ -172,16 +166,17 @@ func namesSomebody(data json.RawMessage) bool {
 	return false
 }
 
-// Page lists notifications, the newest first, [MaxPage] at most.
+// Page lists at most [MaxPage] notifications, newest first.
 func (in *Inbox) Page(ctx context.Context, f site.NotificationFilter) (List, error) {
 	var l List
 	if err := checkPage(f); err != nil {
 		return l, err
 	}
-	var err error
-	if l.SeenID, _, err = in.cfg.Store.NotificationMarker(ctx, f.UserID); err != nil {
+	state, err := in.cfg.Store.InboxState(ctx, f.UserID)
+	if err != nil {
 		return l, err
 	}
+	l.SeenID = state.Counts.SeenID
 	if l.Total, err = in.cfg.Store.CountNotifications(ctx, f); err != nil {
 		return l, err
 	}
@@ -194,23 +189,25 @@ func checkPage(f site.NotificationFilter) error {
 		return userkeys.Errorf(userkeys.InvalidParameters, "limit must be a number from 1 to %d", MaxPage)
 	}
 	if f.Offset < 0 || f.Offset > maxOffset {
-		return userkeys.Errorf(userkeys.InvalidParameters, "offset must be a number from 0 to %d; the address in load_more_notifications leads further", maxOffset)
+		return userkeys.Errorf(userkeys.InvalidParameters,
+			"offset must be a number from 0 to %d; the address in load_more_notifications leads further", maxOffset)
 	}
 	return nil
 }
 
-// Recent lists what a menu shows: what is not read and urgent, then what is
-// not read, then what is. It moves the user's marker to the newest unless
-// silent; SeenID is where the marker was, so that the new ones can be told.
+// Recent lists what a menu shows: first unread urgent notifications, then other unread ones, then read ones. Unless
+// silent, it moves the marker of the user to the newest. SeenID is where the marker was before, so that the caller
+// can tell which notifications are new.
 func (in *Inbox) Recent(ctx context.Context, f site.NotificationFilter, silent bool) (List, error) {
 	var l List
 	if err := checkPage(f); err != nil {
 		return l, err
 	}
-	seen, newest, err := in.cfg.Store.NotificationMarker(ctx, f.UserID)
+	state, err := in.cfg.Store.InboxState(ctx, f.UserID)
 	if err != nil {
 		return l, err
 	}
+	seen, newest := state.Counts.SeenID, state.Newest
 	l.SeenID = seen
 	for _, part := range []site.NotificationFilter{
 		{Unread: true, UrgentFirst: true, UserID: f.UserID, Types: f.Types, Limit: f.Limit},
@@ -240,19 +237,21 @@ func (in *Inbox) Recent(ctx context.Context, f site.NotificationFilter, silent b
 	return l, nil
 }
 
-// Counts tells how much waits for a user.
+// Counts returns how many notifications of a user are unread.
 func (in *Inbox) Counts(ctx context.Context, userID int64) (site.NotificationCounts, error) {
-	return in.cfg.Store.NotificationCounts(ctx, userID)
+	state, err := in.cfg.Store.InboxState(ctx, userID)
+	return state.Counts, err
 }
 
-// State reads a user's inbox at one moment: what waits, and until when "do not disturb" is on. Errors:
-// [userkeys.NotFound] if there is no such user.
+// State reads the inbox of a user at one moment, and until when "do not disturb" is on.
+//
+// Errors: [userkeys.NotFound] if there is no such user.
 func (in *Inbox) State(ctx context.Context, userID int64) (site.Inbox, error) {
 	return in.cfg.Store.InboxState(ctx, userID)
 }
 
-// MarkRead marks notifications as read: one, those of some types, or all. One
-// that is read already, gone, or somebody else's changes nothing.
+// MarkRead marks notifications as read: one, those of some types, or all. A notification that is read already, was
+// deleted, or belongs to another user is ignored.
 func (in *Inbox) MarkRead(ctx context.Context, m site.NotificationsToRead) error {
 	n, err := in.cfg.Store.ReadNotifications(ctx, m)
 	if n > 0 || err == nil && m.ID == 0 { // the marker may have moved
@@ -261,11 +260,13 @@ func (in *Inbox) MarkRead(ctx context.Context, m site.NotificationsToRead) error
 	return err
 }
 
-// maxQuiet is how long "do not disturb" may last.
+// maxQuiet is the longest time for which "do not disturb" can be on.
 const maxQuiet = 7 * 24 * time.Hour
 
-// Quiet holds pushes to a user back until a time. The zero time ends it, as does one that has passed. Errors:
-// [userkeys.InvalidParameters] if the time is more than a week from now, [userkeys.NotFound] if there is no such user.
+// Quiet holds pushes to a user back until a time. The zero time, or one that has passed, ends that.
+//
+// Errors: [userkeys.InvalidParameters] if the time is more than a week from now, [userkeys.NotFound] if there is no
+// such user.
 func (in *Inbox) Quiet(ctx context.Context, userID int64, until time.Time) error {
 	now := in.cfg.Now()
 	if until.After(now.Add(maxQuiet)) {
@@ -281,27 +282,32 @@ func (in *Inbox) Quiet(ctx context.Context, userID int64, until time.Time) error
 	return nil
 }
 
-// Run tells those who wait on [Inbox.Bus] what other nodes write, and forgets old notifications once a day on one node of
-// all, until ctx ends.
+// Run announces on [Inbox.Bus] what other nodes write, and deletes old notifications once a day, on one node for all,
+// until ctx ends.
 func (in *Inbox) Run(ctx context.Context) error {
+	if in.cfg.Jobs == nil {
+		return errors.New("notify: an inbox without Jobs cannot run")
+	}
+	runner := jobs.Runner{Store: in.cfg.Jobs, Now: in.cfg.Now, Logger: in.cfg.Logger}
+	forget := jobs.Job{Name: "forgetting old notifications", Every: 24 * time.Hour, Do: in.forget}
 	var forgetting sync.WaitGroup
-	forgetting.Go(func() {
-		runner := jobs.Runner{Store: in.cfg.Store, Now: in.cfg.Now, Logger: in.cfg.Logger}
-		runner.Run(ctx, jobs.Job{Name: "forgetting old notifications", Every: 24 * time.Hour, Do: func(ctx context.Context) error {
-			n, err := in.Purge(ctx)
-			if n > 0 {
-				in.cfg.Logger.InfoContext(ctx, "old notifications are forgotten", "number", n)
-			}
-			return err
-		}})
-	})
+	forgetting.Go(func() { runner.Run(ctx, forget) })
 	err := in.Bus.Run(ctx)
 	forgetting.Wait()
 	return err
 }
 
-// Purge forgets notifications that are older than the setting
-// notification_retention_days, read or not, and tells how many. One node of a site needs to, once a day.
+// forget is [Inbox.Purge] as a job.
+func (in *Inbox) forget(ctx context.Context) error {
+	n, err := in.Purge(ctx)
+	if n > 0 {
+		in.cfg.Logger.InfoContext(ctx, "old notifications are forgotten", "number", n)
+	}
+	return err
+}
+
+// Purge deletes notifications that are older than the setting notification_retention_days, read or not, and returns
+// how many. Once a day on one node of a site is enough.
 func (in *Inbox) Purge(ctx context.Context) (int, error) {
 	if in.cfg.Settings == nil {
 		return 0, nil

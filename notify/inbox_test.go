@@ -333,7 +333,7 @@ func TestOldNotificationsAreForgotten(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		in := notify.Open(notify.Config{Store: st, Settings: func() site.Settings { return settings }})
 		for range 3 {
-			node := notify.Open(notify.Config{Store: st, Settings: func() site.Settings { return settings }})
+			node := notify.Open(notify.Config{Store: st, Jobs: st, Settings: func() site.Settings { return settings }})
 			go func() { _ = node.Run(ctx) }()
 		}
 		synctest.Wait()

@@ -19,18 +19,18 @@ const (
 	StatusChannel = "/__status"
 )
 
-// newestNotes is how many notifications a message is made of: the longest backlog of alerts (of older ones
-// a list is the better view), and the counts' list of what is read.
+// newestNotes is how many notifications are read for a message. It is also the longest backlog of alerts: a list
+// shows older ones better.
 const newestNotes = 30
 
-// Subscription is a channel and what is known of it: messages above Position are news. -1 asks where
-// the channel stands, -2 for its last message too, -3 for the last two, and so on.
+// Subscription is a channel and the position that the subscriber knows. Messages above Position are new. At -1 the
+// subscriber asks for the position of the channel, at -2 for its last message too, at -3 for the last two, and so on.
 type Subscription struct {
 	Channel  string
 	Position int64
 }
 
-// Message is one of a channel.
+// Message is a message of a channel.
 type Message struct {
 	GlobalID  int64  `json:"global_id"`
 	MessageID int64  `json:"message_id"`
@@ -38,20 +38,22 @@ type Message struct {
 	Data      any    `json:"data"`
 }
 
-// Read is what is new on subscriptions of a user, whose positions it moves on. For polls that do not wait. ctx's error
-// where the database, or the readers before it, take longer than ctx.
+// Read returns what is new on subscriptions of a user, and moves their positions on. It is for polls that do not
+// wait. It returns the error of ctx if reading takes longer than ctx.
 func (b *Bus) Read(ctx context.Context, userID int64, subs []Subscription) ([]Message, error) {
 	messages, _, err := b.read(ctx, userID, subs)
 	return messages, err
 }
 
-// readNow is Read without waiting for a reader, and the inbox's version at that moment.
+// readNow is Read in the caller's goroutine. It also returns the version of the inbox at that moment.
 func (b *Bus) readNow(ctx context.Context, userID int64, subs []Subscription) ([]Message, int64, error) {
 	state, err := b.cfg.Store.InboxState(ctx, userID)
 	if err != nil {
 		return nil, 0, err
 	}
-	r := reading{store: b.cfg.Store, origin: b.cfg.Origin, userID: userID, state: state, own: strconv.FormatInt(userID, 10)}
+	r := reading{
+		store: b.cfg.Store, origin: b.cfg.Origin, userID: userID, state: state, own: strconv.FormatInt(userID, 10),
+	}
 	var messages []Message
 	status := map[string]int64{}
 	for i := range subs {
@@ -81,10 +83,10 @@ type reading struct {
 	listed bool
 }
 
-// news is what is new on a channel, and moves the subscription on. unknown tells that the
-// subscriber did not know where the channel stands, or knew it wrongly: a channel that is
-// behind them was begun anew. Channels of other users never have anything, not even a position;
-// those that this site does not have stand at 0, so that apps of Discourse go on.
+// news returns what is new on a channel, and moves the subscription on. unknown reports that the subscriber did not
+// know the position of the channel, or that its position was above it because the channel began again. A channel of
+// another user has nothing, not even a position. A channel that this site does not have stands at 0, so that apps of
+// Discourse go on.
 func (r *reading) news(ctx context.Context, s *Subscription) (messages []Message, unknown bool, err error) {
 	read, end := r.counts, r.state.Version
 	switch owner, kind := r.owner(s.Channel); {
@@ -114,7 +116,7 @@ func (r *reading) news(ctx context.Context, s *Subscription) (messages []Message
 	return messages, false, nil
 }
 
-// owner splits one of the channels of users; kind is empty for any other.
+// owner splits the name of a channel of a user. kind is empty for any other channel.
 func (r *reading) owner(channel string) (owner, kind string) {
 	for _, kind := range []string{AlertsChannel, CountsChannel} {
 		if owner, ok := strings.CutPrefix(channel, kind); ok {
@@ -126,7 +128,7 @@ func (r *reading) owner(channel string) (owner, kind string) {
 
 func nothing(context.Context, string, int64) ([]Message, error) { return nil, nil }
 
-// counts is the one message that the channel of counts has: the state of now.
+// counts returns the one message of the channel of counts, with the present state.
 func (r *reading) counts(ctx context.Context, channel string, _ int64) ([]Message, error) {
 	list, err := r.list(ctx)
 	if err != nil || r.state.Version == 0 {
@@ -135,8 +137,8 @@ func (r *reading) counts(ctx context.Context, channel string, _ int64) ([]Messag
 	return []Message{{r.state.Version, r.state.Version, channel, newCounts(r.state.Counts, list)}}, nil
 }
 
-// alerts are the notifications above a position, the oldest first; of many the newest [newestNotes].
-// Positions of one user are in the order in which they became visible, so none is passed over.
+// alerts returns the notifications above a position, oldest first. Of many it returns the newest [newestNotes]. The
+// positions of one user are in the order in which they became visible, so none is skipped.
 func (r *reading) alerts(ctx context.Context, channel string, from int64) ([]Message, error) {
 	list, err := r.list(ctx)
 	if err != nil {
@@ -154,7 +156,7 @@ func (r *reading) alerts(ctx context.Context, channel string, from int64) ([]Mes
 	return messages, nil
 }
 
-// list is the newest notifications, the newest first; read once.
+// list returns the newest notifications, newest first. They are read once.
 func (r *reading) list(ctx context.Context) ([]site.Notification, error) {
 	if r.listed {
 		return r.newest, nil
@@ -182,7 +184,7 @@ type lastJSON struct {
 	Notification JSON `json:"notification"`
 }
 
-// newCounts makes the data of the counts that go with the newest notifications.
+// newCounts returns the data of a message with counts and the newest notifications.
 func newCounts(c site.NotificationCounts, newest []site.Notification) countsJSON {
 	out := countsJSON{
 		AllUnread: c.New, NewMessages: c.NewMessages, Unread: c.NewOrdinary, Urgent: c.UnreadUrgent,
@@ -200,7 +202,7 @@ func newCounts(c site.NotificationCounts, newest []site.Notification) countsJSON
 	return out
 }
 
-// JSON is a notification as the wire writes it (17); null is what it lacks.
+// JSON is a notification in the format of the protocol (W17). A value that it lacks is null.
 type JSON struct {
 	ID           int64           `json:"id"`
 	UserID       int64           `json:"user_id"`
@@ -215,15 +217,16 @@ type JSON struct {
 	Data         json.RawMessage `json:"data"`
 }
 
-// NewJSON writes a notification.
+// NewJSON returns a notification in the format of the protocol.
 func NewJSON(n site.Notification) JSON {
 	return JSON{
-		ID: n.ID, UserID: n.UserID, Type: n.Type, Read: n.Read, HighPriority: n.HighPriority, CreatedAt: WireTime(n.CreatedAt),
-		PostNumber: known(n.PostNumber), TopicID: known(n.TopicID), FancyTitle: known(n.FancyTitle), Slug: known(n.Slug), Data: n.Data,
+		ID: n.ID, UserID: n.UserID, Type: n.Type, Read: n.Read, HighPriority: n.HighPriority,
+		CreatedAt: WireTime(n.CreatedAt), PostNumber: known(n.PostNumber), TopicID: known(n.TopicID),
+		FancyTitle: known(n.FancyTitle), Slug: known(n.Slug), Data: n.Data,
 	}
 }
 
-// known is nil, null in JSON, for what is not there.
+// known returns a pointer to v, or nil, which is null in JSON, for the zero value.
 func known[T comparable](v T) *T {
 	var none T
 	if v == none {
@@ -232,5 +235,5 @@ func known[T comparable](v T) *T {
 	return &v
 }
 
-// WireTime writes a time as Discourse does.
+// WireTime formats a time as Discourse does.
 func WireTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

@@ -180,7 +180,7 @@ func (p *pusher) recheckAll(ctx context.Context) {
 	}
 }
 
-// recheck tells those who asked by what the database has now.
+// recheck answers rechecks by what the database has now.
 func (p *pusher) recheck(ctx context.Context, asked []recheck) {
 	deliveries := make([]Delivery, len(asked))
 	for i, c := range asked {

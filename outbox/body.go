@@ -19,7 +19,7 @@ type pushBody struct {
 	Notifications []pushedNotice `json:"notifications"`
 }
 
-// pushedNotice is a notification as one client is told it.
+// pushedNotice is a notification as it is sent for one client.
 type pushedNotice struct {
 	notify.AlertPayload
 	URL            string `json:"url"`
@@ -27,7 +27,7 @@ type pushedNotice struct {
 	NotificationID int64  `json:"notification_id,omitempty"`
 }
 
-// bodyOf writes the body of a delivery to keys: an element for each client.
+// bodyOf returns the body of a delivery to keys, with one element for each client.
 func bodyOf(p Details, keys []Key, s site.Settings, base *url.URL) ([]byte, error) {
 	b := pushBody{URL: siteURL(base), Title: s.Title, Description: s.SiteDescription}
 	if s.DiscoursePushSecret {
@@ -52,7 +52,7 @@ func bodyOf(p Details, keys []Key, s site.Settings, base *url.URL) ([]byte, erro
 	return bytes.TrimRight(out.Bytes(), "\n"), err
 }
 
-// testAlert is what a test says.
+// testAlert returns the notification of a test.
 func testAlert(title string) notify.AlertPayload {
 	return notify.AlertPayload{
 		Type: site.NotificationCustom, TopicTitle: "Test notification",
@@ -62,7 +62,7 @@ func testAlert(title string) notify.AlertPayload {
 
 func siteURL(base *url.URL) string { return (&url.URL{Scheme: base.Scheme, Host: base.Host}).String() }
 
-// absolute makes a link of a path of this site; what is an address already stays.
+// absolute returns a link as an address on this site. An address stays as it is.
 func absolute(base *url.URL, link string) string {
 	u, err := url.Parse(link)
 	if err != nil {
@@ -71,8 +71,8 @@ func absolute(base *url.URL, link string) string {
 	return base.ResolveReference(u).String()
 }
 
-// webhookID names a delivery to its receiver: the same at each attempt, and never again
-// for another, also after a backup was restored.
+// webhookID returns the id of a delivery for its receiver. It is the same at each attempt, and never used again for
+// another delivery, also after a backup was restored.
 func webhookID(d Delivery) string {
 	return "push_" + strconv.FormatInt(d.ID, 36) + "_" + strconv.FormatInt(d.CreatedAt.UnixMicro(), 36)
 }

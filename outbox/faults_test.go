@@ -303,7 +303,7 @@ func TestF39_PushesAndDNS(t *testing.T) {
 	w.allow(urls)
 	w.key(ada, "well", good)
 	attempts := &attemptLog{Store: w.Store}
-	p := w.start(func(c *outbox.Config) { c.Store = attempts })
+	p := w.start(func(c *outbox.Config) { c.Queue = attempts })
 	w.tell("ada")
 	began := time.Now()
 	p.Wake()
@@ -403,7 +403,7 @@ func TestRightsAreReadAgainTogether(t *testing.T) {
 	var dialled atomic.Int64
 	open := make(chan struct{})
 	p := o.open(func(c *outbox.Config) {
-		c.Store = st
+		c.Queue = st
 		c.Client = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			dialled.Add(1)
 			<-open

@@ -17,19 +17,14 @@ import (
 	"userkeys/site"
 )
 
-// Store is all that pushes need remembered; the store package has it. The pusher and people's actions each see their
-// part.
-type Store interface {
-	QueueStore
-	ActionStore
-}
-
 // Config is what [Open] needs.
 type Config struct {
-	Store    Store
+	Actions ActionStore // what people see and do
+	// Queue is the queue of deliveries; nil: nothing can be sent, for programs that only look and queue.
+	Queue    QueueStore
 	Settings func() site.Settings // the site settings of the moment
 	// Secret is the machine secret that every key's push secret is made of, the same on all nodes: 32 bytes at least.
-	// Without it nothing can be sent, and no push secret be told: for programs that only look and queue.
+	// Without it nothing can be sent, and no app can get its push secret.
 	Secret  []byte
 	BaseURL *url.URL // how browsers reach the site
 	// Client makes the requests; nil: one of package outward that reaches public addresses, and
@@ -52,8 +47,8 @@ type Pushes struct {
 
 // Open returns the pushes of a site.
 func Open(cfg Config) (*Pushes, error) {
-	if cfg.Store == nil || cfg.Settings == nil {
-		return nil, errors.New("outbox: Config needs a Store and Settings")
+	if cfg.Actions == nil || cfg.Settings == nil {
+		return nil, errors.New("outbox: Config needs Actions and Settings")
 	}
 	if len(cfg.Secret) > 0 {
 		if cfg.BaseURL == nil {
@@ -76,14 +71,14 @@ func Open(cfg Config) (*Pushes, error) {
 			Inward: func() []string { return settings().InternalPushTargets() },
 		})
 	}
-	return &Pushes{cfg: cfg, store: cfg.Store, pusher: newPusher(cfg), last: map[action]time.Time{}}, nil
+	return &Pushes{cfg: cfg, store: cfg.Actions, pusher: newPusher(cfg), last: map[action]time.Time{}}, nil
 }
 
 // Run sends what is queued until ctx ends. Then attempts under way are given up; the next node that looks makes them
-// again, under the same ids. It returns an error at once if there is no Secret to sign with.
+// again, under the same ids. It returns an error at once if there is no Secret or no Queue.
 func (p *Pushes) Run(ctx context.Context) error {
-	if len(p.cfg.Secret) == 0 {
-		return errors.New("outbox: nothing can be sent without a Secret")
+	if len(p.cfg.Secret) == 0 || p.cfg.Queue == nil {
+		return errors.New("outbox: nothing can be sent without a Secret and a Queue")
 	}
 	p.pusher.run(ctx)
 	return nil

@@ -11,13 +11,13 @@ import (
 	"userkeys/internal/jobs"
 )
 
-// QueueStore is the queue of deliveries. A delivery is claimed for a while, sent, and finished. If the node that claimed
-// it is gone, another one claims and sends it again, under the same id.
+// QueueStore is the queue of deliveries. A delivery is claimed for a while, sent, and finished. If the node that
+// claimed it is gone, another one claims and sends it again, under the same id.
 type QueueStore interface {
 	// WaitingAddresses lists the push URLs that deliveries wait for, with when the first of them is due.
 	WaitingAddresses(ctx context.Context) ([]Address, error)
-	// ClaimDeliveries claims up to n deliveries to a push URL that are due, those first that were never tried.
-	ClaimDeliveries(ctx context.Context, pushURL string, n int, at, until time.Time) ([]Delivery, error)
+	// ClaimDeliveries claims deliveries to a push URL that are due, those first that were never tried.
+	ClaimDeliveries(ctx context.Context, pushURL string, c Claim) ([]Delivery, error)
 	// DeliveryDetails reads what decides about deliveries, as it is now; those of users that are gone are left out.
 	DeliveryDetails(ctx context.Context, deliveries []Delivery) ([]Details, error)
 	// FinishDeliveries writes results of attempts, with the state of their push URLs, hosts and keys.
@@ -34,7 +34,8 @@ const (
 	lookEvery    = 500 * time.Millisecond
 	lookPause    = 5 * time.Millisecond // between two looks, however much is going on
 	finishAtOnce = 200
-	othersFor    = 100 * time.Millisecond // for those that do not work, or may not, until those that work have their turn again
+	// othersFor is how long push URLs that are not known to work may have their turn, until those that work have theirs.
+	othersFor = 100 * time.Millisecond
 	// freshFor is how long rights are relied on after they were read; with the time of a write it stays far below the
 	// second after which nothing is sent for a revoked key.
 	freshFor = 300 * time.Millisecond
@@ -65,7 +66,7 @@ type pusher struct {
 
 func newPusher(cfg Config) *pusher {
 	return &pusher{
-		cfg: cfg, store: cfg.Store, wake: make(chan struct{}, 1), results: make(chan Result, inFlight),
+		cfg: cfg, store: cfg.Queue, wake: make(chan struct{}, 1), results: make(chan Result, inFlight),
 		rechecks: make(chan recheck), shares: map[string]*share{},
 	}
 }
@@ -142,15 +143,15 @@ func (p *pusher) round(ctx context.Context, sends *sync.WaitGroup) (time.Duratio
 	return next, errs
 }
 
-// byTurn puts push URLs that work first, so that a thousand others delay them by [othersFor] only; of the same turn, the
-// one that waits longest.
+// byTurn orders push URLs that work first, so that a thousand others delay them by [othersFor] at most, and then by
+// how long they have waited.
 func byTurn(a, b Address) int {
 	return cmp.Or(cmp.Compare(turn(a), turn(b)), a.DueAt.Compare(b.DueAt))
 }
 
 // claim claims deliveries and reads what decides about them.
 func (p *pusher) claim(ctx context.Context, pushURL string, n int, now time.Time) ([]Details, error) {
-	claimed, err := p.store.ClaimDeliveries(ctx, pushURL, n, now, now.Add(claimFor))
+	claimed, err := p.store.ClaimDeliveries(ctx, pushURL, Claim{Most: n, At: now, Until: now.Add(claimFor)})
 	if err != nil || len(claimed) == 0 {
 		return nil, err
 	}

@@ -19,6 +19,7 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/internal/testkit/dbtest"
+	"userkeys/internal/wiring"
 	"userkeys/notify"
 	"userkeys/outbox"
 	"userkeys/site"
@@ -94,7 +95,9 @@ func newPushBench(b *testing.B, st *store.Store) *pushBench {
 		"max_user_api_reqs_per_minute": "10000", "max_user_api_reqs_per_day": "10000000",
 		"max_user_api_reqs_per_user_per_minute": "0", "max_user_api_reqs_per_user_per_day": "0",
 	}
-	m.auth, err = authority.New(b.Context(), authority.Config{Store: st, Pinned: pinned})
+	decides := wiring.AuthorityConfig(st)
+	decides.Pinned = pinned
+	m.auth, err = authority.New(b.Context(), decides)
 	must(err)
 	m.settings = m.auth.Settings()
 	return m
@@ -104,7 +107,7 @@ func newPushBench(b *testing.B, st *store.Store) *pushBench {
 func (m *pushBench) start(b *testing.B) (stop func()) {
 	b.Helper()
 	p, err := outbox.Open(outbox.Config{
-		Store: m.st, Settings: func() site.Settings { return m.settings }, Secret: machineSecret, BaseURL: m.base,
+		Queue: m.st, Actions: m.st, Settings: func() site.Settings { return m.settings }, Secret: machineSecret, BaseURL: m.base,
 	})
 	if err != nil {
 		b.Fatal(err)

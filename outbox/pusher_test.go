@@ -134,7 +134,7 @@ func (o *rig) tell(names ...string) site.Announced {
 func (o *rig) open(edit ...func(*outbox.Config)) *outbox.Pushes {
 	o.Helper()
 	base, _ := url.Parse("https://site.example")
-	cfg := outbox.Config{Store: o.Store, Settings: func() site.Settings { return o.settings }, Secret: machineSecret, BaseURL: base, Now: o.now}
+	cfg := outbox.Config{Queue: o.Store, Actions: o.Store, Settings: func() site.Settings { return o.settings }, Secret: machineSecret, BaseURL: base, Now: o.now}
 	for _, f := range edit {
 		f(&cfg)
 	}
@@ -447,7 +447,7 @@ func TestPushAndADatabaseThatFails(t *testing.T) {
 	o.key(o.user("ada"), "phone", rc.URL+"/push")
 	st := &failingStore{Store: o.Store}
 	st.failures.Store(5)
-	p := o.open(func(c *outbox.Config) { c.Store = st })
+	p := o.open(func(c *outbox.Config) { c.Queue = st })
 	o.run(p)
 	o.tell("ada")
 	p.Wake()
@@ -465,7 +465,7 @@ func TestPushOfWhoIsGone(t *testing.T) {
 	o := newRig(t, rc.URL+"/push")
 	o.key(o.user("ada"), "phone", rc.URL+"/push")
 	o.tell("ada")
-	gone, err := o.ClaimDeliveries(o.ctx, rc.URL+"/push", 1, o.now(), o.now().Add(time.Minute))
+	gone, err := o.ClaimDeliveries(o.ctx, rc.URL+"/push", outbox.Claim{Most: 1, At: o.now(), Until: o.now().Add(time.Minute)})
 	if err != nil || len(gone) != 1 {
 		t.Fatal(gone, err)
 	}

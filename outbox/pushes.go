@@ -76,8 +76,10 @@ func (p *Pushes) own(ctx context.Context, keyID int64, by site.Caller) (site.Use
 	return k, err
 }
 
-// SendTest queues a test for a key of by's own, or anybody's for an administrator. Errors: [userkeys.NotFound] if there is
-// no such key, [userkeys.Conflict] if nothing is pushed for it, [userkeys.RateLimited] above one every ten seconds.
+// SendTest queues a test for a key: for one of by's own, or for any key if by is an administrator.
+//
+// Errors: [userkeys.NotFound] if there is no such key, [userkeys.Conflict] if nothing is pushed for it,
+// [userkeys.RateLimited] above one test every ten seconds.
 func (p *Pushes) SendTest(ctx context.Context, keyID int64, by site.Caller) error {
 	k, err := p.own(ctx, keyID, by)
 	if err != nil {
@@ -128,7 +130,8 @@ func (p *Pushes) ResumeKey(ctx context.Context, keyID int64, by site.Caller) err
 	return p.store.ResumeKeyPush(ctx, keyID, Resumption{Since: now.Add(-resumeSince), At: now, By: by})
 }
 
-// ResumeHost switches pushing to every key at a host on again, and queues again what was given up there in the last day.
+// ResumeHost switches pushing to every key at a host on again, and queues again what was given up there in the last
+// day.
 // Errors: [userkeys.NotFound] if nothing was ever pushed to it.
 func (p *Pushes) ResumeHost(ctx context.Context, host string, by site.Caller) error {
 	now := p.cfg.Now()
@@ -146,13 +149,15 @@ func (p *Pushes) Hosts(ctx context.Context) ([]Host, error) {
 	return p.store.PushHosts(ctx)
 }
 
-// Replay queues given-up deliveries again: those of ids, or all of a host, or, if both are empty, all. It returns how many.
+// Replay queues given-up deliveries again: those with ids, or all of a host, or all deliveries if both are empty. It
+// returns how many.
 func (p *Pushes) Replay(ctx context.Context, ids []int64, host string, by site.Caller) (int, error) {
 	defer p.Wake()
 	return p.store.ReplayDeliveries(ctx, Selection{IDs: ids, Host: host, At: p.cfg.Now(), By: by})
 }
 
-// Discard deletes given-up deliveries: those of ids, or all of a host, or, if both are empty, all. It returns how many.
+// Discard deletes given-up deliveries: those with ids, or all of a host, or all deliveries if both are empty. It
+// returns how many.
 func (p *Pushes) Discard(ctx context.Context, ids []int64, host string, by site.Caller) (int, error) {
 	return p.store.DiscardDeliveries(ctx, Selection{IDs: ids, Host: host, At: p.cfg.Now(), By: by})
 }
@@ -168,7 +173,8 @@ func (p *Pushes) SealedSecret(ctx context.Context, keyID int64) (string, error) 
 		return "", userkeys.Errorf(userkeys.NotFound, "this key has no push_url: nothing is pushed for it")
 	}
 	if k.PublicKey == "" {
-		return "", userkeys.Errorf(userkeys.Conflict, "this key is from before push secrets; ask the user to approve the app anew")
+		return "", userkeys.Errorf(userkeys.Conflict,
+			"this key is from before push secrets; ask the user to approve the app anew")
 	}
 	public, err := userkeys.ParsePublicKey(k.PublicKey)
 	if err != nil {

@@ -23,6 +23,12 @@ type Delivery struct {
 	Problem        Problem
 }
 
+// Claim says how many of the deliveries that are due At a node claims, and Until when no other node may claim them.
+type Claim struct {
+	Most      int
+	At, Until time.Time
+}
+
 // Details is a delivery with everything that decides about it and that is sent, as the database has it at one moment.
 type Details struct {
 	Delivery     Delivery

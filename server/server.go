@@ -66,10 +66,10 @@ type Config struct {
 	// It implies Endpoints.
 	Standalone bool
 	// Endpoints adds what apps of the wire ask a site for: /session/current, where
-	// they learn whose key they have, /site/basic-info.json, /about.json, with a
-	// LoginIdentity /login and /session/..., and with
-	// Users, Inbox and Bus those of users, notifications and news (see [EndpointPaths]). They lie
-	// outside of our own paths, so a site that has something there must not be surprised.
+	// they learn whose key they have, /site/basic-info.json and /about.json. With a
+	// LoginIdentity there are also /login and /session/..., and with Users, Inbox and
+	// Bus the endpoints of users, notifications and news (see [EndpointPaths]). All of these
+	// lie outside of /user-api-key/, where a site may have something of its own.
 	Endpoints bool
 	Users     Users         // nil: no /u/{username}.json and no /user-status
 	Accounts  UserAdmin     // manages the accounts through the admin API; nil: no such routes
@@ -123,9 +123,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	a := cfg.Authority
 	s := &Server{Door: d, standalone: cfg.Standalone}
-	s.consent = consent.New(d, consent.Config{
-		Consents: a, Devices: a, Clients: a, OneTimes: a, SignIn: cfg.Endpoints && d.Accounts() != nil,
-	})
+	s.consent = consent.New(d, consent.Config{Authority: a, SignIn: cfg.Endpoints && d.Accounts() != nil})
 	domains := []interface{ Mount() }{
 		s.consent,
 		apps.New(d, apps.Config{Keys: a, Pushes: cfg.Pushes, Standalone: cfg.Standalone}),
@@ -168,7 +166,7 @@ func (s *Server) Mount(mux *http.ServeMux) {
 }
 
 // Unknown answers for paths that nothing else answers for: 404, as JSON or as
-// a page. For whoever gives the server more paths than it has routes.
+// a page. It is for a program that gives the server more paths than it has routes.
 func (s *Server) Unknown() http.Handler { return s.Door.Unknown() }
 
 // Bounce answers any page that the official app opens to find out whether it

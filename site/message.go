@@ -60,7 +60,7 @@ func (m Message) Notification(n Notification, origin string) (Notification, erro
 	if n.TopicID == 0 {
 		more = append(more, member{"bookmarkable_url", m.Link})
 	}
-	title := cutLine(cmp.Or(m.Title, had.text("topic_title")), MaxMessageTitle)
+	title := cutLine(cmp.Or(m.Title, had.Text("topic_title")), MaxMessageTitle)
 	if n.FancyTitle == "" && userkeys.IsText(title) {
 		n.FancyTitle = html.EscapeString(title)
 	}
@@ -184,11 +184,19 @@ func addressLinkProblem(link, origin string) string {
 // member is a member of a JSON object.
 type member struct{ name, text string }
 
-// members are those of a notification's data. Of a name that stands twice the last one counts.
-type members map[string]json.RawMessage
+// Members are those of a notification's data. Names are compared exactly; of a name that stands twice the last one
+// counts.
+type Members map[string]json.RawMessage
 
-// text is a member that is a text; else empty.
-func (m members) text(name string) string {
+// ParseMembers reads the members of a notification's data. What is no JSON object has none.
+func ParseMembers(data json.RawMessage) Members {
+	var m Members
+	_ = json.Unmarshal(data, &m)
+	return m
+}
+
+// Text returns the member of that name if it is a text, and else an empty one.
+func (m Members) Text(name string) string {
 	var s string
 	_ = json.Unmarshal(m[name], &s) // another kind of value is no text
 	return s
@@ -196,8 +204,8 @@ func (m members) text(name string) string {
 
 // dataMembers reads the members of a notification's data, and refuses addresses that lead to another site:
 // apps open them as the site's own. Names are compared without case, and every occurrence is checked.
-func dataMembers(data json.RawMessage, origin string) (members, error) {
-	had := members{}
+func dataMembers(data json.RawMessage, origin string) (Members, error) {
+	had := Members{}
 	if len(data) == 0 {
 		return had, nil
 	}
@@ -217,7 +225,7 @@ func dataMembers(data json.RawMessage, origin string) (members, error) {
 		if folded := strings.ToLower(name); folded != "url" && folded != "link" && !strings.HasSuffix(folded, "_url") {
 			continue
 		}
-		if problem := linkProblem(had.text(name), origin); problem != "" {
+		if problem := linkProblem(had.Text(name), origin); problem != "" {
 			return nil, invalid("the member %s of data: %s", strconv.QuoteToASCII(cutText(name, 64)), problem)
 		}
 	}
@@ -226,7 +234,7 @@ func dataMembers(data json.RawMessage, origin string) (members, error) {
 
 // addMembers appends the members of more to a JSON object that has the members had. A member that is there
 // already, or whose text is empty, is left out.
-func addMembers(data json.RawMessage, had members, more []member) (json.RawMessage, error) {
+func addMembers(data json.RawMessage, had Members, more []member) (json.RawMessage, error) {
 	if len(data) == 0 {
 		data = json.RawMessage("{}")
 	}

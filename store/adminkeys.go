@@ -73,7 +73,7 @@ func (s *Store) CreateAdminKey(ctx context.Context, k site.AdminAPIKey, by site.
 	return made, nil
 }
 
-// limitsOf says what a key is limited to, for the log.
+// limitsOf describes the permissions and the end of a key for the audit log.
 func limitsOf(k site.AdminAPIKey) string {
 	limits := ""
 	if len(k.Permissions) > 0 {
@@ -85,8 +85,8 @@ func limitsOf(k site.AdminAPIKey) string {
 	return limits
 }
 
-// AdminKeys lists admin API keys, newest first, revoked ones too: at most limit
-// (0: 1000), those before the one with the id before (0: from the newest on).
+// AdminKeys lists admin API keys, also revoked ones, newest first. It returns at most limit keys (0: 1000) with an id
+// below before (0: from the newest on).
 func (s *Store) AdminKeys(ctx context.Context, before int64, limit int) ([]site.AdminAPIKey, error) {
 	var w conditions
 	if before != 0 {

@@ -42,8 +42,8 @@ func (s *Store) Agreed(ctx context.Context, name string) ([]byte, error) {
 	})
 }
 
-// ReplaceAgreed stores another value in the place of the one that was agreed on. The audit log says that the value of
-// that name was replaced; where it is the same value already, or there was none, it says nothing.
+// ReplaceAgreed replaces a value that was agreed on, and writes an audit event. If the same value is stored already,
+// or none was, no event is written.
 func (s *Store) ReplaceAgreed(ctx context.Context, name string, value []byte, act site.Act) error {
 	return s.write(ctx, func(c conn) error {
 		if _, err := c.exec(agreeStatement, name, value); err != nil {

@@ -32,13 +32,16 @@ func scanNamedID(r row) (namedID, error) {
 	return n, err
 }
 
-// AddNotifications writes a's notification for each of its users, whatever the case of their names, once
-// each, with what is to be pushed and one audit event; the ids are in the order of the names. If
-// anybody is unknown nothing is written: [userkeys.Unprocessable] names them.
+// AddNotifications writes the notification of a for each of its users, with the deliveries of pushes and one audit
+// event. Names are compared without case, and each user is notified once. The ids are in the order of the names. If a
+// name is unknown nothing is written.
 //
-// A call with an idempotency key that was used within [site.IdempotencyLifetime] writes nothing: it is
-// answered with the ids of the first one, or, if it says something else, refused with [userkeys.Conflict].
-// Of calls at the same time with the same key one writes, and the others wait for it.
+// A call with an idempotency key that was used within [site.IdempotencyLifetime] writes nothing and returns the ids
+// of the first call. If several calls have the same key at the same time, one of them writes and the others wait for
+// it.
+//
+// Errors: [userkeys.Unprocessable] with the names that nobody has; [userkeys.Conflict] if the idempotency key was
+// used for a different call.
 func (s *Store) AddNotifications(ctx context.Context, a site.Announcement) (site.Announced, error) {
 	n := a.Notification
 	if err := checkIndexed(append([]string{a.IdempotencyKey}, a.Usernames...)...); err != nil {
@@ -66,9 +69,9 @@ func (s *Store) AddNotifications(ctx context.Context, a site.Announcement) (site
 	return done, nil
 }
 
-// announce writes what is new. The users' rows stay until its end, so that nobody is deleted half-way, and
-// their inboxes are locked before anything is written, always in the order of the
-// users' ids: of two calls one waits, and one user's ids are in the order of the commits.
+// announce writes a new announcement. It locks the rows of the users until the transaction ends, so that no user is
+// deleted meanwhile, and then their inboxes, always in the order of the ids: of two calls one waits for the other,
+// and the ids of one user are in the order of the commits.
 func (s *Store) announce(c conn, a site.Announcement, keys []string) (site.Announced, error) {
 	var done site.Announced
 	n := a.Notification
@@ -104,7 +107,7 @@ func (s *Store) announce(c conn, a site.Announcement, keys []string) (site.Annou
 	})
 }
 
-// announcementRow is what is kept of a call with an idempotency key.
+// announcementRow is what is stored of a call with an idempotency key.
 type announcementRow struct {
 	body []byte
 	ids  string
@@ -116,8 +119,8 @@ func scanAnnouncement(r row) (announcementRow, error) {
 	return a, err
 }
 
-// repeated takes a's idempotency key for this transaction, or tells what was
-// answered when it was used before. A second call waits here until the first has ended.
+// repeated takes the idempotency key of a for this transaction. If the key was used before, it returns the result of
+// that call. A second call waits here until the first has ended.
 func repeated(c conn, a site.Announcement, names []string) (site.Announced, error) {
 	var none site.Announced
 	if a.IdempotencyKey == "" {
@@ -139,13 +142,15 @@ func repeated(c conn, a site.Announcement, names []string) (site.Announced, erro
 		return none, err
 	}
 	if !slices.Equal(first.body, body) {
-		return none, userkeys.Errorf(userkeys.Conflict, "nobody was notified: this idempotency key was used for something else within the last %d days", int(site.IdempotencyLifetime.Hours()/24))
+		return none, userkeys.Errorf(userkeys.Conflict, "nobody was notified: "+
+			"this idempotency key was used for something else within the last %d days",
+			int(site.IdempotencyLifetime.Hours()/24))
 	}
 	ids, err := parseIDs(first.ids)
 	return site.Announced{IDs: ids, Repeated: true}, err
 }
 
-// remember completes the row that repeated began.
+// remember adds the ids to the row that repeated inserted.
 func remember(c conn, key string, ids []int64) error {
 	if key == "" {
 		return nil
@@ -154,7 +159,8 @@ func remember(c conn, key string, ids []int64) error {
 	return err
 }
 
-// bodyHash is the same for calls that say the same: to whom, what, whether it is pushed, and by which kind of actor.
+// bodyHash returns a hash that is the same for calls with the same users, notification, push option and kind of
+// caller.
 func bodyHash(a site.Announcement, names []string) ([]byte, error) {
 	n := a.Notification
 	text, err := json.Marshal(map[string]any{
@@ -188,7 +194,7 @@ func parseIDs(s string) ([]int64, error) {
 	return ids, nil
 }
 
-// distinctNames are names as they are compared, each once, in their order.
+// distinctNames returns names in the form in which they are compared, each once, in their order.
 func distinctNames(names []string) []string {
 	seen := make(map[string]bool, len(names))
 	var out []string
@@ -201,15 +207,15 @@ func distinctNames(names []string) []string {
 	return out
 }
 
-// userIDs finds users by names as they are compared, all or none, in the order of the names. Nobody deletes them until the transaction ends.
+// userIDs finds the users with the given names, in the form in which names are compared, and returns their ids in the
+// order of the names. It locks the users' rows, so that nobody deletes them until the transaction ends.
+//
+// Errors: [userkeys.Unprocessable] if there is no user of one of the names.
 func (s *Store) userIDs(c conn, keys []string) ([]int64, error) {
 	found := make(map[string]int64, len(keys))
 	err := inChunks(keys, idsPerStatement, func(chunk []string) error {
-		args := make([]any, len(chunk))
-		for i, k := range chunk {
-			args[i] = k
-		}
-		rows, err := all(c, scanNamedID, "SELECT id, username_key FROM userkeys_users WHERE username_key IN ("+list(1, len(chunk))+") ORDER BY id"+s.diff.keepRow, args...)
+		rows, err := all(c, scanNamedID, "SELECT id, username_key FROM userkeys_users WHERE username_key"+
+			in(1, len(chunk))+" ORDER BY id"+s.diff.keepRow, arguments(chunk)...)
 		for _, r := range rows {
 			found[r.key] = r.id
 		}
@@ -238,18 +244,23 @@ func unknownUsers(names []string) error {
 	if n := len(names) - len(shown); n > 0 {
 		more = fmt.Sprintf(" and %d more", n)
 	}
-	return userkeys.Errorf(userkeys.Unprocessable, "nobody was notified: there is no user %s%s", strings.Join(shown, ", "), more)
+	return userkeys.Errorf(userkeys.Unprocessable, "nobody was notified: there is no user %s%s",
+		strings.Join(shown, ", "), more)
 }
 
-// insertNotifications writes n for each of users at their positions and tells the ids by user.
-func insertNotifications(c conn, users []int64, n site.Notification, positions map[int64]int64) (map[int64]int64, error) {
+// insertNotifications writes n for each of users at their positions, and returns the ids by user.
+func insertNotifications(
+	c conn, users []int64, n site.Notification, positions map[int64]int64,
+) (map[int64]int64, error) {
 	shared := []any{
-		n.Type, flag(n.Read), flag(n.HighPriority), n.TopicID, n.PostNumber, n.Slug, n.FancyTitle, string(n.Data), micros(n.CreatedAt),
+		n.Type, flag(n.Read), flag(n.HighPriority), n.TopicID, n.PostNumber, n.Slug, n.FancyTitle, string(n.Data),
+		micros(n.CreatedAt),
 	}
 	ids := make(map[int64]int64, len(users))
 	err := inChunks(users, notificationsPerStatement, func(chunk []int64) error {
 		values, args := forEachUser(shared, chunk, positions)
-		rows, err := all(c, scanPair, "INSERT INTO userkeys_notifications (user_id, position, "+writtenColumns+") VALUES "+values+" RETURNING id, user_id", args...)
+		rows, err := all(c, scanPair, "INSERT INTO userkeys_notifications (user_id, position, "+writtenColumns+
+			") VALUES "+values+" RETURNING id, user_id", args...)
 		for _, r := range rows {
 			ids[r[1]] = r[0]
 		}
@@ -258,20 +269,22 @@ func insertNotifications(c conn, users []int64, n site.Notification, positions m
 	return ids, err
 }
 
-// countNew counts a new notification of each of users. What is new is newer than every marker.
+// countNew adds a new notification to the counts of each of users. A new notification is above every marker.
 func countNew(c conn, users []int64, n site.Notification) error {
 	unread := flag(!n.Read)
 	shared := []any{n.Type, flag(n.HighPriority), 1, unread, unread}
 	return inChunks(users, notificationsPerStatement, func(chunk []int64) error {
 		values, args := forEachUser(shared, chunk)
-		_, err := c.exec(`INSERT INTO userkeys_notification_counts AS k (user_id, notification_type, high_priority, total, unread, fresh) VALUES `+values+`
+		_, err := c.exec(`INSERT INTO userkeys_notification_counts AS k
+				(user_id, notification_type, high_priority, total, unread, fresh) VALUES `+values+`
 			ON CONFLICT (user_id, notification_type, high_priority) DO UPDATE SET
 				total = k.total + excluded.total, unread = k.unread + excluded.unread, fresh = k.fresh + excluded.fresh`, args...)
 		return err
 	})
 }
 
-// forEachUser writes a row for each of users: the user, then what is their own, then what they all share.
+// forEachUser returns the VALUES of a statement with a row for each of users: the id of the user, then the values of
+// that user, then the values that all share.
 func forEachUser(shared []any, users []int64, own ...map[int64]int64) (values string, args []any) {
 	rest := list(1, len(shared))
 	args = slices.Clone(shared)

@@ -47,8 +47,7 @@ const (
 	eventsPerStatement = 100
 )
 
-// audit writes events, in the transaction of what they tell: there is no
-// action without its line.
+// audit writes events. It is called in the transaction of the actions, so that no action is without its event.
 func audit(c conn, events ...site.AuditEvent) error {
 	return inChunks(events, eventsPerStatement, func(chunk []site.AuditEvent) error {
 		args := make([]any, 0, auditWidth*len(chunk))
@@ -62,8 +61,8 @@ func audit(c conn, events ...site.AuditEvent) error {
 	})
 }
 
-// detailOf tells first which admin API key it was that acted: a user's name
-// alone would not say which program to stop.
+// detailOf returns the detail of an event. If an admin API key acted, the detail begins with the id of the key,
+// because the name of the user does not say which program acted.
 func detailOf(e site.AuditEvent) string {
 	if e.Caller.AdminKey == 0 {
 		return e.Detail
@@ -77,7 +76,7 @@ func detailOf(e site.AuditEvent) string {
 
 const maxDetail = 1000
 
-// shorten bounds the detail of an event: values in it may be as long as texts get.
+// shorten cuts the detail of an event, since values in it can be as long as any text.
 func shorten(detail string) string {
 	if len(detail) <= maxDetail {
 		return detail
@@ -85,8 +84,8 @@ func shorten(detail string) string {
 	return strings.ToValidUTF8(detail[:maxDetail], "") + " ..."
 }
 
-// auditOrKeep writes events or, where only that fails, undoes the attempt and
-// hands them back.
+// auditOrKeep writes events. If only that fails, it undoes the attempt and returns the events, so that the
+// transaction can go on.
 func auditOrKeep(c conn, events []site.AuditEvent) ([]site.AuditEvent, error) {
 	if _, err := c.exec("SAVEPOINT audit"); err != nil {
 		return nil, err
@@ -130,15 +129,15 @@ func (k *keptEvents) take() []site.AuditEvent {
 	return events
 }
 
-// UnwrittenEvents is how many audit events of revocations wait to be written;
-// anything but 0 for long wants a look at the database.
+// UnwrittenEvents returns how many audit events of revocations wait to be written. If it does not return to 0 soon,
+// the database has a problem.
 func (s *Store) UnwrittenEvents() int {
 	s.kept.mu.Lock()
 	defer s.kept.mu.Unlock()
 	return len(s.kept.events)
 }
 
-// writeKept writes the events that wait. It runs after a write that went well.
+// writeKept writes the events that wait. It is called after a write that succeeded.
 func (s *Store) writeKept(ctx context.Context, w *wait) {
 	events := s.kept.take()
 	if len(events) == 0 {
@@ -159,8 +158,8 @@ func scanEvent(r row) (site.AuditEvent, error) {
 	return e, err
 }
 
-// AuditEvents lists the audit log, newest first: at most limit (0: 1000)
-// events, those before the event with the id before (0: from the newest on).
+// AuditEvents lists the audit log, newest first. It returns at most limit events (0: 1000) with an id below before
+// (0: from the newest on).
 func (s *Store) AuditEvents(ctx context.Context, before int64, limit int) ([]site.AuditEvent, error) {
 	var w conditions
 	if before != 0 {

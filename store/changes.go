@@ -19,10 +19,9 @@ const (
 	changesPerStatement = 250
 )
 
-// raise raises the epoch and names the keys whose standing changed, in the
-// transaction of the change itself. Without keys nothing can be in a cache and
-// the epoch stays. The epoch's row stays locked until the commit, so the order
-// of epochs is the order of commits and a reader never skips one: call it last.
+// raise raises the epoch and stores which keys have changed, in the transaction of the change. Without keys no cache
+// can be wrong, and the epoch stays. The row of the epoch stays locked until the commit, so that the order of epochs
+// is the order of commits and no reader skips one. Therefore call raise last.
 func raise(c conn, at time.Time, keys []userkeys.KeyHash) error {
 	switch {
 	case len(keys) == 0:
@@ -34,13 +33,13 @@ func raise(c conn, at time.Time, keys []userkeys.KeyHash) error {
 	return writeChange(c, at, keys)
 }
 
-// raiseAll raises the epoch and says that anything may have changed.
+// raiseAll raises the epoch and stores that any key may have changed.
 func raiseAll(c conn, at time.Time) error {
 	c.raised.All = true
 	return writeChange(c, at, []userkeys.KeyHash{everything})
 }
 
-// everything stands for all keys in a change; it is stored as no hash.
+// everything stands for all keys in a change. It is stored as an empty hash.
 var everything userkeys.KeyHash
 
 func writeChange(c conn, at time.Time, keys []userkeys.KeyHash) error {
@@ -64,11 +63,10 @@ func writeChange(c conn, at time.Time, keys []userkeys.KeyHash) error {
 	})
 }
 
-// OnChange has f called with each change that this store writes, after its
-// commit and before the method that wrote it returns: what this process changes
-// is obeyed by this process at once. Only All and Hashes are set. f must be
-// quick, must not use the store, and may be told what was not committed after all.
-// What other processes change is known by [Store.Changes] alone.
+// OnChange registers f, which is called with each change that this store writes, after its commit and before the
+// method that wrote it returns. So what this process changes takes effect in it at once. Only All and Hashes are set.
+// f must be quick and must not use the store, and it may be called for a change whose commit failed. Changes of other
+// processes are found by [Store.Changes] only.
 func (s *Store) OnChange(f func(site.Changes)) {
 	s.watchersMu.Lock()
 	defer s.watchersMu.Unlock()
@@ -87,7 +85,7 @@ func (s *Store) tell(c site.Changes) {
 	}
 }
 
-// change is the newest change with one of those after the mark asked for.
+// change is the newest change, with one of the changes after a mark.
 type change struct {
 	newest  site.Mark
 	standby bool
@@ -102,11 +100,11 @@ func scanChange(r row) (change, error) {
 	return c, err
 }
 
-// Changes tells what happened since a mark. For a mark with a negative number it
-// tells the newest one only. All is set when that cannot be told key by key:
-// since is the zero Mark, or not of this database's history, or too long ago, or
-// too much happened. [userkeys.Unavailable] on a standby, which may lack what
-// was acknowledged.
+// Changes returns what has changed since a mark. For a mark with a negative number it returns the newest mark only.
+// All is set if the changes cannot be listed by key: since is the zero Mark, is not of the history of this database,
+// or is too old, or there are too many changes.
+//
+// Errors: [userkeys.Unavailable] on a standby, which may lack changes that were acknowledged.
 func (s *Store) Changes(ctx context.Context, since site.Mark) (site.Changes, error) {
 	if err := s.file.check(); err != nil {
 		return site.Changes{}, fail(err)

@@ -57,8 +57,8 @@ func (s *Store) ClientByPublicKey(ctx context.Context, publicKey, authRedirect s
 	})
 }
 
-// ReleaseClients deletes registered clients that were made before unusedSince
-// and of which no key was used since, with their keys. It returns how many.
+// ReleaseClients deletes registered clients that were made before unusedSince, and whose keys were not used since,
+// with their keys. It returns how many.
 func (s *Store) ReleaseClients(ctx context.Context, unusedSince, at time.Time) (int, error) {
 	const unused = `auth_redirect <> '' AND created_at < $1 AND NOT EXISTS (
 		SELECT 1 FROM userkeys_keys k LEFT JOIN userkeys_key_uses w ON w.key_id = k.id

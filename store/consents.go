@@ -22,8 +22,8 @@ func scanConsent(r row) (site.Consent, error) {
 	return c, json.Unmarshal([]byte(request), &c.Request)
 }
 
-// maxConsents is how many questions may be open to one user: more than people
-// have open, few enough that asking without end fills nothing.
+// maxConsents is how many questions to one user may be open. It is more than people have open, and bounds what
+// endless requests can store.
 const maxConsents = 20
 
 // CreateConsent stores a question to a user under the hash of its id.

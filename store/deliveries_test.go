@@ -45,7 +45,7 @@ func (w *world) pushes(names ...string) site.Announced {
 
 func (w *world) claim(pushURL string, n int, at time.Time) []outbox.Delivery {
 	w.Helper()
-	return must[[]outbox.Delivery](w)(w.ClaimDeliveries(w.ctx, pushURL, n, at, at.Add(time.Minute)))
+	return must[[]outbox.Delivery](w)(w.ClaimDeliveries(w.ctx, pushURL, outbox.Claim{Most: n, At: at, Until: at.Add(time.Minute)}))
 }
 
 func (w *world) waiting() []outbox.Delivery {
@@ -149,7 +149,7 @@ func TestDeliveriesAreClaimedOnce(t *testing.T) {
 		}
 		var taken [20][]outbox.Delivery
 		for _, err := range w.together(20, func(i int) (err error) {
-			taken[i], err = w.ClaimDeliveries(w.ctx, hub, 3, noon, noon.Add(time.Minute))
+			taken[i], err = w.ClaimDeliveries(w.ctx, hub, outbox.Claim{Most: 3, At: noon, Until: noon.Add(time.Minute)})
 			return err
 		}) {
 			w.ok(err)

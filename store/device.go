@@ -64,7 +64,8 @@ func (s *Store) CreateDeviceGrant(ctx context.Context, d site.DeviceGrant) error
 // maxOpenDevices bounds what strangers can have stored.
 const maxOpenDevices = 20_000
 
-// roomForDevice removes some of what is over, so that nothing piles up between two clean-ups, and holds the bound.
+// roomForDevice deletes some device authorizations that have expired, so that they do not pile up between two
+// clean-ups, and checks that not too many are open.
 func roomForDevice(c conn, now time.Time) error {
 	if _, err := c.exec("DELETE FROM userkeys_device_grants WHERE device_hash IN (SELECT device_hash "+
 		"FROM userkeys_device_grants WHERE expires_at <= $1 LIMIT 20)", micros(now)); err != nil {
@@ -84,7 +85,7 @@ func roomForDevice(c conn, now time.Time) error {
 	}
 }
 
-// openDevice is what a device authorization must be for anybody to answer it.
+// openDevice is the condition of a device authorization that can be answered.
 const openDevice = "state = 'pending' AND expires_at > "
 
 // DeviceGrantByRequest finds an open device authorization by the token in its address, without binding it to a user.

@@ -31,8 +31,7 @@ func (d Dialect) String() string {
 	return "no dialect"
 }
 
-// differences is everything in which the two databases differ. All other SQL
-// is one text that both read.
+// differences holds everything in which the two databases differ. All other SQL is one text for both.
 type differences struct {
 	goose     goose.Dialect
 	isolation sql.IsolationLevel

@@ -8,11 +8,10 @@ import (
 	"userkeys"
 )
 
-// fail gives a driver's error its code. An error that has one stays as it is.
+// fail gives the error of a driver a code. An error that has a code stays as it is.
 //
-// Whatever is not known to be this program's own mistake counts as "cannot
-// tell": a database that is away, slow, full or broken must never look like a
-// key that does not exist.
+// An error that is not known to be a mistake of this program becomes [userkeys.Unavailable]: a database that is away,
+// slow, full or broken must never look like a key that does not exist.
 func fail(err error) error {
 	if err == nil {
 		return nil
@@ -32,8 +31,8 @@ func fail(err error) error {
 	}
 }
 
-// sqlState is the five characters by which Postgres names an error; drivers
-// have it as a method, so that none has to be imported.
+// sqlState returns the five characters with which Postgres names an error. Drivers have a method for it, so none has
+// to be imported.
 func sqlState(err error) string {
 	var e interface{ SQLState() string }
 	if errors.As(err, &e) {
@@ -42,7 +41,7 @@ func sqlState(err error) string {
 	return ""
 }
 
-// sqliteCode is SQLite's primary result code.
+// sqliteCode returns the primary result code of SQLite.
 func sqliteCode(err error) int {
 	var e interface{ Code() int }
 	if errors.As(err, &e) {
@@ -65,8 +64,8 @@ func ourMistake(err error) bool {
 	return false
 }
 
-// retryable tells whether a transaction that failed may simply be run again:
-// the database rolled it back in favour of another, or never saw it.
+// retryable reports whether a transaction that failed can simply be run again, because the database rolled it back in
+// favour of another, or never saw it.
 func retryable(err error) bool {
 	switch sqlState(err) {
 	case "40001", "40P01": // serialization failure, deadlock

@@ -6,9 +6,8 @@ import (
 	"os"
 )
 
-// databaseFile is the file of a SQLite database as it was when it was opened.
-// A process goes on reading a file that was deleted or replaced under it, and
-// would never hear of a revocation in the new one.
+// databaseFile is the file of a SQLite database as it was when it was opened. A process goes on reading a file that
+// was deleted or replaced, and would miss the revocations in the new one.
 type databaseFile struct {
 	path string // empty: nothing to watch
 	was  os.FileInfo
@@ -16,7 +15,7 @@ type databaseFile struct {
 
 const mainFile = "SELECT COALESCE(file, '') FROM pragma_database_list WHERE seq = 0"
 
-// rememberFile notes the file to watch; there is none on Postgres.
+// rememberFile stores which file to watch. On Postgres there is none.
 func (s *Store) rememberFile(ctx context.Context) error {
 	if s.d != SQLite {
 		return nil

@@ -129,8 +129,8 @@ func (s *Store) lockUser(c conn, id int64) error {
 	return notFound(err, "user")
 }
 
-// consumeConsent deletes and checks in one: of many grants with one consent,
-// one finds it. Nobody can burn another user's consent: the refusal rolls back.
+// consumeConsent deletes and checks the consent in one statement, so that of many grants with one consent one
+// succeeds. If the consent is another user's, the refusal rolls the deletion back.
 func consumeConsent(c conn, g site.Grant) error {
 	if g.ConsentID == "" {
 		return nil
@@ -146,7 +146,8 @@ func consumeConsent(c conn, g site.Grant) error {
 	return nil
 }
 
-// holdRecent counts grants in the audit log: the keys themselves are removed by re-grants.
+// holdRecent checks the limit of grants in a period. It counts them in the audit log, because a new grant deletes the
+// key of the one before.
 func holdRecent(c conn, g site.Grant) error {
 	if g.MaxRecent <= 0 {
 		return nil
@@ -167,8 +168,8 @@ func holdRecent(c conn, g site.Grant) error {
 	}
 }
 
-// holdLive refuses one more live key for a user who has most of them; 0 is no
-// bound. The user's row is locked, and a key that is replaced is gone already.
+// holdLive refuses one more live key for a user who has most of them; 0 is no limit. The caller has locked the row of
+// the user and deleted the keys that are replaced.
 func holdLive(c conn, userID int64, at time.Time, most int) error {
 	if most <= 0 {
 		return nil
@@ -185,9 +186,9 @@ func holdLive(c conn, userID int64, at time.Time, most int) error {
 	}
 }
 
-// clientFor finds or makes k's client and removes the user's key on it. Each
-// key keeps the name that its user was told: a client_id is shared by all who
-// know it, and none of them may rename another's app. A registered client has one name for all.
+// clientFor finds or makes the client of k, and deletes the keys of the user on it, which it returns. Each key keeps
+// the name that its user saw: everybody who knows a client_id can use it, and must not rename the app for others. A
+// registered client has one name for all.
 func (s *Store) clientFor(c conn, k *site.UserAPIKey) ([]keyRow, error) {
 	client, err := s.findOrMakeClient(c, *k)
 	if err != nil {

@@ -15,11 +15,10 @@ func scanGuess(r row) (guess, error) {
 	return g, err
 }
 
-// ChargeAttempt adds one to the count of name within its window and returns the
-// new count and when the window began. A window older than its length begins
-// anew; length 0 never does. It is one statement, so that parallel guesses are
-// all counted, and it is in the database, so that neither a restart nor a flood
-// of names makes it forget.
+// ChargeAttempt adds one to the count of name within its window, and returns the count and when the window began. A
+// window that is older than its length begins again; one with length 0 never does. It is one statement, so that
+// parallel attempts are all counted, and it is in the database, so that neither a restart nor many names make it
+// forget.
 func (s *Store) ChargeAttempt(
 	ctx context.Context, name string, window time.Duration, at time.Time,
 ) (int, time.Time, error) {
@@ -48,13 +47,11 @@ func (s *Store) ChargeAttempt(
 	return int(g.count), fromMicros(g.since), err
 }
 
-// windowOver tells whether the window of the charge (excluded) is longer than
-// the counted one began ago.
+// windowOver is the condition that the stored window has ended at the time of the new attempt (excluded).
 const windowOver = "(excluded.until <> 0 AND " +
 	"excluded.since - userkeys_guesses.since >= excluded.until - excluded.since)"
 
-// Guesses is the count of name and when its window began, without charging;
-// zeros if there is none.
+// Guesses returns the count of name and when its window began, without charging. It returns zeros if there is none.
 func (s *Store) Guesses(ctx context.Context, name string) (int, time.Time, error) {
 	if err := checkIndexed(name); err != nil {
 		return 0, time.Time{}, err
@@ -68,7 +65,7 @@ func (s *Store) Guesses(ctx context.Context, name string) (int, time.Time, error
 	return int(found[0].count), fromMicros(found[0].since), nil
 }
 
-// ForgetGuesses sets counts back to nothing.
+// ForgetGuesses deletes counts.
 func (s *Store) ForgetGuesses(ctx context.Context, names ...string) error {
 	if err := checkIndexed(names...); err != nil {
 		return err

@@ -9,19 +9,15 @@ import (
 	"userkeys/site"
 )
 
-// raiseInboxes raises the version of users' inboxes, locks them until the
-// transaction ends, and tells the versions. The order of the ids is the order of the locks, everywhere.
+// raiseInboxes raises the versions of users' inboxes, locks the inboxes until the transaction ends, and returns the
+// versions by user. Inboxes are locked in the order of the ids everywhere.
 func (s *Store) raiseInboxes(c conn, users []int64) (map[int64]int64, error) {
+	next := strings.ReplaceAll(s.diff.nextVersion, "version", "userkeys_inboxes.version")
 	versions := make(map[int64]int64, len(users))
 	err := inChunks(users, idsPerStatement, func(chunk []int64) error {
-		args := make([]any, len(chunk))
-		for i, u := range chunk {
-			args[i] = u
-		}
 		rows, err := all(c, scanPair, `INSERT INTO userkeys_inboxes (user_id, version, quiet_until)
-			SELECT id, `+s.diff.firstVersion+`, 0 FROM userkeys_users WHERE id IN (`+list(1, len(args))+`) ORDER BY id
-			ON CONFLICT (user_id) DO UPDATE SET version = `+strings.ReplaceAll(s.diff.nextVersion, "version", "userkeys_inboxes.version")+`
-			RETURNING user_id, version`, args...)
+			SELECT id, `+s.diff.firstVersion+`, 0 FROM userkeys_users WHERE id`+in(1, len(chunk))+` ORDER BY id
+			ON CONFLICT (user_id) DO UPDATE SET version = `+next+` RETURNING user_id, version`, arguments(chunk)...)
 		for _, r := range rows {
 			versions[r[0]] = r[1]
 		}
@@ -30,21 +26,22 @@ func (s *Store) raiseInboxes(c conn, users []int64) (map[int64]int64, error) {
 	return versions, err
 }
 
-// raiseInbox raises the version of a user's inbox, which is locked, for those who wait for a change.
+// raiseInbox raises the version of a user's inbox, which the caller has locked, so that those who wait for a change
+// notice it.
 func (s *Store) raiseInbox(c conn, userID int64) error {
 	_, err := c.exec("UPDATE userkeys_inboxes SET version = "+s.diff.nextVersion+" WHERE user_id = $1", userID)
 	return err
 }
 
-// inbox is a user's in a transaction that changes it: nobody else does until it ends.
+// inbox is the inbox of a user in a transaction that has locked it.
 type inbox struct {
 	userID int64
 	seen   int64 // the marker
 	newest int64
 }
 
-// openInbox locks a user's inbox: first the user's row, which has the marker, as whoever
-// deletes the user does. false: there is nothing in it and never was, or no such user.
+// openInbox locks the inbox of a user: first the row of the user, which has the marker, in the same order as a
+// deletion of the user. It returns false if the user has never had a notification, or does not exist.
 func (s *Store) openInbox(c conn, userID int64) (inbox, bool, error) {
 	in := inbox{userID: userID}
 	seen, err := all(c, scanInt, "SELECT seen_notification_id FROM userkeys_users WHERE id = $1"+s.diff.lockRow, userID)
@@ -60,11 +57,11 @@ func (s *Store) openInbox(c conn, userID int64) (inbox, bool, error) {
 	return in, true, err
 }
 
-// newestNotification is the id of the newest one of the user $1; 0 if there is none.
+// newestNotification selects the id of the newest notification of the user $1, or 0.
 const newestNotification = "(SELECT COALESCE(MAX(id), 0) FROM userkeys_notifications WHERE user_id = $1)"
 
-// see moves the marker up to id, but never back and never above what there is,
-// and counts anew what is above it: that is little, because markers are moved to the end. It tells whether it moved.
+// see moves the marker up to id, but not down and not above the newest notification, and counts the new notifications
+// above it again. These are few, because markers are moved to the end. It reports whether the marker moved.
 func (in *inbox) see(c conn, id int64) (bool, error) {
 	if id = min(id, in.newest); id <= in.seen {
 		return false, nil
@@ -78,7 +75,8 @@ func (in *inbox) see(c conn, id int64) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if _, err := c.exec("UPDATE userkeys_notification_counts SET fresh = 0 WHERE user_id = $1 AND fresh <> 0", in.userID); err != nil {
+	_, err = c.exec("UPDATE userkeys_notification_counts SET fresh = 0 WHERE user_id = $1 AND fresh <> 0", in.userID)
+	if err != nil {
 		return false, err
 	}
 	for _, g := range above {
@@ -89,7 +87,7 @@ func (in *inbox) see(c conn, id int64) (bool, error) {
 	return true, nil
 }
 
-// group is how many notifications of one type and priority a user has.
+// group counts the notifications of one type and priority.
 type group struct {
 	kind, urgent         int64
 	total, unread, fresh int64
@@ -104,16 +102,19 @@ func scanGroup(r row) (group, error) {
 // count adds to the counts of a user's notifications of one type and priority.
 func count(c conn, userID int64, by group) error {
 	_, err := c.exec(`UPDATE userkeys_notification_counts SET total = total + $4, unread = unread + $5, fresh = fresh + $6
-		WHERE user_id = $1 AND notification_type = $2 AND high_priority = $3`, userID, by.kind, by.urgent, by.total, by.unread, by.fresh)
+		WHERE user_id = $1 AND notification_type = $2 AND high_priority = $3`,
+		userID, by.kind, by.urgent, by.total, by.unread, by.fresh)
 	return err
 }
 
-const groupsOf = "notification_type, high_priority, total, unread, fresh FROM userkeys_notification_counts WHERE user_id = $1"
+const groupsOf = "notification_type, high_priority, total, unread, fresh " +
+	"FROM userkeys_notification_counts WHERE user_id = $1"
 
 // inboxRows is a user's inbox with its counts in one statement, and so at one
 // moment: a row of its own, 0, and one for each type and priority, 1.
-const inboxRows = `SELECT 0, u.seen_notification_id, COALESCE(i.version, 0), COALESCE(i.quiet_until, 0), ` + newestNotification + `,
-		COALESCE((SELECT ` + notificationPosition + ` FROM userkeys_notifications WHERE user_id = $1 ORDER BY id DESC LIMIT 1), 0)
+const inboxRows = `SELECT 0, u.seen_notification_id, COALESCE(i.version, 0), COALESCE(i.quiet_until, 0),
+		` + newestNotification + `, COALESCE((SELECT ` + notificationPosition + `
+			FROM userkeys_notifications WHERE user_id = $1 ORDER BY id DESC LIMIT 1), 0)
 	FROM userkeys_users u LEFT JOIN userkeys_inboxes i ON i.user_id = u.id WHERE u.id = $1
 	UNION ALL SELECT 1, ` + groupsOf
 
@@ -128,8 +129,9 @@ func scanInboxPart(r row) (inboxPart, error) {
 	return p, err
 }
 
-// InboxState reads a user's inbox at one moment. It costs the same however much is in it. Errors: [userkeys.NotFound] if
-// there is no such user.
+// InboxState reads a user's inbox at one moment, at the same cost however much is in it.
+//
+// Errors: [userkeys.NotFound] if there is no such user.
 func (s *Store) InboxState(ctx context.Context, userID int64) (site.Inbox, error) {
 	return read(ctx, s, func(c conn) (site.Inbox, error) {
 		in := site.Inbox{UserID: userID}
@@ -179,16 +181,13 @@ func sumUp(counts *site.NotificationCounts, groups []group) {
 	}
 }
 
-// InboxVersions tells the versions of users' inboxes. Users who never had one are absent.
+// InboxVersions returns the versions of users' inboxes by user. Users who have never had a notification are absent.
 func (s *Store) InboxVersions(ctx context.Context, userIDs []int64) (map[int64]int64, error) {
 	versions := make(map[int64]int64, len(userIDs))
 	err := inChunks(unique(userIDs), idsPerStatement, func(chunk []int64) error {
-		args := make([]any, len(chunk))
-		for i, id := range chunk {
-			args[i] = id
-		}
 		rows, err := read(ctx, s, func(c conn) ([][2]int64, error) {
-			return all(c, scanPair, "SELECT user_id, version FROM userkeys_inboxes WHERE user_id IN ("+list(1, len(args))+")", args...)
+			return all(c, scanPair, "SELECT user_id, version FROM userkeys_inboxes WHERE user_id"+in(1, len(chunk)),
+				arguments(chunk)...)
 		})
 		for _, r := range rows {
 			versions[r[0]] = r[1]
@@ -201,8 +200,9 @@ func (s *Store) InboxVersions(ctx context.Context, userIDs []int64) (map[int64]i
 	return versions, nil
 }
 
-// SetQuiet sets until when nothing is pushed to a user; the zero time ends it. It is
-// no change to the inbox, whose version stays. Errors: [userkeys.NotFound] if there is no such user.
+// SetQuiet sets until when nothing is pushed to a user; the zero time ends it. The version of the inbox stays.
+//
+// Errors: [userkeys.NotFound] if there is no such user.
 func (s *Store) SetQuiet(ctx context.Context, userID int64, until, at time.Time) error {
 	return s.write(ctx, func(c conn) error {
 		n, err := c.exec(`INSERT INTO userkeys_inboxes (user_id, version, quiet_until)
@@ -214,7 +214,7 @@ func (s *Store) SetQuiet(ctx context.Context, userID int64, until, at time.Time)
 		if n == 0 {
 			return userkeys.Errorf(userkeys.NotFound, "there is no such user")
 		}
-		// What was held back for longer, and not what is being sent: whether it is its time is decided again when it is sent.
+		// This concerns what was held back for longer, not what is being sent: the rules decide again when it is sent.
 		_, err = c.exec(`UPDATE userkeys_deliveries SET next_at = $2, queued_at = $2
 			WHERE user_id = $1 AND dead_at = 0 AND attempt = 0 AND queued_at > $2`, userID, micros(later(until, at)))
 		return err

@@ -123,8 +123,8 @@ func (s *Store) Client(ctx context.Context, clientID string) (site.Client, error
 // usesPerStatement keeps a batch far below the bound of parameters of either database.
 const usesPerStatement = 200
 
-// RecordUses writes uses in one transaction. A LastUsedAt never goes back; a
-// nil Day leaves the stored one. Uses of keys that are gone are dropped.
+// RecordUses writes uses in one transaction. It never replaces a LastUsedAt by an earlier one, and a nil Day leaves
+// the stored one. Uses of deleted keys are dropped.
 func (s *Store) RecordUses(ctx context.Context, uses []site.KeyUse) error {
 	uses = coalesce(uses)
 	if len(uses) == 0 {
@@ -153,8 +153,8 @@ func (s *Store) RecordUses(ctx context.Context, uses []site.KeyUse) error {
 	})
 }
 
-// coalesce leaves one use per key, in the order of ids: a statement may touch
-// a row once, and rows are locked in one order.
+// coalesce returns one use for each key, in the order of the ids: a statement may change a row once only, and rows
+// are locked in one order.
 func coalesce(uses []site.KeyUse) []site.KeyUse {
 	last := make(map[int64]site.KeyUse, len(uses))
 	ids := make([]int64, 0, len(uses))

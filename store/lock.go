@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// lockPatience is how long a write waits for a lock: less than its end, so that the database gives up in order and no
-// connection breaks, and a request that cannot be served is answered within two seconds.
+// lockPatience is how long a write waits for a lock. It is shorter than the time limit of the write, so that the
+// database ends the wait and the connection stays usable, and a request that cannot be served is answered within two
+// seconds.
 const lockPatience = 1400 * time.Millisecond
 
 var errLocked = errors.New("another process has locked the database")
@@ -22,7 +23,7 @@ type wait struct {
 	timer *time.Timer   // nil: none runs
 }
 
-// newWait is the patience of a write. With a deadline of the caller's own, that alone decides.
+// newWait returns how long a write waits for a lock. If the caller has set a deadline, only that counts.
 func (s *Store) newWait(ctx context.Context) *wait {
 	limit := lockPatience
 	if _, ok := ctx.Deadline(); ok {
@@ -44,7 +45,7 @@ func (w *wait) begin(ctx context.Context) (of context.Context, stop func()) {
 	return of, func() { w.timer.Stop(); cancel(nil) }
 }
 
-// over says that the lock is there: from now on the write's own end counts.
+// over ends the wait because the write has the lock.
 func (w *wait) over() {
 	if w.timer != nil {
 		w.timer.Stop()

@@ -25,13 +25,13 @@ var migrationFiles embed.FS
 
 const versionTable = "userkeys_migrations"
 
-// migration is one step of the schema, in the words of one database.
+// migration is one step of the schema, in the SQL of one database.
 type migration struct {
 	version int64
 	text    string
 }
 
-// migrations are all steps in order.
+// migrations returns all steps in order.
 func (s *Store) migrations() ([]migration, error) {
 	files, err := fs.Glob(migrationFiles, "migrations/*.sql")
 	if err != nil {
@@ -54,7 +54,7 @@ func (s *Store) migrations() ([]migration, error) {
 	return out, nil
 }
 
-// inOurWords replaces {{name}} by what this database calls it.
+// inOurWords replaces each {{name}} by the word of this database.
 func (s *Store) inOurWords(text string) string {
 	var pairs []string
 	for name, word := range s.diff.names {
@@ -63,8 +63,8 @@ func (s *Store) inOurWords(text string) string {
 	return strings.NewReplacer(pairs...).Replace(text)
 }
 
-// Migrate brings the schema to this program's version and tells how many steps
-// that took. Each step is one transaction. Many processes may call it at once.
+// Migrate upgrades the schema to the version of this program, and returns how many steps it applied. Each step is one
+// transaction. Many processes may call it at once.
 func (s *Store) Migrate(ctx context.Context) (int, error) {
 	applied := 0
 	for i := 1; ; i++ {
@@ -136,15 +136,15 @@ func (s *Store) provider(ctx context.Context) (*goose.Provider, error) {
 	return goose.NewProvider(s.diff.goose, s.db, nil, options...)
 }
 
-// SchemaVersion is the version of the schema in the database, 0 for none, and
-// the one that this program works with.
+// SchemaVersion returns the version of the schema in the database, 0 if there is none, and the version that this
+// program needs.
 func (s *Store) SchemaVersion(ctx context.Context) (have, want int64, err error) {
 	st, err := s.schema(ctx)
 	return st.have, st.want, err
 }
 
-// Check refuses a schema that this program cannot work with: an older one
-// wants [Store.Migrate], a newer one a newer program, a broken one a restore.
+// Check returns an error for a schema that this program cannot work with: an older one, which needs [Store.Migrate],
+// a newer one, which needs a newer program, or an incomplete one, which needs a backup.
 func (s *Store) Check(ctx context.Context) error {
 	st, err := s.inspect(ctx)
 	if err != nil {
@@ -161,7 +161,7 @@ func schemaError(format string, args ...any) error {
 	return userkeys.Errorf(userkeys.Unavailable, format, args...)
 }
 
-// schemaState is what the database says about its schema.
+// schemaState is the state of the schema in the database.
 type schemaState struct {
 	have, want int64
 	versions   []int64  // steps that were taken, in order
@@ -169,8 +169,8 @@ type schemaState struct {
 	stray      []string // tables of ours that no step made
 }
 
-// inspect refuses a schema that must not be touched: newer than this program, or half-run.
-// It looks again before it says so: another process may be migrating meanwhile.
+// inspect returns an error for a schema that must not be changed, because it is newer than this program or
+// incomplete. It reads the schema several times before that: another process may be migrating.
 func (s *Store) inspect(ctx context.Context) (schemaState, error) {
 	for i := 1; ; i++ {
 		st, err := s.schema(ctx)

@@ -41,8 +41,8 @@ func checkTypes(types []int) error {
 // maxListOffset keeps sums of offsets and limits in range; it is far above every offset that is let in.
 const maxListOffset = 1 << 31
 
-// Notifications lists a user's notifications, at most f.Limit (0: 1000). It reads no more of them than it
-// lists and leaves out, however many there are.
+// Notifications lists the notifications of a user, at most f.Limit (0: 1000). It reads only those that it lists or
+// skips, however many there are.
 func (s *Store) Notifications(ctx context.Context, f site.NotificationFilter) ([]site.Notification, error) {
 	if err := checkTypes(f.Types); err != nil {
 		return nil, err
@@ -59,8 +59,8 @@ func (s *Store) Notifications(ctx context.Context, f site.NotificationFilter) ([
 	})
 }
 
-// listQuery merges the ends of the parts of an index that hold what f asks for,
-// each of them in the list's order already: nothing but these ends is read or sorted.
+// listQuery merges the ends of those parts of an index that contain what f selects. Each part is in the order of the
+// list already, so nothing else is read or sorted.
 func listQuery(f site.NotificationFilter) (string, []any) {
 	var w conditions
 	w.add("user_id = $?", f.UserID)
@@ -93,8 +93,8 @@ func listQuery(f site.NotificationFilter) (string, []any) {
 	return "SELECT * FROM (" + strings.Join(parts, " UNION ALL ") + ") AS listed ORDER BY " + order + page, w.args
 }
 
-// listParts are the conditions of the parts of f's list. What they compare with is written
-// out: two of the indexes are partial ones.
+// listParts returns the conditions of the parts of a list. They contain constants, because two of the indexes are
+// partial ones.
 func listParts(f site.NotificationFilter) []string {
 	const (
 		read, unread     = " AND is_read = 1", " AND is_read = 0"
@@ -127,7 +127,7 @@ func listParts(f site.NotificationFilter) []string {
 	return parts
 }
 
-// CountNotifications counts what the list of f has on all its pages.
+// CountNotifications counts the notifications on all pages of a list.
 func (s *Store) CountNotifications(ctx context.Context, f site.NotificationFilter) (int, error) {
 	if err := checkTypes(f.Types); err != nil {
 		return 0, err
@@ -150,27 +150,6 @@ func (s *Store) CountNotifications(ctx context.Context, f site.NotificationFilte
 	return int(n), err
 }
 
-// NotificationCounts counts what a user has not read.
-//
-// Errors: [userkeys.NotFound] if there is no such user.
-func (s *Store) NotificationCounts(ctx context.Context, userID int64) (site.NotificationCounts, error) {
-	in, err := s.InboxState(ctx, userID)
-	return in.Counts, err
-}
-
-// NotificationMarker returns which notification was the newest when the user looked at the list last, and which is
-// the newest now; 0 is none.
-//
-// Errors: [userkeys.NotFound] if there is no such user.
-func (s *Store) NotificationMarker(ctx context.Context, userID int64) (seen, newest int64, err error) {
-	p, err := read(ctx, s, func(c conn) ([2]int64, error) {
-		p, err := one(c, scanPair, "SELECT seen_notification_id, "+newestNotification+" FROM userkeys_users "+
-			"WHERE id = $1", userID)
-		return p, notFound(err, "user")
-	})
-	return p[0], p[1], err
-}
-
 // SeeNotifications stores that the user has seen the list up to id, but never more than there is: what comes later
 // is new to the user. The marker never goes back.
 func (s *Store) SeeNotifications(ctx context.Context, userID, id int64) error {
@@ -187,8 +166,8 @@ func (s *Store) SeeNotifications(ctx context.Context, userID, id int64) error {
 	})
 }
 
-// markBatch bounds a transaction that marks: a list of a hundred thousand must
-// neither hold up everybody's writes nor run out of its time.
+// markBatch bounds how many notifications a transaction marks: a list of a hundred thousand must neither delay all
+// other writes nor exceed the time limit.
 const markBatch = 1000
 
 // ReadNotifications marks as read the notifications of a user that m selects, and returns how many were not read.
@@ -256,7 +235,7 @@ func (in *inbox) read(c conn, m site.NotificationsToRead, upTo int64) (int, erro
 	return len(marked), nil
 }
 
-// types keeps to notifications of some types; none mean all.
+// types selects notifications of some types, or all if there are none.
 func (w *conditions) types(types []int) {
 	if len(types) == 0 {
 		return
@@ -267,7 +246,7 @@ func (w *conditions) types(types []int) {
 	}
 }
 
-// together sums groups of the same type and priority, in a steady order.
+// together sums groups of the same type and priority, in the order of their first ones.
 func together(groups []group) []group {
 	var sums []group
 	for _, g := range groups {

@@ -183,7 +183,7 @@ func TestNotificationsAreCounted(t *testing.T) {
 		ada, bob := w.user("ada"), w.user("bob")
 		counts := func(u site.User) site.NotificationCounts {
 			w.Helper()
-			return must[site.NotificationCounts](w)(w.NotificationCounts(w.ctx, u.ID))
+			return must[site.Inbox](w)(w.InboxState(w.ctx, u.ID)).Counts
 		}
 		want := func(u site.User, want site.NotificationCounts) {
 			w.Helper()
@@ -202,8 +202,8 @@ func TestNotificationsAreCounted(t *testing.T) {
 		want(bob, bobs)
 		marker := func(wantSeen, wantNewest int64) {
 			w.Helper()
-			seen, newest, err := w.NotificationMarker(w.ctx, ada.ID)
-			w.ok(err)
+			in := must[site.Inbox](w)(w.InboxState(w.ctx, ada.ID))
+			seen, newest := in.Counts.SeenID, in.Newest
 			if seen != wantSeen || newest != wantNewest {
 				w.Errorf("seen %d of %d, want %d of %d", seen, newest, wantSeen, wantNewest)
 			}
@@ -236,9 +236,7 @@ func TestNotificationsAreCounted(t *testing.T) {
 			w.Errorf("unread: %v", got)
 		}
 		want(bob, bobs)
-		_, err := w.NotificationCounts(w.ctx, 9999)
-		w.refused(err, userkeys.NotFound)
-		_, _, err = w.NotificationMarker(w.ctx, 9999)
+		_, err := w.InboxState(w.ctx, 9999)
 		w.refused(err, userkeys.NotFound)
 	})
 }

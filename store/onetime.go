@@ -15,7 +15,7 @@ func checkOneTimePassword(p site.OneTimePassword) error {
 	return checkText(p.ApplicationName)
 }
 
-// putOneTimePassword replaces the user's one-time password: the newest counts. nil is none.
+// putOneTimePassword stores p in the place of the user's last one-time password. It does nothing if p is nil.
 func putOneTimePassword(c conn, p *site.OneTimePassword) error {
 	if p == nil {
 		return nil
@@ -117,7 +117,7 @@ func (s *Store) ConsumeOneTimePassword(
 	return p, err
 }
 
-// dropOneTimePassword takes a user's one-time password away, where their sessions end too.
+// dropOneTimePassword deletes the one-time password of a user whose sessions end.
 func dropOneTimePassword(c conn, userID int64) error {
 	_, err := c.exec("DELETE FROM userkeys_one_time_passwords WHERE user_id = $1", userID)
 	return err

@@ -23,12 +23,12 @@ const dead = "(revoked_at <> 0 AND revoked_at <= $1) OR (expires_at <> 0 AND exp
 // jobBatch bounds a transaction of the hourly jobs, so that requests get their turn in between.
 const jobBatch = 1000
 
-// Purge removes what is over: consents, shown answers, sent forms, sessions and tokens past their end,
-// guesses that no longer count, statuses that ended, idempotency keys of a week ago, changes older
-// than an hour, keys revoked or expired for 90 days, and clients left without keys that nobody registered.
+// Purge removes what has expired: consents, shown answers, sent forms, sessions and tokens past their end, attempts
+// that no longer count, statuses that ended, idempotency keys older than a week, changes older than an hour, keys
+// revoked or expired for 90 days, and unregistered clients without keys.
 //
-// It is also where audit events that could not be written come to light: while
-// [Store.UnwrittenEvents] are left, an error tells how many.
+// It also reports audit events that could not be written: while there are [Store.UnwrittenEvents], it returns an
+// error that says how many.
 func (s *Store) Purge(ctx context.Context, at time.Time) error {
 	if err := s.purge(ctx, at); err != nil {
 		return err
@@ -109,8 +109,8 @@ func (s *Store) purgeKeys(ctx context.Context, at time.Time) (int64, error) {
 	return total, nil
 }
 
-// purgeClients locks the rows first and looks again for keys under the lock: a
-// grant that found the client meanwhile must keep it.
+// purgeClients locks the rows first and looks for keys again under the lock, so that a client that a grant has just
+// found is kept.
 func (s *Store) purgeClients(ctx context.Context, at time.Time) (int64, error) {
 	const unused = `auth_redirect = '' AND created_at < $1 AND NOT EXISTS (SELECT 1 FROM userkeys_keys k
 		WHERE k.client = userkeys_clients.id)`

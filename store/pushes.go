@@ -31,13 +31,14 @@ func (s *Store) Deliveries(ctx context.Context, f outbox.Filter) ([]outbox.Deliv
 	if f.Before != 0 {
 		w.add("id < $?", f.Before)
 	}
-	query := "SELECT " + deliveryColumns + " FROM userkeys_deliveries" + w.where() + " ORDER BY id DESC LIMIT " + listLimit(f.Limit)
+	query := "SELECT " + deliveryColumns + " FROM userkeys_deliveries" + w.where() +
+		" ORDER BY id DESC LIMIT " + listLimit(f.Limit)
 	return read(ctx, s, func(c conn) ([]outbox.Delivery, error) {
 		return all(c, scanDelivery, query, w.args...)
 	})
 }
 
-// queued is how many deliveries an address, or a host, has, and when the first is due.
+// queued is how many deliveries a push URL or a host has, and when the first is due.
 type queued struct {
 	name  string
 	count int
@@ -58,7 +59,7 @@ func scanKnownReceiver(r row) (outbox.Address, error) {
 	return a, c.scan(r)
 }
 
-// PushHosts lists every host that something was pushed to or waits for, with its numbers.
+// PushHosts lists every host that something was pushed to or waits for, with its counts.
 func (s *Store) PushHosts(ctx context.Context) ([]outbox.Host, error) {
 	return read(ctx, s, func(c conn) ([]outbox.Host, error) {
 		addresses, err := all(c, scanKnownReceiver, "SELECT "+receiverColumns+", "+reachColumns+
@@ -73,46 +74,54 @@ func (s *Store) PushHosts(ctx context.Context) ([]outbox.Host, error) {
 			}
 			addReceiver(&hosts[len(hosts)-1], a)
 		}
-		// Both are answered from an index alone.
-		waiting, err := all(c, scanQueued, "SELECT push_url, COUNT(*), MIN(next_at) FROM userkeys_deliveries WHERE dead_at = 0 GROUP BY push_url")
-		if err != nil {
-			return nil, err
-		}
-		dead, err := all(c, scanQueued, "SELECT host, COUNT(*), 0 FROM userkeys_deliveries WHERE dead_at <> 0 GROUP BY host")
-		if err != nil {
-			return nil, err
-		}
-		off, err := all(c, scanQueued, `SELECT k.push_url, COUNT(*), 0 FROM userkeys_key_pushes p JOIN userkeys_keys k ON k.id = p.key_id
-			WHERE p.off_at <> 0 AND k.revoked_at = 0 GROUP BY k.push_url`)
-		if err != nil {
-			return nil, err
-		}
-		for i := range hosts {
-			h := &hosts[i]
-			for _, n := range off {
-				if site.PushHostOf(n.name) == h.Host {
-					h.Off += n.count
-				}
-			}
-			for _, n := range waiting {
-				if due := fromMicros(n.due); site.PushHostOf(n.name) == h.Host {
-					h.Queued += n.count
-					if h.DueAt.IsZero() || due.Before(h.DueAt) {
-						h.DueAt = due
-					}
-				}
-			}
-			for _, n := range dead {
-				if n.name == h.Host {
-					h.Dead = n.count
-				}
-			}
-		}
-		return hosts, nil
+		return hosts, countDeliveries(c, hosts)
 	})
 }
 
-// addReceiver adds an address of a host to what is told of the host.
+// countDeliveries fills in what waits for hosts, what was given up, and the keys that pushing is switched off for.
+func countDeliveries(c conn, hosts []outbox.Host) error {
+	// The first two queries are answered from an index alone.
+	waiting, err := all(c, scanQueued, `SELECT push_url, COUNT(*), MIN(next_at) FROM userkeys_deliveries
+		WHERE dead_at = 0 GROUP BY push_url`)
+	if err != nil {
+		return err
+	}
+	dead, err := all(c, scanQueued, `SELECT host, COUNT(*), 0 FROM userkeys_deliveries
+		WHERE dead_at <> 0 GROUP BY host`)
+	if err != nil {
+		return err
+	}
+	off, err := all(c, scanQueued, `SELECT k.push_url, COUNT(*), 0 FROM userkeys_key_pushes p
+		JOIN userkeys_keys k ON k.id = p.key_id WHERE p.off_at <> 0 AND k.revoked_at = 0 GROUP BY k.push_url`)
+	if err != nil {
+		return err
+	}
+	byName := make(map[string]*outbox.Host, len(hosts))
+	for i := range hosts {
+		byName[hosts[i].Host] = &hosts[i]
+	}
+	for _, n := range waiting {
+		if h, due := byName[site.PushHostOf(n.name)], fromMicros(n.due); h != nil {
+			h.Queued += n.count
+			if h.DueAt.IsZero() || due.Before(h.DueAt) {
+				h.DueAt = due
+			}
+		}
+	}
+	for _, n := range dead {
+		if h := byName[n.name]; h != nil {
+			h.Dead = n.count
+		}
+	}
+	for _, n := range off {
+		if h := byName[site.PushHostOf(n.name)]; h != nil {
+			h.Off += n.count
+		}
+	}
+	return nil
+}
+
+// addReceiver adds the state of a push URL to that of its host.
 func addReceiver(h *outbox.Host, a outbox.Address) {
 	h.Failures = max(h.Failures, a.Failures, a.Reach.Failures)
 	h.ClosedUntil = later(h.ClosedUntil, a.OpensAt())
@@ -132,12 +141,13 @@ func scanKeyPush(r row) (outbox.Key, error) {
 	return k, c.scan(r)
 }
 
-// KeyPushes tells how pushing to keys goes, by their ids; those that nothing was pushed to are absent.
+// KeyPushes reads how pushing to keys goes, by their ids. Keys that nothing was pushed to are absent.
 func (s *Store) KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]outbox.KeyState, error) {
 	return read(ctx, s, func(c conn) (map[int64]outbox.KeyState, error) {
 		out := map[int64]outbox.KeyState{}
 		err := inChunks(unique(keyIDs), idsPerStatement, func(chunk []int64) error {
-			some, err := byIDs(c, scanKeyPush, "SELECT p.key_id, "+pushColumns+" FROM userkeys_key_pushes p WHERE p.key_id", chunk)
+			some, err := byIDs(c, scanKeyPush, "SELECT p.key_id, "+pushColumns+
+				" FROM userkeys_key_pushes p WHERE p.key_id", chunk)
 			for _, k := range some {
 				out[k.ID] = k.Push
 			}
@@ -147,7 +157,9 @@ func (s *Store) KeyPushes(ctx context.Context, keyIDs []int64) (map[int64]outbox
 	})
 }
 
-// QueueTest queues a test push for one key. [userkeys.Conflict] if one is on its way already.
+// QueueTest queues a test push for one key.
+//
+// Errors: [userkeys.Conflict] if a test waits already.
 func (s *Store) QueueTest(ctx context.Context, k site.UserAPIKey, at time.Time) error {
 	return s.write(ctx, func(c conn) error {
 		open, err := one(c, scanInt, `SELECT COUNT(*) FROM userkeys_deliveries
@@ -166,16 +178,19 @@ func (s *Store) QueueTest(ctx context.Context, k site.UserAPIKey, at time.Time) 
 	})
 }
 
-// retryNow makes waiting deliveries due at once, after somebody said that the receiver works again. What is due within a
-// minute stays as it is: it may be what a node has claimed and is sending, which must not go out twice.
-const retryNow = "UPDATE userkeys_deliveries SET next_at = $1 WHERE dead_at = 0 AND attempt > 0 AND next_at - $1 > 60000000"
+// retryNow makes waiting deliveries due at once, after somebody said that the receiver works again. What is due
+// within a minute stays as it is: it may be what a node has claimed and is sending, which must not go out twice.
+const retryNow = "UPDATE userkeys_deliveries SET next_at = $1 " +
+	"WHERE dead_at = 0 AND attempt > 0 AND next_at - $1 > 60000000"
 
 // requeue makes a given-up delivery a new one, under the same id.
 const requeue = "UPDATE userkeys_deliveries SET dead_at = 0, next_at = $1, queued_at = $1, attempt = 0, problem = ''"
 
-// ResumeKeyPush switches pushing to a key on again, queues again what was given up for it since r.Since, and makes due
-// what waits for its next attempt. If pushing is on and nothing is queued, no line of the log is written. A push URL
-// that is closed opens in its time: it is that of many users. Errors: [userkeys.NotFound] if there is no such key.
+// ResumeKeyPush switches pushing to a key on again, queues again what was given up for it since r.Since, and makes
+// due what waits for its next attempt. It writes an audit event if that changes anything. It does not open a push URL
+// that is closed, because other users have it too.
+//
+// Errors: [userkeys.NotFound] if there is no such key.
 func (s *Store) ResumeKeyPush(ctx context.Context, keyID int64, r outbox.Resumption) error {
 	if err := checkText(string(r.By.Kind()), r.By.Address); err != nil {
 		return err
@@ -189,8 +204,8 @@ func (s *Store) ResumeKeyPush(ctx context.Context, keyID int64, r outbox.Resumpt
 		if err != nil {
 			return err
 		}
-		queued, err := c.exec(requeue+" WHERE dead_at > $2 AND user_id = $3 AND push_url = $4 AND (key_id = 0 OR key_id = $5)",
-			micros(r.At), micros(r.Since), k.UserID, k.PushURL, k.ID)
+		queued, err := c.exec(requeue+` WHERE dead_at > $2 AND user_id = $3 AND push_url = $4
+			AND (key_id = 0 OR key_id = $5)`, micros(r.At), micros(r.Since), k.UserID, k.PushURL, k.ID)
 		if err != nil {
 			return err
 		}
@@ -205,9 +220,11 @@ func (s *Store) ResumeKeyPush(ctx context.Context, keyID int64, r outbox.Resumpt
 	})
 }
 
-// ResumeHostPushes switches pushing to every key with a push URL at a host on again, opens the host and its push URLs,
-// queues again what was given up there since r.Since, and makes due what waits for its next attempt. Errors:
-// [userkeys.NotFound] if nothing was ever pushed to the host. Rows are locked in the order of [Store.FinishDeliveries].
+// ResumeHostPushes switches pushing to every key with a push URL at a host on again, opens the host and its push
+// URLs, queues again what was given up there since r.Since, and makes due what waits for its next attempt. It locks
+// rows in the order of [Store.FinishDeliveries].
+//
+// Errors: [userkeys.NotFound] if nothing was ever pushed to the host.
 func (s *Store) ResumeHostPushes(ctx context.Context, host string, r outbox.Resumption) error {
 	if err := checkText(host, string(r.By.Kind()), r.By.Address); err != nil {
 		return err
@@ -254,9 +271,11 @@ func keysOff(c conn, host string) ([]int64, error) {
 	return ids, err
 }
 
-// openHost opens a host and its addresses, which are locked in the order of their names.
+// openHost opens a host and its push URLs, which it locks in the order of their names.
 func (s *Store) openHost(c conn, host string) error {
-	if _, err := all(c, scanText, "SELECT push_url FROM userkeys_push_receivers WHERE host = $1 ORDER BY push_url"+s.diff.lockRow, host); err != nil {
+	_, err := all(c, scanText, "SELECT push_url FROM userkeys_push_receivers WHERE host = $1 ORDER BY push_url"+
+		s.diff.lockRow, host)
+	if err != nil {
 		return err
 	}
 	for _, table := range []string{"userkeys_push_receivers", "userkeys_push_hosts"} {
@@ -273,15 +292,12 @@ func scanKeyAddress(r row) (site.UserAPIKey, error) {
 	return k, err
 }
 
-// switchOn switches pushing to keys on, and tells how many were off.
+// switchOn switches pushing to keys on, and returns for how many it was off.
 func switchOn(c conn, keyIDs []int64) (int64, error) {
 	total := int64(0)
 	err := inChunks(keyIDs, idsPerStatement, func(chunk []int64) error {
-		args := make([]any, len(chunk))
-		for i, id := range chunk {
-			args[i] = id
-		}
-		n, err := c.exec("UPDATE userkeys_key_pushes SET off_at = 0, failing_since = 0, problem = '' WHERE off_at <> 0 AND key_id IN ("+list(1, len(chunk))+")", args...)
+		n, err := c.exec(`UPDATE userkeys_key_pushes SET off_at = 0, failing_since = 0, problem = ''
+			WHERE off_at <> 0 AND key_id`+in(1, len(chunk)), arguments(chunk)...)
 		total += n
 		return err
 	})
@@ -332,7 +348,7 @@ func (s *Store) settleDead(ctx context.Context, sel outbox.Selection, do settlem
 	return int(n), err
 }
 
-// selected are the conditions of given-up deliveries, with the moment as $1.
+// selected returns the conditions of given-up deliveries, with the moment as $1.
 func selected(sel outbox.Selection) conditions {
 	var w conditions
 	w.add("dead_at <> 0 AND dead_at <= $?", micros(sel.At))

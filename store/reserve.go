@@ -37,8 +37,10 @@ func (s *Store) KeepReserve(size int64) error {
 	return s.reserve.fill()
 }
 
-// HasRoom reports whether the database can take what is written. It costs nothing until a write has found the disk
-// full; from then on it tries one. Errors: [userkeys.Unavailable], with [ReasonDiskFull] if there is no room.
+// HasRoom reports whether the database can be written to. It costs nothing until a write has found the disk full;
+// from then on it tries to write.
+//
+// Errors: [userkeys.Unavailable], with [ReasonDiskFull] if the disk is full.
 func (s *Store) HasRoom(ctx context.Context) error {
 	if !s.reserve.full.Load() && !s.reserve.missing() {
 		return nil

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// ownedGroup is a notification that is gone, as its owner's counts know it.
+// ownedGroup is a deleted notification, as the counts of its owner contain it.
 type ownedGroup struct {
 	userID, id int64
 	group
@@ -19,9 +19,8 @@ func scanOwnedGroup(r row) (ownedGroup, error) {
 	return g, err
 }
 
-// PurgeNotifications forgets notifications from before a time, read or not, in
-// batches, and tells how many. Nothing stays for the markers' sake: ids are never given again, so a
-// marker at one that is gone, or a newest one that is lower than before, is no harm.
+// PurgeNotifications deletes notifications from before a time, read or not, in batches, and returns how many. Markers
+// may point to deleted notifications: ids are never used again, so that does no harm.
 func (s *Store) PurgeNotifications(ctx context.Context, before time.Time) (int, error) {
 	total := 0
 	for found := jobBatch; found == jobBatch; {
@@ -63,7 +62,7 @@ func (s *Store) lockInboxes(c conn, users []int64) (map[int64]int64, error) {
 	return seen, err
 }
 
-// forget deletes notifications, given by id and user, and tells how many were still there.
+// forget deletes notifications, given by id and user, and returns how many still existed.
 func (s *Store) forget(c conn, old [][2]int64) (int, error) {
 	var ids, users []int64
 	for _, p := range old {
@@ -100,7 +99,7 @@ func (s *Store) forget(c conn, old [][2]int64) (int, error) {
 	return gone, nil
 }
 
-// uncount takes what is gone off a user's counts, and tells those who wait.
+// uncount subtracts deleted notifications from the counts of a user, and notifies those who wait for a change.
 func (s *Store) uncount(c conn, userID int64, lost []group) error {
 	if len(lost) == 0 {
 		return nil

@@ -8,7 +8,7 @@ import (
 	"userkeys/site"
 )
 
-// keyRow is what the SQL of a change to keys gives back of each.
+// keyRow is what a statement that changes keys returns of each.
 type keyRow struct {
 	id, userID int64
 	clientID   string
@@ -138,9 +138,8 @@ func (s *Store) revokeKeys(c conn, r site.Revocation) ([]keyRow, error) {
 	return out, err
 }
 
-// lockKeys locks keys in the order of their ids, the same everywhere, where a
-// change of many would else lock them in whatever order it finds them, and two
-// such changes wait for each other. With one writer at a time there is no need.
+// lockKeys locks keys in the order of their ids. Otherwise two changes of many keys could lock them in different
+// orders and wait for each other. With one writer at a time, as on SQLite, lock is empty and nothing is done.
 func lockKeys(c conn, lock, condition string, args ...any) error {
 	if lock == "" {
 		return nil
@@ -160,8 +159,8 @@ func (s *Store) UndoRevoke(ctx context.Context, u site.Undo) error {
 	return s.write(ctx, func(c conn) error { return s.undoRevoke(c, u) })
 }
 
-// undoRevoke locks the owner and the key first, so that what is counted and
-// what was decided on is still so when the key lives again.
+// undoRevoke locks the owner and the key first, so that the count and the reason of the revocation still hold when
+// the key lives again.
 func (s *Store) undoRevoke(c conn, u site.Undo) error {
 	if err := s.lockOwner(c, u.Key.ID); err != nil {
 		return err
@@ -191,8 +190,8 @@ func (s *Store) undoRevoke(c conn, u site.Undo) error {
 	return raise(c, u.At, hashes(undone))
 }
 
-// RevokeStale revokes live keys last used before unusedBefore and those
-// created before createdBefore; a zero time revokes none. It returns how many.
+// RevokeStale revokes live keys that were last used before unusedBefore, and those that were created before
+// createdBefore. A zero time revokes none. It returns how many.
 func (s *Store) RevokeStale(ctx context.Context, unusedBefore, createdBefore, at time.Time) (int, error) {
 	unused, err := s.revokeWhere(ctx, at, staleness{
 		"COALESCE(w.last_used_at, k.created_at) < $3", unusedBefore, site.RevokedByUnused,

@@ -8,9 +8,9 @@ import (
 	"userkeys/site"
 )
 
-// RecordSeen writes when users were seen last, in one transaction. It never
-// goes back; users that are gone are left out. The rows are locked in one
-// order, so that nodes that write at the same time wait for each other and no more.
+// RecordSeen writes when users were last seen, in one transaction. It never replaces a time by an earlier one, and
+// leaves out deleted users. Rows are locked in one order, so that nodes that write at the same time do not lock each
+// other out.
 func (s *Store) RecordSeen(ctx context.Context, seen []site.UserSeen) error {
 	seen = slices.Clone(seen)
 	slices.SortFunc(seen, func(a, b site.UserSeen) int { return cmp.Compare(a.UserID, b.UserID) })

@@ -17,7 +17,7 @@ const sessionHolds = `s.expires_at > $2 AND (s.key_id = 0 OR EXISTS (SELECT 1 FR
 	WHERE k.id = s.key_id AND k.user_id = s.user_id
 	AND (k.revoked_at = 0 OR k.revoked_by = 'app') AND (k.expires_at = 0 OR k.expires_at > $2)))`
 
-// Session finds the data of a session that is not over.
+// Session returns the data of a session that has not ended.
 func (s *Store) Session(ctx context.Context, tokenHash []byte, now time.Time) ([]byte, bool, error) {
 	data, err := read(ctx, s, func(c conn) ([][]byte, error) {
 		return all(c, scanBytes, "SELECT s.data FROM userkeys_sessions s WHERE s.token_hash = $1 "+
@@ -29,7 +29,7 @@ func (s *Store) Session(ctx context.Context, tokenHash []byte, now time.Time) ([
 	return data[0], true, nil
 }
 
-// SaveSession writes a session, in the place of one with the same token.
+// SaveSession writes a session, and replaces one with the same token.
 func (s *Store) SaveSession(ctx context.Context, row site.SessionRow) error {
 	if len(row.TokenHash) == 0 || len(row.TokenHash) > maxIndexed || len(row.Data) > maxSessionData {
 		return userkeys.Errorf(userkeys.InvalidParameters,
@@ -83,7 +83,7 @@ func (s *Store) BindSession(ctx context.Context, tokenHash []byte, a site.AppSes
 	})
 }
 
-// keyEnd is what decides whether the sessions of a key go on.
+// keyEnd is what decides whether the sessions of a key continue.
 type keyEnd struct {
 	expires int64
 	by      site.RevokedBy // empty: nobody
@@ -116,7 +116,7 @@ func scanAppSession(r row) (site.AppSession, error) {
 	return a, err
 }
 
-// endKeySessions ends the sessions that apps began with what they were given with their keys.
+// endKeySessions ends the sessions that apps began with their keys.
 func endKeySessions(c conn, keys []keyRow) error {
 	return inChunks(keys, idsPerStatement, func(chunk []keyRow) error {
 		ids := make([]any, len(chunk))
@@ -128,7 +128,7 @@ func endKeySessions(c conn, keys []keyRow) error {
 	})
 }
 
-// carrySessions gives what an app began with its keys before to its new one.
+// carrySessions moves the sessions and one-time passwords of replaced keys to the new key of the app.
 func carrySessions(c conn, replaced []keyRow, key site.UserAPIKey) error {
 	for _, old := range replaced {
 		if !old.end.leavesSessions(key.CreatedAt) {
@@ -143,8 +143,8 @@ func carrySessions(c conn, replaced []keyRow, key site.UserAPIKey) error {
 	return nil
 }
 
-// RenewSession writes data and end of a session that is still there, and tells
-// whether it was: a request in flight must not bring back what a logout ended.
+// RenewSession writes the data and the end of a session that still exists, and reports whether it does. So a request
+// under way does not restore a session that a logout has ended.
 func (s *Store) RenewSession(ctx context.Context, tokenHash, data []byte, expiresAt time.Time) (bool, error) {
 	if len(data) > maxSessionData {
 		return false, userkeys.Errorf(userkeys.InvalidParameters, "a session with more than %d bytes", maxSessionData)

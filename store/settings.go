@@ -13,7 +13,7 @@ func scanSetting(r row) ([2]string, error) {
 	return s, err
 }
 
-// SettingValues are the settings that were changed, by name.
+// SettingValues returns the settings that were changed, by name.
 func (s *Store) SettingValues(ctx context.Context) (map[string]string, error) {
 	return read(ctx, s, func(c conn) (map[string]string, error) {
 		pairs, err := all(c, scanSetting, "SELECT name, value FROM userkeys_settings")
@@ -62,7 +62,7 @@ func (s *Store) changeSetting(ctx context.Context, e site.AuditEvent, query stri
 	})
 }
 
-// settingDetail tells the value too, unless it may be a secret.
+// settingDetail returns the name of a setting with its value, unless the value may be a secret.
 func settingDetail(name, value string) string {
 	d, err := site.FindSetting(name)
 	if err != nil || d.Secret {

@@ -35,7 +35,7 @@ func (s *Store) outside(ctx context.Context) conn {
 // row is what a scan function reads from.
 type row interface{ Scan(dest ...any) error }
 
-// exec runs a statement and tells how many rows it changed.
+// exec runs a statement and returns how many rows it changed.
 func (c conn) exec(query string, args ...any) (int64, error) {
 	c.statements.Add(1)
 	res, err := c.run.ExecContext(c.ctx, query, args...)
@@ -45,7 +45,7 @@ func (c conn) exec(query string, args ...any) (int64, error) {
 	return res.RowsAffected()
 }
 
-// all collects every row of a query.
+// all returns the rows of a query.
 func all[T any](c conn, scan func(row) (T, error), query string, args ...any) ([]T, error) {
 	c.statements.Add(1)
 	rows, err := c.run.QueryContext(c.ctx, query, args...)
@@ -64,7 +64,7 @@ func all[T any](c conn, scan func(row) (T, error), query string, args ...any) ([
 	return out, rows.Err()
 }
 
-// one is the first row of a query, or sql.ErrNoRows.
+// one returns the first row of a query, or sql.ErrNoRows.
 func one[T any](c conn, scan func(row) (T, error), query string, args ...any) (T, error) {
 	out, err := all(c, scan, query, args...)
 	if err != nil || len(out) == 0 {
@@ -191,7 +191,7 @@ func (s *Store) writeAs(ctx context.Context, u urgency, fn func(conn) error) err
 	}
 }
 
-// written is what follows a write that went well.
+// written does what follows a successful write.
 func (s *Store) written(ctx context.Context, w *wait, u urgency) {
 	if u == ordinary {
 		s.reserve.full.Store(false)
@@ -225,7 +225,7 @@ func (s *Store) transact(ctx context.Context, w *wait, fn func(conn) error) erro
 	return err
 }
 
-// withEnd gives ctx an end if it has none.
+// withEnd gives ctx a deadline if it has none.
 func withEnd(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
 		return context.WithCancel(ctx)
@@ -233,7 +233,7 @@ func withEnd(ctx context.Context, timeout time.Duration) (context.Context, conte
 	return context.WithTimeout(ctx, timeout)
 }
 
-// pause waits a little before an attempt is repeated, not in step with others.
+// pause waits a short random time before an attempt is repeated.
 func pause(ctx context.Context, attempt int) {
 	t := time.NewTimer(time.Duration(attempt)*5*time.Millisecond + rand.N(10*time.Millisecond))
 	defer t.Stop()
@@ -246,8 +246,7 @@ func pause(ctx context.Context, attempt int) {
 // idsPerStatement bounds the list of ids in a statement.
 const idsPerStatement = 500
 
-// inChunks calls fn with at most size elements at a time: statements have a
-// bound on their parameters.
+// inChunks calls fn with at most size elements at a time, because the parameters of a statement are limited.
 func inChunks[T any](list []T, size int, fn func([]T) error) error {
 	for len(list) > 0 {
 		n := min(size, len(list))
@@ -287,7 +286,7 @@ func list(first, n int) string {
 // in writes the condition that a column is one of n values, whose placeholders go from $first on.
 func in(first, n int) string { return " IN (" + list(first, n) + ")" }
 
-// arguments are values as the arguments of a statement.
+// arguments returns values as the arguments of a statement.
 func arguments[T any](values []T) []any {
 	args := make([]any, len(values))
 	for i, v := range values {
@@ -315,7 +314,7 @@ func (w *conditions) where() string {
 	return " WHERE " + strings.Join(w.parts, " AND ")
 }
 
-// changesOne runs one statement and tells whether it found a row to change.
+// changesOne runs one statement and reports whether it changed a row.
 func (s *Store) changesOne(ctx context.Context, query string, args ...any) (bool, error) {
 	var n int64
 	err := s.write(ctx, func(c conn) error {
@@ -328,7 +327,7 @@ func (s *Store) changesOne(ctx context.Context, query string, args ...any) (bool
 
 func isNoRows(err error) bool { return errors.Is(err, sql.ErrNoRows) }
 
-// notFound gives the code to a look-up that found no row.
+// notFound gives the error of a look-up that found no row its code.
 func notFound(err error, what string) error {
 	if isNoRows(err) {
 		return userkeys.Errorf(userkeys.NotFound, "there is no such %s", what)
@@ -336,7 +335,7 @@ func notFound(err error, what string) error {
 	return err
 }
 
-// defaultListLimit is how long lists are that have no limit of their own.
+// defaultListLimit is the length of lists without a limit.
 const defaultListLimit = 1000
 
 // listLimit is the LIMIT of a list; 0 is [defaultListLimit].

@@ -47,9 +47,8 @@ const (
 	writeTimeout = 5 * time.Second
 )
 
-// Open checks that db keeps what it acknowledges and takes it into use. It
-// does not migrate: see [Store.Migrate]. A schema that is newer than this
-// program, or broken, is refused. If db has no bound on its connections, Open sets one.
+// Open checks that db keeps what it acknowledges, and that its schema is not broken or newer than this program. It
+// does not migrate the schema; see [Store.Migrate]. If db has no limit on its connections, Open sets one.
 func Open(ctx context.Context, db *sql.DB, d Dialect) (*Store, error) {
 	diff, ok := dialects[d]
 	if !ok {
@@ -76,7 +75,7 @@ func Open(ctx context.Context, db *sql.DB, d Dialect) (*Store, error) {
 	return s, nil
 }
 
-// Dialect tells which database this is.
+// Dialect returns which database this is.
 func (s *Store) Dialect() Dialect { return s.d }
 
 // Statements counts the SQL statements that were sent so far; a test of what a

@@ -18,10 +18,18 @@ import (
 
 // The rooms above name what they need remembered; the store has all of it.
 var (
-	_ authority.Store       = (*store.Store)(nil)
-	_ identity.UserStore    = (*store.Store)(nil)
-	_ identity.SessionStore = (*store.Store)(nil)
-	_ identity.GuessStore   = (*store.Store)(nil)
+	_ authority.CheckStore   = (*store.Store)(nil)
+	_ authority.GrantStore   = (*store.Store)(nil)
+	_ authority.DeviceStore  = (*store.Store)(nil)
+	_ authority.OneTimeStore = (*store.Store)(nil)
+	_ authority.KeyStore     = (*store.Store)(nil)
+	_ authority.AdminStore   = (*store.Store)(nil)
+	_ authority.SettingStore = (*store.Store)(nil)
+	_ authority.CleanUpStore = (*store.Store)(nil)
+	_ authority.QuotaStore   = (*store.Store)(nil)
+	_ identity.UserStore     = (*store.Store)(nil)
+	_ identity.SessionStore  = (*store.Store)(nil)
+	_ identity.GuessStore    = (*store.Store)(nil)
 )
 
 // What is written into a file that was taken away is not acknowledged: it

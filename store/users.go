@@ -197,9 +197,9 @@ func (s *Store) updateUser(ctx context.Context, same func(site.User) bool, u sit
 
 const actingAdmin = "u.admin = 1 AND u.active = 1 AND u.suspended_at = 0"
 
-// lockForChange locks the user, and with them every acting administrator, in
-// one order everywhere: two administrators who demote each other at once must
-// not both succeed. It refuses if nobody would be left.
+// lockForChange locks the user and, with it, every active administrator, in one order everywhere: if two
+// administrators remove each other's rights at once, one must fail. It returns an error if no active administrator
+// would be left.
 func (s *Store) lockForChange(c conn, id int64, staysAdmin bool) (site.User, error) {
 	locked, err := all(c, scanUser, "SELECT "+userColumns+` FROM userkeys_users u
 		WHERE u.id = $1 OR (`+actingAdmin+`) ORDER BY u.id`+s.diff.lockRow, id)
@@ -228,7 +228,7 @@ func raiseForUser(c conn, id int64, at time.Time) error {
 	return raise(c, at, hashes(keys))
 }
 
-// whatChanged names the fields that differ; values only where they decide what somebody may do.
+// whatChanged returns the names of the fields that differ, with the values of those that decide what the user may do.
 func whatChanged(old, u site.User) string {
 	var out []string
 	note := func(changed bool, text string) {
@@ -269,8 +269,8 @@ func (s *Store) SetPassword(ctx context.Context, userID int64, hash string, act 
 	})
 }
 
-// ReplacePassword stores hash if old is what is stored, and tells whether it
-// was: the same password hashed anew must not undo a change of password made meanwhile.
+// ReplacePassword stores hash if old is still stored, and reports whether it was: a password that is hashed again
+// must not undo a change of the password.
 func (s *Store) ReplacePassword(ctx context.Context, userID int64, old, hash string) (bool, error) {
 	if err := checkText(old, hash); err != nil {
 		return false, err

@@ -18,14 +18,14 @@ const (
 	maxIndexed = 1024
 )
 
-// checkText refuses what the databases would not keep alike: Postgres takes
-// neither NUL nor broken UTF-8, SQLite takes both.
+// checkText refuses text that the databases would store differently: Postgres accepts neither NUL nor invalid UTF-8,
+// and SQLite accepts both.
 func checkText(values ...string) error { return checkTextTo(maxText, values...) }
 
 // checkIndexed is checkText for columns with an index.
 func checkIndexed(values ...string) error { return checkTextTo(maxIndexed, values...) }
 
-// checkCaller is checkText for what the audit log keeps of a caller.
+// checkCaller is checkText for what the audit log stores about a caller.
 func checkCaller(by site.Caller) error { return checkText(string(by.Kind()), by.Address) }
 
 func checkTextTo(limit int, values ...string) error {
@@ -85,7 +85,7 @@ func fromMicros(n int64) time.Time {
 	return time.UnixMicro(n).UTC()
 }
 
-// cut is t as it comes back from the database.
+// cut returns t as it comes back from the database.
 func cut(t time.Time) time.Time { return fromMicros(micros(t)) }
 
 // A flag is 0 or 1: the databases have no common boolean.
@@ -96,7 +96,7 @@ func flag(b bool) int64 {
 	return 0
 }
 
-// blob is b as an argument; nil is NULL.
+// blob returns b as an argument; nil is NULL.
 func blob(b []byte) any {
 	if b == nil {
 		return nil
@@ -104,9 +104,9 @@ func blob(b []byte) any {
 	return b
 }
 
-// foldCase is the one rule by which names and e-mail addresses are compared:
-// ASCII letters without case, everything else byte for byte. Folding more
-// would let U+212A pass for the letter k, differently on each database.
+// foldCase returns s in the form in which names and e-mail addresses are compared: ASCII letters without case, all
+// else byte for byte. Folding more characters would make U+212A equal to the letter k, and differently on each
+// database.
 func foldCase(s string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {
@@ -116,7 +116,7 @@ func foldCase(s string) string {
 	}, s)
 }
 
-// secretHash is what is stored of an id that is a secret.
+// secretHash returns what is stored of an id that is a secret.
 func secretHash(id string) []byte {
 	h := sha256.Sum256([]byte(id))
 	return h[:]
@@ -128,7 +128,7 @@ func keyHash(b []byte) userkeys.KeyHash {
 	return h
 }
 
-// unique sorts ids and drops repeats: rows are locked in one order everywhere.
+// unique returns ids sorted and without repeats: rows are locked in one order everywhere.
 func unique(ids []int64) []int64 {
 	ids = slices.Clone(ids)
 	slices.Sort(ids)

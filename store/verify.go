@@ -16,8 +16,8 @@ var firstGoodSQLite = [3]int{3, 51, 3}
 
 const minBusyTimeout = 2000 // milliseconds
 
-// verifySQLite looks at two connections where db may have two: a pragma that
-// somebody set by hand holds on one of them only.
+// verifySQLite checks two connections, if db may have two: a pragma that was set by hand holds on one connection
+// only.
 func verifySQLite(ctx context.Context, db *sql.DB) error {
 	n := 2
 	if db.Stats().MaxOpenConnections == 1 {
@@ -93,7 +93,7 @@ func olderVersion(version string, than [3]int) bool {
 	return false
 }
 
-// onStandby is also what a node says whose address leads to a standby later on.
+// onStandby is also the error of a node whose address leads to a standby later.
 const onStandby = "this Postgres is a replica: keys checked there could be revoked already"
 
 const minPostgres = 130000 // server_version_num

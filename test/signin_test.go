@@ -106,7 +106,7 @@ func TestOutsideFirstVisit(t *testing.T) {
 			t.Fatalf("%d %q: %s", got.StatusCode, got.Header.Get("Location"), got.Body)
 		}
 		app.Connect(carol)
-		app.Call("GET", "/session/current.json").Must(t, 200, `"username":"carol"`, `"name":"Carol \u00dcnger"`)
+		app.Call("GET", "/session/current.json").Must(t, 200, `"username":"carol"`, "\"name\":\"Carol \u00dcnger\"")
 		u, err := sc.Identity.FindUser(t.Context(), "carol")
 		if err != nil || u.ExternalID != "00u-17" || u.Login != "id" || u.TrustLevel != 3 || u.Admin ||
 			strings.Join(u.Groups, " ") != "editors regulars" || u.Email != "carol@mail.example" {

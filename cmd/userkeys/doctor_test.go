@@ -42,7 +42,7 @@ func TestDoctorJSON(t *testing.T) {
 	}))
 	t.Cleanup(wall.Close)
 	var out, errs bytes.Buffer
-	if code := run(context.Background(), []string{"doctor", wall.URL, "--json"}, strings.NewReader(""), &out, &errs); code != cli.ExitFailure {
+	if code := run(context.Background(), []string{"doctor", wall.URL, "--json"}, streams{strings.NewReader(""), &out, &errs}); code != cli.ExitFailure {
 		t.Errorf("exit code %d: %s", code, errs.String())
 	}
 	var got struct {

@@ -19,19 +19,25 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), cli.EndSignals(os.Stdin)...)
 	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
 }
 
-// run is main without the process, so that tests can call it.
-func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
+// streams are what a command reads from and writes to.
+type streams struct {
+	in        io.Reader
+	out, errs io.Writer
+}
+
+// run runs a command line and returns its exit code. It is main without the process, so that tests can call it.
+func run(ctx context.Context, args []string, std streams) int {
 	root := newRootCommand()
 	root.SetArgs(args)
-	root.SetIn(in)
-	root.SetOut(out)
-	root.SetErr(errs)
+	root.SetIn(std.in)
+	root.SetOut(std.out)
+	root.SetErr(std.errs)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintln(errs, "userkeys: "+cli.Explain(err))
+		fmt.Fprintln(std.errs, "userkeys: "+cli.Explain(err))
 	}
 	return cli.ExitCode(err)
 }

@@ -26,7 +26,7 @@ func TestPushPageCommands(t *testing.T) {
 	for _, line := range lines {
 		words := strings.Fields(line)
 		var out bytes.Buffer
-		code := run(t.Context(), append(words[1:], "--help"), strings.NewReader(""), &out, &out)
+		code := run(t.Context(), append(words[1:], "--help"), streams{strings.NewReader(""), &out, &out})
 		if words[0] != "userkeys" || code != 0 || !strings.Contains(out.String(), "Usage:\n  userkeys "+words[1]) {
 			t.Errorf("%s: %d\n%s", line, code, out.String())
 		}

@@ -40,22 +40,22 @@ type examining struct {
 	color    bool
 }
 
-const doctorLong = `Looks at everything that can go wrong between an app and a site, userkeys or
-Discourse of any age, and says in words what is wrong and what would help:
-address, network, certificate, clock, what the site allows an app to ask for,
-and whether the stored key works. It shows no person a page, changes nothing,
-and sends few requests; it says how many. If a key is stored for the site, it
-is used for a call or two that only read.
+const doctorLong = `Checks everything that can go wrong between an app and a site, which may be
+userkeys or any version of Discourse, and says what is wrong and what would help:
+address, network, certificate, clock, what the site allows an app to ask for, and
+whether the stored key works. It shows no page to anybody, changes nothing, and
+sends only a few requests, which it counts. If a key to the site is stored, it is used
+for one or two calls that only read.
 
-Each line begins with what was found:
+Each line begins with the result of a check:
   ok  as it should be
-  !   works, but see
+  !   works, with a warning
   x   does not work
-  -   nobody can tell, or not now
+  -   not known, or not checked
 
 Exit codes:
   0  nothing is wrong
-  1  something is
+  1  something is wrong
   2  the command line was not understood
   8  the site cannot be reached`
 
@@ -82,13 +82,13 @@ func newDoctorCommand() *cobra.Command {
 	}
 	cmd.Args = cobra.ExactArgs(1)
 	f := cmd.Flags()
-	f.StringVar(&d.scopes, "scopes", "read", "what the app asks for, separated by commas")
-	f.StringVar(&d.redirect, "redirect", "", "where the app wants the answer (auth_redirect)")
-	f.StringVar(&d.push, "push", "", "where the app wants notifications (push_url)")
-	f.DurationVar(&d.expires, "expires", 0, "the lifetime that the app asks for, such as 720h")
-	f.StringArrayVar(&d.calls, "for", nil, "a call that the app makes, \"GET /notifications.json\"; may be repeated")
-	f.StringVar(&d.origin, "origin", "", "the origin of the page that calls the site from a browser")
-	f.StringVar(&d.account, "account", "", "the account whose key to look at, if there are several for the site")
+	f.StringVar(&d.scopes, "scopes", "read", "scopes that the app asks for, separated by commas")
+	f.StringVar(&d.redirect, "redirect", "", "address to which the app wants the answer (auth_redirect)")
+	f.StringVar(&d.push, "push", "", "address to which the app wants notifications (push_url)")
+	f.DurationVar(&d.expires, "expires", 0, "lifetime of the key that the app asks for, such as 720h")
+	f.StringArrayVar(&d.calls, "for", nil, "call that the app makes, such as \"GET /notifications.json\"; may be repeated")
+	f.StringVar(&d.origin, "origin", "", "origin of the page that calls the site from a browser")
+	f.StringVar(&d.account, "account", "", "the account whose key to check, if there are several on the site")
 	f.BoolVar(&d.asJSON, "json", false, "print JSON")
 	_ = cmd.RegisterFlagCompletionFunc("account", appkeys.CompleteAccounts) // it fails only for a flag that does not exist
 	return cmd
@@ -136,8 +136,8 @@ func (d *examining) patient() (doctor.Config, error) {
 	return p, nil
 }
 
-// choose reads SITE as the other commands do: it may be an account, alice@forum.example, and a stored
-// site needs no scheme. What is neither is for the doctor to explain.
+// choose reads SITE as the other commands do: it may be an account such as alice@forum.example, and a stored site
+// needs no scheme. The doctor itself explains any other text.
 func (d *examining) choose(typed string) (string, error) {
 	if d.accounts, d.noKey = d.store.Accounts(); d.noKey != nil || strings.TrimSpace(typed) == "" {
 		return typed, nil
@@ -201,12 +201,12 @@ func (d *examining) print(findings []doctor.Finding, requests int) error {
 	return err
 }
 
-// like reports whether two findings say the same of different things.
+// like reports whether two findings differ only in their check.
 func like(a, b doctor.Finding) bool {
 	return a.State == b.State && a.Says == b.Says && a.Advice == b.Advice
 }
 
-// mark is a word for everybody, and a color where it helps.
+// mark returns the mark of a state, in color on a terminal.
 func (d *examining) mark(s doctor.State) string {
 	word, color := "-", "90"
 	switch s {
@@ -249,7 +249,7 @@ func count(findings []doctor.Finding, s doctor.State) int {
 	return n
 }
 
-// verdict is the exit code, for scripts.
+// verdict returns the error with the exit code for scripts.
 func verdict(findings []doctor.Finding) error {
 	unreachable := slices.ContainsFunc(findings, func(f doctor.Finding) bool {
 		return f.State == doctor.Problem && (f.Check == doctor.CheckConnection || f.Check == doctor.CheckTLS)

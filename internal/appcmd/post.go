@@ -19,12 +19,12 @@ import (
 	"userkeys/internal/posts"
 )
 
-const postLong = `Writes posts now and publishes them later, each once.
+const postLong = `Writes posts now and publishes them later, each of them once.
 
-"post add" keeps a post in posts.json beside the stored keys, "post run"
-publishes what is due. What may have reached the site without an answer is
-"unknown": it is not sent again until you looked at the site and said
-"post resolve ID --sent" or "--again".`
+"post add" keeps a post in posts.json beside the stored keys, and "post run"
+publishes the posts that are due. If a post may have reached the site but no
+answer came, its state is "unknown". It is not sent again until you have looked
+at the site and used "post resolve ID" with --sent or --again.`
 
 // newPostCommand makes `userkeys post`.
 func newPostCommand() *cobra.Command {
@@ -38,7 +38,7 @@ func newPostCommand() *cobra.Command {
 	return cmd
 }
 
-// withQueue gives a command the queue beside the person's keys.
+// withQueue returns the body of a command that works on the queue beside the person's keys.
 func withQueue(body func(cmd *cobra.Command, keys *keystore.Store, q *posts.Queue,
 	args []string) error,
 ) func(*cobra.Command, []string) error {
@@ -61,12 +61,12 @@ func newPostAddCommand() *cobra.Command {
 	a := &postAdd{}
 	cmd := &cobra.Command{
 		Use: "add [SITE]", Short: "Put a post into the queue", Args: cobra.MaximumNArgs(1),
-		Long: `Puts a post into the queue: a new topic (--title, and --category as the site
-wants it) or a reply (--topic). SITE is not needed if there is one stored key;
-alice@forum.example chooses between several. --at is the time to publish:
-2026-12-01T09:00:00+01:00, "2026-12-01 09:00" on this machine's clock, or +2h.
---every repeats it: daily and weekly keep the time of the day, a duration such
-as 36h counts hours. Times that were missed are not made up for.`,
+		Long: `Puts a post into the queue: a new topic (--title, and --category if the site
+requires one) or a reply (--topic). If there is only one stored key, SITE is not
+needed; alice@forum.example chooses between several accounts. --at is the time to
+publish: 2026-12-01T09:00:00+01:00, "2026-12-01 09:00" by this machine's clock, or
++2h. --every repeats the post: daily and weekly keep the time of day, and a
+duration such as 36h counts hours. Repetitions that were missed are skipped.`,
 		Example: `  userkeys post add forum.example --title "Choir on Thursday" --category 4 ` +
 			`-d @choir.md --at "2026-12-01 09:00"
   userkeys post add --topic 12 -d "Open until six today." --at +2h
@@ -75,13 +75,13 @@ as 36h counts hours. Times that were missed are not made up for.`,
 		RunE:              withQueue(a.run),
 	}
 	f := cmd.Flags()
-	f.StringVar(&a.title, "title", "", "the title of a new topic")
-	f.IntVar(&a.category, "category", 0, "the number of the new topic's category")
-	f.IntVar(&a.topic, "topic", 0, "the number of the topic to reply to")
-	f.StringVar(&a.account, "account", "", "whose key, if there are several for the site")
-	f.StringVarP(&a.data, "data", "d", "", "the text; @FILE reads it from a file, @- from standard input")
-	f.StringVar(&a.at, "at", "", "when to publish it (default: at the next run)")
-	f.StringVar(&a.every, "every", "", "repeat it: daily, weekly or a duration")
+	f.StringVar(&a.title, "title", "", "title of a new topic")
+	f.IntVar(&a.category, "category", 0, "number of the new topic's category")
+	f.IntVar(&a.topic, "topic", 0, "number of the topic to reply to")
+	f.StringVar(&a.account, "account", "", "the account, if there are several on the site")
+	f.StringVarP(&a.data, "data", "d", "", "text of the post; @FILE reads it from a file, @- from standard input")
+	f.StringVar(&a.at, "at", "", "when to publish the post (default: at the next run)")
+	f.StringVar(&a.every, "every", "", "repeat the post: daily, weekly or a duration")
 	cli.AddJSONFlag(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("account", appkeys.CompleteAccounts) // it fails only for a flag that does not exist
 	return cmd
@@ -175,8 +175,9 @@ func localMoment(t time.Time) string { return t.Local().Format(localLayout + ":0
 func newPostListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the queue", Args: cobra.NoArgs,
-		Long: `Lists the queue in the order of its times: what waits, what was sent (the last
-200), and what needs you: "unknown" may have reached the site, "failed" was refused.`,
+		Long: `Lists the queue in the order of the times: the posts that wait, the last 200 that
+were sent, and those that need you. An "unknown" post may have reached the site; a
+"failed" one was refused.`,
 		Example: `  userkeys post list
   userkeys post list --json`,
 		RunE: withQueue(func(cmd *cobra.Command, _ *keystore.Store, q *posts.Queue, _ []string) error {
@@ -203,13 +204,13 @@ func newPostListCommand() *cobra.Command {
 func newPostRunCommand() *cobra.Command {
 	var once bool
 	cmd := &cobra.Command{
-		Use: "run", Short: "Publish what is due, and go on until Ctrl-C", Args: cobra.NoArgs,
-		Long: `Publishes each post at its time, one after the other, and prints a line for
-each. It stays until Ctrl-C; a post under way then still gets its answer. With
---once it publishes what is due now and ends.
+		Use: "run", Short: "Publish the posts that are due, until Ctrl-C", Args: cobra.NoArgs,
+		Long: `Publishes each post at its time, one after the other, and prints a line for each.
+The command runs until Ctrl-C, and then still waits for the answer to a post that
+it is sending. With --once it publishes the posts that are due now, and exits.
 
 Exit codes:
-  0  done; what could not be sent for now still waits
+  0  done; posts that could not be sent yet still wait
   1  with --once: a post is unknown or failed, or there is no key for one
   2  the command line was not understood`,
 		Example: `  userkeys post run
@@ -218,7 +219,7 @@ Exit codes:
 			return postRun(cmd, q, once)
 		}),
 	}
-	cmd.Flags().BoolVar(&once, "once", false, "publish what is due now, and end")
+	cmd.Flags().BoolVar(&once, "once", false, "publish the posts that are due now, and exit")
 	cli.AddJSONFlag(cmd)
 	return cmd
 }
@@ -277,8 +278,8 @@ func newPostResolveCommand() *cobra.Command {
 	var sent, again bool
 	cmd := &cobra.Command{
 		Use: "resolve ID", Short: "Say what became of a post that is unknown or failed", Args: cobra.ExactArgs(1),
-		Long: `Says what became of a post that is unknown or failed: --sent if the site has it,
---again to send it (once more). Look at the site first.`,
+		Long: `Says what became of a post that is unknown or failed: --sent if the site has it, or
+--again to send it again. Look at the site first.`,
 		Example: `  userkeys post resolve k3fd --sent
   userkeys post resolve k3fd --again`,
 		RunE: withQueue(func(cmd *cobra.Command, _ *keystore.Store, q *posts.Queue, args []string) error {
@@ -299,8 +300,8 @@ func newPostResolveCommand() *cobra.Command {
 			return tellPost(cmd, p, p.ID+" is done")
 		}),
 	}
-	cmd.Flags().BoolVar(&sent, "sent", false, "the site has it")
-	cmd.Flags().BoolVar(&again, "again", false, "send it (once more)")
+	cmd.Flags().BoolVar(&sent, "sent", false, "the site has the post")
+	cmd.Flags().BoolVar(&again, "again", false, "send the post again")
 	cli.AddJSONFlag(cmd)
 	return cmd
 }
@@ -308,7 +309,7 @@ func newPostResolveCommand() *cobra.Command {
 func newPostCancelCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "cancel ID", Short: "Take a post out of the queue", Args: cobra.ExactArgs(1),
-		Long:    `Takes a post out of the queue, also one that is repeated. What was sent stays on the site.`,
+		Long:    `Takes a post, also a repeated one, out of the queue. What was sent stays on the site.`,
 		Example: `  userkeys post cancel k3fd`,
 		RunE: withQueue(func(cmd *cobra.Command, _ *keystore.Store, q *posts.Queue, args []string) error {
 			p, err := q.Cancel(args[0])

@@ -23,22 +23,22 @@ import (
 
 const pushSecretEnv = "USERKEYS_PUSH_SECRET"
 
-const receiveLong = `Runs a small server for a push URL: it verifies the signature of each push,
-prints a line, and keeps pushes where --store says. For apps that are being
-written, and to try out what a site does with a receiver that fails.
+const receiveLong = `Runs a small server for a push URL. It verifies the signature of each push, prints
+a line for it, and stores it in the folder --store. Use it while you write an app,
+or to see what a site does when a receiver fails.
 
-Secrets are those of the keys that the pushes are for: --secret FILE (one
-a line), --secret whsec_... (which other users of this machine can read), the
-variable USERKEYS_PUSH_SECRET, or --site SITE for the key that "userkeys
-login --push-url" stored. All of --secret are believed for every site; one of --site only
-for its own. "userkeys key SITE --push-secret" prints one.
+Each key has its own secret. Give secrets with --secret FILE (one per line), with
+--secret whsec_... (which other users of this machine can read), in the variable
+USERKEYS_PUSH_SECRET, or with --site SITE for the key that "userkeys login
+--push-url" stored. A secret of --secret is valid for every site, one of --site for
+that site only. "userkeys key SITE --push-secret" prints a secret.
 
-Pushes that are not signed, or badly, are answered with 401. --unsigned takes those
-without a signature, as Discourse sends them; --secret-key is what the
-body must then have as its secret_key.
+A push without a valid signature is answered with 401. --unsigned accepts pushes
+without a signature, as Discourse sends them; --secret-key is the secret_key that
+their body must then contain.
 
---fail, --gone, --moved and --hang fail on purpose, what would have been taken;
---fail-first and --fail-rate bound that, and alone mean --fail 503.`
+--fail, --gone, --moved and --hang make valid pushes fail on purpose. --fail-first
+and --fail-rate limit how many fail; alone they mean --fail 503.`
 
 // receive is one run of `userkeys push-receiver`.
 type receive struct {
@@ -54,7 +54,7 @@ type receive struct {
 func newReceiveCommand() *cobra.Command {
 	c := &receive{}
 	cmd := &cobra.Command{
-		Use: "push-receiver", Short: "Receive pushes, verify, show and keep them", Long: receiveLong,
+		Use: "push-receiver", Short: "Receive pushes, and verify, show and store them", Long: receiveLong,
 		Example: `  userkeys push-receiver --site forum.example
   userkeys push-receiver --listen 127.0.0.1:9000 --secret secret.txt --store pushes
   userkeys push-receiver --secret secret.txt --fail-first 3 --retry-after 30
@@ -64,25 +64,25 @@ func newReceiveCommand() *cobra.Command {
 	cmd.Args = cobra.ExactArgs(0)
 	f := cmd.Flags()
 	f.StringVar(&c.listen, "listen", "127.0.0.1:8787", "address to listen on")
-	f.StringVar(&c.path, "path", "/push", "the path of the push URL; / takes every path")
+	f.StringVar(&c.path, "path", "/push", "path of the push URL; / accepts every path")
 	f.StringArrayVar(&c.secrets, "secret", nil,
-		"a file with push secrets, or one that begins with whsec_; may be repeated")
-	f.StringArrayVar(&c.sites, "site", nil, "a site whose stored key tells the secret; may be repeated")
+		"file with push secrets, or a secret that begins with whsec_; may be repeated")
+	f.StringArrayVar(&c.sites, "site", nil, "site with a stored key whose push secret is used; may be repeated")
 	f.StringVar(&c.account, "account", "", "the account, if there are several on the site")
-	f.StringVar(&c.store, "store", "", "a folder to keep pushes in, each as a line of JSON in a file of its own")
-	f.BoolVar(&c.unsigned, "unsigned", false, "take pushes without a signature, too")
+	f.StringVar(&c.store, "store", "", "folder to store pushes in, each as a line of JSON in its own file")
+	f.BoolVar(&c.unsigned, "unsigned", false, "accept also pushes without a signature")
 	f.StringVar(&c.secretKey, "secret-key", "",
-		"what unsigned pushes must have as secret_key; @FILE reads it from a file")
+		"secret_key that unsigned pushes must contain; @FILE reads it from a file")
 	f.IntVar(&c.fail, "fail", 0, "answer with this status, such as 503")
-	f.IntVar(&c.first, "fail-first", 0, "fail the first so many only")
-	f.Float64Var(&c.rate, "fail-rate", 0, "fail this share only, such as 0.2")
-	f.IntVar(&c.retryAfter, "retry-after", 0, "say when to try again, in seconds, with each failure")
-	f.BoolVar(&c.gone, "gone", false, "answer with 410: no more pushes, please")
+	f.IntVar(&c.first, "fail-first", 0, "let only the first pushes fail, this many")
+	f.Float64Var(&c.rate, "fail-rate", 0, "let only this share of pushes fail, such as 0.2")
+	f.IntVar(&c.retryAfter, "retry-after", 0, "seconds in the Retry-After header of each failure")
+	f.BoolVar(&c.gone, "gone", false, "answer with 410, which asks for no more pushes")
 	f.StringVar(&c.moved, "moved", "", "answer with 308 and this address")
 	f.BoolVar(&c.hang, "hang", false, "never answer")
-	f.DurationVar(&c.delay, "delay", 0, "wait so long before each answer, such as 3s")
-	f.StringVar(&c.cert, "tls-cert", "", "a file with the certificate, to serve https")
-	f.StringVar(&c.key, "tls-key", "", "a file with its private key")
+	f.DurationVar(&c.delay, "delay", 0, "wait this long before each answer, such as 3s")
+	f.StringVar(&c.cert, "tls-cert", "", "file with the certificate, to serve https")
+	f.StringVar(&c.key, "tls-key", "", "file with the private key of the certificate")
 	cli.AddJSONFlag(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("site", appkeys.CompleteSites) // it fails only for a flag that does not exist
 	_ = cmd.RegisterFlagCompletionFunc("account", appkeys.CompleteAccounts)
@@ -167,7 +167,7 @@ func (c *receive) config(cmd *cobra.Command) (receiver.Config, error) {
 	return cfg, nil
 }
 
-// faults are the failures that were asked for.
+// faults returns the failures that the flags ask for.
 func (c *receive) faults() (receiver.Faults, error) {
 	f := receiver.Faults{
 		Status: c.fail, Hang: c.hang, Moved: c.moved, After: time.Duration(c.retryAfter) * time.Second, First: c.first,
@@ -209,8 +209,7 @@ func (c *receive) tls() (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
-// findSecrets returns a function with which the receiver looks up secrets; nil if there
-// are none.
+// findSecrets returns the function with which the receiver looks up secrets, or nil if there are none.
 func (c *receive) findSecrets(cmd *cobra.Command) (func(site, clientID string) ([]userkeys.PushSecret, error),
 	error,
 ) {

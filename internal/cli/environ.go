@@ -12,7 +12,7 @@ const (
 	PassphraseEnv = "USERKEYS_PASSPHRASE"
 )
 
-// WithoutSecrets is an environment for programs that need none of ours.
+// WithoutSecrets returns an environment without the variables that hold secrets, for other programs.
 func WithoutSecrets(env []string) []string {
 	if env == nil {
 		env = os.Environ()

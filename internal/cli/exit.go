@@ -24,8 +24,8 @@ const (
 	ExitUnreachable = 8 // no answer
 )
 
-// An Error ends the program with a code of its own. Its text is one line
-// for the person: what is wrong and what would help. main prints it.
+// Error is an error with the exit code of the program. Its text is one line for the person, which says what is wrong
+// and what would help. main prints it.
 type Error struct {
 	Code int
 	Text string
@@ -39,7 +39,7 @@ func Exitf(code int, format string, args ...any) *Error {
 	return &Error{Code: code, Text: fmt.Sprintf(format, args...)}
 }
 
-// ExitCode is what the program ends with after err, which may be nil.
+// ExitCode returns the exit code of the program for err, which may be nil.
 func ExitCode(err error) int {
 	var coded *Error
 	switch {
@@ -51,9 +51,8 @@ func ExitCode(err error) int {
 	return ExitFailure
 }
 
-// Understand makes cmd and every command below it end with [ExitUsage] if their
-// command line is not understood. A command that only has others under it shows
-// its help, and refuses a name that none of them has.
+// Understand makes cmd and every command below it exit with [ExitUsage] if their command line is not understood. A
+// command that only groups others shows its help, and refuses a name that none of them has.
 func Understand(cmd *cobra.Command) {
 	for _, c := range cmd.Commands() {
 		Understand(c)
@@ -85,8 +84,7 @@ func Misunderstood(cmd *cobra.Command, err error) error {
 	return Exitf(ExitUsage, "%v; see %s --help", err, cmd.CommandPath())
 }
 
-// Public is the public text of a [userkeys.Error], and the whole text of any other
-// error.
+// Public returns the public text of a [userkeys.Error], and the whole text of any other error.
 func Public(err error) string {
 	var e *userkeys.Error
 	if errors.As(err, &e) && e.Public != "" {
@@ -95,7 +93,7 @@ func Public(err error) string {
 	return err.Error()
 }
 
-// Explain is [Public] with the private cause: whoever runs a command may see it.
+// Explain is [Public] with the private cause, which whoever runs a command may see.
 func Explain(err error) string {
 	text := Public(err)
 	var e *userkeys.Error

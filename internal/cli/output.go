@@ -20,7 +20,7 @@ import (
 	"userkeys"
 )
 
-// AddJSONFlag gives a command --json.
+// AddJSONFlag adds --json to a command.
 func AddJSONFlag(cmd *cobra.Command) {
 	cmd.Flags().Bool("json", false, "print JSON")
 }
@@ -31,8 +31,8 @@ func JSON(cmd *cobra.Command) bool {
 	return err == nil && asked
 }
 
-// Listing prints rows as JSON with --json, else as a table with the given head,
-// whose names are separated by commas.
+// Listing prints rows as JSON with --json, and otherwise as a table with the given head, whose names are separated by
+// commas.
 func Listing[T any](cmd *cobra.Command, rows []T, head string, line func(T) []string) error {
 	out := cmd.OutOrStdout()
 	if JSON(cmd) {
@@ -48,7 +48,7 @@ func Listing[T any](cmd *cobra.Command, rows []T, head string, line func(T) []st
 	return PrintTable(out, table)
 }
 
-// WriteJSON prints a value for programs, which people read too.
+// WriteJSON prints a value as indented JSON, for programs and people.
 func WriteJSON(out io.Writer, v any) error {
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
@@ -56,8 +56,8 @@ func WriteJSON(out io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// ForTerminal returns out, but for a terminal a writer that leaves out what would steer
-// it. A file gets every byte.
+// ForTerminal returns out or, if it is a terminal, a writer that removes what would control it. A file gets every
+// byte.
 func ForTerminal(out io.Writer) io.Writer {
 	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return &Harmless{to: out}
@@ -65,10 +65,9 @@ func ForTerminal(out io.Writer) io.Writer {
 	return out
 }
 
-// Harmless writes for a terminal what others wrote: control characters as question
-// marks, but for tabs and line ends, and what turns, joins or hides the text around
-// it as U+FFFD, each character one. A carriage return alone would let what follows
-// it overwrite what stands before.
+// Harmless writes text of others to a terminal. It replaces control characters except tabs and line ends by question
+// marks, and each character that turns, joins or hides the text around it by U+FFFD. A carriage return is replaced
+// too, because what follows it could overwrite what stands before.
 type Harmless struct {
 	to   io.Writer
 	rest []byte // the end of what was written last, if it is a carriage return or the begin of a character
@@ -111,7 +110,7 @@ func PrintTable(out io.Writer, rows [][]string) error {
 	return tw.Flush()
 }
 
-// Moment is a time for a table; "-" for never.
+// Moment formats a time for a table. The zero time is "-".
 func Moment(t time.Time) string {
 	if t.IsZero() {
 		return "-"
@@ -119,7 +118,7 @@ func Moment(t time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04:05Z")
 }
 
-// TimeCell is a time of a JSON value for a table; "-" for null.
+// TimeCell formats a time of a JSON value for a table. nil is "-".
 func TimeCell(t *time.Time) string {
 	if t == nil {
 		return "-"
@@ -127,7 +126,7 @@ func TimeCell(t *time.Time) string {
 	return Moment(*t)
 }
 
-// Browsable is addr as one would type it: a server on all addresses is reached by 127.0.0.1.
+// Browsable returns addr as a person would type it. A server on all addresses is reached at 127.0.0.1.
 func Browsable(addr net.Addr) string {
 	ap, err := netip.ParseAddrPort(addr.String())
 	if err != nil {
@@ -139,7 +138,7 @@ func Browsable(addr net.Addr) string {
 	return ap.String()
 }
 
-// OrDash is a text for a table; "-" for an empty one.
+// OrDash returns s for a table. An empty text is "-".
 func OrDash(s string) string {
 	if s == "" {
 		return "-"

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/term"
 )
 
-// Progress shows on a terminal that the program waits, and for how much longer.
+// Progress shows on a terminal that the program waits, and how much longer.
 type Progress struct {
 	out  io.Writer
 	left time.Duration
@@ -20,7 +20,7 @@ type Progress struct {
 	done  sync.WaitGroup
 }
 
-// StartProgress makes a progress that shows nothing before start, and never where out is no terminal.
+// StartProgress returns a progress that shows nothing until Start, and nothing at all if out is no terminal.
 func StartProgress(out io.Writer, left time.Duration) *Progress {
 	return &Progress{out: out, left: left, ended: make(chan struct{})}
 }

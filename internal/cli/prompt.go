@@ -10,8 +10,8 @@ import (
 	"golang.org/x/term"
 )
 
-// ReadSecret reads a line without showing it. Ctrl-C ends it at once and leaves the terminal as it was:
-// the read itself cannot be interrupted, and ends with the program.
+// ReadSecret reads a line without showing it. Ctrl-C ends it at once and restores the terminal. The read itself
+// cannot be interrupted; it ends with the program.
 func ReadSecret(ctx context.Context, in *os.File, prompt func()) (string, error) {
 	before, err := term.GetState(int(in.Fd()))
 	if err != nil {
@@ -40,15 +40,15 @@ func ReadSecret(ctx context.Context, in *os.File, prompt func()) (string, error)
 	}
 }
 
-// WithoutBOM is text without the byte order mark that some programs, PowerShell
-// among them, write before what they send.
+// WithoutBOM returns text without the byte order mark that some programs, PowerShell among them, write at the
+// beginning.
 func WithoutBOM(text string) string { return strings.TrimPrefix(text, "\ufeff") }
 
 // maxDataBytes bounds the value of --data, which is held in memory.
 const maxDataBytes = 64 << 20
 
-// ReadData returns what a --data flag means: the text itself, with @FILE the
-// content of a file, and with @- what can be read from in.
+// ReadData returns the value of a --data flag: the text itself, or the content of a file for @FILE, or what can be
+// read from in for @-.
 func ReadData(data string, in io.Reader) ([]byte, error) {
 	name, fromFile := strings.CutPrefix(data, "@")
 	if !fromFile {

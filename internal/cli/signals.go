@@ -9,9 +9,8 @@ import (
 	"golang.org/x/term"
 )
 
-// EndSignals are the signals that end a command in good order. SIGHUP is one of
-// them where a person sits at a terminal, which may be closed, unless whoever
-// started the command had it ignored, as nohup does.
+// EndSignals returns the signals that end a command in good order. SIGHUP is one of them if a person sits at a
+// terminal, which may be closed, unless the program that started the command ignored it, as nohup does.
 func EndSignals(in io.Reader) []os.Signal {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if atTerminal(in) && !signal.Ignored(syscall.SIGHUP) {
@@ -20,8 +19,8 @@ func EndSignals(in io.Reader) []os.Signal {
 	return signals
 }
 
-// IgnoreHangup keeps a server without a terminal running when it gets SIGHUP: log
-// rotation sends it by habit, and there is nothing to read again.
+// IgnoreHangup keeps a server without a terminal running when it gets SIGHUP. Log rotation often sends it, and there
+// is nothing to read again.
 func IgnoreHangup(in io.Reader) {
 	if !atTerminal(in) {
 		signal.Ignore(syscall.SIGHUP)

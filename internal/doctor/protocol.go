@@ -12,6 +12,7 @@ import (
 	"userkeys"
 	"userkeys/client"
 	"userkeys/internal/doctor/reach"
+	"userkeys/internal/outward"
 )
 
 // speaksNot says why a server that answers seems to give no keys.
@@ -126,7 +127,7 @@ func (e *examination) send(ctx context.Context, method, address string, h http.H
 	}
 	resp, err := e.http.Do(req)
 	if err != nil {
-		return nil, &userkeys.Error{Code: userkeys.Unavailable, Public: reach.Innermost(err), Err: err}
+		return nil, &userkeys.Error{Code: userkeys.Unavailable, Public: outward.Innermost(err), Err: err}
 	}
 	return resp, resp.Body.Close()
 }

@@ -15,7 +15,8 @@ const (
 
 // Store remembers for all nodes when a job is due.
 type Store interface {
-	// ClaimJob claims a job that is due at a time and reports whether this node has it now; no other node gets it before until.
+	// ClaimJob claims a job that is due at a time and reports whether this node has it now; no other node gets it before
+	// until.
 	ClaimJob(ctx context.Context, name string, at, until time.Time) (bool, error)
 	// FinishJob sets when a job is due again.
 	FinishJob(ctx context.Context, name string, due time.Time) error
@@ -62,7 +63,8 @@ func (r Runner) RunIfDue(ctx context.Context, j Job) error {
 	return errors.Join(err, r.Store.FinishJob(ctx, j.Name, began.Add(next)))
 }
 
-// Repeat calls do at each interval until ctx ends. What failed is logged when it begins to fail and when it works again.
+// Repeat calls do at each interval until ctx ends. What failed is logged when it begins to fail and when it works
+// again.
 func Repeat(ctx context.Context, interval time.Duration, log *FailureLog, do func(context.Context) error) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -88,7 +90,8 @@ func Pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// FailureLog logs that something fails when that begins and when it ends, and not at each failure. It is for one goroutine.
+// FailureLog logs that something fails when that begins and when it ends, and not at each failure. It is for one
+// goroutine.
 type FailureLog struct {
 	log     *slog.Logger
 	what    string

@@ -22,13 +22,13 @@ const (
 	negativeFor = 10 * time.Minute
 )
 
-// negative is an unknown key and until when it is believed to be one.
+// negative is the hash of an unknown key, and the time until which the key counts as unknown.
 type negative struct {
 	hash  userkeys.KeyHash
 	until int64 // unix nanoseconds
 }
 
-// record is what a check needs to know of a key.
+// record is what the check of a key needs to know about it.
 type record struct {
 	hash     userkeys.KeyHash
 	keyID    int64
@@ -50,7 +50,7 @@ const (
 	ownerPauses                        // at its end the key waits for its owner to sign in
 )
 
-// slotState is how a record stands in its shard; it sits here so that it fills the gap beside owner.
+// slotState is the state of a record in its shard. It is part of the record because it fills the gap beside owner.
 type slotState struct {
 	taken  bool // in use, not free
 	dirty  bool // on the shard's dirty list
@@ -121,7 +121,7 @@ func place(h *userkeys.KeyHash) uint64 { return binary.LittleEndian.Uint64(h[:8]
 
 func (s *shard) at(i uint32) *slot { return &s.slabs[i/slabSize][i%slabSize] }
 
-// find gives the slot of h, which must be compared in full: the index knows eight bytes.
+// find returns the slot of h. It compares the whole hash, because the index knows only eight bytes of it.
 func (s *shard) find(h *userkeys.KeyHash) (*slot, uint32, bool) {
 	i, ok := s.index[place(h)]
 	if !ok {
@@ -139,7 +139,7 @@ const (
 	refused               // known to be no good key
 )
 
-// get looks h up in memory. The place is where to note its use.
+// get looks h up in memory. The second result is the place at which [cache.used] notes its use.
 func (c *cache) get(h *userkeys.KeyHash, now time.Time) (record, uint32, lookup) {
 	s := c.shard(h)
 	s.mu.Lock()
@@ -154,8 +154,8 @@ func (c *cache) get(h *userkeys.KeyHash, now time.Time) (record, uint32, lookup)
 	return record{}, 0, absent
 }
 
-// used notes that h, which was at place i, was used. A record that was
-// forgotten or moved meanwhile is looked for, and let go if it is gone.
+// used notes that h, which was at place i, was used. If the record was moved meanwhile it is looked for; if it was
+// forgotten nothing is noted.
 func (c *cache) used(h *userkeys.KeyHash, i uint32, now time.Time) {
 	s := c.shard(h)
 	s.mu.Lock()
@@ -177,7 +177,7 @@ func (c *cache) used(h *userkeys.KeyHash, i uint32, now time.Time) {
 	}
 }
 
-// keep puts a record in. The shard's lock is held.
+// keep stores a record. The caller holds the lock of the shard.
 func (s *shard) keep(r record) {
 	if _, _, ok := s.find(&r.hash); ok {
 		return
@@ -204,7 +204,7 @@ func (s *shard) keep(r record) {
 	s.index[place(&r.hash)] = i
 }
 
-// evict drops a record that was not used since the hand last passed (CLOCK).
+// evict drops a record that was not used since the clock hand last passed it (the CLOCK algorithm).
 func (s *shard) evict() {
 	n := uint32(len(s.slabs) * slabSize)
 	for range 2 * n {
@@ -218,7 +218,7 @@ func (s *shard) evict() {
 	}
 }
 
-// drop frees a place; a use that was not written yet moves to pending.
+// drop frees a place. A use that was not written yet moves to pending.
 func (s *shard) drop(i uint32) {
 	sl := s.at(i)
 	if sl.lastUsed > sl.written {
@@ -236,7 +236,7 @@ func (s *shard) postpone(keyID, lastUsed int64) {
 	s.pending[keyID] = max(s.pending[keyID], lastUsed)
 }
 
-// refuse remembers for a while that h is no good key. The shard's lock is held.
+// refuse remembers for a while that h is no good key. The caller holds the lock of the shard.
 func (s *shard) refuse(h userkeys.KeyHash, now time.Time) {
 	set := s.negativesOf(&h)
 	oldest := &set[0]
@@ -256,7 +256,7 @@ func (s *shard) negativesOf(h *userkeys.KeyHash) *[negativeWays]negative {
 	return &s.negatives[h[9]%negativeSets]
 }
 
-// unknown finds what is remembered of h being no good key; nil if nothing is.
+// unknown returns what is remembered about h as an unknown key, or nil.
 func (s *shard) unknown(h *userkeys.KeyHash) *negative {
 	set := s.negativesOf(h)
 	for i := range set {
@@ -267,13 +267,13 @@ func (s *shard) unknown(h *userkeys.KeyHash) *negative {
 	return nil
 }
 
-// holds reports whether n is still to be believed. A clock that went back does not prolong it.
+// holds reports whether n still counts. A clock that was set back does not prolong it.
 func (n *negative) holds(now time.Time) bool {
 	left := n.until - now.UnixNano()
 	return 0 < left && left <= int64(negativeFor)
 }
 
-// forget drops what is known of h, and keeps a look-up under way from being kept.
+// forget drops what is known about h, and prevents a look-up that is under way from being kept.
 func (c *cache) forget(h userkeys.KeyHash) {
 	s := c.shard(&h)
 	s.mu.Lock()

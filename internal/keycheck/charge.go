@@ -10,12 +10,12 @@ import (
 	"userkeys/site"
 )
 
-// chargeKey takes one request from the key's windows and, unless the site has no
-// such limit, from those that all keys of its owner share: from both or from
-// neither. Many keys, and new ones again and again, are so no way round the limits.
+// chargeKey charges one request to the windows of the key and, unless the site has no such limit, to the windows that
+// all keys of its owner share: to both or to neither. So having many keys, or making new ones, does not get around
+// the limits.
 //
-// The owner's windows live in memory alone: a restart begins them anew, and
-// the saved day of every single key goes on.
+// The windows of owners are in memory only. After a restart they begin anew, while the day of each single key was
+// saved and continues.
 func (ck *Checker) chargeKey(rec *record, p *policy, now time.Time) error {
 	if p.userLimits == (limit.Limits{}) {
 		if d := ck.limiter.Take(rec.keyID, now, p.limits); !d.OK {
@@ -35,8 +35,8 @@ func (ck *Checker) chargeKey(rec *record, p *policy, now time.Time) error {
 	return keyWindows.exceeded(d, p.limits)
 }
 
-// userLimits are the limits of all keys of a user together; zero if there are
-// none. If there is only one of the two, the other is as much as can be counted.
+// userLimits returns the limits of all keys of a user together, or zero limits if there are none. If only one of the
+// two limits is set, the other is the greatest that can be counted.
 func userLimits(s site.Settings) limit.Limits {
 	l := limit.Limits{Minute: s.MaxUserAPIReqsPerUserPerMinute, Day: s.MaxUserAPIReqsPerUserPerDay}
 	if l == (limit.Limits{}) {
@@ -51,7 +51,7 @@ func userLimits(s site.Settings) limit.Limits {
 	return l
 }
 
-// windows are those of one key, or of all keys of a user.
+// windows are those of one key, or those of all keys of a user.
 type windows struct {
 	code  string // of the wire (W13.1), without the window
 	whose string // ends the reason
@@ -65,7 +65,7 @@ var (
 	}
 )
 
-// exceeded is the refusal of one of the windows.
+// exceeded returns the error for a window that is full.
 func (w windows) exceeded(d limit.Decision, l limit.Limits) error {
 	n, window := l.Minute, "_60_secs"
 	if d.Window == limit.Day {
@@ -78,7 +78,7 @@ func (w windows) exceeded(d limit.Decision, l limit.Limits) error {
 	return e
 }
 
-// RateLimited is the refusal of what was done more often than most times in a window: said tells what.
+// RateLimited returns the error for something that was done more than most times in a window. said says what it was.
 func RateLimited(said string, most int, window, wait time.Duration) *userkeys.Error {
 	e := &userkeys.Error{
 		Code: userkeys.RateLimited, RetryAfter: wait,

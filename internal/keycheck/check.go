@@ -8,12 +8,12 @@ import (
 	"userkeys"
 )
 
-// Check charges and decides one request with a key, in the order of Discourse
-// (W7.2): an unknown, revoked or expired key is refused and charged
-// nothing; then both windows, together; then the scopes; then the owner.
+// Check charges and decides one request with a key, in the order of Discourse (W7.2). A key that is unknown, revoked
+// or expired is refused and not charged. Then both windows are charged together. Then the scopes are checked, and
+// then the owner.
 //
-// Errors: [userkeys.ErrInvalidKey], [userkeys.InvalidAccess] with the missing
-// scope as its reason, [userkeys.ErrOwnerGone], [userkeys.RateLimited], [userkeys.Unavailable].
+// Errors: [userkeys.ErrInvalidKey], [userkeys.InvalidAccess] with the missing scope as its reason,
+// [userkeys.ErrOwnerGone], [userkeys.RateLimited], [userkeys.Unavailable].
 func (ck *Checker) Check(ctx context.Context, c site.Call) (userkeys.Access, error) {
 	key, err := userkeys.ParseKey(c.Key)
 	if err != nil {
@@ -46,8 +46,8 @@ func (ck *Checker) Check(ctx context.Context, c site.Call) (userkeys.Access, err
 	return rec.access(), nil
 }
 
-// Holds reports whether an access given earlier would still be given; it charges
-// nothing. It is for streams that outlive the check.
+// Holds reports whether an access that was given before would still be given. It charges nothing. It is for streams
+// that go on after the check.
 func (ck *Checker) Holds(ctx context.Context, acc userkeys.Access) error {
 	now := ck.now()
 	rec, _, err := ck.find(ctx, &acc.KeyHash, now)
@@ -68,8 +68,8 @@ func (ck *Checker) Holds(ctx context.Context, acc userkeys.Access) error {
 	return nil
 }
 
-// missingScope says which scope would help. Only the holder of a live key
-// gets this far, so it tells a stranger nothing.
+// missingScope returns the error that names the scope which would allow the request. Only the holder of a live key
+// gets this error, so it reveals nothing to a stranger.
 func (ck *Checker) missingScope(p *policy, c site.Call) error {
 	name := ck.catalog.Missing(p.settings.AllowUserAPIKeyScopes, c.Method, c.Path)
 	if name == "" { // perhaps one that the site allows to no app now

@@ -21,14 +21,14 @@ import (
 type Store interface {
 	// KeyByHash finds a key, live or not, with its owner.
 	KeyByHash(ctx context.Context, h userkeys.KeyHash) (site.StoredKey, error)
-	// RecordUses writes uses in one transaction. A LastUsedAt never goes back.
+	// RecordUses writes uses in one transaction. It never replaces a LastUsedAt by an earlier one.
 	RecordUses(ctx context.Context, uses []site.KeyUse) error
-	// RecordSeen writes when users were seen last, in one transaction. It never goes back.
+	// RecordSeen writes when users were last seen, in one transaction. It never replaces a time by an earlier one.
 	RecordSeen(ctx context.Context, seen []site.UserSeen) error
-	// Changes tells what happened since a mark; a negative number asks for the newest mark only.
+	// Changes returns what has changed since a mark. For a mark with a negative number it returns the newest mark only.
 	Changes(ctx context.Context, since site.Mark) (site.Changes, error)
-	// OnChange has f called with each change that this store writes and that can
-	// take access away, whoever asked for it, before the method that wrote it returns.
+	// OnChange registers f, which is called with each change of this store that can take access away, before the method
+	// that wrote the change returns.
 	OnChange(f func(site.Changes))
 	// SettingValues reads the settings that differ from their defaults.
 	SettingValues(ctx context.Context) (map[string]string, error)
@@ -88,11 +88,11 @@ func New(ctx context.Context, cfg Config) (*Checker, error) {
 	return ck, nil
 }
 
-// limitedKeys is how many keys the limiter counts: more than the cache holds,
-// because it refuses new keys rather than forget a minute that is not over.
+// limitedKeys returns how many keys the limiter counts. These are more than the cache holds, because the limiter
+// refuses new keys rather than forget one whose minute has not ended.
 func limitedKeys(maxKeys int) int { return 2*maxKeys + 1024 }
 
-// Run reads the epoch and writes what was gathered, until ctx ends; then it writes once more.
+// Run reads the epoch and writes the gathered uses until ctx ends. Then it writes once more.
 func (ck *Checker) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	repeat := func(interval time.Duration, what string, do func(context.Context) error) {
@@ -106,10 +106,10 @@ func (ck *Checker) Run(ctx context.Context) error {
 	return ck.Flush(last)
 }
 
-// Statistics of the memory held, for tests and for operators.
+// Statistics counts what a [Checker] holds in memory, for tests and operators.
 type Statistics struct{ CachedKeys, LimitedKeys, LimitedUsers int }
 
-// Statistics counts what is held in memory.
+// Statistics returns how much is held in memory.
 func (ck *Checker) Statistics() Statistics {
 	return Statistics{CachedKeys: ck.cache.len(), LimitedKeys: ck.limiter.Len(), LimitedUsers: ck.users.Len()}
 }

@@ -22,10 +22,10 @@ const (
 	renewTimeout  = time.Second
 )
 
-// neverRead is the mark of a memory that holds nothing yet.
+// neverRead is the mark of a checker that has not read the epoch yet.
 var neverRead = site.Mark{N: -1}
 
-// lease is the right to believe the cache for a while.
+// lease is the time for which the cache may be used without reading the epoch again.
 type lease struct {
 	base  time.Time
 	until atomic.Int64 // nanoseconds since base, by the clock's monotonic reading
@@ -38,7 +38,7 @@ type lease struct {
 	ends  int // how often it was ended before its time
 }
 
-// since is t on the lease's own axis.
+// since returns t in nanoseconds since the base of the lease.
 func (l *lease) since(t time.Time) int64 { return int64(t.Sub(l.base)) }
 
 func (l *lease) fresh(now time.Time) bool {
@@ -48,8 +48,8 @@ func (l *lease) fresh(now time.Time) bool {
 	return t < until && t >= until-2*int64(leaseLength)
 }
 
-// end ends the lease now, and keeps a renewal under way, which may have read
-// too early, from extending it.
+// end ends the lease now. It also prevents a renewal that is under way, which may have read the epoch too early, from
+// extending the lease.
 func (l *lease) end() {
 	l.endMu.Lock()
 	defer l.endMu.Unlock()
@@ -63,7 +63,7 @@ func (l *lease) ended() int {
 	return l.ends
 }
 
-// extend lets the lease go on until a time, unless it was ended since ends was read.
+// extend extends the lease to a time, unless it was ended after ends was read.
 func (l *lease) extend(until int64, ends int) {
 	l.endMu.Lock()
 	defer l.endMu.Unlock()
@@ -72,7 +72,7 @@ func (l *lease) extend(until int64, ends int) {
 	}
 }
 
-// obey forgets what a change made by this process concerns.
+// obey forgets the keys that a change made by this process concerns.
 func (ck *Checker) obey(c site.Changes) {
 	if c.All {
 		ck.lease.end()
@@ -109,7 +109,8 @@ func (ck *Checker) Refresh(ctx context.Context) error {
 	return ck.renewLocked(ctx)
 }
 
-// renewLocked renews for all who wait: the end of ctx, which is one's own, must not end it.
+// renewLocked renews the lease for all who wait for it, so the end of ctx, which belongs to one of them, does not
+// stop it.
 func (ck *Checker) renewLocked(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewTimeout)
 	defer cancel()
@@ -133,8 +134,8 @@ func (ck *Checker) renewLocked(ctx context.Context) error {
 	return nil
 }
 
-// Unavailable says "cannot tell now", which is never a no: an app must not
-// throw its key away because a database was down.
+// Unavailable returns the error for a question that cannot be answered now. It never means that a key is bad: an app
+// must not delete its key because a database was down.
 func Unavailable(err error) error {
 	return &userkeys.Error{
 		Code: userkeys.Unavailable, Public: "the site cannot check keys right now",

@@ -15,7 +15,7 @@ const (
 	loadTimeout = 1500 * time.Millisecond
 )
 
-// flight is one look-up that any number of requests wait for.
+// flight is one look-up in the database, which any number of requests wait for.
 type flight struct {
 	hash       userkeys.KeyHash
 	generation uint64 // of its shard when it began
@@ -24,9 +24,9 @@ type flight struct {
 	err        error // ErrInvalidKey, or Unavailable
 }
 
-// find gives the record of a live key: from memory while the lease is fresh,
-// else after looking at the epoch. [userkeys.ErrInvalidKey] for any that is
-// not good, [userkeys.Unavailable] if nobody can tell.
+// find returns the record of a live key: from memory while the lease is fresh, otherwise after it has read the epoch.
+//
+// Errors: [userkeys.ErrInvalidKey] for a key that is not good, [userkeys.Unavailable] if that cannot be decided now.
 func (ck *Checker) find(ctx context.Context, h *userkeys.KeyHash, now time.Time) (record, uint32, error) {
 	if !ck.lease.fresh(now) {
 		if err := ck.Ready(ctx); err != nil {
@@ -49,7 +49,7 @@ func (ck *Checker) find(ctx context.Context, h *userkeys.KeyHash, now time.Time)
 	return rec, place, nil
 }
 
-// load looks h up in the database, once however many ask.
+// load looks h up in the database, once for all requests that ask at the same time.
 func (ck *Checker) load(ctx context.Context, h userkeys.KeyHash) (record, error) {
 	s := ck.cache.shard(&h)
 	s.mu.Lock()
@@ -71,7 +71,7 @@ func (ck *Checker) load(ctx context.Context, h userkeys.KeyHash) (record, error)
 	}
 }
 
-// fly reads what f is about and keeps it in s.
+// fly does the look-up of f, and stores the result in s.
 func (ck *Checker) fly(ctx context.Context, s *shard, f *flight) {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
@@ -92,7 +92,7 @@ func (ck *Checker) fly(ctx context.Context, s *shard, f *flight) {
 	close(f.done)
 }
 
-// read asks the database for h.
+// read reads the key with hash h from the database.
 func (ck *Checker) read(ctx context.Context, h userkeys.KeyHash) (record, error) {
 	select {
 	case ck.loads <- struct{}{}:

@@ -13,8 +13,8 @@ import (
 	"userkeys/site"
 )
 
-// policy is the settings in force with what was derived from them. It is
-// replaced as a whole; records made under an older one are forgotten.
+// policy is the settings in force, with what is derived from them. It is replaced as a whole, and records that were
+// made under an older policy are then forgotten.
 type policy struct {
 	settings site.Settings
 	limits   limit.Limits
@@ -26,13 +26,13 @@ type policy struct {
 	standings map[string]*standing
 }
 
-// standing is what many keys have in common, with their routes laid out for the check.
+// standing is what many keys have in common, with their routes in the form that the check needs.
 type standing struct {
 	userkeys.Standing
 	routes []userkeys.Route
 }
 
-// maxStandings bounds how many are shared; past it new ones are made anew.
+// maxStandings bounds how many standings are shared. Above that all are forgotten and made again.
 const maxStandings = 10_000
 
 func newPolicy(s site.Settings) *policy {
@@ -45,8 +45,8 @@ func newPolicy(s site.Settings) *policy {
 	}
 }
 
-// standing is that of a key under p: of its scopes only those that the site
-// still allows count (SC5), so that taking a scope off the list takes it from every key.
+// standing returns the standing of a key under p. Only scopes that the site allows now count (SC5), so that removing
+// a scope from the setting takes it from every key.
 func (p *policy) standing(c *userkeys.Catalog, k site.StoredKey) *standing {
 	scopes := slices.DeleteFunc(slices.Clone(k.Scopes), func(n string) bool {
 		return !p.settings.AllowUserAPIKeyScopes.Has(n)
@@ -85,8 +85,8 @@ func (s *standing) covers(method, path string) bool {
 	return false
 }
 
-// loadPolicy reads the settings. A stored value that this version does not
-// take (written by another version) is logged and its default stands.
+// loadPolicy reads the settings. A stored value that this version does not accept, because another version wrote it,
+// is logged, and the default is used.
 func (ck *Checker) loadPolicy(ctx context.Context) error {
 	stored, err := ck.store.SettingValues(ctx)
 	if err != nil {
@@ -103,11 +103,11 @@ func (ck *Checker) loadPolicy(ctx context.Context) error {
 	return nil
 }
 
-// Settings are the settings in force.
+// Settings returns the settings in force.
 func (ck *Checker) Settings() site.Settings { return ck.policy.Load().settings }
 
-// Edge is what the outer door needs of the settings in force.
+// Edge returns what the settings in force say about requests before their keys are checked.
 func (ck *Checker) Edge() *site.Edge { return ck.policy.Load().edge }
 
-// Catalog is the site's catalog of scopes.
+// Catalog returns the catalog of scopes of the site.
 func (ck *Checker) Catalog() *userkeys.Catalog { return ck.catalog }

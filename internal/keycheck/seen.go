@@ -8,11 +8,11 @@ import (
 	"userkeys/site"
 )
 
-// seenEvery is how often a user who is there is written down.
+// seenEvery is how often it is stored that a user is active.
 const seenEvery = time.Minute
 
-// presence gathers the users whose apps said that somebody is looking
-// (Discourse-Present). Requests that do not say so never come here.
+// presence gathers the users whose apps said that the user is looking at them (Discourse-Present). Requests without
+// that header do not use it.
 type presence struct {
 	mu    sync.Mutex
 	users map[int64]sighting
@@ -20,7 +20,7 @@ type presence struct {
 
 type sighting struct{ noted, written time.Time }
 
-// note remembers that a user was seen.
+// note notes that a user was seen.
 func (s *presence) note(userID int64, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -32,9 +32,9 @@ func (s *presence) note(userID int64, now time.Time) {
 	s.users[userID] = u
 }
 
-// take is who is to be written: at the first sighting and then once a minute.
-// Whoever was not seen for a minute is forgotten, so the memory is bounded by
-// the users of one minute.
+// take returns the sightings that are due to be written: the first one of a user, and then one each minute. With all
+// it returns every sighting that was not written. It forgets users who were not seen for a minute, so that the memory
+// is bounded by the users of one minute.
 func (s *presence) take(now time.Time, all bool) []site.UserSeen {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,7 +53,7 @@ func (s *presence) take(now time.Time, all bool) []site.UserSeen {
 	return due
 }
 
-// putBack has what could not be written tried again.
+// putBack keeps sightings that could not be written, so that they are written the next time.
 func (s *presence) putBack(seen []site.UserSeen) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,7 +66,7 @@ func (s *presence) putBack(seen []site.UserSeen) {
 	}
 }
 
-// writeSeen writes the sightings that are due, or all that were not written.
+// writeSeen writes the sightings that are due, or with all every one that was not written.
 func (ck *Checker) writeSeen(ctx context.Context, all bool) error {
 	seen := ck.seen.take(ck.now(), all)
 	if len(seen) == 0 {

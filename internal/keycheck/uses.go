@@ -60,7 +60,7 @@ func (ck *Checker) write(ctx context.Context, uses []site.KeyUse, now time.Time)
 	return ck.store.RecordUses(ctx, uses)
 }
 
-// takeUses appends to uses what is due of s and marks it written.
+// takeUses appends the uses of s that are due to uses, and marks them as written.
 func (s *shard) takeUses(uses []site.KeyUse, now, before time.Time) []site.KeyUse {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,7 +85,7 @@ func (s *shard) takeUses(uses []site.KeyUse, now, before time.Time) []site.KeyUs
 	return uses
 }
 
-// putBack keeps uses that could not be written for the next time.
+// putBack keeps uses that could not be written, so that they are written the next time.
 func (c *cache) putBack(uses []site.KeyUse) {
 	if len(uses) == 0 {
 		return

@@ -38,7 +38,7 @@ func TakeBoth(a, b Account, now time.Time) (d Decision, second bool) {
 	return da, false
 }
 
-// longer picks the refusal of two decisions that is the longer one.
+// longer returns the longer refusal of two decisions.
 func longer(a, b Decision, refusedA, refusedB bool) (Decision, bool) {
 	if !refusedA || refusedB && b.RetryAfter > a.RetryAfter {
 		return b, true

@@ -19,9 +19,8 @@ const (
 	latest = (math.MaxUint32 - 2*daySteps) * stepLen // steps fit 32 bits: about the year 119000
 )
 
-// moment is a caller's time as the windows see it. A request is stamped with the
-// time rounded up and windows end by the time rounded down, so that rounding
-// never shortens a window.
+// moment is the time of a caller as the windows see it. A request gets the time rounded up as its stamp, and windows
+// end by the time rounded down, so that rounding never shortens a window.
 type moment struct {
 	now   int64         // the caller's time, rounded down
 	part  time.Duration // what rounding took off
@@ -30,7 +29,7 @@ type moment struct {
 	step  uint32        // the day's step of floor
 }
 
-// momentOf is t as its caller sees it.
+// momentOf returns t as a moment.
 func momentOf(t time.Time) moment {
 	now := min(max(t.UnixMicro(), 0), latest)
 	part := t.Nanosecond() % 1000
@@ -41,22 +40,22 @@ func momentOf(t time.Time) moment {
 	return moment{now, time.Duration(part), now, stamp, stepOf(now)}
 }
 
-// notBefore moves the windows forward to floor; the caller's time stays.
+// notBefore moves the windows forward to floor. The time of the caller stays.
 func (m *moment) notBefore(floor int64) {
 	if floor > m.floor {
 		m.floor, m.stamp, m.step = floor, max(m.stamp, floor), stepOf(floor)
 	}
 }
 
-// until is how long the caller has to wait for t.
+// until returns how long the caller has to wait for t.
 func (m *moment) until(t int64) time.Duration {
 	return time.Duration(t-m.now)*time.Microsecond - m.part
 }
 
 func stepOf(t int64) uint32 { return uint32(t / stepLen) }
 
-// stepEnds is when a step no longer counts: its end has left the window.
+// stepEnds returns when a step no longer counts because its end has left the window.
 func stepEnds(step uint32) int64 { return (int64(step) + daySteps + 1) * stepLen }
 
-// stepLive reports whether a step, not later than now, still counts.
+// stepLive reports whether a step that is not later than now still counts.
 func stepLive(step, now uint32) bool { return now-step <= daySteps }

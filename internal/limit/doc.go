@@ -1,6 +1,6 @@
-// Package limit is how often: it counts the requests of many keys in two sliding
-// windows, 60 seconds and 24 hours, and says when to come back. It is arithmetic
-// and memory: no clock, no goroutine, no I/O, nothing but the standard library.
+// Package limit counts the requests of many keys in two sliding windows, 60 seconds
+// and 24 hours, and says when a refused request may be repeated. It uses no clock,
+// no goroutine, no I/O, and only the standard library.
 //
 //	m := limit.NewMemory(limit.MemoryConfig{})
 //	if !m.Known(id) {

@@ -9,19 +9,17 @@ type index struct {
 	n     int
 }
 
-// hash spreads ids, also such as follow each other. The database gives ids out:
-// nobody can choose them to collide.
+// hash distributes ids, also consecutive ones. The database assigns ids, so nobody can choose ids that collide.
 func hash(id int64) uint64 { return uint64(id) * 0x9E3779B97F4A7C15 }
 
-// tag is the part of the hash that the index uses; the bits above choose the shard.
+// tag returns the part of the hash that the index uses. The bits above it choose the shard.
 func tag(id int64) uint32 { return uint32(hash(id) >> (32 - maxShardBits)) }
 
 func newIndex(bits uint8) index {
 	return index{table: make([]uint64, 1<<bits), shift: 32 - bits}
 }
 
-// find is where id is in the table, or where it would be put;
-// the number is 0 then.
+// find returns the place of id in the table, or the place where it would be stored; then the number is 0.
 func (x *index) find(id int64, s *shard) (place int, number uint32) {
 	t, mask := tag(id), len(x.table)-1
 	for place = int(t >> x.shift); x.table[place] != 0; place = (place + 1) & mask {
@@ -33,7 +31,7 @@ func (x *index) find(id int64, s *shard) (place int, number uint32) {
 	return place, 0
 }
 
-// add puts in an id that is not there.
+// add stores an id that is not in the index.
 func (x *index) add(id int64, number uint32, s *shard) {
 	if 4*(x.n+1) > 3*len(x.table) {
 		x.grow()
@@ -60,8 +58,7 @@ func (x *index) grow() {
 	*x = bigger
 }
 
-// remove takes out an id and moves up those that had to make way for it, so that
-// no search ends at the gap.
+// remove deletes an id, and moves up the ids behind it that a search would no longer find.
 func (x *index) remove(id int64, s *shard) {
 	gap, number := x.find(id, s)
 	if number == 0 {

@@ -23,20 +23,19 @@ const (
 	fullStep = 1<<countBits - 1
 )
 
-// stampAt is the i-th oldest stamp of the minute.
+// stampAt returns the i-th oldest stamp of the minute.
 func (k *key) stampAt(ring []uint32, i int) int64 {
 	return k.touched - int64(uint32(k.touched)-*k.minute.at(ring, i))
 }
 
-// stepAt is the i-th oldest step of the day and its count.
+// stepAt returns the i-th oldest step of the day and its count.
 func (k *key) stepAt(ring []uint32, i int) (step, count uint32) {
 	word := *k.day.at(ring, i)
 	return k.step - uint32(uint8(k.step)-uint8(word>>countBits)), word & fullStep
 }
 
-// settle brings a key from before a setback of the clock into the present: what
-// lies ahead happens now, so that nothing counts for longer than a window from
-// here, nor for less.
+// settle adjusts a key after the clock was set back. What lies in the future is moved to now, so that nothing counts
+// for longer or for less than a window from now.
 func (k *key) settle(p *pool, at *moment) {
 	if k.touched > at.floor+1 { // one ahead is rounding
 		ring := p.ring(&k.minute)
@@ -75,8 +74,8 @@ func (k *key) trim(p *pool, at *moment) {
 	}
 }
 
-// minuteWait is how long the trimmed minute refuses one more request: until so
-// many have left that fewer than limit remain.
+// minuteWait returns how long the trimmed minute refuses one more request: until fewer than limit requests remain in
+// it.
 func (k *key) minuteWait(p *pool, limit int, at *moment) time.Duration {
 	over := int(k.minute.n) - min(limit, MaxMinute)
 	if over < 0 {
@@ -85,7 +84,7 @@ func (k *key) minuteWait(p *pool, limit int, at *moment) time.Duration {
 	return at.until(k.stampAt(p.ring(&k.minute), over) + minuteLen)
 }
 
-// dayWait is the same for the day, in which whole steps leave.
+// dayWait returns how long the trimmed day refuses one more request. Whole steps leave the day.
 func (k *key) dayWait(p *pool, limit int, at *moment) time.Duration {
 	over := int(k.total) - min(limit, MaxDay)
 	if over < 0 {
@@ -118,8 +117,8 @@ func dayWord(step, count uint32) uint32 { return step<<countBits | count }
 // ages are the counts of a day by how many steps ago.
 type ages [daySteps + 1]uint32
 
-// add counts n requests of a step; one ahead of now is one of now. Never more
-// than fullStep, which refuses as well as any greater number.
+// add counts n requests of a step. A step after now counts as now. A count stops at fullStep, which refuses as much
+// as any greater number.
 func (a *ages) add(step, now, n uint32) {
 	age := now - min(step, now)
 	if age <= daySteps {

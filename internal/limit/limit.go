@@ -22,7 +22,7 @@ const (
 	Day
 )
 
-// Length is how long a request counts, but for the step that the day rounds up to.
+// Length returns how long a request counts, without the step to which the day is rounded up.
 func (w Window) Length() time.Duration {
 	if w == Day {
 		return 24 * time.Hour
@@ -30,7 +30,7 @@ func (w Window) Length() time.Duration {
 	return time.Minute
 }
 
-// String is the window's name for logs and metrics: "minute" or "day".
+// String returns the name of the window for logs and metrics: "minute" or "day".
 func (w Window) String() string {
 	if w == Day {
 		return "day"
@@ -49,7 +49,7 @@ type Decision struct {
 	RetryAfter time.Duration
 }
 
-// refuseAll is the answer to limits that let nothing through.
+// refuseAll returns the decision for limits that allow nothing, and reports whether l is such limits.
 func (l Limits) refuseAll() (Decision, bool) {
 	switch {
 	case l.Day <= 0:
@@ -60,7 +60,7 @@ func (l Limits) refuseAll() (Decision, bool) {
 	return Decision{}, false
 }
 
-// decide puts the waits of both windows together; zero is no wait.
+// decide returns the decision for the waits of both windows. Zero means no wait.
 func decide(minute, day time.Duration) Decision {
 	switch {
 	case day > minute:

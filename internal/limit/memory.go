@@ -23,7 +23,7 @@ type Memory struct {
 	shift  uint // of a hashed id, to its shard
 }
 
-// NewMemory makes a memory without keys.
+// NewMemory returns a memory without keys.
 func NewMemory(cfg MemoryConfig) *Memory {
 	most := cfg.MaxKeys
 	if most <= 0 {
@@ -39,15 +39,14 @@ func NewMemory(cfg MemoryConfig) *Memory {
 	return m
 }
 
-// shard is where a key lives. Ids that follow each other are spread evenly.
+// shard returns the shard of a key. Consecutive ids are distributed evenly.
 func (m *Memory) shard(id int64) *shard {
 	return &m.shards[hash(id)>>m.shift]
 }
 
-// Take charges one request of a key to both windows, or to neither and says why.
-// A key that is not known begins with empty windows: see [Memory.Restore]. The
-// limits are those of this moment; what was counted under others stays counted.
-// now should be read just before the call; up to ten seconds late does no harm.
+// Take charges one request of a key to both windows, or to neither; then the decision says why. A key that is not
+// known begins with empty windows: see [Memory.Restore]. The limits are those of this moment, and what was counted
+// under others stays counted. Read now just before the call; a delay of up to ten seconds does no harm.
 func (m *Memory) Take(id int64, now time.Time, l Limits) Decision {
 	if d, ok := l.refuseAll(); ok {
 		return d
@@ -64,7 +63,7 @@ func (m *Memory) Take(id int64, now time.Time, l Limits) Decision {
 	return d
 }
 
-// ask tells what a key's windows say of one more request, and where the key is.
+// ask returns what the windows of a key decide about one more request, and the number of the key.
 func (s *shard) ask(id int64, at *moment, l Limits) (uint32, Decision) {
 	s.follow(at)
 	s.clock = at.floor
@@ -79,14 +78,14 @@ func (s *shard) ask(id int64, at *moment, l Limits) (uint32, Decision) {
 	return i, decide(k.minuteWait(&s.pool, l.Minute, at), k.dayWait(&s.pool, l.Day, at))
 }
 
-// charge counts the request that was asked about.
+// charge counts the request that ask has allowed.
 func (s *shard) charge(i uint32, at *moment) {
 	s.key(i).charge(&s.pool, at)
 	s.move(i, hot)
 }
 
-// Known reports whether [Memory.Restore] is unnecessary: the key is remembered and
-// what was saved of its day is in it.
+// Known reports whether the key is in memory with the part of its day that was saved, so that [Memory.Restore] is not
+// necessary.
 func (m *Memory) Known(id int64) bool {
 	s := m.shard(id)
 	s.mu.Lock()
@@ -95,7 +94,7 @@ func (m *Memory) Known(id int64) bool {
 	return i != 0 && s.key(i).known
 }
 
-// Len is how many keys are remembered now.
+// Len returns how many keys are in memory.
 func (m *Memory) Len() int {
 	n := 0
 	for i := range m.shards {

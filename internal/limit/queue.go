@@ -33,7 +33,7 @@ type chunk struct {
 	live  uint16
 }
 
-// ring is where q's words are; its length is a power of two.
+// ring returns the words of the block of q. Their number is a power of two.
 func (p *pool) ring(q *queue) []uint32 {
 	if q.class == 0 {
 		return q.block[:]
@@ -43,12 +43,12 @@ func (p *pool) ring(q *queue) []uint32 {
 	return p[q.class].chunks[b>>bits].words[from : from+1<<q.class]
 }
 
-// at is the i-th oldest word of q, whose ring is given.
+// at returns the i-th oldest word of q, whose ring is given.
 func (q *queue) at(ring []uint32, i int) *uint32 {
 	return &ring[(int(q.head)+i)&(len(ring)-1)]
 }
 
-// push adds a newest word, in a greater block if need be.
+// push adds the newest word, and moves q to a larger block if necessary.
 func (p *pool) push(q *queue, word uint32) {
 	ring := p.ring(q)
 	if int(q.n) == len(ring) {
@@ -67,7 +67,7 @@ func (q *queue) drop() {
 // clear removes all words but keeps the block, for a key that will need it again.
 func (q *queue) clear() { q.head, q.n = 0, 0 }
 
-// release removes all words and gives the block back.
+// release removes all words and returns the block to the pool.
 func (p *pool) release(q *queue) {
 	if q.class > 0 {
 		p[q.class].put(q.class, q.block[0])
@@ -86,7 +86,7 @@ func (p *pool) grow(q *queue, old []uint32) []uint32 {
 	return p.ring(q)
 }
 
-// chunkBits is how many blocks of a class are in a chunk, as a power of two.
+// chunkBits returns the number of blocks of a class in a chunk, as a power of two.
 func chunkBits(class uint8) uint8 { return chunkClass - min(class, chunkClass) }
 
 func (s *blocks) take(class uint8) uint32 {
@@ -130,7 +130,7 @@ func (s *blocks) put(class uint8, block uint32) {
 	}
 }
 
-// shrink gives the words of an empty chunk back.
+// shrink frees the words of an empty chunk.
 func (c *chunk) shrink() {
 	if c.live == 0 {
 		*c = chunk{}

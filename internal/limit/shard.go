@@ -41,16 +41,15 @@ func (s *shard) init(most int) {
 
 func (s *shard) key(i uint32) *key { return &s.chunks[i/chunkKeys][i%chunkKeys] }
 
-// follow sets a moment to the shard's clock, which is the latest time seen. It does
-// not go back while callers are less than [forgiven] behind it, so that one who was
-// late to be charged does not move a window; further behind, it comes back to
-// ten seconds ahead of them, so that a clock set back stops nobody for long.
+// follow moves a moment to the clock of the shard, which is the latest time seen. The clock does not go back while
+// callers are less than [forgiven] behind it, so that a caller who is charged late does not move a window. If a
+// caller is further behind, the clock goes back to ten seconds after that caller's time, so that a clock that was set
+// back does not stop anybody for long.
 func (s *shard) follow(at *moment) {
 	at.notBefore(min(s.clock, at.floor+forgiven))
 }
 
-// sweep does two requests' worth of tidying, which is more than a request can
-// leave behind.
+// sweep tidies up twice as much as one request can leave behind.
 func (s *shard) sweep(at *moment) {
 	for range 2 {
 		if i := s.key(hot).prev; i != hot && s.hotUntil(i, at) <= at.floor {
@@ -63,22 +62,22 @@ func (s *shard) sweep(at *moment) {
 	}
 }
 
-// hotUntil is when a key's minute will be over.
+// hotUntil returns when the minute of a key ends.
 func (s *shard) hotUntil(i uint32, at *moment) int64 {
 	k := s.key(i)
 	k.settle(&s.pool, at)
 	return k.touched + minuteLen
 }
 
-// dayOver reports whether nothing of a key's day counts.
+// dayOver reports whether nothing in the day of a key counts any more.
 func (s *shard) dayOver(i uint32, at *moment) bool {
 	k := s.key(i)
 	k.settle(&s.pool, at)
 	return k.day.n == 0 || !stepLive(k.step, at.step)
 }
 
-// find returns a key, making it if need be. If there is no room and no key that
-// may be forgotten, it says how long until there is one.
+// find returns a key, which it makes if necessary. If there is no room and no key may be forgotten, it returns how
+// long it takes until one may.
 func (s *shard) find(id int64, at *moment) (uint32, time.Duration) {
 	if _, i := s.index.find(id, s); i != 0 {
 		return i, 0
@@ -91,9 +90,8 @@ func (s *shard) find(id int64, at *moment) (uint32, time.Duration) {
 	return s.create(id, at), 0
 }
 
-// evict forgets the key that was idle longest. One with a request in the last
-// minute stays: to forget it would let it through twice, and it is for the
-// newcomer to wait.
+// evict forgets the key that was idle for the longest time. It keeps a key with a request in the last minute, because
+// forgetting that key would let it through twice; the new key has to wait.
 func (s *shard) evict(at *moment) time.Duration {
 	if i := s.key(idle).prev; i != idle {
 		s.forget(i)

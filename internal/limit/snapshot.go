@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// ErrSnapshot says that [Memory.Restore] was given what [Memory.Day] did not write.
+// ErrSnapshot is the error of [Memory.Restore] for bytes that [Memory.Day] did not write.
 var ErrSnapshot = errors.New("limit: unreadable snapshot of a day window")
 
 // snapshotVersion is the first byte of a snapshot. Then come, as varints, the
@@ -31,7 +31,7 @@ func (m *Memory) Day(id int64, now time.Time) []byte {
 	return k.snapshot(&s.pool, stepOf(momentOf(now).now))
 }
 
-// snapshot leaves out the steps that are over by now.
+// snapshot leaves out the steps that no longer count.
 func (k *key) snapshot(p *pool, now uint32) []byte {
 	ring := p.ring(&k.day)
 	var b []byte
@@ -88,7 +88,7 @@ func (m *Memory) Restore(id int64, day []byte, now time.Time) error {
 	return err
 }
 
-// read adds a snapshot, all of it or nothing.
+// read adds a snapshot, or nothing of it if it cannot be read.
 func (a *ages) read(b []byte, now uint32) error {
 	if len(b) == 0 {
 		return nil
@@ -121,7 +121,7 @@ type reader struct {
 	bad bool
 }
 
-// next is the next number, if it is from least to most.
+// next returns the next number, which must be from least to most.
 func (r *reader) next(least, most uint64) uint64 {
 	v, n := binary.Uvarint(r.b)
 	if n <= 0 || v < least || v > most {

@@ -47,7 +47,7 @@ func (p *People) enter(r *http.Request, in In, who Person) error {
 	e := entry{p, in, who, site.Caller{As: site.CallerSystem, Address: p.cfg.ClientIP(r)}}
 	u, err := e.admit(r.Context())
 	if err == nil {
-		err = p.cfg.Accounts.Arrive(r, identity.Arrival{User: u, Login: in.Name, Subject: who.Subject, Lasts: in.GoneAfter})
+		err = p.accounts.Arrive(r, identity.Arrival{User: u, Login: in.Name, Subject: who.Subject, Lasts: in.GoneAfter})
 	}
 	if err != nil {
 		p.cfg.Logger.InfoContext(r.Context(), "login refused", "through", in.Name, "subject", who.Subject,
@@ -74,7 +74,7 @@ func (e *entry) admit(ctx context.Context) (site.User, error) {
 	if err != nil {
 		return site.User{}, err
 	}
-	u, err := e.cfg.Accounts.User(ctx, id.UserID)
+	u, err := e.accounts.User(ctx, id.UserID)
 	if err != nil {
 		return site.User{}, err
 	}
@@ -119,7 +119,7 @@ func (e *entry) renew(ctx context.Context, u site.User) (site.User, error) {
 		return u, nil
 	}
 	change := func(keep func(*site.User)) (site.User, error) {
-		return e.cfg.Accounts.Update(ctx, u.ID, func(now *site.User) {
+		return e.accounts.Update(ctx, u.ID, func(now *site.User) {
 			now.Name, now.Email, now.Groups = want.Name, want.Email, want.Groups
 			now.TrustLevel, now.Admin, now.Moderator = want.TrustLevel, want.Admin, want.Moderator
 			keep(now)
@@ -167,10 +167,10 @@ func (e *entry) newcomer(ctx context.Context) (site.User, error) {
 	id := site.Identity{
 		Issuer: e.in.Issuer, Subject: e.who.Subject, Username: e.who.Username, SignedInAt: now,
 	}
-	made, err := e.cfg.Accounts.CreateOutsider(ctx, u, id, e.by)
+	made, err := e.accounts.CreateOutsider(ctx, u, id, e.by)
 	if errors.Is(err, userkeys.Conflict) && u.Email != "" { // perhaps it is the address that somebody else has
 		u.Email = ""
-		made, err = e.cfg.Accounts.CreateOutsider(ctx, u, id, e.by)
+		made, err = e.accounts.CreateOutsider(ctx, u, id, e.by)
 	}
 	if errors.Is(err, userkeys.Conflict) {
 		if _, again := e.cfg.Store.Identity(ctx, e.in.Issuer, e.who.Subject); again == nil {

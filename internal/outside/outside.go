@@ -70,8 +70,7 @@ type Store interface {
 
 // Config is what [People] are made of. All of it is needed.
 type Config struct {
-	Logins   []Login
-	Accounts Accounts
+	Logins   []Login // none: nobody signs in through a provider
 	Store    Store
 	BaseURL  *url.URL // of the site, without a path
 	ClientIP func(*http.Request) string
@@ -83,9 +82,10 @@ type Config struct {
 
 // People are those who sign in through providers.
 type People struct {
-	cfg    Config
-	ways   []way
-	sealer sealer
+	cfg      Config
+	accounts Accounts
+	ways     []way
+	sealer   sealer
 }
 
 // A way is a login that is ready to be used.
@@ -144,6 +144,12 @@ func Open(ctx context.Context, cfg Config) (*People, error) {
 		p.ways = append(p.ways, w)
 	}
 	return p, nil
+}
+
+// Into says in which accounts people come in; nobody does before.
+func (p *People) Into(a Accounts) *People {
+	p.accounts = a
+	return p
 }
 
 func (p *People) callback(name string) string {

@@ -54,8 +54,8 @@ func same(secret, came string) bool {
 	return subtle.ConstantTimeCompare([]byte(secret), []byte(came)) == 1
 }
 
-// cookie is the name of the cookie. Behind https the browser itself sees to it that no other host can set it.
-func (p *People) cookie() string {
+// CookieName is the name of the cookie of sign-ins under way. Behind https the browser itself sees to it that no other host can set it.
+func (p *People) CookieName() string {
 	if p.cfg.BaseURL.Scheme == "https" {
 		return "__Host-userkeys-signing-in"
 	}
@@ -64,7 +64,7 @@ func (p *People) cookie() string {
 
 // underWay are the sign-ins that the browser of r has begun and that are not too old.
 func (p *People) underWay(r *http.Request) []signIn {
-	cookies := r.CookiesNamed(p.cookie())
+	cookies := r.CookiesNamed(p.CookieName())
 	if len(cookies) != 1 {
 		return nil
 	}
@@ -95,7 +95,7 @@ func (p *People) keep(w http.ResponseWriter, r *http.Request, s signIn) error {
 
 func (p *People) setCookie(w http.ResponseWriter, value string, maxAge int) {
 	http.SetCookie(w, &http.Cookie{
-		Name: p.cookie(), Value: value, Path: "/", MaxAge: maxAge,
+		Name: p.CookieName(), Value: value, Path: "/", MaxAge: maxAge,
 		Secure: p.cfg.BaseURL.Scheme == "https", HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})
 }

@@ -96,6 +96,15 @@ func Detail(err error) string {
 	return err.Error()
 }
 
+// Innermost returns the text of the innermost error in the chain of err, such as "connection refused". It says more to
+// a person than the errors around it, which may quote the whole request.
+func Innermost(err error) string {
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
+		err = inner
+	}
+	return err.Error()
+}
+
 func classify(err error) string {
 	var network net.Error
 	var size *http.MaxBytesError

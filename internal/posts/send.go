@@ -17,6 +17,7 @@ import (
 
 	"userkeys"
 	"userkeys/client"
+	"userkeys/internal/outward"
 )
 
 const (
@@ -166,8 +167,7 @@ func help(cred *client.Credential, err error) string {
 		" may not post there, or the site does not say"
 }
 
-// publicLine is err as one line for the person, with the innermost cause: "connection refused" says more than
-// the chain around it.
+// publicLine returns err as one line for the person, with the innermost cause of a network error.
 func publicLine(err error) string {
 	var e *userkeys.Error
 	if !errors.As(err, &e) {
@@ -183,11 +183,7 @@ func publicLine(err error) string {
 	if errors.As(e.Err, &late) && late.Timeout() {
 		return line(e.Public + ": no answer in time")
 	}
-	cause := e.Err
-	for inner := errors.Unwrap(cause); inner != nil; inner = errors.Unwrap(cause) {
-		cause = inner
-	}
-	return line(e.Public + ": " + cause.Error())
+	return line(e.Public + ": " + outward.Innermost(e.Err))
 }
 
 // line is foreign text as one bounded line.

@@ -40,19 +40,19 @@ const (
 func newDemoCommand() *cobra.Command {
 	d := &runningDemo{}
 	cmd := &cobra.Command{
-		Use: "demo", Short: "See it work: a site, a website behind it and an app", Args: cobra.NoArgs,
-		Long: `See it work, on this machine only: a userkeys site with a small website behind
-it, and an app, Notifier, that asks for a key. All data is in a folder of its
-own and goes away at the end.
+		Use: "demo", Short: "Run a demonstration: a site, a website behind it and an app", Args: cobra.NoArgs,
+		Long: `Run a demonstration on this machine: a userkeys site with a small website behind
+it, and an app, Notifier, that asks for a key. All data is in a temporary folder,
+which is deleted at the end.
 
-With --walk it goes the whole round by itself over HTTP, as a browser and an app
-would, prints what travels, and ends.`,
+With --walk the command makes every request of a browser and an app by itself,
+prints what is sent and received, and exits.`,
 		RunE: d.run,
 	}
 	f := cmd.Flags()
-	f.BoolVar(&d.walk, "walk", false, "go the whole round, print it and end")
-	f.StringVar(&d.listen, "listen", "127.0.0.1:8080", "address of the site; another port if this one is taken")
-	f.StringVar(&d.appListen, "app-listen", "127.0.0.1:8090", "address of the app; another port if this one is taken")
+	f.BoolVar(&d.walk, "walk", false, "make every request, print what is sent and received, and exit")
+	f.StringVar(&d.listen, "listen", "127.0.0.1:8080", "address of the site; if the default is taken, a free port")
+	f.StringVar(&d.appListen, "app-listen", "127.0.0.1:8090", "address of the app; if the default is taken, a free port")
 	return cmd
 }
 
@@ -125,7 +125,7 @@ func (d *runningDemo) listenAll(f *pflag.FlagSet) error {
 	return err
 }
 
-// listenOn takes an address, or any free port if the address was not given by a flag.
+// listenOn listens on an address, or on a free port if the address was not given by a flag.
 func (d *runningDemo) listenOn(addr string, given bool) (net.Listener, error) {
 	if d.walk && !given {
 		addr = "127.0.0.1:0"
@@ -219,6 +219,7 @@ func serveUntil(ctx context.Context, ln net.Listener, h http.Handler, failed cha
 	}
 }
 
+// goRound makes every request of the walk.
 func (d *runningDemo) goRound(ctx context.Context) error {
 	file, ok := d.out.(*os.File)
 	return walk.Run(ctx, d.out, walk.Config{

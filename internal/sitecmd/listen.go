@@ -22,7 +22,7 @@ func listenOn(address string) (net.Listener, error) {
 	return ln, nil
 }
 
-// loudListener logs why connections cannot be accepted: out of file descriptors, most likely.
+// loudListener logs why connections cannot be accepted, such as too many open files.
 type loudListener struct {
 	net.Listener
 	failed *logs.Errors

@@ -12,10 +12,10 @@ import (
 func newMigrateCommand() *cobra.Command {
 	o := &sitedata.Options{}
 	cmd := &cobra.Command{
-		Use: "migrate", Short: "Bring the database to this version's schema", Args: cobra.NoArgs,
-		Long: `Bring the database to this version's schema. serve also does this when it
-starts; this is for doing it at a time of your choosing. The commands that manage
-a site never change a schema: they refuse another version's.`,
+		Use: "migrate", Short: "Upgrade the database to the schema of this version", Args: cobra.NoArgs,
+		Long: `Upgrade the database to the schema of this version. The command serve does this
+too when it starts; migrate lets you choose the time. The commands that manage a
+site never change the schema, and refuse a database with another one.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if _, err := o.Resolve(cmd.Flags()); err != nil {
 				return err

@@ -28,35 +28,37 @@ const reserveBytes = 4 << 20
 
 const serveLong = `Run a site.
 
-Without --upstream it stands alone. With --upstream it is a reverse proxy before
-your website: /user-api-key and all below it, /api_key/generate, /my/apps,
-/.well-known/user-api-key, /healthz and /readyz are answered here, everything
-else goes to the website. A request with a User-Api-Key header is checked on
-every path; if it may pass, the website gets the user's identity in
-X-Userkeys-... headers, which no client can send itself.
+Without --upstream the site stands alone. With --upstream it is a reverse proxy
+in front of your website. It answers /user-api-key and everything below it,
+/api_key/generate, /my/apps, /.well-known/user-api-key, /healthz and /readyz, and
+passes all other requests to the website. It checks every request that has a
+User-Api-Key header, whatever the path. If the key is good, the website receives
+the user's identity in X-Userkeys-... headers, which clients cannot send
+themselves.
 
 Apps also ask a site for /session/current.json and how to sign in and out,
-/site/basic-info.json, /about.json, /notifications.json and what lies below,
-/message-bus/ and /events (news as it comes), /do-not-disturb.json,
-/user-status.json and /u/NAME.json. Alone, all are answered here. Before a website,
-GET of /session/current.json, /notifications.json and /notifications/totals.json
-with a key goes to the website and is answered here if it says 404 (--own none:
-not even that); all else only where --own names it. --own apps stands for all but
-the last, which is --own /u/*; a path that ends in * or / stands for everything
-that begins so.
+/site/basic-info.json, /about.json, /notifications.json and what is below it,
+/message-bus/ and /events (news as it happens), /do-not-disturb.json,
+/user-status.json and /u/NAME.json. A site that stands alone answers all of
+these. In front of a website, a GET of /session/current.json, /notifications.json
+or /notifications/totals.json with a key is sent to the website, and answered
+here if the website says 404 (--own none turns this off). The others are answered
+here only if --own names them. --own apps stands for all of them but the last,
+which is --own "/u/*". A path that ends in * or / stands for every path that
+begins with it.
 
 Every option can also be set in the environment (USERKEYS_LISTEN for --listen)
-or in the --config file (listen = "..."); the command line wins, then the
-environment, then the file. In the file, [settings] pins site settings, and
+or in the --config file (listen = "..."). The command line is used first, then
+the environment, then the file. In the file, [settings] pins site settings, and
 each [[scope]] with name, sentence and routes adds a scope of your own.
 
-The first start prints a one-time link that makes the first administrator. With
---setup-link every start prints one until there is an administrator.`
+The first start prints a link that makes the first administrator and works once.
+With --setup-link every start prints one until there is an administrator.`
 
 func newServeCommand() *cobra.Command {
 	o := &sitedata.ServeOptions{}
 	cmd := &cobra.Command{
-		Use: "serve", Short: "Run a site, alone or before another website", Args: cobra.NoArgs, Long: serveLong,
+		Use: "serve", Short: "Run a site, alone or in front of another website", Args: cobra.NoArgs, Long: serveLong,
 		Example: `  userkeys serve --data /var/lib/userkeys --url https://keys.example
   userkeys serve --upstream http://127.0.0.1:3000 --url https://forum.example --trusted-proxy 10.0.0.0/8`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, o) },
@@ -80,14 +82,11 @@ func serve(cmd *cobra.Command, o *sitedata.ServeOptions) error {
 		return err
 	}
 	defer ln.Close() // closed already when the server ran
-	cfg, err := siteConfig(o, cmd.Flags(), ln.Addr())
+	cfg, err := siteConfig(o, sc, cmd.Flags(), ln.Addr())
 	if err != nil {
 		return err
 	}
-	cfg.Scopes, cfg.Pinned, cfg.Logger = sc.Scopes, sc.Pinned, log
-	if cfg.Logins, cfg.NoPasswords = sc.Logins, !o.PasswordLogin; cfg.NoPasswords && len(cfg.Logins) == 0 {
-		return errors.New("--password-login=false: nobody could sign in; name a [[login]] in the configuration file")
-	}
+	cfg.Logger = log
 	unlock, err := o.Lock(ln.Addr())
 	if err != nil {
 		return err
@@ -104,11 +103,7 @@ func serve(cmd *cobra.Command, o *sitedata.ServeOptions) error {
 	if err := cfg.Store.KeepReserve(reserveBytes); err != nil {
 		log.Warn("no room is kept for revocations on a full disk", "error", err)
 	}
-	secret := wiring.SecretFile{Replace: o.ReplaceSecret, Caller: sitedata.Operator, Now: time.Now, Logger: log}
-	if secret.Path, secret.Own, err = o.SecretPath(); err != nil {
-		return err
-	}
-	if cfg.Secret, err = wiring.OpenSecret(cmd.Context(), cfg.Store, secret); err != nil {
+	if cfg.Secret, err = openSecret(cmd.Context(), o, cfg); err != nil {
 		return err
 	}
 	s, err := wiring.Open(cmd.Context(), cfg)
@@ -120,6 +115,18 @@ func serve(cmd *cobra.Command, o *sitedata.ServeOptions) error {
 	}
 	log.Info("ready", "url", cfg.BaseURL.String(), "listen", ln.Addr().String())
 	return runSite(cmd.Context(), s, ln, log)
+}
+
+// openSecret reads the machine secret of a site, which the first start makes.
+func openSecret(ctx context.Context, o *sitedata.ServeOptions, cfg wiring.Config) ([]byte, error) {
+	secret := wiring.SecretFile{
+		Replace: o.ReplaceSecret, Caller: sitedata.Operator, Now: time.Now, Logger: cfg.Logger,
+	}
+	var err error
+	if secret.Path, secret.Own, err = o.SecretPath(); err != nil {
+		return nil, err
+	}
+	return wiring.OpenSecret(ctx, cfg.Store, secret)
 }
 
 // runSite serves s on ln until ctx ends, then lets requests end and writes what was gathered.

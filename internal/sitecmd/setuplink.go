@@ -13,9 +13,9 @@ import (
 	"userkeys/site"
 )
 
-// printSetupLink says how to make the first administrator, while there is none: by a
-// link if there are no users or --setup-link asked for one. Else only by commands:
-// whoever reads the output may be no more than those users.
+// printSetupLink prints how to make the first administrator, while there is none. It prints a link if there are no
+// users or --setup-link asks for one. Otherwise it names commands only, because the readers of the output may be some
+// of those users.
 func printSetupLink(cmd *cobra.Command, s *wiring.Site, cfg wiring.Config, asked bool) error {
 	if cfg.NoPasswords {
 		return printNoAdministrator(cmd, s.Identity)

@@ -1,6 +1,7 @@
 package sitecmd
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -17,9 +18,17 @@ import (
 	"userkeys/server"
 )
 
-// siteConfig reads what a site needs from the options of serve, which are also f.
-func siteConfig(o *sitedata.ServeOptions, f *pflag.FlagSet, addr net.Addr) (wiring.Config, error) {
-	cfg := wiring.Config{OnlyHost: o.URL != "", UpstreamTimeout: o.UpstreamTimeout, VaryByKey: o.VaryByKey}
+// siteConfig returns the configuration of a site by the options of serve, whose flags are f.
+func siteConfig(
+	o *sitedata.ServeOptions, file sitedata.Config, f *pflag.FlagSet, addr net.Addr,
+) (wiring.Config, error) {
+	cfg := wiring.Config{
+		OnlyHost: o.URL != "", UpstreamTimeout: o.UpstreamTimeout, VaryByKey: o.VaryByKey,
+		Scopes: file.Scopes, Pinned: file.Pinned, Logins: file.Logins, NoPasswords: !o.PasswordLogin,
+	}
+	if cfg.NoPasswords && len(cfg.Logins) == 0 {
+		return cfg, errors.New("--password-login=false: nobody could sign in; name a [[login]] in the configuration file")
+	}
 	base := o.URL
 	if base == "" {
 		base = "http://" + cli.Browsable(addr)
@@ -46,7 +55,7 @@ func siteConfig(o *sitedata.ServeOptions, f *pflag.FlagSet, addr net.Addr) (wiri
 	return cfg, checkClientIPHeader(o.ClientIPHeader, f.Changed("client-ip-header"), cfg.TrustedProxies)
 }
 
-// minUploadRate is the rate as [gateway.ProxyConfig] has it: there a negative rate is none.
+// minUploadRate returns the rate for [gateway.ProxyConfig], in which a negative rate means none.
 func minUploadRate(rate int) (int, error) {
 	switch {
 	case rate < 0 || rate > 1<<20:
@@ -63,8 +72,8 @@ const (
 	ownNone = "none" // nothing, also where the website says 404
 )
 
-// ownPaths are the values of --own with the words written out. none tells whether not even the
-// website's 404 is answered here.
+// ownPaths returns the paths that the values of --own stand for. none reports whether even a 404 of the website is
+// not answered here.
 func ownPaths(values []string) (paths []string, none bool, err error) {
 	for _, v := range values {
 		switch {
@@ -82,7 +91,7 @@ func ownPaths(values []string) (paths []string, none bool, err error) {
 	return paths, none, nil
 }
 
-// checkClientIPHeader refuses a header that would be believed nowhere.
+// checkClientIPHeader refuses a header that would never be trusted.
 func checkClientIPHeader(header string, given bool, trusted []netip.Prefix) error {
 	const flag = "--client-ip-header"
 	if given && len(trusted) == 0 {
@@ -94,7 +103,7 @@ func checkClientIPHeader(header string, given bool, trusted []netip.Prefix) erro
 	return nil
 }
 
-// parseOrigin reads an address that is scheme and host only, and spells it as browsers do.
+// parseOrigin reads an address with a scheme and a host only, and writes it as browsers do.
 func parseOrigin(flag, s string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil ||

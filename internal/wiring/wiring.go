@@ -74,7 +74,7 @@ type Site struct {
 	Store     *store.Store
 	Authority *authority.Authority
 	Identity  *identity.Accounts
-	outside   *outside.People // nil: no provider signs people in
+	ways      *outside.People
 	Inbox     *notify.Inbox
 	Pushes    *outbox.Pushes // nil without a secret
 	pages     *server.Server
@@ -102,32 +102,18 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 		catalog = catalog.WithEvents()
 	}
 	s := &Site{Store: cfg.Store}
-	s.Authority, err = authority.New(ctx, authority.Config{
-		Store: s.Store, Catalog: catalog, Pinned: cfg.Pinned, MaxKeys: cfg.MaxKeys, Now: cfg.Now, Logger: cfg.Logger,
-		OwnerGone: ownerGone(cfg.Logins),
-	})
-	if err != nil {
+	decides := AuthorityConfig(s.Store)
+	decides.Catalog, decides.Pinned, decides.MaxKeys = catalog, cfg.Pinned, cfg.MaxKeys
+	decides.Now, decides.Logger, decides.OwnerGone = cfg.Now, cfg.Logger, ownerGone(cfg.Logins)
+	if s.Authority, err = authority.New(ctx, decides); err != nil {
 		return nil, err
 	}
-	origin := cfg.BaseURL.Scheme + "://" + cfg.BaseURL.Host
-	inbox := notify.Config{
-		Store: cfg.Store, Settings: s.Authority.Settings, Origin: origin, Now: cfg.Now,
-		Logger: cfg.Logger,
+	if err := s.openInbox(cfg); err != nil {
+		return nil, err
 	}
-	if len(cfg.Secret) > 0 {
-		s.Pushes, err = outbox.Open(outbox.Config{
-			Store: cfg.Store, Settings: s.Authority.Settings, Secret: cfg.Secret, BaseURL: cfg.BaseURL,
-			Client: cfg.PushClient, Now: cfg.Now, Logger: cfg.Logger,
-		})
-		if err != nil {
-			return nil, err
-		}
-		inbox.Queued = s.Pushes.Wake
-		if cfg.Pushes == nil {
-			cfg.Pushes = s.Pushes
-		}
+	if cfg.Pushes == nil && s.Pushes != nil {
+		cfg.Pushes = s.Pushes
 	}
-	s.Inbox = notify.Open(inbox)
 	clients, err := gateway.NewClientIPs(gateway.ClientIPConfig{
 		TrustedProxies: cfg.TrustedProxies,
 		Header:         cfg.ClientIPHeader, Logger: cfg.Logger,
@@ -135,29 +121,30 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Identity, err = NewIdentity(s.Store, identity.Config{
-		Now: cfg.Now, Logger: cfg.Logger, Secure: cfg.BaseURL.Scheme == "https",
-		LoginPath: loginPath(cfg.Upstream == nil), ClientIP: clients.Of, Cost: cfg.PasswordCost,
-		Stays: func(r *http.Request, login, subject string) bool {
-			return s.outside == nil || s.outside.Stays(r, login, subject)
-		},
-	})
-	if err != nil {
+	if err := s.openIdentity(ctx, cfg, clients); err != nil {
 		return nil, err
-	}
-	if len(cfg.Logins) > 0 {
-		s.outside, err = outside.Open(ctx, outside.Config{
-			Logins: cfg.Logins, Accounts: s.Identity, Store: cfg.Store, BaseURL: cfg.BaseURL,
-			ClientIP: clients.Of, Now: cfg.Now, Logger: cfg.Logger,
-		})
-		if err != nil {
-			return nil, err
-		}
 	}
 	if s.handler, err = s.doors(cfg, clients); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// openIdentity opens the accounts, and the ways in through providers.
+func (s *Site) openIdentity(ctx context.Context, cfg Config, clients *gateway.ClientIPs) error {
+	ways, err := outside.Open(ctx, outside.Config{
+		Logins: cfg.Logins, Store: cfg.Store, BaseURL: cfg.BaseURL,
+		ClientIP: clients.Of, Now: cfg.Now, Logger: cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	s.Identity, err = NewIdentity(s.Store, identity.Config{
+		Now: cfg.Now, Logger: cfg.Logger, Secure: cfg.BaseURL.Scheme == "https",
+		LoginPath: loginPath(cfg.Upstream == nil), ClientIP: clients.Of, Cost: cfg.PasswordCost, Stays: ways.Stays,
+	})
+	s.ways = ways.Into(s.Identity)
+	return err
 }
 
 // ownerGone is how long after a sign-in through each login the keys of its users pause.
@@ -167,6 +154,34 @@ func ownerGone(logins []outside.Login) map[string]time.Duration {
 		gone[l.In.Name] = l.In.GoneAfter
 	}
 	return gone
+}
+
+// AuthorityConfig returns the configuration of an authority whose parts of the database are all st.
+func AuthorityConfig(st *store.Store) authority.Config {
+	return authority.Config{
+		Checks: st, Grants: st, Devices: st, OneTimes: st, Keys: st, Admin: st, Settings: st, CleanUp: st, Quotas: st,
+	}
+}
+
+// openInbox opens the inbox and, with a secret, the outbox of pushes.
+func (s *Site) openInbox(cfg Config) error {
+	inbox := notify.Config{
+		Store: cfg.Store, Jobs: cfg.Store, Settings: s.Authority.Settings,
+		Origin: cfg.BaseURL.Scheme + "://" + cfg.BaseURL.Host, Now: cfg.Now, Logger: cfg.Logger,
+	}
+	if len(cfg.Secret) > 0 {
+		var err error
+		s.Pushes, err = outbox.Open(outbox.Config{
+			Queue: cfg.Store, Actions: cfg.Store, Settings: s.Authority.Settings, Secret: cfg.Secret,
+			BaseURL: cfg.BaseURL, Client: cfg.PushClient, Now: cfg.Now, Logger: cfg.Logger,
+		})
+		if err != nil {
+			return err
+		}
+		inbox.Queued = s.Pushes.Wake
+	}
+	s.Inbox = notify.Open(inbox)
+	return nil
 }
 
 // OpenStore opens the store in db, whose driver the caller brings, and brings
@@ -200,12 +215,8 @@ func loginPath(standalone bool) string {
 
 // doors puts the pages, and the upstream if there is one, behind the key check.
 func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, error) {
-	var ways server.Outside // nil, and not a nil *outside.People in it
-	if s.outside != nil {
-		ways = s.outside
-	}
 	pages, err := server.New(server.Config{
-		Outside: ways, Links: s.Identity, NoPasswords: cfg.NoPasswords,
+		Outside: s.ways, Links: s.Identity, NoPasswords: cfg.NoPasswords,
 		Authority: s.Authority, Identity: s.Identity, Accounts: s.Identity, BaseURL: cfg.BaseURL,
 		Standalone: cfg.Upstream == nil,
 		// Before an upstream the front asks us for them only if OwnPaths name them.
@@ -237,7 +248,7 @@ func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, erro
 		s.proxy, err = gateway.NewProxy(gateway.ProxyConfig{
 			Upstream: cfg.Upstream, Checker: s.Authority, ClientIPs: clients, Scheme: cfg.BaseURL.Scheme,
 			VaryByKey:      cfg.VaryByKey,
-			SessionCookies: s.Identity.CookieNames(), ResponseHeaderTimeout: cfg.UpstreamTimeout, Logger: cfg.Logger,
+			SessionCookies: append(s.Identity.CookieNames(), s.ways.CookieName()), ResponseHeaderTimeout: cfg.UpstreamTimeout, Logger: cfg.Logger,
 			MinUploadRate: cfg.MinUploadRate,
 		})
 		if err != nil {

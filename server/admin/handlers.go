@@ -117,10 +117,10 @@ func (h *Handlers) Mount() {
 	onceForm := door.Rules{Who: door.Browser, As: door.Administrator, CSRF: door.CheckOnce, Body: input.Form}
 
 	d.Handle("GET "+door.SettingsPath, page, h.showSettings)
-	d.Handle("POST "+door.SettingsPath, form, h.settingsPost)
+	d.Handle("POST "+door.SettingsPath, form, h.changeSetting)
 	d.Handle("GET /user-api-key/admin/settings.json", read(site.AdminSettings), h.listSettings)
-	d.Handle("PUT /user-api-key/admin/settings/{name}", write(site.AdminSettings), h.putSetting)
-	d.Handle("DELETE /user-api-key/admin/settings/{name}", write(site.AdminSettings), h.deleteSetting)
+	d.Handle("PUT /user-api-key/admin/settings/{name}", write(site.AdminSettings), h.changeSetting)
+	d.Handle("DELETE /user-api-key/admin/settings/{name}", write(site.AdminSettings), h.changeSetting)
 
 	d.Handle("GET "+apiKeysPath, page, h.apiKeys)
 	d.Handle("POST "+apiKeysPath, onceForm, h.apiKeysPost)

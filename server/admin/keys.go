@@ -47,7 +47,7 @@ func (h *Handlers) listKeys(w http.ResponseWriter, r *http.Request, _ site.Calle
 	})
 }
 
-// pushesOf is how pushing goes to those of keys that have a push address, by id.
+// pushesOf returns, by key id, how pushing goes to the keys that have a push URL.
 func (h *Handlers) pushesOf(ctx context.Context, keys []site.UserAPIKey) (map[int64]outbox.KeyState, error) {
 	var ids []int64
 	for _, k := range keys {

@@ -40,34 +40,93 @@ func (h *Handlers) showSettings(w http.ResponseWriter, r *http.Request, c site.C
 	return h.pages.settings.Show(w, c, http.StatusOK, h.settingsPage(r.URL.Query().Get("saved"), "", "", ""))
 }
 
-// settingsPost saves or resets one setting. What was typed stays in its field if it is refused.
-func (h *Handlers) settingsPost(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	d, err := site.FindSetting(r.PostForm.Get("name"))
+// settingChange is what somebody wants to do to a setting.
+type settingChange struct {
+	setting site.Setting
+	called  string // the setting's name, or an older one that takes its value in another form
+	value   string
+	reset   bool
+	onPage  bool // by the page's form, and not by the admin API
+}
+
+// changeSetting saves or resets one setting: the one that the page's form names, or that of a request to the admin API.
+func (h *Handlers) changeSetting(w http.ResponseWriter, r *http.Request, c site.Caller) error {
+	read := apiSettingChange
+	if r.PathValue("name") == "" {
+		read = formSettingChange
+	}
+	change, err := read(r)
 	if err != nil {
 		return err
 	}
-	value := r.PostForm.Get("value")
+	d := change.setting
 	switch {
-	case r.PostForm.Get("action") == "reset":
+	case change.reset:
 		err = h.cfg.Settings.ResetSetting(r.Context(), d.Name, c)
-	case d.Secret && value == "":
+	case d.Secret && change.value == "" && change.onPage:
 		err = userkeys.Errorf(userkeys.InvalidParameters, "type the new secret, or reset the setting to remove it")
+	case d.Secret && change.value == "":
+		err = userkeys.Errorf(userkeys.InvalidParameters, "give the new secret, or DELETE the setting to remove it")
 	default:
-		err = h.cfg.Settings.ChangeSetting(r.Context(), d.Name, fieldValue(d, value), c)
+		err = h.cfg.Settings.ChangeSetting(r.Context(), change.called, change.value, c)
 	}
-	if err == nil {
+	switch {
+	case err != nil && change.onPage:
+		return h.settingRefused(w, r, c, refusedSetting{d, err})
+	case err != nil:
+		return err
+	case change.onPage:
 		return door.Redirect(w, http.StatusSeeOther, door.SettingsPath+"?saved="+d.Name+"#"+d.Name)
 	}
-	e := userkeys.AsError(err)
-	if e.Code != userkeys.InvalidParameters && e.Code != userkeys.Conflict || gateway.WantsJSON(r) {
-		return err
+	return door.WriteJSON(w, map[string]rows.Setting{"setting": h.settingRow(d, h.door.Settings())})
+}
+
+// formSettingChange reads the form of a setting on the page.
+func formSettingChange(r *http.Request) (settingChange, error) {
+	d, err := site.FindSetting(r.PostForm.Get("name"))
+	return settingChange{
+		setting: d, called: d.Name, value: fieldValue(d, r.PostForm.Get("value")),
+		reset: r.PostForm.Get("action") == "reset", onPage: true,
+	}, err
+}
+
+// apiSettingChange reads a PUT or DELETE of the setting that the address names.
+func apiSettingChange(r *http.Request) (settingChange, error) {
+	called, err := input.NameDotJSON(r, "name")
+	if err != nil {
+		return settingChange{}, err
 	}
-	door.Note(r, err)
+	change := settingChange{called: called, reset: r.Method == http.MethodDelete}
+	change.setting, err = site.FindSetting(called)
+	if err != nil || change.reset {
+		return change, err
+	}
+	if err := input.OnlyFields(r.PostForm, "value"); err != nil {
+		return change, err
+	}
+	change.value, err = input.Required(r.PostForm, "value")
+	return change, err
+}
+
+// refusedSetting is a setting that was not changed, and why.
+type refusedSetting struct {
+	setting site.Setting
+	err     error
+}
+
+// settingRefused shows the page again, with what was typed in its field.
+func (h *Handlers) settingRefused(w http.ResponseWriter, r *http.Request, c site.Caller, no refusedSetting) error {
+	d, e := no.setting, userkeys.AsError(no.err)
+	if e.Code != userkeys.InvalidParameters && e.Code != userkeys.Conflict || gateway.WantsJSON(r) {
+		return no.err
+	}
+	door.Note(r, no.err)
+	typed := r.PostForm.Get("value")
 	if d.Secret {
-		value = ""
+		typed = ""
 	}
 	why := page.Sentence(strings.TrimPrefix(e.Public, d.Name+": "))
-	return h.pages.settings.Show(w, c, e.Code.Status(), h.settingsPage("", d.Name, value, why))
+	return h.pages.settings.Show(w, c, e.Code.Status(), h.settingsPage("", d.Name, typed, why))
 }
 
 // fieldValue is a form's value as [site.Settings.Set] takes it: a list is
@@ -142,49 +201,4 @@ func (h *Handlers) listSettings(w http.ResponseWriter, r *http.Request, _ site.C
 		list = append(list, h.settingRow(d, inForce))
 	}
 	return door.WriteJSON(w, map[string][]rows.Setting{"settings": list})
-}
-
-// settingNamed is the setting of the address and the name it was called by,
-// which may be an older one that takes its value in another form.
-func settingNamed(r *http.Request) (d site.Setting, called string, err error) {
-	if called, err = input.NameDotJSON(r, "name"); err == nil {
-		d, err = site.FindSetting(called)
-	}
-	return d, called, err
-}
-
-func (h *Handlers) putSetting(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	d, called, err := settingNamed(r)
-	if err != nil {
-		return err
-	}
-	if err := input.OnlyFields(r.PostForm, "value"); err != nil {
-		return err
-	}
-	value, err := input.Required(r.PostForm, "value")
-	if err != nil {
-		return err
-	}
-	if d.Secret && value == "" {
-		return userkeys.Errorf(userkeys.InvalidParameters, "give the new secret, or DELETE the setting to remove it")
-	}
-	if err := h.cfg.Settings.ChangeSetting(r.Context(), called, value, c); err != nil {
-		return err
-	}
-	return h.answerSetting(w, d)
-}
-
-func (h *Handlers) deleteSetting(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	d, _, err := settingNamed(r)
-	if err != nil {
-		return err
-	}
-	if err := h.cfg.Settings.ResetSetting(r.Context(), d.Name, c); err != nil {
-		return err
-	}
-	return h.answerSetting(w, d)
-}
-
-func (h *Handlers) answerSetting(w http.ResponseWriter, d site.Setting) error {
-	return door.WriteJSON(w, map[string]rows.Setting{"setting": h.settingRow(d, h.door.Settings())})
 }

@@ -48,7 +48,7 @@ var userFields = []string{"username", "name", "email", "trust_level", "admin", "
 
 const passwordField = "password"
 
-// setUserFields gives u those of userFields that are in fields.
+// setUserFields sets the fields of u that the request names.
 func setUserFields(u *site.User, fields url.Values) error {
 	for name, values := range fields {
 		var err error
@@ -107,8 +107,8 @@ func (h *Handlers) createUser(w http.ResponseWriter, r *http.Request, c site.Cal
 	return answerUser(w, made)
 }
 
-// sparesAdmins refuses an admin API key that may do less than an administrator where it would make, change or remove
-// one: whoever can give an administrator a password can be that administrator.
+// sparesAdmins refuses to let an admin API key with permissions make, change or remove an administrator. Who can set
+// an administrator's password can sign in as that administrator, and may then do everything.
 func sparesAdmins(r *http.Request, users ...site.User) error {
 	if !door.AdminAPIKey(r).Narrow() {
 		return nil

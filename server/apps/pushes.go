@@ -42,7 +42,8 @@ func (p pushView) Trouble() bool {
 	return p.Barred != "" || p.state == outbox.SwitchedOff || p.state == outbox.Failing
 }
 
-// pushViews are those of the live keys with a push address, by id; none where nothing is pushed.
+// pushViews returns, by key id, what the page shows of the pushes to live keys with a push URL. On a site that
+// pushes nothing there are none.
 func (h *Handlers) pushViews(ctx context.Context, keys []site.UserAPIKey, now time.Time) (map[int64]pushView, error) {
 	views := map[int64]pushView{}
 	var ids []int64

@@ -39,7 +39,7 @@ type term struct{ Seconds, Words string }
 
 func (h *Handlers) askView(q site.CheckedRequest) askView {
 	var a askView
-	sentences := h.consents.Catalog().Sentences(q.Scopes)
+	sentences := h.authority.Catalog().Sentences(q.Scopes)
 	for i, name := range q.Scopes {
 		a.Scopes = append(a.Scopes, scopeView{allowPrefix + name, sentences[i]})
 	}

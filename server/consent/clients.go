@@ -16,7 +16,7 @@ func (h *Handlers) clientShow(w http.ResponseWriter, r *http.Request, _ site.Cal
 		err = userkeys.Errorf(userkeys.MissingParameter, "param is missing or the value is empty: client_id")
 	}
 	if err == nil {
-		_, err = h.clients.RegisteredClient(r.Context(), q.Get("client_id"))
+		_, err = h.authority.RegisteredClient(r.Context(), q.Get("client_id"))
 	}
 	switch {
 	case errors.Is(err, userkeys.NotFound):
@@ -30,13 +30,13 @@ func (h *Handlers) clientShow(w http.ResponseWriter, r *http.Request, _ site.Cal
 
 // clientCreate registers an app by itself. The limit is charged before anything is looked at.
 func (h *Handlers) clientCreate(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	err := h.clients.ChargeRegistration(r.Context(), c.Address)
+	err := h.authority.ChargeRegistration(r.Context(), c.Address)
 	var client site.Client
 	if err == nil {
 		client, err = site.ParseClientRegistration(r.PostForm)
 	}
 	if err == nil {
-		err = h.clients.RegisterClient(r.Context(), client, c.Address)
+		err = h.authority.RegisterClient(r.Context(), client, c.Address)
 	}
 	if err != nil {
 		return door.RefuseJSON(w, r, err)

@@ -43,12 +43,12 @@ func (h *Handlers) putToUser(w http.ResponseWriter, r *http.Request, c site.Call
 	request site.AuthorizationRequest,
 ) error {
 	if !c.SignedIn() {
-		if _, err := h.consents.Examine(r.Context(), request); err != nil {
+		if _, err := h.authority.Examine(r.Context(), request); err != nil {
 			return h.refuse(w, r, c, refusal{request, err})
 		}
 		return h.door.SendToLogin(w, r)
 	}
-	question, err := h.consents.Prepare(r.Context(), request, c)
+	question, err := h.authority.Prepare(r.Context(), request, c)
 	if err != nil {
 		return h.refuse(w, r, c, refusal{request, err})
 	}
@@ -187,7 +187,7 @@ func (h *Handlers) grant(w http.ResponseWriter, r *http.Request, c site.Caller) 
 		}
 		approval.Request = &request
 	}
-	granted, err := h.consents.Grant(r.Context(), approval)
+	granted, err := h.authority.Grant(r.Context(), approval)
 	if err != nil {
 		return err
 	}
@@ -247,7 +247,7 @@ func sealedHTML(payload string) (template.HTML, error) {
 
 // deny answers no. Only a program on the user's own machine, which waits for the answer, is told.
 func (h *Handlers) deny(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	location, err := h.consents.Deny(r.Context(), r.PostForm.Get("id"), c)
+	location, err := h.authority.Deny(r.Context(), r.PostForm.Get("id"), c)
 	switch {
 	case err != nil:
 		return err

@@ -28,14 +28,14 @@ func (h *Handlers) whereDevicesAre(handle door.Handler) door.Handler {
 
 // deviceBegin gives an app the codes of its device authorization.
 func (h *Handlers) deviceBegin(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	if err := h.devices.ChargeDeviceCreate(c.Address); err != nil {
+	if err := h.authority.ChargeDeviceCreate(c.Address); err != nil {
 		return door.RefuseJSON(w, r, err)
 	}
 	request, err := site.ParseDeviceRequest(r.PostForm)
 	if err != nil {
 		return door.RefuseJSON(w, r, err)
 	}
-	d, err := h.devices.BeginDevice(r.Context(), request, c.Address)
+	d, err := h.authority.BeginDevice(r.Context(), request, c.Address)
 	if err != nil {
 		return door.RefuseJSON(w, r, err)
 	}
@@ -50,7 +50,7 @@ func (h *Handlers) deviceBegin(w http.ResponseWriter, r *http.Request, c site.Ca
 
 // devicePoll tells an app how its request stands: always 200, for apps take anything else for the end.
 func (h *Handlers) devicePoll(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	d, err := h.devices.PollDevice(r.Context(), r.PostForm.Get("device_code"), c.Address)
+	d, err := h.authority.PollDevice(r.Context(), r.PostForm.Get("device_code"), c.Address)
 	if err != nil {
 		return door.RefuseJSON(w, r, err)
 	}
@@ -99,7 +99,7 @@ func (h *Handlers) deviceView(q authority.DeviceQuestion) deviceView {
 	return v
 }
 
-// showDevice answers with a state, always 200 but where somebody has to wait.
+// showDevice answers with a state. The status is 200 also where a code is wrong.
 func (h *Handlers) showDevice(w http.ResponseWriter, r *http.Request, c site.Caller, d deviceView) error {
 	if gateway.WantsJSON(r) {
 		return door.WriteJSON(w, h.deviceModel(c, d))
@@ -108,7 +108,7 @@ func (h *Handlers) showDevice(w http.ResponseWriter, r *http.Request, c site.Cal
 }
 
 // activate shows the page where the code is typed, or what the address's token
-// stands for. A code in the address is never taken: somebody else would have filled it in.
+// stands for. It never takes a code from the address, because somebody else may have written it there.
 func (h *Handlers) activate(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	q := r.URL.Query()
 	token := q.Get("request")
@@ -131,7 +131,7 @@ func (h *Handlers) activate(w http.ResponseWriter, r *http.Request, c site.Calle
 	case token == "":
 		return h.showDevice(w, r, c, deviceView{State: "enter_code"})
 	}
-	question, err := h.devices.PreviewDevice(r.Context(), token, c)
+	question, err := h.authority.PreviewDevice(r.Context(), token, c)
 	if err != nil {
 		return h.deviceProblem(w, r, c, deviceView{State: "enter_code", err: err})
 	}
@@ -163,7 +163,7 @@ func (h *Handlers) deviceProblem(w http.ResponseWriter, r *http.Request, c site.
 // activatePost shows the request whose code was typed, and binds it to the user.
 func (h *Handlers) activatePost(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	typed := r.PostForm.Get("code")
-	question, err := h.devices.ActivateDevice(r.Context(), typed, "", c)
+	question, err := h.authority.ActivateDevice(r.Context(), typed, "", c)
 	if err != nil {
 		return h.deviceProblem(w, r, c, deviceView{State: "enter_code", Code: userkeys.Shorten(typed, 40), err: err})
 	}
@@ -191,13 +191,13 @@ func (h *Handlers) deviceAuthorize(w http.ResponseWriter, r *http.Request, c sit
 		})
 	}
 	if approval == "" {
-		question, err := h.devices.ActivateDevice(r.Context(), f.Get("code"), f.Get("request"), b)
+		question, err := h.authority.ActivateDevice(r.Context(), f.Get("code"), f.Get("request"), b)
 		if err != nil {
 			return h.deviceProblem(w, r, c, deviceView{State: "enter_code", Code: userkeys.Shorten(f.Get("code"), 40), err: err})
 		}
 		approval = question.Approval
 	}
-	_, err = h.consents.Grant(r.Context(), authority.Approval{By: b, Device: approval, Choice: choice})
+	_, err = h.authority.Grant(r.Context(), authority.Approval{By: b, Device: approval, Choice: choice})
 	if err != nil {
 		if errors.Is(err, userkeys.UserNotAllowed) {
 			return err
@@ -207,10 +207,10 @@ func (h *Handlers) deviceAuthorize(w http.ResponseWriter, r *http.Request, c sit
 	return h.deviceDone(w, r, c, doneApproved)
 }
 
-// deviceDeny answers no. Only the page that asked may: an address's token is
-// known to whoever saw it.
+// deviceDeny answers no. It takes the token of the page that asked, and not the token of the address, which others
+// may have seen.
 func (h *Handlers) deviceDeny(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	if err := h.devices.DenyDevice(r.Context(), r.PostForm.Get("approval_token"), c); err != nil {
+	if err := h.authority.DenyDevice(r.Context(), r.PostForm.Get("approval_token"), c); err != nil {
 		return h.deviceProblem(w, r, c, deviceView{State: "enter_code", err: err})
 	}
 	return h.deviceDone(w, r, c, doneDenied)
@@ -242,7 +242,7 @@ func (h *Handlers) deviceModel(c site.Caller, d deviceView) map[string]any {
 	if q := d.Question; q != nil {
 		m["request_token"], m["approval_token"] = door.Optional(q.Request), door.Optional(q.Approval)
 		m["device_auth"] = map[string]any{
-			"application_name": q.Name, "localized_scopes": h.consents.Catalog().Sentences(q.Scopes),
+			"application_name": q.Name, "localized_scopes": h.authority.Catalog().Sentences(q.Scopes),
 			"write_scope":         d.Consent.Write,
 			"unregistered_client": !q.Registered, "expires_at": q.Until.UTC().Format(time.RFC3339),
 			"requested_from": q.IP, "requested_at": q.Asked.UTC().Format(time.RFC3339),

@@ -5,10 +5,8 @@
 package consent
 
 import (
-	"context"
 	"embed"
 
-	"userkeys"
 	"userkeys/authority"
 	"userkeys/server/door"
 	"userkeys/server/input"
@@ -16,57 +14,18 @@ import (
 	"userkeys/site"
 )
 
-// Consents is what the consent page needs of the authority.
-type Consents interface {
-	Examine(ctx context.Context, r site.AuthorizationRequest) (site.CheckedRequest, error)
-	Prepare(ctx context.Context, r site.AuthorizationRequest, b site.Caller) (authority.Question, error)
-	Grant(ctx context.Context, y authority.Approval) (authority.Granted, error)
-	Deny(ctx context.Context, consentID string, b site.Caller) (string, error)
-	Catalog() *userkeys.Catalog
-}
-
-// Devices is what the device authorization needs of the authority.
-type Devices interface {
-	ChargeDeviceCreate(ip string) error
-	BeginDevice(ctx context.Context, r site.AuthorizationRequest, ip string) (site.DeviceGrant, error)
-	PollDevice(ctx context.Context, deviceCode, ip string) (site.DeviceGrant, error)
-	PreviewDevice(ctx context.Context, token string, b site.Caller) (authority.DeviceQuestion, error)
-	ActivateDevice(ctx context.Context, typed, token string, b site.Caller) (authority.DeviceQuestion, error)
-	DenyDevice(ctx context.Context, approval string, b site.Caller) error
-}
-
-// Clients is what registered clients and the renewal of keys need of the authority.
-type Clients interface {
-	RegisteredClient(ctx context.Context, clientID string) (site.Client, error)
-	ChargeRegistration(ctx context.Context, ip string) error
-	RegisterClient(ctx context.Context, c site.Client, ip string) error
-	Renew(ctx context.Context, a userkeys.Access, nonce, ip string) (authority.Renewed, error)
-}
-
-// OneTimes is what signing in with one-time passwords needs of the authority.
-type OneTimes interface {
-	OneTimePassword(ctx context.Context, password, ip string) (site.OneTimePassword, error)
-	UseOneTimePassword(ctx context.Context, password, ip string) (site.OneTimePassword, error)
-}
-
-// Config is what the handlers need. One authority is all of it.
+// Config is what the handlers need.
 type Config struct {
-	Consents Consents
-	Devices  Devices
-	Clients  Clients
-	OneTimes OneTimes
-	SignIn   bool // one-time passwords sign browsers in, at /session/otp/
+	Authority *authority.Authority
+	SignIn    bool // one-time passwords sign browsers in, at /session/otp/
 }
 
 // Handlers answer for the ways to a key.
 type Handlers struct {
-	door     *door.Door
-	consents Consents
-	devices  Devices
-	clients  Clients
-	oneTimes OneTimes
-	signIn   bool
-	pages    pages
+	door      *door.Door
+	authority *authority.Authority
+	signIn    bool
+	pages     pages
 }
 
 //go:embed templates/*.html
@@ -85,8 +44,7 @@ type pages struct {
 // New makes the handlers.
 func New(d *door.Door, cfg Config) *Handlers {
 	return &Handlers{
-		door: d, consents: cfg.Consents, devices: cfg.Devices, clients: cfg.Clients, oneTimes: cfg.OneTimes,
-		signIn: cfg.SignIn,
+		door: d, authority: cfg.Authority, signIn: cfg.SignIn,
 		pages: pages{
 			consent: page.New[consentPage](d.Frame(), templates, "consent", "asking"),
 			payload: page.New[payloadPage](d.Frame(), templates, "payload"),

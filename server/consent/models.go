@@ -51,7 +51,7 @@ func (h *Handlers) readyModel(c site.Caller, q authority.Question) readyModel {
 		State: "ready", ConsentID: q.ID, ApplicationName: q.Name, PublicKey: q.KeyText, Nonce: q.Nonce, ClientID: q.ClientID,
 		AuthRedirect: door.Optional(q.AuthRedirect), RedirectURI: redirectShown(q.Redirect),
 		PushURL:         door.Optional(q.PushURL),
-		LocalizedScopes: h.consents.Catalog().Sentences(q.Scopes), Scopes: q.Scopes.String(),
+		LocalizedScopes: h.authority.Catalog().Sentences(q.Scopes), Scopes: q.Scopes.String(),
 		WriteScope: q.Scopes.Has(userkeys.ScopeWrite),
 		Padding:    door.Optional(q.Padding), ExpiresIn: door.Optional(q.ExpiresInSeconds), CurrentUser: h.person(c),
 	}

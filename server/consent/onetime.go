@@ -27,7 +27,7 @@ type oneTimePage struct {
 func (h *Handlers) oneTime(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	request, err := parseRequest(r, site.ParseOneTimeRequest)
 	if err == nil {
-		_, err = h.consents.Examine(r.Context(), request)
+		_, err = h.authority.Examine(r.Context(), request)
 	}
 	if err != nil {
 		return h.refuseOneTime(w, r, c, refusal{request, err})
@@ -35,7 +35,7 @@ func (h *Handlers) oneTime(w http.ResponseWriter, r *http.Request, c site.Caller
 	if !c.SignedIn() {
 		return h.door.SendToLogin(w, r)
 	}
-	q, err := h.consents.Prepare(r.Context(), request, c)
+	q, err := h.authority.Prepare(r.Context(), request, c)
 	if err != nil {
 		return h.refuseOneTime(w, r, c, refusal{request, err})
 	}
@@ -101,7 +101,7 @@ func (h *Handlers) makeOneTime(r *http.Request, c site.Caller) (string, error) {
 		}
 		approval.Request = &request
 	}
-	granted, err := h.consents.Grant(r.Context(), approval)
+	granted, err := h.authority.Grant(r.Context(), approval)
 	return granted.Location, err
 }
 
@@ -142,7 +142,7 @@ type signInPage struct {
 // nothing: link scanners and previews look too.
 func (h *Handlers) oneTimeLogin(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	password := r.PathValue("password")
-	p, err := h.oneTimes.OneTimePassword(r.Context(), password, c.Address)
+	p, err := h.authority.OneTimePassword(r.Context(), password, c.Address)
 	if err != nil {
 		return h.oneTimeOver(w, r, c, err)
 	}
@@ -169,7 +169,7 @@ func (h *Handlers) oneTimeOver(w http.ResponseWriter, r *http.Request, c site.Ca
 
 // oneTimeLoginPost signs in, once.
 func (h *Handlers) oneTimeLoginPost(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	p, err := h.oneTimes.UseOneTimePassword(r.Context(), r.PathValue("password"), c.Address)
+	p, err := h.authority.UseOneTimePassword(r.Context(), r.PathValue("password"), c.Address)
 	if err != nil {
 		return h.oneTimeOver(w, r, c, err)
 	}

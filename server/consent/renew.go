@@ -23,7 +23,7 @@ func (h *Handlers) renew(w http.ResponseWriter, r *http.Request, c site.Caller) 
 	if len(nonce) > 500 || !userkeys.IsText(nonce) {
 		return userkeys.Errorf(userkeys.InvalidParameters, "nonce must be a text of at most 500 bytes")
 	}
-	renewed, err := h.clients.Renew(r.Context(), access, nonce, c.Address)
+	renewed, err := h.authority.Renew(r.Context(), access, nonce, c.Address)
 	if err != nil {
 		return err
 	}

@@ -20,8 +20,8 @@ import (
 // maxPicked is how many deliveries one request may name.
 const maxPicked = 1000
 
-// picked is which given-up deliveries are meant: those of ids, all of a host,
-// or all. "All" is always said: that nothing was said must not discard everything.
+// picked says which given-up deliveries a request is about: those with these ids, all of a host, or all. A request
+// must say "all" in so many words: one that says nothing must not discard everything.
 type picked struct {
 	ids  []int64
 	host string

@@ -21,13 +21,14 @@ type Pushes interface {
 	// ResumeHost switches pushing to a host, and to every key at it, on again, and queues again what was given up there in
 	// the last day.
 	ResumeHost(ctx context.Context, host string, by site.Caller) error
-	// Deliveries lists what waits or was given up, newest first.
+	// Deliveries lists the deliveries that wait, or those that were given up, newest first.
 	Deliveries(ctx context.Context, f outbox.Filter) ([]outbox.Delivery, error)
 	// Hosts lists hosts with their numbers.
 	Hosts(ctx context.Context) ([]outbox.Host, error)
-	// Replay queues given-up deliveries again: those of ids, or all of a host, or all (empty). It returns how many.
+	// Replay queues given-up deliveries again and returns how many: those with these ids, or all of a host, or, if
+	// both are empty, all.
 	Replay(ctx context.Context, ids []int64, host string, by site.Caller) (int, error)
-	// Discard forgets given-up deliveries: those of ids, or all of a host, or all (empty). It returns how many.
+	// Discard deletes given-up deliveries and returns how many. It chooses them as Replay does.
 	Discard(ctx context.Context, ids []int64, host string, by site.Caller) (int, error)
 }
 

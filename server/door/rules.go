@@ -28,9 +28,8 @@ type Rules struct {
 	Name       string // X-Discourse-Route, on the routes of the wire
 }
 
-// Callers is a set of callers that a route answers. All others are refused:
-// keys because they cannot make keys, app sessions because an app could else
-// keep what it is given.
+// Callers is a set of callers that a route answers. It refuses all others: a key must not make other keys, and
+// an app in a session of its own must not give itself more than its user gave it.
 type Callers uint
 
 const (
@@ -40,14 +39,14 @@ const (
 	Public Callers = 1 << (iota - 1)
 	// Browser is somebody at a browser, in a session that they began themselves, or not signed in.
 	Browser
-	// AppSession is a browser that an app signed in with a one-time password. It may read and revoke. What its user
-	// would have to approve, what undoes what they did, and what changes or administers anything is not for it.
+	// AppSession is a browser that an app signed in with a one-time password. It may read and revoke. It may not
+	// approve anything in its user's place, undo what they did, change anything else or administer the site.
 	AppSession
 	// Key is an app with a user API key.
 	Key
 	// AdminKey is the site's own program with an admin API key whose permissions cover Rules.Permission.
 	AdminKey
-	// AnyAdminKey is the site's own program with an admin API key, whatever its permissions.
+	// AnyAdminKey is the site's own program with an admin API key. The key's permissions do not matter.
 	AnyAdminKey
 )
 

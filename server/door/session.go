@@ -18,8 +18,8 @@ const (
 	takeTime = 10 * time.Second
 )
 
-// Extend gives the client 10 seconds from now on to take what is written next. Each write of an answer that
-// waits needs it, the one that ends the answer included.
+// Extend gives the client 10 seconds from now on to take what is written next. A handler whose answer waits must
+// call it before each write, also before the last one.
 func (d *Door) Extend(w http.ResponseWriter) { gateway.Deadlines{Write: takeTime}.Extend(w) }
 
 // StillThere refuses a request whose key or session has ended while it waits.
@@ -34,8 +34,8 @@ func (d *Door) StillThere(r *http.Request, c site.Caller) error {
 	return err
 }
 
-// watchSession gives r a context that ends within a second of c's session, with the refusal as its cause, as
-// the context of a key's request does. stop ends the watch, and must be called.
+// watchSession gives r a context that ends at most a second after c's session. The cause of its end is the refusal,
+// as it is for the request of a key. The caller must call stop, which ends the watch.
 func (d *Door) watchSession(r *http.Request, c site.Caller) (watched *http.Request, stop func()) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	watched = r.WithContext(ctx)
@@ -58,8 +58,8 @@ func (d *Door) watchSession(r *http.Request, c site.Caller) (watched *http.Reque
 	return watched, func() { cancel(nil); looking.Wait() }
 }
 
-// visitorAgain looks anew who sends r. Our own sessions are read once for a request, so they get it as it
-// came; those of an embedder are asked again about r.
+// visitorAgain asks once more who sends r. Our own accounts remember the answer for each request, so they are asked
+// about the request as it came, before they saw it. An embedder's identity is asked about r.
 func (d *Door) visitorAgain(r *http.Request) (site.Caller, error) {
 	came := stateOf(r).came
 	if d.accounts == nil || came == nil {

@@ -24,7 +24,7 @@ import (
 const TokenField = "authenticity_token"
 
 const (
-	// MaxBody is how large a body may be, but where more is said.
+	// MaxBody is how large a body may be, in bytes, on routes that say nothing else.
 	MaxBody        = 64 << 10
 	maxFields      = 100
 	maxKeylessBody = 10_000 // of a program without a key
@@ -121,8 +121,8 @@ func parseLenient(r *http.Request, body []byte) url.Values {
 	return url.Values{}
 }
 
-// ReadFields reads the body of an app's or a script's request: JSON whatever it
-// is called, a form, or nothing. What cannot be read is refused: no fields may mean "all".
+// ReadFields reads the body of a request of an app or a script: JSON, also under another content type, or a form,
+// or nothing. It refuses what it cannot read, because a request without fields can mean "all".
 func ReadFields(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	body, err := readAll(w, r, MaxBody)
 	if err != nil || len(bytes.TrimSpace(body)) == 0 {

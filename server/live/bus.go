@@ -136,7 +136,8 @@ func parsePoll(w http.ResponseWriter, r *http.Request) (poll, error) {
 	return p, err
 }
 
-// parseChannels are the fields that name channels, in one order whatever order they came in. Others say nothing.
+// parseChannels reads the fields that name channels, and returns them in the order of their names. It ignores all
+// other fields.
 func parseChannels(fields url.Values) ([]notify.Subscription, error) {
 	subs := make([]notify.Subscription, 0, len(fields))
 	for name := range fields {

@@ -77,8 +77,8 @@ func (h *Handlers) follow(w http.ResponseWriter, r *http.Request, f *follower, m
 	}
 }
 
-// follower writes the messages of a user's channels as events. Its id is the
-// position on both channels after an event, so that whoever comes back with it misses nothing.
+// follower writes the messages of a user's channels as events. The id of an event says where both channels stood
+// after it, so that a client that comes back with this id misses nothing.
 type follower struct {
 	caller          site.Caller
 	listener        *notify.Listener

@@ -85,7 +85,7 @@ func (h *Handlers) Mount() {
 	if h.cfg.Endpoints {
 		d.Handle("POST /login", signIn, loginPost)
 	}
-	if h.cfg.Outside != nil {
+	if h.cfg.Outside != nil && len(h.cfg.Outside.Choices()) > 0 {
 		d.Handle("GET "+loginPath+"/{name}", look, h.begin)
 		d.Handle("POST "+loginPath+"/{name}", begin, h.beginNamed)
 		d.Handle("GET "+loginPath+"/{name}/callback", look, h.callback)

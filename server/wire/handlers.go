@@ -1,7 +1,7 @@
-// Package wire is what apps of the wire ask a site: what it is and allows,
-// whose key they have, users and their status, notifications, "do not
-// disturb", the secret that pushes are signed with; for programs of a user,
-// signing in; and for load balancers, whether it is alive and ready.
+// Package wire answers what apps of the wire ask a site: what the site is and
+// allows, whose key the app has, users and their status, notifications, "do not
+// disturb", and the secret that pushes are signed with. It also signs a user's
+// programs in, and tells load balancers whether the site is alive and ready.
 package wire
 
 import (

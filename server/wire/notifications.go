@@ -137,7 +137,7 @@ func parseTypes(names string) ([]int, error) {
 	return types, nil
 }
 
-// wholeNumber reads plain digits; absent is what it is by default.
+// wholeNumber reads the parameter of that name, which must be decimal digits. It returns absent if there is none.
 func wholeNumber(q url.Values, name string, absent int) (int, error) {
 	if !q.Has(name) {
 		return absent, nil

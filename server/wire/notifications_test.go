@@ -219,10 +219,10 @@ func TestMarkRead(t *testing.T) {
 	unread(0, 1, 2, 3)
 	ok := func(a fakesite.Answer) { t.Helper(); a.Must(t, http.StatusOK, `{"success":"OK"}`) }
 	ok(f.Put(path, "", "key-1", `{"id":`+id(0)+`}`))
-	ok(f.Put(path, "", "key-1", `{"id":`+id(0)+`}`))                                                                // twice is the same
-	ok(f.Put(path, "alice", "", `{"id":`+fmt.Sprint(foreign)+`}`))                                                  // bob's: changes nothing, tells nothing
-	ok(f.Put(path, "alice", "", `{"id":999999}`))                                                                   // gone: an app need not mind
-	ok(f.Put("/notifications/read", "alice", "", "id="+id(3), "Content-Type", "application/x-www-form-urlencoded")) // as browsers' scripts send it
+	ok(f.Put(path, "", "key-1", `{"id":`+id(0)+`}`))               // twice is the same
+	ok(f.Put(path, "alice", "", `{"id":`+fmt.Sprint(foreign)+`}`)) // bob's: changes nothing, tells nothing
+	ok(f.Put(path, "alice", "", `{"id":999999}`))                  // gone: an app need not mind
+	ok(f.Put("/notifications/read", "alice", "", "id="+id(3)))     // as browsers' scripts send it
 	unread(1, 2)
 	if got := fakesite.Decode[fakesite.Listed](t, f.Do(fakesite.Call{Path: "/notifications.json?filter=unread", As: "bob"})); got.Total != 1 {
 		t.Error("bob's notification was marked")
@@ -403,7 +403,7 @@ func TestUserStatus(t *testing.T) {
 	long := strings.Repeat("\u00fc", 100)
 	f.Put("/user-status", "", "key-1", `{"description":"`+long+`","emoji":"tooth","ends_at":null}`).Must(t, http.StatusOK, `{"success":"OK"}`)
 	status("", "key-1", `{"description":"`+long+`","emoji":"tooth","ends_at":null}`)
-	f.Put("/user-status.json", "alice", "", "description=at+work&emoji=desktop&ends_at=2026-11-22T13:30:00%2B01:00", "Content-Type", "application/x-www-form-urlencoded").Must(t, http.StatusOK)
+	f.Put("/user-status.json", "alice", "", "description=at+work&emoji=desktop&ends_at=2026-11-22T13:30:00%2B01:00").Must(t, http.StatusOK)
 	status("alice", "", `{"description":"at work","emoji":"desktop","ends_at":"2026-11-22T12:30:00.000Z"}`)
 	status("bob", "", "null")
 	f.Do(fakesite.Call{Path: "/u/alice.json", As: "bob"}).Must(t, http.StatusOK, `"status":{"description":"at work"`)

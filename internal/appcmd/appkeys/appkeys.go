@@ -30,7 +30,7 @@ type Choice struct {
 
 // AddSiteFlag adds --site, for a command that has no argument SITE.
 func (c *Choice) AddSiteFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&c.Site, "site", "", "the site, if there are keys for several")
+	cmd.Flags().StringVar(&c.Site, "site", "", "the site, if there are keys to several")
 	_ = cmd.RegisterFlagCompletionFunc("site", CompleteSites) // it fails only for a flag that does not exist
 }
 
@@ -123,8 +123,8 @@ func (k InHand) Used() {
 	}
 }
 
-// NoteUse records that the key of the account with an id was used, for the listing
-// and for the programs that watch. Errors are ignored: nothing depends on the record.
+// NoteUse records that the key of the account with an id was used, for listings and for programs that watch. It
+// ignores errors, because nothing depends on the record.
 func NoteUse(store *keystore.Store, id string) {
 	_ = store.Used(id)
 	calls := keystore.OpenCalls(filepath.Dir(store.Path()))
@@ -134,8 +134,8 @@ func NoteUse(store *keystore.Store, id string) {
 // renewalTimeout bounds a renewal before the call that the person asked for.
 const renewalTimeout = 15 * time.Second
 
-// fresh returns the key of an account, renewed first if its end is near. That it
-// could not be renewed is only a warning while the old key lives.
+// fresh returns the key of an account, renewed first if it is about to expire. A renewal that fails is only a warning
+// while the old key is valid.
 func fresh(
 	ctx context.Context, store *keystore.Store, a keystore.Account, warn io.Writer,
 ) (*client.Credential, error) {
@@ -158,13 +158,12 @@ func fresh(
 	return c, nil
 }
 
-// RenewBy returns a function that asks the site for a new key with hc; nil: with a
-// client of its own.
+// RenewBy returns a function that asks the site for a new key with hc, or with a client of its own if hc is nil.
 func RenewBy(hc *http.Client) func(context.Context, *client.Credential) (*client.Credential, error) {
 	return func(ctx context.Context, c *client.Credential) (*client.Credential, error) { return c.Renew(ctx, hc) }
 }
 
-// ExitError gives an error of the key store the exit code that it deserves.
+// ExitError returns an error of the key store with its exit code.
 func ExitError(err error) error {
 	var coded *cli.Error
 	if err == nil || errors.As(err, &coded) {

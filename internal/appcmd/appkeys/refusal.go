@@ -13,9 +13,10 @@ import (
 	"userkeys"
 	"userkeys/client"
 	"userkeys/internal/cli"
+	"userkeys/internal/outward"
 )
 
-// SiteError says what a failed call means, and picks the exit code.
+// SiteError returns the error of a failed call with what it means and its exit code.
 func SiteError(k *client.Credential, err error) error {
 	var api *client.APIError
 	switch {
@@ -32,8 +33,7 @@ func SiteError(k *client.Credential, err error) error {
 		k.Site, RootCause(err))
 }
 
-// RootCause is the innermost text of a network error: "connection refused"
-// says more than the chain around it.
+// RootCause says in a few words why a request, or the use of a file, failed.
 func RootCause(err error) string {
 	var e *userkeys.Error
 	if errors.As(err, &e) && e.Err != nil {
@@ -46,13 +46,7 @@ func RootCause(err error) string {
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return "it speaks plain http; write http:// before the address"
 	}
-	for {
-		inner := errors.Unwrap(err)
-		if inner == nil {
-			return err.Error()
-		}
-		err = inner
-	}
+	return outward.Innermost(err)
 }
 
 func refusal(k *client.Credential, e *client.APIError) *cli.Error {
@@ -97,7 +91,7 @@ func refusalHelp(k *client.Credential, e *client.APIError) (int, string) {
 	return cli.ExitFailure, "this is no answer of an API; is the path right?"
 }
 
-// WithScope is the scopes and one more.
+// WithScope returns scopes with one more.
 func WithScope(scopes userkeys.Scopes, more string) userkeys.Scopes {
 	if scopes.Has(more) {
 		return scopes

@@ -21,11 +21,11 @@ const (
 )
 
 // StoreHelp says where keys are kept, for the help of a command.
-const StoreHelp = `Keys lie in a folder of your own (USERKEYS_CONFIG_DIR chooses another),
-encrypted to a secret in the system's keychain. Without a keychain they are
-encrypted under a passphrase, which is asked for or read from
-USERKEYS_PASSPHRASE. --keystore plain, or USERKEYS_KEYSTORE=plain, keeps them
-readable by whoever can read your files.`
+const StoreHelp = `Keys are stored in a folder of your own (USERKEYS_CONFIG_DIR chooses another),
+encrypted with a secret in the system's keychain. Without a keychain they are
+encrypted with a passphrase, which is asked for or read from
+USERKEYS_PASSPHRASE. With --keystore plain, or USERKEYS_KEYSTORE=plain, they are
+not encrypted: everybody who can read your files can read them.`
 
 // Open returns the person's key store, as the command line and the environment choose it.
 func Open(cmd *cobra.Command) (*keystore.Store, error) {

@@ -35,24 +35,24 @@ type call struct {
 }
 
 const callLong = `Calls a site's API with the key that "userkeys login" stored, like a small
-curl. The body of the answer goes to standard output, whatever its status.
-PATH is a path on the site, or a full address of a stored site; with one
-stored site --site is not needed. The key is sent to its site and nowhere
-else, and is never printed. Redirects are not followed. A key whose end is near
-is renewed first, where the site does that.
+curl. The body of the response goes to standard output, whatever its status.
+PATH is a path on the site, or a full address on a site with a stored key. If
+there are keys to one site only, --site is not needed. The key is sent to its own
+site only, and is never printed. Redirects are not followed. A key that is about
+to expire is renewed first, if the site renews keys.
 
-A machine without a key store gives the key in USERKEYS_KEY, and its site in
---site or USERKEYS_SITE.
+On a machine without stored keys, set USERKEYS_KEY to the key, and name its site
+with --site or in USERKEYS_SITE.
 
-Exit codes, with one line on standard error that says what would help:
+Exit codes. For all but 0, one line on standard error says what would help:
   0  the site answered 2xx
-  1  anything not named here
+  1  any other failure
   2  the command line was not understood
   3  (login) the person refused, or did not answer in time
-  4  403: the key is revoked, expired, or lacks a scope
+  4  403: the key is revoked, has expired, or lacks a scope
   5  429: too many calls; the line says how long to wait (--wait does it)
   6  any other 4xx
-  7  5xx: the trouble is the site's
+  7  5xx: the site has a problem
   8  no answer: the site cannot be reached`
 
 // newCallCommand makes `userkeys call`.
@@ -83,12 +83,12 @@ func newCallCommand() *cobra.Command {
 	choice.AddSiteFlag(cmd)
 	choice.AddAccountFlag(cmd)
 	f := cmd.Flags()
-	f.StringVarP(&c.data, "data", "d", "", "the body; @FILE reads it from a file, @- from standard input; sent "+
-		"as JSON if it begins like JSON, else as a form")
-	f.BoolVarP(&c.include, "include", "i", false, "print the status and headers of the answer first")
-	f.StringArrayVarP(&c.headers, "header", "H", nil, "a header to send, 'Name: value'; may be repeated")
-	f.DurationVar(&c.timeout, "timeout", time.Minute, "how long to wait for the whole answer")
-	f.DurationVar(&c.wait, "wait", 0, "how long to wait for a limit of the site, and then call")
+	f.StringVarP(&c.data, "data", "d", "", "body of the request; @FILE reads it from a file, @- from standard input; "+
+		"sent as JSON if it begins like JSON, and otherwise as a form")
+	f.BoolVarP(&c.include, "include", "i", false, "print the status and headers of the response first")
+	f.StringArrayVarP(&c.headers, "header", "H", nil, "header to send, 'Name: value'; may be repeated")
+	f.DurationVar(&c.timeout, "timeout", time.Minute, "how long to wait for the whole response")
+	f.DurationVar(&c.wait, "wait", 0, "how long to wait if a limit of the site is reached, before calling again")
 	cmd.ValidArgsFunction = completeCall
 	return cmd
 }

@@ -17,9 +17,10 @@ func newKeyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "key SITE",
 		Short: "Print the key to a site, for another program",
-		Long: `Prints the stored key, for a program that cannot ask for one itself. Hand it on by a
-pipe or a variable, not by an argument: other users of the machine can see those.
---push-secret prints what the site signs this key's pushes with, in place of the key.`,
+		Long: `Prints the stored key, for a program that cannot ask for one itself. Pass it on
+through a pipe or an environment variable, not as an argument, because other users
+of the machine can see arguments. --push-secret prints the secret with which the
+site signs the pushes for this key, instead of the key.`,
 		Example: `  USERKEYS_KEY=$(userkeys key forum.example) ./backup
   userkeys key forum.example --push-secret >secret.txt
   userkeys key forum.example --header | curl -H @- https://forum.example/session/current.json`,
@@ -49,8 +50,8 @@ pipe or a variable, not by an argument: other users of the machine can see those
 	}
 	cmd.Args = cobra.ExactArgs(1)
 	choice.AddAccountFlag(cmd)
-	cmd.Flags().BoolVar(&header, "header", false, "print it as a header line")
-	cmd.Flags().BoolVar(&pushSecret, "push-secret", false, "print what the site signs this key's pushes with")
+	cmd.Flags().BoolVar(&header, "header", false, "print the key as a header line")
+	cmd.Flags().BoolVar(&pushSecret, "push-secret", false, "print the secret that pushes for this key are signed with")
 	cli.AddJSONFlag(cmd)
 	return cmd
 }

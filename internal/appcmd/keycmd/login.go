@@ -51,15 +51,16 @@ type login struct {
 	old   keystore.Accounts // of the site, that are stored already
 }
 
-const loginLong = `Asks a person for a key to a site, and keeps it for the other commands.
+const loginLong = `Asks a person for a key to a site, and stores it for the other commands.
 
-Three ways lead to a key. Without a choice, the first that works is taken:
-  --loopback  the browser opens on the site's page, where the person signs in if
-              need be, reads what is asked for and approves; the answer comes
-              back to an address of this machine that exists for that moment only
+There are three ways to get a key. Without one of these options, the first that
+works is used:
+  --loopback  the browser opens the site's page, where the person signs in if
+              necessary, reads what is asked for and approves; the answer comes
+              back to an address of this machine that exists only until then
   --device    the site gives a code; the person opens the site on any device,
-              types it and approves, while this program waits
-  --paste     the site shows the answer, and it is pasted here
+              types the code and approves, while this program waits
+  --paste     the site shows the answer, and the person pastes it here
 
 The key is never printed. A new login replaces the older key of the same
 account, here and on the site.
@@ -67,9 +68,10 @@ account, here and on the site.
 ` + appkeys.StoreHelp + `
 
 BROWSER chooses the program that opens the address. Other users of the machine
-can see with which address it was started; where they are strangers, give
---no-browser and open it yourself, or --device. Exit codes are those of
-"userkeys call"; 3 means that the person refused or did not answer in time.`
+can see the address while that program starts. If you do not trust them, use
+--no-browser and open the address yourself, or use --device. The exit codes are
+those of "userkeys call"; 3 means that the person refused or did not answer in
+time.`
 
 // newLoginCommand makes `userkeys login`.
 func newLoginCommand() *cobra.Command { return loginCommand(desktop.Open) }
@@ -101,23 +103,23 @@ func loginCommand(open func(ctx context.Context, address string) error) *cobra.C
 	}
 	cmd.Args = cobra.ExactArgs(1)
 	f := cmd.Flags()
-	f.BoolVar(&l.loopback, "loopback", false, "answer to this program, by a browser on this machine")
-	f.BoolVar(&l.device, "device", false, "show a code, to be typed on any device")
-	f.BoolVar(&l.paste, "paste", false, "show the address, and read the answer that the site shows")
-	f.IntVar(&l.bits, "bits", client.DefaultBits, "the size of the key pair that the answer is sealed to")
+	f.BoolVar(&l.loopback, "loopback", false, "receive the answer through a browser on this machine")
+	f.BoolVar(&l.device, "device", false, "show a code to type on any device")
+	f.BoolVar(&l.paste, "paste", false, "show the address, and read the answer that the person pastes")
+	f.IntVar(&l.bits, "bits", client.DefaultBits, "size in bits of the key pair that the answer is encrypted to")
 	f.IntVar(&l.port, "port", 0,
-		"the port of --loopback (default: a free one); a Discourse must list http://127.0.0.1:PORT/*")
-	f.BoolVar(&l.noBrowser, "no-browser", false, "only show the address, open nothing")
-	f.BoolVar(&l.asJSON, "json", false, "print what was stored as JSON (without the key)")
-	f.StringVar(&l.scopes, "scopes", "read", "what to ask for, separated by commas")
-	f.StringVar(&l.name, "name", "userkeys", "the name that the person is shown")
-	f.StringVar(&l.account, "account", "", "what to call this key, if the site does not tell whose it is")
-	f.StringVar(&l.clientID, "client-id", "", "what the site knows this app by (default: one id for this installation)")
+		"port of --loopback (default: a free one); a Discourse site must list http://127.0.0.1:PORT/*")
+	f.BoolVar(&l.noBrowser, "no-browser", false, "print the address, and do not open a browser")
+	f.BoolVar(&l.asJSON, "json", false, "print what was stored as JSON, without the key")
+	f.StringVar(&l.scopes, "scopes", "read", "scopes to ask for, separated by commas")
+	f.StringVar(&l.name, "name", "userkeys", "name of the app that the person sees")
+	f.StringVar(&l.account, "account", "", "name for this key, if the site does not tell whose it is")
+	f.StringVar(&l.clientID, "client-id", "", "client id of the app (default: one id for this installation)")
 	f.StringVar(&l.pushURL, "push-url", "",
-		"where the site should push notifications to; needs the scope push or notifications")
-	f.DurationVar(&l.expires, "expires", 0, "ask for a key that ends by itself after that long, such as 720h")
+		"address to push notifications to; needs the scope push or notifications")
+	f.DurationVar(&l.expires, "expires", 0, "ask for a key that expires after this time, such as 720h")
 	f.DurationVar(&l.timeout, "timeout", 10*time.Minute, "how long to wait for the person")
-	f.String("keystore", "", "how to keep keys: keychain, passphrase or plain")
+	f.String("keystore", "", "how to store keys: keychain, passphrase or plain")
 	return cmd
 }
 
@@ -164,8 +166,8 @@ func (l *login) run(ctx context.Context, site string) error {
 	return l.keep(ctx, cred)
 }
 
-// sameAsBefore asks for the scopes and the lifetime of the key that will be replaced,
-// unless the command line asks for others: a new login must not silently give less.
+// sameAsBefore asks for the scopes and the lifetime of the key that will be replaced, unless the command line names
+// others: a new login must not silently get less.
 func (l *login) sameAsBefore(r *client.Request) error {
 	all, err := l.keys.Accounts()
 	if err != nil {
@@ -213,7 +215,7 @@ func (l *login) ask(ctx context.Context, request client.Request) (*client.Creden
 	})
 }
 
-// flows are those that the person chose, or those that make sense here.
+// flows returns the flows that the person chose, or those that can work here.
 func (l *login) flows() []client.Flow {
 	switch {
 	case l.loopback:
@@ -228,9 +230,8 @@ func (l *login) flows() []client.Flow {
 	return []client.Flow{client.FlowDevice, client.FlowPaste}
 }
 
-// keep stores the key and revokes the one that it replaces. The site revokes that
-// one itself if both are the same person's, but no key may stay valid that no program
-// has.
+// keep stores the key and revokes the one that it replaces. The site revokes that one itself if both belong to the
+// same person, but no key may stay valid that no program has.
 func (l *login) keep(ctx context.Context, cred *client.Credential) error {
 	l.named = cred.Username != ""
 	ctx = context.WithoutCancel(ctx) // there is a key now: Ctrl-C must not leave it to nobody

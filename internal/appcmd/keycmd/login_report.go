@@ -15,7 +15,7 @@ import (
 	"userkeys/internal/cli"
 )
 
-// explain says what a failed login means, in one line.
+// explain returns what a failed login means, in one line.
 func (l *login) explain(site string, err error) error {
 	asked := &client.Credential{Site: site}
 	var api *client.APIError
@@ -71,7 +71,7 @@ func (l *login) report(ctx context.Context, c *client.Credential) error {
 	return nil
 }
 
-// suggestion is what to do next, which was tried.
+// suggestion returns what to do next. It has tried it.
 func (l *login) suggestion(ctx context.Context, c *client.Credential) string {
 	const session, notifications = "/session/current.json", "/notifications.json"
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)

@@ -16,7 +16,7 @@ import (
 	"userkeys/internal/cli"
 )
 
-// wrongPaste asks a person at a terminal for the paste again; nil for any other input, which says no more.
+// wrongPaste returns a function that asks a person at a terminal to paste again, or nil if the input is no terminal.
 func (l *login) wrongPaste() func(error) {
 	in, ok := l.in.(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
@@ -27,8 +27,7 @@ func (l *login) wrongPaste() func(error) {
 	}
 }
 
-// show tells the person where to go. The address is printed in any case: a
-// browser that does not open is no reason to give up.
+// show prints the address to open, also if a browser opens, because the browser may fail.
 func (l *login) show(ctx context.Context, address string, p *cli.Progress) error {
 	fmt.Fprintf(l.talk, "Open this address, sign in and approve:\n\n%s\n\n", address)
 	if !strings.Contains(address, "auth_redirect=") {
@@ -48,7 +47,7 @@ func (l *login) show(ctx context.Context, address string, p *cli.Progress) error
 	return nil
 }
 
-// showCode tells the person where to go and what to type. A terminal shows the address as a picture too.
+// showCode prints the address to open and the code to type. On a terminal it also shows the address as a QR code.
 func (l *login) showCode(d *client.DeviceAuthorization) {
 	if out, ok := l.talk.(*os.File); ok && term.IsTerminal(int(out.Fd())) {
 		width, _, sizeErr := term.GetSize(int(out.Fd()))

@@ -21,11 +21,10 @@ func newLogoutCommand() *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
 		Use:   "logout SITE",
-		Short: "Revoke the key to a site, then forget it",
-		Long: `Revokes the key on the site, so that it is worth nothing any more, and then
-forgets it here. Where the site cannot be reached the key is kept, unless
---force says to forget it anyway: it then lives on until it is revoked on the
-person's apps page.`,
+		Short: "Revoke the key to a site, and delete it here",
+		Long: `Revokes the key on the site, so that it no longer works, and then deletes it here.
+If the site cannot be reached, the key is kept. With --force it is deleted anyway;
+it then works until it is revoked on the apps page of the site.`,
 		Example: `  userkeys logout forum.example
   userkeys logout forum.example --account alice
   userkeys logout --all`,
@@ -49,13 +48,13 @@ person's apps page.`,
 	}
 	cmd.Args = siteOrAll(choice)
 	choice.AddAccountFlag(cmd)
-	cmd.Flags().BoolVar(&choice.All, "all", false, "every site and account")
-	cmd.Flags().BoolVar(&force, "force", false, "forget the key even if it could not be revoked")
+	cmd.Flags().BoolVar(&choice.All, "all", false, "log out of every site and account")
+	cmd.Flags().BoolVar(&force, "force", false, "delete the key here even if it could not be revoked")
 	cli.AddJSONFlag(cmd)
 	return cmd
 }
 
-// siteOrAll wants either a site or --all.
+// siteOrAll requires either a site or --all.
 func siteOrAll(choice *appkeys.Choice) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if choice.All == (len(args) == 1) || len(args) > 1 {

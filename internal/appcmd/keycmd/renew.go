@@ -20,11 +20,11 @@ func newRenewCommand() *cobra.Command {
 	choice := &appkeys.Choice{}
 	cmd := &cobra.Command{
 		Use:   "renew SITE",
-		Short: "Put a new key in the place of one that will end, without asking again",
-		Long: `Asks the site for a new key in the place of the stored one, with the same
-scopes and a new end. Nobody has to approve, because nothing widens; the site bounds for
-how long. Keys near their end are renewed by the other commands without being told.
-It is an addition of userkeys sites; on Discourse log in again.`,
+		Short: "Replace a key that will expire, without asking again",
+		Long: `Asks the site for a new key with the same scopes and a later expiry, and stores it
+in place of the old one. Nobody has to approve it, because the app gains no rights.
+The site limits how often that is possible. The other commands renew a key that is
+about to expire by themselves. Discourse does not renew keys; log in again there.`,
 		Example: `  userkeys renew forum.example
   userkeys renew --all`,
 		ValidArgsFunction: appkeys.CompleteSites,
@@ -43,7 +43,7 @@ It is an addition of userkeys sites; on Discourse log in again.`,
 	}
 	cmd.Args = siteOrAll(choice)
 	choice.AddAccountFlag(cmd)
-	cmd.Flags().BoolVar(&choice.All, "all", false, "every key that will end")
+	cmd.Flags().BoolVar(&choice.All, "all", false, "renew every key that will expire")
 	cli.AddJSONFlag(cmd)
 	return cmd
 }

@@ -36,18 +36,18 @@ func newSitesCommand() *cobra.Command {
 	var offline bool
 	cmd := &cobra.Command{
 		Use:   "sites",
-		Short: "List the sites and accounts that there are keys for",
-		Long: `Lists every stored key: site, account, scopes, when it ends, when it was last
-used, whether the site answers, and whether the key works. Each key is used for one
-call that only reads, which counts as a use; none is shown. Keys under a passphrase
-are looked at only if USERKEYS_PASSPHRASE has it: nobody is asked. --offline asks
-no site and uses no key.`,
+		Short: "List the sites and accounts with a stored key",
+		Long: `Lists every stored key: site, account, scopes, when it expires, when it was last
+used, whether the site answers, and whether the key works. For this each key makes
+one call that only reads, which counts as a use. No key is printed. Keys that are
+encrypted with a passphrase are checked only if USERKEYS_PASSPHRASE is set; nobody
+is asked for it. With --offline no site is called and no key is used.`,
 		Example: `  userkeys sites
   userkeys sites --offline --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return listSites(cmd, offline) },
 	}
-	cmd.Flags().BoolVar(&offline, "offline", false, "ask no site, and use no key")
+	cmd.Flags().BoolVar(&offline, "offline", false, "call no site, and use no key")
 	cli.AddJSONFlag(cmd)
 	return cmd
 }
@@ -99,8 +99,8 @@ func (r siteRow) end() string {
 	return cli.Moment(fixed)
 }
 
-// lookAtSites asks each site whether it answers, and whether the keys work that open
-// without asking the person. All are asked at the same time.
+// lookAtSites asks all sites at the same time whether they answer, and whether the keys work that can be opened
+// without asking the person.
 func lookAtSites(ctx context.Context, store *keystore.Store, rows []siteRow) {
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
@@ -170,7 +170,7 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// word is yes or no, as b says; a dash for nil.
+// word returns yes or no, or a dash if b is nil.
 func word(b *bool, yes, no string) string {
 	switch {
 	case b == nil:

@@ -27,14 +27,14 @@ func newDashboardCommand() *cobra.Command {
 	var quiet string
 	cmd := &cobra.Command{
 		Use:   "dashboard [SITE...]",
-		Short: "A page with what is unread on all sites, on this machine only",
-		Long: `Serves a page to the browser of this machine: what is unread on every site that
-there is a key for, the newest notifications with links, a button that marks
-them as read, and how many calls of each key are used. It is live, and works
-without JavaScript. Its address holds a random token; whoever has it sees the
-page, so keep it to yourself. No key is in the page.
+		Short: "Serve a page with what is unread on all sites, on this machine only",
+		Long: `Serves a page to the browser of this machine. It shows what is unread on every site
+with a stored key, the newest notifications with links, a button that marks them as
+read, and how many calls each key has used. The page updates itself, and works
+without JavaScript. Its address contains a random token: everybody who has the
+address can see the page, so do not share it. No key is in the page.
 
-Sites are asked as "userkeys watch" asks them, within half of their limits.`,
+Like "userkeys watch", it uses at most half of the limits of each site.`,
 		Example: `  userkeys dashboard
   userkeys dashboard --no-browser --port 8400`,
 		ValidArgsFunction: appkeys.CompleteSites,
@@ -56,10 +56,10 @@ Sites are asked as "userkeys watch" asks them, within half of their limits.`,
 		},
 	}
 	f := cmd.Flags()
-	f.IntVar(&port, "port", 0, "the port to listen on (default: a free one)")
-	f.BoolVar(&noBrowser, "no-browser", false, "only print the address")
+	f.IntVar(&port, "port", 0, "port to listen on (default: a free one)")
+	f.BoolVar(&noBrowser, "no-browser", false, "print the address, and do not open a browser")
 	cli.AddJSONFlag(cmd)
-	f.StringVar(&quiet, "quiet", "", "hours with few looks, such as 22:00-07:30")
+	f.StringVar(&quiet, "quiet", "", "hours with few checks, such as 22:00-07:30")
 	return cmd
 }
 

@@ -17,8 +17,8 @@ const (
 	notifyWaiting = 100             // sites whose news wait to be shown
 )
 
-// A notifier shows desktop notifications one at a time. What comes for an account while
-// others are shown becomes one notification.
+// A notifier shows desktop notifications one at a time. News of an account that come while others are shown become
+// one notification.
 type notifier struct {
 	news chan risen
 	done sync.WaitGroup

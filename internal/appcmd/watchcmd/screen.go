@@ -82,8 +82,7 @@ func keysOf(in *os.File, quit func()) func() {
 	return func() { _ = term.Restore(int(in.Fd()), before) }
 }
 
-// screenText is the content of the screen: as many lines as there is room for, the
-// accounts with unread notifications first.
+// screenText returns the content of the screen: as many lines as fit, accounts with unread notifications first.
 func screenText(states []watch.State, now time.Time, width, height int) string {
 	var b strings.Builder
 	total := 0

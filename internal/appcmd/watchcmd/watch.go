@@ -31,17 +31,17 @@ type watching struct {
 	out, errs io.Writer
 }
 
-const watchLong = `Keeps an eye on what is unread on every site that there is a key for, or on
-those named. On a terminal it is one live screen; elsewhere a line for every
-change. A desktop notification tells when a count rises.
+const watchLong = `Watches what is unread on every site with a stored key, or on the sites that are
+named. On a terminal it shows one screen that is always current; elsewhere it
+prints a line for every change. When a count rises, it shows a desktop notification.
 
-Sites are asked as often as half of their limits bears, the other half is for
-your other programs. Where a site has a message bus that the key may hear (scope
-notifications, message_bus or write), news comes at once. A site that does not
+A key uses at most half of the site's limits, so that the other half is left for
+your other programs. If the site has a message bus that the key may use (scope
+notifications, message_bus or write), news arrives at once. A site that does not
 answer is asked less and less often.
 
-USERKEYS_NOTIFY names a program that shows notifications, which is given a title and
-a text; else notify-send, or what macOS and Windows have, is called.`
+USERKEYS_NOTIFY names the program that shows notifications; its arguments are a
+title and a text. By default it is notify-send, or what macOS and Windows have.`
 
 func newWatchCommand() *cobra.Command {
 	w := &watching{}
@@ -66,11 +66,11 @@ func newWatchCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&w.once, "once", false, "look once, print, and end")
-	f.BoolVar(&w.asJSON, "json", false, "print JSON: one object a line, or with --once a list")
-	f.BoolVar(&w.silent, "no-notify", false, "no desktop notifications")
-	f.StringVar(&w.quiet, "quiet", "", "hours without notifications and with few looks, such as 22:00-07:30")
-	f.DurationVar(&w.every, "every", 0, "the least time between two looks at a site (default: what its limits allow)")
+	f.BoolVar(&w.once, "once", false, "check once, print the result, and exit")
+	f.BoolVar(&w.asJSON, "json", false, "print JSON: one object per line, or a list with --once")
+	f.BoolVar(&w.silent, "no-notify", false, "show no desktop notifications")
+	f.StringVar(&w.quiet, "quiet", "", "hours without notifications and with few checks, such as 22:00-07:30")
+	f.DurationVar(&w.every, "every", 0, "least time between two checks of a site (default: what its limits allow)")
 	return cmd
 }
 
@@ -202,8 +202,7 @@ func stateLine(s watch.State) string {
 	return fmt.Sprintf("%s: %d unread, %d personal messages", who, s.Unread+s.Chat, s.Messages)
 }
 
-// rise shows that the count of an account has risen. It is not shown if too many
-// others wait to be shown.
+// rise queues a desktop notification that the count of an account has risen. It drops it if too many are queued.
 func (n *notifier) rise(s watch.State, rise int) {
 	select {
 	case n.news <- risen{s, rise}:

@@ -10,6 +10,7 @@ import (
 
 	"userkeys/authority"
 	"userkeys/internal/bench"
+	"userkeys/internal/wiring"
 	"userkeys/site"
 )
 
@@ -129,7 +130,9 @@ func statementsPerRequest(ctx context.Context, o order) (float64, error) {
 		return 0, err
 	}
 	now := time.Now()
-	a, err := newAuthority(ctx, st, plenty, func() time.Time { return now })
+	cfg := wiring.AuthorityConfig(st)
+	cfg.Pinned, cfg.Now = plenty, func() time.Time { return now }
+	a, err := newAuthority(ctx, cfg)
 	if err != nil {
 		return 0, err
 	}

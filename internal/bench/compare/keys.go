@@ -13,6 +13,7 @@ import (
 
 	"userkeys"
 	"userkeys/authority"
+	"userkeys/internal/wiring"
 	"userkeys/site"
 	"userkeys/store"
 )
@@ -88,16 +89,15 @@ func onSQLite(ctx context.Context, o order, limits map[string]string) (*authorit
 	if err := grantAll(ctx, st, o.keys); err != nil {
 		return nil, err
 	}
-	return newAuthority(ctx, st, limits, nil)
+	cfg := wiring.AuthorityConfig(st)
+	cfg.Pinned = limits
+	return newAuthority(ctx, cfg)
 }
 
-// newAuthority returns an authority that writes errors of its background work to standard error. A nil clock is
-// the system's.
-func newAuthority(ctx context.Context, st authority.Store, limits map[string]string,
-	now func() time.Time,
-) (*authority.Authority, error) {
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	return authority.New(ctx, authority.Config{Store: st, Pinned: limits, Now: now, Logger: log})
+// newAuthority returns an authority that writes errors of its background work to standard error.
+func newAuthority(ctx context.Context, cfg authority.Config) (*authority.Authority, error) {
+	cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	return authority.New(ctx, cfg)
 }
 
 func userName(i int) string { return fmt.Sprintf("user%d", i) }

@@ -8,6 +8,7 @@ import (
 
 	"userkeys"
 	"userkeys/authority"
+	"userkeys/internal/wiring"
 	"userkeys/site"
 )
 
@@ -15,12 +16,12 @@ import (
 // Everything else it passes to a real database without keys. A check of a known key asks no store, so that the
 // ratios are those of any store. The table has no pointers, so that the garbage collector does not scan it.
 type memoryStore struct {
-	authority.Store
+	authority.CheckStore
 	hashes []userkeys.KeyHash
 }
 
-func newMemoryStore(st authority.Store, keys keyList) *memoryStore {
-	m := &memoryStore{Store: st, hashes: make([]userkeys.KeyHash, keys.len())}
+func newMemoryStore(st authority.CheckStore, keys keyList) *memoryStore {
+	m := &memoryStore{st, make([]userkeys.KeyHash, keys.len())}
 	for i := range m.hashes {
 		m.hashes[i] = keys.key(i).Hash()
 	}
@@ -57,5 +58,7 @@ func inMemory(ctx context.Context, o order, limits map[string]string) (*authorit
 	if err != nil {
 		return nil, err
 	}
-	return newAuthority(ctx, newMemoryStore(st, o.keys), limits, nil)
+	cfg := wiring.AuthorityConfig(st)
+	cfg.Checks, cfg.Pinned = newMemoryStore(st, o.keys), limits
+	return newAuthority(ctx, cfg)
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"userkeys/internal/outward"
 )
 
 // maxNames is how many names of a certificate are shown.
@@ -46,19 +48,7 @@ func (h Hop) WhyUnreached(host string, patience time.Duration) (string, string) 
 		return host + " closes the connection without an answer",
 			"check the port: another program may listen there, or the site's proxy may be broken"
 	}
-	return host + " cannot be asked: " + Innermost(h.Err), "check the address"
-}
-
-// Innermost returns the text of the innermost error. It says more than the errors around it, which may quote the whole
-// request.
-func Innermost(err error) string {
-	for {
-		inner := errors.Unwrap(err)
-		if inner == nil {
-			return err.Error()
-		}
-		err = inner
-	}
+	return host + " cannot be asked: " + outward.Innermost(h.Err), "check the address"
 }
 
 func speaksNoTLS(err error) bool {
@@ -80,7 +70,7 @@ func FailedTLS(err error) bool {
 func (h Hop) WhyUntrusted(now time.Time) (string, string) {
 	var bad *tls.CertificateVerificationError
 	if !errors.As(h.Err, &bad) || len(bad.UnverifiedCertificates) == 0 {
-		return h.Host() + " and this program agree on no secure connection: " + Innermost(h.Err),
+		return h.Host() + " and this program agree on no secure connection: " + outward.Innermost(h.Err),
 			"check the port; a server this old or strict needs its administrator: TLS 1.2 or later is spoken here"
 	}
 	cert := bad.UnverifiedCertificates[0]
@@ -104,7 +94,7 @@ func (h Hop) WhyUntrusted(now time.Time) (string, string) {
 			"the site must send its whole chain of certificates; that of a private authority must be installed on this " +
 				"machine (SSL_CERT_FILE names a file of them)"
 	}
-	return "the certificate is not valid: " + Innermost(bad.Err), "the site's administrator must look at it"
+	return "the certificate is not valid: " + outward.Innermost(bad.Err), "the site's administrator must look at it"
 }
 
 func namesOf(c *x509.Certificate) string {

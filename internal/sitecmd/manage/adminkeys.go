@@ -25,39 +25,38 @@ type adminKeys struct {
 func newAdminKeysCommand() *cobra.Command {
 	c := &adminKeys{}
 	cmd := &cobra.Command{
-		Use: "admin-keys", Short: "Make, list and revoke the keys of the site's own programs",
-		Long: `Make, list and revoke admin API keys: keys for the site's own programs, sent in
-the headers Api-Key and Api-Username. A key may do what the user that it acts
-as may do, or the part of it that its permissions name. A running site refuses
-a revoked one at once.`,
+		Use: "admin-keys", Short: "Create, list and revoke keys for the site's own programs",
+		Long: `Create, list and revoke admin API keys. They are for the site's own programs, which
+send them in the headers Api-Key and Api-Username. A key may do what the user that
+it acts as may do, or only what its permissions name. A running site refuses a
+revoked key at once.`,
 		Example: `  userkeys admin-keys add --description "backup script" --user root --permissions audit,keys
   userkeys admin-keys list
   userkeys admin-keys revoke 3`,
 	}
 	c.options.AddFlags(cmd.PersistentFlags())
 	add := &cobra.Command{
-		Use: "add", Short: "Make a key and print it, this once", Args: cobra.NoArgs, RunE: c.options.With(c.add),
-		Long: `Make a key and print it. It is shown only now: the site keeps no more than a
-fingerprint of it. Without --user the key acts as whomever each request names
-in the header Api-Username. Without --permissions it may do everything that the
-user may; without both a program can do anything on this site with it. A key
-that has either leaves administrators alone, and no key makes another one.
+		Use: "add", Short: "Create a key and print it once", Args: cobra.NoArgs, RunE: c.options.With(c.add),
+		Long: `Create a key and print it. It is shown only this once: the site stores only its
+hash. Without --user the key acts as the user that each request names in the
+header Api-Username. Without --permissions it may do everything that the user may
+do. Without both, a program with the key can do anything on this site. A key that
+has either cannot make or change administrators, and no key can create another.
 
 Permissions: ` + strings.ReplaceAll(site.AllAdminPermissions().String(), ",", ", ") + `.`,
 	}
 	f := add.Flags()
 	f.StringVar(&c.description, "description", "", "what the key is for (required)")
-	f.StringVar(&c.user, "user", "", "act as this user only")
-	f.StringVar(&c.permissions, "permissions", "", "may do this only: names with commas between")
+	f.StringVar(&c.user, "user", "", "user that the key always acts as")
+	f.StringVar(&c.permissions, "permissions", "", "permissions of the key, separated by commas (default: everything)")
 	f.StringVar(&c.expires, "expires", "",
-		"when the key ends: 90d, 12h, or a time such as 2027-01-31T12:00:00Z (default: never)")
+		"when the key expires: 90d, 12h, or a time such as 2027-01-31T12:00:00Z (default: never)")
 	cli.AddJSONFlag(add)
-	list := &cobra.Command{
-		Use: "list", Short: "List keys, newest first", Args: cobra.NoArgs, RunE: c.options.With(adminKeysList),
-	}
+	list := &cobra.Command{Use: "list", Short: "List admin API keys, newest first", Args: cobra.NoArgs}
+	list.RunE = c.options.With(adminKeysList)
 	cli.AddJSONFlag(list)
 	revoke := &cobra.Command{
-		Use: "revoke ID...", Short: "Revoke keys by their ids, for good",
+		Use: "revoke ID...", Short: "Revoke admin API keys by their ids; this cannot be undone",
 		Args: cobra.MinimumNArgs(1), RunE: c.options.With(adminKeysRevoke),
 	}
 	cmd.AddCommand(add, list, revoke)

@@ -47,10 +47,10 @@ func newDeliveriesCommand() *cobra.Command {
 
 func (c *deliveries) command() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "deliveries", Short: "See what is pushed to apps, and what could not be",
-		Long: `See the notifications that wait to be pushed to the servers of apps, and those
-that were given up after a day of attempts. A running site notices by itself what
-is done here.`,
+		Use: "deliveries", Short: "Show what is pushed to apps, and what could not be delivered",
+		Long: `Show the notifications that wait to be pushed to the servers of apps, and those
+that were given up after a day of attempts. What these commands change takes
+effect on a running site.`,
 		Example: `  userkeys deliveries hosts
   userkeys deliveries list --dead --host push.example
   userkeys deliveries resume push.example
@@ -58,38 +58,38 @@ is done here.`,
 	}
 	c.options.AddFlags(cmd.PersistentFlags())
 	list := &cobra.Command{
-		Use: "list", Short: "List what waits, newest first", Args: cobra.NoArgs,
+		Use: "list", Short: "List the deliveries that wait, newest first", Args: cobra.NoArgs,
 		RunE: c.options.With(c.list),
 	}
 	f := list.Flags()
-	f.BoolVar(&c.dead, "dead", false, "those that were given up, instead")
-	f.StringVar(&c.host, "host", "", "only to this host, such as https://push.example:443")
-	f.StringVar(&c.user, "user", "", "only for this user")
-	f.IntVar(&c.limit, "limit", 100, "at most so many; 0 for all")
+	f.BoolVar(&c.dead, "dead", false, "list the deliveries that were given up instead")
+	f.StringVar(&c.host, "host", "", "only deliveries to this host, such as https://push.example:443")
+	f.StringVar(&c.user, "user", "", "only deliveries for this user")
+	f.IntVar(&c.limit, "limit", 100, "list at most this many; 0 for all")
 	cli.AddJSONFlag(list)
 	hosts := &cobra.Command{
-		Use: "hosts", Short: "List hosts with their numbers", Args: cobra.NoArgs,
+		Use: "hosts", Short: "List the hosts that are pushed to, with their counts", Args: cobra.NoArgs,
 		RunE: c.options.With(c.hosts),
 	}
 	cli.AddJSONFlag(hosts)
 	replay := &cobra.Command{
-		Use: "replay [ID...]", Short: "Try again what was given up", RunE: c.options.With(c.replay),
+		Use: "replay [ID...]", Short: "Send deliveries again that were given up", RunE: c.options.With(c.replay),
 	}
 	discard := &cobra.Command{
-		Use: "discard [ID...]", Short: "Forget what was given up", RunE: c.options.With(c.discard),
+		Use: "discard [ID...]", Short: "Delete deliveries that were given up", RunE: c.options.With(c.discard),
 	}
 	for _, cmd := range []*cobra.Command{replay, discard} {
-		cmd.Flags().StringVar(&c.host, "host", "", "all that were given up for this host")
-		cmd.Flags().BoolVar(&c.all, "all", false, "all that were given up")
+		cmd.Flags().StringVar(&c.host, "host", "", "all deliveries to this host that were given up")
+		cmd.Flags().BoolVar(&c.all, "all", false, "all deliveries that were given up")
 	}
 	resume := &cobra.Command{
-		Use: "resume HOST", Short: "Try a host again now, and what was switched off for it",
+		Use: "resume HOST", Short: "Send to a host again now",
 		Args: cobra.MaximumNArgs(1), RunE: c.options.With(c.resume),
-		Long: `Try a host again now: close no more before it, switch on again the apps at it
-that pushing was switched off for, and queue again what was given up in the last
-day. With --key this is done for the one key.`,
+		Long: `Send to a host again now: end the pause that failures have caused, switch pushing
+on again for the keys at this host, and queue again what was given up in the last
+day. With --key this is done for one key instead.`,
 	}
-	resume.Flags().Int64Var(&c.key, "key", 0, "the key with this id only, instead of a host")
+	resume.Flags().Int64Var(&c.key, "key", 0, "id of a key to resume instead of a host")
 	cmd.AddCommand(list, hosts, replay, discard, resume)
 	return cmd
 }
@@ -158,7 +158,7 @@ func knownHost(ctx context.Context, p pushes, host string) error {
 	return outbox.UnknownHost(host, hosts)
 }
 
-// hostFlag is --host; empty if it was not given.
+// hostFlag returns the value of --host, or "" if it was not given.
 func (c *deliveries) hostFlag(cmd *cobra.Command) (string, error) {
 	if !cmd.Flags().Changed("host") {
 		return "", nil
@@ -170,7 +170,7 @@ func (c *deliveries) hostFlag(cmd *cobra.Command) (string, error) {
 	return host, nil
 }
 
-// nameOf is a user's name; names remembers those found.
+// nameOf returns the name of a user. names caches names.
 func nameOf(ctx context.Context, d *sitedata.Data, id int64, names map[int64]string) (string, error) {
 	if name, ok := names[id]; ok {
 		return name, nil
@@ -235,7 +235,7 @@ func hostCells(h rows.PushHost) []string {
 	}
 }
 
-// pick is which given-up deliveries a command line means: some, all of a host, or all.
+// pick returns which given-up deliveries a command line selects: some, all of a host, or all.
 func (c *deliveries) pick(cmd *cobra.Command, args []string) (ids []int64, host string, err error) {
 	if ids, err = parseIDs(args, "a delivery", "userkeys deliveries list --dead"); err != nil {
 		return nil, "", err
@@ -273,8 +273,8 @@ func (c *deliveries) discard(cmd *cobra.Command, d *sitedata.Data, args []string
 	return err
 }
 
-// change makes a change to the deliveries that the command line means, 1000 ids at a
-// time, and returns to how many it was made.
+// change applies a change to the deliveries that the command line selects, 1000 ids at a time, and returns to how
+// many.
 func (c *deliveries) change(cmd *cobra.Command, d *sitedata.Data, args []string,
 	with func(context.Context, []int64, string, site.Caller) (int, error),
 ) (int, error) {

@@ -27,27 +27,27 @@ type keys struct {
 
 func newKeysCommand() *cobra.Command {
 	c := &keys{}
-	cmd := &cobra.Command{Use: "keys", Short: "List and revoke the keys that users gave"}
+	cmd := &cobra.Command{Use: "keys", Short: "List and revoke the API keys of users"}
 	c.options.AddFlags(cmd.PersistentFlags())
 	list := &cobra.Command{
 		Use: "list", Short: "List keys, newest first", Args: cobra.NoArgs, RunE: c.options.With(c.list),
 	}
 	cli.AddJSONFlag(list)
-	list.Flags().BoolVar(&c.all, "all", false, "also those that are revoked or expired")
+	list.Flags().BoolVar(&c.all, "all", false, "list also keys that are revoked or expired")
 	revoke := &cobra.Command{
 		Use: "revoke [ID...]", Short: "Revoke keys; their owners cannot undo it",
-		Long: `Revoke keys by their ids, or all that match. A running site refuses them within
-a second. Owners cannot undo what is revoked here.`,
+		Long: `Revoke keys by their ids, or all keys that the options select. A running site
+refuses them within a second. Their owners cannot undo it.`,
 		Example: `  userkeys keys revoke 42
   userkeys keys revoke --user alice
   userkeys keys revoke --all --before 2026-01-31T00:00:00Z`,
 		RunE: c.options.With(c.revoke),
 	}
-	revoke.Flags().BoolVar(&c.all, "all", false, "all live keys, or all that match --before")
+	revoke.Flags().BoolVar(&c.all, "all", false, "all live keys; with --before, all that were made before that time")
 	revoke.Flags().StringVar(&c.before, "before", "", "only keys made before this time, such as 2026-01-31T00:00:00Z")
 	for _, cmd := range []*cobra.Command{list, revoke} {
 		cmd.Flags().StringVar(&c.user, "user", "", "only keys of this user")
-		cmd.Flags().StringVar(&c.client, "client", "", "only keys of this client_id")
+		cmd.Flags().StringVar(&c.client, "client", "", "only keys of the client with this client_id")
 	}
 	cmd.AddCommand(list, revoke)
 	return cmd
@@ -134,7 +134,7 @@ func (c *keys) revoke(cmd *cobra.Command, d *sitedata.Data, args []string) error
 	return err
 }
 
-// toRevoke is which keys a command line means: some, or all that match.
+// toRevoke returns the ids of the keys that a command line selects.
 func (c *keys) toRevoke(cmd *cobra.Command, d *sitedata.Data, args []string) ([]int64, error) {
 	ids, err := parseIDs(args, "a key", "userkeys keys list")
 	if err != nil {
@@ -167,7 +167,7 @@ func (c *keys) toRevoke(cmd *cobra.Command, d *sitedata.Data, args []string) ([]
 	return ids, err
 }
 
-// addPushes tells of each key with a push address how pushing to it goes.
+// addPushes adds to each key with a push URL how pushing to it goes.
 func addPushes(ctx context.Context, p pushes, list []rows.Key) error {
 	var pushed []int // rows with an address
 	for i, r := range list {

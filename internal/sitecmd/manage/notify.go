@@ -30,13 +30,13 @@ type notifying struct {
 func newNotifyCommand() *cobra.Command {
 	c := &notifying{}
 	cmd := &cobra.Command{
-		Use: "notify USER...", Short: "Tell users something: in their list, and pushed to their apps",
-		Long: `Tell users something: in their list of notifications, and pushed to those of their
-apps that take pushes. All of them are told, or none. A running site sends it by
-itself.
+		Use: "notify USER...", Short: "Notify users, in their list and by pushes to their apps",
+		Long: `Notify users: the notification is added to their list, and pushed to those of their
+apps that receive pushes. Either all of the users are notified or none. A running
+site sends the pushes.
 
-With an idempotency key the command may be repeated, after a crash or by two
-machines: within a week the same key tells nobody twice.`,
+With an idempotency key the command can be repeated, after a crash or by two
+machines: within a week the same key notifies nobody twice.`,
 		Example: `  userkeys notify alice --title 'Your build is green' --link /builds/42 --from ci
   userkeys notify alice bob --title Maintenance --excerpt 'Tonight at ten' --idempotency-key maintenance-7
   userkeys notify alice --type replied --title Hello --link /t/hello/42/3 --from carol
@@ -45,21 +45,21 @@ machines: within a week the same key tells nobody twice.`,
 	}
 	c.options.AddFlags(cmd.Flags())
 	f := cmd.Flags()
-	f.StringVar(&c.message.Title, "title", "", "one line of at most 255 characters")
-	f.StringVar(&c.message.Excerpt, "excerpt", "", "plain text; what is above 400 characters is cut off")
+	f.StringVar(&c.message.Title, "title", "", "title, one line of at most 255 characters")
+	f.StringVar(&c.message.Excerpt, "excerpt", "", "plain text, cut off after 400 characters")
 	f.StringVar(&c.message.Link, "link", "",
-		"where it leads: a path of the site; /t/SLUG/TOPIC/POST sets topic, slug and post for "+
-			"apps that open only topics")
-	f.Int64Var(&c.topic, "topic", 0, "the number of the topic that it is about")
-	f.Int64Var(&c.post, "post", 0, "the number of the post in its topic")
-	f.StringVar(&c.slug, "slug", "", "the topic's name in addresses, such as hello")
-	f.StringVar(&c.message.From, "from", "", "whom it is from (default the site's title)")
+		"where the notification leads: a path of the site; /t/SLUG/TOPIC/POST sets topic, slug and post "+
+			"for apps that can open only topics")
+	f.Int64Var(&c.topic, "topic", 0, "number of the topic that the notification is about")
+	f.Int64Var(&c.post, "post", 0, "number of the post in its topic")
+	f.StringVar(&c.slug, "slug", "", "name of the topic in addresses, such as hello")
+	f.StringVar(&c.message.From, "from", "", "who the notification is from (default: the title of the site)")
 	f.StringVar(&c.kind, "type", "",
-		"a type by Discourse's name, such as mentioned, or by number (default custom, if there is a title)")
-	f.StringVar(&c.data, "details", "", "a JSON object that apps read by type: the data of the wire")
+		"type, as one of Discourse's names such as mentioned, or a number (default: custom, if there is a title)")
+	f.StringVar(&c.data, "details", "", "JSON object with the notification's data, which apps read according to its type")
 	f.BoolVar(&c.push, "push", false,
-		"push it to apps whatever its type, or with --push=false to none; without it the type decides")
-	f.StringVar(&c.idempotent, "idempotency-key", "", "a name of this call: repeated, it tells nobody again")
+		"push the notification whatever its type, or with --push=false do not push it (default: the type decides)")
+	f.StringVar(&c.idempotent, "idempotency-key", "", "name of this call; a call with the same name notifies nobody again")
 	cli.AddJSONFlag(cmd)
 	return cmd
 }
@@ -115,7 +115,7 @@ func (c *notifying) run(cmd *cobra.Command, d *sitedata.Data, args []string) err
 	return err
 }
 
-// toldText says what became of it on a site that pushes nothing for so many minutes after a user's visit.
+// toldText describes the result on a site that pushes nothing for window minutes after a user's visit.
 func toldText(told site.Announced, window int) string {
 	if told.Repeated {
 		return fmt.Sprintf("users told before: %d; nobody was told again\n", len(told.IDs))

@@ -27,8 +27,8 @@ func newSettingsCommand() *cobra.Command {
 	c := &settings{}
 	cmd := &cobra.Command{
 		Use: "settings", Short: "List and change site settings",
-		Long: `List and change site settings. A change is in force on a running site within
-a second. Lists are written a|b.`,
+		Long: `List and change site settings. A change takes effect on a running site within a
+second. The values of a list are separated by |.`,
 		Example: `  userkeys settings list
   userkeys settings set max_user_api_reqs_per_minute 60
   userkeys settings add allow_user_api_key_scopes write
@@ -53,7 +53,7 @@ a second. Lists are written a|b.`,
 	}
 	c.options.AddInitFlag(set.Flags())
 	reset := &cobra.Command{
-		Use: "reset NAME", Short: "Give a setting its default back", Args: cobra.ExactArgs(1),
+		Use: "reset NAME", Short: "Reset a setting to its default", Args: cobra.ExactArgs(1),
 		RunE: c.options.With(func(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 			if err := d.Authority.ResetSetting(cmd.Context(), args[0], sitedata.Operator); err != nil {
 				return err
@@ -81,7 +81,7 @@ func settingsChange(cmd *cobra.Command, d *sitedata.Data, name, value string) er
 
 func (c *settings) addCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "add NAME VALUE...", Short: "Add to a setting that is a list; what it has stays", Args: cobra.MinimumNArgs(2),
+		Use: "add NAME VALUE...", Short: "Add values to a setting that is a list", Args: cobra.MinimumNArgs(2),
 		Example: `  userkeys settings add allow_user_api_key_scopes write
   userkeys settings add allowed_user_api_auth_redirects https://app.example/done myapp://done`,
 		RunE: c.options.With(func(cmd *cobra.Command, d *sitedata.Data, args []string) error {
@@ -99,7 +99,7 @@ func (c *settings) addCommand() *cobra.Command {
 
 func (c *settings) removeCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "remove NAME VALUE...", Short: "Remove from a setting that is a list; the rest stays",
+		Use: "remove NAME VALUE...", Short: "Remove values from a setting that is a list",
 		Args: cobra.MinimumNArgs(2),
 		RunE: c.options.With(func(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 			def, was, err := listSetting(d, args[0])
@@ -134,12 +134,13 @@ func listSetting(d *sitedata.Data, name string) (site.Setting, string, error) {
 
 func (c *settings) presetCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "preset discourse", Short: "Open the site as Discourse ships it, for the apps that exist",
-		Long: `Add to the settings that apps written for Discourse rely on: the scopes, write
-and one_time_password among them; the ways back and push addresses of its apps;
-the feeds and calendars where a key may stand in the address. Each change is
-printed. Settings that the configuration pins stay as they are, and are named. So
-are those that some apps need and that it leaves off, with how to switch them on.`,
+		Use: "preset discourse", Short: "Allow what apps written for Discourse need",
+		Long: `Add to the settings what apps written for Discourse rely on: scopes, among them
+write and one_time_password; the redirect addresses and push addresses of these
+apps; the feeds and calendars that accept a key in the address. Each change is
+printed. Settings that the configuration pins are named, and stay as they are.
+Settings that some apps need and that this command leaves off are named too, with
+the commands that turn them on.`,
 		Example: `  userkeys settings preset discourse --dry-run
   userkeys settings preset discourse`,
 		Args: cobra.ExactArgs(1), ValidArgs: []string{"discourse"},
@@ -184,7 +185,7 @@ func (c *settings) preset(cmd *cobra.Command, d *sitedata.Data, args []string) e
 	return sayGaps(out, d)
 }
 
-// sayGaps names what the preset leaves off, where it is off.
+// sayGaps names the settings that the preset leaves off and that are off.
 func sayGaps(out io.Writer, d *sitedata.Data) error {
 	for _, gap := range site.DiscoursePresetGaps() {
 		value, err := d.Authority.Settings().Value(gap.Name)
@@ -234,8 +235,8 @@ func settingsList(cmd *cobra.Command, d *sitedata.Data, _ []string) error {
 // hiddenValue stands for a secret.
 const hiddenValue = "(hidden)"
 
-// settingsShow prints what a setting is after a change. A secret is shown to who asks
-// for it by name, with get, and to nobody else: what is on a screen gets into logs.
+// settingsShow prints the value of a setting after a change. A secret is printed only by get, because what is on a
+// screen gets into logs.
 func settingsShow(cmd *cobra.Command, d *sitedata.Data, name string) error {
 	v, err := d.Authority.Settings().Value(name)
 	if err != nil {

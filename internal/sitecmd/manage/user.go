@@ -30,8 +30,9 @@ func newUserCommand() *cobra.Command {
 	c := &users{}
 	cmd := &cobra.Command{
 		Use: "user", Short: "Add, list and change the site's own accounts",
-		Long: `Add, list and change the site's own accounts. A change is in force on a running
-site within a second: a suspended user's keys and sessions end.`,
+		Long: `Add, list and change the site's own accounts. A change takes effect on a running
+site within a second. The sessions of a suspended user end, and their keys are
+refused.`,
 		Example: `  echo 'correct horse battery' | userkeys user add alice --password-stdin --trust-level 1
   userkeys user set alice --moderator --groups editors,translators
   userkeys user suspend alice`,
@@ -43,24 +44,24 @@ site within a second: a suspended user's keys and sessions end.`,
 	list := &cobra.Command{Use: "list", Short: "List users", Args: cobra.NoArgs, RunE: c.options.With(userList)}
 	cli.AddJSONFlag(list)
 	set := &cobra.Command{
-		Use: "set NAME", Short: "Change a user: what is not named stays", Args: cobra.ExactArgs(1),
+		Use: "set NAME", Short: "Change a user; values that are not given stay", Args: cobra.ExactArgs(1),
 		RunE: c.options.With(c.set),
-		Long: `Change a user: what is not named stays. A new password also lifts the lock that
-too many wrong ones put on an account.`,
+		Long: `Change a user. Values that are not given stay as they are. A new password also
+unlocks an account that was locked after too many wrong passwords.`,
 	}
 	c.addFlags(set.Flags())
 	cmd.AddCommand(add, list, set,
-		c.verb("suspend", "Suspend a user: no login, and every key refused", "suspended",
+		c.verb("suspend", "Suspend a user, who then cannot log in and whose keys are refused", "suspended",
 			func(ctx context.Context, m *identity.Accounts, id int64) error {
 				_, err := m.Suspend(ctx, id, sitedata.Operator)
 				return err
 			}),
-		c.verb("unsuspend", "End a suspension: the user's keys work again", "no longer suspended",
+		c.verb("unsuspend", "End the suspension of a user, whose keys then work again", "no longer suspended",
 			func(ctx context.Context, m *identity.Accounts, id int64) error {
 				_, err := m.Unsuspend(ctx, id, sitedata.Operator)
 				return err
 			}),
-		c.verb("delete", "Delete a user with their keys and sessions", "deleted",
+		c.verb("delete", "Delete a user and the user's keys and sessions", "deleted",
 			func(ctx context.Context, m *identity.Accounts, id int64) error {
 				return m.Delete(ctx, id, sitedata.Operator)
 			}))
@@ -68,17 +69,17 @@ too many wrong ones put on an account.`,
 }
 
 func (c *users) addFlags(f *pflag.FlagSet) {
-	f.BoolVar(&c.passwordStdin, "password-stdin", false, "read the password from standard input, one line")
-	f.IntVar(&c.flags.TrustLevel, "trust-level", 1, "0 to 4")
-	f.BoolVar(&c.flags.Admin, "admin", false, "administrator")
-	f.BoolVar(&c.flags.Moderator, "moderator", false, "moderator")
-	f.StringSliceVar(&c.flags.Groups, "groups", nil, "groups, a,b")
-	f.StringVar(&c.flags.Email, "email", "", "e-mail address; may be used to log in")
+	f.BoolVar(&c.passwordStdin, "password-stdin", false, "read the password from the first line of standard input")
+	f.IntVar(&c.flags.TrustLevel, "trust-level", 1, "trust level, 0 to 4")
+	f.BoolVar(&c.flags.Admin, "admin", false, "the user is an administrator")
+	f.BoolVar(&c.flags.Moderator, "moderator", false, "the user is a moderator")
+	f.StringSliceVar(&c.flags.Groups, "groups", nil, "groups, separated by commas")
+	f.StringVar(&c.flags.Email, "email", "", "e-mail address, with which the user can also log in")
 	f.StringVar(&c.flags.Name, "full-name", "", "full name")
-	f.BoolVar(&c.flags.Active, "active", true, "may sign in and use keys")
+	f.BoolVar(&c.flags.Active, "active", true, "the user may sign in and use keys")
 }
 
-// apply gives u what the flags say, as far as they were given.
+// apply sets the fields of u whose flags were given.
 func (c *users) apply(f *pflag.FlagSet, u *site.User) {
 	f.Visit(func(fl *pflag.Flag) {
 		switch fl.Name {
@@ -100,7 +101,7 @@ func (c *users) apply(f *pflag.FlagSet, u *site.User) {
 	})
 }
 
-// password reads the password from in, if --password-stdin asks for that.
+// password reads the password from in if --password-stdin is set.
 func (c *users) password(in io.Reader) (string, error) {
 	if !c.passwordStdin {
 		return "", nil
@@ -115,7 +116,7 @@ func (c *users) password(in io.Reader) (string, error) {
 	return line, nil
 }
 
-// warnWeak says what an administrator may do and should not.
+// warnWeak warns about a weak password, which an administrator may set.
 func warnWeak(cmd *cobra.Command, password string, u site.User) {
 	if err := identity.CheckPassword(password, u); err != nil {
 		fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+cli.Explain(err)+"; it was set all the same")
@@ -169,7 +170,7 @@ func (c *users) set(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 	return err
 }
 
-// verb makes a command that does one thing to one user.
+// verb returns a command that does one thing to one user.
 func (c *users) verb(name, short, done string,
 	do func(context.Context, *identity.Accounts, int64) error,
 ) *cobra.Command {

@@ -16,8 +16,8 @@ import (
 	"userkeys/site"
 )
 
-// configFile is what the file says: options by the names of serve's flags, and
-// what no flag has.
+// configFile is the content of the configuration file: options by the names of the flags of serve, and what no flag
+// has.
 type configFile struct {
 	options  map[string]any
 	settings map[string]any
@@ -56,7 +56,7 @@ func readConfig(path string, flags *pflag.FlagSet) (Config, error) {
 	return file.site(path, text)
 }
 
-// parseConfig refuses names that mean nothing: a mistyped option must not be a silent default.
+// parseConfig refuses unknown names: a misspelt option must not silently be the default.
 func parseConfig(path string, text []byte) (configFile, error) {
 	file := configFile{options: make(map[string]any)}
 	var parts map[string]toml.Primitive
@@ -141,7 +141,7 @@ func (file configFile) site(path string, text []byte) (Config, error) {
 	return sc, nil
 }
 
-// listText writes a value of the file as a flag or a setting takes it.
+// listText returns a value of the file in the form that a flag or a setting takes.
 func listText(v any, separator string) string {
 	list, ok := v.([]any)
 	if !ok {

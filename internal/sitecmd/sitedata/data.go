@@ -34,8 +34,7 @@ type Data struct {
 // Operator is the caller of what is done at the command line.
 var Operator = site.Caller{As: site.CallerCommand, User: site.User{Admin: true}}
 
-// With makes a command's body of one that works on the data of the site that the
-// options name.
+// With returns the body of a command that works on the data of the site that the options name.
 func (o *Options) With(
 	body func(cmd *cobra.Command, d *Data, args []string) error,
 ) func(*cobra.Command, []string) error {
@@ -96,9 +95,8 @@ func (o *Options) siteThere() error {
 		"there is no site in %s; name its folder with --data (or USERKEYS_DATA)%s", o.Data, howToMakeASite)
 }
 
-// openStore opens the store in db, which it never brings to another version's
-// schema: to look at a listing with a newer program must not take the data away from
-// under the server that is running. An empty database gets its schema with --init.
+// openStore opens the store in db. It never upgrades the schema: a newer program that only lists something must not
+// make the data unusable for the server that is running. With --init an empty database gets its schema.
 func (o *Options) openStore(ctx context.Context, db *sql.DB, dialect store.Dialect) (*store.Store, error) {
 	st, err := store.Open(ctx, db, dialect)
 	if err != nil {
@@ -124,11 +122,13 @@ func (d *Data) open(ctx context.Context, sc Config) error {
 	if err != nil {
 		return err
 	}
-	d.Authority, err = authority.New(ctx, authority.Config{Store: d.Store, Catalog: catalog, Pinned: sc.Pinned})
+	decides := wiring.AuthorityConfig(d.Store)
+	decides.Catalog, decides.Pinned = catalog, sc.Pinned
+	d.Authority, err = authority.New(ctx, decides)
 	if err != nil {
 		return err
 	}
-	d.Pushes, err = outbox.Open(outbox.Config{Store: d.Store, Settings: d.Authority.Settings})
+	d.Pushes, err = outbox.Open(outbox.Config{Actions: d.Store, Settings: d.Authority.Settings})
 	if err != nil {
 		return err
 	}

@@ -49,9 +49,8 @@ func openPostgres(dsn string) (*sql.DB, error) {
 	return stdlib.OpenDB(*config), nil
 }
 
-// notLost refuses an empty database beside a site's machine secret: its database
-// is gone, and a new site in its place would belong to whoever opens its setup
-// link. The error is [userkeys.Conflict].
+// notLost refuses an empty database beside the machine secret of a site. The database of that site is lost, and a new
+// site in its place would belong to whoever opens its setup link. The error is [userkeys.Conflict].
 func notLost(ctx context.Context, db *sql.DB, dir string) error {
 	if _, err := os.Lstat(filepath.Join(dir, secretName)); err != nil {
 		return nil // a folder where no site was
@@ -83,7 +82,7 @@ func OpenSQLite(dir string) (*sql.DB, error) {
 	return sql.Open("sqlite", store.SQLiteDSN(path))
 }
 
-// looksLikeSQLite refuses a file that is something else: SQLite's own words would not name it.
+// looksLikeSQLite refuses a file that is not a database. The error of SQLite would not name the file.
 func looksLikeSQLite(path string) error {
 	const magic = "SQLite format 3\x00" // what every such file begins with
 	f, err := os.Open(path)
@@ -102,9 +101,8 @@ func looksLikeSQLite(path string) error {
 	return nil
 }
 
-// private makes the file if it is missing and keeps everybody but its owner
-// out, also where the folder was made by somebody else and lets others in.
-// SQLite makes the files beside it with the same mode.
+// private creates the file if it is missing, and makes it readable for its owner only, also if others may read the
+// folder. SQLite creates the files beside it with the same mode.
 func private(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

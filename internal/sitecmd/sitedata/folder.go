@@ -31,11 +31,9 @@ func (o *ServeOptions) SecretPath() (path string, own bool, err error) {
 	return filepath.Join(o.Data, secretName), true, nil
 }
 
-// Lock keeps a second server off the folder of the SQLite database until unlock is
-// called, or this process ends in any way: two would each count every limit for
-// itself. Commands beside a server take no lock, and servers of one Postgres are
-// meant to be many. The error is [userkeys.Conflict] and names the server that has
-// the lock.
+// Lock prevents a second server from using the folder of the SQLite database until unlock is called or this process
+// ends: two servers would each count every limit for themselves. Commands beside a server take no lock, and several
+// servers may use one Postgres database. The error is [userkeys.Conflict] and names the server that has the lock.
 func (o *Options) Lock(listening net.Addr) (unlock func(), err error) {
 	if o.Database != "" {
 		return func() {}, nil
@@ -58,7 +56,8 @@ func (o *Options) Lock(listening net.Addr) (unlock func(), err error) {
 	return func() { _ = lock.Unlock() }, nil
 }
 
-// holderIn is what the server that has the lock wrote into it, for a sentence; empty where it cannot be read.
+// holderIn returns what the server that has the lock wrote into it, as the end of a sentence, or "" if it cannot be
+// read.
 func holderIn(path string) string {
 	text, err := os.ReadFile(path)
 	if holder := strings.TrimSpace(string(text)); err == nil && holder != "" {

@@ -32,14 +32,14 @@ type Options struct {
 func (o *Options) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.config, "config", "", "configuration file (TOML)")
 	f.StringVar(&o.Data, "data", "userkeys-data",
-		"folder of the SQLite database; serve, migrate and --init make it")
+		"folder of the SQLite database; serve, migrate and --init create it")
 	f.StringVar(&o.Database, "database", "",
-		"use this PostgreSQL database instead, postgres://user@host/name")
+		"use this PostgreSQL database instead, such as postgres://user@host/name")
 }
 
 // AddInitFlag adds --init, for a command that may come before a site's first start.
 func (o *Options) AddInitFlag(f *pflag.FlagSet) {
-	f.BoolVar(&o.init, "init", false, "make the site, where there is none yet")
+	f.BoolVar(&o.init, "init", false, "create the site if there is none yet")
 }
 
 // ServeOptions are the options of serve: all that the configuration file may have.
@@ -67,32 +67,33 @@ func (o *ServeOptions) AddFlags(f *pflag.FlagSet) {
 	o.Options.AddFlags(f)
 	f.StringVar(&o.Listen, "listen", "127.0.0.1:8080", "address to listen on")
 	f.StringVar(&o.URL, "url", "",
-		"how browsers reach the site, such as https://keys.example; default http:// and the listening address")
-	f.StringVar(&o.Upstream, "upstream", "", "the website to stand before, such as http://127.0.0.1:3000")
+		"address at which browsers reach the site, such as https://keys.example "+
+			"(default: http:// and the listening address)")
+	f.StringVar(&o.Upstream, "upstream", "", "website to pass requests to, such as http://127.0.0.1:3000")
 	f.DurationVar(&o.UpstreamTimeout, "upstream-timeout", 30*time.Second,
-		"how long the website may take to begin an answer")
+		"how long the website may take until it begins to respond")
 	f.IntVar(&o.MinUploadRate, "min-upload-rate", 64,
-		"bytes a second that an upload to the website must reach, measured over a minute; 0 for any")
-	f.StringSliceVar(&o.Own, "own", nil, "more paths to answer here although there is an upstream, such as "+
+		"bytes per second that an upload to the website must reach, measured over a minute; 0 for no limit")
+	f.StringSliceVar(&o.Own, "own", nil, "paths to answer here although there is an upstream, such as "+
 		"/session/current.json; apps for all that apps ask for, none for nothing at all (see above)")
 	f.StringSliceVar(&o.TrustedProxies, "trusted-proxy", nil,
-		"networks of proxies before this server whose X-Forwarded-For is believed")
+		"networks of proxies in front of this server whose X-Forwarded-For is trusted")
 	f.StringVar(&o.ClientIPHeader, "client-ip-header", "X-Forwarded-For",
-		"the header in which those proxies tell whose request it is: X-Forwarded-For, Forwarded or X-Real-IP")
+		"header in which these proxies name the client: X-Forwarded-For, Forwarded or X-Real-IP")
 	f.BoolVar(&o.VaryByKey, "vary-by-key", false,
-		"let also the website's answers to requests without a key say Vary: User-Api-Key, "+
-			"for caches before this server; some CDNs then store none of them")
+		"add Vary: User-Api-Key also to the website's responses to requests without a key, "+
+			"for caches in front of this server; some CDNs then store none of them")
 	f.StringVar(&o.SecretFile, "secret-file", "",
 		"file with the machine secret, 64 hexadecimal digits, the same on all servers of a site; "+
-			"default userkeys.secret in --data, made if missing")
+			"by default userkeys.secret in --data, which is created if missing")
 	f.BoolVar(&o.ReplaceSecret, "replace-secret", false,
-		"use this machine secret although the site had another one: apps must then ask for their push secrets anew")
+		"use this machine secret although the site had another one; apps must then fetch their push secrets again")
 	f.BoolVar(&o.SetupLink, "setup-link", false,
-		"print a link that makes an administrator although the site has users; only if none of them is an administrator")
+		"print a link that makes an administrator although the site has users, if none of them is an administrator")
 	f.BoolVar(&o.PasswordLogin, "password-login", true,
 		"let people sign in with a password of this site; false needs a [[login]] in the configuration file")
-	f.StringVar(&o.LogFormat, "log-format", "text", "text or json")
-	f.StringVar(&o.LogLevel, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&o.LogFormat, "log-format", "text", "format of the log: text or json")
+	f.StringVar(&o.LogLevel, "log-level", "info", "least level that is logged: debug, info, warn or error")
 }
 
 // Resolve sets the options that the command line did not give, and returns what

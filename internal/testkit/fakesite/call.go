@@ -44,21 +44,7 @@ func (f *Site) Do(c Call) Answer {
 	if c.Method == "" {
 		c.Method = http.MethodGet
 	}
-	body := c.Body
-	if c.Form != nil {
-		fields := url.Values{}
-		for name, value := range c.Form {
-			fields.Set(name, f.question(value))
-		}
-		if _, given := c.Form[input.TokenField]; !given && !c.NoToken && c.As != "" {
-			fields.Set(input.TokenField, "token-of-"+c.As)
-			if _, given := c.Form[door.OnceField]; !given {
-				fields.Set(door.OnceField, door.NewForm(Now))
-			}
-		}
-		body = fields.Encode()
-	}
-	r := httptest.NewRequest(c.Method, c.Path, strings.NewReader(body))
+	r := httptest.NewRequest(c.Method, c.Path, strings.NewReader(f.body(c)))
 	r.Host = "site.example"
 	if host := c.Header["Host"]; host != "" {
 		r.Host = host
@@ -83,11 +69,7 @@ func (f *Site) Do(c Call) Answer {
 	if c.Acts != "" {
 		r.Header.Set(site.AdminUsernameHeader, c.Acts)
 	}
-	for name, value := range c.Header {
-		if r.Header.Set(name, value); value == "" {
-			r.Header.Del(name)
-		}
-	}
+	c.setHeader(r.Header)
 	if key := r.Header.Get(userkeys.KeyHeader); key != "" {
 		r.Header.Set(userkeys.KeyHeader, KeyText(key))
 	}
@@ -102,6 +84,33 @@ func (f *Site) Do(c Call) Answer {
 		f.questions = append(f.questions, m[1]+m[2])
 	}
 	return a
+}
+
+// body is the body of a call: its form, with the tokens that it needs, or its text.
+func (f *Site) body(c Call) string {
+	if c.Form == nil {
+		return c.Body
+	}
+	fields := url.Values{}
+	for name, value := range c.Form {
+		fields.Set(name, f.question(value))
+	}
+	if _, given := c.Form[input.TokenField]; !given && !c.NoToken && c.As != "" {
+		fields.Set(input.TokenField, "token-of-"+c.As)
+		if _, given := c.Form[door.OnceField]; !given {
+			fields.Set(door.OnceField, door.NewForm(Now))
+		}
+	}
+	return fields.Encode()
+}
+
+// setHeader sets the headers of a call. An empty value removes a header.
+func (c Call) setHeader(h http.Header) {
+	for name, value := range c.Header {
+		if h.Set(name, value); value == "" {
+			h.Del(name)
+		}
+	}
 }
 
 // askedID finds the id of a consent record in a consent page, or in its JSON.

@@ -101,14 +101,13 @@ func open(t *testing.T, pinned map[string]string, options ...Option) *Site {
 	now := func() time.Time { return Now.Add(time.Duration(f.passed.Load())) }
 	logger := slog.New(slog.NewTextHandler(f.Log, nil))
 	var err error
-	f.Authority, err = authority.New(t.Context(), authority.Config{
-		Store: f.Store, Pinned: pinned, Now: now, Logger: slog.New(slog.DiscardHandler),
-	})
+	decides := wiring.AuthorityConfig(f.Store)
+	decides.Pinned, decides.Now = pinned, now
+	f.Authority, err = authority.New(t.Context(), decides)
 	f.check(err)
 	base := &url.URL{Scheme: "https", Host: "site.example"}
 	pushes, err := outbox.Open(outbox.Config{
-		Store: f.Store, Settings: f.Authority.Settings, Secret: Secret, BaseURL: base,
-		Now: now,
+		Queue: f.Store, Actions: f.Store, Settings: f.Authority.Settings, Secret: Secret, BaseURL: base, Now: now,
 	})
 	f.check(err)
 	f.Config = server.Config{

@@ -3,6 +3,7 @@ package fakesite
 import (
 	"encoding/json"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -32,18 +33,21 @@ func (f *Site) Tell(who string, n site.Notification) int64 {
 	return told.IDs[0]
 }
 
-// Put sends a PUT as a script of the site itself does, or an app.
-func (f *Site) Put(path, as, key, body string, header ...string) Answer {
+// Put sends a PUT as a script of the site itself does for a user, or an app with a key. The body is a form if it begins
+// as one, and otherwise JSON.
+func (f *Site) Put(path, as, key, body string) Answer {
 	f.T.Helper()
 	h := map[string]string{"Content-Type": "application/json"}
+	if formBody.MatchString(body) {
+		h["Content-Type"] = "application/x-www-form-urlencoded"
+	}
 	if key == "" {
 		h["Origin"], h["Sec-Fetch-Site"], h["X-CSRF-Token"] = "https://site.example", "same-origin", "token-of-"+as
 	}
-	for i := 0; i+1 < len(header); i += 2 {
-		h[header[i]] = header[i+1]
-	}
 	return f.Do(Call{Method: http.MethodPut, Path: path, As: as, Key: key, Body: body, Header: h})
 }
+
+var formBody = regexp.MustCompile(`^[a-z_]+=`)
 
 // Decode reads an answer's JSON.
 func Decode[T any](t *testing.T, a Answer) T {
