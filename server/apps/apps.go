@@ -199,7 +199,7 @@ func (h *Handlers) appView(k site.UserAPIKey, sessions []site.AppSession, now ti
 		Approved: page.MomentAt(k.CreatedAt, now),
 		Expires:  page.MomentAt(k.ExpiresAt, now), Revoked: page.MomentAt(k.RevokedAt, now),
 		GaveBack: k.RevokedBy == site.RevokedByApp, SignedIn: signedInSince(sessions, k.ID, now),
-		Idle:     k.Live(now) && now.Sub(k.LastUsedAt) >= idleDays*page.Day,
+		Idle: k.Live(now) && now.Sub(k.LastUsedAt) >= idleDays*page.Day,
 	}
 	if k.Used() {
 		a.Used = page.MomentAt(k.LastUsedAt, now)
