@@ -127,8 +127,7 @@ func (h *Handlers) apps(w http.ResponseWriter, r *http.Request, c site.Caller) e
 		if p.List.Unused > 0 && (!k.Live(now) || now.Sub(k.LastUsedAt) < time.Duration(p.List.Unused)*page.Day) {
 			continue
 		}
-		a := h.appView(k, now)
-		a.SignedIn = signedInSince(sessions, k.ID, now)
+		a := h.appView(k, sessions, now)
 		if push, ok := pushes[k.ID]; ok {
 			a.Pushes = &push
 		}
@@ -141,9 +140,7 @@ func (h *Handlers) apps(w http.ResponseWriter, r *http.Request, c site.Caller) e
 			return err
 		}
 		for _, k := range ended {
-			a := h.appView(k, now)
-			a.SignedIn = signedInSince(sessions, k.ID, now)
-			p.Ended = append(p.Ended, a)
+			p.Ended = append(p.Ended, h.appView(k, sessions, now))
 		}
 		p.Guests = guestViews(sessions, slices.Concat(keys, ended), now)
 	}
@@ -196,13 +193,13 @@ func because(why site.Ending, s site.Settings, ended bool) string {
 	return ""
 }
 
-func (h *Handlers) appView(k site.UserAPIKey, now time.Time) appView {
+func (h *Handlers) appView(k site.UserAPIKey, sessions []site.AppSession, now time.Time) appView {
 	a := appView{
 		ID: k.ID, Name: page.ShownName(k.ApplicationName), Can: h.cfg.Keys.Catalog().Sentences(k.Scopes),
 		Approved: page.MomentAt(k.CreatedAt, now),
 		Expires:  page.MomentAt(k.ExpiresAt, now), Revoked: page.MomentAt(k.RevokedAt, now),
-		GaveBack: k.RevokedBy == site.RevokedByApp,
-		Idle:     k.Live(now) && now.Sub(k.LastUsedAt) >= idleDays*page.Day,
+		GaveBack: k.RevokedBy == site.RevokedByApp, SignedIn: signedInSince(sessions, k.ID, now),
+		Idle: k.Live(now) && now.Sub(k.LastUsedAt) >= idleDays*page.Day,
 	}
 	if k.Used() {
 		a.Used = page.MomentAt(k.LastUsedAt, now)
