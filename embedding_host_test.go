@@ -19,7 +19,7 @@ func TestEmbeddedPagesNameTheirOwnAddress(t *testing.T) {
 	t.Parallel()
 	st := dbtest.SQLite(t)
 	auth, err := authority.New(t.Context(), authority.Config{
-		Checks: st, Grants: st, Devices: st, OneTimes: st, Keys: st, Admin: st, Settings: st, CleanUp: st, Quotas: st,
+		Store: st,
 	})
 	must(t, err)
 	if _, err := server.New(server.Config{Authority: auth, Identity: sessions{}}); err == nil || !strings.Contains(err.Error(), "BaseURL") {

@@ -47,7 +47,7 @@ func TestEmbeddingPushes(t *testing.T) {
 	t.Cleanup(receiver.Close)
 
 	auth, err := authority.New(ctx, authority.Config{
-		Checks: st, Grants: st, Devices: st, OneTimes: st, Keys: st, Admin: st, Settings: st, CleanUp: st, Quotas: st,
+		Store: st,
 		Pinned: map[string]string{
 			"allowed_user_api_push_urls": receiver.URL, "push_notification_time_window_mins": "0",
 		},

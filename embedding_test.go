@@ -62,7 +62,7 @@ func Example_embedding() {
 	_, err = st.Migrate(ctx)
 	check(err)
 	auth, err := authority.New(ctx, authority.Config{
-		Checks: st, Grants: st, Devices: st, OneTimes: st, Keys: st, Admin: st, Settings: st, CleanUp: st, Quotas: st,
+		Store: st,
 	})
 	check(err)
 	alice, err := st.FindOrCreateUser(ctx, site.User{Username: "alice", TrustLevel: 1}, site.Caller{As: site.CallerSystem})

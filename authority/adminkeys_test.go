@@ -236,7 +236,7 @@ func (s *failingStore) TouchAdminKey(ctx context.Context, id int64, at time.Time
 func TestAdminKeyUses(t *testing.T) {
 	t.Parallel()
 	st := &failingStore{Store: dbtest.SQLite(t)}
-	d := newTestSite(t, st.Store, func(cfg *authority.Config) { cfg.Admin = st })
+	d := newTestSite(t, st.Store, func(cfg *authority.Config) { cfg.Store = st })
 	text, k := d.adminKey("alice")
 	used := func() time.Duration {
 		t.Helper()
@@ -299,7 +299,7 @@ func TestAdminKeyEnds(t *testing.T) {
 func TestIsAdminKey(t *testing.T) {
 	t.Parallel()
 	st := &failingStore{Store: dbtest.SQLite(t)}
-	d := newTestSite(t, st.Store, func(cfg *authority.Config) { cfg.Admin = st })
+	d := newTestSite(t, st.Store, func(cfg *authority.Config) { cfg.Store = st })
 	ours, k := d.adminKey("alice")
 	for text, want := range map[string]bool{
 		ours: true, " " + ours + "\t": true, site.NewAdminKey().Reveal(): false, strings.ToUpper(ours): false, "": false, ours[1:]: false,

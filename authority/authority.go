@@ -23,17 +23,7 @@ import (
 
 // Config is what an [Authority] is made of.
 type Config struct {
-	// The parts of the database, each for one task. The type Store of package store has them all.
-	Checks   CheckStore
-	Grants   GrantStore
-	Devices  DeviceStore
-	OneTimes OneTimeStore
-	Keys     KeyStore
-	Admin    AdminStore
-	Settings SettingStore
-	CleanUp  CleanUpStore
-	Quotas   QuotaStore
-
+	Store   Store
 	Catalog *userkeys.Catalog // nil: Discourse's scopes
 	// Pinned site settings, by name, win over those in the store and cannot be changed while running.
 	Pinned map[string]string
@@ -55,10 +45,7 @@ type Authority struct {
 	*userKeys
 	*adminKeys
 	*settings
-	grants   GrantStore
-	devices  DeviceStore
-	oneTimes OneTimeStore
-	cleaning CleanUpStore
+	store Store
 }
 
 // core is what all parts of an authority share.
@@ -75,8 +62,7 @@ type core struct {
 
 // New makes an authority and loads the settings.
 func New(ctx context.Context, cfg Config) (*Authority, error) {
-	if cfg.Checks == nil || cfg.Grants == nil || cfg.Devices == nil || cfg.OneTimes == nil || cfg.Keys == nil ||
-		cfg.Admin == nil || cfg.Settings == nil || cfg.CleanUp == nil || cfg.Quotas == nil {
+	if cfg.Store == nil {
 		return nil, errors.New("authority: Config lacks a part of the store")
 	}
 	if cfg.Now == nil {
@@ -96,12 +82,12 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 		return nil, err
 	}
 	c := &core{
-		now: cfg.Now, log: cfg.Logger, quotas: cfg.Quotas,
+		now: cfg.Now, log: cfg.Logger, quotas: cfg.Store,
 		strangers: limit.NewMemory(limit.MemoryConfig{MaxKeys: maxStrangers}),
 	}
 	_, _ = rand.Read(c.secret[:]) // crypto/rand.Read never fails
 	c.Checker, err = keycheck.New(ctx, keycheck.Config{
-		Store: cfg.Checks, Catalog: cfg.Catalog, Pinned: pinned, OwnerGone: cfg.OwnerGone,
+		Store: cfg.Store, Catalog: cfg.Catalog, Pinned: pinned, OwnerGone: cfg.OwnerGone,
 		MaxKeys: cfg.MaxKeys, Now: cfg.Now, Logger: cfg.Logger,
 	})
 	if err != nil {
@@ -109,10 +95,10 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 	}
 	return &Authority{
 		core:      c,
-		userKeys:  &userKeys{c, cfg.Keys},
-		adminKeys: &adminKeys{c, keycheck.NewAdminChecker(c.Checker, cfg.Admin), cfg.Admin},
-		settings:  &settings{c, cfg.Settings, pinned},
-		grants:    cfg.Grants, devices: cfg.Devices, oneTimes: cfg.OneTimes, cleaning: cfg.CleanUp,
+		userKeys:  &userKeys{c, cfg.Store},
+		adminKeys: &adminKeys{c, keycheck.NewAdminChecker(c.Checker, cfg.Store), cfg.Store},
+		settings:  &settings{c, cfg.Store, pinned},
+		store:     cfg.Store,
 	}, nil
 }
 
@@ -121,7 +107,7 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 func (a *Authority) Run(ctx context.Context) error {
 	var cleaning sync.WaitGroup
 	defer cleaning.Wait()
-	runner := jobs.Runner{Store: a.cleaning, Now: a.now, Logger: a.log}
+	runner := jobs.Runner{Store: a.store, Now: a.now, Logger: a.log}
 	cleaning.Go(func() { runner.Run(ctx, a.cleanUpJob()) })
 	return a.Checker.Run(ctx)
 }

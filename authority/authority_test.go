@@ -620,7 +620,7 @@ var errDown = errors.New("the database is down")
 
 // flaky is a store that fails or waits where a test says so.
 type flaky struct {
-	authority.CheckStore
+	authority.Store
 	mu        sync.Mutex
 	changes   error
 	byHash    func(userkeys.KeyHash) error // called after the row was read
@@ -635,11 +635,11 @@ func (f *flaky) Changes(ctx context.Context, since site.Mark) (site.Changes, err
 	if err != nil {
 		return site.Changes{}, err
 	}
-	return f.CheckStore.Changes(ctx, since)
+	return f.Store.Changes(ctx, since)
 }
 
 func (f *flaky) KeyByHash(ctx context.Context, h userkeys.KeyHash) (site.StoredKey, error) {
-	k, err := f.CheckStore.KeyByHash(ctx, h)
+	k, err := f.Store.KeyByHash(ctx, h)
 	f.mu.Lock()
 	f.hashReads++
 	hook := f.byHash
@@ -659,7 +659,7 @@ func (f *flaky) RecordUses(ctx context.Context, uses []site.KeyUse) error {
 	if err != nil {
 		return err
 	}
-	return f.CheckStore.RecordUses(ctx, uses)
+	return f.Store.RecordUses(ctx, uses)
 }
 
 func (f *flaky) set(change func(*flaky)) {

@@ -19,8 +19,8 @@ import (
 
 func withFlaky(f *flaky) func(*authority.Config) {
 	return func(cfg *authority.Config) {
-		f.CheckStore = cfg.Checks
-		cfg.Checks = f
+		f.Store = cfg.Store
+		cfg.Store = f
 	}
 }
 
@@ -336,7 +336,7 @@ func TestWithoutTheDatabaseNobodyCanTell(t *testing.T) {
 }
 
 // elsewhere is a store on the database of another process: it tells of no change by itself.
-type elsewhere struct{ authority.CheckStore }
+type elsewhere struct{ authority.Store }
 
 func (elsewhere) OnChange(func(site.Changes)) {}
 
@@ -345,7 +345,7 @@ func (elsewhere) OnChange(func(site.Changes)) {}
 func TestCVE_2022_41316_RevocationElsewhereIsSeenHere(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, st *store.Store) {
-		d := newTestSite(t, st, func(cfg *authority.Config) { cfg.Now, cfg.Checks = nil, elsewhere{st} })
+		d := newTestSite(t, st, func(cfg *authority.Config) { cfg.Now, cfg.Store = nil, elsewhere{st} })
 		other, err := authority.New(t.Context(), authority.ConfigOf(st))
 		if err != nil {
 			t.Fatal(err)

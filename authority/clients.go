@@ -11,7 +11,7 @@ import (
 
 // RegisteredClient finds a client that registered; [userkeys.NotFound] for any other.
 func (a *Authority) RegisteredClient(ctx context.Context, clientID string) (site.Client, error) {
-	c, err := a.grants.Client(ctx, clientID)
+	c, err := a.store.Client(ctx, clientID)
 	if err == nil && !c.Registered() {
 		err = userkeys.Errorf(userkeys.NotFound, "there is no such client")
 	}
@@ -24,7 +24,7 @@ func (a *Authority) RegisterClient(ctx context.Context, c site.Client, ip string
 		return err
 	}
 	c.CreatedAt = a.now().UTC()
-	return a.grants.CreateClient(ctx, c, site.Caller{As: site.CallerSystem, Address: ip})
+	return a.store.CreateClient(ctx, c, site.Caller{As: site.CallerSystem, Address: ip})
 }
 
 // ChargeRegistration counts a registration from ip, whether or not it succeeds (W13.4). Addresses in the setting

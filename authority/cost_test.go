@@ -17,7 +17,7 @@ import (
 // shelf is a store of many keys that costs no memory: every well-formed key
 // is somebody's. Only checks are asked of it.
 type shelf struct {
-	authority.CheckStore
+	authority.Store
 	noUserLimits bool
 }
 
@@ -48,7 +48,7 @@ func (shelf) KeyByHash(_ context.Context, h userkeys.KeyHash) (site.StoredKey, e
 
 // onShelf is the configuration of an authority whose keys are on st.
 func onShelf(st shelf, change ...func(*authority.Config)) authority.Config {
-	put := func(c *authority.Config) { c.Checks = st }
+	put := func(c *authority.Config) { c.Store = st }
 	return authority.ConfigOf(new(store.Store), append([]func(*authority.Config){put}, change...)...)
 }
 

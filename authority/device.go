@@ -33,7 +33,7 @@ func (a *Authority) BeginDevice(ctx context.Context, r site.AuthorizationRequest
 	}
 	for range 3 { // codes are long; a clash is a miracle, and three are none
 		d := site.NewDeviceGrant(r, ip, a.now().UTC())
-		err := a.devices.CreateDeviceGrant(ctx, d)
+		err := a.store.CreateDeviceGrant(ctx, d)
 		if err == nil {
 			a.logDevice(ctx, "created", "device_code", d.DeviceCode, "user_code", d.UserCode, "request", d.RequestToken)
 			return d, nil
@@ -65,7 +65,7 @@ func (a *Authority) PollDevice(ctx context.Context, deviceCode, ip string) (site
 	if !site.IsDeviceCode(deviceCode) {
 		return site.DeviceGrant{}, nil
 	}
-	d, err := a.devices.PollDeviceGrant(ctx, deviceCode, a.now().UTC())
+	d, err := a.store.PollDeviceGrant(ctx, deviceCode, a.now().UTC())
 	if errors.Is(err, userkeys.ConsentGone) {
 		return site.DeviceGrant{}, nil
 	}
@@ -107,7 +107,7 @@ func (a *Authority) PreviewDevice(ctx context.Context, token string, b site.Call
 	if err := a.charge(ctx, deviceTokenLooks, token); err != nil {
 		return DeviceQuestion{}, err
 	}
-	d, err := a.devices.DeviceGrantByRequest(ctx, token, a.now().UTC())
+	d, err := a.store.DeviceGrantByRequest(ctx, token, a.now().UTC())
 	if err != nil {
 		return DeviceQuestion{}, err
 	}
@@ -150,7 +150,7 @@ func (a *Authority) ActivateDevice(ctx context.Context, typed, token string, b s
 		return DeviceQuestion{}, err
 	}
 	approval := newToken()
-	d, err := a.devices.BindDeviceGrant(ctx, site.TypedCode{
+	d, err := a.store.BindDeviceGrant(ctx, site.TypedCode{
 		UserCode: code, RequestToken: token, Approval: approval,
 	}, b.At(a.now().UTC()))
 	if err != nil {
@@ -168,7 +168,7 @@ func (a *Authority) wrongCode(ctx context.Context, token string, b site.Caller, 
 	if token == "" || !errors.Is(err, userkeys.ConsentGone) {
 		return err
 	}
-	d, look := a.devices.DeviceGrantByRequest(ctx, token, a.now().UTC())
+	d, look := a.store.DeviceGrantByRequest(ctx, token, a.now().UTC())
 	if look != nil || d.UserID != 0 && d.UserID != b.User.ID {
 		return err
 	}
@@ -197,7 +197,7 @@ func IsDeviceCodeInvalid(err error) bool {
 func (a *Authority) deviceRequest(
 	ctx context.Context, approval string, by site.Caller,
 ) (site.AuthorizationRequest, error) {
-	d, err := a.devices.DeviceGrantByApproval(ctx, approval, a.now().UTC())
+	d, err := a.store.DeviceGrantByApproval(ctx, approval, a.now().UTC())
 	if err == nil && (d.UserID != by.User.ID || d.Session != by.Session.ID) {
 		err = site.ErrConsentGone
 	}
@@ -207,7 +207,7 @@ func (a *Authority) deviceRequest(
 
 // DenyDevice denies a device authorization. The device is told so at its next poll.
 func (a *Authority) DenyDevice(ctx context.Context, approval string, b site.Caller) error {
-	err := a.devices.DenyDeviceGrant(ctx, approval, b.At(a.now().UTC()))
+	err := a.store.DenyDeviceGrant(ctx, approval, b.At(a.now().UTC()))
 	if err == nil {
 		a.logDevice(ctx, "denied", "approval", approval)
 	}

@@ -56,9 +56,9 @@ func (a *Authority) examine(
 	var client site.Client
 	var err error
 	if r.Kind == site.KindOneTime {
-		client, err = a.grants.ClientByPublicKey(ctx, r.PublicKey, r.AuthRedirect)
+		client, err = a.store.ClientByPublicKey(ctx, r.PublicKey, r.AuthRedirect)
 	} else {
-		client, err = a.grants.Client(ctx, r.ClientID)
+		client, err = a.store.Client(ctx, r.ClientID)
 	}
 	if err != nil && !errors.Is(err, userkeys.NotFound) {
 		return site.CheckedRequest{}, client, err
@@ -81,7 +81,7 @@ func (a *Authority) Prepare(ctx context.Context, r site.AuthorizationRequest, by
 		ID: newToken(), UserID: by.User.ID, Session: by.Session.ID,
 		Request: r, CreatedAt: now, ExpiresAt: now.Add(ConsentLifetime),
 	}
-	if err := a.grants.CreateConsent(ctx, c); err != nil {
+	if err := a.store.CreateConsent(ctx, c); err != nil {
 		return Question{}, err
 	}
 	return Question{ID: c.ID, CheckedRequest: checked}, nil
@@ -108,7 +108,7 @@ func (a *Authority) Grant(ctx context.Context, y Approval) (Granted, error) {
 	if y.Consent == "" || !errors.Is(err, userkeys.ConsentGone) {
 		return g, err
 	}
-	shown, again := a.grants.ShownAnswer(ctx, y.Consent, a.now())
+	shown, again := a.store.ShownAnswer(ctx, y.Consent, a.now())
 	switch {
 	case again != nil && !errors.Is(again, userkeys.ConsentGone):
 		return Granted{}, again
@@ -177,7 +177,7 @@ func (a *Authority) mayGrant(ctx context.Context, u site.User) error {
 // mayAct checks that keys of a user would work. It looks at the stored user, as the check of a key does, because the
 // session of an embedder may know less about the user.
 func (a *Authority) mayAct(ctx context.Context, u site.User) error {
-	u, err := a.grants.User(ctx, u.ID)
+	u, err := a.store.User(ctx, u.ID)
 	refuse := func(why string) error {
 		return &userkeys.Error{
 			Code: userkeys.UserNotAllowed, Reason: ReasonMayNotAct, Public: why + ", so no key for it would work",
@@ -200,12 +200,12 @@ func (a *Authority) mayAct(ctx context.Context, u site.User) error {
 //
 // Errors: [userkeys.Conflict] if it was sent before.
 func (a *Authority) SpendForm(ctx context.Context, token string, until time.Time) error {
-	return a.grants.SpendForm(ctx, token, until)
+	return a.store.SpendForm(ctx, token, until)
 }
 
 // consent returns an open question that was put to b.
 func (a *Authority) consent(ctx context.Context, id string, b site.Caller) (site.Consent, error) {
-	c, err := a.grants.Consent(ctx, id)
+	c, err := a.store.Consent(ctx, id)
 	switch {
 	case err != nil:
 		return c, err
@@ -224,7 +224,7 @@ func (a *Authority) Deny(ctx context.Context, consentID string, b site.Caller) (
 	if err != nil {
 		return "", err
 	}
-	if err := a.grants.DeleteConsent(ctx, consentID, b.At(a.now())); err != nil {
+	if err := a.store.DeleteConsent(ctx, consentID, b.At(a.now())); err != nil {
 		return "", err
 	}
 	return c.Request.DeniedLocation(), nil

@@ -49,7 +49,7 @@ func (a *Authority) grantKey(ctx context.Context, r site.CheckedRequest, y Appro
 		answer = append(answer, "oneTimePassword", sealedPassword)
 	}
 	g := Granted{Payload: sealed}
-	if g.Key, err = a.grants.Grant(ctx, grant); err != nil {
+	if g.Key, err = a.store.Grant(ctx, grant); err != nil {
 		return Granted{}, err
 	}
 	if r.Redirect != nil {

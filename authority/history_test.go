@@ -188,11 +188,11 @@ func TestChangesToAccountsAreObeyedAtOnce(t *testing.T) {
 func TestOneClientsEndIsNotTheOthers(t *testing.T) {
 	t.Parallel()
 	st := dbtest.SQLite(t)
-	f := &gated{CheckStore: st, entered: make(chan struct{}), open: make(chan struct{})}
+	f := &gated{Store: st, entered: make(chan struct{}), open: make(chan struct{})}
 	ticks := make(chan struct{}, 64)
 	d := newTestSite(t, st, func(c *authority.Config) {
 		clock := c.Now
-		c.Checks, c.Now = f, func() time.Time {
+		c.Store, c.Now = f, func() time.Time {
 			select {
 			case ticks <- struct{}{}:
 			default:
@@ -232,7 +232,7 @@ func TestOneClientsEndIsNotTheOthers(t *testing.T) {
 
 // gated is a store whose epoch is read once the gate is open.
 type gated struct {
-	authority.CheckStore
+	authority.Store
 	closed        bool
 	entered, open chan struct{}
 }
@@ -250,5 +250,5 @@ func (g *gated) Changes(ctx context.Context, since site.Mark) (site.Changes, err
 			return site.Changes{}, ctx.Err()
 		}
 	}
-	return g.CheckStore.Changes(ctx, since)
+	return g.Store.Changes(ctx, since)
 }

@@ -24,12 +24,12 @@ func (a *Authority) CleanUp(ctx context.Context) error {
 	}
 	s, now := a.Settings(), a.now()
 	unused, old := daysAgo(now, s.RevokeUserAPIKeysUnusedDays), daysAgo(now, s.RevokeUserAPIKeysMaxlifeDays)
-	n, err := a.cleaning.RevokeStale(ctx, unused, old, now)
+	n, err := a.store.RevokeStale(ctx, unused, old, now)
 	if err != nil {
 		return err
 	}
 	if since := daysAgo(now, s.UnusedRegisteredUserAPIKeyClientsDays); !since.IsZero() {
-		released, err := a.cleaning.ReleaseClients(ctx, since, now)
+		released, err := a.store.ReleaseClients(ctx, since, now)
 		if err != nil {
 			return err
 		}
@@ -38,7 +38,7 @@ func (a *Authority) CleanUp(ctx context.Context) error {
 	if n > 0 {
 		a.log.Info("cleaned up stale keys and clients", "number", n)
 	}
-	return a.cleaning.Purge(ctx, now)
+	return a.store.Purge(ctx, now)
 }
 
 // daysAgo returns the time that many days before now. For 0 days it returns the zero time, which no key is older

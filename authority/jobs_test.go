@@ -38,7 +38,7 @@ func TestCleanUpIsOneNodes(t *testing.T) {
 	var nodes []*Authority
 	for range 3 {
 		a, err := New(t.Context(), ConfigOf(st, func(c *Config) {
-			c.CleanUp, c.Now = purges{st, &count, &fail}, func() time.Time { return now }
+			c.Store, c.Now = purges{st, &count, &fail}, func() time.Time { return now }
 		}))
 		if err != nil {
 			t.Fatal(err)
@@ -52,7 +52,7 @@ func TestCleanUpIsOneNodes(t *testing.T) {
 		var failed atomic.Int64
 		for _, a := range nodes {
 			all.Go(func() {
-				if (jobs.Runner{Store: a.cleaning, Now: a.now}).RunIfDue(t.Context(), a.cleanUpJob()) != nil {
+				if (jobs.Runner{Store: a.store, Now: a.now}).RunIfDue(t.Context(), a.cleanUpJob()) != nil {
 					failed.Add(1)
 				}
 			})

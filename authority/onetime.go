@@ -26,7 +26,7 @@ func (a *Authority) grantOneTimePassword(ctx context.Context, r site.CheckedRequ
 	if p.KeyID, err = a.keyOf(ctx, r, y.By); err != nil {
 		return Granted{}, err
 	}
-	if err := a.oneTimes.CreateOneTimePassword(ctx, *p, y.Consent, y.By); err != nil {
+	if err := a.store.CreateOneTimePassword(ctx, *p, y.Consent, y.By); err != nil {
 		return Granted{}, err
 	}
 	return Granted{Location: r.Redirect.With("oneTimePassword", sealed)}, nil
@@ -63,7 +63,7 @@ func (a *Authority) keyOf(ctx context.Context, r site.CheckedRequest, b site.Cal
 
 // AppSessions lists the sessions of a user that apps began with a one-time password, newest first.
 func (a *Authority) AppSessions(ctx context.Context, userID int64) ([]site.AppSession, error) {
-	return a.oneTimes.AppSessions(ctx, userID, a.now())
+	return a.store.AppSessions(ctx, userID, a.now())
 }
 
 // OneTimePassword returns a one-time password and its user, without consuming it.
@@ -73,7 +73,7 @@ func (a *Authority) OneTimePassword(ctx context.Context, password, ip string) (s
 	if err := a.tryOneTime(ctx, password, ip); err != nil {
 		return site.OneTimePassword{}, err
 	}
-	return a.oneTimes.OneTimePassword(ctx, password, a.now().UTC())
+	return a.store.OneTimePassword(ctx, password, a.now().UTC())
 }
 
 // UseOneTimePassword consumes a one-time password and returns it with the user whom it signs in.
@@ -84,7 +84,7 @@ func (a *Authority) UseOneTimePassword(ctx context.Context, password, ip string)
 		return site.OneTimePassword{}, err
 	}
 	by := site.Caller{As: site.CallerUser, Address: ip}
-	return a.oneTimes.ConsumeOneTimePassword(ctx, password, by.At(a.now().UTC()))
+	return a.store.ConsumeOneTimePassword(ctx, password, by.At(a.now().UTC()))
 }
 
 func (a *Authority) tryOneTime(ctx context.Context, password, ip string) error {

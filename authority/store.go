@@ -9,6 +9,19 @@ import (
 	"userkeys/site"
 )
 
+// Store is what an authority remembers: the sum of what its parts need. The type Store of package store is one.
+type Store interface {
+	CheckStore
+	GrantStore
+	DeviceStore
+	OneTimeStore
+	KeyStore
+	AdminStore
+	SettingStore
+	CleanUpStore
+	QuotaStore
+}
+
 // CheckStore is what the checks of user API keys read and write.
 type CheckStore = keycheck.Store
 

@@ -19,7 +19,6 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/internal/testkit/dbtest"
-	"userkeys/internal/wiring"
 	"userkeys/notify"
 	"userkeys/outbox"
 	"userkeys/site"
@@ -95,7 +94,7 @@ func newPushBench(b *testing.B, st *store.Store) *pushBench {
 		"max_user_api_reqs_per_minute": "10000", "max_user_api_reqs_per_day": "10000000",
 		"max_user_api_reqs_per_user_per_minute": "0", "max_user_api_reqs_per_user_per_day": "0",
 	}
-	decides := wiring.AuthorityConfig(st)
+	decides := authority.Config{Store: st}
 	decides.Pinned = pinned
 	m.auth, err = authority.New(b.Context(), decides)
 	must(err)

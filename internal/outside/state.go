@@ -54,7 +54,8 @@ func same(secret, came string) bool {
 	return subtle.ConstantTimeCompare([]byte(secret), []byte(came)) == 1
 }
 
-// CookieName is the name of the cookie of sign-ins under way. Behind https the browser itself sees to it that no other host can set it.
+// CookieName is the name of the cookie of sign-ins under way. Behind https the browser itself sees to it that no other
+// host can set it.
 func (p *People) CookieName() string {
 	if p.cfg.BaseURL.Scheme == "https" {
 		return "__Host-userkeys-signing-in"

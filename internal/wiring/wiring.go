@@ -102,10 +102,11 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 		catalog = catalog.WithEvents()
 	}
 	s := &Site{Store: cfg.Store}
-	decides := AuthorityConfig(s.Store)
-	decides.Catalog, decides.Pinned, decides.MaxKeys = catalog, cfg.Pinned, cfg.MaxKeys
-	decides.Now, decides.Logger, decides.OwnerGone = cfg.Now, cfg.Logger, ownerGone(cfg.Logins)
-	if s.Authority, err = authority.New(ctx, decides); err != nil {
+	s.Authority, err = authority.New(ctx, authority.Config{
+		Store: s.Store, Catalog: catalog, Pinned: cfg.Pinned, MaxKeys: cfg.MaxKeys, OwnerGone: ownerGone(cfg.Logins),
+		Now: cfg.Now, Logger: cfg.Logger,
+	})
+	if err != nil {
 		return nil, err
 	}
 	if err := s.openInbox(cfg); err != nil {
@@ -154,13 +155,6 @@ func ownerGone(logins []outside.Login) map[string]time.Duration {
 		gone[l.In.Name] = l.In.GoneAfter
 	}
 	return gone
-}
-
-// AuthorityConfig returns the configuration of an authority whose parts of the database are all st.
-func AuthorityConfig(st *store.Store) authority.Config {
-	return authority.Config{
-		Checks: st, Grants: st, Devices: st, OneTimes: st, Keys: st, Admin: st, Settings: st, CleanUp: st, Quotas: st,
-	}
 }
 
 // openInbox opens the inbox and, with a secret, the outbox of pushes.
@@ -247,8 +241,9 @@ func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, erro
 		}
 		s.proxy, err = gateway.NewProxy(gateway.ProxyConfig{
 			Upstream: cfg.Upstream, Checker: s.Authority, ClientIPs: clients, Scheme: cfg.BaseURL.Scheme,
-			VaryByKey:      cfg.VaryByKey,
-			SessionCookies: append(s.Identity.CookieNames(), s.ways.CookieName()), ResponseHeaderTimeout: cfg.UpstreamTimeout, Logger: cfg.Logger,
+			VaryByKey:             cfg.VaryByKey,
+			SessionCookies:        append(s.Identity.CookieNames(), s.ways.CookieName()),
+			ResponseHeaderTimeout: cfg.UpstreamTimeout, Logger: cfg.Logger,
 			MinUploadRate: cfg.MinUploadRate,
 		})
 		if err != nil {

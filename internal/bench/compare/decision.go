@@ -10,7 +10,6 @@ import (
 
 	"userkeys/authority"
 	"userkeys/internal/bench"
-	"userkeys/internal/wiring"
 	"userkeys/site"
 )
 
@@ -130,7 +129,7 @@ func statementsPerRequest(ctx context.Context, o order) (float64, error) {
 		return 0, err
 	}
 	now := time.Now()
-	cfg := wiring.AuthorityConfig(st)
+	cfg := authority.Config{Store: st}
 	cfg.Pinned, cfg.Now = plenty, func() time.Time { return now }
 	a, err := newAuthority(ctx, cfg)
 	if err != nil {

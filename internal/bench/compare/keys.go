@@ -13,7 +13,6 @@ import (
 
 	"userkeys"
 	"userkeys/authority"
-	"userkeys/internal/wiring"
 	"userkeys/site"
 	"userkeys/store"
 )
@@ -89,7 +88,7 @@ func onSQLite(ctx context.Context, o order, limits map[string]string) (*authorit
 	if err := grantAll(ctx, st, o.keys); err != nil {
 		return nil, err
 	}
-	cfg := wiring.AuthorityConfig(st)
+	cfg := authority.Config{Store: st}
 	cfg.Pinned = limits
 	return newAuthority(ctx, cfg)
 }

@@ -8,7 +8,6 @@ import (
 
 	"userkeys"
 	"userkeys/authority"
-	"userkeys/internal/wiring"
 	"userkeys/site"
 )
 
@@ -16,11 +15,11 @@ import (
 // Everything else it passes to a real database without keys. A check of a known key asks no store, so that the
 // ratios are those of any store. The table has no pointers, so that the garbage collector does not scan it.
 type memoryStore struct {
-	authority.CheckStore
+	authority.Store
 	hashes []userkeys.KeyHash
 }
 
-func newMemoryStore(st authority.CheckStore, keys keyList) *memoryStore {
+func newMemoryStore(st authority.Store, keys keyList) *memoryStore {
 	m := &memoryStore{st, make([]userkeys.KeyHash, keys.len())}
 	for i := range m.hashes {
 		m.hashes[i] = keys.key(i).Hash()
@@ -58,7 +57,7 @@ func inMemory(ctx context.Context, o order, limits map[string]string) (*authorit
 	if err != nil {
 		return nil, err
 	}
-	cfg := wiring.AuthorityConfig(st)
-	cfg.Checks, cfg.Pinned = newMemoryStore(st, o.keys), limits
+	cfg := authority.Config{Store: st}
+	cfg.Store, cfg.Pinned = newMemoryStore(st, o.keys), limits
 	return newAuthority(ctx, cfg)
 }

@@ -122,7 +122,7 @@ func (d *Data) open(ctx context.Context, sc Config) error {
 	if err != nil {
 		return err
 	}
-	decides := wiring.AuthorityConfig(d.Store)
+	decides := authority.Config{Store: d.Store}
 	decides.Catalog, decides.Pinned = catalog, sc.Pinned
 	d.Authority, err = authority.New(ctx, decides)
 	if err != nil {

@@ -101,7 +101,7 @@ func open(t *testing.T, pinned map[string]string, options ...Option) *Site {
 	now := func() time.Time { return Now.Add(time.Duration(f.passed.Load())) }
 	logger := slog.New(slog.NewTextHandler(f.Log, nil))
 	var err error
-	decides := wiring.AuthorityConfig(f.Store)
+	decides := authority.Config{Store: f.Store}
 	decides.Pinned, decides.Now = pinned, now
 	f.Authority, err = authority.New(t.Context(), decides)
 	f.check(err)
