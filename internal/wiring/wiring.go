@@ -45,6 +45,7 @@ type Config struct {
 	OwnPaths        []string // answered here although there is an upstream
 	NoFallback      bool     // server.FallbackPaths are not answered where the upstream says 404
 	TrustedProxies  []netip.Prefix
+	TrustUnix       bool   // see gateway.ClientIPConfig
 	ClientIPHeader  string // in which they tell whose request it is, see gateway.ClientIPConfig
 	VaryByKey       bool   // see gateway.ProxyConfig
 
@@ -116,8 +117,8 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 		cfg.Pushes = s.Pushes
 	}
 	clients, err := gateway.NewClientIPs(gateway.ClientIPConfig{
-		TrustedProxies: cfg.TrustedProxies,
-		Header:         cfg.ClientIPHeader, Logger: cfg.Logger,
+		TrustedProxies: cfg.TrustedProxies, TrustUnix: cfg.TrustUnix,
+		Header: cfg.ClientIPHeader, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, err
