@@ -168,7 +168,8 @@ func (s *Site) openInbox(cfg Config) error {
 		var err error
 		s.Pushes, err = outbox.Open(outbox.Config{
 			Queue: cfg.Store, Actions: cfg.Store, Settings: s.Authority.Settings, Secret: cfg.Secret,
-			BaseURL: cfg.BaseURL, Client: cfg.PushClient, Now: cfg.Now, Logger: cfg.Logger,
+			BaseURL: cfg.BaseURL, Client: cfg.PushClient, OwnerGone: ownerGone(cfg.Logins),
+			Now: cfg.Now, Logger: cfg.Logger,
 		})
 		if err != nil {
 			return err
