@@ -35,7 +35,25 @@ func (h *Handlers) ask(w http.ResponseWriter, r *http.Request, c site.Caller) er
 	if err != nil {
 		return h.refuse(w, r, c, refusal{request, err})
 	}
+	if h.door.Settings().UserAPIKeyConsentPage != "" && !gateway.WantsJSON(r) {
+		return h.sendToOwnPage(w, r, c, request)
+	}
 	return h.putToUser(w, r, c, request)
+}
+
+// sendToOwnPage sends the browser with its request to the page of the website that puts it to the user. That page
+// gets the question from ask, as JSON, for the user whom it names.
+func (h *Handlers) sendToOwnPage(w http.ResponseWriter, r *http.Request, c site.Caller,
+	request site.AuthorizationRequest,
+) error {
+	if _, err := h.authority.Examine(r.Context(), request); err != nil {
+		return h.refuse(w, r, c, refusal{request, err})
+	}
+	parameters, err := userkeys.ParseParameters(r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	return door.Redirect(w, http.StatusFound, h.door.Settings().UserAPIKeyConsentPage+"?"+parameters.Encode())
 }
 
 // putToUser puts a request to the user, once they are signed in, as a page or as its model.
@@ -251,6 +269,8 @@ func (h *Handlers) deny(w http.ResponseWriter, r *http.Request, c site.Caller) e
 	switch {
 	case err != nil:
 		return err
+	case gateway.WantsJSON(r):
+		return door.WriteJSON(w, map[string]*string{"redirect_url": door.Optional(location)})
 	case location != "":
 		return door.Redirect(w, http.StatusFound, location)
 	}

@@ -62,7 +62,9 @@ func (h *Handlers) Mount() {
 	d, page := h.door, door.Rules{Who: door.Browser}
 	d.Handle("HEAD /user-api-key/new", door.Rules{Who: door.Public, Name: "user_api_keys/new"}, h.probe)
 	page.Name = "user_api_keys/new"
-	d.HandleBoth("GET /user-api-key/new", page, h.ask)
+	d.Handle("GET /user-api-key/new", page, h.ask)
+	page.Who, page.Permission = door.Browser|door.AdminKey, site.AdminGrant // the site may show the question itself
+	d.Handle("GET /user-api-key/new.json", page, h.ask)
 	d.HandleBoth("POST /user-api-key", door.Rules{
 		Who: door.Browser | door.AdminKey, As: door.User, Permission: site.AdminGrant,
 		CSRF: door.CheckToken, Body: input.FormOrJSON, Name: "user_api_keys/create",
@@ -70,6 +72,10 @@ func (h *Handlers) Mount() {
 	d.Handle("POST /user-api-key/deny", door.Rules{
 		Who: door.Browser, As: door.User, CSRF: door.CheckToken,
 		Body: input.Form,
+	}, h.deny)
+	d.Handle("POST /user-api-key/deny.json", door.Rules{
+		Who: door.Browser | door.AdminKey, As: door.User, Permission: site.AdminGrant,
+		CSRF: door.CheckToken, Body: input.FormOrJSON,
 	}, h.deny)
 	d.Handle("GET /api_key/generate", door.Rules{Who: door.Browser}, h.draft)
 
