@@ -82,7 +82,7 @@ var rooms = []room{
 	{"internal/keycheck", []string{".", "site", "internal/jobs", "internal/limit"}, nil, "is this key good for this request now: what is kept in memory, and how long it is believed"},
 	{"internal/limit", nil, nil, "how often: two sliding windows in memory"},
 	{"internal/identity", []string{".", "site"}, []string{"github.com/alexedwards/scs/v2", "golang.org/x/crypto", xText}, "who is at the browser: accounts, sessions, limits on guessing"},
-	{"internal/outside", []string{".", "site", "gateway", "internal/identity", "internal/outward"}, []string{"github.com/coreos/go-oidc/v3", "golang.org/x/oauth2"}, "lets people sign in through providers: OpenID Connect, DiscourseConnect, the header of a proxy"},
+	{"internal/outside", []string{".", "site", "gateway", "internal/identity", "internal/outward"}, []string{"github.com/coreos/go-oidc/v3", "golang.org/x/oauth2", jsonReader}, "lets people sign in through providers: OpenID Connect, DiscourseConnect, the header of a proxy"},
 	{"internal/wiring", []string{"*"}, nil, "wires all rooms into one running site, for the command and the tests"},
 	{"internal/demo", []string{".", "client"}, nil, "what the demo runs beside a site: a small website and a sample app"},
 	{"internal/demo/walk", []string{".", "client", "internal/demo"}, []string{"golang.org/x/net/html"}, "a key's whole life, step by step, printed and checked"},
@@ -103,10 +103,11 @@ var rooms = []room{
 	{"internal/sitecmd", []string{"*"}, []string{cobra, pflag, xTerm}, "the commands that run a site: serve, migrate, demo"},
 	{
 		"internal/sitecmd/manage",
-		[]string{".", "site", "authority", "notify", "outbox", "internal/cli", "internal/identity", "internal/rows", "internal/sitecmd/sitedata"},
+		[]string{".", "site", "authority", "notify", "outbox", "internal/cli", "internal/identity", "internal/rows", "internal/sitecmd/people", "internal/sitecmd/sitedata"},
 		[]string{cobra, pflag},
 		"the commands that manage a site's data: users, settings, keys, deliveries",
 	},
+	{"internal/sitecmd/people", []string{"internal/cli", "internal/outside", "internal/rows", "internal/sitecmd/sitedata"}, []string{cobra}, "the commands about people from other places, and about who did what"},
 	{
 		"internal/sitecmd/sitedata",
 		[]string{"*"},

@@ -45,6 +45,7 @@ type Config struct {
 	OwnPaths        []string // answered here although there is an upstream
 	NoFallback      bool     // server.FallbackPaths are not answered where the upstream says 404
 	TrustedProxies  []netip.Prefix
+	TrustUnix       bool   // see gateway.ClientIPConfig
 	ClientIPHeader  string // in which they tell whose request it is, see gateway.ClientIPConfig
 	VaryByKey       bool   // see gateway.ProxyConfig
 
@@ -116,8 +117,8 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 		cfg.Pushes = s.Pushes
 	}
 	clients, err := gateway.NewClientIPs(gateway.ClientIPConfig{
-		TrustedProxies: cfg.TrustedProxies,
-		Header:         cfg.ClientIPHeader, Logger: cfg.Logger,
+		TrustedProxies: cfg.TrustedProxies, TrustUnix: cfg.TrustUnix,
+		Header: cfg.ClientIPHeader, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -167,7 +168,8 @@ func (s *Site) openInbox(cfg Config) error {
 		var err error
 		s.Pushes, err = outbox.Open(outbox.Config{
 			Queue: cfg.Store, Actions: cfg.Store, Settings: s.Authority.Settings, Secret: cfg.Secret,
-			BaseURL: cfg.BaseURL, Client: cfg.PushClient, Now: cfg.Now, Logger: cfg.Logger,
+			BaseURL: cfg.BaseURL, Client: cfg.PushClient, OwnerGone: ownerGone(cfg.Logins),
+			Now: cfg.Now, Logger: cfg.Logger,
 		})
 		if err != nil {
 			return err
@@ -209,8 +211,12 @@ func loginPath(standalone bool) string {
 
 // doors puts the pages, and the upstream if there is one, behind the key check.
 func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, error) {
+	var sync server.UserSync
+	if len(cfg.Logins) > 0 {
+		sync = s.ways
+	}
 	pages, err := server.New(server.Config{
-		Outside: s.ways, Links: s.Identity, NoPasswords: cfg.NoPasswords,
+		Outside: s.ways, Sync: sync, Links: s.Identity, NoPasswords: cfg.NoPasswords,
 		Authority: s.Authority, Identity: s.Identity, Accounts: s.Identity, BaseURL: cfg.BaseURL,
 		Standalone: cfg.Upstream == nil,
 		// Before an upstream the front asks us for them only if OwnPaths name them.

@@ -61,6 +61,7 @@ type Config struct {
 	Keys      Keys
 	Settings  Settings
 	Accounts  Accounts      // nil: no accounts are managed here
+	Sync      Sync          // nil: no website's users sign in here
 	Pushes    Pushes        // nil: nothing is pushed
 	Inbox     *notify.Inbox // nil: nobody is notified
 	Endpoints bool          // /admin/notifications.json is ours too
@@ -141,6 +142,9 @@ func (h *Handlers) Mount() {
 		d.Handle("GET /user-api-key/admin/users/{username}", read(site.AdminUsers), h.showUser)
 		d.Handle("PUT /user-api-key/admin/users/{username}", write(site.AdminUsers), h.putUser)
 		d.Handle("DELETE /user-api-key/admin/users/{username}", write(site.AdminUsers), h.deleteUser)
+		if h.cfg.Sync != nil {
+			d.Handle("POST /user-api-key/admin/users/sync.json", raw(site.AdminUsers), h.syncUsers)
+		}
 		d.Handle("POST /user-api-key/admin/users/{username}/suspend.json", write(site.AdminUsers), h.suspendUser)
 		d.Handle("POST /user-api-key/admin/users/{username}/unsuspend.json", write(site.AdminUsers), h.unsuspendUser)
 	}
