@@ -26,7 +26,7 @@ const cookie = "ownpage"
 var (
 	site, key = os.Getenv("OWNPAGE_SITE"), os.Getenv("OWNPAGE_KEY")
 	passwords = map[string]string{"anna": os.Getenv("OWNPAGE_PASSWORD"), "ben": os.Getenv("OWNPAGE_PASSWORD")}
-	sessions  sync.Map // the user's name by the value of the cookie
+	sessions  sync.Map // the user by the value of the cookie
 	//go:embed pages.html
 	text  string
 	pages = template.Must(template.New("").Parse(text))
@@ -40,7 +40,9 @@ func main() {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /notes", notes)
-	mux.HandleFunc("GET /enter", func(w http.ResponseWriter, r *http.Request) { show(w, "enter", r.URL.Query().Get("to")) })
+	mux.HandleFunc("GET /enter", func(w http.ResponseWriter, r *http.Request) {
+		show(w, "enter", r.URL.Query().Get("to"))
+	})
 	mux.HandleFunc("POST /enter", enter)
 	mux.Handle("GET /allow", signedIn(question))
 	mux.Handle("POST /allow", signedIn(answer))
@@ -67,7 +69,7 @@ func enter(w http.ResponseWriter, r *http.Request) {
 	}
 	c := &http.Cookie{Name: cookie, Value: rand.Text(), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode}
 	c.Secure = strings.HasPrefix(site, "https:")
-	sessions.Store(c.Value, name)
+	sessions.Store(c.Value, user(name))
 	http.SetCookie(w, c)
 	if !strings.HasPrefix(to, "/allow?") { // no other website decides where a sign-in leads
 		to = "/apps"
@@ -75,14 +77,17 @@ func enter(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
-// signedIn passes the name of the user on. The page must not be framed, or another website could have it clicked.
-func signedIn(next func(http.ResponseWriter, *http.Request, string)) http.Handler {
+// user is the name of somebody who is signed in.
+type user string
+
+// signedIn finds out who sends a request. The page must not be framed, or another website could have it clicked.
+func signedIn(next func(http.ResponseWriter, *http.Request, user)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
 		w.Header().Set("Cache-Control", "no-store")
 		if c, err := r.Cookie(cookie); err == nil {
-			if name, ok := sessions.Load(c.Value); ok {
-				next(w, r, name.(string))
+			if u, ok := sessions.Load(c.Value); ok {
+				next(w, r, u.(user))
 				return
 			}
 		}
@@ -91,9 +96,9 @@ func signedIn(next func(http.ResponseWriter, *http.Request, string)) http.Handle
 }
 
 // question shows what an app asks for, in the website's own design.
-func question(w http.ResponseWriter, r *http.Request, user string) {
+func question(w http.ResponseWriter, r *http.Request, u user) {
 	var q map[string]any
-	if !call(w, user, "GET", "/user-api-key/new.json?"+r.URL.RawQuery, nil, &q) {
+	if !u.call(w, "/user-api-key/new.json?"+r.URL.RawQuery, nil, &q) {
 		return
 	}
 	if q["state"] != "ready" {
@@ -105,7 +110,7 @@ func question(w http.ResponseWriter, r *http.Request, user string) {
 }
 
 // answer tells userkeys what the user has decided, and sends the browser back to the app.
-func answer(w http.ResponseWriter, r *http.Request, user string) {
+func answer(w http.ResponseWriter, r *http.Request, u user) {
 	fields := map[string]string{"id": r.PostFormValue("id"), "choose": "1"}
 	for _, name := range r.PostForm["scope"] {
 		fields["allow_"+name] = "1"
@@ -119,7 +124,7 @@ func answer(w http.ResponseWriter, r *http.Request, user string) {
 		Payload string // for the user to copy, if the app named no address
 	}
 	switch {
-	case !call(w, user, "POST", path, fields, &a):
+	case !u.call(w, path, fields, &a):
 	case a.To != "":
 		w.Header().Set("Referrer-Policy", "no-referrer")
 		w.Header()["Location"] = []string{a.To} // as it came, byte for byte
@@ -129,27 +134,32 @@ func answer(w http.ResponseWriter, r *http.Request, user string) {
 	}
 }
 
-func apps(w http.ResponseWriter, _ *http.Request, user string) {
+func apps(w http.ResponseWriter, _ *http.Request, u user) {
 	var list map[string]any
-	if call(w, user, "GET", "/user-api-key/apps.json", nil, &list) {
-		list["user"] = user
+	if u.call(w, "/user-api-key/apps.json", nil, &list) {
+		list["user"] = string(u)
 		show(w, "apps", list)
 	}
 }
 
-func revoke(w http.ResponseWriter, r *http.Request, user string) {
+func revoke(w http.ResponseWriter, r *http.Request, u user) {
 	var done map[string]any
-	if call(w, user, "POST", "/user-api-key/revoke.json", map[string]string{"id": r.PostFormValue("id")}, &done) {
+	if u.call(w, "/user-api-key/revoke.json", map[string]string{"id": r.PostFormValue("id")}, &done) {
 		http.Redirect(w, r, "/apps", http.StatusSeeOther)
 	}
 }
 
-// call asks userkeys in the name of a user, and reports whether that went well; if not, w has the reason.
-func call(w http.ResponseWriter, user, method, path string, fields map[string]string, answer any) bool {
+// call asks userkeys in the name of a user, and reports whether that went well; if not, w has the reason. With fields
+// it sends them, else it only reads.
+func (u user) call(w http.ResponseWriter, path string, fields map[string]string, answer any) bool {
 	body, _ := json.Marshal(fields) // texts only
+	method := "POST"
+	if fields == nil {
+		method = "GET"
+	}
 	r, err := http.NewRequest(method, site+path, bytes.NewReader(body))
 	if err == nil {
-		r.Header = http.Header{"Api-Key": {key}, "Api-Username": {user}, "Content-Type": {"application/json"}}
+		r.Header = http.Header{"Api-Key": {key}, "Api-Username": {string(u)}, "Content-Type": {"application/json"}}
 		var res *http.Response
 		if res, err = outward.Do(r); err == nil {
 			defer res.Body.Close()
