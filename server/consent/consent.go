@@ -35,25 +35,15 @@ func (h *Handlers) ask(w http.ResponseWriter, r *http.Request, c site.Caller) er
 	if err != nil {
 		return h.refuse(w, r, c, refusal{request, err})
 	}
-	if h.door.Settings().UserAPIKeyConsentPage != "" && !gateway.WantsJSON(r) {
-		return h.sendToOwnPage(w, r, c, request)
+	own := h.door.Settings().UserAPIKeyConsentPage
+	if own == "" || gateway.WantsJSON(r) {
+		return h.putToUser(w, r, c, request)
 	}
-	return h.putToUser(w, r, c, request)
-}
-
-// sendToOwnPage sends the browser with its request to the page of the website that puts it to the user. That page
-// gets the question from ask, as JSON, for the user whom it names.
-func (h *Handlers) sendToOwnPage(w http.ResponseWriter, r *http.Request, c site.Caller,
-	request site.AuthorizationRequest,
-) error {
+	// The website's page puts it to the user. It gets the question from here, as JSON, for the user whom it names.
 	if _, err := h.authority.Examine(r.Context(), request); err != nil {
 		return h.refuse(w, r, c, refusal{request, err})
 	}
-	parameters, err := userkeys.ParseParameters(r.URL.RawQuery)
-	if err != nil {
-		return err
-	}
-	return door.Redirect(w, http.StatusFound, h.door.Settings().UserAPIKeyConsentPage+"?"+parameters.Encode())
+	return door.Redirect(w, http.StatusFound, own+"?"+r.URL.Query().Encode())
 }
 
 // putToUser puts a request to the user, once they are signed in, as a page or as its model.
