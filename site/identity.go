@@ -1,6 +1,9 @@
 package site
 
-import "time"
+import (
+	"net/url"
+	"time"
+)
 
 // Identity is who a user is to a provider that signs people in. Issuer and Subject together name one person; they
 // are compared as bytes.
@@ -56,6 +59,8 @@ type SyncOutcome struct {
 type LoginChoice struct {
 	Name  string // in addresses
 	Title string // that people read
+	// To is an address of the provider that browsers are sent to; nil: they stay here.
+	To *url.URL
 }
 
 // LoginWish is what somebody wants who begins to sign in through a provider.
