@@ -22,10 +22,12 @@ type Rules struct {
 	As  Role
 	// what an admin API key with named permissions must have; empty: such a key may not pass
 	Permission site.AdminPermission
-	CSRF       CSRF
-	Body       input.Body
-	Long       bool   // the answer takes long: it ends with the caller's key or session
-	Name       string // X-Discourse-Route, on the routes of the wire
+	// OrPermission is another permission that is enough.
+	OrPermission site.AdminPermission
+	CSRF         CSRF
+	Body         input.Body
+	Long         bool   // the answer takes long: it ends with the caller's key or session
+	Name         string // X-Discourse-Route, on the routes of the wire
 }
 
 // Callers is a set of callers that a route answers. It refuses all others: a key must not make other keys, and
@@ -80,6 +82,12 @@ const (
 
 // Lets tells whether one of callers is let in.
 func (rules Rules) Lets(callers Callers) bool { return rules.Who&callers != 0 }
+
+// opens reports whether a good admin API key may pass.
+func (rules Rules) opens(k site.AdminAPIKey) bool {
+	return rules.Lets(AnyAdminKey) || k.Permissions.Has(rules.Permission) ||
+		rules.OrPermission != "" && k.Permissions.Has(rules.OrPermission)
+}
 
 // A Route is a pattern with its rules.
 type Route struct {
