@@ -22,6 +22,7 @@ type Standing struct {
 	Admin      bool
 	Moderator  bool
 	Groups     []string
+	Login      string // the login through which the user signs in, beside ExternalID
 }
 
 // accessContext carries an Access in one allocation; a value in a plain

@@ -51,8 +51,9 @@ type Authority struct {
 // core is what all parts of an authority share.
 type core struct {
 	*keycheck.Checker
-	now func() time.Time
-	log *slog.Logger
+	now  func() time.Time
+	log  *slog.Logger
+	gone map[string]time.Duration // see Config.OwnerGone
 
 	quotas QuotaStore
 	// strangers counts what is bounded by the minute beside keys: callers without one, users, moves of keys.
@@ -82,7 +83,7 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 		return nil, err
 	}
 	c := &core{
-		now: cfg.Now, log: cfg.Logger, quotas: cfg.Store,
+		now: cfg.Now, log: cfg.Logger, gone: cfg.OwnerGone, quotas: cfg.Store,
 		strangers: limit.NewMemory(limit.MemoryConfig{MaxKeys: maxStrangers}),
 	}
 	_, _ = rand.Read(c.secret[:]) // crypto/rand.Read never fails

@@ -25,11 +25,13 @@ const (
 	KeyIDHeader            = "X-Userkeys-Key-Id"
 	// ExternalIDHeader is what the provider that signs the user in calls them; absent if none does.
 	ExternalIDHeader = "X-Userkeys-External-Id"
+	// LoginHeader is the name of the login whose provider says so: ids of two providers may be alike.
+	LoginHeader = "X-Userkeys-Login"
 )
 
 // identityHeaders is how many headers [setIdentity] sets.
 func identityHeaders(a userkeys.Access) int {
-	n := 4 + min(len(a.ExternalID), 1)
+	n := 4 + 2*min(len(a.ExternalID), 1)
 	if a.Standing != nil {
 		n += 3 + min(len(a.Groups), 1) + min(len(a.Scopes), 1)
 	}
@@ -49,6 +51,9 @@ func setIdentity(h http.Header, a userkeys.Access) {
 	set(KeyIDHeader, strconv.FormatInt(a.KeyID, 10))
 	if a.ExternalID != "" {
 		set(ExternalIDHeader, EncodeHeader(a.ExternalID))
+		if a.Standing != nil {
+			set(LoginHeader, EncodeHeader(a.Login))
+		}
 	}
 	if a.Standing == nil {
 		return

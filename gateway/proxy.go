@@ -26,6 +26,8 @@ type ProxyConfig struct {
 	Scheme string
 	// SessionCookies are the names of our own cookies: the upstream neither sees nor sets them.
 	SessionCookies []string
+	// IdentityHeaders are headers in which a proxy before this one tells who calls; they do not go on beside a key.
+	IdentityHeaders []string
 	// VaryByKey adds Vary: User-Api-Key also to answers to requests without a key, so that a cache between
 	// the proxy and its clients asks here about every request with a key. The price: some CDNs store no answer that
 	// varies.

@@ -21,7 +21,9 @@ func (x *proxied) upstreamHeader() http.Header {
 		more += identityHeaders(x.monitored.Access())
 	}
 	ours := func(values []string) bool { return p.isAdminKey(x.In.Context(), values) }
-	h := headers.Strip{Trusted: trusted, Keyed: x.presented.Given, Ours: ours}.Passing(x.In.Header, more)
+	h := headers.Strip{
+		Trusted: trusted, Keyed: x.presented.Given, Ours: ours, Names: p.cfg.IdentityHeaders,
+	}.Passing(x.In.Header, more)
 	if x.presented.Given {
 		setIdentity(h, x.monitored.Access())
 	} else {

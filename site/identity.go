@@ -11,6 +11,7 @@ type Identity struct {
 	Issuer     string
 	Subject    string
 	UserID     int64
+	Login      string // through which the user came, for a new one; the store keeps it with the user
 	Username   string // as the provider spells it; may be empty
 	CreatedAt  time.Time
 	SignedInAt time.Time // zero: never
@@ -35,7 +36,8 @@ type SyncedUser struct {
 	Groups     []string `json:"groups"`
 	Admin      bool     `json:"admin"`
 	Moderator  bool     `json:"moderator"`
-	Suspended  bool     `json:"suspended"`
+	// Suspended says whether the user is suspended here; absent leaves it as it is.
+	Suspended *bool `json:"suspended"`
 }
 
 // Sync is a list of users from a website.

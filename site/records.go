@@ -30,12 +30,27 @@ type User struct {
 	SignedInAt time.Time // zero: not since it is noted
 }
 
-// Pauses returns when the keys of u pause, by how long after a sign-in through each login they do; zero: never.
+// Pauses returns when the keys of u pause, by how long after a sign-in through each login they do; 0 is never. The zero
+// time is never. A login that after does not have was taken out of the configuration, and its users' keys pause at once;
+// a nil after is for a site without logins.
 func (u User) Pauses(after map[string]time.Duration) time.Time {
-	if d := after[u.Login]; d > 0 {
+	if u.Login == "" || after == nil {
+		return time.Time{}
+	}
+	d, known := after[u.Login]
+	switch {
+	case !known:
+		return time.Unix(1, 0)
+	case d > 0:
 		return u.SignedInAt.Add(d)
 	}
 	return time.Time{}
+}
+
+// Paused reports whether the keys of u pause at now.
+func (u User) Paused(after map[string]time.Duration, now time.Time) bool {
+	at := u.Pauses(after)
+	return !at.IsZero() && !now.Before(at)
 }
 
 // Staff reports whether u is an administrator or a moderator.

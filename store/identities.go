@@ -83,7 +83,8 @@ func link(c conn, id site.Identity) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.exec("UPDATE userkeys_users SET external_id = $1 WHERE id = $2", id.Subject, id.UserID)
+	_, err = c.exec("UPDATE userkeys_users SET external_id = $1, login = $2 WHERE id = $3",
+		id.Subject, id.Login, id.UserID)
 	return err
 }
 
@@ -111,9 +112,17 @@ func (s *Store) UnlinkIdentity(ctx context.Context, id site.Identity, act site.A
 		if err != nil {
 			return err
 		}
-		// The login that the user came through goes with the last identity.
-		_, err = c.exec(`UPDATE userkeys_users SET external_id = '', login = '' WHERE id = $1 AND external_id = $2`,
-			id.UserID, id.Subject)
+		// Who has no identity left and has a password is a user of this site alone. Without a password they keep the
+		// login, by which their keys pause. Their sessions end in either case.
+		_, err = c.exec(`UPDATE userkeys_users SET login = '' WHERE id = $1 AND password_hash <> ''
+			AND NOT EXISTS (SELECT 1 FROM userkeys_identities i WHERE i.user_id = $1)`, id.UserID)
+		if err == nil {
+			_, err = c.exec(`UPDATE userkeys_users SET external_id = COALESCE((SELECT MAX(i.subject)
+				FROM userkeys_identities i WHERE i.user_id = $1), '') WHERE id = $1 AND external_id = $2`, id.UserID, id.Subject)
+		}
+		if err == nil {
+			_, err = c.exec("DELETE FROM userkeys_sessions WHERE user_id = $1", id.UserID)
+		}
 		return err
 	}})
 }

@@ -38,6 +38,7 @@ type Arrival struct {
 	Login   string        // the name of the login
 	Subject string        // what the provider calls the user
 	Lasts   time.Duration // how long the session may last; 0: as long as any
+	Fresh   bool          // they have just proved who they are, as the site asked
 }
 
 // Arrive begins a session for a user whom a provider has named. The request must have passed Sessions.
@@ -57,7 +58,7 @@ func (ac *Accounts) Arrive(r *http.Request, a Arrival) error {
 		return ErrMayNotAct
 	}
 	v.early = ac.earlyOf(r)
-	how := beginning{login: a.Login, subject: a.Subject, lifetime: a.Lasts}
+	how := beginning{login: a.Login, subject: a.Subject, lifetime: a.Lasts, known: !a.Fresh}
 	if err := ac.signIn(ctx, v, account, how); err != nil {
 		return err
 	}

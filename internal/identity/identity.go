@@ -34,6 +34,9 @@ type Config struct {
 	// Stays reports whether a session that began through a login goes on for r: whether r is still from whom the
 	// provider called subject. nil: every session goes on until it ends by itself.
 	Stays func(r *http.Request, login, subject string) bool
+	// OwnerGone is, by the name of a login, how long after a user's last sign-in through it the sessions end that apps
+	// began; see authority.Config.
+	OwnerGone map[string]time.Duration
 	// Cost is what one password hash takes; the zero value is [DefaultCost].
 	Cost Cost
 }
@@ -51,6 +54,7 @@ type Accounts struct {
 	secure     bool
 	loginPath  string
 	clientIP   func(*http.Request) string
+	gone       map[string]time.Duration
 	stays      func(r *http.Request, login, subject string) bool
 	hasher     *hasher
 	sessions   *scs.SessionManager
@@ -82,7 +86,7 @@ func New(cfg Config) (*Accounts, error) {
 	ac := &Accounts{
 		users: cfg.Users, store: cfg.Sessions, guesses: &guessLimits{store: cfg.Guesses, now: cfg.Now},
 		identities: cfg.Identities, now: cfg.Now, log: cfg.Logger,
-		secure: cfg.Secure, loginPath: cfg.LoginPath, clientIP: cfg.ClientIP, stays: cfg.Stays,
+		secure: cfg.Secure, loginPath: cfg.LoginPath, clientIP: cfg.ClientIP, stays: cfg.Stays, gone: cfg.OwnerGone,
 		hasher: newHasher(cfg.Cost),
 	}
 	ac.sessions = ac.newSessions()

@@ -243,6 +243,9 @@ func (v *visit) look(ctx context.Context) error {
 	if err != nil || !u.MayAct() {
 		return v.end(ctx)
 	}
+	if v.get(keyVia) != "" && u.Paused(v.ac.gone, v.ac.now()) {
+		return v.end(ctx) // an app's session is no longer than its keys
+	}
 	if login := v.get(keyLogin); login != "" && v.ac.stays != nil && !v.ac.stays(v.request, login, v.get(keySubject)) {
 		v.looked = true // nobody for now: the session is for whoever the provider still names
 		return nil
@@ -277,6 +280,7 @@ type beginning struct {
 	login    string           // the login through which a provider signed the user in
 	subject  string           // what the provider calls the user
 	lifetime time.Duration    // of the session; 0: the usual one
+	known    bool             // the provider knew the user, who need not have proved anything
 }
 
 // start signs u in, or an app as u: under a new token, so that whoever planted or saw the
@@ -297,7 +301,9 @@ func (v *visit) start(ctx context.Context, u site.User, how beginning) error {
 	s.Put(v.ctx, keyUser, strconv.FormatInt(u.ID, 10))
 	s.Put(v.ctx, keyID, hex.EncodeToString(randomBytes(16)))
 	s.Put(v.ctx, keySeen, now.Format(time.RFC3339))
-	s.Put(v.ctx, keyBegan, now.Format(time.RFC3339))
+	if !how.known {
+		s.Put(v.ctx, keyBegan, now.Format(time.RFC3339))
+	}
 	if how.app != nil {
 		s.Put(v.ctx, keyVia, how.app.ApplicationName)
 	}

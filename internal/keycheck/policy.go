@@ -53,7 +53,7 @@ func (p *policy) standing(c *userkeys.Catalog, k site.StoredKey) *standing {
 	})
 	name := strings.Join([]string{
 		scopes.String(), strings.Join(k.Owner.Groups, "|"), strconv.Itoa(k.Owner.TrustLevel),
-		strconv.FormatBool(k.Owner.Admin), strconv.FormatBool(k.Owner.Moderator),
+		strconv.FormatBool(k.Owner.Admin), strconv.FormatBool(k.Owner.Moderator), k.Owner.Login,
 	}, "\x00")
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -62,7 +62,7 @@ func (p *policy) standing(c *userkeys.Catalog, k site.StoredKey) *standing {
 	}
 	s := &standing{Standing: userkeys.Standing{
 		Scopes: scopes, TrustLevel: k.Owner.TrustLevel, Admin: k.Owner.Admin,
-		Moderator: k.Owner.Moderator, Groups: slices.Clone(k.Owner.Groups),
+		Moderator: k.Owner.Moderator, Groups: slices.Clone(k.Owner.Groups), Login: k.Owner.Login,
 	}}
 	for _, n := range scopes {
 		if scope, ok := c.Scope(n); ok {

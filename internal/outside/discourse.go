@@ -97,13 +97,23 @@ func (d discourse) finish(r *http.Request, _ signIn) (Person, error) {
 	return o, nil
 }
 
+// maxListed is how many groups of somebody are looked at. Nobody is in more.
+const maxListed = 2000
+
 // listed reads a list with commas.
 func listed(text string) []string {
 	var out []string
 	for part := range strings.SplitSeq(text, ",") {
-		if part = strings.TrimSpace(part); part != "" && !slices.Contains(out, part) {
-			out = append(out, part)
+		if len(out) == maxListed {
+			break
 		}
+		out = append(out, strings.Trim(part, " \t"))
 	}
-	return out
+	return distinct(out)
+}
+
+// distinct returns the names of groups in list, each once, in order.
+func distinct(list []string) []string {
+	slices.Sort(list)
+	return slices.DeleteFunc(slices.Compact(list), func(g string) bool { return g == "" })
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/text/unicode/norm"
+
 	"userkeys"
 	"userkeys/internal/identity"
 	"userkeys/site"
@@ -21,6 +23,8 @@ type Person struct {
 	Groups    []string
 	Admin     bool
 	Moderator bool
+	// Fresh says that they have just proved who they are, as the site asked, and were not only known at the provider.
+	Fresh bool
 	// Chosen is the user name that they chose for themselves here, where theirs was taken; empty: theirs will do.
 	Chosen string
 }
@@ -47,7 +51,9 @@ func (p *People) enter(r *http.Request, in In, who Person) error {
 	e := entry{p, in, who, site.Caller{As: site.CallerSystem, Address: p.cfg.ClientIP(r)}}
 	u, err := e.admit(r.Context())
 	if err == nil {
-		err = p.accounts.Arrive(r, identity.Arrival{User: u, Login: in.Name, Subject: who.Subject, Lasts: in.GoneAfter})
+		err = p.accounts.Arrive(r, identity.Arrival{
+			User: u, Login: in.Name, Subject: who.Subject, Lasts: in.GoneAfter, Fresh: who.Fresh,
+		})
 	}
 	if err != nil {
 		p.cfg.Logger.InfoContext(r.Context(), "login refused", "through", in.Name, "subject", who.Subject,
@@ -97,7 +103,7 @@ func (o *Person) check() error {
 	if !identity.IsOneLine(o.Username) {
 		o.Username = ""
 	}
-	o.Username = o.Username[:min(len(o.Username), maxName)]
+	o.Username = strings.ToValidUTF8(o.Username[:min(len(o.Username), maxName)], "")
 	if !identity.IsEmail(o.Email) {
 		o.Email = ""
 	}
@@ -146,7 +152,7 @@ func sameUser(a, b site.User) bool {
 // fullName is what o is shown as: the full name or, without one, the user name as the provider spells it.
 func (o Person) fullName() string {
 	for _, s := range []string{o.Name, o.Username} {
-		if s = strings.TrimSpace(s); s != "" && len(s) <= maxName && identity.IsOneLine(s) {
+		if s = strings.TrimSpace(norm.NFC.String(s)); s != "" && len(s) <= maxName && identity.IsOneLine(s) {
 			return s
 		}
 	}
@@ -156,7 +162,8 @@ func (o Person) fullName() string {
 // newcomer makes the account of somebody who signs in for the first time.
 func (e *entry) newcomer(ctx context.Context) (site.User, error) {
 	id := site.Identity{
-		Issuer: e.in.Issuer, Subject: e.who.Subject, Username: e.who.Username, SignedInAt: e.cfg.Now().UTC(),
+		Issuer: e.in.Issuer, Subject: e.who.Subject, Username: e.who.Username, Login: e.in.Name,
+		SignedInAt: e.cfg.Now().UTC(),
 	}
 	made, err := e.create(ctx, id)
 	if errors.Is(err, userkeys.Conflict) {
@@ -178,29 +185,52 @@ func (e *entry) newcomer(ctx context.Context) (site.User, error) {
 	return made, nil
 }
 
-// create makes an account without a password.
+// create makes an account without a password. The name is the provider's; one that the person chose counts only where
+// that is taken or cannot be a user name here, so that nobody takes another's name before they come.
 //
-// Errors: [userkeys.Conflict] with [site.ReasonChooseName].
+// Errors: [userkeys.Conflict] with [site.ReasonChooseName]; [userkeys.InvalidParameters] with that reason for a name
+// that was chosen and cannot be one.
 func (e *entry) create(ctx context.Context, id site.Identity) (site.User, error) {
-	u := site.User{
-		Username: e.who.Chosen, Name: e.who.fullName(), Email: e.who.Email,
-		TrustLevel: e.in.Rules.TrustLevel, Active: !e.in.Rules.Approve,
+	name, taken := e.who.Username, false
+	if identity.IsUsername(name) && !reserved[strings.ToLower(name)] {
+		u, err := e.createAs(ctx, name, id)
+		if !errors.Is(err, userkeys.Conflict) {
+			return u, err
+		}
+		taken = true
 	}
-	if u.Username == "" {
-		u.Username = ProposedName(e.who.Username)
-	}
-	if u.Username == "" {
+	switch chosen := e.who.Chosen; {
+	case chosen == "" && taken:
+		return site.User{}, chooseName("The user name %s is taken at this site. Choose another one; "+
+			"if that account is yours, ask an administrator to link it with this sign-in.", name)
+	case chosen == "":
 		return site.User{}, chooseName("Choose the user name that you want to have here.")
+	case !identity.IsUsername(chosen):
+		return site.User{}, chooseName("This cannot be a user name.")
+	case reserved[strings.ToLower(chosen)]:
+		return site.User{}, chooseName("The user name %s is kept for the site itself. Choose another one.", chosen)
+	}
+	u, err := e.createAs(ctx, e.who.Chosen, id)
+	if errors.Is(err, userkeys.Conflict) {
+		err = chooseName("The user name %s is taken at this site. Choose another one.", e.who.Chosen)
+	}
+	return u, err
+}
+
+// reserved are user names that people take for the site's own. An administrator can give them.
+var reserved = map[string]bool{"admin": true, "administrator": true, "root": true, "system": true, "moderator": true}
+
+// createAs makes an account of that user name.
+func (e *entry) createAs(ctx context.Context, name string, id site.Identity) (site.User, error) {
+	u := site.User{
+		Username: name, Name: e.who.fullName(), Email: e.who.Email,
+		TrustLevel: e.in.Rules.TrustLevel, Active: !e.in.Rules.Approve,
 	}
 	e.in.Rules.apply(&u, e.who)
 	made, err := e.accounts.CreateOutsider(ctx, u, id, e.by)
 	if errors.Is(err, userkeys.Conflict) && u.Email != "" { // perhaps it is the address that somebody else has
 		u.Email = ""
 		made, err = e.accounts.CreateOutsider(ctx, u, id, e.by)
-	}
-	if errors.Is(err, userkeys.Conflict) {
-		return site.User{}, chooseName("The user name %s is taken at this site. Choose another one; "+
-			"if that account is yours, ask an administrator to link it with this sign-in.", u.Username)
 	}
 	return made, err
 }
@@ -209,17 +239,4 @@ func chooseName(format string, args ...any) error {
 	e := userkeys.Errorf(userkeys.Conflict, format, args...)
 	e.Reason = site.ReasonChooseName
 	return e
-}
-
-// ProposedName is the user name that somebody gets here whom a provider calls name: the same where it may be one here,
-// of an e-mail address what stands before the '@', and otherwise none.
-func ProposedName(name string) string {
-	if identity.IsUsername(name) {
-		return name
-	}
-	local, _, address := strings.Cut(name, "@")
-	if address && identity.IsUsername(local) {
-		return local
-	}
-	return ""
 }

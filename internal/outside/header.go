@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 
+	"userkeys"
 	"userkeys/gateway"
 )
 
@@ -51,6 +52,11 @@ func (h header) read(r *http.Request) (Person, error) {
 		}
 		return Person{}, refused("the request does not come from the proxy")
 	}
+	for name := range r.Header {
+		if gateway.SameHeader(name, userkeys.KeyHeader) || gateway.SameHeader(name, "Api-Key") {
+			return Person{}, refused("the request has a key, which proxies let pass without a sign-in")
+		}
+	}
 	user, err := h.one(r, h.Header.User)
 	if err == nil && user == "" {
 		err = refused("the proxy names nobody in " + h.Header.User)
@@ -89,7 +95,7 @@ func (h header) one(r *http.Request, name string) (string, error) {
 	if len(values) == 0 {
 		return "", nil
 	}
-	return strings.TrimSpace(values[0]), nil
+	return strings.Trim(values[0], " \t"), nil
 }
 
 func (h header) trusts(peer string) bool {

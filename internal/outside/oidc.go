@@ -49,10 +49,10 @@ type openID struct {
 	client   *http.Client
 	now      func() time.Time
 
-	mu    sync.Mutex
-	found *discovered // nil until the provider has answered
-	tried time.Time   // when it was asked last
-	err   error       // what came of that
+	asking chan struct{} // held by whoever asks the provider about itself, and guards what follows
+	found  *discovered   // nil until the provider has answered
+	failed time.Time     // when it last did not
+	err    error         // what came of that
 }
 
 // discovered is what a provider says of itself.
@@ -67,7 +67,7 @@ func newOIDC(l Login, callback string, client *http.Client, now func() time.Time
 	if client == nil {
 		client = outward.New(outward.Config{Inward: inwardOf(l.OIDC.Issuer), Timeout: oidcPatience, MaxBody: maxOIDCAnswer})
 	}
-	return &openID{OIDC: l.OIDC, name: l.title(), callback: callback, client: client, now: now}
+	return &openID{OIDC: l.OIDC, name: l.title(), callback: callback, client: client, now: now, asking: make(chan struct{}, 1)}
 }
 
 // inwardOf lists the issuer's own address, which the administrator has chosen; what it names besides must be public.
@@ -86,45 +86,62 @@ func inwardOf(issuer string) func() []string {
 // retryDiscovery is how long a provider that did not answer is left alone.
 const retryDiscovery = 5 * time.Second
 
-// discover asks the provider about itself, once; after a failure again, but not at once.
+// discover asks the provider about itself, once for all that wait; after a failure again, but not at once.
 func (o *openID) discover(ctx context.Context) (*discovered, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+	select {
+	case o.asking <- struct{}{}:
+		defer func() { <-o.asking }()
+	case <-ctx.Done():
+		return nil, o.unavailable(ctx.Err())
+	}
 	if o.found != nil {
 		return o.found, nil
 	}
-	if o.err != nil && o.now().Sub(o.tried) < retryDiscovery {
+	if o.err != nil && o.now().Sub(o.failed) < retryDiscovery {
 		return nil, o.err
 	}
-	o.tried = o.now()
+	found, err := o.ask(ctx)
+	if err != nil {
+		o.err, o.failed = o.unavailable(err), o.now()
+		return nil, o.err
+	}
+	o.found = found
+	return found, nil
+}
+
+// ask asks the provider about itself.
+func (o *openID) ask(ctx context.Context) (*discovered, error) {
 	asking, cancel := context.WithTimeout(oidc.ClientContext(context.WithoutCancel(ctx), o.client), oidcPatience)
 	defer cancel()
 	provider, err := oidc.NewProvider(asking, o.Issuer)
 	if err != nil {
-		o.err = o.unavailable(err)
-		return nil, o.err
+		return nil, err
 	}
 	var said struct {
-		Keys        string `json:"jwks_uri"`
-		NamesItself bool   `json:"authorization_response_iss_parameter_supported"` // RFC 9207
+		Keys        string   `json:"jwks_uri"`
+		NamesItself bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207
+		Methods     []string `json:"token_endpoint_auth_methods_supported"`
 	}
 	if err := provider.Claims(&said); err != nil {
-		o.err = o.unavailable(err)
-		return nil, o.err
+		return nil, err
 	}
 	calm := *o.client
 	calm.Transport = &calmKeys{base: cmp.Or(calm.Transport, http.DefaultTransport), keys: said.Keys, now: o.now}
 	keysFrom := oidc.ClientContext(context.WithoutCancel(ctx), &calm)
-	o.found = &discovered{
+	endpoint := provider.Endpoint()
+	endpoint.AuthStyle = oauth2.AuthStyleInHeader // which every provider has unless it says otherwise
+	if len(said.Methods) > 0 && !slices.Contains(said.Methods, "client_secret_basic") {
+		endpoint.AuthStyle = oauth2.AuthStyleInParams
+	}
+	return &discovered{
 		namesItself: said.NamesItself,
 		oauth: oauth2.Config{
-			ClientID: o.ClientID, ClientSecret: o.ClientSecret, Endpoint: provider.Endpoint(), RedirectURL: o.callback,
+			ClientID: o.ClientID, ClientSecret: o.ClientSecret, Endpoint: endpoint, RedirectURL: o.callback,
 			Scopes: o.scopes(),
 		},
 		verifier: oidc.NewVerifier(o.Issuer, oidc.NewRemoteKeySet(keysFrom, said.Keys),
 			&oidc.Config{ClientID: o.ClientID, SupportedSigningAlgs: algorithms, Now: o.now}),
-	}
-	return o.found, nil
+	}, nil
 }
 
 func (o *openID) scopes() []string {
@@ -157,7 +174,7 @@ func (o *openID) begin(ctx context.Context, s signIn) (string, error) {
 	}
 	options := []oauth2.AuthCodeOption{oidc.Nonce(s.Nonce), oauth2.S256ChallengeOption(s.Verifier)}
 	if s.Again {
-		options = append(options, oauth2.SetAuthURLParam("prompt", "login"))
+		options = append(options, oauth2.SetAuthURLParam("prompt", "login"), oauth2.SetAuthURLParam("max_age", "0"))
 	}
 	return d.oauth.AuthCodeURL(s.State, options...), nil
 }
@@ -182,13 +199,16 @@ func (o *openID) finish(r *http.Request, s signIn) (Person, error) {
 		if q.Get("error") == "access_denied" {
 			return none, userkeys.Errorf(userkeys.InvalidCredentials, "you did not sign in there")
 		}
-		return none, refused("the provider says " + q.Get("error"))
+		return none, refused("the provider says " + userkeys.Shorten(q.Get("error"), 100))
 	}
 	token, err := d.oauth.Exchange(ctx, q.Get("code"), oauth2.VerifierOption(s.Verifier))
 	if err != nil {
 		var said *oauth2.RetrieveError
-		if errors.As(err, &said) && said.Response != nil && said.Response.StatusCode < 500 {
-			return none, refused("the provider does not take the code: " + said.ErrorCode)
+		if errors.As(err, &said) && said.Response != nil {
+			if said.Response.StatusCode < 500 {
+				return none, refused("the provider does not take the code: " + userkeys.Shorten(said.ErrorCode, 100))
+			}
+			err = errors.New("the provider answered " + said.Response.Status)
 		}
 		return none, o.unavailable(err)
 	}
@@ -209,6 +229,8 @@ type claims struct {
 	Username        string `json:"preferred_username"`
 	Name            string `json:"name"`
 	Email           string `json:"email"`
+	// AuthTime is when the person last proved who they are, in seconds since 1970.
+	AuthTime float64 `json:"auth_time"`
 	// EmailVerified is true, or "true" from some providers.
 	EmailVerified any `json:"email_verified"`
 }
@@ -227,6 +249,8 @@ func (o *openID) person(id *oidc.IDToken, s signIn) (Person, error) {
 	case c.AuthorizedParty != "" && c.AuthorizedParty != o.ClientID,
 		len(id.Audience) > 1 && c.AuthorizedParty != o.ClientID:
 		return none, refused("the ID token is for another client")
+	case s.Again && time.Unix(int64(c.AuthTime), 0).Before(s.Began.Add(-clockTolerance)):
+		return none, refused("the provider did not ask anew who it is, or does not say when it did (auth_time)")
 	case id.IssuedAt.After(o.now().Add(clockTolerance)):
 		return none, refused("the ID token is of the future; look at the clocks")
 	}
@@ -240,14 +264,14 @@ func (o *openID) person(id *oidc.IDToken, s signIn) (Person, error) {
 	}
 	switch groups := all[name].(type) {
 	case []any:
-		for _, g := range groups {
-			if text, ok := g.(string); ok && text != "" && !slices.Contains(out.Groups, text) {
-				out.Groups = append(out.Groups, text)
-			}
+		for _, g := range groups[:min(len(groups), maxListed)] {
+			text, _ := g.(string)
+			out.Groups = append(out.Groups, text)
 		}
 	case string: // a list as one text, from providers that have no other
-		out.Groups = strings.Fields(groups)
+		out.Groups = strings.SplitN(groups, " ", maxListed)
 	}
+	out.Groups = distinct(out.Groups)
 	return out, nil
 }
 
@@ -280,6 +304,10 @@ func (k *calmKeys) RoundTrip(r *http.Request) (*http.Response, error) {
 		body, err := io.ReadAll(res.Body)
 		if err != nil {
 			return nil, err
+		}
+		if res.StatusCode != http.StatusOK {
+			res.Body = io.NopCloser(bytes.NewReader(body))
+			return res, nil
 		}
 		k.answer, k.body, k.fetched = res, body, k.now()
 	}

@@ -222,17 +222,17 @@ func (p *People) Finish(w http.ResponseWriter, r *http.Request, name string) (ba
 	if err != nil {
 		return "", err
 	}
-	who, err := way.provider.finish(r, s)
-	if err != nil {
-		return s.Back, err
-	}
 	if err := p.cfg.Store.SpendForm(r.Context(), s.State, s.until()); err != nil {
 		if errors.Is(err, userkeys.Conflict) {
 			err = errStartAgain
 		}
 		return s.Back, err
 	}
-	who.Chosen = s.Username
+	who, err := way.provider.finish(r, s)
+	if err != nil {
+		return s.Back, err
+	}
+	who.Chosen, who.Fresh = s.Username, s.Again
 	return s.Back, p.enter(r, way.In, who)
 }
 
@@ -241,7 +241,7 @@ func (p *People) Finish(w http.ResponseWriter, r *http.Request, name string) (ba
 func (p *People) Stays(r *http.Request, login, subject string) bool {
 	way, err := p.way(login)
 	if err != nil {
-		return true // a login that was taken out of the configuration; its sessions end by themselves
+		return false // a login that was taken out of the configuration
 	}
 	h, ok := way.provider.(header)
 	if !ok {

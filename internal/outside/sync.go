@@ -94,7 +94,7 @@ var errSpared = userkeys.Errorf(userkeys.InvalidAccess,
 		"a user or an end of its own")
 
 // sync does to one user what the website tells.
-func (e *entry) sync(ctx context.Context, suspended, spares bool) (site.User, string, error) {
+func (e *entry) sync(ctx context.Context, suspended *bool, spares bool) (site.User, string, error) {
 	if err := e.who.check(); err != nil {
 		return site.User{}, "", err
 	}
@@ -114,10 +114,15 @@ func (e *entry) sync(ctx context.Context, suspended, spares bool) (site.User, st
 	if spares && (u.Admin || now.Admin) {
 		return u, "", errSpared
 	}
-	if now, err = e.renew(ctx, u); err != nil {
+	if !e.in.Rules.let(e.who) { // who may not sign in any more is one who is gone
+		gone := true
+		suspended = &gone
+	}
+	// The suspension comes first: nothing that is wrong with the rest may hold it up.
+	if now, err = e.suspend(ctx, u, suspended); err != nil {
 		return u, "", err
 	}
-	if now, err = e.suspend(ctx, now, suspended); err != nil {
+	if now, err = e.renew(ctx, now); err != nil {
 		return u, "", err
 	}
 	if sameUser(now, u) && now.SuspendedAt.IsZero() == u.SuspendedAt.IsZero() {
@@ -126,7 +131,7 @@ func (e *entry) sync(ctx context.Context, suspended, spares bool) (site.User, st
 	return now, changed, nil
 }
 
-func (e *entry) syncNew(ctx context.Context, suspended, spares bool) (site.User, string, error) {
+func (e *entry) syncNew(ctx context.Context, suspended *bool, spares bool) (site.User, string, error) {
 	if !e.in.Rules.let(e.who) {
 		return site.User{}, "", errNotInvited
 	}
@@ -135,19 +140,23 @@ func (e *entry) syncNew(ctx context.Context, suspended, spares bool) (site.User,
 	if spares && probe.Admin {
 		return site.User{}, "", errSpared
 	}
-	u, err := e.create(ctx, site.Identity{Issuer: e.in.Issuer, Subject: e.who.Subject, Username: e.who.Username})
+	u, err := e.create(ctx, site.Identity{
+		Issuer: e.in.Issuer, Subject: e.who.Subject, Username: e.who.Username, Login: e.in.Name,
+	})
 	if err == nil {
 		u, err = e.suspend(ctx, u, suspended)
 	}
 	return u, created, err
 }
 
-// suspend suspends or unsuspends a user, if that changes anything.
-func (e *entry) suspend(ctx context.Context, u site.User, suspended bool) (site.User, error) {
+// suspend suspends or unsuspends a user, if that changes anything; nil leaves what is.
+func (e *entry) suspend(ctx context.Context, u site.User, suspended *bool) (site.User, error) {
 	switch {
-	case suspended && u.SuspendedAt.IsZero():
+	case suspended == nil:
+		return u, nil
+	case *suspended && u.SuspendedAt.IsZero():
 		return e.accounts.Suspend(ctx, u.ID, e.by)
-	case !suspended && !u.SuspendedAt.IsZero():
+	case !*suspended && !u.SuspendedAt.IsZero():
 		return e.accounts.Unsuspend(ctx, u.ID, e.by)
 	}
 	return u, nil

@@ -144,9 +144,23 @@ func (s *Site) openIdentity(ctx context.Context, cfg Config, clients *gateway.Cl
 	s.Identity, err = NewIdentity(s.Store, identity.Config{
 		Now: cfg.Now, Logger: cfg.Logger, Secure: cfg.BaseURL.Scheme == "https",
 		LoginPath: loginPath(cfg.Upstream == nil), ClientIP: clients.Of, Cost: cfg.PasswordCost, Stays: ways.Stays,
+		OwnerGone: ownerGone(cfg.Logins),
 	})
 	s.ways = ways.Into(s.Identity)
 	return err
+}
+
+// identityHeaders are the headers that logins believe.
+func identityHeaders(logins []outside.Login) []string {
+	var names []string
+	for _, l := range logins {
+		for _, name := range []string{l.Header.User, l.Header.Name, l.Header.Email, l.Header.Groups} {
+			if name != "" {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
 }
 
 // ownerGone is how long after a sign-in through each login the keys of its users pause.

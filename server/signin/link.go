@@ -24,8 +24,13 @@ func (h *Handlers) link(w http.ResponseWriter, r *http.Request, c site.Caller) e
 		return h.linkProblem(w, r, c, err)
 	}
 	p.Username = u.Username
+	hideToken(w)
 	return h.pages.link.Show(w, c, http.StatusOK, p)
 }
+
+// hideToken keeps the address of a page, which has a token in it, from the pages that it links to. The form still tells
+// its origin.
+func hideToken(w http.ResponseWriter) { w.Header().Set("Referrer-Policy", "strict-origin") }
 
 func (h *Handlers) linkPost(w http.ResponseWriter, r *http.Request, c site.Caller) error {
 	if _, err := h.cfg.Links.SignInByLink(r, r.PostForm.Get("token")); err != nil {

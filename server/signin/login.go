@@ -91,6 +91,7 @@ func (h *Handlers) setup(w http.ResponseWriter, r *http.Request, c site.Caller) 
 	if p.err = h.door.Accounts().CheckSetup(r.Context(), p.Token); p.err != nil {
 		return h.setupProblem(w, r, c, p)
 	}
+	hideToken(w)
 	return h.pages.setup.Show(w, c, http.StatusOK, p)
 }
 

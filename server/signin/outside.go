@@ -85,7 +85,7 @@ func (h *Handlers) callback(w http.ResponseWriter, r *http.Request, c site.Calle
 	switch e := userkeys.AsError(err); {
 	case err == nil:
 		return door.Redirect(w, http.StatusSeeOther, back)
-	case e.Reason == site.ReasonChooseName || e.Code == userkeys.InvalidParameters:
+	case e.Reason == site.ReasonChooseName:
 		if gateway.WantsJSON(r) {
 			return err
 		}

@@ -47,12 +47,13 @@ func Same(a, b string) bool {
 type fate int
 
 const (
-	passes      fate = iota
-	never            // removed from every request
-	fromTrusted      // removed unless a trusted proxy sent it
-	withoutKey       // removed from requests with a key
-	adminKey         // removed from requests with a key, and if it is an admin API key of this site
-	asSpelled        // removed in every odd spelling
+	passes       fate = iota
+	never             // removed from every request
+	fromTrusted       // removed unless a trusted proxy sent it
+	withoutKey        // removed from requests with a key
+	adminKey          // removed from requests with a key, and if it is an admin API key of this site
+	asSpelled         // removed in every odd spelling
+	edgeIdentity      // removed unless a trusted proxy sent it, and from requests with a key
 )
 
 // fates are the headers that do not just pass, by folded name. Prefixes are in [fateOf].
@@ -103,6 +104,8 @@ func (f fate) drops(odd, trusted, keyed bool) bool {
 		return true
 	case fromTrusted:
 		return !trusted || odd
+	case edgeIdentity:
+		return !trusted || odd || keyed
 	case withoutKey, adminKey:
 		return keyed
 	case asSpelled:
@@ -136,8 +139,11 @@ func fateOf(name string) (f fate, odd bool) {
 	default:
 		f = fates[string(plain)]
 	}
-	if f == passes && slices.ContainsFunc(edgePrefixes, func(p string) bool { return hasPrefix(plain, p) }) {
+	if f == passes && hasPrefix(plain, "x-forwarded-") {
 		f = fromTrusted
+	}
+	if f == passes && slices.ContainsFunc(edgePrefixes, func(p string) bool { return hasPrefix(plain, p) }) {
+		f = edgeIdentity
 	}
 	return f, odd
 }
@@ -158,9 +164,10 @@ func beginsHTTP(name string) bool {
 }
 
 // edgePrefixes begin the headers in which the edges of hosting providers tell
-// an application who calls: theirs to say, if they are trusted proxies, and nobody else's.
+// an application who calls: theirs to say, if they are trusted proxies, and nobody else's. Beside a key, which says who
+// calls, they would name a second person.
 var edgePrefixes = []string{
-	"x-forwarded-", "x-amzn-oidc-", "cf-access-", "tailscale-user-", "x-authentik-", "x-goog-authenticated-user-",
+	"x-amzn-oidc-", "cf-access-", "tailscale-user-", "x-authentik-", "x-goog-authenticated-user-",
 	"x-goog-iap-", "x-ms-client-principal", "x-pomerium-", "x-tailscale-",
 }
 
@@ -173,6 +180,7 @@ type Strip struct {
 	Trusted bool                       // a trusted proxy sent them
 	Keyed   bool                       // the request has a key
 	Ours    func(values []string) bool // reports whether one of a header's values is an admin API key of this site
+	Names   []string                   // more headers that tell who calls, which do not go beside a key
 }
 
 // Passing returns what of a client's headers an upstream may get, in a map that has
@@ -182,7 +190,8 @@ func (s Strip) Passing(in http.Header, more int) http.Header {
 	named := in["Connection"]
 	for name, lines := range in {
 		f, odd := fateOf(name)
-		if f.drops(odd, s.Trusted, s.Keyed) || f == adminKey && s.Ours(lines) || len(named) > 0 && HasToken(named, name) {
+		if f.drops(odd, s.Trusted, s.Keyed) || f == adminKey && s.Ours(lines) || len(named) > 0 && HasToken(named, name) ||
+			s.Keyed && slices.ContainsFunc(s.Names, func(n string) bool { return Same(n, name) }) {
 			continue
 		}
 		out[name] = lines

@@ -135,6 +135,9 @@ func (file configFile) site(path string, text []byte) (Config, error) {
 		if slices.ContainsFunc(sc.Logins, func(o outside.Login) bool { return o.In.Name == t.Name }) {
 			return sc, fmt.Errorf("%s: there are two logins of the name %s", path, t.Name)
 		}
+		if slices.ContainsFunc(sc.Logins, func(o outside.Login) bool { return o.In.Issuer == l.In.Issuer }) {
+			return sc, fmt.Errorf("%s: two logins have the provider %s; its users would be the same people", path, l.In.Issuer)
+		}
 		sc.Logins = append(sc.Logins, l)
 	}
 	if _, err := userkeys.NewCatalog(sc.Scopes...); err != nil {
