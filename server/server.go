@@ -32,13 +32,16 @@ type (
 	Users = wire.Users
 	// UserAdmin manages the site's accounts.
 	UserAdmin = admin.Accounts
+	// UserSync takes over the users of a website whose people sign in here.
+	UserSync = admin.Sync
 	// Outside lets people sign in through providers.
 	Outside = signin.Outside
 	// SignInLinks signs in administrators with a link that was made on the machine.
 	SignInLinks = signin.Links
 )
 
-// FreshSignIn is how long after a sign-in an administrator may make admin API keys at the browser.
+// FreshSignIn is how long after a sign-in an administrator may do at the browser what can outlive the session, such as
+// changing settings and making admin API keys.
 const FreshSignIn = door.FreshSignIn
 
 // Pushes is what the server needs to know and to do about pushes. The notify package has it by shape.
@@ -72,6 +75,7 @@ type Config struct {
 	// lie outside of /user-api-key/, where a site may have something of its own.
 	Endpoints bool
 	Users     Users         // nil: no /u/{username}.json and no /user-status
+	Sync      UserSync      // takes over a website's users through the admin API; nil: no such route
 	Accounts  UserAdmin     // manages the accounts through the admin API; nil: no such routes
 	Inbox     *notify.Inbox // nil: no notifications
 	Pushes    Pushes        // how pushing notifications to apps goes; nil: none are pushed, and nothing is shown of it
@@ -128,7 +132,8 @@ func New(cfg Config) (*Server, error) {
 		s.consent,
 		apps.New(d, apps.Config{Keys: a, Pushes: cfg.Pushes, Standalone: cfg.Standalone}),
 		admin.New(d, admin.Config{
-			Keys: a, Settings: a, Accounts: cfg.Accounts, Pushes: cfg.Pushes, Inbox: cfg.Inbox, Endpoints: cfg.Endpoints,
+			Keys: a, Settings: a, Accounts: cfg.Accounts, Sync: cfg.Sync, Pushes: cfg.Pushes, Inbox: cfg.Inbox,
+			Endpoints: cfg.Endpoints,
 		}),
 		wire.New(d, wire.Config{
 			Authority: a, Users: cfg.Users, Inbox: cfg.Inbox, Pushes: cfg.Pushes, Endpoints: cfg.Endpoints,

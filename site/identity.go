@@ -22,6 +22,36 @@ type SignIn struct {
 	Pauses bool
 }
 
+// SyncedUser is a user of a website that signs its people in here, as the website tells of them without their being
+// there. All of it counts, as at a sign-in: groups that are not named are groups that the user is not in.
+type SyncedUser struct {
+	ExternalID string   `json:"external_id"` // what the website calls the user; never another's
+	Username   string   `json:"username"`
+	Name       string   `json:"name"`
+	Email      string   `json:"email"`
+	Groups     []string `json:"groups"`
+	Admin      bool     `json:"admin"`
+	Moderator  bool     `json:"moderator"`
+	Suspended  bool     `json:"suspended"`
+}
+
+// Sync is a list of users from a website.
+type Sync struct {
+	Login string       `json:"login"` // through which they sign in; may be empty where the site has one login
+	Users []SyncedUser `json:"users"`
+	// SparesAdmins refuses to make, change or suspend administrators.
+	SparesAdmins bool `json:"-"`
+}
+
+// SyncOutcome is what became of one user of a [Sync].
+type SyncOutcome struct {
+	ExternalID string `json:"external_id"`
+	Username   string `json:"username"` // here
+	// Outcome is created, changed, unchanged or refused.
+	Outcome string `json:"outcome"`
+	Error   string `json:"error,omitempty"` // why it was refused
+}
+
 // LoginChoice is a way to sign in through a provider, as people choose it.
 type LoginChoice struct {
 	Name  string // in addresses

@@ -4,6 +4,7 @@ package scenario_test
 
 import (
 	"encoding/base64"
+	"math/rand/v2"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -201,6 +202,7 @@ func TestLG11_OpenIDAnswers(t *testing.T) {
 			"state twice":           func(a *provider.Answer) { a.Callback.Add("state", a.Callback.Get("state")) },
 			"code other":            callback("code", "0123"),
 			"code missing":          func(a *provider.Answer) { a.Callback.Del("code") },
+			"iss missing":           func(a *provider.Answer) { a.Callback.Del("iss") },
 			"iss other":             callback("iss", "https://evil.example"),
 			"iss with a slash":      callback("iss", p.oidc.Issuer+"/"),
 			"an error":              callback("error", "server_error"),
@@ -650,4 +652,83 @@ func TestProviderIsDown(t *testing.T) {
 			t.Error("nothing says when to try again")
 		}
 	}, func(cfg *wiring.Config) { cfg.Logins[0].OIDC.Issuer = "http://127.0.0.1:1" })
+}
+
+// TestSyncUsers: a website tells of its users before they come, and of who is not one of them any more.
+func TestSyncUsers(t *testing.T) {
+	t.Parallel()
+	withWays(t, func(sc *scene, p ways) {
+		sc.User("root", testkit.Admin)
+		root := sc.Program("root", site.AdminUsers)
+		sync := func(body string) testkit.Answer {
+			return root.Call("POST", "/user-api-key/admin/users/sync.json", body, "Content-Type", "application/json")
+		}
+		one := `{"external_id":"17","username":"carol","name":"Carol","email":"carol@mail.example","groups":["editors"]`
+		sync(`{"login":"id","users":[`+one+`},{"external_id":"18","username":"alice"},{"external_id":"","username":"x"},`+
+			`{"external_id":"19","username":"boss","groups":["root"]}]}`).
+			Must(t, 200, `"created":1`, `"refused":3`, `"external_id":"17","username":"carol","outcome":"created"`, "user link NAME id")
+		sync(`{"login":"id","users":[`+one+`}]}`).Must(t, 200, `"unchanged":1`)
+		p.oidc.SignsIn("17", "preferred_username", "somebody-else", "groups", []string{"editors"})
+		carol := sc.Visitor()
+		goThrough(carol, "id", "/my/apps").Must(t, 303)
+		if whoIs(carol) != "carol" {
+			t.Fatalf("signed in as %q", whoIs(carol))
+		}
+		app := sc.App("c", "read").Connect(carol)
+		sync(`{"login":"id","users":[`+one+`,"suspended":true}]}`).Must(t, 200, `"changed":1`)
+		if a := app.Call("GET", "/session/current.json"); !a.IsRefused() {
+			t.Errorf("the key of somebody who is gone: %d", a.StatusCode)
+		}
+		goThrough(carol, "id", "/my/apps").Must(t, 403, "suspended")
+		sync(`{"login":"id","users":[`+one+`,"suspended":false}]}`).Must(t, 200, `"changed":1`)
+		app.Call("GET", "/session/current.json").Must(t, 200)
+		for _, bad := range []string{
+			``, `[]`, `{}`, `{"login":"id","users":[]}`, `{"login":"no","users":[` + one + `}]}`, `{"users":[` + one + `}]}`,
+			`{"login":"id","users":[` + one + `,"admin":"yes"}]}`, `{"login":"id","users":[` + one + `,"password":"x"}]}`,
+			`{"login":"id","login":"id","users":[` + one + `}]}`, `{"login":"id","users":[` + one + `}]} x`,
+		} {
+			if a := sync(bad); a.StatusCode != 400 {
+				t.Errorf("%s: %d %s", bad, a.StatusCode, a.Body)
+			}
+		}
+		root.Call("POST", "/user-api-key/admin/users/sync.json", "login=id", "Content-Type", urlencoded).Must(t, 415)
+		sc.Program("root", site.AdminKeys).Call("POST", "/user-api-key/admin/users/sync.json", `{}`, "Content-Type", "application/json").Must(t, 403)
+	})
+}
+
+// TestForgedCallbacks: a thousand answers that were changed by one byte, or put together of two, sign nobody in.
+func TestForgedCallbacks(t *testing.T) {
+	t.Parallel()
+	withWays(t, func(sc *scene, p ways) {
+		random := rand.New(rand.NewPCG(1, 2))
+		p.oidc.SignsIn("1", "preferred_username", "carol")
+		p.forum.SignsIn("1", "username", "carla")
+		v := sc.Visitor()
+		var seen []string
+		for i := range 1000 {
+			name := []string{"id", "forum"}[i%2]
+			away := v.Get("/user-api-key/login/" + name + "?redirect=%2Fmy%2Fapps")
+			back := v.Get(away.Header.Get("Location")).Header.Get("Location")
+			path, query, _ := strings.Cut(back, "?")
+			bytes := []byte(query)
+			if i%5 == 0 && len(seen) > 1 { // one's own path, another's answer
+				bytes = []byte(seen[random.IntN(len(seen)-1)])
+			} else {
+				at := random.IntN(len(bytes))
+				if was := bytes[at]; was == 'x' {
+					bytes[at] = 'y'
+				} else {
+					bytes[at] = 'x'
+				}
+			}
+			seen = append(seen, query)
+			a, err := v.Try(v.Request("GET", path+"?"+string(bytes), ""))
+			if err == nil && a.StatusCode == 303 {
+				t.Fatalf("%s?%s of %s is taken", path, bytes, query)
+			}
+		}
+		if who := whoIs(v); who != "" {
+			t.Errorf("signed in as %q", who)
+		}
+	})
 }

@@ -118,21 +118,24 @@ func (e *entry) renew(ctx context.Context, u site.User) (site.User, error) {
 	if sameUser(want, u) {
 		return u, nil
 	}
-	change := func(keep func(*site.User)) (site.User, error) {
+	change := func() (site.User, error) {
 		return e.accounts.Update(ctx, u.ID, func(now *site.User) {
 			now.Name, now.Email, now.Groups = want.Name, want.Email, want.Groups
 			now.TrustLevel, now.Admin, now.Moderator = want.TrustLevel, want.Admin, want.Moderator
-			keep(now)
 		}, e.by)
 	}
-	got, err := change(func(*site.User) {})
-	if !errors.Is(err, userkeys.Conflict) {
-		return got, err
+	got, err := change()
+	if errors.Is(err, userkeys.Conflict) && want.Email != u.Email { // perhaps the address is another user's
+		want.Email = u.Email
+		got, err = change()
 	}
-	// The address is another user's, or this is the last administrator.
-	e.cfg.Logger.WarnContext(ctx, "login: not all that the provider says was taken over",
-		"user", u.ID, "through", e.in.Name, "err", err)
-	return change(func(now *site.User) { now.Email, now.Admin = u.Email, u.Admin })
+	if errors.Is(err, userkeys.Conflict) && u.Admin { // this is the last administrator
+		e.cfg.Logger.WarnContext(ctx, "login: the last administrator stays one, whatever the provider says",
+			"user", u.ID, "through", e.in.Name)
+		want.Admin = true
+		got, err = change()
+	}
+	return got, err
 }
 
 func sameUser(a, b site.User) bool {
@@ -150,34 +153,16 @@ func (o Person) fullName() string {
 	return ""
 }
 
-// newcomer makes an account without a password.
+// newcomer makes the account of somebody who signs in for the first time.
 func (e *entry) newcomer(ctx context.Context) (site.User, error) {
-	now := e.cfg.Now().UTC()
-	u := site.User{
-		Username: e.who.Chosen, Name: e.who.fullName(), Email: e.who.Email,
-		TrustLevel: e.in.Rules.TrustLevel, Active: !e.in.Rules.Approve,
-	}
-	if u.Username == "" {
-		u.Username = ProposedName(e.who.Username)
-	}
-	if u.Username == "" {
-		return site.User{}, chooseName("Choose the user name that you want to have here.")
-	}
-	e.in.Rules.apply(&u, e.who)
 	id := site.Identity{
-		Issuer: e.in.Issuer, Subject: e.who.Subject, Username: e.who.Username, SignedInAt: now,
+		Issuer: e.in.Issuer, Subject: e.who.Subject, Username: e.who.Username, SignedInAt: e.cfg.Now().UTC(),
 	}
-	made, err := e.accounts.CreateOutsider(ctx, u, id, e.by)
-	if errors.Is(err, userkeys.Conflict) && u.Email != "" { // perhaps it is the address that somebody else has
-		u.Email = ""
-		made, err = e.accounts.CreateOutsider(ctx, u, id, e.by)
-	}
+	made, err := e.create(ctx, id)
 	if errors.Is(err, userkeys.Conflict) {
 		if _, again := e.cfg.Store.Identity(ctx, e.in.Issuer, e.who.Subject); again == nil {
 			return e.admit(ctx) // made by another sign-in of the same person meanwhile
 		}
-		return site.User{}, chooseName("The user name %s is taken at this site. Choose another one; "+
-			"if that account is yours, ask an administrator to link it with this sign-in.", u.Username)
 	}
 	if err != nil {
 		return site.User{}, err
@@ -191,6 +176,33 @@ func (e *entry) newcomer(ctx context.Context) (site.User, error) {
 		return site.User{}, identity.ErrMayNotAct
 	}
 	return made, nil
+}
+
+// create makes an account without a password.
+//
+// Errors: [userkeys.Conflict] with [site.ReasonChooseName].
+func (e *entry) create(ctx context.Context, id site.Identity) (site.User, error) {
+	u := site.User{
+		Username: e.who.Chosen, Name: e.who.fullName(), Email: e.who.Email,
+		TrustLevel: e.in.Rules.TrustLevel, Active: !e.in.Rules.Approve,
+	}
+	if u.Username == "" {
+		u.Username = ProposedName(e.who.Username)
+	}
+	if u.Username == "" {
+		return site.User{}, chooseName("Choose the user name that you want to have here.")
+	}
+	e.in.Rules.apply(&u, e.who)
+	made, err := e.accounts.CreateOutsider(ctx, u, id, e.by)
+	if errors.Is(err, userkeys.Conflict) && u.Email != "" { // perhaps it is the address that somebody else has
+		u.Email = ""
+		made, err = e.accounts.CreateOutsider(ctx, u, id, e.by)
+	}
+	if errors.Is(err, userkeys.Conflict) {
+		return site.User{}, chooseName("The user name %s is taken at this site. Choose another one; "+
+			"if that account is yours, ask an administrator to link it with this sign-in.", u.Username)
+	}
+	return made, err
 }
 
 func chooseName(format string, args ...any) error {

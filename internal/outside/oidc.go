@@ -59,6 +59,8 @@ type openID struct {
 type discovered struct {
 	oauth    oauth2.Config
 	verifier *oidc.IDTokenVerifier
+	// namesItself says that the provider names itself in every answer, so that one without a name is not its own.
+	namesItself bool
 }
 
 func newOIDC(l Login, callback string, client *http.Client, now func() time.Time) *openID {
@@ -103,7 +105,8 @@ func (o *openID) discover(ctx context.Context) (*discovered, error) {
 		return nil, o.err
 	}
 	var said struct {
-		Keys string `json:"jwks_uri"`
+		Keys        string `json:"jwks_uri"`
+		NamesItself bool   `json:"authorization_response_iss_parameter_supported"` // RFC 9207
 	}
 	if err := provider.Claims(&said); err != nil {
 		o.err = o.unavailable(err)
@@ -113,6 +116,7 @@ func (o *openID) discover(ctx context.Context) (*discovered, error) {
 	calm.Transport = &calmKeys{base: cmp.Or(calm.Transport, http.DefaultTransport), keys: said.Keys, now: o.now}
 	keysFrom := oidc.ClientContext(context.WithoutCancel(ctx), &calm)
 	o.found = &discovered{
+		namesItself: said.NamesItself,
 		oauth: oauth2.Config{
 			ClientID: o.ClientID, ClientSecret: o.ClientSecret, Endpoint: provider.Endpoint(), RedirectURL: o.callback,
 			Scopes: o.scopes(),
@@ -157,7 +161,13 @@ func (o *openID) names(r *http.Request, s signIn) bool {
 func (o *openID) finish(r *http.Request, s signIn) (Person, error) {
 	var none Person
 	q := r.URL.Query()
-	if q.Has("iss") && q.Get("iss") != o.Issuer { // RFC 9207
+	ctx, cancel := context.WithTimeout(oidc.ClientContext(r.Context(), o.client), oidcPatience)
+	defer cancel()
+	d, err := o.discover(ctx)
+	if err != nil {
+		return none, err
+	}
+	if (q.Has("iss") || d.namesItself) && q.Get("iss") != o.Issuer {
 		return none, refused("the answer is from another issuer")
 	}
 	if q.Has("error") {
@@ -165,12 +175,6 @@ func (o *openID) finish(r *http.Request, s signIn) (Person, error) {
 			return none, userkeys.Errorf(userkeys.InvalidCredentials, "you did not sign in there")
 		}
 		return none, refused("the provider says " + q.Get("error"))
-	}
-	ctx, cancel := context.WithTimeout(oidc.ClientContext(r.Context(), o.client), oidcPatience)
-	defer cancel()
-	d, err := o.discover(ctx)
-	if err != nil {
-		return none, err
 	}
 	token, err := d.oauth.Exchange(ctx, q.Get("code"), oauth2.VerifierOption(s.Verifier))
 	if err != nil {

@@ -51,6 +51,8 @@ type Login struct {
 type Accounts interface {
 	User(ctx context.Context, id int64) (site.User, error)
 	Update(ctx context.Context, id int64, change func(*site.User), by site.Caller) (site.User, error)
+	Suspend(ctx context.Context, id int64, by site.Caller) (site.User, error)
+	Unsuspend(ctx context.Context, id int64, by site.Caller) (site.User, error)
 	// CreateOutsider makes an account with an identity. Errors: [userkeys.Conflict].
 	CreateOutsider(ctx context.Context, u site.User, id site.Identity, by site.Caller) (site.User, error)
 	// Arrive begins a session. Errors: [identity.ErrMayNotAct].

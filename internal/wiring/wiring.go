@@ -210,8 +210,12 @@ func loginPath(standalone bool) string {
 
 // doors puts the pages, and the upstream if there is one, behind the key check.
 func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, error) {
+	var sync server.UserSync
+	if len(cfg.Logins) > 0 {
+		sync = s.ways
+	}
 	pages, err := server.New(server.Config{
-		Outside: s.ways, Links: s.Identity, NoPasswords: cfg.NoPasswords,
+		Outside: s.ways, Sync: sync, Links: s.Identity, NoPasswords: cfg.NoPasswords,
 		Authority: s.Authority, Identity: s.Identity, Accounts: s.Identity, BaseURL: cfg.BaseURL,
 		Standalone: cfg.Upstream == nil,
 		// Before an upstream the front asks us for them only if OwnPaths name them.

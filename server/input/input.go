@@ -68,7 +68,7 @@ func readBody(w http.ResponseWriter, r *http.Request, kind Body) (url.Values, er
 	if kind == JSON && media != "application/json" {
 		return nil, userkeys.Errorf(userkeys.InvalidAccess, "send JSON with Content-Type: application/json")
 	}
-	body, err := readAll(w, r, MaxBody)
+	body, err := ReadAll(w, r, MaxBody)
 	if err == nil && kind == JSON && len(body) > maxKeylessBody {
 		err = userkeys.Errorf(userkeys.InvalidParameters, "the request is larger than %d bytes", maxKeylessBody)
 	}
@@ -93,7 +93,7 @@ func readBody(w http.ResponseWriter, r *http.Request, kind Body) (url.Values, er
 // object, a form, or one thing under the other's name; what cannot be read has
 // no fields. A number is no text, so an id given as one is nobody's.
 func ReadLenient(w http.ResponseWriter, r *http.Request) error {
-	body, err := readAll(w, r, MaxBody)
+	body, err := ReadAll(w, r, MaxBody)
 	fields := url.Values{}
 	if err == nil {
 		fields = parseLenient(r, body)
@@ -124,7 +124,7 @@ func parseLenient(r *http.Request, body []byte) url.Values {
 // ReadFields reads the body of a request of an app or a script: JSON, also under another content type, or a form,
 // or nothing. It refuses what it cannot read, because a request without fields can mean "all".
 func ReadFields(w http.ResponseWriter, r *http.Request) (url.Values, error) {
-	body, err := readAll(w, r, MaxBody)
+	body, err := ReadAll(w, r, MaxBody)
 	if err != nil || len(bytes.TrimSpace(body)) == 0 {
 		return url.Values{}, err
 	}
@@ -140,16 +140,16 @@ func ReadFields(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 
 // ReadObject reads a body of at most limit bytes that is one JSON object.
 func ReadObject(w http.ResponseWriter, r *http.Request, limit int64) (Object, error) {
-	body, err := readAll(w, r, limit)
+	body, err := ReadAll(w, r, limit)
 	if err != nil {
 		return nil, err
 	}
 	return parseObject(body)
 }
 
-// readAll reads a body as it came: a compressed one may be far larger than it
+// ReadAll reads a body as it came: a compressed one may be far larger than it
 // looks, and no app of the wire sends one.
-func readAll(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+func ReadAll(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return nil, userkeys.Errorf(userkeys.UnsupportedMedia, "the body must not be compressed")
 	}

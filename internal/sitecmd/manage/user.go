@@ -16,6 +16,7 @@ import (
 	"userkeys/internal/identity"
 	"userkeys/internal/password"
 	"userkeys/internal/rows"
+	"userkeys/internal/sitecmd/people"
 	"userkeys/internal/sitecmd/sitedata"
 	"userkeys/site"
 )
@@ -51,7 +52,7 @@ refused.`,
 unlocks an account that was locked after too many wrong passwords.`,
 	}
 	c.addFlags(set.Flags())
-	cmd.AddCommand(add, list, set,
+	cmd.AddCommand(add, list, set, people.NewSyncCommand(&c.options),
 		c.verb("suspend", "Suspend a user, who then cannot log in and whose keys are refused", "suspended",
 			func(ctx context.Context, m *identity.Accounts, id int64) error {
 				_, err := m.Suspend(ctx, id, sitedata.Operator)

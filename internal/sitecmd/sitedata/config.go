@@ -2,6 +2,7 @@ package sitedata
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -87,7 +88,8 @@ func parseConfig(path string, text []byte) (configFile, error) {
 	}
 	if unknown := md.Undecoded(); len(unknown) > 0 {
 		table, name := unknown[0][0], unknown[0][len(unknown[0])-1]
-		return file, fmt.Errorf("%s:%d: a %s has no %s", path, lineOf(text, name), table, name)
+		has := map[string]string{"scope": "a scope has a name, a sentence and routes, but"}[table]
+		return file, fmt.Errorf("%s:%d: %s no %s", path, lineOf(text, name), cmp.Or(has, "a "+table+" has"), name)
 	}
 	return file, nil
 }

@@ -13,6 +13,7 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/internal/identity"
+	"userkeys/internal/outside"
 	"userkeys/internal/wiring"
 	"userkeys/outbox"
 	"userkeys/site"
@@ -26,7 +27,8 @@ type Data struct {
 	Identity  *identity.Accounts
 	Store     *store.Store
 	Pushes    *outbox.Pushes
-	HasConfig bool // whether a configuration file was read
+	Logins    []outside.Login // of the configuration file
+	HasConfig bool            // whether a configuration file was read
 
 	db *sql.DB
 }
@@ -69,7 +71,7 @@ func (o *Options) open(ctx context.Context, sc Config) (*Data, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Data{db: db, HasConfig: o.config != ""}
+	d := &Data{db: db, Logins: sc.Logins, HasConfig: o.config != ""}
 	if d.Store, err = o.openStore(ctx, db, dialect); err == nil {
 		err = d.Store.KeepReserve(0) // a server's, for revocations on a full disk
 	}

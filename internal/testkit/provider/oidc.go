@@ -97,6 +97,7 @@ func (p *OIDC) describe(w http.ResponseWriter, _ *http.Request) {
 		"issuer": p.Issuer, "authorization_endpoint": p.Issuer + "/authorize", "token_endpoint": p.Issuer + "/token",
 		"jwks_uri": p.Issuer + "/keys", "id_token_signing_alg_values_supported": []string{"RS256"},
 		"response_types_supported": []string{"code"}, "subject_types_supported": []string{"public"},
+		"authorization_response_iss_parameter_supported": true,
 	})
 }
 

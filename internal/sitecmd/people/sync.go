@@ -1,0 +1,97 @@
+// Package people has the commands about people who sign in through providers, and about who did what.
+package people
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"userkeys/internal/cli"
+	"userkeys/internal/outside"
+	"userkeys/internal/rows"
+	"userkeys/internal/sitecmd/sitedata"
+)
+
+const syncLong = `Create, change and suspend users as a website tells of its own. FILE is JSON, or - for
+standard input:
+
+    {"login": "forum", "users": [
+      {"external_id": "17", "username": "alice", "name": "Alice A", "email": "alice@mail.example",
+       "groups": ["editors"], "admin": false, "moderator": false, "suspended": false}]}
+
+login is the name of a [[login]] of the configuration file, whose rules apply as when the
+users sign in. All of a user's record counts: groups that are not named are groups that
+the user is not in. A user name that is taken by somebody else is refused and never
+merged. What is wrong with one user holds up no other; the command then ends with an error.`
+
+// maxSyncFile bounds the file, in bytes: some hundred thousand users.
+const maxSyncFile = 64 << 20
+
+// NewSyncCommand returns the command `userkeys user sync`.
+func NewSyncCommand(o *sitedata.Options) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "sync FILE", Short: "Create, change and suspend users as a website tells of its own",
+		Long: syncLong, Args: cobra.ExactArgs(1), RunE: o.With(syncUsers),
+	}
+	cli.AddJSONFlag(cmd)
+	return cmd
+}
+
+func syncUsers(cmd *cobra.Command, d *sitedata.Data, args []string) error {
+	text, err := readFile(cmd, args[0])
+	if err != nil {
+		return err
+	}
+	s, err := outside.ParseSync(text)
+	if err != nil {
+		return err
+	}
+	people, err := outside.Open(cmd.Context(), outside.Config{
+		Logins: d.Logins, Store: d.Store, BaseURL: new(url.URL), Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return err
+	}
+	outcomes, err := people.Into(d.Identity).Sync(cmd.Context(), s, sitedata.Operator)
+	if err != nil {
+		return err
+	}
+	row := rows.NewSync(outcomes)
+	if cli.JSON(cmd) {
+		err = cli.WriteJSON(cmd.OutOrStdout(), row)
+	} else {
+		for _, o := range outcomes {
+			if o.Error != "" {
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s\n", o.ExternalID, o.Error)
+			}
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d created, %d changed, %d unchanged, %d refused\n",
+			row.Created, row.Changed, row.Unchanged, row.Refused)
+	}
+	if err == nil && row.Refused > 0 {
+		err = fmt.Errorf("%d of %d users were refused", row.Refused, len(outcomes))
+	}
+	return err
+}
+
+func readFile(cmd *cobra.Command, name string) ([]byte, error) {
+	in := cmd.InOrStdin()
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	text, err := io.ReadAll(io.LimitReader(in, maxSyncFile+1))
+	if err == nil && len(text) > maxSyncFile {
+		err = fmt.Errorf("%s is larger than %d bytes", name, maxSyncFile)
+	}
+	return text, err
+}
