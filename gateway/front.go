@@ -77,10 +77,10 @@ func NewFront(cfg FrontConfig) (*Front, error) {
 // ends in / or * stands for everything that begins so.
 func OwnPath(extra ...string) func(path string) bool {
 	exact := map[string]bool{
-		"/api_key/generate": true, "/my/apps": true, "/.well-known/user-api-key": true,
+		"/api_key/generate": true, "/my/apps": true, "/my/account": true, "/my/account.json": true, "/.well-known/user-api-key": true,
 		"/healthz": true, "/readyz": true,
 	}
-	prefixes := []string{"/user-api-key", "/my/apps/"}
+	prefixes := []string{"/user-api-key", "/my/apps/", "/my/account/"}
 	for _, e := range extra {
 		prefix, star := strings.CutSuffix(e, "*")
 		if star || strings.HasSuffix(e, "/") {

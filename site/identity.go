@@ -56,6 +56,8 @@ type SyncOutcome struct {
 type LoginChoice struct {
 	Name  string // in addresses
 	Title string // that people read
+	// Issuer is that of its identities.
+	Issuer string
 }
 
 // LoginWish is what somebody wants who begins to sign in through a provider.

@@ -162,7 +162,7 @@ func (p *People) callback(name string) string {
 func (p *People) Choices() []site.LoginChoice {
 	var out []site.LoginChoice
 	for _, w := range p.ways {
-		out = append(out, site.LoginChoice{Name: w.In.Name, Title: w.title()})
+		out = append(out, site.LoginChoice{Name: w.In.Name, Title: w.title(), Issuer: w.In.Issuer})
 	}
 	return out
 }

@@ -5,9 +5,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"userkeys/internal/sitecmd/manage"
+	"userkeys/internal/sitecmd/people"
 )
 
 // Commands returns the commands that run and manage a site.
 func Commands() []*cobra.Command {
-	return append(manage.Commands(), newServeCommand(), newDemoCommand(), newMigrateCommand())
+	return append(append(people.Commands(), manage.Commands()...), newServeCommand(), newDemoCommand(), newMigrateCommand())
 }
