@@ -21,8 +21,9 @@ var budgets = map[string]int{
 	"width":      120, // characters of a line
 }
 
-// tokensGoal is how many tokens nine of ten lines of code may have at most.
-const tokensGoal = 16
+// mostTokens is how many tokens nine of ten lines of code may have at most. Comparable projects have 13 to 17; to break
+// every line that has more would add some 2,300 lines to read.
+const mostTokens = 18
 
 // packageBudgets are the packages with another bound, and 0 for those without one.
 var packageBudgets = map[string]int{
@@ -91,7 +92,7 @@ func logHouse(t *testing.T, h house) {
 	slices.Sort(h.tokens)
 	p90 := h.tokens[len(h.tokens)*9/10]
 	t.Logf("code lines by package:\n%s%6d in all, %d packages; tokens a line, nine of ten: %d", out.String(), sum, len(h.code), p90)
-	if p90 > tokensGoal {
-		t.Logf("nine of ten code lines have up to %d tokens, budget %d", p90, tokensGoal)
+	if p90 > mostTokens {
+		t.Errorf("nine of ten code lines have up to %d tokens, budget %d", p90, mostTokens)
 	}
 }

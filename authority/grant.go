@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
+	"strconv"
 	"time"
 
 	"userkeys"
@@ -78,7 +79,7 @@ func (a *Authority) Prepare(ctx context.Context, r site.AuthorizationRequest, by
 	}
 	now := a.now()
 	c := site.Consent{
-		ID: newToken(), UserID: by.User.ID, Session: by.Session.ID,
+		ID: newToken(), UserID: by.User.ID, Session: askedIn(by),
 		Request: r, CreatedAt: now, ExpiresAt: now.Add(ConsentLifetime),
 	}
 	if err := a.store.CreateConsent(ctx, c); err != nil {
@@ -156,8 +157,17 @@ func (a *Authority) requested(ctx context.Context, y Approval) (site.Authorizati
 		"this is a request for a one-time password and not for a key")
 }
 
+// askedIn names where a question is put to a user, which is where it must be answered: the session of a browser, or
+// the admin API key with which the site's own program asks and answers for the user.
+func askedIn(by site.Caller) string {
+	if by.AdminKey != 0 {
+		return "admin key " + strconv.FormatInt(by.AdminKey, 10)
+	}
+	return by.Session.ID
+}
+
 func sameSession(id string, by site.Caller) bool {
-	return subtle.ConstantTimeCompare([]byte(id), []byte(by.Session.ID)) == 1
+	return subtle.ConstantTimeCompare([]byte(id), []byte(askedIn(by))) == 1
 }
 
 // ReasonMayNotAct is the reason of the error for a user who is suspended or inactive, so that all keys of the user

@@ -37,7 +37,7 @@ func (a *Authority) grantKey(ctx context.Context, r site.CheckedRequest, y Appro
 			Approval: y.Device, Session: y.By.Session.ID, Payload: sealed, Until: now.Add(site.DevicePayloadFor),
 		}
 	case y.Consent != "" && r.Redirect == nil:
-		grant.Shown = &site.ShownAnswer{Session: y.By.Session.ID, Payload: sealed, Until: now.Add(ConsentLifetime)}
+		grant.Shown = &site.ShownAnswer{Session: askedIn(y.By), Payload: sealed, Until: now.Add(ConsentLifetime)}
 	}
 	answer := []string{r.AnswerName(), sealed}
 	if r.Scopes.Has(userkeys.ScopeOneTimePassword) {

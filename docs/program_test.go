@@ -183,7 +183,7 @@ func without(t *testing.T, what string) []string {
 	if os.Getenv("CI") == "true" {
 		t.Fatalf("there is no %s, and CI=true skips nothing", what)
 	}
-	t.Skipf("there is no %s: a program of apps.md is not run (scripts/setup installs it)", what)
+	t.Skipf("there is no %s: a program of the pages is not run (scripts/setup installs it)", what)
 	return nil
 }
 

@@ -55,7 +55,7 @@ func BenchmarkProxyRatio(b *testing.B) {
 	}
 	plain := &httputil.ReverseProxy{
 		Rewrite:   func(pr *httputil.ProxyRequest) { pr.SetURL(u); pr.SetXForwarded() },
-		Transport: forward.NewTransport(30 * time.Second), BufferPool: &benchBuffers{},
+		Transport: forward.NewTransport("", 30*time.Second), BufferPool: &benchBuffers{},
 	}
 	b.Run("key", func(b *testing.B) {
 		compare(b, plain, newProxy(b, ProxyConfig{Upstream: u, Checker: &quickChecker{}}), 200)

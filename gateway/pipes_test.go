@@ -19,7 +19,7 @@ func inMemory(t *testing.T, cfg ProxyConfig, reply func(head string, c net.Conn)
 	synctest.Test(t, func(t *testing.T) {
 		behind, front := nettest.ListenPipe(), nettest.ListenPipe()
 		up := newUpstreamOn(t, behind, reply)
-		tr := forward.NewTransport(30 * time.Second)
+		tr := forward.NewTransport("", 30*time.Second)
 		tr.DialContext = behind.Dial
 		cfg.Upstream, cfg.Transport = up.url(), tr
 		s := &http.Server{Handler: newProxy(t, cfg)}

@@ -15,7 +15,9 @@ import (
 
 // ProxyConfig is what a [Proxy] is made of.
 type ProxyConfig struct {
-	Upstream *url.URL // http or https and a host; no path, for what was judged is what is sent
+	// Upstream is http or https and a host, without a path, for what was judged is what is sent; or unix:/path, the Unix
+	// socket where the website speaks HTTP.
+	Upstream *url.URL
 	Checker  Checker
 	// ClientIPs tells whose request it is, and whose forwarding headers are believed and passed on; nil: nobody's.
 	ClientIPs *ClientIPs
@@ -37,7 +39,7 @@ type ProxyConfig struct {
 	// for, measured over a minute, 0: 64. A slower client gets 408; negative: none is too slow.
 	MinUploadRate int
 	Logger        *slog.Logger      // nil: none
-	Transport     http.RoundTripper // nil: one made for this upstream, HTTP/1.1 with keep-alive
+	Transport     http.RoundTripper // nil: one made for this upstream, HTTP/1.1 with keep-alive; never with a Unix socket
 	Now           func() time.Time  // nil: the system's clock
 }
 
@@ -71,8 +73,12 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	socket := ""
+	if cfg.Upstream.Scheme == unixScheme {
+		socket, cfg.Upstream = cfg.Upstream.Path, &url.URL{Scheme: "http", Host: "localhost"}
+	}
 	if cfg.Transport == nil {
-		cfg.Transport = forward.NewTransport(cfg.ResponseHeaderTimeout)
+		cfg.Transport = forward.NewTransport(socket, cfg.ResponseHeaderTimeout)
 	}
 	keys := keyCheck{cfg.Checker, newRefusalLog(cfg.Logger, cfg.ClientIPs.Of, cfg.Now)}
 	if cfg.Logger == nil {
@@ -87,6 +93,9 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	}, nil
 }
 
+// unixScheme is of an upstream that listens on a Unix socket.
+const unixScheme = "unix"
+
 func (c ProxyConfig) validate() error {
 	bad := func(why string) error {
 		return userkeys.Errorf(userkeys.InvalidParameters, "upstream: %s", why)
@@ -95,6 +104,10 @@ func (c ProxyConfig) validate() error {
 	switch {
 	case c.Checker == nil:
 		return userkeys.Errorf(userkeys.InvalidParameters, "a proxy needs a checker")
+	case u != nil && u.Scheme == unixScheme:
+		if u.Path == "" || u.Host != "" || u.RawQuery != "" || u.Fragment != "" || c.Transport != nil {
+			return bad("a Unix socket is unix: and a path from the root, and is dialled by no other transport")
+		}
 	case u == nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		return bad("must be an address such as http://127.0.0.1:3000")
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:

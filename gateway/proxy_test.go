@@ -312,7 +312,8 @@ func TestNewProxyRefusesBadConfigurations(t *testing.T) {
 	t.Parallel()
 	c := &fakeChecker{}
 	for _, raw := range []string{
-		"", "127.0.0.1:3000", "ftp://h", "http://", "http://h/path", "http://h/?q", "http://h/#f", "http://u:p@h", "unix:/run/x",
+		"", "127.0.0.1:3000", "ftp://h", "http://", "http://h/path", "http://h/?q", "http://h/#f", "http://u:p@h",
+		"unix:run/x", "unix://run/x", "unix:", "unix:/run/x?q", "unix:/run/x#f",
 	} {
 		u, err := url.Parse(raw)
 		if err != nil {
@@ -329,7 +330,7 @@ func TestNewProxyRefusesBadConfigurations(t *testing.T) {
 	if _, err := NewProxy(ProxyConfig{Upstream: good, Checker: c}); err != nil {
 		t.Errorf("a good configuration was refused: %v", err)
 	}
-	if tr := forward.NewTransport(0); tr.Proxy != nil {
+	if tr := forward.NewTransport("", 0); tr.Proxy != nil {
 		t.Error("the transport asks the environment for a proxy")
 	}
 }

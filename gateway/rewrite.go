@@ -58,11 +58,11 @@ func (p *Proxy) forwarded(h http.Header, in *http.Request, peer netip.Addr, trus
 		switch {
 		case !trusted:
 		case i == 0 && !p.cfg.ClientIPs.ReadsForwardedFor():
-			if client := p.cfg.ClientIPs.Of(in); client != lines[0] {
-				lines[0] = client + ", " + lines[0]
+			if client := p.cfg.ClientIPs.Of(in); client != lines[0] && client != in.RemoteAddr {
+				lines[0] = joined(client, lines[0])
 			}
 		case i == 0 && len(prior) > 0:
-			lines[0] = strings.Join(prior, ", ") + ", " + lines[0]
+			lines[0] = joined(strings.Join(prior, ", "), lines[0])
 		case len(prior) > 0:
 			lines[i] = prior[len(prior)-1]
 		}
@@ -70,6 +70,14 @@ func (p *Proxy) forwarded(h http.Header, in *http.Request, peer netip.Addr, trus
 			h[name] = lines[i : i+1 : i+1]
 		}
 	}
+}
+
+// joined adds a hop to a list of addresses. A hop over a Unix socket has none.
+func joined(list, peer string) string {
+	if peer == "" {
+		return list
+	}
+	return list + ", " + peer
 }
 
 // Receive keeps from the client, and from caches on the way to it, what is not for them.

@@ -54,7 +54,7 @@ func (a *ailing) Close() error {
 func ailingOnce(t *testing.T, up *upstream, first *ailing) (addr string) {
 	t.Helper()
 	first.broken, first.closed = make(chan struct{}), make(chan struct{})
-	tr := forward.NewTransport(0)
+	tr := forward.NewTransport("", 0)
 	dial := tr.DialContext
 	var dials atomic.Int64
 	tr.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {

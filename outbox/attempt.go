@@ -13,13 +13,14 @@ import (
 
 	"userkeys"
 	"userkeys/internal/outward"
+	"userkeys/site"
 )
 
 // send makes one attempt of a delivery that was read at a time.
 func (p *pusher) send(ctx context.Context, details Details, read time.Time) Result {
 	d := details.Delivery
 	r := Result{ID: d.ID, Claim: d.Claim, PushURL: d.PushURL}
-	todo := decide(details, p.cfg.Settings(), p.cfg.Now())
+	todo := p.decide(details, p.cfg.Settings(), p.cfg.Now())
 	if todo.outcome != 0 {
 		r.Outcome, r.Problem, r.Unmade = todo.outcome, todo.problem, true
 		r.NextAt, r.Deferred = todo.nextAt, todo.outcome == Retried
@@ -198,8 +199,16 @@ func (p *pusher) recheck(ctx context.Context, asked []recheck) {
 	settings := p.cfg.Settings()
 	for _, c := range asked {
 		d, ok := byID[c.Delivery.ID]
-		c.still <- ok && sameKeys(decide(d, settings, now), c.keys)
+		c.still <- ok && sameKeys(p.decide(d, settings, now), c.keys)
 	}
+}
+
+// decide is the function of that name, for users whose keys do not pause: nothing is sent to the apps of others.
+func (p *pusher) decide(d Details, s site.Settings, now time.Time) decision {
+	if pause := d.User.Pauses(p.cfg.OwnerGone); !pause.IsZero() && !now.Before(pause) {
+		return decision{outcome: Dropped}
+	}
+	return decide(d, s, now)
 }
 
 // sameKeys reports whether a delivery is sent to keys, no more and no fewer.

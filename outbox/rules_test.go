@@ -244,3 +244,21 @@ func TestWebhookID(t *testing.T) {
 		t.Errorf("%s, %s, %s", webhookID(d), webhookID(again), webhookID(other))
 	}
 }
+
+// TestNothingIsPushedWhileKeysPause: the apps of somebody who has not signed in for too long hear nothing of them.
+func TestNothingIsPushedWhileKeysPause(t *testing.T) {
+	t.Parallel()
+	p := &pusher{cfg: Config{OwnerGone: map[string]time.Duration{"id": 30 * 24 * time.Hour}}}
+	for _, c := range []struct {
+		login string
+		ago   time.Duration
+		want  Outcome
+	}{
+		{"id", 29 * 24 * time.Hour, 0}, {"id", 30 * 24 * time.Hour, Dropped}, {"forum", 400 * 24 * time.Hour, 0}, {"", 400 * 24 * time.Hour, 0},
+	} {
+		d := detailsOf(func(d *Details) { d.User.Login, d.User.SignedInAt = c.login, noonish.Add(-c.ago) })
+		if got := p.decide(d, pushSettings(t), noonish); got.outcome != c.want {
+			t.Errorf("%s, %v ago: outcome %v, want %v", c.login, c.ago, got.outcome, c.want)
+		}
+	}
+}

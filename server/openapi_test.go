@@ -14,7 +14,7 @@ import (
 var pagesOnly = []string{
 	"GET /{$}", "GET /my/apps", "GET /my/account", "GET /login", "POST /login", "POST /logout", "GET /user-api-key/login", "POST /user-api-key/login", "POST /user-api-key/logout",
 	"GET /user-api-key/setup", "POST /user-api-key/setup", "GET /user-api-key/settings", "POST /user-api-key/settings", "GET /user-api-key/assets/{name}",
-	"GET /u/{username}/preferences/apps", "POST /user-api-key/deny", "POST /user-api-key/revoke-all", "GET /healthz", "HEAD /user-api-key/new",
+	"GET /u/{username}/preferences/apps", "POST /user-api-key/revoke-all", "GET /healthz", "HEAD /user-api-key/new",
 	"GET /user-api-key/admin/api-keys", "POST /user-api-key/admin/api-keys", "POST /user-api-key/admin/api-keys/revoke",
 	"POST /user-api-key/push-test", "POST /user-api-key/push-resume", "GET /user-api-key/deliveries",
 	"POST /user-api-key/deliveries/replay", "POST /user-api-key/deliveries/discard", "POST /user-api-key/deliveries/resume",

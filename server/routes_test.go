@@ -73,6 +73,9 @@ func TestEveryRouteIsDeclared(t *testing.T) {
 		if rt.Permission != "" {
 			rules = append(rules, "needing "+string(rt.Permission))
 		}
+		if rt.OrPermission != "" {
+			rules = append(rules, "or "+string(rt.OrPermission))
+		}
 		if rt.Lets(door.AnyAdminKey) {
 			rules = append(rules, "needing any")
 		}

@@ -62,7 +62,7 @@ const (
 	AdminAudit      AdminPermission = "audit"      // read the audit log
 	AdminDeliveries AdminPermission = "deliveries" // list, replay and discard pushes
 	AdminNotify     AdminPermission = "notify"     // tell users, and read what they are told
-	AdminGrant      AdminPermission = "grant"      // give keys and one-time passwords for a user, undo what they revoked
+	AdminGrant      AdminPermission = "grant"      // ask and answer for a user, list and revoke their keys
 )
 
 // AllAdminPermissions lists every permission.

@@ -1,6 +1,9 @@
 package site
 
-import "time"
+import (
+	"net/url"
+	"time"
+)
 
 // Identity is who a user is to a provider that signs people in. Issuer and Subject together name one person; they
 // are compared as bytes.
@@ -58,6 +61,8 @@ type LoginChoice struct {
 	Title string // that people read
 	// Issuer is that of its identities.
 	Issuer string
+	// To is an address of the provider that browsers are sent to; nil: they stay here.
+	To *url.URL
 }
 
 // LoginWish is what somebody wants who begins to sign in through a provider.

@@ -30,6 +30,14 @@ type User struct {
 	SignedInAt time.Time // zero: not since it is noted
 }
 
+// Pauses returns when the keys of u pause, by how long after a sign-in through each login they do; zero: never.
+func (u User) Pauses(after map[string]time.Duration) time.Time {
+	if d := after[u.Login]; d > 0 {
+		return u.SignedInAt.Add(d)
+	}
+	return time.Time{}
+}
+
 // Staff reports whether u is an administrator or a moderator.
 func (u User) Staff() bool { return u.Admin || u.Moderator }
 

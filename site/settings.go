@@ -19,6 +19,7 @@ type Settings struct {
 	AllowUserAPIKeyClientScopes userkeys.Scopes
 	UserAPIKeyAllowedGroups     []string
 	UserAPIKeyPrefix            string
+	UserAPIKeyConsentPage       string
 	MaxUserAPIKeysPerUser       int
 	MaxUserAPIKeyGrantsPerHour  int
 

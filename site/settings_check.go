@@ -31,6 +31,21 @@ func checkKeyPrefix(v string) string {
 	return ""
 }
 
+func checkConsentPage(v string) string {
+	const why = "must be a path such as /allow, or an http or https address, without ? and #"
+	switch {
+	case v == "":
+		return ""
+	case strings.ContainsAny(v, "?#"), strings.HasPrefix(v, "//"), strings.HasPrefix(v, "/user-api-key"):
+		return why
+	case strings.HasPrefix(v, "/") && userkeys.WebAddressProblem("https://site.example"+v) == "":
+		return ""
+	case userkeys.WebAddressProblem(v) != "":
+		return why
+	}
+	return ""
+}
+
 func checkTitle(v string) string {
 	if strings.TrimSpace(v) == "" || len(v) > 200 {
 		return "must have 1 to 200 bytes"

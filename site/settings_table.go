@@ -35,6 +35,11 @@ var settingTable = []Setting{
 		field:   func(s *Settings) any { return &s.UserAPIKeyPrefix }, check: checkKeyPrefix,
 	},
 	{
+		Name: "user_api_key_consent_page", Kind: SettingText,
+		Summary: "the website's own page for what apps ask for, such as /allow; empty for the page of this site",
+		field:   func(s *Settings) any { return &s.UserAPIKeyConsentPage }, check: checkConsentPage,
+	},
+	{
 		Name: "max_user_api_keys_per_user", Kind: SettingInt, Default: "100", Min: 1, Max: 10000,
 		Summary: "live keys that a user may have at once",
 		field:   func(s *Settings) any { return &s.MaxUserAPIKeysPerUser },

@@ -213,7 +213,8 @@ func (s *Store) EndOtherSessions(ctx context.Context, userID int64, keep []byte)
 }
 
 func endOtherSessions(c conn, userID int64, keep []byte) error {
-	if _, err := c.exec("DELETE FROM userkeys_sessions WHERE user_id = $1 AND token_hash <> $2", userID, keep); err != nil {
+	_, err := c.exec("DELETE FROM userkeys_sessions WHERE user_id = $1 AND token_hash <> $2", userID, keep)
+	if err != nil {
 		return err
 	}
 	return dropOneTimePassword(c, userID) // it would be a way back in

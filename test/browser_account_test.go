@@ -20,7 +20,7 @@ func TestChromiumAccountByKeyboard(t *testing.T) {
 	b.At("Your account")
 	proper(t, b)
 	if dir := os.Getenv("USERKEYS_SCREENSHOTS"); dir != "" {
-		s.Clock.Advance(5 * time.Hour)
+		s.Clock.Pass(5 * time.Hour)
 		b.Open(s.URL + "/my/account")
 		photographer{b, dir}.click("account")
 	}

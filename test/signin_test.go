@@ -647,7 +647,7 @@ func TestProviderIsDown(t *testing.T) {
 	withWays(t, func(sc *scene, _ ways) {
 		v := sc.Visitor()
 		a := v.Get("/user-api-key/login/id?redirect=%2Fmy%2Fapps")
-		a.Must(t, http.StatusServiceUnavailable, "The sign-in id does not answer at the moment.", "Sign in with forum")
+		a.Must(t, http.StatusServiceUnavailable, "Example ID does not answer at the moment.", "Sign in with forum")
 		if a.Header.Get("Retry-After") == "" {
 			t.Error("nothing says when to try again")
 		}

@@ -21,7 +21,7 @@ type Config struct {
 	Guesses  password.GuessStore
 	// Identities is needed by [Accounts.CreateOutsider] alone.
 	Identities IdentityStore
-	// Own is needed for what users do to their own account alone, as with [Accounts.ChangePassword].
+	// Own is needed for what users do to their own account alone, as with [Own.ChangePassword].
 	Own OwnStore
 
 	Now    func() time.Time // default time.Now

@@ -138,11 +138,10 @@ func (ck *Checker) record(p *policy, k site.StoredKey) record {
 	if !k.ExpiresAt.IsZero() {
 		r.ends = k.ExpiresAt.UnixMicro()
 	}
-	if after := ck.gone[k.Owner.Login]; after > 0 {
-		if pause := k.Owner.SignedInAt.Add(after).UnixMicro(); r.ends == 0 || pause < r.ends {
-			r.ends = pause
-			r.owner |= ownerPauses
-		}
+	pause := k.Owner.Pauses(ck.gone)
+	if !pause.IsZero() && (r.ends == 0 || pause.UnixMicro() < r.ends) {
+		r.ends = pause.UnixMicro()
+		r.owner |= ownerPauses
 	}
 	return r
 }

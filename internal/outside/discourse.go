@@ -42,6 +42,8 @@ func (d discourse) sign(payload string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
+func (d discourse) at() *url.URL { return d.URL }
+
 func (d discourse) begin(_ context.Context, s signIn) (string, error) {
 	payload := base64.StdEncoding.EncodeToString([]byte(url.Values{
 		nonceField: {s.State}, returnField: {d.callback},

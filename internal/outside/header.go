@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 
 	"userkeys/gateway"
@@ -28,6 +29,8 @@ type header struct {
 	callback string
 	log      *slog.Logger
 }
+
+func (h header) at() *url.URL { return nil }
 
 func (h header) begin(_ context.Context, s signIn) (string, error) {
 	return h.callback + "?state=" + s.State, nil

@@ -67,7 +67,7 @@ func newOIDC(l Login, callback string, client *http.Client, now func() time.Time
 	if client == nil {
 		client = outward.New(outward.Config{Inward: inwardOf(l.OIDC.Issuer), Timeout: oidcPatience, MaxBody: maxOIDCAnswer})
 	}
-	return &openID{OIDC: l.OIDC, name: l.In.Name, callback: callback, client: client, now: now}
+	return &openID{OIDC: l.OIDC, name: l.title(), callback: callback, client: client, now: now}
 }
 
 // inwardOf lists the issuer's own address, which the administrator has chosen; what it names besides must be public.
@@ -138,8 +138,16 @@ func (o *openID) scopes() []string {
 func (o *openID) unavailable(cause error) error {
 	return &userkeys.Error{
 		Code: userkeys.Unavailable, RetryAfter: retryDiscovery, Err: cause,
-		Public: "the sign-in " + o.name + " does not answer at the moment",
+		Public: o.name + " does not answer at the moment",
 	}
+}
+
+func (o *openID) at() *url.URL {
+	u, err := url.Parse(o.Issuer)
+	if err != nil {
+		return nil
+	}
+	return u
 }
 
 func (o *openID) begin(ctx context.Context, s signIn) (string, error) {

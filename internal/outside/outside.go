@@ -98,6 +98,8 @@ type way struct {
 
 // provider speaks one of the protocols.
 type provider interface {
+	// at is an address that begin leads to; nil: this site.
+	at() *url.URL
 	// begin returns where the browser is sent.
 	begin(ctx context.Context, s signIn) (string, error)
 	// names reports whether the browser comes back with an answer to s.
@@ -162,7 +164,9 @@ func (p *People) callback(name string) string {
 func (p *People) Choices() []site.LoginChoice {
 	var out []site.LoginChoice
 	for _, w := range p.ways {
-		out = append(out, site.LoginChoice{Name: w.In.Name, Title: w.title(), Issuer: w.In.Issuer})
+		out = append(out, site.LoginChoice{
+			Name: w.In.Name, Title: w.title(), Issuer: w.In.Issuer, To: w.provider.at(),
+		})
 	}
 	return out
 }

@@ -2,6 +2,8 @@
 package sitecmd
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 
 	"userkeys/internal/sitecmd/manage"
@@ -10,5 +12,6 @@ import (
 
 // Commands returns the commands that run and manage a site.
 func Commands() []*cobra.Command {
-	return append(append(people.Commands(), manage.Commands()...), newServeCommand(), newDemoCommand(), newMigrateCommand())
+	run := []*cobra.Command{newServeCommand(), newDemoCommand(), newMigrateCommand()}
+	return slices.Concat(people.Commands(), manage.Commands(), run)
 }

@@ -113,8 +113,16 @@ func serve(cmd *cobra.Command, o *sitedata.ServeOptions) error {
 	if err := printSetupLink(cmd, s, cfg, o.SetupLink); err != nil {
 		return err
 	}
-	log.Info("ready", "url", cfg.BaseURL.String(), "listen", ln.Addr().String())
+	logReady(log, cfg, ln)
 	return runSite(cmd.Context(), s, ln, log)
+}
+
+func logReady(log *slog.Logger, cfg wiring.Config, ln net.Listener) {
+	if _, unix := ln.(*unixListener); unix && !cfg.TrustUnix {
+		log.Warn("clients of a Unix socket have no address: all share what is limited by address; " +
+			"if a proxy connects to it and sends X-Forwarded-For, name it with --trusted-proxy unix")
+	}
+	log.Info("ready", "url", cfg.BaseURL.String(), "listen", ln.Addr().String())
 }
 
 // openSecret reads the machine secret of a site, which the first start makes.

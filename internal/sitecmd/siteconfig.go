@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"strings"
 
@@ -30,7 +29,9 @@ func siteConfig(
 		return cfg, errors.New("--password-login=false: nobody could sign in; name a [[login]] in the configuration file")
 	}
 	base := o.URL
-	if base == "" {
+	if _, unix := sitedata.UnixSocket(o.Listen); unix && base == "" {
+		return cfg, errors.New("--url is missing: a Unix socket has no address at which browsers reach the site")
+	} else if base == "" {
 		base = "http://" + cli.Browsable(addr)
 	}
 	var err error
@@ -38,7 +39,7 @@ func siteConfig(
 		return cfg, err
 	}
 	if o.Upstream != "" {
-		if cfg.Upstream, err = parseOrigin("--upstream", o.Upstream); err != nil {
+		if cfg.Upstream, err = parseUpstream(o.Upstream); err != nil {
 			return cfg, err
 		}
 	}
@@ -48,11 +49,12 @@ func siteConfig(
 	if cfg.OwnPaths, cfg.NoFallback, err = ownPaths(o.Own); err != nil {
 		return cfg, err
 	}
-	if cfg.TrustedProxies, err = gateway.ParseTrustedProxies(o.TrustedProxies); err != nil {
+	if cfg.TrustedProxies, cfg.TrustUnix, err = sitedata.Proxies(o.TrustedProxies); err != nil {
 		return cfg, fmt.Errorf("--trusted-proxy: %s", cli.Explain(err))
 	}
 	cfg.ClientIPHeader = o.ClientIPHeader
-	return cfg, checkClientIPHeader(o.ClientIPHeader, f.Changed("client-ip-header"), cfg.TrustedProxies)
+	nobody := len(cfg.TrustedProxies) == 0 && !cfg.TrustUnix
+	return cfg, checkClientIPHeader(o.ClientIPHeader, f.Changed("client-ip-header") && nobody)
 }
 
 // minUploadRate returns the rate for [gateway.ProxyConfig], in which a negative rate means none.
@@ -92,15 +94,23 @@ func ownPaths(values []string) (paths []string, none bool, err error) {
 }
 
 // checkClientIPHeader refuses a header that would never be trusted.
-func checkClientIPHeader(header string, given bool, trusted []netip.Prefix) error {
+func checkClientIPHeader(header string, inVain bool) error {
 	const flag = "--client-ip-header"
-	if given && len(trusted) == 0 {
+	if inVain {
 		return fmt.Errorf("%s: name the proxies that send it with --trusted-proxy; nobody else is believed", flag)
 	}
 	if _, err := gateway.NewClientIPs(gateway.ClientIPConfig{Header: header}); err != nil {
 		return fmt.Errorf("%s: %s", flag, cli.Explain(err))
 	}
 	return nil
+}
+
+// parseUpstream reads where the website is: an address with a scheme and a host only, or a Unix socket.
+func parseUpstream(s string) (*url.URL, error) {
+	if socket, ok := sitedata.UnixSocket(s); ok {
+		return &url.URL{Scheme: "unix", Path: socket}, nil
+	}
+	return parseOrigin("--upstream", s)
 }
 
 // parseOrigin reads an address with a scheme and a host only, and writes it as browsers do.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -72,6 +73,7 @@ type Process struct {
 	Ready time.Duration // how long it took from start to ready
 
 	cmd    *exec.Cmd
+	dial   http.RoundTripper
 	output bytes.Buffer
 	ended  chan error
 }
@@ -81,8 +83,28 @@ type Process struct {
 func Serve(t testing.TB, args ...string) *Process {
 	t.Helper()
 	addr := nettest.ReserveAddress(t)
-	p := &Process{URL: "http://" + addr, ended: make(chan error, 1)}
-	p.cmd = exec.Command(Binary(t), append([]string{"serve", "--listen", addr}, args...)...)
+	p := &Process{URL: "http://" + addr, dial: http.DefaultTransport}
+	return p.start(t, append([]string{"serve", "--listen", addr}, args...))
+}
+
+// ServeUnix is [Serve] on a Unix socket. The site is at url for whoever connects by [OverUnix].
+func ServeUnix(t testing.TB, socket, url string, args ...string) *Process {
+	t.Helper()
+	p := &Process{URL: url, dial: OverUnix(socket)}
+	return p.start(t, append([]string{"serve", "--listen", "unix:" + socket, "--url", url}, args...))
+}
+
+// OverUnix sends every request to a Unix socket.
+func OverUnix(socket string) *http.Transport {
+	return &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}
+}
+
+func (p *Process) start(t testing.TB, args []string) *Process {
+	t.Helper()
+	p.ended = make(chan error, 1)
+	p.cmd = exec.Command(Binary(t), args...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
 	began := time.Now()
 	if err := p.cmd.Start(); err != nil {
@@ -106,7 +128,7 @@ func (p *Process) waitReady(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		res, err := http.DefaultTransport.RoundTrip(r)
+		res, err := p.dial.RoundTrip(r)
 		if err == nil {
 			_ = res.Body.Close()
 			if res.StatusCode == http.StatusOK {

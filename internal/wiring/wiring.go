@@ -46,6 +46,7 @@ type Config struct {
 	OwnPaths        []string // answered here although there is an upstream
 	NoFallback      bool     // server.FallbackPaths are not answered where the upstream says 404
 	TrustedProxies  []netip.Prefix
+	TrustUnix       bool   // see gateway.ClientIPConfig
 	ClientIPHeader  string // in which they tell whose request it is, see gateway.ClientIPConfig
 	VaryByKey       bool   // see gateway.ProxyConfig
 
@@ -117,8 +118,8 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 		cfg.Pushes = s.Pushes
 	}
 	clients, err := gateway.NewClientIPs(gateway.ClientIPConfig{
-		TrustedProxies: cfg.TrustedProxies,
-		Header:         cfg.ClientIPHeader, Logger: cfg.Logger,
+		TrustedProxies: cfg.TrustedProxies, TrustUnix: cfg.TrustUnix,
+		Header: cfg.ClientIPHeader, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -168,7 +169,8 @@ func (s *Site) openInbox(cfg Config) error {
 		var err error
 		s.Pushes, err = outbox.Open(outbox.Config{
 			Queue: cfg.Store, Actions: cfg.Store, Settings: s.Authority.Settings, Secret: cfg.Secret,
-			BaseURL: cfg.BaseURL, Client: cfg.PushClient, Now: cfg.Now, Logger: cfg.Logger,
+			BaseURL: cfg.BaseURL, Client: cfg.PushClient, OwnerGone: ownerGone(cfg.Logins),
+			Now: cfg.Now, Logger: cfg.Logger,
 		})
 		if err != nil {
 			return err
@@ -215,7 +217,7 @@ func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, erro
 		sync = s.ways
 	}
 	pages, err := server.New(server.Config{
-		Outside: s.ways, Sync: sync, Links: s.Identity, Own: s.Identity, NoPasswords: cfg.NoPasswords,
+		Outside: s.ways, Sync: sync, Links: s.Identity, Own: identity.OwnOf(s.Identity), NoPasswords: cfg.NoPasswords,
 		Authority: s.Authority, Identity: s.Identity, Accounts: s.Identity, BaseURL: cfg.BaseURL,
 		Standalone: cfg.Upstream == nil,
 		// Before an upstream the front asks us for them only if OwnPaths name them.

@@ -56,7 +56,7 @@ var permissionSentences = map[site.AdminPermission]string{
 	site.AdminAudit:      "read the audit log",
 	site.AdminDeliveries: "see, replay and discard deliveries",
 	site.AdminNotify:     "notify users, and read their notifications",
-	site.AdminGrant:      "give apps keys and one-time passwords in a user's name",
+	site.AdminGrant:      "ask and answer for a user: give apps keys and one-time passwords, list and revoke their keys",
 }
 
 // termChoices are the ends that the page offers, by their days.

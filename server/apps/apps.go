@@ -9,6 +9,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway"
+	"userkeys/internal/rows"
 	"userkeys/server/door"
 	"userkeys/server/input"
 	"userkeys/server/page"
@@ -145,6 +146,27 @@ func (h *Handlers) apps(w http.ResponseWriter, r *http.Request, c site.Caller) e
 		p.Guests = guestViews(sessions, slices.Concat(keys, ended), now)
 	}
 	return h.pages.apps.Show(w, c, http.StatusOK, p)
+}
+
+// appJSON is one key for a program that shows the list by itself.
+type appJSON struct {
+	rows.Key
+	Can     []string `json:"localized_scopes"`
+	CanUndo bool     `json:"can_undo"`
+}
+
+// listApps is the list of [Handlers.apps] for programs, such as the site's own, which shows it in its own design.
+func (h *Handlers) listApps(w http.ResponseWriter, r *http.Request, c site.Caller) error {
+	keys, err := h.cfg.Keys.Apps(r.Context(), c.User.ID)
+	if err != nil {
+		return err
+	}
+	settings, now := h.door.Settings(), h.door.Now()
+	list := make([]appJSON, len(keys))
+	for i, k := range keys {
+		list[i] = appJSON{rows.NewKey(k, settings, now), h.cfg.Keys.Catalog().Sentences(k.Scopes), h.cfg.Keys.CanUndo(k)}
+	}
+	return door.WriteJSON(w, map[string]any{"apps": list})
 }
 
 // signedInSince is when the newest session began that ends with a key; unknown if there is none.

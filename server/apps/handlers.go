@@ -21,6 +21,7 @@ type Keys interface {
 	AppSessions(ctx context.Context, userID int64) ([]site.AppSession, error)
 	Revoke(ctx context.Context, keyID int64, by site.Caller) error
 	RevokeAll(ctx context.Context, userID int64, by site.Caller) (int, error)
+	CanUndo(k site.UserAPIKey) bool
 	UndoRevoke(ctx context.Context, keyID int64, by site.Caller) error
 	Catalog() *userkeys.Catalog
 }
@@ -74,8 +75,13 @@ func (h *Handlers) Mount() {
 	form := door.Rules{Who: door.Browser, As: door.User, CSRF: door.CheckToken, Body: input.Form}
 
 	d.Handle("GET "+door.AppsPath, read, h.apps)
+	d.Handle("GET /user-api-key/apps.json", door.Rules{
+		Who: door.Browser | door.AppSession | door.AdminKey, As: door.User,
+		Permission: site.AdminKeys, OrPermission: site.AdminGrant,
+	}, h.listApps)
 	d.HandleBoth("POST /user-api-key/revoke", door.Rules{
-		Who: door.Browser | door.AppSession | door.Key | door.AdminKey, As: door.User, Permission: site.AdminKeys,
+		Who: door.Browser | door.AppSession | door.Key | door.AdminKey, As: door.User,
+		Permission: site.AdminKeys, OrPermission: site.AdminGrant,
 		CSRF: door.CheckToken, Body: input.FormOrJSON, Name: "user_api_keys/revoke",
 	}, h.revoke)
 	d.HandleBoth("POST /user-api-key/undo-revoke", door.Rules{

@@ -35,7 +35,15 @@ func (h *Handlers) ask(w http.ResponseWriter, r *http.Request, c site.Caller) er
 	if err != nil {
 		return h.refuse(w, r, c, refusal{request, err})
 	}
-	return h.putToUser(w, r, c, request)
+	own := h.door.Settings().UserAPIKeyConsentPage
+	if own == "" || gateway.WantsJSON(r) {
+		return h.putToUser(w, r, c, request)
+	}
+	// The website's page puts it to the user. It gets the question from here, as JSON, for the user whom it names.
+	if _, err := h.authority.Examine(r.Context(), request); err != nil {
+		return h.refuse(w, r, c, refusal{request, err})
+	}
+	return door.Redirect(w, http.StatusFound, own+"?"+r.URL.Query().Encode())
 }
 
 // putToUser puts a request to the user, once they are signed in, as a page or as its model.
@@ -251,6 +259,8 @@ func (h *Handlers) deny(w http.ResponseWriter, r *http.Request, c site.Caller) e
 	switch {
 	case err != nil:
 		return err
+	case gateway.WantsJSON(r):
+		return door.WriteJSON(w, map[string]*string{"redirect_url": door.Optional(location)})
 	case location != "":
 		return door.Redirect(w, http.StatusFound, location)
 	}

@@ -62,7 +62,9 @@ func (h *Handlers) Mount() {
 	d, page := h.door, door.Rules{Who: door.Browser}
 	d.Handle("HEAD /user-api-key/new", door.Rules{Who: door.Public, Name: "user_api_keys/new"}, h.probe)
 	page.Name = "user_api_keys/new"
-	d.HandleBoth("GET /user-api-key/new", page, h.ask)
+	d.Handle("GET /user-api-key/new", page, h.ask)
+	page.Who, page.Permission = door.Browser|door.AdminKey, site.AdminGrant // the site may show the question itself
+	d.Handle("GET /user-api-key/new.json", page, h.ask)
 	d.HandleBoth("POST /user-api-key", door.Rules{
 		Who: door.Browser | door.AdminKey, As: door.User, Permission: site.AdminGrant,
 		CSRF: door.CheckToken, Body: input.FormOrJSON, Name: "user_api_keys/create",
@@ -71,26 +73,13 @@ func (h *Handlers) Mount() {
 		Who: door.Browser, As: door.User, CSRF: door.CheckToken,
 		Body: input.Form,
 	}, h.deny)
+	d.Handle("POST /user-api-key/deny.json", door.Rules{
+		Who: door.Browser | door.AdminKey, As: door.User, Permission: site.AdminGrant,
+		CSRF: door.CheckToken, Body: input.FormOrJSON,
+	}, h.deny)
 	d.Handle("GET /api_key/generate", door.Rules{Who: door.Browser}, h.draft)
 
-	program := door.Rules{Who: door.Keyless, Body: input.JSON}
-	answer := door.Rules{Who: door.Browser, As: door.User, CSRF: door.CheckToken, Body: input.FormOrJSON}
-	for _, rt := range []struct {
-		pattern, name string
-		rules         door.Rules
-		handle        door.Handler
-	}{
-		{"POST /user-api-key/device", "user_api_keys/device", program, h.deviceBegin},
-		{"POST /user-api-key/device/poll", "user_api_keys/device_poll", program, h.devicePoll},
-		{"GET " + activatePath, "user_api_keys/activate", door.Rules{Who: door.Browser}, h.activate},
-		{"POST " + activatePath, "user_api_keys/activate", answer, h.activatePost},
-		{"POST /user-api-key/device/authorize", "user_api_keys/device_authorize", answer, h.deviceAuthorize},
-		{"POST /user-api-key/device/deny", "user_api_keys/device_deny", answer, h.deviceDeny},
-	} {
-		rt.rules.Name = rt.name
-		d.HandleBoth(rt.pattern, rt.rules, h.whereDevicesAre(rt.handle))
-	}
-
+	h.mountDevices()
 	d.HandleBoth("GET /user-api-key/otp", door.Rules{Who: door.Browser, Name: "user_api_keys/otp"}, h.oneTime)
 	d.HandleBoth("POST /user-api-key/otp", door.Rules{
 		Who: door.Browser | door.Key | door.AdminKey, As: door.User, Permission: site.AdminGrant,
@@ -109,4 +98,25 @@ func (h *Handlers) Mount() {
 		Name: "user_api_key_clients/create",
 	}, h.clientCreate)
 	d.HandleBoth("POST /user-api-key/renew", door.Rules{Who: door.Key, Body: input.FormOrJSON}, h.renew)
+}
+
+// mountDevices registers the routes of apps on machines without a browser, and of who types their codes.
+func (h *Handlers) mountDevices() {
+	program := door.Rules{Who: door.Keyless, Body: input.JSON}
+	answer := door.Rules{Who: door.Browser, As: door.User, CSRF: door.CheckToken, Body: input.FormOrJSON}
+	for _, rt := range []struct {
+		pattern, name string
+		rules         door.Rules
+		handle        door.Handler
+	}{
+		{"POST /user-api-key/device", "user_api_keys/device", program, h.deviceBegin},
+		{"POST /user-api-key/device/poll", "user_api_keys/device_poll", program, h.devicePoll},
+		{"GET " + activatePath, "user_api_keys/activate", door.Rules{Who: door.Browser}, h.activate},
+		{"POST " + activatePath, "user_api_keys/activate", answer, h.activatePost},
+		{"POST /user-api-key/device/authorize", "user_api_keys/device_authorize", answer, h.deviceAuthorize},
+		{"POST /user-api-key/device/deny", "user_api_keys/device_deny", answer, h.deviceDeny},
+	} {
+		rt.rules.Name = rt.name
+		h.door.HandleBoth(rt.pattern, rt.rules, h.whereDevicesAre(rt.handle))
+	}
 }

@@ -179,7 +179,7 @@ func (d *Door) enterAdminKey(rt Route, w http.ResponseWriter, r *http.Request) (
 	v := site.Caller{User: u, AdminKey: k.ID, Address: stateOf(r).ip}
 	x := stateOf(r)
 	x.caller, x.adminKey = v, k
-	if !rt.Lets(AnyAdminKey) && !k.Permissions.Has(rt.Permission) {
+	if !rt.opens(k) {
 		return nobody, missingPermission(rt.Permission)
 	}
 	SetUsername(w, u.Username)

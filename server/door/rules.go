@@ -22,8 +22,10 @@ type Rules struct {
 	As  Role
 	// what an admin API key with named permissions must have; empty: such a key may not pass
 	Permission site.AdminPermission
-	CSRF       CSRF
-	Body       input.Body
+	// OrPermission is another permission that is enough.
+	OrPermission site.AdminPermission
+	CSRF         CSRF
+	Body         input.Body
 	// Fresh asks somebody at a browser to have signed in within the last [FreshSignIn]: an open browser is not enough
 	// for what can outlive its session. Keys are not asked. See [SignInTimes] for who cannot be asked either.
 	Fresh bool
@@ -83,6 +85,12 @@ const (
 
 // Lets tells whether one of callers is let in.
 func (rules Rules) Lets(callers Callers) bool { return rules.Who&callers != 0 }
+
+// opens reports whether a good admin API key may pass.
+func (rules Rules) opens(k site.AdminAPIKey) bool {
+	return rules.Lets(AnyAdminKey) || k.Permissions.Has(rules.Permission) ||
+		rules.OrPermission != "" && k.Permissions.Has(rules.OrPermission)
+}
 
 // A Route is a pattern with its rules.
 type Route struct {

@@ -97,6 +97,9 @@ func (h *Handlers) hold(w http.ResponseWriter, r *http.Request, c site.Caller, p
 
 // refusePoll answers as message-bus-client expects it: what is limited as text, with a wait that it honours.
 func (h *Handlers) refusePoll(w http.ResponseWriter, r *http.Request, err error) error {
+	if errors.Is(err, userkeys.NotFound) { // the user was deleted while the poll waited
+		err = door.ErrNotLoggedIn
+	}
 	e := door.WithReason(r, userkeys.AsError(err))
 	text := ""
 	switch e.Code {

@@ -851,11 +851,11 @@ func TestParkedPollsEnd(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 		f.listeners(0)
-		if got := f.whole(f.later(s, busAddress, "key-6", "/a=0", dontChunk, "true")); got.status != http.StatusNotFound || !strings.Contains(got.text, "no such user") {
+		if got := f.whole(f.later(s, busAddress, "key-6", "/a=0", dontChunk, "true")); got.status != http.StatusForbidden || got.text != "Invalid Access" {
 			t.Errorf("%+v", got)
 		}
 		f.listeners(0)
-		for deadline := time.Now().Add(10 * time.Second); strings.Count(f.Log.String(), "status=200") != 3 || strings.Count(f.Log.String(), "status=") != 4 || !strings.Contains(f.Log.String(), "status=404"); time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(10 * time.Second); strings.Count(f.Log.String(), "status=200") != 3 || strings.Count(f.Log.String(), "status=") != 4 || !strings.Contains(f.Log.String(), "status=403"); time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("the log has:\n%s", f.Log.String())
 			}

@@ -90,10 +90,27 @@ func (h *Handlers) callback(w http.ResponseWriter, r *http.Request, c site.Calle
 			return err
 		}
 		door.Note(r, err)
+		for _, choice := range h.cfg.Outside.Choices() {
+			if choice.Name == name { // Chromium applies form-action also to where the form's answer leads
+				w.Header().Set("Content-Security-Policy", door.CSP(address(choice.To)))
+			}
+		}
 		p := choosePage{Login: name, Redirect: back, Error: page.Sentence(e.Public)}
 		return h.pages.choose.Show(w, c, http.StatusConflict, p)
 	}
 	return h.refuse(w, r, c, loginPage{err: err, Redirect: back})
+}
+
+// address is u as a policy takes it; nil if there is none.
+func address(u *url.URL) *userkeys.Redirect {
+	if u == nil {
+		return nil
+	}
+	to, err := userkeys.ParseRedirect(u.String())
+	if err != nil {
+		return nil
+	}
+	return &to
 }
 
 // refuse shows the login page with what went wrong, for what somebody can do something about.

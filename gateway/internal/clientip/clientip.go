@@ -70,6 +70,7 @@ const (
 // Config is what [New] needs to know of the proxies before a server.
 type Config struct {
 	TrustedProxies []netip.Prefix // see [ParseTrusted]; empty: nobody's header is believed
+	TrustUnix      bool           // whoever connects by a Unix socket is a trusted proxy too
 	Header         string         // X-Forwarded-For, Forwarded or X-Real-IP, in any case; empty: X-Forwarded-For
 	Logger         *slog.Logger   // of the first header that cannot be read; nil: none
 }
@@ -83,10 +84,12 @@ func ForwardedFor(trusted []netip.Prefix) *ClientIPs {
 // proxy, the rightmost address of the header that is not one. What stands left of that a client may have
 // invented. Addresses may have ports, brackets and quotes; empty entries are skipped. At an entry
 // that is no address, the last address that was read counts, else the peer; with more than 32 trusted ones the
-// peer counts. X-Real-IP has one address, which counts. A peer without an address (a Unix socket) is never trusted;
-// the answer is then its name as the server has it.
+// peer counts. X-Real-IP has one address, which counts. A peer at the other end of a Unix socket has no address.
+// It is trusted only if Config.TrustUnix says so; if no header names a client, the answer is "@" or "", as the server
+// has it.
 type ClientIPs struct {
 	trusted []netip.Prefix
+	unix    bool // peers without an address are trusted
 	header  string
 	log     *slog.Logger
 	warned  atomic.Bool
@@ -95,7 +98,9 @@ type ClientIPs struct {
 // New returns the finder of addresses behind the proxies that cfg names. Errors: [userkeys.InvalidParameters] if Header
 // is none of the three, or everybody would be trusted.
 func New(cfg Config) (*ClientIPs, error) {
-	c := &ClientIPs{trusted: cfg.TrustedProxies, header: http.CanonicalHeaderKey(cfg.Header), log: cfg.Logger}
+	c := &ClientIPs{
+		trusted: cfg.TrustedProxies, unix: cfg.TrustUnix, header: http.CanonicalHeaderKey(cfg.Header), log: cfg.Logger,
+	}
 	if c.header == "" {
 		c.header = forwardedForHeader
 	}
@@ -119,17 +124,17 @@ func checkTrusted(trusted []netip.Prefix) error {
 // Of is the address of the client that sent r.
 func (c *ClientIPs) Of(r *http.Request) string {
 	peer, trusted := c.Peer(r)
-	if !peer.IsValid() {
+	client := peer
+	if lines := r.Header[c.header]; trusted && len(lines) > 0 {
+		if c.header == realIPHeader {
+			lines = lines[len(lines)-1:]
+		}
+		client = c.walk(r, lines, peer)
+	}
+	if !client.IsValid() {
 		return r.RemoteAddr
 	}
-	lines := r.Header[c.header]
-	if len(lines) == 0 || !trusted {
-		return peer.String()
-	}
-	if c.header == realIPHeader {
-		lines = lines[len(lines)-1:]
-	}
-	return c.walk(r, lines, peer).String()
+	return client.String()
 }
 
 // maxForwardedHops is how many entries of the header are looked at, from the right.
@@ -243,16 +248,20 @@ func (c *ClientIPs) warn(r *http.Request, entry string) {
 		slog.String("header", c.header), slog.String("entry", userkeys.Shorten(entry, 64)), slog.String("peer", r.RemoteAddr))
 }
 
-// Peer returns the address at the other end of the connection and whether it is a trusted proxy. A peer without an
-// address, such as a Unix socket, is the zero Addr and never trusted.
+// Peer returns the address at the other end of the connection and whether it is a trusted proxy. A peer at the other
+// end of a Unix socket has no address: it is the zero Addr.
 func (c *ClientIPs) Peer(r *http.Request) (peer netip.Addr, trusted bool) {
 	ap, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
-		return netip.Addr{}, false
+		return netip.Addr{}, c.unix && isUnix(r.RemoteAddr)
 	}
 	peer = ap.Addr().Unmap()
 	return peer, c.isTrusted(peer)
 }
+
+// isUnix reports whether remoteAddr, of an http.Request, is that of a client without an address: of a Unix socket to
+// which no name is bound.
+func isUnix(remoteAddr string) bool { return remoteAddr == "" || remoteAddr == "@" }
 
 // ReadsForwardedFor reports whether the trusted proxies are known to send X-Forwarded-For.
 func (c *ClientIPs) ReadsForwardedFor() bool { return c.header == forwardedForHeader }

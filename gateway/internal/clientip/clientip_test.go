@@ -99,6 +99,7 @@ func TestClientIP(t *testing.T) {
 		{"IPv6", "[2001:db8::1]:5", []string{"2001:db9::7,2001:db8::2"}, "2001:db9::7"},
 		{"IPv6 with zone", "[fe80::1%eth0]:5", nil, "fe80::1%eth0"},
 		{"a Unix socket is not trusted", "@", []string{"6.6.6.6"}, "@"},
+		{"nor is a name that is bound to it", "/tmp/x", []string{"6.6.6.6"}, "/tmp/x"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -82,14 +82,15 @@ func (l *Limiter) countable(r *http.Request) (netip.Addr, bool) {
 	a, err := netip.ParseAddr(l.clients.Of(r))
 	a = a.WithZone("")
 	ok := err == nil
-	if len(l.clients.trusted) > 0 {
+	if len(l.clients.trusted) > 0 || l.clients.unix {
 		ok = ok && !l.clients.isTrusted(a)
 	} else {
 		ok = ok && !a.IsPrivate() && !a.IsLoopback() && !a.IsLinkLocalUnicast() && !carrierNAT.Contains(a)
 	}
 	if !ok && l.log != nil && !l.warned.Swap(true) {
 		l.log.LogAttrs(r.Context(), slog.LevelWarn,
-			"requests of private addresses are not limited by address; if a proxy stands before this server, "+
+			"requests of private addresses and of Unix sockets are not limited by address; "+
+				"if a proxy stands before this server, "+
 				"name it as a trusted proxy and let it send X-Forwarded-For",
 			slog.String("peer", r.RemoteAddr))
 	}

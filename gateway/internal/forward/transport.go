@@ -17,13 +17,17 @@ import (
 const keepIdle = 3 * time.Second
 
 // NewTransport returns a transport that speaks HTTP/1.1 only: websockets need it, and every target can
-// be said in it. It asks no proxy of the environment and opens no gzip.
-func NewTransport(headerTimeout time.Duration) *http.Transport {
+// be said in it. It asks no proxy of the environment and opens no gzip. If socket is not empty, it connects to that
+// Unix socket, whatever the address of the request is.
+func NewTransport(socket string, headerTimeout time.Duration) *http.Transport {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	return &http.Transport{
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if socket != "" {
+				network, addr = "unix", socket
+			}
 			c, err := dialer.DialContext(ctx, network, addr)
 			if err != nil {
 				return nil, err

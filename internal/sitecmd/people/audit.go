@@ -38,7 +38,8 @@ func newAuditCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	c.options.AddFlags(f)
-	f.StringVar(&c.user, "user", "", "only what this user did, or what was done to them; a name, or the id of a deleted user")
+	f.StringVar(&c.user, "user", "",
+		"only what this user did, or what was done to them; a name, or the id of a deleted user")
 	f.Int64Var(&c.filter.KeyID, "key", 0, "only events of the key with this id")
 	f.StringVar(&c.filter.Action, "action", "", `only this action, such as "key granted"`)
 	f.StringVar(&c.since, "since", "", "only events since a time such as 2026-01-31T00:00:00Z, or of the last 24h")

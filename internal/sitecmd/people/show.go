@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"userkeys/internal/cli"
+	"userkeys/internal/identity"
 	"userkeys/internal/rows"
 	"userkeys/internal/sitecmd/sitedata"
 	"userkeys/site"
@@ -38,11 +39,12 @@ func showUser(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 	if err != nil {
 		return err
 	}
-	identities, err := d.Identity.Identities(ctx, u.ID)
+	own := identity.OwnOf(d.Identity)
+	identities, err := own.Identities(ctx, u.ID)
 	if err != nil {
 		return err
 	}
-	sessions, err := d.Identity.UserSessions(ctx, u.ID)
+	sessions, err := own.UserSessions(ctx, u.ID)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"userkeys/gateway"
 	"userkeys/internal/cli"
 	"userkeys/internal/outside"
 )
@@ -201,9 +200,6 @@ var notIdentity = []string{
 
 var headerName = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
 
-// fromUnix is the word in from for whoever connects by a Unix socket.
-const fromUnix = "unix"
-
 func (t loginTable) header(l *outside.Login) error {
 	for option, name := range map[string]string{
 		"header": t.Header, "name-header": t.NameHeader, "email-header": t.EmailHeader, "groups-header": t.GroupsHeader,
@@ -219,16 +215,8 @@ func (t loginTable) header(l *outside.Login) error {
 	l.Header = outside.Header{
 		User: http.CanonicalHeaderKey(t.Header), Name: t.NameHeader, Email: t.EmailHeader, Groups: t.GroupsHeader,
 	}
-	var networks []string
-	for _, f := range t.From {
-		if f == fromUnix {
-			l.Header.Unix = true
-		} else {
-			networks = append(networks, f)
-		}
-	}
 	var err error
-	if l.Header.From, err = gateway.ParseTrustedProxies(networks); err != nil {
+	if l.Header.From, l.Header.Unix, err = Proxies(t.From); err != nil {
 		return fmt.Errorf("from: %s", cli.Explain(err))
 	}
 	if len(l.Header.From) == 0 && !l.Header.Unix {

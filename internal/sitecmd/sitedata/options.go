@@ -65,11 +65,13 @@ type ServeOptions struct {
 // AddFlags adds the options to the flags of a command.
 func (o *ServeOptions) AddFlags(f *pflag.FlagSet) {
 	o.Options.AddFlags(f)
-	f.StringVar(&o.Listen, "listen", "127.0.0.1:8080", "address to listen on")
+	f.StringVar(&o.Listen, "listen", "127.0.0.1:8080",
+		"address to listen on, or a Unix socket such as unix:/run/userkeys/site.sock")
 	f.StringVar(&o.URL, "url", "",
 		"address at which browsers reach the site, such as https://keys.example "+
 			"(default: http:// and the listening address)")
-	f.StringVar(&o.Upstream, "upstream", "", "website to pass requests to, such as http://127.0.0.1:3000")
+	f.StringVar(&o.Upstream, "upstream", "",
+		"website to pass requests to, such as http://127.0.0.1:3000 or unix:/run/site.sock")
 	f.DurationVar(&o.UpstreamTimeout, "upstream-timeout", 30*time.Second,
 		"how long the website may take until it begins to respond")
 	f.IntVar(&o.MinUploadRate, "min-upload-rate", 64,
@@ -77,7 +79,8 @@ func (o *ServeOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.Own, "own", nil, "paths to answer here although there is an upstream, such as "+
 		"/session/current.json; apps for all that apps ask for, none for nothing at all (see above)")
 	f.StringSliceVar(&o.TrustedProxies, "trusted-proxy", nil,
-		"networks of proxies in front of this server whose X-Forwarded-For is trusted")
+		"networks of proxies in front of this server whose X-Forwarded-For is trusted; "+
+			"unix: whoever connects to the Unix socket of --listen")
 	f.StringVar(&o.ClientIPHeader, "client-ip-header", "X-Forwarded-For",
 		"header in which these proxies name the client: X-Forwarded-For, Forwarded or X-Real-IP")
 	f.BoolVar(&o.VaryByKey, "vary-by-key", false,
