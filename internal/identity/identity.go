@@ -2,6 +2,7 @@ package identity
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -10,15 +11,18 @@ import (
 	"github.com/alexedwards/scs/v2"
 
 	"userkeys"
+	"userkeys/internal/password"
 )
 
 // Config says what [Accounts] work with. The three stores and ClientIP are required.
 type Config struct {
 	Users    UserStore
 	Sessions SessionStore
-	Guesses  GuessStore
+	Guesses  password.GuessStore
 	// Identities is needed by [Accounts.CreateOutsider] alone.
 	Identities IdentityStore
+	// Own is needed for what users do to their own account alone, as with [Own.ChangePassword].
+	Own OwnStore
 
 	Now    func() time.Time // default time.Now
 	Logger *slog.Logger     // default: says nothing
@@ -37,8 +41,8 @@ type Config struct {
 	// OwnerGone is, by the name of a login, how long after a user's last sign-in through it the sessions end that apps
 	// began; see authority.Config.
 	OwnerGone map[string]time.Duration
-	// Cost is what one password hash takes; the zero value is [DefaultCost].
-	Cost Cost
+	// Cost is what one password hash takes; the zero value is [password.DefaultCost].
+	Cost password.Cost
 }
 
 // Accounts are the site's own accounts, and who is signed in to them.
@@ -46,9 +50,10 @@ type Config struct {
 type Accounts struct {
 	users   UserStore
 	store   SessionStore
-	guesses *guessLimits
+	guesses *password.Guesses
 
 	identities IdentityStore
+	own        OwnStore
 	now        func() time.Time
 	log        *slog.Logger
 	secure     bool
@@ -56,7 +61,7 @@ type Accounts struct {
 	clientIP   func(*http.Request) string
 	gone       map[string]time.Duration
 	stays      func(r *http.Request, login, subject string) bool
-	hasher     *hasher
+	hasher     *password.Hasher
 	sessions   *scs.SessionManager
 }
 
@@ -77,17 +82,15 @@ func New(cfg Config) (*Accounts, error) {
 	if _, err := userkeys.CanonicalPath(cfg.LoginPath); err != nil || strings.Contains(cfg.LoginPath, "?") {
 		return nil, errors.New("identity: the login path is no path of this site")
 	}
-	if cfg.Cost == (Cost{}) {
-		cfg.Cost = DefaultCost
-	}
-	if !cfg.Cost.sane() {
-		return nil, errors.New("identity: the cost of a password hash is out of bounds")
+	hasher, err := password.NewHasher(cfg.Cost)
+	if err != nil {
+		return nil, fmt.Errorf("identity: %w", err)
 	}
 	ac := &Accounts{
-		users: cfg.Users, store: cfg.Sessions, guesses: &guessLimits{store: cfg.Guesses, now: cfg.Now},
-		identities: cfg.Identities, now: cfg.Now, log: cfg.Logger,
+		users: cfg.Users, store: cfg.Sessions, guesses: password.NewGuesses(cfg.Guesses, cfg.Now),
+		identities: cfg.Identities, own: cfg.Own, now: cfg.Now, log: cfg.Logger,
 		secure: cfg.Secure, loginPath: cfg.LoginPath, clientIP: cfg.ClientIP, stays: cfg.Stays, gone: cfg.OwnerGone,
-		hasher: newHasher(cfg.Cost),
+		hasher: hasher,
 	}
 	ac.sessions = ac.newSessions()
 	return ac, nil

@@ -1,5 +1,4 @@
-// Package identity is who is at the browser: accounts with passwords, sessions,
-// and the limits on guessing. It knows users, not keys.
+// Package identity is who is at the browser: accounts and sessions. It knows users, not keys.
 package identity
 
 import (
@@ -41,10 +40,10 @@ type SessionStore interface {
 	// BindSession notes that an app began the session, and which key it ends with.
 	// [userkeys.ConsentGone] if that key, or all the user's sign-ins, were ended meanwhile.
 	BindSession(ctx context.Context, tokenHash []byte, a site.AppSession) error
-	// RenewSession writes data and end of a session that is still there, and
+	// RenewSession writes data, end and visit of a session that is still there, and
 	// tells whether it was. One that was deleted meanwhile stays deleted: a
 	// request in flight must not bring back what a logout ended.
-	RenewSession(ctx context.Context, tokenHash, data []byte, expiresAt time.Time) (bool, error)
+	RenewSession(ctx context.Context, row site.SessionRow) (bool, error)
 	DeleteSession(ctx context.Context, tokenHash []byte) error
 	DeleteUserSessions(ctx context.Context, userID int64) error
 	// CreateToken replaces every token of that kind.
@@ -55,19 +54,17 @@ type SessionStore interface {
 	ConsumeToken(ctx context.Context, kind string, tokenHash []byte, now time.Time) (bool, error)
 }
 
-// GuessStore counts failed logins. A guess is charged before the password is
-// looked at, in one statement, so that parallel guesses cannot outrun it.
-type GuessStore interface {
-	// ChargeAttempt adds one to the count of name within its window and returns
-	// the new count and when the window began. A window older than its length begins anew;
-	// length 0 never does.
-	ChargeAttempt(
-		ctx context.Context, name string, window time.Duration, at time.Time,
-	) (count int, since time.Time, err error)
-	// Guesses is the count of name and when its window began, without charging;
-	// zeros if there is none. Whether the window is over is the caller's to judge.
-	Guesses(ctx context.Context, name string) (count int, since time.Time, err error)
-	ForgetGuesses(ctx context.Context, names ...string) error
-	// Agree stores a value under a name unless there is one, and returns the one that is stored.
-	Agree(ctx context.Context, name string, value []byte) ([]byte, error)
+// OwnStore has what users see and change of their own account.
+type OwnStore interface {
+	// UserSessions lists the sessions of a user that are not over, the one that was used last first.
+	UserSessions(ctx context.Context, userID int64, now time.Time) ([]site.UserSession, error)
+	// EndSession ends the session of a user that has the id. Errors: [userkeys.NotFound].
+	EndSession(ctx context.Context, userID int64, id string) error
+	// EndOtherSessions ends all sessions of a user but the one whose token has the hash keep.
+	EndOtherSessions(ctx context.Context, userID int64, keep []byte) error
+	// ChangePassword stores a password, and ends the user's other sessions.
+	// Errors: [userkeys.Conflict] if another was set meanwhile.
+	ChangePassword(ctx context.Context, p site.PasswordChange, act site.Act) error
+	// Identities lists who a user is to providers.
+	Identities(ctx context.Context, userID int64) ([]site.Identity, error)
 }

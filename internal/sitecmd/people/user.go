@@ -1,4 +1,4 @@
-package manage
+package people
 
 import (
 	"bufio"
@@ -14,8 +14,8 @@ import (
 
 	"userkeys/internal/cli"
 	"userkeys/internal/identity"
+	"userkeys/internal/password"
 	"userkeys/internal/rows"
-	"userkeys/internal/sitecmd/people"
 	"userkeys/internal/sitecmd/sitedata"
 	"userkeys/site"
 )
@@ -51,7 +51,8 @@ refused.`,
 unlocks an account that was locked after too many wrong passwords.`,
 	}
 	c.addFlags(set.Flags())
-	cmd.AddCommand(add, list, set, people.NewSyncCommand(&c.options),
+	cmd.AddCommand(add, list, set, newSyncCommand(&c.options), newShowCommand(&c.options),
+		newSignInLinkCommand(&c.options), newLinkCommand(&c.options), newUnlinkCommand(&c.options),
 		c.verb("suspend", "Suspend a user, who then cannot log in and whose keys are refused", "suspended",
 			func(ctx context.Context, m *identity.Accounts, id int64) error {
 				_, err := m.Suspend(ctx, id, sitedata.Operator)
@@ -118,8 +119,8 @@ func (c *users) password(in io.Reader) (string, error) {
 }
 
 // warnWeak warns about a weak password, which an administrator may set.
-func warnWeak(cmd *cobra.Command, password string, u site.User) {
-	if err := identity.CheckPassword(password, u); err != nil {
+func warnWeak(cmd *cobra.Command, secret string, u site.User) {
+	if err := password.Check(secret, u); err != nil {
 		fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+cli.Explain(err)+"; it was set all the same")
 	}
 }
@@ -192,7 +193,7 @@ func (c *users) verb(name, short, done string,
 }
 
 func userList(cmd *cobra.Command, d *sitedata.Data, _ []string) error {
-	found, err := every(func(after int64) ([]site.User, error) {
+	found, err := sitedata.Every(func(after int64) ([]site.User, error) {
 		return d.Identity.FindUsers(cmd.Context(), site.UserFilter{After: after, Limit: 500})
 	}, func(u site.User) int64 { return u.ID })
 	if err != nil {
@@ -220,7 +221,6 @@ func userCells(u rows.User) []string {
 		state = "inactive"
 	}
 	return []string{
-		strconv.FormatInt(u.ID, 10), u.Username, strconv.Itoa(u.TrustLevel), role,
-		strings.Join(u.Groups, ","), state,
+		strconv.FormatInt(u.ID, 10), u.Username, strconv.Itoa(u.TrustLevel), role, strings.Join(u.Groups, ","), state,
 	}
 }
