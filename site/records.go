@@ -31,8 +31,8 @@ type User struct {
 }
 
 // Pauses returns when the keys of u pause, by how long after a sign-in through each login they do; 0 is never. The zero
-// time is never. A login that after does not have was taken out of the configuration, and its users' keys pause at once;
-// a nil after is for a site without logins.
+// time is never. A login that after does not have was taken out of the configuration, and its users' keys pause at
+// once. A nil after is for a site without logins.
 func (u User) Pauses(after map[string]time.Duration) time.Time {
 	if u.Login == "" || after == nil {
 		return time.Time{}

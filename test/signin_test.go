@@ -732,3 +732,110 @@ func TestForgedCallbacks(t *testing.T) {
 		}
 	})
 }
+
+// TestOutsideNobodyTakesAName: a name that was chosen counts only where one's own is taken or is none, and names that
+// people take for the site's own are not given.
+func TestOutsideNobodyTakesAName(t *testing.T) {
+	t.Parallel()
+	withWays(t, func(sc *scene, p ways) {
+		p.forum.SignsIn("1", "username", "mallory")
+		v := sc.Visitor()
+		comeBack(v, v.Post("/user-api-key/login/forum", url.Values{"username": {"bob"}})).Must(t, 303)
+		if who := whoIs(v); who != "mallory" {
+			t.Errorf("mallory is %q", who)
+		}
+		for subject, name := range map[string]string{"2": "Admin", "3": "root", "4": "admin@evil.example"} {
+			p.forum.SignsIn(subject, "username", name)
+			asked := goThrough(sc.Visitor(), "forum", "/my/apps").Must(t, 409, "Choose the user name")
+			v := sc.Visitor()
+			comeBack(v, v.Submit(asked, "/user-api-key/login/forum", "username", "SYSTEM")).Must(t, 409, "is kept for the site itself")
+		}
+	})
+}
+
+// TestHeaderSubjectsAreExact: white space of other alphabets makes nobody somebody else, nor a member of a group.
+func TestHeaderSubjectsAreExact(t *testing.T) {
+	t.Parallel()
+	withWays(t, func(sc *scene, _ ways) {
+		enter := func(user, groups string, more ...string) testkit.Answer {
+			v := sc.Visitor()
+			r := v.Request("GET", v.Get("/user-api-key/login/proxy").Header.Get("Location"), "")
+			r.Header.Set("Remote-User", user)
+			r.Header.Set("Remote-Groups", groups)
+			for i := 0; i+1 < len(more); i += 2 {
+				r.Header[more[i]] = []string{more[i+1]}
+			}
+			return v.Do(r)
+		}
+		enter("boss", "").Must(t, 303)
+		for _, name := range []string{"boss\u00a0", "\u3000boss", "boss\u2003"} {
+			enter(name, "").Must(t, 403)
+		}
+		enter("carol", "root\u00a0").Must(t, 303)
+		if u, err := sc.Identity.FindUser(t.Context(), "carol"); err != nil || u.Admin {
+			t.Errorf("%+v, %v", u, err)
+		}
+		enter("boss", "", "User_Api_Key", "x").Must(t, 403)
+	}, func(cfg *wiring.Config) {
+		cfg.Logins[2].In.Rules = outside.Rules{TrustLevel: 1, Each: []outside.Rule{{Group: "root", Admin: true}}}
+	})
+}
+
+// TestSyncSuspendsWhateverElseIsWrong: somebody who is gone is gone, also with a name that cannot be kept, and a list that
+// says nothing of a suspension ends none.
+func TestSyncSuspendsWhateverElseIsWrong(t *testing.T) {
+	t.Parallel()
+	withWays(t, func(sc *scene, p ways) {
+		p.forum.SignsIn("17", "username", "carol")
+		carol := sc.Visitor()
+		goThrough(carol, "forum", "/my/apps").Must(t, 303)
+		app := sc.App("c", "read").Connect(carol)
+		sc.User("root", testkit.Admin)
+		sync := func(user string) testkit.Answer {
+			return sc.Program("root", site.AdminUsers).Call("POST", "/user-api-key/admin/users/sync.json",
+				`{"login":"forum","users":[`+user+`]}`, "Content-Type", "application/json")
+		}
+		sync(`{"external_id":"17","username":"carol","suspended":true,"email":"root@mail.example","name":"` + strings.Repeat("\u0958", 60) + `"}`)
+		if a := app.Call("GET", "/session/current.json"); !a.IsRefused() {
+			t.Errorf("the key lives: %d", a.StatusCode)
+		}
+		sync(`{"external_id":"17","username":"carol"}`).Must(t, 200)
+		if a := app.Call("GET", "/session/current.json"); !a.IsRefused() {
+			t.Errorf("a list that says nothing ends the suspension: %d", a.StatusCode)
+		}
+		sync(`{"external_id":"17","username":"carol","suspended":false}`).Must(t, 200, `"changed":1`)
+		app.Call("GET", "/session/current.json").Must(t, 200)
+	})
+}
+
+// TestPausesFailClosed: no way around a pause: a login that was renamed, an identity that was unlinked, a session that
+// an app began, an admin API key of one user, a new key.
+func TestPausesFailClosed(t *testing.T) {
+	t.Parallel()
+	withWays(t, func(sc *scene, p ways) {
+		p.oidc.SignsIn("1", "preferred_username", "carol")
+		carol := sc.Visitor()
+		goThrough(carol, "id", "/my/apps").Must(t, 303)
+		app := sc.App("c", "read").Connect(carol)
+		app.Call("GET", "/session/current.json").Must(t, 200)
+		u, err := sc.Identity.FindUser(t.Context(), "carol")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sc.db.Exec("UPDATE userkeys_users SET login = 'old' WHERE username = 'carol'"); err != nil {
+			t.Fatal(err)
+		}
+		elsewhere := testkit.NewSite(t, sc.elsewhere(), func(cfg *wiring.Config) { cfg.Logins = nil })
+		app.At(elsewhere).Call("GET", "/session/current.json").Must(t, 403, "owner must sign in again")
+		id := site.Identity{Issuer: p.oidc.Issuer, Subject: "1", UserID: u.ID}
+		goThrough(carol, "id", "/my/apps").Must(t, 303)
+		if err := sc.Store.UnlinkIdentity(t.Context(), id, testkit.Command.At(sc.Clock.Now())); err != nil {
+			t.Fatal(err)
+		}
+		if who := whoIs(carol); who != "" {
+			t.Errorf("an identity was unlinked, and its session goes on as %s", who)
+		}
+		sc.Clock.Pass(31 * 24 * time.Hour)
+		app.Call("GET", "/session/current.json").Must(t, 403, "owner must sign in again")
+	})
+}

@@ -1,16 +1,13 @@
 package outside
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -65,7 +62,9 @@ type discovered struct {
 
 func newOIDC(l Login, callback string, client *http.Client, now func() time.Time) *openID {
 	if client == nil {
-		client = outward.New(outward.Config{Inward: inwardOf(l.OIDC.Issuer), Timeout: oidcPatience, MaxBody: maxOIDCAnswer})
+		client = outward.New(outward.Config{
+			Inward: inwardOf(l.OIDC.Issuer), Timeout: oidcPatience, MaxBody: maxOIDCAnswer,
+		})
 	}
 	return &openID{OIDC: l.OIDC, name: l.title(), callback: callback, client: client, now: now, asking: make(chan struct{}, 1)}
 }
@@ -126,7 +125,9 @@ func (o *openID) ask(ctx context.Context) (*discovered, error) {
 		return nil, err
 	}
 	calm := *o.client
-	calm.Transport = &calmKeys{base: cmp.Or(calm.Transport, http.DefaultTransport), keys: said.Keys, now: o.now}
+	calm.Transport = &outward.Calm{
+		Base: cmp.Or(calm.Transport, http.DefaultTransport), Address: said.Keys, Every: keysRefetch, Now: o.now,
+	}
 	keysFrom := oidc.ClientContext(context.WithoutCancel(ctx), &calm)
 	endpoint := provider.Endpoint()
 	endpoint.AuthStyle = oauth2.AuthStyleInHeader // which every provider has unless it says otherwise
@@ -273,45 +274,4 @@ func (o *openID) person(id *oidc.IDToken, s signIn) (Person, error) {
 	}
 	out.Groups = distinct(out.Groups)
 	return out, nil
-}
-
-// calmKeys answers from memory when a provider's keys are asked for again within a minute: a token whose key nobody
-// knows has them fetched anew, and many such tokens must be no flood.
-type calmKeys struct {
-	base http.RoundTripper
-	keys string // the address of the keys
-	now  func() time.Time
-
-	mu      sync.Mutex
-	fetched time.Time
-	answer  *http.Response
-	body    []byte
-}
-
-// RoundTrip implements [http.RoundTripper].
-func (k *calmKeys) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.URL.String() != k.keys {
-		return k.base.RoundTrip(r)
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.answer == nil || k.now().Sub(k.fetched) >= keysRefetch {
-		res, err := k.base.RoundTrip(r)
-		if err != nil {
-			return nil, err
-		}
-		defer res.Body.Close()
-		body, err := io.ReadAll(res.Body)
-		if err != nil {
-			return nil, err
-		}
-		if res.StatusCode != http.StatusOK {
-			res.Body = io.NopCloser(bytes.NewReader(body))
-			return res, nil
-		}
-		k.answer, k.body, k.fetched = res, body, k.now()
-	}
-	again := *k.answer
-	again.Body, again.Request = io.NopCloser(bytes.NewReader(k.body)), r
-	return &again, nil
 }
