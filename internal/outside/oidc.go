@@ -66,7 +66,9 @@ func newOIDC(l Login, callback string, client *http.Client, now func() time.Time
 			Inward: inwardOf(l.OIDC.Issuer), Timeout: oidcPatience, MaxBody: maxOIDCAnswer,
 		})
 	}
-	return &openID{OIDC: l.OIDC, name: l.title(), callback: callback, client: client, now: now, asking: make(chan struct{}, 1)}
+	return &openID{
+		OIDC: l.OIDC, name: l.title(), callback: callback, client: client, now: now, asking: make(chan struct{}, 1),
+	}
 }
 
 // inwardOf lists the issuer's own address, which the administrator has chosen; what it names besides must be public.

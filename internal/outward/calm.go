@@ -9,8 +9,8 @@ import (
 )
 
 // Calm answers from memory when one address is asked again too soon. It is for the keys of an OpenID provider: a token
-// with a key that nobody knows has them fetched anew, and many such tokens must not be a flood for the provider. Only an
-// answer with status 200 is kept.
+// with a key that nobody knows has them fetched anew, and many such tokens must not be a flood for the provider. Only
+// answers with status 200 are kept.
 type Calm struct {
 	Base    http.RoundTripper
 	Address string        // what is asked; requests to others go to Base
