@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"userkeys"
@@ -108,10 +109,5 @@ func (h header) trusts(peer string) bool {
 		return false
 	}
 	addr = addr.Unmap().WithZone("")
-	for _, p := range h.Header.From {
-		if p.Contains(addr) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(h.Header.From, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
