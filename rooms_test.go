@@ -81,7 +81,8 @@ var rooms = []room{
 	{"internal/logs", []string{"."}, nil, "what requests may write into a log: how many lines a second, and what of a path"},
 	{"internal/keycheck", []string{".", "site", "internal/jobs", "internal/limit"}, nil, "is this key good for this request now: what is kept in memory, and how long it is believed"},
 	{"internal/limit", nil, nil, "how often: two sliding windows in memory"},
-	{"internal/identity", []string{".", "site"}, []string{"github.com/alexedwards/scs/v2", "golang.org/x/crypto", xText}, "who is at the browser: accounts, sessions, limits on guessing"},
+	{"internal/identity", []string{".", "site", "internal/password"}, []string{"github.com/alexedwards/scs/v2", xText}, "who is at the browser: accounts and sessions"},
+	{"internal/password", []string{".", "site"}, []string{"golang.org/x/crypto", xText}, "passwords: hashes, limits on guessing, the rule for those that people choose"},
 	{"internal/outside", []string{".", "site", "gateway", "internal/identity", "internal/outward"}, []string{"github.com/coreos/go-oidc/v3", "golang.org/x/oauth2", jsonReader}, "lets people sign in through providers: OpenID Connect, DiscourseConnect, the header of a proxy"},
 	{"internal/wiring", []string{"*"}, nil, "wires all rooms into one running site, for the command and the tests"},
 	{"internal/demo", []string{".", "client"}, nil, "what the demo runs beside a site: a small website and a sample app"},
@@ -103,7 +104,7 @@ var rooms = []room{
 	{"internal/sitecmd", []string{"*"}, []string{cobra, pflag, xTerm}, "the commands that run a site: serve, migrate, demo"},
 	{
 		"internal/sitecmd/manage",
-		[]string{".", "site", "authority", "notify", "outbox", "internal/cli", "internal/identity", "internal/rows", "internal/sitecmd/people", "internal/sitecmd/sitedata"},
+		[]string{".", "site", "authority", "notify", "outbox", "internal/cli", "internal/identity", "internal/password", "internal/rows", "internal/sitecmd/people", "internal/sitecmd/sitedata"},
 		[]string{cobra, pflag},
 		"the commands that manage a site's data: users, settings, keys, deliveries",
 	},

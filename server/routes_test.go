@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -58,6 +59,7 @@ func TestEveryRouteIsDeclared(t *testing.T) {
 			{"only JSON", rt.Body == input.JSON},
 			{"lists", rt.Body == input.Record},
 			{"once", rt.CSRF == door.CheckOnce},
+			{"fresh", rt.Fresh},
 			{"long", rt.Long},
 			{"admin keys", rt.Lets(door.AdminKey | door.AnyAdminKey)},
 		} {
@@ -129,6 +131,60 @@ func TestEveryAnswer(t *testing.T) {
 			}
 		}
 	}
+}
+
+// harmless are the routes with which an administrator changes something, and which ask for no fresh sign-in.
+var harmless = map[string]string{
+	"POST /user-api-key/admin/keys/{id}/revoke.json":   "it only takes access away, and whoever sees an app misbehave is to be quick",
+	"POST /user-api-key/admin/deliveries/replay.json":  "it sends to their receivers what was to be sent there anyway",
+	"POST /user-api-key/admin/deliveries/resume.json":  "likewise",
+	"POST /user-api-key/admin/deliveries/discard.json": "what is lost is in the inbox of its user still",
+	"POST /user-api-key/deliveries/replay":             "the page of the same",
+	"POST /user-api-key/deliveries/resume":             "likewise",
+	"POST /user-api-key/deliveries/discard":            "likewise",
+	"POST /user-api-key/admin/notifications.json":      "a notification gives nobody access",
+	"POST /admin/notifications.json":                   "the same by the wire's name",
+}
+
+// TestAnAdministratorsDangerousActionsWantAFreshSignIn: a browser that was left open is not enough for what outlives
+// its session, or a new route says why it is.
+func TestAnAdministratorsDangerousActionsWantAFreshSignIn(t *testing.T) {
+	t.Parallel()
+	f := fakesite.NewWithBus(t, func(c *server.Config) { c.Sync = struct{ server.UserSync }{} })
+	f.Identity.Since = fakesite.Now.Add(-server.FreshSignIn - time.Second)
+	listed := map[string]bool{}
+	for _, rt := range f.Door.Routes() {
+		if rt.As != door.Administrator || strings.HasPrefix(rt.Pattern, "GET ") {
+			continue
+		}
+		method, path := fakesite.Concrete(rt.Pattern)
+		c := fakesite.Call{Method: method, Path: path, As: "root", Form: fakesite.FormFor(method), Header: map[string]string{
+			"Accept": "application/json", "Origin": "https://site.example", door.TokenHeader: "token-of-root",
+		}}
+		switch listed[rt.Pattern] = true; {
+		case rt.Fresh && harmless[rt.Pattern] != "":
+			t.Errorf("%s wants a fresh sign-in, and is listed as harmless", rt.Pattern)
+		case rt.Fresh:
+			f.Do(c).Must(t, http.StatusForbidden, `"reason":"sign in again"`)
+		case harmless[rt.Pattern] == "":
+			t.Errorf("%s changes something, wants no fresh sign-in, and is not listed as harmless", rt.Pattern)
+		}
+	}
+	for from, back := range map[string]string{
+		"https://site.example/user-api-key/settings?saved=title": "%2Fuser-api-key%2Fsettings%3Fsaved%3Dtitle",
+		"https://evil.example/user-api-key/settings":             "%2Fmy%2Fapps",
+		"https://site.example//evil.example":                     "%2Fmy%2Fapps",
+		"":                                                       "%2Fmy%2Fapps",
+	} {
+		c := fakesite.Call{Method: "POST", Path: door.SettingsPath, As: "root", Form: map[string]string{"name": "title", "value": "x"}, Header: map[string]string{"Referer": from}}
+		f.Do(c).Must(t, http.StatusForbidden, `href="/user-api-key/login?again=1&amp;redirect=`+back+`"`)
+	}
+	for pattern := range harmless {
+		if !listed[pattern] {
+			t.Errorf("there is no route %s", pattern)
+		}
+	}
+	f.NothingDone("without a fresh sign-in")
 }
 
 func TestKeysReachNoBrowserRoute(t *testing.T) {

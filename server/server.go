@@ -40,7 +40,8 @@ type (
 	SignInLinks = signin.Links
 )
 
-// FreshSignIn is how long after a sign-in an administrator may make admin API keys at the browser.
+// FreshSignIn is how long after a sign-in an administrator may do at the browser what can outlive the session, such as
+// changing settings and making admin API keys.
 const FreshSignIn = door.FreshSignIn
 
 // Pushes is what the server needs to know and to do about pushes. The notify package has it by shape.

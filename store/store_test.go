@@ -11,6 +11,7 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/internal/identity"
+	"userkeys/internal/password"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/site"
 	"userkeys/store"
@@ -29,7 +30,7 @@ var (
 	_ authority.QuotaStore   = (*store.Store)(nil)
 	_ identity.UserStore     = (*store.Store)(nil)
 	_ identity.SessionStore  = (*store.Store)(nil)
-	_ identity.GuessStore    = (*store.Store)(nil)
+	_ password.GuessStore    = (*store.Store)(nil)
 )
 
 // What is written into a file that was taken away is not acknowledged: it

@@ -25,7 +25,7 @@ func adminRoutes(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	var out []string
-	handled := regexp.MustCompile(`Handle\("([A-Z]+ /[^"]*)", (?:read|write)\(`)
+	handled := regexp.MustCompile(`Handle\("([A-Z]+ /[^"]*)", (?:read|write|danger)\(`)
 	for _, m := range handled.FindAllStringSubmatch(string(text), -1) {
 		out = append(out, strings.NewReplacer("{username}/", "alice/", "{username}", "alice.json", "{id}", "999999", "{name}",
 			"title.json").Replace(m[1]))

@@ -25,7 +25,7 @@ func TestNotifierShowsWhatIsPushed(t *testing.T) {
 	b.Press("button")
 	b.At("Sign in")
 	b.TabTo("#username")
-	b.Type("alice\t" + password + "\r")
+	b.Type("alice\t" + rightPassword + "\r")
 	b.At("Allow an app")
 	b.Press("#approve")
 	b.At("Notifier")

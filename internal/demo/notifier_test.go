@@ -82,7 +82,7 @@ func (p *person) connect(app, site string) string {
 	page, _ := p.press(app, "/connect", nil)
 	fields := hidden(p.t, page, "/user-api-key/login")
 	fields.Set("username", "alice")
-	fields.Set("password", password)
+	fields.Set("password", rightPassword)
 	page, _ = p.press(site, "/user-api-key/login", fields)
 	page, resp := p.press(site, "/user-api-key", hidden(p.t, page, "/user-api-key"))
 	if got := resp.Request.URL.String(); got != app+"/" {
@@ -184,7 +184,7 @@ func TestNotifierRefusesAnswersItDidNotAskFor(t *testing.T) {
 	page, _ := mallory.press(app, "/connect", nil)
 	fields := hidden(t, page, "/user-api-key/login")
 	fields.Set("username", "alice")
-	fields.Set("password", password)
+	fields.Set("password", rightPassword)
 	page, _ = mallory.press(site, "/user-api-key/login", fields)
 	mallory.press(site, "/user-api-key", hidden(t, page, "/user-api-key"))
 	if stolen == "" {

@@ -17,12 +17,13 @@ import (
 
 	"userkeys/internal/demo"
 	"userkeys/internal/identity"
+	"userkeys/internal/password"
 	"userkeys/internal/wiring"
 	"userkeys/site"
 	"userkeys/store"
 )
 
-const password = "correct horse battery"
+const rightPassword = "correct horse battery"
 
 // startSite runs a whole userkeys site with The Noticeboard behind it, and the
 // user alice. Every answer passes tamper, if it is given, so that a test can make the site lie.
@@ -59,14 +60,14 @@ func startPushingSite(t *testing.T, tamper func(http.Handler) http.Handler, push
 	}
 	s, err := wiring.Open(t.Context(), wiring.Config{
 		Store: remembered, BaseURL: mustParse(t, front.URL), Upstream: mustParse(t, upstream.URL), Secret: bytes.Repeat([]byte{1}, 32),
-		OwnPaths: []string{"/notifications*"}, PasswordCost: identity.Cost{Memory: 64, Time: 1, Threads: 1},
+		OwnPaths: []string{"/notifications*"}, PasswordCost: password.Cost{Memory: 64, Time: 1, Threads: 1},
 		Pinned: map[string]string{"allowed_user_api_push_urls": strings.Join(pushURLs, "|"), "push_notification_time_window_mins": "0"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	by := site.Caller{As: "test", User: site.User{Admin: true}}
-	for _, u := range []identity.NewUser{{Username: "alice", TrustLevel: 1, Password: password}, {Username: "bob", Password: password}, {Username: "root", Password: password, Admin: true}} {
+	for _, u := range []identity.NewUser{{Username: "alice", TrustLevel: 1, Password: rightPassword}, {Username: "bob", Password: rightPassword}, {Username: "root", Password: rightPassword, Admin: true}} {
 		if _, err := s.Identity.Create(t.Context(), u, by); err != nil {
 			t.Fatal(err)
 		}

@@ -17,7 +17,7 @@ import (
 func TestWalkTeachesTheProtocol(t *testing.T) {
 	t.Parallel()
 	siteURL, push := startPushingSite(t, nil)
-	cfg := walk.Config{SiteURL: siteURL, NotifierURL: startNotifier(t, siteURL), Push: push, Username: "alice", Password: password, KeyBits: 2048}
+	cfg := walk.Config{SiteURL: siteURL, NotifierURL: startNotifier(t, siteURL), Push: push, Username: "alice", Password: rightPassword, KeyBits: 2048}
 	var out bytes.Buffer
 	if err := walk.Run(t.Context(), &out, cfg); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
@@ -37,7 +37,7 @@ func TestWalkTeachesTheProtocol(t *testing.T) {
 			t.Errorf("the walk does not show %q", want)
 		}
 	}
-	if strings.Contains(text, password) || showsKey(unwrap(text)) {
+	if strings.Contains(text, rightPassword) || showsKey(unwrap(text)) {
 		t.Error("the walk shows a secret")
 	}
 	if strings.Contains(text, "\x1b") {
@@ -153,7 +153,7 @@ func TestWalkNoticesASiteThatErrs(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
 			siteURL, push := startPushingSite(t, tt.tamper)
-			err := walk.Run(t.Context(), &out, walk.Config{SiteURL: siteURL, Push: push, Username: "alice", Password: password, KeyBits: 2048})
+			err := walk.Run(t.Context(), &out, walk.Config{SiteURL: siteURL, Push: push, Username: "alice", Password: rightPassword, KeyBits: 2048})
 			if err == nil || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("Walk = %v, want an error at %s", err, tt.says)
 			}
@@ -181,7 +181,7 @@ func (f *fullDisk) Write(p []byte) (int, error) {
 
 func TestWalkReportsWhatItCouldNotPrintAndStopsWhenTold(t *testing.T) {
 	t.Parallel()
-	cfg := walk.Config{SiteURL: startSite(t, nil), Username: "alice", Password: password, KeyBits: 2048}
+	cfg := walk.Config{SiteURL: startSite(t, nil), Username: "alice", Password: rightPassword, KeyBits: 2048}
 	if err := walk.Run(t.Context(), &fullDisk{after: 10}, cfg); err == nil || err.Error() != "no space left" {
 		t.Errorf("Walk = %v, want the writer's error", err)
 	}

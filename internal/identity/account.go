@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/internal/password"
 	"userkeys/site"
 )
 
@@ -36,16 +37,16 @@ func (ac *Accounts) Create(ctx context.Context, n NewUser, by site.Caller) (site
 }
 
 // hashNew hashes a password that an administrator sets.
-func (ac *Accounts) hashNew(ctx context.Context, password string) (string, error) {
-	if err := checkPasswordText(password); err != nil {
+func (ac *Accounts) hashNew(ctx context.Context, text string) (string, error) {
+	if err := password.CheckText(text); err != nil {
 		return "", err
 	}
-	release, err := ac.hasher.acquire(ctx, "")
+	release, err := ac.hasher.Acquire(ctx, "")
 	if err != nil {
 		return "", err
 	}
 	defer release()
-	return ac.hasher.hash(password), nil
+	return ac.hasher.Hash(text), nil
 }
 
 // User reads one user by id.
@@ -125,7 +126,7 @@ func (ac *Accounts) Unsuspend(ctx context.Context, id int64, by site.Caller) (si
 	if err != nil {
 		return site.User{}, err
 	}
-	return u, ac.guesses.forget(ctx, id)
+	return u, coded(ac.guesses.Forget(ctx, id))
 }
 
 // SetPassword gives a user a new password, ends their sessions and lets one
@@ -142,7 +143,7 @@ func (ac *Accounts) SetPassword(ctx context.Context, id int64, password string, 
 	if err := ac.store.DeleteUserSessions(ctx, id); err != nil {
 		return coded(err)
 	}
-	return ac.guesses.forget(ctx, id)
+	return coded(ac.guesses.Forget(ctx, id))
 }
 
 // Delete removes a user with their keys, consents and sessions.
@@ -150,5 +151,5 @@ func (ac *Accounts) Delete(ctx context.Context, id int64, by site.Caller) error 
 	if err := ac.users.DeleteUser(ctx, id, by.At(ac.now().UTC())); err != nil {
 		return coded(err)
 	}
-	return ac.guesses.forget(ctx, id)
+	return coded(ac.guesses.Forget(ctx, id))
 }

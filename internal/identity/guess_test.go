@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
+	"userkeys/internal/password"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/site"
 	"userkeys/store"
@@ -44,16 +45,16 @@ func TestCVE_2025_69413_Login_tells_nothing_about_accounts(t *testing.T) {
 		}
 		tests := []struct{ name, user, password string }{
 			{"LG1 wrong password", "alice", "not this one at all"},
-			{"LG1 unknown name", "mallory", password},
-			{"LG1 unknown address", "mallory@example.org", password},
-			{"LG1 suspended, right password", "sam", password},
-			{"LG1 inactive, right password", "ida", password},
+			{"LG1 unknown name", "mallory", rightPassword},
+			{"LG1 unknown address", "mallory@example.org", rightPassword},
+			{"LG1 suspended, right password", "sam", rightPassword},
+			{"LG1 inactive, right password", "ida", rightPassword},
 			{"LG1 without a password", "nora", ""},
-			{"LG1 hash that cannot be read", "bert", password},
-			{"LG1 empty name", "", password},
+			{"LG1 hash that cannot be read", "bert", rightPassword},
+			{"LG1 empty name", "", rightPassword},
 			{"LG1 empty password", "alice", ""},
 			{"LG1 password longer than any", "alice", strings.Repeat("x", 100_000)},
-			{"LG1 name with NUL", "alice\x00", password},
+			{"LG1 name with NUL", "alice\x00", rightPassword},
 		}
 		var first []byte
 		for i, test := range tests {
@@ -83,7 +84,7 @@ func TestLG1_Login_times(t *testing.T) {
 		t.Skip("takes a second of hashing")
 	}
 	t.Parallel()
-	s := newSite(t, newMemory(), func(c *Config) { c.Cost = DefaultCost })
+	s := newSite(t, newMemory(), func(c *Config) { c.Cost = password.DefaultCost })
 	s.add("alice")
 	for _, name := range []string{"alice", "mallory"} {
 		var took []time.Duration
@@ -113,7 +114,7 @@ func TestLG2_Waits_from_the_fifth_failure_of_one_address(t *testing.T) {
 			t.Helper()
 			s.hashes.Store(0)
 			for range 3 { // asking again and again does not prolong it
-				_, err := b.login("alice", password)
+				_, err := b.login("alice", rightPassword)
 				if e := wantCode(t, err, userkeys.RateLimited); e.RetryAfter != want {
 					t.Fatalf("wait %v, want %v", e.RetryAfter, want)
 				}
@@ -122,7 +123,7 @@ func TestLG2_Waits_from_the_fifth_failure_of_one_address(t *testing.T) {
 				t.Fatalf("%d hashes while waiting", n)
 			}
 		}
-		for range freeTries {
+		for range password.FreeTries {
 			fail()
 		}
 		for _, d := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60, 60, 60, 60} {
@@ -133,12 +134,12 @@ func TestLG2_Waits_from_the_fifth_failure_of_one_address(t *testing.T) {
 			fail()
 		}
 		// That was the 20th.
-		_, err := b.login("alice", password)
+		_, err := b.login("alice", rightPassword)
 		e := wantCode(t, err, userkeys.RateLimited)
 		s.clock.advance(e.RetryAfter - time.Microsecond)
-		_, err = b.login("alice", password)
+		_, err = b.login("alice", rightPassword)
 		wantCode(t, err, userkeys.RateLimited)
-		if _, err := s.browser(address(2)).login("alice", password); err != nil {
+		if _, err := s.browser(address(2)).login("alice", rightPassword); err != nil {
 			t.Errorf("from another address: %v", err)
 		}
 		s.clock.advance(time.Microsecond)
@@ -153,12 +154,12 @@ func TestLG2_Hard_stop_from_many_addresses(t *testing.T) {
 		alice := s.add("alice")
 		texts := map[string]bool{}
 		for _, name := range []string{"alice", "mallory"} {
-			for i := range hardLimit {
+			for i := range password.HardLimit {
 				_, err := s.browser(address(i)).login(name, "not this one at all")
 				wantCode(t, err, userkeys.InvalidCredentials)
 			}
 			s.hashes.Store(0)
-			_, err := s.browser(address(200)).login(name, password)
+			_, err := s.browser(address(200)).login(name, rightPassword)
 			e := wantCode(t, err, userkeys.RateLimited)
 			texts[string(e.JSON())] = true
 			if e.RetryAfter != 0 || !strings.Contains(e.Public, "administrator") || s.hashes.Load() != 0 {
@@ -169,10 +170,10 @@ func TestLG2_Hard_stop_from_many_addresses(t *testing.T) {
 			t.Errorf("known and unknown names are told apart: %v", texts)
 		}
 		s.clock.advance(366 * 24 * time.Hour)
-		_, err := s.browser(address(200)).login("alice", password)
+		_, err := s.browser(address(200)).login("alice", rightPassword)
 		wantCode(t, err, userkeys.RateLimited)
 
-		if err := s.SetPassword(t.Context(), alice.ID, password, command); err != nil {
+		if err := s.SetPassword(t.Context(), alice.ID, rightPassword, command); err != nil {
 			t.Fatal(err)
 		}
 		s.browser(address(1)).mustLogin("alice")
@@ -184,17 +185,17 @@ func TestLG2_An_administrator_lifts_the_locks(t *testing.T) {
 	s := newSite(t, newMemory())
 	alice := s.add("alice")
 	b := s.browser(address(1))
-	for range freeTries {
+	for range password.FreeTries {
 		_, _ = b.login("alice", "not this one at all")
 	}
-	_, err := b.login("alice", password)
+	_, err := b.login("alice", rightPassword)
 	wantCode(t, err, userkeys.RateLimited)
-	if err := s.SetPassword(t.Context(), alice.ID, password, command); err != nil {
+	if err := s.SetPassword(t.Context(), alice.ID, rightPassword, command); err != nil {
 		t.Fatal(err)
 	}
 	b.mustLogin("alice") // the wait of the pair is lifted too
 
-	for i := range hardLimit {
+	for i := range password.HardLimit {
 		_, _ = s.browser(address(i)).login("alice", "not this one at all")
 	}
 	if _, err := s.Unsuspend(t.Context(), alice.ID, command); err != nil {
@@ -209,7 +210,7 @@ func TestLG2_Success_begins_the_count_anew(t *testing.T) {
 	s.add("alice")
 	b := s.browser(address(1))
 	for range 20 { // 80 failures: fewer than the network may have
-		for range freeTries - 1 {
+		for range password.FreeTries - 1 {
 			_, err := b.login("alice", "not this one at all")
 			wantCode(t, err, userkeys.InvalidCredentials)
 		}
@@ -229,18 +230,18 @@ func TestCVE_2025_24806_One_counter_for_every_spelling(t *testing.T) {
 		for i, name := range spellings {
 			_, err := s.browser(address(i)).login(name, "not this one at all")
 			wantCode(t, err, userkeys.InvalidCredentials)
-			n, _, err := store.Guesses(t.Context(), accountCounter(u.ID))
+			n, _, err := store.Guesses(t.Context(), fmt.Sprint("user:", u.ID))
 			if err != nil || n != i+1 {
 				t.Errorf("LG3 %q: the account's count is %d, want %d (%v)", name, n, i+1, err)
 			}
 		}
 		for _, name := range spellings {
-			if got, err := s.browser(address(99)).login(name, password); err != nil || got.ID != u.ID {
+			if got, err := s.browser(address(99)).login(name, rightPassword); err != nil || got.ID != u.ID {
 				t.Errorf("LG3 %q with the right password: user %d, %v", name, got.ID, err)
 			}
 		}
 		// A tag makes another address, which is nobody's: it opens no account.
-		_, err := s.browser(address(98)).login("\u00e9lise+tag@example.org", password)
+		_, err := s.browser(address(98)).login("\u00e9lise+tag@example.org", rightPassword)
 		wantCode(t, err, userkeys.InvalidCredentials)
 	})
 }
@@ -250,12 +251,12 @@ func TestLG3_Unknown_names_share_a_counter_by_their_canonical_form(t *testing.T)
 	s := newSite(t, newMemory())
 	b := s.browser(address(1))
 	for _, name := range []string{"mallory", "MALLORY", " mallory", "mallory ", "Mallory"} {
-		_, err := b.login(name, password)
+		_, err := b.login(name, rightPassword)
 		wantCode(t, err, userkeys.InvalidCredentials)
 	}
-	_, err := b.login("malLory", password)
+	_, err := b.login("malLory", rightPassword)
 	wantCode(t, err, userkeys.RateLimited)
-	_, err = b.login("mallory2", password)
+	_, err = b.login("mallory2", rightPassword)
 	wantCode(t, err, userkeys.InvalidCredentials)
 }
 
@@ -274,25 +275,25 @@ func TestCVE_2021_3138_Parallel_tries_do_not_outrun_the_limit(t *testing.T) {
 			return s.hashes.Load()
 		}
 		one := func(int) string { return address(1) }
-		if n := burst(one); n > freeTries+1 {
-			t.Errorf("LG4 50 at once, none before: %d checked, want at most %d", n, freeTries+1)
+		if n := burst(one); n > password.FreeTries+1 {
+			t.Errorf("LG4 50 at once, none before: %d checked, want at most %d", n, password.FreeTries+1)
 		}
-		for range pairLimit { // up to one below the limit
+		for range password.PairLimit { // up to one below the limit
 			n, _, err := store.Guesses(t.Context(), s.pairCounter("alice", address(1)))
-			if err != nil || n >= pairLimit-1 {
+			if err != nil || n >= password.PairLimit-1 {
 				break
 			}
-			s.clock.advance(maxWait)
+			s.clock.advance(password.MaxWait)
 			_, _ = s.browser(address(1)).login("alice", "not this one at all")
 		}
-		s.clock.advance(maxWait)
+		s.clock.advance(password.MaxWait)
 		if n := burst(one); n > 1 {
 			t.Errorf("LG4 50 at once at the limit - 1: %d checked, want at most 1", n)
 		}
-		if err := store.ForgetGuesses(t.Context(), accountCounter(alice.ID)); err != nil {
+		if err := store.ForgetGuesses(t.Context(), fmt.Sprint("user:", alice.ID)); err != nil {
 			t.Fatal(err)
 		}
-		for i := range hardLimit - 1 {
+		for i := range password.HardLimit - 1 {
 			_, _ = s.browser(address(i+2)).login("alice", "not this one at all")
 		}
 		if n := burst(func(i int) string { return address(120 + i) }); n > 1 {
@@ -326,30 +327,30 @@ func TestLG4_Charges_alone_hold_the_limits(t *testing.T) {
 		pairs  int           // how many addresses try
 		want   int           // tries let through
 	}{
-		{"LG4 none before", 0, 0, 1, freeTries},
+		{"LG4 none before", 0, 0, 1, password.FreeTries},
 		{"LG4 within a wait", 10, 0, 1, 1},
-		{"LG4 at the limit - 1", pairLimit - 1, 0, 1, 1},
-		{"LG4 none before, slowly", 0, maxWait, 1, pairLimit},
-		{"LG4 hard limit", 0, 0, 150, hardLimit},
+		{"LG4 at the limit - 1", password.PairLimit - 1, 0, 1, 1},
+		{"LG4 none before, slowly", 0, password.MaxWait, 1, password.PairLimit},
+		{"LG4 hard limit", 0, 0, 150, password.HardLimit},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			store := newMemory()
 			s := newSite(t, store)
-			pair := func(i int) guess {
-				return guess{account: "user:1", pair: fmt.Sprint("pair", i), wait: fmt.Sprint("wait", i)}
+			pair := func(i int) password.Guess {
+				return password.Guess{Account: "user:1", Pair: fmt.Sprint("pair", i), Wait: fmt.Sprint("wait", i)}
 			}
 			for range test.before {
-				if err := s.guesses.charge(t.Context(), pair(0)); err != nil {
+				if err := s.guesses.Charge(t.Context(), pair(0)); err != nil {
 					t.Fatal(err)
 				}
-				s.clock.advance(maxWait)
+				s.clock.advance(password.MaxWait)
 			}
 			m := s.node(freeze(store))
 			through := 0
 			for i := range max(50, test.pairs) {
-				if m.guesses.charge(t.Context(), pair(i%test.pairs)) == nil {
+				if m.guesses.Charge(t.Context(), pair(i%test.pairs)) == nil {
 					through++
 				}
 				s.clock.advance(test.pause)
@@ -368,10 +369,10 @@ func (s *testSite) pairCounter(name, ip string) string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	var g guess
+	var g password.Guess
 	b := s.browser(ip)
-	b.ask(func(r *http.Request) { g, _ = s.guesses.newGuess(r.Context(), s.clientIP(r), name, a) })
-	return g.pair
+	b.ask(func(r *http.Request) { g, _ = s.guesses.New(r.Context(), s.clientIP(r), name, a) })
+	return g.Pair
 }
 
 func TestLG5_Counts_outlive_restarts_and_floods_of_names(t *testing.T) {
@@ -379,14 +380,14 @@ func TestLG5_Counts_outlive_restarts_and_floods_of_names(t *testing.T) {
 	eachStore(t, func(t *testing.T, store testStore) {
 		s := newSite(t, store)
 		s.add("alice")
-		for range freeTries {
+		for range password.FreeTries {
 			_, _ = s.browser(address(1)).login("alice", "not this one at all")
 		}
 		for i := range 300 {
-			_, _ = s.browser(address(i%200)).login("nobody"+strings.Repeat("x", i), password)
+			_, _ = s.browser(address(i%200)).login("nobody"+strings.Repeat("x", i), rightPassword)
 		}
 		s.Accounts = s.node(store) // a restart, or another node
-		_, err := s.browser(address(1)).login("alice", password)
+		_, err := s.browser(address(1)).login("alice", rightPassword)
 		wantCode(t, err, userkeys.RateLimited)
 	})
 }
@@ -422,7 +423,7 @@ func TestLG7_At_most_two_hashes_at_once_and_a_bounded_queue(t *testing.T) {
 		most = max(most, running)
 	}
 	open := make(chan struct{})
-	s.hasher.derive = func(_, _ []byte, _ Cost, n uint32) []byte {
+	s.hasher.Derive = func(_, _ []byte, _ password.Cost, n uint32) []byte {
 		count(1)
 		defer count(-1)
 		<-open
@@ -432,62 +433,64 @@ func TestLG7_At_most_two_hashes_at_once_and_a_bounded_queue(t *testing.T) {
 	answers := make(chan error, logins)
 	for i := range logins {
 		go func() {
-			_, err := s.browser(address(i)).login("user"+address(i), password)
+			_, err := s.browser(address(i)).login("user"+address(i), rightPassword)
 			answers <- err
 		}()
 	}
 	// Nothing hashes to its end yet: all but those in turn and in the queue are refused.
-	for range logins - hashesAtOnce - hashesQueued {
+	for range logins - password.AtOnce - password.Queued {
 		if e := wantCode(t, <-answers, userkeys.Unavailable); e.RetryAfter <= 0 {
 			t.Errorf("%v does not say when to try again", e)
 		}
 	}
 	close(open)
-	for range hashesAtOnce + hashesQueued {
+	for range password.AtOnce + password.Queued {
 		wantCode(t, <-answers, userkeys.InvalidCredentials)
 	}
-	if most != hashesAtOnce {
-		t.Errorf("%d hashes at once, want %d", most, hashesAtOnce)
+	if most != password.AtOnce {
+		t.Errorf("%d hashes at once, want %d", most, password.AtOnce)
 	}
 }
 
-func TestLG7_Who_goes_away_leaves_the_queue(t *testing.T) {
-	t.Parallel()
-	h := newHasher(cheap)
-	for range hashesAtOnce {
-		release, err := h.acquire(t.Context(), "")
+// fillQueue has every turn to hash taken or waited for, until the test ends.
+func fillQueue(t *testing.T, s *testSite) {
+	t.Helper()
+	var waiting sync.WaitGroup
+	for range password.AtOnce {
+		release, err := s.hasher.Acquire(t.Context(), "")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer release()
+		t.Cleanup(release)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
+	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	for range 2 * hashesQueued {
-		_, err := h.acquire(ctx, "")
-		wantCode(t, err, userkeys.Unavailable)
-		if !errors.Is(err, context.Canceled) {
-			t.Fatalf("%v: the queue kept those who went away", err)
-		}
+	for range password.Queued {
+		waiting.Go(func() { _, _ = s.hasher.Acquire(t.Context(), "") }) // it waits until the test ends
+	}
+	t.Cleanup(waiting.Wait)
+	for full := false; !full; { // a queue with room takes even those who have gone away, for a moment
+		time.Sleep(10 * time.Millisecond)
+		_, err := s.hasher.Acquire(gone, "")
+		full = !errors.Is(err, context.Canceled)
 	}
 }
 
 func TestLG7_A_refused_login_takes_no_turn(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, newMemory())
+	store := newMemory()
+	s := newSite(t, store)
 	s.add("alice")
-	for range freeTries {
+	for range password.FreeTries {
 		_, _ = s.browser(address(1)).login("alice", "not this one at all")
 	}
-	for range hashesAtOnce + hashesQueued {
-		s.hasher.tickets <- struct{}{}
-	}
-	_, err := s.browser(address(1)).login("alice", password)
+	fillQueue(t, s)
+	_, err := s.browser(address(1)).login("alice", rightPassword)
 	wantCode(t, err, userkeys.RateLimited)
 	// Who finds the queue full has not been looked at, and pays no try.
-	_, err = s.browser(address(2)).login("alice", password)
+	_, err = s.browser(address(2)).login("alice", rightPassword)
 	wantCode(t, err, userkeys.Unavailable)
-	if n, _, _ := s.guesses.store.Guesses(t.Context(), s.pairCounter("alice", address(2))); n != 0 {
+	if n, _, _ := store.Guesses(t.Context(), s.pairCounter("alice", address(2))); n != 0 {
 		t.Errorf("charged %d tries", n)
 	}
 }
@@ -501,13 +504,13 @@ func TestLG2_Nobody_locks_an_owner_out(t *testing.T) {
 		s.add("alice")
 		home := s.browser(address(1))
 		home.mustLogin("alice")
-		for i := range hardLimit {
+		for i := range password.HardLimit {
 			_, _ = s.browser(fmt.Sprintf("198.51.100.%d", i)).login("alice", "not this one at all")
 		}
-		_, err := s.browser(address(2)).login("alice", password)
+		_, err := s.browser(address(2)).login("alice", rightPassword)
 		wantCode(t, err, userkeys.RateLimited)
 		home.mustLogin("alice")
-		_, err = s.browser(address(2)).login("alice", password)
+		_, err = s.browser(address(2)).login("alice", rightPassword)
 		wantCode(t, err, userkeys.RateLimited) // her own success tells nothing of who tries elsewhere
 	})
 }
@@ -517,31 +520,17 @@ func TestLG7_One_network_has_its_share(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, newMemory())
 	s.add("alice")
-	for i := range networkLimit {
+	for i := range password.NetworkLimit {
 		_, err := s.browser("203.0.113.9").login(fmt.Sprintf("nobody%d", i), "Winter2026!")
 		if code := userkeys.AsError(err).Code; code != userkeys.InvalidCredentials && code != userkeys.RateLimited {
 			t.Fatal(err)
 		}
 	}
-	_, err := s.browser("203.0.113.9").login("alice", password)
+	_, err := s.browser("203.0.113.9").login("alice", rightPassword)
 	wantCode(t, err, userkeys.RateLimited)
 	s.browser(address(1)).mustLogin("alice")
-	s.clock.advance(networkWindow)
+	s.clock.advance(password.NetworkWindow)
 	s.browser("203.0.113.9").mustLogin("alice")
-
-	h := newHasher(DefaultCost)
-	for range networkTurns {
-		if !h.ticket("one") {
-			t.Fatal("refused within its share")
-		}
-	}
-	if h.ticket("one") || !h.ticket("another") || !h.ticket("") {
-		t.Error("one network takes the turns of others")
-	}
-	h.giveBack("one")
-	if !h.ticket("one") {
-		t.Error("a turn that was given back is gone")
-	}
 }
 
 func TestInvented_names_share_counters(t *testing.T) {
@@ -550,13 +539,13 @@ func TestInvented_names_share_counters(t *testing.T) {
 	s := newSite(t, store)
 	seen := make(map[string]bool)
 	for i := range 6_000 {
-		g := guess{}
+		g := password.Guess{}
 		s.browser(address(1)).ask(func(r *http.Request) {
-			g, _ = s.guesses.newGuess(r.Context(), s.clientIP(r), fmt.Sprint("name", i), site.Account{})
+			g, _ = s.guesses.New(r.Context(), s.clientIP(r), fmt.Sprint("name", i), site.Account{})
 		})
-		seen[g.account] = true
-		if len(g.account) != len("name:")+strangerDigits {
-			t.Fatalf("the counter of an invented name is %s", g.account)
+		seen[g.Account] = true
+		if len(g.Account) != len("name:")+4 {
+			t.Fatalf("the counter of an invented name is %s", g.Account)
 		}
 	}
 	if len(seen) < 5_000 {

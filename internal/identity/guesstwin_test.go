@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"userkeys/internal/password"
+
 	"github.com/google/go-cmp/cmp"
 
 	"userkeys"
@@ -35,7 +37,7 @@ func TestLG1_Twins_tell_nothing(t *testing.T) {
 		s.add("alice")
 		for i, name := range []string{"alice", "mallory", "peter", "paula"} {
 			b := s.browser(address(i))
-			for range freeTries + 1 {
+			for range password.FreeTries + 1 {
 				_, _ = b.login(twin(name), "not this one at all")
 			}
 			_, err := b.login(name, "not this one at all")
@@ -52,7 +54,7 @@ func TestLG1_Name_and_address_are_not_linked(t *testing.T) {
 		s.add("alice")
 		for i, other := range []string{"alice@example.org", "alice@elsewhere.example", "bob"} {
 			b := s.browser(address(i))
-			for range freeTries + 1 {
+			for range password.FreeTries + 1 {
 				_, _ = b.login("alice", "not this one at all")
 			}
 			_, err := b.login(other, "not this one at all")

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -10,13 +11,14 @@ import (
 	"github.com/alexedwards/scs/v2"
 
 	"userkeys"
+	"userkeys/internal/password"
 )
 
 // Config says what [Accounts] work with. The three stores and ClientIP are required.
 type Config struct {
 	Users    UserStore
 	Sessions SessionStore
-	Guesses  GuessStore
+	Guesses  password.GuessStore
 	// Identities is needed by [Accounts.CreateOutsider] alone.
 	Identities IdentityStore
 
@@ -34,8 +36,8 @@ type Config struct {
 	// Stays reports whether a session that began through a login goes on for r: whether r is still from whom the
 	// provider called subject. nil: every session goes on until it ends by itself.
 	Stays func(r *http.Request, login, subject string) bool
-	// Cost is what one password hash takes; the zero value is [DefaultCost].
-	Cost Cost
+	// Cost is what one password hash takes; the zero value is [password.DefaultCost].
+	Cost password.Cost
 }
 
 // Accounts are the site's own accounts, and who is signed in to them.
@@ -43,7 +45,7 @@ type Config struct {
 type Accounts struct {
 	users   UserStore
 	store   SessionStore
-	guesses *guessLimits
+	guesses *password.Guesses
 
 	identities IdentityStore
 	now        func() time.Time
@@ -52,7 +54,7 @@ type Accounts struct {
 	loginPath  string
 	clientIP   func(*http.Request) string
 	stays      func(r *http.Request, login, subject string) bool
-	hasher     *hasher
+	hasher     *password.Hasher
 	sessions   *scs.SessionManager
 }
 
@@ -73,17 +75,15 @@ func New(cfg Config) (*Accounts, error) {
 	if _, err := userkeys.CanonicalPath(cfg.LoginPath); err != nil || strings.Contains(cfg.LoginPath, "?") {
 		return nil, errors.New("identity: the login path is no path of this site")
 	}
-	if cfg.Cost == (Cost{}) {
-		cfg.Cost = DefaultCost
-	}
-	if !cfg.Cost.sane() {
-		return nil, errors.New("identity: the cost of a password hash is out of bounds")
+	hasher, err := password.NewHasher(cfg.Cost)
+	if err != nil {
+		return nil, fmt.Errorf("identity: %w", err)
 	}
 	ac := &Accounts{
-		users: cfg.Users, store: cfg.Sessions, guesses: &guessLimits{store: cfg.Guesses, now: cfg.Now},
+		users: cfg.Users, store: cfg.Sessions, guesses: password.NewGuesses(cfg.Guesses, cfg.Now),
 		identities: cfg.Identities, now: cfg.Now, log: cfg.Logger,
 		secure: cfg.Secure, loginPath: cfg.LoginPath, clientIP: cfg.ClientIP, stays: cfg.Stays,
-		hasher: newHasher(cfg.Cost),
+		hasher: hasher,
 	}
 	ac.sessions = ac.newSessions()
 	return ac, nil

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/internal/password"
 	"userkeys/site"
 )
 
@@ -40,9 +41,9 @@ func (ac *Accounts) Login(r *http.Request, name, password string) (site.User, er
 	if err != nil {
 		return site.User{}, err
 	}
-	g, err := ac.guesses.newGuess(ctx, ac.clientIP(r), name, a)
+	g, err := ac.guesses.New(ctx, ac.clientIP(r), name, a)
 	if err != nil {
-		return site.User{}, err
+		return site.User{}, coded(err)
 	}
 	if a, err = ac.try(ctx, g, a, password); err == nil {
 		v.early = ac.earlyOf(r)
@@ -77,28 +78,28 @@ func (ac *Accounts) find(ctx context.Context, name string) (site.Account, error)
 
 // try looks at the password, once the try is counted. It returns the account
 // with the password hash that is stored after it.
-func (ac *Accounts) try(ctx context.Context, g guess, a site.Account, password string) (site.Account, error) {
-	if _, err := ac.guesses.peek(ctx, g); err != nil {
-		return a, err
+func (ac *Accounts) try(ctx context.Context, g password.Guess, a site.Account, text string) (site.Account, error) {
+	if _, err := ac.guesses.Peek(ctx, g); err != nil {
+		return a, coded(err)
 	}
-	release, err := ac.hasher.acquire(ctx, g.network)
+	release, err := ac.hasher.Acquire(ctx, g.Network)
 	if err != nil {
 		return a, err
 	}
 	defer release()
-	if err := ac.guesses.charge(ctx, g); err != nil {
-		return a, err
+	if err := ac.guesses.Charge(ctx, g); err != nil {
+		return a, coded(err)
 	}
-	if !ac.hasher.verify(a.PasswordHash, password) || !a.MayAct() {
-		return a, errors.Join(errWrong(), ac.guesses.wrong(ctx, g))
+	if !ac.hasher.Verify(a.PasswordHash, text) || !a.MayAct() {
+		return a, errors.Join(errWrong(), coded(ac.guesses.Wrong(ctx, g)))
 	}
-	if err := ac.guesses.right(ctx, g); err != nil {
-		return a, err
+	if err := ac.guesses.Right(ctx, g); err != nil {
+		return a, coded(err)
 	}
-	if !ac.hasher.outdated(a.PasswordHash) {
+	if !ac.hasher.Outdated(a.PasswordHash) {
 		return a, nil
 	}
-	hash := ac.hasher.hash(password)
+	hash := ac.hasher.Hash(text)
 	replaced, err := ac.users.ReplacePassword(ctx, a.ID, a.PasswordHash, hash)
 	if err != nil {
 		ac.log.WarnContext(ctx, "login: cannot store the password hashed anew", "user", a.ID, "err", err)
@@ -232,7 +233,7 @@ func setupGone() error {
 //
 // Errors: [userkeys.ConsentGone] if the token is used, old or wrong, or if there is an administrator
 // already; [userkeys.Conflict] if the name is taken; [userkeys.InvalidParameters].
-func (ac *Accounts) Setup(r *http.Request, token, name, password string) (site.User, error) {
+func (ac *Accounts) Setup(r *http.Request, token, name, text string) (site.User, error) {
 	ctx := r.Context()
 	v := ac.visitOf(ctx)
 	if v == nil {
@@ -242,10 +243,10 @@ func (ac *Accounts) Setup(r *http.Request, token, name, password string) (site.U
 	if err := checkUser(&u); err != nil {
 		return site.User{}, err
 	}
-	if err := CheckPassword(password, u); err != nil {
+	if err := password.Check(text, u); err != nil {
 		return site.User{}, err
 	}
-	a, err := ac.createFirst(r, u, token, password)
+	a, err := ac.createFirst(r, u, token, text)
 	if err != nil {
 		return site.User{}, err
 	}
@@ -257,7 +258,7 @@ func (ac *Accounts) Setup(r *http.Request, token, name, password string) (site.U
 // nothing but the database can fail between that and the user's row.
 func (ac *Accounts) createFirst(r *http.Request, u site.User, token, password string) (site.Account, error) {
 	ctx := r.Context()
-	release, err := ac.hasher.acquire(ctx, "")
+	release, err := ac.hasher.Acquire(ctx, "")
 	if err != nil {
 		return site.Account{}, err
 	}
@@ -278,7 +279,7 @@ func (ac *Accounts) createFirst(r *http.Request, u site.User, token, password st
 	if !good {
 		return site.Account{}, setupGone()
 	}
-	a := site.Account{User: u, PasswordHash: ac.hasher.hash(password)}
+	a := site.Account{User: u, PasswordHash: ac.hasher.Hash(password)}
 	a.User, err = ac.users.CreateUser(ctx, a, site.Caller{As: site.CallerSystem, Address: ac.clientIP(r)})
 	return a, coded(err)
 }

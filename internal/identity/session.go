@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -57,11 +58,8 @@ func (ac *Accounts) CookieName() string {
 // say, by our clock: the library would write at every request, and so bring
 // back a session that was ended while the request ran.
 func (ac *Accounts) newSessions() *scs.SessionManager {
-	s := scs.New()
-	s.Lifetime = sessionLifetime
-	s.Store = rows{ac: ac}
-	s.Codec = codec{}
-	return s
+	// Not scs.New, which would start a store in memory with a goroutine of its own.
+	return &scs.SessionManager{Lifetime: sessionLifetime, Store: rows{ac: ac}, Codec: codec{}}
 }
 
 // visit is one request and the session it came with.
@@ -411,6 +409,12 @@ func (s rows) DeleteCtx(ctx context.Context, token string) error {
 		return nil
 	}
 	return s.ac.store.DeleteSession(ctx, hashToken(token))
+}
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // crypto/rand.Read never fails
+	return b
 }
 
 // codec writes a session as JSON, which people and other versions can read.

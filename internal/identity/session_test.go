@@ -77,7 +77,7 @@ func TestSession_Strangers_leave_no_trace(t *testing.T) {
 	s := newSite(t, store)
 	b := s.browser(address(1))
 	b.is(0)
-	_, _ = b.login("nobody", password)
+	_, _ = b.login("nobody", rightPassword)
 	if d := cmp.Diff(http.Header{}, b.header); d != "" || len(store.sessions) != 0 {
 		t.Errorf("%d rows; headers %s", len(store.sessions), d)
 	}
@@ -189,7 +189,7 @@ func TestDiscourse_41610_Old_cookies_are_dead(t *testing.T) {
 				_ = setUser(ctx, store, u, command.At(s.clock.Now()))
 			},
 			"LG9 deleted":  func(_ *browser, u site.User) { _ = s.Delete(ctx, u.ID, command) },
-			"new password": func(_ *browser, u site.User) { _ = s.SetPassword(ctx, u.ID, "another "+password, command) },
+			"new password": func(_ *browser, u site.User) { _ = s.SetPassword(ctx, u.ID, "another "+rightPassword, command) },
 		}
 		n := 0
 		for name, finish := range end {
@@ -272,7 +272,7 @@ func TestLG9_A_password_changed_during_login_leaves_no_session(t *testing.T) {
 				}
 			}
 			b := s.browser(address(1))
-			_, err := b.login("alice", password)
+			_, err := b.login("alice", rightPassword)
 			wantCode(t, err, userkeys.InvalidCredentials)
 			if len(store.sessions) != 0 || b.cookie != "" {
 				t.Errorf("%d sessions, cookie %q", len(store.sessions), b.cookie)
@@ -394,7 +394,7 @@ func TestSession_The_store_is_gone(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 	})
-	_, err := s.browser(address(2)).login("alice", password)
+	_, err := s.browser(address(2)).login("alice", rightPassword)
 	wantCode(t, err, userkeys.Unavailable)
 	b.ask(func(r *http.Request) { wantCode(t, s.Logout(r.Context()), userkeys.Unavailable) })
 	store.fail = nil
@@ -422,9 +422,9 @@ func TestSession_Outside_of_Sessions(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, newMemory())
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
-	_, err := s.Login(r, "alice", password)
+	_, err := s.Login(r, "alice", rightPassword)
 	wantCode(t, err, userkeys.Internal)
-	_, err = s.Setup(r, "token", "alice", password)
+	_, err = s.Setup(r, "token", "alice", rightPassword)
 	wantCode(t, err, userkeys.Internal)
 	wantCode(t, s.Logout(t.Context()), userkeys.Internal)
 }
@@ -454,7 +454,7 @@ func TestSession_Keeps_other_cookies(t *testing.T) {
 	w.Header().Add("Set-Cookie", "theme=dark")
 	s.Sessions(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		for range 2 {
-			if _, err := s.Login(r, "alice", password); err != nil {
+			if _, err := s.Login(r, "alice", rightPassword); err != nil {
 				t.Error(err)
 			}
 		}

@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/internal/password"
 	"userkeys/site"
 )
 
-const password = "a horse nobody knows"
+const rightPassword = "a horse nobody knows"
 
 var (
-	cheap   = Cost{Memory: 64, Time: 1, Threads: 1}
+	cheap   = password.Cost{Memory: 64, Time: 1, Threads: 1}
 	command = site.Caller{As: "command", User: site.User{Admin: true}}
 )
 
@@ -53,7 +54,7 @@ func peer(r *http.Request) string {
 type testStore interface {
 	UserStore
 	SessionStore
-	GuessStore
+	password.GuessStore
 }
 
 // site is accounts whose clock stands still and whose hashes are counted.
@@ -83,8 +84,8 @@ func (s *testSite) node(store testStore, change ...func(*Config)) *Accounts {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	derive := m.hasher.derive
-	m.hasher.derive = func(password, salt []byte, c Cost, n uint32) []byte {
+	derive := m.hasher.Derive
+	m.hasher.Derive = func(password, salt []byte, c password.Cost, n uint32) []byte {
 		s.hashes.Add(1)
 		return derive(password, salt, c, n)
 	}
@@ -94,7 +95,7 @@ func (s *testSite) node(store testStore, change ...func(*Config)) *Accounts {
 // add makes a user with the password that all have.
 func (s *testSite) add(name string, change ...func(*NewUser)) site.User {
 	s.t.Helper()
-	n := NewUser{Username: name, Email: name + "@example.org", Password: password}
+	n := NewUser{Username: name, Email: name + "@example.org", Password: rightPassword}
 	for _, f := range change {
 		f(&n)
 	}
@@ -146,7 +147,7 @@ func (b *browser) login(name, password string) (u site.User, err error) {
 
 func (b *browser) mustLogin(name string) {
 	b.t.Helper()
-	if u, err := b.login(name, password); err != nil || u.ID == 0 {
+	if u, err := b.login(name, rightPassword); err != nil || u.ID == 0 {
 		b.t.Fatalf("login: user %d, %v", u.ID, err)
 	}
 }

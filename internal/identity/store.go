@@ -1,5 +1,4 @@
-// Package identity is who is at the browser: accounts with passwords, sessions,
-// and the limits on guessing. It knows users, not keys.
+// Package identity is who is at the browser: accounts and sessions. It knows users, not keys.
 package identity
 
 import (
@@ -53,21 +52,4 @@ type SessionStore interface {
 	TokenGood(ctx context.Context, kind string, tokenHash []byte, now time.Time) (bool, error)
 	// ConsumeToken deletes the token and tells whether it was there and good.
 	ConsumeToken(ctx context.Context, kind string, tokenHash []byte, now time.Time) (bool, error)
-}
-
-// GuessStore counts failed logins. A guess is charged before the password is
-// looked at, in one statement, so that parallel guesses cannot outrun it.
-type GuessStore interface {
-	// ChargeAttempt adds one to the count of name within its window and returns
-	// the new count and when the window began. A window older than its length begins anew;
-	// length 0 never does.
-	ChargeAttempt(
-		ctx context.Context, name string, window time.Duration, at time.Time,
-	) (count int, since time.Time, err error)
-	// Guesses is the count of name and when its window began, without charging;
-	// zeros if there is none. Whether the window is over is the caller's to judge.
-	Guesses(ctx context.Context, name string) (count int, since time.Time, err error)
-	ForgetGuesses(ctx context.Context, names ...string) error
-	// Agree stores a value under a name unless there is one, and returns the one that is stored.
-	Agree(ctx context.Context, name string, value []byte) ([]byte, error)
 }

@@ -1,12 +1,10 @@
 package identity
 
 import (
-	_ "embed"
 	"regexp"
 	"slices"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -15,11 +13,9 @@ import (
 )
 
 const (
-	minPasswordLength = 10 // characters
-	maxPasswordBytes  = 256
-	maxEmailBytes     = 254
-	maxNameBytes      = 255
-	maxGroups         = 100
+	maxEmailBytes = 254
+	maxNameBytes  = 255
+	maxGroups     = 100
 )
 
 var (
@@ -37,7 +33,7 @@ func invalid(format string, args ...any) error {
 // canonical is the one spelling of what somebody types as their name: guessing
 // limits and look-ups use it, so that another spelling is not another account.
 func canonical(name string) string {
-	name = strings.ToValidUTF8(firstBytes(name, 1024), "\ufffd")
+	name = strings.ToValidUTF8(name[:min(len(name), 1024)], "\ufffd")
 	name = strings.TrimSpace(norm.NFC.String(name))
 	return norm.NFC.String(strings.ToLower(name))
 }
@@ -93,53 +89,6 @@ func checkGroups(groups []string) ([]string, error) {
 		return nil, invalid("a user is in at most %d groups", maxGroups)
 	}
 	return out, nil
-}
-
-//go:embed common_passwords.txt
-var commonPasswords string
-
-// CheckPassword refuses what whoever guesses tries first. It is the rule for
-// what people choose on a page; an administrator at the command line may set
-// another and is warned.
-func CheckPassword(password string, u site.User) error {
-	if err := checkPasswordText(password); err != nil {
-		return err
-	}
-	folded := canonical(password)
-	switch {
-	case utf8.RuneCountInString(norm.NFC.String(password)) < minPasswordLength:
-		return invalid("the password is too short: it needs at least %d characters", minPasswordLength)
-	case folded != "" && slices.Contains([]string{canonical(u.Username), canonical(u.Email), canonical(u.Name)}, folded):
-		return invalid("the password must not be the user name, the full name or the e-mail address")
-	case isCommon(folded):
-		return invalid("this password is among the first that anybody would guess; choose another")
-	}
-	return nil
-}
-
-// checkPasswordText refuses what can be no password at all.
-func checkPasswordText(password string) error {
-	switch {
-	case !utf8.ValidString(password) || strings.ContainsRune(password, 0):
-		return invalid("the password is no text")
-	case password == "":
-		return invalid("the password is empty")
-	case len(norm.NFC.String(firstBytes(password, 4*maxPasswordBytes))) > maxPasswordBytes:
-		return invalid("the password is too long: it may have at most %d bytes", maxPasswordBytes)
-	}
-	return nil
-}
-
-func isCommon(folded string) bool {
-	if len(folded) > 0 && strings.Trim(folded, folded[:1]) == "" {
-		return true // one character again and again
-	}
-	for line := range strings.Lines(commonPasswords) {
-		if strings.TrimSpace(line) == folded {
-			return true
-		}
-	}
-	return false
 }
 
 // isText tells whether s is one line of text without characters that turn the

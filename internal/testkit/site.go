@@ -13,6 +13,7 @@ import (
 
 	"userkeys/gateway"
 	"userkeys/internal/identity"
+	"userkeys/internal/password"
 	"userkeys/internal/wiring"
 	"userkeys/site"
 	"userkeys/store"
@@ -94,10 +95,10 @@ func Pinned(nameValues ...string) Option {
 }
 
 // quickCost is for sites whose tests are about something else than passwords: they sign in thousands of times.
-var quickCost = identity.Cost{Memory: 64, Time: 1, Threads: 1}
+var quickCost = password.Cost{Memory: 64, Time: 1, Threads: 1}
 
 // ShippedPasswords has passwords hashed at the cost that ships.
-func ShippedPasswords(cfg *wiring.Config) { cfg.PasswordCost = identity.Cost{} }
+func ShippedPasswords(cfg *wiring.Config) { cfg.PasswordCost = password.Cost{} }
 
 // NewSite starts a site over st; it ends with the test. Passwords are hashed quickly, see [ShippedPasswords].
 func NewSite(t testing.TB, st *store.Store, opts ...Option) *Site {

@@ -19,6 +19,7 @@ import (
 	"userkeys/gateway"
 	"userkeys/internal/identity"
 	"userkeys/internal/outside"
+	"userkeys/internal/password"
 	"userkeys/notify"
 	"userkeys/outbox"
 	"userkeys/server"
@@ -62,7 +63,7 @@ type Config struct {
 	Logins      []outside.Login // providers that sign people in
 	NoPasswords bool            // nobody signs in with a password
 
-	PasswordCost identity.Cost // of one password hash; zero: [identity.DefaultCost]
+	PasswordCost password.Cost // of one password hash; zero: [password.DefaultCost]
 
 	MaxKeys   int              // see authority.Config
 	ParkAbove int              // see server.Config

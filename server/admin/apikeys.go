@@ -104,12 +104,8 @@ func (h *Handlers) showAPIKeys(w http.ResponseWriter, r *http.Request, c site.Ca
 	if err != nil {
 		return err
 	}
-	switch err := h.fresh(r); {
-	case errors.Is(err, errCommandOnly):
-		p.Command = true
-	case errors.Is(err, errStaleSignIn):
-		p.Again = h.door.LoginAgainURL(apiKeysPath)
-	case err != nil:
+	p.Command = !h.door.KnowsSignIns()
+	if p.Again, err = h.door.AgainURL(r, apiKeysPath); err != nil {
 		return err
 	}
 	if p.Permissions == nil {
@@ -161,7 +157,7 @@ func (h *Handlers) apiKeysPost(w http.ResponseWriter, r *http.Request, c site.Ca
 	switch {
 	case gateway.WantsJSON(r):
 		return err
-	case errors.Is(err, errStaleSignIn) || errors.Is(err, errCommandOnly):
+	case errors.Is(err, errCommandOnly):
 		door.Note(r, err)
 		p.status = e.Code.Status()
 		return h.showAPIKeys(w, r, c, p)
@@ -177,43 +173,19 @@ func (h *Handlers) apiKeysPost(w http.ResponseWriter, r *http.Request, c site.Ca
 	return h.showAPIKeys(w, r, c, p)
 }
 
-var (
-	errStaleSignIn = &userkeys.Error{
-		Code: userkeys.InvalidAccess, Reason: "sign in again",
-		Public: userkeys.NotPermitted + " Sign in again to make an admin API key: your last sign-in was more than " +
-			page.Waiting(door.FreshSignIn) + " ago.",
-	}
-	errCommandOnly = &userkeys.Error{
-		Code: userkeys.InvalidAccess, Reason: "the command only",
-		Public: userkeys.NotPermitted + " Admin API keys of this site are made by the command userkeys admin-keys add.",
-	}
-)
+var errCommandOnly = &userkeys.Error{
+	Code: userkeys.InvalidAccess, Reason: "the command only",
+	Public: userkeys.NotPermitted + " Admin API keys of this site are made by the command userkeys admin-keys add.",
+}
 
-// makeAPIKey makes a key for an administrator who was asked who they are a moment ago: an open browser is not enough
-// for what outlives its session.
+// makeAPIKey makes a key, where the rules of its route could ask for a fresh sign-in.
 func (h *Handlers) makeAPIKey(
 	r *http.Request, c site.Caller, n site.NewAdminAPIKey,
 ) (userkeys.Key, site.AdminAPIKey, error) {
-	if err := h.fresh(r); err != nil {
-		return "", site.AdminAPIKey{}, err
+	if !h.door.KnowsSignIns() {
+		return "", site.AdminAPIKey{}, errCommandOnly
 	}
 	return h.cfg.Keys.CreateAdminKey(r.Context(), n, c)
-}
-
-// fresh refuses a session whose user did not sign in within [door.FreshSignIn].
-func (h *Handlers) fresh(r *http.Request) error {
-	times, ok := h.door.Identity().(door.SignInTimes)
-	if !ok {
-		return errCommandOnly
-	}
-	at, err := times.SignedInAt(r)
-	if err != nil {
-		return err
-	}
-	if since := h.door.Now().Sub(at); at.IsZero() || since > door.FreshSignIn || since < -door.FreshSignIn {
-		return errStaleSignIn
-	}
-	return nil
 }
 
 // endInDays reads a number of days as the end of a key; empty is never.

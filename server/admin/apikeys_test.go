@@ -92,10 +92,12 @@ func TestAdminKeysWantAFreshSignIn(t *testing.T) {
 	for _, since := range []time.Time{fakesite.Now.Add(-server.FreshSignIn - time.Second), {}, fakesite.Now.Add(time.Hour)} {
 		f.Identity.Since = since
 		const again = `href="/user-api-key/login?again=1&amp;redirect=%2Fuser-api-key%2Fadmin%2Fapi-keys"`
+		form.Header = map[string]string{"Referer": "https://site.example/user-api-key/admin/api-keys"}
 		f.Do(fakesite.Call{Path: "/user-api-key/admin/api-keys", As: "root"}).Must(t, 200, again, "for root").MustNot(t, `name="description"`)
 		f.Do(form).Must(t, 403, again).MustNot(t, madeKey)
 		f.Do(asRoot("POST", "/user-api-key/admin/api-keys"+".json", `{"description":"x"}`)).Must(t, 403, `"reason":"sign in again"`)
-		f.Do(fakesite.Call{Method: "POST", Path: "/user-api-key/admin/api-keys/revoke", As: "root", Form: map[string]string{"id": "1"}}).Must(t, 303)
+		f.Do(fakesite.Call{Method: "POST", Path: "/user-api-key/admin/api-keys/revoke", As: "root", Form: map[string]string{"id": "1"}}).Must(t, 403)
+		f.Do(fakesite.Call{Path: "/user-api-key/settings", As: "root"}).Must(t, 200, `href="/user-api-key/login?again=1&amp;redirect=%2Fuser-api-key%2Fsettings"`)
 	}
 	if f.Count("userkeys_admin_keys") != before {
 		t.Errorf("%d keys were made", f.Count("userkeys_admin_keys")-before)

@@ -91,7 +91,8 @@ func New(d *door.Door, cfg Config) *Handlers {
 }
 
 // read, write and raw are the admin API: of an administrator's session, or of a program whose admin API key may do what
-// may names (nothing: a key that may do everything). The handler of raw reads the body.
+// may names (nothing: a key that may do everything). Somebody at a browser must have signed in a moment ago for danger.
+// The handler of raw reads the body.
 func read(may site.AdminPermission) door.Rules {
 	return door.Rules{Who: door.Browser | door.AdminKey, As: door.Administrator, Permission: may}
 }
@@ -101,6 +102,12 @@ func write(may site.AdminPermission) door.Rules {
 		Who: door.Browser | door.AdminKey, As: door.Administrator, Permission: may, CSRF: door.CheckToken,
 		Body: input.Record,
 	}
+}
+
+func danger(may site.AdminPermission) door.Rules {
+	rules := write(may)
+	rules.Fresh = true
+	return rules
 }
 
 func raw(may site.AdminPermission) door.Rules {
@@ -114,23 +121,26 @@ func raw(may site.AdminPermission) door.Rules {
 func (h *Handlers) Mount() {
 	d := h.door
 	page := door.Rules{Who: door.Browser, As: door.Administrator}
-	form := door.Rules{Who: door.Browser, As: door.Administrator, CSRF: door.CheckToken, Body: input.Form}
-	onceForm := door.Rules{Who: door.Browser, As: door.Administrator, CSRF: door.CheckOnce, Body: input.Form}
+	form := door.Rules{
+		Who: door.Browser, As: door.Administrator, CSRF: door.CheckToken, Body: input.Form, Fresh: true,
+	}
+	onceForm := form
+	onceForm.CSRF = door.CheckOnce
 
 	d.Handle("GET "+door.SettingsPath, page, h.showSettings)
 	d.Handle("POST "+door.SettingsPath, form, h.changeSetting)
 	d.Handle("GET /user-api-key/admin/settings.json", read(site.AdminSettings), h.listSettings)
-	d.Handle("PUT /user-api-key/admin/settings/{name}", write(site.AdminSettings), h.changeSetting)
-	d.Handle("DELETE /user-api-key/admin/settings/{name}", write(site.AdminSettings), h.changeSetting)
+	d.Handle("PUT /user-api-key/admin/settings/{name}", danger(site.AdminSettings), h.changeSetting)
+	d.Handle("DELETE /user-api-key/admin/settings/{name}", danger(site.AdminSettings), h.changeSetting)
 
 	d.Handle("GET "+apiKeysPath, page, h.apiKeys)
 	d.Handle("POST "+apiKeysPath, onceForm, h.apiKeysPost)
 	d.Handle("POST "+apiKeysPath+"/revoke", form, h.revokeAPIKey)
 	d.Handle("GET /user-api-key/admin/api-keys.json", read(""), h.listAPIKeys)
 	d.Handle("POST /user-api-key/admin/api-keys.json", door.Rules{ // no key makes keys
-		Who: door.Browser, As: door.Administrator, CSRF: door.CheckToken, Body: input.Record,
+		Who: door.Browser, As: door.Administrator, CSRF: door.CheckToken, Body: input.Record, Fresh: true,
 	}, h.createAPIKey)
-	d.Handle("POST /user-api-key/admin/api-keys/{id}/revoke.json", write(""), h.revokeAPIKey)
+	d.Handle("POST /user-api-key/admin/api-keys/{id}/revoke.json", danger(""), h.revokeAPIKey)
 
 	d.Handle("GET /user-api-key/admin/keys.json", read(site.AdminKeys), h.listKeys)
 	d.Handle("POST /user-api-key/admin/keys/{id}/revoke.json", write(site.AdminKeys), h.revokeKey)
@@ -138,15 +148,17 @@ func (h *Handlers) Mount() {
 
 	if h.cfg.Accounts != nil {
 		d.Handle("GET /user-api-key/admin/users.json", read(site.AdminUsers), h.listUsers)
-		d.Handle("POST /user-api-key/admin/users.json", write(site.AdminUsers), h.createUser)
+		d.Handle("POST /user-api-key/admin/users.json", danger(site.AdminUsers), h.createUser)
 		d.Handle("GET /user-api-key/admin/users/{username}", read(site.AdminUsers), h.showUser)
-		d.Handle("PUT /user-api-key/admin/users/{username}", write(site.AdminUsers), h.putUser)
-		d.Handle("DELETE /user-api-key/admin/users/{username}", write(site.AdminUsers), h.deleteUser)
+		d.Handle("PUT /user-api-key/admin/users/{username}", danger(site.AdminUsers), h.putUser)
+		d.Handle("DELETE /user-api-key/admin/users/{username}", danger(site.AdminUsers), h.deleteUser)
 		if h.cfg.Sync != nil {
-			d.Handle("POST /user-api-key/admin/users/sync.json", raw(site.AdminUsers), h.syncUsers)
+			sync := raw(site.AdminUsers)
+			sync.Fresh = true
+			d.Handle("POST /user-api-key/admin/users/sync.json", sync, h.syncUsers)
 		}
-		d.Handle("POST /user-api-key/admin/users/{username}/suspend.json", write(site.AdminUsers), h.suspendUser)
-		d.Handle("POST /user-api-key/admin/users/{username}/unsuspend.json", write(site.AdminUsers), h.unsuspendUser)
+		d.Handle("POST /user-api-key/admin/users/{username}/suspend.json", danger(site.AdminUsers), h.suspendUser)
+		d.Handle("POST /user-api-key/admin/users/{username}/unsuspend.json", danger(site.AdminUsers), h.unsuspendUser)
 	}
 	if h.cfg.Inbox != nil {
 		notifyUsers := raw(site.AdminNotify)

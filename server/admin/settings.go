@@ -19,6 +19,7 @@ type settingsPage struct {
 	Settings []settingView
 	Saved    string // name of the setting that was just saved
 	Failed   string // ... or refused
+	Again    string // where to sign in again first; empty: there is no need
 }
 
 // settingView is one setting on the page.
@@ -37,7 +38,12 @@ type settingView struct {
 
 // showSettings shows an administrator every setting.
 func (h *Handlers) showSettings(w http.ResponseWriter, r *http.Request, c site.Caller) error {
-	return h.pages.settings.Show(w, c, http.StatusOK, h.settingsPage(r.URL.Query().Get("saved"), "", "", ""))
+	p := h.settingsPage(r.URL.Query().Get("saved"), "", "", "")
+	var err error
+	if p.Again, err = h.door.AgainURL(r, door.SettingsPath); err != nil {
+		return err
+	}
+	return h.pages.settings.Show(w, c, http.StatusOK, p)
 }
 
 // settingChange is what somebody wants to do to a setting.

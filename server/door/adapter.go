@@ -105,6 +105,11 @@ func (d *Door) answer(rt Route, w http.ResponseWriter, r *http.Request) (err err
 	case rt.As == Administrator && !v.User.Admin:
 		return errNoAdministrator(stateOf(r).adminKey, v.User)
 	}
+	if rt.Fresh && v.AdminKey == 0 {
+		if err := d.CheckFresh(r); err != nil {
+			return err
+		}
+	}
 	if rt.CSRF == CheckOnce {
 		if err := d.spendForm(r, v); err != nil {
 			return err

@@ -2,6 +2,7 @@ package door
 
 import (
 	"net/http"
+	"net/url"
 
 	"userkeys"
 	"userkeys/gateway"
@@ -41,6 +42,9 @@ func (d *Door) failPage(w http.ResponseWriter, r *http.Request, e *userkeys.Erro
 	if e.Reason == reasonAppSession {
 		problem.Title, problem.Login = "Sign in yourself", d.cfg.Identity.LoginURL(placeOf(r))
 	}
+	if e.Reason == errStaleSignIn.Reason {
+		problem.Title, problem.Login = "Sign in again", d.LoginAgainURL(d.formPage(r))
+	}
 	switch e.Code {
 	case userkeys.ConsentGone:
 		problem.Help = "If you approved it a moment ago, the app is already in your list. If not, go back to the app and " +
@@ -63,6 +67,15 @@ func placeOf(r *http.Request) string {
 		return AddressOf(r)
 	}
 	return AppsPath
+}
+
+// formPage is the page of this site that r's form was on; the apps page if that is not known.
+func (d *Door) formPage(r *http.Request) string {
+	from, err := url.Parse(r.Referer())
+	if err != nil || from.Scheme != d.cfg.BaseURL.Scheme || from.Host != d.cfg.BaseURL.Host || !localPath(from.RequestURI()) {
+		return AppsPath
+	}
+	return from.RequestURI()
 }
 
 // TryAgain tells a person how long to wait; nothing where waiting does not

@@ -2,9 +2,12 @@ package door
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
+	"userkeys"
+	"userkeys/server/page"
 	"userkeys/site"
 )
 
@@ -20,16 +23,56 @@ type Identity interface {
 	LoginURL(back string) string
 }
 
-// SignInTimes is an [Identity] that knows when people signed in. With it an administrator who signed in within the
-// last [FreshSignIn] can make admin API keys at the browser; with others only the command makes them.
+// SignInTimes is an [Identity] that knows when people signed in. With it the routes whose rules say Fresh ask an
+// administrator who signed in longer than [FreshSignIn] ago to do so again. With others they do not, and only the
+// command makes admin API keys.
 type SignInTimes interface {
 	// SignedInAt tells when the sender of r last proved who they are; zero if that is not known. An administrator for
 	// whom that is too long ago is sent to LoginURL, which must ask them again although they are signed in.
 	SignedInAt(r *http.Request) (time.Time, error)
 }
 
-// FreshSignIn is how long after a sign-in an administrator may make admin API keys at the browser.
+// FreshSignIn is how long after a sign-in somebody may use the routes at the browser whose rules say Fresh.
 const FreshSignIn = 15 * time.Minute
+
+// KnowsSignIns reports whether the identity is [SignInTimes].
+func (d *Door) KnowsSignIns() bool {
+	_, ok := d.cfg.Identity.(SignInTimes)
+	return ok
+}
+
+// errStaleSignIn refuses a session whose user has to sign in again first.
+var errStaleSignIn = &userkeys.Error{
+	Code: userkeys.InvalidAccess, Reason: "sign in again",
+	Public: userkeys.NotPermitted + " Sign in again to do this: your last sign-in was more than " +
+		page.Waiting(FreshSignIn) + " ago.",
+}
+
+// CheckFresh refuses a session whose user did not sign in within [FreshSignIn], where that is known.
+func (d *Door) CheckFresh(r *http.Request) error {
+	times, ok := d.cfg.Identity.(SignInTimes)
+	if !ok {
+		return nil
+	}
+	at, err := times.SignedInAt(r)
+	if err != nil {
+		return err
+	}
+	if since := d.cfg.Now().Sub(at); at.IsZero() || since > FreshSignIn || since < -FreshSignIn {
+		return errStaleSignIn
+	}
+	return nil
+}
+
+// AgainURL is [Door.LoginAgainURL] for a page whose forms want a fresh sign-in; empty if the sender of r has one.
+func (d *Door) AgainURL(r *http.Request, back string) (string, error) {
+	switch err := d.CheckFresh(r); {
+	case errors.Is(err, errStaleSignIn):
+		return d.LoginAgainURL(back), nil
+	default:
+		return "", err
+	}
+}
 
 // LoginIdentity is an Identity that signs people in by itself; only with one
 // does the server have pages for login, logout and the first administrator.

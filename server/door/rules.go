@@ -26,8 +26,11 @@ type Rules struct {
 	OrPermission site.AdminPermission
 	CSRF         CSRF
 	Body         input.Body
-	Long         bool   // the answer takes long: it ends with the caller's key or session
-	Name         string // X-Discourse-Route, on the routes of the wire
+	// Fresh asks somebody at a browser to have signed in within the last [FreshSignIn]: an open browser is not enough
+	// for what can outlive its session. Keys are not asked. See [SignInTimes] for who cannot be asked either.
+	Fresh bool
+	Long  bool   // the answer takes long: it ends with the caller's key or session
+	Name  string // X-Discourse-Route, on the routes of the wire
 }
 
 // Callers is a set of callers that a route answers. It refuses all others: a key must not make other keys, and

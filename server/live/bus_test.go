@@ -37,7 +37,7 @@ type liveSite struct {
 
 func busSite(t *testing.T, options ...fakesite.Option) *liveSite {
 	t.Helper()
-	return &liveSite{Site: fakesite.NewWithBus(t, append(options, fakesite.WithoutAccounts)...)}
+	return &liveSite{Site: fakesite.NewWithBus(t, options...)}
 }
 
 const busAddress = "/message-bus/0123456789abcdef0123456789abcdef/poll"

@@ -14,6 +14,7 @@ import (
 
 	"userkeys/internal/cli"
 	"userkeys/internal/identity"
+	"userkeys/internal/password"
 	"userkeys/internal/rows"
 	"userkeys/internal/sitecmd/people"
 	"userkeys/internal/sitecmd/sitedata"
@@ -118,8 +119,8 @@ func (c *users) password(in io.Reader) (string, error) {
 }
 
 // warnWeak warns about a weak password, which an administrator may set.
-func warnWeak(cmd *cobra.Command, password string, u site.User) {
-	if err := identity.CheckPassword(password, u); err != nil {
+func warnWeak(cmd *cobra.Command, secret string, u site.User) {
+	if err := password.Check(secret, u); err != nil {
 		fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+cli.Explain(err)+"; it was set all the same")
 	}
 }

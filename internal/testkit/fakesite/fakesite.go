@@ -15,6 +15,7 @@ import (
 
 	"userkeys/authority"
 	"userkeys/internal/identity"
+	"userkeys/internal/password"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
 	"userkeys/internal/wiring"
@@ -77,10 +78,6 @@ func WithoutPushes(c *server.Config) { c.Pushes = nil }
 // NotStandalone has the site share its address with a website.
 func NotStandalone(c *server.Config) { c.Standalone = false }
 
-// WithoutAccounts leaves the accounts to somebody else. A site in a synctest bubble needs it: the built-in ones
-// leave a goroutine behind.
-func WithoutAccounts(c *server.Config) { c.Accounts = nil }
-
 // ownAccounts stands for the built-in accounts until the options have had their say.
 type ownAccounts struct{ server.UserAdmin }
 
@@ -122,7 +119,7 @@ func open(t *testing.T, pinned map[string]string, options ...Option) *Site {
 		o(&f.Config)
 	}
 	if f.Config.Accounts == (ownAccounts{}) {
-		cost := identity.Cost{Memory: 64, Time: 1, Threads: 1}
+		cost := password.Cost{Memory: 64, Time: 1, Threads: 1}
 		f.Config.Accounts, err = wiring.NewIdentity(f.Store, identity.Config{Now: now, Cost: cost})
 		f.check(err)
 	}

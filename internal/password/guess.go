@@ -1,4 +1,4 @@
-package identity
+package password
 
 import (
 	"context"
@@ -18,11 +18,20 @@ import (
 // Limits on guessing a password. They are counted in the store, so that a
 // restart, another node or a flood of invented names forgets nothing.
 const (
-	pairWindow = time.Hour        // of one account from one address
-	pairLimit  = 20               // tries in it
-	freeTries  = 5                // failures before each next one takes a wait
-	maxWait    = 60 * time.Second // the longest of these waits
-	hardLimit  = 100              // failures in a row of one account, from anywhere
+	// PairLimit is how many tries of one account from one address there are in an hour.
+	PairLimit  = 20
+	pairWindow = time.Hour
+	// FreeTries is how many failures there are before each next try takes a wait.
+	FreeTries = 5
+	// MaxWait is the longest of these waits.
+	MaxWait = 60 * time.Second
+	// HardLimit is how many failures in a row of one account, from anywhere, stop it.
+	HardLimit = 100
+	// NetworkLimit is how many wrong passwords one network may try in NetworkWindow, of all names together.
+	NetworkLimit = 100
+	// NetworkWindow is the time in which NetworkLimit counts.
+	NetworkWindow = time.Hour
+
 	// strangerWindow is how long tries for a name that nobody has are
 	// remembered; those of an account never end by themselves.
 	strangerWindow = 30 * 24 * time.Hour
@@ -30,14 +39,11 @@ const (
 	// 65,536 of them, so that they cannot fill the table.
 	strangerDigits = 4
 
-	homeWindow    = 365 * 24 * time.Hour // how long a network is remembered as one's own
-	networkWindow = time.Hour            // of all names together, from one network
-	networkLimit  = 100                  // wrong passwords in it
-	networkTurns  = 8                    // of the turns to hash, held or waited for by one network
+	homeWindow = 365 * 24 * time.Hour // how long a network is remembered as one's own
 )
 
-// guessLimits counts the tries to sign in, and refuses those above the limits.
-type guessLimits struct {
+// Guesses counts the tries to sign in, and refuses those above the limits.
+type Guesses struct {
 	store GuessStore
 	now   func() time.Time
 
@@ -45,17 +51,17 @@ type guessLimits struct {
 	key []byte // of the names of the counters; nil: not read yet
 }
 
-// guess has the names of the counters of one try to sign in.
-type guess struct {
-	account string // of the account, whichever of its names is tried, and whoever tries
-	pair    string // of what was typed and the address
-	wait    string // starts again with each try of the pair that is let through
+// A Guess has the names of the counters of one try to sign in.
+type Guess struct {
+	Account string // of the account, whichever of its names is tried, and whoever tries
+	Pair    string // of what was typed and the address
+	Wait    string // starts again with each try of the pair that is let through
 	window  time.Duration
 	home    string // whether the account has signed in from this network before
-	network string // of the address, whatever is tried; empty where many people may share it
+	Network string // of the address, whatever is tried; empty where many people may share it
 }
 
-// newGuess finds the counters of a try: name is what was typed, in its canonical form, and a the account that has it,
+// New finds the counters of a try: name is what was typed, in its canonical form, and a the account that has it,
 // or the zero account.
 //
 // The waits, which a stranger soon runs into, go by what was typed alone: a name that nobody has is charged as one that
@@ -65,32 +71,37 @@ type guess struct {
 // Tries from a network that the account has signed in from before have a
 // counter of their own: else anybody could lock an account's owner out by
 // failing a hundred times from elsewhere.
-func (l *guessLimits) newGuess(ctx context.Context, address, name string, a site.Account) (guess, error) {
+func (l *Guesses) New(ctx context.Context, address, name string, a site.Account) (Guess, error) {
 	key, err := l.siteKey(ctx)
 	if err != nil {
-		return guess{}, err
+		return Guess{}, err
 	}
 	from := site.Network(address)
-	g := guess{account: "name:" + digest(key, name)[:strangerDigits], window: strangerWindow}
+	g := Guess{Account: "name:" + digest(key, name)[:strangerDigits], window: strangerWindow}
 	if a.ID != 0 {
-		g = guess{account: accountCounter(a.ID)}
+		g = Guess{Account: accountCounter(a.ID)}
 	}
 	if tellsPeopleApart(from) {
-		g.network = "network:" + digest(key, from)
+		g.Network = "network:" + digest(key, from)
 	}
-	g.home = "home:" + digest(key, g.account, from)
+	g.home = "home:" + digest(key, g.Account, from)
 	known, _, err := l.store.Guesses(ctx, g.home)
 	if err != nil {
-		return guess{}, coded(err)
+		return Guess{}, err
 	}
 	if known > 0 {
-		g.account = "at home:" + digest(key, g.account, a.PasswordHash, from)
+		g.Account = "at home:" + digest(key, g.Account, a.PasswordHash, from)
 	}
 	// With the password hash in it a new password begins new pairs: an
 	// administrator who sets one also lifts the waits.
 	pair := digest(key, "typed", name, a.PasswordHash, from)
-	g.pair, g.wait = "pair:"+pair, "wait:"+pair
+	g.Pair, g.Wait = "pair:"+pair, "wait:"+pair
 	return g, nil
+}
+
+// NewGuesses returns the limits that are counted in store, by the clock now.
+func NewGuesses(store GuessStore, now func() time.Time) *Guesses {
+	return &Guesses{store: store, now: now}
 }
 
 // tellsPeopleApart is false for addresses that a proxy before this server
@@ -109,13 +120,13 @@ const (
 )
 
 // siteKey is the site's key for the names of its counters. The first node makes it, and all have the same.
-func (l *guessLimits) siteKey(ctx context.Context) ([]byte, error) {
+func (l *Guesses) siteKey(ctx context.Context) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.key == nil {
 		key, err := l.store.Agree(ctx, guessKeyName, randomBytes(guessKeyBytes))
 		if err != nil {
-			return nil, coded(err)
+			return nil, err
 		}
 		l.key = key
 	}
@@ -132,36 +143,36 @@ func digest(key []byte, parts ...string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// peek refuses a try that is sure to be refused, without writing: a flood of
+// Peek refuses a try that is sure to be refused, without writing: a flood of
 // them costs reads only, and none of the turns to hash. It tells how often the
 // pair has failed.
-func (l *guessLimits) peek(ctx context.Context, g guess) (int, error) {
+func (l *Guesses) Peek(ctx context.Context, g Guess) (int, error) {
 	now := l.now().UTC()
 	if err := l.peekNetwork(ctx, g, now); err != nil {
 		return 0, err
 	}
-	n, since, err := l.store.Guesses(ctx, g.account)
+	n, since, err := l.store.Guesses(ctx, g.Account)
 	if err != nil {
-		return 0, coded(err)
+		return 0, err
 	}
-	if n >= hardLimit && (g.window == 0 || now.Sub(since) < g.window) {
+	if n >= HardLimit && (g.window == 0 || now.Sub(since) < g.window) {
 		return 0, errLocked()
 	}
-	n, since, err = l.store.Guesses(ctx, g.pair)
+	n, since, err = l.store.Guesses(ctx, g.Pair)
 	if err != nil {
-		return 0, coded(err)
+		return 0, err
 	}
 	if left := since.Add(pairWindow).Sub(now); left <= 0 {
 		n = 0
-	} else if n >= pairLimit {
+	} else if n >= PairLimit {
 		return 0, errTooMany(left)
 	}
-	if n < freeTries {
+	if n < FreeTries {
 		return n, nil
 	}
-	started, since, err := l.store.Guesses(ctx, g.wait)
+	started, since, err := l.store.Guesses(ctx, g.Wait)
 	if err != nil {
-		return 0, coded(err)
+		return 0, err
 	}
 	if left := since.Add(wait(n)).Sub(now); started > 0 && left > 0 {
 		return 0, errTooMany(left)
@@ -170,86 +181,86 @@ func (l *guessLimits) peek(ctx context.Context, g guess) (int, error) {
 }
 
 // peekNetwork refuses a network that has been wrong too often, whatever the names.
-func (l *guessLimits) peekNetwork(ctx context.Context, g guess, now time.Time) error {
-	if g.network == "" {
+func (l *Guesses) peekNetwork(ctx context.Context, g Guess, now time.Time) error {
+	if g.Network == "" {
 		return nil
 	}
-	n, since, err := l.store.Guesses(ctx, g.network)
+	n, since, err := l.store.Guesses(ctx, g.Network)
 	if err != nil {
-		return coded(err)
+		return err
 	}
-	if left := since.Add(networkWindow).Sub(now); n >= networkLimit && left > 0 {
+	if left := since.Add(NetworkWindow).Sub(now); n >= NetworkLimit && left > 0 {
 		return errTooMany(left)
 	}
 	return nil
 }
 
-// wrong notes a wrong password against the network that it came from. It is
+// Wrong notes a wrong password against the network that it came from. It is
 // noted after the fact: the turns to hash bound how many run ahead.
-func (l *guessLimits) wrong(ctx context.Context, g guess) error {
-	if g.network == "" {
+func (l *Guesses) Wrong(ctx context.Context, g Guess) error {
+	if g.Network == "" {
 		return nil
 	}
-	_, _, err := l.store.ChargeAttempt(ctx, g.network, networkWindow, l.now().UTC())
-	return coded(err)
+	_, _, err := l.store.ChargeAttempt(ctx, g.Network, NetworkWindow, l.now().UTC())
+	return err
 }
 
-// right forgets the failures of whoever got in and remembers the network.
-func (l *guessLimits) right(ctx context.Context, g guess) error {
-	if err := l.store.ForgetGuesses(ctx, g.account, g.pair, g.wait); err != nil {
-		return coded(err)
+// Right forgets the failures of whoever got in and remembers the network.
+func (l *Guesses) Right(ctx context.Context, g Guess) error {
+	if err := l.store.ForgetGuesses(ctx, g.Account, g.Pair, g.Wait); err != nil {
+		return err
 	}
 	_, _, err := l.store.ChargeAttempt(ctx, g.home, homeWindow, l.now().UTC())
-	return coded(err)
+	return err
 }
 
-// forget lets the owner of an account try again that was locked by failures from anywhere.
-func (l *guessLimits) forget(ctx context.Context, userID int64) error {
-	return coded(l.store.ForgetGuesses(ctx, accountCounter(userID)))
+// Forget lets the owner of an account try again that was locked by failures from anywhere.
+func (l *Guesses) Forget(ctx context.Context, userID int64) error {
+	return l.store.ForgetGuesses(ctx, accountCounter(userID))
 }
 
-// charge counts a try before the password is looked at. Every count comes from
+// Charge counts a try before the password is looked at. Every count comes from
 // one statement, so that of parallel tries no more than the limits get through.
-func (l *guessLimits) charge(ctx context.Context, g guess) error {
-	before, err := l.peek(ctx, g)
+func (l *Guesses) Charge(ctx context.Context, g Guess) error {
+	before, err := l.Peek(ctx, g)
 	if err != nil {
 		return err
 	}
-	if before >= freeTries {
+	if before >= FreeTries {
 		if err := l.passWait(ctx, g, before); err != nil {
 			return err
 		}
 	}
 	now := l.now().UTC()
-	n, since, err := l.store.ChargeAttempt(ctx, g.pair, pairWindow, now)
+	n, since, err := l.store.ChargeAttempt(ctx, g.Pair, pairWindow, now)
 	if err != nil {
-		return coded(err)
+		return err
 	}
-	if n > pairLimit {
+	if n > PairLimit {
 		return errTooMany(max(since.Add(pairWindow).Sub(now), time.Second))
 	}
 	// The try that begins the waits, or one that others overtook since the peek.
-	if n >= freeTries && (before < freeTries || n-1 != before) {
+	if n >= FreeTries && (before < FreeTries || n-1 != before) {
 		if err := l.passWait(ctx, g, n-1); err != nil {
 			return err
 		}
 	}
-	n, _, err = l.store.ChargeAttempt(ctx, g.account, g.window, now)
+	n, _, err = l.store.ChargeAttempt(ctx, g.Account, g.window, now)
 	if err != nil {
-		return coded(err)
+		return err
 	}
-	if n > hardLimit {
+	if n > HardLimit {
 		return errLocked()
 	}
 	return nil
 }
 
 // passWait lets one try through per wait: the one that begins the next.
-func (l *guessLimits) passWait(ctx context.Context, g guess, failures int) error {
+func (l *Guesses) passWait(ctx context.Context, g Guess, failures int) error {
 	now := l.now().UTC()
-	n, since, err := l.store.ChargeAttempt(ctx, g.wait, wait(failures), now)
+	n, since, err := l.store.ChargeAttempt(ctx, g.Wait, wait(failures), now)
 	if err != nil {
-		return coded(err)
+		return err
 	}
 	if n > 1 {
 		return errTooMany(max(since.Add(wait(failures)).Sub(now), time.Second))
@@ -260,12 +271,12 @@ func (l *guessLimits) passWait(ctx context.Context, g guess, failures int) error
 // wait is how long after so many failures the next try may come: 1 s after
 // the fifth, twice that after each more.
 func wait(failures int) time.Duration {
-	over := failures - freeTries
+	over := failures - FreeTries
 	if over <= 0 {
 		return time.Second
 	}
 	if over >= 6 {
-		return maxWait
+		return MaxWait
 	}
 	return time.Second << over
 }
@@ -280,4 +291,21 @@ func errTooMany(left time.Duration) error {
 func errLocked() error {
 	return userkeys.Errorf(userkeys.RateLimited, "too many wrong passwords in a row for this account; "+
 		"ask an administrator of this site to set a new password")
+}
+
+// GuessStore counts failed logins. A guess is charged before the password is
+// looked at, in one statement, so that parallel guesses cannot outrun it.
+type GuessStore interface {
+	// ChargeAttempt adds one to the count of name within its window and returns
+	// the new count and when the window began. A window older than its length begins anew;
+	// length 0 never does.
+	ChargeAttempt(
+		ctx context.Context, name string, window time.Duration, at time.Time,
+	) (count int, since time.Time, err error)
+	// Guesses is the count of name and when its window began, without charging;
+	// zeros if there is none. Whether the window is over is the caller's to judge.
+	Guesses(ctx context.Context, name string) (count int, since time.Time, err error)
+	ForgetGuesses(ctx context.Context, names ...string) error
+	// Agree stores a value under a name unless there is one, and returns the one that is stored.
+	Agree(ctx context.Context, name string, value []byte) ([]byte, error)
 }

@@ -1,10 +1,13 @@
-package identity
+// Package password hashes passwords, a few at a time, bounds how often somebody may guess one, and has the rule for
+// those that people choose.
+package password
 
 import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -35,44 +38,56 @@ func (c Cost) sane() bool {
 }
 
 const (
-	saltBytes    = 16
-	hashBytes    = 32
-	hashesAtOnce = 2
-	hashesQueued = 32
+	saltBytes = 16
+	hashBytes = 32
+
+	// AtOnce is how many hashes a Hasher computes at one time.
+	AtOnce = 2
+	// Queued is how many hashes wait for their turn; more are refused.
+	Queued = 32
+
+	networkTurns = 8 // held or waited for by one network
 )
 
-// hasher hashes passwords, a few at a time: each takes memory and a core, and
+// A Hasher hashes passwords, a few at a time: each takes memory and a core, and
 // without a bound a burst of logins would stop everything else.
-type hasher struct {
+type Hasher struct {
 	cost    Cost
 	dummy   phc
 	tickets chan struct{} // running and queued
 	slots   chan struct{} // running
 	mu      sync.Mutex
 	turns   map[string]int // tickets by whom they are for
-	// derive is argon2id; tests count its calls.
-	derive func(password, salt []byte, c Cost, n uint32) []byte
+	// Derive is argon2id. Tests put another in its place, to count and to hold up its calls.
+	Derive func(password, salt []byte, c Cost, n uint32) []byte
 }
 
-func newHasher(c Cost) *hasher {
-	h := &hasher{
+// NewHasher returns a Hasher that makes hashes at the cost c; the zero value is [DefaultCost].
+func NewHasher(c Cost) (*Hasher, error) {
+	if c == (Cost{}) {
+		c = DefaultCost
+	}
+	if !c.sane() {
+		return nil, errors.New("the cost of a password hash is out of bounds")
+	}
+	h := &Hasher{
 		cost:    c,
-		tickets: make(chan struct{}, hashesAtOnce+hashesQueued),
-		slots:   make(chan struct{}, hashesAtOnce),
+		tickets: make(chan struct{}, AtOnce+Queued),
+		slots:   make(chan struct{}, AtOnce),
 		turns:   make(map[string]int),
-		derive: func(password, salt []byte, c Cost, n uint32) []byte {
+		Derive: func(password, salt []byte, c Cost, n uint32) []byte {
 			return argon2.IDKey(password, salt, c.Time, c.Memory, c.Threads, n)
 		},
 	}
 	// Nobody's password: the result of hashing is never known.
 	h.dummy = phc{cost: c, salt: randomBytes(saltBytes), hash: randomBytes(hashBytes)}
-	return h
+	return h, nil
 }
 
-// acquire waits for a turn to hash; the caller must release it. With too many
+// Acquire waits for a turn to hash; the caller must release it. With too many
 // waiting already, in all or for the same network, it refuses at once with
 // [userkeys.Unavailable]; an empty network stands for nobody in particular.
-func (h *hasher) acquire(ctx context.Context, network string) (func(), error) {
+func (h *Hasher) Acquire(ctx context.Context, network string) (func(), error) {
 	if !h.ticket(network) {
 		return nil, busy(nil)
 	}
@@ -87,7 +102,7 @@ func (h *hasher) acquire(ctx context.Context, network string) (func(), error) {
 
 // ticket takes a place in the queue, if there is one for network: one that
 // sends many tries at once must not take all.
-func (h *hasher) ticket(network string) bool {
+func (h *Hasher) ticket(network string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if network != "" && h.turns[network] >= networkTurns {
@@ -104,7 +119,7 @@ func (h *hasher) ticket(network string) bool {
 	}
 }
 
-func (h *hasher) giveBack(network string) {
+func (h *Hasher) giveBack(network string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	<-h.tickets
@@ -122,26 +137,26 @@ func busy(cause error) error {
 	}
 }
 
-// hash makes the PHC text of a password. The caller holds a turn.
-func (h *hasher) hash(password string) string {
+// Hash makes the PHC text of a password. The caller holds a turn.
+func (h *Hasher) Hash(password string) string {
 	p := phc{cost: h.cost, salt: randomBytes(saltBytes)}
-	p.hash = h.derive(passwordBytes(password), p.salt, p.cost, hashBytes)
+	p.hash = h.Derive(passwordBytes(password), p.salt, p.cost, hashBytes)
 	return p.String()
 }
 
-// verify tells whether password made text, in the same time whatever text is:
+// Verify reports whether password made text, in the same time whatever text is:
 // one that is empty or no hash of ours is compared with nobody's. The caller holds a turn.
-func (h *hasher) verify(text, password string) bool {
+func (h *Hasher) Verify(text, password string) bool {
 	p, ok := parsePHC(text)
 	if !ok {
 		p = h.dummy
 	}
-	got := h.derive(passwordBytes(password), p.salt, p.cost, uint32(len(p.hash)))
+	got := h.Derive(passwordBytes(password), p.salt, p.cost, uint32(len(p.hash)))
 	return subtle.ConstantTimeCompare(got, p.hash) == 1 && ok
 }
 
-// outdated tells whether text was made at another cost than is wanted now.
-func (h *hasher) outdated(text string) bool {
+// Outdated reports whether text was made at another cost than is wanted now.
+func (h *Hasher) Outdated(text string) bool {
 	p, ok := parsePHC(text)
 	return ok && (p.cost != h.cost || len(p.salt) != saltBytes || len(p.hash) != hashBytes)
 }
@@ -149,8 +164,8 @@ func (h *hasher) outdated(text string) bool {
 // passwordBytes is what is hashed: the same letters typed on another system
 // may come composed differently. What is too long can be no password and is cut.
 func passwordBytes(password string) []byte {
-	b := norm.NFC.Bytes([]byte(firstBytes(password, 4*maxPasswordBytes)))
-	return b[:min(len(b), maxPasswordBytes+1)]
+	b := norm.NFC.Bytes([]byte(firstBytes(password, 4*maxBytes)))
+	return b[:min(len(b), maxBytes+1)]
 }
 
 // phc is a password hash as it is stored: $argon2id$v=19$m=19456,t=2,p=1$salt$hash.
@@ -191,5 +206,5 @@ func randomBytes(n int) []byte {
 	return b
 }
 
-// cut shortens s to at most n bytes.
+// firstBytes shortens s to at most n bytes.
 func firstBytes(s string, n int) string { return s[:min(len(s), n)] }
