@@ -63,7 +63,7 @@ func (s Settings) CheckRegistration(c Client, catalog *userkeys.Catalog) error {
 	return nil
 }
 
-// ValidClientID reports whether s can be a client_id: some text of at most 200 bytes.
+// ValidClientID reports whether s can be the client_id of an app: some text of at most 200 bytes.
 func ValidClientID(s string) bool {
-	return !userkeys.IsBlank(s) && textProblem("client_id", withoutLineEnd(s), maxClientID) == nil
+	return !userkeys.IsBlank(s) && clientIDProblem(s) == nil
 }
