@@ -3,8 +3,8 @@
 // open and that their owner can take back. It is the protocol of Discourse's
 // "User API keys", and apps written for that work unchanged.
 //
-// This package is the protocol and its nouns: pure functions and values,
-// without network, database or clock. Others decide (authority), remember
+// This package is the protocol: pure functions and values, without network,
+// database or clock. What a site has besides is in package site. Others decide (authority), remember
 // (store), show pages (server), guard an API (gateway), tell users things (notify) and
 // speak for the app (client).
 //
@@ -14,10 +14,10 @@
 //	 |  makes an RSA key pair         |                              |
 //	 |------------------------------->| /user-api-key/new?...        |
 //	 |                                |----------------------------->| ParseParameters
-//	 |                                |                              | ParseAuthorizationRequest
-//	 |                                |                              | AuthorizationRequest.Check
+//	 |                                |                              | site.ParseAuthorizationRequest
+//	 |                                |                              | its Check
 //	 |                                |<-----------------------------| who asks for what, and where the answer goes
-//	 |                                |----- yes ------------------->| Settings.CheckGrantor
+//	 |                                |----- yes ------------------->| site.Settings.CheckGrantor
 //	 |                                |                              | NewKey, Payload.Seal
 //	 |<-------------------------------|<--- Redirect.With(payload) --|
 //	 |  OpenPayload, compares the nonce                              |

@@ -54,7 +54,7 @@ sso, sig, id, name, email = sys.argv[1:]
 sys.stdout.write(connect.answer(sso, sig, {"id": id, "name": name, "email": email}) or "refused")`,
 	}},
 	{"connect.php", func(t *testing.T) []string { return find(t, "php") }, []string{
-		"-r", `require "connect.php";
+		"-d", "arg_separator.output=&amp;", "-r", `require "connect.php"; // as programs such as DokuWiki have it
 echo answer($argv[1], $argv[2], ["id" => $argv[3], "name" => $argv[4], "email" => $argv[5]]) ?? "refused";`, "--",
 	}},
 	{"connect.rb", func(t *testing.T) []string { return find(t, "ruby") }, []string{

@@ -203,11 +203,9 @@ func (p *pusher) recheck(ctx context.Context, asked []recheck) {
 	}
 }
 
-// decide is the function of that name, for users whose keys do not pause: nothing is sent to the apps of others.
+// decide adds to d what the configuration says of it, and asks the rules.
 func (p *pusher) decide(d Details, s site.Settings, now time.Time) decision {
-	if pause := d.User.Pauses(p.cfg.OwnerGone); !pause.IsZero() && !now.Before(pause) {
-		return decision{outcome: Dropped}
-	}
+	d.PausesAt = d.User.Pauses(p.cfg.OwnerGone)
 	return decide(d, s, now)
 }
 

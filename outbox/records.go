@@ -33,6 +33,7 @@ type Claim struct {
 type Details struct {
 	Delivery     Delivery
 	User         site.User
+	PausesAt     time.Time         // when the user's keys pause because they did not sign in again; zero: never
 	QuietUntil   time.Time         // when the user's "do not disturb" ends; zero: it is not on
 	Notification site.Notification // zero ID: the delivery is a test, or the notification was deleted
 	// Keys are the user's keys with the delivery's push URL, live or not; of a test the key that it is for.

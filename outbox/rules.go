@@ -49,7 +49,7 @@ type decision struct {
 // get it, however long ago it was queued (SS23, SS24, T32).
 func decide(d Details, s site.Settings, now time.Time) decision {
 	test := d.Delivery.KeyID != 0
-	if !d.User.MayAct() {
+	if !d.User.MayAct() || !d.PausesAt.IsZero() && !now.Before(d.PausesAt) {
 		return decision{outcome: Dropped}
 	}
 	keys, off := d.pushedKeys(s, now)

@@ -44,7 +44,7 @@ type (
 // changing settings and making admin API keys.
 const FreshSignIn = door.FreshSignIn
 
-// Pushes is what the server needs to know and to do about pushes. The notify package has it by shape.
+// Pushes is what the server needs to know and to do about pushes. outbox.Pushes has it.
 type Pushes interface {
 	apps.Pushes       // what users see and do
 	deliveries.Pushes // what administrators see and do

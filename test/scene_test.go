@@ -6,7 +6,7 @@
 //	grant_    a user, a code or a program approves
 //	use_      calls with a key
 //	limit     too many calls
-//	login     signing in to the site
+//	login     signing in to the site with a password; signin through a provider
 //	revoke    keys, and what was given with them, end
 //	push      notifications to receivers of apps
 //	admin_    what administrators may do, and nobody else

@@ -12,8 +12,8 @@ function answer(string $sso, string $sig, array $user): ?string {
     parse_str(base64_decode($sso), $asked);
     if (($asked['return_sso_url'] ?? null) !== HERE) return null;
     $reply = ['nonce' => $asked['nonce'], 'return_sso_url' => HERE, 'external_id' => $user['id'], 'username' => $user['name']];
-    $sso = base64_encode(http_build_query($reply));
-    return HERE . '?' . http_build_query(['sso' => $sso, 'sig' => sign($sso)]);
+    $sso = base64_encode(http_build_query($reply, '', '&'));
+    return HERE . '?' . http_build_query(['sso' => $sso, 'sig' => sign($sso)], '', '&');
 }
 
 // caller returns the id of the user whose key the request has, or null.

@@ -35,7 +35,7 @@ type record struct {
 	userID   int64
 	text     string // username, client_id, external id: one allocation, one header
 	standing *standing
-	ends     int64  // unix microseconds: the key's end or, if pauses, the time when it pauses; 0: never
+	ends     int64  // unix microseconds, when the key ends or, with ownerPauses, when it pauses; 0: never
 	nameLen  uint16 // of the username, in text
 	idLen    uint16 // of the client_id, in text
 	owner    ownerState

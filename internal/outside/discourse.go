@@ -18,9 +18,6 @@ type Discourse struct {
 	Secret string   // shared with it
 }
 
-// minSecret is the shortest secret, in bytes, that Discourse itself takes.
-const minSecret = 10
-
 // discourse asks a provider by DiscourseConnect. The request and the answer are signed in the same way, so an answer
 // counts only if it has what no request has: who somebody is.
 type discourse struct {

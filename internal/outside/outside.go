@@ -36,7 +36,8 @@ type In struct {
 	GoneAfter time.Duration
 }
 
-// Login is one way to sign in, as the configuration has it. Of the last three, that of its kind counts.
+// Login is one way to sign in, as the configuration has it. Kind says which of OIDC, Discourse and
+// Header is used; the other two are ignored.
 type Login struct {
 	In    In     // who comes in through it, and as what
 	Title string // on the button; empty: the name
@@ -150,7 +151,7 @@ func Open(ctx context.Context, cfg Config) (*People, error) {
 	return p, nil
 }
 
-// Into says in which accounts people come in; nobody does before.
+// Into sets the accounts that people sign in to. It must be called before the first sign-in.
 func (p *People) Into(a Accounts) *People {
 	p.accounts = a
 	return p

@@ -127,6 +127,9 @@ func (e *entry) sync(ctx context.Context, suspended, spares bool) (site.User, st
 }
 
 func (e *entry) syncNew(ctx context.Context, suspended, spares bool) (site.User, string, error) {
+	if !e.in.Rules.let(e.who) {
+		return site.User{}, "", errNotInvited
+	}
 	var probe site.User
 	e.in.Rules.apply(&probe, e.who)
 	if spares && probe.Admin {

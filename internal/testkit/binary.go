@@ -82,7 +82,12 @@ type Process struct {
 // until it is ready. It is killed with the test if it still runs.
 func Serve(t testing.TB, args ...string) *Process {
 	t.Helper()
-	addr := nettest.ReserveAddress(t)
+	return ServeAt(t, nettest.ReserveAddress(t), args...)
+}
+
+// ServeAt is [Serve] on an address that others had to know before.
+func ServeAt(t testing.TB, addr string, args ...string) *Process {
+	t.Helper()
 	p := &Process{URL: "http://" + addr, dial: http.DefaultTransport}
 	return p.start(t, append([]string{"serve", "--listen", addr}, args...))
 }

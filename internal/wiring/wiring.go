@@ -55,7 +55,7 @@ type Config struct {
 
 	// Secret is the machine secret that pushes are signed with, see [ReadSecret]; empty: nothing is pushed.
 	Secret []byte
-	// PushClient makes the requests of pushes; nil: the one of package notify.
+	// PushClient makes the requests of pushes; nil: the one of package outbox.
 	PushClient *http.Client
 	// Pushes is what the pages show of pushes; nil: the site's own, if it has a secret.
 	Pushes server.Pushes

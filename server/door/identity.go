@@ -14,7 +14,7 @@ import (
 // Identity tells who is at the browser. The built-in accounts are one;
 // an embedder writes another over their own sessions.
 type Identity interface {
-	// Visitor tells who sends r. Nobody signed in is a zero Visitor and no error. A user who may not act
+	// Visitor tells who sends r. Nobody signed in is the zero Caller and no error. A user who may not act
 	// (suspended, inactive) is nobody. While a session's event stream or long poll is open it is asked about r
 	// once a second, so that both end with the session.
 	Visitor(r *http.Request) (site.Caller, error)

@@ -152,7 +152,7 @@ func (d *Door) byMethod(methods map[string]Route) http.Handler {
 	})
 }
 
-// ErrNotLoggedIn refuses nobody, as the wire does.
+// ErrNotLoggedIn is the refusal of a caller who is not signed in and has no key; its words are the wire's.
 var ErrNotLoggedIn = userkeys.Errorf(userkeys.NotLoggedIn, "You need to be logged in to do that.")
 
 // ErrNothingHere refuses an address that nothing answers for.

@@ -66,6 +66,8 @@ func refusalHelp(k *client.Credential, e *client.APIError) (int, string) {
 	switch {
 	case e.Status == http.StatusForbidden && e.Reason == "invalid key":
 		return cli.ExitForbidden, "the key was revoked or has expired; get a new one: userkeys login " + k.Site
+	case e.Status == http.StatusForbidden && e.Reason == userkeys.ErrOwnerGone.Reason:
+		return cli.ExitForbidden, "the key waits for you: sign in once at " + k.Site + ", and it works again"
 	case e.Status == http.StatusForbidden && missing:
 		return cli.ExitForbidden, fmt.Sprintf("ask for it: userkeys login %s --scopes %s "+
 			"(an administrator of the site may have to allow it first)", k.Site, WithScope(k.Scopes, scope))

@@ -79,7 +79,7 @@ func (l Listed) IDs() []int64 {
 	return out
 }
 
-// With is c with headers, without is c without its token.
+// With returns c with these headers in place of those that it had.
 func With(c Call, nameValues ...string) Call {
 	c.Header = map[string]string{}
 	for i := 0; i+1 < len(nameValues); i += 2 {
@@ -88,7 +88,7 @@ func With(c Call, nameValues ...string) Call {
 	return c
 }
 
-// Without is c without its form.
+// Without returns c without the session's token.
 func Without(c Call) Call {
 	c.NoToken = true
 	return c
