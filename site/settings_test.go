@@ -130,7 +130,7 @@ func TestSetting(t *testing.T) {
 		{name: "blank title", setting: "title", value: " ", words: "1 to 200 bytes"},
 		{
 			name: "trust level for keys by hand", setting: "min_trust_level_for_user_api_keys_by_hand", value: "2",
-			want: "2",
+			want: "admins|moderators|trust_level_2",
 		},
 		{name: "consent page", setting: "user_api_key_consent_page", value: "/allow", want: "/allow"},
 		{name: "consent page elsewhere", setting: "user_api_key_consent_page", value: "https://www.example/allow", want: "https://www.example/allow"},
