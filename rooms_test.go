@@ -56,7 +56,7 @@ var rooms = []room{
 	{"notify", []string{".", "site", "internal/jobs"}, nil, "tells: what a site has for its users, and what they have read of it"},
 	{"outbox", []string{".", "site", "notify", "internal/jobs", "internal/outward"}, nil, "pushes: the rules of when one is sent, the pusher, what people do about them"},
 	{"server", []string{
-		".", "authority", "notify", "server/door", "server/signin", "server/consent", "server/apps", "server/admin", "server/deliveries", "server/wire", "server/live",
+		".", "authority", "notify", "server/door", "server/signin", "server/account", "server/consent", "server/apps", "server/admin", "server/deliveries", "server/wire", "server/live",
 	}, nil, "the browser's and the app's side of a site: one list of domains behind one door"},
 	{"server/input", []string{"."}, []string{jsonReader}, "reads bodies, queries and ids of requests, each in one meaning only"},
 	{"server/page", []string{".", "site", "server/input"}, []string{xText}, "what stands around every page, and how pages say times, numbers and names"},
@@ -64,6 +64,7 @@ var rooms = []room{
 	{"server/consent", []string{".", "site", "authority", "gateway", "server/door", "server/input", "server/page"}, []string{publicSuffix}, "how an app gets a key: consent page, device codes, one-time passwords, registration, renewal"},
 	{"server/apps", []string{".", "site", "gateway", "outbox", "internal/rows", "server/door", "server/input", "server/page"}, nil, "what a user sees of their apps"},
 	{"server/signin", []string{".", "site", "gateway", "server/door", "server/input", "server/page"}, nil, "how people come in at a browser: password, provider, link of an administrator, first setup"},
+	{"server/account", []string{".", "site", "gateway", "internal/rows", "server/door", "server/input", "server/page"}, nil, "what users see and change of their own account: password, sessions, where they sign in from"},
 	{"server/admin", []string{".", "site", "gateway", "notify", "outbox", "internal/rows", "server/door", "server/input", "server/page"}, []string{publicSuffix}, "what administrators see and do, on pages and by the admin API"},
 	{"server/deliveries", []string{".", "site", "gateway", "outbox", "internal/rows", "server/door", "server/input", "server/page"}, nil, "what administrators see of pushes and do about them"},
 	{"server/wire", []string{".", "site", "gateway", "notify", "server/door", "server/input", "server/page"}, nil, "what apps ask a site: session, users, notifications, status, description"},
@@ -104,11 +105,16 @@ var rooms = []room{
 	{"internal/sitecmd", []string{"*"}, []string{cobra, pflag, xTerm}, "the commands that run a site: serve, migrate, demo"},
 	{
 		"internal/sitecmd/manage",
-		[]string{".", "site", "authority", "notify", "outbox", "internal/cli", "internal/identity", "internal/password", "internal/rows", "internal/sitecmd/people", "internal/sitecmd/sitedata"},
+		[]string{".", "site", "authority", "notify", "outbox", "internal/cli", "internal/rows", "internal/sitecmd/sitedata"},
 		[]string{cobra, pflag},
-		"the commands that manage a site's data: users, settings, keys, deliveries",
+		"the commands that manage a site's data: settings, keys, deliveries",
 	},
-	{"internal/sitecmd/people", []string{"internal/cli", "internal/outside", "internal/rows", "internal/sitecmd/sitedata"}, []string{cobra}, "the commands about people from other places, and about who did what"},
+	{
+		"internal/sitecmd/people",
+		[]string{".", "site", "internal/cli", "internal/identity", "internal/outside", "internal/password", "internal/rows", "internal/sitecmd/sitedata"},
+		[]string{cobra, pflag},
+		"the commands about people, and about who did what",
+	},
 	{
 		"internal/sitecmd/sitedata",
 		[]string{"*"},

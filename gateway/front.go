@@ -73,14 +73,15 @@ func NewFront(cfg FrontConfig) (*Front, error) {
 }
 
 // OwnPath tells our paths before an upstream: the protocol's endpoints, the
-// apps page, the description and the health checks. extra adds paths; one that
+// pages of apps and of the account, the description and the health checks. extra adds paths; one that
 // ends in / or * stands for everything that begins so.
 func OwnPath(extra ...string) func(path string) bool {
 	exact := map[string]bool{
-		"/api_key/generate": true, "/my/apps": true, "/.well-known/user-api-key": true,
+		"/api_key/generate": true, "/.well-known/user-api-key": true,
+		"/my/apps": true, "/my/account": true, "/my/account.json": true,
 		"/healthz": true, "/readyz": true,
 	}
-	prefixes := []string{"/user-api-key", "/my/apps/"}
+	prefixes := []string{"/user-api-key", "/my/apps/", "/my/account/"}
 	for _, e := range extra {
 		prefix, star := strings.CutSuffix(e, "*")
 		if star || strings.HasSuffix(e, "/") {

@@ -10,6 +10,7 @@ import (
 
 	"userkeys/authority"
 	"userkeys/notify"
+	"userkeys/server/account"
 	"userkeys/server/admin"
 	"userkeys/server/apps"
 	"userkeys/server/consent"
@@ -36,6 +37,8 @@ type (
 	UserSync = admin.Sync
 	// Outside lets people sign in through providers.
 	Outside = signin.Outside
+	// OwnAccounts is what users see and change of their own account.
+	OwnAccounts = account.Accounts
 	// SignInLinks signs in administrators with a link that was made on the machine.
 	SignInLinks = signin.Links
 )
@@ -55,9 +58,10 @@ type Pushes interface {
 type Config struct {
 	Authority *authority.Authority
 	Identity  Identity // if it is a [LoginIdentity], there are pages for login, logout and the first administrator
-	// Outside, Links and NoPasswords say how people sign in besides, and whether a password is one of the ways. They
+	// Outside, Own, Links and NoPasswords say how people sign in besides, and whether a password is one of the ways. They
 	// count only with a LoginIdentity.
 	Outside     Outside     // nil: no provider signs people in
+	Own         OwnAccounts // nil: users do not see their account here
 	Links       SignInLinks // nil: there are no such links
 	NoPasswords bool        // every route that takes a password is closed
 	// BaseURL is the site's address as browsers see it, http or https and a host. All addresses of the site are
@@ -111,6 +115,14 @@ func (cfg Config) check() error {
 	return nil
 }
 
+// ownAccounts is nil where people sign in at an embedder's.
+func (cfg Config) ownAccounts() OwnAccounts {
+	if _, ok := cfg.Identity.(LoginIdentity); !ok {
+		return nil
+	}
+	return cfg.Own
+}
+
 // New makes a server. It does nothing until it is mounted.
 func New(cfg Config) (*Server, error) {
 	if err := cfg.check(); err != nil {
@@ -120,7 +132,8 @@ func New(cfg Config) (*Server, error) {
 	d, err := door.New(door.Config{
 		Authority: cfg.Authority, Identity: cfg.Identity, BaseURL: cfg.BaseURL, Logger: cfg.Logger, Now: cfg.Now,
 		ClientIP: cfg.ClientIP,
-		HasHome:  cfg.Standalone, Pushes: cfg.Pushes != nil, NoPasswords: cfg.NoPasswords,
+		HasHome:  cfg.Standalone, HasAccount: cfg.ownAccounts() != nil, Pushes: cfg.Pushes != nil,
+		NoPasswords: cfg.NoPasswords,
 	})
 	if err != nil {
 		return nil, err
@@ -145,6 +158,9 @@ func New(cfg Config) (*Server, error) {
 		domains = append(domains, signin.New(d, signin.Config{
 			Outside: cfg.Outside, Links: cfg.Links, Endpoints: cfg.Endpoints, Standalone: cfg.Standalone,
 		}))
+	}
+	if own := cfg.ownAccounts(); own != nil {
+		domains = append(domains, account.New(d, account.Config{Accounts: own, Logins: cfg.Outside}))
 	}
 	if cfg.Pushes != nil {
 		domains = append(domains, deliveries.New(d, deliveries.Config{Pushes: cfg.Pushes, Accounts: cfg.Accounts}))

@@ -59,6 +59,8 @@ type SyncOutcome struct {
 type LoginChoice struct {
 	Name  string // in addresses
 	Title string // that people read
+	// Issuer is that of its identities.
+	Issuer string
 	// To is an address of the provider that browsers are sent to; nil: they stay here.
 	To *url.URL
 }

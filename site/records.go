@@ -74,14 +74,6 @@ func trustLevelGroup(group string) (int, bool) {
 	return n, 0 <= n && n <= 4
 }
 
-// SessionRow is a browser session as it is stored.
-type SessionRow struct {
-	TokenHash []byte
-	UserID    int64 // 0 while nobody is signed in
-	Data      []byte
-	ExpiresAt time.Time
-}
-
 // AppSession is a browser session that an app began with a one-time password.
 type AppSession struct {
 	KeyID           int64  // of the key that the session ends with; 0: the app had none
@@ -164,6 +156,16 @@ type Consent struct {
 	Request   AuthorizationRequest
 	CreatedAt time.Time
 	ExpiresAt time.Time
+}
+
+// AuditFilter selects events of the audit log. Zero values select all.
+type AuditFilter struct {
+	UserID int64 // who did it, or to whom it was done
+	KeyID  int64
+	Action string
+	Since  time.Time
+	Before int64 // only events with a smaller id
+	Limit  int   // 0: 1000
 }
 
 // AuditEvent is a line of the append-only log of who did what.

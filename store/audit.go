@@ -22,6 +22,7 @@ const (
 	actionUserCreated      = "user created"
 	actionUserUpdated      = "user updated"
 	actionPasswordSet      = "password set"
+	actionPasswordChanged  = "password changed"
 	actionUserDeleted      = "user deleted"
 	actionIdentityLinked   = "identity linked"
 	actionIdentityUnlinked = "identity unlinked"
@@ -162,12 +163,32 @@ func scanEvent(r row) (site.AuditEvent, error) {
 // AuditEvents lists the audit log, newest first. It returns at most limit events (0: 1000) with an id below before
 // (0: from the newest on).
 func (s *Store) AuditEvents(ctx context.Context, before int64, limit int) ([]site.AuditEvent, error) {
+	return s.FindAuditEvents(ctx, site.AuditFilter{Before: before, Limit: limit})
+}
+
+// FindAuditEvents lists the events of the audit log that f selects, newest first.
+func (s *Store) FindAuditEvents(ctx context.Context, f site.AuditFilter) ([]site.AuditEvent, error) {
+	if err := checkText(f.Action); err != nil {
+		return nil, err
+	}
 	var w conditions
-	if before != 0 {
-		w.add("id < $?", before)
+	if f.Before != 0 {
+		w.add("id < $?", f.Before)
+	}
+	if f.UserID != 0 {
+		w.add("(user_id = $? OR actor_user_id = $?)", f.UserID)
+	}
+	if f.KeyID != 0 {
+		w.add("key_id = $?", f.KeyID)
+	}
+	if f.Action != "" {
+		w.add("action = $?", f.Action)
+	}
+	if !f.Since.IsZero() {
+		w.add("at >= $?", micros(f.Since))
 	}
 	query := "SELECT id, " + auditColumns + " FROM userkeys_audit_events" + w.where() + " ORDER BY id DESC " +
-		"LIMIT " + listLimit(limit)
+		"LIMIT " + listLimit(f.Limit)
 	return read(ctx, s, func(c conn) ([]site.AuditEvent, error) {
 		return all(c, scanEvent, query, w.args...)
 	})

@@ -35,15 +35,22 @@ func (s *Store) SaveSession(ctx context.Context, row site.SessionRow) error {
 		return userkeys.Errorf(userkeys.InvalidParameters,
 			"a session without a token, or with more than %d bytes", maxSessionData)
 	}
+	a := row.About
+	if err := checkText(a.ID, a.Address, a.UserAgent, a.Login); err != nil {
+		return err
+	}
 	data := row.Data
 	if data == nil {
 		data = []byte{}
 	}
 	return s.write(ctx, func(c conn) error {
-		_, err := c.exec(`INSERT INTO userkeys_sessions (token_hash, user_id, data, expires_at) VALUES ($1, $2, $3, $4)
+		_, err := c.exec(`INSERT INTO userkeys_sessions (token_hash, user_id, data, expires_at,
+				public_id, address, user_agent, login, began_at, seen_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 			ON CONFLICT (token_hash) DO UPDATE SET
 				user_id = excluded.user_id, data = excluded.data, expires_at = excluded.expires_at`,
-			row.TokenHash, row.UserID, data, micros(row.ExpiresAt))
+			row.TokenHash, row.UserID, data, micros(row.ExpiresAt),
+			a.ID, a.Address, a.UserAgent, a.Login, micros(a.BeganAt), micros(a.SeenAt))
 		return err
 	})
 }
@@ -143,17 +150,74 @@ func carrySessions(c conn, replaced []keyRow, key site.UserAPIKey) error {
 	return nil
 }
 
-// RenewSession writes the data and the end of a session that still exists, and reports whether it does. So a request
-// under way does not restore a session that a logout has ended.
-func (s *Store) RenewSession(ctx context.Context, tokenHash, data []byte, expiresAt time.Time) (bool, error) {
-	if len(data) > maxSessionData {
+// RenewSession writes the data, the end and the last visit of a session that still exists, and reports whether it does.
+// So a request under way does not restore a session that a logout has ended.
+func (s *Store) RenewSession(ctx context.Context, row site.SessionRow) (bool, error) {
+	if len(row.Data) > maxSessionData {
 		return false, userkeys.Errorf(userkeys.InvalidParameters, "a session with more than %d bytes", maxSessionData)
 	}
+	a := row.About
+	if err := checkText(a.ID, a.Address, a.UserAgent, a.Login); err != nil {
+		return false, err
+	}
+	data := row.Data
 	if data == nil {
 		data = []byte{}
 	}
-	return s.changesOne(ctx, "UPDATE userkeys_sessions SET data = $1, expires_at = $2 WHERE token_hash = $3",
-		data, micros(expiresAt), tokenHash)
+	// An older version has not stored who a session is.
+	return s.changesOne(ctx, `UPDATE userkeys_sessions SET data = $1, expires_at = $2, public_id = $3, address = $4,
+			user_agent = $5, login = $6, began_at = CASE WHEN began_at = 0 THEN $7 ELSE began_at END, seen_at = $8
+		WHERE token_hash = $9`,
+		data, micros(row.ExpiresAt), a.ID, a.Address, a.UserAgent, a.Login, micros(a.BeganAt), micros(a.SeenAt),
+		row.TokenHash)
+}
+
+// UserSessions lists the sessions of a user that are not over, the one that was used last first.
+func (s *Store) UserSessions(ctx context.Context, userID int64, now time.Time) ([]site.UserSession, error) {
+	return read(ctx, s, func(c conn) ([]site.UserSession, error) {
+		return all(c, scanUserSession, `SELECT s.public_id, s.address, s.user_agent, s.login, s.application_name,
+				s.began_at, s.seen_at
+			FROM userkeys_sessions s WHERE s.user_id = $1 AND `+sessionHolds+`
+			ORDER BY s.seen_at DESC, s.began_at DESC LIMIT 1000`, userID, micros(now))
+	})
+}
+
+func scanUserSession(r row) (site.UserSession, error) {
+	var u site.UserSession
+	var began, seen int64
+	err := r.Scan(&u.ID, &u.Address, &u.UserAgent, &u.Login, &u.App, &began, &seen)
+	u.BeganAt, u.SeenAt = fromMicros(began), fromMicros(seen)
+	return u, err
+}
+
+// EndSession ends the session of a user that has the id.
+//
+// Errors: [userkeys.NotFound] if the user has no such session.
+func (s *Store) EndSession(ctx context.Context, userID int64, id string) error {
+	if err := checkText(id); err != nil {
+		return err
+	}
+	return s.writeUrgent(ctx, func(c conn) error {
+		n, err := c.exec("DELETE FROM userkeys_sessions WHERE user_id = $1 AND public_id = $2 AND public_id <> ''",
+			userID, id)
+		if err == nil && n == 0 {
+			err = userkeys.Errorf(userkeys.NotFound, "you have no such session; it may have ended already")
+		}
+		return err
+	})
+}
+
+// EndOtherSessions ends all sessions of a user but the one whose token has the hash keep, and their one-time password.
+func (s *Store) EndOtherSessions(ctx context.Context, userID int64, keep []byte) error {
+	return s.writeUrgent(ctx, func(c conn) error { return endOtherSessions(c, userID, keep) })
+}
+
+func endOtherSessions(c conn, userID int64, keep []byte) error {
+	_, err := c.exec("DELETE FROM userkeys_sessions WHERE user_id = $1 AND token_hash <> $2", userID, keep)
+	if err != nil {
+		return err
+	}
+	return dropOneTimePassword(c, userID) // it would be a way back in
 }
 
 // DeleteSession ends a session; one that is not there is ended already.

@@ -269,6 +269,30 @@ func (s *Store) SetPassword(ctx context.Context, userID int64, hash string, act 
 	})
 }
 
+// ChangePassword stores a password that its user chose, and ends the user's other sessions.
+//
+// Errors: [userkeys.Conflict] if another password was set meanwhile: that of an administrator, who may be shutting
+// somebody out, is not undone.
+func (s *Store) ChangePassword(ctx context.Context, p site.PasswordChange, act site.Act) error {
+	if err := checkText(p.Old, p.New, act.By.Address); err != nil {
+		return err
+	}
+	return s.writeUrgent(ctx, func(c conn) error {
+		n, err := c.exec("UPDATE userkeys_users SET password_hash = $1 WHERE id = $2 AND password_hash = $3",
+			p.New, p.UserID, p.Old)
+		if err == nil && n == 0 {
+			err = userkeys.Errorf(userkeys.Conflict, "the password was changed meanwhile")
+		}
+		if err != nil {
+			return err
+		}
+		if err := endOtherSessions(c, p.UserID, p.Session); err != nil {
+			return err
+		}
+		return audit(c, site.AuditEvent{At: act.At, Caller: act.By, Action: actionPasswordChanged, UserID: p.UserID})
+	})
+}
+
 // ReplacePassword stores hash if old is still stored, and reports whether it was: a password that is hashed again
 // must not undo a change of the password.
 func (s *Store) ReplacePassword(ctx context.Context, userID int64, old, hash string) (bool, error) {

@@ -21,6 +21,8 @@ type Config struct {
 	Guesses  password.GuessStore
 	// Identities is needed by [Accounts.CreateOutsider] alone.
 	Identities IdentityStore
+	// Own is needed for what users do to their own account alone, as with [Own.ChangePassword].
+	Own OwnStore
 
 	Now    func() time.Time // default time.Now
 	Logger *slog.Logger     // default: says nothing
@@ -48,6 +50,7 @@ type Accounts struct {
 	guesses *password.Guesses
 
 	identities IdentityStore
+	own        OwnStore
 	now        func() time.Time
 	log        *slog.Logger
 	secure     bool
@@ -81,7 +84,7 @@ func New(cfg Config) (*Accounts, error) {
 	}
 	ac := &Accounts{
 		users: cfg.Users, store: cfg.Sessions, guesses: password.NewGuesses(cfg.Guesses, cfg.Now),
-		identities: cfg.Identities, now: cfg.Now, log: cfg.Logger,
+		identities: cfg.Identities, own: cfg.Own, now: cfg.Now, log: cfg.Logger,
 		secure: cfg.Secure, loginPath: cfg.LoginPath, clientIP: cfg.ClientIP, stays: cfg.Stays,
 		hasher: hasher,
 	}

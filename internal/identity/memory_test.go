@@ -202,12 +202,12 @@ func (s *memory) noteEnd(ctx context.Context) {
 	}
 }
 
-func (s *memory) RenewSession(ctx context.Context, hash, data []byte, end time.Time) (bool, error) {
+func (s *memory) RenewSession(ctx context.Context, n site.SessionRow) (bool, error) {
 	defer s.lock()()
 	s.noteEnd(ctx)
-	r, ok := s.sessions[string(hash)]
+	r, ok := s.sessions[string(n.TokenHash)]
 	if ok {
-		s.sessions[string(hash)] = row{data, r.userID, end}
+		s.sessions[string(n.TokenHash)] = row{n.Data, r.userID, n.ExpiresAt}
 	}
 	return ok, s.fail
 }

@@ -260,12 +260,27 @@ func (v *visit) touch(ctx context.Context) {
 	v.ac.sessions.Put(v.ctx, keySeen, now.Format(time.RFC3339))
 	soon, cancel := context.WithTimeout(v.ctx, touchPatience) // a locked database must not hold up the visit
 	defer cancel()
-	_, _, err := v.ac.sessions.Commit(soon)
+	_, _, err := v.ac.sessions.Commit(context.WithValue(soon, rowKey{}, site.SessionRow{About: v.about(now)}))
 	if err == nil {
 		err = v.ac.users.TouchUser(soon, v.user.ID, now)
 	}
 	if err != nil {
 		v.ac.log.WarnContext(ctx, "session: cannot remember a visit", "user", v.user.ID, "err", err)
+	}
+}
+
+const maxUserAgent = 255 // bytes that are kept
+
+// about is what the user sees of the session, which is visited now; the caller holds v.mu.
+func (v *visit) about(now time.Time) site.UserSession {
+	began, _ := time.Parse(time.RFC3339, v.get(keyBegan)) // zero in a session of a version that did not remember it
+	agent := userkeys.Shorten(v.request.UserAgent(), maxUserAgent)
+	if !userkeys.IsText(agent) {
+		agent = ""
+	}
+	return site.UserSession{
+		ID: v.get(keyID), Address: v.ac.clientIP(v.request), UserAgent: agent, Login: v.get(keyLogin),
+		BeganAt: began, SeenAt: now,
 	}
 }
 
@@ -311,7 +326,8 @@ func (v *visit) start(ctx context.Context, u site.User, how beginning) error {
 		lifetime = min(lifetime, how.lifetime)
 	}
 	s.SetDeadline(v.ctx, now.Add(lifetime))
-	token, _, err := s.Commit(context.WithValue(v.ctx, newRowKey{}, u.ID))
+	row := site.SessionRow{UserID: u.ID, About: v.about(now)}
+	token, _, err := s.Commit(context.WithValue(v.ctx, rowKey{}, row))
 	if err != nil {
 		return coded(err)
 	}
@@ -367,8 +383,8 @@ func (v *visit) setCookie(token string, maxAge int) {
 	h.Add("Set-Cookie", c.String())
 }
 
-// newRowKey marks a commit that begins a session, with the user's id.
-type newRowKey struct{}
+// rowKey has the site.SessionRow of a commit, whose UserID is 0 unless it begins a session.
+type rowKey struct{}
 
 // rows keeps sessions in the store by the hash of their token: who reads the
 // database can enter none. The methods without a context are never called.
@@ -394,12 +410,12 @@ func (s rows) CommitCtx(ctx context.Context, token string, data []byte, deadline
 	if deadline.Before(end) {
 		end = deadline
 	}
-	if id, ok := ctx.Value(newRowKey{}).(int64); ok {
-		return s.ac.store.SaveSession(ctx, site.SessionRow{
-			TokenHash: hashToken(token), UserID: id, Data: data, ExpiresAt: end,
-		})
+	row, _ := ctx.Value(rowKey{}).(site.SessionRow)
+	row.TokenHash, row.Data, row.ExpiresAt = hashToken(token), data, end
+	if row.UserID != 0 {
+		return s.ac.store.SaveSession(ctx, row)
 	}
-	_, err := s.ac.store.RenewSession(ctx, hashToken(token), data, end)
+	_, err := s.ac.store.RenewSession(ctx, row)
 	return err
 }
 

@@ -40,10 +40,10 @@ type SessionStore interface {
 	// BindSession notes that an app began the session, and which key it ends with.
 	// [userkeys.ConsentGone] if that key, or all the user's sign-ins, were ended meanwhile.
 	BindSession(ctx context.Context, tokenHash []byte, a site.AppSession) error
-	// RenewSession writes data and end of a session that is still there, and
+	// RenewSession writes data, end and visit of a session that is still there, and
 	// tells whether it was. One that was deleted meanwhile stays deleted: a
 	// request in flight must not bring back what a logout ended.
-	RenewSession(ctx context.Context, tokenHash, data []byte, expiresAt time.Time) (bool, error)
+	RenewSession(ctx context.Context, row site.SessionRow) (bool, error)
 	DeleteSession(ctx context.Context, tokenHash []byte) error
 	DeleteUserSessions(ctx context.Context, userID int64) error
 	// CreateToken replaces every token of that kind.
@@ -52,4 +52,19 @@ type SessionStore interface {
 	TokenGood(ctx context.Context, kind string, tokenHash []byte, now time.Time) (bool, error)
 	// ConsumeToken deletes the token and tells whether it was there and good.
 	ConsumeToken(ctx context.Context, kind string, tokenHash []byte, now time.Time) (bool, error)
+}
+
+// OwnStore has what users see and change of their own account.
+type OwnStore interface {
+	// UserSessions lists the sessions of a user that are not over, the one that was used last first.
+	UserSessions(ctx context.Context, userID int64, now time.Time) ([]site.UserSession, error)
+	// EndSession ends the session of a user that has the id. Errors: [userkeys.NotFound].
+	EndSession(ctx context.Context, userID int64, id string) error
+	// EndOtherSessions ends all sessions of a user but the one whose token has the hash keep.
+	EndOtherSessions(ctx context.Context, userID int64, keep []byte) error
+	// ChangePassword stores a password, and ends the user's other sessions.
+	// Errors: [userkeys.Conflict] if another was set meanwhile.
+	ChangePassword(ctx context.Context, p site.PasswordChange, act site.Act) error
+	// Identities lists who a user is to providers.
+	Identities(ctx context.Context, userID int64) ([]site.Identity, error)
 }

@@ -165,7 +165,9 @@ func (p *People) callback(name string) string {
 func (p *People) Choices() []site.LoginChoice {
 	var out []site.LoginChoice
 	for _, w := range p.ways {
-		out = append(out, site.LoginChoice{Name: w.In.Name, Title: w.title(), To: w.provider.at()})
+		out = append(out, site.LoginChoice{
+			Name: w.In.Name, Title: w.title(), Issuer: w.In.Issuer, To: w.provider.at(),
+		})
 	}
 	return out
 }

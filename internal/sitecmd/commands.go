@@ -2,12 +2,16 @@
 package sitecmd
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 
 	"userkeys/internal/sitecmd/manage"
+	"userkeys/internal/sitecmd/people"
 )
 
 // Commands returns the commands that run and manage a site.
 func Commands() []*cobra.Command {
-	return append(manage.Commands(), newServeCommand(), newDemoCommand(), newMigrateCommand())
+	run := []*cobra.Command{newServeCommand(), newDemoCommand(), newMigrateCommand()}
+	return slices.Concat(people.Commands(), manage.Commands(), run)
 }

@@ -196,7 +196,7 @@ func OpenStore(ctx context.Context, db *sql.DB, d store.Dialect) (*store.Store, 
 
 // NewIdentity is the built-in accounts over st. Without a ClientIP no header is believed.
 func NewIdentity(st *store.Store, cfg identity.Config) (*identity.Accounts, error) {
-	cfg.Users, cfg.Sessions, cfg.Guesses, cfg.Identities = st, st, st, st
+	cfg.Users, cfg.Sessions, cfg.Guesses, cfg.Identities, cfg.Own = st, st, st, st, st
 	if cfg.ClientIP == nil {
 		cfg.ClientIP = gateway.ClientIP(nil)
 	}
@@ -217,7 +217,7 @@ func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, erro
 		sync = s.ways
 	}
 	pages, err := server.New(server.Config{
-		Outside: s.ways, Sync: sync, Links: s.Identity, NoPasswords: cfg.NoPasswords,
+		Outside: s.ways, Sync: sync, Links: s.Identity, Own: identity.OwnOf(s.Identity), NoPasswords: cfg.NoPasswords,
 		Authority: s.Authority, Identity: s.Identity, Accounts: s.Identity, BaseURL: cfg.BaseURL,
 		Standalone: cfg.Upstream == nil,
 		// Before an upstream the front asks us for them only if OwnPaths name them.

@@ -104,7 +104,7 @@ func (h *Handlers) showAPIKeys(w http.ResponseWriter, r *http.Request, c site.Ca
 	if err != nil {
 		return err
 	}
-	p.Command = !h.door.KnowsSignIns()
+	p.Command = !h.knowsSignIns()
 	if p.Again, err = h.door.AgainURL(r, apiKeysPath); err != nil {
 		return err
 	}
@@ -178,11 +178,17 @@ var errCommandOnly = &userkeys.Error{
 	Public: userkeys.NotPermitted + " Admin API keys of this site are made by the command userkeys admin-keys add.",
 }
 
+// knowsSignIns reports whether people can be asked for a fresh sign-in.
+func (h *Handlers) knowsSignIns() bool {
+	_, ok := h.door.Identity().(door.SignInTimes)
+	return ok
+}
+
 // makeAPIKey makes a key, where the rules of its route could ask for a fresh sign-in.
 func (h *Handlers) makeAPIKey(
 	r *http.Request, c site.Caller, n site.NewAdminAPIKey,
 ) (userkeys.Key, site.AdminAPIKey, error) {
-	if !h.door.KnowsSignIns() {
+	if !h.knowsSignIns() {
 		return "", site.AdminAPIKey{}, errCommandOnly
 	}
 	return h.cfg.Keys.CreateAdminKey(r.Context(), n, c)

@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"userkeys/internal/rows"
 	"userkeys/outbox"
@@ -82,25 +81,6 @@ func (h *Handlers) revokeKey(w http.ResponseWriter, r *http.Request, c site.Call
 	return door.Success(w)
 }
 
-// eventJSON is a line of the audit log.
-type eventJSON struct {
-	ID       int64      `json:"id"`
-	At       *time.Time `json:"at"`
-	Caller   callerJSON `json:"actor"`
-	Action   string     `json:"action"`
-	UserID   int64      `json:"user_id,omitempty"`
-	KeyID    int64      `json:"key_id,omitempty"`
-	ClientID string     `json:"client_id,omitempty"`
-	Detail   string     `json:"detail"`
-}
-
-type callerJSON struct {
-	Kind   string `json:"kind"`
-	UserID int64  `json:"user_id,omitempty"`
-	IP     string `json:"ip,omitempty"`
-	Admin  bool   `json:"admin"`
-}
-
 // listEvents lists the audit log, newest first.
 func (h *Handlers) listEvents(w http.ResponseWriter, r *http.Request, _ site.Caller) error {
 	q, err := input.ParseListQuery(r, "before")
@@ -111,16 +91,9 @@ func (h *Handlers) listEvents(w http.ResponseWriter, r *http.Request, _ site.Cal
 	if err != nil {
 		return err
 	}
-	list := make([]eventJSON, len(events))
+	list := make([]rows.Event, len(events))
 	for i, e := range events {
-		list[i] = eventJSON{
-			ID: e.ID, At: rows.Time(e.At), Action: e.Action, UserID: e.UserID, KeyID: e.KeyID, ClientID: e.ClientID,
-			Detail: e.Detail,
-			Caller: callerJSON{
-				Kind: string(e.Caller.Kind()), UserID: e.Caller.User.ID, IP: e.Caller.Address,
-				Admin: e.Caller.Admin(),
-			},
-		}
+		list[i] = rows.NewEvent(e)
 	}
 	return door.WriteJSON(w, map[string]any{
 		"events": list,

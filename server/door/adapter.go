@@ -106,7 +106,7 @@ func (d *Door) answer(rt Route, w http.ResponseWriter, r *http.Request) (err err
 		return errNoAdministrator(stateOf(r).adminKey, v.User)
 	}
 	if rt.Fresh && v.AdminKey == 0 {
-		if err := d.CheckFresh(r); err != nil {
+		if err := d.checkFresh(r); err != nil {
 			return err
 		}
 	}

@@ -24,6 +24,7 @@ import (
 // Addresses to which pages of more than one domain lead.
 const (
 	AppsPath     = "/my/apps"
+	AccountPath  = "/my/account"
 	SettingsPath = "/user-api-key/settings"
 )
 
@@ -44,14 +45,15 @@ var templates embed.FS
 
 // Config is what a [Door] is made of.
 type Config struct {
-	Authority Authority
-	Identity  Identity
-	BaseURL   *url.URL                     // the site's address as browsers see it: a scheme and a host
-	Logger    *slog.Logger                 // nil: none
-	Now       func() time.Time             // nil: the system's clock
-	ClientIP  func(r *http.Request) string // nil: the peer's address; no header is believed
-	HasHome   bool                         // the site has a start page of ours
-	Pushes    bool                         // there are deliveries for administrators to see
+	Authority  Authority
+	Identity   Identity
+	BaseURL    *url.URL                     // the site's address as browsers see it: a scheme and a host
+	Logger     *slog.Logger                 // nil: none
+	Now        func() time.Time             // nil: the system's clock
+	ClientIP   func(r *http.Request) string // nil: the peer's address; no header is believed
+	HasHome    bool                         // the site has a start page of ours
+	HasAccount bool                         // users see their own account here
+	Pushes     bool                         // there are deliveries for administrators to see
 	// NoPasswords closes every route that takes a password.
 	NoPasswords bool
 }
@@ -94,7 +96,7 @@ func New(cfg Config) (*Door, error) {
 	}
 	d.frame = page.NewFrame(page.Config{
 		Title:   func() string { return d.Settings().Title },
-		HasHome: cfg.HasHome, Pushes: cfg.Pushes, SignOut: d.accounts != nil,
+		HasHome: cfg.HasHome, HasAccount: cfg.HasAccount, Pushes: cfg.Pushes, SignOut: d.accounts != nil,
 	})
 	d.problem = page.New[problemPage](d.frame, templates, "problem")
 	d.Handle("GET "+page.AssetsPath+"{name}", Rules{Who: Public}, d.asset)

@@ -43,7 +43,7 @@ func (d *Door) failPage(w http.ResponseWriter, r *http.Request, e *userkeys.Erro
 		problem.Title, problem.Login = "Sign in yourself", d.cfg.Identity.LoginURL(placeOf(r))
 	}
 	if e.Reason == errStaleSignIn.Reason {
-		problem.Title, problem.Login = "Sign in again", d.LoginAgainURL(d.formPage(r))
+		problem.Title, problem.Login = "Sign in again", d.LoginAgainURL(formPage(r, d.cfg.BaseURL))
 	}
 	switch e.Code {
 	case userkeys.ConsentGone:
@@ -70,9 +70,9 @@ func placeOf(r *http.Request) string {
 }
 
 // formPage is the page of this site that r's form was on; the apps page if that is not known.
-func (d *Door) formPage(r *http.Request) string {
+func formPage(r *http.Request, base *url.URL) string {
 	from, err := url.Parse(r.Referer())
-	if err != nil || from.Scheme != d.cfg.BaseURL.Scheme || from.Host != d.cfg.BaseURL.Host || !localPath(from.RequestURI()) {
+	if err != nil || from.Scheme != base.Scheme || from.Host != base.Host || !localPath(from.RequestURI()) {
 		return AppsPath
 	}
 	return from.RequestURI()

@@ -35,12 +35,6 @@ type SignInTimes interface {
 // FreshSignIn is how long after a sign-in somebody may use the routes at the browser whose rules say Fresh.
 const FreshSignIn = 15 * time.Minute
 
-// KnowsSignIns reports whether the identity is [SignInTimes].
-func (d *Door) KnowsSignIns() bool {
-	_, ok := d.cfg.Identity.(SignInTimes)
-	return ok
-}
-
 // errStaleSignIn refuses a session whose user has to sign in again first.
 var errStaleSignIn = &userkeys.Error{
 	Code: userkeys.InvalidAccess, Reason: "sign in again",
@@ -48,8 +42,8 @@ var errStaleSignIn = &userkeys.Error{
 		page.Waiting(FreshSignIn) + " ago.",
 }
 
-// CheckFresh refuses a session whose user did not sign in within [FreshSignIn], where that is known.
-func (d *Door) CheckFresh(r *http.Request) error {
+// checkFresh refuses a session whose user did not sign in within [FreshSignIn], where that is known.
+func (d *Door) checkFresh(r *http.Request) error {
 	times, ok := d.cfg.Identity.(SignInTimes)
 	if !ok {
 		return nil
@@ -66,7 +60,7 @@ func (d *Door) CheckFresh(r *http.Request) error {
 
 // AgainURL is [Door.LoginAgainURL] for a page whose forms want a fresh sign-in; empty if the sender of r has one.
 func (d *Door) AgainURL(r *http.Request, back string) (string, error) {
-	switch err := d.CheckFresh(r); {
+	switch err := d.checkFresh(r); {
 	case errors.Is(err, errStaleSignIn):
 		return d.LoginAgainURL(back), nil
 	default:

@@ -22,10 +22,11 @@ const logoutPath = "/user-api-key/logout"
 
 // Config is what a [Frame] shows.
 type Config struct {
-	Title   func() string // the site's name
-	HasHome bool          // the site has a start page of ours
-	Pushes  bool          // there are deliveries for administrators to see
-	SignOut bool          // people sign out here, and not at an embedder's
+	Title      func() string // the site's name
+	HasHome    bool          // the site has a start page of ours
+	HasAccount bool          // users see their own account here
+	Pushes     bool          // there are deliveries for administrators to see
+	SignOut    bool          // people sign out here, and not at an embedder's
 }
 
 // Frame stands around every page of a site.
@@ -52,6 +53,7 @@ type view struct {
 	CSRF    string
 	Logout  string // where the sign-out form goes; empty if the embedder's site does that
 	HasHome bool
+	Account bool // the user sees their own account here
 	Pushes  bool // there are deliveries for administrators to see
 	Page    any
 }
@@ -62,6 +64,7 @@ func (f *Frame) around(c site.Caller, page any) view {
 		return v
 	}
 	v.User, v.Admin, v.CSRF = c.User.Username, c.Admin(), c.Session.CSRF
+	v.Account = f.cfg.HasAccount && c.Session.App == ""
 	if c.Session.App != "" {
 		v.App = ShownName(c.Session.App)
 	}

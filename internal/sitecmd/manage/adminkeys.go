@@ -125,7 +125,7 @@ func parseExpires(text string, now time.Time) (time.Time, error) {
 }
 
 func adminKeysList(cmd *cobra.Command, d *sitedata.Data, _ []string) error {
-	found, err := every(func(before int64) ([]site.AdminAPIKey, error) {
+	found, err := sitedata.Every(func(before int64) ([]site.AdminAPIKey, error) {
 		return d.Authority.AdminKeys(cmd.Context(), before, 500)
 	}, func(k site.AdminAPIKey) int64 { return k.ID })
 	if err != nil {

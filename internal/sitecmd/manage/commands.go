@@ -1,5 +1,5 @@
 // Package manage has the commands that manage a site's data, which may be in use by a
-// running site: user, settings, keys, admin-keys, deliveries and notify.
+// running site: settings, keys, admin-keys, deliveries and notify.
 package manage
 
 import "github.com/spf13/cobra"
@@ -7,7 +7,7 @@ import "github.com/spf13/cobra"
 // Commands returns the commands that manage the data of a site.
 func Commands() []*cobra.Command {
 	return []*cobra.Command{
-		newUserCommand(), newSettingsCommand(), newKeysCommand(), newAdminKeysCommand(),
+		newSettingsCommand(), newKeysCommand(), newAdminKeysCommand(),
 		newDeliveriesCommand(), newNotifyCommand(),
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"userkeys"
 	"userkeys/internal/cli/clitest"
 	"userkeys/internal/rows"
+	"userkeys/internal/sitecmd/people"
 	"userkeys/internal/sitecmd/sitedata"
 	"userkeys/outbox"
 	"userkeys/site"
@@ -74,7 +75,7 @@ func (f *fakePushes) KeyPushes(_ context.Context, ids []int64) (map[int64]outbox
 func pushData(t *testing.T, f pushes) func(args ...string) clitest.Outcome {
 	t.Helper()
 	dir := t.TempDir()
-	if o := clitest.Execute(t, newUserCommand(), "a long enough password\n", "add", "--init", "alice", "--password-stdin", "--data", dir); o.Code != 0 {
+	if o := clitest.Execute(t, people.Commands()[0], "a long enough password\n", "add", "--init", "alice", "--password-stdin", "--data", dir); o.Code != 0 {
 		t.Fatal(o.Err)
 	}
 	return func(args ...string) clitest.Outcome {

@@ -66,23 +66,10 @@ func (c *keys) filter(cmd *cobra.Command, d *sitedata.Data) (site.KeyFilter, err
 
 // everyKey returns the keys that f lets through.
 func everyKey(cmd *cobra.Command, d *sitedata.Data, f site.KeyFilter) ([]site.UserAPIKey, error) {
-	return every(func(before int64) ([]site.UserAPIKey, error) {
+	return sitedata.Every(func(before int64) ([]site.UserAPIKey, error) {
 		f.Before = before
 		return d.Authority.Keys(cmd.Context(), f)
 	}, func(k site.UserAPIKey) int64 { return k.ID })
-}
-
-// every returns the records of all pages. page returns the page after the record
-// with an id, which is 0 for the first page.
-func every[T any](page func(id int64) ([]T, error), id func(T) int64) ([]T, error) {
-	var all []T
-	for last := int64(0); ; last = id(all[len(all)-1]) {
-		found, err := page(last)
-		if err != nil || len(found) == 0 {
-			return all, err
-		}
-		all = append(all, found...)
-	}
 }
 
 func (c *keys) list(cmd *cobra.Command, d *sitedata.Data, _ []string) error {

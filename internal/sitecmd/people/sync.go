@@ -1,4 +1,3 @@
-// Package people has the commands about people who sign in through providers, and about who did what.
 package people
 
 import (
@@ -32,8 +31,8 @@ merged. What is wrong with one user holds up no other; the command then ends wit
 // maxSyncFile bounds the file, in bytes: some hundred thousand users.
 const maxSyncFile = 64 << 20
 
-// NewSyncCommand returns the command `userkeys user sync`.
-func NewSyncCommand(o *sitedata.Options) *cobra.Command {
+// newSyncCommand returns the command `userkeys user sync`.
+func newSyncCommand(o *sitedata.Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "sync FILE", Short: "Create, change and suspend users as a website tells of its own",
 		Long: syncLong, Args: cobra.ExactArgs(1), RunE: o.With(syncUsers),

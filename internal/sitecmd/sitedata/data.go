@@ -137,3 +137,16 @@ func (d *Data) open(ctx context.Context, sc Config) error {
 	d.Identity, err = wiring.NewIdentity(d.Store, identity.Config{})
 	return err
 }
+
+// Every returns the records of all pages. page returns the page after the record
+// with an id, which is 0 for the first page.
+func Every[T any](page func(id int64) ([]T, error), id func(T) int64) ([]T, error) {
+	var all []T
+	for last := int64(0); ; last = id(all[len(all)-1]) {
+		found, err := page(last)
+		if err != nil || len(found) == 0 {
+			return all, err
+		}
+		all = append(all, found...)
+	}
+}

@@ -132,7 +132,7 @@ func (f *Site) Asked() int { return len(f.questions) }
 // CheckAnswer holds what must be so for every answer.
 func (f *Site) CheckAnswer(c Call, a Answer) {
 	f.T.Helper()
-	if len(a.Text) > 64<<10 {
+	if len(a.Text) > 128<<10 {
 		f.T.Errorf("%s %s: the answer has %d bytes", c.Method, c.Path, len(a.Text))
 	}
 	if a.Header.Get("X-Request-Id") == "" && c.Key == "" {

@@ -1,4 +1,4 @@
-package manage
+package people
 
 import (
 	"bufio"
@@ -16,7 +16,6 @@ import (
 	"userkeys/internal/identity"
 	"userkeys/internal/password"
 	"userkeys/internal/rows"
-	"userkeys/internal/sitecmd/people"
 	"userkeys/internal/sitecmd/sitedata"
 	"userkeys/site"
 )
@@ -52,7 +51,8 @@ refused.`,
 unlocks an account that was locked after too many wrong passwords.`,
 	}
 	c.addFlags(set.Flags())
-	cmd.AddCommand(add, list, set, people.NewSyncCommand(&c.options),
+	cmd.AddCommand(add, list, set, newSyncCommand(&c.options), newShowCommand(&c.options),
+		newSignInLinkCommand(&c.options), newLinkCommand(&c.options), newUnlinkCommand(&c.options),
 		c.verb("suspend", "Suspend a user, who then cannot log in and whose keys are refused", "suspended",
 			func(ctx context.Context, m *identity.Accounts, id int64) error {
 				_, err := m.Suspend(ctx, id, sitedata.Operator)
@@ -193,7 +193,7 @@ func (c *users) verb(name, short, done string,
 }
 
 func userList(cmd *cobra.Command, d *sitedata.Data, _ []string) error {
-	found, err := every(func(after int64) ([]site.User, error) {
+	found, err := sitedata.Every(func(after int64) ([]site.User, error) {
 		return d.Identity.FindUsers(cmd.Context(), site.UserFilter{After: after, Limit: 500})
 	}, func(u site.User) int64 { return u.ID })
 	if err != nil {
@@ -221,7 +221,6 @@ func userCells(u rows.User) []string {
 		state = "inactive"
 	}
 	return []string{
-		strconv.FormatInt(u.ID, 10), u.Username, strconv.Itoa(u.TrustLevel), role,
-		strings.Join(u.Groups, ","), state,
+		strconv.FormatInt(u.ID, 10), u.Username, strconv.Itoa(u.TrustLevel), role, strings.Join(u.Groups, ","), state,
 	}
 }
