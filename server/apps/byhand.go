@@ -60,7 +60,7 @@ func (h *Handlers) newKey(w http.ResponseWriter, r *http.Request, c site.Caller)
 // mayMakeKeys refuses a user who may make no keys by hand. A site that does not know when somebody signed in makes
 // none, because it could not ask them to prove who they are.
 func (h *Handlers) mayMakeKeys(c site.Caller) error {
-	if !h.door.KnowsSignIns() {
+	if _, ok := h.door.Identity().(door.SignInTimes); !ok {
 		return userkeys.Errorf(userkeys.KeysNotAllowed,
 			"this site makes no keys by hand, because it cannot tell when you signed in")
 	}
