@@ -21,14 +21,14 @@ func (a *Authority) GrantByHand(
 	if by.Kind() != site.CallerUser || by.Session.App != "" {
 		return "", none, userkeys.Errorf(userkeys.InvalidAccess, userkeys.NotPermitted)
 	}
-	if err := a.mayAct(ctx, by.User); err != nil {
-		return "", none, err
-	}
 	s, now := a.Settings(), a.now().UTC()
-	if err := s.CheckMakerByHand(by.User); err != nil {
-		return "", none, err
+	err := a.mayAct(ctx, by.User)
+	if err == nil {
+		err = s.CheckMakerByHand(by.User)
 	}
-	n, err := n.Check(s, a.Catalog())
+	if err == nil {
+		n, err = n.Check(s, a.Catalog())
+	}
 	if err != nil {
 		return "", none, err
 	}
