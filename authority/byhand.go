@@ -24,10 +24,7 @@ func (a *Authority) GrantByHand(
 	s, now := a.Settings(), a.now().UTC()
 	err := a.mayAct(ctx, by.User)
 	if err == nil {
-		err = s.CheckMakerByHand(by.User)
-	}
-	if err == nil {
-		n, err = n.Check(s, a.Catalog())
+		n, err = n.Check(s, a.Catalog(), by.User)
 	}
 	if err != nil {
 		return "", none, err

@@ -75,8 +75,11 @@ func (s Settings) MaxDaysByHand() int {
 func (s Settings) DaysByHand() int { return min(byHandDays, s.MaxDaysByHand()) }
 
 // Check returns n with its name trimmed, or an error for people if a site with these settings and scopes makes no
-// such key.
-func (n NewKeyByHand) Check(s Settings, c *userkeys.Catalog) (NewKeyByHand, error) {
+// such key for u.
+func (n NewKeyByHand) Check(s Settings, c *userkeys.Catalog, u User) (NewKeyByHand, error) {
+	if err := s.CheckMakerByHand(u); err != nil {
+		return n, err
+	}
 	n.Name = strings.TrimSpace(n.Name)
 	if userkeys.IsBlank(n.Name) {
 		return n, invalid("say what the key is for, so that you know later whether you can revoke it")
