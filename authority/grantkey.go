@@ -27,10 +27,8 @@ func (a *Authority) grantKey(ctx context.Context, r site.CheckedRequest, y Appro
 	if err != nil {
 		return Granted{}, err
 	}
-	grant := site.Grant{
-		Key: key, ConsentID: y.Consent, Caller: y.By, MaxKeys: s.MaxUserAPIKeysPerUser,
-		MaxRecent: s.MaxUserAPIKeyGrantsPerHour, RecentSince: now.Add(-time.Hour),
-	}
+	grant := newGrant(s, key, y.By)
+	grant.ConsentID = y.Consent
 	switch {
 	case y.Device != "":
 		grant.Device = &site.DeviceApproval{

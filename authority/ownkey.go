@@ -20,7 +20,7 @@ var (
 // client that the key then has. A move that is not allowed is ignored and does not fail the request, because the
 // header is only a hint. The limits of the key go on as they were (RL3).
 func (a *userKeys) Rebind(ctx context.Context, acc userkeys.Access, clientID string) userkeys.Access {
-	if !site.ValidClientID(clientID) || a.charge(ctx, rebinds, keySubject(acc)) != nil {
+	if !site.MayRebind(acc.ClientID, clientID) || a.charge(ctx, rebinds, keySubject(acc)) != nil {
 		return acc
 	}
 	if a.charge(ctx, moves, keySubject(acc)) != nil {

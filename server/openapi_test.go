@@ -12,7 +12,7 @@ import (
 
 // pagesOnly are the routes that answer a browser only; all others are in the document.
 var pagesOnly = []string{
-	"GET /{$}", "GET /my/apps", "GET /my/account", "GET /login", "POST /login", "POST /logout", "GET /user-api-key/login", "POST /user-api-key/login", "POST /user-api-key/logout",
+	"GET /{$}", "GET /my/apps", "GET /my/account", "GET /my/apps/new", "POST /my/apps/new", "GET /login", "POST /login", "POST /logout", "GET /user-api-key/login", "POST /user-api-key/login", "POST /user-api-key/logout",
 	"GET /user-api-key/setup", "POST /user-api-key/setup", "GET /user-api-key/settings", "POST /user-api-key/settings", "GET /user-api-key/assets/{name}",
 	"GET /u/{username}/preferences/apps", "POST /user-api-key/revoke-all", "GET /healthz", "HEAD /user-api-key/new",
 	"GET /user-api-key/admin/api-keys", "POST /user-api-key/admin/api-keys", "POST /user-api-key/admin/api-keys/revoke",

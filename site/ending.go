@@ -70,6 +70,8 @@ func (s Settings) RenewedEnd(k UserAPIKey, now time.Time) (time.Time, error) {
 	switch {
 	case !s.AllowUserAPIKeys:
 		return time.Time{}, s.givesKeys()
+	case k.ByHand():
+		return refuse("not renewable", "this key was made by hand and is not renewed; make another one")
 	case k.PublicKey == "":
 		return refuse("not renewable", "this key was given before renewal was known; ask the user to approve the app again")
 	case k.Lifetime == 0: // the end that is there, if there is one, was set by the user

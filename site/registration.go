@@ -3,6 +3,7 @@ package site
 import (
 	"errors"
 	"net/url"
+	"strings"
 
 	"userkeys"
 )
@@ -63,7 +64,8 @@ func (s Settings) CheckRegistration(c Client, catalog *userkeys.Catalog) error {
 	return nil
 }
 
-// ValidClientID reports whether s can be a client_id: some text of at most 200 bytes.
-func ValidClientID(s string) bool {
-	return !userkeys.IsBlank(s) && textProblem("client_id", withoutLineEnd(s), maxClientID) == nil
+// MayRebind reports whether the key of a client can be moved to the client_id to: not one that was made by hand, and
+// only to some text of at most 200 bytes that an app can have.
+func MayRebind(from, to string) bool {
+	return !strings.HasPrefix(from, ByHandPrefix) && !userkeys.IsBlank(to) && clientIDProblem(to) == nil
 }

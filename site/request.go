@@ -101,7 +101,7 @@ func (r AuthorizationRequest) checkForm() error {
 	problems := []error{
 		textProblem("nonce", r.Nonce, maxNonce),
 		textProblem("scopes", r.Scopes.String(), userkeys.MaxScopesBytes),
-		textProblem("client_id", withoutLineEnd(r.ClientID), maxClientID),
+		clientIDProblem(r.ClientID),
 		userkeys.CheckPublicKeyText(r.PublicKey),
 		nameProblem(r.ApplicationName),
 		textProblem("auth_redirect", r.AuthRedirect, userkeys.MaxAddress),

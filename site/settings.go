@@ -20,8 +20,12 @@ type Settings struct {
 	UserAPIKeyAllowedGroups     []string
 	UserAPIKeyPrefix            string
 	UserAPIKeyConsentPage       string
-	MaxUserAPIKeysPerUser       int
-	MaxUserAPIKeyGrantsPerHour  int
+
+	AllowUserAPIKeysByHand         bool
+	UserAPIKeysByHandAllowedGroups []string
+
+	MaxUserAPIKeysPerUser      int
+	MaxUserAPIKeyGrantsPerHour int
 
 	AllowedUserAPIAuthRedirects  []string
 	AllowUserAPILoopbackRedirect bool

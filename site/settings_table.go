@@ -30,6 +30,17 @@ var settingTable = []Setting{
 		field:   func(s *Settings) any { return &s.UserAPIKeyAllowedGroups }, check: checkGroup,
 	},
 	{
+		Name: "allow_user_api_keys_by_hand", Kind: SettingBool, Default: "false",
+		Summary: "users may make keys by themselves, for programs that cannot ask",
+		field:   func(s *Settings) any { return &s.AllowUserAPIKeysByHand },
+	},
+	{
+		Name: "user_api_keys_by_hand_allowed_groups", Aliases: []string{"min_trust_level_for_user_api_keys_by_hand"},
+		Kind: SettingList, Default: "admins|moderators|trust_level_0",
+		Summary: "who may make keys by hand, of those who may give an app a key; staff always may",
+		field:   func(s *Settings) any { return &s.UserAPIKeysByHandAllowedGroups }, check: checkGroup,
+	},
+	{
 		Name: "user_api_key_prefix", Kind: SettingText,
 		Summary: "up to three letters before every new key, for secret scanners",
 		field:   func(s *Settings) any { return &s.UserAPIKeyPrefix }, check: checkKeyPrefix,

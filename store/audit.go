@@ -12,6 +12,7 @@ import (
 // The actions in the audit log.
 const (
 	actionKeyGranted       = "key granted"
+	actionKeyMadeByHand    = "key made by hand"
 	actionKeyReplaced      = "key replaced"
 	actionKeyRevoked       = "key revoked"
 	actionRevocationUndone = "revocation undone"

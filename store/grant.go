@@ -78,7 +78,7 @@ func (s *Store) grant(c conn, g site.Grant, key *site.UserAPIKey) error {
 	if err != nil {
 		return err
 	}
-	if err := holdLive(c, key.UserID, key.CreatedAt, g.MaxKeys); err != nil {
+	if err := holdLive(c, *key, key.CreatedAt, g.MaxKeys); err != nil {
 		return err
 	}
 	if err := insertKey(c, key, replaced); err != nil {
@@ -153,8 +153,9 @@ func holdRecent(c conn, g site.Grant) error {
 		return nil
 	}
 	// The MaxRecent-th newest grant: when it leaves the window there is room again.
-	at, err := one(c, scanInt, `SELECT at FROM userkeys_audit_events WHERE user_id = $1 AND action = $2 AND at > $3
-		ORDER BY at DESC LIMIT 1 OFFSET $4`, g.Key.UserID, actionKeyGranted, micros(g.RecentSince), g.MaxRecent-1)
+	at, err := one(c, scanInt, `SELECT at FROM userkeys_audit_events WHERE user_id = $1 AND action IN ($2, $5)
+		AND at > $3 ORDER BY at DESC LIMIT 1 OFFSET $4`, g.Key.UserID, actionKeyGranted, micros(g.RecentSince), g.MaxRecent-1,
+		actionKeyMadeByHand)
 	if isNoRows(err) {
 		return nil
 	}
@@ -168,20 +169,38 @@ func holdRecent(c conn, g site.Grant) error {
 	}
 }
 
-// holdLive refuses one more live key for a user who has most of them; 0 is no limit. The caller has locked the row of
-// the user and deleted the keys that are replaced.
-func holdLive(c conn, userID int64, at time.Time, most int) error {
-	if most <= 0 {
-		return nil
+// holdLive refuses one more live key for the user of k if they have most of them (0 is no limit), and one more that is
+// made by hand if they have [site.MaxKeysByHand]. The caller has locked the row of the user and deleted the keys that
+// are replaced.
+func holdLive(c conn, k site.UserAPIKey, at time.Time, most int) error {
+	if most > 0 {
+		if err := countLive(c, k, at, bound{"%", most, "live keys"}); err != nil {
+			return err
+		}
 	}
-	n, err := one(c, scanInt, `SELECT COUNT(*) FROM userkeys_keys WHERE user_id = $1
-		AND revoked_at = 0 AND (expires_at = 0 OR expires_at > $2)`, userID, micros(at))
-	if err != nil || n < int64(most) {
+	if k.ByHand() {
+		return countLive(c, k, at, bound{site.ByHandPrefix + "%", site.MaxKeysByHand, "live keys made by hand"})
+	}
+	return nil
+}
+
+// bound is how many live keys a user may have whose client_id is like a pattern.
+type bound struct {
+	like string
+	most int
+	what string
+}
+
+func countLive(c conn, k site.UserAPIKey, at time.Time, b bound) error {
+	n, err := one(c, scanInt, `SELECT COUNT(*) FROM userkeys_keys k JOIN userkeys_clients c ON c.id = k.client
+		WHERE k.user_id = $1 AND k.revoked_at = 0 AND (k.expires_at = 0 OR k.expires_at > $2) AND c.client_id LIKE $3`,
+		k.UserID, micros(at), b.like)
+	if err != nil || n < int64(b.most) {
 		return err
 	}
 	return &userkeys.Error{
 		Code:   userkeys.Conflict,
-		Public: fmt.Sprintf("there are %d live keys, as many as this site allows a user; revoke one first", n),
+		Public: fmt.Sprintf("there are %d %s, as many as this site allows a user; revoke one first", n, b.what),
 		Reason: ReasonTooManyKeys,
 	}
 }
@@ -247,6 +266,9 @@ func grantEvents(g site.Grant, k site.UserAPIKey, replaced []keyRow) []site.Audi
 	event := site.AuditEvent{
 		At: k.CreatedAt, Caller: g.Caller, Action: actionKeyGranted,
 		UserID: k.UserID, KeyID: k.ID, ClientID: k.ClientID, Detail: k.Scopes.String(),
+	}
+	if k.ByHand() {
+		event.Action = actionKeyMadeByHand
 	}
 	events := []site.AuditEvent{event}
 	for _, old := range replaced {

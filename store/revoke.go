@@ -175,7 +175,7 @@ func (s *Store) undoRevoke(c conn, u site.Undo) error {
 	if key.RevokedBy != u.Key.RevokedBy || !key.RevokedAt.Equal(u.Key.RevokedAt) {
 		return userkeys.Errorf(userkeys.Conflict, "this key was revoked once more at the same time; look again")
 	}
-	if err := holdLive(c, key.UserID, u.At, u.MaxKeys); err != nil {
+	if err := holdLive(c, key, u.At, u.MaxKeys); err != nil {
 		return err
 	}
 	undone, err := all(c, scanKeyRow, `UPDATE userkeys_keys SET revoked_at = 0, revoked_by = ''

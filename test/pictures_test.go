@@ -59,6 +59,7 @@ func TestPicturesOfEveryPage(t *testing.T) {
 	s.Set("allowed_user_api_push_urls", "https://push.apps.example.net/hook")
 	p.beforeLogin(s)
 	p.consents(s)
+	p.byHand(s)
 	p.devices(s)
 	p.apps(t, s)
 	p.settings(t, s)
@@ -166,6 +167,33 @@ func (p photographer) consents(s *testkit.Site) {
 	p.Press("#deny")
 	p.At("Nothing was given")
 	p.click("denied")
+}
+
+// byHand is the page that makes a key by hand.
+func (p photographer) byHand(s *testkit.Site) {
+	s.Set("allow_user_api_keys_by_hand", "true")
+	p.Open(s.URL + "/my/apps/new")
+	p.click("by-hand")
+	p.Type("\t")
+	p.TabTo("#name")
+	p.Type(" ")
+	p.TabTo("form.fields .first")
+	p.Type("\r")
+	p.Until(`document.getElementById("make-error")`)
+	p.click("by-hand-refused")
+	p.Type("Nightly backup of everything that I wrote")
+	p.TabTo(`input[name="allow_read"]`)
+	p.Type(" ")
+	p.TabTo("form.fields .first")
+	p.Type("\r")
+	p.At("Your new key")
+	p.click("by-hand-new")
+	p.Open(s.URL + "/my/apps")
+	p.click("by-hand-listed")
+	s.Clock.Pass(16 * time.Minute)
+	p.Open(s.URL + "/my/apps/new")
+	p.click("by-hand-stale")
+	s.Set("allow_user_api_keys_by_hand", "false")
 }
 
 // devices are the pages where a device's code is typed and its request answered.

@@ -45,6 +45,7 @@ type Key struct {
 	Username        string     `json:"username,omitempty"`
 	ClientID        string     `json:"client_id"`
 	ApplicationName string     `json:"application_name"`
+	ByHand          bool       `json:"by_hand,omitempty"` // its user made it, and no app asked for it
 	Scopes          []string   `json:"scopes"`
 	PushURL         string     `json:"push_url,omitempty"`
 	CreatedAt       *time.Time `json:"created_at"`
@@ -63,7 +64,7 @@ type Key struct {
 // s. The caller fills in Username and Push.
 func NewKey(k site.UserAPIKey, s site.Settings, now time.Time) Key {
 	row := Key{
-		ID: k.ID, UserID: k.UserID, ClientID: k.ClientID, ApplicationName: k.ApplicationName,
+		ID: k.ID, UserID: k.UserID, ClientID: k.ClientID, ApplicationName: k.ApplicationName, ByHand: k.ByHand(),
 		Scopes: append([]string{}, k.Scopes...), PushURL: k.PushURL, CreatedAt: Time(k.CreatedAt),
 		ExpiresAt: Time(k.ExpiresAt), RevokedAt: Time(k.RevokedAt), RevokedBy: string(k.RevokedBy),
 	}

@@ -21,6 +21,7 @@ type appsPage struct {
 	Apps   []appView
 	Ended  []appView   // over for good, for as long as they are remembered
 	Guests []guestView // apps that are signed in and have no key in this list
+	ByHand bool        // the user may make keys by hand
 	Login  string      // where the user signs in, if an app is signed in here
 	All    int         // before the filter
 	Live   int         // that revoke-all would end
@@ -32,6 +33,7 @@ type appsPage struct {
 type appView struct {
 	ID       int64
 	Name     string
+	ByHand   bool // the user made it, and no app asked for it
 	Can      []string
 	Off      []string // scopes that the site no longer allows
 	Approved page.Moment
@@ -118,6 +120,7 @@ func (h *Handlers) apps(w http.ResponseWriter, r *http.Request, c site.Caller) e
 	if c.Session.App != "" {
 		p.Login = h.door.Identity().LoginURL(door.AppsPath)
 	}
+	p.ByHand = c.Session.App == "" && h.mayMakeKeys(c) == nil
 	if p.List.Sort == "used" {
 		slices.SortStableFunc(keys, func(a, b site.UserAPIKey) int { return a.LastUsedAt.Compare(b.LastUsedAt) })
 	}
@@ -217,7 +220,7 @@ func because(why site.Ending, s site.Settings, ended bool) string {
 
 func (h *Handlers) appView(k site.UserAPIKey, sessions []site.AppSession, now time.Time) appView {
 	a := appView{
-		ID: k.ID, Name: page.ShownName(k.ApplicationName), Can: h.cfg.Keys.Catalog().Sentences(k.Scopes),
+		ID: k.ID, Name: page.ShownName(k.ApplicationName), ByHand: k.ByHand(), Can: h.cfg.Keys.Catalog().Sentences(k.Scopes),
 		Approved: page.MomentAt(k.CreatedAt, now),
 		Expires:  page.MomentAt(k.ExpiresAt, now), Revoked: page.MomentAt(k.RevokedAt, now),
 		GaveBack: k.RevokedBy == site.RevokedByApp, SignedIn: signedInSince(sessions, k.ID, now),

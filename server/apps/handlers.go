@@ -22,6 +22,8 @@ type Keys interface {
 	Revoke(ctx context.Context, keyID int64, by site.Caller) error
 	RevokeAll(ctx context.Context, userID int64, by site.Caller) (int, error)
 	CanUndo(k site.UserAPIKey) bool
+	// GrantByHand makes a key that no app asked for. Errors: [userkeys.InvalidParameters] for what can be typed again.
+	GrantByHand(ctx context.Context, n site.NewKeyByHand, by site.Caller) (userkeys.Key, site.UserAPIKey, error)
 	UndoRevoke(ctx context.Context, keyID int64, by site.Caller) error
 	Catalog() *userkeys.Catalog
 }
@@ -55,15 +57,17 @@ type Handlers struct {
 var templates embed.FS
 
 type pages struct {
-	apps page.Template[appsPage]
-	home page.Template[homePage]
+	apps   page.Template[appsPage]
+	newKey page.Template[newKeyPage]
+	home   page.Template[homePage]
 }
 
 // New makes the handlers.
 func New(d *door.Door, cfg Config) *Handlers {
 	return &Handlers{d, cfg, pages{
-		apps: page.New[appsPage](d.Frame(), templates, "apps"),
-		home: page.New[homePage](d.Frame(), templates, "home"),
+		apps:   page.New[appsPage](d.Frame(), templates, "apps"),
+		newKey: page.New[newKeyPage](d.Frame(), templates, "newkey"),
+		home:   page.New[homePage](d.Frame(), templates, "home"),
 	}}
 }
 
@@ -75,6 +79,10 @@ func (h *Handlers) Mount() {
 	form := door.Rules{Who: door.Browser, As: door.User, CSRF: door.CheckToken, Body: input.Form}
 
 	d.Handle("GET "+door.AppsPath, read, h.apps)
+	d.Handle("GET "+newKeyPath, door.Rules{Who: door.Browser, As: door.User}, h.newKey)
+	d.Handle("POST "+newKeyPath, door.Rules{
+		Who: door.Browser, As: door.User, CSRF: door.CheckOnce, Body: input.Form, Fresh: true,
+	}, h.makeKey)
 	d.Handle("GET /user-api-key/apps.json", door.Rules{
 		Who: door.Browser | door.AppSession | door.AdminKey, As: door.User,
 		Permission: site.AdminKeys, OrPermission: site.AdminGrant,
