@@ -64,7 +64,7 @@ type core struct {
 // New makes an authority and loads the settings.
 func New(ctx context.Context, cfg Config) (*Authority, error) {
 	if cfg.Store == nil {
-		return nil, errors.New("authority: Config lacks a part of the store")
+		return nil, errors.New("authority: Config.Store is missing")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -109,6 +109,6 @@ func (a *Authority) Run(ctx context.Context) error {
 	var cleaning sync.WaitGroup
 	defer cleaning.Wait()
 	runner := jobs.Runner{Store: a.store, Now: a.now, Logger: a.log}
-	cleaning.Go(func() { runner.Run(ctx, a.cleanUpJob()) })
+	cleaning.Go(func() { runner.Run(ctx, jobs.Job{Name: "clean-up", Every: cleanUpInterval, Do: a.CleanUp}) })
 	return a.Checker.Run(ctx)
 }

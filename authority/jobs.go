@@ -3,17 +3,11 @@ package authority
 import (
 	"context"
 	"time"
-
-	"userkeys/internal/jobs"
 )
 
 // cleanUpInterval is how often one node of all cleans up. Discourse does it daily; a run costs one statement when
 // nothing is due.
 const cleanUpInterval = time.Hour
-
-func (a *Authority) cleanUpJob() jobs.Job {
-	return jobs.Job{Name: "clean-up", Every: cleanUpInterval, Do: a.CleanUp}
-}
 
 // CleanUp revokes keys that were not used for revoke_user_api_keys_unused_days or are older than
 // revoke_user_api_keys_maxlife_days, and removes what has expired. It first writes the uses that are still in memory,

@@ -52,7 +52,7 @@ func TestCleanUpIsOneNodes(t *testing.T) {
 		var failed atomic.Int64
 		for _, a := range nodes {
 			all.Go(func() {
-				if (jobs.Runner{Store: a.store, Now: a.now}).RunIfDue(t.Context(), a.cleanUpJob()) != nil {
+				if (jobs.Runner{Store: a.store, Now: a.now}).RunIfDue(t.Context(), jobs.Job{Name: "clean-up", Every: cleanUpInterval, Do: a.CleanUp}) != nil {
 					failed.Add(1)
 				}
 			})
