@@ -199,6 +199,6 @@ func TestStallTimeoutSparesASlowStream(t *testing.T) {
 	})
 	addr := listen(t, newProxy(t, ProxyConfig{Upstream: up.url(), StallTimeout: 500 * time.Millisecond}))
 	if got := send(t, addr, post("/x", "body")); got.body != "xx" || got.err != nil {
-		t.Errorf("got %+v", got)
+		t.Errorf("got %+v: %v", got, got.err)
 	}
 }

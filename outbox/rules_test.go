@@ -248,13 +248,13 @@ func TestWebhookID(t *testing.T) {
 // TestNothingIsPushedWhileKeysPause: the apps of somebody who has not signed in for too long hear nothing of them.
 func TestNothingIsPushedWhileKeysPause(t *testing.T) {
 	t.Parallel()
-	p := &pusher{cfg: Config{OwnerGone: map[string]time.Duration{"id": 30 * 24 * time.Hour}}}
+	p := &pusher{cfg: Config{OwnerGone: map[string]time.Duration{"id": 30 * 24 * time.Hour, "forum": 0}}}
 	for _, c := range []struct {
 		login string
 		ago   time.Duration
 		want  Outcome
 	}{
-		{"id", 29 * 24 * time.Hour, 0}, {"id", 30 * 24 * time.Hour, Dropped}, {"forum", 400 * 24 * time.Hour, 0}, {"", 400 * 24 * time.Hour, 0},
+		{"id", 29 * 24 * time.Hour, 0}, {"id", 30 * 24 * time.Hour, Dropped}, {"forum", 400 * 24 * time.Hour, 0}, {"taken out of the configuration", 0, Dropped}, {"", 400 * 24 * time.Hour, 0},
 	} {
 		d := detailsOf(func(d *Details) { d.User.Login, d.User.SignedInAt = c.login, noonish.Add(-c.ago) })
 		if got := p.decide(d, pushSettings(t), noonish); got.outcome != c.want {

@@ -38,7 +38,7 @@ func CheckPage(t testing.TB, where string, h http.Header) {
 	if strings.Contains(policy, "unsafe") {
 		t.Errorf("%s: the policy %q allows inline code", where, policy)
 	}
-	if p := h.Get("Referrer-Policy"); p != "same-origin" && p != "no-referrer" {
+	if p := h.Get("Referrer-Policy"); p != "same-origin" && p != "strict-origin" && p != "no-referrer" {
 		t.Errorf("%s: Referrer-Policy is %q", where, p)
 	}
 	if h.Get("Permissions-Policy") == "" {

@@ -263,6 +263,7 @@ func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, erro
 		s.proxy, err = gateway.NewProxy(gateway.ProxyConfig{
 			Upstream: cfg.Upstream, Checker: s.Authority, ClientIPs: clients, Scheme: cfg.BaseURL.Scheme,
 			VaryByKey:             cfg.VaryByKey,
+			IdentityHeaders:       identityHeaders(cfg.Logins),
 			SessionCookies:        append(s.Identity.CookieNames(), s.ways.CookieName()),
 			ResponseHeaderTimeout: cfg.UpstreamTimeout, Logger: cfg.Logger,
 			MinUploadRate: cfg.MinUploadRate,
