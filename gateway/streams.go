@@ -13,7 +13,7 @@ import (
 // revoked, expired, its owner suspended. It stands inside [Guard], around handlers
 // that answer for long (event streams, long polls, big downloads): their
 // context ends, and writing to a client fails once an answer has begun. The
-// proxy does so by itself.
+// proxy needs no CutStreams: it ends such requests itself.
 func CutStreams(c Checker) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		m := monitor.New(c)

@@ -78,6 +78,25 @@ func TestCVE_2025_64484_NoClientForgesIdentityInAnySpelling(t *testing.T) {
 	}
 }
 
+// What a proxy before this one says of who calls does not stand beside a key, whose owner is somebody else.
+func TestIdentityOfAProxyDoesNotStandBesideAKey(t *testing.T) {
+	t.Parallel()
+	for _, trusted := range [][]netip.Prefix{nil, prefixes("127.0.0.0/8")} {
+		addr, up, _ := proxyTo(t, ProxyConfig{
+			ClientIPs: clientip.ForwardedFor(trusted), IdentityHeaders: []string{"X-Company-User"},
+		})
+		lines := []string{"X-Company-User: boss", "x_company.user: boss", "Tailscale-User-Login: boss", "X-Authentik-Username: boss"}
+		send(t, addr, get("/x", withKey(lines...)...))
+		if head := up.got()[0]; strings.Contains(head, "boss") || headerLine(head, UsernameHeader) != "alice" {
+			t.Errorf("with a key:\n%s", head)
+		}
+		send(t, addr, get("/x", lines[0]))
+		if head := up.got()[1]; headerLine(head, "X-Company-User") != "boss" {
+			t.Errorf("without a key the website has its own reading:\n%s", head)
+		}
+	}
+}
+
 // Go CVE-2021-33197, Traefik CVE-2024-45410, Fabio CVE-2025-48865: a client names our header in Connection.
 func TestCVE_2021_33197_ConnectionCannotRemoveOurHeaders(t *testing.T) {
 	t.Parallel()

@@ -27,7 +27,7 @@ type SignIn struct {
 }
 
 // SyncedUser is a user of a website that signs its people in here, as the website tells of them without their being
-// there. All of it counts, as at a sign-in: groups that are not named are groups that the user is not in.
+// there. Everything but Suspended counts, as at a sign-in: the user is in no group that is not named.
 type SyncedUser struct {
 	ExternalID string   `json:"external_id"` // what the website calls the user; never another's
 	Username   string   `json:"username"`

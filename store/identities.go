@@ -70,7 +70,8 @@ func (s *Store) CreateOutsideUser(
 // ReasonIdentityTaken says that a provider's subject is a user here already.
 const ReasonIdentityTaken = "identity taken"
 
-// link stores id and makes its subject the user's external id.
+// link stores id. With a login its subject is what the user is called from now on; without one, as when an
+// administrator links an account, that changes when the user signs in.
 func link(c conn, id site.Identity) error {
 	n, err := c.exec(`INSERT INTO userkeys_identities (`+identityColumns+`) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT DO NOTHING`,
@@ -82,6 +83,9 @@ func link(c conn, id site.Identity) error {
 	}
 	if err != nil {
 		return err
+	}
+	if id.Login == "" {
+		return nil
 	}
 	_, err = c.exec("UPDATE userkeys_users SET external_id = $1, login = $2 WHERE id = $3",
 		id.Subject, id.Login, id.UserID)
@@ -117,8 +121,9 @@ func (s *Store) UnlinkIdentity(ctx context.Context, id site.Identity, act site.A
 		_, err = c.exec(`UPDATE userkeys_users SET login = '' WHERE id = $1 AND password_hash <> ''
 			AND NOT EXISTS (SELECT 1 FROM userkeys_identities i WHERE i.user_id = $1)`, id.UserID)
 		if err == nil {
-			_, err = c.exec(`UPDATE userkeys_users SET external_id = COALESCE((SELECT MAX(i.subject)
-				FROM userkeys_identities i WHERE i.user_id = $1), '') WHERE id = $1 AND external_id = $2`, id.UserID, id.Subject)
+			// The subject of another identity would stand beside the wrong login; the next sign-in names both.
+			_, err = c.exec("UPDATE userkeys_users SET external_id = '' WHERE id = $1 AND external_id = $2",
+				id.UserID, id.Subject)
 		}
 		if err == nil {
 			_, err = c.exec("DELETE FROM userkeys_sessions WHERE user_id = $1", id.UserID)

@@ -13,7 +13,7 @@ import (
 // Who a user is to a provider is stored once, whoever comes first.
 func TestIdentities(t *testing.T) {
 	each(t, func(w *world) {
-		id := site.Identity{Issuer: "https://id.example", Subject: "17", Username: "Carol", CreatedAt: noon, SignedInAt: noon}
+		id := site.Identity{Issuer: "https://id.example", Subject: "17", Login: "id", Username: "Carol", CreatedAt: noon, SignedInAt: noon}
 		account := func(name string) site.Account {
 			return site.Account{User: site.User{Username: name, Active: true, CreatedAt: noon}}
 		}
@@ -92,6 +92,24 @@ func TestLinkIdentity(t *testing.T) {
 		if after := w.newest(); after == before {
 			w.Error("what is kept of her keys would not say who she is now")
 		}
+		if u := must[site.User](w)(w.User(w.ctx, ada.ID)); u.ExternalID != "" || u.Login != "" {
+			w.Errorf("a link makes her somebody who signed in: %+v", u)
+		}
+		// Another identity takes nothing from the login by which her keys pause, and its subject never stands beside it.
+		in := site.SignIn{Identity: id, Login: "id"}
+		in.SignedInAt = noon
+		w.ok(w.NoteSignIn(w.ctx, in))
+		second := site.Identity{Issuer: "https://forum.example", Subject: "99", UserID: ada.ID, CreatedAt: noon}
+		w.ok(w.LinkIdentity(w.ctx, second, admin.At(noon)))
+		if u := must[site.User](w)(w.User(w.ctx, ada.ID)); u.ExternalID != "17" || u.Login != "id" {
+			w.Errorf("after another link: %+v", u)
+		}
+		w.ok(w.UnlinkIdentity(w.ctx, id, admin.At(noon)))
+		if u := must[site.User](w)(w.User(w.ctx, ada.ID)); u.ExternalID != "" || u.Login != "id" {
+			w.Errorf("after the first was unlinked: %+v", u)
+		}
+		w.ok(w.UnlinkIdentity(w.ctx, second, admin.At(noon)))
+		w.ok(w.LinkIdentity(w.ctx, id, admin.At(noon)))
 		id.UserID = bob.ID
 		w.refused(w.LinkIdentity(w.ctx, id, admin.At(noon)), userkeys.Conflict)
 		w.refused(w.UnlinkIdentity(w.ctx, id, admin.At(noon)), userkeys.NotFound)

@@ -839,3 +839,55 @@ func TestPausesFailClosed(t *testing.T) {
 		app.Call("GET", "/session/current.json").Must(t, 403, "owner must sign in again")
 	})
 }
+
+// TestFreshSignIns: a provider that only knew somebody has not asked them, and its word is no fresh sign-in.
+func TestFreshSignIns(t *testing.T) {
+	t.Parallel()
+	withWays(t, func(sc *scene, p ways) {
+		root := sc.Visitor()
+		again := func() testkit.Answer {
+			return comeBack(root, root.Get("/user-api-key/login/id?again=1&redirect=%2Fuser-api-key%2Fsettings"))
+		}
+		set := func() testkit.Answer {
+			csrf := root.Get("/session/csrf.json")
+			_, token, _ := strings.Cut(csrf.Body, `"csrf":"`)
+			token, _, _ = strings.Cut(token, `"`)
+			r := root.Request("PUT", "/user-api-key/admin/settings/title.json", `{"value":"Ours"}`)
+			r.Header.Set("Content-Type", "application/json")
+			r.Header.Set("X-CSRF-Token", token)
+			r.Header.Set("Sec-Fetch-Site", "same-origin")
+			return root.Do(r)
+		}
+		claims := []any{"preferred_username", "carol", "groups", []string{"root"}}
+		p.oidc.SignsIn("1", claims...)
+		goThrough(root, "id", "/my/apps").Must(t, 303)
+		set().Must(t, 403, "sign in again")
+		again().Must(t, 403) // the provider does not say when it asked
+		p.oidc.SignsIn("1", append(claims, "auth_time", sc.Clock.Now().Add(-20*time.Hour).Unix())...)
+		again().Must(t, 403)
+		p.oidc.SignsIn("1", append(claims, "auth_time", sc.Clock.Now().Unix())...)
+		again().Must(t, 303)
+		set().Must(t, 200)
+	})
+}
+
+// TestExternalIDsHaveTheirLogin: the ids of two providers may be alike, and the website can tell them apart.
+func TestExternalIDsHaveTheirLogin(t *testing.T) {
+	t.Parallel()
+	up := testkit.NewUpstream(t)
+	withWays(t, func(sc *scene, p ways) {
+		p.oidc.SignsIn("17", "preferred_username", "carol")
+		p.forum.SignsIn("17", "username", "dora")
+		for name, who := range map[string]string{"id": "carol", "forum": "dora"} {
+			v := sc.Visitor()
+			goThrough(v, name, "/my/apps").Must(t, 303)
+			app := sc.App(who, "read").Connect(v)
+			up.Take()
+			app.Call("GET", "/t/1.json")
+			got := up.Take()
+			if len(got) != 1 || got[0].Header.Get("X-Userkeys-External-Id") != "17" || got[0].Header.Get("X-Userkeys-Login") != name {
+				t.Errorf("%s: the website got %+v", who, got)
+			}
+		}
+	}, testkit.Behind(up.URL))
+}

@@ -46,7 +46,7 @@ type entry struct {
 // through a provider of any kind: the gates and the rules of the login are here.
 //
 // Errors: [userkeys.InvalidCredentials] for somebody who may not sign in; [userkeys.Conflict] with
-// [site.ReasonChooseName]; [userkeys.InvalidParameters] for a name that was chosen and will not do.
+// [site.ReasonChooseName].
 func (p *People) enter(r *http.Request, in In, who Person) error {
 	e := entry{p, in, who, site.Caller{As: site.CallerSystem, Address: p.cfg.ClientIP(r)}}
 	u, err := e.admit(r.Context())
@@ -65,7 +65,7 @@ func (p *People) enter(r *http.Request, in In, who Person) error {
 var errNotInvited = userkeys.Errorf(userkeys.InvalidCredentials,
 	"only members of certain groups may sign in at this site, and you are in none of them")
 
-// admit finds or makes the account of o, and gives it what the rules say.
+// admit finds or makes the account of e.who, and gives it what the rules say.
 func (e *entry) admit(ctx context.Context) (site.User, error) {
 	if err := e.who.check(); err != nil {
 		return site.User{}, err
@@ -188,8 +188,7 @@ func (e *entry) newcomer(ctx context.Context) (site.User, error) {
 // create makes an account without a password. The name is the provider's; one that the person chose counts only where
 // that is taken or cannot be a user name here, so that nobody takes another's name before they come.
 //
-// Errors: [userkeys.Conflict] with [site.ReasonChooseName]; [userkeys.InvalidParameters] with that reason for a name
-// that was chosen and cannot be one.
+// Errors: [userkeys.Conflict] with [site.ReasonChooseName].
 func (e *entry) create(ctx context.Context, id site.Identity) (site.User, error) {
 	name, taken := e.who.Username, false
 	if identity.IsUsername(name) && !reserved[strings.ToLower(name)] {

@@ -1,6 +1,6 @@
 // Package outside lets people sign in through providers: with OpenID Connect, with DiscourseConnect, or by the header
-// of a trusted proxy. A provider names somebody; what becomes of that is
-// the same for all.
+// of a trusted proxy. Each provider only names somebody. Who may come in, and as what, is decided in one place for all
+// providers (enter.go).
 //
 // [People.Begin] sends the browser away with a cookie that only this browser has, and [People.Finish] takes what it
 // comes back with, once, in the same browser, within ten minutes.
@@ -209,7 +209,7 @@ func (p *People) Begin(w http.ResponseWriter, r *http.Request, name string, wish
 // have passed the Sessions of the accounts.
 //
 // Errors: [userkeys.InvalidCredentials] for somebody who may not sign in, [userkeys.Conflict] with
-// [site.ReasonChooseName], [userkeys.InvalidParameters] for a name that will not do; [userkeys.NotFound] if there is
+// [site.ReasonChooseName]; [userkeys.NotFound] if there is
 // no such login; [userkeys.ConsentGone] if the sign-in is not under way in this browser; [userkeys.InvalidCredentials]
 // if the provider's answer is not good.
 func (p *People) Finish(w http.ResponseWriter, r *http.Request, name string) (back string, err error) {

@@ -19,7 +19,7 @@ const (
 	failed    = "refused"
 )
 
-// ParseSync is the function of that name.
+// ParseSync calls [ParseSync], for those who know People by an interface.
 func (p *People) ParseSync(text []byte) (site.Sync, error) { return ParseSync(text) }
 
 // ParseSync reads a list of users as JSON. A member that is not known, comes twice or has another type is an error, so

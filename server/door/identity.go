@@ -24,8 +24,8 @@ type Identity interface {
 }
 
 // SignInTimes is an [Identity] that knows when people signed in. With it the routes whose rules say Fresh ask an
-// administrator who signed in longer than [FreshSignIn] ago to do so again. With others they do not, and only the
-// command makes admin API keys.
+// administrator who signed in longer than [FreshSignIn] ago to sign in again. With an Identity that does not know,
+// these routes ask nobody, and only the command makes admin API keys.
 type SignInTimes interface {
 	// SignedInAt tells when the sender of r last proved who they are; zero if that is not known. An administrator for
 	// whom that is too long ago is sent to LoginURL, which must ask them again although they are signed in.

@@ -29,7 +29,6 @@ type Outside interface {
 // choosePage asks for a user name.
 type choosePage struct {
 	Login    string
-	Username string
 	Redirect string
 	Error    string
 }
