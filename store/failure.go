@@ -41,6 +41,9 @@ func sqlState(err error) string {
 	return ""
 }
 
+// sqliteBusy is the primary result code of SQLite for a database that another connection has locked.
+const sqliteBusy = 5
+
 // sqliteCode returns the primary result code of SQLite.
 func sqliteCode(err error) int {
 	var e interface{ Code() int }

@@ -58,21 +58,33 @@ func Open(ctx context.Context, db *sql.DB, d Dialect) (*Store, error) {
 	if d == SQLite {
 		s.writer = make(chan struct{}, 1)
 	}
-	if err := s.diff.verify(ctx, db); err != nil {
-		return nil, fail(err)
+	for begun, i := time.Now(), 1; ; i++ {
+		err := s.inspectAll(ctx)
+		if err == nil {
+			return s, nil
+		}
+		// While another connection turns a new database to WAL, SQLite is busy at once: busy_timeout does not count.
+		if sqliteCode(err) != sqliteBusy || ctx.Err() != nil || time.Since(begun) > readTimeout {
+			return nil, fail(err)
+		}
+		pause(ctx, i)
 	}
-	if db.Stats().MaxOpenConnections == 0 {
-		n := diff.connections()
-		db.SetMaxOpenConns(n)
-		db.SetMaxIdleConns(n)
+}
+
+// inspectAll makes the checks of [Open].
+func (s *Store) inspectAll(ctx context.Context) error {
+	if err := s.diff.verify(ctx, s.db); err != nil {
+		return err
+	}
+	if s.db.Stats().MaxOpenConnections == 0 {
+		n := s.diff.connections()
+		s.db.SetMaxOpenConns(n)
+		s.db.SetMaxIdleConns(n)
 	}
 	if _, err := s.inspect(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	if err := s.rememberFile(ctx); err != nil {
-		return nil, fail(err)
-	}
-	return s, nil
+	return s.rememberFile(ctx)
 }
 
 // Dialect returns which database this is.
