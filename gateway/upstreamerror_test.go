@@ -1,11 +1,15 @@
 package gateway
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -200,5 +204,34 @@ func TestStallTimeoutSparesASlowStream(t *testing.T) {
 	addr := listen(t, newProxy(t, ProxyConfig{Upstream: up.url(), StallTimeout: 500 * time.Millisecond}))
 	if got := send(t, addr, post("/x", "body")); got.body != "xx" || got.err != nil {
 		t.Errorf("got %+v: %v", got, got.err)
+	}
+}
+
+// A website may answer while a body is still on its way, and get all of it.
+func TestAnswerThatBeginsBeforeTheBodyEnds(t *testing.T) {
+	t.Parallel()
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
+		_ = control.EnableFullDuplex()
+		_ = control.Flush()
+		_, err := io.Copy(w, r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+	}))
+	t.Cleanup(up.Close)
+	upstream, _ := url.Parse(up.URL)
+	c := dial(t, listen(t, newProxy(t, ProxyConfig{Upstream: upstream})))
+	defer c.Close()
+	head, first, second := post("/x", "firstsecond"), "first", "second"
+	_, _ = io.WriteString(c, strings.TrimSuffix(head, second))
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	_, _ = io.WriteString(c, second)
+	if got, err := io.ReadAll(res.Body); string(got) != first+second || err != nil {
+		t.Errorf("got %q, error %v", got, err)
 	}
 }

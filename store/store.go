@@ -58,16 +58,18 @@ func Open(ctx context.Context, db *sql.DB, d Dialect) (*Store, error) {
 	if d == SQLite {
 		s.writer = make(chan struct{}, 1)
 	}
-	for begun, i := time.Now(), 1; ; i++ {
+	waits, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	for i := 1; ; i++ {
 		err := s.inspectAll(ctx)
 		if err == nil {
 			return s, nil
 		}
 		// While another connection turns a new database to WAL, SQLite is busy at once: busy_timeout does not count.
-		if sqliteCode(err) != sqliteBusy || ctx.Err() != nil || time.Since(begun) > readTimeout {
+		if sqliteCode(err) != sqliteBusy || waits.Err() != nil {
 			return nil, fail(err)
 		}
-		pause(ctx, i)
+		pause(waits, i)
 	}
 }
 

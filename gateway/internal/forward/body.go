@@ -35,6 +35,7 @@ type body struct {
 	over   atomic.Bool // the handler has returned or the protocol was switched: what comes is no longer ours
 	keeps  bool        // what is read first is kept, to be sent again if need be: all of it, or none
 	lost   bool        // more was read than is kept
+	ended  bool        // all was read
 
 	// A client may be slow, but not for ever: each could hold a worker of the upstream.
 	least  int           // bytes that must come in rateTime; 0: any
@@ -58,6 +59,9 @@ func (b *body) Read(p []byte) (int, error) {
 		b.from += n
 		return n, nil
 	}
+	if b.ended {
+		return 0, io.EOF // not asked of the server, which closes what was read
+	}
 	if b.over.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
@@ -67,8 +71,9 @@ func (b *body) Read(p []byte) (int, error) {
 	b.measure(began, n)
 	switch {
 	case err == io.EOF:
+		b.ended = true
 		_ = b.stall.control.SetReadDeadline(time.Time{})
-	case err != nil && err != io.EOF:
+	case err != nil:
 		b.failed.Store(&err) // the deadline stays: the server still reads what is left
 	}
 	b.keep(p[:n])

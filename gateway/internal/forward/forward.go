@@ -137,6 +137,9 @@ func (p *Proxy) watchProgress(x *Request, r *http.Request) {
 		x.answer.stall = &x.stall
 	}
 	if r.ContentLength != 0 && r.Body != nil {
+		// An upstream may begin to answer before it has read all. The server would first drain the body itself, and so
+		// take from the upstream what it waits for.
+		_ = control.EnableFullDuplex()
 		x.body.ReadCloser, x.body.stall, x.body.keeps = r.Body, &x.stall, isIdempotent(r.Method)
 		x.body.least = max(p.cfg.MinUploadRate, 0) * int(rateTime/time.Second)
 		r.Body = &x.body
