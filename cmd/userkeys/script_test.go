@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -70,7 +71,7 @@ func TestScripts(t *testing.T) {
 // scriptCommands are what scripts can do besides calling programs.
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"ready": scriptReady, "connect": scriptConnect, "api": scriptAPI, "approving": scriptApproving, "signal": scriptSignal, "exits": scriptExits, "admin": scriptAdmin, "storekey": scriptStoreKey,
-	"board": scriptBoard, "word": scriptWord, "push": scriptPush,
+	"board": scriptBoard, "word": scriptWord, "push": scriptPush, "until": scriptUntil, "shows": scriptShows,
 }
 
 // scriptSite is the site that the script has started at $URL.
@@ -94,6 +95,31 @@ func scriptReady(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("nothing is ready at %s", ts.Getenv("URL"))
+}
+
+// scriptUntil runs a program again and again until it ends well.
+func scriptUntil(ts *testscript.TestScript, _ bool, args []string) {
+	want(ts, len(args) > 0, "until PROGRAM [ARG...]")
+	for deadline := time.Now().Add(nettest.Patience); ts.Exec(args[0], args[1:]...) != nil; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s does not end well", strings.Join(args, " "))
+		}
+	}
+}
+
+// scriptShows waits until a page of the site has texts, because changes may take a second to come through.
+func scriptShows(ts *testscript.TestScript, _ bool, args []string) {
+	want(ts, len(args) >= 2, "shows PATH TEXT...")
+	visitor := scriptSite(ts).Visitor()
+	shows := func() bool {
+		body := visitor.Get(args[0]).Body
+		return !slices.ContainsFunc(args[1:], func(text string) bool { return !strings.Contains(body, text) })
+	}
+	for deadline := time.Now().Add(nettest.Patience); !shows(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s does not show %q", args[0], args[1:])
+		}
+	}
 }
 
 // scriptConnect has a user give an app a key, which is then in the variable $CLIENT.
