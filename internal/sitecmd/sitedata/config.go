@@ -124,7 +124,6 @@ func (file configFile) site(path string, text []byte) (Config, error) {
 	if sc.Scopes, err = file.ownScopes(path, text); err != nil {
 		return sc, err
 	}
-	var err error
 	if sc.Carriers, err = file.carriers(path, text, probe); err != nil {
 		return sc, err
 	}
