@@ -144,9 +144,9 @@ var alsoMeanElse = []string{
 	"x-requested-with", "discourse-present",
 }
 
-// MayTell reports whether a header of a name may tell a website who calls: whether nothing else on the way reads
+// mayTell reports whether a header of a name may tell a website who calls: whether nothing else on the way reads
 // something else in it.
-func MayTell(name string) bool {
+func mayTell(name string) bool {
 	if len(name) == 0 || len(name) > MaxName || strings.Trim(name, nameLetters) != "" || beginsHTTP(name) {
 		return false
 	}
