@@ -2,6 +2,7 @@ package sitecmd
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"userkeys/internal/logs"
 	"userkeys/internal/sitecmd/sitedata"
 	"userkeys/internal/wiring"
+	"userkeys/store"
 )
 
 // shutdownGrace is how long requests under way may take to end after the first signal. Docker kills
@@ -102,11 +104,8 @@ func serve(cmd *cobra.Command, o *sitedata.ServeOptions) error {
 		return err
 	}
 	defer db.Close()
-	if cfg.Store, err = wiring.OpenStore(cmd.Context(), db, dialect); err != nil {
+	if cfg.Store, err = openStore(cmd.Context(), db, dialect, log); err != nil {
 		return err
-	}
-	if err := cfg.Store.KeepReserve(reserveBytes); err != nil {
-		log.Warn("no room is kept for revocations on a full disk", "error", err)
 	}
 	if cfg.Secret, err = openSecret(cmd.Context(), o, cfg); err != nil {
 		return err
@@ -120,6 +119,18 @@ func serve(cmd *cobra.Command, o *sitedata.ServeOptions) error {
 	}
 	logReady(log, cfg, ln)
 	return runSite(cmd.Context(), s, ask.beside(entrance{ln, s.Handler()}, s.Asked(), log), log)
+}
+
+// openStore opens the store in db, and keeps room for revocations.
+func openStore(ctx context.Context, db *sql.DB, d store.Dialect, log *slog.Logger) (*store.Store, error) {
+	st, err := wiring.OpenStore(ctx, db, d)
+	if err != nil {
+		return nil, err
+	}
+	if err := st.KeepReserve(reserveBytes); err != nil {
+		log.Warn("no room is kept for revocations on a full disk", "error", err)
+	}
+	return st, nil
 }
 
 func logReady(log *slog.Logger, cfg wiring.Config, ln net.Listener) {
