@@ -2,9 +2,9 @@ package sitecmd
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -99,14 +99,12 @@ func serve(cmd *cobra.Command, o *sitedata.ServeOptions) error {
 		return err
 	}
 	defer unlock()
-	db, dialect, err := o.OpenDatabase(cmd.Context())
+	st, db, err := openStore(cmd.Context(), o, log)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	if cfg.Store, err = openStore(cmd.Context(), db, dialect, log); err != nil {
-		return err
-	}
+	cfg.Store = st
 	if cfg.Secret, err = openSecret(cmd.Context(), o, cfg); err != nil {
 		return err
 	}
@@ -121,16 +119,20 @@ func serve(cmd *cobra.Command, o *sitedata.ServeOptions) error {
 	return runSite(cmd.Context(), s, ask.beside(entrance{ln, s.Handler()}, s.Asked(), log), log)
 }
 
-// openStore opens the store in db, and keeps room for revocations.
-func openStore(ctx context.Context, db *sql.DB, d store.Dialect, log *slog.Logger) (*store.Store, error) {
-	st, err := wiring.OpenStore(ctx, db, d)
+// openStore opens the store, and keeps room for revocations. The caller closes the database.
+func openStore(ctx context.Context, o *sitedata.ServeOptions, log *slog.Logger) (*store.Store, io.Closer, error) {
+	db, dialect, err := o.OpenDatabase(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	st, err := wiring.OpenStore(ctx, db, dialect)
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
 	}
 	if err := st.KeepReserve(reserveBytes); err != nil {
 		log.Warn("no room is kept for revocations on a full disk", "error", err)
 	}
-	return st, nil
+	return st, db, nil
 }
 
 func logReady(log *slog.Logger, cfg wiring.Config, ln net.Listener) {
