@@ -36,8 +36,8 @@ const IntrospectionPath = "/user-api-key/introspect"
 //
 // The path says how the web server asks: /forwarded (Caddy, Traefik, HAProxy), /nginx, and /envoy followed by the
 // target; each also below /require, where a request without a key is refused instead of passed as a stranger's.
-// The answer is 200 if the request may pass, and always has all [IdentityHeaders] then. Where the site has carriers (see
-// package site) it also has Authorization, as the website may get it: empty if it held a key. It comes within a
+// The answer is 200 if the request may pass, and always has all [IdentityHeaders] then. Where the site has carriers
+// (see package site) it also has Authorization, as the website may get it: empty if it held a key. It comes within a
 // second: if the check takes longer, it is 503. Nothing reads the body of a question.
 //
 // Asked stands on a listener of its own, which nobody but web servers reaches: who can ask it learns which keys are
