@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 
 	"userkeys"
@@ -42,6 +43,18 @@ func CheckIdentityHeaders(list []IdentityHeader) error { return headers.CheckIde
 // NeedProfiles reports whether the authority must know names and e-mail addresses for the headers in list; see
 // authority.Config.
 func NeedProfiles(list []IdentityHeader) bool { return headers.NeedProfiles(list) }
+
+// identityNames are all of them.
+var identityNames = [...]string{
+	UsernameHeader, UserIDHeader, TrustLevelHeader, AdminHeader, ModeratorHeader, GroupsHeader, ScopesHeader,
+	IdentityClientIDHeader, KeyIDHeader, ExternalIDHeader, LoginHeader,
+}
+
+// IdentityHeaders returns the names of all headers in which a website learns who calls, also of those in its own words:
+// those that [Proxy] sets and removes from requests of clients, and that every allowing answer of [Asked] has.
+func IdentityHeaders(more ...IdentityHeader) []string {
+	return slices.Concat(identityNames[:], headers.NamesOf(headers.Canonical(more)))
+}
 
 // identityHeaders is how many headers [setIdentity] sets.
 func identityHeaders(a userkeys.Access) int {

@@ -155,3 +155,28 @@ func FuzzIdentityHeader(f *testing.F) {
 		}
 	})
 }
+
+// An allowing answer to a web server has every header of the list, empty where there is nothing to tell, so that the
+// client's own never takes its place; an answer that refuses has none.
+func TestAskedTellsInTheWebsitesWords(t *testing.T) {
+	t.Parallel()
+	addr := listen(t, newAsked(t, AskedConfig{Checker: told{&fakeChecker{}, zoe}, IdentityHeaders: ownWords}))
+	bare := listen(t, newAsked(t, AskedConfig{Checker: &fakeChecker{}, IdentityHeaders: ownWords}))
+	asking := []string{"X-Forwarded-Method: GET", "X-Forwarded-Uri: /x", "Remote-User: FORGED", "X-Company-Id: FORGED"}
+	for _, tt := range []struct {
+		name, addr string
+		lines      []string
+		status     int
+		user, id   []string
+	}{
+		{"a key", addr, withKey(asking...), 200, []string{"zoe"}, []string{"id%2C17"}},
+		{"a key, and nothing to tell", bare, withKey(asking...), 200, []string{"alice"}, []string{""}},
+		{"a stranger", addr, asking, 200, []string{""}, []string{""}},
+		{"refused", bare, append([]string{"User-Api-Key: no"}, asking...), 403, nil, nil},
+	} {
+		got := send(t, tt.addr, get("/forwarded", tt.lines...))
+		if got.status != tt.status || !slices.Equal(got.header["Remote-User"], tt.user) || !slices.Equal(got.header["X-Company-Id"], tt.id) {
+			t.Errorf("%s: %d %q", tt.name, got.status, got.header)
+		}
+	}
+}

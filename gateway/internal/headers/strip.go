@@ -133,7 +133,7 @@ func folding(name string) string {
 // meanElse are prefixes of headers that a client sends for something else than to tell who calls.
 var meanElse = []string{
 	"accept", "access-control-", "content-", "if-", "sec-", "proxy", "user-api-", "api-", "x-http-method", "x-method",
-	"x-userkeys",
+	"x-userkeys", "x-accel-", "x-envoy-",
 }
 
 // alsoMeanElse are names of such headers.
@@ -141,7 +141,7 @@ var alsoMeanElse = []string{
 	"host", "authorization", "cookie", "cookie2", "connection", "keep-alive", "te", "trailer", "transfer-encoding",
 	"upgrade", "http2-settings", "date", "expect", "origin", "range", "referer", "user-agent", "via", "forwarded",
 	"pragma", "cache-control", "dnt", "destination", "depth", "overwrite", "lock-token", "timeout", "x-csrf-token",
-	"x-requested-with", "discourse-present",
+	"x-requested-with", "discourse-present", "set-cookie", "location", "retry-after", "www-authenticate",
 }
 
 // mayTell reports whether a header of a name may tell a website who calls: whether nothing else on the way reads
