@@ -12,6 +12,6 @@ import (
 
 // Commands returns the commands that run and manage a site.
 func Commands() []*cobra.Command {
-	run := []*cobra.Command{newServeCommand(), newDemoCommand(), newMigrateCommand()}
+	run := []*cobra.Command{newServeCommand(), newDemoCommand(), newMigrateCommand(), newRecipeCommand()}
 	return slices.Concat(people.Commands(), manage.Commands(), run)
 }
