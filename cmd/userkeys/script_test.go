@@ -69,7 +69,7 @@ func TestScripts(t *testing.T) {
 
 // scriptCommands are what scripts can do besides calling programs.
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
-	"ready": scriptReady, "connect": scriptConnect, "api": scriptAPI, "approving": scriptApproving, "signal": scriptSignal, "exits": scriptExits, "admin": scriptAdmin, "storekey": scriptStoreKey,
+	"ready": scriptReady, "connect": scriptConnect, "api": scriptAPI, "ask": scriptAsk, "approving": scriptApproving, "signal": scriptSignal, "exits": scriptExits, "admin": scriptAdmin, "storekey": scriptStoreKey,
 	"board": scriptBoard, "word": scriptWord, "push": scriptPush,
 }
 
@@ -128,6 +128,42 @@ func scriptAPI(ts *testscript.TestScript, _ bool, args []string) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("%s %s: %d %s", args[1], args[2], a.StatusCode, a.Body)
 		}
+	}
+}
+
+// scriptAsk asks as a web server does, over TCP or a Unix socket, about a request with a key, or without one where KEY
+// is "none". It wants a status, and texts in the headers and the body.
+func scriptAsk(ts *testscript.TestScript, _ bool, args []string) {
+	want(ts, len(args) >= 6, "ask STATUS ADDRESS PATH METHOD TARGET KEY [TEXT...]")
+	test := ts.Value("test").(testing.TB)
+	r, err := http.NewRequestWithContext(test.Context(), http.MethodGet, "http://"+args[1]+args[2], nil)
+	client := http.Client{}
+	if socket, unix := strings.CutPrefix(args[1], "unix:"); unix {
+		r, err = http.NewRequestWithContext(test.Context(), http.MethodGet, "http://localhost"+args[2], nil)
+		client.Transport = testkit.OverUnix(socket)
+	}
+	ts.Check(err)
+	for _, kind := range []string{"X-Forwarded-", "X-Original-"} {
+		r.Header.Set(kind+"Method", args[3])
+		r.Header.Set(kind+"Uri", args[4])
+	}
+	if args[5] != "none" {
+		r.Header.Set(userkeys.KeyHeader, args[5])
+	}
+	res, err := client.Do(r)
+	ts.Check(err)
+	defer res.Body.Close()
+	var all bytes.Buffer
+	ts.Check(res.Header.Write(&all))
+	_, err = all.ReadFrom(res.Body)
+	ts.Check(err)
+	for _, text := range args[6:] {
+		if !strings.Contains(all.String(), text) {
+			ts.Fatalf("the answer has no %q: %s", text, all.String())
+		}
+	}
+	if strconv.Itoa(res.StatusCode) != args[0] {
+		ts.Fatalf("%d, want %s: %s", res.StatusCode, args[0], all.String())
 	}
 }
 
