@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -197,5 +198,31 @@ func TestRecipeRefuses(t *testing.T) {
 				t.Errorf("%v, want %q; it printed %.100q", err, tt.want, out)
 			}
 		})
+	}
+}
+
+// TestTraefikPattern holds that the pattern by which Traefik takes headers from clients and from the answer is of every
+// header in which a website learns who calls, in every spelling.
+func TestTraefikPattern(t *testing.T) {
+	t.Parallel()
+	text, err := runRecipe("traefik", "--url", "https://www.example", "--app", "127.0.0.1:3000", "--identity-header", "Remote-User")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(text, `authResponseHeadersRegex: "`)
+	expression, _, _ := strings.Cut(rest, `"`)
+	pattern := regexp.MustCompile(expression)
+	for _, name := range append(gateway.IdentityHeaders(), "Remote-User") {
+		for _, mark := range []string{"-", "_", "."} {
+			spelled := strings.ReplaceAll(name, "-", mark)
+			if !pattern.MatchString(spelled) || !pattern.MatchString(strings.ToUpper(spelled)) {
+				t.Errorf("%s does not match %s", expression, spelled)
+			}
+		}
+	}
+	for _, name := range []string{"Remote-Users", "X-Remote-User", "Cookie", "X-Userkeysx-Username"} {
+		if pattern.MatchString(name) {
+			t.Errorf("%s matches %s", expression, name)
+		}
 	}
 }
