@@ -158,7 +158,7 @@ func TestWebServers(t *testing.T) {
 		a, plain := startAskingAt(t, server)
 		alice := plain.Person("alice") // signs in through the web server
 		app := plain.App("reader", "read").Connect(alice)
-		secure := testkit.StartWebServer(t, server, "https", a.args)
+		secure := testkit.Recipe{Server: server, Scheme: "https", Args: a.args}.Start(t)
 		client := &http.Client{Transport: &http.Transport{
 			TLSClientConfig: &tls.Config{RootCAs: secure.Trust}, ForceAttemptHTTP2: true,
 		}}
@@ -186,7 +186,7 @@ func startAskingAt(t *testing.T, server string) (*asking, *testkit.WebServer) {
 	t.Helper()
 	front := nettest.ReserveAddress(t)
 	a := startAsking(t, front)
-	return a, testkit.StartWebServerAt(t, server, "http://"+front, a.args)
+	return a, testkit.Recipe{Server: server, Scheme: "http", Addr: front, Args: a.args}.Start(t)
 }
 
 // mustPass holds an answer and what the website got to what is wanted.
@@ -327,9 +327,9 @@ func TestWebServersWithoutAnAnswer(t *testing.T) {
 			}
 		}()
 		a := &asking{website: testkit.NewUpstream(t)}
-		w := testkit.StartWebServer(t, server, "http", []string{
+		w := testkit.Recipe{Server: server, Scheme: "http", Args: []string{
 			"--app", strings.TrimPrefix(a.website.URL, "http://"), "--ask", l.Addr().String(), "--listen", l.Addr().String(),
-		})
+		}}.Start(t)
 		key := wireRequest{method: "GET", target: "/a", header: []string{"User-Api-Key: 0123456789abcdef0123456789abcdef"}}
 		for _, text := range answers {
 			answer.Store(text)
@@ -348,7 +348,7 @@ func TestWebServersStrict(t *testing.T) {
 	eachWebServer(t, func(t *testing.T, server string) {
 		front := nettest.ReserveAddress(t)
 		a := startAsking(t, front)
-		w := testkit.StartWebServerAt(t, server, "http://"+front, append(a.args, "--strict"))
+		w := testkit.Recipe{Server: server, Scheme: "http", Addr: front, Args: append(a.args, "--strict")}.Start(t)
 		app := w.App("reader", "read").Connect(w.Person("alice"))
 		app.Call("GET", "/a").Must(t, 200, "user=alice")
 		a.website.Take()
@@ -420,7 +420,7 @@ func TestWebServersBesideSignIn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w := testkit.StartWebServer(t, server, "http", append(a.args, "--beside", name+"="+u.Host))
+			w := testkit.Recipe{Server: server, Scheme: "http", Args: append(a.args, "--beside", name+"="+u.Host)}.Start(t)
 			forged := append([]string{header + ": root", strings.ReplaceAll(header, "-", "_") + ": root"}, forgedIdentity...)
 			a.website.Take()
 			for _, tt := range []struct {
@@ -477,11 +477,11 @@ func TestNginxCacheBehindAKey(t *testing.T) {
 	t.Parallel()
 	front := nettest.ReserveAddress(t)
 	a := startAsking(t, front)
-	w := testkit.StartWebServerAt(t, "nginx", "http://"+front, a.args, func(recipe string) string {
+	w := testkit.Recipe{Server: "nginx", Scheme: "http", Addr: front, Args: a.args, Change: func(recipe string) string {
 		recipe = strings.Replace(recipe, "proxy_pass http://userkeys_website;",
 			"proxy_cache pages; proxy_cache_valid any 1h; add_header X-Cache $upstream_cache_status always; proxy_pass http://userkeys_website;", 1)
 		return "proxy_cache_path DIR/cache keys_zone=pages:1m;\n" + recipe
-	})
+	}}.Start(t)
 	a.website.Say(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "public, max-age=3600")
 		_, _ = io.WriteString(w, "hello "+r.Header.Get("X-Userkeys-Username")+r.Header.Get("X-Userkeys-Client-Id"))

@@ -162,13 +162,15 @@ func (o *recipeOptions) compare(cmd *cobra.Command, name string) error {
 	}
 	args, ok := recipe.CommandOf(string(have))
 	if !ok {
-		return fmt.Errorf("%s has no line %q, which names the options to compare with", o.check, "# "+recipe.Marker+name+" ...")
+		return fmt.Errorf("%s has no line %q, which names the options to compare with",
+			o.check, "# "+recipe.Marker+name+" ...")
 	}
 	written := &recipeOptions{}
 	f := pflag.NewFlagSet("recipe", pflag.ContinueOnError)
 	written.addFlags(f)
 	if err := f.Parse(args); err != nil || f.NArg() != 1 || f.Arg(0) != name || written.check != "" {
-		return fmt.Errorf("%s says it is of %q, which is no recipe of %s", o.check, recipe.Marker+strings.Join(args, " "), name)
+		return fmt.Errorf("%s says it is of %q, which is no recipe of %s",
+			o.check, recipe.Marker+strings.Join(args, " "), name)
 	}
 	cfg, err := written.config(name, f)
 	if err != nil {

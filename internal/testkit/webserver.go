@@ -24,60 +24,73 @@ type WebServer struct {
 	Trust *x509.CertPool // has its certificate, if it has one
 }
 
-// webServers start each web server with a recipe, which they may change as people would: where it listens, its
-// certificate, and what they add.
-var webServers = map[string]func(t testing.TB, addr, recipe, dir string, args []string){
-	"nginx": func(t testing.TB, addr, recipe, dir string, _ []string) {
-		_, port, _ := net.SplitHostPort(addr)
-		nettest.StartNginx(t, addr, strings.NewReplacer(
-			"listen "+port, "listen "+addr,
-			"/etc/letsencrypt/live/127.0.0.1/fullchain.pem", dir+"/cert.pem",
-			"/etc/letsencrypt/live/127.0.0.1/privkey.pem", dir+"/cert.pem").Replace(recipe))
-	},
-	"haproxy": func(t testing.TB, addr, recipe, dir string, args []string) {
-		_, port, _ := net.SplitHostPort(addr)
-		writeFile(t, dir, "userkeys.lua", Run(t, "", append([]string{"recipe", "haproxy-lua"}, args...)...))
-		file := writeFile(t, dir, "haproxy.cfg", strings.NewReplacer(
-			"bind :"+port, "bind "+addr, "/etc/haproxy/userkeys.lua", dir+"/userkeys.lua",
-			"/etc/haproxy/127.0.0.1.pem", dir+"/cert.pem").Replace(recipe))
-		nettest.StartProgram(t, addr, nettest.FindProgram(t, "haproxy"), "-db", "-f", file)
-	},
-	"caddy": func(t testing.TB, addr, recipe, dir string, _ []string) {
-		site, rest, _ := strings.Cut(recipe, " { # yours\n")
-		added := "\tbind 127.0.0.1\n"
-		if strings.Contains(site, "\nhttps://") {
-			added += "\ttls " + dir + "/cert.pem " + dir + "/cert.pem\n"
-		}
-		file := writeFile(t, dir, "Caddyfile", "{\n\tadmin off\n\tauto_https off\n}\n"+site+" {\n"+added+rest)
-		nettest.StartProgram(t, addr, "env", "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir,
-			nettest.FindProgram(t, "caddy"), "run", "--adapter", "caddyfile", "--config", file)
-	},
+// place is where a web server runs: where it listens, and a folder with its files and its certificate.
+type place struct{ addr, port, dir string }
+
+func (p place) nginx(t testing.TB, recipe string) {
+	t.Helper()
+	nettest.StartNginx(t, p.addr, strings.NewReplacer(
+		"listen "+p.port, "listen "+p.addr,
+		"/etc/letsencrypt/live/127.0.0.1/fullchain.pem", p.dir+"/cert.pem",
+		"/etc/letsencrypt/live/127.0.0.1/privkey.pem", p.dir+"/cert.pem").Replace(recipe))
 }
 
-// StartWebServer starts a web server at a free port; see [StartWebServerAt]. scheme is http or https.
-func StartWebServer(t testing.TB, name, scheme string, args []string) *WebServer {
+func (p place) haproxy(t testing.TB, recipe, lua string) {
 	t.Helper()
-	return StartWebServerAt(t, name, scheme+"://"+nettest.ReserveAddress(t), args)
+	writeFile(t, p.dir, "userkeys.lua", lua)
+	file := writeFile(t, p.dir, "haproxy.cfg", strings.NewReplacer(
+		"bind :"+p.port, "bind "+p.addr, "/etc/haproxy/userkeys.lua", p.dir+"/userkeys.lua",
+		"/etc/haproxy/127.0.0.1.pem", p.dir+"/cert.pem").Replace(recipe))
+	nettest.StartProgram(t, p.addr, nettest.FindProgram(t, "haproxy"), "-db", "-f", file)
 }
 
-// StartWebServerAt starts a web server at an address, by the recipe for this --url and the arguments in args. Each of
-// the functions in change changes the recipe.
-func StartWebServerAt(
-	t testing.TB, name, address string, args []string, change ...func(recipe string) string,
-) *WebServer {
+func (p place) caddy(t testing.TB, recipe string) {
 	t.Helper()
-	nettest.FindProgram(t, name)
-	scheme, addr, _ := strings.Cut(address, "://")
-	dir, w := t.TempDir(), &WebServer{Addr: addr, Site: At(t, address)}
-	args = append([]string{"--url", address}, args...)
-	recipe := Run(t, "", append([]string{"recipe", name}, args...)...)
-	for _, c := range change {
-		recipe = c(recipe)
+	site, rest, _ := strings.Cut(recipe, " { # yours\n")
+	added := "\tbind 127.0.0.1\n"
+	if strings.Contains(site, "\nhttps://") {
+		added += "\ttls " + p.dir + "/cert.pem " + p.dir + "/cert.pem\n"
 	}
-	if scheme == "https" {
+	file := writeFile(t, p.dir, "Caddyfile", "{\n\tadmin off\n\tauto_https off\n}\n"+site+" {\n"+added+rest)
+	nettest.StartProgram(t, p.addr, "env", "XDG_DATA_HOME="+p.dir, "XDG_CONFIG_HOME="+p.dir,
+		nettest.FindProgram(t, "caddy"), "run", "--adapter", "caddyfile", "--config", file)
+}
+
+// Recipe is how a [WebServer] is started.
+type Recipe struct {
+	Server string                     // nginx, haproxy or caddy
+	Scheme string                     // http or https
+	Addr   string                     // where it listens; empty: at a free port
+	Args   []string                   // of `userkeys recipe`, beside --url
+	Change func(recipe string) string // changes the recipe; nil: nobody does
+}
+
+// Start starts the web server. It ends with the test.
+func (r Recipe) Start(t testing.TB) *WebServer {
+	t.Helper()
+	nettest.FindProgram(t, r.Server)
+	if r.Addr == "" {
+		r.Addr = nettest.ReserveAddress(t)
+	}
+	dir, w := t.TempDir(), &WebServer{Addr: r.Addr, Site: At(t, r.Scheme+"://"+r.Addr)}
+	args := append([]string{"--url", w.URL}, r.Args...)
+	text := Run(t, "", append([]string{"recipe", r.Server}, args...)...)
+	if r.Change != nil {
+		text = r.Change(text)
+	}
+	if r.Scheme == "https" {
 		w.Trust = certificate(t, filepath.Join(dir, "cert.pem"))
 	}
-	webServers[name](t, addr, recipe, dir, args)
+	p := place{addr: r.Addr, dir: dir}
+	_, p.port, _ = net.SplitHostPort(r.Addr)
+	switch r.Server {
+	case "nginx":
+		p.nginx(t, text)
+	case "haproxy":
+		p.haproxy(t, text, Run(t, "", append([]string{"recipe", "haproxy-lua"}, args...)...))
+	case "caddy":
+		p.caddy(t, text)
+	}
 	return w
 }
 
