@@ -137,6 +137,20 @@ func TestNobodyReadsTheClock(t *testing.T) {
 	}
 }
 
+// TestScriptsWaitForEvents: a script that waits for time fails on a slow machine, and is slow on a fast one.
+func TestScriptsWaitForEvents(t *testing.T) {
+	t.Parallel()
+	scripts, err := filepath.Glob("cmd/userkeys/testdata/script/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("%d scripts, error %v", len(scripts), err)
+	}
+	for _, name := range scripts {
+		if text, err := os.ReadFile(name); err != nil || strings.Contains(string(text), "exec sleep") {
+			t.Errorf("%s sleeps; wait for what is to happen, with until, shows or api; error %v", name, err)
+		}
+	}
+}
+
 // TestForbiddenNames: each of these has hurt somebody.
 func TestForbiddenNames(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package userkeys
 
 import (
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,11 +16,13 @@ var Methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
 // A Route is one rule of a scope: a method and a path pattern, written
 // "GET /t/{id}" or "POST /message-bus/{client}/poll" or "GET /api/{rest...}".
 // {name} stands for one whole segment, {name...} at the end for any number of
-// them, also none. Everything else is compared byte by byte.
+// them, also none. Both may have an ending: {id}.json stands for a segment that
+// is longer than .json and ends in it, {rest...}.rss for one segment or more
+// whose last one is such. Everything else is compared byte by byte.
 type Route struct {
 	method   string
-	segments []string // anySegment stands for {name}; the root is one empty segment
-	rest     bool     // ends in {name...}
+	segments []string // anySegment and its ending stand for {name}.ending; the root is one empty segment
+	rest     string   // the same for {name...}.ending, if the pattern ends in it
 	text     string
 }
 
@@ -41,17 +44,19 @@ func ParseRoute(s string) (Route, error) {
 	r := Route{method: method, text: s}
 	segments := strings.Split(path[1:], "/")
 	for i, seg := range segments {
-		name, rest := strings.CutSuffix(wildcardName(seg), "...")
+		last, parts := i == len(segments)-1, wildcard.FindStringSubmatch(seg)
 		switch {
-		case isWildcardName(name) && rest && i != len(segments)-1:
+		case parts != nil && parts[1] != "" && !last:
 			return bad("{name...} must come last")
-		case isWildcardName(name) && rest:
-			r.rest = true
-		case isWildcardName(name):
-			r.segments = append(r.segments, anySegment)
+		case parts != nil && !canonicalSegment("x"+parts[2]):
+			return bad("no request can have the ending " + strconv.QuoteToASCII(parts[2]))
+		case parts != nil && parts[1] != "":
+			r.rest = anySegment + parts[2]
+		case parts != nil:
+			r.segments = append(r.segments, anySegment+parts[2])
 		case strings.ContainsAny(seg, "{}*"):
-			return bad("a segment is either written out or {name}")
-		case !canonicalSegment(seg) || seg == "" && len(segments) > 1:
+			return bad("a segment is either written out or {name}, which may have an ending such as {name}.json")
+		case !canonicalSegment(seg) || seg == "" && !last:
 			return bad("no request can have the segment " + strconv.QuoteToASCII(seg))
 		default:
 			r.segments = append(r.segments, seg)
@@ -60,19 +65,8 @@ func ParseRoute(s string) (Route, error) {
 	return r, nil
 }
 
-// wildcardName is what stands in the braces of "{name}"; empty without braces.
-func wildcardName(seg string) string {
-	inner, opened := strings.CutPrefix(seg, "{")
-	inner, closed := strings.CutSuffix(inner, "}")
-	if !opened || !closed {
-		return ""
-	}
-	return inner
-}
-
-func isWildcardName(s string) bool {
-	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
-}
+// wildcard is {name} or {name...}, with an ending or without.
+var wildcard = regexp.MustCompile(`^\{[A-Za-z0-9_-]+(\.\.\.)?\}(\.[^{}*]+)?$`)
 
 // canonicalSegment reports whether [CanonicalPath] lets a decoded segment through.
 func canonicalSegment(seg string) bool {
@@ -102,11 +96,18 @@ func (r Route) Matches(method, path string) bool {
 		} else {
 			rest = ""
 		}
-		if want == anySegment && seg == "" || want != anySegment && want != seg {
+		if want != seg && !matchesAny(want, seg) {
 			return false
 		}
 	}
-	return rest == "" || r.rest
+	return rest == "" && r.rest == "" || r.rest == anySegment ||
+		rest != "" && matchesAny(r.rest, rest[strings.LastIndexByte(rest, '/')+1:])
+}
+
+// matchesAny reports whether want is anySegment with an ending, and seg longer than the ending, in which it ends.
+func matchesAny(want, seg string) bool {
+	return len(want) >= len(anySegment) && want[0] == anySegment[0] && len(seg) > len(want)-len(anySegment) &&
+		strings.HasSuffix(seg, want[len(anySegment):])
 }
 
 // CanonicalPath reads the path of a request target (as received, still escaped, without

@@ -3,6 +3,7 @@ package userkeys_test
 import (
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -60,6 +61,12 @@ func TestRouteMatches(t *testing.T) {
 		{"literal", "GET /notifications", "GET /notifications,HEAD /notifications", "POST /notifications,GET /notifications/,GET /notifications/1,GET /,GET /notification,GET /notificationsx"},
 		{"the root", "GET /", "GET /,HEAD /", "GET /x,GET /x/y,GET //"},
 		{"one segment", "GET /t/{id}", "GET /t/1,GET /t/a b,GET /t/{id}", "GET /t,GET /t/,GET /t/1/,GET /t/1/2,GET /x/1"},
+		{"PS13 an ending", "GET /t/{id}.json", "GET /t/1.json,GET /t/a.b.json,GET /t/.json.json,HEAD /t/1.json", "GET /t/1,GET /t/.json,GET /t/1.JSON,GET /t/1.json/,GET /t/1.json/x,GET /t/1json,GET /t/1.jsonx,GET /t/1.json.rss,GET /t/x/1.json,GET /1.json,GET /t/{},POST /t/1.json"},
+		{"PS13 an ending in the middle", "GET /{a}.x/{b}.y/z", "GET /1.x/2.y/z", "GET /1.x/2.y,GET /.x/2.y/z,GET /1.x/.y/z,GET /1.y/2.x/z,GET /1.x/2.y/z/"},
+		{"PS13 an ending of the rest", "GET /f/{any...}.rss", "GET /f/a.rss,GET /f/a/b.rss,GET /f/a/b/.c.rss", "GET /f,GET /f/,GET /f.rss,GET /f/.rss,GET /f/a/.rss,GET /f/a.rss/,GET /f/a.rss/b,GET /f/a.RSS,GET /a.rss"},
+		{"braces in a request", "GET /t/{id}.json", "GET /t/{}.json,GET /t/{id}.json", "GET /t/{}"},
+		{"hyphens in names", "GET /{a-b}/{-}/{c-d...}", "GET /1/2,GET /1/2/3/4", "GET /1,GET /1//3"},
+		{"PS14 a slash at the end", "GET /api/{id}/", "GET /api/1/", "GET /api/1,GET /api//,GET /api/1/x,GET /api/1//"},
 		{"PS13 suffixes are literal", "GET /t/{id}/posts.json", "GET /t/1/posts.json", "GET /t/1/posts.JSON,GET /t/1/posts.json/,GET /t/1/posts,GET /t//posts.json"},
 		{"a segment in the middle", "POST /message-bus/{client}/poll", "POST /message-bus/abc/poll", "POST /message-bus/poll,POST /message-bus//poll,POST /message-bus/a/b/poll,GET /message-bus/a/poll"},
 		{"PS15 rest begins at a segment", "GET /api/v1/{rest...}", "GET /api/v1,GET /api/v1/,GET /api/v1/x,GET /api/v1/x/y/", "GET /api/v10/x,GET /api/v1evil,GET /api,GET /API/v1/x"},
@@ -103,7 +110,15 @@ func TestParseRouteRefuses(t *testing.T) {
 		"GET  /x":           "slash",
 		"GET x":             "slash",
 		"GET /{rest...}/x":  "must come last",
-		"GET /x/{id}.json":  "either written out or {name}",
+		"GET /x/{id}.":      "either written out or {name}",
+		"GET /x/{id}json":   "either written out or {name}",
+		"GET /x/{id}.{f}":   "either written out or {name}",
+		"GET /x/{id}.j}":    "either written out or {name}",
+		"GET /x/{id}.*":     "either written out or {name}",
+		"GET /x/{id}.%2e":   `no request can have the ending ".%2e"`,
+		"GET /x/{id}.;y":    "no request can have the ending",
+		"GET /x/{id}.\x00":  "no request can have the ending",
+		"GET /{r...}.js/x":  "must come last",
 		"GET /x/a{id}":      "either written out or {name}",
 		"GET /x/{}":         "either written out or {name}",
 		"GET /x/{...}":      "either written out or {name}",
@@ -111,7 +126,8 @@ func TestParseRouteRefuses(t *testing.T) {
 		"GET /x/{a}{b}":     "either written out or {name}",
 		"GET /x/*":          "either written out or {name}",
 		"GET /x//y":         "no request can have",
-		"GET /x/":           "no request can have",
+		"GET //":            "no request can have",
+		"GET /x//":          "no request can have",
 		"GET /x/..":         "no request can have",
 		"GET /./x":          "no request can have",
 		"GET /x?y=1":        "no request can have",
@@ -161,11 +177,113 @@ func FuzzCanonicalPath(f *testing.F) {
 	})
 }
 
+// FuzzRoute: a route covers what the regular expression of its text covers, and nothing else.
+func FuzzRoute(f *testing.F) {
+	for _, route := range []string{"GET /", "GET /t/{id}.json", "GET /f/{any...}.rss", "GET /{a-b}/x/", "POST /x/{rest...}"} {
+		for _, path := range []string{"/", "/t/1.json", "/t/.json", "/f/.rss", "/f/a/b.rss", "/x/x/", "/x", "/x//a", "/{}/x/"} {
+			f.Add(route, path)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text, path string) {
+		if r, err := userkeys.ParseRoute(text); err == nil {
+			compareRoute(t, r, routeExpression(text), path)
+		}
+	})
+}
+
+// TestRouteExhaustively compares every route and every path of up to three segments of some kinds.
+func TestRouteExhaustively(t *testing.T) {
+	t.Parallel()
+	paths := combine("", "a", "a.j", ".j", "b", "a.j.j")
+	routes := 0
+	for _, pattern := range combine("", "a", "a.j", "{n}", "{n}.j", "{n...}", "{n-m...}.j", "{n}.j.j") {
+		r, err := userkeys.ParseRoute("GET " + pattern)
+		if err != nil {
+			continue
+		}
+		routes++
+		expression := routeExpression(r.String())
+		for _, path := range paths {
+			compareRoute(t, r, expression, path)
+		}
+	}
+	if routes < 200 {
+		t.Errorf("only %d routes", routes)
+	}
+}
+
+// combine returns all paths of one to three of the segments.
+func combine(segments ...string) []string {
+	var all []string
+	for last, round := []string{""}, 0; round < 3; round++ {
+		var longer []string
+		for _, begin := range last {
+			for _, seg := range segments {
+				longer = append(longer, begin+"/"+seg)
+			}
+		}
+		all, last = append(all, longer...), longer
+	}
+	return all
+}
+
+var wildcardExpression = regexp.MustCompile(`\\\{[A-Za-z0-9_-]+(\\\.\\\.\\\.)?\\\}`)
+
+// routeExpression returns a regular expression for the paths of a route.
+func routeExpression(route string) *regexp.Regexp {
+	_, pattern, _ := strings.Cut(route, " ")
+	expression := wildcardExpression.ReplaceAllStringFunc(regexp.QuoteMeta(pattern), func(name string) string {
+		if strings.Contains(name, ".") {
+			return "(.*/)?[^/]+"
+		}
+		return "[^/]+"
+	})
+	if open, ok := strings.CutSuffix(expression, "/(.*/)?[^/]+"); ok { // no ending: nothing need follow
+		expression = open + "(/.*)?"
+	}
+	return regexp.MustCompile("(?s)^" + expression + "$")
+}
+
+func compareRoute(t *testing.T, r userkeys.Route, expression *regexp.Regexp, path string) {
+	t.Helper()
+	method, _, _ := strings.Cut(r.String(), " ")
+	want := strings.HasPrefix(path, "/") && expression.MatchString(path)
+	if got := r.Matches(method, path); got != want {
+		t.Fatalf("%q covers %q: %v; %s says %v", r, path, got, expression, want)
+	}
+	if r.Matches("OPTIONS", path) {
+		t.Fatalf("%q covers OPTIONS", r)
+	}
+}
+
 // BenchmarkCanonicalPath is on the way of every request with a key.
 func BenchmarkCanonicalPath(b *testing.B) {
 	for b.Loop() {
 		if _, err := userkeys.CanonicalPath("/t/some-topic/12345/posts.json"); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkRoute is the comparison of a request with the routes of the scopes of its key.
+func BenchmarkRoute(b *testing.B) {
+	for _, c := range []struct{ name, route, path string }{
+		{"literal", "GET /session/current.json", "/session/current.json"},
+		{"other", "GET /notifications/totals.json", "/t/some-topic/12345"},
+		{"wildcards", "GET /t/{slug}/{id}/posts.json", "/t/some-topic/12345/posts.json"},
+		{"rest", "GET /{rest...}", "/t/some-topic/12345/posts.json"},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			r, err := userkeys.ParseRoute(c.route)
+			if err != nil {
+				b.Fatal(err)
+			}
+			want := c.name != "other"
+			for b.Loop() {
+				if r.Matches("GET", c.path) != want {
+					b.Fatal(c.route)
+				}
+			}
+		})
 	}
 }

@@ -39,7 +39,8 @@ const IntrospectionPath = "/user-api-key/introspect"
 // The answer is 200 if the request may pass, and always has all [IdentityHeaders] then. It comes within a second: if
 // the check takes longer, it is 503. Nothing reads the body of a question.
 //
-// Asked stands on a listener of its own, which nobody but web servers reaches: who can ask it learns which keys are good.
+// Asked stands on a listener of its own, which nobody but web servers reaches: who can ask it learns which keys are
+// good.
 type Asked struct {
 	cfg       AskedConfig
 	keys      keyCheck

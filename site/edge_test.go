@@ -34,8 +34,8 @@ func TestKeyRoutes(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{
-		"", "/latest.rss", "POST /latest.rss", "HEAD /latest.rss", "GET latest.rss", "GET /{any...}", "GET /{a}.rss/x",
-		"GET /{a}.rss/{b}", "GET /{a}.rss*", "GET /{a}.%2e", "GET /a{b}.rss", "GET /{a}.;x", "GET /x.rss?y",
+		"", "/latest.rss", "POST /latest.rss", "HEAD /latest.rss", "GET latest.rss", "GET /{any...}", "GET /x/{any...}",
+		"GET /{a}.rss*", "GET /{a}.%2e", "GET /a{b}.rss", "GET /{a}.;x", "GET /x.rss?y",
 	} {
 		var s site.Settings
 		if err := s.Set("user_api_key_parameter_routes", bad); bad != "" && err == nil {

@@ -808,8 +808,7 @@ func TestSyncSuspendsWhateverElseIsWrong(t *testing.T) {
 	})
 }
 
-// TestPausesFailClosed: no way around a pause: a login that was renamed, an identity that was unlinked, a session that
-// an app began, an admin API key of one user, a new key.
+// TestPausesFailClosed: no way around a pause: a login that was renamed, an identity that was unlinked.
 func TestPausesFailClosed(t *testing.T) {
 	t.Parallel()
 	withWays(t, func(sc *scene, p ways) {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -70,7 +71,7 @@ func TestScripts(t *testing.T) {
 // scriptCommands are what scripts can do besides calling programs.
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"ready": scriptReady, "connect": scriptConnect, "api": scriptAPI, "ask": scriptAsk, "approving": scriptApproving, "signal": scriptSignal, "exits": scriptExits, "admin": scriptAdmin, "storekey": scriptStoreKey,
-	"board": scriptBoard, "word": scriptWord, "push": scriptPush,
+	"board": scriptBoard, "word": scriptWord, "push": scriptPush, "until": scriptUntil, "shows": scriptShows,
 }
 
 // scriptSite is the site that the script has started at $URL.
@@ -94,6 +95,31 @@ func scriptReady(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("nothing is ready at %s", ts.Getenv("URL"))
+}
+
+// scriptUntil runs a program again and again until it ends well.
+func scriptUntil(ts *testscript.TestScript, _ bool, args []string) {
+	want(ts, len(args) > 0, "until PROGRAM [ARG...]")
+	for deadline := time.Now().Add(nettest.Patience); ts.Exec(args[0], args[1:]...) != nil; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s does not end well", strings.Join(args, " "))
+		}
+	}
+}
+
+// scriptShows waits until a page of the site has texts, because changes may take a second to come through.
+func scriptShows(ts *testscript.TestScript, _ bool, args []string) {
+	want(ts, len(args) >= 2, "shows PATH TEXT...")
+	visitor := scriptSite(ts).Visitor()
+	shows := func() bool {
+		body := visitor.Get(args[0]).Body
+		return !slices.ContainsFunc(args[1:], func(text string) bool { return !strings.Contains(body, text) })
+	}
+	for deadline := time.Now().Add(nettest.Patience); !shows(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s does not show %q", args[0], args[1:])
+		}
+	}
 }
 
 // scriptConnect has a user give an app a key, which is then in the variable $CLIENT.
@@ -132,16 +158,14 @@ func scriptAPI(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // scriptAsk asks as a web server does, over TCP or a Unix socket, about a request with a key, or without one where KEY
-// is "none". It wants a status, and texts in the headers and the body.
+// is "none". It wants a status, and texts in the headers and the body, within the second that changes may take.
 func scriptAsk(ts *testscript.TestScript, _ bool, args []string) {
 	want(ts, len(args) >= 6, "ask STATUS ADDRESS PATH METHOD TARGET KEY [TEXT...]")
-	test := ts.Value("test").(testing.TB)
-	r, err := http.NewRequestWithContext(test.Context(), http.MethodGet, "http://"+args[1]+args[2], nil)
-	client := http.Client{}
+	client, base := http.Client{}, "http://"+args[1]
 	if socket, unix := strings.CutPrefix(args[1], "unix:"); unix {
-		r, err = http.NewRequestWithContext(test.Context(), http.MethodGet, "http://localhost"+args[2], nil)
-		client.Transport = testkit.OverUnix(socket)
+		client.Transport, base = testkit.OverUnix(socket), "http://localhost"
 	}
+	r, err := http.NewRequestWithContext(ts.Value("test").(testing.TB).Context(), http.MethodGet, base+args[2], nil)
 	ts.Check(err)
 	for _, kind := range []string{"X-Forwarded-", "X-Original-"} {
 		r.Header.Set(kind+"Method", args[3])
@@ -150,20 +174,22 @@ func scriptAsk(ts *testscript.TestScript, _ bool, args []string) {
 	if args[5] != "none" {
 		r.Header.Set(userkeys.KeyHeader, args[5])
 	}
-	res, err := client.Do(r)
-	ts.Check(err)
-	defer res.Body.Close()
 	var all bytes.Buffer
-	ts.Check(res.Header.Write(&all))
-	_, err = all.ReadFrom(res.Body)
-	ts.Check(err)
-	for _, text := range args[6:] {
-		if !strings.Contains(all.String(), text) {
-			ts.Fatalf("the answer has no %q: %s", text, all.String())
-		}
+	good := func() bool {
+		all.Reset()
+		res, err := client.Do(r)
+		ts.Check(err)
+		defer res.Body.Close()
+		ts.Check(res.Header.Write(&all))
+		_, err = all.ReadFrom(res.Body)
+		ts.Check(err)
+		lacks := func(text string) bool { return !strings.Contains(all.String(), text) }
+		return strconv.Itoa(res.StatusCode) == args[0] && !slices.ContainsFunc(args[6:], lacks)
 	}
-	if strconv.Itoa(res.StatusCode) != args[0] {
-		ts.Fatalf("%d, want %s: %s", res.StatusCode, args[0], all.String())
+	for deadline := time.Now().Add(nettest.Bound(time.Second)); !good(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("ask %q: %s", args, all.String())
+		}
 	}
 }
 

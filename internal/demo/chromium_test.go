@@ -23,7 +23,7 @@ func TestNotifierShowsWhatIsPushed(t *testing.T) {
 	b := testkit.Chromium(t)
 	b.Open(ts.URL)
 	b.Press("button")
-	b.At("Sign in")
+	b.At("Sign in to The Noticeboard")
 	b.TabTo("#username")
 	b.Type("alice\t" + rightPassword + "\r")
 	b.At("Allow an app")
@@ -45,5 +45,7 @@ func TestNotifierShowsWhatIsPushed(t *testing.T) {
 		b.Picture(filepath.Join(dir, "notifier-pushed-phone-dark.png"))
 		b.Open(site)
 		b.Picture(filepath.Join(dir, "noticeboard-phone-dark.png"))
+		b.Open(site + "/sign-in")
+		b.Picture(filepath.Join(dir, "noticeboard-sign-in-phone-dark.png"))
 	}
 }

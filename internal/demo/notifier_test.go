@@ -80,10 +80,10 @@ func hidden(t *testing.T, page, action string) url.Values {
 func (p *person) connect(app, site string) string {
 	p.t.Helper()
 	page, _ := p.press(app, "/connect", nil)
-	fields := hidden(p.t, page, "/user-api-key/login")
+	fields := hidden(p.t, page, "/sign-in")
 	fields.Set("username", "alice")
 	fields.Set("password", rightPassword)
-	page, _ = p.press(site, "/user-api-key/login", fields)
+	page, _ = p.press(site, "/sign-in", fields)
 	page, resp := p.press(site, "/user-api-key", hidden(p.t, page, "/user-api-key"))
 	if got := resp.Request.URL.String(); got != app+"/" {
 		p.t.Fatalf("the approval ends at %s:\n%s", got, page)
@@ -182,10 +182,10 @@ func TestNotifierRefusesAnswersItDidNotAskFor(t *testing.T) {
 		return nil
 	}
 	page, _ := mallory.press(app, "/connect", nil)
-	fields := hidden(t, page, "/user-api-key/login")
+	fields := hidden(t, page, "/sign-in")
 	fields.Set("username", "alice")
 	fields.Set("password", rightPassword)
-	page, _ = mallory.press(site, "/user-api-key/login", fields)
+	page, _ = mallory.press(site, "/sign-in", fields)
 	mallory.press(site, "/user-api-key", hidden(t, page, "/user-api-key"))
 	if stolen == "" {
 		t.Fatal("no answer came")

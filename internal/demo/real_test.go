@@ -16,14 +16,18 @@ import (
 	_ "modernc.org/sqlite"
 
 	"userkeys/internal/demo"
-	"userkeys/internal/identity"
-	"userkeys/internal/password"
+	"userkeys/internal/outside"
 	"userkeys/internal/wiring"
 	"userkeys/site"
 	"userkeys/store"
 )
 
-const rightPassword = "correct horse battery"
+const (
+	rightPassword  = "correct horse battery"
+	handOverSecret = "a secret of the website and its userkeys"
+)
+
+var people = []demo.Person{{Username: "alice", Password: rightPassword}, {Username: "bob"}, {Username: "rosa"}}
 
 // startSite runs a whole userkeys site with The Noticeboard behind it, and the
 // user alice. Every answer passes tamper, if it is given, so that a test can make the site lie.
@@ -43,7 +47,10 @@ func startPushingSite(t *testing.T, tamper func(http.Handler) http.Handler, push
 	t.Cleanup(func() { _ = push.Close() })
 	pushURLs = append(pushURLs, "http://"+push.Addr().String()+"/push")
 	var notify func(context.Context, demo.News) error
-	upstream := httptest.NewServer(demo.NewSite(demo.SiteConfig{Readers: []string{"alice", "root"}, Notify: func(ctx context.Context, n demo.News) error { return notify(ctx, n) }}))
+	upstream := httptest.NewServer(demo.NewSite(demo.SiteConfig{
+		Readers: []string{"alice", "rosa"}, People: people, Secret: handOverSecret,
+		Notify: func(ctx context.Context, n demo.News) error { return notify(ctx, n) },
+	}))
 	t.Cleanup(upstream.Close)
 	db, err := sql.Open("sqlite", store.SQLiteDSN(filepath.Join(t.TempDir(), "userkeys.db")))
 	if err != nil {
@@ -59,28 +66,44 @@ func startPushingSite(t *testing.T, tamper func(http.Handler) http.Handler, push
 		t.Fatal(err)
 	}
 	s, err := wiring.Open(t.Context(), wiring.Config{
+		NoPasswords: true, Logins: []outside.Login{{
+			In: outside.In{
+				Name: "noticeboard", Issuer: front.URL,
+				Rules: outside.Rules{TrustLevel: 1, Each: []outside.Rule{{User: "rosa", Admin: true}}},
+			},
+			Kind:      outside.KindDiscourse,
+			Discourse: outside.Discourse{URL: mustParse(t, front.URL+demo.HandOverPath), Secret: handOverSecret},
+		}},
 		Store: remembered, BaseURL: mustParse(t, front.URL), Upstream: mustParse(t, upstream.URL), Secret: bytes.Repeat([]byte{1}, 32),
-		OwnPaths: []string{"/notifications*"}, PasswordCost: password.Cost{Memory: 64, Time: 1, Threads: 1},
-		Pinned: map[string]string{"allowed_user_api_push_urls": strings.Join(pushURLs, "|"), "push_notification_time_window_mins": "0"},
+		OwnPaths: []string{"/notifications*"},
+		Pinned:   map[string]string{"allowed_user_api_push_urls": strings.Join(pushURLs, "|"), "push_notification_time_window_mins": "0"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	by := site.Caller{As: "test", User: site.User{Admin: true}}
-	for _, u := range []identity.NewUser{{Username: "alice", TrustLevel: 1, Password: rightPassword}, {Username: "bob", Password: rightPassword}, {Username: "root", Password: rightPassword, Admin: true}} {
-		if _, err := s.Identity.Create(t.Context(), u, by); err != nil {
-			t.Fatal(err)
+	users := site.Sync{}
+	for _, p := range people {
+		users.Users = append(users.Users, site.SyncedUser{ExternalID: p.Username, Username: p.Username})
+	}
+	outcomes, err := s.Outside.Sync(t.Context(), users, by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range outcomes {
+		if o.Error != "" {
+			t.Fatal(o)
 		}
 	}
 	key, _, err := s.Authority.CreateAdminKey(t.Context(), site.NewAdminAPIKey{Description: "the website"}, by)
 	if err != nil {
 		t.Fatal(err)
 	}
-	notify = demo.NewNotify(front.URL, key.Reveal(), "root")
+	notify = demo.NewNotify(front.URL, key.Reveal(), "rosa")
 	handler = s.Handler()
 	honest := httptest.NewServer(handler)
 	defer honest.Close()
-	if err := demo.Greet(t.Context(), demo.NewNotify(honest.URL, key.Reveal(), "root"), "alice"); err != nil {
+	if err := demo.Greet(t.Context(), demo.NewNotify(honest.URL, key.Reveal(), "rosa"), "alice"); err != nil {
 		t.Fatal(err)
 	}
 	if tamper != nil {

@@ -27,11 +27,16 @@ type SiteConfig struct {
 	Readers []string
 	Notify  func(context.Context, News) error
 	Now     func() time.Time // nil: the system's clock
+	// People are the users, and Secret is what The Noticeboard signs with when it tells userkeys which of them is at a
+	// browser.
+	People []Person
+	Secret string
 }
 
-// NewSite returns The Noticeboard: a website as it would be without userkeys. It has a page and a JSON API, keeps
-// its notices in memory, and knows who sends a request by one header that the proxy sets. The users' notifications
-// are kept by userkeys, which also answers apps that ask for them.
+// NewSite returns The Noticeboard: a website with a page, a JSON API and users of its own. It keeps its notices in
+// memory, signs its users in itself and tells userkeys who they are at [HandOverPath], and knows who an app's request
+// is for by one header that the proxy sets. The users' notifications are kept by userkeys, which also answers apps that
+// ask for them.
 func NewSite(cfg SiteConfig) http.Handler {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -40,7 +45,13 @@ func NewSite(cfg SiteConfig) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.front)
 	mux.HandleFunc("GET /noticeboard.css", serveStyle)
-	mux.Handle("POST /notices", http.NewCrossOriginProtection().Handler(http.HandlerFunc(s.leave)))
+	mux.HandleFunc("GET /sign-in", s.signInPage)
+	mux.HandleFunc("GET "+HandOverPath, s.handOver)
+	for pattern, h := range map[string]http.HandlerFunc{
+		"POST /notices": s.leave, "POST /sign-in": s.signIn, "POST /sign-out": s.signOut,
+	} {
+		mux.Handle(pattern, http.NewCrossOriginProtection().Handler(h))
+	}
 	for pattern, h := range map[string]apiHandler{
 		"GET /session/current.json": s.current,
 		"GET /posts.json":           s.posts,
@@ -55,8 +66,9 @@ func NewSite(cfg SiteConfig) http.Handler {
 }
 
 type noticeboard struct {
-	cfg   SiteConfig
-	board *board
+	cfg      SiteConfig
+	board    *board
+	sessions sessions
 }
 
 // An apiHandler answers a request of one user; its result is written as JSON.
@@ -135,10 +147,12 @@ func (s *noticeboard) leave(w http.ResponseWriter, r *http.Request) {
 }
 
 // front shows the page of the site.
-func (s *noticeboard) front(w http.ResponseWriter, _ *http.Request) {
+func (s *noticeboard) front(w http.ResponseWriter, r *http.Request) {
 	setPageHeaders(w.Header(), "'self'")
+	_, username := s.sessions.of(r)
 	_ = pages.ExecuteTemplate(w, "site.html", struct {
 		Posts       []post
 		NotifierURL string
-	}{s.board.latest(10), s.cfg.NotifierURL})
+		Username    string // of who is signed in; empty: nobody
+	}{s.board.latest(10), s.cfg.NotifierURL, username})
 }

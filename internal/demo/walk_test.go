@@ -127,9 +127,9 @@ func TestWalkNoticesASiteThatErrs(t *testing.T) {
 	}{
 		{"strangers are let in", lies("GET /user-api-key/new", status(302, 200)), "step 3 "},
 		{"strangers are sent away", lies("GET /user-api-key/new", header("Location", "https://evil.example/login")), "step 3 "},
-		{"the sign-in form is gone", lies("GET /user-api-key/login", replace("<form", "<div")), "step 4 "},
-		{"the sign-in forgets the request", lies("POST /user-api-key/login", header("Location", "/")), "step 4 "},
-		{"scripts can read the cookie", lies("POST /user-api-key/login", func(w *httptest.ResponseRecorder) {
+		{"the sign-in form is gone", lies("GET /sign-in", replace("<form", "<div")), "step 4 "},
+		{"the sign-in forgets the request", lies("POST /sign-in", header("Location", "/")), "step 4 "},
+		{"scripts can read the cookie", lies("POST /sign-in", func(w *httptest.ResponseRecorder) {
 			w.Header().Set("Set-Cookie", strings.ReplaceAll(w.Header().Get("Set-Cookie"), "; HttpOnly", ""))
 		}), "step 4 "},
 		{"a scope is not said", lies("GET /user-api-key/new", replace("mark them as read", "more")), "step 5 "},

@@ -19,8 +19,8 @@ type questions struct {
 	from         []netip.Prefix // who may ask
 }
 
-// listenForQuestions listens where web servers ask, if --ask-listen says where. An address that other machines can reach
-// needs --ask-from: who can ask learns which keys are good.
+// listenForQuestions listens where web servers ask, if --ask-listen says where. An address that other machines can
+// reach needs --ask-from: who can ask learns which keys are good.
 func listenForQuestions(o *sitedata.ServeOptions) (questions, error) {
 	none := questions{}
 	from, err := gateway.ParseTrustedProxies(o.AskFrom)

@@ -8,10 +8,11 @@ import (
 
 	"userkeys/internal/sitecmd/manage"
 	"userkeys/internal/sitecmd/people"
+	"userkeys/internal/sitecmd/scopes"
 )
 
 // Commands returns the commands that run and manage a site.
 func Commands() []*cobra.Command {
 	run := []*cobra.Command{newServeCommand(), newDemoCommand(), newMigrateCommand(), newRecipeCommand()}
-	return slices.Concat(people.Commands(), manage.Commands(), run)
+	return slices.Concat(people.Commands(), manage.Commands(), scopes.Commands(), run)
 }

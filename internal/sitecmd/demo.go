@@ -24,7 +24,7 @@ import (
 	"userkeys/internal/cli"
 	"userkeys/internal/demo"
 	"userkeys/internal/demo/walk"
-	"userkeys/internal/identity"
+	"userkeys/internal/outside"
 	"userkeys/internal/sitecmd/sitedata"
 	"userkeys/internal/wiring"
 	"userkeys/site"
@@ -34,7 +34,9 @@ import (
 // The people of the demo. Everything listens on this machine only.
 const (
 	demoUser, demoUserPassword   = "alice", "alice keeps bees"
-	demoAdmin, demoAdminPassword = "root", "root likes rain"
+	demoAdmin, demoAdminPassword = "rosa", "rosa likes rain"
+
+	demoLogin = "noticeboard" // the login through which they sign in
 )
 
 func newDemoCommand() *cobra.Command {
@@ -68,6 +70,7 @@ type runningDemo struct {
 	pushLn          net.Listener // where the walk is pushed to
 	pushURL         string
 	adminKey        userkeys.Key // of the website
+	secret          string       // with which the website tells who is at a browser
 	dir             string
 	close           []func() error
 	out             io.Writer
@@ -137,7 +140,27 @@ func (d *runningDemo) listenOn(addr string, given bool) (net.Listener, error) {
 	return ln, err
 }
 
-// open makes the site, its two users and its data in a folder of its own.
+// people are the users of the website, who sign in there.
+func (d *runningDemo) people() []demo.Person {
+	return []demo.Person{
+		{Username: demoUser, Name: "Alice Example", Password: demoUserPassword},
+		{Username: "bob", Name: "Bob Example", Password: rand.Text()},
+		{Username: demoAdmin, Name: "Rosa Administrator", Password: demoAdminPassword},
+	}
+}
+
+// login is the way in: the website tells who is at the browser.
+func (d *runningDemo) login(base *url.URL) outside.Login {
+	return outside.Login{
+		In: outside.In{Name: demoLogin, Issuer: d.siteURL, Rules: outside.Rules{
+			TrustLevel: 1, Each: []outside.Rule{{User: demoAdmin, Admin: true, TrustLevel: 4}},
+		}},
+		Title: "The Noticeboard", Kind: outside.KindDiscourse,
+		Discourse: outside.Discourse{URL: base.JoinPath(demo.HandOverPath), Secret: d.secret},
+	}
+}
+
+// open makes the site, its users and its data in a folder of its own.
 func (d *runningDemo) open(ctx context.Context) error {
 	var err error
 	if d.dir, err = os.MkdirTemp("", "userkeys-demo-"); err != nil {
@@ -157,7 +180,9 @@ func (d *runningDemo) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.secret = rand.Text()
 	d.site, err = wiring.Open(ctx, wiring.Config{
+		NoPasswords: true, Logins: []outside.Login{d.login(base)},
 		Store: remembered, BaseURL: base, Upstream: &url.URL{Scheme: "http", Host: d.upstreamLn.Addr().String()},
 		OwnPaths: []string{"/notifications*"}, // which The Noticeboard does not have
 		Secret:   bytes.Repeat([]byte{1}, 32), // of a site that is gone in a moment
@@ -169,18 +194,30 @@ func (d *runningDemo) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, u := range []identity.NewUser{
-		{Username: demoAdmin, Name: "Root Administrator", Password: demoAdminPassword, TrustLevel: 4, Admin: true},
-		{Username: demoUser, Name: "Alice Example", Password: demoUserPassword, TrustLevel: 1},
-		{Username: "bob", Name: "Bob Example", Password: rand.Text(), TrustLevel: 1},
-	} {
-		if _, err := d.site.Identity.Create(ctx, u, sitedata.Operator); err != nil {
-			return err
-		}
+	if err := d.syncPeople(ctx); err != nil {
+		return err
 	}
 	d.adminKey, _, err = d.site.Authority.CreateAdminKey(ctx,
 		site.NewAdminAPIKey{Description: "The Noticeboard itself"}, sitedata.Operator)
 	return err
+}
+
+// syncPeople tells userkeys of the website's users before they come, so that they can be notified.
+func (d *runningDemo) syncPeople(ctx context.Context) error {
+	users := site.Sync{Login: demoLogin}
+	for _, p := range d.people() {
+		users.Users = append(users.Users, site.SyncedUser{ExternalID: p.Username, Username: p.Username, Name: p.Name})
+	}
+	outcomes, err := d.site.Outside.Sync(ctx, users, sitedata.Operator)
+	if err != nil {
+		return err
+	}
+	for _, o := range outcomes {
+		if o.Error != "" {
+			return fmt.Errorf("making the user %s: %s", o.ExternalID, o.Error)
+		}
+	}
+	return nil
 }
 
 // notify returns how The Noticeboard notifies its users.
@@ -192,7 +229,8 @@ func (d *runningDemo) notify() func(context.Context, demo.News) error {
 func (d *runningDemo) serve(ctx context.Context, wg *sync.WaitGroup, failed chan<- error) {
 	for ln, h := range map[net.Listener]http.Handler{
 		d.upstreamLn: demo.NewSite(demo.SiteConfig{
-			NotifierURL: d.appURL, Readers: []string{demoUser, demoAdmin}, Notify: d.notify(),
+			People: d.people(), Secret: d.secret, NotifierURL: d.appURL,
+			Readers: []string{demoUser, demoAdmin}, Notify: d.notify(),
 		}),
 		d.appLn: demo.NewNotifier(demo.NotifierConfig{SiteURL: d.siteURL, URL: d.appURL}),
 	} {
@@ -233,15 +271,17 @@ func (d *runningDemo) announce() {
 	fmt.Fprintf(d.out, `The Noticeboard, a website with userkeys before it:  %[1]s
 Notifier, an app that nobody registered there:       %[2]s
 
-Sign in as   %[3]s   password  %[4]s
-or as        %[5]s    password  %[6]s   (administrator)
+The Noticeboard has users of its own, who sign in there and nowhere else:
+  %[3]s   password  %[4]s
+  %[5]s    password  %[6]s   (administrator)
 
   1. Open %[2]s and press "Connect to The Noticeboard".
-  2. Sign in as %[3]s. Read who asks for what; approve.
+  2. Sign in to The Noticeboard as %[3]s. Read who asks for what; approve.
   3. Notifier has opened its answer, holds a key and shows %[3]s's notifications.
   4. Open %[1]s and post a notice: a moment later Notifier has it pushed.
   5. Open %[1]s/my/apps, revoke Notifier, and reload Notifier: the key is dead.
-  6. As %[5]s, change what apps may ask for: %[1]s/user-api-key/settings
+  6. In a private window, as %[5]s, change what apps may ask for:
+     %[1]s/user-api-key/settings
 
 Or see every step explained: userkeys demo --walk
 Stop with Ctrl-C; all data goes away.

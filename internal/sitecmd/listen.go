@@ -15,8 +15,8 @@ import (
 	"userkeys/internal/sitecmd/sitedata"
 )
 
-// listenOn listens on an address such as 127.0.0.1:8080, or on a Unix socket such as unix:/run/userkeys/site.sock, which
-// an option has.
+// listenOn listens on the address of an option, such as 127.0.0.1:8080, or on its Unix socket, such as
+// unix:/run/userkeys/site.sock.
 func listenOn(option, address string) (net.Listener, error) {
 	listen := func() (net.Listener, error) { return net.Listen("tcp", address) }
 	if socket, ok := sitedata.UnixSocket(address); ok {

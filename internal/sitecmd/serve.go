@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"userkeys/internal/logs"
 	"userkeys/internal/sitecmd/sitedata"
 	"userkeys/internal/wiring"
+	"userkeys/store"
 )
 
 // shutdownGrace is how long requests under way may take to end after the first signal. Docker kills
@@ -97,17 +99,12 @@ func serve(cmd *cobra.Command, o *sitedata.ServeOptions) error {
 		return err
 	}
 	defer unlock()
-	db, dialect, err := o.OpenDatabase(cmd.Context())
+	st, db, err := openStore(cmd.Context(), o, log)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	if cfg.Store, err = wiring.OpenStore(cmd.Context(), db, dialect); err != nil {
-		return err
-	}
-	if err := cfg.Store.KeepReserve(reserveBytes); err != nil {
-		log.Warn("no room is kept for revocations on a full disk", "error", err)
-	}
+	cfg.Store = st
 	if cfg.Secret, err = openSecret(cmd.Context(), o, cfg); err != nil {
 		return err
 	}
@@ -120,6 +117,22 @@ func serve(cmd *cobra.Command, o *sitedata.ServeOptions) error {
 	}
 	logReady(log, cfg, ln)
 	return runSite(cmd.Context(), s, ask.beside(entrance{ln, s.Handler()}, s.Asked(), log), log)
+}
+
+// openStore opens the store, and keeps room for revocations. The caller closes the database.
+func openStore(ctx context.Context, o *sitedata.ServeOptions, log *slog.Logger) (*store.Store, io.Closer, error) {
+	db, dialect, err := o.OpenDatabase(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	st, err := wiring.OpenStore(ctx, db, dialect)
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	if err := st.KeepReserve(reserveBytes); err != nil {
+		log.Warn("no room is kept for revocations on a full disk", "error", err)
+	}
+	return st, db, nil
 }
 
 func logReady(log *slog.Logger, cfg wiring.Config, ln net.Listener) {

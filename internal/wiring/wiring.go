@@ -77,7 +77,7 @@ type Site struct {
 	Store     *store.Store
 	Authority *authority.Authority
 	Identity  *identity.Accounts
-	ways      *outside.People
+	Outside   *outside.People // the providers that sign people in
 	Inbox     *notify.Inbox
 	Pushes    *outbox.Pushes // nil without a secret
 	pages     *server.Server
@@ -153,7 +153,7 @@ func (s *Site) openIdentity(ctx context.Context, cfg Config, clients *gateway.Cl
 		LoginPath: loginPath(cfg.Upstream == nil), ClientIP: clients.Of, Cost: cfg.PasswordCost, Stays: ways.Stays,
 		OwnerGone: ownerGone(cfg.Logins),
 	})
-	s.ways = ways.Into(s.Identity)
+	s.Outside = ways.Into(s.Identity)
 	return err
 }
 
@@ -234,10 +234,10 @@ func loginPath(standalone bool) string {
 func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, error) {
 	var sync server.UserSync
 	if len(cfg.Logins) > 0 {
-		sync = s.ways
+		sync = s.Outside
 	}
 	pages, err := server.New(server.Config{
-		Outside: s.ways, Sync: sync, Links: s.Identity, Own: identity.OwnOf(s.Identity), NoPasswords: cfg.NoPasswords,
+		Outside: s.Outside, Sync: sync, Links: s.Identity, Own: identity.OwnOf(s.Identity), NoPasswords: cfg.NoPasswords,
 		Authority: s.Authority, Identity: s.Identity, Accounts: s.Identity, BaseURL: cfg.BaseURL,
 		Standalone: cfg.Upstream == nil,
 		// Before an upstream the front asks us for them only if OwnPaths name them.
@@ -270,7 +270,7 @@ func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, erro
 			Upstream: cfg.Upstream, Checker: s.Authority, ClientIPs: clients, Scheme: cfg.BaseURL.Scheme,
 			VaryByKey:             cfg.VaryByKey,
 			IdentityHeaders:       identityHeaders(cfg.Logins),
-			SessionCookies:        append(s.Identity.CookieNames(), s.ways.CookieName()),
+			SessionCookies:        append(s.Identity.CookieNames(), s.Outside.CookieName()),
 			ResponseHeaderTimeout: cfg.UpstreamTimeout, Logger: cfg.Logger,
 			MinUploadRate: cfg.MinUploadRate,
 		})

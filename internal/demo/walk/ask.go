@@ -96,17 +96,22 @@ func (k *walker) arriveAsStranger(ctx context.Context) error {
 		return err
 	}
 	k.out.say("The site checks the request first: a bad one is refused before anybody signs in. Then it needs to know " +
-		"who answers. " +
-		"The whole request is kept in the redirect, and resumes after the sign-in.")
+		"who answers. The website has users of its own, so userkeys asks it, signed, and the website asks the person. " +
+		"The whole request is kept on the way, and resumes after the sign-in.")
 	k.out.got(page.Proto+" "+page.Status, "Location: "+shorten(to.RequestURI(), 120))
-	if to.Host != k.browser.site.Host {
-		return fmt.Errorf("the redirect leads to %s", to.Host)
+	for page.StatusCode != http.StatusOK {
+		if to, err = page.wantRedirect(); err != nil {
+			return err
+		}
+		if to.Host != k.browser.site.Host {
+			return fmt.Errorf("the redirect leads to %s", to.Host)
+		}
+		if page, err = k.browser.get(ctx, to.String()); err != nil {
+			return err
+		}
 	}
-	k.page, err = k.browser.get(ctx, to.String())
-	if err != nil {
-		return err
-	}
-	return k.page.want(http.StatusOK)
+	k.page = page
+	return nil
 }
 
 func (k *walker) signIn(ctx context.Context) error {
@@ -118,28 +123,42 @@ func (k *walker) signIn(ctx context.Context) error {
 	if !form.has("username") || !form.has("password") {
 		return errors.New("the page has no fields username and password")
 	}
-	k.out.say("The password goes from the browser to the site. The app never sees it.")
-	k.out.sent("POST "+at, "username="+k.cfg.Username+"&password=*****&redirect="+shorten(form.hidden.Get("redirect"), 40))
+	k.out.say("The password goes from the browser to the website, which signs who this is. userkeys and the app never " +
+		"ask for it.")
+	k.out.sent("POST "+at, "username="+k.cfg.Username+"&password=*****")
 	page, err := k.browser.submit(ctx, form, url.Values{"username": {k.cfg.Username}, "password": {k.cfg.Password}})
 	if err != nil {
 		return err
 	}
-	to, err := page.wantRedirect()
-	if err != nil {
-		return err
+	request := strings.TrimPrefix(k.auth.URL, k.browser.site.Scheme+"://"+k.browser.site.Host)
+	for sessions := 0; ; {
+		to, err := page.wantRedirect()
+		if err != nil {
+			return err
+		}
+		lines := []string{page.Proto + " " + page.Status}
+		for _, c := range page.Cookies() {
+			if c.MaxAge < 0 {
+				continue
+			}
+			if !c.HttpOnly {
+				return errors.New("the sign-in set a cookie that scripts can read")
+			}
+			sessions++
+			c.Value = shorten(c.Value, 4)
+			lines = append(lines, "Set-Cookie: "+c.String())
+		}
+		k.out.got(append(lines, "Location: "+shorten(to.RequestURI(), 120))...)
+		if k.page, err = k.browser.get(ctx, to.String()); err != nil {
+			return err
+		}
+		if page = k.page; page.StatusCode == http.StatusOK {
+			if to.RequestURI() != request || sessions == 0 {
+				return fmt.Errorf("the sign-in does not lead back to the request as it was: %s", to)
+			}
+			return nil
+		}
 	}
-	cookies := page.Cookies()
-	if len(cookies) == 0 || !cookies[0].HttpOnly {
-		return errors.New("the sign-in set no cookie that scripts cannot read")
-	}
-	c := *cookies[0]
-	c.Value = shorten(c.Value, 4)
-	k.out.got(page.Proto+" "+page.Status, "Set-Cookie: "+c.String(), "Location: "+shorten(to.RequestURI(), 120))
-	if to.RequestURI() != strings.TrimPrefix(k.auth.URL, k.browser.site.Scheme+"://"+k.browser.site.Host) {
-		return fmt.Errorf("the sign-in does not lead back to the request as it was: %s", to)
-	}
-	k.page, err = k.browser.get(ctx, to.String())
-	return err
 }
 
 func (k *walker) readConsent(context.Context) error {

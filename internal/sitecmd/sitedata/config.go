@@ -116,16 +116,9 @@ func (file configFile) site(path string, text []byte) (Config, error) {
 			return sc, fmt.Errorf("%s:%d: %s", path, lineOf(text, name), cli.Explain(err))
 		}
 	}
-	for _, s := range file.scopes {
-		scope := userkeys.Scope{Name: s.Name, Sentence: s.Sentence}
-		for _, r := range s.Routes {
-			route, err := userkeys.ParseRoute(r)
-			if err != nil {
-				return sc, fmt.Errorf("%s:%d: %s", path, lineOf(text, r), cli.Explain(err))
-			}
-			scope.Routes = append(scope.Routes, route)
-		}
-		sc.Scopes = append(sc.Scopes, scope)
+	var err error
+	if sc.Scopes, err = file.ownScopes(path, text); err != nil {
+		return sc, err
 	}
 	for _, t := range file.logins {
 		l, err := t.login()
@@ -140,10 +133,39 @@ func (file configFile) site(path string, text []byte) (Config, error) {
 		}
 		sc.Logins = append(sc.Logins, l)
 	}
-	if _, err := userkeys.NewCatalog(sc.Scopes...); err != nil {
-		return sc, fmt.Errorf("%s: %s", path, cli.Explain(err))
-	}
 	return sc, nil
+}
+
+// ReadScopes returns the scopes of a configuration file.
+func ReadScopes(path string, text []byte) ([]userkeys.Scope, error) {
+	file, err := parseConfig(path, text)
+	if err != nil {
+		return nil, err
+	}
+	return file.ownScopes(path, text)
+}
+
+func (file configFile) ownScopes(path string, text []byte) ([]userkeys.Scope, error) {
+	var scopes []userkeys.Scope
+	for _, s := range file.scopes {
+		scope := userkeys.Scope{Name: s.Name, Sentence: s.Sentence}
+		if strings.HasPrefix(s.Sentence, "TODO") { // as userkeys scopes import writes it
+			return nil, fmt.Errorf("%s:%d: scope %s: write the sentence that people read in place of TODO",
+				path, lineOf(text, s.Sentence), s.Name)
+		}
+		for _, r := range s.Routes {
+			route, err := userkeys.ParseRoute(r)
+			if err != nil {
+				return nil, fmt.Errorf("%s:%d: %s", path, lineOf(text, r), cli.Explain(err))
+			}
+			scope.Routes = append(scope.Routes, route)
+		}
+		scopes = append(scopes, scope)
+	}
+	if _, err := userkeys.NewCatalog(scopes...); err != nil {
+		return nil, fmt.Errorf("%s: %s", path, cli.Explain(err))
+	}
+	return scopes, nil
 }
 
 // listText returns a value of the file in the form that a flag or a setting takes.
