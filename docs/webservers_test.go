@@ -1,6 +1,7 @@
 package docs_test
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -28,7 +29,10 @@ func TestWebServersPage(t *testing.T) {
 		}
 		if strings.Contains(command, "--check") { // of the recipe before it
 			command = "nginx --check " + file
-			write(t, file, testkit.Run(t, "", strings.Fields("recipe nginx --url https://www.example --app 127.0.0.1:3000")...))
+			text := testkit.Run(t, "", strings.Fields("recipe nginx --url https://www.example --app 127.0.0.1:3000")...)
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
 		testkit.Run(t, "", append([]string{"recipe"}, strings.Fields(command)...)...)
 		printed += " " + command

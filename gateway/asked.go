@@ -36,7 +36,8 @@ const IntrospectionPath = "/user-api-key/introspect"
 //
 // The path says how the web server asks: /forwarded (Caddy, Traefik, HAProxy), /nginx, and /envoy followed by the
 // target; each also below /require, where a request without a key is refused instead of passed as a stranger's.
-// The answer is 200 if the request may pass, and always has all [IdentityHeaders] then. It comes within a second: if
+// The answer is 200 if the request may pass, and always has all [IdentityHeaders] then. Where a [site.Carrier] is set it
+// also has Authorization, as the website may get it: empty if it held a key. It comes within a second: if
 // the check takes longer, it is 503. Nothing reads the body of a question.
 //
 // Asked stands on a listener of its own, which nobody but web servers reaches: who can ask it learns which keys are
@@ -107,7 +108,8 @@ func (a *Asked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		q.Refuse(w, f.Write)
 		return
 	}
-	k := request.PresentedBy(client, a.cfg.Checker.Edge())
+	e := a.cfg.Checker.Edge()
+	k := request.PresentedBy(client, e)
 	switch {
 	case k.Given:
 		access, err := a.decide(client, k)
@@ -117,10 +119,17 @@ func (a *Asked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		setIdentity(w.Header(), access)
 	case q.NeedsKey:
-		q.Refuse(w, refuseNoKey.Write)
+		q.Refuse(w, noKey(client, k, e).Write)
 		return
 	}
-	q.Allow(w, identityNames[:])
+	names := identityNames[:]
+	if len(e.Carriers) > 0 {
+		names = append(names[:len(names):len(names)], request.AuthorizationHeader)
+		if lines := client.Header[request.AuthorizationHeader]; !k.InAuthorization && len(lines) == 1 {
+			w.Header()[request.AuthorizationHeader] = lines
+		}
+	}
+	q.Allow(w, names)
 }
 
 // mayAsk reports whether r comes from a web server that may ask.

@@ -454,3 +454,42 @@ func sameJSON(t *testing.T, a, b string) bool {
 	}
 	return cmp.Equal(x, y)
 }
+
+// Where keys may stand in Authorization, the answer says what of that header the website may get, and a refusal asks
+// for the password.
+func TestAskedAboutCarriers(t *testing.T) {
+	t.Parallel()
+	addr := listen(t, newAsked(t, AskedConfig{Checker: newCarrying(t)}))
+	for _, tt := range []struct {
+		name, target, line string
+		want               int
+		passes, challenge  string
+	}{
+		{"a key as password", "/dav/x", basic("", ukKey), 200, "", ""},
+		{"a key as token", "/api/x", "Authorization: Bearer " + ukKey, 200, "", ""},
+		{"a key on another route", "/x", "Authorization: Bearer " + ukKey, 200, "", ""},
+		{"the site's own token", "/api/x", "Authorization: Bearer other", 200, "Bearer other", ""},
+		{"nothing", "/api/x", "A: b", 200, "", ""},
+		{"an unknown key", "/dav/x", basic("", userkeys.NewKey("uk").Reveal()), 401, "", `Basic realm="user API key", charset="UTF-8"`},
+	} {
+		for name, question := range dialects {
+			t.Run(tt.name+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				got := unfolded(t, send(t, addr, question("GET", tt.target, tt.line)))
+				authorization, said := got.header["Authorization"]
+				if got.status != tt.want || said != (tt.want == 200) || said && (len(authorization) != 1 || authorization[0] != tt.passes) {
+					t.Errorf("answer %+v, want %d with Authorization %q", got, tt.want, tt.passes)
+				}
+				if c := got.header.Get("WWW-Authenticate"); c != tt.challenge {
+					t.Errorf("challenge %q, want %q", c, tt.challenge)
+				}
+				if removals := got.header.Get("X-Envoy-Auth-Headers-To-Remove"); name == "envoy" && tt.want == 200 && strings.HasSuffix(removals, ",authorization") == (tt.passes != "") {
+					t.Errorf("Envoy removes %s", removals)
+				}
+			})
+		}
+	}
+	if got := send(t, addr, required(nginxQuestion("GET", "/dav/x"))); got.status != 401 || got.header.Get("WWW-Authenticate") == "" {
+		t.Errorf("nobody is asked for a password: %+v", got)
+	}
+}

@@ -36,7 +36,7 @@ func (c keyCheck) admit(
 		return a, true
 	case refuseOptions:
 		// Answered here and never passed on: it needs no identity, so it gets none.
-		w.Header().Set("Allow", request.AllowedMethods)
+		w.Header().Set("Allow", k.Allowed())
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(http.StatusOK)
 	default:
@@ -48,12 +48,12 @@ func (c keyCheck) admit(
 // decide decides about a request with a key. Guards, the proxy and the answers to web servers have it in common, and
 // differ in how they say it.
 //
-// Errors: refuseOptions for every OPTIONS, any other *[request.Refusal], and those of [Checker.Check].
+// Errors: refuseOptions for OPTIONS, unless a scope names it, any other *[request.Refusal], and those of [Checker.Check].
 func (c keyCheck) decide(r *http.Request, k request.Presented, to addressee) (userkeys.Access, error) {
 	if f := k.WellFormed(r); f != nil {
 		return userkeys.Access{}, f
 	}
-	if r.Method == http.MethodOptions {
+	if r.Method == http.MethodOptions && !k.Uses(r.Method) {
 		return userkeys.Access{}, refuseOptions
 	}
 	path, err := userkeys.CanonicalPath(k.Target.Path)
@@ -66,6 +66,9 @@ func (c keyCheck) decide(r *http.Request, k request.Presented, to addressee) (us
 		ManagesItself: to == ownRequest && managesItself(r.Method, path),
 		Present:       len(present) == 1 && present[0] == "true",
 	})
+	if err == nil && k.Carried != nil && !k.Carried.NamesOwner(a) {
+		err = userkeys.ErrInvalidKey
+	}
 	if err != nil {
 		return userkeys.Access{}, err
 	}
@@ -89,6 +92,9 @@ func managesItself(method, path string) bool {
 
 // refuse logs err, which decide returned, and answers with it.
 func (c keyCheck) refuse(w http.ResponseWriter, r *http.Request, k request.Presented, err error) {
+	if err == userkeys.ErrInvalidKey && k.Carried != nil {
+		err = k.Carried.Challenge()
+	}
 	f, same := err.(*request.Refusal)
 	if c.log != nil {
 		why := f
