@@ -1,12 +1,14 @@
 package main
 
 import (
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/nettest"
 )
 
@@ -18,10 +20,18 @@ func scriptReserve(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// scriptWebsite starts a website that answers whom it was told calls, and sets a variable to its address.
+// scriptWebsite starts a website that has nothing but bees, and sets a variable to its address.
 func scriptWebsite(ts *testscript.TestScript, _ bool, args []string) {
 	want(ts, len(args) == 1, "website NAME")
-	ts.Setenv(args[0], strings.TrimPrefix(testkit.NewUpstream(ts.Value("test").(testing.TB)).URL, "http://"))
+	website := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/bees" {
+			http.NotFound(w, r)
+			return
+		}
+		_, _ = io.WriteString(w, "bees of "+r.Header.Get("X-Userkeys-Username"))
+	}))
+	ts.Value("test").(testing.TB).Cleanup(website.Close)
+	ts.Setenv(args[0], strings.TrimPrefix(website.URL, "http://"))
 }
 
 // scriptNginx starts nginx at $ADDR with a file of its http block.
