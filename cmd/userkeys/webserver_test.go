@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -26,6 +28,16 @@ type asking struct {
 	args    []string
 }
 
+// askingConfig has a route where a key may stand in Authorization.
+const askingConfig = `
+[settings]
+user_api_key_prefix = "uk"
+
+[[carrier]]
+kind   = "bearer"
+routes = ["GET /api/{rest...}"]
+`
+
 // startAsking starts a website and the program, which a web server at front is to ask, or any other.
 func startAsking(t *testing.T, front string) *asking {
 	t.Helper()
@@ -33,7 +45,11 @@ func startAsking(t *testing.T, front string) *asking {
 	ask, listen, data := nettest.ReserveAddress(t), nettest.ReserveAddress(t), t.TempDir()
 	testkit.Run(t, testkit.Password+"\n", "user", "add", "--init", "alice", "--password-stdin", "--data", data)
 	a.args = []string{"--app", strings.TrimPrefix(a.website.URL, "http://"), "--ask", ask, "--listen", listen}
-	a.serve = testkit.ServeAt(t, listen, "--data", data, "--url", "http://"+front, "--upstream", a.website.URL,
+	config := filepath.Join(t.TempDir(), "userkeys.toml")
+	if err := os.WriteFile(config, []byte(askingConfig), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a.serve = testkit.ServeAt(t, listen, "--data", data, "--config", config, "--url", "http://"+front, "--upstream", a.website.URL,
 		"--ask-listen", ask, "--trusted-proxy", "127.0.0.1")
 	return a
 }
@@ -146,6 +162,10 @@ var whatPasses = []struct {
 	{"Connection names a header of the identity", wireRequest{method: "GET", target: "/a", header: []string{
 		"User-Api-Key: {key}", "Connection: close, X-Userkeys-Key-Id",
 	}}, 0, "alice", ""},
+	{"a key in Authorization", wireRequest{method: "GET", target: "/api/a", header: []string{"Authorization: Bearer {key}"}}, 200, "alice", ""},
+	{"a key in Authorization elsewhere", wireRequest{method: "GET", target: "/a", header: []string{"Authorization: Bearer of the website"}}, 200, "", ""},
+	{"a token of the website", wireRequest{method: "GET", target: "/api/a", header: []string{"Authorization: Bearer of the website"}}, 200, "", ""},
+	{"a bad key in Authorization", wireRequest{method: "GET", target: "/api/a", header: []string{"Authorization: Bearer uk_zzz"}}, 401, "", "invalid"},
 	{"what userkeys answers itself", wireRequest{method: "GET", target: "/.well-known/user-api-key"}, -200, "", "auth"},
 	{"what userkeys answers for the website", wireRequest{method: "GET", target: "/session/current.json", header: []string{"User-Api-Key: {key}"}}, 200, "alice", ""},
 }
@@ -216,6 +236,9 @@ func (a *asking) mustPass(t *testing.T, name string, got testkit.Answer, status 
 		if len(reached) > 0 {
 			t.Errorf("%s: the website got a refused request: %+v", name, reached)
 		}
+		if n := len(got.Header.Values("WWW-Authenticate")); status == 401 && n != 1 {
+			t.Errorf("%s: %d challenges", name, n)
+		}
 		a.mustBeRefusal(t, name, got)
 		return
 	}
@@ -226,14 +249,19 @@ func (a *asking) mustPass(t *testing.T, name string, got testkit.Answer, status 
 	if told := toldOf(t, reached[0]); told != user {
 		t.Errorf("%s: the website is told %q, want %q", name, told, user)
 	}
+	if strings.Contains(name, "Authorization elsewhere") || strings.Contains(name, "token of the website") {
+		if reached[0].Header.Get("Authorization") != "Bearer of the website" {
+			t.Errorf("%s: the website does not get its own token", name)
+		}
+	}
 	if user != "" {
 		for _, h := range []string{"User-Id", "Client-Id", "Key-Id", "Trust-Level", "Admin", "Moderator", "Scopes"} {
 			if reached[0].Header.Get("X-Userkeys-"+h) == "" {
 				t.Errorf("%s: the website is not told %s", name, h)
 			}
 		}
-		if reached[0].Header.Get("Cookie") != "" {
-			t.Errorf("%s: the website got cookies beside a key", name)
+		if reached[0].Header.Get("Cookie")+reached[0].Header.Get("Authorization") != "" {
+			t.Errorf("%s: the website got cookies or a key: %v", name, reached[0].Header)
 		}
 		if c := got.Header.Values("Cache-Control"); !strings.Contains(strings.Join(c, ","), "private") {
 			t.Errorf("%s: caches are told %q", name, c)
