@@ -15,7 +15,7 @@ import (
 // Comments and tests name attacks and faults by codes such as KU16, and rules of the wire by codes such as W13.3.
 // The documents say what a code means and which test holds it; the tests below hold the documents.
 const (
-	attackCodes = `(?:AD|DB|DV|GR|HT|ID|KU|LG|LK|OT|PK|PS|RD|RL|RP|RQ|RV|SC|SS|[BEFGT])[0-9]{1,2}`
+	attackCodes = `(?:AD|CA|DB|DV|GR|HT|ID|KU|LG|LK|OT|PK|PS|RD|RL|RP|RQ|RV|SC|SS|[BEFGT])[0-9]{1,2}`
 	wireCodes   = `W[0-9]{1,2}(?:\.[0-9])?|C[0-9]{1,2}`
 )
 

@@ -10,8 +10,13 @@ import (
 )
 
 // Methods are the request methods that a key may use at all; HEAD counts as
-// GET. Everything else is refused before any rule is asked.
+// GET. Everything else but [MoreMethods] is refused before any rule is asked.
 var Methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
+
+// MoreMethods are those that a key may use only on sites with a scope that names them: WebDAV's and CalDAV's, and
+// OPTIONS, by which their programs learn what a server can do. COPY and MOVE are not among them: their header
+// Destination names a second address, and a route is about one.
+var MoreMethods = []string{"OPTIONS", "PROPFIND", "PROPPATCH", "REPORT", "MKCOL", "MKCALENDAR", "LOCK", "UNLOCK"}
 
 // A Route is one rule of a scope: a method and a path pattern, written
 // "GET /t/{id}" or "POST /message-bus/{client}/poll" or "GET /api/{rest...}".
@@ -35,8 +40,8 @@ func ParseRoute(s string) (Route, error) {
 		return Route{}, Errorf(InvalidParameters, "route %q: %s", s, why)
 	}
 	method, path, ok := strings.Cut(s, " ")
-	if !ok || method == "HEAD" || !slices.Contains(Methods, method) {
-		return bad("must begin with GET, POST, PUT, PATCH or DELETE and a space (HEAD counts as GET)")
+	if !ok || method == "HEAD" || !slices.Contains(Methods, method) && !slices.Contains(MoreMethods, method) {
+		return bad("must begin with GET, POST, PUT, PATCH, DELETE or a method of WebDAV, and a space (HEAD counts as GET)")
 	}
 	if !strings.HasPrefix(path, "/") {
 		return bad("the path must begin with a slash")

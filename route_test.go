@@ -105,7 +105,7 @@ func TestParseRouteRefuses(t *testing.T) {
 		"/x":                "must begin with GET",
 		"get /x":            "must begin with GET",
 		"HEAD /x":           "HEAD counts as GET",
-		"OPTIONS /x":        "must begin with GET",
+		"COPY /x":           "must begin with GET",
 		"* /x":              "must begin with GET",
 		"GET  /x":           "slash",
 		"GET x":             "slash",

@@ -19,6 +19,7 @@ import (
 	"userkeys/internal/jobs"
 	"userkeys/internal/keycheck"
 	"userkeys/internal/limit"
+	"userkeys/site"
 )
 
 // Config is what an [Authority] is made of.
@@ -27,6 +28,8 @@ type Config struct {
 	Catalog *userkeys.Catalog // nil: Discourse's scopes
 	// Pinned site settings, by name, win over those in the store and cannot be changed while running.
 	Pinned map[string]string
+	// Carriers are where a key may stand in the header Authorization. With any, Pinned has user_api_key_prefix.
+	Carriers []site.Carrier
 	// MaxKeys bounds the keys kept in memory; 0 means two million, some 800 MB if all are in use by as many users.
 	MaxKeys int
 	// OwnerGone is, by the name of a login, how long after a user's last sign-in through it their keys pause: they are
@@ -88,7 +91,7 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 	}
 	_, _ = rand.Read(c.secret[:]) // crypto/rand.Read never fails
 	c.Checker, err = keycheck.New(ctx, keycheck.Config{
-		Store: cfg.Store, Catalog: cfg.Catalog, Pinned: pinned, OwnerGone: cfg.OwnerGone,
+		Store: cfg.Store, Catalog: cfg.Catalog, Pinned: pinned, Carriers: cfg.Carriers, OwnerGone: cfg.OwnerGone,
 		MaxKeys: cfg.MaxKeys, Now: cfg.Now, Logger: cfg.Logger,
 	})
 	if err != nil {

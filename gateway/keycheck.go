@@ -35,9 +35,9 @@ func (c keyCheck) admit(
 		f.Write(w)
 		return userkeys.Access{}, false
 	}
-	if r.Method == http.MethodOptions {
+	if r.Method == http.MethodOptions && !k.Uses(r.Method) {
 		// Answered here and never passed on: it needs no identity, so it gets none.
-		w.Header().Set("Allow", request.AllowedMethods)
+		w.Header().Set("Allow", k.Allowed())
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(http.StatusOK)
 		return userkeys.Access{}, false
@@ -53,6 +53,9 @@ func (c keyCheck) admit(
 		ManagesItself: to == ownRequest && managesItself(r.Method, path),
 		Present:       len(present) == 1 && present[0] == "true",
 	})
+	if err == nil && k.Carried != nil && !k.Carried.NamesOwner(a) {
+		err = userkeys.ErrInvalidKey
+	}
 	if err != nil {
 		c.refuse(w, r, k, err)
 		return userkeys.Access{}, false
@@ -77,6 +80,12 @@ func managesItself(method, path string) bool {
 
 // refuse logs err and answers with it.
 func (c keyCheck) refuse(w http.ResponseWriter, r *http.Request, k request.Presented, err error) {
+	if err == userkeys.ErrInvalidKey && k.Carried != nil {
+		f := k.Carried.Challenge()
+		c.log.refused(w, r, k, f)
+		f.Write(w)
+		return
+	}
 	if c.log != nil {
 		e := userkeys.AsError(err)
 		why := &request.Refusal{Status: e.Code.Status(), Reason: request.ReasonOf(e)}

@@ -9,6 +9,7 @@ import (
 	"userkeys"
 	"userkeys/gateway/internal/clientip"
 	"userkeys/gateway/internal/forward"
+	"userkeys/gateway/internal/headers"
 	"userkeys/gateway/internal/monitor"
 	"userkeys/gateway/internal/request"
 )
@@ -26,8 +27,8 @@ type ProxyConfig struct {
 	Scheme string
 	// SessionCookies are the names of our own cookies: the upstream neither sees nor sets them.
 	SessionCookies []string
-	// IdentityHeaders are headers in which a proxy before this one tells who calls; they do not go on beside a key.
-	IdentityHeaders []string
+	// LoginHeaders are headers in which a proxy before this one tells who calls; they do not go on beside a key.
+	LoginHeaders []string
 	// VaryByKey adds Vary: User-Api-Key also to answers to requests without a key, so that a cache between
 	// the proxy and its clients asks here about every request with a key. The price: some CDNs store no answer that
 	// varies.
@@ -51,6 +52,7 @@ type ProxyConfig struct {
 type Proxy struct {
 	cfg     ProxyConfig
 	keys    keyCheck
+	headers headers.Table
 	forward *forward.Proxy
 	monitor *monitor.Monitor
 }
@@ -87,7 +89,7 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Proxy{
-		cfg: cfg, keys: keys, monitor: monitor.New(cfg.Checker),
+		cfg: cfg, keys: keys, headers: headers.NewTable(nil, cfg.LoginHeaders), monitor: monitor.New(cfg.Checker),
 		forward: forward.New(forward.Config{
 			Upstream: cfg.Upstream, Cookies: cfg.SessionCookies, StallTimeout: cfg.StallTimeout,
 			MinUploadRate: cfg.MinUploadRate, Transport: cfg.Transport, Logger: cfg.Logger, Now: cfg.Now,

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"userkeys/gateway/internal/headers"
+	"userkeys/gateway/internal/request"
 )
 
 // upstreamHeader makes the headers of the upstream's request. They are built anew: first what
@@ -22,7 +23,7 @@ func (x *proxied) upstreamHeader() http.Header {
 	}
 	ours := func(values []string) bool { return p.isAdminKey(x.In.Context(), values) }
 	h := headers.Strip{
-		Trusted: trusted, Keyed: x.presented.Given, Ours: ours, Names: p.cfg.IdentityHeaders,
+		Table: p.headers, Trusted: trusted, Keyed: x.presented.Given, Carried: x.presented.InAuthorization, Ours: ours,
 	}.Passing(x.In.Header, more)
 	if x.presented.Given {
 		setIdentity(h, x.monitored.Access())
@@ -88,10 +89,14 @@ func (x *proxied) Receive(ours http.Header, res *http.Response) error {
 		return errNotThere
 	}
 	if x.presented.Given {
-		headers.KeepPrivate(res.Header)
+		headers.KeepPrivate(res.Header, x.presented.CarriedIn())
 		headers.YieldCORS(ours, res.Header)
 	} else if x.proxy.cfg.VaryByKey {
-		headers.VaryByKey(res.Header)
+		carrier := ""
+		if len(x.proxy.cfg.Checker.Edge().Carriers) > 0 {
+			carrier = request.AuthorizationHeader
+		}
+		headers.VaryByKey(res.Header, carrier)
 	}
 	if x.presented.InQuery {
 		// Links in a feed must not tell other sites the address that it was read at.

@@ -83,7 +83,7 @@ func TestIdentityOfAProxyDoesNotStandBesideAKey(t *testing.T) {
 	t.Parallel()
 	for _, trusted := range [][]netip.Prefix{nil, prefixes("127.0.0.0/8")} {
 		addr, up, _ := proxyTo(t, ProxyConfig{
-			ClientIPs: clientip.ForwardedFor(trusted), IdentityHeaders: []string{"X-Company-User"},
+			ClientIPs: clientip.ForwardedFor(trusted), LoginHeaders: []string{"X-Company-User"},
 		})
 		lines := []string{"X-Company-User: boss", "x_company.user: boss", "Tailscale-User-Login: boss", "X-Authentik-Username: boss"}
 		send(t, addr, get("/x", withKey(lines...)...))

@@ -59,7 +59,8 @@ var (
 // Fail answers where the upstream has not.
 func (x *proxied) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, errNotThere) {
-		headers.ServePrivate(x.fallback, x.Answer().Unwrap(), admitted(x.In, x.presented, x.monitored.Access()))
+		in := admitted(x.In, x.presented, x.monitored.Access())
+		headers.ServePrivate(x.fallback, x.Answer().Unwrap(), in, x.presented.CarriedIn())
 		return
 	}
 	if lost := (monitor.Ended{}); errors.As(context.Cause(r.Context()), &lost) {

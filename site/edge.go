@@ -12,6 +12,11 @@ type Edge struct {
 	Origins []string
 	// KeyRoutes are where a key may stand in the query.
 	KeyRoutes []KeyRoute
+	// Carriers are where a key may stand in Authorization, if it begins with CarriedPrefix; see [Edge.SetCarriers].
+	Carriers      []Carrier
+	CarriedPrefix string
+	// Methods are those of [userkeys.MoreMethods] that some scope of the site names.
+	Methods []string
 
 	// What one address may ask for (W13.3), and what happens above it.
 	PerMinute, Per10Seconds int

@@ -34,7 +34,7 @@ type Store interface {
 	SettingValues(ctx context.Context) (map[string]string, error)
 }
 
-// Config is what a [Checker] is made of. All of it is needed but Pinned and MaxKeys.
+// Config is what a [Checker] is made of. All of it is needed but Pinned, Carriers and MaxKeys.
 type Config struct {
 	Store   Store
 	Catalog *userkeys.Catalog
@@ -42,7 +42,8 @@ type Config struct {
 	// OwnerGone is, by the name of a login, how long after the last sign-in through it its users' keys pause. A login
 	// that is missing here pauses none.
 	OwnerGone map[string]time.Duration
-	MaxKeys   int // bounds the keys kept in memory; 0: two million
+	Carriers  []site.Carrier // where a key may stand in Authorization; Pinned then has user_api_key_prefix
+	MaxKeys   int            // bounds the keys kept in memory; 0: two million
 	Now       func() time.Time
 	Logger    *slog.Logger
 }
@@ -51,12 +52,13 @@ const defaultMaxKeys = 2 << 20
 
 // Checker checks keys. Make one with [New] and keep [Checker.Run] running.
 type Checker struct {
-	store   Store
-	catalog *userkeys.Catalog
-	pinned  map[string]string
-	gone    map[string]time.Duration // see Config.OwnerGone
-	now     func() time.Time
-	log     *slog.Logger
+	store    Store
+	catalog  *userkeys.Catalog
+	pinned   map[string]string
+	gone     map[string]time.Duration // see Config.OwnerGone
+	carriers []site.Carrier
+	now      func() time.Time
+	log      *slog.Logger
 
 	policy  atomic.Pointer[policy]
 	cache   *cache
@@ -69,13 +71,18 @@ type Checker struct {
 }
 
 // New makes a checker and loads the settings.
+//
+// Errors: [userkeys.InvalidParameters] for carriers that cannot be.
 func New(ctx context.Context, cfg Config) (*Checker, error) {
+	if err := site.CheckCarriers(cfg.Carriers, cfg.Pinned); err != nil {
+		return nil, err
+	}
 	if cfg.MaxKeys == 0 {
 		cfg.MaxKeys = defaultMaxKeys
 	}
 	ck := &Checker{
 		store: cfg.Store, catalog: cfg.Catalog, pinned: cfg.Pinned, gone: cfg.OwnerGone, now: cfg.Now, log: cfg.Logger,
-		cache:   newCache(cfg.MaxKeys),
+		carriers: cfg.Carriers, cache: newCache(cfg.MaxKeys),
 		limiter: limit.NewMemory(limit.MemoryConfig{MaxKeys: limitedKeys(cfg.MaxKeys)}),
 		users:   limit.NewMemory(limit.MemoryConfig{MaxKeys: limitedKeys(cfg.MaxKeys)}),
 		loads:   make(chan struct{}, maxLoads),

@@ -99,8 +99,25 @@ func (ck *Checker) loadPolicy(ctx context.Context) error {
 			ck.log.Warn("a stored setting is not used", "setting", name, "err", err)
 		}
 	}
-	ck.policy.Store(newPolicy(s))
+	p := newPolicy(s)
+	p.edge.SetCarriers(ck.carriers, s.UserAPIKeyPrefix)
+	p.edge.Methods = moreMethods(ck.catalog)
+	ck.policy.Store(p)
 	return nil
+}
+
+// moreMethods returns those of [userkeys.MoreMethods] that some scope names.
+func moreMethods(c *userkeys.Catalog) []string {
+	var named []string
+	for _, s := range c.Scopes() {
+		for _, r := range s.Routes {
+			method, _, _ := strings.Cut(r.String(), " ")
+			if slices.Contains(userkeys.MoreMethods, method) && !slices.Contains(named, method) {
+				named = append(named, method)
+			}
+		}
+	}
+	return named
 }
 
 // Settings returns the settings in force.

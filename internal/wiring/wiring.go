@@ -23,6 +23,7 @@ import (
 	"userkeys/notify"
 	"userkeys/outbox"
 	"userkeys/server"
+	"userkeys/site"
 	"userkeys/store"
 )
 
@@ -52,6 +53,8 @@ type Config struct {
 
 	Scopes []userkeys.Scope  // the site's own
 	Pinned map[string]string // settings that cannot be changed while running
+	// Carriers are where a key may stand in Authorization, see authority.Config.
+	Carriers []site.Carrier
 
 	// Secret is the machine secret that pushes are signed with, see [ReadSecret]; empty: nothing is pushed.
 	Secret []byte
@@ -106,7 +109,8 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	s := &Site{Store: cfg.Store}
 	s.Authority, err = authority.New(ctx, authority.Config{
 		Store: s.Store, Catalog: catalog, Pinned: cfg.Pinned, MaxKeys: cfg.MaxKeys, OwnerGone: ownerGone(cfg.Logins),
-		Now: cfg.Now, Logger: cfg.Logger,
+		Carriers: cfg.Carriers,
+		Now:      cfg.Now, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -151,8 +155,8 @@ func (s *Site) openIdentity(ctx context.Context, cfg Config, clients *gateway.Cl
 	return err
 }
 
-// identityHeaders are the headers that logins believe.
-func identityHeaders(logins []outside.Login) []string {
+// loginHeaders are the headers that logins believe.
+func loginHeaders(logins []outside.Login) []string {
 	var names []string
 	for _, l := range logins {
 		for _, name := range []string{l.Header.User, l.Header.Name, l.Header.Email, l.Header.Groups} {
@@ -263,7 +267,7 @@ func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, erro
 		s.proxy, err = gateway.NewProxy(gateway.ProxyConfig{
 			Upstream: cfg.Upstream, Checker: s.Authority, ClientIPs: clients, Scheme: cfg.BaseURL.Scheme,
 			VaryByKey:             cfg.VaryByKey,
-			IdentityHeaders:       identityHeaders(cfg.Logins),
+			LoginHeaders:          loginHeaders(cfg.Logins),
 			SessionCookies:        append(s.Identity.CookieNames(), s.Outside.CookieName()),
 			ResponseHeaderTimeout: cfg.UpstreamTimeout, Logger: cfg.Logger,
 			MinUploadRate: cfg.MinUploadRate,

@@ -22,7 +22,8 @@ func (d *Door) oneKey(rt Route, next http.Handler) http.Handler {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if adminKeyed(r) && r.Header[userkeys.KeyHeader] != nil {
+		_, keyed := userkeys.FromContext(r.Context()) // by a key wherever it stood
+		if adminKeyed(r) && (keyed || r.Header[userkeys.KeyHeader] != nil) {
 			// it is written
 			_ = RefuseJSON(w, r, userkeys.Errorf(userkeys.InvalidParameters,
 				"a request has either a User-Api-Key or an Api-Key, not both"))

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"userkeys"
@@ -18,21 +19,24 @@ var (
 )
 
 // VaryByKey says in an answer's headers that it depends on the key, so that no cache gives it to a request with
-// another key or without one.
-func VaryByKey(h http.Header) {
+// another key or without one. A key may also stand in the header carrier, unless that is empty.
+func VaryByKey(h http.Header, carrier string) {
 	switch vary := h["Vary"]; {
 	case vary == nil:
 		h["Vary"] = varyKey
 	case !HasToken(vary, userkeys.KeyHeader):
 		h["Vary"] = append(vary, userkeys.KeyHeader)
 	}
+	if carrier != "" && !HasToken(h["Vary"], carrier) {
+		h["Vary"] = append(slices.Clip(h["Vary"]), carrier)
+	}
 }
 
 // KeepPrivate marks the answer to a request with a key: it was chosen by a header that caches do not
 // look at, so no shared cache may store it and give it to somebody else. What
 // is stricter than private already stays as it is; what would allow shared caches more is removed.
-func KeepPrivate(h http.Header) {
-	VaryByKey(h)
+func KeepPrivate(h http.Header, carrier string) {
+	VaryByKey(h, carrier)
 	for name := range h {
 		if forSharedCaches(name) {
 			delete(h, name)
@@ -103,8 +107,8 @@ func cacheDirectives(s string) (directives []string, sound bool) {
 }
 
 // ServePrivate has next answer a request whose key was found good, and keeps the answer private; see [KeepPrivate].
-func ServePrivate(next http.Handler, w http.ResponseWriter, r *http.Request) {
-	p := &privateWriter{ResponseWriter: w}
+func ServePrivate(next http.Handler, w http.ResponseWriter, r *http.Request, carrier string) {
+	p := &privateWriter{ResponseWriter: w, carrier: carrier}
 	next.ServeHTTP(p, r)
 	p.begin() // an answer without a body begins when its handler returns
 }
@@ -113,13 +117,14 @@ func ServePrivate(next http.Handler, w http.ResponseWriter, r *http.Request) {
 // can do what writers of net/http can.
 type privateWriter struct {
 	http.ResponseWriter
-	began bool
+	carrier string
+	began   bool
 }
 
 func (w *privateWriter) begin() {
 	if !w.began {
 		w.began = true
-		KeepPrivate(w.Header())
+		KeepPrivate(w.Header(), w.carrier)
 	}
 }
 

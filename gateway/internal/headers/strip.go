@@ -3,6 +3,7 @@
 package headers
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -54,15 +55,16 @@ const (
 	adminKey          // removed from requests with a key, and if it is an admin API key of this site
 	asSpelled         // removed in every odd spelling
 	edgeIdentity      // removed unless a trusted proxy sent it, and from requests with a key
+	mayHaveKey        // removed if it has a key of this site
 )
 
-// fates are the headers that do not just pass, by folded name. Prefixes are in [fateOf].
+// common has the headers that do not just pass, by folded name, on every site. Prefixes are in [Table.fateOf].
 //
 // The identity headers are those of the common authenticating proxies: an
 // application that believes one would believe a client who sends it. The
 // connection headers concern the client's connection and not the upstream's.
-var fates = func() map[string]fate {
-	m := map[string]fate{}
+var common = func() Table {
+	m := Table{}
 	for f, names := range map[fate]string{
 		never: "user-api-key proxy " +
 			"connection proxy-connection keep-alive proxy-authenticate proxy-authorization te trailer " +
@@ -86,7 +88,7 @@ var fates = func() map[string]fate {
 		withoutKey: "cookie cookie2 api-username " +
 			"x-http-method x-http-method-override x-method x-method-override",
 		adminKey:  "api-key",
-		asSpelled: "host content-length",
+		asSpelled: "host content-length", mayHaveKey: "authorization",
 	} {
 		for name := range strings.FieldsSeq(names) {
 			m[name] = f
@@ -95,36 +97,80 @@ var fates = func() map[string]fate {
 	return m
 }()
 
-// drops reports whether a header goes. An odd spelling of a forwarding header
-// goes also when a trusted proxy sent it: that proxy sets the usual spelling
-// and has passed on a client's.
-func (f fate) drops(odd, trusted, keyed bool) bool {
-	switch f {
-	case never:
-		return true
-	case fromTrusted:
-		return !trusted || odd
-	case edgeIdentity:
-		return !trusted || odd || keyed
-	case withoutKey, adminKey:
-		return keyed
-	case asSpelled:
-		return odd
+// Table says what becomes of each of a client's headers before a website.
+type Table map[string]fate
+
+// NewTable returns the table of a site. No client may send the headers named in forbidden; those named in
+// besideNoKey tell who calls, and are removed from requests with a key. No name is longer than [MaxName].
+func NewTable(forbidden, besideNoKey []string) Table {
+	t := maps.Clone(common)
+	for _, name := range besideNoKey {
+		switch f, _ := common.fateOf(name); f {
+		case passes:
+			t[folding(name)] = withoutKey
+		case fromTrusted:
+			t[folding(name)] = edgeIdentity
+		}
 	}
-	return false
+	for _, name := range forbidden {
+		t[folding(name)] = never
+	}
+	return t
 }
 
-// maxFolded is more than any name in [fates] has.
-const maxFolded = 48
+// folding is a name as [Table.fateOf] looks it up.
+func folding(name string) string {
+	for beginsHTTP(name) {
+		name = name[len("http-"):]
+	}
+	b := []byte(name)
+	for i, c := range b {
+		b[i] = Fold(c)
+	}
+	return string(b)
+}
+
+// meanElse are prefixes of headers that a client sends for something else than to tell who calls.
+var meanElse = []string{
+	"accept", "access-control-", "content-", "if-", "sec-", "proxy", "user-api-", "api-", "x-http-method", "x-method",
+	"x-userkeys",
+}
+
+// alsoMeanElse are names of such headers.
+var alsoMeanElse = []string{
+	"host", "authorization", "cookie", "cookie2", "connection", "keep-alive", "te", "trailer", "transfer-encoding",
+	"upgrade", "http2-settings", "date", "expect", "origin", "range", "referer", "user-agent", "via", "forwarded",
+	"pragma", "cache-control", "dnt", "destination", "depth", "overwrite", "lock-token", "timeout", "x-csrf-token",
+	"x-requested-with", "discourse-present",
+}
+
+// MayTell reports whether a header of a name may tell a website who calls: whether nothing else on the way reads
+// something else in it.
+func MayTell(name string) bool {
+	if len(name) == 0 || len(name) > MaxName || strings.Trim(name, nameLetters) != "" || beginsHTTP(name) {
+		return false
+	}
+	plain := folding(name)
+	if f, _ := common.fateOf(name); f == fromTrusted {
+		return false
+	}
+	return !slices.Contains(alsoMeanElse, plain) &&
+		!slices.ContainsFunc(meanElse, func(p string) bool { return strings.HasPrefix(plain, p) })
+}
+
+const nameLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
+
+// MaxName is how long a name in a [Table] may be.
+const MaxName = 64
 
 // fateOf tells what becomes of a header. odd says that the name is not spelled
 // as a well-behaved proxy spells it.
-func fateOf(name string) (f fate, odd bool) {
+func (t Table) fateOf(name string) (f fate, odd bool) {
 	for beginsHTTP(name) {
 		name, odd = name[len("http-"):], true
 	}
-	var buf [maxFolded]byte
-	n := min(len(name), maxFolded)
+	var buf [MaxName]byte
+	n := min(len(name), MaxName)
 	for i := range n {
 		c := name[i]
 		buf[i] = Fold(c)
@@ -134,10 +180,10 @@ func fateOf(name string) (f fate, odd bool) {
 	switch {
 	case hasPrefix(plain, "x-userkeys-"), hasPrefix(plain, "x-auth-request-"):
 		return never, odd
-	case len(name) > maxFolded:
+	case len(name) > MaxName:
 		f = passes
 	default:
-		f = fates[string(plain)]
+		f = t[string(plain)]
 	}
 	if f == passes && hasPrefix(plain, "x-forwarded-") {
 		f = fromTrusted
@@ -177,10 +223,11 @@ func hasPrefix(b []byte, prefix string) bool {
 
 // Strip takes out of a client's headers what an upstream must not get.
 type Strip struct {
+	Table   Table                      // of the site; nil: that of every site
 	Trusted bool                       // a trusted proxy sent them
 	Keyed   bool                       // the request has a key
+	Carried bool                       // Authorization has one
 	Ours    func(values []string) bool // reports whether one of a header's values is an admin API key of this site
-	Names   []string                   // more headers that tell who calls, which do not go beside a key
 }
 
 // Passing returns what of a client's headers an upstream may get, in a map that has
@@ -188,15 +235,38 @@ type Strip struct {
 func (s Strip) Passing(in http.Header, more int) http.Header {
 	out := make(http.Header, len(in)+more)
 	named := in["Connection"]
+	if s.Table == nil {
+		s.Table = common
+	}
 	for name, lines := range in {
-		f, odd := fateOf(name)
-		if f.drops(odd, s.Trusted, s.Keyed) || f == adminKey && s.Ours(lines) || len(named) > 0 && HasToken(named, name) ||
-			s.Keyed && slices.ContainsFunc(s.Names, func(n string) bool { return Same(n, name) }) {
+		f, odd := s.Table.fateOf(name)
+		if s.drops(f, odd) || f == adminKey && s.Ours(lines) || len(named) > 0 && HasToken(named, name) {
 			continue
 		}
 		out[name] = lines
 	}
 	return out
+}
+
+// drops reports whether a header goes. An odd spelling of a forwarding header
+// goes also when a trusted proxy sent it: that proxy sets the usual spelling
+// and has passed on a client's.
+func (s Strip) drops(f fate, odd bool) bool {
+	switch f {
+	case never:
+		return true
+	case fromTrusted:
+		return !s.Trusted || odd
+	case edgeIdentity:
+		return !s.Trusted || odd || s.Keyed
+	case withoutKey, adminKey:
+		return s.Keyed
+	case mayHaveKey:
+		return s.Carried
+	case asSpelled:
+		return odd
+	}
+	return false
 }
 
 // HasToken reports whether header lines that are lists have token, in any case.

@@ -3,6 +3,7 @@ package request
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"userkeys"
@@ -19,24 +20,35 @@ type Presented struct {
 	Values  []string // one, or the request is refused
 	Given   bool
 	InQuery bool
+
+	Carried *Carried // how the key stands in Authorization; nil: it does not
+	// InAuthorization says that Authorization has a key, also where it is not read: nobody behind us shall see it.
+	InAuthorization bool
+	more            []string // methods that a key may use beside the usual ones
 }
 
-// PresentedBy finds the key of a request: in the header, else in the query if
-// its route is one of those that e lists. Elsewhere the parameter says nothing.
+// PresentedBy finds the key of a request: in the header User-Api-Key; in Authorization, if its route is one of the
+// carriers of e; and if it is in neither, in the query, if its route is one of those that e lists. Elsewhere the
+// other two say nothing.
 func PresentedBy(r *http.Request, e *site.Edge) Presented {
-	t := TargetOf(r)
-	if keys, ok := r.Header[userkeys.KeyHeader]; ok {
-		return Presented{Target: t, Values: keys, Given: true}
+	p := Presented{Target: TargetOf(r), more: e.Methods}
+	p.Values, p.Given = r.Header[userkeys.KeyHeader]
+	asked := p.Given
+	if len(e.Carriers) > 0 {
+		if lines, ok := r.Header[AuthorizationHeader]; ok {
+			p.readAuthorization(lines, r.Method, e)
+		}
 	}
-	if len(e.KeyRoutes) == 0 || !strings.Contains(t.Query, parameterName+"=") {
-		return Presented{Target: t}
+	if asked || len(e.KeyRoutes) == 0 || !strings.Contains(p.Target.Query, parameterName+"=") {
+		return p
 	}
-	path, err := userkeys.CanonicalPath(t.Path)
+	path, err := userkeys.CanonicalPath(p.Target.Path)
 	if err != nil || !e.TakesKeyInQuery(r.Method, path) {
-		return Presented{Target: t}
+		return p
 	}
-	values := keyParameters(t.Query)
-	return Presented{Target: t, Values: values, Given: len(values) > 0, InQuery: true}
+	p.Values = append(p.Values, keyParameters(p.Target.Query)...)
+	p.Given, p.InQuery = len(p.Values) > 0, true
+	return p
 }
 
 // keyParameters are the values of the parameters that name a key. If one is
@@ -94,17 +106,50 @@ func (k Presented) Keyless(r *http.Request) *http.Request {
 	return r
 }
 
+// Uses reports whether a key may be used with a method at all.
+func (k Presented) Uses(method string) bool {
+	return MayUseMethod(method) || len(k.more) > 0 && slices.Contains(k.more, method)
+}
+
+// Allowed is the Allow header of an answer to a request with a key.
+func (k Presented) Allowed() string {
+	allowed := AllowedMethods
+	for _, m := range k.more {
+		if m != http.MethodOptions {
+			allowed += ", " + m
+		}
+	}
+	return allowed
+}
+
+func (k Presented) refuseMethod() *Refusal {
+	if len(k.more) == 0 {
+		return RefuseMethod
+	}
+	f := *RefuseMethod
+	f.allow = k.Allowed()
+	return &f
+}
+
 // WellFormed refuses what is wrong with a request that has a key before anybody is asked about the key. It returns
 // nil if nothing is.
 func (k Presented) WellFormed(r *http.Request) *Refusal {
 	if len(k.Values) != 1 {
-		if k.InQuery {
+		switch { // we would read one of them and somebody else the other
+		case k.Carried != nil:
+			return refuseTwoCarriers
+		case k.InQuery:
 			return refuseTwoParameters
 		}
-		return refuseTwoKeys // we would read one of them and somebody else the other
+		return refuseTwoKeys
 	}
-	if r.Method != http.MethodOptions && !MayUseMethod(r.Method) {
-		return RefuseMethod
+	if k.Carried != nil {
+		if f := k.Carried.refusal(r); f != nil {
+			return f
+		}
+	}
+	if r.Method != http.MethodOptions && !k.Uses(r.Method) {
+		return k.refuseMethod()
 	}
 	if k.Target.HasQuery && !soundQuery(k.Target.Query) {
 		return refuseQuery

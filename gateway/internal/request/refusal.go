@@ -16,12 +16,18 @@ type Refusal struct {
 	Status int
 	Reason string // for the log
 	body   []byte
-	allow  bool
+	allow  string // the Allow header; empty: none
+	// Challenge is the WWW-Authenticate of the answer; empty: none.
+	Challenge string
 }
 
 // NewRefusal makes the refusal that says e.
 func NewRefusal(status int, e *userkeys.Error) *Refusal {
-	return &Refusal{Status: status, Reason: ReasonOf(e), body: e.JSON(), allow: e.Code == userkeys.MethodNotAllowed}
+	f := &Refusal{Status: status, Reason: ReasonOf(e), body: e.JSON()}
+	if e.Code == userkeys.MethodNotAllowed {
+		f.allow = AllowedMethods
+	}
+	return f
 }
 
 // Malformed makes the refusal of a request that is wrong in itself.
@@ -29,6 +35,16 @@ func Malformed(reason, public string) *Refusal {
 	e := &userkeys.Error{Code: userkeys.InvalidParameters, Public: public, Reason: reason}
 	return NewRefusal(http.StatusBadRequest, e)
 }
+
+// challenge makes the refusal with 401 of credentials that are missing or not good.
+func challenge(e *userkeys.Error, text string) *Refusal {
+	f := NewRefusal(http.StatusUnauthorized, e)
+	f.Challenge = text
+	return f
+}
+
+// askPassword has browsers and programs ask for a user name and a password.
+const askPassword = `Basic realm="user API key", charset="UTF-8"`
 
 // RefuseMethod is the answer to a method that may not be used.
 var RefuseMethod = NewRefusal(http.StatusMethodNotAllowed, &userkeys.Error{
@@ -43,7 +59,21 @@ var (
 	})
 	refuseTwoKeys       = Malformed("two keys", "the header User-Api-Key must be sent once")
 	refuseTwoParameters = Malformed("two keys", "the parameter user_api_key must be sent once")
-	refuseQuery         = Malformed("ambiguous query",
+	refuseTwoCarriers   = Malformed("two keys",
+		"a key must be sent once: in User-Api-Key, in Authorization or in the address")
+	refuseKeyAsUser = Malformed("key as user name",
+		"the key is the password; the user name is empty or that of the key's owner")
+	refuseElsewhere = NewRefusal(http.StatusForbidden, &userkeys.Error{
+		Code: userkeys.InvalidAccess, Reason: "page of another origin",
+		Public: "pages of other sites may not send a key in Authorization; they send it in the header User-Api-Key",
+	})
+	refuseBasic      = challenge(userkeys.ErrInvalidKey, askPassword)
+	refuseBearer     = challenge(userkeys.ErrInvalidKey, `Bearer error="invalid_token"`)
+	refuseNoPassword = challenge(&userkeys.Error{
+		Code: userkeys.NotLoggedIn, Reason: "no key",
+		Public: "You need to be logged in to do that: send a key in the header User-Api-Key or as the password.",
+	}, askPassword)
+	refuseQuery = Malformed("ambiguous query",
 		"this query is ambiguous: it has a broken percent-encoding, a ; or #, or too many parameters")
 	refuseNoHost   = Malformed("no host", "this request names no host")
 	refuseAbsolute = Malformed("absolute target", "the request target must be a path")
@@ -52,8 +82,11 @@ var (
 
 // Write answers with the refusal.
 func (f *Refusal) Write(w http.ResponseWriter) {
-	if f.allow {
-		w.Header().Set("Allow", AllowedMethods)
+	if f.allow != "" {
+		w.Header().Set("Allow", f.allow)
+	}
+	if f.Challenge != "" {
+		w.Header().Set("WWW-Authenticate", f.Challenge)
 	}
 	WriteJSON(w, f.Status, f.body)
 }

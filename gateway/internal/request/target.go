@@ -174,7 +174,7 @@ func isWebsocket(upgrade []string) bool {
 	return len(upgrade) == 1 && strings.EqualFold(strings.TrimSpace(upgrade[0]), "websocket")
 }
 
-// MayUseMethod reports whether a key may be used with a method at all.
+// MayUseMethod reports whether a key may be used with a method on every site.
 func MayUseMethod(method string) bool {
 	for _, m := range userkeys.Methods {
 		if m == method {

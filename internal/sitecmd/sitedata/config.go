@@ -24,6 +24,8 @@ type configFile struct {
 	settings map[string]any
 	scopes   []scopeTable
 	logins   []loginTable
+
+	carrierTables []carrierTable
 }
 
 type scopeTable struct {
@@ -75,6 +77,8 @@ func parseConfig(path string, text []byte) (configFile, error) {
 			err = md.PrimitiveDecode(part, &file.scopes)
 		case name == "login":
 			err = md.PrimitiveDecode(part, &file.logins)
+		case name == "carrier":
+			err = md.PrimitiveDecode(part, &file.carrierTables)
 		case name == "config" || known.Lookup(name) == nil:
 			return file, fmt.Errorf("%s:%d: there is no option %s", path, lineOf(text, name), name)
 		default:
@@ -118,6 +122,9 @@ func (file configFile) site(path string, text []byte) (Config, error) {
 	}
 	var err error
 	if sc.Scopes, err = file.ownScopes(path, text); err != nil {
+		return sc, err
+	}
+	if sc.Carriers, err = file.carriers(path, text, probe); err != nil {
 		return sc, err
 	}
 	for _, t := range file.logins {

@@ -13,6 +13,7 @@ import (
 
 	"userkeys"
 	"userkeys/internal/outside"
+	"userkeys/site"
 )
 
 // Every option of a command that runs or manages a site comes from, in this
@@ -128,4 +129,6 @@ type Config struct {
 	Pinned map[string]string
 	Scopes []userkeys.Scope
 	Logins []outside.Login
+
+	Carriers []site.Carrier // where keys may stand in the header Authorization
 }

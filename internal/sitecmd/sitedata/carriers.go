@@ -1,0 +1,35 @@
+package sitedata
+
+import (
+	"fmt"
+
+	"userkeys"
+	"userkeys/internal/cli"
+	"userkeys/site"
+)
+
+// carrierTable is a [[carrier]] of the configuration file.
+type carrierTable struct {
+	Kind   string   `toml:"kind"`
+	Routes []string `toml:"routes"`
+}
+
+// carriers returns where keys may stand in the header Authorization on a site with the pinned settings s.
+func (file configFile) carriers(path string, text []byte, s site.Settings) ([]site.Carrier, error) {
+	var carriers []site.Carrier
+	for _, t := range file.carrierTables {
+		c := site.Carrier{Kind: site.CarrierKind(t.Kind)}
+		for _, r := range t.Routes {
+			route, err := userkeys.ParseRoute(r)
+			if err != nil {
+				return nil, fmt.Errorf("%s:%d: %s", path, lineOf(text, r), cli.Explain(err))
+			}
+			c.Routes = append(c.Routes, route)
+		}
+		carriers = append(carriers, c)
+	}
+	if err := site.CheckCarriers(carriers, map[string]string{"user_api_key_prefix": s.UserAPIKeyPrefix}); err != nil {
+		return nil, fmt.Errorf("%s:%d: %s", path, lineOf(text, "[[carrier]]"), cli.Explain(err))
+	}
+	return carriers, nil
+}
