@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 
@@ -67,22 +68,27 @@ func checkTarget(t *testing.T, raw string) {
 	}
 }
 
-func TestCVE_2026_40912_WhatIsJudgedIsWhatIsSent(t *testing.T) {
-	t.Parallel()
+// randomTarget puts together what programs read in two ways.
+func randomTarget(rng *rand.Rand) string {
 	parts := []string{
 		"/", "/", "//", "a", "admin", "pub", ".", "..", "%2e", "%2E", "%2f", "%5c", "\\", ";", "%3b", "#", "%23", "?", "?", "&", "=", "%", "%25", "%252e",
 		"%00", "%0a", "\xc3\xa9", "%C3%A9", "\xff", "%ff", "user_api_key", "user%5fapi_key=x", "+", ":", "@", "*", "\"", "http://h", "~", "%7e", "!", "[", "|",
 	}
+	var b strings.Builder
+	if rng.IntN(20) > 0 {
+		b.WriteByte('/')
+	}
+	for range rng.IntN(9) {
+		b.WriteString(parts[rng.IntN(len(parts))])
+	}
+	return b.String()
+}
+
+func TestCVE_2026_40912_WhatIsJudgedIsWhatIsSent(t *testing.T) {
+	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 20000 {
-		var b strings.Builder
-		if rng.IntN(20) > 0 {
-			b.WriteByte('/')
-		}
-		for range rng.IntN(9) {
-			b.WriteString(parts[rng.IntN(len(parts))])
-		}
-		checkTarget(t, b.String())
+		checkTarget(t, randomTarget(rng))
 	}
 }
 
@@ -96,4 +102,61 @@ func FuzzTarget(f *testing.F) {
 		}
 		checkTarget(t, raw)
 	})
+}
+
+// checkAsked asks one question and holds the answer to this: it is leave to pass only if exactly what was asked was
+// judged, or nothing that has a key.
+func checkAsked(t *testing.T, method, target, key string) {
+	t.Helper()
+	for path, lines := range map[string][]string{
+		"/forwarded": {"X-Forwarded-Method", "X-Forwarded-Uri"}, "/nginx": {"X-Original-Method", "X-Original-Uri"}, "/envoy" + target: nil,
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RequestURI = path
+		if lines == nil {
+			r.Method = method
+		} else {
+			r.Header[lines[0]], r.Header[lines[1]] = []string{method}, []string{target}
+		}
+		r.Header["User-Api-Key"] = []string{key}
+		c, w := &fakeChecker{}, httptest.NewRecorder()
+		newAsked(t, AskedConfig{Checker: c}).ServeHTTP(w, r)
+		calls := c.seen()
+		if w.Code != http.StatusOK {
+			if w.Code/100 != 4 || w.Header().Get(UsernameHeader) != "" {
+				t.Fatalf("%s %q at %s: refused with %d %v", method, target, path, w.Code, w.Header())
+			}
+			continue
+		}
+		if len(calls) != 1 || calls[0].Method != method || calls[0].Key != key || w.Header().Get(UsernameHeader) != "alice" {
+			t.Fatalf("%s %q at %s: allowed %v, judged %+v", method, target, path, w.Header(), calls)
+		}
+		asked, query, _ := strings.Cut(target, "?")
+		if read, err := url.PathUnescape(asked); err != nil || read != calls[0].Path {
+			t.Fatalf("%q at %s: judged %q, and somebody else reads %q (%v)", target, path, calls[0].Path, read, err)
+		}
+		if u, err := url.ParseRequestURI(target); err != nil || u.Path != calls[0].Path || strings.ContainsAny(query, ";#") {
+			t.Fatalf("%q at %s: judged %q, and Go reads %+v (%v)", target, path, calls[0].Path, u, err)
+		}
+	}
+}
+
+func TestAskedJudgesWhatItIsAsked(t *testing.T) {
+	t.Parallel()
+	rounds := 3000
+	if os.Getenv("USERKEYS_LONG") != "" {
+		rounds = 1e6
+	}
+	methods := []string{"GET", "GET", "GET", "POST", "HEAD", "DELETE", "OPTIONS", "get", "FOO", "", "GET ", "PATCH"}
+	rng := rand.New(rand.NewPCG(3, 4))
+	for range rounds {
+		checkAsked(t, methods[rng.IntN(len(methods))], randomTarget(rng), aliceKey)
+	}
+}
+
+func FuzzAsked(f *testing.F) {
+	for _, s := range []string{"/", "/a/../b", "//a", "/a?b=%zz", "/a%2fb", "/?user_api_key=x&a", "/\xc3\xa9", "*", "/a#b", "http://h/x", ""} {
+		f.Add("GET", s, aliceKey)
+	}
+	f.Fuzz(checkAsked)
 }

@@ -1,5 +1,6 @@
 // Package gateway is the API's door: it checks the key of every request that
-// carries one, for a Go handler ([Guard], [Require]) or before any website (the reverse proxy).
+// carries one, for a Go handler ([Guard], [Require]), before any website (the reverse proxy), or for a web server that
+// asks about each of its requests ([Asked]).
 package gateway
 
 import (

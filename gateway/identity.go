@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -28,6 +29,16 @@ const (
 	// LoginHeader is the name of the login whose provider says so: ids of two providers may be alike.
 	LoginHeader = "X-Userkeys-Login"
 )
+
+// identityNames are all of them.
+var identityNames = [...]string{
+	UsernameHeader, UserIDHeader, TrustLevelHeader, AdminHeader, ModeratorHeader, GroupsHeader, ScopesHeader,
+	IdentityClientIDHeader, KeyIDHeader, ExternalIDHeader, LoginHeader,
+}
+
+// IdentityHeaders returns the names of all headers in which a website learns who calls: those that [Proxy] sets
+// and removes from requests of clients, and that every allowing answer of [Asked] has.
+func IdentityHeaders() []string { return slices.Clone(identityNames[:]) }
 
 // identityHeaders is how many headers [setIdentity] sets.
 func identityHeaders(a userkeys.Access) int {

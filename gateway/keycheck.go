@@ -30,22 +30,36 @@ const presentHeader = "Discourse-Present"
 func (c keyCheck) admit(
 	w http.ResponseWriter, r *http.Request, k request.Presented, to addressee,
 ) (userkeys.Access, bool) {
-	if f := k.WellFormed(r); f != nil {
-		c.log.refused(w, r, k, f)
-		f.Write(w)
-		return userkeys.Access{}, false
-	}
-	if r.Method == http.MethodOptions && !k.Uses(r.Method) {
+	a, err := c.decide(r, k, to)
+	switch err {
+	case nil:
+		return a, true
+	case refuseOptions:
 		// Answered here and never passed on: it needs no identity, so it gets none.
 		w.Header().Set("Allow", k.Allowed())
 		w.Header().Set("Content-Length", "0")
 		w.WriteHeader(http.StatusOK)
-		return userkeys.Access{}, false
+	default:
+		c.refuse(w, r, k, err)
+	}
+	return userkeys.Access{}, false
+}
+
+// decide decides about a request with a key. Guards, the proxy and the answers to web servers have it in common, and
+// differ in how they say it.
+//
+// Errors: refuseOptions for OPTIONS, unless a scope names it, any other *[request.Refusal], and those of
+// [Checker.Check].
+func (c keyCheck) decide(r *http.Request, k request.Presented, to addressee) (userkeys.Access, error) {
+	if f := k.WellFormed(r); f != nil {
+		return userkeys.Access{}, f
+	}
+	if r.Method == http.MethodOptions && !k.Uses(r.Method) {
+		return userkeys.Access{}, refuseOptions
 	}
 	path, err := userkeys.CanonicalPath(k.Target.Path)
 	if err != nil {
-		c.refuse(w, r, k, err)
-		return userkeys.Access{}, false
+		return userkeys.Access{}, err
 	}
 	present := r.Header[presentHeader]
 	a, err := c.checker.Check(r.Context(), site.Call{
@@ -57,13 +71,12 @@ func (c keyCheck) admit(
 		err = userkeys.ErrInvalidKey
 	}
 	if err != nil {
-		c.refuse(w, r, k, err)
-		return userkeys.Access{}, false
+		return userkeys.Access{}, err
 	}
 	if id := r.Header[userkeys.ClientIDHeader]; len(id) == 1 && id[0] != "" && id[0] != a.ClientID {
 		a = c.checker.Rebind(r.Context(), a, id[0])
 	}
-	return a, true
+	return a, nil
 }
 
 // managesItself reports whether a request is one that every live key may make whatever its scopes: to revoke and to
@@ -78,18 +91,23 @@ func managesItself(method, path string) bool {
 	return false
 }
 
-// refuse logs err and answers with it.
+// refuse logs err, which decide returned, and answers with it.
 func (c keyCheck) refuse(w http.ResponseWriter, r *http.Request, k request.Presented, err error) {
 	if err == userkeys.ErrInvalidKey && k.Carried != nil {
-		f := k.Carried.Challenge()
-		c.log.refused(w, r, k, f)
+		err = k.Carried.Challenge()
+	}
+	f, same := err.(*request.Refusal)
+	if c.log != nil {
+		why := f
+		if !same {
+			e := userkeys.AsError(err)
+			why = &request.Refusal{Status: e.Code.Status(), Reason: request.ReasonOf(e)}
+		}
+		c.log.refused(w, r, k, why)
+	}
+	if same {
 		f.Write(w)
 		return
-	}
-	if c.log != nil {
-		e := userkeys.AsError(err)
-		why := &request.Refusal{Status: e.Code.Status(), Reason: request.ReasonOf(e)}
-		c.log.refused(w, r, k, why)
 	}
 	WriteError(w, err)
 }

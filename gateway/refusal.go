@@ -16,6 +16,11 @@ var (
 		Code: userkeys.NotLoggedIn, Reason: "no key",
 		Public: "You need to be logged in to do that: send a key in the header User-Api-Key.",
 	})
+	// refuseOptions is the refusal of OPTIONS with a key, by those who cannot answer it in the website's place.
+	refuseOptions = request.NewRefusal(http.StatusMethodNotAllowed, &userkeys.Error{
+		Code: userkeys.MethodNotAllowed, Reason: "method not allowed",
+		Public: "OPTIONS with a key is not allowed here",
+	})
 	refuseHeaderCount = request.NewRefusal(http.StatusRequestHeaderFieldsTooLarge, &userkeys.Error{
 		Code: userkeys.InvalidParameters, Reason: "too many headers",
 		Public: "this request has more than 100 header lines",

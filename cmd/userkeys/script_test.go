@@ -70,7 +70,7 @@ func TestScripts(t *testing.T) {
 
 // scriptCommands are what scripts can do besides calling programs.
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
-	"ready": scriptReady, "connect": scriptConnect, "api": scriptAPI, "approving": scriptApproving, "signal": scriptSignal, "exits": scriptExits, "admin": scriptAdmin, "storekey": scriptStoreKey,
+	"ready": scriptReady, "connect": scriptConnect, "api": scriptAPI, "ask": scriptAsk, "approving": scriptApproving, "signal": scriptSignal, "exits": scriptExits, "admin": scriptAdmin, "storekey": scriptStoreKey,
 	"board": scriptBoard, "word": scriptWord, "push": scriptPush, "until": scriptUntil, "shows": scriptShows,
 }
 
@@ -153,6 +153,42 @@ func scriptAPI(ts *testscript.TestScript, _ bool, args []string) {
 	for deadline := time.Now().Add(nettest.Bound(time.Second)); !good(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("%s %s: %d %s", args[1], args[2], a.StatusCode, a.Body)
+		}
+	}
+}
+
+// scriptAsk asks as a web server does, over TCP or a Unix socket, about a request with a key, or without one where KEY
+// is "none". It wants a status, and texts in the headers and the body, within the second that changes may take.
+func scriptAsk(ts *testscript.TestScript, _ bool, args []string) {
+	want(ts, len(args) >= 6, "ask STATUS ADDRESS PATH METHOD TARGET KEY [TEXT...]")
+	client, base := http.Client{}, "http://"+args[1]
+	if socket, unix := strings.CutPrefix(args[1], "unix:"); unix {
+		client.Transport, base = testkit.OverUnix(socket), "http://localhost"
+	}
+	r, err := http.NewRequestWithContext(ts.Value("test").(testing.TB).Context(), http.MethodGet, base+args[2], nil)
+	ts.Check(err)
+	for _, kind := range []string{"X-Forwarded-", "X-Original-"} {
+		r.Header.Set(kind+"Method", args[3])
+		r.Header.Set(kind+"Uri", args[4])
+	}
+	if args[5] != "none" {
+		r.Header.Set(userkeys.KeyHeader, args[5])
+	}
+	var all bytes.Buffer
+	good := func() bool {
+		all.Reset()
+		res, err := client.Do(r)
+		ts.Check(err)
+		defer res.Body.Close()
+		ts.Check(res.Header.Write(&all))
+		_, err = all.ReadFrom(res.Body)
+		ts.Check(err)
+		lacks := func(text string) bool { return !strings.Contains(all.String(), text) }
+		return strconv.Itoa(res.StatusCode) == args[0] && !slices.ContainsFunc(args[6:], lacks)
+	}
+	for deadline := time.Now().Add(nettest.Bound(time.Second)); !good(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("ask %q: %s", args, all.String())
 		}
 	}
 }

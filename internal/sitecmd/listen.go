@@ -15,17 +15,19 @@ import (
 	"userkeys/internal/sitecmd/sitedata"
 )
 
-// listenOn listens on an address such as 127.0.0.1:8080, or on a Unix socket such as unix:/run/userkeys/site.sock.
-func listenOn(address string) (net.Listener, error) {
+// listenOn listens on the address of an option, such as 127.0.0.1:8080, or on its Unix socket, such as
+// unix:/run/userkeys/site.sock.
+func listenOn(option, address string) (net.Listener, error) {
 	listen := func() (net.Listener, error) { return net.Listen("tcp", address) }
 	if socket, ok := sitedata.UnixSocket(address); ok {
 		listen = func() (net.Listener, error) { return listenUnix(socket) }
 	} else if strings.Contains(address, "/") { // a socket's path without unix: or a URL
-		return nil, fmt.Errorf("--listen: %q is no address such as 127.0.0.1:8080 or unix:/run/userkeys.sock", address)
+		return nil, fmt.Errorf("%s: %q is no address such as 127.0.0.1:8080 or unix:/run/userkeys.sock",
+			option, address)
 	}
 	ln, err := listen()
 	if err != nil {
-		return nil, fmt.Errorf("--listen: %w", err)
+		return nil, fmt.Errorf("%s: %w", option, err)
 	}
 	return ln, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"userkeys/internal/logs"
 	"userkeys/internal/sitecmd/sitedata"
 	"userkeys/internal/wiring"
+	"userkeys/store"
 )
 
 // shutdownGrace is how long requests under way may take to end after the first signal. Docker kills
@@ -77,32 +79,32 @@ func serve(cmd *cobra.Command, o *sitedata.ServeOptions) error {
 		return err
 	}
 	cli.IgnoreHangup(cmd.InOrStdin())
-	ln, err := listenOn(o.Listen)
+	ln, err := listenOn("--listen", o.Listen)
 	if err != nil {
 		return err
 	}
 	defer ln.Close() // closed already when the server ran
+	ask, err := listenForQuestions(o)
+	if err != nil {
+		return err
+	}
+	defer ask.Close()
 	cfg, err := siteConfig(o, sc, cmd.Flags(), ln.Addr())
 	if err != nil {
 		return err
 	}
-	cfg.Logger = log
+	cfg.AskFrom, cfg.Logger = ask.from, log
 	unlock, err := o.Lock(ln.Addr())
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	db, dialect, err := o.OpenDatabase(cmd.Context())
+	st, db, err := openStore(cmd.Context(), o, log)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	if cfg.Store, err = wiring.OpenStore(cmd.Context(), db, dialect); err != nil {
-		return err
-	}
-	if err := cfg.Store.KeepReserve(reserveBytes); err != nil {
-		log.Warn("no room is kept for revocations on a full disk", "error", err)
-	}
+	cfg.Store = st
 	if cfg.Secret, err = openSecret(cmd.Context(), o, cfg); err != nil {
 		return err
 	}
@@ -114,7 +116,23 @@ func serve(cmd *cobra.Command, o *sitedata.ServeOptions) error {
 		return err
 	}
 	logReady(log, cfg, ln)
-	return runSite(cmd.Context(), s, ln, log)
+	return runSite(cmd.Context(), s, ask.beside(entrance{ln, s.Handler()}, s.Asked(), log), log)
+}
+
+// openStore opens the store, and keeps room for revocations. The caller closes the database.
+func openStore(ctx context.Context, o *sitedata.ServeOptions, log *slog.Logger) (*store.Store, io.Closer, error) {
+	db, dialect, err := o.OpenDatabase(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	st, err := wiring.OpenStore(ctx, db, dialect)
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	if err := st.KeepReserve(reserveBytes); err != nil {
+		log.Warn("no room is kept for revocations on a full disk", "error", err)
+	}
+	return st, db, nil
 }
 
 func logReady(log *slog.Logger, cfg wiring.Config, ln net.Listener) {
@@ -137,29 +155,39 @@ func openSecret(ctx context.Context, o *sitedata.ServeOptions, cfg wiring.Config
 	return wiring.OpenSecret(ctx, cfg.Store, secret)
 }
 
-// runSite serves s on ln until ctx ends, then lets requests end and writes what was gathered.
-func runSite(ctx context.Context, s *wiring.Site, ln net.Listener, log *slog.Logger) error {
-	srv := &http.Server{Handler: s.Handler(), ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
-	gateway.Limits(srv)
+// entrance is a listener and what answers there.
+type entrance struct {
+	listener net.Listener
+	handler  http.Handler
+}
+
+// runSite serves s at its entrances until ctx ends, then lets requests end and writes what was gathered.
+func runSite(ctx context.Context, s *wiring.Site, doors []entrance, log *slog.Logger) error {
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()
 	ran := make(chan error, 1)
 	go func() { ran <- s.Run(background) }()
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(&loudListener{ln, logs.NewErrors(log, time.Now)}) }()
-
+	served := make(chan error, len(doors))
+	servers := make([]*http.Server, len(doors))
+	for i, d := range doors {
+		servers[i] = &http.Server{Handler: d.handler, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+		gateway.Limits(servers[i])
+		go func() { served <- servers[i].Serve(&loudListener{d.listener, logs.NewErrors(log, time.Now)}) }()
+	}
 	var err error
 	select {
 	case err = <-served:
 	case <-ctx.Done():
 		log.Info("stopping")
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
-		s.Drain(grace)
-		if err = srv.Shutdown(grace); err != nil {
-			err = srv.Close() // streams that do not end by themselves
-		}
-		cancel()
 	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+	s.Drain(grace)
+	for _, srv := range servers {
+		if srv.Shutdown(grace) != nil {
+			err = errors.Join(err, srv.Close()) // streams that do not end by themselves
+		}
+	}
+	cancel()
 	stopBackground()
 	if runErr := <-ran; runErr != nil {
 		err = errors.Join(err, fmt.Errorf("writing what was gathered: %w", runErr))

@@ -47,9 +47,10 @@ type Config struct {
 	OwnPaths        []string // answered here although there is an upstream
 	NoFallback      bool     // server.FallbackPaths are not answered where the upstream says 404
 	TrustedProxies  []netip.Prefix
-	TrustUnix       bool   // see gateway.ClientIPConfig
-	ClientIPHeader  string // in which they tell whose request it is, see gateway.ClientIPConfig
-	VaryByKey       bool   // see gateway.ProxyConfig
+	TrustUnix       bool           // see gateway.ClientIPConfig
+	ClientIPHeader  string         // in which they tell whose request it is, see gateway.ClientIPConfig
+	VaryByKey       bool           // see gateway.ProxyConfig
+	AskFrom         []netip.Prefix // see gateway.AskedConfig
 
 	Scopes []userkeys.Scope  // the site's own
 	Pinned map[string]string // settings that cannot be changed while running
@@ -85,6 +86,7 @@ type Site struct {
 	pages     *server.Server
 	proxy     *gateway.Proxy // nil without an upstream
 	handler   http.Handler
+	asked     http.Handler
 }
 
 // Open wires the rooms. The site answers as soon as its handler is served;
@@ -134,7 +136,7 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	if s.handler, err = s.doors(cfg, clients); err != nil {
 		return nil, err
 	}
-	return s, nil
+	return s, s.openAsked(cfg)
 }
 
 // openIdentity opens the accounts, and the ways in through providers.
@@ -280,8 +282,21 @@ func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, erro
 	return gateway.NewFront(front)
 }
 
+// openAsked makes the handler for web servers that ask.
+func (s *Site) openAsked(cfg Config) error {
+	var err error
+	s.asked, err = gateway.NewAsked(gateway.AskedConfig{
+		Checker: s.Authority, From: cfg.AskFrom, TrustedProxies: cfg.TrustedProxies,
+		Logger: cfg.Logger, Now: cfg.Now,
+	})
+	return err
+}
+
 // Handler answers for the whole site.
 func (s *Site) Handler() http.Handler { return s.handler }
+
+// Asked answers web servers that ask about their requests; see [gateway.Asked] for where it may stand.
+func (s *Site) Asked() http.Handler { return s.asked }
 
 // Run does what a site does by itself, until ctx ends.
 func (s *Site) Run(ctx context.Context) error {

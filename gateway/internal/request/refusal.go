@@ -80,6 +80,9 @@ var (
 	refuseUpgrade  = Malformed("upgrade", "the only protocol to switch to here is websocket")
 )
 
+// Error returns the reason, so that a refusal can be returned as an error.
+func (f *Refusal) Error() string { return f.Reason }
+
 // Write answers with the refusal.
 func (f *Refusal) Write(w http.ResponseWriter) {
 	if f.allow != "" {

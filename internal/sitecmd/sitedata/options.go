@@ -54,6 +54,8 @@ type ServeOptions struct {
 	Own             []string
 	TrustedProxies  []string
 	ClientIPHeader  string
+	AskListen       string
+	AskFrom         []string
 	VaryByKey       bool
 	SecretFile      string
 	ReplaceSecret   bool
@@ -84,6 +86,11 @@ func (o *ServeOptions) AddFlags(f *pflag.FlagSet) {
 			"unix: whoever connects to the Unix socket of --listen")
 	f.StringVar(&o.ClientIPHeader, "client-ip-header", "X-Forwarded-For",
 		"header in which these proxies name the client: X-Forwarded-For, Forwarded or X-Real-IP")
+	f.StringVar(&o.AskListen, "ask-listen", "",
+		"address at which web servers ask about each of their requests, such as 127.0.0.1:8081 or "+
+			"unix:/run/userkeys/ask.sock; nothing else must reach it")
+	f.StringSliceVar(&o.AskFrom, "ask-from", nil,
+		"networks of the web servers that may ask at --ask-listen; needed unless it is a loopback address or a Unix socket")
 	f.BoolVar(&o.VaryByKey, "vary-by-key", false,
 		"add Vary: User-Api-Key also to the website's responses to requests without a key, "+
 			"for caches in front of this server; some CDNs then store none of them")
