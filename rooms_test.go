@@ -76,6 +76,7 @@ var rooms = []room{
 	{"internal/posts", []string{".", "client", "internal/keystore", "internal/outward", "internal/ownfile"}, nil, "a queue of posts that are published later, each once"},
 	{"internal/watch", []string{".", "client", "internal/keystore"}, nil, "keeps an eye on what is unread on many sites; the page that shows it"},
 	{"internal/doctor", []string{".", "client", "internal/doctor/reach", "internal/outward"}, nil, "checks everything that can go wrong between an app and a site, and says what helps"},
+	{"internal/doctor/behind", []string{".", "internal/doctor"}, nil, "what of a client's forged headers reaches a website through the proxies before it"},
 	{"internal/doctor/reach", []string{".", "internal/outward"}, nil, "what it takes to reach a site: its address, the requests, and why one got no answer"},
 	{"internal/receiver", []string{".", "client", "internal/ownfile"}, nil, "a receiver of pushes that verifies, keeps, tells, and fails on purpose"},
 	{"internal/recipe", nil, nil, "configurations of web servers that ask about each request, and what a file lacks of one"},
@@ -126,7 +127,7 @@ var rooms = []room{
 	},
 	{
 		"internal/appcmd",
-		[]string{".", "client", "internal/appcmd/appkeys", "internal/appcmd/keycmd", "internal/appcmd/watchcmd", "internal/cli", "internal/doctor", "internal/keystore", "internal/posts", "internal/receiver"},
+		[]string{".", "client", "internal/appcmd/appkeys", "internal/appcmd/keycmd", "internal/appcmd/watchcmd", "internal/cli", "internal/doctor", "internal/doctor/behind", "internal/keystore", "internal/posts", "internal/receiver"},
 		[]string{cobra, xTerm},
 		"the commands of an app's side, among them post, push-receiver and doctor",
 	},

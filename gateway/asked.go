@@ -36,9 +36,9 @@ const IntrospectionPath = "/user-api-key/introspect"
 //
 // The path says how the web server asks: /forwarded (Caddy, Traefik, HAProxy), /nginx, and /envoy followed by the
 // target; each also below /require, where a request without a key is refused instead of passed as a stranger's.
-// The answer is 200 if the request may pass, and always has all [IdentityHeaders] then. Where a [site.Carrier] is set it
-// also has Authorization, as the website may get it: empty if it held a key. It comes within a second: if
-// the check takes longer, it is 503. Nothing reads the body of a question.
+// The answer is 200 if the request may pass, and always has all [IdentityHeaders] then. Where the site has carriers
+// (see package site) it also has Authorization, as the website may get it: empty if it held a key. It comes within a
+// second: if the check takes longer, it is 503. Nothing reads the body of a question.
 //
 // Asked stands on a listener of its own, which nobody but web servers reaches: who can ask it learns which keys are
 // good.
@@ -78,21 +78,25 @@ func NewAsked(cfg AskedConfig) (*Asked, error) {
 
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 
-// ServeHTTP answers a question.
+// ServeHTTP answers a question, or somebody who asks about a key.
 func (a *Asked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !a.mayAsk(r) {
 		http.NotFound(w, r)
 		return
 	}
-	q, ok := question.Of(r)
-	if !ok {
-		if r.URL.Path == IntrospectionPath {
-			a.cfg.Introspection.ServeHTTP(w, r)
-			return
-		}
+	q, asks := question.Of(r)
+	switch {
+	case asks:
+		a.answer(w, r, q)
+	case r.URL.Path == IntrospectionPath:
+		a.cfg.Introspection.ServeHTTP(w, r)
+	default:
 		http.NotFound(w, r)
-		return
 	}
+}
+
+// answer answers a question.
+func (a *Asked) answer(w http.ResponseWriter, r *http.Request, q question.Question) {
 	if r.ContentLength != 0 {
 		// nginx can announce the client's body and not send it: the server must not wait for it.
 		w.Header().Set("Connection", "close")

@@ -48,7 +48,8 @@ func (c keyCheck) admit(
 // decide decides about a request with a key. Guards, the proxy and the answers to web servers have it in common, and
 // differ in how they say it.
 //
-// Errors: refuseOptions for OPTIONS, unless a scope names it, any other *[request.Refusal], and those of [Checker.Check].
+// Errors: refuseOptions for OPTIONS, unless a scope names it, any other *[request.Refusal], and those of
+// [Checker.Check].
 func (c keyCheck) decide(r *http.Request, k request.Presented, to addressee) (userkeys.Access, error) {
 	if f := k.WellFormed(r); f != nil {
 		return userkeys.Access{}, f

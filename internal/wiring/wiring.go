@@ -136,11 +136,7 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	if s.handler, err = s.doors(cfg, clients); err != nil {
 		return nil, err
 	}
-	s.asked, err = gateway.NewAsked(gateway.AskedConfig{
-		Checker: s.Authority, From: cfg.AskFrom, TrustedProxies: cfg.TrustedProxies,
-		Logger: cfg.Logger, Now: cfg.Now,
-	})
-	return s, err
+	return s, s.openAsked(cfg)
 }
 
 // openIdentity opens the accounts, and the ways in through providers.
@@ -284,6 +280,16 @@ func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, erro
 		front.Upstream = s.proxy
 	}
 	return gateway.NewFront(front)
+}
+
+// openAsked makes the handler for web servers that ask.
+func (s *Site) openAsked(cfg Config) error {
+	var err error
+	s.asked, err = gateway.NewAsked(gateway.AskedConfig{
+		Checker: s.Authority, From: cfg.AskFrom, TrustedProxies: cfg.TrustedProxies,
+		Logger: cfg.Logger, Now: cfg.Now,
+	})
+	return err
 }
 
 // Handler answers for the whole site.
