@@ -83,7 +83,7 @@ var common = func() Table {
 			"x-azure-socketip x-appengine-user-ip " +
 			"x-appengine-remote-addr x-vercel-forwarded-for x-envoy-external-address x-forwarded " +
 			"x-original-forwarded-for x-host " +
-			"x-original-url x-original-uri x-original-host x-original-method x-rewrite-url " +
+			"x-original-url x-original-uri x-original-host x-original-method x-rewrite-url x-envoy-original-path " +
 			"ssl-client-cert ssl-client-verify ssl-client-s-dn x-ssl-client-cert x-client-cert x-client-dn",
 		withoutKey: "cookie cookie2 api-username " +
 			"x-http-method x-http-method-override x-method x-method-override",
