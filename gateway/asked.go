@@ -134,6 +134,11 @@ func (a *Asked) answer(w http.ResponseWriter, r *http.Request, q question.Questi
 	case q.NeedsKey:
 		q.Refuse(w, noKey(client, k, e).Write)
 		return
+	default:
+		if f := k.AskForPassword(client.Method, e, false); f != nil {
+			q.Refuse(w, f.Write)
+			return
+		}
 	}
 	names := a.names
 	if len(e.Carriers) > 0 {

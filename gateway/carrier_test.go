@@ -47,6 +47,7 @@ func newCarrying(t testing.TB) *carrying {
 	c.edge.SetCarriers([]site.Carrier{
 		{Kind: site.BearerCarrier, Routes: routes(t, "GET /api/{rest...}", "POST /api/{rest...}")},
 		{Kind: site.BasicCarrier, Routes: routes(t, "GET /dav/{rest...}", "PUT /dav/{rest...}")},
+		{Kind: site.BasicCarrier, Routes: routes(t, "GET /cal/{rest...}"), Ask: true},
 	}, "uk")
 	return c
 }
@@ -92,6 +93,12 @@ func TestCarriers(t *testing.T) {
 		{"CA2 another kind", get("/api/x", basic("", ukKey)), 200, "ok", "", "", 0},
 		{"CA2 bearer where Basic is", get("/dav/x", bearer), 200, "ok", "", "", 0},
 		{"CA2 an unknown scheme", get("/api/x", "Authorization: Token "+ukKey), 200, "ok", "", untouched, 0},
+		{"CA2 a method that no key may use", "MOVE" + get("/dav/x", basic("", ukKey))[3:], 405, "not allowed", "-", "", 0},
+		{"CA2 such a method with the website's token", "MOVE" + get("/dav/x", basic("", "uk_x"))[3:], 200, "ok", "", untouched, 0},
+		{"CA8 no key where a password is asked for", get("/cal/x"), 401, "as the password", "-", "", 0},
+		{"CA8 the website's password there", get("/cal/x", basic("a", "b")), 401, "as the password", "-", "", 0},
+		{"CA8 a key there", get("/cal/x", basic("", ukKey)), 200, "ok", "alice", "", 1},
+		{"CA8 a key in its header there", get("/cal/x", withKey()...), 200, "ok", "alice", "", 1},
 		{"CA3 the website's token", get("/api/x", "Authorization: Bearer abc"), 200, "ok", "", untouched, 0},
 		{"CA3 the website's token, like a key", get("/api/x", "Authorization: Bearer "+aliceKey), 200, "ok", "", untouched, 0},
 		{"CA3 the website's token elsewhere", get("/other", "Authorization: Bearer uk_theirs"), 200, "ok", "", untouched, 0},

@@ -65,7 +65,7 @@ func guard(c Checker, required bool) func(http.Handler) http.Handler {
 
 // noKey returns the refusal of a request that needs a key and has none.
 func noKey(r *http.Request, k request.Presented, e *site.Edge) *request.Refusal {
-	return cmp.Or(k.AskForPassword(r.Method, e), refuseNoKey)
+	return cmp.Or(k.AskForPassword(r.Method, e, true), refuseNoKey)
 }
 
 // admitted is the request that a handler gets: with who calls in its context, and

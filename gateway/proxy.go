@@ -168,6 +168,10 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request, k request.Presente
 		x.Context = x.monitored.Context()
 		defer x.monitored.Stop()
 	} else {
+		if f := k.AskForPassword(r.Method, p.cfg.Checker.Edge(), false); f != nil {
+			f.Write(w)
+			return
+		}
 		if k.Target.NamesOurKey() {
 			x.Target = k.Target.WithoutKey() // where it says nothing; no upstream shall log it
 		}

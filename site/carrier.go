@@ -12,6 +12,9 @@ import (
 type Carrier struct {
 	Kind   CarrierKind
 	Routes []userkeys.Route
+	// Ask has requests without a key on these routes answered with 401 in place of the website behind the proxy, so that
+	// programs ask for the password. It is for [BasicCarrier] only; handlers in Go require a key instead.
+	Ask bool
 }
 
 // CarrierKind is how a key stands in Authorization.
@@ -31,6 +34,8 @@ func CheckCarriers(carriers []Carrier, pinned map[string]string) error {
 		switch {
 		case c.Kind != BearerCarrier && c.Kind != BasicCarrier:
 			return invalid("the kind of a carrier is bearer or basic, not %q", string(c.Kind))
+		case c.Ask && c.Kind != BasicCarrier:
+			return invalid("only a carrier of the kind basic can ask for a password")
 		case len(c.Routes) == 0:
 			return invalid(`a carrier needs routes, such as "GET /api/{rest...}"; on all others no key stands in Authorization`)
 		}
@@ -50,10 +55,20 @@ func (e *Edge) SetCarriers(carriers []Carrier, prefix string) {
 	e.Carriers, e.CarriedPrefix = carriers, prefix+"_"
 }
 
+// Asks reports whether a request without a key is to be answered with a question for the password. path is as in
+// [Edge.Carries].
+func (e *Edge) Asks(method, path string) bool {
+	return slices.ContainsFunc(e.Carriers, func(c Carrier) bool { return c.Ask && c.matches(method, path) })
+}
+
 // Carries reports whether a key may stand in Authorization as kind says. path is the decoded path of a canonical
 // target; see [userkeys.CanonicalPath].
 func (e *Edge) Carries(kind CarrierKind, method, path string) bool {
 	return slices.ContainsFunc(e.Carriers, func(c Carrier) bool {
-		return c.Kind == kind && slices.ContainsFunc(c.Routes, func(r userkeys.Route) bool { return r.Matches(method, path) })
+		return c.Kind == kind && c.matches(method, path)
 	})
+}
+
+func (c Carrier) matches(method, path string) bool {
+	return slices.ContainsFunc(c.Routes, func(r userkeys.Route) bool { return r.Matches(method, path) })
 }

@@ -36,11 +36,12 @@ func (p *Presented) readAuthorization(lines []string, method string, e *site.Edg
 			key, asUser = user, true
 		}
 		path, err := userkeys.CanonicalPath(p.Target.Path)
-		if err == nil && !e.Carries(kind, method, path) {
+		if err == nil && !e.Carries(kind, method, path) && (p.Uses(method) || !isKey(key)) {
 			p.InAuthorization = p.InAuthorization || isKey(key)
 			continue
 		}
-		// A path that can be read in two ways is on such a route to somebody: admitting it ends in its refusal.
+		// A path that can be read in two ways is on such a route to somebody, and no route can name a method that no key
+		// may use: admitting these ends in their refusal.
 		p.Values = append(p.Values[:len(p.Values):len(p.Values)], key)
 		p.Given, p.InAuthorization = true, true
 		p.Carried = &Carried{Kind: kind, User: user, asUser: asUser, several: len(lines) > 1}
@@ -109,16 +110,17 @@ func (c *Carried) Challenge() *Refusal {
 	return refuseBearer
 }
 
-// AskForPassword returns the refusal of a request without a key where a key may be the password; nil elsewhere.
-func (p Presented) AskForPassword(method string, e *site.Edge) *Refusal {
+// AskForPassword returns the refusal of a request without a key where a key may be the password; nil elsewhere. With
+// always false, it is nil also where the website's own answer is to be had.
+func (p Presented) AskForPassword(method string, e *site.Edge, always bool) *Refusal {
 	if len(e.Carriers) == 0 {
 		return nil
 	}
 	path, err := userkeys.CanonicalPath(p.Target.Path)
-	if err != nil || !e.Carries(site.BasicCarrier, method, path) {
-		return nil
+	if err == nil && (e.Asks(method, path) || always && e.Carries(site.BasicCarrier, method, path)) {
+		return refuseNoPassword
 	}
-	return refuseNoPassword
+	return nil
 }
 
 // CarriedIn is the header that the key stands in beside or instead of User-Api-Key; empty: none.

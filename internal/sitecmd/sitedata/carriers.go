@@ -12,13 +12,14 @@ import (
 type carrierTable struct {
 	Kind   string   `toml:"kind"`
 	Routes []string `toml:"routes"`
+	Ask    bool     `toml:"ask"`
 }
 
 // carriers returns where keys may stand in the header Authorization on a site with the pinned settings s.
 func (file configFile) carriers(path string, text []byte, s site.Settings) ([]site.Carrier, error) {
 	var carriers []site.Carrier
 	for _, t := range file.carrierTables {
-		c := site.Carrier{Kind: site.CarrierKind(t.Kind)}
+		c := site.Carrier{Kind: site.CarrierKind(t.Kind), Ask: t.Ask}
 		for _, r := range t.Routes {
 			route, err := userkeys.ParseRoute(r)
 			if err != nil {
