@@ -56,7 +56,8 @@ func guard(c Checker, required bool) func(http.Handler) http.Handler {
 				return
 			}
 			if k.InAuthorization {
-				r = request.WithoutAuthorization(r)
+				r = r.WithContext(r.Context())
+				r.Header = request.WithoutAuthorization(r.Header)
 			}
 			next.ServeHTTP(w, r)
 		})
@@ -74,8 +75,9 @@ func admitted(r *http.Request, k request.Presented, a userkeys.Access) *http.Req
 	if k.InQuery {
 		r = k.Keyless(r)
 	}
+	r = r.WithContext(userkeys.NewContext(r.Context(), a))
 	if k.InAuthorization {
-		r = request.WithoutAuthorization(r)
+		r.Header = request.WithoutAuthorization(r.Header)
 	}
-	return r.WithContext(userkeys.NewContext(r.Context(), a))
+	return r
 }

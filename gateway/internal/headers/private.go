@@ -22,6 +22,9 @@ var (
 // another key or without one. A key may also stand in the header carrier, unless that is empty.
 func VaryByKey(h http.Header, carrier string) {
 	switch vary := h["Vary"]; {
+	case vary == nil && carrier != "":
+		h["Vary"] = []string{userkeys.KeyHeader, carrier}
+		return
 	case vary == nil:
 		h["Vary"] = varyKey
 	case !HasToken(vary, userkeys.KeyHeader):

@@ -2,7 +2,9 @@ package request
 
 import (
 	"encoding/base64"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"userkeys"
@@ -21,6 +23,7 @@ type Carried struct {
 	User    string // the user name beside it
 	asUser  bool   // it is where the user name should be
 	several bool   // there is more than one Authorization
+	key     [1]string
 }
 
 // readAuthorization finds the key in the header Authorization, where the carriers of e say that one may stand. What
@@ -42,9 +45,13 @@ func (p *Presented) readAuthorization(lines []string, method string, e *site.Edg
 		}
 		// A path that can be read in two ways is on such a route to somebody, and no route can name a method that no key
 		// may use: admitting these ends in their refusal.
-		p.Values = append(p.Values[:len(p.Values):len(p.Values)], key)
 		p.Given, p.InAuthorization = true, true
-		p.Carried = &Carried{Kind: kind, User: user, asUser: asUser, several: len(lines) > 1}
+		p.Carried = &Carried{Kind: kind, User: user, asUser: asUser, several: len(lines) > 1, key: [1]string{key}}
+		if len(p.Values) == 0 {
+			p.Values = p.Carried.key[:]
+		} else {
+			p.Values = append(slices.Clip(p.Values), key)
+		}
 	}
 }
 
@@ -131,15 +138,9 @@ func (p Presented) CarriedIn() string {
 	return AuthorizationHeader
 }
 
-// WithoutAuthorization returns a copy of r without the header Authorization.
-func WithoutAuthorization(r *http.Request) *http.Request {
-	r = r.WithContext(r.Context())
-	h := make(http.Header, len(r.Header))
-	for name, lines := range r.Header {
-		if name != AuthorizationHeader {
-			h[name] = lines
-		}
-	}
-	r.Header = h
-	return r
+// WithoutAuthorization returns a copy of a request's headers without Authorization.
+func WithoutAuthorization(h http.Header) http.Header {
+	h = maps.Clone(h)
+	delete(h, AuthorizationHeader)
+	return h
 }

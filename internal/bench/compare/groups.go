@@ -62,6 +62,15 @@ func (f *fleet) start(core int, variant string, n int, upstream string) (*bench.
 
 // target sends p requests with a random one of keys; without keys, none.
 func target(name string, p *bench.Process, keys keyList, status int) bench.Target {
+	return targetWith(name, p, keys, status, func(buf, key []byte) []byte {
+		return append(append(buf, userkeys.KeyHeader+": "...), key...)
+	})
+}
+
+// targetWith is target with keys in the header line that line appends.
+func targetWith(
+	name string, p *bench.Process, keys keyList, status int, line func(buf, key []byte) []byte,
+) bench.Target {
 	const head = "GET " + requestPath + " HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: bench\r\nAccept: " +
 		"application/json\r\n"
 	return bench.Target{
@@ -69,9 +78,7 @@ func target(name string, p *bench.Process, keys keyList, status int) bench.Targe
 		Request: func(buf []byte, rng *rand.Rand) []byte {
 			buf = append(buf, head...)
 			if n := keys.len(); n > 0 {
-				buf = append(buf, userkeys.KeyHeader+": "...)
-				buf = append(buf, keys.text(rng.IntN(n))...)
-				buf = append(buf, "\r\n"...)
+				buf = append(line(buf, keys.text(rng.IntN(n))), "\r\n"...)
 			}
 			return append(buf, "\r\n"...)
 		},

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -17,8 +18,11 @@ import (
 	"userkeys/store"
 )
 
-// keyLength is the length of a key without a prefix.
-const keyLength = 32
+// Keys have a prefix, so that they may also stand in Authorization.
+const (
+	keyPrefix = "uk"
+	keyLength = len(keyPrefix) + 1 + 32
+)
 
 // A keyList is the texts of many keys in one piece of memory.
 type keyList []byte
@@ -26,7 +30,7 @@ type keyList []byte
 func newKeys(n int) keyList {
 	k := make(keyList, 0, n*keyLength)
 	for range n {
-		k = append(k, userkeys.NewKey("").Reveal()...)
+		k = append(k, userkeys.NewKey(keyPrefix).Reveal()...)
 	}
 	return k
 }
@@ -88,9 +92,28 @@ func onSQLite(ctx context.Context, o order, limits map[string]string) (*authorit
 	if err := grantAll(ctx, st, o.keys); err != nil {
 		return nil, err
 	}
-	cfg := authority.Config{Store: st}
-	cfg.Pinned = limits
-	return newAuthority(ctx, cfg)
+	return newAuthority(ctx, authority.Config{Store: st, Pinned: limits})
+}
+
+// carrying is onSQLite for a site that also takes keys as Bearer tokens and as passwords.
+func carrying(ctx context.Context, o order) (*authority.Authority, error) {
+	st, err := openStore(ctx, o.dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := grantAll(ctx, st, o.keys); err != nil {
+		return nil, err
+	}
+	route, err := userkeys.ParseRoute("GET " + requestPath)
+	if err != nil {
+		return nil, err
+	}
+	pinned := maps.Clone(plenty)
+	pinned["user_api_key_prefix"] = keyPrefix
+	return newAuthority(ctx, authority.Config{Store: st, Pinned: pinned, Carriers: []site.Carrier{
+		{Kind: site.BearerCarrier, Routes: []userkeys.Route{route}},
+		{Kind: site.BasicCarrier, Routes: []userkeys.Route{route}},
+	}})
 }
 
 // newAuthority returns an authority that writes errors of its background work to standard error.

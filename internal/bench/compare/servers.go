@@ -64,6 +64,18 @@ var variants = map[string]variant{
 		a, err := onSQLite(ctx, o, none)
 		return guarded(a, gateway.Require), a, err
 	},
+	"carrier-guard": func(ctx context.Context, o order) (http.Handler, *authority.Authority, error) {
+		a, err := carrying(ctx, o)
+		return guarded(a, gateway.Guard), a, err
+	},
+	"carrier-proxy": func(ctx context.Context, o order) (http.Handler, *authority.Authority, error) {
+		a, err := carrying(ctx, o)
+		if err != nil {
+			return nil, nil, err
+		}
+		p, err := gateway.NewProxy(gateway.ProxyConfig{Upstream: o.upstream, Checker: a, Transport: newTransport()})
+		return p, a, err
+	},
 	"plain-proxy": func(_ context.Context, o order) (http.Handler, *authority.Authority, error) {
 		return plainProxy(o.upstream), nil, nil
 	},
