@@ -11,31 +11,40 @@ import (
 // compareCarriers compares keys in Authorization with the same keys in User-Api-Key, at the same server.
 func compareCarriers(ctx context.Context, p plan) ([]line, error) {
 	return onFleet(ctx, p.few, func(f *fleet) ([]line, error) {
+		guard, err := f.start(serverCore, "carrier-guard", p.few, "")
+		if err != nil {
+			return nil, err
+		}
 		upstream, err := f.start(loadCore, "bare", 0, "")
 		if err != nil {
 			return nil, err
 		}
-		var lines []line
-		for _, s := range []struct{ variant, what string }{{"carrier-guard", "guard"}, {"carrier-proxy", "our proxy"}} {
-			server, err := f.start(serverCore, s.variant, p.few, upstream.Addr)
-			if err != nil {
-				return nil, err
-			}
-			r, err := bench.Compare(ctx, []bench.Target{
-				target("header", server, f.keys, http.StatusOK),
-				targetWith("bearer", server, f.keys, http.StatusOK, bearer),
-				targetWith("basic", server, f.keys, http.StatusOK, basic),
-			}, p.Options)
-			if err != nil {
-				return nil, err
-			}
-			lines = append(lines,
-				ratio(s.what+", key as Bearer token / in User-Api-Key", r, 1, 1.03),
-				ratio(s.what+", key as Basic password / in User-Api-Key", r, 2, 1.03),
-			)
+		proxy, err := f.start(serverCore, "carrier-proxy", p.few, upstream.Addr)
+		if err != nil {
+			return nil, err
 		}
-		return lines, nil
+		lines, err := f.compareCarried("guard", guard, p)
+		if err != nil {
+			return nil, err
+		}
+		more, err := f.compareCarried("our proxy", proxy, p)
+		return append(lines, more...), err
 	})
+}
+
+func (f *fleet) compareCarried(what string, server *bench.Process, p plan) ([]line, error) {
+	r, err := bench.Compare(f.ctx, []bench.Target{
+		target("header", server, f.keys, http.StatusOK),
+		targetWith("bearer", server, f.keys, http.StatusOK, bearer),
+		targetWith("basic", server, f.keys, http.StatusOK, basic),
+	}, p.Options)
+	if err != nil {
+		return nil, err
+	}
+	return []line{
+		ratio(what+", key as Bearer token / in User-Api-Key", r, 1, 1.03),
+		ratio(what+", key as Basic password / in User-Api-Key", r, 2, 1.03),
+	}, nil
 }
 
 func bearer(buf, key []byte) []byte { return append(append(buf, "Authorization: Bearer "...), key...) }
