@@ -287,7 +287,8 @@ func (s *Site) openAsked(cfg Config) error {
 	var err error
 	s.asked, err = gateway.NewAsked(gateway.AskedConfig{
 		Checker: s.Authority, From: cfg.AskFrom, TrustedProxies: cfg.TrustedProxies,
-		Logger: cfg.Logger, Now: cfg.Now,
+		Introspection: gateway.Deadlines{Read: ownReadTime, Write: ownWriteTime}.Handler(s.pages.Introspection()),
+		Logger:        cfg.Logger, Now: cfg.Now,
 	})
 	return err
 }
