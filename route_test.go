@@ -66,7 +66,7 @@ func TestRouteMatches(t *testing.T) {
 		{"PS13 an ending of the rest", "GET /f/{any...}.rss", "GET /f/a.rss,GET /f/a/b.rss,GET /f/a/b/.c.rss", "GET /f,GET /f/,GET /f.rss,GET /f/.rss,GET /f/a/.rss,GET /f/a.rss/,GET /f/a.rss/b,GET /f/a.RSS,GET /a.rss"},
 		{"braces in a request", "GET /t/{id}.json", "GET /t/{}.json,GET /t/{id}.json", "GET /t/{}"},
 		{"hyphens in names", "GET /{a-b}/{-}/{c-d...}", "GET /1/2,GET /1/2/3/4", "GET /1,GET /1//3"},
-		{"PS14 a slash at the end", "GET /api/{id}/", "GET /api/1/", "GET /api/1,GET /api//,GET /api/1/x,GET /api/1//"},
+		{"a slash at the end", "GET /api/{id}/", "GET /api/1/", "GET /api/1,GET /api//,GET /api/1/x,GET /api/1//"},
 		{"PS13 suffixes are literal", "GET /t/{id}/posts.json", "GET /t/1/posts.json", "GET /t/1/posts.JSON,GET /t/1/posts.json/,GET /t/1/posts,GET /t//posts.json"},
 		{"a segment in the middle", "POST /message-bus/{client}/poll", "POST /message-bus/abc/poll", "POST /message-bus/poll,POST /message-bus//poll,POST /message-bus/a/b/poll,GET /message-bus/a/poll"},
 		{"PS15 rest begins at a segment", "GET /api/v1/{rest...}", "GET /api/v1,GET /api/v1/,GET /api/v1/x,GET /api/v1/x/y/", "GET /api/v10/x,GET /api/v1evil,GET /api,GET /API/v1/x"},
@@ -251,8 +251,8 @@ func compareRoute(t *testing.T, r userkeys.Route, expression *regexp.Regexp, pat
 	if got := r.Matches(method, path); got != want {
 		t.Fatalf("%q covers %q: %v; %s says %v", r, path, got, expression, want)
 	}
-	if r.Matches("OPTIONS", path) {
-		t.Fatalf("%q covers OPTIONS", r)
+	if r.Matches("COPY", path) {
+		t.Fatalf("%q covers COPY", r)
 	}
 }
 

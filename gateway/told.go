@@ -24,8 +24,8 @@ func CheckTold(ctx context.Context, c Checker, t Told) (userkeys.Access, error) 
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	r := (&http.Request{
-		Method: t.Method, RequestURI: t.Target, URL: &url.URL{}, Host: "told", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{userkeys.KeyHeader: {t.Key}}, Body: http.NoBody,
+		Method: t.Method, RequestURI: t.Target, URL: &url.URL{}, Host: "told",
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{userkeys.KeyHeader: {t.Key}}, Body: http.NoBody,
 	}).WithContext(ctx)
 	q := question.Question{Method: t.Method, Target: t.Target}
 	var a userkeys.Access

@@ -32,6 +32,8 @@ type examining struct {
 	origin   string
 	account  string
 	asJSON   bool
+	behind   bool
+	echo     string
 
 	store    *keystore.Store
 	accounts keystore.Accounts
@@ -46,6 +48,12 @@ address, network, certificate, clock, what the site allows an app to ask for, an
 whether the stored key works. It shows no page to anybody, changes nothing, and
 sends only a few requests, which it counts. If a key to the site is stored, it is used
 for one or two calls that only read.
+
+For the owner of a site: with --behind it finds out instead which forged headers of a
+client reach the website behind the proxies: who calls, what is asked for, from
+where, in all spellings that some website reads as these. Start "userkeys doctor
+--echo ADDRESS" in place of the website, or at one address of it, and give this
+address. A key that is stored for the site is used for two requests.
 
 Each line begins with the result of a check:
   ok  as it should be
@@ -69,19 +77,34 @@ func newDoctorCommand() *cobra.Command {
 		Example: `  userkeys doctor https://forum.example
   userkeys doctor forum.example --scopes read,write --redirect myapp://done
   userkeys doctor alice@forum.example --for "GET /notifications.json"
-  userkeys doctor https://forum.example --origin https://app.example --json`,
+  userkeys doctor https://forum.example --origin https://app.example --json
+  userkeys doctor --echo 127.0.0.1:3000
+  userkeys doctor https://forum.example --behind`,
 		ValidArgsFunction: appkeys.CompleteSites,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if d.echo != "" {
+				return d.runEcho(cmd)
+			}
 			store, err := appkeys.Open(cmd)
 			if err != nil {
 				return err
 			}
 			d.store, d.out, d.color = store, cmd.OutOrStdout(), colorful(cmd.OutOrStdout())
+			if d.behind {
+				return d.runBehind(cmd.Context(), args[0])
+			}
 			return d.run(cmd.Context(), args[0])
 		},
 	}
-	cmd.Args = cobra.ExactArgs(1)
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if d.echo != "" {
+			return cobra.NoArgs(cmd, args)
+		}
+		return cobra.ExactArgs(1)(cmd, args)
+	}
 	f := cmd.Flags()
+	f.BoolVar(&d.behind, "behind", false, "find out which forged headers reach the website (see above)")
+	f.StringVar(&d.echo, "echo", "", "be the echo for --behind, at this address such as 127.0.0.1:3000")
 	f.StringVar(&d.scopes, "scopes", "read", "scopes that the app asks for, separated by commas")
 	f.StringVar(&d.redirect, "redirect", "", "address to which the app wants the answer (auth_redirect)")
 	f.StringVar(&d.push, "push", "", "address to which the app wants notifications (push_url)")

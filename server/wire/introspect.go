@@ -130,7 +130,9 @@ func (h *Handlers) introspectRequest(r *http.Request, answer *introspection) err
 		return nil
 	}
 	e := userkeys.AsError(err)
-	if e == userkeys.ErrInvalidKey || e == userkeys.ErrOwnerGone || e.Code == userkeys.Unavailable || e.Code == userkeys.Internal {
+	switch {
+	case e == userkeys.ErrInvalidKey, e == userkeys.ErrOwnerGone,
+		e.Code == userkeys.Unavailable, e.Code == userkeys.Internal:
 		return err
 	}
 	answer.Reason, answer.RetryAfter = door.Reason(e), e.RetryAfterSeconds()

@@ -40,8 +40,8 @@ the server answers by itself, and takes keys on few paths, whatever their scopes
 
 func explain(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 	method := args[0]
-	if !slices.Contains(userkeys.Methods, method) {
-		return fmt.Errorf("no scope opens %s: keys are for %s", method, strings.Join(userkeys.Methods, ", "))
+	if !slices.Contains(allMethods, method) {
+		return fmt.Errorf("no scope opens %s: keys are for %s", method, strings.Join(allMethods, ", "))
 	}
 	target, _, _ := strings.Cut(args[1], "?") // the query takes no part
 	path, err := userkeys.CanonicalPath(target)
@@ -62,6 +62,9 @@ func explain(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 		return []string{r.Scope, yesNo(r.Opens), yesNo(r.Allowed), r.Why}
 	})
 }
+
+// allMethods are those that a route can name, and HEAD.
+var allMethods = slices.Concat(userkeys.Methods, userkeys.MoreMethods)
 
 func yesNo(b bool) string {
 	if b {
@@ -85,7 +88,7 @@ func why(s userkeys.Scope, method, at string) (bool, string) {
 	if len(s.Routes) == 0 {
 		return false, "it has no routes"
 	}
-	for _, other := range userkeys.Methods {
+	for _, other := range allMethods {
 		if r := match(other, at); r != "" {
 			return false, "the path, but another method: " + r
 		}
