@@ -3,8 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"net/http"
-	"net/url"
 
 	"userkeys"
 	"userkeys/gateway/internal/question"
@@ -23,26 +21,14 @@ type Told struct {
 func CheckTold(ctx context.Context, c Checker, t Told) (userkeys.Access, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	r := (&http.Request{
-		Method: t.Method, RequestURI: t.Target, URL: &url.URL{}, Host: "told",
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{userkeys.KeyHeader: {t.Key}}, Body: http.NoBody,
-	}).WithContext(ctx)
-	q := question.Question{Method: t.Method, Target: t.Target}
 	var a userkeys.Access
-	var err error
-	if f := q.Complete(); f != nil {
-		err = f
-	} else if f := request.Acceptable(r); f != nil {
-		err = f
-	} else {
-		a, err = keyCheck{checker: c}.decide(r, request.PresentedBy(r, c.Edge()), upstreamRequest)
+	r, f := question.Told(ctx, t.Key, t.Method, t.Target)
+	if f != nil {
+		return a, f.AsError()
 	}
+	a, err := keyCheck{checker: c}.decide(r, request.PresentedBy(r, c.Edge()), upstreamRequest)
 	if f, ok := errors.AsType[*request.Refusal](err); ok {
-		e := userkeys.Errorf(userkeys.InvalidParameters, "this request would be refused: %s", f.Reason)
-		if e.Reason = f.Reason; f.Status == http.StatusMethodNotAllowed {
-			e.Code = userkeys.MethodNotAllowed
-		}
-		err = e
+		err = f.AsError()
 	}
 	return a, err
 }

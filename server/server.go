@@ -144,8 +144,7 @@ func New(cfg Config) (*Server, error) {
 	s.consent = consent.New(d, consent.Config{Authority: a, SignIn: cfg.Endpoints && d.Accounts() != nil})
 	s.wire = wire.New(d, wire.Config{
 		Authority: a, Users: cfg.Users, Inbox: cfg.Inbox, Pushes: cfg.Pushes, Endpoints: cfg.Endpoints,
-		Standalone: cfg.Standalone,
-		Ready:      cfg.Ready,
+		Standalone: cfg.Standalone, Ready: cfg.Ready,
 	})
 	domains := []interface{ Mount() }{
 		s.consent,

@@ -107,8 +107,8 @@ func (d *Door) Handle(pattern string, rules Rules, h Handler) {
 	d.routes = append(d.routes, Route{pattern, rules, h})
 }
 
-// Handler returns a handler of a pattern that is not mounted with the others: for another server than the site's.
-func (d *Door) Handler(pattern string, rules Rules, h Handler) http.Handler {
+// HandlerOf returns a handler of d that is not mounted with the others: for another server than the site's.
+func HandlerOf(d *Door, pattern string, rules Rules, h Handler) http.Handler {
 	return d.serve(Route{pattern, rules, h})
 }
 

@@ -41,8 +41,8 @@ var introspectRules = door.Rules{
 // Introspection answers websites that ask about keys, on a server that only the site's own programs reach. Who
 // connects to its Unix socket needs no admin API key.
 func (h *Handlers) Introspection() http.Handler {
-	open := h.door.Handler(introspectPattern, door.Rules{Body: input.Form}, h.introspect)
-	byKey := h.door.Handler(introspectPattern, introspectRules, h.introspectByKey)
+	open := door.HandlerOf(h.door, introspectPattern, door.Rules{Body: input.Form}, h.introspect)
+	byKey := door.HandlerOf(h.door, introspectPattern, introspectRules, h.introspectByKey)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		unix := r.RemoteAddr == "" || r.RemoteAddr == "@"
 		switch {
