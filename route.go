@@ -101,11 +101,14 @@ func (r Route) Matches(method, path string) bool {
 		} else {
 			rest = ""
 		}
+		if want == anySegment && seg != "" { // first, because most segments that differ are such
+			continue
+		}
 		if want != seg && !matchesAny(want, seg) {
 			return false
 		}
 	}
-	return rest == "" && r.rest == "" || r.rest == anySegment ||
+	return r.rest == anySegment || rest == "" && r.rest == "" ||
 		rest != "" && matchesAny(r.rest, rest[strings.LastIndexByte(rest, '/')+1:])
 }
 
