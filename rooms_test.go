@@ -79,6 +79,7 @@ var rooms = []room{
 	{"internal/doctor/behind", []string{".", "internal/doctor"}, nil, "what of a client's forged headers reaches a website through the proxies before it"},
 	{"internal/doctor/reach", []string{".", "internal/outward"}, nil, "what it takes to reach a site: its address, the requests, and why one got no answer"},
 	{"internal/receiver", []string{".", "client", "internal/ownfile"}, nil, "a receiver of pushes that verifies, keeps, tells, and fails on purpose"},
+	{"internal/recipe", nil, nil, "configurations of web servers that ask about each request, and what a file lacks of one"},
 	{"internal/rows", []string{".", "site", "outbox"}, nil, "the records that scripts read, from the admin API and from the commands' --json"},
 	{"internal/jobs", nil, nil, "what is done again and again, by each node or by one node for all"},
 	{"internal/logs", []string{"."}, nil, "what requests may write into a log: how many lines a second, and what of a path"},

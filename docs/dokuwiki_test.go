@@ -69,7 +69,7 @@ func startDokuWiki(t *testing.T) *testkit.Site {
 			t.Fatal(err)
 		}
 	}
-	startProgram(t, listen, "env", "SSO_SECRET="+provider.ConnectSecret, php, "-d", "auto_prepend_file="+filepath.Join(dir, "start.php"), "-S", listen, "-t", wiki)
+	nettest.StartProgram(t, listen, "env", "SSO_SECRET="+provider.ConnectSecret, php, "-d", "auto_prepend_file="+filepath.Join(dir, "start.php"), "-S", listen, "-t", wiki)
 	p := testkit.ServeAt(t, site, "--data", filepath.Join(dir, "keys"), "--config", filepath.Join(dir, "userkeys.toml"))
 	return testkit.At(t, p.URL)
 }

@@ -1,93 +1,29 @@
 package docs_test
 
 import (
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/nettest"
 )
 
-// startProgram runs a program that others wrote until the test ends, and waits until it listens on address.
-func startProgram(t *testing.T, address string, command ...string) {
-	t.Helper()
-	var said strings.Builder
-	cmd := exec.Command(command[0], command[1:]...)
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt)
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("%s said:\n%s", command[0], said.String())
-		}
-	})
-	for deadline := time.Now().Add(nettest.Patience); ; time.Sleep(20 * time.Millisecond) {
-		conn, err := net.Dial("tcp", address)
-		if err == nil {
-			_ = conn.Close()
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-	}
-}
-
-// findProgram is a program that distributions put into one of several places.
-func findProgram(t *testing.T, names ...string) string {
-	t.Helper()
-	for _, name := range names {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	return without(t, names[0])[0]
-}
-
-const nginxAround = `daemon off;
-pid DIR/pid;
-error_log stderr warn;
-worker_processes 1;
-USER
-events { worker_connections 64; }
-http {
-access_log off;
-client_body_temp_path DIR/body;
-proxy_temp_path DIR/proxy;
-fastcgi_temp_path DIR/fastcgi;
-uwsgi_temp_path DIR/uwsgi;
-scgi_temp_path DIR/scgi;
-CONF
-}
-`
-
 // behindRadicale writes the files of the page with places of the test, starts all, and returns the site as browsers
 // and apps reach it.
 func behindRadicale(t *testing.T) *testkit.Site {
 	t.Helper()
-	nginx := findProgram(t, "nginx", "/usr/sbin/nginx")
-	radicale := findProgram(t, "radicale")
-	dir, user := t.TempDir(), ""
-	if os.Geteuid() == 0 {
-		user = "user root;" // its workers must be able to write into dir
-	}
+	radicale := nettest.FindProgram(t, "radicale")
+	dir := t.TempDir()
 	front, behind, program := nettest.ReserveAddress(t), nettest.ReserveAddress(t), nettest.ReserveAddress(t)
 	places := strings.NewReplacer(
 		"127.0.0.1:8000", front, "127.0.0.1:8001", behind, "127.0.0.1:5232", program, "/run/userkeys", dir,
 		"/etc/nginx/people", dir+"/people", "https://calendars.example", "http://"+front)
 	blocks := websiteBlocks(t)
-	around := strings.NewReplacer("DIR", dir, "USER", user, "CONF", places.Replace(blocks["radicale.conf"])).Replace(nginxAround)
 	for name, text := range map[string]string{
-		"people": "ann:{PLAIN}ann keeps bees\nben:{PLAIN}ben bakes bread\n", "nginx.conf": around,
+		"people":        "ann:{PLAIN}ann keeps bees\nben:{PLAIN}ben bakes bread\n",
 		"radicale.ini":  places.Replace(blocks["radicale.ini"]) + "\n[storage]\nfilesystem_folder = " + dir + "/calendars\n",
 		"userkeys.toml": places.Replace(blocks["radicale.toml"]),
 	} {
@@ -95,10 +31,10 @@ func behindRadicale(t *testing.T) *testkit.Site {
 			t.Fatal(err)
 		}
 	}
-	startProgram(t, program, radicale, "--config", filepath.Join(dir, "radicale.ini"))
+	nettest.StartProgram(t, program, radicale, "--config", filepath.Join(dir, "radicale.ini"))
 	testkit.ServeUnix(t, filepath.Join(dir, "site.sock"), "http://"+front, "--data", filepath.Join(dir, "data"),
 		"--config", filepath.Join(dir, "userkeys.toml"))
-	startProgram(t, front, nginx, "-p", dir, "-c", filepath.Join(dir, "nginx.conf"), "-e", "stderr")
+	nettest.StartNginx(t, front, places.Replace(blocks["radicale.conf"]))
 	return testkit.At(t, "http://"+front)
 }
 

@@ -72,17 +72,20 @@ func NewFront(cfg FrontConfig) (*Front, error) {
 	}, nil
 }
 
-// OwnPath tells our paths before an upstream: the protocol's endpoints, the
-// pages of apps and of the account, the description and the health checks. extra adds paths; one that
-// ends in / or * stands for everything that begins so.
-func OwnPath(extra ...string) func(path string) bool {
-	exact := map[string]bool{
-		"/api_key/generate": true, "/.well-known/user-api-key": true,
-		"/my/apps": true, "/my/account": true, "/my/account.json": true,
-		"/healthz": true, "/readyz": true,
+// OwnPaths returns our paths before an upstream: the protocol's endpoints, the pages of apps and of the account, the
+// description and the health checks. One that ends in / or * stands for every path that begins so.
+func OwnPaths() []string {
+	return []string{
+		"/user-api-key*", "/api_key/generate", "/.well-known/user-api-key",
+		"/my/apps", "/my/apps/", "/my/account", "/my/account.json", "/my/account/", "/healthz", "/readyz",
 	}
-	prefixes := []string{"/user-api-key", "/my/apps/", "/my/account/"}
-	for _, e := range extra {
+}
+
+// OwnPath tells the paths of [OwnPaths], and those of extra, which is written in the same way.
+func OwnPath(extra ...string) func(path string) bool {
+	exact := map[string]bool{}
+	var prefixes []string
+	for _, e := range append(OwnPaths(), extra...) {
 		prefix, star := strings.CutSuffix(e, "*")
 		if star || strings.HasSuffix(e, "/") {
 			prefixes = append(prefixes, prefix)

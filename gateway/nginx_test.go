@@ -1,18 +1,15 @@
 package gateway
 
 import (
-	"bytes"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
+
+	"userkeys/internal/testkit/nettest"
 )
 
 // TestBehindACache puts nginx, with a cache that goes by the address as caches do, before the proxy, and a website
@@ -108,85 +105,21 @@ const (
 		"proxy_no_cache     $http_x_userkeys_user_id;"
 )
 
-const nginxConfig = `daemon off;
-pid DIR/pid;
-error_log stderr warn;
-worker_processes 1;
-USER
-events { worker_connections 64; }
-http {
-    access_log off;
-    client_body_temp_path DIR/body;
-    proxy_temp_path DIR/proxy;
-    fastcgi_temp_path DIR/fastcgi;
-    uwsgi_temp_path DIR/uwsgi;
-    scgi_temp_path DIR/scgi;
-    proxy_cache_path DIR/cache keys_zone=pages:1m;
-    server {
-        listen ADDR;
-        location / {
-            proxy_pass http://UPSTREAM;
-            proxy_set_header Host $host;
-            proxy_cache pages;
-            EXTRA
-            add_header X-Cache $upstream_cache_status always;
-        }
-    }
-}
-`
-
-// nginxBefore starts nginx with a cache before addr. It inherits a socket that listens already, so its first
-// requests wait until it is ready.
+// nginxBefore starts nginx with a cache before addr.
 func nginxBefore(t *testing.T, addr, extra string) string {
 	t.Helper()
-	program := nginx(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	socket, err := l.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
-	dir, user := t.TempDir(), ""
-	if os.Geteuid() == 0 {
-		user = "user root;" // its workers must be able to write into dir
-	}
-	conf := strings.NewReplacer("DIR", dir, "USER", user, "EXTRA", extra, "ADDR", l.Addr().String(), "UPSTREAM", addr).Replace(nginxConfig)
-	file := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(file, []byte(conf), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var log bytes.Buffer
-	cmd := exec.Command(program, "-p", dir, "-c", file, "-e", "stderr")
-	cmd.Env = append(os.Environ(), "NGINX=3;") // as when nginx starts its successor
-	cmd.ExtraFiles, cmd.Stderr = []*os.File{socket}, &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("nginx: %s", &log)
-		}
-	})
-	return l.Addr().String()
-}
-
-// nginx is the program, where distributions put it.
-func nginx(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"nginx", "/usr/sbin/nginx", "/usr/local/sbin/nginx"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("there is no nginx, and CI=true skips nothing")
-	}
-	t.Skip("there is no nginx: nothing is tried behind a real cache (scripts/setup installs it)")
-	return ""
+	listen := nettest.ReserveAddress(t)
+	nettest.StartNginx(t, listen, strings.NewReplacer("ADDR", listen, "UPSTREAM", addr, "EXTRA", extra).Replace(`
+proxy_cache_path DIR/cache keys_zone=pages:1m;
+server {
+    listen ADDR;
+    location / {
+        proxy_pass http://UPSTREAM;
+        proxy_set_header Host $host;
+        proxy_cache pages;
+        EXTRA
+        add_header X-Cache $upstream_cache_status always;
+    }
+}`))
+	return listen
 }

@@ -72,6 +72,7 @@ func TestScripts(t *testing.T) {
 var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"ready": scriptReady, "connect": scriptConnect, "api": scriptAPI, "ask": scriptAsk, "approving": scriptApproving, "signal": scriptSignal, "exits": scriptExits, "admin": scriptAdmin, "storekey": scriptStoreKey,
 	"board": scriptBoard, "word": scriptWord, "push": scriptPush, "until": scriptUntil, "shows": scriptShows,
+	"reserve": scriptReserve, "website": scriptWebsite, "nginx": scriptNginx,
 }
 
 // scriptSite is the site that the script has started at $URL.

@@ -13,6 +13,6 @@ import (
 
 // Commands returns the commands that run and manage a site.
 func Commands() []*cobra.Command {
-	run := []*cobra.Command{newServeCommand(), newDemoCommand(), newMigrateCommand()}
+	run := []*cobra.Command{newServeCommand(), newDemoCommand(), newMigrateCommand(), newRecipeCommand()}
 	return slices.Concat(people.Commands(), manage.Commands(), scopes.Commands(), run)
 }

@@ -1,5 +1,5 @@
 // Package nettest has networks for tests: a listener within the process, addresses that no other program takes, a DNS
-// server that answers as a test wants it, and how long to wait for any of them.
+// server that answers as a test wants it, programs that others wrote, and how long to wait for any of them.
 package nettest
 
 import (

@@ -1,0 +1,127 @@
+// Package recipe writes configurations of web servers that ask userkeys about each request before they pass it on to
+// a website, and says what a configuration that somebody has lacks.
+package recipe
+
+import (
+	"embed"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+	"text/template"
+)
+
+//go:embed templates
+var files embed.FS
+
+// Config is what a recipe is written for.
+type Config struct {
+	Command  string   // the command line that writes the recipe, for its first line
+	URL      *url.URL // of the website, as browsers see it
+	Ask      Address  // where serve listens for questions
+	Listen   Address  // where serve listens for browsers and apps
+	App      Address  // where the website listens
+	Strict   bool     // a request without a key is refused
+	Beside   Beside
+	Identity []string // the headers in which the website learns who calls
+	Own      []string // paths that serve answers; one that ends in / or * stands for every path that begins so
+	Fallback []string // paths that serve answers for requests with a key
+}
+
+// Beside is a program that decides about requests without a key. The zero value is none.
+type Beside struct {
+	Name    string // authelia or oauth2-proxy
+	Address Address
+}
+
+// besides are the programs that [Beside] may name, and where they listen as they are shipped.
+var besides = map[string]Address{"authelia": "127.0.0.1:9091", "oauth2-proxy": "127.0.0.1:4180"}
+
+// ParseBeside reads the name of a program, or NAME=ADDRESS where it listens elsewhere than it is shipped to.
+func ParseBeside(s string) (Beside, error) {
+	name, at, elsewhere := strings.Cut(s, "=")
+	shipped, ok := besides[name]
+	if !ok {
+		return Beside{}, fmt.Errorf("%q is neither authelia nor oauth2-proxy", name)
+	}
+	if !elsewhere {
+		return Beside{name, shipped}, nil
+	}
+	address, err := ParseAddress(at)
+	return Beside{name, address}, err
+}
+
+// Headers returns the headers in which the program tells a website who calls.
+func (b Beside) Headers() []string {
+	switch b.Name {
+	case "authelia":
+		return []string{"Remote-User", "Remote-Groups", "Remote-Name", "Remote-Email"}
+	case "oauth2-proxy":
+		return []string{
+			"X-Auth-Request-User", "X-Auth-Request-Groups", "X-Auth-Request-Email", "X-Auth-Request-Preferred-Username",
+		}
+	}
+	return nil
+}
+
+// server is a web server that there is a recipe for.
+type server struct {
+	name, file string
+	comment    string // what begins a comment
+	besides    bool   // it can ask another program about requests without a key
+	unix       bool   // it can ask over a Unix socket
+	unsafe     []string
+}
+
+// unsafe are directives with which requests reach the website that nobody was asked about.
+var servers = []server{
+	{"nginx", "nginx.conf", "#", true, true, []string{"satisfy any", "underscores_in_headers on"}},
+	{"caddy", "Caddyfile", "#", true, true, nil},
+	{"traefik", "traefik.yml", "#", true, false, []string{"trustForwardHeader: true", "aliasHeadersStrategy: keep"}},
+	{"haproxy", "haproxy.cfg", "#", true, true, []string{"http-restrict-req-hdr-names preserve"}},
+	{"haproxy-lua", "userkeys.lua", "--", true, true, nil},
+	{"envoy", "envoy.yaml", "#", false, true, []string{"failure_mode_allow: true"}},
+	{"gateway-api", "gateway-api.yaml", "#", false, false, nil},
+}
+
+// Names returns the web servers that there are recipes for.
+func Names() []string {
+	names := make([]string, len(servers))
+	for i, s := range servers {
+		names[i] = s.name
+	}
+	return names
+}
+
+func serverOf(name string) (server, error) {
+	i := slices.IndexFunc(servers, func(s server) bool { return s.name == name })
+	if i < 0 {
+		return server{}, fmt.Errorf("there is no recipe for %q, but for %s", name, strings.Join(Names(), ", "))
+	}
+	return servers[i], nil
+}
+
+// Write writes the recipe for a web server. It refuses what the web server cannot do.
+func Write(w io.Writer, name string, cfg Config) error {
+	s, err := serverOf(name)
+	if err != nil {
+		return err
+	}
+	if cfg.Beside.Name != "" && !s.besides {
+		return fmt.Errorf("there is no recipe for %s beside %s", s.name, cfg.Beside.Name)
+	}
+	if cfg.Beside.Name != "" && cfg.Strict {
+		return fmt.Errorf("with %s beside userkeys, a request without a key is decided by %[1]s", cfg.Beside.Name)
+	}
+	for _, a := range []Address{cfg.Ask, cfg.Listen, cfg.App, cfg.Beside.Address} {
+		if a.IsUnix() && !s.unix {
+			return fmt.Errorf("%s reaches no Unix socket such as %s: use an address with a port", s.name, a)
+		}
+	}
+	t, err := template.New(s.file).Funcs(functions).ParseFS(files, "templates/"+s.file)
+	if err != nil {
+		return err
+	}
+	return t.Execute(w, values{cfg})
+}

@@ -1,0 +1,194 @@
+package sitecmd
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"userkeys/gateway"
+	"userkeys/internal/cli"
+	"userkeys/internal/recipe"
+	"userkeys/server"
+)
+
+const recipeLong = `Print a complete configuration of a web server that asks a running userkeys about
+each request before it passes it on to your website. Run userkeys with
+--ask-listen for this, with --upstream for your website, and with
+--trusted-proxy for the web server. docs/web-servers.md has each step.
+
+A request with a good key reaches your website with the user's identity in
+X-Userkeys-... headers, which clients cannot send themselves. A request without
+a key passes without them, or is refused with --strict. With --beside another
+program decides about requests without a key.
+
+With --check the command compares your file with the recipe for the options in
+its first line, and prints what it lacks. Lines that end in "yours" may differ,
+and you may add lines. The exit status is 1 if anything is missing.`
+
+// recipeOptions are the options of `userkeys recipe`.
+type recipeOptions struct {
+	ask, listen, app, url, beside, check string
+	strict                               bool
+	own, identity                        []string
+}
+
+func newRecipeCommand() *cobra.Command {
+	o := &recipeOptions{}
+	cmd := &cobra.Command{
+		Use:   "recipe " + strings.Join(recipe.Names(), "|"),
+		Short: "Print the configuration of a web server that asks userkeys about each request",
+		Long:  recipeLong, Args: cobra.ExactArgs(1), ValidArgs: recipe.Names(),
+		Example: `  userkeys recipe nginx --url https://www.example --app 127.0.0.1:3000
+  userkeys recipe caddy --url https://www.example --app 127.0.0.1:3000 --beside authelia
+  userkeys recipe nginx --check /etc/nginx/conf.d/userkeys.conf`,
+		RunE: o.run,
+	}
+	o.addFlags(cmd.Flags())
+	return cmd
+}
+
+func (o *recipeOptions) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.url, "url", "", "address of your website as browsers see it, such as https://www.example")
+	f.StringVar(&o.app, "app", "", "where your website listens: an address or unix:PATH")
+	f.StringVar(&o.ask, "ask", "127.0.0.1:8081", "where userkeys listens for questions: its --ask-listen")
+	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "where userkeys listens for browsers and apps: its --listen")
+	f.BoolVar(&o.strict, "strict", false, "refuse requests without a key with 403")
+	f.StringVar(&o.beside, "beside", "",
+		"authelia or oauth2-proxy, which decides about requests without a key; with =ADDRESS, where it listens")
+	f.StringSliceVar(&o.own, "own", nil, "paths that userkeys answers besides: its --own")
+	f.StringSliceVar(&o.identity, "identity-header", nil,
+		"names of more headers in which your website learns who calls: of the [[identity-header]] of userkeys")
+	f.StringVar(&o.check, "check", "", "a file to compare with the recipe, instead of printing it")
+}
+
+func (o *recipeOptions) run(cmd *cobra.Command, args []string) error {
+	name := args[0]
+	if o.check != "" {
+		return o.compare(cmd, name)
+	}
+	cfg, err := o.config(name, cmd.Flags())
+	if err != nil {
+		return err
+	}
+	return recipe.Write(cmd.OutOrStdout(), name, cfg)
+}
+
+// config reads the options, of which f tells which were given.
+func (o *recipeOptions) config(name string, f *pflag.FlagSet) (recipe.Config, error) {
+	cfg := recipe.Config{
+		Strict: o.strict, Identity: gateway.IdentityHeaders(), Own: gateway.OwnPaths(), Fallback: server.FallbackPaths(),
+		Command: o.command(name, f),
+	}
+	var err error
+	if o.url == "" {
+		return cfg, errors.New("--url is missing: the address of your website as browsers see it")
+	}
+	if cfg.URL, err = parseOrigin("--url", o.url); err != nil {
+		return cfg, err
+	}
+	if o.app == "" {
+		return cfg, errors.New("--app is missing: where your website listens")
+	}
+	for _, a := range []struct {
+		flag, value string
+		to          *recipe.Address
+	}{{"--app", o.app, &cfg.App}, {"--ask", o.ask, &cfg.Ask}, {"--listen", o.listen, &cfg.Listen}} {
+		if *a.to, err = recipe.ParseAddress(a.value); err != nil {
+			return cfg, fmt.Errorf("%s: %w", a.flag, err)
+		}
+	}
+	if o.beside != "" {
+		if cfg.Beside, err = recipe.ParseBeside(o.beside); err != nil {
+			return cfg, fmt.Errorf("--beside: %w", err)
+		}
+	}
+	own, none, err := ownPaths(o.own)
+	if err != nil {
+		return cfg, err
+	}
+	for _, p := range own {
+		if strings.Trim(p, pathCharacters) != "" || strings.Contains(strings.TrimSuffix(p, "*"), "*") {
+			return cfg, fmt.Errorf("--own: a recipe cannot have the path %q", p)
+		}
+	}
+	cfg.Own = append(cfg.Own, own...)
+	if none {
+		cfg.Fallback = nil
+	}
+	for _, h := range o.identity {
+		if strings.Trim(h, pathCharacters[2:]) != "" || strings.Contains(h, "_") {
+			return cfg, fmt.Errorf("--identity-header: %q is no name of a header such as Remote-User", h)
+		}
+		cfg.Identity = append(cfg.Identity, http.CanonicalHeaderKey(h))
+	}
+	return cfg, nil
+}
+
+// pathCharacters stand for themselves in every configuration and in every regular expression but for the first three.
+const pathCharacters = "*/._-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// command is the command line that writes the recipe.
+func (o *recipeOptions) command(name string, f *pflag.FlagSet) string {
+	var b strings.Builder
+	b.WriteString(recipe.Marker + name)
+	f.Visit(func(f *pflag.Flag) {
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			for _, v := range list.GetSlice() {
+				b.WriteString(" --" + f.Name + " " + v)
+			}
+			return
+		}
+		b.WriteString(" --" + f.Name)
+		if f.Value.Type() != "bool" {
+			b.WriteString(" " + f.Value.String())
+		} else if !o.strict {
+			b.WriteString("=false")
+		}
+	})
+	return b.String()
+}
+
+// compare prints what a file lacks of the recipe for the options that its first line names.
+func (o *recipeOptions) compare(cmd *cobra.Command, name string) error {
+	have, err := os.ReadFile(o.check)
+	if err != nil {
+		return err
+	}
+	args, ok := recipe.CommandOf(string(have))
+	if !ok {
+		return fmt.Errorf("%s has no line %q, which names the options to compare with",
+			o.check, "# "+recipe.Marker+name+" ...")
+	}
+	written := &recipeOptions{}
+	f := pflag.NewFlagSet("recipe", pflag.ContinueOnError)
+	written.addFlags(f)
+	if err := f.Parse(args); err != nil || f.NArg() != 1 || f.Arg(0) != name || written.check != "" {
+		return fmt.Errorf("%s says it is of %q, which is no recipe of %s",
+			o.check, recipe.Marker+strings.Join(args, " "), name)
+	}
+	cfg, err := written.config(name, f)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.check, err)
+	}
+	var text bytes.Buffer
+	if err := recipe.Write(&text, name, cfg); err != nil {
+		return err
+	}
+	lacks, err := recipe.Lacks(name, text.String(), string(have))
+	if err != nil {
+		return err
+	}
+	for _, l := range lacks {
+		fmt.Fprintln(cmd.OutOrStdout(), l)
+	}
+	if len(lacks) > 0 {
+		return cli.Exitf(1, "%s differs from the recipe in %d lines: print it anew with %q", o.check, len(lacks), cfg.Command)
+	}
+	return nil
+}

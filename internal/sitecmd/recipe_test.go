@@ -1,0 +1,228 @@
+package sitecmd
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"userkeys/gateway"
+	"userkeys/internal/cli"
+	"userkeys/internal/recipe"
+	"userkeys/server"
+)
+
+var update = flag.Bool("update", false, "write the recipes in testdata anew")
+
+// runRecipe runs `userkeys recipe`.
+func runRecipe(args ...string) (string, error) {
+	cmd := newRecipeCommand()
+	var out bytes.Buffer
+	cmd.SetOut(&out)
+	cmd.SetErr(&out)
+	cmd.SetArgs(args)
+	cmd.SilenceUsage, cmd.SilenceErrors = true, true
+	err := cmd.Execute()
+	return out.String(), err
+}
+
+// TestRecipes holds every recipe to the file of it in testdata, so that a change is seen; go test -run TestRecipes
+// -update writes them.
+func TestRecipes(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		variant string
+		args    []string
+		only    string // of one web server; empty: all that can
+	}{
+		{"plain", nil, ""},
+		{"authelia", []string{"--beside", "authelia", "--identity-header", "remote-user"}, ""},
+		{"oauth2-proxy", []string{"--beside", "oauth2-proxy"}, ""},
+		{"sockets", []string{
+			"--strict", "--ask", "unix:/run/userkeys/ask.sock", "--listen", "unix:/run/userkeys/site.sock", "--own", "apps",
+		}, "nginx"},
+	} {
+		for _, name := range recipe.Names() {
+			if tt.only != "" && tt.only != name {
+				continue
+			}
+			args := append([]string{name, "--url", "https://www.example", "--app", "127.0.0.1:3000"}, tt.args...)
+			got, err := runRecipe(args...)
+			if err != nil {
+				if tt.variant == "plain" || !strings.Contains(err.Error(), "there is no recipe for "+name+" beside") {
+					t.Errorf("%s, %s: %v", name, tt.variant, err)
+				}
+				continue
+			}
+			file := filepath.Join("testdata", "recipes", name+"."+tt.variant)
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("%s differs (-file +recipe):\n%s", file, diff)
+			}
+			mustBeWhole(t, name, got)
+		}
+	}
+}
+
+// mustBeWhole holds a recipe to the lists that the code has: of the headers in which a website learns who calls, and of
+// the paths that are answered here.
+func mustBeWhole(t *testing.T, name, text string) {
+	t.Helper()
+	folded := strings.NewReplacer("_", "-", "[.]", ".", `\.`, ".").Replace(strings.ToLower(text))
+	for _, h := range gateway.IdentityHeaders() {
+		if !strings.Contains(folded, strings.ToLower(h)) && name != "traefik" && name != "haproxy" { // which have a pattern
+			t.Errorf("%s does not name %s", name, h)
+		}
+	}
+	if name == "haproxy-lua" {
+		return
+	}
+	for _, p := range append(gateway.OwnPaths(), server.FallbackPaths()...) {
+		if p = strings.ReplaceAll(strings.TrimSuffix(p, "*"), "_", "-"); !strings.Contains(folded, p) {
+			t.Errorf("%s does not name %s", name, p)
+		}
+	}
+}
+
+// TestRecipeCheck holds that a recipe lacks nothing, also after the changes that people may make, and that each of its
+// other lines is missed.
+func TestRecipeCheck(t *testing.T) {
+	t.Parallel()
+	check := func(t *testing.T, name, text string) (string, error) {
+		file := filepath.Join(t.TempDir(), "file")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return runRecipe(name, "--check", file)
+	}
+	for _, name := range recipe.Names() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			text, err := runRecipe(name, "--url", "https://www.example", "--app", "127.0.0.1:3000", "--strict", "--own", "/u/*")
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines := strings.SplitAfter(text, "\n")
+			var changed []string
+			for _, l := range lines {
+				if strings.HasSuffix(l, " yours\n") {
+					l = "something else\n"
+				}
+				changed = append(changed, "  "+l, "an added line\n")
+			}
+			if out, err := check(t, name, strings.Join(changed, "")); err != nil || out != "" {
+				t.Errorf("a recipe with changes that people may make: %q, %v", out, err)
+			}
+			for i, l := range lines {
+				if i == 0 || strings.TrimSpace(l) == "" || strings.Contains("#-", strings.TrimSpace(l)[:1]) || strings.HasSuffix(l, " yours\n") {
+					continue
+				}
+				out, err := check(t, name, strings.Join(append(append([]string{}, lines[:i]...), lines[i+1:]...), ""))
+				if want := "lacks: " + strings.Join(strings.Fields(l), " "); cli.ExitCode(err) != 1 || !strings.Contains(out, want[:len(want)-1]) {
+					t.Errorf("without %q: %q, %v", l, out, err)
+				}
+			}
+		})
+	}
+	t.Run("of an older version", func(t *testing.T) {
+		t.Parallel()
+		text, err := runRecipe("nginx", "--url", "https://www.example", "--app", "127.0.0.1:3000")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var older []string
+		for l := range strings.Lines(text) {
+			if !strings.Contains(l, "X-Userkeys-Login") {
+				older = append(older, l)
+			}
+		}
+		out, err := check(t, "nginx", strings.Join(older, ""))
+		if n := strings.Count(out, "lacks: "); n != 2 || cli.ExitCode(err) != 1 {
+			t.Errorf("%d lines are missed, want 2: %s, %v", n, out, err)
+		}
+		out, err = check(t, "nginx", strings.Replace(text, "auth_request /_", "satisfy any; auth_request /_", 1))
+		if !strings.Contains(out, "has: satisfy any;") || cli.ExitCode(err) != 1 {
+			t.Errorf("a line that lets everybody through: %s, %v", out, err)
+		}
+		if _, err := check(t, "nginx", "server {}\n"); err == nil || !strings.Contains(err.Error(), "has no line") {
+			t.Errorf("a file that is no recipe: %v", err)
+		}
+		if _, err := check(t, "caddy", text); err == nil || !strings.Contains(err.Error(), "no recipe of caddy") {
+			t.Errorf("a recipe of another web server: %v", err)
+		}
+	})
+}
+
+func TestRecipeRefuses(t *testing.T) {
+	t.Parallel()
+	good := []string{"--url", "https://www.example", "--app", "127.0.0.1:3000"}
+	for _, tt := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"unknown", append(good, "apache"), "there is no recipe for"},
+		{"no url", []string{"nginx", "--app", "127.0.0.1:3000"}, "--url is missing"},
+		{"no app", []string{"nginx", "--url", "https://www.example"}, "--app is missing"},
+		{"url with a path", []string{"nginx", "--url", "https://www.example/x", "--app", "127.0.0.1:3000"}, "--url: "},
+		{"app without a port", []string{"nginx", "--url", "https://www.example", "--app", "127.0.0.1"}, "--app: "},
+		{"app that ends a directive", []string{"nginx", "--url", "https://www.example", "--app", "a;}:1"}, "--app: "},
+		{"relative socket", append(good, "nginx", "--ask", "unix:ask.sock"), "--ask: "},
+		{"socket with a space", append(good, "nginx", "--ask", "unix:/a b"), "--ask: "},
+		{"socket for traefik", append(good, "traefik", "--ask", "unix:/a"), "traefik reaches no Unix socket"},
+		{"beside nobody", append(good, "nginx", "--beside", "dex"), "neither authelia nor oauth2-proxy"},
+		{"beside at nothing", append(good, "nginx", "--beside", "authelia=x"), "--beside: "},
+		{"strict beside", append(good, "nginx", "--beside", "authelia", "--strict"), "is decided by authelia"},
+		{"beside for envoy", append(good, "envoy", "--beside", "authelia"), "no recipe for envoy beside authelia"},
+		{"own path with a semicolon", append(good, "nginx", "--own", "/a;b"), "--own: "},
+		{"own path with a star within", append(good, "nginx", "--own", "/a*b"), "--own: "},
+		{"header with a space", append(good, "nginx", "--identity-header", "Remote User"), "--identity-header: "},
+		{"header with a line", append(good, "nginx", "--identity-header", "Remote_User"), "--identity-header: "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if out, err := runRecipe(tt.args...); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v, want %q; it printed %.100q", err, tt.want, out)
+			}
+		})
+	}
+}
+
+// TestTraefikPattern holds that the pattern by which Traefik takes headers from clients and from the answer is of every
+// header in which a website learns who calls, in every spelling.
+func TestTraefikPattern(t *testing.T) {
+	t.Parallel()
+	text, err := runRecipe("traefik", "--url", "https://www.example", "--app", "127.0.0.1:3000", "--identity-header", "Remote-User")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(text, `authResponseHeadersRegex: "`)
+	expression, _, _ := strings.Cut(rest, `"`)
+	pattern := regexp.MustCompile(expression)
+	for _, name := range append(gateway.IdentityHeaders(), "Remote-User") {
+		for _, mark := range []string{"-", "_", "."} {
+			spelled := strings.ReplaceAll(name, "-", mark)
+			if !pattern.MatchString(spelled) || !pattern.MatchString(strings.ToUpper(spelled)) {
+				t.Errorf("%s does not match %s", expression, spelled)
+			}
+		}
+	}
+	for _, name := range []string{"Remote-Users", "X-Remote-User", "Cookie", "X-Userkeysx-Username"} {
+		if pattern.MatchString(name) {
+			t.Errorf("%s matches %s", expression, name)
+		}
+	}
+}
