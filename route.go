@@ -101,10 +101,7 @@ func (r Route) Matches(method, path string) bool {
 		} else {
 			rest = ""
 		}
-		if want == anySegment && seg != "" { // first, because most segments that differ are such
-			continue
-		}
-		if want != seg && !matchesAny(want, seg) {
+		if (want != anySegment || seg == "") && want != seg && !matchesAny(want, seg) {
 			return false
 		}
 	}
