@@ -140,7 +140,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.cfg.Upstream.serve(w, r, k, f.fallback(r, k))
 	case k.Given:
 		if a, ok := f.keys.admit(w, r, k, ownRequest); ok {
-			headers.ServePrivate(f.cfg.Own, w, admitted(r, k, a), k.CarriedIn())
+			headers.ServePrivate(f.cfg.Own, w, k.Admitted(r, a), k.CarriedIn())
 		}
 	default:
 		f.serveStranger(w, r, k)

@@ -47,7 +47,7 @@ func guard(c Checker, required bool) func(http.Handler) http.Handler {
 			k := request.PresentedBy(r, e)
 			if k.Given {
 				if a, ok := keys.admit(w, r, k, ownRequest); ok {
-					headers.ServePrivate(next, w, admitted(r, k, a), k.CarriedIn())
+					headers.ServePrivate(next, w, k.Admitted(r, a), k.CarriedIn())
 				}
 				return
 			}
@@ -67,17 +67,4 @@ func guard(c Checker, required bool) func(http.Handler) http.Handler {
 // noKey returns the refusal of a request that needs a key and has none.
 func noKey(r *http.Request, k request.Presented, e *site.Edge) *request.Refusal {
 	return cmp.Or(k.AskForPassword(r.Method, e, true), refuseNoKey)
-}
-
-// admitted is the request that a handler gets: with who calls in its context, and
-// without the key in its address, which handlers log and pass on, or in Authorization, which they may read otherwise.
-func admitted(r *http.Request, k request.Presented, a userkeys.Access) *http.Request {
-	if k.InQuery {
-		r = k.Keyless(r)
-	}
-	r = r.WithContext(userkeys.NewContext(r.Context(), a))
-	if k.InAuthorization {
-		r.Header = request.WithoutAuthorization(r.Header)
-	}
-	return r
 }

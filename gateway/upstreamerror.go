@@ -59,7 +59,7 @@ var (
 // Fail answers where the upstream has not.
 func (x *proxied) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, errNotThere) {
-		in := admitted(x.In, x.presented, x.monitored.Access())
+		in := x.presented.Admitted(x.In, x.monitored.Access())
 		headers.ServePrivate(x.fallback, x.Answer().Unwrap(), in, x.presented.CarriedIn())
 		return
 	}

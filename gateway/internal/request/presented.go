@@ -156,3 +156,16 @@ func (k Presented) WellFormed(r *http.Request) *Refusal {
 	}
 	return nil
 }
+
+// Admitted is the request that a handler gets: with who calls in its context, and
+// without the key in its address, which handlers log and pass on, or in Authorization, which they may read otherwise.
+func (k Presented) Admitted(r *http.Request, a userkeys.Access) *http.Request {
+	if k.InQuery {
+		r = k.Keyless(r)
+	}
+	r = r.WithContext(userkeys.NewContext(r.Context(), a))
+	if k.InAuthorization {
+		r.Header = WithoutAuthorization(r.Header)
+	}
+	return r
+}

@@ -35,8 +35,8 @@ func compareCarriers(ctx context.Context, p plan) ([]line, error) {
 func (f *fleet) compareCarried(what string, server *bench.Process, p plan) ([]line, error) {
 	r, err := bench.Compare(f.ctx, []bench.Target{
 		target("header", server, f.keys, http.StatusOK),
-		targetWith("bearer", server, f.keys, http.StatusOK, bearer),
-		targetWith("basic", server, f.keys, http.StatusOK, basic),
+		targetWith("bearer", server, f.keys, bearer),
+		targetWith("basic", server, f.keys, basic),
 	}, p.Options)
 	if err != nil {
 		return nil, err

@@ -62,19 +62,19 @@ func (f *fleet) start(core int, variant string, n int, upstream string) (*bench.
 
 // target sends p requests with a random one of keys; without keys, none.
 func target(name string, p *bench.Process, keys keyList, status int) bench.Target {
-	return targetWith(name, p, keys, status, func(buf, key []byte) []byte {
+	t := targetWith(name, p, keys, func(buf, key []byte) []byte {
 		return append(append(buf, userkeys.KeyHeader+": "...), key...)
 	})
+	t.Status = status
+	return t
 }
 
-// targetWith is target with keys in the header line that line appends.
-func targetWith(
-	name string, p *bench.Process, keys keyList, status int, line func(buf, key []byte) []byte,
-) bench.Target {
+// targetWith is target with keys in the header line that line appends, all of which are good.
+func targetWith(name string, p *bench.Process, keys keyList, line func(buf, key []byte) []byte) bench.Target {
 	const head = "GET " + requestPath + " HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: bench\r\nAccept: " +
 		"application/json\r\n"
 	return bench.Target{
-		Name: name, Addr: p.Addr, CPU: p.CPU, Status: status,
+		Name: name, Addr: p.Addr, CPU: p.CPU, Status: http.StatusOK,
 		Request: func(buf []byte, rng *rand.Rand) []byte {
 			buf = append(buf, head...)
 			if n := keys.len(); n > 0 {

@@ -37,7 +37,8 @@ func run(ctx context.Context) error {
 	flag.IntVar(&p.Passes, "passes", 8, "turns of each server in a block")
 	flag.DurationVar(&p.Slice, "slice", 150*time.Millisecond, "length of a turn")
 	flag.IntVar(&p.Conns, "conns", 16, "connections to each server")
-	only := flag.String("only", "", "run only groups whose name contains this: decision, guard, growth, proxy, refusals, carriers")
+	only := flag.String("only", "",
+		"run only groups whose name contains this: decision, guard, growth, proxy, refusals, carriers")
 	strict := flag.Bool("strict", false, "exit with 1 if a goal is missed")
 	flag.Parse()
 	if flag.NArg() > 0 {
