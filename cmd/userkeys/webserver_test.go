@@ -32,21 +32,29 @@ type asking struct {
 const askingConfig = `
 [settings]
 user_api_key_prefix = "uk"
+allow_user_api_key_scopes = ["read", "write", "pub"]
 
 [[carrier]]
 kind   = "bearer"
 routes = ["GET /api/{rest...}"]
+
+[[scope]]
+name     = "pub"
+sentence = "read what is public"
+routes   = ["GET /pub/{rest...}"]
 `
 
-// startAsking starts a website and the program, which a web server at front is to ask, or any other.
-func startAsking(t *testing.T, front string) *asking {
+// startAsking starts a website and the program, which a web server at front is to ask, or any other. settings are more
+// lines of its configuration.
+func startAsking(t *testing.T, front string, settings ...string) *asking {
 	t.Helper()
 	a := &asking{website: testkit.NewUpstream(t)}
 	ask, listen, data := nettest.ReserveAddress(t), nettest.ReserveAddress(t), t.TempDir()
 	testkit.Run(t, testkit.Password+"\n", "user", "add", "--init", "alice", "--password-stdin", "--data", data)
 	a.args = []string{"--app", strings.TrimPrefix(a.website.URL, "http://"), "--ask", ask, "--listen", listen}
 	config := filepath.Join(t.TempDir(), "userkeys.toml")
-	if err := os.WriteFile(config, []byte(askingConfig), 0o600); err != nil {
+	text := strings.Replace(askingConfig, "[settings]\n", "[settings]\n"+strings.Join(settings, "\n")+"\n", 1)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	a.serve = testkit.ServeAt(t, listen, "--data", data, "--config", config, "--url", "http://"+front, "--upstream", a.website.URL,
@@ -106,7 +114,7 @@ func (r wireRequest) over2(t *testing.T, w *testkit.WebServer, client *http.Clie
 // forgedIdentity is what a client may try in order to be somebody.
 var forgedIdentity = []string{
 	"X-Userkeys-Username: root", "X-USERKEYS-ADMIN: true", "x-userkeys-key-id: 1", "X_Userkeys_Username: root",
-	"X-Userkeys_Username: root", "x.userkeys.username: root", "HTTP_X_USERKEYS_USERNAME: root", "X-Userkeys-Groups: staff",
+	"X-Userkeys_Username: root", "x.userkeys.username: root", "HTTP_X_USERKEYS_USERNAME: root", "HTTP-X-Userkeys-Username: root", "X-Userkeys-Groups: staff",
 	"X-Userkeys-External-Id: root",
 }
 
@@ -160,7 +168,7 @@ var whatPasses = []struct {
 		"X-Original-Method: GET", "X-Original-URL: /public", "X-Envoy-Original-Path: /public",
 	}, body: "x=1"}, 403, "", ""},
 	{"Connection names a header of the identity", wireRequest{method: "GET", target: "/a", header: []string{
-		"User-Api-Key: {key}", "Connection: close, X-Userkeys-Key-Id",
+		"User-Api-Key: {key}", "Connection: close, X-Userkeys-Key-Id, x-userkeys-scopes, X-Userkeys-Username, User-Api-Key",
 	}}, 0, "alice", ""},
 	{"a key in Authorization", wireRequest{method: "GET", target: "/api/a", header: []string{"Authorization: Bearer {key}"}}, 200, "alice", ""},
 	{"a key in Authorization elsewhere", wireRequest{method: "GET", target: "/a", header: []string{"Authorization: Bearer of the website"}}, 200, "", ""},
@@ -449,7 +457,10 @@ func TestWebServersBesideSignIn(t *testing.T) {
 				t.Fatal(err)
 			}
 			w := testkit.Recipe{Server: server, Scheme: "http", Args: append(a.args, "--beside", name+"="+u.Host)}.Start(t)
-			forged := append([]string{header + ": root", strings.ReplaceAll(header, "-", "_") + ": root"}, forgedIdentity...)
+			forged := append([]string{
+				header + ": root", strings.ReplaceAll(header, "-", "_") + ": root", "HTTP_" + strings.ReplaceAll(header, "-", "_") + ": root",
+				"http-" + header + ": root", strings.Replace(strings.ToLower(header), "-", ".", 1) + ": root",
+			}, forgedIdentity...)
 			a.website.Take()
 			for _, tt := range []struct {
 				name   string

@@ -150,8 +150,8 @@ func TestRecipeCheck(t *testing.T) {
 			}
 		}
 		out, err := check(t, "nginx", strings.Join(older, ""))
-		if n := strings.Count(out, "lacks: "); n != 2 || cli.ExitCode(err) != 1 {
-			t.Errorf("%d lines are missed, want 2: %s, %v", n, out, err)
+		if n := strings.Count(out, "lacks: "); n != 3 || cli.ExitCode(err) != 1 {
+			t.Errorf("%d lines are missed, want 3: %s, %v", n, out, err)
 		}
 		out, err = check(t, "nginx", strings.Replace(text, "auth_request /_", "satisfy any; auth_request /_", 1))
 		if !strings.Contains(out, "has: satisfy any;") || cli.ExitCode(err) != 1 {
