@@ -23,6 +23,8 @@ type Standing struct {
 	Moderator  bool
 	Groups     []string
 	Login      string // the login through which the user signs in, beside ExternalID
+	// Name and Email are only known to a site that needs them; see authority.Config.
+	Name, Email string
 }
 
 // accessContext carries an Access in one allocation; a value in a plain

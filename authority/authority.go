@@ -30,6 +30,8 @@ type Config struct {
 	Pinned map[string]string
 	// Carriers are where a key may stand in the header Authorization. With any, Pinned has user_api_key_prefix.
 	Carriers []site.Carrier
+	// Profiles has each Access tell the name and the e-mail address of its user; each user then takes more memory.
+	Profiles bool
 	// MaxKeys bounds the keys kept in memory; 0 means two million, some 800 MB if all are in use by as many users.
 	MaxKeys int
 	// OwnerGone is, by the name of a login, how long after a user's last sign-in through it their keys pause: they are
@@ -92,7 +94,7 @@ func New(ctx context.Context, cfg Config) (*Authority, error) {
 	_, _ = rand.Read(c.secret[:]) // crypto/rand.Read never fails
 	c.Checker, err = keycheck.New(ctx, keycheck.Config{
 		Store: cfg.Store, Catalog: cfg.Catalog, Pinned: pinned, Carriers: cfg.Carriers, OwnerGone: cfg.OwnerGone,
-		MaxKeys: cfg.MaxKeys, Now: cfg.Now, Logger: cfg.Logger,
+		Profiles: cfg.Profiles, MaxKeys: cfg.MaxKeys, Now: cfg.Now, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, err

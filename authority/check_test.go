@@ -491,3 +491,33 @@ func TestSettingsNameKnownScopes(t *testing.T) {
 		}
 	}
 }
+
+// An access has the user's name and address only on a site that needs them, and a change counts at the next check.
+func TestProfiles(t *testing.T) {
+	t.Parallel()
+	for _, wanted := range []bool{false, true} {
+		d := newTestSite(t, dbtest.SQLite(t), func(cfg *authority.Config) { cfg.Profiles = wanted })
+		keys := map[string]userkeys.Key{}
+		for _, u := range []site.User{d.alice, d.user("bob", func(*site.User) {})} {
+			keys[u.Username], _ = d.grant(u, request(client(u.Username)))
+		}
+		for _, name := range []string{"Alice A", "Zoe"} {
+			u := d.alice
+			u.Name, u.Email = name, strings.ToLower(name[:1])+"@site.example"
+			if err := d.store.UpdateUser(t.Context(), u, site.Caller{As: site.CallerCommand}.At(d.clock.now())); err != nil {
+				t.Fatal(err)
+			}
+			want := [2]string{}
+			if wanted {
+				want = [2]string{u.Name, u.Email}
+			}
+			a, err := d.check(keys["alice"], "GET", "/x")
+			if err != nil || [2]string{a.Name, a.Email} != want {
+				t.Errorf("wanted %v: %q %q, want %q (%v)", wanted, a.Name, a.Email, want, err)
+			}
+			if b, err := d.check(keys["bob"], "GET", "/x"); err != nil || b.Email != "" {
+				t.Errorf("bob has %q, %v", b.Email, err)
+			}
+		}
+	}
+}

@@ -310,7 +310,7 @@ func checkConfig(t *testing.T, name, text string) {
 	if err := f.Set("config", file); err != nil {
 		t.Fatal(err)
 	}
-	if cfg, err := o.Resolve(f); err != nil || len(cfg.Logins)+len(cfg.Carriers) == 0 {
-		t.Errorf("%s has neither a login nor a carrier: %v", name, err)
+	if cfg, err := o.Resolve(f); err != nil || len(cfg.Logins)+len(cfg.Carriers)+len(cfg.IdentityHeaders) == 0 {
+		t.Errorf("%s says nothing that no option says: %v", name, err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"userkeys"
 	"userkeys/gateway/internal/clientip"
+	"userkeys/gateway/internal/headers"
 	"userkeys/gateway/internal/question"
 	"userkeys/gateway/internal/request"
 	"userkeys/internal/logs"
@@ -23,9 +24,11 @@ type AskedConfig struct {
 	From []netip.Prefix
 	// TrustedProxies are proxies before these web servers; see [ClientIPConfig].
 	TrustedProxies []netip.Prefix
-	Introspection  http.Handler     // answers at [IntrospectionPath]; nil: nobody does
-	Logger         *slog.Logger     // of refusals, at most ten a second, and of panics, at most one; nil: none
-	Now            func() time.Time // nil: the system's clock
+	// IdentityHeaders tell who calls with a key in the website's own words; see [ProxyConfig].
+	IdentityHeaders []IdentityHeader
+	Introspection   http.Handler     // answers at [IntrospectionPath]; nil: nobody does
+	Logger          *slog.Logger     // of refusals, at most ten a second, and of panics, at most one; nil: none
+	Now             func() time.Time // nil: the system's clock
 }
 
 // IntrospectionPath is where websites ask about keys.
@@ -47,13 +50,19 @@ type Asked struct {
 	keys      keyCheck
 	clientIPs *ClientIPs
 	panics    *logs.Errors
+	names     []string // of all identity headers
 }
 
-// NewAsked makes one. Errors: [userkeys.InvalidParameters] without a checker, and if everybody would be trusted.
+// NewAsked makes one. Errors: [userkeys.InvalidParameters] without a checker, with identity headers that
+// cannot be, and if everybody would be trusted.
 func NewAsked(cfg AskedConfig) (*Asked, error) {
 	if cfg.Checker == nil {
 		return nil, userkeys.Errorf(userkeys.InvalidParameters, "answers to web servers need a checker")
 	}
+	if err := CheckIdentityHeaders(cfg.IdentityHeaders); err != nil {
+		return nil, err
+	}
+	cfg.IdentityHeaders = headers.Canonical(cfg.IdentityHeaders)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -72,7 +81,7 @@ func NewAsked(cfg AskedConfig) (*Asked, error) {
 	}
 	return &Asked{
 		cfg: cfg, keys: keyCheck{cfg.Checker, newRefusalLog(cfg.Logger, clients.Of, cfg.Now)}, clientIPs: clients,
-		panics: logs.NewErrors(cfg.Logger, cfg.Now),
+		panics: logs.NewErrors(cfg.Logger, cfg.Now), names: IdentityHeaders(cfg.IdentityHeaders...),
 	}, nil
 }
 
@@ -121,12 +130,12 @@ func (a *Asked) answer(w http.ResponseWriter, r *http.Request, q question.Questi
 			q.Refuse(w, func(w http.ResponseWriter) { a.keys.refuse(w, client, k, err) })
 			return
 		}
-		setIdentity(w.Header(), access)
+		setIdentity(w.Header(), access, a.cfg.IdentityHeaders)
 	case q.NeedsKey:
 		q.Refuse(w, noKey(client, k, e).Write)
 		return
 	}
-	names := identityNames[:]
+	names := a.names
 	if len(e.Carriers) > 0 {
 		names = append(names[:len(names):len(names)], request.AuthorizationHeader)
 		if lines := client.Header[request.AuthorizationHeader]; !k.InAuthorization && len(lines) == 1 {

@@ -385,7 +385,7 @@ func TestIdentityHeadersAreStripped(t *testing.T) {
 	h := http.Header{}
 	full := alice
 	full.ExternalID, full.Login = "x", "y"
-	setIdentity(h, full)
+	setIdentity(h, full, nil)
 	if len(h) != len(IdentityHeaders()) {
 		t.Errorf("set %d headers of %d", len(h), len(IdentityHeaders()))
 	}

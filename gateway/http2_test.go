@@ -122,8 +122,8 @@ func TestUpstreamsHeadersJoinOurs(t *testing.T) {
 func TestAccessWithoutStandingHasNoRights(t *testing.T) {
 	t.Parallel()
 	h := http.Header{}
-	setIdentity(h, userkeys.Access{Username: "alice"})
-	if h.Get(UsernameHeader) != "alice" || h.Get(AdminHeader) != "" || h.Get(ScopesHeader) != "" {
+	setIdentity(h, userkeys.Access{Username: "alice"}, []IdentityHeader{{Name: "Remote-Email", Value: "email"}})
+	if h.Get(UsernameHeader) != "alice" || h.Get(AdminHeader) != "" || h.Get(ScopesHeader) != "" || h["Remote-Email"] != nil {
 		t.Errorf("got %v", h)
 	}
 }

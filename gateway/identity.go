@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 
 	"userkeys"
 	"userkeys/gateway/internal/headers"
@@ -30,15 +29,32 @@ const (
 	LoginHeader = "X-Userkeys-Login"
 )
 
+// IdentityHeader is a header in which the website learns who calls in its own words, such as Remote-User, beside those
+// above. No client can send it, in whatever spelling. A website finds no such header where there is no key, or nothing
+// to tell.
+type IdentityHeader = headers.Identity
+
+// CheckIdentityHeaders reports what is wrong with the identity headers of a site: one that means something else, an
+// unknown value or encoding, a name twice.
+//
+// Errors: [userkeys.InvalidParameters].
+func CheckIdentityHeaders(list []IdentityHeader) error { return headers.CheckIdentities(list) }
+
+// NeedProfiles reports whether the authority must know names and e-mail addresses for the headers in list; see
+// authority.Config.
+func NeedProfiles(list []IdentityHeader) bool { return headers.NeedProfiles(list) }
+
 // identityNames are all of them.
 var identityNames = [...]string{
 	UsernameHeader, UserIDHeader, TrustLevelHeader, AdminHeader, ModeratorHeader, GroupsHeader, ScopesHeader,
 	IdentityClientIDHeader, KeyIDHeader, ExternalIDHeader, LoginHeader,
 }
 
-// IdentityHeaders returns the names of all headers in which a website learns who calls: those that [Proxy] sets
-// and removes from requests of clients, and that every allowing answer of [Asked] has.
-func IdentityHeaders() []string { return slices.Clone(identityNames[:]) }
+// IdentityHeaders returns the names of all headers in which a website learns who calls, also of those in its own words:
+// those that [Proxy] sets and removes from requests of clients, and that every allowing answer of [Asked] has.
+func IdentityHeaders(more ...IdentityHeader) []string {
+	return slices.Concat(identityNames[:], headers.NamesOf(headers.Canonical(more)))
+}
 
 // identityHeaders is how many headers [setIdentity] sets.
 func identityHeaders(a userkeys.Access) int {
@@ -49,21 +65,26 @@ func identityHeaders(a userkeys.Access) int {
 	return n
 }
 
-// setIdentity tells the upstream who calls. All values share one allocation.
-func setIdentity(h http.Header, a userkeys.Access) {
-	lines := make([]string, 0, identityHeaders(a))
+// setIdentity tells the upstream who calls, also in the headers more. All values share one allocation.
+func setIdentity(h http.Header, a userkeys.Access, more []IdentityHeader) {
+	lines := make([]string, 0, identityHeaders(a)+len(more))
 	set := func(name, value string) {
 		lines = append(lines, value)
 		h[name] = lines[len(lines)-1 : len(lines) : len(lines)]
 	}
-	set(UsernameHeader, EncodeHeader(a.Username))
+	for i := range more {
+		if value := more[i].Of(a); value != "" {
+			set(more[i].Name, value)
+		}
+	}
+	set(UsernameHeader, headers.Encode(a.Username))
 	set(UserIDHeader, strconv.FormatInt(a.UserID, 10))
-	set(IdentityClientIDHeader, EncodeHeader(a.ClientID))
+	set(IdentityClientIDHeader, headers.Encode(a.ClientID))
 	set(KeyIDHeader, strconv.FormatInt(a.KeyID, 10))
 	if a.ExternalID != "" {
-		set(ExternalIDHeader, EncodeHeader(a.ExternalID))
+		set(ExternalIDHeader, headers.Encode(a.ExternalID))
 		if a.Standing != nil {
-			set(LoginHeader, EncodeHeader(a.Login))
+			set(LoginHeader, headers.Encode(a.Login))
 		}
 	}
 	if a.Standing == nil {
@@ -73,60 +94,17 @@ func setIdentity(h http.Header, a userkeys.Access) {
 	set(AdminHeader, strconv.FormatBool(a.Admin))
 	set(ModeratorHeader, strconv.FormatBool(a.Moderator))
 	if len(a.Groups) > 0 {
-		set(GroupsHeader, encodeList(a.Groups))
+		set(GroupsHeader, headers.EncodeList(a.Groups))
 	}
 	if len(a.Scopes) > 0 {
-		set(ScopesHeader, encodeList(a.Scopes))
+		set(ScopesHeader, headers.EncodeList(a.Scopes))
 	}
-}
-
-func encodeList(values []string) string {
-	if len(values) == 1 {
-		return EncodeHeader(values[0])
-	}
-	size := 0
-	for _, v := range values {
-		size += len(v) + 1
-	}
-	var b strings.Builder
-	b.Grow(size)
-	for i, v := range values {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(EncodeHeader(v))
-	}
-	return b.String()
 }
 
 // EncodeHeader makes one header value of s that no parser splits or ends
 // early: bytes that are not visible ASCII, and the marks % , ; " \ become %XX.
 // url.PathUnescape gives s back.
-func EncodeHeader(s string) string {
-	odd := 0
-	for i := range len(s) {
-		if !plain(s[i]) {
-			odd++
-		}
-	}
-	if odd == 0 {
-		return s
-	}
-	const hex = "0123456789ABCDEF"
-	b := make([]byte, 0, len(s)+2*odd)
-	for i := range len(s) {
-		if c := s[i]; plain(c) {
-			b = append(b, c)
-		} else {
-			b = append(b, '%', hex[c>>4], hex[c&15])
-		}
-	}
-	return string(b)
-}
-
-func plain(c byte) bool {
-	return c > ' ' && c < 0x7f && c != '%' && c != ',' && c != ';' && c != '"' && c != '\\'
-}
+func EncodeHeader(s string) string { return headers.Encode(s) }
 
 // SameHeader reports whether some server or framework takes two names of headers for one: by case, and by what stands
 // between letters and digits.

@@ -29,6 +29,8 @@ type ProxyConfig struct {
 	SessionCookies []string
 	// LoginHeaders are headers in which a proxy before this one tells who calls; they do not go on beside a key.
 	LoginHeaders []string
+	// IdentityHeaders tell who calls with a key in the website's own words.
+	IdentityHeaders []IdentityHeader
 	// VaryByKey adds Vary: User-Api-Key also to answers to requests without a key, so that a cache between
 	// the proxy and its clients asks here about every request with a key. The price: some CDNs store no answer that
 	// varies.
@@ -77,6 +79,7 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	cfg.IdentityHeaders = headers.Canonical(cfg.IdentityHeaders)
 	socket := ""
 	if cfg.Upstream.Scheme == unixScheme {
 		socket, cfg.Upstream = cfg.Upstream.Path, &url.URL{Scheme: "http", Host: "localhost"}
@@ -89,7 +92,8 @@ func NewProxy(cfg ProxyConfig) (*Proxy, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Proxy{
-		cfg: cfg, keys: keys, headers: headers.NewTable(nil, cfg.LoginHeaders), monitor: monitor.New(cfg.Checker),
+		cfg: cfg, keys: keys, monitor: monitor.New(cfg.Checker),
+		headers: headers.NewTable(headers.NamesOf(cfg.IdentityHeaders), cfg.LoginHeaders),
 		forward: forward.New(forward.Config{
 			Upstream: cfg.Upstream, Cookies: cfg.SessionCookies, StallTimeout: cfg.StallTimeout,
 			MinUploadRate: cfg.MinUploadRate, Transport: cfg.Transport, Logger: cfg.Logger, Now: cfg.Now,
@@ -120,7 +124,7 @@ func (c ProxyConfig) validate() error {
 	if c.Scheme != "" && c.Scheme != "http" && c.Scheme != "https" {
 		return userkeys.Errorf(userkeys.InvalidParameters, "the public scheme %q is neither http nor https", c.Scheme)
 	}
-	return nil
+	return CheckIdentityHeaders(c.IdentityHeaders)
 }
 
 // proxied is one request on its way through the proxy. It decides what the upstream gets and, as [forward.Rules],

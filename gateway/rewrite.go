@@ -19,14 +19,14 @@ func (x *proxied) upstreamHeader() http.Header {
 	peer, trusted := p.cfg.ClientIPs.Peer(x.In)
 	more := len(forwardHeaders)
 	if x.presented.Given {
-		more += identityHeaders(x.monitored.Access())
+		more += identityHeaders(x.monitored.Access()) + len(p.cfg.IdentityHeaders)
 	}
 	ours := func(values []string) bool { return p.isAdminKey(x.In.Context(), values) }
 	h := headers.Strip{
 		Table: p.headers, Trusted: trusted, Keyed: x.presented.Given, Carried: x.presented.InAuthorization, Ours: ours,
 	}.Passing(x.In.Header, more)
 	if x.presented.Given {
-		setIdentity(h, x.monitored.Access())
+		setIdentity(h, x.monitored.Access(), p.cfg.IdentityHeaders)
 	} else {
 		headers.StripCookies(h, p.cfg.SessionCookies)
 	}

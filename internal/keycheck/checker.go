@@ -34,7 +34,7 @@ type Store interface {
 	SettingValues(ctx context.Context) (map[string]string, error)
 }
 
-// Config is what a [Checker] is made of. All of it is needed but Pinned, Carriers and MaxKeys.
+// Config is what a [Checker] is made of. All of it is needed but Pinned, Carriers, Profiles and MaxKeys.
 type Config struct {
 	Store   Store
 	Catalog *userkeys.Catalog
@@ -43,6 +43,7 @@ type Config struct {
 	// that is missing here pauses none.
 	OwnerGone map[string]time.Duration
 	Carriers  []site.Carrier // where a key may stand in Authorization; Pinned then has user_api_key_prefix
+	Profiles  bool           // whether an Access has the name and the e-mail address of its user
 	MaxKeys   int            // bounds the keys kept in memory; 0: two million
 	Now       func() time.Time
 	Logger    *slog.Logger
@@ -57,6 +58,7 @@ type Checker struct {
 	pinned   map[string]string
 	gone     map[string]time.Duration // see Config.OwnerGone
 	carriers []site.Carrier
+	profiles bool
 	now      func() time.Time
 	log      *slog.Logger
 
@@ -82,7 +84,7 @@ func New(ctx context.Context, cfg Config) (*Checker, error) {
 	}
 	ck := &Checker{
 		store: cfg.Store, catalog: cfg.Catalog, pinned: cfg.Pinned, gone: cfg.OwnerGone, now: cfg.Now, log: cfg.Logger,
-		carriers: cfg.Carriers, cache: newCache(cfg.MaxKeys),
+		carriers: cfg.Carriers, profiles: cfg.Profiles, cache: newCache(cfg.MaxKeys),
 		limiter: limit.NewMemory(limit.MemoryConfig{MaxKeys: limitedKeys(cfg.MaxKeys)}),
 		users:   limit.NewMemory(limit.MemoryConfig{MaxKeys: limitedKeys(cfg.MaxKeys)}),
 		loads:   make(chan struct{}, maxLoads),

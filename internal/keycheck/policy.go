@@ -21,6 +21,7 @@ type policy struct {
 	// userLimits are those of all keys of a user together; zero: none.
 	userLimits limit.Limits
 	edge       *site.Edge
+	profiles   bool // see Config.Profiles
 
 	mu        sync.Mutex
 	standings map[string]*standing
@@ -51,9 +52,13 @@ func (p *policy) standing(c *userkeys.Catalog, k site.StoredKey) *standing {
 	scopes := slices.DeleteFunc(slices.Clone(k.Scopes), func(n string) bool {
 		return !p.settings.AllowUserAPIKeyScopes.Has(n)
 	})
+	var fullName, email string // with them, each user has a standing of their own
+	if p.profiles {
+		fullName, email = k.Owner.Name, k.Owner.Email
+	}
 	name := strings.Join([]string{
 		scopes.String(), strings.Join(k.Owner.Groups, "|"), strconv.Itoa(k.Owner.TrustLevel),
-		strconv.FormatBool(k.Owner.Admin), strconv.FormatBool(k.Owner.Moderator), k.Owner.Login,
+		strconv.FormatBool(k.Owner.Admin), strconv.FormatBool(k.Owner.Moderator), k.Owner.Login, fullName, email,
 	}, "\x00")
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -63,6 +68,7 @@ func (p *policy) standing(c *userkeys.Catalog, k site.StoredKey) *standing {
 	s := &standing{Standing: userkeys.Standing{
 		Scopes: scopes, TrustLevel: k.Owner.TrustLevel, Admin: k.Owner.Admin,
 		Moderator: k.Owner.Moderator, Groups: slices.Clone(k.Owner.Groups), Login: k.Owner.Login,
+		Name: fullName, Email: email,
 	}}
 	for _, n := range scopes {
 		if scope, ok := c.Scope(n); ok {
@@ -101,6 +107,7 @@ func (ck *Checker) loadPolicy(ctx context.Context) error {
 	}
 	p := newPolicy(s)
 	p.edge.SetCarriers(ck.carriers, s.UserAPIKeyPrefix)
+	p.profiles = ck.profiles
 	p.edge.Methods = moreMethods(ck.catalog)
 	ck.policy.Store(p)
 	return nil

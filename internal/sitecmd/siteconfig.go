@@ -23,7 +23,8 @@ func siteConfig(
 ) (wiring.Config, error) {
 	cfg := wiring.Config{
 		OnlyHost: o.URL != "", UpstreamTimeout: o.UpstreamTimeout, VaryByKey: o.VaryByKey,
-		Scopes: file.Scopes, Pinned: file.Pinned, Logins: file.Logins, Carriers: file.Carriers, NoPasswords: !o.PasswordLogin,
+		Scopes: file.Scopes, Pinned: file.Pinned, Logins: file.Logins,
+		Carriers: file.Carriers, IdentityHeaders: file.IdentityHeaders, NoPasswords: !o.PasswordLogin,
 	}
 	if cfg.NoPasswords && len(cfg.Logins) == 0 {
 		return cfg, errors.New("--password-login=false: nobody could sign in; name a [[login]] in the configuration file")

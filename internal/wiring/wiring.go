@@ -56,6 +56,8 @@ type Config struct {
 	Pinned map[string]string // settings that cannot be changed while running
 	// Carriers are where a key may stand in Authorization, see authority.Config.
 	Carriers []site.Carrier
+	// IdentityHeaders tell the website who calls in its own words, see gateway.ProxyConfig.
+	IdentityHeaders []gateway.IdentityHeader
 
 	// Secret is the machine secret that pushes are signed with, see [ReadSecret]; empty: nothing is pushed.
 	Secret []byte
@@ -111,8 +113,8 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 	s := &Site{Store: cfg.Store}
 	s.Authority, err = authority.New(ctx, authority.Config{
 		Store: s.Store, Catalog: catalog, Pinned: cfg.Pinned, MaxKeys: cfg.MaxKeys, OwnerGone: ownerGone(cfg.Logins),
-		Carriers: cfg.Carriers,
-		Now:      cfg.Now, Logger: cfg.Logger,
+		Carriers: cfg.Carriers, Profiles: gateway.NeedProfiles(cfg.IdentityHeaders),
+		Now: cfg.Now, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -270,6 +272,7 @@ func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, erro
 			Upstream: cfg.Upstream, Checker: s.Authority, ClientIPs: clients, Scheme: cfg.BaseURL.Scheme,
 			VaryByKey:             cfg.VaryByKey,
 			LoginHeaders:          loginHeaders(cfg.Logins),
+			IdentityHeaders:       cfg.IdentityHeaders,
 			SessionCookies:        append(s.Identity.CookieNames(), s.Outside.CookieName()),
 			ResponseHeaderTimeout: cfg.UpstreamTimeout, Logger: cfg.Logger,
 			MinUploadRate: cfg.MinUploadRate,
@@ -287,7 +290,7 @@ func (s *Site) openAsked(cfg Config) error {
 	var err error
 	s.asked, err = gateway.NewAsked(gateway.AskedConfig{
 		Checker: s.Authority, From: cfg.AskFrom, TrustedProxies: cfg.TrustedProxies,
-		Logger: cfg.Logger, Now: cfg.Now,
+		IdentityHeaders: cfg.IdentityHeaders, Logger: cfg.Logger, Now: cfg.Now,
 	})
 	return err
 }

@@ -133,7 +133,7 @@ func folding(name string) string {
 // meanElse are prefixes of headers that a client sends for something else than to tell who calls.
 var meanElse = []string{
 	"accept", "access-control-", "content-", "if-", "sec-", "proxy", "user-api-", "api-", "x-http-method", "x-method",
-	"x-userkeys",
+	"x-userkeys", "x-accel-", "x-envoy-",
 }
 
 // alsoMeanElse are names of such headers.
@@ -141,12 +141,12 @@ var alsoMeanElse = []string{
 	"host", "authorization", "cookie", "cookie2", "connection", "keep-alive", "te", "trailer", "transfer-encoding",
 	"upgrade", "http2-settings", "date", "expect", "origin", "range", "referer", "user-agent", "via", "forwarded",
 	"pragma", "cache-control", "dnt", "destination", "depth", "overwrite", "lock-token", "timeout", "x-csrf-token",
-	"x-requested-with", "discourse-present",
+	"x-requested-with", "discourse-present", "set-cookie", "location", "retry-after", "www-authenticate",
 }
 
-// MayTell reports whether a header of a name may tell a website who calls: whether nothing else on the way reads
+// mayTell reports whether a header of a name may tell a website who calls: whether nothing else on the way reads
 // something else in it.
-func MayTell(name string) bool {
+func mayTell(name string) bool {
 	if len(name) == 0 || len(name) > MaxName || strings.Trim(name, nameLetters) != "" || beginsHTTP(name) {
 		return false
 	}

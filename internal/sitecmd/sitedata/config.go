@@ -25,7 +25,8 @@ type configFile struct {
 	scopes   []scopeTable
 	logins   []loginTable
 
-	carrierTables []carrierTable
+	carrierTables  []carrierTable
+	identityTables []identityTable
 }
 
 type scopeTable struct {
@@ -79,6 +80,8 @@ func parseConfig(path string, text []byte) (configFile, error) {
 			err = md.PrimitiveDecode(part, &file.logins)
 		case name == "carrier":
 			err = md.PrimitiveDecode(part, &file.carrierTables)
+		case name == "identity-header":
+			err = md.PrimitiveDecode(part, &file.identityTables)
 		case name == "config" || known.Lookup(name) == nil:
 			return file, fmt.Errorf("%s:%d: there is no option %s", path, lineOf(text, name), name)
 		default:
@@ -92,7 +95,10 @@ func parseConfig(path string, text []byte) (configFile, error) {
 	}
 	if unknown := md.Undecoded(); len(unknown) > 0 {
 		table, name := unknown[0][0], unknown[0][len(unknown[0])-1]
-		has := map[string]string{"scope": "a scope has a name, a sentence and routes, but"}[table]
+		has := map[string]string{
+			"scope":           "a scope has a name, a sentence and routes, but",
+			"identity-header": "an identity-header has",
+		}[table]
 		return file, fmt.Errorf("%s:%d: %s no %s", path, lineOf(text, name), cmp.Or(has, "a "+table+" has"), name)
 	}
 	return file, nil
@@ -125,6 +131,9 @@ func (file configFile) site(path string, text []byte) (Config, error) {
 		return sc, err
 	}
 	if sc.Carriers, err = file.carriers(path, text, probe); err != nil {
+		return sc, err
+	}
+	if sc.IdentityHeaders, err = file.identityHeaders(path, text); err != nil {
 		return sc, err
 	}
 	for _, t := range file.logins {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"userkeys"
+	"userkeys/gateway"
 	"userkeys/internal/outside"
 	"userkeys/site"
 )
@@ -138,4 +139,6 @@ type Config struct {
 	Logins []outside.Login
 
 	Carriers []site.Carrier // where keys may stand in the header Authorization
+	// IdentityHeaders tell the website who calls in its own words.
+	IdentityHeaders []gateway.IdentityHeader
 }
