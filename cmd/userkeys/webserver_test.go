@@ -38,6 +38,10 @@ allow_user_api_key_scopes = ["read", "write", "pub"]
 kind   = "bearer"
 routes = ["GET /api/{rest...}"]
 
+[[identity-header]]
+name  = "Remote-User"
+value = "username"
+
 [[scope]]
 name     = "pub"
 sentence = "read what is public"
@@ -51,7 +55,7 @@ func startAsking(t *testing.T, front string, settings ...string) *asking {
 	a := &asking{website: testkit.NewUpstream(t)}
 	ask, listen, data := nettest.ReserveAddress(t), nettest.ReserveAddress(t), t.TempDir()
 	testkit.Run(t, testkit.Password+"\n", "user", "add", "--init", "alice", "--password-stdin", "--data", data)
-	a.args = []string{"--app", strings.TrimPrefix(a.website.URL, "http://"), "--ask", ask, "--listen", listen}
+	a.args = []string{"--app", strings.TrimPrefix(a.website.URL, "http://"), "--ask", ask, "--listen", listen, "--identity-header", "Remote-User"}
 	config := filepath.Join(t.TempDir(), "userkeys.toml")
 	text := strings.Replace(askingConfig, "[settings]\n", "[settings]\n"+strings.Join(settings, "\n")+"\n", 1)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
@@ -115,7 +119,7 @@ func (r wireRequest) over2(t *testing.T, w *testkit.WebServer, client *http.Clie
 var forgedIdentity = []string{
 	"X-Userkeys-Username: root", "X-USERKEYS-ADMIN: true", "x-userkeys-key-id: 1", "X_Userkeys_Username: root",
 	"X-Userkeys_Username: root", "x.userkeys.username: root", "HTTP_X_USERKEYS_USERNAME: root", "HTTP-X-Userkeys-Username: root", "X-Userkeys-Groups: staff",
-	"X-Userkeys-External-Id: root",
+	"X-Userkeys-External-Id: root", "Remote-User: root", "Remote_User: root", "HTTP_REMOTE_USER: root",
 }
 
 // toldOf returns who a website was told calls, in whatever spelling.
@@ -254,8 +258,8 @@ func (a *asking) mustPass(t *testing.T, name string, got testkit.Answer, status 
 		t.Errorf("%s: the website got %d requests", name, len(reached))
 		return
 	}
-	if told := toldOf(t, reached[0]); told != user {
-		t.Errorf("%s: the website is told %q, want %q", name, told, user)
+	if told := toldOf(t, reached[0]); told != user || reached[0].Header.Get("Remote-User") != user {
+		t.Errorf("%s: the website is told %q and %q, want %q", name, told, reached[0].Header.Get("Remote-User"), user)
 	}
 	if strings.Contains(name, "Authorization elsewhere") || strings.Contains(name, "token of the website") {
 		if reached[0].Header.Get("Authorization") != "Bearer of the website" {
@@ -493,6 +497,9 @@ func TestWebServersBesideSignIn(t *testing.T) {
 					t.Errorf("%s, %s: %d %.300s, and the website got %+v", name, tt.name, got.StatusCode, got.Body, reached)
 				} else {
 					person := strings.TrimPrefix(tt.person, "-")
+					if header == "Remote-User" { // in which userkeys names the owner of a key, too
+						person += tt.user
+					}
 					if told := toldOf(t, reached[0]); told != tt.user || reached[0].Header.Get(header) != person {
 						t.Errorf("%s, %s: the website is told %v", name, tt.name, reached[0].Header)
 					}

@@ -43,6 +43,7 @@ func TestRecipes(t *testing.T) {
 		{"plain", nil, ""},
 		{"authelia", []string{"--beside", "authelia", "--identity-header", "remote-user"}, ""},
 		{"oauth2-proxy", []string{"--beside", "oauth2-proxy"}, ""},
+		{"carriers", []string{"--carriers"}, "traefik"},
 		{"sockets", []string{
 			"--strict", "--ask", "unix:/run/userkeys/ask.sock", "--listen", "unix:/run/userkeys/site.sock", "--own", "apps",
 		}, "nginx"},
