@@ -83,8 +83,8 @@ func (o *recipeOptions) run(cmd *cobra.Command, args []string) error {
 // config reads the options, of which f tells which were given.
 func (o *recipeOptions) config(name string, f *pflag.FlagSet) (recipe.Config, error) {
 	cfg := recipe.Config{
-		Strict: o.strict, Carriers: o.carriers, Identity: gateway.IdentityHeaders(), Own: gateway.OwnPaths(), Fallback: server.FallbackPaths(),
-		Command: o.command(name, f),
+		Command: o.command(name, f), Strict: o.strict, Carriers: o.carriers,
+		Identity: gateway.IdentityHeaders(), Own: gateway.OwnPaths(), Fallback: server.FallbackPaths(),
 	}
 	var err error
 	if o.url == "" {
