@@ -101,11 +101,11 @@ func (r Route) Matches(method, path string) bool {
 		} else {
 			rest = ""
 		}
-		if want != seg && !matchesAny(want, seg) {
+		if (want != anySegment || seg == "") && want != seg && !matchesAny(want, seg) {
 			return false
 		}
 	}
-	return rest == "" && r.rest == "" || r.rest == anySegment ||
+	return r.rest == anySegment || rest == "" && r.rest == "" ||
 		rest != "" && matchesAny(r.rest, rest[strings.LastIndexByte(rest, '/')+1:])
 }
 
