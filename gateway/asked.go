@@ -110,14 +110,10 @@ func (a *Asked) answer(w http.ResponseWriter, r *http.Request, q question.Questi
 		// nginx can announce the client's body and not send it: the server must not wait for it.
 		w.Header().Set("Connection", "close")
 	}
-	if f := q.Complete(); f != nil {
-		q.Refuse(w, f.Write)
-		return
-	}
 	ctx, cancel := context.WithTimeout(r.Context(), answerWithin)
 	defer cancel()
-	client := q.Client(r.WithContext(ctx))
-	if f := request.Acceptable(client); f != nil {
+	client, f := q.Client(r.WithContext(ctx))
+	if f != nil {
 		q.Refuse(w, f.Write)
 		return
 	}

@@ -61,6 +61,7 @@ func TestEveryRouteIsDeclared(t *testing.T) {
 			{"once", rt.CSRF == door.CheckOnce},
 			{"fresh", rt.Fresh},
 			{"long", rt.Long},
+			{"in Authorization", rt.Authorization},
 			{"admin keys", rt.Lets(door.AdminKey | door.AnyAdminKey)},
 		} {
 			if rule.on {

@@ -99,6 +99,7 @@ type Server struct {
 	Door       *door.Door     // has every route with its rules
 	Live       *live.Handlers // polls and event streams; nil without a bus
 	consent    *consent.Handlers
+	wire       *wire.Handlers
 	standalone bool
 }
 
@@ -141,6 +142,10 @@ func New(cfg Config) (*Server, error) {
 	a := cfg.Authority
 	s := &Server{Door: d, standalone: cfg.Standalone}
 	s.consent = consent.New(d, consent.Config{Authority: a, SignIn: cfg.Endpoints && d.Accounts() != nil})
+	s.wire = wire.New(d, wire.Config{
+		Authority: a, Users: cfg.Users, Inbox: cfg.Inbox, Pushes: cfg.Pushes, Endpoints: cfg.Endpoints,
+		Standalone: cfg.Standalone, Ready: cfg.Ready,
+	})
 	domains := []interface{ Mount() }{
 		s.consent,
 		apps.New(d, apps.Config{Keys: a, Pushes: cfg.Pushes, Standalone: cfg.Standalone}),
@@ -148,11 +153,7 @@ func New(cfg Config) (*Server, error) {
 			Keys: a, Settings: a, Accounts: cfg.Accounts, Sync: cfg.Sync, Pushes: cfg.Pushes, Inbox: cfg.Inbox,
 			Endpoints: cfg.Endpoints,
 		}),
-		wire.New(d, wire.Config{
-			Authority: a, Users: cfg.Users, Inbox: cfg.Inbox, Pushes: cfg.Pushes, Endpoints: cfg.Endpoints,
-			Standalone: cfg.Standalone,
-			Ready:      cfg.Ready,
-		}),
+		s.wire,
 	}
 	if d.Accounts() != nil {
 		domains = append(domains, signin.New(d, signin.Config{
@@ -189,6 +190,10 @@ func (s *Server) Mount(mux *http.ServeMux) {
 // Unknown answers for paths that nothing else answers for: 404, as JSON or as
 // a page. It is for a program that gives the server more paths than it has routes.
 func (s *Server) Unknown() http.Handler { return s.Door.Unknown() }
+
+// Introspection answers websites that ask about keys, on a server that only the site's own programs reach: who
+// connects to its Unix socket needs no admin API key.
+func (s *Server) Introspection() http.Handler { return s.wire.Introspection() }
 
 // Bounce answers any page that the official app opens to find out whether it
 // may ask for a one-time password, and tells whether it did. Of

@@ -62,6 +62,7 @@ const (
 	AdminAudit      AdminPermission = "audit"      // read the audit log
 	AdminDeliveries AdminPermission = "deliveries" // list, replay and discard pushes
 	AdminNotify     AdminPermission = "notify"     // tell users, and read what they are told
+	AdminIntrospect AdminPermission = "introspect" // ask about keys, and have requests of others checked
 	AdminGrant      AdminPermission = "grant"      // ask and answer for a user, list and revoke their keys
 )
 
@@ -69,7 +70,7 @@ const (
 func AllAdminPermissions() AdminPermissions {
 	return AdminPermissions{
 		AdminUsers, AdminKeys, AdminClients, AdminSettings, AdminAudit, AdminDeliveries,
-		AdminNotify, AdminGrant,
+		AdminNotify, AdminGrant, AdminIntrospect,
 	}
 }
 

@@ -2,6 +2,7 @@ package keycheck
 
 import (
 	"context"
+	"time"
 
 	"userkeys/site"
 
@@ -44,6 +45,30 @@ func (ck *Checker) Check(ctx context.Context, c site.Call) (userkeys.Access, err
 		ck.seen.note(rec.userID, now)
 	}
 	return rec.access(), nil
+}
+
+// Look returns what a key that is good now gives, and when it ends; the zero time: by itself never. It charges nothing
+// and notes no use: it is for questions about a key that no request was made with.
+// Errors: [userkeys.ErrInvalidKey], [userkeys.ErrOwnerGone], [userkeys.Unavailable].
+func (ck *Checker) Look(ctx context.Context, text string) (userkeys.Access, time.Time, error) {
+	none := userkeys.Access{}
+	key, err := userkeys.ParseKey(text)
+	if err != nil {
+		return none, time.Time{}, err
+	}
+	h, now := key.Hash(), ck.now()
+	rec, _, err := ck.find(ctx, &h, now)
+	switch {
+	case err != nil:
+		return none, time.Time{}, err
+	case !rec.mayAct():
+		return none, time.Time{}, userkeys.ErrInvalidKey
+	case rec.paused(now):
+		return none, time.Time{}, userkeys.ErrOwnerGone
+	case rec.ends == 0:
+		return rec.access(), time.Time{}, nil
+	}
+	return rec.access(), time.UnixMicro(rec.ends), nil
 }
 
 // Holds reports whether an access that was given before would still be given. It charges nothing. It is for streams

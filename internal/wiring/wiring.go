@@ -291,6 +291,7 @@ func (s *Site) openAsked(cfg Config) error {
 	s.asked, err = gateway.NewAsked(gateway.AskedConfig{
 		Checker: s.Authority, From: cfg.AskFrom, TrustedProxies: cfg.TrustedProxies,
 		IdentityHeaders: cfg.IdentityHeaders, Logger: cfg.Logger, Now: cfg.Now,
+		Introspection: gateway.Deadlines{Read: ownReadTime, Write: ownWriteTime}.Handler(s.pages.Introspection()),
 	})
 	return err
 }

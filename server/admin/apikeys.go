@@ -56,6 +56,7 @@ var permissionSentences = map[site.AdminPermission]string{
 	site.AdminAudit:      "read the audit log",
 	site.AdminDeliveries: "see, replay and discard deliveries",
 	site.AdminNotify:     "notify users, and read their notifications",
+	site.AdminIntrospect: "ask whether users' keys are good, and have requests with them checked",
 	site.AdminGrant:      "ask and answer for a user: give apps keys and one-time passwords, list and revoke their keys",
 }
 

@@ -72,6 +72,9 @@ func (d *Door) serve(rt Route) http.Handler {
 		}
 		d.setHeaders(w.Header(), rt.Name, x.id)
 		rec := &recorder{ResponseWriter: w}
+		if rt.Authorization {
+			r = adminKeyOfAuthorization(r)
+		}
 		checked.ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), stateKey{}, x)))
 		if !x.later {
 			d.log(r.Context(), x, rec.status)

@@ -158,6 +158,26 @@ func (d *Door) enterKey(rt Route, w http.ResponseWriter, r *http.Request, access
 // header counts: a key in an address gets into logs and histories.
 func adminKeyed(r *http.Request) bool { return r.Header[site.AdminKeyHeader] != nil }
 
+// adminKeyOfAuthorization moves an admin API key from Authorization to the header of its own. The user name beside a
+// Basic password says nothing: clients of RFC 7662 send a name of their own there.
+func adminKeyOfAuthorization(r *http.Request) *http.Request {
+	lines := r.Header["Authorization"]
+	if len(lines) != 1 || adminKeyed(r) {
+		return r
+	}
+	kind, key, _ := strings.Cut(lines[0], " ")
+	if strings.EqualFold(kind, "basic") {
+		_, key, _ = r.BasicAuth()
+	} else if !strings.EqualFold(kind, "bearer") {
+		return r
+	}
+	r = r.WithContext(r.Context())
+	r.Header = r.Header.Clone()
+	r.Header[site.AdminKeyHeader] = []string{strings.TrimSpace(key)}
+	delete(r.Header, "Authorization")
+	return r
+}
+
 // enterAdminKey is who sends a request with an admin API key. No session is
 // looked up, and what protects sessions is only left out once the key was found good.
 func (d *Door) enterAdminKey(rt Route, w http.ResponseWriter, r *http.Request) (site.Caller, error) {

@@ -29,8 +29,11 @@ type Rules struct {
 	// Fresh asks somebody at a browser to have signed in within the last [FreshSignIn]: an open browser is not enough
 	// for what can outlive its session. Keys are not asked. See [SignInTimes] for who cannot be asked either.
 	Fresh bool
-	Long  bool   // the answer takes long: it ends with the caller's key or session
-	Name  string // X-Discourse-Route, on the routes of the wire
+	// Authorization says that an admin API key may also stand in Authorization, as a bearer token or a Basic password, as
+	// clients of RFC 7662 send it.
+	Authorization bool
+	Long          bool   // the answer takes long: it ends with the caller's key or session
+	Name          string // X-Discourse-Route, on the routes of the wire
 }
 
 // Callers is a set of callers that a route answers. It refuses all others: a key must not make other keys, and
@@ -102,6 +105,11 @@ type Route struct {
 // Handle registers a handler for a pattern, METHOD and path.
 func (d *Door) Handle(pattern string, rules Rules, h Handler) {
 	d.routes = append(d.routes, Route{pattern, rules, h})
+}
+
+// HandlerOf returns a handler of d that is not mounted with the others: for another server than the site's.
+func HandlerOf(d *Door, pattern string, rules Rules, h Handler) http.Handler {
+	return d.serve(Route{pattern, rules, h})
 }
 
 // HandleBoth registers a handler for a pattern and for the same with .json at its end.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"userkeys"
+	"userkeys/gateway"
 	"userkeys/notify"
 	"userkeys/server/door"
 	"userkeys/server/input"
@@ -17,6 +18,8 @@ import (
 
 // Authority is what the handlers need of the authority.
 type Authority interface {
+	gateway.Checker
+	Look(ctx context.Context, key string) (userkeys.Access, time.Time, error)
 	Apps(ctx context.Context, userID int64) ([]site.UserAPIKey, error)
 	ChargePushSecret(a userkeys.Access) error
 	Catalog() *userkeys.Catalog
@@ -102,6 +105,7 @@ func (h *Handlers) Mount() {
 		d.Handle("GET /healthz", public, h.healthz)
 		d.Handle("GET /readyz", public, h.readyz)
 	}
+	d.Handle(introspectPattern, introspectRules, h.introspectByKey)
 	if h.cfg.Pushes != nil {
 		d.HandleBoth("GET /user-api-key/push-secret", door.Rules{Who: door.Key, Body: input.FormOrJSON}, h.pushSecret)
 	}

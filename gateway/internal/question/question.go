@@ -3,7 +3,9 @@
 package question
 
 import (
+	"context"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"userkeys"
@@ -78,23 +80,28 @@ var (
 		"the target of this request must be a path without spaces and control characters")
 )
 
-// Complete refuses a question that does not say once what it is about. It returns nil for every other.
-func (q Question) Complete() *request.Refusal {
+// Client returns the request that the question is about, as far as the question tells it, within the context of r.
+// Its headers are those of r. It refuses a question that does not say once what it is about, and a request that nobody
+// should pass on.
+func (q Question) Client(r *http.Request) (*http.Request, *request.Refusal) {
 	switch {
 	case q.Method == "" || q.Target == "":
-		return refuseIncomplete
+		return nil, refuseIncomplete
 	case q.Target[0] != '/' || strings.ContainsFunc(q.Target, noByteOfTarget):
-		return refuseNoPath
+		return nil, refuseNoPath
 	}
-	return nil
-}
-
-// Client returns the request that the question is about, as far as the question tells it, within the context of r.
-// Its headers are those of r.
-func (q Question) Client(r *http.Request) *http.Request {
 	c := r.WithContext(r.Context())
 	c.Method, c.RequestURI, c.Body, c.ContentLength = q.Method, q.Target, http.NoBody, 0
-	return c
+	return c, request.Acceptable(c)
+}
+
+// Told returns a request with a key as somebody tells of it, who is no web server. It refuses what Client refuses.
+func Told(ctx context.Context, key, method, target string) (*http.Request, *request.Refusal) {
+	r := &http.Request{
+		Host: "told", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, URL: &url.URL{},
+		Header: http.Header{userkeys.KeyHeader: {key}},
+	}
+	return Question{Method: method, Target: target}.Client(r.WithContext(ctx))
 }
 
 // noByteOfTarget reports whether no request line has r in its target. A header may.

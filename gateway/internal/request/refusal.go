@@ -83,6 +83,15 @@ var (
 // Error returns the reason, so that a refusal can be returned as an error.
 func (f *Refusal) Error() string { return f.Reason }
 
+// AsError returns the refusal as an error of the project.
+func (f *Refusal) AsError() *userkeys.Error {
+	code := userkeys.InvalidParameters
+	if f.Status == http.StatusMethodNotAllowed {
+		code = userkeys.MethodNotAllowed
+	}
+	return &userkeys.Error{Code: code, Public: "this request would be refused: " + f.Reason, Reason: f.Reason}
+}
+
 // Write answers with the refusal.
 func (f *Refusal) Write(w http.ResponseWriter) {
 	if f.allow != "" {
