@@ -32,21 +32,33 @@ type asking struct {
 const askingConfig = `
 [settings]
 user_api_key_prefix = "uk"
+allow_user_api_key_scopes = ["read", "write", "pub"]
 
 [[carrier]]
 kind   = "bearer"
 routes = ["GET /api/{rest...}"]
+
+[[identity-header]]
+name  = "Remote-User"
+value = "username"
+
+[[scope]]
+name     = "pub"
+sentence = "read what is public"
+routes   = ["GET /pub/{rest...}"]
 `
 
-// startAsking starts a website and the program, which a web server at front is to ask, or any other.
-func startAsking(t *testing.T, front string) *asking {
+// startAsking starts a website and the program, which a web server at front is to ask, or any other. settings are more
+// lines of its configuration.
+func startAsking(t *testing.T, front string, settings ...string) *asking {
 	t.Helper()
 	a := &asking{website: testkit.NewUpstream(t)}
 	ask, listen, data := nettest.ReserveAddress(t), nettest.ReserveAddress(t), t.TempDir()
 	testkit.Run(t, testkit.Password+"\n", "user", "add", "--init", "alice", "--password-stdin", "--data", data)
-	a.args = []string{"--app", strings.TrimPrefix(a.website.URL, "http://"), "--ask", ask, "--listen", listen}
+	a.args = []string{"--app", strings.TrimPrefix(a.website.URL, "http://"), "--ask", ask, "--listen", listen, "--identity-header", "Remote-User"}
 	config := filepath.Join(t.TempDir(), "userkeys.toml")
-	if err := os.WriteFile(config, []byte(askingConfig), 0o600); err != nil {
+	text := strings.Replace(askingConfig, "[settings]\n", "[settings]\n"+strings.Join(settings, "\n")+"\n", 1)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	a.serve = testkit.ServeAt(t, listen, "--data", data, "--config", config, "--url", "http://"+front, "--upstream", a.website.URL,
@@ -106,8 +118,8 @@ func (r wireRequest) over2(t *testing.T, w *testkit.WebServer, client *http.Clie
 // forgedIdentity is what a client may try in order to be somebody.
 var forgedIdentity = []string{
 	"X-Userkeys-Username: root", "X-USERKEYS-ADMIN: true", "x-userkeys-key-id: 1", "X_Userkeys_Username: root",
-	"X-Userkeys_Username: root", "x.userkeys.username: root", "HTTP_X_USERKEYS_USERNAME: root", "X-Userkeys-Groups: staff",
-	"X-Userkeys-External-Id: root",
+	"X-Userkeys_Username: root", "x.userkeys.username: root", "HTTP_X_USERKEYS_USERNAME: root", "HTTP-X-Userkeys-Username: root", "X-Userkeys-Groups: staff",
+	"X-Userkeys-External-Id: root", "Remote-User: root", "Remote_User: root", "HTTP_REMOTE_USER: root",
 }
 
 // toldOf returns who a website was told calls, in whatever spelling.
@@ -160,7 +172,7 @@ var whatPasses = []struct {
 		"X-Original-Method: GET", "X-Original-URL: /public", "X-Envoy-Original-Path: /public",
 	}, body: "x=1"}, 403, "", ""},
 	{"Connection names a header of the identity", wireRequest{method: "GET", target: "/a", header: []string{
-		"User-Api-Key: {key}", "Connection: close, X-Userkeys-Key-Id",
+		"User-Api-Key: {key}", "Connection: close, X-Userkeys-Key-Id, x-userkeys-scopes, X-Userkeys-Username, User-Api-Key",
 	}}, 0, "alice", ""},
 	{"a key in Authorization", wireRequest{method: "GET", target: "/api/a", header: []string{"Authorization: Bearer {key}"}}, 200, "alice", ""},
 	{"a key in Authorization elsewhere", wireRequest{method: "GET", target: "/a", header: []string{"Authorization: Bearer of the website"}}, 200, "", ""},
@@ -246,8 +258,8 @@ func (a *asking) mustPass(t *testing.T, name string, got testkit.Answer, status 
 		t.Errorf("%s: the website got %d requests", name, len(reached))
 		return
 	}
-	if told := toldOf(t, reached[0]); told != user {
-		t.Errorf("%s: the website is told %q, want %q", name, told, user)
+	if told := toldOf(t, reached[0]); told != user || reached[0].Header.Get("Remote-User") != user {
+		t.Errorf("%s: the website is told %q and %q, want %q", name, told, reached[0].Header.Get("Remote-User"), user)
 	}
 	if strings.Contains(name, "Authorization elsewhere") || strings.Contains(name, "token of the website") {
 		if reached[0].Header.Get("Authorization") != "Bearer of the website" {
@@ -449,7 +461,10 @@ func TestWebServersBesideSignIn(t *testing.T) {
 				t.Fatal(err)
 			}
 			w := testkit.Recipe{Server: server, Scheme: "http", Args: append(a.args, "--beside", name+"="+u.Host)}.Start(t)
-			forged := append([]string{header + ": root", strings.ReplaceAll(header, "-", "_") + ": root"}, forgedIdentity...)
+			forged := append([]string{
+				header + ": root", strings.ReplaceAll(header, "-", "_") + ": root", "HTTP_" + strings.ReplaceAll(header, "-", "_") + ": root",
+				"http-" + header + ": root", strings.Replace(strings.ToLower(header), "-", ".", 1) + ": root",
+			}, forgedIdentity...)
 			a.website.Take()
 			for _, tt := range []struct {
 				name   string
@@ -482,6 +497,9 @@ func TestWebServersBesideSignIn(t *testing.T) {
 					t.Errorf("%s, %s: %d %.300s, and the website got %+v", name, tt.name, got.StatusCode, got.Body, reached)
 				} else {
 					person := strings.TrimPrefix(tt.person, "-")
+					if header == "Remote-User" { // in which userkeys names the owner of a key, too
+						person += tt.user
+					}
 					if told := toldOf(t, reached[0]); told != tt.user || reached[0].Header.Get(header) != person {
 						t.Errorf("%s, %s: the website is told %v", name, tt.name, reached[0].Header)
 					}

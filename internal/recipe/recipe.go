@@ -23,6 +23,7 @@ type Config struct {
 	Listen   Address  // where serve listens for browsers and apps
 	App      Address  // where the website listens
 	Strict   bool     // a request without a key is refused
+	Carriers bool     // a key may stand in Authorization
 	Beside   Beside
 	Identity []string // the headers in which the website learns who calls
 	Own      []string // paths that serve answers; one that ends in / or * stands for every path that begins so

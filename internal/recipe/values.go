@@ -65,6 +65,32 @@ func (v values) Foreign() []string {
 	return slices.DeleteFunc(v.Headers(), func(h string) bool { return strings.HasPrefix(h, "X-Userkeys-") })
 }
 
+// ForeignSpellings are the names under which some program takes a header for one of [values.Foreign]. Those of
+// oauth2-proxy, which are long, begin alike.
+func (v values) ForeignSpellings() []string {
+	var all []string
+	for _, h := range v.Foreign() {
+		if strings.HasPrefix(h, "X-Auth-Request-") {
+			h = "Auth-Request"
+		}
+		spellings := []string{""}
+		for i, word := range strings.Split(h, "-") {
+			var longer []string
+			for _, s := range spellings {
+				if i == 0 {
+					longer = append(longer, word)
+					continue
+				}
+				longer = append(longer, s+"-"+word, s+"_"+word, s+"."+word)
+			}
+			spellings = longer
+		}
+		all = append(all, spellings...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // ConnectionNames are expressions of the headers that say who calls, in any spelling.
 func (v values) ConnectionNames() []string {
 	names := []string{"userkeys"}
@@ -127,25 +153,11 @@ func pattern(path string) string {
 	return strings.ReplaceAll(regexp.QuoteMeta(plain(path)), `\.`, "[.]")
 }
 
-// spellings are the other names under which some program takes a header for name.
-func spellings(name string) []string {
-	words := strings.Split(name, "-")
-	all := words[:1]
-	for _, w := range words[1:] {
-		var longer []string
-		for _, so := range all {
-			longer = append(longer, so+"-"+w, so+"_"+w, so+"."+w)
-		}
-		all = longer
-	}
-	return all
-}
-
 func snake(header string) string { return strings.ReplaceAll(strings.ToLower(header), "-", "_") }
 
 var functions = template.FuncMap{
 	"join": strings.Join, "lower": strings.ToLower,
-	"isExact": isExact, "plain": plain, "pattern": pattern, "spellings": spellings,
+	"isExact": isExact, "plain": plain, "pattern": pattern,
 	"snake": snake, "variable": func(header string) string { return "id_" + snake(header) },
 	"nginxServer": Address.nginx, "caddyAddress": Address.caddy,
 	"haproxyServer": Address.haproxy, "haproxyDst": Address.haproxyDst,

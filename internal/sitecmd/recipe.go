@@ -34,7 +34,7 @@ and you may add lines. The exit status is 1 if anything is missing.`
 // recipeOptions are the options of `userkeys recipe`.
 type recipeOptions struct {
 	ask, listen, app, url, beside, check string
-	strict                               bool
+	strict, carriers                     bool
 	own, identity                        []string
 }
 
@@ -59,6 +59,7 @@ func (o *recipeOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.ask, "ask", "127.0.0.1:8081", "where userkeys listens for questions: its --ask-listen")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "where userkeys listens for browsers and apps: its --listen")
 	f.BoolVar(&o.strict, "strict", false, "refuse requests without a key with 403")
+	f.BoolVar(&o.carriers, "carriers", false, "userkeys has a [[carrier]]: Traefik needs to know")
 	f.StringVar(&o.beside, "beside", "",
 		"authelia or oauth2-proxy, which decides about requests without a key; with =ADDRESS, where it listens")
 	f.StringSliceVar(&o.own, "own", nil, "paths that userkeys answers besides: its --own")
@@ -82,8 +83,8 @@ func (o *recipeOptions) run(cmd *cobra.Command, args []string) error {
 // config reads the options, of which f tells which were given.
 func (o *recipeOptions) config(name string, f *pflag.FlagSet) (recipe.Config, error) {
 	cfg := recipe.Config{
-		Strict: o.strict, Identity: gateway.IdentityHeaders(), Own: gateway.OwnPaths(), Fallback: server.FallbackPaths(),
-		Command: o.command(name, f),
+		Command: o.command(name, f), Strict: o.strict, Carriers: o.carriers,
+		Identity: gateway.IdentityHeaders(), Own: gateway.OwnPaths(), Fallback: server.FallbackPaths(),
 	}
 	var err error
 	if o.url == "" {
@@ -147,7 +148,7 @@ func (o *recipeOptions) command(name string, f *pflag.FlagSet) string {
 		b.WriteString(" --" + f.Name)
 		if f.Value.Type() != "bool" {
 			b.WriteString(" " + f.Value.String())
-		} else if !o.strict {
+		} else if f.Value.String() != "true" {
 			b.WriteString("=false")
 		}
 	})

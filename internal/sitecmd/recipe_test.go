@@ -43,6 +43,7 @@ func TestRecipes(t *testing.T) {
 		{"plain", nil, ""},
 		{"authelia", []string{"--beside", "authelia", "--identity-header", "remote-user"}, ""},
 		{"oauth2-proxy", []string{"--beside", "oauth2-proxy"}, ""},
+		{"carriers", []string{"--carriers"}, "traefik"},
 		{"sockets", []string{
 			"--strict", "--ask", "unix:/run/userkeys/ask.sock", "--listen", "unix:/run/userkeys/site.sock", "--own", "apps",
 		}, "nginx"},
@@ -150,8 +151,8 @@ func TestRecipeCheck(t *testing.T) {
 			}
 		}
 		out, err := check(t, "nginx", strings.Join(older, ""))
-		if n := strings.Count(out, "lacks: "); n != 2 || cli.ExitCode(err) != 1 {
-			t.Errorf("%d lines are missed, want 2: %s, %v", n, out, err)
+		if n := strings.Count(out, "lacks: "); n != 3 || cli.ExitCode(err) != 1 {
+			t.Errorf("%d lines are missed, want 3: %s, %v", n, out, err)
 		}
 		out, err = check(t, "nginx", strings.Replace(text, "auth_request /_", "satisfy any; auth_request /_", 1))
 		if !strings.Contains(out, "has: satisfy any;") || cli.ExitCode(err) != 1 {

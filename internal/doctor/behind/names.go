@@ -45,8 +45,8 @@ var groups = map[string]group{
 			"x-amzn-oidc-identity cf-access-authenticated-user-email tailscale-user-login x-authentik-username " +
 			"x-goog-authenticated-user-email x-goog-iap-jwt-assertion x-ms-client-principal-name " +
 			"x-pomerium-jwt-assertion x-tailscale-user",
-		plainValue, "remove it from every request of a client, in every spelling: userkeys serve and the " +
-			"configurations of userkeys recipe do",
+		plainValue, "if the website reads it, remove it in the outermost proxy from every request of a client, as " +
+			"userkeys serve does; a configuration of userkeys recipe removes the usual spelling of its own headers",
 		doctor.Problem,
 	},
 	"question": {

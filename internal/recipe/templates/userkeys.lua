@@ -50,7 +50,7 @@ local function ask(door)
     end
     -- HAProxy asks up to four times when it gets no answer in time.
     local client = core.httpclient()
-    local ok, answer = pcall(client.get, client, { url = door.url, dst = door.dst, headers = h, timeout = 1500 })
+    local ok, answer = pcall(client.get, client, { url = door.url, dst = door.dst, headers = h, timeout = 1200 })
     if not ok or answer == nil or not door.answers[answer.status] or (answer.status == 503 and not is_json(answer)) then
       down(txn)
     elseif answer.status == 200{{if .Beside.Name}} or answer.status == 202{{end}} then
