@@ -39,8 +39,8 @@ const IntrospectionPath = "/user-api-key/introspect"
 //
 // The path says how the web server asks: /forwarded (Caddy, Traefik, HAProxy), /nginx, and /envoy followed by the
 // target; each also below /require, where a request without a key is refused instead of passed as a stranger's.
-// The answer is 200 if the request may pass, and always has all [IdentityHeaders] then. Where the site has carriers
-// (see package site) it also has Authorization, as the website may get it: empty if it held a key. It comes within a
+// The answer is 200 if the request may pass, and always has all [IdentityHeaders] then, Authorization as the website
+// may get it (empty if it held a key), and X-Userkeys-Status: 200, which no other program says. It comes within a
 // second: if the check takes longer, it is 503. Nothing reads the body of a question.
 //
 // Asked stands on a listener of its own, which nobody but web servers reaches: who can ask it learns which keys are
@@ -81,7 +81,7 @@ func NewAsked(cfg AskedConfig) (*Asked, error) {
 	}
 	return &Asked{
 		cfg: cfg, keys: keyCheck{cfg.Checker, newRefusalLog(cfg.Logger, clients.Of, cfg.Now)}, clientIPs: clients,
-		panics: logs.NewErrors(cfg.Logger, cfg.Now), names: IdentityHeaders(cfg.IdentityHeaders...),
+		panics: logs.NewErrors(cfg.Logger, cfg.Now), names: append(IdentityHeaders(cfg.IdentityHeaders...), request.AuthorizationHeader),
 	}, nil
 }
 
@@ -136,14 +136,10 @@ func (a *Asked) answer(w http.ResponseWriter, r *http.Request, q question.Questi
 			return
 		}
 	}
-	names := a.names
-	if len(e.Carriers) > 0 {
-		names = append(names[:len(names):len(names)], request.AuthorizationHeader)
-		if lines := client.Header[request.AuthorizationHeader]; !k.InAuthorization && len(lines) == 1 {
-			w.Header()[request.AuthorizationHeader] = lines
-		}
+	if lines := client.Header[request.AuthorizationHeader]; !k.InAuthorization && len(lines) == 1 {
+		w.Header()[request.AuthorizationHeader] = lines
 	}
-	q.Allow(w, names)
+	q.Allow(w, a.names)
 }
 
 // mayAsk reports whether r comes from a web server that may ask.

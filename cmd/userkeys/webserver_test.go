@@ -120,6 +120,8 @@ var forgedIdentity = []string{
 	"X-Userkeys-Username: root", "X-USERKEYS-ADMIN: true", "x-userkeys-key-id: 1", "X_Userkeys_Username: root",
 	"X-Userkeys_Username: root", "x.userkeys.username: root", "HTTP_X_USERKEYS_USERNAME: root", "HTTP-X-Userkeys-Username: root", "X-Userkeys-Groups: staff",
 	"X-Userkeys-External-Id: root", "Remote-User: root", "Remote_User: root", "HTTP_REMOTE_USER: root",
+	"X-Forwarded-User: root", "X_Forwarded_User: root", "HTTP-X-Forwarded-User: root", "X-Auth-Request-Email: root", "X-Auth-User: root",
+	"X-Authentik-Username: root", "Cf-Access-Authenticated-User-Email: root", "X-WebAuth-User: root", "X-Ms-Client-Principal: root",
 }
 
 // toldOf returns who a website was told calls, in whatever spelling.
@@ -176,6 +178,15 @@ var whatPasses = []struct {
 	}}, 0, "alice", ""},
 	{"a key in Authorization", wireRequest{method: "GET", target: "/api/a", header: []string{"Authorization: Bearer {key}"}}, 200, "alice", ""},
 	{"a key in Authorization elsewhere", wireRequest{method: "GET", target: "/a", header: []string{"Authorization: Bearer of the website"}}, 200, "", ""},
+	{"a key in Authorization goes no further", wireRequest{method: "GET", target: "/a", header: []string{"Authorization: Bearer {key}"}}, 200, "", ""},
+	{"a key, and another in Authorization, goes no further", wireRequest{method: "GET", target: "/a", header: []string{
+		"User-Api-Key: {key}", "Authorization: Bearer {key}",
+	}}, 200, "alice", ""},
+	{"key and overrides", wireRequest{method: "GET", target: "/a", header: []string{
+		"User-Api-Key: {key}", "X-HTTP-Method-Override: root", "X-Method-Override: root", "X-Original-URL: root", "X-Rewrite-URL: root",
+		"Api-Key: root", "Api-Username: root", "HTTP-Api-Key: root",
+	}}, 200, "alice", ""},
+	{"h2c", wireRequest{method: "GET", target: "/a", header: []string{"Connection: Upgrade", "Upgrade: h2c"}}, 200, "", ""},
 	{"a token of the website", wireRequest{method: "GET", target: "/api/a", header: []string{"Authorization: Bearer of the website"}}, 200, "", ""},
 	{"a bad key in Authorization", wireRequest{method: "GET", target: "/api/a", header: []string{"Authorization: Bearer uk_zzz"}}, 401, "", "invalid"},
 	{"what userkeys answers itself", wireRequest{method: "GET", target: "/.well-known/user-api-key"}, -200, "", "auth"},
@@ -266,6 +277,12 @@ func (a *asking) mustPass(t *testing.T, name string, got testkit.Answer, status 
 			t.Errorf("%s: the website does not get its own token", name)
 		}
 	}
+	if strings.Contains(name, "goes no further") && reached[0].Header.Get("Authorization") != "" {
+		t.Errorf("%s: the website gets the key", name)
+	}
+	if reached[0].Header.Get("Upgrade") != "" {
+		t.Errorf("%s: the website is asked for another protocol", name)
+	}
 	if user != "" {
 		for _, h := range []string{"User-Id", "Client-Id", "Key-Id", "Trust-Level", "Admin", "Moderator", "Scopes"} {
 			if reached[0].Header.Get("X-Userkeys-"+h) == "" {
@@ -347,6 +364,7 @@ func TestWebServersWithoutAnAnswer(t *testing.T) {
 	answers := []string{
 		"HTTP/1.1 200 OK\r\nX-Userk", "", "HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n",
 		"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n", "nonsense\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", // of a website, which is no answer to a question
 	}
 	eachWebServer(t, func(t *testing.T, server string) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -379,6 +397,29 @@ func TestWebServersWithoutAnAnswer(t *testing.T) {
 		}
 		_ = l.Close()
 		a.mustBeDown(t, "nobody listens", key.over11(w))
+	})
+}
+
+// TestWebServersPages has web servers pass what a client sends to a stand-in for the pages: a login by a header of a
+// proxy must not learn from a client who that is. The host is that of the website, whatever the client says.
+func TestWebServersPages(t *testing.T) {
+	t.Parallel()
+	eachWebServer(t, func(t *testing.T, server string) {
+		pages := testkit.NewUpstream(t)
+		w := testkit.Recipe{Server: server, Scheme: "http", Args: []string{
+			"--app", nettest.ReserveAddress(t), "--ask", nettest.ReserveAddress(t), "--listen", strings.TrimPrefix(pages.URL, "http://"),
+			"--login-header", "X-Sso-Name",
+		}}.Start(t)
+		forged := append([]string{"X-Sso-Name: root"}, forgedIdentity...)
+		wireRequest{method: "GET", target: "/user-api-key/login/sso", header: forged}.over11(w).Must(t, 200)
+		w.Raw("GET http://other.example/user-api-key/login/sso HTTP/1.1\r\nHost: other.example\r\nConnection: close\r\n\r\n")
+		w.Raw("GET /user-api-key/login/sso HTTP/1.1\r\nHost: other.example\r\nConnection: close\r\n\r\n")
+		for _, got := range pages.Take() {
+			toldOf(t, got)
+			if got.Host != w.Addr {
+				t.Errorf("the pages are told the host %s", got.Host)
+			}
+		}
 	})
 }
 
@@ -524,8 +565,8 @@ func TestNginxCacheBehindAKey(t *testing.T) {
 	front := nettest.ReserveAddress(t)
 	a := startAsking(t, front)
 	w := testkit.Recipe{Server: "nginx", Scheme: "http", Addr: front, Args: a.args, Change: func(recipe string) string {
-		recipe = strings.Replace(recipe, "proxy_pass http://userkeys_website;",
-			"proxy_cache pages; proxy_cache_valid any 1h; add_header X-Cache $upstream_cache_status always; proxy_pass http://userkeys_website;", 1)
+		recipe = strings.Replace(recipe, "proxy_pass http://$userkeys_to;",
+			"proxy_cache pages; proxy_cache_valid any 1h; add_header X-Cache $upstream_cache_status always; proxy_pass http://$userkeys_to;", 1)
 		return "proxy_cache_path DIR/cache keys_zone=pages:1m;\n" + recipe
 	}}.Start(t)
 	a.website.Say(func(w http.ResponseWriter, r *http.Request) {

@@ -26,6 +26,11 @@ type Config struct {
 	Carriers bool     // a key may stand in Authorization
 	Beside   Beside
 	Identity []string // the headers in which the website learns who calls
+	// Forged are headers in which other programs tell who calls: no client may send them. One that ends in a hyphen
+	// stands for all that begin so.
+	Forged []string
+	// Overrides are headers that change what a request asks for, or hold API keys: the website gets none of a client.
+	Overrides []string
 	Own      []string // paths that serve answers; one that ends in / or * stands for every path that begins so
 	Fallback []string // paths that serve answers for requests with a key
 }
@@ -103,6 +108,16 @@ func serverOf(name string) (server, error) {
 	return servers[i], nil
 }
 
+// checkAsk refuses to ask a program that answers something else: each of its answers would let a request through.
+func (c Config) checkAsk() error {
+	for flag, a := range map[string]Address{"--listen": c.Listen, "--app": c.App, "--beside": c.Beside.Address} {
+		if a == c.Ask {
+			return fmt.Errorf("--ask and %s are both %s: --ask is where userkeys listens for questions, its --ask-listen", flag, a)
+		}
+	}
+	return nil
+}
+
 // Write writes the recipe for a web server. It refuses what the web server cannot do.
 func Write(w io.Writer, name string, cfg Config) error {
 	s, err := serverOf(name)
@@ -119,6 +134,9 @@ func Write(w io.Writer, name string, cfg Config) error {
 		if a.IsUnix() && !s.unix {
 			return fmt.Errorf("%s reaches no Unix socket such as %s: use an address with a port", s.name, a)
 		}
+	}
+	if err := cfg.checkAsk(); err != nil {
+		return err
 	}
 	t, err := template.New(s.file).Funcs(functions).ParseFS(files, "templates/"+s.file)
 	if err != nil {

@@ -29,6 +29,9 @@ func (v values) Origin() string { return v.URL.String() }
 // Site is the address of the website for Caddy, which gets certificates for names without a scheme.
 func (v values) Site() string { return (&url.URL{Scheme: v.URL.Scheme, Host: v.URL.Host}).String() }
 
+// Authority is the name of the website, with the port if it is in its address.
+func (v values) Authority() string { return v.URL.Host }
+
 // Port is the port at which the web server listens.
 func (v values) Port() string {
 	if p := v.URL.Port(); p != "" {
@@ -65,30 +68,24 @@ func (v values) Foreign() []string {
 	return slices.DeleteFunc(v.Headers(), func(h string) bool { return strings.HasPrefix(h, "X-Userkeys-") })
 }
 
-// ForeignSpellings are the names under which some program takes a header for one of [values.Foreign]. Those of
-// oauth2-proxy, which are long, begin alike.
-func (v values) ForeignSpellings() []string {
+// ForgedNames are those of [Config.Forged] that are whole names, without those that are set afterwards.
+func (v values) ForgedNames(set []string) []string {
+	return slices.DeleteFunc(slices.Clone(v.Forged), func(h string) bool {
+		return strings.HasSuffix(h, "-") || slices.Contains(set, h)
+	})
+}
+
+// ForgedParts are parts of names in small letters: no header of a client whose name has one of them passes.
+func (v values) ForgedParts() []string {
 	var all []string
-	for _, h := range v.Foreign() {
-		if strings.HasPrefix(h, "X-Auth-Request-") {
-			h = "Auth-Request"
-		}
-		spellings := []string{""}
-		for i, word := range strings.Split(h, "-") {
-			var longer []string
-			for _, s := range spellings {
-				if i == 0 {
-					longer = append(longer, word)
-					continue
-				}
-				longer = append(longer, s+"-"+word, s+"_"+word, s+"."+word)
-			}
-			spellings = longer
-		}
-		all = append(all, spellings...)
+	for _, h := range append(slices.Clone(v.Forged), v.Foreign()...) {
+		all = append(all, strings.ToLower(h))
 	}
 	slices.Sort(all)
-	return slices.Compact(all)
+	all = slices.Compact(all)
+	return slices.DeleteFunc(slices.Clone(all), func(h string) bool {
+		return slices.ContainsFunc(all, func(part string) bool { return part != h && strings.Contains(h, part) })
+	})
 }
 
 // ConnectionNames are expressions of the headers that say who calls, in any spelling.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"strings"
 
@@ -35,7 +34,7 @@ and you may add lines. The exit status is 1 if anything is missing.`
 type recipeOptions struct {
 	ask, listen, app, url, beside, check string
 	strict, carriers                     bool
-	own, identity                        []string
+	own, identity, login                 []string
 }
 
 func newRecipeCommand() *cobra.Command {
@@ -65,6 +64,8 @@ func (o *recipeOptions) addFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.own, "own", nil, "paths that userkeys answers besides: its --own")
 	f.StringSliceVar(&o.identity, "identity-header", nil,
 		"names of more headers in which your website learns who calls: of the [[identity-header]] of userkeys")
+	f.StringSliceVar(&o.login, "login-header", nil,
+		"names of headers of a [[login]] of userkeys that no client may send, beside the common ones")
 	f.StringVar(&o.check, "check", "", "a file to compare with the recipe, instead of printing it")
 }
 
@@ -84,14 +85,18 @@ func (o *recipeOptions) run(cmd *cobra.Command, args []string) error {
 func (o *recipeOptions) config(name string, f *pflag.FlagSet) (recipe.Config, error) {
 	cfg := recipe.Config{
 		Command: o.command(name, f), Strict: o.strict, Carriers: o.carriers,
-		Identity: gateway.IdentityHeaders(), Own: gateway.OwnPaths(), Fallback: server.FallbackPaths(),
+		Own: gateway.OwnPaths(), Fallback: server.FallbackPaths(),
 	}
+	cfg.Forged, cfg.Overrides = gateway.ForgeableHeaders()
 	var err error
 	if o.url == "" {
 		return cfg, errors.New("--url is missing: the address of your website as browsers see it")
 	}
 	if cfg.URL, err = parseOrigin("--url", o.url); err != nil {
 		return cfg, err
+	}
+	if strings.Trim(cfg.URL.Host, pathCharacters[2:]+":[]") != "" {
+		return cfg, fmt.Errorf("--url: a recipe cannot have the host %q", cfg.URL.Host)
 	}
 	if o.app == "" {
 		return cfg, errors.New("--app is missing: where your website listens")
@@ -122,13 +127,26 @@ func (o *recipeOptions) config(name string, f *pflag.FlagSet) (recipe.Config, er
 	if none {
 		cfg.Fallback = nil
 	}
-	for _, h := range o.identity {
-		if strings.Trim(h, pathCharacters[2:]) != "" || strings.Contains(h, "_") {
-			return cfg, fmt.Errorf("--identity-header: %q is no name of a header such as Remote-User", h)
-		}
-		cfg.Identity = append(cfg.Identity, http.CanonicalHeaderKey(h))
+	logins, err := identityHeaders("--login-header", o.login)
+	if err != nil {
+		return cfg, err
 	}
-	return cfg, nil
+	cfg.Forged = append(cfg.Forged, gateway.IdentityHeaders(logins...)[len(gateway.IdentityHeaders()):]...)
+	more, err := identityHeaders("--identity-header", o.identity)
+	cfg.Identity = gateway.IdentityHeaders(more...)
+	return cfg, err
+}
+
+// identityHeaders checks names as the configuration of the site does.
+func identityHeaders(flag string, names []string) ([]gateway.IdentityHeader, error) {
+	var list []gateway.IdentityHeader
+	for _, h := range names {
+		list = append(list, gateway.IdentityHeader{Name: h, Value: "username"})
+	}
+	if err := gateway.CheckIdentityHeaders(list); err != nil {
+		return nil, fmt.Errorf("%s: %s", flag, cli.Explain(err))
+	}
+	return list, nil
 }
 
 // pathCharacters stand for themselves in every configuration and in every regular expression but for the first three.

@@ -33,6 +33,7 @@ func (q Question) Allow(w http.ResponseWriter, identity []string) {
 	h := w.Header()
 	h["Cache-Control"] = noStore
 	h["Content-Length"] = zero
+	h[StatusHeader] = allowed
 	removals := ""
 	for _, name := range identity {
 		if _, ok := h[name]; ok {
@@ -119,3 +120,6 @@ func foldedBody(body []byte) string {
 	}
 	return strings.TrimSpace(b.String())
 }
+
+// allowed tells web servers that a server of userkeys allows the request, and not some other program.
+var allowed = []string{"200"}

@@ -54,10 +54,14 @@ local function ask(door)
     if not ok or answer == nil or not door.answers[answer.status] or (answer.status == 503 and not is_json(answer)) then
       down(txn)
     elseif answer.status == 200{{if .Beside.Name}} or answer.status == 202{{end}} then
+      local told = answer.headers["x-userkeys-status"]
+      if door.says and (told == nil or (told[0] or told[1]) ~= door.says) then return down(txn) end
       for _, name in ipairs(door.identity) do
         local values = answer.headers[name]
         local value = values and (values[0] or values[1]) or ""
         if value == "" then txn.http:req_del_header(name) else txn.http:req_set_header(name, value) end
+        -- A header for which there is no room is not set.
+        if (header(txn, name)[1] or "") ~= value then return down(txn) end
         if name == "x-userkeys-key-id" and value ~= "" then txn:set_var("txn.userkeys_key_id", value) end
       end
 {{- if eq .Beside.Name "oauth2-proxy"}}
@@ -78,7 +82,10 @@ core.register_action("userkeys", { "http-req" }, ask({
     "user-api-key", "user-api-client-id", "authorization", "discourse-present", "sec-fetch-site", "accept", "user-agent",
   },
   answers = { [200] = true, [400] = true, [401] = true, [403] = true, [405] = true, [413] = true, [429] = true, [503] = true },
+  -- Another answer than one of userkeys lets nobody through.
+  says = "200",
   identity = {
+    "authorization",
 {{- range .Identity}}
     "{{lower .}}",
 {{- end}}
