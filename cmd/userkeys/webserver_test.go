@@ -220,7 +220,7 @@ func TestWebServers(t *testing.T) {
 			}
 		}
 		t.Run("limit and revoke", func(t *testing.T) { a.limitAndRevoke(t, plain, alice) })
-		t.Run("stopped", func(t *testing.T) { a.stopped(t, plain, app) })
+		t.Run("stopped", func(t *testing.T) { a.stopped(t, plain, plain.App("patient", "read").Connect(alice)) })
 	})
 }
 
@@ -338,6 +338,10 @@ func (a *asking) stopped(t *testing.T, w *testkit.WebServer, app *testkit.App) {
 	if err := syscall.Kill(a.serve.PID(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	// The call returns when the program stands still: until then it may answer.
+	if _, err := syscall.Wait4(a.serve.PID(), nil, syscall.WUNTRACED, nil); err != nil {
+		t.Fatal(err)
+	}
 	got := app.Call("GET", "/a")
 	if err := syscall.Kill(a.serve.PID(), syscall.SIGCONT); err != nil {
 		t.Fatal(err)
@@ -386,7 +390,7 @@ func TestWebServersWithoutAnAnswer(t *testing.T) {
 		}()
 		a := &asking{website: testkit.NewUpstream(t)}
 		w := testkit.Recipe{Server: server, Scheme: "http", Args: []string{
-			"--app", strings.TrimPrefix(a.website.URL, "http://"), "--ask", l.Addr().String(), "--listen", l.Addr().String(),
+			"--app", strings.TrimPrefix(a.website.URL, "http://"), "--ask", l.Addr().String(), "--listen", nettest.ReserveAddress(t),
 		}}.Start(t)
 		key := wireRequest{method: "GET", target: "/a", header: []string{"User-Api-Key: 0123456789abcdef0123456789abcdef"}}
 		for _, text := range answers {
