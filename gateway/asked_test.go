@@ -406,11 +406,11 @@ func TestAskedByEnvoy(t *testing.T) {
 	addr := listen(t, newAsked(t, AskedConfig{}))
 	const removals = "X-Envoy-Auth-Headers-To-Remove"
 	got := send(t, addr, envoyQuestion("GET", "/x", withKey()...)).header.Get(removals)
-	if got != "user-api-key,x-userkeys-external-id,x-userkeys-login" {
+	if got != "user-api-key,x-userkeys-external-id,x-userkeys-login,authorization" {
 		t.Errorf("beside a key: %s", got)
 	}
 	got = send(t, addr, envoyQuestion("GET", "/x")).header.Get(removals)
-	if strings.Count(got, ",") != len(IdentityHeaders()) || !strings.HasPrefix(got, "user-api-key,x-userkeys-username,") {
+	if strings.Count(got, ",") != len(IdentityHeaders())+1 || !strings.HasPrefix(got, "user-api-key,x-userkeys-username,") {
 		t.Errorf("a stranger: %s", got)
 	}
 	if got := send(t, addr, nginxQuestion("GET", "/x")).header.Get(removals); got != "" {
