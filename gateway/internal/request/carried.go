@@ -47,7 +47,9 @@ func (p *Presented) readAuthorization(lines []string, method string, e *site.Edg
 		// A path that can be read in two ways is on such a route to somebody, and no route can name a method that no key
 		// may use: admitting these ends in their refusal.
 		p.Given, p.InAuthorization = true, true
-		p.Carried = &Carried{Kind: c.kind, User: c.user, odd: c.odd, asUser: asUser, several: len(lines) > 1, key: [1]string{key}}
+		p.Carried = &Carried{
+			Kind: c.kind, User: c.user, odd: c.odd, asUser: asUser, several: len(lines) > 1, key: [1]string{key},
+		}
 		if len(p.Values) == 0 {
 			p.Values = p.Carried.key[:]
 		} else {
