@@ -120,6 +120,15 @@ func TestCarriers(t *testing.T) {
 		{"CA6 said twice", get("/api/x", bearer, "Sec-Fetch-Site: none", "Sec-Fetch-Site: cross-site"), 403, "pages of other sites", "-", "", 0},
 		{"CA6 a page of this site", get("/dav/x", basic("", ukKey), "Sec-Fetch-Site: same-origin"), 200, "ok", "alice", "", 1},
 		{"CA6 typed in", get("/dav/x", basic("", ukKey), "Sec-Fetch-Site: none"), 200, "ok", "alice", "", 1},
+		{"CA6 a page of another site, without TLS", get("/dav/x", basic("", ukKey), "Origin: http://evil.example"), 403, "pages of other sites", "-", "", 0},
+		{"CA6 a page of nowhere, without TLS", get("/dav/x", basic("", ukKey), "Origin: null"), 403, "pages of other sites", "-", "", 0},
+		{"CA6 a page of this site, without TLS", get("/dav/x", basic("", ukKey), "Origin: http://site.example"), 200, "ok", "alice", "", 1},
+		{"CA6 a page of this site, behind a proxy", get("/dav/x", basic("", ukKey), "Origin: https://www.example", "X-Forwarded-Host: www.example"), 200, "ok", "alice", "", 1},
+		{"CA9 a tab", get("/api/x", "Authorization: Bearer\t"+ukKey), 400, "cannot be read by every program", "-", "", 0},
+		{"CA9 quoted", get("/api/x", `Authorization: Bearer "`+ukKey+`"`), 400, "cannot be read by every program", "-", "", 0},
+		{"CA9 without padding", get("/dav/x", strings.TrimRight(basic("Alice", ukKey), "=")), 400, "cannot be read by every program", "-", "", 0},
+		{"CA9 with junk", get("/dav/x", strings.Replace(basic("", ukKey), "Basic ", "Basic !*", 1)), 400, "cannot be read by every program", "-", "", 0},
+		{"CA9 a long name", get("/dav/x", basic(strings.Repeat("a", 600), ukKey)), 401, "invalid key", "-", "", 1},
 		{"CA7 an ambiguous path", get("/dav//x", basic("", ukKey)), 400, "ambiguous", "-", "", 0},
 		{"CA7 an ambiguous path to elsewhere", get("/other/../api/x", bearer), 400, "ambiguous", "-", "", 0},
 		{"CA7 an ambiguous query", get("/api/x?a;b", bearer), 400, "ambiguous", "-", "", 0},
@@ -252,7 +261,7 @@ func TestCarriersCostNothingElsewhere(t *testing.T) {
 // FuzzAuthorization: a handler gets no key that begins like ours, whatever stands in Authorization, and is told of
 // alice only where the one header that a strict reader finds has her key.
 func FuzzAuthorization(f *testing.F) {
-	for _, s := range []string{"Bearer KEY", "bearer  KEY ", "Basic KEY", "Basic OmtleQ==", "Bearer KEY, Bearer KEY", "KEY", "", "Bearer\tKEY"} {
+	for _, s := range []string{"Bearer KEY", "bearer  KEY ", "Basic KEY", "Basic OmtleQ==", "Bearer KEY, Bearer KEY", "KEY", "", "Bearer\tKEY", "Bearer \"KEY\"", "Basic\tKEY"} {
 		f.Add(s, "/api/x", false)
 		f.Add(s, "/dav/x", true)
 		f.Add(s, "/dav//x", true)

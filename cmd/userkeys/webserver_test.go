@@ -5,6 +5,7 @@ package main
 import (
 	"crypto/tls"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -12,10 +13,12 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/nettest"
@@ -338,16 +341,33 @@ func (a *asking) stopped(t *testing.T, w *testkit.WebServer, app *testkit.App) {
 	if err := syscall.Kill(a.serve.PID(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	// The call returns when the program stands still: until then it may answer.
-	if _, err := syscall.Wait4(a.serve.PID(), nil, syscall.WUNTRACED, nil); err != nil {
-		t.Fatal(err)
-	}
+	waitStopped(t, a.serve.PID())
 	got := app.Call("GET", "/a")
 	if err := syscall.Kill(a.serve.PID(), syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	a.mustBeDown(t, "stopped", got)
 	app.Call("GET", "/a").Must(t, 200)
+}
+
+// waitStopped waits until every thread of a process has stopped: the signal returns before, and a thread that still runs
+// may answer once more.
+func waitStopped(t *testing.T, pid int) {
+	t.Helper()
+	for deadline := time.Now().Add(nettest.Patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		if err != nil || len(threads) == 0 {
+			t.Skip("this system does not tell whether a process has stopped")
+		}
+		if !slices.ContainsFunc(threads, func(file string) bool {
+			stat, err := os.ReadFile(file)
+			_, after, _ := strings.Cut(string(stat), ") ")
+			return err == nil && !strings.HasPrefix(after, "T")
+		}) {
+			return
+		}
+	}
+	t.Fatal("the program does not stop")
 }
 
 func (a *asking) mustBeDown(t *testing.T, name string, got testkit.Answer) {

@@ -141,7 +141,8 @@ var alsoMeanElse = []string{
 	"host", "authorization", "cookie", "cookie2", "connection", "keep-alive", "te", "trailer", "transfer-encoding",
 	"upgrade", "http2-settings", "date", "expect", "origin", "range", "referer", "user-agent", "via", "forwarded",
 	"pragma", "cache-control", "dnt", "destination", "depth", "overwrite", "lock-token", "timeout", "x-csrf-token",
-	"x-requested-with", "discourse-present", "set-cookie", "location", "retry-after", "www-authenticate",
+	"x-requested-with", "discourse-present", "set-cookie", "location", "retry-after", "www-authenticate", "priority",
+	"early-data", "max-forwards", "allow", "vary", "server", "status", "x-xsrf-token", "request-method",
 }
 
 // mayTell reports whether a header of a name may tell a website who calls: whether nothing else on the way reads
@@ -151,6 +152,9 @@ func mayTell(name string) bool {
 		return false
 	}
 	plain := folding(name)
+	if strings.Trim(plain, "-") == "" {
+		return false
+	}
 	if f, _ := common.fateOf(name); f == fromTrusted {
 		return false
 	}

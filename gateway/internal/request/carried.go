@@ -15,12 +15,13 @@ import (
 const AuthorizationHeader = "Authorization"
 
 // maxBasic is the longest Basic credentials in which a key is looked for.
-const maxBasic = 512
+const maxBasic = 8 << 10
 
 // Carried is how a key stands in Authorization.
 type Carried struct {
 	Kind    site.CarrierKind
 	User    string // the user name beside it
+	odd     bool   // not every program reads it
 	asUser  bool   // it is where the user name should be
 	several bool   // there is more than one Authorization
 	key     [1]string
@@ -30,23 +31,25 @@ type Carried struct {
 // does not begin as a key of this site is the website's own and stays as it is.
 func (p *Presented) readAuthorization(lines []string, method string, e *site.Edge) {
 	for _, line := range lines {
-		kind, user, key := credentials(line)
-		asUser := false
+		c := credentialsOf(line)
+		key, asUser := c.secret, false
 		if !strings.HasPrefix(key, e.CarriedPrefix) {
-			if !strings.HasPrefix(user, e.CarriedPrefix) || !isKey(user) {
+			if !strings.HasPrefix(c.user, e.CarriedPrefix) || !isKey(c.user) {
 				continue
 			}
-			key, asUser = user, true
+			key, asUser = c.user, true
 		}
 		path, err := userkeys.CanonicalPath(p.Target.Path)
-		if err == nil && !e.Carries(kind, method, path) && (p.Uses(method) || !isKey(key)) {
+		if err == nil && !e.Carries(c.kind, method, path) && (p.Uses(method) || !isKey(key)) {
 			p.InAuthorization = p.InAuthorization || isKey(key)
 			continue
 		}
 		// A path that can be read in two ways is on such a route to somebody, and no route can name a method that no key
 		// may use: admitting these ends in their refusal.
 		p.Given, p.InAuthorization = true, true
-		p.Carried = &Carried{Kind: kind, User: user, asUser: asUser, several: len(lines) > 1, key: [1]string{key}}
+		p.Carried = &Carried{
+			Kind: c.kind, User: c.user, odd: c.odd, asUser: asUser, several: len(lines) > 1, key: [1]string{key},
+		}
 		if len(p.Values) == 0 {
 			p.Values = p.Carried.key[:]
 		} else {
@@ -55,22 +58,51 @@ func (p *Presented) readAuthorization(lines []string, method string, e *site.Edg
 	}
 }
 
-// credentials reads the value of Authorization: as which kind, the user name, and the token or password.
-func credentials(line string) (kind site.CarrierKind, user, secret string) {
-	scheme, value, _ := strings.Cut(line, " ")
-	value = strings.Trim(value, " \t")
+// credentials is the value of Authorization.
+type credentials struct {
+	kind         site.CarrierKind
+	user, secret string // the user name, and the token or password
+	odd          bool   // not every program reads them
+}
+
+// credentialsOf reads the value of Authorization. It reads what any program might take for a key, so that none is
+// passed on: with tabs, in quotes, and in base64 with other letters, without padding, or with what is none in between.
+func credentialsOf(line string) credentials {
+	i := strings.IndexAny(line, " \t")
+	if i < 0 {
+		return credentials{}
+	}
+	scheme, value := line[:i], strings.Trim(line[i:], " \t")
+	odd := line[i] == '\t'
 	switch {
 	case strings.EqualFold(scheme, "bearer"):
-		return site.BearerCarrier, "", value
+		token := strings.Trim(value, `"`)
+		return credentials{kind: site.BearerCarrier, secret: token, odd: odd || token != value}
 	case strings.EqualFold(scheme, "basic") && len(value) <= maxBasic:
 		text, err := base64.StdEncoding.DecodeString(value)
 		if err != nil {
-			return "", "", ""
+			odd = true
+			if text, err = base64.RawStdEncoding.DecodeString(strings.Map(base64Letter, value)); err != nil {
+				return credentials{}
+			}
 		}
-		user, secret, _ = strings.Cut(string(text), ":")
-		return site.BasicCarrier, user, secret
+		user, secret, _ := strings.Cut(string(text), ":")
+		return credentials{site.BasicCarrier, user, secret, odd}
 	}
-	return "", "", ""
+	return credentials{}
+}
+
+// base64Letter returns the letter of the usual alphabet for a letter of either, and -1 for what is none.
+func base64Letter(r rune) rune {
+	switch {
+	case r == '-':
+		return '+'
+	case r == '_':
+		return '/'
+	case r == '+', r == '/', '0' <= r && r <= '9', 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z':
+		return r
+	}
+	return -1
 }
 
 func isKey(text string) bool {
@@ -93,15 +125,30 @@ func (c *Carried) refusal(r *http.Request) *Refusal {
 		return refuseElsewhere
 	case c.asUser:
 		return refuseKeyAsUser
+	case c.odd:
+		return refuseOdd
 	}
 	return nil
 }
 
 // fromElsewhere reports whether a browser says that a page of another origin made the request. Browsers send the
-// passwords that they remember along with such requests by themselves.
+// passwords that they remember along with such requests by themselves. To a site without TLS they say it in Origin
+// only, and not of requests that change nothing.
 func fromElsewhere(r *http.Request) bool {
-	for _, from := range r.Header["Sec-Fetch-Site"] {
+	says := r.Header["Sec-Fetch-Site"]
+	for _, from := range says {
 		if from != "same-origin" && from != "none" {
+			return true
+		}
+	}
+	if len(says) > 0 {
+		return false
+	}
+	for _, origin := range r.Header["Origin"] {
+		_, host, _ := strings.Cut(origin, "://")
+		here := func(name string) bool { return strings.EqualFold(name, host) }
+		// No page makes its browser send X-Forwarded-Host to another origin unasked.
+		if !here(r.Host) && !slices.ContainsFunc(r.Header["X-Forwarded-Host"], here) {
 			return true
 		}
 	}

@@ -63,6 +63,8 @@ var (
 		"a key must be sent once: in User-Api-Key, in Authorization or in the address")
 	refuseKeyAsUser = Malformed("key as user name",
 		"the key is the password; the user name is empty or that of the key's owner")
+	refuseOdd = Malformed("odd Authorization",
+		"this Authorization cannot be read by every program: it must be Bearer or Basic, one space, and the token or base64")
 	refuseElsewhere = NewRefusal(http.StatusForbidden, &userkeys.Error{
 		Code: userkeys.InvalidAccess, Reason: "page of another origin",
 		Public: "pages of other sites may not send a key in Authorization; they send it in the header User-Api-Key",
