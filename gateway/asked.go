@@ -81,7 +81,8 @@ func NewAsked(cfg AskedConfig) (*Asked, error) {
 	}
 	return &Asked{
 		cfg: cfg, keys: keyCheck{cfg.Checker, newRefusalLog(cfg.Logger, clients.Of, cfg.Now)}, clientIPs: clients,
-		panics: logs.NewErrors(cfg.Logger, cfg.Now), names: append(IdentityHeaders(cfg.IdentityHeaders...), request.AuthorizationHeader),
+		panics: logs.NewErrors(cfg.Logger, cfg.Now),
+		names:  append(IdentityHeaders(cfg.IdentityHeaders...), request.AuthorizationHeader),
 	}, nil
 }
 

@@ -56,9 +56,9 @@ func IdentityHeaders(more ...IdentityHeader) []string {
 	return slices.Concat(identityNames[:], headers.NamesOf(headers.Canonical(more)))
 }
 
-// ForgeableHeaders returns the names of the headers in which the common authenticating proxies tell a website who calls,
-// and of those that change what a request asks for or hold an API key. A name that ends in a hyphen stands for all that
-// begin so. [Proxy] removes them from requests with a key, and most from all requests of clients.
+// ForgeableHeaders returns the names of the headers in which the common authenticating proxies tell a website who
+// calls, and of those that change what a request asks for or hold an API key. A name that ends in a hyphen
+// stands for all that begin so. [Proxy] removes them from requests with a key, and most from all requests of clients.
 func ForgeableHeaders() (identity, overrides []string) { return headers.Forgeable() }
 
 // identityHeaders is how many headers [setIdentity] sets.

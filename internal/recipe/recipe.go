@@ -31,8 +31,8 @@ type Config struct {
 	Forged []string
 	// Overrides are headers that change what a request asks for, or hold API keys: the website gets none of a client.
 	Overrides []string
-	Own      []string // paths that serve answers; one that ends in / or * stands for every path that begins so
-	Fallback []string // paths that serve answers for requests with a key
+	Own       []string // paths that serve answers; one that ends in / or * stands for every path that begins so
+	Fallback  []string // paths that serve answers for requests with a key
 }
 
 // Beside is a program that decides about requests without a key. The zero value is none.
@@ -112,7 +112,8 @@ func serverOf(name string) (server, error) {
 func (c Config) checkAsk() error {
 	for flag, a := range map[string]Address{"--listen": c.Listen, "--app": c.App, "--beside": c.Beside.Address} {
 		if a == c.Ask {
-			return fmt.Errorf("--ask and %s are both %s: --ask is where userkeys listens for questions, its --ask-listen", flag, a)
+			return fmt.Errorf("--ask and %s are both %s: --ask is where userkeys listens for questions, its --ask-listen",
+				flag, a)
 		}
 	}
 	return nil

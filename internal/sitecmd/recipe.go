@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"strings"
 
@@ -89,14 +90,8 @@ func (o *recipeOptions) config(name string, f *pflag.FlagSet) (recipe.Config, er
 	}
 	cfg.Forged, cfg.Overrides = gateway.ForgeableHeaders()
 	var err error
-	if o.url == "" {
-		return cfg, errors.New("--url is missing: the address of your website as browsers see it")
-	}
-	if cfg.URL, err = parseOrigin("--url", o.url); err != nil {
+	if cfg.URL, err = websiteURL(o.url); err != nil {
 		return cfg, err
-	}
-	if strings.Trim(cfg.URL.Host, pathCharacters[2:]+":[]") != "" {
-		return cfg, fmt.Errorf("--url: a recipe cannot have the host %q", cfg.URL.Host)
 	}
 	if o.app == "" {
 		return cfg, errors.New("--app is missing: where your website listens")
@@ -135,6 +130,18 @@ func (o *recipeOptions) config(name string, f *pflag.FlagSet) (recipe.Config, er
 	more, err := identityHeaders("--identity-header", o.identity)
 	cfg.Identity = gateway.IdentityHeaders(more...)
 	return cfg, err
+}
+
+// websiteURL reads --url.
+func websiteURL(s string) (*url.URL, error) {
+	if s == "" {
+		return nil, errors.New("--url is missing: the address of your website as browsers see it")
+	}
+	u, err := parseOrigin("--url", s)
+	if err == nil && strings.Trim(u.Host, pathCharacters[2:]+":[]") != "" {
+		err = fmt.Errorf("--url: a recipe cannot have the host %q", u.Host)
+	}
+	return u, err
 }
 
 // identityHeaders checks names as the configuration of the site does.
