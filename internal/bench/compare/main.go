@@ -38,7 +38,7 @@ func run(ctx context.Context) error {
 	flag.DurationVar(&p.Slice, "slice", 150*time.Millisecond, "length of a turn")
 	flag.IntVar(&p.Conns, "conns", 16, "connections to each server")
 	only := flag.String("only", "",
-		"run only groups whose name contains this: decision, guard, growth, proxy, refusals, carriers")
+		"run only groups whose name contains this: decision, guard, growth, proxy, refusals, carriers, asked")
 	strict := flag.Bool("strict", false, "exit with 1 if a goal is missed")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -113,6 +113,7 @@ var groups = []group{
 	{"growth", compareGrowth},
 	{"proxy", compareProxy},
 	{"refusals", compareRefusals},
+	{"asked", compareAsked},
 	{"carriers", compareCarriers},
 }
 

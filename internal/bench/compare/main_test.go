@@ -63,7 +63,7 @@ func TestEveryGroupRuns(t *testing.T) {
 func TestEveryVariantIsMeasured(t *testing.T) {
 	t.Parallel()
 	var source []byte
-	for _, file := range []string{"groups.go", "carriers.go"} {
+	for _, file := range []string{"groups.go", "carriers.go", "asked.go"} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

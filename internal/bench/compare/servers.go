@@ -64,6 +64,10 @@ var variants = map[string]variant{
 		a, err := onSQLite(ctx, o, none)
 		return guarded(a, gateway.Require), a, err
 	},
+	"bare-asked": func(context.Context, order) (http.Handler, *authority.Authority, error) {
+		return http.HandlerFunc(bareAsked), nil, nil
+	},
+	"asked": askedSite,
 	"carrier-guard": func(ctx context.Context, o order) (http.Handler, *authority.Authority, error) {
 		a, err := carrying(ctx, o)
 		return guarded(a, gateway.Guard), a, err

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+
+	"userkeys"
+	"userkeys/authority"
+	"userkeys/gateway"
+	"userkeys/internal/bench"
+	"userkeys/internal/wiring"
+)
+
+// Who the bare handler says that calls: what a key of a bench has.
+var told = map[string]string{
+	gateway.UsernameHeader: "user17", gateway.UserIDHeader: "17", gateway.IdentityClientIDHeader: "client-17",
+	gateway.KeyIDHeader: "17", gateway.TrustLevelHeader: "1", gateway.AdminHeader: "false",
+	gateway.ModeratorHeader: "false", gateway.ScopesHeader: "read,write",
+}
+
+// bareAsked answers every question as [gateway.Asked] answers about a good key, and checks nothing.
+func bareAsked(w http.ResponseWriter, _ *http.Request) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	for _, name := range gateway.IdentityHeaders() {
+		h.Set(name, told[name])
+	}
+	w.WriteHeader(http.StatusOK)
+}
+
+// askedSite is what `userkeys serve --ask-listen` serves to web servers that connect to a Unix socket.
+func askedSite(ctx context.Context, o order) (http.Handler, *authority.Authority, error) {
+	st, err := openStore(ctx, o.dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := grantAll(ctx, st, o.keys); err != nil {
+		return nil, nil, err
+	}
+	s, err := wiring.Open(ctx, wiring.Config{
+		Store: st, BaseURL: &url.URL{Scheme: "https", Host: "bench.example"}, Pinned: plenty,
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	overUnix := func(w http.ResponseWriter, r *http.Request) {
+		r.RemoteAddr = "@"
+		s.Asked().ServeHTTP(w, r)
+	}
+	return http.HandlerFunc(overUnix), s.Authority, nil
+}
+
+// question is a target to which each request is a question about a request with a random one of keys.
+func question(name string, p *bench.Process, keys keyList) bench.Target {
+	const head = "GET /nginx HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: bench\r\nAccept: application/json\r\n" +
+		"X-Original-Method: GET\r\nX-Original-URI: " + requestPath + "\r\nX-Forwarded-For: 192.0.2.1\r\n" +
+		userkeys.KeyHeader + ": "
+	return bench.Target{
+		Name: name, Addr: p.Addr, CPU: p.CPU, Status: http.StatusOK,
+		Request: func(buf []byte, rng *rand.Rand) []byte {
+			buf = append(buf, head...)
+			buf = append(buf, keys.text(rng.IntN(keys.len()))...)
+			return append(buf, "\r\n\r\n"...)
+		},
+	}
+}
+
+// introspection is a target at which each request is introspected.
+func introspection(name string, p *bench.Process, keys keyList) bench.Target {
+	const fields = "method=GET&uri=%2Fnotifications.json&token="
+	const head = "POST " + gateway.IntrospectionPath + " HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: bench\r\n" +
+		"Accept: application/json\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: "
+	return bench.Target{
+		Name: name, Addr: p.Addr, CPU: p.CPU, Status: http.StatusOK,
+		Request: func(buf []byte, rng *rand.Rand) []byte {
+			key := keys.text(rng.IntN(keys.len()))
+			buf = strconv.AppendInt(append(buf, head...), int64(len(fields)+len(key)), 10)
+			buf = append(append(buf, "\r\n\r\n"...), fields...)
+			return append(buf, key...)
+		},
+	}
+}
+
+// compareAsked compares what web servers ask with a handler that answers the same and checks nothing, and a request
+// that is introspected with one that is asked about.
+func compareAsked(ctx context.Context, p plan) ([]line, error) {
+	return onFleet(ctx, p.few, func(f *fleet) ([]line, error) {
+		bare, err := f.start(serverCore, "bare-asked", 0, "")
+		if err != nil {
+			return nil, err
+		}
+		asked, err := f.start(serverCore, "asked", p.few, "")
+		if err != nil {
+			return nil, err
+		}
+		r, err := bench.Compare(ctx, []bench.Target{
+			question("bare", bare, f.keys), question("asked", asked, f.keys),
+		}, p.Options)
+		if err != nil {
+			return nil, err
+		}
+		i, err := bench.Compare(ctx, []bench.Target{
+			question("asked", asked, f.keys), introspection("introspection", asked, f.keys),
+		}, p.Options)
+		if err != nil {
+			return nil, err
+		}
+		return []line{
+			ratio("bare handler with the headers of an answer", r, 0, -1),
+			ratio("asked by a web server / bare handler", r, 1, 1.25),
+			ratio("introspection of a request / asked", i, 1, 1.5),
+		}, nil
+	})
+}
