@@ -27,7 +27,7 @@ var MoreMethods = []string{"OPTIONS", "PROPFIND", "PROPPATCH", "REPORT", "MKCOL"
 type Route struct {
 	method   string
 	segments []string // anySegment and its ending stand for {name}.ending; the root is one empty segment
-	rest     string   // the same for {name...}.ending, if the pattern ends in it
+	rest     string   // anySegment and its ending if the pattern ends in {name...}.ending; else empty
 	text     string
 }
 

@@ -81,7 +81,8 @@ func OwnPaths() []string {
 	}
 }
 
-// OwnPath tells the paths of [OwnPaths], and those of extra, which is written in the same way.
+// OwnPath returns a function that reports whether a path is one of [OwnPaths], or of extra, which is written in the
+// same way.
 func OwnPath(extra ...string) func(path string) bool {
 	exact := map[string]bool{}
 	var prefixes []string

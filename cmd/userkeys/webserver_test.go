@@ -191,6 +191,9 @@ var whatPasses = []struct {
 	}}, 200, "alice", ""},
 	{"h2c", wireRequest{method: "GET", target: "/a", header: []string{"Connection: Upgrade", "Upgrade: h2c"}}, 200, "", ""},
 	{"a token of the website", wireRequest{method: "GET", target: "/api/a", header: []string{"Authorization: Bearer of the website"}}, 200, "", ""},
+	{"a key in Authorization from a page of another site, as browsers say it without TLS", wireRequest{method: "GET", target: "/api/a", header: []string{
+		"Authorization: Bearer {key}", "Origin: http://evil.example",
+	}}, 403, "", "pages of other sites"},
 	{"a bad key in Authorization", wireRequest{method: "GET", target: "/api/a", header: []string{"Authorization: Bearer uk_zzz"}}, 401, "", "invalid"},
 	{"what userkeys answers itself", wireRequest{method: "GET", target: "/.well-known/user-api-key"}, -200, "", "auth"},
 	{"what userkeys answers for the website", wireRequest{method: "GET", target: "/session/current.json", header: []string{"User-Api-Key: {key}"}}, 200, "alice", ""},

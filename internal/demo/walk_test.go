@@ -127,6 +127,7 @@ func TestWalkNoticesASiteThatErrs(t *testing.T) {
 	}{
 		{"strangers are let in", lies("GET /user-api-key/new", status(302, 200)), "step 3 "},
 		{"strangers are sent away", lies("GET /user-api-key/new", header("Location", "https://evil.example/login")), "step 3 "},
+		{"strangers are sent in a circle", lies("GET /user-api-key/login", header("Location", "/user-api-key/login")), "redirects without end"},
 		{"the sign-in form is gone", lies("GET /sign-in", replace("<form", "<div")), "step 4 "},
 		{"the sign-in forgets the request", lies("POST /sign-in", header("Location", "/")), "step 4 "},
 		{"scripts can read the cookie", lies("POST /sign-in", func(w *httptest.ResponseRecorder) {

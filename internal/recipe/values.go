@@ -111,7 +111,7 @@ func (v values) HeaderPatterns() []string {
 // QuestionHeaders are the headers of a request that userkeys reads, beside its method and target.
 func (v values) QuestionHeaders() []string {
 	return []string{
-		"user-api-key", "user-api-client-id", "authorization", "discourse-present", "sec-fetch-site", "accept",
+		"user-api-key", "user-api-client-id", "authorization", "discourse-present", "sec-fetch-site", "origin", "accept",
 		"user-agent", "x-forwarded-for",
 	}
 }

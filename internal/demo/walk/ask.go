@@ -86,6 +86,11 @@ func (k *walker) begin(ctx context.Context, name string) (*client.Authorization,
 	return auth, l, nil
 }
 
+// maxRedirects is how many redirects a sign-in may take, like a browser's own limit.
+const maxRedirects = 20
+
+var errRedirects = errors.New("the site redirects without end")
+
 func (k *walker) arriveAsStranger(ctx context.Context) error {
 	page, err := k.browser.get(ctx, k.auth.URL)
 	if err != nil {
@@ -99,7 +104,10 @@ func (k *walker) arriveAsStranger(ctx context.Context) error {
 		"who answers. The website has users of its own, so userkeys asks it, signed, and the website asks the person. " +
 		"The whole request is kept on the way, and resumes after the sign-in.")
 	k.out.got(page.Proto+" "+page.Status, "Location: "+shorten(to.RequestURI(), 120))
-	for page.StatusCode != http.StatusOK {
+	for n := 0; page.StatusCode != http.StatusOK; n++ {
+		if n == maxRedirects {
+			return errRedirects
+		}
 		if to, err = page.wantRedirect(); err != nil {
 			return err
 		}
@@ -131,7 +139,8 @@ func (k *walker) signIn(ctx context.Context) error {
 		return err
 	}
 	request := strings.TrimPrefix(k.auth.URL, k.browser.site.Scheme+"://"+k.browser.site.Host)
-	for sessions := 0; ; {
+	sessions := 0
+	for range maxRedirects {
 		to, err := page.wantRedirect()
 		if err != nil {
 			return err
@@ -159,6 +168,7 @@ func (k *walker) signIn(ctx context.Context) error {
 			return nil
 		}
 	}
+	return errRedirects
 }
 
 func (k *walker) readConsent(context.Context) error {

@@ -46,7 +46,8 @@ var groups = map[string]group{
 			"x-goog-authenticated-user-email x-goog-iap-jwt-assertion x-ms-client-principal-name " +
 			"x-pomerium-jwt-assertion x-tailscale-user",
 		plainValue, "if the website reads it, remove it in the outermost proxy from every request of a client, as " +
-			"userkeys serve does; a configuration of userkeys recipe removes the usual spelling of its own headers",
+			"userkeys serve does; a configuration of userkeys recipe removes the usual spellings; " +
+			"print it again if yours is older",
 		doctor.Problem,
 	},
 	"question": {

@@ -79,7 +79,8 @@ end
 core.register_action("userkeys", { "http-req" }, ask({
   url = "http://{{httpHost .Ask}}{{.AskPath "forwarded"}}", dst = {{haproxyDst .Ask}},
   asks = {
-    "user-api-key", "user-api-client-id", "authorization", "discourse-present", "sec-fetch-site", "accept", "user-agent",
+    "user-api-key", "user-api-client-id", "authorization", "discourse-present", "sec-fetch-site", "origin", "accept",
+    "user-agent",
   },
   answers = { [200] = true, [400] = true, [401] = true, [403] = true, [405] = true, [413] = true, [429] = true, [503] = true },
   -- Another answer than one of userkeys lets nobody through.
