@@ -3,6 +3,7 @@ package docs_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -10,14 +11,19 @@ import (
 	"userkeys/internal/testkit"
 )
 
-// TestWebServersPage runs the commands of the page that print or compare recipes, and reads its configuration.
+var askingConfig = regexp.MustCompile("(?s)```toml asking.toml\n(.*?)```")
+
+// TestWebServersPage runs the commands of the page that print or compare recipes, most of them for its configuration.
 func TestWebServersPage(t *testing.T) {
 	t.Parallel()
 	text := string(read(t, "web-servers.md"))
-	for _, m := range pushBlock.FindAllStringSubmatch(text, -1) {
-		if strings.HasSuffix(m[1], ".toml") {
-			checkConfig(t, m[1], m[2])
-		}
+	config := filepath.Join(t.TempDir(), "userkeys.toml")
+	block := askingConfig.FindStringSubmatch(text)
+	if block == nil {
+		t.Fatal("the page has no configuration of userkeys")
+	}
+	if err := os.WriteFile(config, []byte(block[1]), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	file, printed := filepath.Join(t.TempDir(), "userkeys.conf"), ""
 	for line := range strings.Lines(text) {
@@ -27,6 +33,7 @@ func TestWebServersPage(t *testing.T) {
 		if !ok {
 			continue
 		}
+		command = strings.Replace(command, "/etc/userkeys.toml", config, 1)
 		if strings.Contains(command, "--check") { // of the recipe before it
 			command = "nginx --check " + file
 			text := testkit.Run(t, "", strings.Fields("recipe nginx --url https://www.example --app 127.0.0.1:3000")...)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -225,6 +226,7 @@ func TestWebServers(t *testing.T) {
 				a.mustPass(t, "HTTP/2, "+tt.name, r.over2(t, secure, client), tt.status, tt.user, tt.body)
 			}
 		}
+		a.mustBePrivate(t, plain, plain.App("private", "read").Connect(alice).Key.Reveal())
 		t.Run("limit and revoke", func(t *testing.T) { a.limitAndRevoke(t, plain, alice) })
 		t.Run("stopped", func(t *testing.T) { a.stopped(t, plain, plain.App("patient", "read").Connect(alice)) })
 	})
@@ -302,6 +304,38 @@ func (a *asking) mustPass(t *testing.T, name string, got testkit.Answer, status 
 			t.Errorf("%s: caches are told %q", name, c)
 		}
 	}
+}
+
+// mustBePrivate holds that an answer to a key tells no shared cache that it may store it, whatever the website says to
+// caches, and that an answer to a stranger says what the website says.
+func (a *asking) mustBePrivate(t *testing.T, w *testkit.WebServer, key string) {
+	t.Helper()
+	shared := http.Header{
+		"Surrogate-Control": {"max-age=60"}, "Cdn-Cache-Control": {"max-age=60"}, "Cache-Control": {"Public, max-age=60", "s-maxage=600"},
+	}
+	for _, said := range []http.Header{{}, shared, {"Cache-Control": {"no-store"}}, {"Cache-Control": {"max-age=0, no-cache"}}} {
+		a.website.Say(func(w http.ResponseWriter, _ *http.Request) { maps.Copy(w.Header(), said) })
+		got := wireRequest{method: "GET", target: "/a"}.over11(w).Must(t, 200).Header
+		for name, values := range said {
+			if strings.Join(got.Values(name), ", ") != strings.Join(values, ", ") {
+				t.Errorf("%v for a stranger became %s: %q", said, name, got.Values(name))
+			}
+		}
+		got = wireRequest{method: "GET", target: "/a", header: []string{"User-Api-Key: " + key}}.over11(w).Must(t, 200).Header
+		control := strings.ToLower(strings.Join(got.Values("Cache-Control"), ", "))
+		stricter := strings.Trim(strings.TrimPrefix(strings.Join(said["Cache-Control"], ", "), "max-age=0, "), " ")
+		if strings.HasPrefix(stricter, "no-") && !strings.Contains(control, stricter) ||
+			!strings.Contains(control, "private") && !strings.Contains(control, "no-store") {
+			t.Errorf("%v for a key became Cache-Control: %s", said, control)
+		}
+		for _, name := range []string{"Surrogate-Control", "Cdn-Cache-Control"} {
+			if got.Get(name) != "" {
+				t.Errorf("an answer to a key has %s: %s", name, got.Get(name))
+			}
+		}
+	}
+	a.website.Say(nil)
+	a.website.Take()
 }
 
 // mustBeRefusal holds an answer to the form that apps read.

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,6 +17,7 @@ import (
 	"userkeys/gateway"
 	"userkeys/internal/cli"
 	"userkeys/internal/recipe"
+	"userkeys/internal/sitecmd/sitedata"
 	"userkeys/server"
 )
 
@@ -22,6 +26,10 @@ each request before it passes it on to your website. Run userkeys with
 --ask-listen for this, with --upstream for your website, and with
 --trusted-proxy for the web server. docs/web-servers.md has each step.
 
+With --config the recipe reads where all of them listen, and the names of
+headers, from the configuration file of serve. An option of the command line
+then replaces or completes what the file says.
+
 A request with a good key reaches your website with the user's identity in
 X-Userkeys-... headers, which clients cannot send themselves. A request without
 a key passes without them, or is refused with --strict. With --beside another
@@ -29,13 +37,14 @@ program decides about requests without a key.
 
 With --check the command compares your file with the recipe for the options in
 its first line, and prints what it lacks. Lines that end in "yours" may differ,
-and you may add lines. The exit status is 1 if anything is missing.`
+and you may add lines, but the recipe's lines must keep their order. The exit
+status is 1 if anything is missing.`
 
 // recipeOptions are the options of `userkeys recipe`.
 type recipeOptions struct {
-	ask, listen, app, url, beside, check string
-	strict, carriers                     bool
-	own, identity, login                 []string
+	config, ask, listen, app, url, beside, check string
+	strict, carriers                             bool
+	own, identity, login                         []string
 }
 
 func newRecipeCommand() *cobra.Command {
@@ -44,7 +53,7 @@ func newRecipeCommand() *cobra.Command {
 		Use:   "recipe " + strings.Join(recipe.Names(), "|"),
 		Short: "Print the configuration of a web server that asks userkeys about each request",
 		Long:  recipeLong, Args: cobra.ExactArgs(1), ValidArgs: recipe.Names(),
-		Example: `  userkeys recipe nginx --url https://www.example --app 127.0.0.1:3000
+		Example: `  userkeys recipe nginx --config /etc/userkeys.toml
   userkeys recipe caddy --url https://www.example --app 127.0.0.1:3000 --beside authelia
   userkeys recipe nginx --check /etc/nginx/conf.d/userkeys.conf`,
 		RunE: o.run,
@@ -54,6 +63,7 @@ func newRecipeCommand() *cobra.Command {
 }
 
 func (o *recipeOptions) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.config, "config", "", "the configuration file of serve, for all that it says about the options below")
 	f.StringVar(&o.url, "url", "", "address of your website as browsers see it, such as https://www.example")
 	f.StringVar(&o.app, "app", "", "where your website listens: an address or unix:PATH")
 	f.StringVar(&o.ask, "ask", "127.0.0.1:8081", "where userkeys listens for questions: its --ask-listen")
@@ -75,19 +85,20 @@ func (o *recipeOptions) run(cmd *cobra.Command, args []string) error {
 	if o.check != "" {
 		return o.compare(cmd, name)
 	}
-	cfg, err := o.config(name, cmd.Flags())
+	cfg, err := o.recipe(name, cmd.Flags())
 	if err != nil {
 		return err
 	}
 	return recipe.Write(cmd.OutOrStdout(), name, cfg)
 }
 
-// config reads the options, of which f tells which were given.
-func (o *recipeOptions) config(name string, f *pflag.FlagSet) (recipe.Config, error) {
-	cfg := recipe.Config{
-		Command: o.command(name, f), Strict: o.strict, Carriers: o.carriers,
-		Own: gateway.OwnPaths(), Fallback: server.FallbackPaths(),
+// recipe reads the options, of which f tells which were given.
+func (o *recipeOptions) recipe(name string, f *pflag.FlagSet) (recipe.Config, error) {
+	cfg := recipe.Config{Command: o.command(name, f), Own: gateway.OwnPaths(), Fallback: server.FallbackPaths()}
+	if err := o.readSite(f); err != nil {
+		return cfg, err
 	}
+	cfg.Strict, cfg.Carriers = o.strict, o.carriers
 	cfg.Forged, cfg.Overrides = gateway.ForgeableHeaders()
 	var err error
 	if cfg.URL, err = websiteURL(o.url); err != nil {
@@ -130,6 +141,73 @@ func (o *recipeOptions) config(name string, f *pflag.FlagSet) (recipe.Config, er
 	more, err := identityHeaders("--identity-header", o.identity)
 	cfg.Identity = gateway.IdentityHeaders(more...)
 	return cfg, err
+}
+
+// readSite takes from the configuration file of serve what the command line, with the flags f, does not say.
+func (o *recipeOptions) readSite(f *pflag.FlagSet) error {
+	if o.config == "" {
+		return nil
+	}
+	if strings.ContainsAny(o.config, " \t\r\n") {
+		return fmt.Errorf("--config: a recipe cannot have the path %q", o.config)
+	}
+	serve, site, err := sitedata.ReadServe(o.config)
+	if err != nil {
+		return fmt.Errorf("--config: %w", err)
+	}
+	for flag, option := range map[string]struct {
+		to    *string
+		value string
+	}{
+		"url": {&o.url, serve.URL}, "app": {&o.app, withPort(serve.Upstream)},
+		"ask": {&o.ask, serve.AskListen}, "listen": {&o.listen, fromHere(serve.Listen)},
+	} {
+		if !f.Changed(flag) {
+			*option.to = option.value
+		}
+	}
+	if o.ask == "" {
+		return fmt.Errorf("%s has no ask-listen, where web servers ask", o.config)
+	}
+	o.ask = fromHere(o.ask)
+	o.carriers = o.carriers || len(site.Carriers) > 0
+	o.own = append(serve.Own, o.own...)
+	for _, h := range site.IdentityHeaders {
+		o.identity = withHeader(o.identity, h.Name)
+	}
+	for _, l := range site.Logins {
+		for _, name := range []string{l.Header.User, l.Header.Name, l.Header.Email, l.Header.Groups} {
+			o.login = withHeader(o.login, name)
+		}
+	}
+	return nil
+}
+
+// withHeader returns names with the name of a header, if there is one and it is not among them.
+func withHeader(names []string, name string) []string {
+	if name == "" || slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, name) }) {
+		return names
+	}
+	return append(names, name)
+}
+
+// withPort returns an upstream of serve with the port of plain HTTP if it has none.
+func withPort(upstream string) string {
+	u, err := url.Parse(upstream)
+	if err == nil && u.Scheme == "http" && u.Host != "" && u.Port() == "" {
+		u.Host += ":80"
+		return u.String()
+	}
+	return upstream
+}
+
+// fromHere returns a listening address as a program on this machine reaches it.
+func fromHere(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if ip, ipErr := netip.ParseAddr(host); err == nil && (host == "" || ipErr == nil && ip.IsUnspecified()) {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return listen
 }
 
 // websiteURL reads --url.
@@ -198,7 +276,7 @@ func (o *recipeOptions) compare(cmd *cobra.Command, name string) error {
 		return fmt.Errorf("%s says it is of %q, which is no recipe of %s",
 			o.check, recipe.Marker+strings.Join(args, " "), name)
 	}
-	cfg, err := written.config(name, f)
+	cfg, err := written.recipe(name, f)
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.check, err)
 	}

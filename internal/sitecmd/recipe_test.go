@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -165,6 +166,121 @@ func TestRecipeCheck(t *testing.T) {
 			t.Errorf("a recipe of another web server: %v", err)
 		}
 	})
+}
+
+// TestRecipeReadsTheConfiguration holds a recipe for the configuration file of serve to the one for the same options on
+// the command line, and that a check knows of what was added to the file since.
+func TestRecipeReadsTheConfiguration(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "userkeys.toml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const config = `
+url = "https://www.example"
+upstream = "http://127.0.0.1:3000"
+listen = ":8090"
+ask-listen = "127.0.0.1:8091"
+own = ["/u/*"]
+`
+	const tables = `
+[settings]
+user_api_key_prefix = "uk"
+[[identity-header]]
+name = "Remote-User"
+value = "username"
+[[carrier]]
+kind = "basic"
+routes = ["GET /dav/{rest...}"]
+[[login]]
+name = "proxy"
+kind = "header"
+owner-gone = "never"
+header = "X-Sso-Name"
+email-header = "X-Sso-Name"
+from = ["127.0.0.1"]
+`
+	for _, name := range recipe.Names() {
+		write(config + tables)
+		got, err := runRecipe(name, "--config", file, "--identity-header", "remote-user", "--listen", "127.0.0.1:8092")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := runRecipe(name, "--url", "https://www.example", "--app", "127.0.0.1:3000", "--ask", "127.0.0.1:8091",
+			"--listen", "127.0.0.1:8092", "--own", "/u/*", "--identity-header", "remote-user", "--login-header", "X-Sso-Name",
+			"--carriers")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(afterLine(want, 1), afterLine(got, 1)); diff != "" {
+			t.Errorf("%s (-options +file):\n%s", name, diff)
+		}
+	}
+
+	write(config)
+	text, err := runRecipe("nginx", "--config", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := filepath.Join(t.TempDir(), "nginx.conf")
+	if err := os.WriteFile(mine, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := runRecipe("nginx", "--check", mine); err != nil || out != "" {
+		t.Errorf("a recipe of the same file: %q, %v", out, err)
+	}
+	write(config + tables)
+	if out, err := runRecipe("nginx", "--check", mine); cli.ExitCode(err) != 1 || !strings.Contains(out, "Remote-User") {
+		t.Errorf("a recipe from before Remote-User: %q, %v", out, err)
+	}
+
+	for text, want := range map[string]string{
+		strings.Replace(config, "ask-listen", "#", 1):           "has no ask-listen",
+		strings.Replace(config, "upstream", "#", 1):             "--app is missing",
+		strings.Replace(config, "http://127", "https://127", 1): "--app: ",
+		strings.Replace(config, "own", "owns", 1):               "no option owns",
+		config + "\n[[identity-header]]\nname = \"Host\"\n":     "Host",
+	} {
+		write(text)
+		if _, err := runRecipe("nginx", "--config", file); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// afterLine is text without its first n lines.
+func afterLine(text string, n int) string {
+	for range n {
+		_, text, _ = strings.Cut(text, "\n")
+	}
+	return text
+}
+
+// TestRecipeCheckKnowsOrder holds that a line which stands elsewhere than in the recipe is named.
+func TestRecipeCheckKnowsOrder(t *testing.T) {
+	t.Parallel()
+	text, err := runRecipe("caddy", "--url", "https://www.example", "--app", "127.0.0.1:3000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(text, "\n")
+	at := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, "forward_auth") })
+	if at < 0 {
+		t.Fatalf("the recipe of Caddy does not ask:\n%s", text)
+	}
+	moved := slices.Concat(lines[:at], lines[at+1:], lines[at:at+1])
+	file := filepath.Join(t.TempDir(), "Caddyfile")
+	if err := os.WriteFile(file, []byte(strings.Join(moved, "")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := runRecipe("caddy", "--check", file)
+	if want := "elsewhere: " + strings.TrimSpace(lines[at]); cli.ExitCode(err) != 1 || strings.Count(out, "\n") != 1 ||
+		!strings.HasPrefix(out, want) {
+		t.Errorf("%q, %v, want %q", out, err, want)
+	}
 }
 
 func TestRecipeRefuses(t *testing.T) {

@@ -117,6 +117,16 @@ func (o *Options) Resolve(f *pflag.FlagSet) (Config, error) {
 	return readConfig(o.config, f)
 }
 
+// ReadServe returns the options of serve and what else a configuration file has. An option that the file does not have
+// is the default of serve.
+func ReadServe(path string) (ServeOptions, Config, error) {
+	var o ServeOptions
+	f := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	o.AddFlags(f)
+	config, err := readConfig(path, f)
+	return o, config, err
+}
+
 func fromEnvironment(flags *pflag.FlagSet) error {
 	var failed error
 	flags.VisitAll(func(f *pflag.Flag) {
