@@ -88,6 +88,16 @@ type wireRequest struct {
 	body           string
 }
 
+// naming returns r with other texts in its target and headers: each second of namesTexts instead of the one before.
+func (r wireRequest) naming(namesTexts ...string) wireRequest {
+	names := strings.NewReplacer(namesTexts...)
+	r.target, r.header = names.Replace(r.target), slices.Clone(r.header)
+	for i := range r.header {
+		r.header[i] = names.Replace(r.header[i])
+	}
+	return r
+}
+
 // over11 sends a request by HTTP/1.1.
 func (r wireRequest) over11(w *testkit.WebServer) testkit.Answer {
 	lines := append([]string{r.method + " " + r.target + " HTTP/1.1", "Host: " + w.Addr, "Connection: close"}, r.header...)
@@ -134,6 +144,9 @@ func toldOf(t *testing.T, got testkit.Received) string {
 	if got.Header.Get("X-Userkeys-Username") != "" && got.Header.Get("X-Userkeys-Key-Id") == "" {
 		t.Errorf("the website is told a user without a key: %v", got.Header)
 	}
+	if strings.Contains(got.Target, "uk_") { // every key of the site begins so
+		t.Errorf("the website is given the key: %s", got.Target)
+	}
 	for name, values := range got.Header {
 		folded := strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name))
 		if strings.Contains(folded, "user-api-key") {
@@ -148,7 +161,8 @@ func toldOf(t *testing.T, got testkit.Received) string {
 	return got.Header.Get("X-Userkeys-Username")
 }
 
-// whatPasses are the requests that every web server must tell apart; {key} is a key of alice that may read.
+// whatPasses are the requests that every web server must tell apart; {key} is a key of alice that may read, and {site}
+// the address of the web server.
 var whatPasses = []struct {
 	name    string
 	request wireRequest
@@ -195,6 +209,13 @@ var whatPasses = []struct {
 	{"a key in Authorization from a page of another site, as browsers say it without TLS", wireRequest{method: "GET", target: "/api/a", header: []string{
 		"Authorization: Bearer {key}", "Origin: http://evil.example",
 	}}, 403, "", "pages of other sites"},
+	{"a key in Authorization from a page of the site itself, as browsers say it without TLS", wireRequest{method: "GET", target: "/api/a", header: []string{
+		"Authorization: Bearer {key}", "Origin: {site}",
+	}}, 200, "alice", ""},
+	{"a key in the query", wireRequest{method: "GET", target: "/a?user_api_key={key}"}, 400, "", "in the header User-Api-Key"},
+	{"a key in the query beside one in the header", wireRequest{method: "GET", target: "/a?user_api_key={key}", header: []string{
+		"User-Api-Key: {key}",
+	}}, 400, "", "in the header User-Api-Key"},
 	{"a bad key in Authorization", wireRequest{method: "GET", target: "/api/a", header: []string{"Authorization: Bearer uk_zzz"}}, 401, "", "invalid"},
 	{"what userkeys answers itself", wireRequest{method: "GET", target: "/.well-known/user-api-key"}, -200, "", "auth"},
 	{"what userkeys answers for the website", wireRequest{method: "GET", target: "/session/current.json", header: []string{"User-Api-Key: {key}"}}, 200, "alice", ""},
@@ -207,24 +228,20 @@ func TestWebServers(t *testing.T) {
 	eachWebServer(t, func(t *testing.T, server string) {
 		a, plain := startAskingAt(t, server)
 		alice := plain.Person("alice") // signs in through the web server
-		app := plain.App("reader", "read").Connect(alice)
+		app, other := plain.App("reader", "read").Connect(alice), plain.App("other", "read").Connect(alice)
 		secure := testkit.Recipe{Server: server, Scheme: "https", Args: a.args}.Start(t)
 		client := &http.Client{Transport: &http.Transport{
 			TLSClientConfig: &tls.Config{RootCAs: secure.Trust}, ForceAttemptHTTP2: true,
 		}}
 		defer client.CloseIdleConnections()
 		for _, tt := range whatPasses {
-			r := tt.request
-			r.header = nil
-			hop := false
-			for _, line := range tt.request.header {
-				hop = hop || strings.HasPrefix(line, "Connection")
-				r.header = append(r.header, strings.ReplaceAll(line, "{key}", app.Key.Reveal()))
-			}
+			r := tt.request.naming("{key}", app.Key.Reveal(), "{site}", plain.URL)
 			a.mustPass(t, "HTTP/1.1, "+tt.name, r.over11(plain), tt.status, tt.user, tt.body)
-			if !hop { // HTTP/2 has no such header
-				a.mustPass(t, "HTTP/2, "+tt.name, r.over2(t, secure, client), tt.status, tt.user, tt.body)
+			if strings.Contains(strings.Join(r.header, "\n"), "Connection") {
+				continue // HTTP/2 has no such header
 			}
+			r = tt.request.naming("{key}", other.Key.Reveal(), "{site}", secure.URL)
+			a.mustPass(t, "HTTP/2, "+tt.name, r.over2(t, secure, client), tt.status, tt.user, tt.body)
 		}
 		a.mustBePrivate(t, plain, plain.App("private", "read").Connect(alice).Key.Reveal())
 		t.Run("limit and revoke", func(t *testing.T) { a.limitAndRevoke(t, plain, alice) })
