@@ -69,11 +69,11 @@ func TestCodeRows(t *testing.T) {
 		differ[row.code] = true
 	}
 	for _, row := range codeRows(t, "docs/attacks.md") {
-		row.check(t, attackCodes, tests, strings.HasPrefix(row.proof, "none: "))
+		row.check(t, oneAttack, tests, strings.HasPrefix(row.proof, "none: "))
 	}
 	for _, row := range codeRows(t, "docs/wire.md") {
 		different := strings.Contains(row.proof, "(divergences.md#")
-		row.check(t, wireCodes, tests, different && differ[row.code])
+		row.check(t, oneRule, tests, different && differ[row.code])
 		rules[row.code] = true
 	}
 	for code := range differ {
@@ -144,7 +144,7 @@ func codeRows(t *testing.T, file string) []codeRow {
 	var rows []codeRow
 	for i, line := range strings.Split(string(text), "\n") {
 		cells := strings.Split(strings.Trim(line, "| "), " | ")
-		if isCode(cells[0], attackCodes+"|"+wireCodes) {
+		if oneCode.MatchString(cells[0]) {
 			rows = append(rows, codeRow{fmt.Sprintf("%s:%d", file, i+1), cells[0], cells[len(cells)-1]})
 		}
 	}
@@ -157,9 +157,9 @@ func codeRows(t *testing.T, file string) []codeRow {
 var inBackquotes = regexp.MustCompile("`([^`]+)`")
 
 // check reports a row whose code is of another document, or that has neither a test nor a reason.
-func (row codeRow) check(t *testing.T, codes string, tests map[string][]source, reason bool) {
+func (row codeRow) check(t *testing.T, codes *regexp.Regexp, tests map[string][]source, reason bool) {
 	t.Helper()
-	if !isCode(row.code, codes) {
+	if !codes.MatchString(row.code) {
 		t.Errorf("%s: %s is a code of another document", row.at, row.code)
 	}
 	if reason {
@@ -217,16 +217,14 @@ func visitTexts(f source, visit func(n ast.Node, text string)) {
 	})
 }
 
-func isCode(s, codes string) bool {
-	return regexp.MustCompile(`^(?:` + codes + `)$`).MatchString(s)
-}
-
 // A word is what may be a code. Signs that make another thing of it (%C3, http://T1) are part of the word.
 var (
-	word     = regexp.MustCompile(`[A-Za-z0-9%\\:=+#/]+(?:\.[0-9])?`)
-	oneCode  = regexp.MustCompile(`^(?:` + attackCodes + `|` + wireCodes + `)$`)
-	testName = regexp.MustCompile(`^Test((?:` + attackCodes + `)+)(?:[A-Z].*)?$`)
-	attack   = regexp.MustCompile(attackCodes)
+	word      = regexp.MustCompile(`[A-Za-z0-9%\\:=+#/]+(?:\.[0-9])?`)
+	oneAttack = regexp.MustCompile(`^(?:` + attackCodes + `)$`)
+	oneRule   = regexp.MustCompile(`^(?:` + wireCodes + `)$`)
+	oneCode   = regexp.MustCompile(`^(?:` + attackCodes + `|` + wireCodes + `)$`)
+	testName  = regexp.MustCompile(`^Test((?:` + attackCodes + `)+)(?:[A-Z].*)?$`)
+	attack    = regexp.MustCompile(attackCodes)
 )
 
 // codesIn are the codes that text names.

@@ -362,7 +362,11 @@ func TestNoMachinePaths(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if m := private.FindSubmatchIndex(text); m != nil && !bytes.ContainsRune(text, 0) {
+		suspect := func(root string) bool { return bytes.Contains(text, []byte(root)) } // quicker than the pattern
+		if !slices.ContainsFunc([]string{"/work/", "/root/", "/Users/", "/home/"}, suspect) || bytes.ContainsRune(text, 0) {
+			return nil
+		}
+		if m := private.FindSubmatchIndex(text); m != nil {
 			t.Errorf("%s:%d names a path of somebody's machine", name, 1+bytes.Count(text[:m[0]], []byte("\n")))
 		}
 		return nil
