@@ -66,7 +66,8 @@ func TestNginxCacheBehindAKey(t *testing.T) {
 		w.Header().Set("Cache-Control", "public, max-age=3600")
 		_, _ = io.WriteString(w, "hello "+r.Header.Get("X-Userkeys-Username")+r.Header.Get("X-Userkeys-Client-Id"))
 	})
-	alice := w.Person("alice")
+	a.add(t, "bob")
+	alice, bobs := w.Person("alice"), w.App("one", "read").Connect(w.Person("bob"))
 	one, two := w.App("one", "read").Connect(alice), w.App("two", "read").Connect(alice)
 	gone := w.App("gone", "read").Connect(alice)
 	gone.Call("GET", "/page").Must(t, 200, "hello alicegone")
@@ -81,7 +82,8 @@ func TestNginxCacheBehindAKey(t *testing.T) {
 		{"a stranger", "hello ", "MISS", 200, stranger.Get("/page")},
 		{"a stranger again", "hello ", "HIT", 200, stranger.Get("/page")},
 		{"alice after a stranger", "hello aliceone", "BYPASS", 200, one.Call("GET", "/page")},
-		{"another key", "hello alicetwo", "BYPASS", 200, two.Call("GET", "/page")},
+		{"bob after all of them", "hello bobone", "BYPASS", 200, bobs.Call("GET", "/page")},
+		{"another key of alice", "hello alicetwo", "BYPASS", 200, two.Call("GET", "/page")},
 		{"a revoked key", "invalid key", "", 403, gone.Call("GET", "/page")},
 		{"a stranger after all", "hello ", "HIT", 200, stranger.Get("/page")},
 	} {

@@ -21,6 +21,7 @@ type asking struct {
 	website *testkit.Upstream
 	serve   *testkit.Process
 	ask     string // the address of its asking listener
+	data    string
 	args    []string
 }
 
@@ -48,18 +49,24 @@ routes   = ["GET /pub/{rest...}"]
 // lines of its configuration.
 func startAsking(t *testing.T, front string, settings ...string) *asking {
 	t.Helper()
-	a := &asking{website: testkit.NewUpstream(t), ask: nettest.ReserveAddress(t)}
-	listen, data := nettest.ReserveAddress(t), t.TempDir()
-	testkit.Run(t, testkit.Password+"\n", "user", "add", "--init", "alice", "--password-stdin", "--data", data)
+	a := &asking{website: testkit.NewUpstream(t), ask: nettest.ReserveAddress(t), data: t.TempDir()}
+	listen := nettest.ReserveAddress(t)
+	a.add(t, "alice")
 	a.args = []string{"--app", strings.TrimPrefix(a.website.URL, "http://"), "--ask", a.ask, "--listen", listen, "--identity-header", "Remote-User"}
 	config := filepath.Join(t.TempDir(), "userkeys.toml")
 	text := strings.Replace(askingConfig, "[settings]\n", "[settings]\n"+strings.Join(settings, "\n")+"\n", 1)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a.serve = testkit.ServeAt(t, listen, "--data", data, "--config", config, "--url", "http://"+front, "--upstream", a.website.URL,
+	a.serve = testkit.ServeAt(t, listen, "--data", a.data, "--config", config, "--url", "http://"+front, "--upstream", a.website.URL,
 		"--ask-listen", a.ask, "--trusted-proxy", "127.0.0.1")
 	return a
+}
+
+// add adds a user.
+func (a *asking) add(t *testing.T, name string) {
+	t.Helper()
+	testkit.Run(t, testkit.Password+"\n", "user", "add", "--init", name, "--password-stdin", "--data", a.data)
 }
 
 // startAskingAt starts the program and a web server at the address of which the program knows.
