@@ -24,6 +24,9 @@ func toldOf(t *testing.T, got testkit.Received) string {
 	if got.Header.Get("X-Userkeys-Username") != "" && got.Header.Get("X-Userkeys-Key-Id") == "" {
 		t.Errorf("the website is told a user without a key: %v", got.Header)
 	}
+	if strings.Contains(got.Target, "uk_") { // every key of the site begins so
+		t.Errorf("the website is given the key: %s", got.Target)
+	}
 	for name, values := range got.Header {
 		folded := strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(name))
 		if strings.Contains(folded, "user-api-key") {
@@ -54,7 +57,8 @@ const (
 	answered               // userkeys answers 200 itself
 )
 
-// whatPasses are the requests that every web server must tell apart; {key} is a key of alice that may read.
+// whatPasses are the requests that every web server must tell apart; {key} is a key of alice that may read, and {site}
+// the address of the web server.
 var whatPasses = []struct {
 	name    string
 	request wireRequest
@@ -111,6 +115,13 @@ var whatPasses = []struct {
 	{"a key in Authorization from a page of another site, as browsers say it without TLS", wireRequest{method: "GET", target: "/api/a", header: []string{
 		"Authorization: Bearer {key}", "Origin: http://evil.example",
 	}}, outcome{status: 403, body: "pages of other sites"}},
+	{"a key in Authorization from a page of the site itself, as browsers say it without TLS", wireRequest{method: "GET", target: "/api/a", header: []string{
+		"Authorization: Bearer {key}", "Origin: {site}",
+	}}, outcome{user: "alice"}},
+	{"a key in the query", wireRequest{method: "GET", target: "/a?user_api_key={key}"}, outcome{status: 400, body: "in the header User-Api-Key"}},
+	{"a key in the query beside one in the header", wireRequest{method: "GET", target: "/a?user_api_key={key}", header: []string{
+		"User-Api-Key: {key}",
+	}}, outcome{status: 400, body: "in the header User-Api-Key"}},
 	{"a bad key in Authorization", wireRequest{method: "GET", target: "/api/a", header: []string{
 		"Authorization: Bearer uk_zzz",
 	}}, outcome{status: 401, body: "invalid"}},

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -99,6 +100,16 @@ type wireRequest struct {
 	body           string
 }
 
+// naming returns r with other texts in its target and headers: each second of namesTexts instead of the one before.
+func (r wireRequest) naming(namesTexts ...string) wireRequest {
+	names := strings.NewReplacer(namesTexts...)
+	r.target, r.header = names.Replace(r.target), slices.Clone(r.header)
+	for i := range r.header {
+		r.header[i] = names.Replace(r.header[i])
+	}
+	return r
+}
+
 // over11 sends a request by HTTP/1.1.
 func (r wireRequest) over11(w *testkit.WebServer) testkit.Answer {
 	lines := append([]string{r.method + " " + r.target + " HTTP/1.1", "Host: " + w.Addr, "Connection: close"}, r.header...)
@@ -146,24 +157,20 @@ func TestWebServers(t *testing.T) {
 	eachWebServer(t, func(t *testing.T, server string) {
 		a, plain := startAskingAt(t, server)
 		alice := plain.Person("alice") // signs in through the web server
-		app := plain.App("reader", "read").Connect(alice)
+		app, other := plain.App("reader", "read").Connect(alice), plain.App("other", "read").Connect(alice)
 		secure := testkit.Recipe{Server: server, Scheme: "https", Args: a.args}.Start(t)
 		client := &http.Client{Transport: &http.Transport{
 			TLSClientConfig: &tls.Config{RootCAs: secure.Trust}, ForceAttemptHTTP2: true,
 		}}
 		defer client.CloseIdleConnections()
 		for _, tt := range whatPasses {
-			r := tt.request
-			r.header = nil
-			hop := false
-			for _, line := range tt.request.header {
-				hop = hop || strings.HasPrefix(line, "Connection")
-				r.header = append(r.header, strings.ReplaceAll(line, "{key}", app.Key.Reveal()))
-			}
+			r := tt.request.naming("{key}", app.Key.Reveal(), "{site}", plain.URL)
 			a.mustBecome(t, "HTTP/1.1, "+tt.name, r.over11(plain), tt.want)
-			if !hop { // HTTP/2 has no such header
-				a.mustBecome(t, "HTTP/2, "+tt.name, r.over2(t, secure, client), tt.want)
+			if strings.Contains(strings.Join(r.header, "\n"), "Connection") {
+				continue // HTTP/2 has no such header
 			}
+			r = tt.request.naming("{key}", other.Key.Reveal(), "{site}", secure.URL)
+			a.mustBecome(t, "HTTP/2, "+tt.name, r.over2(t, secure, client), tt.want)
 		}
 		a.mustBePrivate(t, plain, plain.App("private", "read").Connect(alice).Key.Reveal())
 		t.Run("limit and revoke", func(t *testing.T) { a.limitAndRevoke(t, plain, alice) })
