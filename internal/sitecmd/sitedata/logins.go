@@ -198,7 +198,9 @@ func (t loginTable) header(l *outside.Login) error {
 		return errors.New("header is missing: the header in which the proxy names the user, such as Remote-User")
 	}
 	for _, h := range []struct{ option, name string }{
-		{"header", t.Header}, {"name-header", t.NameHeader}, {"email-header", t.EmailHeader},
+		{"header", t.Header},
+		{"name-header", t.NameHeader},
+		{"email-header", t.EmailHeader},
 		{"groups-header", t.GroupsHeader},
 	} {
 		if h.name == "" {
