@@ -15,7 +15,7 @@ import (
 // Comments and tests name attacks and faults by codes such as KU16, and rules of the wire by codes such as W13.3.
 // The documents say what a code means and which test holds it; the tests below hold the documents.
 const (
-	attackCodes = `(?:AD|CA|DB|DV|GR|HT|ID|KU|LG|LK|OT|PK|PS|RD|RL|RP|RQ|RV|SC|SS|[BEFGT])[0-9]{1,2}`
+	attackCodes = `(?:AD|CA|DB|DV|FA|GR|HT|ID|IN|KU|LG|LK|OT|PK|PS|RD|RL|RP|RQ|RV|SC|SS|[BEFGT])[0-9]{1,2}`
 	wireCodes   = `W[0-9]{1,2}(?:\.[0-9])?|C[0-9]{1,2}`
 )
 
@@ -134,6 +134,9 @@ type codeRow struct {
 	proof string // its last cell: tests between backquotes, or a reason why there is none
 }
 
+// likeCode is what a first cell looks like that is a code, also one of no known kind: such a row would be held by nobody.
+var likeCode = regexp.MustCompile(`^[A-Z]{1,3}[0-9]{1,3}(?:\.[0-9]+)?$`)
+
 // codeRows reads the rows of a document.
 func codeRows(t *testing.T, file string) []codeRow {
 	t.Helper()
@@ -146,6 +149,8 @@ func codeRows(t *testing.T, file string) []codeRow {
 		cells := strings.Split(strings.Trim(line, "| "), " | ")
 		if oneCode.MatchString(cells[0]) {
 			rows = append(rows, codeRow{fmt.Sprintf("%s:%d", file, i+1), cells[0], cells[len(cells)-1]})
+		} else if likeCode.MatchString(cells[0]) {
+			t.Errorf("%s:%d: attackCodes and wireCodes do not know %s", file, i+1, cells[0])
 		}
 	}
 	if len(rows) == 0 {

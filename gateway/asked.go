@@ -41,7 +41,8 @@ const IntrospectionPath = "/user-api-key/introspect"
 // target; each also below /require, where a request without a key is refused instead of passed as a stranger's.
 // The answer is 200 if the request may pass, and always has all [IdentityHeaders] then, Authorization as the website
 // may get it (empty if it held a key), and X-Userkeys-Status: 200, which no other program says. It comes within a
-// second: if the check takes longer, it is 503. Nothing reads the body of a question.
+// second: if the check takes longer, it is 503. Nothing reads the body of a question. A key in the query is refused
+// with 400, because no web server can take it out of the target before the website gets it.
 //
 // Asked stands on a listener of its own, which nobody but web servers reaches: who can ask it learns which keys are
 // good.
@@ -120,11 +121,16 @@ func (a *Asked) answer(w http.ResponseWriter, r *http.Request, q question.Questi
 	}
 	e := a.cfg.Checker.Edge()
 	k := request.PresentedBy(client, e)
+	refuse := func(err error) { q.Refuse(w, func(w http.ResponseWriter) { a.keys.refuse(w, client, k, err) }) }
+	if f := k.StaysInQuery(); f != nil {
+		refuse(f)
+		return
+	}
 	switch {
 	case k.Given:
 		access, err := a.decide(client, k)
 		if err != nil {
-			q.Refuse(w, func(w http.ResponseWriter) { a.keys.refuse(w, client, k, err) })
+			refuse(err)
 			return
 		}
 		setIdentity(w.Header(), access, a.cfg.IdentityHeaders)

@@ -272,6 +272,37 @@ func TestAskedKnowsNoOtherPaths(t *testing.T) {
 	}
 }
 
+// FA34: no web server takes a key out of the target, so the website would get it, and whoever reads its log.
+func TestAskedRefusesAKeyInTheQuery(t *testing.T) {
+	t.Parallel()
+	key := userkeys.NewKey("").Reveal()
+	c := newEdged(t, "user_api_key_parameter_routes", "GET /latest.rss")
+	addr := listen(t, newAsked(t, AskedConfig{Checker: c}))
+	for _, tt := range []struct {
+		name, target string
+		lines        []string
+		want         int
+	}{
+		{"on a feed", "/latest.rss?user_api_key=" + key, nil, 400},
+		{"on a feed, and bad", "/latest.rss?user_api_key=zzz", nil, 400},
+		{"elsewhere", "/x?a=1&user_api_key=" + key, nil, 400},
+		{"in another spelling", "/x?User-Api%5fKey=" + key, nil, 400},
+		{"beside a key in the header", "/x?user_api_key=" + key, withKey(), 400},
+		{"beside a key in the header, on a feed", "/latest.rss?user_api_key=" + key, withKey(), 400},
+		{"what is no key", "/x?user_api_key=zzz", nil, 200},
+	} {
+		for name, question := range dialects {
+			got := unfolded(t, send(t, addr, question("GET", tt.target, tt.lines...)))
+			if got.status != tt.want || tt.want == 400 && !strings.Contains(got.body, "send it in the header User-Api-Key") {
+				t.Errorf("%s, %s: %+v, want %d", tt.name, name, got, tt.want)
+			}
+		}
+	}
+	if calls := c.seen(); len(calls) > 0 {
+		t.Errorf("checked %+v", calls)
+	}
+}
+
 // FA14, FA29: who may not ask learns nothing about keys.
 func TestAskedFromOutside(t *testing.T) {
 	t.Parallel()

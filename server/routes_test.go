@@ -15,6 +15,7 @@ import (
 	"userkeys/server"
 	"userkeys/server/door"
 	"userkeys/server/input"
+	"userkeys/site"
 )
 
 // TestAdminKeysReachNoOtherRoute: where an admin API key is not for, it is
@@ -38,11 +39,45 @@ func TestAdminKeysReachNoOtherRoute(t *testing.T) {
 }
 
 // TestEveryRouteIsDeclared is the second writing of the table's rules: a
-// route that is not here, or whose door changed, is a decision to make anew.
+// route that is not here, or whose door changed, is a decision to make anew. A site that takes no passwords has no
+// other rules.
 func TestEveryRouteIsDeclared(t *testing.T) {
 	t.Parallel()
+	whole := func(c *server.Config) {
+		c.Own, c.Links, c.Outside = struct{ server.OwnAccounts }{}, struct{ server.SignInLinks }{}, oneLogin{}
+	}
+	lines := declared(t, whole)
+	for _, line := range declared(t, whole, func(c *server.Config) { c.NoPasswords = true }) {
+		if !slices.Contains(lines, line) {
+			t.Errorf("without passwords there is %s", line)
+		}
+	}
+	got := strings.Join(lines, "\n") + "\n"
+	const file = "testdata/routes.txt"
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("the routes or their rules changed; if they should have, run go test ./server -run %s -update and read the difference\n%s", t.Name(), diff)
+	}
+}
+
+// oneLogin is a provider that signs people in.
+type oneLogin struct{ server.Outside }
+
+func (oneLogin) Choices() []site.LoginChoice { return []site.LoginChoice{{Name: "id", Title: "ID"}} }
+
+// declared are the routes of a site with their rules, a line each.
+func declared(t *testing.T, options ...fakesite.Option) []string {
+	t.Helper()
 	var lines []string
-	for _, rt := range fakesite.NewWithBus(t, func(c *server.Config) { c.Own = struct{ server.OwnAccounts }{} }).Door.Routes() {
+	for _, rt := range fakesite.NewWithBus(t, options...).Door.Routes() {
 		parsed := rt.Body != input.NoBody && rt.Body != input.Raw
 		rules := []string{[]string{"anyone", "known", "signed in", "administrator"}[rt.As]}
 		for _, rule := range []struct {
@@ -91,20 +126,7 @@ func TestEveryRouteIsDeclared(t *testing.T) {
 		}
 	}
 	slices.Sort(lines)
-	got := strings.Join(lines, "\n") + "\n"
-	const file = "testdata/routes.txt"
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("the routes or their rules changed; if they should have, run go test ./server -run %s -update and read the difference\n%s", t.Name(), diff)
-	}
+	return lines
 }
 
 // TestEveryAnswer walks all routes as everybody; what must be so for every

@@ -556,6 +556,14 @@ func TestLG17_NoPasswords(t *testing.T) {
 		if whoIs(v) != "" {
 			t.Fatal("a look at the link signs in")
 		}
+		// A page of another site cannot sign somebody in as another person.
+		for _, path := range []string{"/user-api-key/sign-in-link", "/user-api-key/login/forum", "/user-api-key/login", "/login"} {
+			r := v.Request("POST", path, url.Values{"token": {token}}.Encode())
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			r.Header.Set("Origin", "https://evil.example")
+			r.Header.Set("Sec-Fetch-Site", "cross-site")
+			v.Do(r).Must(t, 403, "BAD CSRF")
+		}
 		v.Post("/user-api-key/sign-in-link", url.Values{"token": {token}}).Must(t, 303)
 		if whoIs(v) != "bob" {
 			t.Error("the link signs nobody in")

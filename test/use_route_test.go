@@ -50,7 +50,7 @@ func siteRoutes(t *testing.T) []siteRoute {
 // scopes and whoever its owner, reaches a route that makes, restores or widens keys or sessions.
 func TestNoKeyReachesManagement(t *testing.T) {
 	t.Parallel()
-	onSQLite(t, func(sc *scene) {
+	withWays(t, func(sc *scene, _ ways) {
 		sc.User("root", testkit.Admin)
 		root := sc.Person("root")
 		sc.Set("allow_user_api_key_scopes", "read|write|one_time_password|session_info")

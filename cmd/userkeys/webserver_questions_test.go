@@ -32,7 +32,7 @@ func TestRecordedQuestions(t *testing.T) {
 	a := startAsking(t, nettest.ReserveAddress(t))
 	site := testkit.At(t, a.serve.URL)
 	app := site.App("reader", "read").Connect(site.Person("alice"))
-	door := testkit.At(t, "http://"+a.args[3])
+	door := testkit.At(t, "http://"+a.ask)
 	key := "User-Api-Key: " + app.Key.Reveal() + "\r\n"
 	for name, question := range recordedQuestions {
 		envoy := strings.HasPrefix(name, "Envoy")

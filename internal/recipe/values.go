@@ -159,8 +159,7 @@ func sharedCacheHeaders() []string {
 
 var functions = template.FuncMap{
 	"sharedCacheHeaders": sharedCacheHeaders,
-	"join":  strings.Join,
-	"lower": strings.ToLower,
+	"join":               strings.Join, "lower": strings.ToLower,
 	"isExact": isExact, "plain": plain, "pattern": pattern,
 	"snake": snake, "variable": func(header string) string { return "id_" + snake(header) },
 	"nginxServer": Address.nginx, "caddyAddress": Address.caddy,

@@ -63,7 +63,6 @@ func (h *Handlers) Mount() {
 	d := h.door
 	look := door.Rules{Who: door.Browser | door.AppSession}
 	signIn := door.Rules{Who: door.Browser | door.AppSession, CSRF: door.CheckOrigin, Body: input.Form}
-	begin := signIn
 	signOut := door.Rules{Who: door.Browser | door.AppSession, CSRF: door.CheckToken, Body: input.Form}
 	d.Handle("GET "+loginPath, look, h.login)
 	d.Handle("POST /user-api-key/logout", signOut, h.logout)
@@ -78,7 +77,6 @@ func (h *Handlers) Mount() {
 		d.Handle("GET /user-api-key/setup", look, h.setup)
 		d.Handle("POST /user-api-key/setup", signIn, h.setupPost)
 	} else { // the page stays, and takes nothing
-		signIn.CSRF = door.NoCSRF
 		loginPost = func(http.ResponseWriter, *http.Request, site.Caller) error { return door.ErrNothingHere }
 	}
 	d.Handle("POST "+loginPath, signIn, loginPost)
@@ -87,7 +85,7 @@ func (h *Handlers) Mount() {
 	}
 	if h.cfg.Logins != nil && len(h.cfg.Logins.Choices()) > 0 {
 		d.Handle("GET "+loginPath+"/{name}", look, h.begin)
-		d.Handle("POST "+loginPath+"/{name}", begin, h.beginNamed)
+		d.Handle("POST "+loginPath+"/{name}", signIn, h.beginNamed)
 		d.Handle("GET "+loginPath+"/{name}/callback", look, h.callback)
 	}
 	if h.cfg.Links != nil {

@@ -93,6 +93,15 @@ func (t Target) NamesOurKey() bool {
 	return false
 }
 
+// StaysInQuery refuses a request whose query holds a key, for a caller that cannot take it out of the request before
+// the website gets it; nil: there is none.
+func (k Presented) StaysInQuery() *Refusal {
+	if k.InQuery || k.Target.NamesOurKey() {
+		return refuseStays
+	}
+	return nil
+}
+
 // Keyless returns a copy of r without the key in its query, for handlers and the logs that they write.
 func (k Presented) Keyless(r *http.Request) *http.Request {
 	r = r.WithContext(r.Context())

@@ -77,6 +77,8 @@ var (
 	}, askPassword)
 	refuseQuery = Malformed("ambiguous query",
 		"this query is ambiguous: it has a broken percent-encoding, a ; or #, or too many parameters")
+	refuseStays = Malformed("key in the query",
+		"the web server of this site cannot take a key out of the address: send it in the header User-Api-Key")
 	refuseNoHost   = Malformed("no host", "this request names no host")
 	refuseAbsolute = Malformed("absolute target", "the request target must be a path")
 	refuseUpgrade  = Malformed("upgrade", "the only protocol to switch to here is websocket")

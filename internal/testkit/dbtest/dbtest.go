@@ -24,8 +24,11 @@ const PostgresEnv = "USERKEYS_TEST_POSTGRES"
 // SQLite is a migrated store on a new file that goes away with the test.
 func SQLite(t testing.TB) *store.Store {
 	t.Helper()
-	return Open(t, SQLiteDB(t), store.SQLite)
+	return migrated.Open(t).Store
 }
+
+// migrated has no rows.
+var migrated = Template{Fill: func(context.Context, *store.Store) error { return nil }}
 
 // SQLiteDB is a new, empty SQLite database that goes away with the test.
 func SQLiteDB(t testing.TB) *sql.DB {
