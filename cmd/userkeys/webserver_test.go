@@ -81,7 +81,11 @@ func startAskingAt(t *testing.T, server string) (*asking, *testkit.WebServer) {
 // eachWebServer runs a test for every web server that can be had here, with the program behind it.
 func eachWebServer(t *testing.T, test func(t *testing.T, server string)) {
 	t.Helper()
-	for _, server := range []string{"nginx", "haproxy", "caddy"} {
+	servers := []string{"nginx", "haproxy", "caddy"}
+	if os.Getenv("USERKEYS_LONG") != "" {
+		servers = append(servers, "caddy@v2.11.9")
+	}
+	for _, server := range servers {
 		t.Run(server, func(t *testing.T) {
 			t.Parallel()
 			test(t, server)

@@ -44,7 +44,7 @@ func (p place) haproxy(t testing.TB, recipe, lua string) {
 	nettest.StartProgram(t, p.addr, nettest.FindProgram(t, "haproxy"), "-db", "-f", file)
 }
 
-func (p place) caddy(t testing.TB, recipe string) {
+func (p place) caddy(t testing.TB, program, recipe string) {
 	t.Helper()
 	site, rest, _ := strings.Cut(recipe, " { # yours\n")
 	added := "\tbind 127.0.0.1\n"
@@ -53,12 +53,12 @@ func (p place) caddy(t testing.TB, recipe string) {
 	}
 	file := writeFile(t, p.dir, "Caddyfile", "{\n\tadmin off\n\tauto_https off\n}\n"+site+" {\n"+added+rest)
 	nettest.StartProgram(t, p.addr, "env", "XDG_DATA_HOME="+p.dir, "XDG_CONFIG_HOME="+p.dir,
-		nettest.FindProgram(t, "caddy"), "run", "--adapter", "caddyfile", "--config", file)
+		program, "run", "--adapter", "caddyfile", "--config", file)
 }
 
 // Recipe is how a [WebServer] is started.
 type Recipe struct {
-	Server string                     // nginx, haproxy or caddy
+	Server string                     // nginx, haproxy or caddy; caddy@v2.11.9 is of the Go module proxy
 	Scheme string                     // http or https
 	Addr   string                     // where it listens; empty: at a free port
 	Args   []string                   // of `userkeys recipe`, beside --url
@@ -68,13 +68,19 @@ type Recipe struct {
 // Start starts the web server. It ends with the test.
 func (r Recipe) Start(t testing.TB) *WebServer {
 	t.Helper()
-	nettest.FindProgram(t, r.Server)
+	server, version, _ := strings.Cut(r.Server, "@")
+	program := ""
+	if version != "" {
+		program = nettest.BuildProgram(t, "github.com/caddyserver/caddy/v2/cmd/"+r.Server)
+	} else {
+		program = nettest.FindProgram(t, server)
+	}
 	if r.Addr == "" {
 		r.Addr = nettest.ReserveAddress(t)
 	}
 	dir, w := t.TempDir(), &WebServer{Addr: r.Addr, Site: At(t, r.Scheme+"://"+r.Addr)}
 	args := append([]string{"--url", w.URL}, r.Args...)
-	text := Run(t, "", append([]string{"recipe", r.Server}, args...)...)
+	text := Run(t, "", append([]string{"recipe", server}, args...)...)
 	if r.Change != nil {
 		text = r.Change(text)
 	}
@@ -83,13 +89,13 @@ func (r Recipe) Start(t testing.TB) *WebServer {
 	}
 	p := place{addr: r.Addr, dir: dir}
 	_, p.port, _ = net.SplitHostPort(r.Addr)
-	switch r.Server {
+	switch server {
 	case "nginx":
 		p.nginx(t, text)
 	case "haproxy":
 		p.haproxy(t, text, Run(t, "", append([]string{"recipe", "haproxy-lua"}, args...)...))
 	case "caddy":
-		p.caddy(t, text)
+		p.caddy(t, program, text)
 	}
 	return w
 }

@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -25,6 +27,39 @@ func FindProgram(t testing.TB, name string) string {
 	}
 	t.Skipf("there is no %s (scripts/setup installs it)", name)
 	return ""
+}
+
+var building sync.Mutex
+
+// BuildProgram returns the path of a Go program that others wrote, such as example.org/tool/v2@v2.1.0. It is built from
+// the Go module proxy unless it was before, which takes minutes: this is for USERKEYS_LONG=1 only.
+func BuildProgram(t testing.TB, version string) string {
+	t.Helper()
+	building.Lock()
+	defer building.Unlock()
+	_, here, _, _ := runtime.Caller(0)
+	dir := filepath.Join(filepath.Dir(here), "..", "..", "..", ".cache", "programs", filepath.FromSlash(version))
+	built := func() string {
+		found, err := filepath.Glob(filepath.Join(dir, "*"))
+		if err != nil || len(found) != 1 {
+			return ""
+		}
+		return found[0]
+	}
+	if built() == "" {
+		cmd := exec.Command("go", "install", version)
+		cmd.Env = append(os.Environ(), "GOBIN="+dir, "CGO_ENABLED=0", "GOFLAGS=")
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("go install %s: %v\n%s", version, err, out)
+		}
+	}
+	if built() == "" {
+		t.Fatalf("go install %s left no program in %s", version, dir)
+	}
+	return built()
 }
 
 // StartProgram runs a program that others wrote until the test ends, and waits until it listens on address.
