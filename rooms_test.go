@@ -87,7 +87,7 @@ var rooms = []room{
 	{"internal/limit", nil, nil, "how often: two sliding windows in memory"},
 	{"internal/identity", []string{".", "site", "internal/password"}, []string{"github.com/alexedwards/scs/v2", xText}, "who is at the browser: accounts and sessions"},
 	{"internal/password", []string{".", "site"}, []string{"golang.org/x/crypto", xText}, "passwords: hashes, limits on guessing, the rule for those that people choose"},
-	{"internal/outside", []string{".", "site", "gateway", "internal/identity", "internal/outward"}, []string{"github.com/coreos/go-oidc/v3", "golang.org/x/oauth2", jsonReader, xText}, "lets people sign in through providers: OpenID Connect, DiscourseConnect, the header of a proxy"},
+	{"internal/sso", []string{".", "site", "gateway", "internal/identity", "internal/outward"}, []string{"github.com/coreos/go-oidc/v3", "golang.org/x/oauth2", jsonReader, xText}, "lets people sign in through providers: OpenID Connect, DiscourseConnect, the header of a proxy"},
 	{"internal/wiring", []string{"*"}, nil, "wires all rooms into one running site, for the command and the tests"},
 	{"internal/demo", []string{".", "client"}, nil, "what the demo runs beside a site: a small website and a sample app"},
 	{"internal/demo/walk", []string{".", "client", "internal/demo"}, []string{"golang.org/x/net/html"}, "a key's whole life, step by step, printed and checked"},
@@ -114,7 +114,7 @@ var rooms = []room{
 	},
 	{
 		"internal/sitecmd/people",
-		[]string{".", "site", "internal/cli", "internal/identity", "internal/outside", "internal/password", "internal/rows", "internal/sitecmd/sitedata"},
+		[]string{".", "site", "internal/cli", "internal/identity", "internal/sso", "internal/password", "internal/rows", "internal/sitecmd/sitedata"},
 		[]string{cobra, pflag},
 		"the commands about people, and about who did what",
 	},

@@ -169,9 +169,9 @@ func identityOf(cmd *cobra.Command, d *sitedata.Data, args []string) (site.Ident
 		return site.Identity{}, err
 	}
 	for _, l := range d.Logins {
-		if l.In.Name == args[1] {
+		if l.Name == args[1] {
 			return site.Identity{
-				Issuer: l.In.Issuer, Subject: args[2], UserID: u.ID, CreatedAt: time.Now().UTC(),
+				Issuer: l.Issuer, Subject: args[2], UserID: u.ID, CreatedAt: time.Now().UTC(),
 			}, nil
 		}
 	}

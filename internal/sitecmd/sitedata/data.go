@@ -13,7 +13,7 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/internal/identity"
-	"userkeys/internal/outside"
+	"userkeys/internal/sso"
 	"userkeys/internal/wiring"
 	"userkeys/outbox"
 	"userkeys/site"
@@ -27,8 +27,8 @@ type Data struct {
 	Identity  *identity.Accounts
 	Store     *store.Store
 	Pushes    *outbox.Pushes
-	Logins    []outside.Login // of the configuration file
-	HasConfig bool            // whether a configuration file was read
+	Logins    []sso.Login // of the configuration file
+	HasConfig bool        // whether a configuration file was read
 
 	db *sql.DB
 }
