@@ -26,7 +26,8 @@ type SignIn struct {
 }
 
 // SyncedUser is a user of a website that signs its people in here, as the website tells of them without their being
-// there. Everything but Suspended counts, as at a sign-in: the user is in no group that is not named.
+// there. Everything but Suspended counts, as at a sign-in: the user is in no group that is not named. Whom the login does
+// not let in, because they are in none of its groups, is suspended, and stays so until Suspended is false.
 type SyncedUser struct {
 	ExternalID string   `json:"external_id"` // what the website calls the user; never another's
 	Username   string   `json:"username"`
@@ -35,7 +36,7 @@ type SyncedUser struct {
 	Groups     []string `json:"groups"`
 	Admin      bool     `json:"admin"`
 	Moderator  bool     `json:"moderator"`
-	// Suspended says whether the user is suspended here; absent leaves it as it is.
+	// Suspended says whether the user is suspended here; absent leaves it as it is for whom the login lets in.
 	Suspended *bool `json:"suspended"`
 }
 
@@ -74,6 +75,9 @@ type LoginWish struct {
 	// say so.
 	Again bool
 }
+
+// ReasonLastAdmin says that a change would leave the site without an active administrator.
+const ReasonLastAdmin = "last administrator"
 
 // ReasonChooseName says that somebody who signs in through a provider has no account here yet, and that the user name
 // which they would get is taken or is none: they have to choose one.
