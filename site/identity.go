@@ -26,8 +26,8 @@ type SignIn struct {
 }
 
 // SyncedUser is a user of a website that signs its people in here, as the website tells of them without their being
-// there. Everything but Suspended counts, as at a sign-in: the user is in no group that is not named. Whom the login does
-// not let in, because they are in none of its groups, is suspended, and stays so until Suspended is false.
+// there. Everything but Suspended counts, as at a sign-in: the user is in no group that is not named. Whom the login
+// does not let in, because they are in none of its groups, is suspended, and stays so until Suspended is false.
 type SyncedUser struct {
 	ExternalID string   `json:"external_id"` // what the website calls the user; never another's
 	Username   string   `json:"username"`

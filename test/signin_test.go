@@ -251,7 +251,7 @@ func TestLG11_OpenIDAnswers(t *testing.T) {
 	})
 }
 
-// TestLG11_UnknownKeysAreNoFlood: a thousand tokens with invented key ids have the provider's keys fetched once a
+// TestLG11_UnknownKeysAreNoFlood: two hundred tokens with invented key ids have the provider's keys fetched once a
 // minute at most.
 func TestLG11_UnknownKeysAreNoFlood(t *testing.T) {
 	t.Parallel()

@@ -82,7 +82,9 @@ type server struct {
 
 // unsafe are directives with which requests reach the website that nobody was asked about.
 var servers = []server{
-	{"nginx", "nginx.conf", "#", true, true, []string{"satisfy any", "underscores_in_headers on"}},
+	{"nginx", "nginx.conf", "#", true, true, []string{
+		"satisfy any", "underscores_in_headers on", "proxy_pass http://userkeys_website",
+	}},
 	{"caddy", "Caddyfile", "#", true, true, nil},
 	{"traefik", "traefik.yml", "#", true, false, []string{"trustForwardHeader: true", "aliasHeadersStrategy: keep"}},
 	{"haproxy", "haproxy.cfg", "#", true, true, []string{"http-restrict-req-hdr-names preserve"}},

@@ -9,8 +9,8 @@ import (
 )
 
 // Rules say what those who sign in through a provider may do here. They are applied at each sign-in. What no rule is
-// about stays as an administrator set it: a trust level and groups that no rule names, and administrators and moderators
-// where no rule makes any.
+// about stays as an administrator set it: a trust level and groups that no rule names, and administrators and
+// moderators where no rule makes any.
 type Rules struct {
 	OnlyGroups []string // groups of the provider whose members may sign in; empty: everybody may
 	Approve    bool     // an administrator has to approve each new account
