@@ -241,8 +241,10 @@ func (s *Store) DeleteUserSessions(ctx context.Context, userID int64) error {
 	})
 }
 
-// CreateToken replaces the token of that kind: there is one of each at a time.
-func (s *Store) CreateToken(ctx context.Context, kind string, tokenHash []byte, expiresAt time.Time) error {
+// CreateToken replaces the token of that kind: there is one of each at a time. Events are written with it.
+func (s *Store) CreateToken(
+	ctx context.Context, kind string, tokenHash []byte, expiresAt time.Time, events ...site.AuditEvent,
+) error {
 	if err := checkIndexed(kind); err != nil {
 		return err
 	}
@@ -253,7 +255,10 @@ func (s *Store) CreateToken(ctx context.Context, kind string, tokenHash []byte, 
 		_, err := c.exec(`INSERT INTO userkeys_tokens (kind, token_hash, expires_at) VALUES ($1, $2, $3)
 			ON CONFLICT (kind) DO UPDATE SET token_hash = excluded.token_hash, expires_at = excluded.expires_at`,
 			kind, tokenHash, micros(expiresAt))
-		return err
+		if err != nil {
+			return err
+		}
+		return audit(c, events...)
 	})
 }
 
@@ -270,7 +275,10 @@ func (s *Store) TokenGood(ctx context.Context, kind string, tokenHash []byte, no
 }
 
 // ConsumeToken deletes the token and reports whether it was there and good. Of many calls at once, one reports true.
-func (s *Store) ConsumeToken(ctx context.Context, kind string, tokenHash []byte, now time.Time) (bool, error) {
+// Events are written if it was good.
+func (s *Store) ConsumeToken(
+	ctx context.Context, kind string, tokenHash []byte, now time.Time, events ...site.AuditEvent,
+) (bool, error) {
 	if err := checkIndexed(kind); err != nil {
 		return false, err
 	}
@@ -282,7 +290,10 @@ func (s *Store) ConsumeToken(ctx context.Context, kind string, tokenHash []byte,
 		if isNoRows(err) {
 			return nil
 		}
-		return err
+		if err != nil || !good {
+			return err
+		}
+		return audit(c, events...)
 	})
 	return good && err == nil, err
 }

@@ -224,7 +224,7 @@ func (s *memory) DeleteUserSessions(_ context.Context, id int64) error {
 	return s.fail
 }
 
-func (s *memory) CreateToken(_ context.Context, kind string, hash []byte, end time.Time) error {
+func (s *memory) CreateToken(_ context.Context, kind string, hash []byte, end time.Time, _ ...site.AuditEvent) error {
 	defer s.lock()()
 	s.tokens[kind] = row{data: hash, end: end}
 	return s.fail
@@ -236,7 +236,9 @@ func (s *memory) TokenGood(_ context.Context, kind string, hash []byte, now time
 	return string(r.data) == string(hash) && now.Before(r.end), s.fail
 }
 
-func (s *memory) ConsumeToken(_ context.Context, kind string, hash []byte, now time.Time) (bool, error) {
+func (s *memory) ConsumeToken(
+	_ context.Context, kind string, hash []byte, now time.Time, _ ...site.AuditEvent,
+) (bool, error) {
 	defer s.lock()()
 	r, ok := s.tokens[kind]
 	if !ok || string(r.data) != string(hash) {
