@@ -15,7 +15,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"userkeys/internal/identity"
+	"userkeys/internal/accounts"
 	"userkeys/internal/sso"
 	"userkeys/internal/testkit"
 	"userkeys/internal/testkit/dbtest"
@@ -381,7 +381,7 @@ func TestLG12_NobodyIsMixedUp(t *testing.T) {
 func TestLG13_EmailIsNoIdentity(t *testing.T) {
 	t.Parallel()
 	withWays(t, func(sc *scene, p ways) {
-		sc.User("dora", func(n *identity.NewUser) { n.Email = "dora@mail.example" })
+		sc.User("dora", func(n *accounts.NewUser) { n.Email = "dora@mail.example" })
 		for i, claims := range [][]any{
 			{"email", "dora@mail.example", "email_verified", true},
 			{"email", "DORA@mail.example", "email_verified", true},

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"userkeys"
-	"userkeys/internal/identity"
+	"userkeys/internal/accounts"
 	"userkeys/site"
 )
 
@@ -51,7 +51,7 @@ func (ls *Logins) enter(r *http.Request, l Login, who Person) error {
 	a := admission{ls, l, who, site.Caller{As: site.CallerSystem, Address: ls.cfg.ClientIP(r)}}
 	u, err := a.admit(r.Context())
 	if err == nil {
-		err = ls.cfg.Accounts.SignInFrom(r, identity.ProviderSignIn{
+		err = ls.cfg.Accounts.SignInFrom(r, accounts.ProviderSignIn{
 			User: u, Login: l.Name, Subject: who.Subject, PauseAfter: l.PauseAfter, Fresh: who.Fresh,
 		})
 	}
@@ -85,7 +85,7 @@ func (a *admission) admit(ctx context.Context) (site.User, error) {
 		return site.User{}, err
 	}
 	if !u.MayAct() {
-		return site.User{}, identity.ErrMayNotAct
+		return site.User{}, accounts.ErrMayNotAct
 	}
 	if u, err = a.renew(ctx, u); err != nil {
 		return site.User{}, err
@@ -96,15 +96,15 @@ func (a *admission) admit(ctx context.Context) (site.User, error) {
 
 // check refuses somebody whom a provider did not name properly, and drops what cannot be kept.
 func (o *Person) check() error {
-	if o.Subject == "" || o.Subject == "0" || len(o.Subject) > maxSubjectBytes || !identity.IsOneLine(o.Subject) ||
+	if o.Subject == "" || o.Subject == "0" || len(o.Subject) > maxSubjectBytes || !accounts.IsOneLine(o.Subject) ||
 		strings.TrimSpace(o.Subject) != o.Subject {
 		return userkeys.Errorf(userkeys.InvalidCredentials, "the place where you signed in did not say who you are")
 	}
-	if !identity.IsOneLine(o.Username) {
+	if !accounts.IsOneLine(o.Username) {
 		o.Username = ""
 	}
 	o.Username = strings.ToValidUTF8(o.Username[:min(len(o.Username), maxName)], "")
-	if !identity.IsEmail(o.Email) {
+	if !accounts.IsEmail(o.Email) {
 		o.Email = ""
 	}
 	return nil
@@ -152,7 +152,7 @@ func sameUser(a, b site.User) bool {
 // fullName is what o is shown as: the full name or, without one, the user name as the provider spells it.
 func (o Person) fullName() string {
 	for _, s := range []string{o.Name, o.Username} {
-		if s = strings.TrimSpace(norm.NFC.String(s)); s != "" && len(s) <= maxName && identity.IsOneLine(s) {
+		if s = strings.TrimSpace(norm.NFC.String(s)); s != "" && len(s) <= maxName && accounts.IsOneLine(s) {
 			return s
 		}
 	}
@@ -179,7 +179,7 @@ func (a *admission) newcomer(ctx context.Context) (site.User, error) {
 		return site.User{}, err
 	}
 	if !made.MayAct() {
-		return site.User{}, identity.ErrMayNotAct
+		return site.User{}, accounts.ErrMayNotAct
 	}
 	return made, nil
 }
@@ -190,7 +190,7 @@ func (a *admission) newcomer(ctx context.Context) (site.User, error) {
 // Errors: [userkeys.Conflict] with [site.ReasonChooseName].
 func (a *admission) create(ctx context.Context, id site.Identity) (site.User, error) {
 	name, taken := a.who.Username, false
-	if identity.IsUsername(name) && !reserved[strings.ToLower(name)] {
+	if accounts.IsUsername(name) && !reserved[strings.ToLower(name)] {
 		u, err := a.createAs(ctx, name, id)
 		if !errors.Is(err, userkeys.Conflict) {
 			return u, err
@@ -203,7 +203,7 @@ func (a *admission) create(ctx context.Context, id site.Identity) (site.User, er
 			"if that account is yours, ask an administrator to link it with this sign-in.", name)
 	case chosen == "":
 		return site.User{}, chooseName("Choose the user name that you want to have here.")
-	case !identity.IsUsername(chosen):
+	case !accounts.IsUsername(chosen):
 		return site.User{}, chooseName("This cannot be a user name.")
 	case reserved[strings.ToLower(chosen)]:
 		return site.User{}, chooseName("The user name %s is kept for the site itself. Choose another one.", chosen)

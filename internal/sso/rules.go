@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"userkeys"
-	"userkeys/internal/identity"
+	"userkeys/internal/accounts"
 	"userkeys/site"
 )
 
@@ -69,7 +69,7 @@ func (rs Rules) apply(u *site.User, o Person) {
 func (rs Rules) groups(o Person) []string {
 	var out []string
 	add := func(g string) {
-		if len(out) < identity.MaxGroups && !slices.Contains(out, g) {
+		if len(out) < accounts.MaxGroups && !slices.Contains(out, g) {
 			out = append(out, g)
 		}
 	}
@@ -80,7 +80,7 @@ func (rs Rules) groups(o Person) []string {
 	}
 	if rs.Groups {
 		for _, g := range o.Groups {
-			if identity.IsGroup(g) {
+			if accounts.IsGroup(g) {
 				add(g)
 			}
 		}
@@ -100,7 +100,7 @@ func (rs Rules) Check() error {
 		if r.TrustLevel < 0 || r.TrustLevel > 4 {
 			return userkeys.Errorf(userkeys.InvalidParameters, "a trust level is 0 to 4")
 		}
-		if r.AddGroup != "" && !identity.IsGroup(r.AddGroup) {
+		if r.AddGroup != "" && !accounts.IsGroup(r.AddGroup) {
 			return userkeys.Errorf(userkeys.InvalidParameters, "the name %q cannot be that of a group here", r.AddGroup)
 		}
 		if !r.Admin && !r.Moderator && r.TrustLevel == 0 && r.AddGroup == "" {

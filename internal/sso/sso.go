@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"userkeys"
-	"userkeys/internal/identity"
+	"userkeys/internal/accounts"
 	"userkeys/site"
 )
 
@@ -51,8 +51,8 @@ type Accounts interface {
 	Unsuspend(ctx context.Context, id int64, by site.Caller) (site.User, error)
 	// CreateWithIdentity makes an account with an identity. Errors: [userkeys.Conflict].
 	CreateWithIdentity(ctx context.Context, u site.User, id site.Identity, by site.Caller) (site.User, error)
-	// SignInFrom begins a session. Errors: [identity.ErrMayNotAct].
-	SignInFrom(r *http.Request, a identity.ProviderSignIn) error
+	// SignInFrom begins a session. Errors: [accounts.ErrMayNotAct].
+	SignInFrom(r *http.Request, a accounts.ProviderSignIn) error
 }
 
 // Store remembers who users are to providers, and which sign-ins were finished.

@@ -17,7 +17,7 @@ import (
 	"userkeys"
 	"userkeys/authority"
 	"userkeys/gateway"
-	"userkeys/internal/identity"
+	"userkeys/internal/accounts"
 	"userkeys/internal/password"
 	"userkeys/internal/sso"
 	"userkeys/notify"
@@ -82,7 +82,7 @@ type Config struct {
 type Site struct {
 	Store     *store.Store
 	Authority *authority.Authority
-	Identity  *identity.Accounts
+	Identity  *accounts.Accounts
 	Logins    *sso.Logins // the providers that sign people in
 	Inbox     *notify.Inbox
 	Pushes    *outbox.Pushes // nil without a secret
@@ -145,7 +145,7 @@ func Open(ctx context.Context, cfg Config) (*Site, error) {
 
 // openIdentity opens the accounts, and the logins through which providers sign people in to them.
 func (s *Site) openIdentity(ctx context.Context, cfg Config, clients *gateway.ClientIPs) (err error) {
-	s.Identity, err = NewIdentity(s.Store, identity.Config{
+	s.Identity, err = NewIdentity(s.Store, accounts.Config{
 		Now: cfg.Now, Logger: cfg.Logger, Secure: cfg.BaseURL.Scheme == "https",
 		LoginPath: loginPath(cfg.Upstream == nil), ClientIP: clients.Of, Cost: cfg.PasswordCost,
 		Stays:      func(r *http.Request, login, subject string) bool { return s.Logins.Stays(r, login, subject) },
@@ -219,12 +219,12 @@ func OpenStore(ctx context.Context, db *sql.DB, d store.Dialect) (*store.Store, 
 }
 
 // NewIdentity is the built-in accounts over st. Without a ClientIP no header is believed.
-func NewIdentity(st *store.Store, cfg identity.Config) (*identity.Accounts, error) {
+func NewIdentity(st *store.Store, cfg accounts.Config) (*accounts.Accounts, error) {
 	cfg.Users, cfg.Sessions, cfg.Guesses, cfg.Identities, cfg.Own = st, st, st, st, st
 	if cfg.ClientIP == nil {
 		cfg.ClientIP = gateway.ClientIP(nil)
 	}
-	return identity.New(cfg)
+	return accounts.New(cfg)
 }
 
 func loginPath(standalone bool) string {
@@ -241,7 +241,7 @@ func (s *Site) doors(cfg Config, clients *gateway.ClientIPs) (http.Handler, erro
 		sync = s.Logins
 	}
 	pages, err := server.New(server.Config{
-		Logins: s.Logins, Sync: sync, Links: s.Identity, Own: identity.OwnOf(s.Identity), NoPasswords: cfg.NoPasswords,
+		Logins: s.Logins, Sync: sync, Links: s.Identity, Own: accounts.OwnOf(s.Identity), NoPasswords: cfg.NoPasswords,
 		Authority: s.Authority, Identity: s.Identity, Accounts: s.Identity, BaseURL: cfg.BaseURL,
 		Standalone: cfg.Upstream == nil,
 		// Before an upstream the front asks us for them only if OwnPaths name them.

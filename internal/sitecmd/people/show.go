@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"userkeys/internal/accounts"
 	"userkeys/internal/cli"
-	"userkeys/internal/identity"
 	"userkeys/internal/rows"
 	"userkeys/internal/sitecmd/sitedata"
 	"userkeys/site"
@@ -39,7 +39,7 @@ func showUser(cmd *cobra.Command, d *sitedata.Data, args []string) error {
 	if err != nil {
 		return err
 	}
-	own := identity.OwnOf(d.Identity)
+	own := accounts.OwnOf(d.Identity)
 	identities, err := own.Identities(ctx, u.ID)
 	if err != nil {
 		return err

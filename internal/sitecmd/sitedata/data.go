@@ -12,7 +12,7 @@ import (
 
 	"userkeys"
 	"userkeys/authority"
-	"userkeys/internal/identity"
+	"userkeys/internal/accounts"
 	"userkeys/internal/sso"
 	"userkeys/internal/wiring"
 	"userkeys/outbox"
@@ -24,7 +24,7 @@ import (
 // every change within a second.
 type Data struct {
 	Authority *authority.Authority
-	Identity  *identity.Accounts
+	Identity  *accounts.Accounts
 	Store     *store.Store
 	Pushes    *outbox.Pushes
 	Logins    []sso.Login // of the configuration file
@@ -134,7 +134,7 @@ func (d *Data) open(ctx context.Context, sc Config) error {
 	if err != nil {
 		return err
 	}
-	d.Identity, err = wiring.NewIdentity(d.Store, identity.Config{})
+	d.Identity, err = wiring.NewIdentity(d.Store, accounts.Config{})
 	return err
 }
 

@@ -1,17 +1,18 @@
 package sitedata
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"userkeys/gateway"
 	"userkeys/internal/cli"
 	"userkeys/internal/sso"
 )
@@ -191,23 +192,21 @@ func isLoopback(host string) bool {
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
-// notIdentity are headers that clients send for something else.
-var notIdentity = []string{
-	"Authorization", "Cookie", "Host", "Connection", "Origin", "Referer", "User-Agent", "User-Api-Key", "Api-Key",
-	"Api-Username", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip", "Forwarded",
-}
-
-var headerName = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
-
 func (t loginTable) header(l *sso.Login) error {
-	for option, name := range map[string]string{
-		"header": t.Header, "name-header": t.NameHeader, "email-header": t.EmailHeader, "groups-header": t.GroupsHeader,
+	if t.Header == "" {
+		return errors.New("header is missing: the header in which the proxy names the user, such as Remote-User")
+	}
+	for _, h := range []struct{ option, name string }{
+		{"header", t.Header},
+		{"name-header", t.NameHeader},
+		{"email-header", t.EmailHeader},
+		{"groups-header", t.GroupsHeader},
 	} {
-		if name == "" && option != "header" {
+		if h.name == "" {
 			continue
 		}
-		if !headerName.MatchString(name) || slices.Contains(notIdentity, http.CanonicalHeaderKey(name)) {
-			return fmt.Errorf("%s is the name of a header that the proxy sends, such as Remote-User, not %q", option, name)
+		if err := gateway.CheckLoginHeader(h.name); err != nil {
+			return fmt.Errorf("%s: %s", h.option, cli.Explain(err))
 		}
 	}
 	l.Issuer = "header:" + t.Name

@@ -1,4 +1,4 @@
-package identity
+package accounts
 
 import (
 	"errors"
@@ -68,7 +68,7 @@ type Accounts struct {
 // New checks cfg and makes [Accounts].
 func New(cfg Config) (*Accounts, error) {
 	if cfg.Users == nil || cfg.Sessions == nil || cfg.Guesses == nil || cfg.ClientIP == nil {
-		return nil, errors.New("identity: Config needs its stores and a ClientIP")
+		return nil, errors.New("accounts: Config needs its stores and a ClientIP")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -80,11 +80,11 @@ func New(cfg Config) (*Accounts, error) {
 		cfg.LoginPath = "/user-api-key/login"
 	}
 	if _, err := userkeys.CanonicalPath(cfg.LoginPath); err != nil || strings.Contains(cfg.LoginPath, "?") {
-		return nil, errors.New("identity: the login path is no path of this site")
+		return nil, errors.New("accounts: the login path is no path of this site")
 	}
 	hasher, err := password.NewHasher(cfg.Cost)
 	if err != nil {
-		return nil, fmt.Errorf("identity: %w", err)
+		return nil, fmt.Errorf("accounts: %w", err)
 	}
 	ac := &Accounts{
 		users: cfg.Users, store: cfg.Sessions, guesses: password.NewGuesses(cfg.Guesses, cfg.Now),
