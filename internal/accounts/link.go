@@ -37,7 +37,8 @@ func (ac *Accounts) SignInLink(ctx context.Context, userID int64, by site.Caller
 	}
 	secret := base64.RawURLEncoding.EncodeToString(randomBytes(tokenBytes))
 	now := ac.now().UTC()
-	err = ac.store.CreateToken(ctx, linkKind(userID), hashToken(secret), now.Add(linkLifetime),
+	link := site.Token{Kind: linkKind(userID), Hash: hashToken(secret), Expires: now.Add(linkLifetime)}
+	err = ac.store.CreateToken(ctx, link,
 		site.AuditEvent{At: now, Caller: by, Action: "sign-in link made", UserID: userID})
 	if err != nil {
 		return "", coded(err)
@@ -50,7 +51,7 @@ func (ac *Accounts) SignInLink(ctx context.Context, userID int64, by site.Caller
 // Errors: [userkeys.ConsentGone], as for SignInByLink.
 func (ac *Accounts) CheckSignInLink(r *http.Request, token string) (site.User, error) {
 	return ac.byLink(r, token, func(userID int64, tokenHash []byte, now time.Time) (bool, error) {
-		return ac.store.TokenGood(r.Context(), linkKind(userID), tokenHash, now)
+		return ac.store.TokenGood(r.Context(), site.Token{Kind: linkKind(userID), Hash: tokenHash}, now)
 	})
 }
 
@@ -65,7 +66,7 @@ func (ac *Accounts) SignInByLink(r *http.Request, token string) (site.User, erro
 		return site.User{}, errNoSession
 	}
 	u, err := ac.byLink(r, token, func(userID int64, tokenHash []byte, now time.Time) (bool, error) {
-		return ac.store.ConsumeToken(ctx, linkKind(userID), tokenHash, now, site.AuditEvent{
+		return ac.store.ConsumeToken(ctx, site.Token{Kind: linkKind(userID), Hash: tokenHash}, now, site.AuditEvent{
 			At: now, Caller: site.Caller{User: site.User{ID: userID}, Address: ac.clientIP(r)},
 			Action: "sign-in link used", UserID: userID,
 		})
